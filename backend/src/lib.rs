@@ -1,0 +1,1 @@
+//! The HTTP edge: router, extractors, routes, errors, authentication, OpenAPI.

@@ -1,0 +1,145 @@
+//! The one table of error codes: `code → status → sentence (es, en)`. A code never changes; sentences may.
+//!
+//! `docs/ERRORS.md` is printed from it. Where a sentence is part of the contract with existing clients, the
+//! Spanish column holds that sentence even when it is English.
+
+use crate::language::Language;
+use serde::{Deserialize, Serialize};
+
+macro_rules! codes {
+    ($($name:ident $code:literal $status:literal $es:literal $en:literal)+) => {
+        /// A stable error code; [`Code::as_str`] is what machines read.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Code {$(
+            #[doc = $en]
+            #[serde(rename = $code)]
+            $name,
+        )+}
+
+        impl Code {
+            /// Every code, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The word on the wire.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code),+ }
+            }
+
+            /// The HTTP status of a reply with this code. A failed task shows its code in a 200.
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$name => $status),+ }
+            }
+
+            /// The sentence for people.
+            #[must_use]
+            pub const fn sentence(self, language: Language) -> &'static str {
+                match (self, language) {
+                    $((Self::$name, Language::Es) => $es, (Self::$name, Language::En) => $en),+
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    // Accounts
+    FieldsMissing "fields_missing" 400 "Faltan campos por llenar" "Some fields are missing"
+    PasswordsDiffer "passwords_differ" 400 "Las contraseñas no coinciden" "The passwords do not match"
+    PasswordTooShort "password_too_short" 400 "La contraseña debe tener al menos 8 caracteres" "The password must have at least 8 characters"
+    PasswordTooLong "password_too_long" 400 "La contraseña no puede pasar de 1024 bytes" "The password cannot be longer than 1024 bytes"
+    PasswordCommon "password_common" 400 "La contraseña es demasiado común" "The password is too common"
+    UsernameInvalid "username_invalid" 400 "El usuario no es válido" "The user name is not valid"
+    UsernameTaken "username_taken" 400 "El usuario ya existe" "The user already exists"
+    EmailInvalid "email_invalid" 400 "El correo electrónico no es válido" "The e-mail address is not valid"
+    EmailTaken "email_taken" 400 "El correo electrónico ya existe" "The e-mail address already exists"
+    CredentialsWrong "credentials_wrong" 401 "Usuario o contraseña incorrectos" "Wrong user name or password"
+    TokenMissing "token_missing" 401 "Missing Authorization Header" "Missing Authorization Header"
+    TokenInvalid "token_invalid" 401 "El token no es válido" "The token is not valid"
+    TokenExpired "token_expired" 401 "Token has expired" "Token has expired"
+
+    // Requests
+    JsonInvalid "json_invalid" 400 "El cuerpo no es JSON válido" "The body is not valid JSON"
+    BodyTooLarge "body_too_large" 413 "El cuerpo es demasiado grande" "The body is too large"
+    ContentTypeUnsupported "content_type_unsupported" 415 "El tipo de contenido no se acepta" "The content type is not accepted"
+    QueryInvalid "query_invalid" 400 "Un parámetro no es válido" "A parameter is not valid"
+    RangeInvalid "range_invalid" 416 "El rango pedido está fuera del archivo" "The range asked for is outside the file"
+    RouteNotFound "route_not_found" 404 "No existe esa ruta" "There is no such route"
+    MethodNotAllowed "method_not_allowed" 405 "El método no se acepta en esta ruta" "The method is not allowed on this route"
+    RequestTimeout "request_timeout" 408 "La petición tardó demasiado" "The request took too long"
+    RateLimited "rate_limited" 429 "Demasiadas peticiones; intenta más tarde" "Too many requests; try again later"
+
+    // Uploads and recipes
+    FileMissing "file_missing" 400 "No file part" "No file part"
+    FileEmpty "file_empty" 400 "El archivo está vacío" "The file is empty"
+    MultipartInvalid "multipart_invalid" 400 "El formulario multipart no es válido" "The multipart form is not valid"
+    PartUnknown "part_unknown" 400 "El formulario tiene un campo desconocido" "The form has an unknown part"
+    UploadTooLarge "upload_too_large" 413 "El archivo supera el límite" "The file is over the limit"
+    NotMedia "not_media" 415 "El archivo no es un video ni un audio que podamos abrir" "The file is no video or audio that we can open"
+    PresetUnknown "preset_unknown" 400 "No existe ese preset" "There is no such preset"
+    PresetAndRecipe "preset_and_recipe" 400 "Envía un preset o una receta, no ambos" "Send a preset or a recipe, not both"
+    RecipeInvalid "recipe_invalid" 400 "La receta no es válida" "The recipe is not valid"
+
+    // Tasks and files
+    TaskNotFound "task_not_found" 404 "Task not found" "Task not found"
+    FileNotFound "file_not_found" 404 "El archivo no existe o el enlace venció" "There is no such file, or the link has expired"
+    TaskFinished "task_finished" 409 "La tarea ya terminó" "The task has already finished"
+    TaskNotRetryable "task_not_retryable" 409 "Solo se repite una tarea fallida o cancelada" "Only a failed or canceled task can be retried"
+
+    // Why a task failed
+    SourceDamaged "source_damaged" 422 "El archivo está dañado o incompleto" "The file is damaged or incomplete"
+    NoVideoStream "no_video_stream" 422 "El archivo no tiene video" "The file has no video"
+    NoAudioStream "no_audio_stream" 422 "El archivo no tiene sonido" "The file has no sound"
+    CodecUnsupported "codec_unsupported" 422 "El códec del archivo no se acepta" "The codec of the file is not supported"
+    DurationTooLong "duration_too_long" 422 "El video es demasiado largo" "The video is too long"
+    PictureTooLarge "picture_too_large" 422 "La imagen del video es demasiado grande" "The picture of the video is too large"
+    TooManyStreams "too_many_streams" 422 "El archivo tiene demasiadas pistas" "The file has too many streams"
+    TrimOutsideSource "trim_outside_source" 422 "El recorte está fuera del video" "The trim is outside the video"
+    OutputInvalid "output_invalid" 500 "El resultado no pasó la verificación" "The result did not pass verification"
+    MediaCrash "media_crash" 500 "El procesamiento se interrumpió con este archivo" "Processing broke down on this file"
+    MediaStalled "media_stalled" 500 "El procesamiento dejó de avanzar" "Processing stopped making progress"
+    MediaTimeout "media_timeout" 500 "El procesamiento tardó demasiado" "Processing took too long"
+    MediaMemory "media_memory" 500 "El procesamiento necesitó demasiada memoria" "Processing needed too much memory"
+    WorkerCrash "worker_crash" 500 "El trabajador cayó tres veces con esta tarea" "The worker died three times on this task"
+    StorageFailed "storage_failed" 500 "No se pudo leer o guardar un archivo" "A file could not be read or stored"
+    SandboxUnavailable "sandbox_unavailable" 500 "Esta máquina no puede aislar el procesamiento" "This machine cannot sandbox the processing"
+
+    // Ours
+    StorageFull "storage_full" 507 "No queda espacio de almacenamiento" "There is no storage space left"
+    Unavailable "unavailable" 503 "El servicio no está disponible por el momento" "The service is not available at the moment"
+    Internal "internal" 500 "Error interno" "Internal error"
+}
+
+impl Code {
+    /// The code with this word; `None` for a word that is not ours.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == word)
+    }
+
+    /// The `type` of RFC 9457: a stable relative reference into the documentation.
+    #[must_use]
+    pub fn type_uri(self) -> String {
+        format!("/docs/errors#{}", self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_one_snake_case_word_with_two_sentences() {
+        let mut seen = std::collections::HashSet::new();
+        for code in Code::ALL {
+            assert!(seen.insert(code.as_str()), "{} stands twice", code.as_str());
+            assert!(code.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+            assert!((400..600).contains(&code.status()));
+            for language in [Language::Es, Language::En] {
+                assert!(!code.sentence(language).is_empty() && !code.sentence(language).ends_with('.'));
+            }
+            assert_eq!(Code::from_word(code.as_str()), Some(*code));
+        }
+    }
+}

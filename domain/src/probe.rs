@@ -1,0 +1,170 @@
+//! Facts read from a file: what the child saw, in whole numbers, before anything is decided.
+
+use crate::time::Rational;
+use serde::{Deserialize, Serialize};
+
+/// Facts of a source or of an output.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Short name of the demuxer, such as `mov,mp4,m4a,3gp,3g2,mj2`.
+    pub container: String,
+    /// Size of the file in bytes.
+    pub bytes: u64,
+    /// Length in microseconds; measured from packets where the header has none or is wrong.
+    pub duration_us: u64,
+    /// Presentation time of the first picture or sample, in microseconds; may be negative.
+    pub start_us: i64,
+    /// Every stream, in the order of the file; `index` is its place.
+    pub streams: Vec<Stream>,
+}
+
+/// One stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stream {
+    /// Its place in the file.
+    pub index: usize,
+    /// FFmpeg's short name of its codec, such as `h264`; `unknown` when there is none.
+    pub codec: String,
+    /// Whether a decoder of the allow-list opens it.
+    pub decodable: bool,
+    /// Whether the container flags it as the default.
+    pub default: bool,
+    /// ISO 639 tag, when the container has one.
+    pub language: Option<String>,
+    /// What it carries.
+    pub kind: StreamKind,
+}
+
+/// What a stream carries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamKind {
+    /// Moving pictures.
+    Video(VideoFacts),
+    /// Sound.
+    Audio(AudioFacts),
+    /// A still that belongs to the file (`attached_pic`), no video.
+    CoverArt,
+    /// Subtitles.
+    Subtitle,
+    /// Telemetry, timecode and other data.
+    Data,
+    /// Fonts and other attachments.
+    Attachment,
+}
+
+impl StreamKind {
+    /// The word for warnings.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Video(_) => "video",
+            Self::Audio(_) => "audio",
+            Self::CoverArt => "cover art",
+            Self::Subtitle => "subtitle",
+            Self::Data => "data",
+            Self::Attachment => "attachment",
+        }
+    }
+}
+
+/// Facts of moving pictures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VideoFacts {
+    /// Coded width in pixels.
+    pub width_px: u32,
+    /// Coded height in pixels.
+    pub height_px: u32,
+    /// Shape of a pixel, width to height; 1/1 when the file does not say.
+    pub sample_aspect: Rational,
+    /// Quarter turns clockwise that bring the coded picture upright (0 to 3), after the mirror.
+    pub quarter_turns: u8,
+    /// Whether the coded picture is mirrored left to right before it is turned.
+    pub mirrored: bool,
+    /// Average frame rate of the container, when it has one.
+    pub average_fps: Option<Rational>,
+    /// The lowest rate that fits every timestamp (FFmpeg's `r_frame_rate`).
+    pub base_fps: Option<Rational>,
+    /// FFmpeg's name of the pixel format, such as `yuv420p`.
+    pub pixel_format: String,
+    /// Bits per component.
+    pub bit_depth: u8,
+    /// Whether its transfer is PQ or HLG (ITU-R BT.2100).
+    pub hdr: bool,
+    /// Whether the stream says that it is interlaced.
+    pub interlaced: bool,
+    /// Length of this stream in microseconds, when known.
+    pub duration_us: Option<u64>,
+}
+
+/// Facts of sound.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudioFacts {
+    /// Sampling rate in hertz.
+    pub sample_rate_hz: u32,
+    /// Channels.
+    pub channels: u32,
+    /// Length of this stream in microseconds, when known.
+    pub duration_us: Option<u64>,
+}
+
+/// A width and a height in pixels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// Width.
+    pub width_px: u32,
+    /// Height.
+    pub height_px: u32,
+}
+
+impl VideoFacts {
+    /// The size as it is shown: pixels made square, then turned upright.
+    #[must_use]
+    pub fn display_size(&self) -> Size {
+        let Rational { num, den } = self.sample_aspect;
+        // Only ever enlarge: the side that is too short grows, so no line is lost.
+        let grow = |side: u32, by: u32, over: u32| {
+            let grown = (u64::from(side) * u64::from(by) + u64::from(over) / 2) / u64::from(over);
+            u32::try_from(grown).unwrap_or(u32::MAX)
+        };
+        let (width, height) = if num >= den {
+            (grow(self.width_px, num, den), self.height_px)
+        } else {
+            (self.width_px, grow(self.height_px, den, num))
+        };
+        if self.quarter_turns % 2 == 0 {
+            Size {
+                width_px: width,
+                height_px: height,
+            }
+        } else {
+            Size {
+                width_px: height,
+                height_px: width,
+            }
+        }
+    }
+}
+
+impl Probe {
+    /// The main moving picture: the default one, or the largest, that can be decoded.
+    #[must_use]
+    pub fn main_video(&self) -> Option<(&Stream, &VideoFacts)> {
+        let videos = self.streams.iter().filter_map(|stream| match &stream.kind {
+            StreamKind::Video(facts) if stream.decodable => Some((stream, facts)),
+            _ => None,
+        });
+        let area = |facts: &VideoFacts| u64::from(facts.width_px) * u64::from(facts.height_px);
+        videos.max_by_key(|(stream, facts)| (stream.default, area(facts), std::cmp::Reverse(stream.index)))
+    }
+
+    /// The main sound: the default one, or the first, that can be decoded.
+    #[must_use]
+    pub fn main_audio(&self) -> Option<(&Stream, &AudioFacts)> {
+        let sounds = self.streams.iter().filter_map(|stream| match &stream.kind {
+            StreamKind::Audio(facts) if stream.decodable => Some((stream, facts)),
+            _ => None,
+        });
+        sounds.max_by_key(|(stream, _)| (stream.default, std::cmp::Reverse(stream.index)))
+    }
+}

@@ -1,0 +1,175 @@
+//! What the worker and the media child say to each other: one JSON value a line, at most 64 KiB.
+//!
+//! The worker writes one [`Session`], then [`Request`]s; the child answers each request with any number of
+//! [`Event::Progress`] and one closing event. End of input ends the child.
+
+use crate::failure::Failure;
+use crate::plan::{Plan, Warning};
+use crate::probe::Probe;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Longest line in bytes, in either direction.
+pub const MAX_LINE_BYTES: usize = 64 * 1024;
+
+/// The first line: what the child may touch. It opens the source, locks itself in, and answers [`Event::Ready`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The file to read; `None` for a child that only verifies what lies in `scratch`.
+    pub source: Option<PathBuf>,
+    /// The only directory it may write to.
+    pub scratch: PathBuf,
+    /// What to do when the kernel cannot lock the child in.
+    pub sandbox: SandboxMode,
+    /// Most bytes of address space.
+    pub max_memory_bytes: u64,
+    /// Most seconds of processor time.
+    pub max_cpu_s: u64,
+    /// Largest file it may write, in bytes.
+    pub max_file_bytes: u64,
+    /// Threads for decoding and encoding.
+    pub threads: u32,
+}
+
+/// What to do when the kernel cannot lock the child in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SandboxMode {
+    /// Refuse to open the source.
+    Require,
+    /// Go on with what there is, and say so.
+    #[default]
+    BestEffort,
+}
+
+/// What the kernel granted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxStatus {
+    /// File access is confined by Landlock.
+    pub landlock: bool,
+    /// System calls are filtered by seccomp.
+    pub seccomp: bool,
+}
+
+impl SandboxStatus {
+    /// Whether everything holds.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.landlock && self.seccomp
+    }
+}
+
+/// One piece of work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Read the facts of the source. Answer: [`Event::Probed`].
+    Probe,
+    /// Make the outputs in the scratch directory. Answer: [`Event::Transcoded`].
+    Transcode(Box<Plan>),
+    /// Open these files of the scratch directory again. Answer: [`Event::Verified`], in the same order.
+    Verify(Vec<String>),
+}
+
+/// What the child says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// It is locked in and waits for requests.
+    Ready(SandboxStatus),
+    /// It is getting on.
+    Progress(Progress),
+    /// Facts of the source.
+    Probed(Box<Probe>),
+    /// The outputs are in the scratch directory.
+    Transcoded(Box<Report>),
+    /// Facts of the files asked about.
+    Verified(Vec<Checked>),
+    /// The request failed.
+    Failed(Failure),
+}
+
+/// How far the work is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What it is doing.
+    pub phase: Phase,
+    /// 0 to 100 over all outputs, never falling within a phase.
+    pub percent: u8,
+    /// Frames encoded, over all outputs.
+    pub frames: u64,
+    /// Frames encoded per second.
+    pub fps: f32,
+    /// Media seconds per second.
+    pub speed: f32,
+    /// Seconds to go; `None` while nobody knows.
+    pub eta_s: Option<u64>,
+}
+
+/// A stage of the work on a task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Phase {
+    #[default]
+    Probe,
+    Transcode,
+    Verify,
+    Store,
+}
+
+impl Phase {
+    /// The word in JSON and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Probe => "probe",
+            Self::Transcode => "transcode",
+            Self::Verify => "verify",
+            Self::Store => "store",
+        }
+    }
+}
+
+/// What the child did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// One entry per output of the plan, in its order.
+    pub outputs: Vec<Made>,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+    /// Processor time in milliseconds.
+    pub cpu_ms: u64,
+    /// Wall time in milliseconds.
+    pub wall_ms: u64,
+    /// Largest resident memory in bytes.
+    pub peak_memory_bytes: u64,
+    /// Version of FFmpeg's libavcodec.
+    pub ffmpeg: String,
+}
+
+/// One file the child made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// Its name in the scratch directory.
+    pub file: String,
+    /// Pictures in it.
+    pub frames: u64,
+    /// Length in microseconds; 0 for a still.
+    pub duration_us: u64,
+}
+
+/// One file opened again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// Its facts.
+    pub probe: Probe,
+    /// MP4 only: whether the index (`moov`) stands before the media data; `true` for other files.
+    pub index_first: bool,
+    /// Whether the first picture is a keyframe; `true` for files without one.
+    pub starts_with_keyframe: bool,
+    /// Pictures counted in its packets.
+    pub frames: u64,
+    /// Decode errors in the first and last group of pictures.
+    pub decode_errors: u32,
+}

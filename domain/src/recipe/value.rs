@@ -1,0 +1,198 @@
+//! Values of a recipe that are a number or a text with a grammar.
+
+use crate::time::{BadValue, NumberOrText, Rational, micros, number_or_text};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+use utoipa::openapi::schema::{Object, Schema, Type};
+use utoipa::openapi::RefOr;
+use utoipa::{PartialSchema, ToSchema};
+
+/// A frame rate: `keep`, a number or a fraction of frames per second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fps {
+    /// That of the source (a variable rate becomes the nearest constant one).
+    #[default]
+    Keep,
+    /// This many frames per second.
+    Fixed(Rational),
+}
+
+impl FromStr for Fps {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        if text == "keep" {
+            Ok(Self::Keep)
+        } else {
+            text.parse().map(Self::Fixed)
+        }
+    }
+}
+
+impl Serialize for Fps {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Keep => serializer.serialize_str("keep"),
+            Self::Fixed(rate) => rate.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Fps {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberOrText::default())
+    }
+}
+
+/// Width to height, such as `16:9`; both 1 to 100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Aspect {
+    /// Width.
+    pub width: u32,
+    /// Height.
+    pub height: u32,
+}
+
+impl FromStr for Aspect {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let side = |t: &str| t.parse().ok().filter(|n| (1..=100).contains(n));
+        let parsed = text.split_once(':').and_then(|(w, h)| {
+            Some(Self {
+                width: side(w)?,
+                height: side(h)?,
+            })
+        });
+        parsed.ok_or_else(|| BadValue {
+            value: text.to_owned(),
+            expected: "W:H, both 1 to 100, such as 16:9",
+        })
+    }
+}
+
+impl fmt::Display for Aspect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.width, self.height)
+    }
+}
+
+/// A name of ours or of the user: lower-case letters, digits and hyphens, 1 to 40 of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(String);
+
+impl Name {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The image that every installation has.
+    #[must_use]
+    pub fn logo() -> Self {
+        Self("logo".to_owned())
+    }
+}
+
+impl FromStr for Name {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if (1..=40).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BadValue {
+                value: text.to_owned(),
+                expected: "1 to 40 of a-z, 0-9 and -",
+            })
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Wire form of the types that are a text with a grammar.
+macro_rules! text_on_the_wire {
+    ($($type:ty),+) => {$(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+            }
+        }
+    )+};
+}
+text_on_the_wire!(Aspect, Name);
+
+/// An opacity in hundredths, 0 to 100; on the wire a number from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opacity {
+    /// Hundredths.
+    pub percent: u32,
+}
+
+impl Default for Opacity {
+    fn default() -> Self {
+        Self { percent: 100 }
+    }
+}
+
+impl FromStr for Opacity {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let percent = micros(text).map(|micros| micros / 10_000).filter(|p| *p <= 100);
+        let percent = percent.and_then(|p| u32::try_from(p).ok());
+        let bad = || BadValue {
+            value: text.to_owned(),
+            expected: "0 to 1",
+        };
+        percent.map(|percent| Self { percent }).ok_or_else(bad)
+    }
+}
+
+impl Serialize for Opacity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(f64::from(self.percent) / 100.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Opacity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberOrText::default())
+    }
+}
+
+/// The OpenAPI schema of a value with a grammar.
+macro_rules! schema_of {
+    ($($type:ident => $schema:expr),+ $(,)?) => {$(
+        impl PartialSchema for $type {
+            fn schema() -> RefOr<Schema> {
+                $schema.into()
+            }
+        }
+        impl ToSchema for $type {
+            fn name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+        }
+    )+};
+}
+schema_of!(
+    Fps => number_or_text("\"keep\", a number (24) or a fraction (30000/1001) of frames per second, 1 to 240"),
+    Aspect => Object::builder().schema_type(Type::String).examples(["16:9"]),
+    Name => Object::builder().schema_type(Type::String).pattern(Some("^[a-z0-9-]{1,40}$")),
+    Opacity => Object::builder().schema_type(Type::Number).minimum(Some(0)).maximum(Some(1)),
+);

@@ -1,0 +1,383 @@
+//! Reads a recipe from JSON so that every refusal names the field by its path.
+
+use crate::language::Language;
+use crate::recipe::{AudioFile, Mp4, Output, Poster, Recipe};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+
+/// A field that was refused: where, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// Path in the JSON, such as `outputs[0].video.crf`; empty for the whole.
+    pub field: String,
+    /// Why.
+    pub problem: FieldProblem,
+}
+
+/// Why a field was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FieldProblem {
+    /// Nobody knows this field; the accepted ones, as far as known.
+    Unknown(String),
+    /// It must be there.
+    Missing,
+    /// Its value is not accepted; the value and what is.
+    Invalid(String),
+}
+
+impl FieldProblem {
+    /// A stable word for machines.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown(_) => "unknown_field",
+            Self::Missing => "missing_field",
+            Self::Invalid(_) => "invalid_value",
+        }
+    }
+
+    /// The sentence for people.
+    #[must_use]
+    pub fn sentence(&self, language: Language) -> String {
+        match (self, language) {
+            (Self::Unknown(accepted), Language::Es) => format!("Campo desconocido; se acepta: {accepted}"),
+            (Self::Unknown(accepted), Language::En) => format!("Unknown field; accepted: {accepted}"),
+            (Self::Missing, Language::Es) => "Falta este campo".to_owned(),
+            (Self::Missing, Language::En) => "This field is missing".to_owned(),
+            (Self::Invalid(why), Language::Es) => format!("Valor no aceptado: {why}"),
+            (Self::Invalid(why), Language::En) => format!("Value not accepted: {why}"),
+        }
+    }
+}
+
+impl FieldError {
+    fn invalid(field: impl Into<String>, why: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            problem: FieldProblem::Invalid(why.into()),
+        }
+    }
+}
+
+impl Recipe {
+    /// Reads and checks a recipe.
+    ///
+    /// # Errors
+    /// The first field that is unknown, missing or out of bounds.
+    pub fn parse(json: &str) -> Result<Self, FieldError> {
+        let mut value: Value =
+            serde_json::from_str(json).map_err(|error| FieldError::invalid("", format!("not JSON: {error}")))?;
+        // Outputs are read one by one: a tagged enum would lose the path below its tag.
+        let raw = value.get_mut("outputs").map(Value::take);
+        if let Some(object) = value.as_object_mut() {
+            object.insert("outputs".to_owned(), Value::Array(Vec::new()));
+        }
+        let mut recipe: Self = typed(value, "")?;
+        let raw = raw.ok_or_else(|| FieldError {
+            field: "outputs".to_owned(),
+            problem: FieldProblem::Missing,
+        })?;
+        let list: Vec<Value> = typed(raw, "outputs")?;
+        recipe.outputs = list
+            .into_iter()
+            .enumerate()
+            .map(|(place, value)| output(value, place))
+            .collect::<Result<_, _>>()?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// Bounds that types alone do not hold.
+    fn check(&self) -> Result<(), FieldError> {
+        if !(1..=12).contains(&self.outputs.len()) {
+            return Err(FieldError::invalid(
+                "outputs",
+                format!("{} outputs; accepted: 1 to 12", self.outputs.len()),
+            ));
+        }
+        self.check_trim()?;
+        self.check_frame()?;
+        if let Some(bumper) = &self.bumper {
+            within("bumper.intro_ms", bumper.intro_ms, 0..=60_000)?;
+            within("bumper.outro_ms", bumper.outro_ms, 0..=60_000)?;
+            known_image("bumper.image", bumper.image.as_str())?;
+        }
+        if let Some(mark) = &self.watermark {
+            within("watermark.margin_px", mark.margin_px.into(), 0..=1_000)?;
+            within("watermark.width_percent", mark.width_percent.into(), 1..=100)?;
+            known_image("watermark.image", mark.image.as_str())?;
+            if let (start, Some(end)) = (mark.start_ms.unwrap_or(0), mark.end_ms)
+                && end <= start
+            {
+                return Err(FieldError::invalid(
+                    "watermark.end_ms",
+                    format!("{end}; accepted: more than {start}"),
+                ));
+            }
+        }
+        self.outputs
+            .iter()
+            .enumerate()
+            .try_for_each(|(place, output)| check_output(place, output))?;
+        self.check_names()
+    }
+
+    fn check_trim(&self) -> Result<(), FieldError> {
+        let Some(trim) = &self.trim else { return Ok(()) };
+        let start = trim.start.unwrap_or_default();
+        match trim.end {
+            Some(end) if end <= start => Err(FieldError::invalid(
+                "trim.end",
+                format!("{end}; accepted: after {start}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_frame(&self) -> Result<(), FieldError> {
+        let Some(frame) = &self.frame else { return Ok(()) };
+        let sides = [
+            ("frame.max_width_px", frame.max_width_px),
+            ("frame.max_height_px", frame.max_height_px),
+            ("frame.max_short_side_px", frame.max_short_side_px),
+        ];
+        for (field, side) in sides {
+            within(field, side.unwrap_or(16).into(), 16..=8_192)?;
+        }
+        if frame.upscale && sides.iter().all(|(_, side)| side.is_none()) {
+            return Err(FieldError::invalid(
+                "frame.upscale",
+                "true; accepted: together with a largest side",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_names(&self) -> Result<(), FieldError> {
+        let mut seen = HashSet::new();
+        for (place, output) in self.outputs.iter().enumerate() {
+            if let Some(name) = output.name()
+                && !seen.insert(name)
+            {
+                return Err(FieldError::invalid(
+                    format!("outputs[{place}].name"),
+                    format!("{name} stands twice"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_output(place: usize, output: &Output) -> Result<(), FieldError> {
+    let at = |field: &str| format!("outputs[{place}].{field}");
+    let (bitrate, sides) = match output {
+        Output::Mp4(mp4) => {
+            within(&at("video.crf"), mp4.video.crf.into(), 0..=51)?;
+            let sides = vec![("max_width_px", mp4.max_width_px), ("max_height_px", mp4.max_height_px)];
+            (Some(("audio.bitrate_bps", mp4.audio.bitrate_bps)), sides)
+        }
+        Output::Audio(audio) => (Some(("bitrate_bps", audio.bitrate_bps)), Vec::new()),
+        Output::Poster(poster) => (None, vec![("width_px", poster.width_px)]),
+    };
+    if let Some((field, value)) = bitrate {
+        within(&at(field), value.into(), 32_000..=512_000)?;
+    }
+    sides
+        .into_iter()
+        .try_for_each(|(field, side)| within(&at(field), side.unwrap_or(16).into(), 16..=8_192))
+}
+
+fn within(field: &str, value: u64, accepted: RangeInclusive<u64>) -> Result<(), FieldError> {
+    if accepted.contains(&value) {
+        return Ok(());
+    }
+    Err(FieldError::invalid(
+        field,
+        format!("{value}; accepted: {} to {}", accepted.start(), accepted.end()),
+    ))
+}
+
+fn known_image(field: &str, name: &str) -> Result<(), FieldError> {
+    if name == "logo" {
+        Ok(())
+    } else {
+        Err(FieldError::invalid(field, format!("{name}; accepted: logo")))
+    }
+}
+
+fn output(mut value: Value, place: usize) -> Result<Output, FieldError> {
+    let at = format!("outputs[{place}]");
+    let Some(object) = value.as_object_mut() else {
+        return Err(FieldError::invalid(at, "accepted: an object with a kind"));
+    };
+    let Some(kind) = object.remove("kind") else {
+        return Err(FieldError {
+            field: format!("{at}.kind"),
+            problem: FieldProblem::Missing,
+        });
+    };
+    match kind.as_str() {
+        Some("mp4") => typed::<Mp4>(value, &at).map(Output::Mp4),
+        Some("audio") => typed::<AudioFile>(value, &at).map(Output::Audio),
+        Some("poster") => typed::<Poster>(value, &at).map(Output::Poster),
+        _ => Err(FieldError::invalid(
+            format!("{at}.kind"),
+            format!("{kind}; accepted: mp4, audio, poster"),
+        )),
+    }
+}
+
+/// Reads `value` as a `T`; a refusal carries the path below `at`.
+fn typed<T: DeserializeOwned>(value: Value, at: &str) -> Result<T, FieldError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let below = if path == "." { String::new() } else { path };
+        let message = error.into_inner().to_string();
+        field_error(at, below, &message)
+    })
+}
+
+/// Tells serde's three kinds of complaint apart by their fixed beginnings.
+fn field_error(at: &str, mut below: String, message: &str) -> FieldError {
+    let quoted = message.split('`').nth(1).unwrap_or_default();
+    let problem = if message.starts_with("unknown field") {
+        let accepted = message.split_once("expected ").map_or("nothing", |(_, rest)| rest);
+        FieldProblem::Unknown(accepted.trim_start_matches("one of ").replace('`', ""))
+    } else if message.starts_with("missing field") {
+        FieldProblem::Missing
+    } else {
+        FieldProblem::Invalid(message.to_owned())
+    };
+    if !matches!(problem, FieldProblem::Invalid(_)) && below.rsplit('.').next() != Some(quoted) {
+        below = if below.is_empty() {
+            quoted.to_owned()
+        } else {
+            format!("{below}.{quoted}")
+        };
+    }
+    let dot = if at.is_empty() || below.is_empty() || below.starts_with('[') {
+        ""
+    } else {
+        "."
+    };
+    FieldError {
+        field: format!("{at}{dot}{below}"),
+        problem,
+    }
+}
+
+/// A recipe that was checked when it was stored.
+///
+/// # Errors
+/// When the text is no recipe of this version.
+pub fn stored(value: Value) -> Result<Recipe, serde_json::Error> {
+    Recipe::deserialize(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(json: &str) -> (String, &'static str) {
+        let error = Recipe::parse(json).expect_err(json);
+        (error.field, error.problem.code())
+    }
+
+    #[test]
+    fn a_refusal_names_the_field_by_its_path() {
+        for (json, field, code) in [
+            (r#"{"outputs":[{"kind":"mp4"}],"colour":1}"#, "colour", "unknown_field"),
+            (
+                r#"{"outputs":[{"kind":"mp4","video":{"crff":1}}]}"#,
+                "outputs[0].video.crff",
+                "unknown_field",
+            ),
+            (
+                r#"{"outputs":[{"kind":"mp4"},{"kind":"poster","crf":1}]}"#,
+                "outputs[1].crf",
+                "unknown_field",
+            ),
+            (
+                r#"{"outputs":[{"kind":"mp4","video":{"crf":52}}]}"#,
+                "outputs[0].video.crf",
+                "invalid_value",
+            ),
+            (
+                r#"{"outputs":[{"kind":"mp4","video":{"crf":-1}}]}"#,
+                "outputs[0].video.crf",
+                "invalid_value",
+            ),
+            (
+                r#"{"outputs":[{"kind":"hologram"}]}"#,
+                "outputs[0].kind",
+                "invalid_value",
+            ),
+            (r#"{"outputs":[{}]}"#, "outputs[0].kind", "missing_field"),
+            (r#"{"outputs":[7]}"#, "outputs[0]", "invalid_value"),
+            (r#"{"outputs":[]}"#, "outputs", "invalid_value"),
+            (r#"{}"#, "outputs", "missing_field"),
+            (r#"[]"#, "", "invalid_value"),
+            (r#"{"#, "", "invalid_value"),
+            (
+                r#"{"trim":{"start":"5","end":4},"outputs":[{"kind":"mp4"}]}"#,
+                "trim.end",
+                "invalid_value",
+            ),
+            (
+                r#"{"trim":{"begin":1},"outputs":[{"kind":"mp4"}]}"#,
+                "trim.begin",
+                "unknown_field",
+            ),
+            (
+                r#"{"trim":{"start":"x"},"outputs":[{"kind":"mp4"}]}"#,
+                "trim.start",
+                "invalid_value",
+            ),
+            (
+                r#"{"frame":{"aspect":"16x9"},"outputs":[{"kind":"mp4"}]}"#,
+                "frame.aspect",
+                "invalid_value",
+            ),
+            (
+                r#"{"frame":{"fps":0},"outputs":[{"kind":"mp4"}]}"#,
+                "frame.fps",
+                "invalid_value",
+            ),
+            (
+                r#"{"frame":{"upscale":true},"outputs":[{"kind":"mp4"}]}"#,
+                "frame.upscale",
+                "invalid_value",
+            ),
+            (
+                r#"{"bumper":{"image":"../x"},"outputs":[{"kind":"mp4"}]}"#,
+                "bumper.image",
+                "invalid_value",
+            ),
+            (
+                r#"{"watermark":{"image":"cat"},"outputs":[{"kind":"mp4"}]}"#,
+                "watermark.image",
+                "invalid_value",
+            ),
+            (
+                r#"{"outputs":[{"kind":"mp4","name":"a"},{"kind":"mp4","name":"a"}]}"#,
+                "outputs[1].name",
+                "invalid_value",
+            ),
+        ] {
+            assert_eq!(refused(json), (field.to_owned(), code), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_recipe_survives_storage() {
+        for preset in crate::preset::built_in() {
+            let json = serde_json::to_string(&preset.recipe).unwrap();
+            assert_eq!(Recipe::parse(&json).unwrap(), preset.recipe, "{}", preset.name);
+            assert_eq!(stored(serde_json::from_str(&json).unwrap()).unwrap(), preset.recipe);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! One file per table and every query of the product.

@@ -1,0 +1,1 @@
+//! Obeys a plan with FFmpeg, inside its own sandbox.

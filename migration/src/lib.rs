@@ -1,0 +1,1 @@
+//! Portable migrations, one change each.

@@ -1,0 +1,1 @@
+//! TestApp and every test that crosses crates.

@@ -1,0 +1,222 @@
+//! Where things are kept: `sources/{uuid}` and `outputs/{task}/{attempt}/{file}`.
+//! Every key is made here, so none can point outside its place.
+
+use domain::task::TaskId;
+use std::fmt;
+use std::str::FromStr;
+use uuid::Uuid;
+
+const MAX_FILE_NAME_BYTES: usize = 255;
+const MAX_FILE_NAME_DEPTH: usize = 4;
+
+/// The place of one object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(String);
+
+/// The place of all objects of a task, or of one attempt at it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Prefix(String);
+
+/// The relative name of an output file: one to four segments of `[A-Za-z0-9._-]` parted by `/`,
+/// none of which starts with `.` or `-`, at most 255 bytes in all.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FileName(String);
+
+/// A text that is no key or file name of ours.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{value}` is no {expected}")]
+pub struct BadKey {
+    /// What was given, cut to 300 characters.
+    pub value: String,
+    /// What would have been accepted.
+    pub expected: &'static str,
+}
+
+impl Key {
+    /// The place of an uploaded file.
+    #[must_use]
+    pub fn source(id: Uuid) -> Self {
+        Self(format!("sources/{}", id.hyphenated()))
+    }
+
+    /// The place of one file written by one attempt at a task.
+    #[must_use]
+    pub fn output(task: TaskId, attempt: i32, file: &FileName) -> Self {
+        Self(format!("outputs/{task}/{attempt}/{file}"))
+    }
+
+    /// The place of everything any attempt at the task has written.
+    #[must_use]
+    pub fn output_prefix(task: TaskId) -> Prefix {
+        Prefix(format!("outputs/{task}"))
+    }
+
+    /// The place of everything one attempt at the task has written.
+    #[must_use]
+    pub fn attempt_prefix(task: TaskId, attempt: i32) -> Prefix {
+        Prefix(format!("outputs/{task}/{attempt}"))
+    }
+
+    /// Reads back what `Display` wrote.
+    ///
+    /// # Errors
+    /// [`BadKey`] for any text the constructors would not have made.
+    pub fn parse(text: &str) -> Result<Self, BadKey> {
+        source_key(text).or_else(|| output_key(text)).ok_or_else(|| bad(text, "storage key"))
+    }
+
+    /// The key as it is written into the database.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn location(&self) -> object_store::path::Path {
+        object_store::path::Path::from(self.as_str())
+    }
+}
+
+fn source_key(text: &str) -> Option<Key> {
+    let id = text.strip_prefix("sources/")?;
+    let key = Key::source(Uuid::try_parse(id).ok()?);
+    (key.as_str() == text).then_some(key)
+}
+
+fn output_key(text: &str) -> Option<Key> {
+    let mut parts = text.strip_prefix("outputs/")?.splitn(3, '/');
+    let task: i64 = parts.next()?.parse().ok().filter(|task| *task >= 0)?;
+    let attempt: i32 = parts.next()?.parse().ok().filter(|attempt| *attempt >= 0)?;
+    let file = FileName::parse(parts.next()?).ok()?;
+    let key = Key::output(TaskId(task), attempt, &file);
+    (key.as_str() == text).then_some(key)
+}
+
+impl Prefix {
+    pub(crate) fn location(&self) -> object_store::path::Path {
+        object_store::path::Path::from(self.0.as_str())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FileName {
+    /// Checks a file name.
+    ///
+    /// # Errors
+    /// [`BadKey`] when the text is empty, too long, too deep, absolute, or has a foreign character.
+    pub fn parse(text: &str) -> Result<Self, BadKey> {
+        let fits = text.len() <= MAX_FILE_NAME_BYTES
+            && text.split('/').count() <= MAX_FILE_NAME_DEPTH
+            && text.split('/').all(is_plain_segment);
+        if fits { Ok(Self(text.to_owned())) } else { Err(bad(text, "output file name")) }
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn is_plain_segment(segment: &str) -> bool {
+    !segment.is_empty()
+        && !segment.starts_with(['.', '-'])
+        && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+}
+
+fn bad(text: &str, expected: &'static str) -> BadKey {
+    BadKey { value: text.chars().take(300).collect(), expected }
+}
+
+impl FromStr for Key {
+    type Err = BadKey;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+impl FromStr for FileName {
+    type Err = BadKey;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_survives_the_way_through_the_database() {
+        let file = FileName::parse("hls/720p/segment_00001.m4s").unwrap();
+        for key in [Key::source(Uuid::from_u128(7)), Key::output(TaskId(42), 3, &file)] {
+            assert_eq!(Key::parse(&key.to_string()).unwrap(), key);
+        }
+    }
+
+    #[test]
+    fn hostile_keys_are_refused() {
+        let hostile = [
+            "",
+            "/",
+            "/etc/passwd",
+            "sources",
+            "sources/",
+            "sources/../outputs/1/1/a",
+            "sources/00000000-0000-0000-0000-00000000000g",
+            "sources/{00000000-0000-0000-0000-000000000007}",
+            "sources/00000000000000000000000000000007",
+            "sources/00000000-0000-0000-0000-000000000007/x",
+            "/sources/00000000-0000-0000-0000-000000000007",
+            "outputs/1/1/",
+            "outputs/1/1/..",
+            "outputs/1/1/../../2/1/a.mp4",
+            "outputs/1/1/a//b",
+            "outputs/1/1//a",
+            "outputs/1/1/a/",
+            "outputs/1/1/.hidden",
+            "outputs/1/1/-rf",
+            "outputs/1/1/a#1",
+            "outputs/1/1/a%2e%2e",
+            "outputs/1/1/a\\b",
+            "outputs/1/1/a b",
+            "outputs/1/1/a\nb",
+            "outputs/1/1/a\0",
+            "outputs/1/1/vidéo.mp4",
+            "outputs/-1/1/a",
+            "outputs/+1/1/a",
+            "outputs/01/1/a",
+            "outputs/1/-1/a",
+            "outputs/99999999999999999999/1/a",
+            "outputs/1/1/a/b/c/d/e",
+            "others/1/1/a",
+        ];
+        for text in hostile {
+            assert!(Key::parse(text).is_err(), "{text:?} was accepted");
+        }
+        assert!(FileName::parse(&"a".repeat(256)).is_err());
+        assert!(FileName::parse(&"a".repeat(255)).is_ok());
+    }
+}

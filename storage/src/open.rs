@@ -1,0 +1,115 @@
+//! From a URL to a store.
+
+use crate::error::Error;
+use crate::storage::{Place, Storage};
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use object_store::{BackoffConfig, ClientOptions, RetryConfig};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+/// How to sign requests to a bucket.
+#[derive(Clone)]
+pub struct S3Credentials {
+    /// The public half.
+    pub access_key_id: String,
+    /// The secret half; never printed.
+    pub secret_access_key: String,
+}
+
+impl fmt::Debug for S3Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Credentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+    }
+}
+
+impl Storage {
+    /// Opens `file:///abs/dir`, which is made when it is absent, or `s3://bucket?endpoint=…&region=…`.
+    /// No request is sent; [`Storage::ready`] tells whether a bucket answers.
+    ///
+    /// # Errors
+    /// [`Error::BadUrl`] for any other URL and for a bucket without credentials; [`Error::LocalFile`]
+    /// when the directory cannot be made.
+    pub async fn open(url: &str, credentials: Option<S3Credentials>) -> Result<Self, Error> {
+        let parsed = Url::parse(url).map_err(|reason| bad_url(url, &reason.to_string()))?;
+        match parsed.scheme() {
+            "file" => {
+                let root = parsed.to_file_path().map_err(|()| bad_url(url, "it names no absolute path"))?;
+                open_directory(root).await
+            }
+            "s3" => {
+                let credentials = credentials.ok_or_else(|| bad_url(url, "a bucket needs an access key"))?;
+                open_bucket(&parsed, credentials)
+            }
+            other => Err(bad_url(url, &format!("unknown scheme `{other}`"))),
+        }
+    }
+}
+
+async fn open_directory(root: PathBuf) -> Result<Storage, Error> {
+    let made = async {
+        tokio::fs::create_dir_all(&root).await?;
+        tokio::fs::canonicalize(&root).await
+    };
+    let root = made.await.map_err(|source| Error::of_local_file(&root, source))?;
+    let store = LocalFileSystem::new_with_prefix(&root)
+        .map_err(|source| Error::of_store("reach", &root.display().to_string(), source))?
+        .with_fsync(true);
+    Ok(Storage::new(Arc::new(store), Place::Directory(root)))
+}
+
+fn open_bucket(url: &Url, credentials: S3Credentials) -> Result<Storage, Error> {
+    let refuse = |reason: &str| bad_url(url.as_str(), reason);
+    let bucket = url.host_str().filter(|bucket| !bucket.is_empty()).ok_or_else(|| refuse("no bucket is named"))?;
+    if !matches!(url.path(), "" | "/") {
+        return Err(refuse("a path inside the bucket is not supported"));
+    }
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(bucket)
+        .with_access_key_id(credentials.access_key_id)
+        .with_secret_access_key(credentials.secret_access_key)
+        .with_virtual_hosted_style_request(false)
+        .with_region("us-east-1")
+        .with_retry(retry());
+    let mut plain_http = false;
+    for (name, value) in url.query_pairs() {
+        builder = match name.as_ref() {
+            "endpoint" => {
+                plain_http = value.starts_with("http://");
+                builder.with_endpoint(value.trim_end_matches('/'))
+            }
+            "region" => builder.with_region(value),
+            other => return Err(refuse(&format!("unknown parameter `{other}`"))),
+        };
+    }
+    let store = builder
+        .with_client_options(client(plain_http))
+        .build()
+        .map_err(|reason| refuse(&reason.to_string()))?;
+    Ok(Storage::new(Arc::new(store), Place::Bucket))
+}
+
+/// No limit on a whole request, since a slow client may take long over a download;
+/// but a server that falls silent is given up.
+fn client(plain_http: bool) -> ClientOptions {
+    ClientOptions::new()
+        .with_timeout_disabled()
+        .with_connect_timeout(Duration::from_secs(5))
+        .with_read_timeout(Duration::from_secs(30))
+        .with_allow_http(plain_http)
+}
+
+fn retry() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(3), base: 2.0 },
+        max_retries: 4,
+        retry_timeout: Duration::from_secs(30),
+    }
+}
+
+fn bad_url(url: &str, reason: &str) -> Error {
+    Error::BadUrl { url: url.to_owned(), reason: reason.to_owned() }
+}

@@ -1,0 +1,130 @@
+//! One object being written, part by part, by a task of its own: whoever feeds it may be dropped at
+//! any moment, and what was written until then is taken back.
+
+use crate::error::Error;
+use crate::key::Key;
+use bytes::Bytes;
+use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// The feeding end.
+pub(crate) struct Upload {
+    parts: mpsc::Sender<Message>,
+    outcome: Option<oneshot::Receiver<Result<(), Error>>>,
+}
+
+/// How an object is cut and how many parts may be under way at once.
+#[derive(Clone, Copy)]
+pub(crate) struct Pace {
+    pub(crate) part_bytes: usize,
+    pub(crate) parts_at_once: usize,
+}
+
+enum Message {
+    Part(Bytes),
+    Last(Bytes),
+}
+
+struct Writer {
+    store: Arc<dyn ObjectStore>,
+    key: Key,
+    pace: Pace,
+    parts: mpsc::Receiver<Message>,
+}
+
+impl Upload {
+    pub(crate) fn start(store: Arc<dyn ObjectStore>, key: Key, pace: Pace) -> Self {
+        let (parts, incoming) = mpsc::channel(1);
+        let (reply, outcome) = oneshot::channel();
+        let writer = Writer { store, key, pace, parts: incoming };
+        tokio::spawn(writer.run(reply));
+        Self { parts, outcome: Some(outcome) }
+    }
+
+    /// Hands over one whole part that others follow.
+    pub(crate) async fn part(&mut self, bytes: Bytes) -> Result<(), Error> {
+        if self.parts.send(Message::Part(bytes)).await.is_ok() {
+            return Ok(());
+        }
+        self.ended().await
+    }
+
+    /// Hands over the rest and waits until the object is durable.
+    pub(crate) async fn finish(mut self, rest: Bytes) -> Result<(), Error> {
+        // When the writer has failed already, its outcome tells why.
+        let _ = self.parts.send(Message::Last(rest)).await;
+        self.ended().await
+    }
+
+    /// Takes back what was written.
+    pub(crate) async fn abort(mut self) {
+        let (closed, _) = mpsc::channel(1);
+        self.parts = closed;
+        let _ = self.ended().await;
+    }
+
+    async fn ended(&mut self) -> Result<(), Error> {
+        match self.outcome.take() {
+            Some(outcome) => outcome.await.unwrap_or_else(|_| Err(writer_died())),
+            None => Err(writer_died()),
+        }
+    }
+}
+
+fn writer_died() -> Error {
+    Error::Unavailable { doing: "write", key: String::new(), source: "the writing task ended early".into() }
+}
+
+impl Writer {
+    async fn run(mut self, reply: oneshot::Sender<Result<(), Error>>) {
+        let outcome = self.write().await;
+        let stored = outcome.is_ok();
+        let nobody_waits = reply.send(outcome).is_err();
+        if stored && nobody_waits && let Err(error) = self.store.delete(&self.key.location()).await {
+            tracing::warn!(key = %self.key, %error, "an object nobody waited for stays behind");
+        }
+    }
+
+    async fn write(&mut self) -> Result<(), Error> {
+        let failed = |source| Error::of_store("write", self.key.as_str(), source);
+        let location = self.key.location();
+        let mut part = match self.parts.recv().await {
+            Some(Message::Part(part)) => part,
+            Some(Message::Last(whole)) => {
+                return self.store.put(&location, whole.into()).await.map(drop).map_err(failed);
+            }
+            None => return Err(given_up(&self.key)),
+        };
+        let upload = self.store.put_multipart(&location).await.map_err(failed)?;
+        let mut write = WriteMultipart::new_with_chunk_size(upload, self.pace.part_bytes);
+        loop {
+            write.put(part);
+            if let Err(source) = write.wait_for_capacity(self.pace.parts_at_once).await {
+                take_back(write, &self.key).await;
+                return Err(failed(source));
+            }
+            part = match self.parts.recv().await {
+                Some(Message::Part(part)) => part,
+                Some(Message::Last(rest)) => {
+                    write.put(rest);
+                    return write.finish().await.map(drop).map_err(failed);
+                }
+                None => {
+                    take_back(write, &self.key).await;
+                    return Err(given_up(&self.key));
+                }
+            };
+        }
+    }
+}
+
+fn given_up(key: &Key) -> Error {
+    Error::Unavailable { doing: "write", key: key.to_string(), source: "the sender gave up".into() }
+}
+
+async fn take_back(write: WriteMultipart, key: &Key) {
+    if let Err(error) = write.abort().await {
+        tracing::warn!(%key, %error, "failed to take back an unfinished upload");
+    }
+}

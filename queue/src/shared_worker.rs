@@ -1,0 +1,96 @@
+//! The bell in Redis: the answering side, an apalis worker that is started again whenever it ends.
+
+use crate::Job;
+use crate::answering::Answering;
+use crate::crew::Crew;
+use crate::shared::{Shared, config, connect};
+use anyhow::Context;
+use apalis::prelude::{BackendExt, WorkerBuilder, WorkerContext, WorkerError};
+use apalis_core::backend::Vacuum;
+use apalis_redis::RedisStorage;
+use redis::AsyncCommands;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+const POLL_EVERY: Duration = Duration::from_millis(100);
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+const TRIM_EVERY: Duration = Duration::from_secs(30);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// A worker that held out so long was healthy; its successor starts after the first pause again.
+const HEALTHY_AFTER: Duration = Duration::from_secs(10);
+/// What the last acknowledgements may take once all handlers have ended.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+impl Shared {
+    /// Answers rings until shutdown, whatever happens to Redis meanwhile.
+    pub(crate) async fn answer<H, F>(&self, crew: &Crew<H>, shutdown: &CancellationToken)
+    where
+        H: Fn(Job) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut pause = FIRST_PAUSE;
+        while !shutdown.is_cancelled() {
+            let started = Instant::now();
+            let ended = self.work(crew, shutdown).await;
+            if shutdown.is_cancelled() {
+                return;
+            }
+            let error = ended.err().map(|error| format!("{error:#}"));
+            tracing::warn!(error, "the Redis worker ended; another one starts");
+            pause = if started.elapsed() > HEALTHY_AFTER { FIRST_PAUSE } else { LONGEST_PAUSE.min(pause * 2) };
+            shutdown.run_until_cancelled(sleep(pause)).await;
+        }
+    }
+
+    /// Runs one apalis worker until shutdown or the first error of Redis. Its name is new each time,
+    /// since a name that Redis still knows is refused.
+    async fn work<H, F>(&self, crew: &Crew<H>, shutdown: &CancellationToken) -> anyhow::Result<()>
+    where
+        H: Fn(Job) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let connection = connect(&self.client, ANSWER_WITHIN)?;
+        let storage = RedisStorage::<Job>::new(connection.clone()).with_config(config());
+        let context = WorkerContext::new(&Uuid::new_v4().simple().to_string());
+        let trimming = trim_for_ever(storage.clone(), context.clone());
+        let stop = shutdown.clone();
+        let worker = WorkerBuilder::new(&context)
+            .backend(storage.poll_with_interval(POLL_EVERY))
+            .build(Answering::new(crew.clone(), connection, config()))
+            .run_until(async move {
+                stop.cancelled().await;
+                Ok::<(), WorkerError>(())
+            });
+        let abandoned = async {
+            shutdown.cancelled().await;
+            crew.gone_home().await;
+            sleep(FAREWELL).await;
+        };
+        tokio::select! {
+            ended = worker => ended.context("failed to go on fetching"),
+            () = abandoned => Ok(()),
+            () = trimming => Ok(()),
+        }
+    }
+}
+
+/// apalis keeps every finished id and every worker's name for ever.
+async fn trim_for_ever(mut storage: RedisStorage<Job>, worker: WorkerContext) {
+    loop {
+        sleep(TRIM_EVERY).await;
+        if let Err(error) = trim(&mut storage, &worker).await {
+            tracing::debug!(error = format!("{error:#}"), "finished ids stay for another while");
+        }
+    }
+}
+
+async fn trim(storage: &mut RedisStorage<Job>, worker: &WorkerContext) -> anyhow::Result<()> {
+    storage.vacuum().await.context("failed to remove finished ids")?;
+    let (config, mut connection) = (config(), storage.get_connection().clone());
+    let _: () = connection.del(&[config.done_jobs_set(), config.dead_jobs_set()]).await?;
+    let _: () = connection.expire(config.worker_metadata_key(worker), 3_600).await?;
+    Ok(())
+}

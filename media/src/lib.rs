@@ -1,1 +1,3 @@
 //! Obeys a plan with FFmpeg, inside its own sandbox.
+
+pub mod engine;

@@ -1,1 +1,39 @@
-//! One file per table and every query of the product.
+//! One file per table: the row, its tenant-scoped finders, then its verbs. Every query of the product is in here and
+//! works the same on Postgres and SQLite. Nobody outside of `task.rs` writes a status.
+
+mod connection;
+pub mod event;
+pub mod output;
+pub mod source;
+pub mod task;
+pub mod trash;
+pub mod user;
+
+pub use connection::{connect, is_unavailable, ready, write};
+pub use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
+
+use chrono::{DateTime, SubsecRound, Utc};
+use sea_orm::{ConnectionTrait, DbBackend, ExprTrait, sea_query::Expr, sea_query::SimpleExpr};
+
+/// Now, in whole microseconds: what both databases keep.
+fn now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(6)
+}
+
+/// The database's own clock in milliseconds since 1970, as an expression: leases are compared on one clock only.
+fn now_ms(db: &impl ConnectionTrait) -> SimpleExpr {
+    match db.get_database_backend() {
+        DbBackend::Sqlite => Expr::cust("CAST(unixepoch('subsec') * 1000 AS INTEGER)"),
+        _ => Expr::cust("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"),
+    }
+}
+
+/// A moment `ms` milliseconds from now on the database's clock.
+fn in_ms(db: &impl ConnectionTrait, ms: i64) -> SimpleExpr {
+    now_ms(db).add(ms)
+}
+
+/// Milliseconds of a duration, as the databases count them.
+fn millis(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

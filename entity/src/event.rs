@@ -1,0 +1,54 @@
+//! Table `events`: what happened to tasks, append-only. Each effect stands here once, written with it.
+
+use domain::TaskId;
+use sea_orm::ActiveValue::{NotSet, Set};
+use sea_orm::QueryOrder;
+use sea_orm::entity::prelude::*;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "events")]
+#[allow(missing_docs, reason = "columns say what they are")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub task_id: i64,
+    pub attempt: i32,
+    pub kind: String,
+    pub at: ChronoDateTimeUtc,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+#[allow(missing_docs, reason = "none")]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// Writes down that a task reached `status` in its `attempt`.
+pub(crate) async fn append(
+    db: &impl ConnectionTrait,
+    task: i64,
+    attempt: i32,
+    status: domain::Status,
+) -> Result<(), DbErr> {
+    let row = ActiveModel {
+        id: NotSet,
+        task_id: Set(task),
+        attempt: Set(attempt),
+        kind: Set(status.as_str().to_owned()),
+        at: Set(crate::now()),
+    };
+    row.insert(db).await.map(|_| ())
+}
+
+/// Everything that happened to a task, oldest first.
+///
+/// # Errors
+/// Those of the database.
+pub async fn of_task(db: &impl ConnectionTrait, task: TaskId) -> Result<Vec<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::TaskId.eq(task.0))
+        .order_by_asc(Column::Id)
+        .all(db)
+        .await
+}

@@ -1,0 +1,95 @@
+//! Table `outputs`: published files. An output is visible because its row names it.
+
+use sea_orm::ActiveValue::{NotSet, Set};
+use sea_orm::QueryOrder;
+use sea_orm::entity::prelude::*;
+
+/// A published file.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "outputs")]
+#[allow(missing_docs, reason = "columns say what they are")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub task_id: i64,
+    pub place: i32,
+    pub name: String,
+    pub kind: String,
+    pub media_type: String,
+    pub key: String,
+    pub bytes: i64,
+    pub sha256: String,
+    pub width_px: Option<i32>,
+    pub height_px: Option<i32>,
+    pub duration_ms: Option<i64>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+#[allow(missing_docs, reason = "the name says it")]
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::task::Entity",
+        from = "Column::TaskId",
+        to = "super::task::Column::Id",
+        on_delete = "Cascade"
+    )]
+    Task,
+}
+
+impl Related<super::task::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Task.def()
+    }
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// A file that was verified and stored.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "as in the row")]
+pub struct New {
+    pub name: String,
+    pub kind: &'static str,
+    pub media_type: &'static str,
+    pub key: String,
+    pub bytes: u64,
+    pub sha256: String,
+    pub width_px: Option<u32>,
+    pub height_px: Option<u32>,
+    pub duration_ms: Option<u64>,
+}
+
+/// The outputs of a task, the main one first.
+///
+/// # Errors
+/// Those of the database.
+pub async fn of_task(db: &impl ConnectionTrait, task: i64) -> Result<Vec<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::TaskId.eq(task))
+        .order_by_asc(Column::Place)
+        .all(db)
+        .await
+}
+
+/// Publishes the outputs of a task, in order, and takes them off the trash list; part of settling it.
+pub(crate) async fn publish(db: &impl ConnectionTrait, task: i64, outputs: Vec<New>) -> Result<(), DbErr> {
+    for (place, new) in outputs.into_iter().enumerate() {
+        super::trash::keep(db, &new.key).await?;
+        let row = ActiveModel {
+            id: NotSet,
+            task_id: Set(task),
+            place: Set(i32::try_from(place).unwrap_or(i32::MAX)),
+            name: Set(new.name),
+            kind: Set(new.kind.to_owned()),
+            media_type: Set(new.media_type.to_owned()),
+            key: Set(new.key),
+            bytes: Set(i64::try_from(new.bytes).unwrap_or(i64::MAX)),
+            sha256: Set(new.sha256),
+            width_px: Set(new.width_px.and_then(|px| px.try_into().ok())),
+            height_px: Set(new.height_px.and_then(|px| px.try_into().ok())),
+            duration_ms: Set(new.duration_ms.and_then(|ms| ms.try_into().ok())),
+        };
+        row.insert(db).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,377 @@
+//! Table `tasks`: the state machine of the product. Nobody else writes a status.
+//!
+//! ```text
+//!  uploaded ──claim──► processing ──succeed──► processed
+//!    │ ▲                  │ ├─────fail──────► failed
+//!    │ └─fail(retry),     │ └─────cancel────► canceled
+//!    │   release, sweep───┘
+//!    └────────cancel────────────────────────► canceled
+//! ```
+//!
+//! Every verb is one conditional `UPDATE`. `attempt` only grows; it is the fence: a worker that lost its lease names
+//! an attempt that is no longer current, and its write touches no row.
+
+mod find;
+mod sweep;
+
+pub use find::{Page, by_id, by_path, count_by_status, list, of_user};
+pub use sweep::{Swept, due, mark_rung, sweep};
+
+use crate::{event, output, source, trash};
+use domain::{Code, Failure, Status, TaskId, UserId};
+use sea_orm::ActiveValue::{NotSet, Set};
+use sea_orm::ExprTrait;
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::IntoCondition;
+use sea_orm::{IntoActiveModel, UpdateMany};
+use std::time::Duration;
+
+/// How long a claim holds without a beat.
+pub const LEASE: Duration = Duration::from_secs(30);
+
+/// A source plus a recipe, with a status.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "tasks")]
+#[allow(missing_docs, reason = "columns say what they are")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub user_id: i64,
+    pub source_id: i64,
+    /// Logical key `YYYY/MM/DD/{id}_{safe name}`; a path in nobody's file system.
+    pub file_path: String,
+    /// When it was created.
+    pub timestamp: ChronoDateTimeUtc,
+    pub status: TaskStatus,
+    pub display_name: String,
+    pub preset: Option<String>,
+    pub recipe: Json,
+    /// Number of the latest claim: the fence.
+    pub attempt: i32,
+    /// Tries that failed.
+    pub failures: i32,
+    pub run_at_ms: i64,
+    pub rung_at_ms: Option<i64>,
+    pub lease_until_ms: Option<i64>,
+    pub progress: Option<Json>,
+    pub error_code: Option<String>,
+    pub error_detail: Option<String>,
+    pub report: Option<Json>,
+    pub started_at: Option<ChronoDateTimeUtc>,
+    pub finished_at: Option<ChronoDateTimeUtc>,
+}
+
+/// [`Status`] as a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+#[allow(missing_docs, reason = "as in `Status`")]
+pub enum TaskStatus {
+    #[sea_orm(string_value = "uploaded")]
+    Uploaded,
+    #[sea_orm(string_value = "processing")]
+    Processing,
+    #[sea_orm(string_value = "processed")]
+    Processed,
+    #[sea_orm(string_value = "failed")]
+    Failed,
+    #[sea_orm(string_value = "canceled")]
+    Canceled,
+}
+
+impl From<TaskStatus> for Status {
+    fn from(status: TaskStatus) -> Self {
+        match status {
+            TaskStatus::Uploaded => Self::Uploaded,
+            TaskStatus::Processing => Self::Processing,
+            TaskStatus::Processed => Self::Processed,
+            TaskStatus::Failed => Self::Failed,
+            TaskStatus::Canceled => Self::Canceled,
+        }
+    }
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::source::Entity",
+        from = "Column::SourceId",
+        to = "super::source::Column::Id"
+    )]
+    Source,
+    #[sea_orm(has_many = "super::output::Entity")]
+    Outputs,
+}
+
+impl Related<source::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Source.def()
+    }
+}
+
+impl Related<output::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Outputs.def()
+    }
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// Its typed id.
+    #[must_use]
+    pub const fn task_id(&self) -> TaskId {
+        TaskId(self.id)
+    }
+
+    /// Its owner.
+    #[must_use]
+    pub const fn owner(&self) -> UserId {
+        UserId(self.user_id)
+    }
+}
+
+/// A task to be.
+#[derive(Clone, Debug)]
+pub struct New {
+    /// Its source.
+    pub source_id: i64,
+    /// The file name as its user gave it.
+    pub display_name: String,
+    /// The same, reduced to characters that are safe in a URL.
+    pub safe_name: String,
+    /// The preset it was made from.
+    pub preset: Option<String>,
+    /// The recipe, as checked.
+    pub recipe: Json,
+}
+
+/// Makes a task, due at once. Call it in the transaction that makes its source.
+///
+/// # Errors
+/// Those of the database.
+pub async fn create(db: &impl ConnectionTrait, user: UserId, new: New) -> Result<Model, DbErr> {
+    let timestamp = crate::now();
+    let row = ActiveModel {
+        id: NotSet,
+        user_id: Set(user.0),
+        source_id: Set(new.source_id),
+        file_path: Set(String::new()),
+        timestamp: Set(timestamp),
+        status: Set(TaskStatus::Uploaded),
+        display_name: Set(new.display_name),
+        preset: Set(new.preset),
+        recipe: Set(new.recipe),
+        attempt: Set(0),
+        failures: Set(0),
+        run_at_ms: Set(0),
+        ..Default::default()
+    };
+    let task = row.insert(db).await?;
+    let file_path = format!("{}/{}_{}", timestamp.format("%Y/%m/%d"), task.id, new.safe_name);
+    let mut named = task.into_active_model();
+    named.file_path = Set(file_path);
+    let task = named.update(db).await?;
+    event::append(db, task.id, 0, Status::Uploaded).await?;
+    Ok(task)
+}
+
+/// Makes a new task with the source and the recipe of a finished one; the old one stays as it ended.
+///
+/// # Errors
+/// Those of the database.
+pub async fn again(db: &impl ConnectionTrait, task: &Model) -> Result<Model, DbErr> {
+    let safe_name = task
+        .file_path
+        .rsplit('/')
+        .next()
+        .and_then(|name| name.split_once('_'))
+        .map_or("", |(_, name)| name);
+    let new = New {
+        source_id: task.source_id,
+        display_name: task.display_name.clone(),
+        safe_name: safe_name.to_owned(),
+        preset: task.preset.clone(),
+        recipe: task.recipe.clone(),
+    };
+    create(db, task.owner(), new).await
+}
+
+/// Takes a due task for a new attempt, under a lease of [`LEASE`]; `None` when somebody else has it or it is not due.
+///
+/// # Errors
+/// Those of the database.
+pub async fn claim(db: &impl ConnectionTrait, id: TaskId) -> Result<Option<Model>, DbErr> {
+    let update = Entity::update_many()
+        .col_expr(Column::Status, Expr::value(TaskStatus::Processing))
+        .col_expr(Column::Attempt, Expr::col(Column::Attempt).add(1))
+        .col_expr(Column::LeaseUntilMs, crate::in_ms(db, crate::millis(LEASE)))
+        .col_expr(Column::Progress, Expr::value(Option::<Json>::None))
+        .col_expr(Column::StartedAt, Expr::value(crate::now()))
+        .filter(Column::Id.eq(id.0))
+        .filter(Column::Status.eq(TaskStatus::Uploaded))
+        .filter(Expr::col(Column::RunAtMs).lte(crate::now_ms(db)));
+    Ok(update.exec_with_returning(db).await?.pop())
+}
+
+/// What a worker holds of a task: its id and the attempt that fences its writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The task.
+    pub task: TaskId,
+    /// The attempt it owns.
+    pub attempt: i32,
+}
+
+impl Claim {
+    /// The claim that [`claim`] returned as a row.
+    #[must_use]
+    pub const fn of(task: &Model) -> Self {
+        Self {
+            task: TaskId(task.id),
+            attempt: task.attempt,
+        }
+    }
+
+    /// An update that touches the row only while this claim holds.
+    fn update(self) -> UpdateMany<Entity> {
+        let mine = Column::Id
+            .eq(self.task.0)
+            .and(Column::Status.eq(TaskStatus::Processing));
+        Entity::update_many().filter(mine.and(Column::Attempt.eq(self.attempt)).into_condition())
+    }
+
+    /// Renews the lease and shows how far the work is. `false`: the task was canceled or somebody else has it.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn beat(self, db: &impl ConnectionTrait, progress: Option<Json>) -> Result<bool, DbErr> {
+        let update = self
+            .update()
+            .col_expr(Column::LeaseUntilMs, crate::in_ms(db, crate::millis(LEASE)));
+        let update = match progress {
+            Some(progress) => update.col_expr(Column::Progress, Expr::value(progress)),
+            None => update,
+        };
+        Ok(update.exec(db).await?.rows_affected == 1)
+    }
+
+    /// Publishes the outputs and marks the task processed, in the caller's transaction. `false`: the claim is lost,
+    /// nothing was written.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn succeed(
+        self,
+        db: &impl ConnectionTrait,
+        outputs: Vec<output::New>,
+        report: Json,
+    ) -> Result<bool, DbErr> {
+        let update = ended(self.update(), TaskStatus::Processed).col_expr(Column::Report, Expr::value(report));
+        if update.exec(db).await?.rows_affected == 0 {
+            return Ok(false);
+        }
+        output::publish(db, self.task.0, outputs).await?;
+        event::append(db, self.task.0, self.attempt, Status::Processed).await?;
+        Ok(true)
+    }
+
+    /// Ends the attempt with a failure: due again after `retry`, or failed for good. `false`: the claim is lost.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn fail(
+        self,
+        db: &impl ConnectionTrait,
+        failure: &Failure,
+        retry: Option<Duration>,
+    ) -> Result<bool, DbErr> {
+        let update = match retry {
+            Some(delay) => back(self.update(), crate::in_ms(db, crate::millis(delay))),
+            None => ended(self.update(), TaskStatus::Failed),
+        };
+        let update = update
+            .col_expr(Column::Failures, Expr::col(Column::Failures).add(1))
+            .col_expr(Column::ErrorCode, Expr::value(failure.code.as_str()))
+            .col_expr(Column::ErrorDetail, Expr::value(failure.detail.clone()));
+        let held = update.exec(db).await?.rows_affected == 1;
+        if held && retry.is_none() {
+            event::append(db, self.task.0, self.attempt, Status::Failed).await?;
+        }
+        Ok(held)
+    }
+
+    /// Gives the task back unfinished, as at a shutdown: due at once, no failure counted.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn release(self, db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+        Ok(back(self.update(), Expr::value(0_i64)).exec(db).await?.rows_affected == 1)
+    }
+}
+
+/// Into a final state.
+fn ended(update: UpdateMany<Entity>, status: TaskStatus) -> UpdateMany<Entity> {
+    update
+        .col_expr(Column::Status, Expr::value(status))
+        .col_expr(Column::LeaseUntilMs, Expr::value(Option::<i64>::None))
+        .col_expr(Column::FinishedAt, Expr::value(crate::now()))
+}
+
+/// Back to waiting, unrung.
+fn back(update: UpdateMany<Entity>, run_at_ms: Expr) -> UpdateMany<Entity> {
+    update
+        .col_expr(Column::Status, Expr::value(TaskStatus::Uploaded))
+        .col_expr(Column::LeaseUntilMs, Expr::value(Option::<i64>::None))
+        .col_expr(Column::RungAtMs, Expr::value(Option::<i64>::None))
+        .col_expr(Column::Progress, Expr::value(Option::<Json>::None))
+        .col_expr(Column::RunAtMs, run_at_ms)
+}
+
+/// Stops a task that is not finished; its worker notices within two seconds. `None`: it is finished, or not theirs.
+///
+/// # Errors
+/// Those of the database.
+pub async fn cancel(db: &impl ConnectionTrait, user: UserId, id: TaskId) -> Result<Option<Model>, DbErr> {
+    let open = [TaskStatus::Uploaded, TaskStatus::Processing];
+    let mine = Entity::update_many()
+        .filter(Column::Id.eq(id.0))
+        .filter(Column::UserId.eq(user.0));
+    let update = ended(mine.filter(Column::Status.is_in(open)), TaskStatus::Canceled);
+    let Some(task) = update.exec_with_returning(db).await?.pop() else {
+        return Ok(None);
+    };
+    event::append(db, task.id, task.attempt, Status::Canceled).await?;
+    Ok(Some(task))
+}
+
+/// Removes a task, its outputs, and its source when no other task uses it; call it in a transaction. Their files are
+/// on the trash list, due at once; the keys are returned so that they can be removed right away.
+///
+/// # Errors
+/// Those of the database.
+pub async fn remove(db: &impl ConnectionTrait, task: &Model) -> Result<Vec<String>, DbErr> {
+    let mut keys: Vec<String> = output::of_task(db, task.id)
+        .await?
+        .into_iter()
+        .map(|output| output.key)
+        .collect();
+    Entity::delete_by_id(task.id).exec(db).await?;
+    if Entity::find()
+        .filter(Column::SourceId.eq(task.source_id))
+        .count(db)
+        .await?
+        == 0
+    {
+        keys.push(source::of_task(db, task).await?.key);
+        source::Entity::delete_by_id(task.source_id).exec(db).await?;
+    }
+    trash::put(db, &keys, Duration::ZERO).await?;
+    Ok(keys)
+}
+
+/// The code of the failure that ended or delayed a task.
+#[must_use]
+pub fn error_code(task: &Model) -> Option<Code> {
+    task.error_code.as_deref().and_then(Code::from_word)
+}

@@ -1,0 +1,90 @@
+//! Ways to a task. All but the worker's are scoped to an account.
+
+use super::{Column, Entity, Model, TaskStatus};
+use domain::{Status, TaskId, UserId};
+use sea_orm::entity::prelude::*;
+use sea_orm::{Order, QueryOrder, QuerySelect};
+
+/// The task with this id, for the worker that rang for it.
+///
+/// # Errors
+/// Those of the database.
+pub async fn by_id(db: &impl ConnectionTrait, id: TaskId) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id.0).one(db).await
+}
+
+/// The task with this id, if it is this account's.
+///
+/// # Errors
+/// Those of the database.
+pub async fn of_user(db: &impl ConnectionTrait, user: UserId, id: TaskId) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id.0).filter(Column::UserId.eq(user.0)).one(db).await
+}
+
+/// The task with this id and this logical key: for downloads, where a signature or the owner check follows.
+///
+/// # Errors
+/// Those of the database.
+pub async fn by_path(db: &impl ConnectionTrait, id: TaskId, file_path: &str) -> Result<Option<Model>, DbErr> {
+    let with_ending = format!("{file_path}.mp4");
+    let named = Column::FilePath.is_in([file_path, &with_ending]);
+    Entity::find_by_id(id.0).filter(named).one(db).await
+}
+
+/// Which tasks of an account to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Page {
+    /// Only these.
+    pub status: Option<Status>,
+    /// Only those behind this id, in the order asked.
+    pub after: Option<TaskId>,
+    /// Largest id first.
+    pub descending: bool,
+    /// At most this many.
+    pub limit: Option<u64>,
+}
+
+/// The tasks of an account, by id.
+///
+/// # Errors
+/// Those of the database.
+pub async fn list(db: &impl ConnectionTrait, user: UserId, page: Page) -> Result<Vec<Model>, DbErr> {
+    let mut query = Entity::find().filter(Column::UserId.eq(user.0));
+    if let Some(status) = page.status {
+        query = query.filter(Column::Status.eq(TaskStatus::from(status)));
+    }
+    if let Some(TaskId(after)) = page.after {
+        query = query.filter(if page.descending {
+            Column::Id.lt(after)
+        } else {
+            Column::Id.gt(after)
+        });
+    }
+    let order = if page.descending { Order::Desc } else { Order::Asc };
+    query.order_by(Column::Id, order).limit(page.limit).all(db).await
+}
+
+/// How many tasks stand where, over all accounts; statuses without a task are absent.
+///
+/// # Errors
+/// Those of the database.
+pub async fn count_by_status(db: &impl ConnectionTrait) -> Result<Vec<(Status, i64)>, DbErr> {
+    let query = Entity::find()
+        .select_only()
+        .column(Column::Status)
+        .column_as(Column::Id.count(), "count");
+    let rows: Vec<(TaskStatus, i64)> = query.group_by(Column::Status).into_tuple().all(db).await?;
+    Ok(rows.into_iter().map(|(status, count)| (status.into(), count)).collect())
+}
+
+impl From<Status> for TaskStatus {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Uploaded => Self::Uploaded,
+            Status::Processing => Self::Processing,
+            Status::Processed => Self::Processed,
+            Status::Failed => Self::Failed,
+            Status::Canceled => Self::Canceled,
+        }
+    }
+}

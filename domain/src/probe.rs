@@ -132,7 +132,7 @@ impl VideoFacts {
         } else {
             (self.width_px, grow(self.height_px, den, num))
         };
-        if self.quarter_turns % 2 == 0 {
+        if self.quarter_turns.is_multiple_of(2) {
             Size {
                 width_px: width,
                 height_px: height,

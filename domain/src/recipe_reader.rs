@@ -287,88 +287,91 @@ mod tests {
         (error.field, error.problem.code())
     }
 
+    /// What is sent, which field is named, and with which code.
+    const REFUSED: &[(&str, &str, &str)] = &[
+        (r#"{"outputs":[{"kind":"mp4"}],"colour":1}"#, "colour", "unknown_field"),
+        (
+            r#"{"outputs":[{"kind":"mp4","video":{"crff":1}}]}"#,
+            "outputs[0].video.crff",
+            "unknown_field",
+        ),
+        (
+            r#"{"outputs":[{"kind":"mp4"},{"kind":"poster","crf":1}]}"#,
+            "outputs[1].crf",
+            "unknown_field",
+        ),
+        (
+            r#"{"outputs":[{"kind":"mp4","video":{"crf":52}}]}"#,
+            "outputs[0].video.crf",
+            "invalid_value",
+        ),
+        (
+            r#"{"outputs":[{"kind":"mp4","video":{"crf":-1}}]}"#,
+            "outputs[0].video.crf",
+            "invalid_value",
+        ),
+        (
+            r#"{"outputs":[{"kind":"hologram"}]}"#,
+            "outputs[0].kind",
+            "invalid_value",
+        ),
+        (r#"{"outputs":[{}]}"#, "outputs[0].kind", "missing_field"),
+        (r#"{"outputs":[7]}"#, "outputs[0]", "invalid_value"),
+        (r#"{"outputs":[]}"#, "outputs", "invalid_value"),
+        (r#"{}"#, "outputs", "missing_field"),
+        (r#"[]"#, "", "invalid_value"),
+        (r#"{"#, "", "invalid_value"),
+        (
+            r#"{"trim":{"start":"5","end":4},"outputs":[{"kind":"mp4"}]}"#,
+            "trim.end",
+            "invalid_value",
+        ),
+        (
+            r#"{"trim":{"begin":1},"outputs":[{"kind":"mp4"}]}"#,
+            "trim.begin",
+            "unknown_field",
+        ),
+        (
+            r#"{"trim":{"start":"x"},"outputs":[{"kind":"mp4"}]}"#,
+            "trim.start",
+            "invalid_value",
+        ),
+        (
+            r#"{"frame":{"aspect":"16x9"},"outputs":[{"kind":"mp4"}]}"#,
+            "frame.aspect",
+            "invalid_value",
+        ),
+        (
+            r#"{"frame":{"fps":0},"outputs":[{"kind":"mp4"}]}"#,
+            "frame.fps",
+            "invalid_value",
+        ),
+        (
+            r#"{"frame":{"upscale":true},"outputs":[{"kind":"mp4"}]}"#,
+            "frame.upscale",
+            "invalid_value",
+        ),
+        (
+            r#"{"bumper":{"image":"../x"},"outputs":[{"kind":"mp4"}]}"#,
+            "bumper.image",
+            "invalid_value",
+        ),
+        (
+            r#"{"watermark":{"image":"cat"},"outputs":[{"kind":"mp4"}]}"#,
+            "watermark.image",
+            "invalid_value",
+        ),
+        (
+            r#"{"outputs":[{"kind":"mp4","name":"a"},{"kind":"mp4","name":"a"}]}"#,
+            "outputs[1].name",
+            "invalid_value",
+        ),
+    ];
+
     #[test]
     fn a_refusal_names_the_field_by_its_path() {
-        for (json, field, code) in [
-            (r#"{"outputs":[{"kind":"mp4"}],"colour":1}"#, "colour", "unknown_field"),
-            (
-                r#"{"outputs":[{"kind":"mp4","video":{"crff":1}}]}"#,
-                "outputs[0].video.crff",
-                "unknown_field",
-            ),
-            (
-                r#"{"outputs":[{"kind":"mp4"},{"kind":"poster","crf":1}]}"#,
-                "outputs[1].crf",
-                "unknown_field",
-            ),
-            (
-                r#"{"outputs":[{"kind":"mp4","video":{"crf":52}}]}"#,
-                "outputs[0].video.crf",
-                "invalid_value",
-            ),
-            (
-                r#"{"outputs":[{"kind":"mp4","video":{"crf":-1}}]}"#,
-                "outputs[0].video.crf",
-                "invalid_value",
-            ),
-            (
-                r#"{"outputs":[{"kind":"hologram"}]}"#,
-                "outputs[0].kind",
-                "invalid_value",
-            ),
-            (r#"{"outputs":[{}]}"#, "outputs[0].kind", "missing_field"),
-            (r#"{"outputs":[7]}"#, "outputs[0]", "invalid_value"),
-            (r#"{"outputs":[]}"#, "outputs", "invalid_value"),
-            (r#"{}"#, "outputs", "missing_field"),
-            (r#"[]"#, "", "invalid_value"),
-            (r#"{"#, "", "invalid_value"),
-            (
-                r#"{"trim":{"start":"5","end":4},"outputs":[{"kind":"mp4"}]}"#,
-                "trim.end",
-                "invalid_value",
-            ),
-            (
-                r#"{"trim":{"begin":1},"outputs":[{"kind":"mp4"}]}"#,
-                "trim.begin",
-                "unknown_field",
-            ),
-            (
-                r#"{"trim":{"start":"x"},"outputs":[{"kind":"mp4"}]}"#,
-                "trim.start",
-                "invalid_value",
-            ),
-            (
-                r#"{"frame":{"aspect":"16x9"},"outputs":[{"kind":"mp4"}]}"#,
-                "frame.aspect",
-                "invalid_value",
-            ),
-            (
-                r#"{"frame":{"fps":0},"outputs":[{"kind":"mp4"}]}"#,
-                "frame.fps",
-                "invalid_value",
-            ),
-            (
-                r#"{"frame":{"upscale":true},"outputs":[{"kind":"mp4"}]}"#,
-                "frame.upscale",
-                "invalid_value",
-            ),
-            (
-                r#"{"bumper":{"image":"../x"},"outputs":[{"kind":"mp4"}]}"#,
-                "bumper.image",
-                "invalid_value",
-            ),
-            (
-                r#"{"watermark":{"image":"cat"},"outputs":[{"kind":"mp4"}]}"#,
-                "watermark.image",
-                "invalid_value",
-            ),
-            (
-                r#"{"outputs":[{"kind":"mp4","name":"a"},{"kind":"mp4","name":"a"}]}"#,
-                "outputs[1].name",
-                "invalid_value",
-            ),
-        ] {
-            assert_eq!(refused(json), (field.to_owned(), code), "{json}");
+        for (json, field, code) in REFUSED {
+            assert_eq!(refused(json), ((*field).to_owned(), *code), "{json}");
         }
     }
 

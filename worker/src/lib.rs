@@ -1,1 +1,94 @@
-//! The life of one task: claim, run the media child under a lease, verify, store, settle.
+//! The life of one task: claim, run the media child under a lease, verify, store, settle; and the sweeper that finds
+//! what was lost. Never opens media itself.
+
+pub mod child;
+mod lease;
+mod process_task;
+mod report;
+mod scratch;
+mod store;
+mod sweeper;
+
+pub use scratch::Scratch;
+
+use child::ChildSettings;
+use domain::Limits;
+use domain::protocol::SandboxMode;
+use entity::DatabaseConnection;
+use queue::Doorbell;
+use std::sync::Arc;
+use std::time::Duration;
+use storage::Storage;
+use tokio_util::sync::CancellationToken;
+
+/// How a worker works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Tasks at a time.
+    pub tasks: usize,
+    /// Threads that one task may use.
+    pub threads: u32,
+    /// What a source may be.
+    pub limits: Limits,
+    /// What to do when the kernel cannot lock the child in.
+    pub sandbox: SandboxMode,
+    /// Most bytes of address space of one child.
+    pub child_memory_bytes: u64,
+    /// How children are started and watched.
+    pub child: ChildSettings,
+    /// How long tasks may go on after a shutdown began, before they are given back.
+    pub grace: Duration,
+}
+
+/// What a worker works with. Cheap to clone.
+#[derive(Clone)]
+pub struct Env {
+    /// The truth.
+    pub db: DatabaseConnection,
+    /// The files.
+    pub storage: Storage,
+    /// The doorbell.
+    pub doorbell: Doorbell,
+    /// Where children write.
+    pub scratch: Arc<Scratch>,
+    /// How.
+    pub settings: Arc<Settings>,
+    /// Ends tasks in progress: they are given back.
+    halt: CancellationToken,
+}
+
+impl Env {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(
+        db: DatabaseConnection,
+        storage: Storage,
+        doorbell: Doorbell,
+        scratch: Scratch,
+        settings: Settings,
+    ) -> Self {
+        let (scratch, settings) = (Arc::new(scratch), Arc::new(settings));
+        Self { db, storage, doorbell, scratch, settings, halt: CancellationToken::new() }
+    }
+}
+
+/// Works until `shutdown`; returns when the tasks in progress have ended or, after the grace, were given back.
+pub async fn run(env: Env, shutdown: CancellationToken) {
+    let sweeper = tokio::spawn(sweeper::run(env.clone(), shutdown.clone()));
+    let halt = env.halt.clone();
+    let (grace, stopping) = (env.settings.grace, shutdown.clone());
+    let patience = tokio::spawn(async move {
+        stopping.cancelled().await;
+        tokio::time::sleep(grace).await;
+        halt.cancel();
+    });
+    let doorbell = env.doorbell.clone();
+    let tasks = env.settings.tasks;
+    let answer = move |job: queue::Job| {
+        let env = env.clone();
+        async move { process_task::run(&env, job.task).await }
+    };
+    doorbell.serve(tasks, answer, shutdown).await;
+    patience.abort();
+    sweeper.abort();
+}

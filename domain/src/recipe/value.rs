@@ -5,8 +5,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
-use utoipa::openapi::schema::{Object, Schema, Type};
 use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{Object, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 /// A frame rate: `keep`, a number or a fraction of frames per second.
@@ -79,7 +79,7 @@ impl fmt::Display for Aspect {
     }
 }
 
-/// A name of ours or of the user: lower-case letters, digits and hyphens, 1 to 40 of them.
+/// A name of ours or of the user: lower-case letters, digits and hyphens, 1 to 40 of them, no hyphen first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(String);
 
@@ -102,12 +102,12 @@ impl FromStr for Name {
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
         let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        if (1..=40).contains(&text.len()) && text.bytes().all(allowed) {
+        if (1..=40).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with('-') {
             Ok(Self(text.to_owned()))
         } else {
             Err(BadValue {
                 value: text.to_owned(),
-                expected: "1 to 40 of a-z, 0-9 and -",
+                expected: "1 to 40 of a-z, 0-9 and -, not a - first",
             })
         }
     }
@@ -193,6 +193,6 @@ macro_rules! schema_of {
 schema_of!(
     Fps => number_or_text("\"keep\", a number (24) or a fraction (30000/1001) of frames per second, 1 to 240"),
     Aspect => Object::builder().schema_type(Type::String).examples(["16:9"]),
-    Name => Object::builder().schema_type(Type::String).pattern(Some("^[a-z0-9-]{1,40}$")),
+    Name => Object::builder().schema_type(Type::String).pattern(Some("^[a-z0-9][a-z0-9-]{0,39}$")),
     Opacity => Object::builder().schema_type(Type::Number).minimum(Some(0)).maximum(Some(1)),
 );

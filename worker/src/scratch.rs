@@ -1,0 +1,113 @@
+//! Directories in which children write. Each process has its own, under a lock that dies with it, so that the next
+//! process to start removes what a killed one left behind and nothing else.
+
+use entity::task::Model;
+use nix::fcntl::{Flock, FlockArg};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The scratch directory of this process.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+    _lock: Flock<File>,
+}
+
+const LOCK: &str = "lock";
+
+impl Scratch {
+    /// Makes a directory below `root` and removes those of processes that no longer run.
+    ///
+    /// # Errors
+    /// When `root` cannot be written.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        fs::create_dir_all(root)?;
+        for entry in fs::read_dir(root)? {
+            remove_stale(&entry?.path());
+        }
+        let path = root.join(uuid::Uuid::now_v7().to_string());
+        fs::create_dir(&path)?;
+        let lock = lock(&path)?.ok_or_else(|| io::Error::other("a new scratch directory is locked already"))?;
+        Ok(Self { path: path.canonicalize()?, _lock: lock })
+    }
+
+    /// A directory for one attempt; it goes when the value is dropped.
+    pub(crate) fn directory(&self, task: &Model) -> io::Result<Directory> {
+        let path = self.path.join(format!("{}-{}", task.id, task.attempt));
+        fs::create_dir(&path)?;
+        Ok(Directory(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+/// A directory that goes with its value.
+pub(crate) struct Directory(PathBuf);
+
+impl Directory {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Makes a directory in it.
+    pub(crate) fn child(&self, name: &str) -> io::Result<PathBuf> {
+        let path = self.0.join(name);
+        fs::create_dir(&path)?;
+        Ok(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        remove(&self.0);
+    }
+}
+
+/// The lock of a scratch directory; `None` when another process holds it.
+fn lock(path: &Path) -> io::Result<Option<Flock<File>>> {
+    let file = File::create(path.join(LOCK))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, error)) => Err(error.into()),
+    }
+}
+
+fn remove_stale(path: &Path) {
+    if path.is_dir() && matches!(lock(path), Ok(Some(_))) {
+        tracing::info!(path = %path.display(), "removing what a stopped worker left behind");
+        remove(path);
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_dir_all(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), %error, "failed to remove a scratch directory");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_living_process_keeps_its_directory_and_a_dead_one_loses_it() {
+        let root = tempfile::tempdir().unwrap();
+        let stale = root.path().join("stale");
+        fs::create_dir_all(stale.join("5-1/out")).unwrap();
+        let first = Scratch::open(root.path()).unwrap();
+        assert!(!stale.exists());
+        let second = Scratch::open(root.path()).unwrap();
+        assert!(first.path.exists() && second.path.exists());
+        let path = first.path.clone();
+        drop(first);
+        assert!(!path.exists());
+    }
+}

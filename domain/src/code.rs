@@ -100,6 +100,7 @@ codes! {
     MediaCrash "media_crash" 500 "El procesamiento se interrumpió con este archivo" "Processing broke down on this file"
     MediaStalled "media_stalled" 500 "El procesamiento dejó de avanzar" "Processing stopped making progress"
     MediaTimeout "media_timeout" 500 "El procesamiento tardó demasiado" "Processing took too long"
+    OutputTooLarge "output_too_large" 422 "El resultado supera el límite de tamaño" "The result is over the size limit"
     MediaMemory "media_memory" 500 "El procesamiento necesitó demasiada memoria" "Processing needed too much memory"
     WorkerCrash "worker_crash" 500 "El trabajador cayó tres veces con esta tarea" "The worker died three times on this task"
     StorageFailed "storage_failed" 500 "No se pudo leer o guardar un archivo" "A file could not be read or stored"

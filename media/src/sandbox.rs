@@ -1,0 +1,64 @@
+//! Locks this process in before it opens a byte of a stranger's file: descriptors, limits, Landlock, seccomp.
+//!
+//! Everything here expects to run first in `main`, on the only thread. What it grants, threads started later inherit.
+
+mod calls;
+mod files;
+mod limits;
+mod sys;
+
+pub use limits::Limits;
+pub(crate) use sys::die_now;
+
+use domain::protocol::{SandboxStatus, Session};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getpgrp, getpid, getppid, setpgid};
+use std::io;
+use std::path::Path;
+
+/// Cuts what this process inherited: dies with its parent, gains no privileges, cannot be traced, leads its own
+/// process group, and keeps no descriptor but 0, 1 and 2.
+///
+/// # Errors
+/// What the kernel refused; nothing may be opened then.
+pub fn cut_loose() -> io::Result<()> {
+    sys::close_from(3)?;
+    let parent = getppid();
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if getppid() != parent {
+        return Err(io::Error::other("the parent is gone"));
+    }
+    prctl::set_no_new_privs()?;
+    // While /proc still belongs to us: when memory runs out, this process goes before the one that started it.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
+    prctl::set_dumpable(false)?;
+    if getpgrp() != getpid() {
+        // Fails only for a session leader, which leads its group already.
+        let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
+    }
+    Ok(())
+}
+
+/// Closes the door: limits, no capabilities, then files below `scratch` and the system calls that decoding and
+/// encoding need, and nothing else. What was opened before stays open.
+///
+/// # Errors
+/// What the kernel refused of the parts that every kernel has. Landlock and seccomp are in the status instead.
+pub fn enter(scratch: &Path, limits: &Limits) -> io::Result<SandboxStatus> {
+    limits.apply()?;
+    sys::drop_capabilities()?;
+    let landlock = files::confine(scratch).is_ok();
+    let seccomp = calls::filter().is_ok();
+    Ok(SandboxStatus { landlock, seccomp })
+}
+
+impl From<&Session> for Limits {
+    fn from(session: &Session) -> Self {
+        Self {
+            memory_bytes: session.max_memory_bytes,
+            cpu_s: session.max_cpu_s,
+            file_bytes: session.max_file_bytes,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The life of `rushes media`: cut loose, read one session, lock in, then answer requests until the input ends.
+
+mod wire;
+mod work;
+
+use crate::engine::{self, Cancel};
+use crate::sandbox::{self, Limits};
+use domain::protocol::{Event, Request, SandboxMode, SandboxStatus, Session};
+use domain::{Code, Failure, FailureKind};
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc;
+use wire::Events;
+use work::Work;
+
+/// No work was begun; the last event is the reason.
+const REFUSED: u8 = 1;
+/// The input ended and the work did not stop within two seconds.
+pub(crate) const STUCK: i32 = 2;
+/// There is nobody to talk to: standard input or output are not there.
+const MUTE: u8 = 3;
+
+/// Runs the child of a worker: one [`Session`] and then [`Request`]s on standard input, [`Event`]s on standard output,
+/// and whatever FFmpeg has to say on standard error.
+///
+/// Call it first in `main`, before any thread or runtime exists: it closes all descriptors above 2 and takes away
+/// rights that threads started earlier would keep.
+///
+/// Exit codes: 0 when the input ended, 1 when no work was begun (the last event tells why), 2 when the input ended and
+/// the work did not stop within two seconds, 3 without a usable standard input and output.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cut = sandbox::cut_loose();
+    let cancel = Cancel::new();
+    let Ok(mut events) = Events::take_stdout(cancel.clone()) else {
+        return ExitCode::from(MUTE);
+    };
+    if let Err(error) = cut {
+        let detail = format!("the child could not be cut loose: {}", error.kind());
+        events.send(&Event::Failed(infrastructure(Code::SandboxUnavailable, detail)));
+        return ExitCode::from(REFUSED);
+    }
+    match begin() {
+        Ok((work, status)) => serve(&work, status, &mut events, &cancel),
+        Err(failure) => {
+            events.send(&Event::Failed(failure));
+            ExitCode::from(REFUSED)
+        }
+    }
+}
+
+/// Reads the session, opens what it names, and closes the door.
+fn begin() -> Result<(Work, SandboxStatus), Failure> {
+    let session = wire::read::<Session>(&mut std::io::stdin().lock())?
+        .ok_or_else(|| infrastructure(Code::Internal, "the input ended before the session"))?;
+    let source = session.source.as_deref().map(open_source).transpose()?;
+    let scratch = open_scratch(&session.scratch)?;
+    let status = sandbox::enter(&scratch, &Limits::from(&session)).map_err(|error| {
+        let detail = format!("limits could not be set: {}", error.kind());
+        infrastructure(Code::SandboxUnavailable, detail)
+    })?;
+    if session.sandbox == SandboxMode::Require && !status.is_full() {
+        let detail = format!("landlock: {}, seccomp: {}", status.landlock, status.seccomp);
+        return Err(infrastructure(Code::SandboxUnavailable, detail));
+    }
+    let threads = session.threads.max(1);
+    Ok((Work::new(source, scratch, threads), status))
+}
+
+/// Opens a plain file for reading; never a link, a pipe or a device.
+fn open_source(path: &Path) -> Result<File, Failure> {
+    let unreadable = |error: std::io::Error| storage(format!("the source could not be opened: {}", error.kind()));
+    let source = File::options()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)
+        .map_err(unreadable)?;
+    if source.metadata().map_err(unreadable)?.is_file() {
+        Ok(source)
+    } else {
+        Err(storage("the source is no plain file"))
+    }
+}
+
+fn open_scratch(path: &Path) -> Result<PathBuf, Failure> {
+    let unusable =
+        |error: std::io::Error| storage(format!("the scratch directory could not be entered: {}", error.kind()));
+    let scratch = path.canonicalize().map_err(unusable)?;
+    std::env::set_current_dir(&scratch).map_err(unusable)?;
+    Ok(scratch)
+}
+
+/// Answers requests in order until the input ends.
+fn serve(work: &Work, status: SandboxStatus, events: &mut Events, cancel: &Cancel) -> ExitCode {
+    events.send(&Event::Ready(status));
+    engine::init();
+    let (send, requests) = mpsc::channel::<Result<Request, Failure>>();
+    let watched = cancel.clone();
+    let listener = std::thread::Builder::new()
+        .name("listener".into())
+        .spawn(move || wire::listen(send, &watched));
+    if let Err(error) = listener {
+        let detail = format!("no thread could be started: {}", error.kind());
+        events.send(&Event::Failed(infrastructure(Code::Internal, detail)));
+        return ExitCode::from(REFUSED);
+    }
+    for request in requests {
+        let answer = match request {
+            Ok(request) => work.answer(request, events, cancel),
+            Err(failure) => Event::Failed(failure),
+        };
+        events.send(&answer);
+    }
+    ExitCode::SUCCESS
+}
+
+fn infrastructure(code: Code, detail: impl Into<String>) -> Failure {
+    Failure::new(FailureKind::Infrastructure, code, detail)
+}
+
+fn storage(detail: impl Into<String>) -> Failure {
+    infrastructure(Code::StorageFailed, detail)
+}

@@ -1,0 +1,120 @@
+//! What can go wrong with a child, and what that means for the task.
+
+use domain::{Code, Failure, FailureKind};
+use nix::sys::signal::Signal;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+/// Longest detail that is taken from a child, in characters.
+const MAX_DETAIL: usize = 300;
+
+/// Why a conversation with a child came to its end.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The child reported a failure; it is well itself.
+    Said(Failure),
+    /// It closed its output, most likely by dying.
+    Closed,
+    /// It said something that cannot be.
+    Garbage(&'static str),
+    /// No event for this long.
+    Silent(Duration),
+    /// No closing event within this time.
+    Late(Duration),
+    /// Our own message does not fit into a line.
+    Unsayable,
+}
+
+impl Trouble {
+    /// A failure in the child's words, bounded: the child may be in a stranger's hands.
+    pub(super) fn said(failure: Failure) -> Self {
+        let detail = failure.detail.chars().filter(|c| !c.is_control()).take(MAX_DETAIL);
+        Self::Said(Failure {
+            detail: detail.collect(),
+            ..failure
+        })
+    }
+
+    /// What it means for the task, given how the child ended (`None`: unknown) and its last words.
+    pub(super) fn verdict(&self, status: Option<ExitStatus>, stderr: &[u8]) -> Failure {
+        let limit = |code, detail| Failure::new(FailureKind::ResourceLimit, code, detail);
+        let crash = |detail| Failure::new(FailureKind::MediaCrash, Code::MediaCrash, detail);
+        match self {
+            Self::Said(failure) => failure.clone(),
+            Self::Silent(time) => limit(
+                Code::MediaStalled,
+                format!("nothing heard for {} s", time.as_secs_f32()),
+            ),
+            Self::Late(time) => limit(Code::MediaTimeout, format!("not done after {} s", time.as_secs_f32())),
+            Self::Garbage(what) => crash(format!("the media child sent {what}")),
+            Self::Unsayable => Failure::new(FailureKind::Infrastructure, Code::Internal, "the request is too long"),
+            Self::Closed => match status {
+                Some(status) => died(status, stderr),
+                None => crash("the media child ended, nobody knows how".into()),
+            },
+        }
+    }
+}
+
+/// What the way of dying tells. `SIGKILL` that we did not send comes from a kernel short of memory.
+fn died(status: ExitStatus, stderr: &[u8]) -> Failure {
+    let limit = |code, detail: &str| Failure::new(FailureKind::ResourceLimit, code, detail);
+    let crash = |detail| Failure::new(FailureKind::MediaCrash, Code::MediaCrash, detail);
+    let Some(number) = status.signal() else {
+        return crash(format!(
+            "the media child ended with status {}",
+            status.code().unwrap_or(-1)
+        ));
+    };
+    match Signal::try_from(number) {
+        Ok(Signal::SIGKILL) => limit(Code::MediaMemory, "killed for memory (signal 9)"),
+        Ok(Signal::SIGXCPU) => limit(Code::MediaTimeout, "processor time used up"),
+        Ok(Signal::SIGXFSZ) => limit(Code::OutputTooLarge, "a file over the limit"),
+        Ok(Signal::SIGABRT) if out_of_memory(stderr) => limit(Code::MediaMemory, "no memory left within the limit"),
+        Ok(signal) => crash(format!("the media child died of {signal}")),
+        Err(_) => crash(format!("the media child died of signal {number}")),
+    }
+}
+
+/// The last words of Rust and of C++ when an allocation fails.
+fn out_of_memory(stderr: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(stderr);
+    text.contains("memory allocation of") || text.contains("bad_alloc")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn killed_by(signal: Signal, stderr: &str) -> (FailureKind, Code) {
+        let status = ExitStatus::from_raw(signal as i32);
+        let failure = Trouble::Closed.verdict(Some(status), stderr.as_bytes());
+        (failure.kind, failure.code)
+    }
+
+    #[test]
+    fn the_way_of_dying_tells_a_limit_from_a_crash() {
+        use FailureKind::{MediaCrash, ResourceLimit};
+        assert_eq!(killed_by(Signal::SIGKILL, ""), (ResourceLimit, Code::MediaMemory));
+        assert_eq!(killed_by(Signal::SIGXCPU, ""), (ResourceLimit, Code::MediaTimeout));
+        assert_eq!(killed_by(Signal::SIGXFSZ, ""), (ResourceLimit, Code::OutputTooLarge));
+        assert_eq!(killed_by(Signal::SIGSEGV, ""), (MediaCrash, Code::MediaCrash));
+        assert_eq!(
+            killed_by(Signal::SIGABRT, "assertion failed"),
+            (MediaCrash, Code::MediaCrash)
+        );
+        let words = "memory allocation of 33177600 bytes failed";
+        assert_eq!(killed_by(Signal::SIGABRT, words), (ResourceLimit, Code::MediaMemory));
+    }
+
+    #[test]
+    fn what_a_child_says_is_cut_and_cleaned() {
+        let failure = Failure::input(Code::SourceDamaged, "a\u{1b}[31m\n".repeat(200));
+        let Trouble::Said(failure) = Trouble::said(failure) else {
+            panic!()
+        };
+        assert_eq!(failure.detail.chars().count(), MAX_DETAIL);
+        assert!(!failure.detail.chars().any(char::is_control));
+    }
+}

@@ -1,0 +1,36 @@
+# One image for every part: `rushes up | backend | worker | migrate | media`.
+
+FROM rust:1.95-bookworm AS build
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    rm -f /etc/apt/apt.conf.d/docker-clean && apt-get update && apt-get install -y --no-install-recommends \
+        clang libclang-dev pkg-config cmake lld \
+        libavcodec-dev libavformat-dev libavfilter-dev libavutil-dev libswscale-dev libswresample-dev
+WORKDIR /src
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked --mount=type=cache,target=/src/target,sharing=locked \
+    cargo build --release --locked -p rushes && install -D target/release/rushes /out/rushes
+
+FROM debian:bookworm-slim
+RUN apt-get update && apt-get install -y --no-install-recommends \
+        ca-certificates libavcodec59 libavformat59 libavfilter8 libavutil57 libswscale6 libswresample4 && \
+    rm -rf /var/lib/apt/lists/* && \
+    useradd --system --uid 10001 --user-group --no-create-home --home-dir /var/lib/rushes --shell /usr/sbin/nologin rushes && \
+    install -d -m 0700 -o rushes -g rushes /var/lib/rushes
+COPY --from=build /out/rushes /usr/local/bin/rushes
+COPY deploy/healthcheck /usr/local/bin/healthcheck
+COPY LICENSE LICENSE-APACHE LICENSE-MIT /usr/share/doc/rushes/
+
+LABEL org.opencontainers.image.title="Rushes" \
+      org.opencontainers.image.description="Self-hosted video processing: upload, transcode, fetch" \
+      org.opencontainers.image.licenses="(Apache-2.0 OR MIT) AND GPL-2.0-or-later"
+
+USER 10001:10001
+WORKDIR /var/lib/rushes
+# Everything that is written goes below RUSHES_DATA_DIR or /tmp: the rest of the file system may be read-only.
+ENV RUSHES_LISTEN=0.0.0.0:8000 RUSHES_DATA_DIR=/var/lib/rushes
+VOLUME /var/lib/rushes
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["healthcheck"]
+ENTRYPOINT ["rushes"]
+CMD ["up"]

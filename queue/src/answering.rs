@@ -23,7 +23,13 @@ pub(crate) struct Answering<H> {
 
 impl<H> Answering<H> {
     pub(crate) fn new(crew: Crew<H>, connection: ConnectionManager, config: Config) -> Self {
-        Self { slots: PollSemaphore::new(crew.slots()), crew, slot: None, connection, config }
+        Self {
+            slots: PollSemaphore::new(crew.slots()),
+            crew,
+            slot: None,
+            connection,
+            config,
+        }
     }
 }
 
@@ -46,9 +52,15 @@ where
 
     fn call(&mut self, task: Task<Job>) -> Self::Future {
         let job = task.args;
-        let slot = self.slot.take().expect("poll_ready took a slot and the slots are never closed");
+        let slot = self
+            .slot
+            .take()
+            .expect("poll_ready took a slot and the slots are never closed");
         let handler = self.crew.start(job, slot);
-        let forgotten = forget(self.connection.clone(), format!("{}:{}", self.config.idempotency_key_set(), job.task));
+        let forgotten = forget(
+            self.connection.clone(),
+            format!("{}:{}", self.config.idempotency_key_set(), job.task),
+        );
         Box::pin(async move {
             join(forgotten, end_of(handler)).await;
             Ok(())

@@ -76,17 +76,25 @@ where
 impl Running {
     fn enter(&self, task: TaskId) -> Option<Place> {
         let entered = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(task);
-        entered.then(|| Place { running: self.clone(), task })
+        entered.then(|| Place {
+            running: self.clone(),
+            task,
+        })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.running.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.task);
+        self.running
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.task);
     }
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
 }

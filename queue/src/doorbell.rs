@@ -17,7 +17,7 @@ pub struct Doorbell(Line);
 #[derive(Clone, Debug)]
 enum Line {
     Memory(Arc<Waiting>),
-    Shared(Shared),
+    Shared(Arc<Shared>),
 }
 
 impl Doorbell {
@@ -33,7 +33,7 @@ impl Doorbell {
     /// # Errors
     /// When the URL is none of Redis.
     pub async fn redis(url: &str) -> anyhow::Result<Self> {
-        Ok(Self(Line::Shared(Shared::open(url)?)))
+        Ok(Self(Line::Shared(Arc::new(Shared::open(url)?))))
     }
 
     /// Asks some worker to look at the task; returns within two seconds. An id that waits already is
@@ -66,7 +66,8 @@ impl Doorbell {
 
     /// Answers rings until shutdown, `concurrency` (at least 1) at a time, and returns when the handlers
     /// in flight have ended. A ring for a task whose handler runs in this call is ignored. A handler that
-    /// panics is logged and forgotten.
+    /// panics is logged and forgotten. Dropping this future takes no more jobs and leaves the handlers in flight
+    /// to end by themselves.
     pub async fn serve<H, F>(&self, concurrency: usize, handler: H, shutdown: CancellationToken)
     where
         H: Fn(Job) -> F + Clone + Send + Sync + 'static,

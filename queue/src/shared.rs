@@ -7,7 +7,6 @@ use apalis_redis::{Config, ConnectionManager, RedisStorage};
 use redis::Client;
 use redis::aio::ConnectionManagerConfig;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -19,13 +18,12 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// when a worker takes an id and dies before it starts.
 const DISTINCT_FOR: Duration = Duration::from_secs(30);
 
-#[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) client: Client,
     bell: RedisStorage<Job>,
     connection: ConnectionManager,
     /// Counting and pushing are two steps; taken one ring at a time they cannot overrun the bound.
-    ringing: Arc<Mutex<()>>,
+    ringing: Mutex<()>,
 }
 
 impl Shared {
@@ -33,7 +31,12 @@ impl Shared {
         let client = Client::open(url).context("failed to read the Redis URL")?;
         let connection = connect(&client, ANSWER_WITHIN)?;
         let bell = RedisStorage::new(connection.clone()).with_config(config());
-        Ok(Self { client, bell, connection, ringing: Arc::default() })
+        Ok(Self {
+            client,
+            bell,
+            connection,
+            ringing: Mutex::default(),
+        })
     }
 
     pub(crate) async fn push(&self, job: Job) -> anyhow::Result<()> {
@@ -45,7 +48,9 @@ impl Shared {
             let ring = TaskBuilder::new(job).idempotency_key(job.task.to_string()).build();
             self.bell.clone().push_task(ring).await.context("failed to push the id")
         };
-        timeout(RING_WITHIN, push).await.context("Redis took too long over a ring")?
+        timeout(RING_WITHIN, push)
+            .await
+            .context("Redis took too long over a ring")?
     }
 
     pub(crate) async fn room(&self) -> usize {
@@ -59,7 +64,10 @@ impl Shared {
         let mut connection = self.connection.clone();
         let ping = redis::cmd("PING");
         let asked = ping.query_async::<()>(&mut connection);
-        timeout(ANSWER_WITHIN, asked).await.context("Redis took too long over a ping")?.context("failed to ping Redis")
+        timeout(ANSWER_WITHIN, asked)
+            .await
+            .context("Redis took too long over a ping")?
+            .context("failed to ping Redis")
     }
 
     async fn waiting(&self) -> anyhow::Result<usize> {
@@ -100,5 +108,7 @@ pub(crate) fn connect(client: &Client, answer_within: Duration) -> anyhow::Resul
         .set_connection_timeout(Some(Duration::from_secs(1)))
         .set_response_timeout(Some(answer_within))
         .set_number_of_retries(1);
-    client.get_connection_manager_lazy(config).context("failed to set up the Redis connection")
+    client
+        .get_connection_manager_lazy(config)
+        .context("failed to set up the Redis connection")
 }

@@ -40,7 +40,11 @@ impl Shared {
             }
             let error = ended.err().map(|error| format!("{error:#}"));
             tracing::warn!(error, "the Redis worker ended; another one starts");
-            pause = if started.elapsed() > HEALTHY_AFTER { FIRST_PAUSE } else { LONGEST_PAUSE.min(pause * 2) };
+            pause = if started.elapsed() > HEALTHY_AFTER {
+                FIRST_PAUSE
+            } else {
+                LONGEST_PAUSE.min(pause * 2)
+            };
             shutdown.run_until_cancelled(sleep(pause)).await;
         }
     }
@@ -90,7 +94,58 @@ async fn trim_for_ever(mut storage: RedisStorage<Job>, worker: WorkerContext) {
 async fn trim(storage: &mut RedisStorage<Job>, worker: &WorkerContext) -> anyhow::Result<()> {
     storage.vacuum().await.context("failed to remove finished ids")?;
     let (config, mut connection) = (config(), storage.get_connection().clone());
-    let _: () = connection.del(&[config.done_jobs_set(), config.dead_jobs_set()]).await?;
+    let _: () = connection
+        .del(&[config.done_jobs_set(), config.dead_jobs_set()])
+        .await?;
     let _: () = connection.expire(config.worker_metadata_key(worker), 3_600).await?;
     Ok(())
+}
+
+#[cfg(test)]
+#[path = "../tests/it/redis_server.rs"]
+mod redis_server;
+
+#[cfg(test)]
+mod tests {
+    use super::redis_server::RedisServer;
+    use super::*;
+    use domain::TaskId;
+
+    #[tokio::test]
+    async fn finished_ids_are_trimmed_and_waiting_ones_kept() {
+        let Some(server) = RedisServer::start().await else {
+            return;
+        };
+        let shared = Shared::open(&server.url()).unwrap();
+        let (stop, (note, mut heard)) = (CancellationToken::new(), tokio::sync::mpsc::unbounded_channel());
+        let crew = Crew::new(1, move |job| {
+            note.send(job).unwrap();
+            async {}
+        });
+        for task in (0..20).map(TaskId) {
+            shared.push(Job { task }).await.unwrap();
+        }
+        let serving = async {
+            for _ in 0..20 {
+                heard.recv().await.unwrap();
+            }
+            stop.cancel();
+        };
+        tokio::join!(shared.answer(&crew, &stop), serving);
+        shared.push(Job { task: TaskId(100) }).await.unwrap();
+        assert_eq!(server.ask::<usize>(&["HLEN", "rushes:data"]).await, 21);
+        assert_eq!(server.ask::<usize>(&["SCARD", "rushes:done"]).await, 20);
+
+        let mut storage = RedisStorage::new(connect(&shared.client, ANSWER_WITHIN).unwrap()).with_config(config());
+        trim(&mut storage, &WorkerContext::new("anybody")).await.unwrap();
+
+        assert_eq!(server.ask::<usize>(&["HLEN", "rushes:data"]).await, 1);
+        assert_eq!(server.ask::<usize>(&["EXISTS", "rushes:done"]).await, 0);
+        assert_eq!(server.ask::<Vec<String>>(&["KEYS", "rushes:meta:*"]).await.len(), 1);
+        assert_eq!(
+            server.ask::<Vec<String>>(&["KEYS", "rushes:idempotency:*"]).await,
+            ["rushes:idempotency:100"]
+        );
+        assert_eq!(shared.room().await, crate::WAITING_MAX - 1);
+    }
 }

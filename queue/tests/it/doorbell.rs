@@ -1,0 +1,242 @@
+//! What holds for every bell.
+
+use crate::listener::{Listener, columns, job};
+use domain::TaskId;
+use queue::{Doorbell, WAITING_MAX};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
+#[tokio::test]
+async fn a_ring_is_handled() {
+    for column in columns().await {
+        column.bell.ready().await.unwrap();
+        column.bell.ring(job(1)).await.unwrap();
+        let mut listener = Listener::quick(&column.bell);
+        assert_eq!(listener.next().await, TaskId(1), "{}", column.name);
+        column.bell.ring(job(2)).await.unwrap();
+        assert_eq!(listener.next().await, TaskId(2), "{}", column.name);
+        // The same id again, now that its handler has ended.
+        sleep(Duration::from_millis(50)).await;
+        column.bell.ring(job(1)).await.unwrap();
+        assert_eq!(listener.next().await, TaskId(1), "{}", column.name);
+        listener.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn only_redis_is_shared() {
+    assert!(!Doorbell::in_memory().is_shared());
+    assert!(Doorbell::redis("redis://127.0.0.1:1/").await.unwrap().is_shared());
+    assert!(Doorbell::redis("http://127.0.0.1/").await.is_err());
+}
+
+#[tokio::test]
+async fn no_more_handlers_run_than_are_allowed() {
+    for column in columns().await {
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (running, peak) = (now.clone(), most.clone());
+        let mut listener = Listener::start(&column.bell, 3, move |_| {
+            let (running, peak) = (running.clone(), peak.clone());
+            async move {
+                peak.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                sleep(Duration::from_millis(60)).await;
+                running.fetch_sub(1, Ordering::SeqCst);
+            }
+        });
+        for id in 0..20 {
+            column.bell.ring(job(id)).await.unwrap();
+        }
+        let heard = collect(&mut listener, 20).await;
+        assert_eq!(heard, (0..20).map(TaskId).collect(), "{}", column.name);
+        assert_eq!(most.load(Ordering::SeqCst), 3, "{}", column.name);
+        listener.stop().await;
+        assert_eq!(now.load(Ordering::SeqCst), 0, "{}", column.name);
+    }
+}
+
+#[tokio::test]
+async fn a_panic_costs_nothing_else() {
+    for column in columns().await {
+        let mut listener = Listener::start(&column.bell, 1, |job| {
+            assert!(job.task != TaskId(2), "made to fail before its first await");
+            async move { assert!(job.task != TaskId(1), "made to fail") }
+        });
+        for id in 1..=3 {
+            column.bell.ring(job(id)).await.unwrap();
+        }
+        assert_eq!(
+            collect(&mut listener, 3).await,
+            (1..=3).map(TaskId).collect(),
+            "{}",
+            column.name
+        );
+        // Not even the id is lost.
+        sleep(Duration::from_millis(50)).await;
+        column.bell.ring(job(1)).await.unwrap();
+        assert_eq!(listener.next().await, TaskId(1), "{}", column.name);
+        listener.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_second_ring_of_a_running_id_is_ignored() {
+    for column in columns().await {
+        let gate = Arc::new(Semaphore::new(0));
+        let held = gate.clone();
+        let mut listener = Listener::start(&column.bell, 4, move |_| {
+            let held = held.clone();
+            async move { held.acquire().await.unwrap().forget() }
+        });
+        column.bell.ring(job(7)).await.unwrap();
+        assert_eq!(listener.next().await, TaskId(7));
+        for _ in 0..3 {
+            column.bell.ring(job(7)).await.unwrap();
+            assert_eq!(
+                listener.within(Duration::from_millis(250)).await,
+                None,
+                "{}",
+                column.name
+            );
+        }
+        column.bell.ring(job(8)).await.unwrap();
+        assert_eq!(listener.next().await, TaskId(8), "{}", column.name);
+        gate.add_permits(2);
+        listener.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn two_that_listen_share_the_rings() {
+    for column in columns().await {
+        let gate = Arc::new(Semaphore::new(0));
+        let held = gate.clone();
+        let handler = move |_| {
+            let held = held.clone();
+            async move { held.acquire().await.unwrap().forget() }
+        };
+        let mut one = Listener::start(&column.bell, 1, handler.clone());
+        let mut other = Listener::start(&column.bell, 1, handler);
+        sleep(Duration::from_millis(300)).await;
+        column.bell.ring(job(1)).await.unwrap();
+        column.bell.ring(job(2)).await.unwrap();
+        assert_eq!(
+            BTreeSet::from([one.next().await, other.next().await]).len(),
+            2,
+            "{}",
+            column.name
+        );
+        gate.add_permits(2);
+        one.stop().await;
+        other.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn an_id_waits_once_however_often_it_is_rung() {
+    for column in columns().await {
+        for _ in 0..5 {
+            column.bell.ring(job(1)).await.unwrap();
+        }
+        assert_eq!(column.bell.room().await, WAITING_MAX - 1, "{}", column.name);
+    }
+}
+
+#[tokio::test]
+async fn at_most_a_thousand_ids_wait() {
+    for column in columns().await {
+        let rings = (0..1_100).map(|id| column.bell.ring(job(id)));
+        for rung in futures::future::join_all(rings).await {
+            rung.unwrap();
+        }
+        assert_eq!(column.bell.room().await, 0, "{}", column.name);
+        let mut listener = Listener::quick(&column.bell);
+        assert_eq!(
+            collect(&mut listener, WAITING_MAX).await.len(),
+            WAITING_MAX,
+            "{}",
+            column.name
+        );
+        assert_eq!(
+            listener.within(Duration::from_millis(300)).await,
+            None,
+            "{}",
+            column.name
+        );
+        assert_eq!(column.bell.room().await, WAITING_MAX, "{}", column.name);
+        listener.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn shutdown_waits_for_handlers_and_takes_no_more() {
+    for column in columns().await {
+        let ended = Arc::new(AtomicUsize::new(0));
+        let count = ended.clone();
+        let mut listener = Listener::start(&column.bell, 1, move |_| {
+            let count = count.clone();
+            async move {
+                sleep(Duration::from_millis(700)).await;
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        column.bell.ring(job(1)).await.unwrap();
+        column.bell.ring(job(2)).await.unwrap();
+        listener.next().await;
+        let asked = Instant::now();
+        listener.stop().await;
+        assert_eq!(ended.load(Ordering::SeqCst), 1, "{}", column.name);
+        assert!(
+            asked.elapsed() < Duration::from_millis(1_500),
+            "{}: {:?}",
+            column.name,
+            asked.elapsed()
+        );
+        assert_eq!(
+            column.bell.room().await,
+            WAITING_MAX - 1,
+            "{}: the second id still waits",
+            column.name
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_idle_worker_starts_within_300_ms() {
+    for column in columns().await {
+        let mut listener = Listener::quick(&column.bell);
+        column.bell.ring(job(0)).await.unwrap();
+        listener.next().await;
+        let mut latencies = Vec::new();
+        for id in 1..=50 {
+            sleep(Duration::from_millis(u64::try_from(id * 37 % 113).unwrap())).await;
+            let rung = Instant::now();
+            column.bell.ring(job(id)).await.unwrap();
+            listener.next().await;
+            latencies.push(rung.elapsed());
+        }
+        latencies.sort();
+        println!(
+            "{}: ring to start p50 {:?} p98 {:?} max {:?}",
+            column.name, latencies[25], latencies[48], latencies[49]
+        );
+        assert!(
+            latencies[49] < Duration::from_millis(600),
+            "{}: {:?}",
+            column.name,
+            latencies[49]
+        );
+        listener.stop().await;
+    }
+}
+
+async fn collect(listener: &mut Listener, count: usize) -> BTreeSet<TaskId> {
+    let mut heard = BTreeSet::new();
+    for _ in 0..count {
+        heard.insert(listener.next().await);
+    }
+    heard
+}

@@ -21,8 +21,8 @@ impl Storage {
     /// [`Error::LocalFile`] when the file cannot be read, [`Error::Full`], [`Error::Unavailable`];
     /// the file then is still where it was.
     pub async fn adopt(&self, key: &Key, local: &Path) -> Result<Stored, Error> {
-        if let Some(target) = self.local_path(key)
-            && let Some(stored) = rename(key.clone(), local.to_owned(), target).await?
+        if let Some(root) = self.local_root()
+            && let Some(stored) = rename(key.clone(), local.to_owned(), root.to_owned()).await?
         {
             return Ok(stored);
         }
@@ -55,16 +55,19 @@ impl Storage {
 }
 
 /// `None` when the two places are not on one filesystem.
-async fn rename(key: Key, local: PathBuf, target: PathBuf) -> Result<Option<Stored>, Error> {
+async fn rename(key: Key, local: PathBuf, root: PathBuf) -> Result<Option<Stored>, Error> {
+    let path = local.clone();
     let moved = tokio::task::spawn_blocking(move || {
         let stored = settle(&local).map_err(|source| Error::of_local_file(&local, source))?;
-        match move_into(&local, &target) {
+        match move_into(&local, &root.join(key.as_str()), &root) {
             Ok(()) => Ok(Some(stored)),
             Err(source) if source.kind() == io::ErrorKind::CrossesDevices => Ok(None),
             Err(source) => Err(Error::of_object_io("write", &key, source)),
         }
     });
-    moved.await.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))
+    moved
+        .await
+        .unwrap_or_else(|died| Err(Error::of_local_file(&path, died.into())))
 }
 
 /// Brings the file to disk, and counts and hashes it.
@@ -76,16 +79,25 @@ fn settle(local: &Path) -> io::Result<Stored> {
     let mut bytes = 0;
     loop {
         let read = file.read(&mut buffer)?;
-        let Some(chunk) = buffer.get(..read).filter(|chunk| !chunk.is_empty()) else { break };
+        let Some(chunk) = buffer.get(..read).filter(|chunk| !chunk.is_empty()) else {
+            break;
+        };
         hash.update(chunk);
         bytes += chunk.len() as u64;
     }
-    Ok(Stored { bytes, sha256: hex::encode(hash.finalize()) })
+    Ok(Stored {
+        bytes,
+        sha256: hex::encode(hash.finalize()),
+    })
 }
 
-fn move_into(local: &Path, target: &Path) -> io::Result<()> {
-    let directory = target.parent().unwrap_or(target);
-    std::fs::create_dir_all(directory)?;
+fn move_into(local: &Path, target: &Path, root: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(target.parent().unwrap_or(root))?;
     std::fs::rename(local, target)?;
-    File::open(directory)?.sync_all()
+    // The directories above may be new as well.
+    let above = target
+        .ancestors()
+        .skip(1)
+        .take_while(|directory| directory.starts_with(root));
+    above.map(File::open).try_for_each(|directory| directory?.sync_all())
 }

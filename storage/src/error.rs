@@ -47,7 +47,9 @@ pub enum Error {
         source: io::Error,
     },
     /// The storage URL cannot be used.
-    #[error("storage URL `{url}`: {reason}; accepted: `file:///dir` or `s3://bucket?endpoint=http://host:port&region=name`")]
+    #[error(
+        "storage URL `{url}`: {reason}; accepted: `file:///dir` or `s3://bucket?endpoint=http://host:port&region=name`"
+    )]
     BadUrl {
         /// The URL as given.
         url: String,
@@ -93,7 +95,11 @@ impl Error {
         match source {
             object_store::Error::NotFound { .. } => Self::NotFound { key: key.to_owned() },
             source if tells_full(&source) => Self::Full { place: key.to_owned() },
-            source => Self::Unavailable { doing, key: key.to_owned(), source: Box::new(source) },
+            source => Self::Unavailable {
+                doing,
+                key: key.to_owned(),
+                source: Box::new(source),
+            },
         }
     }
 
@@ -102,16 +108,25 @@ impl Error {
         match source.kind() {
             io::ErrorKind::NotFound => Self::NotFound { key: key.to_string() },
             kind if is_full(kind) => Self::Full { place: key.to_string() },
-            _ => Self::Unavailable { doing, key: key.to_string(), source: Box::new(source) },
+            _ => Self::Unavailable {
+                doing,
+                key: key.to_string(),
+                source: Box::new(source),
+            },
         }
     }
 
     /// An I/O error on a file that is no object.
     pub(crate) fn of_local_file(path: &Path, source: io::Error) -> Self {
         if is_full(source.kind()) {
-            return Self::Full { place: path.display().to_string() };
+            return Self::Full {
+                place: path.display().to_string(),
+            };
         }
-        Self::LocalFile { path: path.to_owned(), source }
+        Self::LocalFile {
+            path: path.to_owned(),
+            source,
+        }
     }
 }
 
@@ -120,15 +135,20 @@ fn is_full(kind: io::ErrorKind) -> bool {
 }
 
 /// Whether the cause is a full disk (an `io::Error` somewhere below) or a full server, which answers
-/// 507 or one of the S3 codes of MinIO and Ceph; the client library keeps those as text only.
+/// 507 or one of the S3 codes that `MinIO` and Ceph know; the client library keeps those as text only.
 fn tells_full(error: &object_store::Error) -> bool {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
-        if error.downcast_ref::<io::Error>().is_some_and(|error| is_full(error.kind())) {
+        if error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| is_full(error.kind()))
+        {
             return true;
         }
         cause = error.source();
     }
     let text = error.to_string();
-    ["507 Insufficient Storage", "XMinioStorageFull", "QuotaExceeded"].iter().any(|sign| text.contains(sign))
+    ["507 Insufficient Storage", "XMinioStorageFull", "QuotaExceeded"]
+        .iter()
+        .any(|sign| text.contains(sign))
 }

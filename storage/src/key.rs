@@ -62,7 +62,9 @@ impl Key {
     /// # Errors
     /// [`BadKey`] for any text the constructors would not have made.
     pub fn parse(text: &str) -> Result<Self, BadKey> {
-        source_key(text).or_else(|| output_key(text)).ok_or_else(|| bad(text, "storage key"))
+        source_key(text)
+            .or_else(|| output_key(text))
+            .ok_or_else(|| bad(text, "storage key"))
     }
 
     /// The key as it is written into the database.
@@ -110,7 +112,11 @@ impl FileName {
         let fits = text.len() <= MAX_FILE_NAME_BYTES
             && text.split('/').count() <= MAX_FILE_NAME_DEPTH
             && text.split('/').all(is_plain_segment);
-        if fits { Ok(Self(text.to_owned())) } else { Err(bad(text, "output file name")) }
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(bad(text, "output file name"))
+        }
     }
 
     /// The name as text.
@@ -123,11 +129,16 @@ impl FileName {
 fn is_plain_segment(segment: &str) -> bool {
     !segment.is_empty()
         && !segment.starts_with(['.', '-'])
-        && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+        && segment
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
 fn bad(text: &str, expected: &'static str) -> BadKey {
-    BadKey { value: text.chars().take(300).collect(), expected }
+    BadKey {
+        value: text.chars().take(300).collect(),
+        expected,
+    }
 }
 
 impl FromStr for Key {

@@ -6,10 +6,12 @@ use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
+
+const UNFINISHED_FOR: Duration = Duration::from_secs(24 * 3_600);
 
 /// How to sign requests to a bucket.
 #[derive(Clone)]
@@ -22,13 +24,16 @@ pub struct S3Credentials {
 
 impl fmt::Debug for S3Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("S3Credentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+        f.debug_struct("S3Credentials")
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
     }
 }
 
 impl Storage {
     /// Opens `file:///abs/dir`, which is made when it is absent, or `s3://bucket?endpoint=…&region=…`.
-    /// No request is sent; [`Storage::ready`] tells whether a bucket answers.
+    /// No request is sent; [`Storage::ready`] tells whether a bucket answers. In a directory, uploads
+    /// that a killed process left unfinished a day ago are removed; a bucket needs a lifecycle rule for that.
     ///
     /// # Errors
     /// [`Error::BadUrl`] for any other URL and for a bucket without credentials; [`Error::LocalFile`]
@@ -37,7 +42,13 @@ impl Storage {
         let parsed = Url::parse(url).map_err(|reason| bad_url(url, &reason.to_string()))?;
         match parsed.scheme() {
             "file" => {
-                let root = parsed.to_file_path().map_err(|()| bad_url(url, "it names no absolute path"))?;
+                // The parser would make an absolute path of a relative one.
+                if !url.starts_with("file:///") {
+                    return Err(bad_url(url, "it names no absolute path"));
+                }
+                let root = parsed
+                    .to_file_path()
+                    .map_err(|()| bad_url(url, "it names no absolute path"))?;
                 open_directory(root).await
             }
             "s3" => {
@@ -58,12 +69,33 @@ async fn open_directory(root: PathBuf) -> Result<Storage, Error> {
     let store = LocalFileSystem::new_with_prefix(&root)
         .map_err(|source| Error::of_store("reach", &root.display().to_string(), source))?
         .with_fsync(true);
+    let sources = root.join("sources");
+    tokio::task::spawn_blocking(move || remove_unfinished(&sources));
     Ok(Storage::new(Arc::new(store), Place::Directory(root)))
+}
+
+/// Removes what a killed process had half uploaded: `object_store` writes to `{name}#{number}` first.
+/// Another process may be at it right now, so only what nobody has touched for a day.
+fn remove_unfinished(sources: &Path) {
+    for entry in std::fs::read_dir(sources).into_iter().flatten().flatten() {
+        let untouched = entry
+            .metadata()
+            .and_then(|meta| meta.modified())
+            .map(|at| at.elapsed().unwrap_or_default());
+        let is_old = untouched.is_ok_and(|time| time > UNFINISHED_FOR);
+        if is_old && entry.file_name().to_string_lossy().contains('#') {
+            let removed = std::fs::remove_file(entry.path());
+            tracing::info!(path = %entry.path().display(), removed = removed.is_ok(), "an upload was never finished");
+        }
+    }
 }
 
 fn open_bucket(url: &Url, credentials: S3Credentials) -> Result<Storage, Error> {
     let refuse = |reason: &str| bad_url(url.as_str(), reason);
-    let bucket = url.host_str().filter(|bucket| !bucket.is_empty()).ok_or_else(|| refuse("no bucket is named"))?;
+    let bucket = url
+        .host_str()
+        .filter(|bucket| !bucket.is_empty())
+        .ok_or_else(|| refuse("no bucket is named"))?;
     if !matches!(url.path(), "" | "/") {
         return Err(refuse("a path inside the bucket is not supported"));
     }
@@ -98,18 +130,45 @@ fn client(plain_http: bool) -> ClientOptions {
     ClientOptions::new()
         .with_timeout_disabled()
         .with_connect_timeout(Duration::from_secs(5))
-        .with_read_timeout(Duration::from_secs(30))
+        .with_read_timeout(Duration::from_secs(60))
         .with_allow_http(plain_http)
 }
 
 fn retry() -> RetryConfig {
     RetryConfig {
-        backoff: BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(3), base: 2.0 },
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(3),
+            base: 2.0,
+        },
         max_retries: 4,
         retry_timeout: Duration::from_secs(30),
     }
 }
 
 fn bad_url(url: &str, reason: &str) -> Error {
-    Error::BadUrl { url: url.to_owned(), reason: reason.to_owned() }
+    Error::BadUrl {
+        url: url.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::time::SystemTime;
+
+    #[test]
+    fn only_old_unfinished_uploads_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let yesterday = SystemTime::now() - UNFINISHED_FOR - Duration::from_secs(60);
+        for (name, time) in [("a#1", yesterday), ("b#1", SystemTime::now()), ("c", yesterday)] {
+            File::create(dir.path().join(name)).unwrap().set_modified(time).unwrap();
+        }
+        remove_unfinished(dir.path());
+        let kept = |name| dir.path().join(name).exists();
+        assert_eq!([kept("a#1"), kept("b#1"), kept("c")], [false, true, true]);
+        remove_unfinished(&dir.path().join("absent"));
+    }
 }

@@ -11,6 +11,8 @@ use std::pin::pin;
 
 const DIRECTORY_PART_BYTES: usize = 1 << 20;
 const BUCKET_PART_BYTES: u64 = 8 << 20;
+/// Four parts may be in memory, so a sender that announces a huge length must not set their size.
+const BUCKET_PART_BYTES_MAX: u64 = 64 << 20;
 const BUCKET_PARTS_MAX: u64 = 10_000;
 
 /// What was stored.
@@ -39,7 +41,7 @@ impl Storage {
     where
         S: Stream<Item = Result<Bytes, E>>,
     {
-        let mut feed = Feed::start(self, key, declared_len.unwrap_or(max_bytes));
+        let mut feed = Feed::start(self, key, declared_len.unwrap_or(max_bytes).min(max_bytes));
         match feed.take_all(stream, max_bytes).await {
             Ok(()) => Ok(feed.finish().await?),
             Err(error) => {
@@ -51,10 +53,18 @@ impl Storage {
 
     fn pace(&self, expected_bytes: u64) -> Pace {
         if self.local_root().is_some() {
-            return Pace { part_bytes: DIRECTORY_PART_BYTES, parts_at_once: 2 };
+            return Pace {
+                part_bytes: DIRECTORY_PART_BYTES,
+                parts_at_once: 2,
+            };
         }
-        let part = BUCKET_PART_BYTES.max(expected_bytes.div_ceil(BUCKET_PARTS_MAX));
-        Pace { part_bytes: usize::try_from(part).unwrap_or(usize::MAX), parts_at_once: 3 }
+        let part = expected_bytes
+            .div_ceil(BUCKET_PARTS_MAX)
+            .clamp(BUCKET_PART_BYTES, BUCKET_PART_BYTES_MAX);
+        Pace {
+            part_bytes: usize::try_from(part).unwrap_or(usize::MAX),
+            parts_at_once: 3,
+        }
     }
 }
 
@@ -113,7 +123,10 @@ impl Feed {
 
     pub(crate) async fn finish(self) -> Result<Stored, Error> {
         self.upload.finish(self.buffer.freeze()).await?;
-        Ok(Stored { bytes: self.bytes, sha256: hex::encode(self.hash.finalize()) })
+        Ok(Stored {
+            bytes: self.bytes,
+            sha256: hex::encode(self.hash.finalize()),
+        })
     }
 
     pub(crate) async fn abort(self) {

@@ -43,7 +43,10 @@ impl Storage {
     /// [`Error::NotFound`] and [`Error::Unavailable`] from the store, [`Error::LocalFile`] and
     /// [`Error::Full`] from the file, which is then left incomplete.
     pub async fn get_to_file(&self, key: &Key, path: &Path) -> Result<u64, Error> {
-        let bytes = self.head(key).await?.ok_or_else(|| Error::NotFound { key: key.to_string() })?;
+        let bytes = self
+            .head(key)
+            .await?
+            .ok_or_else(|| Error::NotFound { key: key.to_string() })?;
         let mut incoming = self.get_range(key, 0..bytes).await?;
         let local = |source| Error::of_local_file(path, source);
         let mut file = File::create(path).await.map_err(local)?;
@@ -55,14 +58,21 @@ impl Storage {
         file.flush().await.map_err(local)?;
         if copied != bytes {
             let source = format!("{copied} of {bytes} bytes came").into();
-            return Err(Error::Unavailable { doing: "read", key: key.to_string(), source });
+            return Err(Error::Unavailable {
+                doing: "read",
+                key: key.to_string(),
+                source,
+            });
         }
         Ok(copied)
     }
 
     async fn object_range(&self, key: &Key, range: Range<u64>) -> Result<ByteStream, Error> {
         let start = range.start;
-        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(range)),
+            ..GetOptions::default()
+        };
         match self.store.get_opts(&key.location(), options).await {
             Ok(found) => {
                 let key = key.clone();
@@ -70,7 +80,10 @@ impl Storage {
                 Ok(found.into_stream().map_err(failed).boxed())
             }
             Err(source) => match self.head(key).await? {
-                Some(bytes) if bytes <= start => Err(Error::OutOfRange { key: key.to_string(), start }),
+                Some(bytes) if bytes <= start => Err(Error::OutOfRange {
+                    key: key.to_string(),
+                    start,
+                }),
                 _ => Err(Error::of_store("read", key.as_str(), source)),
             },
         }
@@ -84,9 +97,14 @@ async fn file_range(key: &Key, path: &Path, range: Range<u64>) -> Result<ByteStr
         file.seek(SeekFrom::Start(range.start)).await?;
         Ok((file, bytes))
     };
-    let (mut file, bytes) = opened.await.map_err(|source| Error::of_object_io("read", key, source))?;
+    let (mut file, bytes) = opened
+        .await
+        .map_err(|source| Error::of_object_io("read", key, source))?;
     if bytes <= range.start {
-        return Err(Error::OutOfRange { key: key.to_string(), start: range.start });
+        return Err(Error::OutOfRange {
+            key: key.to_string(),
+            start: range.start,
+        });
     }
     file.set_max_buf_size(READ_BYTES);
     let wanted = file.take(range.end - range.start);

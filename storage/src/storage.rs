@@ -26,7 +26,10 @@ pub(crate) enum Place {
 
 impl Storage {
     pub(crate) fn new(store: Arc<dyn ObjectStore>, place: Place) -> Self {
-        Self { store, place: Arc::new(place) }
+        Self {
+            store,
+            place: Arc::new(place),
+        }
     }
 
     /// The length of an object in bytes, `None` when there is none.
@@ -77,7 +80,11 @@ impl Storage {
         if let Some(root) = self.local_root() {
             return remove_directory(&root.join(prefix.as_str()), prefix).await;
         }
-        let found = self.store.list(Some(&prefix.location())).map_ok(|meta| meta.location).boxed();
+        let found = self
+            .store
+            .list(Some(&prefix.location()))
+            .map_ok(|meta| meta.location)
+            .boxed();
         let mut removed = self.store.delete_stream(found);
         while let Some(outcome) = removed.next().await {
             match outcome {
@@ -91,30 +98,38 @@ impl Storage {
     /// Asks the store for a sign of life; returns within two seconds.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the directory is gone, or the bucket refuses us or stays silent.
+    /// [`Error::Unavailable`] when the directory or the bucket is gone, refuses us or stays silent.
     pub async fn ready(&self) -> Result<(), Error> {
-        let unavailable = |source| Error::Unavailable { doing: "reach", key: "/".to_owned(), source };
-        let asked = async {
-            match self.local_root() {
-                Some(root) => tokio::fs::read_dir(root).await.map(drop).map_err(|source| unavailable(source.into())),
-                None => match self.store.head(&object_store::path::Path::from("ready")).await {
-                    Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-                    Err(source) => Err(unavailable(source.into())),
-                },
-            }
+        let unavailable = |source| Error::Unavailable {
+            doing: "reach",
+            key: "/".to_owned(),
+            source,
         };
-        match tokio::time::timeout(READY_WITHIN, asked).await {
-            Ok(answer) => answer,
+        match tokio::time::timeout(READY_WITHIN, self.look()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(reason)) => Err(unavailable(reason)),
             Err(late) => Err(unavailable(late.into())),
         }
+    }
+
+    async fn look(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        if let Some(root) = self.local_root() {
+            return Ok(tokio::fs::read_dir(root).await.map(drop)?);
+        }
+        // A list, since the answer to a head does not tell a missing object from a missing bucket.
+        let nothing = object_store::path::Path::from("ready");
+        self.store.list(Some(&nothing)).try_next().await?;
+        Ok(())
     }
 }
 
 async fn remove_directory(path: &Path, prefix: &Prefix) -> Result<(), Error> {
     match tokio::fs::remove_dir_all(path).await {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(Error::Unavailable { doing: "remove", key: prefix.to_string(), source: source.into() })
-        }
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::Unavailable {
+            doing: "remove",
+            key: prefix.to_string(),
+            source: source.into(),
+        }),
         _ => Ok(()),
     }
 }

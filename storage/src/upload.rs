@@ -6,7 +6,11 @@ use crate::key::Key;
 use bytes::Bytes;
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+const PARTS_END_WITHIN: Duration = Duration::from_secs(10);
 
 /// The feeding end.
 pub(crate) struct Upload {
@@ -37,9 +41,17 @@ impl Upload {
     pub(crate) fn start(store: Arc<dyn ObjectStore>, key: Key, pace: Pace) -> Self {
         let (parts, incoming) = mpsc::channel(1);
         let (reply, outcome) = oneshot::channel();
-        let writer = Writer { store, key, pace, parts: incoming };
+        let writer = Writer {
+            store,
+            key,
+            pace,
+            parts: incoming,
+        };
         tokio::spawn(writer.run(reply));
-        Self { parts, outcome: Some(outcome) }
+        Self {
+            parts,
+            outcome: Some(outcome),
+        }
     }
 
     /// Hands over one whole part that others follow.
@@ -73,7 +85,11 @@ impl Upload {
 }
 
 fn writer_died() -> Error {
-    Error::Unavailable { doing: "write", key: String::new(), source: "the writing task ended early".into() }
+    Error::Unavailable {
+        doing: "write",
+        key: String::new(),
+        source: "the writing task ended early".into(),
+    }
 }
 
 impl Writer {
@@ -81,7 +97,10 @@ impl Writer {
         let outcome = self.write().await;
         let stored = outcome.is_ok();
         let nobody_waits = reply.send(outcome).is_err();
-        if stored && nobody_waits && let Err(error) = self.store.delete(&self.key.location()).await {
+        if stored
+            && nobody_waits
+            && let Err(error) = self.store.delete(&self.key.location()).await
+        {
             tracing::warn!(key = %self.key, %error, "an object nobody waited for stays behind");
         }
     }
@@ -106,10 +125,7 @@ impl Writer {
             }
             part = match self.parts.recv().await {
                 Some(Message::Part(part)) => part,
-                Some(Message::Last(rest)) => {
-                    write.put(rest);
-                    return write.finish().await.map(drop).map_err(failed);
-                }
+                Some(Message::Last(rest)) => return self.complete(write, rest).await,
                 None => {
                     take_back(write, &self.key).await;
                     return Err(given_up(&self.key));
@@ -117,13 +133,31 @@ impl Writer {
             };
         }
     }
+
+    async fn complete(&self, mut write: WriteMultipart, rest: Bytes) -> Result<(), Error> {
+        let failed = |source| Error::of_store("write", self.key.as_str(), source);
+        // The last part goes alone, since `finish` does not wait for others when one fails.
+        if let Err(source) = write.wait_for_capacity(0).await {
+            take_back(write, &self.key).await;
+            return Err(failed(source));
+        }
+        write.put(rest);
+        write.finish().await.map(drop).map_err(failed)
+    }
 }
 
 fn given_up(key: &Key) -> Error {
-    Error::Unavailable { doing: "write", key: key.to_string(), source: "the sender gave up".into() }
+    Error::Unavailable {
+        doing: "write",
+        key: key.to_string(),
+        source: "the sender gave up".into(),
+    }
 }
 
-async fn take_back(write: WriteMultipart, key: &Key) {
+/// Lets the parts under way end first: one that arrives after the abort would stay for ever.
+async fn take_back(mut write: WriteMultipart, key: &Key) {
+    let parts_end = async { while write.wait_for_capacity(0).await.is_err() {} };
+    let _ = timeout(PARTS_END_WITHIN, parts_end).await;
     if let Err(error) = write.abort().await {
         tracing::warn!(%key, %error, "failed to take back an unfinished upload");
     }

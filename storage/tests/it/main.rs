@@ -1,0 +1,9 @@
+//! Stories of stored files, each on a directory and on a bucket.
+
+#![cfg(test)]
+
+mod adopting;
+mod column;
+mod reading;
+mod trouble;
+mod writing;

@@ -1,0 +1,160 @@
+//! Stores that are full, silent, gone, or not ours.
+
+use crate::column::{LIMIT, bucket, chunks, directory, noise, open_bucket, source};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use storage::{Error, PutError, S3Credentials, Storage};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+#[tokio::test]
+async fn a_url_that_is_no_storage_is_refused() {
+    let credentials = || S3Credentials {
+        access_key_id: "key".to_owned(),
+        secret_access_key: "secret".to_owned(),
+    };
+    for url in [
+        "",
+        "objects",
+        "ftp://host/dir",
+        "file:relative",
+        "s3://",
+        "s3://b/inner",
+        "s3://b?colour=red",
+    ] {
+        let refused = Storage::open(url, Some(credentials())).await;
+        assert!(matches!(refused, Err(Error::BadUrl { .. })), "{url}: {refused:?}");
+    }
+    assert!(matches!(
+        Storage::open("s3://media", None).await,
+        Err(Error::BadUrl { .. })
+    ));
+    assert!(Storage::open("s3://media", Some(credentials())).await.is_ok());
+    assert!(!format!("{:?}", credentials()).contains("secret\""));
+}
+
+#[tokio::test]
+async fn ready_tells_whether_the_store_answers() {
+    let column = directory().await;
+    column.storage.ready().await.unwrap();
+    std::fs::remove_dir_all(column.storage.local_root().unwrap()).unwrap();
+    assert!(matches!(column.storage.ready().await, Err(Error::Unavailable { .. })));
+
+    bucket().await.storage.ready().await.unwrap();
+    let column = bucket().await;
+    std::fs::remove_dir(column.dir.path().join("media")).unwrap();
+    assert!(
+        matches!(column.storage.ready().await, Err(Error::Unavailable { .. })),
+        "there is no bucket"
+    );
+    let gone = open_bucket(answering("").await, "secret").await;
+    let asked = Instant::now();
+    assert!(matches!(gone.ready().await, Err(Error::Unavailable { .. })));
+    assert!(asked.elapsed() < Duration::from_millis(2_500), "{:?}", asked.elapsed());
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_no_missing_object() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("media")).unwrap();
+    let (address, _server) = storage::s3_server::start(dir.path(), "key", "secret").await.unwrap();
+    let intruder = open_bucket(address, "guessed").await;
+    let key = source();
+    let put = intruder.put_stream(&key, chunks(b"abc", 3), None, 10).await;
+    assert!(
+        matches!(put, Err(PutError::Storage(Error::Unavailable { .. }))),
+        "{put:?}"
+    );
+    assert!(matches!(intruder.head(&key).await, Err(Error::Unavailable { .. })));
+    assert!(matches!(intruder.ready().await, Err(Error::Unavailable { .. })));
+}
+
+#[tokio::test]
+async fn a_full_server_is_told_from_a_broken_one() {
+    for (answer, full) in [
+        (
+            "HTTP/1.1 507 Insufficient Storage\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            true,
+        ),
+        (
+            "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            false,
+        ),
+    ] {
+        let storage = open_bucket(answering(answer).await, "secret").await;
+        let put = storage.put_stream(&source(), chunks(b"abc", 3), None, 10).await;
+        assert_eq!(matches!(put, Err(PutError::StorageFull)), full, "{put:?}");
+        assert_eq!(
+            matches!(put, Err(PutError::Storage(Error::Unavailable { .. }))),
+            !full,
+            "{put:?}"
+        );
+    }
+}
+
+/// Needs the right to mount a small filesystem, so it runs where tests run as root.
+#[tokio::test]
+async fn a_full_disk_is_told_and_serves_again_when_there_is_room() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let storage = Storage::open(&format!("file://{}", disk.0.path().display()), None)
+        .await
+        .unwrap();
+    let key = source();
+    let put = storage
+        .put_stream(&key, chunks(&noise(20 << 20), 65_536), None, LIMIT)
+        .await;
+    assert!(matches!(put, Err(PutError::StorageFull)), "{put:?}");
+    assert_eq!(storage.head(&key).await.unwrap(), None);
+    let scratch = tempfile::tempdir().unwrap();
+    let local = scratch.path().join("output.mp4");
+    std::fs::write(&local, noise(20 << 20)).unwrap();
+    let adopted = storage.adopt(&key, &local).await;
+    assert!(matches!(adopted, Err(Error::Full { .. })), "{adopted:?}");
+    assert!(local.exists());
+    let fits = storage
+        .put_stream(&key, chunks(&noise(10 << 20), 65_536), None, LIMIT)
+        .await;
+    assert_eq!(fits.unwrap().bytes, 10 << 20);
+    let copied = storage.get_to_file(&key, &disk.0.path().join("copy")).await;
+    assert!(matches!(copied, Err(Error::Full { .. })), "{copied:?}");
+}
+
+/// A filesystem of 12 MiB.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        let done = mount
+            .args(["-t", "tmpfs", "-o", "size=12m", "none"])
+            .arg(dir.path())
+            .output();
+        if done.is_ok_and(|done| done.status.success()) {
+            return Some(Self(dir));
+        }
+        println!("SKIPPED: no right to mount a small filesystem");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+/// A server that knows one answer, or hangs up when it is empty.
+async fn answering(answer: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let _ = socket.read(&mut [0; 4_096]).await;
+            let _ = socket.write_all(answer.as_bytes()).await;
+        }
+    });
+    address
+}

@@ -15,8 +15,12 @@ const PARTS_END_WITHIN: Duration = Duration::from_secs(10);
 /// The feeding end.
 pub(crate) struct Upload {
     parts: mpsc::Sender<Message>,
-    outcome: Option<oneshot::Receiver<Result<(), Error>>>,
+    outcome: Option<oneshot::Receiver<Outcome>>,
 }
+
+/// With success comes the question whether anybody still wants the object; an answer that is dropped
+/// unread, with the future that waited for it, means no.
+type Outcome = Result<oneshot::Sender<()>, Error>;
 
 /// How an object is cut and how many parts may be under way at once.
 #[derive(Clone, Copy)]
@@ -78,7 +82,10 @@ impl Upload {
 
     async fn ended(&mut self) -> Result<(), Error> {
         match self.outcome.take() {
-            Some(outcome) => outcome.await.unwrap_or_else(|_| Err(writer_died())),
+            Some(outcome) => {
+                let wanted = outcome.await.unwrap_or_else(|_| Err(writer_died()))?;
+                wanted.send(()).map_err(|()| writer_died())
+            }
             None => Err(writer_died()),
         }
     }
@@ -93,12 +100,17 @@ fn writer_died() -> Error {
 }
 
 impl Writer {
-    async fn run(mut self, reply: oneshot::Sender<Result<(), Error>>) {
-        let outcome = self.write().await;
-        let stored = outcome.is_ok();
-        let nobody_waits = reply.send(outcome).is_err();
-        if stored
-            && nobody_waits
+    async fn run(mut self, reply: oneshot::Sender<Outcome>) {
+        let (wanted, answer) = oneshot::channel();
+        match self.write().await {
+            Ok(()) => drop(reply.send(Ok(wanted))),
+            Err(error) => {
+                // Nothing is there to be taken back, whether somebody hears of it or not.
+                let _ = reply.send(Err(error));
+                return;
+            }
+        }
+        if answer.await.is_err()
             && let Err(error) = self.store.delete(&self.key.location()).await
         {
             tracing::warn!(key = %self.key, %error, "an object nobody waited for stays behind");

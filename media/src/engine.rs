@@ -2,7 +2,13 @@
 //!
 //! A source is only ever an open file; outputs are only ever files directly below `scratch`.
 
+mod av;
+mod cadence;
 mod cancel;
+mod facts;
+mod fault;
+mod input;
+mod measure;
 
 pub use cancel::Cancel;
 
@@ -11,8 +17,12 @@ use domain::{Code, Failure, FailureKind, Plan, Probe};
 use std::fs::File;
 use std::path::Path;
 
-/// Readies FFmpeg: quiet logs, and libraries that must be touched before the sandbox closes.
-pub fn init() {}
+/// Readies FFmpeg: error texts, and logs that stay short. To be called once, before anything else here.
+pub fn init() {
+    // It only fills tables; the result is always `Ok`.
+    let _ = ffmpeg_next::init();
+    av::quiet_logs();
+}
 
 fn later() -> Failure {
     Failure::new(FailureKind::MediaCrash, Code::Internal, "not built yet")
@@ -22,8 +32,10 @@ fn later() -> Failure {
 ///
 /// # Errors
 /// [`Code::NotMedia`] when no allowed demuxer opens it, [`Code::SourceDamaged`] when one does and fails.
-pub fn probe(_source: &File, _cancel: &Cancel) -> Result<Probe, Failure> {
-    Err(later())
+pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
+    let bytes = source.metadata().map_or(0, |metadata| metadata.len());
+    let mut input = input::open_source(source, cancel)?;
+    facts::read(&mut input, bytes, cancel)
 }
 
 /// Makes every output of the plan in `scratch`, decoding the source once.

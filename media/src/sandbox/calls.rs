@@ -1,7 +1,7 @@
 //! seccomp: which system calls exist for this process. A list of what is allowed; all else is `EPERM`.
 //!
-//! Left out on purpose, among the rest: sockets, fork, exec, ptrace, signals to others, io_uring, and what changes a
-//! file by its path and is invisible to Landlock (chmod, chown, xattr, utime, truncate, links).
+//! Left out on purpose, among the rest: sockets, fork, exec, ptrace, signals to others, `io_uring`, and what changes
+//! a file by its path and is invisible to Landlock (chmod, chown, xattr, utime, truncate, links).
 
 use libc::{c_int, c_long};
 use seccompiler::{

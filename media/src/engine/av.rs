@@ -1,0 +1,244 @@
+//! The few words of FFmpeg that ffmpeg-next does not say safely. Nothing here decides; each function reads or sets
+//! one thing.
+#![allow(unsafe_code, reason = "a leaf module around plain C fields; each block tells why it holds")]
+
+use ffmpeg_next::Codec;
+use ffmpeg_next::codec::Parameters;
+use ffmpeg_next::ffi;
+use ffmpeg_next::filter::Graph;
+use ffmpeg_next::format::context::Input;
+use ffmpeg_next::format::stream::Stream;
+use ffmpeg_next::frame::{Audio, Video};
+use ffmpeg_next::{Error, Frame};
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Most lines of FFmpeg's own that reach the standard error.
+const MAX_LOG_LINES: u32 = 100;
+
+static LOG_LINES: AtomicU32 = AtomicU32::new(0);
+
+/// Errors go to the standard error, the first hundred of them; all else is dropped.
+pub(super) fn quiet_logs() {
+    unsafe extern "C" fn log(class: *mut c_void, level: c_int, format: *const c_char, args: *mut ffi::__va_list_tag) {
+        if level <= ffi::AV_LOG_ERROR && LOG_LINES.fetch_add(1, Ordering::Relaxed) < MAX_LOG_LINES {
+            // SAFETY: the arguments are those that FFmpeg gave to its log callback, handed on unchanged.
+            unsafe { ffi::av_log_default_callback(class, level, format, args) };
+        }
+    }
+    // SAFETY: both functions are thread-safe setters; `log` has the signature of a log callback and lives for ever.
+    unsafe {
+        ffi::av_log_set_level(ffi::AV_LOG_ERROR);
+        ffi::av_log_set_callback(Some(log));
+    }
+}
+
+/// Facts of a stream's codec that need no decoding.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CodecFacts {
+    pub(super) kind: Kind,
+    /// FFmpeg's short name, such as `h264`; `none` when unknown.
+    pub(super) name: &'static str,
+    pub(super) width_px: u32,
+    pub(super) height_px: u32,
+    /// `AVPixelFormat` or `AVSampleFormat`; -1 when unknown.
+    pub(super) format: c_int,
+    /// Width to height of a pixel; a zero when unknown.
+    pub(super) sample_aspect: (c_int, c_int),
+    pub(super) color: ColorNumbers,
+    pub(super) interlaced: bool,
+    /// Whether the field order is known at all.
+    pub(super) field_order_known: bool,
+    pub(super) sample_rate_hz: u32,
+    pub(super) channels: u32,
+}
+
+/// What a stream carries, as FFmpeg sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Video,
+    Audio,
+    Subtitle,
+    Attachment,
+    Data,
+}
+
+/// Numbers of ITU-T H.273 for primaries, transfer and matrix.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ColorNumbers {
+    pub(super) primaries: c_int,
+    pub(super) transfer: c_int,
+    pub(super) matrix: c_int,
+    /// `AVColorRange`: 1 limited, 2 full.
+    pub(super) range: c_int,
+}
+
+/// Reads the facts of a stream's codec.
+pub(super) fn codec_facts(parameters: &Parameters) -> CodecFacts {
+    let positive = |n: c_int| u32::try_from(n).unwrap_or(0);
+    // SAFETY: `Parameters` always points to live codec parameters; the enums are read as numbers because a file may
+    // have put values there that the bindings do not know; FFmpeg's names are static strings.
+    unsafe {
+        let p = parameters.as_ptr();
+        let order = (&raw const (*p).field_order).cast::<c_int>().read();
+        let kind = match (&raw const (*p).codec_type).cast::<c_int>().read() {
+            0 => Kind::Video,
+            1 => Kind::Audio,
+            3 => Kind::Subtitle,
+            4 => Kind::Attachment,
+            _ => Kind::Data,
+        };
+        CodecFacts {
+            kind,
+            name: CStr::from_ptr(ffi::avcodec_get_name((*p).codec_id)).to_str().unwrap_or("none"),
+            width_px: positive((*p).width),
+            height_px: positive((*p).height),
+            format: (*p).format,
+            sample_aspect: ((*p).sample_aspect_ratio.num, (*p).sample_aspect_ratio.den),
+            color: ColorNumbers {
+                primaries: (&raw const (*p).color_primaries).cast::<c_int>().read(),
+                transfer: (&raw const (*p).color_trc).cast::<c_int>().read(),
+                matrix: (&raw const (*p).color_space).cast::<c_int>().read(),
+                range: (&raw const (*p).color_range).cast::<c_int>().read(),
+            },
+            interlaced: (2..=5).contains(&order),
+            field_order_known: order != 0,
+            sample_rate_hz: positive((*p).sample_rate),
+            channels: positive((*p).ch_layout.nb_channels),
+        }
+    }
+}
+
+/// The decoder that FFmpeg prefers for a codec.
+pub(super) fn decoder_for(parameters: &Parameters) -> Option<Codec> {
+    // SAFETY: live codec parameters, as above; a codec found is static, and wrapped only when there is one.
+    unsafe {
+        let codec = ffi::avcodec_find_decoder((*parameters.as_ptr()).codec_id);
+        (!codec.is_null()).then(|| Codec::wrap(codec))
+    }
+}
+
+/// Name and bits per component of a pixel format; `None` for a number that is none.
+pub(super) fn pixel_format(format: c_int) -> Option<(&'static str, u8)> {
+    // SAFETY: both lookups accept any number in the range of the enum, which the descriptor table bounds; the number
+    // is checked against the table before it becomes an enum value, and descriptors and names are static.
+    unsafe {
+        if format < 0 || format >= ffi::AVPixelFormat::AV_PIX_FMT_NB as c_int {
+            return None;
+        }
+        let descriptor = ffi::av_pix_fmt_desc_get(std::mem::transmute::<c_int, ffi::AVPixelFormat>(format)).as_ref()?;
+        let name = CStr::from_ptr(descriptor.name).to_str().ok()?;
+        Some((name, u8::try_from(descriptor.comp.first()?.depth).unwrap_or(8)))
+    }
+}
+
+/// Size, pixel format and color of a decoded picture: what a filter graph is built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub(super) width_px: c_int,
+    pub(super) height_px: c_int,
+    pub(super) format: c_int,
+    pub(super) color: ColorNumbers,
+}
+
+/// Reads the shape of a picture.
+pub(super) fn shape(frame: &Video) -> Shape {
+    // SAFETY: a `Video` always owns a live frame; enums are read as numbers, as above.
+    unsafe {
+        let f = frame.as_ptr();
+        Shape {
+            width_px: (*f).width,
+            height_px: (*f).height,
+            format: (*f).format,
+            color: ColorNumbers {
+                primaries: (&raw const (*f).color_primaries).cast::<c_int>().read(),
+                transfer: (&raw const (*f).color_trc).cast::<c_int>().read(),
+                matrix: (&raw const (*f).colorspace).cast::<c_int>().read(),
+                range: (&raw const (*f).color_range).cast::<c_int>().read(),
+            },
+        }
+    }
+}
+
+fn share(frame: &Frame) -> Result<Frame, Error> {
+    // SAFETY: `empty` allocates (checked); `av_frame_ref` counts up the buffers of a live frame and copies its facts.
+    unsafe {
+        let mut twin = Frame::empty();
+        if twin.as_ptr().is_null() {
+            return Err(Error::Other {
+                errno: ffmpeg_next::error::ENOMEM,
+            });
+        }
+        match ffi::av_frame_ref(twin.as_mut_ptr(), frame.as_ptr()) {
+            0 => Ok(twin),
+            error => Err(Error::from(error)),
+        }
+    }
+}
+
+/// A second handle on the same pixels; nothing is copied.
+pub(super) fn share_picture(frame: &Video) -> Result<Video, Error> {
+    share(frame).map(Video::from)
+}
+
+/// A second handle on the same samples; nothing is copied.
+pub(super) fn share_sound(frame: &Audio) -> Result<Audio, Error> {
+    share(frame).map(Audio::from)
+}
+
+/// Bounds the threads that the filters of a graph use.
+pub(super) fn set_graph_threads(graph: &mut Graph, threads: u32) {
+    // SAFETY: a graph owns a live `AVFilterGraph`; the field is meant to be set before the graph is configured.
+    unsafe { (*graph.as_mut_ptr()).nb_threads = c_int::try_from(threads).unwrap_or(1) };
+}
+
+/// Tells the demuxer which streams nobody reads.
+pub(super) fn keep_only(input: &mut Input, keep: &[usize]) {
+    for index in 0..usize::try_from(input.nb_streams()).unwrap_or(0) {
+        // SAFETY: `index` is below the number of streams, each of which is live as long as the context.
+        unsafe {
+            let stream = *(*input.as_mut_ptr()).streams.add(index);
+            (*stream).discard = if keep.contains(&index) {
+                ffi::AVDiscard::AVDISCARD_DEFAULT
+            } else {
+                ffi::AVDiscard::AVDISCARD_ALL
+            };
+        }
+    }
+}
+
+/// Whether the container may jump in time without meaning it (MPEG-TS and the like).
+pub(super) fn may_jump(input: &Input) -> bool {
+    // SAFETY: an open input has a live, static format description.
+    unsafe { (*(*input.as_ptr()).iformat).flags & ffi::AVFMT_TS_DISCONT != 0 }
+}
+
+/// Whether the length was only guessed from a bit rate.
+pub(super) fn length_is_guessed(input: &Input) -> bool {
+    // SAFETY: reads one field of an open input.
+    let method = unsafe { ffi::av_fmt_ctx_get_duration_estimation_method(input.as_ptr()) };
+    method == ffi::AVDurationEstimationMethod::AVFMT_DURATION_FROM_BITRATE
+}
+
+/// Presentation time of the first picture or sample in microseconds, when known.
+pub(super) fn start_us(input: &Input) -> Option<i64> {
+    // SAFETY: reads one field of an open input.
+    let start = unsafe { (*input.as_ptr()).start_time };
+    (start != ffi::AV_NOPTS_VALUE).then_some(start)
+}
+
+/// A time of a stream, when it is one.
+pub(super) fn known(time: i64) -> Option<i64> {
+    (time != ffi::AV_NOPTS_VALUE).then_some(time)
+}
+
+/// The orientation matrix of a stream: nine numbers, the four that turn are first, second, fourth and fifth.
+pub(super) fn display_matrix(stream: &Stream<'_>) -> Option<[i32; 9]> {
+    let mut size = 0;
+    // SAFETY: the side data of a live stream is valid for `size` bytes; it is read as numbers without alignment.
+    unsafe {
+        let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX;
+        let data = ffi::av_stream_get_side_data(stream.as_ptr(), kind, &raw mut size);
+        (!data.is_null() && size >= 36).then(|| data.cast::<[i32; 9]>().read_unaligned())
+    }
+}

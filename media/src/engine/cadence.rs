@@ -1,0 +1,205 @@
+//! Turns pictures that come at any time into frames at a constant rate: which picture is shown in which slot.
+
+use domain::Rational;
+use std::ops::Range;
+
+/// A gap longer than this is believed only while the span lasts; beyond it the clock of the source has jumped.
+const MAX_GAP_US: i64 = 10_000_000;
+
+/// Chooses for every slot of the output the picture whose time is nearest, as the pictures go by.
+///
+/// The grid of slots begins with the first picture, so that a constant rate that is kept maps picture to slot one by
+/// one, wherever the span was cut.
+pub(super) struct Cadence<T> {
+    fps: Rational,
+    /// Slots of the span, when it has an end.
+    limit: Option<u64>,
+    /// How long the span should be; gaps within it are believed.
+    span_us: i64,
+    /// The time of slot 0.
+    zero_us: Option<i64>,
+    pending: Option<Pending<T>>,
+    /// The first slot that was not handed out.
+    next: u64,
+}
+
+struct Pending<T> {
+    picture: T,
+    at_us: i64,
+    end_us: i64,
+}
+
+impl<T> Cadence<T> {
+    /// A grid of `fps`, at most `limit` slots, for a span of about `span_us` microseconds.
+    pub(super) fn new(fps: Rational, limit: Option<u64>, span_us: u64) -> Self {
+        Self {
+            fps,
+            limit,
+            span_us: i64::try_from(span_us).unwrap_or(i64::MAX),
+            zero_us: None,
+            pending: None,
+            next: 0,
+        }
+    }
+
+    /// Slots handed out so far.
+    pub(super) const fn slots(&self) -> u64 {
+        self.next
+    }
+
+    /// The time that became slot 0, once there was a picture: less than one slot after the start of the span.
+    pub(super) const fn zero_us(&self) -> Option<i64> {
+        self.zero_us
+    }
+
+    /// Whether every slot of the span is filled.
+    pub(super) fn is_full(&self) -> bool {
+        self.limit.is_some_and(|limit| self.next >= limit)
+    }
+
+    /// Takes the next picture, shown from `at_us` for about `duration_us`; hands out an earlier one whose slots are
+    /// now known.
+    pub(super) fn push(&mut self, picture: T, at_us: i64, duration_us: i64) -> Option<(T, Range<u64>)> {
+        let zero = self.zero_us.unwrap_or_else(|| at_us - self.time_of(self.floor(at_us)));
+        self.zero_us = Some(zero);
+        let mut at_us = at_us - zero;
+        let shown_us = self.time_of(self.next);
+        if at_us - shown_us > MAX_GAP_US.max(self.span_us - shown_us) {
+            let resumed_us = self.pending.as_ref().map_or(0, |pending| pending.end_us);
+            self.zero_us = Some(zero + at_us - resumed_us);
+            at_us = resumed_us;
+        }
+        let new = Pending {
+            picture,
+            at_us,
+            end_us: at_us.saturating_add(duration_us.max(1)),
+        };
+        let Some(old) = self.pending.take() else {
+            self.pending = Some(new);
+            return None;
+        };
+        let slot = self.nearest(at_us);
+        if slot <= self.next {
+            // Both want the same slot: the nearer one gets it.
+            let time = self.time_of(self.next);
+            let old_is_nearer = (old.at_us - time).abs() <= (new.at_us - time).abs();
+            self.pending = Some(if old_is_nearer && slot == self.next {
+                Pending { end_us: new.end_us.max(old.end_us), ..old }
+            } else {
+                new
+            });
+            return None;
+        }
+        self.pending = Some(new);
+        self.hand_out(old.picture, slot)
+    }
+
+    /// Hands out the last picture: to the end of the span when the source goes on after it, else for as long as the
+    /// picture itself lasts.
+    pub(super) fn end(&mut self, source_goes_on: bool) -> Option<(T, Range<u64>)> {
+        let last = self.pending.take()?;
+        let own = self.nearest(last.end_us).max(self.next + 1);
+        let until = self.limit.filter(|_| source_goes_on).unwrap_or(own);
+        self.hand_out(last.picture, until)
+    }
+
+    fn hand_out(&mut self, picture: T, until: u64) -> Option<(T, Range<u64>)> {
+        let until = self.limit.map_or(until, |limit| until.min(limit));
+        let slots = self.next..until;
+        self.next = self.next.max(until);
+        (!slots.is_empty()).then_some((picture, slots))
+    }
+
+    fn time_of(&self, slot: u64) -> i64 {
+        i64::try_from(self.fps.duration_us(slot)).unwrap_or(i64::MAX)
+    }
+
+    fn nearest(&self, us: i64) -> u64 {
+        u64::try_from(us).map_or(0, |us| self.fps.frames_in(us))
+    }
+
+    /// The last slot that begins at or before `us`.
+    fn floor(&self, us: i64) -> u64 {
+        let slot = self.nearest(us);
+        if self.time_of(slot) > us { slot.saturating_sub(1) } else { slot }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn fps(num: u32) -> Rational {
+        Rational { num, den: 1 }
+    }
+
+    /// Feeds pictures `(number, at, duration)` and writes down which is seen in every slot.
+    fn seen(mut cadence: Cadence<u32>, pictures: &[(u32, i64, i64)], goes_on: bool) -> Vec<u32> {
+        let mut slots = Vec::new();
+        let mut note = |out: Option<(u32, Range<u64>)>| {
+            if let Some((number, range)) = out {
+                assert_eq!(range.start, slots.len() as u64);
+                slots.extend(range.map(|_| number));
+            }
+        };
+        for (number, at, duration) in pictures {
+            note(cadence.push(*number, *at, *duration));
+        }
+        note(cadence.end(goes_on));
+        slots
+    }
+
+    fn constant(rate: u32, from: i64, count: u32) -> Vec<(u32, i64, i64)> {
+        let us = |n: u32| i64::try_from(fps(rate).duration_us(u64::from(n))).unwrap();
+        (0..count).map(|n| (n, from + us(n), us(1))).collect()
+    }
+
+    #[test]
+    fn a_rate_that_is_kept_keeps_every_picture_wherever_the_span_was_cut() {
+        for from in [0, 700, 16_000, 23_333, 33_000] {
+            let slots = seen(Cadence::new(fps(30), Some(30), 1_000_000), &constant(30, from, 30), true);
+            assert_eq!(slots, (0..30).collect::<Vec<_>>(), "cut at {from}");
+        }
+    }
+
+    #[test]
+    fn a_lower_rate_drops_and_a_higher_one_repeats_evenly() {
+        let slots = seen(Cadence::new(fps(24), None, 0), &constant(30, 0, 30), false);
+        assert_eq!(slots.len(), 24);
+        assert_eq!(slots[..5], [0, 1, 2, 4, 5]);
+        let slots = seen(Cadence::new(fps(30), None, 0), &constant(15, 0, 15), false);
+        assert_eq!(slots, (0..30).map(|slot| slot / 2).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_source_that_ends_early_leaves_no_frozen_frames_and_one_that_goes_on_fills_the_span() {
+        let pictures = constant(30, 0, 10);
+        assert_eq!(seen(Cadence::new(fps(30), Some(30), 1_000_000), &pictures, false).len(), 10);
+        assert_eq!(seen(Cadence::new(fps(30), Some(30), 1_000_000), &pictures, true).len(), 30);
+    }
+
+    #[test]
+    fn one_picture_is_one_frame_and_none_is_none() {
+        assert_eq!(seen(Cadence::new(fps(30), None, 0), &[(7, 0, 0)], false), [7]);
+        assert_eq!(seen(Cadence::new(fps(30), None, 0), &[], false), [0; 0]);
+    }
+
+    #[test]
+    fn millisecond_clocks_do_not_stutter() {
+        let pictures: Vec<_> = (0..300_u32).map(|n| (n, i64::from(n * 1_000 / 30) * 1_000, 33_000)).collect();
+        assert_eq!(seen(Cadence::new(fps(30), None, 0), &pictures, false), (0..300).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_clock_that_jumps_by_an_hour_adds_no_hour() {
+        let mut pictures = constant(30, 0, 30);
+        pictures.extend(constant(30, 3_600_000_000, 30));
+        assert_eq!(seen(Cadence::new(fps(30), None, 2_000_000), &pictures, false).len(), 60);
+    }
+
+    #[test]
+    fn a_still_that_lasts_within_the_span_is_repeated() {
+        let slots = seen(Cadence::new(fps(10), Some(300), 30_000_000), &[(0, 0, 1), (1, 25_000_000, 1)], true);
+        assert_eq!((slots.len(), slots[249], slots[250]), (300, 0, 1));
+    }
+}

@@ -1,0 +1,202 @@
+//! Reads the facts of an open file into a [`Probe`].
+
+use super::av::{self, CodecFacts, Kind};
+use super::{Cancel, fault, input, measure};
+use domain::probe::{AudioFacts, Stream, StreamKind, VideoFacts};
+use domain::{Failure, Probe, Rational};
+use ffmpeg_next::format::context::Input;
+use ffmpeg_next::format::stream::{Disposition, Stream as Source};
+
+/// Transfer functions of ITU-R BT.2100 by their numbers in ITU-T H.273.
+const PQ: i32 = 16;
+const HLG: i32 = 18;
+
+/// Whether a transfer function is PQ or HLG.
+pub(super) const fn is_hdr(transfer: i32) -> bool {
+    transfer == PQ || transfer == HLG
+}
+
+/// Reads the facts of a source; where the header has no length, its packets are read through once.
+///
+/// # Errors
+/// [`domain::Code::SourceDamaged`] when the packets cannot be read.
+pub(super) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Probe, Failure> {
+    let mut probe = headers(input, bytes);
+    let origin = origin_us(input, probe.main_video().map(|(stream, _)| stream.index));
+    let header_us = av::known(input.duration()).filter(|us| *us > 0 && !av::length_is_guessed(input));
+    let end_us = match header_us {
+        Some(length) => av::start_us(input).unwrap_or(0).saturating_add(length),
+        None => measure::end_us(input, cancel)?,
+    };
+    probe.duration_us = u64::try_from(end_us.saturating_sub(origin)).unwrap_or(0);
+    let unknown = probe.main_video().and_then(|(stream, facts)| {
+        let source = input.stream(stream.index)?;
+        (!facts.interlaced && !av::codec_facts(&source.parameters()).field_order_known).then_some(stream.index)
+    });
+    if let Some(index) = unknown
+        && measure::frames_are_interlaced(input, index, cancel)?
+        && let Some(stream) = probe.streams.get_mut(index)
+        && let StreamKind::Video(facts) = &mut stream.kind
+    {
+        facts.interlaced = true;
+    }
+    Ok(probe)
+}
+
+/// The facts that need no packets; `duration_us` is the header's, 0 when it has none.
+pub(super) fn headers(input: &Input, bytes: u64) -> Probe {
+    Probe {
+        container: input.format().name().to_owned(),
+        bytes,
+        duration_us: u64::try_from(input.duration()).unwrap_or(0),
+        start_us: av::start_us(input).unwrap_or(0),
+        streams: input.streams().map(|stream| facts_of(&stream)).collect(),
+    }
+}
+
+/// The moment that counts as zero: the first picture, or the first sample when there is none.
+pub(super) fn origin_us(input: &Input, video: Option<usize>) -> i64 {
+    let first_picture = video.and_then(|index| input.stream(index)).and_then(|stream| {
+        let start = av::known(stream.start_time())?;
+        Some(to_us(start, stream.time_base()))
+    });
+    first_picture.or_else(|| av::start_us(input)).unwrap_or(0)
+}
+
+/// A time of a stream in microseconds, to the nearest.
+pub(super) fn to_us(time: i64, base: ffmpeg_next::Rational) -> i64 {
+    let (num, den) = (i128::from(base.numerator()), i128::from(base.denominator().max(1)));
+    let scaled = i128::from(time) * num * 1_000_000;
+    let rounded = (2 * scaled + den).div_euclid(2 * den);
+    i64::try_from(rounded).unwrap_or(if rounded < 0 { i64::MIN } else { i64::MAX })
+}
+
+fn facts_of(stream: &Source<'_>) -> Stream {
+    let facts = av::codec_facts(&stream.parameters());
+    let known = match facts.kind {
+        Kind::Video => facts.width_px > 0 && facts.height_px > 0 && av::pixel_format(facts.format).is_some(),
+        Kind::Audio => facts.sample_rate_hz > 0 && facts.channels > 0,
+        Kind::Subtitle | Kind::Attachment | Kind::Data => false,
+    };
+    Stream {
+        index: stream.index(),
+        codec: if facts.name == "none" { "unknown" } else { facts.name }.to_owned(),
+        decodable: known && input::decoder(stream).is_some(),
+        default: stream.disposition().contains(Disposition::DEFAULT),
+        language: language(stream),
+        kind: kind_of(stream, &facts),
+    }
+}
+
+fn kind_of(stream: &Source<'_>, facts: &CodecFacts) -> StreamKind {
+    match facts.kind {
+        Kind::Video if stream.disposition().contains(Disposition::ATTACHED_PIC) => StreamKind::CoverArt,
+        Kind::Video => StreamKind::Video(video_facts(stream, facts)),
+        Kind::Audio => StreamKind::Audio(AudioFacts {
+            sample_rate_hz: facts.sample_rate_hz,
+            channels: facts.channels,
+            duration_us: duration_us(stream),
+        }),
+        Kind::Subtitle => StreamKind::Subtitle,
+        Kind::Attachment => StreamKind::Attachment,
+        Kind::Data => StreamKind::Data,
+    }
+}
+
+fn video_facts(stream: &Source<'_>, facts: &CodecFacts) -> VideoFacts {
+    let (quarter_turns, mirrored) = av::display_matrix(stream).map_or((0, false), orientation);
+    let (pixel_format, bit_depth) = av::pixel_format(facts.format).unwrap_or(("unknown", 8));
+    let (num, den) = facts.sample_aspect;
+    VideoFacts {
+        width_px: facts.width_px,
+        height_px: facts.height_px,
+        sample_aspect: sensible_aspect(num, den),
+        quarter_turns,
+        mirrored,
+        average_fps: rate(stream.avg_frame_rate()),
+        base_fps: rate(stream.rate()),
+        pixel_format: pixel_format.to_owned(),
+        bit_depth,
+        hdr: is_hdr(facts.color.transfer),
+        interlaced: facts.interlaced,
+        duration_us: duration_us(stream),
+    }
+}
+
+/// A pixel more than ten times as wide as high, or the reverse, is a broken header.
+fn sensible_aspect(num: i32, den: i32) -> Rational {
+    let square = Rational { num: 1, den: 1 };
+    let aspect = u32::try_from(num).ok().zip(u32::try_from(den).ok());
+    let aspect = aspect.and_then(|(num, den)| Rational::new(num, den));
+    aspect.filter(|a| (0.1..=10.0).contains(&a.as_f64())).unwrap_or(square)
+}
+
+fn rate(rate: ffmpeg_next::Rational) -> Option<Rational> {
+    let num = u32::try_from(rate.numerator()).ok()?;
+    Rational::new(num, u32::try_from(rate.denominator()).ok()?)
+}
+
+fn duration_us(stream: &Source<'_>) -> Option<u64> {
+    let length = av::known(stream.duration()).filter(|length| *length > 0)?;
+    u64::try_from(to_us(length, stream.time_base())).ok()
+}
+
+/// ISO 639 tags only: nothing else that stands in the file is taken over.
+fn language(stream: &Source<'_>) -> Option<String> {
+    let tag = stream.metadata().get("language")?.to_owned();
+    ((2..=3).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_lowercase()) && tag != "und").then_some(tag)
+}
+
+/// Quarter turns clockwise and mirror (before the turn) that come nearest to an orientation matrix.
+fn orientation(matrix: [i32; 9]) -> (u8, bool) {
+    let [a, b, _, c, d, ..] = matrix.map(i64::from);
+    // A turn takes (x, y) to (ax + cy, bx + dy), y pointing down; the mirror turns the sign of x before that.
+    let turns: [(u8, [i64; 4]); 4] = [(0, [1, 0, 0, 1]), (1, [0, 1, -1, 0]), (2, [-1, 0, 0, -1]), (3, [0, -1, 1, 0])];
+    let mut best = (0, (0, false));
+    for (turn, [ta, tb, tc, td]) in turns {
+        for (mirrored, sign) in [(false, 1), (true, -1)] {
+            let likeness = sign * (a * ta + b * tb) + c * tc + d * td;
+            if likeness > best.0 {
+                best = (likeness, (turn, mirrored));
+            }
+        }
+    }
+    best.1
+}
+
+/// The failure of a source whose packets cannot be read.
+pub(super) fn unreadable(error: ffmpeg_next::Error) -> Failure {
+    fault::reading("the packets", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_orientation_matrix_is_a_mirror_and_quarter_turns() {
+        let one = 1 << 16;
+        for (abcd, turns, mirrored) in [
+            ([one, 0, 0, one], 0, false),
+            ([0, one, -one, 0], 1, false),
+            ([-one, 0, 0, -one], 2, false),
+            ([0, -one, one, 0], 3, false),
+            ([-one, 0, 0, one], 0, true),
+            ([one, 0, 0, -one], 2, true),
+            ([0, one, one, 0], 3, true),
+            ([0, -one, -one, 0], 1, true),
+            ([0, 0, 0, 0], 0, false),
+        ] {
+            let [a, b, c, d] = abcd;
+            assert_eq!(orientation([a, b, 0, c, d, 0, 0, 0, 1 << 30]), (turns, mirrored), "{abcd:?}");
+        }
+    }
+
+    #[test]
+    fn stream_times_are_rounded_to_microseconds() {
+        let base = ffmpeg_next::Rational::new(1, 30);
+        assert_eq!(to_us(2, base), 66_667);
+        assert_eq!(to_us(-1, base), -33_333);
+        assert_eq!(to_us(i64::MAX, ffmpeg_next::Rational::new(1_000, 1)), i64::MAX);
+    }
+}

@@ -1,0 +1,59 @@
+//! What FFmpeg's errors mean to a task. Details are words of ours and a number, never FFmpeg's own text.
+
+use domain::{Code, Failure, FailureKind};
+use ffmpeg_next::Error;
+use ffmpeg_next::error::{EAGAIN, EFBIG, ENOMEM, ENOSPC};
+use libc::EDQUOT;
+use std::ffi::c_int;
+
+/// Nothing to give at the moment; the only error besides the end that a codec or graph returns in good health.
+pub(super) const AGAIN: Error = Error::Other { errno: EAGAIN };
+
+/// Out of memory is the machine's trouble whatever was being done.
+fn memory(error: Error) -> Option<Failure> {
+    (error == Error::Other { errno: ENOMEM })
+        .then(|| Failure::new(FailureKind::ResourceLimit, Code::MediaMemory, "out of memory"))
+}
+
+/// The source cannot be read on; `what` names the step.
+pub(super) fn reading(what: &str, error: Error) -> Failure {
+    memory(error)
+        .unwrap_or_else(|| Failure::input(Code::SourceDamaged, format!("{what}: error {}", c_int::from(error))))
+}
+
+/// An output cannot be written.
+pub(super) fn writing(file: &str, error: Error) -> Failure {
+    let Error::Other { errno } = error else {
+        return engine(file, error);
+    };
+    memory(error).unwrap_or_else(|| storage(file, errno))
+}
+
+/// An output cannot be written, as the system tells it.
+pub(super) fn disk(file: &str, error: &std::io::Error) -> Failure {
+    storage(file, error.raw_os_error().unwrap_or(0))
+}
+
+fn storage(file: &str, errno: c_int) -> Failure {
+    match errno {
+        ENOSPC | EDQUOT => Failure::new(FailureKind::Infrastructure, Code::StorageFull, format!("no space for {file}")),
+        EFBIG => Failure::new(FailureKind::ResourceLimit, Code::StorageFull, format!("{file} grew over the limit")),
+        _ => {
+            let detail = format!("writing {file}: error {errno}");
+            Failure::new(FailureKind::Infrastructure, Code::StorageFailed, detail)
+        }
+    }
+}
+
+/// A filter or an encoder does not do as told: our fault, not the source's.
+pub(super) fn engine(what: &str, error: Error) -> Failure {
+    memory(error).unwrap_or_else(|| {
+        let detail = format!("{what}: error {}", c_int::from(error));
+        Failure::new(FailureKind::MediaCrash, Code::MediaCrash, detail)
+    })
+}
+
+/// Something that this build of FFmpeg should have and has not.
+pub(super) fn missing(what: &str) -> Failure {
+    Failure::new(FailureKind::Unsupported, Code::Internal, format!("FFmpeg was built without {what}"))
+}

@@ -1,0 +1,155 @@
+//! Opens a source: which containers and codecs are let in, and how the open file is read.
+
+use super::{Cancel, av, fault};
+use domain::{Code, Failure};
+use ffmpeg_next::Codec;
+use ffmpeg_next::format::context::{Input, StreamIo};
+use ffmpeg_next::format::stream::Stream;
+use ffmpeg_next::{Dictionary, Error, format};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+
+/// Demuxers a source may need, by FFmpeg's names. None of them opens a second file.
+const CONTAINERS: &str = "mov,matroska,mpegts,avi,flv,ogg,wav,mp3,mpeg,asf,aac,flac";
+
+/// Demuxers that an output of ours may need besides.
+const OUTPUT_CONTAINERS: &str = "mov,ogg,mp3,jpeg_pipe,png_pipe";
+
+/// Decoders of pictures and sound that may touch a source, by FFmpeg's names.
+const DECODERS: &str = "h264,hevc,vp8,vp9,libdav1d,mpeg1video,mpeg2video,mpeg4,msmpeg4v1,msmpeg4v2,msmpeg4,wmv1,wmv2,\
+    wmv3,vc1,h263,h263p,h263i,flv,vp6,vp6f,vp6a,mjpeg,prores,dnxhd,dvvideo,theora,png,\
+    aac,mp3float,mp2float,mp1float,ac3,eac3,libopus,opus,vorbis,flac,alac,wmav1,wmav2,wmapro,amrnb,amrwb,\
+    pcm_alaw,pcm_mulaw,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,\
+    pcm_f64le,pcm_f64be,pcm_bluray,pcm_dvd,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,adpcm_swf,adpcm_yamaha,nellymoser,speex";
+
+/// Largest picture that a decoder will make, in pixels.
+pub(super) const MAX_PIXELS: &str = "67108864";
+
+/// Bytes asked from the file at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// A cursor of its own over a file that others may read too; it never moves the file's offset.
+struct Cursor {
+    file: File,
+    at: u64,
+}
+
+impl Read for Cursor {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for Cursor {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let base = match to {
+            SeekFrom::Start(at) => {
+                self.at = at;
+                return Ok(at);
+            }
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.file.metadata()?.len().checked_add_signed(by),
+        };
+        self.at = base.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}
+
+/// Opens a source with the allowed demuxers and reads its headers.
+///
+/// # Errors
+/// [`Code::NotMedia`] when it is none of the containers, [`Code::SourceDamaged`] when it is one and cannot be read.
+pub(super) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failure> {
+    match open(source, CONTAINERS, cancel) {
+        Ok(input) if input.nb_streams() == 0 => Err(Failure::input(Code::SourceDamaged, "no streams")),
+        Ok(input) => Ok(input),
+        Err(error) => {
+            cancel.check()?;
+            let mut head = [0; 512];
+            let count = source.read_at(&mut head, 0).unwrap_or(0);
+            let known = head.get(..count).is_some_and(starts_like_media);
+            Err(if known {
+                fault::reading("the index or the headers", error)
+            } else {
+                Failure::input(Code::NotMedia, "no container that we open")
+            })
+        }
+    }
+}
+
+/// Opens a file that we made.
+///
+/// # Errors
+/// FFmpeg's own.
+pub(super) fn open_output(file: &File, cancel: &Cancel) -> Result<Input, Error> {
+    open(file, OUTPUT_CONTAINERS, cancel)
+}
+
+fn open(file: &File, containers: &str, cancel: &Cancel) -> Result<Input, Error> {
+    let file = file.try_clone().map_err(|error| Error::Other {
+        errno: error.raw_os_error().unwrap_or(0),
+    })?;
+    let stream = StreamIo::from_read_seek_with_capacity(Cursor { file, at: 0 }, READ_BYTES)?;
+    let options: Dictionary<'_> = [
+        ("format_whitelist", containers),
+        ("codec_whitelist", DECODERS),
+        // Nothing is opened by name: not a playlist's entry, not a referenced track.
+        ("protocol_whitelist", "none"),
+        ("enable_drefs", "0"),
+        ("scan_all_pmts", "1"),
+    ]
+    .into_iter()
+    .collect();
+    let cancel = cancel.clone();
+    format::input_from_stream_with_interrupt(stream, None, Some(options), move || cancel.is_raised())
+}
+
+/// The decoder of the allow-list for a stream, when there is one.
+pub(super) fn decoder(stream: &Stream<'_>) -> Option<Codec> {
+    let codec = av::decoder_for(&stream.parameters())?;
+    DECODERS.split(',').any(|name| name == codec.name()).then_some(codec)
+}
+
+/// Whether the first bytes are those of a container we open, so that a failure means damage.
+fn starts_like_media(head: &[u8]) -> bool {
+    let at = |from: usize, text: &[u8]| head.get(from..from + text.len()) == Some(text);
+    let boxes: [&[u8]; 8] = [b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"pnot", b"styp"];
+    let starts: [&[u8]; 9] = [
+        &[0x1a, 0x45, 0xdf, 0xa3],
+        b"FLV\x01",
+        b"OggS",
+        b"ID3",
+        b"fLaC",
+        &[0, 0, 1, 0xba],
+        &[0, 0, 1, 0xb3],
+        &[0x30, 0x26, 0xb2, 0x75, 0x8e, 0x66, 0xcf, 0x11],
+        b"RF64",
+    ];
+    let riff = at(0, b"RIFF") && (at(8, b"AVI ") || at(8, b"WAVE"));
+    let transport = at(0, b"\x47") && at(188, b"\x47");
+    boxes.into_iter().any(|name| at(4, name)) || starts.into_iter().any(|magic| at(0, magic)) || riff || transport
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_decoder_of_the_list_exists_in_this_ffmpeg_or_is_an_alternative() {
+        let missing: Vec<_> = DECODERS
+            .split(',')
+            .filter(|name| ffmpeg_next::decoder::find_by_name(name).is_none())
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn a_playlist_does_not_look_like_media() {
+        assert!(!starts_like_media(b"#EXTM3U\n"));
+        assert!(!starts_like_media(b""));
+        assert!(starts_like_media(b"\0\0\0\x18ftypisom"));
+    }
+}

@@ -177,7 +177,7 @@ impl Child {
         on_progress: impl FnMut(Progress) + Send,
     ) -> Result<Event, Failure> {
         if std::mem::replace(&mut self.busy, true) {
-            return Err(self.end_with(Trouble::Garbage("a call was abandoned before")).await);
+            return Err(self.end_with(Trouble::Garbage("an answer to an abandoned call")).await);
         }
         let outcome = timeout(wall, self.exchange(&request, on_progress)).await;
         match outcome.unwrap_or(Err(Trouble::Late(wall))) {
@@ -195,6 +195,10 @@ impl Child {
 
     /// Ends the child in good order: end of input, then `SIGKILL` to what is left of its group after the grace.
     pub async fn finish(mut self) {
+        self.end().await;
+    }
+
+    async fn end(&mut self) {
         self.input = None;
         self.group.wait(self.settings.kill_grace).await;
         if let Some(status) = self.group.kill().await
@@ -296,3 +300,6 @@ fn unasked(_: &Event) -> Failure {
         "an answer to another question",
     )
 }
+
+#[cfg(test)]
+mod tests;

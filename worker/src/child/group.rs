@@ -31,6 +31,12 @@ impl Group {
         }
     }
 
+    /// Its number, which is also the leader's.
+    #[cfg(test)]
+    pub(super) const fn id(&self) -> Pid {
+        self.id
+    }
+
     /// Asks the whole group to end.
     pub(super) fn terminate(&self) {
         self.signal(Signal::SIGTERM);

@@ -50,14 +50,13 @@ impl<R: AsyncRead + Unpin> Tail<R> {
     /// Whether there may be more.
     async fn read(&mut self) -> bool {
         let Some(input) = &mut self.input else { return false };
-        let mut chunk = [0; KEPT];
-        match input.read(&mut chunk).await {
+        self.kept.reserve(KEPT);
+        match input.read_buf(&mut self.kept).await {
             Ok(0) | Err(_) => {
                 self.input = None;
                 false
             }
-            Ok(read) => {
-                self.kept.extend(chunk.iter().take(read));
+            Ok(_) => {
                 let surplus = self.kept.len().saturating_sub(KEPT);
                 self.kept.drain(..surplus);
                 true

@@ -28,12 +28,10 @@ pub(super) enum Trouble {
 
 impl Trouble {
     /// A failure in the child's words, bounded: the child may be in a stranger's hands.
-    pub(super) fn said(failure: Failure) -> Self {
-        let detail = failure.detail.chars().filter(|c| !c.is_control()).take(MAX_DETAIL);
-        Self::Said(Failure {
-            detail: detail.collect(),
-            ..failure
-        })
+    pub(super) fn said(mut failure: Failure) -> Self {
+        let chars = failure.detail.chars().filter(|c| !c.is_control());
+        failure.detail = chars.take(MAX_DETAIL).collect();
+        Self::Said(failure)
     }
 
     /// What it means for the task, given how the child ended (`None`: unknown) and its last words.

@@ -1,1 +1,10 @@
-//! x
+//! Wiring: settings from the environment, telemetry, the parts put together, shutdown.
+
+pub mod settings;
+
+mod command;
+mod parts;
+mod serve;
+mod telemetry;
+
+pub use command::main;

@@ -1,0 +1,76 @@
+//! The subcommands.
+
+use crate::parts;
+use crate::settings::{Role, Settings};
+use crate::{serve, telemetry};
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "rushes", version, about = "Self-hosted video processing", long_about = None)]
+#[command(after_help = "Settings are environment variables; .env.sample lists them all.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum Command {
+    /// Everything in one process: API and worker on SQLite and a local directory, no settings needed
+    Up,
+    /// The API alone
+    Backend,
+    /// A worker alone
+    Worker,
+    /// Bring the database to the newest shape and exit
+    Migrate,
+    /// The sandboxed child that opens media; started by workers, not by people
+    #[command(hide = true)]
+    Media,
+}
+
+/// Parses the command line and runs; the exit code is 2 for a bad setting, 1 for any other failure.
+#[must_use]
+pub fn main() -> ExitCode {
+    let Arguments { command } = Arguments::parse();
+    let role = match command {
+        Command::Up => Role::Up,
+        Command::Backend => Role::Backend,
+        Command::Worker => Role::Worker,
+        Command::Migrate => Role::Migrate,
+        Command::Media => return media::run(),
+    };
+    let settings = match Settings::from_environment(role) {
+        Ok(settings) => settings,
+        Err(error) => return complain(&error.to_string(), 2),
+    };
+    telemetry::start(&settings.log);
+    // One crypto provider for every TLS connection of the process; a second one would have to be chosen at each.
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    provider.install_default().expect("nothing else installs a provider");
+    match run(role, settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&format!("{error:#}"), 1),
+    }
+}
+
+#[allow(clippy::print_stderr, reason = "the last words of a command-line program")]
+fn complain(message: &str, code: u8) -> ExitCode {
+    eprintln!("rushes: {message}");
+    ExitCode::from(code)
+}
+
+#[tokio::main]
+async fn run(role: Role, settings: Settings) -> anyhow::Result<()> {
+    let db = parts::database(&settings).await?;
+    if role != Role::Worker || settings.is_embedded_database() {
+        migration::run(&db).await.context("failed to migrate the database")?;
+    }
+    match role {
+        Role::Migrate => Ok(()),
+        Role::Up => serve::up(settings, db).await,
+        Role::Backend => serve::backend(settings, db).await,
+        Role::Worker => serve::worker(settings, db).await,
+    }
+}

@@ -1,0 +1,67 @@
+//! The parts of a process, made from its settings.
+
+use crate::settings::{Role, Settings};
+use anyhow::Context;
+use entity::DatabaseConnection;
+use queue::Doorbell;
+use std::time::Duration;
+use storage::Storage;
+use worker::child::ChildSettings;
+use worker::{Env, Scratch};
+
+/// Connections to the database that one process holds at most.
+const CONNECTIONS: u32 = 16;
+
+/// Address space of one child: a 4K encode with look-ahead needs about 3 GiB.
+const CHILD_MEMORY_BYTES: u64 = 8 << 30;
+
+/// How long tasks may go on after a shutdown began; compose and Kubernetes kill after 30 s or more.
+const GRACE: Duration = Duration::from_secs(20);
+
+pub(crate) async fn database(settings: &Settings) -> anyhow::Result<DatabaseConnection> {
+    std::fs::create_dir_all(&settings.data_dir)
+        .with_context(|| format!("failed to make RUSHES_DATA_DIR {}", settings.data_dir.display()))?;
+    entity::connect(&settings.database_url, CONNECTIONS).await.context("failed to connect to DATABASE_URL")
+}
+
+pub(crate) async fn storage(settings: &Settings) -> anyhow::Result<Storage> {
+    Storage::open(&settings.storage_url, settings.s3.clone()).await.context("failed to open STORAGE_URL")
+}
+
+pub(crate) async fn doorbell(settings: &Settings) -> anyhow::Result<Doorbell> {
+    match &settings.redis_url {
+        Some(url) => Doorbell::redis(url).await.context("failed to use REDIS_URL"),
+        None => Ok(Doorbell::in_memory()),
+    }
+}
+
+/// Everything a worker works with.
+pub(crate) fn worker(settings: &Settings, db: DatabaseConnection, files: Storage, bell: Doorbell) -> anyhow::Result<Env> {
+    let scratch = Scratch::open(&settings.data_dir.join("scratch")).context("failed to open the scratch directory")?;
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let threads = u32::try_from(cores.div_ceil(settings.workers)).unwrap_or(1);
+    let settings = worker::Settings {
+        tasks: settings.workers,
+        threads,
+        limits: settings.limits,
+        sandbox: settings.sandbox,
+        child_memory_bytes: CHILD_MEMORY_BYTES,
+        child: ChildSettings::new(std::env::current_exe().context("failed to find the own program")?),
+        grace: GRACE,
+    };
+    Ok(Env::new(db, files, bell, scratch, settings))
+}
+
+/// Pairs of settings that work but surprise.
+pub(crate) fn warn_of_risks(settings: &Settings, role: Role) {
+    let split = matches!(role, Role::Backend | Role::Worker);
+    if split && settings.redis_url.is_none() {
+        tracing::warn!("no REDIS_URL: workers find tasks by asking the database once a second");
+    }
+    if split && settings.storage_url.starts_with("file:") {
+        tracing::warn!("STORAGE_URL is a directory: backend and workers must see the same one");
+    }
+    if split && settings.is_embedded_database() {
+        tracing::warn!("DATABASE_URL is a SQLite file: backend and workers must run on one machine");
+    }
+}

@@ -1,0 +1,264 @@
+//! Every setting, read once from the environment. A bad value stops the start with the variable's name and what is
+//! accepted; a risky pair is said aloud. `.env.sample` documents the same names, which a test compares.
+
+mod read;
+mod secret;
+
+use backend::{Cidr, Config, PasswordPolicy, Secrets};
+use domain::protocol::SandboxMode;
+use domain::{Language, Limits};
+use read::{Read, positive};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use url::Url;
+
+/// The names of all settings, in the order of `.env.sample`.
+pub const NAMES: &[&str] = &[
+    "RUSHES_LISTEN",
+    "RUSHES_PUBLIC_URL",
+    "RUSHES_DATA_DIR",
+    "RUSHES_TRUSTED_PROXIES",
+    "RUSHES_CORS_ORIGINS",
+    "RUSHES_METRICS_LISTEN",
+    "RUSHES_LOG",
+    "RUSHES_LANGUAGE",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "STORAGE_URL",
+    "RUSHES_DEFAULT_PRESET",
+    "RUSHES_WORKERS",
+    "RUSHES_SANDBOX",
+    "RUSHES_MAX_UPLOAD_BYTES",
+    "RUSHES_MAX_DURATION_S",
+    "RUSHES_TOKEN_TTL_S",
+    "RUSHES_LINK_TTL_S",
+    "RUSHES_PASSWORD_POLICY",
+    "RUSHES_JWT_SECRET",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+];
+
+/// Which part of the product this process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// API and worker.
+    Up,
+    /// API.
+    Backend,
+    /// Worker.
+    Worker,
+    /// Migrations only.
+    Migrate,
+}
+
+/// Why a start was refused: the variable, its value where it is no secret, and what is accepted.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}: {problem}; accepted: {accepted}")]
+pub struct BadSetting {
+    /// The variable.
+    pub name: &'static str,
+    /// What is wrong with it.
+    pub problem: String,
+    /// What would be right.
+    pub accepted: String,
+}
+
+/// All settings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// Where a worker's own health and metrics listen.
+    pub metrics_listen: Option<SocketAddr>,
+    /// What this machine keeps.
+    pub data_dir: PathBuf,
+    /// `sqlite://…` or `postgres://…`.
+    pub database_url: String,
+    /// `redis://…`; in memory when absent.
+    pub redis_url: Option<String>,
+    /// `file://…` or `s3://…`.
+    pub storage_url: String,
+    /// Keys of the bucket.
+    pub s3: Option<storage::S3Credentials>,
+    /// Tasks at a time.
+    pub workers: usize,
+    /// What to do when the kernel cannot lock a child in.
+    pub sandbox: SandboxMode,
+    /// What a source may be.
+    pub limits: Limits,
+    /// Filter of log lines.
+    pub log: String,
+    /// What the API needs; absent where no API runs.
+    pub api: Option<Config>,
+}
+
+impl Settings {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// The first bad value.
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    pub fn from_environment(role: Role) -> Result<Self, BadSetting> {
+        Self::read(role, &|name| std::env::var(name).ok())
+    }
+
+    /// Reads settings from `get`, which gives the value of a variable.
+    ///
+    /// # Errors
+    /// The first bad value.
+    pub fn read(role: Role, get: &dyn Fn(&str) -> Option<String>) -> Result<Self, BadSetting> {
+        let env = Read(get);
+        let data_dir: PathBuf = env.text("RUSHES_DATA_DIR").unwrap_or_else(|| "./data".to_owned()).into();
+        let database_url = database_url(&env, &data_dir)?;
+        let (storage_url, s3) = storage(&env, &data_dir)?;
+        let sandbox_default = if role == Role::Worker { SandboxMode::Require } else { SandboxMode::BestEffort };
+        let listen = env.parsed("RUSHES_LISTEN", "an address and a port such as 127.0.0.1:8000")?;
+        let limits = limits(&env)?;
+        let api = match role {
+            Role::Up | Role::Backend => Some(api(&env, role, &data_dir, limits)?),
+            Role::Worker | Role::Migrate => None,
+        };
+        Ok(Self {
+            listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8_000))),
+            metrics_listen: env.parsed("RUSHES_METRICS_LISTEN", "an address and a port such as 127.0.0.1:9100")?,
+            redis_url: redis_url(&env)?,
+            workers: workers(&env)?,
+            sandbox: env.one_of(
+                "RUSHES_SANDBOX",
+                &[("require", SandboxMode::Require), ("best-effort", SandboxMode::BestEffort)],
+                sandbox_default,
+            )?,
+            log: log_filter(&env)?,
+            data_dir,
+            database_url,
+            storage_url,
+            s3,
+            limits,
+            api,
+        })
+    }
+
+    /// Whether the database is a file that this process may be the first to open.
+    #[must_use]
+    pub fn is_embedded_database(&self) -> bool {
+        self.database_url.starts_with("sqlite:")
+    }
+}
+
+fn database_url(env: &Read<'_>, data_dir: &std::path::Path) -> Result<String, BadSetting> {
+    let url = env.text("DATABASE_URL");
+    let url = url.unwrap_or_else(|| format!("sqlite://{}", data_dir.join("rushes.db").display()));
+    let known = ["sqlite://", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
+    if known {
+        return Ok(url);
+    }
+    // The value may hold a password.
+    Err(read::bad("DATABASE_URL", "not a database URL", "postgres://USER:PASSWORD@HOST/NAME or sqlite://PATH"))
+}
+
+fn redis_url(env: &Read<'_>) -> Result<Option<String>, BadSetting> {
+    match env.text("REDIS_URL") {
+        Some(url) if !["redis://", "rediss://"].iter().any(|scheme| url.starts_with(scheme)) => {
+            Err(read::bad("REDIS_URL", "not a Redis URL", "redis://:PASSWORD@HOST:PORT/NUMBER or rediss://…"))
+        }
+        url => Ok(url),
+    }
+}
+
+type StorageSettings = (String, Option<storage::S3Credentials>);
+
+fn storage(env: &Read<'_>, data_dir: &std::path::Path) -> Result<StorageSettings, BadSetting> {
+    let keys = (env.text("AWS_ACCESS_KEY_ID"), env.text("AWS_SECRET_ACCESS_KEY"));
+    let url = match env.text("STORAGE_URL") {
+        Some(url) => url,
+        None => {
+            let absolute = std::path::absolute(data_dir.join("objects"));
+            let absolute = absolute.map_err(|error| read::bad("RUSHES_DATA_DIR", &error.to_string(), "a directory"))?;
+            let as_url = Url::from_directory_path(&absolute);
+            as_url.map_err(|()| read::bad("RUSHES_DATA_DIR", &absolute.display().to_string(), "a directory"))?.into()
+        }
+    };
+    let accepted = "file:///DIRECTORY or s3://BUCKET?endpoint=http://HOST:PORT&region=NAME";
+    match (url.split_once("://").map(|(scheme, _)| scheme), keys) {
+        (Some("file"), _) => Ok((url, None)),
+        (Some("s3"), (Some(access_key_id), Some(secret_access_key))) => {
+            Ok((url, Some(storage::S3Credentials { access_key_id, secret_access_key })))
+        }
+        (Some("s3"), (None, _)) => Err(read::bad("AWS_ACCESS_KEY_ID", "not set", "the key of the bucket in STORAGE_URL")),
+        (Some("s3"), (_, None)) => Err(read::bad("AWS_SECRET_ACCESS_KEY", "not set", "the secret of AWS_ACCESS_KEY_ID")),
+        _ => Err(read::bad("STORAGE_URL", &format!("{url:?}"), accepted)),
+    }
+}
+
+fn workers(env: &Read<'_>) -> Result<usize, BadSetting> {
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    match env.parsed::<usize>("RUSHES_WORKERS", "1 to 64")? {
+        None => Ok((cores / 2).max(1)),
+        Some(tasks @ 1..=64) => Ok(tasks),
+        Some(other) => Err(read::bad("RUSHES_WORKERS", &other.to_string(), "1 to 64")),
+    }
+}
+
+fn limits(env: &Read<'_>) -> Result<Limits, BadSetting> {
+    let default = Limits::default();
+    let seconds = positive(env, "RUSHES_MAX_DURATION_S", default.max_duration_us / 1_000_000)?;
+    Ok(Limits {
+        max_upload_bytes: positive(env, "RUSHES_MAX_UPLOAD_BYTES", default.max_upload_bytes)?,
+        max_duration_us: seconds.saturating_mul(1_000_000),
+        ..default
+    })
+}
+
+fn log_filter(env: &Read<'_>) -> Result<String, BadSetting> {
+    let filter = env.text("RUSHES_LOG").unwrap_or_else(|| "info".to_owned());
+    match tracing_subscriber::EnvFilter::try_new(&filter) {
+        Ok(_) => Ok(filter),
+        Err(error) => Err(read::bad("RUSHES_LOG", &error.to_string(), "error, warn, info, debug, trace or info,worker=debug")),
+    }
+}
+
+fn api(env: &Read<'_>, role: Role, data_dir: &std::path::Path, limits: Limits) -> Result<Config, BadSetting> {
+    let secrets: Secrets = secret::secrets(env, role, data_dir)?;
+    let default = Config::new(secrets);
+    let presets: Vec<&str> = domain::preset::built_in().iter().map(|preset| preset.name).collect();
+    let preset = env.text("RUSHES_DEFAULT_PRESET").unwrap_or_else(|| default.default_preset.clone());
+    if !presets.contains(&preset.as_str()) {
+        return Err(read::bad("RUSHES_DEFAULT_PRESET", &format!("{preset:?}"), &presets.join(", ")));
+    }
+    let ttl = |name, default: Duration| positive(env, name, default.as_secs()).map(Duration::from_secs);
+    let policies = [("basic", PasswordPolicy::Basic), ("strict", PasswordPolicy::Strict)];
+    Ok(Config {
+        public_url: public_url(env)?,
+        token_ttl: ttl("RUSHES_TOKEN_TTL_S", default.token_ttl)?,
+        link_ttl: ttl("RUSHES_LINK_TTL_S", default.link_ttl)?,
+        default_preset: preset,
+        language: env.one_of("RUSHES_LANGUAGE", &[("es", Language::Es), ("en", Language::En)], Language::Es)?,
+        limits,
+        password_policy: env.one_of("RUSHES_PASSWORD_POLICY", &policies, PasswordPolicy::Basic)?,
+        trusted_proxies: env.list::<Cidr>("RUSHES_TRUSTED_PROXIES", "addresses or networks such as 10.0.0.0/8, by commas")?,
+        cors_origins: cors_origins(env)?,
+        ..default
+    })
+}
+
+fn public_url(env: &Read<'_>) -> Result<Option<Url>, BadSetting> {
+    let accepted = "http:// or https:// and a host";
+    let url = env.parsed::<Url>("RUSHES_PUBLIC_URL", accepted)?;
+    match url {
+        Some(url) if !matches!(url.scheme(), "http" | "https") || !url.has_host() => {
+            Err(read::bad("RUSHES_PUBLIC_URL", &format!("{:?}", url.as_str()), accepted))
+        }
+        url => Ok(url),
+    }
+}
+
+fn cors_origins(env: &Read<'_>) -> Result<Vec<String>, BadSetting> {
+    let accepted = "origins such as https://studio.example.com, by commas";
+    let urls: Vec<Url> = env.list("RUSHES_CORS_ORIGINS", accepted)?;
+    let exact = |url: Url| match (url.path(), url.query(), url.scheme()) {
+        ("/", None, "http" | "https") => Ok(url.origin().ascii_serialization()),
+        _ => Err(read::bad("RUSHES_CORS_ORIGINS", &format!("{:?}", url.as_str()), accepted)),
+    };
+    urls.into_iter().map(exact).collect()
+}

@@ -1,0 +1,125 @@
+//! Hostile and broken requests: a typed refusal each, and nothing stays behind.
+
+use reqwest::multipart::{Form, Part};
+use serde_json::json;
+use tests::clip::Clip;
+use tests::{Options, TestApp};
+
+/// A service without a worker, whose largest upload is 1 MB.
+async fn small() -> TestApp {
+    let config = |config: &mut backend::Config| config.limits.max_upload_bytes = 1_000_000;
+    TestApp::with(Options { config, worker: None }).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_refused_upload_has_a_code_and_leaves_nothing() {
+    let app = small().await;
+    let caller = app.caller().await;
+    let clip = std::fs::read(Clip::default().make(app.directory.path())).unwrap();
+    let recipe = |recipe: serde_json::Value| recipe.to_string();
+    let unknown = recipe(json!({ "outputs": [{ "kind": "mp4", "video": { "crff": 3 } }] }));
+    let image = recipe(json!({ "watermark": { "image": "../../etc/passwd" }, "outputs": [{ "kind": "mp4" }] }));
+    let huge = [clip.clone(), vec![0; 1_000_000]].concat();
+    let cases: Vec<(Vec<u8>, Vec<(&str, &str)>, u16, &str)> = vec![
+        (Vec::new(), vec![], 400, "file_empty"),
+        (b"#!/bin/sh\necho hello".to_vec(), vec![], 415, "not_media"),
+        (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n".to_vec(), vec![], 415, "not_media"),
+        (huge, vec![], 413, "upload_too_large"),
+        (clip.clone(), vec![("preset", "nope")], 400, "preset_unknown"),
+        (clip.clone(), vec![("recipe", "{")], 400, "recipe_invalid"),
+        (clip.clone(), vec![("recipe", &unknown)], 400, "recipe_invalid"),
+        (clip.clone(), vec![("recipe", &image)], 400, "recipe_invalid"),
+        (clip.clone(), vec![("preset", "web"), ("recipe", r#"{"outputs":[{"kind":"mp4"}]}"#)], 400, "preset_and_recipe"),
+        (clip.clone(), vec![("colour", "blue")], 400, "part_unknown"),
+    ];
+    for (bytes, parts, status, code) in cases {
+        let parts: Vec<(&'static str, &str)> =
+            parts.into_iter().map(|(k, v)| (&*Box::leak(k.to_owned().into_boxed_str()), v)).collect();
+        let reply = caller.upload("x.mp4", bytes, &parts).await;
+        assert_eq!((reply.status, reply.code()), (status, code), "{parts:?} {reply:?}");
+        assert_eq!(reply.header("content-type"), "application/problem+json");
+        assert!(!reply.body["request_id"].as_str().unwrap().is_empty());
+        assert_eq!(app.stored_files(), Vec::<std::path::PathBuf>::new(), "{code}");
+    }
+    let reply = caller.upload("x.mp4", clip, &[("recipe", &unknown)]).await;
+    assert_eq!(reply.body["errors"][0]["field"], "outputs[0].video.crff", "{reply:?}");
+    assert_eq!(caller.get("/api/tasks").await.body, json!({ "data": [], "next_cursor": null }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_without_a_file_or_of_another_type_is_refused() {
+    let app = small().await;
+    let caller = app.caller().await;
+    let reply = caller.submit(Form::new().text("preset", "web")).await;
+    assert_eq!((reply.status, reply.message()), (400, "No file part"));
+    let reply = caller.post("/api/tasks", &json!({})).await;
+    assert_eq!((reply.status, reply.code()), (415, "content_type_unsupported"));
+    let broken = caller.request(reqwest::Method::POST, "/api/tasks");
+    let broken = broken.header("content-type", "multipart/form-data; boundary=x").body("--y\r\nnot a form");
+    let reply = broken.send().await.unwrap();
+    assert_eq!(reply.status(), 400);
+    assert_eq!(reply.json::<serde_json::Value>().await.unwrap()["code"], "multipart_invalid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_away_leaves_nothing() {
+    use tokio::io::AsyncWriteExt;
+    let app = small().await;
+    let caller = app.caller().await;
+    let address = app.url.strip_prefix("http://").unwrap();
+    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let clip = std::fs::read(Clip::default().make(app.directory.path())).unwrap();
+    let head = format!(
+        "POST /api/tasks HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nContent-Type: multipart/form-data; \
+         boundary=b\r\nContent-Length: 900000\r\n\r\n--b\r\nContent-Disposition: form-data; name=\"file\"; \
+         filename=\"x.mp4\"\r\n\r\n",
+        caller.token
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.write_all(&clip[..clip.len() / 2]).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    drop(socket);
+    for _ in 0..50 {
+        if app.stored_files().is_empty() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(app.stored_files(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(caller.get("/api/tasks").await.body["data"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_file_name_comes_back_as_given_and_reaches_no_path() {
+    let app = small().await;
+    let caller = app.caller().await;
+    let clip = std::fs::read(Clip::default().make(app.directory.path())).unwrap();
+    let long = format!("{}.mp4", "n".repeat(251));
+    for name in ["../../etc/passwd.mp4", "a\"b'c;.mp4", "två 🎬 clips.mov", "C:\\temp\\x.avi", long.as_str(), ".mp4", "-rf.mp4"] {
+        let part = Part::bytes(clip.clone()).file_name(name.to_owned());
+        let reply = caller.submit(Form::new().part("video", part)).await;
+        assert_eq!(reply.status, 201, "{name} {reply:?}");
+        let task = caller.get(&format!("/api/tasks/{}", reply.body["task_id"])).await.body;
+        assert_eq!(task["display_name"], name);
+        let path = task["file_path"].as_str().unwrap();
+        assert!(path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b)), "{path}");
+        assert!(!path.contains(".."), "{path}");
+    }
+    let outside = app.stored_files().into_iter().filter(|path| !path.to_string_lossy().contains("/sources/"));
+    assert_eq!(outside.count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_routes_and_wrong_methods_are_problems_too() {
+    let app = small().await;
+    let caller = app.stranger();
+    let reply = caller.get("/api/nothing").await;
+    assert_eq!((reply.status, reply.code()), (404, "route_not_found"));
+    let reply = caller.delete("/api/auth/login").await;
+    assert_eq!((reply.status, reply.code()), (405, "method_not_allowed"));
+    assert_eq!(reply.header("allow"), "POST");
+    let login = caller.request(reqwest::Method::POST, "/api/auth/login");
+    let reply = login.header("content-type", "application/json").body("{").send().await.unwrap();
+    assert_eq!(reply.status(), 400);
+    assert_eq!(reply.json::<serde_json::Value>().await.unwrap()["code"], "json_invalid");
+}

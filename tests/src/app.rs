@@ -1,0 +1,153 @@
+//! The service of one test.
+
+use crate::caller::Caller;
+use crate::column;
+use backend::{AppState, Config, Secret, Secrets};
+use domain::protocol::SandboxMode;
+use entity::DatabaseConnection;
+use metrics_exporter_prometheus::PrometheusHandle;
+use queue::Doorbell;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+use storage::Storage;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use worker::child::ChildSettings;
+use worker::{Env, Scratch};
+
+/// What differs from an ordinary service.
+pub struct Options {
+    /// Changes the settings of the edge.
+    pub config: fn(&mut Config),
+    /// Changes the settings of the worker; `None` runs no worker.
+    pub worker: Option<fn(&mut worker::Settings)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { config: |_| {}, worker: Some(|_| {}) }
+    }
+}
+
+/// A running service. Stops when dropped.
+pub struct TestApp {
+    /// Where it answers, such as `http://127.0.0.1:40123`.
+    pub url: String,
+    /// Its database.
+    pub db: DatabaseConnection,
+    /// Its files.
+    pub storage: Storage,
+    /// Its doorbell.
+    pub doorbell: Doorbell,
+    /// The directory of this test.
+    pub directory: tempfile::TempDir,
+    shutdown: CancellationToken,
+    _server: JoinHandle<()>,
+    worker: Option<JoinHandle<()>>,
+}
+
+impl TestApp {
+    /// An ordinary service.
+    pub async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    /// A service that differs.
+    pub async fn with(options: Options) -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let directory = tempfile::tempdir().unwrap();
+        let db = column::database(&column::database_url(directory.path()).await).await;
+        let (storage, doorbell) = (column::storage(directory.path()).await, column::doorbell().await);
+        let secret = Secret::new("0123456789abcdef0123456789abcdef").unwrap();
+        let mut config = Config::new(Secrets { current: secret, previous: None });
+        (options.config)(&mut config);
+        let limits = config.limits;
+        let shutdown = CancellationToken::new();
+        let state = AppState::new(db.clone(), storage.clone(), doorbell.clone(), config).with_metrics(metrics());
+        let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(backend::serve(listener, backend::router(state), shutdown.clone()));
+        let worker = options.worker.map(|change| {
+            let mut settings = worker_settings(limits);
+            change(&mut settings);
+            let scratch = Scratch::open(&directory.path().join("scratch")).unwrap();
+            let env = Env::new(db.clone(), storage.clone(), doorbell.clone(), scratch, settings);
+            tokio::spawn(worker::run(env, shutdown.clone()))
+        });
+        Self { url, db, storage, doorbell, directory, shutdown, _server: server, worker }
+    }
+
+    /// Somebody who has just signed up and logged in.
+    pub async fn caller(&self) -> Caller {
+        Caller::sign_up(&self.url).await
+    }
+
+    /// Somebody without a token.
+    pub fn stranger(&self) -> Caller {
+        Caller::stranger(&self.url)
+    }
+
+    /// Shuts down as at SIGTERM and waits for the worker.
+    pub async fn stop(&mut self) {
+        self.shutdown.cancel();
+        if let Some(worker) = self.worker.take() {
+            worker.await.unwrap();
+        }
+    }
+
+    /// Every file in storage, where storage is a directory or a test server over one.
+    pub fn stored_files(&self) -> Vec<PathBuf> {
+        let root = self.directory.path();
+        let mut found = Vec::new();
+        for top in ["objects", "s3/bucket"] {
+            files_below(&root.join(top), &mut found);
+        }
+        found
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+fn files_below(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            files_below(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+fn worker_settings(limits: domain::Limits) -> worker::Settings {
+    worker::Settings {
+        tasks: 2,
+        threads: 2,
+        limits,
+        sandbox: SandboxMode::Require,
+        child_memory_bytes: 8 << 30,
+        child: ChildSettings::new(program()),
+        grace: Duration::from_secs(5),
+    }
+}
+
+/// The product's binary, built beside the test.
+pub fn program() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let program = test.ancestors().nth(2).unwrap().join("rushes");
+    assert!(program.exists(), "{} is missing: run `cargo build -p rushes` first", program.display());
+    program
+}
+
+/// The registry of metrics, one per process.
+fn metrics() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    let install = || metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder().unwrap();
+    HANDLE.get_or_init(install).clone()
+}

@@ -1,0 +1,157 @@
+//! A client of the API.
+
+use reqwest::multipart::{Form, Part};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// Somebody who calls.
+#[derive(Clone)]
+pub struct Caller {
+    /// Where the service answers.
+    pub url: String,
+    /// Their user name; empty for a stranger.
+    pub username: String,
+    /// Their token; empty for a stranger.
+    pub token: String,
+    client: reqwest::Client,
+}
+
+/// A reply, read whole.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: reqwest::header::HeaderMap,
+    /// The body as JSON; `null` when it is none.
+    pub body: Value,
+}
+
+/// The password of everybody.
+const PASSWORD: &str = "123abc456";
+
+impl Caller {
+    /// Somebody without a token.
+    pub fn stranger(url: &str) -> Self {
+        let client = reqwest::Client::new();
+        Self { url: url.to_owned(), username: String::new(), token: String::new(), client }
+    }
+
+    /// Signs up and logs in under a new name.
+    pub async fn sign_up(url: &str) -> Self {
+        let mut caller = Self::stranger(url);
+        caller.username = format!("user{}", Uuid::new_v4().simple());
+        let email = format!("{}@example.com", caller.username);
+        let form = json!({ "username": caller.username, "password1": PASSWORD, "password2": PASSWORD, "email": email });
+        let reply = caller.post("/api/auth/signup", &form).await;
+        assert_eq!(reply.status, 201, "{reply:?}");
+        let login = json!({ "username": caller.username, "password": PASSWORD });
+        let reply = caller.post("/api/auth/login", &login).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        caller.token = reply.body["token"].as_str().unwrap().to_owned();
+        caller
+    }
+
+    /// A request in the making.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.url) };
+        let request = self.client.request(method, url);
+        if self.token.is_empty() { request } else { request.bearer_auth(&self.token) }
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> Reply {
+        Reply::read(self.request(Method::GET, path).send().await.unwrap()).await
+    }
+
+    /// POST of JSON.
+    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+        Reply::read(self.request(Method::POST, path).json(body).send().await.unwrap()).await
+    }
+
+    /// DELETE.
+    pub async fn delete(&self, path: &str) -> Reply {
+        Reply::read(self.request(Method::DELETE, path).send().await.unwrap()).await
+    }
+
+    /// The bytes behind a link.
+    pub async fn download(&self, url: &str) -> Vec<u8> {
+        let response = self.client.get(url).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{url}");
+        response.bytes().await.unwrap().to_vec()
+    }
+
+    /// Sends a form.
+    pub async fn submit(&self, form: Form) -> Reply {
+        Reply::read(self.request(Method::POST, "/api/tasks").multipart(form).send().await.unwrap()).await
+    }
+
+    /// Uploads bytes under a name, with further parts of the form.
+    pub async fn upload(&self, name: &str, bytes: Vec<u8>, parts: &[(&'static str, &str)]) -> Reply {
+        let mut form = Form::new();
+        for (field, value) in parts {
+            form = form.text(*field, (*value).to_owned());
+        }
+        self.submit(form.part("file", Part::bytes(bytes).file_name(name.to_owned()))).await
+    }
+
+    /// Uploads a file and returns the id of its task.
+    pub async fn task(&self, file: &Path, parts: &[(&'static str, &str)]) -> i64 {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let reply = self.upload(&name, std::fs::read(file).unwrap(), parts).await;
+        assert_eq!(reply.status, 201, "{reply:?}");
+        reply.body["task_id"].as_i64().unwrap()
+    }
+
+    /// Waits for a task to end and returns it.
+    pub async fn ended(&self, task: i64) -> Value {
+        self.until(task, |task| ["processed", "failed", "canceled"].contains(&task["status"].as_str().unwrap())).await
+    }
+
+    /// Waits until a task is as wished, at most two minutes.
+    pub async fn until(&self, task: i64, wished: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let reply = self.get(&format!("/api/tasks/{task}")).await;
+            assert_eq!(reply.status, 200, "{reply:?}");
+            if wished(&reply.body) {
+                return reply.body;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(120), "still {}", reply.body);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Uploads a file, waits, and insists that it was processed.
+    pub async fn processed(&self, file: &Path, parts: &[(&'static str, &str)]) -> Value {
+        let task = self.ended(self.task(file, parts).await).await;
+        assert_eq!(task["status"], "processed", "{task}");
+        task
+    }
+}
+
+impl Reply {
+    async fn read(response: Response) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let bytes = response.bytes().await.unwrap();
+        Self { status, headers, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+    }
+
+    /// The stable code of a problem.
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or("")
+    }
+
+    /// The sentence.
+    pub fn message(&self) -> &str {
+        self.body["message"].as_str().unwrap_or("")
+    }
+
+    /// A header as text.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+    }
+}

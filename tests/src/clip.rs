@@ -1,0 +1,69 @@
+//! Clips made at test time with the `ffmpeg` command line, and facts read back with `ffprobe`.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A clip to make.
+#[derive(Clone, Copy, Debug)]
+pub struct Clip {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Length in seconds.
+    pub seconds: f64,
+    /// Frames per second.
+    pub fps: u32,
+    /// Whether it has a tone.
+    pub sound: bool,
+}
+
+impl Default for Clip {
+    fn default() -> Self {
+        Self { width: 320, height: 180, seconds: 2.0, fps: 25, sound: true }
+    }
+}
+
+impl Clip {
+    /// Makes it in `directory` as an H.264/AAC MP4.
+    pub fn make(self, directory: &Path) -> PathBuf {
+        let Self { width, height, seconds, fps, sound } = self;
+        let path = directory.join(format!("{width}x{height}-{seconds}s-{fps}-{sound}.mp4"));
+        let picture = format!("testsrc2=size={width}x{height}:rate={fps}:duration={seconds}");
+        let mut arguments = vec!["-f", "lavfi", "-i", &picture];
+        let tone = format!("sine=frequency=440:sample_rate=48000:duration={seconds}");
+        if sound {
+            arguments.extend(["-f", "lavfi", "-i", &tone, "-c:a", "aac", "-b:a", "96k"]);
+        }
+        arguments.extend(["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]);
+        ffmpeg(&arguments, &path);
+        path
+    }
+}
+
+/// Runs `ffmpeg -y ARGUMENTS PATH`.
+pub fn ffmpeg(arguments: &[&str], path: &Path) {
+    let mut command = Command::new("ffmpeg");
+    let output = command.args(["-v", "error", "-nostdin", "-y"]).args(arguments).arg(path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What `ffprobe` says of a file: `format`, `streams`, with packets and frames counted.
+pub fn facts(path: &Path) -> Value {
+    let mut command = Command::new("ffprobe");
+    command.args(["-v", "error", "-show_format", "-show_streams", "-count_packets", "-of", "json"]).arg(path);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A real clip of the collection beside the repository, when it is there; says so when not.
+pub fn real(name: &str) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/media");
+    let path = root.join(name);
+    if !path.exists() {
+        println!("SKIPPED: the clip {name} is not on this machine");
+    }
+    path.exists().then_some(path)
+}

@@ -21,11 +21,15 @@ const GRACE: Duration = Duration::from_secs(20);
 pub(crate) async fn database(settings: &Settings) -> anyhow::Result<DatabaseConnection> {
     std::fs::create_dir_all(&settings.data_dir)
         .with_context(|| format!("failed to make RUSHES_DATA_DIR {}", settings.data_dir.display()))?;
-    entity::connect(&settings.database_url, CONNECTIONS).await.context("failed to connect to DATABASE_URL")
+    entity::connect(&settings.database_url, CONNECTIONS)
+        .await
+        .context("failed to connect to DATABASE_URL")
 }
 
 pub(crate) async fn storage(settings: &Settings) -> anyhow::Result<Storage> {
-    Storage::open(&settings.storage_url, settings.s3.clone()).await.context("failed to open STORAGE_URL")
+    Storage::open(&settings.storage_url, settings.s3.clone())
+        .await
+        .context("failed to open STORAGE_URL")
 }
 
 pub(crate) async fn doorbell(settings: &Settings) -> anyhow::Result<Doorbell> {
@@ -36,7 +40,12 @@ pub(crate) async fn doorbell(settings: &Settings) -> anyhow::Result<Doorbell> {
 }
 
 /// Everything a worker works with.
-pub(crate) fn worker(settings: &Settings, db: DatabaseConnection, files: Storage, bell: Doorbell) -> anyhow::Result<Env> {
+pub(crate) fn worker(
+    settings: &Settings,
+    db: DatabaseConnection,
+    files: Storage,
+    bell: Doorbell,
+) -> anyhow::Result<Env> {
     let scratch = Scratch::open(&settings.data_dir.join("scratch")).context("failed to open the scratch directory")?;
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let threads = u32::try_from(cores.div_ceil(settings.workers)).unwrap_or(1);

@@ -98,7 +98,10 @@ impl Settings {
     ///
     /// # Errors
     /// The first bad value.
-    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the environment"
+    )]
     pub fn from_environment(role: Role) -> Result<Self, BadSetting> {
         Self::read(role, &|name| std::env::var(name).ok())
     }
@@ -109,10 +112,17 @@ impl Settings {
     /// The first bad value.
     pub fn read(role: Role, get: &dyn Fn(&str) -> Option<String>) -> Result<Self, BadSetting> {
         let env = Read(get);
-        let data_dir: PathBuf = env.text("RUSHES_DATA_DIR").unwrap_or_else(|| "./data".to_owned()).into();
+        let data_dir: PathBuf = env
+            .text("RUSHES_DATA_DIR")
+            .unwrap_or_else(|| "./data".to_owned())
+            .into();
         let database_url = database_url(&env, &data_dir)?;
         let (storage_url, s3) = storage(&env, &data_dir)?;
-        let sandbox_default = if role == Role::Worker { SandboxMode::Require } else { SandboxMode::BestEffort };
+        let sandbox_default = if role == Role::Worker {
+            SandboxMode::Require
+        } else {
+            SandboxMode::BestEffort
+        };
         let listen = env.parsed("RUSHES_LISTEN", "an address and a port such as 127.0.0.1:8000")?;
         let limits = limits(&env)?;
         let api = match role {
@@ -126,7 +136,10 @@ impl Settings {
             workers: workers(&env)?,
             sandbox: env.one_of(
                 "RUSHES_SANDBOX",
-                &[("require", SandboxMode::Require), ("best-effort", SandboxMode::BestEffort)],
+                &[
+                    ("require", SandboxMode::Require),
+                    ("best-effort", SandboxMode::BestEffort),
+                ],
                 sandbox_default,
             )?,
             log: log_filter(&env)?,
@@ -149,19 +162,27 @@ impl Settings {
 fn database_url(env: &Read<'_>, data_dir: &std::path::Path) -> Result<String, BadSetting> {
     let url = env.text("DATABASE_URL");
     let url = url.unwrap_or_else(|| format!("sqlite://{}", data_dir.join("rushes.db").display()));
-    let known = ["sqlite://", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
+    let known = ["sqlite://", "postgres://", "postgresql://"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme));
     if known {
         return Ok(url);
     }
     // The value may hold a password.
-    Err(read::bad("DATABASE_URL", "not a database URL", "postgres://USER:PASSWORD@HOST/NAME or sqlite://PATH"))
+    Err(read::bad(
+        "DATABASE_URL",
+        "not a database URL",
+        "postgres://USER:PASSWORD@HOST/NAME or sqlite://PATH",
+    ))
 }
 
 fn redis_url(env: &Read<'_>) -> Result<Option<String>, BadSetting> {
     match env.text("REDIS_URL") {
-        Some(url) if !["redis://", "rediss://"].iter().any(|scheme| url.starts_with(scheme)) => {
-            Err(read::bad("REDIS_URL", "not a Redis URL", "redis://:PASSWORD@HOST:PORT/NUMBER or rediss://…"))
-        }
+        Some(url) if !["redis://", "rediss://"].iter().any(|scheme| url.starts_with(scheme)) => Err(read::bad(
+            "REDIS_URL",
+            "not a Redis URL",
+            "redis://:PASSWORD@HOST:PORT/NUMBER or rediss://…",
+        )),
         url => Ok(url),
     }
 }
@@ -176,17 +197,31 @@ fn storage(env: &Read<'_>, data_dir: &std::path::Path) -> Result<StorageSettings
             let absolute = std::path::absolute(data_dir.join("objects"));
             let absolute = absolute.map_err(|error| read::bad("RUSHES_DATA_DIR", &error.to_string(), "a directory"))?;
             let as_url = Url::from_directory_path(&absolute);
-            as_url.map_err(|()| read::bad("RUSHES_DATA_DIR", &absolute.display().to_string(), "a directory"))?.into()
+            as_url
+                .map_err(|()| read::bad("RUSHES_DATA_DIR", &absolute.display().to_string(), "a directory"))?
+                .into()
         }
     };
     let accepted = "file:///DIRECTORY or s3://BUCKET?endpoint=http://HOST:PORT&region=NAME";
     match (url.split_once("://").map(|(scheme, _)| scheme), keys) {
         (Some("file"), _) => Ok((url, None)),
-        (Some("s3"), (Some(access_key_id), Some(secret_access_key))) => {
-            Ok((url, Some(storage::S3Credentials { access_key_id, secret_access_key })))
-        }
-        (Some("s3"), (None, _)) => Err(read::bad("AWS_ACCESS_KEY_ID", "not set", "the key of the bucket in STORAGE_URL")),
-        (Some("s3"), (_, None)) => Err(read::bad("AWS_SECRET_ACCESS_KEY", "not set", "the secret of AWS_ACCESS_KEY_ID")),
+        (Some("s3"), (Some(access_key_id), Some(secret_access_key))) => Ok((
+            url,
+            Some(storage::S3Credentials {
+                access_key_id,
+                secret_access_key,
+            }),
+        )),
+        (Some("s3"), (None, _)) => Err(read::bad(
+            "AWS_ACCESS_KEY_ID",
+            "not set",
+            "the key of the bucket in STORAGE_URL",
+        )),
+        (Some("s3"), (_, None)) => Err(read::bad(
+            "AWS_SECRET_ACCESS_KEY",
+            "not set",
+            "the secret of AWS_ACCESS_KEY_ID",
+        )),
         _ => Err(read::bad("STORAGE_URL", &format!("{url:?}"), accepted)),
     }
 }
@@ -214,7 +249,11 @@ fn log_filter(env: &Read<'_>) -> Result<String, BadSetting> {
     let filter = env.text("RUSHES_LOG").unwrap_or_else(|| "info".to_owned());
     match tracing_subscriber::EnvFilter::try_new(&filter) {
         Ok(_) => Ok(filter),
-        Err(error) => Err(read::bad("RUSHES_LOG", &error.to_string(), "error, warn, info, debug, trace or info,worker=debug")),
+        Err(error) => Err(read::bad(
+            "RUSHES_LOG",
+            &error.to_string(),
+            "error, warn, info, debug, trace or info,worker=debug",
+        )),
     }
 }
 
@@ -222,9 +261,15 @@ fn api(env: &Read<'_>, role: Role, data_dir: &std::path::Path, limits: Limits) -
     let secrets: Secrets = secret::secrets(env, role, data_dir)?;
     let default = Config::new(secrets);
     let presets: Vec<&str> = domain::preset::built_in().iter().map(|preset| preset.name).collect();
-    let preset = env.text("RUSHES_DEFAULT_PRESET").unwrap_or_else(|| default.default_preset.clone());
+    let preset = env
+        .text("RUSHES_DEFAULT_PRESET")
+        .unwrap_or_else(|| default.default_preset.clone());
     if !presets.contains(&preset.as_str()) {
-        return Err(read::bad("RUSHES_DEFAULT_PRESET", &format!("{preset:?}"), &presets.join(", ")));
+        return Err(read::bad(
+            "RUSHES_DEFAULT_PRESET",
+            &format!("{preset:?}"),
+            &presets.join(", "),
+        ));
     }
     let ttl = |name, default: Duration| positive(env, name, default.as_secs()).map(Duration::from_secs);
     let policies = [("basic", PasswordPolicy::Basic), ("strict", PasswordPolicy::Strict)];
@@ -233,10 +278,17 @@ fn api(env: &Read<'_>, role: Role, data_dir: &std::path::Path, limits: Limits) -
         token_ttl: ttl("RUSHES_TOKEN_TTL_S", default.token_ttl)?,
         link_ttl: ttl("RUSHES_LINK_TTL_S", default.link_ttl)?,
         default_preset: preset,
-        language: env.one_of("RUSHES_LANGUAGE", &[("es", Language::Es), ("en", Language::En)], Language::Es)?,
+        language: env.one_of(
+            "RUSHES_LANGUAGE",
+            &[("es", Language::Es), ("en", Language::En)],
+            Language::Es,
+        )?,
         limits,
         password_policy: env.one_of("RUSHES_PASSWORD_POLICY", &policies, PasswordPolicy::Basic)?,
-        trusted_proxies: env.list::<Cidr>("RUSHES_TRUSTED_PROXIES", "addresses or networks such as 10.0.0.0/8, by commas")?,
+        trusted_proxies: env.list::<Cidr>(
+            "RUSHES_TRUSTED_PROXIES",
+            "addresses or networks such as 10.0.0.0/8, by commas",
+        )?,
         cors_origins: cors_origins(env)?,
         ..default
     })
@@ -258,7 +310,11 @@ fn cors_origins(env: &Read<'_>) -> Result<Vec<String>, BadSetting> {
     let urls: Vec<Url> = env.list("RUSHES_CORS_ORIGINS", accepted)?;
     let exact = |url: Url| match (url.path(), url.query(), url.scheme()) {
         ("/", None, "http" | "https") => Ok(url.origin().ascii_serialization()),
-        _ => Err(read::bad("RUSHES_CORS_ORIGINS", &format!("{:?}", url.as_str()), accepted)),
+        _ => Err(read::bad(
+            "RUSHES_CORS_ORIGINS",
+            &format!("{:?}", url.as_str()),
+            accepted,
+        )),
     };
     urls.into_iter().map(exact).collect()
 }

@@ -13,7 +13,7 @@ pub use scratch::Scratch;
 
 use child::ChildSettings;
 use domain::Limits;
-use domain::protocol::SandboxMode;
+use domain::protocol::{SandboxMode, SandboxStatus};
 use entity::DatabaseConnection;
 use queue::Doorbell;
 use std::sync::Arc;
@@ -68,7 +68,35 @@ impl Env {
         settings: Settings,
     ) -> Self {
         let (scratch, settings) = (Arc::new(scratch), Arc::new(settings));
-        Self { db, storage, doorbell, scratch, settings, halt: CancellationToken::new() }
+        Self {
+            db,
+            storage,
+            doorbell,
+            scratch,
+            settings,
+            halt: CancellationToken::new(),
+        }
+    }
+}
+
+impl Env {
+    /// Starts a child to see what the kernel grants, and says so.
+    pub async fn sandbox(&self) -> Option<SandboxStatus> {
+        let session = process_task::session(self, None, self.scratch.path().to_owned());
+        match child::Child::spawn(&self.settings.child, session).await {
+            Ok(child) => {
+                let status = child.status().clone();
+                child.finish().await;
+                if !status.is_full() {
+                    tracing::warn!(?status, "this kernel cannot lock media children in completely");
+                }
+                Some(status)
+            }
+            Err(error) => {
+                tracing::error!(%error, "media children cannot work here");
+                None
+            }
+        }
     }
 }
 

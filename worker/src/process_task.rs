@@ -65,20 +65,40 @@ async fn work(env: &Env, task: &task::Model, progress: &watch::Sender<Progress>)
     let checker = session(env, None, out.clone());
     let show = |update: Progress| progress.send_replace(update);
     let (made, mut checker) = tokio::try_join!(
-        child.transcode(plan.clone(), wall_limit(&probe), |update| drop(show(update))),
+        child.transcode(plan.clone(), wall_limit(&probe), |update| {
+            show(update);
+        }),
         Child::spawn(&env.settings.child, checker),
     )?;
     child.finish().await;
-    show(Progress { phase: Phase::Verify, percent: 99, ..progress.borrow().clone() });
-    let checked = checker.verify(plan.outputs.iter().map(|output| output.file.clone()).collect()).await?;
+    show(Progress {
+        phase: Phase::Verify,
+        percent: 99,
+        ..progress.borrow().clone()
+    });
+    let checked = checker
+        .verify(plan.outputs.iter().map(|output| output.file.clone()).collect())
+        .await?;
     checker.finish().await;
     compare(&plan, &made, &checked)?;
     let verified = begun.elapsed();
-    show(Progress { phase: Phase::Store, percent: 99, ..progress.borrow().clone() });
+    show(Progress {
+        phase: Phase::Store,
+        percent: 99,
+        ..progress.borrow().clone()
+    });
     let outputs = store::store(env, task, &plan, &checked, &out).await?;
     measure(&made, verified.saturating_sub(fetched));
-    tracing::info!(fetched_ms = ms(fetched), verified_ms = ms(verified), stored_ms = ms(begun.elapsed()), "made");
-    Ok(Done { report: report::bundle(&plan, &made, &outputs, &sandbox), outputs })
+    tracing::info!(
+        fetched_ms = ms(fetched),
+        verified_ms = ms(verified),
+        stored_ms = ms(begun.elapsed()),
+        "made"
+    );
+    Ok(Done {
+        report: report::bundle(&plan, &made, &outputs, &sandbox),
+        outputs,
+    })
 }
 
 fn ms(duration: Duration) -> u64 {
@@ -93,11 +113,15 @@ async fn fetch(env: &Env, task: &task::Model, scratch: &Path) -> Result<PathBuf,
         return Ok(path);
     }
     let path = scratch.join("source");
-    env.storage.get_to_file(&key, &path).await.map_err(|error| store::failure(&error, FailureKind::Infrastructure))?;
+    env.storage
+        .get_to_file(&key, &path)
+        .await
+        .map_err(|error| store::failure(&error, FailureKind::Infrastructure))?;
     Ok(path)
 }
 
-fn session(env: &Env, source: Option<PathBuf>, scratch: PathBuf) -> Session {
+/// What a child may touch.
+pub(crate) fn session(env: &Env, source: Option<PathBuf>, scratch: PathBuf) -> Session {
     let settings = &env.settings;
     Session {
         source,
@@ -120,7 +144,11 @@ async fn remember(env: &Env, task: &task::Model, probe: &Probe) {
 
 /// max(60 s, 30 × length); an unknown length counts as two minutes.
 fn wall_limit(probe: &Probe) -> Duration {
-    let length_us = if probe.duration_us == 0 { 120_000_000 } else { probe.duration_us };
+    let length_us = if probe.duration_us == 0 {
+        120_000_000
+    } else {
+        probe.duration_us
+    };
     Duration::from_secs(wall_limit_s(length_us))
 }
 
@@ -131,15 +159,26 @@ const fn wall_limit_s(length_us: u64) -> u64 {
 
 fn compare(plan: &Plan, made: &Report, checked: &[Checked]) -> Result<(), Failure> {
     if made.outputs.len() != plan.outputs.len() || checked.len() != plan.outputs.len() {
-        let detail = format!("{} planned, {} made, {} checked", plan.outputs.len(), made.outputs.len(), checked.len());
+        let detail = format!(
+            "{} planned, {} made, {} checked",
+            plan.outputs.len(),
+            made.outputs.len(),
+            checked.len()
+        );
         return Err(Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, detail));
     }
     let rows = plan.outputs.iter().zip(&made.outputs).zip(checked);
-    rows.into_iter().try_for_each(|((planned, made), checked)| verify(planned, made, checked))
+    rows.into_iter()
+        .try_for_each(|((planned, made), checked)| verify(planned, made, checked))
 }
 
 fn measure(made: &Report, wall: Duration) {
-    let media_us = made.outputs.iter().map(|output| output.duration_us).max().unwrap_or_default();
+    let media_us = made
+        .outputs
+        .iter()
+        .map(|output| output.duration_us)
+        .max()
+        .unwrap_or_default();
     let factor = Duration::from_micros(media_us).as_secs_f64() / wall.as_secs_f64().max(0.001);
     metrics::histogram!("rushes_realtime_factor").record(factor);
 }

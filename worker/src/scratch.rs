@@ -29,7 +29,15 @@ impl Scratch {
         let path = root.join(uuid::Uuid::now_v7().to_string());
         fs::create_dir(&path)?;
         let lock = lock(&path)?.ok_or_else(|| io::Error::other("a new scratch directory is locked already"))?;
-        Ok(Self { path: path.canonicalize()?, _lock: lock })
+        Ok(Self {
+            path: path.canonicalize()?,
+            _lock: lock,
+        })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// A directory for one attempt; it goes when the value is dropped.

@@ -8,13 +8,19 @@ pub(super) struct Read<'a>(pub(super) &'a dyn Fn(&str) -> Option<String>);
 
 /// A refusal.
 pub(super) fn bad(name: &'static str, problem: &str, accepted: &str) -> BadSetting {
-    BadSetting { name, problem: problem.to_owned(), accepted: accepted.to_owned() }
+    BadSetting {
+        name,
+        problem: problem.to_owned(),
+        accepted: accepted.to_owned(),
+    }
 }
 
 impl Read<'_> {
     /// The value, when there is one.
     pub(super) fn text(&self, name: &'static str) -> Option<String> {
-        self.0(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+        self.0(name)
+            .map(|value| value.trim().to_owned())
+            .filter(|value| !value.is_empty())
     }
 
     /// The value as a `T`, when there is one.
@@ -27,13 +33,25 @@ impl Read<'_> {
     pub(super) fn list<T: FromStr>(&self, name: &'static str, accepted: &str) -> Result<Vec<T>, BadSetting> {
         let text = self.text(name).unwrap_or_default();
         let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-        items.map(|item| item.parse().map_err(|_| bad(name, &format!("{item:?}"), accepted))).collect()
+        items
+            .map(|item| item.parse().map_err(|_| bad(name, &format!("{item:?}"), accepted)))
+            .collect()
     }
 
     /// One of a few words.
-    pub(super) fn one_of<T: Clone>(&self, name: &'static str, words: &[(&str, T)], default: T) -> Result<T, BadSetting> {
-        let Some(text) = self.text(name) else { return Ok(default) };
-        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| value.clone());
+    pub(super) fn one_of<T: Clone>(
+        &self,
+        name: &'static str,
+        words: &[(&str, T)],
+        default: T,
+    ) -> Result<T, BadSetting> {
+        let Some(text) = self.text(name) else {
+            return Ok(default);
+        };
+        let found = words
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, value)| value.clone());
         let accepted = || words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" or ");
         found.ok_or_else(|| bad(name, &format!("{text:?}"), &accepted()))
     }

@@ -16,13 +16,23 @@ pub(super) fn secrets(env: &Read<'_>, role: Role, data_dir: &Path) -> Result<Sec
         if role == Role::Backend {
             return Err(bad(NAME, "not set", ACCEPTED));
         }
-        let made = own(data_dir).map_err(|error| bad("RUSHES_DATA_DIR", &error.to_string(), "a directory that can be written"))?;
-        return Ok(Secrets { current: made, previous: None });
+        let made = own(data_dir)
+            .map_err(|error| bad("RUSHES_DATA_DIR", &error.to_string(), "a directory that can be written"))?;
+        return Ok(Secrets {
+            current: made,
+            previous: None,
+        });
     };
     let parse = |text: &str| Secret::new(text.trim()).map_err(|weak| bad(NAME, &weak.to_string(), ACCEPTED));
     match text.split_once(',') {
-        Some((current, previous)) => Ok(Secrets { current: parse(current)?, previous: Some(parse(previous)?) }),
-        None => Ok(Secrets { current: parse(&text)?, previous: None }),
+        Some((current, previous)) => Ok(Secrets {
+            current: parse(current)?,
+            previous: Some(parse(previous)?),
+        }),
+        None => Ok(Secrets {
+            current: parse(&text)?,
+            previous: None,
+        }),
     }
 }
 
@@ -44,7 +54,12 @@ fn make(path: &Path) -> io::Result<String> {
     let text = hex::encode(bytes);
     // Under another name first: a process that starts at the same moment never reads half a key.
     let draft = path.with_extension(std::process::id().to_string());
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     let linked = fs::hard_link(&draft, path);

@@ -3,7 +3,7 @@
 use crate::error::{Error, PutError};
 use crate::key::Key;
 use crate::storage::Storage;
-use crate::upload::{Pace, Upload};
+use crate::upload::Upload;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use sha2::{Digest, Sha256};
@@ -51,20 +51,14 @@ impl Storage {
         }
     }
 
-    fn pace(&self, expected_bytes: u64) -> Pace {
+    fn part_bytes(&self, expected_bytes: u64) -> usize {
         if self.local_root().is_some() {
-            return Pace {
-                part_bytes: DIRECTORY_PART_BYTES,
-                parts_at_once: 2,
-            };
+            return DIRECTORY_PART_BYTES;
         }
         let part = expected_bytes
             .div_ceil(BUCKET_PARTS_MAX)
             .clamp(BUCKET_PART_BYTES, BUCKET_PART_BYTES_MAX);
-        Pace {
-            part_bytes: usize::try_from(part).unwrap_or(usize::MAX),
-            parts_at_once: 3,
-        }
+        usize::try_from(part).expect("64 MiB is a length in memory")
     }
 }
 
@@ -80,10 +74,10 @@ pub(crate) struct Feed {
 
 impl Feed {
     pub(crate) fn start(storage: &Storage, key: &Key, expected_bytes: u64) -> Self {
-        let pace = storage.pace(expected_bytes);
+        let part_bytes = storage.part_bytes(expected_bytes);
         Self {
-            upload: Upload::start(storage.store.clone(), key.clone(), pace),
-            part_bytes: pace.part_bytes,
+            upload: Upload::start(storage.store.clone(), key.clone(), part_bytes),
+            part_bytes,
             buffer: BytesMut::new(),
             hash: Sha256::new(),
             bytes: 0,

@@ -10,6 +10,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+/// With one being filled and one on its way here, four parts are in memory at most.
+const PARTS_AT_ONCE: usize = 2;
 const PARTS_END_WITHIN: Duration = Duration::from_secs(10);
 
 /// The feeding end.
@@ -22,13 +24,6 @@ pub(crate) struct Upload {
 /// unread, with the future that waited for it, means no.
 type Outcome = Result<oneshot::Sender<()>, Error>;
 
-/// How an object is cut and how many parts may be under way at once.
-#[derive(Clone, Copy)]
-pub(crate) struct Pace {
-    pub(crate) part_bytes: usize,
-    pub(crate) parts_at_once: usize,
-}
-
 enum Message {
     Part(Bytes),
     Last(Bytes),
@@ -37,18 +32,18 @@ enum Message {
 struct Writer {
     store: Arc<dyn ObjectStore>,
     key: Key,
-    pace: Pace,
+    part_bytes: usize,
     parts: mpsc::Receiver<Message>,
 }
 
 impl Upload {
-    pub(crate) fn start(store: Arc<dyn ObjectStore>, key: Key, pace: Pace) -> Self {
+    pub(crate) fn start(store: Arc<dyn ObjectStore>, key: Key, part_bytes: usize) -> Self {
         let (parts, incoming) = mpsc::channel(1);
         let (reply, outcome) = oneshot::channel();
         let writer = Writer {
             store,
             key,
-            pace,
+            part_bytes,
             parts: incoming,
         };
         tokio::spawn(writer.run(reply));
@@ -128,10 +123,10 @@ impl Writer {
             None => return Err(given_up(&self.key)),
         };
         let upload = self.store.put_multipart(&location).await.map_err(failed)?;
-        let mut write = WriteMultipart::new_with_chunk_size(upload, self.pace.part_bytes);
+        let mut write = WriteMultipart::new_with_chunk_size(upload, self.part_bytes);
         loop {
             write.put(part);
-            if let Err(source) = write.wait_for_capacity(self.pace.parts_at_once).await {
+            if let Err(source) = write.wait_for_capacity(PARTS_AT_ONCE).await {
                 take_back(write, &self.key).await;
                 return Err(failed(source));
             }

@@ -233,6 +233,26 @@ async fn an_idle_worker_starts_within_300_ms() {
     }
 }
 
+#[tokio::test]
+async fn a_long_queue_is_worked_off_without_pauses() {
+    for column in columns().await {
+        for id in 0..200 {
+            column.bell.ring(job(id)).await.unwrap();
+        }
+        let began = Instant::now();
+        let mut listener = Listener::start(&column.bell, 1, |_| async {});
+        collect(&mut listener, 200).await;
+        println!("{}: 200 ids, one by one, in {:?}", column.name, began.elapsed());
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "{}: {:?}",
+            column.name,
+            began.elapsed()
+        );
+        listener.stop().await;
+    }
+}
+
 async fn collect(listener: &mut Listener, count: usize) -> BTreeSet<TaskId> {
     let mut heard = BTreeSet::new();
     for _ in 0..count {

@@ -1,0 +1,145 @@
+//! What the child cannot do, what it still can, and that it is the sandbox that makes the difference.
+
+use crate::Story;
+use crate::attempts::{Attempts, Targets};
+use crate::child::Child;
+use crate::stage::Stage;
+use domain::protocol::{Event, SandboxMode, Session};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use std::fs::{self, File};
+use std::path::Path;
+
+pub(crate) const STORIES: &[Story] = &[
+    (
+        "every_attempt_is_refused_while_it_encodes",
+        every_attempt_is_refused_while_it_encodes,
+    ),
+    (
+        "without_the_sandbox_the_attempts_work",
+        without_the_sandbox_the_attempts_work,
+    ),
+    (
+        "the_kernel_shows_what_was_taken_away",
+        the_kernel_shows_what_was_taken_away,
+    ),
+    (
+        "a_small_memory_limit_ends_the_child_and_not_the_machine",
+        a_small_memory_limit_ends_the_child,
+    ),
+];
+
+/// Lets a child try everything, with a descriptor of ours left open on purpose.
+fn attempts(stage: &Stage, confined: bool) -> Attempts {
+    let leak = File::open(stage.secret()).unwrap();
+    // A high number, so that nothing of the child's own gets it, and without "close on exec".
+    let leaked = fcntl(&leak, FcntlArg::F_DUPFD(200)).unwrap();
+    let targets = Targets {
+        confined,
+        scratch: stage.scratch(),
+        source: stage.source(),
+        secret: stage.secret(),
+        leaked,
+        outsider: i32::try_from(std::process::id()).unwrap(),
+    };
+    let mut child = Child::start(&["attempts", &serde_json::to_string(&targets).unwrap()]);
+    let line = child.hear_line().expect("the attempts");
+    assert_eq!(child.end(), Some(0));
+    serde_json::from_str(&line).unwrap()
+}
+
+fn every_attempt_is_refused_while_it_encodes() {
+    let stage = Stage::new();
+    make_clip(&stage.source());
+    let attempts = attempts(&stage, true);
+    assert!(attempts.landlock && attempts.seccomp, "this machine has no sandbox");
+
+    let refusals = [Errno::EPERM, Errno::EACCES, Errno::EXDEV].map(|errno| Some(errno as i32));
+    for (name, outcome) in attempts.forbidden.iter().chain(&attempts.calls) {
+        let refused = match name.as_str() {
+            "use a descriptor of the parent" => *outcome == Some(Errno::EBADF as i32),
+            _ => refusals.contains(outcome),
+        };
+        assert!(refused, "{name}: {outcome:?}");
+    }
+    for (name, outcome) in &attempts.needed {
+        assert_eq!(*outcome, None, "{name}");
+    }
+    let secret = fs::read_to_string(stage.secret()).unwrap();
+    assert_eq!(secret, crate::stage::SECRET);
+    assert_eq!(fs::read_dir(stage.secret().parent().unwrap()).unwrap().count(), 1);
+    assert_eq!(attempts.encoding, "2 outputs");
+}
+
+fn without_the_sandbox_the_attempts_work() {
+    let attempts = attempts(&Stage::new(), false);
+    for (name, outcome) in &attempts.forbidden {
+        assert_eq!(*outcome, None, "{name}");
+    }
+}
+
+fn the_kernel_shows_what_was_taken_away() {
+    let stage = Stage::new();
+    let session = Session {
+        max_cpu_s: 77,
+        ..stage.session()
+    };
+    let mut child = Child::start(&["media"]);
+    child.say(&session);
+    assert!(matches!(child.hear(), Event::Ready(_)));
+
+    let process = Path::new("/proc").join(child.id().to_string());
+    let status = fs::read_to_string(process.join("status")).unwrap();
+    let value = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).unwrap().trim();
+    assert_eq!(value("NoNewPrivs:"), "1");
+    assert_eq!(value("Seccomp:"), "2");
+    for set in ["CapInh:", "CapPrm:", "CapEff:"] {
+        assert_eq!(value(set), "0000000000000000", "{set}");
+    }
+    let limits = fs::read_to_string(process.join("limits")).unwrap();
+    let limit = |key: &str| {
+        let line = limits.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+        line.split_whitespace().next().unwrap().to_owned()
+    };
+    assert_eq!(limit("Max core file size"), "0");
+    assert_eq!(limit("Max cpu time"), "77");
+    assert_eq!(limit("Max file size"), session.max_file_bytes.to_string());
+    assert_eq!(limit("Max address space"), session.max_memory_bytes.to_string());
+    assert_eq!(limit("Max open files"), "256");
+    assert_eq!(child.end(), Some(0));
+}
+
+/// The libraries alone need more than this, so nothing that has to be mapped later fits in.
+fn a_small_memory_limit_ends_the_child() {
+    let stage = Stage::new();
+    let session = Session {
+        max_memory_bytes: 1 << 20,
+        sandbox: SandboxMode::BestEffort,
+        ..stage.session()
+    };
+    let mut child = Child::start(&["media"]);
+    child.say(&session);
+    while child.hear_line().is_some() {}
+    assert_ne!(child.end(), Some(0));
+}
+
+fn make_clip(path: &Path) {
+    let sources = [
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=s=640x360:r=25:d=2",
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=d=2",
+    ];
+    let codecs = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-c:a", "aac", "-f", "mp4"];
+    let made = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-y"])
+        .args(sources)
+        .args(codecs)
+        .arg(path)
+        .status();
+    assert!(made.unwrap().success());
+}

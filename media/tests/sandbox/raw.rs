@@ -1,0 +1,105 @@
+//! System calls that no decoder needs, made directly. Each has nonsense for arguments and so does nothing even when
+//! it is let through; only the error tells whether it was.
+#![allow(unsafe_code, reason = "the point is to make these calls")]
+
+use libc::c_long;
+use std::io;
+
+#[rustfmt::skip]
+pub(crate) const CALLS: &[(&str, c_long)] = &[
+    ("socket", libc::SYS_socket), ("socketpair", libc::SYS_socketpair), ("connect", libc::SYS_connect),
+    ("bind", libc::SYS_bind), ("listen", libc::SYS_listen), ("accept", libc::SYS_accept),
+    ("accept4", libc::SYS_accept4), ("sendto", libc::SYS_sendto), ("sendmsg", libc::SYS_sendmsg),
+    ("recvmsg", libc::SYS_recvmsg), ("execve", libc::SYS_execve), ("execveat", libc::SYS_execveat),
+    ("ptrace", libc::SYS_ptrace), ("process_vm_readv", libc::SYS_process_vm_readv),
+    ("process_vm_writev", libc::SYS_process_vm_writev), ("pidfd_open", libc::SYS_pidfd_open),
+    ("pidfd_getfd", libc::SYS_pidfd_getfd), ("kcmp", libc::SYS_kcmp), ("kill", libc::SYS_kill),
+    ("tkill", libc::SYS_tkill), ("tgkill", libc::SYS_tgkill), ("rt_sigqueueinfo", libc::SYS_rt_sigqueueinfo),
+    ("setpgid", libc::SYS_setpgid), ("setuid", libc::SYS_setuid), ("setresuid", libc::SYS_setresuid),
+    ("capset", libc::SYS_capset), ("prctl", libc::SYS_prctl), ("personality", libc::SYS_personality),
+    ("setrlimit", libc::SYS_setrlimit), ("setpriority", libc::SYS_setpriority),
+    ("sched_setaffinity", libc::SYS_sched_setaffinity), ("mount", libc::SYS_mount), ("umount2", libc::SYS_umount2),
+    ("pivot_root", libc::SYS_pivot_root), ("chroot", libc::SYS_chroot), ("chdir", libc::SYS_chdir),
+    ("fchdir", libc::SYS_fchdir), ("setns", libc::SYS_setns), ("unshare", libc::SYS_unshare),
+    ("open_tree", libc::SYS_open_tree), ("move_mount", libc::SYS_move_mount), ("fsopen", libc::SYS_fsopen),
+    ("bpf", libc::SYS_bpf), ("seccomp", libc::SYS_seccomp), ("io_uring_setup", libc::SYS_io_uring_setup),
+    ("io_uring_enter", libc::SYS_io_uring_enter), ("io_setup", libc::SYS_io_setup),
+    ("perf_event_open", libc::SYS_perf_event_open), ("userfaultfd", libc::SYS_userfaultfd),
+    ("memfd_create", libc::SYS_memfd_create), ("add_key", libc::SYS_add_key), ("request_key", libc::SYS_request_key),
+    ("keyctl", libc::SYS_keyctl), ("kexec_load", libc::SYS_kexec_load), ("init_module", libc::SYS_init_module),
+    ("finit_module", libc::SYS_finit_module), ("delete_module", libc::SYS_delete_module),
+    ("open_by_handle_at", libc::SYS_open_by_handle_at), ("name_to_handle_at", libc::SYS_name_to_handle_at),
+    ("openat2", libc::SYS_openat2), ("mknodat", libc::SYS_mknodat), ("symlinkat", libc::SYS_symlinkat),
+    ("linkat", libc::SYS_linkat), ("readlinkat", libc::SYS_readlinkat), ("truncate", libc::SYS_truncate),
+    ("fchmod", libc::SYS_fchmod), ("fchmodat", libc::SYS_fchmodat), ("fchown", libc::SYS_fchown),
+    ("fchownat", libc::SYS_fchownat), ("utimensat", libc::SYS_utimensat), ("setxattr", libc::SYS_setxattr),
+    ("getxattr", libc::SYS_getxattr), ("quotactl", libc::SYS_quotactl), ("swapon", libc::SYS_swapon),
+    ("reboot", libc::SYS_reboot), ("acct", libc::SYS_acct), ("syslog", libc::SYS_syslog),
+    ("settimeofday", libc::SYS_settimeofday), ("clock_settime", libc::SYS_clock_settime),
+    ("ioctl", libc::SYS_ioctl), ("shmget", libc::SYS_shmget), ("msgget", libc::SYS_msgget),
+    ("semget", libc::SYS_semget), ("mq_open", libc::SYS_mq_open), ("inotify_init1", libc::SYS_inotify_init1),
+    ("fanotify_init", libc::SYS_fanotify_init), ("splice", libc::SYS_splice), ("vmsplice", libc::SYS_vmsplice),
+    ("pipe2", libc::SYS_pipe2), ("pkey_mprotect", libc::SYS_pkey_mprotect),
+    ("remap_file_pages", libc::SYS_remap_file_pages), ("mbind", libc::SYS_mbind),
+    ("move_pages", libc::SYS_move_pages), ("landlock_restrict_self", libc::SYS_landlock_restrict_self),
+    ("a number beyond the table", 4_000),
+    #[cfg(target_arch = "x86_64")] ("x32 getpid", 0x4000_0000 + libc::SYS_getpid),
+    #[cfg(target_arch = "x86_64")] ("modify_ldt", libc::SYS_modify_ldt),
+    #[cfg(target_arch = "x86_64")] ("iopl", libc::SYS_iopl),
+];
+
+/// The error of a call with nonsense for arguments; `None` when it went through.
+pub(crate) fn refused_with(call: c_long) -> Option<i32> {
+    // SAFETY: -1 is a valid address, descriptor, process or size for none of the calls above.
+    let answer = unsafe { libc::syscall(call, -1, -1, -1, -1, -1, -1) };
+    errno(answer)
+}
+
+/// Maps memory that may be written and run, the first thing that injected code asks for.
+pub(crate) fn map_code() -> Option<i32> {
+    let rights = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
+    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: a fresh private mapping at a place of the kernel's choice.
+    errno(unsafe { libc::syscall(libc::SYS_mmap, 0, 4_096, rights, kind, -1, 0) })
+}
+
+/// A second process, or a second thread group under whatever name.
+pub(crate) fn fork() -> Option<i32> {
+    // SAFETY: the new process, if there is one, ends at once.
+    let answer = unsafe { libc::fork() };
+    if answer == 0 {
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(0) };
+    }
+    errno(c_long::from(answer))
+}
+
+/// `clone3`, whose flags no filter can see.
+pub(crate) fn clone3() -> Option<i32> {
+    refused_with(libc::SYS_clone3)
+}
+
+/// Empties a file that it may only read, as kernels allow whose Landlock does not know truncation.
+pub(crate) fn open_and_empty(path: &std::path::Path) -> Option<i32> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap();
+    // SAFETY: the path is a live C string.
+    let answer = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), libc::O_TRUNC, 0) };
+    errno(answer)
+}
+
+/// Whether this number is an open descriptor.
+pub(crate) fn is_open(descriptor: i32) -> Option<i32> {
+    // SAFETY: asks for flags.
+    errno(c_long::from(unsafe { libc::fcntl(descriptor, libc::F_GETFD) }))
+}
+
+/// A signal that only asks whether it could be sent.
+pub(crate) fn signal(process: i32) -> Option<i32> {
+    // SAFETY: signal 0 does nothing.
+    errno(c_long::from(unsafe { libc::kill(process, 0) }))
+}
+
+fn errno(answer: c_long) -> Option<i32> {
+    (answer == -1).then(|| io::Error::last_os_error().raw_os_error().unwrap_or(0))
+}

@@ -1,0 +1,71 @@
+"""A client of the API: signs up, uploads, waits for tasks, over one connection that stays open."""
+
+import http.client
+import json
+import secrets
+import time
+from pathlib import Path
+
+from service import Service
+
+PASSWORD = "123abc456"
+BOUNDARY = "rushes-bench-9f1c2ab07d"
+FINAL = ("processed", "failed", "canceled")
+
+
+class Caller:
+    """Somebody with an account."""
+
+    def __init__(self, service: Service):
+        self.username = f"bench-{secrets.token_hex(6)}"
+        self.headers = {"Accept-Language": "en"}
+        self.connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=300)
+        email = f"{self.username}@example.com"
+        self.post("/api/auth/signup", username=self.username, password1=PASSWORD, password2=PASSWORD, email=email)
+        token = self.post("/api/auth/login", username=self.username, password=PASSWORD)["token"]
+        self.headers["Authorization"] = f"Bearer {token}"
+
+    def ask(self, method: str, path: str, body: bytes | None = None, kind: str = "application/json") -> dict:
+        headers = self.headers | ({"Content-Type": kind} if body is not None else {})
+        self.connection.request(method, path, body, headers)
+        reply = self.connection.getresponse()
+        text = reply.read()
+        if reply.status not in (200, 201):
+            raise RuntimeError(f"{method} {path} was answered with {reply.status}: {text.decode(errors='replace')}")
+        return json.loads(text)
+
+    def post(self, path: str, **fields: str) -> dict:
+        return self.ask("POST", path, json.dumps(fields).encode())
+
+    def task(self, task: int) -> dict:
+        return self.ask("GET", f"/api/tasks/{task}")
+
+    def upload(self, clip: Path, **parts: str) -> int:
+        """Uploads a clip with further parts of the form and returns the id of its task."""
+        before, after = form(clip.name, **parts)
+        kind = f"multipart/form-data; boundary={BOUNDARY}"
+        return self.ask("POST", "/api/tasks", before + clip.read_bytes() + after, kind)["task_id"]
+
+    def processed(self, task: int, every_ms: int) -> dict:
+        """Asks for the task every so many milliseconds until it is processed, and returns it."""
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline:
+            seen = self.task(task)
+            if seen["status"] == "processed":
+                return seen
+            if seen["status"] in FINAL:
+                raise RuntimeError(f"task {task} is {seen['status']}: {seen.get('error')}")
+            time.sleep(every_ms / 1000)
+        raise TimeoutError(f"task {task} is still {seen['status']}")
+
+    def delete(self, task: int) -> None:
+        self.ask("DELETE", f"/api/tasks/{task}")
+
+
+def form(file_name: str, **parts: str) -> tuple[bytes, bytes]:
+    """What stands before and after the bytes of the file in an upload form."""
+    text = "".join(
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in parts.items()
+    )
+    text += f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{file_name}"\r\n'
+    return f"{text}Content-Type: video/mp4\r\n\r\n".encode(), f"\r\n--{BOUNDARY}--\r\n".encode()

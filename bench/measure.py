@@ -1,0 +1,62 @@
+"""What a benchmark says: one row for each goal, and the few statistics behind it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+HEADER = f"{'':18}{'ours':>16}{'peer':>16}{'ratio':>8}   {'goal':16}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One goal: what we and the peer reached, and whether that is enough."""
+
+    name: str
+    ours: str
+    peer: str
+    ratio: str
+    goal: str
+    met: bool
+    detail: str
+
+    def line(self) -> str:
+        verdict = "ok" if self.met else "MISSED"
+        return f"{self.name:18}{self.ours:>16}{self.peer:>16}{self.ratio:>8}   {self.goal:16}{verdict}\n    {self.detail}"
+
+    def markdown(self) -> str:
+        cells = [self.name, self.ours, self.peer, self.ratio, self.goal, "ok" if self.met else "**MISSED**"]
+        return f"| {' | '.join(cells)} |"
+
+
+def beside(name: str, ours: float, peer: float, unit: str, *, detail: str, at_most=None, at_least=None) -> Row:
+    """A goal for the ratio of ours to the peer's."""
+    ratio = ours / peer
+    goal, met = compare(ratio, at_most, at_least, lambda limit: f"{limit:.2f}")
+    return Row(name, amount(ours, unit), amount(peer, unit), f"{ratio:.2f}", goal, met, detail)
+
+
+def alone(name: str, ours: float, unit: str, *, detail: str, at_most=None, at_least=None) -> Row:
+    """A goal for our own number."""
+    goal, met = compare(ours, at_most, at_least, lambda limit: amount(limit, unit))
+    return Row(name, amount(ours, unit), "-", "-", goal, met, detail)
+
+
+def compare(value: float, at_most, at_least, write: Callable[[float], str]) -> tuple[str, bool]:
+    if at_most is not None:
+        return f"≤ {write(at_most)}", value <= at_most
+    return f"≥ {write(at_least)}", value >= at_least
+
+
+def amount(value: float, unit: str) -> str:
+    """Three digits that mean something."""
+    digits = 0 if value >= 100 or value == int(value) else 1 if value >= 10 else 2
+    return f"{value:,.{digits}f} {unit}"
+
+
+def listed(values: list[float], unit: str) -> str:
+    return f"{' '.join(amount(value, '').strip() for value in values)} {unit}"
+
+
+def percentile(values: list[float], percent: int) -> float:
+    """By nearest rank: with 100 values the 99th percentile is the second largest."""
+    return sorted(values)[math.ceil(len(values) * percent / 100) - 1]

@@ -1,0 +1,74 @@
+"""Programs that run beside a benchmark: started with a log of their own, waited for, ended whatever happens."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+START_S = 30
+STOP_S = 25  # a worker may take 20 s to hand back its tasks
+
+
+@contextmanager
+def running(
+    command: list, log: Path, ready: Callable[[], bool], env=None, user=None, stop=signal.SIGTERM
+) -> Iterator[subprocess.Popen]:
+    """Runs `command` until the block ends. It also ends when we are killed: the kernel tells it."""
+    # Our own session: Ctrl-C reaches us alone, and we end it in order.
+    switch = ["--reuid", user, "--regid", user, "--init-groups"] if user else []
+    command = ["setpriv", *switch, "--pdeathsig", stop.name[3:], *map(str, command)]
+    with open(log, "ab") as output:
+        child = subprocess.Popen(
+            command, env=env, cwd=log.parent, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        wait_until(child, log, ready)
+        yield child
+    finally:
+        end(child, stop)
+
+
+def wait_until(child: subprocess.Popen, log: Path, ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + START_S
+    while not ready():
+        if child.poll() is not None or time.monotonic() > deadline:
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+            raise RuntimeError(f"{log.stem} did not start; the end of its log:\n{tail}")
+        time.sleep(0.05)
+
+
+def end(child: subprocess.Popen, stop: signal.Signals) -> None:
+    try:
+        os.killpg(child.pid, stop)
+        child.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    except ProcessLookupError:
+        child.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def peak_memory_bytes(pid: int) -> int:
+    """The most memory the process ever held (VmHWM of proc(5))."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"process {pid} is gone")

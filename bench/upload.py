@@ -1,0 +1,94 @@
+"""Upload of a 2 GiB file: peak memory of the API process, and speed against nginx's own PUT of the same file.
+
+The API runs alone, on SQLite and a local directory. nginx is Debian's, with its dav module and its defaults, writing to
+the same disk. The source is a clip with a box of padding behind it that is a hole on disk, so that reading costs neither.
+nginx neither hashes what it gets nor waits until it is on the disk; we do both.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import clip
+from caller import BOUNDARY, Caller, form
+from measure import Row, alone, beside, listed
+from process import free_port, listens, peak_memory_bytes, running
+from service import api_alone
+from transfer import send_file
+
+SUMMARY = "memory of the API and speed while 2 GiB come in, beside nginx's own PUT"
+RUNS = 5
+BYTES = 2 * clip.GIB
+MIB = 1 << 20
+
+
+def run() -> list[Row]:
+    file = clip.padded(clip.moving(320, 180, 2), BYTES)
+    ours, peers = [], []
+    with api_alone() as service, nginx(service.directory) as port:
+        caller = Caller(service)
+        for _ in range(RUNS):
+            ours.append(speed(ours_once(caller, service.port, file)))
+            peers.append(speed(nginx_once(port, service.directory, file)))
+        peak = peak_memory_bytes(service.pid) / MIB
+    detail = f"medians of {RUNS}: ours {listed(ours, 'MiB/s')}; nginx {listed(peers, 'MiB/s')}"
+    return [
+        alone("upload.memory", peak, "MiB", at_most=64, detail=f"peak after {RUNS} uploads of 2 GiB"),
+        beside("upload.speed", median(ours), median(peers), "MiB/s", at_least=0.5, detail=detail),
+    ]
+
+
+def speed(seconds: float) -> float:
+    return BYTES / MIB / seconds
+
+
+def ours_once(caller: Caller, port: int, file: Path) -> float:
+    before, after = form("clip.mp4")
+    head = caller.headers | {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    os.sync()
+    took, reply = send_file(port, head, "POST /api/tasks", file, before, after)
+    caller.delete(json.loads(re.search(rb"\{.*\}", reply)[0])["task_id"])
+    return took
+
+
+def nginx_once(port: int, directory: Path, file: Path) -> float:
+    os.sync()
+    took, _ = send_file(port, {}, "PUT /clip.mp4", file)
+    (directory / "nginx/files/clip.mp4").unlink()
+    return took
+
+
+@contextmanager
+def nginx(directory: Path) -> Iterator[int]:
+    """nginx that takes PUT, writing below the directory; yields its port."""
+    home, port = directory / "nginx", free_port()
+    (home / "files").mkdir(parents=True)
+    (home / "nginx.conf").write_text(f"""
+        {"user root root;" if os.geteuid() == 0 else ""}
+        daemon off;
+        worker_processes auto;
+        pid {home}/nginx.pid;
+        error_log stderr;
+        events {{}}
+        http {{
+            access_log off;
+            client_max_body_size 0;
+            client_body_temp_path {home}/body;
+            proxy_temp_path {home}/proxy;
+            fastcgi_temp_path {home}/fastcgi;
+            uwsgi_temp_path {home}/uwsgi;
+            scgi_temp_path {home}/scgi;
+            server {{
+                listen 127.0.0.1:{port};
+                root {home}/files;
+                dav_methods PUT;
+            }}
+        }}
+    """)
+    command = ["nginx", "-e", "stderr", "-p", home, "-c", home / "nginx.conf"]
+    with running(command, home / "nginx.log", lambda: listens(port)):
+        yield port

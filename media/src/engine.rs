@@ -5,15 +5,33 @@
 mod av;
 mod cadence;
 mod cancel;
+mod check;
+mod clock;
+mod color;
+mod encode;
 mod facts;
 mod fault;
+mod feed;
+mod graph;
 mod input;
 mod measure;
+mod movie;
+mod mux;
+mod picture;
+mod poster;
+mod progress;
+mod reader;
+mod seek;
+mod sound_file;
+mod still;
+mod tape;
+mod track;
+mod transcode;
 
 pub use cancel::Cancel;
 
 use domain::protocol::{Checked, Progress, Report};
-use domain::{Code, Failure, FailureKind, Plan, Probe};
+use domain::{Failure, Plan, Probe};
 use std::fs::File;
 use std::path::Path;
 
@@ -24,14 +42,10 @@ pub fn init() {
     av::quiet_logs();
 }
 
-fn later() -> Failure {
-    Failure::new(FailureKind::MediaCrash, Code::Internal, "not built yet")
-}
-
 /// Reads the facts of a source.
 ///
 /// # Errors
-/// [`Code::NotMedia`] when no allowed demuxer opens it, [`Code::SourceDamaged`] when one does and fails.
+/// [`domain::Code::NotMedia`] when no allowed demuxer opens it, [`domain::Code::SourceDamaged`] when one does and fails.
 pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
     let bytes = source.metadata().map_or(0, |metadata| metadata.len());
     let mut input = input::open_source(source, cancel)?;
@@ -40,23 +54,25 @@ pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
 
 /// Makes every output of the plan in `scratch`, decoding the source once.
 ///
+/// `progress` is called on this thread, at most every half second, and once more with 100 percent.
+///
 /// # Errors
-/// [`Code::SourceDamaged`] when no picture or sound could be read, [`Code::StorageFull`] when the disk is full.
+/// [`domain::Code::SourceDamaged`] when no picture or sound could be read, [`domain::Code::StorageFull`] when the disk is full.
 pub fn transcode(
-    _source: &File,
-    _plan: &Plan,
-    _scratch: &Path,
-    _threads: u32,
-    _progress: &mut dyn FnMut(Progress),
-    _cancel: &Cancel,
+    source: &File,
+    plan: &Plan,
+    scratch: &Path,
+    threads: u32,
+    progress: &mut dyn FnMut(Progress),
+    cancel: &Cancel,
 ) -> Result<Report, Failure> {
-    Err(later())
+    transcode::run(&transcode::Work { source, plan, scratch, threads, cancel }, progress)
 }
 
 /// Opens a finished file again and reads what a player would find.
 ///
 /// # Errors
-/// [`Code::OutputInvalid`] when it cannot be opened.
-pub fn verify(_scratch: &Path, _file: &str, _cancel: &Cancel) -> Result<Checked, Failure> {
-    Err(later())
+/// [`domain::Code::OutputInvalid`] when it cannot be opened.
+pub fn verify(scratch: &Path, file: &str, cancel: &Cancel) -> Result<Checked, Failure> {
+    check::run(scratch, file, cancel)
 }

@@ -2,10 +2,12 @@
 //! one thing.
 #![allow(unsafe_code, reason = "a leaf module around plain C fields; each block tells why it holds")]
 
-use ffmpeg_next::Codec;
+use ffmpeg_next::{ChannelLayout, Codec};
 use ffmpeg_next::codec::Parameters;
+use ffmpeg_next::error::ENOMEM;
 use ffmpeg_next::ffi;
 use ffmpeg_next::filter::Graph;
+use ffmpeg_next::format::{Pixel, Sample};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Stream;
 use ffmpeg_next::frame::{Audio, Video};
@@ -165,9 +167,7 @@ fn share(frame: &Frame) -> Result<Frame, Error> {
     unsafe {
         let mut twin = Frame::empty();
         if twin.as_ptr().is_null() {
-            return Err(Error::Other {
-                errno: ffmpeg_next::error::ENOMEM,
-            });
+            return Err(Error::Other { errno: ENOMEM });
         }
         match ffi::av_frame_ref(twin.as_mut_ptr(), frame.as_ptr()) {
             0 => Ok(twin),
@@ -184,6 +184,36 @@ pub(super) fn share_picture(frame: &Video) -> Result<Video, Error> {
 /// A second handle on the same samples; nothing is copied.
 pub(super) fn share_sound(frame: &Audio) -> Result<Audio, Error> {
     share(frame).map(Audio::from)
+}
+
+/// Gives samples without a channel layout the usual one of their count. Returns the mask of the layout and whether
+/// there is one.
+pub(super) fn settle_layout(frame: &mut Audio) -> Option<u64> {
+    // SAFETY: a live frame owns its layout; the layout is replaced through FFmpeg's own functions, and its mask is
+    // only read when its order says that the union holds a mask.
+    unsafe {
+        let layout = &raw mut (*frame.as_mut_ptr()).ch_layout;
+        if (*layout).order != ffi::AVChannelOrder::AV_CHANNEL_ORDER_NATIVE {
+            let channels = (*layout).nb_channels;
+            ffi::av_channel_layout_uninit(layout);
+            ffi::av_channel_layout_default(layout, channels);
+        }
+        ((*layout).order == ffi::AVChannelOrder::AV_CHANNEL_ORDER_NATIVE).then(|| (*layout).u.mask)
+    }
+}
+
+/// Samples with room for them.
+pub(super) fn new_sound(format: Sample, samples: usize, layout: ChannelLayout) -> Result<Audio, Error> {
+    let sound = Audio::new(format, samples, layout);
+    // SAFETY: reads one pointer of a live frame: it is null when there was no memory.
+    if unsafe { sound.is_empty() } { Err(Error::Other { errno: ENOMEM }) } else { Ok(sound) }
+}
+
+/// A picture with room for its pixels.
+pub(super) fn new_picture(format: Pixel, width_px: u32, height_px: u32) -> Result<Video, Error> {
+    let picture = Video::new(format, width_px, height_px);
+    // SAFETY: reads one pointer of a live frame: it is null when there was no memory.
+    if unsafe { picture.is_empty() } { Err(Error::Other { errno: ENOMEM }) } else { Ok(picture) }
 }
 
 /// Bounds the threads that the filters of a graph use.

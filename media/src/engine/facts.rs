@@ -11,6 +11,9 @@ use ffmpeg_next::format::stream::{Disposition, Stream as Source};
 const PQ: i32 = 16;
 const HLG: i32 = 18;
 
+/// Beyond 7.1 there is no agreed way down to stereo.
+const MAX_CHANNELS: u32 = 8;
+
 /// Whether a transfer function is PQ or HLG.
 pub(super) const fn is_hdr(transfer: i32) -> bool {
     transfer == PQ || transfer == HLG
@@ -75,7 +78,7 @@ fn facts_of(stream: &Source<'_>) -> Stream {
     let facts = av::codec_facts(&stream.parameters());
     let known = match facts.kind {
         Kind::Video => facts.width_px > 0 && facts.height_px > 0 && av::pixel_format(facts.format).is_some(),
-        Kind::Audio => facts.sample_rate_hz > 0 && facts.channels > 0,
+        Kind::Audio => facts.sample_rate_hz > 0 && (1..=MAX_CHANNELS).contains(&facts.channels),
         Kind::Subtitle | Kind::Attachment | Kind::Data => false,
     };
     Stream {

@@ -1,0 +1,153 @@
+//! Hands decoded pictures and samples to the outputs, each of which works on a thread of its own.
+
+use super::progress::Teller;
+use super::reader::Sink;
+use super::{Cancel, av, fault};
+use domain::Failure;
+use domain::plan::{Content, PlannedOutput};
+use ffmpeg_next::frame::{Audio, Video};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// Most bytes of pictures that wait for one output.
+const MAX_WAITING_BYTES: u64 = 96 << 20;
+
+/// What an output is given. Times count in microseconds from the start of the span.
+pub(super) enum Piece {
+    /// A picture and for about how long it is shown.
+    Picture { picture: Video, at_us: i64, duration_us: i64 },
+    /// No picture follows; `goes_on` when the source has more after the span.
+    PicturesEnd { goes_on: bool },
+    /// Samples.
+    Sound { sound: Audio, at_us: i64 },
+}
+
+/// The way to one output.
+pub(super) struct Feed {
+    to: SyncSender<Piece>,
+    wants: Wants,
+}
+
+enum Wants {
+    Everything,
+    Pictures,
+    Sound,
+    /// Only the picture that is shown at a moment; the best one so far waits here.
+    One { at_us: i64, best: Option<(Video, i64)> },
+    Nothing,
+}
+
+impl Feed {
+    /// A way to an output, whose pictures are of about `picture_bytes`.
+    pub(super) fn new(planned: &PlannedOutput, picture_bytes: u64) -> (Self, Receiver<Piece>) {
+        let room = (MAX_WAITING_BYTES / picture_bytes.max(1)).clamp(2, 16);
+        let wants = match &planned.content {
+            Content::Mp4 { audio_bitrate_bps: Some(_), .. } => Wants::Everything,
+            Content::Mp4 { audio_bitrate_bps: None, .. } => Wants::Pictures,
+            Content::Audio { .. } => Wants::Sound,
+            Content::Poster { at_us, .. } => Wants::One {
+                at_us: i64::try_from(*at_us).unwrap_or(i64::MAX),
+                best: None,
+            },
+        };
+        let (to, from) = sync_channel(usize::try_from(room).unwrap_or(2));
+        (Self { to, wants }, from)
+    }
+}
+
+/// The ways to all outputs.
+pub(super) struct Feeds<'a, 'b> {
+    feeds: Vec<Feed>,
+    teller: &'a mut Teller<'b>,
+    /// Raised when an output has failed and the rest need not go on.
+    halt: Cancel,
+}
+
+impl<'a, 'b> Feeds<'a, 'b> {
+    pub(super) const fn new(feeds: Vec<Feed>, teller: &'a mut Teller<'b>, halt: Cancel) -> Self {
+        Self { feeds, teller, halt }
+    }
+
+    /// Sends a piece to every output that wants it; an output that is gone stops the rest.
+    fn send(
+        &mut self,
+        wanted: impl Fn(&Wants) -> bool,
+        mut piece: impl FnMut() -> Result<Piece, Failure>,
+    ) -> Result<(), Failure> {
+        for feed in self.feeds.iter().filter(|feed| wanted(&feed.wants)) {
+            if feed.to.send(piece()?).is_err() {
+                self.halt.raise();
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the posters look at a picture; one that comes later than a poster's moment sends the earlier one off.
+    fn offer(&mut self, picture: &Video, at_us: i64) -> Result<(), Failure> {
+        for feed in &mut self.feeds {
+            let Wants::One { at_us: wanted, best } = &mut feed.wants else { continue };
+            if at_us <= *wanted || best.is_none() {
+                *best = Some((share(picture)?, at_us));
+            }
+            if at_us >= *wanted {
+                feed.send_best();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Feed {
+    fn send_best(&mut self) {
+        if let Wants::One { best: Some((picture, at_us)), .. } = std::mem::replace(&mut self.wants, Wants::Nothing) {
+            // An output that is gone tells why when its thread is joined.
+            let _ = self.to.send(Piece::Picture { picture, at_us, duration_us: 0 });
+        }
+    }
+}
+
+fn share(picture: &Video) -> Result<Video, Failure> {
+    av::share_picture(picture).map_err(|error| fault::engine("picture", error))
+}
+
+impl Sink for Feeds<'_, '_> {
+    fn picture(&mut self, picture: Video, at_us: i64, duration_us: i64) -> Result<(), Failure> {
+        self.offer(&picture, at_us)?;
+        self.send(
+            |wants| matches!(wants, Wants::Everything | Wants::Pictures),
+            || Ok(Piece::Picture { picture: share(&picture)?, at_us, duration_us }),
+        )
+    }
+
+    fn pictures_end(&mut self, goes_on: bool) -> Result<(), Failure> {
+        for feed in &mut self.feeds {
+            feed.send_best_if_any();
+        }
+        self.send(
+            |wants| matches!(wants, Wants::Everything | Wants::Pictures),
+            || Ok(Piece::PicturesEnd { goes_on }),
+        )
+    }
+
+    fn sound(&mut self, sound: Audio, at_us: i64) -> Result<(), Failure> {
+        self.send(
+            |wants| matches!(wants, Wants::Everything | Wants::Sound),
+            || {
+                let sound = av::share_sound(&sound).map_err(|error| fault::engine("sound", error))?;
+                Ok(Piece::Sound { sound, at_us })
+            },
+        )
+    }
+
+    fn goes_on(&mut self) -> bool {
+        self.teller.tell();
+        !self.halt.is_raised() && self.feeds.iter().any(|feed| !matches!(feed.wants, Wants::Nothing))
+    }
+}
+
+impl Feed {
+    fn send_best_if_any(&mut self) {
+        if matches!(self.wants, Wants::One { .. }) {
+            self.send_best();
+        }
+    }
+}

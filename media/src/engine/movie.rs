@@ -1,0 +1,274 @@
+//! Makes one MP4: bumper, pictures at a constant rate, bumper; and under it sound of the same length.
+
+use super::cadence::Cadence;
+use super::encode::{self, Encoder, SoundEncoder};
+use super::feed::Piece;
+use super::graph::{Beside, Graph, frame_base};
+use super::mux::{Container, Mux};
+use super::picture::{self, Finish, MARK};
+use super::progress::Meter;
+use super::reader::nothing_decoded;
+use super::tape::{Sound, Tape};
+use super::transcode::Job;
+use super::{av, color, fault, still};
+use domain::plan::{BumperPlan, Content, H264, Picture, PlannedOutput, SourceVideo};
+use domain::protocol::Made;
+use domain::{Failure, Rational};
+use ffmpeg_next::frame::{Audio, Video};
+use std::ops::Range;
+use std::sync::mpsc::Receiver;
+
+/// Sound that comes more than this before the first picture is not held back any longer.
+const MAX_HELD_US: i64 = 10_000_000;
+
+/// What the plan orders for the movie.
+pub(super) struct Order<'a> {
+    pub(super) picture: &'a Picture,
+    pub(super) fps: Rational,
+    pub(super) bumper: Option<&'a BumperPlan>,
+    pub(super) video: &'a H264,
+    pub(super) audio_bitrate_bps: Option<u32>,
+}
+
+impl<'a> Order<'a> {
+    /// The order in a planned output, if it is one for a movie.
+    pub(super) const fn of(planned: &'a PlannedOutput) -> Option<Self> {
+        let Content::Mp4 { picture, fps, bumper, video, audio_bitrate_bps } = &planned.content else {
+            return None;
+        };
+        Some(Self {
+            picture,
+            fps: *fps,
+            bumper: bumper.as_ref(),
+            video,
+            audio_bitrate_bps: *audio_bitrate_bps,
+        })
+    }
+}
+
+/// Makes the movie from the pieces that come.
+pub(super) fn run(job: &Job<'_>, file: &str, order: &Order<'_>, from: &Receiver<Piece>) -> Result<Made, Failure> {
+    let mut movie = Movie::open(job, file, order)?;
+    movie.intro()?;
+    for piece in from {
+        job.check()?;
+        match piece {
+            Piece::Picture { picture, at_us, duration_us } => {
+                let out = movie.cadence.push(picture, at_us, duration_us);
+                movie.show(out)?;
+            }
+            Piece::PicturesEnd { goes_on } => {
+                let out = movie.cadence.end(goes_on);
+                movie.show(out)?;
+            }
+            Piece::Sound { sound, at_us } => movie.hear(sound, at_us)?,
+        }
+    }
+    job.check()?;
+    movie.finish(file)
+}
+
+struct Movie<'a> {
+    order: &'a Order<'a>,
+    source: SourceVideo,
+    threads: u32,
+    meter: &'a Meter,
+    mux: Mux,
+    encoder: Encoder,
+    cadence: Cadence<Video>,
+    graph: Option<Graph>,
+    /// The image of the overlay.
+    mark: Option<Video>,
+    /// The canvas of the bumper.
+    bumper: Option<Video>,
+    /// Pictures given to the encoder.
+    frames: u64,
+    track: Option<SoundTrack>,
+}
+
+/// The sound of the movie. The tape begins with the intro.
+struct SoundTrack {
+    sound: Sound,
+    tape: Tape,
+    encoder: SoundEncoder,
+    /// What came before the first picture told where slot 0 is.
+    held: Vec<(Audio, i64)>,
+    /// Whether it is no longer held back.
+    released: bool,
+}
+
+impl<'a> Movie<'a> {
+    fn open(job: &'a Job<'_>, file: &str, order: &'a Order<'a>) -> Result<Self, Failure> {
+        let (source, coded, numbers) = job.picture()?;
+        let canvas = order.picture.canvas;
+        let color = color::of_output(&numbers, coded);
+        let mut mux = Mux::create(job.scratch, file, Container::Mp4)?;
+        let mut encoder = encode::h264(order.video, order.fps, canvas, color, job.threads)?;
+        encoder.join(&mut mux)?;
+        let track = order.audio_bitrate_bps.zip(job.sound()).map(|(bitrate, sound)| {
+            let mut encoder = encode::sound(Container::Mp4, sound, bitrate)?;
+            encoder.join(&mut mux)?;
+            let tape = Tape::new(sound);
+            Ok(SoundTrack { sound, tape, encoder, held: Vec::new(), released: false })
+        });
+        let track = track.transpose()?;
+        mux.start()?;
+        let limit = job.plan.span.end.map(|_| order.fps.frames_in(job.plan.span_us).max(1));
+        let overlay = order.picture.overlay.as_ref();
+        Ok(Self {
+            order,
+            source,
+            threads: job.threads,
+            meter: job.meter,
+            mux,
+            encoder,
+            cadence: Cadence::new(order.fps, limit, job.plan.span_us),
+            graph: None,
+            mark: overlay.map(|overlay| still::mark(overlay, color.matrix)).transpose()?,
+            bumper: order.bumper.map(|bumper| still::bumper(&bumper.image, canvas, color.matrix)).transpose()?,
+            frames: 0,
+            track,
+        })
+    }
+
+    fn intro(&mut self) -> Result<(), Failure> {
+        let frames = self.order.bumper.map_or(0, |bumper| bumper.intro_frames);
+        self.stand_still(frames)?;
+        let samples = self.samples_at(self.frames);
+        if let Some(track) = &mut self.track {
+            track.tape.silence_until(samples);
+        }
+        self.encode_sound()
+    }
+
+    /// Shows the bumper for some frames.
+    fn stand_still(&mut self, frames: u64) -> Result<(), Failure> {
+        if let Some(mut still) = self.bumper.take() {
+            for _ in 0..frames {
+                self.encode(&mut still)?;
+            }
+            self.bumper = Some(still);
+        }
+        Ok(())
+    }
+
+    /// Encodes a picture for each of its slots.
+    fn show(&mut self, out: Option<(Video, Range<u64>)>) -> Result<(), Failure> {
+        if let Some((picture, slots)) = out {
+            // A picture that lasts over the beginning of an overlay must be drawn anew for every slot.
+            let changes = self.order.picture.overlay.as_ref().is_some_and(|overlay| {
+                overlay.span.end.is_some() || overlay.span.start.us() > 0
+            });
+            if changes {
+                for slot in slots {
+                    let twin = av::share_picture(&picture).map_err(|error| fault::engine("picture", error))?;
+                    let mut drawn = self.draw(twin, slot)?;
+                    self.encode(&mut drawn)?;
+                }
+            } else {
+                let mut drawn = self.draw(picture, slots.start)?;
+                for _ in slots {
+                    self.encode(&mut drawn)?;
+                }
+            }
+        }
+        self.release_sound()?;
+        self.encode_sound()
+    }
+
+    /// Brings a picture onto the canvas.
+    fn draw(&mut self, mut picture: Video, slot: u64) -> Result<Video, Failure> {
+        if !self.graph.as_ref().is_some_and(|graph| graph.fits(&picture)) {
+            let shape = av::shape(&picture);
+            let size = self.mark.as_ref().map(|mark| still::size_of(&av::shape(mark)));
+            let description = picture::description(&shape, &self.source, self.order.picture, Finish::Movie, size);
+            let beside: Vec<_> = self.mark.iter().map(|picture| Beside { name: MARK, picture }).collect();
+            self.graph = Some(Graph::new(shape, frame_base(self.order.fps), &description, &beside, self.threads)?);
+        }
+        let graph = self.graph.as_mut().ok_or_else(|| fault::missing("the graph"))?;
+        picture.set_pts(i64::try_from(slot).ok());
+        graph.push(&picture)?;
+        graph.pull()?.ok_or_else(|| fault::engine("filter", ffmpeg_next::Error::Bug))
+    }
+
+    fn encode(&mut self, picture: &mut Video) -> Result<(), Failure> {
+        let packets = self.encoder.picture(picture, self.frames, &mut self.mux)?;
+        self.frames += 1;
+        self.meter.add_frames(packets);
+        self.meter.reached(self.order.fps.duration_us(self.frames));
+        Ok(())
+    }
+
+    fn hear(&mut self, sound: Audio, at_us: i64) -> Result<(), Failure> {
+        let Some(track) = &mut self.track else { return Ok(()) };
+        track.held.push((sound, at_us));
+        track.released |= at_us > MAX_HELD_US;
+        self.release_sound()?;
+        self.encode_sound()
+    }
+
+    /// Lays held sound on the tape once it is known where it belongs.
+    fn release_sound(&mut self) -> Result<(), Failure> {
+        let intro = self.intro_samples();
+        let zero_us = self.cadence.zero_us();
+        let Some(track) = &mut self.track else { return Ok(()) };
+        let zero_us = match zero_us {
+            Some(zero_us) => zero_us,
+            None if track.released => 0,
+            None => return Ok(()),
+        };
+        for (mut sound, at_us) in track.held.drain(..) {
+            let position = track.sound.samples_in(at_us.saturating_sub(zero_us));
+            let position = position.saturating_add(i64::try_from(intro).unwrap_or(i64::MAX));
+            // Nothing belongs before the pictures, under the intro.
+            if track.tape.end() < intro {
+                track.tape.silence_until(intro);
+            }
+            track.tape.lay(&mut sound, position)?;
+        }
+        Ok(())
+    }
+
+    /// Encodes sound as far as there are pictures above it.
+    fn encode_sound(&mut self) -> Result<(), Failure> {
+        let position = self.samples_at(self.frames);
+        match &mut self.track {
+            Some(track) => track.encoder.encode_until(position, &mut track.tape, &mut self.mux),
+            None => Ok(()),
+        }
+    }
+
+    fn intro_samples(&self) -> u64 {
+        self.samples_at(self.order.bumper.map_or(0, |bumper| bumper.intro_frames))
+    }
+
+    /// Samples that last as long as some frames.
+    fn samples_at(&self, frames: u64) -> u64 {
+        let us = i64::try_from(self.order.fps.duration_us(frames)).unwrap_or(i64::MAX);
+        let samples = self.track.as_ref().map_or(0, |track| track.sound.samples_in(us));
+        u64::try_from(samples).unwrap_or(0)
+    }
+
+    fn finish(mut self, file: &str) -> Result<Made, Failure> {
+        if self.cadence.slots() == 0 {
+            return Err(nothing_decoded("the pictures"));
+        }
+        let main_end = self.samples_at(self.frames);
+        self.stand_still(self.order.bumper.map_or(0, |bumper| bumper.outro_frames))?;
+        let packets = self.encoder.finish(&mut self.mux)?;
+        self.meter.add_frames(packets);
+        let end = self.samples_at(self.frames);
+        if let Some(track) = &mut self.track {
+            track.tape.drain()?;
+            track.tape.cut_at(main_end);
+            track.tape.silence_until(end);
+            track.encoder.finish(&mut track.tape, &mut self.mux)?;
+        }
+        self.mux.finish()?;
+        Ok(Made {
+            file: file.to_owned(),
+            frames: self.frames,
+            duration_us: self.order.fps.duration_us(self.frames),
+        })
+    }
+}

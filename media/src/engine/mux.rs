@@ -1,0 +1,104 @@
+//! Writes encoded packets into a container in the scratch directory.
+
+use super::fault;
+use domain::{Code, Failure, FailureKind};
+use ffmpeg_next::codec::Context;
+use ffmpeg_next::format::context::Output;
+use ffmpeg_next::{Dictionary, Packet, Rational, format};
+use std::path::{Component, Path, PathBuf};
+
+/// A container that an output may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Container {
+    Mp4,
+    M4a,
+    Mp3,
+    Opus,
+}
+
+impl Container {
+    /// FFmpeg's name of its muxer.
+    const fn muxer(self) -> &'static str {
+        match self {
+            Self::Mp4 => "mp4",
+            Self::M4a => "ipod",
+            Self::Mp3 => "mp3",
+            Self::Opus => "opus",
+        }
+    }
+
+    /// Whether decoders find their headers in the container instead of the packets.
+    pub(super) const fn has_global_headers(self) -> bool {
+        matches!(self, Self::Mp4 | Self::M4a | Self::Opus)
+    }
+}
+
+/// A file being written.
+pub(super) struct Mux {
+    output: Output,
+    container: Container,
+    file: String,
+    /// Unit of time of each stream in the file; filled when the header is written.
+    bases: Vec<Rational>,
+}
+
+impl Mux {
+    /// Creates the file.
+    pub(super) fn create(scratch: &Path, file: &str, container: Container) -> Result<Self, Failure> {
+        let path = place(scratch, file)?;
+        let output = format::output_as(&path, container.muxer()).map_err(|error| fault::writing(file, error))?;
+        Ok(Self {
+            output,
+            container,
+            file: file.to_owned(),
+            bases: Vec::new(),
+        })
+    }
+
+    /// Adds a stream for what an encoder makes; returns its place.
+    pub(super) fn add(&mut self, encoder: &Context, base: Rational) -> Result<usize, Failure> {
+        let mut stream = self.output.add_stream_with(encoder).map_err(|error| fault::engine("muxer", error))?;
+        stream.set_time_base(base);
+        Ok(stream.index())
+    }
+
+    /// Writes the header; all streams are there.
+    pub(super) fn start(&mut self) -> Result<(), Failure> {
+        let mut options = Dictionary::new();
+        if matches!(self.container, Container::Mp4 | Container::M4a) {
+            options.set("movflags", "+faststart");
+        }
+        let written = self.output.write_header_with(options).map(drop);
+        written.map_err(|error| fault::writing(&self.file, error))?;
+        self.bases = self.output.streams().map(|stream| stream.time_base()).collect();
+        Ok(())
+    }
+
+    /// Writes a packet of the stream at `index`, whose times count in `base`.
+    pub(super) fn write(&mut self, mut packet: Packet, index: usize, base: Rational) -> Result<(), Failure> {
+        if packet.size() == 0 {
+            return Ok(());
+        }
+        let to = self.bases.get(index).copied().unwrap_or(base);
+        packet.set_stream(index);
+        packet.rescale_ts(base, to);
+        packet.write_interleaved(&mut self.output).map_err(|error| fault::writing(&self.file, error))
+    }
+
+    /// Completes the file.
+    pub(super) fn finish(mut self) -> Result<(), Failure> {
+        self.output.write_trailer().map_err(|error| fault::writing(&self.file, error))
+    }
+}
+
+/// The path of an output: a single plain name below the scratch directory.
+///
+/// # Errors
+/// When the name is anything else, which a plan never has.
+pub(super) fn place(scratch: &Path, file: &str) -> Result<PathBuf, Failure> {
+    let mut parts = Path::new(file).components();
+    match (parts.next(), parts.next()) {
+        (Some(Component::Normal(name)), None) if !file.contains(['\0', '/']) => Ok(scratch.join(name)),
+        _ => Err(Failure::new(FailureKind::MediaCrash, Code::Internal, "an output's name is no plain name")),
+    }
+}

@@ -1,0 +1,176 @@
+//! Writes the filter description that makes a decoded picture plain and brings it onto the canvas.
+
+use super::av::{self, Shape};
+use super::color::{self, Color};
+use super::{facts, still};
+use domain::plan::{Overlay, Picture, SourceVideo};
+use domain::probe::Size;
+use domain::recipe::Position;
+
+/// What the picture is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finish {
+    /// 4:2:0, 8 bits, limited range.
+    Movie,
+    /// JPEG: full range, the matrix of BT.601 (JFIF).
+    Jpeg,
+    /// PNG: red, green and blue.
+    Png,
+}
+
+/// The name under which the graph gets the image of the overlay.
+pub(super) const MARK: &str = "mark";
+
+/// The scaler's algorithm, the same as that of the `ffmpeg` command line.
+const SCALER: &str = "flags=bicubic";
+
+/// Writes the whole description; `mark` is the size of the overlay's image when there is one.
+pub(super) fn description(
+    shape: &Shape,
+    source: &SourceVideo,
+    picture: &Picture,
+    finish: Finish,
+    mark: Option<Size>,
+) -> String {
+    let coded = still::size_of(shape);
+    let output = color::of_output(&shape.color, coded);
+    let mut steps = upright(source);
+    let turned = if source.quarter_turns % 2 == 0 {
+        coded
+    } else {
+        Size {
+            width_px: coded.height_px,
+            height_px: coded.width_px,
+        }
+    };
+    steps.extend(standard(shape, turned, source.tone_map, picture.scaled, output));
+    steps.extend(onto_canvas(picture));
+    steps.push("setsar=1".to_owned());
+    steps.push("format=yuv420p".to_owned());
+    let mut all = format!("[in]{}", steps.join(","));
+    if let (Some(overlay), Some(size)) = (&picture.overlay, mark) {
+        all.push_str(&format!("[canvas];[canvas][{MARK}]{}", laid_over(overlay, size, picture.canvas)));
+    }
+    let matrix = color::scale_name(output.matrix);
+    match finish {
+        Finish::Movie => {}
+        Finish::Jpeg => all.push_str(&format!(
+            ",scale={SCALER}:in_color_matrix={matrix}:in_range=tv:out_color_matrix=bt601:out_range=pc,format=yuvj420p"
+        )),
+        Finish::Png => all.push_str(&format!(",scale={SCALER}:in_color_matrix={matrix}:in_range=tv,format=rgb24")),
+    }
+    all.push_str("[out]");
+    all
+}
+
+/// Mirror first, then quarter turns clockwise.
+fn upright(source: &SourceVideo) -> Vec<String> {
+    let mirror = source.mirrored.then_some("hflip");
+    let turn = match source.quarter_turns % 4 {
+        1 => Some("transpose=clock"),
+        2 => Some("hflip,vflip"),
+        3 => Some("transpose=cclock"),
+        _ => None,
+    };
+    mirror.into_iter().chain(turn).map(str::to_owned).collect()
+}
+
+/// Scales, and brings samples to 8 bits, 4:2:0, limited range and the color of the output.
+fn standard(shape: &Shape, size: Size, tone_map: bool, scaled: Size, output: Color) -> Vec<String> {
+    let Size { width_px, height_px } = scaled;
+    let sized = format!("scale=w={width_px}:h={height_px}:{SCALER}");
+    if tone_map || color::is_wide(&shape.color) {
+        // Scaled first: the work in floating point is then done on fewer pixels.
+        let mut steps = Vec::new();
+        if size != scaled {
+            steps.push(sized);
+        }
+        steps.push(if tone_map { tone_mapped(shape) } else { narrowed(shape) });
+        return steps;
+    }
+    let (name, _) = av::pixel_format(shape.format).unwrap_or_default();
+    let plain = name == "yuv420p" && shape.color.range != 2;
+    if plain && size == scaled {
+        return Vec::new();
+    }
+    let matrix = color::scale_name(output.matrix);
+    let from = if color::is_rgb(&shape.color) {
+        String::new()
+    } else {
+        format!(":in_color_matrix={matrix}")
+    };
+    vec![format!("{sized}{from}:out_color_matrix={matrix}:out_range=tv")]
+}
+
+/// PQ or HLG to BT.709. The peak is given, because mastering data in files is often broken.
+fn tone_mapped(shape: &Shape) -> String {
+    let transfer = if facts::is_hdr(shape.color.transfer) { shape.color.transfer } else { 16 };
+    let input = wide_input(shape, transfer);
+    format!(
+        "zscale={input}:t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,\
+         tonemap=tonemap=hable:desat=0:peak=10,zscale=t=bt709:m=bt709:r=limited,format=yuv420p"
+    )
+}
+
+/// BT.2020 of standard range to BT.709.
+fn narrowed(shape: &Shape) -> String {
+    let input = wide_input(shape, 1);
+    format!("zscale={input}:p=bt709:t=bt709:m=bt709:r=limited,format=yuv420p")
+}
+
+/// What zscale is told about its input: numbers of ITU-T H.273, those of BT.2020 where the picture does not say.
+fn wide_input(shape: &Shape, transfer: i32) -> String {
+    let known = |number: i32| if matches!(number, 1 | 5 | 6 | 9) { number } else { 9 };
+    let (primaries, matrix) = (known(shape.color.primaries), known(shape.color.matrix));
+    let range = if shape.color.range == 2 { "full" } else { "limited" };
+    format!("tin={transfer}:pin={primaries}:min={matrix}:rin={range}")
+}
+
+/// Cuts or pads around the middle.
+fn onto_canvas(picture: &Picture) -> Vec<String> {
+    let Picture { scaled, canvas, .. } = picture;
+    let mut steps = Vec::new();
+    let kept = Size {
+        width_px: scaled.width_px.min(canvas.width_px),
+        height_px: scaled.height_px.min(canvas.height_px),
+    };
+    if kept != *scaled {
+        steps.push(format!("crop=w={}:h={}", kept.width_px, kept.height_px));
+    }
+    if kept != *canvas {
+        let (x, y) = middle(kept, *canvas);
+        let Size { width_px, height_px } = canvas;
+        steps.push(format!("pad=w={width_px}:h={height_px}:x={x}:y={y}:color=black"));
+    }
+    steps
+}
+
+/// Where a picture stands so that its middle is that of the canvas, on even pixels because of 4:2:0.
+pub(super) const fn middle(inner: Size, canvas: Size) -> (u32, u32) {
+    let x = canvas.width_px.saturating_sub(inner.width_px) / 4 * 2;
+    let y = canvas.height_px.saturating_sub(inner.height_px) / 4 * 2;
+    (x, y)
+}
+
+fn laid_over(overlay: &Overlay, size: Size, canvas: Size) -> String {
+    let margin = overlay.margin_px;
+    let far_x = canvas.width_px.saturating_sub(size.width_px.saturating_add(margin));
+    let far_y = canvas.height_px.saturating_sub(size.height_px.saturating_add(margin));
+    let (x, y) = match overlay.position {
+        Position::TopLeft => (margin, margin),
+        Position::TopRight => (far_x, margin),
+        Position::BottomLeft => (margin, far_y),
+        Position::BottomRight => (far_x, far_y),
+        Position::Center => (
+            canvas.width_px.saturating_sub(size.width_px) / 2,
+            canvas.height_px.saturating_sub(size.height_px) / 2,
+        ),
+    };
+    let seconds = |us: u64| format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
+    let from = format!("gte(t,{})", seconds(overlay.span.start.us()));
+    let seen = match overlay.span.end {
+        Some(end) => format!("{from}*lt(t,{})", seconds(end.us())),
+        None => from,
+    };
+    format!("overlay=x={x}:y={y}:eof_action=repeat:format=yuv420:enable='{seen}'")
+}

@@ -1,0 +1,99 @@
+//! Makes one still from the picture that it is given.
+
+use super::feed::Piece;
+use super::graph::{self, Beside};
+use super::mux::place;
+use super::picture::{self, Finish, MARK};
+use super::reader::nothing_decoded;
+use super::transcode::Job;
+use super::{av, color, fault, still};
+use domain::Failure;
+use domain::plan::Picture;
+use domain::protocol::Made;
+use domain::recipe::PosterFormat;
+use ffmpeg_next::codec::{Context, Flags};
+use ffmpeg_next::color::Range;
+use ffmpeg_next::format::Pixel;
+use ffmpeg_next::frame::Video;
+use ffmpeg_next::{Dictionary, Packet, encoder};
+use std::sync::mpsc::Receiver;
+
+/// Quality of a JPEG in FFmpeg's scale, 2 (best) to 31, times its unit of 118.
+const JPEG_QUALITY: &str = "354";
+
+/// What the plan orders for the poster.
+pub(super) struct Order<'a> {
+    pub(super) picture: &'a Picture,
+    pub(super) format: PosterFormat,
+}
+
+/// Makes the poster from the one picture that comes.
+pub(super) fn run(job: &Job<'_>, file: &str, order: &Order<'_>, from: &Receiver<Piece>) -> Result<Made, Failure> {
+    let (mut found, mut at) = (None, 0);
+    for piece in from {
+        if let Piece::Picture { picture, at_us, .. } = piece {
+            (found, at) = (Some(picture), at_us);
+        }
+    }
+    job.check()?;
+    let picture = found.ok_or_else(|| nothing_decoded("the pictures"))?;
+    let drawn = draw(job, order, picture, at)?;
+    let packet = encode(&drawn, order.format)?;
+    let path = place(job.scratch, file)?;
+    std::fs::write(path, packet.data().unwrap_or_default()).map_err(|error| fault::disk(file, &error))?;
+    job.meter.add_frames(1);
+    Ok(Made {
+        file: file.to_owned(),
+        frames: 1,
+        duration_us: 0,
+    })
+}
+
+fn draw(job: &Job<'_>, order: &Order<'_>, picture: Video, at_us: i64) -> Result<Video, Failure> {
+    let (source, coded, numbers) = job.picture()?;
+    let shape = av::shape(&picture);
+    let matrix = color::of_output(&numbers, coded).matrix;
+    // A still has one moment: an overlay that is not seen then is left out.
+    let at_us = u64::try_from(at_us).unwrap_or(0);
+    let mut wanted = order.picture.clone();
+    wanted.overlay = wanted.overlay.filter(|overlay| {
+        overlay.span.start.us() <= at_us && overlay.span.end.is_none_or(|end| at_us < end.us())
+    });
+    if let Some(overlay) = &mut wanted.overlay {
+        overlay.span = domain::Span::default();
+    }
+    let mark = wanted.overlay.as_ref().map(|overlay| still::mark(overlay, matrix)).transpose()?;
+    let finish = match order.format {
+        PosterFormat::Jpeg => Finish::Jpeg,
+        PosterFormat::Png => Finish::Png,
+    };
+    let size = mark.as_ref().map(|mark| still::size_of(&av::shape(mark)));
+    let description = picture::description(&shape, &source, &wanted, finish, size);
+    let beside: Vec<_> = mark.iter().map(|picture| Beside { name: MARK, picture }).collect();
+    graph::once(&picture, &description, &beside)
+}
+
+fn encode(picture: &Video, format: PosterFormat) -> Result<Packet, Failure> {
+    let (name, pixels) = match format {
+        PosterFormat::Jpeg => ("mjpeg", Pixel::YUVJ420P),
+        PosterFormat::Png => ("png", Pixel::RGB24),
+    };
+    let failed = |error| fault::engine(name, error);
+    let codec = encoder::find_by_name(name).ok_or_else(|| fault::missing(name))?;
+    let mut context = Context::new_with_codec(codec);
+    context.set_flags(Flags::QSCALE);
+    let mut video = context.encoder().video().map_err(failed)?;
+    video.set_width(picture.width());
+    video.set_height(picture.height());
+    video.set_format(pixels);
+    video.set_color_range(Range::JPEG);
+    video.set_aspect_ratio((1, 1));
+    video.set_time_base((1, 25));
+    let options: Dictionary<'_> = [("global_quality", JPEG_QUALITY), ("threads", "1")].into_iter().collect();
+    let mut opened = video.open_as_with(codec, options).map_err(failed)?;
+    opened.send_frame(picture).map_err(failed)?;
+    opened.send_eof().map_err(failed)?;
+    let mut packet = Packet::empty();
+    opened.receive_packet(&mut packet).map_err(failed)?;
+    Ok(packet)
+}

@@ -1,0 +1,298 @@
+//! Reads a source once, from the start of the span to its end, and gives away decoded pictures and samples.
+
+use super::av;
+use super::clock::Clock;
+use super::facts::{origin_us, to_us};
+use super::graph::Graph;
+use super::measure::MAX_READ_ERRORS;
+use super::track::Track;
+use super::{Cancel, fault, input};
+use domain::{Failure, Plan};
+use ffmpeg_next::format::context::Input;
+use ffmpeg_next::frame::{Audio, Video};
+use ffmpeg_next::{Error, Packet};
+use std::fs::File;
+
+/// Who takes what a reader decodes. Times count in microseconds from the start of the span.
+pub(super) trait Sink {
+    /// The next picture, shown for about `duration_us`.
+    fn picture(&mut self, picture: Video, at_us: i64, duration_us: i64) -> Result<(), Failure>;
+    /// No picture follows; `goes_on` when the source has more after the span.
+    fn pictures_end(&mut self, goes_on: bool) -> Result<(), Failure>;
+    /// The next samples.
+    fn sound(&mut self, sound: Audio, at_us: i64) -> Result<(), Failure>;
+    /// Called between packets; `false` when nobody wants anything more.
+    fn goes_on(&mut self) -> bool;
+}
+
+/// What was lost on the way.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Losses {
+    /// Microseconds that the headers promise and the source does not have.
+    pub(super) missing_us: u64,
+    /// Microseconds of pictures or sound that did not decode.
+    pub(super) broken_us: u64,
+}
+
+/// A source being read.
+pub(super) struct Reader {
+    input: Input,
+    video: Option<Track>,
+    audio: Option<Track>,
+    /// Weaves fields into frames, before anything else sees them.
+    weave: Option<Graph>,
+    deinterlace: bool,
+    clock: Clock,
+    /// Start and end of the span on the source's own clock.
+    start_us: i64,
+    end_us: Option<i64>,
+    /// Length of the span as the headers promise it; 0 when they do not.
+    promised_us: i64,
+    /// How far pictures or sound came, from the start of the span.
+    reached_us: i64,
+    threads: u32,
+}
+
+impl Reader {
+    /// Opens the streams that the plan uses.
+    ///
+    /// # Errors
+    /// When the source cannot be opened, or a decoder of the plan cannot.
+    pub(super) fn open(source: &File, plan: &Plan, threads: u32, cancel: &Cancel) -> Result<Self, Failure> {
+        let mut input = input::open_source(source, cancel)?;
+        let picture = plan.video.map(|video| video.stream);
+        let origin = origin_us(&input, picture);
+        let used: Vec<usize> = picture.into_iter().chain(plan.audio_stream).collect();
+        av::keep_only(&mut input, &used);
+        let start_us = origin.saturating_add(signed(plan.span.start.us()));
+        let end_us = plan.span.end.map(|end| origin.saturating_add(signed(end.us())));
+        let promised_us = av::known(input.duration()).filter(|_| !av::length_is_guessed(&input)).map_or(0, |length| {
+            let end = av::start_us(&input).unwrap_or(0).saturating_add(length);
+            end_us.map_or(end, |wanted| wanted.min(end)).saturating_sub(start_us)
+        });
+        let track = |index: Option<usize>| index.map(|index| Track::open(&input, index, threads)).transpose();
+        let (video, audio) = (track(picture)?, track(plan.audio_stream)?);
+        let streams = usize::try_from(input.nb_streams()).unwrap_or(0);
+        Ok(Self {
+            clock: Clock::new(av::may_jump(&input), streams),
+            video,
+            audio,
+            weave: None,
+            deinterlace: plan.video.is_some_and(|video| video.deinterlace),
+            start_us,
+            end_us,
+            promised_us,
+            reached_us: 0,
+            threads,
+            input,
+        })
+    }
+
+    /// The picture stream's decoder and facts, and those of the sound.
+    pub(super) const fn tracks(&self) -> (Option<&Track>, Option<&Track>) {
+        (self.video.as_ref(), self.audio.as_ref())
+    }
+
+    /// Goes to a keyframe at or before `us` after the start of the span.
+    ///
+    /// # Errors
+    /// When the work is canceled, or the source cannot be read.
+    pub(super) fn seek(&mut self, us: i64, cancel: &Cancel) -> Result<(), Failure> {
+        let target = self.start_us.saturating_add(us);
+        super::seek::to(&mut self.input, self.video.as_ref(), target, cancel)?;
+        self.clock.restart();
+        Ok(())
+    }
+
+    /// Reads and decodes everything between here and the end of the span.
+    ///
+    /// # Errors
+    /// What the sink says, or [`domain::Code::Unavailable`] when the work is canceled. Damage is no error here.
+    pub(super) fn run(&mut self, sink: &mut dyn Sink, cancel: &Cancel) -> Result<Losses, Failure> {
+        let mut errors = 0;
+        while errors < MAX_READ_ERRORS && sink.goes_on() && !self.is_done() {
+            cancel.check()?;
+            let mut packet = Packet::empty();
+            match packet.read(&mut self.input) {
+                Ok(()) => {
+                    errors = 0;
+                    self.take(packet, sink)?;
+                }
+                Err(Error::Eof) => break,
+                Err(_) => errors += 1,
+            }
+        }
+        cancel.check()?;
+        self.end_pictures(false, sink)?;
+        self.end_sound(sink)?;
+        Ok(self.losses())
+    }
+
+    /// Whether every stream has passed the end of the span.
+    fn is_done(&self) -> bool {
+        let ended = |track: &Option<Track>| track.as_ref().is_none_or(|track| track.ended);
+        ended(&self.video) && ended(&self.audio)
+    }
+
+    fn take(&mut self, mut packet: Packet, sink: &mut dyn Sink) -> Result<(), Failure> {
+        let index = packet.stream();
+        let is = |track: &&mut Track| track.index == index && !track.ended;
+        if let Some(track) = self.video.as_mut().filter(is) {
+            self.clock.repair(&mut packet, track.base);
+            if track.is_past(&packet, self.end_us) {
+                return self.end_pictures(true, sink);
+            }
+            track.send(Some(&packet));
+            self.pictures(sink)
+        } else if let Some(track) = self.audio.as_mut().filter(is) {
+            self.clock.repair(&mut packet, track.base);
+            if track.is_past(&packet, self.end_us) {
+                return self.end_sound(sink);
+            }
+            track.send(Some(&packet));
+            self.sounds(sink)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Takes all pictures that the decoder has ready.
+    fn pictures(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
+        while let Some(track) = &mut self.video
+            && !track.ended
+        {
+            let mut picture = Video::empty();
+            if !track.receive(&mut picture)? {
+                break;
+            }
+            let (at, duration) = track.time(&picture);
+            if self.deinterlace {
+                self.woven(&mut picture, at, sink)?;
+            } else {
+                self.give(picture, at, duration, sink)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a picture through the deinterlacer.
+    fn woven(&mut self, picture: &mut Video, at_us: i64, sink: &mut dyn Sink) -> Result<(), Failure> {
+        if !self.weave.as_ref().is_some_and(|weave| weave.fits(picture)) {
+            self.finish_weave(sink)?;
+            let base = ffmpeg_next::Rational::new(1, 1_000_000);
+            let description = "[in]bwdif=mode=send_frame:parity=auto:deint=interlaced[out]";
+            self.weave = Some(Graph::new(av::shape(picture), base, description, &[], self.threads)?);
+        }
+        picture.set_pts(Some(at_us));
+        if let Some(weave) = &mut self.weave {
+            weave.push(picture)?;
+        }
+        self.pull_woven(sink)
+    }
+
+    fn pull_woven(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
+        while let Some(weave) = &mut self.weave
+            && let Some(picture) = weave.pull()?
+        {
+            let at = to_us(picture.pts().unwrap_or(0), weave.base_out());
+            let duration = self.video.as_ref().map_or(0, |track| track.interval_us);
+            self.give(picture, at, duration, sink)?;
+        }
+        Ok(())
+    }
+
+    fn finish_weave(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
+        if let Some(weave) = &mut self.weave {
+            weave.finish()?;
+            self.pull_woven(sink)?;
+            self.weave = None;
+        }
+        Ok(())
+    }
+
+    /// Gives a picture away if it belongs to the span.
+    fn give(&mut self, picture: Video, at: i64, duration: i64, sink: &mut dyn Sink) -> Result<(), Failure> {
+        if at < self.start_us {
+            return Ok(());
+        }
+        if self.end_us.is_some_and(|end| at >= end) {
+            if let Some(track) = self.video.as_mut().filter(|track| !track.ended) {
+                track.ended = true;
+                sink.pictures_end(true)?;
+            }
+            return Ok(());
+        }
+        let at_us = at - self.start_us;
+        self.reached_us = self.reached_us.max(at_us.saturating_add(duration));
+        if let Some(track) = &mut self.video {
+            track.reached_us = self.reached_us;
+        }
+        sink.picture(picture, at_us, duration)
+    }
+
+    fn end_pictures(&mut self, goes_on: bool, sink: &mut dyn Sink) -> Result<(), Failure> {
+        if let Some(track) = self.video.as_mut().filter(|track| !track.ended) {
+            track.send(None);
+            self.pictures(sink)?;
+            self.finish_weave(sink)?;
+        }
+        if let Some(track) = self.video.as_mut().filter(|track| !track.ended) {
+            track.ended = true;
+            sink.pictures_end(goes_on)?;
+        }
+        Ok(())
+    }
+
+    fn sounds(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
+        while let Some(track) = &mut self.audio {
+            let mut sound = Audio::empty();
+            if !track.receive(&mut sound)? {
+                break;
+            }
+            let (at, duration) = track.sound_time(&sound);
+            if at.saturating_add(duration) > self.start_us && self.end_us.is_none_or(|end| at < end) {
+                let at_us = at - self.start_us;
+                self.reached_us = self.reached_us.max(at_us.saturating_add(duration));
+                sink.sound(sound, at_us)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end_sound(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
+        if let Some(track) = self.audio.as_mut().filter(|track| !track.ended) {
+            track.send(None);
+            self.sounds(sink)?;
+        }
+        if let Some(track) = &mut self.audio {
+            track.ended = true;
+        }
+        Ok(())
+    }
+
+    fn losses(&self) -> Losses {
+        let unsigned = |us: i64| u64::try_from(us).unwrap_or(0);
+        let span_us = self.end_us.map(|end| end.saturating_sub(self.start_us));
+        let short = |track: &Track| {
+            let own = track.promised_us.saturating_sub(self.start_us - track.origin_us);
+            unsigned(own.min(span_us.unwrap_or(own)).saturating_sub(track.reached_us))
+        };
+        let picture = self.video.as_ref().filter(|track| track.promised_us > 0).map_or(0, short);
+        let all = unsigned(self.promised_us.saturating_sub(self.reached_us));
+        let broken = [&self.video, &self.audio].into_iter().flatten().map(Track::broken_us).max();
+        Losses {
+            missing_us: picture.max(all),
+            broken_us: broken.unwrap_or(0),
+        }
+    }
+}
+
+/// Microseconds of a plan as signed ones; plans end long before the range does.
+fn signed(us: u64) -> i64 {
+    i64::try_from(us).unwrap_or(i64::MAX)
+}
+
+/// The failure of a source from which nothing of a kind could be decoded.
+pub(super) fn nothing_decoded(what: &str) -> Failure {
+    fault::reading(what, Error::InvalidData)
+}

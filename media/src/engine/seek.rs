@@ -1,0 +1,63 @@
+//! Goes to where decoding must begin so that the first wanted picture comes out whole.
+
+use super::facts::to_us;
+use super::measure::next_packet;
+use super::track::Track;
+use super::{Cancel, av};
+use domain::Failure;
+use ffmpeg_next::format::context::Input;
+
+/// How far before the target to look for a keyframe, one try after the other. The first is small: indexes count in
+/// decoding order, and B-frames are shown later than they are decoded.
+const STEPS_BACK_US: [i64; 4] = [130_000, 2_200_000, 12_000_000, 60_000_000];
+
+/// Packets of pictures looked through for a keyframe, before a longer step back is taken.
+const MAX_PACKETS: u32 = 1_000;
+
+/// Containers without an index, whose times after a seek are only guessed. They carry sound alone and are read from
+/// their beginning.
+const UNINDEXED: [&str; 2] = ["mp3", "aac"];
+
+/// Goes to the last keyframe at or before `target_us` on the source's clock, or to the beginning.
+pub(super) fn to(input: &mut Input, video: Option<&Track>, target_us: i64, cancel: &Cancel) -> Result<(), Failure> {
+    let origin = video.map_or_else(|| av::start_us(input).unwrap_or(0), |track| track.origin_us);
+    if target_us <= origin || UNINDEXED.contains(&input.format().name()) {
+        return Ok(());
+    }
+    let mut moved = false;
+    for step in STEPS_BACK_US {
+        let from = target_us - step;
+        if from <= origin || input.seek(from, ..from).is_err() {
+            break;
+        }
+        moved = true;
+        let Some(track) = video else { return Ok(()) };
+        if keyframe_follows(input, track, target_us, cancel)? && input.seek(from, ..from).is_ok() {
+            return Ok(());
+        }
+    }
+    if moved {
+        // Reading on from a place that is too late would lose pictures; if even the beginning cannot be found again,
+        // the loss shows in the report.
+        let _ = input.seek(origin, ..);
+    }
+    Ok(())
+}
+
+/// Whether the next keyframe is shown at or before the target.
+fn keyframe_follows(input: &mut Input, track: &Track, target_us: i64, cancel: &Cancel) -> Result<bool, Failure> {
+    let mut looked_at = 0;
+    while looked_at < MAX_PACKETS
+        && let Some(packet) = next_packet(input, cancel)?
+    {
+        if packet.stream() != track.index {
+            continue;
+        }
+        if packet.is_key() {
+            let shown = packet.pts().or_else(|| packet.dts());
+            return Ok(shown.is_some_and(|time| to_us(time, track.base) <= target_us));
+        }
+        looked_at += 1;
+    }
+    Ok(false)
+}

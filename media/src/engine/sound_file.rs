@@ -1,0 +1,60 @@
+//! Makes one file of sound alone.
+
+use super::encode;
+use super::feed::Piece;
+use super::mux::{Container, Mux};
+use super::reader::nothing_decoded;
+use super::tape::{Sound, Tape};
+use super::transcode::Job;
+use domain::Failure;
+use domain::protocol::Made;
+use domain::recipe::AudioFormat;
+use std::sync::mpsc::Receiver;
+
+/// What the plan orders for the sound.
+pub(super) struct Order {
+    pub(super) format: AudioFormat,
+    pub(super) bitrate_bps: u32,
+}
+
+/// Makes the file from the samples that come.
+pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Receiver<Piece>) -> Result<Made, Failure> {
+    let source = job.sound().ok_or_else(|| nothing_decoded("the sound"))?;
+    let (container, sound) = match order.format {
+        AudioFormat::M4a => (Container::M4a, source),
+        AudioFormat::Mp3 => (Container::Mp3, source),
+        // Opus knows only 48 kHz.
+        AudioFormat::Opus => (Container::Opus, Sound { rate_hz: 48_000, ..source }),
+    };
+    let mut mux = Mux::create(job.scratch, file, container)?;
+    let mut encoder = encode::sound(container, sound, order.bitrate_bps)?;
+    encoder.join(&mut mux)?;
+    mux.start()?;
+    let mut tape = Tape::new(sound);
+    let mut heard = false;
+    for piece in from {
+        job.check()?;
+        let Piece::Sound { sound: mut samples, at_us } = piece else { continue };
+        tape.lay(&mut samples, sound.samples_in(at_us))?;
+        heard = true;
+        encoder.encode_until(u64::MAX, &mut tape, &mut mux)?;
+        job.meter.reached(sound.us_of(tape.taken()));
+    }
+    job.check()?;
+    if !heard {
+        return Err(nothing_decoded("the sound"));
+    }
+    tape.drain()?;
+    if job.plan.span.end.is_some() {
+        let end = sound.samples_in(i64::try_from(job.plan.span_us).unwrap_or(i64::MAX));
+        tape.cut_at(u64::try_from(end).unwrap_or(0));
+    }
+    let samples = tape.end();
+    encoder.finish(&mut tape, &mut mux)?;
+    mux.finish()?;
+    Ok(Made {
+        file: file.to_owned(),
+        frames: 0,
+        duration_us: sound.us_of(samples),
+    })
+}

@@ -1,0 +1,144 @@
+//! Still pictures of our own: the built-in image, the canvas of a bumper, the image of an overlay.
+
+use super::av::{self, Shape};
+use super::color;
+use super::graph::{self, Beside};
+use super::picture::middle;
+use super::fault;
+use domain::plan::Overlay;
+use domain::probe::Size;
+use domain::recipe::Name;
+use domain::{Code, Failure};
+use ffmpeg_next::color::Space;
+use ffmpeg_next::format::Pixel;
+use ffmpeg_next::frame::Video;
+use ffmpeg_next::{Packet, codec, decoder};
+
+/// The image that every installation has.
+const LOGO: &[u8] = include_bytes!("../../assets/logo.png");
+
+/// Decodes the image with this name.
+fn image(name: &Name) -> Result<Video, Failure> {
+    if *name != Name::logo() {
+        return Err(Failure::input(Code::RecipeInvalid, format!("there is no image {name}")));
+    }
+    let failed = |error| fault::engine("image", error);
+    let png = decoder::find_by_name("png").ok_or_else(|| fault::missing("png"))?;
+    let mut decoder = codec::Context::new_with_codec(png).decoder().open_as(png).map_err(failed)?;
+    decoder.send_packet(&Packet::copy(LOGO)).map_err(failed)?;
+    decoder.send_eof().map_err(failed)?;
+    let mut picture = Video::empty();
+    decoder.receive_frame(&mut picture).map_err(failed)?;
+    Ok(picture)
+}
+
+/// A black canvas with the image in its middle, scaled down to fit, never up.
+pub(super) fn bumper(name: &Name, canvas: Size, matrix: Space) -> Result<Video, Failure> {
+    let image = image(name)?;
+    let fitted = fit_inside(size_of(&av::shape(&image)), canvas);
+    let (x, y) = middle(fitted, canvas);
+    let description = format!(
+        "[image]{},format=yuva420p[fitted];[in][fitted]overlay=x={x}:y={y}:format=yuv420,setsar=1,format=yuv420p[out]",
+        scaled(fitted, matrix)
+    );
+    let beside = [Beside {
+        name: "image",
+        picture: &image,
+    }];
+    graph::once(&black(canvas)?, &description, &beside)
+}
+
+/// The image of an overlay at its width and with its opacity.
+pub(super) fn mark(overlay: &Overlay, matrix: Space) -> Result<Video, Failure> {
+    let image = image(&overlay.image)?;
+    let size = size_of(&av::shape(&image));
+    let height = u64::from(size.height_px) * u64::from(overlay.width_px) / u64::from(size.width_px.max(1));
+    let sized = Size {
+        width_px: overlay.width_px,
+        height_px: u32::try_from(height).unwrap_or(u32::MAX).max(1),
+    };
+    let opacity = overlay.opacity_percent.min(100);
+    let description = format!(
+        "[in]format=rgba,colorchannelmixer=aa={}.{:02},{},format=yuva420p[out]",
+        opacity / 100,
+        opacity % 100,
+        scaled(sized, matrix)
+    );
+    graph::once(&image, &description, &[])
+}
+
+/// Width and height of a shape.
+pub(super) fn size_of(shape: &Shape) -> Size {
+    Size {
+        width_px: u32::try_from(shape.width_px).unwrap_or(0),
+        height_px: u32::try_from(shape.height_px).unwrap_or(0),
+    }
+}
+
+fn scaled(size: Size, matrix: Space) -> String {
+    let Size { width_px, height_px } = size;
+    let matrix = color::scale_name(matrix);
+    format!("scale=w={width_px}:h={height_px}:flags=bicubic:out_color_matrix={matrix}:out_range=tv")
+}
+
+/// The largest size of the image's shape that fits the canvas and is not larger than the image.
+fn fit_inside(image: Size, canvas: Size) -> Size {
+    let wide = |a: Size, b: Size| u64::from(a.width_px) * u64::from(b.height_px);
+    let (by_width, by_height) = (wide(image, canvas), wide(canvas, image));
+    let side = |own: u32, num: u32, den: u32| {
+        let length = u64::from(own) * u64::from(num) / u64::from(den.max(1));
+        u32::try_from(length).unwrap_or(u32::MAX).max(1)
+    };
+    if image.width_px <= canvas.width_px && image.height_px <= canvas.height_px {
+        image
+    } else if by_width >= by_height {
+        Size {
+            width_px: canvas.width_px,
+            height_px: side(image.height_px, canvas.width_px, image.width_px),
+        }
+    } else {
+        Size {
+            width_px: side(image.width_px, canvas.height_px, image.height_px),
+            height_px: canvas.height_px,
+        }
+    }
+}
+
+fn black(canvas: Size) -> Result<Video, Failure> {
+    let mut picture = av::new_picture(Pixel::YUV420P, canvas.width_px, canvas.height_px)
+        .map_err(|error| fault::engine("canvas", error))?;
+    for (plane, value) in [(0, 16), (1, 128), (2, 128)] {
+        picture.data_mut(plane).fill(value);
+    }
+    Ok(picture)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_scaled_down_to_fit_and_never_up() {
+        let size = |width_px, height_px| Size { width_px, height_px };
+        for (image, canvas, fitted) in [
+            (size(480, 270), size(1920, 1080), size(480, 270)),
+            (size(480, 270), size(240, 270), size(240, 135)),
+            (size(480, 270), size(480, 100), size(177, 100)),
+            (size(480, 270), size(2, 2), size(2, 1)),
+        ] {
+            assert_eq!(fit_inside(image, canvas), fitted);
+        }
+    }
+
+    #[test]
+    fn the_bumper_is_the_logo_in_the_middle_of_black() {
+        let canvas = Size {
+            width_px: 1280,
+            height_px: 720,
+        };
+        let picture = bumper(&Name::logo(), canvas, Space::BT709).unwrap();
+        let luma = |x: usize, y: usize| picture.data(0)[y * picture.stride(0) + x];
+        assert_eq!((luma(0, 0), luma(399, 224), luma(1279, 719)), (16, 16, 16));
+        assert!(luma(640, 323) > 60, "the middle is {}", luma(640, 323));
+    }
+}

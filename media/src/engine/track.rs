@@ -1,0 +1,153 @@
+//! One stream of a source and its decoder.
+
+use super::facts::{origin_us, to_us};
+use super::av::{self, CodecFacts};
+use super::input::{self, MAX_PIXELS};
+use super::fault;
+use domain::{Code, Failure, FailureKind};
+use ffmpeg_next::codec;
+use ffmpeg_next::codec::decoder::Opened;
+use ffmpeg_next::format::context::Input;
+use ffmpeg_next::frame::{Audio, Video};
+use ffmpeg_next::{Dictionary, Error, Frame, Packet, Rational};
+
+/// The length of a picture where nothing tells it, in microseconds.
+const USUAL_INTERVAL_US: i64 = 40_000;
+
+/// A stream that is decoded. Times count in microseconds on the source's own clock.
+pub(super) struct Track {
+    pub(super) index: usize,
+    pub(super) base: Rational,
+    pub(super) facts: CodecFacts,
+    /// Time from one picture to the next, on average.
+    pub(super) interval_us: i64,
+    /// Where the stream begins and how long its header says it is (0 when it does not).
+    pub(super) origin_us: i64,
+    pub(super) promised_us: i64,
+    /// How far it came, from the start of the span.
+    pub(super) reached_us: i64,
+    /// Whether nothing more is wanted of it.
+    pub(super) ended: bool,
+    decoder: Opened,
+    next_us: Option<i64>,
+    /// Packets or pictures that did not decode.
+    broken: u32,
+}
+
+impl Track {
+    /// Opens the decoder of a stream.
+    ///
+    /// # Errors
+    /// [`Code::CodecUnsupported`] when there is none on the allow-list or it refuses the stream.
+    pub(super) fn open(input: &Input, index: usize, threads: u32) -> Result<Self, Failure> {
+        let unsupported = |what: String| Failure::new(FailureKind::Unsupported, Code::CodecUnsupported, what);
+        let stream = input.stream(index).ok_or_else(|| fault::reading("the streams", Error::StreamNotFound))?;
+        let facts = av::codec_facts(&stream.parameters());
+        let codec = input::decoder(&stream).ok_or_else(|| unsupported(format!("codec {}", facts.name)))?;
+        let context = codec::Context::from_parameters(stream.parameters());
+        let mut decoder = context.map_err(|error| fault::reading("the headers", error))?.decoder();
+        // Decoders need it to cut the priming samples off.
+        decoder.set_packet_time_base(stream.time_base());
+        let mut options = Dictionary::new();
+        options.set("threads", &threads.to_string());
+        options.set("max_pixels", MAX_PIXELS);
+        let opened = decoder.open_as_with(codec, options);
+        let rate = stream.avg_frame_rate();
+        let interval = if rate.numerator() > 0 { to_us(1, rate.invert()) } else { USUAL_INTERVAL_US };
+        let own_length = av::known(stream.duration()).filter(|length| *length > 0);
+        Ok(Self {
+            index,
+            base: stream.time_base(),
+            facts,
+            interval_us: interval.clamp(1, 10_000_000),
+            origin_us: origin_us(input, Some(index)),
+            promised_us: own_length.map_or(0, |length| to_us(length, stream.time_base())),
+            reached_us: 0,
+            ended: false,
+            decoder: opened.map_err(|_| unsupported(format!("codec {}", facts.name)))?,
+            next_us: None,
+            broken: 0,
+        })
+    }
+
+    /// Whether a packet and all after it lie behind `end_us`: packets come in the order of decoding, and nothing is
+    /// shown before it is decoded.
+    pub(super) fn is_past(&self, packet: &Packet, end_us: Option<i64>) -> bool {
+        let time = packet.dts().map(|dts| to_us(dts, self.base));
+        matches!((time, end_us), (Some(time), Some(end)) if time >= end)
+    }
+
+    /// Gives the decoder a packet, or the end. What it refuses is counted and left out.
+    pub(super) fn send(&mut self, packet: Option<&Packet>) {
+        let sent = match packet {
+            Some(packet) => self.decoder.send_packet(packet),
+            None => self.decoder.send_eof(),
+        };
+        if sent.is_err() && packet.is_some() {
+            self.broken = self.broken.saturating_add(1);
+        }
+    }
+
+    /// Takes a picture or samples; `false` when there are none at the moment.
+    ///
+    /// # Errors
+    /// When memory ends. Damage is counted.
+    pub(super) fn receive(&mut self, frame: &mut Frame) -> Result<bool, Failure> {
+        // A broken packet may be followed by good ones, but the same error must not come for ever.
+        for _ in 0..16 {
+            match self.decoder.receive_frame(frame) {
+                Ok(()) => {
+                    if frame.has_decode_errors() || frame.is_corrupt() {
+                        self.broken = self.broken.saturating_add(1);
+                    }
+                    return Ok(true);
+                }
+                Err(Error::Eof) => return Ok(false),
+                Err(error) if error == fault::AGAIN => return Ok(false),
+                Err(Error::Other { errno }) if errno == ffmpeg_next::error::ENOMEM => {
+                    return Err(fault::reading("decoding", Error::Other { errno }));
+                }
+                Err(_) => self.broken = self.broken.saturating_add(1),
+            }
+        }
+        Ok(false)
+    }
+
+    /// When a picture is shown, and for how long.
+    pub(super) fn time(&mut self, picture: &Video) -> (i64, i64) {
+        let told = picture.packet().duration;
+        let duration = if told > 0 { to_us(told, self.base) } else { self.interval_us };
+        let at = picture.timestamp().map(|time| to_us(time, self.base)).or(self.next_us).unwrap_or(self.origin_us);
+        self.next_us = Some(at.saturating_add(duration));
+        (at, duration)
+    }
+
+    /// When samples are heard, and for how long.
+    pub(super) fn sound_time(&mut self, sound: &Audio) -> (i64, i64) {
+        let rate = i64::from(sound.rate().max(1));
+        let duration = i64::try_from(sound.samples()).unwrap_or(0) * 1_000_000 / rate;
+        let at = sound.timestamp().map(|time| to_us(time, self.base)).or(self.next_us).unwrap_or(self.origin_us);
+        self.next_us = Some(at.saturating_add(duration));
+        (at, duration)
+    }
+
+    /// Forgets what was decoded, after a seek.
+    pub(super) fn restart(&mut self) {
+        self.decoder.flush();
+        self.next_us = None;
+    }
+
+    /// How many packets or pictures did not decode.
+    pub(super) const fn broken(&self) -> u32 {
+        self.broken
+    }
+
+    /// How much did not decode, in microseconds.
+    pub(super) fn broken_us(&self) -> u64 {
+        let each = match self.facts.kind {
+            av::Kind::Video => self.interval_us,
+            _ => 21_333,
+        };
+        u64::from(self.broken) * u64::try_from(each).unwrap_or(0)
+    }
+}

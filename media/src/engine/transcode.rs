@@ -1,0 +1,227 @@
+//! Obeys a plan: one reader on this thread, every output on its own, and a report at the end.
+
+use super::av::ColorNumbers;
+use super::feed::{Feed, Feeds, Piece};
+use super::progress::{Meter, Teller};
+use super::reader::{Losses, Reader};
+use super::tape::Sound;
+use super::track::Track;
+use super::{Cancel, movie, poster, sound_file};
+use domain::plan::{Content, PlannedOutput, SourceVideo, Warning, WarningCode};
+use domain::probe::Size;
+use domain::protocol::{Made, Progress, Report};
+use domain::{Code, Failure, FailureKind, Plan};
+use nix::sys::resource::{Usage, UsageWho, getrusage};
+use std::fs::File;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A loss below this goes unnoticed; headers are often a few frames off.
+const NOTICED_US: u64 = 250_000;
+
+/// What is to be done, and with what.
+pub(super) struct Work<'a> {
+    pub(super) source: &'a File,
+    pub(super) plan: &'a Plan,
+    pub(super) scratch: &'a Path,
+    /// 0 leaves the number to FFmpeg.
+    pub(super) threads: u32,
+    pub(super) cancel: &'a Cancel,
+}
+
+/// What the thread of one output needs to know.
+pub(super) struct Job<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) scratch: &'a Path,
+    pub(super) threads: u32,
+    pub(super) meter: &'a Meter,
+    facts: Facts,
+    cancel: &'a Cancel,
+    halt: &'a Cancel,
+}
+
+/// Facts of the source that outputs are opened with.
+#[derive(Clone, Copy)]
+struct Facts {
+    picture: Option<(Size, ColorNumbers)>,
+    sound: Option<Sound>,
+}
+
+impl Job<'_> {
+    /// Goes on unless somebody wants the work to end.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        self.cancel.check()?;
+        self.halt.check()
+    }
+
+    /// How the pictures are made plain, their coded size and their color.
+    pub(super) fn picture(&self) -> Result<(SourceVideo, Size, ColorNumbers), Failure> {
+        let found = self.plan.video.zip(self.facts.picture);
+        let (source, (size, color)) = found.ok_or_else(|| out_of_step("pictures"))?;
+        Ok((source, size, color))
+    }
+
+    /// The sound of the outputs, when the source has any.
+    pub(super) const fn sound(&self) -> Option<Sound> {
+        self.facts.sound
+    }
+}
+
+fn out_of_step(what: &str) -> Failure {
+    let detail = format!("the plan has an output with {what} and no source for it");
+    Failure::new(FailureKind::MediaCrash, Code::Internal, detail)
+}
+
+/// Makes every output of the plan.
+pub(super) fn run(work: &Work<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Report, Failure> {
+    let (started, before) = (Instant::now(), usage());
+    let mut reader = Reader::open(work.source, work.plan, work.threads, work.cancel)?;
+    reader.seek(first_wanted_us(work.plan), work.cancel)?;
+    let facts = facts_of(&reader);
+    let (mut teller, meters) = Teller::new(work.plan, progress);
+    let halt = Cancel::new();
+    let (outputs, losses) = thread::scope(|scope| {
+        let (done, finished) = sync_channel::<()>(work.plan.outputs.len());
+        let (mut feeds, mut threads) = (Vec::new(), Vec::new());
+        for (planned, meter) in work.plan.outputs.iter().zip(&meters) {
+            let (feed, from) = Feed::new(planned, picture_bytes(&facts));
+            feeds.push(feed);
+            let (halt, done) = (&halt, done.clone());
+            threads.push(scope.spawn(move || {
+                let Work { plan, scratch, threads, cancel, .. } = *work;
+                let made = make(&Job { plan, scratch, threads, meter, facts, cancel, halt }, planned, from);
+                let _ = done.send(());
+                made
+            }));
+        }
+        let read = reader.run(&mut Feeds::new(feeds, &mut teller, halt.clone()), work.cancel);
+        if read.is_err() {
+            halt.raise();
+        }
+        wait(&finished, threads.len(), &mut teller);
+        let made = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(panicked())));
+        let made: Vec<_> = made.collect();
+        (collect(made, work.cancel), read)
+    });
+    let losses = first_cause(&outputs, losses)?;
+    let outputs = outputs?;
+    teller.finish();
+    let (wall, after) = (started.elapsed(), usage());
+    Ok(Report {
+        outputs,
+        warnings: warnings(losses),
+        cpu_ms: cpu_ms(after.as_ref()).saturating_sub(cpu_ms(before.as_ref())),
+        wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
+        peak_memory_bytes: after.map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0) * 1_024),
+        ffmpeg: version(),
+    })
+}
+
+/// Runs the maker of an output's kind.
+fn make(job: &Job<'_>, planned: &PlannedOutput, from: Receiver<Piece>) -> Result<Made, Failure> {
+    let from = &from;
+    if let Some(order) = movie::Order::of(planned) {
+        return movie::run(job, &planned.file, &order, from);
+    }
+    match &planned.content {
+        Content::Poster { picture, format, .. } => {
+            let order = poster::Order { picture, format: *format };
+            poster::run(job, &planned.file, &order, from)
+        }
+        Content::Audio { format, bitrate_bps } => {
+            let order = sound_file::Order { format: *format, bitrate_bps: *bitrate_bps };
+            sound_file::run(job, &planned.file, &order, from)
+        }
+        Content::Mp4 { .. } => Err(out_of_step("pictures")),
+    }
+}
+
+/// Waits until every output is done, and tells how far it is meanwhile.
+fn wait(finished: &Receiver<()>, mut outputs: usize, teller: &mut Teller<'_>) {
+    while outputs > 0 {
+        match finished.recv_timeout(Duration::from_millis(500)) {
+            Ok(()) => outputs -= 1,
+            Err(RecvTimeoutError::Timeout) => teller.tell(),
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// All outputs, or the failure that was not caused by another one.
+fn collect(made: Vec<Result<Made, Failure>>, cancel: &Cancel) -> Result<Vec<Made>, Failure> {
+    cancel.check()?;
+    let (made, failures): (Vec<_>, Vec<_>) = made.into_iter().partition(Result::is_ok);
+    let mut failures: Vec<_> = failures.into_iter().filter_map(Result::err).collect();
+    // Those that were only told to stop come last.
+    failures.sort_by_key(|failure| failure.code == Code::Unavailable);
+    match failures.into_iter().next() {
+        Some(failure) => Err(failure),
+        None => Ok(made.into_iter().filter_map(Result::ok).collect()),
+    }
+}
+
+/// What the reader lost; its failure, unless an output failed for a reason of its own.
+fn first_cause(outputs: &Result<Vec<Made>, Failure>, read: Result<Losses, Failure>) -> Result<Losses, Failure> {
+    match (outputs, read) {
+        (Err(failure), _) if failure.code != Code::Unavailable => Err(failure.clone()),
+        (_, read) => read,
+    }
+}
+
+fn panicked() -> Failure {
+    Failure::new(FailureKind::MediaCrash, Code::MediaCrash, "an output broke down")
+}
+
+/// The first moment that any output looks at, from the start of the span.
+fn first_wanted_us(plan: &Plan) -> i64 {
+    let wanted = plan.outputs.iter().map(|output| match output.content {
+        Content::Poster { at_us, .. } => at_us.min(plan.span_us.saturating_sub(1)),
+        Content::Mp4 { .. } | Content::Audio { .. } => 0,
+    });
+    wanted.min().and_then(|us| i64::try_from(us).ok()).unwrap_or(0)
+}
+
+fn facts_of(reader: &Reader) -> Facts {
+    let (video, audio) = reader.tracks();
+    let size = |track: &Track| Size {
+        width_px: track.facts.width_px,
+        height_px: track.facts.height_px,
+    };
+    Facts {
+        picture: video.map(|track| (size(track), track.facts.color)),
+        sound: audio.map(|track| Sound::of_output(track.facts.sample_rate_hz, track.facts.channels)),
+    }
+}
+
+/// About how much memory a decoded picture takes, at two bytes a pixel.
+fn picture_bytes(facts: &Facts) -> u64 {
+    facts.picture.map_or(1, |(size, _)| u64::from(size.width_px) * u64::from(size.height_px) * 2)
+}
+
+fn warnings(losses: Losses) -> Vec<Warning> {
+    let noticed = Some(losses.missing_us).filter(|us| *us >= NOTICED_US).unwrap_or(0);
+    let lost_ms = (noticed + losses.broken_us) / 1_000;
+    let warning = (lost_ms > 0).then(|| Warning::new(WarningCode::SourceDamaged, format!("{lost_ms} ms lost")));
+    warning.into_iter().collect()
+}
+
+fn usage() -> Option<Usage> {
+    getrusage(UsageWho::RUSAGE_SELF).ok()
+}
+
+fn cpu_ms(usage: Option<&Usage>) -> u64 {
+    let ms = usage.map_or(0, |usage| {
+        let (user, system) = (usage.user_time(), usage.system_time());
+        (user.tv_sec() + system.tv_sec()) * 1_000 + (user.tv_usec() + system.tv_usec()) / 1_000
+    });
+    u64::try_from(ms).unwrap_or(0)
+}
+
+/// The version of libavcodec, such as `59.37.100`.
+fn version() -> String {
+    let number = ffmpeg_next::codec::version();
+    format!("libavcodec {}.{}.{}", number >> 16, number >> 8 & 0xff, number & 0xff)
+}
+

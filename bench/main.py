@@ -93,4 +93,7 @@ def page(rows: list[Row], broken: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-sys.exit(main())
+try:
+    sys.exit(main())
+except KeyboardInterrupt:
+    sys.exit(130)

@@ -1,1 +1,27 @@
-//! The HTTP edge: router, extractors, routes, errors, authentication, OpenAPI.
+//! The HTTP edge: router, extractors, routes, errors, authentication, OpenAPI. The only crate that names axum.
+//! Handlers decide nothing: `domain` reads wishes, `entity` owns rows, `storage` owns files.
+
+mod auth;
+mod config;
+mod context;
+mod error;
+mod extract;
+mod links;
+mod openapi;
+mod problem;
+mod reply;
+mod router;
+mod routes;
+mod serve;
+mod state;
+mod trail;
+mod upload;
+mod view;
+
+pub use axum::Router;
+pub use config::{Config, PasswordPolicy, Secret, Secrets, Throttle, WeakSecret};
+pub use extract::{BadCidr, Cidr};
+pub use openapi::document as openapi;
+pub use router::{router, telemetry_router};
+pub use serve::serve;
+pub use state::AppState;

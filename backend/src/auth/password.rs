@@ -1,0 +1,170 @@
+//! Password hashes: argon2id by RFC 9106, on blocking threads, a bounded number at a time.
+
+use anyhow::Context as _;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use domain::account::Password;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Semaphore;
+
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+/// How many may wait for one that computes. At 30 ms each nobody waits much over a second.
+const QUEUE_PER_PERMIT: usize = 32;
+/// 16 and 32 bytes that no known password leads to.
+const DUMMY_SALT: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+const DUMMY_HASH: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// Makes and checks hashes. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Hasher(Arc<Inner>);
+
+struct Inner {
+    argon2: Argon2<'static>,
+    permits: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    queue: usize,
+    /// A hash with the current parameters, so that an unknown user costs as much as a known one.
+    dummy: String,
+}
+
+/// More passwords wait than can be checked soon.
+#[derive(Debug)]
+pub(crate) struct Busy;
+
+/// What a check found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Another password, or no such user.
+    Wrong,
+    /// The password.
+    Right,
+    /// The password; its hash was made with other parameters, this is one with the current ones.
+    Outdated(String),
+}
+
+impl Hasher {
+    /// `permits` hashes at a time, at least one.
+    pub(crate) fn new(permits: usize) -> Self {
+        let params = Params::new(MEMORY_KIB, PASSES, LANES, None).expect("the parameters are within RFC 9106");
+        let permits = permits.max(1);
+        Self(Arc::new(Inner {
+            argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
+            permits: Arc::new(Semaphore::new(permits)),
+            waiting: AtomicUsize::new(0),
+            queue: permits * QUEUE_PER_PERMIT,
+            dummy: format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${DUMMY_SALT}${DUMMY_HASH}"),
+        }))
+    }
+
+    /// One core stays free for everybody else.
+    pub(crate) fn for_this_machine() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self::new(cores.saturating_sub(1))
+    }
+
+    /// The hash of a new password, as a PHC string.
+    pub(crate) async fn hash(&self, password: Password) -> Result<anyhow::Result<String>, Busy> {
+        self.blocking(move |inner| hash(&inner.argon2, password.secret().as_bytes())).await
+    }
+
+    /// Checks a password against a stored hash; `None` takes as long and is always wrong.
+    pub(crate) async fn verify(
+        &self,
+        password: Vec<u8>,
+        stored: Option<String>,
+    ) -> Result<anyhow::Result<Verdict>, Busy> {
+        self.blocking(move |inner| verify(inner, &password, stored.as_deref())).await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> anyhow::Result<T> + Send + 'static,
+    ) -> Result<anyhow::Result<T>, Busy> {
+        let place = Place::take(self.0.clone()).ok_or(Busy)?;
+        let permit = self.0.permits.clone().acquire_owned().await;
+        let inner = self.0.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            // They travel with the work: a client that hangs up does not free a core that still computes.
+            let (_permit, _place) = (permit, place);
+            work(&inner)
+        });
+        Ok(done.await.context("a hash was not finished").and_then(|result| result))
+    }
+}
+
+/// A place in the queue, given back on drop.
+struct Place(Arc<Inner>);
+
+impl Place {
+    fn take(inner: Arc<Inner>) -> Option<Self> {
+        let before = inner.waiting.fetch_add(1, Ordering::Relaxed);
+        let place = Self(inner);
+        (before < place.0.queue).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn hash(argon2: &Argon2<'_>, password: &[u8]) -> anyhow::Result<String> {
+    let hash = argon2.hash_password(password).context("failed to hash a password")?;
+    Ok(hash.to_string())
+}
+
+fn verify(inner: &Inner, password: &[u8], stored: Option<&str>) -> anyhow::Result<Verdict> {
+    let parsed = PasswordHash::new(stored.unwrap_or(&inner.dummy)).context("a stored hash is damaged")?;
+    let right = inner.argon2.verify_password(password, &parsed).is_ok();
+    if stored.is_none() || !right {
+        return Ok(Verdict::Wrong);
+    }
+    let current = Params::try_from(&parsed).is_ok_and(|params| {
+        (params.m_cost(), params.t_cost(), params.p_cost()) == (MEMORY_KIB, PASSES, LANES)
+    });
+    if current && parsed.algorithm.as_str() == "argon2id" {
+        return Ok(Verdict::Right);
+    }
+    hash(&inner.argon2, password).map(Verdict::Outdated)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn password(text: &str) -> Password {
+        Password::parse(text.to_owned()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_password_is_told_from_another_and_from_none() {
+        let hasher = Hasher::new(1);
+        let hash = hasher.hash(password("correct horse")).await.unwrap().unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        let verify = async |text: &str, hash| hasher.verify(text.into(), hash).await.unwrap().unwrap();
+        assert_eq!(verify("correct horse", Some(hash.clone())).await, Verdict::Right);
+        assert_eq!(verify("battery staple", Some(hash)).await, Verdict::Wrong);
+        assert_eq!(verify("correct horse", None).await, Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn a_hash_with_other_parameters_is_made_anew() {
+        let hasher = Hasher::new(1);
+        let old = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(64, 1, 1, None).unwrap());
+        let old = super::hash(&old, b"correct horse").unwrap();
+        let verdict = hasher.verify(b"correct horse".to_vec(), Some(old)).await.unwrap().unwrap();
+        assert!(matches!(verdict, Verdict::Outdated(hash) if hash.contains("m=19456,t=2,p=1")));
+    }
+
+    #[tokio::test]
+    async fn beyond_a_short_queue_nobody_waits() {
+        let hasher = Hasher::new(1);
+        let _held = hasher.0.permits.clone().acquire_owned().await.unwrap();
+        let _places: Vec<_> = (0..QUEUE_PER_PERMIT).map(|_| Place::take(hasher.0.clone()).unwrap()).collect();
+        assert!(hasher.verify(b"x".to_vec(), None).await.is_err());
+    }
+}

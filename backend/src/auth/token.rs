@@ -1,0 +1,193 @@
+//! Access tokens: JWT by the rules of RFC 8725. One algorithm; nothing in a header is believed.
+
+use crate::config::Secrets;
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use domain::{Code, UserId};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use uuid::Uuid;
+
+const TYPE: &str = "at+jwt"; // RFC 9068 §2.1: no other token of ours can be taken for an access token
+const ISSUER: &str = "rushes";
+const AUDIENCE: &str = "rushes-api";
+/// How far the clocks of two API processes may be apart: a token is valid a little before it was issued, so that
+/// checking needs no leeway at all and an expired token is expired.
+const CLOCK_SKEW_S: i64 = 5;
+
+/// Makes and reads access tokens. Keys are set up once, not per request.
+pub(crate) struct Tokens {
+    header: Header,
+    signing: EncodingKey,
+    verifying: Vec<DecodingKey>,
+    validation: Validation,
+    ttl: Duration,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: String,
+    jti: String,
+    iat: i64,
+    nbf: i64,
+    exp: i64,
+}
+
+impl Tokens {
+    pub(crate) fn new(secrets: &Secrets, ttl: Duration) -> Self {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_issuer(&[ISSUER]);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
+        validation.validate_nbf = true;
+        validation.leeway = 0;
+        Self {
+            header: Header { typ: Some(TYPE.to_owned()), ..Header::new(Algorithm::HS256) },
+            signing: EncodingKey::from_secret(secrets.current.bytes()),
+            verifying: secrets.iter().map(|secret| DecodingKey::from_secret(secret.bytes())).collect(),
+            validation,
+            ttl,
+        }
+    }
+
+    /// How long a token is valid.
+    pub(crate) const fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    /// A token for this account, valid from `now` on.
+    pub(crate) fn issue(&self, user: UserId, now: DateTime<Utc>) -> anyhow::Result<String> {
+        let now = now.timestamp();
+        let claims = Claims {
+            iss: ISSUER.to_owned(),
+            aud: AUDIENCE.to_owned(),
+            sub: user.to_string(),
+            jti: Uuid::new_v4().to_string(),
+            iat: now,
+            nbf: now - CLOCK_SKEW_S,
+            exp: now.saturating_add(i64::try_from(self.ttl.as_secs()).unwrap_or(i64::MAX)),
+        };
+        encode(&self.header, &claims, &self.signing).context("failed to sign a token")
+    }
+
+    /// The account a token was issued for.
+    pub(crate) fn verify(&self, token: &str) -> Result<UserId, Code> {
+        let mut refusal = Code::TokenInvalid;
+        for key in &self.verifying {
+            match decode::<Claims>(token, key, &self.validation) {
+                Ok(data) if data.header.typ.as_deref() == Some(TYPE) && data.header.crit.is_none() => {
+                    return data.claims.sub.parse().map(UserId).map_err(|_| Code::TokenInvalid);
+                }
+                Ok(_) => return Err(Code::TokenInvalid),
+                Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => refusal = Code::TokenExpired,
+                Err(_) => {}
+            }
+        }
+        Err(refusal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+    use base64::Engine;
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+    use serde_json::{Value, json};
+
+    fn secret(seed: &str) -> Secret {
+        Secret::new(format!("{seed}-0123456789abcdef0123456789abcdef")).unwrap()
+    }
+
+    fn tokens(current: &str, previous: Option<&str>) -> Tokens {
+        let secrets = Secrets { current: secret(current), previous: previous.map(secret) };
+        Tokens::new(&secrets, Duration::from_secs(60))
+    }
+
+    /// A token signed with the right key, whatever it says.
+    fn forged(header: &Value, changes: &Value) -> String {
+        let now = Utc::now().timestamp();
+        let mut claims = json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "7", "jti": "j", "iat": now, "nbf": now, "exp": now + 60});
+        for (name, value) in changes.as_object().unwrap() {
+            if value.is_null() {
+                claims.as_object_mut().unwrap().remove(name);
+            } else {
+                claims[name] = value.clone();
+            }
+        }
+        let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+        let message = format!("{}.{}", part(header), part(&claims));
+        let key = EncodingKey::from_secret(secret("a").bytes());
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
+        format!("{message}.{signature}")
+    }
+
+    #[test]
+    fn a_token_is_read_back_and_survives_a_rotation() {
+        let token = tokens("a", None).issue(UserId(7), Utc::now()).unwrap();
+        assert_eq!(tokens("a", None).verify(&token), Ok(UserId(7)));
+        assert_eq!(tokens("b", Some("a")).verify(&token), Ok(UserId(7)));
+        assert_eq!(tokens("b", None).verify(&token), Err(Code::TokenInvalid));
+    }
+
+    #[test]
+    fn every_claim_and_header_is_checked() {
+        let now = Utc::now().timestamp();
+        let (plain, none) = (json!({"typ": TYPE, "alg": "HS256"}), json!({}));
+        let verify = |header: &Value, changes: &Value| tokens("a", None).verify(&forged(header, changes));
+        assert_eq!(verify(&plain, &none), Ok(UserId(7)));
+        assert_eq!(verify(&plain, &json!({"exp": now - 1, "nbf": now - 60})), Err(Code::TokenExpired));
+        for changes in [
+            json!({"nbf": now + 10}),
+            json!({"aud": "another"}),
+            json!({"iss": "another"}),
+            json!({"sub": "x"}),
+            json!({"sub": 7}),
+            json!({"exp": null}),
+            json!({"nbf": null}),
+            json!({"aud": null}),
+            json!({"iss": null}),
+            json!({"sub": null}),
+            json!({"jti": null}),
+            json!({"exp": "tomorrow"}),
+        ] {
+            assert_eq!(verify(&plain, &changes), Err(Code::TokenInvalid), "{changes}");
+        }
+        for header in [
+            json!({"typ": "JWT", "alg": "HS256"}),
+            json!({"alg": "HS256"}),
+            json!({"typ": TYPE, "alg": "HS512"}),
+            json!({"typ": TYPE, "alg": "none"}),
+            json!({"typ": TYPE, "alg": "RS256"}),
+            json!({"typ": TYPE, "alg": "HS256", "crit": ["exp"]}),
+        ] {
+            assert_eq!(verify(&header, &none), Err(Code::TokenInvalid), "{header}");
+        }
+    }
+
+    #[test]
+    fn a_tampered_token_is_refused() {
+        let token = tokens("a", None).issue(UserId(7), Utc::now()).unwrap();
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        let other = tokens("b", None).issue(UserId(7), Utc::now()).unwrap();
+        let foreign = other.rsplit_once('.').unwrap().1;
+        let none = BASE64_URL_SAFE_NO_PAD.encode(json!({"typ": TYPE, "alg": "none"}).to_string());
+        let claims = message.split_once('.').unwrap().1;
+        for bad in [
+            format!("{message}."),
+            format!("{message}.{foreign}"),
+            format!("{none}.{claims}."),
+            format!("{none}.{claims}.{signature}"),
+            format!("{message}x.{signature}"),
+            message.to_owned(),
+            String::new(),
+            "a.b.c".to_owned(),
+        ] {
+            assert_eq!(tokens("a", None).verify(&bad), Err(Code::TokenInvalid), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What handlers receive: things that were checked, never text to be checked later.
+
+mod account;
+mod base_url;
+mod json;
+mod proxy;
+
+pub(crate) use account::{CurrentUser, Owned};
+pub(crate) use base_url::BaseUrl;
+pub(crate) use json::{FromBody, Json};
+pub(crate) use proxy::client_address;
+pub use proxy::{BadCidr, Cidr};

@@ -1,0 +1,64 @@
+//! Who asks, and the rows that are theirs. Somebody else's row is a 404 made here, not an `if` in a handler.
+
+use crate::AppState;
+use crate::error::Error;
+use axum::extract::{FromRequestParts, Path};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::http::HeaderMap;
+use domain::{Code, TaskId, UserId};
+use entity::task;
+
+/// The account that sent the token; it exists.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CurrentUser(pub(crate) UserId);
+
+impl FromRequestParts<AppState> for CurrentUser {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        let user = bearer(&parts.headers, state)?;
+        tracing::debug!(user = %user, "signed in");
+        existing(user, state).await.map(Self)
+    }
+}
+
+/// A row of the account that sent the token.
+#[derive(Clone, Debug)]
+pub(crate) struct Owned<T>(pub(crate) T);
+
+impl FromRequestParts<AppState> for Owned<task::Model> {
+    type Rejection = Error;
+
+    /// One query for a task that is theirs: its row refers to the account, which therefore exists.
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        let user = bearer(&parts.headers, state)?;
+        let id = Path::<String>::from_request_parts(parts, state).await.ok();
+        let id = id.and_then(|Path(text)| text.parse::<TaskId>().ok());
+        if let Some(id) = id
+            && let Some(task) = task::of_user(&state.db, user, id).await?
+        {
+            return Ok(Self(task));
+        }
+        existing(user, state).await?;
+        Err(Code::TaskNotFound.into())
+    }
+}
+
+async fn existing(user: UserId, state: &AppState) -> Result<UserId, Error> {
+    if entity::user::exists(&state.db, user).await? {
+        Ok(user)
+    } else {
+        Err(Code::TokenInvalid.into())
+    }
+}
+
+/// The account named by a valid token of the scheme `Bearer` (RFC 6750 §2.1).
+fn bearer(headers: &HeaderMap, state: &AppState) -> Result<UserId, Code> {
+    let header = headers.get(AUTHORIZATION).ok_or(Code::TokenMissing)?;
+    let (scheme, token) = header.to_str().ok().and_then(|text| text.trim().split_once(' ')).ok_or(Code::TokenInvalid)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Code::TokenInvalid);
+    }
+    state.tokens.verify(token.trim())
+}

@@ -1,0 +1,62 @@
+//! Where this client reaches us, for links that work from anywhere.
+
+use crate::AppState;
+use crate::context::peer;
+use axum::extract::FromRequestParts;
+use axum::http::header::HOST;
+use axum::http::request::Parts;
+use axum::http::uri::Authority;
+use std::convert::Infallible;
+use url::Url;
+
+/// Scheme and authority without a slash at the end, such as `https://video.example.com`: the configured one, else that
+/// of the request.
+pub(crate) struct BaseUrl(pub(crate) String);
+
+impl FromRequestParts<AppState> for BaseUrl {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
+        if let Some(url) = &state.config.public_url {
+            return Ok(Self(url.as_str().trim_end_matches('/').to_owned()));
+        }
+        let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let behind_proxy = peer(&parts.extensions)
+            .is_some_and(|peer| state.config.trusted_proxies.iter().any(|block| block.contains(peer)));
+        let forwarded = header("x-forwarded-proto").filter(|_| behind_proxy);
+        let scheme = if forwarded == Some("https") { "https" } else { "http" };
+        let host = header(HOST.as_str()).or_else(|| parts.uri.authority().map(Authority::as_str));
+        // A host that is no authority would let a client write its own path into our links.
+        let base = host.map(|host| format!("{scheme}://{host}")).filter(|base| is_origin(base));
+        Ok(Self(base.unwrap_or_else(|| "http://localhost:8000".to_owned())))
+    }
+}
+
+fn is_origin(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| {
+        url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty()
+    }) && !text.ends_with('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_plain_authority_becomes_an_origin() {
+        for (text, is) in [
+            ("http://localhost:8000", true),
+            ("https://[::1]:80", true),
+            ("http://a.example", true),
+            ("http://a/../b", false),
+            ("http://a/", false),
+            ("http://u@a", false),
+            ("http://a?x", false),
+            ("http://a#x", false),
+            ("http://", false),
+            ("http://a b", false),
+        ] {
+            assert_eq!(is_origin(text), is, "{text}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Who a request really comes from: `X-Forwarded-For` counts only when the peer is a proxy of ours.
+
+use axum::http::HeaderMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+/// A block of addresses, such as `10.0.0.0/8` or `::1` (RFC 4632, RFC 4291 §2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cidr {
+    network: u128,
+    mask: u128,
+}
+
+/// A text that is no block of addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadCidr(String);
+
+impl Cidr {
+    /// Whether the block holds the address. An IPv4 address and its mapped IPv6 form are the same.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        bits(address) & self.mask == self.network
+    }
+}
+
+/// Every address as 128 bits; IPv4 as `::ffff:a.b.c.d`.
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+impl FromStr for Cidr {
+    type Err = BadCidr;
+
+    fn from_str(text: &str) -> Result<Self, BadCidr> {
+        let bad = || BadCidr(text.to_owned());
+        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+        let address: IpAddr = address.parse().map_err(|_| bad())?;
+        let width = if address.is_ipv4() { 32 } else { 128 };
+        let prefix: u32 = prefix.map_or(Ok(width), str::parse).map_err(|_| bad())?;
+        if prefix > width {
+            return Err(bad());
+        }
+        let mask = u128::MAX.checked_shl(width - prefix).unwrap_or(0);
+        Ok(Self { network: bits(address) & mask, mask })
+    }
+}
+
+impl fmt::Display for BadCidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: expected an address or a block such as 10.0.0.0/8", self.0)
+    }
+}
+
+impl std::error::Error for BadCidr {}
+
+/// The address of the client: the peer, or the last address in `X-Forwarded-For` that is no proxy of ours.
+pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]) -> IpAddr {
+    let is_ours = |address: IpAddr| trusted.iter().any(|block| block.contains(address));
+    if !is_ours(peer) {
+        return peer;
+    }
+    let values = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let hops: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
+    let mut nearest = peer;
+    for hop in hops.iter().rev() {
+        // What stands behind garbage was not written by a proxy of ours.
+        let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
+        nearest = address.to_canonical();
+        if !is_ours(nearest) {
+            break;
+        }
+    }
+    nearest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_holds_what_it_should() {
+        for (block, address, holds) in [
+            ("10.0.0.0/8", "10.255.0.1", true),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("10.1.2.3/8", "10.9.9.9", true),
+            ("127.0.0.1", "127.0.0.1", true),
+            ("127.0.0.1", "127.0.0.2", false),
+            ("0.0.0.0/0", "203.0.113.9", true),
+            ("0.0.0.0/0", "2001:db8::1", false),
+            ("::1", "::1", true),
+            ("2001:db8::/32", "2001:db8:1::1", true),
+            ("2001:db8::/32", "2001:db9::1", false),
+            ("::/0", "10.0.0.1", true),
+            ("10.0.0.0/8", "::ffff:10.0.0.1", true),
+        ] {
+            let found = block.parse::<Cidr>().unwrap().contains(address.parse().unwrap());
+            assert_eq!(found, holds, "{address} in {block}");
+        }
+        for bad in ["", "10.0.0.0/33", "10.0.0/8", "::/129", "10.0.0.0/-1", "10.0.0.0/", "x"] {
+            assert!(bad.parse::<Cidr>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_forwarded_address_is_believed_from_a_proxy_of_ours_only() {
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        for (peer, forwarded, client) in [
+            ("203.0.113.9", "1.2.3.4", "203.0.113.9"),
+            ("10.0.0.1", "1.2.3.4", "1.2.3.4"),
+            ("10.0.0.1", "6.6.6.6, 1.2.3.4", "1.2.3.4"),
+            ("10.0.0.1", "6.6.6.6, 1.2.3.4, 10.0.0.2", "1.2.3.4"),
+            ("10.0.0.1", "1.2.3.4, garbage", "10.0.0.1"),
+            ("10.0.0.1", "10.0.0.7", "10.0.0.7"),
+            ("10.0.0.1", "", "10.0.0.1"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-for", forwarded.parse().unwrap());
+            let found = client_address(peer.parse().unwrap(), &headers, &trusted);
+            assert_eq!(found, client.parse::<IpAddr>().unwrap(), "{peer} says {forwarded}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The description of the API, generated from the code that answers.
+
+use crate::problem::Problem;
+use domain::{Code, Language};
+use std::collections::BTreeMap;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{Modify, OpenApi};
+
+/// What stands above the routes.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Rushes", description = "Upload a video, say what is to be done with it, watch it happen, fetch the result."),
+    components(schemas(Problem, crate::problem::WrongField)),
+    modifiers(&Frame),
+    tags(
+        (name = "accounts", description = "Sign-up and login"),
+        (name = "tasks", description = "Uploads, their processing and their results"),
+        (name = "presets", description = "Recipes with a name"),
+        (name = "health", description = "For load balancers, supervisors and people on call"),
+    )
+)]
+pub(crate) struct Api;
+
+struct Frame;
+
+impl Modify for Frame {
+    fn modify(&self, document: &mut Document) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+        let bearer = bearer.description(Some("The `token` of `POST /api/auth/login`"));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+    }
+}
+
+/// The document of the whole API.
+#[must_use]
+pub fn document() -> Document {
+    let (_, mut document) = crate::router::routes().split_for_parts();
+    // Whatever happens, an error has the same form.
+    let any = || ResponseBuilder::from(of_codes([Code::Internal])).description("Any other error").build();
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten() {
+            operation.responses.responses.entry("default".to_owned()).or_insert_with(|| RefOr::T(any()));
+        }
+    }
+    document
+}
+
+/// The refusals of an operation by status, as the table of codes has them.
+pub(crate) fn refusals(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
+    let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in codes {
+        by_status.entry(code.status()).or_default().push(*code);
+    }
+    by_status.into_iter().map(|(status, codes)| (status.to_string(), RefOr::T(of_codes(codes)))).collect()
+}
+
+fn of_codes(codes: impl IntoIterator<Item = Code>) -> Response {
+    let line = |code: Code| format!("- `{}`: {}", code.as_str(), code.sentence(Language::En));
+    let lines: Vec<String> = codes.into_iter().map(line).collect();
+    let content = Content::new(Some(Ref::from_schema_name("Problem")));
+    ResponseBuilder::new().description(lines.join("\n")).content("application/problem+json", content).build()
+}
+
+/// `problems!(Name: Code, …)`: a type that documents these refusals in `responses(…)`.
+macro_rules! problems {
+    ($name:ident: $($code:ident),+ $(,)?) => {
+        struct $name;
+
+        impl utoipa::IntoResponses for $name {
+            fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
+                $crate::openapi::refusals(&[$(domain::Code::$code),+])
+            }
+        }
+    };
+}
+pub(crate) use problems;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_tells_how_it_fails_and_who_may_call_it() {
+        let document = serde_json::to_value(document()).unwrap();
+        assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+        let mut operations = Vec::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                assert!(operation["responses"]["default"].is_object(), "{method} {path}");
+                let guarded = operation["security"].is_array();
+                assert_eq!(guarded, operation["responses"]["401"].is_object() && !path.ends_with("/login"), "{method} {path}");
+                operations.push(format!("{} {path}{}", method.to_uppercase(), if guarded { " (bearer)" } else { "" }));
+            }
+        }
+        insta::assert_snapshot!(operations.join("\n"), @r"
+        POST /api/auth/login
+        GET /api/auth/login/ping
+        POST /api/auth/signup
+        GET /api/auth/signup/ping
+        GET /api/health
+        GET /api/presets
+        GET /api/tasks (bearer)
+        POST /api/tasks (bearer)
+        DELETE /api/tasks/{id} (bearer)
+        GET /api/tasks/{id} (bearer)
+        POST /api/tasks/{id}/cancel (bearer)
+        POST /api/tasks/{id}/retry (bearer)
+        GET /api/video/download/{year}/{month}/{day}/{name} (bearer)
+        GET /livez
+        GET /metrics
+        GET /ping
+        GET /readyz
+        ");
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = serde_json::to_value(document()).unwrap();
+        let mut wanted = vec![&document];
+        while let Some(value) = wanted.pop() {
+            if let Some(reference) = value.get("$ref").and_then(serde_json::Value::as_str) {
+                let pointer = reference.strip_prefix('#').unwrap();
+                assert!(document.pointer(pointer).is_some(), "{reference}");
+            }
+            match value {
+                serde_json::Value::Array(items) => wanted.extend(items),
+                serde_json::Value::Object(fields) => wanted.extend(fields.values()),
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! How every error looks on the wire: problem details of RFC 9457, whoever refused the request.
+
+use crate::context::Context;
+use crate::error::Refusal;
+use axum::body::Body;
+use axum::http::header::{CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use domain::{Code, Language};
+use serde::Serialize;
+use std::any::Any;
+use utoipa::ToSchema;
+
+/// An error reply (RFC 9457), media type `application/problem+json`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// Stable reference to the documentation of the code.
+    #[serde(rename = "type")]
+    #[schema(example = "/docs/errors#task_not_found")]
+    kind: String,
+    /// The code in one English sentence.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// What was wrong this time.
+    detail: String,
+    /// The stable code for machines.
+    #[schema(value_type = String, example = "task_not_found")]
+    code: &'static str,
+    /// The sentence for people, in the language of the reply.
+    message: &'static str,
+    /// The same sentence, on token errors only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    msg: Option<&'static str>,
+    /// The `X-Request-Id` of the reply.
+    request_id: String,
+    /// The fields that were wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<WrongField>,
+}
+
+/// A field that was wrong.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WrongField {
+    /// Its path.
+    #[schema(example = "outputs[0].video.crf")]
+    field: String,
+    /// The stable code for machines.
+    #[schema(value_type = String, example = "invalid_value")]
+    code: &'static str,
+    /// The sentence for people.
+    message: String,
+}
+
+impl Problem {
+    fn new(refusal: &Refusal, context: &Context) -> Self {
+        let Context { language, request_id, .. } = context;
+        let message = refusal.code.sentence(*language);
+        let errors = refusal.fields.iter().map(|field| WrongField {
+            field: field.name.clone(),
+            code: field.fault.code(),
+            message: field.fault.sentence(*language),
+        });
+        Self {
+            kind: refusal.code.type_uri(),
+            title: refusal.code.sentence(Language::En),
+            status: refusal.code.status(),
+            detail: refusal.detail.clone().unwrap_or_else(|| message.to_owned()),
+            code: refusal.code.as_str(),
+            message,
+            msg: is_about_token(refusal.code).then_some(message),
+            request_id: request_id.to_string(),
+            errors: errors.collect(),
+        }
+    }
+}
+
+const fn is_about_token(code: Code) -> bool {
+    matches!(code, Code::TokenMissing | Code::TokenInvalid | Code::TokenExpired)
+}
+
+/// Gives a refused request its problem details; leaves every other reply alone.
+pub(crate) fn render(mut response: Response, context: &Context) -> Response {
+    let refusal = match response.extensions_mut().remove::<Refusal>() {
+        Some(refusal) => refusal,
+        None if is_bare_error(&response) => Refusal::new(code_of(response.status())),
+        None => return response,
+    };
+    let body = serde_json::to_vec(&Problem::new(&refusal, context)).unwrap_or_default();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(context.language.tag()));
+    headers.insert(CONTENT_LENGTH, body.len().into());
+    if let Some(wait) = refusal.retry_after {
+        headers.insert(RETRY_AFTER, wait.as_secs().max(1).into());
+    }
+    if refusal.code.status() == 401 {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge(refusal.code)));
+    }
+    *response.body_mut() = Body::from(body);
+    response
+}
+
+/// The challenge of RFC 6750 §3: without a token there is no error to name.
+const fn challenge(code: Code) -> &'static str {
+    match code {
+        Code::TokenInvalid | Code::TokenExpired => r#"Bearer realm="rushes", error="invalid_token""#,
+        _ => r#"Bearer realm="rushes""#,
+    }
+}
+
+/// An error of the framework, which has no body of ours.
+fn is_bare_error(response: &Response) -> bool {
+    let status = response.status();
+    let ours = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    (status.is_client_error() || status.is_server_error()) && !ours
+}
+
+fn code_of(status: StatusCode) -> Code {
+    match status {
+        StatusCode::NOT_FOUND => Code::RouteNotFound,
+        StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed,
+        StatusCode::REQUEST_TIMEOUT => Code::RequestTimeout,
+        StatusCode::PAYLOAD_TOO_LARGE => Code::BodyTooLarge,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Code::ContentTypeUnsupported,
+        StatusCode::RANGE_NOT_SATISFIABLE => Code::RangeInvalid,
+        StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
+        status if status.is_client_error() => Code::QueryInvalid,
+        _ => Code::Internal,
+    }
+}
+
+/// A panic in a handler: logged here, `internal` to the client.
+#[allow(clippy::needless_pass_by_value, reason = "the layer gives it away")]
+pub(crate) fn of_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+    tracing::error!(panic = text, "a handler panicked");
+    axum::response::IntoResponse::into_response(Refusal::new(Code::Internal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::response::IntoResponse;
+    use domain::recipe_reader::{FieldError, FieldProblem};
+
+    fn context(language: Language) -> Context {
+        Context { language, request_id: "r-1".into(), client: None }
+    }
+
+    #[test]
+    fn a_wrong_field_is_named_in_the_language_of_the_caller() {
+        let problem = FieldProblem::Invalid("52; accepted: 0 to 51".to_owned());
+        let error = FieldError { field: "outputs[0].video.crf".to_owned(), problem };
+        let refusal = Refusal::new(Code::RecipeInvalid).unread(error);
+        insta::assert_json_snapshot!(Problem::new(&refusal, &context(Language::En)), @r#"
+        {
+          "type": "/docs/errors#recipe_invalid",
+          "title": "The recipe is not valid",
+          "status": 400,
+          "detail": "The recipe is not valid",
+          "code": "recipe_invalid",
+          "message": "The recipe is not valid",
+          "request_id": "r-1",
+          "errors": [
+            {
+              "field": "outputs[0].video.crf",
+              "code": "invalid_value",
+              "message": "Value not accepted: 52; accepted: 0 to 51"
+            }
+          ]
+        }
+        "#);
+        insta::assert_json_snapshot!(Problem::new(&refusal, &context(Language::Es)), @r#"
+        {
+          "type": "/docs/errors#recipe_invalid",
+          "title": "The recipe is not valid",
+          "status": 400,
+          "detail": "La receta no es válida",
+          "code": "recipe_invalid",
+          "message": "La receta no es válida",
+          "request_id": "r-1",
+          "errors": [
+            {
+              "field": "outputs[0].video.crf",
+              "code": "invalid_value",
+              "message": "Valor no aceptado: 52; accepted: 0 to 51"
+            }
+          ]
+        }
+        "#);
+    }
+
+    #[test]
+    fn a_token_error_says_its_sentence_twice() {
+        let response = render(Refusal::new(Code::TokenExpired).into_response(), &context(Language::Es));
+        assert_eq!(response.headers()["www-authenticate"], r#"Bearer realm="rushes", error="invalid_token""#);
+        let problem = Problem::new(&Refusal::new(Code::TokenExpired), &context(Language::Es));
+        insta::assert_json_snapshot!(problem, @r#"
+        {
+          "type": "/docs/errors#token_expired",
+          "title": "Token has expired",
+          "status": 401,
+          "detail": "Token has expired",
+          "code": "token_expired",
+          "message": "Token has expired",
+          "msg": "Token has expired",
+          "request_id": "r-1"
+        }
+        "#);
+    }
+
+    #[test]
+    fn an_error_of_the_framework_gets_a_code_and_keeps_its_headers() {
+        let bare = (StatusCode::METHOD_NOT_ALLOWED, [("allow", "GET,HEAD")]).into_response();
+        let response = render(bare, &context(Language::En));
+        assert_eq!(response.headers()["allow"], "GET,HEAD");
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        assert_eq!(response.headers()["content-language"], "en");
+    }
+
+    #[test]
+    fn a_reply_that_is_no_error_is_left_alone() {
+        let response = render("fine".into_response(), &context(Language::En));
+        assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
+    }
+}

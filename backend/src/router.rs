@@ -1,0 +1,119 @@
+//! Every route on one screen, and what all of them pass through.
+
+use crate::openapi::{self, Api};
+use crate::routes::health::Readiness;
+use crate::routes::{auth, codes, health, metrics, presets, tasks, uploads, video};
+use crate::{AppState, problem, trail, upload};
+use axum::extract::Request;
+use axum::http::header::{self, HeaderName};
+use axum::http::{HeaderValue, Method, Uri};
+use axum::middleware::{from_fn_with_state, map_request};
+use axum::routing::get;
+use axum::Router;
+use entity::DatabaseConnection;
+use metrics_exporter_prometheus::PrometheusHandle;
+use queue::Doorbell;
+use std::time::Duration;
+use storage::Storage;
+use tower::ServiceExt;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
+
+/// The routes, with and without a slash at the end.
+pub(crate) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(auth::sign_up))
+        .routes(routes!(auth::sign_up_ping))
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::login_ping))
+        .routes(routes!(tasks::list, uploads::create))
+        .routes(routes!(tasks::show, tasks::remove))
+        .routes(routes!(tasks::cancel))
+        .routes(routes!(tasks::retry))
+        .routes(routes!(video::download))
+        .routes(routes!(presets::list))
+        .routes(routes!(health::health))
+        .routes(routes!(health::ping))
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(metrics::metrics))
+}
+
+/// The API. Outermost first: the trail, CORS, a limit of time, a net for panics, and what reads unwanted bodies.
+pub fn router(state: AppState) -> Router {
+    let (router, _) = routes().split_for_parts();
+    let document = openapi::document();
+    let inner = router
+        .route("/docs/errors", get(codes::page))
+        .merge(SwaggerUi::new("/docs").url("/api/openapi.json", document))
+        .fallback(nowhere)
+        .layer(map_request(async |request: Request| upload::linger(request)))
+        .layer(CatchPanicLayer::custom(problem::of_panic))
+        .layer(from_fn_with_state(state.clone(), trail::in_time))
+        .layer(cors(&state.config.cors_origins))
+        .layer(from_fn_with_state(state.clone(), trail::trail))
+        .with_state(state);
+    // Routes are chosen before layers run: a slash has to go before that.
+    Router::new().fallback_service(inner.map_request(without_slash))
+}
+
+/// What a worker in a process of its own answers: `/livez`, `/readyz`, `/metrics`.
+pub fn telemetry_router(db: DatabaseConnection, storage: Storage, doorbell: Doorbell, handle: PrometheusHandle) -> Router {
+    let (ready_db, count_db) = (db.clone(), db);
+    Router::new()
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(async move || Readiness::of(&ready_db, &storage, &doorbell).await.answer()))
+        .route(
+            "/metrics",
+            get(async move || {
+                metrics::count_tasks(&count_db).await;
+                metrics::print(Some(&handle))
+            }),
+        )
+}
+
+async fn nowhere() -> axum::response::Response {
+    axum::response::IntoResponse::into_response(crate::error::Refusal::new(domain::Code::RouteNotFound))
+}
+
+/// Swagger UI finds its files relative to `/docs/`, so there the slash stays.
+fn without_slash(mut request: Request) -> Request {
+    let path = request.uri().path();
+    if path.len() > 1 && path.ends_with('/') && path != "/docs/" {
+        let path = path.trim_end_matches('/');
+        let path = if path.is_empty() { "/" } else { path };
+        let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+        let mut parts = request.uri().clone().into_parts();
+        parts.path_and_query = format!("{path}{query}").parse().ok().or(parts.path_and_query);
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}
+
+/// Only origins that are named, each by its exact text.
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    if origins.is_empty() {
+        return CorsLayer::new();
+    }
+    let request_id = HeaderName::from_static("x-request-id");
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::RANGE, header::IF_RANGE, request_id.clone()])
+        .expose_headers([
+            request_id,
+            header::CONTENT_DISPOSITION,
+            header::CONTENT_RANGE,
+            header::ETAG,
+            header::RETRY_AFTER,
+            header::CONTENT_LANGUAGE,
+        ])
+        .max_age(Duration::from_secs(3_600))
+}

@@ -1,0 +1,208 @@
+//! Sign-up and login.
+
+use crate::AppState;
+use crate::auth::{Busy, Verdict, is_common};
+use crate::config::PasswordPolicy;
+use crate::context::Context;
+use crate::error::{Error, Refusal};
+use crate::extract::{FromBody, Json};
+use crate::openapi::problems;
+use crate::reply::{Message, Said};
+use axum::extract::State;
+use axum::http::StatusCode;
+use chrono::Utc;
+use domain::Code;
+use domain::account::{Email, Password, Username};
+use domain::recipe_reader::{FieldError, FieldProblem};
+use entity::user;
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant};
+use utoipa::ToSchema;
+
+/// Who signs up.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = SignUp, example = json!({"username": "jpuentes", "password1": "123abc456", "password2": "123abc456", "email": "jpuentes@example.com"}))]
+pub(crate) struct SignUpBody {
+    #[schema(required, nullable = false)]
+    username: Option<String>,
+    #[schema(required, nullable = false, min_length = 8)]
+    password1: Option<String>,
+    /// The same password again.
+    #[schema(required, nullable = false)]
+    password2: Option<String>,
+    #[schema(required, nullable = false)]
+    email: Option<String>,
+}
+
+/// Who signs up, checked.
+pub(crate) struct SignUp {
+    username: Username,
+    email: Email,
+    password: Password,
+}
+
+impl FromBody for SignUp {
+    type Wire = SignUpBody;
+
+    fn check(body: SignUpBody) -> Result<Self, Refusal> {
+        let [username, password1, password2, email] = present([
+            ("username", body.username),
+            ("password1", body.password1),
+            ("password2", body.password2),
+            ("email", body.email),
+        ])?;
+        if password1 != password2 {
+            return Err(wrong("password2", Code::PasswordsDiffer));
+        }
+        let password = Password::parse(password1).map_err(|code| wrong("password1", code))?;
+        let username = Username::parse(&username).map_err(|code| wrong("username", code))?;
+        let email = Email::parse(&email).map_err(|code| wrong("email", code))?;
+        Ok(Self { username, email, password })
+    }
+}
+
+/// Who logs in.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Login, example = json!({"username": "jpuentes", "password": "123abc456"}))]
+pub(crate) struct LoginBody {
+    #[schema(required, nullable = false)]
+    username: Option<String>,
+    #[schema(required, nullable = false)]
+    password: Option<String>,
+}
+
+/// Who logs in; any text may be tried.
+pub(crate) struct Login {
+    username: String,
+    password: String,
+}
+
+impl FromBody for Login {
+    type Wire = LoginBody;
+
+    fn check(body: LoginBody) -> Result<Self, Refusal> {
+        let [username, password] = present([("username", body.username), ("password", body.password)])?;
+        Ok(Self { username: username.trim().to_owned(), password })
+    }
+}
+
+/// All the fields, or which of them are absent, null or blank.
+fn present<const N: usize>(fields: [(&str, Option<String>); N]) -> Result<[String; N], Refusal> {
+    let blank = |value: &Option<String>| value.as_ref().is_none_or(|text| text.trim().is_empty());
+    let mut missing = fields.iter().filter(|(_, value)| blank(value)).map(|(name, _)| *name).peekable();
+    if missing.peek().is_none() {
+        return Ok(fields.map(|(_, value)| value.unwrap_or_default()));
+    }
+    let absent = |name: &str| FieldError { field: name.to_owned(), problem: FieldProblem::Missing };
+    Err(missing.fold(Refusal::new(Code::FieldsMissing), |refusal, name| refusal.unread(absent(name))))
+}
+
+fn wrong(field: &str, code: Code) -> Refusal {
+    Refusal::new(code).field(field, code)
+}
+
+/// A new account.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Created {
+    message: &'static str,
+    id: i64,
+    username: String,
+}
+
+/// A token and how to use it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Token {
+    /// A JWT; send it as `Authorization: Bearer …`.
+    token: String,
+    /// Always `Bearer`.
+    token_type: &'static str,
+    /// Seconds for which it is valid.
+    expires_in: u64,
+}
+
+problems!(SignUpProblems: FieldsMissing, PasswordsDiffer, PasswordTooShort, PasswordTooLong, PasswordCommon, UsernameInvalid,
+    EmailInvalid, UsernameTaken, EmailTaken, JsonInvalid, RequestTimeout, BodyTooLarge, ContentTypeUnsupported, RateLimited, Unavailable);
+problems!(LoginProblems: FieldsMissing, JsonInvalid, CredentialsWrong, RequestTimeout, BodyTooLarge, ContentTypeUnsupported,
+    RateLimited, Unavailable);
+
+/// Makes an account.
+#[utoipa::path(post, path = "/api/auth/signup", tag = "accounts", request_body = SignUpBody,
+    responses((status = 201, description = "The account exists", body = Created), SignUpProblems))]
+pub(crate) async fn sign_up(
+    State(state): State<AppState>,
+    context: Context,
+    Json(form): Json<SignUp>,
+) -> Result<(StatusCode, axum::Json<Created>), Error> {
+    pass(&state, &context)?;
+    if state.config.password_policy == PasswordPolicy::Strict && is_common(form.password.secret()) {
+        return Err(wrong("password1", Code::PasswordCommon).into());
+    }
+    if let Some(code) = user::conflict(&state.db, &form.username, &form.email).await? {
+        return Err(taken(code).into());
+    }
+    let hash = state.hasher.hash(form.password).await.map_err(busy)??;
+    let made = user::create(&state.db, &form.username, &form.email, hash).await;
+    // Somebody may have been faster since the check.
+    let user = made.map_err(|error| user::taken(&error).map_or_else(|| Error::from(error), |code| taken(code).into()))?;
+    tracing::info!(user = user.id, "signed up");
+    let message = Said::UserCreated.in_language(context.language);
+    Ok((StatusCode::CREATED, axum::Json(Created { message, id: user.id, username: user.username })))
+}
+
+/// Exchanges a password for a token.
+#[utoipa::path(post, path = "/api/auth/login", tag = "accounts", request_body = LoginBody,
+    responses((status = 200, description = "A token", body = Token), LoginProblems))]
+pub(crate) async fn login(
+    State(state): State<AppState>,
+    context: Context,
+    Json(form): Json<Login>,
+) -> Result<axum::Json<Token>, Error> {
+    pass(&state, &context)?;
+    state.gate.pass_account(&form.username, Instant::now()).map_err(slow_down)?;
+    let user = user::find_by_username(&state.db, &form.username).await?;
+    let stored = user.as_ref().map(|user| user.password_hash.clone());
+    let verdict = state.hasher.verify(form.password.into_bytes(), stored).await.map_err(busy)??;
+    let (Some(user), Verdict::Right | Verdict::Outdated(_)) = (user, &verdict) else {
+        metrics::counter!("rushes_logins_total", "outcome" => "refused").increment(1);
+        state.gate.failed(&form.username, Instant::now());
+        return Err(Code::CredentialsWrong.into());
+    };
+    state.gate.succeeded(&form.username);
+    if let Verdict::Outdated(hash) = verdict {
+        user::set_password_hash(&state.db, user.user_id(), hash).await?;
+    }
+    metrics::counter!("rushes_logins_total", "outcome" => "accepted").increment(1);
+    let token = state.tokens.issue(user.user_id(), Utc::now())?;
+    Ok(axum::Json(Token { token, token_type: "Bearer", expires_in: state.tokens.ttl().as_secs() }))
+}
+
+/// Whether the accounts answer.
+#[utoipa::path(get, path = "/api/auth/signup/ping", tag = "health", responses((status = 200, body = Message)))]
+pub(crate) async fn sign_up_ping() -> axum::Json<Message> {
+    axum::Json(Message { message: "pong" })
+}
+
+/// Whether the accounts answer.
+#[utoipa::path(get, path = "/api/auth/login/ping", tag = "health", responses((status = 200, body = Message)))]
+pub(crate) async fn login_ping() -> axum::Json<Message> {
+    axum::Json(Message { message: "pong" })
+}
+
+fn pass(state: &AppState, context: &Context) -> Result<(), Refusal> {
+    let Some(address) = context.client else { return Ok(()) };
+    state.gate.pass_address(address, Instant::now()).map_err(slow_down)
+}
+
+fn slow_down(wait: Duration) -> Refusal {
+    metrics::counter!("rushes_logins_total", "outcome" => "slowed_down").increment(1);
+    // A whole second: what the header can say.
+    Refusal::new(Code::RateLimited).retry_after(wait + Duration::from_millis(999))
+}
+
+fn busy(_: Busy) -> Refusal {
+    slow_down(Duration::from_millis(1))
+}
+
+fn taken(code: Code) -> Refusal {
+    wrong(if code == Code::EmailTaken { "email" } else { "username" }, code)
+}

@@ -1,0 +1,36 @@
+//! Numbers for Prometheus.
+
+use crate::AppState;
+use crate::error::Error;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use domain::Status;
+use entity::{DatabaseConnection, task};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+/// The text format of Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "health",
+    responses((status = 200, description = "Prometheus text format 0.0.4", body = String, content_type = "text/plain")))]
+pub(crate) async fn metrics(State(state): State<AppState>) -> Result<Response, Error> {
+    count_tasks(&state.db).await;
+    Ok(print(state.facts.metrics.as_ref()))
+}
+
+/// Asks the database how many tasks stand where. An old number would mislead: without an answer there is none.
+pub(crate) async fn count_tasks(db: &DatabaseConnection) {
+    let counted = task::count_by_status(db).await;
+    if let Err(error) = &counted {
+        tracing::warn!(%error, "the tasks could not be counted");
+    }
+    for status in Status::ALL {
+        let count = counted.as_ref().map(|rows| rows.iter().find(|(of, _)| *of == status).map_or(0, |(_, count)| *count));
+        let count = count.ok().and_then(|count| u32::try_from(count).ok()).map_or(f64::NAN, f64::from);
+        metrics::gauge!("rushes_tasks", "status" => status.as_str()).set(count);
+    }
+}
+
+pub(crate) fn print(handle: Option<&PrometheusHandle>) -> Response {
+    let text = handle.map(PrometheusHandle::render).unwrap_or_default();
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}

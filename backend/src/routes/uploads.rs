@@ -1,0 +1,114 @@
+//! How a task is made: the file into storage, its rows into the database, a ring for the workers.
+
+use crate::AppState;
+use crate::error::Error;
+use crate::extract::CurrentUser;
+use crate::openapi::problems;
+use crate::routes::tasks::ring;
+use crate::upload::{Form, Upload};
+use anyhow::Context as _;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use domain::UserId;
+use domain::Status;
+use entity::{source, task};
+use serde::Serialize;
+use tracing::Instrument;
+use utoipa::ToSchema;
+
+/// The form of an upload; its parts come in any order.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only described, never built: the form is read as it comes")]
+pub(crate) struct UploadForm {
+    /// The video; the part may also be called `video` or `fileName`.
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+    /// The name of a preset; not together with `recipe`.
+    preset: Option<String>,
+    /// What is to be done, as JSON of at most 64 KiB; not together with `preset`.
+    recipe: Option<domain::Recipe>,
+}
+
+/// A new task.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Uploaded {
+    #[schema(example = "Video 2026/01/31/7_clip.mp4 uploaded")]
+    message: String,
+    /// The same as `id`.
+    task_id: i64,
+    id: i64,
+    #[schema(value_type = Status)]
+    status: &'static str,
+    /// Logical key: `YYYY/MM/DD/{id}_{name}`.
+    file_path: String,
+    preset: Option<String>,
+    /// The file name as its user gave it.
+    display_name: String,
+    created_at: DateTime<Utc>,
+}
+
+impl From<task::Model> for Uploaded {
+    fn from(task: task::Model) -> Self {
+        Self {
+            message: format!("Video {} uploaded", task.file_path),
+            task_id: task.id,
+            id: task.id,
+            status: Status::from(task.status).as_str(),
+            file_path: task.file_path,
+            preset: task.preset,
+            display_name: task.display_name,
+            created_at: task.timestamp,
+        }
+    }
+}
+
+problems!(UploadProblems: FileMissing, FileEmpty, MultipartInvalid, PartUnknown, PresetUnknown, PresetAndRecipe, RecipeInvalid,
+    TokenMissing, TokenInvalid, TokenExpired, RequestTimeout, UploadTooLarge, NotMedia, ContentTypeUnsupported, Unavailable,
+    StorageFull);
+
+/// Takes a video and makes a task of it.
+#[utoipa::path(post, path = "/api/tasks", tag = "tasks", security(("bearer" = [])),
+    request_body(content = inline(UploadForm), content_type = "multipart/form-data"),
+    responses((status = 201, description = "The task waits for a worker", body = Uploaded), UploadProblems))]
+pub(crate) async fn create(
+    State(state): State<AppState>,
+    CurrentUser(user): CurrentUser,
+    form: Form,
+) -> Result<(StatusCode, Json<Uploaded>), Error> {
+    let upload = form.receive(&state).await?;
+    // On its own: a client that hangs up now cannot leave the work half recorded.
+    let recorded = tokio::spawn(async move { record(&state, user, upload).await }.in_current_span());
+    let task = recorded.await.context("an upload was not recorded")??;
+    Ok((StatusCode::CREATED, Json(task.into())))
+}
+
+/// The rows of an upload, in one transaction; without them the file goes too.
+async fn record(state: &AppState, user: UserId, upload: Upload) -> Result<task::Model, Error> {
+    let Upload { display_name, safe_name, source, choice } = upload;
+    let chosen = choice.settle(&state.config.default_preset)?;
+    let facts = source.facts();
+    let written = entity::write(&state.db, async |db| {
+        let stored = source::create(db, user, facts).await?;
+        let new = task::New { source_id: stored.id, display_name, safe_name, preset: chosen.preset, recipe: chosen.recipe };
+        task::create(db, user, new).await
+    });
+    match written.await {
+        Ok(task) => {
+            source.keep();
+            tracing::info!(task.id = task.id, "uploaded");
+            ring(state, &task).await;
+            Ok(task)
+        }
+        // The commit may have arrived all the same: only the database can tell.
+        Err(error) if entity::is_unavailable(&error) => {
+            source.leave();
+            Err(error.into())
+        }
+        Err(error) => {
+            source.discard().await;
+            Err(error.into())
+        }
+    }
+}

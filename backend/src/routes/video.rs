@@ -1,0 +1,158 @@
+//! Downloads: to whoever holds a signed link, or to the owner.
+
+mod disposition;
+mod range;
+
+use crate::AppState;
+use crate::error::{Error, Refusal};
+use crate::extract::CurrentUser;
+use crate::links::{Grant, Proof};
+use crate::openapi::problems;
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::http::header::{
+    ACCEPT_RANGES, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use chrono::Utc;
+use domain::{Code, TaskId};
+use entity::{output, task};
+use range::Wanted;
+use serde::Deserialize;
+use storage::Key;
+use utoipa::IntoParams;
+
+/// What stands in the query of a download.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DownloadQuery {
+    /// The name of an output; the main one when absent.
+    output: Option<String>,
+    /// Seconds since 1970 at which the link ends; only with `key` and `signature`.
+    #[param(value_type = Option<i64>)]
+    expires: Option<String>,
+    /// Which key signed.
+    key: Option<String>,
+    /// What proves the link.
+    signature: Option<String>,
+}
+
+impl DownloadQuery {
+    fn proof(&self) -> Option<Proof> {
+        Some(Proof {
+            expires: self.expires.as_ref()?.parse().ok()?,
+            key: self.key.clone()?,
+            signature: self.signature.clone()?,
+        })
+    }
+}
+
+/// An output that this request may read.
+pub(crate) struct Granted {
+    task: task::Model,
+    output: output::Model,
+}
+
+impl FromRequestParts<AppState> for Granted {
+    type Rejection = Error;
+
+    /// Whoever may not read it learns the same as if it were not there.
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        let absent = || Error::from(Code::FileNotFound);
+        let Ok(Path((year, month, day, name))) = Path::<(String, String, String, String)>::from_request_parts(parts, state).await
+        else {
+            return Err(absent());
+        };
+        let query = Query::<DownloadQuery>::try_from_uri(&parts.uri).map_err(|_| absent())?.0;
+        let owner = match query.signature {
+            Some(_) => None,
+            None if parts.headers.contains_key(AUTHORIZATION) => {
+                Some(CurrentUser::from_request_parts(parts, state).await?.0)
+            }
+            None => return Err(absent()),
+        };
+        let name = name.strip_suffix(".mp4").unwrap_or(&name);
+        let id = name.split_once('_').and_then(|(id, _)| id.parse::<TaskId>().ok()).ok_or_else(absent)?;
+        let found = task::by_path(&state.db, id, &format!("{year}/{month}/{day}/{name}")).await?;
+        let task = found.filter(|task| owner.is_none_or(|owner| task.owner() == owner)).ok_or_else(absent)?;
+        let outputs = output::of_task(&state.db, task.id).await?;
+        let output = match &query.output {
+            Some(wanted) => outputs.into_iter().find(|output| output.name == *wanted),
+            None => outputs.into_iter().next(),
+        };
+        let output = output.ok_or_else(absent)?;
+        let grant = Grant { file_path: &task.file_path, output: &output.name };
+        let proven = || query.proof().is_some_and(|proof| state.links.proves(&proof, grant, Utc::now()));
+        if owner.is_some() || proven() { Ok(Self { task, output }) } else { Err(absent()) }
+    }
+}
+
+problems!(DownloadProblems: TokenInvalid, TokenExpired, FileNotFound, RangeInvalid, Unavailable);
+
+/// Sends an output, or a range of its bytes (RFC 9110 §14).
+#[utoipa::path(get, path = "/api/video/download/{year}/{month}/{day}/{name}", tag = "tasks", security((), ("bearer" = [])),
+    params(("year" = String, Path), ("month" = String, Path), ("day" = String, Path),
+        ("name" = String, Path, description = "`{id}_{name}` of the logical key; `.mp4` at its end is optional"), DownloadQuery),
+    responses((status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 206, description = "The range", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 304, description = "The client has it already"), DownloadProblems))]
+pub(crate) async fn download(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    granted: Granted,
+) -> Result<Response, Error> {
+    let Granted { task, output } = granted;
+    let bytes = u64::try_from(output.bytes).unwrap_or_default();
+    let etag = format!("\"{}\"", output.sha256);
+    let common = headers_of(&task, &output, &etag);
+    if range::has_it_already(&headers, &etag) {
+        return Ok((StatusCode::NOT_MODIFIED, common).into_response());
+    }
+    let wanted = range::wanted(&headers, &etag, bytes);
+    let span = match &wanted {
+        Wanted::Whole => 0..bytes,
+        Wanted::Part(span) => span.clone(),
+        Wanted::Nothing => {
+            let refusal = Refusal::new(Code::RangeInvalid).detail(format!("the file has {bytes} bytes"));
+            return Ok(([(CONTENT_RANGE, format!("bytes */{bytes}"))], refusal).into_response());
+        }
+    };
+    let length = [(CONTENT_LENGTH, HeaderValue::from(span.end - span.start))];
+    let status = match &wanted {
+        Wanted::Part(span) => {
+            let range = format!("bytes {}-{}/{bytes}", span.start, span.end.saturating_sub(1));
+            (StatusCode::PARTIAL_CONTENT, [(CONTENT_RANGE, range)]).into_response()
+        }
+        _ => StatusCode::OK.into_response(),
+    };
+    let (parts, ()) = status.map(|_| ()).into_parts();
+    let key = Key::parse(&output.key).map_err(|error| Error::Internal(error.into()))?;
+    let body = Body::from_stream(state.storage.get_range(&key, span).await.map_err(of_read)?);
+    Ok((parts, common, length, body).into_response())
+}
+
+fn headers_of(task: &task::Model, output: &output::Model, etag: &str) -> HeaderMap {
+    let value = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("attachment"));
+    let name = disposition::file_name(&task.display_name, &output.name);
+    let media_type = HeaderValue::from_str(&output.media_type);
+    HeaderMap::from_iter([
+        (ACCEPT_RANGES, HeaderValue::from_static("bytes")),
+        (CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+        (CONTENT_DISPOSITION, value(&disposition::attachment(&name))),
+        (CONTENT_TYPE, media_type.unwrap_or(HeaderValue::from_static("application/octet-stream"))),
+        (ETAG, value(etag)),
+    ])
+}
+
+/// A file whose row is there but whose bytes are not was removed between the two.
+fn of_read(error: storage::Error) -> Error {
+    match error {
+        storage::Error::NotFound { .. } | storage::Error::OutOfRange { .. } => {
+            tracing::error!(%error, "an output is not where its row says");
+            Code::FileNotFound.into()
+        }
+        error => error.into(),
+    }
+}

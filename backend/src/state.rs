@@ -1,0 +1,81 @@
+//! What every handler may use: the parts of the service and what is set up once from its settings.
+
+use crate::auth::{Gate, Hasher, Tokens};
+use crate::config::Config;
+use crate::links::Links;
+use domain::protocol::{SandboxMode, SandboxStatus};
+use entity::DatabaseConnection;
+use metrics_exporter_prometheus::PrometheusHandle;
+use queue::Doorbell;
+use std::ops::Deref;
+use std::sync::Arc;
+use storage::Storage;
+
+/// The parts of the service as handlers see them. Cheap to clone.
+#[derive(Clone)]
+pub struct AppState(Arc<Parts>);
+
+/// See [`AppState`].
+pub struct Parts {
+    pub(crate) db: DatabaseConnection,
+    pub(crate) storage: Storage,
+    pub(crate) doorbell: Doorbell,
+    pub(crate) config: Config,
+    pub(crate) tokens: Tokens,
+    pub(crate) links: Links,
+    pub(crate) hasher: Hasher,
+    pub(crate) gate: Gate,
+    pub(crate) facts: Facts,
+}
+
+/// What is known about the process around the edge.
+#[derive(Clone, Default)]
+pub(crate) struct Facts {
+    pub(crate) metrics: Option<PrometheusHandle>,
+    pub(crate) sandbox: Option<(SandboxMode, SandboxStatus)>,
+}
+
+impl AppState {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(db: DatabaseConnection, storage: Storage, doorbell: Doorbell, config: Config) -> Self {
+        Self(Arc::new(Parts {
+            tokens: Tokens::new(&config.secrets, config.token_ttl),
+            links: Links::new(&config.secrets, config.link_ttl),
+            hasher: Hasher::for_this_machine(),
+            gate: Gate::new(config.throttle),
+            facts: Facts::default(),
+            db,
+            storage,
+            doorbell,
+            config,
+        }))
+    }
+
+    /// With the registry that `/metrics` prints. Call it before the state is shared.
+    #[must_use]
+    pub fn with_metrics(mut self, handle: PrometheusHandle) -> Self {
+        if let Some(parts) = Arc::get_mut(&mut self.0) {
+            parts.facts.metrics = Some(handle);
+        }
+        self
+    }
+
+    /// With what this machine's kernel grants to media children, for `/api/health`; for a process that runs the worker
+    /// too. Call it before the state is shared.
+    #[must_use]
+    pub fn with_sandbox(mut self, mode: SandboxMode, status: SandboxStatus) -> Self {
+        if let Some(parts) = Arc::get_mut(&mut self.0) {
+            parts.facts.sandbox = Some((mode, status));
+        }
+        self
+    }
+}
+
+impl Deref for AppState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}

@@ -1,0 +1,97 @@
+//! The outermost layer: every request leaves a span, a log line, a metric, and a reply with the headers of the house.
+
+use crate::AppState;
+use crate::context::Context;
+use crate::{error, problem};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{self, HeaderName};
+use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use domain::Code;
+use std::time::{Duration, Instant};
+use tracing::{Instrument, Span};
+
+/// Wraps a request; see the module.
+pub(crate) async fn trail(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let context = Context::of(&request, &state.config);
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let span = tracing::info_span!(
+        "request",
+        request_id = &*context.request_id,
+        %method,
+        route,
+        status = tracing::field::Empty,
+        latency_ms = tracing::field::Empty,
+    );
+    let docs = request.uri().path().starts_with("/docs");
+    request.extensions_mut().insert(context.clone());
+    let mut response = next.run(request).instrument(span.clone()).await;
+    span.in_scope(|| {
+        response = problem::render(std::mem::take(&mut response), &context);
+        dress(response.headers_mut(), &context, docs);
+        note(&span, &method, route, response.status().as_u16(), started.elapsed());
+    });
+    response
+}
+
+fn note(span: &Span, method: &Method, route: &str, status: u16, latency: Duration) {
+    span.record("status", status);
+    span.record("latency_ms", u64::try_from(latency.as_millis()).unwrap_or(u64::MAX));
+    // Probes come every few seconds for ever.
+    if matches!(route, "/livez" | "/readyz" | "/metrics" | "/api/health" | "/ping") && status < 400 {
+        tracing::debug!("answered");
+    } else {
+        tracing::info!("answered");
+    }
+    let labels = [("method", method_label(method).to_owned()), ("route", route.to_owned()), ("status", status.to_string())];
+    metrics::histogram!("rushes_http_request_duration_seconds", &labels).record(latency.as_secs_f64());
+}
+
+/// A method is whatever a client writes: only the known ones become a label.
+fn method_label(method: &Method) -> &'static str {
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    known.into_iter().find(|name| method.as_str() == *name).unwrap_or("OTHER")
+}
+
+/// The headers of every reply.
+fn dress(headers: &mut HeaderMap, context: &Context, docs: bool) {
+    if let Ok(id) = HeaderValue::from_str(&context.request_id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    let is_json = headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
+        kind.as_bytes().starts_with(b"application/json") || kind.as_bytes().starts_with(b"application/problem+json")
+    });
+    if is_json {
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(context.language.tag()));
+        headers.append(header::VARY, HeaderValue::from_static("accept-language"));
+    }
+    // Swagger UI brings its own scripts and styles; nothing else of ours is a page.
+    let policy = if docs {
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+    } else {
+        "default-src 'none'; frame-ancestors 'none'"
+    };
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+}
+
+/// Ends a request whose reply does not begin in time. An upload takes as long as it takes; it has a limit between its
+/// pieces instead.
+pub(crate) async fn in_time(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let is_upload = *request.method() == Method::POST
+        && request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == "/api/tasks");
+    if is_upload {
+        return next.run(request).await;
+    }
+    match tokio::time::timeout(state.config.request_timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => error::Refusal::new(Code::Unavailable).detail("no answer in time").into_response(),
+    }
+}

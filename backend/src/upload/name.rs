@@ -1,0 +1,155 @@
+//! Names of uploaded files: shown as given, and reduced to what is safe in a URL. Neither ever becomes a path.
+
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_DISPOSITION;
+
+const DISPLAY_BYTES: usize = 255;
+const SAFE_BYTES: usize = 100;
+
+/// The name as its user gave it, at most 255 bytes, cut between characters.
+pub(crate) fn display(given: &str) -> String {
+    let mut end = given.len().min(DISPLAY_BYTES);
+    while !given.is_char_boundary(end) {
+        end -= 1;
+    }
+    given.get(..end).unwrap_or_default().to_owned()
+}
+
+/// The last part of the name, reduced to `[A-Za-z0-9._-]`, at most 100 bytes, the ending kept; never empty.
+pub(crate) fn safe(given: &str) -> String {
+    let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
+    let mut name = String::with_capacity(last.len());
+    for c in last.chars() {
+        match c {
+            'A'..='Z' | 'a'..='z' | '0'..='9' | '.' | '-' => name.push(c),
+            // A run of strangers becomes one sign.
+            _ if !name.ends_with('_') => name.push('_'),
+            _ => {}
+        }
+    }
+    let name = name.trim_matches(['.', '_', '-']);
+    if name.is_empty() { "video".to_owned() } else { shortened(name) }
+}
+
+/// All of it is ASCII by now.
+fn shortened(name: &str) -> String {
+    if name.len() <= SAFE_BYTES {
+        return name.to_owned();
+    }
+    let ending = name.rfind('.').and_then(|dot| name.get(dot..)).filter(|ending| ending.len() <= 10).unwrap_or_default();
+    let stem = name.get(..SAFE_BYTES - ending.len()).unwrap_or_default();
+    format!("{}{ending}", stem.trim_end_matches(['.', '_', '-']))
+}
+
+/// The file name of a form part. Browsers write `"`, CR and LF as `%22`, `%0D` and `%0A` (WHATWG HTML, multipart form
+/// data); programs escape `"` and `\\` with `\\` (RFC 9110 §5.6.4), send `filename*` (RFC 5987), or bytes that are no UTF-8.
+pub(crate) fn of_part(headers: &HeaderMap) -> Option<String> {
+    let header = String::from_utf8_lossy(headers.get(CONTENT_DISPOSITION)?.as_bytes()).into_owned();
+    if let Some(value) = parameter(&header, "filename*=") {
+        let value = value.split(';').next().unwrap_or_default().trim().trim_matches('"');
+        let encoded = value.splitn(3, '\'').nth(2).unwrap_or(value);
+        return Some(percent_decoded(encoded));
+    }
+    let value = parameter(&header, "filename=")?;
+    let name = match value.strip_prefix('"') {
+        Some(quoted) => unquoted(quoted),
+        None => value.split(';').next().unwrap_or_default().trim().to_owned(),
+    };
+    Some(name.replace("%22", "\"").replace("%0D", "\r").replace("%0A", "\n"))
+}
+
+/// What follows a parameter's name, which is no part of another one.
+fn parameter<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    let mut places = header.match_indices(name);
+    let (at, _) = places.find(|(at, _)| header.get(..*at).is_some_and(|before| before.ends_with([';', ' ', '\t'])))?;
+    header.get(at + name.len()..)
+}
+
+/// A quoted string up to its closing quote. A browser on Windows sends `C:\\x` unescaped: other pairs stay as they are.
+fn unquoted(text: &str) -> String {
+    let mut name = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next().filter(|c| *c != '"') {
+        match (c, chars.peek()) {
+            ('\\', Some(next @ ('"' | '\\'))) => {
+                name.push(*next);
+                chars.next();
+            }
+            _ => name.push(c),
+        }
+    }
+    name
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let code = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match code {
+            Some(byte) if *first == b'%' => {
+                bytes.push(byte);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            _ => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_loses_everything_that_could_hurt_a_url_or_a_path() {
+        let long = format!("{}.mp4", "a".repeat(255));
+        for (given, expected) in [
+            ("clip.mp4", "clip.mp4"),
+            ("../../etc/passwd", "passwd"),
+            ("C:\\Videos\\mi clip.MOV", "mi_clip.MOV"),
+            ("..", "video"),
+            ("", "video"),
+            ("🎬", "video"),
+            ("día de campo 🎬.mp4", "d_a_de_campo_.mp4"),
+            (".hidden.mp4", "hidden.mp4"),
+            ("-rf.mp4", "rf.mp4"),
+            ("a\"b\r\nc.mp4", "a_b_c.mp4"),
+            ("a%2e%2e.mp4", "a_2e_2e.mp4"),
+            (&long, &format!("{}.mp4", "a".repeat(96))),
+        ] {
+            assert_eq!(safe(given), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_shown_as_given() {
+        for name in ["../../x", "a\"b\r\nc.mp4", "🎬.mp4", &"n".repeat(255)] {
+            assert_eq!(display(name), name);
+        }
+        assert_eq!(display(&"🎬".repeat(64)), "🎬".repeat(63));
+    }
+
+    #[test]
+    fn every_way_of_sending_a_name_is_read() {
+        for (header, name) in [
+            (r#"form-data; name="file"; filename="a%22b%0D%0Ac 100%.mp4""#, Some("a\"b\r\nc 100%.mp4")),
+            (r#"form-data; name="file"; filename="a\"b;c.mp4"; x=y"#, Some("a\"b;c.mp4")),
+            (r#"form-data; name="file"; filename="C:\\x\\y.mp4""#, Some(r"C:\x\y.mp4")),
+            (r#"form-data; name="file"; filename="C:\x\y.mp4""#, Some(r"C:\x\y.mp4")),
+            (r#"form-data; filename=plain.mp4; name=file"#, Some("plain.mp4")),
+            (r#"form-data; name="filename="; filename="x.mp4""#, Some("x.mp4")),
+            ("form-data; name=file; filename=\"día 🎬.mp4\"", Some("día 🎬.mp4")),
+            ("form-data; name=file; filename*=utf-8''d%C3%ADa%20%F0%9F%8E%AC.mp4", Some("día 🎬.mp4")),
+            (r#"form-data; name="file"; filename="""#, Some("")),
+            ("form-data; name=file", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_DISPOSITION, axum::http::HeaderValue::from_bytes(header.as_bytes()).unwrap());
+            assert_eq!(of_part(&headers).as_deref(), name, "{header}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What a file is, from its first bytes. A file that is no known container never reaches the media child; so a playlist
+//! or a text renamed to `.mp4` ends here.
+
+/// How many bytes are looked at, when there are as many.
+pub(crate) const PEEK_BYTES: usize = 4 << 10;
+
+/// The container that these first bytes begin; `None` for anything we do not open.
+pub(crate) fn container(head: &[u8]) -> Option<&'static str> {
+    let at = |offset: usize, sign: &[u8]| head.get(offset..).is_some_and(|rest| rest.starts_with(sign));
+    let found = match head {
+        _ if is_mp4(head) => "mp4",
+        _ if at(0, &[0x1A, 0x45, 0xDF, 0xA3]) => "matroska",
+        _ if (at(0, b"RIFF") || at(0, b"RF64")) && at(8, b"WAVE") => "wav",
+        _ if at(0, b"RIFF") && at(8, b"AVI") => "avi",
+        _ if at(0, b"FLV\x01") => "flv",
+        _ if at(0, b"OggS") => "ogg",
+        _ if at(0, b"fLaC") => "flac",
+        _ if at(0, &ASF_HEADER) => "asf",
+        _ if at(0, &[0, 0, 1, 0xBA]) => "mpeg",
+        _ if is_transport_stream(head) => "mpegts",
+        _ if at(0, b"ID3") && head.get(3).is_some_and(|version| *version < 0x10) => "mp3",
+        _ if repeats(head, adts_frame_bytes) => "aac",
+        _ if repeats(head, mpeg_audio_frame_bytes) => "mp3",
+        _ => return None,
+    };
+    Some(found)
+}
+
+/// `ASF_Header_Object`, 75B22630-668E-11CF-A6D9-00AA0062CE6C.
+const ASF_HEADER: [u8; 16] =
+    [0x30, 0x26, 0xB2, 0x75, 0x8E, 0x66, 0xCF, 0x11, 0xA6, 0xD9, 0x00, 0xAA, 0x00, 0x62, 0xCE, 0x6C];
+
+/// The first box of an ISO base media or `QuickTime` file (ISO/IEC 14496-12 §4.2), with a size that a box can have.
+fn is_mp4(head: &[u8]) -> bool {
+    const FIRST: [&[u8]; 10] =
+        [b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof", b"sidx"];
+    let Some((size, rest)) = head.split_first_chunk::<4>() else { return false };
+    let size = u32::from_be_bytes(*size);
+    FIRST.iter().any(|kind| rest.starts_with(kind)) && (size >= 8 || size <= 1)
+}
+
+/// Packets of 188 bytes (ISO/IEC 13818-1), of 192 with a time stamp before each (M2TS), or of 204 with a check sum.
+fn is_transport_stream(head: &[u8]) -> bool {
+    const SYNC: u8 = 0x47;
+    [(0, 188), (4, 192), (0, 204)].into_iter().any(|(first, step)| {
+        let syncs: Vec<u8> = head.iter().skip(first).step_by(step).take(8).copied().collect();
+        syncs.len() >= 2 && syncs.iter().all(|byte| *byte == SYNC)
+    })
+}
+
+/// Whether a frame begins the file and another follows it; a frame alone at the end is enough for a tiny file.
+fn repeats(head: &[u8], frame_bytes: impl Fn(&[u8]) -> Option<usize>) -> bool {
+    let Some(first) = frame_bytes(head) else { return false };
+    let rest = head.get(first..).unwrap_or_default();
+    rest.is_empty() || frame_bytes(rest).is_some()
+}
+
+/// Length of an ADTS frame (ISO/IEC 13818-7 §6.2).
+fn adts_frame_bytes(head: &[u8]) -> Option<usize> {
+    let [0xFF, sync, rate, a, b, c, ..] = *head else { return None };
+    let length = usize::from(a & 0x03) << 11 | usize::from(b) << 3 | usize::from(c >> 5);
+    (sync & 0xF6 == 0xF0 && rate >> 2 & 0x0F < 13 && length >= 7).then_some(length)
+}
+
+/// Length of a frame of MPEG audio, layers I to III (ISO/IEC 11172-3 §2.4.3.1).
+fn mpeg_audio_frame_bytes(head: &[u8]) -> Option<usize> {
+    let [0xFF, sync, rates, ..] = *head else { return None };
+    let (version, layer) = (sync >> 3 & 3, sync >> 1 & 3);
+    let (bitrate, rate, padding) = (usize::from(rates >> 4), rates >> 2 & 3, usize::from(rates >> 1 & 1));
+    if sync & 0xE0 != 0xE0 || version == 1 || layer == 0 || rate == 3 {
+        return None;
+    }
+    let first_version = version == 3;
+    let kbps = *bitrates_kbps(first_version, layer).get(bitrate).filter(|kbps| **kbps > 0)?;
+    let base_hz = *[44_100, 48_000, 32_000].get(usize::from(rate))?;
+    let hz = base_hz / match version { 3 => 1, 2 => 2, _ => 4 };
+    Some(match layer {
+        3 => (12_000 * kbps / hz + padding) * 4,
+        1 if !first_version => 72_000 * kbps / hz + padding,
+        _ => 144_000 * kbps / hz + padding,
+    })
+}
+
+/// Kilobits per second by index; 0 marks "free format" and 15 is missing: neither is accepted.
+const fn bitrates_kbps(first_version: bool, layer: u8) -> &'static [usize; 15] {
+    match (first_version, layer) {
+        (true, 3) => &[0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448],
+        (true, 2) => &[0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384],
+        (true, _) => &[0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],
+        (false, 3) => &[0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256],
+        (false, _) => &[0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn placed(parts: &[(usize, &[u8])], len: usize) -> Vec<u8> {
+        let mut head = vec![0; len];
+        for (offset, bytes) in parts {
+            head[*offset..offset + bytes.len()].copy_from_slice(bytes);
+        }
+        head
+    }
+
+    #[test]
+    fn containers_are_known_by_their_first_bytes() {
+        let every = |first: usize, step: usize| placed(&[(first, b"G"), (first + step, b"G"), (first + 2 * step, b"G")], 3 * step);
+        for (name, head) in [
+            ("mp4", b"\0\0\0\x20ftypisom".to_vec()),
+            ("mp4", b"\0\0\0\x14ftypqt  ".to_vec()),
+            ("mp4", b"\0\0\0\x01mdat\0\0\0\0".to_vec()),
+            ("mp4", b"\0\0\0\x08wide".to_vec()),
+            ("mp4", b"\0\0\x10\0moov".to_vec()),
+            ("matroska", b"\x1A\x45\xDF\xA3\x9F".to_vec()),
+            ("avi", b"RIFF\0\0\0\0AVI LIST".to_vec()),
+            ("wav", b"RIFF\0\0\0\0WAVEfmt ".to_vec()),
+            ("wav", b"RF64\xFF\xFF\xFF\xFFWAVEds64".to_vec()),
+            ("flv", b"FLV\x01\x05".to_vec()),
+            ("ogg", b"OggS\0\x02".to_vec()),
+            ("flac", b"fLaC\0\0\0\x22".to_vec()),
+            ("mpeg", b"\0\0\x01\xBA\x44".to_vec()),
+            ("asf", ASF_HEADER.to_vec()),
+            ("mpegts", every(0, 188)),
+            ("mpegts", every(4, 192)),
+            ("mpegts", every(0, 204)),
+            ("mp3", b"ID3\x04\0\0".to_vec()),
+            ("mp3", placed(&[(0, b"\xFF\xFB\x90\0"), (417, b"\xFF\xFB\x90\0")], 600)),
+            ("mp3", placed(&[(0, b"\xFF\xFB\x90\0")], 417)),
+            ("aac", placed(&[(0, b"\xFF\xF1\x50\x80\x02\x1F\xFC"), (16, b"\xFF\xF1\x50\x80\x02\x1F\xFC")], 32)),
+        ] {
+            assert_eq!(container(&head), Some(name), "{head:02x?}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_no_media() {
+        for head in [
+            b"".to_vec(),
+            b"G".to_vec(),
+            b"#EXTM3U\n#EXT-X-VERSION:3\n".to_vec(),
+            b"<?xml version=\"1.0\"?><MPD/>".to_vec(),
+            b"ffconcat version 1.0\nfile '/etc/passwd'\n".to_vec(),
+            b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\n".to_vec(),
+            b"GIF89a".to_vec(),
+            b"\x89PNG\r\n\x1A\n".to_vec(),
+            b"\xFF\xD8\xFF\xE0\0\x10JFIF".to_vec(),
+            b"%PDF-1.7".to_vec(),
+            b"PK\x03\x04".to_vec(),
+            b"MZ".to_vec(),
+            b"\x7FELF".to_vec(),
+            b"RIFF\0\0\0\0WEBP".to_vec(),
+            b"\0\0\0\x05ftyp".to_vec(),
+            b"\xFF\xFE<\0h\0t\0m\0l\0".to_vec(),
+            b"\xFF\xFB\x90\0 not followed by a frame ".repeat(40),
+            vec![0; 4_096],
+            b"Good morning".to_vec(),
+        ] {
+            assert_eq!(container(&head), None, "{:02x?}", &head[..head.len().min(16)]);
+        }
+    }
+}

@@ -152,7 +152,11 @@ impl fmt::Debug for Secret {
 
 impl fmt::Display for WeakSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a secret of {} bytes; accepted: at least 32 random bytes", self.bytes)
+        write!(
+            f,
+            "a secret of {} bytes; accepted: at least 32 random bytes",
+            self.bytes
+        )
     }
 }
 

@@ -38,15 +38,22 @@ impl Context {
 /// The address on the other side of the socket.
 pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
     // A socket of both families shows `::ffff:10.0.0.1` where people write `10.0.0.1`.
-    extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical())
+    extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|info| info.0.ip().to_canonical())
 }
 
 fn request_id(headers: &HeaderMap) -> Arc<str> {
     let given = headers.get("x-request-id").and_then(|value| value.to_str().ok());
     let sane = |id: &&str| {
-        (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+        (1..=128).contains(&id.len())
+            && id
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
     };
-    given.filter(sane).map_or_else(|| Uuid::now_v7().to_string().into(), Into::into)
+    given
+        .filter(sane)
+        .map_or_else(|| Uuid::now_v7().to_string().into(), Into::into)
 }
 
 impl<S: Sync> FromRequestParts<S> for Context {
@@ -68,7 +75,13 @@ mod tests {
 
     #[test]
     fn a_sane_request_id_is_kept_and_any_other_replaced() {
-        for (given, kept) in [("abc-1.2_Z", true), ("", false), ("a b", false), ("a\"b", false), (&"x".repeat(129), false)] {
+        for (given, kept) in [
+            ("abc-1.2_Z", true),
+            ("", false),
+            ("a b", false),
+            ("a\"b", false),
+            (&"x".repeat(129), false),
+        ] {
             let mut headers = HeaderMap::new();
             headers.insert("x-request-id", given.parse().unwrap());
             assert_eq!(&*request_id(&headers) == given, kept, "{given}");

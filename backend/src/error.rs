@@ -69,7 +69,12 @@ impl Refusal {
     #[must_use]
     pub(crate) fn new(code: Code) -> Self {
         let retry_after = (code == Code::Unavailable).then_some(Duration::from_secs(2));
-        Self { code, detail: None, fields: Vec::new(), retry_after }
+        Self {
+            code,
+            detail: None,
+            fields: Vec::new(),
+            retry_after,
+        }
     }
 
     /// With the value that was wrong.
@@ -82,14 +87,20 @@ impl Refusal {
     /// With a field that broke a rule.
     #[must_use]
     pub(crate) fn field(mut self, name: impl Into<String>, rule: Code) -> Self {
-        self.fields.push(Field { name: name.into(), fault: Fault::Rule(rule) });
+        self.fields.push(Field {
+            name: name.into(),
+            fault: Fault::Rule(rule),
+        });
         self
     }
 
     /// With a field that could not be read.
     #[must_use]
     pub(crate) fn unread(mut self, error: FieldError) -> Self {
-        self.fields.push(Field { name: error.field, fault: Fault::Unread(error.problem) });
+        self.fields.push(Field {
+            name: error.field,
+            fault: Fault::Unread(error.problem),
+        });
         self
     }
 
@@ -137,7 +148,10 @@ impl From<storage::Error> for Error {
                 Code::StorageFull.into()
             }
             storage::Error::Unavailable { .. } => {
-                tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "the storage is away");
+                tracing::warn!(
+                    error = format!("{:#}", anyhow::Error::new(error)),
+                    "the storage is away"
+                );
                 Code::Unavailable.into()
             }
             error => Self::Internal(error.into()),

@@ -44,15 +44,28 @@ pub(crate) struct Proof {
 
 impl Links {
     pub(crate) fn new(secrets: &Secrets, ttl: Duration) -> Self {
-        Self { keys: secrets.iter().filter_map(|secret| Key::derive(secret.bytes())).collect(), ttl }
+        Self {
+            keys: secrets
+                .iter()
+                .filter_map(|secret| Key::derive(secret.bytes()))
+                .collect(),
+            ttl,
+        }
     }
 
     /// The query that proves a grant, from `now` until the installation's time to live is over.
     pub(crate) fn query(&self, grant: Grant<'_>, now: DateTime<Utc>) -> String {
-        let expires = now.timestamp().saturating_add(i64::try_from(self.ttl.as_secs()).unwrap_or(i64::MAX));
-        let Some(key) = self.keys.first() else { return String::new() };
+        let expires = now
+            .timestamp()
+            .saturating_add(i64::try_from(self.ttl.as_secs()).unwrap_or(i64::MAX));
+        let Some(key) = self.keys.first() else {
+            return String::new();
+        };
         let signature = BASE64_URL_SAFE_NO_PAD.encode(key.over(grant, expires).finalize().into_bytes());
-        format!("output={}&expires={expires}&key={}&signature={signature}", grant.output, key.id)
+        format!(
+            "output={}&expires={expires}&key={}&signature={signature}",
+            grant.output, key.id
+        )
     }
 
     /// Whether the proof holds for this grant, now; compared in constant time.
@@ -71,7 +84,10 @@ impl Key {
         mac.update(b"rushes signed links v1");
         let derived = mac.finalize().into_bytes();
         let id = hex::encode(Sha256::digest(derived).get(..4)?);
-        Some(Self { id, mac: HmacSha256::new_from_slice(&derived).ok()? })
+        Some(Self {
+            id,
+            mac: HmacSha256::new_from_slice(&derived).ok()?,
+        })
     }
 
     /// The method stands in the message; `HEAD` needs the link of `GET`. No part can hold a line break.
@@ -88,11 +104,17 @@ mod tests {
     use super::*;
     use crate::config::Secret;
 
-    const GRANT: Grant<'_> = Grant { file_path: "2026/01/31/7_clip.mov", output: "video.mp4" };
+    const GRANT: Grant<'_> = Grant {
+        file_path: "2026/01/31/7_clip.mov",
+        output: "video.mp4",
+    };
 
     fn links(seed: &str, previous: Option<&str>) -> Links {
         let secret = |seed: &str| Secret::new(format!("{seed}-0123456789abcdef0123456789abcdef")).unwrap();
-        let secrets = Secrets { current: secret(seed), previous: previous.map(secret) };
+        let secrets = Secrets {
+            current: secret(seed),
+            previous: previous.map(secret),
+        };
         Links::new(&secrets, Duration::from_secs(60))
     }
 
@@ -101,7 +123,11 @@ mod tests {
             let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
             pairs.find(|(key, _)| *key == name).unwrap().1.to_owned()
         };
-        Proof { expires: value("expires").parse().unwrap(), key: value("key"), signature: value("signature") }
+        Proof {
+            expires: value("expires").parse().unwrap(),
+            key: value("key"),
+            signature: value("signature"),
+        }
     }
 
     #[test]
@@ -118,12 +144,54 @@ mod tests {
     fn a_changed_link_opens_nothing() {
         let (links, now) = (links("a", None), Utc::now());
         let right = proof(&links.query(GRANT, now));
-        assert!(!links.proves(&right, Grant { output: "poster.jpg", ..GRANT }, now));
-        assert!(!links.proves(&right, Grant { file_path: "2026/01/31/8_clip.mov", ..GRANT }, now));
-        assert!(!links.proves(&Proof { expires: right.expires + 1, ..right.clone() }, GRANT, now));
-        assert!(!links.proves(&Proof { key: "00000000".to_owned(), ..right.clone() }, GRANT, now));
-        assert!(!links.proves(&Proof { signature: String::new(), ..right.clone() }, GRANT, now));
-        assert!(!links.proves(&Proof { signature: "%%%".to_owned(), ..right }, GRANT, now));
+        assert!(!links.proves(
+            &right,
+            Grant {
+                output: "poster.jpg",
+                ..GRANT
+            },
+            now
+        ));
+        assert!(!links.proves(
+            &right,
+            Grant {
+                file_path: "2026/01/31/8_clip.mov",
+                ..GRANT
+            },
+            now
+        ));
+        assert!(!links.proves(
+            &Proof {
+                expires: right.expires + 1,
+                ..right.clone()
+            },
+            GRANT,
+            now
+        ));
+        assert!(!links.proves(
+            &Proof {
+                key: "00000000".to_owned(),
+                ..right.clone()
+            },
+            GRANT,
+            now
+        ));
+        assert!(!links.proves(
+            &Proof {
+                signature: String::new(),
+                ..right.clone()
+            },
+            GRANT,
+            now
+        ));
+        assert!(!links.proves(
+            &Proof {
+                signature: "%%%".to_owned(),
+                ..right
+            },
+            GRANT,
+            now
+        ));
     }
 
     #[test]

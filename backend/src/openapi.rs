@@ -38,10 +38,18 @@ impl Modify for Frame {
 pub fn document() -> Document {
     let (_, mut document) = crate::router::routes().split_for_parts();
     // Whatever happens, an error has the same form.
-    let any = || ResponseBuilder::from(of_codes([Code::Internal])).description("Any other error").build();
+    let any = || {
+        ResponseBuilder::from(of_codes([Code::Internal]))
+            .description("Any other error")
+            .build()
+    };
     for item in document.paths.paths.values_mut() {
         for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten() {
-            operation.responses.responses.entry("default".to_owned()).or_insert_with(|| RefOr::T(any()));
+            operation
+                .responses
+                .responses
+                .entry("default".to_owned())
+                .or_insert_with(|| RefOr::T(any()));
         }
     }
     document
@@ -53,14 +61,20 @@ pub(crate) fn refusals(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
     for code in codes {
         by_status.entry(code.status()).or_default().push(*code);
     }
-    by_status.into_iter().map(|(status, codes)| (status.to_string(), RefOr::T(of_codes(codes)))).collect()
+    by_status
+        .into_iter()
+        .map(|(status, codes)| (status.to_string(), RefOr::T(of_codes(codes))))
+        .collect()
 }
 
 fn of_codes(codes: impl IntoIterator<Item = Code>) -> Response {
     let line = |code: Code| format!("- `{}`: {}", code.as_str(), code.sentence(Language::En));
     let lines: Vec<String> = codes.into_iter().map(line).collect();
     let content = Content::new(Some(Ref::from_schema_name("Problem")));
-    ResponseBuilder::new().description(lines.join("\n")).content("application/problem+json", content).build()
+    ResponseBuilder::new()
+        .description(lines.join("\n"))
+        .content("application/problem+json", content)
+        .build()
 }
 
 /// `problems!(Name: Code, …)`: a type that documents these refusals in `responses(…)`.
@@ -90,8 +104,16 @@ mod tests {
             for (method, operation) in item.as_object().unwrap() {
                 assert!(operation["responses"]["default"].is_object(), "{method} {path}");
                 let guarded = operation["security"].is_array();
-                assert_eq!(guarded, operation["responses"]["401"].is_object() && !path.ends_with("/login"), "{method} {path}");
-                operations.push(format!("{} {path}{}", method.to_uppercase(), if guarded { " (bearer)" } else { "" }));
+                assert_eq!(
+                    guarded,
+                    operation["responses"]["401"].is_object() && !path.ends_with("/login"),
+                    "{method} {path}"
+                );
+                operations.push(format!(
+                    "{} {path}{}",
+                    method.to_uppercase(),
+                    if guarded { " (bearer)" } else { "" }
+                ));
             }
         }
         insta::assert_snapshot!(operations.join("\n"), @r"

@@ -55,7 +55,9 @@ pub(crate) struct WrongField {
 
 impl Problem {
     fn new(refusal: &Refusal, context: &Context) -> Self {
-        let Context { language, request_id, .. } = context;
+        let Context {
+            language, request_id, ..
+        } = context;
         let message = refusal.code.sentence(*language);
         let errors = refusal.fields.iter().map(|field| WrongField {
             field: field.name.clone(),
@@ -113,7 +115,10 @@ const fn challenge(code: Code) -> &'static str {
 /// An error of the framework, which has no body of ours.
 fn is_bare_error(response: &Response) -> bool {
     let status = response.status();
-    let ours = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    let ours = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     (status.is_client_error() || status.is_server_error()) && !ours
 }
 
@@ -135,7 +140,9 @@ fn code_of(status: StatusCode) -> Code {
 #[allow(clippy::needless_pass_by_value, reason = "the layer gives it away")]
 pub(crate) fn of_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
     let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+    let text = text
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
     tracing::error!(panic = text, "a handler panicked");
     axum::response::IntoResponse::into_response(Refusal::new(Code::Internal))
 }
@@ -147,13 +154,20 @@ mod tests {
     use domain::recipe_reader::{FieldError, FieldProblem};
 
     fn context(language: Language) -> Context {
-        Context { language, request_id: "r-1".into(), client: None }
+        Context {
+            language,
+            request_id: "r-1".into(),
+            client: None,
+        }
     }
 
     #[test]
     fn a_wrong_field_is_named_in_the_language_of_the_caller() {
         let problem = FieldProblem::Invalid("52; accepted: 0 to 51".to_owned());
-        let error = FieldError { field: "outputs[0].video.crf".to_owned(), problem };
+        let error = FieldError {
+            field: "outputs[0].video.crf".to_owned(),
+            problem,
+        };
         let refusal = Refusal::new(Code::RecipeInvalid).unread(error);
         insta::assert_json_snapshot!(Problem::new(&refusal, &context(Language::En)), @r#"
         {
@@ -196,7 +210,10 @@ mod tests {
     #[test]
     fn a_token_error_says_its_sentence_twice() {
         let response = render(Refusal::new(Code::TokenExpired).into_response(), &context(Language::Es));
-        assert_eq!(response.headers()["www-authenticate"], r#"Bearer realm="rushes", error="invalid_token""#);
+        assert_eq!(
+            response.headers()["www-authenticate"],
+            r#"Bearer realm="rushes", error="invalid_token""#
+        );
         let problem = Problem::new(&Refusal::new(Code::TokenExpired), &context(Language::Es));
         insta::assert_json_snapshot!(problem, @r#"
         {

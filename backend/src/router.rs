@@ -4,12 +4,12 @@ use crate::openapi::{self, Api};
 use crate::routes::health::Readiness;
 use crate::routes::{auth, codes, health, metrics, presets, tasks, uploads, video};
 use crate::{AppState, problem, trail, upload};
+use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{self, HeaderName};
 use axum::http::{HeaderValue, Method, Uri};
 use axum::middleware::{from_fn_with_state, map_request};
 use axum::routing::get;
-use axum::Router;
 use entity::DatabaseConnection;
 use metrics_exporter_prometheus::PrometheusHandle;
 use queue::Doorbell;
@@ -62,11 +62,19 @@ pub fn router(state: AppState) -> Router {
 }
 
 /// What a worker in a process of its own answers: `/livez`, `/readyz`, `/metrics`.
-pub fn telemetry_router(db: DatabaseConnection, storage: Storage, doorbell: Doorbell, handle: PrometheusHandle) -> Router {
+pub fn telemetry_router(
+    db: DatabaseConnection,
+    storage: Storage,
+    doorbell: Doorbell,
+    handle: PrometheusHandle,
+) -> Router {
     let (ready_db, count_db) = (db.clone(), db);
     Router::new()
         .route("/livez", get(health::livez))
-        .route("/readyz", get(async move || Readiness::of(&ready_db, &storage, &doorbell).await.answer()))
+        .route(
+            "/readyz",
+            get(async move || Readiness::of(&ready_db, &storage, &doorbell).await.answer()),
+        )
         .route(
             "/metrics",
             get(async move || {
@@ -86,7 +94,11 @@ fn without_slash(mut request: Request) -> Request {
     if path.len() > 1 && path.ends_with('/') && path != "/docs/" {
         let path = path.trim_end_matches('/');
         let path = if path.is_empty() { "/" } else { path };
-        let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+        let query = request
+            .uri()
+            .query()
+            .map(|query| format!("?{query}"))
+            .unwrap_or_default();
         let mut parts = request.uri().clone().into_parts();
         parts.path_and_query = format!("{path}{query}").parse().ok().or(parts.path_and_query);
         if let Ok(uri) = Uri::from_parts(parts) {
@@ -106,7 +118,13 @@ fn cors(origins: &[String]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::RANGE, header::IF_RANGE, request_id.clone()])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::RANGE,
+            header::IF_RANGE,
+            request_id.clone(),
+        ])
         .expose_headers([
             request_id,
             header::CONTENT_DISPOSITION,

@@ -21,8 +21,14 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(25);
 /// Serves the router until `shutdown`; then takes no new connection and lets requests in progress end, for 25 s at most.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_WITHIN);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEADER_WITHIN);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_WITHIN);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HEADER_WITHIN);
     let connections = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -39,7 +45,10 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
         }
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN_WITHIN, connections.shutdown()).await.is_err() {
+    if tokio::time::timeout(DRAIN_WITHIN, connections.shutdown())
+        .await
+        .is_err()
+    {
         tracing::warn!("some requests did not end in time");
     }
 }
@@ -58,7 +67,9 @@ fn attend(
         request.extensions_mut().insert(ConnectInfo(peer));
         request
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned();
+    let connection = builder
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .into_owned();
     let watched = connections.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = watched.await {

@@ -47,14 +47,21 @@ fn note(span: &Span, method: &Method, route: &str, status: u16, latency: Duratio
     } else {
         tracing::info!("answered");
     }
-    let labels = [("method", method_label(method).to_owned()), ("route", route.to_owned()), ("status", status.to_string())];
+    let labels = [
+        ("method", method_label(method).to_owned()),
+        ("route", route.to_owned()),
+        ("status", status.to_string()),
+    ];
     metrics::histogram!("rushes_http_request_duration_seconds", &labels).record(latency.as_secs_f64());
 }
 
 /// A method is whatever a client writes: only the known ones become a label.
 fn method_label(method: &Method) -> &'static str {
     let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-    known.into_iter().find(|name| method.as_str() == *name).unwrap_or("OTHER")
+    known
+        .into_iter()
+        .find(|name| method.as_str() == *name)
+        .unwrap_or("OTHER")
 }
 
 /// The headers of every reply.
@@ -66,8 +73,13 @@ fn dress(headers: &mut HeaderMap, context: &Context, docs: bool) {
         kind.as_bytes().starts_with(b"application/json") || kind.as_bytes().starts_with(b"application/problem+json")
     });
     if is_json {
-        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(context.language.tag()));
+        headers
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
+        headers.insert(
+            header::CONTENT_LANGUAGE,
+            HeaderValue::from_static(context.language.tag()),
+        );
         headers.append(header::VARY, HeaderValue::from_static("accept-language"));
     }
     // Swagger UI brings its own scripts and styles; nothing else of ours is a page.
@@ -86,12 +98,17 @@ fn dress(headers: &mut HeaderMap, context: &Context, docs: bool) {
 /// pieces instead.
 pub(crate) async fn in_time(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let is_upload = *request.method() == Method::POST
-        && request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == "/api/tasks");
+        && request
+            .extensions()
+            .get::<MatchedPath>()
+            .is_some_and(|path| path.as_str() == "/api/tasks");
     if is_upload {
         return next.run(request).await;
     }
     match tokio::time::timeout(state.config.request_timeout, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => error::Refusal::new(Code::Unavailable).detail("no answer in time").into_response(),
+        Err(_) => error::Refusal::new(Code::Unavailable)
+            .detail("no answer in time")
+            .into_response(),
     }
 }

@@ -10,4 +10,3 @@ mod stored;
 pub(crate) use body::linger;
 
 pub(crate) use form::{Form, Upload};
-

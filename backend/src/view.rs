@@ -186,7 +186,9 @@ impl TaskView {
 
 impl From<source::Model> for SourceView {
     fn from(source: source::Model) -> Self {
-        let probe = source.probe.and_then(|probe| serde_json::from_value::<Probe>(probe).ok());
+        let probe = source
+            .probe
+            .and_then(|probe| serde_json::from_value::<Probe>(probe).ok());
         let video = probe.as_ref().and_then(Probe::main_video);
         let size = video.map(|(_, facts)| facts.display_size());
         Self {
@@ -196,7 +198,10 @@ impl From<source::Model> for SourceView {
             width_px: size.map(|size| size.width_px),
             height_px: size.map(|size| size.height_px),
             video_codec: video.map(|(stream, _)| stream.codec.clone()),
-            audio_codec: probe.as_ref().and_then(Probe::main_audio).map(|(stream, _)| stream.codec.clone()),
+            audio_codec: probe
+                .as_ref()
+                .and_then(Probe::main_audio)
+                .map(|(stream, _)| stream.codec.clone()),
         }
     }
 }
@@ -204,9 +209,15 @@ impl From<source::Model> for SourceView {
 impl ProgressView {
     fn of(task: &task::Model) -> Self {
         match Status::from(task.status) {
-            Status::Processed => Self { percent: 100, ..Self::default() },
+            Status::Processed => Self {
+                percent: 100,
+                ..Self::default()
+            },
             Status::Processing => {
-                let told = task.progress.as_ref().and_then(|progress| Progress::deserialize(progress).ok());
+                let told = task
+                    .progress
+                    .as_ref()
+                    .and_then(|progress| Progress::deserialize(progress).ok());
                 told.unwrap_or_default().into()
             }
             Status::Uploaded | Status::Failed | Status::Canceled => Self::default(),

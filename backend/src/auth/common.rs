@@ -17,6 +17,10 @@ mod tests {
         assert!(is_common("Password1"));
         assert!(is_common("123abc456"));
         assert!(!is_common("correct horse battery staple"));
-        assert!(COMMON.split_ascii_whitespace().all(|word| word.len() >= 8 && word == word.to_lowercase()));
+        assert!(
+            COMMON
+                .split_ascii_whitespace()
+                .all(|word| word.len() >= 8 && word == word.to_lowercase())
+        );
     }
 }

@@ -67,7 +67,8 @@ impl Hasher {
 
     /// The hash of a new password, as a PHC string.
     pub(crate) async fn hash(&self, password: Password) -> Result<anyhow::Result<String>, Busy> {
-        self.blocking(move |inner| hash(&inner.argon2, password.secret().as_bytes())).await
+        self.blocking(move |inner| hash(&inner.argon2, password.secret().as_bytes()))
+            .await
     }
 
     /// Checks a password against a stored hash; `None` takes as long and is always wrong.
@@ -76,7 +77,8 @@ impl Hasher {
         password: Vec<u8>,
         stored: Option<String>,
     ) -> Result<anyhow::Result<Verdict>, Busy> {
-        self.blocking(move |inner| verify(inner, &password, stored.as_deref())).await
+        self.blocking(move |inner| verify(inner, &password, stored.as_deref()))
+            .await
     }
 
     async fn blocking<T: Send + 'static>(
@@ -123,9 +125,8 @@ fn verify(inner: &Inner, password: &[u8], stored: Option<&str>) -> anyhow::Resul
     if stored.is_none() || !right {
         return Ok(Verdict::Wrong);
     }
-    let current = Params::try_from(&parsed).is_ok_and(|params| {
-        (params.m_cost(), params.t_cost(), params.p_cost()) == (MEMORY_KIB, PASSES, LANES)
-    });
+    let current = Params::try_from(&parsed)
+        .is_ok_and(|params| (params.m_cost(), params.t_cost(), params.p_cost()) == (MEMORY_KIB, PASSES, LANES));
     if current && parsed.algorithm.as_str() == "argon2id" {
         return Ok(Verdict::Right);
     }
@@ -154,9 +155,17 @@ mod tests {
     #[tokio::test]
     async fn a_hash_with_other_parameters_is_made_anew() {
         let hasher = Hasher::new(1);
-        let old = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(64, 1, 1, None).unwrap());
+        let old = Argon2::new(
+            Algorithm::Argon2id,
+            Version::V0x13,
+            Params::new(64, 1, 1, None).unwrap(),
+        );
         let old = super::hash(&old, b"correct horse").unwrap();
-        let verdict = hasher.verify(b"correct horse".to_vec(), Some(old)).await.unwrap().unwrap();
+        let verdict = hasher
+            .verify(b"correct horse".to_vec(), Some(old))
+            .await
+            .unwrap()
+            .unwrap();
         assert!(matches!(verdict, Verdict::Outdated(hash) if hash.contains("m=19456,t=2,p=1")));
     }
 
@@ -164,7 +173,9 @@ mod tests {
     async fn beyond_a_short_queue_nobody_waits() {
         let hasher = Hasher::new(1);
         let _held = hasher.0.permits.clone().acquire_owned().await.unwrap();
-        let _places: Vec<_> = (0..QUEUE_PER_PERMIT).map(|_| Place::take(hasher.0.clone()).unwrap()).collect();
+        let _places: Vec<_> = (0..QUEUE_PER_PERMIT)
+            .map(|_| Place::take(hasher.0.clone()).unwrap())
+            .collect();
         assert!(hasher.verify(b"x".to_vec(), None).await.is_err());
     }
 }

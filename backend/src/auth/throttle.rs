@@ -30,7 +30,11 @@ struct Strikes {
 
 impl Gate {
     pub(crate) fn new(rules: Throttle) -> Self {
-        Self { rules, addresses: Mutex::default(), accounts: Mutex::default() }
+        Self {
+            rules,
+            addresses: Mutex::default(),
+            accounts: Mutex::default(),
+        }
     }
 
     /// Takes one try of an address, or says how long it has to wait.
@@ -38,7 +42,9 @@ impl Gate {
         let mut addresses = lock(&self.addresses);
         shrink(&mut addresses, |bucket| bucket.full_at > now);
         let refill = self.rules.address_refill;
-        let bucket = addresses.entry(neighborhood(address)).or_insert(Bucket { full_at: now });
+        let bucket = addresses
+            .entry(neighborhood(address))
+            .or_insert(Bucket { full_at: now });
         let full_at = bucket.full_at.max(now) + refill;
         let over = full_at.saturating_duration_since(now + refill * self.rules.address_burst);
         if !over.is_zero() {
@@ -63,12 +69,19 @@ impl Gate {
         let mut accounts = lock(&self.accounts);
         let forgotten = self.rules.account_wait_max * 10;
         shrink(&mut accounts, |strikes| strikes.closed_until + forgotten > now);
-        let strikes = accounts.entry(username.to_owned()).or_insert(Strikes { failures: 0, closed_until: now });
+        let strikes = accounts.entry(username.to_owned()).or_insert(Strikes {
+            failures: 0,
+            closed_until: now,
+        });
         strikes.failures = strikes.failures.saturating_add(1);
         let over = strikes.failures.saturating_sub(self.rules.account_failures);
         let wait = match over {
             0 => Duration::ZERO,
-            over => self.rules.account_wait.saturating_mul(1 << (over - 1).min(20)).min(self.rules.account_wait_max),
+            over => self
+                .rules
+                .account_wait
+                .saturating_mul(1 << (over - 1).min(20))
+                .min(self.rules.account_wait_max),
         };
         strikes.closed_until = now + wait;
     }
@@ -126,7 +139,10 @@ mod tests {
         assert_eq!(pass(400), Err(Duration::from_millis(600)));
         assert_eq!(pass(1_000), Ok(()));
         assert!(pass(1_000).is_err());
-        assert!(gate.pass_address("203.0.113.10".parse().unwrap(), now).is_ok(), "a neighbor is not punished");
+        assert!(
+            gate.pass_address("203.0.113.10".parse().unwrap(), now).is_ok(),
+            "a neighbor is not punished"
+        );
     }
 
     #[test]

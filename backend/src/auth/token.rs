@@ -46,9 +46,15 @@ impl Tokens {
         validation.validate_nbf = true;
         validation.leeway = 0;
         Self {
-            header: Header { typ: Some(TYPE.to_owned()), ..Header::new(Algorithm::HS256) },
+            header: Header {
+                typ: Some(TYPE.to_owned()),
+                ..Header::new(Algorithm::HS256)
+            },
             signing: EncodingKey::from_secret(secrets.current.bytes()),
-            verifying: secrets.iter().map(|secret| DecodingKey::from_secret(secret.bytes())).collect(),
+            verifying: secrets
+                .iter()
+                .map(|secret| DecodingKey::from_secret(secret.bytes()))
+                .collect(),
             validation,
             ttl,
         }
@@ -104,14 +110,18 @@ mod tests {
     }
 
     fn tokens(current: &str, previous: Option<&str>) -> Tokens {
-        let secrets = Secrets { current: secret(current), previous: previous.map(secret) };
+        let secrets = Secrets {
+            current: secret(current),
+            previous: previous.map(secret),
+        };
         Tokens::new(&secrets, Duration::from_secs(60))
     }
 
     /// A token signed with the right key, whatever it says.
     fn forged(header: &Value, changes: &Value) -> String {
         let now = Utc::now().timestamp();
-        let mut claims = json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "7", "jti": "j", "iat": now, "nbf": now, "exp": now + 60});
+        let mut claims =
+            json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "7", "jti": "j", "iat": now, "nbf": now, "exp": now + 60});
         for (name, value) in changes.as_object().unwrap() {
             if value.is_null() {
                 claims.as_object_mut().unwrap().remove(name);
@@ -140,7 +150,10 @@ mod tests {
         let (plain, none) = (json!({"typ": TYPE, "alg": "HS256"}), json!({}));
         let verify = |header: &Value, changes: &Value| tokens("a", None).verify(&forged(header, changes));
         assert_eq!(verify(&plain, &none), Ok(UserId(7)));
-        assert_eq!(verify(&plain, &json!({"exp": now - 1, "nbf": now - 60})), Err(Code::TokenExpired));
+        assert_eq!(
+            verify(&plain, &json!({"exp": now - 1, "nbf": now - 60})),
+            Err(Code::TokenExpired)
+        );
         for changes in [
             json!({"nbf": now + 10}),
             json!({"aud": "another"}),

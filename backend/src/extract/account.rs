@@ -3,9 +3,9 @@
 use crate::AppState;
 use crate::error::Error;
 use axum::extract::{FromRequestParts, Path};
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::HeaderMap;
 use domain::{Code, TaskId, UserId};
 use entity::task;
 
@@ -56,7 +56,11 @@ async fn existing(user: UserId, state: &AppState) -> Result<UserId, Error> {
 /// The account named by a valid token of the scheme `Bearer` (RFC 6750 §2.1).
 fn bearer(headers: &HeaderMap, state: &AppState) -> Result<UserId, Code> {
     let header = headers.get(AUTHORIZATION).ok_or(Code::TokenMissing)?;
-    let (scheme, token) = header.to_str().ok().and_then(|text| text.trim().split_once(' ')).ok_or(Code::TokenInvalid)?;
+    let (scheme, token) = header
+        .to_str()
+        .ok()
+        .and_then(|text| text.trim().split_once(' '))
+        .ok_or(Code::TokenInvalid)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(Code::TokenInvalid);
     }

@@ -27,7 +27,9 @@ impl FromRequestParts<AppState> for BaseUrl {
         let scheme = if forwarded == Some("https") { "https" } else { "http" };
         let host = header(HOST.as_str()).or_else(|| parts.uri.authority().map(Authority::as_str));
         // A host that is no authority would let a client write its own path into our links.
-        let base = host.map(|host| format!("{scheme}://{host}")).filter(|base| is_origin(base));
+        let base = host
+            .map(|host| format!("{scheme}://{host}"))
+            .filter(|base| is_origin(base));
         Ok(Self(base.unwrap_or_else(|| "http://localhost:8000".to_owned())))
     }
 }

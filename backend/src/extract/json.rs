@@ -1,7 +1,7 @@
 //! JSON bodies: media type, size, syntax, fields, in this order; the first that is wrong answers.
 
 use crate::AppState;
-use crate::error::{Error, Field, Fault, Refusal};
+use crate::error::{Error, Fault, Field, Refusal};
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
@@ -30,7 +30,10 @@ impl<T: FromBody> FromRequest<AppState> for Json<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, _: &AppState) -> Result<Self, Error> {
-        let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let kind = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
         if !kind.is_some_and(is_json) {
             let given = kind.unwrap_or("none");
             return Err(Refusal::new(Code::ContentTypeUnsupported)
@@ -50,11 +53,13 @@ fn is_json(kind: &str) -> bool {
 
 async fn whole(body: Body) -> Result<Bytes, Error> {
     match tokio::time::timeout(WITHIN, axum::body::to_bytes(body, MAX_BYTES)).await {
-        Err(_) => Err(Refusal::new(Code::RequestTimeout).detail("the body did not arrive within 10 s").into()),
+        Err(_) => Err(Refusal::new(Code::RequestTimeout)
+            .detail("the body did not arrive within 10 s")
+            .into()),
         Ok(Ok(body)) => Ok(body),
-        Ok(Err(error)) if is_too_large(&error) => {
-            Err(Refusal::new(Code::BodyTooLarge).detail(format!("accepted: up to {MAX_BYTES} bytes")).into())
-        }
+        Ok(Err(error)) if is_too_large(&error) => Err(Refusal::new(Code::BodyTooLarge)
+            .detail(format!("accepted: up to {MAX_BYTES} bytes"))
+            .into()),
         Ok(Err(_)) => Err(Refusal::new(Code::JsonInvalid).detail("the body broke off").into()),
     }
 }
@@ -81,9 +86,13 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
             return refusal;
         }
         let fault = Fault::Unread(FieldProblem::Invalid(inner.to_string()));
-        Refusal { fields: vec![Field { name: path, fault }], ..refusal }
+        Refusal {
+            fields: vec![Field { name: path, fault }],
+            ..refusal
+        }
     })?;
-    json.end().map_err(|error| Refusal::new(Code::JsonInvalid).detail(error.to_string()))?;
+    json.end()
+        .map_err(|error| Refusal::new(Code::JsonInvalid).detail(error.to_string()))?;
     Ok(value)
 }
 
@@ -99,7 +108,13 @@ mod tests {
 
     #[test]
     fn unreadable_json_says_where() {
-        for (body, field) in [("{", None), ("", None), ("[]", None), (r#"{"name":5}"#, Some("name")), (r#"{"name":"a"} x"#, None)] {
+        for (body, field) in [
+            ("{", None),
+            ("", None),
+            ("[]", None),
+            (r#"{"name":5}"#, Some("name")),
+            (r#"{"name":"a"} x"#, None),
+        ] {
             let refusal = read::<Sample>(body.as_bytes()).unwrap_err();
             assert_eq!(refusal.code, Code::JsonInvalid, "{body}");
             assert_eq!(refusal.fields.first().map(|field| field.name.as_str()), field, "{body}");

@@ -37,7 +37,9 @@ impl FromStr for Cidr {
 
     fn from_str(text: &str) -> Result<Self, BadCidr> {
         let bad = || BadCidr(text.to_owned());
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+        let (address, prefix) = text
+            .split_once('/')
+            .map_or((text, None), |(address, prefix)| (address, Some(prefix)));
         let address: IpAddr = address.parse().map_err(|_| bad())?;
         let width = if address.is_ipv4() { 32 } else { 128 };
         let prefix: u32 = prefix.map_or(Ok(width), str::parse).map_err(|_| bad())?;
@@ -45,7 +47,10 @@ impl FromStr for Cidr {
             return Err(bad());
         }
         let mask = u128::MAX.checked_shl(width - prefix).unwrap_or(0);
-        Ok(Self { network: bits(address) & mask, mask })
+        Ok(Self {
+            network: bits(address) & mask,
+            mask,
+        })
     }
 }
 
@@ -63,12 +68,17 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]
     if !is_ours(peer) {
         return peer;
     }
-    let values = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let values = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     let hops: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
     let mut nearest = peer;
     for hop in hops.iter().rev() {
         // What stands behind garbage was not written by a proxy of ours.
-        let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
+        let Ok(address) = hop.trim().parse::<IpAddr>() else {
+            break;
+        };
         nearest = address.to_canonical();
         if !is_ours(nearest) {
             break;

@@ -57,7 +57,11 @@ impl FromBody for SignUp {
         let password = Password::parse(password1).map_err(|code| wrong("password1", code))?;
         let username = Username::parse(&username).map_err(|code| wrong("username", code))?;
         let email = Email::parse(&email).map_err(|code| wrong("email", code))?;
-        Ok(Self { username, email, password })
+        Ok(Self {
+            username,
+            email,
+            password,
+        })
     }
 }
 
@@ -82,19 +86,31 @@ impl FromBody for Login {
 
     fn check(body: LoginBody) -> Result<Self, Refusal> {
         let [username, password] = present([("username", body.username), ("password", body.password)])?;
-        Ok(Self { username: username.trim().to_owned(), password })
+        Ok(Self {
+            username: username.trim().to_owned(),
+            password,
+        })
     }
 }
 
 /// All the fields, or which of them are absent, null or blank.
 fn present<const N: usize>(fields: [(&str, Option<String>); N]) -> Result<[String; N], Refusal> {
     let blank = |value: &Option<String>| value.as_ref().is_none_or(|text| text.trim().is_empty());
-    let mut missing = fields.iter().filter(|(_, value)| blank(value)).map(|(name, _)| *name).peekable();
+    let mut missing = fields
+        .iter()
+        .filter(|(_, value)| blank(value))
+        .map(|(name, _)| *name)
+        .peekable();
     if missing.peek().is_none() {
         return Ok(fields.map(|(_, value)| value.unwrap_or_default()));
     }
-    let absent = |name: &str| FieldError { field: name.to_owned(), problem: FieldProblem::Missing };
-    Err(missing.fold(Refusal::new(Code::FieldsMissing), |refusal, name| refusal.unread(absent(name))))
+    let absent = |name: &str| FieldError {
+        field: name.to_owned(),
+        problem: FieldProblem::Missing,
+    };
+    Err(missing.fold(Refusal::new(Code::FieldsMissing), |refusal, name| {
+        refusal.unread(absent(name))
+    }))
 }
 
 fn wrong(field: &str, code: Code) -> Refusal {
@@ -143,10 +159,18 @@ pub(crate) async fn sign_up(
     let hash = state.hasher.hash(form.password).await.map_err(busy)??;
     let made = user::create(&state.db, &form.username, &form.email, hash).await;
     // Somebody may have been faster since the check.
-    let user = made.map_err(|error| user::taken(&error).map_or_else(|| Error::from(error), |code| taken(code).into()))?;
+    let user =
+        made.map_err(|error| user::taken(&error).map_or_else(|| Error::from(error), |code| taken(code).into()))?;
     tracing::info!(user = user.id, "signed up");
     let message = Said::UserCreated.in_language(context.language);
-    Ok((StatusCode::CREATED, axum::Json(Created { message, id: user.id, username: user.username })))
+    Ok((
+        StatusCode::CREATED,
+        axum::Json(Created {
+            message,
+            id: user.id,
+            username: user.username,
+        }),
+    ))
 }
 
 /// Exchanges a password for a token.
@@ -158,10 +182,17 @@ pub(crate) async fn login(
     Json(form): Json<Login>,
 ) -> Result<axum::Json<Token>, Error> {
     pass(&state, &context)?;
-    state.gate.pass_account(&form.username, Instant::now()).map_err(slow_down)?;
+    state
+        .gate
+        .pass_account(&form.username, Instant::now())
+        .map_err(slow_down)?;
     let user = user::find_by_username(&state.db, &form.username).await?;
     let stored = user.as_ref().map(|user| user.password_hash.clone());
-    let verdict = state.hasher.verify(form.password.into_bytes(), stored).await.map_err(busy)??;
+    let verdict = state
+        .hasher
+        .verify(form.password.into_bytes(), stored)
+        .await
+        .map_err(busy)??;
     let (Some(user), Verdict::Right | Verdict::Outdated(_)) = (user, &verdict) else {
         metrics::counter!("rushes_logins_total", "outcome" => "refused").increment(1);
         state.gate.failed(&form.username, Instant::now());
@@ -173,7 +204,11 @@ pub(crate) async fn login(
     }
     metrics::counter!("rushes_logins_total", "outcome" => "accepted").increment(1);
     let token = state.tokens.issue(user.user_id(), Utc::now())?;
-    Ok(axum::Json(Token { token, token_type: "Bearer", expires_in: state.tokens.ttl().as_secs() }))
+    Ok(axum::Json(Token {
+        token,
+        token_type: "Bearer",
+        expires_in: state.tokens.ttl().as_secs(),
+    }))
 }
 
 /// Whether the accounts answer.

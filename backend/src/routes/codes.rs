@@ -15,7 +15,10 @@ pub(crate) async fn page() -> Html<String> {
         let (word, status) = (code.as_str(), code.status());
         let (en, es) = (code.sentence(Language::En), code.sentence(Language::Es));
         // Writing to a string cannot fail.
-        let _ = write!(page, "<tr id=\"{word}\"><td><code>{word}</code><td>{status}<td>{en}<td lang=\"es\">{es}");
+        let _ = write!(
+            page,
+            "<tr id=\"{word}\"><td><code>{word}</code><td>{status}<td>{en}<td lang=\"es\">{es}"
+        );
     }
     page.push_str("</table></html>");
     Html(page)

@@ -49,15 +49,27 @@ impl Readiness {
     pub(crate) async fn of(db: &DatabaseConnection, storage: &Storage, doorbell: &Doorbell) -> Self {
         let database = tokio::time::timeout(WITHIN, entity::ready(db));
         let (database, storage, queue) = tokio::join!(database, storage.ready(), doorbell.ready());
-        for error in [database.as_ref().err().map(ToString::to_string), storage.as_ref().err().map(ToString::to_string)] {
+        for error in [
+            database.as_ref().err().map(ToString::to_string),
+            storage.as_ref().err().map(ToString::to_string),
+        ] {
             error.inspect(|error| tracing::warn!(error, "a part does not answer"));
         }
         let (database, storage, queue) = (matches!(database, Ok(Ok(()))), storage.is_ok(), queue.is_ok());
-        Self { ready: database && storage && queue, database, storage, queue }
+        Self {
+            ready: database && storage && queue,
+            database,
+            storage,
+            queue,
+        }
     }
 
     pub(crate) fn answer(self) -> (StatusCode, Json<Self>) {
-        let status = if self.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let status = if self.ready {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
         (status, Json(self))
     }
 }
@@ -84,7 +96,14 @@ pub(crate) async fn health(State(state): State<AppState>) -> (StatusCode, Json<H
         sandbox_required: sandbox.map(|(mode, _)| *mode == SandboxMode::Require),
         version: env!("CARGO_PKG_VERSION"),
     };
-    (if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(health))
+    (
+        if well {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        },
+        Json(health),
+    )
 }
 
 /// Whether the process answers.

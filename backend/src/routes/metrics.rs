@@ -24,8 +24,13 @@ pub(crate) async fn count_tasks(db: &DatabaseConnection) {
         tracing::warn!(%error, "the tasks could not be counted");
     }
     for status in Status::ALL {
-        let count = counted.as_ref().map(|rows| rows.iter().find(|(of, _)| *of == status).map_or(0, |(_, count)| *count));
-        let count = count.ok().and_then(|count| u32::try_from(count).ok()).map_or(f64::NAN, f64::from);
+        let count = counted
+            .as_ref()
+            .map(|rows| rows.iter().find(|(of, _)| *of == status).map_or(0, |(_, count)| *count));
+        let count = count
+            .ok()
+            .and_then(|count| u32::try_from(count).ok())
+            .map_or(f64::NAN, f64::from);
         metrics::gauge!("rushes_tasks", "status" => status.as_str()).set(count);
     }
 }

@@ -36,5 +36,8 @@ pub(crate) async fn list(State(state): State<AppState>) -> Json<PresetList> {
         default: preset.name == state.config.default_preset,
         recipe: preset.recipe,
     };
-    Json(PresetList { data: preset::built_in().into_iter().map(view).collect(), next_cursor: None })
+    Json(PresetList {
+        data: preset::built_in().into_iter().map(view).collect(),
+        next_cursor: None,
+    })
 }

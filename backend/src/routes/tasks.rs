@@ -63,9 +63,16 @@ impl ListQuery {
     fn check(&self) -> Result<task::Page, Refusal> {
         let wrong = |name: &str, value: &str, accepted: &str| {
             let given: String = value.chars().take(100).collect();
-            Refusal::new(Code::QueryInvalid).detail(format!("{name}={given}; accepted: {accepted}")).field(name, Code::QueryInvalid)
+            Refusal::new(Code::QueryInvalid)
+                .detail(format!("{name}={given}; accepted: {accepted}"))
+                .field(name, Code::QueryInvalid)
         };
-        let max = self.max.as_deref().map(|text| text.parse().ok().filter(|max| *max >= 1).ok_or_else(|| wrong("max", text, "1 and more")));
+        let max = self.max.as_deref().map(|text| {
+            text.parse()
+                .ok()
+                .filter(|max| *max >= 1)
+                .ok_or_else(|| wrong("max", text, "1 and more"))
+        });
         let descending = match self.order.as_deref() {
             None | Some("0") => Ok(false),
             Some("1") => Ok(true),
@@ -76,7 +83,10 @@ impl ListQuery {
             known.ok_or_else(|| wrong("status", text, &Status::ALL.map(Status::as_str).join(", ")))
         });
         let after = self.cursor.as_deref();
-        let after = after.map(|text| text.parse::<TaskId>().map_err(|_| wrong("cursor", text, "a next_cursor")));
+        let after = after.map(|text| {
+            text.parse::<TaskId>()
+                .map_err(|_| wrong("cursor", text, "a next_cursor"))
+        });
         Ok(task::Page {
             limit: Some(max.transpose()?.unwrap_or(PAGE_MAX).min(PAGE_MAX)),
             descending: descending?,
@@ -102,11 +112,22 @@ pub(crate) async fn list(
     let page = query.check()?;
     let limit = page.limit.unwrap_or(PAGE_MAX);
     // One more than asked tells whether there is another page.
-    let mut tasks = task::list(&state.db, user, task::Page { limit: Some(limit + 1), ..page }).await?;
+    let mut tasks = task::list(
+        &state.db,
+        user,
+        task::Page {
+            limit: Some(limit + 1),
+            ..page
+        },
+    )
+    .await?;
     let more = tasks.len() as u64 > limit;
     tasks.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let next_cursor = tasks.last().filter(|_| more).map(|task| task.id.to_string());
-    Ok(Json(TaskList { data: tasks.into_iter().map(TaskItem::from).collect(), next_cursor }))
+    Ok(Json(TaskList {
+        data: tasks.into_iter().map(TaskItem::from).collect(),
+        next_cursor,
+    }))
 }
 
 /// Shows a task.
@@ -130,7 +151,9 @@ pub(crate) async fn cancel(
     base: BaseUrl,
     Owned(task): Owned<task::Model>,
 ) -> Result<Json<TaskView>, Error> {
-    let canceled = entity::write(&state.db, async |db| task::cancel(db, task.owner(), task.task_id()).await);
+    let canceled = entity::write(&state.db, async |db| {
+        task::cancel(db, task.owner(), task.task_id()).await
+    });
     let task = canceled.await?.ok_or(Code::TaskFinished)?;
     view(&state, &context, &base, task).await.map(Json)
 }
@@ -149,7 +172,9 @@ pub(crate) async fn retry(
     }
     let again = entity::write(&state.db, async |db| task::again(db, &task).await).await?;
     ring(&state, &again).await;
-    view(&state, &context, &base, again).await.map(|view| (StatusCode::CREATED, Json(view)))
+    view(&state, &context, &base, again)
+        .await
+        .map(|view| (StatusCode::CREATED, Json(view)))
 }
 
 /// Removes a task, its outputs, and its source when no other task uses it.
@@ -171,7 +196,11 @@ pub(crate) async fn remove(
     }
     tracing::info!(task.id = task.id, "removed");
     let message = Said::Deleted.in_language(context.language);
-    Ok(Json(Removed { message, file: task.file_path, task: task.id }))
+    Ok(Json(Removed {
+        message,
+        file: task.file_path,
+        task: task.id,
+    }))
 }
 
 /// Removes a file whose row is gone. What cannot be removed now is on the trash list.
@@ -190,12 +219,21 @@ async fn erase(state: &AppState, key: &str) {
 pub(crate) async fn ring(state: &AppState, task: &task::Model) {
     match state.doorbell.ring(Job { task: task.task_id() }).await {
         Ok(()) => tracing::debug!(task.id = task.id, "rang"),
-        Err(error) => tracing::warn!(task.id = task.id, error = format!("{error:#}"), "nobody heard the doorbell"),
+        Err(error) => tracing::warn!(
+            task.id = task.id,
+            error = format!("{error:#}"),
+            "nobody heard the doorbell"
+        ),
     }
 }
 
 /// The view of a task with links that work from now on. A task has outputs only when it is processed.
-pub(crate) async fn view(state: &AppState, context: &Context, base: &BaseUrl, task: task::Model) -> Result<TaskView, Error> {
+pub(crate) async fn view(
+    state: &AppState,
+    context: &Context,
+    base: &BaseUrl,
+    task: task::Model,
+) -> Result<TaskView, Error> {
     let source = source::of_task(&state.db, &task).await?;
     let outputs = match Status::from(task.status) {
         Status::Processed => output::of_task(&state.db, task.id).await?,
@@ -203,8 +241,16 @@ pub(crate) async fn view(state: &AppState, context: &Context, base: &BaseUrl, ta
     };
     let now = Utc::now();
     let link = |task: &task::Model, output: &output::Model| {
-        let grant = Grant { file_path: &task.file_path, output: &output.name };
-        format!("{}/api/video/download/{}?{}", base.0, task.file_path, state.links.query(grant, now))
+        let grant = Grant {
+            file_path: &task.file_path,
+            output: &output.name,
+        };
+        format!(
+            "{}/api/video/download/{}?{}",
+            base.0,
+            task.file_path,
+            state.links.query(grant, now)
+        )
     };
     Ok(TaskView::new(Rows { task, source, outputs }, context.language, link))
 }
@@ -215,8 +261,16 @@ mod tests {
 
     fn checked(max: &str, order: &str) -> Result<(Option<u64>, bool), String> {
         let some = |text: &str| (text != "-").then(|| text.to_owned());
-        let query = ListQuery { max: some(max), order: some(order), status: None, cursor: None };
-        query.check().map(|page| (page.limit, page.descending)).map_err(|refusal| refusal.fields[0].name.clone())
+        let query = ListQuery {
+            max: some(max),
+            order: some(order),
+            status: None,
+            cursor: None,
+        };
+        query
+            .check()
+            .map(|page| (page.limit, page.descending))
+            .map_err(|refusal| refusal.fields[0].name.clone())
     }
 
     #[test]
@@ -224,7 +278,14 @@ mod tests {
         assert_eq!(checked("-", "-"), Ok((Some(PAGE_MAX), false)));
         assert_eq!(checked("1", "1"), Ok((Some(1), true)));
         assert_eq!(checked("9999999", "0"), Ok((Some(PAGE_MAX), false)));
-        for (max, order, field) in [("0", "x", "max"), ("-1", "-", "max"), ("x", "-", "max"), ("", "-", "max"), ("1", "2", "order"), ("1", "", "order")] {
+        for (max, order, field) in [
+            ("0", "x", "max"),
+            ("-1", "-", "max"),
+            ("x", "-", "max"),
+            ("", "-", "max"),
+            ("1", "2", "order"),
+            ("1", "", "order"),
+        ] {
             assert_eq!(checked(max, order), Err(field.to_owned()), "{max} {order}");
         }
     }

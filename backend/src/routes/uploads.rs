@@ -11,8 +11,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use domain::UserId;
 use domain::Status;
+use domain::UserId;
 use entity::{source, task};
 use serde::Serialize;
 use tracing::Instrument;
@@ -86,12 +86,23 @@ pub(crate) async fn create(
 
 /// The rows of an upload, in one transaction; without them the file goes too.
 async fn record(state: &AppState, user: UserId, upload: Upload) -> Result<task::Model, Error> {
-    let Upload { display_name, safe_name, source, choice } = upload;
+    let Upload {
+        display_name,
+        safe_name,
+        source,
+        choice,
+    } = upload;
     let chosen = choice.settle(&state.config.default_preset)?;
     let facts = source.facts();
     let written = entity::write(&state.db, async |db| {
         let stored = source::create(db, user, facts).await?;
-        let new = task::New { source_id: stored.id, display_name, safe_name, preset: chosen.preset, recipe: chosen.recipe };
+        let new = task::New {
+            source_id: stored.id,
+            display_name,
+            safe_name,
+            preset: chosen.preset,
+            recipe: chosen.recipe,
+        };
         task::create(db, user, new).await
     });
     match written.await {

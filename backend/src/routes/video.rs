@@ -61,11 +61,14 @@ impl FromRequestParts<AppState> for Granted {
     /// Whoever may not read it learns the same as if it were not there.
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
         let absent = || Error::from(Code::FileNotFound);
-        let Ok(Path((year, month, day, name))) = Path::<(String, String, String, String)>::from_request_parts(parts, state).await
+        let Ok(Path((year, month, day, name))) =
+            Path::<(String, String, String, String)>::from_request_parts(parts, state).await
         else {
             return Err(absent());
         };
-        let query = Query::<DownloadQuery>::try_from_uri(&parts.uri).map_err(|_| absent())?.0;
+        let query = Query::<DownloadQuery>::try_from_uri(&parts.uri)
+            .map_err(|_| absent())?
+            .0;
         let owner = match query.signature {
             Some(_) => None,
             None if parts.headers.contains_key(AUTHORIZATION) => {
@@ -74,18 +77,34 @@ impl FromRequestParts<AppState> for Granted {
             None => return Err(absent()),
         };
         let name = name.strip_suffix(".mp4").unwrap_or(&name);
-        let id = name.split_once('_').and_then(|(id, _)| id.parse::<TaskId>().ok()).ok_or_else(absent)?;
+        let id = name
+            .split_once('_')
+            .and_then(|(id, _)| id.parse::<TaskId>().ok())
+            .ok_or_else(absent)?;
         let found = task::by_path(&state.db, id, &format!("{year}/{month}/{day}/{name}")).await?;
-        let task = found.filter(|task| owner.is_none_or(|owner| task.owner() == owner)).ok_or_else(absent)?;
+        let task = found
+            .filter(|task| owner.is_none_or(|owner| task.owner() == owner))
+            .ok_or_else(absent)?;
         let outputs = output::of_task(&state.db, task.id).await?;
         let output = match &query.output {
             Some(wanted) => outputs.into_iter().find(|output| output.name == *wanted),
             None => outputs.into_iter().next(),
         };
         let output = output.ok_or_else(absent)?;
-        let grant = Grant { file_path: &task.file_path, output: &output.name };
-        let proven = || query.proof().is_some_and(|proof| state.links.proves(&proof, grant, Utc::now()));
-        if owner.is_some() || proven() { Ok(Self { task, output }) } else { Err(absent()) }
+        let grant = Grant {
+            file_path: &task.file_path,
+            output: &output.name,
+        };
+        let proven = || {
+            query
+                .proof()
+                .is_some_and(|proof| state.links.proves(&proof, grant, Utc::now()))
+        };
+        if owner.is_some() || proven() {
+            Ok(Self { task, output })
+        } else {
+            Err(absent())
+        }
     }
 }
 
@@ -141,7 +160,10 @@ fn headers_of(task: &task::Model, output: &output::Model, etag: &str) -> HeaderM
         (ACCEPT_RANGES, HeaderValue::from_static("bytes")),
         (CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
         (CONTENT_DISPOSITION, value(&disposition::attachment(&name))),
-        (CONTENT_TYPE, media_type.unwrap_or(HeaderValue::from_static("application/octet-stream"))),
+        (
+            CONTENT_TYPE,
+            media_type.unwrap_or(HeaderValue::from_static("application/octet-stream")),
+        ),
         (ETAG, value(etag)),
     ])
 }

@@ -26,7 +26,12 @@ pub(crate) fn linger(request: Request) -> Request {
         return request;
     }
     let waits = request.headers().contains_key(EXPECT);
-    request.map(|body| Body::from_stream(Lingering { body: Some(body.into_data_stream()), waits }))
+    request.map(|body| {
+        Body::from_stream(Lingering {
+            body: Some(body.into_data_stream()),
+            waits,
+        })
+    })
 }
 
 struct Lingering {
@@ -39,7 +44,9 @@ impl Stream for Lingering {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.waits = false;
-        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
         let polled = body.poll_next_unpin(cx);
         if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
             self.body = None;
@@ -95,7 +102,11 @@ impl Rein {
     }
 
     /// The body, cut off when it pauses for longer than `idle` or brings too much that is of no use.
-    pub(crate) fn hold(&self, body: Body, idle: Duration) -> impl Stream<Item = Result<Bytes, BoxError>> + Send + use<> {
+    pub(crate) fn hold(
+        &self,
+        body: Body,
+        idle: Duration,
+    ) -> impl Stream<Item = Result<Bytes, BoxError>> + Send + use<> {
         let rein = self.clone();
         futures::stream::try_unfold(body.into_data_stream(), move |mut body| {
             let rein = rein.clone();

@@ -28,7 +28,9 @@ impl Choice {
             let accepted: Vec<_> = preset::built_in().iter().map(|preset| preset.name).collect();
             let given: String = name.chars().take(100).collect();
             let refusal = Refusal::new(Code::PresetUnknown);
-            return Err(refusal.detail(format!("{given}; accepted: {}", accepted.join(", "))).field("preset", Code::PresetUnknown));
+            return Err(refusal
+                .detail(format!("{given}; accepted: {}", accepted.join(", ")))
+                .field("preset", Code::PresetUnknown));
         }
         self.preset = Some(name.to_owned());
         self.alone()
@@ -57,7 +59,10 @@ impl Choice {
         let name = self.preset.unwrap_or_else(|| default_preset.to_owned());
         let preset = preset::find(&name).with_context(|| format!("there is no default preset {name:?}"))?;
         let recipe = serde_json::to_value(preset.recipe).context("failed to store a preset")?;
-        Ok(Chosen { preset: Some(name), recipe })
+        Ok(Chosen {
+            preset: Some(name),
+            recipe,
+        })
     }
 }
 
@@ -67,7 +72,9 @@ fn of_recipe(error: FieldError) -> Refusal {
         FieldProblem::Missing => format!("{}: missing", error.field),
         FieldProblem::Invalid(why) => format!("{}: {why}", error.field),
     };
-    Refusal::new(Code::RecipeInvalid).detail(detail.trim_start_matches(": ")).unread(error)
+    Refusal::new(Code::RecipeInvalid)
+        .detail(detail.trim_start_matches(": "))
+        .unread(error)
 }
 
 #[cfg(test)]
@@ -78,15 +85,23 @@ mod tests {
     fn a_form_names_a_preset_or_a_recipe_but_not_both() {
         let mut both = Choice::default();
         assert!(both.preset(" idrl\n").is_ok());
-        assert_eq!(both.recipe(r#"{"outputs":[{"kind":"mp4"}]}"#).unwrap_err().code, Code::PresetAndRecipe);
+        assert_eq!(
+            both.recipe(r#"{"outputs":[{"kind":"mp4"}]}"#).unwrap_err().code,
+            Code::PresetAndRecipe
+        );
         let unknown = Choice::default().preset("4k").unwrap_err();
-        assert_eq!((unknown.code, unknown.detail.as_deref()), (Code::PresetUnknown, Some("4k; accepted: web, idrl, showcase")));
+        assert_eq!(
+            (unknown.code, unknown.detail.as_deref()),
+            (Code::PresetUnknown, Some("4k; accepted: web, idrl, showcase"))
+        );
         assert_eq!(Choice::default().settle("web").unwrap().preset.as_deref(), Some("web"));
     }
 
     #[test]
     fn a_wrong_recipe_names_the_field() {
-        let refusal = Choice::default().recipe(r#"{"outputs":[{"kind":"mp4","video":{"crf":99}}]}"#).unwrap_err();
+        let refusal = Choice::default()
+            .recipe(r#"{"outputs":[{"kind":"mp4","video":{"crf":99}}]}"#)
+            .unwrap_err();
         assert_eq!(refusal.code, Code::RecipeInvalid);
         assert_eq!(refusal.fields[0].name, "outputs[0].video.crf");
     }

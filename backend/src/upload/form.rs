@@ -49,7 +49,10 @@ impl FromRequest<AppState> for Form {
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
         is_multipart(request.headers())?;
         let limit = state.config.limits.max_upload_bytes;
-        let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let declared = request
+            .headers()
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
         if declared.is_some_and(|bytes: u64| bytes > limit.saturating_add(AROUND_BYTES)) {
             return Err(too_large(limit).into());
         }
@@ -59,13 +62,20 @@ impl FromRequest<AppState> for Form {
         DefaultBodyLimit::disable().apply(&mut request);
         let multipart = Multipart::from_request(request, state).await;
         let multipart = multipart.map_err(|error| Refusal::new(Code::MultipartInvalid).detail(error.body_text()))?;
-        Ok(Self { multipart, rein, declared_bytes: declared })
+        Ok(Self {
+            multipart,
+            rein,
+            declared_bytes: declared,
+        })
     }
 }
 
 /// A request without a body, or with a form that cannot hold files, has no file part; any other body is of the wrong type.
 fn is_multipart(headers: &HeaderMap) -> Result<(), Refusal> {
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("none");
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("none");
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let code = match essence.as_str() {
         "multipart/form-data" => return Ok(()),
@@ -84,7 +94,12 @@ impl Form {
                 let File { given_name, source } =
                     file.ok_or_else(|| Refusal::new(Code::FileMissing).field("file", Code::FileMissing))?;
                 let (display_name, safe_name) = (name::display(&given_name), name::safe(&given_name));
-                Ok(Upload { display_name, safe_name, source, choice })
+                Ok(Upload {
+                    display_name,
+                    safe_name,
+                    source,
+                    choice,
+                })
             }
             Err(error) => {
                 if let Some(file) = file {
@@ -99,10 +114,17 @@ impl Form {
         loop {
             self.rein.loosen();
             let next = self.multipart.next_field().await;
-            let Some(field) = next.map_err(|error| broken(&error, &self.rein))? else { return Ok(()) };
-            let mut part = Part { field, rein: &self.rein };
+            let Some(field) = next.map_err(|error| broken(&error, &self.rein))? else {
+                return Ok(());
+            };
+            let mut part = Part {
+                field,
+                rein: &self.rein,
+            };
             match part.field.name().unwrap_or_default() {
-                "file" | "video" | "fileName" if file.is_none() => *file = part.file(state, self.declared_bytes).await?,
+                "file" | "video" | "fileName" if file.is_none() => {
+                    *file = part.file(state, self.declared_bytes).await?
+                }
                 "file" | "video" | "fileName" => {
                     return Err(Refusal::new(Code::MultipartInvalid).detail("more than one file").into());
                 }
@@ -111,7 +133,10 @@ impl Form {
                 other => {
                     let given: String = other.chars().take(100).collect();
                     let detail = format!("{given}; accepted: file, preset, recipe");
-                    return Err(Refusal::new(Code::PartUnknown).detail(detail).field(given, Code::PartUnknown).into());
+                    return Err(Refusal::new(Code::PartUnknown)
+                        .detail(detail)
+                        .field(given, Code::PartUnknown)
+                        .into());
                 }
             }
         }
@@ -135,7 +160,9 @@ impl Part<'_> {
         let mut text = BytesMut::new();
         while let Some(chunk) = self.chunk().await? {
             if text.len() + chunk.len() > TEXT_BYTES {
-                return Err(Refusal::new(refusal).detail(format!("accepted: up to {TEXT_BYTES} bytes")).into());
+                return Err(Refusal::new(refusal)
+                    .detail(format!("accepted: up to {TEXT_BYTES} bytes"))
+                    .into());
             }
             text.extend_from_slice(&chunk);
         }
@@ -159,13 +186,21 @@ impl Part<'_> {
             return Err(Refusal::new(Code::FileEmpty).field("file", Code::FileEmpty).into());
         }
         if sniff::container(&head).is_none() {
-            let accepted = "accepted: MP4, QuickTime, Matroska, WebM, MPEG-TS, MPEG-PS, AVI, FLV, Ogg, WAV, MP3, AAC, FLAC, ASF";
-            return Err(Refusal::new(Code::NotMedia).detail(accepted).field("file", Code::NotMedia).into());
+            let accepted =
+                "accepted: MP4, QuickTime, Matroska, WebM, MPEG-TS, MPEG-PS, AVI, FLV, Ogg, WAV, MP3, AAC, FLAC, ASF";
+            return Err(Refusal::new(Code::NotMedia)
+                .detail(accepted)
+                .field("file", Code::NotMedia)
+                .into());
         }
-        let rest = futures::stream::try_unfold(self, async |mut part| Ok(part.chunk().await?.map(|chunk| (chunk, part))));
-        let whole = futures::stream::iter([Ok(head.freeze())]).chain(rest).inspect_ok(|chunk: &Bytes| {
-            metrics::counter!("rushes_upload_bytes_total").increment(chunk.len() as u64);
+        let rest = futures::stream::try_unfold(self, async |mut part| {
+            Ok(part.chunk().await?.map(|chunk| (chunk, part)))
         });
+        let whole = futures::stream::iter([Ok(head.freeze())])
+            .chain(rest)
+            .inspect_ok(|chunk: &Bytes| {
+                metrics::counter!("rushes_upload_bytes_total").increment(chunk.len() as u64);
+            });
         let source = NewSource::put(state, whole, declared_bytes).await?;
         Ok(Some(File { given_name, source }))
     }
@@ -174,7 +209,11 @@ impl Part<'_> {
 /// A form that cannot be read on: cut off by us, broken off by the client, or no form.
 fn broken(error: &MultipartError, rein: &Rein) -> Error {
     let detail = match rein.cut() {
-        Some(Code::RequestTimeout) => return Refusal::new(Code::RequestTimeout).detail("the upload paused for too long").into(),
+        Some(Code::RequestTimeout) => {
+            return Refusal::new(Code::RequestTimeout)
+                .detail("the upload paused for too long")
+                .into();
+        }
         Some(_) => "the header of a part is too long".to_owned(),
         None if error.status().is_server_error() => "the body broke off".to_owned(),
         None => error.body_text(),

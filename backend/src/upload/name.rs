@@ -28,7 +28,11 @@ pub(crate) fn safe(given: &str) -> String {
         }
     }
     let name = name.trim_matches(['.', '_', '-']);
-    if name.is_empty() { "video".to_owned() } else { shortened(name) }
+    if name.is_empty() {
+        "video".to_owned()
+    } else {
+        shortened(name)
+    }
 }
 
 /// All of it is ASCII by now.
@@ -36,7 +40,11 @@ fn shortened(name: &str) -> String {
     if name.len() <= SAFE_BYTES {
         return name.to_owned();
     }
-    let ending = name.rfind('.').and_then(|dot| name.get(dot..)).filter(|ending| ending.len() <= 10).unwrap_or_default();
+    let ending = name
+        .rfind('.')
+        .and_then(|dot| name.get(dot..))
+        .filter(|ending| ending.len() <= 10)
+        .unwrap_or_default();
     let stem = name.get(..SAFE_BYTES - ending.len()).unwrap_or_default();
     format!("{}{ending}", stem.trim_end_matches(['.', '_', '-']))
 }
@@ -61,7 +69,11 @@ pub(crate) fn of_part(headers: &HeaderMap) -> Option<String> {
 /// What follows a parameter's name, which is no part of another one.
 fn parameter<'a>(header: &'a str, name: &str) -> Option<&'a str> {
     let mut places = header.match_indices(name);
-    let (at, _) = places.find(|(at, _)| header.get(..*at).is_some_and(|before| before.ends_with([';', ' ', '\t'])))?;
+    let (at, _) = places.find(|(at, _)| {
+        header
+            .get(..*at)
+            .is_some_and(|before| before.ends_with([';', ' ', '\t']))
+    })?;
     header.get(at + name.len()..)
 }
 
@@ -85,7 +97,10 @@ fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
-        let code = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let code = tail
+            .get(..2)
+            .and_then(|hex| std::str::from_utf8(hex).ok())
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
         match code {
             Some(byte) if *first == b'%' => {
                 bytes.push(byte);
@@ -136,19 +151,34 @@ mod tests {
     #[test]
     fn every_way_of_sending_a_name_is_read() {
         for (header, name) in [
-            (r#"form-data; name="file"; filename="a%22b%0D%0Ac 100%.mp4""#, Some("a\"b\r\nc 100%.mp4")),
-            (r#"form-data; name="file"; filename="a\"b;c.mp4"; x=y"#, Some("a\"b;c.mp4")),
-            (r#"form-data; name="file"; filename="C:\\x\\y.mp4""#, Some(r"C:\x\y.mp4")),
+            (
+                r#"form-data; name="file"; filename="a%22b%0D%0Ac 100%.mp4""#,
+                Some("a\"b\r\nc 100%.mp4"),
+            ),
+            (
+                r#"form-data; name="file"; filename="a\"b;c.mp4"; x=y"#,
+                Some("a\"b;c.mp4"),
+            ),
+            (
+                r#"form-data; name="file"; filename="C:\\x\\y.mp4""#,
+                Some(r"C:\x\y.mp4"),
+            ),
             (r#"form-data; name="file"; filename="C:\x\y.mp4""#, Some(r"C:\x\y.mp4")),
             (r#"form-data; filename=plain.mp4; name=file"#, Some("plain.mp4")),
             (r#"form-data; name="filename="; filename="x.mp4""#, Some("x.mp4")),
             ("form-data; name=file; filename=\"día 🎬.mp4\"", Some("día 🎬.mp4")),
-            ("form-data; name=file; filename*=utf-8''d%C3%ADa%20%F0%9F%8E%AC.mp4", Some("día 🎬.mp4")),
+            (
+                "form-data; name=file; filename*=utf-8''d%C3%ADa%20%F0%9F%8E%AC.mp4",
+                Some("día 🎬.mp4"),
+            ),
             (r#"form-data; name="file"; filename="""#, Some("")),
             ("form-data; name=file", None),
         ] {
             let mut headers = HeaderMap::new();
-            headers.insert(CONTENT_DISPOSITION, axum::http::HeaderValue::from_bytes(header.as_bytes()).unwrap());
+            headers.insert(
+                CONTENT_DISPOSITION,
+                axum::http::HeaderValue::from_bytes(header.as_bytes()).unwrap(),
+            );
             assert_eq!(of_part(&headers).as_deref(), name, "{header}");
         }
     }

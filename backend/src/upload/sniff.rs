@@ -27,14 +27,18 @@ pub(crate) fn container(head: &[u8]) -> Option<&'static str> {
 }
 
 /// `ASF_Header_Object`, 75B22630-668E-11CF-A6D9-00AA0062CE6C.
-const ASF_HEADER: [u8; 16] =
-    [0x30, 0x26, 0xB2, 0x75, 0x8E, 0x66, 0xCF, 0x11, 0xA6, 0xD9, 0x00, 0xAA, 0x00, 0x62, 0xCE, 0x6C];
+const ASF_HEADER: [u8; 16] = [
+    0x30, 0x26, 0xB2, 0x75, 0x8E, 0x66, 0xCF, 0x11, 0xA6, 0xD9, 0x00, 0xAA, 0x00, 0x62, 0xCE, 0x6C,
+];
 
 /// The first box of an ISO base media or `QuickTime` file (ISO/IEC 14496-12 §4.2), with a size that a box can have.
 fn is_mp4(head: &[u8]) -> bool {
-    const FIRST: [&[u8]; 10] =
-        [b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof", b"sidx"];
-    let Some((size, rest)) = head.split_first_chunk::<4>() else { return false };
+    const FIRST: [&[u8]; 10] = [
+        b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof", b"sidx",
+    ];
+    let Some((size, rest)) = head.split_first_chunk::<4>() else {
+        return false;
+    };
     let size = u32::from_be_bytes(*size);
     FIRST.iter().any(|kind| rest.starts_with(kind)) && (size >= 8 || size <= 1)
 }
@@ -57,7 +61,9 @@ fn repeats(head: &[u8], frame_bytes: impl Fn(&[u8]) -> Option<usize>) -> bool {
 
 /// Length of an ADTS frame (ISO/IEC 13818-7 §6.2).
 fn adts_frame_bytes(head: &[u8]) -> Option<usize> {
-    let [0xFF, sync, rate, a, b, c, ..] = *head else { return None };
+    let [0xFF, sync, rate, a, b, c, ..] = *head else {
+        return None;
+    };
     let length = usize::from(a & 0x03) << 11 | usize::from(b) << 3 | usize::from(c >> 5);
     (sync & 0xF6 == 0xF0 && rate >> 2 & 0x0F < 13 && length >= 7).then_some(length)
 }
@@ -71,9 +77,16 @@ fn mpeg_audio_frame_bytes(head: &[u8]) -> Option<usize> {
         return None;
     }
     let first_version = version == 3;
-    let kbps = *bitrates_kbps(first_version, layer).get(bitrate).filter(|kbps| **kbps > 0)?;
+    let kbps = *bitrates_kbps(first_version, layer)
+        .get(bitrate)
+        .filter(|kbps| **kbps > 0)?;
     let base_hz = *[44_100, 48_000, 32_000].get(usize::from(rate))?;
-    let hz = base_hz / match version { 3 => 1, 2 => 2, _ => 4 };
+    let hz = base_hz
+        / match version {
+            3 => 1,
+            2 => 2,
+            _ => 4,
+        };
     Some(match layer {
         3 => (12_000 * kbps / hz + padding) * 4,
         1 if !first_version => 72_000 * kbps / hz + padding,
@@ -106,7 +119,12 @@ mod tests {
 
     #[test]
     fn containers_are_known_by_their_first_bytes() {
-        let every = |first: usize, step: usize| placed(&[(first, b"G"), (first + step, b"G"), (first + 2 * step, b"G")], 3 * step);
+        let every = |first: usize, step: usize| {
+            placed(
+                &[(first, b"G"), (first + step, b"G"), (first + 2 * step, b"G")],
+                3 * step,
+            )
+        };
         for (name, head) in [
             ("mp4", b"\0\0\0\x20ftypisom".to_vec()),
             ("mp4", b"\0\0\0\x14ftypqt  ".to_vec()),
@@ -128,7 +146,16 @@ mod tests {
             ("mp3", b"ID3\x04\0\0".to_vec()),
             ("mp3", placed(&[(0, b"\xFF\xFB\x90\0"), (417, b"\xFF\xFB\x90\0")], 600)),
             ("mp3", placed(&[(0, b"\xFF\xFB\x90\0")], 417)),
-            ("aac", placed(&[(0, b"\xFF\xF1\x50\x80\x02\x1F\xFC"), (16, b"\xFF\xF1\x50\x80\x02\x1F\xFC")], 32)),
+            (
+                "aac",
+                placed(
+                    &[
+                        (0, b"\xFF\xF1\x50\x80\x02\x1F\xFC"),
+                        (16, b"\xFF\xF1\x50\x80\x02\x1F\xFC"),
+                    ],
+                    32,
+                ),
+            ),
         ] {
             assert_eq!(container(&head), Some(name), "{head:02x?}");
         }

@@ -32,7 +32,12 @@ impl NewSource {
         trash::put(&state.db, &[key.to_string()], ABANDONED_AFTER).await?;
         let limit = state.config.limits.max_upload_bytes;
         match state.storage.put_stream(&key, stream, declared_bytes, limit).await {
-            Ok(stored) => Ok(Self { state: state.clone(), key, stored, settled: false }),
+            Ok(stored) => Ok(Self {
+                state: state.clone(),
+                key,
+                stored,
+                settled: false,
+            }),
             Err(error) => {
                 forget(state, &key).await;
                 Err(of_put(error))
@@ -42,7 +47,11 @@ impl NewSource {
 
     /// Its facts, for the row.
     pub(crate) fn facts(&self) -> source::New {
-        source::New { key: self.key.to_string(), bytes: self.stored.bytes, sha256: self.stored.sha256.clone() }
+        source::New {
+            key: self.key.to_string(),
+            bytes: self.stored.bytes,
+            sha256: self.stored.sha256.clone(),
+        }
     }
 
     /// A row names it now.
@@ -103,5 +112,7 @@ fn of_put(error: PutError<Error>) -> Error {
 
 /// The refusal of a file over the limit.
 pub(crate) fn too_large(limit_bytes: u64) -> Refusal {
-    Refusal::new(Code::UploadTooLarge).detail(format!("accepted: up to {limit_bytes} bytes")).field("file", Code::UploadTooLarge)
+    Refusal::new(Code::UploadTooLarge)
+        .detail(format!("accepted: up to {limit_bytes} bytes"))
+        .field("file", Code::UploadTooLarge)
 }

@@ -15,7 +15,13 @@ pub(super) fn file_name(display_name: &str, output: &str) -> String {
 
 /// `attachment` with the name for old and new clients (RFC 6266 §4.3, RFC 8187).
 pub(super) fn attachment(name: &str) -> String {
-    let plain = |c: char| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%' | '/') || c == ' ' { c } else { '_' };
+    let plain = |c: char| {
+        if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%' | '/') || c == ' ' {
+            c
+        } else {
+            '_'
+        }
+    };
     let fallback: String = name.chars().map(plain).collect();
     let mut encoded = String::with_capacity(name.len());
     for byte in name.bytes() {
@@ -49,10 +55,22 @@ mod tests {
     #[test]
     fn no_name_breaks_the_header() {
         for (name, header) in [
-            ("clip.mp4", "attachment; filename=\"clip.mp4\"; filename*=UTF-8''clip.mp4"),
-            ("a\"b\r\n.mp4", "attachment; filename=\"a_b__.mp4\"; filename*=UTF-8''a%22b%0D%0A.mp4"),
-            ("día 🎬.mp4", "attachment; filename=\"d_a _.mp4\"; filename*=UTF-8''d%C3%ADa%20%F0%9F%8E%AC.mp4"),
-            ("50%.mp4", "attachment; filename=\"50_.mp4\"; filename*=UTF-8''50%25.mp4"),
+            (
+                "clip.mp4",
+                "attachment; filename=\"clip.mp4\"; filename*=UTF-8''clip.mp4",
+            ),
+            (
+                "a\"b\r\n.mp4",
+                "attachment; filename=\"a_b__.mp4\"; filename*=UTF-8''a%22b%0D%0A.mp4",
+            ),
+            (
+                "día 🎬.mp4",
+                "attachment; filename=\"d_a _.mp4\"; filename*=UTF-8''d%C3%ADa%20%F0%9F%8E%AC.mp4",
+            ),
+            (
+                "50%.mp4",
+                "attachment; filename=\"50_.mp4\"; filename*=UTF-8''50%25.mp4",
+            ),
         ] {
             assert_eq!(attachment(name), header);
         }

@@ -39,7 +39,11 @@ pub(super) fn wanted(headers: &HeaderMap, etag: &str, bytes: u64) -> Wanted {
         (None, Some(count)) if first.is_empty() => bytes.saturating_sub(count)..bytes,
         _ => return Wanted::Whole,
     };
-    if span.is_empty() { Wanted::Nothing } else { Wanted::Part(span) }
+    if span.is_empty() {
+        Wanted::Nothing
+    } else {
+        Wanted::Part(span)
+    }
 }
 
 fn number(text: &str) -> Option<u64> {
@@ -59,7 +63,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.clone(), value.parse().unwrap()))
+            .collect()
     }
 
     #[test]
@@ -102,8 +109,18 @@ mod tests {
 
     #[test]
     fn a_client_that_has_the_file_is_told_so() {
-        for (tags, has) in [("\"a\"", true), ("W/\"a\"", true), ("\"b\", \"a\"", true), ("*", true), ("\"b\"", false)] {
-            assert_eq!(has_it_already(&headers(&[(IF_NONE_MATCH, tags)]), "\"a\""), has, "{tags}");
+        for (tags, has) in [
+            ("\"a\"", true),
+            ("W/\"a\"", true),
+            ("\"b\", \"a\"", true),
+            ("*", true),
+            ("\"b\"", false),
+        ] {
+            assert_eq!(
+                has_it_already(&headers(&[(IF_NONE_MATCH, tags)]), "\"a\""),
+                has,
+                "{tags}"
+            );
         }
     }
 }

@@ -123,7 +123,7 @@ impl Form {
             };
             match part.field.name().unwrap_or_default() {
                 "file" | "video" | "fileName" if file.is_none() => {
-                    *file = part.file(state, self.declared_bytes).await?
+                    *file = part.file(state, self.declared_bytes).await?;
                 }
                 "file" | "video" | "fileName" => {
                     return Err(Refusal::new(Code::MultipartInvalid).detail("more than one file").into());

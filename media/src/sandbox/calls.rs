@@ -21,7 +21,7 @@ const PLAIN: &[c_long] = &[
     libc::SYS_fdatasync, libc::SYS_fadvise64, libc::SYS_copy_file_range, libc::SYS_getdents64,
     // Names: Landlock says which.
     libc::SYS_newfstatat, libc::SYS_statx, libc::SYS_faccessat, libc::SYS_faccessat2, libc::SYS_unlinkat,
-    libc::SYS_renameat, libc::SYS_renameat2, libc::SYS_mkdirat, libc::SYS_getcwd,
+    libc::SYS_renameat2, libc::SYS_mkdirat, libc::SYS_getcwd,
     // Memory.
     libc::SYS_brk, libc::SYS_munmap, libc::SYS_mremap, libc::SYS_madvise,
     // Threads. `clone3` is here so that the second filter decides about it.
@@ -41,10 +41,13 @@ const PLAIN: &[c_long] = &[
     #[cfg(target_arch = "x86_64")] libc::SYS_lstat,
     #[cfg(target_arch = "x86_64")] libc::SYS_unlink,
     #[cfg(target_arch = "x86_64")] libc::SYS_rename,
+    #[cfg(target_arch = "x86_64")] libc::SYS_renameat,
     #[cfg(target_arch = "x86_64")] libc::SYS_mkdir,
     #[cfg(target_arch = "x86_64")] libc::SYS_rmdir,
     #[cfg(target_arch = "x86_64")] libc::SYS_poll,
     #[cfg(target_arch = "x86_64")] libc::SYS_time,
+    // `renameat`, which the libc crate does not name there.
+    #[cfg(target_arch = "aarch64")] 38,
 ];
 
 /// Orders to `fcntl` that concern the descriptor alone. `F_SETOWN` would send signals.

@@ -12,7 +12,12 @@ const NEEDED: ABI = ABI::V1;
 const WANTED: ABI = ABI::V7;
 
 /// Facts of the machine that encoders read to count processors and to seed a serial number.
-const READABLE: [&str; 3] = ["/dev/urandom", "/proc/cpuinfo", "/sys/devices/system/cpu"];
+const READABLE: [&str; 4] = [
+    "/dev/urandom",
+    "/proc/cpuinfo",
+    "/sys/devices/system/cpu",
+    "/sys/devices/system/node",
+];
 
 /// Confines file access to `scratch`: read, write, make and remove plain files and directories, nothing else.
 /// No TCP, no signals and no abstract sockets to the outside, where the kernel knows these.

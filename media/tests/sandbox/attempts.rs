@@ -4,6 +4,7 @@ use crate::raw;
 use crate::stage::SECRET;
 use media::engine;
 use media::sandbox::{self, Limits};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,6 +12,12 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc;
+
+pub(crate) const LIMITS: Limits = Limits {
+    memory_bytes: 8 << 30,
+    cpu_s: 600,
+    file_bytes: 1 << 30,
+};
 
 /// What the attempts are about.
 #[derive(Serialize, Deserialize)]
@@ -51,12 +58,7 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
         drop(source);
         sandbox::cut_loose().unwrap();
         let source = File::open(&targets.source).unwrap();
-        let limits = Limits {
-            memory_bytes: 8 << 30,
-            cpu_s: 600,
-            file_bytes: 1 << 30,
-        };
-        let status = sandbox::enter(&scratch, &limits).unwrap();
+        let status = sandbox::enter(&scratch, &LIMITS).unwrap();
         (attempts.landlock, attempts.seccomp) = (status.landlock, status.seccomp);
         engine::init();
         attempts.encoding = while_encoding(source, &scratch, || attempt(&targets, &mut attempts));
@@ -65,6 +67,29 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
     }
     println!("{}", serde_json::to_string(&attempts).unwrap());
     ExitCode::SUCCESS
+}
+
+/// Locks itself in and makes a call that the filter knows only under another number.
+pub(crate) fn call_as_a_foreigner() -> ExitCode {
+    sandbox::cut_loose().unwrap();
+    sandbox::enter(Path::new("/tmp"), &LIMITS).unwrap();
+    raw::call_as_a_foreigner();
+    ExitCode::SUCCESS
+}
+
+/// The child on a kernel that does not know `landlock` or `seccomp`.
+pub(crate) fn run_without(what: &str) -> ExitCode {
+    let call = match what {
+        "landlock" => libc::SYS_landlock_create_ruleset,
+        _ => libc::SYS_seccomp,
+    };
+    let absent = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
+    let architecture = std::env::consts::ARCH.try_into().unwrap();
+    let rules = BTreeMap::from([(call, vec![])]);
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, absent, architecture).unwrap();
+    let program: BpfProgram = filter.try_into().unwrap();
+    seccompiler::apply_filter(&program).unwrap();
+    media::run()
 }
 
 fn attempt(targets: &Targets, attempts: &mut Attempts) {

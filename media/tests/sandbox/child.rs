@@ -3,6 +3,7 @@
 use domain::protocol::Event;
 use serde::Serialize;
 use std::io::{BufRead, BufReader, Lines, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 pub(crate) struct Child {
@@ -58,6 +59,11 @@ impl Child {
         serde_json::from_str(&self.hear_line().expect("an event")).unwrap()
     }
 
+    /// Waits for the signal that ends it.
+    pub(crate) fn signal(mut self) -> Option<i32> {
+        self.process.wait().unwrap().signal()
+    }
+
     /// Ends the input and waits for the exit code.
     pub(crate) fn end(mut self) -> Option<i32> {
         self.input = None;
@@ -67,6 +73,6 @@ impl Child {
 
 /// Between a story and a child: starts one that uses the same pipes, and waits.
 pub(crate) fn wait_with_a_child() -> std::process::ExitCode {
-    let child = Command::new(std::env::current_exe().unwrap()).arg("media").status();
+    let child = Command::new(std::env::current_exe().unwrap()).arg("as:media").status();
     std::process::ExitCode::from(u8::from(child.is_err()))
 }

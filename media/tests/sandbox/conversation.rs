@@ -25,7 +25,7 @@ pub(crate) const STORIES: &[Story] = &[
 
 /// A child that was given this session, and its first event.
 fn begin(session: &Session) -> (Child, Event) {
-    let mut child = Child::start(&["media"]);
+    let mut child = Child::start(&["as:media"]);
     child.say(session);
     let first = child.hear();
     (child, first)
@@ -52,7 +52,7 @@ fn the_end_of_input_ends_the_child() {
 
 fn a_session_that_is_no_session_is_refused() {
     for line in ["", "{}", "nonsense", &"x".repeat(70_000)] {
-        let mut child = Child::start(&["media"]);
+        let mut child = Child::start(&["as:media"]);
         child.say_line(line);
         let answer = child.hear();
         assert_eq!(
@@ -149,7 +149,7 @@ fn a_playlist_is_no_film() {
 /// Its input stays open all the while: only the kernel can tell it.
 fn a_child_dies_with_its_parent() {
     let stage = Stage::new();
-    let mut middle = Child::start(&["middle"]);
+    let mut middle = Child::start(&["as:middle"]);
     middle.say(&stage.session());
     assert!(matches!(middle.hear(), Event::Ready(_)));
     let since = Instant::now();

@@ -1,0 +1,152 @@
+//! Real work behind the closed door: every codec that is let in, every kind of output, and what ends it early.
+
+use crate::Story;
+use crate::child::Child;
+use crate::stage::Stage;
+use domain::protocol::{Event, Request, Session};
+use domain::{Limits, Plan, Recipe};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+pub(crate) const STORIES: &[Story] = &[
+    (
+        "films_of_every_codec_pass_through_the_closed_door",
+        films_of_every_codec_pass,
+    ),
+    (
+        "the_end_of_input_ends_work_in_progress",
+        the_end_of_input_ends_work_in_progress,
+    ),
+    (
+        "a_file_over_the_limit_ends_the_child",
+        a_file_over_the_limit_ends_the_child,
+    ),
+];
+
+/// Ending of the file, and the arguments that make it.
+const FILMS: &[(&str, &str)] = &[
+    ("mp4", "-c:v libx264 -pix_fmt yuv420p -c:a aac"),
+    ("mp4", "-c:v libx265 -x265-params log-level=none -c:a eac3"),
+    ("webm", "-c:v libvpx-vp9 -deadline realtime -c:a libopus"),
+    ("webm", "-c:v libvpx -deadline realtime -c:a libvorbis"),
+    ("mkv", "-c:v libsvtav1 -preset 12 -c:a flac"),
+    ("ts", "-c:v mpeg2video -c:a ac3"),
+    ("avi", "-c:v mpeg4 -c:a libmp3lame"),
+    ("mov", "-c:v prores -c:a pcm_s16le"),
+    ("mov", "-c:v mjpeg -pix_fmt yuvj420p -c:a alac"),
+    ("flv", "-c:v flv -ar 44100 -c:a libmp3lame"),
+    ("asf", "-c:v wmv2 -c:a wmav2"),
+    ("ogg", "-c:v libtheora -c:a libvorbis"),
+];
+
+/// Makes a film of a test picture and a tone.
+pub(crate) fn make(path: &Path, seconds: u32, arguments: &str) {
+    let picture = format!("testsrc2=s=320x240:r=25:d={seconds}");
+    let tone = format!("sine=sample_rate=48000:d={seconds}");
+    let sources = ["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &tone];
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-y"])
+        .args(sources)
+        .args(arguments.split(' '))
+        .arg(path)
+        .env("SVT_LOG", "0")
+        .status();
+    assert!(made.unwrap().success(), "{arguments}");
+}
+
+fn films_of_every_codec_pass() {
+    let outputs = r#"{"outputs":[{"kind":"mp4"},{"kind":"audio","format":"m4a"},{"kind":"audio","format":"mp3"},
+        {"kind":"audio","format":"opus"},{"kind":"poster","at_ms":0,"format":"jpeg"},
+        {"kind":"poster","at_ms":100,"format":"png"}]}"#;
+    let recipe = Recipe::parse(outputs).unwrap();
+    for (ending, arguments) in FILMS {
+        let stage = Stage::new();
+        let source = stage.source().with_extension(ending);
+        make(&source, 1, arguments);
+        let session = Session {
+            source: Some(source),
+            ..stage.session()
+        };
+        let (mut child, plan) = planned(&session, &recipe);
+        child.say(&Request::Transcode(Box::new(plan.clone())));
+        let Event::Transcoded(report) = answer(&mut child, arguments) else {
+            panic!("{arguments}")
+        };
+        assert_eq!(child.end(), Some(0));
+
+        let mut checker = Child::start(&["as:media"]);
+        checker.say(&Session {
+            source: None,
+            ..session
+        });
+        assert!(matches!(checker.hear(), Event::Ready(_)));
+        checker.say(&Request::Verify(
+            plan.outputs.iter().map(|output| output.file.clone()).collect(),
+        ));
+        let Event::Verified(checked) = answer(&mut checker, arguments) else {
+            panic!("{arguments}")
+        };
+        assert_eq!((report.outputs.len(), checked.len()), (6, 6), "{arguments}");
+        let sound = checked.iter().all(|checked| checked.decode_errors == 0);
+        assert!(sound, "{arguments}: {checked:?}");
+        assert_eq!(checker.end(), Some(0));
+    }
+}
+
+/// A child that has looked at the source, and what it shall do.
+fn planned(session: &Session, recipe: &Recipe) -> (Child, Plan) {
+    let mut child = Child::start(&["as:media"]);
+    child.say(session);
+    assert!(matches!(child.hear(), Event::Ready(ref status) if status.is_full()));
+    child.say(&Request::Probe);
+    let Event::Probed(probe) = answer(&mut child, "probe") else {
+        panic!("no probe")
+    };
+    let plan = domain::plan(recipe, &probe, &Limits::default()).unwrap();
+    (child, plan)
+}
+
+/// The closing event of a request.
+fn answer(child: &mut Child, about: &str) -> Event {
+    loop {
+        match child.hear() {
+            Event::Progress(_) => {}
+            Event::Failed(failure) => panic!("{about}: {failure}"),
+            event => return event,
+        }
+    }
+}
+
+/// A child in the middle of work that takes a while.
+fn working(session: &Session) -> Child {
+    make(
+        session.source.as_ref().unwrap(),
+        120,
+        "-c:v mpeg4 -b:v 4M -c:a aac -f mp4",
+    );
+    let recipe = Recipe::parse(r#"{"outputs":[{"kind":"mp4","video":{"codec":"h264","crf":10,"speed":"best"}}]}"#);
+    let (mut child, plan) = planned(session, &recipe.unwrap());
+    child.say(&Request::Transcode(Box::new(plan)));
+    child
+}
+
+fn the_end_of_input_ends_work_in_progress() {
+    let stage = Stage::new();
+    let mut child = working(&stage.session());
+    assert!(matches!(child.hear(), Event::Progress(_)));
+    let since = Instant::now();
+    let code = child.end();
+    assert!(matches!(code, Some(0 | 2)), "{code:?}");
+    assert!(since.elapsed() < Duration::from_secs(5));
+}
+
+fn a_file_over_the_limit_ends_the_child() {
+    let stage = Stage::new();
+    let mut child = working(&Session {
+        max_file_bytes: 300_000,
+        ..stage.session()
+    });
+    while child.hear_line().is_some() {}
+    assert_eq!(child.signal(), Some(libc::SIGXFSZ));
+}

@@ -12,7 +12,9 @@ use tokio::time::timeout;
 
 /// With one being filled and one on its way here, four parts are in memory at most.
 const PARTS_AT_ONCE: usize = 2;
-const PARTS_END_WITHIN: Duration = Duration::from_secs(10);
+const PARTS_END_WITHIN: Duration = Duration::from_secs(60);
+/// After that the sender is told, while the taking back goes on.
+const TAKEN_BACK_WITHIN: Duration = Duration::from_secs(5);
 
 /// The feeding end.
 pub(crate) struct Upload {
@@ -72,7 +74,7 @@ impl Upload {
     pub(crate) async fn abort(mut self) {
         let (closed, _) = mpsc::channel(1);
         self.parts = closed;
-        let _ = self.ended().await;
+        let _ = timeout(TAKEN_BACK_WITHIN, self.ended()).await;
     }
 
     async fn ended(&mut self) -> Result<(), Error> {

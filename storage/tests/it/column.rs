@@ -77,7 +77,7 @@ impl Column {
         let began = Instant::now();
         while !self.files().is_empty() {
             assert!(
-                began.elapsed() < Duration::from_secs(5),
+                began.elapsed() < Duration::from_secs(30),
                 "{}: {:?} stay behind",
                 self.name,
                 self.files()

@@ -1,0 +1,187 @@
+//! What is seen: orientation, shape, bumpers, watermarks, color.
+
+use crate::clips::{clip, clip_with};
+use crate::studio::{Take, probe, recipe, shoot};
+use domain::probe::Size;
+use std::process::Command;
+
+const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
+
+fn size_of(take: &Take, place: usize) -> (u32, u32) {
+    let Size { width_px, height_px } = take.output(place).2.probe.main_video().unwrap().1.display_size();
+    (width_px, height_px)
+}
+
+/// Mean luma of the four quarters of a picture: top left, top right, bottom left, bottom right.
+fn quarters(luma: &[u8], width: usize, height: usize) -> [usize; 4] {
+    let mean = |left: usize, top: usize| {
+        let rows = (top + height / 8..top + height * 3 / 8).map(|y| y * width + left);
+        let sums = rows.map(|at| luma[at + width / 8..at + width * 3 / 8].iter().map(|b| usize::from(*b)).sum::<usize>());
+        let cells = (height / 4) * (width / 4);
+        sums.sum::<usize>() / cells.max(1)
+    };
+    [mean(0, 0), mean(width / 2, 0), mean(0, height / 2), mean(width / 2, height / 2)]
+}
+
+/// A picture whose quarters are 40, 90, 140 and 190 bright, coded 160x80.
+fn quartered(name: &str, more: &[&str]) -> std::path::PathBuf {
+    let picture = "color=black:s=160x80:r=10:d=1,geq=lum='40+50*floor(X/80)+100*floor(Y/40)':cb=128:cr=128";
+    let mut arguments = vec!["-f", "lavfi", "-i", picture, "-c:v", "libx264", "-crf", "4"];
+    arguments.extend(more);
+    clip_with(name, &arguments)
+}
+
+/// Writes an orientation matrix into the track header of an MP4.
+fn orient(source: &std::path::Path, name: &str, abcd: [i32; 4]) -> std::path::PathBuf {
+    let mut bytes = std::fs::read(source).unwrap();
+    let at = bytes.windows(4).position(|w| w == b"tkhd").unwrap() + 4 + 40;
+    let [a, b, c, d] = abcd.map(|n| n << 16);
+    for (place, number) in [a, b, 0, c, d, 0, 0, 0, 1 << 30].into_iter().enumerate() {
+        bytes[at + place * 4..at + place * 4 + 4].copy_from_slice(&number.to_be_bytes());
+    }
+    let path = source.with_file_name(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn orientation_is_baked_in_once() {
+    let plain = quartered("quartered.mp4", &[]);
+    for (name, abcd, size, expected) in [
+        ("turn-0.mp4", [1, 0, 0, 1], (160, 80), [40, 90, 140, 190]),
+        ("turn-90.mp4", [0, 1, -1, 0], (80, 160), [140, 40, 190, 90]),
+        ("turn-180.mp4", [-1, 0, 0, -1], (160, 80), [190, 140, 90, 40]),
+        ("turn-270.mp4", [0, -1, 1, 0], (80, 160), [90, 190, 40, 140]),
+        ("mirror.mp4", [-1, 0, 0, 1], (160, 80), [90, 40, 190, 140]),
+        ("upside-down-mirror.mp4", [1, 0, 0, -1], (160, 80), [140, 190, 40, 90]),
+        ("mirror-270.mp4", [0, 1, 1, 0], (80, 160), [40, 140, 90, 190]),
+        ("mirror-90.mp4", [0, -1, -1, 0], (80, 160), [190, 90, 140, 40]),
+    ] {
+        let take = shoot(&orient(&plain, name, abcd), &recipe(MP4)).unwrap();
+        assert_eq!(size_of(&take, 0), size, "{name}");
+        let (_, facts) = take.output(0).2.probe.main_video().unwrap();
+        assert_eq!((facts.quarter_turns, facts.mirrored), (0, false), "{name}");
+        let (pictures, width, height) = take.luma(0);
+        let seen = quarters(&pictures[5], width, height);
+        assert!(seen.iter().zip(expected).all(|(seen, wanted)| seen.abs_diff(wanted) <= 4), "{name}: {seen:?}");
+    }
+}
+
+#[test]
+fn pixels_become_square_and_sides_even() {
+    let wide = clip("anamorphic.mp4", "-f lavfi -i testsrc2=s=720x576:r=25:d=1 -vf setsar=64/45 -c:v libx264 -preset ultrafast");
+    assert_eq!(size_of(&shoot(&wide, &recipe(MP4)).unwrap(), 0), (1024, 576));
+    let odd = clip("odd.mkv", "-f lavfi -i testsrc2=s=321x241:r=25:d=1 -pix_fmt yuv444p -c:v ffv1 -c:v libx264 -qp 1");
+    assert_eq!(size_of(&shoot(&odd, &recipe(MP4)).unwrap(), 0), (322, 242));
+    let tiny = clip("tiny.mkv", "-f lavfi -i color=red:s=2x2:r=25:d=0.2 -c:v png");
+    assert_eq!(size_of(&shoot(&tiny, &recipe(MP4)).unwrap(), 0), (2, 2));
+}
+
+#[test]
+fn a_single_picture_makes_a_film_of_one_frame() {
+    let source = clip("single.mp4", "-f lavfi -i testsrc2=s=64x64:r=25:d=1 -frames:v 1 -c:v libx264");
+    let take = shoot(&source, &recipe(MP4)).unwrap();
+    assert_eq!(take.report.outputs[0].frames, 1);
+}
+
+#[test]
+fn other_samples_become_eight_bits_of_limited_range() {
+    for (name, encoding) in [
+        ("full.mp4", "-pix_fmt yuvj420p -c:v libx264"),
+        ("tenbit.mp4", "-pix_fmt yuv420p10le -c:v libx264"),
+        ("c422.mp4", "-pix_fmt yuv422p -c:v libx264"),
+        ("c444.mp4", "-pix_fmt yuv444p -c:v libx264"),
+        ("rgb.mkv", "-pix_fmt rgb24 -c:v png"),
+    ] {
+        let source = clip(name, &format!("-f lavfi -i color=white:s=64x64:r=10:d=0.5 {encoding}"));
+        let take = shoot(&source, &recipe(MP4)).unwrap();
+        let (pictures, ..) = take.luma(0);
+        assert!(pictures[2][0].abs_diff(235) <= 2, "{name}: white is {}", pictures[2][0]);
+        assert!(!take.plan.warnings.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn the_bumper_stands_before_and_after_and_the_watermark_only_in_between() {
+    let source = clip("gray.mp4", "-f lavfi -i color=0x808080:s=640x360:r=10:d=2 -c:v libx264 -crf 4");
+    let json = r#"{"bumper":{"intro_ms":500,"outro_ms":300},
+        "watermark":{"position":"bottom-right","margin_px":20,"width_percent":25,"start_ms":1000},
+        "outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
+    let take = shoot(&source, &recipe(json)).unwrap();
+    let (pictures, width, height) = take.luma(0);
+    assert_eq!(pictures.len(), 5 + 20 + 3);
+    let at = |picture: usize, x: usize, y: usize| pictures[picture][y * width + x];
+    for still in [0, 4, 25, 27] {
+        assert_eq!((at(still, 2, 2), at(still, width - 3, height - 3)), (16, 16), "corner of {still}");
+        assert!(at(still, width / 2, height / 2 - 37) > 60, "middle of {still}");
+    }
+    let background = at(5, 2, 2);
+    assert!(background.abs_diff(126) <= 4, "{background}");
+    // The mark is 160x90 and ends 20 pixels before the corner; its badge lies in its upper middle.
+    let badge = (width - 20 - 80, height - 20 - 90 + 33);
+    for (picture, marked) in [(5, false), (14, false), (15, true), (24, true)] {
+        let differs = at(picture, badge.0, badge.1).abs_diff(background) > 20;
+        assert_eq!(differs, marked, "picture {picture}");
+        assert!(at(picture, width - 10, height - 10).abs_diff(background) <= 4, "the margin of {picture}");
+    }
+}
+
+#[test]
+fn padding_is_black_and_cropping_takes_the_middle() {
+    let source = quartered("quartered.mp4", &[]);
+    let pad = r#"{"frame":{"aspect":"1:1"},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
+    let take = shoot(&source, &recipe(pad)).unwrap();
+    let (pictures, width, height) = take.luma(0);
+    assert_eq!((width, height), (160, 160));
+    assert_eq!((pictures[0][0], pictures[0][159 * 160]), (16, 16));
+    assert!(pictures[0][50 * 160 + 20].abs_diff(40) <= 3);
+    let crop = r#"{"frame":{"aspect":"1:1","fit":"crop","max_width_px":80},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
+    let take = shoot(&source, &recipe(crop)).unwrap();
+    let (pictures, width, height) = take.luma(0);
+    assert_eq!((width, height), (80, 80));
+    let seen = quarters(&pictures[0], 80, 80);
+    assert!(seen.iter().zip([40, 90, 140, 190]).all(|(seen, wanted)| seen.abs_diff(wanted) <= 4), "{seen:?}");
+}
+
+#[test]
+fn interlaced_pictures_are_woven_and_others_left_alone() {
+    let woven = clip("interlaced.ts", "-f lavfi -i testsrc2=s=320x240:r=50:d=2 -vf interlace -c:v mpeg2video -flags +ildct+ilme");
+    let plain = clip("progressive.ts", "-f lavfi -i testsrc2=s=320x240:r=25:d=2 -c:v mpeg2video");
+    for (source, interlaced) in [(woven, true), (plain, false)] {
+        let take = shoot(&source, &recipe(MP4)).unwrap();
+        assert_eq!(take.plan.video.unwrap().deinterlace, interlaced);
+        assert_eq!(take.report.outputs[0].frames, 50);
+    }
+}
+
+#[test]
+fn a_picture_that_changes_its_size_in_mid_stream_goes_on() {
+    let one = clip("size-a.ts", "-f lavfi -i testsrc2=s=320x180:r=25:d=1 -c:v libx264 -preset ultrafast");
+    let two = clip("size-b.ts", "-f lavfi -i testsrc2=s=640x360:r=25:d=1 -c:v libx264 -preset ultrafast");
+    let both = one.with_file_name("size-changes.ts");
+    std::fs::write(&both, [std::fs::read(&one).unwrap(), std::fs::read(&two).unwrap()].concat()).unwrap();
+    let take = shoot(&both, &recipe(MP4)).unwrap();
+    assert_eq!(size_of(&take, 0), (320, 180));
+    assert!(take.report.outputs[0].frames.abs_diff(50) <= 2, "{:?}", take.report);
+}
+
+#[test]
+fn high_dynamic_range_is_brought_down_and_tagged() {
+    for (name, transfer) in [("pq.mp4", "smpte2084"), ("hlg.mp4", "arib-std-b67")] {
+        let encoding = format!(
+            "-f lavfi -i testsrc2=s=320x180:r=10:d=0.5 -pix_fmt yuv420p10le -c:v libx265 -preset ultrafast \
+             -x265-params log-level=error:colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc -tag:v hvc1"
+        );
+        let source = clip(name, &encoding);
+        assert!(probe(&source).unwrap().main_video().unwrap().1.hdr, "{name}");
+        let take = shoot(&source, &recipe(MP4)).unwrap();
+        let path = take.scratch.path().join("video.mp4");
+        let entries = "stream=color_space,color_transfer,color_primaries,color_range";
+        let told = Command::new("ffprobe")
+            .args(["-v", "error", "-select_streams", "v", "-show_entries", entries, "-of", "csv=p=0"])
+            .arg(path)
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&told.stdout).trim(), "tv,bt709,bt709,bt709", "{name}");
+    }
+}

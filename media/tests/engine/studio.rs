@@ -1,0 +1,94 @@
+//! Runs the engine as the worker does, and looks at what came out.
+
+use domain::plan::{Plan, PlannedOutput};
+use domain::protocol::{Checked, Made, Progress, Report};
+use domain::{Failure, Limits, Probe, Recipe, preset};
+use media::engine::{self, Cancel};
+use std::fs::File;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Once;
+use tempfile::TempDir;
+
+static INIT: Once = Once::new();
+
+/// What became of one source.
+#[derive(Debug)]
+pub(crate) struct Take {
+    pub(crate) probe: Probe,
+    pub(crate) plan: Plan,
+    pub(crate) report: Report,
+    pub(crate) checked: Vec<Checked>,
+    pub(crate) progress: Vec<Progress>,
+    pub(crate) scratch: TempDir,
+}
+
+impl Take {
+    /// The output at a place of the recipe: its plan, its report and its facts.
+    pub(crate) fn output(&self, place: usize) -> (&PlannedOutput, &Made, &Checked) {
+        (&self.plan.outputs[place], &self.report.outputs[place], &self.checked[place])
+    }
+
+    /// The luma of every picture of an output, and their width and height.
+    pub(crate) fn luma(&self, place: usize) -> (Vec<Vec<u8>>, usize, usize) {
+        let path = self.scratch.path().join(&self.plan.outputs[place].file);
+        let size = self.checked[place].probe.main_video().unwrap().1.display_size();
+        let (width, height) = (size.width_px as usize, size.height_px as usize);
+        let raw = decoded(&path, &["-map", "0:v:0", "-vsync", "passthrough", "-f", "rawvideo", "-pix_fmt", "yuv420p"]);
+        let pictures = raw.chunks(width * height * 3 / 2).map(|picture| picture[..width * height].to_vec());
+        (pictures.collect(), width, height)
+    }
+
+    /// The first channel of an output's sound.
+    pub(crate) fn samples(&self, place: usize) -> Vec<f32> {
+        let path = self.scratch.path().join(&self.plan.outputs[place].file);
+        let raw = decoded(&path, &["-map", "0:a:0", "-f", "f32le", "-af", "pan=mono|c0=c0"]);
+        raw.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+    }
+}
+
+/// Reads the facts of a file.
+pub(crate) fn probe(source: &Path) -> Result<Probe, Failure> {
+    INIT.call_once(engine::init);
+    engine::probe(&File::open(source).unwrap(), &Cancel::new())
+}
+
+/// Runs a recipe on a file from probe to verification.
+pub(crate) fn shoot(source: &Path, recipe: &Recipe) -> Result<Take, Failure> {
+    let file = File::open(source).unwrap();
+    let probe = probe(source)?;
+    let plan = domain::plan(recipe, &probe, &Limits::default())?;
+    let scratch = tempfile::tempdir().unwrap();
+    let mut progress = Vec::new();
+    let cancel = Cancel::new();
+    let report = engine::transcode(&file, &plan, scratch.path(), 2, &mut |step| progress.push(step), &cancel)?;
+    let mut checked = Vec::new();
+    for (planned, made) in plan.outputs.iter().zip(&report.outputs) {
+        let found = engine::verify(scratch.path(), &planned.file, &cancel)?;
+        domain::plan::verify(planned, made, &found)?;
+        checked.push(found);
+    }
+    Ok(Take { probe, plan, report, checked, progress, scratch })
+}
+
+/// A recipe as users write it.
+pub(crate) fn recipe(json: &str) -> Recipe {
+    serde_json::from_str(json).unwrap()
+}
+
+/// A built-in preset.
+pub(crate) fn preset(name: &str) -> Recipe {
+    preset::find(name).unwrap().recipe
+}
+
+fn decoded(path: &Path, arguments: &[&str]) -> Vec<u8> {
+    let ran = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(path)
+        .args(arguments)
+        .arg("-")
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    ran.stdout
+}

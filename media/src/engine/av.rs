@@ -51,6 +51,8 @@ pub(super) struct CodecFacts {
     pub(super) interlaced: bool,
     /// Whether the field order is known at all.
     pub(super) field_order_known: bool,
+    /// How many pictures the decoder holds back to bring them into the order of showing.
+    pub(super) held_back: u32,
     pub(super) sample_rate_hz: u32,
     pub(super) channels: u32,
 }
@@ -105,6 +107,7 @@ pub(super) fn codec_facts(parameters: &Parameters) -> CodecFacts {
             },
             interlaced: (2..=5).contains(&order),
             field_order_known: order != 0,
+            held_back: positive((*p).video_delay),
             sample_rate_hz: positive((*p).sample_rate),
             channels: positive((*p).ch_layout.nb_channels),
         }

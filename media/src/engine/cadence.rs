@@ -52,11 +52,6 @@ impl<T> Cadence<T> {
         self.zero_us
     }
 
-    /// Whether every slot of the span is filled.
-    pub(super) fn is_full(&self) -> bool {
-        self.limit.is_some_and(|limit| self.next >= limit)
-    }
-
     /// Takes the next picture, shown from `at_us` for about `duration_us`; hands out an earlier one whose slots are
     /// now known.
     pub(super) fn push(&mut self, picture: T, at_us: i64, duration_us: i64) -> Option<(T, Range<u64>)> {
@@ -98,7 +93,7 @@ impl<T> Cadence<T> {
     /// picture itself lasts.
     pub(super) fn end(&mut self, source_goes_on: bool) -> Option<(T, Range<u64>)> {
         let last = self.pending.take()?;
-        let own = self.nearest(last.end_us).max(self.next + 1);
+        let own = self.nearest(last.end_us).max(1);
         let until = self.limit.filter(|_| source_goes_on).unwrap_or(own);
         self.hand_out(last.picture, until)
     }
@@ -169,6 +164,11 @@ mod tests {
         assert_eq!(slots[..5], [0, 1, 2, 4, 5]);
         let slots = seen(Cadence::new(fps(30), None, 0), &constant(15, 0, 15), false);
         assert_eq!(slots, (0..30).map(|slot| slot / 2).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_lower_rate_does_not_lengthen_the_end() {
+        assert_eq!(seen(Cadence::new(fps(15), None, 0), &constant(30, 0, 240), false).len(), 120);
     }
 
     #[test]

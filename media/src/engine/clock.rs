@@ -3,16 +3,34 @@
 use super::facts::to_us;
 use ffmpeg_next::{Packet, Rational};
 
-/// A step of more than this between two packets of a stream is a jump.
-const JUMP_US: i64 = 10_000_000;
+/// A step forward of more than this between two packets of a stream is a jump.
+const FORWARD_US: i64 = 10_000_000;
 
-/// The repaired clock of a source.
+/// So is a step back of more than this: packets come in the order of decoding, whose times only grow.
+const BACK_US: i64 = 300_000;
+
+/// The repaired clock of a source. Its time falls into sections; each has an offset, and every stream enters the next
+/// section when its own packets jump, so that all of them are shifted alike.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     may_jump: bool,
-    offset_us: i64,
-    /// When the next packet of each stream should come.
-    expected_us: Vec<Option<i64>>,
+    /// Offset of each section in microseconds.
+    sections: Vec<i64>,
+    streams: Vec<Place>,
+}
+
+/// Where a stream is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    section: usize,
+    /// When its next packet should come.
+    expected_us: Option<i64>,
+}
+
+impl Place {
+    fn is_near(&self, us: i64) -> bool {
+        self.expected_us.is_none_or(|expected| (-BACK_US..=FORWARD_US).contains(&us.saturating_sub(expected)))
+    }
 }
 
 impl Clock {
@@ -20,15 +38,15 @@ impl Clock {
     pub(super) fn new(may_jump: bool, streams: usize) -> Self {
         Self {
             may_jump,
-            offset_us: 0,
-            expected_us: vec![None; streams],
+            sections: vec![0],
+            streams: vec![Place::default(); streams],
         }
     }
 
-    /// Forgets what was expected, after a seek.
+    /// Forgets what was, after a seek.
     pub(super) fn restart(&mut self) {
-        self.offset_us = 0;
-        self.expected_us.fill(None);
+        self.sections = vec![0];
+        self.streams.fill(Place::default());
     }
 
     /// Repairs the times of a packet whose stream counts in `base`.
@@ -36,19 +54,22 @@ impl Clock {
         let Some(time) = packet.dts().or_else(|| packet.pts()).filter(|_| self.may_jump) else {
             return;
         };
-        let Some(expected) = self.expected_us.get_mut(packet.stream()) else {
+        let Some(place) = self.streams.get_mut(packet.stream()) else {
             return;
         };
-        let mut us = to_us(time, base).saturating_add(self.offset_us);
-        if let Some(expected) = *expected
-            && us.saturating_sub(expected).abs() > JUMP_US
-        {
-            self.offset_us = self.offset_us.saturating_add(expected.saturating_sub(us));
-            us = expected;
+        let raw = to_us(time, base);
+        let at = |section: usize| raw.saturating_add(self.sections.get(section).copied().unwrap_or(0));
+        if !place.is_near(at(place.section)) {
+            let known = (place.section + 1..self.sections.len()).find(|section| place.is_near(at(*section)));
+            place.section = known.unwrap_or(self.sections.len());
+            if known.is_none() {
+                self.sections.push(place.expected_us.unwrap_or(raw).saturating_sub(raw));
+            }
         }
-        *expected = Some(us.saturating_add(to_us(packet.duration().max(0), base)));
-        if self.offset_us != 0 {
-            let shift = in_base(self.offset_us, base);
+        let offset = self.sections.get(place.section).copied().unwrap_or(0);
+        place.expected_us = Some(raw.saturating_add(offset).saturating_add(to_us(packet.duration().max(0), base)));
+        if offset != 0 {
+            let shift = in_base(offset, base);
             packet.set_pts(packet.pts().map(|pts| pts.saturating_add(shift)));
             packet.set_dts(packet.dts().map(|dts| dts.saturating_add(shift)));
         }
@@ -64,18 +85,29 @@ fn in_base(us: i64, base: Rational) -> i64 {
 mod tests {
     use super::*;
 
+    fn repaired(packets: &[(usize, i64)]) -> Vec<i64> {
+        let mut clock = Clock::new(true, 2);
+        let times = packets.iter().map(|(stream, dts)| {
+            let mut packet = Packet::empty();
+            packet.set_stream(*stream);
+            packet.set_dts(Some(*dts));
+            packet.set_duration(40);
+            clock.repair(&mut packet, Rational::new(1, 1_000));
+            packet.dts().unwrap()
+        });
+        times.collect()
+    }
+
     #[test]
     fn after_a_jump_the_source_goes_on_where_it_was() {
-        let base = Rational::new(1, 1_000);
-        let mut clock = Clock::new(true, 1);
-        let mut repaired = Vec::new();
-        for dts in [0, 40, 80, 5_000_080, 5_000_120, 40, 80] {
-            let mut packet = Packet::empty();
-            packet.set_dts(Some(dts));
-            packet.set_duration(40);
-            clock.repair(&mut packet, base);
-            repaired.push(packet.dts().unwrap());
-        }
-        assert_eq!(repaired, [0, 40, 80, 120, 160, 200, 240]);
+        let packets = [0, 40, 80, 5_000_080, 5_000_120, 40, 80].map(|dts| (0, dts));
+        assert_eq!(repaired(&packets), [0, 40, 80, 120, 160, 200, 240]);
+    }
+
+    #[test]
+    fn all_streams_are_shifted_alike_though_they_jump_one_after_the_other() {
+        // The second stream is 10 ms late before and after the jump back to 0.
+        let packets = [(0, 960), (1, 970), (0, 0), (1, 1_010), (0, 40), (1, 10), (0, 80), (1, 50)];
+        assert_eq!(repaired(&packets), [960, 970, 1_000, 1_010, 1_040, 1_010, 1_080, 1_050]);
     }
 }

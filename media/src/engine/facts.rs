@@ -3,7 +3,7 @@
 use super::av::{self, CodecFacts, Kind};
 use super::{Cancel, fault, input, measure};
 use domain::probe::{AudioFacts, Stream, StreamKind, VideoFacts};
-use domain::{Failure, Probe, Rational};
+use domain::{Code, Failure, Probe, Rational};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::{Disposition, Stream as Source};
 
@@ -26,7 +26,19 @@ pub(super) const fn is_hdr(transfer: i32) -> bool {
 pub(super) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Probe, Failure> {
     let mut probe = headers(input, bytes);
     let origin = origin_us(input, probe.main_video().map(|(stream, _)| stream.index));
-    let header_us = av::known(input.duration()).filter(|us| *us > 0 && !av::length_is_guessed(input));
+    let has_decoder = |index: usize| input.stream(index).is_some_and(|stream| input::decoder(&stream).is_some());
+    if probe.main_video().is_none() {
+        // A known codec of which nothing decodes is damage, not a codec we lack: the transcode will tell.
+        for stream in &mut probe.streams {
+            let sized = matches!(&stream.kind, StreamKind::Video(facts) if facts.width_px > 0 && facts.height_px > 0);
+            stream.decodable |= sized && has_decoder(stream.index);
+        }
+    }
+    if !probe.streams.iter().any(|stream| stream.decodable) && (0..probe.streams.len()).any(has_decoder) {
+        return Err(Failure::input(Code::SourceDamaged, "no stream has anything that decodes"));
+    }
+    let believable = |us: &i64| *us > 0 && !av::length_is_guessed(input) && !is_absurd(*us, bytes);
+    let header_us = av::known(input.duration()).filter(believable);
     let end_us = match header_us {
         Some(length) => av::start_us(input).unwrap_or(0).saturating_add(length),
         None => measure::end_us(input, cancel)?,
@@ -44,6 +56,12 @@ pub(super) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Pro
         facts.interlaced = true;
     }
     Ok(probe)
+}
+
+/// Fewer than a thousand bytes a second over more than ten seconds: reading such a file through is cheap.
+fn is_absurd(length_us: i64, bytes: u64) -> bool {
+    let seconds = u64::try_from(length_us / 1_000_000).unwrap_or(0);
+    seconds > 10 && bytes / seconds < 1_000
 }
 
 /// The facts that need no packets; `duration_us` is the header's, 0 when it has none.

@@ -46,8 +46,10 @@ pub(super) struct Reader {
     /// Start and end of the span on the source's own clock.
     start_us: i64,
     end_us: Option<i64>,
-    /// Length of the span as the headers promise it; 0 when they do not.
+    /// Length of the span as the probe found it; 0 when it did not.
     promised_us: i64,
+    /// The last picture before the span, for a span that begins while it is shown.
+    before: Option<Video>,
     /// How far pictures or sound came, from the start of the span.
     reached_us: i64,
     threads: u32,
@@ -66,10 +68,6 @@ impl Reader {
         av::keep_only(&mut input, &used);
         let start_us = origin.saturating_add(signed(plan.span.start.us()));
         let end_us = plan.span.end.map(|end| origin.saturating_add(signed(end.us())));
-        let promised_us = av::known(input.duration()).filter(|_| !av::length_is_guessed(&input)).map_or(0, |length| {
-            let end = av::start_us(&input).unwrap_or(0).saturating_add(length);
-            end_us.map_or(end, |wanted| wanted.min(end)).saturating_sub(start_us)
-        });
         let track = |index: Option<usize>| index.map(|index| Track::open(&input, index, threads)).transpose();
         let (video, audio) = (track(picture)?, track(plan.audio_stream)?);
         let streams = usize::try_from(input.nb_streams()).unwrap_or(0);
@@ -81,7 +79,8 @@ impl Reader {
             deinterlace: plan.video.is_some_and(|video| video.deinterlace),
             start_us,
             end_us,
-            promised_us,
+            promised_us: signed(plan.span_us),
+            before: None,
             reached_us: 0,
             threads,
             input,
@@ -213,8 +212,11 @@ impl Reader {
     /// Gives a picture away if it belongs to the span.
     fn give(&mut self, picture: Video, at: i64, duration: i64, sink: &mut dyn Sink) -> Result<(), Failure> {
         if at < self.start_us {
+            self.before = Some(picture);
             return Ok(());
         }
+        let at_us = at - self.start_us;
+        self.give_before(at_us, sink)?;
         if self.end_us.is_some_and(|end| at >= end) {
             if let Some(track) = self.video.as_mut().filter(|track| !track.ended) {
                 track.ended = true;
@@ -222,12 +224,23 @@ impl Reader {
             }
             return Ok(());
         }
-        let at_us = at - self.start_us;
         self.reached_us = self.reached_us.max(at_us.saturating_add(duration));
         if let Some(track) = &mut self.video {
             track.reached_us = self.reached_us;
         }
         sink.picture(picture, at_us, duration)
+    }
+
+    /// Where the span begins long before its first own picture, the one before is still shown.
+    fn give_before(&mut self, first_us: i64, sink: &mut dyn Sink) -> Result<(), Failure> {
+        let usual_us = self.video.as_ref().map_or(0, |track| track.interval_us);
+        let span_us = self.end_us.map_or(i64::MAX, |end| end.saturating_sub(self.start_us));
+        match self.before.take() {
+            Some(picture) if first_us > usual_us * 3 / 2 || first_us >= span_us => {
+                sink.picture(picture, 0, first_us.min(span_us))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn end_pictures(&mut self, goes_on: bool, sink: &mut dyn Sink) -> Result<(), Failure> {
@@ -272,10 +285,9 @@ impl Reader {
 
     fn losses(&self) -> Losses {
         let unsigned = |us: i64| u64::try_from(us).unwrap_or(0);
-        let span_us = self.end_us.map(|end| end.saturating_sub(self.start_us));
         let short = |track: &Track| {
             let own = track.promised_us.saturating_sub(self.start_us - track.origin_us);
-            unsigned(own.min(span_us.unwrap_or(own)).saturating_sub(track.reached_us))
+            unsigned(own.min(self.promised_us).saturating_sub(track.reached_us))
         };
         let picture = self.video.as_ref().filter(|track| track.promised_us > 0).map_or(0, short);
         let all = unsigned(self.promised_us.saturating_sub(self.reached_us));

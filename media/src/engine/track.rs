@@ -29,6 +29,8 @@ pub(super) struct Track {
     /// Whether nothing more is wanted of it.
     pub(super) ended: bool,
     decoder: Opened,
+    /// How much too late the times of pictures are.
+    lag_us: i64,
     next_us: Option<i64>,
     /// Packets or pictures that did not decode.
     broken: u32,
@@ -54,12 +56,16 @@ impl Track {
         let opened = decoder.open_as_with(codec, options);
         let rate = stream.avg_frame_rate();
         let interval = if rate.numerator() > 0 { to_us(1, rate.invert()) } else { USUAL_INTERVAL_US };
+        let interval_us = interval.clamp(1, 10_000_000);
+        // AVI tells when pictures are decoded, not when they are shown.
+        let held_back = if input.format().name() == "avi" { i64::from(facts.held_back) } else { 0 };
         let own_length = av::known(stream.duration()).filter(|length| *length > 0);
         Ok(Self {
             index,
             base: stream.time_base(),
             facts,
-            interval_us: interval.clamp(1, 10_000_000),
+            interval_us,
+            lag_us: held_back.min(16) * interval_us,
             origin_us: origin_us(input, Some(index)),
             promised_us: own_length.map_or(0, |length| to_us(length, stream.time_base())),
             reached_us: 0,
@@ -73,7 +79,7 @@ impl Track {
     /// Whether a packet and all after it lie behind `end_us`: packets come in the order of decoding, and nothing is
     /// shown before it is decoded.
     pub(super) fn is_past(&self, packet: &Packet, end_us: Option<i64>) -> bool {
-        let time = packet.dts().map(|dts| to_us(dts, self.base));
+        let time = packet.dts().map(|dts| to_us(dts, self.base).saturating_sub(self.lag_us));
         matches!((time, end_us), (Some(time), Some(end)) if time >= end)
     }
 
@@ -113,11 +119,12 @@ impl Track {
         Ok(false)
     }
 
-    /// When a picture is shown, and for how long.
+    /// When a picture is shown, and for about how long.
     pub(super) fn time(&mut self, picture: &Video) -> (i64, i64) {
         let told = picture.packet().duration;
         let duration = if told > 0 { to_us(told, self.base) } else { self.interval_us };
-        let at = picture.timestamp().map(|time| to_us(time, self.base)).or(self.next_us).unwrap_or(self.origin_us);
+        let told = picture.timestamp().map(|time| to_us(time, self.base).saturating_sub(self.lag_us));
+        let at = told.or(self.next_us).unwrap_or(self.origin_us);
         self.next_us = Some(at.saturating_add(duration));
         (at, duration)
     }

@@ -23,10 +23,12 @@ mod progress;
 mod reader;
 mod seek;
 mod sound_file;
+mod soundtrack;
 mod still;
 mod tape;
 mod track;
 mod transcode;
+mod weave;
 
 pub use cancel::Cancel;
 
@@ -58,6 +60,7 @@ pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
 ///
 /// # Errors
 /// [`domain::Code::SourceDamaged`] when no picture or sound could be read, [`domain::Code::StorageFull`] when the disk is full.
+#[allow(clippy::too_many_arguments, reason = "what a transcode is made of; no two of a kind")]
 pub fn transcode(
     source: &File,
     plan: &Plan,
@@ -66,7 +69,16 @@ pub fn transcode(
     progress: &mut dyn FnMut(Progress),
     cancel: &Cancel,
 ) -> Result<Report, Failure> {
-    transcode::run(&transcode::Work { source, plan, scratch, threads, cancel }, progress)
+    transcode::run(
+        &transcode::Work {
+            source,
+            plan,
+            scratch,
+            threads,
+            cancel,
+        },
+        progress,
+    )
 }
 
 /// Opens a finished file again and reads what a player would find.

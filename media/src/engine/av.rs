@@ -1,16 +1,19 @@
 //! The few words of FFmpeg that ffmpeg-next does not say safely. Nothing here decides; each function reads or sets
 //! one thing.
-#![allow(unsafe_code, reason = "a leaf module around plain C fields; each block tells why it holds")]
+#![allow(
+    unsafe_code,
+    reason = "a leaf module around plain C fields; each block tells why it holds"
+)]
 
-use ffmpeg_next::{ChannelLayout, Codec};
 use ffmpeg_next::codec::Parameters;
 use ffmpeg_next::error::ENOMEM;
 use ffmpeg_next::ffi;
 use ffmpeg_next::filter::Graph;
-use ffmpeg_next::format::{Pixel, Sample};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Stream;
+use ffmpeg_next::format::{Pixel, Sample};
 use ffmpeg_next::frame::{Audio, Video};
+use ffmpeg_next::{ChannelLayout, Codec};
 use ffmpeg_next::{Error, Frame};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -94,7 +97,9 @@ pub(super) fn codec_facts(parameters: &Parameters) -> CodecFacts {
         };
         CodecFacts {
             kind,
-            name: CStr::from_ptr(ffi::avcodec_get_name((*p).codec_id)).to_str().unwrap_or("none"),
+            name: CStr::from_ptr(ffi::avcodec_get_name((*p).codec_id))
+                .to_str()
+                .unwrap_or("none"),
             width_px: positive((*p).width),
             height_px: positive((*p).height),
             format: (*p).format,
@@ -209,14 +214,22 @@ pub(super) fn settle_layout(frame: &mut Audio) -> Option<u64> {
 pub(super) fn new_sound(format: Sample, samples: usize, layout: ChannelLayout) -> Result<Audio, Error> {
     let sound = Audio::new(format, samples, layout);
     // SAFETY: reads one pointer of a live frame: it is null when there was no memory.
-    if unsafe { sound.is_empty() } { Err(Error::Other { errno: ENOMEM }) } else { Ok(sound) }
+    if unsafe { sound.is_empty() } {
+        Err(Error::Other { errno: ENOMEM })
+    } else {
+        Ok(sound)
+    }
 }
 
 /// A picture with room for its pixels.
 pub(super) fn new_picture(format: Pixel, width_px: u32, height_px: u32) -> Result<Video, Error> {
     let picture = Video::new(format, width_px, height_px);
     // SAFETY: reads one pointer of a live frame: it is null when there was no memory.
-    if unsafe { picture.is_empty() } { Err(Error::Other { errno: ENOMEM }) } else { Ok(picture) }
+    if unsafe { picture.is_empty() } {
+        Err(Error::Other { errno: ENOMEM })
+    } else {
+        Ok(picture)
+    }
 }
 
 /// Bounds the threads that the filters of a graph use.

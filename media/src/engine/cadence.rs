@@ -79,7 +79,10 @@ impl<T> Cadence<T> {
             let time = self.time_of(self.next);
             let old_is_nearer = (old.at_us - time).abs() <= (new.at_us - time).abs();
             self.pending = Some(if old_is_nearer && slot == self.next {
-                Pending { end_us: new.end_us.max(old.end_us), ..old }
+                Pending {
+                    end_us: new.end_us.max(old.end_us),
+                    ..old
+                }
             } else {
                 new
             });
@@ -116,7 +119,11 @@ impl<T> Cadence<T> {
     /// The last slot that begins at or before `us`.
     fn floor(&self, us: i64) -> u64 {
         let slot = self.nearest(us);
-        if self.time_of(slot) > us { slot.saturating_sub(1) } else { slot }
+        if self.time_of(slot) > us {
+            slot.saturating_sub(1)
+        } else {
+            slot
+        }
     }
 }
 
@@ -152,7 +159,11 @@ mod tests {
     #[test]
     fn a_rate_that_is_kept_keeps_every_picture_wherever_the_span_was_cut() {
         for from in [0, 700, 16_000, 23_333, 33_000] {
-            let slots = seen(Cadence::new(fps(30), Some(30), 1_000_000), &constant(30, from, 30), true);
+            let slots = seen(
+                Cadence::new(fps(30), Some(30), 1_000_000),
+                &constant(30, from, 30),
+                true,
+            );
             assert_eq!(slots, (0..30).collect::<Vec<_>>(), "cut at {from}");
         }
     }
@@ -168,14 +179,23 @@ mod tests {
 
     #[test]
     fn a_lower_rate_does_not_lengthen_the_end() {
-        assert_eq!(seen(Cadence::new(fps(15), None, 0), &constant(30, 0, 240), false).len(), 120);
+        assert_eq!(
+            seen(Cadence::new(fps(15), None, 0), &constant(30, 0, 240), false).len(),
+            120
+        );
     }
 
     #[test]
     fn a_source_that_ends_early_leaves_no_frozen_frames_and_one_that_goes_on_fills_the_span() {
         let pictures = constant(30, 0, 10);
-        assert_eq!(seen(Cadence::new(fps(30), Some(30), 1_000_000), &pictures, false).len(), 10);
-        assert_eq!(seen(Cadence::new(fps(30), Some(30), 1_000_000), &pictures, true).len(), 30);
+        assert_eq!(
+            seen(Cadence::new(fps(30), Some(30), 1_000_000), &pictures, false).len(),
+            10
+        );
+        assert_eq!(
+            seen(Cadence::new(fps(30), Some(30), 1_000_000), &pictures, true).len(),
+            30
+        );
     }
 
     #[test]
@@ -186,8 +206,13 @@ mod tests {
 
     #[test]
     fn millisecond_clocks_do_not_stutter() {
-        let pictures: Vec<_> = (0..300_u32).map(|n| (n, i64::from(n * 1_000 / 30) * 1_000, 33_000)).collect();
-        assert_eq!(seen(Cadence::new(fps(30), None, 0), &pictures, false), (0..300).collect::<Vec<_>>());
+        let pictures: Vec<_> = (0..300_u32)
+            .map(|n| (n, i64::from(n * 1_000 / 30) * 1_000, 33_000))
+            .collect();
+        assert_eq!(
+            seen(Cadence::new(fps(30), None, 0), &pictures, false),
+            (0..300).collect::<Vec<_>>()
+        );
     }
 
     #[test]
@@ -199,7 +224,11 @@ mod tests {
 
     #[test]
     fn a_still_that_lasts_within_the_span_is_repeated() {
-        let slots = seen(Cadence::new(fps(10), Some(300), 30_000_000), &[(0, 0, 1), (1, 25_000_000, 1)], true);
+        let slots = seen(
+            Cadence::new(fps(10), Some(300), 30_000_000),
+            &[(0, 0, 1), (1, 25_000_000, 1)],
+            true,
+        );
         assert_eq!((slots.len(), slots[249], slots[250]), (300, 0, 1));
     }
 }

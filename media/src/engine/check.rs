@@ -86,7 +86,10 @@ impl Ends {
     fn open(input: Input) -> Result<Self, Failure> {
         let probe = facts::headers(&input, 0);
         let first = |wanted: fn(&StreamKind) -> bool| {
-            let found = probe.streams.iter().find(|stream| wanted(&stream.kind) && stream.decodable);
+            let found = probe
+                .streams
+                .iter()
+                .find(|stream| wanted(&stream.kind) && stream.decodable);
             found.map(|stream| Track::open(&input, stream.index, 1)).transpose()
         };
         let (video, audio) = (
@@ -109,7 +112,11 @@ impl Ends {
     fn read_through(&mut self, cancel: &Cancel) -> Result<(), Failure> {
         while let Some(packet) = next_packet(&mut self.input, cancel)? {
             let us = self.note(&packet);
-            let first_group = if self.video.is_some() { self.keyframes <= 1 } else { us <= SOUND_US };
+            let first_group = if self.video.is_some() {
+                self.keyframes <= 1
+            } else {
+                us <= SOUND_US
+            };
             if first_group {
                 self.decode(Some(&packet))?;
             }
@@ -119,7 +126,11 @@ impl Ends {
 
     /// Decodes the last group, when it is another one.
     fn read_tail(&mut self, cancel: &Cancel) -> Result<(), Failure> {
-        let from = if self.video.is_some() { self.last_key_us } else { self.end_us - SOUND_US };
+        let from = if self.video.is_some() {
+            self.last_key_us
+        } else {
+            self.end_us - SOUND_US
+        };
         if from <= 0 || self.input.seek(from, ..from).is_err() {
             return Ok(());
         }
@@ -165,7 +176,11 @@ impl Ends {
     }
 
     fn errors(&self) -> u32 {
-        [&self.video, &self.audio].into_iter().flatten().map(Track::broken).sum()
+        [&self.video, &self.audio]
+            .into_iter()
+            .flatten()
+            .map(Track::broken)
+            .sum()
     }
 }
 

@@ -29,7 +29,8 @@ struct Place {
 
 impl Place {
     fn is_near(&self, us: i64) -> bool {
-        self.expected_us.is_none_or(|expected| (-BACK_US..=FORWARD_US).contains(&us.saturating_sub(expected)))
+        self.expected_us
+            .is_none_or(|expected| (-BACK_US..=FORWARD_US).contains(&us.saturating_sub(expected)))
     }
 }
 
@@ -67,7 +68,10 @@ impl Clock {
             }
         }
         let offset = self.sections.get(place.section).copied().unwrap_or(0);
-        place.expected_us = Some(raw.saturating_add(offset).saturating_add(to_us(packet.duration().max(0), base)));
+        place.expected_us = Some(
+            raw.saturating_add(offset)
+                .saturating_add(to_us(packet.duration().max(0), base)),
+        );
         if offset != 0 {
             let shift = in_base(offset, base);
             packet.set_pts(packet.pts().map(|pts| pts.saturating_add(shift)));
@@ -107,7 +111,16 @@ mod tests {
     #[test]
     fn all_streams_are_shifted_alike_though_they_jump_one_after_the_other() {
         // The second stream is 10 ms late before and after the jump back to 0.
-        let packets = [(0, 960), (1, 970), (0, 0), (1, 1_010), (0, 40), (1, 10), (0, 80), (1, 50)];
+        let packets = [
+            (0, 960),
+            (1, 970),
+            (0, 0),
+            (1, 1_010),
+            (0, 40),
+            (1, 10),
+            (0, 80),
+            (1, 50),
+        ];
         assert_eq!(repaired(&packets), [960, 970, 1_000, 1_010, 1_040, 1_010, 1_080, 1_050]);
     }
 }

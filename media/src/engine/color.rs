@@ -47,7 +47,11 @@ pub(super) fn of_output(source: &ColorNumbers, coded: Size) -> Color {
         return BT709;
     }
     let small = coded.width_px < 1_280 && coded.height_px < 720;
-    let usual = if source.matrix == UNSPECIFIED && small { BT601 } else { BT709 };
+    let usual = if source.matrix == UNSPECIFIED && small {
+        BT601
+    } else {
+        BT709
+    };
     Color {
         primaries: match source.primaries {
             1 => Primaries::BT709,

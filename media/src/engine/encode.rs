@@ -49,19 +49,25 @@ impl Encoder {
         picture.set_pts(i64::try_from(at).ok());
         // The type of the source's frame is no wish for ours.
         picture.set_kind(picture::Type::None);
-        self.opened.send_frame(picture).map_err(|error| fault::engine("video encoder", error))?;
+        self.opened
+            .send_frame(picture)
+            .map_err(|error| fault::engine("video encoder", error))?;
         self.drain(mux)
     }
 
     /// Encodes samples.
     fn sound(&mut self, samples: &Audio, mux: &mut Mux) -> Result<u64, Failure> {
-        self.opened.send_frame(samples).map_err(|error| fault::engine("audio encoder", error))?;
+        self.opened
+            .send_frame(samples)
+            .map_err(|error| fault::engine("audio encoder", error))?;
         self.drain(mux)
     }
 
     /// Ends the stream; returns how many packets came out.
     pub(super) fn finish(&mut self, mux: &mut Mux) -> Result<u64, Failure> {
-        self.opened.send_eof().map_err(|error| fault::engine("encoder", error))?;
+        self.opened
+            .send_eof()
+            .map_err(|error| fault::engine("encoder", error))?;
         self.drain(mux)
     }
 

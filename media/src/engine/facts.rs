@@ -26,7 +26,11 @@ pub(super) const fn is_hdr(transfer: i32) -> bool {
 pub(super) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Probe, Failure> {
     let mut probe = headers(input, bytes);
     let origin = origin_us(input, probe.main_video().map(|(stream, _)| stream.index));
-    let has_decoder = |index: usize| input.stream(index).is_some_and(|stream| input::decoder(&stream).is_some());
+    let has_decoder = |index: usize| {
+        input
+            .stream(index)
+            .is_some_and(|stream| input::decoder(&stream).is_some())
+    };
     if probe.main_video().is_none() {
         // A known codec of which nothing decodes is damage, not a codec we lack: the transcode will tell.
         for stream in &mut probe.streams {
@@ -35,7 +39,10 @@ pub(super) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Pro
         }
     }
     if !probe.streams.iter().any(|stream| stream.decodable) && (0..probe.streams.len()).any(has_decoder) {
-        return Err(Failure::input(Code::SourceDamaged, "no stream has anything that decodes"));
+        return Err(Failure::input(
+            Code::SourceDamaged,
+            "no stream has anything that decodes",
+        ));
     }
     let believable = |us: &i64| *us > 0 && !av::length_is_guessed(input) && !is_absurd(*us, bytes);
     let header_us = av::known(input.duration()).filter(believable);
@@ -172,7 +179,12 @@ fn language(stream: &Source<'_>) -> Option<String> {
 fn orientation(matrix: [i32; 9]) -> (u8, bool) {
     let [a, b, _, c, d, ..] = matrix.map(i64::from);
     // A turn takes (x, y) to (ax + cy, bx + dy), y pointing down; the mirror turns the sign of x before that.
-    let turns: [(u8, [i64; 4]); 4] = [(0, [1, 0, 0, 1]), (1, [0, 1, -1, 0]), (2, [-1, 0, 0, -1]), (3, [0, -1, 1, 0])];
+    let turns: [(u8, [i64; 4]); 4] = [
+        (0, [1, 0, 0, 1]),
+        (1, [0, 1, -1, 0]),
+        (2, [-1, 0, 0, -1]),
+        (3, [0, -1, 1, 0]),
+    ];
     let mut best = (0, (0, false));
     for (turn, [ta, tb, tc, td]) in turns {
         for (mirrored, sign) in [(false, 1), (true, -1)] {
@@ -209,7 +221,11 @@ mod tests {
             ([0, 0, 0, 0], 0, false),
         ] {
             let [a, b, c, d] = abcd;
-            assert_eq!(orientation([a, b, 0, c, d, 0, 0, 0, 1 << 30]), (turns, mirrored), "{abcd:?}");
+            assert_eq!(
+                orientation([a, b, 0, c, d, 0, 0, 0, 1 << 30]),
+                (turns, mirrored),
+                "{abcd:?}"
+            );
         }
     }
 

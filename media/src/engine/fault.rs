@@ -36,8 +36,16 @@ pub(super) fn disk(file: &str, error: &std::io::Error) -> Failure {
 
 fn storage(file: &str, errno: c_int) -> Failure {
     match errno {
-        ENOSPC | EDQUOT => Failure::new(FailureKind::Infrastructure, Code::StorageFull, format!("no space for {file}")),
-        EFBIG => Failure::new(FailureKind::ResourceLimit, Code::StorageFull, format!("{file} grew over the limit")),
+        ENOSPC | EDQUOT => Failure::new(
+            FailureKind::Infrastructure,
+            Code::StorageFull,
+            format!("no space for {file}"),
+        ),
+        EFBIG => Failure::new(
+            FailureKind::ResourceLimit,
+            Code::StorageFull,
+            format!("{file} grew over the limit"),
+        ),
         _ => {
             let detail = format!("writing {file}: error {errno}");
             Failure::new(FailureKind::Infrastructure, Code::StorageFailed, detail)
@@ -55,5 +63,9 @@ pub(super) fn engine(what: &str, error: Error) -> Failure {
 
 /// Something that this build of FFmpeg should have and has not.
 pub(super) fn missing(what: &str) -> Failure {
-    Failure::new(FailureKind::Unsupported, Code::Internal, format!("FFmpeg was built without {what}"))
+    Failure::new(
+        FailureKind::Unsupported,
+        Code::Internal,
+        format!("FFmpeg was built without {what}"),
+    )
 }

@@ -14,7 +14,11 @@ const MAX_WAITING_BYTES: u64 = 96 << 20;
 /// What an output is given. Times count in microseconds from the start of the span.
 pub(super) enum Piece {
     /// A picture and for about how long it is shown.
-    Picture { picture: Video, at_us: i64, duration_us: i64 },
+    Picture {
+        picture: Video,
+        at_us: i64,
+        duration_us: i64,
+    },
     /// No picture follows; `goes_on` when the source has more after the span.
     PicturesEnd { goes_on: bool },
     /// Samples.
@@ -32,7 +36,10 @@ enum Wants {
     Pictures,
     Sound,
     /// Only the picture that is shown at a moment; the best one so far waits here.
-    One { at_us: i64, best: Option<(Video, i64)> },
+    One {
+        at_us: i64,
+        best: Option<(Video, i64)>,
+    },
     Nothing,
 }
 
@@ -41,8 +48,14 @@ impl Feed {
     pub(super) fn new(planned: &PlannedOutput, picture_bytes: u64) -> (Self, Receiver<Piece>) {
         let room = (MAX_WAITING_BYTES / picture_bytes.max(1)).clamp(2, 16);
         let wants = match &planned.content {
-            Content::Mp4 { audio_bitrate_bps: Some(_), .. } => Wants::Everything,
-            Content::Mp4 { audio_bitrate_bps: None, .. } => Wants::Pictures,
+            Content::Mp4 {
+                audio_bitrate_bps: Some(_),
+                ..
+            } => Wants::Everything,
+            Content::Mp4 {
+                audio_bitrate_bps: None,
+                ..
+            } => Wants::Pictures,
             Content::Audio { .. } => Wants::Sound,
             Content::Poster { at_us, .. } => Wants::One {
                 at_us: i64::try_from(*at_us).unwrap_or(i64::MAX),
@@ -84,7 +97,9 @@ impl<'a, 'b> Feeds<'a, 'b> {
     /// Lets the posters look at a picture; one that comes later than a poster's moment sends the earlier one off.
     fn offer(&mut self, picture: &Video, at_us: i64) -> Result<(), Failure> {
         for feed in &mut self.feeds {
-            let Wants::One { at_us: wanted, best } = &mut feed.wants else { continue };
+            let Wants::One { at_us: wanted, best } = &mut feed.wants else {
+                continue;
+            };
             if at_us <= *wanted || best.is_none() {
                 *best = Some((share(picture)?, at_us));
             }
@@ -98,9 +113,17 @@ impl<'a, 'b> Feeds<'a, 'b> {
 
 impl Feed {
     fn send_best(&mut self) {
-        if let Wants::One { best: Some((picture, at_us)), .. } = std::mem::replace(&mut self.wants, Wants::Nothing) {
+        if let Wants::One {
+            best: Some((picture, at_us)),
+            ..
+        } = std::mem::replace(&mut self.wants, Wants::Nothing)
+        {
             // An output that is gone tells why when its thread is joined.
-            let _ = self.to.send(Piece::Picture { picture, at_us, duration_us: 0 });
+            let _ = self.to.send(Piece::Picture {
+                picture,
+                at_us,
+                duration_us: 0,
+            });
         }
     }
 }
@@ -114,7 +137,13 @@ impl Sink for Feeds<'_, '_> {
         self.offer(&picture, at_us)?;
         self.send(
             |wants| matches!(wants, Wants::Everything | Wants::Pictures),
-            || Ok(Piece::Picture { picture: share(&picture)?, at_us, duration_us }),
+            || {
+                Ok(Piece::Picture {
+                    picture: share(&picture)?,
+                    at_us,
+                    duration_us,
+                })
+            },
         )
     }
 

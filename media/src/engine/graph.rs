@@ -46,7 +46,10 @@ impl Graph {
         for still in beside {
             parser = parser.output(still.name, 0).map_err(failed)?;
         }
-        parser.input("out", 0).and_then(|parser| parser.parse(description)).map_err(failed)?;
+        parser
+            .input("out", 0)
+            .and_then(|parser| parser.parse(description))
+            .map_err(failed)?;
         inner.validate().map_err(failed)?;
         let mut graph = Self { inner, shape, base };
         for still in beside {
@@ -87,23 +90,36 @@ impl Graph {
 
     /// The unit of the times of pictures that come out.
     pub(super) fn base_out(&mut self) -> Base {
-        self.inner.get("out").map_or(self.base, |mut sink| sink.sink().time_base())
+        self.inner
+            .get("out")
+            .map_or(self.base, |mut sink| sink.sink().time_base())
     }
 
     fn add(&mut self, name: &str, picture: &Video) -> Result<(), Failure> {
         let mut source = self.inner.get(name).ok_or_else(|| fault::missing("the buffer"))?;
-        source.source().add(picture).map_err(|error| fault::engine("filter input", error))
+        source
+            .source()
+            .add(picture)
+            .map_err(|error| fault::engine("filter input", error))
     }
 
     fn close(&mut self, name: &str) -> Result<(), Failure> {
         let mut source = self.inner.get(name).ok_or_else(|| fault::missing("the buffer"))?;
-        source.source().flush().map_err(|error| fault::engine("filter input", error))
+        source
+            .source()
+            .flush()
+            .map_err(|error| fault::engine("filter input", error))
     }
 }
 
 fn add_source(graph: &mut filter::Graph, name: &str, shape: &Shape, base: Base) -> Result<(), Failure> {
     let buffer = filter::find("buffer").ok_or_else(|| fault::missing("buffer"))?;
-    let Shape { width_px, height_px, format, .. } = shape;
+    let Shape {
+        width_px,
+        height_px,
+        format,
+        ..
+    } = shape;
     let (num, den) = (base.numerator(), base.denominator());
     let description =
         format!("video_size={width_px}x{height_px}:pix_fmt={format}:time_base={num}/{den}:pixel_aspect=1/1");

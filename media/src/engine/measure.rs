@@ -36,7 +36,9 @@ pub(super) fn next_packet(input: &mut Input, cancel: &Cancel) -> Result<Option<P
 pub(super) fn end_us(input: &mut Input, cancel: &Cancel) -> Result<i64, Failure> {
     let used = input.streams().map(|stream| {
         let kind = av::codec_facts(&stream.parameters()).kind;
-        let cover = stream.disposition().contains(ffmpeg_next::format::stream::Disposition::ATTACHED_PIC);
+        let cover = stream
+            .disposition()
+            .contains(ffmpeg_next::format::stream::Disposition::ATTACHED_PIC);
         (matches!(kind, av::Kind::Video | av::Kind::Audio) && !cover).then(|| stream.time_base())
     });
     let bases: Vec<_> = used.collect();
@@ -52,10 +54,16 @@ pub(super) fn end_us(input: &mut Input, cancel: &Cancel) -> Result<i64, Failure>
 
 /// Whether the first frames of a stream say that they are woven of two fields.
 pub(super) fn frames_are_interlaced(input: &mut Input, index: usize, cancel: &Cancel) -> Result<bool, Failure> {
-    let Some(stream) = input.stream(index) else { return Ok(false) };
-    let Some(decoder) = input::decoder(&stream) else { return Ok(false) };
+    let Some(stream) = input.stream(index) else {
+        return Ok(false);
+    };
+    let Some(decoder) = input::decoder(&stream) else {
+        return Ok(false);
+    };
     let context = codec::Context::from_parameters(stream.parameters()).map_err(unreadable)?;
-    let Ok(mut decoder) = context.decoder().open_as(decoder) else { return Ok(false) };
+    let Ok(mut decoder) = context.decoder().open_as(decoder) else {
+        return Ok(false);
+    };
     // It may have been read to its end before; a source that cannot go back is looked at from where it is.
     let _ = input.seek(i64::MIN / 2, ..);
     let (mut frames, mut packets) = (0, 0);

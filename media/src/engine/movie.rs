@@ -1,14 +1,14 @@
 //! Makes one MP4: bumper, pictures at a constant rate, bumper; and under it sound of the same length.
 
 use super::cadence::Cadence;
-use super::encode::{self, Encoder, SoundEncoder};
+use super::encode::{self, Encoder};
 use super::feed::Piece;
 use super::graph::{Beside, Graph, frame_base};
 use super::mux::{Container, Mux};
 use super::picture::{self, Finish, MARK};
 use super::progress::Meter;
 use super::reader::nothing_decoded;
-use super::tape::{Sound, Tape};
+use super::soundtrack::Soundtrack;
 use super::transcode::Job;
 use super::{av, color, fault, still};
 use domain::plan::{BumperPlan, Content, H264, Picture, PlannedOutput, SourceVideo};
@@ -17,9 +17,6 @@ use domain::{Failure, Rational};
 use ffmpeg_next::frame::{Audio, Video};
 use std::ops::Range;
 use std::sync::mpsc::Receiver;
-
-/// Sound that comes more than this before the first picture is not held back any longer.
-const MAX_HELD_US: i64 = 10_000_000;
 
 /// What the plan orders for the movie.
 pub(super) struct Order<'a> {
@@ -33,7 +30,14 @@ pub(super) struct Order<'a> {
 impl<'a> Order<'a> {
     /// The order in a planned output, if it is one for a movie.
     pub(super) const fn of(planned: &'a PlannedOutput) -> Option<Self> {
-        let Content::Mp4 { picture, fps, bumper, video, audio_bitrate_bps } = &planned.content else {
+        let Content::Mp4 {
+            picture,
+            fps,
+            bumper,
+            video,
+            audio_bitrate_bps,
+        } = &planned.content
+        else {
             return None;
         };
         Some(Self {
@@ -53,7 +57,11 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order<'_>, from: &Receiver<
     for piece in from {
         job.check()?;
         match piece {
-            Piece::Picture { picture, at_us, duration_us } => {
+            Piece::Picture {
+                picture,
+                at_us,
+                duration_us,
+            } => {
                 let out = movie.cadence.push(picture, at_us, duration_us);
                 movie.show(out)?;
             }
@@ -83,18 +91,7 @@ struct Movie<'a> {
     bumper: Option<Video>,
     /// Pictures given to the encoder.
     frames: u64,
-    track: Option<SoundTrack>,
-}
-
-/// The sound of the movie. The tape begins with the intro.
-struct SoundTrack {
-    sound: Sound,
-    tape: Tape,
-    encoder: SoundEncoder,
-    /// What came before the first picture told where slot 0 is.
-    held: Vec<(Audio, i64)>,
-    /// Whether it is no longer held back.
-    released: bool,
+    track: Option<Soundtrack>,
 }
 
 impl<'a> Movie<'a> {
@@ -105,12 +102,11 @@ impl<'a> Movie<'a> {
         let mut mux = Mux::create(job.scratch, file, Container::Mp4)?;
         let mut encoder = encode::h264(order.video, order.fps, canvas, color, job.threads)?;
         encoder.join(&mut mux)?;
-        let track = order.audio_bitrate_bps.zip(job.sound()).map(|(bitrate, sound)| {
-            let mut encoder = encode::sound(Container::Mp4, sound, bitrate)?;
-            encoder.join(&mut mux)?;
-            let tape = Tape::new(sound);
-            Ok(SoundTrack { sound, tape, encoder, held: Vec::new(), released: false })
-        });
+        let intro_us = order
+            .fps
+            .duration_us(order.bumper.map_or(0, |bumper| bumper.intro_frames));
+        let track = order.audio_bitrate_bps.zip(job.sound());
+        let track = track.map(|(bitrate, sound)| Soundtrack::open(sound, bitrate, intro_us, &mut mux));
         let track = track.transpose()?;
         mux.start()?;
         let limit = job.plan.span.end.map(|_| order.fps.frames_in(job.plan.span_us).max(1));
@@ -125,19 +121,17 @@ impl<'a> Movie<'a> {
             cadence: Cadence::new(order.fps, limit, job.plan.span_us),
             graph: None,
             mark: overlay.map(|overlay| still::mark(overlay, color.matrix)).transpose()?,
-            bumper: order.bumper.map(|bumper| still::bumper(&bumper.image, canvas, color.matrix)).transpose()?,
+            bumper: order
+                .bumper
+                .map(|bumper| still::bumper(&bumper.image, canvas, color.matrix))
+                .transpose()?,
             frames: 0,
             track,
         })
     }
 
     fn intro(&mut self) -> Result<(), Failure> {
-        let frames = self.order.bumper.map_or(0, |bumper| bumper.intro_frames);
-        self.stand_still(frames)?;
-        let samples = self.samples_at(self.frames);
-        if let Some(track) = &mut self.track {
-            track.tape.silence_until(samples);
-        }
+        self.stand_still(self.order.bumper.map_or(0, |bumper| bumper.intro_frames))?;
         self.encode_sound()
     }
 
@@ -156,9 +150,12 @@ impl<'a> Movie<'a> {
     fn show(&mut self, out: Option<(Video, Range<u64>)>) -> Result<(), Failure> {
         if let Some((picture, slots)) = out {
             // A picture that lasts over the beginning of an overlay must be drawn anew for every slot.
-            let changes = self.order.picture.overlay.as_ref().is_some_and(|overlay| {
-                overlay.span.end.is_some() || overlay.span.start.us() > 0
-            });
+            let changes = self
+                .order
+                .picture
+                .overlay
+                .as_ref()
+                .is_some_and(|overlay| overlay.span.end.is_some() || overlay.span.start.us() > 0);
             if changes {
                 for slot in slots {
                     let twin = av::share_picture(&picture).map_err(|error| fault::engine("picture", error))?;
@@ -172,7 +169,6 @@ impl<'a> Movie<'a> {
                 }
             }
         }
-        self.release_sound()?;
         self.encode_sound()
     }
 
@@ -183,92 +179,69 @@ impl<'a> Movie<'a> {
             let size = self.mark.as_ref().map(|mark| still::size_of(&av::shape(mark)));
             let description = picture::description(&shape, &self.source, self.order.picture, Finish::Movie, size);
             let beside: Vec<_> = self.mark.iter().map(|picture| Beside { name: MARK, picture }).collect();
-            self.graph = Some(Graph::new(shape, frame_base(self.order.fps), &description, &beside, self.threads)?);
+            self.graph = Some(Graph::new(
+                shape,
+                frame_base(self.order.fps),
+                &description,
+                &beside,
+                self.threads,
+            )?);
         }
         let graph = self.graph.as_mut().ok_or_else(|| fault::missing("the graph"))?;
         picture.set_pts(i64::try_from(slot).ok());
         graph.push(&picture)?;
-        graph.pull()?.ok_or_else(|| fault::engine("filter", ffmpeg_next::Error::Bug))
+        graph
+            .pull()?
+            .ok_or_else(|| fault::engine("filter", ffmpeg_next::Error::Bug))
     }
 
     fn encode(&mut self, picture: &mut Video) -> Result<(), Failure> {
         let packets = self.encoder.picture(picture, self.frames, &mut self.mux)?;
         self.frames += 1;
         self.meter.add_frames(packets);
-        self.meter.reached(self.order.fps.duration_us(self.frames));
+        self.meter.reached(self.reached_us());
         Ok(())
     }
 
     fn hear(&mut self, sound: Audio, at_us: i64) -> Result<(), Failure> {
-        let Some(track) = &mut self.track else { return Ok(()) };
-        track.held.push((sound, at_us));
-        track.released |= at_us > MAX_HELD_US;
-        self.release_sound()?;
-        self.encode_sound()
-    }
-
-    /// Lays held sound on the tape once it is known where it belongs.
-    fn release_sound(&mut self) -> Result<(), Failure> {
-        let intro = self.intro_samples();
-        let zero_us = self.cadence.zero_us();
-        let Some(track) = &mut self.track else { return Ok(()) };
-        let zero_us = match zero_us {
-            Some(zero_us) => zero_us,
-            None if track.released => 0,
-            None => return Ok(()),
-        };
-        for (mut sound, at_us) in track.held.drain(..) {
-            let position = track.sound.samples_in(at_us.saturating_sub(zero_us));
-            let position = position.saturating_add(i64::try_from(intro).unwrap_or(i64::MAX));
-            // Nothing belongs before the pictures, under the intro.
-            if track.tape.end() < intro {
-                track.tape.silence_until(intro);
-            }
-            track.tape.lay(&mut sound, position)?;
+        if let Some(track) = &mut self.track {
+            track.hear(sound, at_us);
         }
-        Ok(())
+        self.encode_sound()
     }
 
     /// Encodes sound as far as there are pictures above it.
     fn encode_sound(&mut self) -> Result<(), Failure> {
-        let position = self.samples_at(self.frames);
-        match &mut self.track {
-            Some(track) => track.encoder.encode_until(position, &mut track.tape, &mut self.mux),
-            None => Ok(()),
-        }
+        let (zero_us, reached_us) = (self.cadence.zero_us(), self.reached_us());
+        let Some(track) = &mut self.track else {
+            return Ok(());
+        };
+        track.release(zero_us)?;
+        track.encode_until(reached_us, &mut self.mux)
     }
 
-    fn intro_samples(&self) -> u64 {
-        self.samples_at(self.order.bumper.map_or(0, |bumper| bumper.intro_frames))
-    }
-
-    /// Samples that last as long as some frames.
-    fn samples_at(&self, frames: u64) -> u64 {
-        let us = i64::try_from(self.order.fps.duration_us(frames)).unwrap_or(i64::MAX);
-        let samples = self.track.as_ref().map_or(0, |track| track.sound.samples_in(us));
-        u64::try_from(samples).unwrap_or(0)
+    /// How long the movie is so far, in microseconds.
+    fn reached_us(&self) -> u64 {
+        self.order.fps.duration_us(self.frames)
     }
 
     fn finish(mut self, file: &str) -> Result<Made, Failure> {
         if self.cadence.slots() == 0 {
             return Err(nothing_decoded("the pictures"));
         }
-        let main_end = self.samples_at(self.frames);
+        let main_end_us = self.reached_us();
         self.stand_still(self.order.bumper.map_or(0, |bumper| bumper.outro_frames))?;
         let packets = self.encoder.finish(&mut self.mux)?;
         self.meter.add_frames(packets);
-        let end = self.samples_at(self.frames);
+        let duration_us = self.reached_us();
         if let Some(track) = &mut self.track {
-            track.tape.drain()?;
-            track.tape.cut_at(main_end);
-            track.tape.silence_until(end);
-            track.encoder.finish(&mut track.tape, &mut self.mux)?;
+            track.finish(main_end_us, duration_us, &mut self.mux)?;
         }
         self.mux.finish()?;
         Ok(Made {
             file: file.to_owned(),
             frames: self.frames,
-            duration_us: self.order.fps.duration_us(self.frames),
+            duration_us,
         })
     }
 }

@@ -57,7 +57,10 @@ impl Mux {
 
     /// Adds a stream for what an encoder makes; returns its place.
     pub(super) fn add(&mut self, encoder: &Context, base: Rational) -> Result<usize, Failure> {
-        let mut stream = self.output.add_stream_with(encoder).map_err(|error| fault::engine("muxer", error))?;
+        let mut stream = self
+            .output
+            .add_stream_with(encoder)
+            .map_err(|error| fault::engine("muxer", error))?;
         stream.set_time_base(base);
         Ok(stream.index())
     }
@@ -82,12 +85,16 @@ impl Mux {
         let to = self.bases.get(index).copied().unwrap_or(base);
         packet.set_stream(index);
         packet.rescale_ts(base, to);
-        packet.write_interleaved(&mut self.output).map_err(|error| fault::writing(&self.file, error))
+        packet
+            .write_interleaved(&mut self.output)
+            .map_err(|error| fault::writing(&self.file, error))
     }
 
     /// Completes the file.
     pub(super) fn finish(mut self) -> Result<(), Failure> {
-        self.output.write_trailer().map_err(|error| fault::writing(&self.file, error))
+        self.output
+            .write_trailer()
+            .map_err(|error| fault::writing(&self.file, error))
     }
 }
 
@@ -99,6 +106,10 @@ pub(super) fn place(scratch: &Path, file: &str) -> Result<PathBuf, Failure> {
     let mut parts = Path::new(file).components();
     match (parts.next(), parts.next()) {
         (Some(Component::Normal(name)), None) if !file.contains(['\0', '/']) => Ok(scratch.join(name)),
-        _ => Err(Failure::new(FailureKind::MediaCrash, Code::Internal, "an output's name is no plain name")),
+        _ => Err(Failure::new(
+            FailureKind::MediaCrash,
+            Code::Internal,
+            "an output's name is no plain name",
+        )),
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn description(
     let coded = still::size_of(shape);
     let output = color::of_output(&shape.color, coded);
     let mut steps = upright(source);
-    let turned = if source.quarter_turns % 2 == 0 {
+    let turned = if source.quarter_turns.is_multiple_of(2) {
         coded
     } else {
         Size {
@@ -49,7 +49,10 @@ pub(super) fn description(
     steps.push("format=yuv420p".to_owned());
     let mut all = format!("[in]{}", steps.join(","));
     if let (Some(overlay), Some(size)) = (&picture.overlay, mark) {
-        all.push_str(&format!("[canvas];[canvas][{MARK}]{}", laid_over(overlay, size, picture.canvas)));
+        all.push_str(&format!(
+            "[canvas];[canvas][{MARK}]{}",
+            laid_over(overlay, size, picture.canvas)
+        ));
     }
     let matrix = color::scale_name(output.matrix);
     match finish {
@@ -57,7 +60,9 @@ pub(super) fn description(
         Finish::Jpeg => all.push_str(&format!(
             ",scale={SCALER}:in_color_matrix={matrix}:in_range=tv:out_color_matrix=bt601:out_range=pc,format=yuvj420p"
         )),
-        Finish::Png => all.push_str(&format!(",scale={SCALER}:in_color_matrix={matrix}:in_range=tv,format=rgb24")),
+        Finish::Png => all.push_str(&format!(
+            ",scale={SCALER}:in_color_matrix={matrix}:in_range=tv,format=rgb24"
+        )),
     }
     all.push_str("[out]");
     all
@@ -104,7 +109,11 @@ fn standard(shape: &Shape, size: Size, tone_map: bool, scaled: Size, output: Col
 
 /// PQ or HLG to BT.709. The peak is given, because mastering data in files is often broken.
 fn tone_mapped(shape: &Shape) -> String {
-    let transfer = if facts::is_hdr(shape.color.transfer) { shape.color.transfer } else { 16 };
+    let transfer = if facts::is_hdr(shape.color.transfer) {
+        shape.color.transfer
+    } else {
+        16
+    };
     let input = wide_input(shape, transfer);
     format!(
         "zscale={input}:t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,\

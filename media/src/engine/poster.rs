@@ -37,7 +37,7 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order<'_>, from: &Receiver<
     }
     job.check()?;
     let picture = found.ok_or_else(|| nothing_decoded("the pictures"))?;
-    let drawn = draw(job, order, picture, at)?;
+    let drawn = draw(job, order, &picture, at)?;
     let packet = encode(&drawn, order.format)?;
     let path = place(job.scratch, file)?;
     std::fs::write(path, packet.data().unwrap_or_default()).map_err(|error| fault::disk(file, &error))?;
@@ -49,20 +49,24 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order<'_>, from: &Receiver<
     })
 }
 
-fn draw(job: &Job<'_>, order: &Order<'_>, picture: Video, at_us: i64) -> Result<Video, Failure> {
+fn draw(job: &Job<'_>, order: &Order<'_>, picture: &Video, at_us: i64) -> Result<Video, Failure> {
     let (source, coded, numbers) = job.picture()?;
-    let shape = av::shape(&picture);
+    let shape = av::shape(picture);
     let matrix = color::of_output(&numbers, coded).matrix;
     // A still has one moment: an overlay that is not seen then is left out.
     let at_us = u64::try_from(at_us).unwrap_or(0);
     let mut wanted = order.picture.clone();
-    wanted.overlay = wanted.overlay.filter(|overlay| {
-        overlay.span.start.us() <= at_us && overlay.span.end.is_none_or(|end| at_us < end.us())
-    });
+    wanted.overlay = wanted
+        .overlay
+        .filter(|overlay| overlay.span.start.us() <= at_us && overlay.span.end.is_none_or(|end| at_us < end.us()));
     if let Some(overlay) = &mut wanted.overlay {
         overlay.span = domain::Span::default();
     }
-    let mark = wanted.overlay.as_ref().map(|overlay| still::mark(overlay, matrix)).transpose()?;
+    let mark = wanted
+        .overlay
+        .as_ref()
+        .map(|overlay| still::mark(overlay, matrix))
+        .transpose()?;
     let finish = match order.format {
         PosterFormat::Jpeg => Finish::Jpeg,
         PosterFormat::Png => Finish::Png,
@@ -70,7 +74,7 @@ fn draw(job: &Job<'_>, order: &Order<'_>, picture: Video, at_us: i64) -> Result<
     let size = mark.as_ref().map(|mark| still::size_of(&av::shape(mark)));
     let description = picture::description(&shape, &source, &wanted, finish, size);
     let beside: Vec<_> = mark.iter().map(|picture| Beside { name: MARK, picture }).collect();
-    graph::once(&picture, &description, &beside)
+    graph::once(picture, &description, &beside)
 }
 
 fn encode(picture: &Video, format: PosterFormat) -> Result<Packet, Failure> {
@@ -89,7 +93,9 @@ fn encode(picture: &Video, format: PosterFormat) -> Result<Packet, Failure> {
     video.set_color_range(Range::JPEG);
     video.set_aspect_ratio((1, 1));
     video.set_time_base((1, 25));
-    let options: Dictionary<'_> = [("global_quality", JPEG_QUALITY), ("threads", "1")].into_iter().collect();
+    let options: Dictionary<'_> = [("global_quality", JPEG_QUALITY), ("threads", "1")]
+        .into_iter()
+        .collect();
     let mut opened = video.open_as_with(codec, options).map_err(failed)?;
     opened.send_frame(picture).map_err(failed)?;
     opened.send_eof().map_err(failed)?;

@@ -55,10 +55,16 @@ impl<'a> Teller<'a> {
         let meters: Vec<_> = plan.outputs.iter().map(|_| Meter::default()).collect();
         let is_movie = |content: &Content| matches!(content, Content::Mp4 { .. });
         let movies = plan.outputs.iter().any(|output| is_movie(&output.content));
-        let counted = plan.outputs.iter().zip(&meters).filter(|(output, _)| !movies || is_movie(&output.content));
+        let counted = plan
+            .outputs
+            .iter()
+            .zip(&meters)
+            .filter(|(output, _)| !movies || is_movie(&output.content));
         let teller = Self {
             tell,
-            outputs: counted.map(|(output, meter)| (meter.clone(), plan.duration_us(output))).collect(),
+            outputs: counted
+                .map(|(output, meter)| (meter.clone(), plan.duration_us(output)))
+                .collect(),
             started: Instant::now(),
             told: None,
             percent: 0,
@@ -71,7 +77,11 @@ impl<'a> Teller<'a> {
         if self.told.is_none_or(|told| told.elapsed() >= EVERY) {
             self.told = Some(Instant::now());
             let planned: u64 = self.outputs.iter().map(|(_, planned)| planned).sum();
-            let done: u64 = self.outputs.iter().map(|(meter, planned)| meter.media_us().min(*planned)).sum();
+            let done: u64 = self
+                .outputs
+                .iter()
+                .map(|(meter, planned)| meter.media_us().min(*planned))
+                .sum();
             // The last percent is told when the files are complete.
             let percent = (done * 100).checked_div(planned).unwrap_or(0).min(99);
             self.percent = self.percent.max(u8::try_from(percent).unwrap_or(99));
@@ -85,11 +95,20 @@ impl<'a> Teller<'a> {
         self.say();
     }
 
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures for showing only")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "figures for showing only"
+    )]
     fn say(&mut self) {
         let seconds = self.started.elapsed().as_secs_f64().max(0.001);
         let frames = self.outputs.iter().map(|(meter, _)| meter.frames()).sum::<u64>();
-        let media_us = self.outputs.iter().map(|(meter, _)| meter.media_us()).max().unwrap_or(0);
+        let media_us = self
+            .outputs
+            .iter()
+            .map(|(meter, _)| meter.media_us())
+            .max()
+            .unwrap_or(0);
         let left = f64::from(100 - self.percent) / f64::from(self.percent.max(1)) * seconds;
         (self.tell)(Progress {
             phase: Phase::Transcode,

@@ -2,10 +2,10 @@
 
 use super::av;
 use super::clock::Clock;
-use super::facts::{origin_us, to_us};
-use super::graph::Graph;
+use super::facts::origin_us;
 use super::measure::MAX_READ_ERRORS;
 use super::track::Track;
+use super::weave::Weave;
 use super::{Cancel, fault, input};
 use domain::{Failure, Plan};
 use ffmpeg_next::format::context::Input;
@@ -39,9 +39,7 @@ pub(super) struct Reader {
     input: Input,
     video: Option<Track>,
     audio: Option<Track>,
-    /// Weaves fields into frames, before anything else sees them.
-    weave: Option<Graph>,
-    deinterlace: bool,
+    weave: Option<Weave>,
     clock: Clock,
     /// Start and end of the span on the source's own clock.
     start_us: i64,
@@ -52,7 +50,6 @@ pub(super) struct Reader {
     before: Option<Video>,
     /// How far pictures or sound came, from the start of the span.
     reached_us: i64,
-    threads: u32,
 }
 
 impl Reader {
@@ -75,14 +72,15 @@ impl Reader {
             clock: Clock::new(av::may_jump(&input), streams),
             video,
             audio,
-            weave: None,
-            deinterlace: plan.video.is_some_and(|video| video.deinterlace),
+            weave: plan
+                .video
+                .filter(|video| video.deinterlace)
+                .map(|_| Weave::new(threads)),
             start_us,
             end_us,
             promised_us: signed(plan.span_us),
             before: None,
             reached_us: 0,
-            threads,
             input,
         })
     }
@@ -165,48 +163,23 @@ impl Reader {
                 break;
             }
             let (at, duration) = track.time(&picture);
-            if self.deinterlace {
-                self.woven(&mut picture, at, sink)?;
-            } else {
-                self.give(picture, at, duration, sink)?;
+            match &mut self.weave {
+                Some(weave) => {
+                    let ready = weave.push(picture, at)?;
+                    self.give_all(ready, sink)?;
+                }
+                None => self.give(picture, at, duration, sink)?,
             }
         }
         Ok(())
     }
 
-    /// Sends a picture through the deinterlacer.
-    fn woven(&mut self, picture: &mut Video, at_us: i64, sink: &mut dyn Sink) -> Result<(), Failure> {
-        if !self.weave.as_ref().is_some_and(|weave| weave.fits(picture)) {
-            self.finish_weave(sink)?;
-            let base = ffmpeg_next::Rational::new(1, 1_000_000);
-            let description = "[in]bwdif=mode=send_frame:parity=auto:deint=interlaced[out]";
-            self.weave = Some(Graph::new(av::shape(picture), base, description, &[], self.threads)?);
-        }
-        picture.set_pts(Some(at_us));
-        if let Some(weave) = &mut self.weave {
-            weave.push(picture)?;
-        }
-        self.pull_woven(sink)
-    }
-
-    fn pull_woven(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
-        while let Some(weave) = &mut self.weave
-            && let Some(picture) = weave.pull()?
-        {
-            let at = to_us(picture.pts().unwrap_or(0), weave.base_out());
-            let duration = self.video.as_ref().map_or(0, |track| track.interval_us);
-            self.give(picture, at, duration, sink)?;
-        }
-        Ok(())
-    }
-
-    fn finish_weave(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
-        if let Some(weave) = &mut self.weave {
-            weave.finish()?;
-            self.pull_woven(sink)?;
-            self.weave = None;
-        }
-        Ok(())
+    /// Gives away what the deinterlacer has ready.
+    fn give_all(&mut self, ready: Vec<(Video, i64)>, sink: &mut dyn Sink) -> Result<(), Failure> {
+        let duration = self.video.as_ref().map_or(0, |track| track.interval_us);
+        ready
+            .into_iter()
+            .try_for_each(|(picture, at)| self.give(picture, at, duration, sink))
     }
 
     /// Gives a picture away if it belongs to the span.
@@ -247,7 +220,8 @@ impl Reader {
         if let Some(track) = self.video.as_mut().filter(|track| !track.ended) {
             track.send(None);
             self.pictures(sink)?;
-            self.finish_weave(sink)?;
+            let ready = self.weave.as_mut().map_or(Ok(Vec::new()), Weave::finish)?;
+            self.give_all(ready, sink)?;
         }
         if let Some(track) = self.video.as_mut().filter(|track| !track.ended) {
             track.ended = true;
@@ -289,9 +263,17 @@ impl Reader {
             let own = track.promised_us.saturating_sub(self.start_us - track.origin_us);
             unsigned(own.min(self.promised_us).saturating_sub(track.reached_us))
         };
-        let picture = self.video.as_ref().filter(|track| track.promised_us > 0).map_or(0, short);
+        let picture = self
+            .video
+            .as_ref()
+            .filter(|track| track.promised_us > 0)
+            .map_or(0, short);
         let all = unsigned(self.promised_us.saturating_sub(self.reached_us));
-        let broken = [&self.video, &self.audio].into_iter().flatten().map(Track::broken_us).max();
+        let broken = [&self.video, &self.audio]
+            .into_iter()
+            .flatten()
+            .map(Track::broken_us)
+            .max();
         Losses {
             missing_us: picture.max(all),
             broken_us: broken.unwrap_or(0),

@@ -24,7 +24,13 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Receiver<Piec
         AudioFormat::M4a => (Container::M4a, source),
         AudioFormat::Mp3 => (Container::Mp3, source),
         // Opus knows only 48 kHz.
-        AudioFormat::Opus => (Container::Opus, Sound { rate_hz: 48_000, ..source }),
+        AudioFormat::Opus => (
+            Container::Opus,
+            Sound {
+                rate_hz: 48_000,
+                ..source
+            },
+        ),
     };
     let mut mux = Mux::create(job.scratch, file, container)?;
     let mut encoder = encode::sound(container, sound, order.bitrate_bps)?;
@@ -34,7 +40,13 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Receiver<Piec
     let mut heard = false;
     for piece in from {
         job.check()?;
-        let Piece::Sound { sound: mut samples, at_us } = piece else { continue };
+        let Piece::Sound {
+            sound: mut samples,
+            at_us,
+        } = piece
+        else {
+            continue;
+        };
         tape.lay(&mut samples, sound.samples_in(at_us))?;
         heard = true;
         encoder.encode_until(u64::MAX, &mut tape, &mut mux)?;

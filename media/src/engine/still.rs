@@ -2,9 +2,9 @@
 
 use super::av::{self, Shape};
 use super::color;
+use super::fault;
 use super::graph::{self, Beside};
 use super::picture::middle;
-use super::fault;
 use domain::plan::Overlay;
 use domain::probe::Size;
 use domain::recipe::Name;
@@ -24,7 +24,10 @@ fn image(name: &Name) -> Result<Video, Failure> {
     }
     let failed = |error| fault::engine("image", error);
     let png = decoder::find_by_name("png").ok_or_else(|| fault::missing("png"))?;
-    let mut decoder = codec::Context::new_with_codec(png).decoder().open_as(png).map_err(failed)?;
+    let mut decoder = codec::Context::new_with_codec(png)
+        .decoder()
+        .open_as(png)
+        .map_err(failed)?;
     decoder.send_packet(&Packet::copy(LOGO)).map_err(failed)?;
     decoder.send_eof().map_err(failed)?;
     let mut picture = Video::empty();

@@ -34,7 +34,11 @@ impl Sound {
 
     /// The layout of its channels.
     pub(super) const fn layout(self) -> ChannelLayout {
-        if self.channels == 1 { ChannelLayout::MONO } else { ChannelLayout::STEREO }
+        if self.channels == 1 {
+            ChannelLayout::MONO
+        } else {
+            ChannelLayout::STEREO
+        }
     }
 
     /// How many samples last `us` microseconds, to the nearest.
@@ -83,7 +87,9 @@ impl Tape {
 
     /// Adds silence up to a position.
     pub(super) fn silence_until(&mut self, position: u64) {
-        let missing = usize::try_from(position.saturating_sub(self.end())).unwrap_or(0).min(MAX_WAITING);
+        let missing = usize::try_from(position.saturating_sub(self.end()))
+            .unwrap_or(0)
+            .min(MAX_WAITING);
         for channel in &mut self.waiting {
             channel.resize(channel.len() + missing, 0.0);
         }
@@ -101,10 +107,20 @@ impl Tape {
     /// end of the tape are jitter; a gap is filled with silence, an overlap is dropped.
     pub(super) fn lay(&mut self, frame: &mut Audio, position: i64) -> Result<(), Failure> {
         let fresh = self.ready_converter(frame)?;
-        let buffered = self.converter.as_ref().and_then(resampling::Context::delay).map_or(0, |delay| delay.output);
+        let buffered = self
+            .converter
+            .as_ref()
+            .and_then(resampling::Context::delay)
+            .map_or(0, |delay| delay.output);
         let end = i64::try_from(self.end()).unwrap_or(i64::MAX).saturating_add(buffered);
-        let gap = position.saturating_sub(end).saturating_add(i64::try_from(self.skip).unwrap_or(i64::MAX));
-        let tolerance = if fresh { 0 } else { i64::from(self.sound.rate_hz) * TOLERANCE_MS / 1_000 };
+        let gap = position
+            .saturating_sub(end)
+            .saturating_add(i64::try_from(self.skip).unwrap_or(i64::MAX));
+        let tolerance = if fresh {
+            0
+        } else {
+            i64::from(self.sound.rate_hz) * TOLERANCE_MS / 1_000
+        };
         if gap > tolerance {
             self.drain()?;
             self.ready_converter(frame)?;
@@ -175,7 +191,9 @@ impl Tape {
     /// Runs a frame, or at the end nothing, through the resampler onto the tape.
     fn convert(&mut self, frame: Option<&Audio>) -> Result<(), Failure> {
         let failed = |error| fault::reading("the sound", error);
-        let Some(converter) = &mut self.converter else { return Ok(()) };
+        let Some(converter) = &mut self.converter else {
+            return Ok(());
+        };
         let buffered = converter.delay().map_or(0, |delay| delay.output);
         let grown = frame.map_or(0, |frame| {
             u64::try_from(frame.samples()).unwrap_or(0) * u64::from(self.sound.rate_hz) / u64::from(frame.rate().max(1))
@@ -219,7 +237,11 @@ mod tests {
 
     fn all(tape: &mut Tape) -> Vec<f32> {
         let count = usize::try_from(tape.end() - tape.taken()).unwrap();
-        if count == 0 { Vec::new() } else { tape.take(count, false).unwrap().plane::<f32>(1).to_vec() }
+        if count == 0 {
+            Vec::new()
+        } else {
+            tape.take(count, false).unwrap().plane::<f32>(1).to_vec()
+        }
     }
 
     #[test]
@@ -229,7 +251,10 @@ mod tests {
         tape.lay(&mut frame(48_000, 1_000, 0.25), 10_000).unwrap();
         let samples = all(&mut tape);
         assert_eq!(samples.len(), 11_000);
-        assert_eq!((samples[0], samples[599], samples[600], samples[9_999]), (0.5, 0.5, 0.0, 0.0));
+        assert_eq!(
+            (samples[0], samples[599], samples[600], samples[9_999]),
+            (0.5, 0.5, 0.0, 0.0)
+        );
         assert_eq!((samples[10_000], samples[10_999]), (0.25, 0.25));
     }
 

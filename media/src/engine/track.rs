@@ -1,9 +1,9 @@
 //! One stream of a source and its decoder.
 
-use super::facts::{origin_us, to_us};
 use super::av::{self, CodecFacts};
-use super::input::{self, MAX_PIXELS};
+use super::facts::{origin_us, to_us};
 use super::fault;
+use super::input::{self, MAX_PIXELS};
 use domain::{Code, Failure, FailureKind};
 use ffmpeg_next::codec;
 use ffmpeg_next::codec::decoder::Opened;
@@ -43,7 +43,9 @@ impl Track {
     /// [`Code::CodecUnsupported`] when there is none on the allow-list or it refuses the stream.
     pub(super) fn open(input: &Input, index: usize, threads: u32) -> Result<Self, Failure> {
         let unsupported = |what: String| Failure::new(FailureKind::Unsupported, Code::CodecUnsupported, what);
-        let stream = input.stream(index).ok_or_else(|| fault::reading("the streams", Error::StreamNotFound))?;
+        let stream = input
+            .stream(index)
+            .ok_or_else(|| fault::reading("the streams", Error::StreamNotFound))?;
         let facts = av::codec_facts(&stream.parameters());
         let codec = input::decoder(&stream).ok_or_else(|| unsupported(format!("codec {}", facts.name)))?;
         let context = codec::Context::from_parameters(stream.parameters());
@@ -55,10 +57,18 @@ impl Track {
         options.set("max_pixels", MAX_PIXELS);
         let opened = decoder.open_as_with(codec, options);
         let rate = stream.avg_frame_rate();
-        let interval = if rate.numerator() > 0 { to_us(1, rate.invert()) } else { USUAL_INTERVAL_US };
+        let interval = if rate.numerator() > 0 {
+            to_us(1, rate.invert())
+        } else {
+            USUAL_INTERVAL_US
+        };
         let interval_us = interval.clamp(1, 10_000_000);
         // AVI tells when pictures are decoded, not when they are shown.
-        let held_back = if input.format().name() == "avi" { i64::from(facts.held_back) } else { 0 };
+        let held_back = if input.format().name() == "avi" {
+            i64::from(facts.held_back)
+        } else {
+            0
+        };
         let own_length = av::known(stream.duration()).filter(|length| *length > 0);
         Ok(Self {
             index,
@@ -79,7 +89,9 @@ impl Track {
     /// Whether a packet and all after it lie behind `end_us`: packets come in the order of decoding, and nothing is
     /// shown before it is decoded.
     pub(super) fn is_past(&self, packet: &Packet, end_us: Option<i64>) -> bool {
-        let time = packet.dts().map(|dts| to_us(dts, self.base).saturating_sub(self.lag_us));
+        let time = packet
+            .dts()
+            .map(|dts| to_us(dts, self.base).saturating_sub(self.lag_us));
         matches!((time, end_us), (Some(time), Some(end)) if time >= end)
     }
 
@@ -122,8 +134,14 @@ impl Track {
     /// When a picture is shown, and for about how long.
     pub(super) fn time(&mut self, picture: &Video) -> (i64, i64) {
         let told = picture.packet().duration;
-        let duration = if told > 0 { to_us(told, self.base) } else { self.interval_us };
-        let told = picture.timestamp().map(|time| to_us(time, self.base).saturating_sub(self.lag_us));
+        let duration = if told > 0 {
+            to_us(told, self.base)
+        } else {
+            self.interval_us
+        };
+        let told = picture
+            .timestamp()
+            .map(|time| to_us(time, self.base).saturating_sub(self.lag_us));
         let at = told.or(self.next_us).unwrap_or(self.origin_us);
         self.next_us = Some(at.saturating_add(duration));
         (at, duration)
@@ -133,7 +151,11 @@ impl Track {
     pub(super) fn sound_time(&mut self, sound: &Audio) -> (i64, i64) {
         let rate = i64::from(sound.rate().max(1));
         let duration = i64::try_from(sound.samples()).unwrap_or(0) * 1_000_000 / rate;
-        let at = sound.timestamp().map(|time| to_us(time, self.base)).or(self.next_us).unwrap_or(self.origin_us);
+        let at = sound
+            .timestamp()
+            .map(|time| to_us(time, self.base))
+            .or(self.next_us)
+            .unwrap_or(self.origin_us);
         self.next_us = Some(at.saturating_add(duration));
         (at, duration)
     }

@@ -79,34 +79,8 @@ pub(super) fn run(work: &Work<'_>, progress: &mut dyn FnMut(Progress)) -> Result
     let (started, before) = (Instant::now(), usage());
     let mut reader = Reader::open(work.source, work.plan, work.threads, work.cancel)?;
     reader.seek(first_wanted_us(work.plan), work.cancel)?;
-    let facts = facts_of(&reader);
     let (mut teller, meters) = Teller::new(work.plan, progress);
-    let halt = Cancel::new();
-    let (outputs, losses) = thread::scope(|scope| {
-        let (done, finished) = sync_channel::<()>(work.plan.outputs.len());
-        let (mut feeds, mut threads) = (Vec::new(), Vec::new());
-        for (planned, meter) in work.plan.outputs.iter().zip(&meters) {
-            let (feed, from) = Feed::new(planned, picture_bytes(&facts));
-            feeds.push(feed);
-            let (halt, done) = (&halt, done.clone());
-            threads.push(scope.spawn(move || {
-                let Work { plan, scratch, threads, cancel, .. } = *work;
-                let made = make(&Job { plan, scratch, threads, meter, facts, cancel, halt }, planned, from);
-                let _ = done.send(());
-                made
-            }));
-        }
-        let read = reader.run(&mut Feeds::new(feeds, &mut teller, halt.clone()), work.cancel);
-        if read.is_err() {
-            halt.raise();
-        }
-        wait(&finished, threads.len(), &mut teller);
-        let made = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(panicked())));
-        let made: Vec<_> = made.collect();
-        (collect(made, work.cancel), read)
-    });
-    let losses = first_cause(&outputs, losses)?;
-    let outputs = outputs?;
+    let (outputs, losses) = produce(work, &mut reader, &mut teller, &meters)?;
     teller.finish();
     let (wall, after) = (started.elapsed(), usage());
     Ok(Report {
@@ -119,19 +93,79 @@ pub(super) fn run(work: &Work<'_>, progress: &mut dyn FnMut(Progress)) -> Result
     })
 }
 
+/// Starts a thread for every output, reads on this one, and waits for all of them.
+fn produce(
+    work: &Work<'_>,
+    reader: &mut Reader,
+    teller: &mut Teller<'_>,
+    meters: &[Meter],
+) -> Result<(Vec<Made>, Losses), Failure> {
+    let Work {
+        plan,
+        scratch,
+        threads,
+        cancel,
+        ..
+    } = *work;
+    let (facts, halt) = (facts_of(reader), Cancel::new());
+    let halt = &halt;
+    let (made, read) = thread::scope(|scope| {
+        let (done, finished) = sync_channel::<()>(plan.outputs.len());
+        let (mut feeds, mut makers) = (Vec::new(), Vec::new());
+        for (planned, meter) in plan.outputs.iter().zip(meters) {
+            let (feed, from) = Feed::new(planned, picture_bytes(&facts));
+            let done = done.clone();
+            let job = Job {
+                plan,
+                scratch,
+                threads,
+                meter,
+                facts,
+                cancel,
+                halt,
+            };
+            feeds.push(feed);
+            makers.push(scope.spawn(move || {
+                let made = make(&job, planned, &from);
+                // The feed must notice before this thread is joined.
+                drop(from);
+                let _ = done.send(());
+                made
+            }));
+        }
+        let read = reader.run(&mut Feeds::new(feeds, teller, halt.clone()), cancel);
+        if read.is_err() {
+            halt.raise();
+        }
+        wait(&finished, makers.len(), teller);
+        let joined = makers
+            .into_iter()
+            .map(|maker| maker.join().unwrap_or_else(|_| Err(panicked())));
+        (joined.collect::<Vec<_>>(), read)
+    });
+    let outputs = collect(made, cancel);
+    let losses = first_cause(&outputs, read)?;
+    Ok((outputs?, losses))
+}
+
 /// Runs the maker of an output's kind.
-fn make(job: &Job<'_>, planned: &PlannedOutput, from: Receiver<Piece>) -> Result<Made, Failure> {
-    let from = &from;
+fn make(job: &Job<'_>, planned: &PlannedOutput, from: &Receiver<Piece>) -> Result<Made, Failure> {
     if let Some(order) = movie::Order::of(planned) {
         return movie::run(job, &planned.file, &order, from);
     }
     match &planned.content {
         Content::Poster { picture, format, .. } => {
-            let order = poster::Order { picture, format: *format };
+            let order = poster::Order {
+                picture,
+                format: *format,
+            };
             poster::run(job, &planned.file, &order, from)
         }
         Content::Audio { format, bitrate_bps } => {
-            let order = sound_file::Order { format: *format, bitrate_bps: *bitrate_bps };
+            let order = sound_file::Order {
+                format: *format,
+                bitrate_bps: *bitrate_bps,
+            };
             sound_file::run(job, &planned.file, &order, from)
         }
         Content::Mp4 { .. } => Err(out_of_step("pictures")),
@@ -197,7 +231,9 @@ fn facts_of(reader: &Reader) -> Facts {
 
 /// About how much memory a decoded picture takes, at two bytes a pixel.
 fn picture_bytes(facts: &Facts) -> u64 {
-    facts.picture.map_or(1, |(size, _)| u64::from(size.width_px) * u64::from(size.height_px) * 2)
+    facts
+        .picture
+        .map_or(1, |(size, _)| u64::from(size.width_px) * u64::from(size.height_px) * 2)
 }
 
 fn warnings(losses: Losses) -> Vec<Warning> {
@@ -224,4 +260,3 @@ fn version() -> String {
     let number = ffmpeg_next::codec::version();
     format!("libavcodec {}.{}.{}", number >> 16, number >> 8 & 0xff, number & 0xff)
 }
-

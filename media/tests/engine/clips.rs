@@ -24,7 +24,12 @@ pub(crate) fn clip_with(name: &str, arguments: &[&str]) -> PathBuf {
         // Written under another name first: tests run side by side.
         let turn = TURN.fetch_add(1, Ordering::Relaxed);
         let half = shelf.join(format!("half-{}-{turn}-{name}", std::process::id()));
-        let ran = Command::new("ffmpeg").args(["-v", "error", "-y"]).args(arguments).arg(&half).output().unwrap();
+        let ran = Command::new("ffmpeg")
+            .args(["-v", "error", "-y"])
+            .args(arguments)
+            .arg(&half)
+            .output()
+            .unwrap();
         assert!(ran.status.success(), "{name}: {}", String::from_utf8_lossy(&ran.stderr));
         fs::rename(&half, &clip).unwrap();
         fs::write(&recipe, wanted).unwrap();
@@ -40,7 +45,9 @@ pub(crate) fn real_clips() -> Vec<PathBuf> {
         return Vec::new();
     };
     let paths = entries.map(|entry| entry.unwrap().path());
-    let mut clips: Vec<_> = paths.filter(|path| path.extension().is_some_and(|ending| ending != "md")).collect();
+    let mut clips: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|ending| ending != "md"))
+        .collect();
     clips.sort();
     clips
 }

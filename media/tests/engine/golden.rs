@@ -8,9 +8,24 @@ use domain::probe::Size;
 #[test]
 fn idrl_keeps_its_golden_facts() {
     let sources = [
-        ("-f lavfi -i testsrc2=s=480x270:r=30:d=30.03 -f lavfi -i sine=f=440:d=30.03 -c:v libx264 -preset ultrafast -c:a aac", (480, 270), 480, Some("aac")),
-        ("-f lavfi -i testsrc2=s=960x540:r=25:d=13.35 -c:v libx264 -preset ultrafast", (960, 540), 416, None),
-        ("-f lavfi -i testsrc2=s=640x480:r=30:d=5.8 -f lavfi -i sine=f=440:d=5.8 -c:v libx264 -preset ultrafast -c:a aac", (640, 360), 235, Some("aac")),
+        (
+            "-f lavfi -i testsrc2=s=480x270:r=30:d=30.03 -f lavfi -i sine=f=440:d=30.03 -c:v libx264 -preset ultrafast -c:a aac",
+            (480, 270),
+            480,
+            Some("aac"),
+        ),
+        (
+            "-f lavfi -i testsrc2=s=960x540:r=25:d=13.35 -c:v libx264 -preset ultrafast",
+            (960, 540),
+            416,
+            None,
+        ),
+        (
+            "-f lavfi -i testsrc2=s=640x480:r=30:d=5.8 -f lavfi -i sine=f=440:d=5.8 -c:v libx264 -preset ultrafast -c:a aac",
+            (640, 360),
+            235,
+            Some("aac"),
+        ),
     ];
     for (place, (arguments, (width_px, height_px), frames, sound)) in sources.into_iter().enumerate() {
         let take = shoot(&clip(&format!("golden-{place}.mp4"), arguments), &preset("idrl")).unwrap();
@@ -19,18 +34,28 @@ fn idrl_keeps_its_golden_facts() {
         assert_eq!(facts.display_size(), Size { width_px, height_px });
         assert!(made.frames.abs_diff(frames) <= 1, "{} frames", made.frames);
         assert_eq!(facts.average_fps, Rational::new(24, 1));
-        assert_eq!(checked.probe.main_audio().map(|(stream, _)| stream.codec.as_str()), sound);
+        assert_eq!(
+            checked.probe.main_audio().map(|(stream, _)| stream.codec.as_str()),
+            sound
+        );
         assert!(take.report.warnings.is_empty(), "{:?}", take.report.warnings);
     }
 }
 
 #[test]
 fn progress_rises_to_a_hundred_and_the_report_counts_the_cost() {
-    let source = clip("golden-0.mp4", "-f lavfi -i testsrc2=s=480x270:r=30:d=30.03 -f lavfi -i sine=f=440:d=30.03 -c:v libx264 -preset ultrafast -c:a aac");
+    let source = clip(
+        "golden-0.mp4",
+        "-f lavfi -i testsrc2=s=480x270:r=30:d=30.03 -f lavfi -i sine=f=440:d=30.03 -c:v libx264 -preset ultrafast -c:a aac",
+    );
     let take = shoot(&source, &preset("web")).unwrap();
     let percents: Vec<_> = take.progress.iter().map(|step| step.percent).collect();
     assert!(percents.is_sorted(), "{percents:?}");
     assert_eq!(percents.last(), Some(&100));
     assert_eq!(take.progress.last().unwrap().frames, take.report.outputs[0].frames);
-    assert!(take.report.cpu_ms > 0 && take.report.peak_memory_bytes > 1 << 20, "{:?}", take.report);
+    assert!(
+        take.report.cpu_ms > 0 && take.report.peak_memory_bytes > 1 << 20,
+        "{:?}",
+        take.report
+    );
 }

@@ -25,18 +25,33 @@ fn what_is_no_media_is_told_so() {
     let secret = clip("mono-48000.wav", "-f lavfi -i sine=f=300:r=48000:d=2");
     let secret = secret.to_str().unwrap();
     for (name, text) in [
-        ("playlist.mp4", format!("#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile://{secret}\n#EXT-X-ENDLIST\n")),
+        (
+            "playlist.mp4",
+            format!("#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile://{secret}\n#EXT-X-ENDLIST\n"),
+        ),
         ("concat.mp4", format!("ffconcat version 1.0\nfile {secret}\n")),
-        ("session.mp4", "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n".to_owned()),
-        ("dash.mp4", "<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\"><Period/></MPD>".to_owned()),
+        (
+            "session.mp4",
+            "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n".to_owned(),
+        ),
+        (
+            "dash.mp4",
+            "<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\"><Period/></MPD>".to_owned(),
+        ),
         ("text.mp4", "hello, world\n".repeat(500)),
         ("empty.mp4", String::new()),
     ] {
         let (_folder, path) = file(name, text.as_bytes());
         let failure = probe(&path).unwrap_err();
-        assert_eq!((failure.kind, failure.code), (FailureKind::Input, Code::NotMedia), "{name}");
+        assert_eq!(
+            (failure.kind, failure.code),
+            (FailureKind::Input, Code::NotMedia),
+            "{name}"
+        );
     }
-    let noise: Vec<u8> = (0..100_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let noise: Vec<u8> = (0..100_000_u32)
+        .map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[1])
+        .collect();
     let (_folder, path) = file("noise.mp4", &noise);
     assert_eq!(probe(&path).unwrap_err().kind, FailureKind::Input);
 }
@@ -63,9 +78,17 @@ fn a_source_that_breaks_off_is_kept_as_far_as_it_goes_and_the_loss_is_told() {
     let take = shoot(&path, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
     let frames = take.report.outputs[0].frames;
     assert!((50..150).contains(&frames), "{frames}");
-    let warning = take.report.warnings.iter().find(|warning| warning.code == WarningCode::SourceDamaged).unwrap();
+    let warning = take
+        .report
+        .warnings
+        .iter()
+        .find(|warning| warning.code == WarningCode::SourceDamaged)
+        .unwrap();
     let lost: u64 = warning.detail.split(' ').next().unwrap().parse().unwrap();
-    assert!(lost.abs_diff((200 - frames) * 40) < 400, "{lost} ms lost, {frames} frames");
+    assert!(
+        lost.abs_diff((200 - frames) * 40) < 400,
+        "{lost} ms lost, {frames} frames"
+    );
 }
 
 #[test]
@@ -73,12 +96,17 @@ fn garbage_in_the_middle_is_survived_and_told() {
     let mut bytes = whole();
     let (from, to) = (bytes.len() * 4 / 10, bytes.len() * 5 / 10);
     for (place, byte) in bytes[from..to].iter_mut().enumerate() {
-        *byte = (place * 7 + 13) as u8;
+        *byte = (place * 7 + 13).to_le_bytes()[0];
     }
     let (_folder, path) = file("garbage.mp4", &bytes);
     let take = shoot(&path, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
     assert!(take.report.outputs[0].frames.abs_diff(200) <= 2);
-    assert!(take.report.warnings.iter().any(|warning| warning.code == WarningCode::SourceDamaged));
+    assert!(
+        take.report
+            .warnings
+            .iter()
+            .any(|warning| warning.code == WarningCode::SourceDamaged)
+    );
 }
 
 #[test]
@@ -92,7 +120,8 @@ fn an_index_without_any_media_is_damaged() {
 
 #[test]
 fn mutated_sources_end_in_an_output_or_a_typed_failure() {
-    let arguments = "-f lavfi -i testsrc2=s=64x64:r=25:d=1 -f lavfi -i sine=d=1 -c:v libx264 -preset ultrafast -c:a aac";
+    let arguments =
+        "-f lavfi -i testsrc2=s=64x64:r=25:d=1 -f lavfi -i sine=d=1 -c:v libx264 -preset ultrafast -c:a aac";
     for ending in ["mp4", "mkv", "ts", "flv", "avi"] {
         let bytes = std::fs::read(clip(&format!("mutant.{ending}"), arguments)).unwrap();
         let mut random = 12_345_u64;
@@ -101,13 +130,17 @@ fn mutated_sources_end_in_an_output_or_a_typed_failure() {
             for _ in 0..(1 << (round % 8)) {
                 random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let at = usize::try_from(random >> 33).unwrap() % mutant.len();
-                mutant[at] ^= (random >> 20) as u8;
+                mutant[at] ^= random.to_le_bytes()[3];
             }
             let (_folder, path) = file(&format!("mutant.{ending}"), &mutant);
             // A panic, a hang or an output that fails its verification ends the test.
             if let Err(failure) = shoot(&path, &preset("web")) {
                 assert_ne!(failure.code, Code::OutputInvalid, "{ending}, round {round}: {failure}");
-                assert_ne!(failure.kind, FailureKind::MediaCrash, "{ending}, round {round}: {failure}");
+                assert_ne!(
+                    failure.kind,
+                    FailureKind::MediaCrash,
+                    "{ending}, round {round}: {failure}"
+                );
             }
         }
     }
@@ -115,8 +148,11 @@ fn mutated_sources_end_in_an_output_or_a_typed_failure() {
 
 #[test]
 fn raised_flags_stop_the_work() {
-    let source = clip("whole.mp4", "-f lavfi -i testsrc2=s=320x180:r=25:d=8 -f lavfi -i sine=d=8 -c:v libx264 -preset ultrafast -g 25 \
-        -c:a aac -movflags +faststart");
+    let source = clip(
+        "whole.mp4",
+        "-f lavfi -i testsrc2=s=320x180:r=25:d=8 -f lavfi -i sine=d=8 -c:v libx264 -preset ultrafast -g 25 \
+        -c:a aac -movflags +faststart",
+    );
     let plan = domain::plan(&preset("web"), &probe(&source).unwrap(), &Limits::default()).unwrap();
     let scratch = tempfile::tempdir().unwrap();
     let (cancel, raised) = (Cancel::new(), Cancel::new());
@@ -131,8 +167,11 @@ fn raised_flags_stop_the_work() {
 
 #[test]
 fn a_full_disk_is_told() {
-    let source = clip("whole.mp4", "-f lavfi -i testsrc2=s=320x180:r=25:d=8 -f lavfi -i sine=d=8 -c:v libx264 -preset ultrafast -g 25 \
-        -c:a aac -movflags +faststart");
+    let source = clip(
+        "whole.mp4",
+        "-f lavfi -i testsrc2=s=320x180:r=25:d=8 -f lavfi -i sine=d=8 -c:v libx264 -preset ultrafast -g 25 \
+        -c:a aac -movflags +faststart",
+    );
     let plan = domain::plan(&preset("web"), &probe(&source).unwrap(), &Limits::default()).unwrap();
     let scratch = tempfile::tempdir().unwrap();
     for output in &plan.outputs {
@@ -140,7 +179,11 @@ fn a_full_disk_is_told() {
     }
     let file = std::fs::File::open(&source).unwrap();
     let failure = engine::transcode(&file, &plan, scratch.path(), 1, &mut |_| {}, &Cancel::new()).unwrap_err();
-    assert_eq!((failure.kind, failure.code), (FailureKind::Infrastructure, Code::StorageFull), "{failure}");
+    assert_eq!(
+        (failure.kind, failure.code),
+        (FailureKind::Infrastructure, Code::StorageFull),
+        "{failure}"
+    );
 }
 
 #[test]
@@ -148,7 +191,10 @@ fn every_real_clip_becomes_a_film_or_a_typed_failure() {
     for path in real_clips() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         match shoot(&path, &preset("web")) {
-            Ok(take) => println!("{name}: {:?} {:?} {:?}", take.report.outputs[0], take.plan.warnings, take.report.warnings),
+            Ok(take) => println!(
+                "{name}: {:?} {:?} {:?}",
+                take.report.outputs[0], take.plan.warnings, take.report.warnings
+            ),
             Err(failure) => {
                 println!("{name}: {failure}");
                 assert!(name.contains("malformed"), "{name}: {failure}");

@@ -16,11 +16,21 @@ fn size_of(take: &Take, place: usize) -> (u32, u32) {
 fn quarters(luma: &[u8], width: usize, height: usize) -> [usize; 4] {
     let mean = |left: usize, top: usize| {
         let rows = (top + height / 8..top + height * 3 / 8).map(|y| y * width + left);
-        let sums = rows.map(|at| luma[at + width / 8..at + width * 3 / 8].iter().map(|b| usize::from(*b)).sum::<usize>());
+        let sums = rows.map(|at| {
+            luma[at + width / 8..at + width * 3 / 8]
+                .iter()
+                .map(|b| usize::from(*b))
+                .sum::<usize>()
+        });
         let cells = (height / 4) * (width / 4);
         sums.sum::<usize>() / cells.max(1)
     };
-    [mean(0, 0), mean(width / 2, 0), mean(0, height / 2), mean(width / 2, height / 2)]
+    [
+        mean(0, 0),
+        mean(width / 2, 0),
+        mean(0, height / 2),
+        mean(width / 2, height / 2),
+    ]
 }
 
 /// A picture whose quarters are 40, 90, 140 and 190 bright, coded 160x80.
@@ -63,15 +73,26 @@ fn orientation_is_baked_in_once() {
         assert_eq!((facts.quarter_turns, facts.mirrored), (0, false), "{name}");
         let (pictures, width, height) = take.luma(0);
         let seen = quarters(&pictures[5], width, height);
-        assert!(seen.iter().zip(expected).all(|(seen, wanted)| seen.abs_diff(wanted) <= 4), "{name}: {seen:?}");
+        assert!(
+            seen.iter()
+                .zip(expected)
+                .all(|(seen, wanted)| seen.abs_diff(wanted) <= 4),
+            "{name}: {seen:?}"
+        );
     }
 }
 
 #[test]
 fn pixels_become_square_and_sides_even() {
-    let wide = clip("anamorphic.mp4", "-f lavfi -i testsrc2=s=720x576:r=25:d=1 -vf setsar=64/45 -c:v libx264 -preset ultrafast");
+    let wide = clip(
+        "anamorphic.mp4",
+        "-f lavfi -i testsrc2=s=720x576:r=25:d=1 -vf setsar=64/45 -c:v libx264 -preset ultrafast",
+    );
     assert_eq!(size_of(&shoot(&wide, &recipe(MP4)).unwrap(), 0), (1024, 576));
-    let odd = clip("odd.mkv", "-f lavfi -i testsrc=s=321x241:r=25:d=1 -pix_fmt yuv444p -c:v libx264");
+    let odd = clip(
+        "odd.mkv",
+        "-f lavfi -i testsrc=s=321x241:r=25:d=1 -pix_fmt yuv444p -c:v libx264",
+    );
     assert_eq!(size_of(&shoot(&odd, &recipe(MP4)).unwrap(), 0), (322, 242));
     let tiny = clip("tiny.mkv", "-f lavfi -i color=red:s=2x2:r=25:d=0.2 -c:v png");
     assert_eq!(size_of(&shoot(&tiny, &recipe(MP4)).unwrap(), 0), (2, 2));
@@ -79,7 +100,10 @@ fn pixels_become_square_and_sides_even() {
 
 #[test]
 fn a_single_picture_makes_a_film_of_one_frame() {
-    let source = clip("single.mp4", "-f lavfi -i testsrc2=s=64x64:r=25:d=1 -frames:v 1 -c:v libx264");
+    let source = clip(
+        "single.mp4",
+        "-f lavfi -i testsrc2=s=64x64:r=25:d=1 -frames:v 1 -c:v libx264",
+    );
     let take = shoot(&source, &recipe(MP4)).unwrap();
     assert_eq!(take.report.outputs[0].frames, 1);
 }
@@ -103,7 +127,10 @@ fn other_samples_become_eight_bits_of_limited_range() {
 
 #[test]
 fn the_bumper_stands_before_and_after_and_the_watermark_only_in_between() {
-    let source = clip("gray.mp4", "-f lavfi -i color=0x808080:s=640x360:r=10:d=2 -c:v libx264 -crf 4");
+    let source = clip(
+        "gray.mp4",
+        "-f lavfi -i color=0x808080:s=640x360:r=10:d=2 -c:v libx264 -crf 4",
+    );
     let json = r#"{"bumper":{"intro_ms":500,"outro_ms":300},
         "watermark":{"position":"bottom-right","margin_px":20,"width_percent":25,"start_ms":1000},
         "outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
@@ -112,7 +139,11 @@ fn the_bumper_stands_before_and_after_and_the_watermark_only_in_between() {
     assert_eq!(pictures.len(), 5 + 20 + 3);
     let at = |picture: usize, x: usize, y: usize| pictures[picture][y * width + x];
     for still in [0, 4, 25, 27] {
-        assert_eq!((at(still, 2, 2), at(still, width - 3, height - 3)), (16, 16), "corner of {still}");
+        assert_eq!(
+            (at(still, 2, 2), at(still, width - 3, height - 3)),
+            (16, 16),
+            "corner of {still}"
+        );
         assert!(at(still, width / 2, height / 2 - 37) > 60, "middle of {still}");
     }
     let background = at(5, 2, 2);
@@ -122,7 +153,10 @@ fn the_bumper_stands_before_and_after_and_the_watermark_only_in_between() {
     for (picture, marked) in [(5, false), (14, false), (15, true), (24, true)] {
         let differs = at(picture, badge.0, badge.1).abs_diff(background) > 20;
         assert_eq!(differs, marked, "picture {picture}");
-        assert!(at(picture, width - 10, height - 10).abs_diff(background) <= 4, "the margin of {picture}");
+        assert!(
+            at(picture, width - 10, height - 10).abs_diff(background) <= 4,
+            "the margin of {picture}"
+        );
     }
 }
 
@@ -135,18 +169,30 @@ fn padding_is_black_and_cropping_takes_the_middle() {
     assert_eq!((width, height), (160, 160));
     assert_eq!((pictures[0][0], pictures[0][159 * 160]), (16, 16));
     assert!(pictures[0][50 * 160 + 20].abs_diff(40) <= 3);
-    let crop = r#"{"frame":{"aspect":"1:1","fit":"crop","max_width_px":80},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
+    let crop =
+        r#"{"frame":{"aspect":"1:1","fit":"crop","max_width_px":80},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
     let take = shoot(&source, &recipe(crop)).unwrap();
     let (pictures, width, height) = take.luma(0);
     assert_eq!((width, height), (80, 80));
     let seen = quarters(&pictures[0], 80, 80);
-    assert!(seen.iter().zip([40, 90, 140, 190]).all(|(seen, wanted)| seen.abs_diff(wanted) <= 4), "{seen:?}");
+    assert!(
+        seen.iter()
+            .zip([40, 90, 140, 190])
+            .all(|(seen, wanted)| seen.abs_diff(wanted) <= 4),
+        "{seen:?}"
+    );
 }
 
 #[test]
 fn interlaced_pictures_are_woven_and_others_left_alone() {
-    let woven = clip("interlaced.ts", "-f lavfi -i testsrc2=s=320x240:r=50:d=2 -vf interlace -c:v mpeg2video -flags +ildct+ilme");
-    let plain = clip("progressive.ts", "-f lavfi -i testsrc2=s=320x240:r=25:d=2 -c:v mpeg2video");
+    let woven = clip(
+        "interlaced.ts",
+        "-f lavfi -i testsrc2=s=320x240:r=50:d=2 -vf interlace -c:v mpeg2video -flags +ildct+ilme",
+    );
+    let plain = clip(
+        "progressive.ts",
+        "-f lavfi -i testsrc2=s=320x240:r=25:d=2 -c:v mpeg2video",
+    );
     for (source, interlaced) in [(woven, true), (plain, false)] {
         let take = shoot(&source, &recipe(MP4)).unwrap();
         assert_eq!(take.plan.video.unwrap().deinterlace, interlaced);
@@ -156,10 +202,20 @@ fn interlaced_pictures_are_woven_and_others_left_alone() {
 
 #[test]
 fn a_picture_that_changes_its_size_in_mid_stream_goes_on() {
-    let one = clip("size-a.ts", "-f lavfi -i testsrc2=s=320x180:r=25:d=1 -c:v libx264 -preset ultrafast");
-    let two = clip("size-b.ts", "-f lavfi -i testsrc2=s=640x360:r=25:d=1 -c:v libx264 -preset ultrafast");
+    let one = clip(
+        "size-a.ts",
+        "-f lavfi -i testsrc2=s=320x180:r=25:d=1 -c:v libx264 -preset ultrafast",
+    );
+    let two = clip(
+        "size-b.ts",
+        "-f lavfi -i testsrc2=s=640x360:r=25:d=1 -c:v libx264 -preset ultrafast",
+    );
     let both = one.with_file_name("size-changes.ts");
-    std::fs::write(&both, [std::fs::read(&one).unwrap(), std::fs::read(&two).unwrap()].concat()).unwrap();
+    std::fs::write(
+        &both,
+        [std::fs::read(&one).unwrap(), std::fs::read(&two).unwrap()].concat(),
+    )
+    .unwrap();
     let take = shoot(&both, &recipe(MP4)).unwrap();
     assert_eq!(size_of(&take, 0), (320, 180));
     assert!(take.report.outputs[0].frames.abs_diff(50) <= 2, "{:?}", take.report);
@@ -178,10 +234,23 @@ fn high_dynamic_range_is_brought_down_and_tagged() {
         let path = take.scratch.path().join("video.mp4");
         let entries = "stream=color_space,color_transfer,color_primaries,color_range";
         let told = Command::new("ffprobe")
-            .args(["-v", "error", "-select_streams", "v", "-show_entries", entries, "-of", "csv=p=0"])
+            .args([
+                "-v",
+                "error",
+                "-select_streams",
+                "v",
+                "-show_entries",
+                entries,
+                "-of",
+                "csv=p=0",
+            ])
             .arg(path)
             .output()
             .unwrap();
-        assert_eq!(String::from_utf8_lossy(&told.stdout).trim(), "tv,bt709,bt709,bt709", "{name}");
+        assert_eq!(
+            String::from_utf8_lossy(&told.stdout).trim(),
+            "tv,bt709,bt709,bt709",
+            "{name}"
+        );
     }
 }

@@ -1,9 +1,16 @@
 //! Stories of the engine on clips made at test time with the `ffmpeg` command line.
 
+#[cfg(test)]
 mod clips;
+#[cfg(test)]
 mod golden;
+#[cfg(test)]
 mod hostile;
+#[cfg(test)]
 mod looks;
+#[cfg(test)]
 mod outputs;
+#[cfg(test)]
 mod studio;
+#[cfg(test)]
 mod timing;

@@ -14,11 +14,22 @@ fn still_number(take: &Take, place: usize) -> usize {
 fn a_poster_shows_its_moment_alone_or_beside_others() {
     let coded = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
     let source = numbered("numbered.mp4", coded);
-    for (at_ms, number) in [(0, 0), (1_000, 30), (1_020, 30), (5_500, 165), (7_999, 239), (60_000, 239)] {
+    for (at_ms, number) in [
+        (0, 0),
+        (1_000, 30),
+        (1_020, 30),
+        (5_500, 165),
+        (7_999, 239),
+        (60_000, 239),
+    ] {
         let poster = format!(r#"{{"kind":"poster","at_ms":{at_ms},"format":"png"}}"#);
         let alone = shoot(&source, &recipe(&format!(r#"{{"outputs":[{poster}]}}"#))).unwrap();
         assert_eq!(still_number(&alone, 0), number, "alone at {at_ms} ms");
-        let beside = shoot(&source, &recipe(&format!(r#"{{"outputs":[{{"kind":"mp4"}},{poster}]}}"#))).unwrap();
+        let beside = shoot(
+            &source,
+            &recipe(&format!(r#"{{"outputs":[{{"kind":"mp4"}},{poster}]}}"#)),
+        )
+        .unwrap();
         assert_eq!(still_number(&beside, 1), number, "beside a movie at {at_ms} ms");
     }
 }
@@ -29,7 +40,10 @@ fn a_jpeg_poster_is_narrowed_and_has_the_full_range() {
     let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"poster","width_px":320}]}"#)).unwrap();
     let (_, made, checked) = take.output(0);
     let (stream, facts) = checked.probe.main_video().unwrap();
-    assert_eq!((stream.codec.as_str(), facts.width_px, facts.height_px), ("mjpeg", 320, 180));
+    assert_eq!(
+        (stream.codec.as_str(), facts.width_px, facts.height_px),
+        ("mjpeg", 320, 180)
+    );
     assert_eq!((made.frames, made.duration_us), (1, 0));
 }
 
@@ -65,11 +79,16 @@ fn surround_is_mixed_down_with_its_centre_and_without_clipping() {
         let mut centre = vec!["0"; channels];
         centre[2] = "0.9*sin(2*PI*400*t)";
         let sound = format!("aevalsrc=exprs='{}':c={layout}:d=2:s=48000", centre.join("|"));
-        let quiet = crate::clips::clip_with(&format!("centre-{name}"), &["-f", "lavfi", "-i", &sound, "-c:a", "flac"]);
+        let quiet = crate::clips::clip_with(
+            &format!("centre-{name}"),
+            &["-f", "lavfi", "-i", &sound, "-c:a", "flac"],
+        );
         let peak = |source: &std::path::Path| {
             let take = shoot(source, &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
             assert_eq!(take.output(0).2.probe.main_audio().unwrap().1.channels, 2);
-            take.samples(0)[4_800..86_400].iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs()))
+            take.samples(0)[4_800..86_400]
+                .iter()
+                .fold(0.0_f32, |peak, sample| peak.max(sample.abs()))
         };
         let (loudest, heard) = (peak(&loud), peak(&quiet));
         assert!(loudest <= 1.0 && loudest > 0.7, "{name}: {loudest}");
@@ -80,7 +99,10 @@ fn surround_is_mixed_down_with_its_centre_and_without_clipping() {
 #[test]
 fn mono_stays_mono_and_rates_are_kept_or_raised() {
     for (rate, expected) in [(44_100, 44_100), (48_000, 48_000), (8_000, 48_000), (96_000, 48_000)] {
-        let source = clip(&format!("mono-{rate}.wav"), &format!("-f lavfi -i sine=f=300:r={rate}:d=2"));
+        let source = clip(
+            &format!("mono-{rate}.wav"),
+            &format!("-f lavfi -i sine=f=300:r={rate}:d=2"),
+        );
         let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
         let (_, facts) = take.output(0).2.probe.main_audio().unwrap();
         assert_eq!((facts.channels, facts.sample_rate_hz), (1, expected));
@@ -98,8 +120,24 @@ fn sound_without_pictures_makes_no_film() {
 fn a_cover_is_no_film_and_its_sound_is_kept() {
     let cover = clip("cover.png", "-f lavfi -i color=blue:s=64x64 -frames:v 1");
     let cover = cover.to_str().unwrap();
-    let arguments = ["-f", "lavfi", "-i", "sine=d=2", "-i", cover, "-map", "0", "-map", "1", "-c:v", "copy",
-        "-disposition:v", "attached_pic", "-c:a", "libmp3lame"];
+    let arguments = [
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=d=2",
+        "-i",
+        cover,
+        "-map",
+        "0",
+        "-map",
+        "1",
+        "-c:v",
+        "copy",
+        "-disposition:v",
+        "attached_pic",
+        "-c:a",
+        "libmp3lame",
+    ];
     let source = crate::clips::clip_with("covered.mp3", &arguments);
     let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
     assert!(take.probe.main_video().is_none());

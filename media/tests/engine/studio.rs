@@ -26,7 +26,11 @@ pub(crate) struct Take {
 impl Take {
     /// The output at a place of the recipe: its plan, its report and its facts.
     pub(crate) fn output(&self, place: usize) -> (&PlannedOutput, &Made, &Checked) {
-        (&self.plan.outputs[place], &self.report.outputs[place], &self.checked[place])
+        (
+            &self.plan.outputs[place],
+            &self.report.outputs[place],
+            &self.checked[place],
+        )
     }
 
     /// The luma of every picture of an output, and their width and height.
@@ -34,8 +38,22 @@ impl Take {
         let path = self.scratch.path().join(&self.plan.outputs[place].file);
         let size = self.checked[place].probe.main_video().unwrap().1.display_size();
         let (width, height) = (size.width_px as usize, size.height_px as usize);
-        let raw = decoded(&path, &["-map", "0:v:0", "-vsync", "passthrough", "-f", "rawvideo", "-pix_fmt", "yuv420p"]);
-        let pictures = raw.chunks(width * height * 3 / 2).map(|picture| picture[..width * height].to_vec());
+        let raw = decoded(
+            &path,
+            &[
+                "-map",
+                "0:v:0",
+                "-vsync",
+                "passthrough",
+                "-f",
+                "rawvideo",
+                "-pix_fmt",
+                "yuv420p",
+            ],
+        );
+        let pictures = raw
+            .chunks(width * height * 3 / 2)
+            .map(|picture| picture[..width * height].to_vec());
         (pictures.collect(), width, height)
     }
 
@@ -43,7 +61,9 @@ impl Take {
     pub(crate) fn samples(&self, place: usize) -> Vec<f32> {
         let path = self.scratch.path().join(&self.plan.outputs[place].file);
         let raw = decoded(&path, &["-map", "0:a:0", "-f", "f32le", "-af", "pan=mono|c0=c0"]);
-        raw.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+        raw.chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect()
     }
 }
 
@@ -61,14 +81,28 @@ pub(crate) fn shoot(source: &Path, recipe: &Recipe) -> Result<Take, Failure> {
     let scratch = tempfile::tempdir().unwrap();
     let mut progress = Vec::new();
     let cancel = Cancel::new();
-    let report = engine::transcode(&file, &plan, scratch.path(), 2, &mut |step| progress.push(step), &cancel)?;
+    let report = engine::transcode(
+        &file,
+        &plan,
+        scratch.path(),
+        2,
+        &mut |step| progress.push(step),
+        &cancel,
+    )?;
     let mut checked = Vec::new();
     for (planned, made) in plan.outputs.iter().zip(&report.outputs) {
         let found = engine::verify(scratch.path(), &planned.file, &cancel)?;
         domain::plan::verify(planned, made, &found)?;
         checked.push(found);
     }
-    Ok(Take { probe, plan, report, checked, progress, scratch })
+    Ok(Take {
+        probe,
+        plan,
+        report,
+        checked,
+        progress,
+        scratch,
+    })
 }
 
 /// A recipe as users write it.

@@ -7,7 +7,9 @@ use domain::Recipe;
 const CODED: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
 
 fn trimmed(start: &str, end: &str) -> Recipe {
-    recipe(&format!(r#"{{"trim":{{"start":{start},"end":{end}}},"outputs":[{{"kind":"mp4","video":{{"crf":8}}}}]}}"#))
+    recipe(&format!(
+        r#"{{"trim":{{"start":{start},"end":{end}}},"outputs":[{{"kind":"mp4","video":{{"crf":8}}}}]}}"#
+    ))
 }
 
 fn numbers(take: &Take) -> Vec<usize> {
@@ -45,13 +47,23 @@ fn a_span_between_two_pictures_has_as_many_frames_as_its_length() {
 #[test]
 fn another_rate_drops_or_repeats_evenly_and_keeps_the_length() {
     let source = numbered("numbered.mp4", CODED);
-    for (fps, frames, head) in [("24", 192, [0, 1, 2, 4, 5]), ("60", 480, [0, 0, 1, 1, 2]), ("15", 120, [0, 2, 4, 6, 8])] {
+    for (fps, frames, head) in [
+        ("24", 192, [0, 1, 2, 4, 5]),
+        ("60", 480, [0, 0, 1, 1, 2]),
+        ("15", 120, [0, 2, 4, 6, 8]),
+    ] {
         let json = format!(r#"{{"frame":{{"fps":"{fps}"}},"outputs":[{{"kind":"mp4","video":{{"crf":8}}}}]}}"#);
         let take = shoot(&source, &recipe(&json)).unwrap();
         let seen = numbers(&take);
         assert_eq!(seen.len(), frames, "{fps} fps");
         // Two pictures half way between two slots may take turns.
-        assert!(seen.iter().zip(head).all(|(seen, expected)| seen.abs_diff(expected) <= 1), "{:?}", &seen[..5]);
+        assert!(
+            seen.iter()
+                .zip(head)
+                .all(|(seen, expected)| seen.abs_diff(expected) <= 1),
+            "{:?}",
+            &seen[..5]
+        );
         assert!(seen.is_sorted());
     }
 }
@@ -63,22 +75,48 @@ fn a_variable_rate_becomes_constant_and_keeps_every_moment() {
         geq=lum='if(lt(X,32),16+mod(N,16)*13,16+floor(N/16)*13)':cb=128:cr=128,select='not(between(n,60,119))'";
     let source = clip_with(
         "variable.mkv",
-        &["-f", "lavfi", "-i", picture, "-vsync", "vfr", "-c:v", "libx264", "-preset", "ultrafast", "-crf", "4"],
+        &[
+            "-f",
+            "lavfi",
+            "-i",
+            picture,
+            "-vsync",
+            "vfr",
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+            "-crf",
+            "4",
+        ],
     );
     let json = r#"{"frame":{"fps":"30"},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
     let seen = numbers(&shoot(&source, &recipe(json)).unwrap());
     assert_eq!(seen.len(), 240);
-    assert_eq!((seen[59], seen[60], seen[118], seen[121], seen[239]), (59, 59, 59, 121, 239));
+    assert_eq!(
+        (seen[59], seen[60], seen[118], seen[121], seen[239]),
+        (59, 59, 59, 121, 239)
+    );
 }
 
 /// When the first bright picture and the first loud sample come, in milliseconds.
 fn flash_and_beep_at(take: &Take, fps: usize) -> (i64, i64) {
     let (pictures, width, height) = take.luma(0);
     // A corner: the bumper's image is in the middle.
-    let flash = pictures.iter().position(|luma| luma[height / 8 * width + 4] > 180).expect("no flash");
+    let flash = pictures
+        .iter()
+        .position(|luma| luma[height / 8 * width + 4] > 180)
+        .expect("no flash");
     let rate = usize::try_from(take.output(0).2.probe.main_audio().unwrap().1.sample_rate_hz).unwrap();
-    let beep = take.samples(0).iter().position(|sample| sample.abs() > 0.1).expect("no beep");
-    (i64::try_from(flash * 1_000 / fps).unwrap(), i64::try_from(beep * 1_000 / rate).unwrap())
+    let beep = take
+        .samples(0)
+        .iter()
+        .position(|sample| sample.abs() > 0.1)
+        .expect("no beep");
+    (
+        i64::try_from(flash * 1_000 / fps).unwrap(),
+        i64::try_from(beep * 1_000 / rate).unwrap(),
+    )
 }
 
 #[test]
@@ -89,33 +127,86 @@ fn sound_stays_with_its_picture_whatever_the_container_does_to_time() {
         ("sync.mkv", "", format!("{h264} -c:a libvorbis"), 2_000, 0),
         ("sync.ts", "", format!("{h264} -c:a aac"), 2_000, 0),
         ("sync.avi", "", "-c:v mpeg4 -c:a libmp3lame".to_owned(), 2_000, 0),
-        ("sync.flv", "", "-c:v flv -c:a libmp3lame -ar 44100".to_owned(), 2_000, 0),
-        ("sync.webm", "", "-c:v libvpx -deadline realtime -cpu-used 8 -c:a libopus".to_owned(), 2_000, 0),
-        ("late-sound.mp4", "-itsoffset 0.7", format!("{h264} -c:a aac"), 2_000, 700),
-        ("late-sound.mkv", "-itsoffset 0.7", format!("{h264} -c:a libopus"), 2_000, 700),
-        ("early-sound.mkv", "-itsoffset -0.5", format!("{h264} -c:a aac -avoid_negative_ts make_zero"), 2_000, -500),
+        (
+            "sync.flv",
+            "",
+            "-c:v flv -c:a libmp3lame -ar 44100".to_owned(),
+            2_000,
+            0,
+        ),
+        (
+            "sync.webm",
+            "",
+            "-c:v libvpx -deadline realtime -cpu-used 8 -c:a libopus".to_owned(),
+            2_000,
+            0,
+        ),
+        (
+            "late-sound.mp4",
+            "-itsoffset 0.7",
+            format!("{h264} -c:a aac"),
+            2_000,
+            700,
+        ),
+        (
+            "late-sound.mkv",
+            "-itsoffset 0.7",
+            format!("{h264} -c:a libopus"),
+            2_000,
+            700,
+        ),
+        (
+            "early-sound.mkv",
+            "-itsoffset -0.5",
+            format!("{h264} -c:a aac -avoid_negative_ts make_zero"),
+            2_000,
+            -500,
+        ),
     ] {
         let source = flash_and_beep(name, before_sound, &encoding);
         let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
         let (flash, beep) = flash_and_beep_at(&take, 30);
         assert!((flash - flash_ms).abs() <= 34, "{name}: flash at {flash} ms");
-        assert!((beep - flash - shift_ms).abs() <= 34, "{name}: flash at {flash} ms, beep at {beep} ms");
+        assert!(
+            (beep - flash - shift_ms).abs() <= 34,
+            "{name}: flash at {flash} ms, beep at {beep} ms"
+        );
     }
 }
 
 #[test]
 fn sound_stays_with_its_picture_after_a_trim_and_under_a_bumper() {
     for ending in ["mp4", "mkv", "ts"] {
-        let source = flash_and_beep(&format!("cut.{ending}"), "", "-c:v libx264 -preset ultrafast -g 300 -c:a aac");
+        let source = flash_and_beep(
+            &format!("cut.{ending}"),
+            "",
+            "-c:v libx264 -preset ultrafast -g 300 -c:a aac",
+        );
         let take = shoot(&source, &trimmed("1.234", "4")).unwrap();
         let (flash, beep) = flash_and_beep_at(&take, 30);
-        assert!((flash - 766).abs() <= 34 && (beep - flash).abs() <= 34, "{ending}: {flash} and {beep} ms");
+        assert!(
+            (flash - 766).abs() <= 34 && (beep - flash).abs() <= 34,
+            "{ending}: {flash} and {beep} ms"
+        );
         let take = shoot(&source, &preset("idrl")).unwrap();
         let (flash, beep) = flash_and_beep_at(&take, 24);
-        assert!((flash - 4_000).abs() <= 42 && (beep - flash).abs() <= 42, "{ending}: {flash} and {beep} ms");
+        assert!(
+            (flash - 4_000).abs() <= 42 && (beep - flash).abs() <= 42,
+            "{ending}: {flash} and {beep} ms"
+        );
         let samples = take.samples(0);
-        assert_eq!(samples.len().abs_diff(48_000 * 10) / 1_024, 0, "{} samples", samples.len());
-        assert!(samples[..90_000].iter().chain(&samples[48_000 * 8..]).all(|sample| sample.abs() < 0.01));
+        assert_eq!(
+            samples.len().abs_diff(48_000 * 10) / 1_024,
+            0,
+            "{} samples",
+            samples.len()
+        );
+        assert!(
+            samples[..90_000]
+                .iter()
+                .chain(&samples[48_000 * 8..])
+                .all(|sample| sample.abs() < 0.01)
+        );
     }
 }
 
@@ -125,12 +216,26 @@ fn sound_that_is_shorter_or_longer_than_the_pictures_ends_with_them() {
         let sound = format!("sine=f=500:d={seconds}");
         let source = clip_with(
             name,
-            &["-f", "lavfi", "-i", "testsrc2=s=160x90:r=25:d=4", "-f", "lavfi", "-i", &sound, "-c:a", "aac"],
+            &[
+                "-f",
+                "lavfi",
+                "-i",
+                "testsrc2=s=160x90:r=25:d=4",
+                "-f",
+                "lavfi",
+                "-i",
+                &sound,
+                "-c:a",
+                "aac",
+            ],
         );
         let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
         assert_eq!(take.report.outputs[0].frames, 100, "{name}");
         let (_, facts) = take.output(0).2.probe.main_audio().unwrap();
-        assert!(facts.duration_us.unwrap().abs_diff(4_000_000) <= 40_000, "{name}: {facts:?}");
+        assert!(
+            facts.duration_us.unwrap().abs_diff(4_000_000) <= 40_000,
+            "{name}: {facts:?}"
+        );
         assert!(take.report.warnings.is_empty(), "{name}: {:?}", take.report.warnings);
     }
 }

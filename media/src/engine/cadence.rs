@@ -96,7 +96,9 @@ impl<T> Cadence<T> {
     /// picture itself lasts.
     pub(super) fn end(&mut self, source_goes_on: bool) -> Option<(T, Range<u64>)> {
         let last = self.pending.take()?;
-        let own = self.nearest(last.end_us).max(1);
+        // A picture that is over before its slot begins was rounded into it; any other is seen at least once.
+        let over = self.next > 0 && self.time_of(self.next) >= last.end_us;
+        let own = self.nearest(last.end_us).max(if over { 0 } else { self.next + 1 });
         let until = self.limit.filter(|_| source_goes_on).unwrap_or(own);
         self.hand_out(last.picture, until)
     }

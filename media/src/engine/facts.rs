@@ -11,6 +11,9 @@ use ffmpeg_next::format::stream::{Disposition, Stream as Source};
 const PQ: i32 = 16;
 const HLG: i32 = 18;
 
+/// An average above this is a broken header or a clock taken for a rate.
+const MAX_FPS: f64 = 240.0;
+
 /// Beyond 7.1 there is no agreed way down to stereo.
 const MAX_CHANNELS: u32 = 8;
 
@@ -51,18 +54,26 @@ pub(super) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Pro
         None => measure::end_us(input, cancel)?,
     };
     probe.duration_us = u64::try_from(end_us.saturating_sub(origin)).unwrap_or(0);
-    let unknown = probe.main_video().and_then(|(stream, facts)| {
-        let source = input.stream(stream.index)?;
-        (!facts.interlaced && !av::codec_facts(&source.parameters()).field_order_known).then_some(stream.index)
-    });
-    if let Some(index) = unknown
-        && measure::frames_are_interlaced(input, index, cancel)?
-        && let Some(stream) = probe.streams.get_mut(index)
-        && let StreamKind::Video(facts) = &mut stream.kind
+    if let Some(index) = probe.main_video().map(|(stream, _)| stream.index)
+        && let Some(Stream { kind, .. }) = probe.streams.get_mut(index)
+        && let StreamKind::Video(facts) = kind
     {
-        facts.interlaced = true;
+        look_closer(input, index, facts, cancel)?;
     }
     Ok(probe)
+}
+
+/// Measures what the headers of the main picture do not tell, or tell wrongly.
+fn look_closer(input: &mut Input, index: usize, facts: &mut VideoFacts, cancel: &Cancel) -> Result<(), Failure> {
+    let parameters = input.stream(index).map(|stream| stream.parameters());
+    let order_is_known = parameters.is_some_and(|parameters| av::codec_facts(&parameters).field_order_known);
+    if !facts.interlaced && !order_is_known {
+        facts.interlaced = measure::frames_are_interlaced(input, index, cancel)?;
+    }
+    if facts.average_fps.is_none_or(|rate| rate.as_f64() > MAX_FPS) {
+        facts.average_fps = measure::average_rate(input, index, cancel)?.or(facts.average_fps);
+    }
+    Ok(())
 }
 
 /// Fewer than a thousand bytes a second over more than ten seconds: reading such a file through is cheap.

@@ -19,7 +19,7 @@ const OUTPUT_CONTAINERS: &str = "mov,ogg,mp3,jpeg_pipe,png_pipe";
 /// Decoders of pictures and sound that may touch a source, by FFmpeg's names.
 const DECODERS: &str = "h264,hevc,vp8,vp9,libdav1d,mpeg1video,mpeg2video,mpeg4,msmpeg4v1,msmpeg4v2,msmpeg4,wmv1,wmv2,\
     wmv3,vc1,h263,h263p,h263i,flv,vp6,vp6f,vp6a,mjpeg,prores,dnxhd,dvvideo,theora,png,\
-    aac,mp3float,mp2float,mp1float,ac3,eac3,libopus,opus,vorbis,flac,alac,wmav1,wmav2,wmapro,amrnb,amrwb,\
+    aac,mp3float,mp3,mp2float,mp2,mp1float,mp1,ac3,eac3,libopus,opus,vorbis,flac,alac,wmav1,wmav2,wmapro,amrnb,amrwb,\
     pcm_alaw,pcm_mulaw,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,\
     pcm_f64le,pcm_f64be,pcm_bluray,pcm_dvd,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,adpcm_swf,adpcm_yamaha,nellymoser,speex";
 
@@ -144,6 +144,16 @@ mod tests {
             .filter(|name| ffmpeg_next::decoder::find_by_name(name).is_none())
             .collect();
         assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn the_decoder_that_ffmpeg_prefers_for_a_codec_is_on_the_list() {
+        let allowed: Vec<_> = DECODERS.split(',').collect();
+        for name in &allowed {
+            let codec = ffmpeg_next::decoder::find_by_name(name).unwrap();
+            let preferred = ffmpeg_next::decoder::find(codec.id()).unwrap();
+            assert!(allowed.contains(&preferred.name()), "{} for {name}", preferred.name());
+        }
     }
 
     #[test]

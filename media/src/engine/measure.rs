@@ -2,7 +2,7 @@
 
 use super::facts::{to_us, unreadable};
 use super::{Cancel, av, fault, input};
-use domain::Failure;
+use domain::{Failure, Rational};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::{Error, Frame, Packet, codec};
 
@@ -11,6 +11,9 @@ pub(super) const MAX_READ_ERRORS: u32 = 64;
 
 /// Packets looked at for a flagged frame.
 const MAX_PACKETS: u32 = 300;
+
+/// Packets whose times are averaged.
+const MAX_TIMES: usize = 300;
 
 /// Frames looked at for the interlaced flag.
 const MAX_FRAMES: u32 = 8;
@@ -86,6 +89,31 @@ pub(super) fn frames_are_interlaced(input: &mut Input, index: usize, cancel: &Ca
         }
     }
     Ok(false)
+}
+
+/// Pictures a second, over the first packets of a stream; `None` when they do not tell.
+pub(super) fn average_rate(input: &mut Input, index: usize, cancel: &Cancel) -> Result<Option<Rational>, Failure> {
+    let Some(base) = input.stream(index).map(|stream| stream.time_base()) else {
+        return Ok(None);
+    };
+    // As above: from the beginning if it can be found again.
+    let _ = input.seek(i64::MIN / 2, ..);
+    let mut times = Vec::new();
+    while times.len() < MAX_TIMES
+        && let Some(packet) = next_packet(input, cancel)?
+    {
+        if packet.stream() == index {
+            times.extend(packet.pts().or_else(|| packet.dts()).map(|time| to_us(time, base)));
+        }
+    }
+    let (first, last) = (times.iter().min().copied(), times.iter().max().copied());
+    let length_us = last.zip(first).map_or(0, |(last, first)| last.saturating_sub(first));
+    let steps = u64::try_from(times.len()).unwrap_or(0).saturating_sub(1);
+    let thousandths = u64::try_from(length_us)
+        .ok()
+        .and_then(|us| (steps * 1_000_000_000).checked_div(us));
+    let thousandths = thousandths.and_then(|rate| u32::try_from(rate).ok());
+    Ok(thousandths.and_then(|rate| Rational::new(rate, 1_000)))
 }
 
 /// Takes a frame out of a decoder; `false` when it wants more packets or has nothing more.

@@ -56,13 +56,9 @@ impl Track {
         options.set("threads", &threads.to_string());
         options.set("max_pixels", MAX_PIXELS);
         let opened = decoder.open_as_with(codec, options);
-        let rate = stream.avg_frame_rate();
-        let interval = if rate.numerator() > 0 {
-            to_us(1, rate.invert())
-        } else {
-            USUAL_INTERVAL_US
-        };
-        let interval_us = interval.clamp(1, 10_000_000);
+        let rates = [stream.avg_frame_rate(), stream.rate()];
+        let sensible = rates.iter().find(|rate| (1.0..=240.0).contains(&f64::from(**rate)));
+        let interval_us = sensible.map_or(USUAL_INTERVAL_US, |rate| to_us(1, rate.invert()));
         // AVI tells when pictures are decoded, not when they are shown.
         let held_back = if input.format().name() == "avi" {
             i64::from(facts.held_back)

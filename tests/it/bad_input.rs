@@ -23,18 +23,30 @@ async fn every_refused_upload_has_a_code_and_leaves_nothing() {
     let cases: Vec<(Vec<u8>, Vec<(&str, &str)>, u16, &str)> = vec![
         (Vec::new(), vec![], 400, "file_empty"),
         (b"#!/bin/sh\necho hello".to_vec(), vec![], 415, "not_media"),
-        (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n".to_vec(), vec![], 415, "not_media"),
+        (
+            b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n".to_vec(),
+            vec![],
+            415,
+            "not_media",
+        ),
         (huge, vec![], 413, "upload_too_large"),
         (clip.clone(), vec![("preset", "nope")], 400, "preset_unknown"),
         (clip.clone(), vec![("recipe", "{")], 400, "recipe_invalid"),
         (clip.clone(), vec![("recipe", &unknown)], 400, "recipe_invalid"),
         (clip.clone(), vec![("recipe", &image)], 400, "recipe_invalid"),
-        (clip.clone(), vec![("preset", "web"), ("recipe", r#"{"outputs":[{"kind":"mp4"}]}"#)], 400, "preset_and_recipe"),
+        (
+            clip.clone(),
+            vec![("preset", "web"), ("recipe", r#"{"outputs":[{"kind":"mp4"}]}"#)],
+            400,
+            "preset_and_recipe",
+        ),
         (clip.clone(), vec![("colour", "blue")], 400, "part_unknown"),
     ];
     for (bytes, parts, status, code) in cases {
-        let parts: Vec<(&'static str, &str)> =
-            parts.into_iter().map(|(k, v)| (&*Box::leak(k.to_owned().into_boxed_str()), v)).collect();
+        let parts: Vec<(&'static str, &str)> = parts
+            .into_iter()
+            .map(|(k, v)| (&*Box::leak(k.to_owned().into_boxed_str()), v))
+            .collect();
         let reply = caller.upload("x.mp4", bytes, &parts).await;
         assert_eq!((reply.status, reply.code()), (status, code), "{parts:?} {reply:?}");
         assert_eq!(reply.header("content-type"), "application/problem+json");
@@ -43,7 +55,10 @@ async fn every_refused_upload_has_a_code_and_leaves_nothing() {
     }
     let reply = caller.upload("x.mp4", clip, &[("recipe", &unknown)]).await;
     assert_eq!(reply.body["errors"][0]["field"], "outputs[0].video.crff", "{reply:?}");
-    assert_eq!(caller.get("/api/tasks").await.body, json!({ "data": [], "next_cursor": null }));
+    assert_eq!(
+        caller.get("/api/tasks").await.body,
+        json!({ "data": [], "next_cursor": null })
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,10 +70,15 @@ async fn a_form_without_a_file_or_of_another_type_is_refused() {
     let reply = caller.post("/api/tasks", &json!({})).await;
     assert_eq!((reply.status, reply.code()), (415, "content_type_unsupported"));
     let broken = caller.request(reqwest::Method::POST, "/api/tasks");
-    let broken = broken.header("content-type", "multipart/form-data; boundary=x").body("--y\r\nnot a form");
+    let broken = broken
+        .header("content-type", "multipart/form-data; boundary=x")
+        .body("--y\r\nnot a form");
     let reply = broken.send().await.unwrap();
     assert_eq!(reply.status(), 400);
-    assert_eq!(reply.json::<serde_json::Value>().await.unwrap()["code"], "multipart_invalid");
+    assert_eq!(
+        reply.json::<serde_json::Value>().await.unwrap()["code"],
+        "multipart_invalid"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,17 +115,31 @@ async fn any_file_name_comes_back_as_given_and_reaches_no_path() {
     let caller = app.caller().await;
     let clip = std::fs::read(Clip::default().make(app.directory.path())).unwrap();
     let long = format!("{}.mp4", "n".repeat(251));
-    for name in ["../../etc/passwd.mp4", "a\"b'c;.mp4", "två 🎬 clips.mov", "C:\\temp\\x.avi", long.as_str(), ".mp4", "-rf.mp4"] {
+    for name in [
+        "../../etc/passwd.mp4",
+        "a\"b'c;.mp4",
+        "två 🎬 clips.mov",
+        "C:\\temp\\x.avi",
+        long.as_str(),
+        ".mp4",
+        "-rf.mp4",
+    ] {
         let part = Part::bytes(clip.clone()).file_name(name.to_owned());
         let reply = caller.submit(Form::new().part("video", part)).await;
         assert_eq!(reply.status, 201, "{name} {reply:?}");
         let task = caller.get(&format!("/api/tasks/{}", reply.body["task_id"])).await.body;
         assert_eq!(task["display_name"], name);
         let path = task["file_path"].as_str().unwrap();
-        assert!(path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b)), "{path}");
+        assert!(
+            path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b)),
+            "{path}"
+        );
         assert!(!path.contains(".."), "{path}");
     }
-    let outside = app.stored_files().into_iter().filter(|path| !path.to_string_lossy().contains("/sources/"));
+    let outside = app
+        .stored_files()
+        .into_iter()
+        .filter(|path| !path.to_string_lossy().contains("/sources/"));
     assert_eq!(outside.count(), 0);
 }
 
@@ -119,7 +153,12 @@ async fn unknown_routes_and_wrong_methods_are_problems_too() {
     assert_eq!((reply.status, reply.code()), (405, "method_not_allowed"));
     assert_eq!(reply.header("allow"), "POST");
     let login = caller.request(reqwest::Method::POST, "/api/auth/login");
-    let reply = login.header("content-type", "application/json").body("{").send().await.unwrap();
+    let reply = login
+        .header("content-type", "application/json")
+        .body("{")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(reply.status(), 400);
     assert_eq!(reply.json::<serde_json::Value>().await.unwrap()["code"], "json_invalid");
 }

@@ -9,7 +9,11 @@ use tests::{Caller, Options, TestApp};
 
 /// A service without a worker: tasks stay `uploaded`.
 async fn still() -> TestApp {
-    TestApp::with(Options { worker: None, ..Options::default() }).await
+    TestApp::with(Options {
+        worker: None,
+        ..Options::default()
+    })
+    .await
 }
 
 fn somebody(username: &str, password1: &str, password2: &str, email: &str) -> Value {
@@ -20,23 +24,54 @@ fn somebody(username: &str, password1: &str, password2: &str, email: &str) -> Va
 async fn sign_up_answers_in_the_order_of_the_contract() {
     let app = still().await;
     let caller = app.stranger();
-    let reply = caller.post("/api/auth/signup", &somebody("ana", "123abc456", "123abc456", "ana@example.com")).await;
+    let reply = caller
+        .post(
+            "/api/auth/signup",
+            &somebody("ana", "123abc456", "123abc456", "ana@example.com"),
+        )
+        .await;
     assert_eq!((reply.status, reply.message()), (201, "Usuario creado"));
     for (body, status, message) in [
         (json!({}), 400, "Faltan campos por llenar"),
-        (json!({ "username": "x", "password1": "a", "password2": "b" }), 400, "Faltan campos por llenar"),
-        (somebody("ana", "a", "b", "ana@example.com"), 400, "Las contraseñas no coinciden"),
-        (somebody("ana", "short", "short", "ana@example.com"), 400, "La contraseña debe tener al menos 8 caracteres"),
-        (somebody("ana", "123abc456", "123abc456", "ana@example.com"), 400, "El usuario ya existe"),
-        (somebody("eva", "123abc456", "123abc456", "ana@example.com"), 400, "El correo electrónico ya existe"),
+        (
+            json!({ "username": "x", "password1": "a", "password2": "b" }),
+            400,
+            "Faltan campos por llenar",
+        ),
+        (
+            somebody("ana", "a", "b", "ana@example.com"),
+            400,
+            "Las contraseñas no coinciden",
+        ),
+        (
+            somebody("ana", "short", "short", "ana@example.com"),
+            400,
+            "La contraseña debe tener al menos 8 caracteres",
+        ),
+        (
+            somebody("ana", "123abc456", "123abc456", "ana@example.com"),
+            400,
+            "El usuario ya existe",
+        ),
+        (
+            somebody("eva", "123abc456", "123abc456", "ana@example.com"),
+            400,
+            "El correo electrónico ya existe",
+        ),
     ] {
         for path in ["/api/auth/signup", "/api/auth/signup/"] {
             let reply = caller.post(path, &body).await;
             assert_eq!((reply.status, reply.message()), (status, message), "{body}");
         }
     }
-    let english = caller.request(Method::POST, "/api/auth/signup").header("accept-language", "en").json(&json!({}));
-    assert_eq!(english.send().await.unwrap().json::<Value>().await.unwrap()["message"], "Some fields are missing");
+    let english = caller
+        .request(Method::POST, "/api/auth/signup")
+        .header("accept-language", "en")
+        .json(&json!({}));
+    assert_eq!(
+        english.send().await.unwrap().json::<Value>().await.unwrap()["message"],
+        "Some fields are missing"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,8 +83,16 @@ async fn login_tells_neither_who_exists_nor_why_it_failed() {
     assert_eq!((reply.status, reply.message()), (400, "Faltan campos por llenar"));
     let mut bodies = Vec::new();
     for username in [known.username.as_str(), "nobody"] {
-        let reply = caller.post("/api/auth/login", &json!({ "username": username, "password": "wrong wrong" })).await;
-        assert_eq!((reply.status, reply.message()), (401, "Usuario o contraseña incorrectos"));
+        let reply = caller
+            .post(
+                "/api/auth/login",
+                &json!({ "username": username, "password": "wrong wrong" }),
+            )
+            .await;
+        assert_eq!(
+            (reply.status, reply.message()),
+            (401, "Usuario o contraseña incorrectos")
+        );
         let mut body = reply.body;
         body["request_id"] = Value::Null;
         bodies.push(body);
@@ -62,12 +105,18 @@ async fn token_errors_carry_msg() {
     let app = still().await;
     let mut caller = app.stranger();
     let reply = caller.get("/api/tasks").await;
-    assert_eq!((reply.status, &reply.body["msg"]), (401, &"Missing Authorization Header".into()));
+    assert_eq!(
+        (reply.status, &reply.body["msg"]),
+        (401, &"Missing Authorization Header".into())
+    );
     caller.token = "not.a.token".to_owned();
     let reply = caller.get("/api/tasks").await;
     assert_eq!((reply.status, reply.code()), (401, "token_invalid"));
     assert_eq!(reply.body["msg"], reply.body["message"]);
-    let basic = app.stranger().request(Method::GET, "/api/tasks").header("authorization", "Basic eDp5");
+    let basic = app
+        .stranger()
+        .request(Method::GET, "/api/tasks")
+        .header("authorization", "Basic eDp5");
     assert_eq!(basic.send().await.unwrap().status(), 401);
 }
 
@@ -78,7 +127,11 @@ async fn an_expired_token_says_so() {
     let caller = app.caller().await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let reply = caller.get("/api/tasks").await;
-    assert_eq!((reply.status, &reply.body["msg"]), (401, &"Token has expired".into()), "{reply:?}");
+    assert_eq!(
+        (reply.status, &reply.body["msg"]),
+        (401, &"Token has expired".into()),
+        "{reply:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,19 +139,34 @@ async fn an_upload_answers_with_key_and_id_under_each_field_name() {
     let app = still().await;
     let caller = app.caller().await;
     let clip = std::fs::read(Clip::default().make(app.directory.path())).unwrap();
-    for (path, field) in [("/api/tasks", "file"), ("/api/tasks/", "video"), ("/api/tasks", "fileName")] {
+    for (path, field) in [
+        ("/api/tasks", "file"),
+        ("/api/tasks/", "video"),
+        ("/api/tasks", "fileName"),
+    ] {
         let part = Part::bytes(clip.clone()).file_name("día.mp4");
-        let request = caller.request(Method::POST, path).multipart(Form::new().part(field, part));
+        let request = caller
+            .request(Method::POST, path)
+            .multipart(Form::new().part(field, part));
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 201);
         let body: Value = response.json().await.unwrap();
         let id = body["task_id"].as_i64().unwrap();
-        let key = body["message"].as_str().unwrap().strip_prefix("Video ").unwrap().strip_suffix(" uploaded").unwrap();
+        let key = body["message"]
+            .as_str()
+            .unwrap()
+            .strip_prefix("Video ")
+            .unwrap()
+            .strip_suffix(" uploaded")
+            .unwrap();
         let today = chrono::Utc::now().format("%Y/%m/%d/");
         assert!(key.starts_with(&format!("{today}{id}_")), "{key}");
         let task = caller.get(&format!("/api/tasks/{id}")).await.body;
         assert_eq!(task["file_path"], key);
-        assert_eq!((&task["task_id"], &task["status"], &task["download"]), (&id.into(), &"uploaded".into(), &json!([])));
+        assert_eq!(
+            (&task["task_id"], &task["status"], &task["download"]),
+            (&id.into(), &"uploaded".into(), &json!([]))
+        );
         chrono::DateTime::parse_from_rfc3339(task["timestamp"].as_str().unwrap()).unwrap();
     }
     let reply = app.stranger().upload("x.mp4", clip, &[]).await;
@@ -111,11 +179,27 @@ async fn lists_are_ordered_bounded_and_ignore_a_body() {
     let caller = app.caller().await;
     assert_eq!(caller.get("/api/tasks").await.body["data"], json!([]));
     let clip = Clip::default().make(app.directory.path());
-    let ids = [caller.task(&clip, &[]).await, caller.task(&clip, &[]).await, caller.task(&clip, &[]).await];
+    let ids = [
+        caller.task(&clip, &[]).await,
+        caller.task(&clip, &[]).await,
+        caller.task(&clip, &[]).await,
+    ];
     let listed = async |query: &str| {
         let request = caller.request(Method::GET, &format!("/api/tasks{query}"));
-        let body: Value = request.json(&json!({ "username": "ignored" })).send().await.unwrap().json().await.unwrap();
-        body["data"].as_array().unwrap().iter().map(|task| task["id"].as_i64().unwrap()).collect::<Vec<_>>()
+        let body: Value = request
+            .json(&json!({ "username": "ignored" }))
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        body["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|task| task["id"].as_i64().unwrap())
+            .collect::<Vec<_>>()
     };
     assert_eq!(listed("").await, ids);
     assert_eq!(listed("?order=1").await, [ids[2], ids[1], ids[0]]);
@@ -132,14 +216,21 @@ async fn somebody_elses_task_does_not_exist() {
     let (owner, other) = (app.caller().await, app.caller().await);
     let id = owner.task(&Clip::default().make(app.directory.path()), &[]).await;
     let not_found = |reply: tests::Reply| assert_eq!((reply.status, reply.message()), (404, "Task not found"));
-    for id in [id.to_string(), "0".to_owned(), "abc".to_owned(), "99999999999999999999".to_owned()] {
+    for id in [
+        id.to_string(),
+        "0".to_owned(),
+        "abc".to_owned(),
+        "99999999999999999999".to_owned(),
+    ] {
         not_found(other.get(&format!("/api/tasks/{id}")).await);
         not_found(other.delete(&format!("/api/tasks/{id}/")).await);
         not_found(other.post(&format!("/api/tasks/{id}/cancel"), &json!({})).await);
         not_found(other.post(&format!("/api/tasks/{id}/retry"), &json!({})).await);
     }
     let path = owner.get(&format!("/api/tasks/{id}")).await.body["file_path"].clone();
-    let reply = other.get(&format!("/api/video/download/{}", path.as_str().unwrap())).await;
+    let reply = other
+        .get(&format!("/api/video/download/{}", path.as_str().unwrap()))
+        .await;
     assert_eq!(reply.status, 404);
     assert_eq!(owner.get(&format!("/api/tasks/{id}/")).await.status, 200);
     let reply = owner.post(&format!("/api/tasks/{id}/retry"), &json!({})).await;
@@ -157,18 +248,43 @@ async fn downloads_need_a_signature_or_the_owner_and_serve_ranges() {
     let client = reqwest::Client::new();
     let part = client.get(link).header("range", "bytes=10-19").send().await.unwrap();
     assert_eq!(part.status(), 206);
-    assert_eq!(part.headers()["content-range"], format!("bytes 10-19/{}", whole.len()).as_str());
+    assert_eq!(
+        part.headers()["content-range"],
+        format!("bytes 10-19/{}", whole.len()).as_str()
+    );
     assert_eq!(part.bytes().await.unwrap(), whole[10..20]);
-    let beyond = client.get(link).header("range", "bytes=999999999-").send().await.unwrap();
+    let beyond = client
+        .get(link)
+        .header("range", "bytes=999999999-")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(beyond.status(), 416);
     let (path, _) = link.split_once('?').unwrap();
-    for tampered in [path.to_owned(), link.replace("signature=", "signature=0"), format!("{link}0")] {
+    for tampered in [
+        path.to_owned(),
+        link.replace("signature=", "signature=0"),
+        format!("{link}0"),
+    ] {
         assert_eq!(client.get(&tampered).send().await.unwrap().status(), 404, "{tampered}");
     }
     let owned = caller.request(Method::GET, path).send().await.unwrap();
     assert_eq!(owned.status(), 200);
-    assert!(owned.headers()["content-disposition"].to_str().unwrap().starts_with("attachment"));
-    assert_eq!(caller.request(Method::GET, path.strip_suffix(".mp4").unwrap()).send().await.unwrap().status(), 200);
+    assert!(
+        owned.headers()["content-disposition"]
+            .to_str()
+            .unwrap()
+            .starts_with("attachment")
+    );
+    assert_eq!(
+        caller
+            .request(Method::GET, path.strip_suffix(".mp4").unwrap())
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,12 +292,22 @@ async fn health_and_pings_answer() {
     let app = still().await;
     let caller = app.stranger();
     let reply = caller.get("/api/health").await;
-    assert_eq!((reply.status, &reply.body["status"], &reply.body["database"]), (200, &"healthy".into(), &"connected".into()));
+    assert_eq!(
+        (reply.status, &reply.body["status"], &reply.body["database"]),
+        (200, &"healthy".into(), &"connected".into())
+    );
     assert_eq!(caller.get("/ping").await.body, json!({ "message": "Ok" }));
     for path in ["/api/auth/signup/ping", "/api/auth/login/ping/"] {
         assert_eq!(caller.get(path).await.body, json!({ "message": "pong" }));
     }
-    for path in ["/livez", "/readyz", "/metrics", "/api/openapi.json", "/docs/", "/api/presets"] {
+    for path in [
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/api/openapi.json",
+        "/docs/",
+        "/api/presets",
+    ] {
         assert_eq!(caller.get(path).await.status, 200, "{path}");
     }
 }
@@ -193,7 +319,11 @@ async fn the_row_of_a_task_is_where_an_operator_looks() {
     let caller = app.caller().await;
     let id = caller.task(&Clip::default().make(app.directory.path()), &[]).await;
     let query = "select id, user_id, file_path, timestamp, status from tasks;";
-    let rows = app.db.query_all_raw(Statement::from_string(app.db.get_database_backend(), query)).await.unwrap();
+    let rows = app
+        .db
+        .query_all_raw(Statement::from_string(app.db.get_database_backend(), query))
+        .await
+        .unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].try_get::<i64>("", "id").unwrap(), id);
     assert_eq!(rows[0].try_get::<String>("", "status").unwrap(), "uploaded");
@@ -203,14 +333,22 @@ async fn the_row_of_a_task_is_where_an_operator_looks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_curl_calls_of_the_readme_work_verbatim() {
     let readme = include_str!("../../README.md");
-    let calls: Vec<&str> = readme.lines().filter(|line| line.starts_with("curl --location")).collect();
+    let calls: Vec<&str> = readme
+        .lines()
+        .filter(|line| line.starts_with("curl --location"))
+        .collect();
     assert_eq!(calls.len(), 3, "sign-up, login, tasks");
     let app = still().await;
     let mut token = String::new();
     let mut replies = Vec::new();
     for call in calls {
-        let call = call.replace("http://localhost:8000", &app.url).replace("{TOKEN}", &token);
-        let output = Command::new("bash").args(["-c", &format!("{call} --silent --show-error")]).output().unwrap();
+        let call = call
+            .replace("http://localhost:8000", &app.url)
+            .replace("{TOKEN}", &token);
+        let output = Command::new("bash")
+            .args(["-c", &format!("{call} --silent --show-error")])
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let reply: Value = serde_json::from_slice(&output.stdout).unwrap();
         token = reply["token"].as_str().unwrap_or(&token).to_owned();
@@ -226,6 +364,8 @@ async fn the_curl_calls_of_the_readme_work_verbatim() {
 async fn the_scheme_of_a_token_is_read_in_any_case() {
     let app = still().await;
     let Caller { url, token, .. } = app.caller().await;
-    let request = reqwest::Client::new().get(format!("{url}/api/tasks")).header("authorization", format!("bearer {token}"));
+    let request = reqwest::Client::new()
+        .get(format!("{url}/api/tasks"))
+        .header("authorization", format!("bearer {token}"));
     assert_eq!(request.send().await.unwrap().status(), 200);
 }

@@ -42,7 +42,11 @@ fn sha256(bytes: &[u8]) -> String {
 async fn a_recipe_trims_to_the_frame_and_makes_what_it_lists() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
-    let source = Clip { seconds: 4.0, ..Clip::default() }.make(app.directory.path());
+    let source = Clip {
+        seconds: 4.0,
+        ..Clip::default()
+    }
+    .make(app.directory.path());
     let recipe = json!({
         "trim": { "start": "00:00:01.000", "end": 2.5 },
         "outputs": [
@@ -52,13 +56,22 @@ async fn a_recipe_trims_to_the_frame_and_makes_what_it_lists() {
         ],
     });
     let task = caller.processed(&source, &[("recipe", &recipe.to_string())]).await;
-    let names: Vec<_> = task["outputs"].as_array().unwrap().iter().map(|o| o["name"].as_str().unwrap()).collect();
+    let names: Vec<_> = task["outputs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|o| o["name"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["small.mp4", "audio.mp3", "poster.png"]);
     assert_eq!(task["outputs"][0]["width_px"], 160);
     let small = app.directory.path().join("small.mp4");
     std::fs::write(&small, caller.download(task["download"][0].as_str().unwrap()).await).unwrap();
     // 1.5 s at 25 frames a second is 37.5 frames: the 38 whose time is in [1.0, 2.5).
-    let frames: u32 = clip::facts(&small)["streams"][0]["nb_read_packets"].as_str().unwrap().parse().unwrap();
+    let frames: u32 = clip::facts(&small)["streams"][0]["nb_read_packets"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!((37..=38).contains(&frames), "{frames}");
 }
 
@@ -66,11 +79,19 @@ async fn a_recipe_trims_to_the_frame_and_makes_what_it_lists() {
 async fn progress_moves_while_the_task_runs() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
-    let source = Clip { width: 1280, height: 720, seconds: 20.0, ..Clip::default() }.make(app.directory.path());
+    let source = Clip {
+        width: 1280,
+        height: 720,
+        seconds: 20.0,
+        ..Clip::default()
+    }
+    .make(app.directory.path());
     let best = json!({ "outputs": [{ "kind": "mp4", "video": { "speed": "best" } }] });
     let id = caller.task(&source, &[("recipe", &best.to_string())]).await;
     let moving = caller
-        .until(id, |task| task["progress"]["phase"] == "transcode" && task["progress"]["percent"].as_u64() > Some(0))
+        .until(id, |task| {
+            task["progress"]["phase"] == "transcode" && task["progress"]["percent"].as_u64() > Some(0)
+        })
         .await;
     assert_eq!(moving["status"], "processing");
     assert!(moving["progress"]["eta_s"].is_u64(), "{moving}");
@@ -80,7 +101,10 @@ async fn progress_moves_while_the_task_runs() {
     assert_eq!(reply.body["status"], "canceled");
     let begun = Instant::now();
     while media_children(app.directory.path()) > 0 {
-        assert!(begun.elapsed() < Duration::from_secs(5), "a cancel ends the child within 5 s");
+        assert!(
+            begun.elapsed() < Duration::from_secs(5),
+            "a cancel ends the child within 5 s"
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let reply = caller.post(&format!("/api/tasks/{id}/cancel"), &json!({})).await;
@@ -101,7 +125,9 @@ async fn a_failed_task_tells_why_and_can_be_retried_as_a_new_one() {
     let caller = app.caller().await;
     let source = Clip::default().make(app.directory.path());
     let late = json!({ "trim": { "start": 60 }, "outputs": [{ "kind": "mp4" }] });
-    let task = caller.ended(caller.task(&source, &[("recipe", &late.to_string())]).await).await;
+    let task = caller
+        .ended(caller.task(&source, &[("recipe", &late.to_string())]).await)
+        .await;
     assert_eq!(task["status"], "failed");
     assert_eq!(task["error"]["code"], "trim_outside_source");
     assert_eq!(task["error"]["retryable"], false);
@@ -120,7 +146,12 @@ async fn a_removed_task_leaves_no_file() {
     let caller = app.caller().await;
     let source = Clip::default().make(app.directory.path());
     let task = caller.processed(&source, &[]).await;
-    assert_eq!(app.stored_files().len(), 3, "source, video, poster: {:?}", app.stored_files());
+    assert_eq!(
+        app.stored_files().len(),
+        3,
+        "source, video, poster: {:?}",
+        app.stored_files()
+    );
     let id = task["id"].as_i64().unwrap();
     let reply = caller.delete(&format!("/api/tasks/{id}")).await;
     assert_eq!((reply.status, reply.message()), (200, "Eliminado"));
@@ -137,7 +168,13 @@ async fn a_shutdown_gives_the_task_back_without_a_failure() {
     })
     .await;
     let caller = app.caller().await;
-    let source = Clip { width: 1280, height: 720, seconds: 20.0, ..Clip::default() }.make(app.directory.path());
+    let source = Clip {
+        width: 1280,
+        height: 720,
+        seconds: 20.0,
+        ..Clip::default()
+    }
+    .make(app.directory.path());
     let best = json!({ "outputs": [{ "kind": "mp4", "video": { "speed": "best" } }] });
     let id = caller.task(&source, &[("recipe", &best.to_string())]).await;
     caller.until(id, |task| task["status"] == "processing").await;
@@ -150,13 +187,20 @@ async fn a_shutdown_gives_the_task_back_without_a_failure() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_without_a_ring_is_found_by_the_sweeper() {
-    let app = TestApp::with(Options { worker: None, ..Options::default() }).await;
+    let app = TestApp::with(Options {
+        worker: None,
+        ..Options::default()
+    })
+    .await;
     let caller = app.caller().await;
     let source = Clip::default().make(app.directory.path());
     let id = caller.task(&source, &[]).await;
     let due = entity::task::due(&app.db, 10).await.unwrap();
     assert!(due.is_empty(), "the upload rang: {due:?}");
     use sea_orm::ConnectionTrait;
-    app.db.execute_unprepared("UPDATE tasks SET rung_at_ms = 1").await.unwrap();
+    app.db
+        .execute_unprepared("UPDATE tasks SET rung_at_ms = 1")
+        .await
+        .unwrap();
     assert_eq!(entity::task::due(&app.db, 10).await.unwrap(), [domain::TaskId(id)]);
 }

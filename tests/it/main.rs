@@ -1,12 +1,22 @@
 //! Every test that crosses crates. A test name is a sentence; a file is a topic.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
-#![allow(clippy::disallowed_methods, reason = "tests are told their servers by ./test, and start tools")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests are told their servers by ./test, and start tools"
+)]
 #![allow(clippy::print_stdout, reason = "tests say what they skip")]
 #![allow(clippy::too_many_lines, reason = "a story is told in one piece")]
 
 mod bad_input;
 mod contract;
+mod front_door;
 mod journey;
+mod openapi;
 mod presets;
+mod processes;
 mod tidy;

@@ -15,7 +15,12 @@ async fn made(app: &TestApp, caller: &Caller, source: &Path, preset: &str) -> (V
 fn video(facts: &Value) -> (u64, u64, &str, &str) {
     let stream = &facts["streams"][0];
     let text = |key: &str| stream[key].as_str().unwrap();
-    (stream["width"].as_u64().unwrap(), stream["height"].as_u64().unwrap(), text("avg_frame_rate"), text("nb_read_packets"))
+    (
+        stream["width"].as_u64().unwrap(),
+        stream["height"].as_u64().unwrap(),
+        text("avg_frame_rate"),
+        text("nb_read_packets"),
+    )
 }
 
 fn seconds(facts: &Value) -> f64 {
@@ -27,9 +32,30 @@ async fn the_golden_facts_of_idrl_hold_to_the_frame() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
     let directory = app.directory.path();
-    let long = Clip { width: 480, height: 270, seconds: 30.03, fps: 30, sound: true }.make(directory);
-    let silent = Clip { width: 960, height: 540, seconds: 13.35, fps: 20, sound: false }.make(directory);
-    let narrow = Clip { width: 640, height: 480, seconds: 5.8, fps: 25, sound: true }.make(directory);
+    let long = Clip {
+        width: 480,
+        height: 270,
+        seconds: 30.03,
+        fps: 30,
+        sound: true,
+    }
+    .make(directory);
+    let silent = Clip {
+        width: 960,
+        height: 540,
+        seconds: 13.35,
+        fps: 20,
+        sound: false,
+    }
+    .make(directory);
+    let narrow = Clip {
+        width: 640,
+        height: 480,
+        seconds: 5.8,
+        fps: 25,
+        sound: true,
+    }
+    .make(directory);
 
     let (_, path) = made(&app, &caller, &long, "idrl").await;
     let facts = clip::facts(&path);
@@ -40,7 +66,11 @@ async fn the_golden_facts_of_idrl_hold_to_the_frame() {
     let (_, path) = made(&app, &caller, &silent, "idrl").await;
     let facts = clip::facts(&path);
     assert_eq!((video(&facts).0, video(&facts).1, video(&facts).2), (960, 540, "24/1"));
-    assert_eq!(facts["streams"].as_array().unwrap().len(), 1, "no sound came, none goes");
+    assert_eq!(
+        facts["streams"].as_array().unwrap().len(),
+        1,
+        "no sound came, none goes"
+    );
     assert!((seconds(&facts) - 17.35).abs() <= 1.0 / 24.0, "{}", seconds(&facts));
 
     let (_, path) = made(&app, &caller, &narrow, "idrl").await;
@@ -53,7 +83,14 @@ async fn the_golden_facts_of_idrl_hold_to_the_frame() {
 async fn showcase_is_silent_720p_and_never_longer_than_30_s() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
-    let source = Clip { width: 640, height: 480, seconds: 27.0, fps: 25, sound: true }.make(app.directory.path());
+    let source = Clip {
+        width: 640,
+        height: 480,
+        seconds: 27.0,
+        fps: 25,
+        sound: true,
+    }
+    .make(app.directory.path());
     let (task, path) = made(&app, &caller, &source, "showcase").await;
     let facts = clip::facts(&path);
     assert_eq!(video(&facts), (1280, 720, "24/1", "720"));
@@ -65,10 +102,25 @@ async fn showcase_is_silent_720p_and_never_longer_than_30_s() {
 async fn web_keeps_small_pictures_small_and_portraits_upright() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
-    let portrait = Clip { width: 1440, height: 2560, seconds: 1.0, ..Clip::default() }.make(app.directory.path());
+    let portrait = Clip {
+        width: 1440,
+        height: 2560,
+        seconds: 1.0,
+        ..Clip::default()
+    }
+    .make(app.directory.path());
     let (task, _) = made(&app, &caller, &portrait, "web").await;
-    assert_eq!((&task["outputs"][0]["width_px"], &task["outputs"][0]["height_px"]), (&1080.into(), &1920.into()));
-    let small = Clip { width: 96, height: 54, seconds: 1.0, ..Clip::default() }.make(app.directory.path());
+    assert_eq!(
+        (&task["outputs"][0]["width_px"], &task["outputs"][0]["height_px"]),
+        (&1080.into(), &1920.into())
+    );
+    let small = Clip {
+        width: 96,
+        height: 54,
+        seconds: 1.0,
+        ..Clip::default()
+    }
+    .make(app.directory.path());
     let (task, _) = made(&app, &caller, &small, "web").await;
     assert_eq!(task["outputs"][0]["width_px"], 96);
 }
@@ -77,12 +129,21 @@ async fn web_keeps_small_pictures_small_and_portraits_upright() {
 async fn a_real_clip_of_each_kind_is_processed_or_refused_with_a_code() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
-    for name in ["bikes.mp4", "avi__sample.avi", "flv__sample.flv", "ts__bbb_2500ms.ts", "mp4__sample_malformed_free_box.mp4"] {
+    for name in [
+        "bikes.mp4",
+        "avi__sample.avi",
+        "flv__sample.flv",
+        "ts__bbb_2500ms.ts",
+        "mp4__sample_malformed_free_box.mp4",
+    ] {
         let Some(path) = clip::real(name) else { continue };
         let task = caller.ended(caller.task(&path, &[]).await).await;
         match task["status"].as_str().unwrap() {
             "processed" => assert!(!task["download"].as_array().unwrap().is_empty()),
-            "failed" => assert_eq!((name, &task["error"]["code"]), ("mp4__sample_malformed_free_box.mp4", &"source_damaged".into())),
+            "failed" => assert_eq!(
+                (name, &task["error"]["code"]),
+                ("mp4__sample_malformed_free_box.mp4", &"source_damaged".into())
+            ),
             other => panic!("{name}: {other}"),
         }
     }

@@ -18,10 +18,25 @@ fn files(ending: &str) -> Vec<String> {
     let output = Command::new("git").args(listed).current_dir(root()).output().unwrap();
     let listed = String::from_utf8(output.stdout).unwrap();
     let exists = |file: &&str| root().join(file).exists();
-    listed.lines().filter(|file| file.ends_with(ending)).filter(exists).map(str::to_owned).collect()
+    listed
+        .lines()
+        .filter(|file| file.ends_with(ending))
+        .filter(exists)
+        .map(str::to_owned)
+        .collect()
 }
 
-const CRATES: [&str; 9] = ["domain", "entity", "migration", "storage", "queue", "media", "backend", "worker", "rushes"];
+const CRATES: [&str; 9] = [
+    "domain",
+    "entity",
+    "migration",
+    "storage",
+    "queue",
+    "media",
+    "backend",
+    "worker",
+    "rushes",
+];
 
 #[test]
 fn dependencies_point_one_way() {
@@ -34,12 +49,29 @@ fn dependencies_point_one_way() {
         ("media", &["domain"]),
         ("backend", &["domain", "entity", "queue", "storage"]),
         ("worker", &["domain", "entity", "queue", "storage"]),
-        ("rushes", &["domain", "entity", "migration", "storage", "queue", "media", "backend", "worker"]),
+        (
+            "rushes",
+            &[
+                "domain",
+                "entity",
+                "migration",
+                "storage",
+                "queue",
+                "media",
+                "backend",
+                "worker",
+            ],
+        ),
     ]);
     for name in CRATES {
-        let used = dependencies(name).into_iter().filter(|used| CRATES.contains(&used.as_str()));
+        let used = dependencies(name)
+            .into_iter()
+            .filter(|used| CRATES.contains(&used.as_str()));
         for used in used {
-            assert!(allowed[name].contains(&used.as_str()), "{name} must not depend on {used}");
+            assert!(
+                allowed[name].contains(&used.as_str()),
+                "{name} must not depend on {used}"
+            );
         }
     }
 }
@@ -67,16 +99,30 @@ fn each_foreign_world_has_one_crate() {
 /// The names below `[dependencies]` of a crate.
 fn dependencies(name: &str) -> BTreeSet<String> {
     let manifest = read(&format!("{name}/Cargo.toml"));
-    let section = manifest.split("[dependencies]").nth(1).unwrap_or("").split("\n[").next().unwrap_or("").to_owned();
+    let section = manifest
+        .split("[dependencies]")
+        .nth(1)
+        .unwrap_or("")
+        .split("\n[")
+        .next()
+        .unwrap_or("")
+        .to_owned();
     let names = section.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
-    names.filter(|name| !name.is_empty() && !name.starts_with('#')).map(str::to_owned).collect()
+    names
+        .filter(|name| !name.is_empty() && !name.starts_with('#'))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
 fn a_file_tells_one_story_in_300_lines() {
     for file in files(".rs") {
         let lines = read(&file).lines().count();
-        let most = if file.starts_with("tests/it/") || file.contains("/tests/") { 450 } else { 300 };
+        let most = if file.starts_with("tests/it/") || file.contains("/tests/") {
+            450
+        } else {
+            300
+        };
         assert!(lines <= most, "{file} has {lines} lines");
     }
 }
@@ -103,7 +149,9 @@ fn nothing_is_called_util() {
 fn every_setting_is_documented_and_no_other() {
     let sample = read(".env.sample");
     let (ours, _) = sample.split_once("# ---- Read by docker-compose.yml alone").unwrap();
-    let settings = ours.lines().filter_map(|line| line.trim_start_matches('#').split_once('='));
+    let settings = ours
+        .lines()
+        .filter_map(|line| line.trim_start_matches('#').split_once('='));
     let is_name = |name: &&str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
     let documented: BTreeSet<&str> = settings.map(|(name, _)| name).filter(is_name).collect();
     let read: BTreeSet<&str> = rushes::settings::NAMES.iter().copied().collect();
@@ -116,7 +164,10 @@ fn every_error_code_is_documented() {
     if std::env::var("UPDATE_DOCS").is_ok() {
         std::fs::write(root().join("docs/ERRORS.md"), &expected).unwrap();
     }
-    assert!(read("docs/ERRORS.md") == expected, "docs/ERRORS.md is not the table of domain/src/code.rs: run the tests with UPDATE_DOCS=1");
+    assert!(
+        read("docs/ERRORS.md") == expected,
+        "docs/ERRORS.md is not the table of domain/src/code.rs: run the tests with UPDATE_DOCS=1"
+    );
 }
 
 /// `docs/ERRORS.md` as the code has it.
@@ -128,8 +179,16 @@ fn error_table() -> String {
          | code | status | English | español |\n|---|---|---|---|\n",
     );
     for code in Code::ALL {
-        let row = (code.as_str(), code.status(), code.sentence(Language::En), code.sentence(Language::Es));
-        text.push_str(&format!("| <a id=\"{0}\"></a>`{0}` | {1} | {2} | {3} |\n", row.0, row.1, row.2, row.3));
+        let row = (
+            code.as_str(),
+            code.status(),
+            code.sentence(Language::En),
+            code.sentence(Language::Es),
+        );
+        text.push_str(&format!(
+            "| <a id=\"{0}\"></a>`{0}` | {1} | {2} | {3} |\n",
+            row.0, row.1, row.2, row.3
+        ));
     }
     text
 }
@@ -137,8 +196,22 @@ fn error_table() -> String {
 #[test]
 fn no_second_crypto_provider_is_linked() {
     let tree = |name: &str| {
-        let arguments = ["tree", "--offline", "--locked", "-p", "rushes", "-e", "normal", "-i", name];
-        let output = Command::new("cargo").args(arguments).current_dir(root()).output().unwrap();
+        let arguments = [
+            "tree",
+            "--offline",
+            "--locked",
+            "-p",
+            "rushes",
+            "-e",
+            "normal",
+            "-i",
+            name,
+        ];
+        let output = Command::new("cargo")
+            .args(arguments)
+            .current_dir(root())
+            .output()
+            .unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
     for name in ["ring", "openssl-sys"] {

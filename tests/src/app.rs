@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
-use storage::Storage;
+use storage::{S3Credentials, Storage};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use worker::child::ChildSettings;
@@ -27,7 +27,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { config: |_| {}, worker: Some(|_| {}) }
+        Self {
+            config: |_| {},
+            worker: Some(|_| {}),
+        }
     }
 }
 
@@ -43,6 +46,8 @@ pub struct TestApp {
     pub doorbell: Doorbell,
     /// The directory of this test.
     pub directory: tempfile::TempDir,
+    /// The settings with which another process joins it.
+    pub environment: Vec<(&'static str, String)>,
     shutdown: CancellationToken,
     _server: JoinHandle<()>,
     worker: Option<JoinHandle<()>>,
@@ -58,15 +63,23 @@ impl TestApp {
     pub async fn with(options: Options) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
-        let db = column::database(&column::database_url(directory.path()).await).await;
-        let (storage, doorbell) = (column::storage(directory.path()).await, column::doorbell().await);
+        let (database_url, redis_url) = (column::database_url(directory.path()).await, column::redis_url());
+        let (storage_url, credentials) = column::storage_url(directory.path()).await;
+        let db = column::database(&database_url).await;
+        let doorbell = column::doorbell(redis_url.as_deref()).await;
+        let storage = Storage::open(&storage_url, credentials.clone()).await.unwrap();
         let secret = Secret::new("0123456789abcdef0123456789abcdef").unwrap();
-        let mut config = Config::new(Secrets { current: secret, previous: None });
+        let mut config = Config::new(Secrets {
+            current: secret,
+            previous: None,
+        });
         (options.config)(&mut config);
         let limits = config.limits;
         let shutdown = CancellationToken::new();
         let state = AppState::new(db.clone(), storage.clone(), doorbell.clone(), config).with_metrics(metrics());
-        let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+            .await
+            .unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = tokio::spawn(backend::serve(listener, backend::router(state), shutdown.clone()));
         let worker = options.worker.map(|change| {
@@ -76,7 +89,29 @@ impl TestApp {
             let env = Env::new(db.clone(), storage.clone(), doorbell.clone(), scratch, settings);
             tokio::spawn(worker::run(env, shutdown.clone()))
         });
-        Self { url, db, storage, doorbell, directory, shutdown, _server: server, worker }
+        let mut environment = vec![("DATABASE_URL", database_url), ("STORAGE_URL", storage_url)];
+        environment.extend(redis_url.map(|url| ("REDIS_URL", url)));
+        if let Some(S3Credentials {
+            access_key_id,
+            secret_access_key,
+        }) = credentials
+        {
+            environment.extend([
+                ("AWS_ACCESS_KEY_ID", access_key_id),
+                ("AWS_SECRET_ACCESS_KEY", secret_access_key),
+            ]);
+        }
+        Self {
+            url,
+            db,
+            storage,
+            doorbell,
+            directory,
+            environment,
+            shutdown,
+            _server: server,
+            worker,
+        }
     }
 
     /// Somebody who has just signed up and logged in.
@@ -141,13 +176,21 @@ fn worker_settings(limits: domain::Limits) -> worker::Settings {
 pub fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let program = test.ancestors().nth(2).unwrap().join("rushes");
-    assert!(program.exists(), "{} is missing: run `cargo build -p rushes` first", program.display());
+    assert!(
+        program.exists(),
+        "{} is missing: run `cargo build -p rushes` first",
+        program.display()
+    );
     program
 }
 
 /// The registry of metrics, one per process.
 fn metrics() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-    let install = || metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder().unwrap();
+    let install = || {
+        metrics_exporter_prometheus::PrometheusBuilder::new()
+            .install_recorder()
+            .unwrap()
+    };
     HANDLE.get_or_init(install).clone()
 }

@@ -37,7 +37,12 @@ impl Caller {
     /// Somebody without a token.
     pub fn stranger(url: &str) -> Self {
         let client = reqwest::Client::new();
-        Self { url: url.to_owned(), username: String::new(), token: String::new(), client }
+        Self {
+            url: url.to_owned(),
+            username: String::new(),
+            token: String::new(),
+            client,
+        }
     }
 
     /// Signs up and logs in under a new name.
@@ -57,9 +62,17 @@ impl Caller {
 
     /// A request in the making.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.url) };
+        let url = if path.starts_with("http") {
+            path.to_owned()
+        } else {
+            format!("{}{path}", self.url)
+        };
         let request = self.client.request(method, url);
-        if self.token.is_empty() { request } else { request.bearer_auth(&self.token) }
+        if self.token.is_empty() {
+            request
+        } else {
+            request.bearer_auth(&self.token)
+        }
     }
 
     /// GET.
@@ -86,7 +99,14 @@ impl Caller {
 
     /// Sends a form.
     pub async fn submit(&self, form: Form) -> Reply {
-        Reply::read(self.request(Method::POST, "/api/tasks").multipart(form).send().await.unwrap()).await
+        Reply::read(
+            self.request(Method::POST, "/api/tasks")
+                .multipart(form)
+                .send()
+                .await
+                .unwrap(),
+        )
+        .await
     }
 
     /// Uploads bytes under a name, with further parts of the form.
@@ -95,7 +115,8 @@ impl Caller {
         for (field, value) in parts {
             form = form.text(*field, (*value).to_owned());
         }
-        self.submit(form.part("file", Part::bytes(bytes).file_name(name.to_owned()))).await
+        self.submit(form.part("file", Part::bytes(bytes).file_name(name.to_owned())))
+            .await
     }
 
     /// Uploads a file and returns the id of its task.
@@ -108,7 +129,10 @@ impl Caller {
 
     /// Waits for a task to end and returns it.
     pub async fn ended(&self, task: i64) -> Value {
-        self.until(task, |task| ["processed", "failed", "canceled"].contains(&task["status"].as_str().unwrap())).await
+        self.until(task, |task| {
+            ["processed", "failed", "canceled"].contains(&task["status"].as_str().unwrap())
+        })
+        .await
     }
 
     /// Waits until a task is as wished, at most two minutes.
@@ -137,7 +161,11 @@ impl Reply {
     async fn read(response: Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = response.bytes().await.unwrap();
-        Self { status, headers, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+        Self {
+            status,
+            headers,
+            body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        }
     }
 
     /// The stable code of a problem.
@@ -152,6 +180,9 @@ impl Reply {
 
     /// A header as text.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("")
     }
 }

@@ -21,14 +21,26 @@ pub struct Clip {
 
 impl Default for Clip {
     fn default() -> Self {
-        Self { width: 320, height: 180, seconds: 2.0, fps: 25, sound: true }
+        Self {
+            width: 320,
+            height: 180,
+            seconds: 2.0,
+            fps: 25,
+            sound: true,
+        }
     }
 }
 
 impl Clip {
     /// Makes it in `directory` as an H.264/AAC MP4.
     pub fn make(self, directory: &Path) -> PathBuf {
-        let Self { width, height, seconds, fps, sound } = self;
+        let Self {
+            width,
+            height,
+            seconds,
+            fps,
+            sound,
+        } = self;
         let path = directory.join(format!("{width}x{height}-{seconds}s-{fps}-{sound}.mp4"));
         let picture = format!("testsrc2=size={width}x{height}:rate={fps}:duration={seconds}");
         let mut arguments = vec!["-f", "lavfi", "-i", &picture];
@@ -45,14 +57,29 @@ impl Clip {
 /// Runs `ffmpeg -y ARGUMENTS PATH`.
 pub fn ffmpeg(arguments: &[&str], path: &Path) {
     let mut command = Command::new("ffmpeg");
-    let output = command.args(["-v", "error", "-nostdin", "-y"]).args(arguments).arg(path).output().unwrap();
+    let output = command
+        .args(["-v", "error", "-nostdin", "-y"])
+        .args(arguments)
+        .arg(path)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// What `ffprobe` says of a file: `format`, `streams`, with packets and frames counted.
 pub fn facts(path: &Path) -> Value {
     let mut command = Command::new("ffprobe");
-    command.args(["-v", "error", "-show_format", "-show_streams", "-count_packets", "-of", "json"]).arg(path);
+    command
+        .args([
+            "-v",
+            "error",
+            "-show_format",
+            "-show_streams",
+            "-count_packets",
+            "-of",
+            "json",
+        ])
+        .arg(path);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()

@@ -4,7 +4,7 @@ use entity::DatabaseConnection;
 use queue::Doorbell;
 use sea_orm::ConnectionTrait;
 use std::path::Path;
-use storage::{S3Credentials, Storage};
+use storage::S3Credentials;
 use uuid::Uuid;
 
 /// The database URL of one test: a file, or a database of its own on the server of `TEST_DATABASE_URL`.
@@ -14,7 +14,10 @@ pub(crate) async fn database_url(directory: &Path) -> String {
     };
     let admin = entity::connect(&server, 1).await.unwrap();
     let name = format!("test_{}", Uuid::new_v4().simple());
-    admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
+    admin
+        .execute_unprepared(&format!("CREATE DATABASE {name}"))
+        .await
+        .unwrap();
     let (base, _) = server.rsplit_once('/').unwrap();
     format!("{base}/{name}")
 }
@@ -25,31 +28,38 @@ pub(crate) async fn database(url: &str) -> DatabaseConnection {
     db
 }
 
-/// The doorbell of one test. Redis is shared by all tests of a run: each test takes a logical database in turn.
-pub(crate) async fn doorbell() -> Doorbell {
-    match std::env::var("TEST_REDIS_URL") {
-        Ok(server) => Doorbell::redis(&redis_database(&server)).await.unwrap(),
-        Err(_) => Doorbell::in_memory(),
+/// One of the logical databases of the Redis of `TEST_REDIS_URL`, so that tests which run at the same time rarely hear
+/// each other's bell. Two that meet all the same only make each other look: a task is claimed from its own test's
+/// database or not at all.
+pub(crate) fn redis_url() -> Option<String> {
+    let server = std::env::var("TEST_REDIS_URL").ok()?;
+    let number = Uuid::new_v4().as_u128() % 16;
+    Some(format!("{}/{number}", server.trim_end_matches('/')))
+}
+
+pub(crate) async fn doorbell(url: Option<&str>) -> Doorbell {
+    match url {
+        Some(url) => Doorbell::redis(url).await.unwrap(),
+        None => Doorbell::in_memory(),
     }
 }
 
-/// One of Redis's logical databases, so that tests which run at the same time do not hear each other's bell. Two that
-/// meet all the same only make each other look: a task is claimed from its own test's database or not at all.
-fn redis_database(server: &str) -> String {
-    let number = Uuid::new_v4().as_u128() % 16;
-    format!("{}/{number}", server.trim_end_matches('/'))
-}
-
-/// The files of one test: a directory, or a bucket of its own on a server of its own.
-pub(crate) async fn storage(directory: &Path) -> Storage {
+/// The URL of the files of one test: a directory, or a bucket of its own on a server of its own.
+pub(crate) async fn storage_url(directory: &Path) -> (String, Option<S3Credentials>) {
     if std::env::var("TEST_STORAGE").as_deref() != Ok("s3") {
-        return Storage::open(&format!("file://{}/objects", directory.display()), None).await.unwrap();
+        return (format!("file://{}/objects", directory.display()), None);
     }
     let root = directory.join("s3");
     std::fs::create_dir_all(root.join("bucket")).unwrap();
-    let (address, _server) = storage::s3_server::start(&root, "key-of-tests", "secret-of-tests").await.unwrap();
-    let credentials =
-        S3Credentials { access_key_id: "key-of-tests".to_owned(), secret_access_key: "secret-of-tests".to_owned() };
-    let url = format!("s3://bucket?endpoint=http://{address}&region=us-east-1");
-    Storage::open(&url, Some(credentials)).await.unwrap()
+    let (address, _server) = storage::s3_server::start(&root, "key-of-tests", "secret-of-tests")
+        .await
+        .unwrap();
+    let credentials = S3Credentials {
+        access_key_id: "key-of-tests".to_owned(),
+        secret_access_key: "secret-of-tests".to_owned(),
+    };
+    (
+        format!("s3://bucket?endpoint=http://{address}&region=us-east-1"),
+        Some(credentials),
+    )
 }

@@ -1,8 +1,15 @@
 //! A whole service for one test: the real router on a real port, a real worker with real children, and either column
 //! of the house: SQLite, memory and a directory, or the Postgres, Redis and S3 that `./test` names in the environment.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
-#![allow(clippy::disallowed_methods, reason = "tests are told their servers by ./test, and start tools")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests are told their servers by ./test, and start tools"
+)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests say what they skip")]
 
 mod app;
@@ -10,5 +17,5 @@ mod caller;
 pub mod clip;
 mod column;
 
-pub use app::{Options, TestApp};
+pub use app::{Options, TestApp, program};
 pub use caller::{Caller, Reply};

@@ -63,30 +63,21 @@ async fn work(env: &Env, task: &task::Model, progress: &watch::Sender<Progress>)
     let fetched = begun.elapsed();
     // The checker starts while the other one works: a fresh process that has never seen the source.
     let checker = session(env, None, out.clone());
-    let show = |update: Progress| progress.send_replace(update);
     let (made, mut checker) = tokio::try_join!(
         child.transcode(plan.clone(), wall_limit(&probe), |update| {
-            show(update);
+            progress.send_replace(update);
         }),
         Child::spawn(&env.settings.child, checker),
     )?;
     child.finish().await;
-    show(Progress {
-        phase: Phase::Verify,
-        percent: 99,
-        ..progress.borrow().clone()
-    });
+    enter(progress, Phase::Verify);
     let checked = checker
         .verify(plan.outputs.iter().map(|output| output.file.clone()).collect())
         .await?;
     checker.finish().await;
     compare(&plan, &made, &checked)?;
     let verified = begun.elapsed();
-    show(Progress {
-        phase: Phase::Store,
-        percent: 99,
-        ..progress.borrow().clone()
-    });
+    enter(progress, Phase::Store);
     let outputs = store::store(env, task, &plan, &checked, &out).await?;
     measure(&made, verified.saturating_sub(fetched));
     tracing::info!(
@@ -99,6 +90,11 @@ async fn work(env: &Env, task: &task::Model, progress: &watch::Sender<Progress>)
         report: report::bundle(&plan, &made, &outputs, &sandbox),
         outputs,
     })
+}
+
+/// The phases after the encoding are short: they share the last percent.
+fn enter(progress: &watch::Sender<Progress>, phase: Phase) {
+    progress.send_modify(|shown| (shown.phase, shown.percent) = (phase, 99));
 }
 
 fn ms(duration: Duration) -> u64 {

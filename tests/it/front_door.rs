@@ -1,0 +1,210 @@
+//! The real nginx before the real backend, the Postman collection, and the files of the production stack.
+
+use reqwest::multipart::{Form, Part};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use tests::clip::Clip;
+use tests::{Options, TestApp};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+/// A running nginx; ends with its value.
+struct Nginx {
+    url: String,
+    process: Child,
+}
+
+impl Nginx {
+    /// Renders the template of the product and starts it before `upstream`.
+    fn before(upstream: &str, directory: &Path) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let listen = format!("127.0.0.1:{port}");
+        let tmp = directory.join("nginx");
+        std::fs::create_dir_all(&tmp).unwrap();
+        let mut text = std::fs::read_to_string(root().join("nginx/nginx.conf.template")).unwrap();
+        for (name, value) in [
+            ("NGINX_LISTEN", listen.as_str()),
+            ("NGINX_UPSTREAM", upstream.strip_prefix("http://").unwrap()),
+            ("NGINX_TMP", tmp.to_str().unwrap()),
+            ("NGINX_MAX_UPLOAD", "110m"),
+            ("NGINX_LANGUAGE", "es"),
+        ] {
+            text = text.replace(&format!("${{{name}}}"), value);
+        }
+        let config = tmp.join("nginx.conf");
+        std::fs::write(&config, text).unwrap();
+        let nginx = |arguments: &[&str]| {
+            let mut command = Command::new("nginx");
+            command.args(arguments).arg("-p").arg(&tmp).arg("-c").arg(&config);
+            // Started by root, its workers would run as somebody who may not enter this directory.
+            let global = if is_root() {
+                "daemon off; user root;"
+            } else {
+                "daemon off;"
+            };
+            command.args(["-g", global]).stdout(Stdio::null());
+            command
+        };
+        let checked = nginx(&["-t"]).output().unwrap();
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+        let process = nginx(&[]).spawn().unwrap();
+        Self {
+            url: format!("http://{listen}"),
+            process,
+        }
+    }
+
+    async fn ready(&self) {
+        for _ in 0..100 {
+            if reqwest::get(format!("{}/ping", self.url))
+                .await
+                .is_ok_and(|reply| reply.status() == 200)
+            {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("nginx did not start");
+    }
+}
+
+fn is_root() -> bool {
+    String::from_utf8(Command::new("id").arg("-u").output().unwrap().stdout)
+        .unwrap()
+        .trim()
+        == "0"
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let pid = self.process.id().to_string();
+        let _ = Command::new("kill").args(["-QUIT", &pid]).status();
+        let _ = self.process.wait();
+    }
+}
+
+/// A clip that plays, followed by a box that players skip: any size, and real media.
+fn padded(clip: &Path, bytes: usize) -> Vec<u8> {
+    let mut file = std::fs::read(clip).unwrap();
+    let padding = bytes - file.len();
+    file.extend(u32::try_from(padding).unwrap().to_be_bytes());
+    file.extend(b"free");
+    file.resize(bytes, 0);
+    file
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_megabytes_go_through_nginx_and_come_back_in_ranges() {
+    let config = |config: &mut backend::Config| {
+        config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        config.limits.max_upload_bytes = 104_000_000;
+    };
+    let app = TestApp::with(Options {
+        config,
+        ..Options::default()
+    })
+    .await;
+    let nginx = Nginx::before(&app.url, app.directory.path());
+    nginx.ready().await;
+    let caller = tests::Caller::sign_up(&nginx.url).await;
+    let source = padded(&Clip::default().make(app.directory.path()), 100_000_000);
+    let reply = caller.upload("big.mp4", source, &[]).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+    let task = caller.ended(reply.body["task_id"].as_i64().unwrap()).await;
+    assert_eq!(task["status"], "processed", "{task}");
+    assert_eq!(task["source"]["bytes"], 100_000_000);
+    let link = task["download"][0].as_str().unwrap();
+    assert!(link.starts_with(&nginx.url), "links lead through nginx: {link}");
+    let whole = caller.download(link).await;
+    let part = reqwest::Client::new()
+        .get(link)
+        .header("range", "bytes=-100")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(part.status(), 206);
+    assert_eq!(part.bytes().await.unwrap(), whole[whole.len() - 100..]);
+
+    let refused = caller
+        .upload(
+            "over.mp4",
+            padded(&Clip::default().make(app.directory.path()), 105_000_000),
+            &[],
+        )
+        .await;
+    assert_eq!(
+        (refused.status, refused.code()),
+        (413, "upload_too_large"),
+        "refused by the backend"
+    );
+    let form = Form::new().part("file", Part::bytes(vec![0; 120_000_000]).file_name("huge.mp4"));
+    let refused = caller.submit(form).await;
+    assert_eq!(
+        (refused.status, refused.code()),
+        (413, "upload_too_large"),
+        "refused by nginx"
+    );
+    assert_eq!(refused.message(), "El archivo supera el límite");
+    assert_eq!(caller.get("/metrics").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_postman_collection_runs_green() {
+    let Ok(newman) = std::env::var("TEST_NEWMAN") else {
+        return println!("SKIPPED: TEST_NEWMAN does not name newman; ./test installs it");
+    };
+    let app = TestApp::start().await;
+    let clip = Clip::default().make(app.directory.path());
+    let output = tokio::process::Command::new(newman)
+        .args(["run", "postman/rushes.postman_collection.json", "--bail"])
+        .args(["--env-var", &format!("base_url={}", app.url)])
+        .args([
+            "--env-var",
+            &format!("file={}", clip.file_name().unwrap().to_str().unwrap()),
+        ])
+        .args(["--working-dir", clip.parent().unwrap().to_str().unwrap()])
+        .current_dir(root())
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn the_production_stack_is_well_formed() {
+    let compose = |arguments: &[&str]| {
+        let mut command = Command::new("docker");
+        command
+            .args(["compose", "--env-file", "/dev/null"])
+            .args(arguments)
+            .current_dir(root());
+        for name in [
+            "RUSHES_JWT_SECRET",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "POSTGRES_PASSWORD",
+            "REDIS_PASSWORD",
+        ] {
+            command.env(name, "0123456789abcdef0123456789abcdef");
+        }
+        command.output()
+    };
+    if !compose(&["version"]).is_ok_and(|output| output.status.success()) {
+        return println!("SKIPPED: there is no `docker compose` on this machine");
+    }
+    let output = compose(&["config", "--format", "json"]).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let stack: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for part in ["nginx", "backend", "worker", "postgres", "redis"] {
+        assert!(stack["services"][part].is_object(), "{part}");
+        assert_eq!(stack["services"][part]["read_only"], true, "{part}");
+    }
+    assert_eq!(stack["services"]["worker"]["deploy"]["replicas"], 2);
+}

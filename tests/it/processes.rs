@@ -1,0 +1,181 @@
+//! Real processes that start, die and come back.
+
+use serde_json::json;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tests::clip::Clip;
+use tests::{Options, TestApp, program};
+
+/// A process of the product; killed with its value.
+struct Process(Child);
+
+impl Process {
+    fn start(command: &str, directory: &Path, environment: &[(&str, String)]) -> Self {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(directory.join("process.log"))
+            .unwrap();
+        let mut process = Command::new(program());
+        process
+            .arg(command)
+            .env_clear()
+            .env("RUSHES_DATA_DIR", directory.join("data"));
+        process.envs(environment.iter().map(|(name, value)| (name, value)));
+        Self(process.stdout(Stdio::null()).stderr(log).spawn().unwrap())
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(
+            Command::new("kill")
+                .args([signal, &self.0.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_survives_the_kill_of_its_worker_and_is_done_once() {
+    let app = TestApp::with(Options {
+        worker: None,
+        ..Options::default()
+    })
+    .await;
+    let caller = app.caller().await;
+    let directory = app.directory.path();
+    let source = Clip {
+        width: 1280,
+        height: 720,
+        seconds: 12.0,
+        ..Clip::default()
+    }
+    .make(directory);
+    let slow = json!({ "outputs": [{ "kind": "mp4", "video": { "speed": "good" } }] });
+    let mut first = Process::start("worker", directory, &app.environment);
+    let id = caller.task(&source, &[("recipe", &slow.to_string())]).await;
+    caller
+        .until(id, |task| task["progress"]["percent"].as_u64() > Some(5))
+        .await;
+    first.signal("-KILL");
+    first.0.wait().unwrap();
+    let begun = Instant::now();
+    let _second = Process::start("worker", directory, &app.environment);
+    let task = caller.ended(id).await;
+    assert_eq!(task["status"], "processed", "{task}");
+    assert_eq!((&task["attempt"], &task["failures"]), (&2.into(), &1.into()));
+    println!("processed {:.1} s after the kill", begun.elapsed().as_secs_f64());
+    assert!(begun.elapsed() < Duration::from_secs(90));
+    assert_eq!(
+        app.stored_files().len(),
+        2,
+        "one source, one output: {:?}",
+        app.stored_files()
+    );
+    let events = entity::event::of_task(&app.db, domain::TaskId(id)).await.unwrap();
+    let kinds: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, ["uploaded", "processed"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn up_needs_no_settings_and_ends_in_peace() {
+    let directory = tempfile::tempdir().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let listen = vec![("RUSHES_LISTEN", format!("127.0.0.1:{port}"))];
+    let mut process = Process::start("up", directory.path(), &listen);
+    let url = format!("http://127.0.0.1:{port}");
+    let begun = Instant::now();
+    while !reqwest::get(format!("{url}/readyz"))
+        .await
+        .is_ok_and(|reply| reply.status() == 200)
+    {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{}", log(directory.path()));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let caller = tests::Caller::sign_up(&url).await;
+    let task = caller.processed(&Clip::default().make(directory.path()), &[]).await;
+    assert_eq!(
+        task["report"]["warnings"],
+        json!([]),
+        "the sandbox is whole and nothing else is odd"
+    );
+    let health = caller.get("/api/health").await.body;
+    assert_eq!(health["status"], "healthy", "{health}");
+    let metrics = reqwest::get(format!("{url}/metrics"))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    for name in [
+        "rushes_tasks{status=\"processed\"} 1",
+        "rushes_task_wait_seconds",
+        "rushes_task_run_seconds",
+        "rushes_realtime_factor",
+        "rushes_child_starts_total",
+    ] {
+        assert!(metrics.contains(name), "{name} is not in\n{metrics}");
+    }
+    process.signal("-TERM");
+    assert!(process.0.wait().unwrap().success(), "{}", log(directory.path()));
+    let log = log(directory.path());
+    let line = log.lines().find(|line| line.contains("\"processed\"")).expect(&log);
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(
+        (&line["span"]["task.id"], &line["span"]["attempt"]),
+        (&task["id"], &1.into()),
+        "{line}"
+    );
+    use std::os::unix::fs::PermissionsExt;
+    let secret = std::fs::metadata(directory.path().join("data/jwt_secret")).unwrap();
+    assert_eq!(secret.permissions().mode() & 0o777, 0o600);
+}
+
+fn log(directory: &Path) -> String {
+    std::fs::read_to_string(directory.join("process.log")).unwrap_or_default()
+}
+
+#[test]
+fn a_bad_setting_stops_the_start_and_is_named() {
+    let refused = |role: &str, name: &'static str, value: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = Command::new(program());
+        command
+            .arg(role)
+            .env_clear()
+            .env("RUSHES_DATA_DIR", directory.path().join("data"));
+        let output = command.env(name, value).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name}={value}: {text}");
+        assert!(text.contains(name) && text.contains("accepted"), "{text}");
+    };
+    refused("up", "RUSHES_LISTEN", "everywhere");
+    refused("up", "RUSHES_PUBLIC_URL", "ftp://example.com");
+    refused("up", "DATABASE_URL", "mysql://localhost/x");
+    refused("up", "REDIS_URL", "localhost:6379");
+    refused("up", "STORAGE_URL", "/srv/files");
+    refused("up", "RUSHES_JWT_SECRET", "short");
+    refused("up", "RUSHES_DEFAULT_PRESET", "nope");
+    refused("up", "RUSHES_LANGUAGE", "fr");
+    refused("up", "RUSHES_WORKERS", "0");
+    refused("worker", "RUSHES_SANDBOX", "no");
+    refused("up", "RUSHES_MAX_UPLOAD_BYTES", "5G");
+    refused("up", "RUSHES_MAX_DURATION_S", "0");
+    refused("up", "RUSHES_TRUSTED_PROXIES", "everyone");
+    refused("up", "RUSHES_LOG", "worker=loud");
+    refused("up", "RUSHES_PASSWORD_POLICY", "none");
+    refused("backend", "RUSHES_JWT_SECRET", "");
+}

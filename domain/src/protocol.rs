@@ -21,7 +21,7 @@ pub struct Session {
     pub scratch: PathBuf,
     /// What to do when the kernel cannot lock the child in.
     pub sandbox: SandboxMode,
-    /// Most bytes of address space.
+    /// Most bytes of memory of its own: heap, stacks, and whatever else it can write to.
     pub max_memory_bytes: u64,
     /// Most seconds of processor time.
     pub max_cpu_s: u64,

@@ -85,8 +85,10 @@ fn allowed() -> Result<BpfProgram, BackendError> {
         libc::SYS_clone,
         vec![masked(0, libc::CLONE_THREAD, libc::CLONE_THREAD)?],
     );
-    // No code that was not in the program when it started.
-    rules.insert(libc::SYS_mmap, vec![masked(2, libc::PROT_EXEC, 0)?]);
+    // No code that was not in the program when it started, and no shared memory, which no limit counts.
+    let no_code = condition(2, mask(libc::PROT_EXEC), 0)?;
+    let private = condition(3, mask(libc::MAP_TYPE), libc::MAP_PRIVATE)?;
+    rules.insert(libc::SYS_mmap, vec![SeccompRule::new(vec![no_code, private])?]);
     rules.insert(libc::SYS_mprotect, vec![masked(2, libc::PROT_EXEC, 0)?]);
     // `abort()` and nothing else.
     let own = i32::try_from(std::process::id()).map_err(|_| BackendError::InvalidArgumentNumber)?;
@@ -116,15 +118,22 @@ fn architecture() -> Result<TargetArch, BackendError> {
 }
 
 fn equal(argument: u8, value: c_int) -> Result<SeccompRule, BackendError> {
-    rule(argument, SeccompCmpOp::Eq, value)
+    SeccompRule::new(vec![condition(argument, SeccompCmpOp::Eq, value)?])
 }
 
-fn masked(argument: u8, mask: c_int, value: c_int) -> Result<SeccompRule, BackendError> {
-    rule(argument, SeccompCmpOp::MaskedEq(u64::from(mask.unsigned_abs())), value)
+fn masked(argument: u8, bits: c_int, value: c_int) -> Result<SeccompRule, BackendError> {
+    SeccompRule::new(vec![condition(argument, mask(bits), value)?])
 }
 
-fn rule(argument: u8, operator: SeccompCmpOp, value: c_int) -> Result<SeccompRule, BackendError> {
-    let value = u64::from(value.unsigned_abs());
-    let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value)?;
-    SeccompRule::new(vec![condition])
+fn mask(bits: c_int) -> SeccompCmpOp {
+    SeccompCmpOp::MaskedEq(u64::from(bits.unsigned_abs()))
+}
+
+fn condition(argument: u8, operator: SeccompCmpOp, value: c_int) -> Result<SeccompCondition, BackendError> {
+    SeccompCondition::new(
+        argument,
+        SeccompCmpArgLen::Dword,
+        operator,
+        u64::from(value.unsigned_abs()),
+    )
 }

@@ -187,6 +187,7 @@ fn forbidden(targets: &Targets) -> Outcomes {
         ("fork", raw::fork()),
         ("signal the parent", raw::signal(targets.outsider)),
         ("map code", raw::map_code()),
+        ("map shared memory", raw::map_shared()),
         ("use a descriptor of the parent", raw::is_open(targets.leaked)),
     ]);
     outcomes.insert("take another task's file away", outcome(fs::rename(secret, "taken")));

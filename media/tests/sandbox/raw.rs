@@ -42,7 +42,7 @@ pub(crate) const CALLS: &[(&str, c_long)] = &[
     ("pipe2", libc::SYS_pipe2), ("pkey_mprotect", libc::SYS_pkey_mprotect),
     ("remap_file_pages", libc::SYS_remap_file_pages), ("mbind", libc::SYS_mbind),
     ("move_pages", libc::SYS_move_pages), ("landlock_restrict_self", libc::SYS_landlock_restrict_self),
-    ("a number beyond the table", 4_000),
+    ("clone3", libc::SYS_clone3), ("a number beyond the table", 4_000),
     #[cfg(target_arch = "x86_64")] ("x32 getpid", 0x4000_0000 + libc::SYS_getpid),
     #[cfg(target_arch = "x86_64")] ("modify_ldt", libc::SYS_modify_ldt),
     #[cfg(target_arch = "x86_64")] ("iopl", libc::SYS_iopl),
@@ -58,8 +58,16 @@ pub(crate) fn refused_with(call: c_long) -> Option<i32> {
 
 /// Maps memory that may be written and run, the first thing that injected code asks for.
 pub(crate) fn map_code() -> Option<i32> {
-    let rights = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
-    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    map(libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC, libc::MAP_PRIVATE)
+}
+
+/// Maps memory that counts for no limit.
+pub(crate) fn map_shared() -> Option<i32> {
+    map(libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED)
+}
+
+fn map(rights: i32, kind: i32) -> Option<i32> {
+    let kind = kind | libc::MAP_ANONYMOUS;
     // SAFETY: a fresh private mapping at a place of the kernel's choice.
     errno(unsafe { libc::syscall(libc::SYS_mmap, 0, 4_096, rights, kind, -1, 0) })
 }
@@ -73,11 +81,6 @@ pub(crate) fn fork() -> Option<i32> {
         unsafe { libc::_exit(0) };
     }
     errno(c_long::from(answer))
-}
-
-/// `clone3`, whose flags no filter can see.
-pub(crate) fn clone3() -> Option<i32> {
-    refused_with(libc::SYS_clone3)
 }
 
 /// Empties a file that it may only read, as kernels allow whose Landlock does not know truncation.
@@ -106,7 +109,7 @@ pub(crate) fn signal(process: i32) -> Option<i32> {
 pub(crate) fn call_as_a_foreigner() {
     // SAFETY: call 20 of that table takes nothing and returns a number in `eax`.
     unsafe {
-        std::arch::asm!("int 0x80", inlateout("eax") 20 => _, out("r8") _, out("r9") _, out("r10") _, out("r11") _)
+        std::arch::asm!("int 0x80", inlateout("eax") 20 => _, out("r8") _, out("r9") _, out("r10") _, out("r11") _);
     };
 }
 

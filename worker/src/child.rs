@@ -5,9 +5,12 @@
 
 mod group;
 mod lines;
+mod settings;
 mod starter;
 mod tail;
 mod trouble;
+
+pub use settings::ChildSettings;
 
 use domain::protocol::{
     Checked, Event, MAX_LINE_BYTES, Progress, Report, Request, SandboxMode, SandboxStatus, Session,
@@ -16,7 +19,6 @@ use domain::{Code, Failure, FailureKind, Plan, Probe};
 use group::Group;
 use lines::Lines;
 use serde::Serialize;
-use std::path::PathBuf;
 use std::time::Duration;
 use tail::Tail;
 use tokio::io::AsyncWriteExt;
@@ -26,38 +28,6 @@ use trouble::Trouble;
 
 /// Progress events that a call may bring at once, and on top of that in each second.
 const EVENT_BURST: u64 = 100;
-
-/// How a child is started and how long it is waited for.
-#[derive(Clone, Debug)]
-pub struct ChildSettings {
-    /// The program: this very binary.
-    pub program: PathBuf,
-    /// Its arguments.
-    pub args: Vec<String>,
-    /// Longest time from the start to [`Event::Ready`].
-    pub start: Duration,
-    /// Longest time without any event within a call.
-    pub silence: Duration,
-    /// Longest time for a probe or a verification.
-    pub look: Duration,
-    /// Time between the request to end and `SIGKILL`.
-    pub kill_grace: Duration,
-}
-
-impl ChildSettings {
-    /// `<program> media` with the usual limits: 10 s to start, 60 s of silence, 120 s to look, 2 s to end.
-    #[must_use]
-    pub fn new(program: PathBuf) -> Self {
-        Self {
-            program,
-            args: vec!["media".into()],
-            start: Duration::from_secs(10),
-            silence: Duration::from_mins(1),
-            look: Duration::from_mins(2),
-            kill_grace: Duration::from_secs(2),
-        }
-    }
-}
 
 /// A child that is locked in and waits for requests. Dropping it kills its whole process group.
 #[derive(Debug)]
@@ -166,7 +136,8 @@ impl Child {
     /// Asks for one piece of work and waits at most `wall` for the closing event, which fits the request.
     ///
     /// # Errors
-    /// The failure that the child reports; then it may be asked again. Otherwise it is gone:
+    /// The failure that the child reports, or [`Code::MediaMemory`] when an allocation failed although it answers; then
+    /// it may be asked again. Otherwise it is gone:
     /// [`FailureKind::ResourceLimit`] with [`Code::MediaTimeout`] (wall clock, processor time), [`Code::MediaStalled`]
     /// (no event for too long), [`Code::MediaMemory`] or [`Code::OutputTooLarge`]; [`FailureKind::MediaCrash`] when it
     /// died otherwise or sent garbage.
@@ -180,16 +151,17 @@ impl Child {
             return Err(self.end_with(Trouble::Garbage("an answer to an abandoned call")).await);
         }
         let outcome = timeout(wall, self.exchange(&request, on_progress)).await;
-        match outcome.unwrap_or(Err(Trouble::Late(wall))) {
-            Ok(event) => {
-                self.busy = false;
-                Ok(event)
-            }
-            Err(Trouble::Said(failure)) => {
-                self.busy = false;
-                Err(failure)
-            }
-            Err(trouble) => Err(self.end_with(trouble).await),
+        let answer = match outcome.unwrap_or(Err(Trouble::Late(wall))) {
+            Ok(event) => Ok(event),
+            Err(Trouble::Said(failure)) => Err(failure),
+            Err(trouble) => return Err(self.end_with(trouble).await),
+        };
+        self.busy = false;
+        self.stderr.catch_up().await;
+        if trouble::starved(self.stderr.bytes()) {
+            Err(trouble::no_memory())
+        } else {
+            answer
         }
     }
 
@@ -200,7 +172,10 @@ impl Child {
 
     async fn end(&mut self) {
         self.input = None;
-        self.group.wait(self.settings.kill_grace).await;
+        let grace = self.settings.kill_grace;
+        // Its output ends at the very moment when it does; asking the kernel again and again would be slower.
+        let _ = timeout(grace, async { while self.next_event().await.is_ok() {} }).await;
+        self.group.wait(grace).await;
         if let Some(status) = self.group.kill().await
             && !status.success()
         {

@@ -7,6 +7,8 @@ use tokio::time::timeout;
 
 /// Bytes kept.
 const KEPT: usize = 8 * 1024;
+/// How long it takes at most to read what was written before an answer that was read already.
+const CATCH_UP: Duration = Duration::from_millis(1);
 /// How long the last words of a dead child are waited for; something of its group may still hold the pipe.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
@@ -29,6 +31,11 @@ impl<R: AsyncRead + Unpin> Tail<R> {
     pub(super) async fn drain(&mut self) -> Infallible {
         while self.read().await {}
         std::future::pending().await
+    }
+
+    /// Reads what is there by now.
+    pub(super) async fn catch_up(&mut self) {
+        let _ = timeout(CATCH_UP, self.drain()).await;
     }
 
     /// Reads what is left after the child has died.

@@ -69,16 +69,31 @@ fn died(status: ExitStatus, stderr: &[u8]) -> Failure {
         Ok(Signal::SIGKILL) => limit(Code::MediaMemory, "killed for memory (signal 9)"),
         Ok(Signal::SIGXCPU) => limit(Code::MediaTimeout, "processor time used up"),
         Ok(Signal::SIGXFSZ) => limit(Code::OutputTooLarge, "a file over the limit"),
-        Ok(Signal::SIGABRT) if out_of_memory(stderr) => limit(Code::MediaMemory, "no memory left within the limit"),
+        Ok(Signal::SIGABRT) if starved(stderr) => no_memory(),
         Ok(signal) => crash(format!("the media child died of {signal}")),
         Err(_) => crash(format!("the media child died of signal {number}")),
     }
 }
 
-/// The last words of Rust and of C++ when an allocation fails.
-fn out_of_memory(stderr: &[u8]) -> bool {
+/// The child could not have the memory it asked for.
+pub(super) fn no_memory() -> Failure {
+    let detail = "no memory left within the limit";
+    Failure::new(FailureKind::ResourceLimit, Code::MediaMemory, detail)
+}
+
+/// Whether an allocation failed, in the words of Rust, C++, FFmpeg or x264. Codecs that run out of memory go on as if
+/// the film were damaged, or blame an encoder.
+pub(super) fn starved(stderr: &[u8]) -> bool {
+    const WORDS: [&str; 6] = [
+        "memory allocation of",
+        "bad_alloc",
+        "malloc of size",
+        "annot allocate memory",
+        "ould not allocate memory",
+        "out of memory",
+    ];
     let text = String::from_utf8_lossy(stderr);
-    text.contains("memory allocation of") || text.contains("bad_alloc")
+    WORDS.iter().any(|words| text.contains(words))
 }
 
 #[cfg(test)]

@@ -6,6 +6,9 @@ use std::ops::Range;
 /// A gap longer than this is believed only while the span lasts; beyond it the clock of the source has jumped.
 const MAX_GAP_US: i64 = 10_000_000;
 
+/// Pictures come in the order of showing: a step back of more than this is a jump as well.
+const MAX_BACK_US: i64 = 1_000_000;
+
 /// Chooses for every slot of the output the picture whose time is nearest, as the pictures go by.
 ///
 /// The grid of slots begins with the first picture, so that a constant rate that is kept maps picture to slot one by
@@ -57,17 +60,19 @@ impl<T> Cadence<T> {
     pub(super) fn push(&mut self, picture: T, at_us: i64, duration_us: i64) -> Option<(T, Range<u64>)> {
         let zero = self.zero_us.unwrap_or_else(|| at_us - self.time_of(self.floor(at_us)));
         self.zero_us = Some(zero);
-        let mut at_us = at_us - zero;
+        let mut at_us = at_us.saturating_sub(zero);
         let shown_us = self.time_of(self.next);
-        if at_us - shown_us > MAX_GAP_US.max(self.span_us - shown_us) {
+        let longest_us = MAX_GAP_US.max(self.span_us.saturating_sub(shown_us));
+        let last_us = self.pending.as_ref().map_or(shown_us, |pending| pending.at_us);
+        if at_us.saturating_sub(shown_us) > longest_us || last_us.saturating_sub(at_us) > MAX_BACK_US {
             let resumed_us = self.pending.as_ref().map_or(0, |pending| pending.end_us);
-            self.zero_us = Some(zero + at_us - resumed_us);
+            self.zero_us = Some(zero.saturating_add(at_us.saturating_sub(resumed_us)));
             at_us = resumed_us;
         }
         let new = Pending {
             picture,
             at_us,
-            end_us: at_us.saturating_add(duration_us.max(1)),
+            end_us: at_us.saturating_add(duration_us.clamp(1, longest_us)),
         };
         let Some(old) = self.pending.take() else {
             self.pending = Some(new);
@@ -222,6 +227,17 @@ mod tests {
         let mut pictures = constant(30, 0, 30);
         pictures.extend(constant(30, 3_600_000_000, 30));
         assert_eq!(seen(Cadence::new(fps(30), None, 2_000_000), &pictures, false).len(), 60);
+    }
+
+    #[test]
+    fn one_wrong_time_costs_no_other_picture() {
+        for wrong in [4_000_000_000, -4_000_000_000] {
+            let mut pictures = constant(30, 0, 60);
+            pictures[30].1 = wrong;
+            let slots = seen(Cadence::new(fps(30), None, 2_000_000), &pictures, false);
+            assert!(slots.len().abs_diff(60) <= 1, "{} slots", slots.len());
+            assert_eq!(slots.last(), Some(&59));
+        }
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub(super) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Pro
     let believable = |us: &i64| *us > 0 && !av::length_is_guessed(input) && !is_absurd(*us, bytes);
     let header_us = av::known(input.duration()).filter(believable);
     let end_us = match header_us {
+        // The length of an MP3 counts the silence that its encoder put before the sound.
+        Some(length) if probe.container == "mp3" => length,
         Some(length) => av::start_us(input).unwrap_or(0).saturating_add(length),
         None => measure::end_us(input, cancel)?,
     };

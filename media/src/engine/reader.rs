@@ -136,14 +136,14 @@ impl Reader {
         let is = |track: &&mut Track| track.index == index && !track.ended;
         if let Some(track) = self.video.as_mut().filter(is) {
             self.clock.repair(&mut packet, track.base);
-            if track.is_past(&packet, self.end_us) {
+            if track.ends_with(&packet, self.end_us) {
                 return self.end_pictures(true, sink);
             }
             track.send(Some(&packet));
             self.pictures(sink)
         } else if let Some(track) = self.audio.as_mut().filter(is) {
             self.clock.repair(&mut packet, track.base);
-            if track.is_past(&packet, self.end_us) {
+            if track.ends_with(&packet, self.end_us) {
                 return self.end_sound(sink);
             }
             track.send(Some(&packet));
@@ -190,11 +190,14 @@ impl Reader {
         }
         let at_us = at - self.start_us;
         self.give_before(at_us, sink)?;
-        if self.end_us.is_some_and(|end| at >= end) {
-            if let Some(track) = self.video.as_mut().filter(|track| !track.ended) {
-                track.ended = true;
-                sink.pictures_end(true)?;
-            }
+        let behind = self.end_us.is_some_and(|end| at >= end);
+        if let Some(track) = self.video.as_mut().filter(|track| !track.ended)
+            && track.ends_after(behind)
+        {
+            track.ended = true;
+            sink.pictures_end(true)?;
+        }
+        if behind {
             return Ok(());
         }
         self.reached_us = self.reached_us.max(at_us.saturating_add(duration));

@@ -14,6 +14,9 @@ use ffmpeg_next::{Dictionary, Error, Frame, Packet, Rational};
 /// The length of a picture where nothing tells it, in microseconds.
 const USUAL_INTERVAL_US: i64 = 40_000;
 
+/// After so many packets or pictures behind the end of the span, it has ended.
+const ENOUGH_PAST: u32 = 3;
+
 /// A stream that is decoded. Times count in microseconds on the source's own clock.
 pub(super) struct Track {
     pub(super) index: usize,
@@ -28,6 +31,8 @@ pub(super) struct Track {
     pub(super) reached_us: i64,
     /// Whether nothing more is wanted of it.
     pub(super) ended: bool,
+    /// How many packets, and how many pictures, lay behind the end of the span in a row.
+    past: (u32, u32),
     decoder: Opened,
     /// How much too late the times of pictures are.
     lag_us: i64,
@@ -76,6 +81,7 @@ impl Track {
             promised_us: own_length.map_or(0, |length| to_us(length, stream.time_base())),
             reached_us: 0,
             ended: false,
+            past: (0, 0),
             decoder: opened.map_err(|_| unsupported(format!("codec {}", facts.name)))?,
             next_us: None,
             broken: 0,
@@ -84,11 +90,19 @@ impl Track {
 
     /// Whether a packet and all after it lie behind `end_us`: packets come in the order of decoding, and nothing is
     /// shown before it is decoded.
-    pub(super) fn is_past(&self, packet: &Packet, end_us: Option<i64>) -> bool {
+    pub(super) fn ends_with(&mut self, packet: &Packet, end_us: Option<i64>) -> bool {
         let time = packet
             .dts()
             .map(|dts| to_us(dts, self.base).saturating_sub(self.lag_us));
-        matches!((time, end_us), (Some(time), Some(end)) if time >= end)
+        enough(
+            &mut self.past.0,
+            matches!((time, end_us), (Some(time), Some(end)) if time >= end),
+        )
+    }
+
+    /// Whether a picture, behind the end of the span or not, was the last of enough behind it.
+    pub(super) const fn ends_after(&mut self, behind: bool) -> bool {
+        enough(&mut self.past.1, behind)
     }
 
     /// Gives the decoder a packet, or the end. What it refuses is counted and left out.
@@ -175,4 +189,10 @@ impl Track {
         };
         u64::from(self.broken) * u64::try_from(each).unwrap_or(0)
     }
+}
+
+/// Counts what lies behind the end in a row: one alone may only have a wrong time.
+const fn enough(count: &mut u32, behind: bool) -> bool {
+    *count = if behind { *count + 1 } else { 0 };
+    *count >= ENOUGH_PAST
 }

@@ -160,3 +160,35 @@ async fn the_environment_of_the_worker_stays_with_the_worker() {
     let said = child.stderr_tail();
     assert!(!said.contains("CARGO") && !said.contains("HOME="), "{said}");
 }
+
+/// The kernel ties the parent-death signal to the thread that started a child; ours must outlive the one that asked.
+#[test]
+fn a_child_survives_the_thread_that_asked_for_it() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_keep_alive(Duration::from_millis(1))
+        .build()
+        .unwrap();
+    let script = format!("{READY} read -r request; echo '{PROBED}'; read -r end");
+    let bash = ["--pdeathsig", "KILL", "/bin/bash", "-c", &script];
+    let settings = ChildSettings {
+        program: "/usr/bin/setpriv".into(),
+        args: bash.map(String::from).to_vec(),
+        ..settings("")
+    };
+    let handle = runtime.handle().clone();
+    let asked = move || {
+        let child = handle.block_on(Child::spawn(&settings, session())).unwrap();
+        (child, format!("/proc/self/task/{}", nix::unistd::gettid()))
+    };
+    runtime.block_on(async {
+        let (mut child, thread) = tokio::task::spawn_blocking(asked).await.unwrap();
+        let until = Instant::now() + PATIENCE;
+        while std::path::Path::new(&thread).exists() {
+            assert!(Instant::now() < until, "the thread stays");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        child.probe().await.unwrap();
+        child.finish().await;
+    });
+}

@@ -60,6 +60,7 @@ codes! {
     TokenExpired "token_expired" 401 "Token has expired" "Token has expired"
 
     // Requests
+    RequestInvalid "request_invalid" 400 "La petición no es válida" "The request is not valid"
     JsonInvalid "json_invalid" 400 "El cuerpo no es JSON válido" "The body is not valid JSON"
     BodyTooLarge "body_too_large" 413 "El cuerpo es demasiado grande" "The body is too large"
     ContentTypeUnsupported "content_type_unsupported" 415 "El tipo de contenido no se acepta" "The content type is not accepted"

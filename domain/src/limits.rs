@@ -1,5 +1,8 @@
 //! What an installation accepts.
 
+use crate::code::Code;
+use crate::failure::Failure;
+use crate::probe::{Probe, StreamKind, VideoFacts};
 use serde::{Deserialize, Serialize};
 
 /// Bounds of a source and of an upload.
@@ -13,6 +16,41 @@ pub struct Limits {
     pub max_streams: usize,
     /// Most pixels of one picture.
     pub max_pixels: u64,
+}
+
+impl Limits {
+    /// # Errors
+    /// The first limit that a source breaks, with its value and the limit.
+    pub fn check(&self, probe: &Probe) -> Result<(), Failure> {
+        let seconds = |us: u64| us / 1_000_000;
+        if probe.streams.len() > self.max_streams {
+            let detail = format!(
+                "{} streams; accepted: at most {}",
+                probe.streams.len(),
+                self.max_streams
+            );
+            return Err(Failure::input(Code::TooManyStreams, detail));
+        }
+        if probe.duration_us > self.max_duration_us {
+            let detail = format!(
+                "{} s; accepted: at most {} s",
+                seconds(probe.duration_us),
+                seconds(self.max_duration_us)
+            );
+            return Err(Failure::input(Code::DurationTooLong, detail));
+        }
+        for stream in &probe.streams {
+            if let StreamKind::Video(VideoFacts {
+                width_px, height_px, ..
+            }) = stream.kind
+                && u64::from(width_px) * u64::from(height_px) > self.max_pixels
+            {
+                let detail = format!("{width_px}x{height_px}; accepted: at most {} pixels", self.max_pixels);
+                return Err(Failure::input(Code::PictureTooLarge, detail));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Default for Limits {

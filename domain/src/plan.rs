@@ -2,6 +2,7 @@
 
 mod decide;
 mod geometry;
+mod rate;
 mod verify;
 
 pub use decide::plan;

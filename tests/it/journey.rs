@@ -184,23 +184,3 @@ async fn a_shutdown_gives_the_task_back_without_a_failure() {
     assert_eq!((row.failures, row.attempt), (0, 1));
     assert_eq!(media_children(app.directory.path()), 0);
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_task_without_a_ring_is_found_by_the_sweeper() {
-    let app = TestApp::with(Options {
-        worker: None,
-        ..Options::default()
-    })
-    .await;
-    let caller = app.caller().await;
-    let source = Clip::default().make(app.directory.path());
-    let id = caller.task(&source, &[]).await;
-    let due = entity::task::due(&app.db, 10).await.unwrap();
-    assert!(due.is_empty(), "the upload rang: {due:?}");
-    use sea_orm::ConnectionTrait;
-    app.db
-        .execute_unprepared("UPDATE tasks SET rung_at_ms = 1")
-        .await
-        .unwrap();
-    assert_eq!(entity::task::due(&app.db, 10).await.unwrap(), [domain::TaskId(id)]);
-}

@@ -41,7 +41,9 @@ pub(crate) async fn hold(db: &DatabaseConnection, claim: Claim, mut progress: wa
             continue;
         }
         silent = 0;
-        let shown = moved.then(|| serde_json::to_value(&*progress.borrow_and_update()).ok()).flatten();
+        let shown = moved
+            .then(|| serde_json::to_value(&*progress.borrow_and_update()).ok())
+            .flatten();
         let begun = Instant::now();
         match claim.beat(db, shown).await {
             Ok(true) => held_at = begun,

@@ -37,7 +37,12 @@ pub(crate) fn bundle(plan: &Plan, made: &Report, outputs: &[output::New], sandbo
 
 fn encoder(content: &Content, sound: bool) -> Value {
     match content {
-        Content::Mp4 { video, fps, audio_bitrate_bps, .. } => json!({
+        Content::Mp4 {
+            video,
+            fps,
+            audio_bitrate_bps,
+            ..
+        } => json!({
             "video": "h264", "crf": video.crf, "speed": video.speed, "gop_frames": video.gop_frames, "fps": fps,
             "audio": sound.then_some("aac"), "audio_bitrate_bps": audio_bitrate_bps,
         }),

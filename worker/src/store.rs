@@ -30,7 +30,11 @@ pub(crate) async fn store(
     let listed: Vec<String> = keys.iter().map(ToString::to_string).collect();
     trash::put(&env.db, &listed, UNNAMED_FOR).await.map_err(|error| {
         tracing::warn!(%error, "failed to announce outputs");
-        Failure::new(FailureKind::Infrastructure, Code::Unavailable, "the database did not answer")
+        Failure::new(
+            FailureKind::Infrastructure,
+            Code::Unavailable,
+            "the database did not answer",
+        )
     })?;
     for ((planned, checked), key) in plan.outputs.iter().zip(checked).zip(&keys) {
         let file = transfer(env, key, &directory.join(&planned.file)).await?;
@@ -40,7 +44,9 @@ pub(crate) async fn store(
 }
 
 fn keys(plan: &Plan, claim: Claim) -> Result<Vec<Key>, Failure> {
-    let key = |planned: &PlannedOutput| FileName::parse(&planned.file).map(|name| Key::output(claim.task, claim.attempt, &name));
+    let key = |planned: &PlannedOutput| {
+        FileName::parse(&planned.file).map(|name| Key::output(claim.task, claim.attempt, &name))
+    };
     let keys: Result<_, _> = plan.outputs.iter().map(key).collect();
     keys.map_err(|error| Failure::new(FailureKind::Unsupported, Code::Internal, error.to_string()))
 }
@@ -56,7 +62,10 @@ async fn transfer(env: &Env, key: &Key, path: &Path) -> Result<Stored, Failure> 
         tokio::time::sleep(pause).await;
         pause *= 3;
     }
-    env.storage.adopt(key, path).await.map_err(|error| failure(&error, FailureKind::Transfer))
+    env.storage
+        .adopt(key, path)
+        .await
+        .map_err(|error| failure(&error, FailureKind::Transfer))
 }
 
 fn row(planned: &PlannedOutput, checked: &Checked, key: &Key, stored: Stored) -> output::New {

@@ -47,7 +47,11 @@ fn tell(result: Result<(), DbErr>) {
 async fn sweep(env: &Env) -> Result<(), DbErr> {
     let swept = entity::write(&env.db, async |db| task::sweep(db).await).await?;
     if swept != task::Swept::default() {
-        tracing::warn!(returned = swept.returned, given_up = swept.given_up, "took tasks from workers that vanished");
+        tracing::warn!(
+            returned = swept.returned,
+            given_up = swept.given_up,
+            "took tasks from workers that vanished"
+        );
         metrics::counter!("rushes_leases_expired_total").increment(swept.returned + swept.given_up);
     }
     Ok(())
@@ -69,7 +73,11 @@ async fn ring(env: &Env) -> Result<(), DbErr> {
             }
         }
     }
-    if rung.is_empty() { Ok(()) } else { task::mark_rung(&env.db, &rung).await }
+    if rung.is_empty() {
+        Ok(())
+    } else {
+        task::mark_rung(&env.db, &rung).await
+    }
 }
 
 async fn tidy(env: &Env) -> Result<(), DbErr> {

@@ -87,8 +87,9 @@ struct Held {
     cut: OnceLock<Code>,
 }
 
-/// Most bytes that may come before a part begins.
-const UNUSED_BYTES: u64 = 256 << 10;
+/// Most bytes that may come before a part begins. A piece of the connection has up to 408 KiB (hyper's largest read
+/// buffer), and the parser looks for the next part with up to three of them in hand.
+const UNUSED_BYTES: u64 = 2 << 20;
 
 impl Rein {
     /// The parser made something of what has come.
@@ -159,7 +160,7 @@ mod tests {
             rein.loosen();
         }
         let more = held.take_while(|piece| std::future::ready(piece.is_ok())).count().await;
-        assert!(more < 100, "{more} pieces of 4 KiB came through");
+        assert!(more <= 513, "{more} pieces of 4 KiB came through");
         assert_eq!(rein.cut(), Some(Code::MultipartInvalid));
     }
 }

@@ -117,6 +117,8 @@ impl Form {
             let Some(field) = next.map_err(|error| broken(&error, &self.rein))? else {
                 return Ok(());
             };
+            // A header is read; what has come behind it already belongs to the part.
+            self.rein.loosen();
             let mut part = Part {
                 field,
                 rein: &self.rein,

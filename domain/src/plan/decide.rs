@@ -1,13 +1,14 @@
 //! The decision itself: first what the source allows, then each output.
 
 use super::geometry::{Narrower, fit};
+use super::rate::{DEFAULT_FPS, constant_rate};
 use super::{BumperPlan, Content, H264, Overlay, Picture, Plan, PlannedOutput, SourceVideo, Warning, WarningCode};
 use crate::code::Code;
 use crate::failure::{Failure, FailureKind};
 use crate::limits::Limits;
 use crate::probe::{Probe, Size, Stream, StreamKind, VideoFacts};
 use crate::recipe::{AudioFormat, AudioMode, Fps, Frame, Mp4, Output, Poster, PosterFormat, Recipe, Trim};
-use crate::time::{Rational, Span, Timecode};
+use crate::time::{Span, Timecode};
 
 /// Seconds between keyframes, so that a player can seek and a later cut needs little work.
 const GOP_S: u32 = 4;
@@ -18,7 +19,7 @@ const GOP_S: u32 = 4;
 /// [`FailureKind::Input`] when the source breaks a limit or lacks what an output needs, or the trim lies outside of
 /// it; [`FailureKind::Unsupported`] when its only picture or sound cannot be decoded.
 pub fn plan(recipe: &Recipe, probe: &Probe, limits: &Limits) -> Result<Plan, Failure> {
-    within_limits(probe, limits)?;
+    limits.check(probe)?;
     let mut warnings = Vec::new();
     let video = picture_source(recipe, probe)?;
     let audio_stream = sound_source(recipe, probe, &mut warnings)?;
@@ -55,37 +56,6 @@ pub fn plan(recipe: &Recipe, probe: &Probe, limits: &Limits) -> Result<Plan, Fai
         outputs,
         warnings,
     })
-}
-
-fn within_limits(probe: &Probe, limits: &Limits) -> Result<(), Failure> {
-    let seconds = |us: u64| us / 1_000_000;
-    if probe.streams.len() > limits.max_streams {
-        let detail = format!(
-            "{} streams; accepted: at most {}",
-            probe.streams.len(),
-            limits.max_streams
-        );
-        return Err(Failure::input(Code::TooManyStreams, detail));
-    }
-    if probe.duration_us > limits.max_duration_us {
-        let detail = format!(
-            "{} s; accepted: at most {} s",
-            seconds(probe.duration_us),
-            seconds(limits.max_duration_us)
-        );
-        return Err(Failure::input(Code::DurationTooLong, detail));
-    }
-    for stream in &probe.streams {
-        if let StreamKind::Video(VideoFacts {
-            width_px, height_px, ..
-        }) = stream.kind
-            && u64::from(width_px) * u64::from(height_px) > limits.max_pixels
-        {
-            let detail = format!("{width_px}x{height_px}; accepted: at most {} pixels", limits.max_pixels);
-            return Err(Failure::input(Code::PictureTooLarge, detail));
-        }
-    }
-    Ok(())
 }
 
 /// The picture stream, when any output needs one.
@@ -279,46 +249,6 @@ fn picture(recipe: &Recipe, frame: &Frame, narrower: Narrower, sources: &Sources
         },
     });
     picture
-}
-
-const DEFAULT_FPS: Rational = Rational { num: 25, den: 1 };
-
-/// Rates that cameras and players know.
-const COMMON: [(u32, u32); 10] = [
-    (24_000, 1_001),
-    (24, 1),
-    (25, 1),
-    (30_000, 1_001),
-    (30, 1),
-    (50, 1),
-    (60_000, 1_001),
-    (60, 1),
-    (15, 1),
-    (120, 1),
-];
-
-/// A constant rate for a source of any rate: its average, snapped to a common rate within half a percent, 1 to 120.
-fn constant_rate(facts: &VideoFacts) -> Rational {
-    let sensible = |rate: &Rational| (1.0..=120.5).contains(&rate.as_f64());
-    let Some(rate) = facts
-        .average_fps
-        .filter(sensible)
-        .or_else(|| facts.base_fps.filter(sensible))
-    else {
-        return DEFAULT_FPS;
-    };
-    let common = COMMON.iter().filter_map(|(num, den)| Rational::new(*num, *den));
-    let off = |other: &Rational| (other.as_f64() / rate.as_f64() - 1.0).abs();
-    let nearest = common
-        .min_by(|a, b| off(a).total_cmp(&off(b)))
-        .filter(|nearest| off(nearest) < 0.005);
-    nearest.unwrap_or(if rate.den <= 1_001 { rate } else { thousandths(rate) })
-}
-
-/// The nearest rate in thousandths: odd averages such as 1234567/41234 need no finer one.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 120,500")]
-fn thousandths(rate: Rational) -> Rational {
-    Rational::new((rate.as_f64() * 1_000.0).round() as u32, 1_000).unwrap_or(DEFAULT_FPS)
 }
 
 fn dropped(probe: &Probe, used: &[Option<usize>], warnings: &mut Vec<Warning>) {

@@ -1,0 +1,145 @@
+//! Rates as whole fractions.
+
+use super::{BadValue, NumberOrText, micros, number_or_text};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+use utoipa::{PartialSchema, ToSchema};
+
+const RATE_SYNTAX: &str = "a number (24) or a fraction (30000/1001) between 1 and 240";
+
+/// A positive fraction, such as a frame rate in frames per second; a float would drift.
+///
+/// On the wire: a number (`24`, `"24"`) or a fraction (`"30000/1001"`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rational {
+    /// Numerator.
+    pub num: u32,
+    /// Denominator, never 0.
+    pub den: u32,
+}
+
+impl Rational {
+    /// `num / den` in lowest terms; `None` when either is 0.
+    #[must_use]
+    pub fn new(num: u32, den: u32) -> Option<Self> {
+        let (mut a, mut b) = (num, den);
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        (num != 0 && den != 0).then(|| Self {
+            num: num / a,
+            den: den / a,
+        })
+    }
+
+    /// The nearest float, for showing only.
+    #[must_use]
+    pub fn as_f64(self) -> f64 {
+        f64::from(self.num) / f64::from(self.den)
+    }
+
+    /// How many frames of this rate fit into `us` microseconds, to the nearest.
+    #[must_use]
+    pub fn frames_in(self, us: u64) -> u64 {
+        let scale = u128::from(self.den) * 1_000_000;
+        let frames = (u128::from(us) * u128::from(self.num) + scale / 2) / scale;
+        u64::try_from(frames).unwrap_or(u64::MAX)
+    }
+
+    /// How long `frames` frames of this rate last, in microseconds, to the nearest.
+    #[must_use]
+    pub fn duration_us(self, frames: u64) -> u64 {
+        let num = u128::from(self.num);
+        let us = (u128::from(frames) * u128::from(self.den) * 1_000_000 + num / 2) / num;
+        u64::try_from(us).unwrap_or(u64::MAX)
+    }
+}
+
+impl fmt::Display for Rational {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.den == 1 {
+            write!(f, "{}", self.num)
+        } else {
+            write!(f, "{}/{}", self.num, self.den)
+        }
+    }
+}
+
+impl FromStr for Rational {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = || BadValue {
+            value: text.to_owned(),
+            expected: RATE_SYNTAX,
+        };
+        let (num, den) = match text.split_once('/') {
+            Some((num, den)) => (num.parse().map_err(|_| bad())?, den.parse().map_err(|_| bad())?),
+            None => (
+                u32::try_from(micros(text).ok_or_else(bad)?).map_err(|_| bad())?,
+                1_000_000,
+            ),
+        };
+        let rate = Self::new(num, den).ok_or_else(bad)?;
+        if (1.0..=240.0).contains(&rate.as_f64()) && rate.den <= 1_000_000 {
+            Ok(rate)
+        } else {
+            Err(bad())
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Rational {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberOrText::default())
+    }
+}
+
+impl Serialize for Rational {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl PartialSchema for Rational {
+    fn schema() -> RefOr<Schema> {
+        number_or_text(RATE_SYNTAX)
+    }
+}
+
+impl ToSchema for Rational {
+    fn name() -> Cow<'static, str> {
+        "Rational".into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn rates_are_exact() {
+        assert_eq!("29.97".parse(), Ok(Rational { num: 2997, den: 100 }));
+        assert_eq!(
+            "30000/1001".parse::<Rational>().map(|r| r.duration_us(30_000)),
+            Ok(1_001_000_000)
+        );
+        for text in ["0", "0.5", "241", "24/0", "-24", "x"] {
+            assert!(text.parse::<Rational>().is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn frames_and_durations_agree(frames in 0_u64..1_000_000, num in 1_u32..240_000, den in 1_u32..1_001) {
+            let rate = Rational::new(num, den).unwrap();
+            prop_assume!((1.0..=240.0).contains(&rate.as_f64()));
+            prop_assert_eq!(rate.frames_in(rate.duration_us(frames)), frames);
+        }
+    }
+}

@@ -149,7 +149,7 @@ fn forbidden(targets: &Targets) -> Outcomes {
         ("open the own source again", outcome(File::open(&targets.source))),
         ("list another task's directory", outcome(fs::read_dir(neighbor))),
         ("make a file there", outcome(File::create(neighbor.join("new")))),
-        ("make a file in /tmp", outcome(File::create("/tmp/rushes-attempt"))),
+        ("make a file in /tmp", outcome(make_and_remove())),
         (
             "make a directory there",
             outcome(fs::create_dir(neighbor.join("directory"))),
@@ -192,6 +192,11 @@ fn forbidden(targets: &Targets) -> Outcomes {
     ]);
     outcomes.insert("take another task's file away", outcome(fs::rename(secret, "taken")));
     outcomes.into_iter().map(|(name, errno)| (name.into(), errno)).collect()
+}
+
+fn make_and_remove() -> io::Result<()> {
+    let path = format!("/tmp/rushes-attempt-{}", std::process::id());
+    File::create(&path).and_then(|_| fs::remove_file(&path))
 }
 
 fn move_out(neighbor: &Path) -> Option<i32> {

@@ -1,7 +1,8 @@
 //! Finding the lost: expired leases go back or are given up, due tasks are rung. This loop, not the queue, is the
 //! guarantee.
 
-use super::{Column, Entity, TaskStatus, back, ended};
+use super::claim::{back, ended};
+use super::{Column, Entity, TaskStatus};
 use crate::event;
 use domain::{Code, Status, TaskId};
 use sea_orm::ExprTrait;

@@ -1,0 +1,143 @@
+//! A worker's hold on a task: taking it, keeping it, and the writes that end an attempt.
+
+use super::{Column, Entity, Model, TaskStatus};
+use crate::{event, output};
+use domain::{Failure, Status, TaskId};
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::IntoCondition;
+use sea_orm::{ExprTrait, UpdateMany};
+use std::time::Duration;
+
+/// How long a claim holds without a beat.
+pub const LEASE: Duration = Duration::from_secs(30);
+
+/// Takes a due task for a new attempt, under a lease of [`LEASE`]; `None` when somebody else has it or it is not due.
+///
+/// # Errors
+/// Those of the database.
+pub async fn claim(db: &impl ConnectionTrait, id: TaskId) -> Result<Option<Model>, DbErr> {
+    let update = Entity::update_many()
+        .col_expr(Column::Status, Expr::value(TaskStatus::Processing))
+        .col_expr(Column::Attempt, Expr::col(Column::Attempt).add(1))
+        .col_expr(Column::LeaseUntilMs, crate::in_ms(db, crate::millis(LEASE)))
+        .col_expr(Column::Progress, Expr::value(Option::<Json>::None))
+        .col_expr(Column::StartedAt, Expr::value(crate::now()))
+        .filter(Column::Id.eq(id.0))
+        .filter(Column::Status.eq(TaskStatus::Uploaded))
+        .filter(Expr::col(Column::RunAtMs).lte(crate::now_ms(db)));
+    Ok(update.exec_with_returning(db).await?.pop())
+}
+
+/// What a worker holds of a task: its id and the attempt that fences its writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The task.
+    pub task: TaskId,
+    /// The attempt it owns.
+    pub attempt: i32,
+}
+
+impl Claim {
+    /// The claim that [`claim`] returned as a row.
+    #[must_use]
+    pub const fn of(task: &Model) -> Self {
+        Self {
+            task: TaskId(task.id),
+            attempt: task.attempt,
+        }
+    }
+
+    /// An update that touches the row only while this claim holds.
+    fn update(self) -> UpdateMany<Entity> {
+        let mine = Column::Id
+            .eq(self.task.0)
+            .and(Column::Status.eq(TaskStatus::Processing));
+        Entity::update_many().filter(mine.and(Column::Attempt.eq(self.attempt)).into_condition())
+    }
+
+    /// Renews the lease and shows how far the work is. `false`: the task was canceled or somebody else has it.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn beat(self, db: &impl ConnectionTrait, progress: Option<Json>) -> Result<bool, DbErr> {
+        let update = self
+            .update()
+            .col_expr(Column::LeaseUntilMs, crate::in_ms(db, crate::millis(LEASE)));
+        let update = match progress {
+            Some(progress) => update.col_expr(Column::Progress, Expr::value(progress)),
+            None => update,
+        };
+        Ok(update.exec(db).await?.rows_affected == 1)
+    }
+
+    /// Publishes the outputs and marks the task processed, in the caller's transaction. `false`: the claim is lost,
+    /// nothing was written.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn succeed(
+        self,
+        db: &impl ConnectionTrait,
+        outputs: Vec<output::New>,
+        report: Json,
+    ) -> Result<bool, DbErr> {
+        let update = ended(self.update(), TaskStatus::Processed).col_expr(Column::Report, Expr::value(report));
+        if update.exec(db).await?.rows_affected == 0 {
+            return Ok(false);
+        }
+        output::publish(db, self.task.0, outputs).await?;
+        event::append(db, self.task.0, self.attempt, Status::Processed).await?;
+        Ok(true)
+    }
+
+    /// Ends the attempt with a failure: due again after `retry`, or failed for good. `false`: the claim is lost.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn fail(
+        self,
+        db: &impl ConnectionTrait,
+        failure: &Failure,
+        retry: Option<Duration>,
+    ) -> Result<bool, DbErr> {
+        let update = match retry {
+            Some(delay) => back(self.update(), crate::in_ms(db, crate::millis(delay))),
+            None => ended(self.update(), TaskStatus::Failed),
+        };
+        let update = update
+            .col_expr(Column::Failures, Expr::col(Column::Failures).add(1))
+            .col_expr(Column::ErrorCode, Expr::value(failure.code.as_str()))
+            .col_expr(Column::ErrorDetail, Expr::value(failure.detail.clone()));
+        let held = update.exec(db).await?.rows_affected == 1;
+        if held && retry.is_none() {
+            event::append(db, self.task.0, self.attempt, Status::Failed).await?;
+        }
+        Ok(held)
+    }
+
+    /// Gives the task back unfinished, as at a shutdown: due at once, no failure counted.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn release(self, db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+        Ok(back(self.update(), Expr::value(0_i64)).exec(db).await?.rows_affected == 1)
+    }
+}
+
+/// Into a final state.
+pub(super) fn ended(update: UpdateMany<Entity>, status: TaskStatus) -> UpdateMany<Entity> {
+    update
+        .col_expr(Column::Status, Expr::value(status))
+        .col_expr(Column::LeaseUntilMs, Expr::value(Option::<i64>::None))
+        .col_expr(Column::FinishedAt, Expr::value(crate::now()))
+}
+
+/// Back to waiting, unrung.
+pub(super) fn back(update: UpdateMany<Entity>, run_at_ms: Expr) -> UpdateMany<Entity> {
+    update
+        .col_expr(Column::Status, Expr::value(TaskStatus::Uploaded))
+        .col_expr(Column::LeaseUntilMs, Expr::value(Option::<i64>::None))
+        .col_expr(Column::RungAtMs, Expr::value(Option::<i64>::None))
+        .col_expr(Column::Progress, Expr::value(Option::<Json>::None))
+        .col_expr(Column::RunAtMs, run_at_ms)
+}

@@ -197,7 +197,11 @@ impl Child {
         request: &Request,
         mut on_progress: impl FnMut(Progress) + Send,
     ) -> Result<Event, Trouble> {
-        let silence = self.settings.silence;
+        // Outputs are ours, and counting the pictures of a large one takes a while.
+        let silence = match request {
+            Request::Verify(_) => self.settings.look,
+            Request::Probe | Request::Transcode(_) => self.settings.silence,
+        };
         let silent = |_| Trouble::Silent(silence);
         timeout(silence, self.send(request)).await.map_err(silent)??;
         let began = Instant::now();

@@ -12,7 +12,7 @@ pub struct ChildSettings {
     pub args: Vec<String>,
     /// Longest time from the start to [`domain::protocol::Event::Ready`].
     pub start: Duration,
-    /// Longest time without any event within a call.
+    /// Longest time without any event while it probes or transcodes.
     pub silence: Duration,
     /// Longest time for a probe or a verification.
     pub look: Duration,
@@ -21,7 +21,7 @@ pub struct ChildSettings {
 }
 
 impl ChildSettings {
-    /// `<program> media` with the usual limits: 10 s to start, 60 s of silence, 120 s to look, 2 s to end.
+    /// `<program> media` with the usual limits: 10 s to start, 60 s of silence, 5 min to look, 2 s to end.
     #[must_use]
     pub fn new(program: PathBuf) -> Self {
         Self {
@@ -29,7 +29,7 @@ impl ChildSettings {
             args: vec!["media".into()],
             start: Duration::from_secs(10),
             silence: Duration::from_mins(1),
-            look: Duration::from_mins(2),
+            look: Duration::from_mins(5),
             kill_grace: Duration::from_secs(2),
         }
     }

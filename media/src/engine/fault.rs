@@ -43,7 +43,7 @@ fn storage(file: &str, errno: c_int) -> Failure {
         ),
         EFBIG => Failure::new(
             FailureKind::ResourceLimit,
-            Code::StorageFull,
+            Code::OutputTooLarge,
             format!("{file} grew over the limit"),
         ),
         _ => {

@@ -1,11 +1,12 @@
 //! Opens a source: which containers and codecs are let in, and how the open file is read.
 
-use super::{Cancel, av, fault};
+use super::{Cancel, av};
 use domain::{Code, Failure};
 use ffmpeg_next::Codec;
 use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::format::stream::Stream;
 use ffmpeg_next::{Dictionary, Error, format};
+use std::ffi::c_int;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -71,8 +72,10 @@ pub(super) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failu
             let mut head = [0; 512];
             let count = source.read_at(&mut head, 0).unwrap_or(0);
             let known = head.get(..count).is_some_and(starts_like_media);
+            // Even "out of memory" is damage here: a header that asks for more than there is.
             Err(if known {
-                fault::reading("the index or the headers", error)
+                let detail = format!("the index or the headers: error {}", c_int::from(error));
+                Failure::input(Code::SourceDamaged, detail)
             } else {
                 Failure::input(Code::NotMedia, "no container that we open")
             })

@@ -15,6 +15,9 @@
 mod bad_input;
 mod contract;
 mod front_door;
+mod http_download;
+mod http_edge;
+mod http_upload;
 mod journey;
 mod openapi;
 mod presets;

@@ -1,5 +1,11 @@
 //! The state machine as stories, on SQLite and, where `TEST_DATABASE_URL` names one, on Postgres.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
 use domain::account::{Email, Username};
 use domain::{Code, Failure, FailureKind, Status, TaskId};
 use entity::task::{self, Claim, Model, TaskStatus};

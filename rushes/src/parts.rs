@@ -12,8 +12,8 @@ use worker::{Env, Scratch};
 /// Connections to the database that one process holds at most.
 const CONNECTIONS: u32 = 16;
 
-/// Address space of one child: a 4K encode with look-ahead needs about 3 GiB.
-const CHILD_MEMORY_BYTES: u64 = 8 << 30;
+/// Memory of one child: a 4K encode with look-ahead on two threads needs less than 1 GiB, on sixteen about 3 GiB.
+const CHILD_MEMORY_BYTES: u64 = 4 << 30;
 
 /// How long tasks may go on after a shutdown began; compose and Kubernetes kill after 30 s or more.
 const GRACE: Duration = Duration::from_secs(20);

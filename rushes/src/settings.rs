@@ -1,16 +1,16 @@
 //! Every setting, read once from the environment. A bad value stops the start with the variable's name and what is
 //! accepted; a risky pair is said aloud. `.env.sample` documents the same names, which a test compares.
 
+mod api;
 mod read;
 mod secret;
 
-use backend::{Cidr, Config, PasswordPolicy, Secrets};
+use backend::Config;
+use domain::Limits;
 use domain::protocol::SandboxMode;
-use domain::{Language, Limits};
 use read::{Read, positive};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 use url::Url;
 
 /// The names of all settings, in the order of `.env.sample`.
@@ -126,7 +126,7 @@ impl Settings {
         let listen = env.parsed("RUSHES_LISTEN", "an address and a port such as 127.0.0.1:8000")?;
         let limits = limits(&env)?;
         let api = match role {
-            Role::Up | Role::Backend => Some(api(&env, role, &data_dir, limits)?),
+            Role::Up | Role::Backend => Some(api::config(&env, role, &data_dir, limits)?),
             Role::Worker | Role::Migrate => None,
         };
         Ok(Self {
@@ -255,66 +255,4 @@ fn log_filter(env: &Read<'_>) -> Result<String, BadSetting> {
             "error, warn, info, debug, trace or info,worker=debug",
         )),
     }
-}
-
-fn api(env: &Read<'_>, role: Role, data_dir: &std::path::Path, limits: Limits) -> Result<Config, BadSetting> {
-    let secrets: Secrets = secret::secrets(env, role, data_dir)?;
-    let default = Config::new(secrets);
-    let presets: Vec<&str> = domain::preset::built_in().iter().map(|preset| preset.name).collect();
-    let preset = env
-        .text("RUSHES_DEFAULT_PRESET")
-        .unwrap_or_else(|| default.default_preset.clone());
-    if !presets.contains(&preset.as_str()) {
-        return Err(read::bad(
-            "RUSHES_DEFAULT_PRESET",
-            &format!("{preset:?}"),
-            &presets.join(", "),
-        ));
-    }
-    let ttl = |name, default: Duration| positive(env, name, default.as_secs()).map(Duration::from_secs);
-    let policies = [("basic", PasswordPolicy::Basic), ("strict", PasswordPolicy::Strict)];
-    Ok(Config {
-        public_url: public_url(env)?,
-        token_ttl: ttl("RUSHES_TOKEN_TTL_S", default.token_ttl)?,
-        link_ttl: ttl("RUSHES_LINK_TTL_S", default.link_ttl)?,
-        default_preset: preset,
-        language: env.one_of(
-            "RUSHES_LANGUAGE",
-            &[("es", Language::Es), ("en", Language::En)],
-            Language::Es,
-        )?,
-        limits,
-        password_policy: env.one_of("RUSHES_PASSWORD_POLICY", &policies, PasswordPolicy::Basic)?,
-        trusted_proxies: env.list::<Cidr>(
-            "RUSHES_TRUSTED_PROXIES",
-            "addresses or networks such as 10.0.0.0/8, by commas",
-        )?,
-        cors_origins: cors_origins(env)?,
-        ..default
-    })
-}
-
-fn public_url(env: &Read<'_>) -> Result<Option<Url>, BadSetting> {
-    let accepted = "http:// or https:// and a host";
-    let url = env.parsed::<Url>("RUSHES_PUBLIC_URL", accepted)?;
-    match url {
-        Some(url) if !matches!(url.scheme(), "http" | "https") || !url.has_host() => {
-            Err(read::bad("RUSHES_PUBLIC_URL", &format!("{:?}", url.as_str()), accepted))
-        }
-        url => Ok(url),
-    }
-}
-
-fn cors_origins(env: &Read<'_>) -> Result<Vec<String>, BadSetting> {
-    let accepted = "origins such as https://studio.example.com, by commas";
-    let urls: Vec<Url> = env.list("RUSHES_CORS_ORIGINS", accepted)?;
-    let exact = |url: Url| match (url.path(), url.query(), url.scheme()) {
-        ("/", None, "http" | "https") => Ok(url.origin().ascii_serialization()),
-        _ => Err(read::bad(
-            "RUSHES_CORS_ORIGINS",
-            &format!("{:?}", url.as_str()),
-            accepted,
-        )),
-    };
-    urls.into_iter().map(exact).collect()
 }

@@ -14,6 +14,7 @@
 
 mod bad_input;
 mod contract;
+mod failures;
 mod front_door;
 mod http_download;
 mod http_edge;

@@ -35,20 +35,42 @@ fn main() -> ExitCode {
     }
 }
 
-fn tell(filters: &[String]) -> ExitCode {
-    let filters: Vec<_> = filters.iter().filter(|filter| !filter.starts_with('-')).collect();
-    let wanted = |(name, _): &&Story| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
-    let mut failed = 0;
-    for (name, story) in [confinement::STORIES, conversation::STORIES, films::STORIES]
-        .concat()
+/// Speaks as much of the language of Rust's own harness as `cargo test` and nextest need: `--list`, `--ignored`,
+/// `--exact`, and parts of names.
+fn tell(arguments: &[String]) -> ExitCode {
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let filters: Vec<_> = arguments
         .iter()
-        .filter(wanted)
-    {
+        .filter(|argument| !argument.starts_with('-') && *argument != "terse")
+        .collect();
+    let wanted = |(name, _): &Story| {
+        let exact = has("--exact");
+        let fits = |filter: &&String| {
+            if exact {
+                *name == filter.as_str()
+            } else {
+                name.contains(filter.as_str())
+            }
+        };
+        !has("--ignored") && (filters.is_empty() || filters.iter().any(fits))
+    };
+    let mut stories = [confinement::STORIES, conversation::STORIES, films::STORIES].concat();
+    stories.retain(wanted);
+    if has("--list") {
+        stories.iter().for_each(|(name, _)| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
+    let good = |(name, story): &&Story| {
         let good = catch_unwind(story).is_ok();
         println!("test {name} ... {}", if good { "ok" } else { "FAILED" });
-        failed += usize::from(!good);
-    }
-    println!("test result: {failed} failed");
+        good
+    };
+    let passed = stories.iter().filter(good).count();
+    let failed = stories.len() - passed;
+    let verdict = if failed == 0 { "ok" } else { "FAILED" };
+    println!(
+        "\ntest result: {verdict}. {passed} passed; {failed} failed; 0 ignored; 0 measured; 0 filtered out; finished"
+    );
     if failed == 0 {
         ExitCode::SUCCESS
     } else {

@@ -1,0 +1,68 @@
+//! What the API needs to know.
+
+use super::read::{Read, bad, positive};
+use super::{BadSetting, Role, secret};
+use backend::{Cidr, Config, PasswordPolicy, Secrets};
+use domain::{Language, Limits};
+use std::path::Path;
+use std::time::Duration;
+use url::Url;
+
+/// Reads the settings of the HTTP edge.
+pub(super) fn config(env: &Read<'_>, role: Role, data_dir: &Path, limits: Limits) -> Result<Config, BadSetting> {
+    let secrets: Secrets = secret::secrets(env, role, data_dir)?;
+    let default = Config::new(secrets);
+    let presets: Vec<&str> = domain::preset::built_in().iter().map(|preset| preset.name).collect();
+    let preset = env
+        .text("RUSHES_DEFAULT_PRESET")
+        .unwrap_or_else(|| default.default_preset.clone());
+    if !presets.contains(&preset.as_str()) {
+        return Err(bad(
+            "RUSHES_DEFAULT_PRESET",
+            &format!("{preset:?}"),
+            &presets.join(", "),
+        ));
+    }
+    let ttl = |name, default: Duration| positive(env, name, default.as_secs()).map(Duration::from_secs);
+    let policies = [("basic", PasswordPolicy::Basic), ("strict", PasswordPolicy::Strict)];
+    Ok(Config {
+        public_url: public_url(env)?,
+        token_ttl: ttl("RUSHES_TOKEN_TTL_S", default.token_ttl)?,
+        link_ttl: ttl("RUSHES_LINK_TTL_S", default.link_ttl)?,
+        default_preset: preset,
+        language: env.one_of(
+            "RUSHES_LANGUAGE",
+            &[("es", Language::Es), ("en", Language::En)],
+            Language::Es,
+        )?,
+        limits,
+        password_policy: env.one_of("RUSHES_PASSWORD_POLICY", &policies, PasswordPolicy::Basic)?,
+        trusted_proxies: env.list::<Cidr>(
+            "RUSHES_TRUSTED_PROXIES",
+            "addresses or networks such as 10.0.0.0/8, by commas",
+        )?,
+        cors_origins: cors_origins(env)?,
+        ..default
+    })
+}
+
+fn public_url(env: &Read<'_>) -> Result<Option<Url>, BadSetting> {
+    let accepted = "http:// or https:// and a host";
+    let url = env.parsed::<Url>("RUSHES_PUBLIC_URL", accepted)?;
+    match url {
+        Some(url) if !matches!(url.scheme(), "http" | "https") || !url.has_host() => {
+            Err(bad("RUSHES_PUBLIC_URL", &format!("{:?}", url.as_str()), accepted))
+        }
+        url => Ok(url),
+    }
+}
+
+fn cors_origins(env: &Read<'_>) -> Result<Vec<String>, BadSetting> {
+    let accepted = "origins such as https://studio.example.com, by commas";
+    let urls: Vec<Url> = env.list("RUSHES_CORS_ORIGINS", accepted)?;
+    let exact = |url: Url| match (url.path(), url.query(), url.scheme()) {
+        ("/", None, "http" | "https") => Ok(url.origin().ascii_serialization()),
+        _ => Err(bad("RUSHES_CORS_ORIGINS", &format!("{:?}", url.as_str()), accepted)),
+    };
+    urls.into_iter().map(exact).collect()
+}

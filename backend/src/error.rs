@@ -136,6 +136,10 @@ impl From<DbErr> for Error {
             tracing::warn!(%error, "the database is away");
             return Code::Unavailable.into();
         }
+        if entity::is_full(&error) {
+            tracing::warn!(%error, "the database is full");
+            return Code::StorageFull.into();
+        }
         Self::Internal(anyhow::Error::new(error).context("a query failed"))
     }
 }

@@ -59,17 +59,46 @@ pub async fn ready(db: &DatabaseConnection) -> Result<(), DbErr> {
     db.execute_unprepared("SELECT 1").await.map(|_| ())
 }
 
-/// Whether an error means that the database is away, rather than that a statement was wrong.
+/// Whether an error means that the database is away or too busy, rather than that a statement was wrong.
 #[must_use]
 pub fn is_unavailable(error: &DbErr) -> bool {
-    match error {
-        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
-        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
-            matches!(&**error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_))
-                // Postgres: class 08 (connection), 57P01..57P03 (shutting down, starting up), 53300 (too many clients).
-                || matches!(&**error, sqlx::Error::Database(inner)
-                    if inner.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P0") || code == "53300"))
-        }
+    if matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_)) {
+        return true;
+    }
+    match of_driver(error) {
+        Some(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => true,
+        Some(sqlx::Error::Database(inner)) => inner.code().is_some_and(|code| match sqlite_code(&code) {
+            // SQLITE_BUSY, SQLITE_LOCKED, SQLITE_IOERR, SQLITE_CANTOPEN.
+            Some(code) => matches!(code, 5 | 6 | 10 | 14),
+            // Class 08 (connection), 57P01..57P03 (shutting down, starting up), 53300 (too many clients).
+            None => code.starts_with("08") || code.starts_with("57P0") || code == "53300",
+        }),
         _ => false,
     }
+}
+
+/// Whether an error means that the database has no room left on its disk.
+#[must_use]
+pub fn is_full(error: &DbErr) -> bool {
+    let Some(sqlx::Error::Database(inner)) = of_driver(error) else {
+        return false;
+    };
+    // SQLITE_FULL, disk_full.
+    inner
+        .code()
+        .is_some_and(|code| sqlite_code(&code).map_or(code == "53100", |code| code == 13))
+}
+
+fn of_driver(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
+        _ => None,
+    }
+}
+
+/// The primary code of SQLite, which numbers its errors in up to four digits; `None` for an SQLSTATE, which has five
+/// characters.
+fn sqlite_code(code: &str) -> Option<u32> {
+    let code: u32 = code.parse().ok().filter(|_| code.len() < 5)?;
+    Some(code & 0xFF)
 }

@@ -9,7 +9,7 @@ pub mod task;
 pub mod trash;
 pub mod user;
 
-pub use connection::{connect, is_unavailable, ready, write};
+pub use connection::{connect, is_full, is_unavailable, ready, write};
 pub use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
 
 use chrono::{DateTime, SubsecRound, Utc};

@@ -212,13 +212,13 @@ pub(crate) async fn login(
 }
 
 /// Whether the accounts answer.
-#[utoipa::path(get, path = "/api/auth/signup/ping", tag = "health", responses((status = 200, body = Message)))]
+#[utoipa::path(get, path = "/api/auth/signup/ping", tag = "health", responses((status = 200, description = "It answers", body = Message)))]
 pub(crate) async fn sign_up_ping() -> axum::Json<Message> {
     axum::Json(Message { message: "pong" })
 }
 
 /// Whether the accounts answer.
-#[utoipa::path(get, path = "/api/auth/login/ping", tag = "health", responses((status = 200, body = Message)))]
+#[utoipa::path(get, path = "/api/auth/login/ping", tag = "health", responses((status = 200, description = "It answers", body = Message)))]
 pub(crate) async fn login_ping() -> axum::Json<Message> {
     axum::Json(Message { message: "pong" })
 }

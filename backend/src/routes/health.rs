@@ -107,13 +107,13 @@ pub(crate) async fn health(State(state): State<AppState>) -> (StatusCode, Json<H
 }
 
 /// Whether the process answers.
-#[utoipa::path(get, path = "/ping", tag = "health", responses((status = 200, body = Message)))]
+#[utoipa::path(get, path = "/ping", tag = "health", responses((status = 200, description = "It answers", body = Message)))]
 pub(crate) async fn ping() -> Json<Message> {
     Json(Message { message: "Ok" })
 }
 
 /// Whether the process lives; asks nobody else.
-#[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, body = Message)))]
+#[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, description = "It answers", body = Message)))]
 pub(crate) async fn livez() -> Json<Message> {
     Json(Message { message: "Ok" })
 }

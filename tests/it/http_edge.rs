@@ -302,3 +302,35 @@ async fn a_login_flood_is_answered_with_a_time_to_come_back() {
     );
     assert!(replies.iter().all(|reply| matches!(reply.status, 401 | 429)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_database_the_service_says_so_and_when_to_come_back() {
+    let app = service(|_| {}).await;
+    let caller = app.caller().await;
+    let clip = std::fs::read(Clip::default().make(app.directory.path())).unwrap();
+    app.db.close_by_ref().await.unwrap();
+    let login = json!({ "username": caller.username, "password": "123abc456" });
+    for reply in [
+        caller.get("/api/tasks").await,
+        caller.get("/api/tasks/1").await,
+        caller.delete("/api/tasks/1").await,
+        caller.upload("x.mp4", clip, &[]).await,
+        caller.post("/api/auth/login", &login).await,
+        caller.get("/api/video/download/2026/01/31/1_x.mp4").await,
+    ] {
+        assert_eq!((reply.status, reply.code()), (503, "unavailable"), "{reply:?}");
+        assert!(reply.header("retry-after").parse::<u64>().is_ok());
+    }
+    assert_eq!(app.stored_files(), Vec::<std::path::PathBuf>::new());
+    let health = caller.get("/api/health").await;
+    assert_eq!(
+        (health.status, &health.body["status"], &health.body["database"]),
+        (503, &"unhealthy".into(), &"disconnected".into())
+    );
+    let (ready, live, metrics) = (
+        caller.get("/readyz").await,
+        caller.get("/livez").await,
+        caller.get("/metrics").await,
+    );
+    assert_eq!((ready.status, live.status, metrics.status), (503, 200, 200));
+}

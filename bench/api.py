@@ -1,5 +1,6 @@
 """`GET /api/tasks/{id}` of a processed task (token, row, source, outputs, signed links) with 32 connections."""
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import clip
@@ -13,8 +14,9 @@ WARM_UP_S = 2
 SECONDS = 10
 
 
-def run() -> list[Row]:
-    return [measured("api.sqlite", embedded()), measured("api.postgres", production())]
+def run() -> Iterator[Row]:
+    yield measured("api.sqlite", embedded())
+    yield measured("api.postgres", production())
 
 
 def measured(name: str, setup: AbstractContextManager[Service]) -> Row:

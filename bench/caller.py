@@ -19,7 +19,7 @@ class Caller:
     def __init__(self, service: Service):
         self.username = f"bench-{secrets.token_hex(6)}"
         self.headers = {"Accept-Language": "en"}
-        self.connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=300)
+        self.connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
         email = f"{self.username}@example.com"
         self.post("/api/auth/signup", username=self.username, password1=PASSWORD, password2=PASSWORD, email=email)
         token = self.post("/api/auth/login", username=self.username, password=PASSWORD)["token"]

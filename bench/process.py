@@ -1,9 +1,11 @@
 """Programs that run beside a benchmark: started with a log of their own, waited for, ended whatever happens."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from pathlib import Path
 
 START_S = 30
 STOP_S = 25  # a worker may take 20 s to hand back its tasks
+ROUTINE = re.compile(r'"message":"answered".*"status":2')  # log lines of no interest after a failure
 
 
 @contextmanager
@@ -28,6 +31,10 @@ def running(
     try:
         wait_until(child, log, ready)
         yield child
+    except Exception:
+        lines = [line for line in log.read_text(errors="replace").splitlines() if not ROUTINE.search(line)]
+        print(f"The end of the log of {log.stem}:", *lines[-20:], sep="\n", file=sys.stderr)
+        raise
     finally:
         end(child, stop)
 
@@ -36,8 +43,7 @@ def wait_until(child: subprocess.Popen, log: Path, ready: Callable[[], bool]) ->
     deadline = time.monotonic() + START_S
     while not ready():
         if child.poll() is not None or time.monotonic() > deadline:
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
-            raise RuntimeError(f"{log.stem} did not start; the end of its log:\n{tail}")
+            raise RuntimeError(f"{log.stem} did not start")
         time.sleep(0.05)
 
 

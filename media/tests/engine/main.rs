@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod clips;
 #[cfg(test)]
+mod containers;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod hostile;

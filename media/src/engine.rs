@@ -14,6 +14,7 @@ mod fault;
 mod feed;
 mod graph;
 mod input;
+mod losses;
 mod measure;
 mod movie;
 mod mux;

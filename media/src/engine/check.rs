@@ -90,7 +90,7 @@ impl Ends {
                 .streams
                 .iter()
                 .find(|stream| wanted(&stream.kind) && stream.decodable);
-            found.map(|stream| Track::open(&input, stream.index, 1)).transpose()
+            found.map(|stream| Track::open(&input, stream.index, 0)).transpose()
         };
         let (video, audio) = (
             first(|kind| matches!(kind, StreamKind::Video(_)))?,

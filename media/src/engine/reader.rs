@@ -3,6 +3,7 @@
 use super::av;
 use super::clock::Clock;
 use super::facts::origin_us;
+use super::losses::Losses;
 use super::measure::MAX_READ_ERRORS;
 use super::track::Track;
 use super::weave::Weave;
@@ -25,15 +26,6 @@ pub(super) trait Sink {
     fn goes_on(&mut self) -> bool;
 }
 
-/// What was lost on the way.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Losses {
-    /// Microseconds that the headers promise and the source does not have.
-    pub(super) missing_us: u64,
-    /// Microseconds of pictures or sound that did not decode.
-    pub(super) broken_us: u64,
-}
-
 /// A source being read.
 pub(super) struct Reader {
     input: Input,
@@ -48,8 +40,6 @@ pub(super) struct Reader {
     promised_us: i64,
     /// The last picture before the span, for a span that begins while it is shown.
     before: Option<Video>,
-    /// How far pictures or sound came, from the start of the span.
-    reached_us: i64,
 }
 
 impl Reader {
@@ -80,7 +70,6 @@ impl Reader {
             end_us,
             promised_us: signed(plan.span_us),
             before: None,
-            reached_us: 0,
             input,
         })
     }
@@ -106,8 +95,8 @@ impl Reader {
     /// # Errors
     /// What the sink says, or [`domain::Code::Unavailable`] when the work is canceled. Damage is no error here.
     pub(super) fn run(&mut self, sink: &mut dyn Sink, cancel: &Cancel) -> Result<Losses, Failure> {
-        let mut errors = 0;
-        while errors < MAX_READ_ERRORS && sink.goes_on() && !self.is_done() {
+        let (mut errors, mut wanted) = (0, sink.goes_on());
+        while errors < MAX_READ_ERRORS && wanted && !self.is_done() {
             cancel.check()?;
             let mut packet = Packet::empty();
             match packet.read(&mut self.input) {
@@ -118,11 +107,15 @@ impl Reader {
                 Err(Error::Eof) => break,
                 Err(_) => errors += 1,
             }
+            wanted = sink.goes_on();
         }
         cancel.check()?;
         self.end_pictures(false, sink)?;
         self.end_sound(sink)?;
-        Ok(self.losses())
+        let tracks: Vec<_> = [&self.video, &self.audio].into_iter().flatten().collect();
+        // Who stops early has no complaint about the rest.
+        let span_us = if wanted { self.promised_us } else { 0 };
+        Ok(Losses::of(&tracks, self.start_us, span_us))
     }
 
     /// Whether every stream has passed the end of the span.
@@ -133,9 +126,16 @@ impl Reader {
 
     fn take(&mut self, mut packet: Packet, sink: &mut dyn Sink) -> Result<(), Failure> {
         let index = packet.stream();
-        let is = |track: &&mut Track| track.index == index && !track.ended;
+        let is = |track: &&mut Track| track.index == index;
         if let Some(track) = self.video.as_mut().filter(is) {
             self.clock.repair(&mut packet, track.base);
+            if track.ended {
+                return if track.is_far_past(&packet, self.end_us) {
+                    self.end_sound(sink)
+                } else {
+                    Ok(())
+                };
+            }
             if track.ends_with(&packet, self.end_us) {
                 return self.end_pictures(true, sink);
             }
@@ -143,6 +143,13 @@ impl Reader {
             self.pictures(sink)
         } else if let Some(track) = self.audio.as_mut().filter(is) {
             self.clock.repair(&mut packet, track.base);
+            if track.ended {
+                return if track.is_far_past(&packet, self.end_us) {
+                    self.end_pictures(true, sink)
+                } else {
+                    Ok(())
+                };
+            }
             if track.ends_with(&packet, self.end_us) {
                 return self.end_sound(sink);
             }
@@ -200,9 +207,8 @@ impl Reader {
         if behind {
             return Ok(());
         }
-        self.reached_us = self.reached_us.max(at_us.saturating_add(duration));
         if let Some(track) = &mut self.video {
-            track.reached_us = self.reached_us;
+            track.reached_us = track.reached_us.max(at_us.saturating_add(duration));
         }
         sink.picture(picture, at_us, duration)
     }
@@ -242,7 +248,7 @@ impl Reader {
             let (at, duration) = track.sound_time(&sound);
             if at.saturating_add(duration) > self.start_us && self.end_us.is_none_or(|end| at < end) {
                 let at_us = at - self.start_us;
-                self.reached_us = self.reached_us.max(at_us.saturating_add(duration));
+                track.reached_us = track.reached_us.max(at_us.saturating_add(duration));
                 sink.sound(sound, at_us)?;
             }
         }
@@ -258,29 +264,6 @@ impl Reader {
             track.ended = true;
         }
         Ok(())
-    }
-
-    fn losses(&self) -> Losses {
-        let unsigned = |us: i64| u64::try_from(us).unwrap_or(0);
-        let short = |track: &Track| {
-            let own = track.promised_us.saturating_sub(self.start_us - track.origin_us);
-            unsigned(own.min(self.promised_us).saturating_sub(track.reached_us))
-        };
-        let picture = self
-            .video
-            .as_ref()
-            .filter(|track| track.promised_us > 0)
-            .map_or(0, short);
-        let all = unsigned(self.promised_us.saturating_sub(self.reached_us));
-        let broken = [&self.video, &self.audio]
-            .into_iter()
-            .flatten()
-            .map(Track::broken_us)
-            .max();
-        Losses {
-            missing_us: picture.max(all),
-            broken_us: broken.unwrap_or(0),
-        }
     }
 }
 

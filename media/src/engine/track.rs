@@ -17,6 +17,9 @@ const USUAL_INTERVAL_US: i64 = 40_000;
 /// After so many packets or pictures behind the end of the span, it has ended.
 const ENOUGH_PAST: u32 = 3;
 
+/// No container lets its streams be further apart than this.
+const FAR_US: i64 = 10_000_000;
+
 /// A stream that is decoded. Times count in microseconds on the source's own clock.
 pub(super) struct Track {
     pub(super) index: usize,
@@ -91,13 +94,20 @@ impl Track {
     /// Whether a packet and all after it lie behind `end_us`: packets come in the order of decoding, and nothing is
     /// shown before it is decoded.
     pub(super) fn ends_with(&mut self, packet: &Packet, end_us: Option<i64>) -> bool {
+        let behind = self.is_behind(packet, end_us);
+        enough(&mut self.past.0, behind)
+    }
+
+    /// Whether a packet lies so far behind the end that no other stream will have anything before it.
+    pub(super) fn is_far_past(&self, packet: &Packet, end_us: Option<i64>) -> bool {
+        self.is_behind(packet, end_us.map(|end| end.saturating_add(FAR_US)))
+    }
+
+    fn is_behind(&self, packet: &Packet, end_us: Option<i64>) -> bool {
         let time = packet
             .dts()
             .map(|dts| to_us(dts, self.base).saturating_sub(self.lag_us));
-        enough(
-            &mut self.past.0,
-            matches!((time, end_us), (Some(time), Some(end)) if time >= end),
-        )
+        matches!((time, end_us), (Some(time), Some(end)) if time >= end)
     }
 
     /// Whether a picture, behind the end of the span or not, was the last of enough behind it.

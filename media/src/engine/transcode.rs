@@ -2,8 +2,9 @@
 
 use super::av::ColorNumbers;
 use super::feed::{Feed, Feeds, Piece};
+use super::losses::Losses;
 use super::progress::{Meter, Teller};
-use super::reader::{Losses, Reader};
+use super::reader::Reader;
 use super::tape::Sound;
 use super::track::Track;
 use super::{Cancel, movie, poster, sound_file};

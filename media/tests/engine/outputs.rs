@@ -25,6 +25,7 @@ fn a_poster_shows_its_moment_alone_or_beside_others() {
         let poster = format!(r#"{{"kind":"poster","at_ms":{at_ms},"format":"png"}}"#);
         let alone = shoot(&source, &recipe(&format!(r#"{{"outputs":[{poster}]}}"#))).unwrap();
         assert_eq!(still_number(&alone, 0), number, "alone at {at_ms} ms");
+        assert!(alone.report.warnings.is_empty(), "{:?}", alone.report.warnings);
         let beside = shoot(
             &source,
             &recipe(&format!(r#"{{"outputs":[{{"kind":"mp4"}},{poster}]}}"#)),

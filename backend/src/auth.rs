@@ -1,5 +1,6 @@
 //! Passwords, tokens, and how often they may be tried.
 
+mod crew;
 mod known_passwords;
 mod password;
 mod throttle;

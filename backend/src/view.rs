@@ -148,17 +148,14 @@ impl From<task::Model> for TaskItem {
     }
 }
 
-/// What a view of a task is made of.
-pub(crate) struct Rows {
-    pub(crate) task: task::Model,
-    pub(crate) source: source::Model,
-    pub(crate) outputs: Vec<output::Model>,
-}
-
 impl TaskView {
     /// The view; `link` makes the signed link of an output.
-    pub(crate) fn new(rows: Rows, language: Language, link: impl Fn(&task::Model, &output::Model) -> String) -> Self {
-        let Rows { task, source, outputs } = rows;
+    pub(crate) fn new(
+        whole: task::Whole,
+        language: Language,
+        link: impl Fn(&task::Model, &output::Model) -> String,
+    ) -> Self {
+        let task::Whole { task, source, outputs } = whole;
         let urls: Vec<String> = outputs.iter().map(|output| link(&task, output)).collect();
         Self {
             task_id: task.id,

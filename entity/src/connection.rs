@@ -7,6 +7,10 @@ use sea_orm::{
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use std::time::Duration;
 
+/// A connection that was idle for longer is asked for a sign of life before it is used. To ask each time would double the
+/// cost of a short query.
+const PING_AFTER: Duration = Duration::from_secs(1);
+
 /// Connects to `sqlite://path` or `postgres://…`. A SQLite file is made when absent, and is safe against a loss of
 /// power: write-ahead log, `synchronous=FULL`, foreign keys on.
 ///
@@ -18,6 +22,7 @@ pub async fn connect(url: &str, max_connections: u32) -> Result<DatabaseConnecti
         .max_connections(max_connections)
         .acquire_timeout(Duration::from_secs(3))
         .connect_timeout(Duration::from_secs(5))
+        .test_before_acquire_if_idle_for(PING_AFTER)
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(|sqlite| {
             sqlite

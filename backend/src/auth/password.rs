@@ -1,18 +1,19 @@
-//! Password hashes: argon2id by RFC 9106, on blocking threads, a bounded number at a time.
+//! Password hashes: argon2id by RFC 9106, on threads of their own that yield to everybody else.
 
+use super::crew::Crew;
 use anyhow::Context as _;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use domain::account::Password;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
-/// How many may wait for one that computes. At 30 ms each nobody waits much over a second.
-const QUEUE_PER_PERMIT: usize = 32;
+/// How many may wait for one thread. At 30 ms each nobody waits much over a second.
+const QUEUE_PER_THREAD: usize = 32;
 /// 16 and 32 bytes that no known password leads to.
 const DUMMY_SALT: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 const DUMMY_HASH: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -23,7 +24,7 @@ pub(crate) struct Hasher(Arc<Inner>);
 
 struct Inner {
     argon2: Argon2<'static>,
-    permits: Arc<Semaphore>,
+    crew: Crew,
     waiting: AtomicUsize,
     queue: usize,
     /// A hash with the current parameters, so that an unknown user costs as much as a known one.
@@ -46,15 +47,15 @@ pub(crate) enum Verdict {
 }
 
 impl Hasher {
-    /// `permits` hashes at a time, at least one.
-    pub(crate) fn new(permits: usize) -> Self {
+    /// `threads` hashes at a time, at least one.
+    pub(crate) fn new(threads: usize) -> Self {
         let params = Params::new(MEMORY_KIB, PASSES, LANES, None).expect("the parameters are within RFC 9106");
-        let permits = permits.max(1);
+        let threads = threads.max(1);
         Self(Arc::new(Inner {
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
-            permits: Arc::new(Semaphore::new(permits)),
+            crew: Crew::new(threads),
             waiting: AtomicUsize::new(0),
-            queue: permits * QUEUE_PER_PERMIT,
+            queue: threads * QUEUE_PER_THREAD,
             dummy: format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${DUMMY_SALT}${DUMMY_HASH}"),
         }))
     }
@@ -67,7 +68,7 @@ impl Hasher {
 
     /// The hash of a new password, as a PHC string.
     pub(crate) async fn hash(&self, password: Password) -> Result<anyhow::Result<String>, Busy> {
-        self.blocking(move |inner| hash(&inner.argon2, password.secret().as_bytes()))
+        self.elsewhere(move |inner| hash(&inner.argon2, password.secret().as_bytes()))
             .await
     }
 
@@ -77,23 +78,23 @@ impl Hasher {
         password: Vec<u8>,
         stored: Option<String>,
     ) -> Result<anyhow::Result<Verdict>, Busy> {
-        self.blocking(move |inner| verify(inner, &password, stored.as_deref()))
+        self.elsewhere(move |inner| verify(inner, &password, stored.as_deref()))
             .await
     }
 
-    async fn blocking<T: Send + 'static>(
+    async fn elsewhere<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner) -> anyhow::Result<T> + Send + 'static,
     ) -> Result<anyhow::Result<T>, Busy> {
         let place = Place::take(self.0.clone()).ok_or(Busy)?;
-        let permit = self.0.permits.clone().acquire_owned().await;
+        let (answer, asked) = oneshot::channel();
         let inner = self.0.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            // They travel with the work: a client that hangs up does not free a core that still computes.
-            let (_permit, _place) = (permit, place);
-            work(&inner)
+        self.0.crew.give(move || {
+            // The place travels with the work: a client that hangs up does not free a core that still computes.
+            let _place = place;
+            let _ = answer.send(work(&inner));
         });
-        Ok(done.await.context("a hash was not finished").and_then(|result| result))
+        Ok(asked.await.context("a hash was not finished").and_then(|result| result))
     }
 }
 
@@ -173,7 +174,7 @@ mod tests {
     async fn beyond_a_short_queue_nobody_waits() {
         let hasher = Hasher::new(1);
         let _held = hasher.0.permits.clone().acquire_owned().await.unwrap();
-        let _places: Vec<_> = (0..QUEUE_PER_PERMIT)
+        let _places: Vec<_> = (0..QUEUE_PER_THREAD)
             .map(|_| Place::take(hasher.0.clone()).unwrap())
             .collect();
         assert!(hasher.verify(b"x".to_vec(), None).await.is_err());

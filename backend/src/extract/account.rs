@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use domain::{Code, TaskId, UserId};
-use entity::task;
+use entity::{DbErr, task};
 
 /// The account that sent the token; it exists.
 #[derive(Clone, Copy, Debug)]
@@ -30,19 +30,34 @@ pub(crate) struct Owned<T>(pub(crate) T);
 impl FromRequestParts<AppState> for Owned<task::Model> {
     type Rejection = Error;
 
-    /// One query for a task that is theirs: its row refers to the account, which therefore exists.
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
-        let user = bearer(&parts.headers, state)?;
-        let id = Path::<String>::from_request_parts(parts, state).await.ok();
-        let id = id.and_then(|Path(text)| text.parse::<TaskId>().ok());
-        if let Some(id) = id
-            && let Some(task) = task::of_user(&state.db, user, id).await?
-        {
-            return Ok(Self(task));
-        }
-        existing(user, state).await?;
-        Err(Code::TaskNotFound.into())
+        owned(parts, state, async |user, id| task::of_user(&state.db, user, id).await).await
     }
+}
+
+impl FromRequestParts<AppState> for Owned<task::Whole> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        owned(parts, state, async |user, id| task::whole(&state.db, user, id).await).await
+    }
+}
+
+/// One query for a task that is theirs: its row refers to the account, which therefore exists.
+async fn owned<T>(
+    parts: &mut Parts,
+    state: &AppState,
+    find: impl AsyncFnOnce(UserId, TaskId) -> Result<Option<T>, DbErr>,
+) -> Result<Owned<T>, Error> {
+    let user = bearer(&parts.headers, state)?;
+    let id = Path::<String>::from_request_parts(parts, state).await.ok();
+    if let Some(id) = id.and_then(|Path(text)| text.parse().ok())
+        && let Some(row) = find(user, id).await?
+    {
+        return Ok(Owned(row));
+    }
+    existing(user, state).await?;
+    Err(Code::TaskNotFound.into())
 }
 
 async fn existing(user: UserId, state: &AppState) -> Result<UserId, Error> {

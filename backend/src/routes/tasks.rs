@@ -7,7 +7,7 @@ use crate::extract::{BaseUrl, CurrentUser, Owned};
 use crate::links::Grant;
 use crate::openapi::problems;
 use crate::reply::Said;
-use crate::view::{Rows, TaskItem, TaskView};
+use crate::view::{TaskItem, TaskView};
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -137,9 +137,9 @@ pub(crate) async fn show(
     State(state): State<AppState>,
     context: Context,
     base: BaseUrl,
-    Owned(task): Owned<task::Model>,
-) -> Result<Json<TaskView>, Error> {
-    view(&state, &context, &base, task).await.map(Json)
+    Owned(task): Owned<task::Whole>,
+) -> Json<TaskView> {
+    Json(view(&state, &context, &base, task))
 }
 
 /// Stops a task that is not finished.
@@ -155,7 +155,7 @@ pub(crate) async fn cancel(
         task::cancel(db, task.owner(), task.task_id()).await
     });
     let task = canceled.await?.ok_or(Code::TaskFinished)?;
-    view(&state, &context, &base, task).await.map(Json)
+    bare_view(&state, &context, &base, task).await.map(Json)
 }
 
 /// Tries a failed or canceled task again, as a new task.
@@ -172,7 +172,7 @@ pub(crate) async fn retry(
     }
     let again = entity::write(&state.db, async |db| task::again(db, &task).await).await?;
     ring(&state, &again).await;
-    view(&state, &context, &base, again)
+    bare_view(&state, &context, &base, again)
         .await
         .map(|view| (StatusCode::CREATED, Json(view)))
 }
@@ -227,18 +227,8 @@ pub(crate) async fn ring(state: &AppState, task: &task::Model) {
     }
 }
 
-/// The view of a task with links that work from now on. A task has outputs only when it is processed.
-pub(crate) async fn view(
-    state: &AppState,
-    context: &Context,
-    base: &BaseUrl,
-    task: task::Model,
-) -> Result<TaskView, Error> {
-    let source = source::of_task(&state.db, &task).await?;
-    let outputs = match Status::from(task.status) {
-        Status::Processed => output::of_task(&state.db, task.id).await?,
-        _ => Vec::new(),
-    };
+/// The view of a task with links that work from now on.
+fn view(state: &AppState, context: &Context, base: &BaseUrl, task: task::Whole) -> TaskView {
     let now = Utc::now();
     let link = |task: &task::Model, output: &output::Model| {
         let grant = Grant {
@@ -252,7 +242,22 @@ pub(crate) async fn view(
             state.links.query(grant, now)
         )
     };
-    Ok(TaskView::new(Rows { task, source, outputs }, context.language, link))
+    TaskView::new(task, context.language, link)
+}
+
+/// The view of a task that has no outputs.
+async fn bare_view(state: &AppState, context: &Context, base: &BaseUrl, task: task::Model) -> Result<TaskView, Error> {
+    let source = source::of_task(&state.db, &task).await?;
+    Ok(view(
+        state,
+        context,
+        base,
+        task::Whole {
+            task,
+            source,
+            outputs: Vec::new(),
+        },
+    ))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Ways to a task. All but the worker's are scoped to an account.
 
 use super::{Column, Entity, Model, TaskStatus};
+use crate::{output, source};
 use domain::{Status, TaskId, UserId};
 use sea_orm::entity::prelude::*;
 use sea_orm::{Order, QueryOrder, QuerySelect};
@@ -19,6 +20,36 @@ pub async fn by_id(db: &impl ConnectionTrait, id: TaskId) -> Result<Option<Model
 /// Those of the database.
 pub async fn of_user(db: &impl ConnectionTrait, user: UserId, id: TaskId) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id.0).filter(Column::UserId.eq(user.0)).one(db).await
+}
+
+/// A task with all that a client sees of it.
+#[derive(Clone, Debug)]
+pub struct Whole {
+    /// Its row.
+    pub task: Model,
+    /// Its source.
+    pub source: source::Model,
+    /// Its outputs, the main one first; none until it is processed.
+    pub outputs: Vec<output::Model>,
+}
+
+/// The task with this id and all that belongs to it, if it is this account's: one query, for the call that every client
+/// repeats while it waits.
+///
+/// # Errors
+/// Those of the database.
+pub async fn whole(db: &impl ConnectionTrait, user: UserId, id: TaskId) -> Result<Option<Whole>, DbErr> {
+    let query = Entity::find_by_id(id.0)
+        .filter(Column::UserId.eq(user.0))
+        .find_also_related(source::Entity)
+        .find_also_related(output::Entity)
+        .order_by_asc(output::Column::Place);
+    let mut rows = query.all(db).await?.into_iter().peekable();
+    let Some((task, Some(source), _)) = rows.peek().cloned() else {
+        return Ok(None);
+    };
+    let outputs = rows.filter_map(|(_, _, output)| output).collect();
+    Ok(Some(Whole { task, source, outputs }))
 }
 
 /// The task with this id and this logical key: for downloads, where a signature or the owner check follows.

@@ -81,7 +81,8 @@ def python_with_moviepy() -> Path:
         print("Installing moviepy into bench/.cache", file=sys.stderr)
         shutil.rmtree(home, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", home], check=True, timeout=120)
-        install = [home / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "-r", PEERS / "requirements.txt"]
+        install = [home / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--use-pep517"]
+        install += ["-r", PEERS / "requirements.txt"]
         subprocess.run(install, check=True, timeout=600)
         installed.write_text(wanted)
     return home / "bin/python"

@@ -1,4 +1,4 @@
-"""Directories: bench/.cache for what may stay (clips, peers), and one below it for each run, removed at its end."""
+"""Directories: bench/.cache for what may stay (clips, peers), and others for each run, removed at its end."""
 
 import os
 import shutil
@@ -9,13 +9,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "bench" / ".cache"
+SYSTEM = Path(tempfile.gettempdir())
+PREFIX = "rushes-bench-"
 
 
 @contextmanager
-def directory() -> Iterator[Path]:
-    """On the disk of the repository: a temporary directory in memory would make every disk look fast."""
+def directory(parent: Path = CACHE) -> Iterator[Path]:
+    """By default on the disk of the repository: a temporary directory in memory would make every disk look fast."""
     CACHE.mkdir(exist_ok=True)
-    path = Path(tempfile.mkdtemp(prefix=f"run-{os.getpid()}-", dir=CACHE))
+    path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
     try:
         yield path
     finally:
@@ -24,7 +26,7 @@ def directory() -> Iterator[Path]:
 
 def remove_leftovers() -> None:
     """What runs left that were killed."""
-    for path in CACHE.glob("run-*"):
-        owner = path.name.split("-")[1]
+    for path in [*CACHE.glob(f"{PREFIX}*"), *SYSTEM.glob(f"{PREFIX}*")]:
+        owner = path.name.removeprefix(PREFIX).split("-")[0]
         if not Path("/proc", owner).exists():
             shutil.rmtree(path, ignore_errors=True)

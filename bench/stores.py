@@ -6,11 +6,11 @@ import secrets
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import scratch
 from process import free_port, listens, running
 
 
@@ -21,8 +21,7 @@ def postgres() -> Iterator[str]:
     user = "postgres" if os.geteuid() == 0 else None
     port, password = free_port(), secrets.token_hex(16)
     # In the system's temporary directory: the user `postgres` may not be let into the repository.
-    home = Path(tempfile.mkdtemp(prefix="rushes-bench-"))
-    try:
+    with scratch.directory(scratch.SYSTEM) as home:
         (home / "password").write_text(password)
         if user:
             shutil.chown(home, user, user)
@@ -35,8 +34,6 @@ def postgres() -> Iterator[str]:
         # INT tells Postgres not to wait for its clients.
         with running(serve, home / "postgres.log", lambda: succeeds(ready), user=user, stop=signal.SIGINT):
             yield f"postgres://rushes:{password}@127.0.0.1:{port}/postgres"
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def succeeds(command: list) -> bool:

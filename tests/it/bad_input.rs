@@ -20,7 +20,8 @@ async fn every_refused_upload_has_a_code_and_leaves_nothing() {
     let unknown = recipe(json!({ "outputs": [{ "kind": "mp4", "video": { "crff": 3 } }] }));
     let image = recipe(json!({ "watermark": { "image": "../../etc/passwd" }, "outputs": [{ "kind": "mp4" }] }));
     let huge = [clip.clone(), vec![0; 1_000_000]].concat();
-    let cases: Vec<(Vec<u8>, Vec<(&str, &str)>, u16, &str)> = vec![
+    type Case<'a> = (Vec<u8>, Vec<(&'static str, &'a str)>, u16, &'a str);
+    let cases: Vec<Case<'_>> = vec![
         (Vec::new(), vec![], 400, "file_empty"),
         (b"#!/bin/sh\necho hello".to_vec(), vec![], 415, "not_media"),
         (
@@ -43,10 +44,6 @@ async fn every_refused_upload_has_a_code_and_leaves_nothing() {
         (clip.clone(), vec![("colour", "blue")], 400, "part_unknown"),
     ];
     for (bytes, parts, status, code) in cases {
-        let parts: Vec<(&'static str, &str)> = parts
-            .into_iter()
-            .map(|(k, v)| (&*Box::leak(k.to_owned().into_boxed_str()), v))
-            .collect();
         let reply = caller.upload("x.mp4", bytes, &parts).await;
         assert_eq!((reply.status, reply.code()), (status, code), "{parts:?} {reply:?}");
         assert_eq!(reply.header("content-type"), "application/problem+json");

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-HEADER = f"{'':18}{'ours':>16}{'peer':>16}{'ratio':>8}   {'goal':16}"
+HEADER = f"{'name':18}{'ours':>16}{'peer':>16}{'ratio':>8}   {'goal':16}"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::Code;
 use std::time::{Duration, Instant};
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
 /// Wraps a request; see the module.
 pub(crate) async fn trail(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
@@ -24,8 +24,6 @@ pub(crate) async fn trail(State(state): State<AppState>, mut request: Request, n
         request_id = &*context.request_id,
         %method,
         route,
-        status = tracing::field::Empty,
-        latency_ms = tracing::field::Empty,
     );
     let docs = request.uri().path().starts_with("/docs");
     request.extensions_mut().insert(context.clone());
@@ -33,19 +31,19 @@ pub(crate) async fn trail(State(state): State<AppState>, mut request: Request, n
     span.in_scope(|| {
         response = problem::render(std::mem::take(&mut response), &context);
         dress(response.headers_mut(), &context, docs);
-        note(&span, &method, route, response.status().as_u16(), started.elapsed());
+        note(&method, route, response.status().as_u16(), started.elapsed());
     });
     response
 }
 
-fn note(span: &Span, method: &Method, route: &str, status: u16, latency: Duration) {
-    span.record("status", status);
-    span.record("latency_ms", u64::try_from(latency.as_millis()).unwrap_or(u64::MAX));
+fn note(method: &Method, route: &str, status: u16, latency: Duration) {
+    // Fields of the line and not of its span: a span that changes is written anew each time.
+    let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
     // Probes come every few seconds for ever.
     if matches!(route, "/livez" | "/readyz" | "/metrics" | "/api/health" | "/ping") && status < 400 {
-        tracing::debug!("answered");
+        tracing::debug!(status, latency_ms, "answered");
     } else {
-        tracing::info!("answered");
+        tracing::info!(status, latency_ms, "answered");
     }
     let labels = [
         ("method", method_label(method).to_owned()),

@@ -4,7 +4,7 @@ use super::{Column, Entity, Model, TaskStatus};
 use crate::{output, source};
 use domain::{Status, TaskId, UserId};
 use sea_orm::entity::prelude::*;
-use sea_orm::{Order, QueryOrder, QuerySelect};
+use sea_orm::{FromQueryResult, Order, QueryOrder, QuerySelect, QueryTrait};
 
 /// The task with this id, for the worker that rang for it.
 ///
@@ -44,12 +44,19 @@ pub async fn whole(db: &impl ConnectionTrait, user: UserId, id: TaskId) -> Resul
         .find_also_related(source::Entity)
         .find_also_related(output::Entity)
         .order_by_asc(output::Column::Place);
-    let mut rows = query.all(db).await?.into_iter().peekable();
-    let Some((task, Some(source), _)) = rows.peek().cloned() else {
+    // Read by hand: each row repeats the task and its source, whose JSON is not parsed again for each output.
+    let rows = db.query_all(&query.into_query()).await?;
+    let Some(first) = rows.first() else {
         return Ok(None);
     };
-    let outputs = rows.filter_map(|(_, _, output)| output).collect();
-    Ok(Some(Whole { task, source, outputs }))
+    let outputs = rows
+        .iter()
+        .filter_map(|row| output::Model::from_query_result_optional(row, "C_").transpose());
+    Ok(Some(Whole {
+        task: Model::from_query_result(first, "A_")?,
+        source: source::Model::from_query_result(first, "B_")?,
+        outputs: outputs.collect::<Result<_, _>>()?,
+    }))
 }
 
 /// The task with this id and this logical key: for downloads, where a signature or the owner check follows.

@@ -72,8 +72,13 @@ def listens(port: int) -> bool:
     return True
 
 
+def forget_peak(pid: int) -> None:
+    """Lets the peak of the process begin anew with what it holds now (clear_refs of proc(5))."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
 def peak_memory_bytes(pid: int) -> int:
-    """The most memory the process ever held (VmHWM of proc(5))."""
+    """The most memory the process held since its start or the last `forget_peak` (VmHWM of proc(5))."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024

@@ -2,8 +2,8 @@
 
 use super::crew::Crew;
 use anyhow::Context as _;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use domain::account::Password;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -116,22 +116,57 @@ impl Drop for Place {
 }
 
 fn hash(argon2: &Argon2<'_>, password: &[u8]) -> anyhow::Result<String> {
-    let hash = argon2.hash_password(password).context("failed to hash a password")?;
+    let mut salt = [0; Salt::RECOMMENDED_LENGTH];
+    getrandom::fill(&mut salt).context("failed to draw a salt")?;
+    let salt = Salt::new(&salt).context("failed to make a salt")?;
+    let hash = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(argon2.params()).context("failed to name the parameters")?,
+        hash: Some(compute(argon2, password, &salt, Params::DEFAULT_OUTPUT_LEN)?),
+        salt: Some(salt),
+    };
     Ok(hash.to_string())
 }
 
 fn verify(inner: &Inner, password: &[u8], stored: Option<&str>) -> anyhow::Result<Verdict> {
     let parsed = PasswordHash::new(stored.unwrap_or(&inner.dummy)).context("a stored hash is damaged")?;
-    let right = inner.argon2.verify_password(password, &parsed).is_ok();
-    if stored.is_none() || !right {
-        return Ok(Verdict::Wrong);
+    let (Some(salt), Some(expected)) = (&parsed.salt, &parsed.hash) else {
+        anyhow::bail!("a stored hash has no salt or no output");
+    };
+    let algorithm = Algorithm::try_from(parsed.algorithm.as_str()).context("a stored hash is of another algorithm")?;
+    let version = parsed
+        .version
+        .map(Version::try_from)
+        .transpose()
+        .context("a stored hash is of another version")?;
+    let params = Params::try_from(&parsed).context("a stored hash has odd parameters")?;
+    let current = algorithm == Algorithm::Argon2id
+        && (params.m_cost(), params.t_cost(), params.p_cost()) == (MEMORY_KIB, PASSES, LANES);
+    let argon2 = Argon2::new(algorithm, version.unwrap_or_default(), params);
+    // Outputs are compared in constant time.
+    let right = compute(&argon2, password, salt, expected.len())? == *expected;
+    match (stored.is_some() && right, current) {
+        (false, _) => Ok(Verdict::Wrong),
+        (true, true) => Ok(Verdict::Right),
+        (true, false) => hash(&inner.argon2, password).map(Verdict::Outdated),
     }
-    let current = Params::try_from(&parsed)
-        .is_ok_and(|params| (params.m_cost(), params.t_cost(), params.p_cost()) == (MEMORY_KIB, PASSES, LANES));
-    if current && parsed.algorithm.as_str() == "argon2id" {
-        return Ok(Verdict::Right);
-    }
-    hash(&inner.argon2, password).map(Verdict::Outdated)
+}
+
+/// glibc maps a block from this size on by itself and gives it back when it is freed; a smaller one would stay with the
+/// process for ever after the first (mallopt(3), `M_MMAP_THRESHOLD`). Pages that are not written to cost nothing.
+const MAPPED_BLOCKS: usize = (32 << 10) + 64;
+
+fn compute(argon2: &Argon2<'_>, password: &[u8], salt: &[u8], length: usize) -> anyhow::Result<Output> {
+    let count = argon2.params().block_count();
+    let mut memory = Vec::with_capacity(count.max(MAPPED_BLOCKS));
+    memory.resize(count, Block::new());
+    let mut buffer = [0; Output::MAX_LENGTH];
+    let out = buffer.get_mut(..length).context("a stored hash is too long")?;
+    argon2
+        .hash_password_into_with_memory(password, salt, out, &mut memory)
+        .map_err(|error| anyhow::anyhow!("failed to hash a password: {error}"))?;
+    Output::new(out).context("failed to hash a password")
 }
 
 #[cfg(test)]

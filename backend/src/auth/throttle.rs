@@ -3,7 +3,7 @@
 
 use crate::config::Throttle;
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,7 +15,9 @@ const ENTRIES_MAX: usize = 50_000;
 pub(crate) struct Gate {
     rules: Throttle,
     addresses: Mutex<HashMap<IpAddr, Bucket>>,
-    accounts: Mutex<HashMap<String, Strikes>>,
+    /// By a keyed hash of the name, which may be as long as a body.
+    accounts: Mutex<HashMap<u64, Strikes>>,
+    hash: RandomState,
 }
 
 /// When the bucket of an address will be full again: one number says it all (GCRA).
@@ -34,6 +36,7 @@ impl Gate {
             rules,
             addresses: Mutex::default(),
             accounts: Mutex::default(),
+            hash: RandomState::new(),
         }
     }
 
@@ -57,7 +60,9 @@ impl Gate {
     /// Whether the account may be tried, or how long it has to wait; the same for one that does not exist.
     pub(crate) fn pass_account(&self, username: &str, now: Instant) -> Result<(), Duration> {
         let accounts = lock(&self.accounts);
-        let closed_until = accounts.get(username).map(|strikes| strikes.closed_until);
+        let closed_until = accounts
+            .get(&self.hash.hash_one(username))
+            .map(|strikes| strikes.closed_until);
         match closed_until.map(|until| until.saturating_duration_since(now)) {
             Some(wait) if !wait.is_zero() => Err(wait),
             _ => Ok(()),
@@ -69,7 +74,7 @@ impl Gate {
         let mut accounts = lock(&self.accounts);
         let forgotten = self.rules.account_wait_max * 10;
         shrink(&mut accounts, |strikes| strikes.closed_until + forgotten > now);
-        let strikes = accounts.entry(username.to_owned()).or_insert(Strikes {
+        let strikes = accounts.entry(self.hash.hash_one(username)).or_insert(Strikes {
             failures: 0,
             closed_until: now,
         });
@@ -88,7 +93,7 @@ impl Gate {
 
     /// Notes a right password.
     pub(crate) fn succeeded(&self, username: &str) {
-        lock(&self.accounts).remove(username);
+        lock(&self.accounts).remove(&self.hash.hash_one(username));
     }
 }
 

@@ -99,10 +99,14 @@ mod tests {
     fn every_operation_tells_how_it_fails_and_who_may_call_it() {
         let document = serde_json::to_value(document()).unwrap();
         assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
-        let mut operations = Vec::new();
+        let (mut operations, mut names) = (Vec::new(), std::collections::HashSet::new());
         for (path, item) in document["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
                 assert!(operation["responses"]["default"].is_object(), "{method} {path}");
+                assert!(
+                    names.insert(operation["operationId"].clone()),
+                    "{method} {path} has the name of another"
+                );
                 let guarded = operation["security"].is_array();
                 assert_eq!(
                     guarded,

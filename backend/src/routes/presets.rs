@@ -27,7 +27,7 @@ pub(crate) struct PresetView {
 }
 
 /// Lists the presets.
-#[utoipa::path(get, path = "/api/presets", tag = "presets",
+#[utoipa::path(get, operation_id = "list_presets", path = "/api/presets", tag = "presets",
     responses((status = 200, description = "Every preset", body = PresetList)))]
 pub(crate) async fn list(State(state): State<AppState>) -> Json<PresetList> {
     let view = |preset: preset::Preset| PresetView {

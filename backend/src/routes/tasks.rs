@@ -102,7 +102,7 @@ problems!(CancelProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound
 problems!(RetryProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, TaskNotRetryable, Unavailable);
 
 /// Lists the account's tasks.
-#[utoipa::path(get, path = "/api/tasks", tag = "tasks", params(ListQuery), security(("bearer" = [])),
+#[utoipa::path(get, operation_id = "list_tasks", path = "/api/tasks", tag = "tasks", params(ListQuery), security(("bearer" = [])),
     responses((status = 200, description = "A page of tasks", body = TaskList), ListProblems))]
 pub(crate) async fn list(
     State(state): State<AppState>,
@@ -131,7 +131,7 @@ pub(crate) async fn list(
 }
 
 /// Shows a task.
-#[utoipa::path(get, path = "/api/tasks/{id}", tag = "tasks", params(("id" = i64, Path)), security(("bearer" = [])),
+#[utoipa::path(get, operation_id = "show_task", path = "/api/tasks/{id}", tag = "tasks", params(("id" = i64, Path)), security(("bearer" = [])),
     responses((status = 200, description = "The task", body = TaskView), TaskProblems))]
 pub(crate) async fn show(
     State(state): State<AppState>,
@@ -143,7 +143,7 @@ pub(crate) async fn show(
 }
 
 /// Stops a task that is not finished.
-#[utoipa::path(post, path = "/api/tasks/{id}/cancel", tag = "tasks", params(("id" = i64, Path)), security(("bearer" = [])),
+#[utoipa::path(post, operation_id = "cancel_task", path = "/api/tasks/{id}/cancel", tag = "tasks", params(("id" = i64, Path)), security(("bearer" = [])),
     responses((status = 200, description = "The canceled task", body = TaskView), CancelProblems))]
 pub(crate) async fn cancel(
     State(state): State<AppState>,
@@ -159,7 +159,7 @@ pub(crate) async fn cancel(
 }
 
 /// Tries a failed or canceled task again, as a new task.
-#[utoipa::path(post, path = "/api/tasks/{id}/retry", tag = "tasks", params(("id" = i64, Path)), security(("bearer" = [])),
+#[utoipa::path(post, operation_id = "retry_task", path = "/api/tasks/{id}/retry", tag = "tasks", params(("id" = i64, Path)), security(("bearer" = [])),
     responses((status = 201, description = "The new task", body = TaskView), RetryProblems))]
 pub(crate) async fn retry(
     State(state): State<AppState>,
@@ -178,7 +178,7 @@ pub(crate) async fn retry(
 }
 
 /// Removes a task, its outputs, and its source when no other task uses it.
-#[utoipa::path(delete, path = "/api/tasks/{id}", tag = "tasks", params(("id" = i64, Path)), security(("bearer" = [])),
+#[utoipa::path(delete, operation_id = "remove_task", path = "/api/tasks/{id}", tag = "tasks", params(("id" = i64, Path)), security(("bearer" = [])),
     responses((status = 200, description = "The task is gone", body = Removed), TaskProblems))]
 pub(crate) async fn remove(
     State(state): State<AppState>,

@@ -69,7 +69,7 @@ problems!(UploadProblems: FileMissing, FileEmpty, MultipartInvalid, PartUnknown,
     StorageFull);
 
 /// Takes a video and makes a task of it.
-#[utoipa::path(post, path = "/api/tasks", tag = "tasks", security(("bearer" = [])),
+#[utoipa::path(post, operation_id = "create_task", path = "/api/tasks", tag = "tasks", security(("bearer" = [])),
     request_body(content = inline(UploadForm), content_type = "multipart/form-data"),
     responses((status = 201, description = "The task waits for a worker", body = Uploaded), UploadProblems))]
 pub(crate) async fn create(

@@ -111,7 +111,7 @@ impl FromRequestParts<AppState> for Granted {
 problems!(DownloadProblems: TokenInvalid, TokenExpired, FileNotFound, RangeInvalid, Unavailable);
 
 /// Sends an output, or a range of its bytes (RFC 9110 §14).
-#[utoipa::path(get, path = "/api/video/download/{year}/{month}/{day}/{name}", tag = "tasks", security((), ("bearer" = [])),
+#[utoipa::path(get, operation_id = "download_output", path = "/api/video/download/{year}/{month}/{day}/{name}", tag = "tasks", security((), ("bearer" = [])),
     params(("year" = String, Path), ("month" = String, Path), ("day" = String, Path),
         ("name" = String, Path, description = "`{id}_{name}` of the logical key; `.mp4` at its end is optional"), DownloadQuery),
     responses((status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"),

@@ -15,6 +15,8 @@ use tower::ServiceExt;
 /// How long a client may take over the head of a request, and an idle connection stays open; longer than the 60 s for
 /// which nginx keeps its own.
 const HEADER_WITHIN: Duration = Duration::from_secs(75);
+/// Most bytes of a connection that wait to be looked at; heads of requests must fit.
+const READ_BYTES: usize = 128 << 10;
 /// How long requests in progress may go on after a shutdown began.
 const DRAIN_WITHIN: Duration = Duration::from_secs(25);
 
@@ -24,7 +26,8 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_WITHIN);
+        .header_read_timeout(HEADER_WITHIN)
+        .max_buf_size(READ_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt};
 use sha2::{Digest, Sha256};
 use std::pin::pin;
 
-const DIRECTORY_PART_BYTES: usize = 1 << 20;
+const DIRECTORY_PART_BYTES: usize = 256 << 10;
 const BUCKET_PART_BYTES: u64 = 8 << 20;
 /// Four parts may be in memory, so a sender that announces a huge length must not set their size.
 const BUCKET_PART_BYTES_MAX: u64 = 64 << 20;

@@ -103,6 +103,7 @@ mod tests {
         for (path, item) in document["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
                 assert!(operation["responses"]["default"].is_object(), "{method} {path}");
+                assert!(operation["summary"].is_string(), "{method} {path} has no summary");
                 assert!(
                     names.insert(operation["operationId"].clone()),
                     "{method} {path} has the name of another"

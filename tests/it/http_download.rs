@@ -1,14 +1,10 @@
 //! Downloads: who may fetch what, from where the links lead, and every kind of conditional and partial request.
 //! The task is finished by hand, so no media is made here.
 
-use domain::TaskId;
-use entity::task::{self, Claim};
-use entity::{output, trash};
+use entity::trash;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use std::convert::Infallible;
 use std::time::Duration;
-use storage::{FileName, Key};
 use tests::clip::Clip;
 use tests::{Caller, Options, TestApp};
 
@@ -24,32 +20,11 @@ async fn processed(app: &TestApp, caller: &Caller) -> i64 {
     let clip = std::fs::read(Clip::default().make(app.directory.path())).unwrap();
     let reply = caller.upload("día \"1\".mov", clip, &[]).await;
     let id = reply.body["id"].as_i64().unwrap();
-    let claimed = task::claim(&app.db, TaskId(id)).await.unwrap().unwrap();
-    let mut outputs = Vec::new();
-    for (name, kind, media_type, bytes) in [
+    let files = [
         ("video.mp4", "mp4", "video/mp4", VIDEO),
         ("poster.jpg", "poster", "image/jpeg", POSTER),
-    ] {
-        let key = Key::output(TaskId(id), claimed.attempt, &FileName::parse(name).unwrap());
-        let stream = futures::stream::iter([Ok::<_, Infallible>(bytes::Bytes::from_static(bytes))]);
-        let stored = app.storage.put_stream(&key, stream, None, 1_000).await.unwrap();
-        outputs.push(output::New {
-            name: name.to_owned(),
-            kind,
-            media_type,
-            key: key.to_string(),
-            bytes: stored.bytes,
-            sha256: stored.sha256,
-            width_px: Some(320),
-            height_px: Some(180),
-            duration_ms: None,
-        });
-    }
-    let claim = Claim::of(&claimed);
-    let settled = entity::write(&app.db, async |db| claim.succeed(db, outputs, json!({})).await)
-        .await
-        .unwrap();
-    assert!(settled);
+    ];
+    app.finish(id, &files).await;
     id
 }
 

@@ -14,13 +14,13 @@
 
 mod bad_input;
 mod contract;
+mod every_operation;
 mod failures;
 mod front_door;
 mod http_download;
 mod http_edge;
 mod http_upload;
 mod journey;
-mod openapi;
 mod presets;
 mod processes;
 mod tidy;

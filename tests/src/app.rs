@@ -17,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 use worker::child::ChildSettings;
 use worker::{Env, Scratch};
 
+/// Signs the tokens of every service here.
+pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
 /// What differs from an ordinary service.
 pub struct Options {
     /// Changes the settings of the edge.
@@ -68,7 +71,7 @@ impl TestApp {
         let db = column::database(&database_url).await;
         let doorbell = column::doorbell(redis_url.as_deref()).await;
         let storage = Storage::open(&storage_url, credentials.clone()).await.unwrap();
-        let secret = Secret::new("0123456789abcdef0123456789abcdef").unwrap();
+        let secret = Secret::new(SECRET).unwrap();
         let mut config = Config::new(Secrets {
             current: secret,
             previous: None,

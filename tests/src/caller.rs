@@ -158,7 +158,8 @@ impl Caller {
 }
 
 impl Reply {
-    async fn read(response: Response) -> Self {
+    /// Reads a response to its end.
+    pub async fn read(response: Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = response.bytes().await.unwrap();
         Self {

@@ -16,6 +16,7 @@ mod app;
 mod caller;
 pub mod clip;
 mod column;
+mod everything;
 
-pub use app::{Options, TestApp, program};
+pub use app::{Options, SECRET, TestApp, program};
 pub use caller::{Caller, Reply};

@@ -1,0 +1,54 @@
+//! Rows that belong to an account, made in the state in which an operation takes them.
+
+use serde_json::Value;
+use tests::{Caller, TestApp};
+
+/// Bytes that begin like an MP4; nobody looks further here.
+pub(super) const CLIP: &[u8] = b"\0\0\0\x10ftypisom\0\0\0\0";
+
+/// What a row is.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    /// A task that no worker has seen.
+    Waiting,
+    /// A canceled task.
+    Canceled,
+    /// A processed task.
+    Processed,
+    /// A file of a processed task.
+    Output,
+}
+
+impl Kind {
+    /// Makes one that belongs to `owner` and bears their name, and returns what a path says for it, part by part.
+    pub(super) async fn make(self, app: &TestApp, owner: &Caller) -> Vec<String> {
+        let task = owner
+            .upload(&format!("{}.mp4", owner.username), CLIP.to_vec(), &[])
+            .await;
+        let id = task.body["id"].as_i64().unwrap();
+        match self {
+            Self::Waiting => {}
+            Self::Canceled => {
+                let reply = owner.post(&format!("/api/tasks/{id}/cancel"), &Value::Null).await;
+                assert_eq!(reply.status, 200, "{reply:?}");
+            }
+            Self::Processed | Self::Output => app.finish(id, &[("video.mp4", "mp4", "video/mp4", b"video")]).await,
+        }
+        match self {
+            Self::Waiting | Self::Canceled | Self::Processed => vec![id.to_string()],
+            Self::Output => parts(task.body["file_path"].as_str().unwrap()),
+        }
+    }
+
+    /// What a path says for one that nobody has, and the code of its 404.
+    pub(super) fn absent(self) -> (Vec<String>, &'static str) {
+        match self {
+            Self::Waiting | Self::Canceled | Self::Processed => (parts("1000000"), "task_not_found"),
+            Self::Output => (parts("2026/01/31/1000000_clip"), "file_not_found"),
+        }
+    }
+}
+
+fn parts(path: &str) -> Vec<String> {
+    path.split('/').map(str::to_owned).collect()
+}

@@ -1,0 +1,74 @@
+//! All that a service remembers, and a short cut to a finished task.
+
+use crate::TestApp;
+use domain::TaskId;
+use entity::task::{self, Claim};
+use entity::{DatabaseConnection, output};
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement};
+use serde_json::json;
+use std::convert::Infallible;
+use storage::{FileName, Key};
+
+impl TestApp {
+    /// Every row of every table and every stored file, a line each: what a refused request must leave as it was.
+    pub async fn everything(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for table in texts(&self.db, tables(&self.db)).await {
+            let rows = match self.db.get_database_backend() {
+                DbBackend::Postgres => format!("select row::text from \"{table}\" row"),
+                _ => texts(&self.db, &sqlite_rows(&table)).await.remove(0),
+            };
+            let rows = texts(&self.db, &rows).await.into_iter();
+            lines.extend(rows.map(|row| format!("{table}: {row}")));
+        }
+        lines.extend(self.stored_files().iter().map(|file| file.display().to_string()));
+        lines.sort();
+        lines
+    }
+
+    /// Settles a waiting task as a worker would, with these outputs: name, kind, media type, bytes. No media is made.
+    pub async fn finish(&self, task: i64, files: &[(&str, &'static str, &'static str, &'static [u8])]) {
+        let claimed = task::claim(&self.db, TaskId(task)).await.unwrap().unwrap();
+        let mut outputs = Vec::new();
+        for (name, kind, media_type, bytes) in files {
+            let key = Key::output(TaskId(task), claimed.attempt, &FileName::parse(name).unwrap());
+            let stream = futures::stream::iter([Ok::<_, Infallible>(bytes::Bytes::from_static(bytes))]);
+            let stored = self.storage.put_stream(&key, stream, None, 1_000).await.unwrap();
+            outputs.push(output::New {
+                name: (*name).to_owned(),
+                kind,
+                media_type,
+                key: key.to_string(),
+                bytes: stored.bytes,
+                sha256: stored.sha256,
+                width_px: Some(320),
+                height_px: Some(180),
+                duration_ms: None,
+            });
+        }
+        let claim = Claim::of(&claimed);
+        let settled = entity::write(&self.db, async |db| claim.succeed(db, outputs, json!({})).await);
+        assert!(settled.await.unwrap());
+    }
+}
+
+fn tables(db: &DatabaseConnection) -> &'static str {
+    match db.get_database_backend() {
+        DbBackend::Postgres => "select table_name::text from information_schema.tables where table_schema = 'public'",
+        _ => "select name from sqlite_master where type = 'table' and name not like 'sqlite_%'",
+    }
+}
+
+/// A query whose answer is the query for all columns of a table as one text.
+fn sqlite_rows(table: &str) -> String {
+    let columns =
+        format!("select group_concat('quote(\"' || name || '\")', ' || '','' || ') from pragma_table_info('{table}')");
+    format!("select 'select ' || ({columns}) || ' from \"{table}\"'")
+}
+
+/// The first column of every row.
+async fn texts(db: &DatabaseConnection, query: &str) -> Vec<String> {
+    let statement = Statement::from_string(db.get_database_backend(), query);
+    let rows: Vec<QueryResult> = db.query_all_raw(statement).await.unwrap();
+    rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+}

@@ -6,11 +6,13 @@
 mod group;
 mod lines;
 mod settings;
+mod spare;
 mod starter;
 mod tail;
 mod trouble;
 
 pub use settings::ChildSettings;
+pub use spare::Spare;
 
 use domain::protocol::{
     Checked, Event, MAX_LINE_BYTES, Progress, Report, Request, SandboxMode, SandboxStatus, Session,
@@ -19,6 +21,7 @@ use domain::{Code, Failure, FailureKind, Plan, Probe};
 use group::Group;
 use lines::Lines;
 use serde::Serialize;
+use starter::Pipes;
 use std::time::Duration;
 use tail::Tail;
 use tokio::io::AsyncWriteExt;
@@ -53,6 +56,11 @@ impl Child {
             tracing::warn!(%error, program = %settings.program.display(), "failed to start a media child");
             infrastructure("the media child could not be started")
         })?;
+        Self::begin(settings, group, pipes, session).await
+    }
+
+    /// Tells a started child its session and waits until it is locked in.
+    async fn begin(settings: &ChildSettings, group: Group, pipes: Pipes, session: Session) -> Result<Self, Failure> {
         metrics::counter!("rushes_child_starts_total").increment(1);
         let mut child = Self {
             group,
@@ -165,22 +173,9 @@ impl Child {
         }
     }
 
-    /// Ends the child in good order: end of input, then `SIGKILL` to what is left of its group after the grace.
+    /// Ends a child that has answered all it was asked: when this returns, nothing of it is left that could touch a file.
     pub async fn finish(mut self) {
-        self.end().await;
-    }
-
-    async fn end(&mut self) {
-        self.input = None;
-        let grace = self.settings.kill_grace;
-        // Its output ends at the very moment when it does; asking the kernel again and again would be slower.
-        let _ = timeout(grace, async { while self.next_event().await.is_ok() {} }).await;
-        self.group.wait(grace).await;
-        if let Some(status) = self.group.kill().await
-            && !status.success()
-        {
-            tracing::debug!(%status, stderr = self.stderr.text(), "media child did not end in good order");
-        }
+        self.group.kill().await;
     }
 
     async fn greet(&mut self, session: &Session) -> Result<SandboxStatus, Trouble> {

@@ -11,7 +11,7 @@ mod sweeper;
 
 pub use scratch::Scratch;
 
-use child::ChildSettings;
+use child::{ChildSettings, Spare};
 use domain::Limits;
 use domain::protocol::{SandboxMode, SandboxStatus};
 use entity::DatabaseConnection;
@@ -53,6 +53,8 @@ pub struct Env {
     pub scratch: Arc<Scratch>,
     /// How.
     pub settings: Arc<Settings>,
+    /// The children.
+    children: Arc<Spare>,
     /// Ends tasks in progress: they are given back.
     halt: CancellationToken,
 }
@@ -67,13 +69,13 @@ impl Env {
         scratch: Scratch,
         settings: Settings,
     ) -> Self {
-        let (scratch, settings) = (Arc::new(scratch), Arc::new(settings));
         Self {
             db,
             storage,
             doorbell,
-            scratch,
-            settings,
+            scratch: Arc::new(scratch),
+            children: Arc::new(Spare::new(settings.child.clone())),
+            settings: Arc::new(settings),
             halt: CancellationToken::new(),
         }
     }
@@ -83,7 +85,7 @@ impl Env {
     /// Starts a child to see what the kernel grants, and says so.
     pub async fn sandbox(&self) -> Option<SandboxStatus> {
         let session = process_task::session(self, None, self.scratch.path().to_owned());
-        match child::Child::spawn(&self.settings.child, session).await {
+        match self.children.child(session).await {
             Ok(child) => {
                 let status = child.status().clone();
                 child.finish().await;

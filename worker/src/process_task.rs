@@ -1,6 +1,5 @@
 //! One task from the ring of the doorbell to its settled row. Read it top to bottom.
 
-use crate::child::Child;
 use crate::lease::{self, Ended};
 use crate::{Env, report, store};
 use domain::plan::verify;
@@ -55,7 +54,7 @@ async fn work(env: &Env, task: &task::Model, progress: &watch::Sender<Progress>)
     let scratch = env.scratch.directory(task).map_err(infrastructure)?;
     let file = fetch(env, task, scratch.path()).await?;
     let out = scratch.child("out").map_err(infrastructure)?;
-    let mut child = Child::spawn(&env.settings.child, session(env, Some(file), out.clone())).await?;
+    let mut child = env.children.child(session(env, Some(file), out.clone())).await?;
     let sandbox = child.status().clone();
     let probe = child.probe().await?;
     remember(env, task, &probe).await;
@@ -67,14 +66,15 @@ async fn work(env: &Env, task: &task::Model, progress: &watch::Sender<Progress>)
         child.transcode(plan.clone(), wall_limit(&probe), |update| {
             progress.send_replace(update);
         }),
-        Child::spawn(&env.settings.child, checker),
+        env.children.child(checker),
     )?;
+    // What a stranger's file may have made of it must be gone before anybody looks at the outputs.
     child.finish().await;
     enter(progress, Phase::Verify);
     let checked = checker
         .verify(plan.outputs.iter().map(|output| output.file.clone()).collect())
         .await?;
-    checker.finish().await;
+    drop(checker);
     compare(&plan, &made, &checked)?;
     let verified = begun.elapsed();
     enter(progress, Phase::Store);

@@ -63,7 +63,8 @@ impl Group {
         status
     }
 
-    fn has_ended(&self) -> bool {
+    /// Whether the leader has ended by itself, or somebody killed it.
+    pub(super) fn has_ended(&self) -> bool {
         let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         !matches!(
             waitid(Id::Pid(self.id), look),

@@ -22,6 +22,9 @@ pub(super) struct Pipes {
 
 type Started = io::Result<(Group, Pipes)>;
 
+/// A child that was ordered; dropping it kills the child.
+pub(super) type Ordered = oneshot::Receiver<Started>;
+
 /// A child to start, the runtime that shall watch it, and who waits for it.
 struct Order {
     command: Command,
@@ -36,13 +39,29 @@ static STARTER: Mutex<Option<mpsc::Sender<Order>>> = Mutex::new(None);
 /// # Errors
 /// What the operating system says.
 pub(super) async fn start(settings: &ChildSettings) -> Started {
-    let (answer, started) = oneshot::channel();
+    arrival(order(settings)?).await
+}
+
+/// Asks for a child without waiting for it.
+///
+/// # Errors
+/// When no thread can be started.
+pub(super) fn order(settings: &ChildSettings) -> io::Result<Ordered> {
+    let (answer, ordered) = oneshot::channel();
     place(Order {
         command: command(settings),
         runtime: Handle::current(),
         answer,
     })?;
-    started.await.map_err(|_| io::Error::other("the starter died"))?
+    Ok(ordered)
+}
+
+/// Waits for a child that was ordered.
+///
+/// # Errors
+/// What the operating system says.
+pub(super) async fn arrival(ordered: Ordered) -> Started {
+    ordered.await.map_err(|_| io::Error::other("the starter died"))?
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]

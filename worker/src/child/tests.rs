@@ -1,6 +1,7 @@
 //! A scripted child (a few lines of bash) that dies, hangs, lies, or clings to life.
 
 mod ends;
+mod spare;
 
 use super::*;
 use nix::errno::Errno;
@@ -74,7 +75,7 @@ fn crash(detail: &str) -> Failure {
 }
 
 #[tokio::test]
-async fn an_answer_comes_back_typed_and_the_child_ends_in_good_order() {
+async fn an_answer_comes_back_typed_and_nothing_of_the_child_is_left() {
     let mut child = child(&format!("echo '{PROGRESS}'; echo '{PROBED}'; read -r end")).await;
     assert!(child.status().is_full());
     let group = child.group.id();

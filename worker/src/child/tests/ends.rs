@@ -155,7 +155,7 @@ async fn the_environment_of_the_worker_stays_with_the_worker() {
     let script = format!("env >&2; echo '{PROBED}'; read -r end");
     let mut child = child(&script).await;
     child.probe().await.unwrap();
-    child.end().await;
+    child.input = None;
     child.stderr.rest().await;
     let said = child.stderr_tail();
     assert!(!said.contains("CARGO") && !said.contains("HOME="), "{said}");

@@ -5,6 +5,7 @@ use crate::settings::{Role, Settings};
 use crate::telemetry;
 use anyhow::Context;
 use backend::AppState;
+use domain::protocol::{SandboxMode, SandboxStatus};
 use entity::DatabaseConnection;
 use queue::Doorbell;
 use std::net::SocketAddr;
@@ -12,11 +13,12 @@ use storage::Storage;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use worker::Env;
 
 pub(crate) async fn up(settings: Settings, db: DatabaseConnection) -> anyhow::Result<()> {
     let (files, bell) = (parts::storage(&settings).await?, parts::doorbell(&settings).await?);
     let env = parts::worker(&settings, db.clone(), files.clone(), bell.clone())?;
-    let sandbox = env.sandbox().await;
+    let sandbox = sandbox(&env, &settings).await?;
     let shutdown = on_signal()?;
     let worker = tokio::spawn(worker::run(env, shutdown.clone()));
     let mut state = state(&settings, db, files, bell)?;
@@ -38,7 +40,7 @@ pub(crate) async fn worker(settings: Settings, db: DatabaseConnection) -> anyhow
     parts::warn_of_risks(&settings, Role::Worker);
     let (files, bell) = (parts::storage(&settings).await?, parts::doorbell(&settings).await?);
     let env = parts::worker(&settings, db.clone(), files.clone(), bell.clone())?;
-    env.sandbox().await;
+    sandbox(&env, &settings).await?;
     let metrics = telemetry::metrics().context("failed to start the metrics")?;
     let shutdown = on_signal()?;
     let telling = settings.metrics_listen.map(|address| {
@@ -50,6 +52,17 @@ pub(crate) async fn worker(settings: Settings, db: DatabaseConnection) -> anyhow
         Some(telling) => telling.await.context("the metrics broke down")?,
         None => Ok(()),
     }
+}
+
+/// What the kernel grants to lock media children in. Where they must be locked in and cannot be, no work is begun: each
+/// task would be claimed, tried four times, and failed.
+async fn sandbox(env: &Env, settings: &Settings) -> anyhow::Result<Option<SandboxStatus>> {
+    let granted = env.sandbox().await;
+    anyhow::ensure!(
+        granted.is_some() || settings.sandbox != SandboxMode::Require,
+        "RUSHES_SANDBOX=require, but media children cannot be locked in on this machine; the log says why"
+    );
+    Ok(granted)
 }
 
 fn state(settings: &Settings, db: DatabaseConnection, files: Storage, bell: Doorbell) -> anyhow::Result<AppState> {

@@ -1,8 +1,10 @@
 //! Real processes that start, die and come back.
 
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tests::clip::Clip;
 use tests::{Options, TestApp, program};
@@ -142,6 +144,41 @@ async fn up_needs_no_settings_and_ends_in_peace() {
     use std::os::unix::fs::PermissionsExt;
     let secret = std::fs::metadata(directory.path().join("data/jwt_secret")).unwrap();
     assert_eq!(secret.permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn where_media_must_be_locked_in_and_cannot_be_nothing_starts() {
+    for role in ["worker", "up"] {
+        let directory = tempfile::tempdir().unwrap();
+        let output = on_an_old_kernel(role, directory.path());
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{role}: {text}");
+        let last = text.lines().last().unwrap();
+        assert!(last.contains("RUSHES_SANDBOX=require"), "{role}: {text}");
+        assert!(text.contains("landlock: false, seccomp: true"), "{role}: {text}");
+    }
+}
+
+/// Runs the product to its end where the kernel seems to know no Landlock.
+fn on_an_old_kernel(role: &str, directory: &Path) -> Output {
+    let mut command = Command::new(program());
+    command
+        .arg(role)
+        .env_clear()
+        .env("RUSHES_SANDBOX", "require")
+        .env("RUSHES_LISTEN", "127.0.0.1:0")
+        .env("RUSHES_DATA_DIR", directory.join("data"));
+    let calls = BTreeMap::from([(libc::SYS_landlock_create_ruleset, vec![])]);
+    let absent = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
+    let architecture = std::env::consts::ARCH.try_into().unwrap();
+    let filter = SeccompFilter::new(calls, SeccompAction::Allow, absent, architecture).unwrap();
+    let filter: BpfProgram = filter.try_into().unwrap();
+    // Filters hold for a thread and all that it starts, and never end: so it is one of its own.
+    let run = move || {
+        seccompiler::apply_filter(&filter).unwrap();
+        command.output().unwrap()
+    };
+    std::thread::spawn(run).join().unwrap()
 }
 
 fn log(directory: &Path) -> String {

@@ -1,15 +1,24 @@
 //! What will be done: a wish and facts turned into orders that the child obeys without thinking.
 
+mod content;
+mod copy;
 mod decide;
+mod estimate;
 mod geometry;
+mod ladder;
+mod outputs;
 mod rate;
+mod sound;
 mod verify;
 
-pub use decide::plan;
+pub use content::{AudioTrack, VideoTrack};
+pub use content::{Card, Container, Content, Done, Hls, Movie, PlannedOutput, Rung, SHEET_SIDE, Step, VideoOrder};
+pub use decide::{Clips, plan};
+pub use estimate::{Cost, Estimate, Interval, Sample, estimate, predict};
 pub use verify::verify;
 
 use crate::probe::Size;
-use crate::recipe::{AudioFormat, Name, Position, PosterFormat, Speed};
+use crate::recipe::{Name, Position};
 use crate::time::{Rational, Span};
 use serde::{Deserialize, Serialize};
 
@@ -20,10 +29,18 @@ pub struct Plan {
     pub video: Option<SourceVideo>,
     /// Place of the sound stream; `None` when no output needs one or there is none.
     pub audio_stream: Option<usize>,
-    /// What is kept, counted from the first moment of the source.
-    pub span: Span,
-    /// How long that is, in microseconds, as far as the probe can tell.
+    /// What is kept, counted from the first moment of the source, joined in this order; at least one.
+    pub spans: Vec<Span>,
+    /// How long that is in all, in microseconds, as far as the probe can tell.
     pub span_us: u64,
+    /// Frames per second of every movie, constant.
+    pub fps: Rational,
+    /// What every movie shows first.
+    pub intro: Option<Card>,
+    /// What every movie shows last.
+    pub outro: Option<Card>,
+    /// The loudness to which sound is brought, in LUFS (EBU R 128); `None` leaves it.
+    pub loudness_lufs: Option<i32>,
     /// The files to make.
     pub outputs: Vec<PlannedOutput>,
     /// What the user should know already now.
@@ -43,50 +60,6 @@ pub struct SourceVideo {
     pub deinterlace: bool,
     /// Whether PQ or HLG is brought down to BT.709.
     pub tone_map: bool,
-}
-
-/// One file to make.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedOutput {
-    /// Its file name: a name of ours with an ending, never a path.
-    pub file: String,
-    /// What goes in.
-    pub content: Content,
-}
-
-/// What goes into a file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Content {
-    /// Moving pictures, with sound when the plan has an audio stream.
-    Mp4 {
-        /// The picture.
-        picture: Picture,
-        /// Frames per second, constant.
-        fps: Rational,
-        /// Stills before and after.
-        bumper: Option<BumperPlan>,
-        /// The encoder of the picture.
-        video: H264,
-        /// Bits per second of AAC, when there is sound.
-        audio_bitrate_bps: Option<u32>,
-    },
-    /// Sound alone.
-    Audio {
-        /// Container and codec.
-        format: AudioFormat,
-        /// Bits per second.
-        bitrate_bps: u32,
-    },
-    /// One still.
-    Poster {
-        /// The picture.
-        picture: Picture,
-        /// Its moment, in microseconds after the start of the span.
-        at_us: u64,
-        /// File format.
-        format: PosterFormat,
-    },
 }
 
 /// How a plain picture becomes the canvas: scale, then cut or pad around the middle, then the overlay.
@@ -117,28 +90,6 @@ pub struct Overlay {
     pub span: Span,
 }
 
-/// Stills before and after the video.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BumperPlan {
-    /// The image in the middle of a black canvas, scaled down to fit, never up.
-    pub image: Name,
-    /// Frames before.
-    pub intro_frames: u64,
-    /// Frames after.
-    pub outro_frames: u64,
-}
-
-/// Orders for the H.264 encoder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct H264 {
-    /// Constant rate factor, 0 to 51.
-    pub crf: u8,
-    /// Time against size.
-    pub speed: Speed,
-    /// Most frames between keyframes.
-    pub gop_frames: u32,
-}
-
 /// Something that the user should know and that stops nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
@@ -160,6 +111,10 @@ pub enum WarningCode {
     PictureConverted,
     /// The trim ended after the source.
     TrimShortened,
+    /// No sound stream has the language that was asked for; the usual one was taken.
+    LanguageMissing,
+    /// A trim was asked to be fast, and something else needs the pictures encoded: it is exact.
+    TrimExact,
     /// The source broke off or was damaged; the detail tells the milliseconds lost.
     SourceDamaged,
     /// The kernel could not lock the child in completely.
@@ -177,56 +132,20 @@ impl Warning {
 }
 
 impl Plan {
-    /// Expected length of an output in microseconds, bumpers included; 0 for a still.
+    /// Expected length of an output in microseconds, intro and outro included; 0 for stills.
     #[must_use]
     pub fn duration_us(&self, output: &PlannedOutput) -> u64 {
         match &output.content {
-            Content::Mp4 { fps, bumper, .. } => {
-                let around = bumper.as_ref().map_or(0, |b| b.intro_frames + b.outro_frames);
-                fps.duration_us(fps.frames_in(self.span_us).max(1) + around)
-            }
-            Content::Audio { .. } => self.span_us,
-            Content::Poster { .. } => 0,
-        }
-    }
-}
-
-impl Content {
-    /// The word for the `kind` of an output.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Mp4 { .. } => "mp4",
-            Self::Audio { .. } => "audio",
-            Self::Poster { .. } => "poster",
+            Content::Movie(Movie { video, .. }) if !video.is_copy() => self.movie_us(),
+            Content::Hls(hls) if hls.rungs.iter().any(|rung| !rung.video.is_copy()) => self.movie_us(),
+            Content::Movie(_) | Content::Hls(_) | Content::Audio { .. } => self.span_us,
+            Content::Gif { start_us, end_us, .. } => end_us.saturating_sub(*start_us),
+            Content::Poster { .. } | Content::Sprite { .. } => 0,
         }
     }
 
-    /// The media type for HTTP.
-    #[must_use]
-    pub const fn media_type(&self) -> &'static str {
-        match self {
-            Self::Mp4 { .. } => "video/mp4",
-            Self::Audio {
-                format: AudioFormat::M4a,
-                ..
-            } => "audio/mp4",
-            Self::Audio {
-                format: AudioFormat::Mp3,
-                ..
-            } => "audio/mpeg",
-            Self::Audio {
-                format: AudioFormat::Opus,
-                ..
-            } => "audio/ogg",
-            Self::Poster {
-                format: PosterFormat::Jpeg,
-                ..
-            } => "image/jpeg",
-            Self::Poster {
-                format: PosterFormat::Png,
-                ..
-            } => "image/png",
-        }
+    fn movie_us(&self) -> u64 {
+        let around: u64 = [&self.intro, &self.outro].into_iter().flatten().map(Card::frames).sum();
+        self.fps.duration_us(self.fps.frames_in(self.span_us).max(1) + around)
     }
 }

@@ -1,8 +1,8 @@
 //! Recipes with a name. What each promises is in the README; the golden facts of `idrl` are in the tests.
 
 use crate::recipe::{
-    Aspect, AudioEdit, AudioMode, Bumper, Fps, Frame, Mp4, Name, Opacity, Output, Position, Poster, Recipe, Trim,
-    Watermark,
+    Aspect, AudioEdit, AudioFile, AudioMode, Bumper, Fps, Frame, Hls, Movie, Name, Opacity, Output, Position, Poster,
+    Recipe, Sprite, Trim, VideoCodec, VideoWish, Watermark,
 };
 use crate::time::{Rational, Timecode};
 
@@ -27,6 +27,11 @@ pub fn built_in() -> Vec<Preset> {
             recipe: web(),
         },
         Preset {
+            name: "hls",
+            summary: "Adaptive stream up to the size of the source, a poster, and stills for the seek bar",
+            recipe: hls(),
+        },
+        Preset {
             name: "idrl",
             summary: "Feed clip: 16 s between two logo bumpers of 2 s, 16:9, 24 fps",
             recipe: idrl(),
@@ -35,6 +40,21 @@ pub fn built_in() -> Vec<Preset> {
             name: "showcase",
             summary: "At most 30 s at 1280x720, silent, with bumpers and a watermark",
             recipe: showcase(),
+        },
+        Preset {
+            name: "audio",
+            summary: "The sound alone, as M4A",
+            recipe: made_of(vec![Output::Audio(AudioFile::default())]),
+        },
+        Preset {
+            name: "archive",
+            summary: "H.265 at the size of the source: half the bytes, for keeping",
+            recipe: made_of(vec![Output::Mp4(in_codec(VideoCodec::H265))]),
+        },
+        Preset {
+            name: "open",
+            summary: "AV1 and Opus in WebM, free of patents to pay for",
+            recipe: made_of(vec![Output::Webm(in_codec(VideoCodec::Av1))]),
         },
     ]
 }
@@ -45,13 +65,38 @@ pub fn find(name: &str) -> Option<Preset> {
     built_in().into_iter().find(|preset| preset.name == name)
 }
 
+fn made_of(outputs: Vec<Output>) -> Recipe {
+    Recipe {
+        outputs,
+        ..Recipe::default()
+    }
+}
+
+fn in_codec(codec: VideoCodec) -> Movie {
+    Movie {
+        video: VideoWish {
+            codec: Some(codec),
+            ..VideoWish::default()
+        },
+        ..Movie::default()
+    }
+}
+
+fn hls() -> Recipe {
+    made_of(vec![
+        Output::Hls(Hls::default()),
+        Output::Poster(Poster::default()),
+        Output::Sprite(Sprite::default()),
+    ])
+}
+
 fn web() -> Recipe {
     Recipe {
         frame: Some(Frame {
             max_short_side_px: Some(1_080),
             ..Frame::default()
         }),
-        outputs: vec![Output::Mp4(Mp4::default()), Output::Poster(Poster::default())],
+        outputs: vec![Output::Mp4(Movie::default()), Output::Poster(Poster::default())],
         ..Recipe::default()
     }
 }
@@ -73,11 +118,11 @@ fn idrl() -> Recipe {
         }),
         frame: Some(widescreen(1_920)),
         bumper: Some(Bumper {
-            image: Name::logo(),
             intro_ms: 2_000,
             outro_ms: 2_000,
+            ..Bumper::default()
         }),
-        outputs: vec![Output::Mp4(Mp4::default())],
+        outputs: vec![Output::Mp4(Movie::default())],
         ..Recipe::default()
     }
 }
@@ -94,9 +139,9 @@ fn showcase() -> Recipe {
             ..widescreen(1_280)
         }),
         bumper: Some(Bumper {
-            image: Name::logo(),
             intro_ms: 2_500,
             outro_ms: 2_500,
+            ..Bumper::default()
         }),
         watermark: Some(Watermark {
             image: Name::logo(),
@@ -107,7 +152,10 @@ fn showcase() -> Recipe {
             start_ms: None,
             end_ms: None,
         }),
-        audio: AudioEdit { mode: AudioMode::Drop },
-        outputs: vec![Output::Mp4(Mp4::default())],
+        audio: AudioEdit {
+            mode: AudioMode::Drop,
+            ..AudioEdit::default()
+        },
+        outputs: vec![Output::Mp4(Movie::default())],
     }
 }

@@ -95,6 +95,26 @@ pub struct VideoFacts {
     pub interlaced: bool,
     /// Length of this stream in microseconds, when known.
     pub duration_us: Option<u64>,
+    /// Whether its samples use the full range (JPEG) instead of the limited one.
+    #[serde(default)]
+    pub full_range: bool,
+    /// Bits per second on average, when known.
+    #[serde(default)]
+    pub bitrate_bps: Option<u64>,
+    /// Where it can be entered; `None` when the container's index does not tell.
+    #[serde(default)]
+    pub keyframes: Option<Keyframes>,
+}
+
+/// Where pictures can be entered without those before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keyframes {
+    /// Whether the first picture is one.
+    pub first: bool,
+    /// Whether nothing after any of them needs what comes before it (closed groups of pictures).
+    pub closed: bool,
+    /// Longest time from one to the next, or to the end, in microseconds.
+    pub longest_us: u64,
 }
 
 /// Facts of sound.
@@ -106,6 +126,12 @@ pub struct AudioFacts {
     pub channels: u32,
     /// Length of this stream in microseconds, when known.
     pub duration_us: Option<u64>,
+    /// Bits per second on average, when known.
+    #[serde(default)]
+    pub bitrate_bps: Option<u64>,
+    /// Whether it is what every player of its codec plays: AAC of the profile LC, any Opus, any MP3.
+    #[serde(default)]
+    pub plain: bool,
 }
 
 /// A width and a height in pixels.
@@ -158,13 +184,18 @@ impl Probe {
         videos.max_by_key(|(stream, facts)| (stream.default, area(facts), std::cmp::Reverse(stream.index)))
     }
 
+    /// The sound streams in the order of the file, whether they can be decoded or not.
+    pub fn sounds(&self) -> impl Iterator<Item = (&Stream, &AudioFacts)> {
+        self.streams.iter().filter_map(|stream| match &stream.kind {
+            StreamKind::Audio(facts) => Some((stream, facts)),
+            _ => None,
+        })
+    }
+
     /// The main sound: the default one, or the first, that can be decoded.
     #[must_use]
     pub fn main_audio(&self) -> Option<(&Stream, &AudioFacts)> {
-        let sounds = self.streams.iter().filter_map(|stream| match &stream.kind {
-            StreamKind::Audio(facts) if stream.decodable => Some((stream, facts)),
-            _ => None,
-        });
+        let sounds = self.sounds().filter(|(stream, _)| stream.decodable);
         sounds.max_by_key(|(stream, _)| (stream.default, std::cmp::Reverse(stream.index)))
     }
 }

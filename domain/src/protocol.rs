@@ -4,8 +4,9 @@
 //! [`Event::Progress`] and one closing event. End of input ends the child.
 
 use crate::failure::Failure;
-use crate::plan::{Plan, Warning};
-use crate::probe::Probe;
+use crate::plan::{Plan, PlannedOutput, Warning};
+use crate::probe::{Probe, Size};
+use crate::recipe::Name;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -15,8 +16,12 @@ pub const MAX_LINE_BYTES: usize = 64 * 1024;
 /// The first line: what the child may touch. It opens the source, locks itself in, and answers [`Event::Ready`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// The file to read; `None` for a child that only verifies what lies in `scratch`.
-    pub source: Option<PathBuf>,
+    /// The files to read: the source, then the clips of intro and outro; none for a child that only verifies what lies
+    /// in `scratch`.
+    pub sources: Vec<PathBuf>,
+    /// The images that the recipe names, but for the built-in one.
+    #[serde(default)]
+    pub images: Vec<Image>,
     /// The only directory it may write to.
     pub scratch: PathBuf,
     /// What to do when the kernel cannot lock the child in.
@@ -29,6 +34,15 @@ pub struct Session {
     pub max_file_bytes: u64,
     /// Threads for decoding and encoding.
     pub threads: u32,
+}
+
+/// An image of the account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// Its name in the recipe.
+    pub name: Name,
+    /// The PNG or JPEG file.
+    pub path: PathBuf,
 }
 
 /// What to do when the kernel cannot lock the child in.
@@ -63,12 +77,12 @@ impl SandboxStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
-    /// Read the facts of the source. Answer: [`Event::Probed`].
-    Probe,
+    /// Read the facts of the source at this place. Answer: [`Event::Probed`].
+    Probe(usize),
     /// Make the outputs in the scratch directory. Answer: [`Event::Transcoded`].
     Transcode(Box<Plan>),
-    /// Open these files of the scratch directory again. Answer: [`Event::Verified`], in the same order.
-    Verify(Vec<String>),
+    /// Open these outputs in the scratch directory again. Answer: [`Event::Verified`], in the same order.
+    Verify(Vec<PlannedOutput>),
 }
 
 /// What the child says.
@@ -148,20 +162,48 @@ pub struct Report {
     pub ffmpeg: String,
 }
 
-/// One file the child made.
+/// One output the child made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Made {
-    /// Its name in the scratch directory.
+    /// Its name in the scratch directory; that of a directory when it is a set.
     pub file: String,
-    /// Pictures in it.
+    /// Pictures in it; of each rung of a ladder, in each still of a sprite one.
     pub frames: u64,
-    /// Length in microseconds; 0 for a still.
+    /// Length in microseconds as a player shows it; 0 for stills.
     pub duration_us: u64,
+    /// Where copied packets begin in the source when a fast trim took them: microseconds after its first moment, at or
+    /// before the start that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packets_from_us: Option<u64>,
+}
+
+/// One output opened again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Checked {
+    /// A single file.
+    File(CheckedFile),
+    /// An adaptive stream.
+    Hls(CheckedHls),
+    /// Sheets of stills and their index.
+    Sprite(CheckedSprite),
+}
+
+impl Checked {
+    /// Facts of its main file; `None` for a sprite.
+    #[must_use]
+    pub fn probe(&self) -> Option<&Probe> {
+        match self {
+            Self::File(file) => Some(&file.probe),
+            Self::Hls(hls) => hls.rungs.first().map(|rung| &rung.probe),
+            Self::Sprite(_) => None,
+        }
+    }
 }
 
 /// One file opened again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Checked {
+pub struct CheckedFile {
     /// Its facts.
     pub probe: Probe,
     /// MP4 only: whether the index (`moov`) stands before the media data; `true` for other files.
@@ -172,4 +214,36 @@ pub struct Checked {
     pub frames: u64,
     /// Decode errors in the first and last group of pictures.
     pub decode_errors: u32,
+}
+
+/// An adaptive stream opened again by its own playlists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckedHls {
+    /// Each rung, in the order of the master playlist: initialization and all its segments, read as one file.
+    pub rungs: Vec<CheckedFile>,
+    /// The group of sound, in the same way.
+    pub audio: Option<CheckedFile>,
+    /// Segments of each rung.
+    pub segments: u64,
+    /// Longest segment in microseconds, as the playlists tell.
+    pub longest_us: u64,
+    /// What the playlists promise as the longest, in microseconds.
+    pub target_us: u64,
+    /// Whether the segments of every rung begin at the same moments.
+    pub aligned: bool,
+    /// Whether every segment begins with a keyframe.
+    pub independent: bool,
+}
+
+/// A sprite opened again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckedSprite {
+    /// The size of each sheet, decoded.
+    pub sheets: Vec<Size>,
+    /// Entries of the index.
+    pub cues: u64,
+    /// Where the last of them ends, in microseconds.
+    pub end_us: u64,
+    /// Entries that point outside of their sheet.
+    pub astray: u64,
 }

@@ -3,7 +3,7 @@
 mod check;
 
 use crate::language::Language;
-use crate::recipe::{AudioFile, Mp4, Output, Poster, Recipe};
+use crate::recipe::{Output, Recipe};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -103,12 +103,16 @@ fn output(mut value: Value, place: usize) -> Result<Output, FieldError> {
         });
     };
     match kind.as_str() {
-        Some("mp4") => typed::<Mp4>(value, &at).map(Output::Mp4),
-        Some("audio") => typed::<AudioFile>(value, &at).map(Output::Audio),
-        Some("poster") => typed::<Poster>(value, &at).map(Output::Poster),
+        Some("mp4") => typed(value, &at).map(Output::Mp4),
+        Some("webm") => typed(value, &at).map(Output::Webm),
+        Some("hls") => typed(value, &at).map(Output::Hls),
+        Some("audio") => typed(value, &at).map(Output::Audio),
+        Some("gif") => typed(value, &at).map(Output::Gif),
+        Some("poster") => typed(value, &at).map(Output::Poster),
+        Some("sprite") => typed(value, &at).map(Output::Sprite),
         _ => Err(FieldError::invalid(
             format!("{at}.kind"),
-            format!("{kind}; accepted: mp4, audio, poster"),
+            format!("{kind}; accepted: mp4, webm, hls, audio, gif, poster, sprite"),
         )),
     }
 }
@@ -239,8 +243,68 @@ mod tests {
             "invalid_value",
         ),
         (
-            r#"{"watermark":{"image":"cat"},"outputs":[{"kind":"mp4"}]}"#,
+            r#"{"watermark":{"image":"Cat"},"outputs":[{"kind":"mp4"}]}"#,
             "watermark.image",
+            "invalid_value",
+        ),
+        (
+            r#"{"trim":{"start":1,"ranges":[{"end":2}]},"outputs":[{"kind":"mp4"}]}"#,
+            "trim.ranges",
+            "invalid_value",
+        ),
+        (
+            r#"{"trim":{"ranges":[{"end":2},{"start":3,"end":3}]},"outputs":[{"kind":"mp4"}]}"#,
+            "trim.ranges[1].end",
+            "invalid_value",
+        ),
+        (
+            r#"{"trim":{"mode":"fast","ranges":[{"end":2},{"start":3}]},"outputs":[{"kind":"mp4"}]}"#,
+            "trim.mode",
+            "invalid_value",
+        ),
+        (
+            r#"{"bumper":{"intro_ms":5,"intro_task":7},"outputs":[{"kind":"mp4"}]}"#,
+            "bumper.intro_task",
+            "invalid_value",
+        ),
+        (
+            r#"{"outputs":[{"kind":"mp4","video":{"codec":"vp9"}}]}"#,
+            "outputs[0].video.codec",
+            "invalid_value",
+        ),
+        (
+            r#"{"outputs":[{"kind":"webm","audio":{"codec":"aac"}}]}"#,
+            "outputs[0].audio.codec",
+            "invalid_value",
+        ),
+        (
+            r#"{"outputs":[{"kind":"hls","ladder":"steep"}]}"#,
+            "outputs[0].ladder",
+            "invalid_value",
+        ),
+        (
+            r#"{"outputs":[{"kind":"hls","ladder":[720,8]}]}"#,
+            "outputs[0].ladder[1]",
+            "invalid_value",
+        ),
+        (
+            r#"{"outputs":[{"kind":"hls","segment_ms":999}]}"#,
+            "outputs[0].segment_ms",
+            "invalid_value",
+        ),
+        (
+            r#"{"outputs":[{"kind":"gif","start_ms":5,"end_ms":60006}]}"#,
+            "outputs[0].end_ms",
+            "invalid_value",
+        ),
+        (
+            r#"{"outputs":[{"kind":"sprite","every_ms":1}]}"#,
+            "outputs[0].every_ms",
+            "invalid_value",
+        ),
+        (
+            r#"{"audio":{"stream":0,"language":"eng"},"outputs":[{"kind":"mp4"}]}"#,
+            "audio.language",
             "invalid_value",
         ),
         (

@@ -9,6 +9,7 @@ use crate::recipe::{Fit, Frame};
 pub(super) struct Narrower {
     pub(super) max_width_px: Option<u32>,
     pub(super) max_height_px: Option<u32>,
+    pub(super) max_short_side_px: Option<u32>,
 }
 
 /// Brings a picture shown at `shown` onto the canvas that `frame` asks for.
@@ -66,9 +67,9 @@ impl Bounds {
             .into_iter()
             .flatten()
             .map(f64::from);
-        let short = frame
-            .max_short_side_px
+        let short = [frame.max_short_side_px, narrower.max_short_side_px]
             .into_iter()
+            .flatten()
             .map(|side| f64::from(side) * aspect.max(1.0));
         let all = widths.chain(heights.map(|height| height * aspect)).chain(short);
         all.reduce(f64::min).map(|width| Self { width })

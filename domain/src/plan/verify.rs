@@ -1,125 +1,213 @@
-//! Whether a finished file is what the plan and the report say.
+//! Whether a finished output is what the plan and the report say.
 
-use super::{Content, PlannedOutput};
+use super::{AudioTrack, Container, Content, Hls, Movie, Plan, PlannedOutput, SHEET_SIDE, VideoTrack};
 use crate::code::Code;
 use crate::failure::{Failure, FailureKind};
-use crate::probe::{AudioFacts, Probe, Size, VideoFacts};
-use crate::protocol::{Checked, Made};
+use crate::probe::{Probe, Size, VideoFacts};
+use crate::protocol::{Checked, CheckedFile, CheckedHls, CheckedSprite, Made};
 use crate::recipe::{AudioFormat, PosterFormat};
+use crate::time::Rational;
 
 /// A file may be longer or shorter than its report by one frame or this many microseconds.
 const SLACK_US: u64 = 50_000;
 
-/// Compares a file that was opened again with what was planned and what its maker reported.
+/// Compares an output that was opened again with what was planned and what its maker reported.
 ///
 /// # Errors
 /// [`Code::OutputInvalid`] with the first difference.
-pub fn verify(planned: &PlannedOutput, made: &Made, checked: &Checked) -> Result<(), Failure> {
-    let probe = &checked.probe;
-    let file = &planned.file;
-    let wrong = |what: String| {
-        Err(Failure::new(
-            FailureKind::MediaCrash,
-            Code::OutputInvalid,
-            format!("{file}: {what}"),
-        ))
+pub fn verify(plan: &Plan, planned: &PlannedOutput, made: &Made, checked: &Checked) -> Result<(), Failure> {
+    let difference = match (&planned.content, checked) {
+        (Content::Hls(hls), Checked::Hls(checked)) => stream(plan, hls, made, checked),
+        (
+            Content::Sprite {
+                picture,
+                every_us,
+                count,
+            },
+            Checked::Sprite(checked),
+        ) => sprite(picture.canvas, (*every_us, *count), checked),
+        (content, Checked::File(checked)) => file(plan, content, made, checked),
+        (_, Checked::Hls(_) | Checked::Sprite(_)) => Err("it is of another kind".to_owned()),
     };
+    difference.map_err(|what| {
+        let detail = format!("{}: {what}", planned.file);
+        Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, detail)
+    })
+}
+
+fn file(plan: &Plan, content: &Content, made: &Made, checked: &CheckedFile) -> Result<(), String> {
+    sound_of_body(checked)?;
+    codecs(&checked.probe, codecs_of(content))?;
+    let facts = checked.probe.main_video().map(|(_, facts)| facts);
+    if let Some((facts, size)) = facts.zip(content.size()) {
+        same_size(facts, size)?;
+    }
+    if let (Content::Movie(movie), Some(facts)) = (content, facts) {
+        moving(&movie.video, plan.fps, facts)?;
+    }
+    let (counted, slack_us) = match content {
+        Content::Movie(movie) => (true, slack(plan.fps, &movie.video, movie.container)),
+        Content::Gif { fps, .. } => (true, fps.duration_us(1).max(SLACK_US)),
+        Content::Audio { .. } => (false, SLACK_US),
+        Content::Poster { .. } | Content::Hls(_) | Content::Sprite { .. } => return Ok(()),
+    };
+    if counted && checked.frames != made.frames {
+        return Err(format!("{} frames, reported {}", checked.frames, made.frames));
+    }
+    same_length(checked.probe.duration_us, made.duration_us, slack_us)
+}
+
+/// Copied packets keep the ends that they had: sound may go on for a while after the pictures.
+fn slack(fps: Rational, video: &VideoTrack, container: Container) -> u64 {
+    let frame_us = fps.duration_us(1).max(SLACK_US);
+    match (video, container) {
+        (VideoTrack::Copy { .. }, _) => frame_us + 10 * SLACK_US,
+        // Opus ends in whole packets, and WebM tells of no end within one.
+        (VideoTrack::Encode(_), Container::Webm) => frame_us + SLACK_US,
+        (VideoTrack::Encode(_), Container::Mp4) => frame_us,
+    }
+}
+
+fn stream(plan: &Plan, hls: &Hls, made: &Made, checked: &CheckedHls) -> Result<(), String> {
+    if checked.rungs.len() != hls.rungs.len() || checked.audio.is_some() != hls.audio.is_some() {
+        return Err(format!("{} rungs, planned {}", checked.rungs.len(), hls.rungs.len()));
+    }
+    if !checked.aligned || !checked.independent || checked.segments == 0 {
+        return Err("segments are not aligned, or do not begin with a keyframe".to_owned());
+    }
+    if checked.longest_us > checked.target_us {
+        return Err(format!(
+            "a segment of {} us, promised {}",
+            checked.longest_us, checked.target_us
+        ));
+    }
+    for (rung, file) in hls.rungs.iter().zip(&checked.rungs) {
+        sound_of_body(file)?;
+        codecs(&file.probe, (Some(rung.video.codec().ffmpeg_name()), None))?;
+        let (_, facts) = file.probe.main_video().ok_or("a rung has no pictures")?;
+        same_size(facts, rung.video.size())?;
+        moving(&rung.video, plan.fps, facts)?;
+        if file.frames != made.frames {
+            return Err(format!("{} frames in a rung, reported {}", file.frames, made.frames));
+        }
+        same_length(
+            file.probe.duration_us,
+            made.duration_us,
+            slack(plan.fps, &rung.video, Container::Mp4),
+        )?;
+    }
+    if let (Some(track), Some(file)) = (&hls.audio, &checked.audio) {
+        sound_of_body(file)?;
+        codecs(&file.probe, (None, Some(track.codec().ffmpeg_name())))?;
+        let slack_us = if track.is_copy() { 10 * SLACK_US } else { 2 * SLACK_US };
+        same_length(file.probe.duration_us, made.duration_us, slack_us)?;
+    }
+    Ok(())
+}
+
+fn sprite(still: Size, (every_us, count): (u64, u64), checked: &CheckedSprite) -> Result<(), String> {
+    let side = u64::from(SHEET_SIDE);
+    let sheets = usize::try_from(count.div_ceil(side * side)).unwrap_or(usize::MAX);
+    if checked.cues != count || checked.sheets.len() != sheets || checked.astray > 0 {
+        return Err(format!(
+            "{} cues on {} sheets, planned {count} on {sheets}",
+            checked.cues,
+            checked.sheets.len()
+        ));
+    }
+    if checked.end_us > every_us * count + SLACK_US {
+        return Err(format!("the index ends at {} us", checked.end_us));
+    }
+    let widest = still.width_px * SHEET_SIDE;
+    let fits = |sheet: &Size| sheet.width_px <= widest && sheet.height_px.is_multiple_of(still.height_px);
+    if checked.sheets.iter().all(fits) {
+        Ok(())
+    } else {
+        Err("a sheet is not made of stills".to_owned())
+    }
+}
+
+/// What must hold for every file.
+fn sound_of_body(checked: &CheckedFile) -> Result<(), String> {
     if checked.decode_errors > 0 {
-        return wrong(format!("{} decode errors", checked.decode_errors));
+        return Err(format!("{} decode errors", checked.decode_errors));
     }
     if !checked.index_first || !checked.starts_with_keyframe {
-        return wrong("index not first, or no keyframe at the start".to_owned());
+        return Err("index not first, or no keyframe at the start".to_owned());
     }
-    let (video, audio) = (probe.main_video(), probe.main_audio());
-    let codecs = (
-        video.map(|(s, _)| s.codec.as_str()),
-        audio.map(|(s, _)| s.codec.as_str()),
-    );
-    let expected = codecs_of(&planned.content);
-    if codecs != expected {
-        return wrong(format!("codecs {codecs:?}, planned {expected:?}"));
-    }
-    if let Some(difference) = picture_difference(&planned.content, video.map(|(_, facts)| facts)) {
-        return wrong(difference);
-    }
-    if let Some(difference) = length_difference(&planned.content, made, checked) {
-        return wrong(difference);
-    }
-    match audio {
-        Some((_, AudioFacts { channels, .. })) if *channels == 0 || *channels > 2 => {
-            wrong(format!("{channels} channels"))
-        }
+    match checked.probe.main_audio() {
+        Some((_, facts)) if facts.channels == 0 || facts.channels > 2 => Err(format!("{} channels", facts.channels)),
         _ => Ok(()),
     }
 }
 
 type Codecs = (Option<&'static str>, Option<&'static str>);
 
-const fn codecs_of(content: &Content) -> Codecs {
-    match content {
-        Content::Mp4 {
-            audio_bitrate_bps: Some(_),
-            ..
-        } => (Some("h264"), Some("aac")),
-        Content::Mp4 {
-            audio_bitrate_bps: None,
-            ..
-        } => (Some("h264"), None),
-        Content::Audio {
-            format: AudioFormat::M4a,
-            ..
-        } => (None, Some("aac")),
-        Content::Audio {
-            format: AudioFormat::Mp3,
-            ..
-        } => (None, Some("mp3")),
-        Content::Audio {
-            format: AudioFormat::Opus,
-            ..
-        } => (None, Some("opus")),
-        Content::Poster {
-            format: PosterFormat::Jpeg,
-            ..
-        } => (Some("mjpeg"), None),
-        Content::Poster {
-            format: PosterFormat::Png,
-            ..
-        } => (Some("png"), None),
+fn codecs(probe: &Probe, expected: Codecs) -> Result<(), String> {
+    let found = (
+        probe.main_video().map(|(stream, _)| stream.codec.as_str()),
+        probe.main_audio().map(|(stream, _)| stream.codec.as_str()),
+    );
+    if found == expected {
+        Ok(())
+    } else {
+        Err(format!("codecs {found:?}, planned {expected:?}"))
     }
 }
 
-fn picture_difference(content: &Content, facts: Option<&VideoFacts>) -> Option<String> {
-    let (Content::Mp4 { picture, .. } | Content::Poster { picture, .. }) = content else {
-        return None;
-    };
-    let facts = facts?;
+fn codecs_of(content: &Content) -> Codecs {
+    match content {
+        Content::Movie(Movie { video, audio, .. }) => (
+            Some(video.codec().ffmpeg_name()),
+            audio.as_ref().map(|track| AudioTrack::codec(track).ffmpeg_name()),
+        ),
+        Content::Audio { format, .. } => match format {
+            AudioFormat::M4a => (None, Some("aac")),
+            AudioFormat::Mp3 => (None, Some("mp3")),
+            AudioFormat::Opus => (None, Some("opus")),
+        },
+        Content::Gif { .. } => (Some("gif"), None),
+        Content::Poster { format, .. } => match format {
+            PosterFormat::Jpeg => (Some("mjpeg"), None),
+            PosterFormat::Png => (Some("png"), None),
+            PosterFormat::Webp => (Some("webp"), None),
+        },
+        Content::Hls(_) | Content::Sprite { .. } => (None, None),
+    }
+}
+
+fn same_size(facts: &VideoFacts, planned: Size) -> Result<(), String> {
     let size = Size {
         width_px: facts.width_px,
         height_px: facts.height_px,
     };
-    if size != picture.canvas || facts.display_size() != size {
-        return Some(format!("{size:?}, planned {:?}", picture.canvas));
+    if size == planned && facts.display_size() == size {
+        Ok(())
+    } else {
+        Err(format!("{size:?}, planned {planned:?}"))
     }
-    let Content::Mp4 { fps, .. } = content else { return None };
-    if facts.pixel_format != "yuv420p" {
-        return Some(format!("pixel format {}", facts.pixel_format));
-    }
-    let rate = facts.average_fps?;
-    let off = (rate.as_f64() / fps.as_f64() - 1.0).abs();
-    // A very short file's average is its frames over its rounded length.
-    (off > 0.01 && facts.duration_us.unwrap_or_default() > 1_000_000).then(|| format!("{rate} fps, planned {fps}"))
 }
 
-fn length_difference(content: &Content, made: &Made, checked: &Checked) -> Option<String> {
-    let Probe { duration_us, .. } = checked.probe;
-    let slack = match content {
-        Content::Mp4 { fps, .. } => fps.duration_us(1).max(SLACK_US),
-        Content::Audio { .. } => SLACK_US,
-        Content::Poster { .. } => return None,
-    };
-    if checked.frames != made.frames && matches!(content, Content::Mp4 { .. }) {
-        return Some(format!("{} frames, reported {}", checked.frames, made.frames));
+/// Pixel format and rate of moving pictures.
+fn moving(video: &VideoTrack, fps: Rational, facts: &VideoFacts) -> Result<(), String> {
+    if facts.pixel_format != "yuv420p" {
+        return Err(format!("pixel format {}", facts.pixel_format));
     }
-    (duration_us.abs_diff(made.duration_us) > slack)
-        .then(|| format!("{duration_us} microseconds, reported {}", made.duration_us))
+    let Some(rate) = facts.average_fps.filter(|_| !video.is_copy()) else {
+        return Ok(());
+    };
+    let off = (rate.as_f64() / fps.as_f64() - 1.0).abs();
+    // A very short file's average is its frames over its rounded length.
+    if off > 0.01 && facts.duration_us.unwrap_or_default() > 1_000_000 {
+        return Err(format!("{rate} fps, planned {fps}"));
+    }
+    Ok(())
+}
+
+fn same_length(found_us: u64, reported_us: u64, slack_us: u64) -> Result<(), String> {
+    if found_us.abs_diff(reported_us) <= slack_us {
+        Ok(())
+    } else {
+        Err(format!("{found_us} microseconds, reported {reported_us}"))
+    }
 }

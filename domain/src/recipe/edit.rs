@@ -1,11 +1,13 @@
 //! The edits that hold for every output of a recipe.
 
 use super::{Aspect, Fps, Name, Opacity};
+use crate::task::TaskId;
 use crate::time::Timecode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The span of the source to keep. An end after the end of the source means the end of the source.
+/// What to keep of the source: one span by `start` and `end`, or several `ranges`, joined in their order. An end after
+/// the end of the source means the end of the source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Trim {
@@ -15,9 +17,40 @@ pub struct Trim {
     /// First moment no longer kept; the end of the source when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<Timecode>,
+    /// Instead of `start` and `end`: 1 to 50 spans, joined in this order; they may overlap and repeat.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 50)]
+    pub ranges: Vec<Range>,
     /// How precisely.
     #[serde(default)]
     pub mode: TrimMode,
+}
+
+/// One span to keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Range {
+    /// First moment kept; the beginning when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Timecode>,
+    /// First moment no longer kept; the end of the source when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<Timecode>,
+}
+
+impl Trim {
+    /// The spans to keep, in their order; at least one.
+    #[must_use]
+    pub fn spans(&self) -> Vec<Range> {
+        if self.ranges.is_empty() {
+            vec![Range {
+                start: self.start,
+                end: self.end,
+            }]
+        } else {
+            self.ranges.clone()
+        }
+    }
 }
 
 /// How precisely a trim cuts.
@@ -27,6 +60,9 @@ pub enum TrimMode {
     /// To the frame; what must be encoded again for that is.
     #[default]
     Exact,
+    /// Without encoding where that is possible: packets from the keyframe at or before `start` are kept, what comes
+    /// before `start` is hidden by an edit list, and the report tells where the packets begin. One span only.
+    Fast,
 }
 
 /// The canvas of every picture output.
@@ -74,21 +110,39 @@ pub enum Fit {
     Inside,
 }
 
-/// A still of the same size as the video, before and after it, silent.
+/// What comes before and after the video: for each of the two sides a still, silent, or a clip with its sound.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bumper {
-    /// The image in its middle, scaled down to fit, never up; `logo` is built in.
+    /// The image in the middle of the still, scaled down to fit, never up; `logo` is built in.
     #[serde(default = "Name::logo")]
     pub image: Name,
-    /// Milliseconds before the video, 0 to 60,000.
+    /// Milliseconds of the still before the video, 0 to 60,000.
     #[serde(default)]
     #[schema(maximum = 60000)]
     pub intro_ms: u64,
-    /// Milliseconds after the video, 0 to 60,000.
+    /// Milliseconds of the still after the video, 0 to 60,000.
     #[serde(default)]
     #[schema(maximum = 60000)]
     pub outro_ms: u64,
+    /// Instead of a still before the video: the source of this task of the same account, whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intro_task: Option<TaskId>,
+    /// Instead of a still after the video: the source of this task of the same account, whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outro_task: Option<TaskId>,
+}
+
+impl Default for Bumper {
+    fn default() -> Self {
+        Self {
+            image: Name::logo(),
+            intro_ms: 0,
+            outro_ms: 0,
+            intro_task: None,
+            outro_task: None,
+        }
+    }
 }
 
 /// An image laid over the picture.
@@ -142,15 +196,22 @@ pub enum Position {
 }
 
 /// What happens to the sound of the source.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AudioEdit {
-    /// Keep or drop.
+    /// Keep, drop or normalize.
     #[serde(default)]
     pub mode: AudioMode,
+    /// Which sound stream: 0 is the first of the file. The default one, or the first, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<u32>,
+    /// The first sound stream of this language, an ISO 639 tag as the container writes it, such as `eng`; the usual one
+    /// when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Name>,
 }
 
-/// Whether sound is kept.
+/// Whether sound is kept, and how loud.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AudioMode {
@@ -159,4 +220,6 @@ pub enum AudioMode {
     Keep,
     /// No sound in any output.
     Drop,
+    /// Brought to −16 LUFS with true peaks of at most −1.5 dBTP, measured in a first pass (EBU R 128).
+    Normalize,
 }

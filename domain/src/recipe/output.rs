@@ -1,19 +1,28 @@
-//! The files a recipe asks for.
+//! The files a recipe asks for. How pictures and sound are encoded is in [`super::wish`].
 
-use super::Name;
+use super::{AudioWish, Fps, Ladder, Name, VideoWish};
+use crate::time::Rational;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// One file to make.
+/// One file, or one set of files, to make.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Output {
-    /// A video for every player: H.264 and AAC in MP4, index first.
-    Mp4(Mp4),
+    /// A video in MP4, index first: H.264, H.265 or AV1 with AAC.
+    Mp4(Movie),
+    /// A video in WebM: VP9 or AV1 with Opus.
+    Webm(Movie),
+    /// An adaptive stream (RFC 8216, fragmented MP4): H.264 and AAC.
+    Hls(Hls),
     /// The sound alone.
     Audio(AudioFile),
+    /// A short silent animation that plays everywhere.
+    Gif(Gif),
     /// One still.
     Poster(Poster),
+    /// Many small stills in sheets, with an index in WebVTT, for previews on a seek bar.
+    Sprite(Sprite),
 }
 
 impl Output {
@@ -21,17 +30,32 @@ impl Output {
     #[must_use]
     pub const fn name(&self) -> Option<&Name> {
         match self {
-            Self::Mp4(mp4) => mp4.name.as_ref(),
+            Self::Mp4(movie) | Self::Webm(movie) => movie.name.as_ref(),
+            Self::Hls(hls) => hls.name.as_ref(),
             Self::Audio(audio) => audio.name.as_ref(),
+            Self::Gif(gif) => gif.name.as_ref(),
             Self::Poster(poster) => poster.name.as_ref(),
+            Self::Sprite(sprite) => sprite.name.as_ref(),
         }
+    }
+
+    /// Whether it shows pictures.
+    #[must_use]
+    pub const fn has_pictures(&self) -> bool {
+        !matches!(self, Self::Audio(_))
+    }
+
+    /// Whether it has the sound of the source, when there is any.
+    #[must_use]
+    pub const fn has_sound(&self) -> bool {
+        matches!(self, Self::Mp4(_) | Self::Webm(_) | Self::Hls(_) | Self::Audio(_))
     }
 }
 
-/// An MP4 file.
+/// A video file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Mp4 {
+pub struct Movie {
     /// Its file name without the ending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
@@ -51,95 +75,50 @@ pub struct Mp4 {
     pub max_height_px: Option<u32>,
 }
 
-/// How a picture is encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// An adaptive stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct VideoWish {
-    /// The codec.
+pub struct Hls {
+    /// The name of its set of files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+    /// The renditions.
     #[serde(default)]
-    pub codec: VideoCodec,
-    /// Constant rate factor of the encoder: 0 (lossless) to 51, 23 when absent.
-    #[serde(default = "crf")]
-    #[schema(maximum = 51)]
-    pub crf: u8,
-    /// Time against size.
+    pub ladder: Ladder,
+    /// How the pictures are encoded; H.264.
     #[serde(default)]
-    pub speed: Speed,
+    pub video: VideoWish,
+    /// How the sound is encoded; AAC, the same for every rung.
+    #[serde(default)]
+    pub audio: AudioWish,
+    /// Length of a segment in milliseconds, 1,000 to 10,000.
+    #[serde(default = "four_seconds")]
+    #[schema(minimum = 1000, maximum = 10000)]
+    pub segment_ms: u64,
+    /// Whether the segments of a rung are byte ranges of one file instead of files of their own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub single_file: bool,
 }
 
-const fn crf() -> u8 {
-    23
-}
-
-impl Default for VideoWish {
+impl Default for Hls {
     fn default() -> Self {
         Self {
-            codec: VideoCodec::H264,
-            crf: crf(),
-            speed: Speed::Balanced,
+            name: None,
+            ladder: Ladder::default(),
+            video: VideoWish::default(),
+            audio: AudioWish::default(),
+            segment_ms: four_seconds(),
+            single_file: false,
         }
     }
 }
 
-/// A codec for pictures.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum VideoCodec {
-    /// H.264 / AVC (ITU-T H.264).
-    #[default]
-    H264,
-}
-
-/// Time against size, the same scale for every encoder.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "an ordered scale")]
-pub enum Speed {
-    Fastest,
-    Fast,
-    #[default]
-    Balanced,
-    Good,
-    Best,
-}
-
-/// How sound is encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AudioWish {
-    /// The codec.
-    #[serde(default)]
-    pub codec: AudioCodec,
-    /// Bits per second, 32,000 to 512,000.
-    #[serde(default = "bitrate")]
-    #[schema(minimum = 32000, maximum = 512_000)]
-    pub bitrate_bps: u32,
-}
-
-const fn bitrate() -> u32 {
-    128_000
-}
-
-impl Default for AudioWish {
-    fn default() -> Self {
-        Self {
-            codec: AudioCodec::Aac,
-            bitrate_bps: bitrate(),
-        }
-    }
-}
-
-/// A codec for sound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum AudioCodec {
-    /// AAC-LC (ISO/IEC 14496-3).
-    #[default]
-    Aac,
+const fn four_seconds() -> u64 {
+    4_000
 }
 
 /// The sound alone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AudioFile {
     /// Its file name without the ending.
@@ -148,10 +127,10 @@ pub struct AudioFile {
     /// Container and codec.
     #[serde(default)]
     pub format: AudioFormat,
-    /// Bits per second, 32,000 to 512,000.
-    #[serde(default = "bitrate")]
+    /// Bits per second, 32,000 to 512,000; 128,000 when absent, and then sound that is right already is not encoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 32000, maximum = 512_000)]
-    pub bitrate_bps: u32,
+    pub bitrate_bps: Option<u32>,
 }
 
 /// Container and codec of a sound file.
@@ -165,6 +144,48 @@ pub enum AudioFormat {
     Mp3,
     /// Opus in Ogg (RFC 7845).
     Opus,
+}
+
+/// An animation of a span of the edited video, without the bumpers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Gif {
+    /// Its file name without the ending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+    /// Its first moment, in milliseconds of the trimmed video.
+    #[serde(default)]
+    pub start_ms: u64,
+    /// The first moment no longer in it, at most 60 s later; 3 s later when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_ms: Option<u64>,
+    /// Largest width in pixels, 16 to 1,920.
+    #[serde(default = "gif_width")]
+    #[schema(minimum = 16, maximum = 1920)]
+    pub width_px: u32,
+    /// Frames per second, 1 to 50; `keep` takes those of the source, at most 50.
+    #[serde(default = "gif_fps")]
+    pub fps: Fps,
+}
+
+impl Default for Gif {
+    fn default() -> Self {
+        Self {
+            name: None,
+            start_ms: 0,
+            end_ms: None,
+            width_px: gif_width(),
+            fps: gif_fps(),
+        }
+    }
+}
+
+const fn gif_width() -> u32 {
+    320
+}
+
+const fn gif_fps() -> Fps {
+    Fps::Fixed(Rational { num: 12, den: 1 })
 }
 
 /// One still of the edited video, without the bumpers.
@@ -195,4 +216,41 @@ pub enum PosterFormat {
     Jpeg,
     /// PNG.
     Png,
+    /// WebP.
+    Webp,
+}
+
+/// Small stills of the edited video at even distances, without the bumpers: JPEG sheets of 10 by 10 and an index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sprite {
+    /// The name of its set of files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+    /// Milliseconds from still to still, 500 to 600,000.
+    #[serde(default = "ten_seconds")]
+    #[schema(minimum = 500, maximum = 600_000)]
+    pub every_ms: u64,
+    /// Largest width of a still in pixels, 16 to 640.
+    #[serde(default = "sprite_width")]
+    #[schema(minimum = 16, maximum = 640)]
+    pub width_px: u32,
+}
+
+impl Default for Sprite {
+    fn default() -> Self {
+        Self {
+            name: None,
+            every_ms: ten_seconds(),
+            width_px: sprite_width(),
+        }
+    }
+}
+
+const fn ten_seconds() -> u64 {
+    10_000
+}
+
+const fn sprite_width() -> u32 {
+    160
 }

@@ -1,7 +1,9 @@
-//! Bounds of a recipe that its types alone do not hold.
+//! Bounds of a recipe that its types alone do not hold. What one output may ask for is in [`outputs`].
+
+mod outputs;
 
 use super::FieldError;
-use crate::recipe::{Output, Recipe};
+use crate::recipe::{Bumper, Range, Recipe, Trim, TrimMode, Watermark};
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
@@ -14,43 +16,21 @@ impl Recipe {
                 format!("{} outputs; accepted: 1 to 12", self.outputs.len()),
             ));
         }
-        self.check_trim()?;
+        self.trim.as_ref().map_or(Ok(()), check_trim)?;
         self.check_frame()?;
-        if let Some(bumper) = &self.bumper {
-            within("bumper.intro_ms", bumper.intro_ms, 0..=60_000)?;
-            within("bumper.outro_ms", bumper.outro_ms, 0..=60_000)?;
-            known_image("bumper.image", bumper.image.as_str())?;
-        }
-        if let Some(mark) = &self.watermark {
-            within("watermark.margin_px", mark.margin_px.into(), 0..=1_000)?;
-            within("watermark.width_percent", mark.width_percent.into(), 1..=100)?;
-            known_image("watermark.image", mark.image.as_str())?;
-            if let (start, Some(end)) = (mark.start_ms.unwrap_or(0), mark.end_ms)
-                && end <= start
-            {
-                return Err(FieldError::invalid(
-                    "watermark.end_ms",
-                    format!("{end}; accepted: more than {start}"),
-                ));
-            }
+        self.bumper.as_ref().map_or(Ok(()), check_bumper)?;
+        self.watermark.as_ref().map_or(Ok(()), check_watermark)?;
+        if self.audio.stream.is_some() && self.audio.language.is_some() {
+            return Err(FieldError::invalid(
+                "audio.language",
+                "accepted: one of stream and language",
+            ));
         }
         self.outputs
             .iter()
             .enumerate()
-            .try_for_each(|(place, output)| check_output(place, output))?;
+            .try_for_each(|(place, output)| outputs::check(&format!("outputs[{place}]"), output))?;
         self.check_names()
-    }
-
-    fn check_trim(&self) -> Result<(), FieldError> {
-        let Some(trim) = &self.trim else { return Ok(()) };
-        let start = trim.start.unwrap_or_default();
-        match trim.end {
-            Some(end) if end <= start => Err(FieldError::invalid(
-                "trim.end",
-                format!("{end}; accepted: after {start}"),
-            )),
-            _ => Ok(()),
-        }
     }
 
     fn check_frame(&self) -> Result<(), FieldError> {
@@ -88,23 +68,65 @@ impl Recipe {
     }
 }
 
-fn check_output(place: usize, output: &Output) -> Result<(), FieldError> {
-    let at = |field: &str| format!("outputs[{place}].{field}");
-    let (bitrate, sides) = match output {
-        Output::Mp4(mp4) => {
-            within(&at("video.crf"), mp4.video.crf.into(), 0..=51)?;
-            let sides = vec![("max_width_px", mp4.max_width_px), ("max_height_px", mp4.max_height_px)];
-            (Some(("audio.bitrate_bps", mp4.audio.bitrate_bps)), sides)
-        }
-        Output::Audio(audio) => (Some(("bitrate_bps", audio.bitrate_bps)), Vec::new()),
-        Output::Poster(poster) => (None, vec![("width_px", poster.width_px)]),
-    };
-    if let Some((field, value)) = bitrate {
-        within(&at(field), value.into(), 32_000..=512_000)?;
+fn check_trim(trim: &Trim) -> Result<(), FieldError> {
+    if trim.ranges.is_empty() {
+        let only = Range {
+            start: trim.start,
+            end: trim.end,
+        };
+        return check_range("trim", &only);
     }
-    sides
-        .into_iter()
-        .try_for_each(|(field, side)| within(&at(field), side.unwrap_or(16).into(), 16..=8_192))
+    if trim.start.is_some() || trim.end.is_some() || trim.ranges.len() > 50 {
+        return Err(FieldError::invalid(
+            "trim.ranges",
+            "accepted: 1 to 50 of them, without start and end beside them",
+        ));
+    }
+    if trim.mode == TrimMode::Fast && trim.ranges.len() > 1 {
+        return Err(FieldError::invalid("trim.mode", "fast; accepted: with one span"));
+    }
+    let mut ranges = trim.ranges.iter().enumerate();
+    ranges.try_for_each(|(place, range)| check_range(&format!("trim.ranges[{place}]"), range))
+}
+
+fn check_range(at: &str, range: &Range) -> Result<(), FieldError> {
+    let start = range.start.unwrap_or_default();
+    match range.end {
+        Some(end) if end <= start => Err(FieldError::invalid(
+            format!("{at}.end"),
+            format!("{end}; accepted: after {start}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn check_bumper(bumper: &Bumper) -> Result<(), FieldError> {
+    let sides = [
+        ("intro", bumper.intro_ms, bumper.intro_task),
+        ("outro", bumper.outro_ms, bumper.outro_task),
+    ];
+    for (side, still_ms, task) in sides {
+        within(&format!("bumper.{side}_ms"), still_ms, 0..=60_000)?;
+        if still_ms > 0 && task.is_some() {
+            return Err(FieldError::invalid(
+                format!("bumper.{side}_task"),
+                format!("accepted: without {side}_ms"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_watermark(mark: &Watermark) -> Result<(), FieldError> {
+    within("watermark.margin_px", mark.margin_px.into(), 0..=1_000)?;
+    within("watermark.width_percent", mark.width_percent.into(), 1..=100)?;
+    match (mark.start_ms.unwrap_or(0), mark.end_ms) {
+        (start, Some(end)) if end <= start => Err(FieldError::invalid(
+            "watermark.end_ms",
+            format!("{end}; accepted: more than {start}"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn within(field: &str, value: u64, accepted: RangeInclusive<u64>) -> Result<(), FieldError> {
@@ -115,12 +137,4 @@ fn within(field: &str, value: u64, accepted: RangeInclusive<u64>) -> Result<(), 
         field,
         format!("{value}; accepted: {} to {}", accepted.start(), accepted.end()),
     ))
-}
-
-fn known_image(field: &str, name: &str) -> Result<(), FieldError> {
-    if name == "logo" {
-        Ok(())
-    } else {
-        Err(FieldError::invalid(field, format!("{name}; accepted: logo")))
-    }
 }

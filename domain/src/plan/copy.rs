@@ -1,0 +1,179 @@
+//! Whether streams of the source are already what was asked, so that no work is the work. A refusal is the reason that
+//! people read in the report.
+
+use super::Picture;
+use crate::probe::{AudioFacts, Probe, Size, Stream, VideoFacts};
+use crate::recipe::{AudioCodec, AudioWish, Fps, Recipe, TrimMode, VideoCodec, VideoWish};
+use crate::time::Rational;
+
+/// Players enter a stream at keyframes; further apart than this they wait too long.
+const LONGEST_GOP_US: u64 = 10_000_000;
+
+/// More bits a pixel than this are worth encoding again: a camera's file, not one for the web. At 1080p and 30 frames a
+/// second that is 12.4 Mb/s.
+const MOST_MILLIBITS_A_PIXEL: u64 = 200;
+
+/// Below this no picture is too expensive, in bits per second.
+const CHEAP_BPS: u64 = 2_000_000;
+
+/// Copied sound may end so much before or after encoded pictures, in microseconds.
+const SOUND_SLACK_US: u64 = 40_000;
+
+/// What a picture stream would have to be.
+pub(super) struct Target<'a> {
+    pub(super) codec: VideoCodec,
+    pub(super) wish: &'a VideoWish,
+    pub(super) picture: &'a Picture,
+    pub(super) fps: Rational,
+}
+
+/// Whether the pictures can be copied.
+///
+/// # Errors
+/// The reason why not.
+pub(super) fn video(recipe: &Recipe, probe: &Probe, target: &Target<'_>) -> Result<(), String> {
+    let (stream, facts) = probe.main_video().ok_or("there are no pictures")?;
+    unedited(recipe)?;
+    let word = target.codec.ffmpeg_name();
+    let own = Size {
+        width_px: facts.width_px,
+        height_px: facts.height_px,
+    };
+    let wanted = target.picture;
+    let rules: [(bool, &dyn Fn() -> String); 12] = [
+        (stream.codec == word, &|| format!("{} is not {word}", stream.codec)),
+        (target.wish.crf.is_none() && target.wish.speed.is_none(), &|| {
+            "the recipe sets crf or speed".into()
+        }),
+        (wanted.overlay.is_none(), &|| {
+            "a watermark is laid over the picture".into()
+        }),
+        (facts.quarter_turns == 0 && !facts.mirrored, &|| {
+            "the picture is turned or mirrored by metadata".into()
+        }),
+        (
+            wanted.canvas == own && wanted.scaled == own && facts.display_size() == own,
+            &|| {
+                let (from, to) = (facts.display_size(), wanted.canvas);
+                let Size { width_px, height_px } = from;
+                format!("{width_px}x{height_px} becomes {}x{}", to.width_px, to.height_px)
+            },
+        ),
+        (facts.pixel_format == "yuv420p" && !facts.full_range, &|| {
+            format!("{} is not 8-bit 4:2:0 in limited range", facts.pixel_format)
+        }),
+        (!facts.hdr && !facts.interlaced, &|| {
+            "the picture is HDR or interlaced".into()
+        }),
+        (is_constant(facts, target.fps), &|| {
+            "the frame rate changes or is another one".into()
+        }),
+        (has_clean_times(probe), &|| {
+            format!("times in {} are not reliable", probe.container)
+        }),
+        (facts.keyframes.is_some_and(|k| k.first && k.closed), &|| {
+            "its groups of pictures are not known to be closed".into()
+        }),
+        (facts.keyframes.is_none_or(|k| k.longest_us <= LONGEST_GOP_US), &|| {
+            "its keyframes are too far apart".into()
+        }),
+        (!is_expensive(facts, target.fps), &|| {
+            format!("{} b/s is more than its size needs", facts.bitrate_bps.unwrap_or(0))
+        }),
+    ];
+    match rules.iter().find(|(holds, _)| !holds) {
+        Some((_, why)) => Err(why()),
+        None => Ok(()),
+    }
+}
+
+/// Whether no edit of the recipe touches every picture.
+fn unedited(recipe: &Recipe) -> Result<(), String> {
+    if let Some(trim) = &recipe.trim {
+        let whole = trim
+            .spans()
+            .iter()
+            .all(|span| span.start.unwrap_or_default().us() == 0 && span.end.is_none());
+        if trim.mode == TrimMode::Exact && !(whole && trim.ranges.len() < 2) {
+            return Err("the trim is exact".to_owned());
+        }
+    }
+    if recipe.bumper.is_some() {
+        return Err("a bumper is joined to it".to_owned());
+    }
+    match recipe.frame.as_ref().map(|frame| frame.fps) {
+        Some(Fps::Fixed(rate)) if rate.as_f64() < 1.0 => Err(format!("the recipe sets {rate} frames per second")),
+        _ => Ok(()),
+    }
+}
+
+/// A constant rate that is the one of the plan: what the average and the clock of the file say differs by less than
+/// half a percent.
+fn is_constant(facts: &VideoFacts, fps: Rational) -> bool {
+    let near = |rate: Option<Rational>| rate.is_some_and(|rate| (rate.as_f64() / fps.as_f64() - 1.0).abs() < 0.005);
+    near(facts.average_fps) && near(facts.base_fps)
+}
+
+/// Containers whose times can be taken over as they are.
+fn has_clean_times(probe: &Probe) -> bool {
+    ["mov,", "matroska,"]
+        .iter()
+        .any(|name| probe.container.starts_with(name))
+}
+
+fn is_expensive(facts: &VideoFacts, fps: Rational) -> bool {
+    let pixels = u64::from(facts.width_px) * u64::from(facts.height_px);
+    let each_second = pixels * u64::from(fps.num) / u64::from(fps.den.max(1));
+    let most = (each_second * MOST_MILLIBITS_A_PIXEL / 1_000).max(CHEAP_BPS);
+    facts.bitrate_bps.is_some_and(|bps| bps > most)
+}
+
+/// Whether the sound can be copied, beside pictures that are copied or encoded, or alone.
+///
+/// # Errors
+/// The reason why not.
+pub(super) fn audio(
+    recipe: &Recipe,
+    (stream, facts): (&Stream, &AudioFacts),
+    (codec, wish): (AudioCodec, AudioWish),
+    beside: Beside<'_>,
+) -> Result<(), String> {
+    unedited(recipe)?;
+    let word = codec.ffmpeg_name();
+    if stream.codec != word || !facts.plain {
+        return Err(format!("{} is not {word} as every player takes it", stream.codec));
+    }
+    if wish.bitrate_bps.is_some() {
+        return Err("the recipe sets its bit rate".to_owned());
+    }
+    if recipe.audio.mode == crate::recipe::AudioMode::Normalize {
+        return Err("its loudness is normalized".to_owned());
+    }
+    if facts.channels > 2 {
+        return Err(format!("{} channels become 2", facts.channels));
+    }
+    match beside {
+        Beside::Encoded(video) if !ends_with(facts, video) => Err("it ends before or after the pictures".to_owned()),
+        Beside::Encoded(_) if recipe.trim.is_some() => Err("the trim is exact".to_owned()),
+        Beside::Nothing if recipe.trim.as_ref().is_some_and(|trim| trim.mode == TrimMode::Fast) => {
+            Err("a trim of sound alone is exact".to_owned())
+        }
+        Beside::Encoded(_) | Beside::Copied | Beside::Nothing => Ok(()),
+    }
+}
+
+/// What stands beside the sound.
+#[derive(Clone, Copy)]
+pub(super) enum Beside<'a> {
+    /// Pictures that are encoded.
+    Encoded(&'a VideoFacts),
+    /// Pictures that are copied.
+    Copied,
+    /// No pictures.
+    Nothing,
+}
+
+fn ends_with(audio: &AudioFacts, video: &VideoFacts) -> bool {
+    let both = audio.duration_us.zip(video.duration_us);
+    both.is_some_and(|(audio, video)| audio.abs_diff(video) <= SOUND_SLACK_US)
+}

@@ -1,0 +1,369 @@
+//! What each output becomes: names, sizes, and whether streams are copied or encoded.
+
+use super::copy::{self, Beside, Target};
+use super::geometry::{Narrower, fit};
+use super::{
+    AudioTrack, Clips, Container, Content, Done, Hls, Movie, Overlay, Picture, PlannedOutput, Rung, Step, VideoOrder,
+    VideoTrack, ladder,
+};
+use crate::code::Code;
+use crate::failure::Failure;
+use crate::probe::{AudioFacts, Probe, Size, Stream, VideoFacts};
+use crate::recipe::{
+    self, AudioCodec, AudioFormat, AudioWish, Fit, Fps, Frame, Gif, Output, Poster, PosterFormat, Recipe, Sprite,
+    USUAL_AUDIO_BPS, VideoCodec, VideoWish,
+};
+use crate::time::{Rational, Span, Timecode};
+
+/// Seconds between keyframes, so that a player can seek and a later cut needs little work.
+const GOP_S: u64 = 4;
+
+/// The length of an animation when nobody tells, and the most frames per second that players of GIF keep.
+const GIF_US: u64 = 3_000_000;
+const GIF_MAX_FPS: Rational = Rational { num: 50, den: 1 };
+
+/// What the outputs can draw on.
+pub(super) struct Room<'a> {
+    pub(super) recipe: &'a Recipe,
+    pub(super) probe: &'a Probe,
+    pub(super) clips: Clips<'a>,
+    pub(super) video: Option<&'a VideoFacts>,
+    pub(super) audio: Option<(&'a Stream, &'a AudioFacts)>,
+    pub(super) span_us: u64,
+    pub(super) fps: Rational,
+}
+
+/// Plans the output at a place of the recipe.
+///
+/// # Errors
+/// [`Code::TrimOutsideSource`] when an animation begins after the end.
+pub(super) fn planned(room: &Room<'_>, place: usize) -> Result<PlannedOutput, Failure> {
+    let Some(output) = room.recipe.outputs.get(place) else {
+        return Err(Failure::input(
+            Code::RecipeInvalid,
+            format!("there is no output {place}"),
+        ));
+    };
+    let mut steps = Vec::new();
+    let content = match output {
+        Output::Mp4(wish) => room.movie(wish, Container::Mp4, &mut steps),
+        Output::Webm(wish) => room.movie(wish, Container::Webm, &mut steps),
+        Output::Hls(wish) => room.hls(wish, &mut steps),
+        Output::Audio(wish) => room.sound_file(wish, &mut steps),
+        Output::Gif(wish) => room.gif(wish, place)?,
+        Output::Poster(wish) => room.poster(wish),
+        Output::Sprite(wish) => room.sprite(wish),
+    };
+    if steps.is_empty() {
+        steps.push(step("image", Err("stills are always made anew".to_owned())));
+    }
+    Ok(PlannedOutput {
+        file: file_name(&room.recipe.outputs, place, output),
+        content,
+        steps,
+    })
+}
+
+/// The name its user gave it, or the word for its kind; two unnamed outputs of one kind: the later one carries its place.
+fn file_name(outputs: &[Output], place: usize, output: &Output) -> String {
+    let (word, ending) = match output {
+        Output::Mp4(_) => ("video", ".mp4"),
+        Output::Webm(_) => ("video", ".webm"),
+        Output::Hls(_) => ("hls", ""),
+        Output::Audio(audio) => match audio.format {
+            AudioFormat::M4a => ("audio", ".m4a"),
+            AudioFormat::Mp3 => ("audio", ".mp3"),
+            AudioFormat::Opus => ("audio", ".opus"),
+        },
+        Output::Gif(_) => ("animation", ".gif"),
+        Output::Poster(poster) => match poster.format {
+            PosterFormat::Jpeg => ("poster", ".jpg"),
+            PosterFormat::Png => ("poster", ".png"),
+            PosterFormat::Webp => ("poster", ".webp"),
+        },
+        Output::Sprite(_) => ("sprite", ""),
+    };
+    let taken = outputs
+        .iter()
+        .take(place)
+        .any(|earlier| earlier.name().is_none() && std::mem::discriminant(earlier) == std::mem::discriminant(output));
+    let stem = match output.name() {
+        Some(name) => name.to_string(),
+        None if taken => format!("{word}-{}", place + 1),
+        None => word.to_owned(),
+    };
+    format!("{stem}{ending}")
+}
+
+fn step(stream: &str, copied: Result<(), String>) -> Step {
+    let (done, reason) = match copied {
+        Ok(()) => (Done::Copy, "it is already what was asked".to_owned()),
+        Err(reason) => (Done::Transcode, reason),
+    };
+    Step {
+        stream: stream.to_owned(),
+        done,
+        reason,
+    }
+}
+
+impl Room<'_> {
+    fn movie(&self, wish: &recipe::Movie, container: Container, steps: &mut Vec<Step>) -> Content {
+        let narrower = Narrower {
+            max_width_px: wish.max_width_px,
+            max_height_px: wish.max_height_px,
+            ..Narrower::default()
+        };
+        let (codec, sound) = match container {
+            Container::Mp4 => (VideoCodec::H264, AudioCodec::Aac),
+            Container::Webm => (VideoCodec::Vp9, AudioCodec::Opus),
+        };
+        let order = self.order(&wish.video, wish.video.codec.unwrap_or(codec), narrower);
+        let copied = self.can_copy(&wish.video, &order);
+        let video = video_track(order, copied.is_ok());
+        steps.push(step("video", copied));
+        Content::Movie(Movie {
+            container,
+            audio: self.audio_track(sound, wish.audio, Some(&video), steps),
+            video,
+        })
+    }
+
+    fn hls(&self, wish: &recipe::Hls, steps: &mut Vec<Step>) -> Content {
+        let frame = self.recipe.frame.clone().unwrap_or_default();
+        let canvas = fit(self.shown(), &frame, Narrower::default()).canvas;
+        let short_sides = ladder::short_sides(&wish.ladder, canvas);
+        let orders = short_sides.iter().map(|side| {
+            let narrower = Narrower {
+                max_short_side_px: Some(*side),
+                ..Narrower::default()
+            };
+            let mut order = self.order(&wish.video, VideoCodec::H264, narrower);
+            order.fixed_gops = true;
+            order.gop_frames = frames_u32(self.fps, wish.segment_ms * 1_000);
+            order.max_bitrate_bps = Some(ladder::max_bitrate_bps(order.picture.canvas, self.fps));
+            (*side, order)
+        });
+        let orders: Vec<_> = orders.collect();
+        let copied = match orders.as_slice() {
+            [(_, only)] => self
+                .can_copy(&wish.video, only)
+                .and_then(|()| self.can_segment(wish.segment_ms * 1_000)),
+            _ => Err("segments begin together in every rung".to_owned()),
+        };
+        let rungs = orders.into_iter().map(|(short_side_px, order)| Rung {
+            short_side_px,
+            video: video_track(order, copied.is_ok()),
+        });
+        let rungs: Vec<_> = rungs.collect();
+        steps.push(step("video", copied));
+        Content::Hls(Hls {
+            audio: self.audio_track(
+                AudioCodec::Aac,
+                wish.audio,
+                rungs.first().map(|rung| &rung.video),
+                steps,
+            ),
+            rungs,
+            segment_us: wish.segment_ms * 1_000,
+            single_file: wish.single_file,
+        })
+    }
+
+    fn sound_file(&self, wish: &recipe::AudioFile, steps: &mut Vec<Step>) -> Content {
+        let codec = match wish.format {
+            AudioFormat::M4a => AudioCodec::Aac,
+            AudioFormat::Mp3 => AudioCodec::Mp3,
+            AudioFormat::Opus => AudioCodec::Opus,
+        };
+        let audio = AudioWish {
+            codec: None,
+            bitrate_bps: wish.bitrate_bps,
+        };
+        let encoded = AudioTrack::Encode {
+            codec,
+            bitrate_bps: wish.bitrate_bps.unwrap_or(USUAL_AUDIO_BPS),
+        };
+        Content::Audio {
+            format: wish.format,
+            audio: self.audio_track(codec, audio, None, steps).unwrap_or(encoded),
+        }
+    }
+
+    /// What becomes of the sound beside pictures, or alone; `None` when there is none.
+    fn audio_track(
+        &self,
+        codec: AudioCodec,
+        wish: AudioWish,
+        video: Option<&VideoTrack>,
+        steps: &mut Vec<Step>,
+    ) -> Option<AudioTrack> {
+        let source = self.audio?;
+        let beside = match (video, self.video) {
+            (Some(video), _) if video.is_copy() => Beside::Copied,
+            (Some(_), Some(facts)) => Beside::Encoded(facts),
+            _ => Beside::Nothing,
+        };
+        let copied = copy::audio(self.recipe, source, (codec, wish), beside);
+        let track = if copied.is_ok() {
+            AudioTrack::Copy { codec }
+        } else {
+            AudioTrack::Encode {
+                codec,
+                bitrate_bps: wish.bitrate_bps.unwrap_or(USUAL_AUDIO_BPS),
+            }
+        };
+        steps.push(step("audio", copied));
+        Some(track)
+    }
+
+    fn gif(&self, wish: &Gif, place: usize) -> Result<Content, Failure> {
+        let start_us = wish.start_ms * 1_000;
+        if self.span_us > 0 && start_us >= self.span_us {
+            let length = Timecode::from_us(self.span_us);
+            let detail = format!(
+                "outputs[{place}].start_ms {}; the video ends at {length}",
+                wish.start_ms
+            );
+            return Err(Failure::input(Code::TrimOutsideSource, detail));
+        }
+        let asked = wish.end_ms.map_or(start_us + GIF_US, |ms| ms * 1_000);
+        let rate = match wish.fps {
+            Fps::Fixed(rate) => rate,
+            Fps::Keep => self.fps,
+        };
+        Ok(Content::Gif {
+            picture: self.still_picture(Some(wish.width_px)),
+            fps: if rate.as_f64() > GIF_MAX_FPS.as_f64() {
+                GIF_MAX_FPS
+            } else {
+                rate
+            },
+            start_us,
+            end_us: if self.span_us > 0 {
+                asked.min(self.span_us)
+            } else {
+                asked
+            },
+        })
+    }
+
+    fn poster(&self, wish: &Poster) -> Content {
+        Content::Poster {
+            picture: self.still_picture(wish.width_px),
+            at_us: wish.at_ms.map_or(self.span_us / 10, |ms| ms * 1_000),
+            format: wish.format,
+        }
+    }
+
+    fn sprite(&self, wish: &Sprite) -> Content {
+        let every_us = wish.every_ms * 1_000;
+        Content::Sprite {
+            picture: self.still_picture(Some(wish.width_px)),
+            every_us,
+            count: self.span_us.div_ceil(every_us).max(1),
+        }
+    }
+
+    fn still_picture(&self, max_width_px: Option<u32>) -> Picture {
+        self.picture(Narrower {
+            max_width_px,
+            ..Narrower::default()
+        })
+    }
+
+    /// Orders for an encoder, as if nothing could be copied.
+    fn order(&self, wish: &VideoWish, codec: VideoCodec, narrower: Narrower) -> VideoOrder {
+        let picture = self.picture(narrower);
+        let on_canvas = |clip: Option<&Probe>| clip.and_then(|probe| on_canvas(probe, picture.canvas));
+        VideoOrder {
+            intro: on_canvas(self.clips.intro),
+            outro: on_canvas(self.clips.outro),
+            picture: picture.clone(),
+            codec,
+            crf: wish.crf.unwrap_or(codec.usual_crf()),
+            speed: wish.speed.unwrap_or_default(),
+            gop_frames: frames_u32(self.fps, GOP_S * 1_000_000),
+            fixed_gops: false,
+            max_bitrate_bps: None,
+        }
+    }
+
+    fn can_copy(&self, wish: &VideoWish, order: &VideoOrder) -> Result<(), String> {
+        let target = Target {
+            codec: order.codec,
+            wish,
+            picture: &order.picture,
+            fps: self.fps,
+        };
+        copy::video(self.recipe, self.probe, &target)
+    }
+
+    /// Whether segments can be cut at the keyframes that there are.
+    fn can_segment(&self, segment_us: u64) -> Result<(), String> {
+        let keyframes = self.video.and_then(|facts| facts.keyframes);
+        if self.recipe.trim.is_some() {
+            return Err("an adaptive stream cannot hide the beginning of its first group".to_owned());
+        }
+        match keyframes {
+            Some(keyframes) if keyframes.longest_us <= segment_us => Ok(()),
+            _ => Err("its keyframes are further apart than a segment".to_owned()),
+        }
+    }
+
+    fn shown(&self) -> Size {
+        const NOTHING: Size = Size {
+            width_px: 2,
+            height_px: 2,
+        };
+        self.video.map_or(NOTHING, VideoFacts::display_size)
+    }
+
+    fn picture(&self, narrower: Narrower) -> Picture {
+        let frame = self.recipe.frame.clone().unwrap_or_default();
+        let mut picture = fit(self.shown(), &frame, narrower);
+        picture.overlay = self.recipe.watermark.as_ref().map(|mark| Overlay {
+            image: mark.image.clone(),
+            width_px: (picture.canvas.width_px * mark.width_percent / 100).max(2),
+            position: mark.position,
+            margin_px: mark.margin_px,
+            opacity_percent: mark.opacity.percent,
+            span: Span {
+                start: mark.start_ms.map(Timecode::from_ms).unwrap_or_default(),
+                end: mark.end_ms.map(Timecode::from_ms),
+            },
+        });
+        picture
+    }
+}
+
+fn video_track(order: VideoOrder, copied: bool) -> VideoTrack {
+    if copied {
+        VideoTrack::Copy {
+            codec: order.codec,
+            size: order.picture.canvas,
+        }
+    } else {
+        VideoTrack::Encode(Box::new(order))
+    }
+}
+
+/// A clip on the canvas of a movie: fitted, enlarged if need be, with bars.
+fn on_canvas(probe: &Probe, canvas: Size) -> Option<Picture> {
+    let (_, facts) = probe.main_video()?;
+    let frame = Frame {
+        max_width_px: Some(canvas.width_px),
+        max_height_px: Some(canvas.height_px),
+        fit: Fit::Inside,
+        upscale: true,
+        ..Frame::default()
+    };
+    Some(Picture {
+        canvas,
+        ..fit(facts.display_size(), &frame, Narrower::default())
+    })
+}
+
+fn frames_u32(fps: Rational, us: u64) -> u32 {
+    u32::try_from(fps.frames_in(us)).unwrap_or(u32::MAX).max(1)
+}

@@ -32,7 +32,9 @@ mod transcode;
 mod weave;
 
 pub use cancel::Cancel;
+pub use still::Images;
 
+use domain::plan::PlannedOutput;
 use domain::protocol::{Checked, Progress, Report};
 use domain::{Failure, Plan, Probe};
 use std::fs::File;
@@ -55,6 +57,15 @@ pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
     facts::read(&mut input, bytes, cancel)
 }
 
+/// What outputs are made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Footage<'a> {
+    /// The source, then the clips of intro and outro.
+    pub sources: &'a [File],
+    /// The images that the plan names, but for the built-in one.
+    pub images: &'a Images,
+}
+
 /// Makes every output of the plan in `scratch`, decoding the source once.
 ///
 /// `progress` is called on this thread, at most every half second, and once more with 100 percent.
@@ -63,7 +74,7 @@ pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
 /// [`domain::Code::SourceDamaged`] when no picture or sound could be read, [`domain::Code::StorageFull`] when the disk is full.
 #[allow(clippy::too_many_arguments, reason = "what a transcode is made of; no two of a kind")]
 pub fn transcode(
-    source: &File,
+    footage: &Footage<'_>,
     plan: &Plan,
     scratch: &Path,
     threads: u32,
@@ -72,7 +83,8 @@ pub fn transcode(
 ) -> Result<Report, Failure> {
     transcode::run(
         &transcode::Work {
-            source,
+            sources: footage.sources,
+            images: footage.images,
             plan,
             scratch,
             threads,
@@ -82,10 +94,10 @@ pub fn transcode(
     )
 }
 
-/// Opens a finished file again and reads what a player would find.
+/// Opens a finished output again and reads what a player would find.
 ///
 /// # Errors
 /// [`domain::Code::OutputInvalid`] when it cannot be opened.
-pub fn verify(scratch: &Path, file: &str, cancel: &Cancel) -> Result<Checked, Failure> {
-    check::run(scratch, file, cancel)
+pub fn verify(scratch: &Path, planned: &PlannedOutput, cancel: &Cancel) -> Result<Checked, Failure> {
+    check::run(scratch, &planned.file, cancel).map(Checked::File)
 }

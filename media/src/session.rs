@@ -5,9 +5,11 @@ mod work;
 
 use crate::engine::{self, Cancel};
 use crate::sandbox::{self, Limits};
-use domain::protocol::{Event, Request, SandboxMode, SandboxStatus, Session};
+use domain::protocol::{Event, Image, Request, SandboxMode, SandboxStatus, Session};
+use domain::recipe::Name;
 use domain::{Code, Failure, FailureKind};
 use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,6 +21,8 @@ use work::Work;
 const REFUSED: u8 = 1;
 /// The input ended and the work did not stop within two seconds.
 pub(crate) const STUCK: i32 = 2;
+/// No image of an account is larger.
+const MAX_IMAGE_BYTES: u64 = 4 << 20;
 /// There is nobody to talk to: standard input or output are not there.
 const MUTE: u8 = 3;
 
@@ -55,7 +59,9 @@ pub fn run() -> ExitCode {
 fn begin() -> Result<(Work, SandboxStatus), Failure> {
     let session = wire::read::<Session>(&mut std::io::stdin().lock())?
         .ok_or_else(|| infrastructure(Code::Internal, "the input ended before the session"))?;
-    let source = session.source.as_deref().map(open_source).transpose()?;
+    let sources = session.sources.iter().map(|path| open_source(path));
+    let sources = sources.collect::<Result<Vec<_>, _>>()?;
+    let images = session.images.iter().map(read_image).collect::<Result<_, _>>()?;
     let scratch = open_scratch(&session.scratch)?;
     let status = sandbox::enter(&scratch, &Limits::from(&session)).map_err(|error| {
         let detail = format!("limits could not be set: {}", error.kind());
@@ -66,7 +72,7 @@ fn begin() -> Result<(Work, SandboxStatus), Failure> {
         return Err(infrastructure(Code::SandboxUnavailable, detail));
     }
     let threads = session.threads.max(1);
-    Ok((Work::new(source, scratch, threads), status))
+    Ok((Work::new(sources, images, scratch, threads), status))
 }
 
 /// Opens a plain file for reading; never a link, a pipe or a device.
@@ -82,6 +88,14 @@ fn open_source(path: &Path) -> Result<File, Failure> {
     } else {
         Err(storage("the source is no plain file"))
     }
+}
+
+/// Reads an image as it is; it is decoded when the door is closed.
+fn read_image(image: &Image) -> Result<(Name, Vec<u8>), Failure> {
+    let mut bytes = Vec::new();
+    let read = open_source(&image.path)?.take(MAX_IMAGE_BYTES).read_to_end(&mut bytes);
+    read.map_err(|error| storage(format!("an image could not be read: {}", error.kind())))?;
+    Ok((image.name.clone(), bytes))
 }
 
 fn open_scratch(path: &Path) -> Result<PathBuf, Failure> {

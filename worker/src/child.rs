@@ -14,6 +14,7 @@ mod trouble;
 pub use settings::ChildSettings;
 pub use spare::Spare;
 
+use domain::plan::PlannedOutput;
 use domain::protocol::{
     Checked, Event, MAX_LINE_BYTES, Progress, Report, Request, SandboxMode, SandboxStatus, Session,
 };
@@ -103,12 +104,12 @@ impl Child {
         self.stderr.text()
     }
 
-    /// Reads the facts of the source.
+    /// Reads the facts of the source at this place of the session.
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn probe(&mut self) -> Result<Probe, Failure> {
-        match self.call(Request::Probe, self.settings.look, |_| ()).await? {
+    pub async fn probe(&mut self, place: usize) -> Result<Probe, Failure> {
+        match self.call(Request::Probe(place), self.settings.look, |_| ()).await? {
             Event::Probed(probe) => Ok(*probe),
             other => Err(unasked(&other)),
         }
@@ -130,12 +131,12 @@ impl Child {
         }
     }
 
-    /// Opens these files of the scratch directory again; facts come in the same order.
+    /// Opens these outputs in the scratch directory again; facts come in the same order.
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn verify(&mut self, files: Vec<String>) -> Result<Vec<Checked>, Failure> {
-        match self.call(Request::Verify(files), self.settings.look, |_| ()).await? {
+    pub async fn verify(&mut self, outputs: Vec<PlannedOutput>) -> Result<Vec<Checked>, Failure> {
+        match self.call(Request::Verify(outputs), self.settings.look, |_| ()).await? {
             Event::Verified(checked) => Ok(checked),
             other => Err(unasked(&other)),
         }
@@ -195,7 +196,7 @@ impl Child {
         // Outputs are ours, and counting the pictures of a large one takes a while.
         let silence = match request {
             Request::Verify(_) => self.settings.look,
-            Request::Probe | Request::Transcode(_) => self.settings.silence,
+            Request::Probe(_) | Request::Transcode(_) => self.settings.silence,
         };
         let silent = |_| Trouble::Silent(silence);
         timeout(silence, self.send(request)).await.map_err(silent)??;
@@ -256,8 +257,8 @@ impl Child {
 
 fn answers(event: &Event, request: &Request) -> bool {
     match (request, event) {
-        (Request::Probe, Event::Probed(_)) | (Request::Transcode(_), Event::Transcoded(_)) => true,
-        (Request::Verify(files), Event::Verified(checked)) => files.len() == checked.len(),
+        (Request::Probe(_), Event::Probed(_)) | (Request::Transcode(_), Event::Transcoded(_)) => true,
+        (Request::Verify(outputs), Event::Verified(checked)) => outputs.len() == checked.len(),
         _ => false,
     }
 }

@@ -84,7 +84,7 @@ impl Env {
 impl Env {
     /// Starts a child to see what the kernel grants, and says so.
     pub async fn sandbox(&self) -> Option<SandboxStatus> {
-        let session = process_task::session(self, None, self.scratch.path().to_owned());
+        let session = process_task::session(self, Vec::new(), self.scratch.path().to_owned());
         match self.children.child(session).await {
             Ok(child) => {
                 let status = child.status().clone();

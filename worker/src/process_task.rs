@@ -2,7 +2,7 @@
 
 use crate::lease::{self, Ended};
 use crate::{Env, report, store};
-use domain::plan::verify;
+use domain::plan::{Clips, verify};
 use domain::protocol::{Checked, Phase, Progress, Report, Session};
 use domain::{Code, Failure, FailureKind, Plan, Probe, Recipe, TaskId};
 use entity::task::{self, Claim};
@@ -54,14 +54,14 @@ async fn work(env: &Env, task: &task::Model, progress: &watch::Sender<Progress>)
     let scratch = env.scratch.directory(task).map_err(infrastructure)?;
     let file = fetch(env, task, scratch.path()).await?;
     let out = scratch.child("out").map_err(infrastructure)?;
-    let mut child = env.children.child(session(env, Some(file), out.clone())).await?;
+    let mut child = env.children.child(session(env, vec![file], out.clone())).await?;
     let sandbox = child.status().clone();
-    let probe = child.probe().await?;
+    let probe = child.probe(0).await?;
     remember(env, task, &probe).await;
-    let plan = domain::plan(&recipe, &probe, &env.settings.limits)?;
+    let plan = domain::plan(&recipe, &probe, Clips::default(), &env.settings.limits)?;
     let fetched = begun.elapsed();
     // The checker starts while the other one works: a fresh process that has never seen the source.
-    let checker = session(env, None, out.clone());
+    let checker = session(env, Vec::new(), out.clone());
     let (made, mut checker) = tokio::try_join!(
         child.transcode(plan.clone(), wall_limit(&probe), |update| {
             progress.send_replace(update);
@@ -71,9 +71,7 @@ async fn work(env: &Env, task: &task::Model, progress: &watch::Sender<Progress>)
     // What a stranger's file may have made of it must be gone before anybody looks at the outputs.
     child.finish().await;
     enter(progress, Phase::Verify);
-    let checked = checker
-        .verify(plan.outputs.iter().map(|output| output.file.clone()).collect())
-        .await?;
+    let checked = checker.verify(plan.outputs.clone()).await?;
     drop(checker);
     compare(&plan, &made, &checked)?;
     let verified = begun.elapsed();
@@ -117,10 +115,11 @@ async fn fetch(env: &Env, task: &task::Model, scratch: &Path) -> Result<PathBuf,
 }
 
 /// What a child may touch.
-pub(crate) fn session(env: &Env, source: Option<PathBuf>, scratch: PathBuf) -> Session {
+pub(crate) fn session(env: &Env, sources: Vec<PathBuf>, scratch: PathBuf) -> Session {
     let settings = &env.settings;
     Session {
-        source,
+        sources,
+        images: Vec::new(),
         scratch,
         sandbox: settings.sandbox,
         max_memory_bytes: settings.child_memory_bytes,
@@ -165,7 +164,7 @@ fn compare(plan: &Plan, made: &Report, checked: &[Checked]) -> Result<(), Failur
     }
     let rows = plan.outputs.iter().zip(&made.outputs).zip(checked);
     rows.into_iter()
-        .try_for_each(|((planned, made), checked)| verify(planned, made, checked))
+        .try_for_each(|((planned, made), checked)| verify(plan, planned, made, checked))
 }
 
 fn measure(made: &Report, wall: Duration) {

@@ -1,7 +1,7 @@
 //! What was done and why, as the API shows it.
 
 use domain::Plan;
-use domain::plan::{Content, Warning, WarningCode};
+use domain::plan::{Warning, WarningCode};
 use domain::protocol::{Report, SandboxStatus};
 use entity::output;
 use serde_json::{Value, json};
@@ -18,8 +18,8 @@ pub(crate) fn bundle(plan: &Plan, made: &Report, outputs: &[output::New], sandbo
         json!({
             "name": planned.file,
             "kind": planned.content.kind(),
-            "done": "transcode",
-            "encoder": encoder(&planned.content, plan.audio_stream.is_some()),
+            "steps": planned.steps,
+            "encoder": planned.content,
             "frames": made.frames,
             "duration_ms": made.duration_us / 1_000,
             "bytes": stored.bytes,
@@ -33,20 +33,4 @@ pub(crate) fn bundle(plan: &Plan, made: &Report, outputs: &[output::New], sandbo
         "peak_memory_bytes": made.peak_memory_bytes,
         "ffmpeg": made.ffmpeg,
     })
-}
-
-fn encoder(content: &Content, sound: bool) -> Value {
-    match content {
-        Content::Mp4 {
-            video,
-            fps,
-            audio_bitrate_bps,
-            ..
-        } => json!({
-            "video": "h264", "crf": video.crf, "speed": video.speed, "gop_frames": video.gop_frames, "fps": fps,
-            "audio": sound.then_some("aac"), "audio_bitrate_bps": audio_bitrate_bps,
-        }),
-        Content::Audio { format, bitrate_bps } => json!({ "audio": format, "audio_bitrate_bps": bitrate_bps }),
-        Content::Poster { format, at_us, .. } => json!({ "image": format, "at_ms": at_us / 1_000 }),
-    }
 }

@@ -69,8 +69,9 @@ async fn transfer(env: &Env, key: &Key, path: &Path) -> Result<Stored, Failure> 
 }
 
 fn row(planned: &PlannedOutput, checked: &Checked, key: &Key, stored: Stored) -> output::New {
-    let size = checked.probe.main_video().map(|(_, facts)| facts.display_size());
-    let still = matches!(planned.content, Content::Poster { .. });
+    let size = planned.content.size();
+    let moves = !matches!(planned.content, Content::Poster { .. } | Content::Sprite { .. });
+    let length_us = checked.probe().map(|probe| probe.duration_us).filter(|_| moves);
     output::New {
         name: planned.file.clone(),
         kind: planned.content.kind(),
@@ -80,7 +81,7 @@ fn row(planned: &PlannedOutput, checked: &Checked, key: &Key, stored: Stored) ->
         sha256: stored.sha256,
         width_px: size.map(|size| size.width_px),
         height_px: size.map(|size| size.height_px),
-        duration_ms: (!still).then_some((checked.probe.duration_us + 500) / 1_000),
+        duration_ms: length_us.map(|us| (us + 500) / 1_000),
     }
 }
 

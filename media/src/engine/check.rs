@@ -6,7 +6,7 @@ use super::mux::place;
 use super::track::Track;
 use super::{Cancel, input};
 use domain::probe::StreamKind;
-use domain::protocol::Checked;
+use domain::protocol::CheckedFile;
 use domain::{Code, Failure, FailureKind};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::{Audio, Video};
@@ -23,7 +23,7 @@ const SOUND_US: i64 = 2_000_000;
 ///
 /// # Errors
 /// [`Code::OutputInvalid`] when it cannot be opened.
-pub(super) fn run(scratch: &Path, file: &str, cancel: &Cancel) -> Result<Checked, Failure> {
+pub(super) fn run(scratch: &Path, file: &str, cancel: &Cancel) -> Result<CheckedFile, Failure> {
     let invalid = |what: &str| {
         let detail = format!("{file}: {what}");
         Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, detail)
@@ -36,7 +36,7 @@ pub(super) fn run(scratch: &Path, file: &str, cancel: &Cancel) -> Result<Checked
     let mut ends = Ends::open(opened()?)?;
     ends.read_through(cancel)?;
     ends.read_tail(cancel)?;
-    Ok(Checked {
+    Ok(CheckedFile {
         probe,
         index_first,
         starts_with_keyframe: ends.starts_with_keyframe,

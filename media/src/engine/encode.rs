@@ -5,7 +5,7 @@ use super::fault;
 use super::graph::frame_base;
 use super::mux::{Container, Mux};
 use super::tape::{Sound, Tape};
-use domain::plan::H264;
+use domain::plan::VideoOrder;
 use domain::probe::Size;
 use domain::recipe::Speed;
 use domain::{Failure, Rational};
@@ -92,15 +92,16 @@ impl Encoder {
 }
 
 /// Opens libx264: constant rate factor, High profile, 4:2:0, closed groups of pictures.
-pub(super) fn h264(order: &H264, fps: Rational, canvas: Size, color: Color, threads: u32) -> Result<Encoder, Failure> {
+pub(super) fn h264(order: &VideoOrder, fps: Rational, color: Color, threads: u32) -> Result<Encoder, Failure> {
     let failed = |error| fault::engine("libx264", error);
+    let Size { width_px, height_px } = order.picture.canvas;
     let codec = encoder::find_by_name("libx264").ok_or_else(|| fault::missing("libx264"))?;
     let mut context = Context::new_with_codec(codec);
     context.set_flags(Flags::GLOBAL_HEADER | Flags::CLOSED_GOP);
     let mut video = context.encoder().video().map_err(failed)?;
     let base = frame_base(fps);
-    video.set_width(canvas.width_px);
-    video.set_height(canvas.height_px);
+    video.set_width(width_px);
+    video.set_height(height_px);
     video.set_format(Pixel::YUV420P);
     video.set_aspect_ratio((1, 1));
     video.set_time_base(base);

@@ -137,6 +137,8 @@ fn kind_of(stream: &Source<'_>, facts: &CodecFacts) -> StreamKind {
             sample_rate_hz: facts.sample_rate_hz,
             channels: facts.channels,
             duration_us: duration_us(stream),
+            bitrate_bps: None,
+            plain: false,
         }),
         Kind::Subtitle => StreamKind::Subtitle,
         Kind::Attachment => StreamKind::Attachment,
@@ -161,6 +163,9 @@ fn video_facts(stream: &Source<'_>, facts: &CodecFacts) -> VideoFacts {
         hdr: is_hdr(facts.color.transfer),
         interlaced: facts.interlaced,
         duration_us: duration_us(stream),
+        full_range: facts.color.range == 2,
+        bitrate_bps: None,
+        keyframes: None,
     }
 }
 

@@ -9,45 +9,19 @@ use super::picture::{self, Finish, MARK};
 use super::progress::Meter;
 use super::reader::nothing_decoded;
 use super::soundtrack::Soundtrack;
-use super::transcode::Job;
+use super::transcode::{Job, unsupported};
 use super::{av, color, fault, still};
-use domain::plan::{BumperPlan, Content, H264, Picture, PlannedOutput, SourceVideo};
+use domain::plan::{AudioTrack, Card, SourceVideo, VideoOrder};
 use domain::protocol::Made;
-use domain::{Failure, Rational};
+use domain::{Failure, Plan};
 use ffmpeg_next::frame::{Audio, Video};
 use std::ops::Range;
 use std::sync::mpsc::Receiver;
 
 /// What the plan orders for the movie.
 pub(super) struct Order<'a> {
-    pub(super) picture: &'a Picture,
-    pub(super) fps: Rational,
-    pub(super) bumper: Option<&'a BumperPlan>,
-    pub(super) video: &'a H264,
-    pub(super) audio_bitrate_bps: Option<u32>,
-}
-
-impl<'a> Order<'a> {
-    /// The order in a planned output, if it is one for a movie.
-    pub(super) const fn of(planned: &'a PlannedOutput) -> Option<Self> {
-        let Content::Mp4 {
-            picture,
-            fps,
-            bumper,
-            video,
-            audio_bitrate_bps,
-        } = &planned.content
-        else {
-            return None;
-        };
-        Some(Self {
-            picture,
-            fps: *fps,
-            bumper: bumper.as_ref(),
-            video,
-            audio_bitrate_bps: *audio_bitrate_bps,
-        })
-    }
+    pub(super) video: &'a VideoOrder,
+    pub(super) audio: Option<AudioTrack>,
 }
 
 /// Makes the movie from the pieces that come.
@@ -76,8 +50,18 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order<'_>, from: &Receiver<
     movie.finish(file)
 }
 
+/// The bit rate of sound that is encoded.
+fn bitrate_of(audio: Option<AudioTrack>) -> Result<Option<u32>, Failure> {
+    match audio {
+        None => Ok(None),
+        Some(AudioTrack::Encode { bitrate_bps, .. }) => Ok(Some(bitrate_bps)),
+        Some(AudioTrack::Copy { .. }) => Err(unsupported("copied sound")),
+    }
+}
+
 struct Movie<'a> {
     order: &'a Order<'a>,
+    plan: &'a Plan,
     source: SourceVideo,
     threads: u32,
     meter: &'a Meter,
@@ -87,8 +71,9 @@ struct Movie<'a> {
     graph: Option<Graph>,
     /// The image of the overlay.
     mark: Option<Video>,
-    /// The canvas of the bumper.
-    bumper: Option<Video>,
+    /// The stills before and after.
+    intro: Option<Video>,
+    outro: Option<Video>,
     /// Pictures given to the encoder.
     frames: u64,
     track: Option<Soundtrack>,
@@ -97,51 +82,56 @@ struct Movie<'a> {
 impl<'a> Movie<'a> {
     fn open(job: &'a Job<'_>, file: &str, order: &'a Order<'a>) -> Result<Self, Failure> {
         let (source, coded, numbers) = job.picture()?;
-        let canvas = order.picture.canvas;
+        let picture = &order.video.picture;
+        let fps = job.plan.fps;
         let color = color::of_output(&numbers, coded);
         let mut mux = Mux::create(job.scratch, file, Container::Mp4)?;
-        let mut encoder = encode::h264(order.video, order.fps, canvas, color, job.threads)?;
+        let mut encoder = encode::h264(order.video, fps, color, job.threads)?;
         encoder.join(&mut mux)?;
-        let intro_us = order
-            .fps
-            .duration_us(order.bumper.map_or(0, |bumper| bumper.intro_frames));
-        let track = order.audio_bitrate_bps.zip(job.sound());
+        let intro_us = fps.duration_us(job.plan.intro.as_ref().map_or(0, Card::frames));
+        let track = bitrate_of(order.audio)?.zip(job.sound());
         let track = track.map(|(bitrate, sound)| Soundtrack::open(sound, bitrate, intro_us, &mut mux));
         let track = track.transpose()?;
         mux.start()?;
-        let limit = job.plan.span.end.map(|_| order.fps.frames_in(job.plan.span_us).max(1));
-        let overlay = order.picture.overlay.as_ref();
+        let limit = job.end_is_known().then(|| fps.frames_in(job.plan.span_us).max(1));
+        let overlay = picture.overlay.as_ref();
+        let card = |card: &Option<Card>| match card {
+            None => Ok(None),
+            Some(Card::Still { image, .. }) => still::bumper(image, job.images, picture.canvas, color.matrix).map(Some),
+            Some(Card::Clip { .. }) => Err(unsupported("clips as bumpers")),
+        };
         Ok(Self {
             order,
+            plan: job.plan,
             source,
             threads: job.threads,
             meter: job.meter,
             mux,
             encoder,
-            cadence: Cadence::new(order.fps, limit, job.plan.span_us),
+            cadence: Cadence::new(fps, limit, job.plan.span_us),
             graph: None,
-            mark: overlay.map(|overlay| still::mark(overlay, color.matrix)).transpose()?,
-            bumper: order
-                .bumper
-                .map(|bumper| still::bumper(&bumper.image, canvas, color.matrix))
+            mark: overlay
+                .map(|overlay| still::mark(overlay, job.images, color.matrix))
                 .transpose()?,
+            intro: card(&job.plan.intro)?,
+            outro: card(&job.plan.outro)?,
             frames: 0,
             track,
         })
     }
 
     fn intro(&mut self) -> Result<(), Failure> {
-        self.stand_still(self.order.bumper.map_or(0, |bumper| bumper.intro_frames))?;
+        let intro = self.intro.take();
+        self.stand_still(intro, self.plan.intro.as_ref())?;
         self.encode_sound()
     }
 
-    /// Shows the bumper for some frames.
-    fn stand_still(&mut self, frames: u64) -> Result<(), Failure> {
-        if let Some(mut still) = self.bumper.take() {
-            for _ in 0..frames {
+    /// Shows a still for its frames.
+    fn stand_still(&mut self, still: Option<Video>, card: Option<&Card>) -> Result<(), Failure> {
+        if let Some(mut still) = still {
+            for _ in 0..card.map_or(0, Card::frames) {
                 self.encode(&mut still)?;
             }
-            self.bumper = Some(still);
         }
         Ok(())
     }
@@ -152,6 +142,7 @@ impl<'a> Movie<'a> {
             // A picture that lasts over the beginning of an overlay must be drawn anew for every slot.
             let changes = self
                 .order
+                .video
                 .picture
                 .overlay
                 .as_ref()
@@ -177,11 +168,12 @@ impl<'a> Movie<'a> {
         if !self.graph.as_ref().is_some_and(|graph| graph.fits(&picture)) {
             let shape = av::shape(&picture);
             let size = self.mark.as_ref().map(|mark| still::size_of(&av::shape(mark)));
-            let description = picture::description(&shape, &self.source, self.order.picture, Finish::Movie, size);
+            let description =
+                picture::description(&shape, &self.source, &self.order.video.picture, Finish::Movie, size);
             let beside: Vec<_> = self.mark.iter().map(|picture| Beside { name: MARK, picture }).collect();
             self.graph = Some(Graph::new(
                 shape,
-                frame_base(self.order.fps),
+                frame_base(self.plan.fps),
                 &description,
                 &beside,
                 self.threads,
@@ -222,7 +214,7 @@ impl<'a> Movie<'a> {
 
     /// How long the movie is so far, in microseconds.
     fn reached_us(&self) -> u64 {
-        self.order.fps.duration_us(self.frames)
+        self.plan.fps.duration_us(self.frames)
     }
 
     fn finish(mut self, file: &str) -> Result<Made, Failure> {
@@ -230,7 +222,8 @@ impl<'a> Movie<'a> {
             return Err(nothing_decoded("the pictures"));
         }
         let main_end_us = self.reached_us();
-        self.stand_still(self.order.bumper.map_or(0, |bumper| bumper.outro_frames))?;
+        let outro = self.outro.take();
+        self.stand_still(outro, self.plan.outro.as_ref())?;
         let packets = self.encoder.finish(&mut self.mux)?;
         self.meter.add_frames(packets);
         let duration_us = self.reached_us();
@@ -242,6 +235,7 @@ impl<'a> Movie<'a> {
             file: file.to_owned(),
             frames: self.frames,
             duration_us,
+            packets_from_us: None,
         })
     }
 }

@@ -5,7 +5,7 @@ use super::graph::{self, Beside};
 use super::mux::place;
 use super::picture::{self, Finish, MARK};
 use super::reader::nothing_decoded;
-use super::transcode::Job;
+use super::transcode::{Job, unsupported};
 use super::{av, color, fault, still};
 use domain::Failure;
 use domain::plan::Picture;
@@ -46,6 +46,7 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order<'_>, from: &Receiver<
         file: file.to_owned(),
         frames: 1,
         duration_us: 0,
+        packets_from_us: None,
     })
 }
 
@@ -65,10 +66,11 @@ fn draw(job: &Job<'_>, order: &Order<'_>, picture: &Video, at_us: i64) -> Result
     let mark = wanted
         .overlay
         .as_ref()
-        .map(|overlay| still::mark(overlay, matrix))
+        .map(|overlay| still::mark(overlay, job.images, matrix))
         .transpose()?;
     let finish = match order.format {
         PosterFormat::Jpeg => Finish::Jpeg,
+        PosterFormat::Webp => return Err(unsupported("webp")),
         PosterFormat::Png => Finish::Png,
     };
     let size = mark.as_ref().map(|mark| still::size_of(&av::shape(mark)));
@@ -81,6 +83,7 @@ fn encode(picture: &Video, format: PosterFormat) -> Result<Packet, Failure> {
     let (name, pixels) = match format {
         PosterFormat::Jpeg => ("mjpeg", Pixel::YUVJ420P),
         PosterFormat::Png => ("png", Pixel::RGB24),
+        PosterFormat::Webp => return Err(unsupported("webp")),
     };
     let failed = |error| fault::engine(name, error);
     let codec = encoder::find_by_name(name).ok_or_else(|| fault::missing(name))?;

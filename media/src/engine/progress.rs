@@ -53,7 +53,7 @@ impl<'a> Teller<'a> {
     /// A teller for the outputs of a plan. Movies are the work; sound and posters count only when there is no movie.
     pub(super) fn new(plan: &Plan, tell: &'a mut dyn FnMut(Progress)) -> (Self, Vec<Meter>) {
         let meters: Vec<_> = plan.outputs.iter().map(|_| Meter::default()).collect();
-        let is_movie = |content: &Content| matches!(content, Content::Mp4 { .. });
+        let is_movie = |content: &Content| matches!(content, Content::Movie(_) | Content::Hls(_));
         let movies = plan.outputs.iter().any(|output| is_movie(&output.content));
         let counted = plan
             .outputs

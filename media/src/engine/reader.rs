@@ -8,7 +8,7 @@ use super::measure::MAX_READ_ERRORS;
 use super::track::Track;
 use super::weave::Weave;
 use super::{Cancel, fault, input};
-use domain::{Failure, Plan};
+use domain::{Failure, Plan, Span};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::{Audio, Video};
 use ffmpeg_next::{Error, Packet};
@@ -47,14 +47,14 @@ impl Reader {
     ///
     /// # Errors
     /// When the source cannot be opened, or a decoder of the plan cannot.
-    pub(super) fn open(source: &File, plan: &Plan, threads: u32, cancel: &Cancel) -> Result<Self, Failure> {
+    pub(super) fn open(source: &File, plan: &Plan, span: Span, threads: u32, cancel: &Cancel) -> Result<Self, Failure> {
         let mut input = input::open_source(source, cancel)?;
         let picture = plan.video.map(|video| video.stream);
         let origin = origin_us(&input, picture);
         let used: Vec<usize> = picture.into_iter().chain(plan.audio_stream).collect();
         av::keep_only(&mut input, &used);
-        let start_us = origin.saturating_add(signed(plan.span.start.us()));
-        let end_us = plan.span.end.map(|end| origin.saturating_add(signed(end.us())));
+        let start_us = origin.saturating_add(signed(span.start.us()));
+        let end_us = span.end.map(|end| origin.saturating_add(signed(end.us())));
         let track = |index: Option<usize>| index.map(|index| Track::open(&input, index, threads)).transpose();
         let (video, audio) = (track(picture)?, track(plan.audio_stream)?);
         let streams = usize::try_from(input.nb_streams()).unwrap_or(0);

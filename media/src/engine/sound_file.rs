@@ -57,7 +57,7 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Receiver<Piec
         return Err(nothing_decoded("the sound"));
     }
     tape.drain()?;
-    if job.plan.span.end.is_some() {
+    if job.end_is_known() {
         let end = sound.samples_in(i64::try_from(job.plan.span_us).unwrap_or(i64::MAX));
         tape.cut_at(u64::try_from(end).unwrap_or(0));
     }
@@ -68,5 +68,6 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Receiver<Piec
         file: file.to_owned(),
         frames: 0,
         duration_us: sound.us_of(samples),
+        packets_from_us: None,
     })
 }

@@ -13,12 +13,16 @@ use ffmpeg_next::color::Space;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Packet, codec, decoder};
+use std::collections::HashMap;
+
+/// The images of the account that a recipe names: PNG or JPEG files as they were uploaded.
+pub type Images = HashMap<Name, Vec<u8>>;
 
 /// The image that every installation has.
 const LOGO: &[u8] = include_bytes!("../../assets/logo.png");
 
 /// Decodes the image with this name.
-fn image(name: &Name) -> Result<Video, Failure> {
+fn image(name: &Name, _images: &Images) -> Result<Video, Failure> {
     if *name != Name::logo() {
         return Err(Failure::input(Code::RecipeInvalid, format!("there is no image {name}")));
     }
@@ -36,8 +40,8 @@ fn image(name: &Name) -> Result<Video, Failure> {
 }
 
 /// A black canvas with the image in its middle, scaled down to fit, never up.
-pub(super) fn bumper(name: &Name, canvas: Size, matrix: Space) -> Result<Video, Failure> {
-    let image = image(name)?;
+pub(super) fn bumper(name: &Name, images: &Images, canvas: Size, matrix: Space) -> Result<Video, Failure> {
+    let image = image(name, images)?;
     let fitted = fit_inside(size_of(&av::shape(&image)), canvas);
     let (x, y) = middle(fitted, canvas);
     let description = format!(
@@ -52,8 +56,8 @@ pub(super) fn bumper(name: &Name, canvas: Size, matrix: Space) -> Result<Video, 
 }
 
 /// The image of an overlay at its width and with its opacity.
-pub(super) fn mark(overlay: &Overlay, matrix: Space) -> Result<Video, Failure> {
-    let image = image(&overlay.image)?;
+pub(super) fn mark(overlay: &Overlay, images: &Images, matrix: Space) -> Result<Video, Failure> {
+    let image = image(&overlay.image, images)?;
     let size = size_of(&av::shape(&image));
     let height = u64::from(size.height_px) * u64::from(overlay.width_px) / u64::from(size.width_px.max(1));
     let sized = Size {
@@ -139,7 +143,7 @@ mod tests {
             width_px: 1280,
             height_px: 720,
         };
-        let picture = bumper(&Name::logo(), canvas, Space::BT709).unwrap();
+        let picture = bumper(&Name::logo(), &Images::new(), canvas, Space::BT709).unwrap();
         let luma = |x: usize, y: usize| picture.data(0)[y * picture.stride(0) + x];
         assert_eq!((luma(0, 0), luma(399, 224), luma(1279, 719)), (16, 16, 16));
         assert!(luma(640, 323) > 60, "the middle is {}", luma(640, 323));

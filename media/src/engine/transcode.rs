@@ -5,12 +5,16 @@ use super::feed::{Feed, Feeds, Piece};
 use super::losses::Losses;
 use super::progress::{Meter, Teller};
 use super::reader::Reader;
+use super::still::Images;
 use super::tape::Sound;
 use super::track::Track;
 use super::{Cancel, movie, poster, sound_file};
-use domain::plan::{Content, PlannedOutput, SourceVideo, Warning, WarningCode};
+use domain::plan::{
+    AudioTrack, Container, Content, Movie, PlannedOutput, SourceVideo, VideoTrack, Warning, WarningCode,
+};
 use domain::probe::Size;
 use domain::protocol::{Made, Progress, Report};
+use domain::recipe::VideoCodec;
 use domain::{Code, Failure, FailureKind, Plan};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use std::fs::File;
@@ -24,7 +28,9 @@ const NOTICED_US: u64 = 250_000;
 
 /// What is to be done, and with what.
 pub(super) struct Work<'a> {
-    pub(super) source: &'a File,
+    /// The source, then the clips of intro and outro.
+    pub(super) sources: &'a [File],
+    pub(super) images: &'a Images,
     pub(super) plan: &'a Plan,
     pub(super) scratch: &'a Path,
     /// 0 leaves the number to FFmpeg.
@@ -35,6 +41,7 @@ pub(super) struct Work<'a> {
 /// What the thread of one output needs to know.
 pub(super) struct Job<'a> {
     pub(super) plan: &'a Plan,
+    pub(super) images: &'a Images,
     pub(super) scratch: &'a Path,
     pub(super) threads: u32,
     pub(super) meter: &'a Meter,
@@ -64,10 +71,24 @@ impl Job<'_> {
         Ok((source, size, color))
     }
 
+    /// Whether the plan says where the last span ends; else the end of the source does.
+    pub(super) fn end_is_known(&self) -> bool {
+        self.plan.spans.last().is_some_and(|span| span.end.is_some())
+    }
+
     /// The sound of the outputs, when the source has any.
     pub(super) const fn sound(&self) -> Option<Sound> {
         self.facts.sound
     }
+}
+
+/// What this engine does not do yet.
+pub(super) fn unsupported(what: &str) -> Failure {
+    Failure::new(
+        FailureKind::Unsupported,
+        Code::RecipeInvalid,
+        format!("{what} are not made"),
+    )
 }
 
 fn out_of_step(what: &str) -> Failure {
@@ -78,7 +99,13 @@ fn out_of_step(what: &str) -> Failure {
 /// Makes every output of the plan.
 pub(super) fn run(work: &Work<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Report, Failure> {
     let (started, before) = (Instant::now(), usage());
-    let mut reader = Reader::open(work.source, work.plan, work.threads, work.cancel)?;
+    let [source, ..] = work.sources else {
+        return Err(out_of_step("a source"));
+    };
+    let [span] = work.plan.spans.as_slice() else {
+        return Err(unsupported("several spans"));
+    };
+    let mut reader = Reader::open(source, work.plan, *span, work.threads, work.cancel)?;
     reader.seek(first_wanted_us(work.plan), work.cancel)?;
     let (mut teller, meters) = Teller::new(work.plan, progress);
     let (outputs, losses) = produce(work, &mut reader, &mut teller, &meters)?;
@@ -103,6 +130,7 @@ fn produce(
 ) -> Result<(Vec<Made>, Losses), Failure> {
     let Work {
         plan,
+        images,
         scratch,
         threads,
         cancel,
@@ -118,6 +146,7 @@ fn produce(
             let done = done.clone();
             let job = Job {
                 plan,
+                images,
                 scratch,
                 threads,
                 meter,
@@ -151,10 +180,14 @@ fn produce(
 
 /// Runs the maker of an output's kind.
 fn make(job: &Job<'_>, planned: &PlannedOutput, from: &Receiver<Piece>) -> Result<Made, Failure> {
-    if let Some(order) = movie::Order::of(planned) {
-        return movie::run(job, &planned.file, &order, from);
-    }
     match &planned.content {
+        Content::Movie(Movie {
+            container: Container::Mp4,
+            video: VideoTrack::Encode(video),
+            audio,
+        }) if video.codec == VideoCodec::H264 => {
+            movie::run(job, &planned.file, &movie::Order { video, audio: *audio }, from)
+        }
         Content::Poster { picture, format, .. } => {
             let order = poster::Order {
                 picture,
@@ -162,14 +195,17 @@ fn make(job: &Job<'_>, planned: &PlannedOutput, from: &Receiver<Piece>) -> Resul
             };
             poster::run(job, &planned.file, &order, from)
         }
-        Content::Audio { format, bitrate_bps } => {
+        Content::Audio {
+            format,
+            audio: AudioTrack::Encode { bitrate_bps, .. },
+        } => {
             let order = sound_file::Order {
                 format: *format,
                 bitrate_bps: *bitrate_bps,
             };
             sound_file::run(job, &planned.file, &order, from)
         }
-        Content::Mp4 { .. } => Err(out_of_step("pictures")),
+        content => Err(unsupported(content.kind())),
     }
 }
 
@@ -213,7 +249,8 @@ fn panicked() -> Failure {
 fn first_wanted_us(plan: &Plan) -> i64 {
     let wanted = plan.outputs.iter().map(|output| match output.content {
         Content::Poster { at_us, .. } => at_us.min(plan.span_us.saturating_sub(1)),
-        Content::Mp4 { .. } | Content::Audio { .. } => 0,
+        Content::Gif { start_us, .. } => start_us,
+        Content::Movie(_) | Content::Hls(_) | Content::Audio { .. } | Content::Sprite { .. } => 0,
     });
     wanted.min().and_then(|us| i64::try_from(us).ok()).unwrap_or(0)
 }

@@ -1,7 +1,7 @@
 //! One request, one answer. A panic is an answer too.
 
 use super::{infrastructure, wire::Events};
-use crate::engine::{self, Cancel};
+use crate::engine::{self, Cancel, Footage, Images};
 use domain::protocol::{Event, Phase, Progress, Request};
 use domain::{Code, Failure, FailureKind};
 use std::fs::File;
@@ -11,15 +11,17 @@ use std::path::PathBuf;
 /// What the session gave to work with.
 #[derive(Debug)]
 pub(super) struct Work {
-    source: Option<File>,
+    sources: Vec<File>,
+    images: Images,
     scratch: PathBuf,
     threads: u32,
 }
 
 impl Work {
-    pub(super) const fn new(source: Option<File>, scratch: PathBuf, threads: u32) -> Self {
+    pub(super) const fn new(sources: Vec<File>, images: Images, scratch: PathBuf, threads: u32) -> Self {
         Self {
-            source,
+            sources,
+            images,
             scratch,
             threads,
         }
@@ -36,33 +38,32 @@ impl Work {
     fn obey(&self, request: Request, events: &mut Events, cancel: &Cancel) -> Result<Event, Failure> {
         let mut progress = |progress| events.send(&Event::Progress(progress));
         match request {
-            Request::Probe => Ok(Event::Probed(Box::new(engine::probe(self.source()?, cancel)?))),
+            Request::Probe(place) => {
+                let source = self.sources.get(place).ok_or_else(no_source)?;
+                Ok(Event::Probed(Box::new(engine::probe(source, cancel)?)))
+            }
             Request::Transcode(plan) => {
-                let report = engine::transcode(
-                    self.source()?,
-                    &plan,
-                    &self.scratch,
-                    self.threads,
-                    &mut progress,
-                    cancel,
-                )?;
+                let footage = Footage {
+                    sources: &self.sources,
+                    images: &self.images,
+                };
+                let report = engine::transcode(&footage, &plan, &self.scratch, self.threads, &mut progress, cancel)?;
                 Ok(Event::Transcoded(Box::new(report)))
             }
-            Request::Verify(files) => {
-                let mut checked = Vec::with_capacity(files.len());
-                for file in &files {
-                    progress(verifying(checked.len(), files.len()));
-                    checked.push(engine::verify(&self.scratch, file, cancel)?);
+            Request::Verify(outputs) => {
+                let mut checked = Vec::with_capacity(outputs.len());
+                for planned in &outputs {
+                    progress(verifying(checked.len(), outputs.len()));
+                    checked.push(engine::verify(&self.scratch, planned, cancel)?);
                 }
                 Ok(Event::Verified(checked))
             }
         }
     }
+}
 
-    fn source(&self) -> Result<&File, Failure> {
-        let missing = || infrastructure(Code::Internal, "the session has no source");
-        self.source.as_ref().ok_or_else(missing)
-    }
+fn no_source() -> Failure {
+    infrastructure(Code::Internal, "the session has no such source")
 }
 
 fn verifying(done: usize, all: usize) -> Progress {

@@ -1,9 +1,9 @@
 //! Sources that are damaged, foreign or meant to harm.
 
 use crate::clips::{clip, real_clips};
-use crate::studio::{preset, probe, recipe, shoot};
+use crate::studio::{footage, plan, preset, probe, recipe, shoot};
 use domain::plan::WarningCode;
-use domain::{Code, FailureKind, Limits};
+use domain::{Code, FailureKind};
 use media::engine::{self, Cancel};
 use std::path::PathBuf;
 
@@ -153,14 +153,21 @@ fn raised_flags_stop_the_work() {
         "-f lavfi -i testsrc2=s=320x180:r=25:d=8 -f lavfi -i sine=d=8 -c:v libx264 -preset ultrafast -g 25 \
         -c:a aac -movflags +faststart",
     );
-    let plan = domain::plan(&preset("web"), &probe(&source).unwrap(), &Limits::default()).unwrap();
+    let plan = plan(&preset("web"), &probe(&source).unwrap()).unwrap();
     let scratch = tempfile::tempdir().unwrap();
     let (cancel, raised) = (Cancel::new(), Cancel::new());
     raised.raise();
     let file = std::fs::File::open(&source).unwrap();
     for flag in [&raised, &cancel] {
         let other = cancel.clone();
-        let result = engine::transcode(&file, &plan, scratch.path(), 1, &mut |_| other.raise(), flag);
+        let result = engine::transcode(
+            &footage(std::slice::from_ref(&file)),
+            &plan,
+            scratch.path(),
+            1,
+            &mut |_| other.raise(),
+            flag,
+        );
         assert_eq!(result.unwrap_err().code, Code::Unavailable);
     }
 }
@@ -172,13 +179,21 @@ fn a_full_disk_is_told() {
         "-f lavfi -i testsrc2=s=320x180:r=25:d=8 -f lavfi -i sine=d=8 -c:v libx264 -preset ultrafast -g 25 \
         -c:a aac -movflags +faststart",
     );
-    let plan = domain::plan(&preset("web"), &probe(&source).unwrap(), &Limits::default()).unwrap();
+    let plan = plan(&preset("web"), &probe(&source).unwrap()).unwrap();
     let scratch = tempfile::tempdir().unwrap();
     for output in &plan.outputs {
         std::os::unix::fs::symlink("/dev/full", scratch.path().join(&output.file)).unwrap();
     }
     let file = std::fs::File::open(&source).unwrap();
-    let failure = engine::transcode(&file, &plan, scratch.path(), 1, &mut |_| {}, &Cancel::new()).unwrap_err();
+    let failure = engine::transcode(
+        &footage(std::slice::from_ref(&file)),
+        &plan,
+        scratch.path(),
+        1,
+        &mut |_| {},
+        &Cancel::new(),
+    )
+    .unwrap_err();
     assert_eq!(
         (failure.kind, failure.code),
         (FailureKind::Infrastructure, Code::StorageFull),

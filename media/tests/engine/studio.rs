@@ -1,13 +1,13 @@
 //! Runs the engine as the worker does, and looks at what came out.
 
-use domain::plan::{Plan, PlannedOutput};
-use domain::protocol::{Checked, Made, Progress, Report};
+use domain::plan::{Clips, Plan, PlannedOutput};
+use domain::protocol::{Checked, CheckedFile, Made, Progress, Report};
 use domain::{Failure, Limits, Probe, Recipe, preset};
-use media::engine::{self, Cancel};
+use media::engine::{self, Cancel, Footage, Images};
 use std::fs::File;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Once;
+use std::sync::{LazyLock, Once};
 use tempfile::TempDir;
 
 static INIT: Once = Once::new();
@@ -25,18 +25,23 @@ pub(crate) struct Take {
 
 impl Take {
     /// The output at a place of the recipe: its plan, its report and its facts.
-    pub(crate) fn output(&self, place: usize) -> (&PlannedOutput, &Made, &Checked) {
-        (
-            &self.plan.outputs[place],
-            &self.report.outputs[place],
-            &self.checked[place],
-        )
+    pub(crate) fn output(&self, place: usize) -> (&PlannedOutput, &Made, &CheckedFile) {
+        let Checked::File(checked) = &self.checked[place] else {
+            panic!("{:?} is a set of files", self.checked[place])
+        };
+        (&self.plan.outputs[place], &self.report.outputs[place], checked)
     }
 
     /// The luma of every picture of an output, and their width and height.
     pub(crate) fn luma(&self, place: usize) -> (Vec<Vec<u8>>, usize, usize) {
         let path = self.scratch.path().join(&self.plan.outputs[place].file);
-        let size = self.checked[place].probe.main_video().unwrap().1.display_size();
+        let size = self.checked[place]
+            .probe()
+            .unwrap()
+            .main_video()
+            .unwrap()
+            .1
+            .display_size();
         let (width, height) = (size.width_px as usize, size.height_px as usize);
         let raw = decoded(
             &path,
@@ -75,14 +80,14 @@ pub(crate) fn probe(source: &Path) -> Result<Probe, Failure> {
 
 /// Runs a recipe on a file from probe to verification.
 pub(crate) fn shoot(source: &Path, recipe: &Recipe) -> Result<Take, Failure> {
-    let file = File::open(source).unwrap();
+    let sources = [File::open(source).unwrap()];
     let probe = probe(source)?;
-    let plan = domain::plan(recipe, &probe, &Limits::default())?;
+    let plan = plan(recipe, &probe)?;
     let scratch = tempfile::tempdir().unwrap();
     let mut progress = Vec::new();
     let cancel = Cancel::new();
     let report = engine::transcode(
-        &file,
+        &footage(&sources),
         &plan,
         scratch.path(),
         2,
@@ -91,8 +96,8 @@ pub(crate) fn shoot(source: &Path, recipe: &Recipe) -> Result<Take, Failure> {
     )?;
     let mut checked = Vec::new();
     for (planned, made) in plan.outputs.iter().zip(&report.outputs) {
-        let found = engine::verify(scratch.path(), &planned.file, &cancel)?;
-        domain::plan::verify(planned, made, &found)?;
+        let found = engine::verify(scratch.path(), planned, &cancel)?;
+        domain::plan::verify(&plan, planned, made, &found)?;
         checked.push(found);
     }
     Ok(Take {
@@ -103,6 +108,20 @@ pub(crate) fn shoot(source: &Path, recipe: &Recipe) -> Result<Take, Failure> {
         progress,
         scratch,
     })
+}
+
+/// A source without clips and images beside it.
+pub(crate) fn footage(sources: &[File]) -> Footage<'_> {
+    static NO_IMAGES: LazyLock<Images> = LazyLock::new(Images::new);
+    Footage {
+        sources,
+        images: &NO_IMAGES,
+    }
+}
+
+/// A plan for a source without clips beside it.
+pub(crate) fn plan(recipe: &Recipe, probe: &Probe) -> Result<Plan, Failure> {
+    domain::plan(recipe, probe, Clips::default(), &Limits::default())
 }
 
 /// A recipe as users write it.

@@ -2,6 +2,7 @@
 
 use crate::raw;
 use crate::stage::SECRET;
+use domain::plan::Clips;
 use media::engine;
 use media::sandbox::{self, Limits};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
@@ -104,7 +105,7 @@ fn attempt(targets: &Targets, attempts: &mut Attempts) {
 fn while_encoding(source: File, scratch: &Path, mut act: impl FnMut()) -> String {
     let (send, ended) = mpsc::channel();
     let scratch = scratch.to_path_buf();
-    let engine = std::thread::spawn(move || send.send(encode(&source, &scratch)));
+    let engine = std::thread::spawn(move || send.send(encode(source, &scratch)));
     let outcome = loop {
         act();
         if let Ok(outcome) = ended.try_recv() {
@@ -115,12 +116,16 @@ fn while_encoding(source: File, scratch: &Path, mut act: impl FnMut()) -> String
     outcome
 }
 
-fn encode(source: &File, scratch: &Path) -> String {
-    let cancel = engine::Cancel::new();
-    let made = engine::probe(source, &cancel).and_then(|probe| {
+fn encode(source: File, scratch: &Path) -> String {
+    let (cancel, sources) = (engine::Cancel::new(), [source]);
+    let footage = engine::Footage {
+        sources: &sources,
+        images: &engine::Images::new(),
+    };
+    let made = engine::probe(&sources[0], &cancel).and_then(|probe| {
         let recipe = domain::preset::find("web").expect("a preset of ours").recipe;
-        let plan = domain::plan(&recipe, &probe, &domain::Limits::default())?;
-        engine::transcode(source, &plan, scratch, 2, &mut |_| (), &cancel)
+        let plan = domain::plan(&recipe, &probe, Clips::default(), &domain::Limits::default())?;
+        engine::transcode(&footage, &plan, scratch, 2, &mut |_| (), &cancel)
     });
     made.map_or_else(
         |failure| failure.to_string(),

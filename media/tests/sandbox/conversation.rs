@@ -3,7 +3,9 @@
 use crate::Story;
 use crate::child::Child;
 use crate::stage::Stage;
+use domain::plan::{AudioTrack, Content, PlannedOutput};
 use domain::protocol::{Event, Request, Session};
+use domain::recipe::{AudioCodec, AudioFormat};
 use domain::{Code, FailureKind};
 use std::time::{Duration, Instant};
 
@@ -78,7 +80,7 @@ fn only_a_plain_file_is_a_source() {
         "/dev/zero".into(),
     ] {
         let session = Session {
-            source: Some(path),
+            sources: vec![path],
             ..stage.session()
         };
         let (child, answer) = begin(&session);
@@ -107,6 +109,18 @@ fn an_unreadable_request_is_the_last() {
     }
 }
 
+/// An output that a child is asked about, whatever stands in its name.
+fn sound_file(file: &str) -> PlannedOutput {
+    PlannedOutput {
+        file: file.to_owned(),
+        content: Content::Audio {
+            format: AudioFormat::M4a,
+            audio: AudioTrack::Copy { codec: AudioCodec::Aac },
+        },
+        steps: Vec::new(),
+    }
+}
+
 fn a_file_outside_scratch_is_not_verified() {
     let stage = Stage::new();
     let (mut child, _) = begin(&stage.session());
@@ -119,7 +133,7 @@ fn a_file_outside_scratch_is_not_verified() {
         "file:link",
         "concat:link",
     ] {
-        child.say(&Request::Verify(vec![file.into()]));
+        child.say(&Request::Verify(vec![sound_file(file)]));
         assert!(matches!(child.hear(), Event::Progress(_)));
         let answer = child.hear();
         assert!(code(&answer).is_some(), "{file}: {answer:?}");
@@ -139,7 +153,7 @@ fn a_playlist_is_no_film() {
         let stage = Stage::new();
         std::fs::write(stage.source(), playlist).unwrap();
         let (mut child, _) = begin(&stage.session());
-        child.say(&Request::Probe);
+        child.say(&Request::Probe(0));
         let answer = child.hear();
         assert_eq!(code(&answer), Some((FailureKind::Input, Code::NotMedia)), "{answer:?}");
         assert_eq!(child.end(), Some(0));

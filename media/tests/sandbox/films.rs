@@ -3,7 +3,8 @@
 use crate::Story;
 use crate::child::Child;
 use crate::stage::Stage;
-use domain::protocol::{Event, Request, Session};
+use domain::plan::Clips;
+use domain::protocol::{Checked, Event, Request, Session};
 use domain::{Limits, Plan, Recipe};
 use std::path::Path;
 use std::process::Command;
@@ -65,7 +66,7 @@ fn films_of_every_codec_pass() {
         let source = stage.source().with_extension(ending);
         make(&source, 1, arguments);
         let session = Session {
-            source: Some(source),
+            sources: vec![source],
             ..stage.session()
         };
         let (mut child, plan) = planned(&session, &recipe);
@@ -77,18 +78,18 @@ fn films_of_every_codec_pass() {
 
         let mut checker = Child::start(&["as:media"]);
         checker.say(&Session {
-            source: None,
+            sources: Vec::new(),
             ..session
         });
         assert!(matches!(checker.hear(), Event::Ready(_)));
-        checker.say(&Request::Verify(
-            plan.outputs.iter().map(|output| output.file.clone()).collect(),
-        ));
+        checker.say(&Request::Verify(plan.outputs.clone()));
         let Event::Verified(checked) = answer(&mut checker, arguments) else {
             panic!("{arguments}")
         };
         assert_eq!((report.outputs.len(), checked.len()), (6, 6), "{arguments}");
-        let sound = checked.iter().all(|checked| checked.decode_errors == 0);
+        let sound = checked
+            .iter()
+            .all(|checked| matches!(checked, Checked::File(file) if file.decode_errors == 0));
         assert!(sound, "{arguments}: {checked:?}");
         assert_eq!(checker.end(), Some(0));
     }
@@ -99,11 +100,11 @@ fn planned(session: &Session, recipe: &Recipe) -> (Child, Plan) {
     let mut child = Child::start(&["as:media"]);
     child.say(session);
     assert!(matches!(child.hear(), Event::Ready(ref status) if status.is_full()));
-    child.say(&Request::Probe);
+    child.say(&Request::Probe(0));
     let Event::Probed(probe) = answer(&mut child, "probe") else {
         panic!("no probe")
     };
-    let plan = domain::plan(recipe, &probe, &Limits::default()).unwrap();
+    let plan = domain::plan(recipe, &probe, Clips::default(), &Limits::default()).unwrap();
     (child, plan)
 }
 
@@ -121,7 +122,7 @@ fn answer(child: &mut Child, about: &str) -> Event {
 /// A child in the middle of work that takes a while.
 fn working(session: &Session) -> Child {
     make(
-        session.source.as_ref().unwrap(),
+        session.sources.first().unwrap(),
         120,
         "-c:v mpeg4 -b:v 4M -c:a aac -f mp4",
     );

@@ -43,7 +43,8 @@ impl Stage {
     /// A session with generous limits.
     pub(crate) fn session(&self) -> Session {
         Session {
-            source: Some(self.source()),
+            sources: vec![self.source()],
+            images: Vec::new(),
             scratch: self.scratch(),
             sandbox: SandboxMode::Require,
             max_memory_bytes: 8 << 30,

@@ -28,7 +28,8 @@ fn settings(script: &str) -> ChildSettings {
 
 fn session() -> Session {
     Session {
-        source: None,
+        sources: Vec::new(),
+        images: Vec::new(),
         scratch: "/".into(),
         sandbox: SandboxMode::Require,
         max_memory_bytes: 1 << 30,
@@ -53,7 +54,7 @@ async fn failure_after(silence: Duration, script: &str) -> Failure {
     let mut child = child(script).await;
     child.settings.silence = silence;
     let group = child.group.id();
-    let failure = child.probe().await.unwrap_err();
+    let failure = child.probe(0).await.unwrap_err();
     assert!(is_gone(group).await, "{failure}");
     failure
 }
@@ -81,7 +82,7 @@ async fn an_answer_comes_back_typed_and_nothing_of_the_child_is_left() {
     let group = child.group.id();
     let mut seen = Vec::new();
     let event = child
-        .call(Request::Probe, PATIENCE, |progress| seen.push(progress.percent))
+        .call(Request::Probe(0), PATIENCE, |progress| seen.push(progress.percent))
         .await
         .unwrap();
     assert!(matches!(event, Event::Probed(probe) if probe.container == "scripted"));
@@ -124,7 +125,7 @@ async fn an_answer_of_a_child_without_memory_is_not_believed() {
         "[h264 @ 0x5] Could not allocate memory",
     ] {
         let mut child = child(&format!("echo '{words}' >&2; echo '{PROBED}'; read -r end")).await;
-        let failure = child.probe().await.unwrap_err();
+        let failure = child.probe(0).await.unwrap_err();
         assert_eq!(
             (failure.kind, failure.code),
             (FailureKind::ResourceLimit, Code::MediaMemory)
@@ -176,7 +177,7 @@ async fn a_half_answer_is_no_answer() {
 async fn of_a_flood_on_standard_error_the_end_is_kept() {
     let flood = "head -c 3000000 /dev/zero | tr '\\0' n >&2; printf end >&2;";
     let mut child = child(&format!("{flood} echo '{PROBED}'; read -r end")).await;
-    child.probe().await.unwrap();
+    child.probe(0).await.unwrap();
     child.stderr.rest().await;
     let tail = child.stderr_tail();
     assert!(
@@ -193,7 +194,7 @@ async fn a_failure_in_the_words_of_the_child_leaves_it_alive() {
         "echo '{failed}'; read -r request; echo '{PROBED}'; read -r end"
     ))
     .await;
-    let failure = child.probe().await.unwrap_err();
+    let failure = child.probe(0).await.unwrap_err();
     assert_eq!(failure, Failure::input(Code::NotMedia, "whatisthis"));
-    child.probe().await.unwrap();
+    child.probe(0).await.unwrap();
 }

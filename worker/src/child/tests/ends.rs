@@ -1,6 +1,8 @@
 //! How a child begins and ends, and that nothing of it stays behind.
 
 use super::*;
+use domain::plan::{AudioTrack, Content, PlannedOutput};
+use domain::recipe::{AudioCodec, AudioFormat};
 
 #[tokio::test]
 async fn whoever_ignores_the_request_to_end_is_killed() {
@@ -15,7 +17,7 @@ async fn the_wall_clock_counts_although_there_is_progress() {
     let mut child = child(&format!("while :; do echo '{PROGRESS}'; sleep 0.05; done")).await;
     let group = child.group.id();
     let failure = child
-        .call(Request::Probe, Duration::from_millis(700), |_| ())
+        .call(Request::Probe(0), Duration::from_millis(700), |_| ())
         .await
         .unwrap_err();
     assert_eq!(
@@ -30,7 +32,7 @@ async fn a_grandchild_does_not_outlive_the_child() {
     let clinging = "(trap '' TERM HUP; exec sleep 60) & echo $! >&2;";
     let mut finished = child(&format!("{clinging} echo '{PROBED}'; read -r end")).await;
     let group = finished.group.id();
-    finished.probe().await.unwrap();
+    finished.probe(0).await.unwrap();
     finished.finish().await;
     assert!(is_gone(group).await);
     // It also holds the pipe, so that there is no end of input.
@@ -44,7 +46,7 @@ async fn a_grandchild_does_not_outlive_the_child() {
 async fn a_child_dropped_in_the_middle_of_a_call_is_gone() {
     let mut child = child("trap '' TERM; sleep 60 & wait").await;
     let group = child.group.id();
-    let call = child.probe();
+    let call = child.probe(0);
     assert!(timeout(Duration::from_millis(100), call).await.is_err());
     drop(child);
     assert!(is_gone(group).await);
@@ -56,7 +58,7 @@ async fn a_task_that_is_aborted_takes_its_child_along() {
     let task = tokio::spawn(async move {
         let mut child = child("sleep 60").await;
         tell.send(child.group.id()).unwrap();
-        child.probe().await
+        child.probe(0).await
     });
     let group = told.await.unwrap();
     task.abort();
@@ -91,12 +93,12 @@ fn processes_with(marker: &str) -> usize {
 #[tokio::test]
 async fn after_an_abandoned_call_there_is_no_other() {
     let mut child = child(&format!("sleep 0.2; echo '{PROBED}'; sleep 60")).await;
-    assert!(timeout(Duration::from_millis(50), child.probe()).await.is_err());
+    assert!(timeout(Duration::from_millis(50), child.probe(0)).await.is_err());
     assert_eq!(
-        child.probe().await.unwrap_err(),
+        child.probe(0).await.unwrap_err(),
         crash("the media child sent an answer to an abandoned call")
     );
-    assert_eq!(child.probe().await.unwrap_err().kind, FailureKind::MediaCrash);
+    assert_eq!(child.probe(0).await.unwrap_err().kind, FailureKind::MediaCrash);
 }
 
 #[tokio::test]
@@ -143,7 +145,17 @@ async fn a_child_that_is_not_locked_in_is_refused_where_that_is_required() {
 #[tokio::test]
 async fn a_request_that_fits_no_line_is_not_sent() {
     let mut child = child("sleep 60").await;
-    let failure = child.verify(vec!["x".repeat(MAX_LINE_BYTES)]).await.unwrap_err();
+    let failure = child
+        .verify(vec![PlannedOutput {
+            file: "x".repeat(MAX_LINE_BYTES),
+            content: Content::Audio {
+                format: AudioFormat::M4a,
+                audio: AudioTrack::Copy { codec: AudioCodec::Aac },
+            },
+            steps: Vec::new(),
+        }])
+        .await
+        .unwrap_err();
     assert_eq!(
         (failure.kind, failure.code),
         (FailureKind::Infrastructure, Code::Internal)
@@ -154,7 +166,7 @@ async fn a_request_that_fits_no_line_is_not_sent() {
 async fn the_environment_of_the_worker_stays_with_the_worker() {
     let script = format!("env >&2; echo '{PROBED}'; read -r end");
     let mut child = child(&script).await;
-    child.probe().await.unwrap();
+    child.probe(0).await.unwrap();
     child.input = None;
     child.stderr.rest().await;
     let said = child.stderr_tail();
@@ -188,7 +200,7 @@ fn a_child_survives_the_thread_that_asked_for_it() {
             assert!(Instant::now() < until, "the thread stays");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        child.probe().await.unwrap();
+        child.probe(0).await.unwrap();
         child.finish().await;
     });
 }

@@ -30,7 +30,7 @@ async fn the_next_child_is_there_before_it_is_asked_for() {
     assert_ne!(first.group.id(), next);
     let mut second = spare.child(session()).await.unwrap();
     assert_eq!(second.group.id(), next);
-    second.probe().await.unwrap();
+    second.probe(0).await.unwrap();
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn a_spare_child_that_died_is_not_given_away() {
     put_back(&spare, group, pipes);
     let mut child = spare.child(session()).await.unwrap();
     assert_ne!(child.group.id(), killed);
-    child.probe().await.unwrap();
+    child.probe(0).await.unwrap();
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ pub struct Model {
     pub width_px: Option<i32>,
     pub height_px: Option<i32>,
     pub duration_ms: Option<i64>,
+    /// The file of a set that names all others; then `key` is a prefix, ending in `/`.
+    pub entry: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -57,6 +59,7 @@ pub struct New {
     pub width_px: Option<u32>,
     pub height_px: Option<u32>,
     pub duration_ms: Option<u64>,
+    pub entry: Option<&'static str>,
 }
 
 /// The outputs of a task, the main one first.
@@ -88,6 +91,7 @@ pub(crate) async fn publish(db: &impl ConnectionTrait, task: i64, outputs: Vec<N
             width_px: Set(new.width_px.and_then(|px| px.try_into().ok())),
             height_px: Set(new.height_px.and_then(|px| px.try_into().ok())),
             duration_ms: Set(new.duration_ms.and_then(|ms| ms.try_into().ok())),
+            entry: Set(new.entry.map(str::to_owned)),
         };
         row.insert(db).await?;
     }

@@ -57,6 +57,8 @@ pub struct Model {
     pub report: Option<Json>,
     pub started_at: Option<ChronoDateTimeUtc>,
     pub finished_at: Option<ChronoDateTimeUtc>,
+    /// Tasks of an account with the same one have the same outputs.
+    pub fingerprint: Option<String>,
 }
 
 /// [`Status`] as a column.

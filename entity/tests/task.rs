@@ -82,6 +82,7 @@ fn an_output(key: &str) -> output::New {
         width_px: Some(640),
         height_px: Some(360),
         duration_ms: Some(1_000),
+        entry: None,
     }
 }
 

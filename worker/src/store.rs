@@ -82,6 +82,7 @@ fn row(planned: &PlannedOutput, checked: &Checked, key: &Key, stored: Stored) ->
         width_px: size.map(|size| size.width_px),
         height_px: size.map(|size| size.height_px),
         duration_ms: length_us.map(|us| (us + 500) / 1_000),
+        entry: planned.content.entry(),
     }
 }
 

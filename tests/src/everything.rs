@@ -44,6 +44,7 @@ impl TestApp {
                 width_px: Some(320),
                 height_px: Some(180),
                 duration_ms: None,
+                entry: None,
             });
         }
         let claim = Claim::of(&claimed);

@@ -6,15 +6,18 @@ mod decide;
 mod estimate;
 mod geometry;
 mod ladder;
+mod names;
 mod outputs;
 mod rate;
 mod sound;
+mod stills;
+mod track;
 mod verify;
 
-pub use content::{AudioTrack, VideoTrack};
-pub use content::{Card, Container, Content, Done, Hls, Movie, PlannedOutput, Rung, SHEET_SIDE, Step, VideoOrder};
+pub use content::{Container, Content, Done, Hls, Movie, PlannedOutput, Rung, SHEET_SIDE, Step};
 pub use decide::{Clips, plan};
 pub use estimate::{Cost, Estimate, Interval, Sample, estimate, predict};
+pub use track::{AudioTrack, Card, VideoOrder, VideoTrack};
 pub use verify::verify;
 
 use crate::probe::Size;

@@ -4,23 +4,18 @@ use super::copy::{self, Beside, Target};
 use super::geometry::{Narrower, fit};
 use super::{
     AudioTrack, Clips, Container, Content, Done, Hls, Movie, Overlay, Picture, PlannedOutput, Rung, Step, VideoOrder,
-    VideoTrack, ladder,
+    VideoTrack, ladder, names,
 };
 use crate::code::Code;
 use crate::failure::Failure;
 use crate::probe::{AudioFacts, Probe, Size, Stream, VideoFacts};
 use crate::recipe::{
-    self, AudioCodec, AudioFormat, AudioWish, Fit, Fps, Frame, Gif, Output, Poster, PosterFormat, Recipe, Sprite,
-    USUAL_AUDIO_BPS, VideoCodec, VideoWish,
+    self, AudioCodec, AudioFormat, AudioWish, Fit, Frame, Output, Recipe, USUAL_AUDIO_BPS, VideoCodec, VideoWish,
 };
 use crate::time::{Rational, Span, Timecode};
 
 /// Seconds between keyframes, so that a player can seek and a later cut needs little work.
 const GOP_S: u64 = 4;
-
-/// The length of an animation when nobody tells, and the most frames per second that players of GIF keep.
-const GIF_US: u64 = 3_000_000;
-const GIF_MAX_FPS: Rational = Rational { num: 50, den: 1 };
 
 /// What the outputs can draw on.
 pub(super) struct Room<'a> {
@@ -58,41 +53,10 @@ pub(super) fn planned(room: &Room<'_>, place: usize) -> Result<PlannedOutput, Fa
         steps.push(step("image", Err("stills are always made anew".to_owned())));
     }
     Ok(PlannedOutput {
-        file: file_name(&room.recipe.outputs, place, output),
+        file: names::file(&room.recipe.outputs, place, output),
         content,
         steps,
     })
-}
-
-/// The name its user gave it, or the word for its kind; two unnamed outputs of one kind: the later one carries its place.
-fn file_name(outputs: &[Output], place: usize, output: &Output) -> String {
-    let (word, ending) = match output {
-        Output::Mp4(_) => ("video", ".mp4"),
-        Output::Webm(_) => ("video", ".webm"),
-        Output::Hls(_) => ("hls", ""),
-        Output::Audio(audio) => match audio.format {
-            AudioFormat::M4a => ("audio", ".m4a"),
-            AudioFormat::Mp3 => ("audio", ".mp3"),
-            AudioFormat::Opus => ("audio", ".opus"),
-        },
-        Output::Gif(_) => ("animation", ".gif"),
-        Output::Poster(poster) => match poster.format {
-            PosterFormat::Jpeg => ("poster", ".jpg"),
-            PosterFormat::Png => ("poster", ".png"),
-            PosterFormat::Webp => ("poster", ".webp"),
-        },
-        Output::Sprite(_) => ("sprite", ""),
-    };
-    let taken = outputs
-        .iter()
-        .take(place)
-        .any(|earlier| earlier.name().is_none() && std::mem::discriminant(earlier) == std::mem::discriminant(output));
-    let stem = match output.name() {
-        Some(name) => name.to_string(),
-        None if taken => format!("{word}-{}", place + 1),
-        None => word.to_owned(),
-    };
-    format!("{stem}{ending}")
 }
 
 fn step(stream: &str, copied: Result<(), String>) -> Step {
@@ -217,61 +181,6 @@ impl Room<'_> {
         Some(track)
     }
 
-    fn gif(&self, wish: &Gif, place: usize) -> Result<Content, Failure> {
-        let start_us = wish.start_ms * 1_000;
-        if self.span_us > 0 && start_us >= self.span_us {
-            let length = Timecode::from_us(self.span_us);
-            let detail = format!(
-                "outputs[{place}].start_ms {}; the video ends at {length}",
-                wish.start_ms
-            );
-            return Err(Failure::input(Code::TrimOutsideSource, detail));
-        }
-        let asked = wish.end_ms.map_or(start_us + GIF_US, |ms| ms * 1_000);
-        let rate = match wish.fps {
-            Fps::Fixed(rate) => rate,
-            Fps::Keep => self.fps,
-        };
-        Ok(Content::Gif {
-            picture: self.still_picture(Some(wish.width_px)),
-            fps: if rate.as_f64() > GIF_MAX_FPS.as_f64() {
-                GIF_MAX_FPS
-            } else {
-                rate
-            },
-            start_us,
-            end_us: if self.span_us > 0 {
-                asked.min(self.span_us)
-            } else {
-                asked
-            },
-        })
-    }
-
-    fn poster(&self, wish: &Poster) -> Content {
-        Content::Poster {
-            picture: self.still_picture(wish.width_px),
-            at_us: wish.at_ms.map_or(self.span_us / 10, |ms| ms * 1_000),
-            format: wish.format,
-        }
-    }
-
-    fn sprite(&self, wish: &Sprite) -> Content {
-        let every_us = wish.every_ms * 1_000;
-        Content::Sprite {
-            picture: self.still_picture(Some(wish.width_px)),
-            every_us,
-            count: self.span_us.div_ceil(every_us).max(1),
-        }
-    }
-
-    fn still_picture(&self, max_width_px: Option<u32>) -> Picture {
-        self.picture(Narrower {
-            max_width_px,
-            ..Narrower::default()
-        })
-    }
-
     /// Orders for an encoder, as if nothing could be copied.
     fn order(&self, wish: &VideoWish, codec: VideoCodec, narrower: Narrower) -> VideoOrder {
         let picture = self.picture(narrower);
@@ -319,7 +228,7 @@ impl Room<'_> {
         self.video.map_or(NOTHING, VideoFacts::display_size)
     }
 
-    fn picture(&self, narrower: Narrower) -> Picture {
+    pub(super) fn picture(&self, narrower: Narrower) -> Picture {
         let frame = self.recipe.frame.clone().unwrap_or_default();
         let mut picture = fit(self.shown(), &frame, narrower);
         picture.overlay = self.recipe.watermark.as_ref().map(|mark| Overlay {

@@ -2,6 +2,7 @@
 //! works the same on Postgres and SQLite. Nobody outside of `task.rs` writes a status.
 
 mod connection;
+pub mod cost;
 pub mod event;
 pub mod output;
 pub mod source;

@@ -9,7 +9,7 @@
 use domain::account::{Email, Username};
 use domain::{Code, Failure, FailureKind, Status, TaskId};
 use entity::task::{self, Claim, Model, TaskStatus};
-use entity::{DatabaseConnection, event, output, source, trash, user};
+use entity::{DatabaseConnection, cost, event, output, source, trash, user};
 use sea_orm::ConnectionTrait;
 use std::time::Duration;
 
@@ -284,4 +284,28 @@ async fn a_taken_name_and_a_taken_address_are_told_apart() {
         user::conflict(&db, &other, &mail).await.unwrap(),
         Some(Code::EmailTaken)
     );
+}
+
+#[tokio::test]
+async fn the_cost_of_the_latest_tasks_of_a_class_is_remembered() {
+    use domain::plan::{Cost, Sample};
+    let (db, _directory) = database("cost").await;
+    let sample = |wall_s: f64| Sample {
+        predicted: Cost {
+            cpu_s: 1.5,
+            wall_s: 1.0,
+            bytes: 4e12,
+        },
+        actual: Cost {
+            cpu_s: 2.0,
+            wall_s,
+            bytes: 3.0,
+        },
+    };
+    for wall_s in [1.0, 2.25, 3.0] {
+        cost::record(&db, "mp4", &sample(wall_s)).await.unwrap();
+    }
+    cost::record(&db, "hls", &sample(9.0)).await.unwrap();
+    let learned = cost::history(&db, "mp4", 2).await.unwrap();
+    assert_eq!(learned, [sample(3.0), sample(2.25)], "the newest of its class");
 }

@@ -6,6 +6,7 @@ mod m0003_tasks;
 mod m0004_outputs;
 mod m0005_events;
 mod m0006_trash;
+mod m0007_costs;
 mod m0008_reuse;
 
 use sea_orm_migration::prelude::*;
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_outputs::Migration),
             Box::new(m0005_events::Migration),
             Box::new(m0006_trash::Migration),
+            Box::new(m0007_costs::Migration),
             Box::new(m0008_reuse::Migration),
         ]
     }

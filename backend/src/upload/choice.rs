@@ -90,10 +90,9 @@ mod tests {
             Code::PresetAndRecipe
         );
         let unknown = Choice::default().preset("4k").unwrap_err();
-        assert_eq!(
-            (unknown.code, unknown.detail.as_deref()),
-            (Code::PresetUnknown, Some("4k; accepted: web, idrl, showcase"))
-        );
+        let detail = unknown.detail.unwrap();
+        assert_eq!(unknown.code, Code::PresetUnknown);
+        assert!(detail.starts_with("4k; accepted: web, "), "{detail}");
         assert_eq!(Choice::default().settle("web").unwrap().preset.as_deref(), Some("web"));
     }
 

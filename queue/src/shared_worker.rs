@@ -8,9 +8,11 @@ use anyhow::Context;
 use apalis::prelude::{BackendExt, WorkerBuilder, WorkerContext, WorkerError};
 use apalis_core::backend::Vacuum;
 use apalis_redis::RedisStorage;
+use futures::stream::{self, Stream};
 use redis::AsyncCommands;
+use std::task::Poll;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -62,7 +64,7 @@ impl Shared {
         let trimming = trim_for_ever(storage.clone(), context.clone());
         let stop = shutdown.clone();
         let worker = WorkerBuilder::new(&context)
-            .backend(storage.poll_with_interval(POLL_EVERY))
+            .backend(storage.poll_with_stream(wake_for_ever()))
             .build(Answering::new(crew.clone(), connection, config()))
             .run_until(async move {
                 stop.cancelled().await;
@@ -79,6 +81,18 @@ impl Shared {
             () = trimming => Ok(()),
         }
     }
+}
+
+/// Wakes whoever polls it, every [`POLL_EVERY`], and never yields. apalis polls it once before each fetch; after an item
+/// nothing would be left to wake the worker when that fetch is answered within the same poll. So it is with the interval
+/// of apalis: whatever is rung then waits for the next heartbeat.
+fn wake_for_ever() -> impl Stream<Item = ()> + Unpin + Send {
+    let mut rhythm = interval(POLL_EVERY);
+    rhythm.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    stream::poll_fn(move |cx| {
+        while rhythm.poll_tick(cx).is_ready() {}
+        Poll::Pending
+    })
 }
 
 /// apalis keeps every finished id and every worker's name for ever.
@@ -109,7 +123,48 @@ mod redis_server;
 mod tests {
     use super::redis_server::RedisServer;
     use super::*;
+    use apalis::prelude::Backend;
     use domain::TaskId;
+    use std::convert::Infallible;
+    use std::future::poll_fn;
+    use std::task::Context;
+    use tokio::time::timeout;
+
+    /// Answers every fetch at once, with nothing, but the last one.
+    struct Prompt {
+        fetches: u32,
+    }
+
+    impl Backend for Prompt {
+        type Task = ();
+        type Error = Infallible;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_next(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Option<Result<(), Infallible>>> {
+            self.fetches -= 1;
+            if self.fetches == 0 {
+                Poll::Ready(None)
+            } else {
+                Poll::Pending
+            }
+        }
+
+        fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fetch_that_is_answered_within_its_poll_is_followed_by_another() {
+        let worker = WorkerContext::new("anybody");
+        let mut backend = Prompt { fetches: 4 }.poll_with_stream(wake_for_ever());
+        let fetching = poll_fn(|cx| backend.poll_next(cx, &worker));
+        let end = timeout(Duration::from_secs(10), fetching).await;
+        assert!(end.expect("nobody wakes the worker any more").is_none());
+    }
 
     #[tokio::test]
     async fn finished_ids_are_trimmed_and_waiting_ones_kept() {

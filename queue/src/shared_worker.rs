@@ -168,7 +168,7 @@ mod tests {
 
     #[tokio::test]
     async fn finished_ids_are_trimmed_and_waiting_ones_kept() {
-        let Some(server) = RedisServer::start().await else {
+        let Some(server) = RedisServer::start() else {
             return;
         };
         let shared = Shared::open(&server.url()).unwrap();

@@ -8,19 +8,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 #[tokio::test]
 async fn a_ring_is_handled() {
     for column in columns().await {
         column.bell.ready().await.unwrap();
         column.bell.ring(job(1)).await.unwrap();
-        let mut listener = Listener::quick(&column.bell);
+        let mut listener = Listener::start(&column.bell, 1, |_| async {});
         assert_eq!(listener.next().await, TaskId(1), "{}", column.name);
         column.bell.ring(job(2)).await.unwrap();
         assert_eq!(listener.next().await, TaskId(2), "{}", column.name);
-        // The same id again, now that its handler has ended.
-        sleep(Duration::from_millis(50)).await;
+        // The same id again: its handler has ended, else there had been no place for the other one.
         column.bell.ring(job(1)).await.unwrap();
         assert_eq!(listener.next().await, TaskId(1), "{}", column.name);
         listener.stop().await;
@@ -37,24 +36,26 @@ async fn only_redis_is_shared() {
 #[tokio::test]
 async fn no_more_handlers_run_than_are_allowed() {
     for column in columns().await {
-        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let (running, peak) = (now.clone(), most.clone());
+        let gate = Arc::new(Semaphore::new(0));
+        let held = gate.clone();
         let mut listener = Listener::start(&column.bell, 3, move |_| {
-            let (running, peak) = (running.clone(), peak.clone());
-            async move {
-                peak.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                sleep(Duration::from_millis(60)).await;
-                running.fetch_sub(1, Ordering::SeqCst);
-            }
+            let held = held.clone();
+            async move { held.acquire().await.unwrap().forget() }
         });
         for id in 0..20 {
             column.bell.ring(job(id)).await.unwrap();
         }
-        let heard = collect(&mut listener, 20).await;
+        let mut heard = collect(&mut listener, 3).await;
+        for _ in 3..6 {
+            let beyond = listener.within(Duration::from_millis(150)).await;
+            assert_eq!(beyond, None, "{}", column.name);
+            gate.add_permits(1);
+            heard.insert(listener.next().await);
+        }
+        gate.add_permits(17);
+        heard.append(&mut collect(&mut listener, 14).await);
         assert_eq!(heard, (0..20).map(TaskId).collect(), "{}", column.name);
-        assert_eq!(most.load(Ordering::SeqCst), 3, "{}", column.name);
         listener.stop().await;
-        assert_eq!(now.load(Ordering::SeqCst), 0, "{}", column.name);
     }
 }
 
@@ -74,10 +75,11 @@ async fn a_panic_costs_nothing_else() {
             "{}",
             column.name
         );
-        // Not even the id is lost.
-        sleep(Duration::from_millis(50)).await;
-        column.bell.ring(job(1)).await.unwrap();
-        assert_eq!(listener.next().await, TaskId(1), "{}", column.name);
+        // Not even the id is lost, once another one has had the only place.
+        for id in [4, 1] {
+            column.bell.ring(job(id)).await.unwrap();
+            assert_eq!(listener.next().await, TaskId(id), "{}", column.name);
+        }
         listener.stop().await;
     }
 }
@@ -120,7 +122,6 @@ async fn two_that_listen_share_the_rings() {
         };
         let mut one = Listener::start(&column.bell, 1, handler.clone());
         let mut other = Listener::start(&column.bell, 1, handler);
-        sleep(Duration::from_millis(300)).await;
         column.bell.ring(job(1)).await.unwrap();
         column.bell.ring(job(2)).await.unwrap();
         assert_eq!(
@@ -174,19 +175,23 @@ async fn at_most_a_thousand_ids_wait() {
 #[tokio::test]
 async fn shutdown_waits_for_handlers_and_takes_no_more() {
     for column in columns().await {
-        let ended = Arc::new(AtomicUsize::new(0));
-        let count = ended.clone();
+        let (gate, ended) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (held, count) = (gate.clone(), ended.clone());
         let mut listener = Listener::start(&column.bell, 1, move |_| {
-            let count = count.clone();
+            let (held, count) = (held.clone(), count.clone());
             async move {
-                sleep(Duration::from_millis(700)).await;
+                held.acquire().await.unwrap().forget();
                 count.fetch_add(1, Ordering::SeqCst);
             }
         });
         column.bell.ring(job(1)).await.unwrap();
         column.bell.ring(job(2)).await.unwrap();
         listener.next().await;
+        listener.shutdown.cancel();
+        let early = timeout(Duration::from_millis(700), &mut listener.serving).await;
+        assert!(early.is_err(), "{}: a handler was left behind", column.name);
         let asked = Instant::now();
+        gate.add_permits(1);
         listener.stop().await;
         assert_eq!(ended.load(Ordering::SeqCst), 1, "{}", column.name);
         assert!(

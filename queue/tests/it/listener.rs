@@ -27,7 +27,7 @@ pub(crate) async fn columns() -> Vec<Column> {
 }
 
 pub(crate) async fn redis_column() -> Option<Column> {
-    let server = RedisServer::start().await?;
+    let server = RedisServer::start()?;
     let bell = Doorbell::redis(&server.url()).await.unwrap();
     Some(Column {
         name: "redis",

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::time::sleep;
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn without_redis_a_ring_fails_soon_and_clearly() {
@@ -35,8 +35,8 @@ async fn a_killed_redis_comes_back() {
         assert_eq!(listener.next().await, TaskId(round));
         let redis = column.redis.as_mut().unwrap();
         redis.kill();
-        sleep(Duration::from_millis(700)).await;
-        redis.start_again().await;
+        called_in_vain(redis).await;
+        redis.start_again();
         heard_again(&column.bell, &mut listener, 100 + round).await;
     }
     listener.stop().await;
@@ -75,7 +75,7 @@ async fn a_handler_outlives_redis_and_still_counts() {
     listener.next().await;
     let redis = column.redis.as_mut().unwrap();
     redis.kill();
-    redis.start_again().await;
+    redis.start_again();
     rung(&column.bell, 3).await;
     assert_eq!(
         listener.within(Duration::from_secs(2)).await,
@@ -104,7 +104,7 @@ async fn a_busy_worker_holds_nothing_back_from_an_idle_one() {
     for id in 2..10 {
         column.bell.ring(job(id)).await.unwrap();
     }
-    sleep(Duration::from_millis(500)).await;
+    assert_eq!(busy.within(Duration::from_millis(500)).await, None);
     let mut idle = Listener::quick(&column.bell);
     for _ in 2..10 {
         idle.within(Duration::from_secs(2)).await.expect("an id is held back");
@@ -118,13 +118,20 @@ async fn a_busy_worker_holds_nothing_back_from_an_idle_one() {
 async fn a_clean_shutdown_leaves_nothing_in_flight() {
     let Some(column) = redis_column().await else { return };
     let redis = column.redis.unwrap();
-    let mut listener = Listener::start(&column.bell, 2, |_| sleep(Duration::from_millis(300)));
+    let gate = Arc::new(Semaphore::new(0));
+    let held = gate.clone();
+    let mut listener = Listener::start(&column.bell, 2, move |_| {
+        let held = held.clone();
+        async move { held.acquire().await.unwrap().forget() }
+    });
     column.bell.ring(job(1)).await.unwrap();
     column.bell.ring(job(2)).await.unwrap();
     listener.next().await;
     listener.next().await;
     let in_flight: Vec<String> = redis.ask(&["KEYS", "rushes:inflight:*"]).await;
     assert_eq!(in_flight.len(), 1);
+    listener.shutdown.cancel();
+    gate.add_permits(2);
     listener.stop().await;
     let in_flight: Vec<String> = redis.ask(&["KEYS", "rushes:inflight:*"]).await;
     assert!(in_flight.is_empty(), "{in_flight:?}");
@@ -138,7 +145,7 @@ async fn an_idle_worker_asks_redis_about_ten_times_a_second() {
     column.bell.ring(job(1)).await.unwrap();
     listener.next().await;
     let before = commands(&redis).await;
-    sleep(Duration::from_secs(2)).await;
+    assert_eq!(listener.within(Duration::from_secs(2)).await, None);
     // A fetch is one script of three to five commands.
     let asked = commands(&redis).await - before;
     println!("{asked} commands in two idle seconds");
@@ -150,16 +157,14 @@ async fn an_idle_worker_asks_redis_about_ten_times_a_second() {
 async fn a_redis_that_hangs_up_is_not_stormed() {
     let hung_up = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let url = format!("redis://{}/", hung_up.local_addr().unwrap());
-    let calls = Arc::new(AtomicUsize::new(0));
-    let counted = calls.clone();
-    tokio::spawn(async move {
-        while hung_up.accept().await.is_ok() {
-            counted.fetch_add(1, Ordering::SeqCst);
-        }
-    });
     let listener = Listener::quick(&Doorbell::redis(&url).await.unwrap());
-    sleep(Duration::from_secs(3)).await;
-    let calls = calls.load(Ordering::SeqCst);
+    let mut calls = 0;
+    let counting = async {
+        while hung_up.accept().await.is_ok() {
+            calls += 1;
+        }
+    };
+    assert!(timeout(Duration::from_secs(3), counting).await.is_err());
     println!("{calls} connections in three seconds");
     assert!((2..40).contains(&calls), "{calls} connections in three seconds");
     listener.stop().await;
@@ -168,11 +173,20 @@ async fn a_redis_that_hangs_up_is_not_stormed() {
 #[tokio::test]
 async fn shutdown_without_redis_still_ends() {
     let Some(mut column) = redis_column().await else { return };
-    let mut listener = Listener::start(&column.bell, 1, |_| sleep(Duration::from_millis(800)));
+    let gate = Arc::new(Semaphore::new(0));
+    let held = gate.clone();
+    let mut listener = Listener::start(&column.bell, 2, move |_| {
+        let held = held.clone();
+        async move { held.acquire().await.unwrap().forget() }
+    });
     column.bell.ring(job(1)).await.unwrap();
     listener.next().await;
-    column.redis.as_mut().unwrap().kill();
+    let redis = column.redis.as_mut().unwrap();
+    redis.kill();
+    called_in_vain(redis).await;
     let asked = Instant::now();
+    listener.shutdown.cancel();
+    gate.add_permits(1);
     listener.stop().await;
     assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
 }
@@ -183,8 +197,8 @@ async fn serving_may_begin_before_redis_does() {
     let redis = column.redis.as_mut().unwrap();
     redis.kill();
     let mut listener = Listener::quick(&column.bell);
-    sleep(Duration::from_millis(500)).await;
-    redis.start_again().await;
+    called_in_vain(redis).await;
+    redis.start_again();
     heard_again(&column.bell, &mut listener, 1).await;
     listener.stop().await;
 }
@@ -206,8 +220,14 @@ async fn rung(bell: &Doorbell, id: i64) {
     let began = Instant::now();
     while bell.ring(job(id)).await.is_err() {
         assert!(began.elapsed() < Duration::from_secs(10), "no ring is taken");
-        sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Waits until somebody calls the Redis that is not there.
+async fn called_in_vain(redis: &RedisServer) {
+    let url = redis.url();
+    let address = url.trim_start_matches("redis://").trim_end_matches('/');
+    TcpListener::bind(address).await.unwrap().accept().await.unwrap();
 }
 
 async fn commands(redis: &RedisServer) -> u64 {

@@ -1,8 +1,8 @@
 //! A throw-away `redis-server` on a free port, which can be killed and started again.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Gone with the value.
@@ -14,7 +14,7 @@ pub(crate) struct RedisServer {
 
 impl RedisServer {
     /// `None`, said aloud, when the program is not installed.
-    pub(crate) async fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .unwrap()
             .local_addr()
@@ -34,30 +34,25 @@ impl RedisServer {
             println!("SKIPPED: redis-server is not installed");
             return None;
         }
-        server.start_again().await;
+        server.start_again();
         Some(server)
     }
 
     /// Forgets everything, as Redis without persistence does.
-    pub(crate) async fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         self.kill();
-        let child = Command::new("redis-server")
+        let mut child = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"])
             .arg(self.port.to_string())
             .arg("--dir")
             .arg(self.dir.path())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+        let mut log = BufReader::new(child.stdout.take().unwrap()).lines();
         self.child = Some(child);
-        let began = Instant::now();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
-            assert!(
-                began.elapsed() < Duration::from_secs(10),
-                "redis-server does not listen"
-            );
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let ready = log.any(|line| line.unwrap().contains("Ready to accept connections"));
+        assert!(ready, "redis-server ended instead of listening");
     }
 
     /// As `kill -9`.

@@ -24,10 +24,14 @@ impl FromStr for Fps {
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
         if text == "keep" {
-            Ok(Self::Keep)
-        } else {
-            text.parse().map(Self::Fixed)
+            return Ok(Self::Keep);
         }
+        let rate = text.parse().ok();
+        let usual = |rate: &Rational| (1.0..=240.0).contains(&rate.as_f64()) && rate.den <= 1_000_000;
+        rate.filter(usual).map(Self::Fixed).ok_or_else(|| BadValue {
+            value: text.to_owned(),
+            expected: "keep, a number (24) or a fraction (30000/1001) from 1 to 240",
+        })
     }
 }
 

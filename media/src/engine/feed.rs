@@ -1,5 +1,6 @@
 //! Hands decoded pictures and samples to the outputs, each of which works on a thread of its own.
 
+use super::parts::{Part, Role};
 use super::progress::Teller;
 use super::reader::Sink;
 use super::{Cancel, av, fault};
@@ -11,15 +12,17 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 /// Most bytes of pictures that wait for one output.
 const MAX_WAITING_BYTES: u64 = 96 << 20;
 
-/// What an output is given. Times count in microseconds from the start of the span.
+/// What an output is given. Times count in microseconds along the joined spans.
 pub(super) enum Piece {
+    /// What follows is of another part.
+    Part(Part),
     /// A picture and for about how long it is shown.
     Picture {
         picture: Video,
         at_us: i64,
         duration_us: i64,
     },
-    /// No picture follows; `goes_on` when the source has more after the span.
+    /// No picture of the part follows; `goes_on` when its file has more after it.
     PicturesEnd { goes_on: bool },
     /// Samples.
     Sound { sound: Audio, at_us: i64 },
@@ -29,6 +32,8 @@ pub(super) enum Piece {
 pub(super) struct Feed {
     to: SyncSender<Piece>,
     wants: Wants,
+    /// Whether the output shows the clips before and after.
+    cards: bool,
 }
 
 enum Wants {
@@ -57,8 +62,9 @@ impl Feed {
                 best: None,
             },
         };
+        let cards = matches!(planned.content, Content::Movie(_) | Content::Hls(_));
         let (to, from) = sync_channel(usize::try_from(room).unwrap_or(2));
-        (Self { to, wants }, from)
+        (Self { to, wants, cards }, from)
     }
 }
 
@@ -68,20 +74,49 @@ pub(super) struct Feeds<'a, 'b> {
     teller: &'a mut Teller<'b>,
     /// Raised when an output has failed and the rest need not go on.
     halt: Cancel,
+    /// What is being read.
+    part: Option<Part>,
 }
 
 impl<'a, 'b> Feeds<'a, 'b> {
     pub(super) const fn new(feeds: Vec<Feed>, teller: &'a mut Teller<'b>, halt: Cancel) -> Self {
-        Self { feeds, teller, halt }
+        Self {
+            feeds,
+            teller,
+            halt,
+            part: None,
+        }
+    }
+
+    /// Announces the part that is read next.
+    pub(super) fn begin(&mut self, part: Part) -> Result<(), Failure> {
+        self.part = Some(part);
+        self.send(
+            |feed| !matches!(feed.wants, Wants::One { .. } | Wants::Nothing),
+            || Ok(Piece::Part(part)),
+        )
+    }
+
+    /// Whether a card is being read, which is not for every output.
+    fn is_card(&self) -> bool {
+        self.part.is_some_and(|part| !part.is_span())
+    }
+
+    /// A time of the part along the joined spans.
+    fn joined_us(&self, at_us: i64) -> i64 {
+        let begin_us = self.part.map_or(0, |part| part.at_us);
+        at_us.saturating_add(i64::try_from(begin_us).unwrap_or(i64::MAX))
     }
 
     /// Sends a piece to every output that wants it; an output that is gone stops the rest.
     fn send(
         &mut self,
-        wanted: impl Fn(&Wants) -> bool,
+        wanted: impl Fn(&Feed) -> bool,
         mut piece: impl FnMut() -> Result<Piece, Failure>,
     ) -> Result<(), Failure> {
-        for feed in self.feeds.iter().filter(|feed| wanted(&feed.wants)) {
+        let card = self.is_card();
+        let ready = |feed: &&Feed| wanted(feed) && (feed.cards || !card);
+        for feed in self.feeds.iter().filter(ready) {
             if feed.to.send(piece()?).is_err() {
                 self.halt.raise();
             }
@@ -91,6 +126,9 @@ impl<'a, 'b> Feeds<'a, 'b> {
 
     /// Lets the posters look at a picture; one that comes later than a poster's moment sends the earlier one off.
     fn offer(&mut self, picture: &Video, at_us: i64) -> Result<(), Failure> {
+        if self.is_card() {
+            return Ok(());
+        }
         for feed in &mut self.feeds {
             let Wants::One { at_us: wanted, best } = &mut feed.wants else {
                 continue;
@@ -129,9 +167,10 @@ fn share(picture: &Video) -> Result<Video, Failure> {
 
 impl Sink for Feeds<'_, '_> {
     fn picture(&mut self, picture: Video, at_us: i64, duration_us: i64) -> Result<(), Failure> {
+        let at_us = self.joined_us(at_us);
         self.offer(&picture, at_us)?;
         self.send(
-            |wants| matches!(wants, Wants::Everything | Wants::Pictures),
+            |feed| matches!(feed.wants, Wants::Everything | Wants::Pictures),
             || {
                 Ok(Piece::Picture {
                     picture: share(&picture)?,
@@ -143,18 +182,23 @@ impl Sink for Feeds<'_, '_> {
     }
 
     fn pictures_end(&mut self, goes_on: bool) -> Result<(), Failure> {
-        for feed in &mut self.feeds {
-            feed.send_best_if_any();
+        // To who shows no cards, the spans are one run.
+        let last = self.part.is_some_and(|part| part.role == Role::Span { last: true });
+        if last {
+            for feed in &mut self.feeds {
+                feed.send_best_if_any();
+            }
         }
         self.send(
-            |wants| matches!(wants, Wants::Everything | Wants::Pictures),
+            |feed| matches!(feed.wants, Wants::Everything | Wants::Pictures) && (feed.cards || last),
             || Ok(Piece::PicturesEnd { goes_on }),
         )
     }
 
     fn sound(&mut self, sound: Audio, at_us: i64) -> Result<(), Failure> {
+        let at_us = self.joined_us(at_us);
         self.send(
-            |wants| matches!(wants, Wants::Everything | Wants::Sound),
+            |feed| matches!(feed.wants, Wants::Everything | Wants::Sound),
             || {
                 let sound = av::share_sound(&sound).map_err(|error| fault::engine("sound", error))?;
                 Ok(Piece::Sound { sound, at_us })

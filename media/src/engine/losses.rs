@@ -1,6 +1,7 @@
 //! What a source promised and did not give.
 
 use super::track::Track;
+use std::ops::AddAssign;
 
 /// Headers of containers that know no lengths of single streams are believed only so far.
 const VAGUE_US: u64 = 1_000_000;
@@ -33,6 +34,13 @@ impl Losses {
             missing_us: missing.max().or_else(vague).unwrap_or(0),
             broken_us: tracks.iter().map(|track| track.broken_us()).max().unwrap_or(0),
         }
+    }
+}
+
+impl AddAssign for Losses {
+    fn add_assign(&mut self, more: Self) {
+        self.missing_us += more.missing_us;
+        self.broken_us += more.broken_us;
     }
 }
 

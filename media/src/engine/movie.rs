@@ -1,17 +1,16 @@
-//! Makes one MP4: bumper, pictures at a constant rate, bumper; and under it sound of the same length.
+//! Makes one MP4: card, pictures at a constant rate, card; and under it sound of the same length.
 
-use super::cadence::Cadence;
+use super::color;
 use super::encode::{self, Encoder};
 use super::feed::Piece;
-use super::graph::{Beside, Graph, frame_base};
 use super::mux::{Container, Mux};
-use super::picture::{self, Finish, MARK};
+use super::parts::Part;
 use super::progress::Meter;
 use super::reader::nothing_decoded;
+use super::scene::{Canvas, Scene};
 use super::soundtrack::Soundtrack;
 use super::transcode::{Job, unsupported};
-use super::{av, color, fault, still};
-use domain::plan::{AudioTrack, Card, SourceVideo, VideoOrder};
+use domain::plan::{AudioTrack, Card, VideoOrder};
 use domain::protocol::Made;
 use domain::{Failure, Plan};
 use ffmpeg_next::frame::{Audio, Video};
@@ -27,22 +26,17 @@ pub(super) struct Order<'a> {
 /// Makes the movie from the pieces that come.
 pub(super) fn run(job: &Job<'_>, file: &str, order: &Order<'_>, from: &Receiver<Piece>) -> Result<Made, Failure> {
     let mut movie = Movie::open(job, file, order)?;
-    movie.intro()?;
+    movie.stand_still(job.plan.intro.as_ref())?;
     for piece in from {
         job.check()?;
         match piece {
+            Piece::Part(part) => movie.begin(part)?,
             Piece::Picture {
                 picture,
                 at_us,
                 duration_us,
-            } => {
-                let out = movie.cadence.push(picture, at_us, duration_us);
-                movie.show(out)?;
-            }
-            Piece::PicturesEnd { goes_on } => {
-                let out = movie.cadence.end(goes_on);
-                movie.show(out)?;
-            }
+            } => movie.see(picture, at_us, duration_us)?,
+            Piece::PicturesEnd { goes_on } => movie.see_no_more(goes_on)?,
             Piece::Sound { sound, at_us } => movie.hear(sound, at_us)?,
         }
     }
@@ -60,151 +54,117 @@ fn bitrate_of(audio: Option<AudioTrack>) -> Result<Option<u32>, Failure> {
 }
 
 struct Movie<'a> {
-    order: &'a Order<'a>,
     plan: &'a Plan,
-    source: SourceVideo,
-    threads: u32,
     meter: &'a Meter,
+    canvas: Canvas<'a>,
     mux: Mux,
     encoder: Encoder,
-    cadence: Cadence<Video>,
-    graph: Option<Graph>,
-    /// The image of the overlay.
-    mark: Option<Video>,
-    /// The stills before and after.
-    intro: Option<Video>,
-    outro: Option<Video>,
+    track: Option<Soundtrack>,
+    /// The part that is being read, and its pictures.
+    scene: Option<(Part, Scene<'a>)>,
     /// Pictures given to the encoder.
     frames: u64,
-    track: Option<Soundtrack>,
+    /// Those of them that are of the source.
+    source_frames: u64,
 }
 
 impl<'a> Movie<'a> {
     fn open(job: &'a Job<'_>, file: &str, order: &'a Order<'a>) -> Result<Self, Failure> {
-        let (source, coded, numbers) = job.picture()?;
-        let picture = &order.video.picture;
-        let fps = job.plan.fps;
+        let (_, coded, numbers) = job.picture()?;
         let color = color::of_output(&numbers, coded);
         let mut mux = Mux::create(job.scratch, file, Container::Mp4)?;
-        let mut encoder = encode::h264(order.video, fps, color, job.threads)?;
+        let mut encoder = encode::h264(order.video, job.plan.fps, color, job.threads)?;
         encoder.join(&mut mux)?;
-        let intro_us = fps.duration_us(job.plan.intro.as_ref().map_or(0, Card::frames));
         let track = bitrate_of(order.audio)?.zip(job.sound());
-        let track = track.map(|(bitrate, sound)| Soundtrack::open(sound, bitrate, intro_us, &mut mux));
+        let track = track.map(|(bitrate, sound)| Soundtrack::open(sound, bitrate, &mut mux));
         let track = track.transpose()?;
         mux.start()?;
-        let limit = job.end_is_known().then(|| fps.frames_in(job.plan.span_us).max(1));
-        let overlay = picture.overlay.as_ref();
-        let card = |card: &Option<Card>| match card {
-            None => Ok(None),
-            Some(Card::Still { image, .. }) => still::bumper(image, job.images, picture.canvas, color.matrix).map(Some),
-            Some(Card::Clip { .. }) => Err(unsupported("clips as bumpers")),
-        };
         Ok(Self {
-            order,
             plan: job.plan,
-            source,
-            threads: job.threads,
             meter: job.meter,
+            canvas: Canvas::new(job.plan, order.video, job.images, color, job.threads)?,
             mux,
             encoder,
-            cadence: Cadence::new(fps, limit, job.plan.span_us),
-            graph: None,
-            mark: overlay
-                .map(|overlay| still::mark(overlay, job.images, color.matrix))
-                .transpose()?,
-            intro: card(&job.plan.intro)?,
-            outro: card(&job.plan.outro)?,
-            frames: 0,
             track,
+            scene: None,
+            frames: 0,
+            source_frames: 0,
         })
     }
 
-    fn intro(&mut self) -> Result<(), Failure> {
-        let intro = self.intro.take();
-        self.stand_still(intro, self.plan.intro.as_ref())?;
-        self.encode_sound()
-    }
-
-    /// Shows a still for its frames.
-    fn stand_still(&mut self, still: Option<Video>, card: Option<&Card>) -> Result<(), Failure> {
-        if let Some(mut still) = still {
-            for _ in 0..card.map_or(0, Card::frames) {
-                self.encode(&mut still)?;
-            }
+    /// Shows a card that stands still for its frames.
+    fn stand_still(&mut self, card: Option<&Card>) -> Result<(), Failure> {
+        if let Some((still, frames)) = self.canvas.still(card)? {
+            self.encode(still, frames)?;
         }
         Ok(())
+    }
+
+    /// Begins a part where the one before it ended.
+    fn begin(&mut self, part: Part) -> Result<(), Failure> {
+        self.end_part()?;
+        if let Some(track) = &mut self.track {
+            track.begin(self.plan.fps.duration_us(self.frames))?;
+        }
+        self.scene = Some((part, self.canvas.scene(&part, self.source_frames)?));
+        Ok(())
+    }
+
+    /// Counts the frames of the part that was read.
+    fn end_part(&mut self) -> Result<(), Failure> {
+        match self.scene.take() {
+            Some((part, scene)) if part.is_span() => self.source_frames += scene.cadence.slots(),
+            Some((_, scene)) if scene.cadence.slots() == 0 => return Err(nothing_decoded("the clip of a bumper")),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn see(&mut self, picture: Video, at_us: i64, duration_us: i64) -> Result<(), Failure> {
+        let Some((part, scene)) = &mut self.scene else {
+            return Ok(());
+        };
+        let out = scene.cadence.push(picture, part.own_us(at_us), duration_us);
+        self.show(out)
+    }
+
+    fn see_no_more(&mut self, goes_on: bool) -> Result<(), Failure> {
+        let out = self.scene.as_mut().and_then(|(_, scene)| scene.cadence.end(goes_on));
+        self.show(out)
     }
 
     /// Encodes a picture for each of its slots.
     fn show(&mut self, out: Option<(Video, Range<u64>)>) -> Result<(), Failure> {
-        if let Some((picture, slots)) = out {
-            // A picture that lasts over the beginning of an overlay must be drawn anew for every slot.
-            let changes = self
-                .order
-                .video
-                .picture
-                .overlay
-                .as_ref()
-                .is_some_and(|overlay| overlay.span.end.is_some() || overlay.span.start.us() > 0);
-            if changes {
-                for slot in slots {
-                    let twin = av::share_picture(&picture).map_err(|error| fault::engine("picture", error))?;
-                    let mut drawn = self.draw(twin, slot)?;
-                    self.encode(&mut drawn)?;
-                }
-            } else {
-                let mut drawn = self.draw(picture, slots.start)?;
-                for _ in slots {
-                    self.encode(&mut drawn)?;
-                }
-            }
+        if let Some((picture, slots)) = out
+            && let Some((part, mut scene)) = self.scene.take()
+        {
+            scene.draw_all(picture, slots, &mut |drawn, times| self.encode(drawn, times))?;
+            self.scene = Some((part, scene));
         }
         self.encode_sound()
     }
 
-    /// Brings a picture onto the canvas.
-    fn draw(&mut self, mut picture: Video, slot: u64) -> Result<Video, Failure> {
-        if !self.graph.as_ref().is_some_and(|graph| graph.fits(&picture)) {
-            let shape = av::shape(&picture);
-            let size = self.mark.as_ref().map(|mark| still::size_of(&av::shape(mark)));
-            let description =
-                picture::description(&shape, &self.source, &self.order.video.picture, Finish::Movie, size);
-            let beside: Vec<_> = self.mark.iter().map(|picture| Beside { name: MARK, picture }).collect();
-            self.graph = Some(Graph::new(
-                shape,
-                frame_base(self.plan.fps),
-                &description,
-                &beside,
-                self.threads,
-            )?);
+    fn encode(&mut self, mut picture: Video, times: u64) -> Result<(), Failure> {
+        for _ in 0..times {
+            let packets = self.encoder.picture(&mut picture, self.frames, &mut self.mux)?;
+            self.frames += 1;
+            self.meter.add_frames(packets);
+            self.meter.reached(self.reached_us());
         }
-        let graph = self.graph.as_mut().ok_or_else(|| fault::missing("the graph"))?;
-        picture.set_pts(i64::try_from(slot).ok());
-        graph.push(&picture)?;
-        graph
-            .pull()?
-            .ok_or_else(|| fault::engine("filter", ffmpeg_next::Error::Bug))
-    }
-
-    fn encode(&mut self, picture: &mut Video) -> Result<(), Failure> {
-        let packets = self.encoder.picture(picture, self.frames, &mut self.mux)?;
-        self.frames += 1;
-        self.meter.add_frames(packets);
-        self.meter.reached(self.reached_us());
         Ok(())
     }
 
     fn hear(&mut self, sound: Audio, at_us: i64) -> Result<(), Failure> {
-        if let Some(track) = &mut self.track {
-            track.hear(sound, at_us);
+        if let Some((track, (part, _))) = self.track.as_mut().zip(self.scene.as_ref()) {
+            track.hear(sound, part.own_us(at_us));
         }
         self.encode_sound()
     }
 
     /// Encodes sound as far as there are pictures above it.
     fn encode_sound(&mut self) -> Result<(), Failure> {
-        let (zero_us, reached_us) = (self.cadence.zero_us(), self.reached_us());
+        let zero_us = self.scene.as_ref().and_then(|(_, scene)| scene.cadence.zero_us());
+        let reached_us = self.reached_us();
         let Some(track) = &mut self.track else {
             return Ok(());
         };
@@ -218,17 +178,19 @@ impl<'a> Movie<'a> {
     }
 
     fn finish(mut self, file: &str) -> Result<Made, Failure> {
-        if self.cadence.slots() == 0 {
+        self.end_part()?;
+        if self.source_frames == 0 {
             return Err(nothing_decoded("the pictures"));
         }
-        let main_end_us = self.reached_us();
-        let outro = self.outro.take();
-        self.stand_still(outro, self.plan.outro.as_ref())?;
+        if let Some(track) = &mut self.track {
+            track.begin(self.plan.fps.duration_us(self.frames))?;
+        }
+        self.stand_still(self.plan.outro.as_ref())?;
         let packets = self.encoder.finish(&mut self.mux)?;
         self.meter.add_frames(packets);
         let duration_us = self.reached_us();
         if let Some(track) = &mut self.track {
-            track.finish(main_end_us, duration_us, &mut self.mux)?;
+            track.finish(duration_us, &mut self.mux)?;
         }
         self.mux.finish()?;
         Ok(Made {

@@ -6,12 +6,15 @@ use super::{facts, still};
 use domain::plan::{Overlay, Picture, SourceVideo};
 use domain::probe::Size;
 use domain::recipe::Position;
+use ffmpeg_next::color::Space;
 
 /// What the picture is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finish {
     /// 4:2:0, 8 bits, limited range.
     Movie,
+    /// The same, in the matrix of the movie that the clip stands before or after.
+    Clip(Space),
     /// JPEG: full range, the matrix of BT.601 (JFIF).
     Jpeg,
     /// PNG: red, green and blue.
@@ -57,6 +60,11 @@ pub(super) fn description(
     let matrix = color::scale_name(output.matrix);
     match finish {
         Finish::Movie => {}
+        Finish::Clip(to) if to == output.matrix => {}
+        Finish::Clip(to) => all.push_str(&format!(
+            ",scale={SCALER}:in_color_matrix={matrix}:in_range=tv:out_color_matrix={}:out_range=tv,format=yuv420p",
+            color::scale_name(to)
+        )),
         Finish::Jpeg => all.push_str(&format!(
             ",scale={SCALER}:in_color_matrix={matrix}:in_range=tv:out_color_matrix=bt601:out_range=pc,format=yuvj420p"
         )),

@@ -1,20 +1,21 @@
-//! Reads a source once, from the start of the span to its end, and gives away decoded pictures and samples.
+//! Reads a part of a source once, from its start to its end, and gives away decoded pictures and samples.
 
 use super::av;
 use super::clock::Clock;
 use super::facts::origin_us;
 use super::losses::Losses;
 use super::measure::MAX_READ_ERRORS;
+use super::parts::Part;
 use super::track::Track;
 use super::weave::Weave;
 use super::{Cancel, fault, input};
-use domain::{Failure, Plan, Span};
+use domain::Failure;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::{Audio, Video};
 use ffmpeg_next::{Error, Packet};
 use std::fs::File;
 
-/// Who takes what a reader decodes. Times count in microseconds from the start of the span.
+/// Who takes what a reader decodes. Times count in microseconds from the start of the part.
 pub(super) trait Sink {
     /// The next picture, shown for about `duration_us`.
     fn picture(&mut self, picture: Video, at_us: i64, duration_us: i64) -> Result<(), Failure>;
@@ -36,6 +37,8 @@ pub(super) struct Reader {
     /// Start and end of the span on the source's own clock.
     start_us: i64,
     end_us: Option<i64>,
+    /// For so long after it sound is still wanted.
+    overhang_us: i64,
     /// Length of the span as the probe found it; 0 when it did not.
     promised_us: i64,
     /// The last picture before the span, for a span that begins while it is shown.
@@ -43,32 +46,33 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Opens the streams that the plan uses.
+    /// Opens the streams of a part.
     ///
     /// # Errors
     /// When the source cannot be opened, or a decoder of the plan cannot.
-    pub(super) fn open(source: &File, plan: &Plan, span: Span, threads: u32, cancel: &Cancel) -> Result<Self, Failure> {
+    pub(super) fn open(source: &File, part: &Part, threads: u32, cancel: &Cancel) -> Result<Self, Failure> {
         let mut input = input::open_source(source, cancel)?;
-        let picture = plan.video.map(|video| video.stream);
+        let (picture, span) = (part.video.map(|video| video.stream), part.span);
         let origin = origin_us(&input, picture);
-        let used: Vec<usize> = picture.into_iter().chain(plan.audio_stream).collect();
+        let used: Vec<usize> = picture.into_iter().chain(part.audio_stream).collect();
         av::keep_only(&mut input, &used);
         let start_us = origin.saturating_add(signed(span.start.us()));
         let end_us = span.end.map(|end| origin.saturating_add(signed(end.us())));
         let track = |index: Option<usize>| index.map(|index| Track::open(&input, index, threads)).transpose();
-        let (video, audio) = (track(picture)?, track(plan.audio_stream)?);
+        let (video, audio) = (track(picture)?, track(part.audio_stream)?);
         let streams = usize::try_from(input.nb_streams()).unwrap_or(0);
         Ok(Self {
             clock: Clock::new(av::may_jump(&input), streams),
             video,
             audio,
-            weave: plan
+            weave: part
                 .video
                 .filter(|video| video.deinterlace)
                 .map(|_| Weave::new(threads)),
             start_us,
             end_us,
-            promised_us: signed(plan.span_us),
+            overhang_us: signed(part.overhang_us),
+            promised_us: signed(part.length_us),
             before: None,
             input,
         })
@@ -125,6 +129,7 @@ impl Reader {
     }
 
     fn take(&mut self, mut packet: Packet, sink: &mut dyn Sink) -> Result<(), Failure> {
+        let heard_until = self.heard_until();
         let index = packet.stream();
         let is = |track: &&mut Track| track.index == index;
         if let Some(track) = self.video.as_mut().filter(is) {
@@ -150,7 +155,7 @@ impl Reader {
                     Ok(())
                 };
             }
-            if track.ends_with(&packet, self.end_us) {
+            if track.ends_with(&packet, heard_until) {
                 return self.end_sound(sink);
             }
             track.send(Some(&packet));
@@ -239,14 +244,20 @@ impl Reader {
         Ok(())
     }
 
+    /// Where sound is no longer wanted.
+    fn heard_until(&self) -> Option<i64> {
+        self.end_us.map(|end| end.saturating_add(self.overhang_us))
+    }
+
     fn sounds(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
+        let until = self.heard_until();
         while let Some(track) = &mut self.audio {
             let mut sound = Audio::empty();
             if !track.receive(&mut sound)? {
                 break;
             }
             let (at, duration) = track.sound_time(&sound);
-            if at.saturating_add(duration) > self.start_us && self.end_us.is_none_or(|end| at < end) {
+            if at.saturating_add(duration) > self.start_us && until.is_none_or(|end| at < end) {
                 let at_us = at - self.start_us;
                 track.reached_us = track.reached_us.max(at_us.saturating_add(duration));
                 sink.sound(sound, at_us)?;

@@ -37,30 +37,36 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Receiver<Piec
     encoder.join(&mut mux)?;
     mux.start()?;
     let mut tape = Tape::new(sound);
-    let mut heard = false;
+    let (mut heard, mut until) = (false, u64::MAX);
+    let position = |us: u64| u64::try_from(sound.samples_in(i64::try_from(us).unwrap_or(i64::MAX))).unwrap_or(0);
     for piece in from {
         job.check()?;
-        let Piece::Sound {
-            sound: mut samples,
-            at_us,
-        } = piece
-        else {
-            continue;
-        };
-        tape.lay(&mut samples, sound.samples_in(at_us))?;
-        heard = true;
-        encoder.encode_until(u64::MAX, &mut tape, &mut mux)?;
-        job.meter.reached(sound.us_of(tape.taken()));
+        match piece {
+            Piece::Part(part) => {
+                tape.begin(position(part.at_us))?;
+                until = part
+                    .span
+                    .end
+                    .map_or(u64::MAX, |_| position(part.at_us + part.length_us));
+            }
+            Piece::Sound {
+                sound: mut samples,
+                at_us,
+            } => {
+                tape.lay(&mut samples, sound.samples_in(at_us))?;
+                heard = true;
+                encoder.encode_until(until, &mut tape, &mut mux)?;
+                job.meter.reached(sound.us_of(tape.taken()));
+            }
+            Piece::Picture { .. } | Piece::PicturesEnd { .. } => {}
+        }
     }
     job.check()?;
     if !heard {
         return Err(nothing_decoded("the sound"));
     }
     tape.drain()?;
-    if job.end_is_known() {
-        let end = sound.samples_in(i64::try_from(job.plan.span_us).unwrap_or(i64::MAX));
-        tape.cut_at(u64::try_from(end).unwrap_or(0));
-    }
+    tape.cut_at(until);
     let samples = tape.end();
     encoder.finish(&mut tape, &mut mux)?;
     mux.finish()?;

@@ -1,4 +1,4 @@
-//! The sound under a movie: silence under the intro, the source's sound in step with its pictures, silence to the end.
+//! The sound under a movie: that of every part in step with its pictures, silence where there is none.
 
 use super::encode::{self, SoundEncoder};
 use super::mux::{Container, Mux};
@@ -9,13 +9,13 @@ use ffmpeg_next::frame::Audio;
 /// Sound that comes more than this before the first picture is not held back any longer.
 const MAX_HELD_US: i64 = 10_000_000;
 
-/// The sound of one movie; its tape begins with the intro.
+/// The sound of one movie.
 pub(super) struct Soundtrack {
     sound: Sound,
     tape: Tape,
     encoder: SoundEncoder,
-    /// Samples under the intro.
-    intro: u64,
+    /// Where the part that is heard begins, in samples.
+    begin: i64,
     /// What came before the first picture told where its slot is.
     held: Vec<(Audio, i64)>,
     /// Whether it is no longer held back.
@@ -23,38 +23,44 @@ pub(super) struct Soundtrack {
 }
 
 impl Soundtrack {
-    /// Opens the encoder and adds its stream to the movie. The intro lasts `intro_us` microseconds.
-    pub(super) fn open(sound: Sound, bitrate_bps: u32, intro_us: u64, mux: &mut Mux) -> Result<Self, Failure> {
+    /// Opens the encoder and adds its stream to the movie.
+    pub(super) fn open(sound: Sound, bitrate_bps: u32, mux: &mut Mux) -> Result<Self, Failure> {
         let mut encoder = encode::sound(Container::Mp4, sound, bitrate_bps)?;
         encoder.join(mux)?;
-        let mut tape = Tape::new(sound);
-        let intro = samples(sound, intro_us);
-        tape.silence_until(intro);
         Ok(Self {
             sound,
-            tape,
+            tape: Tape::new(sound),
             encoder,
-            intro,
+            begin: 0,
             held: Vec::new(),
             released: false,
         })
     }
 
-    /// Takes samples that are heard `at_us` after the start of the span.
+    /// Ends what was heard `us` microseconds into the movie; what follows begins there.
+    pub(super) fn begin(&mut self, us: u64) -> Result<(), Failure> {
+        let position = samples(self.sound, us);
+        self.tape.begin(position)?;
+        self.begin = i64::try_from(position).unwrap_or(i64::MAX);
+        self.held.clear();
+        self.released = false;
+        Ok(())
+    }
+
+    /// Takes samples that are heard `at_us` after the start of the part.
     pub(super) fn hear(&mut self, sound: Audio, at_us: i64) {
         self.held.push((sound, at_us));
         self.released |= at_us > MAX_HELD_US;
     }
 
-    /// Lays what was taken on the tape, once it is known at which time of the span the pictures begin.
+    /// Lays what was taken on the tape, once it is known at which time of the part the pictures begin.
     pub(super) fn release(&mut self, zero_us: Option<i64>) -> Result<(), Failure> {
         let Some(zero_us) = zero_us.or(self.released.then_some(0)) else {
             return Ok(());
         };
-        let intro = i64::try_from(self.intro).unwrap_or(i64::MAX);
         for (mut sound, at_us) in self.held.drain(..) {
             let position = self.sound.samples_in(at_us.saturating_sub(zero_us));
-            self.tape.lay(&mut sound, position.saturating_add(intro))?;
+            self.tape.lay(&mut sound, position.saturating_add(self.begin))?;
         }
         Ok(())
     }
@@ -65,11 +71,9 @@ impl Soundtrack {
         self.encoder.encode_until(position, &mut self.tape, mux)
     }
 
-    /// Ends the source's sound at `main_end_us` and the movie's at `end_us`.
-    pub(super) fn finish(&mut self, main_end_us: u64, end_us: u64, mux: &mut Mux) -> Result<(), Failure> {
-        self.tape.drain()?;
-        self.tape.cut_at(samples(self.sound, main_end_us));
-        self.tape.silence_until(samples(self.sound, end_us));
+    /// Ends the sound and the movie at `us`.
+    pub(super) fn finish(&mut self, us: u64, mux: &mut Mux) -> Result<(), Failure> {
+        self.begin(us)?;
         self.encoder.finish(&mut self.tape, mux)
     }
 }

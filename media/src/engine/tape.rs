@@ -103,6 +103,15 @@ impl Tape {
         }
     }
 
+    /// Ends what was laid at `position`; what is laid next is of another source.
+    pub(super) fn begin(&mut self, position: u64) -> Result<(), Failure> {
+        self.drain()?;
+        self.skip = 0;
+        self.cut_at(position);
+        self.silence_until(position);
+        Ok(())
+    }
+
     /// Adds samples whose first one belongs at `position`, which may lie before the tape. Small differences to the
     /// end of the tape are jitter; a gap is filled with silence, an overlap is dropped.
     pub(super) fn lay(&mut self, frame: &mut Audio, position: i64) -> Result<(), Failure> {

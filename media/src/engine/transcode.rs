@@ -3,6 +3,7 @@
 use super::av::ColorNumbers;
 use super::feed::{Feed, Feeds, Piece};
 use super::losses::Losses;
+use super::program::Program;
 use super::progress::{Meter, Teller};
 use super::reader::Reader;
 use super::still::Images;
@@ -71,11 +72,6 @@ impl Job<'_> {
         Ok((source, size, color))
     }
 
-    /// Whether the plan says where the last span ends; else the end of the source does.
-    pub(super) fn end_is_known(&self) -> bool {
-        self.plan.spans.last().is_some_and(|span| span.end.is_some())
-    }
-
     /// The sound of the outputs, when the source has any.
     pub(super) const fn sound(&self) -> Option<Sound> {
         self.facts.sound
@@ -91,7 +87,8 @@ pub(super) fn unsupported(what: &str) -> Failure {
     )
 }
 
-fn out_of_step(what: &str) -> Failure {
+/// The plan wants what its source has not.
+pub(super) fn out_of_step(what: &str) -> Failure {
     let detail = format!("the plan has an output with {what} and no source for it");
     Failure::new(FailureKind::MediaCrash, Code::Internal, detail)
 }
@@ -99,16 +96,9 @@ fn out_of_step(what: &str) -> Failure {
 /// Makes every output of the plan.
 pub(super) fn run(work: &Work<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Report, Failure> {
     let (started, before) = (Instant::now(), usage());
-    let [source, ..] = work.sources else {
-        return Err(out_of_step("a source"));
-    };
-    let [span] = work.plan.spans.as_slice() else {
-        return Err(unsupported("several spans"));
-    };
-    let mut reader = Reader::open(source, work.plan, *span, work.threads, work.cancel)?;
-    reader.seek(first_wanted_us(work.plan), work.cancel)?;
+    let mut program = Program::open(work)?;
     let (mut teller, meters) = Teller::new(work.plan, progress);
-    let (outputs, losses) = produce(work, &mut reader, &mut teller, &meters)?;
+    let (outputs, losses) = produce(work, &mut program, &mut teller, &meters)?;
     teller.finish();
     let (wall, after) = (started.elapsed(), usage());
     Ok(Report {
@@ -124,7 +114,7 @@ pub(super) fn run(work: &Work<'_>, progress: &mut dyn FnMut(Progress)) -> Result
 /// Starts a thread for every output, reads on this one, and waits for all of them.
 fn produce(
     work: &Work<'_>,
-    reader: &mut Reader,
+    program: &mut Program<'_>,
     teller: &mut Teller<'_>,
     meters: &[Meter],
 ) -> Result<(Vec<Made>, Losses), Failure> {
@@ -136,7 +126,7 @@ fn produce(
         cancel,
         ..
     } = *work;
-    let (facts, halt) = (facts_of(reader), Cancel::new());
+    let (facts, halt) = (facts_of(program.reader()), Cancel::new());
     let halt = &halt;
     let (made, read) = thread::scope(|scope| {
         let (done, finished) = sync_channel::<()>(plan.outputs.len());
@@ -163,7 +153,7 @@ fn produce(
                 made
             }));
         }
-        let read = reader.run(&mut Feeds::new(feeds, teller, halt.clone()), cancel);
+        let read = program.run(&mut Feeds::new(feeds, teller, halt.clone()));
         if read.is_err() {
             halt.raise();
         }
@@ -243,16 +233,6 @@ fn first_cause(outputs: &Result<Vec<Made>, Failure>, read: Result<Losses, Failur
 
 fn panicked() -> Failure {
     Failure::new(FailureKind::MediaCrash, Code::MediaCrash, "an output broke down")
-}
-
-/// The first moment that any output looks at, from the start of the span.
-fn first_wanted_us(plan: &Plan) -> i64 {
-    let wanted = plan.outputs.iter().map(|output| match output.content {
-        Content::Poster { at_us, .. } => at_us.min(plan.span_us.saturating_sub(1)),
-        Content::Gif { start_us, .. } => start_us,
-        Content::Movie(_) | Content::Hls(_) | Content::Audio { .. } | Content::Sprite { .. } => 0,
-    });
-    wanted.min().and_then(|us| i64::try_from(us).ok()).unwrap_or(0)
 }
 
 fn facts_of(reader: &Reader) -> Facts {

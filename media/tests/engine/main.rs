@@ -9,6 +9,8 @@ mod golden;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod joins;
+#[cfg(test)]
 mod looks;
 #[cfg(test)]
 mod outputs;

@@ -1,0 +1,193 @@
+//! Several spans become one video: which pictures and samples follow each other, and where.
+
+use crate::clips::{clip_with, number_of, numbered};
+use crate::studio::{Take, recipe, shoot};
+use std::path::PathBuf;
+
+const CODED: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
+
+/// Spans in frames of 30 a second as a recipe writes them: each moment up to a millisecond before its picture.
+fn ranges(spans: &[(usize, usize)]) -> String {
+    let seconds = |frame: usize| format!("{}.{:03}", frame / 30, frame % 30 * 1_000 / 30);
+    let list: Vec<_> = spans
+        .iter()
+        .map(|(from, to)| format!(r#"{{"start":{},"end":{}}}"#, seconds(*from), seconds(*to)))
+        .collect();
+    format!(r#""trim":{{"ranges":[{}]}}"#, list.join(","))
+}
+
+fn numbers(take: &Take, place: usize) -> Vec<usize> {
+    let (pictures, width, height) = take.luma(place);
+    pictures.iter().map(|luma| number_of(luma, width, height)).collect()
+}
+
+/// Eight numbered seconds at 30 fps with a beep of 50 ms at the start of each second, the first beep the lowest.
+fn numbered_and_heard(name: &str, encoding: &str) -> PathBuf {
+    let picture = "color=black:s=64x64:r=30:d=8,\
+        geq=lum='if(lt(X,32),16+mod(N,16)*13,16+floor(N/16)*13)':cb=128:cr=128";
+    let sound = "aevalsrc=exprs='if(lt(mod(t,1),0.05),0.8*sin(2*PI*(400+200*floor(t))*t),0)':d=8:s=48000";
+    let mut arguments = vec!["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound];
+    arguments.extend(encoding.split_whitespace());
+    clip_with(name, &arguments)
+}
+
+/// When each beep begins, in milliseconds, and its number: its pitch over 200 Hz, less two.
+fn beeps(samples: &[f32]) -> Vec<(usize, usize)> {
+    let loud = |window: &[f32]| window.iter().any(|sample| sample.abs() > 0.15);
+    let blocks: Vec<_> = samples.chunks(48).map(loud).collect();
+    let begins = (0..blocks.len()).filter(|at| blocks[*at] && !blocks[at.saturating_sub(20)..*at].contains(&true));
+    let pitch = |ms: usize| {
+        let tone = &samples[(ms + 5) * 48..(ms + 45) * 48];
+        let crossings = tone.windows(2).filter(|pair| (pair[0] < 0.0) != (pair[1] < 0.0));
+        // Two a period, over 40 ms.
+        crossings.count() * 25 / 2
+    };
+    begins.map(|ms| (ms, (pitch(ms) + 100) / 200 - 2)).collect()
+}
+
+#[test]
+fn spans_are_joined_to_the_picture_in_any_order() {
+    let spans = [(60, 75), (0, 10), (200, 240), (60, 70), (65, 66), (100, 131)];
+    let expected: Vec<_> = spans.iter().flat_map(|(from, to)| *from..*to).collect();
+    for ending in ["mp4", "mkv", "ts", "avi"] {
+        let source = numbered(&format!("numbered.{ending}"), CODED);
+        let json = format!(
+            r#"{{{},"outputs":[{{"kind":"mp4","video":{{"crf":8}}}}]}}"#,
+            ranges(&spans)
+        );
+        let take = shoot(&source, &recipe(&json)).unwrap();
+        assert_eq!(numbers(&take, 0), expected, "{ending}");
+        assert!(take.report.warnings.is_empty(), "{ending}: {:?}", take.report.warnings);
+    }
+}
+
+#[test]
+fn twenty_joins_do_not_part_sound_and_pictures() {
+    // Odd places, so that every span begins and ends between two frames.
+    let spans: Vec<_> = (0..20)
+        .map(|n| (n * 7 % 6 * 1_000 + 871, n * 7 % 6 * 1_000 + 1_233))
+        .collect();
+    let list: Vec<_> = spans
+        .iter()
+        .map(|(from, to)| {
+            format!(
+                r#"{{"start":{}.{:03},"end":{}.{:03}}}"#,
+                from / 1_000,
+                from % 1_000,
+                to / 1_000,
+                to % 1_000
+            )
+        })
+        .collect();
+    let json = format!(
+        r#"{{"trim":{{"ranges":[{}]}},"outputs":[{{"kind":"mp4","video":{{"crf":8}}}},{{"kind":"audio"}}]}}"#,
+        list.join(",")
+    );
+    for (name, encoding) in [
+        ("heard.mp4", "-c:a aac"),
+        ("heard.mkv", "-c:a libopus"),
+        ("heard.ts", "-c:a mp2"),
+    ] {
+        let source = numbered_and_heard(name, &format!("{CODED} {encoding}"));
+        let take = shoot(&source, &recipe(&json)).unwrap();
+        let numbers = numbers(&take, 0);
+        // 362 ms are 10.86 frames.
+        assert_eq!(numbers.len(), 20 * 11, "{name}");
+        for place in [0, 1] {
+            let samples = take.samples(place);
+            assert!(
+                samples.len().abs_diff(20 * 11 * 1_600) <= 1_024,
+                "{name}: {} samples",
+                samples.len()
+            );
+            let heard = beeps(&samples);
+            assert_eq!(heard.len(), 20, "{name}: {heard:?}");
+            for (part, (ms, number)) in heard.iter().enumerate() {
+                let second = spans[part].0 / 1_000 + 1;
+                assert_eq!(*number, second, "{name}, part {part}");
+                let picture = numbers
+                    .iter()
+                    .skip(part * 11)
+                    .position(|number| *number == second * 30)
+                    .unwrap();
+                let shown_ms = (part * 11 + picture) * 1_000 / 30;
+                assert!(
+                    ms.abs_diff(shown_ms) <= 34,
+                    "{name}, part {part}: {ms} for {shown_ms} ms"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn sound_alone_is_joined_to_the_millisecond() {
+    let source = clip_with(
+        "beeps.mp3",
+        &[
+            "-f",
+            "lavfi",
+            "-i",
+            "aevalsrc=exprs='if(lt(mod(t,1),0.05),0.8*sin(2*PI*(400+200*floor(t))*t),0)':d=8:s=48000",
+        ],
+    );
+    let json = r#"{"trim":{"ranges":[{"start":5.9,"end":6.333},{"start":0.9,"end":3.1},{"start":6.5,"end":60}]},
+        "outputs":[{"kind":"audio"}]}"#;
+    let take = shoot(&source, &recipe(json)).unwrap();
+    let rest_us = take.probe.duration_us - 6_500_000;
+    let made_us = take.report.outputs[0].duration_us;
+    assert!(made_us.abs_diff(433_000 + 2_200_000 + rest_us) <= 60_000, "{made_us}");
+    let heard = beeps(&take.samples(0));
+    let expected = [(100, 6), (533, 1), (1_533, 2), (2_533, 3), (3_133, 7)];
+    assert_eq!(heard.len(), expected.len(), "{heard:?}");
+    for ((ms, number), (expected_ms, expected)) in heard.iter().zip(expected) {
+        assert!(*number == expected && ms.abs_diff(expected_ms) <= 4, "{heard:?}");
+    }
+}
+
+#[test]
+fn nothing_is_silent_where_two_spans_meet() {
+    let arguments = [
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=s=64x64:r=25:d=6",
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=f=400:d=6",
+    ];
+    let encoded = ["-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac"];
+    let source = clip_with("steady.mp4", &[&arguments[..], &encoded[..]].concat());
+    let json = r#"{"trim":{"ranges":[{"start":1.013,"end":2.031},{"start":0.5,"end":1.519},{"start":3,"end":3.98}]},
+        "outputs":[{"kind":"mp4"},{"kind":"audio"}]}"#;
+    let take = shoot(&source, &recipe(json)).unwrap();
+    for place in [0, 1] {
+        let samples = take.samples(place);
+        let quietest = samples[4_800..samples.len() - 4_800]
+            .chunks(240)
+            .map(|window| window.iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs())))
+            .fold(1.0_f32, f32::min);
+        assert!(quietest > 0.05, "{quietest}");
+    }
+}
+
+#[test]
+fn a_poster_counts_its_time_along_the_joined_spans() {
+    let source = numbered("numbered.mp4", CODED);
+    let spans = ranges(&[(150, 180), (30, 60), (200, 230)]);
+    for (at_ms, number) in [
+        (0, 150),
+        (999, 179),
+        (1_000, 30),
+        (1_500, 45),
+        (2_510, 215),
+        (9_000, 229),
+    ] {
+        let poster = format!(r#"{{"kind":"poster","at_ms":{at_ms},"format":"png"}}"#);
+        for (outputs, place) in [(poster.clone(), 0), (format!(r#"{{"kind":"mp4"}},{poster}"#), 1)] {
+            let take = shoot(&source, &recipe(&format!(r#"{{{spans},"outputs":[{outputs}]}}"#))).unwrap();
+            assert_eq!(numbers(&take, place), [number], "at {at_ms} ms, place {place}");
+        }
+    }
+}

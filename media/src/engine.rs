@@ -13,6 +13,7 @@ mod facts;
 mod fault;
 mod feed;
 mod graph;
+mod hls;
 mod input;
 mod losses;
 mod measure;

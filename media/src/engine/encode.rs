@@ -114,6 +114,9 @@ pub(super) fn h264(order: &VideoOrder, fps: Rational, color: Color, threads: u32
     let mut options = Dictionary::new();
     options.set("preset", x264_preset(order.speed));
     options.set("crf", &order.crf.to_string());
+    if order.fixed_gops {
+        options.set("sc_threshold", "0");
+    }
     // A CRF of 0 is lossless, which the High profile has not.
     options.set("profile", if order.crf == 0 { "high444" } else { "high" });
     options.set("threads", &x264_threads(threads).to_string());

@@ -69,3 +69,8 @@ pub(super) fn missing(what: &str) -> Failure {
         format!("FFmpeg was built without {what}"),
     )
 }
+
+/// A thread of an output panicked.
+pub(super) fn broken_down() -> Failure {
+    Failure::new(FailureKind::MediaCrash, Code::MediaCrash, "an output broke down")
+}

@@ -5,7 +5,7 @@ use super::progress::Teller;
 use super::reader::Sink;
 use super::{Cancel, av, fault};
 use domain::Failure;
-use domain::plan::{Content, Movie, PlannedOutput};
+use domain::plan::{Content, Hls, Movie, PlannedOutput};
 use ffmpeg_next::frame::{Audio, Video};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -53,9 +53,11 @@ impl Feed {
     pub(super) fn new(planned: &PlannedOutput, picture_bytes: u64) -> (Self, Receiver<Piece>) {
         let room = (MAX_WAITING_BYTES / picture_bytes.max(1)).clamp(2, 16);
         let wants = match &planned.content {
-            Content::Movie(Movie { audio: Some(_), .. }) => Wants::Everything,
-            Content::Movie(Movie { audio: None, .. }) => Wants::Pictures,
-            Content::Hls(_) | Content::Gif { .. } | Content::Sprite { .. } => Wants::Nothing,
+            Content::Movie(Movie { audio: Some(_), .. }) | Content::Hls(Hls { audio: Some(_), .. }) => {
+                Wants::Everything
+            }
+            Content::Movie(Movie { audio: None, .. }) | Content::Hls(Hls { audio: None, .. }) => Wants::Pictures,
+            Content::Gif { .. } | Content::Sprite { .. } => Wants::Nothing,
             Content::Audio { .. } => Wants::Sound,
             Content::Poster { at_us, .. } => Wants::One {
                 at_us: i64::try_from(*at_us).unwrap_or(i64::MAX),

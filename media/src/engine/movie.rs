@@ -1,9 +1,10 @@
-//! Makes one MP4: card, pictures at a constant rate, card; and under it sound of the same length.
+//! Makes one movie: card, pictures at a constant rate, card; and under it sound of the same length.
 
 use super::color;
 use super::encode::{self, Encoder};
 use super::feed::Piece;
-use super::mux::{Container, Mux};
+use super::hls::Rendition;
+use super::mux::{Container, Mux, Reel};
 use super::parts::Part;
 use super::progress::Meter;
 use super::reader::nothing_decoded;
@@ -23,9 +24,24 @@ pub(super) struct Order<'a> {
     pub(super) audio: Option<AudioTrack>,
 }
 
-/// Makes the movie from the pieces that come.
+/// Makes a movie in one file from the pieces that come.
 pub(super) fn run(job: &Job<'_>, file: &str, order: &Order<'_>, from: &Receiver<Piece>) -> Result<Made, Failure> {
-    let mut movie = Movie::open(job, file, order)?;
+    let reel = Reel::new(Mux::create(job.scratch, file, Container::Mp4)?, None);
+    let (made, _) = shoot(job, reel, order, from)?;
+    Ok(Made {
+        file: file.to_owned(),
+        ..made
+    })
+}
+
+/// Makes a movie from the pieces that come; tells its frames and length, and the renditions where it is one of several.
+pub(super) fn shoot(
+    job: &Job<'_>,
+    reel: Reel,
+    order: &Order<'_>,
+    from: &Receiver<Piece>,
+) -> Result<(Made, Vec<Rendition>), Failure> {
+    let mut movie = Movie::open(job, reel, order)?;
     movie.stand_still(job.plan.intro.as_ref())?;
     for piece in from {
         job.check()?;
@@ -41,7 +57,7 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order<'_>, from: &Receiver<
         }
     }
     job.check()?;
-    movie.finish(file)
+    movie.finish()
 }
 
 /// The bit rate of sound that is encoded.
@@ -57,7 +73,7 @@ struct Movie<'a> {
     plan: &'a Plan,
     meter: &'a Meter,
     canvas: Canvas<'a>,
-    mux: Mux,
+    reel: Reel,
     encoder: Encoder,
     track: Option<Soundtrack>,
     /// The part that is being read, and its pictures.
@@ -69,21 +85,20 @@ struct Movie<'a> {
 }
 
 impl<'a> Movie<'a> {
-    fn open(job: &'a Job<'_>, file: &str, order: &'a Order<'a>) -> Result<Self, Failure> {
+    fn open(job: &'a Job<'_>, mut reel: Reel, order: &'a Order<'a>) -> Result<Self, Failure> {
         let (_, coded, numbers) = job.picture()?;
         let color = color::of_output(&numbers, coded);
-        let mut mux = Mux::create(job.scratch, file, Container::Mp4)?;
         let mut encoder = encode::h264(order.video, job.plan.fps, color, job.threads)?;
-        encoder.join(&mut mux)?;
+        encoder.join(reel.pictures())?;
         let track = bitrate_of(order.audio)?.zip(job.sound());
-        let track = track.map(|(bitrate, sound)| Soundtrack::open(sound, bitrate, &mut mux));
+        let track = track.map(|(bitrate, sound)| Soundtrack::open(sound, bitrate, reel.sound()));
         let track = track.transpose()?;
-        mux.start()?;
+        reel.start()?;
         Ok(Self {
             plan: job.plan,
             meter: job.meter,
             canvas: Canvas::new(job.plan, order.video, job.images, color, job.threads)?,
-            mux,
+            reel,
             encoder,
             track,
             scene: None,
@@ -146,7 +161,7 @@ impl<'a> Movie<'a> {
 
     fn encode(&mut self, mut picture: Video, times: u64) -> Result<(), Failure> {
         for _ in 0..times {
-            let packets = self.encoder.picture(&mut picture, self.frames, &mut self.mux)?;
+            let packets = self.encoder.picture(&mut picture, self.frames, self.reel.pictures())?;
             self.frames += 1;
             self.meter.add_frames(packets);
             self.meter.reached(self.reached_us());
@@ -169,7 +184,7 @@ impl<'a> Movie<'a> {
             return Ok(());
         };
         track.release(zero_us)?;
-        track.encode_until(reached_us, &mut self.mux)
+        track.encode_until(reached_us, self.reel.sound())
     }
 
     /// How long the movie is so far, in microseconds.
@@ -177,7 +192,7 @@ impl<'a> Movie<'a> {
         self.plan.fps.duration_us(self.frames)
     }
 
-    fn finish(mut self, file: &str) -> Result<Made, Failure> {
+    fn finish(mut self) -> Result<(Made, Vec<Rendition>), Failure> {
         self.end_part()?;
         if self.source_frames == 0 {
             return Err(nothing_decoded("the pictures"));
@@ -186,18 +201,17 @@ impl<'a> Movie<'a> {
             track.begin(self.plan.fps.duration_us(self.frames))?;
         }
         self.stand_still(self.plan.outro.as_ref())?;
-        let packets = self.encoder.finish(&mut self.mux)?;
+        let packets = self.encoder.finish(self.reel.pictures())?;
         self.meter.add_frames(packets);
         let duration_us = self.reached_us();
         if let Some(track) = &mut self.track {
-            track.finish(duration_us, &mut self.mux)?;
+            track.finish(duration_us, self.reel.sound())?;
         }
-        self.mux.finish()?;
-        Ok(Made {
-            file: file.to_owned(),
+        let made = Made {
             frames: self.frames,
             duration_us,
-            packets_from_us: None,
-        })
+            ..Made::default()
+        };
+        Ok((made, self.reel.finish()?))
     }
 }

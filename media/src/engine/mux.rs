@@ -1,6 +1,7 @@
 //! Writes encoded packets into a container in the scratch directory.
 
 use super::fault;
+use super::hls::{Place, Rendition, Segments};
 use domain::{Code, Failure, FailureKind};
 use ffmpeg_next::codec::Context;
 use ffmpeg_next::format::context::Output;
@@ -40,6 +41,8 @@ pub(super) struct Mux {
     file: String,
     /// Unit of time of each stream in the file; filled when the header is written.
     bases: Vec<Rational>,
+    /// What cuts it into segments, when it is a rendition of an adaptive stream.
+    segments: Option<Segments>,
 }
 
 impl Mux {
@@ -52,6 +55,20 @@ impl Mux {
             container,
             file: file.to_owned(),
             bases: Vec::new(),
+            segments: None,
+        })
+    }
+
+    /// Begins a rendition of an adaptive stream; it has one stream.
+    pub(super) fn rendition(place: Place) -> Result<Self, Failure> {
+        let file = place.stem.clone();
+        let (output, segments) = Segments::open(place)?;
+        Ok(Self {
+            output,
+            container: Container::Mp4,
+            file,
+            bases: Vec::new(),
+            segments: Some(segments),
         })
     }
 
@@ -68,7 +85,9 @@ impl Mux {
     /// Writes the header; all streams are there.
     pub(super) fn start(&mut self) -> Result<(), Failure> {
         let mut options = Dictionary::new();
-        if matches!(self.container, Container::Mp4 | Container::M4a) {
+        if self.segments.is_some() {
+            options = Segments::options();
+        } else if matches!(self.container, Container::Mp4 | Container::M4a) {
             options.set("movflags", "+faststart");
         }
         let written = self.output.write_header_with(options).map(drop);
@@ -82,6 +101,9 @@ impl Mux {
         if packet.size() == 0 {
             return Ok(());
         }
+        if let Some(segments) = &mut self.segments {
+            segments.note(&packet, base, &mut self.output)?;
+        }
         let to = self.bases.get(index).copied().unwrap_or(base);
         packet.set_stream(index);
         packet.rescale_ts(base, to);
@@ -90,11 +112,51 @@ impl Mux {
             .map_err(|error| fault::writing(&self.file, error))
     }
 
-    /// Completes the file.
-    pub(super) fn finish(mut self) -> Result<(), Failure> {
+    /// Completes the file, or the rendition.
+    pub(super) fn finish(mut self) -> Result<Option<Rendition>, Failure> {
+        let segments = self.segments.take();
+        let rendition = segments.map(|segments| segments.finish(&mut self.output)).transpose()?;
         self.output
             .write_trailer()
-            .map_err(|error| fault::writing(&self.file, error))
+            .map_err(|error| fault::writing(&self.file, error))?;
+        Ok(rendition)
+    }
+}
+
+/// Where the packets of a movie go: into one file, or pictures and sound apart.
+pub(super) struct Reel {
+    pictures: Mux,
+    sound: Option<Mux>,
+}
+
+impl Reel {
+    /// A reel whose sound, when it is not `apart`, goes where the pictures go.
+    pub(super) const fn new(pictures: Mux, apart: Option<Mux>) -> Self {
+        Self { pictures, sound: apart }
+    }
+
+    /// Where pictures go.
+    pub(super) const fn pictures(&mut self) -> &mut Mux {
+        &mut self.pictures
+    }
+
+    /// Where sound goes.
+    pub(super) fn sound(&mut self) -> &mut Mux {
+        self.sound.as_mut().unwrap_or(&mut self.pictures)
+    }
+
+    /// Writes the headers; all streams are there.
+    pub(super) fn start(&mut self) -> Result<(), Failure> {
+        [Some(&mut self.pictures), self.sound.as_mut()]
+            .into_iter()
+            .flatten()
+            .try_for_each(Mux::start)
+    }
+
+    /// Completes what is written; the renditions, if any, are those of the pictures and of the sound.
+    pub(super) fn finish(self) -> Result<Vec<Rendition>, Failure> {
+        let finished = [Some(self.pictures), self.sound].into_iter().flatten().map(Mux::finish);
+        finished.filter_map(Result::transpose).collect()
     }
 }
 

@@ -9,7 +9,7 @@ use super::reader::Reader;
 use super::still::Images;
 use super::tape::Sound;
 use super::track::Track;
-use super::{Cancel, movie, poster, sound_file};
+use super::{Cancel, fault, hls, movie, poster, sound_file};
 use domain::plan::{
     AudioTrack, Container, Content, Movie, PlannedOutput, SourceVideo, VideoTrack, Warning, WarningCode,
 };
@@ -160,7 +160,7 @@ fn produce(
         wait(&finished, makers.len(), teller);
         let joined = makers
             .into_iter()
-            .map(|maker| maker.join().unwrap_or_else(|_| Err(panicked())));
+            .map(|maker| maker.join().unwrap_or_else(|_| Err(fault::broken_down())));
         (joined.collect::<Vec<_>>(), read)
     });
     let outputs = collect(made, cancel);
@@ -178,6 +178,7 @@ fn make(job: &Job<'_>, planned: &PlannedOutput, from: &Receiver<Piece>) -> Resul
         }) if video.codec == VideoCodec::H264 => {
             movie::run(job, &planned.file, &movie::Order { video, audio: *audio }, from)
         }
+        Content::Hls(order) => hls::run(job, &planned.file, order, from),
         Content::Poster { picture, format, .. } => {
             let order = poster::Order {
                 picture,
@@ -229,10 +230,6 @@ fn first_cause(outputs: &Result<Vec<Made>, Failure>, read: Result<Losses, Failur
         (Err(failure), _) if failure.code != Code::Unavailable => Err(failure.clone()),
         (_, read) => read,
     }
-}
-
-fn panicked() -> Failure {
-    Failure::new(FailureKind::MediaCrash, Code::MediaCrash, "an output broke down")
 }
 
 fn facts_of(reader: &Reader) -> Facts {

@@ -7,6 +7,8 @@ mod containers;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod hls;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod joins;

@@ -134,7 +134,7 @@ pub(crate) fn preset(name: &str) -> Recipe {
     preset::find(name).unwrap().recipe
 }
 
-fn decoded(path: &Path, arguments: &[&str]) -> Vec<u8> {
+pub(crate) fn decoded(path: &Path, arguments: &[&str]) -> Vec<u8> {
     let ran = Command::new("ffmpeg")
         .args(["-v", "error", "-i"])
         .arg(path)

@@ -1,0 +1,217 @@
+//! Cuts one rendition of an adaptive stream into segments: fragments of MP4 (CMAF), each a file of its own or a byte
+//! range of one file.
+
+use super::flush;
+use crate::engine::facts::to_us;
+use crate::engine::fault;
+use domain::{Failure, Rational};
+use ffmpeg_next::format::context::{Output, StreamIo};
+use ffmpeg_next::{Dictionary, Packet, format};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What the muxer is told: every fragment is ended by us, and it needs no index of them. The initialization waits for
+/// the first packet, because it tells how much of encoded sound is only a run-up.
+const FRAGMENTS: &str = "+cmaf+frag_custom+delay_moov+skip_trailer";
+
+/// Where segments begin.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) enum Cut {
+    /// At every keyframe.
+    Keyframes,
+    /// With the first packet that begins after so many more frames.
+    Frames { fps: Rational, each: u64 },
+}
+
+/// Where a rendition is written, and how.
+#[derive(Clone, Debug)]
+pub(in crate::engine) struct Place {
+    pub(in crate::engine) folder: PathBuf,
+    /// What the names of its files begin with.
+    pub(in crate::engine) stem: String,
+    pub(in crate::engine) single_file: bool,
+    pub(in crate::engine) cut: Cut,
+}
+
+/// A rendition that is written: what its playlist tells.
+#[derive(Clone, Debug)]
+pub(in crate::engine) struct Rendition {
+    pub(in crate::engine) stem: String,
+    pub(in crate::engine) single_file: bool,
+    /// Its codec as RFC 6381 writes it.
+    pub(in crate::engine) codec: String,
+    pub(in crate::engine) init_bytes: u64,
+    pub(in crate::engine) segments: Vec<Segment>,
+}
+
+/// One segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct Segment {
+    pub(in crate::engine) bytes: u64,
+    pub(in crate::engine) duration_us: u64,
+}
+
+impl Rendition {
+    /// The file of the initialization.
+    pub(in crate::engine) fn init_file(&self) -> String {
+        let Self { stem, single_file, .. } = self;
+        format!("{stem}{}.mp4", if *single_file { "" } else { "-init" })
+    }
+
+    /// The file of the segment at a place.
+    pub(in crate::engine) fn segment_file(&self, place: usize) -> String {
+        if self.single_file {
+            self.init_file()
+        } else {
+            format!("{}-{:04}.m4s", self.stem, place + 1)
+        }
+    }
+}
+
+/// Cuts what a muxer writes.
+pub(in crate::engine) struct Segments {
+    folder: PathBuf,
+    cut: Cut,
+    buffer: Buffer,
+    rendition: Rendition,
+    /// When the segment that is being written begins, and where its last packet ends, in microseconds.
+    begun_us: Option<u64>,
+    end_us: u64,
+}
+
+impl Segments {
+    /// A muxer, and what cuts its work.
+    pub(in crate::engine) fn open(place: Place) -> Result<(Output, Self), Failure> {
+        let failed = |error| fault::engine("muxer", error);
+        let buffer = Buffer::default();
+        let stream = StreamIo::from_write(buffer.clone()).map_err(failed)?;
+        let output = format::output_to_stream(stream, None, Some("mp4")).map_err(failed)?;
+        let segments = Self {
+            folder: place.folder,
+            cut: place.cut,
+            buffer,
+            rendition: Rendition {
+                stem: place.stem,
+                single_file: place.single_file,
+                codec: String::new(),
+                init_bytes: 0,
+                segments: Vec::new(),
+            },
+            begun_us: None,
+            end_us: 0,
+        };
+        Ok((output, segments))
+    }
+
+    /// The muxer's settings.
+    pub(in crate::engine) fn options() -> Dictionary<'static> {
+        [("movflags", FRAGMENTS), ("flush_packets", "1")].into_iter().collect()
+    }
+
+    /// Looks at the next packet, whose times count in `base`: a segment may end before it.
+    pub(in crate::engine) fn note(
+        &mut self,
+        packet: &Packet,
+        base: ffmpeg_next::Rational,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
+        let at = packet.pts().unwrap_or(0);
+        // The run-up of sound lies before 0, and no player shows it.
+        let us = |time: i64| u64::try_from(to_us(time, base)).unwrap_or(0);
+        let (at_us, end_us) = (us(at), us(at.saturating_add(packet.duration())));
+        if self.begun_us.is_some() && self.begins(packet.is_key(), at_us) {
+            self.end_segment(at_us, output)?;
+        }
+        self.begun_us.get_or_insert(at_us);
+        self.end_us = self.end_us.max(end_us);
+        Ok(())
+    }
+
+    fn begins(&self, is_key: bool, at_us: u64) -> bool {
+        match self.cut {
+            Cut::Keyframes => is_key,
+            Cut::Frames { fps, each } => {
+                let next = self.rendition.segments.len() as u64 + 1;
+                at_us >= fps.duration_us(each * next)
+            }
+        }
+    }
+
+    /// Ends the last segment.
+    pub(in crate::engine) fn finish(mut self, output: &mut Output) -> Result<Rendition, Failure> {
+        if self.begun_us.is_some() {
+            self.end_segment(self.end_us, output)?;
+        }
+        Ok(self.rendition)
+    }
+
+    fn end_segment(&mut self, end_us: u64, output: &mut Output) -> Result<(), Failure> {
+        let begun_us = self.begun_us.take().unwrap_or(end_us);
+        if self.rendition.init_bytes == 0 {
+            let init = self.flush(output)?;
+            self.rendition.codec = codec_of(&init).ok_or_else(|| fault::missing("a codec for adaptive streams"))?;
+            self.rendition.init_bytes = init.len() as u64;
+            self.store(&self.rendition.init_file(), &init)?;
+        }
+        let segment = self.flush(output)?;
+        self.store(&self.rendition.segment_file(self.rendition.segments.len()), &segment)?;
+        self.rendition.segments.push(Segment {
+            bytes: segment.len() as u64,
+            duration_us: end_us.saturating_sub(begun_us),
+        });
+        Ok(())
+    }
+
+    fn flush(&self, output: &mut Output) -> Result<Vec<u8>, Failure> {
+        flush::fragment(output).map_err(|error| fault::engine("muxer", error))?;
+        Ok(self.buffer.take())
+    }
+
+    /// Writes a file, or goes on with the only one.
+    fn store(&self, file: &str, bytes: &[u8]) -> Result<(), Failure> {
+        let opened = File::options().append(true).create(true).open(self.folder.join(file));
+        opened
+            .and_then(|mut opened| opened.write_all(bytes))
+            .map_err(|error| fault::disk(file, &error))
+    }
+}
+
+/// What the muxer has written since it was last taken.
+#[derive(Clone, Default)]
+struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+impl Buffer {
+    fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The codec that an initialization tells, as RFC 6381 writes it: profile, constraints and level of H.264 out of `avcC`
+/// (ISO/IEC 14496-15), the object type of AAC out of `esds` (ISO/IEC 14496-14).
+pub(in crate::engine) fn codec_of(init: &[u8]) -> Option<String> {
+    /// Where the decoder's own description stands behind the name of `esds`: tags, lengths of four bytes and fields.
+    const AAC_TAG: usize = 30;
+    let behind = |name: &[u8; 4]| {
+        let at = init.windows(4).position(|window| window == name)?;
+        init.get(at + 4..)
+    };
+    if let Some([1, profile, constraints, level, ..]) = behind(b"avcC") {
+        return Some(format!("avc1.{profile:02x}{constraints:02x}{level:02x}"));
+    }
+    match behind(b"esds")?.get(AAC_TAG..)? {
+        [5, _, _, _, _, first, ..] => Some(format!("mp4a.40.{}", first >> 3)),
+        _ => None,
+    }
+}

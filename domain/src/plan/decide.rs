@@ -2,7 +2,7 @@
 
 use super::outputs::{Room, planned};
 use super::rate::{DEFAULT_FPS, constant_rate};
-use super::{Card, Plan, PlannedOutput, SourceVideo, VideoTrack, Warning, WarningCode, sound};
+use super::{Card, Plan, PlannedOutput, SourceVideo, VideoTrack, Warning, WarningCode, names, sound};
 use super::{Content, Done};
 use crate::code::Code;
 use crate::failure::{Failure, FailureKind};
@@ -52,8 +52,9 @@ pub fn plan(recipe: &Recipe, probe: &Probe, clips: Clips<'_>, limits: &Limits) -
         span_us,
         fps,
     };
-    let outputs = (0..recipe.outputs.len())
-        .map(|place| planned(&room, place))
+    let named = recipe.outputs.iter().zip(names::files(&recipe.outputs)).enumerate();
+    let outputs = named
+        .map(|(place, (output, file))| planned(&room, place, output, file))
         .collect::<Result<Vec<_>, _>>()?;
     let used = [
         video.map(|(stream, _)| stream.index),

@@ -4,9 +4,8 @@ use super::copy::{self, Beside, Target};
 use super::geometry::{Narrower, fit};
 use super::{
     AudioTrack, Clips, Container, Content, Done, Hls, Movie, Overlay, Picture, PlannedOutput, Rung, Step, VideoOrder,
-    VideoTrack, ladder, names,
+    VideoTrack, ladder,
 };
-use crate::code::Code;
 use crate::failure::Failure;
 use crate::probe::{AudioFacts, Probe, Size, Stream, VideoFacts};
 use crate::recipe::{
@@ -28,17 +27,11 @@ pub(super) struct Room<'a> {
     pub(super) fps: Rational,
 }
 
-/// Plans the output at a place of the recipe.
+/// Plans the output at a place of the recipe, which will be called `file`.
 ///
 /// # Errors
 /// [`Code::TrimOutsideSource`] when an animation begins after the end.
-pub(super) fn planned(room: &Room<'_>, place: usize) -> Result<PlannedOutput, Failure> {
-    let Some(output) = room.recipe.outputs.get(place) else {
-        return Err(Failure::input(
-            Code::RecipeInvalid,
-            format!("there is no output {place}"),
-        ));
-    };
+pub(super) fn planned(room: &Room<'_>, place: usize, output: &Output, file: String) -> Result<PlannedOutput, Failure> {
     let mut steps = Vec::new();
     let content = match output {
         Output::Mp4(wish) => room.movie(wish, Container::Mp4, &mut steps),
@@ -52,11 +45,7 @@ pub(super) fn planned(room: &Room<'_>, place: usize) -> Result<PlannedOutput, Fa
     if steps.is_empty() {
         steps.push(step("image", Err("stills are always made anew".to_owned())));
     }
-    Ok(PlannedOutput {
-        file: names::file(&room.recipe.outputs, place, output),
-        content,
-        steps,
-    })
+    Ok(PlannedOutput { file, content, steps })
 }
 
 fn step(stream: &str, copied: Result<(), String>) -> Step {

@@ -1,0 +1,165 @@
+//! Which field of a recipe a refusal names.
+
+use super::*;
+
+fn refused(json: &str) -> (String, &'static str) {
+    let error = Recipe::parse(json).expect_err(json);
+    (error.field, error.problem.code())
+}
+
+/// What is sent, which field is named, and with which code.
+const REFUSED: &[(&str, &str, &str)] = &[
+    (r#"{"outputs":[{"kind":"mp4"}],"colour":1}"#, "colour", "unknown_field"),
+    (
+        r#"{"outputs":[{"kind":"mp4","video":{"crff":1}}]}"#,
+        "outputs[0].video.crff",
+        "unknown_field",
+    ),
+    (
+        r#"{"outputs":[{"kind":"mp4"},{"kind":"poster","crf":1}]}"#,
+        "outputs[1].crf",
+        "unknown_field",
+    ),
+    (
+        r#"{"outputs":[{"kind":"mp4","video":{"crf":52}}]}"#,
+        "outputs[0].video.crf",
+        "invalid_value",
+    ),
+    (
+        r#"{"outputs":[{"kind":"mp4","video":{"crf":-1}}]}"#,
+        "outputs[0].video.crf",
+        "invalid_value",
+    ),
+    (
+        r#"{"outputs":[{"kind":"hologram"}]}"#,
+        "outputs[0].kind",
+        "invalid_value",
+    ),
+    (r#"{"outputs":[{}]}"#, "outputs[0].kind", "missing_field"),
+    (r#"{"outputs":[7]}"#, "outputs[0]", "invalid_value"),
+    (r#"{"outputs":[]}"#, "outputs", "invalid_value"),
+    (r#"{}"#, "outputs", "missing_field"),
+    (r#"[]"#, "", "invalid_value"),
+    (r#"{"#, "", "invalid_value"),
+    (
+        r#"{"trim":{"start":"5","end":4},"outputs":[{"kind":"mp4"}]}"#,
+        "trim.end",
+        "invalid_value",
+    ),
+    (
+        r#"{"trim":{"begin":1},"outputs":[{"kind":"mp4"}]}"#,
+        "trim.begin",
+        "unknown_field",
+    ),
+    (
+        r#"{"trim":{"start":"x"},"outputs":[{"kind":"mp4"}]}"#,
+        "trim.start",
+        "invalid_value",
+    ),
+    (
+        r#"{"frame":{"aspect":"16x9"},"outputs":[{"kind":"mp4"}]}"#,
+        "frame.aspect",
+        "invalid_value",
+    ),
+    (
+        r#"{"frame":{"fps":0},"outputs":[{"kind":"mp4"}]}"#,
+        "frame.fps",
+        "invalid_value",
+    ),
+    (
+        r#"{"frame":{"upscale":true},"outputs":[{"kind":"mp4"}]}"#,
+        "frame.upscale",
+        "invalid_value",
+    ),
+    (
+        r#"{"bumper":{"image":"../x"},"outputs":[{"kind":"mp4"}]}"#,
+        "bumper.image",
+        "invalid_value",
+    ),
+    (
+        r#"{"watermark":{"image":"Cat"},"outputs":[{"kind":"mp4"}]}"#,
+        "watermark.image",
+        "invalid_value",
+    ),
+    (
+        r#"{"trim":{"start":1,"ranges":[{"end":2}]},"outputs":[{"kind":"mp4"}]}"#,
+        "trim.ranges",
+        "invalid_value",
+    ),
+    (
+        r#"{"trim":{"ranges":[{"end":2},{"start":3,"end":3}]},"outputs":[{"kind":"mp4"}]}"#,
+        "trim.ranges[1].end",
+        "invalid_value",
+    ),
+    (
+        r#"{"trim":{"mode":"fast","ranges":[{"end":2},{"start":3}]},"outputs":[{"kind":"mp4"}]}"#,
+        "trim.mode",
+        "invalid_value",
+    ),
+    (
+        r#"{"bumper":{"intro_ms":5,"intro_task":7},"outputs":[{"kind":"mp4"}]}"#,
+        "bumper.intro_task",
+        "invalid_value",
+    ),
+    (
+        r#"{"outputs":[{"kind":"mp4","video":{"codec":"vp9"}}]}"#,
+        "outputs[0].video.codec",
+        "invalid_value",
+    ),
+    (
+        r#"{"outputs":[{"kind":"webm","audio":{"codec":"aac"}}]}"#,
+        "outputs[0].audio.codec",
+        "invalid_value",
+    ),
+    (
+        r#"{"outputs":[{"kind":"hls","ladder":"steep"}]}"#,
+        "outputs[0].ladder",
+        "invalid_value",
+    ),
+    (
+        r#"{"outputs":[{"kind":"hls","ladder":[720,8]}]}"#,
+        "outputs[0].ladder[1]",
+        "invalid_value",
+    ),
+    (
+        r#"{"outputs":[{"kind":"hls","segment_ms":999}]}"#,
+        "outputs[0].segment_ms",
+        "invalid_value",
+    ),
+    (
+        r#"{"outputs":[{"kind":"gif","start_ms":5,"end_ms":60006}]}"#,
+        "outputs[0].end_ms",
+        "invalid_value",
+    ),
+    (
+        r#"{"outputs":[{"kind":"sprite","every_ms":1}]}"#,
+        "outputs[0].every_ms",
+        "invalid_value",
+    ),
+    (
+        r#"{"audio":{"stream":0,"language":"eng"},"outputs":[{"kind":"mp4"}]}"#,
+        "audio.language",
+        "invalid_value",
+    ),
+    (
+        r#"{"outputs":[{"kind":"mp4","name":"a"},{"kind":"mp4","name":"a"}]}"#,
+        "outputs[1].name",
+        "invalid_value",
+    ),
+];
+
+#[test]
+fn a_refusal_names_the_field_by_its_path() {
+    for (json, field, code) in REFUSED {
+        assert_eq!(refused(json), ((*field).to_owned(), *code), "{json}");
+    }
+}
+
+#[test]
+fn a_recipe_survives_storage() {
+    for preset in crate::preset::built_in() {
+        let json = serde_json::to_string(&preset.recipe).unwrap();
+        assert_eq!(Recipe::parse(&json).unwrap(), preset.recipe, "{}", preset.name);
+        assert_eq!(stored(serde_json::from_str(&json).unwrap()).unwrap(), preset.recipe);
+    }
+}

@@ -14,7 +14,9 @@ use ffmpeg_next::{Frame, Packet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::thread;
 
 /// How much sound is decoded at either end of a file without pictures.
 const SOUND_US: i64 = 2_000_000;
@@ -31,17 +33,25 @@ pub(super) fn run(scratch: &Path, file: &str, cancel: &Cancel) -> Result<Checked
     let source = File::open(place(scratch, file)?).map_err(|_| invalid("is not there"))?;
     let bytes = source.metadata().map_or(0, |metadata| metadata.len());
     let opened = || input::open_output(&source, cancel).map_err(|_| invalid("cannot be opened"));
-    let probe = facts::read(&mut opened()?, bytes, cancel)?;
+    let mut input = opened()?;
+    let probe = facts::read(&mut input, bytes, cancel)?;
     let index_first = !probe.container.starts_with("mov") || index_first(&source).unwrap_or(false);
-    let mut ends = Ends::open(opened()?)?;
-    ends.read_through(cancel)?;
-    ends.read_tail(cancel)?;
+    // Stills cannot go back to their beginning.
+    if input.seek(i64::MIN / 2, ..i64::MIN / 2).is_err() {
+        input = opened()?;
+    }
+    let (head, tail_errors) = thread::scope(|scope| {
+        let tail = scope.spawn(|| Film::open(opened()?)?.read_tail(cancel));
+        let head = Film::open(input).and_then(|film| film.read_through(cancel));
+        (head, tail.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    });
+    let (head, tail_errors) = (head?, tail_errors?);
     Ok(CheckedFile {
         probe,
         index_first,
-        starts_with_keyframe: ends.starts_with_keyframe,
-        frames: ends.frames,
-        decode_errors: ends.errors(),
+        starts_with_keyframe: head.starts_with_keyframe,
+        frames: head.frames,
+        decode_errors: head.errors + tail_errors,
     })
 }
 
@@ -69,20 +79,22 @@ fn index_first(file: &File) -> io::Result<bool> {
     }
 }
 
-/// The first and the last group of pictures, and what lies between them only counted.
-struct Ends {
+/// What a file is from its beginning on.
+struct Head {
+    frames: u64,
+    starts_with_keyframe: bool,
+    /// Of the first group of pictures.
+    errors: u32,
+}
+
+/// A finished file, with decoders for its first picture and sound.
+struct Film {
     input: Input,
     video: Option<Track>,
     audio: Option<Track>,
-    frames: u64,
-    starts_with_keyframe: bool,
-    keyframes: u64,
-    /// Where the last keyframe is shown, in microseconds.
-    last_key_us: i64,
-    end_us: i64,
 }
 
-impl Ends {
+impl Film {
     fn open(input: Input) -> Result<Self, Failure> {
         let probe = facts::headers(&input, 0);
         let first = |wanted: fn(&StreamKind) -> bool| {
@@ -90,75 +102,81 @@ impl Ends {
                 .streams
                 .iter()
                 .find(|stream| wanted(&stream.kind) && stream.decodable);
-            found.map(|stream| Track::open(&input, stream.index, 0)).transpose()
+            found
+                .map(|stream| Track::open_to_check(&input, stream.index))
+                .transpose()
         };
         let (video, audio) = (
             first(|kind| matches!(kind, StreamKind::Video(_)))?,
             first(|kind| matches!(kind, StreamKind::Audio(_)))?,
         );
-        Ok(Self {
-            starts_with_keyframe: video.is_none(),
-            input,
-            video,
-            audio,
-            frames: 0,
-            keyframes: 0,
-            last_key_us: 0,
-            end_us: 0,
-        })
+        Ok(Self { input, video, audio })
     }
 
-    /// Counts every packet and decodes the first group.
-    fn read_through(&mut self, cancel: &Cancel) -> Result<(), Failure> {
+    /// Counts every picture and decodes the first group, or the first sound of a file without pictures.
+    fn read_through(mut self, cancel: &Cancel) -> Result<Head, Failure> {
+        let (mut frames, mut groups, mut starts_with_keyframe) = (0, 0, self.video.is_none());
         while let Some(packet) = next_packet(&mut self.input, cancel)? {
-            let us = self.note(&packet);
+            if self.is_picture(&packet) {
+                starts_with_keyframe |= frames == 0 && packet.is_key();
+                frames += 1;
+                groups += u32::from(packet.is_key());
+            }
             let first_group = if self.video.is_some() {
-                self.keyframes <= 1
+                groups <= 1
             } else {
-                us <= SOUND_US
+                self.time_us(&packet) <= SOUND_US
             };
             if first_group {
                 self.decode(Some(&packet))?;
             }
         }
-        self.decode(None)
+        self.decode(None)?;
+        Ok(Head {
+            frames,
+            starts_with_keyframe,
+            errors: self.errors(),
+        })
     }
 
-    /// Decodes the last group, when it is another one.
-    fn read_tail(&mut self, cancel: &Cancel) -> Result<(), Failure> {
-        let from = if self.video.is_some() {
-            self.last_key_us
-        } else {
-            self.end_us - SOUND_US
+    /// Decodes the last group when it is another one, or the last sound; returns what was damaged there.
+    fn read_tail(mut self, cancel: &Cancel) -> Result<u32, Failure> {
+        let from = match &self.video {
+            Some(_) => self.input.duration(),
+            None => self.input.duration() - SOUND_US,
         };
         if from <= 0 || self.input.seek(from, ..from).is_err() {
-            return Ok(());
-        }
-        for track in [&mut self.video, &mut self.audio].into_iter().flatten() {
-            track.restart();
+            return Ok(0);
         }
         while let Some(packet) = next_packet(&mut self.input, cancel)? {
+            if self.is_picture(&packet) && self.is_at_the_start(&packet) {
+                return Ok(0);
+            }
             self.decode(Some(&packet))?;
         }
-        self.decode(None)
+        self.decode(None)?;
+        Ok(self.errors())
     }
 
-    /// Counts a packet; returns its time.
-    fn note(&mut self, packet: &Packet) -> i64 {
+    fn is_picture(&self, packet: &Packet) -> bool {
+        self.video.as_ref().is_some_and(|track| track.index == packet.stream())
+    }
+
+    /// When a packet is shown or heard.
+    fn time_us(&self, packet: &Packet) -> i64 {
         let time = packet.pts().or_else(|| packet.dts()).unwrap_or(0);
-        if let Some(track) = self.video.as_ref().filter(|track| track.index == packet.stream()) {
-            let us = to_us(time, track.base);
-            self.starts_with_keyframe |= self.frames == 0 && packet.is_key();
-            self.frames += 1;
-            if packet.is_key() {
-                self.keyframes += 1;
-                self.last_key_us = us;
-            }
-            return us;
-        }
-        let us = self.audio.as_ref().map_or(0, |track| to_us(time, track.base));
-        self.end_us = self.end_us.max(us);
-        us
+        let tracks = [&self.video, &self.audio];
+        let track = tracks
+            .into_iter()
+            .flatten()
+            .find(|track| track.index == packet.stream());
+        track.map_or(0, |track| to_us(time, track.base))
+    }
+
+    /// Whether a picture is the very first one.
+    fn is_at_the_start(&self, packet: &Packet) -> bool {
+        let origin_us = self.video.as_ref().map_or(0, |track| track.origin_us);
+        self.time_us(packet) <= origin_us
     }
 
     /// Decodes a packet of either stream, or at the end what is left.

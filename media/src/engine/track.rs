@@ -50,6 +50,19 @@ impl Track {
     /// # Errors
     /// [`Code::CodecUnsupported`] when there is none on the allow-list or it refuses the stream.
     pub(super) fn open(input: &Input, index: usize, threads: u32) -> Result<Self, Failure> {
+        Self::with(input, index, &[("threads", &threads.to_string())])
+    }
+
+    /// Opens the decoder of a stream to look for damage and nothing else. On several threads libavcodec gives pictures
+    /// away before it knows what is wrong with them; the filter that smooths them finds nothing and is left out.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(super) fn open_to_check(input: &Input, index: usize) -> Result<Self, Failure> {
+        Self::with(input, index, &[("threads", "1"), ("skip_loop_filter", "all")])
+    }
+
+    fn with(input: &Input, index: usize, options: &[(&str, &str)]) -> Result<Self, Failure> {
         let unsupported = |what: String| Failure::new(FailureKind::Unsupported, Code::CodecUnsupported, what);
         let stream = input
             .stream(index)
@@ -60,8 +73,7 @@ impl Track {
         let mut decoder = context.map_err(|error| fault::reading("the headers", error))?.decoder();
         // Decoders need it to cut the priming samples off.
         decoder.set_packet_time_base(stream.time_base());
-        let mut options = Dictionary::new();
-        options.set("threads", &threads.to_string());
+        let mut options: Dictionary<'_> = options.iter().copied().collect();
         options.set("max_pixels", MAX_PIXELS);
         let opened = decoder.open_as_with(codec, options);
         let rates = [stream.avg_frame_rate(), stream.rate()];
@@ -178,12 +190,6 @@ impl Track {
             .unwrap_or(self.origin_us);
         self.next_us = Some(at.saturating_add(duration));
         (at, duration)
-    }
-
-    /// Forgets what was decoded, after a seek.
-    pub(super) fn restart(&mut self) {
-        self.decoder.flush();
-        self.next_us = None;
     }
 
     /// How many packets or pictures did not decode.

@@ -2,7 +2,9 @@
 
 use crate::clips::{clip, flash_and_beep, number_of, numbered};
 use crate::studio::{Take, recipe, shoot};
+use domain::protocol::Checked;
 use domain::{Code, FailureKind};
+use media::engine::{self, Cancel};
 
 fn still_number(take: &Take, place: usize) -> usize {
     let (pictures, width, height) = take.luma(place);
@@ -143,4 +145,31 @@ fn a_cover_is_no_film_and_its_sound_is_kept() {
     let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
     assert!(take.probe.main_video().is_none());
     assert!(take.report.outputs[0].duration_us.abs_diff(2_000_000) < 60_000);
+}
+
+#[test]
+fn damage_in_the_first_and_the_last_group_of_a_finished_film_is_counted() {
+    let grain = "-f lavfi -i testsrc2=s=320x180:r=30:d=8,noise=all_seed=1:alls=9:allf=t";
+    let source = clip(
+        "grain.mp4",
+        &format!("{grain} -c:v libx264 -preset ultrafast -pix_fmt yuv420p"),
+    );
+    let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
+    let planned = take.output(0).0;
+    let path = take.scratch.path().join(&planned.file);
+    let whole = std::fs::read(&path).unwrap();
+    let media = whole.windows(4).position(|four| four == b"mdat").unwrap();
+    let is_noticed = |percent: &usize| {
+        let mut bytes = whole.clone();
+        let at = media + (whole.len() - media) * percent / 100;
+        bytes[at..at + 40].iter_mut().for_each(|byte| *byte ^= 0x5a);
+        std::fs::write(&path, bytes).unwrap();
+        let found = engine::verify(take.scratch.path(), planned, &Cancel::new()).unwrap();
+        matches!(found, Checked::File(found) if found.decode_errors > 0)
+    };
+    // Eight seconds are two groups. Some damage is a valid film by chance.
+    for group in [3..48, 53..98] {
+        let noticed = group.clone().step_by(3).filter(is_noticed).count();
+        assert!(noticed >= 12, "{noticed} of 15 places in {group:?} percent");
+    }
 }

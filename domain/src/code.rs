@@ -81,12 +81,27 @@ codes! {
     PresetUnknown "preset_unknown" 400 "No existe ese preset" "There is no such preset"
     PresetAndRecipe "preset_and_recipe" 400 "Envía un preset o una receta, no ambos" "Send a preset or a recipe, not both"
     RecipeInvalid "recipe_invalid" 400 "La receta no es válida" "The recipe is not valid"
+    NameInvalid "name_invalid" 400 "El nombre no es válido" "The name is not valid"
+
+    // Images and presets
+    ImageNotFound "image_not_found" 404 "No existe esa imagen" "There is no such image"
+    ImageNameTaken "image_name_taken" 409 "Ya hay una imagen con ese nombre" "There is an image of that name already"
+    ImageInUse "image_in_use" 409 "Una tarea sin terminar usa esta imagen" "A task that is not finished uses this image"
+    ImagesTooMany "images_too_many" 409 "No caben más imágenes en esta cuenta" "This account cannot have more images"
+    NotAnImage "not_an_image" 415 "El archivo no es un PNG ni un JPEG" "The file is neither a PNG nor a JPEG"
+    ImageTooLarge "image_too_large" 422 "La imagen tiene demasiados píxeles" "The image has too many pixels"
+    PresetNotFound "preset_not_found" 404 "No existe ese preset" "There is no such preset"
+    PresetNameTaken "preset_name_taken" 409 "Ya hay un preset con ese nombre" "There is a preset of that name already"
+    PresetBuiltIn "preset_built_in" 409 "Este preset es de la instalación y no se cambia" "This preset belongs to the installation and cannot be changed"
+    PresetsTooMany "presets_too_many" 409 "No caben más presets en esta cuenta" "This account cannot have more presets"
 
     // Tasks and files
     TaskNotFound "task_not_found" 404 "Task not found" "Task not found"
     FileNotFound "file_not_found" 404 "El archivo no existe o el enlace venció" "There is no such file, or the link has expired"
     TaskFinished "task_finished" 409 "La tarea ya terminó" "The task has already finished"
     TaskNotRetryable "task_not_retryable" 409 "Solo se repite una tarea fallida o cancelada" "Only a failed or canceled task can be retried"
+    SourceNotProbed "source_not_probed" 409 "Todavía nadie ha mirado dentro de este archivo" "Nobody has looked inside this file yet"
+    ReportNotReady "report_not_ready" 404 "Todavía no hay informe de esta tarea" "There is no report of this task yet"
 
     // Why a task failed
     SourceDamaged "source_damaged" 422 "El archivo está dañado o incompleto" "The file is damaged or incomplete"
@@ -96,6 +111,7 @@ codes! {
     DurationTooLong "duration_too_long" 422 "El video es demasiado largo" "The video is too long"
     PictureTooLarge "picture_too_large" 422 "La imagen del video es demasiado grande" "The picture of the video is too large"
     TooManyStreams "too_many_streams" 422 "El archivo tiene demasiadas pistas" "The file has too many streams"
+    ClipGone "clip_gone" 422 "El video de la entrada o la salida ya no existe" "The clip of the intro or outro is gone"
     TrimOutsideSource "trim_outside_source" 422 "El recorte está fuera del video" "The trim is outside the video"
     OutputInvalid "output_invalid" 500 "El resultado no pasó la verificación" "The result did not pass verification"
     MediaCrash "media_crash" 500 "El procesamiento se interrumpió con este archivo" "Processing broke down on this file"

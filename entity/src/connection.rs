@@ -1,7 +1,7 @@
 //! Opening a database, and the one way to write several rows at once.
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, SqlErr,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
@@ -92,6 +92,12 @@ pub fn is_full(error: &DbErr) -> bool {
     inner
         .code()
         .is_some_and(|code| sqlite_code(&code).map_or(code == "53100", |code| code == 13))
+}
+
+/// Whether an error means that a row with the same unique columns is there already.
+#[must_use]
+pub fn is_duplicate(error: &DbErr) -> bool {
+    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
 
 fn of_driver(error: &DbErr) -> Option<&sqlx::Error> {

@@ -4,13 +4,15 @@
 mod connection;
 pub mod cost;
 pub mod event;
+pub mod image;
 pub mod output;
+pub mod preset;
 pub mod source;
 pub mod task;
 pub mod trash;
 pub mod user;
 
-pub use connection::{connect, is_full, is_unavailable, ready, write};
+pub use connection::{connect, is_duplicate, is_full, is_unavailable, ready, write};
 pub use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
 
 use chrono::{DateTime, SubsecRound, Utc};

@@ -8,6 +8,8 @@ mod m0005_events;
 mod m0006_trash;
 mod m0007_costs;
 mod m0008_reuse;
+mod m0009_images;
+mod m0010_presets;
 
 use sea_orm_migration::prelude::*;
 use std::time::Duration;
@@ -27,6 +29,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_trash::Migration),
             Box::new(m0007_costs::Migration),
             Box::new(m0008_reuse::Migration),
+            Box::new(m0009_images::Migration),
+            Box::new(m0010_presets::Migration),
         ]
     }
 }

@@ -1,7 +1,7 @@
-//! Where things are kept: `sources/{uuid}` and `outputs/{task}/{attempt}/{file}`.
+//! Where things are kept: `sources/{uuid}`, `images/{user}/{uuid}` and `outputs/{task}/{attempt}/{file}`.
 //! Every key is made here, so none can point outside its place.
 
-use domain::task::TaskId;
+use domain::task::{TaskId, UserId};
 use std::fmt;
 use std::str::FromStr;
 use uuid::Uuid;
@@ -39,6 +39,12 @@ impl Key {
         Self(format!("sources/{}", id.hyphenated()))
     }
 
+    /// The place of an image of an account.
+    #[must_use]
+    pub fn image(user: UserId, id: Uuid) -> Self {
+        Self(format!("images/{user}/{}", id.hyphenated()))
+    }
+
     /// The place of one file written by one attempt at a task.
     #[must_use]
     pub fn output(task: TaskId, attempt: i32, file: &FileName) -> Self {
@@ -63,6 +69,7 @@ impl Key {
     /// [`BadKey`] for any text the constructors would not have made.
     pub fn parse(text: &str) -> Result<Self, BadKey> {
         source_key(text)
+            .or_else(|| image_key(text))
             .or_else(|| output_key(text))
             .ok_or_else(|| bad(text, "storage key"))
     }
@@ -81,6 +88,13 @@ impl Key {
 fn source_key(text: &str) -> Option<Key> {
     let id = text.strip_prefix("sources/")?;
     let key = Key::source(Uuid::try_parse(id).ok()?);
+    (key.as_str() == text).then_some(key)
+}
+
+fn image_key(text: &str) -> Option<Key> {
+    let (user, id) = text.strip_prefix("images/")?.split_once('/')?;
+    let user = user.parse().ok().filter(|user| *user >= 0)?;
+    let key = Key::image(UserId(user), Uuid::try_parse(id).ok()?);
     (key.as_str() == text).then_some(key)
 }
 
@@ -182,7 +196,12 @@ mod tests {
     #[test]
     fn a_key_survives_the_way_through_the_database() {
         let file = FileName::parse("hls/720p/segment_00001.m4s").unwrap();
-        for key in [Key::source(Uuid::from_u128(7)), Key::output(TaskId(42), 3, &file)] {
+        let id = Uuid::from_u128(7);
+        for key in [
+            Key::source(id),
+            Key::image(UserId(5), id),
+            Key::output(TaskId(42), 3, &file),
+        ] {
             assert_eq!(Key::parse(&key.to_string()).unwrap(), key);
         }
     }
@@ -201,6 +220,10 @@ mod tests {
             "sources/00000000000000000000000000000007",
             "sources/00000000-0000-0000-0000-000000000007/x",
             "/sources/00000000-0000-0000-0000-000000000007",
+            "images/00000000-0000-0000-0000-000000000007",
+            "images/-1/00000000-0000-0000-0000-000000000007",
+            "images/../00000000-0000-0000-0000-000000000007",
+            "images/1/cat.png",
             "outputs/1/1/",
             "outputs/1/1/..",
             "outputs/1/1/../../2/1/a.mp4",

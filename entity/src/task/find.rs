@@ -2,6 +2,8 @@
 
 use super::{Column, Entity, Model, TaskStatus};
 use crate::{output, source};
+use domain::recipe::Name;
+use domain::recipe_reader::stored;
 use domain::{Status, TaskId, UserId};
 use sea_orm::entity::prelude::*;
 use sea_orm::{FromQueryResult, Order, QueryOrder, QuerySelect, QueryTrait};
@@ -100,6 +102,30 @@ pub async fn list(db: &impl ConnectionTrait, user: UserId, page: Page) -> Result
     }
     let order = if page.descending { Order::Desc } else { Order::Asc };
     query.order_by(Column::Id, order).limit(page.limit).all(db).await
+}
+
+/// The images that tasks of an account name which are not finished.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn images_in_use(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<Name>, DbErr> {
+    let open = [TaskStatus::Uploaded, TaskStatus::Processing];
+    let query = Entity::find()
+        .select_only()
+        .column(Column::Recipe)
+        .filter(Column::UserId.eq(user.0))
+        .filter(Column::Status.is_in(open));
+    let recipes: Vec<Json> = query.into_tuple().all(db).await?;
+    let recipes = recipes.into_iter().filter_map(|recipe| stored(recipe).ok());
+    Ok(recipes
+        .flat_map(|recipe| {
+            recipe
+                .images()
+                .into_iter()
+                .map(|(_, name)| name.clone())
+                .collect::<Vec<_>>()
+        })
+        .collect())
 }
 
 /// How many tasks stand where, over all accounts; statuses without a task are absent.

@@ -1,0 +1,122 @@
+//! Table `images`: images of an account, immutable, each under a name that it has once.
+
+use domain::UserId;
+use domain::recipe::Name;
+use sea_orm::ActiveValue::{NotSet, Set};
+use sea_orm::entity::prelude::*;
+use sea_orm::{QueryOrder, QuerySelect};
+use std::time::Duration;
+
+/// An image.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "images")]
+#[allow(missing_docs, reason = "columns say what they are")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub user_id: i64,
+    pub name: String,
+    pub key: String,
+    pub media_type: String,
+    pub bytes: i64,
+    pub sha256: String,
+    pub width_px: i32,
+    pub height_px: i32,
+    pub created_at: ChronoDateTimeUtc,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+#[allow(missing_docs, reason = "none")]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// An image whose file has just been stored.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "as in the row")]
+pub struct New {
+    pub name: Name,
+    pub key: String,
+    pub media_type: &'static str,
+    pub bytes: u64,
+    pub sha256: String,
+    pub width_px: u32,
+    pub height_px: u32,
+}
+
+/// Records a stored image and takes its file off the trash list; call it in a transaction. A taken name is an error
+/// that [`crate::is_duplicate`] knows.
+///
+/// # Errors
+/// Those of the database.
+pub async fn create(db: &impl ConnectionTrait, user: UserId, new: New) -> Result<Model, DbErr> {
+    super::trash::keep(db, &new.key).await?;
+    let row = ActiveModel {
+        id: NotSet,
+        user_id: Set(user.0),
+        name: Set(new.name.to_string()),
+        key: Set(new.key),
+        media_type: Set(new.media_type.to_owned()),
+        bytes: Set(i64::try_from(new.bytes).unwrap_or(i64::MAX)),
+        sha256: Set(new.sha256),
+        width_px: Set(i32::try_from(new.width_px).unwrap_or(i32::MAX)),
+        height_px: Set(i32::try_from(new.height_px).unwrap_or(i32::MAX)),
+        created_at: Set(crate::now()),
+    };
+    row.insert(db).await
+}
+
+/// The images of an account, by name.
+///
+/// # Errors
+/// Those of the database.
+pub async fn list(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<Model>, DbErr> {
+    let mine = Entity::find().filter(Column::UserId.eq(user.0));
+    mine.order_by_asc(Column::Name).all(db).await
+}
+
+/// How many images an account has.
+///
+/// # Errors
+/// Those of the database.
+pub async fn count(db: &impl ConnectionTrait, user: UserId) -> Result<u64, DbErr> {
+    Entity::find().filter(Column::UserId.eq(user.0)).count(db).await
+}
+
+/// The image of this name, if the account has it.
+///
+/// # Errors
+/// Those of the database.
+pub async fn of_user(db: &impl ConnectionTrait, user: UserId, name: &Name) -> Result<Option<Model>, DbErr> {
+    named(user, name).one(db).await
+}
+
+/// As [`of_user`], and until the end of the transaction nobody can remove it.
+///
+/// # Errors
+/// Those of the database.
+pub async fn hold(db: &impl ConnectionTrait, user: UserId, name: &Name) -> Result<Option<Model>, DbErr> {
+    named(user, name).lock_shared().one(db).await
+}
+
+fn named(user: UserId, name: &Name) -> Select<Entity> {
+    let mine = Entity::find().filter(Column::UserId.eq(user.0));
+    mine.filter(Column::Name.eq(name.as_str()))
+}
+
+/// Removes an image unless a task that is not finished names it; call it in a transaction. Its file is on the trash
+/// list then, due at once. `false`: it is in use.
+///
+/// # Errors
+/// Those of the database.
+pub async fn remove(db: &impl ConnectionTrait, image: &Model) -> Result<bool, DbErr> {
+    // Whoever makes a task holds its images: after this line, either we see the task or it does not see the image.
+    Entity::find_by_id(image.id).lock_exclusive().one(db).await?;
+    let names = super::task::images_in_use(db, UserId(image.user_id)).await?;
+    if names.iter().any(|name| name.as_str() == image.name) {
+        return Ok(false);
+    }
+    Entity::delete_by_id(image.id).exec(db).await?;
+    super::trash::put(db, std::slice::from_ref(&image.key), Duration::ZERO).await?;
+    Ok(true)
+}

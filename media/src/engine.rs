@@ -14,6 +14,7 @@ mod fault;
 mod feed;
 mod graph;
 mod hls;
+mod image;
 mod input;
 mod losses;
 mod measure;

@@ -4,6 +4,7 @@ use super::av::{self, Shape};
 use super::color;
 use super::fault;
 use super::graph::{self, Beside};
+use super::image;
 use super::picture::middle;
 use domain::plan::Overlay;
 use domain::probe::Size;
@@ -12,7 +13,6 @@ use domain::{Code, Failure};
 use ffmpeg_next::color::Space;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
-use ffmpeg_next::{Packet, codec, decoder};
 use std::collections::HashMap;
 
 /// The images of the account that a recipe names: PNG or JPEG files as they were uploaded.
@@ -22,21 +22,11 @@ pub type Images = HashMap<Name, Vec<u8>>;
 const LOGO: &[u8] = include_bytes!("../../assets/logo.png");
 
 /// Decodes the image with this name.
-fn image(name: &Name, _images: &Images) -> Result<Video, Failure> {
-    if *name != Name::logo() {
-        return Err(Failure::input(Code::RecipeInvalid, format!("there is no image {name}")));
-    }
-    let failed = |error| fault::engine("image", error);
-    let png = decoder::find_by_name("png").ok_or_else(|| fault::missing("png"))?;
-    let mut decoder = codec::Context::new_with_codec(png)
-        .decoder()
-        .open_as(png)
-        .map_err(failed)?;
-    decoder.send_packet(&Packet::copy(LOGO)).map_err(failed)?;
-    decoder.send_eof().map_err(failed)?;
-    let mut picture = Video::empty();
-    decoder.receive_frame(&mut picture).map_err(failed)?;
-    Ok(picture)
+fn image(name: &Name, images: &Images) -> Result<Video, Failure> {
+    let uploaded = images.get(name).map(Vec::as_slice);
+    let bytes = uploaded.or_else(|| (*name == Name::logo()).then_some(LOGO));
+    let missing = || Failure::input(Code::RecipeInvalid, format!("there is no image {name}"));
+    image::decode(name, bytes.ok_or_else(missing)?)
 }
 
 /// A black canvas with the image in its middle, scaled down to fit, never up.
@@ -45,7 +35,7 @@ pub(super) fn bumper(name: &Name, images: &Images, canvas: Size, matrix: Space) 
     let fitted = fit_inside(size_of(&av::shape(&image)), canvas);
     let (x, y) = middle(fitted, canvas);
     let description = format!(
-        "[image]{},format=yuva420p[fitted];[in][fitted]overlay=x={x}:y={y}:format=yuv420,setsar=1,format=yuv420p[out]",
+        "[image]format=rgba,{},format=yuva420p[fitted];[in][fitted]overlay=x={x}:y={y}:format=yuv420,setsar=1,format=yuv420p[out]",
         scaled(fitted, matrix)
     );
     let beside = [Beside {

@@ -1,6 +1,8 @@
 //! Stories of the engine on clips made at test time with the `ffmpeg` command line.
 
 #[cfg(test)]
+mod bumpers;
+#[cfg(test)]
 mod clips;
 #[cfg(test)]
 mod containers;
@@ -10,6 +12,8 @@ mod golden;
 mod hls;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod images;
 #[cfg(test)]
 mod joins;
 #[cfg(test)]

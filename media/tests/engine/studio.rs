@@ -78,16 +78,42 @@ pub(crate) fn probe(source: &Path) -> Result<Probe, Failure> {
     engine::probe(&File::open(source).unwrap(), &Cancel::new())
 }
 
+/// What a recipe names besides the source.
+#[derive(Debug, Default)]
+pub(crate) struct Props<'a> {
+    pub(crate) intro: Option<&'a Path>,
+    pub(crate) outro: Option<&'a Path>,
+    pub(crate) images: Images,
+}
+
 /// Runs a recipe on a file from probe to verification.
 pub(crate) fn shoot(source: &Path, recipe: &Recipe) -> Result<Take, Failure> {
-    let sources = [File::open(source).unwrap()];
+    shoot_with(source, &Props::default(), recipe)
+}
+
+/// The same with clips and images.
+pub(crate) fn shoot_with(source: &Path, props: &Props<'_>, recipe: &Recipe) -> Result<Take, Failure> {
+    let paths = [Some(source), props.intro, props.outro].into_iter().flatten();
+    let sources: Vec<_> = paths.map(|path| File::open(path).unwrap()).collect();
     let probe = probe(source)?;
-    let plan = plan(recipe, &probe)?;
+    let (intro, outro) = (
+        props.intro.map(self::probe).transpose()?,
+        props.outro.map(self::probe).transpose()?,
+    );
+    let clips = Clips {
+        intro: intro.as_ref(),
+        outro: outro.as_ref(),
+    };
+    let plan = domain::plan(recipe, &probe, clips, &Limits::default())?;
+    let footage = Footage {
+        sources: &sources,
+        images: &props.images,
+    };
     let scratch = tempfile::tempdir().unwrap();
     let mut progress = Vec::new();
     let cancel = Cancel::new();
     let report = engine::transcode(
-        &footage(&sources),
+        &footage,
         &plan,
         scratch.path(),
         2,

@@ -1,0 +1,183 @@
+//! Clips that stand before and after the video, with their sound.
+
+use crate::clips::{clip, number_of, numbered};
+use crate::studio::{Props, Take, recipe, shoot_with};
+use domain::Code;
+use std::path::{Path, PathBuf};
+
+const JSON: &str = r#"{"bumper":{},"watermark":{"position":"top-left","margin_px":0,"width_percent":50},
+    "outputs":[{"kind":"mp4","video":{"crf":6}},{"kind":"audio"},{"kind":"poster","at_ms":0,"format":"png"}]}"#;
+
+/// Two gray seconds at 30 fps with a tone of 1,000 Hz.
+fn source() -> PathBuf {
+    clip(
+        "body.mp4",
+        "-f lavfi -i color=0x808080:s=160x90:r=30:d=2 -f lavfi -i sine=f=1000:d=2 -c:v libx264 -crf 4 -g 15 -c:a aac",
+    )
+}
+
+fn between(source: &Path, intro: Option<&Path>, outro: Option<&Path>) -> Take {
+    let props = Props {
+        intro,
+        outro,
+        ..Props::default()
+    };
+    shoot_with(source, &props, &recipe(JSON)).unwrap()
+}
+
+/// The pitch of a second that begins at `from`, in Hz; 0 where it is silent.
+fn pitch(samples: &[f32], rate: usize, from: f64, seconds: f64) -> usize {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "small and positive"
+    )]
+    let at = |seconds: f64| (seconds * rate as f64) as usize;
+    let heard = &samples[at(from)..at(from + seconds)];
+    let crossings = heard
+        .windows(2)
+        .filter(|pair| (pair[0] < 0.0) != (pair[1] < 0.0) && (pair[0] - pair[1]).abs() > 0.001)
+        .count();
+    crossings * rate / heard.len() / 2
+}
+
+#[test]
+fn clips_of_other_shapes_rates_and_sounds_stand_around_the_video() {
+    let intro = clip(
+        "intro.mkv",
+        "-f lavfi -i color=white:s=90x160:r=25:d=1 -f lavfi -i sine=f=400:d=1:r=44100 -c:v libx264 -crf 4 -c:a libvorbis \
+         -ac 2",
+    );
+    let outro = clip(
+        "outro.webm",
+        "-f lavfi -i color=black:s=320x180:r=50:d=1.5 -c:v libvpx -b:v 1M",
+    );
+    let take = between(&source(), Some(&intro), Some(&outro));
+    let (pictures, width, _) = take.luma(0);
+    assert_eq!(pictures.len(), 30 + 60 + 45);
+    let at = |picture: usize, x: usize| pictures[picture][45 * width + x];
+    for picture in [0, 15, 29] {
+        // The upright clip stands between bars, without the watermark.
+        assert_eq!((at(picture, 20), at(picture, 140)), (16, 16), "picture {picture}");
+        assert!(
+            at(picture, 80).abs_diff(235) <= 3,
+            "picture {picture}: {}",
+            at(picture, 80)
+        );
+    }
+    for picture in [30, 60, 89] {
+        assert!(
+            at(picture, 140).abs_diff(126) <= 4,
+            "picture {picture}: {}",
+            at(picture, 140)
+        );
+        let corner = (0..80)
+            .filter(|x| pictures[picture][20 * width + x].abs_diff(126) > 20)
+            .count();
+        assert!(corner > 0, "picture {picture} has no watermark");
+    }
+    for picture in [90, 134] {
+        assert!(pictures[picture].iter().all(|luma| *luma <= 18), "picture {picture}");
+    }
+    let samples = take.samples(0);
+    assert!(
+        samples.len().abs_diff(44_100 * 9 / 2) <= 2_048,
+        "{} samples",
+        samples.len()
+    );
+    for (from, seconds, expected) in [(0.1, 0.8, 400), (1.1, 1.8, 1_000), (3.1, 1.3, 0)] {
+        let heard = pitch(&samples, 44_100, from, seconds);
+        assert!(heard.abs_diff(expected) <= 10, "{heard} Hz from {from} s");
+    }
+}
+
+#[test]
+fn only_films_show_the_clips() {
+    let intro = clip(
+        "white-intro.mp4",
+        "-f lavfi -i color=white:s=160x90:r=30:d=1 -c:v libx264",
+    );
+    let take = between(&source(), Some(&intro), Some(&intro));
+    assert_eq!(take.report.outputs[0].frames, 30 + 60 + 30);
+    assert!(take.report.outputs[1].duration_us.abs_diff(2_000_000) <= 30_000);
+    let (pictures, width, height) = take.luma(2);
+    assert!(
+        pictures[0][(height - 5) * width + 5].abs_diff(126) <= 4,
+        "the poster is of the clip"
+    );
+}
+
+#[test]
+fn clips_stand_around_joined_spans_and_beside_a_still() {
+    let source = numbered(
+        "numbered.mp4",
+        "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p",
+    );
+    let props = Props {
+        intro: Some(&source),
+        ..Props::default()
+    };
+    let json = r#"{"bumper":{"outro_ms":500},"trim":{"ranges":[{"start":3,"end":4},{"start":1,"end":2}]},
+        "outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
+    let take = shoot_with(&source, &props, &recipe(json)).unwrap();
+    let (pictures, width, height) = take.luma(0);
+    let seen: Vec<_> = pictures.iter().map(|luma| number_of(luma, width, height)).collect();
+    assert_eq!(seen[..300], (0..240).chain(90..120).chain(30..60).collect::<Vec<_>>());
+    assert_eq!(seen.len(), 315);
+}
+
+#[test]
+fn a_clip_with_sound_adds_none_to_a_silent_video() {
+    let silent = clip(
+        "silent-body.mp4",
+        "-f lavfi -i color=0x808080:s=160x90:r=30:d=1 -c:v libx264",
+    );
+    let props = Props {
+        outro: Some(&source()),
+        ..Props::default()
+    };
+    let take = shoot_with(&silent, &props, &recipe(r#"{"bumper":{},"outputs":[{"kind":"mp4"}]}"#)).unwrap();
+    assert_eq!(take.report.outputs[0].frames, 30 + 60);
+    assert!(take.output(0).2.probe.main_audio().is_none());
+}
+
+#[test]
+fn the_colour_of_a_clip_survives_another_matrix() {
+    let tagged = |name: &str, colour: &str, matrix: &str, tags: &str| {
+        let arguments = format!(
+            "-f lavfi -i color={colour}:s=160x90:r=10:d=0.5 -vf scale=out_color_matrix={matrix},format=yuv420p \
+             -c:v libx264 -crf 4 -color_primaries {tags} -color_trc {tags} -colorspace {tags}"
+        );
+        clip(name, &arguments)
+    };
+    let source = tagged("matrix-709.mp4", "0x20c020", "bt709", "bt709");
+    let intro = tagged("matrix-601.mp4", "0x20c020", "bt601", "smpte170m");
+    let props = Props {
+        intro: Some(&intro),
+        ..Props::default()
+    };
+    let json = r#"{"bumper":{},"outputs":[{"kind":"mp4","video":{"crf":4}}]}"#;
+    let take = shoot_with(&source, &props, &recipe(json)).unwrap();
+    let (pictures, ..) = take.luma(0);
+    assert!(
+        pictures[0][0].abs_diff(pictures[7][0]) <= 2,
+        "{} and {}",
+        pictures[0][0],
+        pictures[7][0]
+    );
+}
+
+#[test]
+fn a_clip_that_is_no_media_fails_the_task() {
+    let take = tempfile::tempdir().unwrap();
+    let path = take.path().join("clip.mp4");
+    std::fs::write(&path, b"hello").unwrap();
+    let props = Props {
+        intro: Some(&path),
+        ..Props::default()
+    };
+    assert_eq!(
+        shoot_with(&source(), &props, &recipe(JSON)).unwrap_err().code,
+        Code::NotMedia
+    );
+}

@@ -1,0 +1,139 @@
+//! Uploaded images as watermarks and bumpers.
+
+use crate::clips::clip;
+use crate::studio::{Props, recipe, shoot_with};
+use domain::recipe::Name;
+use domain::{Code, FailureKind};
+use media::engine::Images;
+use std::path::Path;
+use std::process::Command;
+
+/// A recipe whose image `mark` stands before the video and over it: at the left, 20 pixels wide, 4 from the corner.
+const MARKED: &str = r#"{"bumper":{"image":"mark","intro_ms":200},
+    "watermark":{"image":"mark","position":"top-left","margin_px":4,"width_percent":10,"opacity":1},
+    "outputs":[{"kind":"mp4","video":{"crf":4}}]}"#;
+
+fn gray() -> std::path::PathBuf {
+    clip(
+        "gray-200.mp4",
+        "-f lavfi -i color=0x808080:s=200x100:r=10:d=0.5 -c:v libx264 -crf 4",
+    )
+}
+
+fn images(bytes: Vec<u8>) -> Images {
+    [(serde_json::from_str::<Name>(r#""mark""#).unwrap(), bytes)].into()
+}
+
+/// Red, green and blue at a place of a picture of a film.
+fn colour(path: &Path, picture: usize, (x, y): (usize, usize)) -> [u8; 3] {
+    let ran = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(path)
+        .args(["-f", "rawvideo", "-pix_fmt", "rgb24", "-"])
+        .output()
+        .unwrap();
+    let at = ((picture * 100 + y) * 200 + x) * 3;
+    ran.stdout[at..at + 3].try_into().unwrap()
+}
+
+fn is_near(seen: [u8; 3], expected: [u8; 3]) -> bool {
+    seen.iter()
+        .zip(expected)
+        .all(|(seen, expected)| seen.abs_diff(expected) <= 10)
+}
+
+const RED: [u8; 3] = [220, 40, 40];
+const PURE: [u8; 3] = [255, 0, 0];
+const DARK: [u8; 3] = [60, 60, 60];
+const LIGHT: [u8; 3] = [255, 255, 255];
+
+/// Left half red, right half clear.
+const HALVES: &str = "color=0xdc2828:s=40x40,format=rgba,geq=r=220:g=40:b=40:a='if(lt(X,20),255,0)'";
+
+/// Name, picture, encoding, and the colour of the left and, unless it is clear, of the right half.
+type Kind = (&'static str, &'static str, &'static str, [u8; 3], Option<[u8; 3]>);
+
+const KINDS: [Kind; 10] = [
+    ("rgba.png", HALVES, "rgba", RED, None),
+    ("rgba64.png", HALVES, "rgba64be", RED, None),
+    ("rgb.png", "color=0xdc2828:s=40x40", "rgb24", RED, Some(RED)),
+    ("palette.png", "color=red:s=40x40", "pal8", PURE, Some(PURE)),
+    ("gray.png", "color=0x3c3c3c:s=40x40", "gray", DARK, Some(DARK)),
+    ("gray16.png", "color=0x3c3c3c:s=40x40", "gray16be", DARK, Some(DARK)),
+    (
+        "bits.png",
+        "color=white:s=40x40,format=gray",
+        "monob",
+        LIGHT,
+        Some(LIGHT),
+    ),
+    ("colour.jpg", "color=0xdc2828:s=40x40", "yuvj420p", RED, Some(RED)),
+    ("c444.jpg", "color=0xdc2828:s=40x40", "yuvj444p", RED, Some(RED)),
+    (
+        "gray.jpg",
+        "color=0x3c3c3c:s=40x40,format=gray",
+        "gray -strict -2",
+        DARK,
+        Some(DARK),
+    ),
+];
+
+#[test]
+fn every_kind_of_png_and_jpeg_keeps_its_colour() {
+    for (name, picture, encoding, left, right) in KINDS {
+        let arguments: Vec<_> = ["-f", "lavfi", "-i", picture, "-frames:v", "1", "-q:v", "2", "-pix_fmt"]
+            .into_iter()
+            .chain(encoding.split_whitespace())
+            .collect();
+        let bytes = std::fs::read(crate::clips::clip_with(name, &arguments)).unwrap();
+        let props = Props {
+            images: images(bytes),
+            ..Props::default()
+        };
+        let take = shoot_with(&gray(), &props, &recipe(MARKED)).unwrap();
+        let film = take.scratch.path().join("video.mp4");
+        // Two pictures of the bumper, whose image is 40 wide and in the middle, and then the video.
+        let background = colour(&film, 2, (100, 50));
+        for (picture, places, clear) in [(0, [(90, 50), (112, 50)], [0; 3]), (2, [(8, 14), (20, 14)], background)] {
+            let seen = places.map(|place| colour(&film, picture, place));
+            assert!(is_near(seen[0], left), "{name}, picture {picture}: {seen:?}");
+            assert!(
+                is_near(seen[1], right.unwrap_or(clear)),
+                "{name}, picture {picture}: {seen:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_image_that_cannot_be_shown_is_refused_by_its_name() {
+    let png = std::fs::read(clip("red.png", "-f lavfi -i testsrc2=s=400x400 -frames:v 1")).unwrap();
+    let jpeg = std::fs::read(clip("red.jpg", "-f lavfi -i testsrc2=s=400x400 -frames:v 1 -q:v 2")).unwrap();
+    let mut huge = png.clone();
+    huge[16..20].copy_from_slice(&8_193_u32.to_be_bytes());
+    let cmyk = [&jpeg[..2], &[0xff, 0xc0, 0, 20, 8, 0, 40, 0, 40, 4], &jpeg[2..]].concat();
+    let mut flipped = png.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 0x55;
+    for (what, bytes) in [
+        ("a text", b"hello".to_vec()),
+        ("nothing", Vec::new()),
+        ("a PNG that breaks off", png[..png.len() / 2].to_vec()),
+        ("a JPEG that breaks off", jpeg[..jpeg.len() / 2].to_vec()),
+        ("a PNG with a wrong byte", flipped),
+        ("too large", huge),
+        ("four inks", cmyk),
+    ] {
+        let props = Props {
+            images: images(bytes),
+            ..Props::default()
+        };
+        let failure = shoot_with(&gray(), &props, &recipe(MARKED)).map(|_| what).unwrap_err();
+        assert_eq!(
+            (failure.kind, failure.code),
+            (FailureKind::Input, Code::RecipeInvalid),
+            "{what}"
+        );
+        assert!(failure.detail.contains("mark"), "{what}: {}", failure.detail);
+    }
+}

@@ -3,6 +3,7 @@
 //! A source is only ever an open file; outputs are only ever files directly below `scratch`.
 
 mod av;
+mod av_out;
 mod cadence;
 mod cancel;
 mod check;
@@ -28,6 +29,7 @@ mod progress;
 mod reader;
 mod scene;
 mod seek;
+mod settings;
 mod sound_file;
 mod soundtrack;
 mod still;
@@ -50,6 +52,7 @@ pub fn init() {
     // It only fills tables; the result is always `Ok`.
     let _ = ffmpeg_next::init();
     av::quiet_logs();
+    av_out::quiet_encoders();
 }
 
 /// Reads the facts of a source.

@@ -1,13 +1,13 @@
-//! Encoders and their settings. What `speed` means for each of them stands in one table here.
+//! Encoders on their way into a file. The settings of those of pictures are in [`super::settings`].
 
 use super::color::Color;
 use super::fault;
 use super::graph::frame_base;
 use super::mux::{Container, Mux};
+use super::settings;
 use super::tape::{Sound, Tape};
 use domain::plan::VideoOrder;
 use domain::probe::Size;
-use domain::recipe::Speed;
 use domain::{Failure, Rational};
 use ffmpeg_next::codec::{Context, Flags};
 use ffmpeg_next::color::Range;
@@ -15,18 +15,7 @@ use ffmpeg_next::encoder::{self, Encoder as Opened};
 use ffmpeg_next::format::sample::Type;
 use ffmpeg_next::format::{Pixel, Sample};
 use ffmpeg_next::frame::{Audio, Video};
-use ffmpeg_next::{Dictionary, Error, Packet, picture};
-
-/// The preset of libx264 for a speed.
-const fn x264_preset(speed: Speed) -> &'static str {
-    match speed {
-        Speed::Fastest => "ultrafast",
-        Speed::Fast => "veryfast",
-        Speed::Balanced => "fast",
-        Speed::Good => "slow",
-        Speed::Best => "veryslow",
-    }
-}
+use ffmpeg_next::{Error, Packet, picture};
 
 /// An open encoder and its stream in a file.
 pub(super) struct Encoder {
@@ -91,11 +80,12 @@ impl Encoder {
     }
 }
 
-/// Opens libx264: constant rate factor, High profile, 4:2:0, closed groups of pictures.
-pub(super) fn h264(order: &VideoOrder, fps: Rational, color: Color, threads: u32) -> Result<Encoder, Failure> {
-    let failed = |error| fault::engine("libx264", error);
+/// Opens the encoder that an order asks for: constant rate factor, 4:2:0, 8 bits, closed groups of pictures.
+pub(super) fn video(order: &VideoOrder, fps: Rational, color: Color, threads: u32) -> Result<Encoder, Failure> {
+    let name = settings::encoder(order.codec);
+    let failed = |error| fault::engine(name, error);
     let Size { width_px, height_px } = order.picture.canvas;
-    let codec = encoder::find_by_name("libx264").ok_or_else(|| fault::missing("libx264"))?;
+    let codec = encoder::find_by_name(name).ok_or_else(|| fault::missing(name))?;
     let mut context = Context::new_with_codec(codec);
     context.set_flags(Flags::GLOBAL_HEADER | Flags::CLOSED_GOP);
     let mut video = context.encoder().video().map_err(failed)?;
@@ -106,32 +96,19 @@ pub(super) fn h264(order: &VideoOrder, fps: Rational, color: Color, threads: u32
     video.set_aspect_ratio((1, 1));
     video.set_time_base(base);
     video.set_frame_rate(Some(base.invert()));
-    video.set_gop(order.gop_frames);
     video.set_color_range(Range::MPEG);
     video.set_color_primaries(color.primaries);
     video.set_color_transfer_characteristic(color.transfer);
     video.set_colorspace(color.matrix);
-    let mut options = Dictionary::new();
-    options.set("preset", x264_preset(order.speed));
-    options.set("crf", &order.crf.to_string());
-    if order.fixed_gops {
-        options.set("sc_threshold", "0");
-    }
-    // A CRF of 0 is lossless, which the High profile has not.
-    options.set("profile", if order.crf == 0 { "high444" } else { "high" });
-    options.set("threads", &x264_threads(threads).to_string());
-    let opened = video.open_as_with(codec, options).map_err(failed)?;
+    let opened = video
+        .open_as_with(codec, settings::options(order, threads))
+        .map_err(failed)?;
     Ok(Encoder {
         opened: opened.0.0,
         base,
         stream: 0,
         packet_length: 1,
     })
-}
-
-/// One and a half threads a core, as libx264 chooses for itself; 0 leaves the choice to it.
-const fn x264_threads(cores: u32) -> u32 {
-    if cores < 2 { cores } else { cores + cores / 2 }
 }
 
 /// Sound on its way from a tape through an encoder into a file.
@@ -147,7 +124,7 @@ pub(super) fn sound(container: Container, sound: Sound, bitrate_bps: u32) -> Res
     let (name, packed, bitrate_bps) = match container {
         Container::Mp4 | Container::M4a => ("aac", false, bitrate_bps),
         Container::Mp3 => ("libmp3lame", false, bitrate_bps.min(320_000)),
-        Container::Opus => ("libopus", true, bitrate_bps.min(256_000 * channels)),
+        Container::Opus | Container::Webm => ("libopus", true, bitrate_bps.min(256_000 * channels)),
     };
     let failed = |error| fault::engine(name, error);
     let codec = encoder::find_by_name(name).ok_or_else(|| fault::missing(name))?;

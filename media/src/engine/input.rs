@@ -15,11 +15,11 @@ use std::os::unix::fs::FileExt;
 const CONTAINERS: &str = "mov,matroska,mpegts,avi,flv,ogg,wav,mp3,mpeg,asf,aac,flac";
 
 /// Demuxers that an output of ours may need besides.
-const OUTPUT_CONTAINERS: &str = "mov,ogg,mp3,jpeg_pipe,png_pipe";
+const OUTPUT_CONTAINERS: &str = "mov,matroska,ogg,mp3,gif,jpeg_pipe,png_pipe,webp_pipe";
 
-/// Decoders of pictures and sound that may touch a source, by FFmpeg's names.
+/// Decoders of pictures and sound that may touch a source, or an output of ours, by FFmpeg's names.
 const DECODERS: &str = "h264,hevc,vp8,vp9,libdav1d,mpeg1video,mpeg2video,mpeg4,msmpeg4v1,msmpeg4v2,msmpeg4,wmv1,wmv2,\
-    wmv3,vc1,h263,h263p,h263i,flv,vp6,vp6f,vp6a,mjpeg,prores,dnxhd,dvvideo,theora,png,\
+    wmv3,vc1,h263,h263p,h263i,flv,vp6,vp6f,vp6a,mjpeg,prores,dnxhd,dvvideo,theora,png,gif,webp,\
     aac,mp3float,mp3,mp2float,mp2,mp1float,mp1,ac3,eac3,libopus,opus,vorbis,flac,alac,wmav1,wmav2,wmapro,amrnb,amrwb,\
     pcm_alaw,pcm_mulaw,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,\
     pcm_f64le,pcm_f64be,pcm_bluray,pcm_dvd,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,adpcm_swf,adpcm_yamaha,nellymoser,speex";

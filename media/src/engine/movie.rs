@@ -25,8 +25,13 @@ pub(super) struct Order<'a> {
 }
 
 /// Makes a movie in one file from the pieces that come.
-pub(super) fn run(job: &Job<'_>, file: &str, order: &Order<'_>, from: &Receiver<Piece>) -> Result<Made, Failure> {
-    let reel = Reel::new(Mux::create(job.scratch, file, Container::Mp4)?, None);
+pub(super) fn run(
+    job: &Job<'_>,
+    (file, container): (&str, Container),
+    order: &Order<'_>,
+    from: &Receiver<Piece>,
+) -> Result<Made, Failure> {
+    let reel = Reel::new(Mux::create(job.scratch, file, container)?, None);
     let (made, _) = shoot(job, reel, order, from)?;
     Ok(Made {
         file: file.to_owned(),
@@ -88,7 +93,7 @@ impl<'a> Movie<'a> {
     fn open(job: &'a Job<'_>, mut reel: Reel, order: &'a Order<'a>) -> Result<Self, Failure> {
         let (_, coded, numbers) = job.picture()?;
         let color = color::of_output(&numbers, coded);
-        let mut encoder = encode::h264(order.video, job.plan.fps, color, job.threads)?;
+        let mut encoder = encode::video(order.video, job.plan.fps, color, job.threads)?;
         encoder.join(reel.pictures())?;
         let track = bitrate_of(order.audio)?.zip(job.sound());
         let track = track.map(|(bitrate, sound)| Soundtrack::open(sound, bitrate, reel.sound()));

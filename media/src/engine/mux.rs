@@ -1,7 +1,8 @@
 //! Writes encoded packets into a container in the scratch directory.
 
-use super::fault;
 use super::hls::{Place, Rendition, Segments};
+use super::tape::Sound;
+use super::{av_out, fault};
 use domain::{Code, Failure, FailureKind};
 use ffmpeg_next::codec::Context;
 use ffmpeg_next::format::context::Output;
@@ -12,6 +13,7 @@ use std::path::{Component, Path, PathBuf};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Container {
     Mp4,
+    Webm,
     M4a,
     Mp3,
     Opus,
@@ -22,6 +24,7 @@ impl Container {
     const fn muxer(self) -> &'static str {
         match self {
             Self::Mp4 => "mp4",
+            Self::Webm => "webm",
             Self::M4a => "ipod",
             Self::Mp3 => "mp3",
             Self::Opus => "opus",
@@ -30,7 +33,18 @@ impl Container {
 
     /// Whether decoders find their headers in the container instead of the packets.
     pub(super) const fn has_global_headers(self) -> bool {
-        matches!(self, Self::Mp4 | Self::M4a | Self::Opus)
+        !matches!(self, Self::Mp3)
+    }
+
+    /// The sound it holds for a source's: Opus knows only 48 kHz.
+    pub(super) const fn sound(self, source: Sound) -> Sound {
+        match self {
+            Self::Webm | Self::Opus => Sound {
+                rate_hz: 48_000,
+                ..source
+            },
+            Self::Mp4 | Self::M4a | Self::Mp3 => source,
+        }
     }
 }
 
@@ -72,6 +86,11 @@ impl Mux {
         })
     }
 
+    /// The container of the file.
+    pub(super) const fn container(&self) -> Container {
+        self.container
+    }
+
     /// Adds a stream for what an encoder makes; returns its place.
     pub(super) fn add(&mut self, encoder: &Context, base: Rational) -> Result<usize, Failure> {
         let mut stream = self
@@ -79,16 +98,21 @@ impl Mux {
             .add_stream_with(encoder)
             .map_err(|error| fault::engine("muxer", error))?;
         stream.set_time_base(base);
+        stream.set_avg_frame_rate(encoder.frame_rate());
+        if self.container == Container::Mp4 {
+            av_out::tag_for_players(&mut stream);
+        }
         Ok(stream.index())
     }
 
     /// Writes the header; all streams are there.
     pub(super) fn start(&mut self) -> Result<(), Failure> {
         let mut options = Dictionary::new();
-        if self.segments.is_some() {
-            options = Segments::options();
-        } else if matches!(self.container, Container::Mp4 | Container::M4a) {
-            options.set("movflags", "+faststart");
+        match self.container {
+            _ if self.segments.is_some() => options = Segments::options(),
+            Container::Mp4 | Container::M4a => options.set("movflags", "+faststart"),
+            Container::Webm => options.set("cues_to_front", "1"),
+            Container::Mp3 | Container::Opus => {}
         }
         let written = self.output.write_header_with(options).map(drop);
         written.map_err(|error| fault::writing(&self.file, error))?;

@@ -19,6 +19,8 @@ pub(super) enum Finish {
     Jpeg,
     /// PNG: red, green and blue.
     Png,
+    /// WebP: limited range, the matrix of BT.601 (RFC 9649).
+    Webp,
 }
 
 /// The name under which the graph gets the image of the overlay.
@@ -26,6 +28,9 @@ pub(super) const MARK: &str = "mark";
 
 /// The scaler's algorithm, the same as that of the `ffmpeg` command line.
 const SCALER: &str = "flags=bicubic";
+
+/// As [`SCALER`], for stills that change their matrix: what it rounds by itself is seen beside the video.
+const EXACT: &str = "flags=bicubic+accurate_rnd+full_chroma_int";
 
 /// Writes the whole description; `mark` is the size of the overlay's image when there is one.
 pub(super) fn description(
@@ -66,10 +71,13 @@ pub(super) fn description(
             color::scale_name(to)
         )),
         Finish::Jpeg => all.push_str(&format!(
-            ",scale={SCALER}:in_color_matrix={matrix}:in_range=tv:out_color_matrix=bt601:out_range=pc,format=yuvj420p"
+            ",scale={EXACT}:in_color_matrix={matrix}:in_range=tv:out_color_matrix=bt601:out_range=pc,format=yuvj420p"
+        )),
+        Finish::Webp => all.push_str(&format!(
+            ",scale={EXACT}:in_color_matrix={matrix}:in_range=tv:out_color_matrix=bt601:out_range=tv,format=yuv420p"
         )),
         Finish::Png => all.push_str(&format!(
-            ",scale={SCALER}:in_color_matrix={matrix}:in_range=tv,format=rgb24"
+            ",scale={EXACT}:in_color_matrix={matrix}:in_range=tv,format=rgb24"
         )),
     }
     all.push_str("[out]");

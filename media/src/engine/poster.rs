@@ -5,7 +5,7 @@ use super::graph::{self, Beside};
 use super::mux::place;
 use super::picture::{self, Finish, MARK};
 use super::reader::nothing_decoded;
-use super::transcode::{Job, unsupported};
+use super::transcode::Job;
 use super::{av, color, fault, still};
 use domain::Failure;
 use domain::plan::Picture;
@@ -20,6 +20,12 @@ use std::sync::mpsc::Receiver;
 
 /// Quality of a JPEG in FFmpeg's scale, 2 (best) to 31, times its unit of 118.
 const JPEG_QUALITY: &str = "354";
+
+/// Quality of a WebP, 0 to 100: about that of our JPEG.
+const WEBP_QUALITY: &str = "85";
+
+/// Effort for a PNG, 0 to 9, as zlib's own choice.
+const PNG_EFFORT: &str = "6";
 
 /// What the plan orders for the poster.
 pub(super) struct Order<'a> {
@@ -70,8 +76,8 @@ fn draw(job: &Job<'_>, order: &Order<'_>, picture: &Video, at_us: i64) -> Result
         .transpose()?;
     let finish = match order.format {
         PosterFormat::Jpeg => Finish::Jpeg,
-        PosterFormat::Webp => return Err(unsupported("webp")),
         PosterFormat::Png => Finish::Png,
+        PosterFormat::Webp => Finish::Webp,
     };
     let size = mark.as_ref().map(|mark| still::size_of(&av::shape(mark)));
     let description = picture::description(&shape, &source, &wanted, finish, size);
@@ -79,26 +85,27 @@ fn draw(job: &Job<'_>, order: &Order<'_>, picture: &Video, at_us: i64) -> Result
     graph::once(picture, &description, &beside)
 }
 
-fn encode(picture: &Video, format: PosterFormat) -> Result<Packet, Failure> {
-    let (name, pixels) = match format {
-        PosterFormat::Jpeg => ("mjpeg", Pixel::YUVJ420P),
-        PosterFormat::Png => ("png", Pixel::RGB24),
-        PosterFormat::Webp => return Err(unsupported("webp")),
+/// Encodes a still as one file.
+pub(super) fn encode(picture: &Video, format: PosterFormat) -> Result<Packet, Failure> {
+    let (name, pixels, range, (option, quality)) = match format {
+        PosterFormat::Jpeg => ("mjpeg", Pixel::YUVJ420P, Range::JPEG, ("global_quality", JPEG_QUALITY)),
+        PosterFormat::Png => ("png", Pixel::RGB24, Range::JPEG, ("compression_level", PNG_EFFORT)),
+        PosterFormat::Webp => ("libwebp", Pixel::YUV420P, Range::MPEG, ("quality", WEBP_QUALITY)),
     };
     let failed = |error| fault::engine(name, error);
     let codec = encoder::find_by_name(name).ok_or_else(|| fault::missing(name))?;
     let mut context = Context::new_with_codec(codec);
-    context.set_flags(Flags::QSCALE);
+    if format == PosterFormat::Jpeg {
+        context.set_flags(Flags::QSCALE);
+    }
     let mut video = context.encoder().video().map_err(failed)?;
     video.set_width(picture.width());
     video.set_height(picture.height());
     video.set_format(pixels);
-    video.set_color_range(Range::JPEG);
+    video.set_color_range(range);
     video.set_aspect_ratio((1, 1));
     video.set_time_base((1, 25));
-    let options: Dictionary<'_> = [("global_quality", JPEG_QUALITY), ("threads", "1")]
-        .into_iter()
-        .collect();
+    let options: Dictionary<'_> = [(option, quality), ("threads", "1")].into_iter().collect();
     let mut opened = video.open_as_with(codec, options).map_err(failed)?;
     opened.send_frame(picture).map_err(failed)?;
     opened.send_eof().map_err(failed)?;

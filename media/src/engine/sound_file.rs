@@ -4,7 +4,7 @@ use super::encode;
 use super::feed::Piece;
 use super::mux::{Container, Mux};
 use super::reader::nothing_decoded;
-use super::tape::{Sound, Tape};
+use super::tape::Tape;
 use super::transcode::Job;
 use domain::Failure;
 use domain::protocol::Made;
@@ -20,18 +20,12 @@ pub(super) struct Order {
 /// Makes the file from the samples that come.
 pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Receiver<Piece>) -> Result<Made, Failure> {
     let source = job.sound().ok_or_else(|| nothing_decoded("the sound"))?;
-    let (container, sound) = match order.format {
-        AudioFormat::M4a => (Container::M4a, source),
-        AudioFormat::Mp3 => (Container::Mp3, source),
-        // Opus knows only 48 kHz.
-        AudioFormat::Opus => (
-            Container::Opus,
-            Sound {
-                rate_hz: 48_000,
-                ..source
-            },
-        ),
+    let container = match order.format {
+        AudioFormat::M4a => Container::M4a,
+        AudioFormat::Mp3 => Container::Mp3,
+        AudioFormat::Opus => Container::Opus,
     };
+    let sound = container.sound(source);
     let mut mux = Mux::create(job.scratch, file, container)?;
     let mut encoder = encode::sound(container, sound, order.bitrate_bps)?;
     encoder.join(&mut mux)?;

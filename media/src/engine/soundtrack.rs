@@ -1,7 +1,7 @@
 //! The sound under a movie: that of every part in step with its pictures, silence where there is none.
 
 use super::encode::{self, SoundEncoder};
-use super::mux::{Container, Mux};
+use super::mux::Mux;
 use super::tape::{Sound, Tape};
 use domain::Failure;
 use ffmpeg_next::frame::Audio;
@@ -23,9 +23,10 @@ pub(super) struct Soundtrack {
 }
 
 impl Soundtrack {
-    /// Opens the encoder and adds its stream to the movie.
+    /// Opens the encoder of the movie's container and adds its stream to the movie.
     pub(super) fn open(sound: Sound, bitrate_bps: u32, mux: &mut Mux) -> Result<Self, Failure> {
-        let mut encoder = encode::sound(Container::Mp4, sound, bitrate_bps)?;
+        let sound = mux.container().sound(sound);
+        let mut encoder = encode::sound(mux.container(), sound, bitrate_bps)?;
         encoder.join(mux)?;
         Ok(Self {
             sound,

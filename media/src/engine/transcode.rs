@@ -9,13 +9,12 @@ use super::reader::Reader;
 use super::still::Images;
 use super::tape::Sound;
 use super::track::Track;
-use super::{Cancel, fault, hls, movie, poster, sound_file};
+use super::{Cancel, fault, hls, movie, mux, poster, sound_file};
 use domain::plan::{
     AudioTrack, Container, Content, Movie, PlannedOutput, SourceVideo, VideoTrack, Warning, WarningCode,
 };
 use domain::probe::Size;
 use domain::protocol::{Made, Progress, Report};
-use domain::recipe::VideoCodec;
 use domain::{Code, Failure, FailureKind, Plan};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use std::fs::File;
@@ -172,11 +171,16 @@ fn produce(
 fn make(job: &Job<'_>, planned: &PlannedOutput, from: &Receiver<Piece>) -> Result<Made, Failure> {
     match &planned.content {
         Content::Movie(Movie {
-            container: Container::Mp4,
+            container,
             video: VideoTrack::Encode(video),
             audio,
-        }) if video.codec == VideoCodec::H264 => {
-            movie::run(job, &planned.file, &movie::Order { video, audio: *audio }, from)
+        }) => {
+            let container = match container {
+                Container::Mp4 => mux::Container::Mp4,
+                Container::Webm => mux::Container::Webm,
+            };
+            let order = movie::Order { video, audio: *audio };
+            movie::run(job, (&planned.file, container), &order, from)
         }
         Content::Hls(order) => hls::run(job, &planned.file, order, from),
         Content::Poster { picture, format, .. } => {

@@ -5,6 +5,8 @@ mod bumpers;
 #[cfg(test)]
 mod clips;
 #[cfg(test)]
+mod codecs;
+#[cfg(test)]
 mod containers;
 #[cfg(test)]
 mod golden;

@@ -1,7 +1,7 @@
 //! Posters, sound files, several outputs at once, and mixed-down sound.
 
 use crate::clips::{clip, flash_and_beep, number_of, numbered};
-use crate::studio::{Take, recipe, shoot};
+use crate::studio::{Take, decoded, recipe, shoot};
 use domain::protocol::Checked;
 use domain::{Code, FailureKind};
 use media::engine::{self, Cancel};
@@ -48,6 +48,33 @@ fn a_jpeg_poster_is_narrowed_and_has_the_full_range() {
         ("mjpeg", 320, 180)
     );
     assert_eq!((made.frames, made.duration_us), (1, 0));
+}
+
+#[test]
+fn every_format_of_a_poster_has_the_colors_of_the_source() {
+    for (color, wanted) in [("0xc83020", [200, 48, 32]), ("0x20a040", [32, 160, 64])] {
+        // BT.709, as a source of this size is without tags.
+        let arguments = format!(
+            "-f lavfi -i color={color}:s=1280x720:r=10:d=1,format=rgb24,\
+            scale=out_color_matrix=bt709:flags=accurate_rnd+full_chroma_int,format=yuv420p -c:v libx264 -crf 4"
+        );
+        let source = clip(&format!("{color}.mp4"), &arguments);
+        for format in ["jpeg", "png", "webp"] {
+            let json = format!(r#"{{"outputs":[{{"kind":"poster","width_px":320,"format":"{format}"}}]}}"#);
+            let take = shoot(&source, &recipe(&json)).unwrap();
+            let file = take.scratch.path().join(&take.plan.outputs[0].file);
+            let rgb = decoded(&file, &["-f", "rawvideo", "-pix_fmt", "rgb24"]);
+            assert_eq!(rgb.len(), 320 * 180 * 3, "{format}");
+            let middle = &rgb[(90 * 320 + 160) * 3..][..3];
+            let off = middle
+                .iter()
+                .zip(wanted)
+                .map(|(is, wanted)| is.abs_diff(wanted))
+                .max()
+                .unwrap();
+            assert!(off <= 4, "{format}: {middle:?}, not {wanted:?}");
+        }
+    }
 }
 
 #[test]

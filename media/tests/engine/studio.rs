@@ -109,11 +109,16 @@ pub(crate) fn shoot_with(source: &Path, props: &Props<'_>, recipe: &Recipe) -> R
         sources: &sources,
         images: &props.images,
     };
+    obey(&footage, probe, plan)
+}
+
+/// Runs a plan from its beginning to verification.
+pub(crate) fn obey(footage: &Footage<'_>, probe: Probe, plan: Plan) -> Result<Take, Failure> {
     let scratch = tempfile::tempdir().unwrap();
     let mut progress = Vec::new();
     let cancel = Cancel::new();
     let report = engine::transcode(
-        &footage,
+        footage,
         &plan,
         scratch.path(),
         2,
@@ -160,6 +165,7 @@ pub(crate) fn preset(name: &str) -> Recipe {
     preset::find(name).unwrap().recipe
 }
 
+/// What the `ffmpeg` command line decodes from a file.
 pub(crate) fn decoded(path: &Path, arguments: &[&str]) -> Vec<u8> {
     let ran = Command::new("ffmpeg")
         .args(["-v", "error", "-i"])

@@ -26,10 +26,6 @@ pub(crate) const STORIES: &[Story] = &[
         the_kernel_shows_what_was_taken_away,
     ),
     (
-        "encoders_that_no_recipe_names_yet_work_as_well",
-        encoders_that_no_recipe_names_yet_work,
-    ),
-    (
         "a_call_of_another_architecture_is_the_last",
         a_call_of_another_architecture_is_the_last,
     ),
@@ -122,18 +118,6 @@ fn the_kernel_shows_what_was_taken_away() {
     assert_eq!(limit("Max file size"), session.max_file_bytes.to_string());
     assert_eq!(limit("Max data size"), session.max_memory_bytes.to_string());
     assert_eq!(limit("Max open files"), "256");
-    assert_eq!(child.end(), Some(0));
-}
-
-/// H.265, VP9 and AV1 start their threads in ways of their own.
-fn encoders_that_no_recipe_names_yet_work() {
-    let mut child = Child::start(&["as:encoders"]);
-    for name in crate::encoders::NAMES {
-        assert_eq!(
-            child.hear_line().as_deref(),
-            Some(format!("{name}: 30 pictures").as_str())
-        );
-    }
     assert_eq!(child.end(), Some(0));
 }
 

@@ -1,10 +1,9 @@
 //! The sandbox, seen from inside and from outside.
 //!
 //! This program has no harness, because the child is this program too, and a child must have one thread when it starts.
-//! `as:media` is what `rushes media` does, `as:attempts` tries what a stranger in a decoder would try, `as:encoders`
-//! uses encoders that no recipe names yet, `as:foreign` makes a call of another architecture, `as:old` is `as:media` on
-//! a kernel that lacks a call, `as:middle` starts a child and waits to be killed. Otherwise it tells the stories whose
-//! names contain one of its arguments.
+//! `as:media` is what `rushes media` does, `as:attempts` tries what a stranger in a decoder would try, `as:foreign`
+//! makes a call of another architecture, `as:old` is `as:media` on a kernel that lacks a call, `as:middle` starts a
+//! child and waits to be killed. Otherwise it tells the stories whose names contain one of its arguments.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 #![allow(clippy::print_stdout, reason = "what a harness would print")]
 
@@ -12,7 +11,6 @@ mod attempts;
 mod child;
 mod confinement;
 mod conversation;
-mod encoders;
 mod films;
 mod raw;
 mod stage;
@@ -26,7 +24,6 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("as:media") => media::run(),
-        Some("as:encoders") => encoders::run(),
         Some("as:foreign") => attempts::call_as_a_foreigner(),
         Some("as:old") => attempts::run_without(&arguments[1]),
         Some("as:middle") => child::wait_with_a_child(),

@@ -41,7 +41,7 @@ mod weave;
 pub use cancel::Cancel;
 pub use still::Images;
 
-use domain::plan::PlannedOutput;
+use domain::plan::{Content, PlannedOutput};
 use domain::protocol::{Checked, Progress, Report};
 use domain::{Failure, Plan, Probe};
 use std::fs::File;
@@ -107,5 +107,8 @@ pub fn transcode(
 /// # Errors
 /// [`domain::Code::OutputInvalid`] when it cannot be opened.
 pub fn verify(scratch: &Path, planned: &PlannedOutput, cancel: &Cancel) -> Result<Checked, Failure> {
-    check::run(scratch, &planned.file, cancel).map(Checked::File)
+    match &planned.content {
+        Content::Hls(hls) => hls::check(scratch, &planned.file, hls, cancel).map(Checked::Hls),
+        _ => check::run(scratch, &planned.file, cancel).map(Checked::File),
+    }
 }

@@ -26,33 +26,55 @@ const SOUND_US: i64 = 2_000_000;
 /// # Errors
 /// [`Code::OutputInvalid`] when it cannot be opened.
 pub(super) fn run(scratch: &Path, file: &str, cancel: &Cancel) -> Result<CheckedFile, Failure> {
-    let invalid = |what: &str| {
-        let detail = format!("{file}: {what}");
-        Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, detail)
-    };
-    let source = File::open(place(scratch, file)?).map_err(|_| invalid("is not there"))?;
+    let source = File::open(place(scratch, file)?).map_err(|_| invalid(file, "is not there"))?;
     let bytes = source.metadata().map_or(0, |metadata| metadata.len());
-    let opened = || input::open_output(&source, cancel).map_err(|_| invalid("cannot be opened"));
-    let mut input = opened()?;
+    let open = || input::open_output(&source, cancel).map_err(|_| invalid(file, "cannot be opened"));
+    let checked = look(&open, bytes, cancel)?;
+    Ok(CheckedFile {
+        index_first: !checked.probe.container.starts_with("mov") || index_first(&source).unwrap_or(false),
+        ..checked
+    })
+}
+
+/// The failure of an output that is not as it should be.
+pub(super) fn invalid(file: &str, what: &str) -> Failure {
+    Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, format!("{file}: {what}"))
+}
+
+/// Reads facts and both ends of what is opened, of so many bytes.
+pub(super) fn look<O>(open: &O, bytes: u64, cancel: &Cancel) -> Result<CheckedFile, Failure>
+where
+    O: Fn() -> Result<Input, Failure> + Sync,
+{
+    let mut input = open()?;
     let probe = facts::read(&mut input, bytes, cancel)?;
-    let index_first = !probe.container.starts_with("mov") || index_first(&source).unwrap_or(false);
     // Stills cannot go back to their beginning.
     if input.seek(i64::MIN / 2, ..i64::MIN / 2).is_err() {
-        input = opened()?;
+        input = open()?;
     }
     let (head, tail_errors) = thread::scope(|scope| {
-        let tail = scope.spawn(|| Film::open(opened()?)?.read_tail(cancel));
+        let tail = scope.spawn(|| Film::open(open()?)?.read_tail(cancel));
         let head = Film::open(input).and_then(|film| film.read_through(cancel));
         (head, tail.join().unwrap_or_else(|panic| resume_unwind(panic)))
     });
     let (head, tail_errors) = (head?, tail_errors?);
     Ok(CheckedFile {
         probe,
-        index_first,
+        index_first: true,
         starts_with_keyframe: head.starts_with_keyframe,
         frames: head.frames,
         decode_errors: head.errors + tail_errors,
     })
+}
+
+/// Decodes all of what is opened; returns how much was damaged.
+pub(super) fn decode_errors(input: Input, cancel: &Cancel) -> Result<u32, Failure> {
+    let mut film = Film::open(input)?;
+    while let Some(packet) = next_packet(&mut film.input, cancel)? {
+        film.decode(Some(&packet))?;
+    }
+    film.decode(None)?;
+    Ok(film.errors())
 }
 
 /// Whether the index box stands before the media data, among the boxes at the top of the file (ISO/IEC 14496-12).

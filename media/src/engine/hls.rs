@@ -1,10 +1,15 @@
 //! Makes an adaptive stream (RFC 8216) of fragmented MP4: one decode feeds all rungs, each on a thread of its own; the
 //! sound is a rendition for all of them.
 
+mod check;
 mod flush;
+mod joined;
+mod master;
 mod playlist;
 mod segments;
 
+pub(super) use check::run as check;
+pub(super) use joined::Joined;
 pub(super) use segments::{Place, Rendition, Segments};
 
 use super::feed::Piece;
@@ -15,7 +20,8 @@ use domain::plan::{Hls, Rung, VideoOrder, VideoTrack};
 use domain::protocol::Made;
 use domain::recipe::VideoCodec;
 use domain::{Failure, FailureKind};
-use playlist::{MASTER, Master, Media, Variant};
+use master::{MASTER, Master, Variant};
+use playlist::Media;
 use segments::Cut;
 use std::fs;
 use std::path::Path;
@@ -125,11 +131,16 @@ fn make(
         })
     };
     let audio = order.audio.filter(|_| first && job.sound().is_some());
-    let pictures = rendition(format!("{}p", rung.short_side_px), Cut::Keyframes)?;
+    let pictures = rendition(stem_of(rung), Cut::Keyframes)?;
     let sound = audio
         .map(|_| rendition(AUDIO.to_owned(), beside(job, video)))
         .transpose()?;
     movie::shoot(job, Reel::new(pictures, sound), &movie::Order { video, audio }, from)
+}
+
+/// What the files of a rung are named after.
+fn stem_of(rung: &Rung) -> String {
+    format!("{}p", rung.short_side_px)
 }
 
 /// Sound is cut where the pictures are, whose groups all have the same length.

@@ -1,5 +1,6 @@
 //! Opens a source: which containers and codecs are let in, and how the open file is read.
 
+use super::hls::Joined;
 use super::{Cancel, av};
 use domain::{Code, Failure};
 use ffmpeg_next::Codec;
@@ -91,11 +92,23 @@ pub(super) fn open_output(file: &File, cancel: &Cancel) -> Result<Input, Error> 
     open(file, OUTPUT_CONTAINERS, cancel)
 }
 
+/// Opens a rendition of ours that is read as one file.
+///
+/// # Errors
+/// FFmpeg's own.
+pub(super) fn open_rendition(joined: Joined, cancel: &Cancel) -> Result<Input, Error> {
+    open_stream(joined, "mov", cancel)
+}
+
 fn open(file: &File, containers: &str, cancel: &Cancel) -> Result<Input, Error> {
     let file = file.try_clone().map_err(|error| Error::Other {
         errno: error.raw_os_error().unwrap_or(0),
     })?;
-    let stream = StreamIo::from_read_seek_with_capacity(Cursor { file, at: 0 }, READ_BYTES)?;
+    open_stream(Cursor { file, at: 0 }, containers, cancel)
+}
+
+fn open_stream<S: Read + Seek + Send + 'static>(stream: S, containers: &str, cancel: &Cancel) -> Result<Input, Error> {
+    let stream = StreamIo::from_read_seek_with_capacity(stream, READ_BYTES)?;
     let options: Dictionary<'_> = [
         ("format_whitelist", containers),
         ("codec_whitelist", DECODERS),

@@ -13,6 +13,8 @@ mod golden;
 #[cfg(test)]
 mod hls;
 #[cfg(test)]
+mod hls_damage;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod images;

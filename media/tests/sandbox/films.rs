@@ -76,7 +76,9 @@ fn every_kind_of_output_passes() {
         {"kind":"mp4","name":"av1","video":{"codec":"av1","speed":"fast"}},
         {"kind":"webm","name":"vp9","video":{"codec":"vp9","speed":"fast"}},
         {"kind":"webm","name":"live","video":{"codec":"vp9","speed":"fastest"}},
-        {"kind":"webm","name":"open","video":{"codec":"av1","speed":"fast"}}]}"#;
+        {"kind":"webm","name":"open","video":{"codec":"av1","speed":"fast"}},
+        {"kind":"hls","ladder":[240,120],"segment_ms":1000},
+        {"kind":"hls","name":"single","ladder":[120],"single_file":true}]}"#;
     pass(&("mp4", "-c:v libx264 -pix_fmt yuv420p -c:a aac"), outputs);
 }
 

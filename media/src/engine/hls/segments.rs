@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// What the muxer is told: every fragment is ended by us, and it needs no index of them. The initialization waits for
 /// the first packet, because it tells how much of encoded sound is only a run-up.
-const FRAGMENTS: &str = "+cmaf+frag_custom+delay_moov+skip_trailer";
+const FRAGMENTS: &str = "+frag_custom+empty_moov+default_base_moof+delay_moov+skip_trailer";
 
 /// Where segments begin.
 #[derive(Clone, Copy, Debug)]

@@ -144,6 +144,24 @@ impl From<DbErr> for Error {
     }
 }
 
+/// Names the conflict beside the insert.
+pub(crate) trait OnUnique<T> {
+    /// `code` when a row with the same unique columns is there already.
+    fn on_unique(self, code: Code) -> Result<T, Error>;
+}
+
+impl<T> OnUnique<T> for Result<T, DbErr> {
+    fn on_unique(self, code: Code) -> Result<T, Error> {
+        self.map_err(|error| {
+            if entity::is_duplicate(&error) {
+                code.into()
+            } else {
+                error.into()
+            }
+        })
+    }
+}
+
 impl From<storage::Error> for Error {
     fn from(error: storage::Error) -> Self {
         match error {

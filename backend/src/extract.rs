@@ -3,10 +3,12 @@
 mod account;
 mod base_url;
 mod json;
+mod named;
 mod proxy;
 
 pub(crate) use account::{CurrentUser, Owned};
 pub(crate) use base_url::BaseUrl;
 pub(crate) use json::{FromBody, Json};
+pub(crate) use named::read_name;
 pub(crate) use proxy::client_address;
 pub use proxy::{BadCidr, Cidr};

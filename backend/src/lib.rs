@@ -2,6 +2,7 @@
 //! Handlers decide nothing: `domain` reads wishes, `entity` owns rows, `storage` owns files.
 
 mod auth;
+mod choice;
 mod config;
 mod context;
 mod error;

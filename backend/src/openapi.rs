@@ -16,6 +16,7 @@ use utoipa::{Modify, OpenApi};
     tags(
         (name = "accounts", description = "Sign-up and login"),
         (name = "tasks", description = "Uploads, their processing and their results"),
+        (name = "images", description = "Images for watermarks and bumpers"),
         (name = "presets", description = "Recipes with a name"),
         (name = "health", description = "For load balancers, supervisors and people on call"),
     )
@@ -44,7 +45,10 @@ pub fn document() -> Document {
             .build()
     };
     for item in document.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten() {
+        for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete]
+            .into_iter()
+            .flatten()
+        {
             operation
                 .responses
                 .responses
@@ -127,7 +131,15 @@ mod tests {
         POST /api/auth/signup
         GET /api/auth/signup/ping
         GET /api/health
+        GET /api/images (bearer)
+        POST /api/images (bearer)
+        DELETE /api/images/{name} (bearer)
+        GET /api/images/{name} (bearer)
         GET /api/presets
+        POST /api/presets (bearer)
+        DELETE /api/presets/{name} (bearer)
+        GET /api/presets/{name} (bearer)
+        PUT /api/presets/{name} (bearer)
         GET /api/tasks (bearer)
         POST /api/tasks (bearer)
         DELETE /api/tasks/{id} (bearer)

@@ -2,7 +2,7 @@
 
 use crate::openapi::{self, Api};
 use crate::routes::health::Readiness;
-use crate::routes::{auth, codes, health, metrics, presets, tasks, uploads, video};
+use crate::routes::{auth, codes, health, images, metrics, presets, tasks, uploads, video};
 use crate::{AppState, problem, trail, upload};
 use axum::Router;
 use axum::extract::Request;
@@ -35,7 +35,10 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(tasks::cancel))
         .routes(routes!(tasks::retry))
         .routes(routes!(video::download))
-        .routes(routes!(presets::list))
+        .routes(routes!(images::list, images::create))
+        .routes(routes!(images::show, images::remove))
+        .routes(routes!(presets::list, presets::create))
+        .routes(routes!(presets::show, presets::replace, presets::remove))
         .routes(routes!(health::health))
         .routes(routes!(health::ping))
         .routes(routes!(health::livez))
@@ -117,7 +120,7 @@ fn cors(origins: &[String]) -> CorsLayer {
     let request_id = HeaderName::from_static("x-request-id");
     CorsLayer::new()
         .allow_origin(origins)
-        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,

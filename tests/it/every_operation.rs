@@ -6,7 +6,7 @@ mod rows;
 mod tokens;
 
 use About::{Account, Everybody, Row};
-use Body::{Json, Nothing, Upload};
+use Body::{Image, Json, Nothing, Upload};
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use rows::Kind::{self, Canceled, Output, Processed, Waiting};
@@ -32,6 +32,7 @@ enum Body {
     Nothing,
     Json(&'static str),
     Upload,
+    Image,
 }
 
 /// How each operation is called so that the right account succeeds.
@@ -51,7 +52,23 @@ const OPERATIONS: &[(&str, About, Body)] = &[
         Row(Output),
         Nothing,
     ),
+    ("GET /api/images", Account, Nothing),
+    ("POST /api/images", Account, Image),
+    ("GET /api/images/{name}", Row(Kind::Image), Nothing),
+    ("DELETE /api/images/{name}", Row(Kind::Image), Nothing),
     ("GET /api/presets", Everybody("built-in presets are nobody's"), Nothing),
+    (
+        "POST /api/presets",
+        Account,
+        Json(r#"{"name":"mine","recipe":{"outputs":[{"kind":"mp4"}]}}"#),
+    ),
+    ("GET /api/presets/{name}", Row(Kind::Preset), Nothing),
+    (
+        "PUT /api/presets/{name}",
+        Row(Kind::Preset),
+        Json(r#"{"recipe":{"outputs":[{"kind":"mp4"}]}}"#),
+    ),
+    ("DELETE /api/presets/{name}", Row(Kind::Preset), Nothing),
     ("GET /api/health", Everybody("people on call ask it"), Nothing),
     ("GET /livez", Everybody("supervisors ask it"), Nothing),
     ("GET /readyz", Everybody("load balancers ask it"), Nothing),
@@ -223,6 +240,7 @@ async fn call(app: &TestApp, operation: &str, body: Body, values: &[String], tok
         Nothing => request,
         Json(text) => request.header("content-type", "application/json").body(text),
         Upload => request.multipart(Form::new().part("file", Part::bytes(rows::CLIP).file_name("clip.mp4"))),
+        Image => request.multipart(tests::image_form("mine", tests::PNG.to_vec())),
     };
     if let Some(token) = token {
         request = request.header("authorization", token);

@@ -19,6 +19,8 @@ mod failures;
 mod front_door;
 mod http_download;
 mod http_edge;
+mod http_images;
+mod http_presets;
 mod http_upload;
 mod journey;
 mod presets;

@@ -19,4 +19,4 @@ mod column;
 mod everything;
 
 pub use app::{Options, SECRET, TestApp, program};
-pub use caller::{Caller, Reply};
+pub use caller::{Caller, PNG, Reply, image_form};

@@ -2,7 +2,7 @@
 
 use crate::AppState;
 use crate::error::Error;
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::{self, FromRequestParts, Path};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -20,6 +20,19 @@ impl FromRequestParts<AppState> for CurrentUser {
         let user = bearer(&parts.headers, state)?;
         tracing::debug!(user = %user, "signed in");
         existing(user, state).await.map(Self)
+    }
+}
+
+impl extract::OptionalFromRequestParts<AppState> for CurrentUser {
+    type Rejection = Error;
+
+    /// For what everybody may see and an account sees more of: whoever has no good token is nobody.
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Option<Self>, Error> {
+        match <Self as FromRequestParts<AppState>>::from_request_parts(parts, state).await {
+            Ok(user) => Ok(Some(user)),
+            Err(Error::Client(refusal)) if refusal.code.status() == 401 => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -1,43 +1,28 @@
 //! Tasks: listed, shown, stopped, tried again, removed. How one is made is in `uploads.rs`.
 
+mod page;
+
 use crate::AppState;
+use crate::choice::check_names;
 use crate::context::Context;
-use crate::error::{Error, Refusal};
+use crate::error::Error;
 use crate::extract::{BaseUrl, CurrentUser, Owned};
 use crate::links::Grant;
 use crate::openapi::problems;
 use crate::reply::Said;
 use crate::view::{TaskItem, TaskView};
+use anyhow::Context as _;
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use chrono::Utc;
-use domain::{Code, Status, TaskId};
+use domain::{Code, Status};
 use entity::{DbErr, output, source, task};
+use page::{ListQuery, PAGE_MAX};
 use queue::Job;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use storage::Key;
-use utoipa::{IntoParams, ToSchema};
-
-/// Most tasks of one page; a client that asks for more, or does not say, finds the rest behind `next_cursor`.
-const PAGE_MAX: u64 = 1_000;
-
-/// Which tasks to list.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct ListQuery {
-    /// At most this many, from 1 on; never more than 1000.
-    #[param(value_type = Option<u64>, minimum = 1)]
-    max: Option<String>,
-    /// 0: smallest id first (the default); 1: largest id first.
-    #[param(value_type = Option<u8>, minimum = 0, maximum = 1)]
-    order: Option<String>,
-    /// Only tasks of this status.
-    #[param(value_type = Option<Status>)]
-    status: Option<String>,
-    /// The `next_cursor` of the page before.
-    cursor: Option<String>,
-}
+use utoipa::ToSchema;
 
 /// A page of tasks.
 #[derive(Serialize, ToSchema)]
@@ -58,48 +43,10 @@ pub(crate) struct Removed {
     task: i64,
 }
 
-impl ListQuery {
-    /// In the order of the contract; the first wrong one answers.
-    fn check(&self) -> Result<task::Page, Refusal> {
-        let wrong = |name: &str, value: &str, accepted: &str| {
-            let given: String = value.chars().take(100).collect();
-            Refusal::new(Code::QueryInvalid)
-                .detail(format!("{name}={given}; accepted: {accepted}"))
-                .field(name, Code::QueryInvalid)
-        };
-        let max = self.max.as_deref().map(|text| {
-            text.parse()
-                .ok()
-                .filter(|max| *max >= 1)
-                .ok_or_else(|| wrong("max", text, "1 and more"))
-        });
-        let descending = match self.order.as_deref() {
-            None | Some("0") => Ok(false),
-            Some("1") => Ok(true),
-            Some(text) => Err(wrong("order", text, "0 or 1")),
-        };
-        let status = self.status.as_deref().map(|text| {
-            let known = Status::ALL.into_iter().find(|status| status.as_str() == text);
-            known.ok_or_else(|| wrong("status", text, &Status::ALL.map(Status::as_str).join(", ")))
-        });
-        let after = self.cursor.as_deref();
-        let after = after.map(|text| {
-            text.parse::<TaskId>()
-                .map_err(|_| wrong("cursor", text, "a next_cursor"))
-        });
-        Ok(task::Page {
-            limit: Some(max.transpose()?.unwrap_or(PAGE_MAX).min(PAGE_MAX)),
-            descending: descending?,
-            status: status.transpose()?,
-            after: after.transpose()?,
-        })
-    }
-}
-
 problems!(ListProblems: QueryInvalid, TokenMissing, TokenInvalid, TokenExpired, Unavailable);
 problems!(TaskProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, Unavailable);
 problems!(CancelProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, TaskFinished, Unavailable);
-problems!(RetryProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, TaskNotRetryable, Unavailable);
+problems!(RetryProblems: RecipeInvalid, TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, TaskNotRetryable, Unavailable);
 
 /// Lists the account's tasks.
 #[utoipa::path(get, operation_id = "list_tasks", path = "/api/tasks", tag = "tasks", params(ListQuery), security(("bearer" = [])),
@@ -170,7 +117,12 @@ pub(crate) async fn retry(
     if !matches!(Status::from(task.status), Status::Failed | Status::Canceled) {
         return Err(Code::TaskNotRetryable.into());
     }
-    let again = entity::write(&state.db, async |db| task::again(db, &task).await).await?;
+    let recipe = domain::recipe_reader::stored(task.recipe.clone()).context("a stored recipe cannot be read")?;
+    let written = entity::write(&state.db, async |db| {
+        check_names(db, task.owner(), &recipe).await?;
+        Ok::<_, Error>(task::again(db, &task).await?)
+    });
+    let again = written.await?;
     ring(&state, &again).await;
     bare_view(&state, &context, &base, again)
         .await
@@ -204,7 +156,7 @@ pub(crate) async fn remove(
 }
 
 /// Removes a file whose row is gone. What cannot be removed now is on the trash list.
-async fn erase(state: &AppState, key: &str) {
+pub(crate) async fn erase(state: &AppState, key: &str) {
     let Ok(parsed) = Key::parse(key) else { return };
     let erased = match state.storage.delete(&parsed).await {
         Ok(()) => entity::trash::keep(&state.db, key).await.map_err(anyhow::Error::from),
@@ -258,40 +210,4 @@ async fn bare_view(state: &AppState, context: &Context, base: &BaseUrl, task: ta
             outputs: Vec::new(),
         },
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn checked(max: &str, order: &str) -> Result<(Option<u64>, bool), String> {
-        let some = |text: &str| (text != "-").then(|| text.to_owned());
-        let query = ListQuery {
-            max: some(max),
-            order: some(order),
-            status: None,
-            cursor: None,
-        };
-        query
-            .check()
-            .map(|page| (page.limit, page.descending))
-            .map_err(|refusal| refusal.fields[0].name.clone())
-    }
-
-    #[test]
-    fn a_page_is_bounded_and_the_first_wrong_parameter_answers() {
-        assert_eq!(checked("-", "-"), Ok((Some(PAGE_MAX), false)));
-        assert_eq!(checked("1", "1"), Ok((Some(1), true)));
-        assert_eq!(checked("9999999", "0"), Ok((Some(PAGE_MAX), false)));
-        for (max, order, field) in [
-            ("0", "x", "max"),
-            ("-1", "-", "max"),
-            ("x", "-", "max"),
-            ("", "-", "max"),
-            ("1", "2", "order"),
-            ("1", "", "order"),
-        ] {
-            assert_eq!(checked(max, order), Err(field.to_owned()), "{max} {order}");
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! How a task is made: the file into storage, its rows into the database, a ring for the workers.
 
 use crate::AppState;
+use crate::choice::check_names;
 use crate::error::Error;
 use crate::extract::CurrentUser;
 use crate::openapi::problems;
@@ -77,7 +78,7 @@ pub(crate) async fn create(
     CurrentUser(user): CurrentUser,
     form: Form,
 ) -> Result<(StatusCode, Json<Uploaded>), Error> {
-    let upload = form.receive(&state).await?;
+    let upload = form.receive(&state, user).await?;
     // On its own: a client that hangs up now cannot leave the work half recorded.
     let recorded = tokio::spawn(async move { record(&state, user, upload).await }.in_current_span());
     let task = recorded.await.context("an upload was not recorded")??;
@@ -89,37 +90,29 @@ async fn record(state: &AppState, user: UserId, upload: Upload) -> Result<task::
     let Upload {
         display_name,
         safe_name,
-        source,
+        source: file,
         choice,
     } = upload;
-    let chosen = choice.settle(&state.config.default_preset)?;
-    let facts = source.facts();
+    let facts = source::New {
+        key: file.key(),
+        bytes: file.stored().bytes,
+        sha256: file.stored().sha256.clone(),
+    };
     let written = entity::write(&state.db, async |db| {
+        let chosen = choice.settle(&state.config.default_preset)?;
+        check_names(db, user, &chosen.recipe).await?;
         let stored = source::create(db, user, facts).await?;
         let new = task::New {
             source_id: stored.id,
             display_name,
             safe_name,
             preset: chosen.preset,
-            recipe: chosen.recipe,
+            recipe: serde_json::to_value(chosen.recipe).context("failed to store a recipe")?,
         };
-        task::create(db, user, new).await
+        Ok::<_, Error>(task::create(db, user, new).await?)
     });
-    match written.await {
-        Ok(task) => {
-            source.keep();
-            tracing::info!(task.id = task.id, "uploaded");
-            ring(state, &task).await;
-            Ok(task)
-        }
-        // The commit may have arrived all the same: only the database can tell.
-        Err(error) if entity::is_unavailable(&error) => {
-            source.leave();
-            Err(error.into())
-        }
-        Err(error) => {
-            source.discard().await;
-            Err(error.into())
-        }
-    }
+    let task = file.settle(written.await).await?;
+    tracing::info!(task.id = task.id, "uploaded");
+    ring(state, &task).await;
+    Ok(task)
 }

@@ -4,34 +4,38 @@ use crate::AppState;
 use crate::error::{Error, Refusal};
 use bytes::Bytes;
 use domain::Code;
-use entity::{source, trash};
+use entity::trash;
 use futures::Stream;
 use std::time::Duration;
 use storage::{Key, PutError, Stored};
-use uuid::Uuid;
 
 /// The sweeper removes what an upload left behind after this long; longer than any upload takes.
 const ABANDONED_AFTER: Duration = Duration::from_secs(48 * 3_600);
 
 /// A stored file without a row. Dropping it removes the file.
-pub(crate) struct NewSource {
+pub(crate) struct NewFile {
     state: AppState,
     key: Key,
     stored: Stored,
     settled: bool,
 }
 
-impl NewSource {
+impl NewFile {
     /// Stores a stream. Its place is on the trash list first, so that a crash leaves nothing for ever; without a database
     /// nothing is stored at all.
-    pub(crate) async fn put<S>(state: &AppState, stream: S, declared_bytes: Option<u64>) -> Result<Self, Error>
+    pub(crate) async fn put<S>(
+        state: &AppState,
+        key: Key,
+        stream: S,
+        declared_bytes: Option<u64>,
+        limit_bytes: u64,
+    ) -> Result<Self, Error>
     where
         S: Stream<Item = Result<Bytes, Error>>,
     {
-        let key = Key::source(Uuid::new_v4());
         trash::put(&state.db, &[key.to_string()], ABANDONED_AFTER).await?;
-        let limit = state.config.limits.max_upload_bytes;
-        match state.storage.put_stream(&key, stream, declared_bytes, limit).await {
+        let stored = state.storage.put_stream(&key, stream, declared_bytes, limit_bytes);
+        match stored.await {
             Ok(stored) => Ok(Self {
                 state: state.clone(),
                 key,
@@ -45,17 +49,29 @@ impl NewSource {
         }
     }
 
-    /// Its facts, for the row.
-    pub(crate) fn facts(&self) -> source::New {
-        source::New {
-            key: self.key.to_string(),
-            bytes: self.stored.bytes,
-            sha256: self.stored.sha256.clone(),
+    /// Its place, for the row.
+    pub(crate) fn key(&self) -> String {
+        self.key.to_string()
+    }
+
+    /// Its size and its hash, for the row.
+    pub(crate) const fn stored(&self) -> &Stored {
+        &self.stored
+    }
+
+    /// Stays when the transaction that names it was committed, goes when it was not.
+    pub(crate) async fn settle<T>(self, written: Result<T, Error>) -> Result<T, Error> {
+        match &written {
+            Ok(_) => self.keep(),
+            // The commit may have arrived all the same: only the database can tell.
+            Err(Error::Client(refusal)) if refusal.code == Code::Unavailable => self.leave(),
+            Err(_) => self.discard().await,
         }
+        written
     }
 
     /// A row names it now.
-    pub(crate) fn keep(mut self) {
+    fn keep(mut self) {
         self.settled = true;
     }
 
@@ -66,13 +82,13 @@ impl NewSource {
     }
 
     /// Nobody can tell whether a row names it: the list of the trash will, once the database is back.
-    pub(crate) fn leave(mut self) {
+    fn leave(mut self) {
         self.settled = true;
         tracing::warn!(key = %self.key, "whether an upload was recorded is unknown; the sweeper will see");
     }
 }
 
-impl Drop for NewSource {
+impl Drop for NewFile {
     fn drop(&mut self) {
         if self.settled {
             return;

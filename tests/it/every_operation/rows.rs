@@ -1,6 +1,7 @@
 //! Rows that belong to an account, made in the state in which an operation takes them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU16, Ordering};
 use tests::{Caller, TestApp};
 
 /// Bytes that begin like an MP4; nobody looks further here.
@@ -17,11 +18,18 @@ pub(super) enum Kind {
     Processed,
     /// A file of a processed task.
     Output,
+    /// An image.
+    Image,
+    /// A preset.
+    Preset,
 }
 
 impl Kind {
     /// Makes one that belongs to `owner` and bears their name, and returns what a path says for it, part by part.
     pub(super) async fn make(self, app: &TestApp, owner: &Caller) -> Vec<String> {
+        if let Self::Image | Self::Preset = self {
+            return vec![self.make_named(owner).await];
+        }
         let task = owner
             .upload(&format!("{}.mp4", owner.username), CLIP.to_vec(), &[])
             .await;
@@ -32,18 +40,36 @@ impl Kind {
                 let reply = owner.post(&format!("/api/tasks/{id}/cancel"), &Value::Null).await;
                 assert_eq!(reply.status, 200, "{reply:?}");
             }
+            Self::Image | Self::Preset => {}
             Self::Processed | Self::Output => app.finish(id, &[("video.mp4", "mp4", "video/mp4", b"video")]).await,
         }
         match self {
             Self::Waiting | Self::Canceled | Self::Processed => vec![id.to_string()],
-            Self::Output => parts(task.body["file_path"].as_str().unwrap()),
+            Self::Output | Self::Image | Self::Preset => parts(task.body["file_path"].as_str().unwrap()),
         }
+    }
+
+    /// One whose name in the path is its own.
+    async fn make_named(self, owner: &Caller) -> String {
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        let name = format!("{}-{}", owner.username, NEXT.fetch_add(1, Ordering::Relaxed));
+        let reply = match self {
+            Self::Image => owner.image(&name, tests::PNG.to_vec()).await,
+            _ => {
+                let preset = json!({"name": name, "recipe": {"outputs": [{"kind": "mp4"}]}});
+                owner.post("/api/presets", &preset).await
+            }
+        };
+        assert_eq!(reply.status, 201, "{reply:?}");
+        name
     }
 
     /// What a path says for one that nobody has, and the code of its 404.
     pub(super) fn absent(self) -> (Vec<String>, &'static str) {
         match self {
             Self::Waiting | Self::Canceled | Self::Processed => (parts("1000000"), "task_not_found"),
+            Self::Image => (parts("absent"), "image_not_found"),
+            Self::Preset => (parts("absent"), "preset_not_found"),
             Self::Output => (parts("2026/01/31/1000000_clip"), "file_not_found"),
         }
     }

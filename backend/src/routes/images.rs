@@ -1,0 +1,172 @@
+//! The images of an account, for watermarks and bumpers. One is never changed: it is removed and uploaded again.
+
+use crate::AppState;
+use crate::context::Context;
+use crate::error::{Error, OnUnique, Refusal};
+use crate::extract::{CurrentUser, Owned};
+use crate::openapi::problems;
+use crate::reply::{Message, Said};
+use crate::routes::tasks::erase;
+use crate::upload::{ImageForm, MAX_IMAGE_BYTES, NewFile, NewImage};
+use anyhow::Context as _;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::response::IntoResponse;
+use chrono::{DateTime, Utc};
+use domain::{Code, UserId};
+use entity::image;
+use serde::Serialize;
+use storage::Key;
+use tracing::Instrument;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Most images of one account.
+const MOST: u64 = 100;
+
+/// The form of an image; its parts come in any order.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only described, never built: the form is read as it comes")]
+pub(crate) struct ImageUpload {
+    /// A PNG or JPEG of at most 4 MiB and 8192 pixels a side.
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+    /// The name by which recipes call it; `logo` hides the built-in one.
+    name: domain::recipe::Name,
+}
+
+/// An image.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ImageView {
+    #[schema(example = "logo")]
+    name: String,
+    #[schema(example = "image/png")]
+    media_type: String,
+    bytes: i64,
+    /// 64 hexadecimal digits.
+    sha256: String,
+    width_px: i32,
+    height_px: i32,
+    created_at: DateTime<Utc>,
+}
+
+/// All images of an account.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ImageList {
+    data: Vec<ImageView>,
+    next_cursor: Option<String>,
+}
+
+impl From<image::Model> for ImageView {
+    fn from(image: image::Model) -> Self {
+        Self {
+            name: image.name,
+            media_type: image.media_type,
+            bytes: image.bytes,
+            sha256: image.sha256,
+            width_px: image.width_px,
+            height_px: image.height_px,
+            created_at: image.created_at,
+        }
+    }
+}
+
+problems!(NewImageProblems: FileMissing, FileEmpty, NameInvalid, MultipartInvalid, PartUnknown, TokenMissing, TokenInvalid,
+    TokenExpired, RequestTimeout, ImageNameTaken, ImagesTooMany, UploadTooLarge, NotAnImage, ContentTypeUnsupported, ImageTooLarge,
+    Unavailable, StorageFull);
+problems!(ImagesProblems: TokenMissing, TokenInvalid, TokenExpired, Unavailable);
+problems!(ImageProblems: TokenMissing, TokenInvalid, TokenExpired, ImageNotFound, Unavailable);
+problems!(RemoveImageProblems: TokenMissing, TokenInvalid, TokenExpired, ImageNotFound, ImageInUse, Unavailable);
+
+/// Takes an image under a name that the account does not have yet.
+#[utoipa::path(post, operation_id = "create_image", path = "/api/images", tag = "images", security(("bearer" = [])),
+    request_body(content = inline(ImageUpload), content_type = "multipart/form-data"),
+    responses((status = 201, description = "The image", body = ImageView), NewImageProblems))]
+pub(crate) async fn create(
+    State(state): State<AppState>,
+    CurrentUser(user): CurrentUser,
+    form: ImageForm,
+) -> Result<(StatusCode, Json<ImageView>), Error> {
+    let new = form.receive().await?;
+    // On its own: a client that hangs up now cannot leave the work half recorded.
+    let recorded = tokio::spawn(async move { record(&state, user, new).await }.in_current_span());
+    let image = recorded.await.context("an image was not recorded")??;
+    Ok((StatusCode::CREATED, Json(image.into())))
+}
+
+async fn record(state: &AppState, user: UserId, new: NewImage) -> Result<image::Model, Error> {
+    let NewImage { name, bytes, facts } = new;
+    let (key, length) = (Key::image(user, Uuid::new_v4()), bytes.len() as u64);
+    let stream = futures::stream::iter([Ok(bytes)]);
+    let file = NewFile::put(state, key, stream, Some(length), MAX_IMAGE_BYTES as u64).await?;
+    let row = image::New {
+        name,
+        key: file.key(),
+        media_type: facts.media_type,
+        bytes: file.stored().bytes,
+        sha256: file.stored().sha256.clone(),
+        width_px: facts.width_px,
+        height_px: facts.height_px,
+    };
+    let written = entity::write(&state.db, async |db| {
+        // Two at the same moment may both find the last place free: the bound is against heaps, not against one more.
+        if image::count(db, user).await? >= MOST {
+            return Err(Refusal::new(Code::ImagesTooMany)
+                .detail(format!("accepted: up to {MOST}"))
+                .into());
+        }
+        image::create(db, user, row).await.on_unique(Code::ImageNameTaken)
+    });
+    file.settle(written.await).await
+}
+
+/// Lists the account's images.
+#[utoipa::path(get, operation_id = "list_images", path = "/api/images", tag = "images", security(("bearer" = [])),
+    responses((status = 200, description = "Every image, by name", body = ImageList), ImagesProblems))]
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    CurrentUser(user): CurrentUser,
+) -> Result<Json<ImageList>, Error> {
+    let images = image::list(&state.db, user).await?;
+    Ok(Json(ImageList {
+        data: images.into_iter().map(ImageView::from).collect(),
+        next_cursor: None,
+    }))
+}
+
+/// Sends an image.
+#[utoipa::path(get, operation_id = "show_image", path = "/api/images/{name}", tag = "images", params(("name" = String, Path)),
+    security(("bearer" = [])), responses((status = 200, description = "The file", body = Vec<u8>, content_type = "image/png"), ImageProblems))]
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    Owned(image): Owned<image::Model>,
+) -> Result<impl IntoResponse, Error> {
+    let key = Key::parse(&image.key).map_err(|error| Error::Internal(error.into()))?;
+    let bytes = u64::try_from(image.bytes).unwrap_or_default();
+    let body = Body::from_stream(state.storage.get_range(&key, 0..bytes).await?);
+    let headers = [
+        (CONTENT_TYPE, image.media_type),
+        (CONTENT_LENGTH, bytes.to_string()),
+        (CACHE_CONTROL, "private, no-cache".to_owned()),
+    ];
+    Ok((headers, body))
+}
+
+/// Removes an image that no unfinished task names.
+#[utoipa::path(delete, operation_id = "remove_image", path = "/api/images/{name}", tag = "images", params(("name" = String, Path)),
+    security(("bearer" = [])), responses((status = 200, description = "The image is gone", body = Message), RemoveImageProblems))]
+pub(crate) async fn remove(
+    State(state): State<AppState>,
+    context: Context,
+    Owned(image): Owned<image::Model>,
+) -> Result<Json<Message>, Error> {
+    if !entity::write(&state.db, async |db| image::remove(db, &image).await).await? {
+        return Err(Code::ImageInUse.into());
+    }
+    erase(&state, &image.key).await;
+    let message = Said::Deleted.in_language(context.language);
+    Ok(Json(Message { message }))
+}

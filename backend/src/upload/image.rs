@@ -1,0 +1,172 @@
+//! The form of an image. It is small, so it is read whole; it is known by its first bytes and nobody decodes it here.
+
+use super::parts::Parts;
+use super::stored::too_large;
+use crate::AppState;
+use crate::error::{Error, Refusal};
+use crate::extract::read_name;
+use axum::extract::{FromRequest, Request};
+use bytes::Bytes;
+use domain::Code;
+use domain::recipe::Name;
+
+/// Largest image in bytes.
+pub(crate) const MAX_BYTES: usize = 4 << 20;
+/// Longest side of an image in pixels.
+const MAX_SIDE_PX: u32 = 8_192;
+
+/// A form that has not been read yet.
+pub(crate) struct ImageForm(Parts);
+
+/// What it brought.
+pub(crate) struct NewImage {
+    pub(crate) name: Name,
+    pub(crate) bytes: Bytes,
+    pub(crate) facts: Facts,
+}
+
+/// What the header of an image says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub(crate) media_type: &'static str,
+    pub(crate) width_px: u32,
+    pub(crate) height_px: u32,
+}
+
+impl FromRequest<AppState> for ImageForm {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
+        Parts::open(request, state, MAX_BYTES as u64).await.map(Self)
+    }
+}
+
+impl ImageForm {
+    /// Reads the form to its end.
+    pub(crate) async fn receive(mut self) -> Result<NewImage, Error> {
+        let (mut name, mut file) = (None, None);
+        while let Some(part) = self.0.next().await? {
+            match part.name().as_str() {
+                "name" if name.is_none() => name = Some(read_name(&part.text(Code::NameInvalid).await?)?),
+                "file" if file.is_none() => file = Some(part.whole(MAX_BYTES, too_large(MAX_BYTES as u64)).await?),
+                "name" | "file" => return Err(Refusal::new(Code::MultipartInvalid).detail("a part twice").into()),
+                _ => return Err(part.unknown("file, name").into()),
+            }
+        }
+        let missing = |field, code| Refusal::new(code).field(field, code);
+        let bytes = file.ok_or_else(|| missing("file", Code::FileMissing))?;
+        if bytes.is_empty() {
+            return Err(missing("file", Code::FileEmpty).into());
+        }
+        let facts = look(&bytes)?;
+        let name = name.ok_or_else(|| missing("name", Code::NameInvalid))?;
+        Ok(NewImage { name, bytes, facts })
+    }
+}
+
+fn look(bytes: &[u8]) -> Result<Facts, Refusal> {
+    let read = png(bytes)
+        .map(|size| ("image/png", size))
+        .or_else(|| jpeg(bytes).map(|size| ("image/jpeg", size)));
+    let Some((media_type, (width_px, height_px))) = read.filter(|(_, (width, height))| *width > 0 && *height > 0)
+    else {
+        return Err(Refusal::new(Code::NotAnImage).field("file", Code::NotAnImage));
+    };
+    if width_px.max(height_px) > MAX_SIDE_PX {
+        let detail = format!("{width_px}x{height_px}; accepted: up to {MAX_SIDE_PX} a side");
+        let refusal = Refusal::new(Code::ImageTooLarge).detail(detail);
+        return Err(refusal.field("file", Code::ImageTooLarge));
+    }
+    Ok(Facts {
+        media_type,
+        width_px,
+        height_px,
+    })
+}
+
+/// Width and height of a PNG: its signature and the beginning of its first chunk (ISO/IEC 15948 §5.2, §11.2.2).
+fn png(bytes: &[u8]) -> Option<(u32, u32)> {
+    let header = bytes.strip_prefix(b"\x89PNG\r\n\x1A\n\0\0\0\rIHDR")?;
+    let (width, rest) = header.split_first_chunk()?;
+    let (height, _) = rest.split_first_chunk()?;
+    Some((u32::from_be_bytes(*width), u32::from_be_bytes(*height)))
+}
+
+/// Width and height of a JPEG: those of its first frame header (ITU-T T.81 §B.2.2). Every step goes forward.
+fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
+    let mut rest = bytes.strip_prefix(&[0xFF, 0xD8])?;
+    loop {
+        let ([0xFF, marker], after) = rest.split_first_chunk()? else {
+            return None;
+        };
+        let (length, _) = match *marker {
+            // A fill byte before the marker.
+            0xFF => {
+                rest = rest.get(1..)?;
+                continue;
+            }
+            // The picture begins or ends, and no frame was described.
+            0x00 | 0x01 | 0xD0..=0xDA => return None,
+            _ => after.split_first_chunk::<2>()?,
+        };
+        if matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC) {
+            let [_, _, _, h1, h2, w1, w2] = *after.first_chunk::<7>()?;
+            let side = |high, low| u32::from(u16::from_be_bytes([high, low]));
+            return Some((side(w1, w2), side(h1, h2)));
+        }
+        rest = after.get(usize::from(u16::from_be_bytes(*length)).max(2)..)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PNG: &[u8] = b"\x89PNG\r\n\x1A\n\0\0\0\rIHDR\0\0\x02\x80\0\0\x01\x68\x08\x06\0\0\0";
+
+    fn refused(bytes: &[u8]) -> Code {
+        look(bytes).unwrap_err().code
+    }
+
+    #[test]
+    fn the_header_tells_kind_and_size() {
+        let facts = |media_type, width_px, height_px| Facts {
+            media_type,
+            width_px,
+            height_px,
+        };
+        assert_eq!(look(PNG).unwrap(), facts("image/png", 640, 360));
+        let progressive = b"\xFF\xD8\xFF\xE0\0\x04JF\xFF\xFF\xC4\0\x02\xFF\xC2\0\x11\x08\x01\x68\x02\x80\x03";
+        assert_eq!(look(progressive).unwrap(), facts("image/jpeg", 640, 360));
+    }
+
+    #[test]
+    fn what_only_looks_like_an_image_is_none() {
+        for bytes in [
+            b"".as_slice(),
+            b"\x89PNG\r\n\x1A\n",
+            b"\x89PNG\r\n\x1A\n\0\0\0\rIDAT\0\0\x02\x80\0\0\x01\x68",
+            b"\x89PNG\r\n\x1A\n\0\0\0\rIHDR\0\0\0\0\0\0\x01\x68",
+            b"GIF89a\x01\0\x01\0",
+            b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+            b"RIFF\0\0\0\0WEBPVP8 ",
+            b"\xFF\xD8\xFF",
+            b"\xFF\xD8\xFF\xE0\0\0\xFF\xE0\0\0",
+            b"\xFF\xD8\xFF\xE0\xFF\xFF",
+            b"\xFF\xD8\xFF\xDA\0\x02\xFF\xC0\0\x11\x08\x01\x68\x02\x80",
+            b"\xFF\xD8\xFF\xC0\0\x11\x08\x01\x68\x02",
+            &[0xFF; 4_096],
+        ] {
+            assert_eq!(refused(bytes), Code::NotAnImage, "{bytes:02x?}");
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_known_by_its_header() {
+        let mut bomb = PNG.to_vec();
+        bomb[16..20].copy_from_slice(&[0xFF; 4]);
+        assert_eq!(refused(&bomb), Code::ImageTooLarge);
+        let wide = b"\xFF\xD8\xFF\xC0\0\x11\x08\x01\x68\xFF\xFF\x03";
+        assert_eq!(refused(wide), Code::ImageTooLarge);
+    }
+}

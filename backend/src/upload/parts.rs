@@ -1,0 +1,145 @@
+//! The parts of a multipart form (RFC 7578), one after the other and on a short rein.
+
+use super::body::Rein;
+use super::name;
+use super::stored::too_large;
+use crate::AppState;
+use crate::error::{Error, Refusal};
+use axum::body::Body;
+use axum::extract::multipart::{Field, Multipart, MultipartError};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request};
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use bytes::{Bytes, BytesMut};
+use domain::Code;
+
+/// What may surround the file in the form.
+const AROUND_BYTES: u64 = 1 << 20;
+const TEXT_BYTES: usize = 64 << 10;
+
+/// A form that has not been read yet.
+pub(super) struct Parts {
+    multipart: Multipart,
+    rein: Rein,
+    /// How long the whole form says it is.
+    pub(super) declared_bytes: Option<u64>,
+}
+
+/// A part that is being read.
+pub(super) struct Part<'a> {
+    field: Field<'a>,
+    rein: &'a Rein,
+}
+
+impl Parts {
+    /// Begins a form whose file has at most `limit_bytes`.
+    pub(super) async fn open(request: Request, state: &AppState, limit_bytes: u64) -> Result<Self, Error> {
+        is_multipart(request.headers())?;
+        let declared = request
+            .headers()
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        if declared.is_some_and(|bytes: u64| bytes > limit_bytes.saturating_add(AROUND_BYTES)) {
+            return Err(too_large(limit_bytes).into());
+        }
+        let rein = Rein::default();
+        let idle = state.config.upload_idle;
+        let mut request = request.map(|body| Body::from_stream(rein.hold(body, idle)));
+        DefaultBodyLimit::disable().apply(&mut request);
+        let multipart = Multipart::from_request(request, state).await;
+        let multipart = multipart.map_err(|error| Refusal::new(Code::MultipartInvalid).detail(error.body_text()))?;
+        Ok(Self {
+            multipart,
+            rein,
+            declared_bytes: declared,
+        })
+    }
+
+    /// The next part; `None` at the end of the form.
+    pub(super) async fn next(&mut self) -> Result<Option<Part<'_>>, Error> {
+        self.rein.loosen();
+        let next = self.multipart.next_field().await;
+        let field = next.map_err(|error| broken(&error, &self.rein))?;
+        // A header is read; what has come behind it already belongs to the part.
+        self.rein.loosen();
+        let rein = &self.rein;
+        Ok(field.map(|field| Part { field, rein }))
+    }
+}
+
+impl Part<'_> {
+    /// Its name in the form.
+    pub(super) fn name(&self) -> String {
+        self.field.name().unwrap_or_default().to_owned()
+    }
+
+    /// The file name that it bears.
+    pub(super) fn file_name(&self) -> String {
+        name::of_part(self.field.headers()).unwrap_or_default()
+    }
+
+    /// The next piece of it.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        let chunk = self.field.chunk().await.map_err(|error| broken(&error, self.rein));
+        self.rein.loosen();
+        chunk
+    }
+
+    /// All of it, unless that is more than `limit_bytes`.
+    pub(super) async fn whole(mut self, limit_bytes: usize, refusal: Refusal) -> Result<Bytes, Error> {
+        let mut whole = BytesMut::new();
+        while let Some(chunk) = self.chunk().await? {
+            if whole.len() + chunk.len() > limit_bytes {
+                return Err(refusal.into());
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// All of it as a text; `code` refuses anything else.
+    pub(super) async fn text(self, code: Code) -> Result<String, Error> {
+        let too_long = Refusal::new(code).detail(format!("accepted: up to {TEXT_BYTES} bytes"));
+        let text = String::from_utf8(self.whole(TEXT_BYTES, too_long).await?.into());
+        text.map_err(|_| Refusal::new(code).detail("the part is no UTF-8 text").into())
+    }
+
+    /// The refusal of a part that the form does not have.
+    pub(super) fn unknown(&self, accepted: &str) -> Refusal {
+        let given: String = self.name().chars().take(100).collect();
+        let detail = format!("{given}; accepted: {accepted}");
+        Refusal::new(Code::PartUnknown)
+            .detail(detail)
+            .field(given, Code::PartUnknown)
+    }
+}
+
+/// A request without a body, or with a form that cannot hold files, has no file part; any other body is of the wrong type.
+fn is_multipart(headers: &HeaderMap) -> Result<(), Refusal> {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("none");
+    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let code = match essence.as_str() {
+        "multipart/form-data" => return Ok(()),
+        "none" | "application/x-www-form-urlencoded" => Code::FileMissing,
+        _ => Code::ContentTypeUnsupported,
+    };
+    Err(Refusal::new(code).detail(format!("{kind}; accepted: multipart/form-data with a part `file`")))
+}
+
+/// A form that cannot be read on: cut off by us, broken off by the client, or no form.
+fn broken(error: &MultipartError, rein: &Rein) -> Error {
+    let detail = match rein.cut() {
+        Some(Code::RequestTimeout) => {
+            return Refusal::new(Code::RequestTimeout)
+                .detail("the upload paused for too long")
+                .into();
+        }
+        Some(_) => "the header of a part is too long".to_owned(),
+        None if error.status().is_server_error() => "the body broke off".to_owned(),
+        None => error.body_text(),
+    };
+    Refusal::new(Code::MultipartInvalid).detail(detail).into()
+}

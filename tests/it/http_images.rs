@@ -1,0 +1,215 @@
+//! Images of an account: stored whole or not at all, known by their bytes, and there while a task needs them.
+
+use futures::future::join_all;
+use reqwest::multipart::{Form, Part};
+use serde_json::json;
+use std::path::PathBuf;
+use tests::{Options, PNG, Reply, TestApp};
+
+const CLIP: &[u8] = b"\0\0\0\x10ftypisom\0\0\0\0";
+
+async fn idle() -> TestApp {
+    TestApp::with(Options {
+        worker: None,
+        ..Options::default()
+    })
+    .await
+}
+
+fn stored_images(app: &TestApp) -> Vec<PathBuf> {
+    let files = app.stored_files().into_iter();
+    files
+        .filter(|file| file.to_string_lossy().contains("/images/"))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_stored_listed_sent_and_removed() {
+    let app = idle().await;
+    let (owner, other) = (app.caller().await, app.caller().await);
+    let made = owner.image("cat", PNG.to_vec()).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!(
+        (&made.body["width_px"], &made.body["height_px"]),
+        (&json!(640), &json!(360))
+    );
+    assert_eq!(
+        (&made.body["name"], &made.body["media_type"]),
+        (&json!("cat"), &json!("image/png"))
+    );
+    assert_eq!(
+        owner.image("logo", PNG.to_vec()).await.status,
+        201,
+        "it hides the built-in one"
+    );
+    let list = owner.get("/api/images").await.body;
+    assert_eq!(list["data"][0], made.body);
+    assert_eq!(list["data"][1]["name"], "logo");
+    assert_eq!(other.get("/api/images").await.body["data"], json!([]));
+    let sent = owner
+        .request(reqwest::Method::GET, "/api/images/cat")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(sent.headers()["content-type"], "image/png");
+    assert_eq!(sent.headers()["x-content-type-options"], "nosniff");
+    assert_eq!(sent.bytes().await.unwrap(), PNG);
+    assert_eq!(other.delete("/api/images/cat").await.code(), "image_not_found");
+    assert_eq!(
+        other.image("cat", PNG.to_vec()).await.status,
+        201,
+        "names are each account's own"
+    );
+    assert_eq!(stored_images(&app).len(), 3);
+    assert_eq!(owner.delete("/api/images/cat").await.message(), "Eliminado");
+    assert_eq!(owner.delete("/api/images/cat").await.code(), "image_not_found");
+    assert_eq!(stored_images(&app).len(), 2);
+    assert_eq!(
+        owner.image("cat", PNG.to_vec()).await.status,
+        201,
+        "the name is free again"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_fit_image_is_refused_and_leaves_nothing() {
+    let app = idle().await;
+    let caller = app.caller().await;
+    let mut bomb = PNG.to_vec();
+    bomb[16..24].copy_from_slice(&[0x7F, 0xFF, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF]);
+    let large = [PNG, &vec![0; 5 << 20]].concat();
+    let just_too_large = [PNG, &vec![0; (4 << 20) + 1 - PNG.len()]].concat();
+    for (bytes, status, code) in [
+        (CLIP.to_vec(), 415, "not_an_image"),
+        (
+            b"<svg xmlns='http://www.w3.org/2000/svg'/>".to_vec(),
+            415,
+            "not_an_image",
+        ),
+        (PNG[..20].to_vec(), 415, "not_an_image"),
+        (bomb, 422, "image_too_large"),
+        (large, 413, "upload_too_large"),
+        (just_too_large, 413, "upload_too_large"),
+        (Vec::new(), 400, "file_empty"),
+    ] {
+        let reply = caller.image("cat", bytes).await;
+        assert_eq!((reply.status, reply.code()), (status, code));
+    }
+    for name in [
+        "",
+        "-cat",
+        "Cat",
+        "../cat",
+        "c/t",
+        "cat.png",
+        "c\0t",
+        "gató",
+        &"c".repeat(41),
+    ] {
+        let reply = caller.image(name, PNG.to_vec()).await;
+        assert_eq!((reply.status, reply.code()), (400, "name_invalid"), "{name:?}");
+        assert_eq!(reply.body["errors"][0]["field"], "name");
+    }
+    let picture = || Part::bytes(PNG).file_name("x.png");
+    for (form, code) in [
+        (Form::new().text("name", "cat"), "file_missing"),
+        (Form::new().part("file", picture()), "name_invalid"),
+        (
+            Form::new().part("file", picture()).part("file", picture()),
+            "multipart_invalid",
+        ),
+        (Form::new().text("title", "cat"), "part_unknown"),
+    ] {
+        let request = caller.request(reqwest::Method::POST, "/api/images").multipart(form);
+        assert_eq!(Reply::read(request.send().await.unwrap()).await.code(), code);
+    }
+    for path in ["..%2f1", "a%00b", "Cat"] {
+        let reply = caller.get(&format!("/api/images/{path}")).await;
+        assert_eq!((reply.status, reply.code()), (404, "image_not_found"), "{path}");
+    }
+    assert_eq!(stored_images(&app), Vec::<PathBuf>::new());
+    assert_eq!(caller.get("/api/images").await.body["data"], json!([]));
+    let largest = [PNG, &vec![0; (4 << 20) - PNG.len()]].concat();
+    assert_eq!(caller.image("cat", largest).await.status, 201, "4 MiB to the byte");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_that_take_a_name_at_once_one_has_it_and_nothing_is_left_of_the_others() {
+    let app = idle().await;
+    let caller = app.caller().await;
+    let replies = join_all((0..8).map(|_| caller.image("cat", PNG.to_vec()))).await;
+    let made = replies.iter().filter(|reply| reply.status == 201).count();
+    let taken = replies
+        .iter()
+        .filter(|reply| reply.code() == "image_name_taken")
+        .count();
+    assert_eq!((made, taken), (1, 7), "{replies:?}");
+    assert_eq!(stored_images(&app).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_has_at_most_a_hundred() {
+    let app = idle().await;
+    let caller = app.caller().await;
+    for number in 0..100 {
+        let reply = caller.image(&format!("cat-{number}"), PNG.to_vec()).await;
+        assert_eq!(reply.status, 201, "{reply:?}");
+    }
+    let reply = caller.image("one-more", PNG.to_vec()).await;
+    assert_eq!((reply.status, reply.code()), (409, "images_too_many"));
+    assert_eq!(stored_images(&app).len(), 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_stays_while_a_task_that_names_it_is_not_finished() {
+    let app = idle().await;
+    let caller = app.caller().await;
+    assert_eq!(caller.image("cat", PNG.to_vec()).await.status, 201);
+    let recipe = r#"{"watermark":{"image":"cat"},"outputs":[{"kind":"mp4"}]}"#;
+    let task = caller.upload("a.mp4", CLIP.to_vec(), &[("recipe", recipe)]).await;
+    assert_eq!(task.status, 201, "{task:?}");
+    let path = format!("/api/tasks/{}", task.body["id"]);
+    assert_eq!(caller.delete("/api/images/cat").await.code(), "image_in_use");
+    assert_eq!(caller.post(&format!("{path}/cancel"), &json!(null)).await.status, 200);
+    assert_eq!(caller.delete("/api/images/cat").await.status, 200);
+    let retry = caller.post(&format!("{path}/retry"), &json!(null)).await;
+    assert_eq!((retry.status, retry.code()), (400, "recipe_invalid"));
+    assert_eq!(retry.body["errors"][0]["field"], "watermark.image");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recipe_names_only_what_its_account_has() {
+    let app = idle().await;
+    let (owner, other) = (app.caller().await, app.caller().await);
+    assert_eq!(other.image("cat", PNG.to_vec()).await.status, 201);
+    let theirs = other.upload("b.mp4", CLIP.to_vec(), &[]).await.body["id"]
+        .as_i64()
+        .unwrap();
+    let mine = owner.upload("b.mp4", CLIP.to_vec(), &[]).await.body["id"]
+        .as_i64()
+        .unwrap();
+    let before = app.everything().await;
+    for (edit, field) in [
+        (json!({"watermark": {"image": "cat"}}), "watermark.image"),
+        (json!({"bumper": {"image": "cat", "intro_ms": 5}}), "bumper.image"),
+        (json!({"bumper": {"intro_task": theirs}}), "bumper.intro_task"),
+        (
+            json!({"bumper": {"intro_task": mine, "outro_task": -1}}),
+            "bumper.outro_task",
+        ),
+    ] {
+        let mut recipe = edit;
+        recipe["outputs"] = json!([{"kind": "mp4"}]);
+        let reply = owner
+            .upload("a.mp4", CLIP.to_vec(), &[("recipe", &recipe.to_string())])
+            .await;
+        assert_eq!((reply.status, reply.code()), (400, "recipe_invalid"), "{reply:?}");
+        assert_eq!(reply.body["errors"][0]["field"], field);
+    }
+    assert_eq!(app.everything().await, before);
+    let recipe = json!({"bumper": {"intro_task": mine}, "watermark": {}, "outputs": [{"kind": "mp4"}]});
+    let reply = owner
+        .upload("a.mp4", CLIP.to_vec(), &[("recipe", &recipe.to_string())])
+        .await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+}

@@ -1,0 +1,163 @@
+//! Presets of an account beside those of the installation.
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use tests::{Caller, Options, Reply, TestApp};
+
+const CLIP: &[u8] = b"\0\0\0\x10ftypisom\0\0\0\0";
+
+async fn idle() -> TestApp {
+    TestApp::with(Options {
+        worker: None,
+        ..Options::default()
+    })
+    .await
+}
+
+async fn put(caller: &Caller, path: &str, body: &Value) -> Reply {
+    let request = caller.request(reqwest::Method::PUT, path).json(body);
+    Reply::read(request.send().await.unwrap()).await
+}
+
+fn names(list: &Reply) -> Vec<&str> {
+    let data = list.body["data"].as_array().unwrap();
+    data.iter().map(|preset| preset["name"].as_str().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preset_is_kept_used_replaced_and_removed() {
+    let app = idle().await;
+    let (owner, other, stranger) = (app.caller().await, app.caller().await, app.stranger());
+    let small = json!({"name": "small", "summary": "Pequeño", "recipe": {"frame": {"max_width_px": 320}, "outputs": [{"kind": "mp4"}]}});
+    let made = owner.post("/api/presets", &small).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!(
+        (&made.body["built_in"], &made.body["default"]),
+        (&json!(false), &json!(false))
+    );
+    assert_eq!(made.body["recipe"]["frame"]["max_width_px"], 320);
+    let public = stranger.get("/api/presets").await;
+    assert_eq!(names(&public)[0], "web");
+    assert!(
+        public.body["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|preset| preset["built_in"] == true)
+    );
+    assert_eq!(
+        names(&owner.get("/api/presets").await),
+        [names(&public), vec!["small"]].concat()
+    );
+    assert_eq!(names(&other.get("/api/presets").await), names(&public));
+    let mut spoiled = owner.clone();
+    spoiled.token.push('x');
+    assert_eq!(
+        names(&spoiled.get("/api/presets").await),
+        names(&public),
+        "as before there were accounts' own"
+    );
+
+    let task = owner.upload("a.mp4", CLIP.to_vec(), &[("preset", "small")]).await;
+    assert_eq!((task.status, &task.body["preset"]), (201, &json!("small")), "{task:?}");
+    let path = format!("/api/tasks/{}", task.body["id"]);
+    let larger = json!({"recipe": {"frame": {"max_width_px": 640}, "outputs": [{"kind": "mp4"}]}});
+    let replaced = put(&owner, "/api/presets/small", &larger).await;
+    assert_eq!(
+        (replaced.status, &replaced.body["summary"]),
+        (200, &Value::Null),
+        "{replaced:?}"
+    );
+    assert_eq!(
+        owner.get("/api/presets/small").await.body["recipe"]["frame"]["max_width_px"],
+        640
+    );
+    assert_eq!(
+        owner.get(&path).await.body["recipe"]["frame"]["max_width_px"],
+        320,
+        "a task keeps what it was made with"
+    );
+
+    assert_eq!(other.get("/api/presets/small").await.code(), "preset_not_found");
+    let refused = other.upload("a.mp4", CLIP.to_vec(), &[("preset", "small")]).await;
+    assert_eq!((refused.status, refused.code()), (400, "preset_unknown"));
+    assert_eq!(owner.delete("/api/presets/small").await.status, 200);
+    assert_eq!(owner.get("/api/presets/small").await.code(), "preset_not_found");
+    assert_eq!(owner.get(&path).await.body["preset"], "small");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn presets_of_the_installation_are_shown_and_never_changed() {
+    let app = idle().await;
+    let caller = app.caller().await;
+    let recipe = json!({"outputs": [{"kind": "poster"}]});
+    let taken = caller
+        .post("/api/presets", &json!({"name": "web", "recipe": recipe}))
+        .await;
+    assert_eq!((taken.status, taken.code()), (409, "preset_name_taken"));
+    for reply in [
+        put(&caller, "/api/presets/web", &json!({"recipe": recipe})).await,
+        caller.delete("/api/presets/web").await,
+    ] {
+        assert_eq!((reply.status, reply.code()), (409, "preset_built_in"));
+    }
+    let shown = caller.get("/api/presets/web").await.body;
+    assert_eq!((&shown["built_in"], &shown["default"]), (&json!(true), &json!(true)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_preset_is_refused_with_its_field() {
+    let app = idle().await;
+    let caller = app.caller().await;
+    let recipe = json!({"outputs": [{"kind": "mp4"}]});
+    let before = app.everything().await;
+    for (body, code, field) in [
+        (json!({"recipe": recipe}), "fields_missing", "name"),
+        (json!({"name": "mine"}), "fields_missing", "recipe"),
+        (json!({"name": "Mine!", "recipe": recipe}), "name_invalid", "name"),
+        (
+            json!({"name": "x".repeat(41), "recipe": recipe}),
+            "name_invalid",
+            "name",
+        ),
+        (
+            json!({"name": "mine", "recipe": {"outputs": []}}),
+            "recipe_invalid",
+            "outputs",
+        ),
+        (
+            json!({"name": "mine", "recipe": {"outputs": [{"kind": "mp4", "video": {"crf": 99}}]}}),
+            "recipe_invalid",
+            "outputs[0].video.crf",
+        ),
+        (
+            json!({"name": "mine", "summary": "a\u{0}b", "recipe": recipe}),
+            "request_invalid",
+            "summary",
+        ),
+        (
+            json!({"name": "mine", "summary": "é".repeat(201), "recipe": recipe}),
+            "request_invalid",
+            "summary",
+        ),
+    ] {
+        let reply = caller.post("/api/presets", &body).await;
+        assert_eq!((reply.status, reply.code()), (400, code), "{body}");
+        assert_eq!(reply.body["errors"][0]["field"], field, "{body}");
+    }
+    assert_eq!(app.everything().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_that_take_a_name_at_once_one_has_it() {
+    let app = idle().await;
+    let caller = app.caller().await;
+    let preset = json!({"name": "mine", "recipe": {"outputs": [{"kind": "mp4"}]}});
+    let replies = join_all((0..8).map(|_| caller.post("/api/presets", &preset))).await;
+    let made = replies.iter().filter(|reply| reply.status == 201).count();
+    let taken = replies
+        .iter()
+        .filter(|reply| reply.code() == "preset_name_taken")
+        .count();
+    assert_eq!((made, taken), (1, 7), "{replies:?}");
+}

@@ -42,7 +42,8 @@ pub struct Plan {
     pub intro: Option<Card>,
     /// What every movie shows last.
     pub outro: Option<Card>,
-    /// The loudness to which sound is brought, in LUFS (EBU R 128); `None` leaves it.
+    /// The loudness to which the sound of the spans, measured as one, is brought, in LUFS (EBU R 128); `None` leaves
+    /// it. Clips before and after keep their own.
     pub loudness_lufs: Option<i32>,
     /// The files to make.
     pub outputs: Vec<PlannedOutput>,

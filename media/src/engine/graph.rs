@@ -3,9 +3,10 @@
 
 use super::av::{self, Shape};
 use super::fault;
+use super::tape::Sound;
 use domain::{Failure, Rational};
 use ffmpeg_next::filter;
-use ffmpeg_next::frame::Video;
+use ffmpeg_next::frame::{Audio, Video};
 use ffmpeg_next::{Error, Rational as Base};
 
 /// A graph with a main input `in`, still pictures beside it, and one output `out`.
@@ -109,6 +110,47 @@ impl Graph {
             .source()
             .flush()
             .map_err(|error| fault::engine("filter input", error))
+    }
+}
+
+/// A graph for samples: one input, one output.
+pub(super) struct Heard(filter::Graph);
+
+impl Heard {
+    /// Builds a graph for planar floating-point samples.
+    pub(super) fn new(sound: Sound, description: &str) -> Result<Self, Failure> {
+        let failed = |error| fault::engine("filter graph", error);
+        let find = |name: &str| filter::find(name).ok_or_else(|| fault::missing(name));
+        let mut graph = filter::Graph::new();
+        let (rate, layout) = (sound.rate_hz, sound.layout().bits());
+        let input = format!("time_base=1/{rate}:sample_rate={rate}:sample_fmt=fltp:channel_layout={layout:#x}");
+        graph.add(&find("abuffer")?, "in", &input).map_err(failed)?;
+        graph.add(&find("abuffersink")?, "out", "").map_err(failed)?;
+        let parser = graph.output("in", 0).and_then(|parser| parser.input("out", 0));
+        let described = format!("[in]{description}[out]");
+        parser.and_then(|parser| parser.parse(&described)).map_err(failed)?;
+        graph.validate().map_err(failed)?;
+        Ok(Self(graph))
+    }
+
+    /// Gives samples to the graph.
+    pub(super) fn push(&mut self, samples: &Audio) -> Result<(), Failure> {
+        let mut source = self.0.get("in").ok_or_else(|| fault::missing("the buffer"))?;
+        source
+            .source()
+            .add(samples)
+            .map_err(|error| fault::engine("filter input", error))
+    }
+
+    /// Takes what is ready; `None` when the graph wants more.
+    pub(super) fn pull(&mut self) -> Result<Option<Audio>, Failure> {
+        let mut sink = self.0.get("out").ok_or_else(|| fault::missing("the sink"))?;
+        let mut samples = Audio::empty();
+        match sink.sink().frame(&mut samples) {
+            Ok(()) => Ok(Some(samples)),
+            Err(error) if error == fault::AGAIN => Ok(None),
+            Err(error) => Err(fault::engine("filter", error)),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use super::color;
 use super::encode::{self, Encoder};
 use super::feed::Piece;
 use super::hls::Rendition;
+use super::level::Level;
 use super::mux::{Container, Mux, Reel};
 use super::parts::Part;
 use super::progress::Meter;
@@ -81,6 +82,8 @@ struct Movie<'a> {
     reel: Reel,
     encoder: Encoder,
     track: Option<Soundtrack>,
+    /// How loud the spans are made.
+    level: Option<Level>,
     /// The part that is being read, and its pictures.
     scene: Option<(Part, Scene<'a>)>,
     /// Pictures given to the encoder.
@@ -106,6 +109,7 @@ impl<'a> Movie<'a> {
             reel,
             encoder,
             track,
+            level: job.level,
             scene: None,
             frames: 0,
             source_frames: 0,
@@ -124,7 +128,8 @@ impl<'a> Movie<'a> {
     fn begin(&mut self, part: Part) -> Result<(), Failure> {
         self.end_part()?;
         if let Some(track) = &mut self.track {
-            track.begin(self.plan.fps.duration_us(self.frames))?;
+            let level = self.level.filter(|_| part.is_span());
+            track.begin(self.plan.fps.duration_us(self.frames), level)?;
         }
         self.scene = Some((part, self.canvas.scene(&part, self.source_frames)?));
         Ok(())
@@ -203,7 +208,7 @@ impl<'a> Movie<'a> {
             return Err(nothing_decoded("the pictures"));
         }
         if let Some(track) = &mut self.track {
-            track.begin(self.plan.fps.duration_us(self.frames))?;
+            track.begin(self.plan.fps.duration_us(self.frames), None)?;
         }
         self.stand_still(self.plan.outro.as_ref())?;
         let packets = self.encoder.finish(self.reel.pictures())?;

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// Least time between two words about it.
 const EVERY: Duration = Duration::from_millis(500);
 
+/// To measure sound takes about this part of the time that it takes to make an output.
+const MEASURING_SHARE: u64 = 10;
+
 /// What one output has done; shared with its thread.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Meter(Arc<Counts>);
@@ -44,6 +47,8 @@ pub(super) struct Teller<'a> {
     tell: &'a mut dyn FnMut(Progress),
     /// Each output's meter and planned length.
     outputs: Vec<(Meter, u64)>,
+    /// How much was measured, and how much will be, in microseconds of sound.
+    measured: (u64, u64),
     started: Instant,
     told: Option<Instant>,
     percent: u8,
@@ -65,6 +70,7 @@ impl<'a> Teller<'a> {
             outputs: counted
                 .map(|(output, meter)| (meter.clone(), plan.duration_us(output)))
                 .collect(),
+            measured: (0, plan.loudness_lufs.map_or(0, |_| plan.span_us)),
             started: Instant::now(),
             told: None,
             percent: 0,
@@ -72,16 +78,27 @@ impl<'a> Teller<'a> {
         (teller, meters)
     }
 
+    /// Notes how much of the sound was measured.
+    pub(super) fn measured(&mut self, us: u64) {
+        let (done, planned) = &mut self.measured;
+        *done = us.clamp(*done, *planned);
+    }
+
     /// Tells how far it is, unless it was told a moment ago.
     pub(super) fn tell(&mut self) {
         if self.told.is_none_or(|told| told.elapsed() >= EVERY) {
             self.told = Some(Instant::now());
+            let (measured, to_measure) = self.measured;
             let planned: u64 = self.outputs.iter().map(|(_, planned)| planned).sum();
             let done: u64 = self
                 .outputs
                 .iter()
                 .map(|(meter, planned)| meter.media_us().min(*planned))
                 .sum();
+            let (done, planned) = (
+                done + measured / MEASURING_SHARE,
+                planned + to_measure / MEASURING_SHARE,
+            );
             // The last percent is told when the files are complete.
             let percent = (done * 100).checked_div(planned).unwrap_or(0).min(99);
             self.percent = self.percent.max(u8::try_from(percent).unwrap_or(99));
@@ -118,5 +135,33 @@ impl<'a> Teller<'a> {
             speed: (media_us as f64 / 1e6 / seconds) as f32,
             eta_s: (self.percent > 0).then_some(left.ceil() as u64),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn measuring_moves_the_percent_a_little_and_the_outputs_move_the_rest() {
+        let (mut told, meter) = (Vec::new(), Meter::default());
+        let mut tell = |step: Progress| told.push(step.percent);
+        let mut teller = Teller {
+            tell: &mut tell,
+            outputs: vec![(meter.clone(), 90_000_000)],
+            measured: (0, 100_000_000),
+            started: Instant::now(),
+            told: None,
+            percent: 0,
+        };
+        for measured_us in [0, 50_000_000, 120_000_000, 10] {
+            teller.measured(measured_us);
+            teller.told = None;
+            teller.tell();
+        }
+        meter.reached(45_000_000);
+        teller.told = None;
+        teller.tell();
+        assert_eq!(told, [0, 5, 10, 10, 55]);
     }
 }

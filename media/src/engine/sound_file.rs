@@ -37,7 +37,7 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Receiver<Piec
         job.check()?;
         match piece {
             Piece::Part(part) => {
-                tape.begin(position(part.at_us))?;
+                tape.begin(position(part.at_us), job.level)?;
                 until = part
                     .span
                     .end

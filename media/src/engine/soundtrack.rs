@@ -1,6 +1,7 @@
 //! The sound under a movie: that of every part in step with its pictures, silence where there is none.
 
 use super::encode::{self, SoundEncoder};
+use super::level::Level;
 use super::mux::Mux;
 use super::tape::{Sound, Tape};
 use domain::Failure;
@@ -38,10 +39,10 @@ impl Soundtrack {
         })
     }
 
-    /// Ends what was heard `us` microseconds into the movie; what follows begins there.
-    pub(super) fn begin(&mut self, us: u64) -> Result<(), Failure> {
+    /// Ends what was heard `us` microseconds into the movie; what follows begins there, at a level.
+    pub(super) fn begin(&mut self, us: u64, level: Option<Level>) -> Result<(), Failure> {
         let position = samples(self.sound, us);
-        self.tape.begin(position)?;
+        self.tape.begin(position, level)?;
         self.begin = i64::try_from(position).unwrap_or(i64::MAX);
         self.held.clear();
         self.released = false;
@@ -74,7 +75,7 @@ impl Soundtrack {
 
     /// Ends the sound and the movie at `us`.
     pub(super) fn finish(&mut self, us: u64, mux: &mut Mux) -> Result<(), Failure> {
-        self.begin(us)?;
+        self.begin(us, None)?;
         self.encoder.finish(&mut self.tape, mux)
     }
 }

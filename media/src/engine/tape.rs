@@ -1,5 +1,6 @@
 //! A tape of samples: whatever the source does in time, what is taken off is one unbroken run.
 
+use super::level::{Level, Leveler};
 use super::{av, fault};
 use domain::Failure;
 use ffmpeg_next::format::Sample;
@@ -62,6 +63,7 @@ pub(super) struct Tape {
     /// Samples of what comes next that lie before the end of the tape.
     skip: u64,
     converter: Option<resampling::Context>,
+    leveler: Option<Leveler>,
 }
 
 impl Tape {
@@ -72,6 +74,7 @@ impl Tape {
             taken: 0,
             skip: 0,
             converter: None,
+            leveler: None,
         }
     }
 
@@ -103,9 +106,10 @@ impl Tape {
         }
     }
 
-    /// Ends what was laid at `position`; what is laid next is of another source.
-    pub(super) fn begin(&mut self, position: u64) -> Result<(), Failure> {
+    /// Ends what was laid at `position`; what is laid next is of another part, and brought to a level.
+    pub(super) fn begin(&mut self, position: u64, level: Option<Level>) -> Result<(), Failure> {
         self.drain()?;
+        self.leveler = level.map(|level| Leveler::new(level, self.waiting.len()));
         self.skip = 0;
         self.cut_at(position);
         self.silence_until(position);
@@ -121,9 +125,10 @@ impl Tape {
             .as_ref()
             .and_then(resampling::Context::delay)
             .map_or(0, |delay| delay.output);
-        let end = i64::try_from(self.end()).unwrap_or(i64::MAX).saturating_add(buffered);
+        let held = self.leveler.as_ref().map_or(0, Leveler::delay) as u64;
+        let laid = i64::try_from(self.end() + held).unwrap_or(i64::MAX);
         let gap = position
-            .saturating_sub(end)
+            .saturating_sub(laid.saturating_add(buffered))
             .saturating_add(i64::try_from(self.skip).unwrap_or(i64::MAX));
         let tolerance = if fresh {
             0
@@ -141,11 +146,14 @@ impl Tape {
         self.convert(Some(frame))
     }
 
-    /// Adds what the resampler still holds.
+    /// Adds what the resampler and the leveler still hold.
     pub(super) fn drain(&mut self) -> Result<(), Failure> {
         if self.converter.is_some() {
             self.convert(None)?;
             self.converter = None;
+        }
+        if let Some(leveler) = &mut self.leveler {
+            leveler.flush(&mut self.waiting);
         }
         Ok(())
     }
@@ -159,14 +167,11 @@ impl Tape {
         frame.set_rate(self.sound.rate_hz);
         let width = self.waiting.len();
         for (index, channel) in self.waiting.iter_mut().enumerate() {
-            let samples = channel.drain(..count);
-            if packed {
-                let places = frame.plane_mut::<f32>(0).iter_mut().skip(index).step_by(width);
-                places.zip(samples).for_each(|(place, sample)| *place = sample);
-            } else {
-                let places = frame.plane_mut::<f32>(index).iter_mut();
-                places.zip(samples).for_each(|(place, sample)| *place = sample);
-            }
+            let (plane, first, step) = if packed { (0, index, width) } else { (index, 0, 1) };
+            let places = frame.plane_mut::<f32>(plane).iter_mut().skip(first).step_by(step);
+            places
+                .zip(channel.drain(..count))
+                .for_each(|(place, sample)| *place = sample);
         }
         frame.set_pts(i64::try_from(self.taken).ok());
         self.taken += count as u64;
@@ -217,10 +222,14 @@ impl Tape {
         .map_err(failed)?;
         let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(out.samples());
         self.skip -= skipped as u64;
-        for (index, channel) in self.waiting.iter_mut().enumerate() {
-            let samples = out.plane::<f32>(index).get(skipped..).unwrap_or_default();
-            let room = MAX_WAITING.saturating_sub(channel.len());
-            channel.extend(samples.iter().take(room));
+        let plane = |index: usize| out.plane::<f32>(index).get(skipped..).unwrap_or_default();
+        let planes: Vec<_> = (0..self.waiting.len()).map(plane).collect();
+        match &mut self.leveler {
+            Some(leveler) => leveler.push(&planes, &mut self.waiting),
+            None => (self.waiting.iter_mut().zip(planes)).for_each(|(channel, samples)| channel.extend(samples)),
+        }
+        for channel in &mut self.waiting {
+            channel.truncate(MAX_WAITING);
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::av::ColorNumbers;
 use super::feed::{Feed, Feeds, Piece};
+use super::level::Level;
 use super::losses::Losses;
 use super::program::Program;
 use super::progress::{Meter, Teller};
@@ -9,7 +10,7 @@ use super::reader::Reader;
 use super::still::Images;
 use super::tape::Sound;
 use super::track::Track;
-use super::{Cancel, fault, hls, movie, mux, poster, sound_file};
+use super::{Cancel, fault, hls, loudness, movie, mux, poster, sound_file};
 use domain::plan::{
     AudioTrack, Container, Content, Movie, PlannedOutput, SourceVideo, VideoTrack, Warning, WarningCode,
 };
@@ -45,6 +46,8 @@ pub(super) struct Job<'a> {
     pub(super) scratch: &'a Path,
     pub(super) threads: u32,
     pub(super) meter: &'a Meter,
+    /// How loud the sound of the spans is made.
+    pub(super) level: Option<Level>,
     facts: Facts,
     cancel: &'a Cancel,
     halt: &'a Cancel,
@@ -97,7 +100,9 @@ pub(super) fn run(work: &Work<'_>, progress: &mut dyn FnMut(Progress)) -> Result
     let (started, before) = (Instant::now(), usage());
     let mut program = Program::open(work)?;
     let (mut teller, meters) = Teller::new(work.plan, progress);
-    let (outputs, losses) = produce(work, &mut program, &mut teller, &meters)?;
+    let facts = facts_of(program.reader());
+    let level = loudness::level(work, facts.sound, &mut teller)?;
+    let (outputs, losses) = produce(work, &mut program, (&mut teller, &meters), (facts, level))?;
     teller.finish();
     let (wall, after) = (started.elapsed(), usage());
     Ok(Report {
@@ -114,8 +119,8 @@ pub(super) fn run(work: &Work<'_>, progress: &mut dyn FnMut(Progress)) -> Result
 fn produce(
     work: &Work<'_>,
     program: &mut Program<'_>,
-    teller: &mut Teller<'_>,
-    meters: &[Meter],
+    (teller, meters): (&mut Teller<'_>, &[Meter]),
+    (facts, level): (Facts, Option<Level>),
 ) -> Result<(Vec<Made>, Losses), Failure> {
     let Work {
         plan,
@@ -125,8 +130,7 @@ fn produce(
         cancel,
         ..
     } = *work;
-    let (facts, halt) = (facts_of(program.reader()), Cancel::new());
-    let halt = &halt;
+    let halt = &Cancel::new();
     let (made, read) = thread::scope(|scope| {
         let (done, finished) = sync_channel::<()>(plan.outputs.len());
         let (mut feeds, mut makers) = (Vec::new(), Vec::new());
@@ -139,6 +143,7 @@ fn produce(
                 scratch,
                 threads,
                 meter,
+                level,
                 facts,
                 cancel,
                 halt,

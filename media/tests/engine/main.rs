@@ -23,6 +23,8 @@ mod joins;
 #[cfg(test)]
 mod looks;
 #[cfg(test)]
+mod loudness;
+#[cfg(test)]
 mod outputs;
 #[cfg(test)]
 mod studio;

@@ -1,8 +1,8 @@
 //! Table `outputs`: published files. An output is visible because its row names it.
 
 use sea_orm::ActiveValue::{NotSet, Set};
-use sea_orm::QueryOrder;
 use sea_orm::entity::prelude::*;
+use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect};
 
 /// A published file.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -72,6 +72,30 @@ pub async fn of_task(db: &impl ConnectionTrait, task: i64) -> Result<Vec<Model>,
         .order_by_asc(Column::Place)
         .all(db)
         .await
+}
+
+/// Those of the keys that no output names.
+pub(crate) async fn unnamed(db: &impl ConnectionTrait, keys: Vec<String>) -> Result<Vec<String>, DbErr> {
+    let named: Vec<String> = Entity::find()
+        .select_only()
+        .column(Column::Key)
+        .filter(Column::Key.is_in(keys.iter().map(String::as_str)))
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(keys.into_iter().filter(|key| !named.contains(key)).collect())
+}
+
+/// Gives a task the outputs of another one; their files are shared.
+pub(crate) async fn share(db: &impl ConnectionTrait, from: i64, to: i64) -> Result<(), DbErr> {
+    for output in of_task(db, from).await? {
+        let mut row = output.into_active_model();
+        row.id = NotSet;
+        row.task_id = Set(to);
+        // Every column counts as written, although only two are new.
+        row.reset_all().insert(db).await?;
+    }
+    Ok(())
 }
 
 /// Publishes the outputs of a task, in order, and takes them off the trash list; part of settling it.

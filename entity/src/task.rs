@@ -15,12 +15,12 @@ mod claim;
 mod find;
 mod sweep;
 
-pub use claim::{Claim, LEASE, claim};
 pub(crate) use find::images_in_use;
+pub use claim::{Claim, LEASE, Made, claim};
 pub use find::{Page, Whole, by_id, by_path, count_by_status, list, of_user, whole};
 pub use sweep::{Swept, due, mark_rung, sweep};
 
-use crate::{event, output, source, trash};
+use crate::{event, output, source, trash, user};
 use claim::ended;
 use domain::{Code, Status, TaskId, UserId};
 use sea_orm::ActiveValue::{NotSet, Set};
@@ -215,18 +215,17 @@ pub async fn cancel(db: &impl ConnectionTrait, user: UserId, id: TaskId) -> Resu
     Ok(Some(task))
 }
 
-/// Removes a task, its outputs, and its source when no other task uses it; call it in a transaction. Their files are
+/// Removes a task, and its outputs and its source when no other task uses them; call it in a transaction. Their files are
 /// on the trash list, due at once; the keys are returned so that they can be removed right away.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn remove(db: &impl ConnectionTrait, task: &Model) -> Result<Vec<String>, DbErr> {
-    let mut keys: Vec<String> = output::of_task(db, task.id)
-        .await?
-        .into_iter()
-        .map(|output| output.key)
-        .collect();
+    // Two removals at a time would each take the other's task for one that still needs the shared files.
+    user::lock(db, task.owner()).await?;
+    let outputs = output::of_task(db, task.id).await?;
     Entity::delete_by_id(task.id).exec(db).await?;
+    let mut keys = output::unnamed(db, outputs.into_iter().map(|output| output.key).collect()).await?;
     if Entity::find()
         .filter(Column::SourceId.eq(task.source_id))
         .count(db)

@@ -115,6 +115,19 @@ pub async fn exists(db: &impl ConnectionTrait, user: UserId) -> Result<bool, DbE
     Ok(found.is_some())
 }
 
+/// Holds the account until the end of the transaction: of two that do, the second waits. (SQLite lets only one
+/// transaction write anyway.)
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn lock(db: &impl ConnectionTrait, user: UserId) -> Result<(), DbErr> {
+    let held = Entity::find_by_id(user.0)
+        .select_only()
+        .column(Column::Id)
+        .lock_exclusive();
+    held.into_tuple::<i64>().one(db).await.map(|_| ())
+}
+
 /// Stores a hash made with newer parameters.
 ///
 /// # Errors

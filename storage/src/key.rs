@@ -17,6 +17,15 @@ pub struct Key(String);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Prefix(String);
 
+/// What a row names: one object, or a set of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// One object.
+    Object(Key),
+    /// Everything below a prefix, whose text ends in `/`.
+    Set(Prefix),
+}
+
 /// The relative name of an output file: one to four segments of `[A-Za-z0-9._-]` parted by `/`,
 /// none of which starts with `.` or `-`, at most 255 bytes in all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -51,16 +60,16 @@ impl Key {
         Self(format!("outputs/{task}/{attempt}/{file}"))
     }
 
-    /// The place of everything any attempt at the task has written.
+    /// The place of a set of files written by one attempt at a task; its text ends in `/`.
     #[must_use]
-    pub fn output_prefix(task: TaskId) -> Prefix {
-        Prefix(format!("outputs/{task}"))
+    pub fn output_set(task: TaskId, attempt: i32, name: &FileName) -> Prefix {
+        Prefix(format!("outputs/{task}/{attempt}/{name}/"))
     }
 
     /// The place of everything one attempt at the task has written.
     #[must_use]
     pub fn attempt_prefix(task: TaskId, attempt: i32) -> Prefix {
-        Prefix(format!("outputs/{task}/{attempt}"))
+        Prefix(format!("outputs/{task}/{attempt}/"))
     }
 
     /// Reads back what `Display` wrote.
@@ -107,7 +116,29 @@ fn output_key(text: &str) -> Option<Key> {
     (key.as_str() == text).then_some(key)
 }
 
+impl Target {
+    /// Reads back what `Display` of a [`Key`] or of a set's [`Prefix`] wrote.
+    ///
+    /// # Errors
+    /// [`BadKey`] for any text the constructors would not have made.
+    pub fn parse(text: &str) -> Result<Self, BadKey> {
+        match text.strip_suffix('/') {
+            Some(set) => output_key(set).map(|_| Self::Set(Prefix(text.to_owned()))),
+            None => source_key(text).or_else(|| output_key(text)).map(Self::Object),
+        }
+        .ok_or_else(|| bad(text, "storage key or prefix"))
+    }
+}
+
 impl Prefix {
+    /// The place of a file of this set.
+    ///
+    /// # Errors
+    /// [`BadKey`] when the name is too long or too deep here.
+    pub fn file(&self, name: &FileName) -> Result<Key, BadKey> {
+        Key::parse(&format!("{}{name}", self.0))
+    }
+
     pub(crate) fn location(&self) -> object_store::path::Path {
         object_store::path::Path::from(self.0.as_str())
     }
@@ -203,7 +234,12 @@ mod tests {
             Key::output(TaskId(42), 3, &file),
         ] {
             assert_eq!(Key::parse(&key.to_string()).unwrap(), key);
+            assert_eq!(Target::parse(&key.to_string()).unwrap(), Target::Object(key));
         }
+        let set = Key::output_set(TaskId(42), 3, &FileName::parse("hls").unwrap());
+        assert_eq!(Target::parse("outputs/42/3/hls/").unwrap(), Target::Set(set.clone()));
+        let first = set.file(&FileName::parse("720p-0001.m4s").unwrap()).unwrap();
+        assert_eq!(first.as_str(), "outputs/42/3/hls/720p-0001.m4s");
     }
 
     #[test]
@@ -249,6 +285,18 @@ mod tests {
         ];
         for text in hostile {
             assert!(Key::parse(text).is_err(), "{text:?} was accepted");
+        }
+        // A prefix that takes more than one set along.
+        for text in [
+            "/",
+            "outputs/",
+            "outputs/1/",
+            "outputs/1/1/",
+            "sources/",
+            "outputs/1/1/../",
+            "outputs/1/1/a//",
+        ] {
+            assert!(Target::parse(text).is_err(), "{text:?} was accepted");
         }
         assert!(FileName::parse(&"a".repeat(256)).is_err());
         assert!(FileName::parse(&"a".repeat(255)).is_ok());

@@ -13,7 +13,7 @@ mod storage;
 mod upload;
 
 pub use error::{Error, PutError};
-pub use key::{BadKey, FileName, Key, Prefix};
+pub use key::{BadKey, FileName, Key, Prefix, Target};
 pub use open::S3Credentials;
 pub use put::Stored;
 pub use read::ByteStream;

@@ -1,7 +1,7 @@
 //! The handle everybody holds, and the verbs that move no bytes.
 
 use crate::error::Error;
-use crate::key::{Key, Prefix};
+use crate::key::{Key, Prefix, Target};
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
 use std::io;
@@ -69,6 +69,17 @@ impl Storage {
         match self.store.delete(&key.location()).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(source) => Err(Error::of_store("remove", key.as_str(), source)),
+        }
+    }
+
+    /// Removes what a row named; nothing there is fine.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the store does not answer.
+    pub async fn remove(&self, target: &Target) -> Result<(), Error> {
+        match target {
+            Target::Object(key) => self.delete(key).await,
+            Target::Set(prefix) => self.delete_prefix(prefix).await,
         }
     }
 

@@ -1,11 +1,11 @@
 //! A worker's hold on a task: taking it, keeping it, and the writes that end an attempt.
 
 use super::{Column, Entity, Model, TaskStatus};
-use crate::{event, output};
+use crate::{event, output, user};
 use domain::{Failure, Status, TaskId};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::IntoCondition;
-use sea_orm::{ExprTrait, UpdateMany};
+use sea_orm::{ExprTrait, QueryOrder, UpdateMany};
 use std::time::Duration;
 
 /// How long a claim holds without a beat.
@@ -26,6 +26,17 @@ pub async fn claim(db: &impl ConnectionTrait, id: TaskId) -> Result<Option<Model
         .filter(Column::Status.eq(TaskStatus::Uploaded))
         .filter(Expr::col(Column::RunAtMs).lte(crate::now_ms(db)));
     Ok(update.exec_with_returning(db).await?.pop())
+}
+
+/// What a finished attempt brings home.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// Its outputs, stored.
+    pub outputs: Vec<output::New>,
+    /// What was done and why.
+    pub report: Json,
+    /// Tasks of an account with the same one have the same outputs.
+    pub fingerprint: String,
 }
 
 /// What a worker holds of a task: its id and the attempt that fences its writes.
@@ -75,19 +86,56 @@ impl Claim {
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn succeed(
-        self,
-        db: &impl ConnectionTrait,
-        outputs: Vec<output::New>,
-        report: Json,
-    ) -> Result<bool, DbErr> {
-        let update = ended(self.update(), TaskStatus::Processed).col_expr(Column::Report, Expr::value(report));
+    pub async fn succeed(self, db: &impl ConnectionTrait, made: Made) -> Result<bool, DbErr> {
+        let Made {
+            outputs,
+            report,
+            fingerprint,
+        } = made;
+        let update = ended(self.update(), TaskStatus::Processed)
+            .col_expr(Column::Report, Expr::value(report))
+            .col_expr(Column::Fingerprint, Expr::value(fingerprint));
         if update.exec(db).await?.rows_affected == 0 {
             return Ok(false);
         }
         output::publish(db, self.task.0, outputs).await?;
         event::append(db, self.task.0, self.attempt, Status::Processed).await?;
         Ok(true)
+    }
+
+    /// Gives the task the outputs of an earlier one of the same account with this fingerprint and marks it processed;
+    /// call it in a transaction. `None`: there is no such task, or the claim is lost; nothing was written.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn reuse(self, db: &impl ConnectionTrait, fingerprint: &str) -> Result<Option<TaskId>, DbErr> {
+        let Some(task) = super::by_id(db, self.task).await? else {
+            return Ok(None);
+        };
+        // Nobody removes the earlier task, and with it the files, before this one names them.
+        user::lock(db, task.owner()).await?;
+        let earlier = Entity::find()
+            .filter(Column::UserId.eq(task.user_id))
+            .filter(Column::Fingerprint.eq(fingerprint))
+            .filter(Column::Status.eq(TaskStatus::Processed))
+            .order_by_desc(Column::Id);
+        let Some(earlier) = earlier.one(db).await? else {
+            return Ok(None);
+        };
+        let mut report = earlier.report.unwrap_or_default();
+        if let Some(report) = report.as_object_mut() {
+            report.insert("reused_from".to_owned(), earlier.id.into());
+        }
+        let made = Made {
+            outputs: Vec::new(),
+            report,
+            fingerprint: fingerprint.to_owned(),
+        };
+        if !self.succeed(db, made).await? {
+            return Ok(None);
+        }
+        output::share(db, earlier.id, self.task.0).await?;
+        Ok(Some(TaskId(earlier.id)))
     }
 
     /// Ends the attempt with a failure: due again after `retry`, or failed for good. `false`: the claim is lost.

@@ -53,7 +53,7 @@ async fn what_is_not_there_is_not_found() {
         column.storage.delete(&key).await.unwrap();
         column
             .storage
-            .delete_prefix(&Key::output_prefix(TaskId(1)))
+            .delete_prefix(&Key::attempt_prefix(TaskId(1), 2))
             .await
             .unwrap();
     }
@@ -132,7 +132,7 @@ async fn removing_a_prefix_takes_that_task_only() {
         }
         column
             .storage
-            .delete_prefix(&Key::output_prefix(TaskId(1)))
+            .delete_prefix(&Key::attempt_prefix(TaskId(1), 2))
             .await
             .unwrap();
         for key in &ours {

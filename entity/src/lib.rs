@@ -13,7 +13,7 @@ pub mod trash;
 pub mod user;
 
 pub use connection::{connect, is_duplicate, is_full, is_unavailable, ready, write};
-pub use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
+pub use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, JsonValue as Json};
 
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::{ConnectionTrait, DbBackend, ExprTrait, sea_query::Expr, sea_query::SimpleExpr};

@@ -123,10 +123,10 @@ impl Target {
     /// [`BadKey`] for any text the constructors would not have made.
     pub fn parse(text: &str) -> Result<Self, BadKey> {
         match text.strip_suffix('/') {
-            Some(set) => output_key(set).map(|_| Self::Set(Prefix(text.to_owned()))),
-            None => source_key(text).or_else(|| output_key(text)).map(Self::Object),
+            Some(set) if output_key(set).is_some() => Ok(Self::Set(Prefix(text.to_owned()))),
+            Some(_) => Err(bad(text, "storage key or prefix")),
+            None => Key::parse(text).map(Self::Object),
         }
-        .ok_or_else(|| bad(text, "storage key or prefix"))
     }
 }
 

@@ -3,9 +3,9 @@
 use crate::process_task::Done;
 use crate::{Env, store};
 use domain::protocol::Progress;
-use domain::{Failure, FailureKind};
+use domain::{Failure, FailureKind, TaskId};
 use entity::task::{Claim, LEASE, Model};
-use entity::{DatabaseConnection, DbErr};
+use entity::{DatabaseConnection, DatabaseTransaction, DbErr, Json, cost};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -13,9 +13,11 @@ use tokio::time::MissedTickBehavior;
 /// How an attempt ended.
 pub(crate) enum Ended {
     /// Every output is verified and stored.
-    Done(Done),
-    /// It did not work out.
-    Failed(Failure),
+    Done(Box<Done>),
+    /// An earlier task had made the same; the row says so already.
+    Reused(TaskId),
+    /// It did not work out; what is known of it.
+    Failed(Failure, Json),
     /// It was canceled, or the lease ran out: the row belongs to somebody else.
     Lost,
     /// The worker shuts down.
@@ -77,7 +79,7 @@ pub(crate) async fn settle(env: &Env, task: &Model, ended: Ended, took: Duration
         pause = (pause * 2).min(Duration::from_secs(5));
     };
     tell(&ended, held, took);
-    if !held || !matches!(ended, Ended::Done(_)) {
+    if !held || !matches!(ended, Ended::Done(_) | Ended::Reused(_)) {
         store::discard(env, claim).await;
     }
 }
@@ -86,13 +88,21 @@ async fn write(env: &Env, task: &Model, ended: &Ended) -> Result<bool, DbErr> {
     let claim = Claim::of(task);
     match ended {
         Ended::Done(done) => {
-            let (outputs, report) = (done.outputs.clone(), done.report.clone());
-            entity::write(&env.db, async |db| claim.succeed(db, outputs, report).await).await
+            let Done { made, cost } = done.as_ref();
+            let written = async |db: &DatabaseTransaction| {
+                let held = claim.succeed(db, made.clone()).await?;
+                if let (true, Some((class, sample))) = (held, cost) {
+                    cost::record(db, class, sample).await?;
+                }
+                Ok(held)
+            };
+            entity::write(&env.db, written).await
         }
-        Ended::Failed(failure) => {
+        Ended::Failed(failure, report) => {
             let retry = retry_after(task, failure.kind);
-            entity::write(&env.db, async |db| claim.fail(db, failure, retry).await).await
+            entity::write(&env.db, async |db| claim.fail(db, failure, retry, report).await).await
         }
+        Ended::Reused(_) => Ok(true),
         Ended::Lost => Ok(false),
         Ended::Released => claim.release(&env.db).await,
     }
@@ -110,7 +120,8 @@ fn tell(ended: &Ended, held: bool, took: Duration) {
     match ended {
         Ended::Done(_) if held => tracing::info!(took_ms, "processed"),
         Ended::Done(_) => tracing::warn!(took_ms, "done, but the claim was lost; the work is discarded"),
-        Ended::Failed(failure) => {
+        Ended::Reused(earlier) => tracing::info!(took_ms, earlier = earlier.0, "processed before"),
+        Ended::Failed(failure, _) => {
             metrics::counter!("rushes_task_failures_total", "code" => failure.code.as_str()).increment(1);
             tracing::warn!(took_ms, code = failure.code.as_str(), detail = failure.detail, "failed");
         }

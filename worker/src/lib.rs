@@ -2,9 +2,12 @@
 //! what was lost. Never opens media itself.
 
 pub mod child;
+mod footage;
 mod lease;
+mod making;
 mod process_task;
 mod report;
+mod reuse;
 mod scratch;
 mod store;
 mod sweeper;
@@ -84,7 +87,7 @@ impl Env {
 impl Env {
     /// Starts a child to see what the kernel grants, and says so.
     pub async fn sandbox(&self) -> Option<SandboxStatus> {
-        let session = process_task::session(self, Vec::new(), self.scratch.path().to_owned());
+        let session = making::session(self, footage::Files::default(), self.scratch.path().to_owned());
         match self.children.child(session).await {
             Ok(child) => {
                 let status = child.status().clone();

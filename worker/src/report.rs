@@ -1,19 +1,120 @@
-//! What was done and why, as the API shows it.
+//! What was done and why, as the API shows it; and what is known of an attempt that failed.
 
-use domain::Plan;
-use domain::plan::{Warning, WarningCode};
+use domain::plan::{Cost, Sample, Warning, WarningCode, predict};
 use domain::protocol::{Report, SandboxStatus};
+use domain::{Plan, Probe};
 use entity::output;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use std::time::{Duration, Instant};
 
-/// The report of a processed task: per output what was made and with which settings, warnings, and the cost.
-pub(crate) fn bundle(plan: &Plan, made: &Report, outputs: &[output::New], sandbox: &SandboxStatus) -> Value {
-    let mut warnings: Vec<&Warning> = plan.warnings.iter().chain(&made.warnings).collect();
-    let partial = Warning::new(WarningCode::SandboxPartial, format!("{sandbox:?}"));
-    if !sandbox.is_full() {
-        warnings.push(&partial);
+/// Most lines of the child's log that are kept, and most characters of each.
+const LOG_LINES: usize = 100;
+const LINE_CHARS: usize = 300;
+
+/// What is known of an attempt so far.
+pub(crate) struct Notes {
+    phase_began: Instant,
+    known: Map<String, Value>,
+    timings: Map<String, Value>,
+    predicted: Option<(String, Cost)>,
+}
+
+impl Notes {
+    pub(crate) fn new() -> Self {
+        Self {
+            phase_began: Instant::now(),
+            known: Map::new(),
+            timings: Map::new(),
+            predicted: None,
+        }
     }
-    let rows = plan.outputs.iter().zip(&made.outputs).zip(outputs);
+
+    /// A phase has ended: how long it took is kept under this name.
+    pub(crate) fn took(&mut self, phase: &str) {
+        self.timings
+            .insert(format!("{phase}_ms"), ms(self.phase_began.elapsed()).into());
+        self.phase_began = Instant::now();
+    }
+
+    /// What is going to be done, and what that is expected to cost.
+    pub(crate) fn planned(&mut self, plan: &Plan, probe: &Probe, threads: u32) {
+        let (class, cost) = predict(plan, probe, threads);
+        let expected = json!({ "class": class, "cpu_s": cost.cpu_s, "wall_s": cost.wall_s, "bytes": cost.bytes });
+        self.known.insert("predicted".to_owned(), expected);
+        self.known.insert("plan".to_owned(), json!(plan));
+        self.known.insert("warnings".to_owned(), json!(plan.warnings));
+        self.predicted = Some((class, cost));
+    }
+
+    /// What the kernel granted, and the end of what the child wrote to standard error.
+    pub(crate) fn child(&mut self, sandbox: &SandboxStatus, log: &str) {
+        self.known.insert("sandbox".to_owned(), json!(sandbox));
+        self.known.insert("log".to_owned(), json!(redacted(log)));
+    }
+
+    /// All that is known, for an attempt that failed.
+    pub(crate) fn unfinished(self) -> Value {
+        let mut report = self.known;
+        report.insert("timings".to_owned(), self.timings.into());
+        report.into()
+    }
+
+    /// The report of a processed task, and what it came to beside what was expected.
+    pub(crate) fn finished(mut self, made: &Done<'_>) -> (Value, Option<(String, Sample)>) {
+        let predicted = self.predicted.take();
+        let bytes_out: u64 = made.outputs.iter().map(|output| output.bytes).sum();
+        let wall_s = Duration::from_millis(made.report.wall_ms).as_secs_f64();
+        let facts = json!({
+            "outputs": outputs(made),
+            "warnings": warnings(made),
+            "cpu_ms": made.report.cpu_ms,
+            "wall_ms": made.report.wall_ms,
+            "peak_memory_bytes": made.report.peak_memory_bytes,
+            "bytes_in": made.bytes_in,
+            "bytes_out": bytes_out,
+            "media_ms": ms(media(made.plan)),
+            "speed": (speed(made.plan, made.report) * 100.0).round() / 100.0,
+            "ffmpeg": made.report.ffmpeg,
+        });
+        let mut report = self.unfinished();
+        if let (Some(report), Value::Object(facts)) = (report.as_object_mut(), facts) {
+            report.extend(facts);
+        }
+        let actual = Cost {
+            cpu_s: Duration::from_millis(made.report.cpu_ms).as_secs_f64(),
+            wall_s,
+            bytes: bytes_out as f64,
+        };
+        (
+            report,
+            predicted.map(|(class, predicted)| (class, Sample { predicted, actual })),
+        )
+    }
+}
+
+/// What a finished attempt is reported from.
+pub(crate) struct Done<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) report: &'a Report,
+    pub(crate) outputs: &'a [output::New],
+    pub(crate) sandbox: &'a SandboxStatus,
+    pub(crate) bytes_in: u64,
+}
+
+/// Media seconds made per second of the transcode.
+pub(crate) fn speed(plan: &Plan, made: &Report) -> f64 {
+    let wall = Duration::from_millis(made.wall_ms).as_secs_f64();
+    media(plan).as_secs_f64() / wall.max(0.001)
+}
+
+/// The length of the longest output.
+fn media(plan: &Plan) -> Duration {
+    let longest = plan.outputs.iter().map(|output| plan.duration_us(output)).max();
+    Duration::from_micros(longest.unwrap_or_default())
+}
+
+fn outputs(made: &Done<'_>) -> Vec<Value> {
+    let rows = made.plan.outputs.iter().zip(&made.report.outputs).zip(made.outputs);
     let rows = rows.map(|((planned, made), stored)| {
         json!({
             "name": planned.file,
@@ -22,15 +123,57 @@ pub(crate) fn bundle(plan: &Plan, made: &Report, outputs: &[output::New], sandbo
             "encoder": planned.content,
             "frames": made.frames,
             "duration_ms": made.duration_us / 1_000,
+            "packets_from_ms": made.packets_from_us.map(|us| us / 1_000),
             "bytes": stored.bytes,
         })
     });
-    json!({
-        "outputs": rows.collect::<Vec<_>>(),
-        "warnings": warnings,
-        "cpu_ms": made.cpu_ms,
-        "wall_ms": made.wall_ms,
-        "peak_memory_bytes": made.peak_memory_bytes,
-        "ffmpeg": made.ffmpeg,
-    })
+    rows.collect()
+}
+
+fn warnings<'a>(made: &Done<'a>) -> Vec<Warning> {
+    let mut warnings: Vec<Warning> = made
+        .plan
+        .warnings
+        .iter()
+        .chain(&made.report.warnings)
+        .cloned()
+        .collect();
+    if !made.sandbox.is_full() {
+        let detail = format!("landlock: {}, seccomp: {}", made.sandbox.landlock, made.sandbox.seccomp);
+        warnings.push(Warning::new(WarningCode::SandboxPartial, detail));
+    }
+    warnings
+}
+
+/// The last lines of a log without what only this machine knows: paths and addresses.
+fn redacted(log: &str) -> Vec<String> {
+    let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = lines.iter().skip(lines.len().saturating_sub(LOG_LINES));
+    let plain = |line: &&str| {
+        let words = line.split_whitespace().map(|word| {
+            let foreign = word.contains(['/', '\\']) || word.contains("0x");
+            if foreign { "…" } else { word }
+        });
+        let text = words.collect::<Vec<_>>().join(" ");
+        text.chars().filter(|c| !c.is_control()).take(LINE_CHARS).collect()
+    };
+    last.map(plain).collect()
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_tells_nothing_of_the_machine_and_stays_short() {
+        let log = "[mov @ 0x55d0c8a3] moov atom not found\n\n/var/data/scratch/5-1/source: Invalid \u{1b}[31mdata";
+        assert_eq!(redacted(log), ["[mov @ … moov atom not found", "… Invalid [31mdata"]);
+        let long = format!("{}\n", "x".repeat(500)).repeat(300);
+        let lines = redacted(&long);
+        assert_eq!((lines.len(), lines[0].len()), (LOG_LINES, LINE_CHARS));
+    }
 }

@@ -6,15 +6,21 @@ use domain::protocol::Checked;
 use domain::{Code, Failure, FailureKind, Plan};
 use entity::task::{Claim, Model};
 use entity::{output, trash};
-use std::path::Path;
+use futures::{StreamExt, TryStreamExt, stream};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
-use storage::{FileName, Key, Stored};
+use storage::{FileName, Key, Stored, Target};
 
 /// A stored output that no row names after this long is removed by the sweeper.
 const UNNAMED_FOR: Duration = Duration::from_secs(24 * 3_600);
 
 /// How often a transfer is tried before the attempt counts as failed.
 const TRIES: u32 = 4;
+
+/// Files of a set that move at a time, and most files of a set: 8 rungs of 4 hours in segments of a second.
+const AT_A_TIME: usize = 8;
+const MAX_FILES: usize = 150_000;
 
 /// Stores every output of an attempt under the attempt's own keys; nothing of it is visible yet.
 pub(crate) async fn store(
@@ -24,31 +30,81 @@ pub(crate) async fn store(
     checked: &[Checked],
     directory: &Path,
 ) -> Result<Vec<output::New>, Failure> {
-    let claim = Claim::of(task);
-    let mut stored = Vec::with_capacity(plan.outputs.len());
-    let keys = keys(plan, claim)?;
-    let listed: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    let targets = plan.outputs.iter().map(|planned| target(planned, Claim::of(task)));
+    let targets = targets.collect::<Result<Vec<_>, _>>()?;
+    let listed: Vec<String> = targets.iter().map(text).collect();
     trash::put(&env.db, &listed, UNNAMED_FOR).await.map_err(|error| {
         tracing::warn!(%error, "failed to announce outputs");
-        Failure::new(
-            FailureKind::Infrastructure,
-            Code::Unavailable,
-            "the database did not answer",
-        )
+        let detail = "the database did not answer";
+        Failure::new(FailureKind::Infrastructure, Code::Unavailable, detail)
     })?;
-    for ((planned, checked), key) in plan.outputs.iter().zip(checked).zip(&keys) {
-        let file = transfer(env, key, &directory.join(&planned.file)).await?;
-        stored.push(row(planned, checked, key, file));
+    let mut stored = Vec::with_capacity(plan.outputs.len());
+    for ((planned, checked), target) in plan.outputs.iter().zip(checked).zip(&targets) {
+        let path = directory.join(&planned.file);
+        let files = match target {
+            Target::Object(key) => transfer(env, key, &path).await?,
+            Target::Set(_) => set(env, target, planned.content.entry(), path).await?,
+        };
+        stored.push(row(planned, checked, target, files));
     }
     Ok(stored)
 }
 
-fn keys(plan: &Plan, claim: Claim) -> Result<Vec<Key>, Failure> {
-    let key = |planned: &PlannedOutput| {
-        FileName::parse(&planned.file).map(|name| Key::output(claim.task, claim.attempt, &name))
+fn target(planned: &PlannedOutput, claim: Claim) -> Result<Target, Failure> {
+    let name = FileName::parse(&planned.file).map_err(|error| unsound(&error))?;
+    Ok(match planned.content.entry() {
+        Some(_) => Target::Set(Key::output_set(claim.task, claim.attempt, &name)),
+        None => Target::Object(Key::output(claim.task, claim.attempt, &name)),
+    })
+}
+
+fn text(target: &Target) -> String {
+    match target {
+        Target::Object(key) => key.to_string(),
+        Target::Set(prefix) => prefix.to_string(),
+    }
+}
+
+/// Stores every file of a set: all their bytes, and the hash of the file that names the others.
+async fn set(env: &Env, target: &Target, entry: Option<&str>, directory: PathBuf) -> Result<Stored, Failure> {
+    let Target::Set(prefix) = target else {
+        return Err(unsound(&"a set without a prefix"));
     };
-    let keys: Result<_, _> = plan.outputs.iter().map(key).collect();
-    keys.map_err(|error| Failure::new(FailureKind::Unsupported, Code::Internal, error.to_string()))
+    let listed = tokio::task::spawn_blocking(move || list(&directory)).await;
+    let files = listed.map_err(|died| trouble(&died))??;
+    let moves = files.into_iter().map(async |(name, path)| {
+        let key = prefix.file(&name).map_err(|error| unsound(&error))?;
+        let stored = transfer(env, &key, &path).await?;
+        Ok::<_, Failure>((name, stored))
+    });
+    let moved: Vec<_> = stream::iter(moves).buffer_unordered(AT_A_TIME).try_collect().await?;
+    let hash = moved.iter().find(|(name, _)| Some(name.as_str()) == entry);
+    Ok(Stored {
+        bytes: moved.iter().map(|(_, stored)| stored.bytes).sum(),
+        sha256: hash
+            .ok_or_else(|| unsound(&"a set without its entry"))?
+            .1
+            .sha256
+            .clone(),
+    })
+}
+
+/// The files of a set. A child that was broken into may have left anything here: only plain files with names of ours
+/// count, and whatever else there is fails the attempt.
+fn list(directory: &Path) -> Result<Vec<(FileName, PathBuf)>, Failure> {
+    let entries = fs::read_dir(directory).map_err(|error| unsound(&error))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| trouble(&error))?;
+        let kind = entry.file_type().map_err(|error| trouble(&error))?;
+        let name = entry.file_name();
+        let name = name.to_str().and_then(|name| FileName::parse(name).ok());
+        match name {
+            Some(name) if kind.is_file() && files.len() < MAX_FILES => files.push((name, entry.path())),
+            _ => return Err(unsound(&"something foreign lies in a set")),
+        }
+    }
+    Ok(files)
 }
 
 /// Stores one file, trying again: making it cost far more than moving it.
@@ -68,7 +124,7 @@ async fn transfer(env: &Env, key: &Key, path: &Path) -> Result<Stored, Failure> 
         .map_err(|error| failure(&error, FailureKind::Transfer))
 }
 
-fn row(planned: &PlannedOutput, checked: &Checked, key: &Key, stored: Stored) -> output::New {
+fn row(planned: &PlannedOutput, checked: &Checked, target: &Target, stored: Stored) -> output::New {
     let size = planned.content.size();
     let moves = !matches!(planned.content, Content::Poster { .. } | Content::Sprite { .. });
     let length_us = checked.probe().map(|probe| probe.duration_us).filter(|_| moves);
@@ -76,7 +132,7 @@ fn row(planned: &PlannedOutput, checked: &Checked, key: &Key, stored: Stored) ->
         name: planned.file.clone(),
         kind: planned.content.kind(),
         media_type: planned.content.media_type(),
-        key: key.to_string(),
+        key: text(target),
         bytes: stored.bytes,
         sha256: stored.sha256,
         width_px: size.map(|size| size.width_px),
@@ -106,4 +162,48 @@ pub(crate) fn failure(error: &storage::Error, kind: FailureKind) -> Failure {
         | storage::Error::BadUrl { .. } => Code::StorageFailed,
     };
     Failure::new(kind, code, "a file could not be read or stored")
+}
+
+/// Database or machine trouble around the work; the detail stays in our log.
+pub(crate) fn trouble(error: &dyn std::fmt::Display) -> Failure {
+    tracing::warn!(%error, "trouble around the work");
+    Failure::new(FailureKind::Infrastructure, Code::Internal, "trouble around the work")
+}
+
+/// What a child left is not what it said.
+fn unsound(what: &dyn std::fmt::Display) -> Failure {
+    tracing::warn!(%what, "an output is not sound");
+    let detail = "an output is not what the report says";
+    Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_set_is_made_of_plain_files_with_names_of_ours() {
+        let home = tempfile::tempdir().unwrap();
+        let set = home.path().join("hls");
+        fs::create_dir(&set).unwrap();
+        fs::write(set.join("master.m3u8"), "#EXTM3U").unwrap();
+        fs::write(set.join("720p-0001.m4s"), "x").unwrap();
+        assert_eq!(list(&set).unwrap().len(), 2);
+        let refused = |put: &dyn Fn(&Path)| {
+            let place = set.join("foreign");
+            put(&place);
+            let code = list(&set).unwrap_err().code;
+            fs::remove_dir(&place).or_else(|_| fs::remove_file(&place)).unwrap();
+            code
+        };
+        assert_eq!(
+            refused(&|place| symlink("/etc/passwd", place).unwrap()),
+            Code::OutputInvalid
+        );
+        assert_eq!(refused(&|place| fs::create_dir(place).unwrap()), Code::OutputInvalid);
+        fs::write(set.join(".hidden"), "x").unwrap();
+        assert_eq!(list(&set).unwrap_err().code, Code::OutputInvalid);
+        assert_eq!(list(&home.path().join("absent")).unwrap_err().code, Code::OutputInvalid);
+    }
 }

@@ -4,7 +4,7 @@ use crate::Env;
 use entity::{DbErr, task, trash};
 use queue::Job;
 use std::time::{Duration, Instant};
-use storage::Key;
+use storage::Target;
 use tokio_util::sync::CancellationToken;
 
 /// Leases and lost rings.
@@ -82,8 +82,8 @@ async fn ring(env: &Env) -> Result<(), DbErr> {
 
 async fn tidy(env: &Env) -> Result<(), DbErr> {
     for key in trash::due(&env.db, u64::try_from(BATCH).unwrap_or(u64::MAX)).await? {
-        let removed = match Key::parse(&key) {
-            Ok(parsed) => env.storage.delete(&parsed).await.map_err(|error| error.to_string()),
+        let removed = match Target::parse(&key) {
+            Ok(target) => env.storage.remove(&target).await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         match removed {

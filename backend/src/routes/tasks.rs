@@ -21,7 +21,7 @@ use entity::{DbErr, output, source, task};
 use page::{ListQuery, PAGE_MAX};
 use queue::Job;
 use serde::Serialize;
-use storage::Key;
+use storage::Target;
 use utoipa::ToSchema;
 
 /// A page of tasks.
@@ -157,8 +157,8 @@ pub(crate) async fn remove(
 
 /// Removes a file whose row is gone. What cannot be removed now is on the trash list.
 pub(crate) async fn erase(state: &AppState, key: &str) {
-    let Ok(parsed) = Key::parse(key) else { return };
-    let erased = match state.storage.delete(&parsed).await {
+    let Ok(target) = Target::parse(key) else { return };
+    let erased = match state.storage.remove(&target).await {
         Ok(()) => entity::trash::keep(&state.db, key).await.map_err(anyhow::Error::from),
         Err(error) => Err(error.into()),
     };

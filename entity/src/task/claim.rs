@@ -138,7 +138,7 @@ impl Claim {
         Ok(Some(TaskId(earlier.id)))
     }
 
-    /// Ends the attempt with a failure: due again after `retry`, or failed for good. `false`: the claim is lost.
+    /// Ends the attempt with a failure: due again after `retry`, or failed for good. `report` tells what is known of it. `false`: the claim is lost.
     ///
     /// # Errors
     /// Those of the database.
@@ -147,6 +147,7 @@ impl Claim {
         db: &impl ConnectionTrait,
         failure: &Failure,
         retry: Option<Duration>,
+        report: &Json,
     ) -> Result<bool, DbErr> {
         let update = match retry {
             Some(delay) => back(self.update(), crate::in_ms(db, crate::millis(delay))),
@@ -154,6 +155,7 @@ impl Claim {
         };
         let update = update
             .col_expr(Column::Failures, Expr::col(Column::Failures).add(1))
+            .col_expr(Column::Report, Expr::value(report.clone()))
             .col_expr(Column::ErrorCode, Expr::value(failure.code.as_str()))
             .col_expr(Column::ErrorDetail, Expr::value(failure.detail.clone()));
         let held = update.exec(db).await?.rows_affected == 1;

@@ -1,0 +1,171 @@
+//! What children do for one attempt: one probes and transcodes, a fresh one that never saw the source verifies.
+
+use crate::footage::{Files, Footage};
+use crate::report::{Done, Notes, speed};
+use crate::{Env, child, store};
+use domain::plan::{Sample, verify};
+use domain::protocol::{Checked, Phase, Progress, Report, SandboxStatus, Session};
+use domain::{Code, Failure, FailureKind, Plan, Probe, Recipe};
+use entity::{output, source, task};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// One attempt at a task.
+pub(crate) struct Job<'a> {
+    pub(crate) env: &'a Env,
+    pub(crate) task: &'a task::Model,
+    pub(crate) recipe: &'a Recipe,
+    pub(crate) footage: &'a Footage,
+}
+
+/// The stored outputs, the report, and the cost beside what was expected.
+type Made = (Vec<output::New>, Value, Option<(String, Sample)>);
+
+impl Job<'_> {
+    /// Fetch, probe, plan, transcode, verify, store. Dropping it kills the children and leaves nothing but trash that is
+    /// listed.
+    ///
+    /// # Errors
+    /// Whatever stands in the way; `notes` know how far it came.
+    pub(crate) async fn run(&self, progress: &watch::Sender<Progress>, notes: &mut Notes) -> Result<Made, Failure> {
+        let env = self.env;
+        let scratch = env
+            .scratch
+            .directory(self.task)
+            .map_err(|error| store::trouble(&error))?;
+        let files = self.footage.fetch(env, scratch.path()).await?;
+        let out = scratch.child("out").map_err(|error| store::trouble(&error))?;
+        notes.took("fetch");
+        let mut child = env.children.child(session(env, files, out.clone())).await?;
+        let sandbox = child.status().clone();
+        let made = self.transcode(&mut child, &out, progress, notes).await;
+        notes.child(&sandbox, &child.stderr_tail());
+        let (plan, report, mut checker) = made?;
+        // What a stranger's file may have made of it must be gone before anybody looks at the outputs.
+        child.finish().await;
+        notes.took("transcode");
+        enter(progress, Phase::Verify);
+        let checked = checker.verify(plan.outputs.clone()).await?;
+        drop(checker);
+        compare(&plan, &report, &checked)?;
+        notes.took("verify");
+        enter(progress, Phase::Store);
+        let outputs = store::store(env, self.task, &plan, &checked, &out).await?;
+        metrics::histogram!("rushes_realtime_factor").record(speed(&plan, &report));
+        notes.took("store");
+        let (report, cost) = self.report(&plan, &report, &outputs, (&sandbox, notes));
+        Ok((outputs, report, cost))
+    }
+
+    /// Probe, plan and transcode. The checker starts meanwhile, off the way of the task.
+    async fn transcode(
+        &self,
+        child: &mut child::Child,
+        out: &PathBuf,
+        progress: &watch::Sender<Progress>,
+        notes: &mut Notes,
+    ) -> Result<(Plan, Report, child::Child), Failure> {
+        let mut probes = Vec::with_capacity(self.footage.sources.len());
+        for (place, row) in self.footage.sources.iter().enumerate() {
+            let probe = child.probe(place).await?;
+            remember(self.env, row, &probe).await;
+            probes.push(probe);
+        }
+        notes.took("probe");
+        let source = probes
+            .first()
+            .ok_or_else(|| store::trouble(&"a task without a source"))?;
+        let settings = &self.env.settings;
+        let plan = domain::plan(self.recipe, source, self.footage.clips(&probes), &settings.limits)?;
+        notes.planned(&plan, source, settings.threads);
+        let checker = session(self.env, Files::default(), out.clone());
+        let (report, checker) = tokio::try_join!(
+            child.transcode(plan.clone(), wall_limit(&probes, &plan), |update| {
+                progress.send_replace(update);
+            }),
+            self.env.children.child(checker),
+        )?;
+        Ok((plan, report, checker))
+    }
+
+    fn report(
+        &self,
+        plan: &Plan,
+        report: &Report,
+        outputs: &[output::New],
+        (sandbox, notes): (&SandboxStatus, &mut Notes),
+    ) -> (Value, Option<(String, Sample)>) {
+        let bytes_in = self
+            .footage
+            .sources
+            .iter()
+            .map(|row| u64::try_from(row.bytes).unwrap_or(0));
+        let done = Done {
+            plan,
+            report,
+            outputs,
+            sandbox,
+            bytes_in: bytes_in.sum(),
+        };
+        std::mem::replace(notes, Notes::new()).finished(&done)
+    }
+}
+
+/// The phases after the encoding are short: they share the last percent.
+fn enter(progress: &watch::Sender<Progress>, phase: Phase) {
+    progress.send_modify(|shown| (shown.phase, shown.percent) = (phase, 99));
+}
+
+/// What a child may touch.
+pub(crate) fn session(env: &Env, files: Files, scratch: PathBuf) -> Session {
+    let settings = &env.settings;
+    Session {
+        sources: files.sources,
+        images: files.images,
+        scratch,
+        sandbox: settings.sandbox,
+        max_memory_bytes: settings.child_memory_bytes,
+        max_cpu_s: wall_limit_s(settings.limits.max_duration_us) * u64::from(settings.threads.max(1)),
+        max_file_bytes: settings.limits.max_upload_bytes.saturating_mul(4),
+        threads: settings.threads,
+    }
+}
+
+/// Keeps the facts for people to see; a task does not fail for it.
+async fn remember(env: &Env, row: &source::Model, probe: &Probe) {
+    let Ok(facts) = serde_json::to_value(probe) else { return };
+    if let Err(error) = source::set_probe(&env.db, row.id, facts).await {
+        tracing::warn!(%error, "failed to keep the facts of a source");
+    }
+}
+
+/// max(60 s, 30 × length) over all that is read and all that is made; an unknown length counts as two minutes.
+fn wall_limit(probes: &[Probe], plan: &Plan) -> Duration {
+    let read_us = probes.iter().map(|probe| match probe.duration_us {
+        0 => 120_000_000,
+        known => known,
+    });
+    Duration::from_secs(wall_limit_s(read_us.sum::<u64>().max(plan.span_us)))
+}
+
+const fn wall_limit_s(length_us: u64) -> u64 {
+    let seconds = 30 * (length_us / 1_000_000);
+    if seconds > 60 { seconds } else { 60 }
+}
+
+fn compare(plan: &Plan, made: &Report, checked: &[Checked]) -> Result<(), Failure> {
+    if made.outputs.len() != plan.outputs.len() || checked.len() != plan.outputs.len() {
+        let detail = format!(
+            "{} planned, {} made, {} checked",
+            plan.outputs.len(),
+            made.outputs.len(),
+            checked.len()
+        );
+        return Err(Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, detail));
+    }
+    let rows = plan.outputs.iter().zip(&made.outputs).zip(checked);
+    rows.into_iter()
+        .try_for_each(|((planned, made), checked)| verify(plan, planned, made, checked))
+}

@@ -15,8 +15,8 @@ mod claim;
 mod find;
 mod sweep;
 
-pub(crate) use find::images_in_use;
 pub use claim::{Claim, LEASE, Made, claim};
+pub(crate) use find::images_in_use;
 pub use find::{Page, Whole, by_id, by_path, count_by_status, list, of_user, whole};
 pub use sweep::{Swept, due, mark_rung, sweep};
 

@@ -169,7 +169,7 @@ async fn a_worker_that_wakes_up_late_cannot_write() {
     assert!(!frozen.beat(&db, None).await.unwrap());
     assert!(!frozen.succeed(&db, made(vec![an_output("k")])).await.unwrap());
     let failure = Failure::input(Code::NotMedia, "x");
-    assert!(!frozen.fail(&db, &failure, None).await.unwrap());
+    assert!(!frozen.fail(&db, &failure, None, &serde_json::json!({})).await.unwrap());
     assert!(!frozen.release(&db).await.unwrap());
     assert!(second.beat(&db, Some(serde_json::json!({"percent": 3}))).await.unwrap());
 }
@@ -200,7 +200,7 @@ async fn a_retry_waits_and_a_release_counts_no_failure() {
     assert!(claim.release(&db).await.unwrap());
     let claim = Claim::of(&task::claim(&db, id).await.unwrap().unwrap());
     let failure = Failure::new(FailureKind::Infrastructure, Code::StorageFailed, "bucket away");
-    assert!(claim.fail(&db, &failure, Some(Duration::from_secs(60))).await.unwrap());
+    assert!(claim.fail(&db, &failure, Some(Duration::from_secs(60)), &serde_json::json!({})).await.unwrap());
     let row = task::by_id(&db, id).await.unwrap().unwrap();
     assert_eq!((row.status, row.failures, row.attempt), (TaskStatus::Uploaded, 1, 2));
     assert!(task::claim(&db, id).await.unwrap().is_none(), "not due yet");

@@ -25,4 +25,5 @@ mod http_upload;
 mod journey;
 mod presets;
 mod processes;
+mod reuse;
 mod tidy;

@@ -48,7 +48,12 @@ impl TestApp {
             });
         }
         let claim = Claim::of(&claimed);
-        let settled = entity::write(&self.db, async |db| claim.succeed(db, outputs, json!({})).await);
+        let made = task::Made {
+            outputs,
+            report: json!({}),
+            fingerprint: format!("task {task}"),
+        };
+        let settled = entity::write(&self.db, async |db| claim.succeed(db, made).await);
         assert!(settled.await.unwrap());
     }
 }

@@ -200,7 +200,12 @@ async fn a_retry_waits_and_a_release_counts_no_failure() {
     assert!(claim.release(&db).await.unwrap());
     let claim = Claim::of(&task::claim(&db, id).await.unwrap().unwrap());
     let failure = Failure::new(FailureKind::Infrastructure, Code::StorageFailed, "bucket away");
-    assert!(claim.fail(&db, &failure, Some(Duration::from_secs(60)), &serde_json::json!({})).await.unwrap());
+    assert!(
+        claim
+            .fail(&db, &failure, Some(Duration::from_secs(60)), &serde_json::json!({}))
+            .await
+            .unwrap()
+    );
     let row = task::by_id(&db, id).await.unwrap().unwrap();
     assert_eq!((row.status, row.failures, row.attempt), (TaskStatus::Uploaded, 1, 2));
     assert!(task::claim(&db, id).await.unwrap().is_none(), "not due yet");

@@ -17,12 +17,23 @@ async fn the_same_work_is_done_once_and_its_files_go_with_the_last_task() {
     for what in ["sha256", "bytes", "name"] {
         assert_eq!(first["outputs"][0][what], second["outputs"][0][what]);
     }
-    assert_ne!(first["download"][0], second["download"][0], "each task has links of its own");
+    assert_ne!(
+        first["download"][0], second["download"][0],
+        "each task has links of its own"
+    );
     let renamed = r#"{"outputs":[{"kind":"mp4","name":"small"}]}"#;
     let third = caller.processed(&source, &[("recipe", renamed)]).await;
-    assert_eq!(third["report"]["reused_from"], Value::Null, "another recipe is other work");
+    assert_eq!(
+        third["report"]["reused_from"],
+        Value::Null,
+        "another recipe is other work"
+    );
     let theirs = other.processed(&source, &[]).await;
-    assert_eq!(theirs["report"]["reused_from"], Value::Null, "another account is other work");
+    assert_eq!(
+        theirs["report"]["reused_from"],
+        Value::Null,
+        "another account is other work"
+    );
 
     let link = |task: &Value| task["download"][0].as_str().unwrap().to_owned();
     let before = caller.download(&link(&first)).await;
@@ -38,45 +49,26 @@ async fn the_same_work_is_done_once_and_its_files_go_with_the_last_task() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_adaptive_stream_is_a_set_of_files_that_goes_with_its_task() {
-    let app = TestApp::start().await;
-    let caller = app.caller().await;
-    let source = Clip::default().make(app.directory.path());
-    let recipe = json!({"outputs": [{"kind": "hls", "ladder": [90, 180], "segment_ms": 1000}]}).to_string();
-    let task = caller.processed(&source, &[("recipe", &recipe)]).await;
-    let output = &task["outputs"][0];
-    assert_eq!((&output["kind"], &output["name"]), (&json!("hls"), &json!("hls")));
-    let stored = app.stored_files();
-    let names: Vec<_> = stored.iter().filter_map(|path| path.file_name()?.to_str()).collect();
-    for name in ["master.m3u8", "180p.m3u8", "90p-0001.m4s", "90p-0002.m4s", "audio.m3u8"] {
-        assert!(names.contains(&name), "{name} in {names:?}");
-    }
-    let bytes: u64 = stored
-        .iter()
-        .filter(|path| path.to_string_lossy().contains("/hls/"))
-        .map(|path| path.metadata().unwrap().len())
-        .sum();
-    assert_eq!(output["bytes"].as_u64(), Some(bytes));
-    let again = caller.processed(&source, &[("recipe", &recipe)]).await;
-    assert_eq!(again["report"]["reused_from"], task["id"]);
-    for task in [&task, &again] {
-        assert_eq!(caller.delete(&format!("/api/tasks/{}", task["id"])).await.status, 200);
-    }
-    assert!(app.stored_files().is_empty(), "{:?}", app.stored_files());
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_clip_of_an_earlier_task_stands_before_the_video() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
-    let (clip, source) = (Clip { seconds: 1.0, ..Clip::default() }, Clip::default());
+    let (clip, source) = (
+        Clip {
+            seconds: 1.0,
+            ..Clip::default()
+        },
+        Clip::default(),
+    );
     let clip = caller.processed(&clip.make(app.directory.path()), &[]).await;
     let source = source.make(app.directory.path());
     let recipe = |task: &Value| json!({"bumper": {"intro_task": task}, "outputs": [{"kind": "mp4"}]}).to_string();
     let task = caller.processed(&source, &[("recipe", &recipe(&clip["id"]))]).await;
     let length_ms = task["outputs"][0]["duration_ms"].as_u64().unwrap();
     assert!(length_ms.abs_diff(3_000) <= 40, "{length_ms} ms of 1 s and 2 s");
-    assert_eq!(task["report"]["outputs"][0]["steps"][0]["reason"], "a bumper is joined to it");
+    assert_eq!(
+        task["report"]["outputs"][0]["steps"][0]["reason"],
+        "a bumper is joined to it"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,8 +78,19 @@ async fn a_report_tells_what_was_done_and_what_it_took() {
     let source = Clip::default().make(app.directory.path());
     let task = caller.processed(&source, &[]).await;
     let report = &task["report"];
-    for figure in ["cpu_ms", "wall_ms", "peak_memory_bytes", "bytes_in", "bytes_out", "media_ms", "speed"] {
-        assert!(report[figure].as_f64().is_some_and(|value| value > 0.0), "{figure}: {report}");
+    for figure in [
+        "cpu_ms",
+        "wall_ms",
+        "peak_memory_bytes",
+        "bytes_in",
+        "bytes_out",
+        "media_ms",
+        "speed",
+    ] {
+        assert!(
+            report[figure].as_f64().is_some_and(|value| value > 0.0),
+            "{figure}: {report}"
+        );
     }
     assert_eq!(report["bytes_in"], task["source"]["bytes"]);
     for phase in ["fetch_ms", "probe_ms", "transcode_ms", "verify_ms", "store_ms"] {

@@ -5,7 +5,7 @@ use domain::plan::Clips;
 use domain::protocol::Image;
 use domain::recipe::Name;
 use domain::{Code, Failure, FailureKind, Probe, Recipe};
-use entity::{DbErr, image, source, task};
+use entity::{image, source, task};
 use std::path::{Path, PathBuf};
 use storage::Key;
 
@@ -33,16 +33,29 @@ pub(crate) struct Files {
 /// # Errors
 /// [`Code::ClipGone`] and [`Code::ImageNotFound`] when something was removed since the task was made.
 pub(crate) async fn gather(env: &Env, task: &task::Model, recipe: &Recipe) -> Result<Footage, Failure> {
-    let mut sources = vec![source::of_task(&env.db, task).await.map_err(database)?];
+    let mut sources = vec![
+        source::of_task(&env.db, task)
+            .await
+            .map_err(|error| store::trouble(&error))?,
+    ];
     for (field, id) in recipe.clips() {
-        let clip = task::of_user(&env.db, task.owner(), id).await.map_err(database)?;
+        let clip = task::of_user(&env.db, task.owner(), id)
+            .await
+            .map_err(|error| store::trouble(&error))?;
         let clip = clip.ok_or_else(|| Failure::input(Code::ClipGone, format!("{field} {id}")))?;
-        sources.push(source::of_task(&env.db, &clip).await.map_err(database)?);
+        sources.push(
+            source::of_task(&env.db, &clip)
+                .await
+                .map_err(|error| store::trouble(&error))?,
+        );
     }
     let mut images: Vec<image::Model> = Vec::new();
     for (field, name) in recipe.images() {
         let known = images.iter().any(|image| image.name == name.as_str());
-        match image::of_user(&env.db, task.owner(), name).await.map_err(database)? {
+        match image::of_user(&env.db, task.owner(), name)
+            .await
+            .map_err(|error| store::trouble(&error))?
+        {
             Some(image) if !known => images.push(image),
             None if *name != Name::logo() => {
                 return Err(Failure::input(Code::ImageNotFound, format!("{field} {name}")));
@@ -102,8 +115,4 @@ async fn fetch(env: &Env, key: &str, copy: impl FnOnce() -> PathBuf) -> Result<P
     let fetched = env.storage.get_to_file(&key, &path).await;
     fetched.map_err(|error| store::failure(&error, FailureKind::Infrastructure))?;
     Ok(path)
-}
-
-fn database(error: DbErr) -> Failure {
-    store::trouble(&error)
 }

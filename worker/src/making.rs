@@ -8,7 +8,7 @@ use domain::protocol::{Checked, Phase, Progress, Report, SandboxStatus, Session}
 use domain::{Code, Failure, FailureKind, Plan, Probe, Recipe};
 use entity::{output, source, task};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -63,7 +63,7 @@ impl Job<'_> {
     async fn transcode(
         &self,
         child: &mut child::Child,
-        out: &PathBuf,
+        out: &Path,
         progress: &watch::Sender<Progress>,
         notes: &mut Notes,
     ) -> Result<(Plan, Report, child::Child), Failure> {
@@ -80,7 +80,7 @@ impl Job<'_> {
         let settings = &self.env.settings;
         let plan = domain::plan(self.recipe, source, self.footage.clips(&probes), &settings.limits)?;
         notes.planned(&plan, source, settings.threads);
-        let checker = session(self.env, Files::default(), out.clone());
+        let checker = session(self.env, Files::default(), out.to_owned());
         let (report, checker) = tokio::try_join!(
             child.transcode(plan.clone(), wall_limit(&probes, &plan), |update| {
                 progress.send_replace(update);

@@ -9,10 +9,12 @@ mod cancel;
 mod check;
 mod clock;
 mod color;
+mod drawing;
 mod encode;
 mod facts;
 mod fault;
 mod feed;
+mod gif;
 mod graph;
 mod hls;
 mod image;
@@ -21,6 +23,7 @@ mod level;
 mod losses;
 mod loudness;
 mod measure;
+mod moments;
 mod movie;
 mod mux;
 mod parts;
@@ -34,6 +37,7 @@ mod seek;
 mod settings;
 mod sound_file;
 mod soundtrack;
+mod sprite;
 mod still;
 mod tape;
 mod track;
@@ -111,6 +115,7 @@ pub fn transcode(
 pub fn verify(scratch: &Path, planned: &PlannedOutput, cancel: &Cancel) -> Result<Checked, Failure> {
     match &planned.content {
         Content::Hls(hls) => hls::check(scratch, &planned.file, hls, cancel).map(Checked::Hls),
+        Content::Sprite { .. } => sprite::check(scratch, &planned.file, cancel).map(Checked::Sprite),
         _ => check::run(scratch, &planned.file, cancel).map(Checked::File),
     }
 }

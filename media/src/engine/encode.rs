@@ -111,6 +111,25 @@ pub(super) fn video(order: &VideoOrder, fps: Rational, color: Color, threads: u3
     })
 }
 
+/// Opens the encoder of animations, whose pictures have palettes and whose times count hundredths of a second.
+pub(super) fn gif(size: Size) -> Result<Encoder, Failure> {
+    let failed = |error| fault::engine("gif", error);
+    let codec = encoder::find_by_name("gif").ok_or_else(|| fault::missing("gif"))?;
+    let mut video = Context::new_with_codec(codec).encoder().video().map_err(failed)?;
+    let base = ffmpeg_next::Rational::new(1, 100);
+    video.set_width(size.width_px);
+    video.set_height(size.height_px);
+    video.set_format(Pixel::PAL8);
+    video.set_time_base(base);
+    let opened = video.open_as(codec).map_err(failed)?;
+    Ok(Encoder {
+        opened: opened.0.0,
+        base,
+        stream: 0,
+        packet_length: 0,
+    })
+}
+
 /// Sound on its way from a tape through an encoder into a file.
 pub(super) struct SoundEncoder {
     encoder: Encoder,
@@ -125,6 +144,7 @@ pub(super) fn sound(container: Container, sound: Sound, bitrate_bps: u32) -> Res
         Container::Mp4 | Container::M4a => ("aac", false, bitrate_bps),
         Container::Mp3 => ("libmp3lame", false, bitrate_bps.min(320_000)),
         Container::Opus | Container::Webm => ("libopus", true, bitrate_bps.min(256_000 * channels)),
+        Container::Gif => return Err(fault::missing("sound in animations")),
     };
     let failed = |error| fault::engine(name, error);
     let codec = encoder::find_by_name(name).ok_or_else(|| fault::missing(name))?;

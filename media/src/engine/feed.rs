@@ -1,5 +1,6 @@
 //! Hands decoded pictures and samples to the outputs, each of which works on a thread of its own.
 
+use super::moments::{Excerpt, Moments};
 use super::parts::{Part, Role};
 use super::progress::Teller;
 use super::reader::Sink;
@@ -40,11 +41,10 @@ enum Wants {
     Everything,
     Pictures,
     Sound,
-    /// Only the picture that is shown at a moment; the best one so far waits here.
-    One {
-        at_us: i64,
-        best: Option<(Video, i64)>,
-    },
+    /// Only the pictures that are shown at moments.
+    Stills(Moments),
+    /// Only the pictures of a part.
+    Excerpt(Excerpt),
     Nothing,
 }
 
@@ -57,12 +57,12 @@ impl Feed {
                 Wants::Everything
             }
             Content::Movie(Movie { audio: None, .. }) | Content::Hls(Hls { audio: None, .. }) => Wants::Pictures,
-            Content::Gif { .. } | Content::Sprite { .. } => Wants::Nothing,
+            Content::Gif {
+                fps, start_us, end_us, ..
+            } => Wants::Excerpt(Excerpt::new(*start_us, *end_us, *fps)),
+            Content::Sprite { every_us, count, .. } => Wants::Stills(Moments::new(0, *every_us, *count)),
             Content::Audio { .. } => Wants::Sound,
-            Content::Poster { at_us, .. } => Wants::One {
-                at_us: i64::try_from(*at_us).unwrap_or(i64::MAX),
-                best: None,
-            },
+            Content::Poster { at_us, .. } => Wants::Stills(Moments::new(*at_us, 0, 1)),
         };
         let cards = matches!(planned.content, Content::Movie(_) | Content::Hls(_));
         let (to, from) = sync_channel(usize::try_from(room).unwrap_or(2));
@@ -94,7 +94,7 @@ impl<'a, 'b> Feeds<'a, 'b> {
     pub(super) fn begin(&mut self, part: Part) -> Result<(), Failure> {
         self.part = Some(part);
         self.send(
-            |feed| !matches!(feed.wants, Wants::One { .. } | Wants::Nothing),
+            |feed| matches!(feed.wants, Wants::Everything | Wants::Pictures | Wants::Sound),
             || Ok(Piece::Part(part)),
         )
     }
@@ -126,39 +126,46 @@ impl<'a, 'b> Feeds<'a, 'b> {
         Ok(())
     }
 
-    /// Lets the posters look at a picture; one that comes later than a poster's moment sends the earlier one off.
-    fn offer(&mut self, picture: &Video, at_us: i64) -> Result<(), Failure> {
+    /// Lets those look at a picture who want only some.
+    fn offer(&mut self, picture: &Video, at_us: i64, duration_us: i64) -> Result<(), Failure> {
         if self.is_card() {
             return Ok(());
         }
-        for feed in &mut self.feeds {
-            let Wants::One { at_us: wanted, best } = &mut feed.wants else {
-                continue;
-            };
-            if at_us <= *wanted || best.is_none() {
-                *best = Some((share(picture)?, at_us));
+        for Feed { to, wants, .. } in &mut self.feeds {
+            match wants {
+                Wants::Stills(moments) => moments.see(picture, at_us, to)?,
+                Wants::Excerpt(excerpt) => excerpt.see((picture, at_us), duration_us, to)?,
+                Wants::Everything | Wants::Pictures | Wants::Sound | Wants::Nothing => {}
             }
-            if at_us >= *wanted {
-                feed.send_best();
+            wants.settle();
+        }
+        Ok(())
+    }
+
+    /// Tells the same that no picture follows.
+    fn end_offers(&mut self, goes_on: bool) -> Result<(), Failure> {
+        for Feed { to, wants, .. } in &mut self.feeds {
+            match wants {
+                Wants::Stills(moments) => moments.end(to)?,
+                Wants::Excerpt(excerpt) => excerpt.end(goes_on, to),
+                Wants::Everything | Wants::Pictures | Wants::Sound | Wants::Nothing => continue,
             }
+            *wants = Wants::Nothing;
         }
         Ok(())
     }
 }
 
-impl Feed {
-    fn send_best(&mut self) {
-        if let Wants::One {
-            best: Some((picture, at_us)),
-            ..
-        } = std::mem::replace(&mut self.wants, Wants::Nothing)
-        {
-            // An output that is gone tells why when its thread is joined.
-            let _ = self.to.send(Piece::Picture {
-                picture,
-                at_us,
-                duration_us: 0,
-            });
+impl Wants {
+    /// Who has all that was wanted wants nothing.
+    fn settle(&mut self) {
+        let over = match self {
+            Self::Stills(moments) => moments.is_over(),
+            Self::Excerpt(excerpt) => excerpt.is_over(),
+            Self::Everything | Self::Pictures | Self::Sound | Self::Nothing => false,
+        };
+        if over {
+            *self = Self::Nothing;
         }
     }
 }
@@ -170,7 +177,7 @@ fn share(picture: &Video) -> Result<Video, Failure> {
 impl Sink for Feeds<'_, '_> {
     fn picture(&mut self, picture: Video, at_us: i64, duration_us: i64) -> Result<(), Failure> {
         let at_us = self.joined_us(at_us);
-        self.offer(&picture, at_us)?;
+        self.offer(&picture, at_us, duration_us)?;
         self.send(
             |feed| matches!(feed.wants, Wants::Everything | Wants::Pictures),
             || {
@@ -187,9 +194,7 @@ impl Sink for Feeds<'_, '_> {
         // To who shows no cards, the spans are one run.
         let last = self.part.is_some_and(|part| part.role == Role::Span { last: true });
         if last {
-            for feed in &mut self.feeds {
-                feed.send_best_if_any();
-            }
+            self.end_offers(goes_on)?;
         }
         self.send(
             |feed| matches!(feed.wants, Wants::Everything | Wants::Pictures) && (feed.cards || last),
@@ -211,13 +216,5 @@ impl Sink for Feeds<'_, '_> {
     fn goes_on(&mut self) -> bool {
         self.teller.tell();
         !self.halt.is_raised() && self.feeds.iter().any(|feed| !matches!(feed.wants, Wants::Nothing))
-    }
-}
-
-impl Feed {
-    fn send_best_if_any(&mut self) {
-        if matches!(self.wants, Wants::One { .. }) {
-            self.send_best();
-        }
     }
 }

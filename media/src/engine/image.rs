@@ -49,7 +49,7 @@ pub(super) fn decode(name: &Name, bytes: &[u8]) -> Result<Video, Failure> {
 }
 
 /// The picture, or FFmpeg's error, or nothing when there is no such decoder.
-fn decoded(name: &'static str, bytes: &[u8]) -> Result<Video, Option<Error>> {
+pub(super) fn decoded(name: &'static str, bytes: &[u8]) -> Result<Video, Option<Error>> {
     let codec = decoder::find_by_name(name).ok_or(None)?;
     let options: Dictionary<'_> = [("threads", "1"), ("err_detect", "crccheck+explode")]
         .into_iter()

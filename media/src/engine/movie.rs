@@ -163,7 +163,7 @@ impl<'a> Movie<'a> {
         if let Some((picture, slots)) = out
             && let Some((part, mut scene)) = self.scene.take()
         {
-            scene.draw_all(picture, slots, &mut |drawn, times| self.encode(drawn, times))?;
+            scene.draw_all(&picture, slots, &mut |drawn, times| self.encode(drawn, times))?;
             self.scene = Some((part, scene));
         }
         self.encode_sound()

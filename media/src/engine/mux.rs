@@ -17,6 +17,7 @@ pub(super) enum Container {
     M4a,
     Mp3,
     Opus,
+    Gif,
 }
 
 impl Container {
@@ -28,12 +29,13 @@ impl Container {
             Self::M4a => "ipod",
             Self::Mp3 => "mp3",
             Self::Opus => "opus",
+            Self::Gif => "gif",
         }
     }
 
     /// Whether decoders find their headers in the container instead of the packets.
     pub(super) const fn has_global_headers(self) -> bool {
-        !matches!(self, Self::Mp3)
+        !matches!(self, Self::Mp3 | Self::Gif)
     }
 
     /// The sound it holds for a source's: Opus knows only 48 kHz.
@@ -43,7 +45,7 @@ impl Container {
                 rate_hz: 48_000,
                 ..source
             },
-            Self::Mp4 | Self::M4a | Self::Mp3 => source,
+            Self::Mp4 | Self::M4a | Self::Mp3 | Self::Gif => source,
         }
     }
 }
@@ -112,7 +114,8 @@ impl Mux {
             _ if self.segments.is_some() => options = Segments::options(),
             Container::Mp4 | Container::M4a => options.set("movflags", "+faststart"),
             Container::Webm => options.set("cues_to_front", "1"),
-            Container::Mp3 | Container::Opus => {}
+            // The muxer's own default is a loop without end.
+            Container::Mp3 | Container::Opus | Container::Gif => {}
         }
         let written = self.output.write_header_with(options).map(drop);
         written.map_err(|error| fault::writing(&self.file, error))?;

@@ -84,6 +84,12 @@ pub(super) fn description(
     all
 }
 
+/// What brings a drawn picture of this matrix to red, green and blue.
+pub(super) fn rgb(matrix: Space) -> String {
+    let matrix = color::scale_name(matrix);
+    format!("scale={EXACT}:in_color_matrix={matrix}:in_range=tv,format=bgra")
+}
+
 /// Mirror first, then quarter turns clockwise.
 fn upright(source: &SourceVideo) -> Vec<String> {
     let mirror = source.mirrored.then_some("hflip");

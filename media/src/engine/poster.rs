@@ -1,12 +1,12 @@
 //! Makes one still from the picture that it is given.
 
+use super::drawing::Drawing;
+use super::fault;
 use super::feed::Piece;
-use super::graph::{self, Beside};
 use super::mux::place;
-use super::picture::{self, Finish, MARK};
+use super::picture::Finish;
 use super::reader::nothing_decoded;
 use super::transcode::Job;
-use super::{av, color, fault, still};
 use domain::Failure;
 use domain::plan::Picture;
 use domain::protocol::Made;
@@ -57,32 +57,12 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order<'_>, from: &Receiver<
 }
 
 fn draw(job: &Job<'_>, order: &Order<'_>, picture: &Video, at_us: i64) -> Result<Video, Failure> {
-    let (source, coded, numbers) = job.picture()?;
-    let shape = av::shape(picture);
-    let matrix = color::of_output(&numbers, coded).matrix;
-    // A still has one moment: an overlay that is not seen then is left out.
-    let at_us = u64::try_from(at_us).unwrap_or(0);
-    let mut wanted = order.picture.clone();
-    wanted.overlay = wanted
-        .overlay
-        .filter(|overlay| overlay.span.start.us() <= at_us && overlay.span.end.is_none_or(|end| at_us < end.us()));
-    if let Some(overlay) = &mut wanted.overlay {
-        overlay.span = domain::Span::default();
-    }
-    let mark = wanted
-        .overlay
-        .as_ref()
-        .map(|overlay| still::mark(overlay, job.images, matrix))
-        .transpose()?;
     let finish = match order.format {
         PosterFormat::Jpeg => Finish::Jpeg,
         PosterFormat::Png => Finish::Png,
         PosterFormat::Webp => Finish::Webp,
     };
-    let size = mark.as_ref().map(|mark| still::size_of(&av::shape(mark)));
-    let description = picture::description(&shape, &source, &wanted, finish, size);
-    let beside: Vec<_> = mark.iter().map(|picture| Beside { name: MARK, picture }).collect();
-    graph::once(picture, &description, &beside)
+    Drawing::new(job, order.picture, finish)?.draw(picture, at_us)
 }
 
 /// Encodes a still as one file.

@@ -2,12 +2,13 @@
 
 use super::cadence::Cadence;
 use super::color::Color;
-use super::graph::{Beside, Graph, frame_base};
+use super::drawing::Drawing;
+use super::graph::frame_base;
 use super::parts::{Part, Role};
-use super::picture::{self, Finish, MARK};
+use super::picture::Finish;
 use super::still::{self, Images};
 use super::{av, fault};
-use domain::plan::{Card, Picture, SourceVideo, VideoOrder};
+use domain::plan::{Card, VideoOrder};
 use domain::{Failure, Plan};
 use ffmpeg_next::frame::Video;
 use std::ops::Range;
@@ -65,14 +66,16 @@ impl<'a> Canvas<'a> {
         let mark = mark.map(av::share_picture).transpose();
         Ok(Scene {
             cadence: Cadence::new(self.plan.fps, part.frames(self.plan), part.length_us),
-            plan: self.plan,
-            source,
-            picture,
-            finish,
-            mark: mark.map_err(|error| fault::engine("picture", error))?,
+            drawing: Drawing {
+                source,
+                picture,
+                finish,
+                mark: mark.map_err(|error| fault::engine("picture", error))?,
+                base: frame_base(self.plan.fps),
+                threads: self.threads,
+                graph: None,
+            },
             before,
-            graph: None,
-            threads: self.threads,
         })
     }
 }
@@ -80,51 +83,28 @@ impl<'a> Canvas<'a> {
 /// The pictures of one part.
 pub(super) struct Scene<'a> {
     pub(super) cadence: Cadence<Video>,
-    plan: &'a Plan,
-    source: SourceVideo,
-    picture: &'a Picture,
-    finish: Finish,
-    mark: Option<Video>,
+    drawing: Drawing<'a>,
     before: u64,
-    graph: Option<Graph>,
-    threads: u32,
 }
 
 impl Scene<'_> {
     /// Draws a picture for its slots; each drawing comes with the number of slots that it fills.
     pub(super) fn draw_all(
         &mut self,
-        picture: Video,
+        picture: &Video,
         mut slots: Range<u64>,
         show: &mut dyn FnMut(Video, u64) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         // A picture that lasts over the beginning or the end of an overlay must be drawn anew for every slot.
-        let overlay = self.picture.overlay.as_ref().filter(|_| self.mark.is_some());
-        if overlay.is_some_and(|overlay| overlay.span.end.is_some() || overlay.span.start.us() > 0) {
-            slots.try_for_each(|slot| {
-                let twin = av::share_picture(&picture).map_err(|error| fault::engine("picture", error))?;
-                show(self.draw(twin, slot)?, 1)
-            })
+        if self.drawing.changes() {
+            slots.try_for_each(|slot| show(self.draw(picture, slot)?, 1))
         } else {
             show(self.draw(picture, slots.start)?, slots.end - slots.start)
         }
     }
 
-    /// Brings a picture onto the canvas.
-    fn draw(&mut self, mut picture: Video, slot: u64) -> Result<Video, Failure> {
-        if !self.graph.as_ref().is_some_and(|graph| graph.fits(&picture)) {
-            let shape = av::shape(&picture);
-            let size = self.mark.as_ref().map(|mark| still::size_of(&av::shape(mark)));
-            let description = picture::description(&shape, &self.source, self.picture, self.finish, size);
-            let beside: Vec<_> = self.mark.iter().map(|picture| Beside { name: MARK, picture }).collect();
-            let base = frame_base(self.plan.fps);
-            self.graph = Some(Graph::new(shape, base, &description, &beside, self.threads)?);
-        }
-        let graph = self.graph.as_mut().ok_or_else(|| fault::missing("the graph"))?;
-        picture.set_pts(i64::try_from(self.before + slot).ok());
-        graph.push(&picture)?;
-        graph
-            .pull()?
-            .ok_or_else(|| fault::engine("filter", ffmpeg_next::Error::Bug))
+    fn draw(&mut self, picture: &Video, slot: u64) -> Result<Video, Failure> {
+        let at = i64::try_from(self.before + slot).unwrap_or(i64::MAX);
+        self.drawing.draw(picture, at)
     }
 }

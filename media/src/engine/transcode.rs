@@ -10,7 +10,7 @@ use super::reader::Reader;
 use super::still::Images;
 use super::tape::Sound;
 use super::track::Track;
-use super::{Cancel, fault, hls, loudness, movie, mux, poster, sound_file};
+use super::{Cancel, fault, gif, hls, loudness, movie, mux, poster, sound_file, sprite};
 use domain::plan::{
     AudioTrack, Container, Content, Movie, PlannedOutput, SourceVideo, VideoTrack, Warning, WarningCode,
 };
@@ -205,6 +205,21 @@ fn make(job: &Job<'_>, planned: &PlannedOutput, from: &Receiver<Piece>) -> Resul
             };
             sound_file::run(job, &planned.file, &order, from)
         }
+        Content::Gif {
+            picture,
+            fps,
+            start_us,
+            end_us,
+        } => {
+            let order = gif::Order {
+                picture,
+                fps: *fps,
+                start_us: *start_us,
+                length_us: end_us.saturating_sub(*start_us),
+            };
+            gif::run(job, &planned.file, &order, from)
+        }
+        Content::Sprite { picture, every_us, .. } => sprite::run(job, &planned.file, (picture, *every_us), from),
         content => Err(unsupported(content.kind())),
     }
 }

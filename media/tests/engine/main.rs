@@ -27,6 +27,8 @@ mod loudness;
 #[cfg(test)]
 mod outputs;
 #[cfg(test)]
+mod stills;
+#[cfg(test)]
 mod studio;
 #[cfg(test)]
 mod timing;

@@ -78,7 +78,8 @@ fn every_kind_of_output_passes() {
         {"kind":"webm","name":"live","video":{"codec":"vp9","speed":"fastest"}},
         {"kind":"webm","name":"open","video":{"codec":"av1","speed":"fast"}},
         {"kind":"hls","ladder":[240,120],"segment_ms":1000},
-        {"kind":"hls","name":"single","ladder":[120],"single_file":true}]}"#;
+        {"kind":"hls","name":"single","ladder":[120],"single_file":true},
+        {"kind":"poster","format":"webp"},{"kind":"sprite","every_ms":500},{"kind":"gif","end_ms":500}]}"#;
     pass(&("mp4", "-c:v libx264 -pix_fmt yuv420p -c:a aac"), outputs);
 }
 

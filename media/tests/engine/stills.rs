@@ -1,0 +1,216 @@
+//! Sprites and animations.
+
+use crate::clips::{clip, number_of, numbered};
+use crate::studio::{Take, decoded, recipe, shoot};
+use domain::protocol::Checked;
+use std::path::Path;
+
+const SOURCE: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
+
+/// The cells of a sprite in the order of its index: time in milliseconds, file, and the luma of its picture.
+fn cells(take: &Take, place: usize) -> Vec<(u64, String, Vec<u8>)> {
+    let Checked::Sprite(checked) = &take.checked[place] else {
+        panic!()
+    };
+    let folder = take.scratch.path().join(&take.plan.outputs[place].file);
+    let sheets: Vec<_> = (1..=checked.sheets.len())
+        .map(|number| {
+            let file = folder.join(format!("sheet-{number}.jpg"));
+            decoded(&file, &["-f", "rawvideo", "-pix_fmt", "gray"])
+        })
+        .collect();
+    let index = std::fs::read_to_string(folder.join("sprite.vtt")).unwrap();
+    let cues = index.split("\n\n").skip(1).map(|cue| {
+        let (times, target) = cue.trim_end().split_once('\n').unwrap();
+        let from: domain::Timecode = times.split(" --> ").next().unwrap().parse().unwrap();
+        let (sheet, xywh) = target.split_once("#xywh=").unwrap();
+        let xywh: Vec<usize> = xywh.split(',').map(|number| number.parse().unwrap()).collect();
+        let number: usize = sheet[6..sheet.len() - 4].parse().unwrap();
+        let width = usize::try_from(checked.sheets[number - 1].width_px).unwrap();
+        let rows = sheets[number - 1].chunks(width).skip(xywh[1]).take(xywh[3]);
+        let luma = rows.flat_map(|row| row[xywh[0]..xywh[0] + xywh[2]].to_vec()).collect();
+        (from.ms(), sheet.to_owned(), luma)
+    });
+    cues.collect()
+}
+
+/// The number in a picture of full range, as [`number_of`] reads it in limited range.
+fn full_range_number(luma: &[u8], width: usize, height: usize) -> usize {
+    let limited: Vec<_> = luma
+        .iter()
+        .map(|y| u8::try_from(16 + usize::from(*y) * 219 / 255).unwrap())
+        .collect();
+    number_of(&limited, width, height)
+}
+
+#[test]
+fn a_sprite_shows_each_moment_in_its_cell_alone_and_beside_a_movie() {
+    let source = numbered("numbered.mp4", SOURCE);
+    let sprite = r#"{"kind":"sprite","every_ms":500,"width_px":64}"#;
+    for (beside, place) in [("", 0), (r#"{"kind":"mp4"},"#, 1)] {
+        let take = shoot(&source, &recipe(&format!(r#"{{"outputs":[{beside}{sprite}]}}"#))).unwrap();
+        let found: Vec<_> = cells(&take, place)
+            .into_iter()
+            .map(|(ms, _, luma)| (ms, full_range_number(&luma, 64, 64)))
+            .collect();
+        let wanted: Vec<_> = (0..16).map(|n| (n * 500, usize::try_from(n).unwrap() * 15)).collect();
+        assert_eq!(found, wanted, "beside {beside:?}");
+        let Checked::Sprite(checked) = &take.checked[place] else {
+            panic!()
+        };
+        assert_eq!((checked.cues, checked.end_us, checked.sheets.len()), (16, 8_000_000, 1));
+        assert_eq!((checked.sheets[0].width_px, checked.sheets[0].height_px), (640, 128));
+    }
+}
+
+#[test]
+fn more_than_a_hundred_stills_fill_several_sheets() {
+    let source = clip(
+        "minute.mp4",
+        "-f lavfi -i testsrc2=s=64x36:r=5:d=52.2 -c:v libx264 -preset ultrafast -g 5",
+    );
+    let json = r#"{"outputs":[{"kind":"sprite","every_ms":500,"width_px":16}]}"#;
+    let take = shoot(&source, &recipe(json)).unwrap();
+    let Checked::Sprite(checked) = &take.checked[0] else {
+        panic!()
+    };
+    let sizes: Vec<_> = checked
+        .sheets
+        .iter()
+        .map(|sheet| (sheet.width_px, sheet.height_px))
+        .collect();
+    let height = sizes[1].1;
+    assert_eq!((checked.cues, sizes), (105, vec![(160, height * 10), (80, height)]));
+    assert_eq!(checked.end_us, 52_200_000);
+    assert_eq!(cells(&take, 0)[100].1, "sheet-2.jpg");
+}
+
+/// The delays of an animation in hundredths of a second, and how often it is repeated (0 for ever).
+fn delays(file: &Path) -> (Vec<u16>, Option<u16>) {
+    let bytes = std::fs::read(file).unwrap();
+    let number = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+    let starts = |head: &'static [u8]| {
+        let places = bytes.windows(head.len()).enumerate();
+        places.filter(move |(_, window)| *window == head).map(|(at, _)| at)
+    };
+    // Graphic control extensions (GIF89a, 23) end with a zero after their four bytes.
+    let controls = starts(&[0x21, 0xf9, 4]).filter(|at| bytes[at + 7] == 0);
+    let repeated = starts(b"NETSCAPE2.0").map(|at| number(at + 13)).next();
+    (controls.map(|at| number(at + 4)).collect(), repeated)
+}
+
+fn gif_numbers(file: &Path, width: usize) -> Vec<usize> {
+    let gray = decoded(
+        file,
+        &[
+            "-vsync",
+            "passthrough",
+            "-vf",
+            "format=rgb24,format=gray",
+            "-f",
+            "rawvideo",
+        ],
+    );
+    gray.chunks(width * width)
+        .map(|luma| full_range_number(luma, width, width))
+        .collect()
+}
+
+#[test]
+fn an_animation_shows_the_right_pictures_for_as_long_and_for_ever() {
+    let source = numbered("numbered.mp4", SOURCE);
+    for (start_ms, end_ms, fps, every, first) in [
+        (0, 2_000, 30, 1, 0),
+        (2_000, 5_000, 10, 3, 60),
+        (7_000, 20_000, 15, 2, 210),
+    ] {
+        let json = format!(
+            r#"{{"outputs":[{{"kind":"gif","start_ms":{start_ms},"end_ms":{end_ms},"width_px":64,"fps":{fps}}}]}}"#
+        );
+        let take = shoot(&source, &recipe(&json)).unwrap();
+        let (planned, made, _) = take.output(0);
+        let file = take.scratch.path().join(&planned.file);
+        let count = (end_ms.min(8_000) - start_ms) / 1_000 * fps;
+        let wanted: Vec<_> = (0..count).map(|n| first + n * every).collect();
+        assert_eq!(gif_numbers(&file, 64), wanted, "from {start_ms} ms");
+        assert_eq!(made.frames, u64::try_from(count).unwrap());
+        let (delays, repeated) = delays(&file);
+        assert_eq!((delays.len(), repeated), (count, Some(0)));
+        let all: usize = delays.iter().map(|delay| usize::from(*delay)).sum();
+        assert!(all.abs_diff(count * 100 / fps) <= 1, "{delays:?}");
+        assert!(
+            delays.iter().all(|delay| usize::from(*delay).abs_diff(100 / fps) <= 1),
+            "{delays:?}"
+        );
+    }
+}
+
+#[test]
+fn an_animation_has_the_watermark_and_the_colors_of_the_source() {
+    let source = clip(
+        "red.mp4",
+        "-f lavfi -i color=0xc83020:s=320x180:r=10:d=3 -c:v libx264 -crf 4",
+    );
+    let json = r#"{"watermark":{"image":"logo","position":"top-left","width_percent":30,"start_ms":1000,"end_ms":2000},
+        "outputs":[{"kind":"gif","end_ms":3000,"width_px":320,"fps":10}]}"#;
+    let take = shoot(&source, &recipe(json)).unwrap();
+    let file = take.scratch.path().join(&take.plan.outputs[0].file);
+    let rgb = decoded(&file, &["-vsync", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24"]);
+    let pictures: Vec<_> = rgb.chunks(320 * 180 * 3).collect();
+    let corner = |picture: &[u8]| -> Vec<u8> {
+        (0..40)
+            .flat_map(|y| picture[(y * 320) * 3..(y * 320 + 90) * 3].to_vec())
+            .collect()
+    };
+    let differs = |n: usize| {
+        corner(pictures[n])
+            .iter()
+            .zip(corner(pictures[0]))
+            .any(|(a, b)| a.abs_diff(b) > 40)
+    };
+    let seen: Vec<_> = (0..30).filter(|n| differs(*n)).collect();
+    assert_eq!(seen, (10..20).collect::<Vec<_>>());
+    let far = &pictures[15][(170 * 320 + 310) * 3..][..3];
+    let off = far
+        .iter()
+        .zip([200_u8, 48, 32])
+        .map(|(is, wanted)| is.abs_diff(wanted))
+        .max()
+        .unwrap();
+    assert!(off <= 8, "{far:?}");
+}
+
+#[test]
+fn a_large_animation_has_a_palette_for_each_stretch_and_keeps_its_pictures() {
+    // More pictures than wait at once, and the last ones in a color that the first ones have not.
+    let source = clip(
+        "large.mp4",
+        "-f lavfi -i color=0x2040c0:s=1920x1080:r=24:d=1,drawbox=t=fill:c=0xc83020:enable='gte(n,23)',\
+        format=rgb24,scale=out_color_matrix=bt709,format=yuv420p -c:v libx264 -crf 4",
+    );
+    let json = r#"{"outputs":[{"kind":"gif","end_ms":1000,"width_px":1920,"fps":24}]}"#;
+    let take = shoot(&source, &recipe(json)).unwrap();
+    let file = take.scratch.path().join(&take.plan.outputs[0].file);
+    assert_eq!(delays(&file).0.len(), 24);
+    let rgb = decoded(
+        &file,
+        &[
+            "-vsync",
+            "passthrough",
+            "-vf",
+            "format=rgb24,crop=2:2",
+            "-f",
+            "rawvideo",
+        ],
+    );
+    let pictures: Vec<_> = rgb.chunks(12).collect();
+    for (n, wanted) in [(0, [32, 64, 192]), (22, [32, 64, 192]), (23, [200, 48, 32_u8])] {
+        let off = pictures[n]
+            .iter()
+            .zip(wanted)
+            .map(|(is, wanted)| is.abs_diff(wanted))
+            .max()
+            .unwrap();
+        assert!(off <= 12, "picture {n}: {:?}", pictures[n]);
+    }
+}

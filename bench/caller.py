@@ -3,7 +3,9 @@
 import http.client
 import json
 import secrets
+import shutil
 import time
+import urllib.request
 from pathlib import Path
 
 from service import Service
@@ -41,10 +43,13 @@ class Caller:
         return self.ask("GET", f"/api/tasks/{task}")
 
     def upload(self, clip: Path, **parts: str) -> int:
-        """Uploads a clip with further parts of the form and returns the id of its task."""
+        """Uploads a clip with further parts of the form and returns the id of its task.
+
+        No two uploads have the same bytes: what was made of a file before would be given out again.
+        """
         before, after = form(clip.name, **parts)
         kind = f"multipart/form-data; boundary={BOUNDARY}"
-        return self.ask("POST", "/api/tasks", before + clip.read_bytes() + after, kind)["task_id"]
+        return self.ask("POST", "/api/tasks", before + clip.read_bytes() + free_box() + after, kind)["task_id"]
 
     def processed(self, task: int, every_ms: int) -> dict:
         """Asks for the task every so many milliseconds until it is processed, and returns it."""
@@ -58,8 +63,18 @@ class Caller:
             time.sleep(every_ms / 1000)
         raise TimeoutError(f"task {task} is still {seen['status']}")
 
+    def fetch(self, task: dict, file: Path) -> None:
+        """Writes the main output of a processed task to a file."""
+        with urllib.request.urlopen(task["download"][0], timeout=60) as reply, open(file, "wb") as made:
+            shutil.copyfileobj(reply, made)
+
     def delete(self, task: int) -> None:
         self.ask("DELETE", f"/api/tasks/{task}")
+
+
+def free_box() -> bytes:
+    """Eight random bytes that no player looks at (ISO/IEC 14496-12 §8.1.2)."""
+    return (16).to_bytes(4, "big") + b"free" + secrets.token_bytes(8)
 
 
 def form(file_name: str, **parts: str) -> tuple[bytes, bytes]:

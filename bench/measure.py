@@ -29,10 +29,11 @@ class Row:
 
 
 def beside(name: str, ours: float, peer: float, unit: str, *, detail: str, at_most=None, at_least=None) -> Row:
-    """A goal for the ratio of ours to the peer's."""
+    """A goal for the ratio of ours to the peer's, with as many digits as the goal needs."""
     ratio = ours / peer
-    goal, met = compare(ratio, at_most, at_least, lambda limit: f"{limit:.2f}")
-    return Row(name, amount(ours, unit), amount(peer, unit), f"{ratio:.2f}", goal, met, detail)
+    digits = max(2, len(str(at_least if at_most is None else at_most).partition(".")[2]))
+    goal, met = compare(ratio, at_most, at_least, lambda limit: f"{limit:.{digits}f}")
+    return Row(name, amount(ours, unit), amount(peer, unit), f"{ratio:.{digits}f}", goal, met, detail)
 
 
 def alone(name: str, ours: float, unit: str, *, detail: str, at_most=None, at_least=None) -> Row:

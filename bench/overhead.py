@@ -11,11 +11,13 @@ from service import embedded
 
 SUMMARY = "everything around the encode of a 5 s 480p clip"
 RUNS = 10
-RECIPE = '{"outputs": [{"kind": "mp4"}]}'
+SECONDS = 5
+# The cut keeps the plan from copying a source that is H.264 already.
+RECIPE = f'{{"trim": {{"end": {SECONDS}}}, "outputs": [{{"kind": "mp4"}}]}}'
 
 
 def run() -> list[Row]:
-    source = clip.moving(854, 480, 5)
+    source = clip.moving(854, 480, SECONDS + 1)
     around = []
     with embedded() as service:
         caller = Caller(service)
@@ -26,4 +28,4 @@ def run() -> list[Row]:
             took_ms = (time.perf_counter() - begun) * 1000
             around.append(took_ms - seen["report"]["wall_ms"])
     detail = f"median of {RUNS}: {listed(around, 'ms')}"
-    return [alone("overhead", median(around), "ms", at_most=250, detail=detail)]
+    return [alone("overhead", median(around), "ms", at_most=150, detail=detail)]

@@ -1,0 +1,55 @@
+"""Our media child beside the `ffmpeg` command line: what the same work cost each of them, run in turns.
+
+Of our child the time of the work counts that its report tells, of the command line the time after its start (`-benchmark`):
+for both from the first packet read to the finished file, without the start of a process and the look into the source.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import clip
+from caller import Caller
+from measure import Row, beside, listed
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of the clock and of processors."""
+
+    wall: float
+    cpu: float
+
+
+def ours(caller: Caller, source: Path, recipe: dict) -> tuple[Cost, dict]:
+    """What a task cost, and the task; it is deleted."""
+    id_ = caller.upload(source, recipe=json.dumps(recipe))
+    task = caller.processed(id_, every_ms=50)
+    caller.delete(id_)
+    return cost_of(task["report"]), task
+
+
+def cost_of(report: dict) -> Cost:
+    return Cost(report["wall_ms"] / 1000, report["cpu_ms"] / 1000)
+
+
+def ffmpeg(*arguments) -> Cost:
+    said = clip.ffmpeg("-benchmark", *arguments)
+    user, system, wall = map(float, re.search(r"bench: utime=([\d.]+)s stime=([\d.]+)s rtime=([\d.]+)s", said).groups())
+    return Cost(wall, user + system)
+
+
+def same_length(output: dict, made: Path) -> None:
+    """Both made as many frames, but for one at the end."""
+    frames = clip.picture_of(made)["frames"]
+    if abs(frames - output["frames"]) > 1:
+        raise RuntimeError(f"the command line made {frames} frames, we {output['frames']}")
+
+
+def row(name: str, kind: str, mine: list[Cost], peers: list[Cost], at_most: float) -> Row:
+    """The ratio of the medians of `wall` or `cpu`."""
+    ours_s, peers_s = ([getattr(cost, kind) for cost in costs] for costs in (mine, peers))
+    detail = f"medians of {len(mine)}: ours {listed(ours_s, 's')}; ffmpeg {listed(peers_s, 's')}"
+    return beside(name, median(ours_s), median(peers_s), "s", at_most=at_most, detail=detail)

@@ -1,0 +1,66 @@
+"""Three sizes in H.264 from one source: one decode feeds all three. Beside one `ffmpeg` that splits the picture, and beside
+three runs of `ffmpeg` one after the other, all with the same settings of the encoder."""
+
+from pathlib import Path
+
+import clip
+import pair
+import x264
+from caller import Caller
+from measure import Row
+from service import embedded
+
+SUMMARY = "three sizes from one source, beside one ffmpeg that splits and beside three runs"
+RUNS = 3
+SECONDS = 8
+HEIGHTS = (720, 480, 360)
+# To name a quality keeps the plan from copying the largest.
+RECIPE = {
+    "audio": {"mode": "drop"},
+    "outputs": [{"kind": "mp4", "max_height_px": height, "video": {"crf": 23}} for height in HEIGHTS],
+}
+
+
+def run() -> list[Row]:
+    source = clip.moving(1280, 720, SECONDS)
+    ours, split, apart = [], [], []
+    with embedded(RUSHES_WORKERS="1") as service:
+        caller = Caller(service)
+        for _ in range(RUNS):
+            cost, task = pair.ours(caller, source, RECIPE)
+            ours.append(cost)
+            outputs = task["report"]["outputs"]
+            split.append(in_one_run(source, outputs, service.directory))
+            apart.append(in_three_runs(source, outputs, service.directory))
+    return [
+        pair.row("rungs.split", "wall", ours, split, at_most=1.0),
+        pair.row("rungs.apart", "wall", ours, apart, at_most=0.8),
+    ]
+
+
+def in_one_run(source: Path, outputs: list[dict], directory: Path) -> pair.Cost:
+    labels = [f"[s{place}]" for place in range(len(outputs))]
+    scales = [f"{label}{scale(output)}{label.replace('s', 'v')}" for label, output in zip(labels, outputs)]
+    graph = ";".join([f"[0:v]split={len(outputs)}{''.join(labels)}", *scales])
+    files = [directory / f"split-{place}.mp4" for place in range(len(outputs))]
+    each = zip(labels, outputs, files)
+    asked = [part for label, output, file in each for part in ["-map", label.replace("s", "v"), *encoding(output), file]]
+    cost = pair.ffmpeg("-i", source, "-filter_complex", graph, *asked)
+    for output, file in zip(outputs, files):
+        pair.same_length(output, file)
+    return cost
+
+
+def in_three_runs(source: Path, outputs: list[dict], directory: Path) -> pair.Cost:
+    file = directory / "apart.mp4"
+    costs = [pair.ffmpeg("-i", source, "-an", "-vf", scale(output), *encoding(output), file) for output in outputs]
+    return pair.Cost(sum(cost.wall for cost in costs), sum(cost.cpu for cost in costs))
+
+
+def scale(output: dict) -> str:
+    canvas = x264.order(output)["picture"]["canvas"]
+    return f"scale={canvas['width_px']}:{canvas['height_px']}"
+
+
+def encoding(output: dict) -> list:
+    return [*x264.options(x264.order(output)), "-movflags", "+faststart"]

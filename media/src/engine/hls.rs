@@ -5,6 +5,7 @@ mod check;
 mod flush;
 mod joined;
 mod master;
+mod plain;
 mod playlist;
 mod segments;
 
@@ -21,6 +22,7 @@ use domain::protocol::Made;
 use domain::recipe::VideoCodec;
 use domain::{Failure, FailureKind};
 use master::{MASTER, Master, Variant};
+use plain::Plain;
 use playlist::Media;
 use segments::Cut;
 use std::fs;
@@ -63,7 +65,7 @@ fn shoot(job: &Job<'_>, order: &Hls, folder: &Path, from: &Receiver<Piece>) -> R
             rungs.push(to);
             makers.push(scope.spawn(move || make(job, folder, (order, rung, first), &pieces)));
         }
-        let handed = hand_on(from, &rungs);
+        let handed = hand_on(job, order, from, &rungs);
         // No piece follows: the rungs end.
         drop(rungs);
         let made = makers
@@ -81,8 +83,16 @@ fn shoot(job: &Job<'_>, order: &Hls, folder: &Path, from: &Receiver<Piece>) -> R
 }
 
 /// Hands every piece to all rungs, sound to the first one; stops when one of them is gone.
-fn hand_on(from: &Receiver<Piece>, rungs: &[SyncSender<Piece>]) -> Result<(), Failure> {
-    for piece in from {
+fn hand_on(job: &Job<'_>, order: &Hls, from: &Receiver<Piece>, rungs: &[SyncSender<Piece>]) -> Result<(), Failure> {
+    let largest = order.rungs.first().filter(|_| rungs.len() > 1);
+    let mut plain = match largest.map(|rung| &rung.video) {
+        Some(VideoTrack::Encode(largest)) => Some(Plain::new(job.threads, largest)),
+        _ => None,
+    };
+    for mut piece in from {
+        if let Some(plain) = &mut plain {
+            piece = plain.apply(piece)?;
+        }
         for (place, rung) in rungs.iter().enumerate() {
             let twin = match &piece {
                 Piece::Picture {

@@ -317,3 +317,29 @@ fn bumpers_and_a_watermark_are_in_every_rung() {
         assert!(changed > 20, "{changed} points of rung {rung} are of the watermark");
     }
 }
+
+#[test]
+fn colors_are_the_same_in_every_rung_whatever_the_source_has() {
+    for (name, coded) in [
+        ("hls-blue-rgb.mov", "-c:v png -pix_fmt rgb24"),
+        ("hls-blue-full.mov", "-c:v mjpeg -q:v 1 -pix_fmt yuvj420p"),
+        (
+            "hls-blue-hdr.mp4",
+            "-c:v libx265 -x265-params log-level=none -pix_fmt yuv420p10le -color_trc arib-std-b67 -colorspace bt2020nc \
+             -color_primaries bt2020",
+        ),
+    ] {
+        let source = clip(name, &format!("-f lavfi -i color=0x30a0c0:s=320x180:r=5:d=1 {coded}"));
+        // The second rung alone is made from the source itself.
+        let pictures = [("[90,60]", 1), ("[60]", 0)].map(|(ladder, rung)| {
+            let take = stream(&source, &format!(r#""ladder":{ladder},"video":{{"crf":1}}"#));
+            luma(&take, rung).swap_remove(0)
+        });
+        let off = pictures[0]
+            .iter()
+            .zip(&pictures[1])
+            .map(|(a, b)| f64::from(a.abs_diff(*b)));
+        let mean = off.sum::<f64>() / pictures[0].len() as f64;
+        assert!(mean < 2.0, "{name}: {mean} on average");
+    }
+}

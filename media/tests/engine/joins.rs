@@ -1,7 +1,11 @@
 //! Several spans become one video: which pictures and samples follow each other, and where.
 
 use crate::clips::{clip_with, number_of, numbered};
-use crate::studio::{Take, recipe, shoot};
+use crate::studio::{Take, footage, plan, probe, recipe, shoot};
+use domain::Code;
+use domain::protocol::Progress;
+use media::engine::{self, Cancel};
+use std::fs::File;
 use std::path::PathBuf;
 
 const CODED: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
@@ -190,4 +194,23 @@ fn a_poster_counts_its_time_along_the_joined_spans() {
             assert_eq!(numbers(&take, place), [number], "at {at_ms} ms, place {place}");
         }
     }
+}
+
+#[test]
+fn fifty_spans_take_no_more_memory_than_two_and_can_be_canceled() {
+    let source = numbered("numbered.mp4", CODED);
+    let spans: Vec<_> = (0..50).map(|n| (n * 37 % 200, n * 37 % 200 + 6)).collect();
+    let film = |spans: &[(usize, usize)]| recipe(&format!(r#"{{{},"outputs":[{{"kind":"mp4"}}]}}"#, ranges(spans)));
+    let few = shoot(&source, &film(&spans[..2])).unwrap().report;
+    let many = shoot(&source, &film(&spans)).unwrap().report;
+    assert_eq!((few.outputs[0].frames, many.outputs[0].frames), (12, 300));
+    let grown = many.peak_memory_bytes - few.peak_memory_bytes;
+    assert!(grown < 16 << 20, "{grown} bytes more");
+
+    let plan = plan(&film(&spans), &probe(&source).unwrap()).unwrap();
+    let (scratch, cancel) = (tempfile::tempdir().unwrap(), Cancel::new());
+    let sources = [File::open(&source).unwrap()];
+    let mut stop = |_: Progress| cancel.raise();
+    let failure = engine::transcode(&footage(&sources), &plan, scratch.path(), 2, &mut stop, &cancel).unwrap_err();
+    assert_eq!(failure.code, Code::Unavailable);
 }

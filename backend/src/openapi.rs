@@ -135,6 +135,7 @@ mod tests {
         POST /api/images (bearer)
         DELETE /api/images/{name} (bearer)
         GET /api/images/{name} (bearer)
+        POST /api/plan (bearer)
         GET /api/presets
         POST /api/presets (bearer)
         DELETE /api/presets/{name} (bearer)
@@ -145,6 +146,7 @@ mod tests {
         DELETE /api/tasks/{id} (bearer)
         GET /api/tasks/{id} (bearer)
         POST /api/tasks/{id}/cancel (bearer)
+        GET /api/tasks/{id}/report (bearer)
         POST /api/tasks/{id}/retry (bearer)
         GET /api/video/download/{year}/{month}/{day}/{name} (bearer)
         GET /livez

@@ -2,7 +2,7 @@
 
 use crate::openapi::{self, Api};
 use crate::routes::health::Readiness;
-use crate::routes::{auth, codes, health, images, metrics, presets, tasks, uploads, video};
+use crate::routes::{auth, codes, health, images, metrics, plan, presets, report, tasks, uploads, video};
 use crate::{AppState, problem, trail, upload};
 use axum::Router;
 use axum::extract::Request;
@@ -34,6 +34,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(tasks::show, tasks::remove))
         .routes(routes!(tasks::cancel))
         .routes(routes!(tasks::retry))
+        .routes(routes!(report::show))
+        .routes(routes!(plan::plan))
         .routes(routes!(video::download))
         .routes(routes!(images::list, images::create))
         .routes(routes!(images::show, images::remove))

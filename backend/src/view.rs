@@ -1,5 +1,9 @@
 //! Tasks as clients see them. A row never leaves the service; a view of it does.
 
+mod plan;
+
+pub(crate) use plan::PlanView;
+
 use chrono::{DateTime, Utc};
 use domain::protocol::Progress;
 use domain::{Language, Probe, Status};
@@ -64,7 +68,7 @@ pub(crate) struct TaskView {
     created_at: DateTime<Utc>,
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
-    /// What was done, per output, with warnings and cost; null until processed.
+    /// What was done, per output, with warnings and cost; null until there is one.
     #[schema(value_type = Option<Object>)]
     report: Option<Value>,
 }
@@ -176,9 +180,18 @@ impl TaskView {
             created_at: task.timestamp,
             started_at: task.started_at,
             finished_at: task.finished_at,
-            report: task.report,
+            report: task.report.map(short),
         }
     }
+}
+
+/// A report without what only the whole bundle shows.
+fn short(mut report: Value) -> Value {
+    if let Some(report) = report.as_object_mut() {
+        report.remove("plan");
+        report.remove("log");
+    }
+    report
 }
 
 impl From<source::Model> for SourceView {

@@ -1,5 +1,7 @@
 //! Facts read from a file: what the child saw, in whole numbers, before anything is decided.
 
+mod check;
+
 use crate::time::Rational;
 use serde::{Deserialize, Serialize};
 

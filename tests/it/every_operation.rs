@@ -35,6 +35,11 @@ enum Body {
     Image,
 }
 
+/// The sound of a file without pictures.
+const PLAN: &str = r#"{"preset":"audio","source":{"container":"wav","bytes":9000,"duration_us":1000000,"start_us":0,"streams":[
+    {"index":0,"codec":"pcm_s16le","decodable":true,"default":true,"language":null,
+    "kind":{"audio":{"sample_rate_hz":44100,"channels":1,"duration_us":null}}}]}}"#;
+
 /// How each operation is called so that the right account succeeds.
 const OPERATIONS: &[(&str, About, Body)] = &[
     ("POST /api/auth/signup", Everybody("an account begins here"), Json("{}")),
@@ -47,6 +52,8 @@ const OPERATIONS: &[(&str, About, Body)] = &[
     ("DELETE /api/tasks/{id}", Row(Waiting), Nothing),
     ("POST /api/tasks/{id}/cancel", Row(Waiting), Nothing),
     ("POST /api/tasks/{id}/retry", Row(Canceled), Nothing),
+    ("GET /api/tasks/{id}/report", Row(Processed), Nothing),
+    ("POST /api/plan", Account, Json(PLAN)),
     (
         "GET /api/video/download/{year}/{month}/{day}/{name}",
         Row(Output),

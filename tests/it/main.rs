@@ -20,6 +20,7 @@ mod front_door;
 mod http_download;
 mod http_edge;
 mod http_images;
+mod http_plan;
 mod http_presets;
 mod http_upload;
 mod journey;

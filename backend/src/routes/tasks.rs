@@ -180,7 +180,7 @@ pub(crate) async fn ring(state: &AppState, task: &task::Model) {
 }
 
 /// The view of a task with links that work from now on.
-fn view(state: &AppState, context: &Context, base: &BaseUrl, task: task::Whole) -> TaskView {
+pub(crate) fn view(state: &AppState, context: &Context, base: &BaseUrl, task: task::Whole) -> TaskView {
     let now = Utc::now();
     let link = |task: &task::Model, output: &output::Model| {
         let grant = Grant {

@@ -1,0 +1,162 @@
+//! What would be done and what it would cost, before anybody waits for it.
+
+use crate::AppState;
+use crate::choice::{Choice, check_names, read_recipe};
+use crate::error::{Error, Refusal};
+use crate::extract::{CurrentUser, FromBody, Json as Body};
+use crate::openapi::problems;
+use crate::view::PlanView;
+use anyhow::Context as _;
+use axum::Json;
+use axum::extract::State;
+use domain::plan::{Clips, estimate, predict};
+use domain::recipe_reader::{FieldError, FieldProblem};
+use domain::{Code, Probe, Recipe, TaskId, UserId};
+use entity::{cost, source, task};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// From how many earlier tasks an estimate learns at most.
+const HISTORY: u64 = 200;
+
+/// What to plan: a `preset` or a `recipe`, the installation's default when neither is there, for the source of a `task`
+/// or for facts about one.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PlanRequest)]
+pub(crate) struct PlanBody {
+    #[schema(nullable = false)]
+    preset: Option<String>,
+    #[schema(nullable = false, value_type = Recipe)]
+    recipe: Option<Value>,
+    /// The id of a task whose source has been looked into.
+    #[schema(nullable = false)]
+    task: Option<i64>,
+    /// Facts of a source instead, as `probe` of a report shows them.
+    #[schema(nullable = false, value_type = Object)]
+    source: Option<Value>,
+}
+
+/// What to plan, checked.
+pub(crate) struct Wish {
+    preset: Option<String>,
+    recipe: Option<Recipe>,
+    source: Source,
+}
+
+enum Source {
+    Task(TaskId),
+    Facts(Box<Probe>),
+}
+
+impl FromBody for Wish {
+    type Wire = PlanBody;
+
+    fn check(body: PlanBody) -> Result<Self, Refusal> {
+        if body.preset.is_some() && body.recipe.is_some() {
+            return Err(Refusal::new(Code::PresetAndRecipe));
+        }
+        let recipe = body.recipe.map(|recipe| read_recipe(&recipe.to_string())).transpose()?;
+        let source = match (body.task, body.source) {
+            (Some(task), None) => Source::Task(TaskId(task)),
+            (None, Some(facts)) => Source::Facts(Box::new(read_facts(facts)?)),
+            (None, None) => return Err(wrong("source", FieldProblem::Missing)),
+            (Some(_), Some(_)) => {
+                let why = "accepted: one of task and source".to_owned();
+                return Err(wrong("source", FieldProblem::Invalid(why)));
+            }
+        };
+        Ok(Self {
+            preset: body.preset,
+            recipe,
+            source,
+        })
+    }
+}
+
+fn read_facts(facts: Value) -> Result<Probe, Refusal> {
+    let read = serde_path_to_error::deserialize::<_, Probe>(facts).map_err(|error| FieldError {
+        field: error.path().to_string(),
+        problem: FieldProblem::Invalid(error.inner().to_string()),
+    });
+    let checked = read.and_then(|probe| probe.check().map(|()| probe));
+    checked.map_err(|error| wrong(&format!("source.{}", error.field), error.problem))
+}
+
+fn wrong(field: &str, problem: FieldProblem) -> Refusal {
+    Refusal::new(Code::RequestInvalid).unread(FieldError {
+        field: field.to_owned(),
+        problem,
+    })
+}
+
+problems!(PlanProblems: PresetUnknown, PresetAndRecipe, RecipeInvalid, RequestInvalid, JsonInvalid, TokenMissing, TokenInvalid,
+    TokenExpired, TaskNotFound, RequestTimeout, SourceNotProbed, BodyTooLarge, ContentTypeUnsupported, NoVideoStream, NoAudioStream,
+    CodecUnsupported, DurationTooLong, PictureTooLarge, TooManyStreams, TrimOutsideSource, Unavailable);
+
+/// Tells what a recipe would make of a source, with reasons, warnings and an estimate of the cost. Makes nothing.
+#[utoipa::path(post, operation_id = "plan", path = "/api/plan", tag = "tasks", security(("bearer" = [])), request_body = PlanBody,
+    responses((status = 200, description = "What would be done", body = PlanView), PlanProblems))]
+pub(crate) async fn plan(
+    State(state): State<AppState>,
+    CurrentUser(user): CurrentUser,
+    Body(wish): Body<Wish>,
+) -> Result<Json<PlanView>, Error> {
+    let recipe = chosen(&state, user, wish.preset, wish.recipe).await?;
+    check_names(&state.db, user, &recipe).await?;
+    let probe = match wish.source {
+        Source::Task(task) => facts_of(&state, user, task).await?,
+        Source::Facts(probe) => *probe,
+    };
+    let (intro, outro) = clips(&state, user, &recipe).await?;
+    let clips = Clips {
+        intro: intro.as_ref(),
+        outro: outro.as_ref(),
+    };
+    let planned = domain::plan(&recipe, &probe, clips, &state.config.limits)
+        .map_err(|failure| Refusal::new(failure.code).detail(failure.detail))?;
+    let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+    let (class, predicted) = predict(&planned, &probe, cores);
+    let history = cost::history(&state.db, &class, HISTORY).await?;
+    Ok(Json(PlanView::new(&planned, estimate(predicted, &history))))
+}
+
+async fn chosen(
+    state: &AppState,
+    user: UserId,
+    preset: Option<String>,
+    recipe: Option<Recipe>,
+) -> Result<Recipe, Error> {
+    let choice = match (preset, recipe) {
+        (_, Some(recipe)) => Choice::Own(recipe),
+        (Some(name), None) => Choice::preset(state, user, &name).await?,
+        (None, None) => Choice::Default,
+    };
+    choice.settle(&state.config.default_preset).map(|chosen| chosen.recipe)
+}
+
+/// What was read from the source of a task.
+async fn facts_of(state: &AppState, user: UserId, id: TaskId) -> Result<Probe, Error> {
+    let task = task::of_user(&state.db, user, id).await?.ok_or(Code::TaskNotFound)?;
+    let source = source::of_task(&state.db, &task).await?;
+    let facts = source
+        .probe
+        .ok_or_else(|| Refusal::new(Code::SourceNotProbed).detail(format!("task {id}")))?;
+    Ok(serde_json::from_value(facts).context("a stored probe cannot be read")?)
+}
+
+async fn clips(state: &AppState, user: UserId, recipe: &Recipe) -> Result<(Option<Probe>, Option<Probe>), Error> {
+    let bumper = recipe.bumper.as_ref();
+    let mut facts = [None, None];
+    let tasks = [
+        bumper.and_then(|bumper| bumper.intro_task),
+        bumper.and_then(|bumper| bumper.outro_task),
+    ];
+    for (facts, task) in facts.iter_mut().zip(tasks) {
+        if let Some(task) = task {
+            *facts = Some(facts_of(state, user, task).await?);
+        }
+    }
+    let [intro, outro] = facts;
+    Ok((intro, outro))
+}

@@ -1,0 +1,59 @@
+//! Everything that is known about what became of a task, for people who ask why.
+
+use crate::AppState;
+use crate::context::Context;
+use crate::error::Error;
+use crate::extract::{BaseUrl, Owned};
+use crate::openapi::problems;
+use crate::routes::tasks::view;
+use crate::view::TaskView;
+use axum::Json;
+use axum::extract::State;
+use domain::Code;
+use entity::task;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// A task with the facts of its source, what was planned, what was done, and what was said meanwhile.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Bundle {
+    /// As `GET /api/tasks/{id}` shows it, without its report.
+    task: TaskView,
+    /// Facts of the source; null when nobody could look into it.
+    #[schema(value_type = Option<Object>)]
+    probe: Option<Value>,
+    /// The orders of the engine; null when it did not come to that.
+    #[schema(value_type = Option<Object>)]
+    plan: Option<Value>,
+    /// What was done, per output, with warnings and cost.
+    #[schema(value_type = Object)]
+    report: Value,
+    /// The last lines that the engine wrote.
+    #[schema(value_type = Option<Object>)]
+    log: Option<Value>,
+}
+
+problems!(ReportProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, ReportNotReady, Unavailable);
+
+/// Tells everything about what became of a task.
+#[utoipa::path(get, operation_id = "show_report", path = "/api/tasks/{id}/report", tag = "tasks", params(("id" = i64, Path)),
+    security(("bearer" = [])), responses((status = 200, description = "The report", body = Bundle), ReportProblems))]
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    context: Context,
+    base: BaseUrl,
+    Owned(mut task): Owned<task::Whole>,
+) -> Result<Json<Bundle>, Error> {
+    let mut report = task.task.report.take().ok_or(Code::ReportNotReady)?;
+    let probe = task.source.probe.clone();
+    let mut part = |name| report.as_object_mut().and_then(|report| report.remove(name));
+    let (plan, log) = (part("plan"), part("log"));
+    Ok(Json(Bundle {
+        task: view(&state, &context, &base, task),
+        probe,
+        plan,
+        report,
+        log,
+    }))
+}

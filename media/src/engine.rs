@@ -9,6 +9,7 @@ mod cancel;
 mod check;
 mod clock;
 mod color;
+mod costs;
 mod drawing;
 mod encode;
 mod facts;

@@ -1,6 +1,7 @@
 //! Obeys a plan: one reader on this thread, every output on its own, and a report at the end.
 
 use super::av::ColorNumbers;
+use super::costs::Costs;
 use super::feed::{Feed, Feeds, Piece};
 use super::level::Level;
 use super::losses::Losses;
@@ -17,12 +18,11 @@ use domain::plan::{
 use domain::probe::Size;
 use domain::protocol::{Made, Progress, Report};
 use domain::{Code, Failure, FailureKind, Plan};
-use nix::sys::resource::{Usage, UsageWho, getrusage};
 use std::fs::File;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A loss below this goes unnoticed; headers are often a few frames off.
 const NOTICED_US: u64 = 250_000;
@@ -97,22 +97,14 @@ pub(super) fn out_of_step(what: &str) -> Failure {
 
 /// Makes every output of the plan.
 pub(super) fn run(work: &Work<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Report, Failure> {
-    let (started, before) = (Instant::now(), usage());
+    let costs = Costs::begin();
     let mut program = Program::open(work)?;
     let (mut teller, meters) = Teller::new(work.plan, progress);
     let facts = facts_of(program.reader());
     let level = loudness::level(work, facts.sound, &mut teller)?;
     let (outputs, losses) = produce(work, &mut program, (&mut teller, &meters), (facts, level))?;
     teller.finish();
-    let (wall, after) = (started.elapsed(), usage());
-    Ok(Report {
-        outputs,
-        warnings: warnings(losses),
-        cpu_ms: cpu_ms(after.as_ref()).saturating_sub(cpu_ms(before.as_ref())),
-        wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
-        peak_memory_bytes: after.map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0) * 1_024),
-        ffmpeg: version(),
-    })
+    Ok(costs.report(outputs, warnings(losses)))
 }
 
 /// Starts a thread for every output, reads on this one, and waits for all of them.
@@ -280,22 +272,4 @@ fn warnings(losses: Losses) -> Vec<Warning> {
     let lost_ms = (noticed + losses.broken_us) / 1_000;
     let warning = (lost_ms > 0).then(|| Warning::new(WarningCode::SourceDamaged, format!("{lost_ms} ms lost")));
     warning.into_iter().collect()
-}
-
-fn usage() -> Option<Usage> {
-    getrusage(UsageWho::RUSAGE_SELF).ok()
-}
-
-fn cpu_ms(usage: Option<&Usage>) -> u64 {
-    let ms = usage.map_or(0, |usage| {
-        let (user, system) = (usage.user_time(), usage.system_time());
-        (user.tv_sec() + system.tv_sec()) * 1_000 + (user.tv_usec() + system.tv_usec()) / 1_000
-    });
-    u64::try_from(ms).unwrap_or(0)
-}
-
-/// The version of libavcodec, such as `59.37.100`.
-fn version() -> String {
-    let number = ffmpeg_next::codec::version();
-    format!("libavcodec {}.{}.{}", number >> 16, number >> 8 & 0xff, number & 0xff)
 }

@@ -181,3 +181,20 @@ fn a_clip_that_is_no_media_fails_the_task() {
         Code::NotMedia
     );
 }
+
+#[test]
+fn an_adaptive_stream_shows_the_clips_and_the_joined_spans() {
+    let intro = clip(
+        "white-intro.mp4",
+        "-f lavfi -i color=white:s=160x90:r=30:d=1 -c:v libx264",
+    );
+    let props = Props {
+        intro: Some(&intro),
+        outro: Some(&intro),
+        ..Props::default()
+    };
+    let json =
+        r#"{"bumper":{},"trim":{"ranges":[{"start":1,"end":1.5},{"start":0,"end":1}]},"outputs":[{"kind":"hls"}]}"#;
+    let take = shoot_with(&source(), &props, &recipe(json)).unwrap();
+    assert_eq!(take.report.outputs[0].frames, 30 + 15 + 30 + 30);
+}

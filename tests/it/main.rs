@@ -24,6 +24,7 @@ mod http_plan;
 mod http_presets;
 mod http_upload;
 mod journey;
+mod mutants;
 mod presets;
 mod processes;
 mod reuse;

@@ -17,6 +17,7 @@ mod caller;
 pub mod clip;
 mod column;
 mod everything;
+pub mod mutants;
 
 pub use app::{Options, SECRET, TestApp, program};
 pub use caller::{Caller, PNG, Reply, image_form};

@@ -48,7 +48,7 @@ pub(super) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Pro
         ));
     }
     let believable = |us: &i64| *us > 0 && !av::length_is_guessed(input) && !is_absurd(*us, bytes);
-    let header_us = av::known(input.duration()).filter(believable);
+    let header_us = av::known(input.duration()).max(counted_us(input)).filter(believable);
     let end_us = match header_us {
         // The length of an MP3 counts the silence that its encoder put before the sound.
         Some(length) if probe.container == "mp3" => length,
@@ -76,6 +76,30 @@ fn look_closer(input: &mut Input, index: usize, facts: &mut VideoFacts, cancel: 
         facts.average_fps = measure::average_rate(input, index, cancel)?.or(facts.average_fps);
     }
     Ok(())
+}
+
+/// How long the pictures of an AVI are by their number: where a file breaks off, FFmpeg cuts every length of its header
+/// down to what is there.
+fn counted_us(input: &Input) -> Option<i64> {
+    input
+        .streams()
+        .filter_map(|stream| promised_us(input, &stream))
+        .max()
+        .filter(|_| is_avi(input))
+}
+
+/// How long a stream is by its header, in microseconds, when it says.
+pub(super) fn promised_us(input: &Input, stream: &Source<'_>) -> Option<i64> {
+    let told = av::known(stream.duration()).map(|length| to_us(length, stream.time_base()));
+    let is_counted = is_avi(input) && av::codec_facts(&stream.parameters()).kind == Kind::Video;
+    let rate = Some(stream.avg_frame_rate()).filter(|rate| is_counted && rate.numerator() > 0);
+    let counted = rate.map(|rate| to_us(stream.frames(), rate.invert()));
+    told.max(counted).filter(|us| *us > 0)
+}
+
+/// Whether lengths and times are those of an AVI, which have ways of their own.
+pub(super) fn is_avi(input: &Input) -> bool {
+    input.format().name() == "avi"
 }
 
 /// Fewer than a thousand bytes a second over more than ten seconds: reading such a file through is cheap.

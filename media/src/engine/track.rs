@@ -1,7 +1,7 @@
 //! One stream of a source and its decoder.
 
 use super::av::{self, CodecFacts};
-use super::facts::{origin_us, to_us};
+use super::facts::{is_avi, origin_us, promised_us, to_us};
 use super::fault;
 use super::input::{self, MAX_PIXELS};
 use domain::{Code, Failure, FailureKind};
@@ -80,12 +80,7 @@ impl Track {
         let sensible = rates.iter().find(|rate| (1.0..=240.0).contains(&f64::from(**rate)));
         let interval_us = sensible.map_or(USUAL_INTERVAL_US, |rate| to_us(1, rate.invert()));
         // AVI tells when pictures are decoded, not when they are shown.
-        let held_back = if input.format().name() == "avi" {
-            i64::from(facts.held_back)
-        } else {
-            0
-        };
-        let own_length = av::known(stream.duration()).filter(|length| *length > 0);
+        let held_back = if is_avi(input) { i64::from(facts.held_back) } else { 0 };
         Ok(Self {
             index,
             base: stream.time_base(),
@@ -93,7 +88,7 @@ impl Track {
             interval_us,
             lag_us: held_back.min(16) * interval_us,
             origin_us: origin_us(input, Some(index)),
-            promised_us: own_length.map_or(0, |length| to_us(length, stream.time_base())),
+            promised_us: promised_us(input, &stream).unwrap_or(0),
             reached_us: 0,
             ended: false,
             past: (0, 0),

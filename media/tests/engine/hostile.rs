@@ -119,34 +119,6 @@ fn an_index_without_any_media_is_damaged() {
 }
 
 #[test]
-fn mutated_sources_end_in_an_output_or_a_typed_failure() {
-    let arguments =
-        "-f lavfi -i testsrc2=s=64x64:r=25:d=1 -f lavfi -i sine=d=1 -c:v libx264 -preset ultrafast -c:a aac";
-    for ending in ["mp4", "mkv", "ts", "flv", "avi"] {
-        let bytes = std::fs::read(clip(&format!("mutant.{ending}"), arguments)).unwrap();
-        let mut random = 12_345_u64;
-        for round in 0..12 {
-            let mut mutant = bytes.clone();
-            for _ in 0..(1 << (round % 8)) {
-                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                let at = usize::try_from(random >> 33).unwrap() % mutant.len();
-                mutant[at] ^= random.to_le_bytes()[3];
-            }
-            let (_folder, path) = file(&format!("mutant.{ending}"), &mutant);
-            // A panic, a hang or an output that fails its verification ends the test.
-            if let Err(failure) = shoot(&path, &preset("web")) {
-                assert_ne!(failure.code, Code::OutputInvalid, "{ending}, round {round}: {failure}");
-                assert_ne!(
-                    failure.kind,
-                    FailureKind::MediaCrash,
-                    "{ending}, round {round}: {failure}"
-                );
-            }
-        }
-    }
-}
-
-#[test]
 fn raised_flags_stop_the_work() {
     let source = clip(
         "whole.mp4",

@@ -3,6 +3,7 @@
 use crate::clips::{clip, clip_with};
 use crate::studio::{Take, probe, recipe, shoot};
 use domain::probe::Size;
+use domain::{Code, FailureKind};
 use std::process::Command;
 
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
@@ -68,6 +69,8 @@ fn orientation_is_baked_in_once() {
         ("mirror-90.mp4", [0, -1, -1, 0], (80, 160), [190, 90, 140, 40]),
     ] {
         let take = shoot(&orient(&plain, name, abcd), &recipe(MP4)).unwrap();
+        let shown = take.probe.main_video().unwrap().1.display_size();
+        assert_eq!((shown.width_px, shown.height_px), size, "{name} is reported so");
         assert_eq!(size_of(&take, 0), size, "{name}");
         let (_, facts) = take.output(0).2.probe.main_video().unwrap();
         assert_eq!((facts.quarter_turns, facts.mirrored), (0, false), "{name}");
@@ -96,6 +99,62 @@ fn pixels_become_square_and_sides_even() {
     assert_eq!(size_of(&shoot(&odd, &recipe(MP4)).unwrap(), 0), (322, 242));
     let tiny = clip("tiny.mkv", "-f lavfi -i color=red:s=2x2:r=25:d=0.2 -c:v png");
     assert_eq!(size_of(&shoot(&tiny, &recipe(MP4)).unwrap(), 0), (2, 2));
+}
+
+#[test]
+fn a_square_is_where_it_was_after_odd_sides_and_oblong_pixels() {
+    let picture =
+        |size: &str| format!("color=black:s={size}:r=10:d=0.5,format=yuv444p,drawbox=200:100:40:40:white:fill");
+    for (name, source, filter, squeeze) in [
+        ("square-odd.mkv", picture("321x241"), "null", (1.0, 1.0)),
+        ("square-wide.mkv", picture("320x240"), "setsar=2/1", (2.0, 1.0)),
+        ("square-high.mkv", picture("320x240"), "setsar=1/2", (1.0, 2.0)),
+    ] {
+        let arguments = [
+            "-f", "lavfi", "-i", &source, "-vf", filter, "-c:v", "libx264", "-crf", "4",
+        ];
+        let take = shoot(&clip_with(name, &arguments), &recipe(MP4)).unwrap();
+        let (pictures, width, _) = take.luma(0);
+        let white = |x: f64, y: f64| {
+            let place = |at: f64, by: f64| format!("{:.0}", at * by).parse::<usize>().unwrap();
+            pictures[2][place(y, squeeze.1) * width + place(x, squeeze.0)] > 128
+        };
+        for (x, y) in [
+            (220.0, 120.0),
+            (203.0, 103.0),
+            (236.0, 103.0),
+            (203.0, 136.0),
+            (236.0, 136.0),
+        ] {
+            assert!(white(x, y), "{name}: {x}, {y} is black");
+        }
+        for (x, y) in [(196.0, 120.0), (244.0, 120.0), (220.0, 96.0), (220.0, 144.0)] {
+            assert!(!white(x, y), "{name}: {x}, {y} is white");
+        }
+    }
+}
+
+#[test]
+fn a_picture_over_the_limit_is_refused_before_it_is_made() {
+    let arguments = "-f lavfi -i color=black:s=16386x4098:r=1:d=1 -pix_fmt gray -c:v png -frames:v 1";
+    let failure = shoot(&clip("huge.mkv", arguments), &recipe(MP4)).unwrap_err();
+    assert_eq!(
+        (failure.kind, failure.code),
+        (FailureKind::Input, Code::PictureTooLarge)
+    );
+}
+
+#[test]
+fn a_portrait_goes_by_its_short_side_and_is_never_enlarged() {
+    let source = clip(
+        "portrait.mp4",
+        "-f lavfi -i testsrc2=s=180x320:r=10:d=0.5 -c:v libx264 -preset ultrafast",
+    );
+    for (most, size) in [(90, (90, 160)), (180, (180, 320)), (720, (180, 320))] {
+        let json =
+            format!(r#"{{"frame":{{"max_short_side_px":{most}}},"outputs":[{{"kind":"mp4","video":{{"crf":8}}}}]}}"#);
+        assert_eq!(size_of(&shoot(&source, &recipe(&json)).unwrap(), 0), size, "{most}");
+    }
 }
 
 #[test]

@@ -5,7 +5,11 @@ mod bumpers;
 #[cfg(test)]
 mod clips;
 #[cfg(test)]
+mod clocks;
+#[cfg(test)]
 mod codecs;
+#[cfg(test)]
+mod colors;
 #[cfg(test)]
 mod containers;
 #[cfg(test)]
@@ -27,7 +31,11 @@ mod loudness;
 #[cfg(test)]
 mod outputs;
 #[cfg(test)]
+mod rows;
+#[cfg(test)]
 mod stills;
+#[cfg(test)]
+mod streams;
 #[cfg(test)]
 mod studio;
 #[cfg(test)]

@@ -1,0 +1,118 @@
+//! Brightness and color from sources with more bits, another range or a higher dynamic range.
+
+use crate::clips::clip_with;
+use crate::studio::{Take, decoded, probe, recipe, shoot};
+use domain::plan::WarningCode;
+use std::path::PathBuf;
+
+const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
+
+/// Ten pictures of 10 bits in eight columns from black to 3,000 cd/m², in PQ.
+fn wedge(name: &str, more: &str) -> PathBuf {
+    let picture = "color=black:s=160x90:r=10:d=1,format=yuv420p10le,geq=lum='64+floor(X/20)*110':cb=512:cr=512";
+    let parameters =
+        format!("log-level=error:crf=4:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:range=limited{more}");
+    let encoding = [
+        "-c:v",
+        "libx265",
+        "-preset",
+        "ultrafast",
+        "-tag:v",
+        "hvc1",
+        "-x265-params",
+    ];
+    clip_with(
+        name,
+        &[&["-f", "lavfi", "-i", picture][..], &encoding, &[&parameters]].concat(),
+    )
+}
+
+/// The luma in the middle of each column.
+fn columns(take: &Take) -> Vec<u8> {
+    let (pictures, width, height) = take.luma(0);
+    (0..8)
+        .map(|column| pictures[5][height / 2 * width + width / 16 * (2 * column + 1)])
+        .collect()
+}
+
+#[test]
+fn a_wedge_in_pq_keeps_its_order_its_black_and_its_gray() {
+    let take = shoot(&wedge("wedge-pq.mp4", ""), &recipe(MP4)).unwrap();
+    let seen = columns(&take);
+    assert!(seen[0] <= 20, "black is {seen:?}");
+    assert!(
+        seen.is_sorted() && seen[1] < seen[2] && seen[2] < seen[3] && seen[3] < seen[4],
+        "{seen:?}"
+    );
+    // Column 5 is 0.63 in PQ, about 300 cd/m²: brighter than white paper, and not lost in the dark.
+    assert!((110..=235).contains(&seen[5]), "{seen:?}");
+    let raw = decoded(
+        &take.scratch.path().join("video.mp4"),
+        &["-f", "rawvideo", "-pix_fmt", "yuv420p"],
+    );
+    let chroma = &raw[160 * 90..160 * 90 * 3 / 2];
+    assert!(
+        chroma.iter().all(|value| value.abs_diff(128) <= 3),
+        "gray has become colored"
+    );
+}
+
+#[test]
+fn broken_mastering_data_changes_nothing() {
+    let plain = columns(&shoot(&wedge("wedge-pq.mp4", ""), &recipe(MP4)).unwrap());
+    for (name, more) in [
+        (
+            "wedge-dark.mp4",
+            ":master-display=G(0,0)B(0,0)R(0,0)WP(0,0)L(1,1):max-cll=0,0",
+        ),
+        (
+            "wedge-bright.mp4",
+            ":master-display=G(1,1)B(50000,50000)R(3,3)WP(9,9)L(4000000000,0):max-cll=65535,65535",
+        ),
+    ] {
+        let source = wedge(name, more);
+        assert!(probe(&source).unwrap().main_video().unwrap().1.hdr);
+        let seen = columns(&shoot(&source, &recipe(MP4)).unwrap());
+        let same = seen.iter().zip(&plain).all(|(seen, plain)| seen.abs_diff(*plain) <= 2);
+        assert!(same, "{name}: {seen:?}, without the data {plain:?}");
+    }
+}
+
+#[test]
+fn black_gray_and_white_keep_their_brightness_whatever_the_samples() {
+    let picture = "color=black:s=96x32:r=10:d=0.5,format=rgb24,\
+        geq=r='if(lt(X,32),0,if(lt(X,64),128,255))':g='if(lt(X,32),0,if(lt(X,64),128,255))':b='if(lt(X,32),0,if(lt(X,64),128,255))'";
+    for format in [
+        "yuvj420p",
+        "yuvj444p",
+        "yuv422p",
+        "yuv444p",
+        "yuv420p10le",
+        "yuv422p10le",
+        "yuv444p10le",
+    ] {
+        let arguments = [
+            "-f", "lavfi", "-i", picture, "-c:v", "libx264", "-crf", "1", "-pix_fmt", format,
+        ];
+        let take = shoot(&clip_with(&format!("steps-{format}.mp4"), &arguments), &recipe(MP4)).unwrap();
+        let (pictures, width, height) = take.luma(0);
+        let seen = [16, 48, 80].map(|x| pictures[2][height / 2 * width + x]);
+        let wanted = [16, 126, 235];
+        assert!(
+            seen.iter().zip(wanted).all(|(seen, wanted)| seen.abs_diff(wanted) <= 2),
+            "{format}: {seen:?}"
+        );
+        let (_, facts) = take.output(0).2.probe.main_video().unwrap();
+        assert_eq!(
+            (facts.pixel_format.as_str(), facts.full_range),
+            ("yuv420p", false),
+            "{format}"
+        );
+        let warned = take
+            .plan
+            .warnings
+            .iter()
+            .any(|warning| warning.code == WarningCode::PictureConverted);
+        assert!(warned, "{format}: {:?}", take.plan.warnings);
+    }
+}

@@ -1,0 +1,205 @@
+//! What must come out right, case by case, and the tests that show it. A test that is renamed is renamed here.
+
+use std::fs;
+use std::path::Path;
+
+/// A case: its number, what it is and what is expected, and the tests, below `media/tests/engine` unless their file says
+/// otherwise.
+type Row = (u8, &'static str, &'static [&'static str]);
+
+const ROWS: [Row; 21] = [
+    (
+        1,
+        "HDR is brought down to BT.709 and tagged so; broken mastering data is ignored",
+        &[
+            "looks::high_dynamic_range_is_brought_down_and_tagged",
+            "colors::a_wedge_in_pq_keeps_its_order_its_black_and_its_gray",
+            "colors::broken_mastering_data_changes_nothing",
+        ],
+    ),
+    (
+        2,
+        "10 bits, 4:2:2, 4:4:4 and full range become 8 bits, 4:2:0 and limited, with a warning",
+        &[
+            "looks::other_samples_become_eight_bits_of_limited_range",
+            "colors::black_gray_and_white_keep_their_brightness_whatever_the_samples",
+        ],
+    ),
+    (
+        3,
+        "orientation is baked in once, its matrix cleared, and the size as shown reported",
+        &["looks::orientation_is_baked_in_once"],
+    ),
+    (
+        4,
+        "a portrait goes by its short side and is never enlarged",
+        &[
+            "looks::a_portrait_goes_by_its_short_side_and_is_never_enlarged",
+            "domain/src/plan/ladder.rs::the_ladder_goes_by_the_shorter_side_and_never_above_the_source",
+        ],
+    ),
+    (
+        5,
+        "odd sides become even, tiny ones pass, huge ones are refused",
+        &[
+            "looks::pixels_become_square_and_sides_even",
+            "looks::a_square_is_where_it_was_after_odd_sides_and_oblong_pixels",
+            "looks::a_picture_over_the_limit_is_refused_before_it_is_made",
+            "domain/src/plan/geometry.rs::sides_are_even_and_bounds_hold",
+        ],
+    ),
+    (
+        6,
+        "oblong pixels become square",
+        &[
+            "looks::pixels_become_square_and_sides_even",
+            "looks::a_square_is_where_it_was_after_odd_sides_and_oblong_pixels",
+        ],
+    ),
+    (
+        7,
+        "variable rates, 1000 fps clocks and clocks that jump: a sensible rate, picture and sound end together",
+        &[
+            "timing::a_variable_rate_becomes_constant_and_keeps_every_moment",
+            "clocks::pictures_and_sound_end_together_whatever_their_clocks_do",
+            "clocks::a_clock_that_jumps_parts_neither_picture_and_sound_nor_leaves_a_hole",
+        ],
+    ),
+    (
+        8,
+        "no sound: a movie without, and a stream without a group of sound",
+        &["streams::a_source_without_sound_makes_a_stream_without_a_group_of_sound"],
+    ),
+    (
+        9,
+        "sound alone and covers: sound files work, movies are refused",
+        &[
+            "outputs::sound_without_pictures_makes_no_film",
+            "outputs::a_cover_is_no_film_and_its_sound_is_kept",
+            "streams::a_cover_does_not_stand_in_for_a_video",
+        ],
+    ),
+    (
+        10,
+        "other streams stay behind, and a warning names them",
+        &[
+            "streams::only_pictures_and_sound_travel_and_the_rest_is_named",
+            "containers::nothing_that_is_named_in_a_source_travels",
+        ],
+    ),
+    (
+        11,
+        "no length or a wrong one in the header: it is measured, and progress moves",
+        &[
+            "containers::a_recording_of_a_browser_has_no_length_and_gets_one",
+            "clocks::a_wrong_length_in_the_header_neither_cuts_nor_stretches",
+            "clocks::progress_moves_although_the_header_of_a_recording_has_no_length",
+        ],
+    ),
+    (
+        12,
+        "cut off, without an index, garbage inside: a typed failure, or the loss is told",
+        &[
+            "clocks::whatever_breaks_off_tells_how_much_is_missing",
+            "containers::a_matroska_file_that_breaks_off_tells_its_loss",
+            "hostile::an_mp4_without_its_index_is_damaged",
+            "hostile::an_index_without_any_media_is_damaged",
+            "hostile::a_source_that_breaks_off_is_kept_as_far_as_it_goes_and_the_loss_is_told",
+            "hostile::garbage_in_the_middle_is_survived_and_told",
+        ],
+    ),
+    (
+        13,
+        "5.1 and 7.1 become stereo with their centre, without clipping",
+        &["outputs::surround_is_mixed_down_with_its_centre_and_without_clipping"],
+    ),
+    (
+        14,
+        "several languages: the default, the first or the one asked for; the others are named",
+        &["streams::of_several_languages_the_default_or_the_one_asked_for_is_heard"],
+    ),
+    (
+        15,
+        "offsets, edit lists, priming, negative times: it starts at 0 and in step",
+        &[
+            "timing::sound_stays_with_its_picture_whatever_the_container_and_its_offsets",
+            "containers::fragments_and_edit_lists_are_understood",
+            "outputs::sound_files_have_the_length_of_the_span_and_the_beep_at_its_place",
+        ],
+    ),
+    (
+        16,
+        "interlaced by its header or its frames: woven, and nothing else is",
+        &[
+            "looks::interlaced_pictures_are_woven_and_others_left_alone",
+            "clocks::fields_are_found_in_flags_and_in_frames_and_their_comb_is_gone",
+            "clocks::frames_that_only_look_like_fields_are_left_alone",
+        ],
+    ),
+    (
+        17,
+        "a trim begins and ends at the picture asked",
+        &[
+            "timing::a_trim_begins_and_ends_at_the_picture_asked",
+            "timing::sound_stays_with_its_picture_after_a_trim_and_under_a_bumper",
+            "joins::spans_are_joined_to_the_picture_in_any_order",
+        ],
+    ),
+    (
+        18,
+        "adaptive streams",
+        &["hls::every_rung_shows_every_picture_once_across_the_borders_of_segments"],
+    ),
+    (
+        19,
+        "one frame, groups of one picture, no keyframe at the start",
+        &[
+            "looks::a_single_picture_makes_a_film_of_one_frame",
+            "clocks::single_pictures_and_groups_of_one_are_cut_at_the_picture_asked",
+            "containers::a_stream_that_begins_between_keyframes_still_becomes_a_film",
+        ],
+    ),
+    (
+        20,
+        "two video streams, fragments, missing and lying tables, empty tracks, sound that nobody decodes",
+        &[
+            "streams::of_two_video_streams_the_main_one_is_shown",
+            "streams::tables_that_are_missing_or_lie_cost_no_picture",
+            "streams::a_track_without_a_single_sample_is_passed_over",
+            "streams::sound_that_nobody_can_decode_costs_the_sound_alone",
+            "containers::fragments_and_edit_lists_are_understood",
+        ],
+    ),
+    (
+        21,
+        "hangs, crashes and leaks of the codecs end in a typed failure",
+        &[
+            "worker/src/child/tests.rs::a_crash_tells_the_signal_and_an_exit_tells_the_status",
+            "worker/src/child/tests.rs::a_kill_by_the_kernel_is_a_limit_and_no_crash",
+            "worker/src/child/tests.rs::a_silent_child_is_stalled",
+            "tests/it/mutants.rs::a_damaged_file_ends_in_a_true_output_or_a_typed_failure",
+        ],
+    ),
+];
+
+#[test]
+fn every_case_has_tests_and_every_test_named_here_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for (place, (number, case, tests)) in ROWS.iter().enumerate() {
+        assert_eq!(usize::from(*number), place + 1, "{case}");
+        assert!(!tests.is_empty(), "nothing shows {number}: {case}");
+        for test in *tests {
+            let (file, name) = test.split_once("::").unwrap();
+            let file = if file.contains('/') {
+                root.join(file)
+            } else {
+                root.join("media/tests/engine").join(file).with_extension("rs")
+            };
+            let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            assert!(
+                text.contains(&format!("fn {name}(")),
+                "case {number}: there is no {test}"
+            );
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Damaged media: what transfers, disks, broken muxers and strangers make of a file. The same seed and number always
+//! make the same mutant of the same clips.
+
+use crate::clip::ffmpeg;
+use std::path::{Path, PathBuf};
+
+/// Names of boxes and chunks whose sizes are worth a lie: of MP4, which stand after their size, and of RIFF, before it.
+const BOXES: [&[u8; 4]; 30] = [
+    b"ftyp", b"moov", b"mvhd", b"trak", b"tkhd", b"edts", b"elst", b"mdia", b"mdhd", b"hdlr", b"minf", b"stbl",
+    b"stsd", b"stts", b"ctts", b"stss", b"stsz", b"stsc", b"stco", b"avc1", b"avcC", b"hvcC", b"mp4a", b"esds",
+    b"mdat", b"moof", b"traf", b"tfhd", b"trun", b"sidx",
+];
+const CHUNKS: [&[u8; 4]; 8] = [b"RIFF", b"LIST", b"avih", b"strh", b"strf", b"idx1", b"fmt ", b"data"];
+
+/// Clips of a second or two in every container that we open, with what is usual in it: name, codecs.
+const CLIPS: [(&str, &str); 17] = [
+    ("avc.mp4", "-c:v libx264 -g 10 -bf 2 -c:a aac -movflags +faststart"),
+    ("avc-last.mov", "-c:v libx264 -g 1 -c:a pcm_s16le"),
+    (
+        "avc-fragments.mp4",
+        "-c:v libx264 -g 10 -c:a aac -movflags frag_keyframe+empty_moov",
+    ),
+    (
+        "hevc.mp4",
+        "-c:v libx265 -preset ultrafast -x265-params log-level=error -pix_fmt yuv420p10le -c:a aac",
+    ),
+    ("prores.mov", "-c:v prores_ks -c:a pcm_s24le"),
+    ("avc.mkv", "-c:v libx264 -g 10 -c:a flac"),
+    ("vp8.webm", "-c:v libvpx -deadline realtime -cpu-used 8 -c:a libvorbis"),
+    (
+        "vp9.webm",
+        "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus",
+    ),
+    ("mpeg2.ts", "-c:v mpeg2video -c:a mp2"),
+    ("avc.ts", "-c:v libx264 -g 10 -c:a ac3"),
+    ("mpeg1.mpg", "-c:v mpeg1video -c:a mp2"),
+    ("mpeg4.avi", "-c:v mpeg4 -bf 2 -c:a libmp3lame"),
+    ("mjpeg.avi", "-c:v mjpeg -pix_fmt yuvj420p -c:a adpcm_ms"),
+    ("flash.flv", "-c:v flv -c:a libmp3lame -ar 44100"),
+    ("windows.wmv", "-c:v wmv2 -c:a wmav2"),
+    ("theora.ogg", "-c:v libtheora -c:a libvorbis"),
+    ("sound.mp3", "-vn -c:a libmp3lame"),
+];
+
+/// A stream of numbers (`SplitMix64`, Steele, Lea and Flood 2014): the same for the same seed on every machine.
+#[derive(Debug)]
+struct Random(u64);
+
+impl Random {
+    const fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `end`; 0 when there is none.
+    fn below(&mut self, end: usize) -> usize {
+        let end = u64::try_from(end).unwrap().max(1);
+        usize::try_from(self.next() % end).unwrap()
+    }
+
+    /// A number from 1 to `most`, small ones as often as large ones.
+    fn some(&mut self, most: usize) -> usize {
+        let bits = most.max(1).ilog2() + 1;
+        let bound = 1_usize << self.below(usize::try_from(bits).unwrap());
+        (1 + self.below(bound)).min(most.max(1))
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.next().to_le_bytes()[0]
+    }
+
+    fn one_of<'a, T>(&mut self, things: &'a [T]) -> &'a T {
+        &things[self.below(things.len())]
+    }
+}
+
+/// The sound files from which mutants are made.
+#[derive(Debug)]
+pub struct Mutants {
+    clips: Vec<(String, Vec<u8>)>,
+    seed: u64,
+}
+
+/// A damaged file.
+#[derive(Debug)]
+pub struct Mutant {
+    /// What it was made from and how, for people.
+    pub name: String,
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// A number to choose what is done with it.
+    pub dice: usize,
+}
+
+impl Mutants {
+    /// Makes the clips in `folder`; those of the collection beside the repository are added where it is there.
+    pub fn new(folder: &Path, seed: u64) -> Self {
+        let picture = ["-f", "lavfi", "-i", "testsrc2=s=128x96:r=25:d=1.6"];
+        let sound = ["-f", "lavfi", "-i", "sine=f=440:r=48000:d=1.6"];
+        let made = CLIPS.iter().map(|(name, codecs)| {
+            let path = folder.join(name);
+            let codecs: Vec<_> = codecs.split_whitespace().collect();
+            ffmpeg(&[&picture[..], &sound[..], &codecs[..]].concat(), &path);
+            path
+        });
+        let mut paths: Vec<_> = made.collect();
+        paths.extend(real());
+        let read = |path: &PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, std::fs::read(path).unwrap())
+        };
+        Self {
+            clips: paths.iter().map(read).collect(),
+            seed,
+        }
+    }
+
+    /// How many files there are to damage.
+    pub fn clips(&self) -> usize {
+        self.clips.len()
+    }
+
+    /// The mutant with this number.
+    pub fn mutant(&self, number: u64) -> Mutant {
+        let mut random = Random(self.seed.wrapping_mul(0x1_0000_0001).wrapping_add(number));
+        random.next();
+        let (name, clip) = random.one_of(&self.clips);
+        let (mut bytes, mut name) = (clip.clone(), format!("{}-{number}-{name}", self.seed));
+        for _ in 0..=random.below(3) {
+            let way = self.damage(&mut bytes, &mut random);
+            name = format!("{way}-{name}");
+        }
+        Mutant {
+            name,
+            bytes,
+            dice: random.below(1 << 16),
+        }
+    }
+
+    /// One damage; its name.
+    fn damage(&self, bytes: &mut Vec<u8>, random: &mut Random) -> &'static str {
+        let at = random.below(bytes.len());
+        let length = random.some(bytes.len() / 4).min(bytes.len() - at);
+        let (_, other) = random.one_of(&self.clips);
+        match random.below(9) {
+            0 => {
+                // All over the file, or near its start where the headers are.
+                let within = if random.below(2) == 0 {
+                    bytes.len()
+                } else {
+                    bytes.len().min(2_048)
+                };
+                for _ in 0..random.some(256) {
+                    let at = random.below(within);
+                    if let Some(byte) = bytes.get_mut(at) {
+                        *byte ^= 1 << random.below(8);
+                    }
+                }
+                "bits"
+            }
+            1 => {
+                let with = *random.one_of(&[None, Some(0), Some(0xff), Some(0x80)]);
+                for byte in &mut bytes[at..at + length] {
+                    *byte = with.unwrap_or_else(|| random.byte());
+                }
+                "run"
+            }
+            2 => {
+                bytes.truncate(at);
+                "cut"
+            }
+            3 | 4 => {
+                lie_about_a_size(bytes, random);
+                "size"
+            }
+            5 => {
+                let length = random.some(4_096).min(bytes.len()).min(other.len());
+                bytes[..length].copy_from_slice(&other[..length]);
+                "header"
+            }
+            6 => {
+                let range = bytes[at..at + length].to_vec();
+                let to = random.below(bytes.len());
+                bytes.splice(to..to, range);
+                "twice"
+            }
+            7 => {
+                bytes.drain(at..at + length);
+                "gap"
+            }
+            _ => {
+                bytes.truncate(at);
+                bytes.extend(&other[random.below(other.len())..]);
+                "splice"
+            }
+        }
+    }
+}
+
+/// Changes the size of a box or chunk; in other files any four bytes.
+fn lie_about_a_size(bytes: &mut [u8], random: &mut Random) {
+    let is_box = |name: &[u8]| BOXES.iter().any(|known| known.as_slice() == name);
+    let is_chunk = |name: &[u8]| CHUNKS.iter().any(|known| known.as_slice() == name);
+    let names = bytes.windows(4).enumerate();
+    let sizes = names.filter_map(|(at, name)| {
+        let before = at.checked_sub(4).filter(|_| is_box(name));
+        before.or_else(|| is_chunk(name).then_some(at + 4))
+    });
+    let mut places: Vec<_> = sizes.filter(|at| at + 4 <= bytes.len()).collect();
+    if places.is_empty() {
+        places.push(random.below(bytes.len().saturating_sub(4)));
+    }
+    let at = *random.one_of(&places);
+    let Some(size) = bytes.get_mut(at..at + 4) else { return };
+    let lie = match random.below(6) {
+        0 => [0; 4],
+        1 => [0xff; 4],
+        2 => [0, 0, 0, random.byte()],
+        3 => [0x7f, 0xff, 0xff, random.byte()],
+        4 => [size[0], size[1], size[2], random.byte()],
+        _ => [random.byte(), random.byte(), random.byte(), random.byte()],
+    };
+    size.copy_from_slice(&lie);
+}
+
+/// The real clips that are small enough to be tried by the hundred.
+fn real() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/media");
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        println!("SKIPPED: the real clips are not on this machine");
+        return Vec::new();
+    };
+    let small = |path: &PathBuf| {
+        path.extension().is_some_and(|ending| ending != "md") && path.metadata().is_ok_and(|file| file.len() < 700_000)
+    };
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).filter(small).collect();
+    paths.sort();
+    paths
+}

@@ -1,14 +1,13 @@
 //! The end of what a child wrote to standard error: read for ever, kept to 8 KiB.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
 /// Bytes kept.
 const KEPT: usize = 8 * 1024;
-/// How long it takes at most to read what was written before an answer that was read already.
-const CATCH_UP: Duration = Duration::from_millis(1);
 /// How long the last words of a dead child are waited for; something of its group may still hold the pipe.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
@@ -33,9 +32,14 @@ impl<R: AsyncRead + Unpin> Tail<R> {
         std::future::pending().await
     }
 
-    /// Reads what is there by now.
+    /// Reads what is there by now. What was written before an answer that was read already is there: the kernel tells of
+    /// pipes in the order in which they were written to.
     pub(super) async fn catch_up(&mut self) {
-        let _ = timeout(CATCH_UP, self.drain()).await;
+        tokio::select! {
+            biased;
+            never = self.drain() => match never {},
+            () = ready(()) => {}
+        }
     }
 
     /// Reads what is left after the child has died.

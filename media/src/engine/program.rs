@@ -3,7 +3,7 @@
 use super::feed::Feeds;
 use super::losses::Losses;
 use super::parts::{self, Part, Role};
-use super::reader::{Reader, Sink};
+use super::reader::{Moment, Reader, Sink};
 use super::transcode::{Work, out_of_step};
 use domain::plan::Content;
 use domain::{Failure, Plan};
@@ -38,6 +38,7 @@ impl<'a> Program<'a> {
         let mut reader = open(work, &part)?;
         let from_us = i64::try_from(wanted_us.saturating_sub(part.at_us)).unwrap_or(0);
         reader.seek(from_us, work.cancel)?;
+        skim(work.plan, &part, &mut reader);
         Ok(Self {
             work,
             parts,
@@ -67,6 +68,7 @@ impl<'a> Program<'a> {
             } else {
                 let mut reader = open(self.work, part)?;
                 reader.seek(0, self.work.cancel)?;
+                skim(self.work.plan, part, &mut reader);
                 losses += reader.run(feeds, self.work.cancel)?;
             }
         }
@@ -77,6 +79,32 @@ impl<'a> Program<'a> {
 fn open(work: &Work<'_>, part: &Part) -> Result<Reader, Failure> {
     let source = work.sources.get(part.file).ok_or_else(|| out_of_step("a file"))?;
     Reader::open(source, part, work.threads, work.cancel)
+}
+
+/// Where all outputs are stills, only their moments are wanted.
+fn skim(plan: &Plan, part: &Part, reader: &mut Reader) {
+    let mut moments = Vec::new();
+    for output in &plan.outputs {
+        let (first_us, every_us, count) = match output.content {
+            Content::Poster { at_us, .. } => (at_us, 0, 1),
+            Content::Sprite { every_us, count, .. } => (0, every_us, count),
+            Content::Movie(_) | Content::Hls(_) | Content::Audio { .. } | Content::Gif { .. } => return,
+        };
+        moments.extend((0..count).filter_map(|place| moment(part, first_us + place * every_us, every_us / 2)));
+    }
+    reader.want_only(moments);
+}
+
+/// A moment of the joined spans as one of a part, if it does not come before it. A keyframe from before the part is
+/// none of its pictures.
+fn moment(part: &Part, joined_us: u64, tolerance_us: u64) -> Option<Moment> {
+    let own_us = joined_us.checked_sub(part.at_us)?;
+    let last = part.role == (Role::Span { last: true });
+    (last || own_us < part.length_us).then_some(())?;
+    Some(Moment {
+        at_us: i64::try_from(own_us).ok()?,
+        tolerance_us: i64::try_from(tolerance_us.min(own_us)).ok()?,
+    })
 }
 
 /// The first moment of the joined spans that any output looks at.

@@ -1,5 +1,10 @@
 //! Reads a part of a source once, from its start to its end, and gives away decoded pictures and samples.
 
+mod skim;
+mod sound;
+
+pub(super) use skim::Moment;
+
 use super::av;
 use super::clock::Clock;
 use super::facts::origin_us;
@@ -13,6 +18,7 @@ use domain::Failure;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::{Audio, Video};
 use ffmpeg_next::{Error, Packet};
+use skim::Skim;
 use std::fs::File;
 
 /// Who takes what a reader decodes. Times count in microseconds from the start of the part.
@@ -41,6 +47,8 @@ pub(super) struct Reader {
     overhang_us: i64,
     /// Length of the span as the probe found it; 0 when it did not.
     promised_us: i64,
+    /// Which pictures are wanted, when not all are.
+    skim: Option<Skim>,
     /// The last picture before the span, for a span that begins while it is shown.
     before: Option<Video>,
 }
@@ -73,6 +81,7 @@ impl Reader {
             end_us,
             overhang_us: signed(part.overhang_us),
             promised_us: signed(part.length_us),
+            skim: None,
             before: None,
             input,
         })
@@ -81,6 +90,11 @@ impl Reader {
     /// The picture stream's decoder and facts, and those of the sound.
     pub(super) const fn tracks(&self) -> (Option<&Track>, Option<&Track>) {
         (self.video.as_ref(), self.audio.as_ref())
+    }
+
+    /// Decodes only what these moments need.
+    pub(super) fn want_only(&mut self, moments: Vec<Moment>) {
+        self.skim = Some(Skim::new(moments));
     }
 
     /// Goes to a keyframe at or before `us` after the start of the span.
@@ -144,6 +158,9 @@ impl Reader {
             if track.ends_with(&packet, self.end_us) {
                 return self.end_pictures(true, sink);
             }
+            if self.skim.is_some() {
+                return self.skim(packet, sink);
+            }
             track.send(Some(&packet));
             self.pictures(sink)
         } else if let Some(track) = self.audio.as_mut().filter(is) {
@@ -196,6 +213,9 @@ impl Reader {
 
     /// Gives a picture away if it belongs to the span.
     fn give(&mut self, picture: Video, at: i64, duration: i64, sink: &mut dyn Sink) -> Result<(), Failure> {
+        if let Some(skim) = &mut self.skim {
+            skim.shown_us = at;
+        }
         if at < self.start_us {
             self.before = Some(picture);
             return Ok(());
@@ -231,6 +251,9 @@ impl Reader {
     }
 
     fn end_pictures(&mut self, goes_on: bool, sink: &mut dyn Sink) -> Result<(), Failure> {
+        if self.video.as_ref().is_some_and(|track| !track.ended) {
+            self.end_skim(sink)?;
+        }
         if let Some(track) = self.video.as_mut().filter(|track| !track.ended) {
             track.send(None);
             self.pictures(sink)?;
@@ -247,34 +270,6 @@ impl Reader {
     /// Where sound is no longer wanted.
     fn heard_until(&self) -> Option<i64> {
         self.end_us.map(|end| end.saturating_add(self.overhang_us))
-    }
-
-    fn sounds(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
-        let until = self.heard_until();
-        while let Some(track) = &mut self.audio {
-            let mut sound = Audio::empty();
-            if !track.receive(&mut sound)? {
-                break;
-            }
-            let (at, duration) = track.sound_time(&sound);
-            if at.saturating_add(duration) > self.start_us && until.is_none_or(|end| at < end) {
-                let at_us = at - self.start_us;
-                track.reached_us = track.reached_us.max(at_us.saturating_add(duration));
-                sink.sound(sound, at_us)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn end_sound(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
-        if let Some(track) = self.audio.as_mut().filter(|track| !track.ended) {
-            track.send(None);
-            self.sounds(sink)?;
-        }
-        if let Some(track) = &mut self.audio {
-            track.ended = true;
-        }
-        Ok(())
     }
 }
 

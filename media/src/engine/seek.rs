@@ -37,9 +37,9 @@ pub(super) fn to(input: &mut Input, video: Option<&Track>, target_us: i64, cance
         }
     }
     if moved {
-        // Reading on from a place that is too late would lose pictures; if even the beginning cannot be found again,
-        // the loss shows in the report.
-        let _ = input.seek(origin, ..);
+        // Reading on from a place that is too late would lose pictures, as would the place of the first one's time:
+        // it is decoded before. If even the beginning cannot be found again, the loss shows in the report.
+        let _ = input.seek(i64::MIN / 2, ..);
     }
     Ok(())
 }

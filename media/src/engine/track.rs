@@ -122,6 +122,14 @@ impl Track {
         enough(&mut self.past.1, behind)
     }
 
+    /// Notes how far a packet reaches that nobody wants decoded; the span begins at `start_us`.
+    pub(super) fn pass(&mut self, packet: &Packet, start_us: i64) {
+        let at = packet.pts().or_else(|| packet.dts());
+        let until = at.map(|at| to_us(at.saturating_add(packet.duration().max(0)), self.base));
+        let reached = until.map_or(0, |until| until.saturating_sub(start_us));
+        self.reached_us = self.reached_us.max(reached);
+    }
+
     /// Gives the decoder a packet, or the end. What it refuses is counted and left out.
     pub(super) fn send(&mut self, packet: Option<&Packet>) {
         let sent = match packet {
@@ -185,6 +193,12 @@ impl Track {
             .unwrap_or(self.origin_us);
         self.next_us = Some(at.saturating_add(duration));
         (at, duration)
+    }
+
+    /// Forgets what was decoded, before something else than the next packet is.
+    pub(super) fn restart(&mut self) {
+        self.decoder.flush();
+        self.next_us = None;
     }
 
     /// How many packets or pictures did not decode.

@@ -4,6 +4,7 @@ use crate::config::Secrets;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
+use entity::{output, task};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -53,19 +54,49 @@ impl Links {
         }
     }
 
-    /// The query that proves a grant, from `now` until the installation's time to live is over.
-    pub(crate) fn query(&self, grant: Grant<'_>, now: DateTime<Utc>) -> String {
+    /// The part of a link below `/api/video/` that opens an output from `now` until the installation's time to live is
+    /// over. For a set it leads to the file that names all others, and what it names is open by the same token.
+    pub(crate) fn path(&self, task: &task::Model, output: &output::Model, now: DateTime<Utc>) -> String {
+        let (path, name) = (&task.file_path, &output.name);
+        let grant = Grant {
+            file_path: path,
+            output: name,
+        };
+        match &output.entry {
+            Some(entry) => format!("play/{}/{path}/{name}/{entry}", self.token(grant, now)),
+            None => format!("download/{path}?{}", self.query(grant, now)),
+        }
+    }
+
+    fn query(&self, grant: Grant<'_>, now: DateTime<Utc>) -> String {
+        let Some(proof) = self.proof(grant, now) else {
+            return String::new();
+        };
+        format!(
+            "output={}&expires={}&key={}&signature={}",
+            grant.output, proof.expires, proof.key, proof.signature
+        )
+    }
+
+    fn token(&self, grant: Grant<'_>, now: DateTime<Utc>) -> String {
+        let proof = self.proof(grant, now);
+        proof.map_or_else(String::new, |proof| {
+            format!("{}.{}.{}", proof.expires, proof.key, proof.signature)
+        })
+    }
+
+    /// `None` never happens: there is always a key.
+    fn proof(&self, grant: Grant<'_>, now: DateTime<Utc>) -> Option<Proof> {
         let expires = now
             .timestamp()
             .saturating_add(i64::try_from(self.ttl.as_secs()).unwrap_or(i64::MAX));
-        let Some(key) = self.keys.first() else {
-            return String::new();
-        };
+        let key = self.keys.first()?;
         let signature = BASE64_URL_SAFE_NO_PAD.encode(key.over(grant, expires).finalize().into_bytes());
-        format!(
-            "output={}&expires={expires}&key={}&signature={signature}",
-            grant.output, key.id
-        )
+        Some(Proof {
+            expires,
+            key: key.id.clone(),
+            signature,
+        })
     }
 
     /// Whether the proof holds for this grant, now; compared in constant time.
@@ -74,6 +105,19 @@ impl Links {
         let key = self.keys.iter().find(|key| key.id == proof.key);
         now.timestamp() < proof.expires
             && key.is_some_and(|key| key.over(grant, proof.expires).verify_slice(&signature).is_ok())
+    }
+}
+
+impl Proof {
+    /// Reads what stands in the path of a set.
+    pub(crate) fn from_token(token: &str) -> Option<Self> {
+        let (expires, rest) = token.split_once('.')?;
+        let (key, signature) = rest.split_once('.')?;
+        Some(Self {
+            expires: expires.parse().ok()?,
+            key: key.to_owned(),
+            signature: signature.to_owned(),
+        })
     }
 }
 
@@ -138,6 +182,17 @@ mod tests {
         assert!(links.proves(&proof, GRANT, now));
         assert!(links.proves(&proof, GRANT, after(59)));
         assert!(!links.proves(&proof, GRANT, after(60)));
+    }
+
+    #[test]
+    fn a_token_in_a_path_proves_the_same_as_a_query() {
+        let (links, now) = (links("a", None), Utc::now());
+        let proof = Proof::from_token(&links.token(GRANT, now)).unwrap();
+        assert!(links.proves(&proof, GRANT, now));
+        for token in ["", "-", "1.2", "x.y.z", ".."] {
+            let proof = Proof::from_token(token);
+            assert!(!proof.is_some_and(|proof| links.proves(&proof, GRANT, now)), "{token}");
+        }
     }
 
     #[test]

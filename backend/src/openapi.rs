@@ -149,6 +149,7 @@ mod tests {
         GET /api/tasks/{id}/report (bearer)
         POST /api/tasks/{id}/retry (bearer)
         GET /api/video/download/{year}/{month}/{day}/{name} (bearer)
+        GET /api/video/play/{token}/{year}/{month}/{day}/{name}/{output}/{file} (bearer)
         GET /livez
         GET /metrics
         GET /ping

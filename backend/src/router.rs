@@ -37,6 +37,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(report::show))
         .routes(routes!(plan::plan))
         .routes(routes!(video::download))
+        .routes(routes!(video::play))
         .routes(routes!(images::list, images::create))
         .routes(routes!(images::show, images::remove))
         .routes(routes!(presets::list, presets::create))

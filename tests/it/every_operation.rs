@@ -59,6 +59,11 @@ const OPERATIONS: &[(&str, About, Body)] = &[
         Row(Output),
         Nothing,
     ),
+    (
+        "GET /api/video/play/{token}/{year}/{month}/{day}/{name}/{output}/{file}",
+        Row(Kind::Stream),
+        Nothing,
+    ),
     ("GET /api/images", Account, Nothing),
     ("POST /api/images", Account, Image),
     ("GET /api/images/{name}", Row(Kind::Image), Nothing),

@@ -21,6 +21,7 @@ mod http_download;
 mod http_edge;
 mod http_images;
 mod http_plan;
+mod http_play;
 mod http_presets;
 mod http_upload;
 mod journey;

@@ -47,12 +47,41 @@ impl TestApp {
                 entry: None,
             });
         }
-        let claim = Claim::of(&claimed);
+        self.settle(&claimed, outputs).await;
+    }
+
+    /// Settles a waiting task with one adaptive stream of these files; the first names all others.
+    pub async fn finish_stream(&self, task: i64, files: &[(&'static str, &'static [u8])]) {
+        let claimed = task::claim(&self.db, TaskId(task)).await.unwrap().unwrap();
+        let set = Key::output_set(TaskId(task), claimed.attempt, &FileName::parse("hls").unwrap());
+        let mut bytes = 0;
+        for (name, content) in files {
+            let key = set.file(&FileName::parse(name).unwrap()).unwrap();
+            let stream = futures::stream::iter([Ok::<_, Infallible>(bytes::Bytes::from_static(content))]);
+            bytes += self.storage.put_stream(&key, stream, None, 1_000).await.unwrap().bytes;
+        }
+        let output = output::New {
+            name: "hls".to_owned(),
+            kind: "hls",
+            media_type: "application/vnd.apple.mpegurl",
+            key: set.to_string(),
+            bytes,
+            sha256: "ab".repeat(32),
+            width_px: Some(320),
+            height_px: Some(180),
+            duration_ms: Some(4_000),
+            entry: Some(files[0].0),
+        };
+        self.settle(&claimed, vec![output]).await;
+    }
+
+    async fn settle(&self, claimed: &task::Model, outputs: Vec<output::New>) {
         let made = task::Made {
             outputs,
             report: json!({}),
-            fingerprint: format!("task {task}"),
+            fingerprint: format!("task {}", claimed.id),
         };
+        let claim = Claim::of(claimed);
         let settled = entity::write(&self.db, async |db| claim.succeed(db, made).await);
         assert!(settled.await.unwrap());
     }

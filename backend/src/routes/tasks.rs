@@ -7,7 +7,6 @@ use crate::choice::check_names;
 use crate::context::Context;
 use crate::error::Error;
 use crate::extract::{BaseUrl, CurrentUser, Owned};
-use crate::links::Grant;
 use crate::openapi::problems;
 use crate::reply::Said;
 use crate::view::{TaskItem, TaskView};
@@ -183,16 +182,7 @@ pub(crate) async fn ring(state: &AppState, task: &task::Model) {
 pub(crate) fn view(state: &AppState, context: &Context, base: &BaseUrl, task: task::Whole) -> TaskView {
     let now = Utc::now();
     let link = |task: &task::Model, output: &output::Model| {
-        let grant = Grant {
-            file_path: &task.file_path,
-            output: &output.name,
-        };
-        format!(
-            "{}/api/video/download/{}?{}",
-            base.0,
-            task.file_path,
-            state.links.query(grant, now)
-        )
+        format!("{}/api/video/{}", base.0, state.links.path(task, output, now))
     };
     TaskView::new(task, context.language, link)
 }

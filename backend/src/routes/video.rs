@@ -1,25 +1,26 @@
 //! Downloads: to whoever holds a signed link, or to the owner.
 
 mod disposition;
+mod play;
 mod range;
+mod send;
+
+pub(crate) use play::*;
 
 use crate::AppState;
-use crate::error::{Error, Refusal};
+use crate::error::Error;
 use crate::extract::CurrentUser;
 use crate::links::{Grant, Proof};
 use crate::openapi::problems;
-use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, Query, State};
-use axum::http::header::{
-    ACCEPT_RANGES, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
-};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Redirect, Response};
 use chrono::Utc;
 use domain::{Code, TaskId};
 use entity::{output, task};
-use range::Wanted;
+use send::File;
 use serde::Deserialize;
 use storage::Key;
 use utoipa::IntoParams;
@@ -116,65 +117,38 @@ problems!(DownloadProblems: TokenInvalid, TokenExpired, FileNotFound, RangeInval
         ("name" = String, Path, description = "`{id}_{name}` of the logical key; `.mp4` at its end is optional"), DownloadQuery),
     responses((status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 206, description = "The range", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 304, description = "The client has it already"), DownloadProblems))]
+        (status = 304, description = "The client has it already"),
+        (status = 307, description = "The output is a set of files; its first one is there"), DownloadProblems))]
 pub(crate) async fn download(
     State(state): State<AppState>,
     headers: HeaderMap,
     granted: Granted,
 ) -> Result<Response, Error> {
     let Granted { task, output } = granted;
-    let bytes = u64::try_from(output.bytes).unwrap_or_default();
-    let etag = format!("\"{}\"", output.sha256);
-    let common = headers_of(&task, &output, &etag);
-    if range::has_it_already(&headers, &etag) {
-        return Ok((StatusCode::NOT_MODIFIED, common).into_response());
+    if output.entry.is_some() {
+        // Relative to this path, whatever the host is called.
+        let link = format!("/api/video/{}", state.links.path(&task, &output, Utc::now()));
+        return Ok(Redirect::temporary(&link).into_response());
     }
-    let wanted = range::wanted(&headers, &etag, bytes);
-    let span = match &wanted {
-        Wanted::Whole => 0..bytes,
-        Wanted::Part(span) => span.clone(),
-        Wanted::Nothing => {
-            let refusal = Refusal::new(Code::RangeInvalid).detail(format!("the file has {bytes} bytes"));
-            return Ok(([(CONTENT_RANGE, format!("bytes */{bytes}"))], refusal).into_response());
-        }
+    let file = File {
+        key: Key::parse(&output.key).map_err(|error| Error::Internal(error.into()))?,
+        bytes: u64::try_from(output.bytes).unwrap_or_default(),
+        etag: format!("\"{}\"", output.sha256),
+        headers: headers_of(&task, &output),
     };
-    let length = [(CONTENT_LENGTH, HeaderValue::from(span.end - span.start))];
-    let status = match &wanted {
-        Wanted::Part(span) => {
-            let range = format!("bytes {}-{}/{bytes}", span.start, span.end.saturating_sub(1));
-            (StatusCode::PARTIAL_CONTENT, [(CONTENT_RANGE, range)]).into_response()
-        }
-        _ => StatusCode::OK.into_response(),
-    };
-    let (parts, ()) = status.map(|_| ()).into_parts();
-    let key = Key::parse(&output.key).map_err(|error| Error::Internal(error.into()))?;
-    let body = Body::from_stream(state.storage.get_range(&key, span).await.map_err(of_read)?);
-    Ok((parts, common, length, body).into_response())
+    file.send(&state, &headers).await
 }
 
-fn headers_of(task: &task::Model, output: &output::Model, etag: &str) -> HeaderMap {
+fn headers_of(task: &task::Model, output: &output::Model) -> HeaderMap {
     let value = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("attachment"));
     let name = disposition::file_name(&task.display_name, &output.name);
     let media_type = HeaderValue::from_str(&output.media_type);
     HeaderMap::from_iter([
-        (ACCEPT_RANGES, HeaderValue::from_static("bytes")),
         (CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
         (CONTENT_DISPOSITION, value(&disposition::attachment(&name))),
         (
             CONTENT_TYPE,
             media_type.unwrap_or(HeaderValue::from_static("application/octet-stream")),
         ),
-        (ETAG, value(etag)),
     ])
-}
-
-/// A file whose row is there but whose bytes are not was removed between the two.
-fn of_read(error: storage::Error) -> Error {
-    match error {
-        storage::Error::NotFound { .. } | storage::Error::OutOfRange { .. } => {
-            tracing::error!(%error, "an output is not where its row says");
-            Code::FileNotFound.into()
-        }
-        error => error.into(),
-    }
 }

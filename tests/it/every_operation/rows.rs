@@ -18,6 +18,8 @@ pub(super) enum Kind {
     Processed,
     /// A file of a processed task.
     Output,
+    /// A file of an adaptive stream.
+    Stream,
     /// An image.
     Image,
     /// A preset.
@@ -41,10 +43,15 @@ impl Kind {
                 assert_eq!(reply.status, 200, "{reply:?}");
             }
             Self::Image | Self::Preset => {}
+            Self::Stream => app.finish_stream(id, &[("master.m3u8", b"#EXTM3U")]).await,
             Self::Processed | Self::Output => app.finish(id, &[("video.mp4", "mp4", "video/mp4", b"video")]).await,
         }
         match self {
             Self::Waiting | Self::Canceled | Self::Processed => vec![id.to_string()],
+            Self::Stream => parts(&format!(
+                "-/{}/hls/master.m3u8",
+                task.body["file_path"].as_str().unwrap()
+            )),
             Self::Output | Self::Image | Self::Preset => parts(task.body["file_path"].as_str().unwrap()),
         }
     }
@@ -68,6 +75,7 @@ impl Kind {
     pub(super) fn absent(self) -> (Vec<String>, &'static str) {
         match self {
             Self::Waiting | Self::Canceled | Self::Processed => (parts("1000000"), "task_not_found"),
+            Self::Stream => (parts("-/2026/01/31/1000000_clip/hls/master.m3u8"), "file_not_found"),
             Self::Image => (parts("absent"), "image_not_found"),
             Self::Preset => (parts("absent"), "preset_not_found"),
             Self::Output => (parts("2026/01/31/1000000_clip"), "file_not_found"),

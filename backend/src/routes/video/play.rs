@@ -1,0 +1,103 @@
+//! The files of a set (an adaptive stream, stills with their index), whose members name each other by relative URIs:
+//! what proves the link stands in the path, so that every such URI leads to a link that is proven as well.
+
+use super::send::File;
+use crate::AppState;
+use crate::error::Error;
+use crate::extract::CurrentUser;
+use crate::links::{Grant, Proof};
+use crate::openapi::problems;
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+use chrono::Utc;
+use domain::{Code, TaskId};
+use entity::{output, task};
+use storage::{FileName, Key, Target};
+
+/// A file of a set that this request may read.
+pub(crate) struct Member {
+    key: Key,
+    name: FileName,
+    set: output::Model,
+}
+
+impl FromRequestParts<AppState> for Member {
+    type Rejection = Error;
+
+    /// Whoever may not read it learns the same as if it were not there.
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        let absent = || Error::from(Code::FileNotFound);
+        let path = Path::<[String; 7]>::from_request_parts(parts, state).await;
+        let Ok(Path([token, year, month, day, task, output, file])) = path else {
+            return Err(absent());
+        };
+        let file_path = format!("{year}/{month}/{day}/{task}");
+        let grant = Grant {
+            file_path: &file_path,
+            output: &output,
+        };
+        let proof = Proof::from_token(&token);
+        let proven = proof.is_some_and(|proof| state.links.proves(&proof, grant, Utc::now()));
+        let owner = match proven {
+            true => None,
+            false if parts.headers.contains_key(AUTHORIZATION) => {
+                Some(CurrentUser::from_request_parts(parts, state).await?.0)
+            }
+            false => return Err(absent()),
+        };
+        let id = task.split_once('_').and_then(|(id, _)| id.parse::<TaskId>().ok());
+        let found = task::by_path(&state.db, id.ok_or_else(absent)?, &file_path).await?;
+        let task = found.filter(|task| owner.is_none_or(|owner| task.owner() == owner));
+        let outputs = output::of_task(&state.db, task.ok_or_else(absent)?.id).await?;
+        let set = outputs
+            .into_iter()
+            .find(|row| row.name == output && row.entry.is_some());
+        let (set, name) = set.zip(FileName::parse(&file).ok()).ok_or_else(absent)?;
+        let Ok(Target::Set(place)) = Target::parse(&set.key) else {
+            return Err(absent());
+        };
+        let key = place.file(&name).map_err(|_| absent())?;
+        Ok(Self { key, name, set })
+    }
+}
+
+problems!(PlayProblems: TokenInvalid, TokenExpired, FileNotFound, RangeInvalid, Unavailable);
+
+/// Sends a file of a set, or a range of its bytes.
+#[utoipa::path(get, operation_id = "play_output", path = "/api/video/play/{token}/{year}/{month}/{day}/{name}/{output}/{file}",
+    tag = "tasks", security((), ("bearer" = [])),
+    params(("token" = String, Path, description = "What proves the link; the owner may write anything here"),
+        ("year" = String, Path), ("month" = String, Path), ("day" = String, Path),
+        ("name" = String, Path, description = "`{id}_{name}` of the logical key"),
+        ("output" = String, Path, description = "The name of the output"), ("file" = String, Path)),
+    responses((status = 200, description = "The file", body = Vec<u8>, content_type = "application/vnd.apple.mpegurl"),
+        (status = 206, description = "The range", body = Vec<u8>, content_type = "video/mp4"),
+        (status = 304, description = "The client has it already"), PlayProblems))]
+pub(crate) async fn play(State(state): State<AppState>, headers: HeaderMap, member: Member) -> Result<Response, Error> {
+    let Member { key, name, set } = member;
+    let bytes = state.storage.head(&key).await?.ok_or(Code::FileNotFound)?;
+    let file = File {
+        key,
+        bytes,
+        // A row never changes, nor do the files below it.
+        etag: format!("\"{}-{name}\"", set.id),
+        headers: HeaderMap::from_iter([
+            (CONTENT_TYPE, HeaderValue::from_static(media_type(name.as_str()))),
+            (CACHE_CONTROL, HeaderValue::from_static("private, max-age=3600")),
+        ]),
+    };
+    file.send(&state, &headers).await
+}
+
+fn media_type(name: &str) -> &'static str {
+    match name.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("m3u8") => "application/vnd.apple.mpegurl",
+        Some("m4s" | "mp4") => "video/mp4",
+        Some("vtt") => "text/vtt",
+        Some("jpg") => "image/jpeg",
+        _ => "application/octet-stream",
+    }
+}

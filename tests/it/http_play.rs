@@ -1,0 +1,147 @@
+//! Sets of files: every relative URI in them leads to a link that is proven as well.
+
+use reqwest::Method;
+use tests::{Caller, Options, TestApp};
+
+const CLIP: &[u8] = b"\0\0\0\x10ftypisom\0\0\0\0";
+const MASTER: &[u8] = b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n720p.m3u8\n";
+const SEGMENT: &[u8] = b"0123456789";
+
+/// A caller with a task that was made into a stream, and the link to it.
+async fn stream(app: &TestApp) -> (Caller, i64, String) {
+    let caller = app.caller().await;
+    let id = caller.upload("a clip.mp4", CLIP.to_vec(), &[]).await.body["id"]
+        .as_i64()
+        .unwrap();
+    let files = [
+        ("master.m3u8", MASTER),
+        ("720p.m3u8", b"#EXTM3U\n"),
+        ("720p-0001.m4s", SEGMENT),
+        ("sheet-1.jpg", b"j"),
+        ("sprite.vtt", b"WEBVTT"),
+        ("init.mp4", b"i"),
+    ];
+    app.finish_stream(id, &files).await;
+    let task = caller.get(&format!("/api/tasks/{id}")).await.body;
+    assert_eq!(task["outputs"][0]["url"], task["download"][0]);
+    (caller, id, task["download"][0].as_str().unwrap().to_owned())
+}
+
+async fn idle() -> TestApp {
+    TestApp::with(Options {
+        worker: None,
+        ..Options::default()
+    })
+    .await
+}
+
+fn beside(url: &str, name: &str) -> String {
+    let (folder, _) = url.rsplit_once('/').unwrap();
+    format!("{folder}/{name}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_player_follows_relative_names_without_a_token_of_its_own() {
+    let app = idle().await;
+    let (_, _, url) = stream(&app).await;
+    let player = app.stranger();
+    assert!(url.ends_with("/hls/master.m3u8"), "{url}");
+    assert_eq!(player.download(&url).await, MASTER);
+    for (name, media_type) in [
+        ("master.m3u8", "application/vnd.apple.mpegurl"),
+        ("720p.m3u8", "application/vnd.apple.mpegurl"),
+        ("720p-0001.m4s", "video/mp4"),
+        ("init.mp4", "video/mp4"),
+        ("sprite.vtt", "text/vtt"),
+        ("sheet-1.jpg", "image/jpeg"),
+    ] {
+        let reply = player.get(&beside(&url, name)).await;
+        assert_eq!(
+            (reply.status, reply.header("content-type")),
+            (200, media_type),
+            "{name}"
+        );
+        assert!(reply.header("cache-control").starts_with("private"), "{name}");
+    }
+    let request = player
+        .request(Method::GET, &beside(&url, "720p-0001.m4s"))
+        .header("range", "bytes=2-4");
+    let part = request.send().await.unwrap();
+    assert_eq!(
+        (part.status().as_u16(), &part.headers()["content-range"]),
+        (206, &"bytes 2-4/10".parse().unwrap())
+    );
+    let etag = part.headers()["etag"].clone();
+    assert_eq!(part.bytes().await.unwrap(), SEGMENT[2..5]);
+    let again = player
+        .request(Method::GET, &beside(&url, "720p-0001.m4s"))
+        .header("if-none-match", etag);
+    assert_eq!(again.send().await.unwrap().status(), 304);
+    let behind = player
+        .request(Method::GET, &beside(&url, "720p-0001.m4s"))
+        .header("range", "bytes=10-");
+    assert_eq!(behind.send().await.unwrap().status(), 416);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_opens_its_own_set_and_only_plain_names_in_it() {
+    let app = idle().await;
+    let ((_, _, mine), (owner, theirs, url)) = (stream(&app).await, stream(&app).await);
+    let player = app.stranger();
+    let token = |url: &str| {
+        url.split("/play/")
+            .nth(1)
+            .unwrap()
+            .split('/')
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    let expires: i64 = token(&url).split('.').next().unwrap().parse().unwrap();
+    let later = token(&url).replacen(&expires.to_string(), &(expires + 1).to_string(), 1);
+    for wrong in [
+        url.replace(&token(&url), &token(&mine)),
+        url.replace(&token(&url), &later),
+        url.replace(&token(&url), "-"),
+        url.replace("/hls/", "/sprite/"),
+        beside(&url, "absent.m4s"),
+        beside(&url, ".."),
+        beside(&url, "..%2fhls%2fmaster.m3u8"),
+        beside(&url, "%2e%2e%2f%2e%2e%2f1%2fhls%2fmaster.m3u8"),
+        beside(&url, "-rf"),
+        beside(&url, ".hidden"),
+        beside(&url, "a%00b"),
+    ] {
+        let reply = player.get(&wrong).await;
+        assert_eq!(reply.status, 404, "{wrong}");
+    }
+    let unsigned = url.replace(&token(&url), "-");
+    assert_eq!(
+        owner.get(&unsigned).await.status,
+        200,
+        "the token of the owner opens it too"
+    );
+    assert_eq!(owner.delete(&format!("/api/tasks/{theirs}")).await.status, 200);
+    assert_eq!(player.get(&url).await.code(), "file_not_found");
+    let left = app.stored_files();
+    assert!(
+        left.iter()
+            .all(|file| !file.to_string_lossy().contains(&format!("outputs/{theirs}/"))),
+        "{left:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_of_a_set_leads_to_its_first_file() {
+    let app = idle().await;
+    let (owner, id, _) = stream(&app).await;
+    let task = owner.get(&format!("/api/tasks/{id}")).await.body;
+    let path = format!("/api/video/download/{}", task["file_path"].as_str().unwrap());
+    let followed = owner.request(Method::GET, &path).send().await.unwrap();
+    assert!(
+        followed.url().path().ends_with("/hls/master.m3u8"),
+        "{}",
+        followed.url()
+    );
+    assert_eq!(followed.bytes().await.unwrap(), MASTER);
+}

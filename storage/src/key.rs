@@ -228,11 +228,8 @@ mod tests {
     fn a_key_survives_the_way_through_the_database() {
         let file = FileName::parse("hls/720p/segment_00001.m4s").unwrap();
         let id = Uuid::from_u128(7);
-        for key in [
-            Key::source(id),
-            Key::image(UserId(5), id),
-            Key::output(TaskId(42), 3, &file),
-        ] {
+        let output = Key::output(TaskId(42), 3, &file);
+        for key in [Key::source(id), Key::image(UserId(5), id), output] {
             assert_eq!(Key::parse(&key.to_string()).unwrap(), key);
             assert_eq!(Target::parse(&key.to_string()).unwrap(), Target::Object(key));
         }
@@ -255,7 +252,6 @@ mod tests {
             "sources/{00000000-0000-0000-0000-000000000007}",
             "sources/00000000000000000000000000000007",
             "sources/00000000-0000-0000-0000-000000000007/x",
-            "/sources/00000000-0000-0000-0000-000000000007",
             "images/00000000-0000-0000-0000-000000000007",
             "images/-1/00000000-0000-0000-0000-000000000007",
             "images/../00000000-0000-0000-0000-000000000007",

@@ -50,7 +50,7 @@ pub use still::Images;
 
 use domain::plan::{Content, PlannedOutput};
 use domain::protocol::{Checked, Progress, Report};
-use domain::{Failure, Plan, Probe};
+use domain::{Failure, FailureKind, Plan, Probe};
 use std::fs::File;
 use std::path::Path;
 
@@ -112,11 +112,18 @@ pub fn transcode(
 /// Opens a finished output again and reads what a player would find.
 ///
 /// # Errors
-/// [`domain::Code::OutputInvalid`] when it cannot be opened.
+/// [`domain::Code::OutputInvalid`] when it cannot be opened or read.
 pub fn verify(scratch: &Path, planned: &PlannedOutput, cancel: &Cancel) -> Result<Checked, Failure> {
-    match &planned.content {
+    let checked = match &planned.content {
         Content::Hls(hls) => hls::check(scratch, &planned.file, hls, cancel).map(Checked::Hls),
         Content::Sprite { .. } => sprite::check(scratch, &planned.file, cancel).map(Checked::Sprite),
         _ => check::run(scratch, &planned.file, cancel).map(Checked::File),
-    }
+    };
+    checked.map_err(|failure| match failure.kind {
+        // What would be the fault of a source is ours here.
+        FailureKind::Input | FailureKind::Unsupported => check::invalid(&planned.file, &failure.detail),
+        FailureKind::Infrastructure | FailureKind::Transfer | FailureKind::ResourceLimit | FailureKind::MediaCrash => {
+            failure
+        }
+    })
 }

@@ -30,10 +30,18 @@ pub(super) fn run(scratch: &Path, file: &str, cancel: &Cancel) -> Result<Checked
     let bytes = source.metadata().map_or(0, |metadata| metadata.len());
     let open = || input::open_output(&source, cancel).map_err(|_| invalid(file, "cannot be opened"));
     let checked = look(&open, bytes, cancel)?;
+    let cut_off = checked.probe.container == "jpeg_pipe" && !jpeg_ends(&source, bytes);
     Ok(CheckedFile {
         index_first: !checked.probe.container.starts_with("mov") || index_first(&source).unwrap_or(false),
+        decode_errors: checked.decode_errors + u32::from(cut_off),
         ..checked
     })
+}
+
+/// Whether a JPEG has its end marker (ITU-T T.81): the decoder paints gray what is missing, and says nothing.
+fn jpeg_ends(file: &File, bytes: u64) -> bool {
+    let mut end = [0; 2];
+    file.read_exact_at(&mut end, bytes.saturating_sub(2)).is_ok() && end == [0xff, 0xd9]
 }
 
 /// The failure of an output that is not as it should be.
@@ -47,7 +55,7 @@ where
     O: Fn() -> Result<Input, Failure> + Sync,
 {
     let mut input = open()?;
-    let probe = facts::read(&mut input, bytes, cancel)?;
+    let mut probe = facts::read(&mut input, bytes, cancel)?;
     // Stills cannot go back to their beginning.
     if input.seek(i64::MIN / 2, ..i64::MIN / 2).is_err() {
         input = open()?;
@@ -58,6 +66,10 @@ where
         (head, tail.join().unwrap_or_else(|panic| resume_unwind(panic)))
     });
     let (head, tail_errors) = (head?, tail_errors?);
+    if probe.main_video().is_none() {
+        // The header of an MP3 goes on telling the length of sound that is gone.
+        probe.duration_us = probe.duration_us.min(head.sound_us);
+    }
     Ok(CheckedFile {
         probe,
         index_first: true,
@@ -105,6 +117,8 @@ fn index_first(file: &File) -> io::Result<bool> {
 struct Head {
     frames: u64,
     starts_with_keyframe: bool,
+    /// Where the last packet of sound ends.
+    sound_us: u64,
     /// Of the first group of pictures.
     errors: u32,
 }
@@ -138,11 +152,17 @@ impl Film {
     /// Counts every picture and decodes the first group, or the first sound of a file without pictures.
     fn read_through(mut self, cancel: &Cancel) -> Result<Head, Failure> {
         let (mut frames, mut groups, mut starts_with_keyframe) = (0, 0, self.video.is_none());
+        let mut sound_us = 0;
         while let Some(packet) = next_packet(&mut self.input, cancel)? {
             if self.is_picture(&packet) {
                 starts_with_keyframe |= frames == 0 && packet.is_key();
                 frames += 1;
                 groups += u32::from(packet.is_key());
+            } else if let Some(track) = &self.audio {
+                let end_us = self
+                    .time_us(&packet)
+                    .saturating_add(to_us(packet.duration(), track.base));
+                sound_us = sound_us.max(u64::try_from(end_us).unwrap_or(0));
             }
             let first_group = if self.video.is_some() {
                 groups <= 1
@@ -157,6 +177,7 @@ impl Film {
         Ok(Head {
             frames,
             starts_with_keyframe,
+            sound_us,
             errors: self.errors(),
         })
     }

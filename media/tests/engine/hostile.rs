@@ -29,6 +29,16 @@ fn what_is_no_media_is_told_so() {
             "playlist.mp4",
             format!("#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile://{secret}\n#EXT-X-ENDLIST\n"),
         ),
+        (
+            "subfile.mp4",
+            format!(
+                "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nsubfile,,start,0,end,9999,,:{secret}\n#EXT-X-ENDLIST\n"
+            ),
+        ),
+        (
+            "subfile-concat.mp4",
+            format!("ffconcat version 1.0\nfile subfile,,start,0,end,9999,,:{secret}\n"),
+        ),
         ("concat.mp4", format!("ffconcat version 1.0\nfile {secret}\n")),
         (
             "session.mp4",
@@ -54,6 +64,62 @@ fn what_is_no_media_is_told_so() {
         .collect();
     let (_folder, path) = file("noise.mp4", &noise);
     assert_eq!(probe(&path).unwrap_err().kind, FailureKind::Input);
+}
+
+/// A `QuickTime` file whose pictures lie, by its data reference, in the file at `target`: an alias of the old Macintosh
+/// with an absolute path.
+fn refers_to(target: &std::path::Path, source: &std::path::Path) -> Vec<u8> {
+    let mut alias = vec![0_u8; 150];
+    let path = target.to_str().unwrap().as_bytes();
+    alias.extend([0, 2]);
+    alias.extend(u16::try_from(path.len()).unwrap().to_be_bytes());
+    alias.extend(path);
+    alias.extend(vec![0; path.len() % 2]);
+    alias.extend([0xff, 0xff, 0, 0]);
+    let mut entry = u32::try_from(alias.len() + 12).unwrap().to_be_bytes().to_vec();
+    entry.extend(*b"alis\0\0\0\0");
+    entry.extend(alias);
+    let mut bytes = std::fs::read(source).unwrap();
+    // The entry that says "in this file" is the last box in each of those around it.
+    let at = bytes.windows(4).rposition(|window| window == b"dref").unwrap() + 12;
+    let grown = u32::try_from(entry.len() - 12).unwrap();
+    bytes.splice(at..at + 12, entry);
+    for name in [b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"] {
+        let at = bytes[..at].windows(4).rposition(|window| window == name).unwrap() - 4;
+        let size = u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) + grown;
+        bytes[at..at + 4].copy_from_slice(&size.to_be_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn a_reference_to_another_file_is_not_followed() {
+    let film = |name: &str, color: &str| {
+        clip(
+            name,
+            &format!("-f lavfi -i color={color}:s=64x64:r=10:d=1 -c:v prores_ks"),
+        )
+    };
+    let (secret, cover) = (film("secret-white.mov", "white"), film("cover-black.mov", "black"));
+    let (_folder, path) = file("dref.mov", &refers_to(&secret, &cover));
+    let stock = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-enable_drefs", "1", "-use_absolute_path", "1", "-i"])
+        .arg(&path)
+        .args(["-f", "rawvideo", "-pix_fmt", "gray", "-"])
+        .output()
+        .unwrap();
+    assert!(
+        stock.stdout.first() > Some(&200),
+        "the trap is none: {}",
+        String::from_utf8_lossy(&stock.stderr)
+    );
+    match shoot(&path, &recipe(r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#)) {
+        Ok(take) => assert!(
+            take.luma(0).0.iter().flatten().all(|luma| *luma < 60),
+            "foreign pictures"
+        ),
+        Err(failure) => assert_eq!(failure.kind, FailureKind::Input, "{failure}"),
+    }
 }
 
 #[test]

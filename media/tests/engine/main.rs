@@ -40,3 +40,5 @@ mod streams;
 mod studio;
 #[cfg(test)]
 mod timing;
+#[cfg(test)]
+mod verification;

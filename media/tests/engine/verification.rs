@@ -1,0 +1,123 @@
+//! What the verification of single files and sprites notices when they change between their making and their check.
+//! Adaptive streams are in [`super::hls_damage`].
+
+use crate::clips::clip;
+use crate::studio::{Take, recipe, shoot};
+use domain::Code;
+use media::engine::{self, Cancel};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// One output of every kind that is a file, some of them twice.
+const FILES: &str = r#"{"outputs":[
+    {"kind":"mp4"}, {"kind":"mp4","name":"small","max_width_px":64}, {"kind":"mp4","name":"newer","video":{"codec":"h265"}},
+    {"kind":"webm"}, {"kind":"audio"}, {"kind":"audio","format":"mp3"}, {"kind":"audio","format":"opus"},
+    {"kind":"gif","width_px":64}, {"kind":"poster"}, {"kind":"poster","name":"narrow","width_px":64},
+    {"kind":"poster","format":"png"}, {"kind":"poster","format":"webp"}]}"#;
+
+fn film() -> PathBuf {
+    let arguments = "-f lavfi -i testsrc2=s=128x72:r=25:d=4 -f lavfi -i sine=d=4 -c:v libx264 -preset ultrafast \
+        -pix_fmt yuv420p -c:a aac";
+    clip("verified.mp4", arguments)
+}
+
+/// What is said of the output at a place, as it lies there now.
+fn found(take: &Take, place: usize) -> Option<String> {
+    let planned = &take.plan.outputs[place];
+    let checked = engine::verify(take.scratch.path(), planned, &Cancel::new());
+    let verified =
+        checked.and_then(|checked| domain::plan::verify(&take.plan, planned, &take.report.outputs[place], &checked));
+    let failure = verified.err()?;
+    assert_eq!(failure.code, Code::OutputInvalid, "{failure}");
+    Some(failure.detail)
+}
+
+/// Tries a damage on every output, one after the other; the names of those of which nothing was said.
+fn unnoticed(take: &Take, damage: impl Fn(&Path, &[u8])) -> Vec<String> {
+    let mut unnoticed = Vec::new();
+    for (place, planned) in take.plan.outputs.iter().enumerate() {
+        let path = take.scratch.path().join(&planned.file);
+        let whole = fs::read(&path).unwrap();
+        damage(&path, &whole);
+        if found(take, place).is_none() {
+            unnoticed.push(planned.file.clone());
+        }
+        fs::write(&path, whole).unwrap();
+        assert_eq!(found(take, place), None, "{} is right again", planned.file);
+    }
+    unnoticed
+}
+
+#[test]
+fn a_file_that_is_cut_off_emptied_or_gone_is_noticed_whatever_its_kind() {
+    let take = shoot(&film(), &recipe(FILES)).unwrap();
+    for (kept, of) in [(19, 20), (1, 2), (1, 20), (0, 1)] {
+        let cut = unnoticed(&take, |path, whole| {
+            fs::write(path, &whole[..whole.len() * kept / of]).unwrap();
+        });
+        assert!(cut.is_empty(), "{kept}/{of} of it: {cut:?}");
+    }
+    let gone = unnoticed(&take, |path, _| fs::remove_file(path).unwrap());
+    assert!(gone.is_empty(), "{gone:?}");
+}
+
+#[test]
+fn a_file_that_is_another_one_is_noticed_whatever_its_kind() {
+    let take = shoot(&film(), &recipe(FILES)).unwrap();
+    for other in &take.plan.outputs {
+        let other_bytes = fs::read(take.scratch.path().join(&other.file)).unwrap();
+        let swapped = unnoticed(&take, |path, _| fs::write(path, &other_bytes).unwrap());
+        assert_eq!(swapped, [other.file.as_str()], "only what it is may pass for it");
+    }
+}
+
+#[test]
+fn a_movie_that_lost_its_sound_or_a_second_is_noticed() {
+    let take = shoot(&film(), &recipe(r#"{"outputs":[{"kind":"mp4"},{"kind":"webm"}]}"#)).unwrap();
+    for lost in ["-an", "-vn", "-t 3"] {
+        let passed = unnoticed(&take, |path, _| {
+            let aside = path.with_file_name(format!("aside-{}", path.file_name().unwrap().to_string_lossy()));
+            let mut command = Command::new("ffmpeg");
+            let lost: Vec<_> = lost.split(' ').collect();
+            command
+                .args(["-v", "error", "-y", "-i"])
+                .arg(path)
+                .args(["-c", "copy"])
+                .args(lost);
+            assert!(
+                command
+                    .args(["-movflags", "+faststart"])
+                    .arg(&aside)
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+            fs::rename(aside, path).unwrap();
+        });
+        assert!(passed.is_empty(), "{lost}: {passed:?}");
+    }
+}
+
+#[test]
+fn a_sprite_that_lost_a_sheet_or_an_entry_is_noticed() {
+    let json = r#"{"outputs":[{"kind":"sprite","every_ms":500,"width_px":32}]}"#;
+    let take = shoot(&film(), &recipe(json)).unwrap();
+    let folder = take.scratch.path().join(&take.plan.outputs[0].file);
+    let files: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert!(files.len() >= 2, "{files:?}");
+    for path in files {
+        let whole = fs::read(&path).unwrap();
+        for kept in [0, whole.len() / 2, whole.len() * 9 / 10] {
+            fs::write(&path, &whole[..kept]).unwrap();
+            assert!(found(&take, 0).is_some(), "{kept} bytes of {}", path.display());
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(found(&take, 0).is_some(), "without {}", path.display());
+        fs::write(&path, whole).unwrap();
+    }
+    assert_eq!(found(&take, 0), None);
+}

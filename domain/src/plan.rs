@@ -24,6 +24,7 @@ use crate::probe::Size;
 use crate::recipe::{Name, Position};
 use crate::time::{Rational, Span};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Orders for the child.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,7 +105,7 @@ pub struct Warning {
 }
 
 /// The stable word of a warning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WarningCode {
     /// Streams that no output uses.

@@ -28,5 +28,6 @@ mod journey;
 mod mutants;
 mod presets;
 mod processes;
+mod recipes_page;
 mod reuse;
 mod tidy;

@@ -45,7 +45,7 @@ pub(crate) struct PlannedView {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct WarningView {
     /// A stable word.
-    #[schema(value_type = String, example = "streams_dropped")]
+    #[schema(example = "streams_dropped")]
     code: WarningCode,
     /// The value behind it.
     detail: String,

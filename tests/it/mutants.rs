@@ -105,12 +105,7 @@ async fn try_in_turn(campaign: Arc<Campaign>) {
 
 /// The way of a task: probe, plan, transcode, and a second child that never saw the source.
 async fn made(source: PathBuf, scratch: PathBuf, recipe: &str) -> End {
-    let settings = ChildSettings {
-        // A mutant of two seconds that says nothing for so long will never say anything.
-        silence: Duration::from_secs(20),
-        look: Duration::from_secs(40),
-        ..ChildSettings::new(program())
-    };
+    let settings = ChildSettings::new(program());
     let mut child = Child::spawn(&settings, session(vec![source], &scratch)).await?;
     let probe = child.probe(0).await?;
     let recipe = Recipe::parse(recipe).unwrap();

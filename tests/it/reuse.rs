@@ -49,6 +49,34 @@ async fn the_same_work_is_done_once_and_its_files_go_with_the_last_task() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_adaptive_stream_is_a_set_of_files_that_goes_with_its_task() {
+    let app = TestApp::start().await;
+    let caller = app.caller().await;
+    let source = Clip::default().make(app.directory.path());
+    let recipe = json!({"outputs": [{"kind": "hls", "ladder": [90, 180], "segment_ms": 1000}]}).to_string();
+    let task = caller.processed(&source, &[("recipe", &recipe)]).await;
+    let output = &task["outputs"][0];
+    assert_eq!((&output["kind"], &output["name"]), (&json!("hls"), &json!("hls")));
+    let stored = app.stored_files();
+    let names: Vec<_> = stored.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+    for name in ["master.m3u8", "180p.m3u8", "90p-0001.m4s", "90p-0002.m4s", "audio.m3u8"] {
+        assert!(names.contains(&name), "{name} in {names:?}");
+    }
+    let bytes: u64 = stored
+        .iter()
+        .filter(|path| path.to_string_lossy().contains("/hls/"))
+        .map(|path| path.metadata().unwrap().len())
+        .sum();
+    assert_eq!(output["bytes"].as_u64(), Some(bytes));
+    let again = caller.processed(&source, &[("recipe", &recipe)]).await;
+    assert_eq!(again["report"]["reused_from"], task["id"]);
+    for task in [&task, &again] {
+        assert_eq!(caller.delete(&format!("/api/tasks/{}", task["id"])).await.status, 200);
+    }
+    assert!(app.stored_files().is_empty(), "{:?}", app.stored_files());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_clip_of_an_earlier_task_stands_before_the_video() {
     let app = TestApp::start().await;
     let caller = app.caller().await;

@@ -24,6 +24,8 @@ pub struct Config {
     pub language: Language,
     /// Bounds of an upload.
     pub limits: Limits,
+    /// Threads that a worker gives to one task, for estimates.
+    pub threads: u32,
     /// What a password must not be.
     pub password_policy: PasswordPolicy,
     /// Peers whose `X-Forwarded-*` headers are believed.
@@ -50,6 +52,7 @@ impl Config {
             default_preset: "web".to_owned(),
             language: Language::default(),
             limits: Limits::default(),
+            threads: 2,
             password_policy: PasswordPolicy::default(),
             trusted_proxies: Vec::new(),
             cors_origins: Vec::new(),

@@ -47,8 +47,7 @@ pub(crate) fn worker(
     bell: Doorbell,
 ) -> anyhow::Result<Env> {
     let scratch = Scratch::open(&settings.data_dir.join("scratch")).context("failed to open the scratch directory")?;
-    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    let threads = u32::try_from(cores.div_ceil(settings.workers)).unwrap_or(1);
+    let threads = crate::settings::threads(settings.workers);
     let settings = worker::Settings {
         tasks: settings.workers,
         threads,

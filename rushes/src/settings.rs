@@ -226,6 +226,12 @@ fn storage(env: &Read<'_>, data_dir: &std::path::Path) -> Result<StorageSettings
     }
 }
 
+/// Threads of one task when so many are worked on at once.
+pub(crate) fn threads(workers: usize) -> u32 {
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    u32::try_from(cores.div_ceil(workers)).unwrap_or(1)
+}
+
 fn workers(env: &Read<'_>) -> Result<usize, BadSetting> {
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     match env.parsed::<usize>("RUSHES_WORKERS", "1 to 64")? {

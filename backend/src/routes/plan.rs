@@ -115,8 +115,7 @@ pub(crate) async fn plan(
     };
     let planned = domain::plan(&recipe, &probe, clips, &state.config.limits)
         .map_err(|failure| Refusal::new(failure.code).detail(failure.detail))?;
-    let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
-    let (class, predicted) = predict(&planned, &probe, cores);
+    let (class, predicted) = predict(&planned, &probe, state.config.threads);
     let history = cost::history(&state.db, &class, HISTORY).await?;
     Ok(Json(PlanView::new(&planned, estimate(predicted, &history))))
 }

@@ -36,6 +36,7 @@ pub(super) fn config(env: &Read<'_>, role: Role, data_dir: &Path, limits: Limits
             Language::Es,
         )?,
         limits,
+        threads: super::threads(super::workers(env)?),
         password_policy: env.one_of("RUSHES_PASSWORD_POLICY", &policies, PasswordPolicy::Basic)?,
         trusted_proxies: env.list::<Cidr>(
             "RUSHES_TRUSTED_PROXIES",

@@ -47,19 +47,22 @@ impl Job<'_> {
         child.finish().await;
         notes.took("transcode");
         enter(progress, Phase::Verify);
-        let checked = checker.verify(plan.outputs.clone()).await?;
+        let (checked, targets) = tokio::try_join!(
+            checker.verify(plan.outputs.clone()),
+            store::announce(env, self.task, &plan),
+        )?;
         drop(checker);
         compare(&plan, &report, &checked)?;
         notes.took("verify");
         enter(progress, Phase::Store);
-        let outputs = store::store(env, self.task, &plan, &checked, &out).await?;
+        let outputs = store::store(env, &targets, &plan, &checked, &out).await?;
         metrics::histogram!("rushes_realtime_factor").record(speed(&plan, &report));
         notes.took("store");
         let (report, cost) = self.report(&plan, &report, &outputs, (&sandbox, notes));
         Ok((outputs, report, cost))
     }
 
-    /// Probe, plan and transcode. The checker starts meanwhile, off the way of the task.
+    /// Probe, plan and transcode. Meanwhile the checker starts and the facts are kept.
     async fn transcode(
         &self,
         child: &mut child::Child,
@@ -68,26 +71,44 @@ impl Job<'_> {
         notes: &mut Notes,
     ) -> Result<(Plan, Report, child::Child), Failure> {
         let mut probes = Vec::with_capacity(self.footage.sources.len());
-        for (place, row) in self.footage.sources.iter().enumerate() {
-            let probe = child.probe(place).await?;
-            remember(self.env, row, &probe).await;
-            probes.push(probe);
+        for place in 0..self.footage.sources.len() {
+            probes.push(child.probe(place).await?);
         }
         notes.took("probe");
+        let making = async {
+            let plan = self.plan(&probes, notes)?;
+            let checker = session(self.env, Files::default(), out.to_owned());
+            let (report, checker) = tokio::try_join!(
+                child.transcode(plan.clone(), wall_limit(&probes, &plan), |update| {
+                    progress.send_replace(update);
+                }),
+                self.env.children.child(checker),
+            )?;
+            Ok((plan, report, checker))
+        };
+        tokio::join!(making, self.remember(&probes)).0
+    }
+
+    fn plan(&self, probes: &[Probe], notes: &mut Notes) -> Result<Plan, Failure> {
         let source = probes
             .first()
             .ok_or_else(|| store::trouble(&"a task without a source"))?;
         let settings = &self.env.settings;
-        let plan = domain::plan(self.recipe, source, self.footage.clips(&probes), &settings.limits)?;
+        let plan = domain::plan(self.recipe, source, self.footage.clips(probes), &settings.limits)?;
         notes.planned(&plan, source, settings.threads);
-        let checker = session(self.env, Files::default(), out.to_owned());
-        let (report, checker) = tokio::try_join!(
-            child.transcode(plan.clone(), wall_limit(&probes, &plan), |update| {
-                progress.send_replace(update);
-            }),
-            self.env.children.child(checker),
-        )?;
-        Ok((plan, report, checker))
+        Ok(plan)
+    }
+
+    /// Keeps the facts for people to see; a task does not fail for it.
+    async fn remember(&self, probes: &[Probe]) {
+        for (row, probe) in self.footage.sources.iter().zip(probes) {
+            let Ok(facts) = serde_json::to_value(probe) else {
+                continue;
+            };
+            if let Err(error) = source::set_probe(&self.env.db, row.id, facts).await {
+                tracing::warn!(%error, "failed to keep the facts of a source");
+            }
+        }
     }
 
     fn report(
@@ -130,14 +151,6 @@ pub(crate) fn session(env: &Env, files: Files, scratch: PathBuf) -> Session {
         max_cpu_s: wall_limit_s(settings.limits.max_duration_us) * u64::from(settings.threads.max(1)),
         max_file_bytes: settings.limits.max_upload_bytes.saturating_mul(4),
         threads: settings.threads,
-    }
-}
-
-/// Keeps the facts for people to see; a task does not fail for it.
-async fn remember(env: &Env, row: &source::Model, probe: &Probe) {
-    let Ok(facts) = serde_json::to_value(probe) else { return };
-    if let Err(error) = source::set_probe(&env.db, row.id, facts).await {
-        tracing::warn!(%error, "failed to keep the facts of a source");
     }
 }
 

@@ -22,14 +22,8 @@ const TRIES: u32 = 4;
 const AT_A_TIME: usize = 8;
 const MAX_FILES: usize = 150_000;
 
-/// Stores every output of an attempt under the attempt's own keys; nothing of it is visible yet.
-pub(crate) async fn store(
-    env: &Env,
-    task: &Model,
-    plan: &Plan,
-    checked: &[Checked],
-    directory: &Path,
-) -> Result<Vec<output::New>, Failure> {
+/// Decides where the outputs of an attempt will lie, and lists these places as trash until a row names them.
+pub(crate) async fn announce(env: &Env, task: &Model, plan: &Plan) -> Result<Vec<Target>, Failure> {
     let targets = plan.outputs.iter().map(|planned| target(planned, Claim::of(task)));
     let targets = targets.collect::<Result<Vec<_>, _>>()?;
     let listed: Vec<String> = targets.iter().map(text).collect();
@@ -38,8 +32,19 @@ pub(crate) async fn store(
         let detail = "the database did not answer";
         Failure::new(FailureKind::Infrastructure, Code::Unavailable, detail)
     })?;
+    Ok(targets)
+}
+
+/// Stores every output of an attempt at the places that were announced; nothing of it is visible yet.
+pub(crate) async fn store(
+    env: &Env,
+    targets: &[Target],
+    plan: &Plan,
+    checked: &[Checked],
+    directory: &Path,
+) -> Result<Vec<output::New>, Failure> {
     let mut stored = Vec::with_capacity(plan.outputs.len());
-    for ((planned, checked), target) in plan.outputs.iter().zip(checked).zip(&targets) {
+    for ((planned, checked), target) in plan.outputs.iter().zip(checked).zip(targets) {
         let path = directory.join(&planned.file);
         let files = match target {
             Target::Object(key) => transfer(env, key, &path).await?,

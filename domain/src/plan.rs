@@ -18,7 +18,7 @@ pub use content::{Container, Content, Done, Hls, Movie, PlannedOutput, Rung, SHE
 pub use decide::{Clips, plan};
 pub use estimate::{Cost, Estimate, Interval, Sample, estimate, predict};
 pub use track::{AudioTrack, Card, VideoOrder, VideoTrack};
-pub use verify::verify;
+pub use verify::{is_spoilt, verify};
 
 use crate::probe::Size;
 use crate::recipe::{Name, Position};
@@ -147,6 +147,13 @@ impl Plan {
             Content::Gif { start_us, end_us, .. } => end_us.saturating_sub(*start_us),
             Content::Poster { .. } | Content::Sprite { .. } => 0,
         }
+    }
+
+    /// Whether anything is taken over from the source without being decoded.
+    #[must_use]
+    pub fn copies(&self) -> bool {
+        let mut steps = self.outputs.iter().flat_map(|output| &output.steps);
+        steps.any(|step| step.done == Done::Copy)
     }
 
     fn movie_us(&self) -> u64 {

@@ -113,9 +113,12 @@ pub struct VideoFacts {
 pub struct Keyframes {
     /// Whether the first picture is one.
     pub first: bool,
+    /// Whether pictures of the file lie before the first one that is shown: an edit list hides them.
+    #[serde(default)]
+    pub hidden: bool,
     /// Whether nothing after any of them needs what comes before it (closed groups of pictures).
     pub closed: bool,
-    /// Longest time from one to the next, or to the end, in microseconds.
+    /// Longest time from one to the next, or to the end, in microseconds, or more where the index is incomplete.
     pub longest_us: u64,
 }
 
@@ -184,6 +187,20 @@ impl Probe {
         });
         let area = |facts: &VideoFacts| u64::from(facts.width_px) * u64::from(facts.height_px);
         videos.max_by_key(|(stream, facts)| (stream.default, area(facts), std::cmp::Reverse(stream.index)))
+    }
+
+    /// The same facts, as if nothing could be taken over without being decoded.
+    #[must_use]
+    pub fn without_copies(&self) -> Self {
+        let mut probe = self.clone();
+        for stream in &mut probe.streams {
+            match &mut stream.kind {
+                StreamKind::Video(facts) => facts.keyframes = None,
+                StreamKind::Audio(facts) => facts.plain = false,
+                StreamKind::CoverArt | StreamKind::Subtitle | StreamKind::Data | StreamKind::Attachment => {}
+            }
+        }
+        probe
     }
 
     /// The sound streams in the order of the file, whether they can be decoded or not.

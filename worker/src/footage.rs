@@ -20,7 +20,7 @@ pub(crate) struct Footage {
 }
 
 /// The files, ready for a child.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Files {
     /// In the order of the rows.
     pub(crate) sources: Vec<PathBuf>,

@@ -3,7 +3,7 @@
 use crate::footage::{Files, Footage};
 use crate::report::{Done, Notes, speed};
 use crate::{Env, child, store};
-use domain::plan::{Sample, verify};
+use domain::plan::{Sample, is_spoilt, verify};
 use domain::protocol::{Checked, Phase, Progress, Report, SandboxStatus, Session};
 use domain::{Code, Failure, FailureKind, Plan, Probe, Recipe};
 use entity::{output, source, task};
@@ -23,6 +23,25 @@ pub(crate) struct Job<'a> {
 /// The stored outputs, the report, and the cost beside what was expected.
 type Made = (Vec<output::New>, Value, Option<(String, Sample)>);
 
+/// What becomes of packets that are already what was asked.
+#[derive(Clone, Copy)]
+enum Packets {
+    Kept,
+    /// They turned out to be damaged, and what became of them only a decoder can tell.
+    Decoded,
+}
+
+/// One go at the outputs.
+struct Take {
+    plan: Plan,
+    report: Report,
+    sandbox: SandboxStatus,
+    /// Where its outputs will lie.
+    targets: Vec<storage::Target>,
+    /// What the checker found, or why it is not what was planned.
+    checked: Result<Vec<Checked>, Failure>,
+}
+
 impl Job<'_> {
     /// Fetch, probe, plan, transcode, verify, store. Dropping it kills the children and leaves nothing but trash that is
     /// listed.
@@ -36,24 +55,23 @@ impl Job<'_> {
             .directory(self.task)
             .map_err(|error| store::trouble(&error))?;
         let files = self.footage.fetch(env, scratch.path()).await?;
-        let out = scratch.child("out").map_err(|error| store::trouble(&error))?;
         notes.took("fetch");
-        let mut child = env.children.child(session(env, files, out.clone())).await?;
-        let sandbox = child.status().clone();
-        let made = self.transcode(&mut child, &out, progress, notes).await;
-        notes.child(&sandbox, &child.stderr_tail());
-        let (plan, report, mut checker) = made?;
-        // What a stranger's file may have made of it must be gone before anybody looks at the outputs.
-        child.finish().await;
-        notes.took("transcode");
-        enter(progress, Phase::Verify);
-        let (checked, targets) = tokio::try_join!(
-            checker.verify(plan.outputs.clone()),
-            store::announce(env, self.task, &plan),
-        )?;
-        drop(checker);
-        compare(&plan, &report, &checked)?;
-        notes.took("verify");
+        let directory = |name| scratch.child(name).map_err(|error| store::trouble(&error));
+        let mut out = directory("out")?;
+        let mut take = self.shoot((&files, &out, Packets::Kept), progress, notes).await?;
+        let told = take.checked.as_ref().map(|_| take.report.warnings.as_slice());
+        if is_spoilt(&take.plan, told) {
+            out = directory("decoded")?;
+            take = self.shoot((&files, &out, Packets::Decoded), progress, notes).await?;
+        }
+        let Take {
+            plan,
+            report,
+            sandbox,
+            targets,
+            checked,
+        } = take;
+        let checked = checked?;
         enter(progress, Phase::Store);
         let outputs = store::store(env, &targets, &plan, &checked, &out).await?;
         metrics::histogram!("rushes_realtime_factor").record(speed(&plan, &report));
@@ -62,11 +80,43 @@ impl Job<'_> {
         Ok((outputs, report, cost))
     }
 
+    /// Probe, plan, transcode, verify; the children are gone afterwards.
+    async fn shoot(
+        &self,
+        (files, out, packets): (&Files, &Path, Packets),
+        progress: &watch::Sender<Progress>,
+        notes: &mut Notes,
+    ) -> Result<Take, Failure> {
+        let session = session(self.env, files.clone(), out.to_owned());
+        let mut child = self.env.children.child(session).await?;
+        let sandbox = child.status().clone();
+        let made = self.transcode(&mut child, (out, packets), progress, notes).await;
+        notes.child(&sandbox, &child.stderr_tail());
+        let (plan, report, mut checker) = made?;
+        // What a stranger's file may have made of it must be gone before anybody looks at the outputs.
+        child.finish().await;
+        notes.took("transcode");
+        enter(progress, Phase::Verify);
+        let (checked, targets) = tokio::join!(
+            checker.verify(plan.outputs.clone()),
+            store::announce(self.env, self.task, &plan),
+        );
+        let checked = checked.and_then(|checked| compare(&plan, &report, &checked).map(|()| checked));
+        notes.took("verify");
+        Ok(Take {
+            plan,
+            report,
+            sandbox,
+            targets: targets?,
+            checked,
+        })
+    }
+
     /// Probe, plan and transcode. Meanwhile the checker starts and the facts are kept.
     async fn transcode(
         &self,
         child: &mut child::Child,
-        out: &Path,
+        (out, packets): (&Path, Packets),
         progress: &watch::Sender<Progress>,
         notes: &mut Notes,
     ) -> Result<(Plan, Report, child::Child), Failure> {
@@ -76,7 +126,7 @@ impl Job<'_> {
         }
         notes.took("probe");
         let making = async {
-            let plan = self.plan(&probes, notes)?;
+            let plan = self.plan(&probes, packets, notes)?;
             let checker = session(self.env, Files::default(), out.to_owned());
             let (report, checker) = tokio::try_join!(
                 child.transcode(plan.clone(), wall_limit(&probes, &plan), |update| {
@@ -89,11 +139,16 @@ impl Job<'_> {
         tokio::join!(making, self.remember(&probes)).0
     }
 
-    fn plan(&self, probes: &[Probe], notes: &mut Notes) -> Result<Plan, Failure> {
+    fn plan(&self, probes: &[Probe], packets: Packets, notes: &mut Notes) -> Result<Plan, Failure> {
         let source = probes
             .first()
             .ok_or_else(|| store::trouble(&"a task without a source"))?;
         let settings = &self.env.settings;
+        let decoded = source.without_copies();
+        let source = match packets {
+            Packets::Kept => source,
+            Packets::Decoded => &decoded,
+        };
         let plan = domain::plan(self.recipe, source, self.footage.clips(probes), &settings.limits)?;
         notes.planned(&plan, source, settings.threads);
         Ok(plan)

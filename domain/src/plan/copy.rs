@@ -19,12 +19,17 @@ const CHEAP_BPS: u64 = 2_000_000;
 /// Copied sound may end so much before or after encoded pictures, in microseconds.
 const SOUND_SLACK_US: u64 = 40_000;
 
+/// Containers whose times of sound can be taken over as they are.
+const SOUND_CONTAINERS: [&str; 4] = ["mov,", "matroska,", "mp3", "ogg"];
+
 /// What a picture stream would have to be.
 pub(super) struct Target<'a> {
     pub(super) codec: VideoCodec,
     pub(super) wish: &'a VideoWish,
     pub(super) picture: &'a Picture,
     pub(super) fps: Rational,
+    /// Whether the container can hide pictures before its beginning.
+    pub(super) hides: bool,
 }
 
 /// Whether the pictures can be copied.
@@ -40,7 +45,7 @@ pub(super) fn video(recipe: &Recipe, probe: &Probe, target: &Target<'_>) -> Resu
         height_px: facts.height_px,
     };
     let wanted = target.picture;
-    let rules: [(bool, &dyn Fn() -> String); 12] = [
+    let rules: [(bool, &dyn Fn() -> String); 13] = [
         (stream.codec == word, &|| format!("{} is not {word}", stream.codec)),
         (target.wish.crf.is_none() && target.wish.speed.is_none(), &|| {
             "the recipe sets crf or speed".into()
@@ -70,6 +75,9 @@ pub(super) fn video(recipe: &Recipe, probe: &Probe, target: &Target<'_>) -> Resu
         }),
         (has_clean_times(probe), &|| {
             format!("times in {} are not reliable", probe.container)
+        }),
+        (facts.keyframes.is_none_or(|k| !k.hidden) || target.hides, &|| {
+            "its container hides its beginning, and the new one cannot".into()
         }),
         (facts.keyframes.is_some_and(|k| k.first && k.closed), &|| {
             "its groups of pictures are not known to be closed".into()
@@ -134,7 +142,7 @@ fn is_expensive(facts: &VideoFacts, fps: Rational) -> bool {
 /// The reason why not.
 pub(super) fn audio(
     recipe: &Recipe,
-    (stream, facts): (&Stream, &AudioFacts),
+    (container, stream, facts): (&str, &Stream, &AudioFacts),
     (codec, wish): (AudioCodec, AudioWish),
     beside: Beside<'_>,
 ) -> Result<(), String> {
@@ -149,16 +157,24 @@ pub(super) fn audio(
     if recipe.audio.mode == crate::recipe::AudioMode::Normalize {
         return Err("its loudness is normalized".to_owned());
     }
+    if !SOUND_CONTAINERS.iter().any(|name| container.starts_with(name)) {
+        return Err(format!("times in {container} are not reliable"));
+    }
     if facts.channels > 2 {
         return Err(format!("{} channels become 2", facts.channels));
     }
     match beside {
-        Beside::Encoded(video) if !ends_with(facts, video) => Err("it ends before or after the pictures".to_owned()),
+        Beside::Encoded(video) if !ends_with(facts, video).unwrap_or(false) => {
+            Err("it is not known to end with the pictures".to_owned())
+        }
+        Beside::Copied(video) if !ends_with(facts, video).unwrap_or(true) => {
+            Err("it ends before or after the pictures".to_owned())
+        }
         Beside::Encoded(_) if recipe.trim.is_some() => Err("the trim is exact".to_owned()),
         Beside::Nothing if recipe.trim.as_ref().is_some_and(|trim| trim.mode == TrimMode::Fast) => {
             Err("a trim of sound alone is exact".to_owned())
         }
-        Beside::Encoded(_) | Beside::Copied | Beside::Nothing => Ok(()),
+        Beside::Encoded(_) | Beside::Copied(_) | Beside::Nothing => Ok(()),
     }
 }
 
@@ -168,12 +184,13 @@ pub(super) enum Beside<'a> {
     /// Pictures that are encoded.
     Encoded(&'a VideoFacts),
     /// Pictures that are copied.
-    Copied,
+    Copied(&'a VideoFacts),
     /// No pictures.
     Nothing,
 }
 
-fn ends_with(audio: &AudioFacts, video: &VideoFacts) -> bool {
-    let both = audio.duration_us.zip(video.duration_us);
-    both.is_some_and(|(audio, video)| audio.abs_diff(video) <= SOUND_SLACK_US)
+/// Whether sound ends with the pictures; `None` where the container tells no lengths of single streams.
+fn ends_with(audio: &AudioFacts, video: &VideoFacts) -> Option<bool> {
+    let (audio, video) = audio.duration_us.zip(video.duration_us)?;
+    Some(audio.abs_diff(video) <= SOUND_SLACK_US)
 }

@@ -72,7 +72,7 @@ impl Room<'_> {
             Container::Webm => (VideoCodec::Vp9, AudioCodec::Opus),
         };
         let order = self.order(&wish.video, wish.video.codec.unwrap_or(codec), narrower);
-        let copied = self.can_copy(&wish.video, &order);
+        let copied = self.can_copy(&wish.video, &order, container == Container::Mp4);
         let video = video_track(order, copied.is_ok());
         steps.push(step("video", copied));
         Content::Movie(Movie {
@@ -98,15 +98,11 @@ impl Room<'_> {
             (*side, order)
         });
         let orders: Vec<_> = orders.collect();
-        let copied = match orders.as_slice() {
-            [(_, only)] => self
-                .can_copy(&wish.video, only)
-                .and_then(|()| self.can_segment(wish.segment_ms * 1_000)),
-            _ => Err("segments begin together in every rung".to_owned()),
-        };
+        // Segments of every rung begin together, at moments of ours.
+        let copied = Err("segments begin where no keyframe of the source need be".to_owned());
         let rungs = orders.into_iter().map(|(short_side_px, order)| Rung {
             short_side_px,
-            video: video_track(order, copied.is_ok()),
+            video: VideoTrack::Encode(Box::new(order)),
         });
         let rungs: Vec<_> = rungs.collect();
         steps.push(step("video", copied));
@@ -151,9 +147,10 @@ impl Room<'_> {
         video: Option<&VideoTrack>,
         steps: &mut Vec<Step>,
     ) -> Option<AudioTrack> {
-        let source = self.audio?;
+        let (stream, facts) = self.audio?;
+        let source = (self.probe.container.as_str(), stream, facts);
         let beside = match (video, self.video) {
-            (Some(video), _) if video.is_copy() => Beside::Copied,
+            (Some(video), Some(facts)) if video.is_copy() => Beside::Copied(facts),
             (Some(_), Some(facts)) => Beside::Encoded(facts),
             _ => Beside::Nothing,
         };
@@ -187,26 +184,15 @@ impl Room<'_> {
         }
     }
 
-    fn can_copy(&self, wish: &VideoWish, order: &VideoOrder) -> Result<(), String> {
+    fn can_copy(&self, wish: &VideoWish, order: &VideoOrder, hides: bool) -> Result<(), String> {
         let target = Target {
             codec: order.codec,
             wish,
             picture: &order.picture,
             fps: self.fps,
+            hides,
         };
         copy::video(self.recipe, self.probe, &target)
-    }
-
-    /// Whether segments can be cut at the keyframes that there are.
-    fn can_segment(&self, segment_us: u64) -> Result<(), String> {
-        let keyframes = self.video.and_then(|facts| facts.keyframes);
-        if self.recipe.trim.is_some() {
-            return Err("an adaptive stream cannot hide the beginning of its first group".to_owned());
-        }
-        match keyframes {
-            Some(keyframes) if keyframes.longest_us <= segment_us => Ok(()),
-            _ => Err("its keyframes are further apart than a segment".to_owned()),
-        }
     }
 
     fn shown(&self) -> Size {

@@ -1,6 +1,8 @@
 //! Whether a finished output is what the plan and the report say.
 
-use super::{AudioTrack, Container, Content, Hls, Movie, Plan, PlannedOutput, SHEET_SIDE, VideoTrack};
+use super::{
+    AudioTrack, Container, Content, Hls, Movie, Plan, PlannedOutput, SHEET_SIDE, VideoTrack, Warning, WarningCode,
+};
 use crate::code::Code;
 use crate::failure::{Failure, FailureKind};
 use crate::probe::{Probe, Size, VideoFacts};
@@ -33,6 +35,20 @@ pub fn verify(plan: &Plan, planned: &PlannedOutput, made: &Made, checked: &Check
         let detail = format!("{}: {what}", planned.file);
         Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, detail)
     })
+}
+
+/// Whether packets were taken over from the source and turned out to be damaged, by what the maker told or by the
+/// failure of the attempt. What became of them only a decoder can tell: the task is planned anew with
+/// [`Probe::without_copies`].
+#[must_use]
+pub fn is_spoilt(plan: &Plan, told: Result<&[Warning], &Failure>) -> bool {
+    plan.copies()
+        && match told {
+            Ok(warnings) => warnings
+                .iter()
+                .any(|warning| warning.code == WarningCode::SourceDamaged),
+            Err(failure) => failure.code == Code::OutputInvalid,
+        }
 }
 
 fn file(plan: &Plan, content: &Content, made: &Made, checked: &CheckedFile) -> Result<(), String> {

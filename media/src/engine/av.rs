@@ -5,6 +5,8 @@
     reason = "a leaf module around plain C fields; each block tells why it holds"
 )]
 
+pub(super) mod packets;
+
 use ffmpeg_next::codec::Parameters;
 use ffmpeg_next::error::ENOMEM;
 use ffmpeg_next::ffi;
@@ -58,6 +60,12 @@ pub(super) struct CodecFacts {
     pub(super) held_back: u32,
     pub(super) sample_rate_hz: u32,
     pub(super) channels: u32,
+    /// The codec's own number of its profile; negative when unknown.
+    pub(super) profile: c_int,
+    /// Bits per second on average; 0 when unknown.
+    pub(super) bitrate_bps: u64,
+    /// First byte of the decoder's configuration, when the container has one.
+    pub(super) configuration: Option<u8>,
 }
 
 /// What a stream carries, as FFmpeg sees it.
@@ -115,6 +123,11 @@ pub(super) fn codec_facts(parameters: &Parameters) -> CodecFacts {
             held_back: positive((*p).video_delay),
             sample_rate_hz: positive((*p).sample_rate),
             channels: positive((*p).ch_layout.nb_channels),
+            profile: (*p).profile,
+            bitrate_bps: u64::try_from((*p).bit_rate).unwrap_or(0),
+            configuration: ((*p).extradata_size > 0)
+                .then(|| (*p).extradata.as_ref().copied())
+                .flatten(),
         }
     }
 }
@@ -236,21 +249,6 @@ pub(super) fn new_picture(format: Pixel, width_px: u32, height_px: u32) -> Resul
 pub(super) fn set_graph_threads(graph: &mut Graph, threads: u32) {
     // SAFETY: a graph owns a live `AVFilterGraph`; the field is meant to be set before the graph is configured.
     unsafe { (*graph.as_mut_ptr()).nb_threads = c_int::try_from(threads).unwrap_or(1) };
-}
-
-/// Tells the demuxer which streams nobody reads.
-pub(super) fn keep_only(input: &mut Input, keep: &[usize]) {
-    for index in 0..usize::try_from(input.nb_streams()).unwrap_or(0) {
-        // SAFETY: `index` is below the number of streams, each of which is live as long as the context.
-        unsafe {
-            let stream = *(*input.as_mut_ptr()).streams.add(index);
-            (*stream).discard = if keep.contains(&index) {
-                ffi::AVDiscard::AVDISCARD_DEFAULT
-            } else {
-                ffi::AVDiscard::AVDISCARD_ALL
-            };
-        }
-    }
 }
 
 /// Whether the container may jump in time without meaning it (MPEG-TS and the like).

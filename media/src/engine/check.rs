@@ -1,5 +1,6 @@
 //! Opens a finished file again and reads what a player would find in it.
 
+use super::av::packets::is_hidden;
 use super::facts::{self, to_us};
 use super::measure::next_packet;
 use super::mux::place;
@@ -149,14 +150,16 @@ impl Film {
         Ok(Self { input, video, audio })
     }
 
-    /// Counts every picture and decodes the first group, or the first sound of a file without pictures.
+    /// Counts every picture that is shown and decodes the first group, or the first sound of a file without pictures.
     fn read_through(mut self, cancel: &Cancel) -> Result<Head, Failure> {
-        let (mut frames, mut groups, mut starts_with_keyframe) = (0, 0, self.video.is_none());
+        let (mut frames, mut groups) = (0, 0);
+        // The first picture of the file, shown or hidden by an edit list.
+        let mut first = None;
         let mut sound_us = 0;
         while let Some(packet) = next_packet(&mut self.input, cancel)? {
             if self.is_picture(&packet) {
-                starts_with_keyframe |= frames == 0 && packet.is_key();
-                frames += 1;
+                first.get_or_insert(packet.is_key());
+                frames += u64::from(!is_hidden(&packet));
                 groups += u32::from(packet.is_key());
             } else if let Some(track) = &self.audio {
                 let end_us = self
@@ -176,7 +179,7 @@ impl Film {
         self.decode(None)?;
         Ok(Head {
             frames,
-            starts_with_keyframe,
+            starts_with_keyframe: first.unwrap_or(self.video.is_none()),
             sound_us,
             errors: self.errors(),
         })

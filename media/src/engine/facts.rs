@@ -1,7 +1,7 @@
 //! Reads the facts of an open file into a [`Probe`].
 
 use super::av::{self, CodecFacts, Kind};
-use super::{Cancel, fault, input, measure};
+use super::{Cancel, fault, input, keyframes, measure};
 use domain::probe::{AudioFacts, Stream, StreamKind, VideoFacts};
 use domain::{Code, Failure, Probe, Rational};
 use ffmpeg_next::format::context::Input;
@@ -13,6 +13,9 @@ const HLG: i32 = 18;
 
 /// An average above this is a broken header or a clock taken for a rate.
 const MAX_FPS: f64 = 240.0;
+
+/// A file whose first picture or sample comes later than this begins late, in microseconds.
+const LATE_US: i64 = 250_000;
 
 /// Beyond 7.1 there is no agreed way down to stereo.
 const MAX_CHANNELS: u32 = 8;
@@ -47,7 +50,9 @@ pub(super) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Pro
             "no stream has anything that decodes",
         ));
     }
-    let believable = |us: &i64| *us > 0 && !av::length_is_guessed(input) && !is_absurd(*us, bytes);
+    // Writers of Matroska disagree on whether the length of a file that begins late counts from its beginning.
+    let is_vague = probe.container.starts_with("matroska") && probe.start_us > LATE_US;
+    let believable = |us: &i64| *us > 0 && !av::length_is_guessed(input) && !is_absurd(*us, bytes) && !is_vague;
     let header_us = av::known(input.duration()).max(counted_us(input)).filter(believable);
     let end_us = match header_us {
         // The length of an MP3 counts the silence that its encoder put before the sound.
@@ -61,6 +66,8 @@ pub(super) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Pro
         && let StreamKind::Video(facts) = kind
     {
         look_closer(input, index, facts, cancel)?;
+        let length_us = i64::try_from(facts.duration_us.unwrap_or(probe.duration_us)).unwrap_or(i64::MAX);
+        facts.keyframes = keyframes::read(input, index, origin..origin.saturating_add(length_us), cancel)?;
     }
     Ok(probe)
 }
@@ -161,8 +168,8 @@ fn kind_of(stream: &Source<'_>, facts: &CodecFacts) -> StreamKind {
             sample_rate_hz: facts.sample_rate_hz,
             channels: facts.channels,
             duration_us: duration_us(stream),
-            bitrate_bps: None,
-            plain: false,
+            bitrate_bps: Some(facts.bitrate_bps).filter(|bps| *bps > 0),
+            plain: keyframes::is_plain(facts),
         }),
         Kind::Subtitle => StreamKind::Subtitle,
         Kind::Attachment => StreamKind::Attachment,
@@ -188,7 +195,7 @@ fn video_facts(stream: &Source<'_>, facts: &CodecFacts) -> VideoFacts {
         interlaced: facts.interlaced,
         duration_us: duration_us(stream),
         full_range: facts.color.range == 2,
-        bitrate_bps: None,
+        bitrate_bps: Some(facts.bitrate_bps).filter(|bps| *bps > 0),
         keyframes: None,
     }
 }

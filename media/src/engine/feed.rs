@@ -1,17 +1,22 @@
 //! Hands decoded pictures and samples to the outputs, each of which works on a thread of its own.
 
 use super::moments::{Excerpt, Moments};
+use super::originals::Medium;
 use super::parts::{Part, Role};
 use super::progress::Teller;
-use super::reader::Sink;
+use super::sink::Sink;
 use super::{Cancel, av, fault};
 use domain::Failure;
 use domain::plan::{Content, Hls, Movie, PlannedOutput};
+use ffmpeg_next::Packet;
 use ffmpeg_next::frame::{Audio, Video};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Most bytes of pictures that wait for one output.
 const MAX_WAITING_BYTES: u64 = 96 << 20;
+
+/// Most packets that wait for an output that is given nothing else.
+const MAX_WAITING_PACKETS: u64 = 64;
 
 /// What an output is given. Times count in microseconds along the joined spans.
 pub(super) enum Piece {
@@ -27,6 +32,8 @@ pub(super) enum Piece {
     PicturesEnd { goes_on: bool },
     /// Samples.
     Sound { sound: Audio, at_us: i64 },
+    /// A packet as the source has it, with times of the source's clock.
+    Packet { packet: Packet, medium: Medium },
 }
 
 /// The way to one output.
@@ -35,8 +42,11 @@ pub(super) struct Feed {
     wants: Wants,
     /// Whether the output shows the clips before and after.
     cards: bool,
+    /// Whose packets are copied.
+    copies: Vec<Medium>,
 }
 
+/// What an output wants decoded.
 enum Wants {
     Everything,
     Pictures,
@@ -53,21 +63,64 @@ impl Feed {
     pub(super) fn new(planned: &PlannedOutput, picture_bytes: u64) -> (Self, Receiver<Piece>) {
         let room = (MAX_WAITING_BYTES / picture_bytes.max(1)).clamp(2, 16);
         let wants = match &planned.content {
-            Content::Movie(Movie { audio: Some(_), .. }) | Content::Hls(Hls { audio: Some(_), .. }) => {
-                Wants::Everything
+            Content::Movie(_) | Content::Hls(_) => {
+                let (pictures, sound) = tracks(&planned.content);
+                match (pictures == Some(Take::Decoded), sound == Some(Take::Decoded)) {
+                    (true, true) => Wants::Everything,
+                    (true, false) => Wants::Pictures,
+                    (false, true) => Wants::Sound,
+                    (false, false) => Wants::Nothing,
+                }
             }
-            Content::Movie(Movie { audio: None, .. }) | Content::Hls(Hls { audio: None, .. }) => Wants::Pictures,
             Content::Gif {
                 fps, start_us, end_us, ..
             } => Wants::Excerpt(Excerpt::new(*start_us, *end_us, *fps)),
             Content::Sprite { every_us, count, .. } => Wants::Stills(Moments::new(0, *every_us, *count)),
+            Content::Audio { audio, .. } if audio.is_copy() => Wants::Nothing,
             Content::Audio { .. } => Wants::Sound,
             Content::Poster { at_us, .. } => Wants::Stills(Moments::new(*at_us, 0, 1)),
         };
+        let (pictures, sound) = tracks(&planned.content);
+        let copies = [(pictures, Medium::Pictures), (sound, Medium::Sound)];
+        let copies = copies.into_iter().filter(|(take, _)| *take == Some(Take::Copied));
+        let copies = copies.map(|(_, medium)| medium).collect();
+        let room = if matches!(wants, Wants::Nothing) {
+            MAX_WAITING_PACKETS
+        } else {
+            room
+        };
         let cards = matches!(planned.content, Content::Movie(_) | Content::Hls(_));
         let (to, from) = sync_channel(usize::try_from(room).unwrap_or(2));
-        (Self { to, wants, cards }, from)
+        (
+            Self {
+                to,
+                wants,
+                cards,
+                copies,
+            },
+            from,
+        )
     }
+}
+
+/// How an output takes a stream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Take {
+    Decoded,
+    Copied,
+}
+
+/// How an output takes moving pictures and sound.
+fn tracks(content: &Content) -> (Option<Take>, Option<Take>) {
+    let take = |copied: bool| if copied { Take::Copied } else { Take::Decoded };
+    let (video, audio) = match content {
+        Content::Movie(Movie { video, audio, .. }) => (Some(video), *audio),
+        Content::Hls(Hls { rungs, audio, .. }) => (rungs.first().map(|rung| &rung.video), *audio),
+        Content::Audio { audio, .. } => (None, Some(*audio)),
+        Content::Gif { .. } | Content::Poster { .. } | Content::Sprite { .. } => (None, None),
+    };
+    let pictures = video.map(|video| take(video.is_copy()));
+    (pictures, audio.map(|audio| take(audio.is_copy())))
 }
 
 /// The ways to all outputs.
@@ -213,8 +266,31 @@ impl Sink for Feeds<'_, '_> {
         )
     }
 
+    fn packet(&mut self, packet: &Packet, medium: Medium) -> Result<(), Failure> {
+        if self.is_card() {
+            return Ok(());
+        }
+        for feed in self.feeds.iter().filter(|feed| feed.copies.contains(&medium)) {
+            let packet = av::packets::share_packet(packet).map_err(|error| fault::engine("packet", error))?;
+            if feed.to.send(Piece::Packet { packet, medium }).is_err() {
+                self.halt.raise();
+            }
+        }
+        Ok(())
+    }
+
+    fn decodes(&self, medium: Medium) -> bool {
+        self.feeds.iter().any(|feed| match (&feed.wants, medium) {
+            (Wants::Everything, _) => true,
+            (Wants::Pictures | Wants::Stills(_) | Wants::Excerpt(_), medium) => medium == Medium::Pictures,
+            (Wants::Sound, medium) => medium == Medium::Sound,
+            (Wants::Nothing, _) => false,
+        })
+    }
+
     fn goes_on(&mut self) -> bool {
         self.teller.tell();
-        !self.halt.is_raised() && self.feeds.iter().any(|feed| !matches!(feed.wants, Wants::Nothing))
+        let wants = |feed: &Feed| !matches!(feed.wants, Wants::Nothing) || !feed.copies.is_empty();
+        !self.halt.is_raised() && self.feeds.iter().any(wants)
     }
 }

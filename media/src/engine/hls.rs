@@ -105,6 +105,10 @@ fn hand_on(job: &Job<'_>, order: &Hls, from: &Receiver<Piece>, rungs: &[SyncSend
                     duration_us: *duration_us,
                 },
                 Piece::Part(part) => Piece::Part(*part),
+                Piece::Packet { packet, medium } => Piece::Packet {
+                    packet: av::packets::share_packet(packet).map_err(|error| fault::engine("packet", error))?,
+                    medium: *medium,
+                },
                 Piece::PicturesEnd { goes_on } => Piece::PicturesEnd { goes_on: *goes_on },
                 Piece::Sound { .. } if place > 0 => continue,
                 Piece::Sound { sound, at_us } => Piece::Sound {

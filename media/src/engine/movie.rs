@@ -1,6 +1,7 @@
 //! Makes one movie: card, pictures at a constant rate, card; and under it sound of the same length.
 
 use super::color;
+use super::copied::Sounds;
 use super::encode::{self, Encoder};
 use super::feed::Piece;
 use super::hls::Rendition;
@@ -11,10 +12,11 @@ use super::progress::Meter;
 use super::reader::nothing_decoded;
 use super::scene::{Canvas, Scene};
 use super::soundtrack::Soundtrack;
-use super::transcode::{Job, unsupported};
+use super::transcode::Job;
 use domain::plan::{AudioTrack, Card, VideoOrder};
 use domain::protocol::Made;
 use domain::{Failure, Plan};
+use ffmpeg_next::Packet;
 use ffmpeg_next::frame::{Audio, Video};
 use std::ops::Range;
 use std::sync::mpsc::Receiver;
@@ -60,19 +62,11 @@ pub(super) fn shoot(
             } => movie.see(picture, at_us, duration_us)?,
             Piece::PicturesEnd { goes_on } => movie.see_no_more(goes_on)?,
             Piece::Sound { sound, at_us } => movie.hear(sound, at_us)?,
+            Piece::Packet { packet, .. } => movie.take_over(packet)?,
         }
     }
     job.check()?;
     movie.finish()
-}
-
-/// The bit rate of sound that is encoded.
-fn bitrate_of(audio: Option<AudioTrack>) -> Result<Option<u32>, Failure> {
-    match audio {
-        None => Ok(None),
-        Some(AudioTrack::Encode { bitrate_bps, .. }) => Ok(Some(bitrate_bps)),
-        Some(AudioTrack::Copy { .. }) => Err(unsupported("copied sound")),
-    }
 }
 
 struct Movie<'a> {
@@ -84,6 +78,10 @@ struct Movie<'a> {
     track: Option<Soundtrack>,
     /// How loud the spans are made.
     level: Option<Level>,
+    /// Sound that is copied instead.
+    copied: Option<Sounds>,
+    /// Where the span begins on the source's clock, in microseconds.
+    start_us: i64,
     /// The part that is being read, and its pictures.
     scene: Option<(Part, Scene<'a>)>,
     /// Pictures given to the encoder.
@@ -98,9 +96,18 @@ impl<'a> Movie<'a> {
         let color = color::of_output(&numbers, coded);
         let mut encoder = encode::video(order.video, job.plan.fps, color, job.threads)?;
         encoder.join(reel.pictures())?;
-        let track = bitrate_of(order.audio)?.zip(job.sound());
-        let track = track.map(|(bitrate, sound)| Soundtrack::open(sound, bitrate, reel.sound()));
-        let track = track.transpose()?;
+        let (mut track, mut copied) = (None, None);
+        match order.audio.zip(job.sound()) {
+            Some((AudioTrack::Encode { bitrate_bps, .. }, sound)) => {
+                track = Some(Soundtrack::open(sound, bitrate_bps, reel.sound())?);
+            }
+            Some((AudioTrack::Copy { .. }, _)) => {
+                let mux = reel.sound();
+                let cut = job.originals.cut(mux.hides());
+                copied = Some(Sounds::open(job.originals.sound()?, cut, 0, mux)?);
+            }
+            None => {}
+        }
         reel.start()?;
         Ok(Self {
             plan: job.plan,
@@ -110,6 +117,8 @@ impl<'a> Movie<'a> {
             encoder,
             track,
             level: job.level,
+            copied,
+            start_us: job.originals.start_us,
             scene: None,
             frames: 0,
             source_frames: 0,
@@ -186,10 +195,20 @@ impl<'a> Movie<'a> {
         self.encode_sound()
     }
 
+    fn take_over(&mut self, packet: Packet) -> Result<(), Failure> {
+        if let Some(copied) = &mut self.copied {
+            copied.hear(packet);
+        }
+        self.encode_sound()
+    }
+
     /// Encodes sound as far as there are pictures above it.
     fn encode_sound(&mut self) -> Result<(), Failure> {
         let zero_us = self.scene.as_ref().and_then(|(_, scene)| scene.cadence.zero_us());
         let reached_us = self.reached_us();
+        if let Some(copied) = &mut self.copied {
+            copied.release(zero_us.map(|us| us.saturating_add(self.start_us)), self.reel.sound())?;
+        }
         let Some(track) = &mut self.track else {
             return Ok(());
         };

@@ -3,8 +3,9 @@
 use super::hls::{Place, Rendition, Segments};
 use super::tape::Sound;
 use super::{av_out, fault};
-use domain::{Code, Failure, FailureKind};
-use ffmpeg_next::codec::Context;
+use domain::recipe::AudioFormat;
+use domain::{Code, Failure, FailureKind, plan};
+use ffmpeg_next::codec::{Context, Parameters};
 use ffmpeg_next::format::context::Output;
 use ffmpeg_next::{Dictionary, Packet, Rational, format};
 use std::path::{Component, Path, PathBuf};
@@ -46,6 +47,30 @@ impl Container {
                 ..source
             },
             Self::Mp4 | Self::M4a | Self::Mp3 | Self::Gif => source,
+        }
+    }
+
+    /// Whether it can hide what it has before its start, with an edit list.
+    pub(super) const fn hides(self) -> bool {
+        matches!(self, Self::Mp4 | Self::M4a)
+    }
+}
+
+impl From<plan::Container> for Container {
+    fn from(container: plan::Container) -> Self {
+        match container {
+            plan::Container::Mp4 => Self::Mp4,
+            plan::Container::Webm => Self::Webm,
+        }
+    }
+}
+
+impl From<AudioFormat> for Container {
+    fn from(format: AudioFormat) -> Self {
+        match format {
+            AudioFormat::M4a => Self::M4a,
+            AudioFormat::Mp3 => Self::Mp3,
+            AudioFormat::Opus => Self::Opus,
         }
     }
 }
@@ -93,6 +118,11 @@ impl Mux {
         self.container
     }
 
+    /// Whether the file can hide what it has before its start; segments cannot.
+    pub(super) const fn hides(&self) -> bool {
+        self.container.hides() && self.segments.is_none()
+    }
+
     /// Adds a stream for what an encoder makes; returns its place.
     pub(super) fn add(&mut self, encoder: &Context, base: Rational) -> Result<usize, Failure> {
         let mut stream = self
@@ -104,6 +134,16 @@ impl Mux {
         if self.container == Container::Mp4 {
             av_out::tag_for_players(&mut stream);
         }
+        Ok(stream.index())
+    }
+
+    /// Adds a stream for packets that are taken over; returns its place.
+    pub(super) fn add_copy(&mut self, parameters: Parameters, base: Rational) -> Result<usize, Failure> {
+        let none = ffmpeg_next::codec::Id::None;
+        let added = self.output.add_stream(ffmpeg_next::encoder::find(none));
+        let mut stream = added.map_err(|error| fault::engine("muxer", error))?;
+        stream.set_parameters(parameters);
+        stream.set_time_base(base);
         Ok(stream.index())
     }
 

@@ -3,7 +3,8 @@
 use super::feed::Feeds;
 use super::losses::Losses;
 use super::parts::{self, Part, Role};
-use super::reader::{Moment, Reader, Sink};
+use super::reader::{Moment, Reader};
+use super::sink::Sink;
 use super::transcode::{Work, out_of_step};
 use domain::plan::Content;
 use domain::{Failure, Plan};

@@ -5,33 +5,22 @@ mod sound;
 
 pub(super) use skim::Moment;
 
-use super::av;
 use super::clock::Clock;
 use super::facts::origin_us;
 use super::losses::Losses;
 use super::measure::MAX_READ_ERRORS;
+use super::originals::{Medium, Original, Originals};
 use super::parts::Part;
+use super::sink::Sink;
 use super::track::Track;
 use super::weave::Weave;
-use super::{Cancel, fault, input};
+use super::{Cancel, av, fault, input};
 use domain::Failure;
 use ffmpeg_next::format::context::Input;
-use ffmpeg_next::frame::{Audio, Video};
+use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Error, Packet};
 use skim::Skim;
 use std::fs::File;
-
-/// Who takes what a reader decodes. Times count in microseconds from the start of the part.
-pub(super) trait Sink {
-    /// The next picture, shown for about `duration_us`.
-    fn picture(&mut self, picture: Video, at_us: i64, duration_us: i64) -> Result<(), Failure>;
-    /// No picture follows; `goes_on` when the source has more after the span.
-    fn pictures_end(&mut self, goes_on: bool) -> Result<(), Failure>;
-    /// The next samples.
-    fn sound(&mut self, sound: Audio, at_us: i64) -> Result<(), Failure>;
-    /// Called between packets; `false` when nobody wants anything more.
-    fn goes_on(&mut self) -> bool;
-}
 
 /// A source being read.
 pub(super) struct Reader {
@@ -63,7 +52,7 @@ impl Reader {
         let (picture, span) = (part.video.map(|video| video.stream), part.span);
         let origin = origin_us(&input, picture);
         let used: Vec<usize> = picture.into_iter().chain(part.audio_stream).collect();
-        av::keep_only(&mut input, &used);
+        av::packets::keep_only(&mut input, &used);
         let start_us = origin.saturating_add(signed(span.start.us()));
         let end_us = span.end.map(|end| origin.saturating_add(signed(end.us())));
         let track = |index: Option<usize>| index.map(|index| Track::open(&input, index, threads)).transpose();
@@ -95,6 +84,18 @@ impl Reader {
     /// Decodes only what these moments need.
     pub(super) fn want_only(&mut self, moments: Vec<Moment>) {
         self.skim = Some(Skim::new(moments));
+    }
+
+    /// The streams as the source has them, for outputs that copy.
+    pub(super) fn originals(&self) -> Originals {
+        let index = |track: &Option<Track>| track.as_ref().map(|track| track.index);
+        Originals {
+            pictures: index(&self.video).and_then(|index| Original::of(&self.input, index)),
+            sound: index(&self.audio).and_then(|index| Original::of(&self.input, index)),
+            origin_us: origin_us(&self.input, index(&self.video)),
+            start_us: self.start_us,
+            end_us: self.end_us,
+        }
     }
 
     /// Goes to a keyframe at or before `us` after the start of the span.
@@ -148,6 +149,7 @@ impl Reader {
         let is = |track: &&mut Track| track.index == index;
         if let Some(track) = self.video.as_mut().filter(is) {
             self.clock.repair(&mut packet, track.base);
+            sink.packet(&packet, Medium::Pictures)?;
             if track.ended {
                 return if track.is_far_past(&packet, self.end_us) {
                     self.end_sound(sink)
@@ -161,10 +163,16 @@ impl Reader {
             if self.skim.is_some() {
                 return self.skim(packet, sink);
             }
-            track.send(Some(&packet));
+            if sink.decodes(Medium::Pictures) {
+                track.send(Some(&packet));
+            } else {
+                track.look_at(&packet);
+                track.pass(&packet, self.start_us);
+            }
             self.pictures(sink)
         } else if let Some(track) = self.audio.as_mut().filter(is) {
             self.clock.repair(&mut packet, track.base);
+            sink.packet(&packet, Medium::Sound)?;
             if track.ended {
                 return if track.is_far_past(&packet, self.end_us) {
                     self.end_pictures(true, sink)
@@ -175,7 +183,12 @@ impl Reader {
             if track.ends_with(&packet, heard_until) {
                 return self.end_sound(sink);
             }
-            track.send(Some(&packet));
+            if sink.decodes(Medium::Sound) {
+                track.send(Some(&packet));
+            } else {
+                track.look_at(&packet);
+                track.pass(&packet, self.start_us);
+            }
             self.sounds(sink)
         } else {
             Ok(())

@@ -20,11 +20,7 @@ pub(super) struct Order {
 /// Makes the file from the samples that come.
 pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Receiver<Piece>) -> Result<Made, Failure> {
     let source = job.sound().ok_or_else(|| nothing_decoded("the sound"))?;
-    let container = match order.format {
-        AudioFormat::M4a => Container::M4a,
-        AudioFormat::Mp3 => Container::Mp3,
-        AudioFormat::Opus => Container::Opus,
-    };
+    let container = Container::from(order.format);
     let sound = container.sound(source);
     let mut mux = Mux::create(job.scratch, file, container)?;
     let mut encoder = encode::sound(container, sound, order.bitrate_bps)?;
@@ -52,7 +48,7 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Receiver<Piec
                 encoder.encode_until(until, &mut tape, &mut mux)?;
                 job.meter.reached(sound.us_of(tape.taken()));
             }
-            Piece::Picture { .. } | Piece::PicturesEnd { .. } => {}
+            Piece::Packet { .. } | Piece::Picture { .. } | Piece::PicturesEnd { .. } => {}
         }
     }
     job.check()?;

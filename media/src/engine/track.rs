@@ -4,6 +4,7 @@ use super::av::{self, CodecFacts};
 use super::facts::{is_avi, origin_us, promised_us, to_us};
 use super::fault;
 use super::input::{self, MAX_PIXELS};
+use super::nal;
 use domain::{Code, Failure, FailureKind};
 use ffmpeg_next::codec;
 use ffmpeg_next::codec::decoder::Opened;
@@ -128,6 +129,14 @@ impl Track {
         let until = at.map(|at| to_us(at.saturating_add(packet.duration().max(0)), self.base));
         let reached = until.map_or(0, |until| until.saturating_sub(start_us));
         self.reached_us = self.reached_us.max(reached);
+    }
+
+    /// Looks at a packet that is copied for damage that can be told without decoding.
+    pub(super) fn look_at(&mut self, packet: &Packet) {
+        let in_units = matches!(self.facts.name, "h264" | "hevc") && self.facts.configuration == Some(1);
+        if packet.is_corrupt() || in_units && !packet.data().is_some_and(nal::is_whole) {
+            self.broken = self.broken.saturating_add(1);
+        }
     }
 
     /// Gives the decoder a packet, or the end. What it refuses is counted and left out.

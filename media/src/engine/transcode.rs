@@ -5,16 +5,15 @@ use super::costs::Costs;
 use super::feed::{Feed, Feeds, Piece};
 use super::level::Level;
 use super::losses::Losses;
+use super::originals::Originals;
 use super::program::Program;
 use super::progress::{Meter, Teller};
 use super::reader::Reader;
 use super::still::Images;
 use super::tape::Sound;
 use super::track::Track;
-use super::{Cancel, fault, gif, hls, loudness, movie, mux, poster, sound_file, sprite};
-use domain::plan::{
-    AudioTrack, Container, Content, Movie, PlannedOutput, SourceVideo, VideoTrack, Warning, WarningCode,
-};
+use super::{Cancel, fault, gif, hls, loudness, movie, poster, remux, sound_file, sprite};
+use domain::plan::{AudioTrack, Content, Movie, PlannedOutput, SourceVideo, VideoTrack, Warning, WarningCode};
 use domain::probe::Size;
 use domain::protocol::{Made, Progress, Report};
 use domain::{Code, Failure, FailureKind, Plan};
@@ -48,6 +47,7 @@ pub(super) struct Job<'a> {
     pub(super) meter: &'a Meter,
     /// How loud the sound of the spans is made.
     pub(super) level: Option<Level>,
+    pub(super) originals: Originals,
     facts: Facts,
     cancel: &'a Cancel,
     halt: &'a Cancel,
@@ -136,6 +136,7 @@ fn produce(
                 threads,
                 meter,
                 level,
+                originals: program.reader().originals(),
                 facts,
                 cancel,
                 halt,
@@ -166,18 +167,17 @@ fn produce(
 
 /// Runs the maker of an output's kind.
 fn make(job: &Job<'_>, planned: &PlannedOutput, from: &Receiver<Piece>) -> Result<Made, Failure> {
+    if let Some(order) = remux::Order::of(&planned.content) {
+        return remux::run(job, &planned.file, &order, from);
+    }
     match &planned.content {
         Content::Movie(Movie {
             container,
             video: VideoTrack::Encode(video),
             audio,
         }) => {
-            let container = match container {
-                Container::Mp4 => mux::Container::Mp4,
-                Container::Webm => mux::Container::Webm,
-            };
             let order = movie::Order { video, audio: *audio };
-            movie::run(job, (&planned.file, container), &order, from)
+            movie::run(job, (&planned.file, (*container).into()), &order, from)
         }
         Content::Hls(order) => hls::run(job, &planned.file, order, from),
         Content::Poster { picture, format, .. } => {

@@ -13,6 +13,8 @@ mod colors;
 #[cfg(test)]
 mod containers;
 #[cfg(test)]
+mod copies;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod hls;

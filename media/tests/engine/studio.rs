@@ -104,12 +104,18 @@ pub(crate) fn shoot_with(source: &Path, props: &Props<'_>, recipe: &Recipe) -> R
         intro: intro.as_ref(),
         outro: outro.as_ref(),
     };
-    let plan = domain::plan(recipe, &probe, clips, &Limits::default())?;
     let footage = Footage {
         sources: &sources,
         images: &props.images,
     };
-    obey(&footage, probe, plan)
+    let plan = domain::plan(recipe, &probe, clips, &Limits::default())?;
+    let take = obey(&footage, probe.clone(), plan.clone());
+    let told = take.as_ref().map(|take| take.report.warnings.as_slice());
+    if domain::plan::is_spoilt(&plan, told) {
+        let plan = domain::plan(recipe, &probe.without_copies(), clips, &Limits::default())?;
+        return obey(&footage, probe, plan);
+    }
+    take
 }
 
 /// Runs a plan from its beginning to verification.

@@ -1,0 +1,84 @@
+//! Ends a track of a finished MP4 before its last pictures, which stay for others to be decoded. FFmpeg's muxer shows
+//! all that it is given.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// Sets the length of the first track of a file, in microseconds: in its edit list and its header (ISO/IEC 14496-12).
+///
+/// # Errors
+/// The file cannot be changed, or is not as FFmpeg writes it.
+pub(super) fn end_first_track(path: &Path, length_us: u64) -> io::Result<()> {
+    let file = File::options().read(true).write(true).open(path)?;
+    let moov = child(&file, 0..file.metadata()?.len(), b"moov")?;
+    let header = child(&file, moov.clone(), b"mvhd")?;
+    let trak = child(&file, moov, b"trak")?;
+    let wide = is_wide(&file, &header)?;
+    let scale = u128::from(number(&file, header.start + if wide { 20 } else { 12 }, false)?);
+    let length = u64::try_from(u128::from(length_us) * scale / 1_000_000).unwrap_or(u64::MAX);
+    let track = child(&file, trak.clone(), b"tkhd")?;
+    let wide = is_wide(&file, &track)?;
+    set(&file, track.start + if wide { 28 } else { 20 }, wide, length)?;
+    let edits = child(&file, trak, b"edts")?;
+    let edits = child(&file, edits, b"elst")?;
+    let wide = is_wide(&file, &edits)?;
+    // The last edit shows the pictures; one before it would be a delay.
+    let before = number(&file, edits.start + 4, false)?.saturating_sub(1);
+    set(
+        &file,
+        edits.start + 8 + before * if wide { 20 } else { 12 },
+        wide,
+        length,
+    )
+}
+
+/// The body of the first box with a name among those in a range.
+fn child(file: &File, range: Range<u64>, name: &[u8; 4]) -> io::Result<Range<u64>> {
+    let mut at = range.start;
+    while at < range.end {
+        let mut found = [0; 4];
+        file.read_exact_at(&mut found, at + 4)?;
+        let (length, head) = match number(file, at, false)? {
+            1 => (number(file, at + 8, true)?, 16),
+            short => (short, 8),
+        };
+        let end = at.checked_add(length.max(head)).ok_or(io::ErrorKind::InvalidData)?;
+        if found == *name {
+            return Ok(at + head..end);
+        }
+        at = end;
+    }
+    Err(io::ErrorKind::InvalidData.into())
+}
+
+/// Whether the times in a box have eight bytes: its version is 1.
+fn is_wide(file: &File, body: &Range<u64>) -> io::Result<bool> {
+    let mut version = [0];
+    file.read_exact_at(&mut version, body.start)?;
+    Ok(version == [1])
+}
+
+/// Reads a number of four bytes, or eight.
+fn number(file: &File, at: u64, wide: bool) -> io::Result<u64> {
+    let mut long = [0; 8];
+    if wide {
+        file.read_exact_at(&mut long, at)?;
+        return Ok(u64::from_be_bytes(long));
+    }
+    let mut short = [0; 4];
+    file.read_exact_at(&mut short, at)?;
+    Ok(u64::from(u32::from_be_bytes(short)))
+}
+
+/// Writes a number of four bytes, or eight.
+fn set(file: &File, at: u64, wide: bool, number: u64) -> io::Result<()> {
+    if wide {
+        file.write_all_at(&number.to_be_bytes(), at)
+    } else {
+        let short = u32::try_from(number).map_err(|_| io::ErrorKind::InvalidData)?;
+        file.write_all_at(&short.to_be_bytes(), at)
+    }
+}

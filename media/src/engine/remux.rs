@@ -1,0 +1,211 @@
+//! Makes a file from packets of the source as they are, with its sound encoded where the plan says so.
+
+use super::av::packets;
+use super::copied::{Pictures, Sounds};
+use super::feed::Piece;
+use super::mux::{self, Container, Mux};
+use super::originals::{Cut, Medium};
+use super::reader::nothing_decoded;
+use super::soundtrack::Soundtrack;
+use super::transcode::Job;
+use super::{edit_list, fault};
+use domain::Failure;
+use domain::plan::{AudioTrack, Content};
+use domain::protocol::Made;
+use ffmpeg_next::Packet;
+use ffmpeg_next::frame::Audio;
+use std::sync::mpsc::Receiver;
+
+/// What the plan orders.
+pub(super) struct Order {
+    pub(super) container: Container,
+    /// Whether there are pictures, which are copied.
+    pub(super) pictures: bool,
+    pub(super) audio: Option<AudioTrack>,
+}
+
+impl Order {
+    /// What the plan orders for an output that begins with copied packets; `None` for all others.
+    pub(super) fn of(content: &Content) -> Option<Self> {
+        match content {
+            Content::Movie(movie) if movie.video.is_copy() => Some(Self {
+                container: movie.container.into(),
+                pictures: true,
+                audio: movie.audio,
+            }),
+            Content::Audio { format, audio } if audio.is_copy() => Some(Self {
+                container: (*format).into(),
+                pictures: false,
+                audio: Some(*audio),
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// Makes the file from the pieces that come.
+pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Receiver<Piece>) -> Result<Made, Failure> {
+    let Ok(first) = from.recv() else {
+        job.check()?;
+        return Err(nothing_decoded("the packets"));
+    };
+    // MP3 tells the samples that its encoder put before the sound only with the first packet.
+    let padding = match &first {
+        Piece::Packet { packet, .. } if order.container == Container::Mp3 => packets::skipped_samples(packet),
+        _ => 0,
+    };
+    let mut remux = Remux::open(job, file, order, padding)?;
+    for piece in std::iter::once(first).chain(from) {
+        job.check()?;
+        match piece {
+            Piece::Packet { packet, medium } => match medium {
+                Medium::Pictures => remux.see(packet)?,
+                Medium::Sound => remux.hear_packet(packet)?,
+            },
+            Piece::Sound { sound, at_us } => remux.hear(sound, at_us)?,
+            Piece::Part(_) | Piece::Picture { .. } | Piece::PicturesEnd { .. } => {}
+        }
+    }
+    job.check()?;
+    remux.finish(file)
+}
+
+/// What becomes of the sound.
+enum Sound {
+    Copied(Sounds),
+    Encoded(Box<Soundtrack>),
+}
+
+struct Remux<'a> {
+    job: &'a Job<'a>,
+    mux: Mux,
+    cut: Cut,
+    pictures: Option<Pictures>,
+    sound: Option<Sound>,
+    /// How long the pictures are so far.
+    reached_us: u64,
+}
+
+impl<'a> Remux<'a> {
+    /// Opens the file. `padding` samples at the beginning of copied sound are not heard.
+    fn open(job: &'a Job<'_>, file: &str, order: &Order, padding: u32) -> Result<Self, Failure> {
+        let mut mux = Mux::create(job.scratch, file, order.container)?;
+        let originals = &job.originals;
+        let cut = originals.cut(order.container.hides());
+        let pictures = if order.pictures {
+            Some(Pictures::open(originals.pictures()?, cut, &mut mux)?)
+        } else {
+            None
+        };
+        let sound = match order.audio.zip(job.sound()) {
+            None => None,
+            Some((AudioTrack::Copy { .. }, _)) => {
+                let sounds = Sounds::open(originals.sound()?, cut, padding, &mut mux)?;
+                Some(Sound::Copied(sounds))
+            }
+            Some((AudioTrack::Encode { bitrate_bps, .. }, sound)) => {
+                let track = Soundtrack::open(sound, bitrate_bps, &mut mux)?;
+                Some(Sound::Encoded(Box::new(track)))
+            }
+        };
+        mux.start()?;
+        Ok(Self {
+            job,
+            mux,
+            cut,
+            pictures,
+            sound,
+            reached_us: 0,
+        })
+    }
+
+    /// What of the source's clock is 0 in the file, once it is known.
+    fn zero_us(&self) -> Option<i64> {
+        match &self.pictures {
+            Some(pictures) => pictures.zero_us(),
+            None => Some(self.cut.start_us),
+        }
+    }
+
+    fn see(&mut self, packet: Packet) -> Result<(), Failure> {
+        if let Some(pictures) = &mut self.pictures {
+            let before = pictures.frames();
+            pictures.push(packet, &mut self.mux)?;
+            self.job.meter.add_frames(pictures.frames() - before);
+            self.reached_us = pictures.length_us();
+            self.job.meter.reached(self.reached_us);
+        }
+        self.sound_on()
+    }
+
+    fn hear_packet(&mut self, packet: Packet) -> Result<(), Failure> {
+        if let Some(Sound::Copied(sounds)) = &mut self.sound {
+            sounds.hear(packet);
+        }
+        self.sound_on()
+    }
+
+    fn hear(&mut self, sound: Audio, at_us: i64) -> Result<(), Failure> {
+        if let Some(Sound::Encoded(track)) = &mut self.sound {
+            track.hear(sound, at_us);
+        }
+        self.sound_on()
+    }
+
+    /// Writes the sound that is there.
+    fn sound_on(&mut self) -> Result<(), Failure> {
+        let zero_us = self.zero_us();
+        match &mut self.sound {
+            Some(Sound::Copied(sounds)) => {
+                sounds.release(zero_us, &mut self.mux)?;
+                if self.pictures.is_none() {
+                    self.job.meter.reached(sounds.length_us());
+                }
+                Ok(())
+            }
+            Some(Sound::Encoded(track)) => {
+                track.release(zero_us.map(|zero_us| zero_us.saturating_sub(self.cut.start_us)))?;
+                track.encode_until(self.reached_us, &mut self.mux)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn finish(mut self, file: &str) -> Result<Made, Failure> {
+        if let Some(pictures) = &mut self.pictures {
+            let before = pictures.frames();
+            pictures.finish(&mut self.mux)?;
+            self.job.meter.add_frames(pictures.frames() - before);
+            self.reached_us = pictures.length_us();
+            if pictures.frames() == 0 {
+                return Err(nothing_decoded("the pictures"));
+            }
+        }
+        self.sound_on()?;
+        let mut duration_us = self.reached_us;
+        match &mut self.sound {
+            Some(Sound::Encoded(track)) => track.finish(duration_us, &mut self.mux)?,
+            Some(Sound::Copied(sounds)) => duration_us = duration_us.max(sounds.length_us()),
+            None => {}
+        }
+        if duration_us == 0 {
+            return Err(nothing_decoded("the sound"));
+        }
+        self.mux.finish()?;
+        if self.pictures.as_ref().is_some_and(Pictures::has_hidden_tail) && self.cut.hides {
+            let ended =
+                mux::place(self.job.scratch, file).map(|path| edit_list::end_first_track(&path, self.reached_us))?;
+            ended.map_err(|error| fault::disk(file, &error))?;
+        }
+        let originals = &self.job.originals;
+        Ok(Made {
+            file: file.to_owned(),
+            frames: self.pictures.as_ref().map_or(0, Pictures::frames),
+            duration_us,
+            packets_from_us: self
+                .pictures
+                .as_ref()
+                .and_then(|pictures| originals.after_origin_us(pictures.key_us())),
+        })
+    }
+}

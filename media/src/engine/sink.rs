@@ -1,0 +1,26 @@
+//! Who takes what a reader reads and decodes.
+
+use super::originals::Medium;
+use domain::Failure;
+use ffmpeg_next::Packet;
+use ffmpeg_next::frame::{Audio, Video};
+
+/// Who takes what a reader decodes. Times count in microseconds from the start of the part.
+pub(super) trait Sink {
+    /// The next picture, shown for about `duration_us`.
+    fn picture(&mut self, picture: Video, at_us: i64, duration_us: i64) -> Result<(), Failure>;
+    /// No picture follows; `goes_on` when the source has more after the span.
+    fn pictures_end(&mut self, goes_on: bool) -> Result<(), Failure>;
+    /// The next samples.
+    fn sound(&mut self, sound: Audio, at_us: i64) -> Result<(), Failure>;
+    /// A packet that was read, before it is decoded; its times are the source's.
+    fn packet(&mut self, _packet: &Packet, _medium: Medium) -> Result<(), Failure> {
+        Ok(())
+    }
+    /// Whether anybody wants what is in packets.
+    fn decodes(&self, _medium: Medium) -> bool {
+        true
+    }
+    /// Called between packets; `false` when nobody wants anything more.
+    fn goes_on(&mut self) -> bool;
+}

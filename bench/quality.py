@@ -25,7 +25,8 @@ def run() -> list[Row]:
         clip.ffmpeg("-i", source, "-an", *x264.options(x264.order(task["report"]["outputs"][0])), peer)
         likeness = [ssim(made, source) for made in (ours, peer)]
         bytes_ = [task["report"]["outputs"][0]["bytes"], peer.stat().st_size]
-    detail = f"{SECONDS} s of 720p, {bytes_[0]:,} bytes with sound; the peer's {bytes_[1]:,} without"
+    exactly = "; ".join(f"{who} {value:.4f}" for who, value in zip(("ours", "ffmpeg"), likeness))
+    detail = f"{exactly}; {SECONDS} s of 720p, {bytes_[0]:,} bytes with sound, {bytes_[1]:,} without"
     return [beside("quality", *likeness, "SSIM", at_least=0.999, detail=detail)]
 
 

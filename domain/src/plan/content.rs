@@ -115,7 +115,7 @@ pub struct Hls {
     pub rungs: Vec<Rung>,
     /// What becomes of the sound, when there is any.
     pub audio: Option<AudioTrack>,
-    /// Length of a segment in microseconds; what is copied is cut at the first keyframe from there on.
+    /// Length of a segment in microseconds.
     pub segment_us: u64,
     /// Whether the segments of a rendition are byte ranges of one file.
     pub single_file: bool,

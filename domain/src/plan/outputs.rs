@@ -99,7 +99,7 @@ impl Room<'_> {
         });
         let orders: Vec<_> = orders.collect();
         // Segments of every rung begin together, at moments of ours.
-        let copied = Err("segments begin where no keyframe of the source need be".to_owned());
+        let copied = Err("segments begin at even distances, where the source need not have keyframes".to_owned());
         let rungs = orders.into_iter().map(|(short_side_px, order)| Rung {
             short_side_px,
             video: VideoTrack::Encode(Box::new(order)),

@@ -3,7 +3,7 @@
 
 use super::Picture;
 use crate::probe::{AudioFacts, Probe, Size, Stream, VideoFacts};
-use crate::recipe::{AudioCodec, AudioWish, Fps, Recipe, TrimMode, VideoCodec, VideoWish};
+use crate::recipe::{AudioCodec, AudioWish, Recipe, TrimMode, VideoCodec, VideoWish};
 use crate::time::Rational;
 
 /// Players enter a stream at keyframes; further apart than this they wait too long.
@@ -106,13 +106,14 @@ fn unedited(recipe: &Recipe) -> Result<(), String> {
             return Err("the trim is exact".to_owned());
         }
     }
-    if recipe.bumper.is_some() {
+    let joined = recipe.bumper.as_ref().is_some_and(|bumper| {
+        let clips = bumper.intro_task.is_some() || bumper.outro_task.is_some();
+        clips || bumper.intro_ms > 0 || bumper.outro_ms > 0
+    });
+    if joined {
         return Err("a bumper is joined to it".to_owned());
     }
-    match recipe.frame.as_ref().map(|frame| frame.fps) {
-        Some(Fps::Fixed(rate)) if rate.as_f64() < 1.0 => Err(format!("the recipe sets {rate} frames per second")),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// A constant rate that is the one of the plan: what the average and the clock of the file say differs by less than
@@ -194,3 +195,6 @@ fn ends_with(audio: &AudioFacts, video: &VideoFacts) -> Option<bool> {
     let (audio, video) = audio.duration_us.zip(video.duration_us)?;
     Some(audio.abs_diff(video) <= SOUND_SLACK_US)
 }
+
+#[cfg(test)]
+mod tests;

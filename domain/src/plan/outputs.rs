@@ -72,7 +72,10 @@ impl Room<'_> {
             Container::Webm => (VideoCodec::Vp9, AudioCodec::Opus),
         };
         let order = self.order(&wish.video, wish.video.codec.unwrap_or(codec), narrower);
-        let copied = self.can_copy(&wish.video, &order, container == Container::Mp4);
+        let hides = container == Container::Mp4;
+        let copied = self
+            .can_copy(&wish.video, &order, hides)
+            .and_then(|()| self.can_begin_early((sound, wish.audio), hides));
         let video = video_track(order, copied.is_ok());
         steps.push(step("video", copied));
         Content::Movie(Movie {
@@ -193,6 +196,20 @@ impl Room<'_> {
             hides,
         };
         copy::video(self.recipe, self.probe, &target)
+    }
+
+    /// Whether sound can begin where pictures do that are copied: at the keyframe before the start, where the file cannot
+    /// hide them, but sound that is encoded begins at the start.
+    fn can_begin_early(&self, sound: (AudioCodec, AudioWish), hides: bool) -> Result<(), String> {
+        let (Some((stream, facts)), Some(video)) = (self.audio, self.video) else {
+            return Ok(());
+        };
+        let source = (self.probe.container.as_str(), stream, facts);
+        if hides || self.recipe.trim.is_none() {
+            return Ok(());
+        }
+        copy::audio(self.recipe, source, sound, Beside::Copied(video))
+            .map_err(|_| "its sound is encoded and begins later than its keyframe".to_owned())
     }
 
     fn shown(&self) -> Size {

@@ -243,6 +243,20 @@ fn the_sound_of_a_fast_trim_is_cut_with_it() {
 }
 
 #[test]
+fn a_fast_trim_of_a_webm_shows_its_keyframe() {
+    let coded = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -crf 10 -b:v 0 -g 25 -pix_fmt yuv420p";
+    let source = numbered("numbered.webm", coded);
+    let json = r#"{"trim":{"start":2,"end":3,"mode":"fast"},"outputs":[{"kind":"webm"}]}"#;
+    let take = shoot(&source, &recipe(json)).unwrap();
+    assert_eq!(done(&take, 0), [("video", Done::Copy)]);
+    assert_eq!(numbers(&take), (50..90).collect::<Vec<_>>());
+    let (_, made, checked) = take.output(0);
+    assert_eq!(made.frames, 40);
+    assert!(made.packets_from_us.unwrap().abs_diff(1_666_667) < 1_000, "{made:?}");
+    assert_eq!(checked.probe.start_us, 0);
+}
+
+#[test]
 fn the_index_tells_where_a_source_can_be_entered() {
     let keyframes = |path: &Path| probe(path).unwrap().main_video().unwrap().1.keyframes;
     let x264 = |name: &str, more: &str| {

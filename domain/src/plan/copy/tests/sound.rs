@@ -1,0 +1,72 @@
+//! The same for sound: beside pictures that are copied or encoded, and alone.
+
+use super::{MP4, decision, planned, right, with_audio};
+use crate::probe::Probe;
+
+#[test]
+fn sound_is_copied_unless_something_speaks_against_it() {
+    let crf = r#"{"outputs":[{"kind":"mp4","video":{"crf":23}}]}"#;
+    let m4a = r#"{"outputs":[{"kind":"audio"}]}"#;
+    let mut ac3 = right();
+    ac3.streams[1].codec = "ac3".into();
+    let transport = Probe {
+        container: "mpegts".into(),
+        ..right()
+    };
+    for (json, probe, expected) in [
+        (MP4, right(), "copy"),
+        (crf, right(), "copy"),
+        (m4a, right(), "copy"),
+        (
+            r#"{"trim":{"start":3,"mode":"fast"},"outputs":[{"kind":"mp4"}]}"#,
+            right(),
+            "copy",
+        ),
+        (MP4, ac3, "ac3 is not aac as every player takes it"),
+        (
+            MP4,
+            with_audio(|facts| facts.plain = false),
+            "aac is not aac as every player takes it",
+        ),
+        (MP4, with_audio(|facts| facts.channels = 6), "6 channels become 2"),
+        (m4a, transport, "times in mpegts are not reliable"),
+        (
+            MP4,
+            with_audio(|facts| facts.duration_us = Some(25_000_000)),
+            "it ends before or after the pictures",
+        ),
+        (MP4, with_audio(|facts| facts.duration_us = None), "copy"),
+        (
+            crf,
+            with_audio(|facts| facts.duration_us = None),
+            "it is not known to end with the pictures",
+        ),
+        (
+            r#"{"outputs":[{"kind":"mp4","audio":{"bitrate_bps":96000}}]}"#,
+            right(),
+            "the recipe sets its bit rate",
+        ),
+        (
+            r#"{"audio":{"mode":"normalize"},"outputs":[{"kind":"mp4"}]}"#,
+            right(),
+            "its loudness is normalized",
+        ),
+        (
+            r#"{"trim":{"start":3},"outputs":[{"kind":"mp4"}]}"#,
+            right(),
+            "the trim is exact",
+        ),
+        (
+            r#"{"trim":{"start":3,"mode":"fast"},"outputs":[{"kind":"mp4","video":{"crf":23}}]}"#,
+            right(),
+            "the trim is exact",
+        ),
+        (
+            r#"{"trim":{"start":3,"mode":"fast"},"outputs":[{"kind":"audio"}]}"#,
+            right(),
+            "a trim of sound alone is exact",
+        ),
+    ] {
+        assert_eq!(decision(&planned(json, &probe), "audio"), expected, "{json}");
+    }
+}

@@ -155,7 +155,7 @@ fn pictures_are_copied_unless_the_wish_needs_others() {
         ),
         (
             r#"{"outputs":[{"kind":"hls","ladder":[720]}]}"#,
-            "segments begin where no keyframe of the source need be",
+            "segments begin at even distances, where the source need not have keyframes",
         ),
     ] {
         assert_eq!(decision(&planned(json, &right()), "video"), expected, "{json}");
@@ -173,12 +173,37 @@ fn pictures_are_copied_unless_the_source_is_not_right() {
         container: word.into(),
         ..right()
     };
-    let rows: [(Probe, &str); 16] = [
+    let rows: [(Probe, &str); 9] = [
         (container("matroska,webm"), "copy"),
         (with_keyframes(|k| k.hidden = true), "copy"),
         (with_video(|facts| facts.bitrate_bps = None), "copy"),
         (codec("hevc"), "hevc is not h264"),
         (container("mpegts"), "times in mpegts are not reliable"),
+        (
+            with_video(|facts| facts.keyframes = None),
+            "its groups of pictures are not known to be closed",
+        ),
+        (
+            with_keyframes(|k| k.closed = false),
+            "its groups of pictures are not known to be closed",
+        ),
+        (
+            with_keyframes(|k| k.longest_us = 12_000_000),
+            "its keyframes are too far apart",
+        ),
+        (
+            with_video(|facts| facts.bitrate_bps = Some(40_000_000)),
+            "40000000 b/s is more than its size needs",
+        ),
+    ];
+    for (probe, expected) in rows {
+        assert_eq!(decision(&planned(MP4, &probe), "video"), expected, "{probe:?}");
+    }
+}
+
+#[test]
+fn pictures_are_copied_unless_they_are_of_another_kind() {
+    let rows: [(Probe, &str); 7] = [
         (
             with_video(|facts| facts.quarter_turns = 2),
             "the picture is turned or mirrored by metadata",
@@ -206,22 +231,6 @@ fn pictures_are_copied_unless_the_source_is_not_right() {
         (
             with_video(|facts| facts.base_fps = fps(90_000, 1)),
             "the frame rate changes or is another one",
-        ),
-        (
-            with_video(|facts| facts.keyframes = None),
-            "its groups of pictures are not known to be closed",
-        ),
-        (
-            with_keyframes(|k| k.closed = false),
-            "its groups of pictures are not known to be closed",
-        ),
-        (
-            with_keyframes(|k| k.longest_us = 12_000_000),
-            "its keyframes are too far apart",
-        ),
-        (
-            with_video(|facts| facts.bitrate_bps = Some(40_000_000)),
-            "40000000 b/s is more than its size needs",
         ),
     ];
     for (probe, expected) in rows {

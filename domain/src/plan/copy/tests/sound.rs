@@ -41,32 +41,35 @@ fn sound_is_copied_unless_something_speaks_against_it() {
             with_audio(|facts| facts.duration_us = None),
             "it is not known to end with the pictures",
         ),
+    ] {
+        assert_eq!(decision(&planned(json, &probe), "audio"), expected, "{json}");
+    }
+}
+
+#[test]
+fn sound_is_copied_unless_the_wish_needs_another() {
+    for (json, expected) in [
         (
             r#"{"outputs":[{"kind":"mp4","audio":{"bitrate_bps":96000}}]}"#,
-            right(),
             "the recipe sets its bit rate",
         ),
         (
             r#"{"audio":{"mode":"normalize"},"outputs":[{"kind":"mp4"}]}"#,
-            right(),
             "its loudness is normalized",
         ),
         (
             r#"{"trim":{"start":3},"outputs":[{"kind":"mp4"}]}"#,
-            right(),
             "the trim is exact",
         ),
         (
             r#"{"trim":{"start":3,"mode":"fast"},"outputs":[{"kind":"mp4","video":{"crf":23}}]}"#,
-            right(),
             "the trim is exact",
         ),
         (
             r#"{"trim":{"start":3,"mode":"fast"},"outputs":[{"kind":"audio"}]}"#,
-            right(),
             "a trim of sound alone is exact",
         ),
     ] {
-        assert_eq!(decision(&planned(json, &probe), "audio"), expected, "{json}");
+        assert_eq!(decision(&planned(json, &right()), "audio"), expected, "{json}");
     }
 }

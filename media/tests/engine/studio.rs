@@ -2,7 +2,7 @@
 
 use domain::plan::{Clips, Plan, PlannedOutput};
 use domain::protocol::{Checked, CheckedFile, Made, Progress, Report};
-use domain::{Failure, Limits, Probe, Recipe, preset};
+use domain::{Failure, Limits, Probe, Recipe, TaskId, preset};
 use media::engine::{self, Cancel, Footage, Images};
 use std::fs::File;
 use std::path::Path;
@@ -93,6 +93,12 @@ pub(crate) fn shoot(source: &Path, recipe: &Recipe) -> Result<Take, Failure> {
 
 /// The same with clips and images.
 pub(crate) fn shoot_with(source: &Path, props: &Props<'_>, recipe: &Recipe) -> Result<Take, Failure> {
+    let mut recipe = recipe.clone();
+    if let Some(bumper) = &mut recipe.bumper {
+        // Which task a clip is of is the worker's business; that there is one is the plan's.
+        bumper.intro_task = props.intro.map(|_| TaskId(1));
+        bumper.outro_task = props.outro.map(|_| TaskId(2));
+    }
     let paths = [Some(source), props.intro, props.outro].into_iter().flatten();
     let sources: Vec<_> = paths.map(|path| File::open(path).unwrap()).collect();
     let probe = probe(source)?;
@@ -108,11 +114,11 @@ pub(crate) fn shoot_with(source: &Path, props: &Props<'_>, recipe: &Recipe) -> R
         sources: &sources,
         images: &props.images,
     };
-    let plan = domain::plan(recipe, &probe, clips, &Limits::default())?;
+    let plan = domain::plan(&recipe, &probe, clips, &Limits::default())?;
     let take = obey(&footage, probe.clone(), plan.clone());
     let told = take.as_ref().map(|take| take.report.warnings.as_slice());
     if domain::plan::is_spoilt(&plan, told) {
-        let plan = domain::plan(recipe, &probe.without_copies(), clips, &Limits::default())?;
+        let plan = domain::plan(&recipe, &probe.without_copies(), clips, &Limits::default())?;
         return obey(&footage, probe, plan);
     }
     take

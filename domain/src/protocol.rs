@@ -81,8 +81,8 @@ pub enum Request {
     Probe(usize),
     /// Make the outputs in the scratch directory. Answer: [`Event::Transcoded`].
     Transcode(Box<Plan>),
-    /// Open these outputs in the scratch directory again. Answer: [`Event::Verified`], in the same order.
-    Verify(Vec<PlannedOutput>),
+    /// Open these outputs in the scratch directory again, as they were planned and made. Answer: [`Event::Verified`], in the same order.
+    Verify(Vec<(PlannedOutput, Made)>),
 }
 
 /// What the child says.
@@ -175,6 +175,18 @@ pub struct Made {
     /// before the start that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packets_from_us: Option<u64>,
+    /// Where sound that was encoded is loudest; `None` when there is none, or nothing but silence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loudest: Option<Loudest>,
+}
+
+/// A moment in an output, and how loud it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loudest {
+    /// Microseconds after the start of the output.
+    pub at_us: u64,
+    /// Peak of what lies between about 80 Hz and 1 kHz, in thousandths of full scale.
+    pub peak_permille: u32,
 }
 
 /// One output opened again.
@@ -214,6 +226,9 @@ pub struct CheckedFile {
     pub frames: u64,
     /// Decode errors in the first and last group of pictures.
     pub decode_errors: u32,
+    /// Peak of its sound where it should be loudest, as [`Loudest`] tells it; `None` when that was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_permille: Option<u32>,
 }
 
 /// An adaptive stream opened again by its own playlists.

@@ -12,6 +12,7 @@ mod color;
 mod copied;
 mod costs;
 mod drawing;
+mod ear;
 mod edit_list;
 mod encode;
 mod facts;
@@ -56,7 +57,7 @@ pub use cancel::Cancel;
 pub use still::Images;
 
 use domain::plan::{Content, PlannedOutput};
-use domain::protocol::{Checked, Progress, Report};
+use domain::protocol::{Checked, Made, Progress, Report};
 use domain::{Failure, FailureKind, Plan, Probe};
 use std::fs::File;
 use std::path::Path;
@@ -116,15 +117,15 @@ pub fn transcode(
     )
 }
 
-/// Opens a finished output again and reads what a player would find.
+/// Opens a finished output again and reads what a player would find, and hear where its maker says that it is loud.
 ///
 /// # Errors
 /// [`domain::Code::OutputInvalid`] when it cannot be opened or read.
-pub fn verify(scratch: &Path, planned: &PlannedOutput, cancel: &Cancel) -> Result<Checked, Failure> {
+pub fn verify(scratch: &Path, planned: &PlannedOutput, made: &Made, cancel: &Cancel) -> Result<Checked, Failure> {
     let checked = match &planned.content {
-        Content::Hls(hls) => hls::check(scratch, &planned.file, hls, cancel).map(Checked::Hls),
+        Content::Hls(hls) => hls::check(scratch, (&planned.file, hls), made.loudest, cancel).map(Checked::Hls),
         Content::Sprite { .. } => sprite::check(scratch, &planned.file, cancel).map(Checked::Sprite),
-        _ => check::run(scratch, &planned.file, cancel).map(Checked::File),
+        _ => check::run(scratch, &planned.file, made.loudest, cancel).map(Checked::File),
     };
     checked.map_err(|failure| match failure.kind {
         // What would be the fault of a source is ours here.

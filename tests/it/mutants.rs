@@ -113,7 +113,8 @@ async fn made(source: PathBuf, scratch: PathBuf, recipe: &str) -> End {
     let report = child.transcode(plan.clone(), Duration::from_secs(90), |_| ()).await?;
     child.finish().await;
     let mut checker = Child::spawn(&settings, session(Vec::new(), &scratch)).await?;
-    let checked = checker.verify(plan.outputs.clone()).await?;
+    let outputs = plan.outputs.iter().cloned().zip(report.outputs.iter().cloned());
+    let checked = checker.verify(outputs.collect()).await?;
     let files = plan.outputs.iter().zip(&report.outputs).zip(&checked);
     for ((planned, made), checked) in files {
         domain::plan::verify(&plan, planned, made, checked)?;

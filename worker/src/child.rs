@@ -16,7 +16,7 @@ pub use spare::Spare;
 
 use domain::plan::PlannedOutput;
 use domain::protocol::{
-    Checked, Event, MAX_LINE_BYTES, Progress, Report, Request, SandboxMode, SandboxStatus, Session,
+    Checked, Event, MAX_LINE_BYTES, Made, Progress, Report, Request, SandboxMode, SandboxStatus, Session,
 };
 use domain::{Code, Failure, FailureKind, Plan, Probe};
 use group::Group;
@@ -135,7 +135,7 @@ impl Child {
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn verify(&mut self, outputs: Vec<PlannedOutput>) -> Result<Vec<Checked>, Failure> {
+    pub async fn verify(&mut self, outputs: Vec<(PlannedOutput, Made)>) -> Result<Vec<Checked>, Failure> {
         match self.call(Request::Verify(outputs), self.settings.look, |_| ()).await? {
             Event::Verified(checked) => Ok(checked),
             other => Err(unasked(&other)),

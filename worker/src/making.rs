@@ -97,8 +97,9 @@ impl Job<'_> {
         child.finish().await;
         notes.took("transcode");
         enter(progress, Phase::Verify);
+        let outputs = plan.outputs.iter().cloned().zip(report.outputs.iter().cloned());
         let (checked, targets) = tokio::join!(
-            checker.verify(plan.outputs.clone()),
+            checker.verify(outputs.collect()),
             store::announce(self.env, self.task, &plan),
         );
         let checked = checked.and_then(|checked| compare(&plan, &report, &checked).map(|()| checked));

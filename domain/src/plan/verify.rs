@@ -54,6 +54,7 @@ pub fn is_spoilt(plan: &Plan, told: Result<&[Warning], &Failure>) -> bool {
 fn file(plan: &Plan, content: &Content, made: &Made, checked: &CheckedFile) -> Result<(), String> {
     sound_of_body(checked)?;
     codecs(&checked.probe, codecs_of(content))?;
+    audible(made, checked)?;
     let facts = checked.probe.main_video().map(|(_, facts)| facts);
     if let Some((facts, size)) = facts.zip(content.size()) {
         same_size(facts, size)?;
@@ -114,6 +115,7 @@ fn stream(plan: &Plan, hls: &Hls, made: &Made, checked: &CheckedHls) -> Result<(
     }
     if let (Some(track), Some(file)) = (&hls.audio, &checked.audio) {
         sound_of_body(file)?;
+        audible(made, file)?;
         codecs(&file.probe, (None, Some(track.codec().ffmpeg_name())))?;
         let slack_us = if track.is_copy() { 10 * SLACK_US } else { 2 * SLACK_US };
         same_length(file.probe.duration_us, made.duration_us, slack_us)?;
@@ -153,6 +155,18 @@ fn sound_of_body(checked: &CheckedFile) -> Result<(), String> {
     }
     match checked.probe.main_audio() {
         Some((_, facts)) if facts.channels == 0 || facts.channels > 2 => Err(format!("{} channels", facts.channels)),
+        _ => Ok(()),
+    }
+}
+
+/// Encoders change a peak, but not to less than a quarter.
+fn audible(made: &Made, checked: &CheckedFile) -> Result<(), String> {
+    let heard = checked.peak_permille.unwrap_or(0);
+    match made.loudest {
+        Some(loudest) if heard < loudest.peak_permille / 4 => Err(format!(
+            "it is silent where it should not be: {heard} permille at {} us, reported {}",
+            loudest.at_us, loudest.peak_permille
+        )),
         _ => Ok(()),
     }
 }

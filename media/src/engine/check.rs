@@ -1,13 +1,14 @@
 //! Opens a finished file again and reads what a player would find in it.
 
 use super::av::packets::is_hidden;
+use super::ear::Listener;
 use super::facts::{self, to_us};
 use super::measure::next_packet;
 use super::mux::place;
 use super::track::Track;
 use super::{Cancel, input};
 use domain::probe::StreamKind;
-use domain::protocol::CheckedFile;
+use domain::protocol::{CheckedFile, Loudest};
 use domain::{Code, Failure, FailureKind};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::{Audio, Video};
@@ -22,15 +23,20 @@ use std::thread;
 /// How much sound is decoded at either end of a file without pictures.
 const SOUND_US: i64 = 2_000_000;
 
-/// Reads facts, structure and both ends of a file of ours.
+/// Reads facts, structure and both ends of a file of ours, and listens where it was loudest.
 ///
 /// # Errors
 /// [`Code::OutputInvalid`] when it cannot be opened.
-pub(super) fn run(scratch: &Path, file: &str, cancel: &Cancel) -> Result<CheckedFile, Failure> {
+pub(super) fn run(
+    scratch: &Path,
+    file: &str,
+    loudest: Option<Loudest>,
+    cancel: &Cancel,
+) -> Result<CheckedFile, Failure> {
     let source = File::open(place(scratch, file)?).map_err(|_| invalid(file, "is not there"))?;
     let bytes = source.metadata().map_or(0, |metadata| metadata.len());
     let open = || input::open_output(&source, cancel).map_err(|_| invalid(file, "cannot be opened"));
-    let checked = look(&open, bytes, cancel)?;
+    let checked = look(&open, bytes, loudest, cancel)?;
     let cut_off = checked.probe.container == "jpeg_pipe" && !jpeg_ends(&source, bytes);
     Ok(CheckedFile {
         index_first: !checked.probe.container.starts_with("mov") || index_first(&source).unwrap_or(false),
@@ -50,8 +56,8 @@ pub(super) fn invalid(file: &str, what: &str) -> Failure {
     Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, format!("{file}: {what}"))
 }
 
-/// Reads facts and both ends of what is opened, of so many bytes.
-pub(super) fn look<O>(open: &O, bytes: u64, cancel: &Cancel) -> Result<CheckedFile, Failure>
+/// Reads facts and both ends of what is opened, of so many bytes, and listens where it was loudest.
+pub(super) fn look<O>(open: &O, bytes: u64, loudest: Option<Loudest>, cancel: &Cancel) -> Result<CheckedFile, Failure>
 where
     O: Fn() -> Result<Input, Failure> + Sync,
 {
@@ -63,7 +69,7 @@ where
     }
     let (head, tail_errors) = thread::scope(|scope| {
         let tail = scope.spawn(|| Film::open(open()?)?.read_tail(cancel));
-        let head = Film::open(input).and_then(|film| film.read_through(cancel));
+        let head = Film::open(input).and_then(|film| film.read_through(loudest, cancel));
         (head, tail.join().unwrap_or_else(|panic| resume_unwind(panic)))
     });
     let (head, tail_errors) = (head?, tail_errors?);
@@ -77,6 +83,7 @@ where
         starts_with_keyframe: head.starts_with_keyframe,
         frames: head.frames,
         decode_errors: head.errors + tail_errors,
+        peak_permille: head.peak_permille,
     })
 }
 
@@ -122,6 +129,8 @@ struct Head {
     sound_us: u64,
     /// Of the first group of pictures.
     errors: u32,
+    /// Of the sound where it was loudest.
+    peak_permille: Option<u32>,
 }
 
 /// A finished file, with decoders for its first picture and sound.
@@ -151,11 +160,15 @@ impl Film {
     }
 
     /// Counts every picture that is shown and decodes the first group, or the first sound of a file without pictures.
-    fn read_through(mut self, cancel: &Cancel) -> Result<Head, Failure> {
+    fn read_through(mut self, loudest: Option<Loudest>, cancel: &Cancel) -> Result<Head, Failure> {
         let (mut frames, mut groups) = (0, 0);
         // The first picture of the file, shown or hidden by an edit list.
         let mut first = None;
         let mut sound_us = 0;
+        let mut listener = match (&self.audio, loudest) {
+            (Some(track), Some(loudest)) => Some(Listener::open(&self.input, track.index, loudest)?),
+            _ => None,
+        };
         while let Some(packet) = next_packet(&mut self.input, cancel)? {
             if self.is_picture(&packet) {
                 first.get_or_insert(packet.is_key());
@@ -166,6 +179,9 @@ impl Film {
                     .time_us(&packet)
                     .saturating_add(to_us(packet.duration(), track.base));
                 sound_us = sound_us.max(u64::try_from(end_us).unwrap_or(0));
+            }
+            if let Some(listener) = &mut listener {
+                listener.pass(&packet)?;
             }
             let first_group = if self.video.is_some() {
                 groups <= 1
@@ -182,6 +198,7 @@ impl Film {
             starts_with_keyframe: first.unwrap_or(self.video.is_none()),
             sound_us,
             errors: self.errors(),
+            peak_permille: listener.map(Listener::finish).transpose()?,
         })
     }
 

@@ -1,6 +1,7 @@
 //! Encoders on their way into a file. The settings of those of pictures are in [`super::settings`].
 
 use super::color::Color;
+use super::ear::Ear;
 use super::fault;
 use super::graph::frame_base;
 use super::mux::{Container, Mux};
@@ -8,6 +9,7 @@ use super::settings;
 use super::tape::{Sound, Tape};
 use domain::plan::VideoOrder;
 use domain::probe::Size;
+use domain::protocol::Loudest;
 use domain::{Failure, Rational};
 use ffmpeg_next::codec::{Context, Flags};
 use ffmpeg_next::color::Range;
@@ -135,6 +137,7 @@ pub(super) struct SoundEncoder {
     encoder: Encoder,
     frame_size: usize,
     packed: bool,
+    ear: Ear,
 }
 
 /// Opens the encoder of a container: AAC, MP3 or Opus.
@@ -163,6 +166,7 @@ pub(super) fn sound(container: Container, sound: Sound, bitrate_bps: u32) -> Res
     Ok(SoundEncoder {
         frame_size: usize::try_from(opened.frame_size()).unwrap_or(0).max(1),
         packed,
+        ear: Ear::new(sound),
         encoder: Encoder {
             opened: opened.0.0,
             base,
@@ -181,19 +185,25 @@ impl SoundEncoder {
     /// Encodes whole frames of what the tape has before a position.
     pub(super) fn encode_until(&mut self, position: u64, tape: &mut Tape, mux: &mut Mux) -> Result<(), Failure> {
         while tape.taken() + self.frame_size as u64 <= position.min(tape.end()) {
-            let samples = tape.take(self.frame_size, self.packed)?;
-            self.encoder.sound(&samples, mux)?;
+            self.encode(tape, mux)?;
         }
         Ok(())
     }
 
-    /// Encodes all that the tape has, and ends the stream.
-    pub(super) fn finish(&mut self, tape: &mut Tape, mux: &mut Mux) -> Result<(), Failure> {
+    /// Encodes all that the tape has, and ends the stream; tells where it was loudest.
+    pub(super) fn finish(&mut self, tape: &mut Tape, mux: &mut Mux) -> Result<Option<Loudest>, Failure> {
         self.encode_until(u64::MAX, tape, mux)?;
         if tape.taken() < tape.end() {
-            let samples = tape.take(self.frame_size, self.packed)?;
-            self.encoder.sound(&samples, mux)?;
+            self.encode(tape, mux)?;
         }
-        self.encoder.finish(mux).map(drop)
+        self.encoder.finish(mux)?;
+        Ok(self.ear.loudest())
+    }
+
+    /// Encodes a frame off the tape.
+    fn encode(&mut self, tape: &mut Tape, mux: &mut Mux) -> Result<(), Failure> {
+        let samples = tape.take(self.frame_size, self.packed)?;
+        self.ear.hear(&samples);
+        self.encoder.sound(&samples, mux).map(drop)
     }
 }

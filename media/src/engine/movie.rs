@@ -233,12 +233,14 @@ impl<'a> Movie<'a> {
         let packets = self.encoder.finish(self.reel.pictures())?;
         self.meter.add_frames(packets);
         let duration_us = self.reached_us();
-        if let Some(track) = &mut self.track {
-            track.finish(duration_us, self.reel.sound())?;
-        }
+        let loudest = match &mut self.track {
+            Some(track) => track.finish(duration_us, self.reel.sound())?,
+            None => None,
+        };
         let made = Made {
             frames: self.frames,
             duration_us,
+            loudest,
             ..Made::default()
         };
         Ok((made, self.reel.finish()?))

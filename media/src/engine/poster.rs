@@ -52,7 +52,7 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order<'_>, from: &Receiver<
         file: file.to_owned(),
         frames: 1,
         duration_us: 0,
-        packets_from_us: None,
+        ..Made::default()
     })
 }
 

@@ -182,9 +182,9 @@ impl<'a> Remux<'a> {
             }
         }
         self.sound_on()?;
-        let mut duration_us = self.reached_us;
+        let (mut duration_us, mut loudest) = (self.reached_us, None);
         match &mut self.sound {
-            Some(Sound::Encoded(track)) => track.finish(duration_us, &mut self.mux)?,
+            Some(Sound::Encoded(track)) => loudest = track.finish(duration_us, &mut self.mux)?,
             Some(Sound::Copied(sounds)) => duration_us = duration_us.max(sounds.length_us()),
             None => {}
         }
@@ -206,6 +206,7 @@ impl<'a> Remux<'a> {
                 .pictures
                 .as_ref()
                 .and_then(|pictures| originals.after_origin_us(pictures.key_us())),
+            loudest,
         })
     }
 }

@@ -58,12 +58,13 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Receiver<Piec
     tape.drain()?;
     tape.cut_at(until);
     let samples = tape.end();
-    encoder.finish(&mut tape, &mut mux)?;
+    let loudest = encoder.finish(&mut tape, &mut mux)?;
     mux.finish()?;
     Ok(Made {
         file: file.to_owned(),
         frames: 0,
         duration_us: sound.us_of(samples),
         packets_from_us: None,
+        loudest,
     })
 }

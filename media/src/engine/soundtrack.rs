@@ -5,6 +5,7 @@ use super::level::Level;
 use super::mux::Mux;
 use super::tape::{Sound, Tape};
 use domain::Failure;
+use domain::protocol::Loudest;
 use ffmpeg_next::frame::Audio;
 
 /// Sound that comes more than this before the first picture is not held back any longer.
@@ -73,8 +74,8 @@ impl Soundtrack {
         self.encoder.encode_until(position, &mut self.tape, mux)
     }
 
-    /// Ends the sound and the movie at `us`.
-    pub(super) fn finish(&mut self, us: u64, mux: &mut Mux) -> Result<(), Failure> {
+    /// Ends the sound and the movie at `us`; tells where it was loudest.
+    pub(super) fn finish(&mut self, us: u64, mux: &mut Mux) -> Result<Option<Loudest>, Failure> {
         self.begin(us, None)?;
         self.encoder.finish(&mut self.tape, mux)
     }

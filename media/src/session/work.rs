@@ -52,9 +52,9 @@ impl Work {
             }
             Request::Verify(outputs) => {
                 let mut checked = Vec::with_capacity(outputs.len());
-                for planned in &outputs {
+                for (planned, made) in &outputs {
                     progress(verifying(checked.len(), outputs.len()));
-                    checked.push(engine::verify(&self.scratch, planned, cancel)?);
+                    checked.push(engine::verify(&self.scratch, planned, made, cancel)?);
                 }
                 Ok(Event::Verified(checked))
             }

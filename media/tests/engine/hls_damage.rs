@@ -9,10 +9,16 @@ use std::path::Path;
 
 /// A stream of two rungs and sound, four segments each.
 fn stream(single_file: bool) -> Take {
+    stream_of("hls-whole.mp4", "sine=d=4 -c:a aac", single_file)
+}
+
+fn stream_of(name: &str, sound: &str, single_file: bool) -> Take {
     let source = clip(
-        "hls-whole.mp4",
-        "-f lavfi -i testsrc2=s=128x72:r=25:d=4 -f lavfi -i sine=d=4 \
-         -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac",
+        name,
+        &format!(
+            "-f lavfi -i testsrc2=s=128x72:r=25:d=4 -f lavfi -i {sound} \
+             -c:v libx264 -preset ultrafast -pix_fmt yuv420p"
+        ),
     );
     let json =
         format!(r#"{{"outputs":[{{"kind":"hls","ladder":[72,36],"segment_ms":1000,"single_file":{single_file}}}]}}"#);
@@ -23,7 +29,7 @@ fn stream(single_file: bool) -> Take {
 fn found(take: &Take, damage: impl FnOnce(&Path)) -> Option<String> {
     let planned = &take.plan.outputs[0];
     damage(&take.scratch.path().join(&planned.file));
-    let checked = engine::verify(take.scratch.path(), planned, &Cancel::new());
+    let checked = engine::verify(take.scratch.path(), planned, &take.report.outputs[0], &Cancel::new());
     let verified =
         checked.and_then(|checked| domain::plan::verify(&take.plan, planned, &take.report.outputs[0], &checked));
     let failure = verified.err()?;
@@ -94,6 +100,20 @@ fn damage_at_either_end_of_a_rendition_is_noticed() {
             fs::write(folder.join(file), bytes).unwrap();
         });
         assert!(detail.is_some_and(|detail| detail.ends_with("decode errors")), "{file}");
+    }
+}
+
+#[test]
+fn a_stream_that_was_muted_is_noticed() {
+    for single_file in [false, true] {
+        let silent = stream_of("hls-silent.mkv", "anullsrc=cl=mono:r=44100:d=4 -c:a flac", single_file);
+        assert_eq!(found(&silent, |_| {}), None, "silence is right where it was");
+        let heard = stream_of("hls-heard.mkv", "sine=d=4 -c:a flac", single_file);
+        let detail = found(&heard, |folder| {
+            fs::remove_dir_all(folder).unwrap();
+            fs::rename(silent.scratch.path().join(&silent.plan.outputs[0].file), folder).unwrap();
+        });
+        assert!(detail.is_some_and(|detail| detail.contains("silent")));
     }
 }
 

@@ -182,7 +182,7 @@ fn damage_in_the_first_and_the_last_group_of_a_finished_film_is_counted() {
         &format!("{grain} -c:v libx264 -preset ultrafast -pix_fmt yuv420p"),
     );
     let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
-    let planned = take.output(0).0;
+    let (planned, made, _) = take.output(0);
     let path = take.scratch.path().join(&planned.file);
     let whole = std::fs::read(&path).unwrap();
     let media = whole.windows(4).position(|four| four == b"mdat").unwrap();
@@ -191,7 +191,7 @@ fn damage_in_the_first_and_the_last_group_of_a_finished_film_is_counted() {
         let at = media + (whole.len() - media) * percent / 100;
         bytes[at..at + 40].iter_mut().for_each(|byte| *byte ^= 0x5a);
         std::fs::write(&path, bytes).unwrap();
-        let found = engine::verify(take.scratch.path(), planned, &Cancel::new()).unwrap();
+        let found = engine::verify(take.scratch.path(), planned, made, &Cancel::new()).unwrap();
         matches!(found, Checked::File(found) if found.decode_errors > 0)
     };
     // Eight seconds are two groups. Some damage is a valid film by chance.

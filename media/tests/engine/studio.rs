@@ -139,7 +139,7 @@ pub(crate) fn obey(footage: &Footage<'_>, probe: Probe, plan: Plan) -> Result<Ta
     )?;
     let mut checked = Vec::new();
     for (planned, made) in plan.outputs.iter().zip(&report.outputs) {
-        let found = engine::verify(scratch.path(), planned, &cancel)?;
+        let found = engine::verify(scratch.path(), planned, made, &cancel)?;
         domain::plan::verify(&plan, planned, made, &found)?;
         checked.push(found);
     }

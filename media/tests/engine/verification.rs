@@ -25,7 +25,12 @@ fn film() -> PathBuf {
 /// What is said of the output at a place, as it lies there now.
 fn found(take: &Take, place: usize) -> Option<String> {
     let planned = &take.plan.outputs[place];
-    let checked = engine::verify(take.scratch.path(), planned, &Cancel::new());
+    let checked = engine::verify(
+        take.scratch.path(),
+        planned,
+        &take.report.outputs[place],
+        &Cancel::new(),
+    );
     let verified =
         checked.and_then(|checked| domain::plan::verify(&take.plan, planned, &take.report.outputs[place], &checked));
     let failure = verified.err()?;
@@ -96,6 +101,79 @@ fn a_movie_that_lost_its_sound_or_a_second_is_noticed() {
             fs::rename(aside, path).unwrap();
         });
         assert!(passed.is_empty(), "{lost}: {passed:?}");
+    }
+}
+
+/// Every kind of output that has sound.
+const HEARD: &str = r#"{"outputs":[
+    {"kind":"mp4"}, {"kind":"webm"}, {"kind":"audio"}, {"kind":"audio","format":"mp3"},
+    {"kind":"audio","format":"opus"}]}"#;
+
+/// Puts silence of the same length and codec in the place of the sound.
+fn mute(path: &Path) {
+    let codec = match path.extension().unwrap().to_str().unwrap() {
+        "mp3" => "libmp3lame",
+        "webm" | "opus" | "ogg" => "libopus",
+        _ => "aac",
+    };
+    let aside = path.with_file_name(format!("aside-{}", path.file_name().unwrap().to_string_lossy()));
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-y", "-i"]).arg(path);
+    command.args(["-c:v", "copy", "-af", "volume=0", "-c:a", codec]);
+    let ran = command.args(["-movflags", "+faststart"]).arg(&aside).status();
+    assert!(ran.unwrap().success());
+    fs::rename(aside, path).unwrap();
+}
+
+fn heard(name: &str, sound: &str) -> Take {
+    let pictures = "-f lavfi -i testsrc2=s=128x72:r=25 -f lavfi -i";
+    let codecs = "-shortest -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a flac";
+    let source = clip(name, &format!("{pictures} {sound} {codecs}"));
+    shoot(&source, &recipe(HEARD)).unwrap()
+}
+
+#[test]
+fn a_file_that_was_muted_is_noticed_whatever_its_kind() {
+    let take = heard("heard.mkv", "sine=d=4");
+    let passed = unnoticed(&take, |path, _| mute(path));
+    assert!(passed.is_empty(), "{passed:?}");
+}
+
+#[test]
+fn a_short_beep_in_a_minute_of_silence_is_missed() {
+    let beep = "aevalsrc=exprs=0.2*sin(2*PI*700*t)*between(t\\,41\\,41.05):d=60:s=48000";
+    let take = heard("beep.mkv", beep);
+    for made in &take.report.outputs {
+        let loudest = made.loudest.unwrap();
+        assert!((40_990_000..41_060_000).contains(&loudest.at_us), "{made:?}");
+    }
+    let passed = unnoticed(&take, |path, _| mute(path));
+    assert!(passed.is_empty(), "{passed:?}");
+}
+
+#[test]
+fn sound_that_an_encoder_may_leave_out_is_not_missed() {
+    for (name, sound) in [
+        ("silent.mkv", "anullsrc=d=2"),
+        ("hush.mkv", "anoisesrc=d=2:a=0.001"),
+        ("shrill.mkv", "aevalsrc=exprs=0.9*sin(2*PI*19000*t):d=2:s=48000"),
+    ] {
+        let take = heard(name, sound);
+        assert!(take.report.outputs.iter().all(|made| made.loudest.is_none()), "{name}");
+    }
+}
+
+#[test]
+fn sound_that_encoders_change_most_is_found_again() {
+    // It is loud only where it stops, if it stops before the pictures do.
+    heard("constant.mkv", "aevalsrc=exprs=0.5:d=2");
+    for (name, sound) in [
+        ("click.mkv", "aevalsrc=exprs=0.9*eq(n\\,48000):d=2:s=48000"),
+        ("deep.mkv", "aevalsrc=exprs=0.9*sin(2*PI*30*t):d=2:s=48000"),
+        ("noise.mkv", "anoisesrc=d=2"),
+    ] {
+        let take = heard(name, sound);
+        assert!(take.report.outputs.iter().all(|made| made.loudest.is_some()), "{name}");
     }
 }
 

@@ -4,7 +4,7 @@ use crate::Story;
 use crate::child::Child;
 use crate::stage::Stage;
 use domain::plan::{AudioTrack, Content, PlannedOutput};
-use domain::protocol::{Event, Request, Session};
+use domain::protocol::{Event, Made, Request, Session};
 use domain::recipe::{AudioCodec, AudioFormat};
 use domain::{Code, FailureKind};
 use std::time::{Duration, Instant};
@@ -133,7 +133,7 @@ fn a_file_outside_scratch_is_not_verified() {
         "file:link",
         "concat:link",
     ] {
-        child.say(&Request::Verify(vec![sound_file(file)]));
+        child.say(&Request::Verify(vec![(sound_file(file), Made::default())]));
         assert!(matches!(child.hear(), Event::Progress(_)));
         let answer = child.hear();
         assert!(code(&answer).is_some(), "{file}: {answer:?}");

@@ -145,17 +145,15 @@ async fn a_child_that_is_not_locked_in_is_refused_where_that_is_required() {
 #[tokio::test]
 async fn a_request_that_fits_no_line_is_not_sent() {
     let mut child = child("sleep 60").await;
-    let failure = child
-        .verify(vec![PlannedOutput {
-            file: "x".repeat(MAX_LINE_BYTES),
-            content: Content::Audio {
-                format: AudioFormat::M4a,
-                audio: AudioTrack::Copy { codec: AudioCodec::Aac },
-            },
-            steps: Vec::new(),
-        }])
-        .await
-        .unwrap_err();
+    let planned = PlannedOutput {
+        file: "x".repeat(MAX_LINE_BYTES),
+        content: Content::Audio {
+            format: AudioFormat::M4a,
+            audio: AudioTrack::Copy { codec: AudioCodec::Aac },
+        },
+        steps: Vec::new(),
+    };
+    let failure = child.verify(vec![(planned, Made::default())]).await.unwrap_err();
     assert_eq!(
         (failure.kind, failure.code),
         (FailureKind::Infrastructure, Code::Internal)

@@ -92,6 +92,17 @@ pub(super) const fn scale_name(matrix: Space) -> &'static str {
     }
 }
 
+/// The number of the same in ITU-T H.273, which the filter zscale takes where it lacks the name.
+pub(super) const fn number(matrix: Space) -> u8 {
+    match matrix {
+        Space::FCC => 4,
+        Space::BT470BG => 5,
+        Space::SMPTE170M => 6,
+        Space::SMPTE240M => 7,
+        _ => 1,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

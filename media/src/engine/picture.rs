@@ -29,7 +29,7 @@ pub(super) const MARK: &str = "mark";
 /// The scaler's algorithm, the same as that of the `ffmpeg` command line.
 const SCALER: &str = "flags=bicubic";
 
-/// As [`SCALER`], for stills that change their matrix: what it rounds by itself is seen beside the video.
+/// As [`SCALER`], for pictures that become red, green and blue: what it rounds by itself is seen beside the video.
 const EXACT: &str = "flags=bicubic+accurate_rnd+full_chroma_int";
 
 /// Writes the whole description; `mark` is the size of the overlay's image when there is one.
@@ -62,7 +62,7 @@ pub(super) fn description(
             laid_over(overlay, size, picture.canvas)
         ));
     }
-    let matrix = color::scale_name(output.matrix);
+    let (matrix, number) = (color::scale_name(output.matrix), color::number(output.matrix));
     match finish {
         Finish::Movie => {}
         Finish::Clip(to) if to == output.matrix => {}
@@ -70,11 +70,12 @@ pub(super) fn description(
             ",scale={SCALER}:in_color_matrix={matrix}:in_range=tv:out_color_matrix={}:out_range=tv,format=yuv420p",
             color::scale_name(to)
         )),
+        // As exact as [`EXACT`], and several times faster.
         Finish::Jpeg => all.push_str(&format!(
-            ",scale={EXACT}:in_color_matrix={matrix}:in_range=tv:out_color_matrix=bt601:out_range=pc,format=yuvj420p"
+            ",zscale=min={number}:rin=limited:m=smpte170m:r=full,format=yuvj420p"
         )),
         Finish::Webp => all.push_str(&format!(
-            ",scale={EXACT}:in_color_matrix={matrix}:in_range=tv:out_color_matrix=bt601:out_range=tv,format=yuv420p"
+            ",zscale=min={number}:rin=limited:m=smpte170m:r=limited,format=yuv420p"
         )),
         Finish::Png => all.push_str(&format!(
             ",scale={EXACT}:in_color_matrix={matrix}:in_range=tv,format=rgb24"

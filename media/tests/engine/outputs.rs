@@ -78,6 +78,23 @@ fn every_format_of_a_poster_has_the_colors_of_the_source() {
 }
 
 #[test]
+fn a_poster_of_a_source_with_rare_tags_is_made() {
+    for matrix in ["fcc", "bt470bg", "smpte170m", "smpte240m"] {
+        let arguments = format!(
+            "-f lavfi -i color=gray:s=320x180:r=10:d=1 -c:v libx264 -colorspace {matrix} -color_trc smpte240m -color_primaries film"
+        );
+        let source = clip(&format!("{matrix}.mp4"), &arguments);
+        for format in ["jpeg", "webp"] {
+            let json = format!(r#"{{"outputs":[{{"kind":"poster","format":"{format}"}}]}}"#);
+            let take = shoot(&source, &recipe(&json)).unwrap();
+            let file = take.scratch.path().join(&take.plan.outputs[0].file);
+            let rgb = decoded(&file, &["-f", "rawvideo", "-pix_fmt", "rgb24"]);
+            assert!(rgb.iter().all(|value| value.abs_diff(128) <= 3), "{matrix} {format}");
+        }
+    }
+}
+
+#[test]
 fn several_outputs_come_from_one_decode() {
     let source = flash_and_beep("sync.mp4", "", "-c:v libx264 -preset ultrafast -g 20 -bf 2 -c:a aac");
     let json = r#"{"outputs":[{"kind":"mp4"},{"kind":"mp4","name":"small","max_width_px":80},{"kind":"audio"},

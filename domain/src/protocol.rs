@@ -178,6 +178,29 @@ pub struct Made {
     /// Where sound that was encoded is loudest; `None` when there is none, or nothing but silence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loudest: Option<Loudest>,
+    /// The packets that were taken over.
+    #[serde(default)]
+    pub copied: Copied,
+}
+
+/// The packets of the streams that were taken over, as they were written and as they are found again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copied {
+    /// Of the pictures; `None` when they were encoded, or there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<Imprint>,
+    /// Of the sound, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sound: Option<Imprint>,
+}
+
+/// By what the packets of a stream are known again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imprint {
+    /// How many they are.
+    pub packets: u64,
+    /// A sum over their bytes, in their order.
+    pub sum: u64,
 }
 
 /// A moment in an output, and how loud it is there.
@@ -229,6 +252,9 @@ pub struct CheckedFile {
     /// Peak of its sound where it should be loudest, as [`Loudest`] tells it; `None` when that was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_permille: Option<u32>,
+    /// The packets of the streams of which [`Made::copied`] told.
+    #[serde(default)]
+    pub copied: Copied,
 }
 
 /// An adaptive stream opened again by its own playlists.

@@ -22,6 +22,7 @@ mod gif;
 mod graph;
 mod hls;
 mod image;
+mod imprint;
 mod input;
 mod keyframes;
 mod level;
@@ -123,9 +124,9 @@ pub fn transcode(
 /// [`domain::Code::OutputInvalid`] when it cannot be opened or read.
 pub fn verify(scratch: &Path, planned: &PlannedOutput, made: &Made, cancel: &Cancel) -> Result<Checked, Failure> {
     let checked = match &planned.content {
-        Content::Hls(hls) => hls::check(scratch, (&planned.file, hls), made.loudest, cancel).map(Checked::Hls),
+        Content::Hls(hls) => hls::check(scratch, (&planned.file, hls), made, cancel).map(Checked::Hls),
         Content::Sprite { .. } => sprite::check(scratch, &planned.file, cancel).map(Checked::Sprite),
-        _ => check::run(scratch, &planned.file, made.loudest, cancel).map(Checked::File),
+        _ => check::run(scratch, &planned.file, made, cancel).map(Checked::File),
     };
     checked.map_err(|failure| match failure.kind {
         // What would be the fault of a source is ours here.

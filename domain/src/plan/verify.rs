@@ -6,7 +6,7 @@ use super::{
 use crate::code::Code;
 use crate::failure::{Failure, FailureKind};
 use crate::probe::{Probe, Size, VideoFacts};
-use crate::protocol::{Checked, CheckedFile, CheckedHls, CheckedSprite, Made};
+use crate::protocol::{Checked, CheckedFile, CheckedHls, CheckedSprite, Imprint, Made};
 use crate::recipe::{AudioFormat, PosterFormat};
 use crate::time::Rational;
 
@@ -55,6 +55,8 @@ fn file(plan: &Plan, content: &Content, made: &Made, checked: &CheckedFile) -> R
     sound_of_body(checked)?;
     codecs(&checked.probe, codecs_of(content))?;
     audible(made, checked)?;
+    same_packets("pictures", made.copied.pictures, checked.copied.pictures)?;
+    same_packets("sound", made.copied.sound, checked.copied.sound)?;
     let facts = checked.probe.main_video().map(|(_, facts)| facts);
     if let Some((facts, size)) = facts.zip(content.size()) {
         same_size(facts, size)?;
@@ -104,6 +106,9 @@ fn stream(plan: &Plan, hls: &Hls, made: &Made, checked: &CheckedHls) -> Result<(
         let (_, facts) = file.probe.main_video().ok_or("a rung has no pictures")?;
         same_size(facts, rung.video.size())?;
         moving(&rung.video, plan.fps, facts)?;
+        if rung.video.is_copy() {
+            same_packets("pictures", made.copied.pictures, file.copied.pictures)?;
+        }
         if file.frames != made.frames {
             return Err(format!("{} frames in a rung, reported {}", file.frames, made.frames));
         }
@@ -116,6 +121,7 @@ fn stream(plan: &Plan, hls: &Hls, made: &Made, checked: &CheckedHls) -> Result<(
     if let (Some(track), Some(file)) = (&hls.audio, &checked.audio) {
         sound_of_body(file)?;
         audible(made, file)?;
+        same_packets("sound", made.copied.sound, file.copied.sound)?;
         codecs(&file.probe, (None, Some(track.codec().ffmpeg_name())))?;
         let slack_us = if track.is_copy() { 10 * SLACK_US } else { 2 * SLACK_US };
         same_length(file.probe.duration_us, made.duration_us, slack_us)?;
@@ -169,6 +175,19 @@ fn audible(made: &Made, checked: &CheckedFile) -> Result<(), String> {
         )),
         _ => Ok(()),
     }
+}
+
+/// Copied packets are found as they were written.
+fn same_packets(what: &str, written: Option<Imprint>, found: Option<Imprint>) -> Result<(), String> {
+    let count = |imprint: Option<Imprint>| imprint.map_or(0, |imprint| imprint.packets);
+    if written == found {
+        return Ok(());
+    }
+    Err(format!(
+        "{} packets of {what} are not the {} that were copied",
+        count(found),
+        count(written)
+    ))
 }
 
 type Codecs = (Option<&'static str>, Option<&'static str>);

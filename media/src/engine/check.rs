@@ -3,12 +3,13 @@
 use super::av::packets::is_hidden;
 use super::ear::Listener;
 use super::facts::{self, to_us};
+use super::imprint::Stamp;
 use super::measure::next_packet;
 use super::mux::place;
 use super::track::Track;
 use super::{Cancel, input};
 use domain::probe::StreamKind;
-use domain::protocol::{CheckedFile, Loudest};
+use domain::protocol::{CheckedFile, Copied, Made};
 use domain::{Code, Failure, FailureKind};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::{Audio, Video};
@@ -23,20 +24,15 @@ use std::thread;
 /// How much sound is decoded at either end of a file without pictures.
 const SOUND_US: i64 = 2_000_000;
 
-/// Reads facts, structure and both ends of a file of ours, and listens where it was loudest.
+/// Reads facts, structure and both ends of a file of ours, and looks for what its maker told of.
 ///
 /// # Errors
 /// [`Code::OutputInvalid`] when it cannot be opened.
-pub(super) fn run(
-    scratch: &Path,
-    file: &str,
-    loudest: Option<Loudest>,
-    cancel: &Cancel,
-) -> Result<CheckedFile, Failure> {
+pub(super) fn run(scratch: &Path, file: &str, made: &Made, cancel: &Cancel) -> Result<CheckedFile, Failure> {
     let source = File::open(place(scratch, file)?).map_err(|_| invalid(file, "is not there"))?;
     let bytes = source.metadata().map_or(0, |metadata| metadata.len());
     let open = || input::open_output(&source, cancel).map_err(|_| invalid(file, "cannot be opened"));
-    let checked = look(&open, bytes, loudest, cancel)?;
+    let checked = look(&open, bytes, made, cancel)?;
     let cut_off = checked.probe.container == "jpeg_pipe" && !jpeg_ends(&source, bytes);
     Ok(CheckedFile {
         index_first: !checked.probe.container.starts_with("mov") || index_first(&source).unwrap_or(false),
@@ -56,20 +52,18 @@ pub(super) fn invalid(file: &str, what: &str) -> Failure {
     Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, format!("{file}: {what}"))
 }
 
-/// Reads facts and both ends of what is opened, of so many bytes, and listens where it was loudest.
-pub(super) fn look<O>(open: &O, bytes: u64, loudest: Option<Loudest>, cancel: &Cancel) -> Result<CheckedFile, Failure>
+/// Reads facts and both ends of what is opened, of so many bytes; listens where it was loudest, and sums copied packets up.
+pub(super) fn look<O>(open: &O, bytes: u64, made: &Made, cancel: &Cancel) -> Result<CheckedFile, Failure>
 where
     O: Fn() -> Result<Input, Failure> + Sync,
 {
     let mut input = open()?;
     let mut probe = facts::read(&mut input, bytes, cancel)?;
-    // Stills cannot go back to their beginning.
-    if input.seek(i64::MIN / 2, ..i64::MIN / 2).is_err() {
-        input = open()?;
-    }
     let (head, tail_errors) = thread::scope(|scope| {
-        let tail = scope.spawn(|| Film::open(open()?)?.read_tail(cancel));
-        let head = Film::open(input).and_then(|film| film.read_through(loudest, cancel));
+        let tail = scope.spawn(|| Film::open(input)?.read_tail(cancel));
+        // What was read before does not go back to its very beginning: to the first picture, not to the sound before it.
+        let head = open().and_then(Film::open);
+        let head = head.and_then(|film| film.read_through(made, cancel));
         (head, tail.join().unwrap_or_else(|panic| resume_unwind(panic)))
     });
     let (head, tail_errors) = (head?, tail_errors?);
@@ -84,6 +78,7 @@ where
         frames: head.frames,
         decode_errors: head.errors + tail_errors,
         peak_permille: head.peak_permille,
+        copied: head.copied,
     })
 }
 
@@ -131,6 +126,7 @@ struct Head {
     errors: u32,
     /// Of the sound where it was loudest.
     peak_permille: Option<u32>,
+    copied: Copied,
 }
 
 /// A finished file, with decoders for its first picture and sound.
@@ -160,17 +156,24 @@ impl Film {
     }
 
     /// Counts every picture that is shown and decodes the first group, or the first sound of a file without pictures.
-    fn read_through(mut self, loudest: Option<Loudest>, cancel: &Cancel) -> Result<Head, Failure> {
+    fn read_through(mut self, made: &Made, cancel: &Cancel) -> Result<Head, Failure> {
         let (mut frames, mut groups) = (0, 0);
         // The first picture of the file, shown or hidden by an edit list.
         let mut first = None;
         let mut sound_us = 0;
-        let mut listener = match (&self.audio, loudest) {
+        let mut listener = match (&self.audio, made.loudest) {
             (Some(track), Some(loudest)) => Some(Listener::open(&self.input, track.index, loudest)?),
             _ => None,
         };
+        let mut pictures = made.copied.pictures.map(|_| Stamp::default());
+        let mut sound = made.copied.sound.map(|_| Stamp::default());
         while let Some(packet) = next_packet(&mut self.input, cancel)? {
-            if self.is_picture(&packet) {
+            let is_picture = self.is_picture(&packet);
+            let stamp = if is_picture { &mut pictures } else { &mut sound };
+            if let Some(stamp) = stamp {
+                stamp.press(&packet);
+            }
+            if is_picture {
                 first.get_or_insert(packet.is_key());
                 frames += u64::from(!is_hidden(&packet));
                 groups += u32::from(packet.is_key());
@@ -199,6 +202,10 @@ impl Film {
             sound_us,
             errors: self.errors(),
             peak_permille: listener.map(Listener::finish).transpose()?,
+            copied: Copied {
+                pictures: pictures.as_ref().map(Stamp::imprint),
+                sound: sound.as_ref().map(Stamp::imprint),
+            },
         })
     }
 

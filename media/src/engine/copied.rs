@@ -2,9 +2,11 @@
 
 use super::av::packets;
 use super::facts::to_us;
+use super::imprint::Stamp;
 use super::mux::Mux;
 use super::originals::{Cut, Original};
 use domain::Failure;
+use domain::protocol::Imprint;
 use ffmpeg_next::{Packet, Rational};
 
 /// Packets of pictures behind the end that wait for one before it, which may need them.
@@ -18,6 +20,7 @@ struct Lane {
     base: Rational,
     place: usize,
     last_dts: Option<i64>,
+    stamp: Stamp,
 }
 
 impl Lane {
@@ -26,6 +29,7 @@ impl Lane {
             base: original.base,
             place: mux.add_copy(original.parameters.moved_out(padding), original.base)?,
             last_dts: None,
+            stamp: Stamp::default(),
         })
     }
 
@@ -56,6 +60,7 @@ impl Lane {
         packet.set_dts(Some(dts));
         packet.set_pts(Some(pts));
         packet.set_position(-1);
+        self.stamp.press(&packet);
         mux.write(packet, self.place, self.base)
     }
 }
@@ -174,6 +179,11 @@ impl Pictures {
         u64::try_from(self.lane.us(length)).unwrap_or(0)
     }
 
+    /// The packets that were written.
+    pub(super) fn imprint(&self) -> Imprint {
+        self.lane.stamp.imprint()
+    }
+
     /// Where the packets begin on the source's clock, in microseconds.
     pub(super) fn key_us(&self) -> i64 {
         self.lane.us(self.key)
@@ -247,6 +257,11 @@ impl Sounds {
         let late_enough = at.saturating_add(length).saturating_add(run_up) > zero;
         let behind = self.end.is_some_and(|end| at >= end) || at >= zero && packets::is_hidden(packet);
         late_enough && !behind
+    }
+
+    /// The packets that were written.
+    pub(super) fn imprint(&self) -> Imprint {
+        self.lane.stamp.imprint()
     }
 
     /// Where the sound ends, in microseconds of the file.

@@ -14,7 +14,7 @@ use super::scene::{Canvas, Scene};
 use super::soundtrack::Soundtrack;
 use super::transcode::Job;
 use domain::plan::{AudioTrack, Card, VideoOrder};
-use domain::protocol::Made;
+use domain::protocol::{Copied, Made};
 use domain::{Failure, Plan};
 use ffmpeg_next::Packet;
 use ffmpeg_next::frame::{Audio, Video};
@@ -241,6 +241,10 @@ impl<'a> Movie<'a> {
             frames: self.frames,
             duration_us,
             loudest,
+            copied: Copied {
+                pictures: None,
+                sound: self.copied.as_ref().map(Sounds::imprint),
+            },
             ..Made::default()
         };
         Ok((made, self.reel.finish()?))

@@ -11,7 +11,7 @@ use super::transcode::Job;
 use super::{edit_list, fault};
 use domain::Failure;
 use domain::plan::{AudioTrack, Content};
-use domain::protocol::Made;
+use domain::protocol::{Copied, Made};
 use ffmpeg_next::Packet;
 use ffmpeg_next::frame::Audio;
 use std::sync::mpsc::Receiver;
@@ -183,9 +183,16 @@ impl<'a> Remux<'a> {
         }
         self.sound_on()?;
         let (mut duration_us, mut loudest) = (self.reached_us, None);
+        let mut copied = Copied {
+            pictures: self.pictures.as_ref().map(Pictures::imprint),
+            sound: None,
+        };
         match &mut self.sound {
             Some(Sound::Encoded(track)) => loudest = track.finish(duration_us, &mut self.mux)?,
-            Some(Sound::Copied(sounds)) => duration_us = duration_us.max(sounds.length_us()),
+            Some(Sound::Copied(sounds)) => {
+                duration_us = duration_us.max(sounds.length_us());
+                copied.sound = Some(sounds.imprint());
+            }
             None => {}
         }
         if duration_us == 0 {
@@ -207,6 +214,7 @@ impl<'a> Remux<'a> {
                 .as_ref()
                 .and_then(|pictures| originals.after_origin_us(pictures.key_us())),
             loudest,
+            copied,
         })
     }
 }

@@ -7,7 +7,7 @@ use super::reader::nothing_decoded;
 use super::tape::Tape;
 use super::transcode::Job;
 use domain::Failure;
-use domain::protocol::Made;
+use domain::protocol::{Copied, Made};
 use domain::recipe::AudioFormat;
 use std::sync::mpsc::Receiver;
 
@@ -66,5 +66,6 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Receiver<Piec
         duration_us: sound.us_of(samples),
         packets_from_us: None,
         loudest,
+        copied: Copied::default(),
     })
 }

@@ -4,6 +4,7 @@
 use crate::clips::clip;
 use crate::studio::{Take, recipe, shoot};
 use domain::Code;
+use domain::plan::Done;
 use media::engine::{self, Cancel};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -123,6 +124,44 @@ fn mute(path: &Path) {
     let ran = command.args(["-movflags", "+faststart"]).arg(&aside).status();
     assert!(ran.unwrap().success());
     fs::rename(aside, path).unwrap();
+}
+
+/// Every kind of output that takes packets over.
+const COPIED: &str = r#"{"outputs":[
+    {"kind":"mp4"}, {"kind":"audio"}, {"kind":"mp4","name":"sound-kept","video":{"crf":40}},
+    {"kind":"mp4","name":"pictures-kept","audio":{"bitrate_bps":64000}}, {"kind":"hls","ladder":[36]}]}"#;
+
+#[test]
+fn copied_sound_that_was_muted_is_noticed_and_so_is_a_single_bit_of_copied_packets() {
+    let take = shoot(&film(), &recipe(COPIED)).unwrap();
+    let steps = |place: usize| take.plan.outputs[place].steps.iter();
+    let copied = |place: usize| steps(place).filter(|step| step.done == Done::Copy).count();
+    assert_eq!([0, 1, 2, 3, 4].map(copied), [2, 1, 1, 1, 1]);
+    let path = |file: &str| take.scratch.path().join(file);
+    for (place, file, damage) in [
+        (0, "video.mp4", &mute as &dyn Fn(&Path)),
+        (1, "audio.m4a", &mute),
+        (2, "sound-kept.mp4", &mute),
+        (3, "pictures-kept.mp4", &mute),
+        (0, "video.mp4", &|path| change(path, 7, 10)),
+        (0, "video.mp4", &|path| change(path, 19, 20)),
+        (1, "audio.m4a", &|path| change(path, 1, 2)),
+        (4, "hls/audio-0001.m4s", &|path| change(path, 9, 10)),
+    ] {
+        let whole = fs::read(path(file)).unwrap();
+        damage(&path(file));
+        assert!(found(&take, place).is_some(), "{file}");
+        fs::write(path(file), whole).unwrap();
+        assert_eq!(found(&take, place), None, "{file} is right again");
+    }
+}
+
+/// Turns a bit of a file over.
+fn change(path: &Path, part: usize, of: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    let place = bytes.len() * part / of;
+    bytes[place] ^= 1;
+    fs::write(path, bytes).unwrap();
 }
 
 fn heard(name: &str, sound: &str) -> Take {

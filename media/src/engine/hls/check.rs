@@ -12,7 +12,7 @@ use crate::engine::mux::place;
 use crate::engine::{Cancel, input};
 use domain::plan::Hls;
 use domain::probe::Size;
-use domain::protocol::{CheckedFile, CheckedHls, Loudest};
+use domain::protocol::{CheckedFile, CheckedHls, Made};
 use domain::{Failure, Rational};
 use ffmpeg_next::format::context::Input;
 use std::fs;
@@ -23,19 +23,19 @@ use std::sync::Arc;
 /// What the muxer and a playlist round differently.
 const ROUNDING_US: u64 = 1_000;
 
-/// Reads facts and structure of a stream of ours, and listens where it was loudest.
+/// Reads facts and structure of a stream of ours, and looks for what its maker told of.
 ///
 /// # Errors
 /// [`domain::Code::OutputInvalid`] when a playlist or a segment is not there, or not what the others say of it.
 pub(in crate::engine) fn run(
     scratch: &Path,
     (file, planned): (&str, &Hls),
-    loudest: Option<Loudest>,
+    made: &Made,
     cancel: &Cancel,
 ) -> Result<CheckedHls, Failure> {
     let set = Set {
         folder: place(scratch, file)?,
-        loudest,
+        made,
         cancel,
     };
     let master: Master = set.playlist(MASTER)?;
@@ -79,7 +79,7 @@ pub(in crate::engine) fn run(
 /// The directory of a stream.
 struct Set<'a> {
     folder: PathBuf,
-    loudest: Option<Loudest>,
+    made: &'a Made,
     cancel: &'a Cancel,
 }
 
@@ -198,7 +198,7 @@ impl Set<'_> {
             }
             promised_us = end_us;
         }
-        let mut checked = look(&|| open(pieces), joined.len(), self.loudest, self.cancel)?;
+        let mut checked = look(&|| open(pieces), joined.len(), self.made, self.cancel)?;
         // Without an index there is no way to the end, but the last segment can be decoded alone.
         if let [init, _, .., last] = &**pieces {
             let tail = open(&Arc::from([init.clone(), last.clone()]))?;

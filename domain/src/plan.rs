@@ -18,7 +18,7 @@ pub use content::{Container, Content, Done, Hls, Movie, PlannedOutput, Rung, SHE
 pub use decide::{Clips, plan};
 pub use estimate::{Cost, Estimate, Interval, Sample, estimate, predict};
 pub use track::{AudioTrack, Card, VideoOrder, VideoTrack};
-pub use verify::{is_spoilt, verify};
+pub use verify::{is_spoilt, retell, verify};
 
 use crate::probe::Size;
 use crate::recipe::{Name, Position};

@@ -49,6 +49,7 @@ mod sound_file;
 mod soundtrack;
 mod sprite;
 mod still;
+mod syntax;
 mod tape;
 mod track;
 mod transcode;

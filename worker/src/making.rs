@@ -3,7 +3,7 @@
 use crate::footage::{Files, Footage};
 use crate::report::{Done, Notes, speed};
 use crate::{Env, child, store};
-use domain::plan::{Sample, is_spoilt, verify};
+use domain::plan::{Sample, is_spoilt, retell, verify};
 use domain::protocol::{Checked, Phase, Progress, Report, SandboxStatus, Session};
 use domain::{Code, Failure, FailureKind, Plan, Probe, Recipe};
 use entity::{output, source, task};
@@ -62,7 +62,9 @@ impl Job<'_> {
         let told = take.checked.as_ref().map(|_| take.report.warnings.as_slice());
         if is_spoilt(&take.plan, told) {
             out = directory("decoded")?;
+            let first = take.report.warnings;
             take = self.shoot((&files, &out, Packets::Decoded), progress, notes).await?;
+            retell(&first, &mut take.report.warnings);
         }
         let Take {
             plan,

@@ -51,6 +51,14 @@ pub fn is_spoilt(plan: &Plan, told: Result<&[Warning], &Failure>) -> bool {
         }
 }
 
+/// Adds to the warnings of a second take the damage that the first one saw and that its decoders passed over.
+pub fn retell(first: &[Warning], second: &mut Vec<Warning>) {
+    let is_damage = |warning: &&Warning| warning.code == WarningCode::SourceDamaged;
+    if !second.iter().any(|warning| is_damage(&warning)) {
+        second.extend(first.iter().find(is_damage).cloned());
+    }
+}
+
 fn file(plan: &Plan, content: &Content, made: &Made, checked: &CheckedFile) -> Result<(), String> {
     sound_of_body(checked)?;
     codecs(&checked.probe, codecs_of(content))?;

@@ -4,7 +4,7 @@ use super::av::{self, CodecFacts};
 use super::facts::{is_avi, origin_us, promised_us, to_us};
 use super::fault;
 use super::input::{self, MAX_PIXELS};
-use super::nal;
+use super::syntax::Syntax;
 use domain::{Code, Failure, FailureKind};
 use ffmpeg_next::codec;
 use ffmpeg_next::codec::decoder::Opened;
@@ -38,6 +38,7 @@ pub(super) struct Track {
     /// How many packets, and how many pictures, lay behind the end of the span in a row.
     past: (u32, u32),
     decoder: Opened,
+    syntax: Syntax,
     /// How much too late the times of pictures are.
     lag_us: i64,
     next_us: Option<i64>,
@@ -85,6 +86,7 @@ impl Track {
         Ok(Self {
             index,
             base: stream.time_base(),
+            syntax: Syntax::of(&facts),
             facts,
             interval_us,
             lag_us: held_back.min(16) * interval_us,
@@ -133,8 +135,7 @@ impl Track {
 
     /// Looks at a packet that is copied for damage that can be told without decoding.
     pub(super) fn look_at(&mut self, packet: &Packet) {
-        let in_units = matches!(self.facts.name, "h264" | "hevc") && self.facts.configuration == Some(1);
-        if packet.is_corrupt() || in_units && !packet.data().is_some_and(nal::is_whole) {
+        if packet.is_corrupt() || !self.syntax.holds(packet) {
             self.broken = self.broken.saturating_add(1);
         }
     }

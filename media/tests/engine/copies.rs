@@ -2,7 +2,7 @@
 
 use crate::clips::{clip, clip_with, flash_and_beep, number_of, numbered};
 use crate::studio::{Take, probe, recipe, shoot};
-use domain::plan::Done;
+use domain::plan::{Done, WarningCode};
 use domain::probe::{Keyframes, StreamKind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -304,5 +304,73 @@ fn plain_sound_is_told_from_the_rest() {
             panic!("{found:?}")
         };
         assert_eq!(facts.plain, plain, "{name}");
+    }
+}
+
+/// Two thousand bytes in the middle of it become zeros, or noise.
+fn damaged(source: &Path, noise: bool) -> (tempfile::TempDir, PathBuf) {
+    let mut bytes = std::fs::read(source).unwrap();
+    let from = bytes.len() * 6 / 10;
+    for (place, byte) in (0_u32..).zip(&mut bytes[from..from + 2_000]) {
+        *byte = if noise {
+            (place + 1).wrapping_mul(2_654_435_761).to_le_bytes()[2]
+        } else {
+            0
+        };
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(source.file_name().unwrap());
+    std::fs::write(&path, bytes).unwrap();
+    (folder, path)
+}
+
+#[test]
+fn damaged_packets_of_every_codec_are_not_copied() {
+    let film = "-f lavfi -i testsrc2=s=160x90:r=25:d=8 -pix_fmt yuv420p -g 25";
+    let tone = "-f lavfi -i aevalsrc=exprs='0.5*sin(2*PI*t*(300+200*sin(t)))':d=20:s=48000";
+    let (mp4, webm) = (r#"{"kind":"mp4"}"#, r#"{"kind":"webm"}"#);
+    for (name, input, encoding, output) in [
+        ("spoilt-h264.mp4", film, "-c:v libx264 -preset ultrafast -crf 30", mp4),
+        (
+            "spoilt-vp9.mp4",
+            film,
+            "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 200k",
+            webm,
+        ),
+        (
+            "spoilt-av1.mp4",
+            film,
+            "-c:v libaom-av1 -usage realtime -cpu-used 8 -b:v 200k",
+            r#"{"kind":"mp4","video":{"codec":"av1"}}"#,
+        ),
+        ("spoilt.m4a", tone, "-c:a aac -b:a 96k", r#"{"kind":"audio"}"#),
+        (
+            "spoilt-mp3.mp4",
+            tone,
+            "-c:a libmp3lame -b:a 96k",
+            r#"{"kind":"audio","format":"mp3"}"#,
+        ),
+        (
+            "spoilt-opus.mp4",
+            tone,
+            "-c:a libopus -b:a 96k",
+            r#"{"kind":"audio","format":"opus"}"#,
+        ),
+    ] {
+        let source = clip(name, &format!("{input} {encoding}"));
+        let recipe = recipe(&format!(r#"{{"outputs":[{output}]}}"#));
+        let take = shoot(&source, &recipe).unwrap();
+        assert!(take.plan.copies(), "{name}");
+        for noise in [false, true] {
+            let (_folder, path) = damaged(&source, noise);
+            let take = shoot(&path, &recipe).unwrap();
+            assert!(!take.plan.copies(), "{name}, noise: {noise}");
+            let told = take.report.warnings.iter().map(|warning| warning.code);
+            assert_eq!(
+                told.collect::<Vec<_>>(),
+                [WarningCode::SourceDamaged],
+                "{name}, noise: {noise}"
+            );
+        }
     }
 }

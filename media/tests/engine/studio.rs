@@ -119,7 +119,11 @@ pub(crate) fn shoot_with(source: &Path, props: &Props<'_>, recipe: &Recipe) -> R
     let told = take.as_ref().map(|take| take.report.warnings.as_slice());
     if domain::plan::is_spoilt(&plan, told) {
         let plan = domain::plan(&recipe, &probe.without_copies(), clips, &Limits::default())?;
-        return obey(&footage, probe, plan);
+        let mut second = obey(&footage, probe, plan)?;
+        if let Ok(first) = take {
+            domain::plan::retell(&first.report.warnings, &mut second.report.warnings);
+        }
+        return Ok(second);
     }
     take
 }

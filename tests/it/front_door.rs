@@ -2,8 +2,9 @@
 
 use reqwest::multipart::{Form, Part};
 use serde_json::Value;
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use tests::clip::Clip;
 use tests::{Options, TestApp};
 
@@ -49,7 +50,8 @@ impl Nginx {
             } else {
                 "daemon off;"
             };
-            command.args(["-g", global]).stdout(Stdio::null());
+            let log = File::options().append(true).create(true).open(tmp.join("access.log"));
+            command.args(["-g", global]).stdout(log.unwrap());
             command
         };
         let checked = nginx(&["-t"]).output().unwrap();
@@ -153,6 +155,33 @@ async fn a_hundred_megabytes_go_through_nginx_and_come_back_in_ranges() {
     );
     assert_eq!(refused.message(), "El archivo supera el límite");
     assert_eq!(caller.get("/metrics").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nginx_writes_down_nothing_that_opens_a_file() {
+    let app = TestApp::with(Options {
+        worker: None,
+        ..Options::default()
+    })
+    .await;
+    let nginx = Nginx::before(&app.url, app.directory.path());
+    nginx.ready().await;
+    let caller = tests::Caller::stranger(&nginx.url);
+    for path in [
+        "/api/video/play/1.key.proof/2026/01/31/7_clip.mp4/hls/master.m3u8?a=proof",
+        "/api/video/download/2026/01/31/7_clip.mp4?output=video.mp4&signature=proof",
+    ] {
+        assert_eq!(caller.get(path).await.code(), "file_not_found", "{path}");
+    }
+    drop(nginx);
+    let log = std::fs::read_to_string(app.directory.path().join("nginx/access.log")).unwrap();
+    for path in [
+        "/api/video/play/-/2026/01/31/7_clip.mp4/hls/master.m3u8",
+        "/api/video/download/2026/01/31/7_clip.mp4",
+    ] {
+        assert!(log.contains(&format!(r#""path":"{path}""#)), "{log}");
+    }
+    assert!(!log.contains("proof"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,9 @@
 //! Sets of files: every relative URI in them leads to a link that is proven as well.
 
 use reqwest::Method;
+use serde_json::json;
+use std::path::Path;
+use tests::clip::{self, Clip};
 use tests::{Caller, Options, TestApp};
 
 const CLIP: &[u8] = b"\0\0\0\x10ftypisom\0\0\0\0";
@@ -144,4 +147,54 @@ async fn a_download_of_a_set_leads_to_its_first_file() {
         followed.url()
     );
     assert_eq!(followed.bytes().await.unwrap(), MASTER);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_a_set_cannot_be_exchanged_for_one_that_lasts_longer() {
+    let app = idle().await;
+    let (owner, id, url) = stream(&app).await;
+    let token: Vec<_> = url.split('/').nth(6).unwrap().split('.').collect();
+    let [expires, key, signature] = token[..] else {
+        panic!("{url}")
+    };
+    let task = owner.get(&format!("/api/tasks/{id}")).await.body;
+    let file_path = task["file_path"].as_str().unwrap();
+    let query = format!("output=hls&expires={expires}&key={key}&signature={signature}");
+    let path = format!("/api/video/download/{file_path}?{query}");
+    assert_eq!(app.stranger().get(&path).await.code(), "file_not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_a_worker_made_plays_from_its_link_to_its_last_frame() {
+    let app = TestApp::start().await;
+    let caller = app.caller().await;
+    let source = Clip {
+        seconds: 3.4,
+        ..Clip::default()
+    }
+    .make(app.directory.path());
+    for single_file in [false, true] {
+        let hls = json!({ "kind": "hls", "ladder": [180, 90], "segment_ms": 1_000, "single_file": single_file });
+        let recipe = json!({ "outputs": [hls] }).to_string();
+        let task = caller.processed(&source, &[("recipe", &recipe)]).await;
+        let url = task["download"][0].as_str().unwrap();
+        // A player that knows nothing but the link.
+        let streams = clip::facts(Path::new(url))["streams"].as_array().unwrap().clone();
+        let mut seen: Vec<_> = streams
+            .iter()
+            .map(|stream| (stream["codec_name"].as_str().unwrap(), stream["height"].as_u64()))
+            .collect();
+        seen.sort_unstable();
+        assert_eq!(seen, [("aac", None), ("h264", Some(90)), ("h264", Some(180))]);
+        for stream in streams.iter().filter(|stream| stream["height"].is_u64()) {
+            assert_eq!(stream["nb_read_packets"], "85", "{stream}");
+        }
+        // What is decoded, from the first segment to the last.
+        let whole = app.directory.path().join("whole.mkv");
+        clip::ffmpeg(&["-xerror", "-i", url, "-c:v", "ffv1", "-c:a", "flac"], &whole);
+        let decoded = clip::facts(&whole);
+        assert_eq!(decoded["streams"][0]["nb_read_packets"], "85");
+        let seconds: f64 = decoded["format"]["duration"].as_str().unwrap().parse().unwrap();
+        assert!((3.4..3.5).contains(&seconds), "{seconds} s");
+    }
 }

@@ -91,7 +91,10 @@ impl FromRequestParts<AppState> for Granted {
             Some(wanted) => outputs.into_iter().find(|output| output.name == *wanted),
             None => outputs.into_iter().next(),
         };
-        let output = output.ok_or_else(absent)?;
+        // The link of a set leads to its files. If it also led here, to a new link, it would never expire.
+        let output = output
+            .filter(|output| owner.is_some() || output.entry.is_none())
+            .ok_or_else(absent)?;
         let grant = Grant {
             file_path: &task.file_path,
             output: &output.name,
@@ -118,7 +121,7 @@ problems!(DownloadProblems: TokenInvalid, TokenExpired, FileNotFound, RangeInval
     responses((status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 206, description = "The range", body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 304, description = "The client has it already"),
-        (status = 307, description = "The output is a set of files; its first one is there"), DownloadProblems))]
+        (status = 307, description = "To the owner: the output is a set of files; the one that names the others is there"), DownloadProblems))]
 pub(crate) async fn download(
     State(state): State<AppState>,
     headers: HeaderMap,

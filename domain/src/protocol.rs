@@ -1,4 +1,4 @@
-//! What the worker and the media child say to each other: one JSON value a line, at most 64 KiB.
+//! What the worker and the media child say to each other: one JSON value a line, at most 256 KiB.
 //!
 //! The worker writes one [`Session`], then [`Request`]s; the child answers each request with any number of
 //! [`Event::Progress`] and one closing event. End of input ends the child.
@@ -10,8 +10,11 @@ use crate::recipe::Name;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Longest line in bytes, in either direction.
-pub const MAX_LINE_BYTES: usize = 64 * 1024;
+/// Longest line in bytes, in either direction; the largest recipe needs half of it.
+pub const MAX_LINE_BYTES: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests;
 
 /// The first line: what the child may touch. It opens the source, locks itself in, and answers [`Event::Ready`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

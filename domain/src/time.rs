@@ -18,10 +18,10 @@ use utoipa::{PartialSchema, ToSchema};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timecode(u64);
 
-/// Longest moment that is accepted: 1,000 hours.
-const MAX_US: u64 = 1_000 * 3_600 * 1_000_000;
-
 impl Timecode {
+    /// The latest moment that is accepted: 1,000 hours.
+    pub const MAX: Self = Self(1_000 * 3_600 * 1_000_000);
+
     /// From microseconds.
     #[must_use]
     pub const fn from_us(us: u64) -> Self {
@@ -101,7 +101,7 @@ impl FromStr for Timecode {
             total += count * unit_us;
         }
         let sexagesimal_overflow = text.contains(':') && seconds >= 60_000_000;
-        if parts.next().is_some() || sexagesimal_overflow || total > MAX_US {
+        if parts.next().is_some() || sexagesimal_overflow || total > Self::MAX.us() {
             return Err(bad());
         }
         Ok(Self(total))
@@ -233,7 +233,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_time_survives_the_wire(us in 0..MAX_US) {
+        fn a_time_survives_the_wire(us in 0..Timecode::MAX.us()) {
             let json = serde_json::to_string(&Timecode(us)).unwrap();
             prop_assert_eq!(serde_json::from_str::<Timecode>(&json).unwrap(), Timecode(us));
         }

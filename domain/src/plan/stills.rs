@@ -14,7 +14,8 @@ const GIF_MAX_FPS: Rational = Rational { num: 50, den: 1 };
 
 impl Room<'_> {
     pub(super) fn gif(&self, wish: &Gif, place: usize) -> Result<Content, Failure> {
-        let start_us = wish.start_ms * 1_000;
+        let us = |ms| Timecode::from_ms(ms).us();
+        let start_us = us(wish.start_ms);
         if self.span_us > 0 && start_us >= self.span_us {
             let length = Timecode::from_us(self.span_us);
             let detail = format!(
@@ -23,7 +24,7 @@ impl Room<'_> {
             );
             return Err(Failure::input(Code::TrimOutsideSource, detail));
         }
-        let asked = wish.end_ms.map_or(start_us + GIF_US, |ms| ms * 1_000);
+        let asked = wish.end_ms.map_or(start_us.saturating_add(GIF_US), us);
         let rate = match wish.fps {
             Fps::Fixed(rate) => rate,
             Fps::Keep => self.fps,
@@ -47,13 +48,13 @@ impl Room<'_> {
     pub(super) fn poster(&self, wish: &Poster) -> Content {
         Content::Poster {
             picture: self.still_picture(wish.width_px),
-            at_us: wish.at_ms.map_or(self.span_us / 10, |ms| ms * 1_000),
+            at_us: wish.at_ms.map_or(self.span_us / 10, |ms| Timecode::from_ms(ms).us()),
             format: wish.format,
         }
     }
 
     pub(super) fn sprite(&self, wish: &Sprite) -> Content {
-        let every_us = wish.every_ms * 1_000;
+        let every_us = Timecode::from_ms(wish.every_ms).us();
         Content::Sprite {
             picture: self.still_picture(Some(wish.width_px)),
             every_us,

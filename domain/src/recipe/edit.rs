@@ -168,9 +168,11 @@ pub struct Watermark {
     pub opacity: Opacity,
     /// First moment at which it is seen, in milliseconds of the trimmed video; from its beginning when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 3_600_000_000_u64)]
     pub start_ms: Option<u64>,
     /// First moment at which it is no longer seen; to the end of the video when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 3_600_000_000_u64)]
     pub end_ms: Option<u64>,
 }
 

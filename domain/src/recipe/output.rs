@@ -155,6 +155,7 @@ pub struct Gif {
     pub name: Option<Name>,
     /// Its first moment, in milliseconds of the trimmed video.
     #[serde(default)]
+    #[schema(maximum = 3_600_000_000_u64)]
     pub start_ms: u64,
     /// The first moment no longer in it, at most 60 s later; 3 s later when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -197,6 +198,7 @@ pub struct Poster {
     pub name: Option<Name>,
     /// The moment, in milliseconds of the trimmed video; a tenth of its length when absent, the last frame when too late.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 3_600_000_000_u64)]
     pub at_ms: Option<u64>,
     /// File format.
     #[serde(default)]

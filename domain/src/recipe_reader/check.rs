@@ -4,6 +4,7 @@ mod outputs;
 
 use super::FieldError;
 use crate::recipe::{Bumper, Range, Recipe, Trim, TrimMode, Watermark};
+use crate::time::Timecode;
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
@@ -120,6 +121,8 @@ fn check_bumper(bumper: &Bumper) -> Result<(), FieldError> {
 fn check_watermark(mark: &Watermark) -> Result<(), FieldError> {
     within("watermark.margin_px", mark.margin_px.into(), 0..=1_000)?;
     within("watermark.width_percent", mark.width_percent.into(), 1..=100)?;
+    moment("watermark.start_ms", mark.start_ms)?;
+    moment("watermark.end_ms", mark.end_ms)?;
     match (mark.start_ms.unwrap_or(0), mark.end_ms) {
         (start, Some(end)) if end <= start => Err(FieldError::invalid(
             "watermark.end_ms",
@@ -127,6 +130,11 @@ fn check_watermark(mark: &Watermark) -> Result<(), FieldError> {
         )),
         _ => Ok(()),
     }
+}
+
+/// A moment in milliseconds: as late as a timecode can be.
+fn moment(field: &str, at_ms: Option<u64>) -> Result<(), FieldError> {
+    within(field, at_ms.unwrap_or(0), 0..=Timecode::MAX.ms())
 }
 
 fn within(field: &str, value: u64, accepted: RangeInclusive<u64>) -> Result<(), FieldError> {

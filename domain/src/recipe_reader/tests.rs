@@ -132,6 +132,21 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "invalid_value",
     ),
     (
+        r#"{"outputs":[{"kind":"gif","start_ms":3600000001}]}"#,
+        "outputs[0].start_ms",
+        "invalid_value",
+    ),
+    (
+        r#"{"outputs":[{"kind":"poster","at_ms":18446744073709551615}]}"#,
+        "outputs[0].at_ms",
+        "invalid_value",
+    ),
+    (
+        r#"{"watermark":{"end_ms":3600000001},"outputs":[{"kind":"mp4"}]}"#,
+        "watermark.end_ms",
+        "invalid_value",
+    ),
+    (
         r#"{"outputs":[{"kind":"sprite","every_ms":1}]}"#,
         "outputs[0].every_ms",
         "invalid_value",

@@ -1,4 +1,4 @@
-//! Lines of at most 64 KiB from a pipe that nobody trusts.
+//! Lines of at most 256 KiB from a pipe that nobody trusts.
 
 use super::trouble::Trouble;
 use domain::protocol::MAX_LINE_BYTES;
@@ -34,7 +34,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             let ended = parts.next().is_some();
             let used = part.len() + usize::from(ended);
             if self.line.len() + used > MAX_LINE_BYTES {
-                return Err(Trouble::Garbage("a line over 64 KiB"));
+                return Err(Trouble::Garbage("a line over 256 KiB"));
             }
             self.line.extend_from_slice(part);
             self.input.consume(used);

@@ -157,7 +157,10 @@ async fn garbage_is_a_crash() {
         crash("the media child sent a line that is no event")
     );
     let endless = "while :; do printf xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done";
-    assert_eq!(failure(endless).await, crash("the media child sent a line over 64 KiB"));
+    assert_eq!(
+        failure(endless).await,
+        crash("the media child sent a line over 256 KiB")
+    );
     let other = "echo '{\"verified\":[]}'; sleep 60";
     assert_eq!(
         failure(other).await,

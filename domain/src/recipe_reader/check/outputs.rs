@@ -1,7 +1,7 @@
 //! What each kind of output may ask for.
 
 use super::super::FieldError;
-use super::within;
+use super::{moment, within};
 use crate::recipe::{AudioCodec, AudioWish, Fps, Gif, Hls, Ladder, Movie, Output, VideoCodec, VideoWish};
 
 /// Bounds of one output, whose fields stand below `at`.
@@ -17,7 +17,10 @@ pub(super) fn check(at: &str, output: &Output) -> Result<(), FieldError> {
         Output::Hls(wish) => hls(at, wish),
         Output::Audio(audio) => bitrate(&format!("{at}.bitrate_bps"), audio.bitrate_bps),
         Output::Gif(wish) => gif(at, wish),
-        Output::Poster(poster) => side(&format!("{at}.width_px"), poster.width_px),
+        Output::Poster(poster) => {
+            moment(&format!("{at}.at_ms"), poster.at_ms)?;
+            side(&format!("{at}.width_px"), poster.width_px)
+        }
         Output::Sprite(sprite) => {
             within(&format!("{at}.every_ms"), sprite.every_ms, 500..=600_000)?;
             within(&format!("{at}.width_px"), sprite.width_px.into(), 16..=640)
@@ -55,12 +58,9 @@ fn gif(at: &str, gif: &Gif) -> Result<(), FieldError> {
         let why = format!("{rate}; accepted: 1 to 50");
         return Err(FieldError::invalid(format!("{at}.fps"), why));
     }
+    moment(&format!("{at}.start_ms"), Some(gif.start_ms))?;
     let Some(end) = gif.end_ms else { return Ok(()) };
-    within(
-        &format!("{at}.end_ms"),
-        end,
-        gif.start_ms.saturating_add(1)..=gif.start_ms.saturating_add(60_000),
-    )
+    within(&format!("{at}.end_ms"), end, gif.start_ms + 1..=gif.start_ms + 60_000)
 }
 
 fn video(at: &str, wish: &VideoWish, accepted: &[VideoCodec]) -> Result<(), FieldError> {

@@ -96,9 +96,10 @@ pub struct Overlay {
 }
 
 /// Something that the user should know and that stops nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Warning {
     /// A stable word.
+    #[schema(example = "streams_dropped")]
     pub code: WarningCode,
     /// The value behind it.
     pub detail: String,

@@ -18,6 +18,10 @@ pub struct Probe {
     pub start_us: i64,
     /// Every stream, in the order of the file; `index` is its place.
     pub streams: Vec<Stream>,
+    /// Whether packets that were copied from it turned out to be damaged, which no header tells; see
+    /// [`Self::without_copies`].
+    #[serde(skip)]
+    pub spoilt: bool,
 }
 
 /// One stream.
@@ -189,18 +193,13 @@ impl Probe {
         videos.max_by_key(|(stream, facts)| (stream.default, area(facts), std::cmp::Reverse(stream.index)))
     }
 
-    /// The same facts, as if nothing could be taken over without being decoded.
+    /// The same facts of a source from which nothing is to be taken over without being decoded.
     #[must_use]
     pub fn without_copies(&self) -> Self {
-        let mut probe = self.clone();
-        for stream in &mut probe.streams {
-            match &mut stream.kind {
-                StreamKind::Video(facts) => facts.keyframes = None,
-                StreamKind::Audio(facts) => facts.plain = false,
-                StreamKind::CoverArt | StreamKind::Subtitle | StreamKind::Data | StreamKind::Attachment => {}
-            }
+        Self {
+            spoilt: true,
+            ..self.clone()
         }
-        probe
     }
 
     /// The sound streams in the order of the file, whether they can be decoded or not.

@@ -75,6 +75,38 @@ async fn a_truncated_file_fails_or_says_what_was_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn packets_that_were_copied_and_turn_out_to_be_damaged_are_made_a_second_time() {
+    let app = TestApp::start().await;
+    let caller = app.caller().await;
+    let whole = Clip::default().make(app.directory.path());
+    let mut bytes = std::fs::read(&whole).unwrap();
+    let media = bytes.windows(4).position(|four| four == b"mdat").unwrap();
+    // The index at the end stays whole: nothing tells of the damage before it is decoded.
+    let middle = (media + bytes.len()) / 2;
+    bytes[middle..middle + 400].fill(0x5a);
+    let damaged = whole.with_extension("damaged.mp4");
+    std::fs::write(&damaged, bytes).unwrap();
+
+    let recipe = json!({ "outputs": [{ "kind": "mp4" }] }).to_string();
+    let sound = caller.processed(&whole, &[("recipe", &recipe)]).await;
+    let steps = |task: &Value| task["report"]["outputs"][0]["steps"].clone();
+    assert_eq!(steps(&sound)[0]["done"], "copy", "{sound}");
+    let task = caller.processed(&damaged, &[("recipe", &recipe)]).await;
+    for step in steps(&task).as_array().unwrap() {
+        let why = "copied at first, its packets turned out to be damaged: it is made a second time";
+        assert_eq!((&step["done"], &step["reason"]), (&"transcode".into(), &why.into()));
+    }
+    let warnings = task["report"]["warnings"].as_array().unwrap();
+    assert!(
+        warnings.iter().any(|warning| warning["code"] == "source_damaged"),
+        "{task}"
+    );
+    let path = app.directory.path().join("result.mp4");
+    std::fs::write(&path, caller.download(task["download"][0].as_str().unwrap()).await).unwrap();
+    assert_eq!(clip::facts(&path)["streams"][0]["nb_read_packets"], "50");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_video_over_the_limits_is_refused_with_both_values() {
     let config = |config: &mut backend::Config| config.limits.max_duration_us = 1_000_000;
     let app = TestApp::with(Options {

@@ -29,10 +29,10 @@ impl Notes {
         }
     }
 
-    /// A phase has ended: how long it took is kept under this name.
+    /// A phase has ended: how long it took, in all takes, is kept under this name.
     pub(crate) fn took(&mut self, phase: &str) {
-        self.timings
-            .insert(format!("{phase}_ms"), ms(self.phase_began.elapsed()).into());
+        let total = self.timings.entry(format!("{phase}_ms")).or_insert(0.into());
+        *total = (total.as_u64().unwrap_or(0) + ms(self.phase_began.elapsed())).into();
         self.phase_began = Instant::now();
     }
 

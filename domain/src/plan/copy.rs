@@ -38,7 +38,7 @@ pub(super) struct Target<'a> {
 /// The reason why not.
 pub(super) fn video(recipe: &Recipe, probe: &Probe, target: &Target<'_>) -> Result<(), String> {
     let (stream, facts) = probe.main_video().ok_or("there are no pictures")?;
-    unedited(recipe)?;
+    untouched(recipe, probe)?;
     let word = target.codec.ffmpeg_name();
     let own = Size {
         width_px: facts.width_px,
@@ -95,8 +95,11 @@ pub(super) fn video(recipe: &Recipe, probe: &Probe, target: &Target<'_>) -> Resu
     }
 }
 
-/// Whether no edit of the recipe touches every picture.
-fn unedited(recipe: &Recipe) -> Result<(), String> {
+/// Whether the packets are sound, and no edit of the recipe touches all of them.
+fn untouched(recipe: &Recipe, probe: &Probe) -> Result<(), String> {
+    if probe.spoilt {
+        return Err("copied at first, its packets turned out to be damaged: it is made a second time".to_owned());
+    }
     if let Some(trim) = &recipe.trim {
         let whole = trim
             .spans()
@@ -143,11 +146,11 @@ fn is_expensive(facts: &VideoFacts, fps: Rational) -> bool {
 /// The reason why not.
 pub(super) fn audio(
     recipe: &Recipe,
-    (container, stream, facts): (&str, &Stream, &AudioFacts),
+    (probe, stream, facts): (&Probe, &Stream, &AudioFacts),
     (codec, wish): (AudioCodec, AudioWish),
     beside: Beside<'_>,
 ) -> Result<(), String> {
-    unedited(recipe)?;
+    untouched(recipe, probe)?;
     let word = codec.ffmpeg_name();
     if stream.codec != word || !facts.plain {
         return Err(format!("{} is not {word} as every player takes it", stream.codec));
@@ -158,6 +161,7 @@ pub(super) fn audio(
     if recipe.audio.mode == crate::recipe::AudioMode::Normalize {
         return Err("its loudness is normalized".to_owned());
     }
+    let container = &probe.container;
     if !SOUND_CONTAINERS.iter().any(|name| container.starts_with(name)) {
         return Err(format!("times in {container} are not reliable"));
     }

@@ -151,7 +151,7 @@ impl Room<'_> {
         steps: &mut Vec<Step>,
     ) -> Option<AudioTrack> {
         let (stream, facts) = self.audio?;
-        let source = (self.probe.container.as_str(), stream, facts);
+        let source = (self.probe, stream, facts);
         let beside = match (video, self.video) {
             (Some(video), Some(facts)) if video.is_copy() => Beside::Copied(facts),
             (Some(_), Some(facts)) => Beside::Encoded(facts),
@@ -204,7 +204,7 @@ impl Room<'_> {
         let (Some((stream, facts)), Some(video)) = (self.audio, self.video) else {
             return Ok(());
         };
-        let source = (self.probe.container.as_str(), stream, facts);
+        let source = (self.probe, stream, facts);
         if hides || self.recipe.trim.is_none() {
             return Ok(());
         }

@@ -123,6 +123,7 @@ pub(super) fn headers(input: &Input, bytes: u64) -> Probe {
         duration_us: u64::try_from(input.duration()).unwrap_or(0),
         start_us: av::start_us(input).unwrap_or(0),
         streams: input.streams().map(|stream| facts_of(&stream)).collect(),
+        spoilt: false,
     }
 }
 

@@ -67,6 +67,7 @@ fn right() -> Probe {
             stream(0, "h264", StreamKind::Video(video())),
             stream(1, "aac", StreamKind::Audio(audio())),
         ],
+        spoilt: false,
     }
 }
 
@@ -268,5 +269,7 @@ fn a_webm_begins_at_its_keyframe_only_with_sound_that_does() {
 fn what_turned_out_to_be_damaged_is_planned_without_copies() {
     let plan = planned(MP4, &right().without_copies());
     assert!(!plan.copies(), "{:?}", plan.outputs[0].steps);
+    let why = "copied at first, its packets turned out to be damaged: it is made a second time";
+    assert_eq!([decision(&plan, "video"), decision(&plan, "audio")], [why; 2]);
     assert!(planned(MP4, &right()).copies());
 }

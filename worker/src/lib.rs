@@ -35,7 +35,7 @@ pub struct Settings {
     pub limits: Limits,
     /// What to do when the kernel cannot lock the child in.
     pub sandbox: SandboxMode,
-    /// Most bytes of address space of one child.
+    /// Most bytes of memory of one child; see [`domain::protocol::Session`].
     pub child_memory_bytes: u64,
     /// How children are started and watched.
     pub child: ChildSettings,
@@ -82,9 +82,7 @@ impl Env {
             halt: CancellationToken::new(),
         }
     }
-}
 
-impl Env {
     /// Starts a child to see what the kernel grants, and says so.
     pub async fn sandbox(&self) -> Option<SandboxStatus> {
         let session = making::session(self, footage::Files::default(), self.scratch.path().to_owned());

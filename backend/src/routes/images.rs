@@ -146,13 +146,18 @@ pub(crate) async fn show(
 ) -> Result<impl IntoResponse, Error> {
     let key = Key::parse(&image.key).map_err(|error| Error::Internal(error.into()))?;
     let bytes = u64::try_from(image.bytes).unwrap_or_default();
-    let body = Body::from_stream(state.storage.get_range(&key, 0..bytes).await?);
+    let stream = state.storage.get_range(&key, 0..bytes).await;
+    let stream = stream.map_err(|error| match error {
+        // Removed since its row was read.
+        storage::Error::NotFound { .. } => Code::ImageNotFound.into(),
+        error => Error::from(error),
+    })?;
     let headers = [
         (CONTENT_TYPE, image.media_type),
         (CONTENT_LENGTH, bytes.to_string()),
         (CACHE_CONTROL, "private, no-cache".to_owned()),
     ];
-    Ok((headers, body))
+    Ok((headers, Body::from_stream(stream)))
 }
 
 /// Removes an image that no unfinished task names.

@@ -1,7 +1,7 @@
 //! Plans as clients see them.
 
 use domain::Plan;
-use domain::plan::{Content, Estimate, Hls, Movie, PlannedOutput, Step, Warning, WarningCode};
+use domain::plan::{Content, Estimate, Hls, Movie, PlannedOutput, Step, Warning};
 use domain::recipe::{AudioCodec, VideoCodec};
 use domain::time::Rational;
 use serde::Serialize;
@@ -13,7 +13,7 @@ pub(crate) struct PlanView {
     /// The outputs, in the order of the recipe.
     outputs: Vec<PlannedView>,
     /// What the user should know already now.
-    warnings: Vec<WarningView>,
+    warnings: Vec<Warning>,
     /// What it will cost.
     estimate: Estimate,
 }
@@ -41,16 +41,6 @@ pub(crate) struct PlannedView {
     steps: Vec<Step>,
 }
 
-/// Something that the user should know and that stops nothing.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct WarningView {
-    /// A stable word.
-    #[schema(example = "streams_dropped")]
-    code: WarningCode,
-    /// The value behind it.
-    detail: String,
-}
-
 impl PlanView {
     pub(crate) fn new(plan: &Plan, estimate: Estimate) -> Self {
         Self {
@@ -59,7 +49,7 @@ impl PlanView {
                 .iter()
                 .map(|output| PlannedView::new(plan, output))
                 .collect(),
-            warnings: plan.warnings.iter().map(WarningView::from).collect(),
+            warnings: plan.warnings.clone(),
             estimate,
         }
     }
@@ -92,15 +82,6 @@ impl PlannedView {
             video_codec: video.map(domain::plan::VideoTrack::codec),
             audio_codec: audio.map(domain::plan::AudioTrack::codec),
             steps: output.steps.clone(),
-        }
-    }
-}
-
-impl From<&Warning> for WarningView {
-    fn from(warning: &Warning) -> Self {
-        Self {
-            code: warning.code,
-            detail: warning.detail.clone(),
         }
     }
 }

@@ -107,6 +107,9 @@ pub struct VideoFacts {
     /// Bits per second on average, when known.
     #[serde(default)]
     pub bitrate_bps: Option<u64>,
+    /// Whether the headers of its packets change on the way.
+    #[serde(default)]
+    pub changes: bool,
     /// Where it can be entered; `None` when the container's index does not tell.
     #[serde(default)]
     pub keyframes: Option<Keyframes>,
@@ -177,6 +180,17 @@ impl VideoFacts {
                 width_px: height,
                 height_px: width,
             }
+        }
+    }
+}
+
+impl Stream {
+    /// Notes that the headers of its packets change on the way, which no copy can tell.
+    pub const fn set_changes(&mut self) {
+        match &mut self.kind {
+            StreamKind::Video(facts) => facts.changes = true,
+            StreamKind::Audio(facts) => facts.plain = false,
+            StreamKind::CoverArt | StreamKind::Subtitle | StreamKind::Data | StreamKind::Attachment => {}
         }
     }
 }

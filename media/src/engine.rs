@@ -4,6 +4,7 @@
 
 mod av;
 mod av_out;
+mod boxes;
 mod cadence;
 mod cancel;
 mod check;
@@ -79,7 +80,14 @@ pub fn init() {
 pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
     let bytes = source.metadata().map_or(0, |metadata| metadata.len());
     let mut input = input::open_source(source, cancel)?;
-    facts::read(&mut input, bytes, cancel)
+    let mut probe = facts::read(&mut input, bytes, cancel)?;
+    if probe.container.starts_with("mov") {
+        let counts = boxes::descriptions(source).unwrap_or_default();
+        for (stream, _) in probe.streams.iter_mut().zip(counts).filter(|(_, count)| *count > 1) {
+            stream.set_changes();
+        }
+    }
+    Ok(probe)
 }
 
 /// What outputs are made from.

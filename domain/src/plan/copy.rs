@@ -45,7 +45,7 @@ pub(super) fn video(recipe: &Recipe, probe: &Probe, target: &Target<'_>) -> Resu
         height_px: facts.height_px,
     };
     let wanted = target.picture;
-    let rules: [(bool, &dyn Fn() -> String); 13] = [
+    let rules: [(bool, &dyn Fn() -> String); 14] = [
         (stream.codec == word, &|| format!("{} is not {word}", stream.codec)),
         (target.wish.crf.is_none() && target.wish.speed.is_none(), &|| {
             "the recipe sets crf or speed".into()
@@ -70,6 +70,7 @@ pub(super) fn video(recipe: &Recipe, probe: &Probe, target: &Target<'_>) -> Resu
         (!facts.hdr && !facts.interlaced, &|| {
             "the picture is HDR or interlaced".into()
         }),
+        (!facts.changes, &|| "its headers change on the way".into()),
         (is_constant(facts, target.fps), &|| {
             "the frame rate changes or is another one".into()
         }),

@@ -107,6 +107,7 @@ mod tests {
             duration_us: Some(us),
             full_range: false,
             bitrate_bps: Some(1 << 40),
+            changes: false,
             keyframes: None,
         };
         let audio = AudioFacts {

@@ -1,6 +1,7 @@
 //! Ends a track of a finished MP4 before its last pictures, which stay for others to be decoded. FFmpeg's muxer shows
 //! all that it is given.
 
+use super::boxes::{child, number};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -35,42 +36,11 @@ pub(super) fn end_first_track(path: &Path, length_us: u64) -> io::Result<()> {
     )
 }
 
-/// The body of the first box with a name among those in a range.
-fn child(file: &File, range: Range<u64>, name: &[u8; 4]) -> io::Result<Range<u64>> {
-    let mut at = range.start;
-    while at < range.end {
-        let mut found = [0; 4];
-        file.read_exact_at(&mut found, at + 4)?;
-        let (length, head) = match number(file, at, false)? {
-            1 => (number(file, at + 8, true)?, 16),
-            short => (short, 8),
-        };
-        let end = at.checked_add(length.max(head)).ok_or(io::ErrorKind::InvalidData)?;
-        if found == *name {
-            return Ok(at + head..end);
-        }
-        at = end;
-    }
-    Err(io::ErrorKind::InvalidData.into())
-}
-
 /// Whether the times in a box have eight bytes: its version is 1.
 fn is_wide(file: &File, body: &Range<u64>) -> io::Result<bool> {
     let mut version = [0];
     file.read_exact_at(&mut version, body.start)?;
     Ok(version == [1])
-}
-
-/// Reads a number of four bytes, or eight.
-fn number(file: &File, at: u64, wide: bool) -> io::Result<u64> {
-    let mut long = [0; 8];
-    if wide {
-        file.read_exact_at(&mut long, at)?;
-        return Ok(u64::from_be_bytes(long));
-    }
-    let mut short = [0; 4];
-    file.read_exact_at(&mut short, at)?;
-    Ok(u64::from(u32::from_be_bytes(short)))
 }
 
 /// Writes a number of four bytes, or eight.

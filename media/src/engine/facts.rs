@@ -197,6 +197,7 @@ fn video_facts(stream: &Source<'_>, facts: &CodecFacts) -> VideoFacts {
         duration_us: duration_us(stream),
         full_range: facts.color.range == 2,
         bitrate_bps: Some(facts.bitrate_bps).filter(|bps| *bps > 0),
+        changes: false,
         keyframes: None,
     }
 }

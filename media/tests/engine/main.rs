@@ -1,6 +1,8 @@
 //! Stories of the engine on clips made at test time with the `ffmpeg` command line.
 
 #[cfg(test)]
+mod boxes;
+#[cfg(test)]
 mod bumpers;
 #[cfg(test)]
 mod clips;

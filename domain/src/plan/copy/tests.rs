@@ -26,6 +26,7 @@ fn video() -> VideoFacts {
         duration_us: Some(20_000_000),
         full_range: false,
         bitrate_bps: Some(3_000_000),
+        changes: false,
         keyframes: Some(Keyframes {
             first: true,
             hidden: false,
@@ -204,7 +205,7 @@ fn pictures_are_copied_unless_the_source_is_not_right() {
 
 #[test]
 fn pictures_are_copied_unless_they_are_of_another_kind() {
-    let rows: [(Probe, &str); 7] = [
+    let rows: [(Probe, &str); 8] = [
         (
             with_video(|facts| facts.quarter_turns = 2),
             "the picture is turned or mirrored by metadata",
@@ -228,6 +229,10 @@ fn pictures_are_copied_unless_they_are_of_another_kind() {
         (
             with_video(|facts| facts.interlaced = true),
             "the picture is HDR or interlaced",
+        ),
+        (
+            with_video(|facts| facts.changes = true),
+            "its headers change on the way",
         ),
         (
             with_video(|facts| facts.base_fps = fps(90_000, 1)),

@@ -1,0 +1,133 @@
+//! MP4 files whose boxes are changed by hand to what no tool of ours makes.
+
+use crate::clips::{clip_with, number_of, numbered};
+use crate::studio::{decoded, recipe, shoot};
+use domain::plan::Done;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const STBL: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
+
+/// An MP4 with its index at the end, so that what is added there moves no sample.
+struct Mp4(Vec<u8>);
+
+impl Mp4 {
+    fn read(path: &Path) -> Self {
+        Self(fs::read(path).unwrap())
+    }
+
+    /// Where the first box with this name begins.
+    fn find(&self, name: &[u8; 4]) -> usize {
+        let index = self.0.windows(4).rposition(|window| window == b"moov").unwrap();
+        index + self.0[index..].windows(4).position(|window| window == name).unwrap() - 4
+    }
+
+    fn number(&self, at: usize) -> u32 {
+        u32::from_be_bytes(self.0[at..at + 4].try_into().unwrap())
+    }
+
+    fn set(&mut self, at: usize, number: u32) {
+        self.0[at..at + 4].copy_from_slice(&number.to_be_bytes());
+    }
+
+    /// The box with this name.
+    fn get(&self, name: &[u8; 4]) -> Vec<u8> {
+        let at = self.find(name);
+        self.0[at..at + self.number(at) as usize].to_vec()
+    }
+
+    /// Adds bytes at the end of the last of these boxes, each of which lies in the one before.
+    fn append(&mut self, within: &[&[u8; 4]], bytes: &[u8]) {
+        let last = self.find(within.last().unwrap());
+        let end = last + self.number(last) as usize;
+        for name in within {
+            let at = self.find(name);
+            self.set(at, self.number(at) + u32::try_from(bytes.len()).unwrap());
+        }
+        self.0.splice(end..end, bytes.iter().copied());
+    }
+
+    fn write(&self, name: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        fs::write(&path, &self.0).unwrap();
+        (folder, path)
+    }
+}
+
+/// Two clips in one track, the second with headers of its own.
+fn joined() -> (tempfile::TempDir, PathBuf) {
+    let [first, second] = [
+        (
+            "first.mp4",
+            "-c:v libx264 -preset slow -bf 0 -crf 4 -sc_threshold 0 -pix_fmt yuv420p -t 2",
+        ),
+        (
+            "second.mp4",
+            "-c:v libx264 -profile:v baseline -crf 4 -sc_threshold 0 -pix_fmt yuv420p -t 2",
+        ),
+    ]
+    .map(|(name, encoding)| numbered(name, encoding));
+    let list = first.with_file_name("joined.txt");
+    fs::write(&list, format!("file {}\nfile {}\n", first.display(), second.display())).unwrap();
+    let list = list.to_str().unwrap();
+    let joined = clip_with(
+        "joined.mp4",
+        &[
+            "-f",
+            "concat",
+            "-safe",
+            "0",
+            "-auto_convert",
+            "0",
+            "-i",
+            list,
+            "-c",
+            "copy",
+        ],
+    );
+    let (mut file, second) = (Mp4::read(&joined), Mp4::read(&second));
+    let within = |name| [&STBL[..], &[name]].concat();
+    // A second description, which the second half uses: it becomes a chunk of its own.
+    let list = file.find(b"stsd");
+    file.set(list + 12, 2);
+    file.append(&within(b"stsd"), &second.get(b"avc1"));
+    let (chunks, sizes, offsets) = (file.find(b"stsc"), file.find(b"stsz"), file.find(b"stco"));
+    assert_eq!(
+        (file.number(chunks + 12), file.number(offsets + 12)),
+        (1, 1),
+        "one chunk"
+    );
+    let half = file.number(chunks + 20) / 2;
+    let half_bytes: u32 = (0..half)
+        .map(|sample| file.number(sizes + 20 + 4 * sample as usize))
+        .sum();
+    let begins = file.number(offsets + 16) + half_bytes;
+    file.set(chunks + 12, 2);
+    file.set(chunks + 20, half);
+    file.set(offsets + 12, 2);
+    file.append(&within(b"stco"), &begins.to_be_bytes());
+    file.append(&within(b"stsc"), &[2, half, 2].map(u32::to_be_bytes).concat());
+    file.write("joined.mp4")
+}
+
+/// The numbers in the luma that pictures of 64x64 begin with.
+fn numbers<'a>(pictures: impl Iterator<Item = &'a [u8]>) -> Vec<usize> {
+    pictures.map(|luma| number_of(&luma[..64 * 64], 64, 64)).collect()
+}
+
+#[test]
+fn pictures_whose_headers_change_on_the_way_are_encoded() {
+    let (_folder, source) = joined();
+    let stock = decoded(&source, &["-f", "rawvideo", "-pix_fmt", "yuv420p"]);
+    let whole: Vec<_> = (0..60).chain(0..60).collect();
+    assert_eq!(numbers(stock.chunks(64 * 96)), whole, "the clip is none");
+    let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
+    let step = &take.plan.outputs[0].steps[0];
+    assert_eq!(
+        (step.done, step.reason.as_str()),
+        (Done::Transcode, "its headers change on the way")
+    );
+    assert_eq!(numbers(take.luma(0).0.iter().map(Vec::as_slice)), whole);
+    assert!(take.report.warnings.is_empty(), "{:?}", take.report.warnings);
+}

@@ -7,7 +7,7 @@ pub(crate) use plan::PlanView;
 use chrono::{DateTime, Utc};
 use domain::protocol::Progress;
 use domain::{Language, Probe, Status};
-use entity::{output, source, task};
+use entity::{RawJson, output, source, task};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -70,7 +70,7 @@ pub(crate) struct TaskView {
     finished_at: Option<DateTime<Utc>>,
     /// What was done, per output, with warnings and cost; null until there is one.
     #[schema(value_type = Option<Object>)]
-    report: Option<Value>,
+    report: Option<RawJson>,
 }
 
 /// The uploaded file. What only a look inside can tell is null until then.
@@ -137,9 +137,9 @@ pub(crate) struct OutputView {
     url: String,
 }
 
-impl From<task::Model> for TaskItem {
-    fn from(task: task::Model) -> Self {
-        let percent = ProgressView::of(&task).percent;
+impl From<task::Line> for TaskItem {
+    fn from(task: task::Line) -> Self {
+        let percent = ProgressView::of(task.status, task.progress.as_ref()).percent;
         Self {
             id: task.id,
             status: Status::from(task.status).as_str(),
@@ -167,7 +167,7 @@ impl TaskView {
             timestamp: task.timestamp,
             status: Status::from(task.status).as_str(),
             source: source.into(),
-            progress: ProgressView::of(&task),
+            progress: ProgressView::of(task.status, task.progress.as_ref()),
             error: ErrorView::of(&task, language),
             outputs: outputs.into_iter().zip(&urls).map(OutputView::from).collect(),
             file_path: task.file_path,
@@ -180,25 +180,14 @@ impl TaskView {
             created_at: task.timestamp,
             started_at: task.started_at,
             finished_at: task.finished_at,
-            report: task.report.map(short),
+            report: task.report,
         }
     }
 }
 
-/// A report without what only the whole bundle shows.
-fn short(mut report: Value) -> Value {
-    if let Some(report) = report.as_object_mut() {
-        report.remove("plan");
-        report.remove("log");
-    }
-    report
-}
-
 impl From<source::Model> for SourceView {
     fn from(source: source::Model) -> Self {
-        let probe = source
-            .probe
-            .and_then(|probe| serde_json::from_value::<Probe>(probe).ok());
+        let probe: Option<Probe> = source.probe.and_then(|probe| probe.read().ok());
         let video = probe.as_ref().and_then(Probe::main_video);
         let size = video.map(|(_, facts)| facts.display_size());
         Self {
@@ -217,17 +206,14 @@ impl From<source::Model> for SourceView {
 }
 
 impl ProgressView {
-    fn of(task: &task::Model) -> Self {
-        match Status::from(task.status) {
+    fn of(status: task::TaskStatus, told: Option<&Value>) -> Self {
+        match Status::from(status) {
             Status::Processed => Self {
                 percent: 100,
                 ..Self::default()
             },
             Status::Processing => {
-                let told = task
-                    .progress
-                    .as_ref()
-                    .and_then(|progress| Progress::deserialize(progress).ok());
+                let told = told.and_then(|progress| Progress::deserialize(progress).ok());
                 told.unwrap_or_default().into()
             }
             Status::Uploaded | Status::Failed | Status::Canceled => Self::default(),

@@ -3,7 +3,10 @@
 use domain::plan::{Cost, Sample};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::entity::prelude::*;
-use sea_orm::{QueryOrder, QuerySelect};
+use sea_orm::{QueryOrder, QuerySelect, QueryTrait};
+
+/// As many tasks of a class are remembered: what ran long ago may have run on another machine.
+pub const REMEMBERED: u64 = 200;
 
 /// The cost of a processed task; it stays when the task is removed.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -46,7 +49,7 @@ impl From<Model> for Sample {
     }
 }
 
-/// Writes down what a task of this class came to; part of settling it.
+/// Writes down what a task of this class came to, and forgets the oldest of more than [`REMEMBERED`]; part of settling it.
 ///
 /// # Errors
 /// Those of the database.
@@ -63,15 +66,25 @@ pub async fn record(db: &impl ConnectionTrait, class: &str, sample: &Sample) -> 
         actual_bytes: Set(actual.bytes),
         at: Set(crate::now()),
     };
-    row.insert(db).await.map(|_| ())
+    row.insert(db).await?;
+    let remembered = latest(class).select_only().column(Column::Id).limit(REMEMBERED);
+    Entity::delete_many()
+        .filter(Column::Class.eq(class))
+        .filter(Column::Id.not_in_subquery(remembered.into_query()))
+        .exec(db)
+        .await
+        .map(|_| ())
 }
 
-/// What the latest tasks of this class came to, at most `limit`, the newest first.
+fn latest(class: &str) -> Select<Entity> {
+    Entity::find().filter(Column::Class.eq(class)).order_by_desc(Column::Id)
+}
+
+/// What the latest tasks of this class came to, the newest first.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn history(db: &impl ConnectionTrait, class: &str, limit: u64) -> Result<Vec<Sample>, DbErr> {
-    let rows = Entity::find().filter(Column::Class.eq(class));
-    let rows = rows.order_by_desc(Column::Id).limit(limit).all(db).await?;
+pub async fn history(db: &impl ConnectionTrait, class: &str) -> Result<Vec<Sample>, DbErr> {
+    let rows = latest(class).limit(REMEMBERED).all(db).await?;
     Ok(rows.into_iter().map(Sample::from).collect())
 }

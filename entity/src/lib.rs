@@ -7,12 +7,15 @@ pub mod event;
 pub mod image;
 pub mod output;
 pub mod preset;
+mod raw_json;
 pub mod source;
 pub mod task;
+pub mod trace;
 pub mod trash;
 pub mod user;
 
 pub use connection::{connect, is_duplicate, is_full, is_unavailable, ready, write};
+pub use raw_json::RawJson;
 pub use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, JsonValue as Json};
 
 use chrono::{DateTime, SubsecRound, Utc};

@@ -1,5 +1,6 @@
 //! Table `sources`: uploaded files, immutable. Several tasks of one account may share one.
 
+use crate::RawJson;
 use domain::UserId;
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::entity::prelude::*;
@@ -15,7 +16,7 @@ pub struct Model {
     pub key: String,
     pub bytes: i64,
     pub sha256: String,
-    pub probe: Option<Json>,
+    pub probe: Option<RawJson>,
     pub created_at: ChronoDateTimeUtc,
 }
 

@@ -17,10 +17,10 @@ mod sweep;
 
 pub use claim::{Claim, LEASE, Made, claim};
 pub(crate) use find::images_in_use;
-pub use find::{Page, Whole, by_id, by_path, count_by_status, list, of_user, whole};
+pub use find::{Line, Page, Whole, by_id, by_path, count_by_status, list, of_user, whole};
 pub use sweep::{Swept, due, mark_rung, sweep};
 
-use crate::{event, output, source, trash, user};
+use crate::{RawJson, event, output, source, trash, user};
 use claim::ended;
 use domain::{Code, Status, TaskId, UserId};
 use sea_orm::ActiveValue::{NotSet, Set};
@@ -55,7 +55,7 @@ pub struct Model {
     pub progress: Option<Json>,
     pub error_code: Option<String>,
     pub error_detail: Option<String>,
-    pub report: Option<Json>,
+    pub report: Option<RawJson>,
     pub started_at: Option<ChronoDateTimeUtc>,
     pub finished_at: Option<ChronoDateTimeUtc>,
     /// Tasks of an account with the same one have the same outputs.

@@ -9,8 +9,10 @@
 use domain::account::{Email, Username};
 use domain::{Code, Failure, FailureKind, Status, TaskId};
 use entity::task::{self, Claim, Model, TaskStatus};
-use entity::{DatabaseConnection, cost, event, output, source, trash, user};
-use sea_orm::ConnectionTrait;
+use entity::trace::Findings;
+use entity::{DatabaseConnection, Json, cost, event, output, source, trace, trash, user};
+use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait};
+use serde_json::json;
 use std::time::Duration;
 
 /// A database of its own for one test, and the directory it lives in.
@@ -89,7 +91,11 @@ fn an_output(key: &str) -> output::New {
 fn made(outputs: Vec<output::New>) -> task::Made {
     task::Made {
         outputs,
-        report: serde_json::json!({ "cpu_ms": 7 }),
+        findings: Findings {
+            report: json!({ "cpu_ms": 7 }),
+            plan: Some(json!({ "fps": 25 })),
+            log: None,
+        },
         fingerprint: "f".to_owned(),
     }
 }
@@ -169,7 +175,7 @@ async fn a_worker_that_wakes_up_late_cannot_write() {
     assert!(!frozen.beat(&db, None).await.unwrap());
     assert!(!frozen.succeed(&db, made(vec![an_output("k")])).await.unwrap());
     let failure = Failure::input(Code::NotMedia, "x");
-    assert!(!frozen.fail(&db, &failure, None, &serde_json::json!({})).await.unwrap());
+    assert!(!frozen.fail(&db, &failure, None, &Findings::default()).await.unwrap());
     assert!(!frozen.release(&db).await.unwrap());
     assert!(second.beat(&db, Some(serde_json::json!({"percent": 3}))).await.unwrap());
 }
@@ -202,7 +208,7 @@ async fn a_retry_waits_and_a_release_counts_no_failure() {
     let failure = Failure::new(FailureKind::Infrastructure, Code::StorageFailed, "bucket away");
     assert!(
         claim
-            .fail(&db, &failure, Some(Duration::from_secs(60)), &serde_json::json!({}))
+            .fail(&db, &failure, Some(Duration::from_secs(60)), &Findings::default())
             .await
             .unwrap()
     );
@@ -308,9 +314,11 @@ async fn shared_outputs_go_with_the_last_task_that_names_them() {
     let whole = task::by_id(&db, second.task_id()).await.unwrap().unwrap();
     assert_eq!(whole.status, TaskStatus::Processed);
     assert_eq!(
-        whole.report.unwrap(),
-        serde_json::json!({ "cpu_ms": 7, "reused_from": first.id })
+        whole.report.unwrap().read::<Json>().unwrap(),
+        json!({ "cpu_ms": 7, "reused_from": first.id })
     );
+    let trace = trace::of_task(&db, second.id).await.unwrap().unwrap();
+    assert_eq!((trace.plan, trace.log), (Some(json!({ "fps": 25 })), None));
     let keys = |outputs: Vec<output::Model>| outputs.into_iter().map(|o| (o.key, o.entry)).collect::<Vec<_>>();
     let (theirs, ours) = (
         output::of_task(&db, first.id).await.unwrap(),
@@ -385,6 +393,27 @@ async fn the_cost_of_the_latest_tasks_of_a_class_is_remembered() {
         cost::record(&db, "mp4", &sample(wall_s)).await.unwrap();
     }
     cost::record(&db, "hls", &sample(9.0)).await.unwrap();
-    let learned = cost::history(&db, "mp4", 2).await.unwrap();
-    assert_eq!(learned, [sample(3.0), sample(2.25)], "the newest of its class");
+    let learned = async || cost::history(&db, "mp4").await.unwrap();
+    assert_eq!(
+        learned().await,
+        [sample(3.0), sample(2.25), sample(1.0)],
+        "the newest first"
+    );
+
+    for _ in 0..cost::REMEMBERED - 1 {
+        cost::record(&db, "mp4", &sample(4.0)).await.unwrap();
+    }
+    let (remembered, rows) = (
+        usize::try_from(cost::REMEMBERED).unwrap(),
+        cost::Entity::find().count(&db).await.unwrap(),
+    );
+    assert_eq!(
+        (learned().await.len(), learned().await.last()),
+        (remembered, Some(&sample(3.0)))
+    );
+    assert_eq!(
+        rows,
+        cost::REMEMBERED + 1,
+        "the older ones are gone, those of other classes stay"
+    );
 }

@@ -10,6 +10,7 @@ mod m0007_costs;
 mod m0008_reuse;
 mod m0009_images;
 mod m0010_presets;
+mod m0011_traces;
 
 use sea_orm_migration::prelude::*;
 use std::time::Duration;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_reuse::Migration),
             Box::new(m0009_images::Migration),
             Box::new(m0010_presets::Migration),
+            Box::new(m0011_traces::Migration),
         ]
     }
 }

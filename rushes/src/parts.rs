@@ -9,8 +9,8 @@ use storage::Storage;
 use worker::child::ChildSettings;
 use worker::{Env, Scratch};
 
-/// Connections to the database that one process holds at most.
-const CONNECTIONS: u32 = 16;
+/// Connections to the database that one process holds at most, on machines of six cores and more.
+const CONNECTIONS_MAX: u32 = 16;
 
 /// Memory of one child: a 4K encode with look-ahead on two threads needs less than 1 GiB, on sixteen about 3 GiB.
 const CHILD_MEMORY_BYTES: u64 = 4 << 30;
@@ -21,9 +21,15 @@ const GRACE: Duration = Duration::from_secs(20);
 pub(crate) async fn database(settings: &Settings) -> anyhow::Result<DatabaseConnection> {
     std::fs::create_dir_all(&settings.data_dir)
         .with_context(|| format!("failed to make RUSHES_DATA_DIR {}", settings.data_dir.display()))?;
-    entity::connect(&settings.database_url, CONNECTIONS)
+    entity::connect(&settings.database_url, connections())
         .await
         .context("failed to connect to DATABASE_URL")
+}
+
+/// More queries at a time than cores answer them only get in each other's way; a few wait for the disk meanwhile.
+fn connections() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(4 + 2 * cores).map_or(CONNECTIONS_MAX, |fit| fit.min(CONNECTIONS_MAX))
 }
 
 pub(crate) async fn storage(settings: &Settings) -> anyhow::Result<Storage> {

@@ -3,7 +3,7 @@
 use crate::TestApp;
 use domain::TaskId;
 use entity::task::{self, Claim};
-use entity::{DatabaseConnection, output};
+use entity::{DatabaseConnection, output, trace};
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement};
 use serde_json::json;
 use std::convert::Infallible;
@@ -78,7 +78,7 @@ impl TestApp {
     async fn settle(&self, claimed: &task::Model, outputs: Vec<output::New>) {
         let made = task::Made {
             outputs,
-            report: json!({}),
+            findings: trace::Findings::default(),
             fingerprint: format!("task {}", claimed.id),
         };
         let claim = Claim::of(claimed);

@@ -5,7 +5,8 @@ use crate::{Env, store};
 use domain::protocol::Progress;
 use domain::{Failure, FailureKind, TaskId};
 use entity::task::{Claim, LEASE, Model};
-use entity::{DatabaseConnection, DatabaseTransaction, DbErr, Json, cost};
+use entity::trace::Findings;
+use entity::{DatabaseConnection, DatabaseTransaction, DbErr, cost};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -17,7 +18,7 @@ pub(crate) enum Ended {
     /// An earlier task had made the same; the row says so already.
     Reused(TaskId),
     /// It did not work out; what is known of it.
-    Failed(Failure, Json),
+    Failed(Failure, Findings),
     /// It was canceled, or the lease ran out: the row belongs to somebody else.
     Lost,
     /// The worker shuts down.
@@ -98,9 +99,9 @@ async fn write(env: &Env, task: &Model, ended: &Ended) -> Result<bool, DbErr> {
             };
             entity::write(&env.db, written).await
         }
-        Ended::Failed(failure, report) => {
+        Ended::Failed(failure, findings) => {
             let retry = retry_after(task, failure.kind);
-            entity::write(&env.db, async |db| claim.fail(db, failure, retry, report).await).await
+            entity::write(&env.db, async |db| claim.fail(db, failure, retry, findings).await).await
         }
         Ended::Reused(_) => Ok(true),
         Ended::Lost => Ok(false),

@@ -6,8 +6,8 @@ use crate::{Env, child, store};
 use domain::plan::{Sample, is_spoilt, retell, verify};
 use domain::protocol::{Checked, Phase, Progress, Report, SandboxStatus, Session};
 use domain::{Code, Failure, FailureKind, Plan, Probe, Recipe};
+use entity::trace::Findings;
 use entity::{output, source, task};
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -21,7 +21,7 @@ pub(crate) struct Job<'a> {
 }
 
 /// The stored outputs, the report, and the cost beside what was expected.
-type Made = (Vec<output::New>, Value, Option<(String, Sample)>);
+type Made = (Vec<output::New>, Findings, Option<(String, Sample)>);
 
 /// What becomes of packets that are already what was asked.
 #[derive(Clone, Copy)]
@@ -78,8 +78,8 @@ impl Job<'_> {
         let outputs = store::store(env, &targets, &plan, &checked, &out).await?;
         metrics::histogram!("rushes_realtime_factor").record(speed(&plan, &report));
         notes.took("store");
-        let (report, cost) = self.report(&plan, &report, &outputs, (&sandbox, notes));
-        Ok((outputs, report, cost))
+        let (findings, cost) = self.report(&plan, &report, &outputs, (&sandbox, notes));
+        Ok((outputs, findings, cost))
     }
 
     /// Probe, plan, transcode, verify; the children are gone afterwards.
@@ -175,7 +175,7 @@ impl Job<'_> {
         report: &Report,
         outputs: &[output::New],
         (sandbox, notes): (&SandboxStatus, &mut Notes),
-    ) -> (Value, Option<(String, Sample)>) {
+    ) -> (Findings, Option<(String, Sample)>) {
         let bytes_in = self
             .footage
             .sources

@@ -73,10 +73,10 @@ async fn work(
         recipe: &recipe,
         footage: &footage,
     };
-    let (outputs, report, cost) = job.run(progress, notes).await?;
+    let (outputs, findings, cost) = job.run(progress, notes).await?;
     let made = task::Made {
         outputs,
-        report,
+        findings,
         fingerprint,
     };
     Ok(Ended::Done(Box::new(Done { made, cost })))

@@ -4,6 +4,7 @@ use domain::plan::{Cost, Sample, Warning, WarningCode, predict};
 use domain::protocol::{Report, SandboxStatus};
 use domain::{Plan, Probe};
 use entity::output;
+use entity::trace::Findings;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,8 @@ pub(crate) struct Notes {
     phase_began: Instant,
     known: Map<String, Value>,
     timings: Map<String, Value>,
+    plan: Option<Value>,
+    log: Option<Value>,
     predicted: Option<(String, Cost)>,
 }
 
@@ -25,6 +28,8 @@ impl Notes {
             phase_began: Instant::now(),
             known: Map::new(),
             timings: Map::new(),
+            plan: None,
+            log: None,
             predicted: None,
         }
     }
@@ -41,7 +46,7 @@ impl Notes {
         let (class, cost) = predict(plan, probe, threads);
         let expected = json!({ "class": class, "cpu_s": cost.cpu_s, "wall_s": cost.wall_s, "bytes": cost.bytes });
         self.known.insert("predicted".to_owned(), expected);
-        self.known.insert("plan".to_owned(), json!(plan));
+        self.plan = Some(json!(plan));
         self.known.insert("warnings".to_owned(), json!(plan.warnings));
         self.predicted = Some((class, cost));
     }
@@ -49,18 +54,22 @@ impl Notes {
     /// What the kernel granted, and the end of what the child wrote to standard error.
     pub(crate) fn child(&mut self, sandbox: &SandboxStatus, log: &str) {
         self.known.insert("sandbox".to_owned(), json!(sandbox));
-        self.known.insert("log".to_owned(), json!(redacted(log)));
+        self.log = Some(json!(redacted(log)));
     }
 
     /// All that is known, for an attempt that failed.
-    pub(crate) fn unfinished(self) -> Value {
+    pub(crate) fn unfinished(self) -> Findings {
         let mut report = self.known;
         report.insert("timings".to_owned(), self.timings.into());
-        report.into()
+        Findings {
+            report: report.into(),
+            plan: self.plan,
+            log: self.log,
+        }
     }
 
     /// The report of a processed task, and what it came to beside what was expected.
-    pub(crate) fn finished(mut self, made: &Done<'_>) -> (Value, Option<(String, Sample)>) {
+    pub(crate) fn finished(mut self, made: &Done<'_>) -> (Findings, Option<(String, Sample)>) {
         let predicted = self.predicted.take();
         let bytes_out: u64 = made.outputs.iter().map(|output| output.bytes).sum();
         let wall_s = Duration::from_millis(made.report.wall_ms).as_secs_f64();
@@ -76,8 +85,8 @@ impl Notes {
             "speed": (speed(made.plan, made.report) * 100.0).round() / 100.0,
             "ffmpeg": made.report.ffmpeg,
         });
-        let mut report = self.unfinished();
-        if let (Some(report), Value::Object(facts)) = (report.as_object_mut(), facts) {
+        let mut findings = self.unfinished();
+        if let (Some(report), Value::Object(facts)) = (findings.report.as_object_mut(), facts) {
             report.extend(facts);
         }
         let actual = Cost {
@@ -86,7 +95,7 @@ impl Notes {
             bytes: bytes_out as f64,
         };
         (
-            report,
+            findings,
             predicted.map(|(class, predicted)| (class, Sample { predicted, actual })),
         )
     }

@@ -17,9 +17,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// From how many earlier tasks an estimate learns at most.
-const HISTORY: u64 = 200;
-
 /// What to plan: a `preset` or a `recipe`, the installation's default when neither is there, for the source of a `task`
 /// or for facts about one.
 #[derive(Deserialize, ToSchema)]
@@ -116,7 +113,7 @@ pub(crate) async fn plan(
     let planned = domain::plan(&recipe, &probe, clips, &state.config.limits)
         .map_err(|failure| Refusal::new(failure.code).detail(failure.detail))?;
     let (class, predicted) = predict(&planned, &probe, state.config.threads);
-    let history = cost::history(&state.db, &class, HISTORY).await?;
+    let history = cost::history(&state.db, &class).await?;
     Ok(Json(PlanView::new(&planned, estimate(predicted, &history))))
 }
 
@@ -141,7 +138,7 @@ async fn facts_of(state: &AppState, user: UserId, id: TaskId) -> Result<Probe, E
     let facts = source
         .probe
         .ok_or_else(|| Refusal::new(Code::SourceNotProbed).detail(format!("task {id}")))?;
-    Ok(serde_json::from_value(facts).context("a stored probe cannot be read")?)
+    Ok(facts.read().context("a stored probe cannot be read")?)
 }
 
 async fn clips(state: &AppState, user: UserId, recipe: &Recipe) -> Result<(Option<Probe>, Option<Probe>), Error> {

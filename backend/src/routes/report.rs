@@ -10,7 +10,7 @@ use crate::view::TaskView;
 use axum::Json;
 use axum::extract::State;
 use domain::Code;
-use entity::task;
+use entity::{RawJson, task, trace};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -22,13 +22,13 @@ pub(crate) struct Bundle {
     task: TaskView,
     /// Facts of the source; null when nobody could look into it.
     #[schema(value_type = Option<Object>)]
-    probe: Option<Value>,
+    probe: Option<RawJson>,
     /// The orders of the engine; null when it did not come to that.
     #[schema(value_type = Option<Object>)]
     plan: Option<Value>,
     /// What was done, per output, with warnings and cost.
     #[schema(value_type = Object)]
-    report: Value,
+    report: RawJson,
     /// The last lines that the engine wrote.
     #[schema(value_type = Option<Object>)]
     log: Option<Value>,
@@ -45,10 +45,10 @@ pub(crate) async fn show(
     base: BaseUrl,
     Owned(mut task): Owned<task::Whole>,
 ) -> Result<Json<Bundle>, Error> {
-    let mut report = task.task.report.take().ok_or(Code::ReportNotReady)?;
+    let report = task.task.report.take().ok_or(Code::ReportNotReady)?;
     let probe = task.source.probe.clone();
-    let mut part = |name| report.as_object_mut().and_then(|report| report.remove(name));
-    let (plan, log) = (part("plan"), part("log"));
+    let trace = trace::of_task(&state.db, task.task.id).await?;
+    let (plan, log) = trace.map(|trace| (trace.plan, trace.log)).unwrap_or_default();
     Ok(Json(Bundle {
         task: view(&state, &context, &base, task),
         probe,

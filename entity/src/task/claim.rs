@@ -1,7 +1,8 @@
 //! A worker's hold on a task: taking it, keeping it, and the writes that end an attempt.
 
 use super::{Column, Entity, Model, TaskStatus};
-use crate::{event, output, user};
+use crate::trace::{self, Findings};
+use crate::{RawJson, event, output, user};
 use domain::{Failure, Status, TaskId};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::IntoCondition;
@@ -34,7 +35,7 @@ pub struct Made {
     /// Its outputs, stored.
     pub outputs: Vec<output::New>,
     /// What was done and why.
-    pub report: Json,
+    pub findings: Findings,
     /// Tasks of an account with the same one have the same outputs.
     pub fingerprint: String,
 }
@@ -89,7 +90,7 @@ impl Claim {
     pub async fn succeed(self, db: &impl ConnectionTrait, made: Made) -> Result<bool, DbErr> {
         let Made {
             outputs,
-            report,
+            findings: Findings { report, plan, log },
             fingerprint,
         } = made;
         let update = ended(self.update(), TaskStatus::Processed)
@@ -98,6 +99,7 @@ impl Claim {
         if update.exec(db).await?.rows_affected == 0 {
             return Ok(false);
         }
+        trace::keep(db, self.task.0, (plan, log)).await?;
         output::publish(db, self.task.0, outputs).await?;
         event::append(db, self.task.0, self.attempt, Status::Processed).await?;
         Ok(true)
@@ -122,13 +124,18 @@ impl Claim {
         let Some(earlier) = earlier.one(db).await? else {
             return Ok(None);
         };
-        let mut report = earlier.report.unwrap_or_default();
+        let report = earlier.report.as_ref().map(RawJson::read).transpose();
+        let mut report: Json = report
+            .map_err(|error| DbErr::Json(error.to_string()))?
+            .unwrap_or_default();
         if let Some(report) = report.as_object_mut() {
             report.insert("reused_from".to_owned(), earlier.id.into());
         }
+        let trace = trace::of_task(db, earlier.id).await?;
+        let (plan, log) = trace.map(|trace| (trace.plan, trace.log)).unwrap_or_default();
         let made = Made {
             outputs: Vec::new(),
-            report,
+            findings: Findings { report, plan, log },
             fingerprint: fingerprint.to_owned(),
         };
         if !self.succeed(db, made).await? {
@@ -138,7 +145,8 @@ impl Claim {
         Ok(Some(TaskId(earlier.id)))
     }
 
-    /// Ends the attempt with a failure: due again after `retry`, or failed for good. `report` tells what is known of it. `false`: the claim is lost.
+    /// Ends the attempt with a failure: due again after `retry`, or failed for good. `findings` tell what is known of it;
+    /// call it in a transaction. `false`: the claim is lost, nothing was written.
     ///
     /// # Errors
     /// Those of the database.
@@ -147,7 +155,7 @@ impl Claim {
         db: &impl ConnectionTrait,
         failure: &Failure,
         retry: Option<Duration>,
-        report: &Json,
+        findings: &Findings,
     ) -> Result<bool, DbErr> {
         let update = match retry {
             Some(delay) => back(self.update(), crate::in_ms(db, crate::millis(delay))),
@@ -155,10 +163,13 @@ impl Claim {
         };
         let update = update
             .col_expr(Column::Failures, Expr::col(Column::Failures).add(1))
-            .col_expr(Column::Report, Expr::value(report.clone()))
+            .col_expr(Column::Report, Expr::value(findings.report.clone()))
             .col_expr(Column::ErrorCode, Expr::value(failure.code.as_str()))
             .col_expr(Column::ErrorDetail, Expr::value(failure.detail.clone()));
         let held = update.exec(db).await?.rows_affected == 1;
+        if held {
+            trace::keep(db, self.task.0, (findings.plan.clone(), findings.log.clone())).await?;
+        }
         if held && retry.is_none() {
             event::append(db, self.task.0, self.attempt, Status::Failed).await?;
         }

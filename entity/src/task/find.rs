@@ -6,7 +6,8 @@ use domain::recipe::Name;
 use domain::recipe_reader::stored;
 use domain::{Status, TaskId, UserId};
 use sea_orm::entity::prelude::*;
-use sea_orm::{FromQueryResult, Order, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{DbBackend, DerivePartialModel, FromQueryResult, Order, QueryOrder, QuerySelect, QueryTrait, Statement};
+use std::sync::OnceLock;
 
 /// The task with this id, for the worker that rang for it.
 ///
@@ -41,13 +42,10 @@ pub struct Whole {
 /// # Errors
 /// Those of the database.
 pub async fn whole(db: &impl ConnectionTrait, user: UserId, id: TaskId) -> Result<Option<Whole>, DbErr> {
-    let query = Entity::find_by_id(id.0)
-        .filter(Column::UserId.eq(user.0))
-        .find_also_related(source::Entity)
-        .find_also_related(output::Entity)
-        .order_by_asc(output::Column::Place);
-    // Read by hand: each row repeats the task and its source, whose JSON is not parsed again for each output.
-    let rows = db.query_all(&query.into_query()).await?;
+    let backend = db.get_database_backend();
+    let query = Statement::from_sql_and_values(backend, whole_sql(backend), [id.0.into(), user.0.into()]);
+    // Read by hand: each row repeats the task and its source, whose JSON is not read again for each output.
+    let rows = db.query_all_raw(query).await?;
     let Some(first) = rows.first() else {
         return Ok(None);
     };
@@ -59,6 +57,24 @@ pub async fn whole(db: &impl ConnectionTrait, user: UserId, id: TaskId) -> Resul
         source: source::Model::from_query_result(first, "B_")?,
         outputs: outputs.collect::<Result<_, _>>()?,
     }))
+}
+
+/// The query of [`whole`] for an id and an account. Its text is made once: that takes about as long as the query itself.
+fn whole_sql(backend: DbBackend) -> &'static str {
+    static SQLITE: OnceLock<String> = OnceLock::new();
+    static POSTGRES: OnceLock<String> = OnceLock::new();
+    let text = match backend {
+        DbBackend::Sqlite => &SQLITE,
+        _ => &POSTGRES,
+    };
+    text.get_or_init(|| {
+        let query = Entity::find_by_id(0)
+            .filter(Column::UserId.eq(0))
+            .find_also_related(source::Entity)
+            .find_also_related(output::Entity)
+            .order_by_asc(output::Column::Place);
+        query.build(backend).sql
+    })
 }
 
 /// The task with this id and this logical key: for downloads, where a signature or the owner check follows.
@@ -84,11 +100,25 @@ pub struct Page {
     pub limit: Option<u64>,
 }
 
+/// A task in a list.
+#[derive(Clone, Debug, PartialEq, DerivePartialModel)]
+#[sea_orm(entity = "Entity")]
+#[allow(missing_docs, reason = "as in the row")]
+pub struct Line {
+    pub id: i64,
+    pub status: TaskStatus,
+    pub timestamp: ChronoDateTimeUtc,
+    pub display_name: String,
+    pub preset: Option<String>,
+    pub progress: Option<Json>,
+    pub finished_at: Option<ChronoDateTimeUtc>,
+}
+
 /// The tasks of an account, by id.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn list(db: &impl ConnectionTrait, user: UserId, page: Page) -> Result<Vec<Model>, DbErr> {
+pub async fn list(db: &impl ConnectionTrait, user: UserId, page: Page) -> Result<Vec<Line>, DbErr> {
     let mut query = Entity::find().filter(Column::UserId.eq(user.0));
     if let Some(status) = page.status {
         query = query.filter(Column::Status.eq(TaskStatus::from(status)));
@@ -101,7 +131,12 @@ pub async fn list(db: &impl ConnectionTrait, user: UserId, page: Page) -> Result
         });
     }
     let order = if page.descending { Order::Desc } else { Order::Asc };
-    query.order_by(Column::Id, order).limit(page.limit).all(db).await
+    query
+        .order_by(Column::Id, order)
+        .limit(page.limit)
+        .into_partial_model()
+        .all(db)
+        .await
 }
 
 /// The images that tasks of an account name which are not finished.

@@ -1,0 +1,29 @@
+//! JSON that is handed on as it is stored, or read into one type: never into a tree.
+
+use sea_orm::FromJsonQueryResult;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// The text of a JSON value.
+#[derive(Clone, Debug, Serialize, Deserialize, FromJsonQueryResult)]
+#[serde(transparent)]
+pub struct RawJson(Box<RawValue>);
+
+impl RawJson {
+    /// What it says.
+    ///
+    /// # Errors
+    /// When it says something else.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.0.get())
+    }
+}
+
+impl PartialEq for RawJson {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
+
+impl Eq for RawJson {}

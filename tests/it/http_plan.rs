@@ -192,13 +192,25 @@ async fn the_report_tells_everything_once_there_is_one() {
     let early = caller.get(&path).await;
     assert_eq!((early.status, early.code()), (404, "report_not_ready"));
     app.finish(id, &[("video.mp4", "mp4", "video/mp4", b"video")]).await;
-    let row = json!({"cpu_ms": 5, "plan": {"spans": []}, "log": ["a line"]});
-    let set = sea_orm::Statement::from_sql_and_values(
-        sea_orm::ConnectionTrait::get_database_backend(&app.db),
-        "update tasks set report = $1 where id = $2",
-        [row.into(), id.into()],
-    );
-    sea_orm::ConnectionTrait::execute_raw(&app.db, set).await.unwrap();
+    let (report, plan, log) = (json!({"cpu_ms": 5}), json!({"spans": []}), json!(["a line"]));
+    for (sql, values) in [
+        (
+            "update tasks set report = $1 where id = $2",
+            vec![report.into(), id.into()],
+        ),
+        (
+            "update traces set plan = $1, log = $2 where task_id = $3",
+            vec![plan.into(), log.into(), id.into()],
+        ),
+    ] {
+        let set = sea_orm::Statement::from_sql_and_values(
+            sea_orm::ConnectionTrait::get_database_backend(&app.db),
+            sql,
+            values,
+        );
+        let set = sea_orm::ConnectionTrait::execute_raw(&app.db, set).await.unwrap();
+        assert_eq!(set.rows_affected(), 1);
+    }
     let bundle = caller.get(&path).await.body;
     assert_eq!(bundle["report"], json!({"cpu_ms": 5}));
     assert_eq!(

@@ -5,7 +5,6 @@ use domain::TaskId;
 use entity::task::{self, Claim};
 use entity::{DatabaseConnection, output, trace};
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement};
-use serde_json::json;
 use std::convert::Infallible;
 use storage::{FileName, Key};
 

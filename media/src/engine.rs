@@ -2,6 +2,7 @@
 //!
 //! A source is only ever an open file; outputs are only ever files directly below `scratch`.
 
+mod asf;
 mod av;
 mod av_out;
 mod boxes;
@@ -86,6 +87,9 @@ pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
         for (stream, _) in probe.streams.iter_mut().zip(counts).filter(|(_, count)| *count > 1) {
             stream.set_changes();
         }
+    }
+    if probe.container == "asf" {
+        probe.duration_us = probe.duration_us.max(asf::promised_us(source).unwrap_or(0));
     }
     Ok(probe)
 }

@@ -125,18 +125,29 @@ fn a_stream_that_begins_between_keyframes_still_becomes_a_film() {
 }
 
 #[test]
-fn a_matroska_file_that_breaks_off_tells_its_loss() {
-    let whole = std::fs::read(numbered("numbered.mkv", H264)).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let path: PathBuf = folder.path().join("cut.mkv");
-    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    let take = shoot(&path, &recipe(MP4)).unwrap();
-    let warning = take
-        .report
-        .warnings
-        .iter()
-        .find(|warning| warning.code == WarningCode::SourceDamaged);
-    assert!(warning.is_some(), "{:?}", take.report);
+fn a_file_that_breaks_off_tells_its_loss_where_its_header_has_a_length() {
+    for (name, encoding) in [
+        ("numbered.mkv", H264),
+        ("numbered.flv", H264),
+        ("numbered.wmv", "-c:v wmv2 -q:v 1"),
+        ("numbered.avi", "-c:v mpeg4 -q:v 1"),
+    ] {
+        let whole = std::fs::read(numbered(name, encoding)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path: PathBuf = folder.path().join(name);
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        let take = shoot(&path, &recipe(MP4)).unwrap();
+        let [warning] = take.report.warnings.as_slice() else {
+            panic!("{name}: {:?}", take.report)
+        };
+        assert_eq!(warning.code, WarningCode::SourceDamaged, "{name}");
+        let lost_ms: u64 = warning.detail.split(' ').next().unwrap().parse().unwrap();
+        let there_ms = take.report.outputs[0].duration_us / 1_000;
+        assert!(
+            (lost_ms + there_ms).abs_diff(8_000) < 200,
+            "{name}: {lost_ms} ms lost, {there_ms} there"
+        );
+    }
 }
 
 #[test]

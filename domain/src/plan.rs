@@ -1,5 +1,6 @@
 //! What will be done: a wish and facts turned into orders that the child obeys without thinking.
 
+mod adaptive;
 mod content;
 mod copy;
 mod decide;

@@ -52,6 +52,7 @@ mod soundtrack;
 mod sprite;
 mod still;
 mod syntax;
+mod take;
 mod tape;
 mod track;
 mod transcode;

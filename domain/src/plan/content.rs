@@ -111,11 +111,12 @@ pub enum Container {
 /// An adaptive stream (RFC 8216) of fragmented MP4 with one group of sound.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hls {
-    /// The renditions, largest first; at least one.
+    /// The renditions, largest first; at least one. Only the first may be copied: its segments then begin at the first
+    /// keyframe at or after each multiple of their length, and those of the others begin with them.
     pub rungs: Vec<Rung>,
     /// What becomes of the sound, when there is any.
     pub audio: Option<AudioTrack>,
-    /// Length of a segment in microseconds.
+    /// Length of a segment in microseconds; of copied pictures, up to twice that.
     pub segment_us: u64,
     /// Whether the segments of a rendition are byte ranges of one file.
     pub single_file: bool,

@@ -3,8 +3,7 @@
 use super::copy::{self, Beside, Target};
 use super::geometry::{Narrower, fit};
 use super::{
-    AudioTrack, Clips, Container, Content, Done, Hls, Movie, Overlay, Picture, PlannedOutput, Rung, Step, VideoOrder,
-    VideoTrack, ladder,
+    AudioTrack, Clips, Container, Content, Done, Movie, Overlay, Picture, PlannedOutput, Step, VideoOrder, VideoTrack,
 };
 use crate::failure::Failure;
 use crate::probe::{AudioFacts, Probe, Size, Stream, VideoFacts};
@@ -48,7 +47,7 @@ pub(super) fn planned(room: &Room<'_>, place: usize, output: &Output, file: Stri
     Ok(PlannedOutput { file, content, steps })
 }
 
-fn step(stream: &str, copied: Result<(), String>) -> Step {
+pub(super) fn step(stream: &str, copied: Result<(), String>) -> Step {
     let (done, reason) = match copied {
         Ok(()) => (Done::Copy, "it is already what was asked".to_owned()),
         Err(reason) => (Done::Transcode, reason),
@@ -85,43 +84,6 @@ impl Room<'_> {
         })
     }
 
-    fn hls(&self, wish: &recipe::Hls, steps: &mut Vec<Step>) -> Content {
-        let frame = self.recipe.frame.clone().unwrap_or_default();
-        let canvas = fit(self.shown(), &frame, Narrower::default()).canvas;
-        let short_sides = ladder::short_sides(&wish.ladder, canvas);
-        let orders = short_sides.iter().map(|side| {
-            let narrower = Narrower {
-                max_short_side_px: Some(*side),
-                ..Narrower::default()
-            };
-            let mut order = self.order(&wish.video, VideoCodec::H264, narrower);
-            order.fixed_gops = true;
-            order.gop_frames = frames_u32(self.fps, wish.segment_ms * 1_000);
-            order.max_bitrate_bps = Some(ladder::max_bitrate_bps(order.picture.canvas, self.fps));
-            (*side, order)
-        });
-        let orders: Vec<_> = orders.collect();
-        // Segments of every rung begin together, at moments of ours.
-        let copied = Err("segments begin at even distances, where the source need not have keyframes".to_owned());
-        let rungs = orders.into_iter().map(|(short_side_px, order)| Rung {
-            short_side_px,
-            video: VideoTrack::Encode(Box::new(order)),
-        });
-        let rungs: Vec<_> = rungs.collect();
-        steps.push(step("video", copied));
-        Content::Hls(Hls {
-            audio: self.audio_track(
-                AudioCodec::Aac,
-                wish.audio,
-                rungs.first().map(|rung| &rung.video),
-                steps,
-            ),
-            rungs,
-            segment_us: wish.segment_ms * 1_000,
-            single_file: wish.single_file,
-        })
-    }
-
     fn sound_file(&self, wish: &recipe::AudioFile, steps: &mut Vec<Step>) -> Content {
         let codec = match wish.format {
             AudioFormat::M4a => AudioCodec::Aac,
@@ -143,7 +105,7 @@ impl Room<'_> {
     }
 
     /// What becomes of the sound beside pictures, or alone; `None` when there is none.
-    fn audio_track(
+    pub(super) fn audio_track(
         &self,
         codec: AudioCodec,
         wish: AudioWish,
@@ -171,7 +133,7 @@ impl Room<'_> {
     }
 
     /// Orders for an encoder, as if nothing could be copied.
-    fn order(&self, wish: &VideoWish, codec: VideoCodec, narrower: Narrower) -> VideoOrder {
+    pub(super) fn order(&self, wish: &VideoWish, codec: VideoCodec, narrower: Narrower) -> VideoOrder {
         let picture = self.picture(narrower);
         let on_canvas = |clip: Option<&Probe>| clip.and_then(|probe| on_canvas(probe, picture.canvas));
         VideoOrder {
@@ -187,7 +149,7 @@ impl Room<'_> {
         }
     }
 
-    fn can_copy(&self, wish: &VideoWish, order: &VideoOrder, hides: bool) -> Result<(), String> {
+    pub(super) fn can_copy(&self, wish: &VideoWish, order: &VideoOrder, hides: bool) -> Result<(), String> {
         let target = Target {
             codec: order.codec,
             wish,
@@ -200,7 +162,7 @@ impl Room<'_> {
 
     /// Whether sound can begin where pictures do that are copied: at the keyframe before the start, where the file cannot
     /// hide them, but sound that is encoded begins at the start.
-    fn can_begin_early(&self, sound: (AudioCodec, AudioWish), hides: bool) -> Result<(), String> {
+    pub(super) fn can_begin_early(&self, sound: (AudioCodec, AudioWish), hides: bool) -> Result<(), String> {
         let (Some((stream, facts)), Some(video)) = (self.audio, self.video) else {
             return Ok(());
         };
@@ -212,7 +174,7 @@ impl Room<'_> {
             .map_err(|_| "its sound is encoded and begins later than its keyframe".to_owned())
     }
 
-    fn shown(&self) -> Size {
+    pub(super) fn shown(&self) -> Size {
         const NOTHING: Size = Size {
             width_px: 2,
             height_px: 2,
@@ -238,7 +200,7 @@ impl Room<'_> {
     }
 }
 
-fn video_track(order: VideoOrder, copied: bool) -> VideoTrack {
+pub(super) fn video_track(order: VideoOrder, copied: bool) -> VideoTrack {
     if copied {
         VideoTrack::Copy {
             codec: order.codec,
@@ -265,6 +227,6 @@ fn on_canvas(probe: &Probe, canvas: Size) -> Option<Picture> {
     })
 }
 
-fn frames_u32(fps: Rational, us: u64) -> u32 {
+pub(super) fn frames_u32(fps: Rational, us: u64) -> u32 {
     u32::try_from(fps.frames_in(us)).unwrap_or(u32::MAX).max(1)
 }

@@ -37,7 +37,8 @@ pub struct VideoOrder {
     pub speed: Speed,
     /// Most frames between keyframes.
     pub gop_frames: u32,
-    /// Whether every group has exactly that many frames, closed, so that segments of several rungs begin together.
+    /// Whether no group ends earlier, but where the segment of a rung that is copied does, so that segments of several
+    /// rungs begin together.
     pub fixed_gops: bool,
     /// Most bits per second over two seconds; `None` sets no bound.
     pub max_bitrate_bps: Option<u64>,

@@ -35,11 +35,11 @@ impl Encoder {
         Ok(())
     }
 
-    /// Encodes a picture; returns how many packets came out.
-    pub(super) fn picture(&mut self, picture: &mut Video, at: u64, mux: &mut Mux) -> Result<u64, Failure> {
+    /// Encodes a picture, as a keyframe if need be; returns how many packets came out.
+    pub(super) fn picture(&mut self, picture: &mut Video, at: u64, key: bool, mux: &mut Mux) -> Result<u64, Failure> {
         picture.set_pts(i64::try_from(at).ok());
         // The type of the source's frame is no wish for ours.
-        picture.set_kind(picture::Type::None);
+        picture.set_kind(if key { picture::Type::I } else { picture::Type::None });
         self.opened
             .send_frame(picture)
             .map_err(|error| fault::engine("video encoder", error))?;

@@ -5,9 +5,10 @@ use super::originals::Medium;
 use super::parts::{Part, Role};
 use super::progress::Teller;
 use super::sink::Sink;
+use super::take::tracks;
 use super::{Cancel, av, fault};
 use domain::Failure;
-use domain::plan::{Content, Hls, Movie, PlannedOutput};
+use domain::plan::{Content, PlannedOutput};
 use ffmpeg_next::Packet;
 use ffmpeg_next::frame::{Audio, Video};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -62,27 +63,22 @@ impl Feed {
     /// A way to an output, whose pictures are of about `picture_bytes`.
     pub(super) fn new(planned: &PlannedOutput, picture_bytes: u64) -> (Self, Receiver<Piece>) {
         let room = (MAX_WAITING_BYTES / picture_bytes.max(1)).clamp(2, 16);
+        let (pictures, sound) = tracks(&planned.content);
         let wants = match &planned.content {
-            Content::Movie(_) | Content::Hls(_) => {
-                let (pictures, sound) = tracks(&planned.content);
-                match (pictures == Some(Take::Decoded), sound == Some(Take::Decoded)) {
-                    (true, true) => Wants::Everything,
-                    (true, false) => Wants::Pictures,
-                    (false, true) => Wants::Sound,
-                    (false, false) => Wants::Nothing,
-                }
-            }
+            Content::Movie(_) | Content::Hls(_) | Content::Audio { .. } => match (pictures.decoded, sound.decoded) {
+                (true, true) => Wants::Everything,
+                (true, false) => Wants::Pictures,
+                (false, true) => Wants::Sound,
+                (false, false) => Wants::Nothing,
+            },
             Content::Gif {
                 fps, start_us, end_us, ..
             } => Wants::Excerpt(Excerpt::new(*start_us, *end_us, *fps)),
             Content::Sprite { every_us, count, .. } => Wants::Stills(Moments::new(0, *every_us, *count)),
-            Content::Audio { audio, .. } if audio.is_copy() => Wants::Nothing,
-            Content::Audio { .. } => Wants::Sound,
             Content::Poster { at_us, .. } => Wants::Stills(Moments::new(*at_us, 0, 1)),
         };
-        let (pictures, sound) = tracks(&planned.content);
         let copies = [(pictures, Medium::Pictures), (sound, Medium::Sound)];
-        let copies = copies.into_iter().filter(|(take, _)| *take == Some(Take::Copied));
+        let copies = copies.into_iter().filter(|(take, _)| take.copied);
         let copies = copies.map(|(_, medium)| medium).collect();
         let room = if matches!(wants, Wants::Nothing) {
             MAX_WAITING_PACKETS
@@ -101,26 +97,6 @@ impl Feed {
             from,
         )
     }
-}
-
-/// How an output takes a stream.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Take {
-    Decoded,
-    Copied,
-}
-
-/// How an output takes moving pictures and sound.
-fn tracks(content: &Content) -> (Option<Take>, Option<Take>) {
-    let take = |copied: bool| if copied { Take::Copied } else { Take::Decoded };
-    let (video, audio) = match content {
-        Content::Movie(Movie { video, audio, .. }) => (Some(video), *audio),
-        Content::Hls(Hls { rungs, audio, .. }) => (rungs.first().map(|rung| &rung.video), *audio),
-        Content::Audio { audio, .. } => (None, Some(*audio)),
-        Content::Gif { .. } | Content::Poster { .. } | Content::Sprite { .. } => (None, None),
-    };
-    let pictures = video.map(|video| take(video.is_copy()));
-    (pictures, audio.map(|audio| take(audio.is_copy())))
 }
 
 /// The ways to all outputs.

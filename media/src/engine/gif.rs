@@ -165,7 +165,7 @@ impl<'a> Gif<'a> {
         while let Some(mut painted) = paint.pull()? {
             for slot in waiting.next().unwrap_or_default() {
                 let tick = (self.fps.duration_us(slot) + TICK_US / 2) / TICK_US;
-                let packets = self.encoder.picture(&mut painted, tick, &mut self.mux)?;
+                let packets = self.encoder.picture(&mut painted, tick, false, &mut self.mux)?;
                 self.job.meter.add_frames(packets);
             }
         }

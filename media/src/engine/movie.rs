@@ -4,7 +4,7 @@ use super::color;
 use super::copied::Sounds;
 use super::encode::{self, Encoder};
 use super::feed::Piece;
-use super::hls::Rendition;
+use super::hls::{Cuts, Rendition};
 use super::level::Level;
 use super::mux::{Container, Mux, Reel};
 use super::parts::Part;
@@ -25,6 +25,8 @@ use std::sync::mpsc::Receiver;
 pub(super) struct Order<'a> {
     pub(super) video: &'a VideoOrder,
     pub(super) audio: Option<AudioTrack>,
+    /// Where another rendition is cut, and this one must be.
+    pub(super) cuts: Option<Cuts>,
 }
 
 /// Makes a movie in one file from the pieces that come.
@@ -75,6 +77,7 @@ struct Movie<'a> {
     canvas: Canvas<'a>,
     reel: Reel,
     encoder: Encoder,
+    cuts: Option<&'a Cuts>,
     track: Option<Soundtrack>,
     /// How loud the spans are made.
     level: Option<Level>,
@@ -115,6 +118,7 @@ impl<'a> Movie<'a> {
             canvas: Canvas::new(job.plan, order.video, job.images, color, job.threads)?,
             reel,
             encoder,
+            cuts: order.cuts.as_ref(),
             track,
             level: job.level,
             copied,
@@ -180,7 +184,12 @@ impl<'a> Movie<'a> {
 
     fn encode(&mut self, mut picture: Video, times: u64) -> Result<(), Failure> {
         for _ in 0..times {
-            let packets = self.encoder.picture(&mut picture, self.frames, self.reel.pictures())?;
+            let key = self
+                .cuts
+                .is_some_and(|cuts| cuts.begin_with(self.frames, self.plan.fps));
+            let packets = self
+                .encoder
+                .picture(&mut picture, self.frames, key, self.reel.pictures())?;
             self.frames += 1;
             self.meter.add_frames(packets);
             self.meter.reached(self.reached_us());

@@ -8,6 +8,7 @@ use domain::{Code, Failure, FailureKind, plan};
 use ffmpeg_next::codec::{Context, Parameters};
 use ffmpeg_next::format::context::Output;
 use ffmpeg_next::{Dictionary, Packet, Rational, format};
+use std::collections::VecDeque;
 use std::path::{Component, Path, PathBuf};
 
 /// A container that an output may have.
@@ -84,6 +85,8 @@ pub(super) struct Mux {
     bases: Vec<Rational>,
     /// What cuts it into segments, when it is a rendition of an adaptive stream.
     segments: Option<Segments>,
+    /// Packets that wait until it is known where it is cut, with their streams and units.
+    waiting: VecDeque<(Packet, usize, Rational)>,
 }
 
 impl Mux {
@@ -97,6 +100,7 @@ impl Mux {
             file: file.to_owned(),
             bases: Vec::new(),
             segments: None,
+            waiting: VecDeque::new(),
         })
     }
 
@@ -110,6 +114,7 @@ impl Mux {
             file,
             bases: Vec::new(),
             segments: Some(segments),
+            waiting: VecDeque::new(),
         })
     }
 
@@ -164,10 +169,29 @@ impl Mux {
     }
 
     /// Writes a packet of the stream at `index`, whose times count in `base`.
-    pub(super) fn write(&mut self, mut packet: Packet, index: usize, base: Rational) -> Result<(), Failure> {
+    pub(super) fn write(&mut self, packet: Packet, index: usize, base: Rational) -> Result<(), Failure> {
         if packet.size() == 0 {
             return Ok(());
         }
+        if self.segments.is_none() {
+            return self.put(packet, index, base);
+        }
+        self.waiting.push_back((packet, index, base));
+        self.release()
+    }
+
+    /// Writes the packets that need not wait any longer.
+    fn release(&mut self) -> Result<(), Failure> {
+        while let (Some((packet, _, base)), Some(segments)) = (self.waiting.front(), &self.segments)
+            && segments.can_note(packet, *base)
+            && let Some((packet, index, base)) = self.waiting.pop_front()
+        {
+            self.put(packet, index, base)?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, mut packet: Packet, index: usize, base: Rational) -> Result<(), Failure> {
         if let Some(segments) = &mut self.segments {
             segments.note(&packet, base, &mut self.output)?;
         }
@@ -181,6 +205,7 @@ impl Mux {
 
     /// Completes the file, or the rendition.
     pub(super) fn finish(mut self) -> Result<Option<Rendition>, Failure> {
+        self.release()?;
         let segments = self.segments.take();
         let rendition = segments.map(|segments| segments.finish(&mut self.output)).transpose()?;
         self.output
@@ -202,6 +227,11 @@ impl Reel {
         Self { pictures, sound: apart }
     }
 
+    /// Whether pictures and sound go into files of their own.
+    pub(super) const fn is_apart(&self) -> bool {
+        self.sound.is_some()
+    }
+
     /// Where pictures go.
     pub(super) const fn pictures(&mut self) -> &mut Mux {
         &mut self.pictures
@@ -220,7 +250,7 @@ impl Reel {
             .try_for_each(Mux::start)
     }
 
-    /// Completes what is written; the renditions, if any, are those of the pictures and of the sound.
+    /// Completes what is written, pictures first: sound is cut where they are. The renditions, if any, come in that order.
     pub(super) fn finish(self) -> Result<Vec<Rendition>, Failure> {
         let finished = [Some(self.pictures), self.sound].into_iter().flatten().map(Mux::finish);
         finished.filter_map(Result::transpose).collect()

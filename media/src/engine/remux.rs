@@ -3,7 +3,8 @@
 use super::av::packets;
 use super::copied::{Pictures, Sounds};
 use super::feed::Piece;
-use super::mux::{self, Container, Mux};
+use super::hls::Rendition;
+use super::mux::{self, Container, Mux, Reel};
 use super::originals::{Cut, Medium};
 use super::reader::nothing_decoded;
 use super::soundtrack::Soundtrack;
@@ -54,20 +55,14 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Receiver<Piec
         Piece::Packet { packet, .. } if order.container == Container::Mp3 => packets::skipped_samples(packet),
         _ => 0,
     };
-    let mut remux = Remux::open(job, file, order, padding)?;
+    let reel = Reel::new(Mux::create(job.scratch, file, order.container)?, None);
+    let mut remux = Remux::open(job, reel, order, padding)?;
     for piece in std::iter::once(first).chain(from) {
         job.check()?;
-        match piece {
-            Piece::Packet { packet, medium } => match medium {
-                Medium::Pictures => remux.see(packet)?,
-                Medium::Sound => remux.hear_packet(packet)?,
-            },
-            Piece::Sound { sound, at_us } => remux.hear(sound, at_us)?,
-            Piece::Part(_) | Piece::Picture { .. } | Piece::PicturesEnd { .. } => {}
-        }
+        remux.take(piece)?;
     }
     job.check()?;
-    remux.finish(file)
+    remux.finish(file).map(|(made, _)| made)
 }
 
 /// What becomes of the sound.
@@ -76,9 +71,10 @@ enum Sound {
     Encoded(Box<Soundtrack>),
 }
 
-struct Remux<'a> {
+/// Packets on their way into a file, or into the renditions of an adaptive stream.
+pub(super) struct Remux<'a> {
     job: &'a Job<'a>,
-    mux: Mux,
+    reel: Reel,
     cut: Cut,
     pictures: Option<Pictures>,
     sound: Option<Sound>,
@@ -87,31 +83,30 @@ struct Remux<'a> {
 }
 
 impl<'a> Remux<'a> {
-    /// Opens the file. `padding` samples at the beginning of copied sound are not heard.
-    fn open(job: &'a Job<'_>, file: &str, order: &Order, padding: u32) -> Result<Self, Failure> {
-        let mut mux = Mux::create(job.scratch, file, order.container)?;
+    /// Opens the streams of a reel. `padding` samples at the beginning of copied sound are not heard.
+    pub(super) fn open(job: &'a Job<'_>, mut reel: Reel, order: &Order, padding: u32) -> Result<Self, Failure> {
         let originals = &job.originals;
-        let cut = originals.cut(order.container.hides());
+        let cut = originals.cut(reel.pictures().hides());
         let pictures = if order.pictures {
-            Some(Pictures::open(originals.pictures()?, cut, &mut mux)?)
+            Some(Pictures::open(originals.pictures()?, cut, reel.pictures())?)
         } else {
             None
         };
         let sound = match order.audio.zip(job.sound()) {
             None => None,
             Some((AudioTrack::Copy { .. }, _)) => {
-                let sounds = Sounds::open(originals.sound()?, cut, padding, &mut mux)?;
+                let sounds = Sounds::open(originals.sound()?, cut, padding, reel.sound())?;
                 Some(Sound::Copied(sounds))
             }
             Some((AudioTrack::Encode { bitrate_bps, .. }, sound)) => {
-                let track = Soundtrack::open(sound, bitrate_bps, &mut mux)?;
+                let track = Soundtrack::open(sound, bitrate_bps, reel.sound())?;
                 Some(Sound::Encoded(Box::new(track)))
             }
         };
-        mux.start()?;
+        reel.start()?;
         Ok(Self {
             job,
-            mux,
+            reel,
             cut,
             pictures,
             sound,
@@ -127,10 +122,22 @@ impl<'a> Remux<'a> {
         }
     }
 
+    /// Takes what is copied, and the sound that is not.
+    pub(super) fn take(&mut self, piece: Piece) -> Result<(), Failure> {
+        match piece {
+            Piece::Packet { packet, medium } => match medium {
+                Medium::Pictures => self.see(packet),
+                Medium::Sound => self.hear_packet(packet),
+            },
+            Piece::Sound { sound, at_us } => self.hear(sound, at_us),
+            Piece::Part(_) | Piece::Picture { .. } | Piece::PicturesEnd { .. } => Ok(()),
+        }
+    }
+
     fn see(&mut self, packet: Packet) -> Result<(), Failure> {
         if let Some(pictures) = &mut self.pictures {
             let before = pictures.frames();
-            pictures.push(packet, &mut self.mux)?;
+            pictures.push(packet, self.reel.pictures())?;
             self.job.meter.add_frames(pictures.frames() - before);
             self.reached_us = pictures.length_us();
             self.job.meter.reached(self.reached_us);
@@ -157,7 +164,7 @@ impl<'a> Remux<'a> {
         let zero_us = self.zero_us();
         match &mut self.sound {
             Some(Sound::Copied(sounds)) => {
-                sounds.release(zero_us, &mut self.mux)?;
+                sounds.release(zero_us, self.reel.sound())?;
                 if self.pictures.is_none() {
                     self.job.meter.reached(sounds.length_us());
                 }
@@ -165,16 +172,17 @@ impl<'a> Remux<'a> {
             }
             Some(Sound::Encoded(track)) => {
                 track.release(zero_us.map(|zero_us| zero_us.saturating_sub(self.cut.start_us)))?;
-                track.encode_until(self.reached_us, &mut self.mux)
+                track.encode_until(self.reached_us, self.reel.sound())
             }
             None => Ok(()),
         }
     }
 
-    fn finish(mut self, file: &str) -> Result<Made, Failure> {
+    /// Completes the files; tells what they became, and the renditions where they are some.
+    pub(super) fn finish(mut self, file: &str) -> Result<(Made, Vec<Rendition>), Failure> {
         if let Some(pictures) = &mut self.pictures {
             let before = pictures.frames();
-            pictures.finish(&mut self.mux)?;
+            pictures.finish(self.reel.pictures())?;
             self.job.meter.add_frames(pictures.frames() - before);
             self.reached_us = pictures.length_us();
             if pictures.frames() == 0 {
@@ -188,9 +196,12 @@ impl<'a> Remux<'a> {
             sound: None,
         };
         match &mut self.sound {
-            Some(Sound::Encoded(track)) => loudest = track.finish(duration_us, &mut self.mux)?,
+            Some(Sound::Encoded(track)) => loudest = track.finish(duration_us, self.reel.sound())?,
             Some(Sound::Copied(sounds)) => {
-                duration_us = duration_us.max(sounds.length_us());
+                // Where files are apart, the length is that of the pictures.
+                if !self.reel.is_apart() {
+                    duration_us = duration_us.max(sounds.length_us());
+                }
                 copied.sound = Some(sounds.imprint());
             }
             None => {}
@@ -198,14 +209,14 @@ impl<'a> Remux<'a> {
         if duration_us == 0 {
             return Err(nothing_decoded("the sound"));
         }
-        self.mux.finish()?;
+        let renditions = self.reel.finish()?;
         if self.pictures.as_ref().is_some_and(Pictures::has_hidden_tail) && self.cut.hides {
             let ended =
                 mux::place(self.job.scratch, file).map(|path| edit_list::end_first_track(&path, self.reached_us))?;
             ended.map_err(|error| fault::disk(file, &error))?;
         }
         let originals = &self.job.originals;
-        Ok(Made {
+        let made = Made {
             file: file.to_owned(),
             frames: self.pictures.as_ref().map_or(0, Pictures::frames),
             duration_us,
@@ -215,6 +226,7 @@ impl<'a> Remux<'a> {
                 .and_then(|pictures| originals.after_origin_us(pictures.key_us())),
             loudest,
             copied,
-        })
+        };
+        Ok((made, renditions))
     }
 }

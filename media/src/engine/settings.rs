@@ -44,6 +44,8 @@ pub(super) fn options(order: &VideoOrder, threads: u32) -> Dictionary<'static> {
     if order.fixed_gops {
         options.set("keyint_min", &order.gop_frames.to_string());
         options.set("sc_threshold", "0");
+        // A keyframe that is asked for between them forgets all that was before, too.
+        options.set("forced-idr", "1");
     }
     if let Some(bps) = order.max_bitrate_bps {
         options.set("maxrate", &bps.to_string());

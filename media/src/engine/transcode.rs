@@ -176,7 +176,11 @@ fn make(job: &Job<'_>, planned: &PlannedOutput, from: &Receiver<Piece>) -> Resul
             video: VideoTrack::Encode(video),
             audio,
         }) => {
-            let order = movie::Order { video, audio: *audio };
+            let order = movie::Order {
+                video,
+                audio: *audio,
+                cuts: None,
+            };
             movie::run(job, (&planned.file, (*container).into()), &order, from)
         }
         Content::Hls(order) => hls::run(job, &planned.file, order, from),

@@ -21,7 +21,11 @@ mod golden;
 #[cfg(test)]
 mod hls;
 #[cfg(test)]
+mod hls_copies;
+#[cfg(test)]
 mod hls_damage;
+#[cfg(test)]
+mod hls_playlists;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
@@ -34,6 +38,8 @@ mod looks;
 mod loudness;
 #[cfg(test)]
 mod outputs;
+#[cfg(test)]
+mod player;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]

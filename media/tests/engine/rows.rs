@@ -148,7 +148,19 @@ const ROWS: [Row; 21] = [
     (
         18,
         "adaptive streams",
-        &["hls::every_rung_shows_every_picture_once_across_the_borders_of_segments"],
+        &[
+            "hls::every_rung_shows_every_picture_once_across_the_borders_of_segments",
+            "hls::the_sound_is_a_group_of_its_own_in_step_with_the_pictures",
+            "hls_playlists::the_master_playlist_tells_the_truth",
+            "hls_playlists::segments_of_a_fractional_rate_begin_together_and_are_no_longer_than_promised",
+            "hls_playlists::the_ladder_of_a_portrait_goes_by_the_shorter_side_and_silence_has_no_group",
+            "hls_copies::a_rung_that_is_the_source_keeps_its_packets_and_begins_each_segment_with_a_keyframe",
+            "hls_copies::rungs_below_begin_their_segments_with_the_same_pictures",
+            "hls_copies::sound_is_cut_where_the_copied_pictures_are",
+            "hls_copies::the_master_playlist_tells_the_profile_and_the_rates_of_the_copy",
+            "hls_copies::keyframes_too_far_apart_for_the_segments_are_made_anew",
+            "hls_damage::a_stream_that_nobody_touched_is_right",
+        ],
     ),
     (
         19,

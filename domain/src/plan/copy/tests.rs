@@ -1,5 +1,6 @@
 //! One row for each rule: a source and a wish, and whether it is copied or why not.
 
+mod adaptive;
 mod sound;
 
 use crate::plan::{Clips, Done, Plan, plan};
@@ -154,10 +155,6 @@ fn pictures_are_copied_unless_the_wish_needs_others() {
         (
             r#"{"frame":{"fps":"24"},"outputs":[{"kind":"mp4"}]}"#,
             "the frame rate changes or is another one",
-        ),
-        (
-            r#"{"outputs":[{"kind":"hls","ladder":[720]}]}"#,
-            "segments begin at even distances, where the source need not have keyframes",
         ),
     ] {
         assert_eq!(decision(&planned(json, &right()), "video"), expected, "{json}");

@@ -1,5 +1,6 @@
 //! Reads a finished adaptive stream as a player does: by its playlists, segment by segment.
 
+use super::cuts::MILLISECONDS_US;
 use super::joined::{Joined, Piece, boxes};
 use super::master::{MASTER, Master, Variant};
 use super::playlist::{Media, Part, file_of};
@@ -69,11 +70,17 @@ pub(in crate::engine) fn run(
         segments: first.len() as u64,
         longest_us: segments().map(|segment| segment.duration_us).max().unwrap_or(0),
         target_us: target_s * 1_000_000,
-        aligned: rungs.iter().all(|found| found.begins_us == first),
+        aligned: rungs.iter().all(|found| are_equal(&found.begins_us, first)),
         independent: all().all(|found| found.independent),
         audio: sound.as_ref().map(|found| found.checked.clone()),
         rungs: rungs.into_iter().map(|found| found.checked).collect(),
     })
+}
+
+/// Whether moments are the same, as far as a source that counts milliseconds can tell.
+fn are_equal(some_us: &[u64], others_us: &[u64]) -> bool {
+    let mut pairs = some_us.iter().zip(others_us);
+    some_us.len() == others_us.len() && pairs.all(|(one, other)| one.abs_diff(*other) <= MILLISECONDS_US)
 }
 
 /// The directory of a stream.

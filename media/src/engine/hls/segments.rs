@@ -1,10 +1,11 @@
 //! Cuts one rendition of an adaptive stream into segments: fragments of MP4 (CMAF), each a file of its own or a byte
 //! range of one file.
 
+use super::cuts::{Cuts, MILLISECONDS_US};
 use super::flush;
 use crate::engine::facts::to_us;
 use crate::engine::fault;
-use domain::{Failure, Rational};
+use domain::Failure;
 use ffmpeg_next::format::context::{Output, StreamIo};
 use ffmpeg_next::{Dictionary, Packet, format};
 use std::fs::File;
@@ -17,12 +18,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 const FRAGMENTS: &str = "+frag_custom+empty_moov+default_base_moof+delay_moov+skip_trailer";
 
 /// Where segments begin.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::engine) enum Cut {
-    /// At every keyframe.
-    Keyframes,
-    /// With the first packet that begins after so many more frames.
-    Frames { fps: Rational, each: u64 },
+    /// At every keyframe; whoever is cut with it is told.
+    Keyframes(Cuts),
+    /// At the first keyframe at or after each multiple of so many microseconds; whoever is cut with it is told.
+    Multiples(u64, Cuts),
+    /// With the first packet that begins at or after a border of another rendition.
+    With(Cuts),
+}
+
+impl Cut {
+    /// Where sound is cut beside pictures.
+    pub(super) fn beside(&self) -> Self {
+        let (Self::Keyframes(cuts) | Self::Multiples(_, cuts) | Self::With(cuts)) = self;
+        Self::With(cuts.clone())
+    }
 }
 
 /// Where a rendition is written, and how.
@@ -118,24 +129,48 @@ impl Segments {
         output: &mut Output,
     ) -> Result<(), Failure> {
         let at = packet.pts().unwrap_or(0);
-        // The run-up of sound lies before 0, and no player shows it.
-        let us = |time: i64| u64::try_from(to_us(time, base)).unwrap_or(0);
-        let (at_us, end_us) = (us(at), us(at.saturating_add(packet.duration())));
-        if self.begun_us.is_some() && self.begins(packet.is_key(), at_us) {
+        let (at_us, end_us) = (shown_us(at, base), shown_us(at.saturating_add(packet.duration()), base));
+        if self
+            .begun_us
+            .is_some_and(|begun_us| self.begins(begun_us, packet.is_key(), at_us))
+        {
             self.end_segment(at_us, output)?;
+            self.followers().into_iter().for_each(|cuts| cuts.begin(at_us));
+        }
+        if let Some(cuts) = self.followers() {
+            // Nothing is shown before it is decoded.
+            cuts.reach(shown_us(packet.dts().unwrap_or(0), base));
         }
         self.begun_us.get_or_insert(at_us);
         self.end_us = self.end_us.max(end_us);
         Ok(())
     }
 
-    fn begins(&self, is_key: bool, at_us: u64) -> bool {
-        match self.cut {
-            Cut::Keyframes => is_key,
-            Cut::Frames { fps, each } => {
-                let next = self.rendition.segments.len() as u64 + 1;
-                at_us >= fps.duration_us(each * next)
+    /// Whether a segment begins with a packet, where one is being written since `begun_us`.
+    fn begins(&self, begun_us: u64, is_key: bool, at_us: u64) -> bool {
+        match &self.cut {
+            Cut::Keyframes(_) => is_key,
+            Cut::Multiples(each_us, _) => {
+                let passed = |us: u64| (us + MILLISECONDS_US) / each_us;
+                is_key && passed(at_us) > passed(begun_us)
             }
+            Cut::With(cuts) => cuts.between(begun_us, at_us),
+        }
+    }
+
+    /// Whoever is cut with this rendition.
+    const fn followers(&self) -> Option<&Cuts> {
+        match &self.cut {
+            Cut::Keyframes(cuts) | Cut::Multiples(_, cuts) => Some(cuts),
+            Cut::With(_) => None,
+        }
+    }
+
+    /// Whether it is known if a segment begins with a packet, or before it; otherwise it has to wait.
+    pub(in crate::engine) fn can_note(&self, packet: &Packet, base: ffmpeg_next::Rational) -> bool {
+        match &self.cut {
+            Cut::Keyframes(_) | Cut::Multiples(..) => true,
+            Cut::With(cuts) => cuts.are_known(shown_us(packet.pts().unwrap_or(0), base)),
         }
     }
 
@@ -144,6 +179,7 @@ impl Segments {
         if self.begun_us.is_some() {
             self.end_segment(self.end_us, output)?;
         }
+        self.followers().into_iter().for_each(|cuts| cuts.reach(u64::MAX));
         Ok(self.rendition)
     }
 
@@ -176,6 +212,11 @@ impl Segments {
             .and_then(|mut opened| opened.write_all(bytes))
             .map_err(|error| fault::disk(file, &error))
     }
+}
+
+/// A time in microseconds. The run-up of sound lies before 0, and no player shows it.
+fn shown_us(time: i64, base: ffmpeg_next::Rational) -> u64 {
+    u64::try_from(to_us(time, base)).unwrap_or(0)
 }
 
 /// What the muxer has written since it was last taken.

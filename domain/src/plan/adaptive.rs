@@ -1,0 +1,102 @@
+//! Adaptive streams: their rungs, and whether the largest one is the source itself.
+
+use super::geometry::{Narrower, fit};
+use super::outputs::{Room, frames_u32, step, video_track};
+use super::{Content, Done, Hls, Rung, Step, VideoOrder, ladder};
+use crate::recipe::{self, AudioCodec, TrimMode, VideoCodec};
+
+impl Room<'_> {
+    /// An adaptive stream. Only the largest rung can be the source itself; the others are cut where it is.
+    pub(super) fn hls(&self, wish: &recipe::Hls, steps: &mut Vec<Step>) -> Content {
+        let segment_us = wish.segment_ms * 1_000;
+        let mut rungs = self.rungs(wish);
+        let copied = match rungs.as_slice() {
+            [(_, order), below @ ..] => self.can_cut(wish, order, !below.is_empty()),
+            [] => Err("there are no rungs".to_owned()),
+        };
+        let is_copy = copied.is_ok();
+        match rungs.as_mut_slice() {
+            [(side, _), below @ ..] if is_copy && !below.is_empty() => {
+                // More than any segment has: no group ends but where one of the copied rung does.
+                let most = frames_u32(self.fps, 2 * segment_us).saturating_add(2);
+                below.iter_mut().for_each(|(_, order)| order.gop_frames = most);
+                steps.push(told(Done::Copy, format!("{side}p is already what was asked")));
+                let names: Vec<_> = below.iter().map(|(side, _)| format!("{side}p")).collect();
+                steps.push(told(
+                    Done::Transcode,
+                    format!("smaller than the source: {}", names.join(", ")),
+                ));
+            }
+            _ => steps.push(step("video", copied)),
+        }
+        let rungs = rungs
+            .into_iter()
+            .enumerate()
+            .map(|(place, (short_side_px, order))| Rung {
+                short_side_px,
+                video: video_track(order, is_copy && place == 0),
+            });
+        let rungs: Vec<_> = rungs.collect();
+        let first = rungs.first().map(|rung| &rung.video);
+        Content::Hls(Hls {
+            audio: self.audio_track(AudioCodec::Aac, wish.audio, first, steps),
+            rungs,
+            segment_us,
+            single_file: wish.single_file,
+        })
+    }
+
+    /// The shorter sides of the rungs and their orders, as if nothing could be copied.
+    fn rungs(&self, wish: &recipe::Hls) -> Vec<(u32, VideoOrder)> {
+        let frame = self.recipe.frame.clone().unwrap_or_default();
+        let canvas = fit(self.shown(), &frame, Narrower::default()).canvas;
+        let order = |side: u32| {
+            let narrower = Narrower {
+                max_short_side_px: Some(side),
+                ..Narrower::default()
+            };
+            let mut order = self.order(&wish.video, VideoCodec::H264, narrower);
+            order.fixed_gops = true;
+            order.gop_frames = frames_u32(self.fps, wish.segment_ms * 1_000);
+            order.max_bitrate_bps = Some(ladder::max_bitrate_bps(order.picture.canvas, self.fps));
+            (side, order)
+        };
+        ladder::short_sides(&wish.ladder, canvas)
+            .into_iter()
+            .map(order)
+            .collect()
+    }
+
+    /// Whether the largest rung can be the source, cut at its keyframes.
+    fn can_cut(&self, wish: &recipe::Hls, order: &VideoOrder, rungs_below: bool) -> Result<(), String> {
+        self.can_copy(&wish.video, order, false)?;
+        self.can_begin_early((AudioCodec::Aac, wish.audio), false)?;
+        let fast = self
+            .recipe
+            .trim
+            .as_ref()
+            .is_some_and(|trim| trim.mode == TrimMode::Fast);
+        if rungs_below && fast {
+            return Err("rungs below it are encoded, which begin at the picture asked".to_owned());
+        }
+        // With the first keyframe after each multiple of their length, no segment then gets twice as long.
+        let keyframes = self.video.and_then(|facts| facts.keyframes);
+        let apart_us = keyframes.map_or(u64::MAX, |keyframes| keyframes.longest_us);
+        if apart_us > wish.segment_ms * 1_000 + self.fps.duration_us(1) {
+            let (apart_ms, segment_ms) = (apart_us / 1_000, wish.segment_ms);
+            return Err(format!(
+                "its keyframes are up to {apart_ms} ms apart, for segments of {segment_ms} ms"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What is done with some of the rungs.
+fn told(done: Done, reason: String) -> Step {
+    Step {
+        stream: "video".to_owned(),
+        done,
+        reason,
+    }
+}

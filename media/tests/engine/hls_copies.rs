@@ -1,0 +1,274 @@
+//! Adaptive streams whose largest rung is the source, cut at its keyframes.
+
+use crate::clips::{clip, flash_and_beep, numbered};
+use crate::player::{
+    assert_in_step, beep_ms, begins_us, checked, folder, luma, numbers, numbers_of_segment, rates_bps, stream, text,
+    values,
+};
+use crate::studio::{Take, recipe, shoot};
+use domain::plan::{Done, WarningCode};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Keyframes at every 25th of 30 pictures a second.
+const CODED: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
+
+/// Where they are at or after each multiple of two seconds, and the end: in pictures.
+const BORDERS: [usize; 5] = [0, 75, 125, 200, 240];
+
+fn steps(take: &Take) -> Vec<(&str, Done, &str)> {
+    let steps = take.plan.outputs[0].steps.iter();
+    steps
+        .map(|step| (step.stream.as_str(), step.done, step.reason.as_str()))
+        .collect()
+}
+
+fn done(take: &Take) -> Vec<(&str, Done)> {
+    steps(take)
+        .into_iter()
+        .map(|(stream, done, _)| (stream, done))
+        .collect()
+}
+
+fn ffprobe(path: &Path, arguments: &str) -> String {
+    let ran = Command::new("ffprobe")
+        .args(["-v", "error", "-of", "default=nw=1:nk=1"])
+        .args(arguments.split_whitespace())
+        .arg(path)
+        .output()
+        .unwrap();
+    String::from_utf8(ran.stdout).unwrap()
+}
+
+/// Hashes of the packets of a stream, in the order of the file.
+fn packets(path: &Path, stream: &str) -> Vec<String> {
+    let arguments =
+        format!("-select_streams {stream} -show_packets -show_data_hash md5 -show_entries packet=data_hash");
+    let printed = ffprobe(path, &arguments);
+    let hashes = printed.lines().filter(|line| line.starts_with("MD5:"));
+    hashes.map(str::to_owned).collect()
+}
+
+/// What a master playlist writes for the pictures of a file.
+fn codec_of(path: &Path) -> (&'static str, String) {
+    let told = ffprobe(path, "-select_streams v:0 -show_entries stream=profile,level");
+    let mut told = told.lines();
+    let profile = match told.next().unwrap() {
+        "Main" => "avc1.4d",
+        "High" => "avc1.64",
+        other => panic!("{other}"),
+    };
+    (profile, format!("{:02x}", told.next().unwrap().parse::<u8>().unwrap()))
+}
+
+#[test]
+fn a_rung_that_is_the_source_keeps_its_packets_and_begins_each_segment_with_a_keyframe() {
+    for name in ["numbered.mp4", "numbered.mov", "numbered.mkv"] {
+        let source = numbered(name, CODED);
+        for single_file in [false, true] {
+            let wish = format!(r#""ladder":[64],"segment_ms":2000,"single_file":{single_file}"#);
+            let take = stream(&source, &wish);
+            assert_eq!(
+                steps(&take),
+                [("video", Done::Copy, "it is already what was asked")],
+                "{name}"
+            );
+            assert_eq!(numbers(&take, 0), (0..240).collect::<Vec<_>>(), "{name}");
+            assert_eq!(
+                packets(&folder(&take).join("64p.m3u8"), "v"),
+                packets(&source, "v"),
+                "{name}"
+            );
+            let made = &take.report.outputs[0];
+            assert_eq!((made.frames, made.packets_from_us), (240, None), "{name}");
+            assert!(made.duration_us.abs_diff(8_000_000) <= 1_000, "{name}: {made:?}");
+            let found = checked(&take);
+            assert!(found.independent && found.target_us == 3_000_000, "{name}: {found:?}");
+            let begins = begins_us(&take, "64p");
+            let frames: Vec<_> = begins.iter().map(|us| (us * 30 + 500_000) / 1_000_000).collect();
+            assert_eq!(frames, [0, 75, 125, 200], "{name}");
+            if !single_file {
+                for (place, border) in BORDERS.windows(2).enumerate() {
+                    assert_eq!(
+                        numbers_of_segment(&take, (0, "64p"), place + 1),
+                        (border[0]..border[1]).collect::<Vec<_>>(),
+                        "{name}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn rungs_below_begin_their_segments_with_the_same_pictures() {
+    for name in ["numbered.mp4", "numbered.mkv"] {
+        let source = numbered(name, CODED);
+        for single_file in [false, true] {
+            let wish = format!(r#""ladder":[64,48,32],"segment_ms":2000,"single_file":{single_file}"#);
+            let take = stream(&source, &wish);
+            assert_eq!(
+                steps(&take),
+                [
+                    ("video", Done::Copy, "64p is already what was asked"),
+                    ("video", Done::Transcode, "smaller than the source: 48p, 32p"),
+                ]
+            );
+            assert_eq!(packets(&folder(&take).join("64p.m3u8"), "v"), packets(&source, "v"));
+            let found = checked(&take);
+            assert!(found.aligned && found.independent, "{name}: {found:?}");
+            for (rung, stem) in ["64p", "48p", "32p"].into_iter().enumerate() {
+                let all: Vec<_> = (0..240).collect();
+                assert_eq!(numbers(&take, rung), all, "{name}, {stem}");
+                if !single_file {
+                    for (place, border) in BORDERS.windows(2).enumerate() {
+                        assert_eq!(
+                            numbers_of_segment(&take, (rung, stem), place + 1),
+                            (border[0]..border[1]).collect::<Vec<_>>(),
+                            "{name}, {stem}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn sound_is_cut_where_the_copied_pictures_are() {
+    for (name, coded) in [
+        ("cut-sound.mp4", "-g 20 -bf 2"),
+        ("cut-sound.mkv", "-g 20 -bf 2"),
+        ("cut-sound-rate.mkv", "-g 20 -bf 2 -r 30000/1001"),
+    ] {
+        let encoding = format!("-c:v libx264 -preset ultrafast -pix_fmt yuv420p {coded} -c:a aac");
+        let source = flash_and_beep(name, "", &encoding);
+        for ladder in ["[90]", "[90,46]"] {
+            for (audio, sound) in [("", Done::Copy), (r#","audio":{"bitrate_bps":96000}"#, Done::Transcode)] {
+                let take = stream(&source, &format!(r#""ladder":{ladder},"segment_ms":1000{audio}"#));
+                let why = format!("{name}, {ladder}, {sound:?}");
+                let expected = [("video", Done::Copy), ("video", Done::Transcode), ("audio", sound)];
+                let expected: Vec<_> = expected
+                    .into_iter()
+                    .filter(|step| ladder == "[90,46]" || *step != ("video", Done::Transcode))
+                    .collect();
+                assert_eq!(done(&take), expected, "{why}");
+                assert_in_step(&take, "90p");
+                // The keyframes are at every 20th picture; a second has 30 of them.
+                let frames = begins_us(&take, "90p")
+                    .into_iter()
+                    .map(|us| (us * 30 + 500_000) / 1_000_000);
+                assert_eq!(frames.collect::<Vec<_>>(), [0, 40, 60, 100, 120, 160], "{why}");
+                let beep = beep_ms(&take);
+                assert!(beep.abs_diff(2_000) <= 12, "{why}: beep at {beep} ms");
+                let rungs = checked(&take).rungs.len();
+                let flashes = (0..rungs).map(|rung| {
+                    let pictures = luma(&take, rung);
+                    pictures.iter().position(|picture| picture[picture.len() / 2] > 128)
+                });
+                assert!(flashes.clone().all(|flash| flash == Some(60)), "{why}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_master_playlist_tells_the_profile_and_the_rates_of_the_copy() {
+    let source = clip(
+        "hls-copied.mp4",
+        "-f lavfi -i testsrc2=s=320x180:r=30000/1001:d=9 -f lavfi -i sine=d=9 -c:v libx264 -preset veryfast -profile:v main \
+         -level 2.1 -g 60 -keyint_min 10 -pix_fmt yuv420p -c:a aac",
+    );
+    let take = stream(&source, r#""ladder":[180,90],"segment_ms":3000"#);
+    assert_eq!(
+        done(&take),
+        [("video", Done::Copy), ("video", Done::Transcode), ("audio", Done::Copy)]
+    );
+    let master = text(&take, "master.m3u8");
+    let codecs = values(&master, "CODECS=\"");
+    let (profile, level) = codec_of(&source);
+    assert_eq!((profile, level.as_str()), ("avc1.4d", "15"));
+    assert!(
+        codecs[0].starts_with(profile) && codecs[0].ends_with(&format!("{level},mp4a.40.2")),
+        "{codecs:?}"
+    );
+    assert!(codecs[1].starts_with("avc1.64"), "{codecs:?}");
+    let sound = rates_bps(&take, "audio");
+    for (place, stem) in ["180p", "90p"].iter().enumerate() {
+        let pictures = rates_bps(&take, stem);
+        let told = [":BANDWIDTH=", "AVERAGE-BANDWIDTH="].map(|key| values(&master, key)[place].parse::<u64>().unwrap());
+        assert_eq!(told, [pictures.0 + sound.0, pictures.1 + sound.1], "{stem}");
+    }
+    assert_eq!(values(&master, "RESOLUTION="), ["320x180", "160x90"]);
+    assert_eq!(values(&master, "FRAME-RATE="), ["29.970", "29.970"]);
+    // 120 pictures last 4.004 s: the first keyframe after three seconds.
+    let lengths: Vec<_> = ["180p", "90p"].map(|stem| begins_us(&take, stem)).to_vec();
+    assert_eq!(lengths[0], lengths[1]);
+    for stem in ["180p", "90p", "audio"] {
+        let target = values(&text(&take, &format!("{stem}.m3u8")), "#EXT-X-TARGETDURATION:");
+        assert_eq!(target, [(checked(&take).target_us / 1_000_000).to_string()], "{stem}");
+        assert!(checked(&take).longest_us <= checked(&take).target_us);
+    }
+}
+
+#[test]
+fn keyframes_too_far_apart_for_the_segments_are_made_anew() {
+    let source = numbered(
+        "numbered-far.mp4",
+        "-c:v libx264 -preset ultrafast -g 100 -pix_fmt yuv420p",
+    );
+    for (segment_ms, expected) in [
+        (
+            3_000,
+            (
+                "video",
+                Done::Transcode,
+                "its keyframes are up to 3333 ms apart, for segments of 3000 ms",
+            ),
+        ),
+        (4_000, ("video", Done::Copy, "it is already what was asked")),
+    ] {
+        let take = stream(&source, &format!(r#""ladder":[64],"segment_ms":{segment_ms}"#));
+        assert_eq!(steps(&take), [expected]);
+        assert_eq!(numbers(&take, 0), (0..240).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_fast_trim_of_a_stream_begins_at_its_keyframe() {
+    let source = numbered("numbered.mp4", CODED);
+    let json = r#"{"trim":{"start":2,"end":6,"mode":"fast"},
+        "outputs":[{"kind":"hls","ladder":[64],"segment_ms":1500}]}"#;
+    let take = shoot(&source, &recipe(json)).unwrap();
+    assert_eq!(done(&take), [("video", Done::Copy)]);
+    assert_eq!(numbers(&take, 0), (50..180).collect::<Vec<_>>());
+    let made = &take.report.outputs[0];
+    assert!(made.packets_from_us.unwrap().abs_diff(1_666_667) < 1_000, "{made:?}");
+    // 45 pictures are a second and a half; the keyframes are 25 apart.
+    let frames = begins_us(&take, "64p")
+        .into_iter()
+        .map(|us| (us * 30 + 500_000) / 1_000_000);
+    assert_eq!(frames.collect::<Vec<_>>(), [0, 50, 100]);
+}
+
+#[test]
+fn damaged_packets_of_a_copied_rung_are_made_anew() {
+    let source = clip(
+        "hls-spoilt.mp4",
+        "-f lavfi -i testsrc2=s=160x90:r=25:d=6 -c:v libx264 -preset ultrafast -g 25 -pix_fmt yuv420p",
+    );
+    let mut bytes = fs::read(&source).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 3_000].fill(0);
+    let damaged = tempfile::NamedTempFile::new().unwrap();
+    fs::write(damaged.path(), bytes).unwrap();
+    for ladder in ["[90]", "[90,46]"] {
+        let wish = format!(r#""ladder":{ladder},"segment_ms":1000"#);
+        assert_eq!(done(&stream(&source, &wish))[0], ("video", Done::Copy));
+        let take = stream(damaged.path(), &wish);
+        assert_eq!(done(&take), [("video", Done::Transcode)], "{ladder}");
+        let warnings: Vec<_> = take.report.warnings.iter().map(|warning| warning.code).collect();
+        assert_eq!(warnings, [WarningCode::SourceDamaged], "{ladder}");
+    }
+}

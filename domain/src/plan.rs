@@ -15,7 +15,7 @@ mod stills;
 mod track;
 mod verify;
 
-pub use content::{Container, Content, Done, Hls, Movie, PlannedOutput, Rung, SHEET_SIDE, Step};
+pub use content::{Container, Content, Done, Hls, Movie, PlannedOutput, Rung, SHEET_SIDE, Step, sheet_rows};
 pub use decide::{Clips, plan};
 pub use estimate::{Cost, Estimate, Interval, Sample, estimate, predict};
 pub use track::{AudioTrack, Card, VideoOrder, VideoTrack};

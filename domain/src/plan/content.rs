@@ -74,7 +74,7 @@ pub enum Content {
         /// File format.
         format: PosterFormat,
     },
-    /// Stills in JPEG sheets of [`SHEET_SIDE`] by [`SHEET_SIDE`], `sheet-1.jpg` and on, with `sprite.vtt`.
+    /// Stills in JPEG sheets of [`SHEET_SIDE`] by [`sheet_rows`], `sheet-1.jpg` and on, with `sprite.vtt`.
     Sprite {
         /// The picture of one still.
         picture: Picture,
@@ -87,6 +87,20 @@ pub enum Content {
 
 /// Stills along each side of a sheet.
 pub const SHEET_SIDE: u32 = 10;
+
+/// What pictures may be high, sheets too, so that every player decodes them; a JPEG cannot have more than 65,535 lines.
+const SHEET_HEIGHT_PX: u32 = 8_192;
+
+/// How many rows of stills a sheet has at most: fewer of stills that are very high.
+#[must_use]
+pub const fn sheet_rows(still: Size) -> u32 {
+    let height_px = if still.height_px == 0 { 1 } else { still.height_px };
+    match SHEET_HEIGHT_PX / height_px {
+        0 => 1,
+        rows if rows > SHEET_SIDE => SHEET_SIDE,
+        rows => rows,
+    }
+}
 
 /// A video file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 use super::{
     AudioTrack, Container, Content, Hls, Movie, Plan, PlannedOutput, SHEET_SIDE, VideoTrack, Warning, WarningCode,
+    sheet_rows,
 };
 use crate::code::Code;
 use crate::failure::{Failure, FailureKind};
@@ -138,8 +139,8 @@ fn stream(plan: &Plan, hls: &Hls, made: &Made, checked: &CheckedHls) -> Result<(
 }
 
 fn sprite(still: Size, (every_us, count): (u64, u64), checked: &CheckedSprite) -> Result<(), String> {
-    let side = u64::from(SHEET_SIDE);
-    let sheets = usize::try_from(count.div_ceil(side * side)).unwrap_or(usize::MAX);
+    let rows = sheet_rows(still);
+    let sheets = usize::try_from(count.div_ceil(u64::from(SHEET_SIDE * rows))).unwrap_or(usize::MAX);
     if checked.cues != count || checked.sheets.len() != sheets || checked.astray > 0 {
         return Err(format!(
             "{} cues on {} sheets, planned {count} on {sheets}",
@@ -150,8 +151,10 @@ fn sprite(still: Size, (every_us, count): (u64, u64), checked: &CheckedSprite) -
     if checked.end_us > every_us * count + SLACK_US {
         return Err(format!("the index ends at {} us", checked.end_us));
     }
-    let widest = still.width_px * SHEET_SIDE;
-    let fits = |sheet: &Size| sheet.width_px <= widest && sheet.height_px.is_multiple_of(still.height_px);
+    let (widest, highest) = (still.width_px * SHEET_SIDE, still.height_px * rows);
+    let fits = |sheet: &Size| {
+        sheet.width_px <= widest && sheet.height_px <= highest && sheet.height_px.is_multiple_of(still.height_px)
+    };
     if checked.sheets.iter().all(fits) {
         Ok(())
     } else {

@@ -111,6 +111,29 @@ fn stills_alone_show_their_moments_whatever_the_container_and_the_groups() {
 }
 
 #[test]
+fn stills_that_are_very_high_stand_in_sheets_of_fewer_rows() {
+    let source = clip(
+        "minute-80.mp4",
+        "-f lavfi -i testsrc2=s=80x36:r=5:d=52.2 -c:v libx264 -preset ultrafast -g 5",
+    );
+    for (aspect, rows, last) in [("1:100", 1, 5), ("1:40", 2, 5)] {
+        let json = format!(
+            r#"{{"frame":{{"aspect":"{aspect}","fit":"stretch"}},"outputs":[{{"kind":"sprite","every_ms":500}}]}}"#
+        );
+        let take = shoot(&source, &recipe(&json)).unwrap();
+        let Checked::Sprite(checked) = &take.checked[0] else {
+            panic!()
+        };
+        let height = take.plan.outputs[0].content.size().unwrap().height_px;
+        let sheets = checked.sheets.iter().map(|sheet| (sheet.width_px, sheet.height_px));
+        let mut expected = vec![(800, rows * height); (104 / 10 / rows) as usize];
+        expected.push((last * 80, height));
+        assert_eq!(sheets.collect::<Vec<_>>(), expected, "{aspect}");
+        assert_eq!(checked.cues, 105, "{aspect}");
+    }
+}
+
+#[test]
 fn more_than_a_hundred_stills_fill_several_sheets() {
     let source = clip(
         "minute.mp4",

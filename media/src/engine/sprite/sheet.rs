@@ -2,7 +2,7 @@
 
 use crate::engine::{av, fault, poster};
 use domain::Failure;
-use domain::plan::SHEET_SIDE;
+use domain::plan::{SHEET_SIDE, sheet_rows};
 use domain::probe::Size;
 use domain::recipe::PosterFormat;
 use ffmpeg_next::format::Pixel;
@@ -23,7 +23,7 @@ impl Sheet {
     }
 
     pub(super) const fn is_full(&self) -> bool {
-        self.stills.len() as u64 >= (SHEET_SIDE * SHEET_SIDE) as u64
+        self.stills.len() as u64 >= (SHEET_SIDE * sheet_rows(self.still)) as u64
     }
 
     /// Adds a still of 4:2:0 in full range; returns where it will stand.

@@ -194,7 +194,9 @@ impl Set<'_> {
         let mut promised_us = 0;
         for (place, (segment, found)) in rendition.segments.iter().zip(&times).enumerate() {
             let end_us = promised_us + segment.duration_us;
-            let begins = found.begin_us.abs_diff(promised_us) <= ROUNDING_US;
+            // Sound may come late, and what is read of it then begins later than its first segment.
+            let late = place == 0 && rendition.stem == AUDIO && found.begin_us < end_us;
+            let begins = late || found.begin_us.abs_diff(promised_us) <= ROUNDING_US;
             // Who copies packets may know the length of the last one only about.
             let ends = found.end_us.abs_diff(end_us) <= found.packet_us + ROUNDING_US;
             if found.packets == 0 || !begins || !ends {

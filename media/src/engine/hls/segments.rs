@@ -184,7 +184,11 @@ impl Segments {
     }
 
     fn end_segment(&mut self, end_us: u64, output: &mut Output) -> Result<(), Failure> {
-        let begun_us = self.begun_us.take().unwrap_or(end_us);
+        let mut begun_us = self.begun_us.take().unwrap_or(end_us);
+        if self.rendition.segments.is_empty() {
+            // What comes late does not move what follows: all renditions begin together.
+            begun_us = 0;
+        }
         if self.rendition.init_bytes == 0 {
             let init = self.flush(output)?;
             self.rendition.codec = codec_of(&init).ok_or_else(|| fault::missing("a codec for adaptive streams"))?;

@@ -52,7 +52,7 @@ pub(crate) fn real_clips() -> Vec<PathBuf> {
     clips
 }
 
-/// Ten seconds of 64x64 at 30 fps whose pictures carry their number: see [`number_of`].
+/// Eight seconds of 64x64 at 30 fps whose pictures carry their number: see [`number_of`].
 pub(crate) fn numbered(name: &str, encoding: &str) -> PathBuf {
     let picture = "color=black:s=64x64:r=30:d=8,\
         geq=lum='if(lt(X,32),16+mod(N,16)*13,16+floor(N/16)*13)':cb=128:cr=128";

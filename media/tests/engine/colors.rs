@@ -1,9 +1,10 @@
 //! Brightness and color from sources with more bits, another range or a higher dynamic range.
 
-use crate::clips::clip_with;
+use crate::clips::{clip, clip_with};
 use crate::studio::{Take, decoded, probe, recipe, shoot};
 use domain::plan::WarningCode;
 use std::path::PathBuf;
+use std::process::Command;
 
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
 
@@ -114,5 +115,56 @@ fn black_gray_and_white_keep_their_brightness_whatever_the_samples() {
             .iter()
             .any(|warning| warning.code == WarningCode::PictureConverted);
         assert!(warned, "{format}: {:?}", take.plan.warnings);
+    }
+}
+
+#[test]
+fn other_samples_become_eight_bits_of_limited_range() {
+    for (name, encoding) in [
+        ("full.mp4", "-pix_fmt yuvj420p -c:v libx264"),
+        ("tenbit.mp4", "-pix_fmt yuv420p10le -c:v libx264"),
+        ("c422.mp4", "-pix_fmt yuv422p -c:v libx264"),
+        ("c444.mp4", "-pix_fmt yuv444p -c:v libx264"),
+        ("rgb.mkv", "-pix_fmt rgb24 -c:v png"),
+    ] {
+        let source = clip(name, &format!("-f lavfi -i color=white:s=64x64:r=10:d=0.5 {encoding}"));
+        let take = shoot(&source, &recipe(MP4)).unwrap();
+        let (pictures, ..) = take.luma(0);
+        assert!(pictures[2][0].abs_diff(235) <= 2, "{name}: white is {}", pictures[2][0]);
+        assert!(!take.plan.warnings.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn high_dynamic_range_is_brought_down_and_tagged() {
+    for (name, transfer) in [("pq.mp4", "smpte2084"), ("hlg.mp4", "arib-std-b67")] {
+        let encoding = format!(
+            "-f lavfi -i testsrc2=s=320x180:r=10:d=0.5 -pix_fmt yuv420p10le -c:v libx265 -preset ultrafast \
+             -x265-params log-level=error:colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc -tag:v hvc1"
+        );
+        let source = clip(name, &encoding);
+        assert!(probe(&source).unwrap().main_video().unwrap().1.hdr, "{name}");
+        let take = shoot(&source, &recipe(MP4)).unwrap();
+        let path = take.scratch.path().join("video.mp4");
+        let entries = "stream=color_space,color_transfer,color_primaries,color_range";
+        let told = Command::new("ffprobe")
+            .args([
+                "-v",
+                "error",
+                "-select_streams",
+                "v",
+                "-show_entries",
+                entries,
+                "-of",
+                "csv=p=0",
+            ])
+            .arg(path)
+            .output()
+            .unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&told.stdout).trim(),
+            "tv,bt709,bt709,bt709",
+            "{name}"
+        );
     }
 }

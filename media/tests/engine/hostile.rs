@@ -14,10 +14,14 @@ fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-fn whole() -> Vec<u8> {
+fn whole_clip() -> PathBuf {
     let arguments = "-f lavfi -i testsrc2=s=320x180:r=25:d=8 -f lavfi -i sine=d=8 -c:v libx264 -preset ultrafast -g 25 \
         -c:a aac -movflags +faststart";
-    std::fs::read(clip("whole.mp4", arguments)).unwrap()
+    clip("whole.mp4", arguments)
+}
+
+fn whole() -> Vec<u8> {
+    std::fs::read(whole_clip()).unwrap()
 }
 
 #[test]
@@ -186,11 +190,7 @@ fn an_index_without_any_media_is_damaged() {
 
 #[test]
 fn raised_flags_stop_the_work() {
-    let source = clip(
-        "whole.mp4",
-        "-f lavfi -i testsrc2=s=320x180:r=25:d=8 -f lavfi -i sine=d=8 -c:v libx264 -preset ultrafast -g 25 \
-        -c:a aac -movflags +faststart",
-    );
+    let source = whole_clip();
     let plan = plan(&preset("web"), &probe(&source).unwrap()).unwrap();
     let scratch = tempfile::tempdir().unwrap();
     let (cancel, raised) = (Cancel::new(), Cancel::new());
@@ -212,11 +212,7 @@ fn raised_flags_stop_the_work() {
 
 #[test]
 fn a_full_disk_is_told() {
-    let source = clip(
-        "whole.mp4",
-        "-f lavfi -i testsrc2=s=320x180:r=25:d=8 -f lavfi -i sine=d=8 -c:v libx264 -preset ultrafast -g 25 \
-        -c:a aac -movflags +faststart",
-    );
+    let source = whole_clip();
     let plan = plan(&preset("web"), &probe(&source).unwrap()).unwrap();
     let scratch = tempfile::tempdir().unwrap();
     for output in &plan.outputs {

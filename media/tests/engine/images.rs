@@ -1,7 +1,7 @@
-//! Uploaded images as watermarks and bumpers.
+//! Images as watermarks and bumpers: the built-in one, and uploaded ones.
 
 use crate::clips::clip;
-use crate::studio::{Props, recipe, shoot_with};
+use crate::studio::{Props, recipe, shoot, shoot_with};
 use domain::recipe::Name;
 use domain::{Code, FailureKind};
 use media::engine::Images;
@@ -25,7 +25,7 @@ fn images(bytes: Vec<u8>) -> Images {
 }
 
 /// Red, green and blue at a place of a picture of a film.
-fn colour(path: &Path, picture: usize, (x, y): (usize, usize)) -> [u8; 3] {
+fn color(path: &Path, picture: usize, (x, y): (usize, usize)) -> [u8; 3] {
     let ran = Command::new("ffmpeg")
         .args(["-v", "error", "-i"])
         .arg(path)
@@ -50,7 +50,7 @@ const LIGHT: [u8; 3] = [255, 255, 255];
 /// Left half red, right half clear.
 const HALVES: &str = "color=0xdc2828:s=40x40,format=rgba,geq=r=220:g=40:b=40:a='if(lt(X,20),255,0)'";
 
-/// Name, picture, encoding, and the colour of the left and, unless it is clear, of the right half.
+/// Name, picture, encoding, and the color of the left and, unless it is clear, of the right half.
 type Kind = (&'static str, &'static str, &'static str, [u8; 3], Option<[u8; 3]>);
 
 const KINDS: [Kind; 10] = [
@@ -67,7 +67,7 @@ const KINDS: [Kind; 10] = [
         LIGHT,
         Some(LIGHT),
     ),
-    ("colour.jpg", "color=0xdc2828:s=40x40", "yuvj420p", RED, Some(RED)),
+    ("color.jpg", "color=0xdc2828:s=40x40", "yuvj420p", RED, Some(RED)),
     ("c444.jpg", "color=0xdc2828:s=40x40", "yuvj444p", RED, Some(RED)),
     (
         "gray.jpg",
@@ -79,7 +79,7 @@ const KINDS: [Kind; 10] = [
 ];
 
 #[test]
-fn every_kind_of_png_and_jpeg_keeps_its_colour() {
+fn every_kind_of_png_and_jpeg_keeps_its_color() {
     for (name, picture, encoding, left, right) in KINDS {
         let arguments: Vec<_> = ["-f", "lavfi", "-i", picture, "-frames:v", "1", "-q:v", "2", "-pix_fmt"]
             .into_iter()
@@ -93,9 +93,9 @@ fn every_kind_of_png_and_jpeg_keeps_its_colour() {
         let take = shoot_with(&gray(), &props, &recipe(MARKED)).unwrap();
         let film = take.scratch.path().join("video.mp4");
         // Two pictures of the bumper, whose image is 40 wide and in the middle, and then the video.
-        let background = colour(&film, 2, (100, 50));
+        let background = color(&film, 2, (100, 50));
         for (picture, places, clear) in [(0, [(90, 50), (112, 50)], [0; 3]), (2, [(8, 14), (20, 14)], background)] {
-            let seen = places.map(|place| colour(&film, picture, place));
+            let seen = places.map(|place| color(&film, picture, place));
             assert!(is_near(seen[0], left), "{name}, picture {picture}: {seen:?}");
             assert!(
                 is_near(seen[1], right.unwrap_or(clear)),
@@ -135,5 +135,40 @@ fn an_image_that_cannot_be_shown_is_refused_by_its_name() {
             "{what}"
         );
         assert!(failure.detail.contains("mark"), "{what}: {}", failure.detail);
+    }
+}
+
+#[test]
+fn the_bumper_stands_before_and_after_and_the_watermark_only_in_between() {
+    let source = clip(
+        "gray.mp4",
+        "-f lavfi -i color=0x808080:s=640x360:r=10:d=2 -c:v libx264 -crf 4",
+    );
+    let json = r#"{"bumper":{"intro_ms":500,"outro_ms":300},
+        "watermark":{"position":"bottom-right","margin_px":20,"width_percent":25,"start_ms":1000},
+        "outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
+    let take = shoot(&source, &recipe(json)).unwrap();
+    let (pictures, width, height) = take.luma(0);
+    assert_eq!(pictures.len(), 5 + 20 + 3);
+    let at = |picture: usize, x: usize, y: usize| pictures[picture][y * width + x];
+    for still in [0, 4, 25, 27] {
+        assert_eq!(
+            (at(still, 2, 2), at(still, width - 3, height - 3)),
+            (16, 16),
+            "corner of {still}"
+        );
+        assert!(at(still, width / 2, height / 2 - 37) > 60, "middle of {still}");
+    }
+    let background = at(5, 2, 2);
+    assert!(background.abs_diff(126) <= 4, "{background}");
+    // The mark is 160x90 and ends 20 pixels before the corner; its badge lies in its upper middle.
+    let badge = (width - 20 - 80, height - 20 - 90 + 33);
+    for (picture, marked) in [(5, false), (14, false), (15, true), (24, true)] {
+        let differs = at(picture, badge.0, badge.1).abs_diff(background) > 20;
+        assert_eq!(differs, marked, "picture {picture}");
+        assert!(
+            at(picture, width - 10, height - 10).abs_diff(background) <= 4,
+            "the margin of {picture}"
+        );
     }
 }

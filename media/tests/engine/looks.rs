@@ -1,10 +1,9 @@
-//! What is seen: orientation, shape, bumpers, watermarks, color.
+//! What is seen: orientation, shape, size, and pictures that change on the way.
 
 use crate::clips::{clip, clip_with};
-use crate::studio::{Take, probe, recipe, shoot};
+use crate::studio::{Take, recipe, shoot};
 use domain::probe::Size;
 use domain::{Code, FailureKind};
-use std::process::Command;
 
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
 
@@ -168,58 +167,6 @@ fn a_single_picture_makes_a_film_of_one_frame() {
 }
 
 #[test]
-fn other_samples_become_eight_bits_of_limited_range() {
-    for (name, encoding) in [
-        ("full.mp4", "-pix_fmt yuvj420p -c:v libx264"),
-        ("tenbit.mp4", "-pix_fmt yuv420p10le -c:v libx264"),
-        ("c422.mp4", "-pix_fmt yuv422p -c:v libx264"),
-        ("c444.mp4", "-pix_fmt yuv444p -c:v libx264"),
-        ("rgb.mkv", "-pix_fmt rgb24 -c:v png"),
-    ] {
-        let source = clip(name, &format!("-f lavfi -i color=white:s=64x64:r=10:d=0.5 {encoding}"));
-        let take = shoot(&source, &recipe(MP4)).unwrap();
-        let (pictures, ..) = take.luma(0);
-        assert!(pictures[2][0].abs_diff(235) <= 2, "{name}: white is {}", pictures[2][0]);
-        assert!(!take.plan.warnings.is_empty(), "{name}");
-    }
-}
-
-#[test]
-fn the_bumper_stands_before_and_after_and_the_watermark_only_in_between() {
-    let source = clip(
-        "gray.mp4",
-        "-f lavfi -i color=0x808080:s=640x360:r=10:d=2 -c:v libx264 -crf 4",
-    );
-    let json = r#"{"bumper":{"intro_ms":500,"outro_ms":300},
-        "watermark":{"position":"bottom-right","margin_px":20,"width_percent":25,"start_ms":1000},
-        "outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
-    let take = shoot(&source, &recipe(json)).unwrap();
-    let (pictures, width, height) = take.luma(0);
-    assert_eq!(pictures.len(), 5 + 20 + 3);
-    let at = |picture: usize, x: usize, y: usize| pictures[picture][y * width + x];
-    for still in [0, 4, 25, 27] {
-        assert_eq!(
-            (at(still, 2, 2), at(still, width - 3, height - 3)),
-            (16, 16),
-            "corner of {still}"
-        );
-        assert!(at(still, width / 2, height / 2 - 37) > 60, "middle of {still}");
-    }
-    let background = at(5, 2, 2);
-    assert!(background.abs_diff(126) <= 4, "{background}");
-    // The mark is 160x90 and ends 20 pixels before the corner; its badge lies in its upper middle.
-    let badge = (width - 20 - 80, height - 20 - 90 + 33);
-    for (picture, marked) in [(5, false), (14, false), (15, true), (24, true)] {
-        let differs = at(picture, badge.0, badge.1).abs_diff(background) > 20;
-        assert_eq!(differs, marked, "picture {picture}");
-        assert!(
-            at(picture, width - 10, height - 10).abs_diff(background) <= 4,
-            "the margin of {picture}"
-        );
-    }
-}
-
-#[test]
 fn padding_is_black_and_cropping_takes_the_middle() {
     let source = quartered("quartered.mp4", &[]);
     let pad = r#"{"frame":{"aspect":"1:1"},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
@@ -278,38 +225,4 @@ fn a_picture_that_changes_its_size_in_mid_stream_goes_on() {
     let take = shoot(&both, &recipe(MP4)).unwrap();
     assert_eq!(size_of(&take, 0), (320, 180));
     assert!(take.report.outputs[0].frames.abs_diff(50) <= 2, "{:?}", take.report);
-}
-
-#[test]
-fn high_dynamic_range_is_brought_down_and_tagged() {
-    for (name, transfer) in [("pq.mp4", "smpte2084"), ("hlg.mp4", "arib-std-b67")] {
-        let encoding = format!(
-            "-f lavfi -i testsrc2=s=320x180:r=10:d=0.5 -pix_fmt yuv420p10le -c:v libx265 -preset ultrafast \
-             -x265-params log-level=error:colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc -tag:v hvc1"
-        );
-        let source = clip(name, &encoding);
-        assert!(probe(&source).unwrap().main_video().unwrap().1.hdr, "{name}");
-        let take = shoot(&source, &recipe(MP4)).unwrap();
-        let path = take.scratch.path().join("video.mp4");
-        let entries = "stream=color_space,color_transfer,color_primaries,color_range";
-        let told = Command::new("ffprobe")
-            .args([
-                "-v",
-                "error",
-                "-select_streams",
-                "v",
-                "-show_entries",
-                entries,
-                "-of",
-                "csv=p=0",
-            ])
-            .arg(path)
-            .output()
-            .unwrap();
-        assert_eq!(
-            String::from_utf8_lossy(&told.stdout).trim(),
-            "tv,bt709,bt709,bt709",
-            "{name}"
-        );
-    }
 }

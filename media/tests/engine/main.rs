@@ -17,6 +17,10 @@ mod containers;
 #[cfg(test)]
 mod copies;
 #[cfg(test)]
+mod copy_refusals;
+#[cfg(test)]
+mod fast_trims;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod hls;

@@ -4,7 +4,7 @@ use crate::Story;
 use crate::child::Child;
 use crate::stage::Stage;
 use domain::plan::{AudioTrack, Content, PlannedOutput};
-use domain::protocol::{Event, Made, Request, Session};
+use domain::protocol::{Event, MAX_LINE_BYTES, Made, Request, Session};
 use domain::recipe::{AudioCodec, AudioFormat};
 use domain::{Code, FailureKind};
 use std::time::{Duration, Instant};
@@ -53,7 +53,7 @@ fn the_end_of_input_ends_the_child() {
 }
 
 fn a_session_that_is_no_session_is_refused() {
-    for line in ["", "{}", "nonsense", &"x".repeat(70_000)] {
+    for line in ["", "{}", "nonsense", &"x".repeat(MAX_LINE_BYTES + 1)] {
         let mut child = Child::start(&["as:media"]);
         child.say_line(line);
         let answer = child.hear();
@@ -95,7 +95,7 @@ fn only_a_plain_file_is_a_source() {
 
 fn an_unreadable_request_is_the_last() {
     let stage = Stage::new();
-    for line in ["{\"transcode\":{}}", "nonsense", &"x".repeat(70_000)] {
+    for line in ["{\"transcode\":{}}", "nonsense", &"x".repeat(MAX_LINE_BYTES + 1)] {
         let (mut child, _) = begin(&stage.session());
         child.say_line(line);
         let answer = child.hear();

@@ -1,0 +1,66 @@
+//! Fast trims: packets from the keyframe before, and nothing shown or heard that was not asked for.
+
+use crate::clips::{flash_and_beep, number_of, numbered};
+use crate::copies::{H264, done, flash_and_beep_at, packets, result};
+use crate::studio::{Take, recipe, shoot};
+use domain::plan::Done;
+
+fn numbers(take: &Take) -> Vec<usize> {
+    let (pictures, width, height) = take.luma(0);
+    pictures.iter().map(|luma| number_of(luma, width, height)).collect()
+}
+
+#[test]
+fn a_fast_trim_begins_with_the_keyframe_before_and_hides_it() {
+    let source = numbered("numbered.mp4", H264);
+    for (start, end, first, count, key) in [
+        (r#""start":2"#, r#","end":4"#, 60, 60, 50),
+        (r#""start":2.5,"#, r#""end":3.01"#, 75, 16, 75),
+        (r#""start":0.3"#, "", 9, 231, 0),
+        (r#""start":7"#, r#","end":100"#, 210, 30, 200),
+        (r#""end":1"#, "", 0, 30, 0),
+        (r#""start":2.02,"#, r#""end":2.1"#, 61, 2, 50),
+    ] {
+        let json = format!(r#"{{"trim":{{{start}{end},"mode":"fast"}},"outputs":[{{"kind":"mp4"}}]}}"#);
+        let take = shoot(&source, &recipe(&json)).unwrap();
+        assert_eq!(done(&take, 0), [("video", Done::Copy)], "{json}");
+        let (_, made, _) = take.output(0);
+        assert_eq!(numbers(&take), (first..first + count).collect::<Vec<_>>(), "{json}");
+        assert_eq!(made.frames, u64::try_from(count).unwrap(), "{json}");
+        let from = usize::try_from(made.packets_from_us.unwrap()).unwrap();
+        assert_eq!((from * 30 + 500_000) / 1_000_000, key, "{json}: packets from {from} us");
+        let raw = packets(&result(&take, 0), "v");
+        assert_eq!(packets(&source, "v")[key..][..raw.len()], raw, "{json}");
+    }
+}
+
+#[test]
+fn the_sound_of_a_fast_trim_is_cut_with_it() {
+    for (name, start, flash_ms) in [("right.mp4", "1.7", 300), ("right.mkv", "1.25", 750)] {
+        let source = flash_and_beep(name, "", &format!("{H264} -c:a aac -movflags +faststart"));
+        for (audio, sound) in [("", Done::Copy), (r#","audio":{"bitrate_bps":64000}"#, Done::Transcode)] {
+            let json = format!(
+                r#"{{"trim":{{"start":{start},"end":4.2,"mode":"fast"}},"outputs":[{{"kind":"mp4"{audio}}}]}}"#
+            );
+            let take = shoot(&source, &recipe(&json)).unwrap();
+            assert_eq!(done(&take, 0), [("video", Done::Copy), ("audio", sound)], "{json}");
+            let (flash, beep) = flash_and_beep_at(&take);
+            assert!(flash.abs_diff(flash_ms) <= 34, "{json}: flash at {flash} ms");
+            assert!(beep.abs_diff(flash_ms) <= 4, "{json}: beep at {beep} ms");
+        }
+    }
+}
+
+#[test]
+fn a_fast_trim_of_a_webm_shows_its_keyframe() {
+    let coded = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -crf 10 -b:v 0 -g 25 -pix_fmt yuv420p";
+    let source = numbered("numbered.webm", coded);
+    let json = r#"{"trim":{"start":2,"end":3,"mode":"fast"},"outputs":[{"kind":"webm"}]}"#;
+    let take = shoot(&source, &recipe(json)).unwrap();
+    assert_eq!(done(&take, 0), [("video", Done::Copy)]);
+    assert_eq!(numbers(&take), (50..90).collect::<Vec<_>>());
+    let (_, made, checked) = take.output(0);
+    assert_eq!(made.frames, 40);
+    assert!(made.packets_from_us.unwrap().abs_diff(1_666_667) < 1_000, "{made:?}");
+    assert_eq!(checked.probe.start_us, 0);
+}

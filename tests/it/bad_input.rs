@@ -2,13 +2,13 @@
 
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
+use tests::TestApp;
 use tests::clip::Clip;
-use tests::{Options, TestApp};
 
 /// A service without a worker, whose largest upload is 1 MB.
 async fn small() -> TestApp {
     let config = |config: &mut backend::Config| config.limits.max_upload_bytes = 1_000_000;
-    TestApp::with(Options { config, worker: None }).await
+    TestApp::idle_with(config).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,142 +1,15 @@
-//! The public contract, row by row, as clients that exist send it and where they look.
+//! The public contract of tasks and downloads, row by row, as clients that exist send it and where they look.
 
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use std::process::Command;
+use tests::TestApp;
 use tests::clip::Clip;
-use tests::{Caller, Options, TestApp};
-
-/// A service without a worker: tasks stay `uploaded`.
-async fn still() -> TestApp {
-    TestApp::with(Options {
-        worker: None,
-        ..Options::default()
-    })
-    .await
-}
-
-fn somebody(username: &str, password1: &str, password2: &str, email: &str) -> Value {
-    json!({ "username": username, "password1": password1, "password2": password2, "email": email })
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn sign_up_answers_in_the_order_of_the_contract() {
-    let app = still().await;
-    let caller = app.stranger();
-    let reply = caller
-        .post(
-            "/api/auth/signup",
-            &somebody("ana", "123abc456", "123abc456", "ana@example.com"),
-        )
-        .await;
-    assert_eq!((reply.status, reply.message()), (201, "Usuario creado"));
-    for (body, status, message) in [
-        (json!({}), 400, "Faltan campos por llenar"),
-        (
-            json!({ "username": "x", "password1": "a", "password2": "b" }),
-            400,
-            "Faltan campos por llenar",
-        ),
-        (
-            somebody("ana", "a", "b", "ana@example.com"),
-            400,
-            "Las contraseñas no coinciden",
-        ),
-        (
-            somebody("ana", "short", "short", "ana@example.com"),
-            400,
-            "La contraseña debe tener al menos 8 caracteres",
-        ),
-        (
-            somebody("ana", "123abc456", "123abc456", "ana@example.com"),
-            400,
-            "El usuario ya existe",
-        ),
-        (
-            somebody("eva", "123abc456", "123abc456", "ana@example.com"),
-            400,
-            "El correo electrónico ya existe",
-        ),
-    ] {
-        for path in ["/api/auth/signup", "/api/auth/signup/"] {
-            let reply = caller.post(path, &body).await;
-            assert_eq!((reply.status, reply.message()), (status, message), "{body}");
-        }
-    }
-    let english = caller
-        .request(Method::POST, "/api/auth/signup")
-        .header("accept-language", "en")
-        .json(&json!({}));
-    assert_eq!(
-        english.send().await.unwrap().json::<Value>().await.unwrap()["message"],
-        "Some fields are missing"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn login_tells_neither_who_exists_nor_why_it_failed() {
-    let app = still().await;
-    let known = app.caller().await;
-    let caller = app.stranger();
-    let reply = caller.post("/api/auth/login", &json!({ "username": "x" })).await;
-    assert_eq!((reply.status, reply.message()), (400, "Faltan campos por llenar"));
-    let mut bodies = Vec::new();
-    for username in [known.username.as_str(), "nobody"] {
-        let reply = caller
-            .post(
-                "/api/auth/login",
-                &json!({ "username": username, "password": "wrong wrong" }),
-            )
-            .await;
-        assert_eq!(
-            (reply.status, reply.message()),
-            (401, "Usuario o contraseña incorrectos")
-        );
-        let mut body = reply.body;
-        body["request_id"] = Value::Null;
-        bodies.push(body);
-    }
-    assert_eq!(bodies[0], bodies[1]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn token_errors_carry_msg() {
-    let app = still().await;
-    let mut caller = app.stranger();
-    let reply = caller.get("/api/tasks").await;
-    assert_eq!(
-        (reply.status, &reply.body["msg"]),
-        (401, &"Missing Authorization Header".into())
-    );
-    caller.token = "not.a.token".to_owned();
-    let reply = caller.get("/api/tasks").await;
-    assert_eq!((reply.status, reply.code()), (401, "token_invalid"));
-    assert_eq!(reply.body["msg"], reply.body["message"]);
-    let basic = app
-        .stranger()
-        .request(Method::GET, "/api/tasks")
-        .header("authorization", "Basic eDp5");
-    assert_eq!(basic.send().await.unwrap().status(), 401);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_expired_token_says_so() {
-    let config = |config: &mut backend::Config| config.token_ttl = std::time::Duration::ZERO;
-    let app = TestApp::with(Options { config, worker: None }).await;
-    let caller = app.caller().await;
-    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
-    let reply = caller.get("/api/tasks").await;
-    assert_eq!(
-        (reply.status, &reply.body["msg"]),
-        (401, &"Token has expired".into()),
-        "{reply:?}"
-    );
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_answers_with_key_and_id_under_each_field_name() {
-    let app = still().await;
+    let app = TestApp::idle().await;
     let caller = app.caller().await;
     let clip = std::fs::read(Clip::default().make(app.directory.path())).unwrap();
     for (path, field) in [
@@ -175,7 +48,7 @@ async fn an_upload_answers_with_key_and_id_under_each_field_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_are_ordered_bounded_and_ignore_a_body() {
-    let app = still().await;
+    let app = TestApp::idle().await;
     let caller = app.caller().await;
     assert_eq!(caller.get("/api/tasks").await.body["data"], json!([]));
     let clip = Clip::default().make(app.directory.path());
@@ -212,7 +85,7 @@ async fn lists_are_ordered_bounded_and_ignore_a_body() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_elses_task_does_not_exist() {
-    let app = still().await;
+    let app = TestApp::idle().await;
     let (owner, other) = (app.caller().await, app.caller().await);
     let id = owner.task(&Clip::default().make(app.directory.path()), &[]).await;
     let not_found = |reply: tests::Reply| assert_eq!((reply.status, reply.message()), (404, "Task not found"));
@@ -289,7 +162,7 @@ async fn downloads_need_a_signature_or_the_owner_and_serve_ranges() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn health_and_pings_answer() {
-    let app = still().await;
+    let app = TestApp::idle().await;
     let caller = app.stranger();
     let reply = caller.get("/api/health").await;
     assert_eq!(
@@ -315,7 +188,7 @@ async fn health_and_pings_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_row_of_a_task_is_where_an_operator_looks() {
     use sea_orm::{ConnectionTrait, Statement};
-    let app = still().await;
+    let app = TestApp::idle().await;
     let caller = app.caller().await;
     let id = caller.task(&Clip::default().make(app.directory.path()), &[]).await;
     let query = "select id, user_id, file_path, timestamp, status from tasks;";
@@ -338,7 +211,7 @@ async fn the_curl_calls_of_the_readme_work_verbatim() {
         .filter(|line| line.starts_with("curl --location"))
         .collect();
     assert_eq!(calls.len(), 3, "sign-up, login, tasks");
-    let app = still().await;
+    let app = TestApp::idle().await;
     let mut token = String::new();
     let mut replies = Vec::new();
     for call in calls {
@@ -357,15 +230,4 @@ async fn the_curl_calls_of_the_readme_work_verbatim() {
     assert_eq!(replies[0]["message"], "Usuario creado");
     assert!(!token.is_empty());
     assert_eq!(replies[2]["data"], json!([]));
-}
-
-/// Old clients ask for the list right after the login with whatever header case they like.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_scheme_of_a_token_is_read_in_any_case() {
-    let app = still().await;
-    let Caller { url, token, .. } = app.caller().await;
-    let request = reqwest::Client::new()
-        .get(format!("{url}/api/tasks"))
-        .header("authorization", format!("bearer {token}"));
-    assert_eq!(request.send().await.unwrap().status(), 200);
 }

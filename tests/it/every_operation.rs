@@ -13,7 +13,7 @@ use rows::Kind::{self, Canceled, Output, Processed, Waiting};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use tests::{Options, Reply, TestApp};
+use tests::{Reply, TestApp};
 
 /// What an operation is about, which decides who may call it.
 #[derive(Clone, Copy)]
@@ -90,7 +90,7 @@ const OPERATIONS: &[(&str, About, Body)] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_of_the_description_has_a_row_here_and_every_row_an_operation() {
-    let described = described(&service().await).await;
+    let described = described(&TestApp::idle().await).await;
     let rows: BTreeMap<&str, About> = OPERATIONS.iter().map(|(name, about, _)| (*name, *about)).collect();
     assert_eq!(rows.len(), OPERATIONS.len(), "an operation has two rows");
     let names: BTreeSet<&str> = described
@@ -119,7 +119,7 @@ async fn every_operation_of_the_description_has_a_row_here_and_every_row_an_oper
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_for_everybody_asks_nobody_for_a_token() {
-    let app = service().await;
+    let app = TestApp::idle().await;
     for (operation, about, body) in OPERATIONS {
         let Everybody(why) = about else { continue };
         for token in [None, Some("Bearer a.b.c")] {
@@ -131,7 +131,7 @@ async fn what_is_for_everybody_asks_nobody_for_a_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_token_opens_no_operation_and_changes_nothing() {
-    let app = service().await;
+    let app = TestApp::idle().await;
     let described = described(&app).await;
     let (owner, gone) = (app.caller().await, app.caller().await);
     let delete = format!("delete from users where username = '{}'", gone.username);
@@ -168,7 +168,7 @@ async fn a_bad_token_opens_no_operation_and_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_belongs_to_another_account_is_as_if_it_were_not_there() {
-    let app = service().await;
+    let app = TestApp::idle().await;
     let (owner, other) = (app.caller().await, app.caller().await);
     let (ours, theirs) = (format!("Bearer {}", owner.token), format!("Bearer {}", other.token));
     for (operation, about, body) in OPERATIONS {
@@ -201,14 +201,6 @@ async fn what_belongs_to_another_account_is_as_if_it_were_not_there() {
         own.body.to_string().contains(&owner.username),
         "a list names its owner: {own:?}"
     );
-}
-
-async fn service() -> TestApp {
-    let options = Options {
-        worker: None,
-        ..Options::default()
-    };
-    TestApp::with(options).await
 }
 
 /// What the description says of tokens.

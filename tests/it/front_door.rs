@@ -159,11 +159,7 @@ async fn a_hundred_megabytes_go_through_nginx_and_come_back_in_ranges() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nginx_writes_down_nothing_that_opens_a_file() {
-    let app = TestApp::with(Options {
-        worker: None,
-        ..Options::default()
-    })
-    .await;
+    let app = TestApp::idle().await;
     let nginx = Nginx::before(&app.url, app.directory.path());
     nginx.ready().await;
     let caller = tests::Caller::stranger(&nginx.url);

@@ -6,14 +6,10 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tests::clip::Clip;
-use tests::{Caller, Options, TestApp};
+use tests::{Caller, TestApp};
 
 const VIDEO: &[u8] = b"0123456789abcdefghij";
 const POSTER: &[u8] = b"poster";
-
-async fn service(config: fn(&mut backend::Config)) -> TestApp {
-    TestApp::with(Options { config, worker: None }).await
-}
 
 /// A processed task with a video and a poster.
 async fn processed(app: &TestApp, caller: &Caller) -> i64 {
@@ -50,7 +46,7 @@ fn header<'a>(response: &'a Response, name: &str) -> &'a str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_answers_every_kind_of_request() {
-    let app = service(|_| {}).await;
+    let app = TestApp::idle().await;
     let caller = app.caller().await;
     let url = link(&caller, processed(&app, &caller).await, 0).await;
 
@@ -118,7 +114,7 @@ async fn a_link_answers_every_kind_of_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_opens_its_own_output_only() {
-    let app = service(|_| {}).await;
+    let app = TestApp::idle().await;
     let (caller, other) = (app.caller().await, app.caller().await);
     let id = processed(&app, &caller).await;
     let (video, poster) = (link(&caller, id, 0).await, link(&caller, id, 1).await);
@@ -165,7 +161,7 @@ async fn a_link_opens_its_own_output_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_ends() {
-    let app = service(|config| config.link_ttl = Duration::ZERO).await;
+    let app = TestApp::idle_with(|config| config.link_ttl = Duration::ZERO).await;
     let caller = app.caller().await;
     let url = link(&caller, processed(&app, &caller).await, 0).await;
     assert_eq!(get(&url, &[]).await.status(), 404);
@@ -175,9 +171,10 @@ async fn a_link_ends() {
 async fn links_lead_where_the_client_came_from() {
     let host = ("host", "video.example.com");
     let https = ("x-forwarded-proto", "https");
-    let open = service(|_| {}).await;
-    let proxied = service(|config| config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]).await;
-    let public = service(|config| config.public_url = Some("https://public.example.com".parse().unwrap())).await;
+    let open = TestApp::idle().await;
+    let proxied = TestApp::idle_with(|config| config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]).await;
+    let public =
+        TestApp::idle_with(|config| config.public_url = Some("https://public.example.com".parse().unwrap())).await;
     for (app, headers, base) in [
         (&open, vec![host], "http://video.example.com/"),
         (&open, vec![host, https], "http://video.example.com/"),
@@ -200,7 +197,7 @@ async fn links_lead_where_the_client_came_from() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_task_leaves_no_file_behind() {
-    let app = service(|_| {}).await;
+    let app = TestApp::idle().await;
     let caller = app.caller().await;
     let id = processed(&app, &caller).await;
     let url = link(&caller, id, 0).await;
@@ -219,7 +216,7 @@ async fn a_removed_task_leaves_no_file_behind() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_stays_as_long_as_a_task_uses_it() {
-    let app = service(|_| {}).await;
+    let app = TestApp::idle().await;
     let caller = app.caller().await;
     let first = caller.task(&Clip::default().make(app.directory.path()), &[]).await;
     let canceled = caller.post(&format!("/api/tasks/{first}/cancel"), &json!({})).await;

@@ -4,17 +4,7 @@ use futures::future::join_all;
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
 use std::path::PathBuf;
-use tests::{Options, PNG, Reply, TestApp};
-
-const CLIP: &[u8] = b"\0\0\0\x10ftypisom\0\0\0\0";
-
-async fn idle() -> TestApp {
-    TestApp::with(Options {
-        worker: None,
-        ..Options::default()
-    })
-    .await
-}
+use tests::{MP4, PNG, Reply, TestApp};
 
 fn stored_images(app: &TestApp) -> Vec<PathBuf> {
     let files = app.stored_files().into_iter();
@@ -25,7 +15,7 @@ fn stored_images(app: &TestApp) -> Vec<PathBuf> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_is_stored_listed_sent_and_removed() {
-    let app = idle().await;
+    let app = TestApp::idle().await;
     let (owner, other) = (app.caller().await, app.caller().await);
     let made = owner.image("cat", PNG.to_vec()).await;
     assert_eq!(made.status, 201, "{made:?}");
@@ -73,14 +63,14 @@ async fn an_image_is_stored_listed_sent_and_removed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_fit_image_is_refused_and_leaves_nothing() {
-    let app = idle().await;
+    let app = TestApp::idle().await;
     let caller = app.caller().await;
     let mut bomb = PNG.to_vec();
     bomb[16..24].copy_from_slice(&[0x7F, 0xFF, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF]);
     let large = [PNG, &vec![0; 5 << 20]].concat();
     let just_too_large = [PNG, &vec![0; (4 << 20) + 1 - PNG.len()]].concat();
     for (bytes, status, code) in [
-        (CLIP.to_vec(), 415, "not_an_image"),
+        (MP4.to_vec(), 415, "not_an_image"),
         (
             b"<svg xmlns='http://www.w3.org/2000/svg'/>".to_vec(),
             415,
@@ -135,7 +125,7 @@ async fn what_is_no_fit_image_is_refused_and_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_that_take_a_name_at_once_one_has_it_and_nothing_is_left_of_the_others() {
-    let app = idle().await;
+    let app = TestApp::idle().await;
     let caller = app.caller().await;
     let replies = join_all((0..8).map(|_| caller.image("cat", PNG.to_vec()))).await;
     let made = replies.iter().filter(|reply| reply.status == 201).count();
@@ -149,7 +139,7 @@ async fn of_many_that_take_a_name_at_once_one_has_it_and_nothing_is_left_of_the_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_has_at_most_a_hundred() {
-    let app = idle().await;
+    let app = TestApp::idle().await;
     let caller = app.caller().await;
     for number in 0..100 {
         let reply = caller.image(&format!("cat-{number}"), PNG.to_vec()).await;
@@ -162,11 +152,11 @@ async fn an_account_has_at_most_a_hundred() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_stays_while_a_task_that_names_it_is_not_finished() {
-    let app = idle().await;
+    let app = TestApp::idle().await;
     let caller = app.caller().await;
     assert_eq!(caller.image("cat", PNG.to_vec()).await.status, 201);
     let recipe = r#"{"watermark":{"image":"cat"},"outputs":[{"kind":"mp4"}]}"#;
-    let task = caller.upload("a.mp4", CLIP.to_vec(), &[("recipe", recipe)]).await;
+    let task = caller.upload("a.mp4", MP4.to_vec(), &[("recipe", recipe)]).await;
     assert_eq!(task.status, 201, "{task:?}");
     let path = format!("/api/tasks/{}", task.body["id"]);
     assert_eq!(caller.delete("/api/images/cat").await.code(), "image_in_use");
@@ -179,13 +169,13 @@ async fn an_image_stays_while_a_task_that_names_it_is_not_finished() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recipe_names_only_what_its_account_has() {
-    let app = idle().await;
+    let app = TestApp::idle().await;
     let (owner, other) = (app.caller().await, app.caller().await);
     assert_eq!(other.image("cat", PNG.to_vec()).await.status, 201);
-    let theirs = other.upload("b.mp4", CLIP.to_vec(), &[]).await.body["id"]
+    let theirs = other.upload("b.mp4", MP4.to_vec(), &[]).await.body["id"]
         .as_i64()
         .unwrap();
-    let mine = owner.upload("b.mp4", CLIP.to_vec(), &[]).await.body["id"]
+    let mine = owner.upload("b.mp4", MP4.to_vec(), &[]).await.body["id"]
         .as_i64()
         .unwrap();
     let before = app.everything().await;
@@ -201,7 +191,7 @@ async fn a_recipe_names_only_what_its_account_has() {
         let mut recipe = edit;
         recipe["outputs"] = json!([{"kind": "mp4"}]);
         let reply = owner
-            .upload("a.mp4", CLIP.to_vec(), &[("recipe", &recipe.to_string())])
+            .upload("a.mp4", MP4.to_vec(), &[("recipe", &recipe.to_string())])
             .await;
         assert_eq!((reply.status, reply.code()), (400, "recipe_invalid"), "{reply:?}");
         assert_eq!(reply.body["errors"][0]["field"], field);
@@ -209,7 +199,7 @@ async fn a_recipe_names_only_what_its_account_has() {
     assert_eq!(app.everything().await, before);
     let recipe = json!({"bumper": {"intro_task": mine}, "watermark": {}, "outputs": [{"kind": "mp4"}]});
     let reply = owner
-        .upload("a.mp4", CLIP.to_vec(), &[("recipe", &recipe.to_string())])
+        .upload("a.mp4", MP4.to_vec(), &[("recipe", &recipe.to_string())])
         .await;
     assert_eq!(reply.status, 201, "{reply:?}");
 }

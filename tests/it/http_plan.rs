@@ -3,17 +3,7 @@
 use domain::plan::{Cost, Sample};
 use serde_json::{Value, json};
 use tests::clip::Clip;
-use tests::{Options, TestApp};
-
-const CLIP: &[u8] = b"\0\0\0\x10ftypisom\0\0\0\0";
-
-async fn idle() -> TestApp {
-    TestApp::with(Options {
-        worker: None,
-        ..Options::default()
-    })
-    .await
-}
+use tests::{MP4, TestApp};
 
 /// Facts of a 1080p clip of ten seconds with sound, as a probe shows them.
 fn facts() -> Value {
@@ -32,7 +22,7 @@ fn facts() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_tells_each_output_with_reasons_before_anybody_waits() {
-    let app = idle().await;
+    let app = TestApp::idle().await;
     let caller = app.caller().await;
     let recipe = json!({"trim": {"end": 4}, "frame": {"max_width_px": 640, "fps": "24"},
         "outputs": [{"kind": "mp4"}, {"kind": "poster"}, {"kind": "audio", "format": "mp3"}]});
@@ -74,7 +64,7 @@ async fn a_plan_tells_each_output_with_reasons_before_anybody_waits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_estimate_learns_from_earlier_tasks_of_its_class() {
-    let app = idle().await;
+    let app = TestApp::idle().await;
     let caller = app.caller().await;
     let wish = json!({"preset": "archive", "source": facts()});
     let guess = caller.post("/api/plan", &wish).await.body["estimate"].clone();
@@ -100,10 +90,10 @@ async fn an_estimate_learns_from_earlier_tasks_of_its_class() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_planned_is_told_with_its_code() {
-    let app = idle().await;
+    let app = TestApp::idle().await;
     let (caller, other) = (app.caller().await, app.caller().await);
-    let waiting = caller.upload("a.mp4", CLIP.to_vec(), &[]).await.body["id"].clone();
-    let theirs = other.upload("a.mp4", CLIP.to_vec(), &[]).await.body["id"].clone();
+    let waiting = caller.upload("a.mp4", MP4.to_vec(), &[]).await.body["id"].clone();
+    let theirs = other.upload("a.mp4", MP4.to_vec(), &[]).await.body["id"].clone();
     let mut deaf = facts();
     deaf["streams"].as_array_mut().unwrap().pop();
     let mut long = facts();
@@ -144,7 +134,7 @@ async fn what_cannot_be_planned_is_told_with_its_code() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn facts_that_no_file_has_are_refused_by_their_path() {
-    let app = idle().await;
+    let app = TestApp::idle().await;
     let caller = app.caller().await;
     for (pointer, value, field) in [
         ("/duration_us", json!(u64::MAX), "source.duration_us"),
@@ -183,9 +173,9 @@ async fn facts_that_no_file_has_are_refused_by_their_path() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_report_tells_everything_once_there_is_one() {
-    let app = idle().await;
+    let app = TestApp::idle().await;
     let caller = app.caller().await;
-    let id = caller.upload("a.mp4", CLIP.to_vec(), &[]).await.body["id"]
+    let id = caller.upload("a.mp4", MP4.to_vec(), &[]).await.body["id"]
         .as_i64()
         .unwrap();
     let path = format!("/api/tasks/{id}/report");

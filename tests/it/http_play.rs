@@ -2,18 +2,16 @@
 
 use reqwest::Method;
 use serde_json::json;
-use std::path::Path;
 use tests::clip::{self, Clip};
-use tests::{Caller, Options, TestApp};
+use tests::{Caller, MP4, TestApp};
 
-const CLIP: &[u8] = b"\0\0\0\x10ftypisom\0\0\0\0";
 const MASTER: &[u8] = b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n720p.m3u8\n";
 const SEGMENT: &[u8] = b"0123456789";
 
 /// A caller with a task that was made into a stream, and the link to it.
 async fn stream(app: &TestApp) -> (Caller, i64, String) {
     let caller = app.caller().await;
-    let id = caller.upload("a clip.mp4", CLIP.to_vec(), &[]).await.body["id"]
+    let id = caller.upload("a clip.mp4", MP4.to_vec(), &[]).await.body["id"]
         .as_i64()
         .unwrap();
     let files = [
@@ -30,14 +28,6 @@ async fn stream(app: &TestApp) -> (Caller, i64, String) {
     (caller, id, task["download"][0].as_str().unwrap().to_owned())
 }
 
-async fn idle() -> TestApp {
-    TestApp::with(Options {
-        worker: None,
-        ..Options::default()
-    })
-    .await
-}
-
 fn beside(url: &str, name: &str) -> String {
     let (folder, _) = url.rsplit_once('/').unwrap();
     format!("{folder}/{name}")
@@ -45,7 +35,7 @@ fn beside(url: &str, name: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_player_follows_relative_names_without_a_token_of_its_own() {
-    let app = idle().await;
+    let app = TestApp::idle().await;
     let (_, _, url) = stream(&app).await;
     let player = app.stranger();
     assert!(url.ends_with("/hls/master.m3u8"), "{url}");
@@ -88,7 +78,7 @@ async fn a_player_follows_relative_names_without_a_token_of_its_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_opens_its_own_set_and_only_plain_names_in_it() {
-    let app = idle().await;
+    let app = TestApp::idle().await;
     let ((_, _, mine), (owner, theirs, url)) = (stream(&app).await, stream(&app).await);
     let player = app.stranger();
     let token = |url: &str| {
@@ -136,7 +126,7 @@ async fn a_link_opens_its_own_set_and_only_plain_names_in_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_of_a_set_leads_to_its_first_file() {
-    let app = idle().await;
+    let app = TestApp::idle().await;
     let (owner, id, _) = stream(&app).await;
     let task = owner.get(&format!("/api/tasks/{id}")).await.body;
     let path = format!("/api/video/download/{}", task["file_path"].as_str().unwrap());
@@ -151,7 +141,7 @@ async fn a_download_of_a_set_leads_to_its_first_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_to_a_set_cannot_be_exchanged_for_one_that_lasts_longer() {
-    let app = idle().await;
+    let app = TestApp::idle().await;
     let (owner, id, url) = stream(&app).await;
     let token: Vec<_> = url.split('/').nth(6).unwrap().split('.').collect();
     let [expires, key, signature] = token[..] else {
@@ -179,7 +169,7 @@ async fn a_stream_that_a_worker_made_plays_from_its_link_to_its_last_frame() {
         let task = caller.processed(&source, &[("recipe", &recipe)]).await;
         let url = task["download"][0].as_str().unwrap();
         // A player that knows nothing but the link.
-        let streams = clip::facts(Path::new(url))["streams"].as_array().unwrap().clone();
+        let streams = clip::facts(url)["streams"].as_array().unwrap().clone();
         let mut seen: Vec<_> = streams
             .iter()
             .map(|stream| (stream["codec_name"].as_str().unwrap(), stream["height"].as_u64()))

@@ -2,17 +2,7 @@
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use tests::{Caller, Options, Reply, TestApp};
-
-const CLIP: &[u8] = b"\0\0\0\x10ftypisom\0\0\0\0";
-
-async fn idle() -> TestApp {
-    TestApp::with(Options {
-        worker: None,
-        ..Options::default()
-    })
-    .await
-}
+use tests::{Caller, MP4, Reply, TestApp};
 
 async fn put(caller: &Caller, path: &str, body: &Value) -> Reply {
     let request = caller.request(reqwest::Method::PUT, path).json(body);
@@ -26,7 +16,7 @@ fn names(list: &Reply) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preset_is_kept_used_replaced_and_removed() {
-    let app = idle().await;
+    let app = TestApp::idle().await;
     let (owner, other, stranger) = (app.caller().await, app.caller().await, app.stranger());
     let small = json!({"name": "small", "summary": "Pequeño", "recipe": {"frame": {"max_width_px": 320}, "outputs": [{"kind": "mp4"}]}});
     let made = owner.post("/api/presets", &small).await;
@@ -58,7 +48,7 @@ async fn a_preset_is_kept_used_replaced_and_removed() {
         "as before there were accounts' own"
     );
 
-    let task = owner.upload("a.mp4", CLIP.to_vec(), &[("preset", "small")]).await;
+    let task = owner.upload("a.mp4", MP4.to_vec(), &[("preset", "small")]).await;
     assert_eq!((task.status, &task.body["preset"]), (201, &json!("small")), "{task:?}");
     let path = format!("/api/tasks/{}", task.body["id"]);
     let larger = json!({"recipe": {"frame": {"max_width_px": 640}, "outputs": [{"kind": "mp4"}]}});
@@ -79,7 +69,7 @@ async fn a_preset_is_kept_used_replaced_and_removed() {
     );
 
     assert_eq!(other.get("/api/presets/small").await.code(), "preset_not_found");
-    let refused = other.upload("a.mp4", CLIP.to_vec(), &[("preset", "small")]).await;
+    let refused = other.upload("a.mp4", MP4.to_vec(), &[("preset", "small")]).await;
     assert_eq!((refused.status, refused.code()), (400, "preset_unknown"));
     assert_eq!(owner.delete("/api/presets/small").await.status, 200);
     assert_eq!(owner.get("/api/presets/small").await.code(), "preset_not_found");
@@ -88,7 +78,7 @@ async fn a_preset_is_kept_used_replaced_and_removed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn presets_of_the_installation_are_shown_and_never_changed() {
-    let app = idle().await;
+    let app = TestApp::idle().await;
     let caller = app.caller().await;
     let recipe = json!({"outputs": [{"kind": "poster"}]});
     let taken = caller
@@ -107,7 +97,7 @@ async fn presets_of_the_installation_are_shown_and_never_changed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_preset_is_refused_with_its_field() {
-    let app = idle().await;
+    let app = TestApp::idle().await;
     let caller = app.caller().await;
     let recipe = json!({"outputs": [{"kind": "mp4"}]});
     let before = app.everything().await;
@@ -150,7 +140,7 @@ async fn what_is_no_preset_is_refused_with_its_field() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_that_take_a_name_at_once_one_has_it() {
-    let app = idle().await;
+    let app = TestApp::idle().await;
     let caller = app.caller().await;
     let preset = json!({"name": "mine", "recipe": {"outputs": [{"kind": "mp4"}]}});
     let replies = join_all((0..8).map(|_| caller.post("/api/presets", &preset))).await;
@@ -160,4 +150,20 @@ async fn of_many_that_take_a_name_at_once_one_has_it() {
         .filter(|reply| reply.code() == "preset_name_taken")
         .count();
     assert_eq!((made, taken), (1, 7), "{replies:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn presets_are_listed_with_their_recipes() {
+    let app = TestApp::idle_with(|config| config.default_preset = "idrl".to_owned()).await;
+    let list = app.stranger().get("/api/presets").await.body;
+    let listed = list["data"].as_array().unwrap();
+    let names: Vec<_> = listed.iter().map(|preset| preset["name"].as_str().unwrap()).collect();
+    let known: Vec<_> = domain::preset::built_in().iter().map(|preset| preset.name).collect();
+    assert_eq!(names, known);
+    let defaults: Vec<_> = listed.iter().filter(|preset| preset["default"] == true).collect();
+    assert_eq!(defaults.len(), 1);
+    assert_eq!(
+        (&defaults[0]["name"], &defaults[0]["recipe"]["trim"]["end"]),
+        (&json!("idrl"), &json!(16))
+    );
 }

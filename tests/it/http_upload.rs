@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tests::clip::Clip;
-use tests::{Caller, Options, TestApp};
+use tests::{Caller, TestApp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -16,7 +16,7 @@ async fn small() -> TestApp {
         config.limits.max_upload_bytes = 1_000_000;
         config.upload_idle = Duration::from_millis(500);
     };
-    TestApp::with(Options { config, worker: None }).await
+    TestApp::idle_with(config).await
 }
 
 fn clip(app: &TestApp) -> Vec<u8> {

@@ -14,9 +14,11 @@
 
 mod bad_input;
 mod contract;
+mod contract_accounts;
 mod every_operation;
 mod failures;
 mod front_door;
+mod http_accounts;
 mod http_download;
 mod http_edge;
 mod http_images;

@@ -1,15 +1,15 @@
 //! What the presets promise, to the frame.
 
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tests::clip::{self, Clip};
 use tests::{Caller, TestApp};
 
-async fn made(app: &TestApp, caller: &Caller, source: &Path, preset: &str) -> (Value, PathBuf) {
+/// A processed task, and the facts of what it made.
+async fn made(caller: &Caller, source: &Path, preset: &str) -> (Value, Value) {
     let task = caller.processed(source, &[("preset", preset)]).await;
-    let path = app.directory.path().join(format!("{}.mp4", task["id"]));
-    std::fs::write(&path, caller.download(task["download"][0].as_str().unwrap()).await).unwrap();
-    (task, path)
+    let facts = clip::facts(task["download"][0].as_str().unwrap());
+    (task, facts)
 }
 
 fn video(facts: &Value) -> (u64, u64, &str, &str) {
@@ -57,14 +57,12 @@ async fn the_golden_facts_of_idrl_hold_to_the_frame() {
     }
     .make(directory);
 
-    let (_, path) = made(&app, &caller, &long, "idrl").await;
-    let facts = clip::facts(&path);
+    let (_, facts) = made(&caller, &long, "idrl").await;
     assert_eq!(video(&facts), (480, 270, "24/1", "480"));
     assert_eq!(facts["streams"][1]["codec_name"], "aac");
     assert!((seconds(&facts) - 20.0).abs() <= 1.0 / 24.0, "{}", seconds(&facts));
 
-    let (_, path) = made(&app, &caller, &silent, "idrl").await;
-    let facts = clip::facts(&path);
+    let (_, facts) = made(&caller, &silent, "idrl").await;
     assert_eq!((video(&facts).0, video(&facts).1, video(&facts).2), (960, 540, "24/1"));
     assert_eq!(
         facts["streams"].as_array().unwrap().len(),
@@ -73,8 +71,7 @@ async fn the_golden_facts_of_idrl_hold_to_the_frame() {
     );
     assert!((seconds(&facts) - 17.35).abs() <= 1.0 / 24.0, "{}", seconds(&facts));
 
-    let (_, path) = made(&app, &caller, &narrow, "idrl").await;
-    let facts = clip::facts(&path);
+    let (_, facts) = made(&caller, &narrow, "idrl").await;
     assert_eq!((video(&facts).0, video(&facts).1), (640, 360));
     assert!((seconds(&facts) - 9.8).abs() <= 1.0 / 24.0, "{}", seconds(&facts));
 }
@@ -91,8 +88,7 @@ async fn showcase_is_silent_720p_and_never_longer_than_30_s() {
         sound: true,
     }
     .make(app.directory.path());
-    let (task, path) = made(&app, &caller, &source, "showcase").await;
-    let facts = clip::facts(&path);
+    let (task, facts) = made(&caller, &source, "showcase").await;
     assert_eq!(video(&facts), (1280, 720, "24/1", "720"));
     assert_eq!(facts["streams"].as_array().unwrap().len(), 1);
     assert_eq!(task["outputs"][0]["duration_ms"], 30_000);
@@ -109,7 +105,7 @@ async fn web_keeps_small_pictures_small_and_portraits_upright() {
         ..Clip::default()
     }
     .make(app.directory.path());
-    let (task, _) = made(&app, &caller, &portrait, "web").await;
+    let (task, _) = made(&caller, &portrait, "web").await;
     assert_eq!(
         (&task["outputs"][0]["width_px"], &task["outputs"][0]["height_px"]),
         (&1080.into(), &1920.into())
@@ -121,7 +117,7 @@ async fn web_keeps_small_pictures_small_and_portraits_upright() {
         ..Clip::default()
     }
     .make(app.directory.path());
-    let (task, _) = made(&app, &caller, &small, "web").await;
+    let (task, _) = made(&caller, &small, "web").await;
     assert_eq!(task["outputs"][0]["width_px"], 96);
 }
 

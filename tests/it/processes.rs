@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tests::clip::Clip;
-use tests::{Options, TestApp, program};
+use tests::{TestApp, program};
 
 /// A process of the product; killed with its value.
 struct Process(Child);
@@ -48,11 +48,7 @@ impl Drop for Process {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_survives_the_kill_of_its_worker_and_is_done_once() {
-    let app = TestApp::with(Options {
-        worker: None,
-        ..Options::default()
-    })
-    .await;
+    let app = TestApp::idle().await;
     let caller = app.caller().await;
     let directory = app.directory.path();
     let source = Clip {

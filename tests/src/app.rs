@@ -62,6 +62,16 @@ impl TestApp {
         Self::with(Options::default()).await
     }
 
+    /// A service without a worker: tasks stay `uploaded`.
+    pub async fn idle() -> Self {
+        Self::idle_with(|_| {}).await
+    }
+
+    /// The same with other settings of the edge.
+    pub async fn idle_with(config: fn(&mut Config)) -> Self {
+        Self::with(Options { config, worker: None }).await
+    }
+
     /// A service that differs.
     pub async fn with(options: Options) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

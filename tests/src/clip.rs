@@ -1,6 +1,7 @@
 //! Clips made at test time with the `ffmpeg` command line, and facts read back with `ffprobe`.
 
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -66,8 +67,8 @@ pub fn ffmpeg(arguments: &[&str], path: &Path) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// What `ffprobe` says of a file: `format`, `streams`, with packets and frames counted.
-pub fn facts(path: &Path) -> Value {
+/// What `ffprobe` says of a file, by its path or its link: `format`, `streams`, with packets counted.
+pub fn facts(file: impl AsRef<OsStr>) -> Value {
     let mut command = Command::new("ffprobe");
     command
         .args([
@@ -79,7 +80,7 @@ pub fn facts(path: &Path) -> Value {
             "-of",
             "json",
         ])
-        .arg(path);
+        .arg(file);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()

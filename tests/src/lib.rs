@@ -20,4 +20,4 @@ mod everything;
 pub mod mutants;
 
 pub use app::{Options, SECRET, TestApp, program};
-pub use caller::{Caller, PNG, Reply, image_form};
+pub use caller::{Caller, MP4, PNG, Reply, image_form};

@@ -37,11 +37,7 @@ async fn only_redis_is_shared() {
 async fn no_more_handlers_run_than_are_allowed() {
     for column in columns().await {
         let gate = Arc::new(Semaphore::new(0));
-        let held = gate.clone();
-        let mut listener = Listener::start(&column.bell, 3, move |_| {
-            let held = held.clone();
-            async move { held.acquire().await.unwrap().forget() }
-        });
+        let mut listener = Listener::behind(&gate, &column.bell, 3);
         for id in 0..20 {
             column.bell.ring(job(id)).await.unwrap();
         }
@@ -88,11 +84,7 @@ async fn a_panic_costs_nothing_else() {
 async fn a_second_ring_of_a_running_id_is_ignored() {
     for column in columns().await {
         let gate = Arc::new(Semaphore::new(0));
-        let held = gate.clone();
-        let mut listener = Listener::start(&column.bell, 4, move |_| {
-            let held = held.clone();
-            async move { held.acquire().await.unwrap().forget() }
-        });
+        let mut listener = Listener::behind(&gate, &column.bell, 4);
         column.bell.ring(job(7)).await.unwrap();
         assert_eq!(listener.next().await, TaskId(7));
         for _ in 0..3 {
@@ -115,13 +107,8 @@ async fn a_second_ring_of_a_running_id_is_ignored() {
 async fn two_that_listen_share_the_rings() {
     for column in columns().await {
         let gate = Arc::new(Semaphore::new(0));
-        let held = gate.clone();
-        let handler = move |_| {
-            let held = held.clone();
-            async move { held.acquire().await.unwrap().forget() }
-        };
-        let mut one = Listener::start(&column.bell, 1, handler.clone());
-        let mut other = Listener::start(&column.bell, 1, handler);
+        let mut one = Listener::behind(&gate, &column.bell, 1);
+        let mut other = Listener::behind(&gate, &column.bell, 1);
         column.bell.ring(job(1)).await.unwrap();
         column.bell.ring(job(2)).await.unwrap();
         assert_eq!(

@@ -3,8 +3,9 @@
 use crate::redis_server::RedisServer;
 use domain::TaskId;
 use queue::{Doorbell, Job};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -62,6 +63,15 @@ impl Listener {
             shutdown,
             serving,
         }
+    }
+
+    /// Serves with a handler that waits for a permit of the gate.
+    pub(crate) fn behind(gate: &Arc<Semaphore>, bell: &Doorbell, concurrency: usize) -> Self {
+        let gate = gate.clone();
+        Self::start(bell, concurrency, move |_| {
+            let gate = gate.clone();
+            async move { gate.acquire().await.unwrap().forget() }
+        })
     }
 
     pub(crate) fn quick(bell: &Doorbell) -> Self {

@@ -94,11 +94,7 @@ async fn a_handler_outlives_redis_and_still_counts() {
 async fn a_busy_worker_holds_nothing_back_from_an_idle_one() {
     let Some(column) = redis_column().await else { return };
     let gate = Arc::new(Semaphore::new(0));
-    let held = gate.clone();
-    let mut busy = Listener::start(&column.bell, 1, move |_| {
-        let held = held.clone();
-        async move { held.acquire().await.unwrap().forget() }
-    });
+    let mut busy = Listener::behind(&gate, &column.bell, 1);
     column.bell.ring(job(1)).await.unwrap();
     busy.next().await;
     for id in 2..10 {
@@ -119,11 +115,7 @@ async fn a_clean_shutdown_leaves_nothing_in_flight() {
     let Some(column) = redis_column().await else { return };
     let redis = column.redis.unwrap();
     let gate = Arc::new(Semaphore::new(0));
-    let held = gate.clone();
-    let mut listener = Listener::start(&column.bell, 2, move |_| {
-        let held = held.clone();
-        async move { held.acquire().await.unwrap().forget() }
-    });
+    let mut listener = Listener::behind(&gate, &column.bell, 2);
     column.bell.ring(job(1)).await.unwrap();
     column.bell.ring(job(2)).await.unwrap();
     listener.next().await;
@@ -174,11 +166,7 @@ async fn a_redis_that_hangs_up_is_not_stormed() {
 async fn shutdown_without_redis_still_ends() {
     let Some(mut column) = redis_column().await else { return };
     let gate = Arc::new(Semaphore::new(0));
-    let held = gate.clone();
-    let mut listener = Listener::start(&column.bell, 2, move |_| {
-        let held = held.clone();
-        async move { held.acquire().await.unwrap().forget() }
-    });
+    let mut listener = Listener::behind(&gate, &column.bell, 2);
     column.bell.ring(job(1)).await.unwrap();
     listener.next().await;
     let redis = column.redis.as_mut().unwrap();

@@ -107,6 +107,9 @@ pub struct VideoFacts {
     /// Bits per second on average, when known.
     #[serde(default)]
     pub bitrate_bps: Option<u64>,
+    /// Whether only decoders of Dolby Vision know its colors: it has no base layer in PQ, HLG or BT.709.
+    #[serde(default)]
+    pub dolby_only: bool,
     /// Whether the headers of its packets change on the way.
     #[serde(default)]
     pub changes: bool,

@@ -96,8 +96,12 @@ fn picture_source<'a>(recipe: &Recipe, probe: &'a Probe) -> Result<Option<(&'a S
 }
 
 fn pictures_of<'a>(probe: &'a Probe, who: &str) -> Result<(&'a Stream, &'a VideoFacts), Failure> {
-    if let Some(found) = probe.main_video() {
-        return Ok(found);
+    if let Some((stream, facts)) = probe.main_video() {
+        if facts.dolby_only {
+            let detail = "Dolby Vision without a base layer for other decoders";
+            return Err(Failure::new(FailureKind::Unsupported, Code::CodecUnsupported, detail));
+        }
+        return Ok((stream, facts));
     }
     let undecodable = probe
         .streams

@@ -107,6 +107,7 @@ mod tests {
             duration_us: Some(us),
             full_range: false,
             bitrate_bps: Some(1 << 40),
+            dolby_only: false,
             changes: false,
             keyframes: None,
         };

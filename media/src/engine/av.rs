@@ -278,11 +278,22 @@ pub(super) fn known(time: i64) -> Option<i64> {
 
 /// The orientation matrix of a stream: nine numbers, the four that turn are first, second, fourth and fifth.
 pub(super) fn display_matrix(stream: &Stream<'_>) -> Option<[i32; 9]> {
+    side_data::<[i32; 9]>(stream, ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX)
+}
+
+/// Profile and compatibility of the base layer, when a stream is Dolby Vision.
+pub(super) fn dolby_vision(stream: &Stream<'_>) -> Option<(u8, u8)> {
+    let record = side_data::<[u8; 8]>(stream, ffi::AVPacketSideDataType::AV_PKT_DATA_DOVI_CONF);
+    record.map(|[_, _, profile, .., compatibility]| (profile, compatibility))
+}
+
+/// What a container tells of a stream beside its codec, as plain numbers.
+fn side_data<T: Copy>(stream: &Stream<'_>, kind: ffi::AVPacketSideDataType) -> Option<T> {
     let mut size = 0;
-    // SAFETY: the side data of a live stream is valid for `size` bytes; it is read as numbers without alignment.
+    // SAFETY: the side data of a live stream is valid for `size` bytes; it is read without alignment, as arrays of
+    // numbers, for which all bytes are valid.
     unsafe {
-        let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX;
         let data = ffi::av_stream_get_side_data(stream.as_ptr(), kind, &raw mut size);
-        (!data.is_null() && size >= 36).then(|| data.cast::<[i32; 9]>().read_unaligned())
+        (!data.is_null() && size >= size_of::<T>()).then(|| data.cast::<T>().read_unaligned())
     }
 }

@@ -197,9 +197,16 @@ fn video_facts(stream: &Source<'_>, facts: &CodecFacts) -> VideoFacts {
         duration_us: duration_us(stream),
         full_range: facts.color.range == 2,
         bitrate_bps: Some(facts.bitrate_bps).filter(|bps| *bps > 0),
+        dolby_only: av::dolby_vision(stream).is_some_and(is_dolby_only),
         changes: false,
         keyframes: None,
     }
+}
+
+/// Whether a profile of Dolby Vision has colors that nobody else knows: profile 5, and those of others whose base layer
+/// is compatible with nothing (Dolby Vision Profiles and Levels 1.4).
+const fn is_dolby_only((profile, compatibility): (u8, u8)) -> bool {
+    matches!((profile, compatibility), (5, _) | (10 | 20, 0))
 }
 
 /// A pixel more than ten times as wide as high, or the reverse, is a broken header.

@@ -1,8 +1,9 @@
 //! MP4 files whose boxes are changed by hand to what no tool of ours makes.
 
-use crate::clips::{clip_with, number_of, numbered};
+use crate::clips::{clip, clip_with, number_of, numbered};
 use crate::studio::{decoded, recipe, shoot};
-use domain::plan::Done;
+use domain::plan::{Done, WarningCode};
+use domain::{Code, FailureKind};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -130,4 +131,45 @@ fn pictures_whose_headers_change_on_the_way_are_encoded() {
     );
     assert_eq!(numbers(take.luma(0).0.iter().map(Vec::as_slice)), whole);
     assert!(take.report.warnings.is_empty(), "{:?}", take.report.warnings);
+}
+
+/// Ten-bit pictures and sound; with a profile and the compatibility of its base layer, as Dolby Vision.
+fn dolby(vision: Option<(u8, u8)>) -> (tempfile::TempDir, PathBuf) {
+    let encoding = "-f lavfi -i testsrc2=s=128x72:r=25:d=1 -f lavfi -i sine=d=1 -c:v libx265 -preset ultrafast -tag:v hvc1 \
+        -x265-params log-level=error:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc -pix_fmt yuv420p10le -c:a aac";
+    let mut file = Mp4::read(&clip("dolby-base.mp4", encoding));
+    if let Some((profile, compatibility)) = vision {
+        // Level 1, with the data that changes the base layer, and the base layer.
+        let record = [1, 0, profile << 1, 1 << 3 | 0b101, compatibility << 4];
+        let name = if profile > 7 { b"dvvC" } else { b"dvcC" };
+        let head = [&32_u32.to_be_bytes()[..], name].concat();
+        let within = [&STBL[..], &[b"stsd", b"hvc1"]].concat();
+        file.append(&within, &[&head[..], &record, &[0; 19]].concat());
+    }
+    file.write("dolby.mp4")
+}
+
+#[test]
+fn dolby_vision_is_its_base_layer_or_refused_but_for_its_sound() {
+    let movie = recipe(r#"{"outputs":[{"kind":"mp4"}]}"#);
+    let (_folder, base) = dolby(None);
+    let base = shoot(&base, &movie).unwrap();
+    assert_eq!(base.plan.warnings[0].code, WarningCode::PictureConverted);
+    for (profile, compatibility) in [(7, 6), (8, 1), (8, 4), (8, 2)] {
+        let (_folder, source) = dolby(Some((profile, compatibility)));
+        let take = shoot(&source, &movie).unwrap();
+        assert_eq!(take.luma(0), base.luma(0), "profile {profile}.{compatibility}");
+    }
+    for (profile, compatibility) in [(5, 0), (10, 0), (20, 0)] {
+        let (_folder, source) = dolby(Some((profile, compatibility)));
+        let failure = shoot(&source, &movie).unwrap_err();
+        let told = (failure.kind, failure.code);
+        assert_eq!(
+            told,
+            (FailureKind::Unsupported, Code::CodecUnsupported),
+            "profile {profile}"
+        );
+        let sound = shoot(&source, &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
+        assert!(sound.report.outputs[0].duration_us > 900_000, "profile {profile}");
+    }
 }

@@ -27,6 +27,7 @@ fn video() -> VideoFacts {
         duration_us: Some(20_000_000),
         full_range: false,
         bitrate_bps: Some(3_000_000),
+        dolby_only: false,
         changes: false,
         keyframes: Some(Keyframes {
             first: true,

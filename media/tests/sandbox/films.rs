@@ -19,6 +19,7 @@ pub(crate) const STORIES: &[Story] = &[
         "every_kind_of_output_passes_through_the_closed_door",
         every_kind_of_output_passes,
     ),
+    ("every_edit_passes_through_the_closed_door", every_edit_passes),
     (
         "the_end_of_input_ends_work_in_progress",
         the_end_of_input_ends_work_in_progress,
@@ -81,6 +82,43 @@ fn every_kind_of_output_passes() {
         {"kind":"hls","name":"single","ladder":[120],"single_file":true},
         {"kind":"poster","format":"webp"},{"kind":"sprite","every_ms":500},{"kind":"gif","end_ms":500}]}"#;
     pass(&("mp4", "-c:v libx264 -pix_fmt yuv420p -c:a aac"), outputs);
+}
+
+fn every_edit_passes() {
+    const RIGHT: &str = "-c:v libx264 -g 5 -bf 2 -pix_fmt yuv420p -c:a aac";
+    const HDR: &str = "-c:v libx265 -preset ultrafast -pix_fmt yuv420p10le -c:a aac \
+        -x265-params log-level=none:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc";
+    for (ending, film, recipe) in [
+        (
+            "mp4",
+            RIGHT,
+            r#"{"audio":{"mode":"normalize"},"outputs":[{"kind":"mp4"},{"kind":"audio","format":"mp3"}]}"#,
+        ),
+        (
+            "mp4",
+            RIGHT,
+            r#"{"audio":{"mode":"drop"},"trim":{"start":0.3,"end":0.7,"mode":"fast"},"outputs":[{"kind":"mp4"}]}"#,
+        ),
+        (
+            "mp4",
+            RIGHT,
+            r#"{"trim":{"ranges":[{"start":0.4,"end":0.8},{"end":0.2}]},"frame":{"aspect":"1:1","fps":"12"},
+                "bumper":{"intro_ms":200,"outro_ms":200},"watermark":{"opacity":0.5},"audio":{"mode":"normalize"},
+                "outputs":[{"kind":"hls","ladder":[120]},{"kind":"webm","video":{"speed":"fastest"}}]}"#,
+        ),
+        (
+            "ts",
+            "-c:v mpeg2video -flags +ilme+ildct -c:a ac3 -ac 6",
+            r#"{"outputs":[{"kind":"mp4"},{"kind":"poster"}]}"#,
+        ),
+        (
+            "mp4",
+            HDR,
+            r#"{"frame":{"fit":"crop","aspect":"9:16"},"outputs":[{"kind":"mp4"},{"kind":"poster"}]}"#,
+        ),
+    ] {
+        pass(&(ending, film), recipe);
+    }
 }
 
 /// Makes and checks the outputs of a recipe behind the closed door.

@@ -106,12 +106,7 @@ fn dependencies(name: &str) -> BTreeSet<String> {
 fn a_file_tells_one_story_in_300_lines() {
     for file in files(".rs") {
         let lines = read(&file).lines().count();
-        let most = if file.starts_with("tests/it/") || file.contains("/tests/") {
-            450
-        } else {
-            300
-        };
-        assert!(lines <= most, "{file} has {lines} lines");
+        assert!(lines <= 300, "{file} has {lines} lines");
     }
 }
 

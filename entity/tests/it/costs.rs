@@ -1,0 +1,50 @@
+//! What tasks have cost.
+
+use crate::seed::database;
+use entity::cost;
+use sea_orm::{EntityTrait, PaginatorTrait};
+
+#[tokio::test]
+async fn the_cost_of_the_latest_tasks_of_a_class_is_remembered() {
+    use domain::plan::{Cost, Sample};
+    let (db, _directory) = database("cost").await;
+    let sample = |wall_s: f64| Sample {
+        predicted: Cost {
+            cpu_s: 1.5,
+            wall_s: 1.0,
+            bytes: 4e12,
+        },
+        actual: Cost {
+            cpu_s: 2.0,
+            wall_s,
+            bytes: 3.0,
+        },
+    };
+    for wall_s in [1.0, 2.25, 3.0] {
+        cost::record(&db, "mp4", &sample(wall_s)).await.unwrap();
+    }
+    cost::record(&db, "hls", &sample(9.0)).await.unwrap();
+    let learned = async || cost::history(&db, "mp4").await.unwrap();
+    assert_eq!(
+        learned().await,
+        [sample(3.0), sample(2.25), sample(1.0)],
+        "the newest first"
+    );
+
+    for _ in 0..cost::REMEMBERED - 1 {
+        cost::record(&db, "mp4", &sample(4.0)).await.unwrap();
+    }
+    let (remembered, rows) = (
+        usize::try_from(cost::REMEMBERED).unwrap(),
+        cost::Entity::find().count(&db).await.unwrap(),
+    );
+    assert_eq!(
+        (learned().await.len(), learned().await.last()),
+        (remembered, Some(&sample(3.0)))
+    );
+    assert_eq!(
+        rows,
+        cost::REMEMBERED + 1,
+        "the older ones are gone, those of other classes stay"
+    );
+}

@@ -1,0 +1,14 @@
+//! Stories of rows, on SQLite and, where `TEST_DATABASE_URL` names one, on Postgres.
+
+#![cfg(test)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod accounts;
+mod costs;
+mod life;
+mod seed;
+mod sharing;

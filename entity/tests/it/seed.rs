@@ -1,0 +1,93 @@
+//! A database for one test, and the rows with which stories begin.
+
+use domain::account::{Email, Username};
+use entity::task::{self, Model};
+use entity::trace::Findings;
+use entity::{DatabaseConnection, output, source, user};
+use sea_orm::ConnectionTrait;
+use serde_json::json;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A database of its own for one test, and the directory it lives in.
+#[allow(clippy::disallowed_methods, reason = "tests are told their database by ./test")]
+pub(crate) async fn database(name: &str) -> (DatabaseConnection, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let url = match std::env::var("TEST_DATABASE_URL") {
+        Ok(server) => fresh_postgres(&server, name).await,
+        Err(_) => format!("sqlite://{}/test.db", directory.path().display()),
+    };
+    let connection = entity::connect(&url, 4).await.unwrap();
+    migration::run(&connection).await.unwrap();
+    (connection, directory)
+}
+
+/// A database named after the test and this process, on the given server.
+async fn fresh_postgres(server: &str, name: &str) -> String {
+    let admin = entity::connect(server, 1).await.unwrap();
+    let name = format!("entity_{name}_{}", std::process::id());
+    admin
+        .execute_unprepared(&format!("CREATE DATABASE {name}"))
+        .await
+        .unwrap();
+    let (base, _) = server.rsplit_once('/').unwrap();
+    format!("{base}/{name}")
+}
+
+pub(crate) async fn new_task(db: &DatabaseConnection) -> Model {
+    let name = Username::parse(&format!("ana{}", next_number())).unwrap();
+    let email = Email::parse(&format!("{}@example.com", name.as_str())).unwrap();
+    let owner = user::create(db, &name, &email, "hash".to_owned())
+        .await
+        .unwrap()
+        .user_id();
+    entity::write(db, async |db| {
+        let new = source::New {
+            key: format!("sources/{}", next_number()),
+            bytes: 7,
+            sha256: "ab".repeat(32),
+        };
+        let source = source::create(db, owner, new).await?;
+        let new = task::New {
+            source_id: source.id,
+            display_name: "día 1.mov".to_owned(),
+            safe_name: "d_a_1.mov".to_owned(),
+            preset: Some("web".to_owned()),
+            recipe: json!({"outputs": [{"kind": "mp4"}]}),
+        };
+        task::create(db, owner, new).await
+    })
+    .await
+    .unwrap()
+}
+
+fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+pub(crate) fn an_output(key: &str) -> output::New {
+    output::New {
+        name: "video.mp4".to_owned(),
+        kind: "mp4",
+        media_type: "video/mp4",
+        key: key.to_owned(),
+        bytes: 9,
+        sha256: "cd".repeat(32),
+        width_px: Some(640),
+        height_px: Some(360),
+        duration_ms: Some(1_000),
+        entry: None,
+    }
+}
+
+pub(crate) fn made(outputs: Vec<output::New>) -> task::Made {
+    task::Made {
+        outputs,
+        findings: Findings {
+            report: json!({ "cpu_ms": 7 }),
+            plan: Some(json!({ "fps": 25 })),
+            log: None,
+        },
+        fingerprint: "f".to_owned(),
+    }
+}

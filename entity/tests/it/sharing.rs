@@ -1,0 +1,104 @@
+//! Sources and outputs that several tasks name.
+
+use crate::seed::{an_output, database, made, new_task};
+use entity::task::{self, Claim, Model, TaskStatus};
+use entity::{Json, output, trace, trash};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_shared_source_goes_with_the_last_task() {
+    let (db, _directory) = database("shared").await;
+    let first = new_task(&db).await;
+    let second = entity::write(&db, async |db| task::again(db, &first).await)
+        .await
+        .unwrap();
+    assert_eq!(
+        (second.source_id, second.status),
+        (first.source_id, TaskStatus::Uploaded)
+    );
+    assert!(second.file_path.ends_with(&format!("/{}_d_a_1.mov", second.id)));
+    let keys = entity::write(&db, async |db| task::remove(db, &first).await)
+        .await
+        .unwrap();
+    assert!(keys.is_empty(), "the second task still needs the source");
+    let keys = entity::write(&db, async |db| task::remove(db, &second).await)
+        .await
+        .unwrap();
+    assert_eq!(keys.len(), 1);
+    assert_eq!(trash::due(&db, 9).await.unwrap(), keys);
+    trash::keep(&db, &keys[0]).await.unwrap();
+    assert!(trash::due(&db, 9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn shared_outputs_go_with_the_last_task_that_names_them() {
+    let (db, _directory) = database("reuse").await;
+    let claimed = async |task: &Model| Claim::of(&task::claim(&db, task.task_id()).await.unwrap().unwrap());
+    let reuse = async |claim: Claim, fingerprint: &str| {
+        entity::write(&db, async |db| claim.reuse(db, fingerprint).await)
+            .await
+            .unwrap()
+    };
+    let first = new_task(&db).await;
+    let claim = claimed(&first).await;
+    assert_eq!(reuse(claim, "f").await, None, "nobody has made it yet");
+    let outputs = vec![
+        an_output("outputs/1/1/video.mp4"),
+        output::New {
+            name: "hls".to_owned(),
+            entry: Some("master.m3u8"),
+            ..an_output("outputs/1/1/hls/")
+        },
+    ];
+    assert!(claim.succeed(&db, made(outputs)).await.unwrap());
+
+    let second = entity::write(&db, async |db| task::again(db, &first).await)
+        .await
+        .unwrap();
+    let claim = claimed(&second).await;
+    assert_eq!(reuse(claim, "other").await, None);
+    assert_eq!(reuse(claim, "f").await, Some(first.task_id()));
+    assert_eq!(reuse(claim, "f").await, None, "the claim has ended");
+    let whole = task::by_id(&db, second.task_id()).await.unwrap().unwrap();
+    assert_eq!(whole.status, TaskStatus::Processed);
+    assert_eq!(
+        whole.report.unwrap().read::<Json>().unwrap(),
+        json!({ "cpu_ms": 7, "reused_from": first.id })
+    );
+    let trace = trace::of_task(&db, second.id).await.unwrap().unwrap();
+    assert_eq!((trace.plan, trace.log), (Some(json!({ "fps": 25 })), None));
+    let keys = |outputs: Vec<output::Model>| outputs.into_iter().map(|o| (o.key, o.entry)).collect::<Vec<_>>();
+    let (theirs, ours) = (
+        output::of_task(&db, first.id).await.unwrap(),
+        output::of_task(&db, second.id).await.unwrap(),
+    );
+    assert_eq!(keys(theirs), keys(ours));
+
+    // Both at once, as two requests would: the files go exactly once.
+    let remove = |task: Model| {
+        let db = db.clone();
+        tokio::spawn(async move {
+            entity::write(&db, async |db| task::remove(db, &task).await)
+                .await
+                .unwrap()
+        })
+    };
+    let (one, other) = (remove(first), remove(second));
+    let mut gone = one.await.unwrap();
+    gone.extend(other.await.unwrap());
+    gone.sort();
+    assert_eq!(gone[..2], ["outputs/1/1/hls/", "outputs/1/1/video.mp4"]);
+    assert_eq!(gone.len(), 3, "and the source: {gone:?}");
+    assert_eq!(trash::due(&db, 9).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_neighbor_s_outputs_are_never_reused() {
+    let (db, _directory) = database("neighbor").await;
+    let (ours, theirs) = (new_task(&db).await, new_task(&db).await);
+    let claim = Claim::of(&task::claim(&db, theirs.task_id()).await.unwrap().unwrap());
+    assert!(claim.succeed(&db, made(vec![an_output("k")])).await.unwrap());
+    let claim = Claim::of(&task::claim(&db, ours.task_id()).await.unwrap().unwrap());
+    let reused = entity::write(&db, async |db| claim.reuse(db, "f").await).await.unwrap();
+    assert_eq!(reused, None);
+}

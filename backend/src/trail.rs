@@ -99,7 +99,7 @@ pub(crate) async fn in_time(State(state): State<AppState>, request: Request, nex
         && request
             .extensions()
             .get::<MatchedPath>()
-            .is_some_and(|path| path.as_str() == "/api/tasks");
+            .is_some_and(|path| matches!(path.as_str(), "/api/tasks" | "/api/images"));
     if is_upload {
         return next.run(request).await;
     }

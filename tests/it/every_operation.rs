@@ -13,7 +13,7 @@ use rows::Kind::{self, Canceled, Output, Processed, Waiting};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use tests::{Reply, TestApp};
+use tests::{MP4, Reply, TestApp};
 
 /// What an operation is about, which decides who may call it.
 #[derive(Clone, Copy)]
@@ -243,7 +243,7 @@ async fn call(app: &TestApp, operation: &str, body: Body, values: &[String], tok
     request = match body {
         Nothing => request,
         Json(text) => request.header("content-type", "application/json").body(text),
-        Upload => request.multipart(Form::new().part("file", Part::bytes(rows::CLIP).file_name("clip.mp4"))),
+        Upload => request.multipart(Form::new().part("file", Part::bytes(MP4).file_name("clip.mp4"))),
         Image => request.multipart(tests::image_form("mine", tests::PNG.to_vec())),
     };
     if let Some(token) = token {

@@ -154,6 +154,10 @@ async fn a_hundred_megabytes_go_through_nginx_and_come_back_in_ranges() {
         "refused by nginx"
     );
     assert_eq!(refused.message(), "El archivo supera el límite");
+    for bytes in [5_000_000, 6_000_000] {
+        let refused = caller.image("huge", vec![0; bytes]).await;
+        assert_eq!((refused.status, refused.code()), (413, "upload_too_large"), "{bytes}");
+    }
     assert_eq!(caller.get("/metrics").await.status, 404);
 }
 

@@ -1,10 +1,14 @@
 //! Images of an account: stored whole or not at all, known by their bytes, and there while a task needs them.
 
+use backend::{AppState, Config, Secret, Secrets};
 use futures::future::join_all;
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
 use std::path::PathBuf;
-use tests::{MP4, PNG, Reply, TestApp};
+use std::time::Duration;
+use tests::{MP4, PNG, Reply, SECRET, TestApp};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 fn stored_images(app: &TestApp) -> Vec<PathBuf> {
     let files = app.stored_files().into_iter();
@@ -202,4 +206,30 @@ async fn a_recipe_names_only_what_its_account_has() {
         .upload("a.mp4", MP4.to_vec(), &[("recipe", &recipe.to_string())])
         .await;
     assert_eq!(reply.status, 201, "{reply:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_takes_as_long_as_it_takes() {
+    let app = TestApp::idle().await;
+    let mut caller = app.caller().await;
+    let mut config = Config::new(Secrets {
+        current: Secret::new(SECRET).unwrap(),
+        previous: None,
+    });
+    config.request_timeout = Duration::ZERO;
+    let state = AppState::new(app.db.clone(), app.storage.clone(), app.doorbell.clone(), config);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    caller.url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(backend::serve(
+        listener,
+        backend::router(state),
+        CancellationToken::new(),
+    ));
+    assert_eq!(
+        caller.get("/api/images").await.code(),
+        "unavailable",
+        "the check itself works"
+    );
+    assert_eq!(caller.image("mine", PNG.to_vec()).await.status, 201);
+    assert_eq!(caller.upload("a.mp4", MP4.to_vec(), &[]).await.status, 201);
 }

@@ -2,10 +2,7 @@
 
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU16, Ordering};
-use tests::{Caller, TestApp};
-
-/// Bytes that begin like an MP4; nobody looks further here.
-pub(super) const CLIP: &[u8] = b"\0\0\0\x10ftypisom\0\0\0\0";
+use tests::{Caller, MP4, TestApp};
 
 /// What a row is.
 #[derive(Clone, Copy)]
@@ -33,7 +30,7 @@ impl Kind {
             return vec![self.make_named(owner).await];
         }
         let task = owner
-            .upload(&format!("{}.mp4", owner.username), CLIP.to_vec(), &[])
+            .upload(&format!("{}.mp4", owner.username), MP4.to_vec(), &[])
             .await;
         let id = task.body["id"].as_i64().unwrap();
         match self {

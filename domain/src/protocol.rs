@@ -37,6 +37,20 @@ pub struct Session {
     pub max_file_bytes: u64,
     /// Threads for decoding and encoding.
     pub threads: u32,
+    /// How much of an output is decoded to verify it.
+    #[serde(default)]
+    pub depth: Depth,
+}
+
+/// How much of an output is decoded to verify it. Its packets are all read in either case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Depth {
+    /// The first and the last group of pictures.
+    #[default]
+    Fast,
+    /// Everything.
+    Full,
 }
 
 /// An image of the account.

@@ -62,7 +62,7 @@ pub use cancel::Cancel;
 pub use still::Images;
 
 use domain::plan::{Content, PlannedOutput};
-use domain::protocol::{Checked, Made, Progress, Report};
+use domain::protocol::{Checked, Depth, Made, Progress, Report};
 use domain::{Failure, FailureKind, Plan, Probe};
 use std::fs::File;
 use std::path::Path;
@@ -136,11 +136,17 @@ pub fn transcode(
 ///
 /// # Errors
 /// [`domain::Code::OutputInvalid`] when it cannot be opened or read.
-pub fn verify(scratch: &Path, planned: &PlannedOutput, made: &Made, cancel: &Cancel) -> Result<Checked, Failure> {
+pub fn verify(
+    scratch: &Path,
+    planned: &PlannedOutput,
+    made: &Made,
+    depth: Depth,
+    cancel: &Cancel,
+) -> Result<Checked, Failure> {
     let checked = match &planned.content {
-        Content::Hls(hls) => hls::check(scratch, (&planned.file, hls), made, cancel).map(Checked::Hls),
+        Content::Hls(hls) => hls::check(scratch, (&planned.file, hls), made, depth, cancel).map(Checked::Hls),
         Content::Sprite { .. } => sprite::check(scratch, &planned.file, cancel).map(Checked::Sprite),
-        _ => check::run(scratch, &planned.file, made, cancel).map(Checked::File),
+        _ => check::run(scratch, &planned.file, made, depth, cancel).map(Checked::File),
     };
     checked.map_err(|failure| match failure.kind {
         // What would be the fault of a source is ours here.

@@ -71,8 +71,14 @@ fn begin() -> Result<(Work, SandboxStatus), Failure> {
         let detail = format!("landlock: {}, seccomp: {}", status.landlock, status.seccomp);
         return Err(infrastructure(Code::SandboxUnavailable, detail));
     }
-    let threads = session.threads.max(1);
-    Ok((Work::new(sources, images, scratch, threads), status))
+    let work = Work {
+        sources,
+        images,
+        scratch,
+        threads: session.threads.max(1),
+        depth: session.depth,
+    };
+    Ok((work, status))
 }
 
 /// Opens a plain file for reading; never a link, a pipe or a device.

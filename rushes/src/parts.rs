@@ -59,6 +59,7 @@ pub(crate) fn worker(
         threads,
         limits: settings.limits,
         sandbox: settings.sandbox,
+        depth: settings.depth,
         child_memory_bytes: CHILD_MEMORY_BYTES,
         child: ChildSettings::new(std::env::current_exe().context("failed to find the own program")?),
         grace: GRACE,

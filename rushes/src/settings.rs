@@ -7,7 +7,7 @@ mod secret;
 
 use backend::Config;
 use domain::Limits;
-use domain::protocol::SandboxMode;
+use domain::protocol::{Depth, SandboxMode};
 use read::{Read, positive};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,6 +29,7 @@ pub const NAMES: &[&str] = &[
     "RUSHES_DEFAULT_PRESET",
     "RUSHES_WORKERS",
     "RUSHES_SANDBOX",
+    "RUSHES_VERIFY",
     "RUSHES_MAX_UPLOAD_BYTES",
     "RUSHES_MAX_DURATION_S",
     "RUSHES_TOKEN_TTL_S",
@@ -85,6 +86,8 @@ pub struct Settings {
     pub workers: usize,
     /// What to do when the kernel cannot lock a child in.
     pub sandbox: SandboxMode,
+    /// How much of an output is decoded to verify it.
+    pub depth: Depth,
     /// What a source may be.
     pub limits: Limits,
     /// Filter of log lines.
@@ -141,6 +144,11 @@ impl Settings {
                     ("best-effort", SandboxMode::BestEffort),
                 ],
                 sandbox_default,
+            )?,
+            depth: env.one_of(
+                "RUSHES_VERIFY",
+                &[("fast", Depth::Fast), ("full", Depth::Full)],
+                Depth::default(),
             )?,
             log: log_filter(&env)?,
             data_dir,

@@ -2,7 +2,7 @@
 //! it promises, or a failure that says what it is. `tests/fuzz` runs it for longer.
 
 use domain::plan::{Clips, Plan, Warning};
-use domain::protocol::{SandboxMode, Session};
+use domain::protocol::{Depth, SandboxMode, Session};
 use domain::{Code, Failure, FailureKind, Limits, Probe, Recipe};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -133,7 +133,7 @@ async fn taken(
     child.finish().await;
     let mut checker = Child::spawn(settings, session(Vec::new(), scratch)).await?;
     let outputs = plan.outputs.iter().cloned().zip(report.outputs.iter().cloned());
-    let checked = checker.verify(outputs.collect()).await?;
+    let checked = checker.verify(outputs.collect(), Duration::from_mins(1)).await?;
     let files = plan.outputs.iter().zip(&report.outputs).zip(&checked);
     for ((planned, made), checked) in files {
         domain::plan::verify(plan, planned, made, checked)?;
@@ -152,6 +152,7 @@ fn session(sources: Vec<PathBuf>, scratch: &Path) -> Session {
         max_cpu_s: 120,
         max_file_bytes: 1 << 30,
         threads: 2,
+        depth: Depth::Fast,
     }
 }
 

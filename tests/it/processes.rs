@@ -205,6 +205,7 @@ fn a_bad_setting_stops_the_start_and_is_named() {
     refused("up", "RUSHES_LANGUAGE", "fr");
     refused("up", "RUSHES_WORKERS", "0");
     refused("worker", "RUSHES_SANDBOX", "no");
+    refused("worker", "RUSHES_VERIFY", "twice");
     refused("up", "RUSHES_MAX_UPLOAD_BYTES", "5G");
     refused("up", "RUSHES_MAX_DURATION_S", "0");
     refused("up", "RUSHES_TRUSTED_PROXIES", "everyone");

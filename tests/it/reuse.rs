@@ -125,6 +125,7 @@ async fn a_report_tells_what_was_done_and_what_it_took() {
         assert!(report["timings"][phase].is_u64(), "{phase}: {report}");
     }
     assert!(report["predicted"]["class"].as_str().unwrap().contains("mp4"));
+    assert_eq!(report["verified"], "fast");
     assert!(report["ffmpeg"].as_str().unwrap().starts_with("libavcodec "));
     assert_eq!(report["outputs"][1]["steps"][0]["stream"], "image");
 }

@@ -3,7 +3,7 @@
 use crate::caller::Caller;
 use crate::column;
 use backend::{AppState, Config, Secret, Secrets};
-use domain::protocol::SandboxMode;
+use domain::protocol::{Depth, SandboxMode};
 use entity::DatabaseConnection;
 use metrics_exporter_prometheus::PrometheusHandle;
 use queue::Doorbell;
@@ -179,6 +179,7 @@ fn worker_settings(limits: domain::Limits) -> worker::Settings {
         threads: 2,
         limits,
         sandbox: SandboxMode::Require,
+        depth: Depth::Fast,
         child_memory_bytes: 8 << 30,
         child: ChildSettings::new(program()),
         grace: Duration::from_secs(5),

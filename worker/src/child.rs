@@ -131,12 +131,16 @@ impl Child {
         }
     }
 
-    /// Opens these outputs in the scratch directory again; facts come in the same order.
+    /// Opens these outputs in the scratch directory again, for at most `wall`; facts come in the same order.
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn verify(&mut self, outputs: Vec<(PlannedOutput, Made)>) -> Result<Vec<Checked>, Failure> {
-        match self.call(Request::Verify(outputs), self.settings.look, |_| ()).await? {
+    pub async fn verify(
+        &mut self,
+        outputs: Vec<(PlannedOutput, Made)>,
+        wall: Duration,
+    ) -> Result<Vec<Checked>, Failure> {
+        match self.call(Request::Verify(outputs), wall, |_| ()).await? {
             Event::Verified(checked) => Ok(checked),
             other => Err(unasked(&other)),
         }
@@ -159,7 +163,7 @@ impl Child {
         if std::mem::replace(&mut self.busy, true) {
             return Err(self.end_with(Trouble::Garbage("an answer to an abandoned call")).await);
         }
-        let outcome = timeout(wall, self.exchange(&request, on_progress)).await;
+        let outcome = timeout(wall, self.exchange(&request, wall, on_progress)).await;
         let answer = match outcome.unwrap_or(Err(Trouble::Late(wall))) {
             Ok(event) => Ok(event),
             Err(Trouble::Said(failure)) => Err(failure),
@@ -191,11 +195,12 @@ impl Child {
     async fn exchange(
         &mut self,
         request: &Request,
+        wall: Duration,
         mut on_progress: impl FnMut(Progress) + Send,
     ) -> Result<Event, Trouble> {
         // Outputs are ours, and counting the pictures of a large one takes a while.
         let silence = match request {
-            Request::Verify(_) => self.settings.look,
+            Request::Verify(_) => wall,
             Request::Probe(_) | Request::Transcode(_) => self.settings.silence,
         };
         let silent = |_| Trouble::Silent(silence);

@@ -16,7 +16,7 @@ pub use scratch::Scratch;
 
 use child::{ChildSettings, Spare};
 use domain::Limits;
-use domain::protocol::{SandboxMode, SandboxStatus};
+use domain::protocol::{Depth, SandboxMode, SandboxStatus};
 use entity::DatabaseConnection;
 use queue::Doorbell;
 use std::sync::Arc;
@@ -35,6 +35,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What to do when the kernel cannot lock the child in.
     pub sandbox: SandboxMode,
+    /// How much of an output is decoded to verify it.
+    pub depth: Depth,
     /// Most bytes of memory of one child; see [`domain::protocol::Session`].
     pub child_memory_bytes: u64,
     /// How children are started and watched.

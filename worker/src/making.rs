@@ -4,7 +4,7 @@ use crate::footage::{Files, Footage};
 use crate::report::{Done, Notes, speed};
 use crate::{Env, child, store};
 use domain::plan::{Sample, is_spoilt, retell, verify};
-use domain::protocol::{Checked, Phase, Progress, Report, SandboxStatus, Session};
+use domain::protocol::{Checked, Depth, Phase, Progress, Report, SandboxStatus, Session};
 use domain::{Code, Failure, FailureKind, Plan, Probe, Recipe};
 use entity::trace::Findings;
 use entity::{output, source, task};
@@ -101,7 +101,7 @@ impl Job<'_> {
         enter(progress, Phase::Verify);
         let outputs = plan.outputs.iter().cloned().zip(report.outputs.iter().cloned());
         let (checked, targets) = tokio::join!(
-            checker.verify(outputs.collect()),
+            checker.verify(outputs.collect(), self.patience(&plan)),
             store::announce(self.env, self.task, &plan),
         );
         let checked = checked.and_then(|checked| compare(&plan, &report, &checked).map(|()| checked));
@@ -140,6 +140,15 @@ impl Job<'_> {
             Ok((plan, report, checker))
         };
         tokio::join!(making, self.remember(&probes)).0
+    }
+
+    /// How long a verification may take.
+    fn patience(&self, plan: &Plan) -> Duration {
+        let settings = &self.env.settings;
+        match settings.depth {
+            Depth::Fast => settings.child.look,
+            Depth::Full => wall_limit(&[], plan).max(settings.child.look),
+        }
     }
 
     fn plan(&self, probes: &[Probe], packets: Packets, notes: &mut Notes) -> Result<Plan, Failure> {
@@ -186,6 +195,7 @@ impl Job<'_> {
             report,
             outputs,
             sandbox,
+            depth: self.env.settings.depth,
             bytes_in: bytes_in.sum(),
         };
         std::mem::replace(notes, Notes::new()).finished(&done)
@@ -209,6 +219,7 @@ pub(crate) fn session(env: &Env, files: Files, scratch: PathBuf) -> Session {
         max_cpu_s: wall_limit_s(settings.limits.max_duration_us) * u64::from(settings.threads.max(1)),
         max_file_bytes: settings.limits.max_upload_bytes.saturating_mul(4),
         threads: settings.threads,
+        depth: settings.depth,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What was done and why, as the API shows it; and what is known of an attempt that failed.
 
 use domain::plan::{Cost, Sample, Warning, WarningCode, predict};
-use domain::protocol::{Report, SandboxStatus};
+use domain::protocol::{Depth, Report, SandboxStatus};
 use domain::{Plan, Probe};
 use entity::output;
 use entity::trace::Findings;
@@ -84,6 +84,7 @@ impl Notes {
             "media_ms": ms(media(made.plan)),
             "speed": (speed(made.plan, made.report) * 100.0).round() / 100.0,
             "ffmpeg": made.report.ffmpeg,
+            "verified": made.depth,
         });
         let mut findings = self.unfinished();
         if let (Some(report), Value::Object(facts)) = (findings.report.as_object_mut(), facts) {
@@ -107,6 +108,7 @@ pub(crate) struct Done<'a> {
     pub(crate) report: &'a Report,
     pub(crate) outputs: &'a [output::New],
     pub(crate) sandbox: &'a SandboxStatus,
+    pub(crate) depth: Depth,
     pub(crate) bytes_in: u64,
 }
 

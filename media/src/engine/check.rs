@@ -9,7 +9,7 @@ use super::mux::place;
 use super::track::Track;
 use super::{Cancel, input};
 use domain::probe::StreamKind;
-use domain::protocol::{CheckedFile, Copied, Made};
+use domain::protocol::{CheckedFile, Copied, Depth, Made};
 use domain::{Code, Failure, FailureKind};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::{Audio, Video};
@@ -28,11 +28,17 @@ const SOUND_US: i64 = 2_000_000;
 ///
 /// # Errors
 /// [`Code::OutputInvalid`] when it cannot be opened.
-pub(super) fn run(scratch: &Path, file: &str, made: &Made, cancel: &Cancel) -> Result<CheckedFile, Failure> {
+pub(super) fn run(
+    scratch: &Path,
+    file: &str,
+    made: &Made,
+    depth: Depth,
+    cancel: &Cancel,
+) -> Result<CheckedFile, Failure> {
     let source = File::open(place(scratch, file)?).map_err(|_| invalid(file, "is not there"))?;
     let bytes = source.metadata().map_or(0, |metadata| metadata.len());
     let open = || input::open_output(&source, cancel).map_err(|_| invalid(file, "cannot be opened"));
-    let checked = look(&open, bytes, made, cancel)?;
+    let checked = look(&open, bytes, made, depth, cancel)?;
     let cut_off = checked.probe.container == "jpeg_pipe" && !jpeg_ends(&source, bytes);
     Ok(CheckedFile {
         index_first: !checked.probe.container.starts_with("mov") || index_first(&source).unwrap_or(false),
@@ -52,18 +58,21 @@ pub(super) fn invalid(file: &str, what: &str) -> Failure {
     Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, format!("{file}: {what}"))
 }
 
-/// Reads facts and both ends of what is opened, of so many bytes; listens where it was loudest, and sums copied packets up.
-pub(super) fn look<O>(open: &O, bytes: u64, made: &Made, cancel: &Cancel) -> Result<CheckedFile, Failure>
+/// Reads facts of what is opened, of so many bytes, and decodes both ends or everything; listens where it was loudest, and sums copied packets up.
+pub(super) fn look<O>(open: &O, bytes: u64, made: &Made, depth: Depth, cancel: &Cancel) -> Result<CheckedFile, Failure>
 where
     O: Fn() -> Result<Input, Failure> + Sync,
 {
     let mut input = open()?;
     let mut probe = facts::read(&mut input, bytes, cancel)?;
     let (head, tail_errors) = thread::scope(|scope| {
-        let tail = scope.spawn(|| Film::open(input)?.read_tail(cancel));
+        let tail = scope.spawn(|| match depth {
+            Depth::Fast => Film::open(input)?.read_tail(cancel),
+            Depth::Full => Ok(0),
+        });
         // What was read before does not go back to its very beginning: to the first picture, not to the sound before it.
         let head = open().and_then(Film::open);
-        let head = head.and_then(|film| film.read_through(made, cancel));
+        let head = head.and_then(|film| film.read_through(made, depth, cancel));
         (head, tail.join().unwrap_or_else(|panic| resume_unwind(panic)))
     });
     let (head, tail_errors) = (head?, tail_errors?);
@@ -122,7 +131,7 @@ struct Head {
     starts_with_keyframe: bool,
     /// Where the last packet of sound ends.
     sound_us: u64,
-    /// Of the first group of pictures.
+    /// Of what was decoded.
     errors: u32,
     /// Of the sound where it was loudest.
     peak_permille: Option<u32>,
@@ -155,8 +164,9 @@ impl Film {
         Ok(Self { input, video, audio })
     }
 
-    /// Counts every picture that is shown and decodes the first group, or the first sound of a file without pictures.
-    fn read_through(mut self, made: &Made, cancel: &Cancel) -> Result<Head, Failure> {
+    /// Counts every picture that is shown and decodes the first group, or the first sound of a file without pictures; or
+    /// everything.
+    fn read_through(mut self, made: &Made, depth: Depth, cancel: &Cancel) -> Result<Head, Failure> {
         let (mut frames, mut groups) = (0, 0);
         // The first picture of the file, shown or hidden by an edit list.
         let mut first = None;
@@ -186,12 +196,14 @@ impl Film {
             if let Some(listener) = &mut listener {
                 listener.pass(&packet)?;
             }
-            let first_group = if self.video.is_some() {
+            let wanted = if depth == Depth::Full {
+                true
+            } else if self.video.is_some() {
                 groups <= 1
             } else {
                 self.time_us(&packet) <= SOUND_US
             };
-            if first_group {
+            if wanted {
                 self.decode(Some(&packet))?;
             }
         }

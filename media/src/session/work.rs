@@ -2,7 +2,7 @@
 
 use super::{infrastructure, wire::Events};
 use crate::engine::{self, Cancel, Footage, Images};
-use domain::protocol::{Event, Phase, Progress, Request};
+use domain::protocol::{Depth, Event, Phase, Progress, Request};
 use domain::{Code, Failure, FailureKind};
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,22 +11,14 @@ use std::path::PathBuf;
 /// What the session gave to work with.
 #[derive(Debug)]
 pub(super) struct Work {
-    sources: Vec<File>,
-    images: Images,
-    scratch: PathBuf,
-    threads: u32,
+    pub(super) sources: Vec<File>,
+    pub(super) images: Images,
+    pub(super) scratch: PathBuf,
+    pub(super) threads: u32,
+    pub(super) depth: Depth,
 }
 
 impl Work {
-    pub(super) const fn new(sources: Vec<File>, images: Images, scratch: PathBuf, threads: u32) -> Self {
-        Self {
-            sources,
-            images,
-            scratch,
-            threads,
-        }
-    }
-
     /// Does what is asked; progress goes out while it lasts.
     pub(super) fn answer(&self, request: Request, events: &mut Events, cancel: &Cancel) -> Event {
         let crash = || Failure::new(FailureKind::MediaCrash, Code::MediaCrash, "panic in the media engine");
@@ -54,7 +46,7 @@ impl Work {
                 let mut checked = Vec::with_capacity(outputs.len());
                 for (planned, made) in &outputs {
                     progress(verifying(checked.len(), outputs.len()));
-                    checked.push(engine::verify(&self.scratch, planned, made, cancel)?);
+                    checked.push(engine::verify(&self.scratch, planned, made, self.depth, cancel)?);
                 }
                 Ok(Event::Verified(checked))
             }

@@ -3,6 +3,7 @@
 use crate::clips::clip;
 use crate::studio::{Take, recipe, shoot};
 use domain::Code;
+use domain::protocol::Depth;
 use media::engine::{self, Cancel};
 use std::fs;
 use std::path::Path;
@@ -29,7 +30,13 @@ fn stream_of(name: &str, sound: &str, single_file: bool) -> Take {
 fn found(take: &Take, damage: impl FnOnce(&Path)) -> Option<String> {
     let planned = &take.plan.outputs[0];
     damage(&take.scratch.path().join(&planned.file));
-    let checked = engine::verify(take.scratch.path(), planned, &take.report.outputs[0], &Cancel::new());
+    let checked = engine::verify(
+        take.scratch.path(),
+        planned,
+        &take.report.outputs[0],
+        Depth::Fast,
+        &Cancel::new(),
+    );
     let verified =
         checked.and_then(|checked| domain::plan::verify(&take.plan, planned, &take.report.outputs[0], &checked));
     let failure = verified.err()?;

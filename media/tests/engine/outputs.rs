@@ -2,7 +2,7 @@
 
 use crate::clips::{clip, flash_and_beep, number_of, numbered};
 use crate::studio::{Take, decoded, recipe, shoot};
-use domain::protocol::Checked;
+use domain::protocol::{Checked, Depth};
 use domain::{Code, FailureKind};
 use media::engine::{self, Cancel};
 
@@ -208,7 +208,7 @@ fn damage_in_the_first_and_the_last_group_of_a_finished_film_is_counted() {
         let at = media + (whole.len() - media) * percent / 100;
         bytes[at..at + 40].iter_mut().for_each(|byte| *byte ^= 0x5a);
         std::fs::write(&path, bytes).unwrap();
-        let found = engine::verify(take.scratch.path(), planned, made, &Cancel::new()).unwrap();
+        let found = engine::verify(take.scratch.path(), planned, made, Depth::Fast, &Cancel::new()).unwrap();
         matches!(found, Checked::File(found) if found.decode_errors > 0)
     };
     // Eight seconds are two groups. Some damage is a valid film by chance.

@@ -1,6 +1,6 @@
 //! Two neighboring tasks: the scratch directory of one, a file of the other, and a link from here to there.
 
-use domain::protocol::{SandboxMode, Session};
+use domain::protocol::{Depth, SandboxMode, Session};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -51,6 +51,7 @@ impl Stage {
             max_cpu_s: 600,
             max_file_bytes: 1 << 30,
             threads: 2,
+            depth: Depth::Fast,
         }
     }
 }

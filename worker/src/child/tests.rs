@@ -4,6 +4,7 @@ mod ends;
 mod spare;
 
 use super::*;
+use domain::protocol::Depth;
 use nix::errno::Errno;
 use nix::sys::signal::killpg;
 use nix::unistd::Pid;
@@ -36,6 +37,7 @@ fn session() -> Session {
         max_cpu_s: 60,
         max_file_bytes: 1 << 30,
         threads: 1,
+        depth: Depth::Fast,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::engine::mux::place;
 use crate::engine::{Cancel, input};
 use domain::plan::Hls;
 use domain::probe::Size;
-use domain::protocol::{CheckedFile, CheckedHls, Made};
+use domain::protocol::{CheckedFile, CheckedHls, Depth, Made};
 use domain::{Failure, Rational};
 use ffmpeg_next::format::context::Input;
 use std::fs;
@@ -32,11 +32,13 @@ pub(in crate::engine) fn run(
     scratch: &Path,
     (file, planned): (&str, &Hls),
     made: &Made,
+    depth: Depth,
     cancel: &Cancel,
 ) -> Result<CheckedHls, Failure> {
     let set = Set {
         folder: place(scratch, file)?,
         made,
+        depth,
         cancel,
     };
     let master: Master = set.playlist(MASTER)?;
@@ -87,6 +89,7 @@ fn are_equal(some_us: &[u64], others_us: &[u64]) -> bool {
 struct Set<'a> {
     folder: PathBuf,
     made: &'a Made,
+    depth: Depth,
     cancel: &'a Cancel,
 }
 
@@ -207,9 +210,9 @@ impl Set<'_> {
             }
             promised_us = end_us;
         }
-        let mut checked = look(&|| open(pieces), joined.len(), self.made, self.cancel)?;
+        let mut checked = look(&|| open(pieces), joined.len(), self.made, self.depth, self.cancel)?;
         // Without an index there is no way to the end, but the last segment can be decoded alone.
-        if let [init, _, .., last] = &**pieces {
+        if let ([init, _, .., last], Depth::Fast) = (&**pieces, self.depth) {
             let tail = open(&Arc::from([init.clone(), last.clone()]))?;
             checked.decode_errors += decode_errors(tail, self.cancel)?;
         }

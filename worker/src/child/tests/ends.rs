@@ -153,7 +153,10 @@ async fn a_request_that_fits_no_line_is_not_sent() {
         },
         steps: Vec::new(),
     };
-    let failure = child.verify(vec![(planned, Made::default())]).await.unwrap_err();
+    let failure = child
+        .verify(vec![(planned, Made::default())], Duration::from_secs(9))
+        .await
+        .unwrap_err();
     assert_eq!(
         (failure.kind, failure.code),
         (FailureKind::Infrastructure, Code::Internal)

@@ -72,12 +72,6 @@ impl Status {
             Self::Canceled => "canceled",
         }
     }
-
-    /// Whether the task can no longer change.
-    #[must_use]
-    pub const fn is_final(self) -> bool {
-        matches!(self, Self::Processed | Self::Failed | Self::Canceled)
-    }
 }
 
 impl fmt::Display for Status {

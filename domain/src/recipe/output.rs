@@ -91,7 +91,8 @@ pub struct Hls {
     /// How the sound is encoded; AAC, the same for every rung.
     #[serde(default)]
     pub audio: AudioWish,
-    /// Length of a segment in milliseconds, 1,000 to 10,000.
+    /// Length of a segment in milliseconds, 1,000 to 10,000. Where the largest rung is copied, segments begin with the first
+    /// keyframe at or after each multiple of it.
     #[serde(default = "four_seconds")]
     #[schema(minimum = 1000, maximum = 10000)]
     pub segment_ms: u64,

@@ -16,8 +16,13 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 /// Most bytes of pictures that wait for one output.
 const MAX_WAITING_BYTES: u64 = 96 << 20;
 
-/// Most packets that wait for an output that is given nothing else.
-const MAX_WAITING_PACKETS: u64 = 64;
+/// Packets are handed over in batches of so many, because to wake a thread costs more than to copy one; a packet of so
+/// many bytes ends its batch, which bounds what waits.
+const BATCH_PACKETS: usize = 64;
+const LARGE_BYTES: usize = 64 << 10;
+
+/// Most batches of packets that wait for an output that is given nothing else.
+const MAX_WAITING_BATCHES: u64 = 2;
 
 /// What an output is given. Times count in microseconds along the joined spans.
 pub(super) enum Piece {
@@ -33,8 +38,8 @@ pub(super) enum Piece {
     PicturesEnd { goes_on: bool },
     /// Samples.
     Sound { sound: Audio, at_us: i64 },
-    /// A packet as the source has it, with times of the source's clock.
-    Packet { packet: Packet, medium: Medium },
+    /// Packets as the source has them, with times of the source's clock.
+    Packets(Vec<(Packet, Medium)>),
 }
 
 /// The way to one output.
@@ -45,6 +50,8 @@ pub(super) struct Feed {
     cards: bool,
     /// Whose packets are copied.
     copies: Vec<Medium>,
+    /// Those of them that are not handed over yet.
+    packets: Vec<(Packet, Medium)>,
 }
 
 /// What an output wants decoded.
@@ -81,7 +88,7 @@ impl Feed {
         let copies = copies.into_iter().filter(|(take, _)| take.copied);
         let copies = copies.map(|(_, medium)| medium).collect();
         let room = if matches!(wants, Wants::Nothing) {
-            MAX_WAITING_PACKETS
+            MAX_WAITING_BATCHES
         } else {
             room
         };
@@ -93,9 +100,17 @@ impl Feed {
                 wants,
                 cards,
                 copies,
+                packets: Vec::new(),
             },
             from,
         )
+    }
+
+    /// Hands over the packets that were kept for a batch, and then a piece; `false` when the output is gone.
+    fn send(&mut self, piece: Option<Piece>) -> bool {
+        let packets = std::mem::take(&mut self.packets);
+        let batch = (!packets.is_empty()).then_some(Piece::Packets(packets));
+        batch.into_iter().chain(piece).all(|piece| self.to.send(piece).is_ok())
     }
 }
 
@@ -146,13 +161,22 @@ impl<'a, 'b> Feeds<'a, 'b> {
         mut piece: impl FnMut() -> Result<Piece, Failure>,
     ) -> Result<(), Failure> {
         let card = self.is_card();
-        let ready = |feed: &&Feed| wanted(feed) && (feed.cards || !card);
-        for feed in self.feeds.iter().filter(ready) {
-            if feed.to.send(piece()?).is_err() {
+        let ready = |feed: &Feed| wanted(feed) && (feed.cards || !card);
+        for feed in self.feeds.iter_mut().filter(|feed| ready(feed)) {
+            if !feed.send(Some(piece()?)) {
                 self.halt.raise();
             }
         }
         Ok(())
+    }
+
+    /// Hands over what is left: nothing follows.
+    pub(super) fn end(&mut self) {
+        for feed in &mut self.feeds {
+            if !feed.send(None) {
+                self.halt.raise();
+            }
+        }
     }
 
     /// Lets those look at a picture who want only some.
@@ -246,9 +270,11 @@ impl Sink for Feeds<'_, '_> {
         if self.is_card() {
             return Ok(());
         }
-        for feed in self.feeds.iter().filter(|feed| feed.copies.contains(&medium)) {
+        for feed in self.feeds.iter_mut().filter(|feed| feed.copies.contains(&medium)) {
             let packet = av::packets::share_packet(packet).map_err(|error| fault::engine("packet", error))?;
-            if feed.to.send(Piece::Packet { packet, medium }).is_err() {
+            let large = packet.size() >= LARGE_BYTES;
+            feed.packets.push((packet, medium));
+            if (large || feed.packets.len() >= BATCH_PACKETS) && !feed.send(None) {
                 self.halt.raise();
             }
         }

@@ -64,7 +64,7 @@ pub(super) fn shoot(
             } => movie.see(picture, at_us, duration_us)?,
             Piece::PicturesEnd { goes_on } => movie.see_no_more(goes_on)?,
             Piece::Sound { sound, at_us } => movie.hear(sound, at_us)?,
-            Piece::Packet { packet, .. } => movie.take_over(packet)?,
+            Piece::Packets(taken) => taken.into_iter().try_for_each(|(packet, _)| movie.take_over(packet))?,
         }
     }
     job.check()?;

@@ -73,6 +73,7 @@ impl<'a> Program<'a> {
                 losses += reader.run(feeds, self.work.cancel)?;
             }
         }
+        feeds.end();
         Ok(losses)
     }
 }

@@ -165,11 +165,12 @@ impl Reader {
             }
             if sink.decodes(Medium::Pictures) {
                 track.send(Some(&packet));
+                self.pictures(sink)
             } else {
                 track.look_at(&packet);
                 track.pass(&packet, self.start_us);
+                Ok(())
             }
-            self.pictures(sink)
         } else if let Some(track) = self.audio.as_mut().filter(is) {
             self.clock.repair(&mut packet, track.base);
             sink.packet(&packet, Medium::Sound)?;
@@ -185,11 +186,12 @@ impl Reader {
             }
             if sink.decodes(Medium::Sound) {
                 track.send(Some(&packet));
+                self.sounds(sink)
             } else {
                 track.look_at(&packet);
                 track.pass(&packet, self.start_us);
+                Ok(())
             }
-            self.sounds(sink)
         } else {
             Ok(())
         }

@@ -52,7 +52,9 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Receiver<Piec
     };
     // MP3 tells the samples that its encoder put before the sound only with the first packet.
     let padding = match &first {
-        Piece::Packet { packet, .. } if order.container == Container::Mp3 => packets::skipped_samples(packet),
+        Piece::Packets(taken) if order.container == Container::Mp3 => {
+            taken.first().map_or(0, |(packet, _)| packets::skipped_samples(packet))
+        }
         _ => 0,
     };
     let reel = Reel::new(Mux::create(job.scratch, file, order.container)?, None);
@@ -125,10 +127,10 @@ impl<'a> Remux<'a> {
     /// Takes what is copied, and the sound that is not.
     pub(super) fn take(&mut self, piece: Piece) -> Result<(), Failure> {
         match piece {
-            Piece::Packet { packet, medium } => match medium {
+            Piece::Packets(taken) => taken.into_iter().try_for_each(|(packet, medium)| match medium {
                 Medium::Pictures => self.see(packet),
                 Medium::Sound => self.hear_packet(packet),
-            },
+            }),
             Piece::Sound { sound, at_us } => self.hear(sound, at_us),
             Piece::Part(_) | Piece::Picture { .. } | Piece::PicturesEnd { .. } => Ok(()),
         }

@@ -48,7 +48,7 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Receiver<Piec
                 encoder.encode_until(until, &mut tape, &mut mux)?;
                 job.meter.reached(sound.us_of(tape.taken()));
             }
-            Piece::Packet { .. } | Piece::Picture { .. } | Piece::PicturesEnd { .. } => {}
+            Piece::Packets(_) | Piece::Picture { .. } | Piece::PicturesEnd { .. } => {}
         }
     }
     job.check()?;

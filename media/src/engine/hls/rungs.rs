@@ -7,12 +7,14 @@ use super::segments::{Cut, Place};
 use super::{AUDIO, Shot, stem_of};
 use crate::engine::feed::Piece;
 use crate::engine::mux::{Container, Mux, Reel};
+use crate::engine::originals::Medium;
 use crate::engine::remux::{self, Remux};
 use crate::engine::transcode::{Job, unsupported};
 use crate::engine::{av, fault, movie};
 use domain::plan::{AudioTrack, Hls, Rung, VideoTrack};
 use domain::recipe::VideoCodec;
 use domain::{Failure, FailureKind};
+use ffmpeg_next::Packet;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -92,7 +94,7 @@ fn hand_on(
     for mut piece in from {
         job.check()?;
         if let Some(copied) = copied
-            && matches!(piece, Piece::Packet { .. } | Piece::Sound { .. })
+            && matches!(piece, Piece::Packets(_) | Piece::Sound { .. })
         {
             copied.take(piece)?;
             continue;
@@ -125,17 +127,22 @@ fn twin(piece: &Piece, first: bool) -> Result<Option<Piece>, Failure> {
         },
         Piece::Part(part) => Piece::Part(*part),
         Piece::PicturesEnd { goes_on } => Piece::PicturesEnd { goes_on: *goes_on },
-        Piece::Packet { .. } | Piece::Sound { .. } if !first => return Ok(None),
-        Piece::Packet { packet, medium } => Piece::Packet {
-            packet: av::packets::share_packet(packet).map_err(|error| fault::engine("packet", error))?,
-            medium: *medium,
-        },
+        Piece::Packets(_) | Piece::Sound { .. } if !first => return Ok(None),
+        Piece::Packets(taken) => Piece::Packets(share_all(taken)?),
         Piece::Sound { sound, at_us } => Piece::Sound {
             sound: av::share_sound(sound).map_err(|error| fault::engine("sound", error))?,
             at_us: *at_us,
         },
     };
     Ok(Some(twin))
+}
+
+fn share_all(taken: &[(Packet, Medium)]) -> Result<Vec<(Packet, Medium)>, Failure> {
+    let shared = taken.iter().map(|(packet, medium)| {
+        let packet = av::packets::share_packet(packet).map_err(|error| fault::engine("packet", error))?;
+        Ok((packet, *medium))
+    });
+    shared.collect()
 }
 
 /// Begins the renditions of a rung: its pictures, and the sound that is cut with them.

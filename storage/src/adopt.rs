@@ -7,7 +7,9 @@ use crate::storage::Storage;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 use tokio::io::AsyncReadExt;
 
 const READ_BYTES: usize = 256 << 10;
@@ -70,10 +72,18 @@ async fn rename(key: Key, local: PathBuf, root: PathBuf) -> Result<Option<Stored
         .unwrap_or_else(|died| Err(Error::of_local_file(&path, died.into())))
 }
 
-/// Brings the file to disk, and counts and hashes it.
+/// Brings the file to disk, and meanwhile counts and hashes it.
 fn settle(local: &Path) -> io::Result<Stored> {
-    let mut file = File::open(local)?;
-    file.sync_all()?;
+    let file = &File::open(local)?;
+    thread::scope(|scope| {
+        let synced = thread::Builder::new().spawn_scoped(scope, || file.sync_all())?;
+        let hashed = hash(file);
+        synced.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        hashed
+    })
+}
+
+fn hash(mut file: &File) -> io::Result<Stored> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; READ_BYTES];
     let mut bytes = 0;

@@ -89,14 +89,17 @@ impl Job<'_> {
         progress: &watch::Sender<Progress>,
         notes: &mut Notes,
     ) -> Result<Take, Failure> {
-        let session = session(self.env, files.clone(), out.to_owned());
-        let mut child = self.env.children.child(session).await?;
+        let source = session(self.env, files.clone(), out.to_owned());
+        let children = &self.env.children;
+        let mut child = children.child(source).await?;
         let sandbox = child.status().clone();
-        let made = self.transcode(&mut child, (out, packets), progress, notes).await;
+        let made = self.transcode(&mut child, packets, progress, notes).await;
         notes.child(&sandbox, &child.stderr_tail());
-        let (plan, report, mut checker) = made?;
+        let (plan, report) = made?;
+        let checker = session(self.env, Files::default(), out.to_owned());
         // What a stranger's file may have made of it must be gone before anybody looks at the outputs.
-        child.finish().await;
+        let ((), checker) = tokio::join!(child.finish(), children.give(checker));
+        let mut checker = checker?;
         notes.took("transcode");
         enter(progress, Phase::Verify);
         let outputs = plan.outputs.iter().cloned().zip(report.outputs.iter().cloned());
@@ -104,6 +107,8 @@ impl Job<'_> {
             checker.verify(outputs.collect(), self.patience(&plan)),
             store::announce(self.env, self.task, &plan),
         );
+        // To start is work for a processor, to store for the disk.
+        children.restock();
         let checked = checked.and_then(|checked| compare(&plan, &report, &checked).map(|()| checked));
         notes.took("verify");
         Ok(Take {
@@ -115,14 +120,14 @@ impl Job<'_> {
         })
     }
 
-    /// Probe, plan and transcode. Meanwhile the checker starts and the facts are kept.
+    /// Probe, plan and transcode. Meanwhile the facts are kept.
     async fn transcode(
         &self,
         child: &mut child::Child,
-        (out, packets): (&Path, Packets),
+        packets: Packets,
         progress: &watch::Sender<Progress>,
         notes: &mut Notes,
-    ) -> Result<(Plan, Report, child::Child), Failure> {
+    ) -> Result<(Plan, Report), Failure> {
         let mut probes = Vec::with_capacity(self.footage.sources.len());
         for place in 0..self.footage.sources.len() {
             probes.push(child.probe(place).await?);
@@ -130,14 +135,12 @@ impl Job<'_> {
         notes.took("probe");
         let making = async {
             let plan = self.plan(&probes, packets, notes)?;
-            let checker = session(self.env, Files::default(), out.to_owned());
-            let (report, checker) = tokio::try_join!(
-                child.transcode(plan.clone(), wall_limit(&probes, &plan), |update| {
-                    progress.send_replace(update);
-                }),
-                self.env.children.child(checker),
-            )?;
-            Ok((plan, report, checker))
+            let wall = wall_limit(&probes, &plan);
+            let tell = |update| {
+                progress.send_replace(update);
+            };
+            let report = child.transcode(plan.clone(), wall, tell).await?;
+            Ok((plan, report))
         };
         tokio::join!(making, self.remember(&probes)).0
     }

@@ -29,12 +29,20 @@ impl Spare {
     /// # Errors
     /// As [`Child::spawn`].
     pub async fn child(&self, session: Session) -> Result<Child, Failure> {
-        let child = match self.take().await {
-            Some((group, pipes)) => Child::begin(&self.settings, group, pipes, session).await,
-            None => Child::spawn(&self.settings, session).await,
-        };
+        let child = self.give(session).await;
         self.restock();
         child
+    }
+
+    /// As [`Self::child`], but the next is ordered by [`Self::restock`].
+    ///
+    /// # Errors
+    /// As [`Child::spawn`].
+    pub async fn give(&self, session: Session) -> Result<Child, Failure> {
+        match self.take().await {
+            Some((group, pipes)) => Child::begin(&self.settings, group, pipes, session).await,
+            None => Child::spawn(&self.settings, session).await,
+        }
     }
 
     /// The spare child, if there is one and it lives: a kernel that is short of memory kills those that wait first.
@@ -44,7 +52,9 @@ impl Spare {
         started.filter(|(group, _)| !group.has_ended())
     }
 
-    fn restock(&self) {
+    /// Orders the next spare child unless there is one. To start takes a processor as long as to copy half a film: work
+    /// that is short lets it wait.
+    pub fn restock(&self) {
         let mut ordered = self.lock();
         if ordered.is_none() {
             // What goes wrong here is said to whoever asks for a child.

@@ -54,3 +54,15 @@ async fn the_spare_child_goes_with_its_owner() {
     drop(spare);
     assert!(is_gone(group).await);
 }
+
+#[tokio::test]
+async fn after_a_child_that_is_only_given_the_next_is_started_on_demand() {
+    let spare = spare();
+    let mut given = spare.give(session()).await.unwrap();
+    given.probe(0).await.unwrap();
+    assert!(spare.take().await.is_none());
+    spare.restock();
+    let next = waiting(&spare).await;
+    spare.restock();
+    assert_eq!(waiting(&spare).await, next);
+}

@@ -61,6 +61,10 @@ impl Job<'_> {
         let mut take = self.shoot((&files, &out, Packets::Kept), progress, notes).await?;
         let told = take.checked.as_ref().map(|_| take.report.warnings.as_slice());
         if is_spoilt(&take.plan, told) {
+            // Both takes at a time would need twice the room.
+            if let Err(error) = tokio::fs::remove_dir_all(&out).await {
+                tracing::warn!(%error, "failed to remove what was made at first");
+            }
             out = directory("decoded")?;
             let first = take.report.warnings;
             take = self.shoot((&files, &out, Packets::Decoded), progress, notes).await?;

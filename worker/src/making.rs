@@ -97,13 +97,19 @@ impl Job<'_> {
         let children = &self.env.children;
         let mut child = children.child(source).await?;
         let sandbox = child.status().clone();
-        let made = self.transcode(&mut child, packets, progress, notes).await;
+        let made = self.transcode(&mut child, (out, packets), progress, notes).await;
         notes.child(&sandbox, &child.stderr_tail());
-        let (plan, report) = made?;
-        let checker = session(self.env, Files::default(), out.to_owned());
+        let (plan, report, checker) = made?;
         // What a stranger's file may have made of it must be gone before anybody looks at the outputs.
-        let ((), checker) = tokio::join!(child.finish(), children.give(checker));
-        let mut checker = checker?;
+        child.finish().await;
+        let mut checker = match checker {
+            Some(checker) => checker,
+            None => {
+                children
+                    .give(session(self.env, Files::default(), out.to_owned()))
+                    .await?
+            }
+        };
         notes.took("transcode");
         enter(progress, Phase::Verify);
         let outputs = plan.outputs.iter().cloned().zip(report.outputs.iter().cloned());
@@ -124,14 +130,15 @@ impl Job<'_> {
         })
     }
 
-    /// Probe, plan and transcode. Meanwhile the facts are kept.
+    /// Probe, plan and transcode. Meanwhile the facts are kept, and the checker is locked in and replaced; not beside a
+    /// copy, which is done sooner when no child starts.
     async fn transcode(
         &self,
         child: &mut child::Child,
-        packets: Packets,
+        (out, packets): (&Path, Packets),
         progress: &watch::Sender<Progress>,
         notes: &mut Notes,
-    ) -> Result<(Plan, Report), Failure> {
+    ) -> Result<(Plan, Report, Option<child::Child>), Failure> {
         let mut probes = Vec::with_capacity(self.footage.sources.len());
         for place in 0..self.footage.sources.len() {
             probes.push(child.probe(place).await?);
@@ -143,8 +150,15 @@ impl Job<'_> {
             let tell = |update| {
                 progress.send_replace(update);
             };
-            let report = child.transcode(plan.clone(), wall, tell).await?;
-            Ok((plan, report))
+            let checker = async {
+                if all_copied(&plan) {
+                    return Ok(None);
+                }
+                let session = session(self.env, Files::default(), out.to_owned());
+                self.env.children.child(session).await.map(Some)
+            };
+            let (report, checker) = tokio::try_join!(child.transcode(plan.clone(), wall, tell), checker)?;
+            Ok((plan, report, checker))
         };
         tokio::join!(making, self.remember(&probes)).0
     }
@@ -207,6 +221,12 @@ impl Job<'_> {
         };
         std::mem::replace(notes, Notes::new()).finished(&done)
     }
+}
+
+/// Whether nothing is encoded.
+fn all_copied(plan: &Plan) -> bool {
+    let mut steps = plan.outputs.iter().flat_map(|output| &output.steps);
+    steps.all(|step| step.done == domain::plan::Done::Copy)
 }
 
 /// The phases after the encoding are short: they share the last percent.

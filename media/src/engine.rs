@@ -71,7 +71,7 @@ use std::path::Path;
 pub fn init() {
     // It only fills tables; the result is always `Ok`.
     let _ = ffmpeg_next::init();
-    av::quiet_logs();
+    av::logs::quiet();
     av_out::quiet_encoders();
 }
 

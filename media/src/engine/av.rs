@@ -5,6 +5,7 @@
     reason = "a leaf module around plain C fields; each block tells why it holds"
 )]
 
+pub(super) mod logs;
 pub(super) mod packets;
 
 use ffmpeg_next::codec::Parameters;
@@ -17,28 +18,7 @@ use ffmpeg_next::format::{Pixel, Sample};
 use ffmpeg_next::frame::{Audio, Video};
 use ffmpeg_next::{ChannelLayout, Codec};
 use ffmpeg_next::{Error, Frame};
-use std::ffi::{CStr, c_char, c_int, c_void};
-use std::sync::atomic::{AtomicU32, Ordering};
-
-/// Most lines of FFmpeg's own that reach the standard error.
-const MAX_LOG_LINES: u32 = 100;
-
-static LOG_LINES: AtomicU32 = AtomicU32::new(0);
-
-/// Errors go to the standard error, the first hundred of them; all else is dropped.
-pub(super) fn quiet_logs() {
-    unsafe extern "C" fn log(class: *mut c_void, level: c_int, format: *const c_char, args: *mut ffi::__va_list_tag) {
-        if level <= ffi::AV_LOG_ERROR && LOG_LINES.fetch_add(1, Ordering::Relaxed) < MAX_LOG_LINES {
-            // SAFETY: the arguments are those that FFmpeg gave to its log callback, handed on unchanged.
-            unsafe { ffi::av_log_default_callback(class, level, format, args) };
-        }
-    }
-    // SAFETY: both functions are thread-safe setters; `log` has the signature of a log callback and lives for ever.
-    unsafe {
-        ffi::av_log_set_level(ffi::AV_LOG_ERROR);
-        ffi::av_log_set_callback(Some(log));
-    }
-}
+use std::ffi::{CStr, c_int};
 
 /// Facts of a stream's codec that need no decoding.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,6 @@
 //! One stream of a source and its decoder.
 
+use super::av::logs::{self, Complaints};
 use super::av::{self, CodecFacts};
 use super::facts::{is_avi, origin_us, promised_us, to_us};
 use super::fault;
@@ -42,8 +43,9 @@ pub(super) struct Track {
     /// How much too late the times of pictures are.
     lag_us: i64,
     next_us: Option<i64>,
-    /// Packets or pictures that did not decode.
+    /// Packets or pictures that did not decode, and pictures of which the decoder said so.
     broken: u32,
+    complaints: &'static Complaints,
 }
 
 impl Track {
@@ -75,6 +77,7 @@ impl Track {
         let mut decoder = context.map_err(|error| fault::reading("the headers", error))?.decoder();
         // Decoders need it to cut the priming samples off.
         decoder.set_packet_time_base(stream.time_base());
+        let complaints = logs::listen(&mut decoder);
         let mut options: Dictionary<'_> = options.iter().copied().collect();
         options.set("max_pixels", MAX_PIXELS);
         let opened = decoder.open_as_with(codec, options);
@@ -98,6 +101,7 @@ impl Track {
             decoder: opened.map_err(|_| unsupported(format!("codec {}", facts.name)))?,
             next_us: None,
             broken: 0,
+            complaints,
         })
     }
 
@@ -212,8 +216,8 @@ impl Track {
     }
 
     /// How many packets or pictures did not decode.
-    pub(super) const fn broken(&self) -> u32 {
-        self.broken
+    pub(super) fn broken(&self) -> u32 {
+        self.broken.max(self.complaints.pictures())
     }
 
     /// How much did not decode, in microseconds.
@@ -222,7 +226,7 @@ impl Track {
             av::Kind::Video => self.interval_us,
             _ => 21_333,
         };
-        u64::from(self.broken) * u64::try_from(each).unwrap_or(0)
+        u64::from(self.broken()) * u64::try_from(each).unwrap_or(0)
     }
 }
 

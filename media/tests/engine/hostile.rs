@@ -180,6 +180,52 @@ fn garbage_in_the_middle_is_survived_and_told() {
 }
 
 #[test]
+fn a_single_damaged_picture_is_told_on_any_number_of_threads() {
+    let source = clip(
+        "scratch.mp4",
+        "-f lavfi -i testsrc2=s=640x360:r=25:d=8 -c:v libx264 -preset medium -g 50 -pix_fmt yuv420p",
+    );
+    let packets = std::process::Command::new("ffprobe")
+        .args([
+            "-v",
+            "error",
+            "-select_streams",
+            "v",
+            "-show_entries",
+            "packet=pos,size",
+            "-of",
+            "csv=p=0",
+        ])
+        .arg(&source)
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(packets.stdout).unwrap();
+    let packet: Vec<usize> = listed
+        .lines()
+        .nth(10)
+        .unwrap()
+        .split(',')
+        .map(|n| n.parse().unwrap())
+        .collect();
+    let mut bytes = std::fs::read(&source).unwrap();
+    let from = packet[1] + packet[0] / 2;
+    for (place, byte) in bytes[from..from + packet[0] / 4].iter_mut().enumerate() {
+        *byte = (place * 37 + 11).to_le_bytes()[0];
+    }
+    let (_folder, path) = file("scratch.mp4", &bytes);
+    let encoded = recipe(r#"{"outputs":[{"kind":"mp4","video":{"speed":"fastest"}}]}"#);
+    let plan = plan(&encoded, &probe(&path).unwrap()).unwrap();
+    for threads in [1, 2, 4] {
+        let scratch = tempfile::tempdir().unwrap();
+        let source = std::fs::File::open(&path).unwrap();
+        let footage = footage(std::slice::from_ref(&source));
+        let report = engine::transcode(&footage, &plan, scratch.path(), threads, &mut |_| {}, &Cancel::new()).unwrap();
+        let told: Vec<_> = report.warnings.iter().map(|warning| warning.detail.as_str()).collect();
+        assert_eq!(told, ["40 ms lost"], "{threads} threads");
+    }
+}
+
+#[test]
 fn an_index_without_any_media_is_damaged() {
     let bytes = whole();
     let at = bytes.windows(4).position(|w| w == b"mdat").unwrap();

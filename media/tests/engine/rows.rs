@@ -10,18 +10,19 @@ type Row = (u8, &'static str, &'static [&'static str]);
 const ROWS: [Row; 21] = [
     (
         1,
-        "HDR is brought down to BT.709 and tagged so; broken mastering data is ignored",
+        "HDR is brought down to BT.709 and tagged so; broken mastering data is ignored; Dolby Vision is its base layer",
         &[
-            "looks::high_dynamic_range_is_brought_down_and_tagged",
+            "colors::high_dynamic_range_is_brought_down_and_tagged",
             "colors::a_wedge_in_pq_keeps_its_order_its_black_and_its_gray",
             "colors::broken_mastering_data_changes_nothing",
+            "boxes::dolby_vision_is_its_base_layer_or_refused_but_for_its_sound",
         ],
     ),
     (
         2,
         "10 bits, 4:2:2, 4:4:4 and full range become 8 bits, 4:2:0 and limited, with a warning",
         &[
-            "looks::other_samples_become_eight_bits_of_limited_range",
+            "colors::other_samples_become_eight_bits_of_limited_range",
             "colors::black_gray_and_white_keep_their_brightness_whatever_the_samples",
         ],
     ),
@@ -101,11 +102,13 @@ const ROWS: [Row; 21] = [
         "cut off, without an index, garbage inside: a typed failure, or the loss is told",
         &[
             "clocks::whatever_breaks_off_tells_how_much_is_missing",
-            "containers::a_matroska_file_that_breaks_off_tells_its_loss",
+            "containers::a_file_that_breaks_off_tells_its_loss_where_its_header_has_a_length",
             "hostile::an_mp4_without_its_index_is_damaged",
             "hostile::an_index_without_any_media_is_damaged",
             "hostile::a_source_that_breaks_off_is_kept_as_far_as_it_goes_and_the_loss_is_told",
             "hostile::garbage_in_the_middle_is_survived_and_told",
+            "hostile::a_single_damaged_picture_is_told_on_any_number_of_threads",
+            "copy_refusals::damaged_packets_of_every_codec_are_not_copied",
         ],
     ),
     (

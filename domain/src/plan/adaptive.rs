@@ -4,6 +4,7 @@ use super::geometry::{Narrower, fit};
 use super::outputs::{Room, frames_u32, step, video_track};
 use super::{Content, Done, Hls, Rung, Step, VideoOrder, ladder};
 use crate::recipe::{self, AudioCodec, TrimMode, VideoCodec};
+use std::time::Duration;
 
 impl Room<'_> {
     /// An adaptive stream. Only the largest rung can be the source itself; the others are cut where it is.
@@ -79,6 +80,11 @@ impl Room<'_> {
         if rungs_below && fast {
             return Err("rungs below it are encoded, which begin at the picture asked".to_owned());
         }
+        if rungs_below && self.drift() >= 0.5 {
+            return Err(
+                "its frame rate is not quite constant, and rungs below it are encoded at one that is".to_owned(),
+            );
+        }
         // With the first keyframe after each multiple of their length, no segment then gets twice as long.
         let keyframes = self.video.and_then(|facts| facts.keyframes);
         let apart_us = keyframes.map_or(u64::MAX, |keyframes| keyframes.longest_us);
@@ -89,6 +95,13 @@ impl Room<'_> {
             ));
         }
         Ok(())
+    }
+
+    /// How many frames more or fewer the source has than its span at the rate of the plan.
+    fn drift(&self) -> f64 {
+        let average = self.video.and_then(|facts| facts.average_fps).unwrap_or(self.fps);
+        let seconds = Duration::from_micros(self.span_us).as_secs_f64();
+        ((average.as_f64() - self.fps.as_f64()) * seconds).abs()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The same for adaptive streams, whose largest rung may be the source.
 
-use super::{decision, planned, right, with_keyframes, with_video};
+use super::{decision, fps, planned, right, with_keyframes, with_video};
 use crate::plan::{Content, Done, Hls, Plan, VideoTrack};
 
 const ONE: &str = r#"{"outputs":[{"kind":"hls","ladder":[720]}]}"#;
@@ -88,6 +88,22 @@ fn a_rung_is_copied_unless_the_source_is_not_right() {
         for json in [ONE, LADDER] {
             assert_eq!(decision(&planned(json, &probe), "video"), expected, "{probe:?}");
         }
+    }
+}
+
+#[test]
+fn rungs_are_cut_together_only_with_a_source_that_has_as_many_frames() {
+    // Of 20 s at 29.97 a second: a frame too few, and a third of one.
+    for (average, expected) in [
+        (
+            29_920,
+            "its frame rate is not quite constant, and rungs below it are encoded at one that is",
+        ),
+        (29_953, "copy"),
+    ] {
+        let probe = with_video(|facts| facts.average_fps = fps(average, 1_000));
+        assert_eq!(decision(&planned(LADDER, &probe), "video"), expected);
+        assert_eq!(decision(&planned(ONE, &probe), "video"), "copy", "alone");
     }
 }
 

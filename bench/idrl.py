@@ -9,12 +9,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from statistics import median
 
 import clip
 import x264
 from caller import Caller
-from measure import Row, beside, listed
+from measure import Row, in_turns, listed
 from scratch import CACHE, ROOT
 from service import Service, embedded
 
@@ -35,7 +34,7 @@ def run() -> list[Row]:
             ours.append(took)
             peers.append(moviepy_once(python, service.directory, source, x264.preset(order)))
     detail = f"medians of {RUNS}: ours {listed(ours, 's')}; moviepy {listed(peers, 's')}"
-    return [beside("idrl", median(ours), median(peers), "s", at_most=0.6, detail=detail)]
+    return [in_turns("idrl", ours, peers, "s", at_most=0.6, detail=detail)]
 
 
 def ours_once(caller: Caller, service: Service, source: Path) -> tuple[float, dict]:

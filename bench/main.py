@@ -7,6 +7,7 @@ import sys
 import traceback
 
 import machine
+import pace
 import scratch
 from measure import HEADER, Row
 
@@ -26,10 +27,11 @@ def main() -> int:
     signal.signal(signal.SIGALRM, out_of_time)
     scratch.remove_leftovers()
     print(HEADER, flush=True)
-    rows, broken = [], []
+    rows, broken, paces = [], [], {}
     for name in wishes.name or NAMES:
         try:
             signal.alarm(LIMIT_S)
+            paces[name] = pace.measure()
             for row in modules[name].run():
                 print(row.line(), flush=True)
                 rows.append(row)
@@ -39,9 +41,10 @@ def main() -> int:
             broken.append(name)
         finally:
             signal.alarm(0)
+    print(pace.told(paces))
     if wishes.markdown:
         with open(wishes.markdown, "w", encoding="utf-8") as file:
-            file.write(page(rows, broken))
+            file.write(page(rows, broken, paces))
     return 2 if broken else int(any(not row.met for row in rows))
 
 
@@ -73,12 +76,13 @@ def out_of_time(*_) -> None:
     raise TimeoutError(f"it took more than {LIMIT_S} s")
 
 
-def page(rows: list[Row], broken: list[str]) -> str:
+def page(rows: list[Row], broken: list[str], paces: dict[str, float]) -> str:
     lines = [
         "# Benchmarks",
         "",
         "Printed by `bench/run --markdown docs/BENCHMARKS.md`: each peer ran beside Rushes on the same machine, in turns.",
-        "The ratio is ours divided by the peer's. What each one does is told at the top of its file in `bench/`.",
+        "The ratio is ours divided by the peer's; where the single runs are pairs, the median of their ratios. What each one",
+        "does is told at the top of its file in `bench/`.",
         "",
         "| goal | ours | peer | ratio | to reach | |",
         "|---|---|---|---|---|---|",
@@ -86,6 +90,7 @@ def page(rows: list[Row], broken: list[str]) -> str:
         *(f"| {name} | not measured | | | | |" for name in broken),
         "",
         *(f"- {fact}" for fact in machine.facts()),
+        f"- {pace.told(paces)}",
         "",
         "## Single runs",
         "",

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 
 HEADER = f"{'name':18}{'ours':>16}{'peer':>16}{'ratio':>8}   {'goal':16}"
 
@@ -28,12 +29,18 @@ class Row:
         return f"| {' | '.join(cells)} |"
 
 
-def beside(name: str, ours: float, peer: float, unit: str, *, detail: str, at_most=None, at_least=None) -> Row:
+def beside(name: str, ours: float, peer: float, unit: str, *, detail: str, ratio=None, at_most=None, at_least=None) -> Row:
     """A goal for the ratio of ours to the peer's, with as many digits as the goal needs."""
-    ratio = ours / peer
+    ratio = ours / peer if ratio is None else ratio
     digits = max(2, len(str(at_least if at_most is None else at_most).partition(".")[2]))
     goal, met = compare(ratio, at_most, at_least, lambda limit: f"{limit:.{digits}f}")
     return Row(name, amount(ours, unit), amount(peer, unit), f"{ratio:.{digits}f}", goal, met, detail)
+
+
+def in_turns(name: str, ours: list[float], peers: list[float], unit: str, *, detail: str, **goal) -> Row:
+    """The same for runs that took turns: the median of the ratios of neighbors, which shared the pace of the machine."""
+    ratio = median(mine / theirs for mine, theirs in zip(ours, peers, strict=True))
+    return beside(name, median(ours), median(peers), unit, detail=detail, ratio=ratio, **goal)
 
 
 def alone(name: str, ours: float, unit: str, *, detail: str, at_most=None, at_least=None) -> Row:

@@ -1,18 +1,17 @@
 """Our media child beside the `ffmpeg` command line: what the same work cost each of them, run in turns.
 
 Of our child the time of the work counts that its report tells, of the command line the time after its start (`-benchmark`):
-for both from the first packet read to the finished file, without the start of a process and the look into the source.
+for both without the start of a process. The command line has then looked into its source, our child does so once more.
 """
 
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import clip
 from caller import Caller
-from measure import Row, beside, listed
+from measure import Row, in_turns, listed
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def same_length(output: dict, made: Path) -> None:
 
 
 def row(name: str, kind: str, mine: list[Cost], peers: list[Cost], at_most: float) -> Row:
-    """The ratio of the medians of `wall` or `cpu`."""
+    """The ratio of `wall` or `cpu`."""
     ours_s, peers_s = ([getattr(cost, kind) for cost in costs] for costs in (mine, peers))
     detail = f"medians of {len(mine)}: ours {listed(ours_s, 's')}; ffmpeg {listed(peers_s, 's')}"
-    return beside(name, median(ours_s), median(peers_s), "s", at_most=at_most, detail=detail)
+    return in_turns(name, ours_s, peers_s, "s", at_most=at_most, detail=detail)

@@ -11,11 +11,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 
 import clip
 from caller import BOUNDARY, Caller, form
-from measure import Row, alone, beside, listed
+from measure import Row, alone, in_turns, listed
 from process import forget_peak, free_port, listens, peak_memory_bytes, running
 from service import api_alone
 from transfer import send_file
@@ -42,7 +41,7 @@ def run() -> list[Row]:
     detail = f"medians of {RUNS}: ours {listed(ours, 'MiB/s')}; nginx {listed(peers, 'MiB/s')}"
     return [
         alone("upload.memory", peak, "MiB", at_most=64, detail=memory),
-        beside("upload.speed", median(ours), median(peers), "MiB/s", at_least=0.5, detail=detail),
+        in_turns("upload.speed", ours, peers, "MiB/s", at_least=0.5, detail=detail),
     ]
 
 

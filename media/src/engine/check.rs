@@ -225,7 +225,8 @@ impl Film {
     fn read_tail(mut self, cancel: &Cancel) -> Result<u32, Failure> {
         let from = match &self.video {
             Some(_) => self.input.duration(),
-            None => self.input.duration() - SOUND_US,
+            // Nothing but the smallest number when the length is not known.
+            None => self.input.duration().saturating_sub(SOUND_US),
         };
         if from <= 0 || self.input.seek(from, ..from).is_err() {
             return Ok(0);

@@ -11,7 +11,7 @@ from measure import Row
 from service import embedded
 
 SUMMARY = "three sizes from one source, beside one ffmpeg that splits and beside three runs"
-RUNS = 3
+RUNS = 5
 SECONDS = 8
 HEIGHTS = (720, 480, 360)
 RECIPE = {

@@ -111,6 +111,23 @@ fn damage_between_both_ends_is_noticed_when_everything_is_decoded() {
 }
 
 #[test]
+fn sound_of_a_length_that_nobody_knows_is_noticed() {
+    let take = shoot(&film(), &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
+    let headers_alone = |path: &Path, _: &[u8]| {
+        let mut command = Command::new("ffmpeg");
+        command.args([
+            "-v", "error", "-y", "-f", "lavfi", "-i", "sine", "-t", "0", "-c:a", "aac",
+        ]);
+        let ran = command
+            .args(["-movflags", "empty_moov+frag_keyframe"])
+            .arg(path)
+            .status();
+        assert!(ran.unwrap().success());
+    };
+    assert!(unnoticed(&take, headers_alone).is_empty());
+}
+
+#[test]
 fn a_movie_that_lost_its_sound_or_a_second_is_noticed() {
     let take = shoot(&film(), &recipe(r#"{"outputs":[{"kind":"mp4"},{"kind":"webm"}]}"#)).unwrap();
     for lost in ["-an", "-vn", "-t 3"] {

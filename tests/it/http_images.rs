@@ -1,9 +1,14 @@
 //! Images of an account: stored whole or not at all, known by their bytes, and there while a task needs them.
 
 use backend::{AppState, Config, Secret, Secrets};
+use bytes::Bytes;
 use futures::future::join_all;
+use futures::stream::{self, StreamExt};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::multipart::{Form, Part};
+use reqwest::{Body, Method};
 use serde_json::json;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 use tests::{MP4, PNG, Reply, SECRET, TestApp};
@@ -216,7 +221,7 @@ async fn an_upload_takes_as_long_as_it_takes() {
         current: Secret::new(SECRET).unwrap(),
         previous: None,
     });
-    config.request_timeout = Duration::ZERO;
+    config.request_timeout = SHORT;
     let state = AppState::new(app.db.clone(), app.storage.clone(), app.doorbell.clone(), config);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     caller.url = format!("http://{}", listener.local_addr().unwrap());
@@ -225,11 +230,30 @@ async fn an_upload_takes_as_long_as_it_takes() {
         backend::router(state),
         CancellationToken::new(),
     ));
-    assert_eq!(
-        caller.get("/api/images").await.code(),
-        "unavailable",
-        "the check itself works"
-    );
-    assert_eq!(caller.image("mine", PNG.to_vec()).await.status, 201);
-    assert_eq!(caller.upload("a.mp4", MP4.to_vec(), &[]).await.status, 201);
+    let endless = Body::wrap_stream(stream::pending::<io::Result<Bytes>>());
+    let request = caller.request(Method::POST, "/api/plan");
+    let request = request.header(CONTENT_TYPE, "application/json").body(endless);
+    let other = Reply::read(request.send().await.unwrap()).await;
+    assert_eq!((other.status, other.code()), (503, "unavailable"));
+    let (image, video) = (slow(PNG, "picture.png"), slow(MP4, "a.mp4"));
+    let request = caller.request(Method::POST, "/api/images");
+    let form = Form::new().text("name", "mine").part("file", image);
+    let stored = Reply::read(request.multipart(form).send().await.unwrap()).await;
+    assert_eq!(stored.status, 201, "{stored:?}");
+    let task = caller.submit(Form::new().part("file", video)).await;
+    assert_eq!(task.status, 201, "{task:?}");
+}
+
+/// As long as other requests may take in the test above.
+const SHORT: Duration = Duration::from_millis(300);
+
+/// A file whose second half comes when any other request would be over.
+fn slow(bytes: &'static [u8], name: &'static str) -> Part {
+    let (first, second) = bytes.split_at(bytes.len() / 2);
+    let halves = stream::iter([(first, Duration::ZERO), (second, 2 * SHORT)]);
+    let body = Body::wrap_stream(halves.then(async |(half, pause)| {
+        tokio::time::sleep(pause).await;
+        Ok::<_, io::Error>(Bytes::from_static(half))
+    }));
+    Part::stream(body).file_name(name)
 }

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::links::Links;
 use domain::protocol::{SandboxMode, SandboxStatus};
 use entity::DatabaseConnection;
+use entity::task::Desk;
 use metrics_exporter_prometheus::PrometheusHandle;
 use queue::Doorbell;
 use std::ops::Deref;
@@ -18,6 +19,7 @@ pub struct AppState(Arc<Parts>);
 /// See [`AppState`].
 pub struct Parts {
     pub(crate) db: DatabaseConnection,
+    pub(crate) desk: Desk,
     pub(crate) storage: Storage,
     pub(crate) doorbell: Doorbell,
     pub(crate) config: Config,
@@ -45,6 +47,7 @@ impl AppState {
             hasher: Hasher::for_this_machine(),
             gate: Gate::new(config.throttle),
             facts: Facts::default(),
+            desk: Desk::open(db.clone()),
             db,
             storage,
             doorbell,

@@ -14,11 +14,13 @@
 mod claim;
 mod find;
 mod sweep;
+mod whole;
 
 pub use claim::{Claim, LEASE, Made, claim};
 pub(crate) use find::images_in_use;
-pub use find::{Line, Page, Whole, by_id, by_path, count_by_status, list, of_user, whole};
+pub use find::{Line, Page, by_id, by_path, count_by_status, list, of_user};
 pub use sweep::{Swept, due, mark_rung, sweep};
+pub use whole::{Desk, Whole};
 
 use crate::{RawJson, event, output, source, trash, user};
 use claim::ended;

@@ -52,7 +52,7 @@ impl FromRequestParts<AppState> for Owned<task::Whole> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
-        owned(parts, state, async |user, id| task::whole(&state.db, user, id).await).await
+        owned(parts, state, async |user, id| state.desk.whole(user, id).await).await
     }
 }
 

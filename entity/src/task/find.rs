@@ -1,13 +1,11 @@
 //! Ways to a task. All but the worker's are scoped to an account.
 
 use super::{Column, Entity, Model, TaskStatus};
-use crate::{output, source};
 use domain::recipe::Name;
 use domain::recipe_reader::stored;
 use domain::{Status, TaskId, UserId};
 use sea_orm::entity::prelude::*;
-use sea_orm::{DbBackend, DerivePartialModel, FromQueryResult, Order, QueryOrder, QuerySelect, QueryTrait, Statement};
-use std::sync::OnceLock;
+use sea_orm::{DerivePartialModel, Order, QueryOrder, QuerySelect};
 
 /// The task with this id, for the worker that rang for it.
 ///
@@ -23,58 +21,6 @@ pub async fn by_id(db: &impl ConnectionTrait, id: TaskId) -> Result<Option<Model
 /// Those of the database.
 pub async fn of_user(db: &impl ConnectionTrait, user: UserId, id: TaskId) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id.0).filter(Column::UserId.eq(user.0)).one(db).await
-}
-
-/// A task with all that a client sees of it.
-#[derive(Clone, Debug)]
-pub struct Whole {
-    /// Its row.
-    pub task: Model,
-    /// Its source.
-    pub source: source::Model,
-    /// Its outputs, the main one first; none until it is processed.
-    pub outputs: Vec<output::Model>,
-}
-
-/// The task with this id and all that belongs to it, if it is this account's: one query, for the call that every client
-/// repeats while it waits.
-///
-/// # Errors
-/// Those of the database.
-pub async fn whole(db: &impl ConnectionTrait, user: UserId, id: TaskId) -> Result<Option<Whole>, DbErr> {
-    let backend = db.get_database_backend();
-    let query = Statement::from_sql_and_values(backend, whole_sql(backend), [id.0.into(), user.0.into()]);
-    // Read by hand: each row repeats the task and its source, whose JSON is not read again for each output.
-    let rows = db.query_all_raw(query).await?;
-    let Some(first) = rows.first() else {
-        return Ok(None);
-    };
-    let outputs = rows
-        .iter()
-        .filter_map(|row| output::Model::from_query_result_optional(row, "C_").transpose());
-    Ok(Some(Whole {
-        task: Model::from_query_result(first, "A_")?,
-        source: source::Model::from_query_result(first, "B_")?,
-        outputs: outputs.collect::<Result<_, _>>()?,
-    }))
-}
-
-/// The query of [`whole`] for an id and an account. Its text is made once: that takes about as long as the query itself.
-fn whole_sql(backend: DbBackend) -> &'static str {
-    static SQLITE: OnceLock<String> = OnceLock::new();
-    static POSTGRES: OnceLock<String> = OnceLock::new();
-    let text = match backend {
-        DbBackend::Sqlite => &SQLITE,
-        _ => &POSTGRES,
-    };
-    text.get_or_init(|| {
-        let query = Entity::find_by_id(0)
-            .filter(Column::UserId.eq(0))
-            .find_also_related(source::Entity)
-            .find_also_related(output::Entity)
-            .order_by_asc(output::Column::Place);
-        query.build(backend).sql
-    })
 }
 
 /// The task with this id and this logical key: for downloads, where a signature or the owner check follows.

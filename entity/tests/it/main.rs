@@ -9,6 +9,7 @@
 
 mod accounts;
 mod costs;
+mod desk;
 mod life;
 mod seed;
 mod sharing;

@@ -1,0 +1,88 @@
+//! Whole tasks, asked for by one or by a crowd.
+
+use crate::seed::{an_output, database, made, new_task};
+use domain::{TaskId, UserId};
+use entity::output;
+use entity::task::{self, Claim, Desk, Model, TaskStatus};
+use futures::future::join_all;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+#[tokio::test]
+async fn everybody_in_a_crowd_gets_their_own_task_and_nobody_elses() {
+    let (mut db, _directory) = database("desk").await;
+    let mut tasks = Vec::new();
+    for _ in 0..5 {
+        tasks.push(new_task(&db).await);
+    }
+    finish(&db, &tasks[1]).await;
+    let queries = Arc::new(AtomicUsize::new(0));
+    let counted = queries.clone();
+    db.set_metric_callback(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    let desk = Desk::open(db);
+    // Each owner asks for each task, and for one that there is not, three times.
+    let ids: Vec<_> = tasks.iter().map(Model::task_id).chain([TaskId(i64::MAX)]).collect();
+    let pairs = tasks.iter().flat_map(|task| ids.iter().map(|id| (task.owner(), *id)));
+    let asked: Vec<(UserId, TaskId)> = pairs.cycle().take(5 * 6 * 3).collect();
+    let told = join_all(asked.iter().map(|(user, id)| desk.whole(*user, *id))).await;
+    for ((user, id), told) in asked.iter().zip(told) {
+        let own = tasks.iter().find(|task| task.task_id() == *id && task.owner() == *user);
+        let told = told.unwrap();
+        assert_eq!(told.as_ref().map(|whole| whole.task.id), own.map(|task| task.id));
+        let Some(whole) = told else { continue };
+        assert_eq!(whole.task.user_id, user.0);
+        assert_eq!(whole.source.id, whole.task.source_id);
+        let names: Vec<_> = whole.outputs.iter().map(|output| output.name.as_str()).collect();
+        let wanted: &[&str] = if *id == tasks[1].task_id() {
+            &["video.mp4", "poster.jpg"]
+        } else {
+            &[]
+        };
+        assert_eq!(names, wanted);
+    }
+    assert_eq!(queries.load(Ordering::Relaxed), 2, "90 who ask at once, 64 a query");
+}
+
+#[tokio::test]
+async fn nobody_is_told_what_was_before_they_asked() {
+    let (db, _directory) = database("desk_after").await;
+    let task = new_task(&db).await;
+    let desk = Desk::open(db.clone());
+    let ask = || desk.whole(task.owner(), task.task_id());
+    let status = async || ask().await.unwrap().map(|whole| whole.task.status);
+    assert_eq!(status().await, Some(TaskStatus::Uploaded));
+    finish(&db, &task).await;
+    // Who goes away before the answer is nobody's trouble.
+    let mut gone = Box::pin(ask());
+    assert!(futures::poll!(gone.as_mut()).is_pending());
+    drop(gone);
+    assert_eq!(status().await, Some(TaskStatus::Processed));
+    entity::write(&db, async |db| task::remove(db, &task).await)
+        .await
+        .unwrap();
+    assert_eq!(status().await, None);
+}
+
+#[tokio::test]
+async fn a_crowd_is_told_that_the_database_is_away() {
+    let (db, _directory) = database("desk_away").await;
+    let task = new_task(&db).await;
+    let desk = Desk::open(db.clone());
+    db.close_by_ref().await.unwrap();
+    let told = join_all((0..3).map(|_| desk.whole(task.owner(), task.task_id()))).await;
+    for told in told {
+        assert!(entity::is_unavailable(&told.unwrap_err()));
+    }
+}
+
+async fn finish(db: &entity::DatabaseConnection, task: &Model) {
+    let claim = Claim::of(&task::claim(db, task.task_id()).await.unwrap().unwrap());
+    let poster = output::New {
+        name: "poster.jpg".to_owned(),
+        ..an_output("outputs/1/1/poster.jpg")
+    };
+    let outputs = vec![an_output("outputs/1/1/video.mp4"), poster];
+    assert!(claim.succeed(db, made(outputs)).await.unwrap());
+}

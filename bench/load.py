@@ -19,9 +19,11 @@ class Load:
     text: str
 
 
-def wrk(url: str, seconds: int, *options: str, script: str = "", refusals: bool = False) -> Load:
-    """Asks for `url` again and again; an answer that is no success is an error unless `refusals` are wanted."""
-    done = subprocess.run(command(url, seconds, options, script), capture_output=True, text=True, timeout=seconds + 30)
+def wrk(url: str, seconds: int, *options: str, script: str = "", arguments: tuple = (), refusals: bool = False) -> Load:
+    """Asks for `url` again and again, or for what the script makes of the arguments; an answer that is no success is an
+    error unless `refusals` are wanted."""
+    asked = [*command(url, seconds, options, script), "--", *map(str, arguments)]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=seconds + 30)
     return read(done.stdout + done.stderr, refusals)
 
 

@@ -1,5 +1,9 @@
 //! Packets of a source on their way into a file as they are: which of them, and when they are shown there.
 
+mod sounds;
+
+pub(super) use sounds::Sounds;
+
 use super::av::packets;
 use super::facts::to_us;
 use super::imprint::Stamp;
@@ -126,20 +130,53 @@ impl Pictures {
             // Nothing can be decoded from here.
             return Ok(());
         }
-        // Nothing is shown before it is decoded: no keyframe at or before the start follows.
-        let settled = packet.dts().is_some_and(|dts| dts > self.start) || self.held.len() >= MAX_HELD;
+        // Nothing is shown before it is decoded: no keyframe at or before the start follows, or nothing of the span.
+        let decoded = |at: i64| packet.dts().is_some_and(|dts| dts > at);
+        let (started, ended) = (decoded(self.start), self.end.is_some_and(decoded));
         self.held.push(packet);
-        if settled { self.begin(mux) } else { Ok(()) }
+        if self.is_overfull() || ended || (started && self.begins_in_span()) {
+            self.begin(mux)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn is_overfull(&self) -> bool {
+        self.held.len() >= MAX_HELD
+    }
+
+    /// Whether a picture that is held begins in the span.
+    fn begins_in_span(&self) -> bool {
+        let in_span = |at: i64| at >= self.start && self.end.is_none_or(|end| at < end);
+        self.held.iter().map(shown).any(in_span)
     }
 
     /// Begins with what is held.
     fn begin(&mut self, mux: &mut Mux) -> Result<(), Failure> {
-        let mut held = std::mem::take(&mut self.held);
-        let Some(first) = held.first() else { return Ok(()) };
+        let Some(first) = self.held.first() else { return Ok(()) };
         self.key = shown(first);
-        self.zero = Some(if self.hides { self.start } else { self.key });
+        self.zero = Some(self.choose_zero());
+        let mut held = std::mem::take(&mut self.held);
         date(&mut held);
         held.into_iter().try_for_each(|packet| self.copy(packet, mux))
+    }
+
+    /// The start of the span; where no picture begins in it, the one that is shown meanwhile.
+    fn choose_zero(&self) -> i64 {
+        let lasts = |packet: &&Packet| shown(packet).saturating_add(packet.duration()) > self.start;
+        let meanwhile = || {
+            self.held
+                .iter()
+                .filter(lasts)
+                .map(shown)
+                .filter(|at| *at < self.start)
+                .max()
+        };
+        match self.hides {
+            false => self.key,
+            true if self.is_overfull() || self.begins_in_span() => self.start,
+            true => meanwhile().unwrap_or(self.start),
+        }
     }
 
     fn copy(&mut self, packet: Packet, mux: &mut Mux) -> Result<(), Failure> {
@@ -204,68 +241,5 @@ fn date(packets: &mut [Packet]) {
     for packet in packets.iter_mut().take(place).rev() {
         dts = dts.saturating_sub(packet.duration().max(1));
         packet.set_dts(Some(dts));
-    }
-}
-
-/// The sound under it.
-pub(super) struct Sounds {
-    lane: Lane,
-    end: Option<i64>,
-    hides: bool,
-    /// What came before it was known what is heard first.
-    waiting: Vec<Packet>,
-    heard_until: i64,
-}
-
-impl Sounds {
-    /// Adds the stream to the file. `padding` samples at its beginning are not heard.
-    pub(super) fn open(original: &Original, cut: Cut, padding: u32, mux: &mut Mux) -> Result<Self, Failure> {
-        let lane = Lane::open(original, padding, mux)?;
-        Ok(Self {
-            end: cut.end_us.map(|end| lane.ticks(end)),
-            hides: cut.hides,
-            waiting: Vec::new(),
-            heard_until: 0,
-            lane,
-        })
-    }
-
-    /// Takes the next packet.
-    pub(super) fn hear(&mut self, packet: Packet) {
-        self.waiting.push(packet);
-    }
-
-    /// Writes what was taken, once it is known what of the source's clock is 0 in the file.
-    pub(super) fn release(&mut self, zero_us: Option<i64>, mux: &mut Mux) -> Result<(), Failure> {
-        let Some(zero_us) = zero_us else { return Ok(()) };
-        let zero = self.lane.ticks(zero_us);
-        for packet in std::mem::take(&mut self.waiting) {
-            if self.is_wanted(&packet, zero) {
-                let until = shown(&packet).saturating_add(packet.duration().max(0));
-                self.heard_until = self.heard_until.max(until.saturating_sub(zero));
-                self.lane.write(packet, zero, mux)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a packet is heard. Where the file hides what lies before, one more goes first: decoders need it to
-    /// begin.
-    fn is_wanted(&self, packet: &Packet, zero: i64) -> bool {
-        let (at, length) = (shown(packet), packet.duration().max(0));
-        let run_up = if self.hides { length } else { 0 };
-        let late_enough = at.saturating_add(length).saturating_add(run_up) > zero;
-        let behind = self.end.is_some_and(|end| at >= end) || at >= zero && packets::is_hidden(packet);
-        late_enough && !behind
-    }
-
-    /// The packets that were written.
-    pub(super) fn imprint(&self) -> Imprint {
-        self.lane.stamp.imprint()
-    }
-
-    /// Where the sound ends, in microseconds of the file.
-    pub(super) fn length_us(&self) -> u64 {
-        u64::try_from(self.lane.us(self.heard_until)).unwrap_or(0)
     }
 }

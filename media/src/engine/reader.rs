@@ -1,5 +1,6 @@
 //! Reads a part of a source once, from its start to its end, and gives away decoded pictures and samples.
 
+mod before;
 mod skim;
 mod sound;
 
@@ -15,6 +16,7 @@ use super::sink::Sink;
 use super::track::Track;
 use super::weave::Weave;
 use super::{Cancel, av, fault, input};
+use before::Before;
 use domain::Failure;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::Video;
@@ -38,8 +40,7 @@ pub(super) struct Reader {
     promised_us: i64,
     /// Which pictures are wanted, when not all are.
     skim: Option<Skim>,
-    /// The last picture before the span, for a span that begins while it is shown.
-    before: Option<Video>,
+    before: Option<Before>,
 }
 
 impl Reader {
@@ -232,7 +233,8 @@ impl Reader {
             skim.shown_us = at;
         }
         if at < self.start_us {
-            self.before = Some(picture);
+            let left_us = at.saturating_add(duration).saturating_sub(self.start_us);
+            self.before = Some(Before { picture, left_us });
             return Ok(());
         }
         let at_us = at - self.start_us;
@@ -253,18 +255,6 @@ impl Reader {
         sink.picture(picture, at_us, duration)
     }
 
-    /// Where the span begins long before its first own picture, the one before is still shown.
-    fn give_before(&mut self, first_us: i64, sink: &mut dyn Sink) -> Result<(), Failure> {
-        let usual_us = self.video.as_ref().map_or(0, |track| track.interval_us);
-        let span_us = self.end_us.map_or(i64::MAX, |end| end.saturating_sub(self.start_us));
-        match self.before.take() {
-            Some(picture) if first_us > usual_us * 3 / 2 || first_us >= span_us => {
-                sink.picture(picture, 0, first_us.min(span_us))
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn end_pictures(&mut self, goes_on: bool, sink: &mut dyn Sink) -> Result<(), Failure> {
         if self.video.as_ref().is_some_and(|track| !track.ended) {
             self.end_skim(sink)?;
@@ -274,6 +264,9 @@ impl Reader {
             self.pictures(sink)?;
             let ready = self.weave.as_mut().map_or(Ok(Vec::new()), Weave::finish)?;
             self.give_all(ready, sink)?;
+        }
+        if self.video.as_ref().is_some_and(|track| !track.ended) {
+            self.give_only(sink)?;
         }
         if let Some(track) = self.video.as_mut().filter(|track| !track.ended) {
             track.ended = true;

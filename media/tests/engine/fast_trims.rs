@@ -35,6 +35,25 @@ fn a_fast_trim_begins_with_the_keyframe_before_and_hides_it() {
 }
 
 #[test]
+fn a_trim_that_begins_while_a_picture_is_shown_and_ends_before_the_next_shows_that_picture() {
+    let source = numbered("numbered.mp4", H264);
+    for (span, shown) in [
+        (r#""start":7.98"#, 239),
+        (r#""start":2.01,"end":2.02"#, 60),
+        (r#""start":0.84,"end":0.85"#, 25),
+    ] {
+        for (mode, decided) in [("fast", Done::Copy), ("exact", Done::Transcode)] {
+            let json = format!(r#"{{"trim":{{{span},"mode":"{mode}"}},"outputs":[{{"kind":"mp4"}}]}}"#);
+            let take = shoot(&source, &recipe(&json)).unwrap();
+            assert_eq!(done(&take, 0), [("video", decided)], "{json}");
+            assert_eq!(numbers(&take), [shown], "{json}");
+            assert_eq!(take.output(0).1.frames, 1, "{json}");
+            assert!(take.report.warnings.is_empty(), "{json}: {:?}", take.report.warnings);
+        }
+    }
+}
+
+#[test]
 fn the_sound_of_a_fast_trim_is_cut_with_it() {
     for (name, start, flash_ms) in [("right.mp4", "1.7", 300), ("right.mkv", "1.25", 750)] {
         let source = flash_and_beep(name, "", &format!("{H264} -c:a aac -movflags +faststart"));

@@ -13,6 +13,7 @@ mod clock;
 mod color;
 mod copied;
 mod costs;
+mod descent;
 mod drawing;
 mod ear;
 mod edit_list;

@@ -1,5 +1,6 @@
 //! Hands decoded pictures and samples to the outputs, each of which works on a thread of its own.
 
+use super::descent::{Descent, Shared, Sharing};
 use super::moments::{Excerpt, Moments};
 use super::originals::Medium;
 use super::parts::{Part, Role};
@@ -11,6 +12,7 @@ use domain::Failure;
 use domain::plan::{Content, PlannedOutput};
 use ffmpeg_next::Packet;
 use ffmpeg_next::frame::{Audio, Video};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Most bytes of pictures that wait for one output.
@@ -30,7 +32,7 @@ pub(super) enum Piece {
     Part(Part),
     /// A picture and for about how long it is shown.
     Picture {
-        picture: Video,
+        picture: Shared,
         at_us: i64,
         duration_us: i64,
     },
@@ -120,26 +122,36 @@ pub(super) struct Feeds<'a, 'b> {
     teller: &'a mut Teller<'b>,
     /// Raised when an output has failed and the rest need not go on.
     halt: Cancel,
-    /// What is being read.
+    sharing: Sharing,
+    /// What is being read, and how its pictures come down.
     part: Option<Part>,
+    descent: Option<Arc<Descent>>,
 }
 
 impl<'a, 'b> Feeds<'a, 'b> {
-    pub(super) const fn new(feeds: Vec<Feed>, teller: &'a mut Teller<'b>, halt: Cancel) -> Self {
+    pub(super) const fn new(feeds: Vec<Feed>, teller: &'a mut Teller<'b>, halt: Cancel, sharing: Sharing) -> Self {
         Self {
             feeds,
             teller,
             halt,
+            sharing,
             part: None,
+            descent: None,
         }
     }
 
     /// Announces the part that is read next.
     pub(super) fn begin(&mut self, part: Part) -> Result<(), Failure> {
         self.part = Some(part);
+        self.descent = self.sharing.descent(&part).map(Arc::new);
+        let seen = if self.descent.is_some() {
+            Descent::below(part)
+        } else {
+            part
+        };
         self.send(
             |feed| matches!(feed.wants, Wants::Everything | Wants::Pictures | Wants::Sound),
-            || Ok(Piece::Part(part)),
+            || Ok(Piece::Part(seen)),
         )
     }
 
@@ -223,19 +235,16 @@ impl Wants {
     }
 }
 
-fn share(picture: &Video) -> Result<Video, Failure> {
-    av::share_picture(picture).map_err(|error| fault::engine("picture", error))
-}
-
 impl Sink for Feeds<'_, '_> {
     fn picture(&mut self, picture: Video, at_us: i64, duration_us: i64) -> Result<(), Failure> {
         let at_us = self.joined_us(at_us);
         self.offer(&picture, at_us, duration_us)?;
+        let picture = Shared::new(picture, self.descent.clone());
         self.send(
             |feed| matches!(feed.wants, Wants::Everything | Wants::Pictures),
             || {
                 Ok(Piece::Picture {
-                    picture: share(&picture)?,
+                    picture: picture.clone(),
                     at_us,
                     duration_us,
                 })

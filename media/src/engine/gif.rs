@@ -51,7 +51,7 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order<'_>, from: &Receiver<
             _ => None,
         };
         if let Some((picture, slots)) = out {
-            gif.show(&picture, slots)?;
+            gif.show(&picture.decoded()?, slots)?;
             job.meter.reached(order.fps.duration_us(gif.frames));
         }
     }

@@ -6,7 +6,6 @@ mod cuts;
 mod flush;
 mod joined;
 mod master;
-mod plain;
 mod playlist;
 mod rungs;
 mod segments;

@@ -57,7 +57,7 @@ impl Moments {
         self.next_us = self.next_us.saturating_add(self.every_us);
         if let Some((picture, at_us)) = &self.best {
             let piece = Piece::Picture {
-                picture: share(picture)?,
+                picture: share(picture)?.into(),
                 at_us: *at_us,
                 duration_us: 0,
             };
@@ -145,7 +145,7 @@ impl Excerpt {
     fn send(&mut self, picture: Video, at_us: i64, duration_us: i64, to: &SyncSender<Piece>) {
         self.begun = true;
         let piece = Piece::Picture {
-            picture,
+            picture: picture.into(),
             at_us,
             duration_us,
         };

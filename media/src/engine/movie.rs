@@ -2,6 +2,7 @@
 
 use super::color;
 use super::copied::Sounds;
+use super::descent::Shared;
 use super::encode::{self, Encoder};
 use super::feed::Piece;
 use super::hls::{Cuts, Rendition};
@@ -158,7 +159,7 @@ impl<'a> Movie<'a> {
         Ok(())
     }
 
-    fn see(&mut self, picture: Video, at_us: i64, duration_us: i64) -> Result<(), Failure> {
+    fn see(&mut self, picture: Shared, at_us: i64, duration_us: i64) -> Result<(), Failure> {
         let Some((part, scene)) = &mut self.scene else {
             return Ok(());
         };
@@ -172,7 +173,7 @@ impl<'a> Movie<'a> {
     }
 
     /// Encodes a picture for each of its slots.
-    fn show(&mut self, out: Option<(Video, Range<u64>)>) -> Result<(), Failure> {
+    fn show(&mut self, out: Option<(Shared, Range<u64>)>) -> Result<(), Failure> {
         if let Some((picture, slots)) = out
             && let Some((part, mut scene)) = self.scene.take()
         {

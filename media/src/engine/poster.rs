@@ -43,7 +43,7 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order<'_>, from: &Receiver<
     }
     job.check()?;
     let picture = found.ok_or_else(|| nothing_decoded("the pictures"))?;
-    let drawn = draw(job, order, &picture, at)?;
+    let drawn = draw(job, order, &picture.decoded()?, at)?;
     let packet = encode(&drawn, order.format)?;
     let path = place(job.scratch, file)?;
     std::fs::write(path, packet.data().unwrap_or_default()).map_err(|error| fault::disk(file, &error))?;

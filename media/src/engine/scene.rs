@@ -2,6 +2,7 @@
 
 use super::cadence::Cadence;
 use super::color::Color;
+use super::descent::Shared;
 use super::drawing::Drawing;
 use super::graph::frame_base;
 use super::parts::{Part, Role};
@@ -82,7 +83,7 @@ impl<'a> Canvas<'a> {
 
 /// The pictures of one part.
 pub(super) struct Scene<'a> {
-    pub(super) cadence: Cadence<Video>,
+    pub(super) cadence: Cadence<Shared>,
     drawing: Drawing<'a>,
     before: u64,
 }
@@ -91,15 +92,16 @@ impl Scene<'_> {
     /// Draws a picture for its slots; each drawing comes with the number of slots that it fills.
     pub(super) fn draw_all(
         &mut self,
-        picture: &Video,
+        picture: &Shared,
         mut slots: Range<u64>,
         show: &mut dyn FnMut(Video, u64) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
+        let picture = picture.at(self.drawing.picture.scaled)?;
         // A picture that lasts over the beginning or the end of an overlay must be drawn anew for every slot.
         if self.drawing.changes() {
-            slots.try_for_each(|slot| show(self.draw(picture, slot)?, 1))
+            slots.try_for_each(|slot| show(self.draw(&picture, slot)?, 1))
         } else {
-            show(self.draw(picture, slots.start)?, slots.end - slots.start)
+            show(self.draw(&picture, slots.start)?, slots.end - slots.start)
         }
     }
 

@@ -45,7 +45,7 @@ pub(super) fn run(
     for piece in from {
         job.check()?;
         if let Piece::Picture { picture, at_us, .. } = piece {
-            let drawn = drawing.draw(&picture, at_us)?;
+            let drawn = drawing.draw(&picture.decoded()?, at_us)?;
             let until_us = every_us * (sprite.stills + 1);
             sprite.add(drawn, every_us, until_us.min(job.plan.span_us))?;
             job.meter.add_frames(1);

@@ -2,6 +2,7 @@
 
 use super::av::ColorNumbers;
 use super::costs::Costs;
+use super::descent::Sharing;
 use super::feed::{Feed, Feeds, Piece};
 use super::level::Level;
 use super::losses::Losses;
@@ -150,7 +151,9 @@ fn produce(
                 made
             }));
         }
-        let read = program.run(&mut Feeds::new(feeds, teller, halt.clone()));
+        let coded = facts.picture.map_or(Size::default(), |(size, _)| size);
+        let sharing = Sharing::new(&plan.outputs, coded, threads);
+        let read = program.run(&mut Feeds::new(feeds, teller, halt.clone(), sharing));
         if read.is_err() {
             halt.raise();
         }

@@ -2,7 +2,6 @@
 //! copied costs so little that it is made in passing, before the others see the same pictures: its borders are theirs.
 
 use super::cuts::Cuts;
-use super::plain::Plain;
 use super::segments::{Cut, Place};
 use super::{AUDIO, Shot, stem_of};
 use crate::engine::feed::Piece;
@@ -55,10 +54,6 @@ pub(super) fn shoot(
     }
     thread::scope(|scope| {
         let (mut rungs, mut makers) = (Vec::new(), Vec::new());
-        let mut plain = match encoded.as_slice() {
-            [(_, largest), _, ..] => Some(Plain::new(job.threads, largest)),
-            _ => None,
-        };
         for (rung, video) in encoded {
             let (to, pieces) = sync_channel(WAITING);
             rungs.push(to);
@@ -68,7 +63,7 @@ pub(super) fn shoot(
                 movie::shoot(job, reel, &movie::Order { video, audio, cuts }, &pieces)
             }));
         }
-        let handed = hand_on(job, from, (&mut copied, &rungs), &mut plain);
+        let handed = hand_on(job, from, (&mut copied, &rungs));
         // No piece follows: the rungs end.
         drop(rungs);
         let made = makers
@@ -89,18 +84,14 @@ fn hand_on(
     job: &Job<'_>,
     from: &Receiver<Piece>,
     (copied, encoded): (&mut Option<Remux<'_>>, &[SyncSender<Piece>]),
-    plain: &mut Option<Plain>,
 ) -> Result<(), Failure> {
-    for mut piece in from {
+    for piece in from {
         job.check()?;
         if let Some(copied) = copied
             && matches!(piece, Piece::Packets(_) | Piece::Sound { .. })
         {
             copied.take(piece)?;
             continue;
-        }
-        if let Some(plain) = plain {
-            piece = plain.apply(piece)?;
         }
         for (place, rung) in encoded.iter().enumerate() {
             if let Some(twin) = twin(&piece, place == 0)?
@@ -121,7 +112,7 @@ fn twin(piece: &Piece, first: bool) -> Result<Option<Piece>, Failure> {
             at_us,
             duration_us,
         } => Piece::Picture {
-            picture: av::share_picture(picture).map_err(|error| fault::engine("picture", error))?,
+            picture: picture.clone(),
             at_us: *at_us,
             duration_us: *duration_us,
         },

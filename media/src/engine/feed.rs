@@ -1,7 +1,8 @@
 //! Hands decoded pictures and samples to the outputs, each of which works on a thread of its own.
 
+mod wants;
+
 use super::descent::{Descent, Shared, Sharing};
-use super::moments::{Excerpt, Moments};
 use super::originals::Medium;
 use super::parts::{Part, Role};
 use super::progress::Teller;
@@ -14,6 +15,7 @@ use ffmpeg_next::Packet;
 use ffmpeg_next::frame::{Audio, Video};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use wants::Wants;
 
 /// Most bytes of pictures that wait for one output.
 const MAX_WAITING_BYTES: u64 = 96 << 20;
@@ -56,36 +58,12 @@ pub(super) struct Feed {
     packets: Vec<(Packet, Medium)>,
 }
 
-/// What an output wants decoded.
-enum Wants {
-    Everything,
-    Pictures,
-    Sound,
-    /// Only the pictures that are shown at moments.
-    Stills(Moments),
-    /// Only the pictures of a part.
-    Excerpt(Excerpt),
-    Nothing,
-}
-
 impl Feed {
     /// A way to an output, whose pictures are of about `picture_bytes`.
     pub(super) fn new(planned: &PlannedOutput, picture_bytes: u64) -> (Self, Receiver<Piece>) {
         let room = (MAX_WAITING_BYTES / picture_bytes.max(1)).clamp(2, 16);
         let (pictures, sound) = tracks(&planned.content);
-        let wants = match &planned.content {
-            Content::Movie(_) | Content::Hls(_) | Content::Audio { .. } => match (pictures.decoded, sound.decoded) {
-                (true, true) => Wants::Everything,
-                (true, false) => Wants::Pictures,
-                (false, true) => Wants::Sound,
-                (false, false) => Wants::Nothing,
-            },
-            Content::Gif {
-                fps, start_us, end_us, ..
-            } => Wants::Excerpt(Excerpt::new(*start_us, *end_us, *fps)),
-            Content::Sprite { every_us, count, .. } => Wants::Stills(Moments::new(0, *every_us, *count)),
-            Content::Poster { at_us, .. } => Wants::Stills(Moments::new(*at_us, 0, 1)),
-        };
+        let wants = Wants::of(&planned.content);
         let copies = [(pictures, Medium::Pictures), (sound, Medium::Sound)];
         let copies = copies.into_iter().filter(|(take, _)| take.copied);
         let copies = copies.map(|(_, medium)| medium).collect();
@@ -218,20 +196,6 @@ impl<'a, 'b> Feeds<'a, 'b> {
             *wants = Wants::Nothing;
         }
         Ok(())
-    }
-}
-
-impl Wants {
-    /// Who has all that was wanted wants nothing.
-    fn settle(&mut self) {
-        let over = match self {
-            Self::Stills(moments) => moments.is_over(),
-            Self::Excerpt(excerpt) => excerpt.is_over(),
-            Self::Everything | Self::Pictures | Self::Sound | Self::Nothing => false,
-        };
-        if over {
-            *self = Self::Nothing;
-        }
     }
 }
 

@@ -54,7 +54,9 @@ impl Choice {
     pub(crate) fn after(self, earlier: &Self) -> Result<Self, Refusal> {
         match earlier {
             Self::Default => Ok(self),
-            Self::Preset(..) | Self::Own(_) => Err(Refusal::new(Code::PresetAndRecipe)),
+            Self::Preset(..) | Self::Own(_) => {
+                Err(Refusal::new(Code::PresetAndRecipe).detail("accepted: one preset or one recipe, once"))
+            }
         }
     }
 

@@ -56,10 +56,18 @@ impl Fault {
         }
     }
 
-    pub(crate) fn sentence(&self, language: Language) -> String {
+    pub(crate) const fn sentence(&self, language: Language) -> &'static str {
         match self {
-            Self::Rule(code) => code.sentence(language).to_owned(),
+            Self::Rule(code) => code.sentence(language),
             Self::Unread(problem) => problem.sentence(language),
+        }
+    }
+
+    /// The value and what is accepted, when the code does not tell.
+    pub(crate) fn detail(&self) -> Option<String> {
+        match self {
+            Self::Rule(_) => None,
+            Self::Unread(problem) => problem.detail(),
         }
     }
 }

@@ -136,7 +136,7 @@ mod tests {
         DELETE /api/images/{name} (bearer)
         GET /api/images/{name} (bearer)
         POST /api/plan (bearer)
-        GET /api/presets
+        GET /api/presets (bearer)
         POST /api/presets (bearer)
         DELETE /api/presets/{name} (bearer)
         GET /api/presets/{name} (bearer)

@@ -22,7 +22,7 @@ pub(crate) struct Problem {
     title: &'static str,
     /// The HTTP status.
     status: u16,
-    /// What was wrong this time.
+    /// For developers, in English: what was wrong this time.
     detail: String,
     /// The stable code for machines.
     #[schema(value_type = String, example = "task_not_found")]
@@ -49,8 +49,12 @@ pub(crate) struct WrongField {
     /// The stable code for machines.
     #[schema(value_type = String, example = "invalid_value")]
     code: &'static str,
-    /// The sentence for people.
-    message: String,
+    /// The sentence for people, in the language of the reply.
+    message: &'static str,
+    /// For developers, in English: the value and what is accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, example = "52; accepted: 0 to 51")]
+    detail: Option<String>,
 }
 
 impl Problem {
@@ -58,17 +62,18 @@ impl Problem {
         let Context {
             language, request_id, ..
         } = context;
-        let message = refusal.code.sentence(*language);
+        let (message, title) = (refusal.code.sentence(*language), refusal.code.sentence(Language::En));
         let errors = refusal.fields.iter().map(|field| WrongField {
             field: field.name.clone(),
             code: field.fault.code(),
             message: field.fault.sentence(*language),
+            detail: field.fault.detail(),
         });
         Self {
             kind: refusal.code.type_uri(),
-            title: refusal.code.sentence(Language::En),
+            title,
             status: refusal.code.status(),
-            detail: refusal.detail.clone().unwrap_or_else(|| message.to_owned()),
+            detail: refusal.detail.clone().unwrap_or_else(|| title.to_owned()),
             code: refusal.code.as_str(),
             message,
             msg: is_about_token(refusal.code).then_some(message),
@@ -182,7 +187,8 @@ mod tests {
             {
               "field": "outputs[0].video.crf",
               "code": "invalid_value",
-              "message": "Value not accepted: 52; accepted: 0 to 51"
+              "message": "Value not accepted",
+              "detail": "52; accepted: 0 to 51"
             }
           ]
         }
@@ -192,7 +198,7 @@ mod tests {
           "type": "/docs/errors#recipe_invalid",
           "title": "The recipe is not valid",
           "status": 400,
-          "detail": "La receta no es válida",
+          "detail": "The recipe is not valid",
           "code": "recipe_invalid",
           "message": "La receta no es válida",
           "request_id": "r-1",
@@ -200,7 +206,8 @@ mod tests {
             {
               "field": "outputs[0].video.crf",
               "code": "invalid_value",
-              "message": "Valor no aceptado: 52; accepted: 0 to 51"
+              "message": "Valor no aceptado",
+              "detail": "52; accepted: 0 to 51"
             }
           ]
         }

@@ -16,6 +16,7 @@ use queue::Doorbell;
 use std::time::Duration;
 use storage::Storage;
 use tower::ServiceExt;
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 use utoipa::OpenApi;
@@ -60,7 +61,7 @@ pub fn router(state: AppState) -> Router {
         .layer(map_request(async |request: Request| upload::linger(request)))
         .layer(CatchPanicLayer::custom(problem::of_panic))
         .layer(from_fn_with_state(state.clone(), trail::in_time))
-        .layer(cors(&state.config.cors_origins))
+        .layer(option_layer(cors(&state.config.cors_origins)))
         .layer(from_fn_with_state(state.clone(), trail::trail))
         .with_state(state);
     // Routes are chosen before layers run: a slash has to go before that.
@@ -115,13 +116,13 @@ fn without_slash(mut request: Request) -> Request {
 }
 
 /// Only origins that are named, each by its exact text.
-fn cors(origins: &[String]) -> CorsLayer {
+fn cors(origins: &[String]) -> Option<CorsLayer> {
     let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
     if origins.is_empty() {
-        return CorsLayer::new();
+        return None;
     }
     let request_id = HeaderName::from_static("x-request-id");
-    CorsLayer::new()
+    let layer = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers([
@@ -139,5 +140,6 @@ fn cors(origins: &[String]) -> CorsLayer {
             header::RETRY_AFTER,
             header::CONTENT_LANGUAGE,
         ])
-        .max_age(Duration::from_secs(3_600))
+        .max_age(Duration::from_secs(3_600));
+    Some(layer)
 }

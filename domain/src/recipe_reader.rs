@@ -1,11 +1,13 @@
 //! Reads a recipe from JSON so that every refusal names the field by its path.
 
 mod check;
+mod typed;
+
+pub use typed::{complaint, typed};
 
 use crate::language::Language;
 use crate::recipe::{Output, Recipe};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// A field that was refused: where, and why.
@@ -41,14 +43,24 @@ impl FieldProblem {
 
     /// The sentence for people.
     #[must_use]
-    pub fn sentence(&self, language: Language) -> String {
+    pub const fn sentence(&self, language: Language) -> &'static str {
         match (self, language) {
-            (Self::Unknown(accepted), Language::Es) => format!("Campo desconocido; se acepta: {accepted}"),
-            (Self::Unknown(accepted), Language::En) => format!("Unknown field; accepted: {accepted}"),
-            (Self::Missing, Language::Es) => "Falta este campo".to_owned(),
-            (Self::Missing, Language::En) => "This field is missing".to_owned(),
-            (Self::Invalid(why), Language::Es) => format!("Valor no aceptado: {why}"),
-            (Self::Invalid(why), Language::En) => format!("Value not accepted: {why}"),
+            (Self::Unknown(_), Language::Es) => "Campo desconocido",
+            (Self::Unknown(_), Language::En) => "Unknown field",
+            (Self::Missing, Language::Es) => "Falta este campo",
+            (Self::Missing, Language::En) => "This field is missing",
+            (Self::Invalid(_), Language::Es) => "Valor no aceptado",
+            (Self::Invalid(_), Language::En) => "Value not accepted",
+        }
+    }
+
+    /// The value and what is accepted, for developers.
+    #[must_use]
+    pub fn detail(&self) -> Option<String> {
+        match self {
+            Self::Unknown(accepted) => Some(format!("accepted: {accepted}")),
+            Self::Missing => None,
+            Self::Invalid(why) => Some(why.clone()),
         }
     }
 }
@@ -68,8 +80,10 @@ impl Recipe {
     /// # Errors
     /// The first field that is unknown, missing or out of bounds.
     pub fn parse(json: &str) -> Result<Self, FieldError> {
-        let mut value: Value =
-            serde_json::from_str(json).map_err(|error| FieldError::invalid("", format!("not JSON: {error}")))?;
+        let mut value: Value = serde_json::from_str(json).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            FieldError::invalid("", format!("no JSON from line {line}, column {column} on"))
+        })?;
         // Outputs are read one by one: a tagged enum would lose the path below its tag.
         let raw = value.get_mut("outputs").map(Value::take);
         if let Some(object) = value.as_object_mut() {
@@ -114,45 +128,6 @@ fn output(mut value: Value, place: usize) -> Result<Output, FieldError> {
             format!("{at}.kind"),
             format!("{kind}; accepted: mp4, webm, hls, audio, gif, poster, sprite"),
         )),
-    }
-}
-
-/// Reads `value` as a `T`; a refusal carries the path below `at`.
-fn typed<T: DeserializeOwned>(value: Value, at: &str) -> Result<T, FieldError> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let below = if path == "." { String::new() } else { path };
-        let message = error.into_inner().to_string();
-        field_error(at, below, &message)
-    })
-}
-
-/// Tells serde's three kinds of complaint apart by their fixed beginnings.
-fn field_error(at: &str, mut below: String, message: &str) -> FieldError {
-    let quoted = message.split('`').nth(1).unwrap_or_default();
-    let problem = if message.starts_with("unknown field") {
-        let accepted = message.split_once("expected ").map_or("nothing", |(_, rest)| rest);
-        FieldProblem::Unknown(accepted.trim_start_matches("one of ").replace('`', ""))
-    } else if message.starts_with("missing field") {
-        FieldProblem::Missing
-    } else {
-        FieldProblem::Invalid(message.to_owned())
-    };
-    if !matches!(problem, FieldProblem::Invalid(_)) && below.rsplit('.').next() != Some(quoted) {
-        below = if below.is_empty() {
-            quoted.to_owned()
-        } else {
-            format!("{below}.{quoted}")
-        };
-    }
-    let dot = if at.is_empty() || below.is_empty() || below.starts_with('[') {
-        ""
-    } else {
-        "."
-    };
-    FieldError {
-        field: format!("{at}{dot}{below}"),
-        problem,
     }
 }
 

@@ -85,3 +85,13 @@ pub async fn set_probe(db: &impl ConnectionTrait, id: i64, probe: Json) -> Resul
         .await
         .map(|_| ())
 }
+
+/// Gives a source the facts of another one with the same bytes.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn share_probe(db: &impl ConnectionTrait, from: i64, to: i64) -> Result<(), DbErr> {
+    let known = Entity::find_by_id(from).one(db).await?.and_then(|source| source.probe);
+    let update = Entity::update_many().col_expr(Column::Probe, Expr::value(known));
+    update.filter(Column::Id.eq(to)).exec(db).await.map(|_| ())
+}

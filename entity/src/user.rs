@@ -37,7 +37,7 @@ impl Model {
 /// Makes an account.
 ///
 /// # Errors
-/// A unique violation when the name or the address is taken: see [`taken`].
+/// A unique violation when the name or the address is taken.
 pub async fn create(
     db: &impl ConnectionTrait,
     username: &Username,
@@ -54,51 +54,34 @@ pub async fn create(
     row.insert(db).await
 }
 
-/// What a unique violation of [`create`] was about; `None` for another error.
-#[must_use]
-pub fn taken(error: &DbErr) -> Option<domain::Code> {
-    let Some(SqlErr::UniqueConstraintViolation(text)) = error.sql_err() else {
-        return None;
-    };
-    // Postgres names the constraint, SQLite the column.
-    let email = text.contains("users_email_key") || text.contains("users.email");
-    Some(if email {
-        domain::Code::EmailTaken
-    } else {
-        domain::Code::UsernameTaken
-    })
-}
-
 /// The account of this name.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn find_by_username(db: &impl ConnectionTrait, username: &str) -> Result<Option<Model>, DbErr> {
+    if username.contains('\0') {
+        // Nobody is called so, and Postgres takes no such text.
+        return Ok(None);
+    }
     Entity::find().filter(Column::Username.eq(username)).one(db).await
 }
 
-/// Whether a name or an address is taken, in the order in which a client is told.
+/// Whether an account has this name.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn conflict(
-    db: &impl ConnectionTrait,
-    username: &Username,
-    email: &Email,
-) -> Result<Option<domain::Code>, DbErr> {
-    if Entity::find()
-        .filter(Column::Username.eq(username.as_str()))
-        .count(db)
-        .await?
-        > 0
-    {
-        return Ok(Some(domain::Code::UsernameTaken));
-    }
-    let found = Entity::find()
-        .filter(Column::Email.eq(email.as_str()))
-        .count(db)
-        .await?;
-    Ok((found > 0).then_some(domain::Code::EmailTaken))
+pub async fn has_name(db: &impl ConnectionTrait, username: &Username) -> Result<bool, DbErr> {
+    let found = Entity::find().filter(Column::Username.eq(username.as_str()));
+    found.count(db).await.map(|count| count > 0)
+}
+
+/// Whether an account has this address.
+///
+/// # Errors
+/// Those of the database.
+pub async fn has_email(db: &impl ConnectionTrait, email: &Email) -> Result<bool, DbErr> {
+    let found = Entity::find().filter(Column::Email.eq(email.as_str()));
+    found.count(db).await.map(|count| count > 0)
 }
 
 /// Whether the account still exists.

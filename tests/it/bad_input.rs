@@ -64,6 +64,22 @@ async fn a_form_without_a_file_or_of_another_type_is_refused() {
     let caller = app.caller().await;
     let reply = caller.submit(Form::new().text("preset", "web")).await;
     assert_eq!((reply.status, reply.message()), (400, "No file part"));
+    let reply = caller.submit(Form::new().text("other", "x")).await;
+    assert_eq!(
+        (reply.status, reply.message()),
+        (400, "No file part"),
+        "before anything else"
+    );
+    let reply = caller
+        .submit(
+            Form::new()
+                .text("other", "x")
+                .part("file", Part::bytes(tests::MP4).file_name("x.mp4")),
+        )
+        .await;
+    assert_eq!((reply.status, reply.code()), (400, "part_unknown"));
+    let reply = caller.submit(Form::new().text("one", "x").text("two", "x")).await;
+    assert_eq!((reply.status, reply.code()), (400, "part_unknown"), "not for ever");
     let reply = caller.post("/api/tasks", &json!({})).await;
     assert_eq!((reply.status, reply.code()), (415, "content_type_unsupported"));
     let broken = caller.request(reqwest::Method::POST, "/api/tasks");
@@ -120,6 +136,8 @@ async fn any_file_name_comes_back_as_given_and_reaches_no_path() {
         long.as_str(),
         ".mp4",
         "-rf.mp4",
+        "my filename*=evil.mp4",
+        "a; filename*=utf-8''b.mp4",
     ] {
         let part = Part::bytes(clip.clone()).file_name(name.to_owned());
         let reply = caller.submit(Form::new().part("video", part)).await;
@@ -149,6 +167,16 @@ async fn unknown_routes_and_wrong_methods_are_problems_too() {
     let reply = caller.delete("/api/auth/login").await;
     assert_eq!((reply.status, reply.code()), (405, "method_not_allowed"));
     assert_eq!(reply.header("allow"), "POST");
+    let options = caller
+        .request(reqwest::Method::OPTIONS, "/api/nothing")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(options.status(), 404, "nobody's origin is allowed here");
+    let zero = caller.get("/api/video/download/2026/01/31/1_%00?signature=x").await;
+    assert_eq!((zero.status, zero.code()), (404, "file_not_found"));
+    let zero = json!({ "username": "a\u{0}b", "password": "123abc456" });
+    assert_eq!(caller.post("/api/auth/login", &zero).await.code(), "credentials_wrong");
     let login = caller.request(reqwest::Method::POST, "/api/auth/login");
     let reply = login
         .header("content-type", "application/json")

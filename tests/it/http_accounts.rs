@@ -101,13 +101,37 @@ async fn sign_up_names_the_wrong_fields() {
     let reply = caller.post("/api/auth/signup", &json!({ "username": 5 })).await;
     assert_eq!(
         (reply.code(), fields(&reply)),
-        ("json_invalid", vec!["username".to_owned()])
+        ("request_invalid", vec!["username".to_owned()])
+    );
+    assert_eq!(reply.body["errors"][0]["detail"], "5; accepted: a string");
+    let list = json!(["ana", "123abc456", "123abc456", "a@b.c"]);
+    let reply = caller.post("/api/auth/signup", &list).await;
+    assert_eq!(
+        reply.code(),
+        "request_invalid",
+        "the fields of an object in their order are none"
     );
     let form = |username: &str, email: &str| json!({ "username": username, "password1": "123abc456", "password2": "123abc456", "email": email });
     let reply = caller.post("/api/auth/signup", &form("ana", "no address")).await;
     assert_eq!(
         (reply.code(), fields(&reply)),
         ("email_invalid", vec!["email".to_owned()])
+    );
+    let taken = app.caller().await.username;
+    assert_eq!(
+        caller
+            .post("/api/auth/signup", &form(&taken, "no address"))
+            .await
+            .code(),
+        "username_taken",
+        "the name comes first"
+    );
+    let spaces =
+        json!({ "username": "spaces", "password1": "        ", "password2": "        ", "email": "s@example.com" });
+    assert_eq!(
+        caller.post("/api/auth/signup", &spaces).await.status,
+        201,
+        "any characters"
     );
     let plain = caller
         .request(Method::POST, "/api/auth/signup")

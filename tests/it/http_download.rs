@@ -165,6 +165,14 @@ async fn a_link_ends() {
     let caller = app.caller().await;
     let url = link(&caller, processed(&app, &caller).await, 0).await;
     assert_eq!(get(&url, &[]).await.status(), 404);
+    let token = format!("Bearer {}", caller.token);
+    assert_eq!(
+        get(&url, &[("authorization", &token)]).await.status(),
+        200,
+        "its owner needs no link"
+    );
+    let other = format!("Bearer {}", app.caller().await.token);
+    assert_eq!(get(&url, &[("authorization", &other)]).await.status(), 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

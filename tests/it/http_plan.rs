@@ -167,8 +167,15 @@ async fn facts_that_no_file_has_are_refused_by_their_path() {
     let mut zero = facts();
     zero["streams"][0]["kind"]["video"]["sample_aspect"] = json!("1/0");
     assert_eq!(caller.post("/api/plan", &json!({"source": zero})).await.status, 400);
-    let reply = caller.post("/api/plan", &json!({"source": "everything"})).await;
-    assert_eq!((reply.status, reply.code()), (400, "request_invalid"), "{reply:?}");
+    for (body, field) in [
+        (json!({"source": "everything"}), "source"),
+        (json!({"source": {}}), "source.container"),
+        (json!({"source": facts(), "presset": "web"}), "presset"),
+    ] {
+        let reply = caller.post("/api/plan", &body).await;
+        assert_eq!((reply.status, reply.code()), (400, "request_invalid"), "{reply:?}");
+        assert_eq!(reply.body["errors"][0]["field"], field, "{reply:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,9 +43,15 @@ async fn a_preset_is_kept_used_replaced_and_removed() {
     let mut spoiled = owner.clone();
     spoiled.token.push('x');
     assert_eq!(
-        names(&spoiled.get("/api/presets").await),
-        names(&public),
-        "as before there were accounts' own"
+        spoiled.get("/api/presets").await.code(),
+        "token_invalid",
+        "own presets do not silently go away"
+    );
+    let typo = json!({"name": "typo", "sumary": "x", "recipe": {"outputs": [{"kind": "mp4"}]}});
+    let typo = owner.post("/api/presets", &typo).await;
+    assert_eq!(
+        (typo.code(), &typo.body["errors"][0]["field"]),
+        ("request_invalid", &json!("sumary"))
     );
 
     let task = owner.upload("a.mp4", MP4.to_vec(), &[("preset", "small")]).await;

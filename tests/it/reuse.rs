@@ -14,6 +14,12 @@ async fn the_same_work_is_done_once_and_its_files_go_with_the_last_task() {
     assert_eq!(first["report"]["reused_from"], Value::Null);
     assert_eq!(second["report"]["reused_from"], first["id"]);
     assert_eq!(second["progress"]["percent"], 100);
+    assert_eq!(
+        second["source"], first["source"],
+        "nobody looked inside again, and all is known"
+    );
+    let plan = json!({ "task": second["id"], "preset": "web" });
+    assert_eq!(caller.post("/api/plan", &plan).await.status, 200);
     for what in ["sha256", "bytes", "name"] {
         assert_eq!(first["outputs"][0][what], second["outputs"][0][what]);
     }

@@ -26,13 +26,14 @@ impl FromRequestParts<AppState> for CurrentUser {
 impl extract::OptionalFromRequestParts<AppState> for CurrentUser {
     type Rejection = Error;
 
-    /// For what everybody may see and an account sees more of: whoever has no good token is nobody.
+    /// For what everybody may see and an account sees more of: whoever sends no token is nobody, and whoever sends a bad
+    /// one is told so.
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Option<Self>, Error> {
-        match <Self as FromRequestParts<AppState>>::from_request_parts(parts, state).await {
-            Ok(user) => Ok(Some(user)),
-            Err(Error::Client(refusal)) if refusal.code.status() == 401 => Ok(None),
-            Err(error) => Err(error),
+        if !parts.headers.contains_key(AUTHORIZATION) {
+            return Ok(None);
         }
+        let user = <Self as FromRequestParts<AppState>>::from_request_parts(parts, state).await;
+        user.map(Some)
     }
 }
 

@@ -37,7 +37,8 @@ pub(crate) struct SignUpBody {
 /// Who signs up, checked.
 pub(crate) struct SignUp {
     username: Username,
-    email: Email,
+    /// Looked at after the name: of two that are wrong, clients are told of the name.
+    email: String,
     password: Password,
 }
 
@@ -56,7 +57,6 @@ impl FromBody for SignUp {
         }
         let password = Password::parse(password1).map_err(|code| wrong("password1", code))?;
         let username = Username::parse(&username).map_err(|code| wrong("username", code))?;
-        let email = Email::parse(&email).map_err(|code| wrong("email", code))?;
         Ok(Self {
             username,
             email,
@@ -93,12 +93,12 @@ impl FromBody for Login {
     }
 }
 
-/// All the fields, or which of them are absent, null or blank.
+/// All the fields, or which of them are absent, null, empty or, but for passwords, blank.
 fn present<const N: usize>(fields: [(&str, Option<String>); N]) -> Result<[String; N], Refusal> {
-    let blank = |value: &Option<String>| value.as_ref().is_none_or(|text| text.trim().is_empty());
+    let blank = |name: &str, text: &str| text.is_empty() || (!name.starts_with("password") && text.trim().is_empty());
     let mut missing = fields
         .iter()
-        .filter(|(_, value)| blank(value))
+        .filter(|(name, value)| value.as_ref().is_none_or(|text| blank(name, text)))
         .map(|(name, _)| *name)
         .peekable();
     if missing.peek().is_none() {
@@ -137,8 +137,8 @@ pub(crate) struct Token {
 }
 
 problems!(SignUpProblems: FieldsMissing, PasswordsDiffer, PasswordTooShort, PasswordTooLong, PasswordCommon, UsernameInvalid,
-    EmailInvalid, UsernameTaken, EmailTaken, JsonInvalid, RequestTimeout, BodyTooLarge, ContentTypeUnsupported, RateLimited, Unavailable);
-problems!(LoginProblems: FieldsMissing, JsonInvalid, CredentialsWrong, RequestTimeout, BodyTooLarge, ContentTypeUnsupported,
+    EmailInvalid, UsernameTaken, EmailTaken, RequestInvalid, JsonInvalid, RequestTimeout, BodyTooLarge, ContentTypeUnsupported, RateLimited, Unavailable);
+problems!(LoginProblems: FieldsMissing, RequestInvalid, JsonInvalid, CredentialsWrong, RequestTimeout, BodyTooLarge, ContentTypeUnsupported,
     RateLimited, Unavailable);
 
 /// Makes an account.
@@ -153,14 +153,32 @@ pub(crate) async fn sign_up(
     if state.config.password_policy == PasswordPolicy::Strict && is_common(form.password.secret()) {
         return Err(wrong("password1", Code::PasswordCommon).into());
     }
-    if let Some(code) = user::conflict(&state.db, &form.username, &form.email).await? {
-        return Err(taken(code).into());
+    let SignUp {
+        username,
+        email,
+        password,
+    } = form;
+    if user::has_name(&state.db, &username).await? {
+        return Err(wrong("username", Code::UsernameTaken).into());
     }
-    let hash = state.hasher.hash(form.password).await.map_err(busy)??;
-    let made = user::create(&state.db, &form.username, &form.email, hash).await;
-    // Somebody may have been faster since the check.
-    let user =
-        made.map_err(|error| user::taken(&error).map_or_else(|| Error::from(error), |code| taken(code).into()))?;
+    let email = Email::parse(&email).map_err(|code| wrong("email", code))?;
+    if user::has_email(&state.db, &email).await? {
+        return Err(wrong("email", Code::EmailTaken).into());
+    }
+    let hash = state.hasher.hash(password).await.map_err(busy)??;
+    let user = match user::create(&state.db, &username, &email, hash).await {
+        // Somebody was faster since the check.
+        Err(error) if entity::is_duplicate(&error) => {
+            let name = user::has_name(&state.db, &username).await?;
+            let (field, code) = if name {
+                ("username", Code::UsernameTaken)
+            } else {
+                ("email", Code::EmailTaken)
+            };
+            return Err(wrong(field, code).into());
+        }
+        made => made?,
+    };
     tracing::info!(user = user.id, "signed up");
     let message = Said::UserCreated.in_language(context.language);
     Ok((
@@ -236,8 +254,4 @@ fn slow_down(wait: Duration) -> Refusal {
 
 fn busy(_: Busy) -> Refusal {
     slow_down(Duration::from_millis(1))
-}
-
-fn taken(code: Code) -> Refusal {
-    wrong(if code == Code::EmailTaken { "email" } else { "username" }, code)
 }

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use axum::Json;
 use axum::extract::State;
 use domain::plan::{Clips, estimate, predict};
-use domain::recipe_reader::{FieldError, FieldProblem};
+use domain::recipe_reader::{FieldError, FieldProblem, typed};
 use domain::{Code, Probe, Recipe, TaskId, UserId};
 use entity::{cost, source, task};
 use serde::Deserialize;
@@ -20,6 +20,7 @@ use utoipa::ToSchema;
 /// What to plan: a `preset` or a `recipe`, the installation's default when neither is there, for the source of a `task`
 /// or for facts about one.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = PlanRequest)]
 pub(crate) struct PlanBody {
     #[schema(nullable = false)]
@@ -72,12 +73,10 @@ impl FromBody for Wish {
 }
 
 fn read_facts(facts: Value) -> Result<Probe, Refusal> {
-    let read = serde_path_to_error::deserialize::<_, Probe>(facts).map_err(|error| FieldError {
-        field: error.path().to_string(),
-        problem: FieldProblem::Invalid(error.inner().to_string()),
-    });
-    let checked = read.and_then(|probe| probe.check().map(|()| probe));
-    checked.map_err(|error| wrong(&format!("source.{}", error.field), error.problem))
+    let probe: Probe = typed(facts, "source").map_err(|error| wrong(&error.field, error.problem))?;
+    let checked = probe.check();
+    checked.map_err(|error| wrong(&format!("source.{}", error.field), error.problem))?;
+    Ok(probe)
 }
 
 fn wrong(field: &str, problem: FieldProblem) -> Refusal {
@@ -88,7 +87,7 @@ fn wrong(field: &str, problem: FieldProblem) -> Refusal {
 }
 
 problems!(PlanProblems: PresetUnknown, PresetAndRecipe, RecipeInvalid, RequestInvalid, JsonInvalid, TokenMissing, TokenInvalid,
-    TokenExpired, TaskNotFound, RequestTimeout, SourceNotProbed, BodyTooLarge, ContentTypeUnsupported, NoVideoStream, NoAudioStream,
+    TokenExpired, TaskNotFound, RequestTimeout, SourceNotProbed, SourceDamaged, NotMedia, BodyTooLarge, ContentTypeUnsupported, NoVideoStream, NoAudioStream,
     CodecUnsupported, DurationTooLong, PictureTooLarge, TooManyStreams, TrimOutsideSource, Unavailable);
 
 /// Tells what a recipe would make of a source, with reasons, warnings and an estimate of the cost. Makes nothing.
@@ -135,9 +134,12 @@ async fn chosen(
 async fn facts_of(state: &AppState, user: UserId, id: TaskId) -> Result<Probe, Error> {
     let task = task::of_user(&state.db, user, id).await?.ok_or(Code::TaskNotFound)?;
     let source = source::of_task(&state.db, &task).await?;
-    let facts = source
-        .probe
-        .ok_or_else(|| Refusal::new(Code::SourceNotProbed).detail(format!("task {id}")))?;
+    // Of a source that could not be looked into, it is known why.
+    let failed = task::error_code(&task).filter(|code| code.status() < 500);
+    let facts = source.probe.ok_or_else(|| match failed {
+        Some(code) => Refusal::new(code).detail(format!("task {id} failed with it")),
+        None => Refusal::new(Code::SourceNotProbed).detail(format!("task {id}")),
+    })?;
     Ok(facts.read().context("a stored probe cannot be read")?)
 }
 

@@ -46,6 +46,7 @@ pub(crate) struct PresetView {
 
 /// What a preset says.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = PresetContent)]
 pub(crate) struct ContentBody {
     /// One sentence for people, at most 200 characters.
@@ -56,12 +57,15 @@ pub(crate) struct ContentBody {
 
 /// A new preset.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = NewPreset)]
 pub(crate) struct NewPresetBody {
     #[schema(required, nullable = false, value_type = Name)]
     name: Option<String>,
-    #[serde(flatten)]
-    content: ContentBody,
+    /// One sentence for people, at most 200 characters.
+    summary: Option<String>,
+    #[schema(required, nullable = false, value_type = Recipe)]
+    recipe: Option<Value>,
 }
 
 /// What a preset says, checked.
@@ -95,8 +99,9 @@ impl FromBody for NewPreset {
     type Wire = NewPresetBody;
 
     fn check(body: NewPresetBody) -> Result<Self, Refusal> {
-        let name = read_name(&body.name.ok_or_else(|| missing("name"))?)?;
-        Content::check(body.content).map(|Content(content)| Self(name, content))
+        let NewPresetBody { name, summary, recipe } = body;
+        let name = read_name(&name.ok_or_else(|| missing("name"))?)?;
+        Content::check(ContentBody { summary, recipe }).map(|Content(content)| Self(name, content))
     }
 }
 
@@ -129,7 +134,7 @@ impl PresetView {
     }
 }
 
-problems!(ListProblems: Unavailable);
+problems!(ListProblems: TokenInvalid, TokenExpired, Unavailable);
 problems!(NewPresetProblems: FieldsMissing, NameInvalid, RecipeInvalid, RequestInvalid, JsonInvalid, TokenMissing, TokenInvalid,
     TokenExpired, RequestTimeout, PresetNameTaken, PresetsTooMany, BodyTooLarge, ContentTypeUnsupported, Unavailable);
 problems!(ReplaceProblems: FieldsMissing, RecipeInvalid, RequestInvalid, JsonInvalid, TokenMissing, TokenInvalid, TokenExpired,
@@ -138,7 +143,7 @@ problems!(PresetProblems: TokenMissing, TokenInvalid, TokenExpired, PresetNotFou
 problems!(RemoveProblems: TokenMissing, TokenInvalid, TokenExpired, PresetNotFound, PresetBuiltIn, Unavailable);
 
 /// Lists the presets of the installation, and with a token those of its account as well.
-#[utoipa::path(get, operation_id = "list_presets", path = "/api/presets", tag = "presets",
+#[utoipa::path(get, operation_id = "list_presets", path = "/api/presets", tag = "presets", security((), ("bearer" = [])),
     responses((status = 200, description = "Every preset", body = PresetList), ListProblems))]
 pub(crate) async fn list(State(state): State<AppState>, user: Option<CurrentUser>) -> Result<Json<PresetList>, Error> {
     let built_in = domain::preset::built_in().into_iter();

@@ -70,12 +70,18 @@ impl FromRequestParts<AppState> for Granted {
         let query = Query::<DownloadQuery>::try_from_uri(&parts.uri)
             .map_err(|_| absent())?
             .0;
-        let owner = match query.signature {
-            Some(_) => None,
-            None if parts.headers.contains_key(AUTHORIZATION) => {
-                Some(CurrentUser::from_request_parts(parts, state).await?.0)
-            }
-            None => return Err(absent()),
+        let owner = match (&query.signature, parts.headers.contains_key(AUTHORIZATION)) {
+            (None, false) => return Err(absent()),
+            (None, true) => Some(
+                <CurrentUser as FromRequestParts<_>>::from_request_parts(parts, state)
+                    .await?
+                    .0,
+            ),
+            // Either of the two will do: a browser may send an old link with a good token, or the reverse.
+            (Some(_), _) => <CurrentUser as FromRequestParts<_>>::from_request_parts(parts, state)
+                .await
+                .ok()
+                .map(|CurrentUser(user)| user),
         };
         let name = name.strip_suffix(".mp4").unwrap_or(&name);
         let id = name

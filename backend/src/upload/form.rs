@@ -69,18 +69,29 @@ impl Form {
 
     async fn parts(&mut self, state: &AppState, user: UserId, file: &mut Option<File>) -> Result<Choice, Error> {
         let (mut choice, declared) = (Choice::default(), self.0.declared_bytes);
+        // Told once there is a file: of a form without one, that is what is wrong.
+        let mut unknown = None;
         while let Some(part) = self.0.next().await? {
             let chosen = match part.name().as_str() {
-                "file" | "video" | "fileName" if file.is_none() => {
+                "file" | "video" | "fileName" if unknown.is_none() && file.is_none() => {
                     *file = received(part, state, declared).await?;
                     continue;
                 }
                 "file" | "video" | "fileName" => {
-                    return Err(Refusal::new(Code::MultipartInvalid).detail("more than one file").into());
+                    let second = Refusal::new(Code::MultipartInvalid).detail("more than one file");
+                    return Err(unknown.unwrap_or(second.field("file", Code::MultipartInvalid)).into());
                 }
                 "preset" => Choice::preset(state, user, &part.text(Code::PresetUnknown).await?).await?,
                 "recipe" => Choice::own(&part.text(Code::RecipeInvalid).await?)?,
-                _ => return Err(part.unknown("file, preset, recipe").into()),
+                _ => {
+                    let refusal = part.unknown("file, preset, recipe");
+                    if file.is_some() || unknown.is_some() {
+                        return Err(refusal.into());
+                    }
+                    part.pass(refusal.clone()).await?;
+                    unknown = Some(refusal);
+                    continue;
+                }
             };
             choice = chosen.after(&choice)?;
             // Again when the task is made; who sends the file last learns it before sending it.

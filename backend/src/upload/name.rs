@@ -6,8 +6,10 @@ use axum::http::header::CONTENT_DISPOSITION;
 const DISPLAY_BYTES: usize = 255;
 const SAFE_BYTES: usize = 100;
 
-/// The name as its user gave it, at most 255 bytes, cut between characters.
+/// The name as its user gave it, at most 255 bytes, cut between characters. Only a zero, which Postgres does not take, is
+/// replaced.
 pub(crate) fn display(given: &str) -> String {
+    let given = given.replace('\0', "\u{fffd}");
     let mut end = given.len().min(DISPLAY_BYTES);
     while !given.is_char_boundary(end) {
         end -= 1;
@@ -27,11 +29,13 @@ pub(crate) fn safe(given: &str) -> String {
             _ => {}
         }
     }
-    let name = name.trim_matches(['.', '_', '-']);
-    if name.is_empty() {
-        "video".to_owned()
-    } else {
-        shortened(name)
+    let signs = ['.', '_', '-'];
+    let name = name.trim_end_matches(signs);
+    match (name.trim_start_matches(signs), name.strip_prefix("_.")) {
+        ("", _) => "video".to_owned(),
+        // Nothing but the ending is left.
+        (_, Some(ending)) => format!("video.{ending}"),
+        (name, None) => shortened(name),
     }
 }
 
@@ -53,44 +57,61 @@ fn shortened(name: &str) -> String {
 /// data); programs escape `"` and `\\` with `\\` (RFC 9110 §5.6.4), send `filename*` (RFC 5987), or bytes that are no UTF-8.
 pub(crate) fn of_part(headers: &HeaderMap) -> Option<String> {
     let header = String::from_utf8_lossy(headers.get(CONTENT_DISPOSITION)?.as_bytes()).into_owned();
-    if let Some(value) = parameter(&header, "filename*=") {
-        let value = value.split(';').next().unwrap_or_default().trim().trim_matches('"');
+    let parameters = parameters(&header);
+    let named = |wanted: &str| {
+        let found = parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.map(|(_, value)| value.as_str())
+    };
+    if let Some(value) = named("filename*") {
         let encoded = value.splitn(3, '\'').nth(2).unwrap_or(value);
         return Some(percent_decoded(encoded));
     }
-    let value = parameter(&header, "filename=")?;
-    let name = match value.strip_prefix('"') {
-        Some(quoted) => unquoted(quoted),
-        None => value.split(';').next().unwrap_or_default().trim().to_owned(),
-    };
+    let name = named("filename")?;
     Some(name.replace("%22", "\"").replace("%0D", "\r").replace("%0A", "\n"))
 }
 
-/// What follows a parameter's name, which is no part of another one.
-fn parameter<'a>(header: &'a str, name: &str) -> Option<&'a str> {
-    let mut places = header.match_indices(name);
-    let (at, _) = places.find(|(at, _)| {
-        header
-            .get(..*at)
-            .is_some_and(|before| before.ends_with([';', ' ', '\t']))
-    })?;
-    header.get(at + name.len()..)
+/// The parameters of a header, in their order; quoted values without their quotes.
+fn parameters(header: &str) -> Vec<(String, String)> {
+    let mut parameters = Vec::new();
+    let mut rest = header;
+    while let Some((_, behind)) = rest.split_once(';') {
+        rest = behind;
+        let Some((name, value)) = behind.split_once('=').filter(|(name, _)| !name.contains(';')) else {
+            continue;
+        };
+        let value = value.trim_start();
+        let value = match value.strip_prefix('"') {
+            Some(open) => {
+                let (value, behind) = quoted(open);
+                rest = behind;
+                value
+            }
+            None => value.split(';').next().unwrap_or_default().trim_end().to_owned(),
+        };
+        parameters.push((name.trim().to_owned(), value));
+    }
+    parameters
 }
 
-/// A quoted string up to its closing quote. A browser on Windows sends `C:\\x` unescaped: other pairs stay as they are.
-fn unquoted(text: &str) -> String {
-    let mut name = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next().filter(|c| *c != '"') {
+/// A quoted string, and what follows its closing quote. A browser on Windows sends `C:\x` unescaped: other pairs stay as
+/// they are, and what would escape the last quote of all does not.
+fn quoted(text: &str) -> (String, &str) {
+    let mut value = String::with_capacity(text.len());
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
         match (c, chars.peek()) {
-            ('\\', Some(next @ ('"' | '\\'))) => {
-                name.push(*next);
+            ('"', _) => return (value, text.get(at + 1..).unwrap_or_default()),
+            ('\\', Some((_, next @ ('"' | '\\')))) => {
+                value.push(*next);
                 chars.next();
             }
-            _ => name.push(c),
+            _ => value.push(c),
         }
     }
-    name
+    match text.rsplit_once('"') {
+        Some((value, behind)) => (value.to_owned(), behind),
+        None => (text.to_owned(), ""),
+    }
 }
 
 fn percent_decoded(text: &str) -> String {
@@ -129,6 +150,7 @@ mod tests {
             ("..", "video"),
             ("", "video"),
             ("🎬", "video"),
+            ("🎬🎉.mp4", "video.mp4"),
             ("día de campo 🎬.mp4", "d_a_de_campo_.mp4"),
             (".hidden.mp4", "hidden.mp4"),
             ("-rf.mp4", "rf.mp4"),
@@ -146,6 +168,7 @@ mod tests {
             assert_eq!(display(name), name);
         }
         assert_eq!(display(&"🎬".repeat(64)), "🎬".repeat(63));
+        assert_eq!(display("a\0b"), "a\u{fffd}b");
     }
 
     #[test]
@@ -171,6 +194,16 @@ mod tests {
                 "form-data; name=file; filename*=utf-8''d%C3%ADa%20%F0%9F%8E%AC.mp4",
                 Some("día 🎬.mp4"),
             ),
+            (
+                r#"form-data; name="file"; filename="my filename*=evil.mp4""#,
+                Some("my filename*=evil.mp4"),
+            ),
+            (
+                r#"form-data; name="file"; filename="a; filename*=utf-8''b.mp4""#,
+                Some("a; filename*=utf-8''b.mp4"),
+            ),
+            (r#"form-data; name="file"; filename="tail\""#, Some(r"tail\")),
+            (r#"form-data; name="file"; Filename = "X.mp4""#, Some("X.mp4")),
             (r#"form-data; name="file"; filename="""#, Some("")),
             ("form-data; name=file", None),
         ] {

@@ -47,7 +47,8 @@ impl Parts {
         let mut request = request.map(|body| Body::from_stream(rein.hold(body, idle)));
         DefaultBodyLimit::disable().apply(&mut request);
         let multipart = Multipart::from_request(request, state).await;
-        let multipart = multipart.map_err(|error| Refusal::new(Code::MultipartInvalid).detail(error.body_text()))?;
+        let multipart =
+            multipart.map_err(|_| Refusal::new(Code::MultipartInvalid).detail("no boundary in the content type"))?;
         Ok(Self {
             multipart,
             rein,
@@ -104,6 +105,11 @@ impl Part<'_> {
         text.map_err(|_| Refusal::new(code).detail("the part is no UTF-8 text").into())
     }
 
+    /// Passes over it, unless it is long.
+    pub(super) async fn pass(self, refusal: Refusal) -> Result<(), Error> {
+        self.whole(TEXT_BYTES, refusal).await.map(drop)
+    }
+
     /// The refusal of a part that the form does not have.
     pub(super) fn unknown(&self, accepted: &str) -> Refusal {
         let given: String = self.name().chars().take(100).collect();
@@ -139,7 +145,7 @@ fn broken(error: &MultipartError, rein: &Rein) -> Error {
         }
         Some(_) => "the header of a part is too long".to_owned(),
         None if error.status().is_server_error() => "the body broke off".to_owned(),
-        None => error.body_text(),
+        None => "the form ends early, or a header or a boundary is malformed (RFC 7578)".to_owned(),
     };
     Refusal::new(Code::MultipartInvalid).detail(detail).into()
 }

@@ -178,3 +178,49 @@ fn a_recipe_survives_storage() {
         assert_eq!(stored(serde_json::from_str(&json).unwrap()).unwrap(), preset.recipe);
     }
 }
+
+#[test]
+fn what_does_not_fit_is_told_in_words_for_people() {
+    for (json, field, detail) in [
+        ("null", "", "null; accepted: an object"),
+        ("[]", "", "a list; accepted: an object"),
+        ("{", "", "no JSON from line 1, column 1 on"),
+        (
+            r#"{"trim":[0.1,0.5],"outputs":[{"kind":"mp4"}]}"#,
+            "trim",
+            "a list; accepted: an object",
+        ),
+        (
+            r#"{"outputs":[{"kind":"mp4","video":["h264",23]}]}"#,
+            "outputs[0].video",
+            "a list; accepted: an object",
+        ),
+        (
+            r#"{"outputs":[{"kind":"mp4","video":{"crf":300}}]}"#,
+            "outputs[0].video.crf",
+            "300; accepted: a whole number from 0 to 255",
+        ),
+        (
+            r#"{"outputs":[{"kind":"mp4","video":{"codec":"theora"}}]}"#,
+            "outputs[0].video.codec",
+            "theora; accepted: h264, h265, vp9, av1",
+        ),
+        (
+            r#"{"outputs":[{"kind":"mp4"}],"frame":{"upscale":"yes"}}"#,
+            "frame.upscale",
+            "yes; accepted: true or false",
+        ),
+        (
+            r#"{"outputs":{"kind":"mp4"}}"#,
+            "outputs",
+            "an object; accepted: a list",
+        ),
+    ] {
+        let error = Recipe::parse(json).expect_err(json);
+        assert_eq!(
+            (error.field.as_str(), error.problem.detail().as_deref()),
+            (field, Some(detail)),
+            "{json}"
+        );
+    }
+}

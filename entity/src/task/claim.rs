@@ -2,7 +2,7 @@
 
 use super::{Column, Entity, Model, TaskStatus};
 use crate::trace::{self, Findings};
-use crate::{RawJson, event, output, user};
+use crate::{RawJson, event, output, source, user};
 use domain::{Failure, Status, TaskId};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::IntoCondition;
@@ -142,6 +142,7 @@ impl Claim {
             return Ok(None);
         }
         output::share(db, earlier.id, self.task.0).await?;
+        source::share_probe(db, earlier.source_id, task.source_id).await?;
         Ok(Some(TaskId(earlier.id)))
     }
 

@@ -28,6 +28,10 @@ pub async fn of_user(db: &impl ConnectionTrait, user: UserId, id: TaskId) -> Res
 /// # Errors
 /// Those of the database.
 pub async fn by_path(db: &impl ConnectionTrait, id: TaskId, file_path: &str) -> Result<Option<Model>, DbErr> {
+    if file_path.contains('\0') {
+        // No path of ours has a zero, and Postgres takes no such text.
+        return Ok(None);
+    }
     let with_ending = format!("{file_path}.mp4");
     let named = Column::FilePath.is_in([file_path, &with_ending]);
     Entity::find_by_id(id.0).filter(named).one(db).await

@@ -1,9 +1,9 @@
 //! Accounts.
 
 use crate::seed::database;
-use domain::Code;
+use domain::TaskId;
 use domain::account::{Email, Username};
-use entity::user;
+use entity::{task, user};
 
 #[tokio::test]
 async fn a_taken_name_and_a_taken_address_are_told_apart() {
@@ -14,11 +14,17 @@ async fn a_taken_name_and_a_taken_address_are_told_apart() {
         Email::parse("eve@example.com").unwrap(),
     );
     user::create(&db, &name, &mail, "h".to_owned()).await.unwrap();
-    let code = async |name, mail| user::taken(&user::create(&db, name, mail, "h".to_owned()).await.unwrap_err());
-    assert_eq!(code(&name, &second).await, Some(Code::UsernameTaken));
-    assert_eq!(code(&other, &mail).await, Some(Code::EmailTaken));
-    assert_eq!(
-        user::conflict(&db, &other, &mail).await.unwrap(),
-        Some(Code::EmailTaken)
-    );
+    for (name, mail) in [(&name, &second), (&other, &mail)] {
+        let refused = user::create(&db, name, mail, "h".to_owned()).await.unwrap_err();
+        assert!(entity::is_duplicate(&refused));
+    }
+    assert!(user::has_name(&db, &name).await.unwrap() && !user::has_name(&db, &other).await.unwrap());
+    assert!(user::has_email(&db, &mail).await.unwrap() && !user::has_email(&db, &second).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_zero_in_a_text_finds_nobody_and_breaks_nothing() {
+    let (db, _directory) = database("zero").await;
+    assert_eq!(user::find_by_username(&db, "e\0va").await.unwrap(), None);
+    assert_eq!(task::by_path(&db, TaskId(1), "2026/01/31/1_\0").await.unwrap(), None);
 }

@@ -2,7 +2,7 @@
 
 use crate::seed::{an_output, database, made, new_task};
 use entity::task::{self, Claim, Model, TaskStatus};
-use entity::{Json, output, trace, trash};
+use entity::{DatabaseConnection, Json, output, source, trace, trash};
 use serde_json::json;
 
 #[tokio::test]
@@ -51,10 +51,10 @@ async fn shared_outputs_go_with_the_last_task_that_names_them() {
         },
     ];
     assert!(claim.succeed(&db, made(outputs)).await.unwrap());
+    let facts = json!({ "container": "mp4" });
+    source::set_probe(&db, first.source_id, facts.clone()).await.unwrap();
 
-    let second = entity::write(&db, async |db| task::again(db, &first).await)
-        .await
-        .unwrap();
+    let second = again_with_its_own_source(&db, &first).await;
     let claim = claimed(&second).await;
     assert_eq!(reuse(claim, "other").await, None);
     assert_eq!(reuse(claim, "f").await, Some(first.task_id()));
@@ -65,6 +65,9 @@ async fn shared_outputs_go_with_the_last_task_that_names_them() {
         whole.report.unwrap().read::<Json>().unwrap(),
         json!({ "cpu_ms": 7, "reused_from": first.id })
     );
+    let source = source::of_task(&db, &second).await.unwrap();
+    assert_ne!(source.id, first.source_id);
+    assert_eq!(source.probe.unwrap().read::<Json>().unwrap(), facts);
     let trace = trace::of_task(&db, second.id).await.unwrap().unwrap();
     assert_eq!((trace.plan, trace.log), (Some(json!({ "fps": 25 })), None));
     let keys = |outputs: Vec<output::Model>| outputs.into_iter().map(|o| (o.key, o.entry)).collect::<Vec<_>>();
@@ -88,8 +91,8 @@ async fn shared_outputs_go_with_the_last_task_that_names_them() {
     gone.extend(other.await.unwrap());
     gone.sort();
     assert_eq!(gone[..2], ["outputs/1/1/hls/", "outputs/1/1/video.mp4"]);
-    assert_eq!(gone.len(), 3, "and the source: {gone:?}");
-    assert_eq!(trash::due(&db, 9).await.unwrap().len(), 3);
+    assert_eq!(gone.len(), 4, "and the sources: {gone:?}");
+    assert_eq!(trash::due(&db, 9).await.unwrap().len(), 4);
 }
 
 #[tokio::test]
@@ -101,4 +104,27 @@ async fn a_neighbor_s_outputs_are_never_reused() {
     let claim = Claim::of(&task::claim(&db, ours.task_id()).await.unwrap().unwrap());
     let reused = entity::write(&db, async |db| claim.reuse(db, "f").await).await.unwrap();
     assert_eq!(reused, None);
+}
+
+/// The same bytes with the same recipe, uploaded again.
+async fn again_with_its_own_source(db: &DatabaseConnection, first: &Model) -> Model {
+    entity::write(db, async |db| {
+        let same = source::of_task(db, first).await?;
+        let new = source::New {
+            key: format!("{}-again", same.key),
+            bytes: 7,
+            sha256: same.sha256,
+        };
+        let source = source::create(db, first.owner(), new).await?;
+        let new = task::New {
+            source_id: source.id,
+            display_name: first.display_name.clone(),
+            safe_name: "again.mov".to_owned(),
+            preset: first.preset.clone(),
+            recipe: first.recipe.clone(),
+        };
+        task::create(db, first.owner(), new).await
+    })
+    .await
+    .unwrap()
 }

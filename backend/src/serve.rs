@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// How long a client may take over the head of a request, and an idle connection stays open; longer than the 60 s for
+/// How long a client may take over the head of a request, and an idle connection stays open; longer than the 30 s for
 /// which nginx keeps its own.
 const HEADER_WITHIN: Duration = Duration::from_secs(75);
 /// Most bytes of a connection that wait to be looked at; heads of requests must fit.

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// cost of a short query.
 const PING_AFTER: Duration = Duration::from_secs(1);
 
+/// A connection that does not answer for so long is closed.
+const SILENT_AFTER: Duration = Duration::from_secs(5);
+
 /// Connects to `sqlite://path` or `postgres://…`. A SQLite file is made when absent, and is safe against a loss of
 /// power: write-ahead log, `synchronous=FULL`, foreign keys on.
 ///
@@ -24,6 +27,7 @@ pub async fn connect(url: &str, max_connections: u32) -> Result<DatabaseConnecti
         .connect_timeout(Duration::from_secs(5))
         .test_before_acquire_if_idle_for(PING_AFTER)
         .sqlx_logging(false)
+        .map_sqlx_postgres_pool_opts(|pool| pool.after_release(|connection, _| Box::pin(answers(connection))))
         .map_sqlx_sqlite_opts(|sqlite| {
             sqlite
                 .create_if_missing(true)
@@ -33,6 +37,22 @@ pub async fn connect(url: &str, max_connections: u32) -> Result<DatabaseConnecti
                 .busy_timeout(Duration::from_secs(10))
         });
     Database::connect(options).await
+}
+
+/// Whether a connection that is given back still answers. One that went silent, behind a firewall that forgot it, would
+/// otherwise keep its place in the pool until the kernel gives it up, a quarter of an hour later.
+async fn answers(connection: &mut sqlx::PgConnection) -> Result<bool, sqlx::Error> {
+    let ping = tokio::time::timeout(SILENT_AFTER, sqlx::Connection::ping(connection));
+    ping.await.map_err(|_| sqlx::Error::PoolTimedOut)?.map(|()| true)
+}
+
+/// A query that may take only so long. One that is given up gives its connection up, too.
+///
+/// # Errors
+/// Those of the query; one that [`is_unavailable`] when the time is over.
+pub async fn in_time<T>(limit: Duration, query: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+    let late = |_| DbErr::Conn(RuntimeErr::Internal(format!("no answer within {} s", limit.as_secs())));
+    tokio::time::timeout(limit, query).await.map_err(late)?
 }
 
 /// Runs `work` in a transaction that may write: all of it happens, or none.

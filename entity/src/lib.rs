@@ -14,7 +14,7 @@ pub mod trace;
 pub mod trash;
 pub mod user;
 
-pub use connection::{connect, is_duplicate, is_full, is_unavailable, ready, write};
+pub use connection::{connect, in_time, is_duplicate, is_full, is_unavailable, ready, write};
 pub use raw_json::RawJson;
 pub use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, JsonValue as Json};
 

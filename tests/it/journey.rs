@@ -101,16 +101,18 @@ async fn progress_moves_while_the_task_runs() {
     let reply = caller.post(&format!("/api/tasks/{id}/cancel"), &json!({})).await;
     assert_eq!(reply.status, 200);
     assert_eq!(reply.body["status"], "canceled");
-    let begun = Instant::now();
-    while media_children(app.directory.path()) > 0 {
-        assert!(
-            begun.elapsed() < Duration::from_secs(5),
-            "a cancel ends the child within 5 s"
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    gone(app.directory.path()).await;
     let reply = caller.post(&format!("/api/tasks/{id}/cancel"), &json!({})).await;
     assert_eq!((reply.status, reply.code()), (409, "task_finished"));
+}
+
+/// Waits until the media children of a test are gone: 5 s at most after a cancel or a shutdown.
+async fn gone(directory: &std::path::Path) {
+    let begun = Instant::now();
+    while media_children(directory) > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(5), "a child goes within 5 s");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Processes whose working directory is below `directory`: the media children of one test.
@@ -176,5 +178,5 @@ async fn a_shutdown_gives_the_task_back_without_a_failure() {
     let row = entity::task::by_id(&app.db, domain::TaskId(id)).await.unwrap().unwrap();
     assert_eq!(domain::Status::from(row.status), domain::Status::Uploaded);
     assert_eq!((row.failures, row.attempt), (0, 1));
-    assert_eq!(media_children(app.directory.path()), 0);
+    gone(app.directory.path()).await;
 }

@@ -28,12 +28,12 @@ pub(crate) async fn database(url: &str) -> DatabaseConnection {
     db
 }
 
-/// One of the logical databases of the Redis of `TEST_REDIS_URL`, so that tests which run at the same time rarely hear
-/// each other's bell. Two that meet all the same only make each other look: a task is claimed from its own test's
-/// database or not at all.
+/// One of the logical databases of the Redis of `TEST_REDIS_URL`, of which `./test` makes so many that tests which run at
+/// the same time do not hear each other's bell. Two that meet all the same only make each other look: a task is claimed
+/// from its own test's database or not at all.
 pub(crate) fn redis_url() -> Option<String> {
     let server = std::env::var("TEST_REDIS_URL").ok()?;
-    let number = Uuid::new_v4().as_u128() % 16;
+    let number = Uuid::new_v4().as_u128() % 4096;
     Some(format!("{}/{number}", server.trim_end_matches('/')))
 }
 

@@ -6,7 +6,7 @@ use domain::protocol::Progress;
 use domain::{Failure, FailureKind, TaskId};
 use entity::task::{Claim, LEASE, Model};
 use entity::trace::Findings;
-use entity::{DatabaseConnection, DatabaseTransaction, DbErr, cost};
+use entity::{DatabaseConnection, DatabaseTransaction, DbErr, cost, in_time};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -29,6 +29,9 @@ pub(crate) enum Ended {
 const TICK: Duration = Duration::from_secs(1);
 const SILENT_TICKS: u32 = 2;
 
+/// How long a beat may take; several fit into a lease.
+const BEAT_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Renews the lease and shows progress; returns when the claim is lost. A database that is away is waited for as long
 /// as the lease can still be ours.
 pub(crate) async fn hold(db: &DatabaseConnection, claim: Claim, mut progress: watch::Receiver<Progress>) {
@@ -48,7 +51,7 @@ pub(crate) async fn hold(db: &DatabaseConnection, claim: Claim, mut progress: wa
             .then(|| serde_json::to_value(&*progress.borrow_and_update()).ok())
             .flatten();
         let begun = Instant::now();
-        match claim.beat(db, shown).await {
+        match in_time(BEAT_PATIENCE, claim.beat(db, shown)).await {
             Ok(true) => held_at = begun,
             Ok(false) => return tracing::info!("the claim is gone: canceled, removed, or taken over"),
             Err(error) if held_at.elapsed() > LEASE => {
@@ -60,9 +63,10 @@ pub(crate) async fn hold(db: &DatabaseConnection, claim: Claim, mut progress: wa
 }
 
 /// How long a finished attempt waits for a database that is away.
-const SETTLE_PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Writes the end of an attempt. Whatever was stored and is not named by then goes with the trash.
+/// Writes the end of an attempt. What was stored and is not named is removed; where nobody knows whether it is named, the
+/// trash list does.
 pub(crate) async fn settle(env: &Env, task: &Model, ended: Ended, took: Duration) {
     let claim = Claim::of(task);
     let begun = Instant::now();
@@ -70,9 +74,8 @@ pub(crate) async fn settle(env: &Env, task: &Model, ended: Ended, took: Duration
     let held = loop {
         match write(env, task, &ended).await {
             Ok(held) => break held,
-            Err(error) if begun.elapsed() > SETTLE_PATIENCE => {
-                tracing::error!(%error, "gave up settling; the sweeper will find the task");
-                break false;
+            Err(error) if begun.elapsed() > PATIENCE => {
+                return tracing::error!(%error, "gave up settling; the sweeper will find the task");
             }
             Err(error) => tracing::warn!(%error, "failed to settle, trying again"),
         }
@@ -95,9 +98,10 @@ async fn write(env: &Env, task: &Model, ended: &Ended) -> Result<bool, DbErr> {
                 if let (true, Some((class, sample))) = (held, cost) {
                     cost::record(db, class, sample).await?;
                 }
-                Ok(held)
+                // A try before this one may have come through, and only its answer not.
+                Ok(held || claim.has_succeeded(db).await?)
             };
-            entity::write(&env.db, written).await
+            in_time(BEAT_PATIENCE, entity::write(&env.db, written)).await
         }
         Ended::Failed(failure, findings) => {
             let retry = retry_after(task, failure.kind);
@@ -128,5 +132,131 @@ fn tell(ended: &Ended, held: bool, took: Duration) {
         }
         Ended::Lost => tracing::info!(took_ms, "stopped"),
         Ended::Released => tracing::info!(took_ms, "given back"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::child::ChildSettings;
+    use crate::{Scratch, Settings};
+    use domain::Limits;
+    use domain::account::{Email, Username};
+    use domain::protocol::{Depth, SandboxMode};
+    use entity::{output, source, task, user};
+    use queue::Doorbell;
+    use std::path::Path;
+    use storage::{FileName, Key, Storage};
+
+    async fn env(home: &Path) -> Env {
+        let db = format!("sqlite://{}/test.db", home.display());
+        let db = entity::connect(&db, 2).await.unwrap();
+        migration::run(&db).await.unwrap();
+        let files = format!("file://{}/objects", home.display());
+        let settings = Settings {
+            tasks: 1,
+            threads: 1,
+            limits: Limits::default(),
+            sandbox: SandboxMode::BestEffort,
+            depth: Depth::Fast,
+            child_memory_bytes: 1 << 30,
+            child: ChildSettings::new("/bin/false".into()),
+            grace: Duration::ZERO,
+        };
+        Env::new(
+            db,
+            Storage::open(&files, None).await.unwrap(),
+            Doorbell::in_memory(),
+            Scratch::open(&home.join("scratch")).unwrap(),
+            settings,
+        )
+    }
+
+    /// A task that is worked on, for the first time.
+    async fn claimed(env: &Env) -> Model {
+        let (name, email) = (
+            Username::parse("ana").unwrap(),
+            Email::parse("ana@example.com").unwrap(),
+        );
+        let owner = user::create(&env.db, &name, &email, "hash".to_owned()).await.unwrap();
+        let made = entity::write(&env.db, async |db| {
+            let source = source::New {
+                key: "sources/1".to_owned(),
+                bytes: 1,
+                sha256: "ab".repeat(32),
+            };
+            let source = source::create(db, owner.user_id(), source).await?;
+            let new = task::New {
+                source_id: source.id,
+                display_name: "a.mp4".to_owned(),
+                safe_name: "a.mp4".to_owned(),
+                preset: None,
+                recipe: serde_json::json!({"outputs": [{"kind": "mp4"}]}),
+            };
+            task::create(db, owner.user_id(), new).await
+        });
+        let id = made.await.unwrap().task_id();
+        task::claim(&env.db, id).await.unwrap().unwrap()
+    }
+
+    fn done(key: &Key) -> Ended {
+        let output = output::New {
+            name: "video.mp4".to_owned(),
+            kind: "mp4",
+            media_type: "video/mp4",
+            key: key.to_string(),
+            bytes: 4,
+            sha256: "cd".repeat(32),
+            width_px: None,
+            height_px: None,
+            duration_ms: None,
+            entry: None,
+        };
+        let made = task::Made {
+            outputs: vec![output],
+            findings: Findings {
+                report: serde_json::Value::Null,
+                plan: None,
+                log: None,
+            },
+            fingerprint: "f".to_owned(),
+        };
+        Ended::Done(Box::new(Done { made, cost: None }))
+    }
+
+    async fn stored(env: &Env, claim: Claim, home: &Path) -> Key {
+        let key = Key::output(claim.task, claim.attempt, &FileName::parse("video.mp4").unwrap());
+        let file = home.join("made");
+        std::fs::write(&file, "film").unwrap();
+        env.storage.adopt(&key, &file).await.unwrap();
+        key
+    }
+
+    #[tokio::test]
+    async fn an_end_that_is_written_twice_because_its_answer_got_lost_keeps_its_files() {
+        let home = tempfile::tempdir().unwrap();
+        let env = env(home.path()).await;
+        let task = claimed(&env).await;
+        let key = stored(&env, Claim::of(&task), home.path()).await;
+        let there = async || env.storage.head(&key).await.unwrap().is_some();
+        for _ in 0..2 {
+            settle(&env, &task, done(&key), Duration::ZERO).await;
+            assert!(there().await);
+        }
+        let outputs = output::of_task(&env.db, task.id).await.unwrap();
+        assert_eq!(outputs.len(), 1, "named once");
+    }
+
+    #[tokio::test]
+    async fn the_files_of_an_attempt_that_lost_its_claim_go() {
+        let home = tempfile::tempdir().unwrap();
+        let env = env(home.path()).await;
+        let task = claimed(&env).await;
+        let key = stored(&env, Claim::of(&task), home.path()).await;
+        entity::write(&env.db, async |db| task::cancel(db, task.owner(), task.task_id()).await)
+            .await
+            .unwrap();
+        settle(&env, &task, done(&key), Duration::ZERO).await;
+        assert!(env.storage.head(&key).await.unwrap().is_none());
     }
 }

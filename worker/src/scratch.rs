@@ -94,16 +94,64 @@ fn remove_stale(path: &Path) {
 }
 
 fn remove(path: &Path) {
-    if let Err(error) = fs::remove_dir_all(path)
+    if let Err(error) = raze(path)
         && error.kind() != io::ErrorKind::NotFound
     {
         tracing::warn!(path = %path.display(), %error, "failed to remove a scratch directory");
     }
 }
 
+/// Removes a directory and all below it, however deep: a child that was broken into may have made it so deep that to walk
+/// down would take all descriptors or all of the stack. Directories in directories are moved up first.
+fn raze(top: &Path) -> io::Result<()> {
+    let (mut moved, mut left) = (0_u64, vec![top.to_owned()]);
+    while let Some(directory) = left.pop() {
+        for entry in fs::read_dir(&directory)? {
+            let entry = entry?;
+            if !entry.file_type()?.is_dir() {
+                fs::remove_file(entry.path())?;
+            } else if directory == top {
+                left.push(entry.path());
+            } else {
+                moved += 1;
+                let up = top.join(format!("{}-{moved}", uuid::Uuid::now_v7()));
+                fs::rename(entry.path(), &up)?;
+                left.push(up);
+            }
+        }
+        if directory != top {
+            fs::remove_dir(&directory)?;
+        }
+    }
+    fs::remove_dir(top)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_goes_however_deep_it_is() {
+        let root = tempfile::tempdir().unwrap();
+        let top = root.path().join("top");
+        fs::create_dir(&top).unwrap();
+        // Deeper than a path may be long, from the inside out.
+        for depth in 0..5_000 {
+            let around = root.path().join("around");
+            fs::create_dir(&around).unwrap();
+            fs::write(around.join("file"), "x").unwrap();
+            if depth > 0 {
+                fs::rename(root.path().join("inner"), around.join("inner")).unwrap();
+            }
+            fs::rename(&around, root.path().join("inner")).unwrap();
+        }
+        fs::rename(root.path().join("inner"), top.join("inner")).unwrap();
+        fs::create_dir_all(top.join("a/b")).unwrap();
+        std::os::unix::fs::symlink("/etc", top.join("a/link")).unwrap();
+        raze(&top).unwrap();
+        assert!(!top.exists() && Path::new("/etc/passwd").exists());
+        assert_eq!(raze(&top).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
 
     #[test]
     fn a_living_process_keeps_its_directory_and_a_dead_one_loses_it() {

@@ -1,6 +1,7 @@
 //! Finished files into storage, and unfinished ones out of it.
 
 use crate::Env;
+use crate::lease::PATIENCE;
 use domain::plan::{Content, PlannedOutput};
 use domain::protocol::Checked;
 use domain::{Code, Failure, FailureKind, Plan};
@@ -9,11 +10,14 @@ use entity::{output, trash};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use storage::{FileName, Key, Stored, Target};
 
 /// A stored output that no row names after this long is removed by the sweeper.
 const UNNAMED_FOR: Duration = Duration::from_secs(24 * 3_600);
+
+/// How soon a database that is away is asked again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How often a transfer is tried before the attempt counts as failed.
 const TRIES: u32 = 4;
@@ -27,11 +31,16 @@ pub(crate) async fn announce(env: &Env, task: &Model, plan: &Plan) -> Result<Vec
     let targets = plan.outputs.iter().map(|planned| target(planned, Claim::of(task)));
     let targets = targets.collect::<Result<Vec<_>, _>>()?;
     let listed: Vec<String> = targets.iter().map(text).collect();
-    trash::put(&env.db, &listed, UNNAMED_FOR).await.map_err(|error| {
+    let begun = Instant::now();
+    // To wait costs less than to make it all again; should the lease run out meanwhile, the attempt ends.
+    while let Err(error) = trash::put(&env.db, &listed, UNNAMED_FOR).await {
         tracing::warn!(%error, "failed to announce outputs");
-        let detail = "the database did not answer";
-        Failure::new(FailureKind::Infrastructure, Code::Unavailable, detail)
-    })?;
+        if begun.elapsed() > PATIENCE {
+            let detail = "the database did not answer";
+            return Err(Failure::new(FailureKind::Infrastructure, Code::Unavailable, detail));
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
     Ok(targets)
 }
 

@@ -1,7 +1,7 @@
 //! The loop that finds the lost: expired leases, due tasks that nobody rang for, files that no row names.
 
 use crate::Env;
-use entity::{DbErr, task, trash};
+use entity::{DbErr, in_time, task, trash};
 use queue::Job;
 use std::time::{Duration, Instant};
 use storage::Target;
@@ -14,27 +14,39 @@ const ASK: Duration = Duration::from_secs(1);
 /// Files.
 const TIDY: Duration = Duration::from_secs(60);
 
+/// A file that could not be removed is tried again then.
+const LATER: Duration = Duration::from_secs(600);
+
 /// Most tasks rung for at once, most files removed at once.
 const BATCH: usize = 500;
 
+/// How long each of the loop's queries may take: it must not stop because one of them does.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Two loops: to remove files may take long, and nobody else finds the lost meanwhile.
 pub(crate) async fn run(env: Env, shutdown: CancellationToken) {
+    tokio::join!(find(&env, &shutdown), clear(&env, &shutdown));
+}
+
+async fn find(env: &Env, shutdown: &CancellationToken) {
     let every = if env.doorbell.is_shared() { SWEEP } else { ASK };
-    let (mut swept, mut tidied) = (None::<Instant>, None::<Instant>);
-    let due = |last: Option<Instant>, every| last.is_none_or(|at| at.elapsed() >= every);
+    let mut swept = None::<Instant>;
     while !shutdown.is_cancelled() {
-        if due(swept, SWEEP) {
-            tell(sweep(&env).await);
+        if swept.is_none_or(|at| at.elapsed() >= SWEEP) {
+            tell(in_time(PATIENCE, sweep(env)).await);
             swept = Some(Instant::now());
         }
-        tell(ring(&env).await);
-        if due(tidied, TIDY) {
-            tell(tidy(&env).await);
-            tidied = Some(Instant::now());
+        tell(in_time(PATIENCE, ring(env)).await);
+        shutdown.run_until_cancelled(tokio::time::sleep(every)).await;
+    }
+}
+
+async fn clear(env: &Env, shutdown: &CancellationToken) {
+    while !shutdown.is_cancelled() {
+        if let Some(tidied) = shutdown.run_until_cancelled(Box::pin(tidy(env))).await {
+            tell(tidied);
         }
-        tokio::select! {
-            () = tokio::time::sleep(every) => {}
-            () = shutdown.cancelled() => {}
-        }
+        shutdown.run_until_cancelled(tokio::time::sleep(TIDY)).await;
     }
 }
 
@@ -73,7 +85,8 @@ async fn ring(env: &Env) -> Result<(), DbErr> {
             }
         }
     }
-    if rung.is_empty() {
+    // A bell that only this process hears says nothing to the others, which ask for themselves.
+    if rung.is_empty() || !env.doorbell.is_shared() {
         Ok(())
     } else {
         task::mark_rung(&env.db, &rung).await
@@ -81,14 +94,19 @@ async fn ring(env: &Env) -> Result<(), DbErr> {
 }
 
 async fn tidy(env: &Env) -> Result<(), DbErr> {
-    for key in trash::due(&env.db, u64::try_from(BATCH).unwrap_or(u64::MAX)).await? {
+    let due = in_time(PATIENCE, trash::due(&env.db, u64::try_from(BATCH).unwrap_or(u64::MAX)));
+    for key in due.await? {
         let removed = match Target::parse(&key) {
             Ok(target) => env.storage.remove(&target).await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         match removed {
-            Ok(()) => trash::keep(&env.db, &key).await?,
-            Err(error) => tracing::warn!(key, error, "failed to remove a file; it stays on the list"),
+            Ok(()) => in_time(PATIENCE, trash::keep(&env.db, &key)).await?,
+            Err(error) => {
+                tracing::warn!(key, error, "failed to remove a file; it stays on the list");
+                // Behind the others, which may be easier.
+                in_time(PATIENCE, trash::put(&env.db, &[key], LATER)).await?;
+            }
         }
     }
     Ok(())

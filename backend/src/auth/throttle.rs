@@ -57,20 +57,9 @@ impl Gate {
         Ok(())
     }
 
-    /// Whether the account may be tried, or how long it has to wait; the same for one that does not exist.
+    /// Takes one try of an account, or says how long it has to wait; the same for one that does not exist. A try counts as
+    /// failed until it [`succeeded`](Self::succeeded): of many at the same moment no more pass than one after the other.
     pub(crate) fn pass_account(&self, username: &str, now: Instant) -> Result<(), Duration> {
-        let accounts = lock(&self.accounts);
-        let closed_until = accounts
-            .get(&self.hash.hash_one(username))
-            .map(|strikes| strikes.closed_until);
-        match closed_until.map(|until| until.saturating_duration_since(now)) {
-            Some(wait) if !wait.is_zero() => Err(wait),
-            _ => Ok(()),
-        }
-    }
-
-    /// Notes a wrong password.
-    pub(crate) fn failed(&self, username: &str, now: Instant) {
         let mut accounts = lock(&self.accounts);
         let forgotten = self.rules.account_wait_max * 10;
         shrink(&mut accounts, |strikes| strikes.closed_until + forgotten > now);
@@ -78,6 +67,10 @@ impl Gate {
             failures: 0,
             closed_until: now,
         });
+        let wait = strikes.closed_until.saturating_duration_since(now);
+        if !wait.is_zero() {
+            return Err(wait);
+        }
         strikes.failures = strikes.failures.saturating_add(1);
         let over = strikes.failures.saturating_sub(self.rules.account_failures);
         let wait = match over {
@@ -89,6 +82,15 @@ impl Gate {
                 .min(self.rules.account_wait_max),
         };
         strikes.closed_until = now + wait;
+        Ok(())
+    }
+
+    /// Gives a try back that was not made.
+    pub(crate) fn take_back(&self, username: &str, now: Instant) {
+        if let Some(strikes) = lock(&self.accounts).get_mut(&self.hash.hash_one(username)) {
+            strikes.failures = strikes.failures.saturating_sub(1);
+            strikes.closed_until = now;
+        }
     }
 
     /// Notes a right password.
@@ -164,16 +166,22 @@ mod tests {
     #[test]
     fn waits_of_an_account_double_up_to_a_limit_and_end_with_the_right_password() {
         let (gate, mut now) = (gate(), Instant::now());
+        // Two are free; from the third on, each that passes closes the door.
+        assert!((0..3).all(|_| gate.pass_account("ana", now).is_ok()));
         let mut waits = Vec::new();
-        for _ in 0..6 {
-            assert!(gate.pass_account("ana", now).is_ok());
-            gate.failed("ana", now);
-            let wait = gate.pass_account("ana", now).err().unwrap_or_default();
+        for _ in 0..4 {
+            let wait = gate.pass_account("ana", now).unwrap_err();
             waits.push(wait.as_secs());
             now += wait;
+            assert!(gate.pass_account("ana", now).is_ok());
         }
-        assert_eq!(waits, [0, 0, 1, 2, 4, 4]);
-        gate.failed("ana", now);
+        assert_eq!(waits, [1, 2, 4, 4]);
+        assert!(gate.pass_account("ana", now).is_err(), "of many at once one passes");
+        gate.take_back("ana", now);
+        assert!(
+            gate.pass_account("ana", now).is_ok(),
+            "a try that was not made is no try"
+        );
         assert!(gate.pass_account("bea", now).is_ok());
         gate.succeeded("ana");
         assert!(gate.pass_account("ana", now).is_ok());

@@ -210,10 +210,12 @@ pub(crate) async fn login(
         .hasher
         .verify(form.password.into_bytes(), stored)
         .await
-        .map_err(busy)??;
+        .map_err(|refused| {
+            state.gate.take_back(&form.username, Instant::now());
+            busy(refused)
+        })??;
     let (Some(user), Verdict::Right | Verdict::Outdated(_)) = (user, &verdict) else {
         metrics::counter!("rushes_logins_total", "outcome" => "refused").increment(1);
-        state.gate.failed(&form.username, Instant::now());
         return Err(Code::CredentialsWrong.into());
     };
     state.gate.succeeded(&form.username);

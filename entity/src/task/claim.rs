@@ -105,6 +105,15 @@ impl Claim {
         Ok(true)
     }
 
+    /// Whether this attempt is the one that made the task processed. A commit whose answer got lost has happened all the same.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn has_succeeded(self, db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+        let task = super::by_id(db, self.task).await?;
+        Ok(task.is_some_and(|task| task.status == TaskStatus::Processed && task.attempt == self.attempt))
+    }
+
     /// Gives the task the outputs of an earlier one of the same account with this fingerprint and marks it processed;
     /// call it in a transaction. `None`: there is no such task, or the claim is lost; nothing was written.
     ///

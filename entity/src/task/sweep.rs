@@ -70,7 +70,7 @@ pub async fn due(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<TaskId>, D
     Ok(ids.into_iter().map(TaskId).collect())
 }
 
-/// Notes that the doorbell was rung for these tasks.
+/// Notes that the doorbell was rung for these tasks, as far as they still wait and are due.
 ///
 /// # Errors
 /// Those of the database.
@@ -78,6 +78,8 @@ pub async fn mark_rung(db: &impl ConnectionTrait, tasks: &[TaskId]) -> Result<()
     let update = Entity::update_many().col_expr(Column::RungAtMs, crate::now_ms(db));
     update
         .filter(Column::Id.is_in(tasks.iter().map(|task| task.0)))
+        .filter(Column::Status.eq(TaskStatus::Uploaded))
+        .filter(Expr::col(Column::RunAtMs).lte(crate::now_ms(db)))
         .exec(db)
         .await
         .map(|_| ())

@@ -1,14 +1,18 @@
 //! A task with all that a client sees of it: for the call that every client repeats while it waits.
 
 use super::{Column, Entity, Model};
-use crate::{output, source};
+use crate::{in_time, output, source};
 use domain::{TaskId, UserId};
 use sea_orm::entity::prelude::*;
 use sea_orm::{DatabaseConnection, DbBackend, FromQueryResult, QueryOrder, QueryTrait, Statement};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+
+/// How long a query may take: a database that does not answer must not keep those waiting who ask later.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Most tasks that one query reads, as a power of two. The numbers in between are filled up to the next power, so that
 /// databases see few different queries and keep them prepared.
@@ -69,9 +73,10 @@ impl Desk {
 }
 
 /// Answers all who ask, of whom several may ask for the same task. Who went away meanwhile needs no answer.
-async fn answer(db: DatabaseConnection, crowd: Vec<Question>) {
+async fn answer(db: DatabaseConnection, mut crowd: Vec<Question>) {
+    crowd.retain(|question| !question.answer.is_closed());
     let asked: Vec<_> = crowd.iter().map(|question| question.of).collect();
-    let found = all(&db, &asked).await;
+    let found = in_time(PATIENCE, all(&db, &asked)).await;
     for Question { of, answer } in crowd {
         let told = found.as_ref().map(|found| found.get(&of).cloned());
         let _ = answer.send(told.map_err(Clone::clone));

@@ -1,5 +1,6 @@
 //! Whole tasks, asked for by one or by a crowd.
 
+use crate::proxy::Proxy;
 use crate::seed::{an_output, database, made, new_task};
 use domain::{TaskId, UserId};
 use entity::output;
@@ -7,6 +8,8 @@ use entity::task::{self, Claim, Desk, Model, TaskStatus};
 use futures::future::join_all;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn everybody_in_a_crowd_gets_their_own_task_and_nobody_elses() {
@@ -75,6 +78,38 @@ async fn a_crowd_is_told_that_the_database_is_away() {
     for told in told {
         assert!(entity::is_unavailable(&told.unwrap_err()));
     }
+}
+
+#[tokio::test]
+async fn connections_that_fall_silent_are_given_up() {
+    let Some(mut proxy) = Proxy::before_postgres("desk_silent").await else {
+        return println!("SKIPPED: only a database behind a network falls silent");
+    };
+    let db = entity::connect(&proxy.url, 2).await.unwrap();
+    migration::run(&db).await.unwrap();
+    let task = new_task(&db).await;
+    let desk = Desk::open(db);
+    let ask = async || desk.whole(task.owner(), task.task_id()).await;
+    assert!(ask().await.unwrap().is_some());
+    proxy.fall_silent();
+    // A query, and the sign of life that is asked of a connection which is given back, have five seconds each.
+    let begun = Instant::now();
+    let answers = async {
+        let mut refused = 0;
+        loop {
+            match ask().await {
+                Ok(told) => break (refused, told),
+                Err(error) => assert!(entity::is_unavailable(&error), "{error}"),
+            }
+            refused += 1;
+        }
+    };
+    let (refused, told) = timeout(Duration::from_secs(60), answers).await.unwrap();
+    assert!(refused > 0 && told.is_some());
+    println!(
+        "answered again {:.1} s after the silence began",
+        begun.elapsed().as_secs_f64()
+    );
 }
 
 async fn finish(db: &entity::DatabaseConnection, task: &Model) {

@@ -11,5 +11,6 @@ mod accounts;
 mod costs;
 mod desk;
 mod life;
+mod proxy;
 mod seed;
 mod sharing;

@@ -8,13 +8,18 @@ use sea_orm::ConnectionTrait;
 use serde_json::json;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A database of its own for one test, and the directory it lives in.
+/// The Postgres that the tests use, if they do.
 #[allow(clippy::disallowed_methods, reason = "tests are told their database by ./test")]
+pub(crate) fn server() -> Option<String> {
+    std::env::var("TEST_DATABASE_URL").ok()
+}
+
+/// A database of its own for one test, and the directory it lives in.
 pub(crate) async fn database(name: &str) -> (DatabaseConnection, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
-    let url = match std::env::var("TEST_DATABASE_URL") {
-        Ok(server) => fresh_postgres(&server, name).await,
-        Err(_) => format!("sqlite://{}/test.db", directory.path().display()),
+    let url = match server() {
+        Some(server) => fresh_postgres(&server, name).await,
+        None => format!("sqlite://{}/test.db", directory.path().display()),
     };
     let connection = entity::connect(&url, 4).await.unwrap();
     migration::run(&connection).await.unwrap();
@@ -22,7 +27,7 @@ pub(crate) async fn database(name: &str) -> (DatabaseConnection, tempfile::TempD
 }
 
 /// A database named after the test and this process, on the given server.
-async fn fresh_postgres(server: &str, name: &str) -> String {
+pub(crate) async fn fresh_postgres(server: &str, name: &str) -> String {
     let admin = entity::connect(server, 1).await.unwrap();
     let name = format!("entity_{name}_{}", std::process::id());
     admin

@@ -7,6 +7,7 @@ use domain::protocol::Progress;
 use media::engine::{self, Cancel};
 use std::fs::File;
 use std::path::PathBuf;
+use std::process::Command;
 
 const CODED: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
 
@@ -197,7 +198,21 @@ fn a_poster_counts_its_time_along_the_joined_spans() {
 }
 
 #[test]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the runner tells whether it runs each test alone"
+)]
 fn fifty_spans_take_no_more_memory_than_two_and_can_be_canceled() {
+    // The peak is that of a process, which this test must not share with others.
+    if std::env::var_os("NEXTEST").is_none() {
+        let name = "joins::fifty_spans_take_no_more_memory_than_two_and_can_be_canceled";
+        let mut alone = Command::new(std::env::current_exe().unwrap());
+        let ended = alone
+            .args([name, "--exact", "--nocapture"])
+            .env("NEXTEST", "1")
+            .status();
+        return assert!(ended.unwrap().success());
+    }
     let source = numbered("numbered.mp4", CODED);
     let spans: Vec<_> = (0..50).map(|n| (n * 37 % 200, n * 37 % 200 + 6)).collect();
     let film = |spans: &[(usize, usize)]| recipe(&format!(r#"{{{},"outputs":[{{"kind":"mp4"}}]}}"#, ranges(spans)));

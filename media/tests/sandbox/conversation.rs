@@ -49,7 +49,7 @@ fn the_end_of_input_ends_the_child() {
     );
     let since = Instant::now();
     assert_eq!(child.end(), Some(0));
-    assert!(since.elapsed() < Duration::from_secs(1));
+    assert!(since.elapsed() < Duration::from_secs(10));
 }
 
 fn a_session_that_is_no_session_is_refused() {
@@ -169,5 +169,5 @@ fn a_child_dies_with_its_parent() {
     let since = Instant::now();
     middle.kill();
     assert_eq!(middle.hear_line(), None);
-    assert!(since.elapsed() < Duration::from_secs(1));
+    assert!(since.elapsed() < Duration::from_secs(10));
 }

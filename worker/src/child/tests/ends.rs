@@ -92,7 +92,7 @@ fn processes_with(marker: &str) -> usize {
 
 #[tokio::test]
 async fn after_an_abandoned_call_there_is_no_other() {
-    let mut child = child(&format!("sleep 0.2; echo '{PROBED}'; sleep 60")).await;
+    let mut child = child(&format!("sleep 2; echo '{PROBED}'; sleep 60")).await;
     assert!(timeout(Duration::from_millis(50), child.probe(0)).await.is_err());
     assert_eq!(
         child.probe(0).await.unwrap_err(),

@@ -110,6 +110,7 @@ codes! {
     CodecUnsupported "codec_unsupported" 422 "El códec del archivo no se acepta" "The codec of the file is not supported"
     DurationTooLong "duration_too_long" 422 "El video es demasiado largo" "The video is too long"
     PictureTooLarge "picture_too_large" 422 "La imagen del video es demasiado grande" "The picture of the video is too large"
+    PictureTooSmall "picture_too_small" 422 "La imagen es demasiado pequeña para ese códec" "The picture is too small for that codec"
     TooManyStreams "too_many_streams" 422 "El archivo tiene demasiadas pistas" "The file has too many streams"
     ClipGone "clip_gone" 422 "El video de la entrada o la salida ya no existe" "The clip of the intro or outro is gone"
     TrimOutsideSource "trim_outside_source" 422 "El recorte está fuera del video" "The trim is outside the video"

@@ -118,6 +118,8 @@ pub enum WarningCode {
     PictureConverted,
     /// The trim ended after the source.
     TrimShortened,
+    /// The sound goes on after the pictures; videos end with the pictures.
+    SoundShortened,
     /// No sound stream has the language that was asked for; the usual one was taken.
     LanguageMissing,
     /// A trim was asked to be fast, and something else needs the pictures encoded: it is exact.

@@ -88,7 +88,7 @@ fn wrong(field: &str, problem: FieldProblem) -> Refusal {
 
 problems!(PlanProblems: PresetUnknown, PresetAndRecipe, RecipeInvalid, RequestInvalid, JsonInvalid, TokenMissing, TokenInvalid,
     TokenExpired, TaskNotFound, RequestTimeout, SourceNotProbed, SourceDamaged, NotMedia, BodyTooLarge, ContentTypeUnsupported, NoVideoStream, NoAudioStream,
-    CodecUnsupported, DurationTooLong, PictureTooLarge, TooManyStreams, TrimOutsideSource, Unavailable);
+    CodecUnsupported, DurationTooLong, PictureTooLarge, PictureTooSmall, TooManyStreams, TrimOutsideSource, Unavailable);
 
 /// Tells what a recipe would make of a source, with reasons, warnings and an estimate of the cost. Makes nothing.
 #[utoipa::path(post, operation_id = "plan", path = "/api/plan", tag = "tasks", security(("bearer" = [])), request_body = PlanBody,

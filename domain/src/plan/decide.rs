@@ -7,7 +7,7 @@ use super::{Content, Done};
 use crate::code::Code;
 use crate::failure::{Failure, FailureKind};
 use crate::limits::Limits;
-use crate::probe::{Probe, Stream, StreamKind, VideoFacts};
+use crate::probe::{AudioFacts, Probe, Stream, StreamKind, VideoFacts};
 use crate::recipe::{AudioMode, Bumper, Fps, Name, Output, Recipe, Trim, TrimMode};
 use crate::time::{Rational, Span, Timecode};
 
@@ -38,6 +38,12 @@ pub fn plan(recipe: &Recipe, probe: &Probe, clips: Clips<'_>, limits: &Limits) -
     let video = picture_source(recipe, probe)?;
     let audio = sound::source(recipe, probe, &mut warnings)?;
     let (spans, span_us) = spans(recipe.trim.as_ref(), probe.duration_us, &mut warnings)?;
+    begin_in_time(
+        recipe,
+        &spans,
+        video.map(|(_, facts)| facts),
+        audio.map(|(_, facts)| facts),
+    )?;
     let fps = match recipe.frame.as_ref().map(|frame| frame.fps).unwrap_or_default() {
         Fps::Fixed(rate) => rate,
         Fps::Keep => video.map_or(DEFAULT_FPS, |(_, facts)| constant_rate(facts)),
@@ -61,6 +67,13 @@ pub fn plan(recipe: &Recipe, probe: &Probe, clips: Clips<'_>, limits: &Limits) -
         audio.map(|(stream, _)| stream.index),
     ];
     dropped(probe, &used, &mut warnings);
+    about_sound(
+        &spans,
+        probe,
+        video.map(|(_, facts)| facts).zip(audio),
+        &outputs,
+        &mut warnings,
+    );
     about_encoding(recipe, video.map(|(_, facts)| facts), &outputs, &mut warnings);
     Ok(Plan {
         video: video.map(|(stream, facts)| made_plain(stream, facts)),
@@ -139,6 +152,29 @@ fn spans(trim: Option<&Trim>, duration_us: u64, warnings: &mut Vec<Warning>) -> 
     Ok((spans, total_us))
 }
 
+/// Whether there are pictures, or sound for those that are nothing else, wherever a span begins: one stream of a source may
+/// end long before the other.
+fn begin_in_time(
+    recipe: &Recipe,
+    spans: &[Span],
+    video: Option<&VideoFacts>,
+    audio: Option<&AudioFacts>,
+) -> Result<(), Failure> {
+    let pictures = video.and_then(|facts| facts.duration_us);
+    let alone = recipe.outputs.iter().any(|output| matches!(output, Output::Audio(_)));
+    let sound = audio.filter(|_| alone).and_then(|facts| facts.duration_us);
+    for (what, length_us) in [("pictures end", pictures), ("sound ends", sound)] {
+        let Some(length) = length_us.filter(|us| *us > 0).map(Timecode::from_us) else {
+            continue;
+        };
+        if let Some(span) = spans.iter().find(|span| span.start >= length) {
+            let detail = format!("start {}; the {what} at {length}", span.start);
+            return Err(Failure::input(Code::TrimOutsideSource, detail));
+        }
+    }
+    Ok(())
+}
+
 /// What movies show before and after the source.
 fn cards(bumper: Option<&Bumper>, clips: Clips<'_>, fps: Rational) -> Result<(Option<Card>, Option<Card>), Failure> {
     let Some(bumper) = bumper else { return Ok((None, None)) };
@@ -184,6 +220,40 @@ fn dropped(probe: &Probe, used: &[Option<usize>], warnings: &mut Vec<Warning>) {
         .collect();
     if !words.is_empty() {
         warnings.push(Warning::new(WarningCode::StreamsDropped, words.join(", ")));
+    }
+}
+
+/// Sound that goes on after the pictures for longer than this is missed, in microseconds.
+const MISSED_US: u64 = 500_000;
+
+/// What the user should know when sound goes on after the pictures, and a video is asked for that ends with them.
+#[allow(clippy::too_many_arguments, reason = "what there is to compare; no two of a kind")]
+fn about_sound(
+    spans: &[Span],
+    probe: &Probe,
+    streams: Option<(&VideoFacts, (&Stream, &AudioFacts))>,
+    outputs: &[PlannedOutput],
+    warnings: &mut Vec<Warning>,
+) {
+    let cut = outputs.iter().any(|output| match &output.content {
+        Content::Movie(movie) => movie
+            .audio
+            .is_some_and(|audio| !(movie.video.is_copy() && audio.is_copy())),
+        Content::Hls(hls) => hls.audio.is_some(),
+        Content::Audio { .. } | Content::Gif { .. } | Content::Poster { .. } | Content::Sprite { .. } => false,
+    });
+    let Some((video, (_, audio))) = streams.filter(|_| cut) else {
+        return;
+    };
+    let Some(pictures_us) = video.duration_us.filter(|us| *us > 0) else {
+        return;
+    };
+    let sound_us = audio.duration_us.unwrap_or(probe.duration_us);
+    let to_the_end = |span: &Span| span.end.is_none_or(|end| end.us() > pictures_us + MISSED_US);
+    if sound_us > pictures_us + MISSED_US && spans.iter().any(to_the_end) {
+        let (pictures, sound) = (Timecode::from_us(pictures_us), Timecode::from_us(sound_us));
+        let detail = format!("the pictures end at {pictures}, the sound at {sound}");
+        warnings.push(Warning::new(WarningCode::SoundShortened, detail));
     }
 }
 

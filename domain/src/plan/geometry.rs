@@ -26,6 +26,15 @@ pub(super) fn fit(shown: Size, frame: &Frame, narrower: Narrower) -> Picture {
         limit.map_or(f64::INFINITY, |b| b.width).min(f64::from(shown.width_px))
     };
     let canvas = even(width, width * aspect_h / aspect_w);
+    // Rounding must not pass a bound.
+    let bounded = |side: u32, bounds: [Option<u32>; 2]| {
+        let most = bounds.into_iter().flatten().min().map_or(side, |most| most / 2 * 2);
+        side.min(most.max(2))
+    };
+    let canvas = Size {
+        width_px: bounded(canvas.width_px, [frame.max_width_px, narrower.max_width_px]),
+        height_px: bounded(canvas.height_px, [frame.max_height_px, narrower.max_height_px]),
+    };
     Picture {
         scaled: scaled(shown, canvas, frame),
         canvas,
@@ -179,7 +188,7 @@ mod tests {
             for side in [picture.canvas, picture.scaled] {
                 prop_assert!(side.width_px >= 2 && side.height_px >= 2 && side.width_px % 2 == 0 && side.height_px % 2 == 0);
             }
-            prop_assert!(picture.canvas.width_px <= max_w + 1 && picture.canvas.height_px <= max_h + 1);
+            prop_assert!(picture.canvas.width_px <= max_w && picture.canvas.height_px <= max_h);
             if fit_as == Fit::Pad {
                 prop_assert!(picture.scaled.width_px <= picture.canvas.width_px);
                 prop_assert!(picture.scaled.height_px <= picture.canvas.height_px);

@@ -5,7 +5,8 @@ use super::geometry::{Narrower, fit};
 use super::{
     AudioTrack, Clips, Container, Content, Done, Movie, Overlay, Picture, PlannedOutput, Step, VideoOrder, VideoTrack,
 };
-use crate::failure::Failure;
+use crate::code::Code;
+use crate::failure::{Failure, FailureKind};
 use crate::probe::{AudioFacts, Probe, Size, Stream, VideoFacts};
 use crate::recipe::{
     self, AudioCodec, AudioFormat, AudioWish, Fit, Frame, Output, Recipe, USUAL_AUDIO_BPS, VideoCodec, VideoWish,
@@ -29,12 +30,13 @@ pub(super) struct Room<'a> {
 /// Plans the output at a place of the recipe, which will be called `file`.
 ///
 /// # Errors
-/// [`Code::TrimOutsideSource`] when an animation begins after the end.
+/// [`Code::TrimOutsideSource`] when an animation begins after the end, [`Code::PictureTooSmall`] when a codec takes no such
+/// picture.
 pub(super) fn planned(room: &Room<'_>, place: usize, output: &Output, file: String) -> Result<PlannedOutput, Failure> {
     let mut steps = Vec::new();
     let content = match output {
-        Output::Mp4(wish) => room.movie(wish, Container::Mp4, &mut steps),
-        Output::Webm(wish) => room.movie(wish, Container::Webm, &mut steps),
+        Output::Mp4(wish) => large_enough(room.movie(wish, Container::Mp4, &mut steps), place)?,
+        Output::Webm(wish) => large_enough(room.movie(wish, Container::Webm, &mut steps), place)?,
         Output::Hls(wish) => room.hls(wish, &mut steps),
         Output::Audio(wish) => room.sound_file(wish, &mut steps),
         Output::Gif(wish) => room.gif(wish, place)?,
@@ -45,6 +47,29 @@ pub(super) fn planned(room: &Room<'_>, place: usize, output: &Output, file: Stri
         steps.push(step("image", Err("stills are always made anew".to_owned())));
     }
     Ok(PlannedOutput { file, content, steps })
+}
+
+/// A movie, unless its encoder takes larger pictures only.
+fn large_enough(content: Content, place: usize) -> Result<Content, Failure> {
+    let Content::Movie(Movie {
+        video: VideoTrack::Encode(order),
+        ..
+    }) = &content
+    else {
+        return Ok(content);
+    };
+    let least = match order.codec {
+        VideoCodec::H264 | VideoCodec::Vp9 => 2,
+        VideoCodec::H265 => 16,
+        VideoCodec::Av1 => 64,
+    };
+    let Size { width_px, height_px } = order.picture.canvas;
+    if width_px.min(height_px) >= least {
+        return Ok(content);
+    }
+    let codec = order.codec.ffmpeg_name();
+    let detail = format!("outputs[{place}]: {width_px}x{height_px}; {codec} takes {least}x{least} and more");
+    Err(Failure::new(FailureKind::Unsupported, Code::PictureTooSmall, detail))
 }
 
 pub(super) fn step(stream: &str, copied: Result<(), String>) -> Step {

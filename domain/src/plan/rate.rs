@@ -20,12 +20,20 @@ const COMMON: [(u32, u32); 10] = [
     (120, 1),
 ];
 
-/// A constant rate for a source of any rate: its average, snapped to a common rate within half a percent, 1 to 120.
+/// A source of less than this part of the rate at which it moves stands still for most of the time, as a recorded screen
+/// does. Twice a rate means nothing: that of fields is told so.
+const STILL: f64 = 0.45;
+
+/// A constant rate for a source of any rate: its average, or where it mostly stands still the rate at which it moves,
+/// snapped to a common rate within half a percent, 1 to 120.
 pub(super) fn constant_rate(facts: &VideoFacts) -> Rational {
     let sensible = |rate: &Rational| (1.0..=120.5).contains(&rate.as_f64());
-    let Some(rate) = facts
-        .average_fps
-        .filter(sensible)
+    let moving = facts.base_fps.filter(|rate| (1.0..=60.5).contains(&rate.as_f64()));
+    let average = facts.average_fps.filter(sensible);
+    let mostly_still = |rate: &Rational| average.is_some_and(|average| average.as_f64() < STILL * rate.as_f64());
+    let Some(rate) = moving
+        .filter(mostly_still)
+        .or(average)
         .or_else(|| facts.base_fps.filter(sensible))
     else {
         return DEFAULT_FPS;

@@ -75,6 +75,8 @@ fn file(plan: &Plan, content: &Content, made: &Made, checked: &CheckedFile) -> R
     }
     let (counted, slack_us) = match content {
         Content::Movie(movie) => (true, slack(plan.fps, &movie.video, movie.container)),
+        // One that stands still has no length; FFmpeg makes one up.
+        Content::Gif { .. } if made.frames == 1 && checked.frames == 1 => return Ok(()),
         Content::Gif { fps, .. } => (true, fps.duration_us(1).max(SLACK_US)),
         Content::Audio { .. } => (false, SLACK_US),
         Content::Poster { .. } | Content::Hls(_) | Content::Sprite { .. } => return Ok(()),

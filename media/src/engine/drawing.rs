@@ -53,7 +53,15 @@ impl<'a> Drawing<'a> {
             let shape = av::shape(picture);
             let size = self.mark.as_ref().map(|mark| still::size_of(&av::shape(mark)));
             let description = picture::description(&shape, &self.source, self.picture, self.finish, size);
-            let beside: Vec<_> = self.mark.iter().map(|picture| Beside { name: MARK, picture }).collect();
+            let beside: Vec<_> = self
+                .mark
+                .iter()
+                .map(|picture| Beside {
+                    name: MARK,
+                    from: at,
+                    picture,
+                })
+                .collect();
             self.graph = Some(Graph::new(shape, self.base, &description, &beside, self.threads)?);
         }
         let graph = self.graph.as_mut().ok_or_else(|| fault::missing("the graph"))?;

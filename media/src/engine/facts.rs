@@ -57,6 +57,11 @@ pub(super) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Pro
     let end_us = match header_us {
         // The length of an MP3 counts the silence that its encoder put before the sound.
         Some(length) if probe.container == "mp3" => length,
+        // That of an MP4 counts the delay before its first picture or sample where an edit list makes one.
+        Some(length) if probe.container.starts_with("mov") && probe.start_us > LATE_US => {
+            let told = av::start_us(input).unwrap_or(0).saturating_add(length);
+            streams_end_us(input).map_or(told, |end| end.min(told))
+        }
         Some(length) => av::start_us(input).unwrap_or(0).saturating_add(length),
         None => measure::end_us(input, cancel)?,
     };
@@ -93,6 +98,16 @@ fn counted_us(input: &Input) -> Option<i64> {
         .filter_map(|stream| promised_us(input, &stream))
         .max()
         .filter(|_| is_avi(input))
+}
+
+/// Where the last of the streams ends by their headers, when all of them say.
+fn streams_end_us(input: &Input) -> Option<i64> {
+    let ends = input.streams().map(|stream| {
+        let start = av::known(stream.start_time())?;
+        let length = av::known(stream.duration())?;
+        Some(to_us(start.saturating_add(length), stream.time_base()))
+    });
+    ends.collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
 /// How long a stream is by its header, in microseconds, when it says.

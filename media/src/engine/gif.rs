@@ -143,6 +143,7 @@ impl<'a> Gif<'a> {
         collect.finish()?;
         let palette = collect.pull()?.ok_or_else(|| fault::missing("the palette"))?;
         let beside = Beside {
+            from: 0,
             name: PALETTE,
             picture: &palette,
         };

@@ -19,6 +19,8 @@ pub(super) struct Graph {
 /// A still picture that a graph may use by its name.
 pub(super) struct Beside<'a> {
     pub(super) name: &'static str,
+    /// The time of the first picture that it stands beside: whether an overlay is seen then is asked when either comes.
+    pub(super) from: i64,
     pub(super) picture: &'a Video,
 }
 
@@ -55,7 +57,7 @@ impl Graph {
         let mut graph = Self { inner, shape, base };
         for still in beside {
             let mut picture = av::share_picture(still.picture).map_err(failed)?;
-            picture.set_pts(Some(0));
+            picture.set_pts(Some(still.from));
             graph.add(still.name, &picture)?;
             graph.close(still.name)?;
         }

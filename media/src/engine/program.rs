@@ -103,6 +103,12 @@ fn moment(part: &Part, joined_us: u64, tolerance_us: u64) -> Option<Moment> {
     let own_us = joined_us.checked_sub(part.at_us)?;
     let last = part.role == (Role::Span { last: true });
     (last || own_us < part.length_us).then_some(())?;
+    // When a moment comes too late, the last picture of the span is wanted, not one behind it.
+    let own_us = if part.length_us > 0 {
+        own_us.min(part.length_us - 1)
+    } else {
+        own_us
+    };
     Some(Moment {
         at_us: i64::try_from(own_us).ok()?,
         tolerance_us: i64::try_from(tolerance_us.min(own_us)).ok()?,

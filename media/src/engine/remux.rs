@@ -101,7 +101,8 @@ impl<'a> Remux<'a> {
                 Some(Sound::Copied(sounds))
             }
             Some((AudioTrack::Encode { bitrate_bps, .. }, sound)) => {
-                let track = Soundtrack::open(sound, bitrate_bps, reel.sound())?;
+                let mut track = Soundtrack::open(sound, bitrate_bps, reel.sound())?;
+                track.begin(0, job.level)?;
                 Some(Sound::Encoded(Box::new(track)))
             }
         };

@@ -39,6 +39,7 @@ pub(super) fn bumper(name: &Name, images: &Images, canvas: Size, matrix: Space) 
         scaled(fitted, matrix)
     );
     let beside = [Beside {
+        from: 0,
         name: "image",
         picture: &image,
     }];

@@ -276,7 +276,8 @@ fn picture_bytes(facts: &Facts) -> u64 {
 
 fn warnings(losses: Losses) -> Vec<Warning> {
     let noticed = Some(losses.missing_us).filter(|us| *us >= NOTICED_US).unwrap_or(0);
-    let lost_ms = (noticed + losses.broken_us) / 1_000;
+    // What is missing may be what broke.
+    let lost_ms = noticed.max(losses.broken_us) / 1_000;
     let warning = (lost_ms > 0).then(|| Warning::new(WarningCode::SourceDamaged, format!("{lost_ms} ms lost")));
     warning.into_iter().collect()
 }

@@ -172,3 +172,27 @@ fn the_bumper_stands_before_and_after_and_the_watermark_only_in_between() {
         );
     }
 }
+
+#[test]
+fn a_watermark_that_comes_later_is_on_stills_and_on_the_first_picture_after_a_join() {
+    let source = clip(
+        "gray.mp4",
+        "-f lavfi -i color=0x808080:s=640x360:r=10:d=2 -c:v libx264 -crf 4",
+    );
+    let json = r#"{"trim":{"ranges":[{"end":1},{"start":1,"end":2}]},
+        "watermark":{"position":"top-left","margin_px":0,"width_percent":50,"start_ms":500,"end_ms":1500},
+        "outputs":[{"kind":"mp4","video":{"crf":8}},{"kind":"poster","at_ms":1000,"format":"png"},
+            {"kind":"poster","at_ms":1700,"format":"png","name":"later"}]}"#;
+    let take = shoot(&source, &recipe(json)).unwrap();
+    let marked = |luma: &[u8], width: usize| (0..160 * width).filter(|at| luma[*at].abs_diff(126) > 20).count() > 100;
+    let (pictures, width, _) = take.luma(0);
+    let seen: Vec<_> = pictures.iter().map(|luma| marked(luma, width)).collect();
+    assert_eq!(
+        seen,
+        (0..20).map(|picture| (5..15).contains(&picture)).collect::<Vec<_>>()
+    );
+    for (place, seen) in [(1, true), (2, false)] {
+        let (pictures, width, _) = take.luma(place);
+        assert_eq!(marked(&pictures[0], width), seen, "poster {place}");
+    }
+}

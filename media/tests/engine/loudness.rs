@@ -2,7 +2,8 @@
 
 use crate::clips::{clip, clip_with, flash_and_beep, real_clips};
 use crate::studio::{Props, Take, recipe, shoot, shoot_with};
-use domain::{Code, Limits, plan::Clips};
+use domain::plan::{Clips, Done};
+use domain::{Code, Limits};
 use media::engine::{self, Cancel, Footage, Images};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -56,6 +57,24 @@ fn loud_and_soft_and_spiky_sound_becomes_equally_loud_without_clipping() {
             assert!((lufs + 16.0).abs() <= 1.0, "{name}, {place}: {lufs} LUFS");
             assert!(peak <= -1.0, "{name}, {place}: {peak} dBTP");
         }
+    }
+}
+
+#[test]
+fn sound_becomes_equally_loud_beside_copied_pictures() {
+    let arguments = "-f lavfi -i testsrc2=s=160x90:r=25:d=6 -f lavfi -i sine=f=500:d=6:r=48000 -af volume=-20dB
+        -c:v libx264 -g 25 -pix_fmt yuv420p -c:a aac";
+    let source = clip("soft.mp4", arguments);
+    for (trim, output) in [
+        ("", r#"{"kind":"mp4"}"#),
+        (r#""trim":{"start":1.2,"mode":"fast"},"#, r#"{"kind":"mp4"}"#),
+    ] {
+        let json = format!(r#"{{{trim}"audio":{{"mode":"normalize"}},"outputs":[{output}]}}"#);
+        let take = shoot(&source, &recipe(&json)).unwrap();
+        let done: Vec<_> = take.plan.outputs[0].steps.iter().map(|step| step.done).collect();
+        assert_eq!(done, [Done::Copy, Done::Transcode], "{json}");
+        let (lufs, _) = meter(&take, 0);
+        assert!((lufs + 16.0).abs() <= 1.0, "{json}: {lufs} LUFS");
     }
 }
 

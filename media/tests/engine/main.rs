@@ -19,6 +19,8 @@ mod copies;
 #[cfg(test)]
 mod copy_refusals;
 #[cfg(test)]
+mod ends;
+#[cfg(test)]
 mod fast_trims;
 #[cfg(test)]
 mod golden;

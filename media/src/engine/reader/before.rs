@@ -16,9 +16,11 @@ impl Reader {
     pub(super) fn give_before(&mut self, first_us: i64, sink: &mut dyn Sink) -> Result<(), Failure> {
         let usual_us = self.video.as_ref().map_or(0, |track| track.interval_us);
         let span_us = self.end_us.map_or(i64::MAX, |end| end.saturating_sub(self.start_us));
-        match self.before.take() {
-            Some(Before { picture, .. }) if first_us > usual_us * 3 / 2 || first_us >= span_us => {
-                sink.picture(picture, 0, first_us.min(span_us))
+        match (self.before.take(), &mut self.video) {
+            (Some(Before { picture, .. }), Some(track)) if first_us > usual_us * 3 / 2 || first_us >= span_us => {
+                let length_us = first_us.min(span_us);
+                track.reached_us = track.reached_us.max(length_us);
+                sink.picture(picture, 0, length_us)
             }
             _ => Ok(()),
         }

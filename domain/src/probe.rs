@@ -139,7 +139,7 @@ pub struct AudioFacts {
     pub sample_rate_hz: u32,
     /// Channels.
     pub channels: u32,
-    /// Length of this stream in microseconds, when known.
+    /// Where it ends by the header, in microseconds from the first moment of the source.
     pub duration_us: Option<u64>,
     /// Bits per second on average, when known.
     #[serde(default)]

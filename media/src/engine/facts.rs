@@ -1,5 +1,10 @@
 //! Reads the facts of an open file into a [`Probe`].
 
+mod lengths;
+
+pub(super) use lengths::promised_us;
+use lengths::{counted_us, streams_end_us};
+
 use super::av::{self, CodecFacts, Kind};
 use super::{Cancel, fault, input, keyframes, measure};
 use domain::probe::{AudioFacts, Stream, StreamKind, VideoFacts};
@@ -37,6 +42,16 @@ pub(super) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Pro
             .stream(index)
             .is_some_and(|stream| input::decoder(&stream).is_some())
     };
+    for stream in &mut probe.streams {
+        // Sound may come earlier or later than the pictures: what counts is where it ends.
+        let late_us = origin_us(input, Some(stream.index)).saturating_sub(origin);
+        if let StreamKind::Audio(AudioFacts {
+            duration_us: Some(us), ..
+        }) = &mut stream.kind
+        {
+            *us = us.saturating_add_signed(late_us);
+        }
+    }
     if probe.main_video().is_none() {
         // A known codec of which nothing decodes is damage, not a codec we lack: the transcode will tell.
         for stream in &mut probe.streams {
@@ -88,35 +103,6 @@ fn look_closer(input: &mut Input, index: usize, facts: &mut VideoFacts, cancel: 
         facts.average_fps = measure::average_rate(input, index, cancel)?.or(facts.average_fps);
     }
     Ok(())
-}
-
-/// How long the pictures of an AVI are by their number: where a file breaks off, FFmpeg cuts every length of its header
-/// down to what is there.
-fn counted_us(input: &Input) -> Option<i64> {
-    input
-        .streams()
-        .filter_map(|stream| promised_us(input, &stream))
-        .max()
-        .filter(|_| is_avi(input))
-}
-
-/// Where the last of the streams ends by their headers, when all of them say.
-fn streams_end_us(input: &Input) -> Option<i64> {
-    let ends = input.streams().map(|stream| {
-        let start = av::known(stream.start_time())?;
-        let length = av::known(stream.duration())?;
-        Some(to_us(start.saturating_add(length), stream.time_base()))
-    });
-    ends.collect::<Option<Vec<_>>>()?.into_iter().max()
-}
-
-/// How long a stream is by its header, in microseconds, when it says.
-pub(super) fn promised_us(input: &Input, stream: &Source<'_>) -> Option<i64> {
-    let told = av::known(stream.duration()).map(|length| to_us(length, stream.time_base()));
-    let is_counted = is_avi(input) && av::codec_facts(&stream.parameters()).kind == Kind::Video;
-    let rate = Some(stream.avg_frame_rate()).filter(|rate| is_counted && rate.numerator() > 0);
-    let counted = rate.map(|rate| to_us(stream.frames(), rate.invert()));
-    told.max(counted).filter(|us| *us > 0)
 }
 
 /// Whether lengths and times are those of an AVI, which have ways of their own.

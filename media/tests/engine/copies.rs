@@ -107,6 +107,8 @@ fn a_copy_shows_and_sounds_what_its_source_does_whatever_its_times() {
             right,
             "-itsoffset",
             "0.3",
+            "-t",
+            "6",
             "-i",
             right,
             "-map",

@@ -1,10 +1,11 @@
 //! Sources whose streams, pictures or spans end where others go on.
 
-use crate::clips::{clip, clip_with, number_of, numbered};
-use crate::copies::H264;
+use crate::clips::{clip, clip_with, flash_and_beep, number_of, numbered};
+use crate::copies::{H264, done};
 use crate::studio::{probe, recipe, shoot};
 use domain::Code;
-use domain::plan::{Content, WarningCode};
+use domain::plan::{Content, Done, WarningCode};
+use domain::probe::{Stream, StreamKind};
 use std::path::PathBuf;
 
 /// Pictures of two seconds under sound of six.
@@ -147,5 +148,47 @@ fn a_picture_too_small_for_a_codec_is_refused_and_not_tried() {
     ] {
         let ended = shoot(&source, &recipe(&format!(r#"{{"outputs":[{output}]}}"#)));
         assert_eq!(ended.err().map(|failure| failure.code), code, "{output}");
+    }
+}
+
+#[test]
+fn sound_that_comes_late_or_early_ends_with_the_pictures() {
+    let whole = flash_and_beep("right.mp4", "", &format!("{H264} -c:a aac -movflags +faststart"));
+    let whole = whole.to_str().unwrap();
+    for (name, delayed, other) in [("late-sound.mp4", "1:a", "0:v"), ("late-pictures.mp4", "1:v", "0:a")] {
+        let arguments = [
+            "-i",
+            whole,
+            "-itsoffset",
+            "1",
+            "-i",
+            whole,
+            "-map",
+            other,
+            "-map",
+            delayed,
+            "-c",
+            "copy",
+        ];
+        let source = clip_with(name, &arguments);
+        for json in [
+            r#"{"outputs":[{"kind":"mp4"}]}"#,
+            r#"{"outputs":[{"kind":"mp4"},{"kind":"mp4","max_width_px":32,"name":"small"},{"kind":"audio"}]}"#,
+        ] {
+            let take = shoot(&source, &recipe(json)).unwrap();
+            assert_eq!(done(&take, 0)[1], ("audio", Done::Transcode), "{name}: {json}");
+            let (_, made, checked) = take.output(0);
+            let end_us = |stream: &Stream| match &stream.kind {
+                StreamKind::Video(facts) => facts.duration_us,
+                StreamKind::Audio(facts) => facts.duration_us,
+                _ => None,
+            };
+            let ends: Vec<_> = checked.probe.streams.iter().filter_map(end_us).collect();
+            assert!(
+                ends[0].abs_diff(ends[1]) <= 34_000,
+                "{name}: {json}: {ends:?} of {made:?}"
+            );
+            assert!(take.report.warnings.is_empty(), "{name}: {:?}", take.report.warnings);
+        }
     }
 }

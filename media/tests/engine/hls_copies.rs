@@ -183,7 +183,7 @@ fn copied_sound_that_comes_late_is_late_in_the_stream_too() {
         (300, [0, 40, 60, 100, 120, 160].as_slice()),
         (1_700, &[0, 60, 100, 120, 160]),
     ] {
-        let arguments = format!("-i {right} -itsoffset {late_ms}ms -i {right} -map 0:v -map 1:a -c copy");
+        let arguments = format!("-i {right} -itsoffset {late_ms}ms -t 6 -i {right} -map 0:v -map 1:a -c copy");
         let source = clip(&format!("cut-sound-{late_ms}-late.mp4"), &arguments);
         let take = stream(&source, r#""ladder":[90,46],"segment_ms":1000"#);
         assert_eq!(done(&take).last(), Some(&("audio", Done::Copy)), "{late_ms}");

@@ -43,8 +43,9 @@ def main() -> int:
             signal.alarm(0)
     print(pace.told(paces))
     if wishes.markdown:
+        text = page(rows, broken, paces)  # before the file changes: it names the commit
         with open(wishes.markdown, "w", encoding="utf-8") as file:
-            file.write(page(rows, broken, paces))
+            file.write(text)
     return 2 if broken else int(any(not row.met for row in rows))
 
 

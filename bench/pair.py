@@ -23,9 +23,10 @@ class Cost:
 
 
 def ours(caller: Caller, source: Path, recipe: dict) -> tuple[Cost, dict]:
-    """What a task cost, and the task; it is deleted."""
+    """What a task cost, and the task; it is deleted. The report tells the cost: who asks often would only take the processor
+    from the child, which the command line has to itself."""
     id_ = caller.upload(source, recipe=json.dumps(recipe))
-    task = caller.processed(id_, every_ms=50)
+    task = caller.processed(id_, every_ms=500)
     caller.delete(id_)
     return cost_of(task["report"]), task
 

@@ -3,7 +3,7 @@
 
 use super::Picture;
 use crate::probe::{AudioFacts, Probe, Size, Stream, VideoFacts};
-use crate::recipe::{AudioCodec, AudioWish, Recipe, TrimMode, VideoCodec, VideoWish};
+use crate::recipe::{AudioCodec, AudioWish, Fps, Recipe, TrimMode, VideoCodec, VideoWish};
 use crate::time::Rational;
 
 /// Players enter a stream at keyframes; further apart than this they wait too long.
@@ -71,9 +71,10 @@ pub(super) fn video(recipe: &Recipe, probe: &Probe, target: &Target<'_>) -> Resu
             "the picture is HDR or interlaced".into()
         }),
         (!facts.changes, &|| "its headers change on the way".into()),
-        (is_constant(facts, target.fps), &|| {
-            "the frame rate changes or is another one".into()
-        }),
+        (
+            is_constant(facts, target.fps) && is_what_was_asked(recipe, facts),
+            &|| "the frame rate changes or is another one".into(),
+        ),
         (has_clean_times(probe), &|| {
             format!("times in {} are not reliable", probe.container)
         }),
@@ -125,6 +126,15 @@ fn untouched(recipe: &Recipe, probe: &Probe) -> Result<(), String> {
 fn is_constant(facts: &VideoFacts, fps: Rational) -> bool {
     let near = |rate: Option<Rational>| rate.is_some_and(|rate| (rate.as_f64() / fps.as_f64() - 1.0).abs() < 0.005);
     near(facts.average_fps) && near(facts.base_fps)
+}
+
+/// Whether the average is the rate that the recipe names, if it names one: 30 is not 30000/1001.
+fn is_what_was_asked(recipe: &Recipe, facts: &VideoFacts) -> bool {
+    let Some(Fps::Fixed(asked)) = recipe.frame.as_ref().map(|frame| frame.fps) else {
+        return true;
+    };
+    let average = facts.average_fps.map_or(0.0, Rational::as_f64);
+    (average / asked.as_f64() - 1.0).abs() < 0.000_5
 }
 
 /// Containers whose times can be taken over as they are.

@@ -116,6 +116,10 @@ fn pictures_are_copied_unless_the_wish_needs_others() {
     for (json, expected) in [
         (MP4, "copy"),
         (r#"{"frame":{"fps":"30000/1001"},"outputs":[{"kind":"mp4"}]}"#, "copy"),
+        (
+            r#"{"frame":{"fps":"30"},"outputs":[{"kind":"mp4"}]}"#,
+            "the frame rate changes or is another one",
+        ),
         (r#"{"frame":{"max_width_px":1280},"outputs":[{"kind":"mp4"}]}"#, "copy"),
         (r#"{"trim":{"start":0},"outputs":[{"kind":"mp4"}]}"#, "copy"),
         (

@@ -125,6 +125,13 @@ async fn a_link_opens_its_own_output_only() {
     );
     assert!(header(&served, "content-disposition").contains("filename*=UTF-8''d%C3%ADa%20%221%22-poster.jpg"));
 
+    let shared = other.request(Method::GET, &video).send().await.unwrap();
+    assert_eq!(
+        shared.status(),
+        200,
+        "a link that was shared opens whoever else is signed in"
+    );
+
     let crossed = video.replace("output=video.mp4", "output=poster.jpg");
     let (path, _) = video.split_once('?').unwrap();
     let elsewhere = video.replace(&format!("/{id}_"), &format!("/{}_", id + 1));

@@ -29,8 +29,8 @@ pub(crate) enum Ended {
 const TICK: Duration = Duration::from_secs(1);
 const SILENT_TICKS: u32 = 2;
 
-/// How long a beat may take; several fit into a lease.
-const BEAT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a query may take before it is given up and asked again; several fit into a lease.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Renews the lease and shows progress; returns when the claim is lost. A database that is away is waited for as long
 /// as the lease can still be ours.
@@ -51,7 +51,7 @@ pub(crate) async fn hold(db: &DatabaseConnection, claim: Claim, mut progress: wa
             .then(|| serde_json::to_value(&*progress.borrow_and_update()).ok())
             .flatten();
         let begun = Instant::now();
-        match in_time(BEAT_PATIENCE, claim.beat(db, shown)).await {
+        match in_time(ANSWER_WITHIN, claim.beat(db, shown)).await {
             Ok(true) => held_at = begun,
             Ok(false) => return tracing::info!("the claim is gone: canceled, removed, or taken over"),
             Err(error) if held_at.elapsed() > LEASE => {
@@ -101,7 +101,7 @@ async fn write(env: &Env, task: &Model, ended: &Ended) -> Result<bool, DbErr> {
                 // A try before this one may have come through, and only its answer not.
                 Ok(held || claim.has_succeeded(db).await?)
             };
-            in_time(BEAT_PATIENCE, entity::write(&env.db, written)).await
+            in_time(ANSWER_WITHIN, entity::write(&env.db, written)).await
         }
         Ended::Failed(failure, findings) => {
             let retry = retry_after(task, failure.kind);

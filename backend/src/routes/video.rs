@@ -77,7 +77,8 @@ impl FromRequestParts<AppState> for Granted {
                     .await?
                     .0,
             ),
-            // Either of the two will do: a browser may send an old link with a good token, or the reverse.
+            // Either of the two will do: a browser may send an old link with a good token, or a good link with a token that
+            // is somebody else's.
             (Some(_), _) => <CurrentUser as FromRequestParts<_>>::from_request_parts(parts, state)
                 .await
                 .ok()
@@ -89,9 +90,8 @@ impl FromRequestParts<AppState> for Granted {
             .and_then(|(id, _)| id.parse::<TaskId>().ok())
             .ok_or_else(absent)?;
         let found = task::by_path(&state.db, id, &format!("{year}/{month}/{day}/{name}")).await?;
-        let task = found
-            .filter(|task| owner.is_none_or(|owner| task.owner() == owner))
-            .ok_or_else(absent)?;
+        let task = found.ok_or_else(absent)?;
+        let is_owner = owner == Some(task.owner());
         let outputs = output::of_task(&state.db, task.id).await?;
         let output = match &query.output {
             Some(wanted) => outputs.into_iter().find(|output| output.name == *wanted),
@@ -99,7 +99,7 @@ impl FromRequestParts<AppState> for Granted {
         };
         // The link of a set leads to its files. If it also led here, to a new link, it would never expire.
         let output = output
-            .filter(|output| owner.is_some() || output.entry.is_none())
+            .filter(|output| is_owner || output.entry.is_none())
             .ok_or_else(absent)?;
         let grant = Grant {
             file_path: &task.file_path,
@@ -110,7 +110,7 @@ impl FromRequestParts<AppState> for Granted {
                 .proof()
                 .is_some_and(|proof| state.links.proves(&proof, grant, Utc::now()))
         };
-        if owner.is_some() || proven() {
+        if is_owner || proven() {
             Ok(Self { task, output })
         } else {
             Err(absent())

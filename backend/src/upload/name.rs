@@ -34,7 +34,7 @@ pub(crate) fn safe(given: &str) -> String {
     match (name.trim_start_matches(signs), name.strip_prefix("_.")) {
         ("", _) => "video".to_owned(),
         // Nothing but the ending is left.
-        (_, Some(ending)) => format!("video.{ending}"),
+        (ending, Some(_)) => shortened(&format!("video.{ending}")),
         (name, None) => shortened(name),
     }
 }
@@ -151,6 +151,8 @@ mod tests {
             ("", "video"),
             ("🎬", "video"),
             ("🎬🎉.mp4", "video.mp4"),
+            ("🎬..mp4", "video.mp4"),
+            (&format!("🎬.{}", "a".repeat(200)), &format!("video.{}", "a".repeat(94))),
             ("día de campo 🎬.mp4", "d_a_de_campo_.mp4"),
             (".hidden.mp4", "hidden.mp4"),
             ("-rf.mp4", "rf.mp4"),

@@ -227,7 +227,6 @@ fn dropped(probe: &Probe, used: &[Option<usize>], warnings: &mut Vec<Warning>) {
 const MISSED_US: u64 = 500_000;
 
 /// What the user should know when sound goes on after the pictures, and a video is asked for that ends with them.
-#[allow(clippy::too_many_arguments, reason = "what there is to compare; no two of a kind")]
 fn about_sound(
     spans: &[Span],
     probe: &Probe,

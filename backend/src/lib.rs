@@ -8,6 +8,7 @@ mod context;
 mod error;
 mod extract;
 mod links;
+mod once;
 mod openapi;
 mod problem;
 mod reply;

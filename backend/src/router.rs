@@ -3,7 +3,7 @@
 use crate::openapi::{self, Api};
 use crate::routes::health::Readiness;
 use crate::routes::{auth, codes, health, images, metrics, plan, presets, report, tasks, uploads, video};
-use crate::{AppState, problem, trail, upload};
+use crate::{AppState, once, problem, trail, upload};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{self, HeaderName};
@@ -130,6 +130,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
             header::CONTENT_TYPE,
             header::RANGE,
             header::IF_RANGE,
+            once::KEY,
             request_id.clone(),
         ])
         .expose_headers([
@@ -138,6 +139,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
             header::CONTENT_RANGE,
             header::ETAG,
             header::RETRY_AFTER,
+            once::REPLAYED,
             header::CONTENT_LANGUAGE,
         ])
         .max_age(Duration::from_secs(3_600));

@@ -69,6 +69,9 @@ codes! {
     RouteNotFound "route_not_found" 404 "No existe esa ruta" "There is no such route"
     MethodNotAllowed "method_not_allowed" 405 "El método no se acepta en esta ruta" "The method is not allowed on this route"
     RequestTimeout "request_timeout" 408 "La petición tardó demasiado" "The request took too long"
+    IdempotencyKeyInvalid "idempotency_key_invalid" 400 "La clave de idempotencia no es válida" "The idempotency key is not valid"
+    IdempotencyKeyInUse "idempotency_key_in_use" 409 "La primera petición con esta clave todavía está en curso" "The first request with this key is still at work"
+    IdempotencyKeyReused "idempotency_key_reused" 422 "Esta clave ya se usó para otra petición" "This key was used for another request already"
     RateLimited "rate_limited" 429 "Demasiadas peticiones; intenta más tarde" "Too many requests; try again later"
 
     // Uploads and recipes

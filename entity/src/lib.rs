@@ -4,6 +4,7 @@
 mod connection;
 pub mod cost;
 pub mod event;
+pub mod idempotency;
 pub mod image;
 pub mod output;
 pub mod preset;

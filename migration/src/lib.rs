@@ -11,6 +11,7 @@ mod m0008_reuse;
 mod m0009_images;
 mod m0010_presets;
 mod m0011_traces;
+mod m0012_idempotency_keys;
 
 use sea_orm_migration::prelude::*;
 use std::time::Duration;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_images::Migration),
             Box::new(m0010_presets::Migration),
             Box::new(m0011_traces::Migration),
+            Box::new(m0012_idempotency_keys::Migration),
         ]
     }
 }

@@ -22,6 +22,7 @@ mod http_accounts;
 mod http_download;
 mod http_edge;
 mod http_images;
+mod http_once;
 mod http_plan;
 mod http_play;
 mod http_presets;

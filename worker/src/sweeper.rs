@@ -1,7 +1,8 @@
-//! The loop that finds the lost: expired leases, due tasks that nobody rang for, files that no row names.
+//! The loop that finds the lost: expired leases, due tasks that nobody rang for, files that no row names, replies
+//! that were kept long enough.
 
 use crate::Env;
-use entity::{DbErr, in_time, task, trash};
+use entity::{DbErr, idempotency, in_time, task, trash};
 use queue::Job;
 use std::time::{Duration, Instant};
 use storage::Target;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 const SWEEP: Duration = Duration::from_secs(10);
 /// Due tasks where no other process can ring for us.
 const ASK: Duration = Duration::from_secs(1);
-/// Files.
+/// Files and replies.
 const TIDY: Duration = Duration::from_secs(60);
 
 /// A file that could not be removed is tried again then.
@@ -94,6 +95,7 @@ async fn ring(env: &Env) -> Result<(), DbErr> {
 }
 
 async fn tidy(env: &Env) -> Result<(), DbErr> {
+    in_time(PATIENCE, idempotency::forget(&env.db)).await?;
     let due = in_time(PATIENCE, trash::due(&env.db, u64::try_from(BATCH).unwrap_or(u64::MAX)));
     for key in due.await? {
         let removed = match Target::parse(&key) {

@@ -4,6 +4,7 @@ use crate::AppState;
 use crate::context::Context;
 use crate::error::{Error, OnUnique, Refusal};
 use crate::extract::{CurrentUser, Owned};
+use crate::once::{Hold, Once, OnceHeader, Turn};
 use crate::openapi::problems;
 use crate::reply::{Message, Said};
 use crate::routes::tasks::erase;
@@ -12,9 +13,8 @@ use anyhow::Context as _;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use domain::{Code, UserId};
 use entity::image;
@@ -74,31 +74,46 @@ impl From<image::Model> for ImageView {
     }
 }
 
-problems!(NewImageProblems: FileMissing, FileEmpty, NameInvalid, MultipartInvalid, PartUnknown, TokenMissing, TokenInvalid,
-    TokenExpired, RequestTimeout, ImageNameTaken, ImagesTooMany, UploadTooLarge, NotAnImage, ContentTypeUnsupported, ImageTooLarge,
-    Unavailable, StorageFull);
+problems!(NewImageProblems: FileMissing, FileEmpty, NameInvalid, MultipartInvalid, PartUnknown, IdempotencyKeyInvalid, TokenMissing,
+    TokenInvalid, TokenExpired, RequestTimeout, ImageNameTaken, ImagesTooMany, IdempotencyKeyInUse, UploadTooLarge, NotAnImage,
+    ContentTypeUnsupported, ImageTooLarge, IdempotencyKeyReused, Unavailable, StorageFull);
 problems!(ImagesProblems: TokenMissing, TokenInvalid, TokenExpired, Unavailable);
 problems!(ImageProblems: TokenMissing, TokenInvalid, TokenExpired, ImageNotFound, Unavailable);
 problems!(RemoveImageProblems: TokenMissing, TokenInvalid, TokenExpired, ImageNotFound, ImageInUse, Unavailable);
 
 /// Takes an image under a name that the account does not have yet.
-#[utoipa::path(post, operation_id = "create_image", path = "/api/images", tag = "images", security(("bearer" = [])),
+#[utoipa::path(post, operation_id = "create_image", path = "/api/images", tag = "images", params(OnceHeader), security(("bearer" = [])),
     request_body(content = inline(ImageUpload), content_type = "multipart/form-data"),
     responses((status = 201, description = "The image", body = ImageView), NewImageProblems))]
 pub(crate) async fn create(
     State(state): State<AppState>,
     CurrentUser(user): CurrentUser,
+    once: Once,
     form: ImageForm,
-) -> Result<(StatusCode, Json<ImageView>), Error> {
-    let new = form.receive().await?;
-    // On its own: a client that hangs up now cannot leave the work half recorded.
-    let recorded = tokio::spawn(async move { record(&state, user, new).await }.in_current_span());
-    let image = recorded.await.context("an image was not recorded")??;
-    Ok((StatusCode::CREATED, Json(image.into())))
+) -> Result<Response, Error> {
+    match once.turn(&state, user).await? {
+        Turn::Again(kept) => kept.replay(&form.mark().await?),
+        Turn::First(hold) => {
+            let made = make(state, user, form, hold.clone()).await;
+            hold.settle(made).await
+        }
+    }
 }
 
-async fn record(state: &AppState, user: UserId, new: NewImage) -> Result<image::Model, Error> {
-    let NewImage { name, bytes, facts } = new;
+async fn make(state: AppState, user: UserId, form: ImageForm, hold: Hold) -> Result<ImageView, Error> {
+    let new = form.receive().await?;
+    // On its own: a client that hangs up now cannot leave the work half recorded.
+    let recorded = tokio::spawn(async move { record(&state, user, new, &hold).await }.in_current_span());
+    recorded.await.context("an image was not recorded")?
+}
+
+async fn record(state: &AppState, user: UserId, new: NewImage, hold: &Hold) -> Result<ImageView, Error> {
+    let NewImage {
+        name,
+        bytes,
+        facts,
+        mark,
+    } = new;
     let (key, length) = (Key::image(user, Uuid::new_v4()), bytes.len() as u64);
     let stream = futures::stream::iter([Ok(bytes)]);
     let file = NewFile::put(state, key, stream, Some(length), MAX_IMAGE_BYTES as u64).await?;
@@ -118,7 +133,10 @@ async fn record(state: &AppState, user: UserId, new: NewImage) -> Result<image::
                 .detail(format!("accepted: up to {MOST}"))
                 .into());
         }
-        image::create(db, user, row).await.on_unique(Code::ImageNameTaken)
+        let image = image::create(db, user, row).await.on_unique(Code::ImageNameTaken)?;
+        let view = ImageView::from(image);
+        hold.finish(db, &mark, &view).await?;
+        Ok(view)
     });
     file.settle(written.await).await
 }

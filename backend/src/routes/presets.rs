@@ -5,15 +5,16 @@ use crate::choice::read_recipe;
 use crate::context::Context;
 use crate::error::{Error, OnUnique, Refusal};
 use crate::extract::{CurrentUser, FromBody, Json as Body, Owned, read_name};
+use crate::once::{Hold, Mark, Once, OnceHeader, Turn};
 use crate::openapi::problems;
 use crate::reply::{Message, Said};
 use anyhow::Context as _;
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::response::Response;
 use domain::recipe::Name;
 use domain::recipe_reader::{FieldError, FieldProblem, stored};
-use domain::{Code, Recipe};
+use domain::{Code, Recipe, UserId};
 use entity::preset;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -135,8 +136,9 @@ impl PresetView {
 }
 
 problems!(ListProblems: TokenInvalid, TokenExpired, Unavailable);
-problems!(NewPresetProblems: FieldsMissing, NameInvalid, RecipeInvalid, RequestInvalid, JsonInvalid, TokenMissing, TokenInvalid,
-    TokenExpired, RequestTimeout, PresetNameTaken, PresetsTooMany, BodyTooLarge, ContentTypeUnsupported, Unavailable);
+problems!(NewPresetProblems: FieldsMissing, NameInvalid, RecipeInvalid, RequestInvalid, JsonInvalid, IdempotencyKeyInvalid,
+    TokenMissing, TokenInvalid, TokenExpired, RequestTimeout, PresetNameTaken, PresetsTooMany, IdempotencyKeyInUse, BodyTooLarge,
+    ContentTypeUnsupported, IdempotencyKeyReused, Unavailable);
 problems!(ReplaceProblems: FieldsMissing, RecipeInvalid, RequestInvalid, JsonInvalid, TokenMissing, TokenInvalid, TokenExpired,
     PresetNotFound, RequestTimeout, PresetBuiltIn, BodyTooLarge, ContentTypeUnsupported, Unavailable);
 problems!(PresetProblems: TokenMissing, TokenInvalid, TokenExpired, PresetNotFound, Unavailable);
@@ -160,13 +162,31 @@ pub(crate) async fn list(State(state): State<AppState>, user: Option<CurrentUser
 }
 
 /// Keeps a recipe under a name. What it names in turn is looked up when it is used.
-#[utoipa::path(post, operation_id = "create_preset", path = "/api/presets", tag = "presets", security(("bearer" = [])),
+#[utoipa::path(post, operation_id = "create_preset", path = "/api/presets", tag = "presets", params(OnceHeader), security(("bearer" = [])),
     request_body = NewPresetBody, responses((status = 201, description = "The preset", body = PresetView), NewPresetProblems))]
 pub(crate) async fn create(
     State(state): State<AppState>,
     CurrentUser(user): CurrentUser,
-    Body(NewPreset(name, content)): Body<NewPreset>,
-) -> Result<(StatusCode, Json<PresetView>), Error> {
+    once: Once,
+    Body(new): Body<NewPreset>,
+) -> Result<Response, Error> {
+    let NewPreset(name, content) = &new;
+    let mark = Mark::of(&(name.as_str(), &content.summary, &content.recipe))?;
+    match once.turn(&state, user).await? {
+        Turn::Again(kept) => kept.replay(&mark),
+        Turn::First(hold) => {
+            let made = record(&state, user, new, (&hold, &mark)).await;
+            hold.settle(made).await
+        }
+    }
+}
+
+async fn record(
+    state: &AppState,
+    user: UserId,
+    NewPreset(name, content): NewPreset,
+    (hold, mark): (&Hold, &Mark),
+) -> Result<PresetView, Error> {
     if domain::preset::find(name.as_str()).is_some() {
         return Err(Code::PresetNameTaken.into());
     }
@@ -177,11 +197,12 @@ pub(crate) async fn create(
                 .detail(format!("accepted: up to {MOST}"))
                 .into());
         }
-        preset::create(db, user, &name, content)
-            .await
-            .on_unique(Code::PresetNameTaken)
+        let preset = preset::create(db, user, &name, content).await;
+        let view = PresetView::own(preset.on_unique(Code::PresetNameTaken)?)?;
+        hold.finish(db, mark, &view).await?;
+        Ok(view)
     });
-    Ok((StatusCode::CREATED, Json(PresetView::own(written.await?)?)))
+    written.await
 }
 
 /// Shows a preset of the account or of the installation.

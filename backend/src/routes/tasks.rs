@@ -7,13 +7,15 @@ use crate::choice::check_names;
 use crate::context::Context;
 use crate::error::Error;
 use crate::extract::{BaseUrl, CurrentUser, Owned};
+use crate::once::{Hold, Mark, Once, OnceHeader, Turn};
 use crate::openapi::problems;
 use crate::reply::Said;
 use crate::view::{TaskItem, TaskView};
 use anyhow::Context as _;
 use axum::Json;
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::extract::{FromRequestParts, Query, State};
+use axum::http::request::Parts;
+use axum::response::Response;
 use chrono::Utc;
 use domain::{Code, Status};
 use entity::{DbErr, output, source, task};
@@ -45,7 +47,8 @@ pub(crate) struct Removed {
 problems!(ListProblems: QueryInvalid, TokenMissing, TokenInvalid, TokenExpired, Unavailable);
 problems!(TaskProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, Unavailable);
 problems!(CancelProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, TaskFinished, Unavailable);
-problems!(RetryProblems: RecipeInvalid, TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, TaskNotRetryable, Unavailable);
+problems!(RetryProblems: RecipeInvalid, IdempotencyKeyInvalid, TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, TaskNotRetryable,
+    IdempotencyKeyInUse, IdempotencyKeyReused, Unavailable);
 
 /// Lists the account's tasks.
 #[utoipa::path(get, operation_id = "list_tasks", path = "/api/tasks", tag = "tasks", params(ListQuery), security(("bearer" = [])),
@@ -101,31 +104,54 @@ pub(crate) async fn cancel(
         task::cancel(db, task.owner(), task.task_id()).await
     });
     let task = canceled.await?.ok_or(Code::TaskFinished)?;
-    bare_view(&state, &context, &base, task).await.map(Json)
+    let source = source::of_task(&state.db, &task).await?;
+    Ok(Json(bare_view(&state, &context, &base, (task, source))))
 }
 
 /// Tries a failed or canceled task again, as a new task.
-#[utoipa::path(post, operation_id = "retry_task", path = "/api/tasks/{id}/retry", tag = "tasks", params(("id" = i64, Path)), security(("bearer" = [])),
+#[utoipa::path(post, operation_id = "retry_task", path = "/api/tasks/{id}/retry", tag = "tasks", params(("id" = i64, Path), OnceHeader), security(("bearer" = [])),
     responses((status = 201, description = "The new task", body = TaskView), RetryProblems))]
 pub(crate) async fn retry(
     State(state): State<AppState>,
-    context: Context,
-    base: BaseUrl,
-    Owned(task): Owned<task::Model>,
-) -> Result<(StatusCode, Json<TaskView>), Error> {
+    seen: (Context, BaseUrl),
+    CurrentUser(user): CurrentUser,
+    once: Once,
+    mut request: Parts,
+) -> Result<Response, Error> {
+    // The task comes second: a first reply is given again when the task has gone since.
+    match once.turn(&state, user).await? {
+        Turn::Again(kept) => kept.replay(&Mark::default()),
+        Turn::First(hold) => {
+            let made = match Owned::<task::Model>::from_request_parts(&mut request, &state).await {
+                Ok(Owned(task)) => again(&state, &seen, &task, &hold).await,
+                Err(error) => Err(error),
+            };
+            hold.settle(made).await
+        }
+    }
+}
+
+async fn again(
+    state: &AppState,
+    (context, base): &(Context, BaseUrl),
+    task: &task::Model,
+    hold: &Hold,
+) -> Result<TaskView, Error> {
     if !matches!(Status::from(task.status), Status::Failed | Status::Canceled) {
         return Err(Code::TaskNotRetryable.into());
     }
     let recipe = domain::recipe_reader::stored(task.recipe.clone()).context("a stored recipe cannot be read")?;
     let written = entity::write(&state.db, async |db| {
         check_names(db, task.owner(), &recipe).await?;
-        Ok::<_, Error>(task::again(db, &task).await?)
+        let again = task::again(db, task).await?;
+        let source = source::of_task(db, &again).await?;
+        let view = bare_view(state, context, base, (again.clone(), source));
+        hold.finish(db, &Mark::default(), &view).await?;
+        Ok::<_, Error>((again, view))
     });
-    let again = written.await?;
-    ring(&state, &again).await;
-    bare_view(&state, &context, &base, again)
-        .await
-        .map(|view| (StatusCode::CREATED, Json(view)))
+    let (again, view) = written.await?;
+    ring(state, &again).await;
+    Ok(view)
 }
 
 /// Removes a task, its outputs, and its source when no other task uses it.
@@ -188,16 +214,12 @@ pub(crate) fn view(state: &AppState, context: &Context, base: &BaseUrl, task: ta
 }
 
 /// The view of a task that has no outputs.
-async fn bare_view(state: &AppState, context: &Context, base: &BaseUrl, task: task::Model) -> Result<TaskView, Error> {
-    let source = source::of_task(&state.db, &task).await?;
-    Ok(view(
-        state,
-        context,
-        base,
-        task::Whole {
-            task,
-            source,
-            outputs: Vec::new(),
-        },
-    ))
+fn bare_view(
+    state: &AppState,
+    context: &Context,
+    base: &BaseUrl,
+    (task, source): (task::Model, source::Model),
+) -> TaskView {
+    let outputs = Vec::new();
+    view(state, context, base, task::Whole { task, source, outputs })
 }

@@ -4,13 +4,13 @@ use crate::AppState;
 use crate::choice::check_names;
 use crate::error::Error;
 use crate::extract::CurrentUser;
+use crate::once::{Hold, Once, OnceHeader, Turn};
 use crate::openapi::problems;
 use crate::routes::tasks::ring;
 use crate::upload::{Form, Upload};
 use anyhow::Context as _;
-use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use domain::Status;
 use domain::UserId;
@@ -50,48 +50,59 @@ pub(crate) struct Uploaded {
     created_at: DateTime<Utc>,
 }
 
-impl From<task::Model> for Uploaded {
-    fn from(task: task::Model) -> Self {
+impl From<&task::Model> for Uploaded {
+    fn from(task: &task::Model) -> Self {
         Self {
             message: format!("Video {} uploaded", task.file_path),
             task_id: task.id,
             id: task.id,
             status: Status::from(task.status).as_str(),
-            file_path: task.file_path,
-            preset: task.preset,
-            display_name: task.display_name,
+            file_path: task.file_path.clone(),
+            preset: task.preset.clone(),
+            display_name: task.display_name.clone(),
             created_at: task.timestamp,
         }
     }
 }
 
 problems!(UploadProblems: FileMissing, FileEmpty, MultipartInvalid, PartUnknown, PresetUnknown, PresetAndRecipe, RecipeInvalid,
-    TokenMissing, TokenInvalid, TokenExpired, RequestTimeout, UploadTooLarge, NotMedia, ContentTypeUnsupported, Unavailable,
-    StorageFull);
+    IdempotencyKeyInvalid, TokenMissing, TokenInvalid, TokenExpired, RequestTimeout, IdempotencyKeyInUse, UploadTooLarge, NotMedia,
+    ContentTypeUnsupported, IdempotencyKeyReused, Unavailable, StorageFull);
 
 /// Takes a video and makes a task of it.
-#[utoipa::path(post, operation_id = "create_task", path = "/api/tasks", tag = "tasks", security(("bearer" = [])),
+#[utoipa::path(post, operation_id = "create_task", path = "/api/tasks", tag = "tasks", params(OnceHeader), security(("bearer" = [])),
     request_body(content = inline(UploadForm), content_type = "multipart/form-data"),
     responses((status = 201, description = "The task waits for a worker", body = Uploaded), UploadProblems))]
 pub(crate) async fn create(
     State(state): State<AppState>,
     CurrentUser(user): CurrentUser,
+    once: Once,
     form: Form,
-) -> Result<(StatusCode, Json<Uploaded>), Error> {
+) -> Result<Response, Error> {
+    match once.turn(&state, user).await? {
+        Turn::Again(kept) => kept.replay(&form.mark().await?),
+        Turn::First(hold) => {
+            let made = make(state, user, form, hold.clone()).await;
+            hold.settle(made).await
+        }
+    }
+}
+
+async fn make(state: AppState, user: UserId, form: Form, hold: Hold) -> Result<Uploaded, Error> {
     let upload = form.receive(&state, user).await?;
     // On its own: a client that hangs up now cannot leave the work half recorded.
-    let recorded = tokio::spawn(async move { record(&state, user, upload).await }.in_current_span());
-    let task = recorded.await.context("an upload was not recorded")??;
-    Ok((StatusCode::CREATED, Json(task.into())))
+    let recorded = tokio::spawn(async move { record(&state, user, upload, &hold).await }.in_current_span());
+    recorded.await.context("an upload was not recorded")?
 }
 
 /// The rows of an upload, in one transaction; without them the file goes too.
-async fn record(state: &AppState, user: UserId, upload: Upload) -> Result<task::Model, Error> {
+async fn record(state: &AppState, user: UserId, upload: Upload, hold: &Hold) -> Result<Uploaded, Error> {
     let Upload {
         display_name,
         safe_name,
         source: file,
         choice,
+        mark,
     } = upload;
     let facts = source::New {
         key: file.key(),
@@ -109,10 +120,13 @@ async fn record(state: &AppState, user: UserId, upload: Upload) -> Result<task::
             preset: chosen.preset,
             recipe: serde_json::to_value(chosen.recipe).context("failed to store a recipe")?,
         };
-        Ok::<_, Error>(task::create(db, user, new).await?)
+        let task = task::create(db, user, new).await?;
+        let reply = Uploaded::from(&task);
+        hold.finish(db, &mark, &reply).await?;
+        Ok::<_, Error>((task, reply))
     });
-    let task = file.settle(written.await).await?;
+    let (task, reply) = file.settle(written.await).await?;
     tracing::info!(task.id = task.id, "uploaded");
     ring(state, &task).await;
-    Ok(task)
+    Ok(reply)
 }

@@ -6,6 +6,7 @@ use super::{name, sniff};
 use crate::AppState;
 use crate::choice::{Choice, check_names};
 use crate::error::{Error, Refusal};
+use crate::once::Mark;
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
 use domain::{Code, UserId};
@@ -26,6 +27,8 @@ pub(crate) struct Upload {
     pub(crate) source: NewFile,
     /// What is to be done with it.
     pub(crate) choice: Choice,
+    /// What the form said.
+    pub(crate) mark: Mark,
 }
 
 struct File {
@@ -56,6 +59,7 @@ impl Form {
                     safe_name,
                     source,
                     choice,
+                    mark: self.0.mark(),
                 })
             }
             Err(error) => {
@@ -65,6 +69,11 @@ impl Form {
                 Err(error)
             }
         }
+    }
+
+    /// Reads the form to its end and stores nothing.
+    pub(crate) async fn mark(self) -> Result<Mark, Error> {
+        self.0.pass_over().await
     }
 
     async fn parts(&mut self, state: &AppState, user: UserId, file: &mut Option<File>) -> Result<Choice, Error> {

@@ -5,6 +5,7 @@ use super::stored::too_large;
 use crate::AppState;
 use crate::error::{Error, Refusal};
 use crate::extract::read_name;
+use crate::once::Mark;
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use domain::Code;
@@ -23,6 +24,8 @@ pub(crate) struct NewImage {
     pub(crate) name: Name,
     pub(crate) bytes: Bytes,
     pub(crate) facts: Facts,
+    /// What the form said.
+    pub(crate) mark: Mark,
 }
 
 /// What the header of an image says.
@@ -60,7 +63,18 @@ impl ImageForm {
         }
         let facts = look(&bytes)?;
         let name = name.ok_or_else(|| missing("name", Code::NameInvalid))?;
-        Ok(NewImage { name, bytes, facts })
+        let mark = self.0.mark();
+        Ok(NewImage {
+            name,
+            bytes,
+            facts,
+            mark,
+        })
+    }
+
+    /// Reads the form to its end and stores nothing.
+    pub(crate) async fn mark(self) -> Result<Mark, Error> {
+        self.0.pass_over().await
     }
 }
 

@@ -5,6 +5,7 @@ use super::name;
 use super::stored::too_large;
 use crate::AppState;
 use crate::error::{Error, Refusal};
+use crate::once::{self, Mark};
 use axum::body::Body;
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
@@ -12,6 +13,8 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::{Bytes, BytesMut};
 use domain::Code;
+use sha2::{Digest, Sha256};
+use std::sync::{Mutex, PoisonError};
 
 /// What may surround the file in the form.
 const AROUND_BYTES: u64 = 1 << 20;
@@ -21,6 +24,8 @@ const TEXT_BYTES: usize = 64 << 10;
 pub(super) struct Parts {
     multipart: Multipart,
     rein: Rein,
+    marks: Option<Marks>,
+    limit_bytes: u64,
     /// How long the whole form says it is.
     pub(super) declared_bytes: Option<u64>,
 }
@@ -29,6 +34,25 @@ pub(super) struct Parts {
 pub(super) struct Part<'a> {
     field: Field<'a>,
     rein: &'a Rein,
+    /// Where its own hash goes in the end, and that hash.
+    mark: Option<(&'a Marks, Sha256)>,
+}
+
+/// The hash of all parts so far: names, file names and contents, in their order. It is no hash of the bytes of the form:
+/// a client that sends its form again makes up another boundary.
+#[derive(Default)]
+struct Marks(Mutex<Sha256>);
+
+impl Marks {
+    fn add(&self, field: &Field<'_>, content: Sha256) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let file_name = name::of_part(field.headers()).unwrap_or_default();
+        for text in [field.name().unwrap_or_default(), &file_name] {
+            all.update(text.len().to_be_bytes());
+            all.update(text);
+        }
+        all.update(content.finalize());
+    }
 }
 
 impl Parts {
@@ -43,6 +67,7 @@ impl Parts {
             return Err(too_large(limit_bytes).into());
         }
         let rein = Rein::default();
+        let marks = request.headers().contains_key(once::KEY).then(Marks::default);
         let idle = state.config.upload_idle;
         let mut request = request.map(|body| Body::from_stream(rein.hold(body, idle)));
         DefaultBodyLimit::disable().apply(&mut request);
@@ -52,8 +77,30 @@ impl Parts {
         Ok(Self {
             multipart,
             rein,
+            marks,
+            limit_bytes,
             declared_bytes: declared,
         })
+    }
+
+    /// What the form said; nothing unless it came under a key. Call it behind the last part.
+    pub(super) fn mark(&mut self) -> Mark {
+        let all = self.marks.take().map(|marks| marks.0.into_inner());
+        all.map_or_else(Mark::default, |all| all.unwrap_or_else(PoisonError::into_inner).into())
+    }
+
+    /// Reads the form to its end and keeps nothing of it but what it said.
+    pub(super) async fn pass_over(mut self) -> Result<Mark, Error> {
+        let (mut bytes, limit_bytes) = (0_u64, self.limit_bytes);
+        while let Some(mut part) = self.next().await? {
+            while let Some(chunk) = part.chunk().await? {
+                bytes = bytes.saturating_add(chunk.len() as u64);
+                if bytes > limit_bytes.saturating_add(AROUND_BYTES) {
+                    return Err(too_large(limit_bytes).into());
+                }
+            }
+        }
+        Ok(self.mark())
     }
 
     /// The next part; `None` at the end of the form.
@@ -63,8 +110,12 @@ impl Parts {
         let field = next.map_err(|error| broken(&error, &self.rein))?;
         // A header is read; what has come behind it already belongs to the part.
         self.rein.loosen();
-        let rein = &self.rein;
-        Ok(field.map(|field| Part { field, rein }))
+        let (rein, marks) = (&self.rein, self.marks.as_ref());
+        Ok(field.map(|field| Part {
+            field,
+            rein,
+            mark: marks.map(|marks| (marks, Sha256::new())),
+        }))
     }
 }
 
@@ -81,9 +132,21 @@ impl Part<'_> {
 
     /// The next piece of it.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        let chunk = self.field.chunk().await.map_err(|error| broken(&error, self.rein));
+        let chunk = self.field.chunk().await.map_err(|error| broken(&error, self.rein))?;
         self.rein.loosen();
-        chunk
+        match &chunk {
+            Some(chunk) => {
+                if let Some((_, content)) = &mut self.mark {
+                    content.update(chunk);
+                }
+            }
+            None => {
+                if let Some((marks, content)) = self.mark.take() {
+                    marks.add(&self.field, content);
+                }
+            }
+        }
+        Ok(chunk)
     }
 
     /// All of it, unless that is more than `limit_bytes`.

@@ -158,6 +158,18 @@ mod tests {
     }
 
     #[test]
+    fn what_makes_something_for_an_account_takes_a_key_and_nothing_else_does() {
+        let document = serde_json::to_value(document()).unwrap();
+        let items = document["paths"].as_object().unwrap().values();
+        for operation in items.flat_map(|item| item.as_object().unwrap().values()) {
+            let makes = operation["security"].is_array() && operation["responses"]["201"].is_object();
+            let mut parameters = operation["parameters"].as_array().into_iter().flatten();
+            let takes = parameters.any(|one| one["name"] == "Idempotency-Key" && one["in"] == "header");
+            assert_eq!(makes, takes, "{}", operation["operationId"]);
+        }
+    }
+
+    #[test]
     fn every_reference_leads_somewhere() {
         let document = serde_json::to_value(document()).unwrap();
         let mut wanted = vec![&document];

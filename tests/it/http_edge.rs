@@ -76,6 +76,18 @@ async fn only_named_origins_may_call_from_a_browser() {
             .get("access-control-allow-origin")
             .map(|value| value.to_str().unwrap().to_owned())
     };
+    let preflight = app.stranger().request(Method::OPTIONS, "/api/tasks");
+    let preflight = preflight.header("origin", "https://studio.example.com");
+    let preflight = preflight
+        .header("access-control-request-method", "POST")
+        .send()
+        .await
+        .unwrap();
+    let asked = preflight.headers()["access-control-allow-headers"].to_str().unwrap();
+    assert!(
+        asked.contains("authorization") && asked.contains("idempotency-key"),
+        "{asked}"
+    );
     for method in [Method::OPTIONS, Method::GET] {
         let allowed = ask(method.clone(), "https://studio.example.com").await;
         assert_eq!(allowed.as_deref(), Some("https://studio.example.com"), "{method}");

@@ -213,3 +213,44 @@ fn a_bad_setting_stops_the_start_and_is_named() {
     refused("up", "RUSHES_PASSWORD_POLICY", "none");
     refused("backend", "RUSHES_JWT_SECRET", "");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_sweeps_up_what_nobody_needs_and_nothing_else() {
+    let app = TestApp::idle().await;
+    let caller = app.caller().await;
+    let upload = async |key: &str| {
+        let form = reqwest::multipart::Form::new();
+        let file = reqwest::multipart::Part::bytes(tests::MP4).file_name("clip.mp4");
+        let request = caller.request(reqwest::Method::POST, "/api/tasks");
+        let request = request
+            .header("idempotency-key", key)
+            .multipart(form.part("file", file));
+        assert_eq!(request.send().await.unwrap().status(), 201);
+    };
+    upload("yesterday").await;
+    let past = "UPDATE idempotency_keys SET until_ms = 1";
+    sea_orm::ConnectionTrait::execute_unprepared(&app.db, past)
+        .await
+        .unwrap();
+    upload("today").await;
+    let orphan = storage::Key::source(uuid::Uuid::new_v4());
+    let bytes = futures::stream::iter([Ok::<_, std::convert::Infallible>(bytes::Bytes::from_static(tests::MP4))]);
+    app.storage.put_stream(&orphan, bytes, None, 1_000).await.unwrap();
+    let due = Duration::ZERO;
+    entity::trash::put(&app.db, &[orphan.to_string()], due).await.unwrap();
+
+    let _worker = Process::start("worker", app.directory.path(), &app.environment);
+    let begun = Instant::now();
+    loop {
+        let everything = app.everything().await;
+        let kept = |table: &str| everything.iter().filter(|line| line.starts_with(table)).count();
+        let orphaned = everything.iter().any(|line| line.contains(&orphan.to_string()));
+        if !orphaned && kept("idempotency_keys: ") == 1 {
+            assert_eq!((app.stored_files().len(), kept("sources: ")), (2, 2), "{everything:#?}");
+            assert!(everything.iter().any(|line| line.contains("today")));
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "{everything:#?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -46,6 +46,11 @@ pub fn run() -> ExitCode {
         events.send(&Event::Failed(infrastructure(Code::SandboxUnavailable, detail)));
         return ExitCode::from(REFUSED);
     }
+    // Before the session comes: a child that is started ahead waits with the libraries in place.
+    if let Err(error) = crate::load() {
+        events.send(&Event::Failed(infrastructure(Code::Internal, error)));
+        return ExitCode::from(REFUSED);
+    }
     match begin() {
         Ok((work, status)) => serve(&work, status, &mut events, &cancel),
         Err(failure) => {

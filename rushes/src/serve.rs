@@ -21,10 +21,7 @@ pub(crate) async fn up(settings: Settings, db: DatabaseConnection) -> anyhow::Re
     let sandbox = sandbox(&env, &settings).await?;
     let shutdown = on_signal()?;
     let worker = tokio::spawn(worker::run(env, shutdown.clone()));
-    let mut state = state(&settings, db, files, bell)?;
-    if let Some(status) = sandbox {
-        state = state.with_sandbox(settings.sandbox, status);
-    }
+    let state = state(&settings, db, files, bell)?.with_sandbox(settings.sandbox, sandbox);
     answer(settings.listen, backend::router(state), shutdown).await?;
     worker.await.context("the worker broke down")
 }
@@ -54,15 +51,13 @@ pub(crate) async fn worker(settings: Settings, db: DatabaseConnection) -> anyhow
     }
 }
 
-/// What the kernel grants to lock media children in. Where they must be locked in and cannot be, no work is begun: each
-/// task would be claimed, tried four times, and failed.
-async fn sandbox(env: &Env, settings: &Settings) -> anyhow::Result<Option<SandboxStatus>> {
-    let granted = env.sandbox().await;
-    anyhow::ensure!(
-        granted.is_some() || settings.sandbox != SandboxMode::Require,
-        "RUSHES_SANDBOX=require, but media children cannot be locked in on this machine; the log says why"
-    );
-    Ok(granted)
+/// What the kernel grants to lock media children in. Where they cannot work, or must be locked in and cannot be, no work
+/// is begun: each task would be claimed, tried four times, and failed.
+async fn sandbox(env: &Env, settings: &Settings) -> anyhow::Result<SandboxStatus> {
+    env.sandbox().await.context(match settings.sandbox {
+        SandboxMode::Require => "RUSHES_SANDBOX=require, and media children cannot work, locked in, on this machine",
+        SandboxMode::BestEffort => "media children cannot work on this machine",
+    })
 }
 
 fn state(settings: &Settings, db: DatabaseConnection, files: Storage, bell: Doorbell) -> anyhow::Result<AppState> {

@@ -144,27 +144,37 @@ async fn up_needs_no_settings_and_ends_in_peace() {
 
 #[test]
 fn where_media_must_be_locked_in_and_cannot_be_nothing_starts() {
-    for role in ["worker", "up"] {
+    let no_landlock = ("require", libc::SYS_landlock_create_ruleset);
+    let required = "RUSHES_SANDBOX=require, and media children cannot work, locked in, on this machine";
+    for (role, (sandbox, lacks), why) in [
+        ("worker", no_landlock, [required, "landlock: false, seccomp: true"]),
+        ("up", no_landlock, [required, "landlock: false, seccomp: true"]),
+        // No child works at all.
+        (
+            "up",
+            ("best-effort", libc::SYS_capset),
+            ["media children cannot work on this machine", "limits could not be set"],
+        ),
+    ] {
         let directory = tempfile::tempdir().unwrap();
-        let output = on_an_old_kernel(role, directory.path());
+        let output = on_an_old_kernel((role, sandbox), lacks, directory.path());
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{role}: {text}");
         let last = text.lines().last().unwrap();
-        assert!(last.contains("RUSHES_SANDBOX=require"), "{role}: {text}");
-        assert!(text.contains("landlock: false, seccomp: true"), "{role}: {text}");
+        assert!(why.iter().all(|words| last.contains(words)), "{role}: {text}");
     }
 }
 
-/// Runs the product to its end where the kernel seems to know no Landlock.
-fn on_an_old_kernel(role: &str, directory: &Path) -> Output {
+/// Runs the product to its end where the kernel seems to lack a call.
+fn on_an_old_kernel((role, sandbox): (&str, &str), call: i64, directory: &Path) -> Output {
     let mut command = Command::new(program());
     command
         .arg(role)
         .env_clear()
-        .env("RUSHES_SANDBOX", "require")
+        .env("RUSHES_SANDBOX", sandbox)
         .env("RUSHES_LISTEN", "127.0.0.1:0")
         .env("RUSHES_DATA_DIR", directory.join("data"));
-    let calls = BTreeMap::from([(libc::SYS_landlock_create_ruleset, vec![])]);
+    let calls = BTreeMap::from([(call, vec![])]);
     let absent = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
     let architecture = std::env::consts::ARCH.try_into().unwrap();
     let filter = SeccompFilter::new(calls, SeccompAction::Allow, absent, architecture).unwrap();
@@ -179,6 +189,39 @@ fn on_an_old_kernel(role: &str, directory: &Path) -> Output {
 
 fn log(directory: &Path) -> String {
     std::fs::read_to_string(directory.join("process.log")).unwrap_or_default()
+}
+
+#[test]
+fn ffmpeg_is_in_the_memory_of_media_children_alone() {
+    if !cfg!(target_arch = "x86_64") {
+        return println!("SKIPPED: on this processor the dynamic linker loads FFmpeg into every process");
+    }
+    let needed = Command::new("readelf").arg("-d").arg(program()).output().unwrap();
+    let needed = String::from_utf8(needed.stdout).unwrap();
+    assert!(needed.contains("libc.so.6"), "{needed}");
+    let why = "a function of FFmpeg has no stub in media/src/libraries.rs; `nm -D --undefined-only` names it";
+    assert!(
+        !needed.contains("[libav") && !needed.contains("[libsw"),
+        "{why}: {needed}"
+    );
+
+    let mut child = Command::new(program())
+        .arg("media")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let maps = format!("/proc/{}/maps", child.id());
+    let begun = Instant::now();
+    while !std::fs::read_to_string(&maps).is_ok_and(|maps| maps.contains("libavfilter.so")) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "it waits for a session without FFmpeg"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    drop(child.stdin.take());
+    child.wait().unwrap();
 }
 
 #[test]

@@ -15,8 +15,8 @@ mod sweeper;
 pub use scratch::Scratch;
 
 use child::{ChildSettings, Spare};
-use domain::Limits;
 use domain::protocol::{Depth, SandboxMode, SandboxStatus};
+use domain::{Failure, Limits};
 use entity::DatabaseConnection;
 use queue::Doorbell;
 use std::sync::Arc;
@@ -85,23 +85,19 @@ impl Env {
         }
     }
 
-    /// Starts a child to see what the kernel grants, and says so.
-    pub async fn sandbox(&self) -> Option<SandboxStatus> {
+    /// Starts a child to see what the kernel grants.
+    ///
+    /// # Errors
+    /// Why no child can work here, and therefore no task.
+    pub async fn sandbox(&self) -> Result<SandboxStatus, Failure> {
         let session = making::session(self, footage::Files::default(), self.scratch.path().to_owned());
-        match self.children.child(session).await {
-            Ok(child) => {
-                let status = child.status().clone();
-                child.finish().await;
-                if !status.is_full() {
-                    tracing::warn!(?status, "this kernel cannot lock media children in completely");
-                }
-                Some(status)
-            }
-            Err(error) => {
-                tracing::error!(%error, "media children cannot work here");
-                None
-            }
+        let child = self.children.child(session).await?;
+        let status = child.status().clone();
+        child.finish().await;
+        if !status.is_full() {
+            tracing::warn!(?status, "this kernel cannot lock media children in completely");
         }
+        Ok(status)
     }
 }
 

@@ -58,6 +58,7 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
     if targets.confined {
         drop(source);
         sandbox::cut_loose().unwrap();
+        media::load().unwrap();
         let source = File::open(&targets.source).unwrap();
         let status = sandbox::enter(&scratch, &LIMITS).unwrap();
         (attempts.landlock, attempts.seccomp) = (status.landlock, status.seccomp);

@@ -163,8 +163,11 @@ pub(super) fn audio(
 ) -> Result<(), String> {
     untouched(recipe, probe)?;
     let word = codec.ffmpeg_name();
-    if stream.codec != word || !facts.plain {
-        return Err(format!("{} is not {word} as every player takes it", stream.codec));
+    if stream.codec != word {
+        return Err(format!("{} is not {word}", stream.codec));
+    }
+    if !facts.plain {
+        return Err(format!("this {word} is of a kind that not every player takes"));
     }
     if wish.bitrate_bps.is_some() {
         return Err("the recipe sets its bit rate".to_owned());

@@ -8,7 +8,8 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// Sets the length of the first track of a file, in microseconds: in its edit list and its header (ISO/IEC 14496-12).
+/// Sets the length of the first track of a file, in microseconds: in its edit list and its header, and in the header of the
+/// whole, which is as long as its longest track (ISO/IEC 14496-12 §8.2.2, §8.3.2, §8.6.6).
 ///
 /// # Errors
 /// The file cannot be changed, or is not as FFmpeg writes it.
@@ -16,13 +17,18 @@ pub(super) fn end_first_track(path: &Path, length_us: u64) -> io::Result<()> {
     let file = File::options().read(true).write(true).open(path)?;
     let moov = child(&file, 0..file.metadata()?.len(), b"moov")?;
     let header = child(&file, moov.clone(), b"mvhd")?;
-    let trak = child(&file, moov, b"trak")?;
-    let wide = is_wide(&file, &header)?;
-    let scale = u128::from(number(&file, header.start + if wide { 20 } else { 12 }, false)?);
+    let trak = child(&file, moov.clone(), b"trak")?;
+    let is_long = is_wide(&file, &header)?;
+    let scale = u128::from(number(&file, header.start + if is_long { 20 } else { 12 }, false)?);
     let length = u64::try_from(u128::from(length_us) * scale / 1_000_000).unwrap_or(u64::MAX);
-    let track = child(&file, trak.clone(), b"tkhd")?;
-    let wide = is_wide(&file, &track)?;
-    set(&file, track.start + if wide { 28 } else { 20 }, wide, length)?;
+    let (at, wide) = length_of(&file, &trak)?;
+    set(&file, at, wide, length)?;
+    set(
+        &file,
+        header.start + if is_long { 24 } else { 16 },
+        is_long,
+        longest(&file, moov)?,
+    )?;
     let edits = child(&file, trak, b"edts")?;
     let edits = child(&file, edits, b"elst")?;
     let wide = is_wide(&file, &edits)?;
@@ -34,6 +40,23 @@ pub(super) fn end_first_track(path: &Path, length_us: u64) -> io::Result<()> {
         wide,
         length,
     )
+}
+
+/// Where the header of a track has its length, and whether in eight bytes.
+fn length_of(file: &File, trak: &Range<u64>) -> io::Result<(u64, bool)> {
+    let header = child(file, trak.clone(), b"tkhd")?;
+    let wide = is_wide(file, &header)?;
+    Ok((header.start + if wide { 28 } else { 20 }, wide))
+}
+
+fn longest(file: &File, mut moov: Range<u64>) -> io::Result<u64> {
+    let mut longest = 0;
+    while let Ok(trak) = child(file, moov.clone(), b"trak") {
+        let (at, wide) = length_of(file, &trak)?;
+        longest = longest.max(number(file, at, wide)?);
+        moov.start = trak.end;
+    }
+    Ok(longest)
 }
 
 /// Whether the times in a box have eight bytes: its version is 1.

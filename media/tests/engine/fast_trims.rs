@@ -10,6 +10,13 @@ fn numbers(take: &Take) -> Vec<usize> {
     pictures.iter().map(|luma| number_of(luma, width, height)).collect()
 }
 
+/// The length of an MP4 as its `mvhd` of version 0 tells it.
+fn movie_header_ms(file: &[u8]) -> u64 {
+    let at = file.windows(4).position(|name| name == b"mvhd").unwrap() + 4;
+    let number = |at: usize| u64::from(u32::from_be_bytes(file[at..at + 4].try_into().unwrap()));
+    number(at + 16) * 1_000 / number(at + 12)
+}
+
 #[test]
 fn a_fast_trim_begins_with_the_keyframe_before_and_hides_it() {
     let source = numbered("numbered.mp4", H264);
@@ -27,6 +34,11 @@ fn a_fast_trim_begins_with_the_keyframe_before_and_hides_it() {
         let (_, made, _) = take.output(0);
         assert_eq!(numbers(&take), (first..first + count).collect::<Vec<_>>(), "{json}");
         assert_eq!(made.frames, u64::try_from(count).unwrap(), "{json}");
+        let told_ms = movie_header_ms(&std::fs::read(result(&take, 0)).unwrap());
+        assert!(
+            told_ms.abs_diff(made.duration_us / 1_000) <= 1,
+            "{json}: {told_ms} ms in the header of the file"
+        );
         let from = usize::try_from(made.packets_from_us.unwrap()).unwrap();
         assert_eq!((from * 30 + 500_000) / 1_000_000, key, "{json}: packets from {from} us");
         let raw = packets(&result(&take, 0), "v");

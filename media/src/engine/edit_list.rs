@@ -8,6 +8,9 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+/// Where in a file a number stands, and whether in eight bytes rather than four.
+type Place = (u64, bool);
+
 /// Sets the length of the first track of a file, in microseconds: in its edit list and its header, and in the header of the
 /// whole, which is as long as its longest track (ISO/IEC 14496-12 §8.2.2, §8.3.2, §8.6.6).
 ///
@@ -18,37 +21,29 @@ pub(super) fn end_first_track(path: &Path, length_us: u64) -> io::Result<()> {
     let moov = child(&file, 0..file.metadata()?.len(), b"moov")?;
     let header = child(&file, moov.clone(), b"mvhd")?;
     let trak = child(&file, moov.clone(), b"trak")?;
-    let is_long = is_wide(&file, &header)?;
-    let scale = u128::from(number(&file, header.start + if is_long { 20 } else { 12 }, false)?);
+    let wide = is_wide(&file, &header)?;
+    let scale = u128::from(number(&file, header.start + if wide { 20 } else { 12 }, false)?);
     let length = u64::try_from(u128::from(length_us) * scale / 1_000_000).unwrap_or(u64::MAX);
-    let (at, wide) = length_of(&file, &trak)?;
-    set(&file, at, wide, length)?;
-    set(
-        &file,
-        header.start + if is_long { 24 } else { 16 },
-        is_long,
-        longest(&file, moov)?,
-    )?;
+    set(&file, length_of(&file, &trak)?, length)?;
+    let whole = (header.start + if wide { 24 } else { 16 }, wide);
+    set(&file, whole, longest(&file, moov)?)?;
     let edits = child(&file, trak, b"edts")?;
     let edits = child(&file, edits, b"elst")?;
     let wide = is_wide(&file, &edits)?;
     // The last edit shows the pictures; one before it would be a delay.
     let before = number(&file, edits.start + 4, false)?.saturating_sub(1);
-    set(
-        &file,
-        edits.start + 8 + before * if wide { 20 } else { 12 },
-        wide,
-        length,
-    )
+    let last = edits.start + 8 + before * if wide { 20 } else { 12 };
+    set(&file, (last, wide), length)
 }
 
-/// Where the header of a track has its length, and whether in eight bytes.
-fn length_of(file: &File, trak: &Range<u64>) -> io::Result<(u64, bool)> {
+/// Where the header of a track has its length.
+fn length_of(file: &File, trak: &Range<u64>) -> io::Result<Place> {
     let header = child(file, trak.clone(), b"tkhd")?;
     let wide = is_wide(file, &header)?;
     Ok((header.start + if wide { 28 } else { 20 }, wide))
 }
 
+/// The length of the longest track.
 fn longest(file: &File, mut moov: Range<u64>) -> io::Result<u64> {
     let mut longest = 0;
     while let Ok(trak) = child(file, moov.clone(), b"trak") {
@@ -66,8 +61,7 @@ fn is_wide(file: &File, body: &Range<u64>) -> io::Result<bool> {
     Ok(version == [1])
 }
 
-/// Writes a number of four bytes, or eight.
-fn set(file: &File, at: u64, wide: bool, number: u64) -> io::Result<()> {
+fn set(file: &File, (at, wide): Place, number: u64) -> io::Result<()> {
     if wide {
         file.write_all_at(&number.to_be_bytes(), at)
     } else {

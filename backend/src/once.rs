@@ -3,7 +3,8 @@
 //! The first request with a key holds it while it works, and leaves its reply under it in the transaction that makes
 //! the thing. The same request gets that reply again; another one under the same key is refused; one that comes
 //! meanwhile is told to come back. A refused request made nothing, so its key is free at once; when a process dies, its
-//! keys are free after their lease. The order of a handler is: whose turn it is, then the body, then [`Hold::settle`].
+//! keys are free after their lease. A handler asks whose turn it is
+//! before it reads a long body, and ends with [`Hold::settle`].
 
 use crate::AppState;
 use crate::error::{Error, Refusal};
@@ -34,8 +35,12 @@ pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 
 /// Longest key.
 const KEY_BYTES: usize = 255;
-/// How often a lease is renewed, and how long that may take.
+/// How often a lease is renewed.
 const BEAT: Duration = Duration::from_secs(10);
+/// When to try again where that failed.
+const BEAT_AGAIN: Duration = Duration::from_secs(2);
+/// How long each of these queries may take: several beats that fail fit into a lease.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// When to ask again about a request that is at work.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
 
@@ -106,21 +111,26 @@ impl Once {
         let Some(key) = key else {
             return Ok(Turn::First(Hold(None)));
         };
-        let holder = Uuid::new_v4().to_string();
-        match idempotency::take(&state.db, user, &key, holder).await? {
-            idempotency::Turn::First(hold) => {
-                let beats = tokio::spawn(beat(state.db.clone(), hold.clone()));
-                Ok(Turn::First(Hold(Some(Arc::new(Held {
-                    db: state.db.clone(),
-                    hold,
-                    operation,
-                    settled: AtomicBool::new(false),
-                    _beats: AbortOnDropHandle::new(beats),
-                })))))
-            }
+        let hold = idempotency::Hold::new(user, key, Uuid::new_v4().to_string());
+        // Before the key is taken: whoever goes away meanwhile gives it up.
+        let held = Held {
+            _beats: AbortOnDropHandle::new(tokio::spawn(beat(state.db.clone(), hold.clone()))),
+            db: state.db.clone(),
+            hold,
+            operation,
+            settled: AtomicBool::new(false),
+        };
+        let turn = match in_time(ANSWER_WITHIN, held.hold.take(&held.db)).await? {
+            idempotency::Turn::First => return Ok(Turn::First(Hold(Some(Arc::new(held))))),
             idempotency::Turn::Other => Err(at_work().into()),
-            idempotency::Turn::Done(done) => Ok(Turn::Again(Kept { done, operation })),
-        }
+            idempotency::Turn::Done(done) => Ok(Turn::Again(Kept {
+                done,
+                operation: held.operation.clone(),
+            })),
+        };
+        // It holds nothing.
+        held.settled.store(true, Ordering::Relaxed);
+        turn
     }
 }
 
@@ -129,12 +139,17 @@ fn at_work() -> Refusal {
 }
 
 async fn beat(db: DatabaseConnection, hold: idempotency::Hold) {
+    let mut pause = BEAT;
     loop {
-        tokio::time::sleep(BEAT).await;
-        match in_time(BEAT, hold.beat(&db)).await {
-            Ok(true) => {}
+        tokio::time::sleep(pause).await;
+        pause = match in_time(ANSWER_WITHIN, hold.beat(&db)).await {
+            Ok(true) => BEAT,
+            // Finished, or lost; who does the work will see.
             Ok(false) => return,
-            Err(error) => tracing::warn!(%error, "failed to renew the hold on an idempotency key"),
+            Err(error) => {
+                tracing::warn!(%error, "failed to renew the hold on an idempotency key");
+                BEAT_AGAIN
+            }
         }
     }
 }
@@ -144,10 +159,9 @@ async fn beat(db: DatabaseConnection, hold: idempotency::Hold) {
 pub(crate) struct Mark(String);
 
 impl Mark {
-    /// That of what is already read.
-    pub(crate) fn of(content: &impl Serialize) -> Result<Self, Error> {
-        let json = serde_json::to_vec(content).context("a request cannot be written down")?;
-        Ok(Self::from(Sha256::new_with_prefix(json)))
+    /// That of a body of JSON: neither white space nor the order of fields counts.
+    pub(crate) fn of(body: &serde_json::Value) -> Self {
+        Self::from(Sha256::new_with_prefix(body.to_string()))
     }
 
     fn after(&self, operation: &str) -> String {
@@ -192,6 +206,15 @@ struct Held {
 }
 
 impl Hold {
+    /// Whether this request still has its key: the first question of the transaction that makes the thing, so that the
+    /// loser of a lease is not told of the name that the winner took.
+    pub(crate) async fn renew(&self, db: &impl ConnectionTrait) -> Result<(), Error> {
+        match &self.0 {
+            Some(held) if !held.hold.beat(db).await? => Err(at_work().into()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Leaves the reply under the key, in the transaction that makes the thing.
     pub(crate) async fn finish(
         &self,
@@ -212,11 +235,11 @@ impl Hold {
     /// The reply of what was done; what was not done leaves the key to the next request.
     pub(crate) async fn settle<T: Serialize>(self, made: Result<T, Error>) -> Result<Response, Error> {
         if let Some(held) = &self.0 {
-            held.settled.store(true, Ordering::Relaxed);
             if made.is_err() {
                 // A commit whose answer got lost left a reply, and that stays.
                 release(&held.db, &held.hold).await;
             }
+            held.settled.store(true, Ordering::Relaxed);
         }
         made.map(|reply| (StatusCode::CREATED, Json(reply)).into_response())
     }
@@ -235,7 +258,7 @@ impl Drop for Held {
 }
 
 async fn release(db: &DatabaseConnection, hold: &idempotency::Hold) {
-    if let Err(error) = in_time(BEAT, hold.release(db)).await {
+    if let Err(error) = in_time(ANSWER_WITHIN, hold.release(db)).await {
         tracing::warn!(%error, "an idempotency key is held until its lease ends");
     }
 }

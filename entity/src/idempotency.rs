@@ -44,7 +44,7 @@ impl ActiveModelBehavior for ActiveModel {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Turn {
     /// The caller's: nobody was before it, or nothing came of that.
-    First(Hold),
+    First,
     /// That of another request, which is at work.
     Other,
     /// Nobody's: it was done.
@@ -68,39 +68,44 @@ pub struct Hold {
     holder: String,
 }
 
-/// Takes a key under a lease of [`LEASE`], unless another request has it. `holder` is a name that no request had before.
-///
-/// # Errors
-/// Those of the database.
-pub async fn take(db: &impl ConnectionTrait, user: UserId, key: &str, holder: String) -> Result<Turn, DbErr> {
-    let mine = [
-        user.0.into(),
-        key.into(),
-        holder.clone().into(),
-        crate::in_ms(db, crate::millis(LEASE)),
-    ];
-    let over = OnConflict::columns([Column::UserId, Column::Key])
-        .update_columns([Column::Holder, Column::UntilMs])
-        .values([Column::Request, Column::Reply].map(|column| (column, Expr::value(Option::<String>::None))))
-        .action_and_where(Expr::col((Entity, Column::UntilMs)).lte(crate::now_ms(db)))
-        .to_owned();
-    let insert = Query::insert()
-        .into_table(Entity)
-        .columns([Column::UserId, Column::Key, Column::Holder, Column::UntilMs])
-        .values_panic(mine)
-        .on_conflict(over)
-        .to_owned();
-    if db.execute(&insert).await?.rows_affected() == 1 {
-        let key = key.to_owned();
-        return Ok(Turn::First(Hold { user, key, holder }));
-    }
-    // Absent when its holder gave it up just now.
-    let row = Entity::find_by_id((user.0, key.to_owned())).one(db).await?;
-    let done = row.and_then(|row| row.request.zip(row.reply));
-    Ok(done.map_or(Turn::Other, |(request, reply)| Turn::Done(Done { request, reply })))
-}
-
 impl Hold {
+    /// What a request will hold when it is its turn. `holder` is a name that no request had before.
+    #[must_use]
+    pub const fn new(user: UserId, key: String, holder: String) -> Self {
+        Self { user, key, holder }
+    }
+
+    /// Takes the key under a lease of [`LEASE`], unless another request has it.
+    ///
+    /// # Errors
+    /// Those of the database; the key may be taken all the same, until it is released.
+    pub async fn take(&self, db: &impl ConnectionTrait) -> Result<Turn, DbErr> {
+        let mine = [
+            self.user.0.into(),
+            self.key.as_str().into(),
+            self.holder.as_str().into(),
+            crate::in_ms(db, crate::millis(LEASE)),
+        ];
+        let over = OnConflict::columns([Column::UserId, Column::Key])
+            .update_columns([Column::Holder, Column::UntilMs])
+            .values([Column::Request, Column::Reply].map(|column| (column, Expr::value(Option::<String>::None))))
+            .action_and_where(Expr::col((Entity, Column::UntilMs)).lte(crate::now_ms(db)))
+            .to_owned();
+        let insert = Query::insert()
+            .into_table(Entity)
+            .columns([Column::UserId, Column::Key, Column::Holder, Column::UntilMs])
+            .values_panic(mine)
+            .on_conflict(over)
+            .to_owned();
+        if db.execute(&insert).await?.rows_affected() == 1 {
+            return Ok(Turn::First);
+        }
+        // Absent when its holder gave it up just now.
+        let row = Entity::find_by_id((self.user.0, self.key.clone())).one(db).await?;
+        let done = row.and_then(|row| row.request.zip(row.reply));
+        Ok(done.map_or(Turn::Other, |(request, reply)| Turn::Done(Done { request, reply })))
+    }
+
     fn mine(&self) -> sea_orm::Condition {
         sea_orm::Condition::all()
             .add(Column::UserId.eq(self.user.0))
@@ -144,11 +149,15 @@ impl Hold {
     }
 }
 
-/// Removes every key whose time is over.
+/// Removes the replies that were kept long enough, and the keys of requests that vanished as long ago: one that is only
+/// late finds its key again as long as nobody else wants it.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn forget(db: &impl ConnectionTrait) -> Result<u64, DbErr> {
-    let over = Entity::delete_many().filter(Expr::col(Column::UntilMs).lte(crate::now_ms(db)));
+    let until = || Expr::col(Column::UntilMs);
+    let kept_enough = Column::Reply.is_not_null().and(until().lte(crate::now_ms(db)));
+    let vanished = until().lte(crate::in_ms(db, -crate::millis(KEPT)));
+    let over = Entity::delete_many().filter(kept_enough.or(vanished));
     Ok(over.exec(db).await?.rows_affected)
 }

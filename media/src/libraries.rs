@@ -7,7 +7,8 @@
 //! are filled and cannot be written any more.
 //!
 //! A function without a stub works, too: the linker then makes the binary depend on its library again, as it does for all
-//! of them on processors other than x86-64. `tests/it/processes.rs` looks for that.
+//! of them on processors other than x86-64. `tests/it/processes.rs` looks for that. It takes lld, which the build asks for,
+//! to see that what nobody calls needs no library.
 #![allow(
     unsafe_code,
     reason = "a leaf that does what a dynamic linker does; each block tells why it holds"
@@ -15,6 +16,7 @@
 
 use ffmpeg_next::ffi;
 use std::ffi::{CStr, CString, c_void};
+use std::io::Write;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -33,21 +35,27 @@ macro_rules! stubs {
             "rushes_ffmpeg_slots_end:",
             ".popsection",
             ".pushsection .text.rushes_ffmpeg, \"ax\", @progbits",
+            // What unwinds a stack finds its way through the stubs (`.cfi_…`).
             $(
                 concat!(".globl ", stringify!($name)),
                 // Ours alone: the libraries call each other and not these.
                 concat!(".hidden ", stringify!($name)),
                 concat!(".type ", stringify!($name), ", @function"),
-                concat!(stringify!($name), ": jmp qword ptr [rip + rushes_slot_", stringify!($name), "]"),
+                concat!(stringify!($name), ":"),
+                ".cfi_startproc",
+                concat!("jmp qword ptr [rip + rushes_slot_", stringify!($name), "]"),
                 concat!("rushes_first_", stringify!($name), ": call rushes_ffmpeg_first"),
                 concat!("jmp ", stringify!($name)),
+                ".cfi_endproc",
             )+
             // The first call of all. Its arguments (System V ABI, §3.2.3) are kept while the libraries are loaded: six
             // registers, the number of vector registers in `rax`, and the eight of these. With the two return addresses the
             // stack is aligned to 16 bytes before the call.
             "rushes_ffmpeg_first:",
+            ".cfi_startproc",
             "push rdi", "push rsi", "push rdx", "push rcx", "push r8", "push r9", "push rax",
             "sub rsp, 136",
+            ".cfi_adjust_cfa_offset 192",
             "movups [rsp], xmm0", "movups [rsp + 16], xmm1", "movups [rsp + 32], xmm2", "movups [rsp + 48], xmm3",
             "movups [rsp + 64], xmm4", "movups [rsp + 80], xmm5", "movups [rsp + 96], xmm6", "movups [rsp + 112], xmm7",
             "call {load_or_die}",
@@ -55,7 +63,9 @@ macro_rules! stubs {
             "movups xmm4, [rsp + 64]", "movups xmm5, [rsp + 80]", "movups xmm6, [rsp + 96]", "movups xmm7, [rsp + 112]",
             "add rsp, 136",
             "pop rax", "pop r9", "pop r8", "pop rcx", "pop rdx", "pop rsi", "pop rdi",
+            ".cfi_adjust_cfa_offset -192",
             "ret",
+            ".cfi_endproc",
             ".popsection",
             load_or_die = sym load_or_die,
         );
@@ -143,7 +153,7 @@ fn open(name: &str) -> Result<*mut c_void, String> {
     // run before `main` had the linker been told of it.
     let library = unsafe { libc::dlopen(file.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
     if library.is_null() {
-        return Err(format!("FFmpeg cannot be loaded: {}", complaint()));
+        return Err(missing(name, "cannot be loaded"));
     }
     Ok(library)
 }
@@ -157,18 +167,19 @@ fn find(libraries: &[*mut c_void], name: &str) -> Result<*mut c_void, String> {
         .map(|library| unsafe { libc::dlsym(*library, symbol.as_ptr()) });
     found
         .find(|function| !function.is_null())
-        .ok_or_else(|| format!("FFmpeg has no {name}: {}", complaint()))
+        .ok_or_else(|| missing(name, "is not there"))
 }
 
-/// What the dynamic linker says of this thread's last call.
-fn complaint() -> String {
+/// The sentence about what is missing. What the dynamic linker says, with its paths, goes to the log of the child.
+fn missing(name: &str, what: &str) -> String {
     // SAFETY: null, or a text that ends with a zero and lives until the next call of this thread.
     let text = unsafe { libc::dlerror() };
-    if text.is_null() {
-        return "no reason given".to_owned();
+    if !text.is_null() {
+        // SAFETY: as above.
+        let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
+        let _ = writeln!(std::io::stderr(), "{text}");
     }
-    // SAFETY: as above.
-    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+    format!("FFmpeg's {name} {what} on this machine")
 }
 
 /// For a first call that nobody prepared: there is no way to refuse it.

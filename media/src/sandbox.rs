@@ -1,6 +1,7 @@
 //! Locks this process in before it opens a byte of a stranger's file: descriptors, limits, Landlock, seccomp.
 //!
-//! Everything here expects to run first in `main`, on the only thread. What it grants, threads started later inherit.
+//! Everything here expects to run first in `main`, on the only thread. What it grants, threads started later inherit;
+//! Landlock does not reach a thread that a library started before, and then it is not told to be there.
 
 mod calls;
 mod files;
@@ -48,9 +49,14 @@ pub fn cut_loose() -> io::Result<()> {
 pub fn enter(scratch: &Path, limits: &Limits) -> io::Result<SandboxStatus> {
     limits.apply()?;
     sys::drop_capabilities()?;
-    let landlock = files::confine(scratch).is_ok();
+    let landlock = is_alone() && files::confine(scratch).is_ok();
     let seccomp = calls::filter().is_ok();
     Ok(SandboxStatus { landlock, seccomp })
+}
+
+/// Whether this thread is the only one.
+fn is_alone() -> bool {
+    std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
 }
 
 impl From<&Session> for Limits {

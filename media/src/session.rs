@@ -36,6 +36,8 @@ const MUTE: u8 = 3;
 /// the work did not stop within two seconds, 3 without a usable standard input and output.
 #[must_use]
 pub fn run() -> ExitCode {
+    // First of all, as the dynamic linker would: what a library opens when it is loaded is closed again.
+    let loaded = crate::load();
     let cut = sandbox::cut_loose();
     let cancel = Cancel::new();
     let Ok(mut events) = Events::take_stdout(cancel.clone()) else {
@@ -46,12 +48,7 @@ pub fn run() -> ExitCode {
         events.send(&Event::Failed(infrastructure(Code::SandboxUnavailable, detail)));
         return ExitCode::from(REFUSED);
     }
-    // Before the session comes: a child that is started ahead waits with the libraries in place.
-    if let Err(error) = crate::load() {
-        events.send(&Event::Failed(infrastructure(Code::Internal, error)));
-        return ExitCode::from(REFUSED);
-    }
-    match begin() {
+    match begin(loaded) {
         Ok((work, status)) => serve(&work, status, &mut events, &cancel),
         Err(failure) => {
             events.send(&Event::Failed(failure));
@@ -61,9 +58,10 @@ pub fn run() -> ExitCode {
 }
 
 /// Reads the session, opens what it names, and closes the door.
-fn begin() -> Result<(Work, SandboxStatus), Failure> {
+fn begin(loaded: Result<(), &str>) -> Result<(Work, SandboxStatus), Failure> {
     let session = wire::read::<Session>(&mut std::io::stdin().lock())?
         .ok_or_else(|| infrastructure(Code::Internal, "the input ended before the session"))?;
+    loaded.map_err(|error| infrastructure(Code::Internal, error))?;
     let sources = session.sources.iter().map(|path| open_source(path));
     let sources = sources.collect::<Result<Vec<_>, _>>()?;
     let images = session.images.iter().map(read_image).collect::<Result<_, _>>()?;

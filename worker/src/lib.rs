@@ -85,11 +85,21 @@ impl Env {
         }
     }
 
-    /// Starts a child to see what the kernel grants.
+    /// Starts a child to see what the kernel grants; three times when that fails, since a cold machine is slow.
     ///
     /// # Errors
     /// Why no child can work here, and therefore no task.
     pub async fn sandbox(&self) -> Result<SandboxStatus, Failure> {
+        for _ in 1..3 {
+            match self.try_sandbox().await {
+                Ok(status) => return Ok(status),
+                Err(error) => tracing::warn!(%error, "a media child did not start"),
+            }
+        }
+        self.try_sandbox().await
+    }
+
+    async fn try_sandbox(&self) -> Result<SandboxStatus, Failure> {
         let session = making::session(self, footage::Files::default(), self.scratch.path().to_owned());
         let child = self.children.child(session).await?;
         let status = child.status().clone();

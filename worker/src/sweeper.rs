@@ -44,9 +44,11 @@ async fn find(env: &Env, shutdown: &CancellationToken) {
 
 async fn clear(env: &Env, shutdown: &CancellationToken) {
     while !shutdown.is_cancelled() {
-        if let Some(tidied) = shutdown.run_until_cancelled(Box::pin(tidy(env))).await {
-            tell(tidied);
-        }
+        let tidied = async {
+            tell(tidy(env).await);
+            tell(in_time(PATIENCE, idempotency::forget(&env.db)).await.map(drop));
+        };
+        shutdown.run_until_cancelled(Box::pin(tidied)).await;
         shutdown.run_until_cancelled(tokio::time::sleep(TIDY)).await;
     }
 }
@@ -95,7 +97,6 @@ async fn ring(env: &Env) -> Result<(), DbErr> {
 }
 
 async fn tidy(env: &Env) -> Result<(), DbErr> {
-    in_time(PATIENCE, idempotency::forget(&env.db)).await?;
     let due = in_time(PATIENCE, trash::due(&env.db, u64::try_from(BATCH).unwrap_or(u64::MAX)));
     for key in due.await? {
         let removed = match Target::parse(&key) {

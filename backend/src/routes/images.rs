@@ -127,6 +127,7 @@ async fn record(state: &AppState, user: UserId, new: NewImage, hold: &Hold) -> R
         height_px: facts.height_px,
     };
     let written = entity::write(&state.db, async |db| {
+        hold.renew(db).await?;
         // Two at the same moment may both find the last place free: the bound is against heaps, not against one more.
         if image::count(db, user).await? >= MOST {
             return Err(Refusal::new(Code::ImagesTooMany)
@@ -138,7 +139,7 @@ async fn record(state: &AppState, user: UserId, new: NewImage, hold: &Hold) -> R
         hold.finish(db, &mark, &view).await?;
         Ok(view)
     });
-    file.settle(written.await).await
+    file.settle(written).await
 }
 
 /// Lists the account's images.

@@ -17,7 +17,7 @@ use domain::recipe_reader::{FieldError, FieldProblem, stored};
 use domain::{Code, Recipe, UserId};
 use entity::preset;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 /// Most presets of one account.
@@ -73,7 +73,12 @@ pub(crate) struct NewPresetBody {
 pub(crate) struct Content(preset::Content);
 
 /// A new preset, checked.
-pub(crate) struct NewPreset(Name, preset::Content);
+pub(crate) struct NewPreset {
+    name: Name,
+    content: preset::Content,
+    /// What the body said.
+    mark: Mark,
+}
 
 impl FromBody for Content {
     type Wire = ContentBody;
@@ -101,8 +106,10 @@ impl FromBody for NewPreset {
 
     fn check(body: NewPresetBody) -> Result<Self, Refusal> {
         let NewPresetBody { name, summary, recipe } = body;
+        let mark = Mark::of(&json!([name, summary, recipe]));
         let name = read_name(&name.ok_or_else(|| missing("name"))?)?;
-        Content::check(ContentBody { summary, recipe }).map(|Content(content)| Self(name, content))
+        let Content(content) = Content::check(ContentBody { summary, recipe })?;
+        Ok(Self { name, content, mark })
     }
 }
 
@@ -170,27 +177,22 @@ pub(crate) async fn create(
     once: Once,
     Body(new): Body<NewPreset>,
 ) -> Result<Response, Error> {
-    let NewPreset(name, content) = &new;
-    let mark = Mark::of(&(name.as_str(), &content.summary, &content.recipe))?;
     match once.turn(&state, user).await? {
-        Turn::Again(kept) => kept.replay(&mark),
+        Turn::Again(kept) => kept.replay(&new.mark),
         Turn::First(hold) => {
-            let made = record(&state, user, new, (&hold, &mark)).await;
+            let made = record(&state, user, new, &hold).await;
             hold.settle(made).await
         }
     }
 }
 
-async fn record(
-    state: &AppState,
-    user: UserId,
-    NewPreset(name, content): NewPreset,
-    (hold, mark): (&Hold, &Mark),
-) -> Result<PresetView, Error> {
+async fn record(state: &AppState, user: UserId, new: NewPreset, hold: &Hold) -> Result<PresetView, Error> {
+    let NewPreset { name, content, mark } = new;
     if domain::preset::find(name.as_str()).is_some() {
         return Err(Code::PresetNameTaken.into());
     }
     let written = entity::write(&state.db, async |db| {
+        hold.renew(db).await?;
         // Two at the same moment may both find the last place free: the bound is against heaps, not against one more.
         if preset::count(db, user).await? >= MOST {
             return Err(Refusal::new(Code::PresetsTooMany)
@@ -199,7 +201,7 @@ async fn record(
         }
         let preset = preset::create(db, user, &name, content).await;
         let view = PresetView::own(preset.on_unique(Code::PresetNameTaken)?)?;
-        hold.finish(db, mark, &view).await?;
+        hold.finish(db, &mark, &view).await?;
         Ok(view)
     });
     written.await

@@ -125,7 +125,7 @@ async fn record(state: &AppState, user: UserId, upload: Upload, hold: &Hold) -> 
         hold.finish(db, &mark, &reply).await?;
         Ok::<_, Error>((task, reply))
     });
-    let (task, reply) = file.settle(written.await).await?;
+    let (task, reply) = file.settle(written).await?;
     tracing::info!(task.id = task.id, "uploaded");
     ring(state, &task).await;
     Ok(reply)

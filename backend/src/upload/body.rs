@@ -78,11 +78,12 @@ async fn drain(mut body: BodyDataStream) {
 
 /// Holds a body that a parser reads: how long it may pause, and how much of it may come before the parser makes
 /// something of it. The parser keeps what it cannot use yet, so without this an endless header would fill the memory.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Rein(Arc<Held>);
 
-#[derive(Default)]
 struct Held {
+    limit_bytes: u64,
+    total: AtomicU64,
     unused: AtomicU64,
     cut: OnceLock<Code>,
 }
@@ -91,7 +92,25 @@ struct Held {
 /// buffer), and the parser looks for the next part with up to three of them in hand.
 const UNUSED_BYTES: u64 = 2 << 20;
 
+/// What may surround the file in a form.
+pub(super) const AROUND_BYTES: u64 = 1 << 20;
+
 impl Rein {
+    /// For a form whose file has at most `limit_bytes`.
+    pub(crate) fn new(limit_bytes: u64) -> Self {
+        Self(Arc::new(Held {
+            limit_bytes,
+            total: AtomicU64::new(0),
+            unused: AtomicU64::new(0),
+            cut: OnceLock::new(),
+        }))
+    }
+
+    /// The most that the file may have.
+    pub(crate) fn limit_bytes(&self) -> u64 {
+        self.0.limit_bytes
+    }
+
     /// The parser made something of what has come.
     pub(crate) fn loosen(&self) {
         self.0.unused.store(0, Ordering::Relaxed);
@@ -102,7 +121,8 @@ impl Rein {
         self.0.cut.get().copied()
     }
 
-    /// The body, cut off when it pauses for longer than `idle` or brings too much that is of no use.
+    /// The body, cut off when it pauses for longer than `idle`, is longer than any form, or brings too much that is of no
+    /// use.
     pub(crate) fn hold(
         &self,
         body: Body,
@@ -123,6 +143,10 @@ impl Rein {
                     Ok(Some(Err(error))) => Err(error.into()),
                     Ok(Some(Ok(chunk))) => {
                         rein.0.unused.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                        let total = rein.0.total.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                        if total > rein.0.limit_bytes.saturating_add(AROUND_BYTES) {
+                            return Err(rein.cut_off(Code::UploadTooLarge));
+                        }
                         Ok(Some((chunk, body)))
                     }
                 }
@@ -143,7 +167,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_pauses_too_long_is_cut_off() {
-        let rein = Rein::default();
+        let rein = Rein::new(0);
         let body = Body::from_stream(futures::stream::pending::<Result<Bytes, BoxError>>());
         let mut held = Box::pin(rein.hold(body, Duration::from_millis(10)));
         assert!(held.next().await.unwrap().is_err());
@@ -152,7 +176,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_of_no_use_is_cut_off() {
-        let rein = Rein::default();
+        let rein = Rein::new(u64::MAX);
         let endless = futures::stream::repeat_with(|| Ok::<_, BoxError>(Bytes::from_static(&[b'x'; 4_096])));
         let mut held = Box::pin(rein.hold(Body::from_stream(endless), Duration::from_secs(30)));
         for _ in 0..1_000 {
@@ -162,5 +186,22 @@ mod tests {
         let more = held.take_while(|piece| std::future::ready(piece.is_ok())).count().await;
         assert!(more <= 513, "{more} pieces of 4 KiB came through");
         assert_eq!(rein.cut(), Some(Code::MultipartInvalid));
+    }
+
+    #[tokio::test]
+    async fn a_body_longer_than_any_form_is_cut_off_though_its_parser_likes_it() {
+        let rein = Rein::new(0);
+        let endless = futures::stream::repeat_with(|| Ok::<_, BoxError>(Bytes::from_static(&[b'x'; 4_096])));
+        let held = rein.hold(Body::from_stream(endless), Duration::from_secs(30));
+        let liked = held.inspect(|_| rein.loosen());
+        let more = liked
+            .take_while(|piece| std::future::ready(piece.is_ok()))
+            .count()
+            .await;
+        assert_eq!(
+            (more, rein.cut()),
+            (257, Some(Code::UploadTooLarge)),
+            "1 MiB and one piece"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! The parts of a multipart form (RFC 7578), one after the other and on a short rein.
 
-use super::body::Rein;
+use super::body::{AROUND_BYTES, Rein};
 use super::name;
 use super::stored::too_large;
 use crate::AppState;
@@ -16,8 +16,6 @@ use domain::Code;
 use sha2::{Digest, Sha256};
 use std::sync::{Mutex, PoisonError};
 
-/// What may surround the file in the form.
-const AROUND_BYTES: u64 = 1 << 20;
 const TEXT_BYTES: usize = 64 << 10;
 
 /// A form that has not been read yet.
@@ -25,7 +23,6 @@ pub(super) struct Parts {
     multipart: Multipart,
     rein: Rein,
     marks: Option<Marks>,
-    limit_bytes: u64,
     /// How long the whole form says it is.
     pub(super) declared_bytes: Option<u64>,
 }
@@ -66,7 +63,7 @@ impl Parts {
         if declared.is_some_and(|bytes: u64| bytes > limit_bytes.saturating_add(AROUND_BYTES)) {
             return Err(too_large(limit_bytes).into());
         }
-        let rein = Rein::default();
+        let rein = Rein::new(limit_bytes);
         let marks = request.headers().contains_key(once::KEY).then(Marks::default);
         let idle = state.config.upload_idle;
         let mut request = request.map(|body| Body::from_stream(rein.hold(body, idle)));
@@ -78,7 +75,6 @@ impl Parts {
             multipart,
             rein,
             marks,
-            limit_bytes,
             declared_bytes: declared,
         })
     }
@@ -91,14 +87,8 @@ impl Parts {
 
     /// Reads the form to its end and keeps nothing of it but what it said.
     pub(super) async fn pass_over(mut self) -> Result<Mark, Error> {
-        let (mut bytes, limit_bytes) = (0_u64, self.limit_bytes);
         while let Some(mut part) = self.next().await? {
-            while let Some(chunk) = part.chunk().await? {
-                bytes = bytes.saturating_add(chunk.len() as u64);
-                if bytes > limit_bytes.saturating_add(AROUND_BYTES) {
-                    return Err(too_large(limit_bytes).into());
-                }
-            }
+            while part.chunk().await?.is_some() {}
         }
         Ok(self.mark())
     }
@@ -206,6 +196,7 @@ fn broken(error: &MultipartError, rein: &Rein) -> Error {
                 .detail("the upload paused for too long")
                 .into();
         }
+        Some(Code::UploadTooLarge) => return too_large(rein.limit_bytes()).into(),
         Some(_) => "the header of a part is too long".to_owned(),
         None if error.status().is_server_error() => "the body broke off".to_owned(),
         None => "the form ends early, or a header or a boundary is malformed (RFC 7578)".to_owned(),

@@ -12,6 +12,9 @@ use storage::{Key, PutError, Stored};
 /// The sweeper removes what an upload left behind after this long; longer than any upload takes.
 const ABANDONED_AFTER: Duration = Duration::from_secs(48 * 3_600);
 
+/// How long the transaction that names a file may take: uploads have no other limit.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(30);
+
 /// A stored file without a row. Dropping it removes the file.
 pub(crate) struct NewFile {
     state: AppState,
@@ -59,8 +62,10 @@ impl NewFile {
         &self.stored
     }
 
-    /// Stays when the transaction that names it was committed, goes when it was not.
-    pub(crate) async fn settle<T>(self, written: Result<T, Error>) -> Result<T, Error> {
+    /// Stays when the transaction that names it is committed, goes when it is not.
+    pub(crate) async fn settle<T>(self, write: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let written = tokio::time::timeout(WRITTEN_WITHIN, write).await;
+        let written = written.unwrap_or_else(|_| Err(Code::Unavailable.into()));
         match &written {
             Ok(_) => self.keep(),
             // The commit may have arrived all the same: only the database can tell.

@@ -6,15 +6,18 @@ use entity::DatabaseConnection;
 use entity::idempotency::{self, Done, Hold, Turn};
 use sea_orm::ConnectionTrait;
 
+fn hold(user: UserId, key: &str, holder: &str) -> Hold {
+    Hold::new(user, key.to_owned(), holder.to_owned())
+}
+
 async fn take(db: &DatabaseConnection, user: UserId, key: &str, holder: &str) -> Turn {
-    idempotency::take(db, user, key, holder.to_owned()).await.unwrap()
+    hold(user, key, holder).take(db).await.unwrap()
 }
 
 async fn first(db: &DatabaseConnection, user: UserId, key: &str, holder: &str) -> Hold {
-    match take(db, user, key, holder).await {
-        Turn::First(hold) => hold,
-        other => panic!("{other:?}"),
-    }
+    let hold = hold(user, key, holder);
+    assert_eq!(hold.take(db).await.unwrap(), Turn::First);
+    hold
 }
 
 fn done(reply: &str) -> Done {
@@ -79,10 +82,60 @@ async fn of_many_who_come_at_once_one_is_the_first() {
     let (db, _directory) = database("idempotency_race").await;
     let user = new_task(&db).await.owner();
     for key in ["a", "b", "c", "d", "e"] {
-        let turns = (0..8).map(|number| idempotency::take(&db, user, key, number.to_string()));
-        let turns = futures::future::try_join_all(turns).await.unwrap();
-        let firsts = turns.iter().filter(|turn| matches!(turn, Turn::First(_))).count();
+        let holds: Vec<_> = (0..8).map(|number| hold(user, key, &number.to_string())).collect();
+        let turns = futures::future::try_join_all(holds.iter().map(|hold| hold.take(&db)));
+        let turns = turns.await.unwrap();
+        let firsts = turns.iter().filter(|turn| **turn == Turn::First).count();
         let others = turns.iter().filter(|turn| **turn == Turn::Other).count();
         assert_eq!((firsts, others), (1, 7), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_only_late_finds_its_key_as_long_as_nobody_wants_it() {
+    let (db, _directory) = database("idempotency_late").await;
+    let user = new_task(&db).await.owner();
+    let late = first(&db, user, "k", "1").await;
+    let ago = |minutes: i64| {
+        let moment = chrono::Utc::now().timestamp_millis() - minutes * 60_000;
+        format!("UPDATE idempotency_keys SET until_ms = {moment}")
+    };
+    db.execute_unprepared(&ago(60)).await.unwrap();
+    assert_eq!(idempotency::forget(&db).await.unwrap(), 0);
+    assert!(late.beat(&db).await.unwrap() && late.finish(&db, done("late")).await.unwrap());
+    db.execute_unprepared(&ago(1)).await.unwrap();
+    assert_eq!(idempotency::forget(&db).await.unwrap(), 1, "a reply whose day is over");
+    first(&db, user, "k", "2").await;
+    db.execute_unprepared(&ago(25 * 60)).await.unwrap();
+    assert_eq!(
+        idempotency::forget(&db).await.unwrap(),
+        1,
+        "a request that never came back"
+    );
+}
+
+#[tokio::test]
+async fn a_reply_that_is_being_committed_is_neither_released_nor_taken() {
+    let (db, _directory) = database("idempotency_commit").await;
+    let user = new_task(&db).await.owner();
+    for key in ["a", "b"] {
+        let hold = first(&db, user, key, "1").await;
+        let (sender, finished) = tokio::sync::oneshot::channel();
+        let committing = entity::write(&db, async |db| {
+            assert!(hold.finish(db, done(key)).await.unwrap());
+            sender.send(()).unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            Ok::<_, entity::DbErr>(())
+        });
+        let meanwhile = async {
+            finished.await.unwrap();
+            if key == "a" {
+                hold.release(&db).await.unwrap();
+            }
+            take(&db, user, key, "2").await
+        };
+        let (committed, turn) = tokio::join!(committing, meanwhile);
+        committed.unwrap();
+        assert_eq!(turn, Turn::Done(done(key)), "{key}");
     }
 }

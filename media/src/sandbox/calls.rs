@@ -59,13 +59,13 @@ const FCNTL: &[c_int] = &[
     libc::F_SETFL,
 ];
 
-/// Installs the filters on this thread and all it starts.
+/// Installs the filters on every thread of this process and all that they start.
 ///
 /// # Errors
 /// The kernel has no seccomp, or this architecture is unknown.
 pub(super) fn filter() -> Result<(), seccompiler::Error> {
-    seccompiler::apply_filter(&without_clone3()?)?;
-    seccompiler::apply_filter(&allowed()?)
+    seccompiler::apply_filter_all_threads(&without_clone3()?)?;
+    seccompiler::apply_filter_all_threads(&allowed()?)
 }
 
 /// The flags of `clone3` lie in memory, where no filter sees them. Told that there is no such call, libc uses `clone`.

@@ -79,6 +79,21 @@ pub(crate) fn call_as_a_foreigner() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Locks itself in while another thread lives, and says what is granted, and with what a call of that thread ends.
+pub(crate) fn run_in_company() -> ExitCode {
+    sandbox::cut_loose().unwrap();
+    let (go, wait) = mpsc::channel::<()>();
+    let other = std::thread::spawn(move || {
+        wait.recv().unwrap();
+        raw::refused_with(libc::SYS_socket)
+    });
+    let status = sandbox::enter(Path::new("/tmp"), &LIMITS).unwrap();
+    go.send(()).unwrap();
+    let socket = other.join().unwrap();
+    println!("{}", serde_json::to_string(&(status, socket)).unwrap());
+    ExitCode::SUCCESS
+}
+
 /// The child on a kernel that does not know `landlock` or `seccomp`.
 pub(crate) fn run_without(what: &str) -> ExitCode {
     let call = match what {

@@ -6,7 +6,7 @@ use crate::child::Child;
 use crate::films;
 use crate::stage::Stage;
 use domain::Code;
-use domain::protocol::{Event, SandboxMode, Session};
+use domain::protocol::{Event, SandboxMode, SandboxStatus, Session};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use std::fs::{self, File};
@@ -28,6 +28,10 @@ pub(crate) const STORIES: &[Story] = &[
     (
         "a_call_of_another_architecture_is_the_last",
         a_call_of_another_architecture_is_the_last,
+    ),
+    (
+        "a_thread_that_was_there_before_is_no_secret",
+        a_thread_that_was_there_before_is_no_secret,
     ),
     (
         "an_old_kernel_is_reported_or_refused",
@@ -128,6 +132,14 @@ fn a_call_of_another_architecture_is_the_last() {
         // `SIGSEGV` comes from a kernel that knows no other architecture.
         assert!(matches!(signal, Some(libc::SIGSYS | libc::SIGSEGV)), "{signal:?}");
     }
+}
+
+/// As a library may start one when it is loaded: the filter of system calls reaches it, Landlock does not.
+fn a_thread_that_was_there_before_is_no_secret() {
+    let line = Child::start(&["as:company"]).hear_line().unwrap();
+    let (status, socket): (SandboxStatus, Option<i32>) = serde_json::from_str(&line).unwrap();
+    assert_eq!((status.landlock, status.seccomp), (false, true));
+    assert_eq!(socket, Some(libc::EPERM));
 }
 
 fn an_old_kernel_is_reported_or_refused() {

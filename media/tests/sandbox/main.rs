@@ -2,7 +2,7 @@
 //!
 //! This program has no harness, because the child is this program too, and a child must have one thread when it starts.
 //! `as:media` is what `rushes media` does, `as:attempts` tries what a stranger in a decoder would try, `as:foreign`
-//! makes a call of another architecture, `as:old` is `as:media` on a kernel that lacks a call, `as:middle` starts a
+//! makes a call of another architecture, `as:company` locks in beside another thread, `as:old` is `as:media` on a kernel that lacks a call, `as:middle` starts a
 //! child and waits to be killed. Otherwise it tells the stories whose names contain one of its arguments.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 #![allow(clippy::print_stdout, reason = "what a harness would print")]
@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     match arguments.first().map(String::as_str) {
         Some("as:media") => media::run(),
         Some("as:foreign") => attempts::call_as_a_foreigner(),
+        Some("as:company") => attempts::run_in_company(),
         Some("as:old") => attempts::run_without(&arguments[1]),
         Some("as:middle") => child::wait_with_a_child(),
         Some("as:attempts") => attempts::run(&arguments[1..]),

@@ -2,9 +2,9 @@
 
 use super::{ALL, send, wait, whole};
 use futures::future::join_all;
-use serde_json::Value;
+use reqwest::Method;
 use std::time::{Duration, Instant};
-use tests::{Caller, MP4, TestApp};
+use tests::{Caller, MP4, PNG, Reply, TestApp, image_form};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -37,37 +37,70 @@ async fn of_many_at_once_one_makes_something() {
     assert_eq!(app.stored_files().len(), 3, "two sources and an image");
 }
 
-/// Sends the first half of an upload under a key, and nothing more.
-async fn half(app: &TestApp, caller: &Caller, key: &str) -> TcpStream {
+const END: &str = "\r\n--b--\r\n";
+
+/// Sends the beginning of a form under a key; `rest` bytes and [`END`] are to follow.
+async fn begin(app: &TestApp, caller: &Caller, (path, key): (&str, &str), form: &str, rest: &[u8]) -> TcpStream {
     let address = app.url.strip_prefix("http://").unwrap();
-    let part = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x.mp4\"\r\n\r\n";
-    let length = part.len() + MP4.len() + "\r\n--b--\r\n".len();
+    let length = form.len() + rest.len() + END.len();
     let head = format!(
-        "POST /api/tasks HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nIdempotency-Key: {key}\r\n\
-         Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{part}",
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nIdempotency-Key: {key}\r\n\
+         Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{form}",
         caller.token
     );
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket.write_all(head.as_bytes()).await.unwrap();
-    // Until it has its turn.
-    let begun = Instant::now();
-    while !app
-        .everything()
-        .await
-        .iter()
-        .any(|line| line.starts_with("idempotency_keys: ") && line.contains(key))
-    {
-        assert!(begun.elapsed() < Duration::from_secs(10), "it never took its key");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    changed(app, key, None, Duration::from_secs(10)).await;
     socket
+}
+
+/// Sends the first half of an upload under a key, and nothing more.
+async fn half(app: &TestApp, caller: &Caller, key: &str) -> TcpStream {
+    let form = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x.mp4\"\r\n\r\n";
+    begin(app, caller, ("/api/tasks", key), form, MP4).await
+}
+
+/// Sends the rest, and returns head and body of the answer.
+async fn end(mut socket: TcpStream, rest: &[u8]) -> (String, String) {
+    socket.write_all(rest).await.unwrap();
+    socket.write_all(END.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
+/// Waits until the row of a key is another than this one, and returns it.
+async fn changed(app: &TestApp, key: &str, before: Option<&str>, within: Duration) -> String {
+    let begun = Instant::now();
+    loop {
+        let mut rows = app.everything().await.into_iter();
+        let row = rows.find(|line| line.starts_with("idempotency_keys: ") && line.contains(key));
+        match row {
+            Some(row) if before != Some(&row) => return row,
+            row => assert!(begun.elapsed() < within, "it stays {row:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_takes_long_keeps_its_key() {
+    let app = TestApp::idle().await;
+    let caller = app.caller().await;
+    let first = half(&app, &caller, "long").await;
+    let taken = changed(&app, "long", None, Duration::ZERO).await;
+    // A third of the lease, and what a busy machine adds.
+    changed(&app, "long", Some(&taken), Duration::from_secs(25)).await;
+    assert_eq!(send(whole(&caller), "long").await.code(), "idempotency_key_in_use");
+    drop(first);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_comes_while_the_first_is_at_work_is_told_to_come_back() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
-    let mut first = half(&app, &caller, "slow").await;
+    let first = half(&app, &caller, "slow").await;
     let second = send(whole(&caller), "slow").await;
     assert_eq!(
         (second.status, second.code()),
@@ -77,14 +110,10 @@ async fn who_comes_while_the_first_is_at_work_is_told_to_come_back() {
     assert_eq!(second.header("retry-after"), "2");
     assert_eq!(send(whole(&caller), "another").await.status, 201);
 
-    first.write_all(MP4).await.unwrap();
-    first.write_all(b"\r\n--b--\r\n").await.unwrap();
-    let mut answer = String::new();
-    first.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 201"), "{answer}");
-    let again = send(whole(&caller), "slow").await;
-    assert_eq!(again.body, serde_json::from_str::<Value>(body).unwrap());
+    let (head, body) = end(first, MP4).await;
+    assert!(head.starts_with("HTTP/1.1 201"), "{head}");
+    let again = whole(&caller).header("idempotency-key", "slow").send().await.unwrap();
+    assert_eq!(again.text().await.unwrap(), body, "letter by letter");
     assert_eq!(caller.get("/api/tasks").await.body["data"].as_array().unwrap().len(), 2);
 }
 
@@ -115,18 +144,45 @@ async fn a_key_of_a_process_that_died_is_free_after_its_lease_and_the_dead_write
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     // The first is not dead, only late: its database forgets it while it still reads.
-    let mut late = half(&app, &caller, "dead").await;
+    let late = half(&app, &caller, "dead").await;
     assert_eq!(send(whole(&caller), "dead").await.status, 409);
-    wait(&app).await;
-    let second = send(whole(&caller), "dead").await;
-    assert_eq!(second.status, 201, "{second:?}");
+    let second = after_the_lease(&app, async || send(whole(&caller), "dead").await).await;
 
-    late.write_all(MP4).await.unwrap();
-    late.write_all(b"\r\n--b--\r\n").await.unwrap();
-    let mut answer = String::new();
-    late.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.contains("\"idempotency_key_in_use\""), "{answer}");
+    let (_, refusal) = end(late, MP4).await;
+    assert!(refusal.contains("\"idempotency_key_in_use\""), "{refusal}");
     assert_eq!(send(whole(&caller), "dead").await.body, second.body);
     assert_eq!(caller.get("/api/tasks").await.body["data"].as_array().unwrap().len(), 1);
+    assert_eq!(app.stored_files().len(), 1, "its file went with it");
+}
+
+/// The answer to a request whose key another one holds, once the lease of that is over.
+async fn after_the_lease(app: &TestApp, send: impl AsyncFn() -> Reply) -> Reply {
+    for _ in 0..10 {
+        wait(app).await;
+        let reply = send().await;
+        // Its beat may come just then.
+        if reply.status != 409 {
+            assert_eq!(reply.status, 201, "{reply:?}");
+            return reply;
+        }
+    }
+    panic!("the lease never ends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_lost_its_key_is_not_told_of_the_name_that_its_own_repetition_took() {
+    let app = TestApp::idle().await;
+    let caller = app.caller().await;
+    let form = "--b\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\ncat\r\n\
+                --b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"picture.png\"\r\n\r\n";
+    let late = begin(&app, &caller, ("/api/images", "cat"), form, PNG).await;
+    let image = || {
+        caller
+            .request(Method::POST, "/api/images")
+            .multipart(image_form("cat", PNG.to_vec()))
+    };
+    after_the_lease(&app, async || send(image(), "cat").await).await;
+    let (_, refusal) = end(late, PNG).await;
+    assert!(refusal.contains("\"idempotency_key_in_use\""), "{refusal}");
     assert_eq!(app.stored_files().len(), 1, "its file went with it");
 }

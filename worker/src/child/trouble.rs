@@ -60,10 +60,12 @@ fn died(status: ExitStatus, stderr: &[u8]) -> Failure {
     let limit = |code, detail: &str| Failure::new(FailureKind::ResourceLimit, code, detail);
     let crash = |detail| Failure::new(FailureKind::MediaCrash, Code::MediaCrash, detail);
     let Some(number) = status.signal() else {
-        return crash(format!(
-            "the media child ended with status {}",
-            status.code().unwrap_or(-1)
-        ));
+        // Not only those that abort: the C library ends a process that has no room for a thread's own variables.
+        if starved(stderr) {
+            return no_memory();
+        }
+        let code = status.code().unwrap_or(-1);
+        return crash(format!("the media child ended with status {code}"));
     };
     match Signal::try_from(number) {
         Ok(Signal::SIGKILL) => limit(Code::MediaMemory, "killed for memory (signal 9)"),
@@ -119,6 +121,13 @@ mod tests {
         );
         let words = "memory allocation of 33177600 bytes failed";
         assert_eq!(killed_by(Signal::SIGABRT, words), (ResourceLimit, Code::MediaMemory));
+        let ended = |stderr: &[u8]| {
+            Trouble::Closed
+                .verdict(Some(ExitStatus::from_raw(127 << 8)), stderr)
+                .code
+        };
+        let words = b"cannot allocate memory for thread-local data: ABORT";
+        assert_eq!((ended(words), ended(b"")), (Code::MediaMemory, Code::MediaCrash));
     }
 
     #[test]

@@ -24,17 +24,23 @@ const COMMON: [(u32, u32); 10] = [
 /// does. Twice a rate means nothing: that of fields is told so.
 const STILL: f64 = 0.45;
 
+/// What is kept of the rate of a source, in pictures a second.
+const MOST: f64 = 120.5;
+
+/// What a camera may take in a second; more is a mistake of the file.
+const CAMERA: f64 = 1_000.5;
+
 /// A constant rate for a source of any rate: its average, or where it mostly stands still the rate at which it moves,
-/// snapped to a common rate within half a percent, 1 to 120.
+/// snapped to a common rate within half a percent, 1 to 120. Of a faster one every second picture is kept, or every third.
 pub(super) fn constant_rate(facts: &VideoFacts) -> Rational {
-    let sensible = |rate: &Rational| (1.0..=120.5).contains(&rate.as_f64());
+    let sensible = |rate: &Rational| (1.0..=MOST).contains(&rate.as_f64());
     let moving = facts.base_fps.filter(|rate| (1.0..=60.5).contains(&rate.as_f64()));
-    let average = facts.average_fps.filter(sensible);
+    let average = facts.average_fps.and_then(thinned).filter(sensible);
     let mostly_still = |rate: &Rational| average.is_some_and(|average| average.as_f64() < STILL * rate.as_f64());
     let Some(rate) = moving
         .filter(mostly_still)
         .or(average)
-        .or_else(|| facts.base_fps.filter(sensible))
+        .or_else(|| facts.base_fps.and_then(thinned).filter(sensible))
     else {
         return DEFAULT_FPS;
     };
@@ -46,8 +52,54 @@ pub(super) fn constant_rate(facts: &VideoFacts) -> Rational {
     nearest.unwrap_or(if rate.den <= 1_001 { rate } else { thousandths(rate) })
 }
 
+/// A whole part of a rate that is too high to be kept.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 9")]
+fn thinned(rate: Rational) -> Option<Rational> {
+    if rate.as_f64() <= MOST || rate.as_f64() > CAMERA {
+        return Some(rate);
+    }
+    let every = (rate.as_f64() / MOST).ceil() as u32;
+    Rational::new(rate.num, rate.den.checked_mul(every)?)
+}
+
 /// The nearest rate in thousandths: odd averages such as 1234567/41234 need no finer one.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 120,500")]
 fn thousandths(rate: Rational) -> Rational {
     Rational::new((rate.as_f64() * 1_000.0).round() as u32, 1_000).unwrap_or(DEFAULT_FPS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(average_fps: Option<Rational>, base_fps: Option<Rational>) -> VideoFacts {
+        let json = serde_json::json!({
+            "width_px": 1280, "height_px": 720, "sample_aspect": "1/1", "quarter_turns": 0, "mirrored": false,
+            "average_fps": average_fps, "base_fps": base_fps, "pixel_format": "yuv420p", "bit_depth": 8, "hdr": false,
+            "interlaced": false, "duration_us": null, "full_range": false, "bitrate_bps": null, "dolby_only": false,
+            "changes": false, "keyframes": null
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn the_rate_of_a_source_is_kept_snapped_or_thinned() {
+        for (average, base, kept) in [
+            ((30_000, 1_001), (30_000, 1_001), (30_000, 1_001)),
+            ((29_980, 1_000), (30, 1), (30_000, 1_001)),
+            ((1_234_567, 45_000), (90_000, 1), (27_435, 1_000)),
+            ((120, 1), (120, 1), (120, 1)),
+            ((144, 1), (144, 1), (72, 1)),
+            ((240, 1), (240, 1), (120, 1)),
+            ((240_000, 1_001), (240_000, 1_001), (120_000, 1_001)),
+            ((960, 1), (960, 1), (120, 1)),
+            ((5, 1), (30, 1), (30, 1)),
+            ((90_000, 1), (90_000, 1), (25, 1)),
+            ((1, 10), (90_000, 1), (25, 1)),
+        ] {
+            let rate = |(num, den): (u32, u32)| Rational::new(num, den);
+            let facts = facts(rate(average), rate(base));
+            assert_eq!(Some(constant_rate(&facts)), rate(kept), "{average:?}");
+        }
+    }
 }

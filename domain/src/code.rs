@@ -123,7 +123,7 @@ codes! {
     MediaTimeout "media_timeout" 500 "El procesamiento tardó demasiado" "Processing took too long"
     OutputTooLarge "output_too_large" 422 "El resultado supera el límite de tamaño" "The result is over the size limit"
     MediaMemory "media_memory" 500 "El procesamiento necesitó demasiada memoria" "Processing needed too much memory"
-    WorkerCrash "worker_crash" 500 "El trabajador cayó tres veces con esta tarea" "The worker died three times on this task"
+    WorkerCrash "worker_crash" 500 "La tarea falló tres veces, la última porque cayó su trabajador" "The task failed three times, the last time because its worker died"
     StorageFailed "storage_failed" 500 "No se pudo leer o guardar un archivo" "A file could not be read or stored"
     SandboxUnavailable "sandbox_unavailable" 500 "Esta máquina no puede aislar el procesamiento" "This machine cannot sandbox the processing"
 

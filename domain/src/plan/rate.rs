@@ -7,7 +7,7 @@ use crate::time::Rational;
 pub(super) const DEFAULT_FPS: Rational = Rational { num: 25, den: 1 };
 
 /// Rates that cameras and players know.
-const COMMON: [(u32, u32); 10] = [
+const COMMON: [(u32, u32); 11] = [
     (24_000, 1_001),
     (24, 1),
     (25, 1),
@@ -17,6 +17,7 @@ const COMMON: [(u32, u32); 10] = [
     (60_000, 1_001),
     (60, 1),
     (15, 1),
+    (120_000, 1_001),
     (120, 1),
 ];
 

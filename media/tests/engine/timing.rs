@@ -72,6 +72,14 @@ fn another_rate_drops_or_repeats_evenly_and_keeps_the_length() {
 }
 
 #[test]
+fn of_a_camera_of_240_pictures_a_second_every_second_one_is_kept() {
+    let source = numbered("fast.mp4", &format!("-vf settb=1/240,setpts=N -r 240 {CODED}"));
+    let take = shoot(&source, &recipe(ENCODED)).unwrap();
+    assert_eq!(numbers(&take), (0..240).step_by(2).collect::<Vec<_>>());
+    assert_eq!(take.output(0).1.duration_us, 1_000_000);
+}
+
+#[test]
 fn a_variable_rate_becomes_constant_and_keeps_every_moment() {
     // Pictures 60 to 119 are missing: two seconds that stand still.
     let picture = "color=black:s=64x64:r=30:d=8,\

@@ -27,7 +27,10 @@ pub async fn connect(url: &str, max_connections: u32) -> Result<DatabaseConnecti
         .connect_timeout(Duration::from_secs(5))
         .test_before_acquire_if_idle_for(PING_AFTER)
         .sqlx_logging(false)
-        .map_sqlx_postgres_pool_opts(|pool| pool.after_release(|connection, _| Box::pin(answers(connection))))
+        .map_sqlx_postgres_pool_opts(|pool| {
+            pool.after_connect(|connection, _| Box::pin(limited(connection)))
+                .after_release(|connection, _| Box::pin(answers(connection)))
+        })
         .map_sqlx_sqlite_opts(|sqlite| {
             sqlite
                 .create_if_missing(true)
@@ -37,6 +40,13 @@ pub async fn connect(url: &str, max_connections: u32) -> Result<DatabaseConnecti
                 .busy_timeout(Duration::from_secs(10))
         });
     Database::connect(options).await
+}
+
+/// Has Postgres end a transaction that nothing comes to for half a minute. A machine that vanished within one would keep
+/// its rows locked until the kernel gives it up, two hours later, and the sweeper waiting for them.
+async fn limited(connection: &mut sqlx::PgConnection) -> Result<(), sqlx::Error> {
+    let limit = "SET idle_in_transaction_session_timeout = '30s'";
+    sqlx::Executor::execute(connection, limit).await.map(|_| ())
 }
 
 /// Whether a connection that is given back still answers. One that went silent, behind a firewall that forgot it, would

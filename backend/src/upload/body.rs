@@ -144,7 +144,8 @@ impl Rein {
                     Ok(Some(Ok(chunk))) => {
                         rein.0.unused.fetch_add(chunk.len() as u64, Ordering::Relaxed);
                         let total = rein.0.total.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-                        if total > rein.0.limit_bytes.saturating_add(AROUND_BYTES) {
+                        // A header without an end is told as what it is, and comes first.
+                        if total > rein.0.limit_bytes.saturating_add(AROUND_BYTES + UNUSED_BYTES) {
                             return Err(rein.cut_off(Code::UploadTooLarge));
                         }
                         Ok(Some((chunk, body)))
@@ -200,8 +201,8 @@ mod tests {
             .await;
         assert_eq!(
             (more, rein.cut()),
-            (257, Some(Code::UploadTooLarge)),
-            "1 MiB and one piece"
+            (769, Some(Code::UploadTooLarge)),
+            "3 MiB and one piece"
         );
     }
 }

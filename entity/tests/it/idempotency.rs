@@ -1,5 +1,6 @@
 //! Keys of requests that make something.
 
+use crate::proxy::Proxy;
 use crate::seed::{database, new_task};
 use domain::UserId;
 use entity::DatabaseConnection;
@@ -138,4 +139,35 @@ async fn a_reply_that_is_being_committed_is_neither_released_nor_taken() {
         committed.unwrap();
         assert_eq!(turn, Turn::Done(done(key)), "{key}");
     }
+}
+
+#[tokio::test]
+async fn a_machine_that_vanishes_in_a_transaction_locks_its_rows_for_half_a_minute_only() {
+    let Some(mut proxy) = Proxy::before_postgres("idempotency_vanished").await else {
+        return println!("SKIPPED: SQLite has no machines that vanish");
+    };
+    let vanished = entity::connect(&proxy.url, 4).await.unwrap();
+    migration::run(&vanished).await.unwrap();
+    let user = new_task(&vanished).await.owner();
+    let hold = first(&vanished, user, "k", "1").await;
+    let (sender, finished) = tokio::sync::oneshot::channel();
+    let committing = tokio::spawn(async move {
+        let written = entity::write(&vanished, async |db| {
+            assert!(hold.finish(db, done("never seen")).await.unwrap());
+            sender.send(()).unwrap();
+            std::future::pending::<Result<(), entity::DbErr>>().await
+        });
+        written.await
+    });
+    finished.await.unwrap();
+    proxy.fall_silent();
+    let other = entity::connect(&proxy.url, 4).await.unwrap();
+    let begun = std::time::Instant::now();
+    let turn = take(&other, user, "k", "2").await;
+    println!("another one knew after {:.1} s", begun.elapsed().as_secs_f64());
+    assert!(
+        begun.elapsed().as_secs() < 60 && turn != Turn::Done(done("never seen")),
+        "{turn:?}"
+    );
+    committing.abort();
 }

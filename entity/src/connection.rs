@@ -105,8 +105,12 @@ pub fn is_unavailable(error: &DbErr) -> bool {
         Some(sqlx::Error::Database(inner)) => inner.code().is_some_and(|code| match sqlite_code(&code) {
             // SQLITE_BUSY, SQLITE_LOCKED, SQLITE_IOERR, SQLITE_CANTOPEN.
             Some(code) => matches!(code, 5 | 6 | 10 | 14),
-            // Class 08 (connection), 57P01..57P03 (shutting down, starting up), 53300 (too many clients).
-            None => code.starts_with("08") || code.starts_with("57P0") || code == "53300",
+            // Class 08 (connection), 57P01..57P03 (shutting down, starting up), too many clients, idle in a transaction for
+            // too long, a deadlock that this one lost.
+            None => {
+                let busy = ["53300", "25P03", "40P01"];
+                code.starts_with("08") || code.starts_with("57P0") || busy.contains(&&*code)
+            }
         }),
         _ => false,
     }

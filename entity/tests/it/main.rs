@@ -15,3 +15,4 @@ mod life;
 mod proxy;
 mod seed;
 mod sharing;
+mod transactions;

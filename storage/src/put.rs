@@ -9,9 +9,12 @@ use futures::{Stream, StreamExt};
 use sha2::{Digest, Sha256};
 use std::pin::pin;
 
-const DIRECTORY_PART_BYTES: usize = 256 << 10;
-const BUCKET_PART_BYTES: u64 = 8 << 20;
-/// Four parts may be in memory, so a sender that announces a huge length must not set their size.
+/// What is copied together before it is handed on; a part of a directory, many of which make a part of a bucket. Larger
+/// pieces of memory would come and go, and what is free of them stays with the process.
+const BLOCK_BYTES: usize = 256 << 10;
+/// The smallest that S3 takes.
+const BUCKET_PART_BYTES: u64 = 5 << 20;
+/// Three parts may be in memory, so a sender that announces a huge length must not set their size.
 const BUCKET_PART_BYTES_MAX: u64 = 64 << 20;
 const BUCKET_PARTS_MAX: u64 = 10_000;
 
@@ -53,7 +56,7 @@ impl Storage {
 
     fn part_bytes(&self, expected_bytes: u64) -> usize {
         if self.local_root().is_some() {
-            return DIRECTORY_PART_BYTES;
+            return BLOCK_BYTES;
         }
         let part = expected_bytes
             .div_ceil(BUCKET_PARTS_MAX)
@@ -62,11 +65,10 @@ impl Storage {
     }
 }
 
-/// Collects chunks of any size into parts. Copies them, so that memory does not depend on how the
+/// Collects chunks of any size into blocks. Copies them, so that memory does not depend on how the
 /// sender cuts its data.
 pub(crate) struct Feed {
     upload: Upload,
-    part_bytes: usize,
     buffer: BytesMut,
     hash: Sha256,
     bytes: u64,
@@ -77,7 +79,6 @@ impl Feed {
         let part_bytes = storage.part_bytes(expected_bytes);
         Self {
             upload: Upload::start(storage.store.clone(), key.clone(), part_bytes),
-            part_bytes,
             buffer: BytesMut::new(),
             hash: Sha256::new(),
             bytes: 0,
@@ -103,11 +104,11 @@ impl Feed {
         self.hash.update(chunk);
         self.bytes += chunk.len() as u64;
         while !chunk.is_empty() {
-            if self.buffer.len() == self.part_bytes {
-                let part = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(self.part_bytes));
-                self.upload.part(part.freeze()).await?;
+            if self.buffer.len() == BLOCK_BYTES {
+                let block = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(BLOCK_BYTES));
+                self.upload.block(block.freeze()).await?;
             }
-            let room = self.part_bytes - self.buffer.len();
+            let room = BLOCK_BYTES - self.buffer.len();
             let (now, later) = chunk.split_at(room.min(chunk.len()));
             self.buffer.extend_from_slice(now);
             chunk = later;

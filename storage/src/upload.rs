@@ -1,16 +1,16 @@
-//! One object being written, part by part, by a task of its own: whoever feeds it may be dropped at
+//! One object being written, block by block and part by part, by a task of its own: whoever feeds it may be dropped at
 //! any moment, and what was written until then is taken back.
 
 use crate::error::Error;
 use crate::key::Key;
 use bytes::Bytes;
-use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-/// With one being filled and one on its way here, four parts are in memory at most.
+/// With one being filled, three parts are in memory at most.
 const PARTS_AT_ONCE: usize = 2;
 const PARTS_END_WITHIN: Duration = Duration::from_secs(60);
 /// After that the sender is told, while the taking back goes on.
@@ -18,7 +18,7 @@ const TAKEN_BACK_WITHIN: Duration = Duration::from_secs(5);
 
 /// The feeding end.
 pub(crate) struct Upload {
-    parts: mpsc::Sender<Message>,
+    blocks: mpsc::Sender<Message>,
     outcome: Option<oneshot::Receiver<Outcome>>,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Upload {
 type Outcome = Result<oneshot::Sender<()>, Error>;
 
 enum Message {
-    Part(Bytes),
+    Block(Bytes),
     Last(Bytes),
 }
 
@@ -35,29 +35,29 @@ struct Writer {
     store: Arc<dyn ObjectStore>,
     key: Key,
     part_bytes: usize,
-    parts: mpsc::Receiver<Message>,
+    blocks: mpsc::Receiver<Message>,
 }
 
 impl Upload {
     pub(crate) fn start(store: Arc<dyn ObjectStore>, key: Key, part_bytes: usize) -> Self {
-        let (parts, incoming) = mpsc::channel(1);
+        let (blocks, incoming) = mpsc::channel(1);
         let (reply, outcome) = oneshot::channel();
         let writer = Writer {
             store,
             key,
             part_bytes,
-            parts: incoming,
+            blocks: incoming,
         };
         tokio::spawn(writer.run(reply));
         Self {
-            parts,
+            blocks,
             outcome: Some(outcome),
         }
     }
 
-    /// Hands over one whole part that others follow.
-    pub(crate) async fn part(&mut self, bytes: Bytes) -> Result<(), Error> {
-        if self.parts.send(Message::Part(bytes)).await.is_ok() {
+    /// Hands over a block that others follow.
+    pub(crate) async fn block(&mut self, bytes: Bytes) -> Result<(), Error> {
+        if self.blocks.send(Message::Block(bytes)).await.is_ok() {
             return Ok(());
         }
         self.ended().await
@@ -66,14 +66,14 @@ impl Upload {
     /// Hands over the rest and waits until the object is durable.
     pub(crate) async fn finish(mut self, rest: Bytes) -> Result<(), Error> {
         // When the writer has failed already, its outcome tells why.
-        let _ = self.parts.send(Message::Last(rest)).await;
+        let _ = self.blocks.send(Message::Last(rest)).await;
         self.ended().await
     }
 
     /// Takes back what was written.
     pub(crate) async fn abort(mut self) {
         let (closed, _) = mpsc::channel(1);
-        self.parts = closed;
+        self.blocks = closed;
         let _ = timeout(TAKEN_BACK_WITHIN, self.ended()).await;
     }
 
@@ -117,40 +117,49 @@ impl Writer {
     async fn write(&mut self) -> Result<(), Error> {
         let failed = |source| Error::of_store("write", self.key.as_str(), source);
         let location = self.key.location();
-        let mut part = match self.parts.recv().await {
-            Some(Message::Part(part)) => part,
-            Some(Message::Last(whole)) => {
-                return self.store.put(&location, whole.into()).await.map(drop).map_err(failed);
+        // What fits into one part goes in one request.
+        let (mut blocks, mut bytes) = (Vec::new(), 0);
+        while bytes < self.part_bytes {
+            match self.blocks.recv().await {
+                Some(Message::Block(block)) => {
+                    bytes += block.len();
+                    blocks.push(block);
+                }
+                Some(Message::Last(rest)) => {
+                    blocks.push(rest);
+                    let whole = PutPayload::from_iter(blocks);
+                    return self.store.put(&location, whole).await.map(drop).map_err(failed);
+                }
+                None => return Err(given_up(&self.key)),
             }
-            None => return Err(given_up(&self.key)),
-        };
+        }
         let upload = self.store.put_multipart(&location).await.map_err(failed)?;
         let mut write = WriteMultipart::new_with_chunk_size(upload, self.part_bytes);
         loop {
-            write.put(part);
+            blocks.drain(..).for_each(|block| write.put(block));
             if let Err(source) = write.wait_for_capacity(PARTS_AT_ONCE).await {
                 take_back(write, &self.key).await;
                 return Err(failed(source));
             }
-            part = match self.parts.recv().await {
-                Some(Message::Part(part)) => part,
+            match self.blocks.recv().await {
+                Some(Message::Block(block)) => blocks.push(block),
                 Some(Message::Last(rest)) => return self.complete(write, rest).await,
                 None => {
                     take_back(write, &self.key).await;
                     return Err(given_up(&self.key));
                 }
-            };
+            }
         }
     }
 
     async fn complete(&self, mut write: WriteMultipart, rest: Bytes) -> Result<(), Error> {
         let failed = |source| Error::of_store("write", self.key.as_str(), source);
-        // The last part goes alone, since `finish` does not wait for others when one fails.
+        // The last part goes alone, since `finish` does not wait for others when one fails. The rest may fill the part before.
+        write.put(rest);
         if let Err(source) = write.wait_for_capacity(0).await {
             take_back(write, &self.key).await;
             return Err(failed(source));
         }
-        write.put(rest);
         write.finish().await.map(drop).map_err(failed)
     }
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-pub(crate) const PART: usize = 8 << 20;
+pub(crate) const PART: usize = 5 << 20;
 /// More than any test stores, little enough for parts of that size.
 pub(crate) const LIMIT: u64 = 1 << 30;
 

@@ -3,8 +3,8 @@
 //! The first request with a key holds it while it works, and leaves its reply under it in the transaction that makes
 //! the thing. The same request gets that reply again; another one under the same key is refused; one that comes
 //! meanwhile is told to come back. A refused request made nothing, so its key is free at once; when a process dies, its
-//! keys are free after their lease. A handler asks whose turn it is
-//! before it reads a long body, and ends with [`Hold::settle`].
+//! keys are free after their lease. A handler asks whose turn it is before it reads a long body, and ends with
+//! [`Hold::settle`].
 
 use crate::AppState;
 use crate::error::{Error, Refusal};

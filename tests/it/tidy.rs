@@ -103,10 +103,10 @@ fn dependencies(name: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn a_file_tells_one_story_in_300_lines() {
+fn a_file_tells_one_story_in_400_lines() {
     for file in files(".rs") {
         let lines = read(&file).lines().count();
-        assert!(lines <= 300, "{file} has {lines} lines");
+        assert!(lines <= 400, "{file} has {lines} lines");
     }
 }
 

@@ -62,6 +62,12 @@ pub struct Progress {
     pub speed: f32,
     /// Seconds to go; `None` while nobody knows.
     pub eta_s: Option<u64>,
+    /// Packets and frames moved so far, in all stages: reading, decoding, filters, encoders, muxers, verification.
+    #[serde(default)]
+    pub moved: u64,
+    /// Milliseconds since the stage that stands still the longest, of those that do not wait for another, moved one.
+    #[serde(default)]
+    pub still_ms: u64,
 }
 
 /// A stage of the work on a task.

@@ -51,6 +51,7 @@ mod sink;
 mod sound_file;
 mod soundtrack;
 mod sprite;
+mod stage;
 mod still;
 mod syntax;
 mod take;

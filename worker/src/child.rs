@@ -10,6 +10,7 @@ mod spare;
 mod starter;
 mod tail;
 mod trouble;
+mod watch;
 
 pub use settings::ChildSettings;
 pub use spare::Spare;
@@ -29,6 +30,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::time::{Instant, timeout};
 use trouble::Trouble;
+use watch::Watch;
 
 /// Progress events that a call may bring at once, and on top of that in each second.
 const EVENT_BURST: u64 = 100;
@@ -152,7 +154,7 @@ impl Child {
     /// The failure that the child reports, or [`Code::MediaMemory`] when an allocation failed although it answers; then
     /// it may be asked again. Otherwise it is gone:
     /// [`FailureKind::ResourceLimit`] with [`Code::MediaTimeout`] (wall clock, processor time), [`Code::MediaStalled`]
-    /// (no event for too long), [`Code::MediaMemory`] or [`Code::OutputTooLarge`]; [`FailureKind::MediaCrash`] when it
+    /// (no event for too long, or a stage at work that moved nothing), [`Code::MediaMemory`] or [`Code::OutputTooLarge`]; [`FailureKind::MediaCrash`] when it
     /// died otherwise or sent garbage.
     pub async fn call(
         &mut self,
@@ -163,7 +165,7 @@ impl Child {
         if std::mem::replace(&mut self.busy, true) {
             return Err(self.end_with(Trouble::Garbage("an answer to an abandoned call")).await);
         }
-        let outcome = timeout(wall, self.exchange(&request, wall, on_progress)).await;
+        let outcome = timeout(wall, self.exchange(&request, on_progress)).await;
         let answer = match outcome.unwrap_or(Err(Trouble::Late(wall))) {
             Ok(event) => Ok(event),
             Err(Trouble::Said(failure)) => Err(failure),
@@ -195,21 +197,20 @@ impl Child {
     async fn exchange(
         &mut self,
         request: &Request,
-        wall: Duration,
         mut on_progress: impl FnMut(Progress) + Send,
     ) -> Result<Event, Trouble> {
-        // Outputs are ours, and counting the pictures of a large one takes a while.
-        let silence = match request {
-            Request::Verify(_) => wall,
-            Request::Probe(_) | Request::Transcode(_) => self.settings.silence,
-        };
+        let silence = self.settings.silence;
+        let mut watch = Watch::new(silence);
         let silent = |_| Trouble::Silent(silence);
         timeout(silence, self.send(request)).await.map_err(silent)??;
         let began = Instant::now();
         let mut events = 0;
         loop {
             match timeout(silence, self.next_event()).await.map_err(silent)?? {
-                Event::Progress(progress) => on_progress(progress),
+                Event::Progress(progress) => {
+                    watch.look(&progress)?;
+                    on_progress(progress);
+                }
                 Event::Failed(failure) => return Err(Trouble::said(failure)),
                 event if answers(&event, request) => return Ok(event),
                 _ => return Err(Trouble::Garbage("an answer to another question")),

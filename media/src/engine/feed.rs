@@ -5,8 +5,9 @@ mod wants;
 use super::descent::{Descent, Shared, Sharing};
 use super::originals::Medium;
 use super::parts::{Part, Role};
-use super::progress::Teller;
+use super::progress::Meter;
 use super::sink::Sink;
+use super::stage::Stage;
 use super::take::tracks;
 use super::{Cancel, av, fault};
 use domain::Failure;
@@ -14,7 +15,7 @@ use domain::plan::{Content, PlannedOutput};
 use ffmpeg_next::Packet;
 use ffmpeg_next::frame::{Audio, Video};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use wants::Wants;
 
 /// Most bytes of pictures that wait for one output.
@@ -46,9 +47,70 @@ pub(super) enum Piece {
     Packets(Vec<(Packet, Medium)>),
 }
 
+/// The pieces of one output in their order. While it waits for one, its stage is not at work.
+pub(super) struct Inbox {
+    from: Receiver<Piece>,
+    meter: Meter,
+}
+
+impl Inbox {
+    pub(super) const fn new(from: Receiver<Piece>, meter: Meter) -> Self {
+        Self { from, meter }
+    }
+
+    /// The progress of whoever works on the pieces.
+    pub(super) const fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// The next piece; `None` when no more come.
+    pub(super) fn recv(&self) -> Option<Piece> {
+        let stage = self.meter.stage();
+        stage.waits();
+        let piece = self.from.recv().ok();
+        stage.moves();
+        piece
+    }
+}
+
+impl Iterator for &Inbox {
+    type Item = Piece;
+
+    fn next(&mut self) -> Option<Piece> {
+        self.recv()
+    }
+}
+
+/// Hands a piece over; the stage that does so is not at work while there is no room. `false` when nobody takes it.
+pub(super) fn hand_over(to: &SyncSender<Piece>, piece: Piece, stage: &Stage) -> bool {
+    match to.try_send(piece) {
+        Ok(()) => true,
+        Err(TrySendError::Disconnected(_)) => false,
+        Err(TrySendError::Full(piece)) => {
+            stage.waits();
+            let sent = to.send(piece).is_ok();
+            stage.works();
+            sent
+        }
+    }
+}
+
+/// Hands pieces to one output.
+pub(super) struct Sender {
+    to: SyncSender<Piece>,
+    reading: Stage,
+}
+
+impl Sender {
+    /// Hands a piece over; `false` when the output is gone.
+    pub(super) fn send(&self, piece: Piece) -> bool {
+        hand_over(&self.to, piece, &self.reading)
+    }
+}
+
 /// The way to one output.
 pub(super) struct Feed {
-    to: SyncSender<Piece>,
+    to: Sender,
     wants: Wants,
     /// Whether the output shows the clips before and after.
     cards: bool,
@@ -60,7 +122,7 @@ pub(super) struct Feed {
 
 impl Feed {
     /// A way to an output, whose pictures are of about `picture_bytes`.
-    pub(super) fn new(planned: &PlannedOutput, picture_bytes: u64) -> (Self, Receiver<Piece>) {
+    pub(super) fn new(planned: &PlannedOutput, picture_bytes: u64, meter: &Meter, reading: &Stage) -> (Self, Inbox) {
         let room = (MAX_WAITING_BYTES / picture_bytes.max(1)).clamp(2, 16);
         let (pictures, sound) = tracks(&planned.content);
         let wants = Wants::of(&planned.content);
@@ -76,13 +138,16 @@ impl Feed {
         let (to, from) = sync_channel(usize::try_from(room).unwrap_or(2));
         (
             Self {
-                to,
+                to: Sender {
+                    to,
+                    reading: reading.clone(),
+                },
                 wants,
                 cards,
                 copies,
                 packets: Vec::new(),
             },
-            from,
+            Inbox::new(from, meter.clone()),
         )
     }
 
@@ -90,14 +155,15 @@ impl Feed {
     fn send(&mut self, piece: Option<Piece>) -> bool {
         let packets = std::mem::take(&mut self.packets);
         let batch = (!packets.is_empty()).then_some(Piece::Packets(packets));
-        batch.into_iter().chain(piece).all(|piece| self.to.send(piece).is_ok())
+        batch.into_iter().chain(piece).all(|piece| self.to.send(piece))
     }
 }
 
 /// The ways to all outputs.
-pub(super) struct Feeds<'a, 'b> {
+pub(super) struct Feeds {
     feeds: Vec<Feed>,
-    teller: &'a mut Teller<'b>,
+    /// The stage that reads and decodes.
+    reading: Stage,
     /// Raised when an output has failed and the rest need not go on.
     halt: Cancel,
     sharing: Sharing,
@@ -106,11 +172,11 @@ pub(super) struct Feeds<'a, 'b> {
     descent: Option<Arc<Descent>>,
 }
 
-impl<'a, 'b> Feeds<'a, 'b> {
-    pub(super) const fn new(feeds: Vec<Feed>, teller: &'a mut Teller<'b>, halt: Cancel, sharing: Sharing) -> Self {
+impl Feeds {
+    pub(super) const fn new(feeds: Vec<Feed>, reading: Stage, halt: Cancel, sharing: Sharing) -> Self {
         Self {
             feeds,
-            teller,
+            reading,
             halt,
             sharing,
             part: None,
@@ -160,6 +226,11 @@ impl<'a, 'b> Feeds<'a, 'b> {
         Ok(())
     }
 
+    /// Notes that nothing is read any more.
+    pub(super) fn rest(&self) {
+        self.reading.waits();
+    }
+
     /// Hands over what is left: nothing follows.
     pub(super) fn end(&mut self) {
         for feed in &mut self.feeds {
@@ -199,8 +270,9 @@ impl<'a, 'b> Feeds<'a, 'b> {
     }
 }
 
-impl Sink for Feeds<'_, '_> {
+impl Sink for Feeds {
     fn picture(&mut self, picture: Video, at_us: i64, duration_us: i64) -> Result<(), Failure> {
+        self.reading.moves();
         let at_us = self.joined_us(at_us);
         self.offer(&picture, at_us, duration_us)?;
         let picture = Shared::new(picture, self.descent.clone());
@@ -264,7 +336,7 @@ impl Sink for Feeds<'_, '_> {
     }
 
     fn goes_on(&mut self) -> bool {
-        self.teller.tell();
+        self.reading.moves();
         let wants = |feed: &Feed| !matches!(feed.wants, Wants::Nothing) || !feed.copies.is_empty();
         !self.halt.is_raised() && self.feeds.iter().any(wants)
     }

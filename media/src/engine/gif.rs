@@ -3,7 +3,7 @@
 use super::cadence::Cadence;
 use super::drawing::Drawing;
 use super::encode::{self, Encoder};
-use super::feed::Piece;
+use super::feed::{Inbox, Piece};
 use super::graph::{Beside, Graph};
 use super::mux::{Container, Mux};
 use super::picture::{self, Finish};
@@ -15,7 +15,6 @@ use domain::protocol::Made;
 use domain::{Failure, Rational};
 use ffmpeg_next::frame::Video;
 use std::ops::Range;
-use std::sync::mpsc::Receiver;
 
 /// Most bytes of pictures that wait for the palette they share.
 const MAX_HELD_BYTES: u64 = 64 << 20;
@@ -35,7 +34,7 @@ pub(super) struct Order<'a> {
 }
 
 /// Makes the animation from the pictures that come.
-pub(super) fn run(job: &Job<'_>, file: &str, order: &Order<'_>, from: &Receiver<Piece>) -> Result<Made, Failure> {
+pub(super) fn run(job: &Job<'_>, file: &str, order: &Order<'_>, from: &Inbox) -> Result<Made, Failure> {
     let mut gif = Gif::open(job, file, order)?;
     let slots = order.fps.frames_in(order.length_us).max(1);
     let mut cadence = Cadence::new(order.fps, Some(slots), order.length_us);
@@ -77,7 +76,7 @@ struct Gif<'a> {
 
 impl<'a> Gif<'a> {
     fn open(job: &'a Job<'a>, file: &str, order: &Order<'a>) -> Result<Self, Failure> {
-        let mut mux = Mux::create(job.scratch, file, Container::Gif)?;
+        let mut mux = Mux::create(job.scratch, file, Container::Gif, job.meter.stage())?;
         let mut encoder = encode::gif(order.picture.canvas)?;
         encoder.join(&mut mux)?;
         mux.start()?;
@@ -139,6 +138,7 @@ impl<'a> Gif<'a> {
         for (place, (picture, _)) in (0..).zip(&held) {
             self.job.check()?;
             collect.push(&timed(picture, place)?)?;
+            self.job.meter.stage().moves();
         }
         collect.finish()?;
         let palette = collect.pull()?.ok_or_else(|| fault::missing("the palette"))?;
@@ -155,6 +155,7 @@ impl<'a> Gif<'a> {
         for (place, (picture, _)) in (0..).zip(&held) {
             self.job.check()?;
             paint.push(&timed(picture, place)?)?;
+            self.job.meter.stage().moves();
             self.encode_all(&mut paint, &mut waiting)?;
         }
         paint.finish()?;

@@ -15,7 +15,7 @@ pub(super) use cuts::Cuts;
 pub(super) use joined::Joined;
 pub(super) use segments::{Place, Rendition, Segments};
 
-use super::feed::Piece;
+use super::feed::Inbox;
 use super::transcode::{Job, unsupported};
 use super::{fault, mux};
 use domain::Failure;
@@ -25,7 +25,6 @@ use master::{MASTER, Master, Variant};
 use playlist::Media;
 use std::fs;
 use std::path::Path;
-use std::sync::mpsc::Receiver;
 
 /// What the files of the sound are named after.
 const AUDIO: &str = "audio";
@@ -34,7 +33,7 @@ const AUDIO: &str = "audio";
 type Shot = (Made, Vec<Rendition>);
 
 /// Makes the stream in a directory of its own from the pieces that come.
-pub(super) fn run(job: &Job<'_>, file: &str, order: &Hls, from: &Receiver<Piece>) -> Result<Made, Failure> {
+pub(super) fn run(job: &Job<'_>, file: &str, order: &Hls, from: &Inbox) -> Result<Made, Failure> {
     let folder = mux::place(job.scratch, file)?;
     fs::create_dir(&folder).map_err(|error| fault::disk(file, &error))?;
     let shots = rungs::shoot(job, order, (file, &folder), from)?;

@@ -150,6 +150,7 @@ impl Sink for Gauge<'_, '_> {
     }
 
     fn goes_on(&mut self) -> bool {
+        self.teller.reading().moves();
         self.teller.tell();
         true
     }

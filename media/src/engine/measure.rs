@@ -27,7 +27,10 @@ pub(super) fn next_packet(input: &mut Input, cancel: &Cancel) -> Result<Option<P
         cancel.check()?;
         let mut packet = Packet::empty();
         match packet.read(input) {
-            Ok(()) => return Ok(Some(packet)),
+            Ok(()) => {
+                cancel.count();
+                return Ok(Some(packet));
+            }
             Err(Error::Eof) => return Ok(None),
             Err(_) => {}
         }

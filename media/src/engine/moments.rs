@@ -1,10 +1,9 @@
 //! What posters, sprites and animations are given of the pictures that go by. Times count along the joined spans.
 
-use super::feed::Piece;
+use super::feed::{Piece, Sender};
 use super::{av, fault};
 use domain::{Failure, Rational};
 use ffmpeg_next::frame::Video;
-use std::sync::mpsc::SyncSender;
 
 /// The pictures that are shown at moments at even distances; the last one where a moment comes after all of them.
 pub(super) struct Moments {
@@ -32,7 +31,7 @@ impl Moments {
     }
 
     /// Looks at the next picture, and sends those whose moments are reached.
-    pub(super) fn see(&mut self, picture: &Video, at_us: i64, to: &SyncSender<Piece>) -> Result<(), Failure> {
+    pub(super) fn see(&mut self, picture: &Video, at_us: i64, to: &Sender) -> Result<(), Failure> {
         loop {
             if at_us <= self.next_us || self.best.is_none() {
                 self.best = Some((share(picture)?, at_us));
@@ -45,14 +44,14 @@ impl Moments {
     }
 
     /// No picture follows.
-    pub(super) fn end(&mut self, to: &SyncSender<Piece>) -> Result<(), Failure> {
+    pub(super) fn end(&mut self, to: &Sender) -> Result<(), Failure> {
         while self.left > 0 && self.best.is_some() {
             self.send(to)?;
         }
         Ok(())
     }
 
-    fn send(&mut self, to: &SyncSender<Piece>) -> Result<(), Failure> {
+    fn send(&mut self, to: &Sender) -> Result<(), Failure> {
         self.left -= 1;
         self.next_us = self.next_us.saturating_add(self.every_us);
         if let Some((picture, at_us)) = &self.best {
@@ -62,7 +61,7 @@ impl Moments {
                 duration_us: 0,
             };
             // An output that is gone tells why when its thread is joined.
-            if to.send(piece).is_err() {
+            if !to.send(piece) {
                 self.left = 0;
             }
         }
@@ -104,7 +103,7 @@ impl Excerpt {
         &mut self,
         (picture, at_us): (&Video, i64),
         duration_us: i64,
-        to: &SyncSender<Piece>,
+        to: &Sender,
     ) -> Result<(), Failure> {
         if self.over {
             return Ok(());
@@ -127,7 +126,7 @@ impl Excerpt {
     }
 
     /// No picture follows; `goes_on` when there is more after the spans.
-    pub(super) fn end(&mut self, goes_on: bool, to: &SyncSender<Piece>) {
+    pub(super) fn end(&mut self, goes_on: bool, to: &Sender) {
         if !self.over {
             self.send_before(1, to);
             self.over = true;
@@ -136,13 +135,13 @@ impl Excerpt {
     }
 
     /// Sends the picture before the first one, which is still shown for so long.
-    fn send_before(&mut self, duration_us: i64, to: &SyncSender<Piece>) {
+    fn send_before(&mut self, duration_us: i64, to: &Sender) {
         if let Some(picture) = self.before.take().filter(|_| !self.begun) {
             self.send(picture, 0, duration_us, to);
         }
     }
 
-    fn send(&mut self, picture: Video, at_us: i64, duration_us: i64, to: &SyncSender<Piece>) {
+    fn send(&mut self, picture: Video, at_us: i64, duration_us: i64, to: &Sender) {
         self.begun = true;
         let piece = Piece::Picture {
             picture: picture.into(),
@@ -150,7 +149,7 @@ impl Excerpt {
             duration_us,
         };
         // As above.
-        self.over |= to.send(piece).is_err();
+        self.over |= !to.send(piece);
     }
 }
 

@@ -4,7 +4,7 @@ use super::color;
 use super::copied::Sounds;
 use super::descent::Shared;
 use super::encode::{self, Encoder};
-use super::feed::Piece;
+use super::feed::{Inbox, Piece};
 use super::hls::{Cuts, Rendition};
 use super::level::Level;
 use super::mux::{Container, Mux, Reel};
@@ -20,7 +20,6 @@ use domain::{Failure, Plan};
 use ffmpeg_next::Packet;
 use ffmpeg_next::frame::{Audio, Video};
 use std::ops::Range;
-use std::sync::mpsc::Receiver;
 
 /// What the plan orders for the movie.
 pub(super) struct Order<'a> {
@@ -35,9 +34,9 @@ pub(super) fn run(
     job: &Job<'_>,
     (file, container): (&str, Container),
     order: &Order<'_>,
-    from: &Receiver<Piece>,
+    from: &Inbox,
 ) -> Result<Made, Failure> {
-    let reel = Reel::new(Mux::create(job.scratch, file, container)?, None);
+    let reel = Reel::new(Mux::create(job.scratch, file, container, job.meter.stage())?, None);
     let (made, _) = shoot(job, reel, order, from)?;
     Ok(Made {
         file: file.to_owned(),
@@ -50,9 +49,9 @@ pub(super) fn shoot(
     job: &Job<'_>,
     reel: Reel,
     order: &Order<'_>,
-    from: &Receiver<Piece>,
+    from: &Inbox,
 ) -> Result<(Made, Vec<Rendition>), Failure> {
-    let mut movie = Movie::open(job, reel, order)?;
+    let mut movie = Movie::open(job, reel, order, from.meter())?;
     movie.stand_still(job.plan.intro.as_ref())?;
     for piece in from {
         job.check()?;
@@ -95,7 +94,7 @@ struct Movie<'a> {
 }
 
 impl<'a> Movie<'a> {
-    fn open(job: &'a Job<'_>, mut reel: Reel, order: &'a Order<'a>) -> Result<Self, Failure> {
+    fn open(job: &'a Job<'_>, mut reel: Reel, order: &'a Order<'a>, meter: &'a Meter) -> Result<Self, Failure> {
         let (_, coded, numbers) = job.picture()?;
         let color = color::of_output(&numbers, coded);
         let mut encoder = encode::video(order.video, job.plan.fps, color, job.threads)?;
@@ -115,7 +114,7 @@ impl<'a> Movie<'a> {
         reel.start()?;
         Ok(Self {
             plan: job.plan,
-            meter: job.meter,
+            meter,
             canvas: Canvas::new(job.plan, order.video, job.images, color, job.threads)?,
             reel,
             encoder,

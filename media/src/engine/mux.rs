@@ -1,6 +1,7 @@
 //! Writes encoded packets into a container in the scratch directory.
 
 use super::hls::{Place, Rendition, Segments};
+use super::stage::Stage;
 use super::tape::Sound;
 use super::{av_out, fault};
 use domain::recipe::AudioFormat;
@@ -81,26 +82,31 @@ pub(super) struct Mux {
     output: Output,
     container: Container,
     file: String,
+    path: PathBuf,
     /// Unit of time of each stream in the file; filled when the header is written.
     bases: Vec<Rational>,
     /// What cuts it into segments, when it is a rendition of an adaptive stream.
     segments: Option<Segments>,
     /// Packets that wait until it is known where it is cut, with their streams and units.
     waiting: VecDeque<(Packet, usize, Rational)>,
+    /// The stage that writes it; that of a rendition counts its pictures.
+    stage: Option<Stage>,
 }
 
 impl Mux {
     /// Creates the file.
-    pub(super) fn create(scratch: &Path, file: &str, container: Container) -> Result<Self, Failure> {
+    pub(super) fn create(scratch: &Path, file: &str, container: Container, stage: &Stage) -> Result<Self, Failure> {
         let path = place(scratch, file)?;
         let output = format::output_as(&path, container.muxer()).map_err(|error| fault::writing(file, error))?;
         Ok(Self {
             output,
             container,
             file: file.to_owned(),
+            path,
             bases: Vec::new(),
             segments: None,
             waiting: VecDeque::new(),
+            stage: Some(stage.clone()),
         })
     }
 
@@ -112,9 +118,11 @@ impl Mux {
             output,
             container: Container::Mp4,
             file,
+            path: PathBuf::new(),
             bases: Vec::new(),
             segments: Some(segments),
             waiting: VecDeque::new(),
+            stage: None,
         })
     }
 
@@ -200,7 +208,9 @@ impl Mux {
         packet.rescale_ts(base, to);
         packet
             .write_interleaved(&mut self.output)
-            .map_err(|error| fault::writing(&self.file, error))
+            .map_err(|error| fault::writing(&self.file, error))?;
+        self.stage.iter().for_each(Stage::moves);
+        Ok(())
     }
 
     /// Completes the file, or the rendition.
@@ -208,9 +218,14 @@ impl Mux {
         self.release()?;
         let segments = self.segments.take();
         let rendition = segments.map(|segments| segments.finish(&mut self.output)).transpose()?;
+        if let Some(stage) = &self.stage {
+            // The index is written first: all of the file is moved.
+            stage.rewrites(std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len()));
+        }
         self.output
             .write_trailer()
             .map_err(|error| fault::writing(&self.file, error))?;
+        self.stage.iter().for_each(Stage::moves);
         Ok(rendition)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::drawing::Drawing;
 use super::fault;
-use super::feed::Piece;
+use super::feed::{Inbox, Piece};
 use super::mux::place;
 use super::picture::Finish;
 use super::reader::nothing_decoded;
@@ -16,7 +16,6 @@ use ffmpeg_next::color::Range;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Dictionary, Packet, encoder};
-use std::sync::mpsc::Receiver;
 
 /// Quality of a JPEG in FFmpeg's scale, 2 (best) to 31, times its unit of 118.
 const JPEG_QUALITY: &str = "354";
@@ -34,7 +33,7 @@ pub(super) struct Order<'a> {
 }
 
 /// Makes the poster from the one picture that comes.
-pub(super) fn run(job: &Job<'_>, file: &str, order: &Order<'_>, from: &Receiver<Piece>) -> Result<Made, Failure> {
+pub(super) fn run(job: &Job<'_>, file: &str, order: &Order<'_>, from: &Inbox) -> Result<Made, Failure> {
     let (mut found, mut at) = (None, 0);
     for piece in from {
         if let Piece::Picture { picture, at_us, .. } = piece {

@@ -57,7 +57,7 @@ impl<'a> Program<'a> {
     ///
     /// # Errors
     /// As [`Reader::run`], and when a clip cannot be opened.
-    pub(super) fn run(&mut self, feeds: &mut Feeds<'_, '_>) -> Result<Losses, Failure> {
+    pub(super) fn run(&mut self, feeds: &mut Feeds) -> Result<Losses, Failure> {
         let mut losses = Losses::default();
         for (place, part) in self.parts.iter().enumerate() {
             if !feeds.goes_on() {

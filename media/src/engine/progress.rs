@@ -1,5 +1,6 @@
 //! How far the work is: counters that the outputs turn, and what they add up to.
 
+use super::stage::{Stage, Stages};
 use domain::protocol::{Phase, Progress};
 use domain::{Plan, plan::Content};
 use std::sync::Arc;
@@ -12,9 +13,12 @@ const EVERY: Duration = Duration::from_millis(500);
 /// To measure sound takes about this part of the time that it takes to make an output.
 const MEASURING_SHARE: u64 = 10;
 
-/// What one output has done; shared with its thread.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Meter(Arc<Counts>);
+/// The progress of one output, and the stage that makes it.
+#[derive(Clone, Debug)]
+pub(super) struct Meter {
+    counts: Arc<Counts>,
+    stage: Stage,
+}
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -23,22 +27,43 @@ struct Counts {
 }
 
 impl Meter {
-    /// Counts encoded frames.
-    pub(super) fn add_frames(&self, frames: u64) {
-        self.0.frames.fetch_add(frames, Ordering::Relaxed);
+    fn new(stage: Stage) -> Self {
+        Self {
+            counts: Arc::default(),
+            stage,
+        }
     }
 
-    /// Tells how much of the output is there, in microseconds of its length.
+    /// The same progress, turned by another stage.
+    pub(super) fn of_stage(&self, stage: Stage) -> Self {
+        Self {
+            counts: self.counts.clone(),
+            stage,
+        }
+    }
+
+    /// The stage that turns it.
+    pub(super) const fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// Counts encoded frames.
+    pub(super) fn add_frames(&self, frames: u64) {
+        self.counts.frames.fetch_add(frames, Ordering::Relaxed);
+    }
+
+    /// Tells how much of the output is there, in microseconds of its length, because a frame or a packet moved.
     pub(super) fn reached(&self, media_us: u64) {
-        self.0.media_us.fetch_max(media_us, Ordering::Relaxed);
+        self.counts.media_us.fetch_max(media_us, Ordering::Relaxed);
+        self.stage.moves();
     }
 
     fn frames(&self) -> u64 {
-        self.0.frames.load(Ordering::Relaxed)
+        self.counts.frames.load(Ordering::Relaxed)
     }
 
     fn media_us(&self) -> u64 {
-        self.0.media_us.load(Ordering::Relaxed)
+        self.counts.media_us.load(Ordering::Relaxed)
     }
 }
 
@@ -49,6 +74,8 @@ pub(super) struct Teller<'a> {
     outputs: Vec<(Meter, u64)>,
     /// How much was measured, and how much will be, in microseconds of sound.
     measured: (u64, u64),
+    stages: Stages,
+    reading: Stage,
     started: Instant,
     told: Option<Instant>,
     percent: u8,
@@ -57,7 +84,8 @@ pub(super) struct Teller<'a> {
 impl<'a> Teller<'a> {
     /// A teller for the outputs of a plan. Movies are the work; sound and posters count only when there is no movie.
     pub(super) fn new(plan: &Plan, tell: &'a mut dyn FnMut(Progress)) -> (Self, Vec<Meter>) {
-        let meters: Vec<_> = plan.outputs.iter().map(|_| Meter::default()).collect();
+        let stages = Stages::new();
+        let meters: Vec<_> = plan.outputs.iter().map(|_| Meter::new(stages.stage())).collect();
         let is_movie = |content: &Content| matches!(content, Content::Movie(_) | Content::Hls(_));
         let movies = plan.outputs.iter().any(|output| is_movie(&output.content));
         let counted = plan
@@ -71,11 +99,23 @@ impl<'a> Teller<'a> {
                 .map(|(output, meter)| (meter.clone(), plan.duration_us(output)))
                 .collect(),
             measured: (0, plan.loudness_lufs.map_or(0, |_| plan.span_us)),
+            reading: stages.stage(),
+            stages,
             started: Instant::now(),
             told: None,
             percent: 0,
         };
         (teller, meters)
+    }
+
+    /// The stages of the work.
+    pub(super) const fn stages(&self) -> &Stages {
+        &self.stages
+    }
+
+    /// The stage that reads and decodes.
+    pub(super) const fn reading(&self) -> &Stage {
+        &self.reading
     }
 
     /// Notes how much of the sound was measured.
@@ -127,6 +167,7 @@ impl<'a> Teller<'a> {
             .max()
             .unwrap_or(0);
         let left = f64::from(100 - self.percent) / f64::from(self.percent.max(1)) * seconds;
+        let (moved, still_ms) = self.stages.look();
         (self.tell)(Progress {
             phase: Phase::Transcode,
             percent: self.percent,
@@ -134,6 +175,8 @@ impl<'a> Teller<'a> {
             fps: (frames as f64 / seconds) as f32,
             speed: (media_us as f64 / 1e6 / seconds) as f32,
             eta_s: (self.percent > 0).then_some(left.ceil() as u64),
+            moved,
+            still_ms,
         });
     }
 }
@@ -144,12 +187,15 @@ mod tests {
 
     #[test]
     fn measuring_moves_the_percent_a_little_and_the_outputs_move_the_rest() {
-        let (mut told, meter) = (Vec::new(), Meter::default());
+        let stages = Stages::new();
+        let (mut told, meter) = (Vec::new(), Meter::new(stages.stage()));
         let mut tell = |step: Progress| told.push(step.percent);
         let mut teller = Teller {
             tell: &mut tell,
             outputs: vec![(meter.clone(), 90_000_000)],
             measured: (0, 100_000_000),
+            reading: stages.stage(),
+            stages,
             started: Instant::now(),
             told: None,
             percent: 0,

@@ -2,7 +2,7 @@
 
 use super::av::packets;
 use super::copied::{Pictures, Sounds};
-use super::feed::Piece;
+use super::feed::{Inbox, Piece};
 use super::hls::Rendition;
 use super::mux::{self, Container, Mux, Reel};
 use super::originals::{Cut, Medium};
@@ -15,7 +15,6 @@ use domain::plan::{AudioTrack, Content};
 use domain::protocol::{Copied, Made};
 use ffmpeg_next::Packet;
 use ffmpeg_next::frame::Audio;
-use std::sync::mpsc::Receiver;
 
 /// What the plan orders.
 pub(super) struct Order {
@@ -45,8 +44,8 @@ impl Order {
 }
 
 /// Makes the file from the pieces that come.
-pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Receiver<Piece>) -> Result<Made, Failure> {
-    let Ok(first) = from.recv() else {
+pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Inbox) -> Result<Made, Failure> {
+    let Some(first) = from.recv() else {
         job.check()?;
         return Err(nothing_decoded("the packets"));
     };
@@ -57,7 +56,10 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Receiver<Piec
         }
         _ => 0,
     };
-    let reel = Reel::new(Mux::create(job.scratch, file, order.container)?, None);
+    let reel = Reel::new(
+        Mux::create(job.scratch, file, order.container, job.meter.stage())?,
+        None,
+    );
     let mut remux = Remux::open(job, reel, order, padding)?;
     for piece in std::iter::once(first).chain(from) {
         job.check()?;

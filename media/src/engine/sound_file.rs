@@ -1,7 +1,7 @@
 //! Makes one file of sound alone.
 
 use super::encode;
-use super::feed::Piece;
+use super::feed::{Inbox, Piece};
 use super::mux::{Container, Mux};
 use super::reader::nothing_decoded;
 use super::tape::Tape;
@@ -9,7 +9,6 @@ use super::transcode::Job;
 use domain::Failure;
 use domain::protocol::{Copied, Made};
 use domain::recipe::AudioFormat;
-use std::sync::mpsc::Receiver;
 
 /// What the plan orders for the sound.
 pub(super) struct Order {
@@ -18,11 +17,11 @@ pub(super) struct Order {
 }
 
 /// Makes the file from the samples that come.
-pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Receiver<Piece>) -> Result<Made, Failure> {
+pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Inbox) -> Result<Made, Failure> {
     let source = job.sound().ok_or_else(|| nothing_decoded("the sound"))?;
     let container = Container::from(order.format);
     let sound = container.sound(source);
-    let mut mux = Mux::create(job.scratch, file, container)?;
+    let mut mux = Mux::create(job.scratch, file, container, job.meter.stage())?;
     let mut encoder = encode::sound(container, sound, order.bitrate_bps)?;
     encoder.join(&mut mux)?;
     mux.start()?;

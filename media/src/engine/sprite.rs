@@ -7,7 +7,7 @@ pub(super) use check::run as check;
 
 use super::drawing::Drawing;
 use super::fault;
-use super::feed::Piece;
+use super::feed::{Inbox, Piece};
 use super::mux::place;
 use super::picture::Finish;
 use super::reader::nothing_decoded;
@@ -20,7 +20,6 @@ use sheet::Sheet;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::Receiver;
 
 /// The name of the index (WebVTT) in the set.
 const INDEX: &str = "sprite.vtt";
@@ -30,7 +29,7 @@ pub(super) fn run(
     job: &Job<'_>,
     file: &str,
     (picture, every_us): (&Picture, u64),
-    from: &Receiver<Piece>,
+    from: &Inbox,
 ) -> Result<Made, Failure> {
     let folder = place(job.scratch, file)?;
     fs::create_dir(&folder).map_err(|error| fault::disk(file, &error))?;

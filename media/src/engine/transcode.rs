@@ -3,13 +3,14 @@
 use super::av::ColorNumbers;
 use super::costs::Costs;
 use super::descent::Sharing;
-use super::feed::{Feed, Feeds, Piece};
+use super::feed::{Feed, Feeds, Inbox};
 use super::level::Level;
 use super::losses::Losses;
 use super::originals::Originals;
 use super::program::Program;
 use super::progress::{Meter, Teller};
 use super::reader::Reader;
+use super::stage::Stages;
 use super::still::Images;
 use super::tape::Sound;
 use super::track::Track;
@@ -46,6 +47,7 @@ pub(super) struct Job<'a> {
     pub(super) scratch: &'a Path,
     pub(super) threads: u32,
     pub(super) meter: &'a Meter,
+    pub(super) stages: &'a Stages,
     /// How loud the sound of the spans is made.
     pub(super) level: Option<Level>,
     pub(super) originals: Originals,
@@ -108,7 +110,7 @@ pub(super) fn run(work: &Work<'_>, progress: &mut dyn FnMut(Progress)) -> Result
     Ok(costs.report(outputs, warnings(losses)))
 }
 
-/// Starts a thread for every output, reads on this one, and waits for all of them.
+/// Starts a thread for every output and one that reads, and tells on this one how far they are, until all have ended.
 fn produce(
     work: &Work<'_>,
     program: &mut Program<'_>,
@@ -124,11 +126,12 @@ fn produce(
         ..
     } = *work;
     let halt = &Cancel::new();
+    let (stages, reading) = (&teller.stages().clone(), teller.reading().clone());
     let (made, read) = thread::scope(|scope| {
-        let (done, finished) = sync_channel::<()>(plan.outputs.len());
+        let (done, finished) = sync_channel::<()>(plan.outputs.len() + 1);
         let (mut feeds, mut makers) = (Vec::new(), Vec::new());
         for (planned, meter) in plan.outputs.iter().zip(meters) {
-            let (feed, from) = Feed::new(planned, picture_bytes(&facts));
+            let (feed, from) = Feed::new(planned, picture_bytes(&facts), meter, &reading);
             let done = done.clone();
             let job = Job {
                 plan,
@@ -136,6 +139,7 @@ fn produce(
                 scratch,
                 threads,
                 meter,
+                stages,
                 level,
                 originals: program.reader().originals(),
                 facts,
@@ -147,17 +151,20 @@ fn produce(
                 let made = make(&job, planned, &from);
                 // The feed must notice before this thread is joined.
                 drop(from);
+                meter.stage().waits();
                 let _ = done.send(());
                 made
             }));
         }
         let coded = facts.picture.map_or(Size::default(), |(size, _)| size);
         let sharing = Sharing::new(&plan.outputs, coded, threads);
-        let read = program.run(&mut Feeds::new(feeds, teller, halt.clone(), sharing));
-        if read.is_err() {
-            halt.raise();
-        }
-        wait(&finished, makers.len(), teller);
+        let reader = scope.spawn(move || {
+            let read = read(program, Feeds::new(feeds, reading, halt.clone(), sharing), halt);
+            let _ = done.send(());
+            read
+        });
+        wait(&finished, makers.len() + 1, teller);
+        let read = reader.join().unwrap_or_else(|_| Err(fault::broken_down()));
         let joined = makers
             .into_iter()
             .map(|maker| maker.join().unwrap_or_else(|_| Err(fault::broken_down())));
@@ -168,8 +175,18 @@ fn produce(
     Ok((outputs?, losses))
 }
 
+/// Reads all parts. The outputs end when it returns, because nobody feeds them any more.
+fn read(program: &mut Program<'_>, mut feeds: Feeds, halt: &Cancel) -> Result<Losses, Failure> {
+    let read = program.run(&mut feeds);
+    if read.is_err() {
+        halt.raise();
+    }
+    feeds.rest();
+    read
+}
+
 /// Runs the maker of an output's kind.
-fn make(job: &Job<'_>, planned: &PlannedOutput, from: &Receiver<Piece>) -> Result<Made, Failure> {
+fn make(job: &Job<'_>, planned: &PlannedOutput, from: &Inbox) -> Result<Made, Failure> {
     if let Some(order) = remux::Order::of(&planned.content) {
         return remux::run(job, &planned.file, &order, from);
     }

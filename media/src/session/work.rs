@@ -5,8 +5,15 @@ use crate::engine::{self, Cancel, Footage, Images};
 use domain::protocol::{Depth, Event, Phase, Progress, Request};
 use domain::{Code, Failure, FailureKind};
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+/// Time between two words about work that reports nothing by itself.
+const EVERY: Duration = Duration::from_millis(500);
 
 /// What the session gave to work with.
 #[derive(Debug)]
@@ -28,30 +35,60 @@ impl Work {
     }
 
     fn obey(&self, request: Request, events: &mut Events, cancel: &Cancel) -> Result<Event, Failure> {
-        let mut progress = |progress| events.send(&Event::Progress(progress));
         match request {
             Request::Probe(place) => {
                 let source = self.sources.get(place).ok_or_else(no_source)?;
-                Ok(Event::Probed(Box::new(engine::probe(source, cancel)?)))
+                let probe = watched(events, cancel, Progress::default, || engine::probe(source, cancel))?;
+                Ok(Event::Probed(Box::new(probe)))
             }
             Request::Transcode(plan) => {
                 let footage = Footage {
                     sources: &self.sources,
                     images: &self.images,
                 };
+                let mut progress = |progress| events.send(&Event::Progress(progress));
                 let report = engine::transcode(&footage, &plan, &self.scratch, self.threads, &mut progress, cancel)?;
                 Ok(Event::Transcoded(Box::new(report)))
             }
             Request::Verify(outputs) => {
-                let mut checked = Vec::with_capacity(outputs.len());
-                for (planned, made) in &outputs {
-                    progress(verifying(checked.len(), outputs.len()));
-                    checked.push(engine::verify(&self.scratch, planned, made, self.depth, cancel)?);
-                }
-                Ok(Event::Verified(checked))
+                let done = AtomicUsize::new(0);
+                let verify = || {
+                    let checked = outputs.iter().map(|(planned, made)| {
+                        let checked = engine::verify(&self.scratch, planned, made, self.depth, cancel)?;
+                        done.fetch_add(1, Ordering::Relaxed);
+                        Ok(checked)
+                    });
+                    checked.collect::<Result<Vec<_>, Failure>>()
+                };
+                let step = || verifying(done.load(Ordering::Relaxed), outputs.len());
+                Ok(Event::Verified(watched(events, cancel, step, verify)?))
             }
         }
     }
+}
+
+/// Does a piece of work on a thread of its own, and tells meanwhile how many packets it has read.
+fn watched<T: Send>(
+    events: &mut Events,
+    cancel: &Cancel,
+    step: impl Fn() -> Progress,
+    work: impl FnOnce() -> Result<T, Failure> + Send,
+) -> Result<T, Failure> {
+    let before = cancel.moved();
+    thread::scope(|scope| {
+        let (done, finished) = sync_channel::<()>(1);
+        let worker = scope.spawn(move || {
+            let result = work();
+            // Dropped by a panic as well.
+            drop(done);
+            result
+        });
+        while finished.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+            let moved = cancel.moved() - before;
+            events.send(&Event::Progress(Progress { moved, ..step() }));
+        }
+        worker.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
 }
 
 fn no_source() -> Failure {

@@ -12,7 +12,7 @@ pub struct ChildSettings {
     pub args: Vec<String>,
     /// Longest time from the start to [`domain::protocol::Event::Ready`].
     pub start: Duration,
-    /// Longest time without any event while it probes or transcodes.
+    /// Longest time without any event, or in which a stage at work moves no packet and no frame.
     pub silence: Duration,
     /// Longest time for a probe or a verification.
     pub look: Duration,

@@ -20,6 +20,8 @@ pub(super) enum Trouble {
     Garbage(&'static str),
     /// No event for this long.
     Silent(Duration),
+    /// A stage at work moved no packet and no frame for this long.
+    Still(Duration),
     /// No closing event within this time.
     Late(Duration),
     /// Our own message does not fit into a line.
@@ -43,6 +45,10 @@ impl Trouble {
             Self::Silent(time) => limit(
                 Code::MediaStalled,
                 format!("nothing heard for {} s", time.as_secs_f32()),
+            ),
+            Self::Still(time) => limit(
+                Code::MediaStalled,
+                format!("nothing moved for {} s", time.as_secs_f32()),
             ),
             Self::Late(time) => limit(Code::MediaTimeout, format!("not done after {} s", time.as_secs_f32())),
             Self::Garbage(what) => crash(format!("the media child sent {what}")),

@@ -4,7 +4,7 @@
 use super::cuts::Cuts;
 use super::segments::{Cut, Place};
 use super::{AUDIO, Shot, stem_of};
-use crate::engine::feed::Piece;
+use crate::engine::feed::{Inbox, Piece, hand_over};
 use crate::engine::mux::{Container, Mux, Reel};
 use crate::engine::originals::Medium;
 use crate::engine::remux::{self, Remux};
@@ -15,7 +15,7 @@ use domain::recipe::VideoCodec;
 use domain::{Failure, FailureKind};
 use ffmpeg_next::Packet;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 /// Pieces that wait for one rung, besides those that wait for all of them.
@@ -27,7 +27,7 @@ pub(super) fn shoot(
     job: &Job<'_>,
     order: &Hls,
     (file, folder): (&str, &Path),
-    from: &Receiver<Piece>,
+    from: &Inbox,
 ) -> Result<Vec<Shot>, Failure> {
     let mut audio = order.audio.filter(|_| job.sound().is_some());
     let (mut copied, mut cuts, mut encoded) = (None, None, Vec::new());
@@ -57,19 +57,24 @@ pub(super) fn shoot(
         for (rung, video) in encoded {
             let (to, pieces) = sync_channel(WAITING);
             rungs.push(to);
+            let pieces = Inbox::new(pieces, job.meter.of_stage(job.stages.stage()));
             let (audio, cuts) = (audio.take(), cuts.clone());
             makers.push(scope.spawn(move || {
                 let reel = reel(order, (folder, rung), Cut::Keyframes(Cuts::default()), audio)?;
-                movie::shoot(job, reel, &movie::Order { video, audio, cuts }, &pieces)
+                let made = movie::shoot(job, reel, &movie::Order { video, audio, cuts }, &pieces);
+                pieces.meter().stage().waits();
+                made
             }));
         }
         let handed = hand_on(job, from, (&mut copied, &rungs));
         // No piece follows: the rungs end.
         drop(rungs);
+        job.meter.stage().waits();
         let made = makers
             .into_iter()
             .map(|maker| maker.join().unwrap_or_else(|_| Err(fault::broken_down())));
         let mut made: Vec<_> = made.collect();
+        job.meter.stage().works();
         let copied = handed.and_then(|()| copied.map(|copied| copied.finish(file)).transpose());
         made.splice(..0, copied.transpose());
         let (made, mut failures): (Vec<_>, Vec<_>) = made.into_iter().partition(Result::is_ok);
@@ -82,7 +87,7 @@ pub(super) fn shoot(
 /// Hands every piece to all rungs, sound to the first one; stops when one of them is gone.
 fn hand_on(
     job: &Job<'_>,
-    from: &Receiver<Piece>,
+    from: &Inbox,
     (copied, encoded): (&mut Option<Remux<'_>>, &[SyncSender<Piece>]),
 ) -> Result<(), Failure> {
     for piece in from {
@@ -95,7 +100,7 @@ fn hand_on(
         }
         for (place, rung) in encoded.iter().enumerate() {
             if let Some(twin) = twin(&piece, place == 0)?
-                && rung.send(twin).is_err()
+                && !hand_over(rung, twin, job.meter.stage())
             {
                 return Ok(());
             }

@@ -1,0 +1,134 @@
+//! Measures whether the stages of the work move.
+//!
+//! Reading and decoding is one stage, every output is one, and so is every rung of an adaptive stream. A stage counts the
+//! packets and frames that it passes on. While it waits for another stage it is not at work, and its clock stands still. So
+//! a stage that hangs is seen although the others finish or go on, and one that works on a picture that is shown for an
+//! hour is not taken for one that hangs: it counts every frame.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The time of the last move of a stage that is not at work.
+const WAITS: u64 = u64::MAX;
+
+/// Bytes per second that the slowest storage moves when a finished file is rewritten with its index first.
+const REWRITTEN_PER_S: u64 = 10 << 20;
+
+/// All stages of one piece of work. Handles are cheap and lead to the same stages.
+#[derive(Clone, Debug)]
+pub(super) struct Stages(Arc<All>);
+
+#[derive(Debug)]
+struct All {
+    begun: Instant,
+    stages: Mutex<Vec<Stage>>,
+}
+
+/// One stage. Handles are cheap and lead to the same stage.
+#[derive(Clone, Debug)]
+pub(super) struct Stage(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    begun: Instant,
+    moved: AtomicU64,
+    /// When it last moved something, in milliseconds after `begun`; [`WAITS`] while it is not at work.
+    last_ms: AtomicU64,
+}
+
+impl Stages {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(All {
+            begun: Instant::now(),
+            stages: Mutex::default(),
+        }))
+    }
+
+    /// A new stage, which waits.
+    pub(super) fn stage(&self) -> Stage {
+        let stage = Stage(Arc::new(State {
+            begun: self.0.begun,
+            moved: AtomicU64::new(0),
+            last_ms: AtomicU64::new(WAITS),
+        }));
+        let mut stages = self.0.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        stages.push(stage.clone());
+        stage
+    }
+
+    /// Packets and frames moved in all stages, and the milliseconds since the stage that stands still the longest, of
+    /// those at work, moved one.
+    pub(super) fn look(&self) -> (u64, u64) {
+        let now_ms = millis(self.0.begun.elapsed());
+        let stages = self.0.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = stages.iter().map(|Stage(state)| {
+            let last_ms = state.last_ms.load(Ordering::Relaxed);
+            (state.moved.load(Ordering::Relaxed), now_ms.saturating_sub(last_ms))
+        });
+        seen.fold((0, 0), |(moved, still_ms), (more, own_ms)| {
+            (moved + more, still_ms.max(own_ms))
+        })
+    }
+}
+
+impl Stage {
+    /// Counts a packet or a frame; the stage is at work.
+    pub(super) fn moves(&self) {
+        self.0.moved.fetch_add(1, Ordering::Relaxed);
+        self.works();
+    }
+
+    /// Notes that the stage is at work from now on.
+    pub(super) fn works(&self) {
+        self.0.last_ms.store(millis(self.0.begun.elapsed()), Ordering::Relaxed);
+    }
+
+    /// Notes that the stage waits for another one, or is done.
+    pub(super) fn waits(&self) {
+        self.0.last_ms.store(WAITS, Ordering::Relaxed);
+    }
+
+    /// Gives the stage time to rewrite a file of so many bytes, which FFmpeg does in one call.
+    pub(super) fn rewrites(&self, bytes: u64) {
+        let until = self.0.begun.elapsed() + Duration::from_secs(bytes / REWRITTEN_PER_S);
+        self.0.last_ms.store(millis(until), Ordering::Relaxed);
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(WAITS - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_that_hangs_is_seen_although_others_move_wait_or_are_done() {
+        let stages = Stages::new();
+        let (hung, moving, waiting) = (stages.stage(), stages.stage(), stages.stage());
+        hung.works();
+        moving.works();
+        waiting.works();
+        waiting.waits();
+        let until = Instant::now() + Duration::from_millis(30);
+        while Instant::now() < until {
+            moving.moves();
+        }
+        let (moved, still_ms) = stages.look();
+        assert!(moved > 0 && still_ms >= 25, "{moved}, {still_ms} ms");
+        hung.waits();
+        moving.moves();
+        let (_, still_ms) = stages.look();
+        assert!(still_ms < 25, "{still_ms} ms: whoever waits does not hang");
+    }
+
+    #[test]
+    fn a_file_that_is_rewritten_gets_time_by_its_size() {
+        let stages = Stages::new();
+        let stage = stages.stage();
+        stage.rewrites(100 * REWRITTEN_PER_S);
+        assert_eq!(stages.look().1, 0);
+    }
+}

@@ -61,6 +61,7 @@ impl Work {
                     checked.collect::<Result<Vec<_>, Failure>>()
                 };
                 let step = || verifying(done.load(Ordering::Relaxed), outputs.len());
+                events.send(&Event::Progress(step()));
                 Ok(Event::Verified(watched(events, cancel, step, verify)?))
             }
         }

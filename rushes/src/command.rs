@@ -1,7 +1,7 @@
 //! The subcommands.
 
-use crate::parts;
 use crate::settings::{Role, Settings};
+use crate::{parts, private};
 use crate::{serve, telemetry};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -41,6 +41,8 @@ pub fn main() -> ExitCode {
         Command::Migrate => Role::Migrate,
         Command::Media => return media::run(),
     };
+    // Before the first file: settings make the key that signs tokens.
+    private::by_default();
     let settings = match Settings::from_environment(role) {
         Ok(settings) => settings,
         Err(error) => return complain(&error.to_string(), 2),

@@ -4,6 +4,7 @@ pub mod settings;
 
 mod command;
 mod parts;
+mod private;
 mod serve;
 mod telemetry;
 

@@ -1,5 +1,6 @@
 //! The parts of a process, made from its settings.
 
+use crate::private;
 use crate::settings::{Role, Settings};
 use anyhow::Context;
 use entity::DatabaseConnection;
@@ -19,8 +20,7 @@ const CHILD_MEMORY_BYTES: u64 = 4 << 30;
 const GRACE: Duration = Duration::from_secs(20);
 
 pub(crate) async fn database(settings: &Settings) -> anyhow::Result<DatabaseConnection> {
-    std::fs::create_dir_all(&settings.data_dir)
-        .with_context(|| format!("failed to make RUSHES_DATA_DIR {}", settings.data_dir.display()))?;
+    private::prepare(settings)?;
     entity::connect(&settings.database_url, connections())
         .await
         .context("failed to connect to DATABASE_URL")

@@ -2,13 +2,17 @@
 //! accepted; a risky pair is said aloud. `.env.sample` documents the same names, which a test compares.
 
 mod api;
+mod log;
+mod names;
 mod read;
 mod secret;
 
 use backend::Config;
 use domain::Limits;
 use domain::protocol::{Depth, SandboxMode};
-use read::{Read, positive};
+use read::{Read, within};
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use url::Url;
@@ -58,7 +62,7 @@ pub enum Role {
 #[error("{name}: {problem}; accepted: {accepted}")]
 pub struct BadSetting {
     /// The variable.
-    pub name: &'static str,
+    pub name: String,
     /// What is wrong with it.
     pub problem: String,
     /// What would be right.
@@ -106,17 +110,22 @@ impl Settings {
         reason = "this is the one place that reads the environment"
     )]
     pub fn from_environment(role: Role) -> Result<Self, BadSetting> {
-        Self::read(role, &|name| std::env::var(name).ok())
+        let variables: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+        let texts = variables
+            .iter()
+            .map(|(name, value)| (name.to_str().unwrap_or_default(), value.to_str()));
+        names::check(texts.map(|(name, value)| (name, value.unwrap_or_default())))?;
+        Self::read(role, &|name| variables.get(OsStr::new(name)).cloned())
     }
 
     /// Reads settings from `get`, which gives the value of a variable.
     ///
     /// # Errors
     /// The first bad value.
-    pub fn read(role: Role, get: &dyn Fn(&str) -> Option<String>) -> Result<Self, BadSetting> {
+    pub fn read(role: Role, get: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, BadSetting> {
         let env = Read(get);
         let data_dir: PathBuf = env
-            .text("RUSHES_DATA_DIR")
+            .text("RUSHES_DATA_DIR")?
             .unwrap_or_else(|| "./data".to_owned())
             .into();
         let database_url = database_url(&env, &data_dir)?;
@@ -150,7 +159,7 @@ impl Settings {
                 &[("fast", Depth::Fast), ("full", Depth::Full)],
                 Depth::default(),
             )?,
-            log: log_filter(&env)?,
+            log: log::filter(&env)?,
             data_dir,
             database_url,
             storage_url,
@@ -168,7 +177,7 @@ impl Settings {
 }
 
 fn database_url(env: &Read<'_>, data_dir: &std::path::Path) -> Result<String, BadSetting> {
-    let url = env.text("DATABASE_URL");
+    let url = env.text("DATABASE_URL")?;
     let url = url.unwrap_or_else(|| format!("sqlite://{}", data_dir.join("rushes.db").display()));
     let known = ["sqlite://", "postgres://", "postgresql://"]
         .iter()
@@ -185,7 +194,7 @@ fn database_url(env: &Read<'_>, data_dir: &std::path::Path) -> Result<String, Ba
 }
 
 fn redis_url(env: &Read<'_>) -> Result<Option<String>, BadSetting> {
-    match env.text("REDIS_URL") {
+    match env.text("REDIS_URL")? {
         Some(url) if !["redis://", "rediss://"].iter().any(|scheme| url.starts_with(scheme)) => Err(read::bad(
             "REDIS_URL",
             "not a Redis URL",
@@ -198,8 +207,8 @@ fn redis_url(env: &Read<'_>) -> Result<Option<String>, BadSetting> {
 type StorageSettings = (String, Option<storage::S3Credentials>);
 
 fn storage(env: &Read<'_>, data_dir: &std::path::Path) -> Result<StorageSettings, BadSetting> {
-    let keys = (env.text("AWS_ACCESS_KEY_ID"), env.text("AWS_SECRET_ACCESS_KEY"));
-    let url = match env.text("STORAGE_URL") {
+    let keys = (env.text("AWS_ACCESS_KEY_ID")?, env.text("AWS_SECRET_ACCESS_KEY")?);
+    let url = match env.text("STORAGE_URL")? {
         Some(url) => url,
         None => {
             let absolute = std::path::absolute(data_dir.join("objects"));
@@ -249,24 +258,18 @@ fn workers(env: &Read<'_>) -> Result<usize, BadSetting> {
     }
 }
 
+/// A week.
+const DURATION_MAX_S: u64 = 7 * 24 * 3_600;
+/// The largest object of S3: 5 TiB.
+const UPLOAD_MAX_BYTES: u64 = 5 << 40;
+
 fn limits(env: &Read<'_>) -> Result<Limits, BadSetting> {
     let default = Limits::default();
-    let seconds = positive(env, "RUSHES_MAX_DURATION_S", default.max_duration_us / 1_000_000)?;
+    let (longest, bytes) = (default.max_duration_us / 1_000_000, default.max_upload_bytes);
+    let seconds = within(env, "RUSHES_MAX_DURATION_S", (1..=DURATION_MAX_S, "seconds"), longest)?;
     Ok(Limits {
-        max_upload_bytes: positive(env, "RUSHES_MAX_UPLOAD_BYTES", default.max_upload_bytes)?,
+        max_upload_bytes: within(env, "RUSHES_MAX_UPLOAD_BYTES", (1..=UPLOAD_MAX_BYTES, "bytes"), bytes)?,
         max_duration_us: seconds.saturating_mul(1_000_000),
         ..default
     })
-}
-
-fn log_filter(env: &Read<'_>) -> Result<String, BadSetting> {
-    let filter = env.text("RUSHES_LOG").unwrap_or_else(|| "info".to_owned());
-    match tracing_subscriber::EnvFilter::try_new(&filter) {
-        Ok(_) => Ok(filter),
-        Err(error) => Err(read::bad(
-            "RUSHES_LOG",
-            &error.to_string(),
-            "error, warn, info, debug, trace or info,worker=debug",
-        )),
-    }
 }

@@ -1,6 +1,6 @@
 //! What the API needs to know.
 
-use super::read::{Read, bad, positive};
+use super::read::{Read, bad, within};
 use super::{BadSetting, Role, secret};
 use backend::{Cidr, Config, PasswordPolicy, Secrets};
 use domain::{Language, Limits};
@@ -8,13 +8,16 @@ use std::path::Path;
 use std::time::Duration;
 use url::Url;
 
+/// Longest life of a token or a link: 30 days.
+const TTL_MAX_S: u64 = 30 * 24 * 3_600;
+
 /// Reads the settings of the HTTP edge.
 pub(super) fn config(env: &Read<'_>, role: Role, data_dir: &Path, limits: Limits) -> Result<Config, BadSetting> {
     let secrets: Secrets = secret::secrets(env, role, data_dir)?;
     let default = Config::new(secrets);
     let presets: Vec<&str> = domain::preset::built_in().iter().map(|preset| preset.name).collect();
     let preset = env
-        .text("RUSHES_DEFAULT_PRESET")
+        .text("RUSHES_DEFAULT_PRESET")?
         .unwrap_or_else(|| default.default_preset.clone());
     if !presets.contains(&preset.as_str()) {
         return Err(bad(
@@ -23,7 +26,10 @@ pub(super) fn config(env: &Read<'_>, role: Role, data_dir: &Path, limits: Limits
             &presets.join(", "),
         ));
     }
-    let ttl = |name, default: Duration| positive(env, name, default.as_secs()).map(Duration::from_secs);
+    let ttl = |name, default: Duration| {
+        let seconds = within(env, name, (1..=TTL_MAX_S, "seconds"), default.as_secs())?;
+        Ok::<_, BadSetting>(Duration::from_secs(seconds))
+    };
     let policies = [("basic", PasswordPolicy::Basic), ("strict", PasswordPolicy::Strict)];
     Ok(Config {
         public_url: public_url(env)?,

@@ -12,7 +12,7 @@ const NAME: &str = "RUSHES_JWT_SECRET";
 const ACCEPTED: &str = "at least 32 random bytes, such as of `openssl rand -hex 32`; an older one may follow a comma";
 
 pub(super) fn secrets(env: &Read<'_>, role: Role, data_dir: &Path) -> Result<Secrets, BadSetting> {
-    let Some(text) = env.text(NAME) else {
+    let Some(text) = env.text(NAME)? else {
         if role == Role::Backend {
             return Err(bad(NAME, "not set", ACCEPTED));
         }

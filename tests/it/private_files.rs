@@ -1,0 +1,106 @@
+//! What a machine keeps is for the user of the service alone: directories 0700, files 0600, whatever the mask of the shell.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tests::clip::Clip;
+use tests::{Caller, TestApp, program};
+
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts `rushes up` from a shell whose mask leaves everything open to others.
+async fn up(directory: &Path, environment: &[(&'static str, String)]) -> (Server, String) {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "umask 0; exec \"$0\" up"])
+        .arg(program())
+        .env_clear();
+    command
+        .env("RUSHES_LISTEN", format!("127.0.0.1:{port}"))
+        .env("RUSHES_DATA_DIR", directory.join("data"))
+        .envs(environment.iter().map(|(name, value)| (name, value)));
+    let log = std::fs::File::create(directory.join("process.log")).unwrap();
+    let server = Server(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    let (url, begun) = (format!("http://127.0.0.1:{port}"), Instant::now());
+    while !reqwest::get(format!("{url}/readyz"))
+        .await
+        .is_ok_and(|reply| reply.status() == 200)
+    {
+        let log = std::fs::read_to_string(directory.join("process.log")).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(60), "{log}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    (server, url)
+}
+
+/// What others may do something with.
+fn open_to_others(path: &Path, found: &mut BTreeMap<PathBuf, u32>) {
+    let Ok(facts) = std::fs::symlink_metadata(path) else {
+        return;
+    };
+    let (mode, kind) = (facts.permissions().mode() & 0o777, facts.file_type());
+    if mode & 0o077 != 0 && !kind.is_symlink() && !kind.is_socket() {
+        found.insert(path.to_owned(), mode);
+    }
+    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+        open_to_others(&entry.path(), found);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_is_kept_is_for_its_own_user_alone() {
+    let app = TestApp::idle().await;
+    let directory = app.directory.path();
+    let (data, files) = (directory.join("data"), directory.join("files"));
+    // As an earlier version left them.
+    for old in ["data", "data/objects/sources", "files/sources"] {
+        std::fs::create_dir_all(directory.join(old)).unwrap();
+    }
+    for old in ["data/objects/sources/old", "files/sources/old", "data/rushes.db"] {
+        std::fs::write(directory.join(old), "").unwrap();
+    }
+    for (place, mode) in [
+        ("data", 0o755),
+        ("files", 0o755),
+        ("data/rushes.db", 0o644),
+        ("files/sources/old", 0o644),
+    ] {
+        std::fs::set_permissions(directory.join(place), std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let mut environment = app.environment.clone();
+    environment.retain(|(name, _)| !name.starts_with("AWS_") && *name != "STORAGE_URL");
+    environment.retain(|(_, value)| !value.starts_with("sqlite:"));
+    environment.push(("STORAGE_URL", format!("file://{}", files.display())));
+    let (server, url) = up(directory, &environment).await;
+    let caller = Caller::sign_up(&url).await;
+    let recipe = r#"{"outputs":[{"kind":"mp4"},{"kind":"hls","ladder":[90]},{"kind":"poster"}]}"#;
+    let clip = Clip::default().make(directory);
+    let id = caller.task(&clip, &[("recipe", recipe)]).await;
+    let found = RefCell::new(BTreeMap::new());
+    // At every look while a child works in the scratch directory, and at the end.
+    let look = |task: &serde_json::Value| {
+        open_to_others(&data, &mut found.borrow_mut());
+        open_to_others(&files, &mut found.borrow_mut());
+        task["finished_at"].is_string()
+    };
+    let task = caller.until(id, look).await;
+    assert_eq!(task["status"], "processed", "{task}");
+    assert_eq!(found.into_inner(), BTreeMap::new());
+    assert!(files.join("outputs").is_dir() && data.join("scratch").is_dir() && data.join("jwt_secret").is_file());
+    drop(server);
+}

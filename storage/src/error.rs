@@ -70,6 +70,9 @@ pub enum PutError<E> {
     /// The stream ended before its first byte.
     #[error("no bytes at all")]
     Empty,
+    /// The sender took too long over a part while others waited for its memory.
+    #[error("the sender is too slow while others wait")]
+    TooSlow,
     /// The sender failed, as when a client went away.
     #[error("the sender failed: {0}")]
     Source(E),

@@ -4,6 +4,7 @@
 mod adopt;
 mod error;
 mod key;
+mod memory;
 mod open;
 mod put;
 mod read;

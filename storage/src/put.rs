@@ -1,7 +1,8 @@
-//! Storing a stream: constant memory, hashed and counted on the way, all or nothing.
+//! Storing a stream: bounded memory ([`crate::memory`]), hashed and counted on the way, all or nothing.
 
 use crate::error::{Error, PutError};
 use crate::key::Key;
+use crate::memory::{BLOCK_BYTES, Memory, Reserved};
 use crate::storage::Storage;
 use crate::upload::Upload;
 use bytes::{Bytes, BytesMut};
@@ -9,9 +10,6 @@ use futures::{Stream, StreamExt};
 use sha2::{Digest, Sha256};
 use std::pin::pin;
 
-/// What is copied together before it is handed on; a part of a directory, many of which make a part of a bucket. Larger
-/// pieces of memory would come and go, and what is free of them stays with the process.
-const BLOCK_BYTES: usize = 256 << 10;
 /// The smallest that S3 takes.
 const BUCKET_PART_BYTES: u64 = 5 << 20;
 /// Three parts may be in memory, so a sender that announces a huge length must not set their size.
@@ -29,8 +27,9 @@ pub struct Stored {
 
 impl Storage {
     /// Stores a stream under a key, durable when this returns. `declared_len` in bytes is what the
-    /// sender announced; it only sets the size of the parts. Dropping the future takes back all that
-    /// was written.
+    /// sender announced: it sets the size of the parts and the memory for them, and no more than that is taken. Dropping
+    /// the future takes back all that was written. While uploads of this process fill the memory that they share, the
+    /// stream is not read.
     ///
     /// # Errors
     /// [`PutError`]; nothing partial stays behind, whatever the reason.
@@ -44,8 +43,9 @@ impl Storage {
     where
         S: Stream<Item = Result<Bytes, E>>,
     {
-        let mut feed = Feed::start(self, key, declared_len.unwrap_or(max_bytes).min(max_bytes));
-        match feed.take_all(stream, max_bytes).await {
+        let expected_bytes = declared_len.unwrap_or(max_bytes).min(max_bytes);
+        let mut feed = Feed::start(self, key, expected_bytes);
+        match feed.take_all(stream, expected_bytes).await {
             Ok(()) => Ok(feed.finish().await?),
             Err(error) => {
                 feed.abort().await;
@@ -61,7 +61,9 @@ impl Storage {
         let part = expected_bytes
             .div_ceil(BUCKET_PARTS_MAX)
             .clamp(BUCKET_PART_BYTES, BUCKET_PART_BYTES_MAX);
-        usize::try_from(part).expect("64 MiB is a length in memory")
+        let part = usize::try_from(part).expect("64 MiB is a length in memory");
+        // Memory is reserved in whole blocks.
+        part.next_multiple_of(BLOCK_BYTES)
     }
 }
 
@@ -69,6 +71,11 @@ impl Storage {
 /// sender cuts its data.
 pub(crate) struct Feed {
     upload: Upload,
+    memory: Memory,
+    part_bytes: usize,
+    expected_bytes: u64,
+    /// Memory for the rest of the part that is being filled.
+    reserved: Option<Reserved>,
     buffer: BytesMut,
     hash: Sha256,
     bytes: u64,
@@ -79,21 +86,29 @@ impl Feed {
         let part_bytes = storage.part_bytes(expected_bytes);
         Self {
             upload: Upload::start(storage.store.clone(), key.clone(), part_bytes),
+            memory: storage.memory.clone(),
+            part_bytes,
+            expected_bytes,
+            reserved: None,
             buffer: BytesMut::new(),
             hash: Sha256::new(),
             bytes: 0,
         }
     }
 
-    async fn take_all<S, E>(&mut self, stream: S, max_bytes: u64) -> Result<(), PutError<E>>
+    async fn take_all<S, E>(&mut self, stream: S, limit_bytes: u64) -> Result<(), PutError<E>>
     where
         S: Stream<Item = Result<Bytes, E>>,
     {
         let mut stream = pin!(stream);
         while let Some(chunk) = stream.next().await {
             let chunk = chunk.map_err(PutError::Source)?;
-            if max_bytes - self.bytes < chunk.len() as u64 {
-                return Err(PutError::TooLarge { limit_bytes: max_bytes });
+            if limit_bytes - self.bytes < chunk.len() as u64 {
+                return Err(PutError::TooLarge { limit_bytes });
+            }
+            let kept = self.reserved.as_ref();
+            if kept.is_some_and(|part| self.memory.is_overdue(part)) {
+                return Err(PutError::TooSlow);
             }
             self.take(&chunk).await?;
         }
@@ -102,22 +117,45 @@ impl Feed {
 
     pub(crate) async fn take(&mut self, mut chunk: &[u8]) -> Result<(), Error> {
         self.hash.update(chunk);
-        self.bytes += chunk.len() as u64;
         while !chunk.is_empty() {
             if self.buffer.len() == BLOCK_BYTES {
-                let block = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(BLOCK_BYTES));
-                self.upload.block(block.freeze()).await?;
+                let block = self.block();
+                self.upload.block(block).await?;
             }
+            self.reserve().await;
             let room = BLOCK_BYTES - self.buffer.len();
             let (now, later) = chunk.split_at(room.min(chunk.len()));
             self.buffer.extend_from_slice(now);
+            self.bytes += now.len() as u64;
             chunk = later;
         }
         Ok(())
     }
 
-    pub(crate) async fn finish(self) -> Result<Stored, Error> {
-        self.upload.finish(self.buffer.freeze()).await?;
+    /// Waits for memory for the next part, when none is left of the last one. All of the last one has been handed on.
+    async fn reserve(&mut self) {
+        if self.reserved.as_ref().is_none_or(Reserved::is_used_up) {
+            self.reserved = None;
+            let rest = self.expected_bytes.saturating_sub(self.bytes);
+            let rest = usize::try_from(rest).unwrap_or(usize::MAX);
+            self.reserved = Some(self.memory.part(self.part_bytes.min(rest)).await);
+        }
+    }
+
+    /// What was collected.
+    fn block(&mut self) -> Bytes {
+        let bytes = std::mem::take(&mut self.buffer);
+        match &mut self.reserved {
+            Some(reserved) => reserved.block(bytes),
+            None => bytes.freeze(),
+        }
+    }
+
+    pub(crate) async fn finish(mut self) -> Result<Stored, Error> {
+        let rest = self.block();
+        // What was reserved and is not needed.
+        self.reserved = None;
+        self.upload.finish(rest).await?;
         Ok(Stored {
             bytes: self.bytes,
             sha256: hex::encode(self.hash.finalize()),

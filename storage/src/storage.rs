@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::key::{Key, Prefix, Target};
+use crate::memory::Memory;
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
 use std::io;
@@ -16,6 +17,7 @@ const READY_WITHIN: Duration = Duration::from_secs(2);
 pub struct Storage {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) place: Arc<Place>,
+    pub(crate) memory: Memory,
 }
 
 #[derive(Debug)]
@@ -29,6 +31,7 @@ impl Storage {
         Self {
             store,
             place: Arc::new(place),
+            memory: Memory::new(),
         }
     }
 

@@ -122,6 +122,7 @@ fn of_put(error: PutError<Error>) -> Error {
     match error {
         PutError::TooLarge { limit_bytes } => too_large(limit_bytes).into(),
         PutError::Empty => Code::FileEmpty.into(),
+        PutError::TooSlow => Code::RequestTimeout.into(),
         PutError::Source(error) => error,
         PutError::StorageFull => {
             tracing::warn!("the storage is full");

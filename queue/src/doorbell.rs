@@ -4,6 +4,7 @@ use crate::Job;
 use crate::crew::Crew;
 use crate::memory::Waiting;
 use crate::shared::Shared;
+use background::Background;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -67,17 +68,25 @@ impl Doorbell {
     /// Answers rings until shutdown, `concurrency` (at least 1) at a time, and returns when the handlers
     /// in flight have ended. A ring for a task whose handler runs in this call is ignored. A handler that
     /// panics is logged and forgotten. Dropping this future takes no more jobs and leaves the handlers in flight
-    /// to end by themselves.
-    pub async fn serve<H, F>(&self, concurrency: usize, handler: H, shutdown: CancellationToken)
-    where
+    /// to end by themselves. The loop is the background task `worker`.
+    pub async fn serve<H, F>(
+        &self,
+        concurrency: usize,
+        handler: H,
+        shutdown: CancellationToken,
+        background: &Background,
+    ) where
         H: Fn(Job) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let crew = Crew::new(concurrency, handler);
-        match &self.0 {
-            Line::Memory(waiting) => waiting.answer(&crew, &shutdown).await,
-            Line::Shared(shared) => shared.answer(&crew, &shutdown).await,
-        }
+        let answer = || async {
+            match &self.0 {
+                Line::Memory(waiting) => waiting.answer(&crew, &shutdown).await,
+                Line::Shared(shared) => shared.answer(&crew, &shutdown).await,
+            }
+        };
+        background.keep("worker", answer).await;
         crew.gone_home().await;
     }
 

@@ -1,5 +1,7 @@
 //! The subcommands.
 
+use crate::descriptors;
+use crate::log::Log;
 use crate::settings::{Role, Settings};
 use crate::{parts, private};
 use crate::{serve, telemetry};
@@ -43,23 +45,26 @@ pub fn main() -> ExitCode {
     };
     // Before the first file: settings make the key that signs tokens.
     private::by_default();
+    let log = Log::to_stderr();
+    let _last_lines = log.last_lines();
     let settings = match Settings::from_environment(role) {
         Ok(settings) => settings,
-        Err(error) => return complain(&error.to_string(), 2),
+        Err(error) => return complain(&log, &error.to_string(), 2),
     };
-    telemetry::start(&settings.log);
+    telemetry::start(&settings.log, &log);
+    descriptors::raise();
     // One crypto provider for every TLS connection of the process; a second one would have to be chosen at each.
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     provider.install_default().expect("nothing else installs a provider");
     match run(role, settings) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(&format!("{error:#}"), 1),
+        Err(error) => complain(&log, &format!("{error:#}"), 1),
     }
 }
 
-#[allow(clippy::print_stderr, reason = "the last words of a command-line program")]
-fn complain(message: &str, code: u8) -> ExitCode {
-    eprintln!("rushes: {message}");
+/// Says why the process ends, and gives its exit code.
+fn complain(log: &Log, message: &str, code: u8) -> ExitCode {
+    log.line(format!("rushes: {message}\n").into_bytes());
     ExitCode::from(code)
 }
 

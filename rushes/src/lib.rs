@@ -3,6 +3,8 @@
 pub mod settings;
 
 mod command;
+mod descriptors;
+mod log;
 mod parts;
 mod private;
 mod serve;

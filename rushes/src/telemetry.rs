@@ -1,20 +1,32 @@
 //! Log lines (text on a terminal, JSON otherwise) and the registry of metrics.
 
+use crate::log::Log;
+use background::Background;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::ChronoUtc;
 
-/// Starts logging to standard error.
-pub(crate) fn start(filter: &str) {
+/// The log of this process, whose lost lines are counted from before the registry exists.
+static LOG: OnceLock<Log> = OnceLock::new();
+
+/// Starts logging.
+pub(crate) fn start(filter: &str, log: &Log) {
+    LOG.get_or_init(|| log.clone());
+    let is_terminal = std::io::stderr().is_terminal();
+    log.hook_panics(!is_terminal);
     let filter = EnvFilter::new(filter);
     let timer = ChronoUtc::new("%Y-%m-%dT%H:%M:%S%.3fZ".to_owned());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(log.clone())
+        // The writer never fails, and the subscriber reports its own errors with a macro that panics when standard
+        // error cannot be written.
+        .log_internal_errors(false)
         .with_timer(timer);
-    if std::io::stderr().is_terminal() {
+    if is_terminal {
         builder.with_target(false).init();
     } else {
         builder
@@ -34,18 +46,54 @@ const SECONDS: &[f64] = &[
 const FACTORS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
 /// Installs the registry of this process; `/metrics` prints it.
-pub(crate) fn metrics() -> Result<PrometheusHandle, BuildError> {
+pub(crate) fn metrics(background: &Background) -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
         .set_buckets_for_metric(Matcher::Full("rushes_realtime_factor".to_owned()), FACTORS)?
         .install_recorder()?;
-    let upkeep = handle.clone();
+    metrics::describe_counter!(
+        "rushes_log_lines_lost_total",
+        "Log lines that standard error did not take"
+    );
+    LOG.get().inspect(|log| log.publish());
+    let (upkeep, background) = (handle.clone(), background.clone());
     tokio::spawn(async move {
-        let mut ticks = tokio::time::interval(Duration::from_secs(5));
-        loop {
-            ticks.tick().await;
-            upkeep.run_upkeep();
-        }
+        let run = || async {
+            let mut ticks = tokio::time::interval(Duration::from_secs(5));
+            loop {
+                ticks.tick().await;
+                upkeep.run_upkeep();
+            }
+        };
+        background.keep("metrics", run).await;
     });
     Ok(handle)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+    use super::*;
+    use background::{State, Task};
+
+    #[tokio::test]
+    async fn the_upkeep_of_the_metrics_starts_again_after_a_panic() {
+        let background = Background::default();
+        let handle = metrics(&background).unwrap();
+        background.panic_in("metrics");
+        let well = Task {
+            name: "metrics",
+            state: State::Running,
+            panics: 1,
+        };
+        while background.tasks() != [well.clone()] {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let text = handle.render();
+        assert!(
+            text.contains("rushes_background_panics_total{task=\"metrics\"} 1"),
+            "{text}"
+        );
+    }
 }

@@ -14,6 +14,7 @@ mod sweeper;
 
 pub use scratch::Scratch;
 
+use background::Background;
 use child::{ChildSettings, Spare};
 use domain::protocol::{Depth, SandboxMode, SandboxStatus};
 use domain::{Failure, Limits};
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use storage::Storage;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// How a worker works.
 #[derive(Clone, Debug)]
@@ -112,22 +114,25 @@ impl Env {
 }
 
 /// Works until `shutdown`; returns when the tasks in progress have ended or, after the grace, were given back.
-pub async fn run(env: Env, shutdown: CancellationToken) {
-    let sweeper = tokio::spawn(sweeper::run(env.clone(), shutdown.clone()));
+pub async fn run(env: Env, shutdown: CancellationToken, background: Background) {
+    let sweeper = sweeper::run(env.clone(), shutdown.clone(), background.clone());
+    let sweeper = AbortOnDropHandle::new(tokio::spawn(sweeper));
     let halt = env.halt.clone();
-    let (grace, stopping) = (env.settings.grace, shutdown.clone());
-    let patience = tokio::spawn(async move {
-        stopping.cancelled().await;
-        tokio::time::sleep(grace).await;
-        halt.cancel();
-    });
+    let (grace, stopping, kept) = (env.settings.grace, shutdown.clone(), background.clone());
+    let patience = AbortOnDropHandle::new(tokio::spawn(async move {
+        let patience = || async {
+            stopping.cancelled().await;
+            tokio::time::sleep(grace).await;
+            halt.cancel();
+        };
+        kept.keep("grace", patience).await;
+    }));
     let doorbell = env.doorbell.clone();
     let tasks = env.settings.tasks;
     let answer = move |job: queue::Job| {
         let env = env.clone();
         async move { process_task::run(&env, job.task).await }
     };
-    doorbell.serve(tasks, answer, shutdown).await;
-    patience.abort();
-    sweeper.abort();
+    doorbell.serve(tasks, answer, shutdown, &background).await;
+    drop((patience, sweeper));
 }

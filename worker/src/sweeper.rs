@@ -2,6 +2,7 @@
 //! that were kept long enough.
 
 use crate::Env;
+use background::Background;
 use entity::{DbErr, idempotency, in_time, task, trash};
 use queue::Job;
 use std::time::{Duration, Instant};
@@ -25,8 +26,11 @@ const BATCH: usize = 500;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Two loops: to remove files may take long, and nobody else finds the lost meanwhile.
-pub(crate) async fn run(env: Env, shutdown: CancellationToken) {
-    tokio::join!(find(&env, &shutdown), clear(&env, &shutdown));
+pub(crate) async fn run(env: Env, shutdown: CancellationToken, background: Background) {
+    tokio::join!(
+        background.keep("sweeper", || find(&env, &shutdown)),
+        background.keep("trash", || clear(&env, &shutdown)),
+    );
 }
 
 async fn find(env: &Env, shutdown: &CancellationToken) {

@@ -2,6 +2,7 @@
 
 use super::{Column, Entity, Model};
 use crate::{in_time, output, source};
+use background::Background;
 use domain::{TaskId, UserId};
 use sea_orm::entity::prelude::*;
 use sea_orm::{DatabaseConnection, DbBackend, FromQueryResult, QueryOrder, QueryTrait, Statement};
@@ -42,19 +43,25 @@ struct Question {
 }
 
 impl Desk {
-    /// Opens a desk that reads from a database; it works until the last handle on it is gone.
+    /// Opens a desk that reads from a database; it works until the last handle on it is gone. Its loop is the background
+    /// task `desk`.
     ///
     /// # Panics
     /// Outside of a Tokio runtime.
     #[must_use]
-    pub fn open(db: DatabaseConnection) -> Self {
-        let (to, mut asked) = mpsc::unbounded_channel();
+    pub fn open(db: DatabaseConnection, background: Background) -> Self {
+        let (to, asked) = mpsc::unbounded_channel();
+        // Questions outlive a loop that panicked.
+        let asked = tokio::sync::Mutex::new(asked);
         tokio::spawn(async move {
-            let mut crowd = Vec::new();
-            while asked.recv_many(&mut crowd, 1 << MOST).await > 0 {
-                // In a task of its own: should it panic, only this crowd goes without an answer.
-                let _ = tokio::spawn(answer(db.clone(), std::mem::take(&mut crowd))).await;
-            }
+            let serve = || async {
+                let (mut asked, mut crowd) = (asked.lock().await, Vec::new());
+                while asked.recv_many(&mut crowd, 1 << MOST).await > 0 {
+                    // In a task of its own: should it panic, only this crowd goes without an answer.
+                    let _ = tokio::spawn(answer(db.clone(), std::mem::take(&mut crowd))).await;
+                }
+            };
+            background.keep("desk", serve).await;
         });
         Self(to)
     }

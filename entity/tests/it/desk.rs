@@ -2,6 +2,7 @@
 
 use crate::proxy::Proxy;
 use crate::seed::{an_output, database, made, new_task};
+use background::Background;
 use domain::{TaskId, UserId};
 use entity::output;
 use entity::task::{self, Claim, Desk, Model, TaskStatus};
@@ -24,7 +25,7 @@ async fn everybody_in_a_crowd_gets_their_own_task_and_nobody_elses() {
     db.set_metric_callback(move |_| {
         counted.fetch_add(1, Ordering::Relaxed);
     });
-    let desk = Desk::open(db);
+    let desk = Desk::open(db, Background::default());
     // Each owner asks for each task, and for one that there is not, three times.
     let ids: Vec<_> = tasks.iter().map(Model::task_id).chain([TaskId(i64::MAX)]).collect();
     let pairs = tasks.iter().flat_map(|task| ids.iter().map(|id| (task.owner(), *id)));
@@ -52,7 +53,7 @@ async fn everybody_in_a_crowd_gets_their_own_task_and_nobody_elses() {
 async fn nobody_is_told_what_was_before_they_asked() {
     let (db, _directory) = database("desk_after").await;
     let task = new_task(&db).await;
-    let desk = Desk::open(db.clone());
+    let desk = Desk::open(db.clone(), Background::default());
     let ask = || desk.whole(task.owner(), task.task_id());
     let status = async || ask().await.unwrap().map(|whole| whole.task.status);
     assert_eq!(status().await, Some(TaskStatus::Uploaded));
@@ -72,7 +73,7 @@ async fn nobody_is_told_what_was_before_they_asked() {
 async fn a_crowd_is_told_that_the_database_is_away() {
     let (db, _directory) = database("desk_away").await;
     let task = new_task(&db).await;
-    let desk = Desk::open(db.clone());
+    let desk = Desk::open(db.clone(), Background::default());
     db.close_by_ref().await.unwrap();
     let told = join_all((0..3).map(|_| desk.whole(task.owner(), task.task_id()))).await;
     for told in told {
@@ -88,7 +89,7 @@ async fn connections_that_fall_silent_are_given_up() {
     let db = entity::connect(&proxy.url, 2).await.unwrap();
     migration::run(&db).await.unwrap();
     let task = new_task(&db).await;
-    let desk = Desk::open(db);
+    let desk = Desk::open(db, Background::default());
     let ask = async || desk.whole(task.owner(), task.task_id()).await;
     assert!(ask().await.unwrap().is_some());
     proxy.fall_silent();

@@ -1,6 +1,7 @@
 //! A serving end that tells which ids it was given, and the bells to try it on.
 
 use crate::redis_server::RedisServer;
+use background::Background;
 use domain::TaskId;
 use queue::{Doorbell, Job};
 use std::sync::Arc;
@@ -57,7 +58,7 @@ impl Listener {
             note.send(job.task).unwrap();
             handler(job)
         };
-        let serving = tokio::spawn(async move { bell.serve(concurrency, handler, stop).await });
+        let serving = tokio::spawn(async move { bell.serve(concurrency, handler, stop, &Background::default()).await });
         Self {
             heard,
             shutdown,

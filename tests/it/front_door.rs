@@ -13,14 +13,18 @@ fn root() -> PathBuf {
 }
 
 /// A running nginx; ends with its value.
-struct Nginx {
-    url: String,
+pub(crate) struct Nginx {
+    pub(crate) url: String,
     process: Child,
 }
 
 impl Nginx {
     /// Renders the template of the product and starts it before `upstream`.
-    fn before(upstream: &str, directory: &Path) -> Self {
+    pub(crate) fn before(upstream: &str, directory: &Path) -> Self {
+        Self::before_all(&[upstream], directory)
+    }
+
+    pub(crate) fn before_all(upstreams: &[&str], directory: &Path) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -30,9 +34,20 @@ impl Nginx {
         let tmp = directory.join("nginx");
         std::fs::create_dir_all(&tmp).unwrap();
         let mut text = std::fs::read_to_string(root().join("nginx/nginx.conf.template")).unwrap();
+        // As when the name of the backend has several addresses.
+        let upstreams: Vec<_> = upstreams
+            .iter()
+            .map(|url| url.strip_prefix("http://").unwrap())
+            .collect();
+        let (first, others) = upstreams.split_first().unwrap();
+        let server = "server ${NGINX_UPSTREAM} max_fails=0;";
+        let more = others.iter().map(|other| server.replace("${NGINX_UPSTREAM}", other));
+        let servers = [server.to_owned()].into_iter().chain(more).collect::<Vec<_>>();
+        assert!(text.contains(server));
+        text = text.replace(server, &servers.join("\n"));
         for (name, value) in [
             ("NGINX_LISTEN", listen.as_str()),
-            ("NGINX_UPSTREAM", upstream.strip_prefix("http://").unwrap()),
+            ("NGINX_UPSTREAM", first),
             ("NGINX_TMP", tmp.to_str().unwrap()),
             ("NGINX_MAX_UPLOAD", "110m"),
             ("NGINX_LANGUAGE", "es"),
@@ -50,12 +65,16 @@ impl Nginx {
             } else {
                 "daemon off;"
             };
-            let log = File::options().append(true).create(true).open(tmp.join("access.log"));
-            command.args(["-g", global]).stdout(log.unwrap());
+            let log = |name| File::options().append(true).create(true).open(tmp.join(name)).unwrap();
+            command
+                .args(["-g", global])
+                .stdout(log("access.log"))
+                .stderr(log("error.log"));
             command
         };
         let checked = nginx(&["-t"]).output().unwrap();
-        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+        let told = std::fs::read_to_string(tmp.join("error.log")).unwrap();
+        assert!(checked.status.success(), "{told}");
         let process = nginx(&[]).spawn().unwrap();
         Self {
             url: format!("http://{listen}"),
@@ -63,7 +82,7 @@ impl Nginx {
         }
     }
 
-    async fn ready(&self) {
+    pub(crate) async fn ready(&self) {
         for _ in 0..100 {
             if reqwest::get(format!("{}/ping", self.url))
                 .await

@@ -38,6 +38,8 @@ pub struct Config {
     pub upload_idle: Duration,
     /// How long any other request may take until its reply begins.
     pub request_timeout: Duration,
+    /// How long browsers shall use TLS only (RFC 6797); no header when absent.
+    pub hsts: Option<Duration>,
 }
 
 impl Config {
@@ -59,6 +61,7 @@ impl Config {
             throttle: Throttle::default(),
             upload_idle: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),
+            hsts: None,
         }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) language: Language,
     /// The address of the client; `None` when the request came through no socket.
     pub(crate) client: Option<IpAddr>,
+    /// Whether the client reached the service, or a proxy of ours before it, over TLS.
+    pub(crate) is_https: bool,
 }
 
 impl Context {
@@ -30,7 +32,20 @@ impl Context {
         Self {
             request_id: request_id(headers),
             language: wish.and_then(Language::accepted).unwrap_or(config.language),
+            is_https: is_https(request.extensions(), headers, config),
             client: peer(request.extensions()).map(|peer| client_address(peer, headers, &config.trusted_proxies)),
+        }
+    }
+}
+
+impl Context {
+    /// For a reply to what is no request.
+    pub(crate) const fn without_request(request_id: Arc<str>, language: Language) -> Self {
+        Self {
+            request_id,
+            language,
+            client: None,
+            is_https: false,
         }
     }
 }
@@ -41,6 +56,15 @@ pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
     extensions
         .get::<ConnectInfo<SocketAddr>>()
         .map(|info| info.0.ip().to_canonical())
+}
+
+/// Whether the address that clients use begins with `https`: the configured one, else what a proxy of ours says.
+pub(crate) fn is_https(extensions: &Extensions, headers: &HeaderMap, config: &Config) -> bool {
+    if let Some(url) = &config.public_url {
+        return url.scheme() == "https";
+    }
+    let is_proxy = peer(extensions).is_some_and(|peer| config.trusted_proxies.iter().any(|block| block.contains(peer)));
+    is_proxy && headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https")
 }
 
 fn request_id(headers: &HeaderMap) -> Arc<str> {
@@ -61,11 +85,8 @@ impl<S: Sync> FromRequestParts<S> for Context {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         // Every route lies behind `trail`; a router without it answers in the default language.
-        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self {
-            request_id: request_id(&parts.headers),
-            language: Language::default(),
-            client: None,
-        }))
+        let known = parts.extensions.get::<Self>().cloned();
+        Ok(known.unwrap_or_else(|| Self::without_request(request_id(&parts.headers), Language::default())))
     }
 }
 

@@ -25,5 +25,5 @@ pub use config::{Config, PasswordPolicy, Secret, Secrets, Throttle, WeakSecret};
 pub use extract::{BadCidr, Cidr};
 pub use openapi::document as openapi;
 pub use router::{router, telemetry_router};
-pub use serve::serve;
-pub use state::AppState;
+pub use serve::{Serving, serve};
+pub use state::{Alive, AppState};

@@ -94,7 +94,7 @@ pub(crate) fn render(mut response: Response, context: &Context) -> Response {
         None if is_bare_error(&response) => Refusal::new(code_of(response.status())),
         None => return response,
     };
-    let body = serde_json::to_vec(&Problem::new(&refusal, context)).unwrap_or_default();
+    let body = body(&refusal, context);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(context.language.tag()));
@@ -107,6 +107,11 @@ pub(crate) fn render(mut response: Response, context: &Context) -> Response {
     }
     *response.body_mut() = Body::from(body);
     response
+}
+
+/// The body of an error reply.
+pub(crate) fn body(refusal: &Refusal, context: &Context) -> Vec<u8> {
+    serde_json::to_vec(&Problem::new(refusal, context)).unwrap_or_default()
 }
 
 /// The challenge of RFC 6750 §3: without a token there is no error to name.
@@ -159,11 +164,7 @@ mod tests {
     use domain::recipe_reader::{FieldError, FieldProblem};
 
     fn context(language: Language) -> Context {
-        Context {
-            language,
-            request_id: "r-1".into(),
-            client: None,
-        }
+        Context::without_request("r-1".into(), language)
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use crate::openapi::{self, Api};
 use crate::routes::health::Readiness;
 use crate::routes::{auth, codes, health, images, metrics, plan, presets, report, tasks, uploads, video};
-use crate::{AppState, once, problem, trail, upload};
+use crate::{Alive, AppState, once, problem, trail, upload};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{self, HeaderName};
 use axum::http::{HeaderValue, Method, Uri};
-use axum::middleware::{from_fn_with_state, map_request};
+use axum::middleware::{from_fn, from_fn_with_state, map_request};
 use axum::routing::get;
 use entity::DatabaseConnection;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -62,6 +62,7 @@ pub fn router(state: AppState) -> Router {
         .layer(CatchPanicLayer::custom(problem::of_panic))
         .layer(from_fn_with_state(state.clone(), trail::in_time))
         .layer(option_layer(cors(&state.config.cors_origins)))
+        .layer(from_fn(trail::with_host))
         .layer(from_fn_with_state(state.clone(), trail::trail))
         .with_state(state);
     // Routes are chosen before layers run: a slash has to go before that.
@@ -74,13 +75,14 @@ pub fn telemetry_router(
     storage: Storage,
     doorbell: Doorbell,
     handle: PrometheusHandle,
+    alive: Alive,
 ) -> Router {
     let (ready_db, count_db) = (db.clone(), db);
     Router::new()
         .route("/livez", get(health::livez))
         .route(
             "/readyz",
-            get(async move || Readiness::of(&ready_db, &storage, &doorbell).await.answer()),
+            get(async move || Readiness::of(&ready_db, &storage, &doorbell, &alive).await.answer()),
         )
         .route(
             "/metrics",

@@ -3,6 +3,7 @@
 use crate::auth::{Gate, Hasher, Tokens};
 use crate::config::Config;
 use crate::links::Links;
+use background::Background;
 use domain::protocol::{SandboxMode, SandboxStatus};
 use entity::DatabaseConnection;
 use entity::task::Desk;
@@ -11,6 +12,7 @@ use queue::Doorbell;
 use std::ops::Deref;
 use std::sync::Arc;
 use storage::Storage;
+use tokio_util::sync::CancellationToken;
 
 /// The parts of the service as handlers see them. Cheap to clone.
 #[derive(Clone)]
@@ -28,6 +30,16 @@ pub struct Parts {
     pub(crate) hasher: Hasher,
     pub(crate) gate: Gate,
     pub(crate) facts: Facts,
+    pub(crate) alive: Alive,
+}
+
+/// Whether this process can work: its background tasks, and whether it is being stopped. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Alive {
+    /// The background tasks.
+    pub background: Background,
+    /// Canceled when the process begins to stop: it serves on for a moment, but is not ready for more.
+    pub shutdown: CancellationToken,
 }
 
 /// What is known about the process around the edge.
@@ -40,18 +52,19 @@ pub(crate) struct Facts {
 impl AppState {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(db: DatabaseConnection, storage: Storage, doorbell: Doorbell, config: Config) -> Self {
+    pub fn new(db: DatabaseConnection, storage: Storage, doorbell: Doorbell, config: Config, alive: Alive) -> Self {
         Self(Arc::new(Parts {
             tokens: Tokens::new(&config.secrets, config.token_ttl),
             links: Links::new(&config.secrets, config.link_ttl),
             hasher: Hasher::for_this_machine(),
             gate: Gate::new(config.throttle),
             facts: Facts::default(),
-            desk: Desk::open(db.clone()),
+            desk: Desk::open(db.clone(), alive.background.clone()),
             db,
             storage,
             doorbell,
             config,
+            alive,
         }))
     }
 

@@ -5,7 +5,8 @@ use crate::context::Context;
 use crate::{error, problem};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{self, HeaderName};
-use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, Method, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::Code;
@@ -31,6 +32,9 @@ pub(crate) async fn trail(State(state): State<AppState>, mut request: Request, n
     span.in_scope(|| {
         response = problem::render(std::mem::take(&mut response), &context);
         dress(response.headers_mut(), &context, docs);
+        if let Some(hsts) = state.config.hsts.filter(|_| context.is_https) {
+            secure(response.headers_mut(), hsts);
+        }
         note(&method, route, response.status().as_u16(), started.elapsed());
     });
     response
@@ -90,6 +94,33 @@ fn dress(headers: &mut HeaderMap, context: &Context, docs: bool) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+}
+
+/// Has browsers use TLS only from now on. RFC 6797 §7.2 allows that over TLS only.
+fn secure(headers: &mut HeaderMap, hsts: Duration) {
+    let value = format!("max-age={}", hsts.as_secs());
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
+    }
+}
+
+/// Refuses a request of HTTP/1.1 without exactly one `Host` that names a host (RFC 9112 §3.2).
+pub(crate) async fn with_host(request: Request, next: Next) -> Response {
+    let hosts: Vec<_> = request.headers().get_all(header::HOST).iter().collect();
+    let names_host = |host: &&HeaderValue| host.as_bytes().is_empty() || Authority::try_from(host.as_bytes()).is_ok();
+    let is_right = match (hosts.as_slice(), request.version()) {
+        ([], version) => version != Version::HTTP_11,
+        ([host], _) => names_host(host),
+        _ => false,
+    };
+    if is_right {
+        return next.run(request).await;
+    }
+    let detail = format!(
+        "{} Host headers; accepted: one, with a host and maybe a port",
+        hosts.len()
+    );
+    error::Refusal::new(Code::RequestInvalid).detail(detail).into_response()
 }
 
 /// Ends a request whose reply does not begin in time. An upload takes as long as it takes; it has a limit between its

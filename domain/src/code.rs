@@ -62,6 +62,8 @@ codes! {
     // Requests
     RequestInvalid "request_invalid" 400 "La petición no es válida" "The request is not valid"
     JsonInvalid "json_invalid" 400 "El cuerpo no es JSON válido" "The body is not valid JSON"
+    UriTooLong "uri_too_long" 414 "La dirección es demasiado larga" "The address is too long"
+    HeadersTooLarge "headers_too_large" 431 "Las cabeceras son demasiado grandes" "The headers are too large"
     BodyTooLarge "body_too_large" 413 "El cuerpo es demasiado grande" "The body is too large"
     ContentTypeUnsupported "content_type_unsupported" 415 "El tipo de contenido no se acepta" "The content type is not accepted"
     QueryInvalid "query_invalid" 400 "Un parámetro no es válido" "A parameter is not valid"

@@ -27,7 +27,7 @@ pub(crate) async fn database(settings: &Settings) -> anyhow::Result<DatabaseConn
 }
 
 /// More queries at a time than cores answer them only get in each other's way; a few wait for the disk meanwhile.
-fn connections() -> u32 {
+pub(crate) fn connections() -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     u32::try_from(4 + 2 * cores).map_or(CONNECTIONS_MAX, |fit| fit.min(CONNECTIONS_MAX))
 }

@@ -1,54 +1,84 @@
 //! A process from its start to its end.
 
+use crate::descriptors;
 use crate::parts;
 use crate::settings::{Role, Settings};
 use crate::telemetry;
 use anyhow::Context;
-use backend::AppState;
+use backend::{Alive, AppState, Serving};
 use domain::protocol::{SandboxMode, SandboxStatus};
 use entity::DatabaseConnection;
 use queue::Doorbell;
 use std::net::SocketAddr;
 use storage::Storage;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Mutex;
 use worker::Env;
 
 pub(crate) async fn up(settings: Settings, db: DatabaseConnection) -> anyhow::Result<()> {
+    let serving = serving(&settings, settings.workers)?;
     let (files, bell) = (parts::storage(&settings).await?, parts::doorbell(&settings).await?);
     let env = parts::worker(&settings, db.clone(), files.clone(), bell.clone())?;
     let sandbox = sandbox(&env, &settings).await?;
-    let shutdown = on_signal()?;
-    let worker = tokio::spawn(worker::run(env, shutdown.clone()));
-    let state = state(&settings, db, files, bell)?.with_sandbox(settings.sandbox, sandbox);
-    answer(settings.listen, backend::router(state), shutdown).await?;
-    worker.await.context("the worker broke down")
+    let alive = alive()?;
+    let state = state(&settings, db, files, bell, &alive)?.with_sandbox(settings.sandbox, sandbox);
+    together(
+        work(env, &alive),
+        answer(settings.listen, backend::router(state), serving, &alive),
+    )
+    .await
 }
 
 pub(crate) async fn backend(settings: Settings, db: DatabaseConnection) -> anyhow::Result<()> {
     parts::warn_of_risks(&settings, Role::Backend);
     let (files, bell) = (parts::storage(&settings).await?, parts::doorbell(&settings).await?);
-    let router = backend::router(state(&settings, db, files, bell)?);
-    answer(settings.listen, router, on_signal()?).await
+    let alive = alive()?;
+    let router = backend::router(state(&settings, db, files, bell, &alive)?);
+    answer(settings.listen, router, serving(&settings, 0)?, &alive).await
 }
 
 pub(crate) async fn worker(settings: Settings, db: DatabaseConnection) -> anyhow::Result<()> {
+    let serving = serving(&settings, settings.workers)?;
     parts::warn_of_risks(&settings, Role::Worker);
     let (files, bell) = (parts::storage(&settings).await?, parts::doorbell(&settings).await?);
     let env = parts::worker(&settings, db.clone(), files.clone(), bell.clone())?;
     sandbox(&env, &settings).await?;
-    let metrics = telemetry::metrics().context("failed to start the metrics")?;
-    let shutdown = on_signal()?;
-    let telling = settings.metrics_listen.map(|address| {
-        let router = backend::telemetry_router(db, files, bell, metrics);
-        tokio::spawn(answer(address, router, shutdown.clone()))
-    });
-    worker::run(env, shutdown).await;
-    match telling {
-        Some(telling) => telling.await.context("the metrics broke down")?,
-        None => Ok(()),
-    }
+    let alive = alive()?;
+    let metrics = telemetry::metrics(&alive.background).context("failed to start the metrics")?;
+    let Some(address) = settings.metrics_listen else {
+        return work(env, &alive).await;
+    };
+    let router = backend::telemetry_router(db, files, bell, metrics, alive.clone());
+    together(work(env, &alive), answer(address, router, serving, &alive)).await
+}
+
+/// Both to their ends; the first that fails ends the process. One without the other is no service, and whatever
+/// supervises the process starts it again.
+async fn together(
+    work: impl Future<Output = anyhow::Result<()>>,
+    answer: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    tokio::try_join!(work, answer).map(drop)
+}
+
+/// Works in a task of its own, so that it gets a thread besides the listener.
+async fn work(env: Env, alive: &Alive) -> anyhow::Result<()> {
+    let worker = worker::run(env, alive.shutdown.clone(), alive.background.clone());
+    tokio::spawn(worker).await.context("the worker broke down")
+}
+
+/// How connections are served, as the limits of the process allow.
+fn serving(settings: &Settings, tasks: usize) -> anyhow::Result<Serving> {
+    let connections = descriptors::clients(descriptors::limit(), parts::connections(), tasks)?;
+    tracing::info!(connections, "the most connections at a time");
+    let default = Serving::default();
+    Ok(Serving {
+        connections,
+        stop_delay: settings.stop_delay,
+        language: settings.api.as_ref().map_or(default.language, |api| api.language),
+        ..default
+    })
 }
 
 /// What the kernel grants to lock media children in. Where they cannot work, or must be locked in and cannot be, no work
@@ -60,39 +90,83 @@ async fn sandbox(env: &Env, settings: &Settings) -> anyhow::Result<SandboxStatus
     })
 }
 
-fn state(settings: &Settings, db: DatabaseConnection, files: Storage, bell: Doorbell) -> anyhow::Result<AppState> {
-    let metrics = telemetry::metrics().context("failed to start the metrics")?;
+fn state(
+    settings: &Settings,
+    db: DatabaseConnection,
+    files: Storage,
+    bell: Doorbell,
+    alive: &Alive,
+) -> anyhow::Result<AppState> {
+    let metrics = telemetry::metrics(&alive.background).context("failed to start the metrics")?;
     let config = settings.api.clone().context("this process has no API")?;
-    Ok(AppState::new(db, files, bell, config).with_metrics(metrics))
+    Ok(AppState::new(db, files, bell, config, alive.clone()).with_metrics(metrics))
 }
 
-async fn answer(address: SocketAddr, router: backend::Router, shutdown: CancellationToken) -> anyhow::Result<()> {
+async fn answer(address: SocketAddr, router: backend::Router, serving: Serving, alive: &Alive) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("failed to listen on {address}"))?;
     tracing::info!(%address, "listening");
-    backend::serve(listener, router, shutdown).await;
+    let (shutdown, background) = (alive.shutdown.clone(), alive.background.clone());
+    backend::serve(listener, router, serving, shutdown, background).await;
     Ok(())
 }
 
-/// A token that SIGTERM or Ctrl-C cancels. The second signal ends the process at once.
-fn on_signal() -> anyhow::Result<CancellationToken> {
-    let shutdown = CancellationToken::new();
-    let canceled = shutdown.clone();
-    let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
-    tokio::spawn(async move {
+/// The background tasks and the token that SIGTERM or Ctrl-C cancels. The second signal ends the process at once.
+fn alive() -> anyhow::Result<Alive> {
+    let alive = Alive::default();
+    let terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
+    let interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
+    tokio::spawn(on_signals(alive.clone(), [terminate, interrupt]));
+    Ok(alive)
+}
+
+/// The background task `signals`. What it listens on outlives a panic: a signal in between is not lost.
+async fn on_signals(alive: Alive, signals: [Signal; 2]) {
+    let signals = Mutex::new(signals);
+    let listen = || async {
+        let mut signals = signals.lock().await;
+        let [terminate, interrupt] = &mut *signals;
         loop {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            if canceled.is_cancelled() {
+            if alive.shutdown.is_cancelled() {
                 std::process::abort();
             }
             tracing::info!("stopping; once more to stop at once");
-            canceled.cancel();
+            alive.shutdown.cancel();
         }
-    });
-    Ok(shutdown)
+    };
+    alive.background.keep("signals", listen).await;
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+    use super::*;
+    use background::State;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_signal_still_stops_a_process_whose_handler_panicked() {
+        let alive = alive().unwrap();
+        let panics = async |count| {
+            while alive.background.tasks().first().is_none_or(|task| task.panics < count) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        for count in 1..=2 {
+            alive.background.panic_in("signals");
+            panics(count).await;
+        }
+        // It may be waiting to start again.
+        let own = rustix::process::getpid();
+        rustix::process::kill_process(own, rustix::process::Signal::TERM).unwrap();
+        alive.shutdown.cancelled().await;
+        let task = alive.background.tasks().remove(0);
+        assert_eq!((task.state, task.panics), (State::Running, 2));
+    }
 }

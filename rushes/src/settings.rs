@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use url::Url;
 
 /// The names of all settings, in the order of `.env.sample`.
@@ -25,6 +26,8 @@ pub const NAMES: &[&str] = &[
     "RUSHES_TRUSTED_PROXIES",
     "RUSHES_CORS_ORIGINS",
     "RUSHES_METRICS_LISTEN",
+    "RUSHES_STOP_DELAY_S",
+    "RUSHES_HSTS_MAX_AGE_S",
     "RUSHES_LOG",
     "RUSHES_LANGUAGE",
     "DATABASE_URL",
@@ -76,6 +79,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where a worker's own health and metrics listen.
     pub metrics_listen: Option<SocketAddr>,
+    /// How long requests are still accepted after a stop began.
+    pub stop_delay: Duration,
     /// What this machine keeps.
     pub data_dir: PathBuf,
     /// `sqlite://…` or `postgres://…`.
@@ -144,6 +149,7 @@ impl Settings {
         Ok(Self {
             listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8_000))),
             metrics_listen: env.parsed("RUSHES_METRICS_LISTEN", "an address and a port such as 127.0.0.1:9100")?,
+            stop_delay: stop_delay(&env, role)?,
             redis_url: redis_url(&env)?,
             workers: workers(&env)?,
             sandbox: env.one_of(
@@ -173,6 +179,17 @@ impl Settings {
     #[must_use]
     pub fn is_embedded_database(&self) -> bool {
         self.database_url.starts_with("sqlite:")
+    }
+}
+
+/// Before an API that runs alone stands a proxy, which must find out that it stops.
+fn stop_delay(env: &Read<'_>, role: Role) -> Result<Duration, BadSetting> {
+    let default = if role == Role::Backend { 6 } else { 0 };
+    let accepted = "a whole number from 0 to 300";
+    match env.parsed("RUSHES_STOP_DELAY_S", accepted)? {
+        None => Ok(Duration::from_secs(default)),
+        Some(seconds @ 0..=300) => Ok(Duration::from_secs(seconds)),
+        Some(other) => Err(read::bad("RUSHES_STOP_DELAY_S", &other.to_string(), accepted)),
     }
 }
 

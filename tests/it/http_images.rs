@@ -1,6 +1,7 @@
 //! Images of an account: stored whole or not at all, known by their bytes, and there while a task needs them.
 
-use backend::{AppState, Config, Secret, Secrets};
+use backend::{Alive, AppState, Config, Secret, Secrets, Serving};
+use background::Background;
 use bytes::Bytes;
 use futures::future::join_all;
 use futures::stream::{self, StreamExt};
@@ -222,13 +223,21 @@ async fn an_upload_takes_as_long_as_it_takes() {
         previous: None,
     });
     config.request_timeout = SHORT;
-    let state = AppState::new(app.db.clone(), app.storage.clone(), app.doorbell.clone(), config);
+    let state = AppState::new(
+        app.db.clone(),
+        app.storage.clone(),
+        app.doorbell.clone(),
+        config,
+        Alive::default(),
+    );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     caller.url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(backend::serve(
         listener,
         backend::router(state),
+        Serving::default(),
         CancellationToken::new(),
+        Background::default(),
     ));
     let endless = Body::wrap_stream(stream::pending::<io::Result<Bytes>>());
     let request = caller.request(Method::POST, "/api/plan");

@@ -12,12 +12,16 @@
 #![allow(clippy::print_stdout, reason = "tests say what they skip")]
 #![allow(clippy::too_many_lines, reason = "a story is told in one piece")]
 
+mod background_tasks;
 mod bad_input;
+mod connections;
 mod contract;
 mod contract_accounts;
 mod every_operation;
 mod failures;
 mod front_door;
+mod front_door_edges;
+mod hard_times;
 mod http_accounts;
 mod http_download;
 mod http_edge;
@@ -34,5 +38,6 @@ mod private_files;
 mod processes;
 mod recipes_page;
 mod reuse;
+mod rolling;
 mod settings;
 mod tidy;

@@ -10,10 +10,10 @@ use tests::clip::Clip;
 use tests::{TestApp, program};
 
 /// A process of the product; killed with its value.
-struct Process(Child);
+pub(crate) struct Process(pub(crate) Child);
 
 impl Process {
-    fn start(command: &str, directory: &Path, environment: &[(&str, String)]) -> Self {
+    pub(crate) fn start(command: &str, directory: &Path, environment: &[(&str, String)]) -> Self {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -28,7 +28,7 @@ impl Process {
         Self(process.stdout(Stdio::null()).stderr(log).spawn().unwrap())
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         assert!(
             Command::new("kill")
                 .args([signal, &self.0.id().to_string()])

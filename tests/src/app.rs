@@ -2,7 +2,8 @@
 
 use crate::caller::Caller;
 use crate::column;
-use backend::{AppState, Config, Secret, Secrets};
+use backend::{Alive, AppState, Config, Secret, Secrets, Serving};
+use background::Background;
 use domain::protocol::{Depth, SandboxMode};
 use entity::DatabaseConnection;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -26,6 +27,8 @@ pub struct Options {
     pub config: fn(&mut Config),
     /// Changes the settings of the worker; `None` runs no worker.
     pub worker: Option<fn(&mut worker::Settings)>,
+    /// How its listener serves.
+    pub serving: Serving,
 }
 
 impl Default for Options {
@@ -33,6 +36,7 @@ impl Default for Options {
         Self {
             config: |_| {},
             worker: Some(|_| {}),
+            serving: Serving::default(),
         }
     }
 }
@@ -51,6 +55,8 @@ pub struct TestApp {
     pub directory: tempfile::TempDir,
     /// The settings with which another process joins it.
     pub environment: Vec<(&'static str, String)>,
+    /// The background tasks of the service.
+    pub background: Background,
     shutdown: CancellationToken,
     _server: JoinHandle<()>,
     worker: Option<JoinHandle<()>>,
@@ -69,7 +75,12 @@ impl TestApp {
 
     /// The same with other settings of the edge.
     pub async fn idle_with(config: fn(&mut Config)) -> Self {
-        Self::with(Options { config, worker: None }).await
+        Self::with(Options {
+            config,
+            worker: None,
+            ..Options::default()
+        })
+        .await
     }
 
     /// A service that differs.
@@ -88,32 +99,29 @@ impl TestApp {
         });
         (options.config)(&mut config);
         let limits = config.limits;
-        let shutdown = CancellationToken::new();
-        let state = AppState::new(db.clone(), storage.clone(), doorbell.clone(), config).with_metrics(metrics());
+        let alive = Alive::default();
+        let (shutdown, background) = (alive.shutdown.clone(), alive.background.clone());
+        let state =
+            AppState::new(db.clone(), storage.clone(), doorbell.clone(), config, alive.clone()).with_metrics(metrics());
         let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
             .await
             .unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let server = tokio::spawn(backend::serve(listener, backend::router(state), shutdown.clone()));
+        let server = tokio::spawn(backend::serve(
+            listener,
+            backend::router(state),
+            options.serving,
+            shutdown.clone(),
+            background.clone(),
+        ));
         let worker = options.worker.map(|change| {
             let mut settings = worker_settings(limits);
             change(&mut settings);
             let scratch = Scratch::open(&directory.path().join("scratch")).unwrap();
             let env = Env::new(db.clone(), storage.clone(), doorbell.clone(), scratch, settings);
-            tokio::spawn(worker::run(env, shutdown.clone()))
+            tokio::spawn(worker::run(env, shutdown.clone(), background.clone()))
         });
-        let mut environment = vec![("DATABASE_URL", database_url), ("STORAGE_URL", storage_url)];
-        environment.extend(redis_url.map(|url| ("REDIS_URL", url)));
-        if let Some(S3Credentials {
-            access_key_id,
-            secret_access_key,
-        }) = credentials
-        {
-            environment.extend([
-                ("AWS_ACCESS_KEY_ID", access_key_id),
-                ("AWS_SECRET_ACCESS_KEY", secret_access_key),
-            ]);
-        }
+        let environment = environment(database_url, storage_url, redis_url, credentials);
         Self {
             url,
             db,
@@ -121,6 +129,7 @@ impl TestApp {
             doorbell,
             directory,
             environment,
+            background,
             shutdown,
             _server: server,
             worker,
@@ -160,6 +169,24 @@ impl Drop for TestApp {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
+}
+
+/// The settings with which another process joins a service.
+fn environment(
+    database_url: String,
+    storage_url: String,
+    redis_url: Option<String>,
+    credentials: Option<S3Credentials>,
+) -> Vec<(&'static str, String)> {
+    let mut environment = vec![("DATABASE_URL", database_url), ("STORAGE_URL", storage_url)];
+    environment.extend(redis_url.map(|url| ("REDIS_URL", url)));
+    if let Some(keys) = credentials {
+        environment.extend([
+            ("AWS_ACCESS_KEY_ID", keys.access_key_id),
+            ("AWS_SECRET_ACCESS_KEY", keys.secret_access_key),
+        ]);
+    }
+    environment
 }
 
 fn files_below(directory: &Path, found: &mut Vec<PathBuf>) {

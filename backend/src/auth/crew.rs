@@ -43,3 +43,21 @@ fn work_off(receiver: &Mutex<Receiver<Work>>) {
         let _ = catch_unwind(AssertUnwindSafe(work));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+    use super::*;
+
+    #[test]
+    fn a_panic_takes_no_thread_away() {
+        let crew = Crew::new(2);
+        for _ in 0..8 {
+            crew.give(|| panic!("injected"));
+        }
+        let (told, result) = channel();
+        crew.give(move || told.send(1).unwrap());
+        assert_eq!(result.recv(), Ok(1));
+    }
+}

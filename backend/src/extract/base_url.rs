@@ -1,7 +1,7 @@
 //! Where this client reaches us, for links that work from anywhere.
 
 use crate::AppState;
-use crate::context::peer;
+use crate::context::is_https;
 use axum::extract::FromRequestParts;
 use axum::http::header::HOST;
 use axum::http::request::Parts;
@@ -21,10 +21,8 @@ impl FromRequestParts<AppState> for BaseUrl {
             return Ok(Self(url.as_str().trim_end_matches('/').to_owned()));
         }
         let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-        let behind_proxy = peer(&parts.extensions)
-            .is_some_and(|peer| state.config.trusted_proxies.iter().any(|block| block.contains(peer)));
-        let forwarded = header("x-forwarded-proto").filter(|_| behind_proxy);
-        let scheme = if forwarded == Some("https") { "https" } else { "http" };
+        let is_https = is_https(&parts.extensions, &parts.headers, &state.config);
+        let scheme = if is_https { "https" } else { "http" };
         let host = header(HOST.as_str()).or_else(|| parts.uri.authority().map(Authority::as_str));
         // A host that is no authority would let a client write its own path into our links.
         let base = host

@@ -1,7 +1,7 @@
 //! Whether the service is well: for people, for load balancers, for supervisors.
 
-use crate::AppState;
 use crate::reply::Message;
+use crate::{Alive, AppState};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -19,7 +19,7 @@ const WITHIN: Duration = Duration::from_secs(3);
 /// How the service is.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Health {
-    /// `healthy`, or `unhealthy` when the database or the storage is away.
+    /// `healthy`, or `unhealthy` when the database or the storage is away or a background task is failing.
     status: &'static str,
     /// `connected` or `disconnected`.
     database: &'static str,
@@ -32,8 +32,22 @@ pub(crate) struct Health {
     sandbox: &'static str,
     /// Whether work is refused when the kernel cannot lock it in completely; null when the workers run elsewhere.
     sandbox_required: Option<bool>,
+    /// The loops of this process, by name.
+    background: Vec<BackgroundTask>,
     #[schema(example = "0.1.0")]
     version: &'static str,
+}
+
+/// A loop that a process needs for as long as it lives.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BackgroundTask {
+    /// Its name.
+    #[schema(example = "sweeper")]
+    name: &'static str,
+    /// `running`; `restarting` after a panic; `failing` when it panics again and again.
+    state: &'static str,
+    /// How often it panicked since the process started.
+    panics: u64,
 }
 
 /// Whether each part answers.
@@ -43,10 +57,14 @@ pub(crate) struct Readiness {
     database: bool,
     storage: bool,
     queue: bool,
+    /// Whether no background task is failing.
+    background: bool,
+    /// Whether the process is being stopped.
+    stopping: bool,
 }
 
 impl Readiness {
-    pub(crate) async fn of(db: &DatabaseConnection, storage: &Storage, doorbell: &Doorbell) -> Self {
+    pub(crate) async fn of(db: &DatabaseConnection, storage: &Storage, doorbell: &Doorbell, alive: &Alive) -> Self {
         let database = tokio::time::timeout(WITHIN, entity::ready(db));
         let (database, storage, queue) = tokio::join!(database, storage.ready(), doorbell.ready());
         for error in [
@@ -56,11 +74,14 @@ impl Readiness {
             error.inspect(|error| tracing::warn!(error, "a part does not answer"));
         }
         let (database, storage, queue) = (matches!(database, Ok(Ok(()))), storage.is_ok(), queue.is_ok());
+        let (background, stopping) = (alive.background.is_well(), alive.shutdown.is_cancelled());
         Self {
-            ready: database && storage && queue,
+            ready: database && storage && queue && background && !stopping,
             database,
             storage,
             queue,
+            background,
+            stopping,
         }
     }
 
@@ -77,10 +98,16 @@ impl Readiness {
 /// How the service is, for people.
 #[utoipa::path(get, path = "/api/health", tag = "health", responses(
     (status = 200, description = "All is well", body = Health),
-    (status = 503, description = "The database or the storage is away", body = Health)))]
+    (status = 503, description = "The database or the storage is away, or a background task is failing", body = Health)))]
 pub(crate) async fn health(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
-    let found = Readiness::of(&state.db, &state.storage, &state.doorbell).await;
-    let well = found.database && found.storage;
+    let found = Readiness::of(&state.db, &state.storage, &state.doorbell, &state.alive).await;
+    let well = found.database && found.storage && found.background;
+    let background = state.alive.background.tasks();
+    let background = background.iter().map(|task| BackgroundTask {
+        name: task.name,
+        state: task.state.as_str(),
+        panics: task.panics,
+    });
     let part = |ready| if ready { "ready" } else { "unavailable" };
     let sandbox = state.facts.sandbox.as_ref();
     let health = Health {
@@ -94,6 +121,7 @@ pub(crate) async fn health(State(state): State<AppState>) -> (StatusCode, Json<H
             _ => "partial",
         }),
         sandbox_required: sandbox.map(|(mode, _)| *mode == SandboxMode::Require),
+        background: background.collect(),
         version: env!("CARGO_PKG_VERSION"),
     };
     (
@@ -118,9 +146,12 @@ pub(crate) async fn livez() -> Json<Message> {
     Json(Message { message: "Ok" })
 }
 
-/// Whether the process can do its work: database, storage and doorbell answer.
+/// Whether the process can do its work: database, storage and doorbell answer, no background task is failing, and the
+/// process is not being stopped.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses(
     (status = 200, description = "Ready", body = Readiness), (status = 503, description = "Not ready", body = Readiness)))]
 pub(crate) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Readiness>) {
-    Readiness::of(&state.db, &state.storage, &state.doorbell).await.answer()
+    Readiness::of(&state.db, &state.storage, &state.doorbell, &state.alive)
+        .await
+        .answer()
 }

@@ -49,6 +49,7 @@ pub(super) fn config(env: &Read<'_>, role: Role, data_dir: &Path, limits: Limits
             "addresses or networks such as 10.0.0.0/8, by commas",
         )?,
         cors_origins: cors_origins(env)?,
+        hsts: hsts(env)?,
         ..default
     })
 }
@@ -62,6 +63,11 @@ fn public_url(env: &Read<'_>) -> Result<Option<Url>, BadSetting> {
         }
         url => Ok(url),
     }
+}
+
+fn hsts(env: &Read<'_>) -> Result<Option<Duration>, BadSetting> {
+    let seconds: Option<u64> = env.parsed("RUSHES_HSTS_MAX_AGE_S", "a whole number of seconds")?;
+    Ok(seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs))
 }
 
 fn cors_origins(env: &Read<'_>) -> Result<Vec<String>, BadSetting> {

@@ -1,0 +1,268 @@
+//! Connections that bring no request, and replies to what is no request.
+
+use reqwest::Method;
+use serde_json::Value;
+use std::time::Duration;
+use tests::{Options, TestApp};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+/// Longer than any limit of these tests, also where two cores do much else.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn connect(app: &TestApp) -> TcpStream {
+    TcpStream::connect(app.url.strip_prefix("http://").unwrap())
+        .await
+        .unwrap()
+}
+
+/// What comes until the server closes the connection. A reset is an end, too.
+async fn rest(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut bytes));
+    let _ = read.await.expect("the server does not close the connection");
+    bytes
+}
+
+/// A service that waits for little.
+async fn impatient() -> TestApp {
+    let mut options = Options {
+        worker: None,
+        ..Options::default()
+    };
+    options.serving.head_within = Duration::from_millis(300);
+    options.serving.idle_for = Duration::from_millis(600);
+    TestApp::with(options).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_without_a_request_is_closed_whatever_it_has_sent() {
+    let app = impatient().await;
+    for beginning in [
+        "",
+        "G",
+        "GET /ping HTTP/1.1",
+        "GET /ping HTTP/1.1\r\nhost: a\r\n",
+        "PRI * HT",
+        "PRI * HTTP/2.0\r\n\r\nSM",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "\r\n\r\n",
+    ] {
+        let mut stream = connect(&app).await;
+        stream.write_all(beginning.as_bytes()).await.unwrap();
+        let told = rest(&mut stream).await;
+        assert!(!told.starts_with(b"HTTP"), "{beginning:?}: {told:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_that_drip_are_cut_off_and_so_is_a_connection_that_is_kept_and_not_used() {
+    let app = impatient().await;
+    let (mut read, mut write) = connect(&app).await.into_split();
+    let dripping = tokio::spawn(async move {
+        let endless = b"GET /ping HTTP/1.1\r\nx: ".iter().chain(std::iter::repeat(&b'a'));
+        for byte in endless {
+            if write.write_all(&[*byte]).await.is_err() {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let mut told = Vec::new();
+    let _ = timeout(PATIENCE, read.read_to_end(&mut told))
+        .await
+        .expect("it drips for ever");
+    assert_eq!(told, b"");
+    dripping.abort();
+
+    let mut stream = connect(&app).await;
+    for _ in 0..3 {
+        stream
+            .write_all(b"GET /ping HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await
+            .unwrap();
+        assert!(reply(&mut stream).await.0.starts_with("HTTP/1.1 200"));
+    }
+    assert_eq!(rest(&mut stream).await, b"", "closed when idle");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_in_progress_may_take_longer_than_an_idle_connection() {
+    let app = impatient().await;
+    let caller = app.caller().await;
+    let (first, second) = tests::MP4.split_at(8);
+    let file = futures::stream::unfold(0, move |step| async move {
+        if step == 1 {
+            sleep(Duration::from_millis(1_500)).await;
+        }
+        let bytes = [first, second].get(step).map(|bytes| bytes.to_vec())?;
+        Some((Ok::<_, std::io::Error>(bytes), step + 1))
+    });
+    let part = reqwest::multipart::Part::stream(reqwest::Body::wrap_stream(file)).file_name("slow.mp4");
+    let stored = caller.submit(reqwest::multipart::Form::new().part("file", part)).await;
+    assert_eq!(stored.status, 201, "{stored:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_connections_make_room_for_a_request_when_all_places_are_taken() {
+    let mut options = Options {
+        worker: None,
+        ..Options::default()
+    };
+    options.serving.connections = 8;
+    let app = TestApp::with(options).await;
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        silent.push(connect(&app).await);
+    }
+    let ping = timeout(PATIENCE, app.stranger().get("/ping")).await;
+    assert_eq!(ping.expect("silent connections keep a request out").status, 200);
+    // None of them was told anything, and those that made room were closed.
+    assert_eq!(rest(&mut silent[0]).await, b"");
+}
+
+/// A reply whose length is told: its head and its body.
+async fn reply(stream: &mut TcpStream) -> (String, Vec<u8>) {
+    let mut bytes = Vec::new();
+    let end = loop {
+        if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            break end + 4;
+        }
+        let read = timeout(PATIENCE, stream.read_buf(&mut bytes)).await.unwrap().unwrap();
+        assert!(read > 0, "the reply ends early: {:?}", String::from_utf8_lossy(&bytes));
+    };
+    let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = length.unwrap_or_else(|| panic!("{head}")).parse().unwrap();
+    let mut body = bytes[end..].to_vec();
+    while body.len() < length {
+        let read = timeout(PATIENCE, stream.read_buf(&mut body)).await.unwrap().unwrap();
+        assert!(read > 0, "the body ends early");
+    }
+    (head, body)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_request_gets_problem_details_and_an_id() {
+    let app = TestApp::idle().await;
+    let headers: String = (0..120).map(|number| format!("x-{number}: a\r\n")).collect();
+    let good = "GET /ping HTTP/1.1\r\nhost: a\r\n\r\n";
+    for (what, request, status, code) in [
+        ("garbage", "garbage\r\n\r\n".to_owned(), 400, "request_invalid"),
+        ("no version", "GET /\r\n\r\n".to_owned(), 400, "request_invalid"),
+        (
+            "a bad header",
+            "GET /ping HTTP/1.1\r\nhost: a\r\nb ad: c\r\n\r\n".to_owned(),
+            400,
+            "request_invalid",
+        ),
+        (
+            "TLS",
+            "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}".to_owned() + "\r\n\r\n",
+            400,
+            "request_invalid",
+        ),
+        (
+            "a long address",
+            format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(70_000)),
+            414,
+            "uri_too_long",
+        ),
+        (
+            "many headers",
+            format!("GET /ping HTTP/1.1\r\nhost: a\r\n{headers}\r\n"),
+            431,
+            "headers_too_large",
+        ),
+        (
+            "a long header",
+            format!("GET /ping HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(900_000)),
+            431,
+            "headers_too_large",
+        ),
+        (
+            "no host",
+            "GET /ping HTTP/1.1\r\n\r\n".to_owned(),
+            400,
+            "request_invalid",
+        ),
+        (
+            "two hosts",
+            "GET /ping HTTP/1.1\r\nhost: a\r\nHost: b\r\n\r\n".to_owned(),
+            400,
+            "request_invalid",
+        ),
+        (
+            "the same host twice",
+            "GET /ping HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n".to_owned(),
+            400,
+            "request_invalid",
+        ),
+        (
+            "no host name",
+            "GET /ping HTTP/1.1\r\nhost: a/b c\r\n\r\n".to_owned(),
+            400,
+            "request_invalid",
+        ),
+    ] {
+        for first in [None, Some(good)] {
+            let mut stream = connect(&app).await;
+            if let Some(good) = first {
+                stream.write_all(good.as_bytes()).await.unwrap();
+                assert!(reply(&mut stream).await.0.starts_with("HTTP/1.1 200"));
+            }
+            // The server may stop reading before it has everything.
+            let _ = stream.write_all(request.as_bytes()).await;
+            let (head, body) = reply(&mut stream).await;
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{what}: {head}");
+            assert!(
+                head.contains("\r\ncontent-type: application/problem+json\r\n"),
+                "{what}: {head}"
+            );
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(
+                (&body["code"], &body["status"]),
+                (&code.into(), &status.into()),
+                "{what}"
+            );
+            let id = body["request_id"].as_str().unwrap();
+            assert!(head.contains(&format!("\r\nx-request-id: {id}\r\n")), "{what}: {head}");
+        }
+    }
+    let mut stream = connect(&app).await;
+    stream
+        .write_all(b"GET /ping HTTP/1.0\r\nconnection: keep-alive\r\n\r\n")
+        .await
+        .unwrap();
+    let (head, _) = reply(&mut stream).await;
+    assert!(head.contains(" 200 "), "HTTP/1.0 has no Host: {head}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browsers_are_held_to_tls_only_where_it_is_spoken() {
+    let year = |config: &mut backend::Config| config.hsts = Some(Duration::from_secs(31_536_000));
+    let public = |config: &mut backend::Config| {
+        config.hsts = Some(Duration::from_secs(31_536_000));
+        config.public_url = Some("https://video.example.com".parse().unwrap());
+    };
+    let proxied = |config: &mut backend::Config| {
+        config.hsts = Some(Duration::from_secs(31_536_000));
+        config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    };
+    let none = |config: &mut backend::Config| config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    let value = Some("max-age=31536000");
+    for (config, scheme, told) in [
+        (year as fn(&mut backend::Config), "https", None),
+        (public, "http", value),
+        (proxied, "https", value),
+        (proxied, "http", None),
+        (none, "https", None),
+    ] {
+        let app = TestApp::idle_with(config).await;
+        let request = app.stranger().request(Method::GET, "/api/nothing");
+        let response = request.header("x-forwarded-proto", scheme).send().await.unwrap();
+        let header = response.headers().get("strict-transport-security");
+        assert_eq!(header.map(|value| value.to_str().unwrap()), told, "{scheme}");
+    }
+}

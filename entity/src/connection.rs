@@ -1,8 +1,8 @@
 //! Opening a database, and the one way to write several rows at once.
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, SqlErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
+    SqlErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use std::time::Duration;
@@ -92,6 +92,22 @@ pub async fn write<T, E: From<DbErr>>(
 /// When it does not.
 pub async fn ready(db: &DatabaseConnection) -> Result<(), DbErr> {
     db.execute_unprepared("SELECT 1").await.map(|_| ())
+}
+
+/// Closes all connections. SQLite then has everything in the one database file: the write-ahead log is written back into
+/// it and emptied, even where another process keeps the database open.
+///
+/// # Errors
+/// When the log could not be written back. Nothing is lost then: it is replayed at the next start.
+pub async fn close(db: DatabaseConnection) -> Result<(), DbErr> {
+    let written_back = match db.get_database_backend() {
+        DbBackend::Sqlite => {
+            let checkpoint = db.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)");
+            in_time(SILENT_AFTER, checkpoint).await.map(|_| ())
+        }
+        _ => Ok(()),
+    };
+    in_time(SILENT_AFTER, db.close()).await.and(written_back)
 }
 
 /// Whether an error means that the database is away or too busy, rather than that a statement was wrong.

@@ -1,6 +1,7 @@
 //! One file per table: the row, its tenant-scoped finders, then its verbs. Every query of the product is in here and
 //! works the same on Postgres and SQLite. Nobody outside of `task.rs` writes a status.
 
+pub mod backup;
 mod connection;
 pub mod cost;
 pub mod event;
@@ -15,7 +16,7 @@ pub mod trace;
 pub mod trash;
 pub mod user;
 
-pub use connection::{connect, in_time, is_duplicate, is_full, is_unavailable, ready, write};
+pub use connection::{close, connect, in_time, is_duplicate, is_full, is_unavailable, ready, write};
 pub use raw_json::RawJson;
 pub use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, JsonValue as Json};
 

@@ -3,10 +3,11 @@
 use crate::descriptors;
 use crate::log::Log;
 use crate::settings::{Role, Settings};
-use crate::{parts, private};
+use crate::{backup, parts, private};
 use crate::{serve, telemetry};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -17,7 +18,7 @@ struct Arguments {
     command: Command,
 }
 
-#[derive(Clone, Copy, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     /// Everything in one process: API and worker on SQLite and a local directory, no settings needed
     Up,
@@ -27,6 +28,11 @@ enum Command {
     Worker,
     /// Bring the database to the newest shape and exit
     Migrate,
+    /// Copy the SQLite database and all files that it names into a new directory, while the service runs
+    Backup {
+        /// Directory to make; start Rushes with it as `RUSHES_DATA_DIR` to restore
+        directory: PathBuf,
+    },
     /// The sandboxed child that opens media; started by workers, not by people
     #[command(hide = true)]
     Media,
@@ -36,11 +42,12 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
-    let role = match command {
+    let role = match &command {
         Command::Up => Role::Up,
         Command::Backend => Role::Backend,
         Command::Worker => Role::Worker,
         Command::Migrate => Role::Migrate,
+        Command::Backup { .. } => Role::Backup,
         Command::Media => return media::run(),
     };
     // Before the first file: settings make the key that signs tokens.
@@ -56,7 +63,7 @@ pub fn main() -> ExitCode {
     // One crypto provider for every TLS connection of the process; a second one would have to be chosen at each.
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     provider.install_default().expect("nothing else installs a provider");
-    match run(role, settings) {
+    match run(command, role, settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&log, &format!("{error:#}"), 1),
     }
@@ -69,15 +76,22 @@ fn complain(log: &Log, message: &str, code: u8) -> ExitCode {
 }
 
 #[tokio::main]
-async fn run(role: Role, settings: Settings) -> anyhow::Result<()> {
+async fn run(command: Command, role: Role, settings: Settings) -> anyhow::Result<()> {
+    if let Command::Backup { directory } = command {
+        return backup::run(&settings, &directory).await;
+    }
     let db = parts::database(&settings).await?;
     if role != Role::Worker || settings.is_embedded_database() {
         migration::run(&db).await.context("failed to migrate the database")?;
     }
-    match role {
-        Role::Migrate => Ok(()),
-        Role::Up => serve::up(settings, db).await,
-        Role::Backend => serve::backend(settings, db).await,
-        Role::Worker => serve::worker(settings, db).await,
+    let ended = match role {
+        Role::Migrate | Role::Backup => Ok(()),
+        Role::Up => serve::up(settings, db.clone()).await,
+        Role::Backend => serve::backend(settings, db.clone()).await,
+        Role::Worker => serve::worker(settings, db.clone()).await,
+    };
+    if let Err(error) = entity::close(db).await {
+        tracing::warn!(%error, "the database was not closed cleanly; nothing is lost");
     }
+    ended
 }

@@ -2,6 +2,7 @@
 
 pub mod settings;
 
+mod backup;
 mod command;
 mod descriptors;
 mod log;

@@ -58,6 +58,8 @@ pub enum Role {
     Worker,
     /// Migrations only.
     Migrate,
+    /// Copies database and files, then ends.
+    Backup,
 }
 
 /// Why a start was refused: the variable, its value where it is no secret, and what is accepted.
@@ -144,7 +146,7 @@ impl Settings {
         let limits = limits(&env)?;
         let api = match role {
             Role::Up | Role::Backend => Some(api::config(&env, role, &data_dir, limits)?),
-            Role::Worker | Role::Migrate => None,
+            Role::Worker | Role::Migrate | Role::Backup => None,
         };
         Ok(Self {
             listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8_000))),

@@ -2,6 +2,7 @@
 //! The only crate that names `object_store`; it never reads the environment and never looks inside a file.
 
 mod adopt;
+mod copy;
 mod error;
 mod key;
 mod memory;

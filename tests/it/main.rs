@@ -13,6 +13,7 @@
 #![allow(clippy::too_many_lines, reason = "a story is told in one piece")]
 
 mod background_tasks;
+mod backup;
 mod bad_input;
 mod connections;
 mod contract;

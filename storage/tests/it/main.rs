@@ -4,6 +4,7 @@
 
 mod adopting;
 mod column;
+mod copying;
 mod reading;
 mod trouble;
 mod writing;

@@ -1,0 +1,61 @@
+//! A copy of a SQLite database while it is in use, and what that copy names in storage.
+
+use crate::{image, output, source};
+use sea_orm::entity::prelude::*;
+use sea_orm::{DatabaseConnection, DbBackend, FromQueryResult, QuerySelect, Statement};
+use std::path::Path;
+
+/// A stored file, or set of files, as a row records it.
+#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
+pub struct Named {
+    /// Its storage key; a prefix that ends in `/` for a set.
+    pub key: String,
+    /// Length in bytes, of all files of a set.
+    pub bytes: i64,
+    /// Hexadecimal SHA-256 of the file, or of the entry of a set.
+    pub sha256: String,
+    /// The entry of a set.
+    pub entry: Option<String>,
+}
+
+/// Writes a consistent copy of the database to a file that does not exist yet. Readers and writers go on meanwhile
+/// ([VACUUM INTO](https://sqlite.org/lang_vacuum.html#vacuuminto)). The file is not synced to disk.
+///
+/// # Errors
+/// Those of the database; [`DbErr::Custom`] when it is not SQLite.
+pub async fn snapshot(db: &DatabaseConnection, to: &Path) -> Result<(), DbErr> {
+    if db.get_database_backend() != DbBackend::Sqlite {
+        return Err(DbErr::Custom("only a SQLite database is copied into a file".to_owned()));
+    }
+    let path = to
+        .to_str()
+        .ok_or_else(|| DbErr::Custom("the path is not UTF-8".to_owned()))?;
+    let vacuum = Statement::from_sql_and_values(DbBackend::Sqlite, "VACUUM INTO ?", [path.into()]);
+    db.execute_raw(vacuum).await.map(|_| ())
+}
+
+/// All files that rows name: sources, images and outputs. A file that several tasks share comes once.
+///
+/// # Errors
+/// Those of the database.
+pub async fn named_files(db: &DatabaseConnection) -> Result<Vec<Named>, DbErr> {
+    let none = || Expr::value(Option::<String>::None);
+    let sources = source::Entity::find()
+        .select_only()
+        .columns([source::Column::Key, source::Column::Bytes, source::Column::Sha256])
+        .column_as(none(), "entry");
+    let images = image::Entity::find()
+        .select_only()
+        .columns([image::Column::Key, image::Column::Bytes, image::Column::Sha256])
+        .column_as(none(), "entry");
+    let outputs = output::Entity::find().select_only().distinct().columns([
+        output::Column::Key,
+        output::Column::Bytes,
+        output::Column::Sha256,
+        output::Column::Entry,
+    ]);
+    let mut named = sources.into_model::<Named>().all(db).await?;
+    named.extend(images.into_model::<Named>().all(db).await?);
+    named.extend(outputs.into_model::<Named>().all(db).await?);
+    Ok(named)
+}

@@ -1,0 +1,166 @@
+//! `rushes backup`, and the database after a stop.
+
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Output};
+use tests::clip::Clip;
+use tests::server::Server;
+use tests::{Caller, MP4, program};
+
+fn backup(data: &Path, to: &Path) -> Output {
+    let mut command = Command::new(program());
+    command.arg("backup").arg(to).env_clear().env("RUSHES_DATA_DIR", data);
+    command.output().unwrap()
+}
+
+/// A client that makes and removes tasks and images until it is told to stop.
+async fn load(caller: Caller, stop: tokio_util::sync::CancellationToken) -> u64 {
+    let mut made = 0;
+    while !stop.is_cancelled() {
+        let mut bytes = MP4.to_vec();
+        bytes.extend_from_slice(&u64::to_le_bytes(made));
+        let kept = caller.upload("kept.mp4", bytes.clone(), &[]).await;
+        assert_eq!(kept.status, 201, "{kept:?}");
+        let removed = caller.upload("removed.mp4", bytes, &[]).await;
+        let id = removed.body["task_id"].as_i64().unwrap();
+        let removed = caller.delete(&format!("/api/tasks/{id}")).await;
+        assert_eq!(removed.status, 200, "{removed:?}");
+        made += 1;
+    }
+    made
+}
+
+/// Every file in a backup is named by its database and has the recorded hash, and every named file is there.
+async fn is_whole(copy: &Path) -> usize {
+    let db = entity::connect(&format!("sqlite://{}/rushes.db", copy.display()), 1)
+        .await
+        .unwrap();
+    let named = entity::backup::named_files(&db).await.unwrap();
+    entity::close(db).await.unwrap();
+    for file in &named {
+        let object = copy.join("objects").join(&file.key);
+        let path = file.entry.as_ref().map_or(object.clone(), |entry| object.join(entry));
+        let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", file.key));
+        assert_eq!(hex::encode(Sha256::digest(bytes)), file.sha256, "{}", file.key);
+    }
+    let keys: BTreeSet<_> = named.iter().map(|file| file.key.clone()).collect();
+    for path in files_below(&copy.join("objects")) {
+        let key = path
+            .strip_prefix(copy.join("objects"))
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let is_named = keys.contains(&key) || keys.iter().any(|set| set.ends_with('/') && key.starts_with(set));
+        assert!(is_named, "{key} is in the backup, and no row names it");
+    }
+    named.len()
+}
+
+fn files_below(directory: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        match entry.path() {
+            path if path.is_dir() => found.extend(files_below(&path)),
+            path => found.push(path),
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_under_load_is_whole_and_starts_as_a_server_with_the_same_accounts() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let server = Server::up(&data).await;
+    let caller = Caller::sign_up(&server.url).await;
+    let clip = Clip::default().make(directory.path());
+    let task = caller.processed(&clip, &[("preset", "hls")]).await;
+    let link = task["download"][0].as_str().unwrap().to_owned();
+    let film = caller.download(&link).await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let clients: Vec<_> = (0..3)
+        .map(|_| tokio::spawn(load(caller.clone(), stop.clone())))
+        .collect();
+    let mut files = 0;
+    for round in 0..4 {
+        let to = directory.path().join(format!("copy-{round}"));
+        let from = data.clone();
+        let path = to.clone();
+        let output = tokio::task::spawn_blocking(move || backup(&from, &path)).await.unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{text}");
+        assert!(text.contains("is complete"), "{text}");
+        files = is_whole(&to).await;
+    }
+    stop.cancel();
+    for client in clients {
+        assert!(client.await.unwrap() > 0, "there was load");
+    }
+    assert!(files > 4, "the clip, its outputs, and what the load left: {files}");
+    assert!(server.stop().await.success());
+
+    let restored = Server::up(&directory.path().join("copy-3")).await;
+    let mut again = caller.clone();
+    again.url.clone_from(&restored.url);
+    let same = again.get(&format!("/api/tasks/{}", task["id"])).await;
+    assert_eq!(
+        same.status, 200,
+        "the token and the task of the original hold: {same:?}"
+    );
+    assert_eq!(same.body["outputs"][0]["sha256"], task["outputs"][0]["sha256"]);
+    let link = same.body["download"][0].as_str().unwrap().to_owned();
+    assert_eq!(again.download(&link).await, film);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_stop_the_database_file_alone_has_everything() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let server = Server::up(&data).await;
+    let caller = Caller::sign_up(&server.url).await;
+    assert!(server.stop().await.success());
+    let log = std::fs::metadata(data.join("rushes.db-wal")).map_or(0, |wal| wal.len());
+    assert_eq!(log, 0, "the write-ahead log is written back");
+    let alone = directory.path().join("alone.db");
+    std::fs::copy(data.join("rushes.db"), &alone).unwrap();
+    let db = entity::connect(&format!("sqlite://{}", alone.display()), 1)
+        .await
+        .unwrap();
+    let account = entity::user::find_by_username(&db, &caller.username).await.unwrap();
+    assert!(account.is_some());
+}
+
+#[tokio::test]
+async fn a_backup_refuses_what_would_mix_with_it_and_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let says = |output: Output, words: &str| {
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains(words), "{text}");
+    };
+    says(backup(&data, &directory.path().join("copy")), "there is no database at");
+    assert!(!directory.path().join("copy.partial").exists());
+    let server = Server::up(&data).await;
+    Caller::sign_up(&server.url).await;
+    says(backup(&data, directory.path()), "is not empty");
+    let copy = directory.path().join("copy");
+    std::fs::create_dir(directory.path().join("copy.partial")).unwrap();
+    says(backup(&data, &copy), "another backup is writing it, or one was killed");
+    std::fs::remove_dir(directory.path().join("copy.partial")).unwrap();
+    assert!(backup(&data, &copy).status.success());
+    let mut postgres = Command::new(program());
+    postgres
+        .args(["backup", "elsewhere"])
+        .env_clear()
+        .env("RUSHES_DATA_DIR", &data);
+    says(
+        postgres
+            .env("DATABASE_URL", "postgres://a:b@127.0.0.1:1/c")
+            .output()
+            .unwrap(),
+        "pg_dump",
+    );
+}

@@ -14,6 +14,7 @@ pub mod recipe;
 pub mod recipe_reader;
 pub mod task;
 pub mod time;
+pub mod transport;
 
 pub use code::Code;
 pub use failure::{Failure, FailureKind};

@@ -1,6 +1,8 @@
 //! What a file is, from its first bytes. A file that is no known container never reaches the media child; so a playlist
 //! or a text renamed to `.mp4` ends here.
 
+use domain::transport;
+
 /// How many bytes are looked at, when there are as many.
 pub(crate) const PEEK_BYTES: usize = 4 << 10;
 
@@ -17,7 +19,7 @@ pub(crate) fn container(head: &[u8]) -> Option<&'static str> {
         _ if at(0, b"fLaC") => "flac",
         _ if at(0, &ASF_HEADER) => "asf",
         _ if at(0, &[0, 0, 1, 0xBA]) => "mpeg",
-        _ if is_transport_stream(head) => "mpegts",
+        _ if transport::first_packet(head).is_some() => "mpegts",
         _ if at(0, b"ID3") && head.get(3).is_some_and(|version| *version < 0x10) => "mp3",
         _ if repeats(head, adts_frame_bytes) => "aac",
         _ if repeats(head, mpeg_audio_frame_bytes) => "mp3",
@@ -41,15 +43,6 @@ fn is_mp4(head: &[u8]) -> bool {
     };
     let size = u32::from_be_bytes(*size);
     FIRST.iter().any(|kind| rest.starts_with(kind)) && (size >= 8 || size <= 1)
-}
-
-/// Packets of 188 bytes (ISO/IEC 13818-1), of 192 with a time stamp before each (M2TS), or of 204 with a check sum.
-fn is_transport_stream(head: &[u8]) -> bool {
-    const SYNC: u8 = 0x47;
-    [(0, 188), (4, 192), (0, 204)].into_iter().any(|(first, step)| {
-        let syncs: Vec<u8> = head.iter().skip(first).step_by(step).take(8).copied().collect();
-        syncs.len() >= 2 && syncs.iter().all(|byte| *byte == SYNC)
-    })
 }
 
 /// Whether a frame begins the file and another follows it; a frame alone at the end is enough for a tiny file.
@@ -143,6 +136,7 @@ mod tests {
             ("mpegts", every(0, 188)),
             ("mpegts", every(4, 192)),
             ("mpegts", every(0, 204)),
+            ("mpegts", [&[7; 100][..], &every(0, 188), &every(0, 188)].concat()),
             ("mp3", b"ID3\x04\0\0".to_vec()),
             ("mp3", placed(&[(0, b"\xFF\xFB\x90\0"), (417, b"\xFF\xFB\x90\0")], 600)),
             ("mp3", placed(&[(0, b"\xFF\xFB\x90\0")], 417)),

@@ -2,7 +2,7 @@
 
 use super::hls::Joined;
 use super::{Cancel, av};
-use domain::{Code, Failure};
+use domain::{Code, Failure, transport};
 use ffmpeg_next::Codec;
 use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::format::stream::Stream;
@@ -31,15 +31,57 @@ pub(super) const MAX_PIXELS: &str = "67108864";
 /// Bytes asked from the file at once.
 const READ_BYTES: usize = 64 * 1024;
 
+/// Packets that fill the 2,048 bytes of FFmpeg's first look at a file.
+const STUFFING: usize = 12;
+
+/// Bytes looked at to find out what a file is.
+const HEAD_BYTES: usize = 4 << 10;
+
 /// A cursor of its own over a file that others may read too; it never moves the file's offset.
 struct Cursor {
     file: File,
+    start: Start,
+    /// Counted from there.
     at: u64,
+}
+
+/// Where a file begins for whoever reads it.
+#[derive(Default)]
+struct Start {
+    /// Bytes of the file that are left out.
+    at: u64,
+    /// Bytes that stand before the others.
+    before: Vec<u8>,
+}
+
+impl Start {
+    /// How a file with these first bytes is read. A transport stream begins with its first whole packet, and stuffing
+    /// before it, so many that FFmpeg's first look at a file sees nothing else: without its tables, which may come later, it
+    /// would be taken for what its packets carry.
+    fn of(head: &[u8]) -> Self {
+        match transport::first_packet(head).filter(|_| !has_a_signature(head)) {
+            Some((at, layout)) => Self {
+                at: u64::try_from(at).unwrap_or(0),
+                before: layout.stuffing(STUFFING),
+            },
+            None => Self::default(),
+        }
+    }
+
+    /// The place in the file of a place behind the bytes that stand before it.
+    fn place(&self, at: u64) -> u64 {
+        let before = u64::try_from(self.before.len()).unwrap_or(0);
+        at.saturating_sub(before).saturating_add(self.at)
+    }
 }
 
 impl Read for Cursor {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read_at(buffer, self.at)?;
+        let before = usize::try_from(self.at).ok().and_then(|at| self.start.before.get(at..));
+        let count = match before.filter(|before| !before.is_empty()) {
+            Some(mut before) => before.read(buffer)?,
+            None => self.file.read_at(buffer, self.start.place(self.at))?,
+        };
         self.at += count as u64;
         Ok(count)
     }
@@ -53,7 +95,11 @@ impl Seek for Cursor {
                 return Ok(at);
             }
             SeekFrom::Current(by) => self.at.checked_add_signed(by),
-            SeekFrom::End(by) => self.file.metadata()?.len().checked_add_signed(by),
+            SeekFrom::End(by) => {
+                let length = self.file.metadata()?.len().saturating_sub(self.start.at);
+                let before = u64::try_from(self.start.before.len()).unwrap_or(0);
+                length.saturating_add(before).checked_add_signed(by)
+            }
         };
         self.at = base.ok_or(io::ErrorKind::InvalidInput)?;
         Ok(self.at)
@@ -65,16 +111,16 @@ impl Seek for Cursor {
 /// # Errors
 /// [`Code::NotMedia`] when it is none of the containers, [`Code::SourceDamaged`] when it is one and cannot be read.
 pub(super) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failure> {
-    match open(source, CONTAINERS, cancel) {
+    let mut head = [0; HEAD_BYTES];
+    let count = source.read_at(&mut head, 0).unwrap_or(0);
+    let head = head.get(..count).unwrap_or_default();
+    match open(source, Start::of(head), CONTAINERS, cancel) {
         Ok(input) if input.nb_streams() == 0 => Err(Failure::input(Code::SourceDamaged, "no streams")),
         Ok(input) => Ok(input),
         Err(error) => {
             cancel.check()?;
-            let mut head = [0; 512];
-            let count = source.read_at(&mut head, 0).unwrap_or(0);
-            let known = head.get(..count).is_some_and(starts_like_media);
             // Even "out of memory" is damage here: a header that asks for more than there is.
-            Err(if known {
+            Err(if starts_like_media(head) {
                 let detail = format!("the index or the headers: error {}", c_int::from(error));
                 Failure::input(Code::SourceDamaged, detail)
             } else {
@@ -89,7 +135,7 @@ pub(super) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failu
 /// # Errors
 /// FFmpeg's own.
 pub(super) fn open_output(file: &File, cancel: &Cancel) -> Result<Input, Error> {
-    open(file, OUTPUT_CONTAINERS, cancel)
+    open(file, Start::default(), OUTPUT_CONTAINERS, cancel)
 }
 
 /// Opens a rendition of ours that is read as one file.
@@ -100,11 +146,11 @@ pub(super) fn open_rendition(joined: Joined, cancel: &Cancel) -> Result<Input, E
     open_stream(joined, "mov", cancel)
 }
 
-fn open(file: &File, containers: &str, cancel: &Cancel) -> Result<Input, Error> {
+fn open(file: &File, start: Start, containers: &str, cancel: &Cancel) -> Result<Input, Error> {
     let file = file.try_clone().map_err(|error| Error::Other {
         errno: error.raw_os_error().unwrap_or(0),
     })?;
-    open_stream(Cursor { file, at: 0 }, containers, cancel)
+    open_stream(Cursor { file, start, at: 0 }, containers, cancel)
 }
 
 fn open_stream<S: Read + Seek + Send + 'static>(stream: S, containers: &str, cancel: &Cancel) -> Result<Input, Error> {
@@ -131,6 +177,11 @@ pub(super) fn decoder(stream: &Stream<'_>) -> Option<Codec> {
 
 /// Whether the first bytes are those of a container we open, so that a failure means damage.
 fn starts_like_media(head: &[u8]) -> bool {
+    has_a_signature(head) || transport::first_packet(head).is_some()
+}
+
+/// Whether a file begins with the signature of a container.
+fn has_a_signature(head: &[u8]) -> bool {
     let at = |from: usize, text: &[u8]| head.get(from..from + text.len()) == Some(text);
     let boxes: [&[u8]; 8] = [b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"pnot", b"styp"];
     let starts: [&[u8]; 9] = [
@@ -145,8 +196,7 @@ fn starts_like_media(head: &[u8]) -> bool {
         b"RF64",
     ];
     let riff = at(0, b"RIFF") && (at(8, b"AVI ") || at(8, b"WAVE"));
-    let transport = at(0, b"\x47") && at(188, b"\x47");
-    boxes.into_iter().any(|name| at(4, name)) || starts.into_iter().any(|magic| at(0, magic)) || riff || transport
+    boxes.into_iter().any(|name| at(4, name)) || starts.into_iter().any(|magic| at(0, magic)) || riff
 }
 
 #[cfg(test)]

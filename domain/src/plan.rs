@@ -38,6 +38,12 @@ pub struct Plan {
     pub spans: Vec<Span>,
     /// How long that is in all, in microseconds, as far as the probe can tell.
     pub span_us: u64,
+    /// What counts as moment 0 on the source's clock, in microseconds, when the probe measured it.
+    #[serde(default)]
+    pub origin_us: Option<i64>,
+    /// Whether the clock of the source jumps: it is read from its beginning, not searched.
+    #[serde(default)]
+    pub jumps: bool,
     /// Frames per second of every movie, constant.
     pub fps: Rational,
     /// What every movie shows first.
@@ -66,6 +72,9 @@ pub struct SourceVideo {
     pub deinterlace: bool,
     /// Whether PQ or HLG is brought down to BT.709.
     pub tone_map: bool,
+    /// Coded size by the header; a picture of another shape gets bars. 0 when unknown.
+    #[serde(default)]
+    pub size: Size,
 }
 
 /// How a plain picture becomes the canvas: scale, then cut or pad around the middle, then the overlay.
@@ -118,7 +127,7 @@ pub enum WarningCode {
     PictureConverted,
     /// The trim ended after the source.
     TrimShortened,
-    /// The sound goes on after the pictures; videos end with the pictures.
+    /// Sound stands so far from its pictures that some of it could not wait for them; the detail tells how much and where.
     SoundShortened,
     /// No sound stream has the language that was asked for; the usual one was taken.
     LanguageMissing,

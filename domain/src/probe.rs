@@ -16,6 +16,13 @@ pub struct Probe {
     pub duration_us: u64,
     /// Presentation time of the first picture or sample, in microseconds; may be negative.
     pub start_us: i64,
+    /// What counts as moment 0 on the source's clock, in microseconds: the first main picture, or the first sample where
+    /// the main sound begins earlier; `None` when nobody measured it.
+    #[serde(default)]
+    pub origin_us: Option<i64>,
+    /// Whether its clock jumps on the way: no moment can be looked up, only read to from the beginning.
+    #[serde(default)]
+    pub jumps: bool,
     /// Every stream, in the order of the file; `index` is its place.
     pub streams: Vec<Stream>,
     /// Whether packets that were copied from it turned out to be damaged, which no header tells; see
@@ -99,8 +106,14 @@ pub struct VideoFacts {
     pub hdr: bool,
     /// Whether the stream says that it is interlaced.
     pub interlaced: bool,
-    /// Length of this stream in microseconds, when known.
+    /// Where it ends, in microseconds from the first moment of the source, when known.
     pub duration_us: Option<u64>,
+    /// Where it begins, likewise.
+    #[serde(default)]
+    pub start_us: u64,
+    /// How many pictures it has, where the container tells or another stream of pictures made it worth a count.
+    #[serde(default)]
+    pub frames: Option<u64>,
     /// Whether its samples use the full range (JPEG) instead of the limited one.
     #[serde(default)]
     pub full_range: bool,
@@ -139,8 +152,11 @@ pub struct AudioFacts {
     pub sample_rate_hz: u32,
     /// Channels.
     pub channels: u32,
-    /// Where it ends by the header, in microseconds from the first moment of the source.
+    /// Where it ends, in microseconds from the first moment of the source, when known.
     pub duration_us: Option<u64>,
+    /// Where it begins, likewise.
+    #[serde(default)]
+    pub start_us: u64,
     /// Bits per second on average, when known.
     #[serde(default)]
     pub bitrate_bps: Option<u64>,
@@ -148,6 +164,12 @@ pub struct AudioFacts {
     #[serde(default)]
     pub plain: bool,
 }
+
+/// A stream of so many pictures or fewer may be a set of stills.
+const FEW_FRAMES: u64 = 16;
+
+/// Less than one part in so many of the pictures, or of the length, of another stream is no movie beside it.
+const A_PART: u64 = 4;
 
 /// A width and a height in pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,6 +210,15 @@ impl VideoFacts {
 }
 
 impl Stream {
+    /// Forgets where it ends.
+    pub const fn forget_end(&mut self) {
+        match &mut self.kind {
+            StreamKind::Video(facts) => facts.duration_us = None,
+            StreamKind::Audio(facts) => facts.duration_us = None,
+            StreamKind::CoverArt | StreamKind::Subtitle | StreamKind::Data | StreamKind::Attachment => {}
+        }
+    }
+
     /// Notes that the headers of its packets change on the way, which no copy can tell.
     pub const fn set_changes(&mut self) {
         match &mut self.kind {
@@ -199,15 +230,29 @@ impl Stream {
 }
 
 impl Probe {
-    /// The main moving picture: the default one, or the largest, that can be decoded.
+    /// The main moving picture that can be decoded: one that moves and lasts, then the default one, then the largest.
+    ///
+    /// Phones store the stills of a motion photo as a second track of one or a few large pictures.
     #[must_use]
     pub fn main_video(&self) -> Option<(&Stream, &VideoFacts)> {
-        let videos = self.streams.iter().filter_map(|stream| match &stream.kind {
-            StreamKind::Video(facts) if stream.decodable => Some((stream, facts)),
-            _ => None,
-        });
+        let videos = || {
+            self.streams.iter().filter_map(|stream| match &stream.kind {
+                StreamKind::Video(facts) if stream.decodable => Some((stream, facts)),
+                _ => None,
+            })
+        };
+        let most = videos().filter_map(|(_, facts)| facts.frames).max().unwrap_or(0);
+        let longest_us = videos().filter_map(|(_, facts)| facts.duration_us).max().unwrap_or(0);
+        let is_movie = |facts: &VideoFacts| {
+            let stills = facts.frames.is_some_and(|own| own <= FEW_FRAMES && own * A_PART < most);
+            let brief = facts.duration_us.is_some_and(|own_us| own_us * A_PART < longest_us);
+            !stills && !brief
+        };
         let area = |facts: &VideoFacts| u64::from(facts.width_px) * u64::from(facts.height_px);
-        videos.max_by_key(|(stream, facts)| (stream.default, area(facts), std::cmp::Reverse(stream.index)))
+        videos().max_by_key(|(stream, facts)| {
+            let place = std::cmp::Reverse(stream.index);
+            (is_movie(facts), stream.default, area(facts), place)
+        })
     }
 
     /// The same facts of a source from which nothing is to be taken over without being decoded.

@@ -131,6 +131,18 @@ pub struct Made {
     /// The packets that were taken over.
     #[serde(default)]
     pub copied: Copied,
+    /// Sound for which there was no room while it waited for its pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_sound: Option<LostSound>,
+}
+
+/// Sound that is missing in an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostSound {
+    /// Microseconds after the start of the output.
+    pub at_us: u64,
+    /// How much, in microseconds.
+    pub length_us: u64,
 }
 
 /// The packets of the streams that were taken over, as they were written and as they are found again.

@@ -64,6 +64,7 @@ pub use cancel::Cancel;
 pub use still::Images;
 
 use domain::plan::{Content, PlannedOutput};
+use domain::probe::Stream;
 use domain::protocol::{Checked, Depth, Made, Progress, Report};
 use domain::{Failure, FailureKind, Plan, Probe};
 use std::fs::File;
@@ -92,7 +93,12 @@ pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
         }
     }
     if probe.container == "asf" {
-        probe.duration_us = probe.duration_us.max(asf::promised_us(source).unwrap_or(0));
+        let promised_us = asf::promised_us(source).unwrap_or(0);
+        if promised_us > probe.duration_us {
+            // It breaks off: where its streams would have ended nobody knows.
+            probe.duration_us = promised_us;
+            probe.streams.iter_mut().for_each(Stream::forget_end);
+        }
     }
     Ok(probe)
 }

@@ -6,6 +6,9 @@ use super::{Content, Done, Hls, Rung, Step, VideoOrder, ladder};
 use crate::recipe::{self, AudioCodec, TrimMode, VideoCodec};
 use std::time::Duration;
 
+/// Streams that begin or end so much apart do so together, in microseconds.
+const TOGETHER_US: u64 = 50_000;
+
 impl Room<'_> {
     /// An adaptive stream. Only the largest rung can be the source itself; the others are cut where it is.
     pub(super) fn hls(&self, wish: &recipe::Hls, steps: &mut Vec<Step>) -> Content {
@@ -40,7 +43,7 @@ impl Room<'_> {
         let rungs: Vec<_> = rungs.collect();
         let first = rungs.first().map(|rung| &rung.video);
         Content::Hls(Hls {
-            audio: self.audio_track(AudioCodec::Aac, wish.audio, first, steps),
+            audio: self.audio_track(AudioCodec::Aac, wish.audio, first.map(|video| (video, true)), steps),
             rungs,
             segment_us,
             single_file: wish.single_file,
@@ -72,6 +75,7 @@ impl Room<'_> {
     fn can_cut(&self, wish: &recipe::Hls, order: &VideoOrder, rungs_below: bool) -> Result<(), String> {
         self.can_copy(&wish.video, order, false)?;
         self.can_begin_early((AudioCodec::Aac, wish.audio), false)?;
+        self.begins_and_ends_together()?;
         let fast = self
             .recipe
             .trim
@@ -93,6 +97,22 @@ impl Room<'_> {
             return Err(format!(
                 "its keyframes are up to {apart_ms} ms apart, for segments of {segment_ms} ms"
             ));
+        }
+        Ok(())
+    }
+
+    /// Whether sound begins and ends with the pictures: each is a rendition of its own, and nothing stands in for what one
+    /// lacks.
+    fn begins_and_ends_together(&self) -> Result<(), String> {
+        let (Some(video), Some((_, audio))) = (self.video, self.audio) else {
+            return Ok(());
+        };
+        if video.start_us > TOGETHER_US {
+            return Err("its sound begins before its pictures: the first one stands meanwhile".to_owned());
+        }
+        let ends = audio.duration_us.zip(video.duration_us);
+        if ends.is_some_and(|(audio, video)| audio > video + TOGETHER_US) {
+            return Err("its sound goes on after its pictures: the last one stands meanwhile".to_owned());
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use super::{Content, Done};
 use crate::code::Code;
 use crate::failure::{Failure, FailureKind};
 use crate::limits::Limits;
-use crate::probe::{AudioFacts, Probe, Stream, StreamKind, VideoFacts};
+use crate::probe::{AudioFacts, Probe, Size, Stream, StreamKind, VideoFacts};
 use crate::recipe::{AudioMode, Bumper, Fps, Name, Output, Recipe, Trim, TrimMode};
 use crate::time::{Rational, Span, Timecode};
 
@@ -37,13 +37,10 @@ pub fn plan(recipe: &Recipe, probe: &Probe, clips: Clips<'_>, limits: &Limits) -
     let mut warnings = Vec::new();
     let video = picture_source(recipe, probe)?;
     let audio = sound::source(recipe, probe, &mut warnings)?;
-    let (spans, span_us) = spans(recipe.trim.as_ref(), probe.duration_us, &mut warnings)?;
-    begin_in_time(
-        recipe,
-        &spans,
-        video.map(|(_, facts)| facts),
-        audio.map(|(_, facts)| facts),
-    )?;
+    let wanted = (video.map(|(_, facts)| facts), audio.map(|(_, facts)| facts));
+    let (spans, span_us) = spans(recipe.trim.as_ref(), wanted_us(probe, wanted), &mut warnings)?;
+    let (spans, span_us) = without_lead(recipe, wanted, (spans, span_us));
+    begin_in_time(recipe, &spans, wanted.1)?;
     let fps = match recipe.frame.as_ref().map(|frame| frame.fps).unwrap_or_default() {
         Fps::Fixed(rate) => rate,
         Fps::Keep => video.map_or(DEFAULT_FPS, |(_, facts)| constant_rate(facts)),
@@ -67,19 +64,15 @@ pub fn plan(recipe: &Recipe, probe: &Probe, clips: Clips<'_>, limits: &Limits) -
         audio.map(|(stream, _)| stream.index),
     ];
     dropped(probe, &used, &mut warnings);
-    about_sound(
-        &spans,
-        probe,
-        video.map(|(_, facts)| facts).zip(audio),
-        &outputs,
-        &mut warnings,
-    );
     about_encoding(recipe, video.map(|(_, facts)| facts), &outputs, &mut warnings);
     Ok(Plan {
         video: video.map(|(stream, facts)| made_plain(stream, facts)),
         audio_stream: audio.map(|(stream, _)| stream.index),
         spans,
         span_us,
+        // Sound alone begins where it does.
+        origin_us: video.and(probe.origin_us),
+        jumps: probe.jumps,
         fps,
         intro,
         outro,
@@ -96,6 +89,10 @@ const fn made_plain(stream: &Stream, facts: &VideoFacts) -> SourceVideo {
         quarter_turns: facts.quarter_turns,
         deinterlace: facts.interlaced,
         tone_map: facts.hdr,
+        size: Size {
+            width_px: facts.width_px,
+            height_px: facts.height_px,
+        },
     }
 }
 
@@ -129,6 +126,38 @@ fn pictures_of<'a>(probe: &'a Probe, who: &str) -> Result<(&'a Stream, &'a Video
     ))
 }
 
+/// Streams that end or begin so much apart do so together: packets are not cut to the frame.
+const TOGETHER_US: u64 = 50_000;
+
+/// Where the last of the streams ends that the outputs are made of, in microseconds; 0 when nobody knows.
+fn wanted_us(probe: &Probe, (video, audio): (Option<&VideoFacts>, Option<&AudioFacts>)) -> u64 {
+    let video_us = video.map(|facts| facts.duration_us);
+    let audio_us = audio.map(|facts| facts.duration_us);
+    let ends: Option<Vec<u64>> = video_us.into_iter().chain(audio_us).collect();
+    let end_us = ends.and_then(|ends| ends.into_iter().max()).filter(|us| *us > 0);
+    match end_us {
+        Some(end_us) if end_us + TOGETHER_US < probe.duration_us => end_us,
+        _ => probe.duration_us,
+    }
+}
+
+/// Without a trim and without sound, a movie begins with its first picture, not with the sound before it.
+fn without_lead(
+    recipe: &Recipe,
+    (video, audio): (Option<&VideoFacts>, Option<&AudioFacts>),
+    (spans, span_us): (Vec<Span>, u64),
+) -> (Vec<Span>, u64) {
+    let lead_us = video.map_or(0, |facts| facts.start_us);
+    if recipe.trim.is_some() || audio.is_some() || lead_us <= TOGETHER_US {
+        return (spans, span_us);
+    }
+    let span = Span {
+        start: Timecode::from_us(lead_us),
+        end: None,
+    };
+    (vec![span], span_us.saturating_sub(lead_us))
+}
+
 /// What is kept, and how long that is in all. A source without a known length is kept open-ended.
 fn spans(trim: Option<&Trim>, duration_us: u64, warnings: &mut Vec<Warning>) -> Result<(Vec<Span>, u64), Failure> {
     let whole = Trim::default();
@@ -152,27 +181,21 @@ fn spans(trim: Option<&Trim>, duration_us: u64, warnings: &mut Vec<Warning>) -> 
     Ok((spans, total_us))
 }
 
-/// Whether there are pictures, or sound for those that are nothing else, wherever a span begins: one stream of a source may
-/// end long before the other.
-fn begin_in_time(
-    recipe: &Recipe,
-    spans: &[Span],
-    video: Option<&VideoFacts>,
-    audio: Option<&AudioFacts>,
-) -> Result<(), Failure> {
-    let pictures = video.and_then(|facts| facts.duration_us);
+/// Whether there is sound, for outputs that are nothing else, wherever a span begins: it may end long before the pictures.
+/// Movies show their last picture meanwhile.
+fn begin_in_time(recipe: &Recipe, spans: &[Span], audio: Option<&AudioFacts>) -> Result<(), Failure> {
     let alone = recipe.outputs.iter().any(|output| matches!(output, Output::Audio(_)));
     let sound = audio.filter(|_| alone).and_then(|facts| facts.duration_us);
-    for (what, length_us) in [("pictures end", pictures), ("sound ends", sound)] {
-        let Some(length) = length_us.filter(|us| *us > 0).map(Timecode::from_us) else {
-            continue;
-        };
-        if let Some(span) = spans.iter().find(|span| span.start >= length) {
-            let detail = format!("start {}; the {what} at {length}", span.start);
-            return Err(Failure::input(Code::TrimOutsideSource, detail));
+    let Some(length) = sound.filter(|us| *us > 0).map(Timecode::from_us) else {
+        return Ok(());
+    };
+    match spans.iter().find(|span| span.start >= length) {
+        Some(span) => {
+            let detail = format!("start {}; the sound ends at {length}", span.start);
+            Err(Failure::input(Code::TrimOutsideSource, detail))
         }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// What movies show before and after the source.
@@ -220,39 +243,6 @@ fn dropped(probe: &Probe, used: &[Option<usize>], warnings: &mut Vec<Warning>) {
         .collect();
     if !words.is_empty() {
         warnings.push(Warning::new(WarningCode::StreamsDropped, words.join(", ")));
-    }
-}
-
-/// Sound that goes on after the pictures for longer than this is missed, in microseconds.
-const MISSED_US: u64 = 500_000;
-
-/// What the user should know when sound goes on after the pictures, and a video is asked for that ends with them.
-fn about_sound(
-    spans: &[Span],
-    probe: &Probe,
-    streams: Option<(&VideoFacts, (&Stream, &AudioFacts))>,
-    outputs: &[PlannedOutput],
-    warnings: &mut Vec<Warning>,
-) {
-    let cut = outputs.iter().any(|output| match &output.content {
-        Content::Movie(movie) => movie
-            .audio
-            .is_some_and(|audio| !(movie.video.is_copy() && audio.is_copy())),
-        Content::Hls(hls) => hls.audio.is_some(),
-        Content::Audio { .. } | Content::Gif { .. } | Content::Poster { .. } | Content::Sprite { .. } => false,
-    });
-    let Some((video, (_, audio))) = streams.filter(|_| cut) else {
-        return;
-    };
-    let Some(pictures_us) = video.duration_us.filter(|us| *us > 0) else {
-        return;
-    };
-    let sound_us = audio.duration_us.unwrap_or(probe.duration_us);
-    let to_the_end = |span: &Span| span.end.is_none_or(|end| end.us() > pictures_us + MISSED_US);
-    if sound_us > pictures_us + MISSED_US && spans.iter().any(to_the_end) {
-        let (pictures, sound) = (Timecode::from_us(pictures_us), Timecode::from_us(sound_us));
-        let detail = format!("the pictures end at {pictures}, the sound at {sound}");
-        warnings.push(Warning::new(WarningCode::SoundShortened, detail));
     }
 }
 

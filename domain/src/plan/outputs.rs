@@ -104,7 +104,7 @@ impl Room<'_> {
         steps.push(step("video", copied));
         Content::Movie(Movie {
             container,
-            audio: self.audio_track(sound, wish.audio, Some(&video), steps),
+            audio: self.audio_track(sound, wish.audio, Some((&video, false)), steps),
             video,
         })
     }
@@ -129,18 +129,18 @@ impl Room<'_> {
         }
     }
 
-    /// What becomes of the sound beside pictures, or alone; `None` when there is none.
+    /// What becomes of the sound beside pictures, in a file of its own or in theirs, or alone; `None` when there is none.
     pub(super) fn audio_track(
         &self,
         codec: AudioCodec,
         wish: AudioWish,
-        video: Option<&VideoTrack>,
+        video: Option<(&VideoTrack, bool)>,
         steps: &mut Vec<Step>,
     ) -> Option<AudioTrack> {
         let (stream, facts) = self.audio?;
         let source = (self.probe, stream, facts);
         let beside = match (video, self.video) {
-            (Some(video), Some(facts)) if video.is_copy() => Beside::Copied(facts),
+            (Some((video, apart)), Some(facts)) if video.is_copy() => Beside::Copied { video: facts, apart },
             (Some(_), Some(facts)) => Beside::Encoded(facts),
             _ => Beside::Nothing,
         };
@@ -195,7 +195,7 @@ impl Room<'_> {
         if hides || self.recipe.trim.is_none() {
             return Ok(());
         }
-        copy::audio(self.recipe, source, sound, Beside::Copied(video))
+        copy::audio(self.recipe, source, sound, Beside::Copied { video, apart: true })
             .map_err(|_| "its sound is encoded and begins later than its keyframe".to_owned())
     }
 

@@ -58,16 +58,7 @@ impl Room<'_> {
         Content::Sprite {
             picture: self.still_picture(Some(wish.width_px)),
             every_us,
-            count: self.pictures_us().div_ceil(every_us).max(1),
-        }
-    }
-
-    /// How long there are pictures: sound may go on after them.
-    fn pictures_us(&self) -> u64 {
-        let own_us = self.video.and_then(|facts| facts.duration_us).filter(|us| *us > 0);
-        match own_us.filter(|_| self.recipe.trim.is_none()) {
-            Some(own_us) => self.span_us.min(own_us),
-            None => self.span_us,
+            count: self.span_us.div_ceil(every_us).max(1),
         }
     }
 

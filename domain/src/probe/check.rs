@@ -17,6 +17,7 @@ impl Probe {
         within("bytes", self.bytes, 0..=1 << 50)?;
         within("duration_us", self.duration_us, 0..=LONGEST_US)?;
         within("start_us", self.start_us.unsigned_abs(), 0..=LONGEST_US)?;
+        within("origin_us", self.origin_us.unwrap_or(0).unsigned_abs(), 0..=LONGEST_US)?;
         within("streams", self.streams.len() as u64, 0..=MOST_STREAMS as u64)?;
         let mut streams = self.streams.iter().enumerate();
         streams.try_for_each(|(place, stream)| check_stream(place, stream))
@@ -41,6 +42,8 @@ fn check_stream(place: usize, stream: &Stream) -> Result<(), FieldError> {
             within(&at("bitrate_bps"), facts.bitrate_bps.unwrap_or_default(), 0..=1 << 40)?;
             let longest = facts.keyframes.map_or(0, |keyframes| keyframes.longest_us);
             within(&at("keyframes.longest_us"), longest, 0..=LONGEST_US)?;
+            within(&at("start_us"), facts.start_us, 0..=LONGEST_US)?;
+            within(&at("frames"), facts.frames.unwrap_or_default(), 0..=1 << 40)?;
             within(
                 &at("duration_us"),
                 facts.duration_us.unwrap_or_default(),
@@ -51,6 +54,7 @@ fn check_stream(place: usize, stream: &Stream) -> Result<(), FieldError> {
             let at = |field: &str| at(&format!("kind.audio.{field}"));
             within(&at("sample_rate_hz"), facts.sample_rate_hz.into(), 1..=768_000)?;
             within(&at("channels"), facts.channels.into(), 1..=64)?;
+            within(&at("start_us"), facts.start_us, 0..=LONGEST_US)?;
             within(&at("bitrate_bps"), facts.bitrate_bps.unwrap_or_default(), 0..=1 << 40)?;
             within(
                 &at("duration_us"),
@@ -105,6 +109,8 @@ mod tests {
             hdr: us % 2 == 1,
             interlaced: us % 3 == 1,
             duration_us: Some(us),
+            start_us: 0,
+            frames: None,
             full_range: false,
             bitrate_bps: Some(1 << 40),
             dolby_only: false,
@@ -115,6 +121,7 @@ mod tests {
             sample_rate_hz: 1,
             channels: 64,
             duration_us: None,
+            start_us: 0,
             bitrate_bps: None,
             plain: true,
         };
@@ -127,6 +134,8 @@ mod tests {
             kind,
         };
         Probe {
+            origin_us: None,
+            jumps: false,
             container: "mov".to_owned(),
             bytes: 1 << 50,
             duration_us: us,

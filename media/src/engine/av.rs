@@ -39,6 +39,8 @@ pub(super) struct CodecFacts {
     /// How many pictures the decoder holds back to bring them into the order of showing.
     pub(super) held_back: u32,
     pub(super) sample_rate_hz: u32,
+    /// Samples that an encoder put before the sound, where the container tells.
+    pub(super) initial_padding: u32,
     pub(super) channels: u32,
     /// The codec's own number of its profile; negative when unknown.
     pub(super) profile: c_int,
@@ -102,6 +104,7 @@ pub(super) fn codec_facts(parameters: &Parameters) -> CodecFacts {
             field_order_known: order != 0,
             held_back: positive((*p).video_delay),
             sample_rate_hz: positive((*p).sample_rate),
+            initial_padding: positive((*p).initial_padding),
             channels: positive((*p).ch_layout.nb_channels),
             profile: (*p).profile,
             bitrate_bps: u64::try_from((*p).bit_rate).unwrap_or(0),
@@ -254,6 +257,13 @@ pub(super) fn start_us(input: &Input) -> Option<i64> {
 /// A time of a stream, when it is one.
 pub(super) fn known(time: i64) -> Option<i64> {
     (time != ffi::AV_NOPTS_VALUE).then_some(time)
+}
+
+/// The shape of a pixel as the container tells it, width to height; a zero when it does not.
+pub(super) fn container_aspect(stream: &Stream<'_>) -> (c_int, c_int) {
+    // SAFETY: reads one field of a live stream.
+    let aspect = unsafe { (*stream.as_ptr()).sample_aspect_ratio };
+    (aspect.num, aspect.den)
 }
 
 /// The orientation matrix of a stream: nine numbers, the four that turn are first, second, fourth and fifth.

@@ -6,6 +6,9 @@ use std::ops::Range;
 /// A gap longer than this is believed only while the span lasts; beyond it the clock of the source has jumped.
 const MAX_GAP_US: i64 = 10_000_000;
 
+/// What lasts shorter than this need not be heard, in microseconds: encoders of sound fill their last packet up.
+const UNHEARD_US: i64 = 5_000;
+
 /// Pictures come in the order of showing: a step back of more than this is a jump as well.
 const MAX_BACK_US: i64 = 1_000_000;
 
@@ -97,15 +100,34 @@ impl<T> Cadence<T> {
         self.hand_out(old.picture, slot)
     }
 
-    /// Hands out the last picture: to the end of the span when the source goes on after it, else for as long as the
-    /// picture itself lasts.
-    pub(super) fn end(&mut self, source_goes_on: bool) -> Option<(T, Range<u64>)> {
+    /// Hands out the last picture: until `until_us`, or to the end of the span.
+    pub(super) fn end(&mut self, until_us: Option<i64>) -> Option<(T, Range<u64>)> {
         let last = self.pending.take()?;
+        let told_us = until_us.map(|us| us.saturating_sub(self.zero_us.unwrap_or(0)));
+        // A slot that begins before the end is shown, unless no sound could be heard in it.
+        let slot_us = i64::try_from(self.fps.duration_us(1)).unwrap_or(0);
+        let lengthened = told_us.is_some_and(|us| us > last.end_us.saturating_add(slot_us));
+        let more_us = if lengthened {
+            (slot_us / 2 - UNHEARD_US).max(0)
+        } else {
+            0
+        };
+        let end_us = told_us.unwrap_or(last.end_us).saturating_add(more_us);
         // A picture that is over before its slot begins was rounded into it; any other is seen at least once.
-        let over = self.next > 0 && self.time_of(self.next) >= last.end_us;
-        let own = self.nearest(last.end_us).max(if over { 0 } else { self.next + 1 });
-        let until = self.limit.filter(|_| source_goes_on).unwrap_or(own);
+        let over = self.next > 0 && self.time_of(self.next) >= end_us;
+        let own = self.nearest(end_us).max(if over { 0 } else { self.next + 1 });
+        let until = self.limit.filter(|_| until_us.is_none()).unwrap_or(own);
         self.hand_out(last.picture, until)
+    }
+
+    /// Hands out the picture that is shown now for its slots until `until_us`, and keeps it: it may stand on.
+    pub(super) fn stand_until(&mut self, until_us: i64) -> Option<(T, Range<u64>)>
+    where
+        T: Clone,
+    {
+        let slot = self.nearest(until_us.saturating_sub(self.zero_us?));
+        let picture = self.pending.as_ref().filter(|_| slot > self.next)?.picture.clone();
+        self.hand_out(picture, slot)
     }
 
     fn hand_out(&mut self, picture: T, until: u64) -> Option<(T, Range<u64>)> {
@@ -154,7 +176,8 @@ mod tests {
         for (number, at, duration) in pictures {
             note(cadence.push(*number, *at, *duration));
         }
-        note(cadence.end(goes_on));
+        let own_us = pictures.last().map_or(0, |(_, at, duration)| at + duration);
+        note(cadence.end((!goes_on).then_some(own_us)));
         slots
     }
 

@@ -1,6 +1,11 @@
-//! Repairs the time of containers that may jump (MPEG-TS and the like): after a jump the source goes on where it was.
+//! Repairs the time of sources whose clock jumps: after a jump the source goes on where it was.
+//!
+//! Multiplexes of MPEG, chained Ogg and recordings of RTMP streams may jump to any time. In other containers a long step
+//! forward is a picture that stands still; only a step back is a jump, because times of decoding never fall.
 
+use super::av;
 use super::facts::to_us;
+use ffmpeg_next::format::context::Input;
 use ffmpeg_next::{Packet, Rational};
 
 /// A step forward of more than this between two packets of a stream is a jump.
@@ -8,6 +13,15 @@ const FORWARD_US: i64 = 10_000_000;
 
 /// So is a step back of more than this: packets come in the order of decoding, whose times only grow.
 const BACK_US: i64 = 300_000;
+
+/// A stream that follows another one over a jump is at most so far from it, in microseconds: pictures and sound of a part do
+/// not begin and end together.
+const APART_US: i64 = 10_000_000;
+
+/// Whether the clock of a source may jump forward.
+pub(super) fn may_jump(input: &Input) -> bool {
+    av::may_jump(input) || input.format().name() == "flv"
+}
 
 /// The repaired clock of a source. Its time falls into sections; each has an offset, and every stream enters the next
 /// section when its own packets jump, so that all of them are shifted alike.
@@ -28,20 +42,32 @@ struct Place {
 }
 
 impl Place {
-    fn is_near(&self, us: i64) -> bool {
+    fn is_near(&self, us: i64, may_jump: bool) -> bool {
+        let forward_us = if may_jump { FORWARD_US } else { i64::MAX };
         self.expected_us
-            .is_none_or(|expected| (-BACK_US..=FORWARD_US).contains(&us.saturating_sub(expected)))
+            .is_none_or(|expected| (-BACK_US..=forward_us).contains(&us.saturating_sub(expected)))
+    }
+
+    /// Whether it may go on in a section that another stream has begun.
+    fn may_enter(&self, us: i64) -> bool {
+        self.expected_us
+            .is_none_or(|expected| us.saturating_sub(expected).abs() <= APART_US)
     }
 }
 
 impl Clock {
-    /// A clock for a source of some streams; one that may not jump is never repaired.
+    /// A clock for a source of some streams, which may jump forward or not.
     pub(super) fn new(may_jump: bool, streams: usize) -> Self {
         Self {
             may_jump,
             sections: vec![0],
             streams: vec![Place::default(); streams],
         }
+    }
+
+    /// Whether it jumped.
+    pub(super) const fn has_jumped(&self) -> bool {
+        self.sections.len() > 1
     }
 
     /// Forgets what was, after a seek.
@@ -52,7 +78,9 @@ impl Clock {
 
     /// Repairs the times of a packet whose stream counts in `base`.
     pub(super) fn repair(&mut self, packet: &mut Packet, base: Rational) {
-        let Some(time) = packet.dts().or_else(|| packet.pts()).filter(|_| self.may_jump) else {
+        // Without a time of decoding, pictures that are shown later than they are decoded would look like a jump.
+        let shown = packet.pts().filter(|_| self.may_jump);
+        let Some(time) = packet.dts().or(shown) else {
             return;
         };
         let Some(place) = self.streams.get_mut(packet.stream()) else {
@@ -60,8 +88,8 @@ impl Clock {
         };
         let raw = to_us(time, base);
         let at = |section: usize| raw.saturating_add(self.sections.get(section).copied().unwrap_or(0));
-        if !place.is_near(at(place.section)) {
-            let known = (place.section + 1..self.sections.len()).find(|section| place.is_near(at(*section)));
+        if !place.is_near(at(place.section), self.may_jump) {
+            let known = (place.section + 1..self.sections.len()).find(|section| place.may_enter(at(*section)));
             place.section = known.unwrap_or(self.sections.len());
             if known.is_none() {
                 self.sections.push(place.expected_us.unwrap_or(raw).saturating_sub(raw));

@@ -87,6 +87,8 @@ pub(super) struct Pictures {
     zero: Option<i64>,
     /// Where the packets begin.
     key: i64,
+    /// The latest packet, which waits for the next one: the last picture may stand longer than it tells.
+    last: Option<Packet>,
     /// Behind the end, in the order of decoding.
     tail: Vec<Packet>,
     /// Whether some of the tail had to be written.
@@ -106,6 +108,7 @@ impl Pictures {
             held: Vec::new(),
             zero: None,
             key: 0,
+            last: None,
             tail: Vec::new(),
             hidden_tail: false,
             frames: 0,
@@ -173,7 +176,8 @@ impl Pictures {
                 .max()
         };
         match self.hides {
-            false => self.key,
+            // Sound may begin before the pictures.
+            false => self.key.min(self.start),
             true if self.is_overfull() || self.begins_in_span() => self.start,
             true => meanwhile().unwrap_or(self.start),
         }
@@ -193,16 +197,35 @@ impl Pictures {
         }
         for needed in std::mem::take(&mut self.tail) {
             self.hidden_tail = true;
-            self.lane.write(needed, zero, mux)?;
+            self.write(needed, mux)?;
         }
         self.frames += u64::from(at >= zero);
         self.shown_until = self.shown_until.max(at.saturating_add(packet.duration()));
-        self.lane.write(packet, zero, mux)
+        self.write(packet, mux)
     }
 
-    /// Writes what is still held.
-    pub(super) fn finish(&mut self, mux: &mut Mux) -> Result<(), Failure> {
-        self.begin(mux)
+    /// Writes the packet before this one.
+    fn write(&mut self, packet: Packet, mux: &mut Mux) -> Result<(), Failure> {
+        let zero = self.zero.unwrap_or(self.start);
+        match self.last.replace(packet) {
+            Some(before) => self.lane.write(before, zero, mux),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes what is still held. The last picture stands until `until_us` after the start of the span, if that is longer
+    /// than its packet tells.
+    pub(super) fn finish(&mut self, until_us: Option<i64>, mux: &mut Mux) -> Result<(), Failure> {
+        self.begin(mux)?;
+        let Some(mut last) = self.last.take() else {
+            return Ok(());
+        };
+        let until = until_us.map(|us| self.start.saturating_add(self.lane.ticks(us)));
+        if let Some(until) = until.filter(|until| *until > self.shown_until && !self.hidden_tail) {
+            last.set_duration(until.saturating_sub(shown(&last)));
+            self.shown_until = until;
+        }
+        self.lane.write(last, self.zero.unwrap_or(self.start), mux)
     }
 
     /// Pictures that are shown.

@@ -76,6 +76,11 @@ const fn plain(source: SourceVideo) -> SourceVideo {
         quarter_turns: 0,
         deinterlace: false,
         tone_map: false,
+        // Whatever shape it had, it fills its size.
+        size: Size {
+            width_px: 0,
+            height_px: 0,
+        },
         ..source
     }
 }

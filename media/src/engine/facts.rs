@@ -1,13 +1,18 @@
 //! Reads the facts of an open file into a [`Probe`].
 
+mod aspect;
 mod lengths;
+mod places;
 
+use aspect::Shape;
+pub(super) use aspect::Told;
 pub(super) use lengths::promised_us;
-use lengths::{counted_us, streams_end_us};
+use places::{after, ends, origin_of, place_streams};
 
 use super::av::{self, CodecFacts, Kind};
-use super::{Cancel, fault, input, keyframes, measure};
-use domain::probe::{AudioFacts, Stream, StreamKind, VideoFacts};
+use super::measure;
+use super::{Cancel, clock, fault, input, keyframes};
+use domain::probe::{AudioFacts, Size, Stream, StreamKind, VideoFacts};
 use domain::{Code, Failure, Probe, Rational};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::{Disposition, Stream as Source};
@@ -19,8 +24,8 @@ const HLG: i32 = 18;
 /// An average above this is a broken header or a clock taken for a rate.
 const MAX_FPS: f64 = 240.0;
 
-/// A file whose first picture or sample comes later than this begins late, in microseconds.
-const LATE_US: i64 = 250_000;
+/// Rates that differ by less than this part are the same, measured over a few pictures.
+const NEAR: f64 = 0.05;
 
 /// Beyond 7.1 there is no agreed way down to stereo.
 const MAX_CHANNELS: u32 = 8;
@@ -30,28 +35,45 @@ pub(super) const fn is_hdr(transfer: i32) -> bool {
     transfer == PQ || transfer == HLG
 }
 
-/// Reads the facts of a source; where the header has no length, its packets are read through once.
+/// Reads the facts of a source; where the header has no length, or its clock may jump, its packets are read through once.
 ///
 /// # Errors
 /// [`domain::Code::SourceDamaged`] when the packets cannot be read.
 pub(super) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Probe, Failure> {
     let mut probe = headers(input, bytes);
-    let origin = origin_us(input, probe.main_video().map(|(stream, _)| stream.index));
+    settle_decodable(&mut probe, input)?;
+    count_frames(&mut probe, input, cancel)?;
+    let survey = if clock::may_jump(input) {
+        Some(measure::survey(input, cancel)?)
+    } else {
+        None
+    };
+    let origin = origin_of(&probe, input);
+    probe.origin_us = Some(origin);
+    probe.jumps = survey.as_ref().is_some_and(|survey| survey.jumped);
+    let (end_us, ends) = ends(&probe, input, survey, cancel)?;
+    probe.duration_us = after(origin, end_us);
+    place_streams(&mut probe, input, origin, &ends);
+    if let Some(index) = probe.main_video().map(|(stream, _)| stream.index)
+        && let Some(Stream { kind, .. }) = probe.streams.get_mut(index)
+        && let StreamKind::Video(facts) = kind
+    {
+        look_closer(input, index, facts, cancel)?;
+        let end_us = i64::try_from(facts.duration_us.unwrap_or(probe.duration_us)).unwrap_or(i64::MAX);
+        let start_us = i64::try_from(facts.start_us).unwrap_or(0);
+        let range_us = origin.saturating_add(start_us)..origin.saturating_add(end_us);
+        facts.keyframes = keyframes::read(input, index, range_us, cancel)?;
+    }
+    Ok(probe)
+}
+
+/// Decides what decodes where nothing seems to.
+fn settle_decodable(probe: &mut Probe, input: &Input) -> Result<(), Failure> {
     let has_decoder = |index: usize| {
         input
             .stream(index)
             .is_some_and(|stream| input::decoder(&stream).is_some())
     };
-    for stream in &mut probe.streams {
-        // Sound may come earlier or later than the pictures: what counts is where it ends.
-        let late_us = origin_us(input, Some(stream.index)).saturating_sub(origin);
-        if let StreamKind::Audio(AudioFacts {
-            duration_us: Some(us), ..
-        }) = &mut stream.kind
-        {
-            *us = us.saturating_add_signed(late_us);
-        }
-    }
     if probe.main_video().is_none() {
         // A known codec of which nothing decodes is damage, not a codec we lack: the transcode will tell.
         for stream in &mut probe.streams {
@@ -65,35 +87,55 @@ pub(super) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Pro
             "no stream has anything that decodes",
         ));
     }
-    // Writers of Matroska disagree on whether the length of a file that begins late counts from its beginning.
-    let is_vague = probe.container.starts_with("matroska") && probe.start_us > LATE_US;
-    let believable = |us: &i64| *us > 0 && !av::length_is_guessed(input) && !is_absurd(*us, bytes) && !is_vague;
-    let header_us = av::known(input.duration()).max(counted_us(input)).filter(believable);
-    let end_us = match header_us {
-        // The length of an MP3 counts the silence that its encoder put before the sound.
-        Some(length) if probe.container == "mp3" => length,
-        // That of an MP4 counts the delay before its first picture or sample where an edit list makes one.
-        Some(length) if probe.container.starts_with("mov") && probe.start_us > LATE_US => {
-            let told = av::start_us(input).unwrap_or(0).saturating_add(length);
-            streams_end_us(input).map_or(told, |end| end.min(told))
-        }
-        Some(length) => av::start_us(input).unwrap_or(0).saturating_add(length),
-        None => measure::end_us(input, cancel)?,
+    Ok(())
+}
+
+/// Counts the pictures of several streams where their container does not: one may be a set of stills.
+fn count_frames(probe: &mut Probe, input: &mut Input, cancel: &Cancel) -> Result<(), Failure> {
+    let unknown = |stream: &Stream| match &stream.kind {
+        StreamKind::Video(facts) if stream.decodable => Some(facts.frames.is_none()),
+        _ => None,
     };
-    probe.duration_us = u64::try_from(end_us.saturating_sub(origin)).unwrap_or(0);
-    if let Some(index) = probe.main_video().map(|(stream, _)| stream.index)
-        && let Some(Stream { kind, .. }) = probe.streams.get_mut(index)
-        && let StreamKind::Video(facts) = kind
-    {
-        look_closer(input, index, facts, cancel)?;
-        let length_us = i64::try_from(facts.duration_us.unwrap_or(probe.duration_us)).unwrap_or(i64::MAX);
-        facts.keyframes = keyframes::read(input, index, origin..origin.saturating_add(length_us), cancel)?;
+    let videos: Vec<bool> = probe.streams.iter().filter_map(unknown).collect();
+    if videos.len() < 2 || !videos.contains(&true) {
+        return Ok(());
     }
-    Ok(probe)
+    let counts = measure::count(input, cancel)?;
+    for (stream, count) in probe.streams.iter_mut().zip(counts) {
+        if let StreamKind::Video(facts) = &mut stream.kind {
+            facts.frames = Some(count);
+        }
+    }
+    Ok(())
 }
 
 /// Measures what the headers of the main picture do not tell, or tell wrongly.
 fn look_closer(input: &mut Input, index: usize, facts: &mut VideoFacts, cancel: &Cancel) -> Result<(), Failure> {
+    if is_avi(input) {
+        // It counts slots, of which some writers leave every second one empty.
+        let near = |one: Rational, other: Rational| (one.as_f64() / other.as_f64() - 1.0).abs() < NEAR;
+        if let Some(slots) = facts.average_fps
+            && let Some(measured) = measure::average_rate(input, index, cancel)?
+            && !near(measured, slots)
+        {
+            let half = Rational::new(slots.num, slots.den.saturating_mul(2));
+            let own = [facts.base_fps, half]
+                .into_iter()
+                .flatten()
+                .find(|rate| near(measured, *rate));
+            facts.average_fps = own.or(facts.average_fps);
+        }
+    }
+    let size = Size {
+        width_px: facts.width_px,
+        height_px: facts.height_px,
+    };
+    if let Some(stream) = input.stream(index)
+        && let Shape::Doubtful(guess) = shape_of(&stream)
+    {
+        let frames = measure::frame_aspects(input, index, cancel)?;
+        facts.sample_aspect = aspect::by_frames(&frames, size).unwrap_or(guess);
+    }
     let parameters = input.stream(index).map(|stream| stream.parameters());
     let order_is_known = parameters.is_some_and(|parameters| av::codec_facts(&parameters).field_order_known);
     if !facts.interlaced && !order_is_known {
@@ -110,12 +152,6 @@ pub(super) fn is_avi(input: &Input) -> bool {
     input.format().name() == "avi"
 }
 
-/// Fewer than a thousand bytes a second over more than ten seconds: reading such a file through is cheap.
-fn is_absurd(length_us: i64, bytes: u64) -> bool {
-    let seconds = u64::try_from(length_us / 1_000_000).unwrap_or(0);
-    seconds > 10 && bytes / seconds < 1_000
-}
-
 /// The facts that need no packets; `duration_us` is the header's, 0 when it has none.
 pub(super) fn headers(input: &Input, bytes: u64) -> Probe {
     Probe {
@@ -123,6 +159,8 @@ pub(super) fn headers(input: &Input, bytes: u64) -> Probe {
         bytes,
         duration_us: u64::try_from(input.duration()).unwrap_or(0),
         start_us: av::start_us(input).unwrap_or(0),
+        origin_us: None,
+        jumps: false,
         streams: input.streams().map(|stream| facts_of(&stream)).collect(),
         spoilt: false,
     }
@@ -170,6 +208,7 @@ fn kind_of(stream: &Source<'_>, facts: &CodecFacts) -> StreamKind {
             sample_rate_hz: facts.sample_rate_hz,
             channels: facts.channels,
             duration_us: duration_us(stream),
+            start_us: 0,
             bitrate_bps: Some(facts.bitrate_bps).filter(|bps| *bps > 0),
             plain: keyframes::is_plain(facts),
         }),
@@ -182,11 +221,11 @@ fn kind_of(stream: &Source<'_>, facts: &CodecFacts) -> StreamKind {
 fn video_facts(stream: &Source<'_>, facts: &CodecFacts) -> VideoFacts {
     let (quarter_turns, mirrored) = av::display_matrix(stream).map_or((0, false), orientation);
     let (pixel_format, bit_depth) = av::pixel_format(facts.format).unwrap_or(("unknown", 8));
-    let (num, den) = facts.sample_aspect;
+    let (Shape::Sure(sample_aspect) | Shape::Doubtful(sample_aspect)) = shape_of(stream);
     VideoFacts {
         width_px: facts.width_px,
         height_px: facts.height_px,
-        sample_aspect: sensible_aspect(num, den),
+        sample_aspect,
         quarter_turns,
         mirrored,
         average_fps: rate(stream.avg_frame_rate()),
@@ -196,6 +235,8 @@ fn video_facts(stream: &Source<'_>, facts: &CodecFacts) -> VideoFacts {
         hdr: is_hdr(facts.color.transfer),
         interlaced: facts.interlaced,
         duration_us: duration_us(stream),
+        start_us: 0,
+        frames: u64::try_from(stream.frames()).ok().filter(|frames| *frames > 0),
         full_range: facts.color.range == 2,
         bitrate_bps: Some(facts.bitrate_bps).filter(|bps| *bps > 0),
         dolby_only: av::dolby_vision(stream).is_some_and(is_dolby_only),
@@ -210,12 +251,14 @@ const fn is_dolby_only((profile, compatibility): (u8, u8)) -> bool {
     matches!((profile, compatibility), (5, _) | (10 | 20, 0))
 }
 
-/// A pixel more than ten times as wide as high, or the reverse, is a broken header.
-fn sensible_aspect(num: i32, den: i32) -> Rational {
-    let square = Rational { num: 1, den: 1 };
-    let aspect = u32::try_from(num).ok().zip(u32::try_from(den).ok());
-    let aspect = aspect.and_then(|(num, den)| Rational::new(num, den));
-    aspect.filter(|a| (0.1..=10.0).contains(&a.as_f64())).unwrap_or(square)
+/// What the headers of a stream of pictures tell of its pixels.
+fn shape_of(stream: &Source<'_>) -> Shape {
+    let facts = av::codec_facts(&stream.parameters());
+    let size = Size {
+        width_px: facts.width_px,
+        height_px: facts.height_px,
+    };
+    aspect::by_headers(av::container_aspect(stream), facts.sample_aspect, size)
 }
 
 fn rate(rate: ffmpeg_next::Rational) -> Option<Rational> {
@@ -229,7 +272,7 @@ fn duration_us(stream: &Source<'_>) -> Option<u64> {
 }
 
 /// ISO 639 tags only: nothing else that stands in the file is taken over.
-fn language(stream: &Source<'_>) -> Option<String> {
+pub(super) fn language(stream: &Source<'_>) -> Option<String> {
     let tag = stream.metadata().get("language")?.to_owned();
     ((2..=3).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_lowercase()) && tag != "und").then_some(tag)
 }

@@ -39,8 +39,9 @@ pub(super) enum Piece {
         at_us: i64,
         duration_us: i64,
     },
-    /// No picture of the part follows; `goes_on` when its file has more after it.
-    PicturesEnd { goes_on: bool },
+    /// No picture of the part follows. The last one stands until `until_us`, or to the end of the part when its file has
+    /// more after it.
+    PicturesEnd { until_us: Option<i64> },
     /// Samples.
     Sound { sound: Audio, at_us: i64 },
     /// Packets as the source has them, with times of the source's clock.
@@ -257,11 +258,11 @@ impl Feeds {
     }
 
     /// Tells the same that no picture follows.
-    fn end_offers(&mut self, goes_on: bool) -> Result<(), Failure> {
+    fn end_offers(&mut self, until_us: Option<i64>) -> Result<(), Failure> {
         for Feed { to, wants, .. } in &mut self.feeds {
             match wants {
                 Wants::Stills(moments) => moments.end(to)?,
-                Wants::Excerpt(excerpt) => excerpt.end(goes_on, to),
+                Wants::Excerpt(excerpt) => excerpt.end(until_us, to),
                 Wants::Everything | Wants::Pictures | Wants::Sound | Wants::Nothing => continue,
             }
             *wants = Wants::Nothing;
@@ -288,15 +289,17 @@ impl Sink for Feeds {
         )
     }
 
-    fn pictures_end(&mut self, goes_on: bool) -> Result<(), Failure> {
+    fn pictures_end(&mut self, until_us: Option<i64>) -> Result<(), Failure> {
+        let until_us = until_us.map(|us| self.joined_us(us));
         // To who shows no cards, the spans are one run.
         let last = self.part.is_some_and(|part| part.role == Role::Span { last: true });
         if last {
-            self.end_offers(goes_on)?;
+            self.end_offers(until_us)?;
         }
+        let decoded = |feed: &Feed| matches!(feed.wants, Wants::Everything | Wants::Pictures) && (feed.cards || last);
         self.send(
-            |feed| matches!(feed.wants, Wants::Everything | Wants::Pictures) && (feed.cards || last),
-            || Ok(Piece::PicturesEnd { goes_on }),
+            |feed| decoded(feed) || last && feed.copies.contains(&Medium::Pictures),
+            || Ok(Piece::PicturesEnd { until_us }),
         )
     }
 

@@ -46,7 +46,7 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order<'_>, from: &Inbox) ->
                 at_us,
                 duration_us,
             } => cadence.push(picture, at_us, duration_us),
-            Piece::PicturesEnd { goes_on } => cadence.end(goes_on),
+            Piece::PicturesEnd { until_us } => cadence.end(until_us),
             _ => None,
         };
         if let Some((picture, slots)) = out {

@@ -13,12 +13,15 @@ pub(super) struct Losses {
     pub(super) missing_us: u64,
     /// Microseconds of pictures or sound that did not decode.
     pub(super) broken_us: u64,
+    /// Where the first of it belongs, in microseconds after the origin of the source, when known.
+    pub(super) from_us: Option<u64>,
 }
 
 impl Losses {
-    /// Compares how far the tracks came with what they promised. The span begins at `start_us` of the source's clock
+    /// Compares how far the tracks came with what they promised. The span begins at `start_us` of the source's clock, whose
+    /// moment 0 is `origin_us`,
     /// and lasts `span_us`, as far as the probe could tell.
-    pub(super) fn of(tracks: &[&Track], start_us: i64, span_us: i64) -> Self {
+    pub(super) fn of(tracks: &[&Track], (origin_us, start_us): (i64, i64), span_us: i64) -> Self {
         let promised = |track: &&&Track| track.promised_us > 0;
         let missing = tracks.iter().filter(promised).map(|track| {
             let own_us = track
@@ -30,15 +33,29 @@ impl Losses {
             let reached_us = tracks.iter().map(|track| track.reached_us).max().unwrap_or(span_us);
             Some(unsigned(span_us.saturating_sub(reached_us))).filter(|us| *us > VAGUE_US)
         };
+        let missing_us = missing.max().or_else(vague).unwrap_or(0);
+        let broken_us = tracks.iter().map(|track| track.broken_us()).max().unwrap_or(0);
+        let broken_at = tracks.iter().filter_map(|track| track.broken_at_us).min();
+        // Damage that only the pictures show has no place.
+        let ends_at = tracks
+            .iter()
+            .map(|track| start_us.saturating_add(track.reached_us))
+            .min();
         Self {
-            missing_us: missing.max().or_else(vague).unwrap_or(0),
-            broken_us: tracks.iter().map(|track| track.broken_us()).max().unwrap_or(0),
+            missing_us,
+            broken_us,
+            from_us: broken_at
+                .or(ends_at.filter(|_| broken_us == 0))
+                .map(|us| unsigned(us.saturating_sub(origin_us))),
         }
     }
 }
 
 impl AddAssign for Losses {
     fn add_assign(&mut self, more: Self) {
+        if self.missing_us + self.broken_us == 0 {
+            self.from_us = more.from_us;
+        }
         self.missing_us += more.missing_us;
         self.broken_us += more.broken_us;
     }

@@ -139,7 +139,7 @@ impl Sink for Gauge<'_, '_> {
         Ok(())
     }
 
-    fn pictures_end(&mut self, _: bool) -> Result<(), Failure> {
+    fn pictures_end(&mut self, _: Option<i64>) -> Result<(), Failure> {
         Ok(())
     }
 

@@ -1,9 +1,13 @@
 //! Facts that no header tells: they are measured on packets and frames.
 
-use super::facts::{to_us, unreadable};
+use super::av::packets;
+use super::clock::{self, Clock};
+use super::facts::{Told, to_us, unreadable};
 use super::{Cancel, av, fault, input};
 use domain::{Failure, Rational};
 use ffmpeg_next::format::context::Input;
+use ffmpeg_next::format::stream::{Disposition, Stream};
+use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Error, Frame, Packet, codec};
 
 /// Read errors in a row that are taken for hiccups of a damaged file; after that it is over.
@@ -15,7 +19,10 @@ const MAX_PACKETS: u32 = 300;
 /// Packets whose times are averaged.
 const MAX_TIMES: usize = 300;
 
-/// Frames looked at for the interlaced flag.
+/// Packets counted to tell a movie from a few stills.
+const MAX_COUNTED: u32 = 5_000;
+
+/// Frames looked at for the interlaced flag, or the shape of their pixels.
 const MAX_FRAMES: u32 = 8;
 
 /// Reads the next packet; `None` at the end, or when errors do not stop.
@@ -38,37 +45,121 @@ pub(super) fn next_packet(input: &mut Input, cancel: &Cancel) -> Result<Option<P
     Ok(None)
 }
 
-/// The end of the last picture or sample, in microseconds; 0 when no packet has a time.
-pub(super) fn end_us(input: &mut Input, cancel: &Cancel) -> Result<i64, Failure> {
-    let used = input.streams().map(|stream| {
-        let kind = av::codec_facts(&stream.parameters()).kind;
-        let cover = stream
-            .disposition()
-            .contains(ffmpeg_next::format::stream::Disposition::ATTACHED_PIC);
-        (matches!(kind, av::Kind::Video | av::Kind::Audio) && !cover).then(|| stream.time_base())
-    });
-    let bases: Vec<_> = used.collect();
-    let mut end = 0;
-    while let Some(packet) = next_packet(input, cancel)? {
-        let time = packet.pts().or_else(|| packet.dts());
-        if let (Some(time), Some(Some(base))) = (time, bases.get(packet.stream())) {
-            end = end.max(to_us(time.saturating_add(packet.duration().max(0)), *base));
+/// What a look at every packet of a source tells.
+pub(super) struct Survey {
+    /// Where each stream of pictures or sound ends on the repaired clock, in microseconds.
+    pub(super) ends_us: Vec<Option<i64>>,
+    /// Whether the clock jumps.
+    pub(super) jumped: bool,
+}
+
+impl Survey {
+    /// The end of the last picture or sample; 0 when no packet has a time.
+    pub(super) fn end_us(&self) -> i64 {
+        self.ends_us.iter().flatten().copied().max().unwrap_or(0)
+    }
+}
+
+/// Reads a source to its end from where it is.
+pub(super) fn survey(input: &mut Input, cancel: &Cancel) -> Result<Survey, Failure> {
+    let bases: Vec<_> = input.streams().map(|stream| lasting_base(&stream)).collect();
+    let mut clock = Clock::new(clock::may_jump(input), bases.len());
+    let mut ends_us = vec![None; bases.len()];
+    while let Some(mut packet) = next_packet(input, cancel)? {
+        let index = packet.stream();
+        if let (Some(Some(base)), Some(end_us)) = (bases.get(index), ends_us.get_mut(index)) {
+            clock.repair(&mut packet, *base);
+            *end_us = (*end_us).max(end_of(&packet, *base));
         }
     }
-    Ok(end)
+    Ok(Survey {
+        ends_us,
+        jumped: clock.has_jumped(),
+    })
+}
+
+/// Where each stream of pictures or sound ends, as far as packets after the last keyframe of the pictures tell.
+pub(super) fn tail(input: &mut Input, video: usize, cancel: &Cancel) -> Result<Vec<Option<i64>>, Failure> {
+    let bases: Vec<_> = input.streams().map(|stream| lasting_base(&stream)).collect();
+    let mut ends_us = vec![None; bases.len()];
+    if packets::seek_stream(input, video, i64::MAX / 2).is_err() {
+        return Ok(ends_us);
+    }
+    while let Some(packet) = next_packet(input, cancel)? {
+        let index = packet.stream();
+        if let (Some(Some(base)), Some(end_us)) = (bases.get(index), ends_us.get_mut(index)) {
+            *end_us = (*end_us).max(end_of(&packet, *base));
+        }
+    }
+    Ok(ends_us)
+}
+
+/// The time base of a stream that has a length: pictures or sound, no cover.
+fn lasting_base(stream: &Stream<'_>) -> Option<ffmpeg_next::Rational> {
+    let kind = av::codec_facts(&stream.parameters()).kind;
+    let cover = stream.disposition().contains(Disposition::ATTACHED_PIC);
+    (matches!(kind, av::Kind::Video | av::Kind::Audio) && !cover).then(|| stream.time_base())
+}
+
+fn end_of(packet: &Packet, base: ffmpeg_next::Rational) -> Option<i64> {
+    let time = packet.pts().or_else(|| packet.dts())?;
+    Some(to_us(time.saturating_add(packet.duration().max(0)), base))
+}
+
+/// Counts the packets of each stream, of which there are enough to tell a movie from a few stills, and goes back to the
+/// beginning.
+pub(super) fn count(input: &mut Input, cancel: &Cancel) -> Result<Vec<u64>, Failure> {
+    let mut counts = vec![0; usize::try_from(input.nb_streams()).unwrap_or(0)];
+    let mut read = 0;
+    while read < MAX_COUNTED
+        && let Some(packet) = next_packet(input, cancel)?
+    {
+        if let Some(count) = counts.get_mut(packet.stream()) {
+            *count += 1;
+        }
+        read += 1;
+    }
+    let _ = input.seek(i64::MIN / 2, ..);
+    Ok(counts)
 }
 
 /// Whether the first frames of a stream say that they are woven of two fields.
 pub(super) fn frames_are_interlaced(input: &mut Input, index: usize, cancel: &Cancel) -> Result<bool, Failure> {
+    let mut interlaced = false;
+    look_at_frames(input, index, cancel, |frame| {
+        interlaced |= frame.is_interlaced();
+        !interlaced
+    })?;
+    Ok(interlaced)
+}
+
+/// The shapes of the pixels of the first frames of a stream.
+pub(super) fn frame_aspects(input: &mut Input, index: usize, cancel: &Cancel) -> Result<Vec<Told>, Failure> {
+    let mut aspects = Vec::new();
+    look_at_frames(input, index, cancel, |frame| {
+        let aspect = frame.aspect_ratio();
+        aspects.push((aspect.numerator(), aspect.denominator()));
+        true
+    })?;
+    Ok(aspects)
+}
+
+/// Decodes the first frames of a stream and shows them to `look`, until it has seen enough.
+fn look_at_frames(
+    input: &mut Input,
+    index: usize,
+    cancel: &Cancel,
+    mut look: impl FnMut(&Video) -> bool,
+) -> Result<(), Failure> {
     let Some(stream) = input.stream(index) else {
-        return Ok(false);
+        return Ok(());
     };
     let Some(decoder) = input::decoder(&stream) else {
-        return Ok(false);
+        return Ok(());
     };
     let context = codec::Context::from_parameters(stream.parameters()).map_err(unreadable)?;
     let Ok(mut decoder) = context.decoder().open_as(decoder) else {
-        return Ok(false);
+        return Ok(());
     };
     // It may have been read to its end before; a source that cannot go back is looked at from where it is.
     let _ = input.seek(i64::MIN / 2, ..);
@@ -80,10 +171,10 @@ pub(super) fn frames_are_interlaced(input: &mut Input, index: usize, cancel: &Ca
         packets += 1;
         // Damage shows later, in the transcode.
         let _ = decoder.send_packet(&packet);
-        let mut frame = ffmpeg_next::frame::Video::empty();
+        let mut frame = Video::empty();
         while receive(&mut decoder, &mut frame)? {
-            if frame.is_interlaced() {
-                return Ok(true);
+            if !look(&frame) {
+                return Ok(());
             }
             frames += 1;
         }
@@ -91,7 +182,7 @@ pub(super) fn frames_are_interlaced(input: &mut Input, index: usize, cancel: &Ca
             break;
         }
     }
-    Ok(false)
+    Ok(())
 }
 
 /// Pictures a second, over the first packets of a stream; `None` when they do not tell.

@@ -117,7 +117,7 @@ impl Excerpt {
             self.send_before(own_us, to);
         }
         if at_us >= self.end_us {
-            self.end(true, to);
+            self.end(None, to);
             return Ok(());
         }
         let picture = share(picture)?;
@@ -125,12 +125,13 @@ impl Excerpt {
         Ok(())
     }
 
-    /// No picture follows; `goes_on` when there is more after the spans.
-    pub(super) fn end(&mut self, goes_on: bool, to: &Sender) {
+    /// No picture follows; the last one stands until `until_us`, or to the end when there is more after the spans.
+    pub(super) fn end(&mut self, until_us: Option<i64>, to: &Sender) {
         if !self.over {
+            let until_us = until_us.map(|us| us.saturating_sub(self.start_us));
             self.send_before(1, to);
             self.over = true;
-            let _ = to.send(Piece::PicturesEnd { goes_on });
+            let _ = to.send(Piece::PicturesEnd { until_us });
         }
     }
 

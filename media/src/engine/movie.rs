@@ -21,6 +21,10 @@ use ffmpeg_next::Packet;
 use ffmpeg_next::frame::{Audio, Video};
 use std::ops::Range;
 
+/// Sound that is so far ahead of the pictures, in microseconds, no longer waits for the next one: containers keep their
+/// streams nearer together.
+pub(super) const AHEAD_US: i64 = 30_000_000;
+
 /// What the plan orders for the movie.
 pub(super) struct Order<'a> {
     pub(super) video: &'a VideoOrder,
@@ -62,7 +66,7 @@ pub(super) fn shoot(
                 at_us,
                 duration_us,
             } => movie.see(picture, at_us, duration_us)?,
-            Piece::PicturesEnd { goes_on } => movie.see_no_more(goes_on)?,
+            Piece::PicturesEnd { until_us } => movie.see_no_more(until_us)?,
             Piece::Sound { sound, at_us } => movie.hear(sound, at_us)?,
             Piece::Packets(taken) => taken.into_iter().try_for_each(|(packet, _)| movie.take_over(packet))?,
         }
@@ -102,7 +106,7 @@ impl<'a> Movie<'a> {
         let (mut track, mut copied) = (None, None);
         match order.audio.zip(job.sound()) {
             Some((AudioTrack::Encode { bitrate_bps, .. }, sound)) => {
-                track = Some(Soundtrack::open(sound, bitrate_bps, reel.sound())?);
+                track = Some(Soundtrack::open(sound, bitrate_bps, job.language(), reel.sound())?);
             }
             Some((AudioTrack::Copy { .. }, _)) => {
                 let mux = reel.sound();
@@ -166,8 +170,11 @@ impl<'a> Movie<'a> {
         self.show(out)
     }
 
-    fn see_no_more(&mut self, goes_on: bool) -> Result<(), Failure> {
-        let out = self.scene.as_mut().and_then(|(_, scene)| scene.cadence.end(goes_on));
+    fn see_no_more(&mut self, until_us: Option<i64>) -> Result<(), Failure> {
+        let out = self.scene.as_mut().and_then(|(part, scene)| {
+            let until_us = until_us.map(|us| part.own_us(us));
+            scene.cadence.end(until_us)
+        });
         self.show(out)
     }
 
@@ -201,7 +208,17 @@ impl<'a> Movie<'a> {
         if let Some((track, (part, _))) = self.track.as_mut().zip(self.scene.as_ref()) {
             track.hear(sound, part.own_us(at_us));
         }
+        self.stand_on(at_us)?;
         self.encode_sound()
+    }
+
+    /// Shows the picture on that is there while sound goes on far ahead: the next one may come in an hour.
+    fn stand_on(&mut self, heard_us: i64) -> Result<(), Failure> {
+        let out = self.scene.as_mut().and_then(|(part, scene)| {
+            let heard_us = part.own_us(heard_us).saturating_sub(AHEAD_US);
+            scene.cadence.stand_until(heard_us)
+        });
+        if out.is_some() { self.show(out) } else { Ok(()) }
     }
 
     fn take_over(&mut self, packet: Packet) -> Result<(), Failure> {
@@ -250,6 +267,7 @@ impl<'a> Movie<'a> {
             frames: self.frames,
             duration_us,
             loudest,
+            lost_sound: self.track.as_ref().and_then(Soundtrack::lost),
             copied: Copied {
                 pictures: None,
                 sound: self.copied.as_ref().map(Sounds::imprint),

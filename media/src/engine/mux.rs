@@ -160,6 +160,14 @@ impl Mux {
         Ok(stream.index())
     }
 
+    /// Tells the language of the stream that was added last.
+    pub(super) fn speak(&mut self, language: Option<&str>) {
+        let last = usize::try_from(self.output.nb_streams()).unwrap_or(0).checked_sub(1);
+        if let Some((language, mut stream)) = language.zip(last.and_then(|last| self.output.stream_mut(last))) {
+            stream.set_metadata([("language", language)].into_iter().collect());
+        }
+    }
+
     /// Writes the header; all streams are there.
     pub(super) fn start(&mut self) -> Result<(), Failure> {
         let mut options = Dictionary::new();

@@ -1,6 +1,7 @@
 //! What outputs that copy are told of the source.
 
 use super::av::packets;
+use super::facts;
 use super::transcode::out_of_step;
 use domain::Failure;
 use ffmpeg_next::Rational;
@@ -17,6 +18,8 @@ pub(super) enum Medium {
 pub(super) struct Original {
     pub(super) parameters: packets::Fixed,
     pub(super) base: Rational,
+    /// ISO 639 tag, when the container has one.
+    pub(super) language: Option<String>,
 }
 
 impl Original {
@@ -26,6 +29,7 @@ impl Original {
         Some(Self {
             parameters: packets::Fixed::of(&stream.parameters()),
             base: stream.time_base(),
+            language: facts::language(&stream),
         })
     }
 }
@@ -74,4 +78,12 @@ pub(super) struct Cut {
     pub(super) end_us: Option<i64>,
     /// Whether the file can hide what it has before its start.
     pub(super) hides: bool,
+}
+
+impl Cut {
+    /// How long the span is, when it has an end.
+    pub(super) fn length_us(&self) -> Option<u64> {
+        let length_us = self.end_us?.saturating_sub(self.start_us);
+        u64::try_from(length_us).ok()
+    }
 }

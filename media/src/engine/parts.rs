@@ -19,6 +19,10 @@ pub(super) struct Part {
     pub(super) at_us: u64,
     /// For so long after its end its sound may still be wanted, because the last frame may last longer.
     pub(super) overhang_us: u64,
+    /// What counts as moment 0 on the clock of its file, in microseconds, when the plan tells.
+    pub(super) origin_us: Option<i64>,
+    /// Whether its clock jumps, so that it is read from its beginning.
+    pub(super) jumps: bool,
 }
 
 /// What a part is to the video.
@@ -89,6 +93,8 @@ fn spans(plan: &Plan) -> Vec<Part> {
             length_us,
             at_us,
             overhang_us: plan.fps.duration_us(2),
+            origin_us: plan.origin_us,
+            jumps: plan.jumps,
         }
     });
     spans.collect()
@@ -114,6 +120,8 @@ fn clip(plan: &Plan, card: &Card, role: Role, at_us: u64) -> Option<Part> {
         length_us: plan.fps.duration_us(*frames),
         at_us,
         overhang_us: 0,
+        origin_us: None,
+        jumps: false,
     })
 }
 

@@ -51,7 +51,9 @@ pub(super) fn description(
             height_px: coded.width_px,
         }
     };
-    steps.extend(standard(shape, turned, source.tone_map, picture.scaled, output));
+    let fitted = fitted(turned, planned(source, coded), picture.scaled);
+    steps.extend(standard(shape, turned, source.tone_map, fitted, output));
+    steps.extend(padded(fitted, picture.scaled));
     steps.extend(onto_canvas(picture));
     steps.push("setsar=1".to_owned());
     steps.push("format=yuv420p".to_owned());
@@ -83,6 +85,53 @@ pub(super) fn description(
     }
     all.push_str("[out]");
     all
+}
+
+/// The size for which the scaling was planned, upright.
+fn planned(source: &SourceVideo, coded: Size) -> Size {
+    let Size { width_px, height_px } = if source.size == Size::default() {
+        coded
+    } else {
+        source.size
+    };
+    if source.quarter_turns.is_multiple_of(2) {
+        Size { width_px, height_px }
+    } else {
+        Size {
+            width_px: height_px,
+            height_px: width_px,
+        }
+    }
+}
+
+/// The size to which a picture is scaled. One of another shape than was planned, as after a turn of the phone, keeps its
+/// shape inside of the planned size; its pixels are taken for those of the others.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "at most the planned size"
+)]
+fn fitted(size: Size, planned: Size, scaled: Size) -> Size {
+    let along = |side: u32, planned: u32, scaled: u32| f64::from(side) * f64::from(scaled) / f64::from(planned.max(1));
+    let width = along(size.width_px, planned.width_px, scaled.width_px);
+    let height = along(size.height_px, planned.height_px, scaled.height_px);
+    let ratio = (f64::from(scaled.width_px) / width).min(f64::from(scaled.height_px) / height);
+    // A few lines more or fewer are no other shape.
+    let side = |natural: f64, whole: u32| {
+        let own = ((natural * ratio / 2.0).round() as u32).max(1) * 2;
+        if own + whole / 50 >= whole { whole } else { own }
+    };
+    Size {
+        width_px: side(width, scaled.width_px),
+        height_px: side(height, scaled.height_px),
+    }
+}
+
+/// Bars around a picture that does not fill its place.
+fn padded(size: Size, place: Size) -> Option<String> {
+    let (x, y) = middle(size, place);
+    let Size { width_px, height_px } = place;
+    (size != place).then(|| format!("pad=w={width_px}:h={height_px}:x={x}:y={y}:color=black"))
 }
 
 /// What brings a drawn picture of this matrix to red, green and blue.
@@ -169,11 +218,7 @@ fn onto_canvas(picture: &Picture) -> Vec<String> {
     if kept != *scaled {
         steps.push(format!("crop=w={}:h={}", kept.width_px, kept.height_px));
     }
-    if kept != *canvas {
-        let (x, y) = middle(kept, *canvas);
-        let Size { width_px, height_px } = canvas;
-        steps.push(format!("pad=w={width_px}:h={height_px}:x={x}:y={y}:color=black"));
-    }
+    steps.extend(padded(kept, *canvas));
     steps
 }
 

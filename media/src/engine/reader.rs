@@ -1,12 +1,13 @@
 //! Reads a part of a source once, from its start to its end, and gives away decoded pictures and samples.
 
 mod before;
+mod early;
 mod skim;
 mod sound;
 
 pub(super) use skim::Moment;
 
-use super::clock::Clock;
+use super::clock::{self, Clock};
 use super::facts::origin_us;
 use super::losses::Losses;
 use super::measure::MAX_READ_ERRORS;
@@ -18,11 +19,25 @@ use super::weave::Weave;
 use super::{Cancel, av, fault, input};
 use before::Before;
 use domain::Failure;
+use early::Early;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Error, Packet};
 use skim::Skim;
 use std::fs::File;
+
+/// Sound that goes on for less than this after the pictures ends with them, in microseconds: packets of sound are not cut
+/// to the frame.
+const TOGETHER_US: i64 = 50_000;
+
+/// Why no picture follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// The span is over; the source has more.
+    Span,
+    /// The source has no more.
+    Source,
+}
 
 /// A source being read.
 pub(super) struct Reader {
@@ -31,7 +46,10 @@ pub(super) struct Reader {
     audio: Option<Track>,
     weave: Option<Weave>,
     clock: Clock,
-    /// Start and end of the span on the source's own clock.
+    /// Whether the clock jumps, so that no moment can be looked up.
+    jumps: bool,
+    /// The moment that counts as 0, start and end of the span, on the source's own clock.
+    origin_us: i64,
     start_us: i64,
     end_us: Option<i64>,
     /// For so long after it sound is still wanted.
@@ -40,6 +58,8 @@ pub(super) struct Reader {
     promised_us: i64,
     /// Which pictures are wanted, when not all are.
     skim: Option<Skim>,
+    /// Packets of sound that stand far ahead of their pictures.
+    early: Early,
     before: Option<Before>,
 }
 
@@ -51,7 +71,7 @@ impl Reader {
     pub(super) fn open(source: &File, part: &Part, threads: u32, cancel: &Cancel) -> Result<Self, Failure> {
         let mut input = input::open_source(source, cancel)?;
         let (picture, span) = (part.video.map(|video| video.stream), part.span);
-        let origin = origin_us(&input, picture);
+        let origin = part.origin_us.unwrap_or_else(|| origin_us(&input, picture));
         let used: Vec<usize> = picture.into_iter().chain(part.audio_stream).collect();
         av::packets::keep_only(&mut input, &used);
         let start_us = origin.saturating_add(signed(span.start.us()));
@@ -60,7 +80,9 @@ impl Reader {
         let (video, audio) = (track(picture)?, track(part.audio_stream)?);
         let streams = usize::try_from(input.nb_streams()).unwrap_or(0);
         Ok(Self {
-            clock: Clock::new(av::may_jump(&input), streams),
+            clock: Clock::new(clock::may_jump(&input), streams),
+            jumps: part.jumps,
+            origin_us: origin,
             video,
             audio,
             weave: part
@@ -72,6 +94,7 @@ impl Reader {
             overhang_us: signed(part.overhang_us),
             promised_us: signed(part.length_us),
             skim: None,
+            early: Early::default(),
             before: None,
             input,
         })
@@ -93,7 +116,7 @@ impl Reader {
         Originals {
             pictures: index(&self.video).and_then(|index| Original::of(&self.input, index)),
             sound: index(&self.audio).and_then(|index| Original::of(&self.input, index)),
-            origin_us: origin_us(&self.input, index(&self.video)),
+            origin_us: self.origin_us,
             start_us: self.start_us,
             end_us: self.end_us,
         }
@@ -104,7 +127,13 @@ impl Reader {
     /// # Errors
     /// When the work is canceled, or the source cannot be read.
     pub(super) fn seek(&mut self, us: i64, cancel: &Cancel) -> Result<(), Failure> {
+        if self.jumps {
+            return Ok(());
+        }
         let target = self.start_us.saturating_add(us);
+        if let Some(track) = &mut self.video {
+            track.from_the_start &= target <= track.origin_us;
+        }
         super::seek::to(&mut self.input, self.video.as_ref(), target, cancel)?;
         self.clock.restart();
         Ok(())
@@ -130,12 +159,12 @@ impl Reader {
             wanted = sink.goes_on();
         }
         cancel.check()?;
-        self.end_pictures(false, sink)?;
         self.end_sound(sink)?;
+        self.end_pictures(Ending::Source, sink)?;
         let tracks: Vec<_> = [&self.video, &self.audio].into_iter().flatten().collect();
         // Who stops early has no complaint about the rest.
         let span_us = if wanted { self.promised_us } else { 0 };
-        Ok(Losses::of(&tracks, self.start_us, span_us))
+        Ok(Losses::of(&tracks, (self.origin_us, self.start_us), span_us))
     }
 
     /// Whether every stream has passed the end of the span.
@@ -150,6 +179,7 @@ impl Reader {
         let is = |track: &&mut Track| track.index == index;
         if let Some(track) = self.video.as_mut().filter(is) {
             self.clock.repair(&mut packet, track.base);
+            track.note(&packet);
             sink.packet(&packet, Medium::Pictures)?;
             if track.ended {
                 return if track.is_far_past(&packet, self.end_us) {
@@ -159,14 +189,15 @@ impl Reader {
                 };
             }
             if track.ends_with(&packet, self.end_us) {
-                return self.end_pictures(true, sink);
+                return self.end_pictures(Ending::Span, sink);
             }
             if self.skim.is_some() {
                 return self.skim(packet, sink);
             }
             if sink.decodes(Medium::Pictures) {
                 track.send(Some(&packet));
-                self.pictures(sink)
+                self.pictures(sink)?;
+                self.hear_early(sink)
             } else {
                 track.look_at(&packet);
                 track.pass(&packet, self.start_us);
@@ -174,10 +205,11 @@ impl Reader {
             }
         } else if let Some(track) = self.audio.as_mut().filter(is) {
             self.clock.repair(&mut packet, track.base);
+            track.note(&packet);
             sink.packet(&packet, Medium::Sound)?;
             if track.ended {
                 return if track.is_far_past(&packet, self.end_us) {
-                    self.end_pictures(true, sink)
+                    self.end_pictures(Ending::Span, sink)
                 } else {
                     Ok(())
                 };
@@ -186,8 +218,11 @@ impl Reader {
                 return self.end_sound(sink);
             }
             if sink.decodes(Medium::Sound) {
-                track.send(Some(&packet));
-                self.sounds(sink)
+                if sink.decodes(Medium::Pictures) && self.is_early(&packet) {
+                    self.early.push(packet);
+                    return Ok(());
+                }
+                self.hear(&packet, sink)
             } else {
                 track.look_at(&packet);
                 track.pass(&packet, self.start_us);
@@ -238,13 +273,20 @@ impl Reader {
             return Ok(());
         }
         let at_us = at - self.start_us;
+        if let Some(track) = self
+            .video
+            .as_mut()
+            .filter(|_| self.before.is_none() && self.skim.is_none())
+        {
+            track.begins_at(at);
+        }
         self.give_before(at_us, sink)?;
         let behind = self.end_us.is_some_and(|end| at >= end);
         if let Some(track) = self.video.as_mut().filter(|track| !track.ended)
             && track.ends_after(behind)
         {
             track.ended = true;
-            sink.pictures_end(true)?;
+            sink.pictures_end(None)?;
         }
         if behind {
             return Ok(());
@@ -255,7 +297,7 @@ impl Reader {
         sink.picture(picture, at_us, duration)
     }
 
-    fn end_pictures(&mut self, goes_on: bool, sink: &mut dyn Sink) -> Result<(), Failure> {
+    fn end_pictures(&mut self, ending: Ending, sink: &mut dyn Sink) -> Result<(), Failure> {
         if self.video.as_ref().is_some_and(|track| !track.ended) {
             self.end_skim(sink)?;
         }
@@ -266,13 +308,41 @@ impl Reader {
             self.give_all(ready, sink)?;
         }
         if self.video.as_ref().is_some_and(|track| !track.ended) {
-            self.give_only(sink)?;
-        }
-        if let Some(track) = self.video.as_mut().filter(|track| !track.ended) {
-            track.ended = true;
-            sink.pictures_end(goes_on)?;
+            let until_us = self.stands_until(ending);
+            self.give_only(until_us, sink)?;
+            if let Some(track) = &mut self.video {
+                track.ended = true;
+                track.reached_us = track.reached_us.max(until_us.unwrap_or(0));
+            }
+            sink.pictures_end(until_us)?;
         }
         Ok(())
+    }
+
+    /// Until when the last picture stands, counted from the start of the span: as long as the file says, and as long as
+    /// there is sound. `None` is the end of the span.
+    fn stands_until(&self, ending: Ending) -> Option<i64> {
+        let track = self.video.as_ref().filter(|_| ending == Ending::Source)?;
+        let own_us = match track.end_by_index(&self.input) {
+            Some(end_us) => end_us.saturating_sub(self.start_us),
+            None => match &self.before {
+                Some(before) => before.left_us,
+                None => track.reached_us,
+            },
+        };
+        let sound_us = self.audio.as_ref().map_or(0, |track| {
+            // The last packet is longer than the sound that its container tells of.
+            let told = track.end_by_index(&self.input);
+            let told_us = told.map_or(i64::MAX, |end_us| end_us.saturating_sub(self.start_us));
+            track.reached_us.min(told_us)
+        });
+        let until_us = if sound_us > own_us.saturating_add(TOGETHER_US) {
+            sound_us
+        } else {
+            own_us
+        };
+        let span_us = self.end_us.map_or(i64::MAX, |end| end.saturating_sub(self.start_us));
+        Some(until_us.min(span_us))
     }
 
     /// Where sound is no longer wanted.

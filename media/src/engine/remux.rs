@@ -4,6 +4,7 @@ use super::av::packets;
 use super::copied::{Pictures, Sounds};
 use super::feed::{Inbox, Piece};
 use super::hls::Rendition;
+use super::movie::AHEAD_US;
 use super::mux::{self, Container, Mux, Reel};
 use super::originals::{Cut, Medium};
 use super::reader::nothing_decoded;
@@ -15,6 +16,9 @@ use domain::plan::{AudioTrack, Content};
 use domain::protocol::{Copied, Made};
 use ffmpeg_next::Packet;
 use ffmpeg_next::frame::Audio;
+
+/// Sound that ends so shortly after the pictures, in microseconds, ends with them.
+const TOGETHER_US: u64 = 50_000;
 
 /// What the plan orders.
 pub(super) struct Order {
@@ -84,6 +88,8 @@ pub(super) struct Remux<'a> {
     sound: Option<Sound>,
     /// How long the pictures are so far.
     reached_us: u64,
+    /// Until when the last picture stands, counted from the start of the span, when the source has no more.
+    until_us: Option<i64>,
 }
 
 impl<'a> Remux<'a> {
@@ -103,7 +109,7 @@ impl<'a> Remux<'a> {
                 Some(Sound::Copied(sounds))
             }
             Some((AudioTrack::Encode { bitrate_bps, .. }, sound)) => {
-                let mut track = Soundtrack::open(sound, bitrate_bps, reel.sound())?;
+                let mut track = Soundtrack::open(sound, bitrate_bps, job.language(), reel.sound())?;
                 track.begin(0, job.level)?;
                 Some(Sound::Encoded(Box::new(track)))
             }
@@ -116,6 +122,7 @@ impl<'a> Remux<'a> {
             pictures,
             sound,
             reached_us: 0,
+            until_us: None,
         })
     }
 
@@ -135,7 +142,11 @@ impl<'a> Remux<'a> {
                 Medium::Sound => self.hear_packet(packet),
             }),
             Piece::Sound { sound, at_us } => self.hear(sound, at_us),
-            Piece::Part(_) | Piece::Picture { .. } | Piece::PicturesEnd { .. } => Ok(()),
+            Piece::PicturesEnd { until_us } => {
+                self.until_us = until_us;
+                Ok(())
+            }
+            Piece::Part(_) | Piece::Picture { .. } => Ok(()),
         }
     }
 
@@ -177,7 +188,10 @@ impl<'a> Remux<'a> {
             }
             Some(Sound::Encoded(track)) => {
                 track.release(zero_us.map(|zero_us| zero_us.saturating_sub(self.cut.start_us)))?;
-                track.encode_until(self.reached_us, self.reel.sound())
+                // A picture may stand for an hour; where files are apart, sound is cut with the pictures.
+                let ahead_us = track.reached_us().saturating_sub(AHEAD_US.unsigned_abs());
+                let until_us = self.reached_us.max(if self.reel.is_apart() { 0 } else { ahead_us });
+                track.encode_until(until_us, self.reel.sound())
             }
             None => Ok(()),
         }
@@ -187,7 +201,8 @@ impl<'a> Remux<'a> {
     pub(super) fn finish(mut self, file: &str) -> Result<(Made, Vec<Rendition>), Failure> {
         if let Some(pictures) = &mut self.pictures {
             let before = pictures.frames();
-            pictures.finish(self.reel.pictures())?;
+            let until_us = self.until_us.filter(|_| !self.reel.is_apart());
+            pictures.finish(until_us, self.reel.pictures())?;
             self.job.meter.add_frames(pictures.frames() - before);
             self.reached_us = pictures.length_us();
             if pictures.frames() == 0 {
@@ -201,7 +216,15 @@ impl<'a> Remux<'a> {
             sound: None,
         };
         match &mut self.sound {
-            Some(Sound::Encoded(track)) => loudest = track.finish(duration_us, self.reel.sound())?,
+            Some(Sound::Encoded(track)) => {
+                if !self.reel.is_apart() {
+                    let sound_us = track.reached_us().min(self.cut.length_us().unwrap_or(u64::MAX));
+                    if sound_us > duration_us.saturating_add(TOGETHER_US) {
+                        duration_us = sound_us;
+                    }
+                }
+                loudest = track.finish(duration_us, self.reel.sound())?;
+            }
             Some(Sound::Copied(sounds)) => {
                 // Where files are apart, the length is that of the pictures.
                 if !self.reel.is_apart() {
@@ -231,6 +254,10 @@ impl<'a> Remux<'a> {
                 .and_then(|pictures| originals.after_origin_us(pictures.key_us())),
             loudest,
             copied,
+            lost_sound: match &self.sound {
+                Some(Sound::Encoded(track)) => track.lost(),
+                _ => None,
+            },
         };
         Ok((made, renditions))
     }

@@ -44,7 +44,7 @@ pub(super) fn to(input: &mut Input, video: Option<&Track>, target_us: i64, cance
     Ok(())
 }
 
-/// Whether the next keyframe is shown at or before the target.
+/// Whether the next keyframe is shown at or before the target, and pictures are whole by then.
 fn keyframe_follows(input: &mut Input, track: &Track, target_us: i64, cancel: &Cancel) -> Result<bool, Failure> {
     let mut looked_at = 0;
     while looked_at < MAX_PACKETS
@@ -53,9 +53,10 @@ fn keyframe_follows(input: &mut Input, track: &Track, target_us: i64, cancel: &C
         if packet.stream() != track.index {
             continue;
         }
-        if packet.is_key() {
+        if let Some(wait_us) = track.whole_after_us(&packet) {
             let shown = packet.pts().or_else(|| packet.dts());
-            return Ok(shown.is_some_and(|time| to_us(time, track.base) <= target_us));
+            let whole_us = shown.map(|time| to_us(time, track.base).saturating_add(wait_us));
+            return Ok(whole_us.is_some_and(|us| us <= target_us));
         }
         looked_at += 1;
     }

@@ -9,8 +9,8 @@ use ffmpeg_next::frame::{Audio, Video};
 pub(super) trait Sink {
     /// The next picture, shown for about `duration_us`.
     fn picture(&mut self, picture: Video, at_us: i64, duration_us: i64) -> Result<(), Failure>;
-    /// No picture follows; `goes_on` when the source has more after the span.
-    fn pictures_end(&mut self, goes_on: bool) -> Result<(), Failure>;
+    /// No picture follows. The last one stands until `until_us`, or to the end of the span when there is more after it.
+    fn pictures_end(&mut self, until_us: Option<i64>) -> Result<(), Failure>;
     /// The next samples.
     fn sound(&mut self, sound: Audio, at_us: i64) -> Result<(), Failure>;
     /// A packet that was read, before it is decoded; its times are the source's.

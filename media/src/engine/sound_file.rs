@@ -7,7 +7,7 @@ use super::reader::nothing_decoded;
 use super::tape::Tape;
 use super::transcode::Job;
 use domain::Failure;
-use domain::protocol::{Copied, Made};
+use domain::protocol::Made;
 use domain::recipe::AudioFormat;
 
 /// What the plan orders for the sound.
@@ -24,6 +24,7 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Inbox) -> Res
     let mut mux = Mux::create(job.scratch, file, container, job.meter.stage())?;
     let mut encoder = encode::sound(container, sound, order.bitrate_bps)?;
     encoder.join(&mut mux)?;
+    mux.speak(job.language());
     mux.start()?;
     let mut tape = Tape::new(sound);
     let (mut heard, mut until) = (false, u64::MAX);
@@ -65,6 +66,6 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Inbox) -> Res
         duration_us: sound.us_of(samples),
         packets_from_us: None,
         loudest,
-        copied: Copied::default(),
+        ..Made::default()
     })
 }

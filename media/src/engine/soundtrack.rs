@@ -5,7 +5,7 @@ use super::level::Level;
 use super::mux::Mux;
 use super::tape::{Sound, Tape};
 use domain::Failure;
-use domain::protocol::Loudest;
+use domain::protocol::{LostSound, Loudest};
 use ffmpeg_next::frame::Audio;
 
 /// Sound that comes more than this before the first picture is not held back any longer.
@@ -26,10 +26,11 @@ pub(super) struct Soundtrack {
 
 impl Soundtrack {
     /// Opens the encoder of the movie's container and adds its stream to the movie.
-    pub(super) fn open(sound: Sound, bitrate_bps: u32, mux: &mut Mux) -> Result<Self, Failure> {
+    pub(super) fn open(sound: Sound, bitrate_bps: u32, language: Option<&str>, mux: &mut Mux) -> Result<Self, Failure> {
         let sound = mux.container().sound(sound);
         let mut encoder = encode::sound(mux.container(), sound, bitrate_bps)?;
         encoder.join(mux)?;
+        mux.speak(language);
         Ok(Self {
             sound,
             tape: Tape::new(sound),
@@ -72,6 +73,19 @@ impl Soundtrack {
     pub(super) fn encode_until(&mut self, us: u64, mux: &mut Mux) -> Result<(), Failure> {
         let position = samples(self.sound, us);
         self.encoder.encode_until(position, &mut self.tape, mux)
+    }
+
+    /// How far the sound goes that was taken, in microseconds of the movie.
+    pub(super) fn reached_us(&self) -> u64 {
+        self.sound.us_of(self.tape.end())
+    }
+
+    /// Sound for which there was no room.
+    pub(super) fn lost(&self) -> Option<LostSound> {
+        self.tape.lost().map(|lost| LostSound {
+            at_us: self.sound.us_of(lost.position),
+            length_us: self.sound.us_of(lost.samples),
+        })
     }
 
     /// Ends the sound and the movie at `us`; tells where it was loudest.

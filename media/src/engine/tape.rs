@@ -13,8 +13,8 @@ use std::collections::VecDeque;
 /// A clock that is off by less than this is jitter; more is a gap or an overlap.
 const TOLERANCE_MS: i64 = 30;
 
-/// Most samples of a channel that wait: three minutes. What comes beyond is lost, as in a file whose sound stands far
-/// ahead of its pictures.
+/// Most samples of a channel that wait: three minutes. What comes beyond is lost and told, as in a file whose sound stands
+/// far ahead of its pictures. Silence is only counted.
 const MAX_WAITING: usize = 180 * 48_000;
 
 /// Sampling rate and channels of the sound of an output.
@@ -55,11 +55,28 @@ impl Sound {
     }
 }
 
+/// Silence, and the samples after it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Run {
+    silent: u64,
+    samples: u64,
+}
+
+/// Samples for which there was no room: where the first of them belongs, and how many they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lost {
+    pub(super) position: u64,
+    pub(super) samples: u64,
+}
+
 /// The tape; positions count samples from its beginning.
 pub(super) struct Tape {
     sound: Sound,
+    /// What lies on the tape: so many silent samples, and so many of those that wait, in turn.
+    runs: VecDeque<Run>,
     waiting: Vec<VecDeque<f32>>,
     taken: u64,
+    lost: Option<Lost>,
     /// Samples of what comes next that lie before the end of the tape.
     skip: u64,
     converter: Option<resampling::Context>,
@@ -70,8 +87,10 @@ impl Tape {
     pub(super) fn new(sound: Sound) -> Self {
         Self {
             sound,
+            runs: VecDeque::new(),
             waiting: vec![VecDeque::new(); usize::from(sound.channels)],
             taken: 0,
+            lost: None,
             skip: 0,
             converter: None,
             leveler: None,
@@ -80,7 +99,12 @@ impl Tape {
 
     /// Where the tape ends.
     pub(super) fn end(&self) -> u64 {
-        self.taken + self.waiting.first().map_or(0, VecDeque::len) as u64
+        self.taken + self.runs.iter().map(|run| run.silent + run.samples).sum::<u64>()
+    }
+
+    /// What was lost, if anything.
+    pub(super) const fn lost(&self) -> Option<Lost> {
+        self.lost
     }
 
     /// Where the next sample to be taken stands.
@@ -90,19 +114,31 @@ impl Tape {
 
     /// Adds silence up to a position.
     pub(super) fn silence_until(&mut self, position: u64) {
-        let missing = usize::try_from(position.saturating_sub(self.end()))
-            .unwrap_or(0)
-            .min(MAX_WAITING);
-        for channel in &mut self.waiting {
-            channel.resize(channel.len() + missing, 0.0);
+        let missing = position.saturating_sub(self.end());
+        match self.runs.back_mut() {
+            Some(run) if run.samples == 0 => run.silent += missing,
+            _ => self.runs.push_back(Run {
+                silent: missing,
+                samples: 0,
+            }),
         }
     }
 
     /// Cuts off what lies beyond a position.
     pub(super) fn cut_at(&mut self, position: u64) {
-        let keep = usize::try_from(position.saturating_sub(self.taken)).unwrap_or(usize::MAX);
-        for channel in &mut self.waiting {
-            channel.truncate(keep);
+        let mut excess = self.end().saturating_sub(position.max(self.taken));
+        while let Some(run) = self.runs.back_mut().filter(|_| excess > 0) {
+            let samples = run.samples.min(excess);
+            let silent = run.silent.min(excess - samples);
+            run.samples -= samples;
+            run.silent -= silent;
+            excess -= samples + silent;
+            for channel in &mut self.waiting {
+                channel.truncate(channel.len() - index(samples).min(channel.len()));
+            }
+            if run.samples + run.silent == 0 {
+                self.runs.pop_back();
+            }
         }
     }
 
@@ -155,27 +191,78 @@ impl Tape {
         if let Some(leveler) = &mut self.leveler {
             leveler.flush(&mut self.waiting);
         }
+        self.count_new();
         Ok(())
     }
 
     /// Takes `count` samples off the tape, as a frame for an encoder; fewer when there are fewer.
     pub(super) fn take(&mut self, count: usize, packed: bool) -> Result<Audio, Failure> {
-        let count = count.min(self.waiting.first().map_or(0, VecDeque::len));
+        let count = count.min(index(self.end() - self.taken));
         let arrangement = if packed { Type::Packed } else { Type::Planar };
         let mut frame = av::new_sound(Sample::F32(arrangement), count, self.sound.layout())
             .map_err(|error| fault::engine("sound", error))?;
         frame.set_rate(self.sound.rate_hz);
-        let width = self.waiting.len();
+        let (width, cuts) = (self.waiting.len(), self.take_runs(count as u64));
         for (index, channel) in self.waiting.iter_mut().enumerate() {
             let (plane, first, step) = if packed { (0, index, width) } else { (index, 0, 1) };
-            let places = frame.plane_mut::<f32>(plane).iter_mut().skip(first).step_by(step);
-            places
-                .zip(channel.drain(..count))
-                .for_each(|(place, sample)| *place = sample);
+            let mut places = frame.plane_mut::<f32>(plane).iter_mut().skip(first).step_by(step);
+            for Run { silent, samples } in &cuts {
+                places
+                    .by_ref()
+                    .take(self::index(*silent))
+                    .for_each(|place| *place = 0.0);
+                let taken = channel.drain(..self::index(*samples).min(channel.len()));
+                // The samples are the shorter one: no place is taken and left.
+                for sample in taken {
+                    if let Some(place) = places.next() {
+                        *place = sample;
+                    }
+                }
+            }
         }
         frame.set_pts(i64::try_from(self.taken).ok());
         self.taken += count as u64;
         Ok(frame)
+    }
+
+    /// Takes runs of so many samples in all off the front.
+    fn take_runs(&mut self, mut count: u64) -> Vec<Run> {
+        let mut taken = Vec::new();
+        while let Some(run) = self.runs.front_mut().filter(|_| count > 0) {
+            let silent = run.silent.min(count);
+            let samples = run.samples.min(count - silent);
+            run.silent -= silent;
+            run.samples -= samples;
+            count -= silent + samples;
+            taken.push(Run { silent, samples });
+            if run.silent + run.samples == 0 {
+                self.runs.pop_front();
+            }
+        }
+        taken
+    }
+
+    /// Counts the samples that have been added; what there is no room for is lost.
+    fn count_new(&mut self) {
+        let known: u64 = self.runs.iter().map(|run| run.samples).sum();
+        let all = self.waiting.first().map_or(0, VecDeque::len);
+        let kept = all.min(MAX_WAITING) as u64;
+        let (new, lost) = (kept.saturating_sub(known), all as u64 - kept);
+        if lost > 0 {
+            let position = self.end() + new;
+            let told = self.lost.get_or_insert(Lost { position, samples: 0 });
+            told.samples += lost;
+            for channel in &mut self.waiting {
+                channel.truncate(MAX_WAITING);
+            }
+        }
+        match self.runs.back_mut() {
+            Some(run) => run.samples += new,
+            None => self.runs.push_back(Run {
+                silent: 0,
+                samples: new,
+            }),
+        }
     }
 
     /// Makes the resampler fit the frame; `true` when it is a new one.
@@ -228,73 +315,15 @@ impl Tape {
             Some(leveler) => leveler.push(&planes, &mut self.waiting),
             None => (self.waiting.iter_mut().zip(planes)).for_each(|(channel, samples)| channel.extend(samples)),
         }
-        for channel in &mut self.waiting {
-            channel.truncate(MAX_WAITING);
-        }
+        self.count_new();
         Ok(())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const STEREO: Sound = Sound {
-        rate_hz: 48_000,
-        channels: 2,
-    };
-
-    fn frame(rate: u32, samples: usize, value: f32) -> Audio {
-        let mut frame = av::new_sound(Sample::F32(Type::Planar), samples, ChannelLayout::STEREO).unwrap();
-        frame.set_rate(rate);
-        for plane in 0..2 {
-            frame.plane_mut::<f32>(plane).fill(value);
-        }
-        frame
-    }
-
-    fn all(tape: &mut Tape) -> Vec<f32> {
-        let count = usize::try_from(tape.end() - tape.taken()).unwrap();
-        if count == 0 {
-            Vec::new()
-        } else {
-            tape.take(count, false).unwrap().plane::<f32>(1).to_vec()
-        }
-    }
-
-    #[test]
-    fn samples_before_the_tape_are_cut_to_the_sample_and_gaps_become_silence() {
-        let mut tape = Tape::new(STEREO);
-        tape.lay(&mut frame(48_000, 1_000, 0.5), -400).unwrap();
-        tape.lay(&mut frame(48_000, 1_000, 0.25), 10_000).unwrap();
-        let samples = all(&mut tape);
-        assert_eq!(samples.len(), 11_000);
-        assert_eq!(
-            (samples[0], samples[599], samples[600], samples[9_999]),
-            (0.5, 0.5, 0.0, 0.0)
-        );
-        assert_eq!((samples[10_000], samples[10_999]), (0.25, 0.25));
-    }
-
-    #[test]
-    fn jitter_changes_nothing_and_an_overlap_is_dropped() {
-        let mut tape = Tape::new(STEREO);
-        for (n, jitter) in [(0, 0), (1, 300), (2, -300), (3, 100)] {
-            tape.lay(&mut frame(48_000, 1_024, 0.1), n * 1_024 + jitter).unwrap();
-        }
-        assert_eq!(tape.end(), 4_096);
-        tape.lay(&mut frame(48_000, 4_096, 0.2), 2_048).unwrap();
-        assert_eq!(tape.end(), 6_144);
-    }
-
-    #[test]
-    fn another_rate_keeps_the_length() {
-        let mut tape = Tape::new(STEREO);
-        for n in 0..44 {
-            tape.lay(&mut frame(44_100, 1_002, 0.3), n * 1_002 * 160 / 147).unwrap();
-        }
-        tape.drain().unwrap();
-        let expected = 44 * 1_002 * 160 / 147;
-        assert!(tape.end().abs_diff(expected) <= 2, "{} for {expected}", tape.end());
-    }
+/// A number of samples in memory.
+fn index(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests;

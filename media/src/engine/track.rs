@@ -5,6 +5,7 @@ use super::av::{self, CodecFacts};
 use super::facts::{is_avi, origin_us, promised_us, to_us};
 use super::fault;
 use super::input::{self, MAX_PIXELS};
+use super::nal::{Framing, recovery_frames};
 use super::syntax::Syntax;
 use domain::{Code, Failure, FailureKind};
 use ffmpeg_next::codec;
@@ -42,9 +43,21 @@ pub(super) struct Track {
     syntax: Syntax,
     /// How much too late the times of pictures are.
     lag_us: i64,
+    /// How much of the beginning could not be decoded, in microseconds, once a picture came out.
+    missed_us: Option<i64>,
+    /// Whether the first packets of the stream are read.
+    pub(super) from_the_start: bool,
+    /// The latest time of decoding of a packet, in units of the stream.
+    last_dts: Option<i64>,
+    /// Whether packets tell no more of the length of a picture than the unit of their time.
+    counts_slots: bool,
     next_us: Option<i64>,
     /// Packets or pictures that did not decode, and pictures of which the decoder said so.
     broken: u32,
+    /// When the first of them was to be decoded, on the source's clock.
+    pub(super) broken_at_us: Option<i64>,
+    /// When the latest packet was to be.
+    pub(super) sent_us: i64,
     complaints: &'static Complaints,
 }
 
@@ -82,7 +95,13 @@ impl Track {
         options.set("max_pixels", MAX_PIXELS);
         let opened = decoder.open_as_with(codec, options);
         let rates = [stream.avg_frame_rate(), stream.rate()];
-        let sensible = rates.iter().find(|rate| (1.0..=240.0).contains(&f64::from(**rate)));
+        let mut sensible = rates.iter().filter(|rate| (1.0..=240.0).contains(&f64::from(**rate)));
+        // AVI counts slots, some of which may be empty: the lower rate is that of the pictures.
+        let sensible = if is_avi(input) {
+            sensible.min_by(|a, b| f64::from(**a).total_cmp(&f64::from(**b)))
+        } else {
+            sensible.next()
+        };
         let interval_us = sensible.map_or(USUAL_INTERVAL_US, |rate| to_us(1, rate.invert()));
         // AVI tells when pictures are decoded, not when they are shown.
         let held_back = if is_avi(input) { i64::from(facts.held_back) } else { 0 };
@@ -93,6 +112,10 @@ impl Track {
             facts,
             interval_us,
             lag_us: held_back.min(16) * interval_us,
+            missed_us: None,
+            from_the_start: true,
+            last_dts: None,
+            counts_slots: is_avi(input),
             origin_us: origin_us(input, Some(index)),
             promised_us: promised_us(input, &stream).unwrap_or(0),
             reached_us: 0,
@@ -101,6 +124,8 @@ impl Track {
             decoder: opened.map_err(|_| unsupported(format!("codec {}", facts.name)))?,
             next_us: None,
             broken: 0,
+            broken_at_us: None,
+            sent_us: origin_us(input, Some(index)),
             complaints,
         })
     }
@@ -129,6 +154,50 @@ impl Track {
         enough(&mut self.past.1, behind)
     }
 
+    /// How long after a packet pictures are whole, in microseconds, when decoding begins with it; `None` when it cannot.
+    pub(super) fn whole_after_us(&self, packet: &Packet) -> Option<i64> {
+        if !packet.is_key() {
+            return None;
+        }
+        let hevc = match self.facts.name {
+            "h264" => false,
+            "hevc" => true,
+            _ => return Some(0),
+        };
+        let framing = if self.facts.configuration == Some(1) {
+            Framing::Lengths
+        } else {
+            Framing::StartCodes
+        };
+        let frames = recovery_frames(packet.data().unwrap_or_default(), framing, hevc);
+        Some(i64::from(frames).saturating_mul(self.interval_us))
+    }
+
+    /// When a packet is decoded, or shown, on the source's clock.
+    pub(super) fn packet_us(&self, packet: &Packet) -> Option<i64> {
+        let time = packet.dts().or_else(|| packet.pts())?;
+        Some(to_us(time, self.base))
+    }
+
+    /// Notes a packet that was read.
+    pub(super) fn note(&mut self, packet: &Packet) {
+        self.last_dts = self.last_dts.max(packet.dts());
+        self.sent_us = self.packet_us(packet).unwrap_or(self.sent_us);
+    }
+
+    /// Where the stream ends by its index, on the source's clock, when it was read to its last packet. The length of the
+    /// last picture is known by it: packets carry lengths in the order of decoding.
+    pub(super) fn end_by_index(&self, input: &Input) -> Option<i64> {
+        if !input.format().name().starts_with("mov") {
+            return None;
+        }
+        let last = av::packets::last_entry(input, self.index)?;
+        let stream = input.stream(self.index)?;
+        let length_us = promised_us(input, &stream)?;
+        let read_on = self.last_dts.is_some_and(|dts| dts >= last.time);
+        read_on.then(|| self.origin_us.saturating_add(length_us))
+    }
+
     /// Notes how far a packet reaches that nobody wants decoded; the span begins at `start_us`.
     pub(super) fn pass(&mut self, packet: &Packet, start_us: i64) {
         let at = packet.pts().or_else(|| packet.dts());
@@ -140,7 +209,7 @@ impl Track {
     /// Looks at a packet that is copied for damage that can be told without decoding.
     pub(super) fn look_at(&mut self, packet: &Packet) {
         if packet.is_corrupt() || !self.syntax.holds(packet) {
-            self.broken = self.broken.saturating_add(1);
+            self.breaks();
         }
     }
 
@@ -151,7 +220,7 @@ impl Track {
             None => self.decoder.send_eof(),
         };
         if sent.is_err() && packet.is_some() {
-            self.broken = self.broken.saturating_add(1);
+            self.breaks();
         }
     }
 
@@ -165,7 +234,7 @@ impl Track {
             match self.decoder.receive_frame(frame) {
                 Ok(()) => {
                     if frame.has_decode_errors() || frame.is_corrupt() {
-                        self.broken = self.broken.saturating_add(1);
+                        self.breaks();
                     }
                     return Ok(true);
                 }
@@ -174,7 +243,7 @@ impl Track {
                 Err(Error::Other { errno }) if errno == ffmpeg_next::error::ENOMEM => {
                     return Err(fault::reading("decoding", Error::Other { errno }));
                 }
-                Err(_) => self.broken = self.broken.saturating_add(1),
+                Err(_) => self.breaks(),
             }
         }
         Ok(false)
@@ -184,7 +253,12 @@ impl Track {
     pub(super) fn time(&mut self, picture: &Video) -> (i64, i64) {
         let told = picture.packet().duration;
         let duration = if told > 0 {
-            to_us(told, self.base)
+            let told_us = to_us(told, self.base);
+            if self.counts_slots {
+                told_us.max(self.interval_us)
+            } else {
+                told_us
+            }
         } else {
             self.interval_us
         };
@@ -215,6 +289,21 @@ impl Track {
         self.next_us = None;
     }
 
+    /// Notes when the first picture of all is shown. Before the first keyframe of a stream that was cut nothing decodes.
+    pub(super) fn begins_at(&mut self, at_us: i64) {
+        let late_us = at_us.saturating_sub(self.origin_us);
+        let missed = self.from_the_start && late_us > self.interval_us * 3 / 2;
+        if self.missed_us.is_none() && missed {
+            self.broken_at_us = Some(self.origin_us);
+        }
+        self.missed_us.get_or_insert(if missed { late_us } else { 0 });
+    }
+
+    fn breaks(&mut self) {
+        self.broken = self.broken.saturating_add(1);
+        self.broken_at_us.get_or_insert(self.sent_us);
+    }
+
     /// How many packets or pictures did not decode.
     pub(super) fn broken(&self) -> u32 {
         self.broken.max(self.complaints.pictures())
@@ -226,7 +315,8 @@ impl Track {
             av::Kind::Video => self.interval_us,
             _ => 21_333,
         };
-        u64::from(self.broken()) * u64::try_from(each).unwrap_or(0)
+        let missed_us = u64::try_from(self.missed_us.unwrap_or(0)).unwrap_or(0);
+        u64::from(self.broken()) * u64::try_from(each).unwrap_or(0) + missed_us
     }
 }
 

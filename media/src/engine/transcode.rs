@@ -18,7 +18,7 @@ use super::{Cancel, fault, gif, hls, loudness, movie, poster, remux, sound_file,
 use domain::plan::{AudioTrack, Content, Movie, PlannedOutput, SourceVideo, VideoTrack, Warning, WarningCode};
 use domain::probe::Size;
 use domain::protocol::{Made, Progress, Report};
-use domain::{Code, Failure, FailureKind, Plan};
+use domain::{Code, Failure, FailureKind, Plan, Timecode};
 use std::fs::File;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -77,6 +77,11 @@ impl Job<'_> {
         Ok((source, size, color))
     }
 
+    /// The language of the sound, when the source tells.
+    pub(super) fn language(&self) -> Option<&str> {
+        self.originals.sound.as_ref()?.language.as_deref()
+    }
+
     /// The sound of the outputs, when the source has any.
     pub(super) const fn sound(&self) -> Option<Sound> {
         self.facts.sound
@@ -107,7 +112,8 @@ pub(super) fn run(work: &Work<'_>, progress: &mut dyn FnMut(Progress)) -> Result
     let level = loudness::level(work, facts.sound, &mut teller)?;
     let (outputs, losses) = produce(work, &mut program, (&mut teller, &meters), (facts, level))?;
     teller.finish();
-    Ok(costs.report(outputs, warnings(losses)))
+    let warnings = warnings(losses, &outputs);
+    Ok(costs.report(outputs, warnings))
 }
 
 /// Starts a thread for every output and one that reads, and tells on this one how far they are, until all have ended.
@@ -125,6 +131,7 @@ fn produce(
         cancel,
         ..
     } = *work;
+    teller.tell();
     let halt = &Cancel::new();
     let (stages, reading) = (&teller.stages().clone(), teller.reading().clone());
     let (made, read) = thread::scope(|scope| {
@@ -291,10 +298,20 @@ fn picture_bytes(facts: &Facts) -> u64 {
         .map_or(1, |(size, _)| u64::from(size.width_px) * u64::from(size.height_px) * 2)
 }
 
-fn warnings(losses: Losses) -> Vec<Warning> {
+fn warnings(losses: Losses, outputs: &[Made]) -> Vec<Warning> {
     let noticed = Some(losses.missing_us).filter(|us| *us >= NOTICED_US).unwrap_or(0);
     // What is missing may be what broke.
     let lost_ms = noticed.max(losses.broken_us) / 1_000;
-    let warning = (lost_ms > 0).then(|| Warning::new(WarningCode::SourceDamaged, format!("{lost_ms} ms lost")));
-    warning.into_iter().collect()
+    let damaged = (lost_ms > 0).then(|| {
+        let from = losses
+            .from_us
+            .map_or(String::new(), |us| format!(", first at {}", Timecode::from_us(us)));
+        Warning::new(WarningCode::SourceDamaged, format!("{lost_ms} ms lost{from}"))
+    });
+    let lost = outputs.iter().filter_map(|made| Some((&made.file, made.lost_sound?)));
+    let shortened = lost.map(|(file, lost)| {
+        let (ms, at) = (lost.length_us / 1_000, Timecode::from_us(lost.at_us));
+        Warning::new(WarningCode::SoundShortened, format!("{file}: {ms} ms of sound at {at}"))
+    });
+    damaged.into_iter().chain(shortened).collect()
 }

@@ -112,6 +112,36 @@ fn joined() -> (tempfile::TempDir, PathBuf) {
     file.write("joined.mp4")
 }
 
+/// Sixty numbered pictures, the last of which lasts so long: the table of times says it, and lengths of tracks and file.
+pub(crate) fn with_last_picture(last_ms: u32) -> (tempfile::TempDir, PathBuf) {
+    let mut file = Mp4::read(&numbered(
+        "sixty.mp4",
+        "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p -t 2",
+    ));
+    let times = file.find(b"stts");
+    assert_eq!(
+        (file.number(times + 12), file.number(times + 16)),
+        (1, 60),
+        "one length for all"
+    );
+    let each = file.number(times + 20);
+    file.set(times + 12, 2);
+    file.set(times + 16, 59);
+    let last = last_ms * each * 30 / 1_000;
+    file.append(
+        &[&STBL[..], &[b"stts"]].concat(),
+        &[1, last].map(u32::to_be_bytes).concat(),
+    );
+    let (media, track, whole) = (file.find(b"mdhd"), file.find(b"tkhd"), file.find(b"mvhd"));
+    let length_ms = 59 * 1_000 / 30 + last_ms;
+    file.set(media + 24, 59 * each + last);
+    file.set(track + 28, length_ms);
+    file.set(whole + 24, length_ms);
+    let edits = file.find(b"elst");
+    file.set(edits + 16, length_ms);
+    file.write("last.mp4")
+}
+
 /// The numbers in the luma that pictures of 64x64 begin with.
 fn numbers<'a>(pictures: impl Iterator<Item = &'a [u8]>) -> Vec<usize> {
     pictures.map(|luma| number_of(&luma[..64 * 64], 64, 64)).collect()

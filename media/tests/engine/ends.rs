@@ -4,7 +4,7 @@ use crate::clips::{clip, clip_with, flash_and_beep, number_of, numbered};
 use crate::copies::{H264, done};
 use crate::studio::{probe, recipe, shoot};
 use domain::Code;
-use domain::plan::{Content, Done, WarningCode};
+use domain::plan::{Content, Done};
 use domain::probe::{Stream, StreamKind};
 use std::path::PathBuf;
 
@@ -36,43 +36,51 @@ fn screen() -> PathBuf {
 }
 
 #[test]
-fn sound_that_goes_on_after_the_pictures_is_told() {
+fn everything_is_as_long_as_the_sound_that_goes_on_after_the_pictures() {
     let json = r#"{"outputs":[{"kind":"mp4","video":{"crf":30}},{"kind":"audio"},{"kind":"sprite","every_ms":500}]}"#;
     let take = shoot(&long_sound(), &recipe(json)).unwrap();
-    let told: Vec<_> = take.plan.warnings.iter().map(|warning| warning.code).collect();
-    assert_eq!(told, [WarningCode::SoundShortened]);
-    assert!(
-        take.plan.warnings[0].detail.contains("the sound at 00:00:06"),
-        "{:?}",
-        take.plan.warnings
-    );
-    assert_eq!(take.output(0).1.frames, 50);
-    assert!(
-        take.output(1).1.duration_us.abs_diff(6_000_000) < 50_000,
-        "all of it is there alone"
-    );
+    assert!(take.plan.warnings.is_empty(), "{:?}", take.plan.warnings);
+    assert!(take.report.warnings.is_empty(), "{:?}", take.report.warnings);
+    assert_eq!(take.output(0).1.frames, 150);
+    assert!(take.output(1).1.duration_us.abs_diff(6_000_000) < 50_000);
     let Content::Sprite { count, .. } = &take.plan.outputs[2].content else {
         panic!("no sprite");
     };
-    assert_eq!(*count, 4, "stills of pictures, not of sound");
-    let silent = r#"{"trim":{"end":1},"outputs":[{"kind":"mp4","video":{"crf":30}}]}"#;
-    assert!(shoot(&long_sound(), &recipe(silent)).unwrap().plan.warnings.is_empty());
+    assert_eq!(*count, 12);
+    let silent = r#"{"audio":{"mode":"drop"},"outputs":[{"kind":"mp4","video":{"crf":30}}]}"#;
+    let take = shoot(&long_sound(), &recipe(silent)).unwrap();
+    assert_eq!(
+        take.output(0).1.frames,
+        50,
+        "sound that is not wanted lengthens nothing"
+    );
 }
 
 #[test]
-fn a_span_that_begins_after_the_pictures_is_outside_of_the_source() {
-    for (json, code) in [
+fn a_span_that_begins_after_the_sound_is_outside_of_a_file_of_sound() {
+    let short_sound = clip(
+        "short-sound.mp4",
+        "-f lavfi -i testsrc2=s=160x90:r=25:d=6 -f lavfi -i sine=d=2 -c:v libx264 -pix_fmt yuv420p -c:a aac",
+    );
+    for (source, json, code) in [
         (
+            &long_sound(),
             r#"{"trim":{"start":3},"outputs":[{"kind":"mp4"}]}"#,
-            Some(Code::TrimOutsideSource),
+            None,
         ),
         (
-            r#"{"trim":{"ranges":[{"start":3},{"end":1}]},"outputs":[{"kind":"poster"}]}"#,
+            &long_sound(),
+            r#"{"trim":{"start":3},"outputs":[{"kind":"audio"}]}"#,
+            None,
+        ),
+        (&short_sound, r#"{"trim":{"start":3},"outputs":[{"kind":"mp4"}]}"#, None),
+        (
+            &short_sound,
+            r#"{"trim":{"start":3},"outputs":[{"kind":"audio"}]}"#,
             Some(Code::TrimOutsideSource),
         ),
-        (r#"{"trim":{"start":3},"outputs":[{"kind":"audio"}]}"#, None),
     ] {
-        let ended = shoot(&long_sound(), &recipe(json));
+        let ended = shoot(source, &recipe(json));
         assert_eq!(ended.err().map(|failure| failure.code), code, "{json}");
     }
 }
@@ -172,8 +180,8 @@ fn sound_that_comes_late_or_early_ends_with_the_pictures() {
         ];
         let source = clip_with(name, &arguments);
         for json in [
-            r#"{"outputs":[{"kind":"mp4"}]}"#,
-            r#"{"outputs":[{"kind":"mp4"},{"kind":"mp4","max_width_px":32,"name":"small"},{"kind":"audio"}]}"#,
+            r#"{"outputs":[{"kind":"mp4","video":{"crf":30}}]}"#,
+            r#"{"outputs":[{"kind":"mp4","video":{"crf":30}},{"kind":"mp4","max_width_px":32,"name":"small"},{"kind":"audio"}]}"#,
         ] {
             let take = shoot(&source, &recipe(json)).unwrap();
             assert_eq!(done(&take, 0)[1], ("audio", Done::Transcode), "{name}: {json}");
@@ -185,7 +193,7 @@ fn sound_that_comes_late_or_early_ends_with_the_pictures() {
             };
             let ends: Vec<_> = checked.probe.streams.iter().filter_map(end_us).collect();
             assert!(
-                ends[0].abs_diff(ends[1]) <= 34_000,
+                ends[0].abs_diff(ends[1]) <= 34_000 && ends[0].abs_diff(7_000_000) <= 34_000,
                 "{name}: {json}: {ends:?} of {made:?}"
             );
             assert!(take.report.warnings.is_empty(), "{name}: {:?}", take.report.warnings);

@@ -39,6 +39,8 @@ mod images;
 #[cfg(test)]
 mod joins;
 #[cfg(test)]
+mod jumps;
+#[cfg(test)]
 mod looks;
 #[cfg(test)]
 mod loudness;
@@ -49,6 +51,8 @@ mod player;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]
+mod stands;
+#[cfg(test)]
 mod stills;
 #[cfg(test)]
 mod streams;
@@ -56,5 +60,7 @@ mod streams;
 mod studio;
 #[cfg(test)]
 mod timing;
+#[cfg(test)]
+mod tracks;
 #[cfg(test)]
 mod verification;

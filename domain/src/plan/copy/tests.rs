@@ -25,6 +25,8 @@ fn video() -> VideoFacts {
         hdr: false,
         interlaced: false,
         duration_us: Some(20_000_000),
+        start_us: 0,
+        frames: None,
         full_range: false,
         bitrate_bps: Some(3_000_000),
         dolby_only: false,
@@ -43,6 +45,7 @@ fn audio() -> AudioFacts {
         sample_rate_hz: 48_000,
         channels: 2,
         duration_us: Some(20_010_000),
+        start_us: 0,
         bitrate_bps: Some(128_000),
         plain: true,
     }
@@ -62,6 +65,8 @@ fn stream(index: usize, codec: &str, kind: StreamKind) -> Stream {
 /// A source that is already right.
 fn right() -> Probe {
     Probe {
+        origin_us: None,
+        jumps: false,
         container: "mov,mp4,m4a,3gp,3g2,mj2".into(),
         bytes: 8_000_000,
         duration_us: 20_010_000,

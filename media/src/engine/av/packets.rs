@@ -39,6 +39,13 @@ pub(in super::super) fn for_each_entry(input: &Input, stream: usize, mut give: i
     }
 }
 
+/// The last entry that the index of a stream has by now.
+pub(in super::super) fn last_entry(input: &Input, stream: usize) -> Option<Entry> {
+    let mut last = None;
+    for_each_entry(input, stream, |entry| last = Some(entry));
+    last
+}
+
 /// Tells the demuxer which streams nobody reads.
 pub(in super::super) fn keep_only(input: &mut Input, keep: &[usize]) {
     for index in 0..usize::try_from(input.nb_streams()).unwrap_or(0) {

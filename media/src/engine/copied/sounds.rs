@@ -22,6 +22,7 @@ impl Sounds {
     /// Adds the stream to the file. `padding` samples at its beginning are not heard.
     pub(in crate::engine) fn open(original: &Original, cut: Cut, padding: u32, mux: &mut Mux) -> Result<Self, Failure> {
         let lane = Lane::open(original, padding, mux)?;
+        mux.speak(original.language.as_deref());
         Ok(Self {
             end: cut.end_us.map(|end| lane.ticks(end)),
             hides: cut.hides,

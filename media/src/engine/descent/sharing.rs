@@ -102,12 +102,15 @@ pub(super) mod tests {
                 quarter_turns,
                 deinterlace: false,
                 tone_map: false,
+                size: Size::default(),
             }),
             audio_stream: None,
             span: Span::default(),
             length_us: 0,
             at_us: 0,
             overhang_us: 0,
+            origin_us: None,
+            jumps: false,
         }
     }
 

@@ -122,7 +122,7 @@ fn twin(piece: &Piece, first: bool) -> Result<Option<Piece>, Failure> {
             duration_us: *duration_us,
         },
         Piece::Part(part) => Piece::Part(*part),
-        Piece::PicturesEnd { goes_on } => Piece::PicturesEnd { goes_on: *goes_on },
+        Piece::PicturesEnd { until_us } => Piece::PicturesEnd { until_us: *until_us },
         Piece::Packets(_) | Piece::Sound { .. } if !first => return Ok(None),
         Piece::Packets(taken) => Piece::Packets(share_all(taken)?),
         Piece::Sound { sound, at_us } => Piece::Sound {

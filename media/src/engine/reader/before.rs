@@ -26,13 +26,15 @@ impl Reader {
         }
     }
 
-    /// Gives it away where it is the last of the source and the span begins within it.
-    pub(super) fn give_only(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
-        let before = self.before.take().filter(|before| before.left_us > 0);
-        let Some((Before { picture, left_us }, track)) = before.zip(self.video.as_mut()) else {
+    /// Gives it away where no picture begins in the span: it is shown until `until_us`, or all the time.
+    pub(super) fn give_only(&mut self, until_us: Option<i64>, sink: &mut dyn Sink) -> Result<(), Failure> {
+        let span_us = self.end_us.map_or(0, |end| end.saturating_sub(self.start_us));
+        let length_us = until_us.unwrap_or(span_us);
+        let before = self.before.take().filter(|_| length_us > 0);
+        let Some((Before { picture, .. }, track)) = before.zip(self.video.as_mut()) else {
             return Ok(());
         };
-        track.reached_us = track.reached_us.max(left_us);
-        sink.picture(picture, 0, left_us)
+        track.reached_us = track.reached_us.max(length_us);
+        sink.picture(picture, 0, length_us)
     }
 }

@@ -67,7 +67,8 @@ impl Reader {
         let us = |time: Option<i64>| time.map(|time| to_us(time, track.base));
         let shown_us = us(packet.pts().or_else(|| packet.dts()));
         let decoded_us = us(packet.dts().or_else(|| packet.pts()));
-        if packet.is_key() && !skim.runs && shown_us.is_some_and(|us| us <= wanted_us) {
+        let enters = track.whole_after_us(&packet) == Some(0);
+        if enters && !skim.runs && shown_us.is_some_and(|us| us <= wanted_us) {
             skim.drop_held();
             skim.fresh = true;
         }

@@ -25,6 +25,7 @@ impl Reader {
 
     /// No sound follows.
     pub(super) fn end_sound(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
+        self.hear_all(sink)?;
         if let Some(track) = self.audio.as_mut().filter(|track| !track.ended) {
             track.send(None);
             self.sounds(sink)?;

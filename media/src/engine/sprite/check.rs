@@ -27,6 +27,7 @@ pub(in crate::engine) fn run(scratch: &Path, file: &str, cancel: &Cancel) -> Res
         };
         let picture = image::decoded("mjpeg", &bytes).map_err(|_| invalid(&format!("{name} does not decode")))?;
         sheets.push((name, still::size_of(&av::shape(&picture))));
+        cancel.count();
     }
     let astray = cues.iter().filter(|cue| !cue.is_within(&sheets)).count();
     Ok(CheckedSprite {

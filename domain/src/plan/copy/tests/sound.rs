@@ -7,6 +7,7 @@ use crate::probe::Probe;
 fn sound_is_copied_unless_something_speaks_against_it() {
     let crf = r#"{"outputs":[{"kind":"mp4","video":{"crf":23}}]}"#;
     let m4a = r#"{"outputs":[{"kind":"audio"}]}"#;
+    let hls = r#"{"outputs":[{"kind":"hls","ladder":[720]}]}"#;
     let mut ac3 = right();
     ac3.streams[1].codec = "ac3".into();
     let transport = Probe {
@@ -30,10 +31,18 @@ fn sound_is_copied_unless_something_speaks_against_it() {
         ),
         (MP4, with_audio(|facts| facts.channels = 6), "6 channels become 2"),
         (m4a, transport, "times in mpegts are not reliable"),
+        (MP4, with_audio(|facts| facts.duration_us = Some(25_000_000)), "copy"),
+        (MP4, with_audio(|facts| facts.start_us = 400_000), "copy"),
+        (hls, right(), "copy"),
         (
-            MP4,
-            with_audio(|facts| facts.duration_us = Some(25_000_000)),
+            hls,
+            with_audio(|facts| facts.duration_us = Some(15_000_000)),
             "it ends before or after the pictures",
+        ),
+        (
+            hls,
+            with_audio(|facts| facts.start_us = 400_000),
+            "it begins after the pictures",
         ),
         (MP4, with_audio(|facts| facts.duration_us = None), "copy"),
         (

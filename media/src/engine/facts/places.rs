@@ -1,0 +1,124 @@
+//! Where a source and its streams begin and end, on the source's clock and after its first moment.
+
+use super::lengths::{counted_us, promised_us, streams_end_us};
+use super::{origin_us, to_us};
+use crate::engine::measure::{self, Survey};
+use crate::engine::{Cancel, av};
+use domain::probe::StreamKind;
+use domain::{Failure, Probe};
+use ffmpeg_next::format::context::Input;
+
+/// A file whose first picture or sample comes later than this begins late, in microseconds.
+const LATE_US: i64 = 250_000;
+
+/// Sound that begins less than this before the pictures is cut to them, in microseconds.
+const EARLY_US: i64 = 50_000;
+
+/// A file whose streams all end so long before the end that its header tells breaks off, in microseconds.
+const BROKEN_OFF_US: i64 = 1_000_000;
+
+/// The moment that counts as zero: the first main picture, or the first sample where the main sound begins earlier. Sound
+/// that is a little early is only its encoder's run-up.
+pub(super) fn origin_of(probe: &Probe, input: &Input) -> i64 {
+    let video = probe.main_video().map(|(stream, _)| stream.index);
+    let pictures_us = origin_us(input, video);
+    let sound = probe.main_audio().and_then(|(stream, _)| input.stream(stream.index));
+    let sound_us = sound.filter(|_| video.is_some()).and_then(|stream| {
+        let start_us = to_us(av::known(stream.start_time())?, stream.time_base());
+        let facts = av::codec_facts(&stream.parameters());
+        let run_up = i64::from(facts.initial_padding) * 1_000_000 / i64::from(facts.sample_rate_hz.max(1));
+        // Containers that hide the run-up begin at 0 or later.
+        Some(if start_us < 0 {
+            start_us.saturating_add(run_up)
+        } else {
+            start_us
+        })
+    });
+    sound_us
+        .filter(|us| us.saturating_add(EARLY_US) < pictures_us)
+        .unwrap_or(pictures_us)
+}
+
+/// Where the source ends on its own clock, and where each of its streams does, as far as that is known.
+pub(super) fn ends(
+    probe: &Probe,
+    input: &mut Input,
+    survey: Option<Survey>,
+    cancel: &Cancel,
+) -> Result<(i64, Vec<Option<i64>>), Failure> {
+    // Writers of Matroska disagree on whether the length of a file that begins late counts from its beginning.
+    let is_vague = probe.container.starts_with("matroska") && probe.start_us > LATE_US;
+    let is_guessed = av::length_is_guessed(input);
+    let believable = |us: &i64| *us > 0 && !is_guessed && !is_absurd(*us, probe.bytes) && !is_vague;
+    let header_us = av::known(input.duration()).max(counted_us(input)).filter(believable);
+    if let Some(survey) = survey {
+        // Multiplexes of MPEG have no header; what others promise counts unless their clock jumps.
+        let promised = header_us.filter(|_| !survey.jumped && !probe.container.starts_with("mpeg"));
+        let told_us = promised.map_or(i64::MIN, |us| av::start_us(input).unwrap_or(0).saturating_add(us));
+        return Ok((told_us.max(survey.end_us()), whole(survey.ends_us, told_us)));
+    }
+    let start_us = av::start_us(input).unwrap_or(0);
+    let end_us = match header_us {
+        // The length of an MP3 counts the silence that its encoder put before the sound.
+        Some(length) if probe.container == "mp3" => length,
+        // That of an MP4 counts the delay before its first picture or sample where an edit list makes one.
+        Some(length) if probe.container.starts_with("mov") && probe.start_us > LATE_US => {
+            let told = start_us.saturating_add(length);
+            streams_end_us(input).map_or(told, |end| end.min(told))
+        }
+        Some(length) => start_us.saturating_add(length),
+        None => {
+            let survey = measure::survey(input, cancel)?;
+            return Ok((survey.end_us(), survey.ends_us));
+        }
+    };
+    let video = probe.main_video().map(|(stream, _)| stream.index);
+    let tail = match video.filter(|_| probe.container.starts_with("matroska")) {
+        Some(video) => measure::tail(input, video, cancel)?,
+        None => Vec::new(),
+    };
+    Ok((end_us, whole(tail, end_us)))
+}
+
+/// The ends of the streams of a file that goes on to the end that its header tells: one that breaks off has none.
+fn whole(ends_us: Vec<Option<i64>>, told_us: i64) -> Vec<Option<i64>> {
+    let reaches = |us: &i64| us.saturating_add(BROKEN_OFF_US) > told_us;
+    if ends_us.iter().flatten().any(reaches) {
+        ends_us
+    } else {
+        Vec::new()
+    }
+}
+
+/// Notes where the streams begin and end, in microseconds after the origin.
+pub(super) fn place_streams(probe: &mut Probe, input: &Input, origin: i64, ends: &[Option<i64>]) {
+    for stream in &mut probe.streams {
+        let own_us = origin_us(input, Some(stream.index));
+        let measured = ends.get(stream.index).copied().flatten();
+        let (start_us, duration_us) = match &mut stream.kind {
+            StreamKind::Video(facts) => (&mut facts.start_us, &mut facts.duration_us),
+            StreamKind::Audio(facts) => (&mut facts.start_us, &mut facts.duration_us),
+            StreamKind::CoverArt | StreamKind::Subtitle | StreamKind::Data | StreamKind::Attachment => continue,
+        };
+        *start_us = after(origin, own_us);
+        *duration_us = match measured {
+            Some(end_us) => Some(after(origin, end_us)),
+            None => {
+                let source = input.stream(stream.index);
+                let length_us = source.and_then(|source| promised_us(input, &source));
+                length_us.map(|us| after(origin, own_us.saturating_add(us)))
+            }
+        };
+    }
+}
+
+/// How long after the origin a moment is; 0 before it.
+pub(super) fn after(origin: i64, us: i64) -> u64 {
+    u64::try_from(us.saturating_sub(origin)).unwrap_or(0)
+}
+
+/// Fewer than a thousand bytes a second over more than ten seconds: reading such a file through is cheap.
+fn is_absurd(length_us: i64, bytes: u64) -> bool {
+    let seconds = u64::try_from(length_us / 1_000_000).unwrap_or(0);
+    seconds > 10 && bytes / seconds < 1_000
+}

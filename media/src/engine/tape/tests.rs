@@ -1,0 +1,87 @@
+//! Samples that come early, late, twice, or not at all.
+
+use super::*;
+
+const STEREO: Sound = Sound {
+    rate_hz: 48_000,
+    channels: 2,
+};
+
+fn frame(rate: u32, samples: usize, value: f32) -> Audio {
+    let mut frame = av::new_sound(Sample::F32(Type::Planar), samples, ChannelLayout::STEREO).unwrap();
+    frame.set_rate(rate);
+    for plane in 0..2 {
+        frame.plane_mut::<f32>(plane).fill(value);
+    }
+    frame
+}
+
+fn all(tape: &mut Tape) -> Vec<f32> {
+    let count = usize::try_from(tape.end() - tape.taken()).unwrap();
+    if count == 0 {
+        Vec::new()
+    } else {
+        tape.take(count, false).unwrap().plane::<f32>(1).to_vec()
+    }
+}
+
+#[test]
+fn samples_before_the_tape_are_cut_to_the_sample_and_gaps_become_silence() {
+    let mut tape = Tape::new(STEREO);
+    tape.lay(&mut frame(48_000, 1_000, 0.5), -400).unwrap();
+    tape.lay(&mut frame(48_000, 1_000, 0.25), 10_000).unwrap();
+    let samples = all(&mut tape);
+    assert_eq!(samples.len(), 11_000);
+    assert_eq!(
+        (samples[0], samples[599], samples[600], samples[9_999]),
+        (0.5, 0.5, 0.0, 0.0)
+    );
+    assert_eq!((samples[10_000], samples[10_999]), (0.25, 0.25));
+}
+
+#[test]
+fn jitter_changes_nothing_and_an_overlap_is_dropped() {
+    let mut tape = Tape::new(STEREO);
+    for (n, jitter) in [(0, 0), (1, 300), (2, -300), (3, 100)] {
+        tape.lay(&mut frame(48_000, 1_024, 0.1), n * 1_024 + jitter).unwrap();
+    }
+    assert_eq!(tape.end(), 4_096);
+    tape.lay(&mut frame(48_000, 4_096, 0.2), 2_048).unwrap();
+    assert_eq!(tape.end(), 6_144);
+}
+
+#[test]
+fn an_hour_of_silence_takes_no_memory_and_what_follows_keeps_its_place() {
+    let mut tape = Tape::new(STEREO);
+    let hour = 3_600 * 48_000;
+    tape.lay(&mut frame(48_000, 1_000, 0.5), 0).unwrap();
+    tape.lay(&mut frame(48_000, 1_000, 0.25), hour).unwrap();
+    assert_eq!(tape.end(), hour.unsigned_abs() + 1_000);
+    assert_eq!(tape.waiting[0].len(), 2_000);
+    let taken = tape.take(1_500, false).unwrap().plane::<f32>(0).to_vec();
+    assert_eq!((taken[999], taken[1_000], taken.len()), (0.5, 0.0, 1_500));
+    tape.cut_at(1_600);
+    assert_eq!(all(&mut tape), [0.0; 100]);
+    assert_eq!(tape.lost(), None);
+}
+
+#[test]
+fn what_finds_no_room_is_told() {
+    let mut tape = Tape::new(STEREO);
+    for second in 0..182 {
+        tape.lay(&mut frame(48_000, 48_000, 0.5), second * 48_000).unwrap();
+    }
+    let (position, samples) = (180 * 48_000, 2 * 48_000);
+    assert_eq!(tape.lost(), Some(Lost { position, samples }));
+}
+
+#[test]
+fn another_rate_keeps_the_length() {
+    let mut tape = Tape::new(STEREO);
+    for n in 0..44 {
+        tape.lay(&mut frame(44_100, 1_002, 0.3), n * 1_002 * 160 / 147).unwrap();
+    }
+    tape.drain().unwrap();
+    let expected = 44 * 1_002 * 160 / 147;
+    assert!(tape.end().abs_diff(expected) <= 2, "{} for {expected}", tape.end());
+}

@@ -1,0 +1,196 @@
+//! Clocks that go back, jump or wrap, streams that were cut anywhere, and containers that count slots.
+
+use crate::clips::{clip_with, number_of, numbered};
+use crate::studio::{Take, recipe, shoot};
+use domain::plan::WarningCode;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
+const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 2 -g 15 -pix_fmt yuv420p";
+
+fn numbers(take: &Take) -> Vec<usize> {
+    let (pictures, width, height) = take.luma(0);
+    pictures.iter().map(|luma| number_of(luma, width, height)).collect()
+}
+
+/// Seconds `from` to `to` of numbered pictures, with sound `more` seconds longer that beeps at its beginning, whose clock
+/// begins at `offset`.
+fn part(name: &str, (from, to): (u32, u32), more: f64, offset: &str) -> PathBuf {
+    let picture = format!(
+        "color=black:s=64x64:r=30:d={},geq=lum='if(lt(X,32),16+mod(N+{first},16)*13,16+floor((N+{first})/16)*13)':cb=128:cr=128",
+        to - from,
+        first = from * 30
+    );
+    let length = f64::from(to - from) + more;
+    let sound = format!("aevalsrc=exprs='if(between(t,0.5,0.6),0.8*sin(2*PI*1000*t),0)':d={length}:s=48000");
+    let mut arguments = vec!["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &sound];
+    arguments.extend(H264.split_whitespace());
+    arguments.extend(["-c:a", "aac", "-output_ts_offset", offset]);
+    clip_with(name, &arguments)
+}
+
+fn joined(name: &str, parts: &[PathBuf]) -> PathBuf {
+    let path = parts[0].with_file_name(name);
+    let bytes: Vec<_> = parts.iter().flat_map(|part| fs::read(part).unwrap()).collect();
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// When beeps begin, in milliseconds.
+fn beeps_ms(take: &Take) -> Vec<usize> {
+    let samples = take.samples(0);
+    let mut beeps: Vec<usize> = Vec::new();
+    let mut quiet = 48_000;
+    for (place, sample) in samples.iter().enumerate() {
+        if sample.abs() > 0.2 {
+            if quiet > 9_600 {
+                beeps.push(place / 48);
+            }
+            quiet = 0;
+        } else {
+            quiet += 1;
+        }
+    }
+    beeps
+}
+
+#[test]
+fn a_clock_may_jump_again_and_again_and_for_pictures_and_sound_at_different_places() {
+    for (name, more, offsets) in [
+        ("back", 0.0, ["100", "50", "20"]),
+        ("forward", 0.0, ["10", "5000", "50000"]),
+        ("both", 0.0, ["1000", "20", "7000"]),
+        ("longer-sound", 0.3, ["1000", "20", "7000"]),
+        ("shorter-sound", -0.3, ["1000", "20", "7000"]),
+    ] {
+        let parts: Vec<_> = offsets
+            .iter()
+            .zip([(0, 2), (2, 4), (4, 6)])
+            .map(|(offset, span)| part(&format!("part-{more}-{}-{offset}.ts", span.0), span, more, offset))
+            .collect();
+        let source = joined(&format!("jumps-{name}.ts"), &parts);
+        let take = shoot(&source, &recipe(MP4)).unwrap();
+        let seen = numbers(&take);
+        assert!(seen.len().abs_diff(180) <= 10, "{name}: {} frames", seen.len());
+        let missing: Vec<_> = (0..180).filter(|number| !seen.contains(number)).collect();
+        assert!(
+            missing.is_empty() && seen.is_sorted(),
+            "{name}: {missing:?} of {seen:?}"
+        );
+        // The beeps of the parts stay with their pictures.
+        let beeps = beeps_ms(&take);
+        for (beep, number) in beeps.iter().zip([15, 75, 135]) {
+            let shown = seen.iter().position(|seen| *seen == number).unwrap() * 1_000 / 30;
+            assert!(
+                beep.abs_diff(shown) <= 120,
+                "{name}: {beeps:?}, picture {number} at {shown} ms"
+            );
+        }
+        assert_eq!(beeps.len(), 3, "{name}: {beeps:?}");
+        let trimmed = r#"{"trim":{"start":3,"end":5},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
+        let seen = numbers(&shoot(&source, &recipe(trimmed)).unwrap());
+        assert_eq!(seen.len(), 60, "{name}");
+        assert!(seen[0].abs_diff(90) <= 10, "{name}: begins with {}", seen[0]);
+    }
+}
+
+#[test]
+fn a_clock_of_33_bits_wraps() {
+    // The clock wraps after 95,443.7 seconds.
+    for offset in ["95442", "95440", "95438.5"] {
+        let source = part(&format!("wrap-{offset}.ts"), (0, 6), 0.0, offset);
+        let take = shoot(&source, &recipe(MP4)).unwrap();
+        assert_eq!(numbers(&take), (0..180).collect::<Vec<_>>(), "{offset}");
+        let trimmed = r#"{"trim":{"start":4,"end":5},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
+        let take = shoot(&source, &recipe(trimmed)).unwrap();
+        assert_eq!(numbers(&take), (120..150).collect::<Vec<_>>(), "{offset}");
+    }
+}
+
+#[test]
+fn a_recording_of_a_stream_that_begins_anew_goes_on_where_it_was() {
+    let flv = numbered("anew.flv", &format!("{H264} -t 2"));
+    let bytes = fs::read(&flv).unwrap();
+    let source = flv.with_file_name("anew-twice.flv");
+    // Behind the header of the file: the tags once more.
+    fs::write(&source, [&bytes[..], &bytes[13..]].concat()).unwrap();
+    let take = shoot(&source, &recipe(MP4)).unwrap();
+    let seen = numbers(&take);
+    assert!(seen.len().abs_diff(120) <= 2, "{} frames", seen.len());
+    assert_eq!((seen[59], seen[118]), (59, 58));
+}
+
+/// A copy of a transport stream with packets of another length, cut after so many bytes.
+fn cut(source: &Path, step: usize, bytes: usize) -> PathBuf {
+    let stream = fs::read(source).unwrap();
+    let packets = stream.chunks_exact(188).flat_map(|packet| match step {
+        192 => [&[0, 0, 0, 1][..], packet].concat(),
+        204 => [packet, &[0x55; 16][..]].concat(),
+        _ => packet.to_vec(),
+    });
+    let whole: Vec<_> = packets.collect();
+    let path = source.with_file_name(format!("cut-{step}-{bytes}.ts"));
+    fs::write(&path, &whole[bytes..]).unwrap();
+    path
+}
+
+#[test]
+fn a_transport_stream_plays_wherever_it_was_cut() {
+    let source = part("to-be-cut.ts", (0, 4), 0.0, "0");
+    for (step, bytes) in [
+        (188, 0),
+        (188, 1),
+        (188, 4),
+        (188, 47),
+        (188, 187),
+        (188, 188 * 40 + 100),
+        // Behind the tables, inside of a picture.
+        (188, 188 * 3),
+        (188, 188 * 3 + 57),
+        (192, 0),
+        (192, 1),
+        (192, 5),
+        (192, 191),
+        (192, 192 * 40 + 2),
+        (204, 0),
+        (204, 1),
+        (204, 203),
+        (204, 204 * 40 + 190),
+    ] {
+        let take = shoot(&cut(&source, step, bytes), &recipe(MP4)).unwrap();
+        let seen = numbers(&take);
+        assert!(
+            seen.len() > 90 && seen.last() == Some(&119),
+            "{step}, {bytes}: {seen:?}"
+        );
+        assert!(seen.is_sorted(), "{step}, {bytes}: {seen:?}");
+        let unlike = |warning: &&domain::plan::Warning| warning.code != WarningCode::SourceDamaged;
+        assert!(
+            !take.report.warnings.iter().any(|warning| unlike(&warning)),
+            "{:?}",
+            take.report.warnings
+        );
+    }
+}
+
+#[test]
+fn pictures_of_an_avi_have_their_own_rate_although_it_counts_slots() {
+    for (name, encoding) in [
+        ("h264.avi", "-c:v libx264 -preset ultrafast -crf 4 -bf 0"),
+        ("h264-b.avi", "-c:v libx264 -preset ultrafast -crf 4 -bf 2"),
+        ("mpeg4.avi", "-c:v mpeg4 -q:v 1"),
+    ] {
+        for slots in ["1/30", "1/60"] {
+            // Every second slot stays empty.
+            let name = format!("{}-{name}", slots.replace('/', "-"));
+            let source = numbered(
+                &name,
+                &format!("{encoding} -pix_fmt yuv420p -enc_time_base {slots} -vsync passthrough"),
+            );
+            let take = shoot(&source, &recipe(MP4)).unwrap();
+            assert_eq!((take.plan.fps.num, take.plan.fps.den), (30, 1), "{name}");
+            assert_eq!(numbers(&take), (0..240).collect::<Vec<_>>(), "{name}");
+        }
+    }
+}

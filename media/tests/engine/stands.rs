@@ -1,0 +1,208 @@
+//! A movie lasts as long as the longest stream that it is made of: the first and the last picture stand meanwhile.
+
+use crate::boxes::with_last_picture;
+use crate::clips::{clip_with, number_of};
+use crate::player::{checked, numbers as rung_numbers, stream};
+use crate::studio::{Take, recipe, shoot};
+use domain::plan::{Done, WarningCode};
+use domain::probe::StreamKind;
+use std::path::PathBuf;
+
+const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
+
+/// Nothing of it is copied.
+const ENCODED: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8},"audio":{"bitrate_bps":96000}}]}"#;
+
+/// Two seconds of numbered pictures, delayed by `late`, under five seconds of sound with a beep at four seconds.
+fn two_under_five(name: &str, late: &str, encoding: &str) -> PathBuf {
+    let picture = "color=black:s=64x64:r=30:d=2,\
+        geq=lum='if(lt(X,32),16+mod(N,16)*13,16+floor(N/16)*13)':cb=128:cr=128";
+    let sound = "aevalsrc=exprs='if(between(t,4,4.2),0.8*sin(2*PI*1000*t),0)':d=5:s=48000";
+    let mut arguments = vec![
+        "-itsoffset",
+        late,
+        "-f",
+        "lavfi",
+        "-i",
+        picture,
+        "-f",
+        "lavfi",
+        "-i",
+        sound,
+    ];
+    arguments.extend(["-vsync", "passthrough"]);
+    arguments.extend(encoding.split_whitespace());
+    clip_with(name, &arguments)
+}
+
+fn numbers(take: &Take) -> Vec<usize> {
+    let (pictures, width, height) = take.luma(0);
+    pictures.iter().map(|luma| number_of(luma, width, height)).collect()
+}
+
+fn beep_ms(take: &Take) -> usize {
+    take.samples(0).iter().position(|sample| sample.abs() > 0.2).unwrap() / 48
+}
+
+const CONTAINERS: [(&str, &str); 7] = [
+    ("mp4", "-c:a aac"),
+    ("mov", "-c:a pcm_s16le"),
+    ("mkv", "-c:a aac"),
+    ("ts", "-c:a aac"),
+    ("webm", "-c:v libvpx -deadline realtime -crf 4 -b:v 4M -c:a libopus"),
+    ("avi", "-c:a libmp3lame"),
+    ("flv", "-c:a aac"),
+];
+
+#[test]
+fn the_last_picture_stands_while_sound_goes_on() {
+    for (ending, sound) in CONTAINERS {
+        let source = two_under_five(&format!("stands.{ending}"), "0", &format!("{H264} {sound}"));
+        let take = shoot(&source, &recipe(ENCODED)).unwrap();
+        let seen = numbers(&take);
+        // MP3 fills its last packets up.
+        assert!(seen.len().abs_diff(150) <= 2, "{ending}: {} frames", seen.len());
+        assert_eq!(seen[..60], (0..60).collect::<Vec<_>>(), "{ending}");
+        assert!(seen[60..].iter().all(|number| *number == 59), "{ending}: {seen:?}");
+        assert!(beep_ms(&take).abs_diff(4_000) <= 40, "{ending}: {} ms", beep_ms(&take));
+        let told = (&take.plan.warnings, &take.report.warnings);
+        assert!(told.0.is_empty() && told.1.is_empty(), "{ending}: {told:?}");
+    }
+}
+
+#[test]
+fn a_span_behind_the_pictures_shows_the_last_one() {
+    for (ending, sound) in CONTAINERS {
+        let source = two_under_five(&format!("stands.{ending}"), "0", &format!("{H264} {sound}"));
+        let json = r#"{"trim":{"start":3,"end":4.5},"outputs":[{"kind":"mp4","video":{"crf":8}},
+            {"kind":"poster","at_ms":900,"format":"png"},{"kind":"gif","fps":10}]}"#;
+        let take = shoot(&source, &recipe(json)).unwrap();
+        assert_eq!(numbers(&take), [59; 45], "{ending}");
+        assert!(beep_ms(&take).abs_diff(1_000) <= 40, "{ending}: {} ms", beep_ms(&take));
+        let (pictures, width, height) = take.luma(1);
+        assert_eq!(number_of(&pictures[0], width, height), 59, "{ending}");
+        assert_eq!(take.report.outputs[2].duration_us, 1_500_000, "{ending}");
+        assert!(take.report.warnings.is_empty(), "{ending}: {:?}", take.report.warnings);
+    }
+}
+
+#[test]
+fn copied_pictures_and_segments_last_as_long_as_the_sound() {
+    for ending in ["mp4", "mkv"] {
+        let source = two_under_five(&format!("stands.{ending}"), "0", &format!("{H264} -c:a aac"));
+        let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
+        assert!(
+            take.plan.outputs[0].steps.iter().all(|step| step.done == Done::Copy),
+            "{ending}"
+        );
+        let (_, made, file) = take.output(0);
+        assert_eq!(made.frames, 60);
+        for stream in &file.probe.streams {
+            let (StreamKind::Video(_) | StreamKind::Audio(_)) = &stream.kind else {
+                continue;
+            };
+            let end_us = match &stream.kind {
+                StreamKind::Video(facts) => facts.duration_us,
+                StreamKind::Audio(facts) => facts.duration_us,
+                _ => None,
+            };
+            assert!(end_us.unwrap().abs_diff(5_000_000) < 60_000, "{ending}: {stream:?}");
+        }
+        assert!(take.report.warnings.is_empty(), "{ending}: {:?}", take.report.warnings);
+        let take = stream(&source, r#""ladder":[64,32],"segment_ms":1500,"video":{"crf":8}"#);
+        for rung in 0..2 {
+            let seen = rung_numbers(&take, rung);
+            assert!(seen.len().abs_diff(150) <= 1 && seen[100] == 59, "{ending}: {seen:?}");
+        }
+        assert!(
+            checked(&take)
+                .audio
+                .as_ref()
+                .unwrap()
+                .probe
+                .duration_us
+                .abs_diff(5_000_000)
+                < 60_000
+        );
+    }
+}
+
+#[test]
+fn the_last_picture_lasts_as_long_as_its_file_says() {
+    for last_ms in [3_000, 34] {
+        let (_folder, source) = with_last_picture(last_ms);
+        let frames = 59 + last_ms as usize * 30 / 1_000;
+        let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#)).unwrap();
+        let seen = numbers(&take);
+        assert!(seen.len().abs_diff(frames) <= 1, "{} for {frames} frames", seen.len());
+        assert_eq!(seen[..60], (0..60).collect::<Vec<_>>());
+        assert!(take.report.warnings.is_empty(), "{:?}", take.report.warnings);
+    }
+    let (_folder, source) = with_last_picture(3_000);
+    let within = r#"{"trim":{"start":3,"end":4},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
+    assert_eq!(numbers(&shoot(&source, &recipe(within)).unwrap()), [59; 30]);
+}
+
+#[test]
+fn sound_before_the_first_picture_is_kept_and_the_first_picture_stands() {
+    for (ending, sound) in CONTAINERS.into_iter().filter(|(ending, _)| *ending != "avi") {
+        let source = two_under_five(&format!("late-stands.{ending}"), "2.5", &format!("{H264} {sound}"));
+        let take = shoot(&source, &recipe(ENCODED)).unwrap();
+        let seen = numbers(&take);
+        assert!(seen.len().abs_diff(150) <= 1, "{ending}: {} frames", seen.len());
+        let begins = seen.iter().position(|number| *number == 1).unwrap();
+        assert!(begins.abs_diff(76) <= 1, "{ending}: {seen:?}");
+        assert!(seen[..begins].iter().all(|number| *number == 0), "{ending}: {seen:?}");
+        assert!(beep_ms(&take).abs_diff(4_000) <= 40, "{ending}: {} ms", beep_ms(&take));
+        assert!(take.report.warnings.is_empty(), "{ending}: {:?}", take.report.warnings);
+        let silent = r#"{"audio":{"mode":"drop"},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
+        let take = shoot(&source, &recipe(silent)).unwrap();
+        assert_eq!(numbers(&take), (0..60).collect::<Vec<_>>(), "{ending}, without sound");
+    }
+}
+
+#[test]
+fn sound_is_kept_under_a_picture_that_stands_for_minutes() {
+    let picture = "color=black:s=64x64:r=5:d=2,\
+        geq=lum='if(lt(X,32),16+mod(N,16)*13,16+floor(N/16)*13)':cb=128:cr=128,setpts='PTS+if(gt(N,4),250/TB,0)'";
+    let sound = "aevalsrc=exprs='if(between(t,245,246),0.8*sin(2*PI*440*t),0)':d=252:s=8000";
+    for (name, codecs) in [
+        ("minutes.mkv", "-c:v libx264 -crf 4 -bf 2"),
+        ("minutes.mp4", "-c:v libx264 -crf 4 -bf 2"),
+    ] {
+        let mut arguments = vec![
+            "-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound, "-vsync", "vfr",
+        ];
+        arguments.extend(codecs.split_whitespace());
+        arguments.extend(["-pix_fmt", "yuv420p", "-c:a", "aac"]);
+        let source = clip_with(name, &arguments);
+        let json =
+            r#"{"frame":{"fps":"5"},"outputs":[{"kind":"mp4","video":{"crf":8},"audio":{"bitrate_bps":64000}}]}"#;
+        let take = shoot(&source, &recipe(json)).unwrap();
+        assert!(
+            take.report.outputs[0].frames.abs_diff(1_260) <= 5,
+            "{name}: {:?}",
+            take.report.outputs
+        );
+        let beep_ms = beep_ms(&take);
+        assert!(beep_ms.abs_diff(245_000) <= 60, "{name}: {beep_ms} ms");
+        assert!(take.report.warnings.is_empty(), "{name}: {:?}", take.report.warnings);
+    }
+}
+
+#[test]
+fn a_stream_that_was_cut_tells_how_much_of_its_beginning_is_lost() {
+    let source = two_under_five("stands.ts", "0", &format!("{H264} -c:a aac"));
+    let bytes = std::fs::read(&source).unwrap();
+    // Somewhere in the first group of pictures, which lasts 25 of 60 pictures.
+    let cut = source.with_file_name("cut-stands.ts");
+    std::fs::write(&cut, &bytes[bytes.len() / 10 / 188 * 188..]).unwrap();
+    let take = shoot(&cut, &recipe(ENCODED)).unwrap();
+    let told = take
+        .report
+        .warnings
+        .iter()
+        .find(|warning| warning.code == WarningCode::SourceDamaged);
+    let told = told.unwrap_or_else(|| panic!("nothing told: {:?}", take.report));
+    assert!(told.detail.contains("first at 00:00:0"), "{told:?}");
+}

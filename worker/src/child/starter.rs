@@ -6,6 +6,7 @@
 use super::{ChildSettings, group::Group};
 use nix::unistd::Pid;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError, mpsc};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
@@ -90,10 +91,19 @@ fn place(mut order: Order) -> io::Result<()> {
     let (orders, inbox) = mpsc::channel::<Order>();
     std::thread::Builder::new()
         .name("child-starter".into())
-        .spawn(move || inbox.into_iter().for_each(fulfill))?;
+        .spawn(move || work_off(inbox))?;
     let sent = orders.send(order);
     *starter = Some(orders);
     sent.map_err(|_| io::Error::other("the starter died"))
+}
+
+/// Fulfills orders until nobody can send more. A panic costs its order only: would the thread end, the kernel would kill
+/// every child that it has started.
+fn work_off(inbox: mpsc::Receiver<Order>) {
+    for order in inbox {
+        // What panics answers nobody, and who waits is told that the starter died.
+        let _ = catch_unwind(AssertUnwindSafe(|| fulfill(order)));
+    }
 }
 
 /// When nobody waits any more, the answer is dropped, and the child with it.
@@ -110,4 +120,39 @@ fn spawn(command: &mut Command) -> Started {
         return Err(io::Error::other("a child without pipes"));
     };
     Ok((Group::new(leader, id), Pipes { input, output, stderr }))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+    use super::*;
+    use tokio::runtime::Builder;
+
+    #[test]
+    fn a_panic_costs_one_order_and_not_the_thread() {
+        // Without a driver of signals to start a child panics.
+        let bare = Builder::new_current_thread().build().unwrap();
+        let whole = Builder::new_current_thread().enable_all().build().unwrap();
+        let settings = ChildSettings {
+            args: Vec::new(),
+            ..ChildSettings::new("/bin/cat".into())
+        };
+        let (orders, inbox) = mpsc::channel();
+        let order = |runtime: &Handle| {
+            let (answer, ordered) = oneshot::channel();
+            let order = Order {
+                command: command(&settings),
+                runtime: runtime.clone(),
+                answer,
+            };
+            orders.send(order).unwrap();
+            ordered
+        };
+        let (mut panics, mut starts) = (order(bare.handle()), order(whole.handle()));
+        drop(orders);
+        work_off(inbox);
+        assert!(panics.try_recv().is_err());
+        starts.try_recv().unwrap().unwrap();
+    }
 }

@@ -1,10 +1,11 @@
 //! Opening a database, and the one way to write several rows at once.
 
+mod sqlite;
+
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
     SqlErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
-use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use std::time::Duration;
 
 /// A connection that was idle for longer is asked for a sign of life before it is used. To ask each time would double the
@@ -31,14 +32,8 @@ pub async fn connect(url: &str, max_connections: u32) -> Result<DatabaseConnecti
             pool.after_connect(|connection, _| Box::pin(limited(connection)))
                 .after_release(|connection, _| Box::pin(answers(connection)))
         })
-        .map_sqlx_sqlite_opts(|sqlite| {
-            sqlite
-                .create_if_missing(true)
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
-                .foreign_keys(true)
-                .busy_timeout(Duration::from_secs(10))
-        });
+        .map_sqlx_sqlite_opts(sqlite::options)
+        .map_sqlx_sqlite_pool_opts(|pool| pool.after_release(|connection, _| Box::pin(sqlite::is_clean(connection))));
     Database::connect(options).await
 }
 
@@ -82,7 +77,10 @@ pub async fn write<T, E: From<DbErr>>(
     };
     let transaction = db.begin_with_options(options).await?;
     let value = work(&transaction).await?;
-    transaction.commit().await?;
+    match db.get_database_backend() {
+        DbBackend::Sqlite => sqlite::commit(transaction).await?,
+        _ => transaction.commit().await?,
+    }
     Ok(value)
 }
 
@@ -152,7 +150,9 @@ pub fn is_duplicate(error: &DbErr) -> bool {
 
 fn of_driver(error: &DbErr) -> Option<&sqlx::Error> {
     match error {
-        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
+        DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error))
+        | DbErr::Conn(RuntimeErr::SqlxError(error)) => Some(error),
         _ => None,
     }
 }

@@ -10,6 +10,7 @@
 mod accounts;
 mod costs;
 mod desk;
+mod full;
 mod idempotency;
 mod life;
 mod proxy;

@@ -1,0 +1,71 @@
+//! A database without room, and what a connection that met that does afterwards.
+
+use crate::seed::{database, new_task, server};
+use entity::{DatabaseConnection, DbErr, is_full, trash, write};
+use sea_orm::{ConnectionTrait, TransactionTrait};
+use std::time::Duration;
+
+/// Sets how many pages the file of the only connection may have.
+async fn pages(db: &DatabaseConnection, most: u32) {
+    let limit = format!("PRAGMA max_page_count = {most}");
+    db.execute_unprepared(&limit).await.unwrap();
+}
+
+async fn put(db: &DatabaseConnection, key: &str, bytes: usize) -> Result<(), DbErr> {
+    let keys = [key.to_owned() + &"x".repeat(bytes)];
+    write(db, async |db| trash::put(db, &keys, Duration::ZERO).await).await
+}
+
+#[tokio::test]
+async fn after_a_full_disk_commits_are_commits_again() {
+    if server().is_some() {
+        return println!("SKIPPED: tests/it/full_disk.rs fills the disk of a Postgres");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/test.db", directory.path().display());
+    // One connection: whatever becomes of it is what the next one meets.
+    let db = entity::connect(&url, 1).await.unwrap();
+    migration::run(&db).await.unwrap();
+    for round in 0..3 {
+        pages(&db, 1).await;
+        for _ in 0..3 {
+            let error = put(&db, "refused", 1 << 20).await.unwrap_err();
+            assert!(is_full(&error), "{error:?}");
+            pages(&db, 1).await;
+        }
+        let single = trash::put(&db, &["single".to_owned() + &"x".repeat(1 << 20)], Duration::ZERO).await;
+        assert!(is_full(&single.unwrap_err()));
+        pages(&db, 1_000_000).await;
+        put(&db, &format!("accepted {round}"), 0).await.unwrap();
+        // Somebody else sees committed rows only.
+        let other = entity::connect(&url, 1).await.unwrap();
+        let seen = trash::due(&other, 100).await.unwrap();
+        assert_eq!(seen.len(), round + 1, "{seen:?}");
+        assert!(seen.iter().all(|key| key.starts_with("accepted")), "{seen:?}");
+        new_task(&other).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_in_a_transaction_is_not_used_again() {
+    if server().is_some() {
+        return println!("SKIPPED: Postgres tells itself when a transaction is over");
+    }
+    let (db, _directory) = database("transactions_left_open").await;
+    // Behind the back of sqlx, which counts no transaction here.
+    for _ in 0..8 {
+        db.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
+    }
+    put(&db, "accepted", 0).await.unwrap();
+    // And with the transaction ended behind its back, as SQLite does when it meets a fault.
+    let transaction = db.begin().await.unwrap();
+    transaction.execute_unprepared("ROLLBACK").await.unwrap();
+    drop(transaction);
+    put(&db, "accepted, too", 0).await.unwrap();
+    let unfinished = write(&db, async |db| {
+        trash::put(db, &["refused".to_owned()], Duration::ZERO).await?;
+        db.execute_unprepared("ROLLBACK").await
+    });
+    assert!(unfinished.await.is_err(), "nothing was committed");
+    assert_eq!(trash::due(&db, 100).await.unwrap(), ["accepted", "accepted, too"]);
+}

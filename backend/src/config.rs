@@ -76,30 +76,55 @@ pub enum PasswordPolicy {
     Strict,
 }
 
-/// How often sign-up and login may be tried. Nobody is locked out for good: every wait ends by itself.
+/// How often sign-up and login may be tried (`auth/throttle.rs` tells why in this way). Every wait ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Throttle {
-    /// Tries of one address in a row, before it must wait.
-    pub address_burst: u32,
-    /// Time in which an address earns one more try.
-    pub address_refill: Duration,
-    /// Wrong passwords for one account in a row, before each further one makes it wait.
+    /// Logins of one network, and as many sign-ups. A network is an IPv4 address or a /64 of IPv6.
+    pub network: Rate,
+    /// Logins of one account from all networks together that are not known for it.
+    pub account: Rate,
+    /// What a network that is known for an account may use for it where its allowance in `network` is used up.
+    pub reserve: Rate,
+    /// Wrong passwords for one account from one network in a row, before each further one makes it wait.
     pub account_failures: u32,
     /// The first such wait; it doubles with each further failure.
     pub account_wait: Duration,
     /// The longest such wait.
     pub account_wait_max: Duration,
+    /// How long a network is known for an account after the right password came from it.
+    pub known_for: Duration,
+}
+
+/// An allowance that refills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many may come in a row.
+    pub burst: u32,
+    /// Time in which one more is earned.
+    pub refill: Duration,
 }
 
 impl Default for Throttle {
-    /// 300 tries an address, one more each 200 ms; 10 failures an account, then 1 s to 60 s.
+    /// 300 of a network, one more each 200 ms; 100 of an account, one more each 10 s; 10 failures of both, then 1 s to 60 s; known
+    /// for 30 days.
     fn default() -> Self {
         Self {
-            address_burst: 300,
-            address_refill: Duration::from_millis(200),
+            network: Rate {
+                burst: 300,
+                refill: Duration::from_millis(200),
+            },
+            account: Rate {
+                burst: 100,
+                refill: Duration::from_secs(10),
+            },
+            reserve: Rate {
+                burst: 10,
+                refill: Duration::from_secs(10),
+            },
             account_failures: 10,
             account_wait: Duration::from_secs(1),
             account_wait_max: Duration::from_secs(60),
+            known_for: Duration::from_secs(30 * 24 * 3_600),
         }
     }
 }

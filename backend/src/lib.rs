@@ -21,7 +21,7 @@ mod upload;
 mod view;
 
 pub use axum::Router;
-pub use config::{Config, PasswordPolicy, Secret, Secrets, Throttle, WeakSecret};
+pub use config::{Config, PasswordPolicy, Rate, Secret, Secrets, Throttle, WeakSecret};
 pub use extract::{BadCidr, Cidr};
 pub use openapi::document as openapi;
 pub use router::{router, telemetry_router};

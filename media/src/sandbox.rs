@@ -18,6 +18,16 @@ use nix::unistd::{Pid, getpgrp, getpid, getppid, setpgid};
 use std::io;
 use std::path::Path;
 
+/// How much less of a processor a media child gets than the API beside it: at 10 a thread weighs a ninth of one at 0 (sched(7)).
+/// Enough that a login does not notice it, and not so much that a busy API stops the work for good.
+const NICENESS: i32 = 10;
+
+/// Lets the API and everything else on the machine have the processors first. Call it before any thread exists: priorities belong to
+/// threads, and are inherited.
+pub(crate) fn yield_processors() {
+    sys::yield_processors(NICENESS);
+}
+
 /// Cuts what this process inherited: dies with its parent, gains no privileges, cannot be traced, leads its own
 /// process group, and keeps no descriptor but 0, 1 and 2.
 ///

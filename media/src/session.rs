@@ -36,7 +36,8 @@ const MUTE: u8 = 3;
 /// the work did not stop within two seconds, 3 without a usable standard input and output.
 #[must_use]
 pub fn run() -> ExitCode {
-    // First of all, as the dynamic linker would: what a library opens when it is loaded is closed again.
+    sandbox::yield_processors();
+    // Before anything is closed, as the dynamic linker would: what a library opens when it is loaded is closed again.
     let loaded = crate::load();
     let cut = sandbox::cut_loose();
     let cancel = Cancel::new();

@@ -9,8 +9,8 @@ use tests::{Reply, TestApp};
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_tries_too_often_has_to_wait() {
     let app = TestApp::idle_with(|config| {
-        config.throttle.address_burst = 3;
-        config.throttle.address_refill = Duration::from_secs(30);
+        config.throttle.network.burst = 3;
+        config.throttle.network.refill = Duration::from_secs(30);
     })
     .await;
     let caller = app.stranger();
@@ -54,6 +54,112 @@ async fn an_account_under_attack_opens_again_by_itself() {
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     let right = json!({ "username": known.username, "password": "123abc456" });
     assert_eq!(known.post("/api/auth/login", &right).await.status, 200);
+}
+
+/// A login through a proxy, from an address of its own.
+async fn login_from(app: &TestApp, address: &str, username: &str, password: &str) -> Reply {
+    let request = app
+        .stranger()
+        .request(Method::POST, "/api/auth/login")
+        .header("x-forwarded-for", address)
+        .json(&json!({ "username": username, "password": password }));
+    Reply::read(request.send().await.unwrap()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guesser_keeps_an_owner_out_of_no_other_network() {
+    let app = TestApp::idle_with(|config| {
+        config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        config.throttle.account_failures = 2;
+        config.throttle.account_wait = Duration::from_secs(60);
+    })
+    .await;
+    let owner = app.caller().await.username;
+    for host in 1..=20 {
+        for _ in 0..4 {
+            let guess = login_from(&app, "203.0.113.9", &owner, "wrong wrong").await;
+            assert!(matches!(guess.status, 401 | 429), "{guess:?}");
+        }
+        let held_up = login_from(&app, "203.0.113.9", &owner, "123abc456").await;
+        assert_eq!(held_up.code(), "rate_limited", "the guesser waits");
+        let right = login_from(&app, &format!("2001:db8:0:{host}::1"), &owner, "123abc456").await;
+        assert_eq!(right.status, 200, "{right:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_distributed_guess_is_slowed_and_the_owner_comes_in_from_a_known_network() {
+    let app = TestApp::idle_with(|config| {
+        config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        config.throttle.account.burst = 5;
+        config.throttle.account.refill = Duration::from_secs(3_600);
+    })
+    .await;
+    // Signed up and logged in from the address of the tests, and once from another.
+    let owner = app.caller().await.username;
+    assert_eq!(login_from(&app, "198.51.100.7", &owner, "123abc456").await.status, 200);
+    for name in [owner.as_str(), "nobody"] {
+        let mut statuses = Vec::new();
+        for host in 1..=8 {
+            statuses.push(
+                login_from(&app, &format!("203.0.113.{host}"), name, "wrong wrong")
+                    .await
+                    .status,
+            );
+        }
+        assert_eq!(statuses, [401, 401, 401, 401, 401, 429, 429, 429], "{name}");
+    }
+    for known in ["198.51.100.7", "127.0.0.1"] {
+        assert_eq!(
+            login_from(&app, known, &owner, "123abc456").await.status,
+            200,
+            "{known}"
+        );
+    }
+    let unknown = login_from(&app, "198.51.100.8", &owner, "123abc456").await;
+    assert_eq!(unknown.code(), "rate_limited");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_hashes_does_not_delay_an_owner_in_a_known_network() {
+    let app = TestApp::idle_with(|config| {
+        config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    })
+    .await;
+    let owner = app.caller().await.username;
+    let flood = (0..200).map(|n| {
+        let (app, name, address) = (&app, format!("u{n}"), format!("10.0.0.{n}"));
+        async move { login_from(app, &address, &name, "wrong wrong").await.status }
+    });
+    let right = async {
+        let mut statuses = Vec::new();
+        for _ in 0..5 {
+            statuses.push(login_from(&app, "127.0.0.1", &owner, "123abc456").await.status);
+        }
+        statuses
+    };
+    let (flooded, right) = tokio::join!(futures::future::join_all(flood), right);
+    assert!(flooded.contains(&429), "200 at once are more than can wait");
+    assert_eq!(right, [200; 5], "neither 429 nor 503");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_ups_of_one_network_are_bounded_and_leave_its_logins_alone() {
+    let app = TestApp::idle_with(|config| {
+        config.throttle.network.burst = 2;
+        config.throttle.network.refill = Duration::from_secs(3_600);
+    })
+    .await;
+    let owner = app.caller().await;
+    let mut statuses = Vec::new();
+    for _ in 0..2 {
+        let form =
+            json!({ "username": owner.username, "password1": "123abc456", "password2": "123abc456", "email": "a@b.c" });
+        statuses.push(app.stranger().post("/api/auth/signup", &form).await.status);
+    }
+    assert_eq!(statuses, [400, 429], "taken, then too many");
+    let login = json!({ "username": owner.username, "password": "123abc456" });
+    assert_eq!(owner.post("/api/auth/login", &login).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +263,7 @@ async fn the_token_of_a_deleted_account_is_worth_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_flood_is_answered_with_a_time_to_come_back() {
-    let app = TestApp::idle_with(|config| config.throttle.address_burst = 100_000).await;
+    let app = TestApp::idle_with(|config| config.throttle.network.burst = 100_000).await;
     let caller = app.stranger();
     let attempts = (0..400).map(|n| {
         let caller = caller.clone();

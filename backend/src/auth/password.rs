@@ -1,18 +1,17 @@
-//! Password hashes: argon2id by RFC 9106, on threads of their own that yield to everybody else.
+//! Password hashes: argon2id by RFC 9106, in a bounded pool of threads.
 
-use super::crew::Crew;
+use super::pool::{Pool, Priority};
 use anyhow::Context as _;
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use domain::account::Password;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::oneshot;
 
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
-/// How many may wait for one thread. At 30 ms each nobody waits much over a second.
+/// How many may wait in a queue for one thread. At 30 ms each the last one waits about a second.
 const QUEUE_PER_THREAD: usize = 32;
 /// 16 and 32 bytes that no known password leads to.
 const DUMMY_SALT: &str = "AAAAAAAAAAAAAAAAAAAAAA";
@@ -24,9 +23,7 @@ pub(crate) struct Hasher(Arc<Inner>);
 
 struct Inner {
     argon2: Argon2<'static>,
-    crew: Crew,
-    waiting: AtomicUsize,
-    queue: usize,
+    pool: Pool,
     /// A hash with the current parameters, so that an unknown user costs as much as a known one.
     dummy: String,
 }
@@ -53,9 +50,7 @@ impl Hasher {
         let threads = threads.max(1);
         Self(Arc::new(Inner {
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
-            crew: Crew::new(threads),
-            waiting: AtomicUsize::new(0),
-            queue: threads * QUEUE_PER_THREAD,
+            pool: Pool::new(threads, threads * QUEUE_PER_THREAD),
             dummy: format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${DUMMY_SALT}${DUMMY_HASH}"),
         }))
     }
@@ -67,51 +62,48 @@ impl Hasher {
     }
 
     /// The hash of a new password, as a PHC string.
+    ///
+    /// # Errors
+    /// [`Busy`] when too many wait.
     pub(crate) async fn hash(&self, password: Password) -> Result<anyhow::Result<String>, Busy> {
-        self.elsewhere(move |inner| hash(&inner.argon2, password.secret().as_bytes()))
-            .await
+        self.run(Priority::Other, move |argon2, _| {
+            hash(argon2, password.secret().as_bytes())
+        })
+        .await
     }
 
     /// Checks a password against a stored hash; `None` takes as long and is always wrong.
+    ///
+    /// # Errors
+    /// [`Busy`] when too many wait.
     pub(crate) async fn verify(
         &self,
+        priority: Priority,
         password: Vec<u8>,
         stored: Option<String>,
     ) -> Result<anyhow::Result<Verdict>, Busy> {
-        self.elsewhere(move |inner| verify(inner, &password, stored.as_deref()))
-            .await
+        self.run(priority, move |argon2, dummy| {
+            verify(argon2, dummy, &password, stored.as_deref())
+        })
+        .await
     }
 
-    async fn elsewhere<T: Send + 'static>(
+    /// Has `work` done by the pool. It is done even when the caller goes away meanwhile.
+    async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Inner) -> anyhow::Result<T> + Send + 'static,
+        priority: Priority,
+        work: impl FnOnce(&Argon2<'static>, &str) -> anyhow::Result<T> + Send + 'static,
     ) -> Result<anyhow::Result<T>, Busy> {
-        let place = Place::take(self.0.clone()).ok_or(Busy)?;
         let (answer, asked) = oneshot::channel();
-        let inner = self.0.clone();
-        self.0.crew.give(move || {
-            // The place travels with the work: a client that hangs up does not free a core that still computes.
-            let _place = place;
-            let _ = answer.send(work(&inner));
+        let (argon2, dummy) = (self.0.argon2.clone(), self.0.dummy.clone());
+        // The work holds no reference to the pool: a thread of the pool must not be the one that drops it.
+        let accepted = self.0.pool.submit(priority, move || {
+            let _ = answer.send(work(&argon2, &dummy));
         });
+        if !accepted {
+            return Err(Busy);
+        }
         Ok(asked.await.context("a hash was not finished").and_then(|result| result))
-    }
-}
-
-/// A place in the queue, given back on drop.
-struct Place(Arc<Inner>);
-
-impl Place {
-    fn take(inner: Arc<Inner>) -> Option<Self> {
-        let before = inner.waiting.fetch_add(1, Ordering::Relaxed);
-        let place = Self(inner);
-        (before < place.0.queue).then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -129,8 +121,8 @@ fn hash(argon2: &Argon2<'_>, password: &[u8]) -> anyhow::Result<String> {
     Ok(hash.to_string())
 }
 
-fn verify(inner: &Inner, password: &[u8], stored: Option<&str>) -> anyhow::Result<Verdict> {
-    let parsed = PasswordHash::new(stored.unwrap_or(&inner.dummy)).context("a stored hash is damaged")?;
+fn verify(current: &Argon2<'_>, dummy: &str, password: &[u8], stored: Option<&str>) -> anyhow::Result<Verdict> {
+    let parsed = PasswordHash::new(stored.unwrap_or(dummy)).context("a stored hash is damaged")?;
     let (Some(salt), Some(expected)) = (&parsed.salt, &parsed.hash) else {
         anyhow::bail!("a stored hash has no salt or no output");
     };
@@ -141,15 +133,15 @@ fn verify(inner: &Inner, password: &[u8], stored: Option<&str>) -> anyhow::Resul
         .transpose()
         .context("a stored hash is of another version")?;
     let params = Params::try_from(&parsed).context("a stored hash has odd parameters")?;
-    let current = algorithm == Algorithm::Argon2id
+    let up_to_date = algorithm == Algorithm::Argon2id
         && (params.m_cost(), params.t_cost(), params.p_cost()) == (MEMORY_KIB, PASSES, LANES);
     let argon2 = Argon2::new(algorithm, version.unwrap_or_default(), params);
     // Outputs are compared in constant time.
     let right = compute(&argon2, password, salt, expected.len())? == *expected;
-    match (stored.is_some() && right, current) {
+    match (stored.is_some() && right, up_to_date) {
         (false, _) => Ok(Verdict::Wrong),
         (true, true) => Ok(Verdict::Right),
-        (true, false) => hash(&inner.argon2, password).map(Verdict::Outdated),
+        (true, false) => hash(current, password).map(Verdict::Outdated),
     }
 }
 
@@ -182,7 +174,10 @@ mod tests {
         let hasher = Hasher::new(1);
         let hash = hasher.hash(password("correct horse")).await.unwrap().unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        let verify = async |text: &str, hash| hasher.verify(text.into(), hash).await.unwrap().unwrap();
+        let verify = async |text: &str, hash| {
+            let checked = hasher.verify(Priority::Other, text.into(), hash).await;
+            checked.unwrap().unwrap()
+        };
         assert_eq!(verify("correct horse", Some(hash.clone())).await, Verdict::Right);
         assert_eq!(verify("battery staple", Some(hash)).await, Verdict::Wrong);
         assert_eq!(verify("correct horse", None).await, Verdict::Wrong);
@@ -198,19 +193,10 @@ mod tests {
         );
         let old = super::hash(&old, b"correct horse").unwrap();
         let verdict = hasher
-            .verify(b"correct horse".to_vec(), Some(old))
+            .verify(Priority::Known, b"correct horse".to_vec(), Some(old))
             .await
             .unwrap()
             .unwrap();
         assert!(matches!(verdict, Verdict::Outdated(hash) if hash.contains("m=19456,t=2,p=1")));
-    }
-
-    #[tokio::test]
-    async fn beyond_a_short_queue_nobody_waits() {
-        let hasher = Hasher::new(1);
-        let _places: Vec<_> = (0..QUEUE_PER_THREAD)
-            .map(|_| Place::take(hasher.0.clone()).unwrap())
-            .collect();
-        assert!(hasher.verify(b"x".to_vec(), None).await.is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! Sign-up and login.
 
 use crate::AppState;
-use crate::auth::{Busy, Verdict, is_common};
+use crate::auth::{Attempt, Busy, Verdict, is_common};
 use crate::config::PasswordPolicy;
 use crate::context::Context;
 use crate::error::{Error, Refusal};
@@ -16,6 +16,7 @@ use domain::account::{Email, Password, Username};
 use domain::recipe_reader::{FieldError, FieldProblem};
 use entity::user;
 use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 use utoipa::ToSchema;
 
@@ -23,13 +24,16 @@ use utoipa::ToSchema;
 #[derive(Deserialize, ToSchema)]
 #[schema(as = SignUp, example = json!({"username": "jpuentes", "password1": "123abc456", "password2": "123abc456", "email": "jpuentes@example.com"}))]
 pub(crate) struct SignUpBody {
+    /// 1 to 80 characters, none of them a control character.
     #[schema(required, nullable = false)]
     username: Option<String>,
+    /// 8 characters to 1,024 bytes, any characters.
     #[schema(required, nullable = false, min_length = 8)]
     password1: Option<String>,
     /// The same password again.
     #[schema(required, nullable = false)]
     password2: Option<String>,
+    /// An e-mail address of at most 254 bytes that no other account has.
     #[schema(required, nullable = false)]
     email: Option<String>,
 }
@@ -69,8 +73,10 @@ impl FromBody for SignUp {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Login, example = json!({"username": "jpuentes", "password": "123abc456"}))]
 pub(crate) struct LoginBody {
+    /// The name of the account.
     #[schema(required, nullable = false)]
     username: Option<String>,
+    /// Its password.
     #[schema(required, nullable = false)]
     password: Option<String>,
 }
@@ -120,8 +126,11 @@ fn wrong(field: &str, code: Code) -> Refusal {
 /// A new account.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Created {
+    /// A sentence for people.
     message: &'static str,
+    /// The number of the account.
     id: i64,
+    /// Its name.
     username: String,
 }
 
@@ -142,14 +151,17 @@ problems!(LoginProblems: FieldsMissing, RequestInvalid, JsonInvalid, Credentials
     RateLimited, Unavailable);
 
 /// Makes an account.
-#[utoipa::path(post, path = "/api/auth/signup", tag = "accounts", request_body = SignUpBody,
+///
+/// Log in afterwards to get a token.
+#[utoipa::path(post, path = "/api/auth/signup", tag = "accounts", request_body(content = SignUpBody, description = "The new account"),
     responses((status = 201, description = "The account exists", body = Created), SignUpProblems))]
 pub(crate) async fn sign_up(
     State(state): State<AppState>,
     context: Context,
     Json(form): Json<SignUp>,
 ) -> Result<(StatusCode, axum::Json<Created>), Error> {
-    pass(&state, &context)?;
+    let address = address_of(&context);
+    state.gate.sign_up(address, Instant::now()).map_err(slow_down)?;
     if state.config.password_policy == PasswordPolicy::Strict && is_common(form.password.secret()) {
         return Err(wrong("password1", Code::PasswordCommon).into());
     }
@@ -179,6 +191,7 @@ pub(crate) async fn sign_up(
         }
         made => made?,
     };
+    state.gate.signed_up(&user.username, address, Instant::now());
     tracing::info!(user = user.id, "signed up");
     let message = Said::UserCreated.in_language(context.language);
     Ok((
@@ -192,33 +205,31 @@ pub(crate) async fn sign_up(
 }
 
 /// Exchanges a password for a token.
-#[utoipa::path(post, path = "/api/auth/login", tag = "accounts", request_body = LoginBody,
+///
+/// An unknown name and a wrong password get the same answer. After several wrong passwords from one network, it has to wait.
+#[utoipa::path(post, path = "/api/auth/login", tag = "accounts", request_body(content = LoginBody, description = "Name and password"),
     responses((status = 200, description = "A token", body = Token), LoginProblems))]
 pub(crate) async fn login(
     State(state): State<AppState>,
     context: Context,
     Json(form): Json<Login>,
 ) -> Result<axum::Json<Token>, Error> {
-    pass(&state, &context)?;
-    state
+    let attempt = state
         .gate
-        .pass_account(&form.username, Instant::now())
+        .login(&form.username, address_of(&context), Instant::now())
         .map_err(slow_down)?;
-    let user = user::find_by_username(&state.db, &form.username).await?;
-    let stored = user.as_ref().map(|user| user.password_hash.clone());
-    let verdict = state
-        .hasher
-        .verify(form.password.into_bytes(), stored)
-        .await
-        .map_err(|refused| {
-            state.gate.take_back(&form.username, Instant::now());
-            busy(refused)
-        })??;
+    let (user, verdict) = match check(&state, &attempt, form).await {
+        Ok(checked) => checked,
+        Err(error) => {
+            state.gate.take_back(&attempt, Instant::now());
+            return Err(error);
+        }
+    };
     let (Some(user), Verdict::Right | Verdict::Outdated(_)) = (user, &verdict) else {
         metrics::counter!("rushes_logins_total", "outcome" => "refused").increment(1);
         return Err(Code::CredentialsWrong.into());
     };
-    state.gate.succeeded(&form.username);
+    state.gate.succeeded(&attempt, Instant::now());
     if let Verdict::Outdated(hash) = verdict {
         user::set_password_hash(&state.db, user.user_id(), hash).await?;
     }
@@ -231,21 +242,36 @@ pub(crate) async fn login(
     }))
 }
 
-/// Whether the accounts answer.
+/// Whether sign-up answers.
+///
+/// Asks no other part.
 #[utoipa::path(get, path = "/api/auth/signup/ping", tag = "health", responses((status = 200, description = "It answers", body = Message)))]
 pub(crate) async fn sign_up_ping() -> axum::Json<Message> {
     axum::Json(Message { message: "pong" })
 }
 
-/// Whether the accounts answer.
+/// Whether login answers.
+///
+/// Asks no other part.
 #[utoipa::path(get, path = "/api/auth/login/ping", tag = "health", responses((status = 200, description = "It answers", body = Message)))]
 pub(crate) async fn login_ping() -> axum::Json<Message> {
     axum::Json(Message { message: "pong" })
 }
 
-fn pass(state: &AppState, context: &Context) -> Result<(), Refusal> {
-    let Some(address) = context.client else { return Ok(()) };
-    state.gate.pass_address(address, Instant::now()).map_err(slow_down)
+/// Compares the password with that of the account; an account that does not exist takes as long.
+async fn check(state: &AppState, attempt: &Attempt, form: Login) -> Result<(Option<user::Model>, Verdict), Error> {
+    let user = user::find_by_username(&state.db, &form.username).await?;
+    let stored = user.as_ref().map(|user| user.password_hash.clone());
+    let checked = state
+        .hasher
+        .verify(attempt.priority(), form.password.into_bytes(), stored);
+    let verdict = checked.await.map_err(busy)??;
+    Ok((user, verdict))
+}
+
+/// The address of the client; requests that came through no socket share one.
+fn address_of(context: &Context) -> IpAddr {
+    context.client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
 fn slow_down(wait: Duration) -> Refusal {

@@ -40,6 +40,19 @@ pub(super) fn drop_capabilities() -> io::Result<()> {
     }
 }
 
+/// Lets every other process have the processors first: `niceness` more than this thread has, and the policy `SCHED_BATCH`, by
+/// which its threads never interrupt others when they wake up (sched(7)). Threads that it starts inherit both.
+///
+/// Raising the niceness needs no right; where a container refuses, the thread keeps its priority.
+pub(super) fn yield_processors(niceness: i32) {
+    let batch = libc::sched_param { sched_priority: 0 };
+    // SAFETY: `nice` takes an integer. The second call gets a pointer to a live structure, which the kernel only reads.
+    unsafe {
+        libc::nice(niceness);
+        libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const batch);
+    }
+}
+
 /// Ends the process at once: no destructors of libraries whose threads still run.
 pub(crate) fn die_now(code: i32) -> ! {
     // SAFETY: `_exit` takes an integer and never returns.

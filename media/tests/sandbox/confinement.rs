@@ -25,6 +25,7 @@ pub(crate) const STORIES: &[Story] = &[
         "the_kernel_shows_what_was_taken_away",
         the_kernel_shows_what_was_taken_away,
     ),
+    ("a_child_yields_the_processors", a_child_yields_the_processors),
     (
         "a_call_of_another_architecture_is_the_last",
         a_call_of_another_architecture_is_the_last,
@@ -122,6 +123,36 @@ fn the_kernel_shows_what_was_taken_away() {
     assert_eq!(limit("Max file size"), session.max_file_bytes.to_string());
     assert_eq!(limit("Max data size"), session.max_memory_bytes.to_string());
     assert_eq!(limit("Max open files"), "256");
+    assert_eq!(child.end(), Some(0));
+}
+
+/// Every thread of a child weighs less than this process and never interrupts others when it wakes up (`proc(5)`, `stat`).
+fn a_child_yields_the_processors() {
+    let scheduling = |process: &Path| {
+        let tasks = fs::read_dir(process.join("task")).unwrap();
+        let of = |path: std::path::PathBuf| {
+            let stat = fs::read_to_string(path.join("stat")).unwrap();
+            // The name in parentheses may hold spaces; behind it, `state` is field 3, `nice` 19 and `policy` 41.
+            let fields: Vec<i32> = stat
+                .rsplit_once(')')
+                .unwrap()
+                .1
+                .split_whitespace()
+                .skip(1)
+                .map(|field| field.parse().unwrap_or(-1))
+                .collect();
+            (fields[19 - 4], fields[41 - 4])
+        };
+        tasks.map(|task| of(task.unwrap().path())).collect::<Vec<_>>()
+    };
+    let own = scheduling(Path::new("/proc/self"))[0].0;
+    let stage = Stage::new();
+    let mut child = Child::start(&["as:media"]);
+    child.say(&stage.session());
+    assert!(matches!(child.hear(), Event::Ready(_)));
+    for thread in scheduling(&Path::new("/proc").join(child.id().to_string())) {
+        assert_eq!(thread, ((own + 10).min(19), libc::SCHED_BATCH));
+    }
     assert_eq!(child.end(), Some(0));
 }
 

@@ -51,12 +51,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(2);
 pub(crate) struct OnceHeader {
     /// A text of your own for this request, such as a UUID. Sent again with the same key within 24 hours, the request
     /// makes nothing new and gets its first reply.
-    #[param(
-        rename = "Idempotency-Key",
-        min_length = 1,
-        max_length = 255,
-        example = "0b4f0c5e-52f7-4f0e-9d3a-3f6f0a8a2a11"
-    )]
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255)]
     idempotency_key: Option<String>,
 }
 

@@ -3,14 +3,30 @@
 use crate::problem::Problem;
 use domain::{Code, Language};
 use std::collections::BTreeMap;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder};
-use utoipa::{Modify, OpenApi};
+use utoipa::{Modify, OpenApi, PartialSchema, ToSchema};
 
-/// What stands above the routes.
+/// The bytes of a file, for `responses(…)`. Generators know files by `string` with the format `binary`.
+pub(crate) struct Binary;
+
+impl PartialSchema for Binary {
+    fn schema() -> RefOr<Schema> {
+        let bytes = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
+        bytes.into()
+    }
+}
+
+impl ToSchema for Binary {}
+
+/// The part of the document above the routes.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Rushes", description = "Upload a video, say what is to be done with it, watch it happen, fetch the result."),
+    servers((url = "/", description = "The server that this document came from")),
     components(schemas(Problem, crate::problem::WrongField)),
     modifiers(&Frame),
     tags(
@@ -54,6 +70,8 @@ pub fn document() -> Document {
                 .responses
                 .entry("default".to_owned())
                 .or_insert_with(|| RefOr::T(any()));
+            // Absent would mean "as the whole document says"; these are public.
+            operation.security.get_or_insert_default();
         }
     }
     document
@@ -98,6 +116,7 @@ pub(crate) use problems;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     #[test]
     fn every_operation_tells_how_it_fails_and_who_may_call_it() {
@@ -112,7 +131,8 @@ mod tests {
                     names.insert(operation["operationId"].clone()),
                     "{method} {path} has the name of another"
                 );
-                let guarded = operation["security"].is_array();
+                let schemes = operation["security"].as_array().unwrap();
+                let guarded = !schemes.is_empty();
                 assert_eq!(
                     guarded,
                     operation["responses"]["401"].is_object() && !path.ends_with("/login"),
@@ -162,10 +182,71 @@ mod tests {
         let document = serde_json::to_value(document()).unwrap();
         let items = document["paths"].as_object().unwrap().values();
         for operation in items.flat_map(|item| item.as_object().unwrap().values()) {
-            let makes = operation["security"].is_array() && operation["responses"]["201"].is_object();
+            let guarded = operation["security"]
+                .as_array()
+                .is_some_and(|schemes| !schemes.is_empty());
+            let makes = guarded && operation["responses"]["201"].is_object();
             let mut parameters = operation["parameters"].as_array().into_iter().flatten();
             let takes = parameters.any(|one| one["name"] == "Idempotency-Key" && one["in"] == "header");
             assert_eq!(makes, takes, "{}", operation["operationId"]);
+        }
+    }
+
+    /// The names of the parts of a schema that have no description.
+    fn undescribed(name: &str, schema: &Value, found: &mut Vec<String>) {
+        let told = |part: &Value| part["description"].is_string();
+        let properties = schema["properties"].as_object().into_iter().flatten();
+        for (field, value) in properties {
+            let mut variants = value["oneOf"].as_array().into_iter().flatten();
+            if !told(value) && !variants.any(told) {
+                found.push(format!("{name}.{field}"));
+            }
+        }
+    }
+
+    #[test]
+    fn everything_is_described() {
+        let document = serde_json::to_value(document()).unwrap();
+        let mut found = Vec::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let parameters = operation["parameters"].as_array().into_iter().flatten();
+                let body = operation.get("requestBody").into_iter();
+                let parts = std::iter::once(operation).chain(parameters).chain(body);
+                let silent = parts.filter(|part| !part["description"].is_string());
+                found.extend(silent.map(|part| format!("{method} {path} {}", part["name"])));
+            }
+        }
+        for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+            if !schema["description"].is_string() {
+                found.push(name.clone());
+            }
+            undescribed(name, schema, &mut found);
+        }
+        assert!(found.is_empty(), "without a description: {found:#?}");
+    }
+
+    #[test]
+    fn no_file_is_a_list_of_numbers_and_no_key_has_an_example() {
+        let document = serde_json::to_value(document()).unwrap();
+        let text = document.to_string();
+        assert!(
+            !text.contains(r#""format":"int32","minimum":0},"type":"array""#),
+            "bytes as numbers"
+        );
+        let items = document["paths"].as_object().unwrap().values();
+        for operation in items.flat_map(|item| item.as_object().unwrap().values()) {
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                // One that is sent twice would be answered with the first reply.
+                assert!(parameter.get("example").is_none(), "{parameter}");
+            }
+        }
+        let image = &document["paths"]["/api/images/{name}"]["get"]["responses"]["200"]["content"];
+        for kind in ["image/png", "image/jpeg"] {
+            assert_eq!(
+                image[kind]["schema"],
+                serde_json::json!({ "type": "string", "format": "binary" })
+            );
         }
     }
 

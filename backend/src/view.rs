@@ -15,15 +15,20 @@ use utoipa::ToSchema;
 /// A task in a list.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TaskItem {
+    /// The number of the task.
     id: i64,
+    /// Where it stands.
     #[schema(value_type = Status)]
     status: &'static str,
     /// The preset it was made from; null for a recipe of its own.
     preset: Option<String>,
     /// The file name as its user gave it.
     display_name: String,
+    /// When it was uploaded or asked for again.
     created_at: DateTime<Utc>,
+    /// When it reached a final status; null before.
     finished_at: Option<DateTime<Utc>>,
+    /// How far it is.
     progress: Percent,
 }
 
@@ -39,9 +44,11 @@ pub(crate) struct Percent {
 pub(crate) struct TaskView {
     /// The same as `id`.
     task_id: i64,
+    /// The number of the task.
     id: i64,
     /// The same as `created_at`.
     timestamp: DateTime<Utc>,
+    /// Where it stands.
     #[schema(value_type = Status)]
     status: &'static str,
     /// Logical key: `YYYY/MM/DD/{id}_{name}`.
@@ -56,17 +63,23 @@ pub(crate) struct TaskView {
     recipe: Value,
     /// The file name as its user gave it.
     display_name: String,
+    /// The uploaded file.
     source: SourceView,
+    /// How far it is.
     progress: ProgressView,
     /// Why it failed; null otherwise.
     error: Option<ErrorView>,
+    /// The finished files, in the order of the recipe; empty until processed.
     outputs: Vec<OutputView>,
     /// Number of the latest try.
     attempt: i32,
     /// Tries that failed.
     failures: i32,
+    /// When it was uploaded or asked for again.
     created_at: DateTime<Utc>,
+    /// When the latest try began; null before the first.
     started_at: Option<DateTime<Utc>>,
+    /// When it reached a final status; null before.
     finished_at: Option<DateTime<Utc>>,
     /// What was done, per output, with warnings and cost; null until there is one.
     #[schema(value_type = Option<Object>)]
@@ -76,15 +89,20 @@ pub(crate) struct TaskView {
 /// The uploaded file. What only a look inside can tell is null until then.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SourceView {
+    /// Its size.
     bytes: i64,
     /// 64 hexadecimal digits.
     sha256: String,
+    /// Its length in milliseconds.
     duration_ms: Option<u64>,
-    /// As shown: upright, with square pixels.
+    /// Its width as shown: upright, with square pixels.
     width_px: Option<u32>,
+    /// Its height as shown.
     height_px: Option<u32>,
+    /// FFmpeg's name of the codec of its pictures; null without pictures.
     #[schema(example = "h264")]
     video_codec: Option<String>,
+    /// FFmpeg's name of the codec of its sound; null without sound.
     #[schema(example = "aac")]
     audio_codec: Option<String>,
 }
@@ -121,17 +139,24 @@ pub(crate) struct ErrorView {
 /// A finished file.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct OutputView {
+    /// Its file name, or the name of its set.
     #[schema(example = "video.mp4")]
     name: String,
+    /// The `kind` of the recipe.
     #[schema(example = "mp4")]
     kind: String,
+    /// Its media type; that of the entry where it is a set of files.
     #[schema(example = "video/mp4")]
     media_type: String,
+    /// Its size; that of all files of a set.
     bytes: i64,
     /// 64 hexadecimal digits.
     sha256: String,
+    /// Its width in pixels; null for sound.
     width_px: Option<i32>,
+    /// Its height in pixels; null for sound.
     height_px: Option<i32>,
+    /// Its length in milliseconds; null for stills.
     duration_ms: Option<i64>,
     /// A signed link that expires.
     url: String,

@@ -5,6 +5,7 @@
 mod edit;
 mod ladder;
 mod output;
+mod output_schema;
 mod value;
 mod wish;
 
@@ -21,6 +22,7 @@ use utoipa::ToSchema;
 /// A wish: edits that hold for every output, and the outputs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"frame": {"max_short_side_px": 720}, "outputs": [{"kind": "mp4"}, {"kind": "poster"}]}))]
 pub struct Recipe {
     /// Keep one span of the source, or several.
     #[serde(default, skip_serializing_if = "Option::is_none")]

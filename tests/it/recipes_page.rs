@@ -71,11 +71,10 @@ async fn every_word_of_a_recipe_stands_on_the_page() {
     assert!(missing.is_empty(), "docs/RECIPES.md says nothing of {missing:?}");
 }
 
-#[test]
-fn every_example_is_a_recipe() {
+/// The recipes that the pages show.
+pub(crate) fn examples() -> Vec<String> {
     let mut examples = Vec::new();
-    let pages = [page("docs/RECIPES.md"), page("README.md")];
-    for page in &pages {
+    for page in [page("docs/RECIPES.md"), page("README.md")] {
         let fenced = page
             .split("```json\n")
             .skip(1)
@@ -84,11 +83,16 @@ fn every_example_is_a_recipe() {
             .split("'recipe=")
             .skip(1)
             .map(|rest| rest.split('\'').next().unwrap());
-        examples.extend(fenced.chain(given));
+        examples.extend(fenced.chain(given).map(str::to_owned));
     }
     assert!(examples.len() > 10, "the check itself works");
-    for example in examples {
-        if let Err(error) = Recipe::parse(example) {
+    examples
+}
+
+#[test]
+fn every_example_is_a_recipe() {
+    for example in examples() {
+        if let Err(error) = Recipe::parse(&example) {
             panic!("{error:?} in {example}");
         }
     }

@@ -34,6 +34,7 @@ pub(crate) struct Health {
     sandbox_required: Option<bool>,
     /// The loops of this process, by name.
     background: Vec<BackgroundTask>,
+    /// The version of the API.
     #[schema(example = "0.1.0")]
     version: &'static str,
 }
@@ -53,9 +54,13 @@ pub(crate) struct BackgroundTask {
 /// Whether each part answers.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Readiness {
+    /// Whether all of them answer.
     ready: bool,
+    /// Whether the database answers.
     database: bool,
+    /// Whether the storage answers.
     storage: bool,
+    /// Whether the queue answers.
     queue: bool,
     /// Whether no background task is failing.
     background: bool,
@@ -96,6 +101,8 @@ impl Readiness {
 }
 
 /// How the service is, for people.
+///
+/// Each part with a word.
 #[utoipa::path(get, path = "/api/health", tag = "health", responses(
     (status = 200, description = "All is well", body = Health),
     (status = 503, description = "The database or the storage is away, or a background task is failing", body = Health)))]
@@ -135,19 +142,24 @@ pub(crate) async fn health(State(state): State<AppState>) -> (StatusCode, Json<H
 }
 
 /// Whether the process answers.
+///
+/// Asks no other part.
 #[utoipa::path(get, path = "/ping", tag = "health", responses((status = 200, description = "It answers", body = Message)))]
 pub(crate) async fn ping() -> Json<Message> {
     Json(Message { message: "Ok" })
 }
 
-/// Whether the process lives; asks nobody else.
+/// Whether the process lives.
+///
+/// Asks no other part; for supervisors that restart what does not answer.
 #[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, description = "It answers", body = Message)))]
 pub(crate) async fn livez() -> Json<Message> {
     Json(Message { message: "Ok" })
 }
 
-/// Whether the process can do its work: database, storage and doorbell answer, no background task is failing, and the
-/// process is not being stopped.
+/// Whether the process can do its work.
+///
+/// Database, storage and queue answer, no background task is failing, and the process is not being stopped; for load balancers.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses(
     (status = 200, description = "Ready", body = Readiness), (status = 503, description = "Not ready", body = Readiness)))]
 pub(crate) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Readiness>) {

@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::error::{Error, OnUnique, Refusal};
 use crate::extract::{CurrentUser, Owned};
 use crate::once::{Hold, Once, OnceHeader, Turn};
-use crate::openapi::problems;
+use crate::openapi::{Binary, problems};
 use crate::reply::{Message, Said};
 use crate::routes::tasks::erase;
 use crate::upload::{ImageForm, MAX_IMAGE_BYTES, NewFile, NewImage};
@@ -41,22 +41,30 @@ pub(crate) struct ImageUpload {
 /// An image.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ImageView {
+    /// The name by which recipes call it.
     #[schema(example = "logo")]
     name: String,
+    /// `image/png` or `image/jpeg`.
     #[schema(example = "image/png")]
     media_type: String,
+    /// Its size.
     bytes: i64,
     /// 64 hexadecimal digits.
     sha256: String,
+    /// Its width in pixels.
     width_px: i32,
+    /// Its height in pixels.
     height_px: i32,
+    /// When it was uploaded.
     created_at: DateTime<Utc>,
 }
 
 /// All images of an account.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ImageList {
+    /// Every image, by name.
     data: Vec<ImageView>,
+    /// Always null: there is one page.
     next_cursor: Option<String>,
 }
 
@@ -82,8 +90,10 @@ problems!(ImageProblems: TokenMissing, TokenInvalid, TokenExpired, ImageNotFound
 problems!(RemoveImageProblems: TokenMissing, TokenInvalid, TokenExpired, ImageNotFound, ImageInUse, Unavailable);
 
 /// Takes an image under a name that the account does not have yet.
+///
+/// Recipes call it by that name, for watermarks and bumpers. An account may have 100 of them.
 #[utoipa::path(post, operation_id = "create_image", path = "/api/images", tag = "images", params(OnceHeader), security(("bearer" = [])),
-    request_body(content = inline(ImageUpload), content_type = "multipart/form-data"),
+    request_body(content = ImageUpload, content_type = "multipart/form-data", description = "The image and its name"),
     responses((status = 201, description = "The image", body = ImageView), NewImageProblems))]
 pub(crate) async fn create(
     State(state): State<AppState>,
@@ -143,6 +153,8 @@ async fn record(state: &AppState, user: UserId, new: NewImage, hold: &Hold) -> R
 }
 
 /// Lists the account's images.
+///
+/// All of them on one page, by name.
 #[utoipa::path(get, operation_id = "list_images", path = "/api/images", tag = "images", security(("bearer" = [])),
     responses((status = 200, description = "Every image, by name", body = ImageList), ImagesProblems))]
 pub(crate) async fn list(
@@ -157,8 +169,10 @@ pub(crate) async fn list(
 }
 
 /// Sends an image.
-#[utoipa::path(get, operation_id = "show_image", path = "/api/images/{name}", tag = "images", params(("name" = String, Path)),
-    security(("bearer" = [])), responses((status = 200, description = "The file", body = Vec<u8>, content_type = "image/png"), ImageProblems))]
+///
+/// The file as it was uploaded.
+#[utoipa::path(get, operation_id = "show_image", path = "/api/images/{name}", tag = "images", params(("name" = String, Path, description = "The name of the image")),
+    security(("bearer" = [])), responses((status = 200, description = "The file", content((inline(Binary) = "image/jpeg"), (inline(Binary) = "image/png"))), ImageProblems))]
 pub(crate) async fn show(
     State(state): State<AppState>,
     Owned(image): Owned<image::Model>,
@@ -180,7 +194,9 @@ pub(crate) async fn show(
 }
 
 /// Removes an image that no unfinished task names.
-#[utoipa::path(delete, operation_id = "remove_image", path = "/api/images/{name}", tag = "images", params(("name" = String, Path)),
+///
+/// Presets may still name it; a task made from such a preset is then refused.
+#[utoipa::path(delete, operation_id = "remove_image", path = "/api/images/{name}", tag = "images", params(("name" = String, Path, description = "The name of the image")),
     security(("bearer" = [])), responses((status = 200, description = "The image is gone", body = Message), RemoveImageProblems))]
 pub(crate) async fn remove(
     State(state): State<AppState>,

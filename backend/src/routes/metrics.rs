@@ -9,7 +9,9 @@ use domain::Status;
 use entity::{DatabaseConnection, task};
 use metrics_exporter_prometheus::PrometheusHandle;
 
-/// The text format of Prometheus.
+/// Metrics for Prometheus.
+///
+/// In its text format; `docs/OPERATIONS.md` explains each of them.
 #[utoipa::path(get, path = "/metrics", tag = "health",
     responses((status = 200, description = "Prometheus text format 0.0.4", body = String, content_type = "text/plain")))]
 pub(crate) async fn metrics(State(state): State<AppState>) -> Result<Response, Error> {

@@ -21,17 +21,24 @@ use utoipa::ToSchema;
 /// or for facts about one.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = PlanRequest)]
+#[schema(as = PlanRequest, example = json!({"preset": "web", "source": {
+    "container": "mov,mp4", "bytes": 5_000_000, "duration_us": 10_000_000, "start_us": 0,
+    "streams": [{"index": 0, "codec": "h264", "decodable": true, "default": true, "language": null, "kind": {"video": {
+        "width_px": 1920, "height_px": 1080, "sample_aspect": "1", "quarter_turns": 0, "mirrored": false,
+        "average_fps": "25", "base_fps": "25", "pixel_format": "yuv420p", "bit_depth": 8, "hdr": false,
+        "interlaced": false, "duration_us": 10_000_000}}}]}}))]
 pub(crate) struct PlanBody {
+    /// The name of a preset; not together with `recipe`.
     #[schema(nullable = false)]
     preset: Option<String>,
-    #[schema(nullable = false, value_type = Recipe)]
+    /// What to plan; not together with `preset`.
+    #[schema(required = false, nullable = false, value_type = Recipe)]
     recipe: Option<Value>,
     /// The id of a task whose source has been looked into.
     #[schema(nullable = false)]
     task: Option<i64>,
     /// Facts of a source instead, as `probe` of a report shows them.
-    #[schema(nullable = false, value_type = Object)]
+    #[schema(required = false, nullable = false, value_type = Object)]
     source: Option<Value>,
 }
 
@@ -90,8 +97,10 @@ problems!(PlanProblems: PresetUnknown, PresetAndRecipe, RecipeInvalid, RequestIn
     TokenExpired, TaskNotFound, RequestTimeout, SourceNotProbed, SourceDamaged, NotMedia, BodyTooLarge, ContentTypeUnsupported, NoVideoStream, NoAudioStream,
     CodecUnsupported, DurationTooLong, PictureTooLarge, PictureTooSmall, TooManyStreams, TrimOutsideSource, Unavailable);
 
-/// Tells what a recipe would make of a source, with reasons, warnings and an estimate of the cost. Makes nothing.
-#[utoipa::path(post, operation_id = "plan", path = "/api/plan", tag = "tasks", security(("bearer" = [])), request_body = PlanBody,
+/// Tells what a recipe would make of a source. Makes nothing.
+///
+/// The plan has the outputs with reasons, warnings, and an estimate of the cost.
+#[utoipa::path(post, operation_id = "plan", path = "/api/plan", tag = "tasks", security(("bearer" = [])), request_body(content = PlanBody, description = "A recipe or preset, and a source"),
     responses((status = 200, description = "What would be done", body = PlanView), PlanProblems))]
 pub(crate) async fn plan(
     State(state): State<AppState>,

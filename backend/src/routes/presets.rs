@@ -27,13 +27,16 @@ const SUMMARY_CHARS: usize = 200;
 /// All presets.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PresetList {
+    /// Those of the installation, then those of the account by name.
     data: Vec<PresetView>,
+    /// Always null: there is one page.
     next_cursor: Option<String>,
 }
 
 /// A recipe with a name.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PresetView {
+    /// The name by which uploads call it.
     #[schema(example = "web")]
     name: String,
     /// What it makes, in one sentence.
@@ -42,16 +45,18 @@ pub(crate) struct PresetView {
     built_in: bool,
     /// Whether an upload that names no preset gets this one.
     default: bool,
+    /// What is done.
     recipe: Recipe,
 }
 
 /// What a preset says.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = PresetContent)]
+#[schema(as = PresetContent, example = json!({"summary": "A small MP4", "recipe": {"frame": {"max_short_side_px": 360}, "outputs": [{"kind": "mp4"}]}}))]
 pub(crate) struct ContentBody {
     /// One sentence for people, at most 200 characters.
     summary: Option<String>,
+    /// What is done.
     #[schema(required, nullable = false, value_type = Recipe)]
     recipe: Option<Value>,
 }
@@ -59,12 +64,14 @@ pub(crate) struct ContentBody {
 /// A new preset.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = NewPreset)]
+#[schema(as = NewPreset, example = json!({"name": "small", "summary": "A small MP4", "recipe": {"frame": {"max_short_side_px": 360}, "outputs": [{"kind": "mp4"}]}}))]
 pub(crate) struct NewPresetBody {
+    /// The name by which uploads will call it.
     #[schema(required, nullable = false, value_type = Name)]
     name: Option<String>,
     /// One sentence for people, at most 200 characters.
     summary: Option<String>,
+    /// What is done.
     #[schema(required, nullable = false, value_type = Recipe)]
     recipe: Option<Value>,
 }
@@ -152,6 +159,8 @@ problems!(PresetProblems: TokenMissing, TokenInvalid, TokenExpired, PresetNotFou
 problems!(RemoveProblems: TokenMissing, TokenInvalid, TokenExpired, PresetNotFound, PresetBuiltIn, Unavailable);
 
 /// Lists the presets of the installation, and with a token those of its account as well.
+///
+/// All of them on one page.
 #[utoipa::path(get, operation_id = "list_presets", path = "/api/presets", tag = "presets", security((), ("bearer" = [])),
     responses((status = 200, description = "Every preset", body = PresetList), ListProblems))]
 pub(crate) async fn list(State(state): State<AppState>, user: Option<CurrentUser>) -> Result<Json<PresetList>, Error> {
@@ -168,9 +177,11 @@ pub(crate) async fn list(State(state): State<AppState>, user: Option<CurrentUser
     }))
 }
 
-/// Keeps a recipe under a name. What it names in turn is looked up when it is used.
+/// Keeps a recipe under a name.
+///
+/// Images and tasks that the recipe names are looked up when it is used. An account may have 100 presets.
 #[utoipa::path(post, operation_id = "create_preset", path = "/api/presets", tag = "presets", params(OnceHeader), security(("bearer" = [])),
-    request_body = NewPresetBody, responses((status = 201, description = "The preset", body = PresetView), NewPresetProblems))]
+    request_body(content = NewPresetBody, description = "A name and a recipe"), responses((status = 201, description = "The preset", body = PresetView), NewPresetProblems))]
 pub(crate) async fn create(
     State(state): State<AppState>,
     CurrentUser(user): CurrentUser,
@@ -208,7 +219,9 @@ async fn record(state: &AppState, user: UserId, new: NewPreset, hold: &Hold) -> 
 }
 
 /// Shows a preset of the account or of the installation.
-#[utoipa::path(get, operation_id = "show_preset", path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path)),
+///
+/// With the whole recipe.
+#[utoipa::path(get, operation_id = "show_preset", path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path, description = "The name of the preset")),
     security(("bearer" = [])), responses((status = 200, description = "The preset", body = PresetView), PresetProblems))]
 pub(crate) async fn show(
     State(state): State<AppState>,
@@ -223,9 +236,11 @@ pub(crate) async fn show(
     PresetView::own(own.ok_or(Code::PresetNotFound)?).map(Json)
 }
 
-/// Replaces what a preset says; tasks that were made from it stay as they are.
-#[utoipa::path(put, operation_id = "replace_preset", path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path)),
-    security(("bearer" = [])), request_body = ContentBody,
+/// Replaces what a preset says.
+///
+/// Tasks that were made from it stay as they are. Presets of the installation cannot be replaced.
+#[utoipa::path(put, operation_id = "replace_preset", path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path, description = "The name of the preset")),
+    security(("bearer" = [])), request_body(content = ContentBody, description = "The new recipe"),
     responses((status = 200, description = "The preset", body = PresetView), ReplaceProblems))]
 pub(crate) async fn replace(
     State(state): State<AppState>,
@@ -241,8 +256,10 @@ pub(crate) async fn replace(
     PresetView::own(replaced).map(Json)
 }
 
-/// Removes a preset; tasks that were made from it stay as they are.
-#[utoipa::path(delete, operation_id = "remove_preset", path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path)),
+/// Removes a preset.
+///
+/// Tasks that were made from it stay as they are. Presets of the installation cannot be removed.
+#[utoipa::path(delete, operation_id = "remove_preset", path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path, description = "The name of the preset")),
     security(("bearer" = [])), responses((status = 200, description = "The preset is gone", body = Message), RemoveProblems))]
 pub(crate) async fn remove(
     State(state): State<AppState>,

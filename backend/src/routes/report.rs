@@ -29,15 +29,17 @@ pub(crate) struct Bundle {
     /// What was done, per output, with warnings and cost.
     #[schema(value_type = Object)]
     report: RawJson,
-    /// The last lines that the engine wrote.
-    #[schema(value_type = Option<Object>)]
+    /// The last lines that the engine wrote; null when it did not come to that.
+    #[schema(value_type = Option<Vec<String>>)]
     log: Option<Value>,
 }
 
 problems!(ReportProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, ReportNotReady, Unavailable);
 
 /// Tells everything about what became of a task.
-#[utoipa::path(get, operation_id = "show_report", path = "/api/tasks/{id}/report", tag = "tasks", params(("id" = i64, Path)),
+///
+/// For people who ask why. There is one as soon as the first try has ended.
+#[utoipa::path(get, operation_id = "show_report", path = "/api/tasks/{id}/report", tag = "tasks", params(("id" = i64, Path, description = "The number of the task")),
     security(("bearer" = [])), responses((status = 200, description = "The report", body = Bundle), ReportProblems))]
 pub(crate) async fn show(
     State(state): State<AppState>,

@@ -28,6 +28,7 @@ use utoipa::ToSchema;
 /// A page of tasks.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TaskList {
+    /// The tasks of this page.
     data: Vec<TaskItem>,
     /// Where the next page begins; null on the last one.
     next_cursor: Option<String>,
@@ -36,6 +37,7 @@ pub(crate) struct TaskList {
 /// What was removed.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Removed {
+    /// A sentence for people.
     message: &'static str,
     /// Its logical key.
     file: String,
@@ -51,6 +53,8 @@ problems!(RetryProblems: RecipeInvalid, IdempotencyKeyInvalid, TokenMissing, Tok
     IdempotencyKeyInUse, IdempotencyKeyReused, Unavailable);
 
 /// Lists the account's tasks.
+///
+/// A page has at most 1,000 of them; `next_cursor` leads to the next one.
 #[utoipa::path(get, operation_id = "list_tasks", path = "/api/tasks", tag = "tasks", params(ListQuery), security(("bearer" = [])),
     responses((status = 200, description = "A page of tasks", body = TaskList), ListProblems))]
 pub(crate) async fn list(
@@ -80,7 +84,9 @@ pub(crate) async fn list(
 }
 
 /// Shows a task.
-#[utoipa::path(get, operation_id = "show_task", path = "/api/tasks/{id}", tag = "tasks", params(("id" = i64, Path)), security(("bearer" = [])),
+///
+/// Its status, how far it is, and once it is processed its outputs with links that need no token until they expire.
+#[utoipa::path(get, operation_id = "show_task", path = "/api/tasks/{id}", tag = "tasks", params(("id" = i64, Path, description = "The number of the task")), security(("bearer" = [])),
     responses((status = 200, description = "The task", body = TaskView), TaskProblems))]
 pub(crate) async fn show(
     State(state): State<AppState>,
@@ -92,7 +98,9 @@ pub(crate) async fn show(
 }
 
 /// Stops a task that is not finished.
-#[utoipa::path(post, operation_id = "cancel_task", path = "/api/tasks/{id}/cancel", tag = "tasks", params(("id" = i64, Path)), security(("bearer" = [])),
+///
+/// A worker that is at it is told within seconds. The source stays, so that the task can be tried again.
+#[utoipa::path(post, operation_id = "cancel_task", path = "/api/tasks/{id}/cancel", tag = "tasks", params(("id" = i64, Path, description = "The number of the task")), security(("bearer" = [])),
     responses((status = 200, description = "The canceled task", body = TaskView), CancelProblems))]
 pub(crate) async fn cancel(
     State(state): State<AppState>,
@@ -109,7 +117,9 @@ pub(crate) async fn cancel(
 }
 
 /// Tries a failed or canceled task again, as a new task.
-#[utoipa::path(post, operation_id = "retry_task", path = "/api/tasks/{id}/retry", tag = "tasks", params(("id" = i64, Path), OnceHeader), security(("bearer" = [])),
+///
+/// The new task has the same source and recipe; the old one stays as it is.
+#[utoipa::path(post, operation_id = "retry_task", path = "/api/tasks/{id}/retry", tag = "tasks", params(("id" = i64, Path, description = "The number of the task"), OnceHeader), security(("bearer" = [])),
     responses((status = 201, description = "The new task", body = TaskView), RetryProblems))]
 pub(crate) async fn retry(
     State(state): State<AppState>,
@@ -155,7 +165,9 @@ async fn again(
 }
 
 /// Removes a task, its outputs, and its source when no other task uses it.
-#[utoipa::path(delete, operation_id = "remove_task", path = "/api/tasks/{id}", tag = "tasks", params(("id" = i64, Path)), security(("bearer" = [])),
+///
+/// A task that is being worked on is stopped first. There is no way back.
+#[utoipa::path(delete, operation_id = "remove_task", path = "/api/tasks/{id}", tag = "tasks", params(("id" = i64, Path, description = "The number of the task")), security(("bearer" = [])),
     responses((status = 200, description = "The task is gone", body = Removed), TaskProblems))]
 pub(crate) async fn remove(
     State(state): State<AppState>,

@@ -26,27 +26,34 @@ pub(crate) struct UploadForm {
     /// The video; the part may also be called `video` or `fileName`.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
-    /// The name of a preset; not together with `recipe`.
+    /// The name of a preset; not together with `recipe`. Absent or empty, and without a `recipe`: the default one.
+    #[schema(nullable = false, example = "")]
     preset: Option<String>,
-    /// What is to be done, as JSON of at most 64 KiB; not together with `preset`.
+    /// What is to be done, as JSON of at most 64 KiB; not together with `preset`. Empty counts as absent.
+    #[schema(nullable = false)]
     recipe: Option<domain::Recipe>,
 }
 
 /// A new task.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Uploaded {
+    /// A sentence for people.
     #[schema(example = "Video 2026/01/31/7_clip.mp4 uploaded")]
     message: String,
     /// The same as `id`.
     task_id: i64,
+    /// The number of the task.
     id: i64,
+    /// Where it stands: `uploaded`.
     #[schema(value_type = Status)]
     status: &'static str,
     /// Logical key: `YYYY/MM/DD/{id}_{name}`.
     file_path: String,
+    /// The preset it is made from; null for a recipe of its own.
     preset: Option<String>,
     /// The file name as its user gave it.
     display_name: String,
+    /// When it was uploaded.
     created_at: DateTime<Utc>,
 }
 
@@ -70,8 +77,11 @@ problems!(UploadProblems: FileMissing, FileEmpty, MultipartInvalid, PartUnknown,
     ContentTypeUnsupported, IdempotencyKeyReused, Unavailable, StorageFull);
 
 /// Takes a video and makes a task of it.
+///
+/// The file is stored while it arrives; its parts may come in any order. The task then waits for a worker: ask for it with
+/// `GET /api/tasks/{id}` until its `status` is `processed`, `failed` or `canceled`.
 #[utoipa::path(post, operation_id = "create_task", path = "/api/tasks", tag = "tasks", params(OnceHeader), security(("bearer" = [])),
-    request_body(content = inline(UploadForm), content_type = "multipart/form-data"),
+    request_body(content = UploadForm, content_type = "multipart/form-data", description = "The video, and what is to be done with it"),
     responses((status = 201, description = "The task waits for a worker", body = Uploaded), UploadProblems))]
 pub(crate) async fn create(
     State(state): State<AppState>,

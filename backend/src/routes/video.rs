@@ -11,7 +11,7 @@ use crate::AppState;
 use crate::error::Error;
 use crate::extract::CurrentUser;
 use crate::links::{Grant, Proof};
-use crate::openapi::problems;
+use crate::openapi::{Binary, problems};
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::request::Parts;
@@ -121,11 +121,18 @@ impl FromRequestParts<AppState> for Granted {
 problems!(DownloadProblems: TokenInvalid, TokenExpired, FileNotFound, RangeInvalid, Unavailable);
 
 /// Sends an output, or a range of its bytes (RFC 9110 §14).
+///
+/// Signed links of a task lead here and need no token; the owner may also call it with a token and without a signature.
 #[utoipa::path(get, operation_id = "download_output", path = "/api/video/download/{year}/{month}/{day}/{name}", tag = "tasks", security((), ("bearer" = [])),
-    params(("year" = String, Path), ("month" = String, Path), ("day" = String, Path),
+    params(("year" = String, Path, description = "Of the logical key"), ("month" = String, Path, description = "Of the logical key"),
+        ("day" = String, Path, description = "Of the logical key"),
         ("name" = String, Path, description = "`{id}_{name}` of the logical key; `.mp4` at its end is optional"), DownloadQuery),
-    responses((status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 206, description = "The range", body = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 200, description = "The file", content(
+            (inline(Binary) = "application/octet-stream"), (inline(Binary) = "audio/mp4"), (inline(Binary) = "audio/mpeg"),
+            (inline(Binary) = "audio/ogg"), (inline(Binary) = "image/gif"), (inline(Binary) = "image/jpeg"),
+            (inline(Binary) = "image/png"), (inline(Binary) = "image/webp"), (inline(Binary) = "video/mp4"),
+            (inline(Binary) = "video/webm"))),
+        (status = 206, description = "The range; of the media type of the file", body = inline(Binary), content_type = "application/octet-stream"),
         (status = 304, description = "The client has it already"),
         (status = 307, description = "To the owner: the output is a set of files; the one that names the others is there"), DownloadProblems))]
 pub(crate) async fn download(

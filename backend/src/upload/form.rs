@@ -76,6 +76,7 @@ impl Form {
         self.0.pass_over().await
     }
 
+    /// Reads every part. Empty fields count as absent: a form in a browser sends those that nobody filled in.
     async fn parts(&mut self, state: &AppState, user: UserId, file: &mut Option<File>) -> Result<Choice, Error> {
         let (mut choice, declared) = (Choice::default(), self.0.declared_bytes);
         // Told once there is a file: of a form without one, that is what is wrong.
@@ -90,8 +91,14 @@ impl Form {
                     let second = Refusal::new(Code::MultipartInvalid).detail("more than one file");
                     return Err(unknown.unwrap_or(second.field("file", Code::MultipartInvalid)).into());
                 }
-                "preset" => Choice::preset(state, user, &part.text(Code::PresetUnknown).await?).await?,
-                "recipe" => Choice::own(&part.text(Code::RecipeInvalid).await?)?,
+                "preset" => match part.text(Code::PresetUnknown).await?.trim() {
+                    "" => continue,
+                    name => Choice::preset(state, user, name).await?,
+                },
+                "recipe" => match part.text(Code::RecipeInvalid).await?.trim() {
+                    "" => continue,
+                    recipe => Choice::own(recipe)?,
+                },
                 _ => {
                     let refusal = part.unknown("file, preset, recipe");
                     if file.is_some() || unknown.is_some() {

@@ -21,8 +21,10 @@ pub(crate) struct PlanView {
 /// An output that would be made.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PlannedView {
+    /// Its file name, or the name of its set.
     #[schema(example = "video.mp4")]
     name: String,
+    /// The `kind` of the recipe.
     #[schema(example = "mp4")]
     kind: &'static str,
     /// That of the entry when the output is a set of files.
@@ -30,12 +32,15 @@ pub(crate) struct PlannedView {
     media_type: &'static str,
     /// Null for sound; that of the largest rendition, of one still of a sprite.
     width_px: Option<u32>,
+    /// As the width.
     height_px: Option<u32>,
     /// Frames per second; null for stills and sound.
     fps: Option<Rational>,
     /// Null for stills.
     duration_ms: Option<u64>,
+    /// The codec of its pictures; null where it has none.
     video_codec: Option<VideoCodec>,
+    /// The codec of its sound; null where it has none.
     audio_codec: Option<AudioCodec>,
     /// What is copied, what is encoded, and why.
     steps: Vec<Step>,

@@ -5,8 +5,8 @@ use crate::time::Rational;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// One file, or one set of files, to make.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// One file, or one set of files, to make. Its description for the API is in [`super::output_schema`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Output {
     /// A video in MP4, index first: H.264, H.265 or AV1 with AAC.

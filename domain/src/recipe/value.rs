@@ -196,7 +196,9 @@ macro_rules! schema_of {
 }
 schema_of!(
     Fps => number_or_text("\"keep\", a number (24) or a fraction (30000/1001) of frames per second, 1 to 240"),
-    Aspect => Object::builder().schema_type(Type::String).examples(["16:9"]),
-    Name => Object::builder().schema_type(Type::String).pattern(Some("^[a-z0-9][a-z0-9-]{0,39}$")),
-    Opacity => Object::builder().schema_type(Type::Number).minimum(Some(0)).maximum(Some(1)),
+    Aspect => Object::builder().schema_type(Type::String).examples(["16:9"]).description(Some("Width to height, both 1 to 100.")),
+    Name => Object::builder().schema_type(Type::String).pattern(Some("^[a-z0-9][a-z0-9-]{0,39}$"))
+        .description(Some("1 to 40 of a-z, 0-9 and -, not a - first.")),
+    Opacity => Object::builder().schema_type(Type::Number).minimum(Some(0)).maximum(Some(1))
+        .description(Some("0 (invisible) to 1 (solid), in hundredths.")),
 );

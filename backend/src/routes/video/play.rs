@@ -6,7 +6,7 @@ use crate::AppState;
 use crate::error::Error;
 use crate::extract::CurrentUser;
 use crate::links::{Grant, Proof};
-use crate::openapi::problems;
+use crate::openapi::{Binary, problems};
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::request::Parts;
@@ -67,14 +67,21 @@ impl FromRequestParts<AppState> for Member {
 problems!(PlayProblems: TokenInvalid, TokenExpired, FileNotFound, RangeInvalid, Unavailable);
 
 /// Sends a file of a set, or a range of its bytes.
+///
+/// The link of a set in a task leads to its entry, a playlist or an index; the relative links in there lead here as well.
 #[utoipa::path(get, operation_id = "play_output", path = "/api/video/play/{token}/{year}/{month}/{day}/{name}/{output}/{file}",
     tag = "tasks", security((), ("bearer" = [])),
     params(("token" = String, Path, description = "What proves the link; the owner may write anything here"),
-        ("year" = String, Path), ("month" = String, Path), ("day" = String, Path),
+        ("year" = String, Path, description = "Of the logical key"), ("month" = String, Path, description = "Of the logical key"),
+        ("day" = String, Path, description = "Of the logical key"),
         ("name" = String, Path, description = "`{id}_{name}` of the logical key"),
-        ("output" = String, Path, description = "The name of the output"), ("file" = String, Path)),
-    responses((status = 200, description = "The file", body = Vec<u8>, content_type = "application/vnd.apple.mpegurl"),
-        (status = 206, description = "The range", body = Vec<u8>, content_type = "video/mp4"),
+        ("output" = String, Path, description = "The name of the output"),
+        ("file" = String, Path, description = "The name of a file of the set")),
+    responses((status = 200, description = "The file", content(
+            (inline(Binary) = "application/octet-stream"), (inline(Binary) = "application/vnd.apple.mpegurl"),
+            (inline(Binary) = "audio/mp4"), (inline(Binary) = "image/jpeg"), (inline(Binary) = "text/vtt"),
+            (inline(Binary) = "video/mp4"))),
+        (status = 206, description = "The range; of the media type of the file", body = inline(Binary), content_type = "application/octet-stream"),
         (status = 304, description = "The client has it already"), PlayProblems))]
 pub(crate) async fn play(State(state): State<AppState>, headers: HeaderMap, member: Member) -> Result<Response, Error> {
     let Member { key, name, set } = member;

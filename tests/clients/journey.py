@@ -50,7 +50,7 @@ def main(base_url: str, video: str, image: str) -> None:
     must(plan.sync_detailed(client=client, body=PlanRequest(task=id_, recipe=task.recipe)), HTTPStatus.OK)
     year, month, day, name = task.file_path.split("/")
     file = must(download_output.sync_detailed(year, month, day, name, client=client), HTTPStatus.OK)
-    assert len(file.payload.read()) == task.outputs[0].bytes
+    assert len(file.payload.read()) == task.outputs[0].bytes_
 
 
 main(*sys.argv[1:])

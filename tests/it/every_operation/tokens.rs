@@ -34,7 +34,7 @@ pub(super) fn bad(good: &str, gone: &str) -> Vec<Bad> {
         ("not a JWT", "a.b.c".to_owned()),
         ("of a deleted account", gone.to_owned()),
         ("of an account that never was", claims(json!({ "sub": "1000000" }))),
-        ("not yet valid", claims(json!({ "nbf": now + 60 }))),
+        ("not yet valid", claims(json!({ "nbf": now + 3_600 }))),
         ("alg=none, unsigned", format!("{unsigned}.")),
         (
             "alg=none, with the signature of another header",

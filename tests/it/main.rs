@@ -15,8 +15,8 @@
 mod background_tasks;
 mod backup;
 mod bad_input;
-mod connections;
 mod clients;
+mod connections;
 mod contract;
 mod contract_accounts;
 mod every_operation;

@@ -110,6 +110,7 @@ codes! {
 
     // Why a task failed
     SourceDamaged "source_damaged" 422 "El archivo está dañado o incompleto" "The file is damaged or incomplete"
+    SourceEncrypted "source_encrypted" 422 "El archivo está cifrado" "The file is encrypted"
     NoVideoStream "no_video_stream" 422 "El archivo no tiene video" "The file has no video"
     NoAudioStream "no_audio_stream" 422 "El archivo no tiene sonido" "The file has no sound"
     CodecUnsupported "codec_unsupported" 422 "El códec del archivo no se acepta" "The codec of the file is not supported"
@@ -125,6 +126,7 @@ codes! {
     MediaTimeout "media_timeout" 500 "El procesamiento tardó demasiado" "Processing took too long"
     OutputTooLarge "output_too_large" 422 "El resultado supera el límite de tamaño" "The result is over the size limit"
     MediaMemory "media_memory" 500 "El procesamiento necesitó demasiada memoria" "Processing needed too much memory"
+    MediaKilled "media_killed" 500 "El procesamiento fue detenido desde fuera" "Processing was ended from outside"
     WorkerCrash "worker_crash" 500 "La tarea falló tres veces, la última porque cayó su trabajador" "The task failed three times, the last time because its worker died"
     StorageFailed "storage_failed" 500 "No se pudo leer o guardar un archivo" "A file could not be read or stored"
     SandboxUnavailable "sandbox_unavailable" 500 "Esta máquina no puede aislar el procesamiento" "This machine cannot sandbox the processing"

@@ -5,6 +5,12 @@ use crate::failure::Failure;
 use crate::probe::{Probe, StreamKind, VideoFacts};
 use serde::{Deserialize, Serialize};
 
+/// Most streams of pictures and sound that are looked into at all, whatever an installation accepts.
+pub const MOST_STREAMS: usize = 64;
+
+/// Most streams of other kinds: fonts, subtitles, covers, data.
+pub const MOST_OTHER_STREAMS: usize = 256;
+
 /// Bounds of a source and of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
@@ -12,7 +18,7 @@ pub struct Limits {
     pub max_upload_bytes: u64,
     /// Longest source in microseconds.
     pub max_duration_us: u64,
-    /// Most streams of a source.
+    /// Most streams of pictures and sound of a source.
     pub max_streams: usize,
     /// Most pixels of one picture.
     pub max_pixels: u64,
@@ -23,14 +29,9 @@ impl Limits {
     /// The first limit that a source breaks, with its value and the limit.
     pub fn check(&self, probe: &Probe) -> Result<(), Failure> {
         let seconds = |us: u64| us / 1_000_000;
-        if probe.streams.len() > self.max_streams {
-            let detail = format!(
-                "{} streams; accepted: at most {}",
-                probe.streams.len(),
-                self.max_streams
-            );
-            return Err(Failure::input(Code::TooManyStreams, detail));
-        }
+        let of_media = |kind: &StreamKind| matches!(kind, StreamKind::Video(_) | StreamKind::Audio(_));
+        let media = probe.streams.iter().filter(|stream| of_media(&stream.kind)).count();
+        bound_streams((media, self.max_streams), probe.streams.len() - media)?;
         if probe.duration_us > self.max_duration_us {
             let detail = format!(
                 "{} s; accepted: at most {} s",
@@ -53,8 +54,23 @@ impl Limits {
     }
 }
 
+/// Bounds the streams of pictures and sound, with the most that are accepted, and those of other kinds.
+///
+/// # Errors
+/// [`Code::TooManyStreams`] with their number and the most that are accepted.
+pub fn bound_streams((media, most): (usize, usize), others: usize) -> Result<(), Failure> {
+    let detail = if media > most {
+        format!("{media} streams of pictures and sound; accepted: at most {most}")
+    } else if others > MOST_OTHER_STREAMS {
+        format!("{others} streams of other kinds; accepted: at most {MOST_OTHER_STREAMS}")
+    } else {
+        return Ok(());
+    };
+    Err(Failure::input(Code::TooManyStreams, detail))
+}
+
 impl Default for Limits {
-    /// 5 GiB, 4 hours, 16 streams, 8192 × 8192 pixels.
+    /// 5 GiB, 4 hours, 16 streams of pictures and sound, 8192 × 8192 pixels.
     fn default() -> Self {
         Self {
             max_upload_bytes: 5 << 30,

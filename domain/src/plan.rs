@@ -133,6 +133,8 @@ pub enum WarningCode {
     LanguageMissing,
     /// A trim was asked to be fast, and something else needs the pictures encoded: it is exact.
     TrimExact,
+    /// The headers of copied packets change on the way; a second take encodes them instead.
+    HeadersChange,
     /// The source broke off or was damaged; the detail tells the milliseconds lost.
     SourceDamaged,
     /// The kernel could not lock the child in completely.

@@ -25,7 +25,7 @@ pub struct Probe {
     pub jumps: bool,
     /// Every stream, in the order of the file; `index` is its place.
     pub streams: Vec<Stream>,
-    /// Whether packets that were copied from it turned out to be damaged, which no header tells; see
+    /// Whether packets that were copied from it turned out to be damaged or to change their headers, which the container does not tell; see
     /// [`Self::without_copies`].
     #[serde(skip)]
     pub spoilt: bool,
@@ -126,6 +126,12 @@ pub struct VideoFacts {
     /// Whether the headers of its packets change on the way.
     #[serde(default)]
     pub changes: bool,
+    /// The codec's own number of its profile, when known, as FFmpeg counts them.
+    #[serde(default)]
+    pub profile: Option<u32>,
+    /// The codec's own number of its level, when known.
+    #[serde(default)]
+    pub level: Option<u32>,
     /// Where it can be entered; `None` when the container's index does not tell.
     #[serde(default)]
     pub keyframes: Option<Keyframes>,

@@ -16,13 +16,16 @@ mod costs;
 mod descent;
 mod drawing;
 mod ear;
+mod ebml;
 mod edit_list;
 mod encode;
+mod encrypted;
 mod facts;
 mod fault;
 mod feed;
 mod gif;
 mod graph;
+mod headers;
 mod hls;
 mod image;
 mod imprint;
@@ -81,8 +84,10 @@ pub fn init() {
 /// Reads the facts of a source.
 ///
 /// # Errors
-/// [`domain::Code::NotMedia`] when no allowed demuxer opens it, [`domain::Code::SourceDamaged`] when one does and fails.
+/// [`domain::Code::NotMedia`] when no allowed demuxer opens it, [`domain::Code::SourceDamaged`] when one does and fails,
+/// [`domain::Code::SourceEncrypted`] when its pictures or its sound are encrypted.
 pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
+    encrypted::check(source)?;
     let bytes = source.metadata().map_or(0, |metadata| metadata.len());
     let mut input = input::open_source(source, cancel)?;
     let mut probe = facts::read(&mut input, bytes, cancel)?;

@@ -29,7 +29,7 @@ use tail::Tail;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::time::{Instant, timeout};
-use trouble::Trouble;
+use trouble::{OomKills, Trouble};
 use watch::Watch;
 
 /// Progress events that a call may bring at once, and on top of that in each second.
@@ -43,6 +43,8 @@ pub struct Child {
     events: Lines<ChildStdout>,
     stderr: Tail<ChildStderr>,
     status: SandboxStatus,
+    /// What the kernel had killed for memory before it began.
+    oom: OomKills,
     settings: ChildSettings,
     /// A call is under way, or was abandoned half-way: the next answer would belong to it.
     busy: bool,
@@ -71,6 +73,7 @@ impl Child {
             events: Lines::new(pipes.output),
             stderr: Tail::new(pipes.stderr),
             status: SandboxStatus::default(),
+            oom: OomKills::now(),
             settings: settings.clone(),
             busy: false,
         };
@@ -255,7 +258,7 @@ impl Child {
         }
         let status = self.group.kill().await;
         self.stderr.rest().await;
-        let failure = trouble.verdict(status, self.stderr.bytes());
+        let failure = trouble.verdict(status, self.stderr.bytes(), &self.oom);
         tracing::warn!(?trouble, ?status, %failure, stderr = self.stderr.text(), "media child ended badly");
         failure
     }

@@ -1,6 +1,8 @@
 //! Whether streams of the source are already what was asked, so that no work is the work. A refusal is the reason that
 //! people read in the report.
 
+mod profile;
+
 use super::Picture;
 use crate::probe::{AudioFacts, Probe, Size, Stream, VideoFacts};
 use crate::recipe::{AudioCodec, AudioWish, Fps, Recipe, TrimMode, VideoCodec, VideoWish};
@@ -45,7 +47,8 @@ pub(super) fn video(recipe: &Recipe, probe: &Probe, target: &Target<'_>) -> Resu
         height_px: facts.height_px,
     };
     let wanted = target.picture;
-    let rules: [(bool, &dyn Fn() -> String); 14] = [
+    let played = profile::plays(target.codec, facts);
+    let rules: [(bool, &dyn Fn() -> String); 15] = [
         (stream.codec == word, &|| format!("{} is not {word}", stream.codec)),
         (target.wish.crf.is_none() && target.wish.speed.is_none(), &|| {
             "the recipe sets crf or speed".into()
@@ -67,6 +70,7 @@ pub(super) fn video(recipe: &Recipe, probe: &Probe, target: &Target<'_>) -> Resu
         (facts.pixel_format == "yuv420p" && !facts.full_range, &|| {
             format!("{} is not 8-bit 4:2:0 in limited range", facts.pixel_format)
         }),
+        (played.is_ok(), &|| played.clone().err().unwrap_or_default()),
         (!facts.hdr && !facts.interlaced, &|| {
             "the picture is HDR or interlaced".into()
         }),
@@ -100,7 +104,9 @@ pub(super) fn video(recipe: &Recipe, probe: &Probe, target: &Target<'_>) -> Resu
 /// Whether the packets are sound, and no edit of the recipe touches all of them.
 fn untouched(recipe: &Recipe, probe: &Probe) -> Result<(), String> {
     if probe.spoilt {
-        return Err("copied at first, its packets turned out to be damaged: it is made a second time".to_owned());
+        return Err(
+            "copied at first, its packets turned out to be damaged or to change: it is made a second time".to_owned(),
+        );
     }
     if let Some(trim) = &recipe.trim {
         let whole = trim

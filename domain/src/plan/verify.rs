@@ -38,7 +38,7 @@ pub fn verify(plan: &Plan, planned: &PlannedOutput, made: &Made, checked: &Check
     })
 }
 
-/// Whether packets were taken over from the source and turned out to be damaged, by what the maker told or by the
+/// Whether packets were taken over from the source and turned out to be damaged or to change their headers, by what the maker told or by the
 /// failure of the attempt. What became of them only a decoder can tell: the task is planned anew with
 /// [`Probe::without_copies`].
 #[must_use]
@@ -47,7 +47,7 @@ pub fn is_spoilt(plan: &Plan, told: Result<&[Warning], &Failure>) -> bool {
         && match told {
             Ok(warnings) => warnings
                 .iter()
-                .any(|warning| warning.code == WarningCode::SourceDamaged),
+                .any(|warning| matches!(warning.code, WarningCode::SourceDamaged | WarningCode::HeadersChange)),
             Err(failure) => failure.code == Code::OutputInvalid,
         }
 }

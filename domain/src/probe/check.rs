@@ -1,12 +1,13 @@
 //! Bounds of facts that a client tells instead of a file. What the child reads needs no check: it is measured.
 
 use super::{Probe, Stream, StreamKind};
+use crate::limits;
 use crate::recipe_reader::{FieldError, FieldProblem};
 use std::ops::RangeInclusive;
 
 /// 1,000 hours.
 const LONGEST_US: u64 = 1_000 * 3_600 * 1_000_000;
-const MOST_STREAMS: usize = 64;
+const MOST_STREAMS: usize = limits::MOST_STREAMS + limits::MOST_OTHER_STREAMS;
 const LONGEST_TEXT: usize = 100;
 
 impl Probe {
@@ -115,6 +116,8 @@ mod tests {
             bitrate_bps: Some(1 << 40),
             dolby_only: false,
             changes: false,
+            profile: None,
+            level: None,
             keyframes: None,
         };
         let audio = AudioFacts {

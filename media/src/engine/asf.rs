@@ -7,6 +7,8 @@ use std::os::unix::fs::FileExt;
 /// The objects of the ASF specification, revision 01.20.06, by their identifiers.
 const HEADER: [u8; 16] = *b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c";
 const FILE_PROPERTIES: [u8; 16] = *b"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11\x8e\xe4\x00\xc0\x0c\x20\x53\x65";
+const CONTENT_ENCRYPTION: [u8; 16] = *b"\xfb\xb3\x11\x22\x23\xbd\xd2\x11\xb4\xb7\x00\xa0\xc9\x55\xfc\x6e";
+const EXTENDED_CONTENT_ENCRYPTION: [u8; 16] = *b"\x14\xe6\x8a\x29\x22\x26\x17\x4c\xb9\x35\xda\xe0\x7e\xe9\x28\x9c";
 
 /// Objects of a header looked at; there are about ten.
 const MAX_OBJECTS: u32 = 1_000;
@@ -25,14 +27,26 @@ pub(super) fn promised_us(file: &File) -> Option<u64> {
     (flags & BROADCAST == 0 && size > bytes && length_us > 0).then_some(length_us)
 }
 
+/// Whether the header has an object that tells how the content is encrypted.
+pub(super) fn is_protected(file: &File) -> bool {
+    [CONTENT_ENCRYPTION, EXTENDED_CONTENT_ENCRYPTION]
+        .iter()
+        .any(|name| object(file, name).is_ok())
+}
+
 /// Where the body of the file properties object begins.
 fn properties(file: &File) -> io::Result<u64> {
+    object(file, &FILE_PROPERTIES)
+}
+
+/// Where the body of an object of the header begins.
+fn object(file: &File, wanted: &[u8; 16]) -> io::Result<u64> {
     let mut at = 0;
     for _ in 0..MAX_OBJECTS {
         let mut name = [0; 16];
         file.read_exact_at(&mut name, at)?;
         let length = number(file, at + 16)?;
-        if name == FILE_PROPERTIES {
+        if name == *wanted {
             return Ok(at + 24);
         }
         // The header holds the others, after their number and two bytes.

@@ -6,6 +6,7 @@
 )]
 
 pub(super) mod logs;
+pub(super) mod opening;
 pub(super) mod packets;
 
 use ffmpeg_next::codec::Parameters;
@@ -44,6 +45,8 @@ pub(super) struct CodecFacts {
     pub(super) channels: u32,
     /// The codec's own number of its profile; negative when unknown.
     pub(super) profile: c_int,
+    /// The codec's own number of its level; negative when unknown.
+    pub(super) level: c_int,
     /// Bits per second on average; 0 when unknown.
     pub(super) bitrate_bps: u64,
     /// First byte of the decoder's configuration, when the container has one.
@@ -107,11 +110,25 @@ pub(super) fn codec_facts(parameters: &Parameters) -> CodecFacts {
             initial_padding: positive((*p).initial_padding),
             channels: positive((*p).ch_layout.nb_channels),
             profile: (*p).profile,
+            level: (*p).level,
             bitrate_bps: u64::try_from((*p).bit_rate).unwrap_or(0),
             configuration: ((*p).extradata_size > 0)
                 .then(|| (*p).extradata.as_ref().copied())
                 .flatten(),
         }
+    }
+}
+
+/// The decoder's configuration as the container has it; empty when it has none.
+pub(super) fn configuration(parameters: &Parameters) -> Vec<u8> {
+    // SAFETY: live codec parameters, as above, whose extradata is null or valid for its size.
+    unsafe {
+        let p = parameters.as_ptr();
+        let size = usize::try_from((*p).extradata_size).unwrap_or(0);
+        if (*p).extradata.is_null() {
+            return Vec::new();
+        }
+        std::slice::from_raw_parts((*p).extradata, size).to_vec()
     }
 }
 

@@ -13,9 +13,10 @@ use super::av::{self, CodecFacts, Kind};
 use super::measure;
 use super::{Cancel, clock, fault, input, keyframes};
 use domain::probe::{AudioFacts, Size, Stream, StreamKind, VideoFacts};
-use domain::{Code, Failure, Probe, Rational};
+use domain::{Code, Failure, FailureKind, Probe, Rational};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::{Disposition, Stream as Source};
+use std::ops::RangeInclusive;
 
 /// Transfer functions of ITU-R BT.2100 by their numbers in ITU-T H.273.
 const PQ: i32 = 16;
@@ -28,7 +29,10 @@ const MAX_FPS: f64 = 240.0;
 const NEAR: f64 = 0.05;
 
 /// Beyond 7.1 there is no agreed way down to stereo.
-const MAX_CHANNELS: u32 = 8;
+pub(super) const MAX_CHANNELS: u32 = 8;
+
+/// Sampling rates that sound has, in hertz; outside of them a header is broken, or no ear is meant.
+pub(super) const RATES: RangeInclusive<u32> = 1_000..=768_000;
 
 /// Whether a transfer function is PQ or HLG.
 pub(super) const fn is_hdr(transfer: i32) -> bool {
@@ -82,6 +86,12 @@ fn settle_decodable(probe: &mut Probe, input: &Input) -> Result<(), Failure> {
         }
     }
     if !probe.streams.iter().any(|stream| stream.decodable) && (0..probe.streams.len()).any(has_decoder) {
+        if let Some(detail) = probe
+            .sounds()
+            .find_map(|(stream, facts)| unsupported_sound(&stream.codec, facts))
+        {
+            return Err(Failure::new(FailureKind::Unsupported, Code::CodecUnsupported, detail));
+        }
         return Err(Failure::input(
             Code::SourceDamaged,
             "no stream has anything that decodes",
@@ -147,6 +157,20 @@ fn look_closer(input: &mut Input, index: usize, facts: &mut VideoFacts, cancel: 
     Ok(())
 }
 
+/// Why sound of a known codec is not decoded, when its header is not simply empty.
+fn unsupported_sound(codec: &str, facts: &AudioFacts) -> Option<String> {
+    let (channels, rate) = (facts.channels, facts.sample_rate_hz);
+    if channels > MAX_CHANNELS {
+        return Some(format!(
+            "{codec} with {channels} channels; accepted: at most {MAX_CHANNELS}"
+        ));
+    }
+    (rate > 0 && !RATES.contains(&rate)).then(|| {
+        let (from, to) = (RATES.start(), RATES.end());
+        format!("{codec} at {rate} Hz; accepted: {from} to {to}")
+    })
+}
+
 /// Whether lengths and times are those of an AVI, which have ways of their own.
 pub(super) fn is_avi(input: &Input) -> bool {
     input.format().name() == "avi"
@@ -187,7 +211,7 @@ fn facts_of(stream: &Source<'_>) -> Stream {
     let facts = av::codec_facts(&stream.parameters());
     let known = match facts.kind {
         Kind::Video => facts.width_px > 0 && facts.height_px > 0 && av::pixel_format(facts.format).is_some(),
-        Kind::Audio => facts.sample_rate_hz > 0 && (1..=MAX_CHANNELS).contains(&facts.channels),
+        Kind::Audio => RATES.contains(&facts.sample_rate_hz) && (1..=MAX_CHANNELS).contains(&facts.channels),
         Kind::Subtitle | Kind::Attachment | Kind::Data => false,
     };
     Stream {
@@ -241,6 +265,8 @@ fn video_facts(stream: &Source<'_>, facts: &CodecFacts) -> VideoFacts {
         bitrate_bps: Some(facts.bitrate_bps).filter(|bps| *bps > 0),
         dolby_only: av::dolby_vision(stream).is_some_and(is_dolby_only),
         changes: false,
+        profile: u32::try_from(facts.profile).ok(),
+        level: u32::try_from(facts.level).ok(),
         keyframes: None,
     }
 }

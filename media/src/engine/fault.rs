@@ -1,4 +1,4 @@
-//! What FFmpeg's errors mean to a task. Details are words of ours and a number, never FFmpeg's own text.
+//! What FFmpeg's errors mean to a task. Details are words of ours, never FFmpeg's own text, and no numbers of errors.
 
 use domain::{Code, Failure, FailureKind};
 use ffmpeg_next::Error;
@@ -9,6 +9,38 @@ use std::ffi::c_int;
 /// Nothing to give at the moment; the only error besides the end that a codec or graph returns in good health.
 pub(super) const AGAIN: Error = Error::Other { errno: EAGAIN };
 
+/// An error in words.
+pub(super) fn words(error: Error) -> &'static str {
+    match error {
+        Error::Eof => "it ends too early",
+        Error::InvalidData => "invalid data",
+        Error::PatchWelcome => "a feature that is not supported",
+        Error::DecoderNotFound | Error::DemuxerNotFound | Error::StreamNotFound => {
+            "a codec or stream that is not there"
+        }
+        Error::BufferTooSmall => "too much data at once",
+        Error::External => "a library refused it",
+        Error::Other { errno } => system_words(errno),
+        _ => "FFmpeg refused it",
+    }
+}
+
+/// An error of the system in words.
+fn system_words(errno: c_int) -> &'static str {
+    match errno {
+        ENOMEM => "out of memory",
+        libc::EINVAL => "values that do not fit together",
+        libc::EIO => "an error of reading or writing",
+        libc::ENOENT => "it is not there",
+        libc::EACCES | libc::EPERM => "no permission",
+        libc::EROFS => "a disk that cannot be written",
+        libc::EMFILE | libc::ENFILE => "too many open files",
+        libc::ERANGE => "a value out of range",
+        libc::ENOSYS | libc::EOPNOTSUPP => "a feature that is not supported",
+        _ => "an error of the system",
+    }
+}
+
 /// Out of memory is the machine's trouble whatever was being done.
 fn memory(error: Error) -> Option<Failure> {
     (error == Error::Other { errno: ENOMEM })
@@ -17,8 +49,7 @@ fn memory(error: Error) -> Option<Failure> {
 
 /// The source cannot be read on; `what` names the step.
 pub(super) fn reading(what: &str, error: Error) -> Failure {
-    memory(error)
-        .unwrap_or_else(|| Failure::input(Code::SourceDamaged, format!("{what}: error {}", c_int::from(error))))
+    memory(error).unwrap_or_else(|| Failure::input(Code::SourceDamaged, format!("{what}: {}", words(error))))
 }
 
 /// An output cannot be written.
@@ -47,7 +78,7 @@ fn storage(file: &str, errno: c_int) -> Failure {
             format!("{file} grew over the limit"),
         ),
         _ => {
-            let detail = format!("writing {file}: error {errno}");
+            let detail = format!("writing {file}: {}", system_words(errno));
             Failure::new(FailureKind::Infrastructure, Code::StorageFailed, detail)
         }
     }
@@ -56,7 +87,7 @@ fn storage(file: &str, errno: c_int) -> Failure {
 /// A filter or an encoder does not do as told: our fault, not the source's.
 pub(super) fn engine(what: &str, error: Error) -> Failure {
     memory(error).unwrap_or_else(|| {
-        let detail = format!("{what}: error {}", c_int::from(error));
+        let detail = format!("{what}: {}", words(error));
         Failure::new(FailureKind::MediaCrash, Code::MediaCrash, detail)
     })
 }

@@ -1,13 +1,12 @@
 //! Opens a source: which containers and codecs are let in, and how the open file is read.
 
 use super::hls::Joined;
-use super::{Cancel, av};
-use domain::{Code, Failure, transport};
+use super::{Cancel, av, fault};
+use domain::{Code, Failure, limits, transport};
 use ffmpeg_next::Codec;
 use ffmpeg_next::format::context::{Input, StreamIo};
-use ffmpeg_next::format::stream::Stream;
-use ffmpeg_next::{Dictionary, Error, format};
-use std::ffi::c_int;
+use ffmpeg_next::format::stream::{Disposition, Stream};
+use ffmpeg_next::{Dictionary, Error};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -23,7 +22,7 @@ const DECODERS: &str = "h264,hevc,vp8,vp9,libdav1d,mpeg1video,mpeg2video,mpeg4,m
     wmv3,vc1,h263,h263p,h263i,flv,vp6,vp6f,vp6a,mjpeg,prores,dnxhd,dvvideo,theora,png,gif,webp,\
     aac,mp3float,mp3,mp2float,mp2,mp1float,mp1,ac3,eac3,libopus,opus,vorbis,flac,alac,wmav1,wmav2,wmapro,amrnb,amrwb,\
     pcm_alaw,pcm_mulaw,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,\
-    pcm_f64le,pcm_f64be,pcm_bluray,pcm_dvd,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,adpcm_swf,adpcm_yamaha,nellymoser,speex";
+    pcm_f64le,pcm_f64be,pcm_bluray,pcm_dvd,aac_latm,dca,truehd,mlp,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,adpcm_swf,adpcm_yamaha,nellymoser,speex";
 
 /// Largest picture that a decoder will make, in pixels.
 pub(super) const MAX_PIXELS: &str = "67108864";
@@ -114,14 +113,21 @@ pub(super) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failu
     let mut head = [0; HEAD_BYTES];
     let count = source.read_at(&mut head, 0).unwrap_or(0);
     let head = head.get(..count).unwrap_or_default();
-    match open(source, Start::of(head), CONTAINERS, cancel) {
-        Ok(input) if input.nb_streams() == 0 => Err(Failure::input(Code::SourceDamaged, "no streams")),
-        Ok(input) => Ok(input),
+    let opened = open(source, Start::of(head), CONTAINERS, cancel).and_then(|mut input| {
+        if let Err(failure) = check_streams(&input) {
+            return Ok(Err(failure));
+        }
+        av::opening::first_packets(&mut input, &[("max_pixels", MAX_PIXELS)])?;
+        Ok(check_streams(&input).map(|()| input))
+    });
+    match opened {
+        Ok(Ok(input)) if input.nb_streams() == 0 => Err(Failure::input(Code::SourceDamaged, "no streams")),
+        Ok(checked) => checked,
         Err(error) => {
             cancel.check()?;
             // Even "out of memory" is damage here: a header that asks for more than there is.
             Err(if starts_like_media(head) {
-                let detail = format!("the index or the headers: error {}", c_int::from(error));
+                let detail = format!("the index or the headers: {}", fault::words(error));
                 Failure::input(Code::SourceDamaged, detail)
             } else {
                 Failure::input(Code::NotMedia, "no container that we open")
@@ -135,7 +141,9 @@ pub(super) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failu
 /// # Errors
 /// FFmpeg's own.
 pub(super) fn open_output(file: &File, cancel: &Cancel) -> Result<Input, Error> {
-    open(file, Start::default(), OUTPUT_CONTAINERS, cancel)
+    let mut input = open(file, Start::default(), OUTPUT_CONTAINERS, cancel)?;
+    av::opening::first_packets(&mut input, &[])?;
+    Ok(input)
 }
 
 /// Opens a rendition of ours that is read as one file.
@@ -143,7 +151,20 @@ pub(super) fn open_output(file: &File, cancel: &Cancel) -> Result<Input, Error> 
 /// # Errors
 /// FFmpeg's own.
 pub(super) fn open_rendition(joined: Joined, cancel: &Cancel) -> Result<Input, Error> {
-    open_stream(joined, "mov", cancel)
+    let mut input = open_stream(joined, "mov", cancel)?;
+    av::opening::first_packets(&mut input, &[])?;
+    Ok(input)
+}
+
+/// Bounds the streams before anything of them is decoded.
+fn check_streams(input: &Input) -> Result<(), Failure> {
+    let of_media = |stream: &Stream<'_>| {
+        let kind = av::codec_facts(&stream.parameters()).kind;
+        let cover = stream.disposition().contains(Disposition::ATTACHED_PIC);
+        matches!(kind, av::Kind::Video | av::Kind::Audio) && !cover
+    };
+    let media = input.streams().filter(of_media).count();
+    limits::bound_streams((media, limits::MOST_STREAMS), input.streams().count() - media)
 }
 
 fn open(file: &File, start: Start, containers: &str, cancel: &Cancel) -> Result<Input, Error> {
@@ -162,11 +183,13 @@ fn open_stream<S: Read + Seek + Send + 'static>(stream: S, containers: &str, can
         ("protocol_whitelist", "none"),
         ("enable_drefs", "0"),
         ("scan_all_pmts", "1"),
+        // Far more than are accepted, so that they can be counted.
+        ("max_streams", "10000"),
     ]
     .into_iter()
     .collect();
     let cancel = cancel.clone();
-    format::input_from_stream_with_interrupt(stream, None, Some(options), move || cancel.is_raised())
+    av::opening::headers(stream, options, move || cancel.is_raised())
 }
 
 /// The decoder of the allow-list for a stream, when there is one.

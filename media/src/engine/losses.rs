@@ -15,6 +15,8 @@ pub(super) struct Losses {
     pub(super) broken_us: u64,
     /// Where the first of it belongs, in microseconds after the origin of the source, when known.
     pub(super) from_us: Option<u64>,
+    /// Whether the headers of packets changed on the way.
+    pub(super) headers_changed: bool,
 }
 
 impl Losses {
@@ -47,6 +49,7 @@ impl Losses {
             from_us: broken_at
                 .or(ends_at.filter(|_| broken_us == 0))
                 .map(|us| unsigned(us.saturating_sub(origin_us))),
+            headers_changed: tracks.iter().any(|track| track.headers_changed()),
         }
     }
 }
@@ -58,6 +61,7 @@ impl AddAssign for Losses {
         }
         self.missing_us += more.missing_us;
         self.broken_us += more.broken_us;
+        self.headers_changed |= more.headers_changed;
     }
 }
 

@@ -35,6 +35,55 @@ pub(super) fn is_whole(packet: &[u8]) -> bool {
     rest.is_empty()
 }
 
+/// Gives the units of a packet.
+pub(super) fn each<'a>(packet: &'a [u8], mut give: impl FnMut(&'a [u8])) {
+    let mut rest = packet;
+    while let Some((length, units)) = rest.split_first_chunk::<4>() {
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        let Some((unit, next)) = units.split_at_checked(length) else {
+            return;
+        };
+        give(unit);
+        rest = next;
+    }
+}
+
+/// The parameter sets of H.264 in the record of a container (ISO/IEC 14496-15, 5.3.3.1).
+pub(super) fn sets_of_avcc(record: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut sets = Vec::new();
+    let (count, mut rest) = record.get(5..)?.split_first()?;
+    for _ in 0..count & 0x1f {
+        rest = set(rest, &mut sets)?;
+    }
+    let (count, mut rest) = rest.split_first()?;
+    for _ in 0..*count {
+        rest = set(rest, &mut sets)?;
+    }
+    Some(sets)
+}
+
+/// The parameter sets of HEVC in the record of a container (ISO/IEC 14496-15, 8.3.3.1).
+pub(super) fn sets_of_hvcc(record: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut sets = Vec::new();
+    let (arrays, mut rest) = record.get(22..)?.split_first()?;
+    for _ in 0..*arrays {
+        let ([_, high, low], units) = rest.split_first_chunk::<3>()?;
+        rest = units;
+        for _ in 0..u16::from_be_bytes([*high, *low]) {
+            rest = set(rest, &mut sets)?;
+        }
+    }
+    Some(sets)
+}
+
+/// Takes a unit after its length in two bytes.
+fn set<'a>(from: &'a [u8], sets: &mut Vec<&'a [u8]>) -> Option<&'a [u8]> {
+    let (length, rest) = from.split_first_chunk::<2>()?;
+    let (unit, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    sets.push(unit);
+    Some(rest)
+}
+
 /// H.264: an IDR picture is closed, any other slice is not.
 pub(super) const fn h264_slice(byte: u8) -> Option<bool> {
     match byte & 0x1f {

@@ -157,16 +157,17 @@ fn standard(shape: &Shape, size: Size, tone_map: bool, scaled: Size, output: Col
     let Size { width_px, height_px } = scaled;
     let sized = format!("scale=w={width_px}:h={height_px}:{SCALER}");
     if tone_map || color::is_wide(&shape.color) {
-        // Scaled first: the work in floating point is then done on fewer pixels.
+        // Scaled first: the work in floating point is then done on fewer pixels. The range stays: it is changed once, below.
         let mut steps = Vec::new();
         if size != scaled {
-            steps.push(sized);
+            let range = if is_full(shape) { "pc" } else { "tv" };
+            steps.push(format!("{sized}:in_range={range}:out_range={range}"));
         }
         steps.push(if tone_map { tone_mapped(shape) } else { narrowed(shape) });
         return steps;
     }
     let (name, _) = av::pixel_format(shape.format).unwrap_or_default();
-    let plain = name == "yuv420p" && shape.color.range != 2;
+    let plain = name == "yuv420p" && !is_full(shape);
     if plain && size == scaled {
         return Vec::new();
     }
@@ -186,9 +187,9 @@ fn tone_mapped(shape: &Shape) -> String {
     } else {
         16
     };
-    let input = wide_input(shape, transfer);
+    let (input, primaries) = (wide_input(shape, transfer), primaries(shape));
     format!(
-        "zscale={input}:t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,\
+        "zscale={input}:p={primaries}:t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,\
          tonemap=tonemap=hable:desat=0:peak=10,zscale=t=bt709:m=bt709:r=limited,format=yuv420p"
     )
 }
@@ -201,10 +202,33 @@ fn narrowed(shape: &Shape) -> String {
 
 /// What zscale is told about its input: numbers of ITU-T H.273, those of BT.2020 where the picture does not say.
 fn wide_input(shape: &Shape, transfer: i32) -> String {
-    let known = |number: i32| if matches!(number, 1 | 5 | 6 | 9) { number } else { 9 };
-    let (primaries, matrix) = (known(shape.color.primaries), known(shape.color.matrix));
-    let range = if shape.color.range == 2 { "full" } else { "limited" };
-    format!("tin={transfer}:pin={primaries}:min={matrix}:rin={range}")
+    let matrix = match shape.color.matrix {
+        _ if has_rgb_samples(shape) => 0,
+        known @ (1 | 5 | 6 | 9) => known,
+        _ => 9,
+    };
+    let range = if is_full(shape) { "full" } else { "limited" };
+    format!("tin={transfer}:pin={}:min={matrix}:rin={range}", primaries(shape))
+}
+
+/// The primaries of a wide picture: those of BT.2020 where it does not say.
+const fn primaries(shape: &Shape) -> i32 {
+    match shape.color.primaries {
+        known @ (1 | 5 | 6 | 9 | 11 | 12) => known,
+        _ => 9,
+    }
+}
+
+/// Whether samples use the full range, as the picture says or as its format means.
+fn is_full(shape: &Shape) -> bool {
+    let (name, _) = av::pixel_format(shape.format).unwrap_or_default();
+    shape.color.range == 2 || name.starts_with("yuvj") || has_rgb_samples(shape)
+}
+
+/// Whether samples are red, green and blue by their format, whatever the picture says.
+fn has_rgb_samples(shape: &Shape) -> bool {
+    let (name, _) = av::pixel_format(shape.format).unwrap_or_default();
+    ["rgb", "bgr", "gbr"].iter().any(|order| name.contains(order))
 }
 
 /// Cuts or pads around the middle.

@@ -180,6 +180,7 @@ impl Reader {
         if let Some(track) = self.video.as_mut().filter(is) {
             self.clock.repair(&mut packet, track.base);
             track.note(&packet);
+            track.look_at_headers(&packet);
             sink.packet(&packet, Medium::Pictures)?;
             if track.ended {
                 return if track.is_far_past(&packet, self.end_us) {
@@ -206,6 +207,7 @@ impl Reader {
         } else if let Some(track) = self.audio.as_mut().filter(is) {
             self.clock.repair(&mut packet, track.base);
             track.note(&packet);
+            track.look_at_headers(&packet);
             sink.packet(&packet, Medium::Sound)?;
             if track.ended {
                 return if track.is_far_past(&packet, self.end_us) {

@@ -2,8 +2,9 @@
 
 use super::av::logs::{self, Complaints};
 use super::av::{self, CodecFacts};
-use super::facts::{is_avi, origin_us, promised_us, to_us};
+use super::facts::{MAX_CHANNELS, RATES, is_avi, origin_us, promised_us, to_us};
 use super::fault;
+use super::headers::Headers;
 use super::input::{self, MAX_PIXELS};
 use super::nal::{Framing, recovery_frames};
 use super::syntax::Syntax;
@@ -41,6 +42,7 @@ pub(super) struct Track {
     past: (u32, u32),
     decoder: Opened,
     syntax: Syntax,
+    headers: Headers,
     /// How much too late the times of pictures are.
     lag_us: i64,
     /// How much of the beginning could not be decoded, in microseconds, once a picture came out.
@@ -109,6 +111,7 @@ impl Track {
             index,
             base: stream.time_base(),
             syntax: Syntax::of(&facts),
+            headers: Headers::of(&facts, &av::configuration(&stream.parameters())),
             facts,
             interval_us,
             lag_us: held_back.min(16) * interval_us,
@@ -206,6 +209,16 @@ impl Track {
         self.reached_us = self.reached_us.max(reached);
     }
 
+    /// Looks at the headers in a packet, whoever wants it.
+    pub(super) fn look_at_headers(&mut self, packet: &Packet) {
+        self.headers.look_at(packet);
+    }
+
+    /// Whether the headers of its packets changed.
+    pub(super) const fn headers_changed(&self) -> bool {
+        self.headers.have_changed()
+    }
+
     /// Looks at a packet that is copied for damage that can be told without decoding.
     pub(super) fn look_at(&mut self, packet: &Packet) {
         if packet.is_corrupt() || !self.syntax.holds(packet) {
@@ -268,6 +281,15 @@ impl Track {
         let at = told.or(self.next_us).unwrap_or(self.origin_us);
         self.next_us = Some(at.saturating_add(duration));
         (at, duration)
+    }
+
+    /// Whether samples are like those of the header, or at least something that a header could tell. Others are counted
+    /// as damage.
+    pub(super) fn is_sound(&mut self, sound: &Audio) -> bool {
+        let channels = u32::from(sound.channels());
+        let sane = RATES.contains(&sound.rate()) && (1..=MAX_CHANNELS).contains(&channels);
+        self.broken = self.broken.saturating_add(u32::from(!sane));
+        sane
     }
 
     /// When samples are heard, and for how long.

@@ -112,7 +112,11 @@ pub(super) fn run(work: &Work<'_>, progress: &mut dyn FnMut(Progress)) -> Result
     let level = loudness::level(work, facts.sound, &mut teller)?;
     let (outputs, losses) = produce(work, &mut program, (&mut teller, &meters), (facts, level))?;
     teller.finish();
-    let warnings = warnings(losses, &outputs);
+    let mut warnings = warnings(losses, &outputs);
+    if losses.headers_changed && work.plan.copies() {
+        let detail = "parameter sets or sizes in the packets are not those of the container";
+        warnings.push(Warning::new(WarningCode::HeadersChange, detail));
+    }
     Ok(costs.report(outputs, warnings))
 }
 

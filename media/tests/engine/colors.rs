@@ -168,3 +168,88 @@ fn high_dynamic_range_is_brought_down_and_tagged() {
         );
     }
 }
+
+/// Pictures of one gray of ten bits, tagged as told.
+fn gray(name: &str, luma: u32, tags: &str) -> PathBuf {
+    let picture = format!("color=black:s=320x180:r=10:d=0.5,format=yuv420p10le,geq=lum='{luma}':cb=512:cr=512");
+    let parameters = format!("log-level=error:crf=1:{tags}");
+    clip_with(
+        name,
+        &[
+            "-f",
+            "lavfi",
+            "-i",
+            &picture,
+            "-c:v",
+            "libx265",
+            "-preset",
+            "ultrafast",
+            "-tag:v",
+            "hvc1",
+            "-x265-params",
+            &parameters,
+        ],
+    )
+}
+
+/// The luma in the middle, at its own size and scaled.
+fn in_both_sizes(source: &std::path::Path) -> [u8; 2] {
+    let json = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}},
+        {"kind":"mp4","name":"small","max_width_px":160,"video":{"crf":8}}]}"#;
+    let take = shoot(source, &recipe(json)).unwrap();
+    [0, 1].map(|place| {
+        let (pictures, width, height) = take.luma(place);
+        pictures[2][height / 2 * width + width / 2]
+    })
+}
+
+#[test]
+fn the_range_of_wide_and_hdr_pictures_is_changed_once_whether_they_are_scaled_or_not() {
+    for (name, tags) in [
+        (
+            "range-2020.mp4",
+            "colorprim=bt2020:transfer=bt2020-10:colormatrix=bt2020nc",
+        ),
+        (
+            "range-pq.mp4",
+            "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc",
+        ),
+        (
+            "range-hlg.mp4",
+            "colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc",
+        ),
+    ] {
+        for range in ["full", "limited"] {
+            let source = gray(&format!("{range}-{name}"), 300, &format!("{tags}:range={range}"));
+            let [own, small] = in_both_sizes(&source);
+            assert!(own.abs_diff(small) <= 2, "{range} {name}: {own}, scaled {small}");
+        }
+    }
+    // Gray 20 of 255 is luma 33 in limited range; changed twice it would be 44.
+    let tags = "colorprim=bt2020:transfer=bt2020-10:colormatrix=bt2020nc:range=full";
+    let seen = in_both_sizes(&gray("gray-20.mp4", 80, tags));
+    assert!(seen.iter().all(|luma| luma.abs_diff(33) <= 2), "{seen:?}");
+}
+
+#[test]
+fn hdr_that_does_not_tell_its_primaries_is_taken_for_that_of_bt2020() {
+    for (name, transfer) in [("bare-pq.mp4", "smpte2084"), ("bare-hlg.mp4", "arib-std-b67")] {
+        let told = gray(
+            &format!("told-{name}"),
+            400,
+            &format!("colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc:range=limited"),
+        );
+        let told = in_both_sizes(&told);
+        for (which, tags) in [
+            ("none", format!("transfer={transfer}:range=limited")),
+            (
+                "matrix",
+                format!("transfer={transfer}:colormatrix=bt2020nc:range=limited"),
+            ),
+        ] {
+            let bare = in_both_sizes(&gray(&format!("{which}-{name}"), 400, &tags));
+            let same = bare.iter().zip(told).all(|(bare, told)| bare.abs_diff(told) <= 2);
+            assert!(same, "{which} of {name}: {bare:?}, told {told:?}");
+        }
+    }
+}

@@ -17,7 +17,11 @@ mod containers;
 #[cfg(test)]
 mod copies;
 #[cfg(test)]
+mod copy_profiles;
+#[cfg(test)]
 mod copy_refusals;
+#[cfg(test)]
+mod crowds;
 #[cfg(test)]
 mod ends;
 #[cfg(test)]
@@ -40,6 +44,8 @@ mod images;
 mod joins;
 #[cfg(test)]
 mod jumps;
+#[cfg(test)]
+mod locked;
 #[cfg(test)]
 mod looks;
 #[cfg(test)]

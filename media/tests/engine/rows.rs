@@ -191,7 +191,7 @@ const ROWS: &[Row] = &[
         "hangs, crashes and leaks of the codecs end in a typed failure",
         &[
             "worker/src/child/tests.rs::a_crash_tells_the_signal_and_an_exit_tells_the_status",
-            "worker/src/child/tests.rs::a_kill_by_the_kernel_is_a_limit_and_no_crash",
+            "worker/src/child/tests.rs::a_kill_by_the_kernel_is_a_limit_and_one_from_outside_is_no_fault_of_the_file",
             "worker/src/child/tests.rs::a_silent_child_is_stalled",
             "tests/it/mutants.rs::a_damaged_file_ends_in_a_true_output_or_a_typed_failure",
         ],
@@ -219,6 +219,17 @@ const ROWS: &[Row] = &[
         ],
     ),
     (
+        24,
+        "profiles and levels that browsers do not play, and headers that change inside, are not copied",
+        &[
+            "copy_profiles::only_profiles_and_levels_that_browsers_play_are_copied",
+            "copy_profiles::profiles_that_no_encoder_here_makes_are_not_copied_either",
+            "copy_profiles::films_joined_without_encoding_whose_headers_change_are_encoded",
+            "copy_profiles::headers_that_are_only_repeated_are_copied",
+            "copy_profiles::sound_whose_rate_changes_inside_is_encoded",
+        ],
+    ),
+    (
         25,
         "of several streams of pictures the one that moves is the movie; the default flag and size decide later",
         &[
@@ -232,6 +243,14 @@ const ROWS: &[Row] = &[
         &["hls_copies::sound_that_comes_late_begins_with_silence_and_not_with_an_edit"],
     ),
     (
+        27,
+        "HDR without primaries, full range of wide pictures: a sensible assumption, and the range changed once",
+        &[
+            "colors::hdr_that_does_not_tell_its_primaries_is_taken_for_that_of_bt2020",
+            "colors::the_range_of_wide_and_hdr_pictures_is_changed_once_whether_they_are_scaled_or_not",
+        ],
+    ),
+    (
         28,
         "H.264 in AVI, clocks that go back, jump or wrap, streams cut anywhere",
         &[
@@ -241,6 +260,24 @@ const ROWS: &[Row] = &[
             "jumps::a_recording_of_a_stream_that_begins_anew_goes_on_where_it_was",
             "jumps::a_transport_stream_plays_wherever_it_was_cut",
             "domain/src/transport.rs::a_stream_is_known_wherever_it_was_cut",
+        ],
+    ),
+    (
+        29,
+        "many streams: only pictures and sound count, and the rest is bounded before anything is decoded",
+        &["crowds::a_thousand_streams_are_told_by_their_code"],
+    ),
+    (
+        30,
+        "DTS, TrueHD, MLP and LATM are heard; too many channels, absurd rates and encryption are told",
+        &[
+            "crowds::sound_of_films_that_browsers_do_not_know_is_heard",
+            "crowds::more_channels_than_eight_are_told_alone_and_beside_pictures",
+            "crowds::absurd_headers_of_sound_cost_no_memory",
+            "locked::encrypted_tracks_of_mp4_are_told_whatever_their_scheme",
+            "locked::encrypted_tracks_of_matroska_and_webm_are_told",
+            "locked::scrambled_transport_streams_and_protected_asf_are_told",
+            "locked::clear_files_are_not_taken_for_encrypted_ones",
         ],
     ),
     (

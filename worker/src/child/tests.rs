@@ -101,12 +101,12 @@ async fn a_crash_tells_the_signal_and_an_exit_tells_the_status() {
 }
 
 #[tokio::test]
-async fn a_kill_by_the_kernel_is_a_limit_and_no_crash() {
+async fn a_kill_by_the_kernel_is_a_limit_and_one_from_outside_is_no_fault_of_the_file() {
     let kind_and_code = |failure: Failure| (failure.kind, failure.code);
     let limit = FailureKind::ResourceLimit;
     assert_eq!(
         kind_and_code(failure("kill -KILL $$").await),
-        (limit, Code::MediaMemory)
+        (FailureKind::Infrastructure, Code::MediaKilled)
     );
     assert_eq!(
         kind_and_code(failure("kill -XCPU $$").await),

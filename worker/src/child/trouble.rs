@@ -37,7 +37,7 @@ impl Trouble {
     }
 
     /// What it means for the task, given how the child ended (`None`: unknown) and its last words.
-    pub(super) fn verdict(&self, status: Option<ExitStatus>, stderr: &[u8]) -> Failure {
+    pub(super) fn verdict(&self, status: Option<ExitStatus>, stderr: &[u8], oom: &OomKills) -> Failure {
         let limit = |code, detail| Failure::new(FailureKind::ResourceLimit, code, detail);
         let crash = |detail| Failure::new(FailureKind::MediaCrash, Code::MediaCrash, detail);
         match self {
@@ -54,15 +54,40 @@ impl Trouble {
             Self::Garbage(what) => crash(format!("the media child sent {what}")),
             Self::Unsayable => Failure::new(FailureKind::Infrastructure, Code::Internal, "the request is too long"),
             Self::Closed => match status {
-                Some(status) => died(status, stderr),
+                Some(status) => died(status, stderr, oom),
                 None => crash("the media child ended, nobody knows how".into()),
             },
         }
     }
 }
 
-/// What the way of dying tells. `SIGKILL` that we did not send comes from a kernel short of memory.
-fn died(status: ExitStatus, stderr: &[u8]) -> Failure {
+/// Processes that the kernel has killed for memory since it started, when something began.
+#[derive(Debug)]
+pub(super) struct OomKills(Option<u64>);
+
+impl OomKills {
+    /// As many as by now.
+    pub(super) fn now() -> Self {
+        Self(Self::count())
+    }
+
+    /// Whether there were more since.
+    fn have_grown(&self) -> bool {
+        matches!((self.0, Self::count()), (Some(before), Some(now)) if now > before)
+    }
+
+    /// The kernel counts those of every control group here (Linux 4.13 and later).
+    fn count() -> Option<u64> {
+        let counters = std::fs::read_to_string("/proc/vmstat").ok()?;
+        counters
+            .lines()
+            .find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
+    }
+}
+
+/// What the way of dying tells. `SIGKILL` that we did not send comes from a kernel short of memory, which counts it, or from
+/// outside.
+fn died(status: ExitStatus, stderr: &[u8], oom: &OomKills) -> Failure {
     let limit = |code, detail: &str| Failure::new(FailureKind::ResourceLimit, code, detail);
     let crash = |detail| Failure::new(FailureKind::MediaCrash, Code::MediaCrash, detail);
     let Some(number) = status.signal() else {
@@ -74,7 +99,11 @@ fn died(status: ExitStatus, stderr: &[u8]) -> Failure {
         return crash(format!("the media child ended with status {code}"));
     };
     match Signal::try_from(number) {
-        Ok(Signal::SIGKILL) => limit(Code::MediaMemory, "killed for memory (signal 9)"),
+        Ok(Signal::SIGKILL) if oom.have_grown() => limit(Code::MediaMemory, "killed by the kernel for memory"),
+        Ok(Signal::SIGKILL) => {
+            let detail = "the media child was killed from outside";
+            Failure::new(FailureKind::Infrastructure, Code::MediaKilled, detail)
+        }
         Ok(Signal::SIGXCPU) => limit(Code::MediaTimeout, "processor time used up"),
         Ok(Signal::SIGXFSZ) => limit(Code::OutputTooLarge, "a file over the limit"),
         Ok(Signal::SIGABRT) if starved(stderr) => no_memory(),
@@ -110,14 +139,20 @@ mod tests {
 
     fn killed_by(signal: Signal, stderr: &str) -> (FailureKind, Code) {
         let status = ExitStatus::from_raw(signal as i32);
-        let failure = Trouble::Closed.verdict(Some(status), stderr.as_bytes());
+        let failure = Trouble::Closed.verdict(Some(status), stderr.as_bytes(), &OomKills::now());
         (failure.kind, failure.code)
     }
 
     #[test]
     fn the_way_of_dying_tells_a_limit_from_a_crash() {
-        use FailureKind::{MediaCrash, ResourceLimit};
-        assert_eq!(killed_by(Signal::SIGKILL, ""), (ResourceLimit, Code::MediaMemory));
+        use FailureKind::{Infrastructure, MediaCrash, ResourceLimit};
+        assert_eq!(killed_by(Signal::SIGKILL, ""), (Infrastructure, Code::MediaKilled));
+        let killed = Some(ExitStatus::from_raw(Signal::SIGKILL as i32));
+        // As if the kernel had killed one since.
+        if let Some(before) = OomKills::count().and_then(|count| count.checked_sub(1)) {
+            let failure = Trouble::Closed.verdict(killed, b"", &OomKills(Some(before)));
+            assert_eq!(failure.code, Code::MediaMemory);
+        }
         assert_eq!(killed_by(Signal::SIGXCPU, ""), (ResourceLimit, Code::MediaTimeout));
         assert_eq!(killed_by(Signal::SIGXFSZ, ""), (ResourceLimit, Code::OutputTooLarge));
         assert_eq!(killed_by(Signal::SIGSEGV, ""), (MediaCrash, Code::MediaCrash));
@@ -129,7 +164,7 @@ mod tests {
         assert_eq!(killed_by(Signal::SIGABRT, words), (ResourceLimit, Code::MediaMemory));
         let ended = |stderr: &[u8]| {
             Trouble::Closed
-                .verdict(Some(ExitStatus::from_raw(127 << 8)), stderr)
+                .verdict(Some(ExitStatus::from_raw(127 << 8)), stderr, &OomKills::now())
                 .code
         };
         let words = b"cannot allocate memory for thread-local data: ABORT";

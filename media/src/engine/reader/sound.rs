@@ -13,6 +13,9 @@ impl Reader {
             if !track.receive(&mut sound)? {
                 break;
             }
+            if !track.is_sound(&sound) {
+                continue;
+            }
             let (at, duration) = track.sound_time(&sound);
             if at.saturating_add(duration) > self.start_us && until.is_none_or(|end| at < end) {
                 let at_us = at - self.start_us;

@@ -82,7 +82,7 @@ fn a_rung_is_copied_unless_the_source_is_not_right() {
         ),
         (
             right().without_copies(),
-            "copied at first, its packets turned out to be damaged: it is made a second time",
+            "copied at first, its packets turned out to be damaged or to change: it is made a second time",
         ),
     ] {
         for json in [ONE, LADDER] {

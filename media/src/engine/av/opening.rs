@@ -1,0 +1,59 @@
+//! Opens a source in two steps: its headers, and then what its first packets tell. FFmpeg's wrapper does both at once, which
+//! leaves no moment to look at what the headers ask for.
+
+use ffmpeg_next::error::ENOMEM;
+use ffmpeg_next::ffi;
+use ffmpeg_next::format::context::{Input, StreamIo};
+use ffmpeg_next::util::interrupt;
+use ffmpeg_next::{Dictionary, Error};
+use std::ptr;
+
+/// Reads the headers of a stream of bytes. `stop` is asked during all reading, now and later.
+///
+/// # Errors
+/// FFmpeg's own.
+pub(in super::super) fn headers(
+    mut io: StreamIo,
+    options: Dictionary<'_>,
+    stop: impl FnMut() -> bool + Send + 'static,
+) -> Result<Input, Error> {
+    let interrupt = interrupt::new(Box::new(stop));
+    // SAFETY: a new context, checked, is given bytes that outlive it: `Input` owns both and drops the context first. A
+    // context that cannot be opened is freed by FFmpeg, and the bytes and the question by their owners afterwards. The
+    // options are ours: what FFmpeg leaves of them is owned again.
+    unsafe {
+        let mut context = ffi::avformat_alloc_context();
+        if context.is_null() {
+            return Err(Error::Other { errno: ENOMEM });
+        }
+        (*context).interrupt_callback = interrupt.interrupt;
+        (*context).pb = io.as_mut_ptr();
+        (*context).flags |= ffi::AVFMT_FLAG_CUSTOM_IO;
+        let mut options = options.disown();
+        let opened = ffi::avformat_open_input(&raw mut context, ptr::null(), ptr::null(), &raw mut options);
+        drop(Dictionary::own(options));
+        match opened {
+            0 => Ok(Input::wrap_with_custom_io_and_interrupt(context, io, interrupt.guard)),
+            error => Err(Error::from(error)),
+        }
+    }
+}
+
+/// Reads the first packets for what the headers do not tell. Decoders that this takes get `options`, those of streams
+/// that only appear now excepted.
+///
+/// # Errors
+/// FFmpeg's own.
+pub(in super::super) fn first_packets(input: &mut Input, options: &[(&str, &str)]) -> Result<(), Error> {
+    let streams = usize::try_from(input.nb_streams()).unwrap_or(0);
+    let each = || options.iter().copied().collect::<Dictionary<'_>>();
+    // SAFETY: as many dictionaries as there are streams; FFmpeg replaces them, and what it leaves is owned again.
+    unsafe {
+        let mut all: Vec<_> = (0..streams).map(|_| each().disown()).collect();
+        let found = ffi::avformat_find_stream_info(input.as_mut_ptr(), all.as_mut_ptr());
+        for left in all {
+            drop(Dictionary::own(left));
+        }
+        if found < 0 { Err(Error::from(found)) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,113 @@
+//! Many streams, many channels, and rates that no ear hears: accepted, or told by a code, at little cost.
+
+use crate::clips::clip;
+use crate::studio::{probe, recipe, shoot};
+use domain::plan::WarningCode;
+use domain::{Code, FailureKind};
+use std::path::PathBuf;
+
+const FILM: &str = "-f lavfi -i testsrc2=s=160x90:r=25:d=1";
+
+fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    (folder, path)
+}
+
+#[test]
+fn a_thousand_streams_are_told_by_their_code() {
+    let maps = "-map 0:v ".repeat(1_000);
+    let copies = clip(
+        "thousand.mp4",
+        &format!("{FILM} {maps} -frames:v 1 -c:v mjpeg -s 16x16 -threads 1"),
+    );
+    let failure = probe(&copies).unwrap_err();
+    assert_eq!(
+        (failure.kind, failure.code),
+        (FailureKind::Input, Code::TooManyStreams),
+        "{failure}"
+    );
+    assert!(failure.detail.contains("1000"), "{failure}");
+}
+
+#[test]
+fn sound_of_films_that_browsers_do_not_know_is_heard() {
+    for (name, encoding) in [
+        ("heard-dts.mkv", "-c:a dca -strict -2"),
+        ("heard-truehd.mkv", "-c:a truehd -strict -2 -ac 2"),
+        ("heard-mlp.mkv", "-c:a mlp -strict -2 -ac 2"),
+        ("heard-latm.ts", "-c:a aac -mpegts_flags latm"),
+    ] {
+        let source = clip(
+            name,
+            &format!("{FILM} -f lavfi -i sine=d=1:r=48000 -c:v libx264 -preset ultrafast {encoding}"),
+        );
+        let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
+        let loudest = take
+            .samples(0)
+            .iter()
+            .fold(0.0_f32, |loud, sample| loud.max(sample.abs()));
+        assert!(loudest > 0.05, "{name}: {loudest}");
+    }
+}
+
+#[test]
+fn more_channels_than_eight_are_told_alone_and_beside_pictures() {
+    let split = "asplit=9[a][b][c][d][e][f][g][h][i];[a][b][c][d][e][f][g][h][i]amerge=9";
+    let sound = clip("nine.wav", &format!("-f lavfi -i sine=d=1 -filter_complex {split}"));
+    let failure = probe(&sound).unwrap_err();
+    assert_eq!(
+        (failure.kind, failure.code),
+        (FailureKind::Unsupported, Code::CodecUnsupported),
+        "{failure}"
+    );
+    let film = clip(
+        "nine.mov",
+        &format!("{FILM} -i {} -c:v libx264 -c:a pcm_s16le", sound.display()),
+    );
+    let take = shoot(&film, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
+    let told = take
+        .plan
+        .warnings
+        .iter()
+        .any(|warning| warning.code == WarningCode::AudioUndecodable);
+    assert!(told, "{:?}", take.plan.warnings);
+}
+
+/// Ten thousand bytes of sound with the header as told.
+fn wav(channels: u16, rate: u32, align: u16, bits: u16) -> Vec<u8> {
+    let mut bytes = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0".to_vec();
+    bytes.extend(channels.to_le_bytes());
+    bytes.extend(rate.to_le_bytes());
+    bytes.extend(rate.wrapping_mul(align.into()).to_le_bytes());
+    bytes.extend(align.to_le_bytes());
+    bytes.extend(bits.to_le_bytes());
+    bytes.extend(b"data\x10\x27\0\0");
+    bytes.extend((0..10_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[2]));
+    bytes
+}
+
+#[test]
+fn absurd_headers_of_sound_cost_no_memory() {
+    let audio = recipe(r#"{"outputs":[{"kind":"audio"}]}"#);
+    for (what, bytes) in [
+        ("1 Hz", wav(1, 1, 1, 8)),
+        ("10 Hz", wav(1, 10, 1, 8)),
+        ("2 GHz", wav(1, i32::MAX.cast_unsigned(), 1, 8)),
+        ("255 channels", wav(255, 8_000, 255, 8)),
+        ("65535 channels", wav(u16::MAX, 8_000, u16::MAX, 8)),
+    ] {
+        let (_folder, path) = file("absurd.wav", &bytes);
+        let failure = shoot(&path, &audio).expect_err(what);
+        assert_eq!(failure.code, Code::CodecUnsupported, "{what}: {failure}");
+    }
+    let (_folder, path) = file("align.wav", &wav(1, 8_000, u16::MAX, 8));
+    let take = shoot(&path, &audio).unwrap();
+    assert_eq!(take.report.outputs[0].duration_us, 1_250_000);
+    assert!(
+        take.report.peak_memory_bytes < 512 << 20,
+        "{}",
+        take.report.peak_memory_bytes
+    );
+}

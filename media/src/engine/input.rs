@@ -1,5 +1,7 @@
 //! Opens a source: which containers and codecs are let in, and how the open file is read.
 
+mod cut;
+
 use super::hls::Joined;
 use super::{Cancel, av, fault};
 use domain::{Code, Failure, limits, transport};
@@ -57,12 +59,16 @@ impl Start {
     /// How a file with these first bytes is read. A transport stream begins with its first whole packet, and stuffing
     /// before it, so many that FFmpeg's first look at a file sees nothing else: without its tables, which may come later, it
     /// would be taken for what its packets carry.
-    fn of(head: &[u8]) -> Self {
+    fn of(file: &File, head: &[u8]) -> Self {
         match transport::first_packet(head).filter(|_| !has_a_signature(head)) {
-            Some((at, layout)) => Self {
-                at: u64::try_from(at).unwrap_or(0),
-                before: layout.stuffing(STUFFING),
-            },
+            Some((offset, layout)) => {
+                let at = u64::try_from(offset).unwrap_or(0);
+                let mut bytes = vec![0; cut::LOOKED_THROUGH];
+                let count = file.read_at(&mut bytes, at).unwrap_or(0);
+                let mut before = layout.stuffing(STUFFING);
+                before.extend(cut::missing(bytes.get(..count).unwrap_or_default(), layout));
+                Self { at, before }
+            }
             None => Self::default(),
         }
     }
@@ -113,7 +119,7 @@ pub(super) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failu
     let mut head = [0; HEAD_BYTES];
     let count = source.read_at(&mut head, 0).unwrap_or(0);
     let head = head.get(..count).unwrap_or_default();
-    let opened = open(source, Start::of(head), CONTAINERS, cancel).and_then(|mut input| {
+    let opened = open(source, Start::of(source, head), CONTAINERS, cancel).and_then(|mut input| {
         if let Err(failure) = check_streams(&input) {
             return Ok(Err(failure));
         }

@@ -175,6 +175,20 @@ fn a_transport_stream_plays_wherever_it_was_cut() {
 }
 
 #[test]
+fn a_stream_that_is_cut_inside_its_only_keyframe_plays() {
+    let source = numbered(
+        "one-key.ts",
+        "-c:v libx264 -preset ultrafast -crf 4 -bf 2 -g 250 -pix_fmt yuv420p -t 4",
+    );
+    // Behind the service description and both tables, inside the packet in which the first picture begins.
+    for (step, bytes) in [(188, 188 * 3 + 57), (192, 192 * 3 + 100), (204, 204 * 3 + 20)] {
+        let take = shoot(&cut(&source, step, bytes), &recipe(MP4)).unwrap();
+        let seen = numbers(&take);
+        assert!(seen.len() > 110 && seen.last() == Some(&119), "{step}: {seen:?}");
+    }
+}
+
+#[test]
 fn pictures_of_an_avi_have_their_own_rate_although_it_counts_slots() {
     for (name, encoding) in [
         ("h264.avi", "-c:v libx264 -preset ultrafast -crf 4 -bf 0"),

@@ -259,6 +259,7 @@ const ROWS: &[Row] = &[
             "jumps::a_clock_of_33_bits_wraps",
             "jumps::a_recording_of_a_stream_that_begins_anew_goes_on_where_it_was",
             "jumps::a_transport_stream_plays_wherever_it_was_cut",
+            "jumps::a_stream_that_is_cut_inside_its_only_keyframe_plays",
             "domain/src/transport.rs::a_stream_is_known_wherever_it_was_cut",
         ],
     ),

@@ -10,12 +10,13 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked --mount=type=cache,target=/src/target,sharing=locked \
     cargo build --release --locked -p rushes && install -D target/release/rushes /out/rushes
 
+# Debian 12: LTS until June 2028. Its FFmpeg is 5.1; a newer Debian has other names of its libraries.
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
         ca-certificates libavcodec59 libavformat59 libavfilter8 libavutil57 libswscale6 libswresample4 && \
     rm -rf /var/lib/apt/lists/* && \
     useradd --system --uid 10001 --user-group --no-create-home --home-dir /var/lib/rushes --shell /usr/sbin/nologin rushes && \
-    install -d -m 0700 -o rushes -g rushes /var/lib/rushes
+    install -d -m 0700 -o rushes -g rushes /var/lib/rushes /srv/rushes
 COPY --from=build /out/rushes /usr/local/bin/rushes
 COPY deploy/healthcheck /usr/local/bin/healthcheck
 COPY LICENSE LICENSE-APACHE LICENSE-MIT /usr/share/doc/rushes/

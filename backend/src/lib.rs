@@ -18,6 +18,7 @@ mod serve;
 mod state;
 mod trail;
 mod upload;
+mod validators;
 mod view;
 
 pub use axum::Router;

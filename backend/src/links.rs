@@ -1,4 +1,8 @@
-//! Signed links: whoever holds one may fetch one output until it expires, and nothing else.
+//! Signed links: a link opens one output until it expires, and nothing else.
+//!
+//! A task is asked for again and again, and caches know a file by its link. So the end of a link is rounded up to a multiple
+//! of the time to live: all links to an output that are made within such a window are the same. A player reads the files of a
+//! set one by one while it plays, so the length of the video is added to the time to live.
 
 use crate::config::Secrets;
 use base64::Engine;
@@ -11,6 +15,17 @@ use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 type HmacSha256 = Hmac<Sha256>;
+
+/// What a proof is worth for a grant at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Worth {
+    /// It opens the output.
+    Valid,
+    /// It did until it expired.
+    Expired,
+    /// It never did.
+    Nothing,
+}
 
 /// Signs and checks links with keys derived from the installation's secrets.
 pub(crate) struct Links {
@@ -54,22 +69,42 @@ impl Links {
         }
     }
 
-    /// The part of a link below `/api/video/` that opens an output from `now` until the installation's time to live is
-    /// over. For a set it leads to the file that names all others, and what it names is open by the same token.
-    pub(crate) fn path(&self, task: &task::Model, output: &output::Model, now: DateTime<Utc>) -> String {
+    /// The part of a link below `/api/video/` that opens an output. It ends after the installation's time to live and the
+    /// time that it takes to play the task's outputs, at the earliest, and at most one time to live later. For a set it leads
+    /// to the file that names all others, and what that names is open by the same token.
+    pub(crate) fn path(
+        &self,
+        task: &task::Model,
+        output: &output::Model,
+        playing: Duration,
+        now: DateTime<Utc>,
+    ) -> String {
         let (path, name) = (&task.file_path, &output.name);
         let grant = Grant {
             file_path: path,
             output: name,
         };
+        let expires = self.expires(playing, now);
         match &output.entry {
-            Some(entry) => format!("play/{}/{path}/{name}/{entry}", self.token(grant, now)),
-            None => format!("download/{path}?{}", self.query(grant, now)),
+            Some(entry) => format!("play/{}/{path}/{name}/{entry}", self.token(grant, expires)),
+            None => format!("download/{path}?{}", self.query(grant, expires)),
         }
     }
 
-    fn query(&self, grant: Grant<'_>, now: DateTime<Utc>) -> String {
-        let Some(proof) = self.proof(grant, now) else {
+    /// Seconds since 1970 at which a link ends that is made now.
+    fn expires(&self, playing: Duration, now: DateTime<Utc>) -> i64 {
+        let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        let (ttl, playing) = (seconds(self.ttl), seconds(playing).saturating_add(1));
+        if ttl == 0 {
+            return now.timestamp();
+        }
+        let least = now.timestamp().saturating_add(ttl).saturating_add(playing);
+        // To the end of the window that the moment lies in.
+        least.saturating_add(ttl - 1) / ttl * ttl
+    }
+
+    fn query(&self, grant: Grant<'_>, expires: i64) -> String {
+        let Some(proof) = self.proof(grant, expires) else {
             return String::new();
         };
         format!(
@@ -78,18 +113,15 @@ impl Links {
         )
     }
 
-    fn token(&self, grant: Grant<'_>, now: DateTime<Utc>) -> String {
-        let proof = self.proof(grant, now);
+    fn token(&self, grant: Grant<'_>, expires: i64) -> String {
+        let proof = self.proof(grant, expires);
         proof.map_or_else(String::new, |proof| {
             format!("{}.{}.{}", proof.expires, proof.key, proof.signature)
         })
     }
 
     /// `None` never happens: there is always a key.
-    fn proof(&self, grant: Grant<'_>, now: DateTime<Utc>) -> Option<Proof> {
-        let expires = now
-            .timestamp()
-            .saturating_add(i64::try_from(self.ttl.as_secs()).unwrap_or(i64::MAX));
+    fn proof(&self, grant: Grant<'_>, expires: i64) -> Option<Proof> {
         let key = self.keys.first()?;
         let signature = BASE64_URL_SAFE_NO_PAD.encode(key.over(grant, expires).finalize().into_bytes());
         Some(Proof {
@@ -99,13 +131,23 @@ impl Links {
         })
     }
 
-    /// Whether the proof holds for this grant, now; compared in constant time.
-    pub(crate) fn proves(&self, proof: &Proof, grant: Grant<'_>, now: DateTime<Utc>) -> bool {
+    /// What the proof is worth for this grant, now; compared in constant time.
+    pub(crate) fn worth(&self, proof: &Proof, grant: Grant<'_>, now: DateTime<Utc>) -> Worth {
         let signature = BASE64_URL_SAFE_NO_PAD.decode(&proof.signature).unwrap_or_default();
         let key = self.keys.iter().find(|key| key.id == proof.key);
-        now.timestamp() < proof.expires
-            && key.is_some_and(|key| key.over(grant, proof.expires).verify_slice(&signature).is_ok())
+        let signed = key.is_some_and(|key| key.over(grant, proof.expires).verify_slice(&signature).is_ok());
+        match (signed, now.timestamp() < proof.expires) {
+            (false, _) => Worth::Nothing,
+            (true, true) => Worth::Valid,
+            (true, false) => Worth::Expired,
+        }
     }
+}
+
+/// How long it takes to play the longest output of a task: while a player shows one, it reads others beside it.
+pub(crate) fn playing_time(outputs: &[output::Model]) -> Duration {
+    let longest_ms = outputs.iter().filter_map(|output| output.duration_ms).max();
+    Duration::from_millis(longest_ms.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0))
 }
 
 impl Proof {
@@ -174,86 +216,75 @@ mod tests {
         }
     }
 
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
+    }
+
     #[test]
     fn a_link_opens_its_output_until_it_expires() {
-        let (links, now) = (links("a", None), Utc::now());
-        let proof = proof(&links.query(GRANT, now));
-        let after = |s| now + chrono::TimeDelta::seconds(s);
-        assert!(links.proves(&proof, GRANT, now));
-        assert!(links.proves(&proof, GRANT, after(59)));
-        assert!(!links.proves(&proof, GRANT, after(60)));
+        let links = links("a", None);
+        let proof = proof(&links.query(GRANT, 1_800_000_060));
+        assert_eq!(links.worth(&proof, GRANT, at(0)), Worth::Valid);
+        assert_eq!(links.worth(&proof, GRANT, at(59)), Worth::Valid);
+        assert_eq!(links.worth(&proof, GRANT, at(60)), Worth::Expired);
+    }
+
+    #[test]
+    fn links_of_one_window_are_the_same_and_outlive_the_video() {
+        let links = links("a", None);
+        let hour = Duration::from_secs(3_600);
+        let mut ends = std::collections::BTreeSet::new();
+        for second in 0..600 {
+            let life = links.expires(hour, at(second)) - at(second).timestamp();
+            assert!((3_600 + 60..=3_600 + 60 + 61).contains(&life), "{second}: {life}");
+            ends.insert(links.expires(hour, at(second)));
+        }
+        assert_eq!(ends.len(), 11, "ten minutes touch eleven windows of a minute: {ends:?}");
+        assert_eq!(
+            links.query(GRANT, links.expires(hour, at(1))),
+            links.query(GRANT, links.expires(hour, at(50)))
+        );
     }
 
     #[test]
     fn a_token_in_a_path_proves_the_same_as_a_query() {
-        let (links, now) = (links("a", None), Utc::now());
-        let proof = Proof::from_token(&links.token(GRANT, now)).unwrap();
-        assert!(links.proves(&proof, GRANT, now));
+        let links = links("a", None);
+        let proof = Proof::from_token(&links.token(GRANT, 1_800_000_060)).unwrap();
+        assert_eq!(links.worth(&proof, GRANT, at(0)), Worth::Valid);
         for token in ["", "-", "1.2", "x.y.z", ".."] {
             let proof = Proof::from_token(token);
-            assert!(!proof.is_some_and(|proof| links.proves(&proof, GRANT, now)), "{token}");
+            let worth = proof.map(|proof| links.worth(&proof, GRANT, at(0)));
+            assert!(!matches!(worth, Some(Worth::Valid | Worth::Expired)), "{token}");
         }
     }
 
     #[test]
     fn a_changed_link_opens_nothing() {
-        let (links, now) = (links("a", None), Utc::now());
-        let right = proof(&links.query(GRANT, now));
-        assert!(!links.proves(
-            &right,
-            Grant {
-                output: "poster.jpg",
-                ..GRANT
-            },
-            now
-        ));
-        assert!(!links.proves(
-            &right,
-            Grant {
-                file_path: "2026/01/31/8_clip.mov",
-                ..GRANT
-            },
-            now
-        ));
-        assert!(!links.proves(
-            &Proof {
-                expires: right.expires + 1,
-                ..right.clone()
-            },
-            GRANT,
-            now
-        ));
-        assert!(!links.proves(
-            &Proof {
-                key: "00000000".to_owned(),
-                ..right.clone()
-            },
-            GRANT,
-            now
-        ));
-        assert!(!links.proves(
-            &Proof {
-                signature: String::new(),
-                ..right.clone()
-            },
-            GRANT,
-            now
-        ));
-        assert!(!links.proves(
-            &Proof {
-                signature: "%%%".to_owned(),
-                ..right
-            },
-            GRANT,
-            now
-        ));
+        let links = links("a", None);
+        let right = proof(&links.query(GRANT, 1_800_000_060));
+        let (output, file_path) = ("poster.jpg", "2026/01/31/8_clip.mov");
+        let other = |change: fn(&mut Proof)| {
+            let mut proof = right.clone();
+            change(&mut proof);
+            proof
+        };
+        for (proof, grant) in [
+            (right.clone(), Grant { output, ..GRANT }),
+            (right.clone(), Grant { file_path, ..GRANT }),
+            (other(|proof| proof.expires += 1), GRANT),
+            (other(|proof| proof.expires -= 3_600), GRANT),
+            (other(|proof| proof.key = "00000000".to_owned()), GRANT),
+            (other(|proof| proof.signature.clear()), GRANT),
+            (other(|proof| proof.signature = "%%%".to_owned()), GRANT),
+        ] {
+            assert_eq!(links.worth(&proof, grant, at(0)), Worth::Nothing, "{proof:?} {grant:?}");
+        }
     }
 
     #[test]
     fn a_link_survives_a_rotation_and_no_other_installation_takes_it() {
-        let now = Utc::now();
-        let old = proof(&links("a", None).query(GRANT, now));
-        assert!(links("b", Some("a")).proves(&old, GRANT, now));
-        assert!(!links("b", None).proves(&old, GRANT, now));
+        let old = proof(&links("a", None).query(GRANT, 1_800_000_060));
+        assert_eq!(links("b", Some("a")).worth(&old, GRANT, at(0)), Worth::Valid);
+        assert_eq!(links("b", None).worth(&old, GRANT, at(0)), Worth::Nothing);
     }
 }

@@ -2,12 +2,12 @@
 
 use crate::openapi::{self, Api};
 use crate::routes::health::Readiness;
-use crate::routes::{auth, codes, health, images, metrics, plan, presets, report, tasks, uploads, video};
-use crate::{Alive, AppState, once, problem, trail, upload};
+use crate::routes::{auth, codes, health, images, landing, metrics, plan, presets, report, tasks, uploads, video};
+use crate::{Alive, AppState, once, problem, trail, upload, validators};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{self, HeaderName};
-use axum::http::{HeaderValue, Method, Uri};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use axum::middleware::{from_fn, from_fn_with_state, map_request};
 use axum::routing::get;
 use entity::DatabaseConnection;
@@ -17,7 +17,10 @@ use std::time::Duration;
 use storage::Storage;
 use tower::ServiceExt;
 use tower::util::option_layer;
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{Predicate, SizeAbove};
 use tower_http::cors::CorsLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -50,17 +53,25 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(metrics::metrics))
 }
 
-/// The API. Outermost first: the trail, CORS, a limit of time, a net for panics, and what reads unwanted bodies.
+/// The API. Outermost first: the trail, CORS, compression, validators of JSON, a limit of time, a net for panics, and what reads unwanted bodies.
 pub fn router(state: AppState) -> Router {
     let (router, _) = routes().split_for_parts();
     let document = openapi::document();
     let inner = router
+        .route("/", get(landing::page))
+        .route("/favicon.ico", get(landing::icon))
         .route("/docs/errors", get(codes::page))
         .merge(SwaggerUi::new("/docs").url("/api/openapi.json", document))
         .fallback(nowhere)
         .layer(map_request(async |request: Request| upload::linger(request)))
         .layer(CatchPanicLayer::custom(problem::of_panic))
         .layer(from_fn_with_state(state.clone(), trail::in_time))
+        .layer(from_fn(validators::validate))
+        .layer(
+            CompressionLayer::new()
+                .quality(CompressionLevel::Fastest)
+                .compress_when(is_worth_compressing()),
+        )
         .layer(option_layer(cors(&state.config.cors_origins)))
         .layer(from_fn(trail::with_host))
         .layer(from_fn_with_state(state.clone(), trail::trail))
@@ -117,6 +128,23 @@ fn without_slash(mut request: Request) -> Request {
     request
 }
 
+/// Whole answers of text that are longer than a packet. Media is compressed already, and a part of a file must stay as it is.
+fn is_worth_compressing() -> impl Predicate {
+    let is_text = |status: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions| {
+        let kind = headers
+            .get(header::CONTENT_TYPE)
+            .map_or(&b""[..], HeaderValue::as_bytes);
+        let kinds: [&[u8]; 4] = [
+            b"application/json",
+            b"application/vnd.apple.mpegurl",
+            b"text/",
+            b"application/javascript",
+        ];
+        status == StatusCode::OK && kinds.iter().any(|known| kind.starts_with(known))
+    };
+    SizeAbove::new(1_024).and(is_text)
+}
+
 /// Only origins that are named, each by its exact text.
 fn cors(origins: &[String]) -> Option<CorsLayer> {
     let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
@@ -132,14 +160,22 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
             header::CONTENT_TYPE,
             header::RANGE,
             header::IF_RANGE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            header::IF_MODIFIED_SINCE,
+            header::IF_UNMODIFIED_SINCE,
             once::KEY,
             request_id.clone(),
         ])
         .expose_headers([
             request_id,
             header::CONTENT_DISPOSITION,
+            header::ACCEPT_RANGES,
+            header::CONTENT_LENGTH,
             header::CONTENT_RANGE,
+            header::DATE,
             header::ETAG,
+            header::LAST_MODIFIED,
             header::RETRY_AFTER,
             once::REPLAYED,
             header::CONTENT_LANGUAGE,

@@ -4,6 +4,7 @@ pub(crate) mod auth;
 pub(crate) mod codes;
 pub(crate) mod health;
 pub(crate) mod images;
+pub(crate) mod landing;
 pub(crate) mod metrics;
 pub(crate) mod plan;
 pub(crate) mod presets;

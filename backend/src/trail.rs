@@ -84,13 +84,24 @@ fn dress(headers: &mut HeaderMap, context: &Context, docs: bool) {
         );
         headers.append(header::VARY, HeaderValue::from_static("accept-language"));
     }
-    // Swagger UI brings its own scripts and styles; nothing else of ours is a page.
+    // A compressed file has other bytes (RFC 9110 §8.8.3.3): its validator is no longer strong.
+    if headers.contains_key(header::CONTENT_ENCODING)
+        && let Some(strong) = headers
+            .get(header::ETAG)
+            .filter(|tag| tag.as_bytes().starts_with(b"\""))
+        && let Ok(weak) = HeaderValue::from_bytes(&[b"W/", strong.as_bytes()].concat())
+    {
+        headers.insert(header::ETAG, weak);
+    }
+    // Swagger UI brings its own scripts and styles; a page of ours says itself what it needs.
     let policy = if docs {
         "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
     } else {
         "default-src 'none'; frame-ancestors 'none'"
     };
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static(policy));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -102,7 +102,9 @@ codes! {
 
     // Tasks and files
     TaskNotFound "task_not_found" 404 "Task not found" "Task not found"
-    FileNotFound "file_not_found" 404 "El archivo no existe o el enlace venció" "There is no such file, or the link has expired"
+    FileNotFound "file_not_found" 404 "El archivo no existe o el enlace no es válido" "There is no such file, or the link is not valid"
+    LinkExpired "link_expired" 410 "El enlace venció; pide uno nuevo" "The link has expired; ask for a new one"
+    PreconditionFailed "precondition_failed" 412 "El archivo no es el que esperabas" "The file is not the one you expected"
     TaskFinished "task_finished" 409 "La tarea ya terminó" "The task has already finished"
     TaskNotRetryable "task_not_retryable" 409 "Solo se repite una tarea fallida o cancelada" "Only a failed or canceled task can be retried"
     SourceNotProbed "source_not_probed" 409 "Todavía nadie ha mirado dentro de este archivo" "Nobody has looked inside this file yet"
@@ -138,6 +140,14 @@ codes! {
 }
 
 impl Code {
+    /// The codes with which a task may fail: those of the table from its part about failed tasks on.
+    pub fn of_tasks() -> impl Iterator<Item = Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .skip_while(|code| *code != Self::SourceDamaged)
+    }
+
     /// The code with this word; `None` for a word that is not ours.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {

@@ -7,6 +7,7 @@ mod decide;
 mod estimate;
 mod geometry;
 mod ladder;
+mod language_tag;
 mod names;
 mod outputs;
 mod rate;

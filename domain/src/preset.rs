@@ -48,7 +48,7 @@ pub fn built_in() -> Vec<Preset> {
         },
         Preset {
             name: "archive",
-            summary: "H.265 at the size of the source: half the bytes, for keeping",
+            summary: "H.265 at the size of the source: half the bytes, for keeping; most browsers do not play it",
             recipe: made_of(vec![Output::Mp4(in_codec(VideoCodec::H265))]),
         },
         Preset {

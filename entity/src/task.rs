@@ -18,7 +18,7 @@ mod whole;
 
 pub use claim::{Claim, LEASE, Made, claim};
 pub(crate) use find::images_in_use;
-pub use find::{Line, Page, by_id, by_path, count_by_status, list, of_user};
+pub use find::{Line, Page, by_id, by_path, count_by_status, list, of_user, oldest_waiting};
 pub use sweep::{Swept, due, mark_rung, sweep};
 pub use whole::{Desk, Whole};
 

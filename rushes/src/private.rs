@@ -59,7 +59,8 @@ pub(crate) fn prepare(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn storage_directory(url: &str) -> Option<PathBuf> {
+/// The directory of a `file://` URL.
+pub(crate) fn storage_directory(url: &str) -> Option<PathBuf> {
     let url = Url::parse(url).ok().filter(|url| url.scheme() == "file")?;
     url.to_file_path().ok()
 }

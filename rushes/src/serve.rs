@@ -45,7 +45,7 @@ pub(crate) async fn worker(settings: Settings, db: DatabaseConnection) -> anyhow
     let env = parts::worker(&settings, db.clone(), files.clone(), bell.clone())?;
     sandbox(&env, &settings).await?;
     let alive = alive()?;
-    let metrics = telemetry::metrics(&alive.background).context("failed to start the metrics")?;
+    let metrics = telemetry::metrics(&settings, &alive.background).context("failed to start the metrics")?;
     let Some(address) = settings.metrics_listen else {
         return work(env, &alive).await;
     };
@@ -97,7 +97,7 @@ fn state(
     bell: Doorbell,
     alive: &Alive,
 ) -> anyhow::Result<AppState> {
-    let metrics = telemetry::metrics(&alive.background).context("failed to start the metrics")?;
+    let metrics = telemetry::metrics(settings, &alive.background).context("failed to start the metrics")?;
     let config = settings.api.clone().context("this process has no API")?;
     Ok(AppState::new(db, files, bell, config, alive.clone()).with_metrics(metrics))
 }

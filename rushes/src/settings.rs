@@ -62,6 +62,19 @@ pub enum Role {
     Backup,
 }
 
+impl Role {
+    /// The subcommand.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Backend => "backend",
+            Self::Worker => "worker",
+            Self::Migrate => "migrate",
+        }
+    }
+}
+
 /// Why a start was refused: the variable, its value where it is no secret, and what is accepted.
 #[derive(Debug, thiserror::Error)]
 #[error("{name}: {problem}; accepted: {accepted}")]
@@ -77,6 +90,8 @@ pub struct BadSetting {
 /// All settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Which part of the product this process is.
+    pub role: Role,
     /// Where the API listens.
     pub listen: SocketAddr,
     /// Where a worker's own health and metrics listen.
@@ -149,6 +164,7 @@ impl Settings {
             Role::Worker | Role::Migrate | Role::Backup => None,
         };
         Ok(Self {
+            role,
             listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8_000))),
             metrics_listen: env.parsed("RUSHES_METRICS_LISTEN", "an address and a port such as 127.0.0.1:9100")?,
             stop_delay: stop_delay(&env, role)?,

@@ -1,7 +1,11 @@
 //! Log lines (text on a terminal, JSON otherwise) and the registry of metrics.
 
+mod meters;
+
 use crate::log::Log;
+use crate::settings::Settings;
 use background::Background;
+use meters::Disks;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use std::io::IsTerminal;
 use std::sync::OnceLock;
@@ -45,24 +49,36 @@ const SECONDS: &[f64] = &[
 /// Media seconds per second.
 const FACTORS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
+/// How often the registry is put in order and what changes without an event is looked up.
+const UPKEEP: Duration = Duration::from_secs(5);
+
 /// Installs the registry of this process; `/metrics` prints it.
-pub(crate) fn metrics(background: &Background) -> Result<PrometheusHandle, BuildError> {
+pub(crate) fn metrics(settings: &Settings, background: &Background) -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
         .set_buckets_for_metric(Matcher::Full("rushes_realtime_factor".to_owned()), FACTORS)?
         .install_recorder()?;
-    metrics::describe_counter!(
-        "rushes_log_lines_lost_total",
-        "Log lines that standard error did not take"
-    );
+    meters::begin(settings);
     LOG.get().inspect(|log| log.publish());
-    let (upkeep, background) = (handle.clone(), background.clone());
+    let (upkeep, disks) = (handle.clone(), Disks::of(settings));
+    // The first look is done before the first scrape.
+    disks.look();
+    let background = background.clone();
     tokio::spawn(async move {
         let run = || async {
-            let mut ticks = tokio::time::interval(Duration::from_secs(5));
+            let mut ticks = tokio::time::interval(UPKEEP);
             loop {
                 ticks.tick().await;
-                upkeep.run_upkeep();
+                let (upkeep, disks) = (upkeep.clone(), disks.clone());
+                let looked = tokio::task::spawn_blocking(move || {
+                    upkeep.run_upkeep();
+                    disks.look();
+                });
+                if let Err(error) = looked.await
+                    && let Ok(panic) = error.try_into_panic()
+                {
+                    std::panic::resume_unwind(panic);
+                }
             }
         };
         background.keep("metrics", run).await;
@@ -75,12 +91,15 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
     use super::*;
+    use crate::settings::Role;
     use background::{State, Task};
 
     #[tokio::test]
     async fn the_upkeep_of_the_metrics_starts_again_after_a_panic() {
-        let background = Background::default();
-        let handle = metrics(&background).unwrap();
+        let (background, home) = (Background::default(), tempfile::tempdir().unwrap());
+        let get = |name: &str| (name == "RUSHES_DATA_DIR").then(|| home.path().into());
+        let settings = Settings::read(Role::Up, &get).unwrap();
+        let handle = metrics(&settings, &background).unwrap();
         background.panic_in("metrics");
         let well = Task {
             name: "metrics",

@@ -95,7 +95,7 @@ impl<E> From<Error> for PutError<E> {
 
 impl Error {
     pub(crate) fn of_store(doing: &'static str, key: &str, source: object_store::Error) -> Self {
-        match source {
+        let error = match source {
             object_store::Error::NotFound { .. } => Self::NotFound { key: key.to_owned() },
             source if tells_full(&source) => Self::Full { place: key.to_owned() },
             source => Self::Unavailable {
@@ -103,12 +103,13 @@ impl Error {
                 key: key.to_owned(),
                 source: Box::new(source),
             },
-        }
+        };
+        error.counted(doing)
     }
 
     /// An I/O error on an object in a local directory.
     pub(crate) fn of_object_io(doing: &'static str, key: &Key, source: io::Error) -> Self {
-        match source.kind() {
+        let error = match source.kind() {
             io::ErrorKind::NotFound => Self::NotFound { key: key.to_string() },
             kind if is_full(kind) => Self::Full { place: key.to_string() },
             _ => Self::Unavailable {
@@ -116,7 +117,21 @@ impl Error {
                 key: key.to_string(),
                 source: Box::new(source),
             },
-        }
+        };
+        error.counted(doing)
+    }
+
+    /// This error, counted where the store is at fault.
+    fn counted(self, operation: &'static str) -> Self {
+        let reason = match self {
+            Self::Full { .. } => "full",
+            Self::Unavailable { .. } => "unavailable",
+            Self::NotFound { .. } | Self::OutOfRange { .. } | Self::LocalFile { .. } | Self::BadUrl { .. } => {
+                return self;
+            }
+        };
+        metrics::counter!("rushes_storage_errors_total", "operation" => operation, "reason" => reason).increment(1);
+        self
     }
 
     /// An I/O error on a file that is no object.

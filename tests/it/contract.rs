@@ -202,11 +202,11 @@ async fn the_row_of_a_task_is_where_an_operator_looks() {
     assert_eq!(rows[0].try_get::<String>("", "status").unwrap(), "uploaded");
 }
 
-/// The three calls that every user makes first, taken from the README and run as they stand.
+/// The three calls that every user makes first, taken from docs/COMPATIBILITY.md and run as they stand.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_curl_calls_of_the_readme_work_verbatim() {
-    let readme = include_str!("../../README.md");
-    let calls: Vec<&str> = readme
+async fn the_curl_calls_of_earlier_clients_work_verbatim() {
+    let page = include_str!("../../docs/COMPATIBILITY.md");
+    let calls: Vec<&str> = page
         .lines()
         .filter(|line| line.starts_with("curl --location"))
         .collect();

@@ -167,11 +167,14 @@ async fn a_link_opens_its_own_output_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_ends() {
+async fn a_link_ends_and_says_so() {
     let app = TestApp::idle_with(|config| config.link_ttl = Duration::ZERO).await;
     let caller = app.caller().await;
-    let url = link(&caller, processed(&app, &caller).await, 0).await;
-    assert_eq!(get(&url, &[]).await.status(), 404);
+    let id = processed(&app, &caller).await;
+    let url = link(&caller, id, 0).await;
+    let ended = get(&url, &[]).await;
+    assert_eq!(ended.status(), 410);
+    assert_eq!(ended.json::<Value>().await.unwrap()["code"], "link_expired");
     let token = format!("Bearer {}", caller.token);
     assert_eq!(
         get(&url, &[("authorization", &token)]).await.status(),
@@ -179,7 +182,67 @@ async fn a_link_ends() {
         "its owner needs no link"
     );
     let other = format!("Bearer {}", app.caller().await.token);
-    assert_eq!(get(&url, &[("authorization", &other)]).await.status(), 404);
+    assert_eq!(get(&url, &[("authorization", &other)]).await.status(), 410);
+    // Nothing is told of a link that never opened anything.
+    let changed = url.replace("signature=", "signature=A");
+    assert_eq!(get(&changed, &[]).await.status(), 404);
+    assert_eq!(caller.delete(&format!("/api/tasks/{id}")).await.status, 200);
+    assert_eq!(get(&url, &[]).await.status(), 404, "what is gone stays gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_plays_to_its_end_and_its_link_says_when_it_has_expired() {
+    let app = TestApp::idle_with(|config| config.link_ttl = Duration::ZERO).await;
+    let caller = app.caller().await;
+    let id = caller.upload("clip.mp4", tests::MP4.to_vec(), &[]).await.body["id"]
+        .as_i64()
+        .unwrap();
+    app.finish_stream(id, &[("master.m3u8", b"#EXTM3U\n")]).await;
+    let url = link(&caller, id, 0).await;
+    let ended = get(&url, &[]).await;
+    assert_eq!(ended.status(), 410);
+    assert_eq!(ended.json::<Value>().await.unwrap()["code"], "link_expired");
+    let bad_token = get(&url, &[("authorization", "Bearer a.b.c")]).await;
+    assert_eq!(bad_token.status(), 410);
+
+    // A film of four hours, and links that are to be used within a minute.
+    let app = TestApp::idle_with(|config| config.link_ttl = Duration::from_secs(60)).await;
+    let caller = app.caller().await;
+    let id = caller.upload("clip.mp4", tests::MP4.to_vec(), &[]).await.body["id"]
+        .as_i64()
+        .unwrap();
+    app.finish_stream(id, &[("master.m3u8", b"#EXTM3U\n")]).await;
+    let four_hours_ms = 4 * 3_600 * 1_000;
+    let longer = format!("UPDATE outputs SET duration_ms = {four_hours_ms} WHERE task_id = {id}");
+    sea_orm::ConnectionTrait::execute_unprepared(&app.db, &longer)
+        .await
+        .unwrap();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let url = link(&caller, id, 0).await;
+    let token = url.split("/play/").nth(1).unwrap();
+    let expires: u64 = token.split('.').next().unwrap().parse().unwrap();
+    assert!(
+        expires >= now + 4 * 3_600 + 60 && expires <= now + 4 * 3_600 + 180,
+        "{expires}"
+    );
+    assert!(header(&get(&url, &[]).await, "cache-control").starts_with("private, max-age=3600"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn polls_are_given_the_same_links_so_that_caches_know_the_file() {
+    // Two windows at most are touched by what takes less than a day.
+    let app = TestApp::idle_with(|config| config.link_ttl = Duration::from_secs(24 * 3_600)).await;
+    let caller = app.caller().await;
+    let id = processed(&app, &caller).await;
+    let mut links = std::collections::BTreeSet::new();
+    for _ in 0..5 {
+        links.insert(link(&caller, id, 0).await);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    assert!(links.len() <= 2, "{links:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,6 +21,8 @@ async fn stream(app: &TestApp) -> (Caller, i64, String) {
         ("sheet-1.jpg", b"j"),
         ("sprite.vtt", b"WEBVTT"),
         ("init.mp4", b"i"),
+        ("audio-0001.m4s", b"a"),
+        ("audio-init.mp4", b"i"),
     ];
     app.finish_stream(id, &files).await;
     let task = caller.get(&format!("/api/tasks/{id}")).await.body;
@@ -45,6 +47,8 @@ async fn a_player_follows_relative_names_without_a_token_of_its_own() {
         ("720p.m3u8", "application/vnd.apple.mpegurl"),
         ("720p-0001.m4s", "video/mp4"),
         ("init.mp4", "video/mp4"),
+        ("audio-0001.m4s", "audio/mp4"),
+        ("audio-init.mp4", "audio/mp4"),
         ("sprite.vtt", "text/vtt"),
         ("sheet-1.jpg", "image/jpeg"),
     ] {

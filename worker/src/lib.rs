@@ -122,7 +122,7 @@ pub async fn run(env: Env, shutdown: CancellationToken, background: Background) 
     let patience = AbortOnDropHandle::new(tokio::spawn(async move {
         let patience = || async {
             stopping.cancelled().await;
-            tokio::time::sleep(grace).await;
+            tell_what_is_waited_for(grace).await;
             halt.cancel();
         };
         kept.keep("grace", patience).await;
@@ -135,4 +135,27 @@ pub async fn run(env: Env, shutdown: CancellationToken, background: Background) 
     };
     doorbell.serve(tasks, answer, shutdown, &background).await;
     drop((patience, sweeper));
+}
+
+/// Says every few seconds which tasks a stop waits for, until the grace is over.
+async fn tell_what_is_waited_for(grace: Duration) {
+    let deadline = tokio::time::Instant::now() + grace;
+    loop {
+        let (tasks, left) = (
+            process_task::busy(),
+            deadline.saturating_duration_since(tokio::time::Instant::now()),
+        );
+        if left.is_zero() {
+            return tracing::warn!(tasks, "tasks in progress are given back; they run again later");
+        }
+        if tasks > 0 {
+            let seconds = left.as_secs_f32().ceil();
+            tracing::info!(
+                tasks,
+                seconds,
+                "waiting for tasks in progress; after that time they are given back"
+            );
+        }
+        tokio::time::sleep(left.min(Duration::from_secs(5))).await;
+    }
 }

@@ -10,6 +10,7 @@ use domain::plan::Sample;
 use domain::protocol::Progress;
 use domain::{Code, Failure, FailureKind, Recipe, TaskId};
 use entity::task::{self, Claim};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use tokio::sync::watch;
 use tracing::Instrument;
@@ -30,7 +31,34 @@ pub(crate) async fn run(env: &Env, id: TaskId) {
         Err(error) => return tracing::warn!(task.id = id.0, %error, "failed to claim"),
     };
     let span = tracing::info_span!("task", task.id = id.0, attempt = task.attempt);
+    let _busy = Busy::new();
     attempt(env, &task).instrument(span).await;
+}
+
+/// Tasks that this process works on.
+static BUSY: AtomicUsize = AtomicUsize::new(0);
+
+/// How many tasks this process works on.
+pub(crate) fn busy() -> usize {
+    BUSY.load(Ordering::Relaxed)
+}
+
+/// A slot of this worker in use; free again when the value is dropped, also by a panic.
+struct Busy;
+
+impl Busy {
+    fn new() -> Self {
+        BUSY.fetch_add(1, Ordering::Relaxed);
+        metrics::gauge!("rushes_worker_slots_busy").increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        BUSY.fetch_sub(1, Ordering::Relaxed);
+        metrics::gauge!("rushes_worker_slots_busy").decrement(1.0);
+    }
 }
 
 async fn attempt(env: &Env, task: &task::Model) {

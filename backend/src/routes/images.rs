@@ -8,13 +8,14 @@ use crate::once::{Hold, Once, OnceHeader, Turn};
 use crate::openapi::{Binary, problems};
 use crate::reply::{Message, Said};
 use crate::routes::tasks::erase;
+use crate::routes::video::{File, Version};
 use crate::upload::{ImageForm, MAX_IMAGE_BYTES, NewFile, NewImage};
 use anyhow::Context as _;
 use axum::Json;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use domain::{Code, UserId};
 use entity::image;
@@ -86,7 +87,7 @@ problems!(NewImageProblems: FileMissing, FileEmpty, NameInvalid, MultipartInvali
     TokenInvalid, TokenExpired, RequestTimeout, ImageNameTaken, ImagesTooMany, IdempotencyKeyInUse, UploadTooLarge, NotAnImage,
     ContentTypeUnsupported, ImageTooLarge, IdempotencyKeyReused, Unavailable, StorageFull);
 problems!(ImagesProblems: TokenMissing, TokenInvalid, TokenExpired, Unavailable);
-problems!(ImageProblems: TokenMissing, TokenInvalid, TokenExpired, ImageNotFound, Unavailable);
+problems!(ImageProblems: TokenMissing, TokenInvalid, TokenExpired, ImageNotFound, PreconditionFailed, RangeInvalid, Unavailable);
 problems!(RemoveImageProblems: TokenMissing, TokenInvalid, TokenExpired, ImageNotFound, ImageInUse, Unavailable);
 
 /// Takes an image under a name that the account does not have yet.
@@ -175,22 +176,24 @@ pub(crate) async fn list(
     security(("bearer" = [])), responses((status = 200, description = "The file", content((inline(Binary) = "image/jpeg"), (inline(Binary) = "image/png"))), ImageProblems))]
 pub(crate) async fn show(
     State(state): State<AppState>,
+    headers: HeaderMap,
     Owned(image): Owned<image::Model>,
-) -> Result<impl IntoResponse, Error> {
-    let key = Key::parse(&image.key).map_err(|error| Error::Internal(error.into()))?;
-    let bytes = u64::try_from(image.bytes).unwrap_or_default();
-    let stream = state.storage.get_range(&key, 0..bytes).await;
-    let stream = stream.map_err(|error| match error {
-        // Removed since its row was read.
-        storage::Error::NotFound { .. } => Code::ImageNotFound.into(),
-        error => Error::from(error),
-    })?;
-    let headers = [
-        (CONTENT_TYPE, image.media_type),
-        (CONTENT_LENGTH, bytes.to_string()),
-        (CACHE_CONTROL, "private, no-cache".to_owned()),
-    ];
-    Ok((headers, Body::from_stream(stream)))
+) -> Result<Response, Error> {
+    let media_type = HeaderValue::from_str(&image.media_type);
+    let file = File {
+        key: Key::parse(&image.key).map_err(|error| Error::Internal(error.into()))?,
+        bytes: u64::try_from(image.bytes).unwrap_or_default(),
+        version: Version::new(&image.sha256, image.created_at),
+        absent: Code::ImageNotFound,
+        headers: HeaderMap::from_iter([
+            (
+                CONTENT_TYPE,
+                media_type.unwrap_or(HeaderValue::from_static("application/octet-stream")),
+            ),
+            (CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+        ]),
+    };
+    file.send(&state, &headers).await
 }
 
 /// Removes an image that no unfinished task names.

@@ -5,6 +5,7 @@ use crate::error::Error;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use chrono::Utc;
 use domain::Status;
 use entity::{DatabaseConnection, task};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -19,7 +20,7 @@ pub(crate) async fn metrics(State(state): State<AppState>) -> Result<Response, E
     Ok(print(state.facts.metrics.as_ref()))
 }
 
-/// Asks the database how many tasks stand where. An old number would mislead: without an answer there is none.
+/// Asks the database how many tasks stand where, and how long the oldest has waited. An old number would mislead: without an answer there is none.
 pub(crate) async fn count_tasks(db: &DatabaseConnection) {
     let counted = task::count_by_status(db).await;
     if let Err(error) = &counted {
@@ -35,6 +36,12 @@ pub(crate) async fn count_tasks(db: &DatabaseConnection) {
             .map_or(f64::NAN, f64::from);
         metrics::gauge!("rushes_tasks", "status" => status.as_str()).set(count);
     }
+    let oldest = task::oldest_waiting(db).await;
+    let age_s = oldest.map_or(f64::NAN, |oldest| {
+        let age = oldest.map(|oldest| Utc::now().signed_duration_since(oldest).to_std());
+        age.map_or(0.0, |age| age.unwrap_or_default().as_secs_f64())
+    });
+    metrics::gauge!("rushes_oldest_waiting_task_seconds").set(age_s);
 }
 
 pub(crate) fn print(handle: Option<&PrometheusHandle>) -> Response {

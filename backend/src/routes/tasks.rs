@@ -7,6 +7,7 @@ use crate::choice::check_names;
 use crate::context::Context;
 use crate::error::Error;
 use crate::extract::{BaseUrl, CurrentUser, Owned};
+use crate::links::playing_time;
 use crate::once::{Hold, Mark, Once, OnceHeader, Turn};
 use crate::openapi::problems;
 use crate::reply::Said;
@@ -218,9 +219,10 @@ pub(crate) async fn ring(state: &AppState, task: &task::Model) {
 
 /// The view of a task with links that work from now on.
 pub(crate) fn view(state: &AppState, context: &Context, base: &BaseUrl, task: task::Whole) -> TaskView {
-    let now = Utc::now();
+    let (now, playing) = (Utc::now(), playing_time(&task.outputs));
     let link = |task: &task::Model, output: &output::Model| {
-        format!("{}/api/video/{}", base.0, state.links.path(task, output, now))
+        let path = state.links.path(task, output, playing, now);
+        format!("{}/api/video/{path}", base.0)
     };
     TaskView::new(task, context.language, link)
 }

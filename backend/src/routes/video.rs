@@ -1,27 +1,30 @@
 //! Downloads: to whoever holds a signed link, or to the owner.
 
+mod conditions;
 mod disposition;
 mod play;
 mod range;
 mod send;
 
+pub(crate) use conditions::{Version, is_known};
 pub(crate) use play::*;
+pub(crate) use send::File;
 
 use crate::AppState;
 use crate::error::Error;
 use crate::extract::CurrentUser;
-use crate::links::{Grant, Proof};
+use crate::links::{Grant, Proof, Worth, playing_time};
 use crate::openapi::{Binary, problems};
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Redirect, Response};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use domain::{Code, TaskId};
 use entity::{output, task};
-use send::File;
 use serde::Deserialize;
+use std::time::Duration;
 use storage::Key;
 use utoipa::IntoParams;
 
@@ -54,12 +57,16 @@ impl DownloadQuery {
 pub(crate) struct Granted {
     task: task::Model,
     output: output::Model,
+    /// How long the outputs of the task play.
+    playing: Duration,
+    /// Seconds since 1970 at which the link ends; `None` for the owner.
+    expires: Option<i64>,
 }
 
 impl FromRequestParts<AppState> for Granted {
     type Rejection = Error;
 
-    /// Whoever may not read it learns the same as if it were not there.
+    /// A caller who may not read it learns the same as if it were not there, but for one whose link has expired.
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
         let absent = || Error::from(Code::FileNotFound);
         let Ok(Path((year, month, day, name))) =
@@ -93,6 +100,7 @@ impl FromRequestParts<AppState> for Granted {
         let task = found.ok_or_else(absent)?;
         let is_owner = owner == Some(task.owner());
         let outputs = output::of_task(&state.db, task.id).await?;
+        let playing = playing_time(&outputs);
         let output = match &query.output {
             Some(wanted) => outputs.into_iter().find(|output| output.name == *wanted),
             None => outputs.into_iter().next(),
@@ -105,20 +113,24 @@ impl FromRequestParts<AppState> for Granted {
             file_path: &task.file_path,
             output: &output.name,
         };
-        let proven = || {
-            query
-                .proof()
-                .is_some_and(|proof| state.links.proves(&proof, grant, Utc::now()))
-        };
-        if is_owner || proven() {
-            Ok(Self { task, output })
-        } else {
-            Err(absent())
+        let proof = query.proof().filter(|_| !is_owner);
+        let worth = proof
+            .as_ref()
+            .map_or(Worth::Nothing, |proof| state.links.worth(proof, grant, Utc::now()));
+        match worth {
+            Worth::Nothing if !is_owner => Err(absent()),
+            Worth::Expired => Err(Code::LinkExpired.into()),
+            Worth::Nothing | Worth::Valid => Ok(Self {
+                task,
+                output,
+                playing,
+                expires: proof.map(|proof| proof.expires),
+            }),
         }
     }
 }
 
-problems!(DownloadProblems: TokenInvalid, TokenExpired, FileNotFound, RangeInvalid, Unavailable);
+problems!(DownloadProblems: TokenInvalid, TokenExpired, FileNotFound, LinkExpired, PreconditionFailed, RangeInvalid, Unavailable);
 
 /// Sends an output, or a range of its bytes (RFC 9110 §14).
 ///
@@ -140,27 +152,49 @@ pub(crate) async fn download(
     headers: HeaderMap,
     granted: Granted,
 ) -> Result<Response, Error> {
-    let Granted { task, output } = granted;
+    let Granted {
+        task,
+        output,
+        playing,
+        expires,
+    } = granted;
     if output.entry.is_some() {
         // Relative to this path, whatever the host is called.
-        let link = format!("/api/video/{}", state.links.path(&task, &output, Utc::now()));
-        return Ok(Redirect::temporary(&link).into_response());
+        let link = state.links.path(&task, &output, playing, Utc::now());
+        return Ok(Redirect::temporary(&format!("/api/video/{link}")).into_response());
     }
     let file = File {
         key: Key::parse(&output.key).map_err(|error| Error::Internal(error.into()))?,
         bytes: u64::try_from(output.bytes).unwrap_or_default(),
-        etag: format!("\"{}\"", output.sha256),
-        headers: headers_of(&task, &output),
+        version: Version::new(&output.sha256, made_at(&task)),
+        absent: Code::FileNotFound,
+        headers: headers_of(&task, &output, expires),
     };
     file.send(&state, &headers).await
 }
 
-fn headers_of(task: &task::Model, output: &output::Model) -> HeaderMap {
+/// When the outputs of a task became visible.
+fn made_at(task: &task::Model) -> DateTime<Utc> {
+    task.finished_at.unwrap_or(task.timestamp)
+}
+
+/// How long a cache of the caller's own may keep what lies behind a link: as long as the link opens it, and an hour at most.
+/// The owner's path without a proof stays the same for ever, so what is kept of it is asked after each time.
+fn cache_control(expires: Option<i64>) -> HeaderValue {
+    let left_s = expires.map(|expires| (expires - Utc::now().timestamp()).clamp(0, 3_600));
+    let text = left_s.map_or_else(
+        || "private, no-cache".to_owned(),
+        |left_s| format!("private, max-age={left_s}"),
+    );
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("private, no-cache"))
+}
+
+fn headers_of(task: &task::Model, output: &output::Model, expires: Option<i64>) -> HeaderMap {
     let value = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("attachment"));
     let name = disposition::file_name(&task.display_name, &output.name);
     let media_type = HeaderValue::from_str(&output.media_type);
     HeaderMap::from_iter([
-        (CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+        (CACHE_CONTROL, cache_control(expires)),
         (CONTENT_DISPOSITION, value(&disposition::attachment(&name))),
         (
             CONTENT_TYPE,

@@ -2,7 +2,7 @@
 
 use super::geometry::{Narrower, fit};
 use super::outputs::{Room, frames_u32, step, video_track};
-use super::{Content, Done, Hls, Rung, Step, VideoOrder, ladder};
+use super::{Content, Done, Hls, Rung, Step, VideoOrder, ladder, language_tag};
 use crate::recipe::{self, AudioCodec, TrimMode, VideoCodec};
 use std::time::Duration;
 
@@ -44,6 +44,10 @@ impl Room<'_> {
         let first = rungs.first().map(|rung| &rung.video);
         Content::Hls(Hls {
             audio: self.audio_track(AudioCodec::Aac, wish.audio, first.map(|video| (video, true)), steps),
+            language: self
+                .audio
+                .and_then(|(stream, _)| stream.language.as_deref())
+                .map(language_tag::tag),
             rungs,
             segment_us,
             single_file: wish.single_file,

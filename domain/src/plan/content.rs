@@ -130,6 +130,9 @@ pub struct Hls {
     pub rungs: Vec<Rung>,
     /// What becomes of the sound, when there is any.
     pub audio: Option<AudioTrack>,
+    /// Language of the sound as playlists name it (RFC 5646), when the source tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
     /// Length of a segment in microseconds; of copied pictures, up to twice that.
     pub segment_us: u64,
     /// Whether the segments of a rendition are byte ranges of one file.

@@ -1,6 +1,7 @@
 //! Ways to a task. All but the worker's are scoped to an account.
 
 use super::{Column, Entity, Model, TaskStatus};
+use chrono::{DateTime, Utc};
 use domain::recipe::Name;
 use domain::recipe_reader::stored;
 use domain::{Status, TaskId, UserId};
@@ -124,6 +125,20 @@ pub async fn count_by_status(db: &impl ConnectionTrait) -> Result<Vec<(Status, i
         .column_as(Column::Id.count(), "count");
     let rows: Vec<(TaskStatus, i64)> = query.group_by(Column::Status).into_tuple().all(db).await?;
     Ok(rows.into_iter().map(|(status, count)| (status.into(), count)).collect())
+}
+
+/// When the task that has waited longest was uploaded, of those that are due now; `None` when none waits.
+///
+/// # Errors
+/// Those of the database.
+pub async fn oldest_waiting(db: &impl ConnectionTrait) -> Result<Option<DateTime<Utc>>, DbErr> {
+    let waiting = Entity::find()
+        .select_only()
+        .column_as(Column::Timestamp.min(), "oldest")
+        .filter(Column::Status.eq(TaskStatus::Uploaded))
+        .filter(Column::RunAtMs.lte(Utc::now().timestamp_millis()));
+    let oldest: Option<Option<DateTime<Utc>>> = waiting.into_tuple().one(db).await?;
+    Ok(oldest.flatten())
 }
 
 impl From<Status> for TaskStatus {

@@ -82,6 +82,7 @@ fn write_playlists(job: &Job<'_>, order: &Hls, folder: &Path, shots: &[Shot]) ->
     });
     let master = Master {
         channels: sound.and(job.sound()).map(|sound| sound.channels),
+        language: order.language.clone().filter(|_| sound.is_some()),
         variants: variants.collect(),
     };
     write(MASTER, master.to_string())

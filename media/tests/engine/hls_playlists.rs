@@ -13,7 +13,7 @@ fn the_master_playlist_tells_the_truth() {
     let take = stream(&source, r#""ladder":[180,90],"segment_ms":2000"#);
     let master = text(&take, "master.m3u8");
     let sound = rates_bps(&take, "audio");
-    for (place, stem) in ["180p", "90p"].iter().enumerate() {
+    for (place, stem) in ["90p", "180p"].iter().enumerate() {
         let pictures = rates_bps(&take, stem);
         assert_eq!(
             values(&master, ":BANDWIDTH=")[place],
@@ -44,12 +44,27 @@ fn the_master_playlist_tells_the_truth() {
         let codecs = format!("avc1.6400{:02x},mp4a.40.2", level.parse::<u8>().unwrap());
         assert_eq!(values(&master, "CODECS=\"")[place], codecs);
     }
-    assert_eq!(values(&master, "RESOLUTION="), ["320x180", "160x90"]);
+    assert_eq!(values(&master, "RESOLUTION="), ["160x90", "320x180"]);
     assert_eq!(values(&master, "FRAME-RATE="), ["25.000", "25.000"]);
     assert_eq!(
         lengths_us(&text(&take, "90p.m3u8")),
         [2_000_000, 2_000_000, 2_000_000, 1_000_000]
     );
+}
+
+#[test]
+fn the_sound_is_named_with_its_language() {
+    for (told, named) in [("ger", "de"), ("eng", "en"), ("ast", "ast")] {
+        let source = clip(
+            &format!("hls-{told}.mp4"),
+            &format!(
+                "-f lavfi -i testsrc2=s=64x64:r=10:d=2 -f lavfi -i sine=d=2 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac \
+                 -metadata:s:a:0 language={told}"
+            ),
+        );
+        let master = text(&stream(&source, r#""ladder":[64]"#), "master.m3u8");
+        assert_eq!(values(&master, "LANGUAGE=\""), [named], "{master}");
+    }
 }
 
 #[test]
@@ -80,8 +95,9 @@ fn the_ladder_of_a_portrait_goes_by_the_shorter_side_and_silence_has_no_group() 
     );
     let take = stream(&source, r#""ladder":[1080,60]"#);
     let master = text(&take, "master.m3u8");
-    assert_eq!(values(&master, "RESOLUTION="), ["90x160", "60x106"]);
+    assert_eq!(values(&master, "RESOLUTION="), ["60x106", "90x160"]);
     assert!(folder(&take).join("90p.m3u8").exists() && folder(&take).join("60p.m3u8").exists());
+    assert_eq!(values(&master, "CLOSED-CAPTIONS="), ["NONE", "NONE"]);
     assert!(!master.contains("AUDIO") && !master.contains("mp4a"), "{master}");
     assert!(!folder(&take).join("audio.m3u8").exists());
     assert_eq!(checked(&take).audio, None);

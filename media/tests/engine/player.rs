@@ -75,7 +75,8 @@ pub(crate) fn rates_bps(take: &Take, stem: &str) -> (u64, u64) {
 
 /// The luma of every picture of a rung, as a player that stays on it shows them.
 pub(crate) fn luma(take: &Take, rung: usize) -> Vec<Vec<u8>> {
-    let map = format!("0:v:{rung}");
+    // The playlist names the smallest rung first.
+    let map = format!("0:v:{}", checked(take).rungs.len() - 1 - rung);
     luma_of(take, rung, &folder(take).join("master.m3u8"), &map)
 }
 

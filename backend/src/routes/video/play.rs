@@ -1,18 +1,18 @@
 //! The files of a set (an adaptive stream, stills with their index), whose members name each other by relative URIs:
 //! what proves the link stands in the path, so that every such URI leads to a link that is proven as well.
 
-use super::send::File;
+use super::{File, Version, cache_control, made_at};
 use crate::AppState;
 use crate::error::Error;
 use crate::extract::CurrentUser;
-use crate::links::{Grant, Proof};
+use crate::links::{Grant, Proof, Worth};
 use crate::openapi::{Binary, problems};
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use domain::{Code, TaskId};
 use entity::{output, task};
 use storage::{FileName, Key, Target};
@@ -22,12 +22,15 @@ pub(crate) struct Member {
     key: Key,
     name: FileName,
     set: output::Model,
+    made_at: DateTime<Utc>,
+    /// Seconds since 1970 at which the link ends; `None` for the owner.
+    expires: Option<i64>,
 }
 
 impl FromRequestParts<AppState> for Member {
     type Rejection = Error;
 
-    /// Whoever may not read it learns the same as if it were not there.
+    /// A caller who may not read it learns the same as if it were not there, but for one whose link has expired.
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
         let absent = || Error::from(Code::FileNotFound);
         let path = Path::<[String; 7]>::from_request_parts(parts, state).await;
@@ -40,18 +43,30 @@ impl FromRequestParts<AppState> for Member {
             output: &output,
         };
         let proof = Proof::from_token(&token);
-        let proven = proof.is_some_and(|proof| state.links.proves(&proof, grant, Utc::now()));
-        let owner = match proven {
-            true => None,
-            false if parts.headers.contains_key(AUTHORIZATION) => {
-                Some(CurrentUser::from_request_parts(parts, state).await?.0)
+        let worth = proof
+            .as_ref()
+            .map_or(Worth::Nothing, |proof| state.links.worth(proof, grant, Utc::now()));
+        let has_token = parts.headers.contains_key(AUTHORIZATION);
+        let owner = match worth {
+            Worth::Valid => None,
+            Worth::Nothing if !has_token => return Err(absent()),
+            Worth::Nothing => Some(CurrentUser::from_request_parts(parts, state).await?.0),
+            // A bad token does not make the link any worse.
+            Worth::Expired => {
+                let user = CurrentUser::from_request_parts(parts, state).await;
+                user.ok().map(|CurrentUser(user)| user)
             }
-            false => return Err(absent()),
         };
         let id = task.split_once('_').and_then(|(id, _)| id.parse::<TaskId>().ok());
         let found = task::by_path(&state.db, id.ok_or_else(absent)?, &file_path).await?;
-        let task = found.filter(|task| owner.is_none_or(|owner| task.owner() == owner));
-        let outputs = output::of_task(&state.db, task.ok_or_else(absent)?.id).await?;
+        let task = found.ok_or_else(absent)?;
+        match worth {
+            Worth::Valid => {}
+            _ if owner == Some(task.owner()) => {}
+            Worth::Expired => return Err(Code::LinkExpired.into()),
+            Worth::Nothing => return Err(absent()),
+        }
+        let outputs = output::of_task(&state.db, task.id).await?;
         let set = outputs
             .into_iter()
             .find(|row| row.name == output && row.entry.is_some());
@@ -60,11 +75,17 @@ impl FromRequestParts<AppState> for Member {
             return Err(absent());
         };
         let key = place.file(&name).map_err(|_| absent())?;
-        Ok(Self { key, name, set })
+        Ok(Self {
+            key,
+            name,
+            set,
+            made_at: made_at(&task),
+            expires: proof.filter(|_| worth == Worth::Valid).map(|proof| proof.expires),
+        })
     }
 }
 
-problems!(PlayProblems: TokenInvalid, TokenExpired, FileNotFound, RangeInvalid, Unavailable);
+problems!(PlayProblems: TokenInvalid, TokenExpired, FileNotFound, LinkExpired, PreconditionFailed, RangeInvalid, Unavailable);
 
 /// Sends a file of a set, or a range of its bytes.
 ///
@@ -84,24 +105,33 @@ problems!(PlayProblems: TokenInvalid, TokenExpired, FileNotFound, RangeInvalid, 
         (status = 206, description = "The range; of the media type of the file", body = inline(Binary), content_type = "application/octet-stream"),
         (status = 304, description = "The client has it already"), PlayProblems))]
 pub(crate) async fn play(State(state): State<AppState>, headers: HeaderMap, member: Member) -> Result<Response, Error> {
-    let Member { key, name, set } = member;
+    let Member {
+        key,
+        name,
+        set,
+        made_at,
+        expires,
+    } = member;
     let bytes = state.storage.head(&key).await?.ok_or(Code::FileNotFound)?;
     let file = File {
         key,
         bytes,
         // A row never changes, nor do the files below it.
-        etag: format!("\"{}-{name}\"", set.id),
+        version: Version::new(&format!("{}-{name}", set.id), made_at),
+        absent: Code::FileNotFound,
         headers: HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static(media_type(name.as_str()))),
-            (CACHE_CONTROL, HeaderValue::from_static("private, max-age=3600")),
+            (CACHE_CONTROL, cache_control(expires)),
         ]),
     };
     file.send(&state, &headers).await
 }
 
 fn media_type(name: &str) -> &'static str {
+    let sound = name.starts_with("audio");
     match name.rsplit_once('.').map(|(_, ending)| ending) {
         Some("m3u8") => "application/vnd.apple.mpegurl",
+        Some("m4s" | "mp4") if sound => "audio/mp4",
         Some("m4s" | "mp4") => "video/mp4",
         Some("vtt") => "text/vtt",
         Some("jpg") => "image/jpeg",

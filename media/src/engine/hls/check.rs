@@ -46,6 +46,9 @@ pub(in crate::engine) fn run(
     if sound.as_ref().map(Found::channels) != master.channels.map(u32::from) {
         return Err(invalid(MASTER, "tells of other channels"));
     }
+    if master.language != planned.language.clone().filter(|_| sound.is_some()) {
+        return Err(invalid(MASTER, "tells of another language"));
+    }
     let mut rungs = Vec::new();
     for (place, rung) in planned.rungs.iter().enumerate() {
         let found = set.rendition(&stem_of(rung))?;

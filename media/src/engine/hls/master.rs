@@ -10,16 +10,19 @@ use std::str::FromStr;
 /// The file that names all others.
 pub(super) const MASTER: &str = "master.m3u8";
 
-/// The sound that every variant plays.
-const GROUP: &str =
-    "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"audio\",DEFAULT=YES,AUTOSELECT=YES,URI=\"audio.m3u8\",CHANNELS=";
+/// The sound that every variant plays: before its language, and behind it.
+const GROUP: &str = "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"audio\"";
+const PLAYED: &str = ",DEFAULT=YES,AUTOSELECT=YES,URI=\"audio.m3u8\",CHANNELS=";
 
 /// All renditions.
 #[derive(Debug)]
 pub(super) struct Master {
     /// Channels of the sound, when there is any.
     pub(super) channels: Option<u16>,
-    /// Largest first.
+    /// Its language (RFC 5646), when it is known.
+    pub(super) language: Option<String>,
+    /// Largest first. They are written smallest first: a player that knows nothing of its network begins with the first one
+    /// (Apple's authoring specification wants one that starts fast there).
     pub(super) variants: Vec<Variant>,
 }
 
@@ -89,9 +92,13 @@ impl fmt::Display for Master {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(HEAD)?;
         if let Some(channels) = self.channels {
-            writeln!(f, "{GROUP}\"{channels}\"")?;
+            f.write_str(GROUP)?;
+            if let Some(language) = &self.language {
+                write!(f, ",LANGUAGE=\"{language}\"")?;
+            }
+            writeln!(f, "{PLAYED}\"{channels}\"")?;
         }
-        for variant in &self.variants {
+        for variant in self.variants.iter().rev() {
             let Variant {
                 peak_bps,
                 average_bps,
@@ -116,7 +123,8 @@ impl fmt::Display for Master {
             } else {
                 ""
             };
-            writeln!(f, "{group}\n{uri}")?;
+            // No captions hide in the video: a player need not look for them.
+            writeln!(f, "{group},CLOSED-CAPTIONS=NONE\n{uri}")?;
         }
         Ok(())
     }
@@ -127,8 +135,9 @@ impl FromStr for Master {
 
     fn from_str(text: &str) -> Result<Self, Foreign> {
         let mut lines = body_of(text)?;
-        let channels = lines.next_if(|line| line.starts_with(GROUP));
-        let channels = channels.map(|line| number(line, "CHANNELS=\"")).transpose()?;
+        let sound = lines.next_if(|line| line.starts_with(GROUP));
+        let channels = sound.map(|line| number(line, "CHANNELS=\"")).transpose()?;
+        let language = sound.and_then(|line| after(line, "LANGUAGE=\"").ok()?.split('"').next());
         let mut variants = Vec::new();
         while let Some(line) = lines.next() {
             let size = after(line, "RESOLUTION=")?.split_once('x').ok_or(Foreign)?;
@@ -145,8 +154,10 @@ impl FromStr for Master {
                 uri: lines.next().ok_or(Foreign)?.to_owned(),
             });
         }
+        variants.reverse();
         same(
             Self {
+                language: language.map(str::to_owned),
                 channels: channels.map(|channels| u16::try_from(channels).unwrap_or(0)),
                 variants,
             },

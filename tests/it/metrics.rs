@@ -1,0 +1,210 @@
+//! Metrics as Prometheus reads them: described, there from the start, and all of them in the manual.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tests::{TestApp, program};
+
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The first metrics of a process of the product.
+async fn first_look(role: &str, app: &TestApp) -> String {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let address = format!("127.0.0.1:{port}");
+    let directory = app.directory.path();
+    let mut command = Command::new(program());
+    command
+        .arg(role)
+        .env_clear()
+        .env("RUSHES_DATA_DIR", directory.join("data"))
+        .env("RUSHES_JWT_SECRET", "0123456789abcdef0123456789abcdef")
+        .env(
+            if role == "worker" {
+                "RUSHES_METRICS_LISTEN"
+            } else {
+                "RUSHES_LISTEN"
+            },
+            &address,
+        )
+        .env("RUSHES_WORKERS", "3")
+        .envs(app.environment.iter().map(|(name, value)| (name, value)));
+    let _process = Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let (url, begun) = (format!("http://{address}/metrics"), Instant::now());
+    loop {
+        if let Ok(reply) = reqwest::get(&url).await {
+            return reply.text().await.unwrap();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{role} does not answer");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn value(metrics: &str, series: &str) -> f64 {
+    let line = metrics
+        .lines()
+        .find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')));
+    let line = line.unwrap_or_else(|| panic!("{series} is not in\n{metrics}"));
+    line.rsplit_once(' ').unwrap().1.parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_counter_is_there_before_its_first_event_and_everything_is_described() {
+    let app = TestApp::idle().await;
+    let api = [
+        "rushes_logins_total{outcome=\"accepted\"}",
+        "rushes_logins_total{outcome=\"refused\"}",
+        "rushes_logins_total{outcome=\"slowed_down\"}",
+        "rushes_upload_bytes_total",
+    ];
+    let worker = [
+        "rushes_leases_expired_total",
+        "rushes_task_failures_total{code=\"source_damaged\"}",
+        "rushes_task_failures_total{code=\"internal\"}",
+        "rushes_worker_slots_busy",
+    ];
+    for (role, there, absent) in [
+        ("up", [&api[..], &worker].concat(), &[][..]),
+        ("backend", api.to_vec(), &worker[..]),
+        ("worker", worker.to_vec(), &api[..]),
+    ] {
+        let metrics = first_look(role, &app).await;
+        for series in there
+            .iter()
+            .chain(&["rushes_storage_errors_total{operation=\"write\",reason=\"full\"}"])
+        {
+            assert!(value(&metrics, series).abs() < f64::EPSILON, "{role}: {series}");
+        }
+        for series in absent {
+            assert!(!metrics.contains(series), "{role} tells of {series}");
+        }
+        for series in [
+            "process_cpu_seconds_total",
+            "process_resident_memory_bytes",
+            "process_open_fds",
+            "process_max_fds",
+            "process_start_time_seconds",
+        ] {
+            assert!(value(&metrics, series) >= 0.0, "{role}: {series}");
+        }
+        let build = format!(
+            "rushes_build_info{{version=\"{}\",role=\"{role}\"}}",
+            env!("CARGO_PKG_VERSION")
+        );
+        assert!((value(&metrics, &build) - 1.0).abs() < f64::EPSILON, "{role}");
+        assert!(
+            value(&metrics, "rushes_disk_free_bytes{directory=\"data\"}") > 0.0,
+            "{role}"
+        );
+        if role != "backend" {
+            assert!(
+                (value(&metrics, "rushes_worker_slots") - 3.0).abs() < f64::EPSILON,
+                "{role}"
+            );
+            assert!(
+                value(&metrics, "rushes_disk_free_bytes{directory=\"scratch\"}") > 0.0,
+                "{role}"
+            );
+        }
+        let names = |word: &str| -> BTreeSet<String> {
+            let lines = metrics.lines().filter_map(|line| line.strip_prefix(word));
+            lines.map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+        };
+        let undescribed: Vec<_> = names("# TYPE ").difference(&names("# HELP ")).cloned().collect();
+        assert!(undescribed.is_empty(), "{role}: {undescribed:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_oldest_task_that_waits_is_told() {
+    let app = TestApp::idle().await;
+    let caller = app.caller().await;
+    let told = async || {
+        reqwest::get(format!("{}/metrics", app.url))
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
+    };
+    assert!(value(&told().await, "rushes_oldest_waiting_task_seconds").abs() < f64::EPSILON);
+    let id = caller.upload("clip.mp4", tests::MP4.to_vec(), &[]).await.body["id"]
+        .as_i64()
+        .unwrap();
+    let long_ago = format!("UPDATE tasks SET timestamp = '2026-01-01 00:00:00+00:00' WHERE id = {id}");
+    sea_orm::ConnectionTrait::execute_unprepared(&app.db, &long_ago)
+        .await
+        .unwrap();
+    assert!(value(&told().await, "rushes_oldest_waiting_task_seconds") > 3_600.0);
+    // One that failed and is tried again in a while does not wait for a worker.
+    let later = format!("UPDATE tasks SET run_at_ms = {} WHERE id = {id}", i64::MAX / 2);
+    sea_orm::ConnectionTrait::execute_unprepared(&app.db, &later)
+        .await
+        .unwrap();
+    assert!(value(&told().await, "rushes_oldest_waiting_task_seconds").abs() < f64::EPSILON);
+}
+
+/// Names of metrics in a text.
+fn names(text: &str, into: &mut BTreeSet<String>) {
+    for (at, _) in text.match_indices("rushes_") {
+        let name: String = text[at..]
+            .chars()
+            .take_while(|c| c.is_ascii_lowercase() || *c == '_')
+            .collect();
+        into.insert(name);
+    }
+}
+
+#[test]
+fn every_metric_is_described_and_in_the_manual() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let mut recorded = BTreeSet::new();
+    for directory in [
+        "backend/src",
+        "worker/src",
+        "storage/src",
+        "entity/src",
+        "queue/src",
+        "rushes/src",
+    ] {
+        let mut left = vec![root.join(directory)];
+        while let Some(path) = left.pop() {
+            if path.is_dir() {
+                left.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for kind in ["counter!(", "gauge!(", "histogram!("] {
+                for (at, _) in text.match_indices(kind) {
+                    let argument = text[at + kind.len()..].trim_start();
+                    if let Some(quoted) = argument.strip_prefix('"') {
+                        recorded.insert(quoted.split('"').next().unwrap().to_owned());
+                    }
+                }
+            }
+        }
+    }
+    assert!(recorded.len() > 10, "{recorded:?}");
+    let (mut described, mut documented) = (BTreeSet::new(), BTreeSet::new());
+    names(&read("rushes/src/telemetry/meters.rs"), &mut described);
+    names(&read("docs/OPERATIONS.md"), &mut documented);
+    for name in &recorded {
+        assert!(
+            described.contains(name),
+            "{name} has no help text in rushes/src/telemetry/meters.rs"
+        );
+        assert!(documented.contains(name), "{name} is not in docs/OPERATIONS.md");
+    }
+}

@@ -1,0 +1,283 @@
+//! The files of the production stack, read as docker compose reads them: parts, volumes, networks, settings, health, secrets.
+
+use rushes::settings::{NAMES, Role, Settings};
+use serde_yaml_ng::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const START: &str = "docker compose up --build --detach --wait";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(root().join(file)).unwrap()
+}
+
+/// A compose file, with its merge keys applied.
+fn compose(file: &str) -> Value {
+    let mut value: Value = serde_yaml_ng::from_str(&read(file)).unwrap();
+    value.apply_merge().unwrap();
+    value
+}
+
+fn map(value: &Value) -> Vec<(String, Value)> {
+    let pairs = value.as_mapping().into_iter().flatten();
+    pairs
+        .map(|(key, value)| (key.as_str().unwrap().to_owned(), value.clone()))
+        .collect()
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    let items = value.as_sequence().into_iter().flatten();
+    items.filter_map(|item| item.as_str().map(str::to_owned)).collect()
+}
+
+/// The services of the stack: of the S3 override laid over the others when `s3`.
+fn services(s3: bool) -> BTreeMap<String, Value> {
+    let mut all: BTreeMap<_, _> = map(&compose("docker-compose.yml")["services"]).into_iter().collect();
+    for (name, over) in map(&compose("docker-compose.s3.yml")["services"])
+        .into_iter()
+        .filter(|_| s3)
+    {
+        let Some(under) = all.get_mut(&name) else {
+            all.insert(name, over);
+            continue;
+        };
+        for (key, value) in map(&over) {
+            assert!(
+                ["environment", "depends_on"].contains(&&*key),
+                "{name}.{key}: this test merges maps alone"
+            );
+            for (inner, value) in map(&value) {
+                under[key.as_str()][inner.as_str()] = value;
+            }
+        }
+    }
+    all
+}
+
+/// Variables as `${NAME:-default}` and `${NAME:?message}` in a text, with what stands behind the name.
+fn variables(text: &str) -> BTreeMap<String, String> {
+    let places = text.split("${").skip(1).map(|rest| rest.split('}').next().unwrap());
+    let split = |place: &str| {
+        let end = place
+            .find(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_')
+            .unwrap_or(place.len());
+        (place[..end].to_owned(), place[end..].to_owned())
+    };
+    places.map(split).collect()
+}
+
+/// What compose makes of a text: variables by their values, or their defaults.
+fn filled(text: &str, given: &BTreeMap<String, String>) -> String {
+    let mut filled = text.to_owned();
+    for (name, rest) in variables(text) {
+        let value = given
+            .get(&name)
+            .cloned()
+            .or_else(|| rest.strip_prefix(":-").map(str::to_owned));
+        let value = value.unwrap_or_else(|| panic!("{name} has no value and no default"));
+        filled = filled.replace(&format!("${{{name}{rest}}}"), &value);
+    }
+    filled.replace("$$", "$")
+}
+
+/// What `./run secrets` writes into a file.
+fn secrets() -> BTreeMap<String, String> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let out = std::fs::File::create(file.path()).unwrap();
+    let made = Command::new(root().join("run"))
+        .arg("secrets")
+        .stdout(out)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let mode = std::fs::metadata(file.path()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "others can read the secrets");
+    let text = std::fs::read_to_string(file.path()).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| line.split_once('=').unwrap())
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+#[test]
+fn every_part_is_guarded_bounded_and_stands_on_what_is_there() {
+    for s3 in [false, true] {
+        let services = services(s3);
+        let mut parts = vec!["backend", "migrate", "nginx", "postgres", "redis", "worker"];
+        parts.extend(s3.then_some(["s3", "s3-bucket"]).into_iter().flatten());
+        assert_eq!(
+            services.keys().map(String::as_str).collect::<BTreeSet<_>>(),
+            parts.into_iter().collect()
+        );
+        let (base, over) = (compose("docker-compose.yml"), compose("docker-compose.s3.yml"));
+        let volumes: BTreeSet<_> = map(&base["volumes"])
+            .into_iter()
+            .chain(map(&over["volumes"]))
+            .map(|(name, _)| name)
+            .collect();
+        for (name, service) in &services {
+            assert_eq!(service["read_only"], true, "{name}");
+            assert_eq!(texts(&service["cap_drop"]), ["ALL"], "{name}");
+            assert_eq!(texts(&service["security_opt"]), ["no-new-privileges:true"], "{name}");
+            assert!(
+                !service["user"].as_str().unwrap().starts_with('0'),
+                "{name} runs as root"
+            );
+            assert!(service["deploy"]["resources"]["limits"]["memory"].is_string(), "{name}");
+            assert!(service["logging"]["options"]["max-size"].is_string(), "{name}");
+            let image = service["image"].as_str().unwrap();
+            let tag = image.split_once(':').unwrap().1;
+            assert!(tag != "latest" && !image.contains("minio"), "{name}: {image}");
+            for volume in texts(&service["volumes"])
+                .iter()
+                .filter(|volume| !volume.starts_with(['.', '/']))
+            {
+                assert!(volumes.contains(volume.split(':').next().unwrap()), "{name}: {volume}");
+            }
+            for (needed, _) in map(&service["depends_on"]) {
+                assert!(services.contains_key(&needed), "{name} waits for {needed}");
+            }
+            // Those of our own image have its health check.
+            let is_one_shot = service["restart"] == "no";
+            let is_checked = service["healthcheck"]["test"].is_sequence() || image.starts_with("rushes:");
+            assert!(is_one_shot || is_checked, "{name} has no health check");
+        }
+        for writer in ["backend", "worker"] {
+            assert!(
+                texts(&services[writer]["volumes"]).contains(&"files:/srv/rushes".to_owned()),
+                "{writer}"
+            );
+        }
+    }
+    assert!(
+        read("Dockerfile").contains("/srv/rushes"),
+        "a new volume takes its owner from the image"
+    );
+}
+
+#[test]
+fn every_setting_reaches_a_part_and_is_one_that_the_product_takes() {
+    let given = secrets();
+    for s3 in [false, true] {
+        let services = services(s3);
+        let mut passed = BTreeSet::new();
+        for (part, role) in [
+            ("backend", Role::Backend),
+            ("worker", Role::Worker),
+            ("migrate", Role::Migrate),
+        ] {
+            let environment: BTreeMap<_, _> = map(&services[part]["environment"])
+                .into_iter()
+                .map(|(name, value)| (name, filled(value.as_str().unwrap(), &given)))
+                .collect();
+            for name in environment.keys() {
+                assert!(NAMES.contains(&name.as_str()), "{part}: there is no setting {name}");
+            }
+            let directory = tempfile::tempdir().unwrap();
+            let get = |name: &str| -> Option<OsString> {
+                let home = (name == "RUSHES_DATA_DIR").then(|| directory.path().into());
+                home.or_else(|| environment.get(name).map(Into::into))
+            };
+            let settings = Settings::read(role, &get).unwrap_or_else(|error| panic!("{part}: {error}"));
+            assert_eq!(settings.storage_url.starts_with("s3://"), s3, "{part}");
+            passed.extend(environment.into_keys());
+        }
+        // The directory is that of the image; the keys are of the override.
+        let missing: Vec<_> = NAMES
+            .iter()
+            .filter(|name| !passed.contains(**name) && **name != "RUSHES_DATA_DIR")
+            .collect();
+        assert!(
+            missing.iter().all(|name| name.starts_with("AWS_")) && missing.is_empty() == s3,
+            "{missing:?}"
+        );
+    }
+    let (base, over) = (read("docker-compose.yml"), read("docker-compose.s3.yml"));
+    let sample = read(".env.sample");
+    for (name, rest) in variables(&base).into_iter().chain(variables(&over)) {
+        assert!(
+            sample.lines().any(|line| line.starts_with(&format!("#{name}="))),
+            "{name} is not in .env.sample"
+        );
+        assert!(
+            !rest.starts_with(":?") || given.contains_key(&name),
+            "./run secrets does not make {name}"
+        );
+    }
+    // What is in .env and reaches no part is seen by one that refuses unknown names.
+    assert_eq!(services(false)["migrate"]["env_file"][0]["path"], ".env");
+}
+
+#[test]
+fn secrets_are_strong_plain_and_never_the_same() {
+    let (one, other) = (secrets(), secrets());
+    let bytes = [
+        ("RUSHES_JWT_SECRET", 64),
+        ("POSTGRES_PASSWORD", 48),
+        ("REDIS_PASSWORD", 48),
+        ("AWS_ACCESS_KEY_ID", 20),
+        ("AWS_SECRET_ACCESS_KEY", 40),
+    ];
+    assert_eq!(one.len(), bytes.len());
+    for (name, length) in bytes {
+        let (value, next) = (&one[name], &other[name]);
+        assert!(
+            value.len() == length && value.bytes().all(|b| b.is_ascii_alphanumeric()),
+            "{name}={value}"
+        );
+        assert_ne!(value, next, "{name}");
+    }
+}
+
+#[test]
+fn one_command_starts_the_stack_wherever_it_is_told() {
+    for file in [
+        "README.md",
+        "docker-compose.yml",
+        "docker-compose.s3.yml",
+        "docs/OPERATIONS.md",
+        "run",
+    ] {
+        let text = read(file);
+        assert!(text.contains(START), "{file} does not tell `{START}`");
+        let other: Vec<_> = text
+            .lines()
+            .filter(|line| line.contains("docker compose") && line.contains(" up ") && !line.contains(START))
+            .collect();
+        assert!(other.is_empty(), "{file}: {other:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bucket_is_made_once_and_found_after_that() {
+    let directory = tempfile::tempdir().unwrap();
+    let (address, _server) = storage::s3_server::start(directory.path(), "key-of-tests", "secret-of-tests")
+        .await
+        .unwrap();
+    let command = texts(&services(true)["s3-bucket"]["command"])
+        .remove(0)
+        .replace("$$", "$");
+    let make = move |secret: &'static str| {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-euc", &command])
+            .env("ENDPOINT", format!("http://{address}"));
+        shell.env("ACCESS", "key-of-tests").env("SECRET", secret);
+        tokio::task::spawn_blocking(move || shell.output().unwrap())
+    };
+    for _ in 0..2 {
+        let made = make("secret-of-tests").await.unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        assert!(directory.path().join("rushes").is_dir());
+    }
+    assert!(!make("another").await.unwrap().status.success());
+}

@@ -1,0 +1,250 @@
+//! The first hour with the product: the commands of the README as they are pasted, the demo, and what a stop says.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use tests::clip::{self, Clip};
+use tests::{TestApp, program};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+fn shell(directory: &Path) -> Command {
+    let mut command = Command::new("bash");
+    command.current_dir(directory).env_clear();
+    for name in ["PATH", "HOME"] {
+        command.env(name, std::env::var(name).unwrap_or_default());
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+fn text(output: &Output) -> String {
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    format!("{out}\n{err}")
+}
+
+async fn finished(mut command: Command) -> Output {
+    tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_of_the_readme_can_be_pasted_one_after_the_other() {
+    let app = TestApp::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let source = Clip::default().make(app.directory.path());
+    std::fs::copy(source, directory.path().join("my-holiday.mov")).unwrap();
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let blocks: Vec<_> = readme
+        .split("```bash\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    assert!(blocks.len() >= 5, "{blocks:?}");
+    let script = blocks.concat().replace("http://localhost:8000", &app.url);
+    assert!(script.contains(&app.url));
+    let told = r#"echo "token: ${#TOKEN} task: $TASK""#;
+    let mut command = shell(directory.path());
+    command.arg("-c").arg(format!("{script}\n{told}"));
+    let output = finished(command).await;
+    let text = text(&output);
+    assert!(output.status.success() && output.stderr.is_empty(), "{text}");
+    assert!(
+        text.contains("User created") && text.contains(r#""status":"processed""#),
+        "{text}"
+    );
+    assert!(
+        !text.contains("token: 0") && text.lines().any(|line| line.ends_with(|c: char| c.is_ascii_digit())),
+        "{text}"
+    );
+    for spanish in ["Usuario", "creado", "archivo", "tarea"] {
+        assert!(
+            !text.contains(spanish),
+            "an English page is answered in Spanish: {text}"
+        );
+    }
+    for file in ["my-holiday.mp4", "my-holiday-poster.jpg"] {
+        assert!(directory.path().join(file).is_file(), "{file}: {text}");
+    }
+    // The recipe of the last block was taken as well.
+    assert_eq!(text.matches("task_id").count(), 1, "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_fetches_whole_sets_and_keeps_servers_apart() {
+    let source = Clip {
+        seconds: 3.0,
+        ..Clip::default()
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let file = source.make(directory.path());
+    let mut homes = Vec::new();
+    for app in [TestApp::start().await, TestApp::start().await] {
+        let mut command = shell(directory.path());
+        command.arg(root().join("run")).args(["demo", file.to_str().unwrap()]);
+        command.args(["--preset", "hls", "--server", &app.url]);
+        let output = finished(command).await;
+        let text = text(&output);
+        assert!(output.status.success(), "{text}");
+        let address = app.url.strip_prefix("http://").unwrap().replace(':', "_");
+        let home = directory.path().join("rushes-demo").join(address);
+        let task = std::fs::read_dir(&home).unwrap().next().unwrap().unwrap().path();
+        let sets: Vec<_> = std::fs::read_dir(&task)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        let master = sets
+            .iter()
+            .map(|set| set.join("master.m3u8"))
+            .find(|file| file.exists());
+        let index = sets.iter().map(|set| set.join("sprite.vtt")).find(|file| file.exists());
+        let (master, index) = (
+            master.unwrap_or_else(|| panic!("{sets:?}: {text}")),
+            index.unwrap_or_else(|| panic!("{sets:?}: {text}")),
+        );
+        // A player finds everything beside the entry.
+        let whole = directory.path().join("whole.mkv");
+        clip::ffmpeg(
+            &[
+                "-xerror",
+                "-allowed_extensions",
+                "ALL",
+                "-i",
+                master.to_str().unwrap(),
+                "-c",
+                "copy",
+            ],
+            &whole,
+        );
+        let names = std::fs::read_to_string(&index).unwrap();
+        let sheets: Vec<_> = names.lines().filter_map(|line| line.split_once("#xywh=")).collect();
+        assert!(
+            !sheets.is_empty() && sheets.iter().all(|(sheet, _)| index.with_file_name(sheet).is_file()),
+            "{names}"
+        );
+        homes.push(home);
+    }
+    assert_ne!(homes[0], homes[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_says_what_it_waits_for() {
+    let app = TestApp::idle().await;
+    let caller = app.caller().await;
+    let source = Clip {
+        width: 1280,
+        height: 720,
+        seconds: 12.0,
+        ..Clip::default()
+    };
+    let source = source.make(app.directory.path());
+    let log = app.directory.path().join("worker.log");
+    let mut command = Command::new(program());
+    command
+        .arg("worker")
+        .env_clear()
+        .env("RUSHES_DATA_DIR", app.directory.path().join("data"))
+        .envs(app.environment.iter().map(|(name, value)| (name, value)));
+    let mut worker = command
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let slow = r#"{ "outputs": [{ "kind": "mp4", "video": { "speed": "good" } }] }"#;
+    let id = caller.task(&source, &[("recipe", slow)]).await;
+    caller
+        .until(id, |task| task["progress"]["percent"].as_u64() > Some(1))
+        .await;
+    let pid = worker.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let ended = tokio::task::spawn_blocking(move || worker.wait().unwrap())
+        .await
+        .unwrap();
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(ended.success(), "{log}");
+    let line = log.lines().find(|line| line.contains("waiting for tasks in progress"));
+    let line: serde_json::Value = serde_json::from_str(line.unwrap_or_else(|| panic!("{log}"))).unwrap();
+    assert_eq!((&line["tasks"], &line["seconds"]), (&1.into(), &20.0.into()), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_in_the_demo_cancels_its_task_says_what_is_waited_for_and_leaves_nothing_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path();
+    let clip = Clip {
+        width: 1280,
+        height: 720,
+        seconds: 20.0,
+        ..Clip::default()
+    };
+    let clip = clip.make(home);
+    // The release that is there already: `cargo build` has nothing to do.
+    std::fs::create_dir_all(home.join("target/release")).unwrap();
+    std::fs::create_dir(home.join("bin")).unwrap();
+    std::os::unix::fs::symlink(program(), home.join("target/release/rushes")).unwrap();
+    std::fs::write(home.join("bin/cargo"), "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(home.join("bin/cargo"), PermissionsExt::from_mode(0o755)).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let path = format!("{}:{}", home.join("bin").display(), std::env::var("PATH").unwrap());
+    let mut command = shell(home);
+    command
+        .arg(root().join("run"))
+        .args(["demo", clip.to_str().unwrap(), "--preset", "hls"])
+        .env("PATH", path)
+        .env("CARGO_TARGET_DIR", home.join("target"))
+        .env("RUSHES_LISTEN", format!("127.0.0.1:{port}"))
+        .env("RUSHES_DATA_DIR", home.join("data"))
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .stderr(std::fs::File::create(home.join("errors")).unwrap());
+    let demo = tokio::task::spawn_blocking(move || {
+        let mut demo = command.spawn().unwrap();
+        let (mut told, mut interrupted) = (Vec::new(), false);
+        for line in BufReader::new(demo.stdout.take().unwrap()).lines() {
+            told.push(line.unwrap());
+            if !interrupted && told.last().unwrap().contains("transcode") {
+                let group = format!("-{}", demo.id());
+                interrupted = Command::new("kill")
+                    .args(["-INT", "--", &group])
+                    .status()
+                    .unwrap()
+                    .success();
+            }
+        }
+        (demo.wait().unwrap(), told.join("\n"))
+    });
+    let (ended, told) = demo.await.unwrap();
+    let errors = std::fs::read_to_string(home.join("errors")).unwrap();
+    assert_eq!(ended.code(), Some(130), "{told}\n{errors}");
+    for line in [
+        "is canceled.",
+        "Stopping the server: what it is at has up to 20 s",
+        "The server of the demo is stopped",
+    ] {
+        assert!(told.contains(line), "{told}\n{errors}");
+    }
+    assert!(
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_err(),
+        "the server still runs"
+    );
+    for (place, mode) in [
+        ("data", 0o700),
+        ("data/demo-server.log", 0o600),
+        ("data/rushes.db", 0o600),
+    ] {
+        let found = std::fs::metadata(home.join(place)).unwrap().permissions().mode();
+        assert_eq!(found & 0o777, mode, "{place}");
+    }
+}

@@ -71,6 +71,7 @@ impl Role {
             Self::Backend => "backend",
             Self::Worker => "worker",
             Self::Migrate => "migrate",
+            Self::Backup => "backup",
         }
     }
 }

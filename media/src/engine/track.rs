@@ -195,7 +195,8 @@ impl Track {
             return None;
         }
         let last = av::packets::last_entry(input, self.index)?;
-        let stream = input.stream(self.index)?;
+        // A fragmented file has no table of its own, and its length may be a number that stands for none.
+        let stream = input.stream(self.index).filter(|stream| stream.frames() > 0)?;
         let length_us = promised_us(input, &stream)?;
         let read_on = self.last_dts.is_some_and(|dts| dts >= last.time);
         read_on.then(|| self.origin_us.saturating_add(length_us))

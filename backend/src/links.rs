@@ -239,7 +239,7 @@ mod tests {
             assert!((3_600 + 60..=3_600 + 60 + 61).contains(&life), "{second}: {life}");
             ends.insert(links.expires(hour, at(second)));
         }
-        assert_eq!(ends.len(), 11, "ten minutes touch eleven windows of a minute: {ends:?}");
+        assert_eq!(ends.len(), 10, "ten minutes are ten windows of a minute: {ends:?}");
         assert_eq!(
             links.query(GRANT, links.expires(hour, at(1))),
             links.query(GRANT, links.expires(hour, at(50)))

@@ -21,7 +21,10 @@ fn read(file: &str) -> String {
 /// A compose file, with its merge keys applied.
 fn compose(file: &str) -> Value {
     let mut value: Value = serde_yaml_ng::from_str(&read(file)).unwrap();
-    value.apply_merge().unwrap();
+    // A merged map may merge another one itself.
+    for _ in 0..3 {
+        value.apply_merge().unwrap();
+    }
     value
 }
 

@@ -32,7 +32,7 @@ impl TestApp {
         for (name, kind, media_type, bytes) in files {
             let key = Key::output(TaskId(task), claimed.attempt, &FileName::parse(name).unwrap());
             let stream = futures::stream::iter([Ok::<_, Infallible>(bytes::Bytes::from_static(bytes))]);
-            let stored = self.storage.put_stream(&key, stream, None, 1_000).await.unwrap();
+            let stored = self.storage.put_stream(&key, stream, None, 1 << 20).await.unwrap();
             outputs.push(output::New {
                 name: (*name).to_owned(),
                 kind,
@@ -57,7 +57,7 @@ impl TestApp {
         for (name, content) in files {
             let key = set.file(&FileName::parse(name).unwrap()).unwrap();
             let stream = futures::stream::iter([Ok::<_, Infallible>(bytes::Bytes::from_static(content))]);
-            bytes += self.storage.put_stream(&key, stream, None, 1_000).await.unwrap().bytes;
+            bytes += self.storage.put_stream(&key, stream, None, 1 << 20).await.unwrap().bytes;
         }
         let output = output::New {
             name: "hls".to_owned(),

@@ -57,7 +57,12 @@ impl TestApp {
         for (name, content) in files {
             let key = set.file(&FileName::parse(name).unwrap()).unwrap();
             let stream = futures::stream::iter([Ok::<_, Infallible>(bytes::Bytes::from_static(content))]);
-            bytes += self.storage.put_stream(&key, stream, None, 1 << 20).await.unwrap().bytes;
+            bytes += self
+                .storage
+                .put_stream(&key, stream, None, 1 << 20)
+                .await
+                .unwrap()
+                .bytes;
         }
         let output = output::New {
             name: "hls".to_owned(),

@@ -5,7 +5,7 @@ use crate::time::Rational;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// One file, or one set of files, to make. Its description for the API is in [`super::output_schema`].
+/// One file, or one set of files, to make. Its description for the API is in `domain/src/recipe/output_schema.rs`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Output {

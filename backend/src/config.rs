@@ -83,7 +83,7 @@ pub struct Throttle {
     pub network: Rate,
     /// Logins of one account from all networks together that are not known for it.
     pub account: Rate,
-    /// What a network that is known for an account may use for it where its allowance in `network` is used up.
+    /// Allowance of a network that is known for an account after its allowance in `network` is used up.
     pub reserve: Rate,
     /// Wrong passwords for one account from one network in a row, before each further one makes it wait.
     pub account_failures: u32,

@@ -21,7 +21,7 @@ pub(crate) struct Context {
     pub(crate) language: Language,
     /// The address of the client; `None` when the request came through no socket.
     pub(crate) client: Option<IpAddr>,
-    /// Whether the client reached the service, or a proxy of ours before it, over TLS.
+    /// True when the client reached the service, or a trusted proxy before it, over TLS.
     pub(crate) is_https: bool,
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
         .map(|info| info.0.ip().to_canonical())
 }
 
-/// Whether the address that clients use begins with `https`: the configured one, else what a proxy of ours says.
+/// True when clients use `https`: by the configured address, else by the header of a trusted proxy.
 pub(crate) fn is_https(extensions: &Extensions, headers: &HeaderMap, config: &Config) -> bool {
     if let Some(url) = &config.public_url {
         return url.scheme() == "https";

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 type HmacSha256 = Hmac<Sha256>;
 
-/// What a proof is worth for a grant at a moment.
+/// Result of checking a proof for a grant at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Worth {
     /// It opens the output.
@@ -131,7 +131,7 @@ impl Links {
         })
     }
 
-    /// What the proof is worth for this grant, now; compared in constant time.
+    /// Checks the proof for this grant, now; the signature is compared in constant time.
     pub(crate) fn worth(&self, proof: &Proof, grant: Grant<'_>, now: DateTime<Utc>) -> Worth {
         let signature = BASE64_URL_SAFE_NO_PAD.decode(&proof.signature).unwrap_or_default();
         let key = self.keys.iter().find(|key| key.id == proof.key);

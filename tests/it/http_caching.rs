@@ -169,12 +169,13 @@ async fn text_is_sent_compressed_to_those_who_take_it_and_media_never() {
         );
         let etag = header(&packed, "etag").to_owned();
         let packed = packed.bytes().await.unwrap();
-        assert!(
-            packed.len() * 3 < plain.len() * 2,
-            "{path}: {} of {}",
-            packed.len(),
-            plain.len()
-        );
+        // A task is short, and half of it are digits of links and hashes.
+        let most = if path.starts_with("/api/tasks/") {
+            plain.len() * 2 / 3
+        } else {
+            plain.len() / 2
+        };
+        assert!(packed.len() < most, "{path}: {} of {}", packed.len(), plain.len());
         let mut unpacked = Vec::new();
         flate2::read::GzDecoder::new(&packed[..])
             .read_to_end(&mut unpacked)

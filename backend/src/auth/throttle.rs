@@ -1,6 +1,6 @@
 //! How often sign-up and login may be tried.
 //!
-//! The problem: passwords must not be guessed quickly, by one machine or by many, and nobody may keep an owner out by guessing.
+//! The problem: passwords must not be guessed quickly, by one machine or by many, and guessing must not keep an owner out.
 //! So attempts are counted where the guesser can be told from the owner:
 //!
 //! 1. By *network* (an IPv4 address, a /64 of IPv6): a rate, whatever the account. It bounds one machine that tries many accounts.
@@ -49,7 +49,7 @@ struct Tables {
     strikes: Table<(Account, Network), Strikes>,
     accounts: Table<Account, FullAt>,
     known: Table<(Account, Network), ()>,
-    /// What a known network may use where its allowance among `logins` is used up.
+    /// Allowance of a known network after its allowance in `logins` is used up.
     reserves: Table<(Account, Network), FullAt>,
 }
 

@@ -2,7 +2,7 @@
 
 use crate::code::Code;
 use crate::failure::Failure;
-use crate::probe::{Probe, StreamKind, VideoFacts};
+use crate::probe::{Probe, StreamKind};
 use serde::{Deserialize, Serialize};
 
 /// Most streams of pictures and sound that are looked into at all, whatever an installation accepts.
@@ -10,6 +10,9 @@ pub const MOST_STREAMS: usize = 64;
 
 /// Most streams of other kinds: fonts, subtitles, covers, data.
 pub const MOST_OTHER_STREAMS: usize = 256;
+
+/// Most pixels of a picture that is decoded at all, whatever an installation accepts.
+pub const MOST_PIXELS: u64 = 8_192 * 8_192;
 
 /// Bounds of a source and of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,13 +44,8 @@ impl Limits {
             return Err(Failure::input(Code::DurationTooLong, detail));
         }
         for stream in &probe.streams {
-            if let StreamKind::Video(VideoFacts {
-                width_px, height_px, ..
-            }) = stream.kind
-                && u64::from(width_px) * u64::from(height_px) > self.max_pixels
-            {
-                let detail = format!("{width_px}x{height_px}; accepted: at most {} pixels", self.max_pixels);
-                return Err(Failure::input(Code::PictureTooLarge, detail));
+            if let StreamKind::Video(facts) = &stream.kind {
+                bound_picture((facts.width_px, facts.height_px), self.max_pixels)?;
             }
         }
         Ok(())
@@ -69,6 +67,18 @@ pub fn bound_streams((media, most): (usize, usize), others: usize) -> Result<(),
     Err(Failure::input(Code::TooManyStreams, detail))
 }
 
+/// Bounds the pixels of a picture of a width and a height.
+///
+/// # Errors
+/// [`Code::PictureTooLarge`] with its size and the most pixels that are accepted.
+pub fn bound_picture((width_px, height_px): (u32, u32), most: u64) -> Result<(), Failure> {
+    if u64::from(width_px) * u64::from(height_px) <= most {
+        return Ok(());
+    }
+    let detail = format!("{width_px}x{height_px}; accepted: at most {most} pixels");
+    Err(Failure::input(Code::PictureTooLarge, detail))
+}
+
 impl Default for Limits {
     /// 5 GiB, 4 hours, 16 streams of pictures and sound, 8192 × 8192 pixels.
     fn default() -> Self {
@@ -76,7 +86,7 @@ impl Default for Limits {
             max_upload_bytes: 5 << 30,
             max_duration_us: 4 * 3_600 * 1_000_000,
             max_streams: 16,
-            max_pixels: 8_192 * 8_192,
+            max_pixels: MOST_PIXELS,
         }
     }
 }

@@ -26,9 +26,6 @@ const DECODERS: &str = "h264,hevc,vp8,vp9,libdav1d,mpeg1video,mpeg2video,mpeg4,m
     pcm_alaw,pcm_mulaw,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,\
     pcm_f64le,pcm_f64be,pcm_bluray,pcm_dvd,aac_latm,dca,truehd,mlp,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,adpcm_swf,adpcm_yamaha,nellymoser,speex";
 
-/// Largest picture that a decoder will make, in pixels.
-pub(super) const MAX_PIXELS: &str = "67108864";
-
 /// Bytes asked from the file at once.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -123,7 +120,7 @@ pub(super) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failu
         if let Err(failure) = check_streams(&input) {
             return Ok(Err(failure));
         }
-        av::opening::first_packets(&mut input, &[("max_pixels", MAX_PIXELS)])?;
+        av::opening::first_packets(&mut input, &[("max_pixels", &limits::MOST_PIXELS.to_string())])?;
         Ok(check_streams(&input).map(|()| input))
     });
     match opened {
@@ -162,8 +159,12 @@ pub(super) fn open_rendition(joined: Joined, cancel: &Cancel) -> Result<Input, E
     Ok(input)
 }
 
-/// Bounds the streams before anything of them is decoded.
+/// Bounds the streams, and the pictures whose size the container tells, before anything of them is decoded.
 fn check_streams(input: &Input) -> Result<(), Failure> {
+    for stream in input.streams() {
+        let facts = av::codec_facts(&stream.parameters());
+        limits::bound_picture((facts.width_px, facts.height_px), limits::MOST_PIXELS)?;
+    }
     let of_media = |stream: &Stream<'_>| {
         let kind = av::codec_facts(&stream.parameters()).kind;
         let cover = stream.disposition().contains(Disposition::ATTACHED_PIC);

@@ -35,4 +35,5 @@ mod processes;
 mod recipes_page;
 mod reuse;
 mod settings;
+mod storm;
 mod tidy;

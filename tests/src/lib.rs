@@ -18,6 +18,7 @@ pub mod clip;
 mod column;
 mod everything;
 pub mod mutants;
+pub mod random;
 
 pub use app::{Options, SECRET, TestApp, program};
 pub use caller::{Caller, MP4, PNG, Reply, image_form};

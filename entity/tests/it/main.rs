@@ -13,6 +13,7 @@ mod desk;
 mod idempotency;
 mod life;
 mod proxy;
+mod races;
 mod seed;
 mod sharing;
 mod transactions;

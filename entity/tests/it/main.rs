@@ -11,6 +11,7 @@ mod accounts;
 mod costs;
 mod desk;
 mod idempotency;
+mod images;
 mod life;
 mod proxy;
 mod races;

@@ -83,7 +83,7 @@ pub(crate) fn read_recipe(json: &str) -> Result<Recipe, Refusal> {
     Recipe::parse(json).map_err(of_recipe)
 }
 
-/// Whether the account has everything that a recipe names. In a transaction its images stay until the end.
+/// Checks that the account has everything that a recipe names; in [`entity::user::write`] it stays until the commit.
 pub(crate) async fn check_names(db: &impl ConnectionTrait, user: UserId, recipe: &Recipe) -> Result<(), Error> {
     let absent = |field: &str, why: String| {
         of_recipe(FieldError {
@@ -92,7 +92,7 @@ pub(crate) async fn check_names(db: &impl ConnectionTrait, user: UserId, recipe:
         })
     };
     for (field, name) in recipe.images() {
-        if *name != Name::logo() && entity::image::hold(db, user, name).await?.is_none() {
+        if *name != Name::logo() && entity::image::of_user(db, user, name).await?.is_none() {
             return Err(absent(field, format!("{name}; accepted: an image of the account, or logo")).into());
         }
     }

@@ -8,6 +8,9 @@ use sea_orm::{QueryOrder, QuerySelect, QueryTrait};
 /// As many tasks of a class are remembered: what ran long ago may have run on another machine.
 pub const REMEMBERED: u64 = 200;
 
+/// As many tasks of all classes together: combinations of outputs, codecs and speeds make more classes than anybody uses.
+pub const REMEMBERED_IN_ALL: i64 = 100_000;
+
 /// The cost of a processed task; it stays when the task is removed.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "costs")]
@@ -49,7 +52,8 @@ impl From<Model> for Sample {
     }
 }
 
-/// Writes down what a task of this class came to, and forgets the oldest of more than [`REMEMBERED`]; part of settling it.
+/// Records what a task of this class came to, and forgets the oldest of more than [`REMEMBERED`] and of more than
+/// [`REMEMBERED_IN_ALL`]; part of settling it.
 ///
 /// # Errors
 /// Those of the database.
@@ -66,11 +70,15 @@ pub async fn record(db: &impl ConnectionTrait, class: &str, sample: &Sample) -> 
         actual_bytes: Set(actual.bytes),
         at: Set(crate::now()),
     };
-    row.insert(db).await?;
+    let newest = row.insert(db).await?.id;
     let remembered = latest(class).select_only().column(Column::Id).limit(REMEMBERED);
     Entity::delete_many()
         .filter(Column::Class.eq(class))
         .filter(Column::Id.not_in_subquery(remembered.into_query()))
+        .exec(db)
+        .await?;
+    Entity::delete_many()
+        .filter(Column::Id.lte(newest - REMEMBERED_IN_ALL))
         .exec(db)
         .await
         .map(|_| ())

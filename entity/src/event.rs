@@ -1,4 +1,4 @@
-//! Table `events`: what happened to tasks, append-only. Each effect stands here once, written with it.
+//! Table `events`: what happened to tasks. Each effect stands here once, written with it; the events of a task go with it.
 
 use domain::TaskId;
 use sea_orm::ActiveValue::{NotSet, Set};
@@ -39,6 +39,12 @@ pub(crate) async fn append(
         at: Set(crate::now()),
     };
     row.insert(db).await.map(|_| ())
+}
+
+/// Removes the events of a task that is removed.
+pub(crate) async fn remove(db: &impl ConnectionTrait, task: i64) -> Result<(), DbErr> {
+    let of_task = Entity::delete_many().filter(Column::TaskId.eq(task));
+    of_task.exec(db).await.map(|_| ())
 }
 
 /// Everything that happened to a task, oldest first.

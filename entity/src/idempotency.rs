@@ -4,9 +4,9 @@
 //! makes the thing: there is never one without the other. A key whose time is over is as good as absent.
 
 use domain::UserId;
-use sea_orm::ExprTrait;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{OnConflict, Query};
+use sea_orm::{ExprTrait, QueryOrder, QuerySelect};
 use std::time::Duration;
 
 /// How long a key is held without a beat.
@@ -14,6 +14,9 @@ pub const LEASE: Duration = Duration::from_secs(30);
 
 /// How long a reply is kept.
 pub const KEPT: Duration = Duration::from_secs(24 * 3_600);
+
+/// Most replies that are kept of one account: the latest.
+pub const KEPT_MOST: u64 = 10_000;
 
 /// A key.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -149,8 +152,8 @@ impl Hold {
     }
 }
 
-/// Removes the replies that were kept long enough, and the keys of requests that vanished as long ago: one that is only
-/// late finds its key again as long as nobody else wants it.
+/// Removes the replies that were kept long enough or are more than [`KEPT_MOST`] of an account, and the keys of requests that
+/// vanished as long ago: one that is only late finds its key again as long as nobody else wants it.
 ///
 /// # Errors
 /// Those of the database.
@@ -159,5 +162,30 @@ pub async fn forget(db: &impl ConnectionTrait) -> Result<u64, DbErr> {
     let kept_enough = Column::Reply.is_not_null().and(until().lte(crate::now_ms(db)));
     let vanished = until().lte(crate::in_ms(db, -crate::millis(KEPT)));
     let over = Entity::delete_many().filter(kept_enough.or(vanished));
-    Ok(over.exec(db).await?.rows_affected)
+    let mut forgotten = over.exec(db).await?.rows_affected;
+    let crowded = Entity::find()
+        .select_only()
+        .column(Column::UserId)
+        .group_by(Column::UserId)
+        .having(Column::Key.count().gt(KEPT_MOST));
+    for user in crowded.into_tuple::<i64>().all(db).await? {
+        forgotten += forget_oldest(db, user).await?;
+    }
+    Ok(forgotten)
+}
+
+async fn forget_oldest(db: &impl ConnectionTrait, user: i64) -> Result<u64, DbErr> {
+    let kept = Column::UserId.eq(user).and(Column::Reply.is_not_null());
+    let first_kept = Entity::find()
+        .select_only()
+        .column(Column::UntilMs)
+        .filter(kept.clone())
+        .order_by_desc(Column::UntilMs)
+        .offset(KEPT_MOST - 1)
+        .limit(1);
+    let Some(first_kept) = first_kept.into_tuple::<i64>().one(db).await? else {
+        return Ok(0);
+    };
+    let older = Entity::delete_many().filter(kept.and(Column::UntilMs.lt(first_kept)));
+    Ok(older.exec(db).await?.rows_affected)
 }

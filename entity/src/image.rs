@@ -3,8 +3,8 @@
 use domain::UserId;
 use domain::recipe::Name;
 use sea_orm::ActiveValue::{NotSet, Set};
+use sea_orm::QueryOrder;
 use sea_orm::entity::prelude::*;
-use sea_orm::{QueryOrder, QuerySelect};
 use std::time::Duration;
 
 /// An image.
@@ -44,8 +44,8 @@ pub struct New {
     pub height_px: u32,
 }
 
-/// Records a stored image and takes its file off the trash list; call it in a transaction. A taken name is an error
-/// that [`crate::is_duplicate`] knows.
+/// Records a stored image and takes its file off the trash list; call it in [`crate::user::write`], where [`count`] stays
+/// true until the commit. A taken name is an error that [`crate::is_duplicate`] knows.
 ///
 /// # Errors
 /// Those of the database.
@@ -88,35 +88,34 @@ pub async fn count(db: &impl ConnectionTrait, user: UserId) -> Result<u64, DbErr
 /// # Errors
 /// Those of the database.
 pub async fn of_user(db: &impl ConnectionTrait, user: UserId, name: &Name) -> Result<Option<Model>, DbErr> {
-    named(user, name).one(db).await
-}
-
-/// As [`of_user`], and until the end of the transaction nobody can remove it.
-///
-/// # Errors
-/// Those of the database.
-pub async fn hold(db: &impl ConnectionTrait, user: UserId, name: &Name) -> Result<Option<Model>, DbErr> {
-    named(user, name).lock_shared().one(db).await
-}
-
-fn named(user: UserId, name: &Name) -> Select<Entity> {
     let mine = Entity::find().filter(Column::UserId.eq(user.0));
-    mine.filter(Column::Name.eq(name.as_str()))
+    mine.filter(Column::Name.eq(name.as_str())).one(db).await
 }
 
-/// Removes an image unless a task that is not finished names it; call it in a transaction. Its file is on the trash
-/// list then, due at once. `false`: it is in use.
+/// The result of a removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It is gone; its file is on the trash list, due at once.
+    Removed,
+    /// An unfinished task names it.
+    InUse,
+    /// Another request removed it before.
+    Absent,
+}
+
+/// Removes an image unless an unfinished task names it; call it in a transaction.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn remove(db: &impl ConnectionTrait, image: &Model) -> Result<bool, DbErr> {
-    // Whoever makes a task holds its images: after this line, either we see the task or it does not see the image.
-    Entity::find_by_id(image.id).lock_exclusive().one(db).await?;
-    let names = super::task::images_in_use(db, UserId(image.user_id)).await?;
-    if names.iter().any(|name| name.as_str() == image.name) {
-        return Ok(false);
+pub async fn remove(db: &impl ConnectionTrait, image: &Model) -> Result<Removal, DbErr> {
+    // Tasks are created under the same lock: either its use is seen here, or the task does not find the image.
+    super::user::lock(db, UserId(image.user_id)).await?;
+    if super::image_use::exists(db, image.user_id, &image.name).await? {
+        return Ok(Removal::InUse);
     }
-    Entity::delete_by_id(image.id).exec(db).await?;
+    if Entity::delete_by_id(image.id).exec(db).await?.rows_affected == 0 {
+        return Ok(Removal::Absent);
+    }
     super::trash::put(db, std::slice::from_ref(&image.key), Duration::ZERO).await?;
-    Ok(true)
+    Ok(Removal::Removed)
 }

@@ -1,5 +1,24 @@
 //! One file per table: the row, its tenant-scoped finders, then its verbs. Every query of the product is in here and
 //! works the same on Postgres and SQLite. Nobody outside of `task.rs` writes a status.
+//!
+//! # Locks
+//!
+//! Requests of one account race with each other and with the workers. On Postgres, row locks decide these races, and every
+//! transaction takes them in one order, so that none can deadlock and no row disappears between a check and the write that
+//! relies on it:
+//!
+//! 1. the account ([`user::lock`], [`user::write`]);
+//! 2. one task;
+//! 3. the rows of that task: outputs, trace, events, image uses;
+//! 4. its source, an image, a preset;
+//! 5. trash, idempotency key, costs.
+//!
+//! A transaction that makes rows which refer to other rows of the account, or that removes rows to which others refer,
+//! begins with the account. A transaction about one task alone begins with the task; its first statement is the update that
+//! checks status and attempt. What was read before the first lock is only a hint: it is read again behind the lock. Single
+//! statements of one row (a claim, a beat, a probe) hold no second lock and need no order.
+//!
+//! On SQLite a transaction that writes begins `IMMEDIATE`, and there is one at a time.
 
 pub mod backup;
 mod connection;
@@ -7,6 +26,7 @@ pub mod cost;
 pub mod event;
 pub mod idempotency;
 pub mod image;
+pub mod image_use;
 pub mod output;
 pub mod preset;
 mod raw_json;

@@ -36,7 +36,8 @@ pub struct Content {
     pub recipe: Json,
 }
 
-/// Records a preset. A taken name is an error that [`crate::is_duplicate`] knows.
+/// Records a preset; call it in [`crate::user::write`], where [`count`] stays true until the commit. A taken name is an
+/// error that [`crate::is_duplicate`] knows.
 ///
 /// # Errors
 /// Those of the database.
@@ -92,10 +93,10 @@ pub async fn replace(db: &impl ConnectionTrait, preset: Model, content: Content)
     row.update(db).await
 }
 
-/// Removes a preset; tasks made from it keep their recipe.
+/// Removes a preset; tasks made from it keep their recipe. `false`: another request removed it before.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn remove(db: &impl ConnectionTrait, preset: &Model) -> Result<(), DbErr> {
-    Entity::delete_by_id(preset.id).exec(db).await.map(|_| ())
+pub async fn remove(db: &impl ConnectionTrait, preset: &Model) -> Result<bool, DbErr> {
+    Ok(Entity::delete_by_id(preset.id).exec(db).await?.rows_affected == 1)
 }

@@ -17,17 +17,16 @@ mod sweep;
 mod whole;
 
 pub use claim::{Claim, LEASE, Made, claim};
-pub(crate) use find::images_in_use;
-pub use find::{Line, Page, by_id, by_path, count_by_status, list, of_user, oldest_waiting};
+pub use find::{Line, Page, by_id, by_path, count_by_status, list, of_user, oldest_waiting, with_source};
 pub use sweep::{Swept, due, mark_rung, sweep};
 pub use whole::{Desk, Whole};
 
-use crate::{RawJson, event, output, source, trash, user};
+use crate::{RawJson, event, image_use, output, source, trash, user};
 use claim::ended;
 use domain::{Code, Status, TaskId, UserId};
 use sea_orm::ActiveValue::{NotSet, Set};
-use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
+use sea_orm::{IntoActiveModel, QuerySelect};
 use std::time::Duration;
 
 /// A source plus a recipe, with a status.
@@ -149,7 +148,8 @@ pub struct New {
     pub recipe: Json,
 }
 
-/// Makes a task, due at once. Call it in the transaction that makes its source.
+/// Makes a task, due at once. Call it in [`user::write`], in the transaction that makes or reads its source, its images and
+/// its clips.
 ///
 /// # Errors
 /// Those of the database.
@@ -175,11 +175,13 @@ pub async fn create(db: &impl ConnectionTrait, user: UserId, new: New) -> Result
     let mut named = task.into_active_model();
     named.file_path = Set(file_path);
     let task = named.update(db).await?;
+    image_use::create(db, &task).await?;
     event::append(db, task.id, 0, Status::Uploaded).await?;
     Ok(task)
 }
 
-/// Makes a new task with the source and the recipe of a finished one; the old one stays as it ended.
+/// Makes a new task with the source and the recipe of a finished one, which was read in the same [`user::write`]; the old
+/// one stays as it ended.
 ///
 /// # Errors
 /// Those of the database.
@@ -200,11 +202,13 @@ pub async fn again(db: &impl ConnectionTrait, task: &Model) -> Result<Model, DbE
     create(db, task.owner(), new).await
 }
 
-/// Stops a task that is not finished; its worker notices within two seconds. `None`: it is finished, or not theirs.
+/// Stops a task that is not finished; its worker notices within two seconds. Call it in a transaction: until its end the
+/// task and its source stay. `None`: the task is finished, gone, or not theirs.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn cancel(db: &impl ConnectionTrait, user: UserId, id: TaskId) -> Result<Option<Model>, DbErr> {
+    user::lock(db, user).await?;
     let open = [TaskStatus::Uploaded, TaskStatus::Processing];
     let mine = Entity::update_many()
         .filter(Column::Id.eq(id.0))
@@ -213,19 +217,32 @@ pub async fn cancel(db: &impl ConnectionTrait, user: UserId, id: TaskId) -> Resu
     let Some(task) = update.exec_with_returning(db).await?.pop() else {
         return Ok(None);
     };
-    event::append(db, task.id, task.attempt, Status::Canceled).await?;
+    note_end(db, task.id, task.attempt, Status::Canceled).await?;
     Ok(Some(task))
 }
 
+/// Writes what follows from a final status, behind the update that set it.
+async fn note_end(db: &impl ConnectionTrait, task: i64, attempt: i32, status: Status) -> Result<(), DbErr> {
+    image_use::remove(db, task).await?;
+    event::append(db, task, attempt, status).await
+}
+
 /// Removes a task, and its outputs and its source when no other task uses them; call it in a transaction. Their files are
-/// on the trash list, due at once; the keys are returned so that they can be removed right away.
+/// on the trash list, due at once; the keys are returned so that they can be removed right away. `None`: another request
+/// removed it before.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn remove(db: &impl ConnectionTrait, task: &Model) -> Result<Vec<String>, DbErr> {
-    // Two removals at a time would each take the other's task for one that still needs the shared files.
+pub async fn remove(db: &impl ConnectionTrait, task: &Model) -> Result<Option<Vec<String>>, DbErr> {
+    // Of two removals at a time, each would otherwise count the other's task among those that need the shared files.
     user::lock(db, task.owner()).await?;
+    // A worker that settles the task holds its row until its commit; outputs read before that would not be all.
+    let row = Entity::find_by_id(task.id).select_only().column(Column::Id);
+    if row.lock_exclusive().into_tuple::<i64>().one(db).await?.is_none() {
+        return Ok(None);
+    }
     let outputs = output::of_task(db, task.id).await?;
+    event::remove(db, task.id).await?;
     Entity::delete_by_id(task.id).exec(db).await?;
     let mut keys = output::unnamed(db, outputs.into_iter().map(|output| output.key).collect()).await?;
     if Entity::find()
@@ -238,7 +255,7 @@ pub async fn remove(db: &impl ConnectionTrait, task: &Model) -> Result<Vec<Strin
         source::Entity::delete_by_id(task.source_id).exec(db).await?;
     }
     trash::put(db, &keys, Duration::ZERO).await?;
-    Ok(keys)
+    Ok(Some(keys))
 }
 
 /// The code of the failure that ended or delayed a task.

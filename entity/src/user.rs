@@ -3,7 +3,8 @@
 use domain::UserId;
 use domain::account::{Email, Username};
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::NotSet, ActiveValue::Set, QuerySelect};
+use sea_orm::sea_query::LockType;
+use sea_orm::{ActiveValue::NotSet, ActiveValue::Set, DatabaseConnection, DatabaseTransaction, QuerySelect};
 
 /// An account.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -98,17 +99,36 @@ pub async fn exists(db: &impl ConnectionTrait, user: UserId) -> Result<bool, DbE
     Ok(found.is_some())
 }
 
-/// Holds the account until the end of the transaction: of two that do, the second waits. (SQLite lets only one
-/// transaction write anyway.)
+/// Locks the account until the end of the transaction: the first lock of every transaction that takes more than one (see
+/// [`crate`]). Of two transactions that lock an account, the second waits. Inserts of rows that refer to the account do not
+/// wait. SQLite has one writing transaction at a time and needs no lock.
 ///
 /// # Errors
 /// Those of the database.
-pub(crate) async fn lock(db: &impl ConnectionTrait, user: UserId) -> Result<(), DbErr> {
+pub async fn lock(db: &impl ConnectionTrait, user: UserId) -> Result<(), DbErr> {
     let held = Entity::find_by_id(user.0)
         .select_only()
         .column(Column::Id)
-        .lock_exclusive();
+        .lock(LockType::NoKeyUpdate);
     held.into_tuple::<i64>().one(db).await.map(|_| ())
+}
+
+/// Runs `work` as [`crate::write`] does, in a transaction that has locked the account. Rows of the account that `work`
+/// reads are removed by no other transaction before the commit.
+///
+/// # Errors
+/// Those of `work`, and of the database.
+pub async fn write<T, E: From<DbErr>>(
+    db: &DatabaseConnection,
+    user: UserId,
+    work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, E>,
+) -> Result<T, E> {
+    crate::write(db, async |db| {
+        lock(db, user).await?;
+        // Boxed, as its size would add to that of every caller.
+        Box::pin(work(db)).await
+    })
+    .await
 }
 
 /// Stores a hash made with newer parameters.

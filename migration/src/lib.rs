@@ -12,6 +12,8 @@ mod m0009_images;
 mod m0010_presets;
 mod m0011_traces;
 mod m0012_idempotency_keys;
+mod m0013_image_uses;
+mod m0014_events_of_tasks;
 
 use sea_orm_migration::prelude::*;
 use std::time::Duration;
@@ -35,6 +37,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_presets::Migration),
             Box::new(m0011_traces::Migration),
             Box::new(m0012_idempotency_keys::Migration),
+            Box::new(m0013_image_uses::Migration),
+            Box::new(m0014_events_of_tasks::Migration),
         ]
     }
 }

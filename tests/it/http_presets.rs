@@ -173,3 +173,20 @@ async fn presets_are_listed_with_their_recipes() {
         (&json!("idrl"), &json!(16))
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_has_at_most_a_hundred_also_of_many_that_come_at_once() {
+    let app = TestApp::idle().await;
+    let caller = app.caller().await;
+    let preset = async |number: usize| {
+        let body = json!({ "name": format!("mine-{number}"), "recipe": { "outputs": [{ "kind": "mp4" }] } });
+        caller.post("/api/presets", &body).await
+    };
+    for number in 0..97 {
+        let reply = preset(number).await;
+        assert_eq!(reply.status, 201, "{reply:?}");
+    }
+    let replies = join_all((97..104).map(preset)).await;
+    let refused = replies.iter().filter(|reply| reply.code() == "presets_too_many");
+    assert_eq!(refused.count(), 4, "{replies:?}");
+}

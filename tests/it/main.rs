@@ -48,4 +48,5 @@ mod schemas;
 mod settings;
 mod stack;
 mod stranger;
+mod storm;
 mod tidy;

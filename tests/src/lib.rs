@@ -18,6 +18,7 @@ pub mod clip;
 mod column;
 mod everything;
 pub mod mutants;
+pub mod random;
 pub mod server;
 
 pub use app::{Options, SECRET, TestApp, program};

@@ -2,6 +2,7 @@
 //! make the same mutant of the same clips.
 
 use crate::clip::ffmpeg;
+use crate::random::Random;
 use std::path::{Path, PathBuf};
 
 /// Names of boxes and chunks whose sizes are worth a lie: of MP4, which stand after their size, and of RIFF, before it.
@@ -41,40 +42,6 @@ const CLIPS: [(&str, &str); 17] = [
     ("theora.ogg", "-c:v libtheora -c:a libvorbis"),
     ("sound.mp3", "-vn -c:a libmp3lame"),
 ];
-
-/// A stream of numbers (`SplitMix64`, Steele, Lea and Flood 2014): the same for the same seed on every machine.
-#[derive(Debug)]
-struct Random(u64);
-
-impl Random {
-    const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `end`; 0 when there is none.
-    fn below(&mut self, end: usize) -> usize {
-        let end = u64::try_from(end).unwrap().max(1);
-        usize::try_from(self.next() % end).unwrap()
-    }
-
-    /// A number from 1 to `most`, small ones as often as large ones.
-    fn some(&mut self, most: usize) -> usize {
-        let bits = most.max(1).ilog2() + 1;
-        let bound = 1_usize << self.below(usize::try_from(bits).unwrap());
-        (1 + self.below(bound)).min(most.max(1))
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().to_le_bytes()[0]
-    }
-
-    fn one_of<'a, T>(&mut self, things: &'a [T]) -> &'a T {
-        &things[self.below(things.len())]
-    }
-}
 
 /// The sound files from which mutants are made.
 #[derive(Debug)]
@@ -124,7 +91,7 @@ impl Mutants {
 
     /// The mutant with this number.
     pub fn mutant(&self, number: u64) -> Mutant {
-        let mut random = Random(self.seed.wrapping_mul(0x1_0000_0001).wrapping_add(number));
+        let mut random = Random::new(self.seed.wrapping_mul(0x1_0000_0001).wrapping_add(number));
         random.next();
         let (name, clip) = random.one_of(&self.clips);
         let (mut bytes, mut name) = (clip.clone(), format!("{}-{number}-{name}", self.seed));

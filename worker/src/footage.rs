@@ -39,15 +39,11 @@ pub(crate) async fn gather(env: &Env, task: &task::Model, recipe: &Recipe) -> Re
             .map_err(|error| store::trouble(&error))?,
     ];
     for (field, id) in recipe.clips() {
-        let clip = task::of_user(&env.db, task.owner(), id)
+        let clip = task::with_source(&env.db, task.owner(), id)
             .await
             .map_err(|error| store::trouble(&error))?;
-        let clip = clip.ok_or_else(|| Failure::input(Code::ClipGone, format!("{field} {id}")))?;
-        sources.push(
-            source::of_task(&env.db, &clip)
-                .await
-                .map_err(|error| store::trouble(&error))?,
-        );
+        let (_, clip) = clip.ok_or_else(|| Failure::input(Code::ClipGone, format!("{field} {id}")))?;
+        sources.push(clip);
     }
     let mut images: Vec<image::Model> = Vec::new();
     for (field, name) in recipe.images() {

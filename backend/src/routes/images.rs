@@ -18,7 +18,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use domain::{Code, UserId};
-use entity::image;
+use entity::image::{self, Removal};
 use serde::Serialize;
 use storage::Key;
 use tracing::Instrument;
@@ -137,9 +137,8 @@ async fn record(state: &AppState, user: UserId, new: NewImage, hold: &Hold) -> R
         width_px: facts.width_px,
         height_px: facts.height_px,
     };
-    let written = entity::write(&state.db, async |db| {
+    let written = entity::user::write(&state.db, user, async |db| {
         hold.renew(db).await?;
-        // Two at the same moment may both find the last place free: the bound is against heaps, not against one more.
         if image::count(db, user).await? >= MOST {
             return Err(Refusal::new(Code::ImagesTooMany)
                 .detail(format!("accepted: up to {MOST}"))
@@ -206,8 +205,10 @@ pub(crate) async fn remove(
     context: Context,
     Owned(image): Owned<image::Model>,
 ) -> Result<Json<Message>, Error> {
-    if !entity::write(&state.db, async |db| image::remove(db, &image).await).await? {
-        return Err(Code::ImageInUse.into());
+    match entity::write(&state.db, async |db| image::remove(db, &image).await).await? {
+        Removal::Removed => {}
+        Removal::InUse => return Err(Code::ImageInUse.into()),
+        Removal::Absent => return Err(Code::ImageNotFound.into()),
     }
     erase(&state, &image.key).await;
     let message = Said::Deleted.in_language(context.language);

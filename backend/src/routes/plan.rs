@@ -12,7 +12,7 @@ use axum::extract::State;
 use domain::plan::{Clips, estimate, predict};
 use domain::recipe_reader::{FieldError, FieldProblem, typed};
 use domain::{Code, Probe, Recipe, TaskId, UserId};
-use entity::{cost, source, task};
+use entity::{cost, task};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -141,8 +141,8 @@ async fn chosen(
 
 /// What was read from the source of a task.
 async fn facts_of(state: &AppState, user: UserId, id: TaskId) -> Result<Probe, Error> {
-    let task = task::of_user(&state.db, user, id).await?.ok_or(Code::TaskNotFound)?;
-    let source = source::of_task(&state.db, &task).await?;
+    let found = task::with_source(&state.db, user, id).await?;
+    let (task, source) = found.ok_or(Code::TaskNotFound)?;
     // Of a source that could not be looked into, it is known why.
     let failed = task::error_code(&task).filter(|code| code.status() < 500);
     let facts = source.probe.ok_or_else(|| match failed {

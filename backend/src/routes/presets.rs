@@ -202,9 +202,8 @@ async fn record(state: &AppState, user: UserId, new: NewPreset, hold: &Hold) -> 
     if domain::preset::find(name.as_str()).is_some() {
         return Err(Code::PresetNameTaken.into());
     }
-    let written = entity::write(&state.db, async |db| {
+    let written = entity::user::write(&state.db, user, async |db| {
         hold.renew(db).await?;
-        // Two at the same moment may both find the last place free: the bound is against heaps, not against one more.
         if preset::count(db, user).await? >= MOST {
             return Err(Refusal::new(Code::PresetsTooMany)
                 .detail(format!("accepted: up to {MOST}"))
@@ -266,7 +265,9 @@ pub(crate) async fn remove(
     context: Context,
     Owned(own): Owned<preset::Model>,
 ) -> Result<Json<Message>, Error> {
-    preset::remove(&state.db, &own).await?;
+    if !preset::remove(&state.db, &own).await? {
+        return Err(Code::PresetNotFound.into());
+    }
     let message = Said::Deleted.in_language(context.language);
     Ok(Json(Message { message }))
 }

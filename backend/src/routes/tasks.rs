@@ -18,8 +18,8 @@ use axum::extract::{FromRequestParts, Query, State};
 use axum::http::request::Parts;
 use axum::response::Response;
 use chrono::Utc;
-use domain::{Code, Status};
-use entity::{DbErr, output, source, task};
+use domain::{Code, Status, TaskId, UserId};
+use entity::{output, source, task};
 use page::{ListQuery, PAGE_MAX};
 use queue::Job;
 use serde::Serialize;
@@ -109,12 +109,17 @@ pub(crate) async fn cancel(
     base: BaseUrl,
     Owned(task): Owned<task::Model>,
 ) -> Result<Json<TaskView>, Error> {
-    let canceled = entity::write(&state.db, async |db| {
-        task::cancel(db, task.owner(), task.task_id()).await
+    let (user, id) = (task.owner(), task.task_id());
+    let canceled = entity::write(&state.db, async |db| match task::cancel(db, user, id).await? {
+        Some(task) => {
+            let source = source::of_task(db, &task).await?;
+            Ok::<_, Error>((task, source))
+        }
+        // It was there a moment ago.
+        None if task::of_user(db, user, id).await?.is_none() => Err(Code::TaskNotFound.into()),
+        None => Err(Code::TaskFinished.into()),
     });
-    let task = canceled.await?.ok_or(Code::TaskFinished)?;
-    let source = source::of_task(&state.db, &task).await?;
-    Ok(Json(bare_view(&state, &context, &base, (task, source))))
+    Ok(Json(bare_view(&state, &context, &base, canceled.await?)))
 }
 
 /// Tries a failed or canceled task again, as a new task.
@@ -134,7 +139,7 @@ pub(crate) async fn retry(
         Turn::Again(kept) => kept.replay(&Mark::default()),
         Turn::First(hold) => {
             let made = match Owned::<task::Model>::from_request_parts(&mut request, &state).await {
-                Ok(Owned(task)) => again(&state, &seen, &task, &hold).await,
+                Ok(Owned(task)) => again(&state, &seen, task.task_id(), (user, &hold)).await,
                 Err(error) => Err(error),
             };
             hold.settle(made).await
@@ -145,17 +150,18 @@ pub(crate) async fn retry(
 async fn again(
     state: &AppState,
     (context, base): &(Context, BaseUrl),
-    task: &task::Model,
-    hold: &Hold,
+    id: TaskId,
+    (user, hold): (UserId, &Hold),
 ) -> Result<TaskView, Error> {
-    if !matches!(Status::from(task.status), Status::Failed | Status::Canceled) {
-        return Err(Code::TaskNotRetryable.into());
-    }
-    let recipe = domain::recipe_reader::stored(task.recipe.clone()).context("a stored recipe cannot be read")?;
-    let written = entity::write(&state.db, async |db| {
-        check_names(db, task.owner(), &recipe).await?;
-        let again = task::again(db, task).await?;
-        let source = source::of_task(db, &again).await?;
+    let written = entity::user::write(&state.db, user, async |db| {
+        let found = task::with_source(db, user, id).await?;
+        let (task, source) = found.ok_or(Code::TaskNotFound)?;
+        if !matches!(Status::from(task.status), Status::Failed | Status::Canceled) {
+            return Err(Code::TaskNotRetryable.into());
+        }
+        let recipe = domain::recipe_reader::stored(task.recipe.clone()).context("a stored recipe cannot be read")?;
+        check_names(db, user, &recipe).await?;
+        let again = task::again(db, &task).await?;
         let view = bare_view(state, context, base, (again.clone(), source));
         hold.finish(db, &Mark::default(), &view).await?;
         Ok::<_, Error>((again, view))
@@ -175,13 +181,8 @@ pub(crate) async fn remove(
     context: Context,
     Owned(task): Owned<task::Model>,
 ) -> Result<Json<Removed>, Error> {
-    let keys = entity::write(&state.db, async |db| task::remove(db, &task).await).await;
-    let keys = keys.map_err(|error| match error {
-        // Somebody else removed it at the same moment.
-        DbErr::RecordNotFound(_) => Code::TaskNotFound.into(),
-        error => Error::from(error),
-    })?;
-    for key in keys {
+    let removed = entity::write(&state.db, async |db| task::remove(db, &task).await).await?;
+    for key in removed.ok_or(Code::TaskNotFound)? {
         erase(&state, &key).await;
     }
     tracing::info!(task.id = task.id, "removed");

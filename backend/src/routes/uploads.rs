@@ -119,7 +119,7 @@ async fn record(state: &AppState, user: UserId, upload: Upload, hold: &Hold) -> 
         bytes: file.stored().bytes,
         sha256: file.stored().sha256.clone(),
     };
-    let written = entity::write(&state.db, async |db| {
+    let written = entity::user::write(&state.db, user, async |db| {
         let chosen = choice.settle(&state.config.default_preset)?;
         check_names(db, user, &chosen.recipe).await?;
         let stored = source::create(db, user, facts).await?;

@@ -2,7 +2,7 @@
 
 use super::{Column, Entity, Model, TaskStatus};
 use crate::trace::{self, Findings};
-use crate::{RawJson, event, output, source, user};
+use crate::{RawJson, output, source, user};
 use domain::{Failure, Status, TaskId};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::IntoCondition;
@@ -101,7 +101,7 @@ impl Claim {
         }
         trace::keep(db, self.task.0, (plan, log)).await?;
         output::publish(db, self.task.0, outputs).await?;
-        event::append(db, self.task.0, self.attempt, Status::Processed).await?;
+        super::note_end(db, self.task.0, self.attempt, Status::Processed).await?;
         Ok(true)
     }
 
@@ -181,7 +181,7 @@ impl Claim {
             trace::keep(db, self.task.0, (findings.plan.clone(), findings.log.clone())).await?;
         }
         if held && retry.is_none() {
-            event::append(db, self.task.0, self.attempt, Status::Failed).await?;
+            super::note_end(db, self.task.0, self.attempt, Status::Failed).await?;
         }
         Ok(held)
     }

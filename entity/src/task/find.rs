@@ -1,9 +1,8 @@
 //! Ways to a task. All but the worker's are scoped to an account.
 
 use super::{Column, Entity, Model, TaskStatus};
+use crate::source;
 use chrono::{DateTime, Utc};
-use domain::recipe::Name;
-use domain::recipe_reader::stored;
 use domain::{Status, TaskId, UserId};
 use sea_orm::entity::prelude::*;
 use sea_orm::{DerivePartialModel, Order, QueryOrder, QuerySelect};
@@ -22,6 +21,20 @@ pub async fn by_id(db: &impl ConnectionTrait, id: TaskId) -> Result<Option<Model
 /// Those of the database.
 pub async fn of_user(db: &impl ConnectionTrait, user: UserId, id: TaskId) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id.0).filter(Column::UserId.eq(user.0)).one(db).await
+}
+
+/// As [`of_user`], with its source, in one statement: a removal between two would leave a task without one.
+///
+/// # Errors
+/// Those of the database.
+pub async fn with_source(
+    db: &impl ConnectionTrait,
+    user: UserId,
+    id: TaskId,
+) -> Result<Option<(Model, source::Model)>, DbErr> {
+    let mine = Entity::find_by_id(id.0).filter(Column::UserId.eq(user.0));
+    let found = mine.find_also_related(source::Entity).one(db).await?;
+    Ok(found.and_then(|(task, source)| Some((task, source?))))
 }
 
 /// The task with this id and this logical key: for downloads, where a signature or the owner check follows.
@@ -88,30 +101,6 @@ pub async fn list(db: &impl ConnectionTrait, user: UserId, page: Page) -> Result
         .into_partial_model()
         .all(db)
         .await
-}
-
-/// The images that tasks of an account name which are not finished.
-///
-/// # Errors
-/// Those of the database.
-pub(crate) async fn images_in_use(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<Name>, DbErr> {
-    let open = [TaskStatus::Uploaded, TaskStatus::Processing];
-    let query = Entity::find()
-        .select_only()
-        .column(Column::Recipe)
-        .filter(Column::UserId.eq(user.0))
-        .filter(Column::Status.is_in(open));
-    let recipes: Vec<Json> = query.into_tuple().all(db).await?;
-    let recipes = recipes.into_iter().filter_map(|recipe| stored(recipe).ok());
-    Ok(recipes
-        .flat_map(|recipe| {
-            recipe
-                .images()
-                .into_iter()
-                .map(|(_, name)| name.clone())
-                .collect::<Vec<_>>()
-        })
-        .collect())
 }
 
 /// How many tasks stand where, over all accounts; statuses without a task are absent.

@@ -3,7 +3,6 @@
 
 use super::claim::{back, ended};
 use super::{Column, Entity, TaskStatus};
-use crate::event;
 use domain::{Code, Status, TaskId};
 use sea_orm::ExprTrait;
 use sea_orm::entity::prelude::*;
@@ -41,7 +40,7 @@ pub async fn sweep(db: &impl ConnectionTrait) -> Result<Swept, DbErr> {
     let last = expired().filter(Column::Failures.gte(CRASHES - 1));
     let given_up = ended(last, TaskStatus::Failed).exec_with_returning(db).await?;
     for task in &given_up {
-        event::append(db, task.id, task.attempt, Status::Failed).await?;
+        super::note_end(db, task.id, task.attempt, Status::Failed).await?;
     }
     let returned = back(expired(), Expr::value(0_i64)).exec(db).await?.rows_affected;
     Ok(Swept {

@@ -2,7 +2,7 @@
 
 use crate::seed::database;
 use entity::cost;
-use sea_orm::{EntityTrait, PaginatorTrait};
+use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait};
 
 #[tokio::test]
 async fn the_cost_of_the_latest_tasks_of_a_class_is_remembered() {
@@ -47,4 +47,27 @@ async fn the_cost_of_the_latest_tasks_of_a_class_is_remembered() {
         cost::REMEMBERED + 1,
         "the older ones are gone, those of other classes stay"
     );
+}
+
+#[tokio::test]
+async fn classes_that_nobody_uses_any_more_are_forgotten() {
+    use domain::plan::{Cost, Sample};
+    let (db, _directory) = database("cost_classes").await;
+    let cost = || Cost {
+        cpu_s: 1.0,
+        wall_s: 1.0,
+        bytes: 1.0,
+    };
+    let sample = Sample {
+        predicted: cost(),
+        actual: cost(),
+    };
+    for class in ["rare", "common"] {
+        cost::record(&db, class, &sample).await.unwrap();
+    }
+    let long_ago = format!("UPDATE costs SET id = id - {}", cost::REMEMBERED_IN_ALL);
+    db.execute_unprepared(&long_ago).await.unwrap();
+    cost::record(&db, "common", &sample).await.unwrap();
+    let of_class = async |class| cost::history(&db, class).await.unwrap().len();
+    assert_eq!((of_class("rare").await, of_class("common").await), (0, 2));
 }

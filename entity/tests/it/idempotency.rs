@@ -116,6 +116,30 @@ async fn a_request_that_is_only_late_finds_its_key_as_long_as_nobody_wants_it() 
 }
 
 #[tokio::test]
+async fn of_an_account_the_latest_replies_are_kept_and_no_more() {
+    let (db, _directory) = database("idempotency_most").await;
+    let (many, few) = (new_task(&db).await.owner(), new_task(&db).await.owner());
+    let until = chrono::Utc::now().timestamp_millis() + 3_600_000;
+    let kept = i64::try_from(idempotency::KEPT_MOST).unwrap();
+    let numbers: Vec<_> = (0..kept + 3).collect();
+    for numbers in numbers.chunks(1_000) {
+        let row = |number: &i64| format!("({many}, 'key-{number}', '1', {}, 'a', 'b')", until + number);
+        let rows: Vec<_> = numbers.iter().map(row).collect();
+        let columns = "user_id, key, holder, until_ms, request, reply";
+        let insert = format!("INSERT INTO idempotency_keys ({columns}) VALUES {}", rows.join(", "));
+        db.execute_unprepared(&insert).await.unwrap();
+    }
+    let held = first(&db, many, "at work", "2").await;
+    let other = first(&db, few, "k", "3").await;
+    assert!(other.finish(&db, done("other")).await.unwrap());
+    assert_eq!(idempotency::forget(&db).await.unwrap(), 3);
+    assert_eq!(take(&db, few, "k", "4").await, Turn::Done(done("other")));
+    assert!(matches!(take(&db, many, "key-3", "5").await, Turn::Done(_)));
+    first(&db, many, "key-2", "6").await;
+    assert!(held.beat(&db).await.unwrap(), "a request at work keeps its key");
+}
+
+#[tokio::test]
 async fn a_reply_that_is_being_committed_is_neither_released_nor_taken() {
     let (db, _directory) = database("idempotency_commit").await;
     let user = new_task(&db).await.owner();

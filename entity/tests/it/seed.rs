@@ -1,5 +1,6 @@
 //! A database for one test, and the rows with which stories begin.
 
+use domain::UserId;
 use domain::account::{Email, Username};
 use entity::task::{self, Model};
 use entity::trace::Findings;
@@ -38,13 +39,15 @@ pub(crate) async fn fresh_postgres(server: &str, name: &str) -> String {
     format!("{base}/{name}")
 }
 
-pub(crate) async fn new_task(db: &DatabaseConnection) -> Model {
+pub(crate) async fn new_user(db: &DatabaseConnection) -> UserId {
     let name = Username::parse(&format!("ana{}", next_number())).unwrap();
     let email = Email::parse(&format!("{}@example.com", name.as_str())).unwrap();
-    let owner = user::create(db, &name, &email, "hash".to_owned())
-        .await
-        .unwrap()
-        .user_id();
+    let user = user::create(db, &name, &email, "hash".to_owned()).await;
+    user.unwrap().user_id()
+}
+
+pub(crate) async fn new_task(db: &DatabaseConnection) -> Model {
+    let owner = new_user(db).await;
     entity::write(db, async |db| {
         let new = source::New {
             key: format!("sources/{}", next_number()),

@@ -19,10 +19,12 @@ async fn a_shared_source_goes_with_the_last_task() {
     assert!(second.file_path.ends_with(&format!("/{}_d_a_1.mov", second.id)));
     let keys = entity::write(&db, async |db| task::remove(db, &first).await)
         .await
+        .unwrap()
         .unwrap();
     assert!(keys.is_empty(), "the second task still needs the source");
     let keys = entity::write(&db, async |db| task::remove(db, &second).await)
         .await
+        .unwrap()
         .unwrap();
     assert_eq!(keys.len(), 1);
     assert_eq!(trash::due(&db, 9).await.unwrap(), keys);
@@ -83,6 +85,7 @@ async fn shared_outputs_go_with_the_last_task_that_names_them() {
         tokio::spawn(async move {
             entity::write(&db, async |db| task::remove(db, &task).await)
                 .await
+                .unwrap()
                 .unwrap()
         })
     };

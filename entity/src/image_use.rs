@@ -1,0 +1,65 @@
+//! Table `image_uses`: the images that unfinished tasks name. The rows of a task are written with it and removed when it
+//! ends, so that the removal of an image looks at one index entry, however many tasks its account has.
+
+use crate::task::Model as Task;
+use domain::recipe_reader::stored;
+use sea_orm::ActiveValue::Set;
+use sea_orm::QuerySelect;
+use sea_orm::entity::prelude::*;
+use std::collections::BTreeSet;
+
+/// An image that an unfinished task names; the image need not exist, as `logo` is built in.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "image_uses")]
+#[allow(missing_docs, reason = "columns say what they are")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub task_id: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub name: String,
+    pub user_id: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+#[allow(missing_docs, reason = "none")]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// Writes the rows of a new task.
+pub(crate) async fn create(db: &impl ConnectionTrait, task: &Task) -> Result<(), DbErr> {
+    // A recipe that cannot be read fails in the worker; it uses nothing.
+    let Ok(recipe) = stored(task.recipe.clone()) else {
+        return Ok(());
+    };
+    let names: BTreeSet<_> = recipe.images().into_iter().map(|(_, name)| name.to_string()).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let rows = names.into_iter().map(|name| ActiveModel {
+        task_id: Set(task.id),
+        name: Set(name),
+        user_id: Set(task.user_id),
+    });
+    Entity::insert_many(rows).exec_without_returning(db).await.map(|_| ())
+}
+
+/// Removes the rows of a task that ended.
+pub(crate) async fn remove(db: &impl ConnectionTrait, task: i64) -> Result<(), DbErr> {
+    let of_task = Entity::delete_many().filter(Column::TaskId.eq(task));
+    of_task.exec(db).await.map(|_| ())
+}
+
+/// Whether an unfinished task of the account names this image.
+pub(crate) async fn exists(db: &impl ConnectionTrait, user: i64, name: &str) -> Result<bool, DbErr> {
+    let found: Option<i64> = Entity::find()
+        .select_only()
+        .column(Column::TaskId)
+        .filter(Column::UserId.eq(user))
+        .filter(Column::Name.eq(name))
+        .limit(1)
+        .into_tuple()
+        .one(db)
+        .await?;
+    Ok(found.is_some())
+}

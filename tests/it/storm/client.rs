@@ -1,0 +1,334 @@
+//! A client of the storm: chooses what it does by its random numbers, and notes what it was told.
+
+use reqwest::multipart::{Form, Part};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tests::clip::{Clip, ffmpeg};
+use tests::random::Random;
+use tests::{Caller, MP4, Reply, image_form};
+
+/// So many of the tasks that were made last are acted upon, whether they are still there or not.
+const REMEMBERED: usize = 5;
+const IMAGES: [&str; 2] = ["mark", "logo"];
+const PRESETS: [&str; 2] = ["mine", "other"];
+
+/// What is uploaded.
+pub(super) struct Clips {
+    video: Vec<u8>,
+    other: Vec<u8>,
+    image: Vec<u8>,
+}
+
+impl Clips {
+    pub(super) fn make(directory: &Path) -> Self {
+        let clip = |seconds| Clip {
+            width: 96,
+            height: 64,
+            seconds,
+            sound: false,
+            ..Clip::default()
+        };
+        let read = |path: &Path| std::fs::read(path).unwrap();
+        let image = directory.join("image.png");
+        ffmpeg(&["-f", "lavfi", "-i", "color=red:s=16x16", "-frames:v", "1"], &image);
+        Self {
+            video: read(&clip(0.2).make(directory)),
+            other: read(&clip(0.4).make(directory)),
+            image: read(&image),
+        }
+    }
+}
+
+/// What the clients of one account know together.
+pub(super) struct Account {
+    pub(super) caller: Caller,
+    pub(super) book: Mutex<Book>,
+}
+
+/// What was answered.
+#[derive(Default)]
+pub(super) struct Book {
+    recent: VecDeque<i64>,
+    pub(super) created: BTreeSet<i64>,
+    pub(super) removed: BTreeSet<i64>,
+    /// Creations less removals of each image and preset, by its path.
+    pub(super) named: BTreeMap<String, i64>,
+    /// How often an operation was answered so.
+    replies: BTreeMap<String, u64>,
+    /// Replies that two correct clients must not get.
+    wrong: Vec<String>,
+}
+
+impl Account {
+    pub(super) fn new(caller: Caller) -> Self {
+        Self {
+            caller,
+            book: Mutex::default(),
+        }
+    }
+
+    pub(super) async fn user(&self, db: &entity::DatabaseConnection) -> domain::UserId {
+        let found = entity::user::find_by_username(db, &self.caller.username).await;
+        found.unwrap().unwrap().user_id()
+    }
+
+    pub(super) fn summary(&self) -> String {
+        format!("{:?}", self.book.lock().unwrap().replies)
+    }
+
+    /// How often an operation was answered so.
+    pub(super) fn count(&self, told: &str) -> u64 {
+        self.book.lock().unwrap().replies.get(told).copied().unwrap_or_default()
+    }
+
+    pub(super) fn check_replies(&self) {
+        let book = self.book.lock().unwrap();
+        assert!(book.wrong.is_empty(), "{}", book.wrong.join("\n"));
+    }
+}
+
+/// One who calls.
+pub(super) struct Client {
+    account: Arc<Account>,
+    clips: Arc<Clips>,
+    random: Mutex<Random>,
+}
+
+impl Client {
+    pub(super) fn new(account: Arc<Account>, clips: Arc<Clips>, random: Random) -> Self {
+        Self {
+            account,
+            clips,
+            random: Mutex::new(random),
+        }
+    }
+
+    fn below(&self, end: usize) -> usize {
+        self.random.lock().unwrap().below(end)
+    }
+
+    /// One of the tasks made last; most often one that another client acts upon, too.
+    fn task(&self) -> i64 {
+        let book = self.account.book.lock().unwrap();
+        let recent: Vec<_> = book.recent.iter().copied().collect();
+        drop(book);
+        recent.get(self.below(recent.len())).copied().unwrap_or(1)
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.account.caller.request(method, path)
+    }
+
+    /// Sends one request, or one twice at the same moment.
+    pub(super) async fn act(&self) {
+        let (task, image, preset) = (self.task(), IMAGES[self.below(2)], PRESETS[self.below(2)]);
+        let (image_path, preset_path) = (format!("/api/images/{image}"), format!("/api/presets/{preset}"));
+        let recipe = json!({ "outputs": [{ "kind": "mp4" }], "watermark": { "image": "logo" } });
+        match self.below(26) {
+            0..=4 => self.create().await,
+            5 => self.create_twice().await,
+            6..=8 => {
+                let request = self.request(Method::POST, &format!("/api/tasks/{task}/retry"));
+                self.made(
+                    "retry",
+                    request,
+                    &["task_not_found", "task_not_retryable", "recipe_invalid"],
+                )
+                .await;
+            }
+            9..=10 => {
+                let request = self.request(Method::POST, &format!("/api/tasks/{task}/cancel"));
+                self.send("cancel", request, &["task_not_found", "task_finished"]).await;
+            }
+            11..=13 => self.delete(task).await,
+            14 => {
+                let body = json!({ "task": task, "recipe": recipe });
+                let request = self.request(Method::POST, "/api/plan").json(&body);
+                self.send(
+                    "plan",
+                    request,
+                    &["task_not_found", "source_not_probed", "not_media", "source_damaged"],
+                )
+                .await;
+            }
+            15 => {
+                let request = self.request(Method::GET, &format!("/api/tasks/{task}/report"));
+                self.send("report", request, &["task_not_found", "report_not_ready"])
+                    .await;
+            }
+            16 => self.download(task).await,
+            17..=18 => self.wait(task).await,
+            24 => drop(self.send("list", self.request(Method::GET, "/api/tasks"), &[]).await),
+            25 => {
+                let form = image_form(image, self.clips.image.clone());
+                let request = self.request(Method::POST, "/api/images").multipart(form);
+                let reply = self.send("image", request, &["image_name_taken"]).await;
+                self.count(&image_path, i64::from(reply.is_some()));
+            }
+            19 => {
+                let request = self.request(Method::DELETE, &image_path);
+                let reply = self
+                    .send("delete image", request, &["image_not_found", "image_in_use"])
+                    .await;
+                self.count(&image_path, -i64::from(reply.is_some()));
+            }
+            20 => drop(
+                self.send(
+                    "show image",
+                    self.request(Method::GET, &image_path),
+                    &["image_not_found"],
+                )
+                .await,
+            ),
+            21 => {
+                let body = json!({ "name": preset, "recipe": recipe });
+                let request = self.request(Method::POST, "/api/presets").json(&body);
+                let reply = self.send("preset", request, &["preset_name_taken"]).await;
+                self.count(&preset_path, i64::from(reply.is_some()));
+            }
+            22 => {
+                let request = self
+                    .request(Method::PUT, &preset_path)
+                    .json(&json!({ "recipe": recipe }));
+                self.send("replace preset", request, &["preset_not_found"]).await;
+            }
+            _ => {
+                let request = self.request(Method::DELETE, &preset_path);
+                let reply = self.send("delete preset", request, &["preset_not_found"]).await;
+                self.count(&preset_path, -i64::from(reply.is_some()));
+            }
+        }
+    }
+
+    fn upload(&self) -> RequestBuilder {
+        let clip = self.task();
+        let (field, wish) = match self.below(7) {
+            0 => ("preset", PRESETS[self.below(2)].to_owned()),
+            1 => (
+                "recipe",
+                json!({ "outputs": [{ "kind": "mp4" }], "watermark": { "image": "mark" } }).to_string(),
+            ),
+            2 => (
+                "recipe",
+                json!({ "outputs": [{ "kind": "mp4" }], "bumper": { "intro_task": clip } }).to_string(),
+            ),
+            3 => (
+                "recipe",
+                json!({ "outputs": [{ "kind": "hls", "ladder": [64] }] }).to_string(),
+            ),
+            _ => (
+                "recipe",
+                json!({ "outputs": [{ "kind": "mp4" }, { "kind": "poster" }] }).to_string(),
+            ),
+        };
+        let bytes = match self.below(5) {
+            0 => MP4.to_vec(),
+            1 => self.clips.other.clone(),
+            _ => self.clips.video.clone(),
+        };
+        let form = Form::new()
+            .text(field, wish)
+            .part("file", Part::bytes(bytes).file_name("a.mp4"));
+        self.request(Method::POST, "/api/tasks").multipart(form)
+    }
+
+    async fn create(&self) {
+        self.made("create", self.upload(), &["recipe_invalid", "preset_unknown"])
+            .await;
+    }
+
+    /// The same upload under one key, sent again while the first is at work and once more afterwards: one task.
+    async fn create_twice(&self) {
+        let key = format!("{:x}", self.random.lock().unwrap().next());
+        let bytes = self.clips.video.clone();
+        let send = || {
+            let file = Part::bytes(bytes.clone()).file_name("twice.mp4");
+            let request = self.request(Method::POST, "/api/tasks").header("idempotency-key", &key);
+            self.made(
+                "create twice",
+                request.multipart(Form::new().part("file", file)),
+                &["idempotency_key_in_use"],
+            )
+        };
+        let (first, second) = tokio::join!(send(), send());
+        let ids: BTreeSet<_> = [first, second, send().await].into_iter().flatten().collect();
+        if ids.len() != 1 {
+            self.account
+                .book
+                .lock()
+                .unwrap()
+                .wrong
+                .push(format!("one key made the tasks {ids:?}"));
+        }
+    }
+
+    /// A request that makes a task; its id.
+    async fn made(&self, operation: &str, request: RequestBuilder, codes: &[&str]) -> Option<i64> {
+        let id = self.send(operation, request, codes).await?["id"].as_i64().unwrap();
+        let mut book = self.account.book.lock().unwrap();
+        if book.created.insert(id) {
+            book.recent.push_back(id);
+            if book.recent.len() > REMEMBERED {
+                book.recent.pop_front();
+            }
+        }
+        Some(id)
+    }
+
+    async fn delete(&self, task: i64) {
+        let request = self.request(Method::DELETE, &format!("/api/tasks/{task}"));
+        if self.send("delete", request, &["task_not_found"]).await.is_some() {
+            let mut book = self.account.book.lock().unwrap();
+            if !book.removed.insert(task) {
+                book.wrong.push(format!("task {task} was removed twice"));
+            }
+        }
+    }
+
+    /// Waits for a moment or until the task has ended: workers are slower than clients.
+    async fn wait(&self, task: i64) {
+        let path = format!("/api/tasks/{task}");
+        for _ in 0..20 {
+            let shown = self
+                .send("show", self.request(Method::GET, &path), &["task_not_found"])
+                .await;
+            if shown.is_none_or(|task| task["finished_at"].is_string()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn download(&self, task: i64) {
+        let request = self.request(Method::GET, &format!("/api/tasks/{task}"));
+        let Some(shown) = self.send("show", request, &["task_not_found"]).await else {
+            return;
+        };
+        for link in shown["download"].as_array().unwrap() {
+            let request = self.request(Method::GET, link.as_str().unwrap());
+            self.send("download", request, &["file_not_found"]).await;
+        }
+    }
+
+    fn count(&self, path: &str, change: i64) {
+        let mut book = self.account.book.lock().unwrap();
+        *book.named.entry(path.to_owned()).or_default() += change;
+    }
+
+    /// The body of a 2xx reply. Any other reply bears one of the codes.
+    async fn send(&self, operation: &str, request: RequestBuilder, codes: &[&str]) -> Option<Value> {
+        let reply = Reply::read(request.send().await.unwrap()).await;
+        let mut book = self.account.book.lock().unwrap();
+        let told = format!("{operation} {} {}", reply.status, reply.code());
+        *book.replies.entry(told.trim().to_owned()).or_default() += 1;
+        let succeeded = (200..300).contains(&reply.status);
+        if !succeeded && (reply.status >= 500 || !codes.contains(&reply.code())) {
+            book.wrong.push(format!("{told}: {}", reply.body));
+        }
+        succeeded.then_some(reply.body)
+    }
+}

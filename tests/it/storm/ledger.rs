@@ -1,0 +1,164 @@
+//! The account at the end of a storm: what was answered against rows, and rows against files.
+
+use super::client::Account;
+use domain::{Status, TaskId};
+use entity::task::{self, TaskStatus};
+use entity::{DatabaseConnection, event, idempotency, image, image_use, output, preset, source, trash};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+use storage::Target;
+use tests::TestApp;
+
+/// Returns when every task has ended.
+pub(super) async fn wait_for_the_workers(db: &DatabaseConnection) {
+    let begun = Instant::now();
+    loop {
+        let counts = task::count_by_status(db).await.unwrap();
+        let open = |status: &Status| matches!(status, Status::Uploaded | Status::Processing);
+        if !counts.iter().any(|(status, count)| open(status) && *count > 0) {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(180), "still {counts:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Every 2xx is in the rows, and nothing else is.
+pub(super) async fn check_rows(db: &DatabaseConnection, account: &Account) {
+    let user = account.user(db).await;
+    let tasks = task::Entity::find().filter(task::Column::UserId.eq(user.0)).all(db);
+    let tasks = tasks.await.unwrap();
+    let ids: BTreeSet<_> = tasks.iter().map(|task| task.id).collect();
+    let mut named = BTreeSet::new();
+    named.extend(
+        image::list(db, user)
+            .await
+            .unwrap()
+            .iter()
+            .map(|row| format!("/api/images/{}", row.name)),
+    );
+    named.extend(
+        preset::list(db, user)
+            .await
+            .unwrap()
+            .iter()
+            .map(|row| format!("/api/presets/{}", row.name)),
+    );
+    {
+        let book = account.book.lock().unwrap();
+        assert_eq!(ids, &book.created - &book.removed, "creations less removals are rows");
+        let believed = book
+            .named
+            .iter()
+            .filter(|(_, count)| **count == 1)
+            .map(|(path, _)| path.clone());
+        assert_eq!(named, believed.collect(), "images and presets: {:?}", book.named);
+    }
+    for task in &tasks {
+        let events = event::of_task(db, TaskId(task.id)).await.unwrap();
+        let kinds: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
+        assert_eq!(
+            kinds,
+            ["uploaded", Status::from(task.status).as_str()],
+            "task {}",
+            task.id
+        );
+    }
+    let sources = source::Entity::find().filter(source::Column::UserId.eq(user.0)).all(db);
+    let sources: BTreeSet<_> = sources.await.unwrap().iter().map(|source| source.id).collect();
+    assert_eq!(
+        sources,
+        tasks.iter().map(|task| task.source_id).collect(),
+        "every source has a task"
+    );
+    let held = idempotency::Entity::find().filter(idempotency::Column::Reply.is_null());
+    assert_eq!(held.count(db).await.unwrap(), 0, "keys that are still held");
+}
+
+/// Every file is named by a row or on the trash list, every row has its file, and nothing else is left.
+pub(super) async fn check_files(app: &TestApp) {
+    let db = &app.db;
+    assert_eq!(
+        image_use::Entity::find().count(db).await.unwrap(),
+        0,
+        "uses of ended tasks"
+    );
+    let tasks: BTreeSet<_> = task::Entity::find()
+        .all(db)
+        .await
+        .unwrap()
+        .iter()
+        .map(|task| task.id)
+        .collect();
+    let events = event::Entity::find().all(db).await.unwrap();
+    assert!(
+        events.iter().all(|event| tasks.contains(&event.task_id)),
+        "events of removed tasks"
+    );
+    let unfinished =
+        task::Entity::find().filter(task::Column::Status.is_in([TaskStatus::Uploaded, TaskStatus::Processing]));
+    assert_eq!(unfinished.count(db).await.unwrap(), 0);
+
+    let mut named: BTreeSet<String> = source::Entity::find()
+        .all(db)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| row.key)
+        .collect();
+    named.extend(
+        output::Entity::find()
+            .all(db)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|row| row.key),
+    );
+    named.extend(
+        image::Entity::find()
+            .all(db)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|row| row.key),
+    );
+    let listed = trash::Entity::find().all(db).await.unwrap();
+    for trash::Model { key, .. } in &listed {
+        assert!(!named.contains(key), "{key} is named and on the trash list");
+        app.storage.remove(&Target::parse(key).unwrap()).await.unwrap();
+    }
+    let files = stored_keys(app);
+    // The key of a set ends in `/`.
+    let belongs = |file: &str, key: &str| file == key || key.ends_with('/') && file.starts_with(key);
+    for file in &files {
+        assert!(
+            named.iter().any(|key| belongs(file, key)),
+            "no row and no trash entry names {file}"
+        );
+    }
+    for key in &named {
+        assert!(files.iter().any(|file| belongs(file, key)), "the file of {key} is gone");
+    }
+    println!(
+        "{} files, {} keys in rows, {} on the trash list",
+        files.len(),
+        named.len(),
+        listed.len()
+    );
+}
+
+fn stored_keys(app: &TestApp) -> Vec<String> {
+    let root = app.directory.path();
+    let relative = |path: &std::path::PathBuf| {
+        let inside = ["objects", "s3/bucket"].map(|top| path.strip_prefix(root.join(top)).ok());
+        inside
+            .into_iter()
+            .flatten()
+            .next()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned()
+    };
+    app.stored_files().iter().map(relative).collect()
+}

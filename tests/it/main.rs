@@ -47,6 +47,6 @@ mod rolling;
 mod schemas;
 mod settings;
 mod stack;
-mod stranger;
 mod storm;
+mod stranger;
 mod tidy;

@@ -107,6 +107,10 @@ impl Client {
         }
     }
 
+    pub(super) fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
     fn below(&self, end: usize) -> usize {
         self.random.lock().unwrap().below(end)
     }
@@ -146,6 +150,7 @@ impl Client {
             }
             11..=13 => self.delete(task).await,
             14 => {
+                self.wait(task).await;
                 let body = json!({ "task": task, "recipe": recipe });
                 let request = self.request(Method::POST, "/api/plan").json(&body);
                 self.send(
@@ -160,7 +165,10 @@ impl Client {
                 self.send("report", request, &["task_not_found", "report_not_ready"])
                     .await;
             }
-            16 => self.download(task).await,
+            16 => {
+                self.wait(task).await;
+                self.download(task).await;
+            }
             17..=18 => self.wait(task).await,
             24 => drop(self.send("list", self.request(Method::GET, "/api/tasks"), &[]).await),
             25 => {

@@ -156,7 +156,13 @@ impl Client {
                 self.send(
                     "plan",
                     request,
-                    &["task_not_found", "source_not_probed", "not_media", "source_damaged"],
+                    &[
+                        "task_not_found",
+                        "source_not_probed",
+                        "not_media",
+                        "source_damaged",
+                        "clip_gone",
+                    ],
                 )
                 .await;
             }

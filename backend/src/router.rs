@@ -12,7 +12,7 @@ use axum::middleware::{from_fn, from_fn_with_state, map_request};
 use axum::routing::get;
 use entity::DatabaseConnection;
 use metrics_exporter_prometheus::PrometheusHandle;
-use queue::Doorbell;
+use queue::Queue;
 use std::time::Duration;
 use storage::Storage;
 use tower::ServiceExt;
@@ -84,7 +84,7 @@ pub fn router(state: AppState) -> Router {
 pub fn telemetry_router(
     db: DatabaseConnection,
     storage: Storage,
-    doorbell: Doorbell,
+    queue: Queue,
     handle: PrometheusHandle,
     alive: Alive,
 ) -> Router {
@@ -93,7 +93,7 @@ pub fn telemetry_router(
         .route("/livez", get(health::livez))
         .route(
             "/readyz",
-            get(async move || Readiness::of(&ready_db, &storage, &doorbell, &alive).await.answer()),
+            get(async move || Readiness::of(&ready_db, &storage, &queue, &alive).await.answer()),
         )
         .route(
             "/metrics",

@@ -8,7 +8,7 @@ use domain::protocol::{SandboxMode, SandboxStatus};
 use entity::DatabaseConnection;
 use entity::task::Desk;
 use metrics_exporter_prometheus::PrometheusHandle;
-use queue::Doorbell;
+use queue::Queue;
 use std::ops::Deref;
 use std::sync::Arc;
 use storage::Storage;
@@ -23,7 +23,7 @@ pub struct Parts {
     pub(crate) db: DatabaseConnection,
     pub(crate) desk: Desk,
     pub(crate) storage: Storage,
-    pub(crate) doorbell: Doorbell,
+    pub(crate) queue: Queue,
     pub(crate) config: Config,
     pub(crate) tokens: Tokens,
     pub(crate) links: Links,
@@ -52,7 +52,7 @@ pub(crate) struct Facts {
 impl AppState {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(db: DatabaseConnection, storage: Storage, doorbell: Doorbell, config: Config, alive: Alive) -> Self {
+    pub fn new(db: DatabaseConnection, storage: Storage, queue: Queue, config: Config, alive: Alive) -> Self {
         Self(Arc::new(Parts {
             tokens: Tokens::new(&config.secrets, config.token_ttl),
             links: Links::new(&config.secrets, config.link_ttl),
@@ -62,7 +62,7 @@ impl AppState {
             desk: Desk::open(db.clone(), alive.background.clone()),
             db,
             storage,
-            doorbell,
+            queue,
             config,
             alive,
         }))

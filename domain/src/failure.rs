@@ -2,7 +2,11 @@
 
 use crate::code::Code;
 use serde::{Deserialize, Serialize};
+use std::io;
 use std::time::Duration;
+
+/// A task that could not be tried is due again after this long.
+const POSTPONED_FOR: Duration = Duration::from_secs(5);
 
 /// The class of a failure; it alone decides about another try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -20,6 +24,8 @@ pub enum FailureKind {
     ResourceLimit,
     /// The child died or sent garbage.
     MediaCrash,
+    /// The machine had no descriptors, processes or memory left, or the database was away: the task was not tried at all.
+    Postponed,
 }
 
 /// One failed try: its class, its stable code, and the value that was wrong.
@@ -56,6 +62,7 @@ impl FailureKind {
     #[must_use]
     pub fn retry_after(self, failures: u32, jitter: u16) -> Option<Duration> {
         let tries = match self {
+            Self::Postponed => return Some(POSTPONED_FOR + POSTPONED_FOR * u32::from(jitter.min(1_000)) / 1_000),
             Self::Input | Self::Unsupported => 0,
             Self::ResourceLimit | Self::MediaCrash => 1,
             Self::Infrastructure | Self::Transfer => 3,
@@ -71,9 +78,39 @@ impl FailureKind {
     }
 }
 
+/// Whether the operating system says that descriptors, processes or memory ran out: `ENOMEM`, `ENFILE`, `EMFILE`, and
+/// `EAGAIN` where a process or a thread was to be started.
+#[must_use]
+pub fn is_exhaustion(error: &io::Error) -> bool {
+    const ENOMEM: i32 = 12;
+    const EAGAIN: i32 = 11;
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.raw_os_error(), Some(ENOMEM | EAGAIN | ENFILE | EMFILE))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_task_that_was_not_tried_comes_back_however_often_it_failed() {
+        for failures in [1, 4, 1_000] {
+            let after = FailureKind::Postponed.retry_after(failures, 500).unwrap();
+            assert!((5..=10).contains(&after.as_secs()), "{after:?}");
+        }
+    }
+
+    #[test]
+    fn exhaustion_is_told_from_other_errors_of_the_system() {
+        for errno in [11, 12, 23, 24] {
+            assert!(is_exhaustion(&io::Error::from_raw_os_error(errno)), "{errno}");
+        }
+        for errno in [2, 5, 13, 28] {
+            assert!(!is_exhaustion(&io::Error::from_raw_os_error(errno)), "{errno}");
+        }
+        assert!(!is_exhaustion(&io::Error::other("x")));
+    }
 
     #[test]
     fn bad_input_is_never_tried_again() {

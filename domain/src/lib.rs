@@ -2,6 +2,7 @@
 //! No I/O and no async in here.
 
 pub mod account;
+pub mod claim;
 pub mod code;
 pub mod failure;
 pub mod language;
@@ -16,12 +17,13 @@ pub mod task;
 pub mod time;
 pub mod transport;
 
+pub use claim::ClaimPolicy;
 pub use code::Code;
-pub use failure::{Failure, FailureKind};
+pub use failure::{Failure, FailureKind, is_exhaustion};
 pub use language::Language;
 pub use limits::Limits;
 pub use plan::{Plan, plan};
 pub use probe::Probe;
 pub use recipe::Recipe;
-pub use task::{Status, TaskId, UserId};
+pub use task::{Status, TaskId, UserId, WorkerId};
 pub use time::{Rational, Span, Timecode};

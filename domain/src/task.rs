@@ -15,6 +15,16 @@ pub struct TaskId(pub i64);
 #[serde(transparent)]
 pub struct UserId(pub i64);
 
+/// The name of a worker process: new for each start, never that of two processes at once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WorkerId(pub String);
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -130,6 +130,21 @@ pub fn is_unavailable(error: &DbErr) -> bool {
     }
 }
 
+/// Whether an error means that this process or the database has no descriptors, connections or memory left.
+#[must_use]
+pub fn is_exhausted(error: &DbErr) -> bool {
+    match of_driver(error) {
+        Some(sqlx::Error::Io(error)) => domain::is_exhaustion(error),
+        Some(sqlx::Error::Database(inner)) => inner.code().is_some_and(|code| match sqlite_code(&code) {
+            // SQLITE_NOMEM; SQLITE_CANTOPEN is what a file without a free descriptor ends in.
+            Some(code) => matches!(code, 7 | 14),
+            // out_of_memory, too_many_connections, and the class above them; a full disk has a code of its own.
+            None => code.starts_with("53") && code != "53100",
+        }),
+        _ => false,
+    }
+}
+
 /// Whether an error means that the database has no room left on its disk.
 #[must_use]
 pub fn is_full(error: &DbErr) -> bool {

@@ -36,7 +36,7 @@ pub mod trace;
 pub mod trash;
 pub mod user;
 
-pub use connection::{close, connect, in_time, is_duplicate, is_full, is_unavailable, ready, write};
+pub use connection::{close, connect, in_time, is_duplicate, is_exhausted, is_full, is_unavailable, ready, write};
 pub use raw_json::RawJson;
 pub use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, JsonValue as Json};
 
@@ -50,9 +50,14 @@ fn now() -> DateTime<Utc> {
 
 /// The database's own clock in milliseconds since 1970, as an expression: leases are compared on one clock only.
 fn now_ms(db: &impl ConnectionTrait) -> SimpleExpr {
-    match db.get_database_backend() {
-        DbBackend::Sqlite => Expr::cust("CAST(unixepoch('subsec') * 1000 AS INTEGER)"),
-        _ => Expr::cust("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"),
+    Expr::cust(now_ms_sql(db.get_database_backend()))
+}
+
+/// The same as text.
+const fn now_ms_sql(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Sqlite => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
+        _ => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
     }
 }
 

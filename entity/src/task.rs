@@ -12,13 +12,15 @@
 //! an attempt that is no longer current, and its write touches no row.
 
 mod claim;
+mod claim_next;
 mod find;
 mod sweep;
 mod whole;
 
-pub use claim::{Claim, LEASE, Made, claim};
+pub use claim::{Claim, LEASE, Made};
+pub use claim_next::claim_next;
 pub use find::{Line, Page, by_id, by_path, count_by_status, list, of_user, oldest_waiting, with_source};
-pub use sweep::{Swept, due, mark_rung, sweep};
+pub use sweep::{Swept, reclaim, release_others, sweep};
 pub use whole::{Desk, Whole};
 
 use crate::{RawJson, event, image_use, output, source, trash, user};
@@ -51,8 +53,9 @@ pub struct Model {
     /// Tries that failed.
     pub failures: i32,
     pub run_at_ms: i64,
-    pub rung_at_ms: Option<i64>,
     pub lease_until_ms: Option<i64>,
+    /// The worker of the latest claim.
+    pub worker_id: Option<String>,
     pub progress: Option<Json>,
     pub error_code: Option<String>,
     pub error_detail: Option<String>,

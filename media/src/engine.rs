@@ -164,8 +164,10 @@ pub fn verify(
     checked.map_err(|failure| match failure.kind {
         // What would be the fault of a source is ours here.
         FailureKind::Input | FailureKind::Unsupported => check::invalid(&planned.file, &failure.detail),
-        FailureKind::Infrastructure | FailureKind::Transfer | FailureKind::ResourceLimit | FailureKind::MediaCrash => {
-            failure
-        }
+        FailureKind::Infrastructure
+        | FailureKind::Transfer
+        | FailureKind::ResourceLimit
+        | FailureKind::MediaCrash
+        | FailureKind::Postponed => failure,
     })
 }

@@ -87,7 +87,7 @@ fn begin(loaded: Result<(), &str>) -> Result<(Work, SandboxStatus), Failure> {
 
 /// Opens a plain file for reading; never a link, a pipe or a device.
 fn open_source(path: &Path) -> Result<File, Failure> {
-    let unreadable = |error: std::io::Error| storage(format!("the source could not be opened: {}", error.kind()));
+    let unreadable = |error: std::io::Error| system(&error, "the source could not be opened");
     let source = File::options()
         .read(true)
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
@@ -104,13 +104,12 @@ fn open_source(path: &Path) -> Result<File, Failure> {
 fn read_image(image: &Image) -> Result<(Name, Vec<u8>), Failure> {
     let mut bytes = Vec::new();
     let read = open_source(&image.path)?.take(MAX_IMAGE_BYTES).read_to_end(&mut bytes);
-    read.map_err(|error| storage(format!("an image could not be read: {}", error.kind())))?;
+    read.map_err(|error| system(&error, "an image could not be read"))?;
     Ok((image.name.clone(), bytes))
 }
 
 fn open_scratch(path: &Path) -> Result<PathBuf, Failure> {
-    let unusable =
-        |error: std::io::Error| storage(format!("the scratch directory could not be entered: {}", error.kind()));
+    let unusable = |error: std::io::Error| system(&error, "the scratch directory could not be entered");
     let scratch = path.canonicalize().map_err(unusable)?;
     std::env::set_current_dir(&scratch).map_err(unusable)?;
     Ok(scratch)
@@ -138,6 +137,16 @@ fn serve(work: &Work, status: SandboxStatus, events: &mut Events, cancel: &Cance
         events.send(&answer);
     }
     ExitCode::SUCCESS
+}
+
+/// An error of the operating system at the start; a shortage of descriptors or memory says nothing about the task.
+fn system(error: &std::io::Error, what: &str) -> Failure {
+    let detail = format!("{what}: {}", error.kind());
+    if domain::is_exhaustion(error) {
+        Failure::new(FailureKind::Postponed, Code::Unavailable, detail)
+    } else {
+        storage(detail)
+    }
 }
 
 fn infrastructure(code: Code, detail: impl Into<String>) -> Failure {

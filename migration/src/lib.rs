@@ -14,6 +14,7 @@ mod m0011_traces;
 mod m0012_idempotency_keys;
 mod m0013_image_uses;
 mod m0014_events_of_tasks;
+mod m0015_claims;
 
 use sea_orm_migration::prelude::*;
 use std::time::Duration;
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_idempotency_keys::Migration),
             Box::new(m0013_image_uses::Migration),
             Box::new(m0014_events_of_tasks::Migration),
+            Box::new(m0015_claims::Migration),
         ]
     }
 }

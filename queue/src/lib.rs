@@ -1,21 +1,26 @@
-//! The doorbell that wakes workers. The database row is the truth: a ring may be lost or doubled.
-//! The only crate that names apalis and redis.
+//! Wake-ups for workers, in memory or through Redis. The only crate that names apalis and redis.
+//!
+//! The database says which work there is and whose turn it is. A job in the queue says only that there is some: it carries
+//! nothing, one waiting job stands for any number of tasks, and a lost one costs the time until workers look by
+//! themselves. Wiping Redis so loses no work and stops none.
+//!
+//! ```text
+//!  wake() ──► at most one waiting job ──► an idle process: woken() ──► it claims from the database
+//!                     ▲                                                        │
+//!                     └──────────────── wake(): there may be more ─────────────┘
+//! ```
+//!
+//! A process takes jobs only while it waits in [`Wakeups::woken`], so that a busy one takes none away from an idle one.
 
-mod answering;
-mod crew;
-mod doorbell;
-mod memory;
-mod shared;
-mod shared_worker;
+mod gate;
+mod redis_queue;
+mod redis_worker;
+mod wakeups;
 
-pub use doorbell::{Doorbell, WAITING_MAX};
+pub use wakeups::{Queue, Wakeups};
 
-use domain::TaskId;
 use serde::{Deserialize, Serialize};
 
-/// One ring of the doorbell: the task that may be due, and nothing else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Job {
-    /// The task to look at.
-    pub task: TaskId,
-}
+/// One unit of the queue: there is work in the database.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Job {}

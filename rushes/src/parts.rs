@@ -4,7 +4,7 @@ use crate::private;
 use crate::settings::{Role, Settings};
 use anyhow::Context;
 use entity::DatabaseConnection;
-use queue::Doorbell;
+use queue::Queue;
 use std::time::Duration;
 use storage::Storage;
 use worker::child::ChildSettings;
@@ -38,20 +38,15 @@ pub(crate) async fn storage(settings: &Settings) -> anyhow::Result<Storage> {
         .context("failed to open STORAGE_URL")
 }
 
-pub(crate) async fn doorbell(settings: &Settings) -> anyhow::Result<Doorbell> {
+pub(crate) async fn queue(settings: &Settings) -> anyhow::Result<Queue> {
     match &settings.redis_url {
-        Some(url) => Doorbell::redis(url).await.context("failed to use REDIS_URL"),
-        None => Ok(Doorbell::in_memory()),
+        Some(url) => Queue::redis(url).context("failed to use REDIS_URL"),
+        None => Ok(Queue::in_memory()),
     }
 }
 
 /// Everything a worker works with.
-pub(crate) fn worker(
-    settings: &Settings,
-    db: DatabaseConnection,
-    files: Storage,
-    bell: Doorbell,
-) -> anyhow::Result<Env> {
+pub(crate) fn worker(settings: &Settings, db: DatabaseConnection, files: Storage, bell: Queue) -> anyhow::Result<Env> {
     let scratch = Scratch::open(&settings.data_dir.join("scratch")).context("failed to open the scratch directory")?;
     let threads = crate::settings::threads(settings.workers);
     let settings = worker::Settings {

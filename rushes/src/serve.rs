@@ -8,7 +8,7 @@ use anyhow::Context;
 use backend::{Alive, AppState, Serving};
 use domain::protocol::{SandboxMode, SandboxStatus};
 use entity::DatabaseConnection;
-use queue::Doorbell;
+use queue::Queue;
 use std::net::SocketAddr;
 use storage::Storage;
 use tokio::net::TcpListener;
@@ -18,7 +18,7 @@ use worker::Env;
 
 pub(crate) async fn up(settings: Settings, db: DatabaseConnection) -> anyhow::Result<()> {
     let serving = serving(&settings, settings.workers)?;
-    let (files, bell) = (parts::storage(&settings).await?, parts::doorbell(&settings).await?);
+    let (files, bell) = (parts::storage(&settings).await?, parts::queue(&settings).await?);
     let env = parts::worker(&settings, db.clone(), files.clone(), bell.clone())?;
     let sandbox = sandbox(&env, &settings).await?;
     let alive = alive()?;
@@ -32,7 +32,7 @@ pub(crate) async fn up(settings: Settings, db: DatabaseConnection) -> anyhow::Re
 
 pub(crate) async fn backend(settings: Settings, db: DatabaseConnection) -> anyhow::Result<()> {
     parts::warn_of_risks(&settings, Role::Backend);
-    let (files, bell) = (parts::storage(&settings).await?, parts::doorbell(&settings).await?);
+    let (files, bell) = (parts::storage(&settings).await?, parts::queue(&settings).await?);
     let alive = alive()?;
     let router = backend::router(state(&settings, db, files, bell, &alive)?);
     answer(settings.listen, router, serving(&settings, 0)?, &alive).await
@@ -41,7 +41,7 @@ pub(crate) async fn backend(settings: Settings, db: DatabaseConnection) -> anyho
 pub(crate) async fn worker(settings: Settings, db: DatabaseConnection) -> anyhow::Result<()> {
     let serving = serving(&settings, settings.workers)?;
     parts::warn_of_risks(&settings, Role::Worker);
-    let (files, bell) = (parts::storage(&settings).await?, parts::doorbell(&settings).await?);
+    let (files, bell) = (parts::storage(&settings).await?, parts::queue(&settings).await?);
     let env = parts::worker(&settings, db.clone(), files.clone(), bell.clone())?;
     sandbox(&env, &settings).await?;
     let alive = alive()?;
@@ -94,7 +94,7 @@ fn state(
     settings: &Settings,
     db: DatabaseConnection,
     files: Storage,
-    bell: Doorbell,
+    bell: Queue,
     alive: &Alive,
 ) -> anyhow::Result<AppState> {
     let metrics = telemetry::metrics(settings, &alive.background).context("failed to start the metrics")?;

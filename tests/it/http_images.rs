@@ -228,7 +228,7 @@ async fn an_upload_takes_as_long_as_it_takes() {
     let state = AppState::new(
         app.db.clone(),
         app.storage.clone(),
-        app.doorbell.clone(),
+        app.queue.clone(),
         config,
         Alive::default(),
     );

@@ -162,7 +162,7 @@ fn is_well(end: &End) -> bool {
     match failure.kind {
         FailureKind::Input | FailureKind::Unsupported => true,
         FailureKind::ResourceLimit => failure.code == Code::MediaMemory,
-        FailureKind::MediaCrash | FailureKind::Infrastructure | FailureKind::Transfer => false,
+        FailureKind::MediaCrash | FailureKind::Infrastructure | FailureKind::Transfer | FailureKind::Postponed => false,
     }
 }
 

@@ -68,6 +68,10 @@ async fn a_task_survives_the_kill_of_its_worker_and_is_done_once() {
     first.0.wait().unwrap();
     let begun = Instant::now();
     let _second = Process::start("worker", directory, &app.environment);
+    caller.until(id, |task| task["attempt"].as_u64() == Some(2)).await;
+    // It did not wait for the end of the lease: the new process knows that the tasks of its former life are its own.
+    println!("claimed again {:.1} s after the kill", begun.elapsed().as_secs_f64());
+    assert!(begun.elapsed() < entity::task::LEASE / 2, "{:?}", begun.elapsed());
     let task = caller.ended(id).await;
     assert_eq!(task["status"], "processed", "{task}");
     assert_eq!((&task["attempt"], &task["failures"]), (&2.into(), &1.into()));
@@ -146,6 +150,31 @@ async fn up_needs_no_settings_and_ends_in_peace() {
     use std::os::unix::fs::PermissionsExt;
     let secret = std::fs::metadata(directory.path().join("data/jwt_secret")).unwrap();
     assert_eq!(secret.permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_redis_a_worker_finds_work_by_itself() {
+    let app = TestApp::idle().await;
+    let caller = app.caller().await;
+    let mut environment = app.environment.clone();
+    environment.retain(|(name, _)| *name != "REDIS_URL");
+    environment.push(("REDIS_URL", "redis://127.0.0.1:1/".to_owned()));
+    let _worker = Process::start("worker", app.directory.path(), &environment);
+    let clip = Clip::default().make(app.directory.path());
+    let poster = json!({ "outputs": [{ "kind": "poster" }] }).to_string();
+    // The first waits for the start of the process.
+    caller.processed(&clip, &[("recipe", &poster)]).await;
+    let mut waits = Vec::new();
+    for at_ms in [100, 200, 300, 400] {
+        let recipe = json!({ "outputs": [{ "kind": "poster", "at_ms": at_ms }] }).to_string();
+        let begun = Instant::now();
+        let id = caller.task(&clip, &[("recipe", &recipe)]).await;
+        caller.until(id, |task| !task["started_at"].is_null()).await;
+        waits.push(begun.elapsed());
+        caller.ended(id).await;
+    }
+    println!("claimed after {waits:?} without Redis");
+    assert!(waits.iter().all(|wait| *wait < Duration::from_secs(10)), "{waits:?}");
 }
 
 #[test]

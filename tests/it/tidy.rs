@@ -47,7 +47,7 @@ fn dependencies_point_one_way() {
         ("migration", &[]),
         ("entity", &["background", "domain"]),
         ("storage", &["domain"]),
-        ("queue", &["background", "domain"]),
+        ("queue", &["background"]),
         ("media", &["domain"]),
         ("backend", &["background", "domain", "entity", "queue", "storage"]),
         ("worker", &["background", "domain", "entity", "queue", "storage"]),

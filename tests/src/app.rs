@@ -7,7 +7,7 @@ use background::Background;
 use domain::protocol::{Depth, SandboxMode};
 use entity::DatabaseConnection;
 use metrics_exporter_prometheus::PrometheusHandle;
-use queue::Doorbell;
+use queue::Queue;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -49,8 +49,8 @@ pub struct TestApp {
     pub db: DatabaseConnection,
     /// Its files.
     pub storage: Storage,
-    /// Its doorbell.
-    pub doorbell: Doorbell,
+    /// Its queue.
+    pub queue: Queue,
     /// The directory of this test.
     pub directory: tempfile::TempDir,
     /// The settings with which another process joins it.
@@ -90,7 +90,7 @@ impl TestApp {
         let (database_url, redis_url) = (column::database_url(directory.path()).await, column::redis_url());
         let (storage_url, credentials) = column::storage_url(directory.path()).await;
         let db = column::database(&database_url).await;
-        let doorbell = column::doorbell(redis_url.as_deref()).await;
+        let queue = column::queue(redis_url.as_deref()).await;
         let storage = Storage::open(&storage_url, credentials.clone()).await.unwrap();
         let secret = Secret::new(SECRET).unwrap();
         let mut config = Config::new(Secrets {
@@ -102,7 +102,7 @@ impl TestApp {
         let alive = Alive::default();
         let (shutdown, background) = (alive.shutdown.clone(), alive.background.clone());
         let state =
-            AppState::new(db.clone(), storage.clone(), doorbell.clone(), config, alive.clone()).with_metrics(metrics());
+            AppState::new(db.clone(), storage.clone(), queue.clone(), config, alive.clone()).with_metrics(metrics());
         let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
             .await
             .unwrap();
@@ -118,7 +118,7 @@ impl TestApp {
             let mut settings = worker_settings(limits);
             change(&mut settings);
             let scratch = Scratch::open(&directory.path().join("scratch")).unwrap();
-            let env = Env::new(db.clone(), storage.clone(), doorbell.clone(), scratch, settings);
+            let env = Env::new(db.clone(), storage.clone(), queue.clone(), scratch, settings);
             tokio::spawn(worker::run(env, shutdown.clone(), background.clone()))
         });
         let environment = environment(database_url, storage_url, redis_url, credentials);
@@ -126,7 +126,7 @@ impl TestApp {
             url,
             db,
             storage,
-            doorbell,
+            queue,
             directory,
             environment,
             background,

@@ -1,7 +1,7 @@
 //! The two columns of the house, chosen by the environment.
 
 use entity::DatabaseConnection;
-use queue::Doorbell;
+use queue::Queue;
 use sea_orm::ConnectionTrait;
 use std::path::Path;
 use storage::S3Credentials;
@@ -37,10 +37,10 @@ pub(crate) fn redis_url() -> Option<String> {
     Some(format!("{}/{number}", server.trim_end_matches('/')))
 }
 
-pub(crate) async fn doorbell(url: Option<&str>) -> Doorbell {
+pub(crate) async fn queue(url: Option<&str>) -> Queue {
     match url {
-        Some(url) => Doorbell::redis(url).await.unwrap(),
-        None => Doorbell::in_memory(),
+        Some(url) => Queue::redis(url).unwrap(),
+        None => Queue::in_memory(),
     }
 }
 

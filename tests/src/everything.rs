@@ -1,11 +1,12 @@
 //! All that a service remembers, and a short cut to a finished task.
 
 use crate::TestApp;
-use domain::TaskId;
+use domain::{ClaimPolicy, TaskId, WorkerId};
 use entity::task::{self, Claim};
 use entity::{DatabaseConnection, output, trace};
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement};
 use std::convert::Infallible;
+use std::time::Duration;
 use storage::{FileName, Key};
 
 impl TestApp {
@@ -25,9 +26,27 @@ impl TestApp {
         lines
     }
 
+    /// Claims this task; others that were next before it are given back.
+    async fn claim(&self, id: i64) -> task::Model {
+        let worker = WorkerId("test".to_owned());
+        let mut others = Vec::new();
+        let claimed = loop {
+            let next = task::claim_next(&self.db, ClaimPolicy::default(), &worker);
+            let next = next.await.unwrap().expect("the task is not due");
+            if next.id == id {
+                break next;
+            }
+            others.push(Claim::of(&next));
+        };
+        for other in others {
+            assert!(other.release(&self.db, Duration::ZERO).await.unwrap());
+        }
+        claimed
+    }
+
     /// Settles a waiting task as a worker would, with these outputs: name, kind, media type, bytes. No media is made.
     pub async fn finish(&self, task: i64, files: &[(&str, &'static str, &'static str, &'static [u8])]) {
-        let claimed = task::claim(&self.db, TaskId(task)).await.unwrap().unwrap();
+        let claimed = self.claim(task).await;
         let mut outputs = Vec::new();
         for (name, kind, media_type, bytes) in files {
             let key = Key::output(TaskId(task), claimed.attempt, &FileName::parse(name).unwrap());
@@ -51,7 +70,7 @@ impl TestApp {
 
     /// Settles a waiting task with one adaptive stream of these files; the first names all others.
     pub async fn finish_stream(&self, task: i64, files: &[(&'static str, &'static [u8])]) {
-        let claimed = task::claim(&self.db, TaskId(task)).await.unwrap().unwrap();
+        let claimed = self.claim(task).await;
         let set = Key::output_set(TaskId(task), claimed.attempt, &FileName::parse("hls").unwrap());
         let mut bytes = 0;
         for (name, content) in files {

@@ -55,10 +55,15 @@ impl Child {
     ///
     /// # Errors
     /// What the child says when it refuses the session (source or scratch unreadable, sandbox unavailable);
-    /// [`FailureKind::Infrastructure`] when it cannot be started or dies before it is ready.
+    /// [`FailureKind::Infrastructure`] when it cannot be started or dies before it is ready; [`FailureKind::Postponed`] when
+    /// the machine has nothing left to start it with.
     pub async fn spawn(settings: &ChildSettings, session: Session) -> Result<Self, Failure> {
         let (group, pipes) = starter::start(settings).await.map_err(|error| {
             tracing::warn!(%error, program = %settings.program.display(), "failed to start a media child");
+            if domain::is_exhaustion(&error) {
+                let detail = "no descriptors, processes or memory left to start a media child";
+                return Failure::new(FailureKind::Postponed, Code::Unavailable, detail);
+            }
             infrastructure("the media child could not be started")
         })?;
         Self::begin(settings, group, pipes, session).await

@@ -33,25 +33,16 @@ pub(crate) struct Files {
 /// # Errors
 /// [`Code::ClipGone`] and [`Code::ImageNotFound`] when something was removed since the task was made.
 pub(crate) async fn gather(env: &Env, task: &task::Model, recipe: &Recipe) -> Result<Footage, Failure> {
-    let mut sources = vec![
-        source::of_task(&env.db, task)
-            .await
-            .map_err(|error| store::trouble(&error))?,
-    ];
+    let mut sources = vec![store::answer(source::of_task(&env.db, task)).await?];
     for (field, id) in recipe.clips() {
-        let clip = task::with_source(&env.db, task.owner(), id)
-            .await
-            .map_err(|error| store::trouble(&error))?;
+        let clip = store::answer(task::with_source(&env.db, task.owner(), id)).await?;
         let (_, clip) = clip.ok_or_else(|| Failure::input(Code::ClipGone, format!("{field} {id}")))?;
         sources.push(clip);
     }
     let mut images: Vec<image::Model> = Vec::new();
     for (field, name) in recipe.images() {
         let known = images.iter().any(|image| image.name == name.as_str());
-        match image::of_user(&env.db, task.owner(), name)
-            .await
-            .map_err(|error| store::trouble(&error))?
-        {
+        match store::answer(image::of_user(&env.db, task.owner(), name)).await? {
             Some(image) if !known => images.push(image),
             None if *name != Name::logo() => {
                 return Err(Failure::input(Code::ImageNotFound, format!("{field} {name}")));

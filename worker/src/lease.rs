@@ -30,7 +30,7 @@ const TICK: Duration = Duration::from_secs(1);
 const SILENT_TICKS: u32 = 2;
 
 /// How long a query may take before it is given up and asked again; several fit into a lease.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Renews the lease and shows progress; returns when the claim is lost. A database that is away is waited for as long
 /// as the lease can still be ours.
@@ -62,6 +62,9 @@ pub(crate) async fn hold(db: &DatabaseConnection, claim: Claim, mut progress: wa
     }
 }
 
+/// How long a worker claims nothing in place of a task that could not be tried.
+const SHORTAGE: Duration = Duration::from_secs(2);
+
 /// How long a finished attempt waits for a database that is away.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -83,6 +86,10 @@ pub(crate) async fn settle(env: &Env, task: &Model, ended: Ended, took: Duration
         pause = (pause * 2).min(Duration::from_secs(5));
     };
     tell(&ended, held, took);
+    if matches!(&ended, Ended::Failed(failure, _) if failure.kind == FailureKind::Postponed) {
+        // The slot stays taken: each task that waits would only run into the same shortage.
+        tokio::time::sleep(SHORTAGE).await;
+    }
     if !held || !matches!(ended, Ended::Done(_) | Ended::Reused(_)) {
         store::discard(env, claim).await;
     }
@@ -90,27 +97,33 @@ pub(crate) async fn settle(env: &Env, task: &Model, ended: Ended, took: Duration
 
 async fn write(env: &Env, task: &Model, ended: &Ended) -> Result<bool, DbErr> {
     let claim = Claim::of(task);
-    match ended {
-        Ended::Done(done) => {
-            let Done { made, cost } = done.as_ref();
-            let written = async |db: &DatabaseTransaction| {
-                let held = claim.succeed(db, made.clone()).await?;
-                if let (true, Some((class, sample))) = (held, cost) {
-                    cost::record(db, class, sample).await?;
+    let written = async {
+        match ended {
+            Ended::Done(done) => {
+                let Done { made, cost } = done.as_ref();
+                let written = async |db: &DatabaseTransaction| {
+                    let held = claim.succeed(db, made.clone()).await?;
+                    if let (true, Some((class, sample))) = (held, cost) {
+                        cost::record(db, class, sample).await?;
+                    }
+                    // A try before this one may have come through, and only its answer not.
+                    Ok(held || claim.has_succeeded(db).await?)
+                };
+                entity::write(&env.db, written).await
+            }
+            Ended::Failed(failure, findings) => {
+                let retry = retry_after(task, failure.kind);
+                if let (FailureKind::Postponed, Some(delay)) = (failure.kind, retry) {
+                    return claim.release(&env.db, delay).await;
                 }
-                // A try before this one may have come through, and only its answer not.
-                Ok(held || claim.has_succeeded(db).await?)
-            };
-            in_time(ANSWER_WITHIN, entity::write(&env.db, written)).await
+                entity::write(&env.db, async |db| claim.fail(db, failure, retry, findings).await).await
+            }
+            Ended::Reused(_) => Ok(true),
+            Ended::Lost => Ok(false),
+            Ended::Released => claim.release(&env.db, Duration::ZERO).await,
         }
-        Ended::Failed(failure, findings) => {
-            let retry = retry_after(task, failure.kind);
-            entity::write(&env.db, async |db| claim.fail(db, failure, retry, findings).await).await
-        }
-        Ended::Reused(_) => Ok(true),
-        Ended::Lost => Ok(false),
-        Ended::Released => claim.release(&env.db).await,
-    }
+    };
+    in_time(ANSWER_WITHIN, written).await
 }
 
 fn retry_after(task: &Model, kind: FailureKind) -> Option<Duration> {
@@ -126,6 +139,9 @@ fn tell(ended: &Ended, held: bool, took: Duration) {
         Ended::Done(_) if held => tracing::info!(took_ms, "processed"),
         Ended::Done(_) => tracing::warn!(took_ms, "done, but the claim was lost; the work is discarded"),
         Ended::Reused(earlier) => tracing::info!(took_ms, earlier = earlier.0, "processed before"),
+        Ended::Failed(failure, _) if failure.kind == FailureKind::Postponed => {
+            tracing::warn!(took_ms, detail = failure.detail, "given back: it could not be tried");
+        }
         Ended::Failed(failure, _) => {
             metrics::counter!("rushes_task_failures_total", "code" => failure.code.as_str()).increment(1);
             tracing::warn!(took_ms, code = failure.code.as_str(), detail = failure.detail, "failed");
@@ -140,11 +156,11 @@ mod tests {
     use super::*;
     use crate::child::ChildSettings;
     use crate::{Scratch, Settings};
-    use domain::Limits;
     use domain::account::{Email, Username};
     use domain::protocol::{Depth, SandboxMode};
+    use domain::{ClaimPolicy, Limits};
     use entity::{output, source, task, user};
-    use queue::Doorbell;
+    use queue::Queue;
     use std::path::Path;
     use storage::{FileName, Key, Storage};
 
@@ -166,7 +182,7 @@ mod tests {
         Env::new(
             db,
             Storage::open(&files, None).await.unwrap(),
-            Doorbell::in_memory(),
+            Queue::in_memory(),
             Scratch::open(&home.join("scratch")).unwrap(),
             settings,
         )
@@ -195,8 +211,9 @@ mod tests {
             };
             task::create(db, owner.user_id(), new).await
         });
-        let id = made.await.unwrap().task_id();
-        task::claim(&env.db, id).await.unwrap().unwrap()
+        made.await.unwrap();
+        let next = task::claim_next(&env.db, ClaimPolicy::default(), env.scratch.worker());
+        next.await.unwrap().unwrap()
     }
 
     fn done(key: &Key) -> Ended {

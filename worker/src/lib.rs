@@ -2,6 +2,7 @@
 //! what was lost. Never opens media itself.
 
 pub mod child;
+mod claims;
 mod footage;
 mod lease;
 mod making;
@@ -19,7 +20,7 @@ use child::{ChildSettings, Spare};
 use domain::protocol::{Depth, SandboxMode, SandboxStatus};
 use domain::{Failure, Limits};
 use entity::DatabaseConnection;
-use queue::Doorbell;
+use queue::Queue;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::Storage;
@@ -54,8 +55,8 @@ pub struct Env {
     pub db: DatabaseConnection,
     /// The files.
     pub storage: Storage,
-    /// The doorbell.
-    pub doorbell: Doorbell,
+    /// Wakes workers.
+    pub queue: Queue,
     /// Where children write.
     pub scratch: Arc<Scratch>,
     /// How.
@@ -69,17 +70,11 @@ pub struct Env {
 impl Env {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(
-        db: DatabaseConnection,
-        storage: Storage,
-        doorbell: Doorbell,
-        scratch: Scratch,
-        settings: Settings,
-    ) -> Self {
+    pub fn new(db: DatabaseConnection, storage: Storage, queue: Queue, scratch: Scratch, settings: Settings) -> Self {
         Self {
             db,
             storage,
-            doorbell,
+            queue,
             scratch: Arc::new(scratch),
             children: Arc::new(Spare::new(settings.child.clone())),
             settings: Arc::new(settings),
@@ -127,13 +122,7 @@ pub async fn run(env: Env, shutdown: CancellationToken, background: Background) 
         };
         kept.keep("grace", patience).await;
     }));
-    let doorbell = env.doorbell.clone();
-    let tasks = env.settings.tasks;
-    let answer = move |job: queue::Job| {
-        let env = env.clone();
-        async move { process_task::run(&env, job.task).await }
-    };
-    doorbell.serve(tasks, answer, shutdown, &background).await;
+    claims::run(env, shutdown, &background).await;
     drop((patience, sweeper));
 }
 

@@ -1,13 +1,14 @@
 //! What children do for one attempt: one probes and transcodes, a fresh one that never saw the source verifies.
 
 use crate::footage::{Files, Footage};
+use crate::lease::ANSWER_WITHIN;
 use crate::report::{Done, Notes, speed};
 use crate::{Env, child, store};
 use domain::plan::{Sample, is_spoilt, retell, verify};
 use domain::protocol::{Checked, Depth, Phase, Progress, Report, SandboxStatus, Session};
 use domain::{Code, Failure, FailureKind, Plan, Probe, Recipe};
 use entity::trace::Findings;
-use entity::{output, source, task};
+use entity::{in_time, output, source, task};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -53,10 +54,10 @@ impl Job<'_> {
         let scratch = env
             .scratch
             .directory(self.task)
-            .map_err(|error| store::trouble(&error))?;
+            .map_err(|error| store::machine(&error))?;
         let files = self.footage.fetch(env, scratch.path()).await?;
         notes.took("fetch");
-        let directory = |name| scratch.child(name).map_err(|error| store::trouble(&error));
+        let directory = |name| scratch.child(name).map_err(|error| store::machine(&error));
         let mut out = directory("out")?;
         let mut take = self.shoot((&files, &out, Packets::Kept), progress, notes).await?;
         let told = take.checked.as_ref().map(|_| take.report.warnings.as_slice());
@@ -193,7 +194,7 @@ impl Job<'_> {
             let Ok(facts) = serde_json::to_value(probe) else {
                 continue;
             };
-            if let Err(error) = source::set_probe(&self.env.db, row.id, facts).await {
+            if let Err(error) = in_time(ANSWER_WITHIN, source::set_probe(&self.env.db, row.id, facts)).await {
                 tracing::warn!(%error, "failed to keep the facts of a source");
             }
         }

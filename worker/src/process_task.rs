@@ -1,4 +1,4 @@
-//! One task from the ring of the doorbell to its settled row. Read it top to bottom; what the children do for it is in
+//! One attempt at a task, from its claim to its settled row. Read it top to bottom; what the children do for it is in
 //! [`crate::making`].
 
 use crate::footage;
@@ -8,7 +8,7 @@ use crate::report::Notes;
 use crate::{Env, reuse, store};
 use domain::plan::Sample;
 use domain::protocol::Progress;
-use domain::{Code, Failure, FailureKind, Recipe, TaskId};
+use domain::{Code, Failure, FailureKind, Recipe};
 use entity::task::{self, Claim};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -22,17 +22,11 @@ pub(crate) struct Done {
     pub(crate) cost: Option<(String, Sample)>,
 }
 
-/// Works on a task if it is due and nobody else has it.
-pub(crate) async fn run(env: &Env, id: TaskId) {
-    let task = match task::claim(&env.db, id).await {
-        Ok(Some(task)) => task,
-        Ok(None) => return,
-        // The sweeper rings again when the database is back.
-        Err(error) => return tracing::warn!(task.id = id.0, %error, "failed to claim"),
-    };
-    let span = tracing::info_span!("task", task.id = id.0, attempt = task.attempt);
+/// Works on a task that was claimed.
+pub(crate) async fn run(env: &Env, task: &task::Model) {
+    let span = tracing::info_span!("task", task.id = task.id, attempt = task.attempt);
     let _busy = Busy::new();
-    attempt(env, &task).instrument(span).await;
+    attempt(env, task).instrument(span).await;
 }
 
 /// Tasks that this process works on.
@@ -91,8 +85,8 @@ async fn work(
     let footage = footage::gather(env, task, &recipe).await?;
     let fingerprint = reuse::fingerprint(&recipe, &footage);
     let claim = Claim::of(task);
-    let reused = entity::write(&env.db, async |db| claim.reuse(db, &fingerprint).await).await;
-    if let Some(earlier) = reused.map_err(|error| store::trouble(&error))? {
+    let reused = entity::write(&env.db, async |db| claim.reuse(db, &fingerprint).await);
+    if let Some(earlier) = store::answer(reused).await? {
         return Ok(Ended::Reused(earlier));
     }
     let job = Job {

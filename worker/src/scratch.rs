@@ -1,6 +1,12 @@
 //! Directories in which children write. Each process has its own, under a lock that dies with it, so that the next
 //! process to start removes what a killed one left behind and nothing else.
+//!
+//! The name of the directory is the name of the worker in the database. A directory without a living process therefore
+//! also tells whose tasks need not wait for the end of their leases. Where the scratch directory does not outlive the
+//! process (a tmpfs, a new container), nothing tells, and the leases decide. Workers with separate scratch directories
+//! never see each other's.
 
+use domain::WorkerId;
 use entity::task::Model;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File};
@@ -11,28 +17,48 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
+    worker: WorkerId,
+    dead: Vec<WorkerId>,
     _lock: Flock<File>,
 }
 
 const LOCK: &str = "lock";
 
 impl Scratch {
-    /// Makes a directory below `root` and removes those of processes that no longer run.
+    /// Makes a directory below `root` and removes those of processes that no longer run. Processes that start at the same
+    /// time wait for each other.
     ///
     /// # Errors
     /// When `root` cannot be written.
     pub fn open(root: &Path) -> io::Result<Self> {
         fs::create_dir_all(root)?;
+        // A directory that is made and not locked yet must not look like that of a dead process.
+        let starting = File::create(root.join(LOCK))?;
+        let _starting = Flock::lock(starting, FlockArg::LockExclusive).map_err(|(_, error)| io::Error::from(error))?;
+        let mut dead = Vec::new();
         for entry in fs::read_dir(root)? {
-            remove_stale(&entry?.path());
+            dead.extend(remove_stale(&entry?.path()));
         }
-        let path = root.join(uuid::Uuid::now_v7().to_string());
+        let worker = WorkerId(uuid::Uuid::now_v7().to_string());
+        let path = root.join(&worker.0);
         fs::create_dir(&path)?;
         let lock = lock(&path)?.ok_or_else(|| io::Error::other("a new scratch directory is locked already"))?;
         Ok(Self {
             path: path.canonicalize()?,
+            worker,
+            dead,
             _lock: lock,
         })
+    }
+
+    /// The name of this process in the database.
+    pub(crate) const fn worker(&self) -> &WorkerId {
+        &self.worker
+    }
+
+    /// The processes that worked here and were killed, as far as their directories were found.
+    pub(crate) fn dead(&self) -> &[WorkerId] {
+        &self.dead
     }
 
     /// Where it is.
@@ -86,11 +112,16 @@ fn lock(path: &Path) -> io::Result<Option<Flock<File>>> {
     }
 }
 
-fn remove_stale(path: &Path) {
-    if path.is_dir() && matches!(lock(path), Ok(Some(_))) {
-        tracing::info!(path = %path.display(), "removing what a stopped worker left behind");
-        remove(path);
+/// Removes the directory of a process that no longer runs, and returns its name.
+fn remove_stale(path: &Path) -> Option<WorkerId> {
+    if !path.is_dir() {
+        return None;
     }
+    let _lock = lock(path).ok().flatten()?;
+    tracing::info!(path = %path.display(), "removing what a stopped worker left behind");
+    remove(path);
+    let name = path.file_name()?.to_str()?;
+    Some(WorkerId(name.to_owned()))
 }
 
 fn remove(path: &Path) {
@@ -160,8 +191,10 @@ mod tests {
         fs::create_dir_all(stale.join("5-1/out")).unwrap();
         let first = Scratch::open(root.path()).unwrap();
         assert!(!stale.exists());
+        assert_eq!(first.dead(), [WorkerId("stale".to_owned())]);
         let second = Scratch::open(root.path()).unwrap();
         assert!(first.path.exists() && second.path.exists());
+        assert!(second.dead().is_empty() && first.worker() != second.worker());
         let path = first.path.clone();
         drop(first);
         assert!(!path.exists());

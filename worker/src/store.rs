@@ -1,16 +1,17 @@
 //! Finished files into storage, and unfinished ones out of it.
 
 use crate::Env;
-use crate::lease::PATIENCE;
+use crate::lease::{ANSWER_WITHIN, PATIENCE};
 use domain::plan::{Content, PlannedOutput};
 use domain::protocol::Checked;
 use domain::{Code, Failure, FailureKind, Plan};
 use entity::task::{Claim, Model};
-use entity::{output, trash};
+use entity::{DbErr, in_time, output, trash};
 use futures::{StreamExt, TryStreamExt, stream};
-use std::fs;
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use std::{fs, io};
 use storage::{FileName, Key, Stored, Target};
 
 /// A stored output that no row names after this long is removed by the sweeper.
@@ -33,11 +34,10 @@ pub(crate) async fn announce(env: &Env, task: &Model, plan: &Plan) -> Result<Vec
     let listed: Vec<String> = targets.iter().map(text).collect();
     let begun = Instant::now();
     // To wait costs less than to make it all again; should the lease run out meanwhile, the attempt ends.
-    while let Err(error) = trash::put(&env.db, &listed, UNNAMED_FOR).await {
+    while let Err(error) = in_time(ANSWER_WITHIN, trash::put(&env.db, &listed, UNNAMED_FOR)).await {
         tracing::warn!(%error, "failed to announce outputs");
         if begun.elapsed() > PATIENCE {
-            let detail = "the database did not answer";
-            return Err(Failure::new(FailureKind::Infrastructure, Code::Unavailable, detail));
+            return Err(postponed("the database did not answer"));
         }
         tokio::time::sleep(AGAIN).await;
     }
@@ -106,11 +106,14 @@ async fn set(env: &Env, target: &Target, entry: Option<&str>, directory: PathBuf
 /// The files of a set. A child that was broken into may have left anything here: only plain files with names of ours
 /// count, and whatever else there is fails the attempt.
 fn list(directory: &Path) -> Result<Vec<(FileName, PathBuf)>, Failure> {
-    let entries = fs::read_dir(directory).map_err(|error| unsound(&error))?;
+    let entries = fs::read_dir(directory).map_err(|error| match domain::is_exhaustion(&error) {
+        true => machine(&error),
+        false => unsound(&error),
+    })?;
     let mut files = Vec::new();
     for entry in entries {
-        let entry = entry.map_err(|error| trouble(&error))?;
-        let kind = entry.file_type().map_err(|error| trouble(&error))?;
+        let entry = entry.map_err(|error| machine(&error))?;
+        let kind = entry.file_type().map_err(|error| machine(&error))?;
         let name = entry.file_name();
         let name = name.to_str().and_then(|name| FileName::parse(name).ok());
         match name {
@@ -167,6 +170,9 @@ pub(crate) async fn discard(env: &Env, claim: Claim) {
 /// A storage error as a failure of the given class; a full disk has a code of its own.
 pub(crate) fn failure(error: &storage::Error, kind: FailureKind) -> Failure {
     tracing::warn!(%error, "storage failed");
+    if is_exhausted(error) {
+        return postponed("no descriptors or memory left for storage");
+    }
     let code = match error {
         storage::Error::Full { .. } => Code::StorageFull,
         storage::Error::NotFound { .. }
@@ -178,7 +184,54 @@ pub(crate) fn failure(error: &storage::Error, kind: FailureKind) -> Failure {
     Failure::new(kind, code, "a file could not be read or stored")
 }
 
-/// Database or machine trouble around the work; the detail stays in our log.
+/// The answer of the database to a query around the work, which may take only so long.
+///
+/// # Errors
+/// [`FailureKind::Postponed`] when the database is away, silent or short of anything; the detail stays in our log.
+pub(crate) async fn answer<T>(query: impl Future<Output = Result<T, DbErr>>) -> Result<T, Failure> {
+    in_time(ANSWER_WITHIN, query).await.map_err(|error| {
+        if entity::is_unavailable(&error) || entity::is_exhausted(&error) {
+            tracing::warn!(%error, "the database is away");
+            postponed("the database did not answer")
+        } else {
+            trouble(&error)
+        }
+    })
+}
+
+/// An error of the operating system around the work.
+pub(crate) fn machine(error: &io::Error) -> Failure {
+    if domain::is_exhaustion(error) {
+        tracing::warn!(%error, "the machine has nothing left");
+        postponed("no descriptors, processes or memory left")
+    } else if error.kind() == io::ErrorKind::StorageFull || error.kind() == io::ErrorKind::QuotaExceeded {
+        tracing::warn!(%error, "the scratch directory is full");
+        Failure::new(FailureKind::Infrastructure, Code::StorageFull, "no space for the work")
+    } else {
+        trouble(error)
+    }
+}
+
+/// The task was not tried.
+fn postponed(detail: &str) -> Failure {
+    Failure::new(FailureKind::Postponed, Code::Unavailable, detail)
+}
+
+/// Whether an error comes of a shortage of descriptors or memory, however deep it lies.
+fn is_exhausted(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        let io = cause.downcast_ref::<io::Error>();
+        // An error within an error of the system is no source of it.
+        if io.is_some_and(|io| domain::is_exhaustion(io) || io.get_ref().is_some_and(|inner| is_exhausted(inner))) {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
+}
+
+/// Trouble around the work that is our own fault; the detail stays in our log.
 pub(crate) fn trouble(error: &dyn std::fmt::Display) -> Failure {
     tracing::warn!(%error, "trouble around the work");
     Failure::new(FailureKind::Infrastructure, Code::Internal, "trouble around the work")

@@ -1,25 +1,24 @@
-//! The loop that finds the lost: expired leases, due tasks that nobody rang for, files that no row names, replies
-//! that were kept long enough.
+//! The loops that find what was lost: tasks of workers that are gone, files that no row names, replies that were kept
+//! long enough.
 
 use crate::Env;
 use background::Background;
-use entity::{DbErr, idempotency, in_time, task, trash};
-use queue::Job;
-use std::time::{Duration, Instant};
+use entity::{DatabaseTransaction, DbErr, idempotency, in_time, task, trash};
+use std::time::Duration;
 use storage::Target;
 use tokio_util::sync::CancellationToken;
 
-/// Leases and lost rings.
-const SWEEP: Duration = Duration::from_secs(10);
-/// Due tasks where no other process can ring for us.
-const ASK: Duration = Duration::from_secs(1);
+/// Leases. The task of a worker that vanished waits for the rest of its lease and this.
+const SWEEP: Duration = Duration::from_secs(5);
+/// Tasks of killed processes, while the database does not answer.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Files and replies.
 const TIDY: Duration = Duration::from_secs(60);
 
 /// A file that could not be removed is tried again then.
 const LATER: Duration = Duration::from_secs(600);
 
-/// Most tasks rung for at once, most files removed at once.
+/// Most files removed at once.
 const BATCH: usize = 500;
 
 /// How long each of the loop's queries may take: it must not stop because one of them does.
@@ -34,15 +33,15 @@ pub(crate) async fn run(env: Env, shutdown: CancellationToken, background: Backg
 }
 
 async fn find(env: &Env, shutdown: &CancellationToken) {
-    let every = if env.doorbell.is_shared() { SWEEP } else { ASK };
-    let mut swept = None::<Instant>;
+    let mut reclaimed = env.scratch.dead().is_empty();
     while !shutdown.is_cancelled() {
-        if swept.is_none_or(|at| at.elapsed() >= SWEEP) {
-            tell(in_time(PATIENCE, sweep(env)).await);
-            swept = Some(Instant::now());
+        if !reclaimed {
+            let dead = env.scratch.dead();
+            reclaimed = tell(taken_back(env, async |db| task::reclaim(db, dead).await).await);
         }
-        tell(in_time(PATIENCE, ring(env)).await);
-        shutdown.run_until_cancelled(tokio::time::sleep(every)).await;
+        tell(taken_back(env, async |db| task::sweep(db).await).await);
+        let pause = if reclaimed { SWEEP } else { AGAIN };
+        shutdown.run_until_cancelled(tokio::time::sleep(pause)).await;
     }
 }
 
@@ -57,47 +56,33 @@ async fn clear(env: &Env, shutdown: &CancellationToken) {
     }
 }
 
-fn tell(result: Result<(), DbErr>) {
-    if let Err(error) = result {
+/// Whether it went well.
+fn tell(result: Result<(), DbErr>) -> bool {
+    if let Err(error) = &result {
         tracing::warn!(%error, "a sweep failed; the next one follows");
     }
+    result.is_ok()
 }
 
-async fn sweep(env: &Env) -> Result<(), DbErr> {
-    let swept = entity::write(&env.db, async |db| task::sweep(db).await).await?;
-    if swept != task::Swept::default() {
-        tracing::warn!(
-            returned = swept.returned,
-            given_up = swept.given_up,
-            "took tasks from workers that vanished"
-        );
-        metrics::counter!("rushes_leases_expired_total").increment(swept.returned + swept.given_up);
-    }
-    Ok(())
-}
-
-async fn ring(env: &Env) -> Result<(), DbErr> {
-    let room = env.doorbell.room().await.min(BATCH);
-    if room == 0 {
+/// Takes tasks back from workers that are gone, and wakes one that lives.
+async fn taken_back(
+    env: &Env,
+    take: impl AsyncFnOnce(&DatabaseTransaction) -> Result<task::Swept, DbErr>,
+) -> Result<(), DbErr> {
+    let swept = in_time(PATIENCE, entity::write(&env.db, take)).await?;
+    if swept == task::Swept::default() {
         return Ok(());
     }
-    let due = task::due(&env.db, u64::try_from(room).unwrap_or(u64::MAX)).await?;
-    let mut rung = Vec::with_capacity(due.len());
-    for task in due {
-        match env.doorbell.ring(Job { task }).await {
-            Ok(()) => rung.push(task),
-            Err(error) => {
-                tracing::warn!(%error, "failed to ring");
-                break;
-            }
-        }
+    tracing::warn!(
+        returned = swept.returned,
+        given_up = swept.given_up,
+        "took tasks from workers that vanished"
+    );
+    metrics::counter!("rushes_leases_expired_total").increment(swept.returned + swept.given_up);
+    if let Err(error) = env.queue.wake().await {
+        tracing::debug!(error = format!("{error:#}"), "no worker was woken");
     }
-    // A bell that only this process hears says nothing to the others, which ask for themselves.
-    if rung.is_empty() || !env.doorbell.is_shared() {
-        Ok(())
-    } else {
-        task::mark_rung(&env.db, &rung).await
-    }
+    Ok(())
 }
 
 async fn tidy(env: &Env) -> Result<(), DbErr> {

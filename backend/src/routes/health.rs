@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use domain::protocol::SandboxMode;
 use entity::DatabaseConnection;
-use queue::Doorbell;
+use queue::Queue;
 use serde::Serialize;
 use std::time::Duration;
 use storage::Storage;
@@ -69,9 +69,9 @@ pub(crate) struct Readiness {
 }
 
 impl Readiness {
-    pub(crate) async fn of(db: &DatabaseConnection, storage: &Storage, doorbell: &Doorbell, alive: &Alive) -> Self {
+    pub(crate) async fn of(db: &DatabaseConnection, storage: &Storage, queue: &Queue, alive: &Alive) -> Self {
         let database = tokio::time::timeout(WITHIN, entity::ready(db));
-        let (database, storage, queue) = tokio::join!(database, storage.ready(), doorbell.ready());
+        let (database, storage, queue) = tokio::join!(database, storage.ready(), queue.ready());
         for error in [
             database.as_ref().err().map(ToString::to_string),
             storage.as_ref().err().map(ToString::to_string),
@@ -107,7 +107,7 @@ impl Readiness {
     (status = 200, description = "All is well", body = Health),
     (status = 503, description = "The database or the storage is away, or a background task is failing", body = Health)))]
 pub(crate) async fn health(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
-    let found = Readiness::of(&state.db, &state.storage, &state.doorbell, &state.alive).await;
+    let found = Readiness::of(&state.db, &state.storage, &state.queue, &state.alive).await;
     let well = found.database && found.storage && found.background;
     let background = state.alive.background.tasks();
     let background = background.iter().map(|task| BackgroundTask {
@@ -163,7 +163,7 @@ pub(crate) async fn livez() -> Json<Message> {
 #[utoipa::path(get, path = "/readyz", tag = "health", responses(
     (status = 200, description = "Ready", body = Readiness), (status = 503, description = "Not ready", body = Readiness)))]
 pub(crate) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Readiness>) {
-    Readiness::of(&state.db, &state.storage, &state.doorbell, &state.alive)
+    Readiness::of(&state.db, &state.storage, &state.queue, &state.alive)
         .await
         .answer()
 }

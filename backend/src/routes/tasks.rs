@@ -21,7 +21,6 @@ use chrono::Utc;
 use domain::{Code, Status, TaskId, UserId};
 use entity::{output, source, task};
 use page::{ListQuery, PAGE_MAX};
-use queue::Job;
 use serde::Serialize;
 use storage::Target;
 use utoipa::ToSchema;
@@ -167,7 +166,7 @@ async fn again(
         Ok::<_, Error>((again, view))
     });
     let (again, view) = written.await?;
-    ring(state, &again).await;
+    wake(state, &again).await;
     Ok(view)
 }
 
@@ -206,15 +205,10 @@ pub(crate) async fn erase(state: &AppState, key: &str) {
     }
 }
 
-/// Wakes a worker. When that fails the sweeper rings again.
-pub(crate) async fn ring(state: &AppState, task: &task::Model) {
-    match state.doorbell.ring(Job { task: task.task_id() }).await {
-        Ok(()) => tracing::debug!(task.id = task.id, "rang"),
-        Err(error) => tracing::warn!(
-            task.id = task.id,
-            error = format!("{error:#}"),
-            "nobody heard the doorbell"
-        ),
+/// Wakes a worker. When that fails workers find the task by themselves a little later.
+pub(crate) async fn wake(state: &AppState, task: &task::Model) {
+    if let Err(error) = state.queue.wake().await {
+        tracing::warn!(task.id = task.id, error = format!("{error:#}"), "no worker was woken");
     }
 }
 

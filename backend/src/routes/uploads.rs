@@ -1,4 +1,4 @@
-//! How a task is made: the file into storage, its rows into the database, a ring for the workers.
+//! How a task is made: the file into storage, its rows into the database, a wake-up for the workers.
 
 use crate::AppState;
 use crate::choice::check_names;
@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::extract::CurrentUser;
 use crate::once::{Hold, Once, OnceHeader, Turn};
 use crate::openapi::problems;
-use crate::routes::tasks::ring;
+use crate::routes::tasks::wake;
 use crate::upload::{Form, Upload};
 use anyhow::Context as _;
 use axum::extract::State;
@@ -137,6 +137,6 @@ async fn record(state: &AppState, user: UserId, upload: Upload, hold: &Hold) -> 
     });
     let (task, reply) = file.settle(written).await?;
     tracing::info!(task.id = task.id, "uploaded");
-    ring(state, &task).await;
+    wake(state, &task).await;
     Ok(reply)
 }

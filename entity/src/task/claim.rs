@@ -12,23 +12,6 @@ use std::time::Duration;
 /// How long a claim holds without a beat.
 pub const LEASE: Duration = Duration::from_secs(30);
 
-/// Takes a due task for a new attempt, under a lease of [`LEASE`]; `None` when somebody else has it or it is not due.
-///
-/// # Errors
-/// Those of the database.
-pub async fn claim(db: &impl ConnectionTrait, id: TaskId) -> Result<Option<Model>, DbErr> {
-    let update = Entity::update_many()
-        .col_expr(Column::Status, Expr::value(TaskStatus::Processing))
-        .col_expr(Column::Attempt, Expr::col(Column::Attempt).add(1))
-        .col_expr(Column::LeaseUntilMs, crate::in_ms(db, crate::millis(LEASE)))
-        .col_expr(Column::Progress, Expr::value(Option::<Json>::None))
-        .col_expr(Column::StartedAt, Expr::value(crate::now()))
-        .filter(Column::Id.eq(id.0))
-        .filter(Column::Status.eq(TaskStatus::Uploaded))
-        .filter(Expr::col(Column::RunAtMs).lte(crate::now_ms(db)));
-    Ok(update.exec_with_returning(db).await?.pop())
-}
-
 /// What a finished attempt brings home.
 #[derive(Clone, Debug)]
 pub struct Made {
@@ -50,7 +33,7 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// The claim that [`claim`] returned as a row.
+    /// The claim that [`claim_next`](super::claim_next) returned as a row.
     #[must_use]
     pub const fn of(task: &Model) -> Self {
         Self {
@@ -186,12 +169,13 @@ impl Claim {
         Ok(held)
     }
 
-    /// Gives the task back unfinished, as at a shutdown: due at once, no failure counted.
+    /// Gives the task back unfinished, as at a shutdown: due after `delay`, no failure counted. `false`: the claim is lost.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn release(self, db: &impl ConnectionTrait) -> Result<bool, DbErr> {
-        Ok(back(self.update(), Expr::value(0_i64)).exec(db).await?.rows_affected == 1)
+    pub async fn release(self, db: &impl ConnectionTrait, delay: Duration) -> Result<bool, DbErr> {
+        let update = back(self.update(), crate::in_ms(db, crate::millis(delay)));
+        Ok(update.exec(db).await?.rows_affected == 1)
     }
 }
 
@@ -203,12 +187,11 @@ pub(super) fn ended(update: UpdateMany<Entity>, status: TaskStatus) -> UpdateMan
         .col_expr(Column::FinishedAt, Expr::value(crate::now()))
 }
 
-/// Back to waiting, unrung.
+/// Back to waiting.
 pub(super) fn back(update: UpdateMany<Entity>, run_at_ms: Expr) -> UpdateMany<Entity> {
     update
         .col_expr(Column::Status, Expr::value(TaskStatus::Uploaded))
         .col_expr(Column::LeaseUntilMs, Expr::value(Option::<i64>::None))
-        .col_expr(Column::RungAtMs, Expr::value(Option::<i64>::None))
         .col_expr(Column::Progress, Expr::value(Option::<Json>::None))
         .col_expr(Column::RunAtMs, run_at_ms)
 }

@@ -1,19 +1,14 @@
-//! Finding the lost: expired leases go back or are given up, due tasks are rung. This loop, not the queue, is the
-//! guarantee.
+//! Taking tasks back from workers that are gone: those whose lease expired, those of a process that has started again, and
+//! claims whose answer got lost on its way to the worker.
 
 use super::claim::{back, ended};
-use super::{Column, Entity, TaskStatus};
-use domain::{Code, Status, TaskId};
+use super::{Claim, Column, Entity, TaskStatus};
+use domain::{Code, Status, WorkerId};
 use sea_orm::ExprTrait;
 use sea_orm::entity::prelude::*;
-use sea_orm::{QueryOrder, QuerySelect};
-use std::time::Duration;
 
 /// A task whose worker vanished this often is given up.
 const CRASHES: i32 = 3;
-
-/// A ring older than this was lost.
-const RING_LOST: Duration = Duration::from_secs(60);
 
 /// What a sweep found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,57 +24,53 @@ pub struct Swept {
 /// # Errors
 /// Those of the database.
 pub async fn sweep(db: &impl ConnectionTrait) -> Result<Swept, DbErr> {
-    let expired = || {
+    take_back(db, Expr::col(Column::LeaseUntilMs).lt(crate::now_ms(db))).await
+}
+
+/// Takes the tasks of workers that are known to be dead away from them before their leases expire. Call it in a
+/// transaction.
+///
+/// # Errors
+/// Those of the database.
+pub async fn reclaim(db: &impl ConnectionTrait, dead: &[WorkerId]) -> Result<Swept, DbErr> {
+    let ids = dead.iter().map(|worker| worker.0.as_str());
+    take_back(db, Column::WorkerId.is_in(ids)).await
+}
+
+/// A worker that vanished counts as a failed try: a task that kills its worker must come to an end.
+async fn take_back(db: &impl ConnectionTrait, lost: Expr) -> Result<Swept, DbErr> {
+    let lost = || {
         let processing = Entity::update_many().filter(Column::Status.eq(TaskStatus::Processing));
         processing
-            .filter(Expr::col(Column::LeaseUntilMs).lt(crate::now_ms(db)))
+            .filter(lost.clone())
             .col_expr(Column::Failures, Expr::col(Column::Failures).add(1))
             .col_expr(Column::ErrorCode, Expr::value(Code::WorkerCrash.as_str()))
             .col_expr(Column::ErrorDetail, Expr::value("the worker stopped without a word"))
     };
-    let last = expired().filter(Column::Failures.gte(CRASHES - 1));
+    let last = lost().filter(Column::Failures.gte(CRASHES - 1));
     let given_up = ended(last, TaskStatus::Failed).exec_with_returning(db).await?;
     for task in &given_up {
         super::note_end(db, task.id, task.attempt, Status::Failed).await?;
     }
-    let returned = back(expired(), Expr::value(0_i64)).exec(db).await?.rows_affected;
+    let returned = back(lost(), Expr::value(0_i64)).exec(db).await?.rows_affected;
     Ok(Swept {
         returned,
         given_up: given_up.len().try_into().unwrap_or(u64::MAX),
     })
 }
 
-/// Waiting tasks that are due and that nobody rang for in the last minute, the oldest first.
+/// Gives back the tasks that the database ascribes to a living worker and that are not among those it works on: a claim
+/// whose answer got lost has happened all the same. No failure is counted. Returns how many there were.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn due(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<TaskId>, DbErr> {
-    let lost_before = crate::in_ms(db, -crate::millis(RING_LOST));
-    let unrung = Column::RungAtMs
-        .is_null()
-        .or(Expr::col(Column::RungAtMs).lt(lost_before));
-    let waiting = Entity::find()
-        .select_only()
-        .column(Column::Id)
-        .filter(Column::Status.eq(TaskStatus::Uploaded));
-    let due = waiting
-        .filter(Expr::col(Column::RunAtMs).lte(crate::now_ms(db)))
-        .filter(unrung);
-    let ids: Vec<i64> = due.order_by_asc(Column::Id).limit(limit).into_tuple().all(db).await?;
-    Ok(ids.into_iter().map(TaskId).collect())
-}
-
-/// Notes that the doorbell was rung for these tasks, as far as they still wait and are due.
-///
-/// # Errors
-/// Those of the database.
-pub async fn mark_rung(db: &impl ConnectionTrait, tasks: &[TaskId]) -> Result<(), DbErr> {
-    let update = Entity::update_many().col_expr(Column::RungAtMs, crate::now_ms(db));
-    update
-        .filter(Column::Id.is_in(tasks.iter().map(|task| task.0)))
-        .filter(Column::Status.eq(TaskStatus::Uploaded))
-        .filter(Expr::col(Column::RunAtMs).lte(crate::now_ms(db)))
+pub async fn release_others(db: &impl ConnectionTrait, worker: &WorkerId, held: &[Claim]) -> Result<u64, DbErr> {
+    let lost = Entity::update_many()
+        .filter(Column::Status.eq(TaskStatus::Processing))
+        .filter(Column::WorkerId.eq(worker.0.as_str()))
+        .filter(Column::Id.is_not_in(held.iter().map(|claim| claim.task.0)));
+    back(lost, Expr::value(0_i64))
         .exec(db)
         .await
-        .map(|_| ())
+        .map(|done| done.rows_affected)
 }

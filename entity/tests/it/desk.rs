@@ -1,7 +1,7 @@
 //! Whole tasks, asked for by one or by a crowd.
 
 use crate::proxy::Proxy;
-use crate::seed::{an_output, database, made, new_task};
+use crate::seed::{an_output, claimed, database, made, new_task};
 use background::Background;
 use domain::{TaskId, UserId};
 use entity::output;
@@ -114,7 +114,7 @@ async fn connections_that_fall_silent_are_given_up() {
 }
 
 async fn finish(db: &entity::DatabaseConnection, task: &Model) {
-    let claim = Claim::of(&task::claim(db, task.task_id()).await.unwrap().unwrap());
+    let claim = Claim::of(&claimed(db, task.task_id()).await);
     let poster = output::New {
         name: "poster.jpg".to_owned(),
         ..an_output("outputs/1/1/poster.jpg")

@@ -1,8 +1,8 @@
 //! The state machine of a task as stories.
 
-use crate::seed::{an_output, database, made, new_task};
-use domain::{Code, Failure, FailureKind, Status, TaskId};
-use entity::task::{self, Claim, Model, TaskStatus};
+use crate::seed::{an_output, claim_next, claimed, database, made, new_task};
+use domain::{ClaimPolicy, Code, Failure, FailureKind, Status, TaskId, WorkerId};
+use entity::task::{self, Claim, TaskStatus};
 use entity::trace::Findings;
 use entity::{DatabaseConnection, event, output, trash};
 use sea_orm::ConnectionTrait;
@@ -18,28 +18,26 @@ async fn expire_lease(db: &DatabaseConnection) {
         .unwrap();
 }
 
+async fn make_due(db: &DatabaseConnection) {
+    db.execute_unprepared("UPDATE tasks SET run_at_ms = 0").await.unwrap();
+}
+
 #[tokio::test]
 async fn a_task_is_claimed_by_one_worker_only() {
     let (db, _directory) = database("claimed").await;
     let id = new_task(&db).await.task_id();
-    let claims = claims_of(&db, id, 8).await;
-    assert_eq!(claims.iter().flatten().count(), 1, "one of eight");
-    assert_eq!(claims.into_iter().flatten().next().unwrap().attempt, 1);
+    let claims = (0..8).map(|_| {
+        let db = db.clone();
+        tokio::spawn(async move { claim_next(&db).await })
+    });
+    let claims = futures::future::join_all(claims).await;
+    let claims: Vec<_> = claims.into_iter().filter_map(|claim| claim.unwrap()).collect();
+    assert_eq!(
+        claims.iter().map(|task| task.attempt).collect::<Vec<_>>(),
+        [1],
+        "one of eight"
+    );
     assert_eq!(status(&db, id).await, Status::Processing);
-}
-
-async fn claims_of(db: &DatabaseConnection, id: TaskId, count: usize) -> Vec<Option<Model>> {
-    let tasks: Vec<_> = (0..count)
-        .map(|_| {
-            let db = db.clone();
-            tokio::spawn(async move { task::claim(&db, id).await.unwrap() })
-        })
-        .collect();
-    let mut claims = Vec::new();
-    for task in tasks {
-        claims.push(task.await.unwrap());
-    }
-    claims
 }
 
 #[tokio::test]
@@ -47,7 +45,7 @@ async fn outputs_become_visible_with_processed_and_once() {
     let (db, _directory) = database("once").await;
     let task = new_task(&db).await;
     assert!(task.file_path.ends_with(&format!("/{}_d_a_1.mov", task.id)));
-    let claim = Claim::of(&task::claim(&db, task.task_id()).await.unwrap().unwrap());
+    let claim = Claim::of(&claimed(&db, task.task_id()).await);
     trash::put(&db, &["outputs/1/1/video.mp4".to_owned()], Duration::ZERO)
         .await
         .unwrap();
@@ -74,17 +72,17 @@ async fn outputs_become_visible_with_processed_and_once() {
 async fn a_worker_that_wakes_up_late_cannot_write() {
     let (db, _directory) = database("late").await;
     let id = new_task(&db).await.task_id();
-    let frozen = Claim::of(&task::claim(&db, id).await.unwrap().unwrap());
+    let frozen = Claim::of(&claimed(&db, id).await);
     expire_lease(&db).await;
     let swept = task::sweep(&db).await.unwrap();
     assert_eq!((swept.returned, swept.given_up), (1, 0));
-    let second = Claim::of(&task::claim(&db, id).await.unwrap().unwrap());
+    let second = Claim::of(&claimed(&db, id).await);
     assert_eq!(second.attempt, 2);
     assert!(!frozen.beat(&db, None).await.unwrap());
     assert!(!frozen.succeed(&db, made(vec![an_output("k")])).await.unwrap());
     let failure = Failure::input(Code::NotMedia, "x");
     assert!(!frozen.fail(&db, &failure, None, &Findings::default()).await.unwrap());
-    assert!(!frozen.release(&db).await.unwrap());
+    assert!(!frozen.release(&db, Duration::ZERO).await.unwrap());
     assert!(second.beat(&db, Some(serde_json::json!({"percent": 3}))).await.unwrap());
 }
 
@@ -93,26 +91,25 @@ async fn a_worker_that_vanishes_three_times_ends_the_task() {
     let (db, _directory) = database("vanish").await;
     let id = new_task(&db).await.task_id();
     for expected in [Status::Uploaded, Status::Uploaded, Status::Failed] {
-        task::claim(&db, id).await.unwrap().unwrap();
+        claimed(&db, id).await;
         expire_lease(&db).await;
         task::sweep(&db).await.unwrap();
         assert_eq!(status(&db, id).await, expected);
     }
     let task = task::by_id(&db, id).await.unwrap().unwrap();
     assert_eq!((task::error_code(&task), task.failures), (Some(Code::WorkerCrash), 3));
-    assert!(
-        task::claim(&db, id).await.unwrap().is_none(),
-        "final states never leave"
-    );
+    assert!(claim_next(&db).await.is_none(), "final states never leave");
 }
 
 #[tokio::test]
 async fn a_retry_waits_and_a_release_counts_no_failure() {
     let (db, _directory) = database("retry").await;
     let id = new_task(&db).await.task_id();
-    let claim = Claim::of(&task::claim(&db, id).await.unwrap().unwrap());
-    assert!(claim.release(&db).await.unwrap());
-    let claim = Claim::of(&task::claim(&db, id).await.unwrap().unwrap());
+    let claim = Claim::of(&claimed(&db, id).await);
+    assert!(claim.release(&db, Duration::from_secs(60)).await.unwrap());
+    assert!(claim_next(&db).await.is_none(), "not due yet");
+    make_due(&db).await;
+    let claim = Claim::of(&claimed(&db, id).await);
     let failure = Failure::new(FailureKind::Infrastructure, Code::StorageFailed, "bucket away");
     assert!(
         claim
@@ -122,15 +119,14 @@ async fn a_retry_waits_and_a_release_counts_no_failure() {
     );
     let row = task::by_id(&db, id).await.unwrap().unwrap();
     assert_eq!((row.status, row.failures, row.attempt), (TaskStatus::Uploaded, 1, 2));
-    assert!(task::claim(&db, id).await.unwrap().is_none(), "not due yet");
-    assert!(task::due(&db, 9).await.unwrap().is_empty());
+    assert!(claim_next(&db).await.is_none(), "not due yet");
 }
 
 #[tokio::test]
 async fn a_canceled_task_is_not_retried() {
     let (db, _directory) = database("canceled").await;
     let task = new_task(&db).await;
-    let claim = Claim::of(&task::claim(&db, task.task_id()).await.unwrap().unwrap());
+    let claim = Claim::of(&claimed(&db, task.task_id()).await);
     assert!(
         task::cancel(&db, domain::UserId(-1), task.task_id())
             .await
@@ -153,14 +149,33 @@ async fn a_canceled_task_is_not_retried() {
 }
 
 #[tokio::test]
-async fn a_ring_is_repeated_only_when_it_was_lost() {
-    let (db, _directory) = database("ring").await;
-    let (first, second) = (new_task(&db).await.task_id(), new_task(&db).await.task_id());
-    assert_eq!(task::due(&db, 9).await.unwrap(), [first, second]);
-    task::mark_rung(&db, &[first]).await.unwrap();
-    assert_eq!(task::due(&db, 9).await.unwrap(), [second]);
-    db.execute_unprepared("UPDATE tasks SET rung_at_ms = rung_at_ms - 61000")
-        .await
-        .unwrap();
-    assert_eq!(task::due(&db, 1).await.unwrap(), [first]);
+async fn a_process_that_starts_again_takes_back_the_tasks_of_its_former_life() {
+    let (db, _directory) = database("former").await;
+    let (lost, kept) = (new_task(&db).await, new_task(&db).await);
+    let policy = ClaimPolicy::default();
+    let (dead, alive) = (WorkerId("dead".to_owned()), WorkerId("alive".to_owned()));
+    let first = task::claim_next(&db, policy, &dead).await.unwrap().unwrap();
+    let second = task::claim_next(&db, policy, &alive).await.unwrap().unwrap();
+    assert_eq!((first.id, second.id), (lost.id, kept.id));
+    let reclaimed = task::reclaim(&db, &[dead]).await.unwrap();
+    assert_eq!((reclaimed.returned, reclaimed.given_up), (1, 0));
+    assert_eq!(status(&db, kept.task_id()).await, Status::Processing);
+    let again = task::claim_next(&db, policy, &alive).await.unwrap().unwrap();
+    assert_eq!((again.id, again.attempt, again.failures), (lost.id, 2, 1));
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_got_lost_is_given_back_without_a_failure() {
+    let (db, _directory) = database("unheard").await;
+    let (heard, unheard, others) = (new_task(&db).await, new_task(&db).await, new_task(&db).await);
+    let (policy, worker) = (ClaimPolicy::default(), WorkerId("this".to_owned()));
+    let held = Claim::of(&task::claim_next(&db, policy, &worker).await.unwrap().unwrap());
+    task::claim_next(&db, policy, &worker).await.unwrap().unwrap();
+    let other = WorkerId("other".to_owned());
+    task::claim_next(&db, policy, &other).await.unwrap().unwrap();
+    assert_eq!(task::release_others(&db, &worker, &[held]).await.unwrap(), 1);
+    assert_eq!(status(&db, heard.task_id()).await, Status::Processing);
+    assert_eq!(status(&db, others.task_id()).await, Status::Processing);
+    let back = task::by_id(&db, unheard.task_id()).await.unwrap().unwrap();
+    assert_eq!((back.status, back.failures), (TaskStatus::Uploaded, 0));
 }

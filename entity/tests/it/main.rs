@@ -8,6 +8,7 @@
 )]
 
 mod accounts;
+mod claims;
 mod costs;
 mod desk;
 mod full;

@@ -1,13 +1,14 @@
 //! A database for one test, and the rows with which stories begin.
 
-use domain::UserId;
 use domain::account::{Email, Username};
-use entity::task::{self, Model};
+use domain::{ClaimPolicy, TaskId, UserId, WorkerId};
+use entity::task::{self, Claim, Model};
 use entity::trace::Findings;
 use entity::{DatabaseConnection, output, source, user};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// The Postgres that the tests use, if they do.
 #[allow(clippy::disallowed_methods, reason = "tests are told their database by ./test")]
@@ -39,15 +40,19 @@ pub(crate) async fn fresh_postgres(server: &str, name: &str) -> String {
     format!("{base}/{name}")
 }
 
+pub(crate) async fn new_task(db: &DatabaseConnection) -> Model {
+    let owner = new_user(db).await;
+    task_of(db, owner).await
+}
+
 pub(crate) async fn new_user(db: &DatabaseConnection) -> UserId {
     let name = Username::parse(&format!("ana{}", next_number())).unwrap();
     let email = Email::parse(&format!("{}@example.com", name.as_str())).unwrap();
-    let user = user::create(db, &name, &email, "hash".to_owned()).await;
-    user.unwrap().user_id()
+    let account = user::create(db, &name, &email, "hash".to_owned()).await.unwrap();
+    account.user_id()
 }
 
-pub(crate) async fn new_task(db: &DatabaseConnection) -> Model {
-    let owner = new_user(db).await;
+pub(crate) async fn task_of(db: &DatabaseConnection, owner: UserId) -> Model {
     entity::write(db, async |db| {
         let new = source::New {
             key: format!("sources/{}", next_number()),
@@ -66,6 +71,28 @@ pub(crate) async fn new_task(db: &DatabaseConnection) -> Model {
     })
     .await
     .unwrap()
+}
+
+/// Claims whatever is next.
+pub(crate) async fn claim_next(db: &DatabaseConnection) -> Option<Model> {
+    let worker = WorkerId("worker".to_owned());
+    task::claim_next(db, ClaimPolicy::default(), &worker).await.unwrap()
+}
+
+/// Claims this task; others that were next before it are given back.
+pub(crate) async fn claimed(db: &DatabaseConnection, id: TaskId) -> Model {
+    let mut others = Vec::new();
+    let claimed = loop {
+        let task = claim_next(db).await.expect("the task is not due");
+        if task.task_id() == id {
+            break task;
+        }
+        others.push(Claim::of(&task));
+    };
+    for other in others {
+        assert!(other.release(db, Duration::ZERO).await.unwrap());
+    }
+    claimed
 }
 
 fn next_number() -> u64 {

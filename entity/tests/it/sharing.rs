@@ -1,6 +1,6 @@
 //! Sources and outputs that several tasks name.
 
-use crate::seed::{an_output, database, made, new_task};
+use crate::seed::{an_output, claimed, database, made, new_task};
 use entity::task::{self, Claim, Model, TaskStatus};
 use entity::{DatabaseConnection, Json, output, source, trace, trash};
 use serde_json::json;
@@ -35,7 +35,7 @@ async fn a_shared_source_goes_with_the_last_task() {
 #[tokio::test]
 async fn shared_outputs_go_with_the_last_task_that_names_them() {
     let (db, _directory) = database("reuse").await;
-    let claimed = async |task: &Model| Claim::of(&task::claim(&db, task.task_id()).await.unwrap().unwrap());
+    let claimed = async |task: &Model| Claim::of(&claimed(&db, task.task_id()).await);
     let reuse = async |claim: Claim, fingerprint: &str| {
         entity::write(&db, async |db| claim.reuse(db, fingerprint).await)
             .await
@@ -102,9 +102,9 @@ async fn shared_outputs_go_with_the_last_task_that_names_them() {
 async fn a_neighbor_s_outputs_are_never_reused() {
     let (db, _directory) = database("neighbor").await;
     let (ours, theirs) = (new_task(&db).await, new_task(&db).await);
-    let claim = Claim::of(&task::claim(&db, theirs.task_id()).await.unwrap().unwrap());
+    let claim = Claim::of(&claimed(&db, theirs.task_id()).await);
     assert!(claim.succeed(&db, made(vec![an_output("k")])).await.unwrap());
-    let claim = Claim::of(&task::claim(&db, ours.task_id()).await.unwrap().unwrap());
+    let claim = Claim::of(&claimed(&db, ours.task_id()).await);
     let reused = entity::write(&db, async |db| claim.reuse(db, "f").await).await.unwrap();
     assert_eq!(reused, None);
 }

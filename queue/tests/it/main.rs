@@ -1,8 +1,8 @@
-//! Stories of the doorbell, in memory and through a Redis of their own.
+//! Wake-ups in memory and through a Redis of their own.
 
 #![cfg(test)]
 
-mod doorbell;
-mod listener;
+mod columns;
 mod redis_away;
 mod redis_server;
+mod wakeups;

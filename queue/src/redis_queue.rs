@@ -1,63 +1,49 @@
-//! The bell in Redis: the ringing side.
+//! The queue in Redis: the side that wakes.
 
-use crate::{Job, WAITING_MAX};
+use crate::Job;
 use anyhow::Context;
-use apalis::prelude::{TaskBuilder, TaskSink};
+use apalis::prelude::TaskSink;
 use apalis_redis::{Config, ConnectionManager, RedisStorage};
 use redis::Client;
 use redis::aio::ConnectionManagerConfig;
 use std::fmt;
 use std::time::Duration;
-use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-const QUEUE: &str = "rushes";
-const RING_WITHIN: Duration = Duration::from_secs(2);
+/// Not the name that earlier versions used, whose jobs had another form.
+const QUEUE: &str = "rushes-wakeups";
+const WAKE_WITHIN: Duration = Duration::from_secs(2);
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
-/// An id is not queued twice within this time unless a worker has taken it meanwhile; bounds the harm
-/// when a worker takes an id and dies before it starts.
-const DISTINCT_FOR: Duration = Duration::from_secs(30);
 
-pub(crate) struct Shared {
+pub(crate) struct RedisQueue {
     pub(crate) client: Client,
-    bell: RedisStorage<Job>,
+    storage: RedisStorage<Job>,
     connection: ConnectionManager,
-    /// Counting and pushing are two steps; taken one ring at a time they cannot overrun the bound.
-    ringing: Mutex<()>,
 }
 
-impl Shared {
+impl RedisQueue {
     pub(crate) fn open(url: &str) -> anyhow::Result<Self> {
         let client = Client::open(url).context("failed to read the Redis URL")?;
         let connection = connect(&client, ANSWER_WITHIN)?;
-        let bell = RedisStorage::new(connection.clone()).with_config(config());
+        let storage = RedisStorage::new(connection.clone()).with_config(config());
         Ok(Self {
             client,
-            bell,
+            storage,
             connection,
-            ringing: Mutex::default(),
         })
     }
 
-    pub(crate) async fn push(&self, job: Job) -> anyhow::Result<()> {
+    /// Pushes a job unless one waits already. Two calls at once may push one each; that costs a look into the database.
+    pub(crate) async fn wake(&self) -> anyhow::Result<()> {
         let push = async {
-            let _alone = self.ringing.lock().await;
-            if self.waiting().await? >= WAITING_MAX {
+            if self.waiting().await? > 0 {
                 return Ok(());
             }
-            let ring = TaskBuilder::new(job).idempotency_key(job.task.to_string()).build();
-            self.bell.clone().push_task(ring).await.context("failed to push the id")
+            self.storage.clone().push(Job {}).await.context("failed to push a job")
         };
-        timeout(RING_WITHIN, push)
+        timeout(WAKE_WITHIN, push)
             .await
-            .context("Redis took too long over a ring")?
-    }
-
-    pub(crate) async fn room(&self) -> usize {
-        match timeout(ANSWER_WITHIN, self.waiting()).await {
-            Ok(Ok(waiting)) => WAITING_MAX.saturating_sub(waiting),
-            Ok(Err(_)) | Err(_) => 0,
-        }
+            .context("Redis took too long over a wake-up")?
     }
 
     pub(crate) async fn ready(&self) -> anyhow::Result<()> {
@@ -70,27 +56,28 @@ impl Shared {
             .context("failed to ping Redis")
     }
 
-    async fn waiting(&self) -> anyhow::Result<usize> {
-        let config = self.bell.get_config();
+    /// The jobs that wait.
+    pub(crate) async fn waiting(&self) -> anyhow::Result<usize> {
+        let config = self.storage.get_config();
         let mut connection = self.connection.clone();
-        // A fresh id waits in the schedule until the next fetch moves it to the list.
+        // A fresh job waits in the schedule until the next fetch moves it to the list.
         let (listed, scheduled): (usize, usize) = redis::pipe()
             .llen(config.active_jobs_list())
             .zcard(config.scheduled_jobs_set())
             .query_async(&mut connection)
             .await
-            .context("failed to count the waiting ids")?;
+            .context("failed to count the waiting jobs")?;
         Ok(listed + scheduled)
     }
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for RedisQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
+        f.debug_struct("RedisQueue").finish_non_exhaustive()
     }
 }
 
-/// The same for both sides. One id per fetch, since a fetched one is held until there is a free slot.
+/// The same for both sides. One job per fetch: the next one is for another process.
 pub(crate) fn config() -> Config {
     Config::default()
         .queue(QUEUE)
@@ -99,7 +86,6 @@ pub(crate) fn config() -> Config {
         .missed_heartbeats(3)
         .lock_tasks(false)
         .emit_events(false)
-        .idempotency_ttl(Some(DISTINCT_FOR))
 }
 
 /// Connects at the first use, and again after a failure; does not insist, whoever uses it does.

@@ -1,0 +1,221 @@
+//! Which task is claimed next: the statement against the rule in `domain`, and its cost.
+
+use crate::seed::{claim_next, database, new_user, server, task_of};
+use domain::claim::{Waiting, next};
+use domain::{ClaimPolicy, TaskId, UserId, WorkerId};
+use entity::DatabaseConnection;
+use entity::task::{self, Claim};
+use sea_orm::{ConnectionTrait, Statement};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+async fn accounts(db: &DatabaseConnection, count: usize) -> Vec<UserId> {
+    let mut accounts = Vec::with_capacity(count);
+    for _ in 0..count {
+        accounts.push(new_user(db).await);
+    }
+    accounts
+}
+
+/// Claims everything that waits; the accounts in the order of their claims.
+async fn claim_all(db: &DatabaseConnection) -> Vec<UserId> {
+    let mut order = Vec::new();
+    while let Some(task) = claim_next(db).await {
+        order.push(task.owner());
+    }
+    order
+}
+
+#[tokio::test]
+async fn with_more_accounts_than_workers_a_second_task_waits_for_the_first_of_all_others() {
+    let (db, _directory) = database("fair").await;
+    let users = accounts(&db, 4).await;
+    let (flood, others) = (users[0], &users[1..]);
+    for _ in 0..5 {
+        task_of(&db, flood).await;
+    }
+    for other in others {
+        task_of(&db, *other).await;
+    }
+    // One worker: each task ends before the next is claimed.
+    let mut order = Vec::new();
+    while let Some(task) = claim_next(&db).await {
+        order.push(task.owner());
+        assert!(task::cancel(&db, task.owner(), task.task_id()).await.unwrap().is_some());
+        // A later task of an account that had no turn yet still comes before the flood.
+        if order.len() == 2 {
+            task_of(&db, others[0]).await;
+        }
+        // Turns are told apart by milliseconds.
+        let later = Duration::from_millis(2);
+        tokio::time::sleep(later).await;
+    }
+    let [a, b, c, d] = [flood, others[0], others[1], others[2]];
+    assert_eq!(order, [a, b, c, d, a, b, a, a, a]);
+}
+
+#[tokio::test]
+async fn workers_at_the_same_time_are_shared_between_accounts() {
+    let (db, _directory) = database("shared").await;
+    let users = accounts(&db, 3).await;
+    for user in [0, 0, 0, 0, 1, 1, 2].map(|place| users[place]) {
+        task_of(&db, user).await;
+    }
+    // Nothing ends: the account with the fewest tasks in processing is next.
+    let [a, b, c] = [users[0], users[1], users[2]];
+    assert_eq!(claim_all(&db).await, [a, b, c, a, b, a, a]);
+}
+
+#[tokio::test]
+async fn claims_that_race_take_different_tasks_even_of_one_account() {
+    let (db, _directory) = database("race").await;
+    let user = new_user(&db).await;
+    for _ in 0..12 {
+        task_of(&db, user).await;
+    }
+    let claims = (0..4).map(|_| {
+        let db = db.clone();
+        tokio::spawn(async move {
+            let mut claimed = Vec::new();
+            for _ in 0..3 {
+                claimed.extend(claim_next(&db).await.map(|task| task.id));
+            }
+            claimed
+        })
+    });
+    let claimed = futures::future::join_all(claims).await;
+    let claimed: Vec<_> = claimed.into_iter().flat_map(Result::unwrap).collect();
+    assert_eq!(claimed.len(), 12, "four at a time find work as long as there is some");
+    assert_eq!(claimed.iter().collect::<BTreeSet<_>>().len(), 12, "each task once");
+}
+
+#[tokio::test]
+async fn with_more_accounts_than_one_search_compares_each_is_reached() {
+    let (db, _directory) = database("circle").await;
+    let users = accounts(&db, 7).await;
+    for user in &users {
+        for _ in 0..3 {
+            task_of(&db, *user).await;
+        }
+    }
+    let mut policy = ClaimPolicy {
+        accounts: 2,
+        ..ClaimPolicy::default()
+    };
+    let worker = WorkerId("worker".to_owned());
+    let mut turns = BTreeMap::<UserId, usize>::new();
+    for _ in 0..14 {
+        let task = task::claim_next(&db, policy, &worker).await.unwrap().unwrap();
+        policy.after = task.owner();
+        *turns.entry(task.owner()).or_default() += 1;
+        task::cancel(&db, task.owner(), task.task_id()).await.unwrap();
+    }
+    assert_eq!(turns.len(), 7, "{turns:?}");
+    assert!(turns.values().all(|turns| *turns >= 1), "{turns:?}");
+}
+
+/// A sequence that looks random and is the same each time (xorshift64).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % bound).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn the_statement_chooses_as_the_rule_does() {
+    let (db, _directory) = database("rule").await;
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let users = accounts(&db, 6).await;
+    let mut running: Vec<Claim> = Vec::new();
+    for step in 0..160 {
+        match dice.below(5) {
+            0 | 1 => {
+                task_of(&db, users[dice.below(6)]).await;
+            }
+            2 if !running.is_empty() => {
+                let claim = running.swap_remove(dice.below(running.len() as u64));
+                let delay = Duration::from_secs(600 * dice.below(2) as u64);
+                assert!(claim.release(&db, delay).await.unwrap());
+            }
+            _ => {
+                let expected = next(&waiting(&db).await);
+                let policy = ClaimPolicy {
+                    after: users[dice.below(6)],
+                    ..ClaimPolicy::default()
+                };
+                let worker = WorkerId("worker".to_owned());
+                let claimed = task::claim_next(&db, policy, &worker).await.unwrap();
+                assert_eq!(claimed.as_ref().map(task::Model::task_id), expected, "step {step}");
+                running.extend(claimed.iter().map(Claim::of));
+            }
+        }
+    }
+}
+
+/// Every due task, read without any of the ways that the claim takes.
+async fn waiting(db: &DatabaseConnection) -> Vec<Waiting> {
+    let query =
+        "SELECT id, (SELECT count(*) FROM tasks p WHERE p.status = 'processing' AND p.user_id = t.user_id) AS busy,
+            coalesce((SELECT claimed_at_ms FROM turns WHERE turns.user_id = t.user_id), 0) AS claimed_at_ms
+        FROM tasks t WHERE t.status = 'uploaded' AND t.run_at_ms < 1000000000000000 AND t.run_at_ms <= ";
+    let now = match server() {
+        Some(_) => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+        None => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
+    };
+    let query = Statement::from_string(db.get_database_backend(), format!("{query}{now}"));
+    let rows = db.query_all_raw(query).await.unwrap();
+    let read = |row: &sea_orm::QueryResult| Waiting {
+        task: TaskId(row.try_get("", "id").unwrap()),
+        processing: u32::try_from(row.try_get::<i64>("", "busy").unwrap()).unwrap(),
+        claimed_at_ms: row.try_get("", "claimed_at_ms").unwrap(),
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Adds tasks without sources of their own, many at a time.
+async fn flood(db: &DatabaseConnection, like: TaskId, users: &[UserId], each: usize) {
+    for user in users {
+        let insert = format!(
+            "INSERT INTO tasks (user_id, source_id, file_path, timestamp, status, display_name, recipe, attempt, failures, run_at_ms)
+            WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {each})
+            SELECT {user}, source_id, file_path, timestamp, 'uploaded', display_name, recipe, 0, 0, 0
+            FROM tasks, n WHERE id = {like}"
+        );
+        db.execute_unprepared(&insert).await.unwrap();
+    }
+}
+
+/// The middle of so many claims in a row.
+async fn usual_claim(db: &DatabaseConnection, count: usize) -> Duration {
+    let mut times = Vec::with_capacity(count);
+    for _ in 0..count {
+        let begun = Instant::now();
+        claim_next(db).await.unwrap();
+        times.push(begun.elapsed());
+    }
+    times.sort();
+    times[count / 2]
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_waiting_tasks_do_not_slow_a_claim() {
+    let (db, _directory) = database("flood").await;
+    let users = accounts(&db, 101).await;
+    let first = task_of(&db, users[0]).await.task_id();
+    flood(&db, first, &users[..2], 200).await;
+    let few = usual_claim(&db, 40).await;
+    flood(&db, first, &users[..1], 60_000).await;
+    let of_one = usual_claim(&db, 40).await;
+    flood(&db, first, &users[1..], 400).await;
+    let of_many = usual_claim(&db, 40).await;
+    println!("a claim among 400 tasks: {few:?}, 60,000 of one account: {of_one:?}, 100,000 of 101: {of_many:?}");
+    // A search that reads every waiting task takes a hundred times as long as one that does not. What 101 accounts cost is a
+    // few look-ups each.
+    assert!(of_one < few * 20 + Duration::from_millis(20), "{few:?} {of_one:?}");
+    assert!(of_many < few * 40 + Duration::from_millis(50), "{few:?} {of_many:?}");
+}

@@ -122,6 +122,7 @@ codes! {
     TooManyStreams "too_many_streams" 422 "El archivo tiene demasiadas pistas" "The file has too many streams"
     ClipGone "clip_gone" 422 "El video de la entrada o la salida ya no existe" "The clip of the intro or outro is gone"
     TrimOutsideSource "trim_outside_source" 422 "El recorte está fuera del video" "The trim is outside the video"
+    TaskTooLarge "task_too_large" 422 "La tarea es demasiado grande" "The task is too large"
     OutputInvalid "output_invalid" 500 "El resultado no pasó la verificación" "The result did not pass verification"
     MediaCrash "media_crash" 500 "El procesamiento se interrumpió con este archivo" "Processing broke down on this file"
     MediaStalled "media_stalled" 500 "El procesamiento dejó de avanzar" "Processing stopped making progress"

@@ -14,7 +14,7 @@ pub const MOST_OTHER_STREAMS: usize = 256;
 /// Most pixels of a picture that is decoded at all, whatever an installation accepts.
 pub const MOST_PIXELS: u64 = 8_192 * 8_192;
 
-/// Bounds of a source and of an upload.
+/// Bounds of a source, of an upload, and of what one task makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Largest upload in bytes.
@@ -25,6 +25,14 @@ pub struct Limits {
     pub max_streams: usize,
     /// Most pixels of one picture.
     pub max_pixels: u64,
+    /// Length of all outputs of a task together, in microseconds.
+    pub max_output_duration_us: u64,
+    /// Frames that a task encodes; those of each rung count.
+    pub max_output_frames: u64,
+    /// Pixels of these frames, in millions.
+    pub max_output_megapixels: u64,
+    /// Processor seconds that a task is estimated to take, before anything is learned from other tasks.
+    pub max_cpu_s: u64,
 }
 
 impl Limits {
@@ -80,13 +88,18 @@ pub fn bound_picture((width_px, height_px): (u32, u32), most: u64) -> Result<(),
 }
 
 impl Default for Limits {
-    /// 5 GiB, 4 hours, 16 streams of pictures and sound, 8192 × 8192 pixels.
+    /// 5 GiB, 4 hours, 16 streams of pictures and sound, 8192 × 8192 pixels; outputs of a day in all, ten million frames, ten million megapixels
+    /// (more than four hours of 4K at 60 frames per second), and a day of one processor.
     fn default() -> Self {
         Self {
             max_upload_bytes: 5 << 30,
             max_duration_us: 4 * 3_600 * 1_000_000,
             max_streams: 16,
             max_pixels: MOST_PIXELS,
+            max_output_duration_us: 24 * 3_600 * 1_000_000,
+            max_output_frames: 10_000_000,
+            max_output_megapixels: 10_000_000,
+            max_cpu_s: 24 * 3_600,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What will be done: a wish and facts turned into orders that the child obeys without thinking.
 
 mod adaptive;
+mod amount;
 mod content;
 mod copy;
 mod decide;

@@ -86,6 +86,18 @@ pub async fn set_probe(db: &impl ConnectionTrait, id: i64, probe: Json) -> Resul
         .map(|_| ())
 }
 
+/// The facts of a source of the account with the same bytes, if one was looked into.
+///
+/// # Errors
+/// Those of the database.
+pub async fn known_probe(db: &impl ConnectionTrait, user: UserId, sha256: &str) -> Result<Option<RawJson>, DbErr> {
+    let same = Entity::find()
+        .filter(Column::Sha256.eq(sha256))
+        .filter(Column::UserId.eq(user.0))
+        .filter(Column::Probe.is_not_null());
+    Ok(same.one(db).await?.and_then(|source| source.probe))
+}
+
 /// Gives a source the facts of another one with the same bytes.
 ///
 /// # Errors

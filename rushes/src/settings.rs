@@ -39,6 +39,10 @@ pub const NAMES: &[&str] = &[
     "RUSHES_VERIFY",
     "RUSHES_MAX_UPLOAD_BYTES",
     "RUSHES_MAX_DURATION_S",
+    "RUSHES_MAX_OUTPUT_DURATION_S",
+    "RUSHES_MAX_OUTPUT_FRAMES",
+    "RUSHES_MAX_OUTPUT_MEGAPIXELS",
+    "RUSHES_MAX_TASK_CPU_S",
     "RUSHES_TOKEN_TTL_S",
     "RUSHES_LINK_TTL_S",
     "RUSHES_PASSWORD_POLICY",
@@ -295,6 +299,7 @@ fn workers(env: &Read<'_>) -> Result<usize, BadSetting> {
 }
 
 /// A week.
+const TASK_MAX: u64 = 1_000_000_000_000;
 const DURATION_MAX_S: u64 = 7 * 24 * 3_600;
 /// The largest object of S3: 5 TiB.
 const UPLOAD_MAX_BYTES: u64 = 5 << 40;
@@ -303,9 +308,31 @@ fn limits(env: &Read<'_>) -> Result<Limits, BadSetting> {
     let default = Limits::default();
     let (longest, bytes) = (default.max_duration_us / 1_000_000, default.max_upload_bytes);
     let seconds = within(env, "RUSHES_MAX_DURATION_S", (1..=DURATION_MAX_S, "seconds"), longest)?;
+    let any = 1..=TASK_MAX;
+    let most = default.max_output_duration_us / 1_000_000;
+    let output_s = within(env, "RUSHES_MAX_OUTPUT_DURATION_S", (any.clone(), "seconds"), most)?;
     Ok(Limits {
         max_upload_bytes: within(env, "RUSHES_MAX_UPLOAD_BYTES", (1..=UPLOAD_MAX_BYTES, "bytes"), bytes)?,
         max_duration_us: seconds.saturating_mul(1_000_000),
+        max_output_duration_us: output_s.saturating_mul(1_000_000),
+        max_output_frames: within(
+            env,
+            "RUSHES_MAX_OUTPUT_FRAMES",
+            (any.clone(), "frames"),
+            default.max_output_frames,
+        )?,
+        max_output_megapixels: within(
+            env,
+            "RUSHES_MAX_OUTPUT_MEGAPIXELS",
+            (any.clone(), "megapixels"),
+            default.max_output_megapixels,
+        )?,
+        max_cpu_s: within(
+            env,
+            "RUSHES_MAX_TASK_CPU_S",
+            (any, "processor seconds"),
+            default.max_cpu_s,
+        )?,
         ..default
     })
 }

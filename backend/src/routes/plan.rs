@@ -12,7 +12,7 @@ use axum::extract::State;
 use domain::plan::{Clips, estimate, predict};
 use domain::recipe_reader::{FieldError, FieldProblem, typed};
 use domain::{Code, Probe, Recipe, TaskId, UserId};
-use entity::{cost, task};
+use entity::{RawJson, cost, task};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -95,7 +95,7 @@ fn wrong(field: &str, problem: FieldProblem) -> Refusal {
 
 problems!(PlanProblems: PresetUnknown, PresetAndRecipe, RecipeInvalid, RequestInvalid, JsonInvalid, TokenMissing, TokenInvalid,
     TokenExpired, TaskNotFound, RequestTimeout, SourceNotProbed, SourceDamaged, NotMedia, BodyTooLarge, ContentTypeUnsupported, NoVideoStream, NoAudioStream,
-    CodecUnsupported, DurationTooLong, PictureTooLarge, PictureTooSmall, TooManyStreams, TrimOutsideSource, Unavailable);
+    CodecUnsupported, DurationTooLong, PictureTooLarge, PictureTooSmall, TooManyStreams, TrimOutsideSource, TaskTooLarge, Unavailable);
 
 /// Tells what a recipe would make of a source. Makes nothing.
 ///
@@ -150,6 +150,30 @@ async fn facts_of(state: &AppState, user: UserId, id: TaskId) -> Result<Probe, E
         None => Refusal::new(Code::SourceNotProbed).detail(format!("task {id}")),
     })?;
     Ok(facts.read().context("a stored probe cannot be read")?)
+}
+
+/// Refuses a task that would make too much of a source which was looked into. Whatever else is wrong with it shows when it
+/// is planned by a worker, as with a source that nobody has looked into.
+pub(crate) async fn check_amount(
+    state: &AppState,
+    user: UserId,
+    recipe: &Recipe,
+    facts: Option<&RawJson>,
+) -> Result<(), Error> {
+    let Some(facts) = facts else { return Ok(()) };
+    let probe: Probe = facts.read().context("a stored probe cannot be read")?;
+    // Clips that nobody has looked into add little, and are no reason to refuse anything.
+    let (intro, outro) = clips(state, user, recipe).await.unwrap_or_default();
+    let clips = Clips {
+        intro: intro.as_ref(),
+        outro: outro.as_ref(),
+    };
+    match domain::plan(recipe, &probe, clips, &state.config.limits) {
+        Err(failure) if failure.code == Code::TaskTooLarge => {
+            Err(Refusal::new(failure.code).detail(failure.detail).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn clips(state: &AppState, user: UserId, recipe: &Recipe) -> Result<(Option<Probe>, Option<Probe>), Error> {

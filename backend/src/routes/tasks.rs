@@ -11,6 +11,7 @@ use crate::links::playing_time;
 use crate::once::{Hold, Mark, Once, OnceHeader, Turn};
 use crate::openapi::problems;
 use crate::reply::Said;
+use crate::routes::plan::check_amount;
 use crate::view::{TaskItem, TaskView};
 use anyhow::Context as _;
 use axum::Json;
@@ -50,7 +51,7 @@ problems!(ListProblems: QueryInvalid, TokenMissing, TokenInvalid, TokenExpired, 
 problems!(TaskProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, Unavailable);
 problems!(CancelProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, TaskFinished, Unavailable);
 problems!(RetryProblems: RecipeInvalid, IdempotencyKeyInvalid, TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, TaskNotRetryable,
-    IdempotencyKeyInUse, IdempotencyKeyReused, Unavailable);
+    TaskTooLarge, IdempotencyKeyInUse, IdempotencyKeyReused, Unavailable);
 
 /// Lists the account's tasks.
 ///
@@ -152,13 +153,16 @@ async fn again(
     id: TaskId,
     (user, hold): (UserId, &Hold),
 ) -> Result<TaskView, Error> {
+    let known = task::with_source(&state.db, user, id).await?;
+    let (task, source) = known.ok_or(Code::TaskNotFound)?;
+    let recipe = domain::recipe_reader::stored(task.recipe).context("a stored recipe cannot be read")?;
+    check_amount(state, user, &recipe, source.probe.as_ref()).await?;
     let written = entity::user::write(&state.db, user, async |db| {
         let found = task::with_source(db, user, id).await?;
         let (task, source) = found.ok_or(Code::TaskNotFound)?;
         if !matches!(Status::from(task.status), Status::Failed | Status::Canceled) {
             return Err(Code::TaskNotRetryable.into());
         }
-        let recipe = domain::recipe_reader::stored(task.recipe.clone()).context("a stored recipe cannot be read")?;
         check_names(db, user, &recipe).await?;
         let again = task::again(db, &task).await?;
         let view = bare_view(state, context, base, (again.clone(), source));

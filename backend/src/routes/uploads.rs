@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::extract::CurrentUser;
 use crate::once::{Hold, Once, OnceHeader, Turn};
 use crate::openapi::problems;
+use crate::routes::plan::check_amount;
 use crate::routes::tasks::wake;
 use crate::upload::{Form, Upload};
 use anyhow::Context as _;
@@ -74,7 +75,7 @@ impl From<&task::Model> for Uploaded {
 
 problems!(UploadProblems: FileMissing, FileEmpty, MultipartInvalid, PartUnknown, PresetUnknown, PresetAndRecipe, RecipeInvalid,
     IdempotencyKeyInvalid, TokenMissing, TokenInvalid, TokenExpired, RequestTimeout, IdempotencyKeyInUse, UploadTooLarge, NotMedia,
-    ContentTypeUnsupported, IdempotencyKeyReused, Unavailable, StorageFull);
+    ContentTypeUnsupported, IdempotencyKeyReused, TaskTooLarge, Unavailable, StorageFull);
 
 /// Takes a video and makes a task of it.
 ///
@@ -119,8 +120,16 @@ async fn record(state: &AppState, user: UserId, upload: Upload, hold: &Hold) -> 
         bytes: file.stored().bytes,
         sha256: file.stored().sha256.clone(),
     };
-    let written = entity::user::write(&state.db, user, async |db| {
+    let checked = async {
         let chosen = choice.settle(&state.config.default_preset)?;
+        // Of the same bytes the account may have uploaded before, it is known what is in them.
+        let probe = source::known_probe(&state.db, user, &facts.sha256).await?;
+        check_amount(state, user, &chosen.recipe, probe.as_ref()).await?;
+        Ok::<_, Error>(chosen)
+    };
+    let checked = checked.await;
+    let written = entity::user::write(&state.db, user, async |db| {
+        let chosen = checked?;
         check_names(db, user, &chosen.recipe).await?;
         let stored = source::create(db, user, facts).await?;
         let new = task::New {

@@ -2,7 +2,7 @@
 
 use super::outputs::{Room, planned};
 use super::rate::{DEFAULT_FPS, constant_rate};
-use super::{Card, Plan, PlannedOutput, SourceVideo, VideoTrack, Warning, WarningCode, names, sound};
+use super::{Card, Plan, PlannedOutput, SourceVideo, VideoTrack, Warning, WarningCode, amount, names, sound};
 use super::{Content, Done};
 use crate::code::Code;
 use crate::failure::{Failure, FailureKind};
@@ -29,7 +29,7 @@ pub struct Clips<'a> {
 ///
 /// # Errors
 /// [`FailureKind::Input`] when the source or a clip breaks a limit or lacks what an output needs, or the trim lies
-/// outside of the source; [`FailureKind::Unsupported`] when its only picture or sound cannot be decoded.
+/// outside of the source, or what is to be made is over a bound; [`FailureKind::Unsupported`] when its only picture or sound cannot be decoded.
 pub fn plan(recipe: &Recipe, probe: &Probe, clips: Clips<'_>, limits: &Limits) -> Result<Plan, Failure> {
     for facts in [Some(probe), clips.intro, clips.outro].into_iter().flatten() {
         limits.check(facts)?;
@@ -65,7 +65,7 @@ pub fn plan(recipe: &Recipe, probe: &Probe, clips: Clips<'_>, limits: &Limits) -
     ];
     dropped(probe, &used, &mut warnings);
     about_encoding(recipe, video.map(|(_, facts)| facts), &outputs, &mut warnings);
-    Ok(Plan {
+    let plan = Plan {
         video: video.map(|(stream, facts)| made_plain(stream, facts)),
         audio_stream: audio.map(|(stream, _)| stream.index),
         spans,
@@ -79,7 +79,9 @@ pub fn plan(recipe: &Recipe, probe: &Probe, clips: Clips<'_>, limits: &Limits) -
         loudness_lufs: (recipe.audio.mode == AudioMode::Normalize && audio.is_some()).then_some(NORMAL_LUFS),
         outputs,
         warnings,
-    })
+    };
+    amount::check(&plan, probe, limits)?;
+    Ok(plan)
 }
 
 const fn made_plain(stream: &Stream, facts: &VideoFacts) -> SourceVideo {

@@ -1,0 +1,66 @@
+//! What one task may make: refused at once where the source is known, and when a worker has looked into it otherwise.
+
+use backend::Config;
+use serde_json::json;
+use tests::clip::Clip;
+use tests::{Options, TestApp};
+
+/// A bound, and the figure that a refusal names.
+const BOUNDS: [(fn(&mut Config), &str); 4] = [
+    (
+        |config| config.limits.max_output_frames = 23,
+        "24 frames to encode; accepted: at most 23",
+    ),
+    (
+        |config| config.limits.max_output_megapixels = 0,
+        "megapixels to encode; accepted: at most 0",
+    ),
+    (
+        |config| config.limits.max_output_duration_us = 1_000_000,
+        "2 seconds of outputs; accepted: at most 1",
+    ),
+    (
+        |config| config.limits.max_cpu_s = 0,
+        "processor seconds, estimated; accepted: at most 0",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_over_a_bound_is_refused_with_the_figure_and_the_bound() {
+    // Two seconds at twelve frames a second.
+    let recipe = json!({ "frame": { "fps": "12" }, "outputs": [{ "kind": "mp4" }] });
+    for (config, figure) in BOUNDS {
+        let app = TestApp::with(Options {
+            config,
+            ..Options::default()
+        })
+        .await;
+        let caller = app.caller().await;
+        let clip = Clip::default().make(app.directory.path());
+        let parts = [("recipe", &*recipe.to_string())];
+        // Nobody has looked into this file: the worker finds out, and does not try again.
+        let task = caller.ended(caller.task(&clip, &parts).await).await;
+        let error = &task["error"];
+        assert_eq!(
+            (&error["code"], &task["failures"]),
+            (&"task_too_large".into(), &1.into()),
+            "{task}"
+        );
+        assert!(error["detail"].as_str().unwrap().contains(figure), "{task}");
+        // From now on it is known.
+        let plan = json!({ "task": task["id"], "recipe": recipe });
+        let bytes = std::fs::read(&clip).unwrap();
+        for reply in [
+            caller.post("/api/plan", &plan).await,
+            caller
+                .post(&format!("/api/tasks/{}/retry", task["id"]), &json!({}))
+                .await,
+            caller.upload("again.mp4", bytes, &parts).await,
+        ] {
+            assert_eq!((reply.status, reply.code()), (422, "task_too_large"), "{reply:?}");
+            assert!(reply.body["detail"].as_str().unwrap().contains(figure), "{reply:?}");
+        }
+        assert_eq!(caller.get("/api/tasks").await.body["data"].as_array().unwrap().len(), 1);
+        assert_eq!(app.stored_files().len(), 1, "what was refused leaves no file");
+    }
+}

@@ -1,6 +1,6 @@
 //! An account with a task in each state, an image in use and one that is not, and everything that is done to them.
 
-use crate::seed::{an_output, made, new_user};
+use crate::seed::{an_output, claimed, made, new_user};
 use domain::recipe::Name;
 use domain::{Code, Failure, TaskId, UserId};
 use entity::task::{self, Claim, Model, TaskStatus};
@@ -119,18 +119,22 @@ fn outputs(task: &Model, attempt: i32) -> Vec<output::New> {
 impl Stage {
     pub(super) async fn set(db: &DatabaseConnection) -> Self {
         let user = new_user(db).await;
-        let set = entity::user::write(db, user, async |db| {
-            let (free, used) = (new_image(db, user, "free").await?, new_image(db, user, "used").await?);
-            let [done, ended, working] = [
+        let rows = entity::user::write(db, user, async |db| {
+            let images = (new_image(db, user, "free").await?, new_image(db, user, "used").await?);
+            let tasks = [
                 new_task(db, user, "logo").await?,
                 new_task(db, user, "logo").await?,
                 new_task(db, user, "used").await?,
             ];
-            let claimed = task::claim(db, done.task_id()).await?.unwrap();
-            let first = outputs(&done, claimed.attempt);
-            assert!(Claim::of(&claimed).succeed(db, made(first.clone())).await?);
-            task::cancel(db, user, ended.task_id()).await?.unwrap();
-            let working = task::claim(db, working.task_id()).await?.unwrap();
+            task::cancel(db, user, tasks[1].task_id()).await?.unwrap();
+            Ok::<_, DbErr>((images, tasks))
+        });
+        let ((free, used), [done, ended, working]) = rows.await.unwrap();
+        let at_work = claimed(db, done.task_id()).await;
+        let working = claimed(db, working.task_id()).await;
+        let set = entity::user::write(db, user, async |db| {
+            let first = outputs(&done, at_work.attempt);
+            assert!(Claim::of(&at_work).succeed(db, made(first.clone())).await?);
             let late = format!("UPDATE tasks SET lease_until_ms = 1 WHERE id = {}", working.id);
             db.execute_unprepared(&late).await?;
             let made = outputs(&working, working.attempt);

@@ -1,5 +1,5 @@
 //! Fair claims: indexes over the tasks that wait and that are worked on, the latest claim of each account, and which worker
-//! holds a task. `tasks.rung_at_ms` is no longer used; it stays for workers of the version before, and goes later.
+//! holds a task; and an index over the hashes of sources. `tasks.rung_at_ms` is no longer used; it stays for workers of the version before, and goes later.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -33,6 +33,14 @@ impl MigrationTrait for Migration {
             let index = format!("CREATE INDEX IF NOT EXISTS {name} ON tasks ({columns}) WHERE status = '{status}'");
             manager.get_connection().execute_unprepared(&index).await?;
         }
-        Ok(())
+        // Sources with the same bytes.
+        let same = Index::create()
+            .if_not_exists()
+            .name("sources_user_id_sha256_idx")
+            .table("sources")
+            .col("user_id")
+            .col("sha256")
+            .to_owned();
+        manager.create_index(same).await
     }
 }

@@ -1,5 +1,6 @@
 //! Processes and media children that are killed at random while clients work. `tests/campaign kill` runs it for longer.
 
+use crate::ledger;
 use crate::processes::Process;
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tests::clip::Clip;
+use tests::random::Random;
 use tests::{Caller, SECRET, TestApp};
 use tokio::time::sleep;
 
@@ -15,18 +17,6 @@ use tokio::time::sleep;
 const USUAL_SEED: u64 = 1;
 const USUAL_SECONDS: u64 = 12;
 const CLIENTS: u64 = 3;
-
-/// A sequence that looks random and is the same for the same seed (xorshift64).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
-}
 
 /// What clients were told: the ids of tasks, and what became of them on their wish.
 #[derive(Debug, Default)]
@@ -65,7 +55,7 @@ impl Victim {
     }
 
     /// Kills one of its media children, if it has any.
-    fn loses_a_child(&self, dice: &mut Dice) {
+    fn loses_a_child(&self, random: &mut Random) {
         let id = self.process.0.id();
         let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
         let mut children: Vec<String> = children.split_whitespace().map(str::to_owned).collect();
@@ -78,7 +68,7 @@ impl Victim {
             let more = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
             children.extend(more.split_whitespace().map(str::to_owned));
         }
-        if let Some(child) = children.get(usize::try_from(dice.below(children.len().max(1) as u64)).unwrap()) {
+        if let Some(child) = children.get(random.below(children.len())) {
             // It may have ended by itself meanwhile.
             let _ = std::process::Command::new("kill").args(["-KILL", child]).status();
         }
@@ -90,7 +80,7 @@ async fn processes_that_are_killed_at_random_lose_nothing_that_was_acknowledged(
     let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
     let seed = number("TEST_CAMPAIGN_SEED").unwrap_or(USUAL_SEED);
     let time = Duration::from_secs(number("TEST_CAMPAIGN_SECONDS").unwrap_or(USUAL_SECONDS));
-    let mut dice = Dice(seed | 1 << 40);
+    let mut random = Random::new(seed);
     // Its API is in the process of the test and never dies: it tells what is true.
     let app = TestApp::idle().await;
     let witness = app.caller().await;
@@ -121,16 +111,16 @@ async fn processes_that_are_killed_at_random_lose_nothing_that_was_acknowledged(
                 place,
                 told: told.clone(),
             };
-            tokio::spawn(client.work(until, Dice(seed.wrapping_add(place + 2) | 1 << 41)))
+            tokio::spawn(client.work(until, Random::new(seed.wrapping_add(place + 1))))
         })
         .collect();
     let mut kills = [0; 3];
     while Instant::now() < until {
-        sleep(Duration::from_millis(500 + dice.below(2_500))).await;
-        let what = usize::try_from(dice.below(3)).unwrap();
+        sleep(Duration::from_millis(500 + random.below(2_500) as u64)).await;
+        let what = random.below(3);
         match what {
             0 | 1 => victims[what].dies(),
-            _ => victims[usize::try_from(dice.below(2)).unwrap()].loses_a_child(&mut dice),
+            _ => victims[random.below(2)].loses_a_child(&mut random),
         }
         kills[what] += 1;
     }
@@ -139,6 +129,10 @@ async fn processes_that_are_killed_at_random_lose_nothing_that_was_acknowledged(
     }
     let told = Arc::into_inner(told).unwrap().into_inner().unwrap();
     let ends = account(&witness, &told).await;
+    for victim in victims {
+        drop(victim.process);
+    }
+    ledger::check_files(&app).await;
     // One task for each key, however often it was sent.
     let everything = app.everything().await;
     let rows = everything.iter().filter(|line| line.starts_with("tasks: ")).count();
@@ -160,14 +154,14 @@ struct Client {
 }
 
 impl Client {
-    async fn work(self, until: Instant, mut dice: Dice) {
+    async fn work(self, until: Instant, mut random: Random) {
         let mut round = 0;
         while Instant::now() < until {
             round += 1;
             let id = self.create(round).await;
             self.told.lock().unwrap().created.push(id);
-            sleep(Duration::from_millis(dice.below(400))).await;
-            match dice.below(6) {
+            sleep(Duration::from_millis(random.below(400) as u64)).await;
+            match random.below(6) {
                 0 => self.cancel(id).await,
                 1 => self.remove(id).await,
                 _ => {}

@@ -76,7 +76,6 @@ async fn a_task_survives_the_kill_of_its_worker_and_is_done_once() {
     assert_eq!(task["status"], "processed", "{task}");
     assert_eq!((&task["attempt"], &task["failures"]), (&2.into(), &1.into()));
     println!("processed {:.1} s after the kill", begun.elapsed().as_secs_f64());
-    assert!(begun.elapsed() < Duration::from_secs(90));
     assert_eq!(
         app.stored_files().len(),
         2,

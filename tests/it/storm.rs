@@ -2,9 +2,9 @@
 //! the tasks. No reply is 5xx; at the end every creation has its row, and rows and files agree exactly. `./test` runs a
 //! fixed number of requests; `tests/campaign storm` runs it for longer.
 
-mod client;
-mod ledger;
+pub(crate) mod client;
 
+use crate::ledger;
 use client::{Account, Client, Clips};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

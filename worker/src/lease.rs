@@ -116,7 +116,8 @@ async fn write(env: &Env, task: &Model, ended: &Ended) -> Result<bool, DbErr> {
                 if let (FailureKind::Postponed, Some(delay)) = (failure.kind, retry) {
                     return claim.release(&env.db, delay).await;
                 }
-                entity::write(&env.db, async |db| claim.fail(db, failure, retry, findings).await).await
+                let told = with_the_cause_before(task, failure, retry);
+                entity::write(&env.db, async |db| claim.fail(db, &told, retry, findings).await).await
             }
             Ended::Reused(_) => Ok(true),
             Ended::Lost => Ok(false),
@@ -131,6 +132,19 @@ fn retry_after(task: &Model, kind: FailureKind) -> Option<Duration> {
     // Spread by id and attempt: neighbors that failed together do not come back together.
     let jitter = (task.id.unsigned_abs() * 7_919 + task.attempt.unsigned_abs() as u64 * 104_729) % 1_001;
     kind.retry_after(failures, u16::try_from(jitter).unwrap_or_default())
+}
+
+/// The failure of the last try. Where an earlier try failed for another reason, its detail names that one too: trouble around
+/// the work must not hide what is wrong with the source.
+fn with_the_cause_before(task: &Model, failure: &Failure, retry: Option<Duration>) -> Failure {
+    let mut told = failure.clone();
+    if let (None, Some(code)) = (retry, &task.error_code)
+        && *code != failure.code.as_str()
+    {
+        let detail = task.error_detail.as_deref().unwrap_or_default();
+        told.detail = format!("{}; the try before: {code}: {detail}", failure.detail);
+    }
+    told
 }
 
 fn tell(ended: &Ended, held: bool, took: Duration) {

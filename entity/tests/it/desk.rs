@@ -1,7 +1,6 @@
 //! Whole tasks, asked for by one or by a crowd.
 
-use crate::proxy::Proxy;
-use crate::seed::{an_output, claimed, database, made, new_task};
+use crate::seed::{an_output, claimed, database, made, new_task, proxy_before_postgres};
 use background::Background;
 use domain::{TaskId, UserId};
 use entity::output;
@@ -83,7 +82,7 @@ async fn a_crowd_is_told_that_the_database_is_away() {
 
 #[tokio::test]
 async fn connections_that_fall_silent_are_given_up() {
-    let Some(mut proxy) = Proxy::before_postgres("desk_silent").await else {
+    let Some(mut proxy) = proxy_before_postgres("desk_silent").await else {
         return println!("SKIPPED: only a database behind a network falls silent");
     };
     let db = entity::connect(&proxy.url, 2).await.unwrap();

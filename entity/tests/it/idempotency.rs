@@ -1,7 +1,6 @@
 //! Keys of requests that make something.
 
-use crate::proxy::Proxy;
-use crate::seed::{database, new_task};
+use crate::seed::{database, new_task, proxy_before_postgres};
 use domain::UserId;
 use entity::DatabaseConnection;
 use entity::idempotency::{self, Done, Hold, Turn};
@@ -167,7 +166,7 @@ async fn a_reply_that_is_being_committed_is_neither_released_nor_taken() {
 
 #[tokio::test]
 async fn a_machine_that_vanishes_in_a_transaction_locks_its_rows_for_half_a_minute_only() {
-    let Some(mut proxy) = Proxy::before_postgres("idempotency_vanished").await else {
+    let Some(mut proxy) = proxy_before_postgres("idempotency_vanished").await else {
         return println!("SKIPPED: SQLite has no machines that vanish");
     };
     let vanished = entity::connect(&proxy.url, 4).await.unwrap();

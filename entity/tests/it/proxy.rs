@@ -1,6 +1,5 @@
 //! A network before Postgres that forgets its connections: they stay open, and nothing comes through any more.
 
-use crate::seed::{fresh_postgres, server};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -13,9 +12,8 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// One before a database of its own; `None` where there is no Postgres.
-    pub(crate) async fn before_postgres(name: &str) -> Option<Self> {
-        let url = fresh_postgres(&server()?, name).await;
+    /// One before the database of this URL.
+    pub(crate) async fn before(url: &str) -> Self {
         let (account, rest) = url.rsplit_once('@').unwrap();
         let (address, database) = rest.split_once('/').unwrap();
         let (silences, heard) = watch::channel(0);
@@ -28,7 +26,7 @@ impl Proxy {
                 tokio::spawn(carry(client, database, heard.clone()));
             }
         });
-        Some(Self { url, silences })
+        Self { url, silences }
     }
 
     /// Nothing comes through the connections that there are; new ones work.

@@ -1,5 +1,6 @@
 //! A database for one test, and the rows with which stories begin.
 
+use crate::proxy::Proxy;
 use domain::account::{Email, Username};
 use domain::{ClaimPolicy, TaskId, UserId, WorkerId};
 use entity::task::{self, Claim, Model};
@@ -38,6 +39,11 @@ pub(crate) async fn fresh_postgres(server: &str, name: &str) -> String {
         .unwrap();
     let (base, _) = server.rsplit_once('/').unwrap();
     format!("{base}/{name}")
+}
+
+/// A network before a database of its own; `None` where there is no Postgres.
+pub(crate) async fn proxy_before_postgres(name: &str) -> Option<Proxy> {
+    Some(Proxy::before(&fresh_postgres(&server()?, name).await).await)
 }
 
 pub(crate) async fn new_task(db: &DatabaseConnection) -> Model {

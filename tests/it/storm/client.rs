@@ -17,14 +17,14 @@ const IMAGES: [&str; 2] = ["mark", "logo"];
 const PRESETS: [&str; 2] = ["mine", "other"];
 
 /// What is uploaded.
-pub(super) struct Clips {
+pub(crate) struct Clips {
     video: Vec<u8>,
     other: Vec<u8>,
     image: Vec<u8>,
 }
 
 impl Clips {
-    pub(super) fn make(directory: &Path) -> Self {
+    pub(crate) fn make(directory: &Path) -> Self {
         let clip = |seconds| Clip {
             width: 96,
             height: 64,
@@ -44,19 +44,19 @@ impl Clips {
 }
 
 /// What the clients of one account know together.
-pub(super) struct Account {
-    pub(super) caller: Caller,
-    pub(super) book: Mutex<Book>,
+pub(crate) struct Account {
+    pub(crate) caller: Caller,
+    pub(crate) book: Mutex<Book>,
 }
 
 /// What was answered.
 #[derive(Default)]
-pub(super) struct Book {
+pub(crate) struct Book {
     recent: VecDeque<i64>,
-    pub(super) created: BTreeSet<i64>,
-    pub(super) removed: BTreeSet<i64>,
+    pub(crate) created: BTreeSet<i64>,
+    pub(crate) removed: BTreeSet<i64>,
     /// Creations less removals of each image and preset, by its path.
-    pub(super) named: BTreeMap<String, i64>,
+    pub(crate) named: BTreeMap<String, i64>,
     /// How often an operation was answered so.
     replies: BTreeMap<String, u64>,
     /// Replies that two correct clients must not get.
@@ -64,42 +64,42 @@ pub(super) struct Book {
 }
 
 impl Account {
-    pub(super) fn new(caller: Caller) -> Self {
+    pub(crate) fn new(caller: Caller) -> Self {
         Self {
             caller,
             book: Mutex::default(),
         }
     }
 
-    pub(super) async fn user(&self, db: &entity::DatabaseConnection) -> domain::UserId {
+    pub(crate) async fn user(&self, db: &entity::DatabaseConnection) -> domain::UserId {
         let found = entity::user::find_by_username(db, &self.caller.username).await;
         found.unwrap().unwrap().user_id()
     }
 
-    pub(super) fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         format!("{:?}", self.book.lock().unwrap().replies)
     }
 
     /// How often an operation was answered so.
-    pub(super) fn count(&self, told: &str) -> u64 {
+    pub(crate) fn count(&self, told: &str) -> u64 {
         self.book.lock().unwrap().replies.get(told).copied().unwrap_or_default()
     }
 
-    pub(super) fn check_replies(&self) {
+    pub(crate) fn check_replies(&self) {
         let book = self.book.lock().unwrap();
         assert!(book.wrong.is_empty(), "{}", book.wrong.join("\n"));
     }
 }
 
 /// One who calls.
-pub(super) struct Client {
+pub(crate) struct Client {
     account: Arc<Account>,
     clips: Arc<Clips>,
     random: Mutex<Random>,
 }
 
 impl Client {
-    pub(super) fn new(account: Arc<Account>, clips: Arc<Clips>, random: Random) -> Self {
+    pub(crate) fn new(account: Arc<Account>, clips: Arc<Clips>, random: Random) -> Self {
         Self {
             account,
             clips,
@@ -107,7 +107,7 @@ impl Client {
         }
     }
 
-    pub(super) fn account(&self) -> &Arc<Account> {
+    pub(crate) fn account(&self) -> &Arc<Account> {
         &self.account
     }
 
@@ -128,7 +128,7 @@ impl Client {
     }
 
     /// Sends one request, or one twice at the same moment.
-    pub(super) async fn act(&self) {
+    pub(crate) async fn act(&self) {
         let (task, image, preset) = (self.task(), IMAGES[self.below(2)], PRESETS[self.below(2)]);
         let (image_path, preset_path) = (format!("/api/images/{image}"), format!("/api/presets/{preset}"));
         let recipe = json!({ "outputs": [{ "kind": "mp4" }], "watermark": { "image": "logo" } });

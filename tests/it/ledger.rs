@@ -1,6 +1,6 @@
-//! The account at the end of a storm: what was answered against rows, and rows against files.
+//! The account at the end of a campaign: what was answered against rows, and rows against files.
 
-use super::client::Account;
+use crate::storm::client::Account;
 use domain::{Status, TaskId};
 use entity::task::{self, TaskStatus};
 use entity::{DatabaseConnection, event, idempotency, image, image_use, output, preset, source, trash};
@@ -11,7 +11,7 @@ use storage::Target;
 use tests::TestApp;
 
 /// Returns when every task has ended.
-pub(super) async fn wait_for_the_workers(db: &DatabaseConnection) {
+pub(crate) async fn wait_for_the_workers(db: &DatabaseConnection) {
     let begun = Instant::now();
     loop {
         let counts = task::count_by_status(db).await.unwrap();
@@ -25,7 +25,7 @@ pub(super) async fn wait_for_the_workers(db: &DatabaseConnection) {
 }
 
 /// Every 2xx is in the rows, and nothing else is.
-pub(super) async fn check_rows(db: &DatabaseConnection, account: &Account) {
+pub(crate) async fn check_rows(db: &DatabaseConnection, account: &Account) {
     let user = account.user(db).await;
     let tasks = task::Entity::find().filter(task::Column::UserId.eq(user.0)).all(db);
     let tasks = tasks.await.unwrap();
@@ -76,8 +76,9 @@ pub(super) async fn check_rows(db: &DatabaseConnection, account: &Account) {
     assert_eq!(held.count(db).await.unwrap(), 0, "keys that are still held");
 }
 
-/// Every file is named by a row or on the trash list, every row has its file, and nothing else is left.
-pub(super) async fn check_files(app: &TestApp) {
+/// Every file is named by a row or on the trash list, every row has its file, and nothing else is left. Processes of the
+/// service that share the storage must have stopped.
+pub(crate) async fn check_files(app: &TestApp) {
     let db = &app.db;
     assert_eq!(
         image_use::Entity::find().count(db).await.unwrap(),

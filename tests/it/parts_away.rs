@@ -1,0 +1,107 @@
+//! Workers whose Redis forgets everything or whose database falls silent: tasks go on.
+
+use crate::processes::Process;
+use serde_json::json;
+use std::time::{Duration, Instant};
+use tests::TestApp;
+use tests::clip::Clip;
+
+#[path = "../../entity/tests/it/proxy.rs"]
+mod proxy;
+#[path = "../../queue/tests/it/redis_server.rs"]
+mod redis_server;
+
+use proxy::Proxy;
+use redis_server::RedisServer;
+
+/// Longer than the bound that users are promised (2 s), since the machine may be busy: a worker that did not look by itself
+/// would come after the five seconds of the sweeper or the minute of the queue at the earliest.
+const SOON: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_claim_at_once_after_redis_has_forgotten_everything() {
+    let Some(mut redis) = RedisServer::start() else { return };
+    let app = TestApp::idle().await;
+    let caller = app.caller().await;
+    let directory = app.directory.path();
+    let mut environment = app.environment.clone();
+    environment.retain(|(name, _)| *name != "REDIS_URL");
+    environment.push(("REDIS_URL", redis.url()));
+    let _worker = Process::start("worker", directory, &environment);
+    let mut claims = Vec::new();
+    for round in 0_u32..12 {
+        // Each another length: no task is answered from the outputs of an earlier one.
+        let clip = Clip {
+            width: 96,
+            height: 64,
+            seconds: 0.2 + 0.04 * f64::from(round),
+            sound: false,
+            ..Clip::default()
+        };
+        let source = clip.make(directory);
+        let poster = json!({ "outputs": [{ "kind": "poster" }] }).to_string();
+        match round {
+            0 => {}
+            11 => redis.start_again(),
+            _ => redis.ask::<()>(&["FLUSHALL"]).await,
+        }
+        let begun = Instant::now();
+        let id = caller.task(&source, &[("recipe", &poster)]).await;
+        caller.until(id, |task| task["attempt"].as_u64() == Some(1)).await;
+        claims.push(begun.elapsed());
+        assert_eq!(caller.ended(id).await["status"], "processed");
+    }
+    println!("claimed after {claims:?}");
+    // The first of all waits for the process to start.
+    let slowest = claims.into_iter().skip(1).max().unwrap();
+    assert!(slowest < SOON, "{slowest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_postgres_does_not_hold_the_slots_of_a_worker() {
+    let app = TestApp::idle().await;
+    let url = app
+        .environment
+        .iter()
+        .find(|(name, _)| *name == "DATABASE_URL")
+        .unwrap()
+        .1
+        .clone();
+    if !url.starts_with("postgres") {
+        println!("SKIPPED: this is about Postgres");
+        return;
+    }
+    let mut network = Proxy::before(&url).await;
+    let caller = app.caller().await;
+    let directory = app.directory.path();
+    let mut environment = app.environment.clone();
+    environment.retain(|(name, _)| *name != "DATABASE_URL");
+    environment.push(("DATABASE_URL", network.url.clone()));
+    environment.push(("RUSHES_WORKERS", "1".to_owned()));
+    let _worker = Process::start("worker", directory, &environment);
+    for round in 0_u32..4 {
+        let clip = Clip {
+            width: 96,
+            height: 64,
+            seconds: 0.2 + 0.04 * f64::from(round),
+            sound: false,
+            ..Clip::default()
+        };
+        let source = clip.make(directory);
+        let poster = json!({ "outputs": [{ "kind": "poster" }] }).to_string();
+        let begun = Instant::now();
+        let id = caller.task(&source, &[("recipe", &poster)]).await;
+        if round % 2 == 1 {
+            // In the middle of the work: what was asked is never answered.
+            caller.until(id, |task| task["attempt"].as_u64() >= Some(1)).await;
+        }
+        network.fall_silent();
+        let task = caller.ended(id).await;
+        assert_eq!(task["status"], "processed", "{task}");
+        assert_eq!(task["failures"], 0, "{task}");
+        println!(
+            "processed {:.1} s after the connections fell silent",
+            begun.elapsed().as_secs_f64()
+        );
+    }
+}

@@ -5,8 +5,10 @@ use serde_json::json;
 use tests::clip::Clip;
 use tests::{Options, TestApp};
 
-/// A bound, and the figure that a refusal names.
-const BOUNDS: [(fn(&mut Config), &str); 4] = [
+/// A change of the settings, and the words of the refusal that it leads to.
+type Bound = (fn(&mut Config), &'static str);
+
+const BOUNDS: [Bound; 4] = [
     (
         |config| config.limits.max_output_frames = 23,
         "frames to encode; accepted: at most 23",

@@ -26,7 +26,7 @@ pub(crate) struct Done {
 pub(crate) async fn run(env: &Env, task: &task::Model) {
     let span = tracing::info_span!("task", task.id = task.id, attempt = task.attempt);
     let _busy = Busy::new();
-    attempt(env, task).instrument(span).await;
+    Box::pin(attempt(env, task)).instrument(span).await;
 }
 
 /// Tasks that this process works on.
@@ -86,7 +86,7 @@ async fn work(
     let fingerprint = reuse::fingerprint(&recipe, &footage);
     let claim = Claim::of(task);
     let reused = entity::write(&env.db, async |db| claim.reuse(db, &fingerprint).await);
-    if let Some(earlier) = store::answer(reused).await? {
+    if let Some(earlier) = store::answer(Box::pin(reused)).await? {
         return Ok(Ended::Reused(earlier));
     }
     let job = Job {

@@ -37,9 +37,9 @@ async fn find(env: &Env, shutdown: &CancellationToken) {
     while !shutdown.is_cancelled() {
         if !reclaimed {
             let dead = env.scratch.dead();
-            reclaimed = tell(taken_back(env, async |db| task::reclaim(db, dead).await).await);
+            reclaimed = tell(&taken_back(env, async |db| task::reclaim(db, dead).await).await);
         }
-        tell(taken_back(env, async |db| task::sweep(db).await).await);
+        tell(&taken_back(env, async |db| task::sweep(db).await).await);
         let pause = if reclaimed { SWEEP } else { AGAIN };
         shutdown.run_until_cancelled(tokio::time::sleep(pause)).await;
     }
@@ -48,8 +48,8 @@ async fn find(env: &Env, shutdown: &CancellationToken) {
 async fn clear(env: &Env, shutdown: &CancellationToken) {
     while !shutdown.is_cancelled() {
         let tidied = async {
-            tell(tidy(env).await);
-            tell(in_time(PATIENCE, idempotency::forget(&env.db)).await.map(drop));
+            tell(&tidy(env).await);
+            tell(&in_time(PATIENCE, idempotency::forget(&env.db)).await.map(drop));
         };
         shutdown.run_until_cancelled(Box::pin(tidied)).await;
         shutdown.run_until_cancelled(tokio::time::sleep(TIDY)).await;
@@ -57,8 +57,8 @@ async fn clear(env: &Env, shutdown: &CancellationToken) {
 }
 
 /// Whether it went well.
-fn tell(result: Result<(), DbErr>) -> bool {
-    if let Err(error) = &result {
+fn tell(result: &Result<(), DbErr>) -> bool {
+    if let Err(error) = result {
         tracing::warn!(%error, "a sweep failed; the next one follows");
     }
     result.is_ok()

@@ -37,6 +37,17 @@ fn largest() -> Recipe {
     Recipe::parse(&recipe.to_string()).unwrap()
 }
 
+/// The limits of an installation that accepts any amount of work.
+fn any_amount() -> Limits {
+    Limits {
+        max_output_duration_us: u64::MAX,
+        max_output_frames: u64::MAX,
+        max_output_megapixels: u64::MAX,
+        max_cpu_s: u64::MAX,
+        ..Limits::default()
+    }
+}
+
 #[test]
 fn the_largest_recipe_and_what_becomes_of_it_fit_on_their_lines() {
     let source = source();
@@ -44,15 +55,7 @@ fn the_largest_recipe_and_what_becomes_of_it_fit_on_their_lines() {
         intro: Some(&source),
         outro: Some(&source),
     };
-    // An installation may accept any amount of work.
-    let limits = Limits {
-        max_output_duration_us: u64::MAX,
-        max_output_frames: u64::MAX,
-        max_output_megapixels: u64::MAX,
-        max_cpu_s: u64::MAX,
-        ..Limits::default()
-    };
-    let plan = plan(&largest(), &source, clips, &limits).unwrap();
+    let plan = plan(&largest(), &source, clips, &any_amount()).unwrap();
     let imprint = Imprint {
         packets: u64::MAX,
         sum: u64::MAX,

@@ -13,6 +13,7 @@ pub mod probe;
 pub mod protocol;
 pub mod recipe;
 pub mod recipe_reader;
+pub mod signature;
 pub mod task;
 pub mod time;
 pub mod transport;

@@ -14,7 +14,7 @@ const BOXES: [&[u8; 4]; 30] = [
 const CHUNKS: [&[u8; 4]; 8] = [b"RIFF", b"LIST", b"avih", b"strh", b"strf", b"idx1", b"fmt ", b"data"];
 
 /// Clips of a second or two in every container that we open, with what is usual in it: name, codecs.
-const CLIPS: [(&str, &str); 17] = [
+const CLIPS: [(&str, &str); 26] = [
     ("avc.mp4", "-c:v libx264 -g 10 -bf 2 -c:a aac -movflags +faststart"),
     ("avc-last.mov", "-c:v libx264 -g 1 -c:a pcm_s16le"),
     (
@@ -41,6 +41,21 @@ const CLIPS: [(&str, &str); 17] = [
     ("windows.wmv", "-c:v wmv2 -c:a wmav2"),
     ("theora.ogg", "-c:v libtheora -c:a libvorbis"),
     ("sound.mp3", "-vn -c:a libmp3lame"),
+    ("animation.gif", "-an -c:v gif -r 10"),
+    ("animation.apng", "-an -c:v apng -pix_fmt rgba -r 10"),
+    ("mpeg2.mxf", "-c:v mpeg2video -pix_fmt yuv422p -c:a pcm_s16le"),
+    (
+        "camcorder.dv",
+        "-s 720x576 -c:v dvvideo -pix_fmt yuv420p -ac 2 -c:a pcm_s16le -t 0.4",
+    ),
+    ("ffv1.mkv", "-c:v ffv1 -pix_fmt yuva444p -c:a flac"),
+    ("cineform.mov", "-c:v cfhd -c:a pcm_s16le -t 0.4"),
+    ("animation.mov", "-c:v qtrle -pix_fmt argb -c:a pcm_s16le -t 0.4"),
+    ("lossless.avi", "-c:v utvideo -pix_fmt gbrp -c:a pcm_s16le -t 0.4"),
+    (
+        "hdtv.mxf",
+        "-s 1280x720 -c:v dnxhd -profile:v dnxhr_sq -pix_fmt yuv422p -c:a pcm_s24le -t 0.2",
+    ),
 ];
 
 /// The sound files from which mutants are made.

@@ -135,8 +135,8 @@ async fn received(mut part: Part<'_>, state: &AppState, declared_bytes: Option<u
         return Err(Refusal::new(Code::FileEmpty).field("file", Code::FileEmpty).into());
     }
     if sniff::container(&head).is_none() {
-        let accepted =
-            "accepted: MP4, QuickTime, Matroska, WebM, MPEG-TS, MPEG-PS, AVI, FLV, Ogg, WAV, MP3, AAC, FLAC, ASF";
+        let accepted = "accepted: MP4, QuickTime, Matroska, WebM, MPEG-TS, MPEG-PS, AVI, FLV, MXF, DV, Ogg, WAV, MP3, AAC, \
+                        FLAC, ASF, GIF, APNG";
         return Err(Refusal::new(Code::NotMedia)
             .detail(accepted)
             .field("file", Code::NotMedia)

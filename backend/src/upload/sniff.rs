@@ -1,6 +1,7 @@
 //! What a file is, from its first bytes. A file that is no known container never reaches the media child; so a playlist
 //! or a text renamed to `.mp4` ends here.
 
+use domain::signature::{self, Motion};
 use domain::transport;
 
 /// How many bytes are looked at, when there are as many.
@@ -19,6 +20,12 @@ pub(crate) fn container(head: &[u8]) -> Option<&'static str> {
         _ if at(0, b"fLaC") => "flac",
         _ if at(0, &ASF_HEADER) => "asf",
         _ if at(0, &[0, 0, 1, 0xBA]) => "mpeg",
+        _ if signature::is_gif(head) => "gif",
+        _ if matches!(signature::png(head), Some(Motion::Animated | Motion::Unknown)) => "apng",
+        // No decoder of ours shows it, which its task tells in words of its own.
+        _ if signature::webp(head) == Some(Motion::Animated) => "webp",
+        _ if signature::is_mxf(head) => "mxf",
+        _ if signature::is_dv(head) => "dv",
         _ if transport::first_packet(head).is_some() => "mpegts",
         _ if at(0, b"ID3") && head.get(3).is_some_and(|version| *version < 0x10) => "mp3",
         _ if repeats(head, adts_frame_bytes) => "aac",
@@ -133,6 +140,17 @@ mod tests {
             ("flac", b"fLaC\0\0\0\x22".to_vec()),
             ("mpeg", b"\0\0\x01\xBA\x44".to_vec()),
             ("asf", ASF_HEADER.to_vec()),
+            ("gif", b"GIF89a\x40\x01".to_vec()),
+            ("apng", b"\x89PNG\r\n\x1A\n\0\0\0\x08acTL".to_vec()),
+            ("webp", b"RIFF\0\0\0\0WEBPVP8X\x0A\0\0\0\x02\0\0\0".to_vec()),
+            (
+                "mxf",
+                b"\x06\x0E\x2B\x34\x02\x05\x01\x01\x0D\x01\x02\x01\x01\x02\x04".to_vec(),
+            ),
+            (
+                "dv",
+                placed(&[(0, b"\x1F\x07\0"), (80, b"\x3F\x07\0"), (160, b"\x3F\x07\x01")], 240),
+            ),
             ("mpegts", every(0, 188)),
             ("mpegts", every(4, 192)),
             ("mpegts", every(0, 204)),
@@ -164,14 +182,14 @@ mod tests {
             b"<?xml version=\"1.0\"?><MPD/>".to_vec(),
             b"ffconcat version 1.0\nfile '/etc/passwd'\n".to_vec(),
             b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\n".to_vec(),
-            b"GIF89a".to_vec(),
-            b"\x89PNG\r\n\x1A\n".to_vec(),
+            b"GIF90a".to_vec(),
+            b"\x89PNG\r\n\x1A\n\0\0\0\x0AIDAT".to_vec(),
             b"\xFF\xD8\xFF\xE0\0\x10JFIF".to_vec(),
             b"%PDF-1.7".to_vec(),
             b"PK\x03\x04".to_vec(),
             b"MZ".to_vec(),
             b"\x7FELF".to_vec(),
-            b"RIFF\0\0\0\0WEBP".to_vec(),
+            b"RIFF\0\0\0\0WEBPVP8 ".to_vec(),
             b"\0\0\0\x05ftyp".to_vec(),
             b"\xFF\xFE<\0h\0t\0m\0l\0".to_vec(),
             b"\xFF\xFB\x90\0 not followed by a frame ".repeat(40),

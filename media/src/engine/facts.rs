@@ -1,5 +1,6 @@
 //! Reads the facts of an open file into a [`Probe`].
 
+mod animation;
 mod aspect;
 mod lengths;
 mod places;
@@ -135,6 +136,10 @@ fn look_closer(input: &mut Input, index: usize, facts: &mut VideoFacts, cancel: 
                 .find(|rate| near(measured, *rate));
             facts.average_fps = own.or(facts.average_fps);
         }
+    }
+    if animation::is_animation(input) {
+        let told = (facts.average_fps, facts.base_fps);
+        facts.average_fps = animation::rate(input, index, told, cancel)?;
     }
     let size = Size {
         width_px: facts.width_px,

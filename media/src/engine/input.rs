@@ -4,7 +4,8 @@ mod cut;
 
 use super::hls::Joined;
 use super::{Cancel, av, fault};
-use domain::{Code, Failure, limits, transport};
+use domain::signature::{self, Motion};
+use domain::{Code, Failure, FailureKind, limits, transport};
 use ffmpeg_next::Codec;
 use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::format::stream::{Disposition, Stream};
@@ -14,7 +15,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 
 /// Demuxers a source may need, by FFmpeg's names. None of them opens a second file.
-const CONTAINERS: &str = "mov,matroska,mpegts,avi,flv,ogg,wav,mp3,mpeg,asf,aac,flac";
+const CONTAINERS: &str = "mov,matroska,mpegts,avi,flv,ogg,wav,mp3,mpeg,asf,aac,flac,gif,apng,mxf,dv";
 
 /// Demuxers that an output of ours may need besides.
 const OUTPUT_CONTAINERS: &str = "mov,matroska,ogg,mp3,gif,jpeg_pipe,png_pipe,webp_pipe";
@@ -22,6 +23,7 @@ const OUTPUT_CONTAINERS: &str = "mov,matroska,ogg,mp3,gif,jpeg_pipe,png_pipe,web
 /// Decoders of pictures and sound that may touch a source, or an output of ours, by FFmpeg's names.
 const DECODERS: &str = "h264,hevc,vp8,vp9,libdav1d,mpeg1video,mpeg2video,mpeg4,msmpeg4v1,msmpeg4v2,msmpeg4,wmv1,wmv2,\
     wmv3,vc1,h263,h263p,h263i,flv,vp6,vp6f,vp6a,mjpeg,prores,dnxhd,dvvideo,theora,png,gif,webp,\
+    apng,ffv1,cfhd,qtrle,huffyuv,ffvhuff,utvideo,magicyuv,v210,rawvideo,\
     aac,mp3float,mp3,mp2float,mp2,mp1float,mp1,ac3,eac3,libopus,opus,vorbis,flac,alac,wmav1,wmav2,wmapro,amrnb,amrwb,\
     pcm_alaw,pcm_mulaw,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,\
     pcm_f64le,pcm_f64be,pcm_bluray,pcm_dvd,aac_latm,dca,truehd,mlp,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,adpcm_swf,adpcm_yamaha,nellymoser,speex";
@@ -111,7 +113,8 @@ impl Seek for Cursor {
 /// Opens a source with the allowed demuxers and reads its headers.
 ///
 /// # Errors
-/// [`Code::NotMedia`] when it is none of the containers, [`Code::SourceDamaged`] when it is one and cannot be read.
+/// [`Code::NotMedia`] when it is none of the containers, [`Code::SourceDamaged`] when it is one and cannot be read,
+/// [`Code::CodecUnsupported`] when it is an animated WebP, of which FFmpeg 5.1 decodes nothing.
 pub(super) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failure> {
     let mut head = [0; HEAD_BYTES];
     let count = source.read_at(&mut head, 0).unwrap_or(0);
@@ -128,14 +131,28 @@ pub(super) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failu
         Ok(checked) => checked,
         Err(error) => {
             cancel.check()?;
-            // Even "out of memory" is damage here: a header that asks for more than there is.
-            Err(if starts_like_media(head) {
-                let detail = format!("the index or the headers: {}", fault::words(error));
-                Failure::input(Code::SourceDamaged, detail)
-            } else {
-                Failure::input(Code::NotMedia, "no container that we open")
-            })
+            Err(not_opened(head, error))
         }
+    }
+}
+
+/// Why a source with these first bytes was not opened.
+fn not_opened(head: &[u8], error: Error) -> Failure {
+    // The demuxer refuses sides whose product is beyond its arithmetic.
+    let size = signature::png_size(head).unwrap_or_default();
+    if let Err(too_large) = limits::bound_picture(size, limits::MOST_PIXELS) {
+        return too_large;
+    }
+    if signature::webp(head) == Some(Motion::Animated) {
+        let detail = "animated WebP; accepted: the same as GIF, APNG or a video";
+        return Failure::new(FailureKind::Unsupported, Code::CodecUnsupported, detail);
+    }
+    // Even "out of memory" is damage here: a header that asks for more than there is.
+    if starts_like_media(head) {
+        let detail = format!("the index or the headers: {}", fault::words(error));
+        Failure::input(Code::SourceDamaged, detail)
+    } else {
+        Failure::input(Code::NotMedia, "no container that we open")
     }
 }
 
@@ -190,6 +207,8 @@ fn open_stream<S: Read + Seek + Send + 'static>(stream: S, containers: &str, can
         ("protocol_whitelist", "none"),
         ("enable_drefs", "0"),
         ("scan_all_pmts", "1"),
+        // A picture of an APNG without a delay is shown for 100 ms, as browsers do and as the demuxer of GIF does by itself.
+        ("default_fps", "10"),
         // Far more than are accepted, so that they can be counted.
         ("max_streams", "10000"),
     ]
@@ -226,7 +245,10 @@ fn has_a_signature(head: &[u8]) -> bool {
         b"RF64",
     ];
     let riff = at(0, b"RIFF") && (at(8, b"AVI ") || at(8, b"WAVE"));
-    boxes.into_iter().any(|name| at(4, name)) || starts.into_iter().any(|magic| at(0, magic)) || riff
+    let animated = signature::is_gif(head) || signature::png(head) == Some(Motion::Animated);
+    let studio = signature::is_mxf(head) || signature::is_dv(head);
+    let told = boxes.into_iter().any(|name| at(4, name)) || starts.into_iter().any(|magic| at(0, magic));
+    told || riff || animated || studio
 }
 
 #[cfg(test)]

@@ -187,8 +187,28 @@ fn look_at_frames(
 
 /// Pictures a second, over the first packets of a stream; `None` when they do not tell.
 pub(super) fn average_rate(input: &mut Input, index: usize, cancel: &Cancel) -> Result<Option<Rational>, Failure> {
+    let times = first_times(input, index, cancel)?;
+    let length_us = match (times.first(), times.last()) {
+        (Some(first), Some(last)) => last.saturating_sub(*first),
+        _ => 0,
+    };
+    Ok(per_second(times.len().saturating_sub(1), length_us))
+}
+
+/// Pictures a second where they follow each other fastest, over the first packets of a stream; `None` when they do not tell.
+pub(super) fn fastest_rate(input: &mut Input, index: usize, cancel: &Cancel) -> Result<Option<Rational>, Failure> {
+    let times = first_times(input, index, cancel)?;
+    let steps = times.windows(2).filter_map(|pair| match pair {
+        [one, next] => Some(next.saturating_sub(*one)).filter(|us| *us > 0),
+        _ => None,
+    });
+    Ok(steps.min().and_then(|us| per_second(1, us)))
+}
+
+/// The times of the first packets of a stream in microseconds, in their order.
+fn first_times(input: &mut Input, index: usize, cancel: &Cancel) -> Result<Vec<i64>, Failure> {
     let Some(base) = input.stream(index).map(|stream| stream.time_base()) else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
     // As above: from the beginning if it can be found again.
     let _ = input.seek(i64::MIN / 2, ..);
@@ -200,14 +220,16 @@ pub(super) fn average_rate(input: &mut Input, index: usize, cancel: &Cancel) -> 
             times.extend(packet.pts().or_else(|| packet.dts()).map(|time| to_us(time, base)));
         }
     }
-    let (first, last) = (times.iter().min().copied(), times.iter().max().copied());
-    let length_us = last.zip(first).map_or(0, |(last, first)| last.saturating_sub(first));
-    let steps = u64::try_from(times.len()).unwrap_or(0).saturating_sub(1);
-    let thousandths = u64::try_from(length_us)
-        .ok()
-        .and_then(|us| (steps * 1_000_000_000).checked_div(us));
-    let thousandths = thousandths.and_then(|rate| u32::try_from(rate).ok());
-    Ok(thousandths.and_then(|rate| Rational::new(rate, 1_000)))
+    times.sort_unstable();
+    Ok(times)
+}
+
+/// The rate of so many steps in so many microseconds, in thousandths.
+fn per_second(steps: usize, length_us: i64) -> Option<Rational> {
+    let steps = u64::try_from(steps).unwrap_or(0);
+    let length_us = u64::try_from(length_us).ok()?;
+    let thousandths = (steps * 1_000_000_000).checked_div(length_us)?;
+    Rational::new(u32::try_from(thousandths).ok()?, 1_000)
 }
 
 /// Takes a frame out of a decoder; `false` when it wants more packets or has nothing more.

@@ -1,6 +1,8 @@
 //! Stories of the engine on clips made at test time with the `ffmpeg` command line.
 
 #[cfg(test)]
+mod animations;
+#[cfg(test)]
 mod boxes;
 #[cfg(test)]
 mod bumpers;
@@ -40,6 +42,8 @@ mod hls_playlists;
 mod hostile;
 #[cfg(test)]
 mod images;
+#[cfg(test)]
+mod intermediates;
 #[cfg(test)]
 mod joins;
 #[cfg(test)]

@@ -44,6 +44,37 @@ const FILMS: &[(&str, &str)] = &[
     ("flv", "-c:v flv -ar 44100 -c:a libmp3lame"),
     ("asf", "-c:v wmv2 -c:a wmav2"),
     ("ogg", "-c:v libtheora -c:a libvorbis"),
+    ("mxf", "-c:v mpeg2video -pix_fmt yuv422p -c:a pcm_s16le"),
+    (
+        "mxf",
+        "-s 1280x720 -c:v dnxhd -profile:v dnxhr_sq -pix_fmt yuv422p -c:a pcm_s24le",
+    ),
+    ("mxf", "-c:v prores -profile:v 3 -c:a pcm_s16le"),
+    ("dv", "-s 720x576 -c:v dvvideo -pix_fmt yuv420p -ac 2 -c:a pcm_s16le"),
+    ("mkv", "-c:v ffv1 -pix_fmt yuva444p -c:a flac"),
+    ("mov", "-c:v cfhd -c:a pcm_s24le"),
+    (
+        "mov",
+        "-c:v prores_ks -profile:v 4 -pix_fmt yuva444p10le -c:a pcm_s16le",
+    ),
+    ("mov", "-c:v qtrle -pix_fmt argb -c:a pcm_s16be"),
+    ("mov", "-c:v v210 -c:a pcm_s16le"),
+    ("avi", "-c:v huffyuv -pix_fmt yuv422p -c:a pcm_s16le"),
+    ("avi", "-c:v ffvhuff -pix_fmt yuv420p -c:a pcm_s16le"),
+    ("avi", "-c:v utvideo -pix_fmt gbrp -c:a pcm_s16le"),
+    ("avi", "-c:v magicyuv -pix_fmt yuv422p -c:a pcm_s16le"),
+    ("avi", "-c:v rawvideo -pix_fmt bgr24 -c:a pcm_s16le"),
+    ("mkv", "-c:v libx264 -c:a dca -strict -2"),
+    ("mkv", "-c:v libx264 -c:a truehd -strict -2"),
+    ("mkv", "-c:v libx264 -c:a mlp -strict -2"),
+    ("ts", "-c:v libx264 -c:a aac -mpegts_flags latm"),
+];
+
+/// The same of films without sound.
+const SILENT_FILMS: &[(&str, &str)] = &[
+    ("gif", "-an -c:v gif"),
+    ("apng", "-an -c:v apng"),
+    ("apng", "-an -c:v apng -pix_fmt rgba"),
 ];
 
 /// Makes a film of a test picture and a tone.
@@ -67,6 +98,12 @@ fn films_of_every_codec_pass() {
         {"kind":"poster","at_ms":100,"format":"png"}]}"#;
     for film in FILMS {
         pass(film, outputs);
+    }
+    for film in SILENT_FILMS {
+        pass(
+            film,
+            r#"{"outputs":[{"kind":"mp4"},{"kind":"gif","end_ms":500},{"kind":"poster"}]}"#,
+        );
     }
 }
 

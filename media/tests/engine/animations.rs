@@ -1,0 +1,191 @@
+//! Animated pictures as sources: GIF, APNG, and WebP, which is not decoded.
+
+use crate::clips::{clip, number_of, numbered};
+use crate::studio::{Take, probe, recipe, shoot};
+use domain::{Code, FailureKind};
+use std::path::{Path, PathBuf};
+
+const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":4}}]}"#;
+
+/// Twenty pictures, ten a second, in shades of grey that a palette keeps; it loops for ever.
+const GIF: &str = "-t 2 -filter_complex [0:v]framestep=3,split[a][b];[a]palettegen=reserve_transparent=0[p];[b][p]paletteuse=dither=none -loop 0";
+const APNG: &str = "-t 2 -vf framestep=3 -c:v apng -plays 0 -f apng";
+
+fn numbers(take: &Take) -> Vec<usize> {
+    let (pictures, width, height) = take.luma(0);
+    pictures.iter().map(|luma| number_of(luma, width, height)).collect()
+}
+
+fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    (folder, path)
+}
+
+/// Where the delays of a GIF stand: a number of two bytes after the mark of each graphic control extension.
+fn delays_of_gif(bytes: &[u8]) -> Vec<usize> {
+    let marks = bytes.windows(3).enumerate();
+    marks
+        .filter(|(_, window)| *window == [0x21, 0xf9, 0x04])
+        .map(|(at, _)| at + 4)
+        .collect()
+}
+
+/// Where the delays of an APNG stand: two numbers of two bytes, a fraction of a second, after 20 others of `fcTL`.
+fn delays_of_apng(bytes: &[u8]) -> Vec<usize> {
+    let marks = bytes.windows(4).enumerate();
+    marks
+        .filter(|(_, window)| *window == b"fcTL")
+        .map(|(at, _)| at + 4 + 20)
+        .collect()
+}
+
+/// How many frames a picture with this number has.
+fn shown(numbers: &[usize], number: usize) -> usize {
+    numbers.iter().filter(|shown| **shown == number).count()
+}
+
+#[test]
+fn an_animation_is_played_once_with_every_picture_in_its_place() {
+    for (name, encoding) in [("numbered.gif", GIF), ("numbered.apng", APNG)] {
+        let take = shoot(&numbered(name, encoding), &recipe(MP4)).unwrap();
+        let found = numbers(&take);
+        assert_eq!(found.len(), 20, "{name}: {found:?}");
+        // Every third of 30 a second.
+        let firsts: Vec<_> = found.iter().map(|number| number - found[0]).collect();
+        assert_eq!(firsts, (0..20).map(|place| place * 3).collect::<Vec<_>>(), "{name}");
+        assert_eq!(take.report.outputs[0].duration_us, 2_000_000, "{name}");
+        assert!(take.report.warnings.is_empty(), "{name}: {:?}", take.report.warnings);
+    }
+}
+
+#[test]
+fn delays_of_a_gif_are_those_that_browsers_take() {
+    let mut bytes = std::fs::read(numbered("numbered.gif", GIF)).unwrap();
+    let places = delays_of_gif(&bytes);
+    assert_eq!(places.len(), 20);
+    // Hundredths of a second; 0 and 1 count as 10.
+    for (place, hundredths) in [(4, 0), (8, 1), (12, 50), (19, 100)] {
+        bytes[places[place]] = hundredths;
+    }
+    let (_folder, path) = file("delays.gif", &bytes);
+    let take = shoot(&path, &recipe(MP4)).unwrap();
+    assert_eq!(take.probe.duration_us, 3_300_000);
+    assert!(
+        take.report.outputs[0].duration_us.abs_diff(3_300_000) <= 100_000,
+        "{:?}",
+        take.report.outputs[0]
+    );
+    let found = numbers(&take);
+    let frames = |us: u64| usize::try_from(take.plan.fps.frames_in(us)).unwrap();
+    for (place, us) in [(4, 100_000), (8, 100_000), (12, 500_000), (19, 1_000_000)] {
+        let number = found[0] + place * 3;
+        let (told, wanted) = (shown(&found, number), frames(us));
+        assert!(
+            told.abs_diff(wanted) <= 1,
+            "picture {place}: {told} for {wanted} frames in {found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_picture_of_an_apng_without_a_delay_is_shown_for_a_tenth_of_a_second() {
+    let mut bytes = std::fs::read(numbered("numbered.apng", APNG)).unwrap();
+    for at in delays_of_apng(&bytes) {
+        bytes[at..at + 4].fill(0);
+    }
+    let (_folder, path) = file("delays.apng", &bytes);
+    let take = shoot(&path, &recipe(MP4)).unwrap();
+    assert_eq!(
+        (take.report.outputs[0].duration_us, numbers(&take).len()),
+        (2_000_000, 20)
+    );
+}
+
+#[test]
+fn a_gif_of_one_picture_is_a_video_of_one_picture() {
+    let source = clip("one.gif", "-f lavfi -i color=gray:s=64x64:r=10 -frames:v 1");
+    let take = shoot(&source, &recipe(MP4)).unwrap();
+    assert_eq!(take.report.outputs[0].frames, 1);
+}
+
+#[test]
+fn an_animated_webp_is_told_not_to_be_decoded() {
+    let source = clip(
+        "animated.webp",
+        "-f lavfi -i testsrc2=s=64x64:r=10:d=1 -c:v libwebp_anim",
+    );
+    let failure = probe(&source).unwrap_err();
+    assert_eq!(
+        (failure.kind, failure.code),
+        (FailureKind::Unsupported, Code::CodecUnsupported)
+    );
+    assert!(failure.detail.contains("animated WebP"), "{failure}");
+    let still = clip("still.webp", "-f lavfi -i color=blue:s=64x64 -frames:v 1 -c:v libwebp");
+    assert_eq!(probe(&still).unwrap_err().code, Code::NotMedia);
+}
+
+#[test]
+fn a_canvas_that_is_too_large_is_refused_before_it_is_drawn() {
+    let mut gif = std::fs::read(numbered("numbered.gif", GIF)).unwrap();
+    gif[6..10].fill(0xff);
+    let mut apng = std::fs::read(numbered("numbered.apng", APNG)).unwrap();
+    for side in [16, 20] {
+        apng[side..side + 4].copy_from_slice(&65_535_u32.to_be_bytes());
+    }
+    for (name, bytes) in [("huge.gif", gif), ("huge.apng", apng)] {
+        let (_folder, path) = file(name, &bytes);
+        let failure = probe(&path).expect_err(name);
+        assert_eq!(failure.code, Code::PictureTooLarge, "{name}: {failure}");
+    }
+}
+
+#[test]
+fn pictures_with_odd_delays_are_all_shown() {
+    let mut bytes = std::fs::read(numbered("numbered.gif", GIF)).unwrap();
+    // No rate that players show fits 30, 70 and 1,130 ms.
+    for (place, at) in delays_of_gif(&bytes).into_iter().enumerate() {
+        bytes[at] = [3, 7, 113, 3, 3][place % 5];
+    }
+    let (_folder, path) = file("odd.gif", &bytes);
+    let take = shoot(&path, &recipe(MP4)).unwrap();
+    let mut found = numbers(&take);
+    assert!(found.len() < 250, "{}", found.len());
+    found.dedup();
+    assert_eq!(found, (0..20).map(|place| place * 3).collect::<Vec<_>>());
+    assert!(take.report.outputs[0].duration_us.abs_diff(5_160_000) < 40_000);
+}
+
+/// Makes an MP4 of a file that is damaged: a film or a failure of the file.
+fn survives(path: &Path) {
+    if let Err(failure) = shoot(path, &recipe(MP4)) {
+        assert!(
+            matches!(failure.kind, FailureKind::Input | FailureKind::Unsupported),
+            "{}: {failure}",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn animations_that_break_off_or_lie_are_films_or_failures_of_the_file() {
+    for (name, encoding, places) in [
+        ("numbered.gif", GIF, delays_of_gif as fn(&[u8]) -> Vec<usize>),
+        ("numbered.apng", APNG, delays_of_apng),
+    ] {
+        let whole = std::fs::read(numbered(name, encoding)).unwrap();
+        for eighths in 1..8 {
+            let (_folder, path) = file(name, &whole[..whole.len() * eighths / 8]);
+            survives(&path);
+        }
+        // The size and the place of a picture inside of the canvas stand before and after its delay.
+        for at in places(&whole) {
+            let mut bytes = whole.clone();
+            let from = at.saturating_sub(16);
+            bytes[from..at + 16].iter_mut().for_each(|byte| *byte ^= 0xa5);
+            let (_folder, path) = file(name, &bytes);
+            survives(&path);
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Formats of cameras and of editing: MXF, DV, FFV1, CineForm, and others that keep every picture whole.
+//! Formats of cameras and of editing: MXF, DV, FFV1, `CineForm`, and others that keep every picture whole.
 
 use crate::clips::{clip, flash_and_beep, number_of, numbered};
 use crate::studio::{probe, recipe, shoot};

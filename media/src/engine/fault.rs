@@ -77,6 +77,8 @@ fn storage(file: &str, errno: c_int) -> Failure {
             Code::OutputTooLarge,
             format!("{file} grew over the limit"),
         ),
+        // The machine's trouble, which another minute may end; the file is not at fault.
+        libc::EMFILE | libc::ENFILE => Failure::new(FailureKind::Postponed, Code::Unavailable, "no descriptors left"),
         _ => {
             let detail = format!("writing {file}: {}", system_words(errno));
             Failure::new(FailureKind::Infrastructure, Code::StorageFailed, detail)
@@ -104,4 +106,26 @@ pub(super) fn missing(what: &str) -> Failure {
 /// A thread of an output panicked.
 pub(super) fn broken_down() -> Failure {
     Failure::new(FailureKind::MediaCrash, Code::MediaCrash, "an output broke down")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_writing_say_whose_trouble_they_are() {
+        for (errno, kind, code) in [
+            (ENOSPC, FailureKind::Infrastructure, Code::StorageFull),
+            (EDQUOT, FailureKind::Infrastructure, Code::StorageFull),
+            (EFBIG, FailureKind::ResourceLimit, Code::OutputTooLarge),
+            (libc::EMFILE, FailureKind::Postponed, Code::Unavailable),
+            (libc::ENFILE, FailureKind::Postponed, Code::Unavailable),
+            (libc::EIO, FailureKind::Infrastructure, Code::StorageFailed),
+            (ENOMEM, FailureKind::ResourceLimit, Code::MediaMemory),
+        ] {
+            let failure = writing("video.mp4", Error::Other { errno });
+            assert_eq!((failure.kind, failure.code), (kind, code), "{errno}");
+            assert!(!failure.detail.contains(&errno.to_string()), "{}", failure.detail);
+        }
+    }
 }

@@ -65,6 +65,7 @@ pub fn router(state: AppState) -> Router {
         .fallback(nowhere)
         .layer(map_request(async |request: Request| upload::linger(request)))
         .layer(CatchPanicLayer::custom(problem::of_panic))
+        .layer(from_fn_with_state(state.clone(), trail::on_pinned_files))
         .layer(from_fn_with_state(state.clone(), trail::in_time))
         .layer(from_fn(validators::validate))
         .layer(

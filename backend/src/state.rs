@@ -11,7 +11,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use queue::Queue;
 use std::ops::Deref;
 use std::sync::Arc;
-use storage::Storage;
+use storage::{Pinned, Storage};
 use tokio_util::sync::CancellationToken;
 
 /// The parts of the service as handlers see them. Cheap to clone.
@@ -40,6 +40,8 @@ pub struct Alive {
     pub background: Background,
     /// Canceled when the process begins to stop: it serves on for a moment, but is not ready for more.
     pub shutdown: CancellationToken,
+    /// Files without which requests are refused.
+    pub files: Pinned,
 }
 
 /// What is known about the process around the edge.

@@ -115,6 +115,18 @@ fn secure(headers: &mut HeaderMap, hsts: Duration) {
     }
 }
 
+/// Refuses what was done while the database or the storage was taken away: nothing of it will be there after a restart. A
+/// request that only reads is refused once that is known.
+pub(crate) async fn on_pinned_files(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let is_safe = request.method().is_safe();
+    let response = next.run(request).await;
+    let files = &state.alive.files;
+    if files.is_moved() || (!is_safe && files.look().await.is_err()) {
+        return error::Error::from(Code::Unavailable).into_response();
+    }
+    response
+}
+
 /// Refuses a request of HTTP/1.1 without exactly one `Host` that names a host (RFC 9112 §3.2).
 pub(crate) async fn with_host(request: Request, next: Next) -> Response {
     let hosts: Vec<_> = request.headers().get_all(header::HOST).iter().collect();

@@ -1,5 +1,6 @@
 //! The subcommands.
 
+use crate::data_dir;
 use crate::descriptors;
 use crate::log::Log;
 use crate::settings::{Role, Settings};
@@ -80,6 +81,8 @@ async fn run(command: Command, role: Role, settings: Settings) -> anyhow::Result
     if let Command::Backup { directory } = command {
         return backup::run(&settings, &directory).await;
     }
+    private::prepare(&settings)?;
+    let _lock = data_dir::lock(&settings, role)?;
     let db = parts::database(&settings).await?;
     if role != Role::Worker || settings.is_embedded_database() {
         migration::run(&db).await.context("failed to migrate the database")?;

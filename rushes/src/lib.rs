@@ -4,6 +4,7 @@ pub mod settings;
 
 mod backup;
 mod command;
+mod data_dir;
 mod descriptors;
 mod log;
 mod parts;

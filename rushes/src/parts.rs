@@ -1,6 +1,5 @@
 //! The parts of a process, made from its settings.
 
-use crate::private;
 use crate::settings::{Role, Settings};
 use anyhow::Context;
 use entity::DatabaseConnection;
@@ -20,7 +19,6 @@ const CHILD_MEMORY_BYTES: u64 = 4 << 30;
 const GRACE: Duration = Duration::from_secs(20);
 
 pub(crate) async fn database(settings: &Settings) -> anyhow::Result<DatabaseConnection> {
-    private::prepare(settings)?;
     entity::connect(&settings.database_url, connections())
         .await
         .context("failed to connect to DATABASE_URL")

@@ -50,8 +50,8 @@ pub(crate) fn prepare(settings: &Settings) -> anyhow::Result<()> {
     if let Some(directory) = storage_directory(&settings.storage_url).filter(|path| path.exists()) {
         narrow_home(&directory, STORED);
     }
-    if let Some(file) = settings.database_url.strip_prefix("sqlite://") {
-        let file = file.split('?').next().unwrap_or(file);
+    if let Some(file) = settings.database_file() {
+        let file = file.display();
         for suffix in ["", "-wal", "-shm"] {
             narrow(Path::new(&format!("{file}{suffix}")), 0);
         }

@@ -1,5 +1,6 @@
 //! A process from its start to its end.
 
+use crate::data_dir;
 use crate::descriptors;
 use crate::parts;
 use crate::settings::{Role, Settings};
@@ -21,9 +22,10 @@ pub(crate) async fn up(settings: Settings, db: DatabaseConnection) -> anyhow::Re
     let (files, bell) = (parts::storage(&settings).await?, parts::queue(&settings).await?);
     let env = parts::worker(&settings, db.clone(), files.clone(), bell.clone())?;
     let sandbox = sandbox(&env, &settings).await?;
-    let alive = alive()?;
+    let alive = alive(&settings, &files)?;
     let state = state(&settings, db, files, bell, &alive)?.with_sandbox(settings.sandbox, sandbox);
     together(
+        &alive,
         work(env, &alive),
         answer(settings.listen, backend::router(state), serving, &alive),
     )
@@ -33,9 +35,10 @@ pub(crate) async fn up(settings: Settings, db: DatabaseConnection) -> anyhow::Re
 pub(crate) async fn backend(settings: Settings, db: DatabaseConnection) -> anyhow::Result<()> {
     parts::warn_of_risks(&settings, Role::Backend);
     let (files, bell) = (parts::storage(&settings).await?, parts::queue(&settings).await?);
-    let alive = alive()?;
+    let alive = alive(&settings, &files)?;
     let router = backend::router(state(&settings, db, files, bell, &alive)?);
-    answer(settings.listen, router, serving(&settings, 0)?, &alive).await
+    let answer = answer(settings.listen, router, serving(&settings, 0)?, &alive);
+    together(&alive, async { Ok(()) }, answer).await
 }
 
 pub(crate) async fn worker(settings: Settings, db: DatabaseConnection) -> anyhow::Result<()> {
@@ -44,22 +47,24 @@ pub(crate) async fn worker(settings: Settings, db: DatabaseConnection) -> anyhow
     let (files, bell) = (parts::storage(&settings).await?, parts::queue(&settings).await?);
     let env = parts::worker(&settings, db.clone(), files.clone(), bell.clone())?;
     sandbox(&env, &settings).await?;
-    let alive = alive()?;
+    let alive = alive(&settings, &files)?;
     let metrics = telemetry::metrics(&settings, &alive.background).context("failed to start the metrics")?;
     let Some(address) = settings.metrics_listen else {
-        return work(env, &alive).await;
+        return together(&alive, work(env, &alive), async { Ok(()) }).await;
     };
     let router = backend::telemetry_router(db, files, bell, metrics, alive.clone());
-    together(work(env, &alive), answer(address, router, serving, &alive)).await
+    together(&alive, work(env, &alive), answer(address, router, serving, &alive)).await
 }
 
-/// Both to their ends; the first that fails ends the process. One without the other is no service, and whatever
-/// supervises the process starts it again.
+/// Both to their ends, while the files are where they were; the first that fails ends the process. One without the other is
+/// no service, and whatever supervises the process starts it again.
 async fn together(
+    alive: &Alive,
     work: impl Future<Output = anyhow::Result<()>>,
     answer: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
-    tokio::try_join!(work, answer).map(drop)
+    let watch = data_dir::watch(alive.files.clone(), alive.shutdown.clone());
+    tokio::try_join!(work, answer, watch).map(drop)
 }
 
 /// Works in a task of its own, so that it gets a thread besides the listener.
@@ -113,12 +118,20 @@ async fn answer(address: SocketAddr, router: backend::Router, serving: Serving, 
 }
 
 /// The background tasks and the token that SIGTERM or Ctrl-C cancels. The second signal ends the process at once.
-fn alive() -> anyhow::Result<Alive> {
-    let alive = Alive::default();
+fn alive(settings: &Settings, files: &Storage) -> anyhow::Result<Alive> {
+    let alive = Alive {
+        files: data_dir::pin(settings, files)?,
+        ..Alive::default()
+    };
+    listen_for_signals(&alive)?;
+    Ok(alive)
+}
+
+fn listen_for_signals(alive: &Alive) -> anyhow::Result<()> {
     let terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
     let interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
     tokio::spawn(on_signals(alive.clone(), [terminate, interrupt]));
-    Ok(alive)
+    Ok(())
 }
 
 /// The background task `signals`. What it listens on outlives a panic: a signal in between is not lost.
@@ -152,7 +165,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_signal_still_stops_a_process_whose_handler_panicked() {
-        let alive = alive().unwrap();
+        let alive = Alive::default();
+        listen_for_signals(&alive).unwrap();
         let panics = async |count| {
             while alive.background.tasks().first().is_none_or(|task| task.panics < count) {
                 tokio::time::sleep(Duration::from_millis(5)).await;

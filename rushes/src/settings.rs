@@ -14,7 +14,7 @@ use read::{Read, within};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
 
@@ -202,6 +202,13 @@ impl Settings {
     #[must_use]
     pub fn is_embedded_database(&self) -> bool {
         self.database_url.starts_with("sqlite:")
+    }
+
+    /// The file of a SQLite database.
+    #[must_use]
+    pub fn database_file(&self) -> Option<&Path> {
+        let file = self.database_url.strip_prefix("sqlite://")?;
+        Some(Path::new(file.split('?').next().unwrap_or(file)))
     }
 }
 

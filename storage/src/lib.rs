@@ -7,6 +7,7 @@ mod error;
 mod key;
 mod memory;
 mod open;
+mod pinned;
 mod put;
 mod read;
 #[cfg(feature = "test-server")]
@@ -17,6 +18,7 @@ mod upload;
 pub use error::{Error, PutError};
 pub use key::{BadKey, FileName, Key, Prefix, Target};
 pub use open::S3Credentials;
+pub use pinned::{Moved, Pinned};
 pub use put::Stored;
 pub use read::ByteStream;
 pub use storage::Storage;

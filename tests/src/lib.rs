@@ -18,8 +18,13 @@ pub mod clip;
 mod column;
 mod everything;
 pub mod mutants;
+mod postgres;
 pub mod random;
-pub mod server;
+mod service;
+mod small_disk;
 
 pub use app::{Options, SECRET, TestApp, program};
 pub use caller::{Caller, MP4, PNG, Reply, image_form};
+pub use postgres::Postgres;
+pub use service::Service;
+pub use small_disk::SmallDisk;

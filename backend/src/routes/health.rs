@@ -79,6 +79,7 @@ impl Readiness {
             error.inspect(|error| tracing::warn!(error, "a part does not answer"));
         }
         let (database, storage, queue) = (matches!(database, Ok(Ok(()))), storage.is_ok(), queue.is_ok());
+        let storage = storage && !alive.files.is_moved();
         let (background, stopping) = (alive.background.is_well(), alive.shutdown.is_cancelled());
         Self {
             ready: database && storage && queue && background && !stopping,

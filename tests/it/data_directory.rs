@@ -1,0 +1,56 @@
+//! A data directory that is taken away under a running service, and one that two services want.
+
+use serde_json::json;
+use std::process::Command;
+use std::time::Duration;
+use tests::{Caller, Reply, Service, program};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_whose_files_are_taken_away_refuses_requests_and_ends() {
+    for taken in ["", "rushes.db", "objects"] {
+        let home = tempfile::tempdir().unwrap();
+        let data = home.path().join("data");
+        let mut service = Service::up(&data).await;
+        let caller = Caller::sign_up(&service.url).await;
+        let path = data.join(taken);
+        if path.is_dir() {
+            std::fs::remove_dir_all(&path).unwrap();
+        } else {
+            std::fs::remove_file(&path).unwrap();
+        }
+        let preset = json!({ "name": "lost", "recipe": { "outputs": [{ "kind": "mp4" }] } });
+        let request = caller.request(reqwest::Method::POST, "/api/presets").json(&preset);
+        // It may have ended already.
+        if let Ok(response) = request.timeout(Duration::from_secs(30)).send().await {
+            let reply = Reply::read(response).await;
+            assert_eq!((reply.status, reply.code()), (503, "unavailable"), "{taken}: {reply:?}");
+        }
+        let status = service.ended().await;
+        assert_eq!(status.code(), Some(1), "{taken}: {}", service.log());
+        let told = "was removed or replaced while the service runs";
+        assert!(service.log().contains(told), "{taken}: {}", service.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_service_on_a_data_directory_is_told_and_the_first_one_goes_on() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    let first = Service::up(&data).await;
+    for role in ["up", "backend"] {
+        let mut second = Command::new(program());
+        second.arg(role).env_clear().env("RUSHES_DATA_DIR", &data);
+        second
+            .env("RUSHES_JWT_SECRET", tests::SECRET)
+            .env("RUSHES_LISTEN", "127.0.0.1:0");
+        let output = second.output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{role}: {text}");
+        let told = format!("another rushes runs on RUSHES_DATA_DIR {}", data.display());
+        assert!(text.contains(&told), "{role}: {text}");
+    }
+    Caller::sign_up(&first.url).await;
+    // A killed one leaves no lock behind.
+    first.end("-KILL").await;
+    Service::up(&data).await;
+}

@@ -29,7 +29,7 @@ pub(crate) fn lock(settings: &Settings, role: Role) -> anyhow::Result<Option<Flo
     let how = match role {
         Role::Up => FlockArg::LockExclusiveNonblock,
         Role::Backend => FlockArg::LockSharedNonblock,
-        Role::Worker | Role::Migrate => return Ok(None),
+        Role::Worker | Role::Migrate | Role::Backup => return Ok(None),
     };
     let directory = settings.data_dir.display();
     let file = File::options()

@@ -125,7 +125,7 @@ struct Client {
     made: u64,
     refused: u32,
     presets: BTreeSet<String>,
-    images: BTreeSet<i64>,
+    images: BTreeSet<String>,
     tasks: BTreeSet<i64>,
     accounts: u64,
 }
@@ -199,19 +199,20 @@ impl Client {
     async fn create_image(&mut self) {
         self.made += 1;
         let bytes = [PNG, &[7; 9_000]].concat();
-        let reply = self.caller.image(&format!("image {}", self.made), bytes).await;
+        let name = format!("image-{}", self.made);
+        let reply = self.caller.image(&name, bytes).await;
         if self.believe(&reply) {
-            self.images.insert(reply.body["id"].as_i64().unwrap());
+            self.images.insert(name);
         }
     }
 
     async fn remove_image(&mut self) {
-        let Some(id) = self.one_of(&self.images.clone()) else {
+        let Some(name) = self.one_of(&self.images.clone()) else {
             return;
         };
-        let reply = self.caller.delete(&format!("/api/images/{id}")).await;
+        let reply = self.caller.delete(&format!("/api/images/{name}")).await;
         if self.believe(&reply) {
-            self.images.remove(&id);
+            self.images.remove(&name);
         }
     }
 
@@ -256,7 +257,7 @@ impl Client {
         };
         let ids = |ids: &BTreeSet<i64>| ids.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
         assert_eq!(texts("SELECT name FROM presets").await, self.presets);
-        assert_eq!(texts("SELECT CAST(id AS TEXT) FROM images").await, ids(&self.images));
+        assert_eq!(texts("SELECT name FROM images").await, self.images);
         assert_eq!(texts("SELECT CAST(id AS TEXT) FROM tasks").await, ids(&self.tasks));
         let accounts = texts("SELECT username FROM users").await.len();
         assert_eq!(u64::try_from(accounts).unwrap(), self.accounts);

@@ -20,11 +20,11 @@ mod everything;
 pub mod mutants;
 mod postgres;
 pub mod random;
-mod service;
 mod small_disk;
+mod up;
 
 pub use app::{Options, SECRET, TestApp, program};
 pub use caller::{Caller, MP4, PNG, Reply, image_form};
 pub use postgres::Postgres;
-pub use service::Service;
 pub use small_disk::SmallDisk;
+pub use up::Service;

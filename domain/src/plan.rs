@@ -127,6 +127,10 @@ pub enum WarningCode {
     AudioUndecodable,
     /// 10-bit, 4:2:2, full range or HDR became 8-bit 4:2:0 limited range.
     PictureConverted,
+    /// What is transparent in the source lies on black.
+    AlphaFlattened,
+    /// The outputs do not tell that their pictures are for a sphere (360°) or for two eyes (3D).
+    SpatialLost,
     /// The trim ended after the source.
     TrimShortened,
     /// Sound stands so far from its pictures that some of it could not wait for them; the detail tells how much and where.

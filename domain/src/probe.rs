@@ -126,6 +126,9 @@ pub struct VideoFacts {
     /// Whether the headers of its packets change on the way.
     #[serde(default)]
     pub changes: bool,
+    /// How its pictures are laid out for a sphere or for two eyes, in words, when the container tells.
+    #[serde(default)]
+    pub spatial: Option<String>,
     /// The codec's own number of its profile, when known, as FFmpeg counts them.
     #[serde(default)]
     pub profile: Option<u32>,

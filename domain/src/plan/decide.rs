@@ -64,7 +64,9 @@ pub fn plan(recipe: &Recipe, probe: &Probe, clips: Clips<'_>, limits: &Limits) -
         audio.map(|(stream, _)| stream.index),
     ];
     dropped(probe, &used, &mut warnings);
-    about_encoding(recipe, video.map(|(_, facts)| facts), &outputs, &mut warnings);
+    let facts = video.map(|(_, facts)| facts);
+    about_encoding(recipe, facts, &outputs, &mut warnings);
+    warnings.extend(spatial_lost(facts, &outputs));
     let plan = Plan {
         video: video.map(|(stream, facts)| made_plain(stream, facts)),
         audio_stream: audio.map(|(stream, _)| stream.index),
@@ -268,6 +270,14 @@ fn about_encoding(recipe: &Recipe, facts: Option<&VideoFacts>, outputs: &[Planne
     {
         warnings.push(Warning::new(WarningCode::TrimExact, step.reason.clone()));
     }
+}
+
+/// No muxer of ours writes how pictures are laid out in space.
+fn spatial_lost(facts: Option<&VideoFacts>, outputs: &[PlannedOutput]) -> Option<Warning> {
+    let layout = facts?.spatial.as_deref()?;
+    let is_movie = |output: &PlannedOutput| matches!(output.content, Content::Movie(_) | Content::Hls(_));
+    let movies = outputs.iter().any(is_movie);
+    movies.then(|| Warning::new(WarningCode::SpatialLost, layout))
 }
 
 fn encodes_pictures(output: &PlannedOutput) -> bool {

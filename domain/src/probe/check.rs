@@ -115,6 +115,7 @@ mod tests {
             full_range: false,
             bitrate_bps: Some(1 << 40),
             dolby_only: false,
+            spatial: None,
             changes: false,
             profile: None,
             level: None,

@@ -5,6 +5,7 @@
     reason = "a leaf module around plain C fields; each block tells why it holds"
 )]
 
+pub(super) mod alpha;
 pub(super) mod logs;
 pub(super) mod opening;
 pub(super) mod packets;
@@ -292,6 +293,16 @@ pub(super) fn display_matrix(stream: &Stream<'_>) -> Option<[i32; 9]> {
 pub(super) fn dolby_vision(stream: &Stream<'_>) -> Option<(u8, u8)> {
     let record = side_data::<[u8; 8]>(stream, ffi::AVPacketSideDataType::AV_PKT_DATA_DOVI_CONF);
     record.map(|[_, _, profile, .., compatibility]| (profile, compatibility))
+}
+
+/// How a stream is spread over a sphere: the number of its projection (`AVSphericalProjection`), when it is.
+pub(super) fn projection(stream: &Stream<'_>) -> Option<c_int> {
+    side_data::<c_int>(stream, ffi::AVPacketSideDataType::AV_PKT_DATA_SPHERICAL)
+}
+
+/// How the pictures for two eyes lie in those of a stream: the number of their layout (`AVStereo3DType`), when there are two.
+pub(super) fn stereo_layout(stream: &Stream<'_>) -> Option<c_int> {
+    side_data::<c_int>(stream, ffi::AVPacketSideDataType::AV_PKT_DATA_STEREO3D).filter(|layout| *layout > 0)
 }
 
 /// What a container tells of a stream beside its codec, as plain numbers.

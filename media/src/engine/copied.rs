@@ -101,6 +101,9 @@ impl Pictures {
     /// Adds the stream to the file.
     pub(super) fn open(original: &Original, cut: Cut, mux: &mut Mux) -> Result<Self, Failure> {
         let lane = Lane::open(original, 0, mux)?;
+        if original.alpha {
+            mux.tell("alpha_mode", "1");
+        }
         Ok(Self {
             start: lane.ticks(cut.start_us),
             end: cut.end_us.map(|end| lane.ticks(end)),

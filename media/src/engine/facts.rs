@@ -270,10 +270,27 @@ fn video_facts(stream: &Source<'_>, facts: &CodecFacts) -> VideoFacts {
         bitrate_bps: Some(facts.bitrate_bps).filter(|bps| *bps > 0),
         dolby_only: av::dolby_vision(stream).is_some_and(is_dolby_only),
         changes: false,
+        spatial: spatial(stream),
         profile: u32::try_from(facts.profile).ok(),
         level: u32::try_from(facts.level).ok(),
         keyframes: None,
     }
+}
+
+/// The layout of pictures for a sphere or for two eyes, in words.
+fn spatial(stream: &Source<'_>) -> Option<String> {
+    let projection = av::projection(stream).map(|number| match number {
+        0 | 2 => "360° equirectangular",
+        1 => "360° cubemap",
+        _ => "360°",
+    });
+    let layout = av::stereo_layout(stream).map(|number| match number {
+        1 => "3D side by side",
+        2 => "3D top and bottom",
+        _ => "3D",
+    });
+    let words: Vec<_> = projection.into_iter().chain(layout).collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 /// Whether a profile of Dolby Vision has colors that nobody else knows: profile 5, and those of others whose base layer

@@ -22,7 +22,7 @@ const OUTPUT_CONTAINERS: &str = "mov,matroska,ogg,mp3,gif,jpeg_pipe,png_pipe,web
 
 /// Decoders of pictures and sound that may touch a source, or an output of ours, by FFmpeg's names.
 const DECODERS: &str = "h264,hevc,vp8,vp9,libdav1d,mpeg1video,mpeg2video,mpeg4,msmpeg4v1,msmpeg4v2,msmpeg4,wmv1,wmv2,\
-    wmv3,vc1,h263,h263p,h263i,flv,vp6,vp6f,vp6a,mjpeg,prores,dnxhd,dvvideo,theora,png,gif,webp,\
+    wmv3,vc1,h263,h263p,h263i,flv,vp6,vp6f,vp6a,mjpeg,libvpx,libvpx-vp9,prores,dnxhd,dvvideo,theora,png,gif,webp,\
     apng,ffv1,cfhd,qtrle,huffyuv,ffvhuff,utvideo,magicyuv,v210,rawvideo,\
     aac,mp3float,mp3,mp2float,mp2,mp1float,mp1,ac3,eac3,libopus,opus,vorbis,flac,alac,wmav1,wmav2,wmapro,amrnb,amrwb,\
     pcm_alaw,pcm_mulaw,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,\
@@ -218,9 +218,19 @@ fn open_stream<S: Read + Seek + Send + 'static>(stream: S, containers: &str, can
     av::opening::headers(stream, options, move || cancel.is_raised())
 }
 
+/// Whether packets of VP8 or VP9 carry a second picture each, which is the alpha of the first (RFC 9559 §5.1.4.1.28.4).
+pub(super) fn has_alpha_layer(stream: &Stream<'_>) -> bool {
+    stream.metadata().get("alpha_mode") == Some("1")
+}
+
 /// The decoder of the allow-list for a stream, when there is one.
 pub(super) fn decoder(stream: &Stream<'_>) -> Option<Codec> {
-    let codec = av::decoder_for(&stream.parameters())?;
+    let codec = match av::codec_facts(&stream.parameters()).name {
+        // FFmpeg's own decoders leave alpha out.
+        "vp8" if has_alpha_layer(stream) => ffmpeg_next::decoder::find_by_name("libvpx")?,
+        "vp9" if has_alpha_layer(stream) => ffmpeg_next::decoder::find_by_name("libvpx-vp9")?,
+        _ => av::decoder_for(&stream.parameters())?,
+    };
     DECODERS.split(',').any(|name| name == codec.name()).then_some(codec)
 }
 

@@ -17,6 +17,8 @@ pub(super) struct Losses {
     pub(super) from_us: Option<u64>,
     /// Whether the headers of packets changed on the way.
     pub(super) headers_changed: bool,
+    /// Whether some picture that was decoded is transparent.
+    pub(super) transparent: bool,
 }
 
 impl Losses {
@@ -50,6 +52,7 @@ impl Losses {
                 .or(ends_at.filter(|_| broken_us == 0))
                 .map(|us| unsigned(us.saturating_sub(origin_us))),
             headers_changed: tracks.iter().any(|track| track.headers_changed()),
+            transparent: tracks.iter().any(|track| track.transparent),
         }
     }
 }
@@ -62,6 +65,7 @@ impl AddAssign for Losses {
         self.missing_us += more.missing_us;
         self.broken_us += more.broken_us;
         self.headers_changed |= more.headers_changed;
+        self.transparent |= more.transparent;
     }
 }
 

@@ -162,9 +162,16 @@ impl Mux {
 
     /// Tells the language of the stream that was added last.
     pub(super) fn speak(&mut self, language: Option<&str>) {
+        if let Some(language) = language {
+            self.tell("language", language);
+        }
+    }
+
+    /// Gives the stream that was added last a tag, its only one.
+    pub(super) fn tell(&mut self, key: &str, value: &str) {
         let last = usize::try_from(self.output.nb_streams()).unwrap_or(0).checked_sub(1);
-        if let Some((language, mut stream)) = language.zip(last.and_then(|last| self.output.stream_mut(last))) {
-            stream.set_metadata([("language", language)].into_iter().collect());
+        if let Some(mut stream) = last.and_then(|last| self.output.stream_mut(last)) {
+            stream.set_metadata([(key, value)].into_iter().collect());
         }
     }
 

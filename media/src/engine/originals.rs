@@ -1,8 +1,8 @@
 //! What outputs that copy are told of the source.
 
 use super::av::packets;
-use super::facts;
 use super::transcode::out_of_step;
+use super::{facts, input};
 use domain::Failure;
 use ffmpeg_next::Rational;
 use ffmpeg_next::format::context::Input;
@@ -20,6 +20,8 @@ pub(super) struct Original {
     pub(super) base: Rational,
     /// ISO 639 tag, when the container has one.
     pub(super) language: Option<String>,
+    /// Whether its packets carry alpha beside their pictures.
+    pub(super) alpha: bool,
 }
 
 impl Original {
@@ -30,6 +32,7 @@ impl Original {
             parameters: packets::Fixed::of(&stream.parameters()),
             base: stream.time_base(),
             language: facts::language(&stream),
+            alpha: input::has_alpha_layer(&stream),
         })
     }
 }

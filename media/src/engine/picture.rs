@@ -42,7 +42,8 @@ pub(super) fn description(
 ) -> String {
     let coded = still::size_of(shape);
     let output = color::of_output(&shape.color, coded);
-    let mut steps = upright(source);
+    let mut steps = flattened(shape);
+    steps.extend(upright(source));
     let turned = if source.quarter_turns.is_multiple_of(2) {
         coded
     } else {
@@ -140,6 +141,25 @@ pub(super) fn rgb(matrix: Space) -> String {
     format!("scale={EXACT}:in_color_matrix={matrix}:in_range=tv,format=bgra")
 }
 
+/// Lays a picture with an alpha channel onto black: its samples are multiplied by it, before anything mixes neighbors.
+fn flattened(shape: &Shape) -> Vec<String> {
+    if !av::alpha::has_alpha(shape.format) {
+        return Vec::new();
+    }
+    let depths = ["", "9le", "10le", "12le", "16le"];
+    // What the filter knows; of these FFmpeg takes the one that loses least.
+    let (with, without, depths) = if has_rgb_samples(shape) {
+        ("gbrap", "gbrp", [&depths[..1], &depths[2..]].concat())
+    } else {
+        ("yuva444p", "yuv444p", depths.to_vec())
+    };
+    let formats = |name: &str| {
+        let all: Vec<_> = depths.iter().map(|depth| format!("{name}{depth}")).collect();
+        format!("format={}", all.join("|"))
+    };
+    vec![formats(with), "premultiply=inplace=1".to_owned(), formats(without)]
+}
+
 /// Mirror first, then quarter turns clockwise.
 fn upright(source: &SourceVideo) -> Vec<String> {
     let mirror = source.mirrored.then_some("hflip");
@@ -228,7 +248,7 @@ fn is_full(shape: &Shape) -> bool {
 /// Whether samples are red, green and blue by their format, whatever the picture says.
 fn has_rgb_samples(shape: &Shape) -> bool {
     let (name, _) = av::pixel_format(shape.format).unwrap_or_default();
-    ["rgb", "bgr", "gbr"].iter().any(|order| name.contains(order))
+    ["rgb", "bgr", "gbr", "pal8"].iter().any(|order| name.contains(order))
 }
 
 /// Cuts or pads around the middle.

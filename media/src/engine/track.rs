@@ -39,6 +39,8 @@ pub(super) struct Track {
     pub(super) reached_us: i64,
     /// Whether nothing more is wanted of it.
     pub(super) ended: bool,
+    /// Whether some picture so far is transparent.
+    pub(super) transparent: bool,
     /// How many packets, and how many pictures, lay behind the end of the span in a row.
     past: (u32, u32),
     decoder: Opened,
@@ -124,6 +126,7 @@ impl Track {
             promised_us: promised_us(input, &stream).unwrap_or(0),
             reached_us: 0,
             ended: false,
+            transparent: false,
             past: (0, 0),
             decoder: opened.map_err(|_| unsupported(format!("codec {}", facts.name)))?,
             next_us: None,
@@ -262,6 +265,11 @@ impl Track {
             }
         }
         Ok(false)
+    }
+
+    /// Notes whether a picture is transparent.
+    pub(super) fn look_through(&mut self, picture: &Video) {
+        self.transparent = self.transparent || av::alpha::is_transparent(picture);
     }
 
     /// When a picture is shown, and for about how long.

@@ -117,6 +117,12 @@ pub(super) fn run(work: &Work<'_>, progress: &mut dyn FnMut(Progress)) -> Result
         let detail = "parameter sets or sizes in the packets are not those of the container";
         warnings.push(Warning::new(WarningCode::HeadersChange, detail));
     }
+    if losses.transparent {
+        warnings.push(Warning::new(
+            WarningCode::AlphaFlattened,
+            "what is transparent lies on black",
+        ));
+    }
     Ok(costs.report(outputs, warnings))
 }
 

@@ -73,4 +73,6 @@ mod timing;
 #[cfg(test)]
 mod tracks;
 #[cfg(test)]
+mod transparency;
+#[cfg(test)]
 mod verification;

@@ -297,6 +297,39 @@ const ROWS: &[Row] = &[
             "worker/src/child/tests.rs::work_that_moves_goes_on_although_no_percent_and_no_frame_is_counted",
         ],
     ),
+    (
+        34,
+        "animated pictures are films: delays as in browsers, loops once, every picture shown; WebP is told",
+        &[
+            "animations::an_animation_is_played_once_with_every_picture_in_its_place",
+            "animations::delays_of_a_gif_are_those_that_browsers_take",
+            "animations::a_picture_of_an_apng_without_a_delay_is_shown_for_a_tenth_of_a_second",
+            "animations::pictures_with_odd_delays_are_all_shown",
+            "animations::an_animated_webp_is_told_not_to_be_decoded",
+            "animations::a_canvas_that_is_too_large_is_refused_before_it_is_drawn",
+            "animations::animations_that_break_off_or_lie_are_films_or_failures_of_the_file",
+        ],
+    ),
+    (
+        35,
+        "MXF, DV, FFV1, CineForm and other formats of cameras and editing, whole and damaged",
+        &[
+            "intermediates::a_beep_is_heard_where_the_flash_is_seen_in_formats_of_cameras_and_editing",
+            "intermediates::every_codec_that_keeps_pictures_whole_keeps_every_picture",
+            "intermediates::an_mxf_of_more_streams_than_are_looked_into_is_refused",
+            "intermediates::files_that_break_off_or_lie_are_films_or_failures_of_the_file",
+        ],
+    ),
+    (
+        36,
+        "alpha is kept by a copy into WebM and lies on black elsewhere; 360° and 3D are told",
+        &[
+            "transparency::what_is_transparent_lies_on_black_and_is_told",
+            "transparency::an_alpha_channel_that_lets_nothing_through_is_not_told",
+            "transparency::a_copy_into_webm_keeps_its_alpha",
+            "transparency::pictures_for_a_sphere_or_for_two_eyes_are_told",
+        ],
+    ),
 ];
 
 #[test]

@@ -30,6 +30,7 @@ pub(super) fn video() -> VideoFacts {
         full_range: false,
         bitrate_bps: Some(3_000_000),
         dolby_only: false,
+        spatial: None,
         changes: false,
         profile: Some(100),
         level: Some(31),

@@ -1,0 +1,168 @@
+//! Sources with an alpha channel, and pictures laid out for a sphere or for two eyes.
+
+use crate::clips::clip;
+use crate::studio::{Take, recipe, shoot};
+use domain::plan::{Done, WarningCode};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// White on the left and grey on the right, a second of them; the left is transparent, and the right half so.
+const SPARSE: &str = "-f lavfi -i color=gray:s=128x64:r=10:d=1,format=rgba,geq=r='if(lt(X,64),255,200)':g='if(lt(X,64),255,200)':b='if(lt(X,64),255,200)':a='if(lt(X,64),0,128)'";
+
+/// Formats with alpha by name and encoding; whether half of it can be had.
+const FORMATS: [(&str, &str, bool); 8] = [
+    (
+        "alpha-vp9.webm",
+        "-c:v libvpx-vp9 -deadline realtime -crf 4 -b:v 0 -pix_fmt yuva420p",
+        true,
+    ),
+    (
+        "alpha-vp8.webm",
+        "-c:v libvpx -auto-alt-ref 0 -deadline realtime -crf 4 -b:v 2M -pix_fmt yuva420p",
+        true,
+    ),
+    (
+        "alpha-prores.mov",
+        "-c:v prores_ks -profile:v 4 -alpha_bits 16 -pix_fmt yuva444p10le",
+        true,
+    ),
+    ("alpha-ffv1.mkv", "-c:v ffv1 -pix_fmt bgra", true),
+    ("alpha-ffv1-yuva.mkv", "-c:v ffv1 -pix_fmt yuva420p10le", true),
+    ("alpha-qtrle.mov", "-c:v qtrle -pix_fmt argb", true),
+    ("alpha.apng", "-c:v apng -pix_fmt rgba", true),
+    (
+        "alpha.gif",
+        "-filter_complex [0:v]split[a][b];[a]palettegen[p];[b][p]paletteuse=alpha_threshold=64",
+        false,
+    ),
+];
+
+fn told(take: &Take) -> Vec<WarningCode> {
+    let all = take.plan.warnings.iter().chain(&take.report.warnings);
+    all.map(|warning| warning.code).collect()
+}
+
+#[test]
+fn what_is_transparent_lies_on_black_and_is_told() {
+    for (name, encoding, half) in FORMATS {
+        let source = clip(name, &format!("{SPARSE} {encoding}"));
+        let mp4 = r#"{"outputs":[{"kind":"mp4","video":{"crf":4}}]}"#;
+        let take = shoot(&source, &recipe(mp4)).unwrap_or_else(|failure| panic!("{name}: {failure}"));
+        assert!(
+            told(&take).contains(&WarningCode::AlphaFlattened),
+            "{name}: {:?}",
+            told(&take)
+        );
+        let (pictures, width, height) = take.luma(0);
+        assert_eq!(pictures.len(), 10, "{name}");
+        let middle = |x: usize| pictures[5][height / 2 * width + x];
+        // Black is 16; a grey of 200 is 188, and 102 where half of it is seen.
+        assert!(middle(32) <= 20, "{name}: {}", middle(32));
+        let seen = if half { 102 } else { 188 };
+        assert!(middle(96).abs_diff(seen) <= 6, "{name}: {}", middle(96));
+    }
+}
+
+#[test]
+fn an_alpha_channel_that_lets_nothing_through_is_not_told() {
+    for (name, encoding, _) in FORMATS {
+        let source = clip(
+            &format!("opaque-{name}"),
+            &format!("-f lavfi -i testsrc2=s=128x64:r=10:d=1 {encoding}"),
+        );
+        let mp4 = r#"{"outputs":[{"kind":"mp4","video":{"crf":30}}]}"#;
+        let take = shoot(&source, &recipe(mp4)).unwrap_or_else(|failure| panic!("{name}: {failure}"));
+        assert!(
+            !told(&take).contains(&WarningCode::AlphaFlattened),
+            "{name}: {:?}",
+            told(&take)
+        );
+    }
+}
+
+/// The alpha of the pixel in the middle of the left half of the first picture of a WebM in VP9.
+fn alpha_on_the_left(path: &Path) -> u8 {
+    let ran = Command::new("ffmpeg")
+        .args(["-v", "error", "-c:v", "libvpx-vp9", "-i"])
+        .arg(path)
+        .args(["-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgba", "-"])
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    ran.stdout[(32 * 128 + 32) * 4 + 3]
+}
+
+#[test]
+fn a_copy_into_webm_keeps_its_alpha() {
+    let (name, encoding, _) = FORMATS[0];
+    let source = clip(name, &format!("{SPARSE} {encoding}"));
+    assert!(alpha_on_the_left(&source) < 8);
+    let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"webm"}]}"#)).unwrap();
+    let steps = &take.plan.outputs[0].steps;
+    assert!(steps.iter().any(|step| step.done == Done::Copy), "{steps:?}");
+    assert!(alpha_on_the_left(&take.scratch.path().join(&take.plan.outputs[0].file)) < 8);
+    assert!(told(&take).is_empty(), "{:?}", told(&take));
+}
+
+/// Adds a box to the entry of the sample description of an MP4 whose index is the last of its boxes.
+fn with_sample_box(bytes: &[u8], added: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let entry = bytes.windows(4).rposition(|window| window == b"avc1").unwrap() - 4;
+    let size = |bytes: &[u8], at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+    let end = entry + usize::try_from(size(&bytes, entry)).unwrap();
+    bytes.splice(end..end, added.iter().copied());
+    for name in [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"] {
+        let at = bytes[..end].windows(4).rposition(|window| window == name).unwrap() - 4;
+        let grown = size(&bytes, at) + u32::try_from(added.len()).unwrap();
+        bytes[at..at + 4].copy_from_slice(&grown.to_be_bytes());
+    }
+    bytes
+}
+
+/// A box of an MP4.
+fn boxed(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(content.len() + 8).unwrap();
+    [&size.to_be_bytes()[..], name, content].concat()
+}
+
+fn spherical(folder: &Path) -> PathBuf {
+    let flat = clip(
+        "flat.mp4",
+        "-f lavfi -i testsrc2=s=128x64:r=25:d=1 -c:v libx264 -g 25 -pix_fmt yuv420p",
+    );
+    let projection = [boxed(b"prhd", &[0; 16]), boxed(b"equi", &[0; 20])].concat();
+    let sv3d = boxed(
+        b"sv3d",
+        &[boxed(b"svhd", &[0; 5]), boxed(b"proj", &projection)].concat(),
+    );
+    let path = folder.join("sphere.mp4");
+    std::fs::write(&path, with_sample_box(&std::fs::read(flat).unwrap(), &sv3d)).unwrap();
+    path
+}
+
+#[test]
+fn pictures_for_a_sphere_or_for_two_eyes_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let two_eyes = clip(
+        "two-eyes.mkv",
+        "-f lavfi -i testsrc2=s=128x64:r=25:d=1 -c:v libx264 -g 25 -pix_fmt yuv420p -metadata:s:v stereo_mode=left_right",
+    );
+    for (source, layout) in [
+        (spherical(folder.path()), "360° equirectangular"),
+        (two_eyes, "3D side by side"),
+    ] {
+        // Copied, and encoded.
+        for video in ["", r#","video":{"crf":30}"#] {
+            let json = format!(r#"{{"outputs":[{{"kind":"mp4"{video}}}]}}"#);
+            let take = shoot(&source, &recipe(&json)).unwrap();
+            let warning = take
+                .plan
+                .warnings
+                .iter()
+                .find(|warning| warning.code == WarningCode::SpatialLost);
+            assert_eq!(warning.map(|warning| warning.detail.as_str()), Some(layout));
+        }
+        let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"poster"}]}"#)).unwrap();
+        assert!(!told(&take).contains(&WarningCode::SpatialLost));
+    }
+}

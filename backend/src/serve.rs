@@ -6,9 +6,11 @@
 //! only when the protocol is known. A client that does not take its reply is closed after [`Serving::taken_within`].
 //!
 //! *Number.* At most [`Serving::connections`] are open; each may need two more descriptors for storage. When all are
-//! taken, the connection that has waited longest without a request makes room for the next one, so that silent
-//! connections cannot keep others out. Rejected: to stop accepting until one ends, because 1,000 silent connections
-//! then cost everyone the whole limit of time.
+//! taken, the connection that has waited longest without a request makes room for the next one, or else the one whose client
+//! has not taken its replies for longest, so that silent connections cannot keep others out. Rejected: to stop accepting until
+//! one ends, because 1,000 silent connections then cost everyone the whole limit of time. One request at a time is each
+//! connection's own; those that HTTP/2 allows besides come from a pool for all, so that a few connections with many requests
+//! delay only themselves.
 //!
 //! *Shutdown.* For [`Serving::stop_delay`] everything goes on, but each reply says `Connection: close`, so that a proxy
 //! empties its pool of connections, and `/readyz` answers 503. Then the listener takes over what the kernel has already
@@ -47,6 +49,8 @@ use tower::ServiceExt;
 const READ_BYTES: usize = 128 << 10;
 /// Most requests at a time on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 32;
+/// So many connections share one request beyond the first of each.
+const CONNECTIONS_PER_FURTHER: usize = 4;
 /// How long requests in progress may go on after the listener closed.
 const DRAIN_WITHIN: Duration = Duration::from_secs(25);
 /// How long a connection without any request yet may wait for its first one after the listener closed.
@@ -120,7 +124,8 @@ struct House {
     serving: Serving,
     protocols: Arc<Builder<TokioExecutor>>,
     seats: Seats,
-    requests: Arc<Semaphore>,
+    /// Requests beyond the first of each connection.
+    further: Arc<Semaphore>,
     tracker: TaskTracker,
     /// The shutdown has begun: replies end their connections.
     stopping: CancellationToken,
@@ -146,7 +151,7 @@ impl House {
             serving,
             protocols: Arc::new(protocols),
             seats: Seats::new(serving.connections),
-            requests: Arc::new(Semaphore::new(serving.connections)),
+            further: Arc::new(Semaphore::new((serving.connections / CONNECTIONS_PER_FURTHER).max(1))),
             tracker: TaskTracker::new(),
             stopping: CancellationToken::new(),
             draining: CancellationToken::new(),
@@ -239,8 +244,12 @@ impl House {
 
     async fn answer(self, request: Request, held: Held) -> Result<axum::http::Response<Body>, Infallible> {
         let is_http1 = request.version() < Version::HTTP_2;
-        let permit = self.requests.acquire_owned().await;
-        let permit = permit.expect("the semaphore is never closed");
+        let permit = if held.is_first() {
+            None
+        } else {
+            let permit = self.further.acquire_owned().await;
+            Some(permit.expect("the semaphore is never closed"))
+        };
         let Ok(mut response) = self.router.oneshot(request).await;
         if is_http1 && self.stopping.is_cancelled() {
             response

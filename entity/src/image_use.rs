@@ -1,11 +1,11 @@
 //! Table `image_uses`: the images that unfinished tasks name. The rows of a task are written with it and removed when it
 //! ends, so that the removal of an image looks at one index entry, however many tasks its account has.
 
-use crate::task::Model as Task;
+use crate::task::{self, Model as Task, TaskStatus};
 use domain::recipe_reader::stored;
 use sea_orm::ActiveValue::Set;
-use sea_orm::QuerySelect;
 use sea_orm::entity::prelude::*;
+use sea_orm::{QuerySelect, QueryTrait};
 use std::collections::BTreeSet;
 
 /// An image that an unfinished task names; the image need not exist, as `logo` is built in.
@@ -52,11 +52,18 @@ pub(crate) async fn remove(db: &impl ConnectionTrait, task: i64) -> Result<(), D
 
 /// Whether an unfinished task of the account names this image.
 pub(crate) async fn exists(db: &impl ConnectionTrait, user: i64, name: &str) -> Result<bool, DbErr> {
+    let open = task::Entity::find()
+        .select_only()
+        .column(task::Column::Id)
+        .filter(task::Column::UserId.eq(user))
+        .filter(task::Column::Status.is_in([TaskStatus::Uploaded, TaskStatus::Processing]));
     let found: Option<i64> = Entity::find()
         .select_only()
         .column(Column::TaskId)
         .filter(Column::UserId.eq(user))
         .filter(Column::Name.eq(name))
+        // A worker of an earlier version ends tasks and leaves their rows.
+        .filter(Column::TaskId.in_subquery(open.into_query()))
         .limit(1)
         .into_tuple()
         .one(db)

@@ -8,7 +8,7 @@
 //! relies on it:
 //!
 //! 1. the account ([`user::lock`], [`user::write`]);
-//! 2. one task;
+//! 2. one task, or those that a sweep takes back;
 //! 3. the rows of that task: outputs, trace, events, image uses;
 //! 4. its source, an image, a preset;
 //! 5. trash, idempotency key, costs.
@@ -16,7 +16,7 @@
 //! A transaction that makes rows which refer to other rows of the account, or that removes rows to which others refer,
 //! begins with the account. A transaction about one task alone begins with the task; its first statement is the update that
 //! checks status and attempt. What was read before the first lock is only a hint: it is read again behind the lock. Single
-//! statements of one row (a claim, a beat, a probe) hold no second lock and need no order.
+//! statements of one row (a claim, a beat, a probe, the turn of an account) hold no second lock and need no order.
 //!
 //! On SQLite a transaction that writes begins `IMMEDIATE`, and there is one at a time.
 

@@ -8,11 +8,8 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let tasks = Query::select().column("id").from("tasks").to_owned();
-        let lost = Query::delete()
-            .from_table("events")
-            .and_where(Expr::col("task_id").not_in_subquery(tasks))
-            .to_owned();
-        manager.execute(lost).await
+        // `NOT EXISTS`: Postgres compares each event with every task where `NOT IN` has more ids than fit into memory.
+        let lost = "DELETE FROM events WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.id = events.task_id)";
+        manager.get_connection().execute_unprepared(lost).await.map(drop)
     }
 }

@@ -12,8 +12,8 @@ const FOR_THE_PROCESS: u64 = 64;
 const PER_DATABASE_CONNECTION: u64 = 4;
 /// A task that is worked on: three children with three pipes each, files in scratch, transfers to and from storage.
 const PER_TASK: u64 = 32;
-/// A client: its socket, and two transfers to or from storage.
-const PER_CLIENT: u64 = 3;
+/// A client: its socket, two transfers to or from storage, and its share of the requests beyond the first of a connection.
+const PER_CLIENT: u64 = 4;
 /// With fewer clients at a time a service is none.
 const CLIENTS_MIN: u64 = 8;
 /// More connections than this one process cannot serve anyway.
@@ -58,12 +58,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_get_a_third_of_what_the_work_leaves() {
-        for (limit, expected) in [(1_024, 298), (256, 42), (u64::MAX, 8_192)] {
+    fn clients_get_a_quarter_of_what_the_work_leaves() {
+        for (limit, expected) in [(1_024, 224), (256, 32), (u64::MAX, 8_192)] {
             assert_eq!(clients(limit, 8, 1).unwrap(), expected, "{limit}");
         }
         let refused = clients(100, 8, 1).unwrap_err().to_string();
-        assert!(refused.contains("at least 152"), "{refused}");
+        assert!(refused.contains("at least 160"), "{refused}");
     }
 
     #[test]

@@ -266,3 +266,46 @@ async fn browsers_are_held_to_tls_only_where_it_is_spoken() {
         assert_eq!(header.map(|value| value.to_str().unwrap()), told, "{scheme}");
     }
 }
+
+/// The beginning of an HTTP/2 connection (RFC 9113 §3.4) whose client takes no byte of any reply, and as many requests as it
+/// may send at a time.
+fn many_requests() -> Vec<u8> {
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
+        [&head, payload].concat()
+    };
+    let (settings, headers, end) = (4, 1, 0x5);
+    let no_window = [0, 4, 0, 0, 0, 0];
+    // `:method: GET`, `:scheme: http`, a literal `:path` and `:authority` (RFC 7541).
+    let request = [&[0x82, 0x86, 0x04, 5], &b"/ping"[..], &[0x41, 4], b"test"].concat();
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(frame(settings, 0, 0, &no_window));
+    for number in 0..32 {
+        bytes.extend(frame(headers, end, 2 * number + 1, &request));
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn many_requests_on_few_connections_do_not_keep_others_out() {
+    let mut options = Options {
+        worker: None,
+        ..Options::default()
+    };
+    options.serving.connections = 8;
+    let app = TestApp::with(options).await;
+    let mut kept = Vec::new();
+    for _ in 0..4 {
+        let mut stream = connect(&app).await;
+        stream.write_all(&many_requests()).await.unwrap();
+        // It answers the settings, so it has read them.
+        assert!(stream.read_u8().await.is_ok());
+        kept.push(stream);
+    }
+    for _ in 0..20 {
+        let asked = reqwest::get(format!("{}/livez", app.url));
+        let reply = timeout(PATIENCE, asked).await;
+        assert_eq!(reply.expect("others are kept out").unwrap().status(), 200);
+    }
+}

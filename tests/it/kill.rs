@@ -252,7 +252,7 @@ async fn account(witness: &Caller, told: &Told) -> std::collections::BTreeMap<St
             "canceled" => assert!(told.canceled.contains(id) || code.is_empty(), "{task}"),
             // It was killed too often.
             "failed" => assert!(
-                ["worker_crash", "media_memory", "media_crash"].contains(&code),
+                ["worker_crash", "media_killed", "media_crash", "internal"].contains(&code),
                 "{task}"
             ),
             other => panic!("{other}: {task}"),

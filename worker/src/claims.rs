@@ -7,13 +7,13 @@ use crate::lease::ANSWER_WITHIN;
 use crate::{Env, process_task};
 use background::Background;
 use domain::ClaimPolicy;
-use entity::task::{self, Claim, Model};
+use entity::task::{self, Claim, LEASE, Model};
 use entity::{DbErr, in_time};
 use futures::FutureExt;
 use queue::Wakeups;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -75,8 +75,9 @@ struct Claims {
     env: Env,
     held: Held,
     policy: ClaimPolicy,
-    /// The latest claim failed, or a loop before this one: the database may have made it all the same.
-    unsure: bool,
+    /// A claim failed before this moment, or a loop before this one: the database may have made it all the same, or may make
+    /// it yet, until the lease of such a claim is over.
+    unsure_until: Instant,
 }
 
 impl Claims {
@@ -85,21 +86,22 @@ impl Claims {
             env,
             held,
             policy: ClaimPolicy::default(),
-            unsure: true,
+            unsure_until: Instant::now() + LEASE,
         }
     }
 
     async fn next(&mut self) -> Result<Option<Model>, DbErr> {
         let (db, worker) = (&self.env.db, self.env.scratch.worker());
-        if self.unsure {
+        if Instant::now() < self.unsure_until {
             let lost = in_time(ANSWER_WITHIN, task::release_others(db, worker, &self.held.all())).await?;
             if lost > 0 {
                 tracing::warn!(lost, "gave back tasks whose claim was not heard of");
             }
-            self.unsure = false;
         }
         let claimed = in_time(ANSWER_WITHIN, task::claim_next(db, self.policy, worker)).await;
-        self.unsure = claimed.is_err();
+        if claimed.is_err() {
+            self.unsure_until = Instant::now() + LEASE;
+        }
         let claimed = claimed?;
         if let Some(task) = &claimed {
             self.policy.after = task.owner();

@@ -7,8 +7,12 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
 use domain::Status;
-use entity::{DatabaseConnection, task};
+use entity::{DatabaseConnection, in_time, task};
 use metrics_exporter_prometheus::PrometheusHandle;
+use std::time::Duration;
+
+/// How long a query may take; a scrape that waits for longer holds a connection which the work needs.
+const WITHIN: Duration = Duration::from_secs(2);
 
 /// Metrics for Prometheus.
 ///
@@ -22,7 +26,7 @@ pub(crate) async fn metrics(State(state): State<AppState>) -> Result<Response, E
 
 /// Asks the database how many tasks stand where, and how long the oldest has waited. An old number would mislead: without an answer there is none.
 pub(crate) async fn count_tasks(db: &DatabaseConnection) {
-    let counted = task::count_by_status(db).await;
+    let counted = in_time(WITHIN, task::count_by_status(db)).await;
     if let Err(error) = &counted {
         tracing::warn!(%error, "the tasks could not be counted");
     }
@@ -36,7 +40,7 @@ pub(crate) async fn count_tasks(db: &DatabaseConnection) {
             .map_or(f64::NAN, f64::from);
         metrics::gauge!("rushes_tasks", "status" => status.as_str()).set(count);
     }
-    let oldest = task::oldest_waiting(db).await;
+    let oldest = in_time(WITHIN, task::oldest_waiting(db)).await;
     let age_s = oldest.map_or(f64::NAN, |oldest| {
         let age = oldest.map(|oldest| Utc::now().signed_duration_since(oldest).to_std());
         age.map_or(0.0, |age| age.unwrap_or_default().as_secs_f64())

@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 /// A connection that is younger is not closed to make room: the head of its request may be on its way.
 const SETTLED_AFTER: Duration = Duration::from_millis(500);
+/// A connection whose client has taken nothing of any reply for so long may be closed to make room.
+const STALLED_AFTER: Duration = Duration::from_secs(10);
 /// How often a full house looks for a connection that can make room.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How often a connection with a request in progress is looked at.
@@ -64,7 +66,8 @@ impl Seats {
         }
     }
 
-    /// A place for a connection; when all are taken, the longest without a request is closed.
+    /// A place for a connection; when all are taken, the longest without a request is closed, or else the one that has
+    /// stalled longest.
     pub(super) async fn free(&self) -> OwnedSemaphorePermit {
         loop {
             if let Some(permit) = self.try_free() {
@@ -101,9 +104,8 @@ impl Seats {
         let taken = lock(&self.taken);
         let waiting = taken.seats.values().filter_map(|seat| {
             let state = lock(&seat.state);
-            let settled = state.requests.is_empty() && state.waiting_since.elapsed() > SETTLED_AFTER;
-            let order = (state.had_request, state.waiting_since);
-            (settled && !seat.gives_way.is_cancelled()).then_some((order, seat))
+            let order = (state.stalled_since().is_some(), state.had_request, state.since());
+            (state.can_give_way() && !seat.gives_way.is_cancelled()).then_some((order, seat))
         });
         if let Some((_, seat)) = waiting.min_by_key(|(order, _)| *order) {
             metrics::counter!("rushes_connections_evicted_total").increment(1);
@@ -132,6 +134,7 @@ impl Seat {
         let mut state = lock(&self.state);
         state.next += 1;
         let number = state.next;
+        let is_first = state.requests.is_empty();
         state.requests.insert(number, None);
         (state.had_request, state.is_quiet) = (true, false);
         drop(state);
@@ -139,6 +142,7 @@ impl Seat {
         Held {
             seat: self.clone(),
             number,
+            is_first,
         }
     }
 
@@ -172,7 +176,7 @@ impl Seat {
             tokio::select! {
                 () = sleep_until(until) => {}
                 () = self.gives_way.cancelled() => {
-                    if lock(&self.state).requests.is_empty() {
+                    if self.may_close() {
                         return "made room for another connection";
                     }
                     // Its request came just now.
@@ -180,6 +184,11 @@ impl Seat {
                 }
             }
         }
+    }
+
+    fn may_close(&self) -> bool {
+        let state = lock(&self.state);
+        state.requests.is_empty() || state.can_give_way()
     }
 
     fn next_look(
@@ -211,6 +220,26 @@ impl Seat {
     }
 }
 
+impl State {
+    /// Since when the client has not taken anything of any reply; `None` when there is no request, or one is at work.
+    fn stalled_since(&self) -> Option<Instant> {
+        let since = self.requests.values().copied().collect::<Option<Vec<_>>>()?;
+        since.into_iter().max()
+    }
+
+    /// Since when nothing has happened.
+    fn since(&self) -> Instant {
+        self.stalled_since().unwrap_or(self.waiting_since)
+    }
+
+    fn can_give_way(&self) -> bool {
+        match self.stalled_since() {
+            Some(since) => since.elapsed() > STALLED_AFTER,
+            None => self.requests.is_empty() && self.waiting_since.elapsed() > SETTLED_AFTER,
+        }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         lock(&self.taken).seats.remove(&self.number);
@@ -221,11 +250,17 @@ impl Drop for Place {
 pub(super) struct Held {
     seat: Arc<Seat>,
     number: u64,
+    is_first: bool,
 }
 
 impl Held {
+    /// Whether it began while no other request of its connection was in progress.
+    pub(super) const fn is_first(&self) -> bool {
+        self.is_first
+    }
+
     /// The body of the reply, which ends the request when it has been sent or given up.
-    pub(super) fn with(self, body: Body, permit: OwnedSemaphorePermit) -> HeldBody {
+    pub(super) fn with(self, body: Body, permit: Option<OwnedSemaphorePermit>) -> HeldBody {
         HeldBody {
             body,
             held: self,
@@ -250,7 +285,7 @@ impl Drop for Held {
 pub(super) struct HeldBody {
     body: Body,
     held: Held,
-    _permit: OwnedSemaphorePermit,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl HttpBody for HeldBody {

@@ -191,6 +191,7 @@ pub(super) fn ended(update: UpdateMany<Entity>, status: TaskStatus) -> UpdateMan
 pub(super) fn back(update: UpdateMany<Entity>, run_at_ms: Expr) -> UpdateMany<Entity> {
     update
         .col_expr(Column::Status, Expr::value(TaskStatus::Uploaded))
+        .col_expr(Column::WorkerId, Expr::value(Option::<String>::None))
         .col_expr(Column::LeaseUntilMs, Expr::value(Option::<i64>::None))
         .col_expr(Column::Progress, Expr::value(Option::<Json>::None))
         .col_expr(Column::RunAtMs, run_at_ms)

@@ -16,6 +16,7 @@
 use super::{LEASE, Model};
 use domain::{ClaimPolicy, WorkerId};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, Statement};
+use std::time::Duration;
 
 /// The accounts that have waiting tasks, in a circle that begins behind account `$1`, at most `$2` of them.
 const ACCOUNTS: &str = "
@@ -53,7 +54,8 @@ WHERE id = (
     ORDER BY processing, claimed_at_ms, task_id LIMIT 1)
 RETURNING *";
 
-const SQLITE_TURN: &str = "INSERT INTO turns (user_id, claimed_at_ms) VALUES ($1, {NOW})
+/// The latest claim of account `$1`.
+const TURN: &str = "INSERT INTO turns (user_id, claimed_at_ms) VALUES ($1, {NOW})
     ON CONFLICT (user_id) DO UPDATE SET claimed_at_ms = excluded.claimed_at_ms";
 
 /// Claims that run at the same moment must not all want the same row: so many tasks of an account are candidates.
@@ -75,12 +77,12 @@ const POSTGRES_WAITING: &str = ", waiting AS (
     FOR UPDATE OF tasks SKIP LOCKED
 ), claimed AS (";
 
-const POSTGRES_TURN: &str = "
+const POSTGRES_CLAIMED: &str = "
     FROM next WHERE tasks.id = next.id RETURNING tasks.*
-), turn AS (
-    INSERT INTO turns (user_id, claimed_at_ms) SELECT user_id, {NOW} FROM claimed
-    ON CONFLICT (user_id) DO UPDATE SET claimed_at_ms = excluded.claimed_at_ms
 ) SELECT * FROM claimed";
+
+/// How long a claim waits for the row of its account in `turns`.
+const TURN_WITHIN: Duration = Duration::from_millis(500);
 
 /// Claims the task whose turn it is, for a new attempt under a lease of [`LEASE`]; `None` when no task is due.
 ///
@@ -100,20 +102,30 @@ pub async fn claim_next(
         crate::now().into(),
     ];
     let claim = Statement::from_sql_and_values(backend, sql(backend), values);
-    crate::write(db, async |db| {
+    let claimed = crate::write(db, async |db| {
         if backend == DbBackend::Postgres {
             db.execute_unprepared("SET LOCAL plan_cache_mode = force_custom_plan")
                 .await?;
         }
-        let claimed = super::Entity::find().from_raw_sql(claim).one(db).await?;
-        if let (Some(task), DbBackend::Sqlite) = (&claimed, backend) {
-            let turn = SQLITE_TURN.replace("{NOW}", crate::now_ms_sql(backend));
-            let turn = Statement::from_sql_and_values(backend, turn, [task.user_id.into()]);
-            db.execute_raw(turn).await?;
-        }
-        Ok(claimed)
-    })
-    .await
+        super::Entity::find().from_raw_sql(claim).one(db).await
+    });
+    let claimed: Option<Model> = claimed.await?;
+    if let Some(task) = &claimed {
+        record_turn(db, task.user_id).await;
+    }
+    Ok(claimed)
+}
+
+/// Records that it was this account's turn. After the claim and on its own: a worker that freezes between a claim and its
+/// commit would hold the row, and with it every other claim of the account. A turn that is not recorded only means that the
+/// account may come a little early next time.
+async fn record_turn(db: &DatabaseConnection, user: i64) {
+    let backend = db.get_database_backend();
+    let turn = TURN.replace("{NOW}", crate::now_ms_sql(backend));
+    let turn = Statement::from_sql_and_values(backend, turn, [user.into()]);
+    if let Err(error) = crate::in_time(TURN_WITHIN, db.execute_raw(turn)).await {
+        tracing::debug!(%error, "the turn of an account was not recorded");
+    }
 }
 
 fn sql(backend: DbBackend) -> String {
@@ -126,7 +138,7 @@ fn sql(backend: DbBackend) -> String {
             ],
         ),
         _ => (
-            [ACCOUNTS, POSTGRES_WAITING, CLAIM, POSTGRES_TURN].concat(),
+            [ACCOUNTS, POSTGRES_WAITING, CLAIM, POSTGRES_CLAIMED].concat(),
             ["tasks", "tasks"],
         ),
     };

@@ -2,6 +2,7 @@
 
 use domain::{Code, Failure, FailureKind};
 use nix::sys::signal::Signal;
+use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -29,8 +30,13 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    /// A failure in the child's words, bounded: the child may be in a stranger's hands.
+    /// A failure in the child's words, bounded: the child may be in a stranger's hands. That the machine has nothing left is
+    /// believed while it is so for this process, too: such a task is tried again for as long as it takes.
     pub(super) fn said(mut failure: Failure) -> Self {
+        let is_short = || File::open("/dev/null").is_err_and(|error| domain::is_exhaustion(&error));
+        if failure.kind == FailureKind::Postponed && !is_short() {
+            failure.kind = FailureKind::Infrastructure;
+        }
         let chars = failure.detail.chars().filter(|c| !c.is_control());
         failure.detail = chars.take(MAX_DETAIL).collect();
         Self::Said(failure)

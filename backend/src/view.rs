@@ -30,6 +30,8 @@ pub(crate) struct TaskItem {
     finished_at: Option<DateTime<Utc>>,
     /// How far it is.
     progress: Percent,
+    /// How many warnings its `report` has: what was lost, left out or done otherwise.
+    warnings: i32,
 }
 
 /// How far a task is.
@@ -173,6 +175,7 @@ impl From<task::Line> for TaskItem {
             created_at: task.timestamp,
             finished_at: task.finished_at,
             progress: Percent { percent },
+            warnings: task.warnings,
         }
     }
 }

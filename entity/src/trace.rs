@@ -1,5 +1,8 @@
-//! Table `traces`: the orders and the log of a task's latest attempt. They are many times larger than the row of the task,
-//! which clients ask for again and again, and wanted only by people who ask why.
+//! Table `traces`: the orders of a task's latest attempt. They are many times larger than the row of the task, which clients ask
+//! for again and again, and wanted only by people who ask why.
+//!
+//! Its column `log` is neither read nor written: earlier versions, which may still run beside this one, kept the lines of FFmpeg
+//! there.
 
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
@@ -13,7 +16,6 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub task_id: i64,
     pub plan: Option<Json>,
-    pub log: Option<Json>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -37,8 +39,6 @@ pub struct Findings {
     pub report: Json,
     /// The orders of the engine, if it came to that.
     pub plan: Option<Json>,
-    /// The last lines that the engine wrote.
-    pub log: Option<Json>,
 }
 
 /// The trace of a task; `None` while no attempt has ended.
@@ -50,18 +50,13 @@ pub async fn of_task(db: &impl ConnectionTrait, task: i64) -> Result<Option<Mode
 }
 
 /// Keeps a trace in place of that of an earlier attempt; part of settling the attempt.
-pub(crate) async fn keep(
-    db: &impl ConnectionTrait,
-    task: i64,
-    (plan, log): (Option<Json>, Option<Json>),
-) -> Result<(), DbErr> {
+pub(crate) async fn keep(db: &impl ConnectionTrait, task: i64, plan: Option<Json>) -> Result<(), DbErr> {
     let row = ActiveModel {
         task_id: Set(task),
         plan: Set(plan),
-        log: Set(log),
     };
     let replace = OnConflict::column(Column::TaskId)
-        .update_columns([Column::Plan, Column::Log])
+        .update_column(Column::Plan)
         .to_owned();
     Entity::insert(row).on_conflict(replace).exec(db).await.map(|_| ())
 }

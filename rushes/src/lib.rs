@@ -7,6 +7,7 @@ mod command;
 mod data_dir;
 mod descriptors;
 mod log;
+mod memory;
 mod parts;
 mod private;
 mod serve;

@@ -1,5 +1,6 @@
 //! The parts of a process, made from its settings.
 
+use crate::memory;
 use crate::settings::{Role, Settings};
 use anyhow::Context;
 use entity::DatabaseConnection;
@@ -12,8 +13,12 @@ use worker::{Env, Scratch};
 /// Connections to the database that one process holds at most, on machines of six cores and more.
 const CONNECTIONS_MAX: u32 = 16;
 
-/// Memory of one child: a 4K encode with look-ahead on two threads needs less than 1 GiB, on sixteen about 3 GiB.
+/// Most memory of one child: a 4K encode with look-ahead on two threads needs less than 1 GiB, on sixteen about 3 GiB.
 const CHILD_MEMORY_BYTES: u64 = 4 << 30;
+
+/// Least memory of one child, on machines of any size. The kernel counts what threads and codecs reserve and never touch: within
+/// 512 MiB no Full HD encode begins, although it touches less.
+const CHILD_MEMORY_MIN_BYTES: u64 = 2 << 30;
 
 /// How long tasks may go on after a shutdown began; compose and Kubernetes kill after 30 s or more.
 const GRACE: Duration = Duration::from_secs(20);
@@ -53,11 +58,21 @@ pub(crate) fn worker(settings: &Settings, db: DatabaseConnection, files: Storage
         limits: settings.limits,
         sandbox: settings.sandbox,
         depth: settings.depth,
-        child_memory_bytes: CHILD_MEMORY_BYTES,
+        child_memory_bytes: child_memory(memory::available(), settings.workers),
         child: ChildSettings::new(std::env::current_exe().context("failed to find the own program")?),
         grace: GRACE,
     };
     Ok(Env::new(db, files, bell, scratch, settings))
+}
+
+/// The limit of memory of one of so many children at a time.
+fn child_memory(available: Option<u64>, children: usize) -> u64 {
+    let share = available.map(|bytes| bytes / u64::try_from(children).unwrap_or(u64::MAX).max(1));
+    let bytes = share.map_or(CHILD_MEMORY_BYTES, |share| {
+        share.clamp(CHILD_MEMORY_MIN_BYTES, CHILD_MEMORY_BYTES)
+    });
+    tracing::info!(mib = bytes >> 20, "most memory of one media child");
+    bytes
 }
 
 /// Pairs of settings that work but surprise.
@@ -71,5 +86,24 @@ pub(crate) fn warn_of_risks(settings: &Settings, role: Role) {
     }
     if split && settings.is_embedded_database() {
         tracing::warn!("DATABASE_URL is a SQLite file: backend and workers must run on one machine");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_share_what_the_machine_has_within_bounds() {
+        const GIB: u64 = 1 << 30;
+        for (available, children, each) in [
+            (Some(64 * GIB), 4, 4 * GIB),
+            (Some(6 * GIB), 2, 3 * GIB),
+            (Some(GIB), 1, 2 * GIB),
+            (Some(8 * GIB), 64, 2 * GIB),
+            (None, 2, 4 * GIB),
+        ] {
+            assert_eq!(child_memory(available, children), each);
+        }
     }
 }

@@ -144,3 +144,26 @@ async fn a_real_clip_of_each_kind_is_processed_or_refused_with_a_code() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_tells_which_tasks_have_warnings() {
+    let app = TestApp::start().await;
+    let caller = app.caller().await;
+    let clip = Clip::default().make(app.directory.path());
+    let wish = r#"{"audio":{"language":"tlh"},"outputs":[{"kind":"audio"}]}"#;
+    let warned = caller.processed(&clip, &[("recipe", wish)]).await;
+    let plain = caller.processed(&clip, &[("preset", "audio")]).await;
+    let list = caller.get("/api/tasks?order=0").await.body;
+    for (task, line) in [warned, plain].iter().zip(list["data"].as_array().unwrap()) {
+        assert_eq!(line["id"], task["id"]);
+        let warnings = task["report"]["warnings"].as_array().unwrap();
+        assert_eq!(line["warnings"], warnings.len(), "{warnings:?}");
+    }
+    // The language that is missing, and the pictures that are not used.
+    assert_eq!(list["data"][0]["warnings"], 2, "{list}");
+    let waiting = TestApp::idle().await;
+    let caller = waiting.caller().await;
+    let bytes = std::fs::read(&clip).unwrap();
+    caller.upload("clip.mp4", bytes, &[]).await;
+    assert_eq!(caller.get("/api/tasks").await.body["data"][0]["warnings"], 0);
+}

@@ -248,7 +248,6 @@ mod tests {
             findings: Findings {
                 report: serde_json::Value::Null,
                 plan: None,
-                log: None,
             },
             fingerprint: "f".to_owned(),
         };

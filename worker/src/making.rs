@@ -99,7 +99,12 @@ impl Job<'_> {
         let mut child = children.child(source).await?;
         let sandbox = child.status().clone();
         let made = self.transcode(&mut child, (out, packets), progress, notes).await;
-        notes.child(&sandbox, &child.stderr_tail());
+        notes.child(&sandbox);
+        let said = child.stderr_tail();
+        if !said.is_empty() {
+            // For operators alone: FFmpeg's words and numbers explain nothing to people who upload.
+            tracing::info!(stderr = said, "what the media child wrote");
+        }
         let (plan, report, checker) = made?;
         // What a stranger's file may have made of it must be gone before anybody looks at the outputs.
         child.finish().await;

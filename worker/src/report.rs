@@ -8,17 +8,12 @@ use entity::trace::Findings;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
 
-/// Most lines of the child's log that are kept, and most characters of each.
-const LOG_LINES: usize = 100;
-const LINE_CHARS: usize = 300;
-
 /// What is known of an attempt so far.
 pub(crate) struct Notes {
     phase_began: Instant,
     known: Map<String, Value>,
     timings: Map<String, Value>,
     plan: Option<Value>,
-    log: Option<Value>,
     predicted: Option<(String, Cost)>,
 }
 
@@ -29,7 +24,6 @@ impl Notes {
             known: Map::new(),
             timings: Map::new(),
             plan: None,
-            log: None,
             predicted: None,
         }
     }
@@ -51,10 +45,9 @@ impl Notes {
         self.predicted = Some((class, cost));
     }
 
-    /// What the kernel granted, and the end of what the child wrote to standard error.
-    pub(crate) fn child(&mut self, sandbox: &SandboxStatus, log: &str) {
+    /// What the kernel granted.
+    pub(crate) fn child(&mut self, sandbox: &SandboxStatus) {
         self.known.insert("sandbox".to_owned(), json!(sandbox));
-        self.log = Some(json!(redacted(log)));
     }
 
     /// All that is known, for an attempt that failed.
@@ -64,7 +57,6 @@ impl Notes {
         Findings {
             report: report.into(),
             plan: self.plan,
-            log: self.log,
         }
     }
 
@@ -156,35 +148,6 @@ fn warnings<'a>(made: &Done<'a>) -> Vec<Warning> {
     warnings
 }
 
-/// The last lines of a log without what only this machine knows: paths and addresses.
-fn redacted(log: &str) -> Vec<String> {
-    let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
-    let last = lines.iter().skip(lines.len().saturating_sub(LOG_LINES));
-    let plain = |line: &&str| {
-        let words = line.split_whitespace().map(|word| {
-            let foreign = word.contains(['/', '\\']) || word.contains("0x");
-            if foreign { "…" } else { word }
-        });
-        let text = words.collect::<Vec<_>>().join(" ");
-        text.chars().filter(|c| !c.is_control()).take(LINE_CHARS).collect()
-    };
-    last.map(plain).collect()
-}
-
 fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_log_tells_nothing_of_the_machine_and_stays_short() {
-        let log = "[mov @ 0x55d0c8a3] moov atom not found\n\n/var/data/scratch/5-1/source: Invalid \u{1b}[31mdata";
-        assert_eq!(redacted(log), ["[mov @ … moov atom not found", "… Invalid [31mdata"]);
-        let long = format!("{}\n", "x".repeat(500)).repeat(300);
-        let lines = redacted(&long);
-        assert_eq!((lines.len(), lines[0].len()), (LOG_LINES, LINE_CHARS));
-    }
 }

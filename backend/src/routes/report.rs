@@ -29,9 +29,6 @@ pub(crate) struct Bundle {
     /// What was done, per output, with warnings and cost.
     #[schema(value_type = Object)]
     report: RawJson,
-    /// The last lines that the engine wrote; null when it did not come to that.
-    #[schema(value_type = Option<Vec<String>>)]
-    log: Option<Value>,
 }
 
 problems!(ReportProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, ReportNotReady, Unavailable);
@@ -50,12 +47,10 @@ pub(crate) async fn show(
     let report = task.task.report.take().ok_or(Code::ReportNotReady)?;
     let probe = task.source.probe.clone();
     let trace = trace::of_task(&state.db, task.task.id).await?;
-    let (plan, log) = trace.map(|trace| (trace.plan, trace.log)).unwrap_or_default();
     Ok(Json(Bundle {
         task: view(&state, &context, &base, task),
         probe,
-        plan,
+        plan: trace.and_then(|trace| trace.plan),
         report,
-        log,
     }))
 }

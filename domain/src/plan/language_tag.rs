@@ -1,5 +1,5 @@
-//! Language tags of playlists (RFC 5646): containers write three letters (ISO 639-2), and the tag of a language is the shortest
-//! code that it has.
+//! Language tags (RFC 5646): containers write three letters (ISO 639-2), some of them the bibliographic ones, or whole tags such as
+//! `es-MX`; the tag of a language is the shortest code that it has.
 
 /// ISO 639-2 and the code of ISO 639-1, of each language that has both; some have a second, bibliographic, one.
 const SHORT: &str = "aar=aa abk=ab afr=af aka=ak alb=sq amh=am ara=ar arg=an arm=hy asm=as ava=av ave=ae aym=ay aze=az bak=ba \
@@ -22,6 +22,20 @@ pub(super) fn tag(code: &str) -> String {
     short.unwrap_or(code).to_owned()
 }
 
+/// Whether two tags name one language, whatever code of ISO 639 they use. Regions and scripts count only where both have them:
+/// `es` is every Spanish.
+pub(super) fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.to_ascii_lowercase(), other.to_ascii_lowercase());
+    let split = |whole: &str| -> (String, Option<String>) {
+        match whole.split_once(['-', '_']) {
+            Some((language, rest)) => (tag(language), Some(rest.replace('_', "-"))),
+            None => (tag(whole), None),
+        }
+    };
+    let ((one, own), (other, others)) = (split(&one), split(&other));
+    one == other && (own.is_none() || others.is_none() || own == others)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,5 +55,24 @@ mod tests {
         let pairs: Vec<_> = SHORT.split_whitespace().collect();
         assert!(pairs.iter().all(|pair| pair.len() == 6), "{pairs:?}");
         assert!(pairs.is_sorted());
+    }
+    #[test]
+    fn two_and_three_letters_name_one_language() {
+        for (one, other) in [
+            ("es", "spa"),
+            ("spa", "es"),
+            ("de", "ger"),
+            ("ger", "deu"),
+            ("EN", "eng"),
+            ("es", "es-MX"),
+            ("spa", "es_MX"),
+            ("pt-BR", "por"),
+            ("ast", "ast"),
+        ] {
+            assert!(is_same(one, other), "{one}, {other}");
+        }
+        for (one, other) in [("es", "eng"), ("es-MX", "es-ES"), ("e", "eng"), ("und", "eng")] {
+            assert!(!is_same(one, other), "{one}, {other}");
+        }
     }
 }

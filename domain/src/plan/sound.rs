@@ -1,5 +1,6 @@
 //! Which sound stream is used.
 
+use super::language_tag::is_same;
 use super::{Warning, WarningCode};
 use crate::code::Code;
 use crate::failure::{Failure, FailureKind};
@@ -51,9 +52,12 @@ fn asked_for<'a>(
         });
     }
     if let Some(language) = &recipe.audio.language {
-        let mut speaking = probe
-            .sounds()
-            .filter(|(stream, _)| stream.language.as_deref() == Some(language.as_str()));
+        let mut speaking = probe.sounds().filter(|(stream, _)| {
+            stream
+                .language
+                .as_deref()
+                .is_some_and(|own| is_same(own, language.as_str()))
+        });
         if let Some(found) = speaking.next() {
             return Ok(Some(found));
         }

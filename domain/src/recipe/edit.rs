@@ -207,8 +207,8 @@ pub struct AudioEdit {
     /// Which sound stream: 0 is the first of the file. The default one, or the first, when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<u32>,
-    /// The first sound stream of this language, an ISO 639 tag as the container writes it, such as `eng`; the usual one
-    /// when there is none.
+    /// The first sound stream of this language, a code of ISO 639 of two or three letters, such as `en` or `eng`, whichever of
+    /// them the container writes; the usual one when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<Name>,
 }

@@ -73,7 +73,7 @@ impl Claim {
     pub async fn succeed(self, db: &impl ConnectionTrait, made: Made) -> Result<bool, DbErr> {
         let Made {
             outputs,
-            findings: Findings { report, plan, log },
+            findings: Findings { report, plan },
             fingerprint,
         } = made;
         let update = ended(self.update(), TaskStatus::Processed)
@@ -82,7 +82,7 @@ impl Claim {
         if update.exec(db).await?.rows_affected == 0 {
             return Ok(false);
         }
-        trace::keep(db, self.task.0, (plan, log)).await?;
+        trace::keep(db, self.task.0, plan).await?;
         output::publish(db, self.task.0, outputs).await?;
         super::note_end(db, self.task.0, self.attempt, Status::Processed).await?;
         Ok(true)
@@ -124,10 +124,10 @@ impl Claim {
             report.insert("reused_from".to_owned(), earlier.id.into());
         }
         let trace = trace::of_task(db, earlier.id).await?;
-        let (plan, log) = trace.map(|trace| (trace.plan, trace.log)).unwrap_or_default();
+        let plan = trace.and_then(|trace| trace.plan);
         let made = Made {
             outputs: Vec::new(),
-            findings: Findings { report, plan, log },
+            findings: Findings { report, plan },
             fingerprint: fingerprint.to_owned(),
         };
         if !self.succeed(db, made).await? {
@@ -161,7 +161,7 @@ impl Claim {
             .col_expr(Column::ErrorDetail, Expr::value(failure.detail.clone()));
         let held = update.exec(db).await?.rows_affected == 1;
         if held {
-            trace::keep(db, self.task.0, (findings.plan.clone(), findings.log.clone())).await?;
+            trace::keep(db, self.task.0, findings.plan.clone()).await?;
         }
         if held && retry.is_none() {
             super::note_end(db, self.task.0, self.attempt, Status::Failed).await?;

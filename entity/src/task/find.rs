@@ -5,7 +5,8 @@ use crate::source;
 use chrono::{DateTime, Utc};
 use domain::{Status, TaskId, UserId};
 use sea_orm::entity::prelude::*;
-use sea_orm::{DerivePartialModel, Order, QueryOrder, QuerySelect};
+use sea_orm::sea_query::SimpleExpr;
+use sea_orm::{DbBackend, FromQueryResult, Order, QueryOrder, QuerySelect};
 
 /// The task with this id, for the worker that rang for it.
 ///
@@ -65,8 +66,7 @@ pub struct Page {
 }
 
 /// A task in a list.
-#[derive(Clone, Debug, PartialEq, DerivePartialModel)]
-#[sea_orm(entity = "Entity")]
+#[derive(Clone, Debug, PartialEq, FromQueryResult)]
 #[allow(missing_docs, reason = "as in the row")]
 pub struct Line {
     pub id: i64,
@@ -76,6 +76,30 @@ pub struct Line {
     pub preset: Option<String>,
     pub progress: Option<Json>,
     pub finished_at: Option<ChronoDateTimeUtc>,
+    /// How many warnings its report has.
+    pub warnings: i32,
+}
+
+impl Line {
+    const COLUMNS: [Column; 7] = [
+        Column::Id,
+        Column::Status,
+        Column::Timestamp,
+        Column::DisplayName,
+        Column::Preset,
+        Column::Progress,
+        Column::FinishedAt,
+    ];
+
+    /// The warnings of a report, counted by the database: reports are long, and lists have a thousand lines.
+    fn warnings(backend: DbBackend) -> SimpleExpr {
+        Expr::cust(if backend == DbBackend::Sqlite {
+            "COALESCE(json_array_length(report, '$.warnings'), 0)"
+        } else {
+            "CASE jsonb_typeof(report::jsonb -> 'warnings') WHEN 'array' \
+             THEN jsonb_array_length(report::jsonb -> 'warnings') ELSE 0 END"
+        })
+    }
 }
 
 /// The tasks of an account, by id.
@@ -98,7 +122,10 @@ pub async fn list(db: &impl ConnectionTrait, user: UserId, page: Page) -> Result
     query
         .order_by(Column::Id, order)
         .limit(page.limit)
-        .into_partial_model()
+        .select_only()
+        .columns(Line::COLUMNS)
+        .expr_as(Line::warnings(db.get_database_backend()), "warnings")
+        .into_model()
         .all(db)
         .await
 }

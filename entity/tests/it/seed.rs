@@ -127,7 +127,6 @@ pub(crate) fn made(outputs: Vec<output::New>) -> task::Made {
         findings: Findings {
             report: json!({ "cpu_ms": 7 }),
             plan: Some(json!({ "fps": 25 })),
-            log: None,
         },
         fingerprint: "f".to_owned(),
     }

@@ -54,6 +54,23 @@ pub(super) struct CodecFacts {
     pub(super) configuration: Option<u8>,
 }
 
+impl CodecFacts {
+    /// Bytes of a decoded picture; at two bytes a pixel where the format is unknown.
+    pub(super) fn picture_bytes(&self) -> u64 {
+        let side = |px: u32| c_int::try_from(px).unwrap_or(c_int::MAX);
+        let known = pixel_format(self.format).map(|_| {
+            // SAFETY: the number is one of a pixel format, as was just looked up; the function only computes, and answers
+            // with an error when the size overflows.
+            unsafe {
+                let format = std::mem::transmute::<c_int, ffi::AVPixelFormat>(self.format);
+                ffi::av_image_get_buffer_size(format, side(self.width_px), side(self.height_px), 1)
+            }
+        });
+        let known = known.and_then(|bytes| u64::try_from(bytes).ok());
+        known.unwrap_or(2 * u64::from(self.width_px) * u64::from(self.height_px))
+    }
+}
+
 /// What a stream carries, as FFmpeg sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {

@@ -24,6 +24,23 @@ pub(super) fn descriptions(file: &File) -> io::Result<Vec<u64>> {
     Ok(counts)
 }
 
+/// How many tracks an index has, counted to `most`.
+///
+/// # Errors
+/// The file has no index.
+pub(super) fn tracks(file: &File, most: usize) -> io::Result<usize> {
+    let mut rest = child(file, 0..file.metadata()?.len(), b"moov")?;
+    let mut count = 0;
+    while count < most {
+        let Ok(track) = child(file, rest.clone(), b"trak") else {
+            break;
+        };
+        rest.start = track.end;
+        count += 1;
+    }
+    Ok(count)
+}
+
 /// The scheme by which a track is encrypted; `None` when none is (ISO/IEC 14496-12, 8.12, and ISO/IEC 23001-7).
 ///
 /// # Errors

@@ -38,6 +38,20 @@ pub(super) fn is_encrypted(file: &File) -> io::Result<bool> {
     Ok(found)
 }
 
+/// How many tracks a file has, counted to `most`.
+///
+/// # Errors
+/// The file has no tracks as it should.
+pub(super) fn tracks(file: &File, most: usize) -> io::Result<usize> {
+    let segment = find(file, 0..file.metadata()?.len(), SEGMENT)?;
+    let mut count = 0;
+    each(file, find(file, segment, TRACKS)?, |track| {
+        count += usize::from(track.id == TRACK_ENTRY);
+        count < most
+    })?;
+    Ok(count)
+}
+
 fn is_media(file: &File, track: &Range<u64>) -> bool {
     let kind = find(file, track.clone(), TRACK_TYPE).and_then(|body| number(file, body));
     matches!(kind, Ok(1 | 2))

@@ -124,7 +124,7 @@ pub(super) struct Feed {
 impl Feed {
     /// A way to an output, whose pictures are of about `picture_bytes`.
     pub(super) fn new(planned: &PlannedOutput, picture_bytes: u64, meter: &Meter, reading: &Stage) -> (Self, Inbox) {
-        let room = (MAX_WAITING_BYTES / picture_bytes.max(1)).clamp(2, 16);
+        let room = (MAX_WAITING_BYTES / picture_bytes.max(1)).clamp(1, 16);
         let (pictures, sound) = tracks(&planned.content);
         let wants = Wants::of(&planned.content);
         let copies = [(pictures, Medium::Pictures), (sound, Medium::Sound)];

@@ -3,7 +3,7 @@
 mod cut;
 
 use super::hls::Joined;
-use super::{Cancel, av, fault};
+use super::{Cancel, av, boxes, ebml, fault};
 use domain::signature::{self, Motion};
 use domain::{Code, Failure, FailureKind, limits, transport};
 use ffmpeg_next::Codec;
@@ -33,6 +33,13 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Packets that fill the 2,048 bytes of FFmpeg's first look at a file.
 const STUFFING: usize = 12;
+
+/// Most streams that FFmpeg opens: far more than are accepted, so that they can be counted. At one more it gives up, with the
+/// error that also stands for a lack of memory.
+const OPENED_STREAMS: usize = 10_000;
+
+/// Most streams that are counted where FFmpeg gave up.
+const COUNTED_STREAMS: usize = 100_000;
 
 /// Bytes looked at to find out what a file is.
 const HEAD_BYTES: usize = 4 << 10;
@@ -131,6 +138,7 @@ pub(super) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failu
         Ok(checked) => checked,
         Err(error) => {
             cancel.check()?;
+            check_tracks(source)?;
             Err(not_opened(head, error))
         }
     }
@@ -176,6 +184,15 @@ pub(super) fn open_rendition(joined: Joined, cancel: &Cancel) -> Result<Input, E
     Ok(input)
 }
 
+/// Refuses a file that FFmpeg did not open because it has more streams than that opens.
+fn check_tracks(source: &File) -> Result<(), Failure> {
+    let counted = boxes::tracks(source, COUNTED_STREAMS).or_else(|_| ebml::tracks(source, COUNTED_STREAMS));
+    match counted {
+        Ok(count) if count > OPENED_STREAMS => limits::bound_streams((0, limits::MOST_STREAMS), count),
+        _ => Ok(()),
+    }
+}
+
 /// Bounds the streams, and the pictures whose size the container tells, before anything of them is decoded.
 fn check_streams(input: &Input) -> Result<(), Failure> {
     for stream in input.streams() {
@@ -209,8 +226,7 @@ fn open_stream<S: Read + Seek + Send + 'static>(stream: S, containers: &str, can
         ("scan_all_pmts", "1"),
         // A picture of an APNG without a delay is shown for 100 ms, as browsers do and as the demuxer of GIF does by itself.
         ("default_fps", "10"),
-        // Far more than are accepted, so that they can be counted.
-        ("max_streams", "10000"),
+        ("max_streams", &OPENED_STREAMS.to_string()),
     ]
     .into_iter()
     .collect();

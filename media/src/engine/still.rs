@@ -14,12 +14,16 @@ use ffmpeg_next::color::Space;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 /// The images of the account that a recipe names: PNG or JPEG files as they were uploaded.
 pub type Images = HashMap<Name, Vec<u8>>;
 
 /// The image that every installation has.
 const LOGO: &[u8] = include_bytes!("../../assets/logo.png");
+
+/// Held while an image has its full size: outputs that begin together would need several times the memory.
+static FULL_SIZE: Mutex<()> = Mutex::new(());
 
 /// Decodes the image with this name.
 fn image(name: &Name, images: &Images) -> Result<Video, Failure> {
@@ -31,11 +35,12 @@ fn image(name: &Name, images: &Images) -> Result<Video, Failure> {
 
 /// A black canvas with the image in its middle, scaled down to fit, never up.
 pub(super) fn bumper(name: &Name, images: &Images, canvas: Size, matrix: Space) -> Result<Video, Failure> {
+    let _alone = FULL_SIZE.lock().unwrap_or_else(PoisonError::into_inner);
     let image = image(name, images)?;
     let fitted = fit_inside(size_of(&av::shape(&image)), canvas);
     let (x, y) = middle(fitted, canvas);
     let description = format!(
-        "[image]format=rgba,{},format=yuva420p[fitted];[in][fitted]overlay=x={x}:y={y}:format=yuv420,setsar=1,format=yuv420p[out]",
+        "[image]{}[fitted];[in][fitted]overlay=x={x}:y={y}:format=yuv420,setsar=1,format=yuv420p[out]",
         scaled(fitted, matrix)
     );
     let beside = [Beside {
@@ -48,6 +53,7 @@ pub(super) fn bumper(name: &Name, images: &Images, canvas: Size, matrix: Space) 
 
 /// The image of an overlay at its width and with its opacity.
 pub(super) fn mark(overlay: &Overlay, images: &Images, matrix: Space) -> Result<Video, Failure> {
+    let _alone = FULL_SIZE.lock().unwrap_or_else(PoisonError::into_inner);
     let image = image(&overlay.image, images)?;
     let size = size_of(&av::shape(&image));
     let height = u64::from(size.height_px) * u64::from(overlay.width_px) / u64::from(size.width_px.max(1));
@@ -56,12 +62,7 @@ pub(super) fn mark(overlay: &Overlay, images: &Images, matrix: Space) -> Result<
         height_px: u32::try_from(height).unwrap_or(u32::MAX).max(1),
     };
     let opacity = overlay.opacity_percent.min(100);
-    let description = format!(
-        "[in]format=rgba,colorchannelmixer=aa={}.{:02},{},format=yuva420p[out]",
-        opacity / 100,
-        opacity % 100,
-        scaled(sized, matrix)
-    );
+    let description = format!("[in]{},lut=a=val*{opacity}/100[out]", scaled(sized, matrix));
     graph::once(&image, &description, &[])
 }
 
@@ -73,10 +74,12 @@ pub(super) fn size_of(shape: &Shape) -> Size {
     }
 }
 
+/// Scales an image and brings it to 4:2:0 with alpha in one step: a copy at its full size in between may take hundreds of
+/// megabytes.
 fn scaled(size: Size, matrix: Space) -> String {
     let Size { width_px, height_px } = size;
     let matrix = color::scale_name(matrix);
-    format!("scale=w={width_px}:h={height_px}:flags=bicubic:out_color_matrix={matrix}:out_range=tv")
+    format!("scale=w={width_px}:h={height_px}:flags=bicubic:out_color_matrix={matrix}:out_range=tv,format=yuva420p")
 }
 
 /// The largest size of the image's shape that fits the canvas and is not larger than the image.

@@ -22,6 +22,9 @@ const USUAL_INTERVAL_US: i64 = 40_000;
 /// After so many packets or pictures behind the end of the span, it has ended.
 const ENOUGH_PAST: u32 = 3;
 
+/// Most bytes of pictures that the threads of a decoder work on at a time: each thread has one of its own.
+const THREADS_BYTES: u64 = 256 << 20;
+
 /// No container lets its streams be further apart than this.
 const FAR_US: i64 = 10_000_000;
 
@@ -67,11 +70,13 @@ pub(super) struct Track {
 }
 
 impl Track {
-    /// Opens the decoder of a stream.
+    /// Opens the decoder of a stream, with fewer threads where pictures are so large that each of them costs much memory.
     ///
     /// # Errors
     /// [`Code::CodecUnsupported`] when there is none on the allow-list or it refuses the stream.
     pub(super) fn open(input: &Input, index: usize, threads: u32) -> Result<Self, Failure> {
+        let facts = input.stream(index).map(|stream| av::codec_facts(&stream.parameters()));
+        let threads = threads_for(facts.map_or(0, |facts| facts.picture_bytes()), threads);
         Self::with(input, index, &[("threads", &threads.to_string())])
     }
 
@@ -352,8 +357,35 @@ impl Track {
     }
 }
 
+/// The threads of a decoder of pictures of so many bytes, at most `threads`, of which 0 leaves the number to FFmpeg.
+fn threads_for(picture_bytes: u64, threads: u32) -> u32 {
+    let affordable = u32::try_from(THREADS_BYTES / picture_bytes.max(1)).unwrap_or(u32::MAX);
+    match threads {
+        // FFmpeg takes one for each core, and 16 at most.
+        0 if affordable >= 16 => 0,
+        0 => affordable.max(1),
+        threads => threads.min(affordable.max(1)),
+    }
+}
+
 /// Counts what lies behind the end in a row: one alone may only have a wrong time.
 const fn enough(count: &mut u32, behind: bool) -> bool {
     *count = if behind { *count + 1 } else { 0 };
     *count >= ENOUGH_PAST
+}
+
+#[cfg(test)]
+mod tests {
+    use super::threads_for;
+
+    #[test]
+    fn the_threads_of_a_decoder_follow_the_size_of_its_pictures() {
+        const FULL_HD: u64 = 1_920 * 1_080 * 3 / 2;
+        const EIGHT_K: u64 = 7_680 * 4_320 * 3 / 2;
+        const LARGEST: u64 = 8_192 * 8_192 * 8;
+        assert_eq!([1, 4, 64].map(|threads| threads_for(FULL_HD, threads)), [1, 4, 64]);
+        assert_eq!([0, 2, 64].map(|threads| threads_for(EIGHT_K, threads)), [5, 2, 5]);
+        assert_eq!([0, 1, 64].map(|threads| threads_for(LARGEST, threads)), [1, 1, 1]);
+        assert_eq!([0, 2].map(|threads| threads_for(0, threads)), [0, 2]);
+    }
 }

@@ -60,6 +60,8 @@ pub(super) struct Job<'a> {
 #[derive(Clone, Copy)]
 struct Facts {
     picture: Option<(Size, ColorNumbers)>,
+    /// About how many bytes a decoded picture takes.
+    picture_bytes: u64,
     sound: Option<Sound>,
 }
 
@@ -148,7 +150,7 @@ fn produce(
         let (done, finished) = sync_channel::<()>(plan.outputs.len() + 1);
         let (mut feeds, mut makers) = (Vec::new(), Vec::new());
         for (planned, meter) in plan.outputs.iter().zip(meters) {
-            let (feed, from) = Feed::new(planned, picture_bytes(&facts), meter, &reading);
+            let (feed, from) = Feed::new(planned, facts.picture_bytes, meter, &reading);
             let done = done.clone();
             let job = Job {
                 plan,
@@ -165,6 +167,8 @@ fn produce(
             };
             feeds.push(feed);
             makers.push(scope.spawn(move || {
+                // Also while it opens its file and its encoders.
+                meter.stage().works();
                 let made = make(&job, planned, &from);
                 // The feed must notice before this thread is joined.
                 drop(from);
@@ -297,15 +301,9 @@ fn facts_of(reader: &Reader) -> Facts {
     };
     Facts {
         picture: video.map(|track| (size(track), track.facts.color)),
+        picture_bytes: video.map_or(0, |track| track.facts.picture_bytes()),
         sound: audio.map(|track| Sound::of_output(track.facts.sample_rate_hz, track.facts.channels)),
     }
-}
-
-/// About how much memory a decoded picture takes, at two bytes a pixel.
-fn picture_bytes(facts: &Facts) -> u64 {
-    facts
-        .picture
-        .map_or(1, |(size, _)| u64::from(size.width_px) * u64::from(size.height_px) * 2)
 }
 
 fn warnings(losses: Losses, outputs: &[Made]) -> Vec<Warning> {

@@ -31,6 +31,58 @@ fn a_thousand_streams_are_told_by_their_code() {
     assert!(failure.detail.contains("1000"), "{failure}");
 }
 
+/// Twelve thousand tracks of subtitles in a Matroska file: 26 bytes each.
+fn crowded_matroska() -> Vec<u8> {
+    let mut entries = Vec::new();
+    for number in 1..=12_000_u16 {
+        let [high, low] = number.to_be_bytes();
+        entries.extend([0xae, 0x80 | 24, 0xd7, 0x82, high, low, 0x73, 0xc5, 0x82, high, low]);
+        entries.extend([0x83, 0x81, 0x11, 0x86, 0x8b]);
+        entries.extend(b"S_TEXT/UTF8");
+        entries.truncate(usize::from(number) * 26);
+    }
+    let mut bytes = vec![0x1a, 0x45, 0xdf, 0xa3, 0x8b, 0x42, 0x82, 0x88];
+    bytes.extend(b"matroska");
+    // A segment that lasts to the end of the file, and its tracks.
+    bytes.extend([0x18, 0x53, 0x80, 0x67, 0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+    bytes.extend([0x16, 0x54, 0xae, 0x6b, 0x01]);
+    bytes.extend(&(entries.len() as u64).to_be_bytes()[1..]);
+    bytes.extend(entries);
+    bytes
+}
+
+/// The only track of a film twelve thousand times.
+fn crowded_mp4() -> Vec<u8> {
+    let source = clip(
+        "crowd-seed.mp4",
+        "-f lavfi -i color=red:s=16x16:d=0.1 -c:v mjpeg -movflags +faststart",
+    );
+    let bytes = std::fs::read(source).unwrap();
+    let at = |name: &[u8]| bytes.windows(4).position(|window| window == name).unwrap() - 4;
+    let size = |from: usize| u32::from_be_bytes(bytes[from..from + 4].try_into().unwrap());
+    let (index, track) = (at(b"moov"), at(b"trak"));
+    let length = size(track);
+    let copies = bytes[track..track + length as usize].repeat(11_999);
+    let mut crowded = bytes.clone();
+    crowded.splice(index..index + 4, (size(index) + length * 11_999).to_be_bytes());
+    crowded.splice(track..track, copies);
+    crowded
+}
+
+#[test]
+fn more_streams_than_ffmpeg_opens_are_told_by_their_number() {
+    for (name, bytes) in [("crowd.mkv", crowded_matroska()), ("crowd.mp4", crowded_mp4())] {
+        let (_folder, path) = file(name, &bytes);
+        let failure = probe(&path).unwrap_err();
+        assert_eq!(
+            (failure.kind, failure.code),
+            (FailureKind::Input, Code::TooManyStreams),
+            "{name}: {failure}"
+        );
+        assert!(failure.detail.contains("12000"), "{name}: {failure}");
+    }
+}
+
 #[test]
 fn sound_of_films_that_browsers_do_not_know_is_heard() {
     for (name, encoding) in [

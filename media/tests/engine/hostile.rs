@@ -285,6 +285,72 @@ fn a_full_disk_is_told() {
     );
 }
 
+/// Whether a sentence for people has a number of an error of FFmpeg, or a line of its log.
+fn is_raw(detail: &str) -> bool {
+    let bytes = detail.as_bytes();
+    let number = bytes.windows(4).enumerate().any(|(at, four)| {
+        let alone = at == 0 || !bytes[at - 1].is_ascii_alphanumeric();
+        alone && four[0] == b'-' && four[1..].iter().all(u8::is_ascii_digit)
+    });
+    number || detail.contains(" @ ") || detail.contains("0x") || detail.contains("rror -")
+}
+
+#[test]
+fn what_is_told_of_damage_has_no_numbers_and_no_lines_of_ffmpeg() {
+    assert!(is_raw("reading: error -1094995529") && is_raw("[mov @ 0x55d0c8a3] moov atom not found"));
+    let picture = "-f lavfi -i testsrc2=s=64x64:r=25:d=1 -f lavfi -i sine=d=1";
+    let wish = recipe(r#"{"outputs":[{"kind":"mp4","video":{"speed":"fastest"}},{"kind":"audio"},{"kind":"poster"}]}"#);
+    let (mut failures, mut told) = (0, Vec::new());
+    for (ending, encoding) in [
+        ("mp4", "-c:v libx264 -preset ultrafast -c:a aac -movflags +faststart"),
+        (
+            "mkv",
+            "-c:v libx265 -preset ultrafast -x265-params log-level=none -c:a flac",
+        ),
+        ("webm", "-c:v libvpx -deadline realtime -c:a libopus"),
+        ("ts", "-c:v mpeg2video -c:a ac3"),
+        ("avi", "-c:v mpeg4 -c:a libmp3lame"),
+        ("mov", "-c:v png -c:a pcm_s16le"),
+        ("flv", "-c:v flv -ar 44100 -c:a libmp3lame"),
+        ("asf", "-c:v wmv2 -c:a wmav2"),
+        ("ogg", "-c:v libtheora -c:a libvorbis"),
+        ("wav", "-map 1:a -c:a pcm_s24le"),
+    ] {
+        let bytes = std::fs::read(clip(&format!("words.{ending}"), &format!("{picture} {encoding}"))).unwrap();
+        let garbled = |from: usize, to: usize| {
+            let mut bytes = bytes.clone();
+            let to = to.min(bytes.len());
+            for (place, byte) in bytes[from.min(to)..to].iter_mut().enumerate() {
+                *byte = (place * 37 + 11).to_le_bytes()[0];
+            }
+            bytes
+        };
+        for (damage, bytes) in [
+            ("nothing", bytes.clone()),
+            ("breaks off early", bytes[..bytes.len() / 20].to_vec()),
+            ("breaks off in the middle", bytes[..bytes.len() / 2].to_vec()),
+            ("garbled headers", garbled(40, 400)),
+            ("garbled at a third", garbled(bytes.len() / 3, bytes.len() / 3 + 4_000)),
+            ("garbled behind its start", garbled(1_000, usize::MAX)),
+        ] {
+            let (_folder, path) = file(&format!("words.{ending}"), &bytes);
+            match shoot(&path, &wish) {
+                Ok(take) => {
+                    let warnings = take.plan.warnings.iter().chain(&take.report.warnings);
+                    told.extend(warnings.map(|warning| format!("{ending}, {damage}: {}", warning.detail)));
+                }
+                Err(failure) => {
+                    failures += 1;
+                    told.push(format!("{ending}, {damage}: {}", failure.detail));
+                }
+            }
+        }
+    }
+    let raw: Vec<_> = told.iter().filter(|detail| is_raw(detail)).collect();
+    assert!(raw.is_empty(), "{raw:#?}");
+    assert!(failures >= 10 && told.len() > failures, "{told:#?}");
+}
+
 #[test]
 fn every_real_clip_becomes_a_film_or_a_typed_failure() {
     for path in real_clips() {

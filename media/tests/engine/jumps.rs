@@ -210,3 +210,40 @@ fn pictures_of_an_avi_have_their_own_rate_although_it_counts_slots() {
         }
     }
 }
+
+#[test]
+fn pictures_before_the_first_keyframe_of_a_cut_stream_are_told_as_lost() {
+    let whole = numbered(
+        "lost.ts",
+        "-c:v libx264 -preset ultrafast -crf 4 -bf 0 -g 60 -pix_fmt yuv420p",
+    );
+    let bytes = fs::read(&whole).unwrap();
+    for part in [8, 5, 3] {
+        let cut = whole.with_file_name(format!("lost-{part}.ts"));
+        fs::write(&cut, &bytes[bytes.len() / part / 188 * 188..]).unwrap();
+        let take = shoot(&cut, &recipe(MP4)).unwrap();
+        let seen = numbers(&take);
+        // What was cut off by hand nobody can know; what was left without a keyframe lasts from the cut to the first picture.
+        let expected_ms = |lost: usize| lost * 1_000 / 30;
+        let first = *seen.last().unwrap() + 1 - seen.iter().collect::<std::collections::BTreeSet<_>>().len();
+        let begins = 240 / part;
+        let lost = first.saturating_sub(begins);
+        let warning = take
+            .report
+            .warnings
+            .iter()
+            .find(|warning| warning.code == WarningCode::SourceDamaged);
+        let told: usize = warning
+            .unwrap_or_else(|| panic!("1/{part}: {lost} pictures and no word, first {first}"))
+            .detail
+            .split(' ')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!(
+            told.abs_diff(expected_ms(lost)) <= 400,
+            "1/{part}: {told} ms told, {lost} pictures lost"
+        );
+    }
+}

@@ -30,6 +30,7 @@ mod ends;
 mod fast_trims;
 #[cfg(test)]
 mod golden;
+mod hangs;
 #[cfg(test)]
 mod hls;
 #[cfg(test)]

@@ -266,7 +266,10 @@ const ROWS: &[Row] = &[
     (
         29,
         "many streams: only pictures and sound count, and the rest is bounded before anything is decoded",
-        &["crowds::a_thousand_streams_are_told_by_their_code"],
+        &[
+            "crowds::a_thousand_streams_are_told_by_their_code",
+            "crowds::more_streams_than_ffmpeg_opens_are_told_by_their_number",
+        ],
     ),
     (
         30,
@@ -291,6 +294,7 @@ const ROWS: &[Row] = &[
         "hour-long stills, slow encoders and hung ones: progress is what moved in each stage",
         &[
             "stands::sound_is_kept_under_a_picture_that_stands_for_minutes",
+            "hangs::a_picture_that_stands_for_an_hour_moves_with_each_of_its_frames",
             "media/src/engine/stage.rs::a_stage_that_hangs_is_seen_although_others_move_wait_or_are_done",
             "worker/src/child/tests.rs::words_without_movement_are_no_progress",
             "worker/src/child/tests.rs::a_stage_that_hangs_is_noticed_although_the_others_move",

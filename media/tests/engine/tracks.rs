@@ -135,6 +135,27 @@ fn the_movie_is_what_moves_and_not_a_few_large_stills() {
 }
 
 #[test]
+fn a_video_of_two_pictures_lasts_as_long_as_it_says() {
+    for ending in ["mp4", "mov", "mkv", "ts"] {
+        let name = format!("two-pictures.{ending}");
+        // Each picture stands for 0.885 seconds: 1.77 in all, and not 3.55.
+        let source = clip(
+            &name,
+            "-f lavfi -i testsrc2=s=320x240:r=200/177:d=5 -frames:v 2 -c:v libx264 -pix_fmt yuv420p",
+        );
+        let found = probe(&source).unwrap();
+        let take = shoot(&source, &recipe(MP4)).unwrap();
+        let made_us = take.report.outputs[0].duration_us;
+        // Where the container does not tell how long the last picture stands, it stands for one interval of the rate.
+        assert!(
+            (1_680_000..=1_860_000).contains(&made_us),
+            "{name}: {made_us} us, {:?}",
+            found.duration_us
+        );
+    }
+}
+
+#[test]
 fn of_two_movies_the_default_one_is_shown_and_then_the_larger() {
     let small = numbered("numbered.mp4", H264);
     let large = clip(

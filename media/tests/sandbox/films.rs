@@ -194,7 +194,7 @@ fn pass((ending, arguments): &(&str, &str), outputs: &str) {
 }
 
 /// A child that has looked at the source, and what it shall do.
-fn planned(session: &Session, recipe: &Recipe) -> (Child, Plan) {
+pub(crate) fn planned(session: &Session, recipe: &Recipe) -> (Child, Plan) {
     let mut child = Child::start(&["as:media"]);
     child.say(session);
     assert!(matches!(child.hear(), Event::Ready(ref status) if status.is_full()));
@@ -207,7 +207,7 @@ fn planned(session: &Session, recipe: &Recipe) -> (Child, Plan) {
 }
 
 /// The closing event of a request.
-fn answer(child: &mut Child, about: &str) -> Event {
+pub(crate) fn answer(child: &mut Child, about: &str) -> Event {
     loop {
         match child.hear() {
             Event::Progress(_) => {}

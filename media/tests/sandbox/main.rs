@@ -12,6 +12,7 @@ mod child;
 mod confinement;
 mod conversation;
 mod films;
+mod memory;
 mod raw;
 mod stage;
 
@@ -52,7 +53,13 @@ fn tell(arguments: &[String]) -> ExitCode {
         };
         !has("--ignored") && (filters.is_empty() || filters.iter().any(fits))
     };
-    let mut stories = [confinement::STORIES, conversation::STORIES, films::STORIES].concat();
+    let mut stories = [
+        confinement::STORIES,
+        conversation::STORIES,
+        films::STORIES,
+        memory::STORIES,
+    ]
+    .concat();
     stories.retain(wanted);
     if has("--list") {
         stories.iter().for_each(|(name, _)| println!("{name}: test"));

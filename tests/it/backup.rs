@@ -4,8 +4,8 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
-use tests::Service;
 use tests::clip::Clip;
+use tests::server::Server;
 use tests::{Caller, MP4, program};
 
 fn backup(data: &Path, to: &Path) -> Output {
@@ -73,7 +73,7 @@ fn files_below(directory: &Path) -> Vec<std::path::PathBuf> {
 async fn a_backup_under_load_is_whole_and_starts_as_a_server_with_the_same_accounts() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
-    let server = Service::up(&data).await;
+    let server = Server::up(&data).await;
     let caller = Caller::sign_up(&server.url).await;
     let clip = Clip::default().make(directory.path());
     let task = caller.processed(&clip, &[("preset", "hls")]).await;
@@ -101,7 +101,7 @@ async fn a_backup_under_load_is_whole_and_starts_as_a_server_with_the_same_accou
     assert!(files > 4, "the clip, its outputs, and what the load left: {files}");
     assert!(server.end("-TERM").await.success());
 
-    let restored = Service::up(&directory.path().join("copy-3")).await;
+    let restored = Server::up(&directory.path().join("copy-3")).await;
     let mut again = caller.clone();
     again.url.clone_from(&restored.url);
     let same = again.get(&format!("/api/tasks/{}", task["id"])).await;
@@ -118,7 +118,7 @@ async fn a_backup_under_load_is_whole_and_starts_as_a_server_with_the_same_accou
 async fn after_a_stop_the_database_file_alone_has_everything() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
-    let server = Service::up(&data).await;
+    let server = Server::up(&data).await;
     let caller = Caller::sign_up(&server.url).await;
     assert!(server.end("-TERM").await.success());
     let log = std::fs::metadata(data.join("rushes.db-wal")).map_or(0, |wal| wal.len());
@@ -143,7 +143,7 @@ async fn a_backup_refuses_what_would_mix_with_it_and_leaves_nothing() {
     };
     says(backup(&data, &directory.path().join("copy")), "there is no database at");
     assert!(!directory.path().join("copy.partial").exists());
-    let server = Service::up(&data).await;
+    let server = Server::up(&data).await;
     Caller::sign_up(&server.url).await;
     says(backup(&data, directory.path()), "is not empty");
     let copy = directory.path().join("copy");

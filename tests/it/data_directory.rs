@@ -3,14 +3,15 @@
 use serde_json::json;
 use std::process::Command;
 use std::time::Duration;
-use tests::{Caller, Reply, Service, program};
+use tests::server::Server;
+use tests::{Caller, Reply, program};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_whose_files_are_taken_away_refuses_requests_and_ends() {
     for taken in ["", "rushes.db", "objects"] {
         let home = tempfile::tempdir().unwrap();
         let data = home.path().join("data");
-        let mut service = Service::up(&data).await;
+        let mut service = Server::up(&data).await;
         let caller = Caller::sign_up(&service.url).await;
         let path = data.join(taken);
         if path.is_dir() {
@@ -36,7 +37,7 @@ async fn a_service_whose_files_are_taken_away_refuses_requests_and_ends() {
 async fn a_second_service_on_a_data_directory_is_told_and_the_first_one_goes_on() {
     let home = tempfile::tempdir().unwrap();
     let data = home.path().join("data");
-    let first = Service::up(&data).await;
+    let first = Server::up(&data).await;
     for role in ["up", "backend"] {
         let mut second = Command::new(program());
         second.arg(role).env_clear().env("RUSHES_DATA_DIR", &data);
@@ -52,5 +53,5 @@ async fn a_second_service_on_a_data_directory_is_told_and_the_first_one_goes_on(
     Caller::sign_up(&first.url).await;
     // A killed one leaves no lock behind.
     first.end("-KILL").await;
-    Service::up(&data).await;
+    Server::up(&data).await;
 }

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tests::random::Random;
-use tests::{Caller, MP4, PNG, Postgres, Reply, Service, SmallDisk};
+use tests::server::Server;
+use tests::{Caller, MP4, PNG, Postgres, Reply, SmallDisk};
 
 /// Most requests to a full disk until some were refused: SQLite goes on for as long as its log has room inside.
 const TRIES: u32 = 600;
@@ -79,7 +80,7 @@ async fn story(
     (lasts, seed): (Duration, u64),
 ) {
     let log = home.join("log");
-    let mut service = Service::start(&log, &environment);
+    let mut service = Server::start("up", &log, &environment);
     service.ready().await;
     let mut client = Client::new(Caller::sign_up(&service.url).await, seed);
     let begun = Instant::now();
@@ -108,7 +109,7 @@ async fn story(
         }
         let signal = if round % 2 == 0 { "-KILL" } else { "-TERM" };
         service.end(signal).await;
-        service = Service::start(&log, &environment);
+        service = Server::start("up", &log, &environment);
         service.ready().await;
         client.caller.url.clone_from(&service.url);
         client.compare(&environment[2].1, objects).await;

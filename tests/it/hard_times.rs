@@ -1,86 +1,44 @@
 //! Real processes whose log cannot be written, and whose descriptors are few.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 use tests::clip::Clip;
+use tests::server::Server;
 use tests::{Caller, program};
 
-/// `rushes up` under a shell that sets limits first; killed with its value.
-struct Up {
-    process: Child,
-    url: String,
+async fn up(directory: &Path, limits: &str, stderr: Stdio) -> Server {
+    let environment = [("RUSHES_DATA_DIR", directory.join("data").display().to_string())];
+    let mut server = Server::under(limits, "up", stderr, &environment);
+    server.ready().await;
+    server
 }
 
-impl Up {
-    async fn start(directory: &Path, limits: &str, stderr: Stdio) -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
-        let mut command = Command::new("sh");
-        command
-            .args(["-c", &format!("{limits} exec \"$0\" up")])
-            .arg(program())
-            .env_clear()
-            .env("RUSHES_LISTEN", address.to_string())
-            .env("RUSHES_DATA_DIR", directory.join("data"));
-        let process = command.stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
-        let up = Self {
-            process,
-            url: format!("http://{address}"),
-        };
-        let begun = Instant::now();
-        while !reqwest::get(format!("{}/readyz", up.url))
-            .await
-            .is_ok_and(|reply| reply.status() == 200)
-        {
-            assert!(begun.elapsed() < Duration::from_secs(60), "it does not start");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        up
-    }
-
-    fn lines(path: &Path) -> String {
-        std::fs::read_to_string(path).unwrap_or_default()
-    }
-
-    async fn metric(&self, name: &str) -> f64 {
-        let text = reqwest::get(format!("{}/metrics", self.url))
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
-        let line = text
-            .lines()
-            .find(|line| line.starts_with(name))
-            .unwrap_or_else(|| panic!("{text}"));
-        line.rsplit(' ').next().unwrap().parse().unwrap()
-    }
-
-    /// Ends it as a supervisor does.
-    fn stop(mut self) {
-        let pid = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        let begun = Instant::now();
-        loop {
-            match self.process.try_wait().unwrap() {
-                Some(status) => return assert!(status.success(), "{status}"),
-                None => assert!(begun.elapsed() < Duration::from_secs(60), "it does not stop"),
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Up {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// Opens a terminal whose window is closed then: every write fails with EIO.
+fn closed_terminal() -> Option<File> {
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--command", "tty; exec sleep 60", "/dev/null"]);
+    let script = script.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let Ok(mut window) = script else {
+        println!("SKIPPED: `script` is not installed, which makes a terminal");
+        return None;
+    };
+    let mut name = String::new();
+    let mut told = BufReader::new(window.stdout.take().unwrap());
+    told.read_line(&mut name).unwrap();
+    let terminal = File::options()
+        .write(true)
+        .custom_flags(libc::O_NOCTTY)
+        .open(name.trim())
+        .unwrap();
+    window.kill().unwrap();
+    window.wait().unwrap();
+    let failed = (&terminal).write_all(b"x").unwrap_err();
+    assert_eq!(failed.raw_os_error(), Some(libc::EIO));
+    Some(terminal)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,21 +49,24 @@ async fn a_process_whose_log_cannot_be_written_answers_works_and_stops() {
     let (_stopped, mut full) = std::io::pipe().unwrap();
     full.write_all(&[b'\n'; 65_536]).unwrap();
     let full_disk = File::options().write(true).open("/dev/full").unwrap();
-    for (what, stderr, counts) in [
+    let terminal = closed_terminal().map(|terminal| ("a terminal that is closed", Stdio::from(terminal), true));
+    let others = [
         ("a full disk", Stdio::from(full_disk), true),
         ("a reader that is gone", Stdio::from(broken), true),
         ("a reader that has stopped", Stdio::from(full), false),
-    ] {
+    ];
+    for (what, stderr, counts) in others.into_iter().chain(terminal) {
         let directory = tempfile::tempdir().unwrap();
-        let up = Up::start(directory.path(), "", stderr).await;
-        let caller = Caller::sign_up(&up.url).await;
+        let server = up(directory.path(), "", stderr).await;
+        let caller = Caller::sign_up(&server.url).await;
         let task = caller.processed(&Clip::default().make(directory.path()), &[]).await;
         let list = caller.get("/api/tasks").await;
         assert_eq!(list.body["data"].as_array().unwrap().len(), 1, "{what}: {task}");
         // Lines that wait for a reader are not lost yet.
-        let lost = up.metric("rushes_log_lines_lost_total").await;
+        let lost = server.metric("rushes_log_lines_lost_total").await;
         assert_eq!(lost > 0.0, counts, "{what}: {lost}");
-        up.stop();
+        let status = server.stop().await;
+        assert!(status.success(), "{what}: {status}");
     }
 }
 
@@ -113,35 +74,33 @@ async fn a_process_whose_log_cannot_be_written_answers_works_and_stops() {
 async fn silent_connections_keep_nobody_from_uploading_and_no_task_from_its_files() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
-    let up = Up::start(
+    let server = up(
         directory.path(),
         "ulimit -Sn 64; ulimit -Hn 256;",
         File::create(&log).unwrap().into(),
     )
     .await;
-    let limits = std::fs::read_to_string(format!("/proc/{}/limits", up.process.id())).unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.id())).unwrap();
     let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     let raised = files.split_whitespace().filter(|word| *word == "256").count();
     assert_eq!(raised, 2, "the soft limit is the hard one: {files}");
 
-    let address = up.url.strip_prefix("http://").unwrap().to_owned();
+    let address = server.url.strip_prefix("http://").unwrap().to_owned();
     let holding = tokio::task::spawn_blocking(move || {
         let connect = |_| TcpStream::connect(&address).unwrap();
         (0..1_150).map(connect).collect::<Vec<_>>()
     });
     let silent = holding.await.unwrap();
-    let caller = Caller::sign_up(&up.url).await;
+    let caller = Caller::sign_up(&server.url).await;
     let task = caller.processed(&Clip::default().make(directory.path()), &[]).await;
     assert_eq!(task["failures"], 0, "{task}");
     assert_eq!(caller.get("/api/health").await.body["status"], "healthy");
-    let open = std::fs::read_dir(format!("/proc/{}/fd", up.process.id()))
-        .unwrap()
-        .count();
+    let open = std::fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap().count();
     assert!(open < 200, "{open} of 256 descriptors");
-    let text = Up::lines(&log);
+    let text = std::fs::read_to_string(&log).unwrap();
     assert!(!text.contains("os error 24"), "{text}");
     drop(silent);
-    up.stop();
+    assert!(server.stop().await.success());
 
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
@@ -152,7 +111,7 @@ async fn silent_connections_keep_nobody_from_uploading_and_no_task_from_its_file
         .env("RUSHES_DATA_DIR", directory.path().join("data"))
         .stderr(File::create(&log).unwrap());
     let refused = command.status().unwrap();
-    let text = Up::lines(&log);
+    let text = std::fs::read_to_string(&log).unwrap();
     assert_eq!(refused.code(), Some(1), "{text}");
     assert!(
         text.contains("allows 60 open files") && text.contains("accepted: at least"),

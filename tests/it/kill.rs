@@ -1,7 +1,6 @@
 //! Processes and media children that are killed at random while clients work. `tests/campaign kill` runs it for longer.
 
 use crate::ledger;
-use crate::processes::Process;
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
@@ -10,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tests::clip::Clip;
 use tests::random::Random;
+use tests::server::Server;
 use tests::{Caller, SECRET, TestApp};
 use tokio::time::sleep;
 
@@ -31,14 +31,14 @@ struct Victim {
     role: &'static str,
     home: PathBuf,
     environment: Vec<(&'static str, String)>,
-    process: Process,
+    process: Server,
 }
 
 impl Victim {
     fn start(role: &'static str, directory: &Path, environment: Vec<(&'static str, String)>) -> Self {
         let home = directory.join(role);
         std::fs::create_dir_all(&home).unwrap();
-        let process = Process::start(role, &home, &environment);
+        let process = Server::within(role, &home, &environment);
         Self {
             role,
             home,
@@ -48,15 +48,15 @@ impl Victim {
     }
 
     /// Kills it and starts it again on the same data directory.
-    fn dies(&mut self) {
+    async fn dies(&mut self) {
         self.process.signal("-KILL");
-        self.process.0.wait().unwrap();
-        self.process = Process::start(self.role, &self.home, &self.environment);
+        self.process.ended().await;
+        self.process = Server::within(self.role, &self.home, &self.environment);
     }
 
     /// Kills one of its media children, if it has any.
     fn loses_a_child(&self, random: &mut Random) {
-        let id = self.process.0.id();
+        let id = self.process.id();
         let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
         let mut children: Vec<String> = children.split_whitespace().map(str::to_owned).collect();
         // Children belong to the thread that started them.
@@ -119,7 +119,7 @@ async fn processes_that_are_killed_at_random_lose_nothing_that_was_acknowledged(
         sleep(Duration::from_millis(500 + random.below(2_500) as u64)).await;
         let what = random.below(3);
         match what {
-            0 | 1 => victims[what].dies(),
+            0 | 1 => victims[what].dies().await,
             _ => victims[random.below(2)].loses_a_child(&mut random),
         }
         kills[what] += 1;

@@ -1,10 +1,10 @@
 //! Workers whose Redis forgets everything or whose database falls silent: tasks go on.
 
-use crate::processes::Process;
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tests::TestApp;
 use tests::clip::Clip;
+use tests::server::Server;
 
 #[path = "../../entity/tests/it/proxy.rs"]
 mod proxy;
@@ -27,7 +27,7 @@ async fn workers_claim_at_once_after_redis_has_forgotten_everything() {
     let mut environment = app.environment.clone();
     environment.retain(|(name, _)| *name != "REDIS_URL");
     environment.push(("REDIS_URL", redis.url()));
-    let _worker = Process::start("worker", directory, &environment);
+    let _worker = Server::within("worker", directory, &environment);
     let mut claims = Vec::new();
     for round in 0_u32..12 {
         // Each another length: no task is answered from the outputs of an earlier one.
@@ -78,7 +78,7 @@ async fn a_silent_postgres_does_not_hold_the_slots_of_a_worker() {
     environment.retain(|(name, _)| *name != "DATABASE_URL");
     environment.push(("DATABASE_URL", network.url.clone()));
     environment.push(("RUSHES_WORKERS", "1".to_owned()));
-    let _worker = Process::start("worker", directory, &environment);
+    let _worker = Server::within("worker", directory, &environment);
     for round in 0_u32..4 {
         let clip = Clip {
             width: 96,

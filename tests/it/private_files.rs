@@ -2,50 +2,21 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 use tests::clip::Clip;
-use tests::{Caller, TestApp, program};
-
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use tests::server::Server;
+use tests::{Caller, TestApp};
 
 /// Starts `rushes up` from a shell whose mask leaves everything open to others.
-async fn up(directory: &Path, environment: &[(&'static str, String)]) -> (Server, String) {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", "umask 0; exec \"$0\" up"])
-        .arg(program())
-        .env_clear();
-    command
-        .env("RUSHES_LISTEN", format!("127.0.0.1:{port}"))
-        .env("RUSHES_DATA_DIR", directory.join("data"))
-        .envs(environment.iter().map(|(name, value)| (name, value)));
-    let log = std::fs::File::create(directory.join("process.log")).unwrap();
-    let server = Server(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
-    let (url, begun) = (format!("http://127.0.0.1:{port}"), Instant::now());
-    while !reqwest::get(format!("{url}/readyz"))
-        .await
-        .is_ok_and(|reply| reply.status() == 200)
-    {
-        let log = std::fs::read_to_string(directory.join("process.log")).unwrap();
-        assert!(begun.elapsed() < Duration::from_secs(60), "{log}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    (server, url)
+async fn up(directory: &Path, environment: &[(&'static str, String)]) -> Server {
+    let data = directory.join("data").display().to_string();
+    let environment = [&[("RUSHES_DATA_DIR", data)][..], environment].concat();
+    let log = File::create(directory.join("process.log")).unwrap();
+    let mut server = Server::under("umask 0;", "up", log.into(), &environment);
+    server.ready().await;
+    server
 }
 
 /// What others may do something with.
@@ -86,8 +57,8 @@ async fn everything_that_is_kept_is_for_its_own_user_alone() {
     environment.retain(|(name, _)| !name.starts_with("AWS_") && *name != "STORAGE_URL");
     environment.retain(|(_, value)| !value.starts_with("sqlite:"));
     environment.push(("STORAGE_URL", format!("file://{}", files.display())));
-    let (server, url) = up(directory, &environment).await;
-    let caller = Caller::sign_up(&url).await;
+    let server = up(directory, &environment).await;
+    let caller = Caller::sign_up(&server.url).await;
     let recipe = r#"{"outputs":[{"kind":"mp4"},{"kind":"hls","ladder":[90]},{"kind":"poster"}]}"#;
     let clip = Clip::default().make(directory);
     let id = caller.task(&clip, &[("recipe", recipe)]).await;

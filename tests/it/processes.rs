@@ -4,47 +4,11 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tests::clip::Clip;
+use tests::server::Server;
 use tests::{TestApp, program};
-
-/// A process of the product; killed with its value.
-pub(crate) struct Process(pub(crate) Child);
-
-impl Process {
-    pub(crate) fn start(command: &str, directory: &Path, environment: &[(&str, String)]) -> Self {
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(directory.join("process.log"))
-            .unwrap();
-        let mut process = Command::new(program());
-        process
-            .arg(command)
-            .env_clear()
-            .env("RUSHES_DATA_DIR", directory.join("data"));
-        process.envs(environment.iter().map(|(name, value)| (name, value)));
-        Self(process.stdout(Stdio::null()).stderr(log).spawn().unwrap())
-    }
-
-    pub(crate) fn signal(&self, signal: &str) {
-        assert!(
-            Command::new("kill")
-                .args([signal, &self.0.id().to_string()])
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_survives_the_kill_of_its_worker_and_is_done_once() {
@@ -59,15 +23,14 @@ async fn a_task_survives_the_kill_of_its_worker_and_is_done_once() {
     }
     .make(directory);
     let slow = json!({ "outputs": [{ "kind": "mp4", "video": { "speed": "good" } }] });
-    let mut first = Process::start("worker", directory, &app.environment);
+    let first = Server::within("worker", directory, &app.environment);
     let id = caller.task(&source, &[("recipe", &slow.to_string())]).await;
     caller
         .until(id, |task| task["progress"]["percent"].as_u64() > Some(5))
         .await;
-    first.signal("-KILL");
-    first.0.wait().unwrap();
+    first.end("-KILL").await;
     let begun = Instant::now();
-    let _second = Process::start("worker", directory, &app.environment);
+    let _second = Server::within("worker", directory, &app.environment);
     caller.until(id, |task| task["attempt"].as_u64() == Some(2)).await;
     // It did not wait for the end of the lease: the new process knows that the tasks of its former life are its own.
     println!("claimed again {:.1} s after the kill", begun.elapsed().as_secs_f64());
@@ -90,22 +53,9 @@ async fn a_task_survives_the_kill_of_its_worker_and_is_done_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn up_needs_no_settings_and_ends_in_peace() {
     let directory = tempfile::tempdir().unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let listen = vec![("RUSHES_LISTEN", format!("127.0.0.1:{port}"))];
-    let mut process = Process::start("up", directory.path(), &listen);
-    let url = format!("http://127.0.0.1:{port}");
-    let begun = Instant::now();
-    while !reqwest::get(format!("{url}/readyz"))
-        .await
-        .is_ok_and(|reply| reply.status() == 200)
-    {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{}", log(directory.path()));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let mut server = Server::within("up", directory.path(), &[]);
+    server.ready().await;
+    let url = server.url.clone();
     let caller = tests::Caller::sign_up(&url).await;
     let task = caller.processed(&Clip::default().make(directory.path()), &[]).await;
     assert_eq!(
@@ -115,7 +65,7 @@ async fn up_needs_no_settings_and_ends_in_peace() {
     );
     let health = caller.get("/api/health").await.body;
     assert_eq!(health["status"], "healthy", "{health}");
-    let maps = std::fs::read_to_string(format!("/proc/{}/maps", process.0.id())).unwrap();
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", server.id())).unwrap();
     let lean = !maps.contains("libav") || cfg!(not(target_arch = "x86_64"));
     assert!(
         maps.contains("libc.so") && lean,
@@ -136,8 +86,7 @@ async fn up_needs_no_settings_and_ends_in_peace() {
     ] {
         assert!(metrics.contains(name), "{name} is not in\n{metrics}");
     }
-    process.signal("-TERM");
-    assert!(process.0.wait().unwrap().success(), "{}", log(directory.path()));
+    assert!(server.stop().await.success(), "{}", log(directory.path()));
     let log = log(directory.path());
     let line = log.lines().find(|line| line.contains("\"processed\"")).expect(&log);
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -158,7 +107,7 @@ async fn without_redis_a_worker_finds_work_by_itself() {
     let mut environment = app.environment.clone();
     environment.retain(|(name, _)| *name != "REDIS_URL");
     environment.push(("REDIS_URL", "redis://127.0.0.1:1/".to_owned()));
-    let _worker = Process::start("worker", app.directory.path(), &environment);
+    let _worker = Server::within("worker", app.directory.path(), &environment);
     let clip = Clip::default().make(app.directory.path());
     let poster = json!({ "outputs": [{ "kind": "poster" }] }).to_string();
     // The first waits for the start of the process.
@@ -311,7 +260,7 @@ async fn a_worker_sweeps_up_what_nobody_needs_and_nothing_else() {
     let due = Duration::ZERO;
     entity::trash::put(&app.db, &[orphan.to_string()], due).await.unwrap();
 
-    let _worker = Process::start("worker", app.directory.path(), &app.environment);
+    let _worker = Server::within("worker", app.directory.path(), &app.environment);
     let begun = Instant::now();
     loop {
         let everything = app.everything().await;

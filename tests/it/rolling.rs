@@ -1,13 +1,12 @@
 //! Two real backends behind the real nginx, restarted in turn while clients that never repeat a request call.
 
 use crate::front_door::Nginx;
-use crate::processes::Process;
 use reqwest::{Client, Method};
 use serde_json::json;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tests::server::Server;
 use tests::{Caller, SECRET, TestApp};
 use tokio::time::sleep;
 
@@ -15,7 +14,7 @@ use tokio::time::sleep;
 struct Backend<'a> {
     app: &'a TestApp,
     address: String,
-    process: Process,
+    process: Server,
 }
 
 impl<'a> Backend<'a> {
@@ -24,12 +23,12 @@ impl<'a> Backend<'a> {
         let address = listener.local_addr().unwrap().to_string();
         drop(listener);
         let process = Self::process(app, &address);
-        let backend = Self { app, address, process };
-        backend.is_ready().await;
+        let mut backend = Self { app, address, process };
+        backend.process.ready().await;
         backend
     }
 
-    fn process(app: &TestApp, address: &str) -> Process {
+    fn process(app: &TestApp, address: &str) -> Server {
         let mut environment = app.environment.clone();
         environment.extend([
             ("RUSHES_LISTEN", address.to_owned()),
@@ -40,50 +39,27 @@ impl<'a> Backend<'a> {
             ("RUSHES_JWT_SECRET", SECRET.to_owned()),
             ("RUSHES_TRUSTED_PROXIES", "127.0.0.1".to_owned()),
         ]);
-        Process::start("backend", app.directory.path(), &environment)
+        Server::within("backend", app.directory.path(), &environment)
     }
 
     fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    async fn is_ready(&self) {
-        let begun = Instant::now();
-        while !reqwest::get(format!("{}/readyz", self.url()))
-            .await
-            .is_ok_and(|reply| reply.status() == 200)
-        {
-            assert!(
-                begun.elapsed() < Duration::from_secs(60),
-                "{}",
-                log(self.app.directory.path())
-            );
-            sleep(Duration::from_millis(50)).await;
-        }
-    }
-
     /// Stops it as an orchestrator does, and starts its successor.
     async fn restart(&mut self) {
         self.process.signal("-TERM");
         let mut was_unready = false;
-        while self.process.0.try_wait().unwrap().is_none() {
+        while !self.process.has_ended() {
             let ready = reqwest::get(format!("{}/readyz", self.url())).await;
             was_unready |= ready.is_ok_and(|reply| reply.status() == 503);
             sleep(Duration::from_millis(100)).await;
         }
         assert!(was_unready, "it never said that it is not ready");
-        assert!(
-            self.process.0.wait().unwrap().success(),
-            "{}",
-            log(self.app.directory.path())
-        );
+        assert!(self.process.ended().await.success(), "{}", self.process.log());
         self.process = Self::process(self.app, &self.address);
-        self.is_ready().await;
+        self.process.ready().await;
     }
-}
-
-fn log(directory: &Path) -> String {
-    std::fs::read_to_string(directory.join("process.log")).unwrap_or_default()
 }
 
 /// Calls in a row, each on a connection of its own, until told to end; returns what failed.
@@ -140,7 +116,11 @@ async fn two_backends_are_restarted_in_turn_and_no_request_fails() {
         .collect();
     for backend in [&mut first, &mut second] {
         backend.restart().await;
-        sleep(Duration::from_secs(1)).await;
+        // Both serve before the other one stops.
+        let enough = done.load(Ordering::Relaxed) + 24;
+        while done.load(Ordering::Relaxed) < enough {
+            sleep(Duration::from_millis(20)).await;
+        }
     }
     goes_on.store(false, Ordering::Relaxed);
     let mut failed = Vec::new();

@@ -20,11 +20,10 @@ mod everything;
 pub mod mutants;
 mod postgres;
 pub mod random;
+pub mod server;
 mod small_disk;
-mod up;
 
 pub use app::{Options, SECRET, TestApp, program};
 pub use caller::{Caller, MP4, PNG, Reply, image_form};
 pub use postgres::Postgres;
 pub use small_disk::SmallDisk;
-pub use up::Service;

@@ -1,0 +1,128 @@
+//! The memory of a whole process of the API while many clients upload and the bucket takes nothing.
+
+use bytes::Bytes;
+use futures::StreamExt;
+use reqwest::multipart::{Form, Part};
+use reqwest::{Body, Method};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tests::server::Server;
+use tests::{Caller, MP4, SECRET, TestApp};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+const UPLOADS: usize = 50;
+/// In pieces of 64 KiB.
+const UPLOAD_BYTES: usize = 8 << 20;
+/// 64 MiB for parts on their way, and as much for everything else of 50 connections in a build for tests. All uploads
+/// together are 400 MiB.
+const GROWTH_MIB: u64 = 128;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_uploads_to_a_slow_bucket_take_a_bounded_amount_of_memory() {
+    let app = TestApp::idle().await;
+    let directory = app.directory.path();
+    let root = directory.join("slow");
+    std::fs::create_dir_all(root.join("bucket")).unwrap();
+    let bucket = storage::s3_server::start(&root, "key-of-tests", "secret-of-tests").await;
+    let (address, is_open) = gate(bucket.unwrap().0).await;
+    let mut environment = app.environment.clone();
+    environment.retain(|(name, _)| *name != "STORAGE_URL" && !name.starts_with("AWS_"));
+    environment.extend([
+        ("RUSHES_DATA_DIR", directory.join("data").display().to_string()),
+        ("RUSHES_JWT_SECRET", SECRET.to_owned()),
+        ("AWS_ACCESS_KEY_ID", "key-of-tests".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "secret-of-tests".to_owned()),
+        (
+            "STORAGE_URL",
+            format!("s3://bucket?endpoint=http://{address}&region=us-east-1"),
+        ),
+    ]);
+    let mut server = Server::start("backend", &directory.join("log.txt"), &environment);
+    server.ready().await;
+    let caller = Caller::sign_up(&server.url).await;
+    let before = peak_mib(&server);
+
+    is_open.send_replace(false);
+    let (sent, mut uploads) = (Arc::new(AtomicU64::new(0)), JoinSet::new());
+    for _ in 0..UPLOADS {
+        let request = caller.request(Method::POST, "/api/tasks").multipart(form(&sent));
+        uploads.spawn(async move { request.send().await.unwrap() });
+    }
+    until_nothing_moves(&sent).await;
+    let stalled = peak_mib(&server);
+    is_open.send_replace(true);
+    while let Some(reply) = uploads.join_next().await {
+        let reply = reply.unwrap();
+        let status = reply.status();
+        assert_eq!(status, 201, "{}", reply.text().await.unwrap());
+    }
+    let after = peak_mib(&server);
+    println!("peak of the process: {before} MiB before, {stalled} MiB stalled, {after} MiB after {UPLOADS} uploads");
+    assert!(after - before < GROWTH_MIB, "{before} MiB, then {after} MiB");
+    assert!(server.stop().await.success());
+}
+
+/// A form whose file counts the bytes that are taken of it.
+fn form(sent: &Arc<AtomicU64>) -> Form {
+    let (piece, sent) = (Bytes::from(vec![0; 64 << 10]), sent.clone());
+    let pieces = std::iter::once(Bytes::from_static(MP4)).chain(std::iter::repeat_n(piece, UPLOAD_BYTES >> 16));
+    let counted = futures::stream::iter(pieces).map(move |piece| {
+        sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        Ok::<_, std::io::Error>(piece)
+    });
+    Form::new().part("file", Part::stream(Body::wrap_stream(counted)).file_name("clip.mp4"))
+}
+
+/// Waits until clients can send no more: for two seconds none has.
+async fn until_nothing_moves(sent: &AtomicU64) {
+    let (mut last, mut since) = (0, Instant::now());
+    while last == 0 || since.elapsed() < Duration::from_secs(2) {
+        let now = sent.load(Ordering::Relaxed);
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!("clients got rid of {} MiB", last >> 20);
+}
+
+/// The most memory that the process ever had.
+fn peak_mib(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+    kibibytes >> 10
+}
+
+/// Stands before a server and takes bytes for it only while it is open.
+async fn gate(server: SocketAddr) -> (SocketAddr, watch::Sender<bool>) {
+    let (is_open, heard) = watch::channel(true);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(carry(client, server, heard.clone()));
+        }
+    });
+    (address, is_open)
+}
+
+async fn carry(client: TcpStream, server: SocketAddr, mut is_open: watch::Receiver<bool>) -> std::io::Result<()> {
+    let (mut from, mut back) = client.into_split();
+    let (mut answers, mut to) = TcpStream::connect(server).await?.into_split();
+    tokio::spawn(async move { tokio::io::copy(&mut answers, &mut back).await });
+    let mut bytes = vec![0; 64 << 10];
+    loop {
+        let open = is_open.wait_for(|is_open| *is_open).await.map(drop);
+        let count = from.read(&mut bytes).await?;
+        if open.is_err() || count == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(&bytes[..count]).await?;
+    }
+}

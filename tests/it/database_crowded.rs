@@ -72,7 +72,7 @@ async fn crowd(url: &str, caller: &Caller) -> JoinSet<()> {
         if caller.get("/api/presets").await.status == 503 && is_crowded(&chief).await {
             crowd.spawn(async move {
                 let _chief = chief;
-                std::future::pending().await
+                std::future::pending::<()>().await;
             });
             return crowd;
         }
@@ -85,7 +85,7 @@ async fn hold(url: String) {
     loop {
         if let Ok(db) = entity::connect(&url, 1).await {
             let _db = db;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -26,7 +26,7 @@ async fn all_requests_are_answered_again_soon_after_database_connections_are_fre
     let tables = home.path().join("tables");
     std::fs::create_dir(&tables).unwrap();
     let most = format!("max_connections={CONNECTIONS}");
-    let Some(postgres) = Postgres::start(&tables, &[&most]) else {
+    let Some(postgres) = Postgres::start(&tables, home.path(), &[&most]) else {
         return;
     };
     let environment = [

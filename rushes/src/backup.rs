@@ -3,14 +3,16 @@
 //! Files are written once and never changed, so only their coming and going matters. The database is copied first, then
 //! every file that the copy names. A file that was removed in between is named by the copy and missing: then the database
 //! is copied again, and only files that are new since then are copied. This ends as soon as nothing is removed
-//! during one round, which is short from the second round on. The copy is complete when the directory has its name: until
-//! then it is written beside it, as `DIR.partial`.
+//! during one round, which is short from the second round on. A file that is missing in two rounds in a row is lost, for
+//! rows go before their files do; it is listed, as one whose bytes are not those that its row records, and the rest is kept:
+//! one lost file must not end all backups. The copy is complete when the directory has its name: until then it is written
+//! beside it, as `DIR.partial`.
 
 use crate::parts;
 use crate::settings::Settings;
 use anyhow::{Context, bail, ensure};
 use entity::backup::{Named, named_files, snapshot};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -21,10 +23,16 @@ use storage::{Storage, Stored, Target};
 /// Rounds until the copy is given up because files are removed faster than they can be copied.
 const ROUNDS: usize = 20;
 
+/// The file that lists what storage has lost, one key a line.
+const LOST: &str = "lost.txt";
+
 /// Time between two lines of progress.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// Writes the backup into `directory`, which must not exist, or be empty.
+///
+/// # Errors
+/// When there is no backup, and when it is complete but for files that storage has lost.
 pub(crate) async fn run(settings: &Settings, directory: &Path) -> anyhow::Result<()> {
     ensure!(
         settings.is_embedded_database(),
@@ -45,6 +53,12 @@ pub(crate) async fn run(settings: &Settings, directory: &Path) -> anyhow::Result
         copied.files,
         copied.bytes / 1_000_000
     ));
+    ensure!(
+        copied.lost.is_empty(),
+        "{} files that rows name are missing in storage or damaged, and not in the backup; {} names them",
+        copied.lost.len(),
+        directory.join(LOST).display()
+    );
     Ok(())
 }
 
@@ -84,6 +98,8 @@ struct Copied {
     keys: HashSet<String>,
     files: usize,
     bytes: u64,
+    /// Keys of files that storage has no more, or with other bytes than their rows record.
+    lost: BTreeSet<String>,
 }
 
 async fn copy(settings: &Settings, partial: &Path) -> anyhow::Result<Copied> {
@@ -97,22 +113,32 @@ async fn copy(settings: &Settings, partial: &Path) -> anyhow::Result<Copied> {
         .await
         .context("failed to write the backup")?;
     let mut copied = Copied::default();
+    let mut gone_before = BTreeSet::new();
     for _ in 0..ROUNDS {
         let named = snapshot_of(&db, partial).await?;
         let gone = copy_new(&from, &to, &named, &mut copied).await?;
-        if gone == 0 {
+        if gone.is_subset(&gone_before) {
+            copied.lost.extend(gone);
             forget_removed(&to, &named, &mut copied).await?;
+            list_lost(partial, &copied.lost).context("failed to list what is lost")?;
             keep_secret(settings, partial).context("failed to copy jwt_secret")?;
             return Ok(copied);
         }
         tell(&format!(
-            "{gone} files were removed meanwhile; copying the database again."
+            "{} files were removed meanwhile; copying the database again.",
+            gone.len()
         ));
+        gone_before = gone;
     }
-    bail!(
-        "files are missing that the database names, after {ROUNDS} rounds: they are removed faster than they can be copied, or \
-         they were lost; the log above names them"
-    )
+    bail!("files are removed faster than they can be copied: {ROUNDS} rounds were not enough")
+}
+
+fn list_lost(partial: &Path, lost: &BTreeSet<String>) -> io::Result<()> {
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let lines: String = lost.iter().flat_map(|key| [key.as_str(), "\n"]).collect();
+    fs::write(partial.join(LOST), lines)
 }
 
 /// Copies the database, and reads from the copy what it names.
@@ -132,12 +158,17 @@ async fn snapshot_of(db: &entity::DatabaseConnection, partial: &Path) -> anyhow:
     Ok(named)
 }
 
-/// Copies what is not there yet; returns how many files are named and missing.
-async fn copy_new(from: &Storage, to: &Storage, named: &[Named], copied: &mut Copied) -> anyhow::Result<usize> {
-    let mut gone = 0;
+/// Copies what is not there yet; returns the keys that are named and missing.
+async fn copy_new(
+    from: &Storage,
+    to: &Storage,
+    named: &[Named],
+    copied: &mut Copied,
+) -> anyhow::Result<BTreeSet<String>> {
+    let mut gone = BTreeSet::new();
     let mut told = Instant::now();
     for (position, file) in named.iter().enumerate() {
-        if copied.keys.contains(&file.key) {
+        if copied.keys.contains(&file.key) || copied.lost.contains(&file.key) {
             continue;
         }
         let target = Target::parse(&file.key).context("a row names no storage key")?;
@@ -148,14 +179,20 @@ async fn copy_new(from: &Storage, to: &Storage, named: &[Named], copied: &mut Co
                 copied.bytes += stored.bytes;
             }
             // A set that was being removed while it was copied.
-            Ok(_) if matches!(target, Target::Set(_)) => gone += 1,
-            Ok(_) => bail!(
-                "{} is not what its row records: its length or its hash differs",
-                file.key
-            ),
+            Ok(_) if matches!(target, Target::Set(_)) => drop(gone.insert(file.key.clone())),
+            Ok(_) => {
+                tracing::warn!(
+                    key = file.key,
+                    "not what its row records: its length or its hash differs"
+                );
+                to.remove(&target)
+                    .await
+                    .context("failed to remove a file from the backup")?;
+                copied.lost.insert(file.key.clone());
+            }
             Err(storage::Error::NotFound { .. }) => {
                 tracing::info!(key = file.key, "named by the copy of the database, and not in storage");
-                gone += 1;
+                gone.insert(file.key.clone());
             }
             Err(error) => return Err(error).with_context(|| format!("failed to copy {}", file.key)),
         }

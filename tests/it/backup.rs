@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use tests::clip::Clip;
 use tests::server::Server;
-use tests::{Caller, MP4, program};
+use tests::{Caller, MP4, PNG, program};
 
 fn backup(data: &Path, to: &Path) -> Output {
     let mut command = Command::new(program());
@@ -163,4 +163,38 @@ async fn a_backup_refuses_what_would_mix_with_it_and_leaves_nothing() {
             .unwrap(),
         "pg_dump",
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_and_damaged_files_are_listed_and_the_rest_is_backed_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let server = Server::up(&data).await;
+    let caller = Caller::sign_up(&server.url).await;
+    for name in ["lost", "damaged", "kept"] {
+        let reply = caller.image(name, [PNG, name.as_bytes()].concat()).await;
+        assert_eq!(reply.status, 201, "{reply:?}");
+    }
+    for path in files_below(&data.join("objects")) {
+        let bytes = std::fs::read(&path).unwrap();
+        if bytes.ends_with(b"lost") {
+            std::fs::remove_file(&path).unwrap();
+        } else if bytes.ends_with(b"damaged") {
+            std::fs::write(&path, b"rotten").unwrap();
+        }
+    }
+    let copy = directory.path().join("copy");
+    let output = backup(&data, &copy);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("2 files that rows name are missing in storage or damaged"),
+        "{told}"
+    );
+    let listed = std::fs::read_to_string(copy.join("lost.txt")).unwrap();
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    let kept = files_below(&copy.join("objects"));
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert!(std::fs::read(&kept[0]).unwrap().ends_with(b"kept"));
+    assert!(copy.join("rushes.db").exists());
 }

@@ -2,6 +2,7 @@
 
 use crate::probe::VideoFacts;
 use crate::time::Rational;
+use std::ops::RangeInclusive;
 
 /// Of a source that does not tell.
 pub(super) const DEFAULT_FPS: Rational = Rational { num: 25, den: 1 };
@@ -21,9 +22,13 @@ const COMMON: [(u32, u32); 11] = [
     (120, 1),
 ];
 
-/// A source of less than this part of the rate at which it moves stands still for most of the time, as a recorded screen
-/// does. Twice a rate means nothing: that of fields is told so.
-const STILL: f64 = 0.45;
+/// Average rates of a source as parts of its base rate, at which the base rate is not that of its pictures: the rate of
+/// fields, and film on the grid of NTSC by pulldown flags (ITU-T H.262 §6.3.10, `repeat_first_field`).
+const FIELDS: RangeInclusive<f64> = 0.48..=0.52;
+const PULLDOWN: RangeInclusive<f64> = 0.798..=0.802;
+
+/// A source whose average is more than this part of its base rate has hardly a gap.
+const STEADY: f64 = 0.985;
 
 /// What is kept of the rate of a source, in pictures a second.
 const MOST: f64 = 120.5;
@@ -31,15 +36,21 @@ const MOST: f64 = 120.5;
 /// What a camera may take in a second; more is a mistake of the file.
 const CAMERA: f64 = 1_000.5;
 
-/// A constant rate for a source of any rate: its average, or where it mostly stands still the rate at which it moves,
-/// snapped to a common rate within half a percent, 1 to 120. Of a faster one every second picture is kept, or every third.
+/// A constant rate for a source of any rate: its average, or where pictures are missing on the grid of its base rate (a
+/// recording that pauses, a screen that stands still) the base rate, at which no picture is left out; snapped to a common
+/// rate within half a percent, 1 to 120. Of a faster one every second picture is kept, or every third.
 pub(super) fn constant_rate(facts: &VideoFacts) -> Rational {
     let sensible = |rate: &Rational| (1.0..=MOST).contains(&rate.as_f64());
     let moving = facts.base_fps.filter(|rate| (1.0..=60.5).contains(&rate.as_f64()));
     let average = facts.average_fps.and_then(thinned).filter(sensible);
-    let mostly_still = |rate: &Rational| average.is_some_and(|average| average.as_f64() < STILL * rate.as_f64());
+    let has_gaps = |base: &Rational| {
+        average.is_some_and(|average| {
+            let part = average.as_f64() / base.as_f64();
+            part < STEADY && !FIELDS.contains(&part) && !(PULLDOWN.contains(&part) && base.as_f64() > 29.9)
+        })
+    };
     let Some(rate) = moving
-        .filter(mostly_still)
+        .filter(has_gaps)
         .or(average)
         .or_else(|| facts.base_fps.and_then(thinned).filter(sensible))
     else {
@@ -95,6 +106,13 @@ mod tests {
             ((240_000, 1_001), (240_000, 1_001), (120_000, 1_001)),
             ((960, 1), (960, 1), (120, 1)),
             ((5, 1), (30, 1), (30, 1)),
+            // Pauses of half a second to four in a short recording.
+            ((625, 28), (25, 1), (25, 1)),
+            ((20, 1), (25, 1), (25, 1)),
+            ((50, 3), (25, 1), (25, 1)),
+            ((22_221, 1_000), (30, 1), (30, 1)),
+            ((25, 1), (50, 1), (25, 1)),
+            ((24_000, 1_001), (30_000, 1_001), (24_000, 1_001)),
             ((90_000, 1), (90_000, 1), (25, 1)),
             ((1, 10), (90_000, 1), (25, 1)),
         ] {

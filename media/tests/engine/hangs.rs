@@ -1,7 +1,12 @@
 //! What the work tells of its stages: one that only takes long is not taken for one that hangs.
 
 use crate::clips::clip;
-use crate::studio::{recipe, shoot};
+use crate::studio::{footage, plan, probe, recipe, shoot};
+use domain::protocol::Progress;
+use media::engine::{self, Cancel};
+use std::fs::File;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_picture_that_stands_for_an_hour_moves_with_each_of_its_frames() {
@@ -22,4 +27,34 @@ fn a_picture_that_stands_for_an_hour_moves_with_each_of_its_frames() {
         .filter(|pair| pair[0].moved == pair[1].moved)
         .count();
     assert!(stood <= 2, "{:?}", take.progress);
+}
+
+/// Longer than a stage on a busy machine takes for its next packet.
+const HANGS_MS: u64 = 3_000;
+
+#[test]
+fn an_output_that_hangs_is_told_while_the_words_go_on() {
+    let source = clip(
+        "long-sound.mkv",
+        "-f lavfi -i testsrc2=s=64x64:r=10:d=60 -f lavfi -i anoisesrc=d=60:r=44100 -c:v libx264 -preset ultrafast -c:a flac",
+    );
+    let outputs = recipe(r#"{"outputs":[{"kind":"mp4","video":{"speed":"fastest"}},{"kind":"audio","codec":"mp3"}]}"#);
+    let plan = plan(&outputs, &probe(&source).unwrap()).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    // A pipe that takes 64 KiB, and nothing more while nothing is read from it.
+    let path = scratch.path().join(&plan.outputs[1].file);
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let pipe = File::options().read(true).write(true).open(&path).unwrap();
+    let (begun, mut hung, mut drained) = (Instant::now(), None, false);
+    let mut told = |progress: Progress| {
+        hung = hung.or((progress.still_ms >= HANGS_MS).then_some(progress.moved));
+        if !drained && (hung.is_some() || begun.elapsed() > Duration::from_secs(60)) {
+            drained = true;
+            let mut end = pipe.try_clone().unwrap();
+            std::thread::spawn(move || std::io::copy(&mut end, &mut std::io::sink()));
+        }
+    };
+    let sources = [File::open(&source).unwrap()];
+    let ended = engine::transcode(&footage(&sources), &plan, scratch.path(), 2, &mut told, &Cancel::new());
+    assert!(hung.is_some_and(|moved| moved > 0), "{hung:?}, {ended:?}");
 }

@@ -38,7 +38,7 @@ fn an_output_that_hangs_is_told_while_the_words_go_on() {
         "long-sound.mkv",
         "-f lavfi -i testsrc2=s=64x64:r=10:d=60 -f lavfi -i anoisesrc=d=60:r=44100 -c:v libx264 -preset ultrafast -c:a flac",
     );
-    let outputs = recipe(r#"{"outputs":[{"kind":"mp4","video":{"speed":"fastest"}},{"kind":"audio","codec":"mp3"}]}"#);
+    let outputs = recipe(r#"{"outputs":[{"kind":"mp4","video":{"speed":"fastest"}},{"kind":"audio","format":"mp3"}]}"#);
     let plan = plan(&outputs, &probe(&source).unwrap()).unwrap();
     let scratch = tempfile::tempdir().unwrap();
     // A pipe that takes 64 KiB, and nothing more while nothing is read from it.

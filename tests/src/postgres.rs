@@ -44,7 +44,7 @@ impl Postgres {
         server.args(["-h", "127.0.0.1", "-p", &port, "-k"]).arg(home.path());
         server.arg("-D").arg(&cluster);
         // The machine does not lose its power here.
-        let small = ["fsync=off", "min_wal_size=2MB", "max_wal_size=3MB"];
+        let small = ["fsync=off", "min_wal_size=2MB", "max_wal_size=3MB", "wal_recycle=off"];
         server.args(small.iter().chain(options).flat_map(|option| ["-c", option]));
         let postgres = Self {
             url: format!("postgres://rushes@127.0.0.1:{port}/postgres"),

@@ -1,6 +1,6 @@
 //! Workers whose Redis forgets everything or whose database falls silent: tasks go on.
 
-use serde_json::json;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tests::TestApp;
 use tests::clip::Clip;
@@ -18,6 +18,20 @@ use redis_server::RedisServer;
 /// would come after the five seconds of the sweeper or the minute of the queue at the earliest.
 const SOON: Duration = Duration::from_secs(5);
 
+const POSTER: &str = r#"{ "outputs": [{ "kind": "poster" }] }"#;
+
+/// A short clip whose length differs in each round, so that no task reuses the outputs of an earlier one.
+fn source_of(round: u32, directory: &Path) -> PathBuf {
+    let clip = Clip {
+        width: 96,
+        height: 64,
+        seconds: 0.2 + 0.04 * f64::from(round),
+        sound: false,
+        ..Clip::default()
+    };
+    clip.make(directory)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_claim_at_once_after_redis_has_forgotten_everything() {
     let Some(mut redis) = RedisServer::start() else { return };
@@ -30,23 +44,14 @@ async fn workers_claim_at_once_after_redis_has_forgotten_everything() {
     let _worker = Server::within("worker", directory, &environment);
     let mut claims = Vec::new();
     for round in 0_u32..12 {
-        // Each another length: no task is answered from the outputs of an earlier one.
-        let clip = Clip {
-            width: 96,
-            height: 64,
-            seconds: 0.2 + 0.04 * f64::from(round),
-            sound: false,
-            ..Clip::default()
-        };
-        let source = clip.make(directory);
-        let poster = json!({ "outputs": [{ "kind": "poster" }] }).to_string();
+        let source = source_of(round, directory);
         match round {
             0 => {}
             11 => redis.start_again(),
             _ => redis.ask::<()>(&["FLUSHALL"]).await,
         }
         let begun = Instant::now();
-        let id = caller.task(&source, &[("recipe", &poster)]).await;
+        let id = caller.task(&source, &[("recipe", POSTER)]).await;
         caller.until(id, |task| task["attempt"].as_u64() == Some(1)).await;
         claims.push(begun.elapsed());
         assert_eq!(caller.ended(id).await["status"], "processed");
@@ -80,17 +85,9 @@ async fn a_silent_postgres_does_not_hold_the_slots_of_a_worker() {
     environment.push(("RUSHES_WORKERS", "1".to_owned()));
     let _worker = Server::within("worker", directory, &environment);
     for round in 0_u32..4 {
-        let clip = Clip {
-            width: 96,
-            height: 64,
-            seconds: 0.2 + 0.04 * f64::from(round),
-            sound: false,
-            ..Clip::default()
-        };
-        let source = clip.make(directory);
-        let poster = json!({ "outputs": [{ "kind": "poster" }] }).to_string();
+        let source = source_of(round, directory);
         let begun = Instant::now();
-        let id = caller.task(&source, &[("recipe", &poster)]).await;
+        let id = caller.task(&source, &[("recipe", POSTER)]).await;
         if round % 2 == 1 {
             // In the middle of the work: what was asked is never answered.
             caller.until(id, |task| task["attempt"].as_u64() >= Some(1)).await;

@@ -12,7 +12,7 @@ const POLICY: &str = "default-src 'none'; img-src 'self'; base-uri 'none'; form-
 const ICON: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 16\"><rect width=\"16\" height=\"16\" rx=\"3\" fill=\"#223\"/>\
     <path d=\"M5 3.5v9l7.5-4.5z\" fill=\"#fff\"/></svg>\n";
 
-/// What the page says in a language: title, lead, API, health, errors.
+/// The texts of the page in a language: title, lead, API, health, errors.
 const fn words(language: Language) -> [&'static str; 5] {
     match language {
         Language::En => [
@@ -51,7 +51,7 @@ pub(crate) async fn page(context: Context) -> Response {
     (headers, page).into_response()
 }
 
-/// The icon, which browsers ask for by this name whatever its format.
+/// The icon. Browsers request this name for icons of every format.
 pub(crate) async fn icon() -> Response {
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("image/svg+xml")),

@@ -152,8 +152,8 @@ async fn facts_of(state: &AppState, user: UserId, id: TaskId) -> Result<Probe, E
     Ok(facts.read().context("a stored probe cannot be read")?)
 }
 
-/// Refuses a task that would make too much of a source which was looked into. Whatever else is wrong with it shows when it
-/// is planned by a worker, as with a source that nobody has looked into.
+/// Refuses a task whose outputs exceed the limits, where the source has been probed. All other problems are reported when a
+/// worker plans the task, as are those of a source that has not been probed.
 pub(crate) async fn check_amount(
     state: &AppState,
     user: UserId,
@@ -162,7 +162,7 @@ pub(crate) async fn check_amount(
 ) -> Result<(), Error> {
     let Some(facts) = facts else { return Ok(()) };
     let probe: Probe = facts.read().context("a stored probe cannot be read")?;
-    // Clips that nobody has looked into add little, and are no reason to refuse anything.
+    // Clips that have not been probed count as empty: the worker checks the limits again with their lengths.
     let (intro, outro) = clips(state, user, recipe).await.unwrap_or_default();
     let clips = Clips {
         intro: intro.as_ref(),

@@ -4,7 +4,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
 use std::time::SystemTime;
 
-/// What tells one version of a file from another.
+/// The validators of one version of a file (RFC 9110 §8.8).
 #[derive(Clone, Debug)]
 pub(crate) struct Version {
     /// The strong validator, in quotes.
@@ -13,7 +13,7 @@ pub(crate) struct Version {
     pub(crate) modified: SystemTime,
 }
 
-/// What the preconditions of a request come to.
+/// The result of the preconditions of a request (RFC 9110 §13.2.2).
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// The file is to be sent.
@@ -35,7 +35,7 @@ impl Version {
         }
     }
 
-    /// What the preconditions of a request for this version come to.
+    /// The result of the preconditions of a request for this version (RFC 9110 §13.2.2).
     pub(super) fn judge(&self, headers: &HeaderMap) -> Verdict {
         let expected = match tags(headers, &IF_MATCH) {
             Some(tags) => tags.iter().any(|tag| tag == "*" || *tag == self.etag),

@@ -149,7 +149,7 @@ impl Secrets {
 #[derive(Clone)]
 pub struct Secret(Vec<u8>);
 
-/// A key that is too short to be one.
+/// A key that is too short, or repeats too few bytes, to be one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WeakSecret {
     /// How long it is.
@@ -183,11 +183,12 @@ impl fmt::Debug for Secret {
 
 impl fmt::Display for WeakSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "a secret of {} bytes; accepted: at least 32 random bytes",
-            self.bytes
-        )
+        let few = if self.bytes < 32 {
+            ""
+        } else {
+            ", fewer than 8 of them different"
+        };
+        write!(f, "a secret of {} bytes{few}", self.bytes)
     }
 }
 

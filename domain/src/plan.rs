@@ -48,6 +48,9 @@ pub struct Plan {
     pub jumps: bool,
     /// Frames per second of every movie, constant.
     pub fps: Rational,
+    /// `true` when the recipe names a rate, so that frames are left out on purpose.
+    #[serde(default)]
+    pub fps_asked: bool,
     /// What every movie shows first.
     pub intro: Option<Card>,
     /// What every movie shows last.
@@ -133,8 +136,11 @@ pub enum WarningCode {
     SpatialLost,
     /// The trim ended after the source.
     TrimShortened,
-    /// Sound stands so far from its pictures that some of it could not wait for them; the detail tells how much and where.
+    /// Some sound is missing: it stands too far from its pictures to wait for them, or its times run back over sound that is
+    /// there already; the detail tells how much and where.
     SoundShortened,
+    /// Frames of the source that have no place at the constant rate of a movie; the detail tells how many and where.
+    FramesDropped,
     /// No sound stream has the language that was asked for; the usual one was taken.
     LanguageMissing,
     /// A trim was asked to be fast, and something else needs the pictures encoded: it is exact.

@@ -131,9 +131,39 @@ pub struct Made {
     /// The packets that were taken over.
     #[serde(default)]
     pub copied: Copied,
-    /// Sound for which there was no room while it waited for its pictures.
+    /// Sound for which there was no room while it waited for its pictures, or whose times run back over other sound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_sound: Option<LostSound>,
+    /// Frames of the source that a movie does not show, because two or more fell on one of its frames.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<DroppedFrames>,
+}
+
+/// Frames of the source that are missing in an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedFrames {
+    /// How many they are.
+    pub frames: u64,
+    /// Where the first of them would be, in microseconds after the start of the output.
+    pub at_us: u64,
+}
+
+impl DroppedFrames {
+    /// Those of a part and of the part after it, which begins `from_us` after the start of the output.
+    #[must_use]
+    pub fn and(before: Option<Self>, after: Option<Self>, from_us: u64) -> Option<Self> {
+        let after = after.map(|after| Self {
+            at_us: from_us.saturating_add(after.at_us),
+            ..after
+        });
+        match (before, after) {
+            (Some(before), Some(after)) => Some(Self {
+                frames: before.frames + after.frames,
+                ..before
+            }),
+            (before, after) => before.or(after),
+        }
+    }
 }
 
 /// Sound that is missing in an output.

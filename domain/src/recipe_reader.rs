@@ -1,14 +1,17 @@
 //! Reads a recipe from JSON so that every refusal names the field by its path.
 
 mod check;
+mod json;
 mod typed;
 
+pub use json::json;
 pub use typed::{complaint, typed};
 
 use crate::language::Language;
 use crate::recipe::{Output, Recipe};
 use serde::Deserialize;
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// A field that was refused: where, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,10 +83,7 @@ impl Recipe {
     /// # Errors
     /// The first field that is unknown, missing or out of bounds.
     pub fn parse(json: &str) -> Result<Self, FieldError> {
-        let mut value: Value = serde_json::from_str(json).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            FieldError::invalid("", format!("no JSON from line {line}, column {column} on"))
-        })?;
+        let mut value = self::json(json.as_bytes())?;
         // Outputs are read one by one: a tagged enum would lose the path below its tag.
         let raw = value.get_mut("outputs").map(Value::take);
         if let Some(object) = value.as_object_mut() {
@@ -126,8 +126,19 @@ fn output(mut value: Value, place: usize) -> Result<Output, FieldError> {
         Some("sprite") => typed(value, &at).map(Output::Sprite),
         _ => Err(FieldError::invalid(
             format!("{at}.kind"),
-            format!("{kind}; accepted: mp4, webm, hls, audio, gif, poster, sprite"),
+            format!(
+                "{}; accepted: mp4, webm, hls, audio, gif, poster, sprite",
+                brief(&kind.to_string())
+            ),
         )),
+    }
+}
+
+/// A value in a refusal: at most 64 characters of it.
+fn brief(value: &str) -> Cow<'_, str> {
+    match value.char_indices().nth(64) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &value[..end])),
+        None => Cow::Borrowed(value),
     }
 }
 

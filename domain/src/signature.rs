@@ -21,7 +21,9 @@ pub fn png(head: &[u8]) -> Option<Motion> {
         };
         match kind {
             b"acTL" => return Some(Motion::Animated),
-            b"IDAT" | b"IEND" => return Some(Motion::Still),
+            b"IDAT" => return Some(Motion::Still),
+            // No pixels came.
+            b"IEND" => break,
             _ => {}
         }
         // A checksum of four bytes follows.
@@ -94,6 +96,8 @@ mod tests {
         assert_eq!(png(&animated), Some(Motion::Animated));
         let still = png_of(&[ihdr(), chunk(b"IDAT", 10), chunk(b"acTL", 8)]);
         assert_eq!(png(&still), Some(Motion::Still));
+        let empty = png_of(&[ihdr(), chunk(b"IEND", 0), chunk(b"IDAT", 10)]);
+        assert_eq!(png(&empty), Some(Motion::Unknown));
         let long_profile = png_of(&[ihdr(), chunk(b"iCCP", 9_000)]);
         assert_eq!(png(&long_profile[..4_096]), Some(Motion::Unknown));
         assert_eq!(

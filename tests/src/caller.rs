@@ -167,7 +167,7 @@ impl Caller {
 pub const MP4: &[u8] = b"\0\0\0\x10ftypisom\0\0\0\0";
 
 /// The first bytes of a PNG of 640 by 360: as much as the API looks at.
-pub const PNG: &[u8] = b"\x89PNG\r\n\x1A\n\0\0\0\rIHDR\0\0\x02\x80\0\0\x01\x68\x08\x06\0\0\0";
+pub const PNG: &[u8] = b"\x89PNG\r\n\x1A\n\0\0\0\rIHDR\0\0\x02\x80\0\0\x01\x68\x08\x06\0\0\0....\0\0\0\x01IDAT.....";
 
 /// The form of an image.
 pub fn image_form(name: &str, bytes: Vec<u8>) -> Form {

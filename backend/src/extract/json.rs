@@ -7,7 +7,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::Bytes;
 use domain::Code;
-use domain::recipe_reader::{FieldError, complaint};
+use domain::recipe_reader::{FieldError, complaint, json};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
@@ -89,28 +89,23 @@ fn is_too_large(error: &axum::Error) -> bool {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    let broken = |error: serde_json::Error| {
-        let (line, column) = (error.line(), error.column());
-        Refusal::new(Code::JsonInvalid).detail(format!("no JSON from line {line}, column {column} on"))
-    };
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let below = if path == "." { String::new() } else { path };
-        let inner = error.into_inner();
-        if inner.is_data() {
-            let wrong = complaint("", below, &inner.to_string());
-            of_request(wrong)
+    let value = json(body).map_err(|fault| {
+        if fault.field.is_empty() {
+            let refusal = Refusal::new(Code::JsonInvalid);
+            fault.problem.detail().into_iter().fold(refusal, Refusal::detail)
         } else {
-            broken(inner)
+            of_request(fault)
         }
     })?;
-    json.end().map_err(broken)?;
     // Serde reads a list as the fields of an object, in their order; nobody means that.
-    if body.trim_ascii_start().starts_with(b"[") {
+    if value.is_array() {
         return Err(Refusal::new(Code::RequestInvalid).detail("a list; accepted: an object"));
     }
-    Ok(value)
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let below = if path == "." { String::new() } else { path };
+        of_request(complaint("", below, &error.into_inner().to_string()))
+    })
 }
 
 /// The refusal of JSON that is none of what is asked for.
@@ -148,6 +143,7 @@ mod tests {
             (r#"{"name":5}"#, Code::RequestInvalid, Some("name")),
             (r#"{"nome":"a"}"#, Code::RequestInvalid, Some("nome")),
             (r#"{"name":"a"} x"#, Code::JsonInvalid, None),
+            (r#"{"name":"a","name":"b"}"#, Code::RequestInvalid, Some("name")),
         ] {
             let refusal = read::<Sample>(body.as_bytes()).unwrap_err();
             assert_eq!(refusal.code, code, "{body}");

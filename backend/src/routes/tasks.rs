@@ -61,9 +61,9 @@ problems!(RetryProblems: RecipeInvalid, IdempotencyKeyInvalid, TokenMissing, Tok
 pub(crate) async fn list(
     State(state): State<AppState>,
     CurrentUser(user): CurrentUser,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Json<TaskList>, Error> {
-    let page = query.check()?;
+    let page = ListQuery::of(query)?.check()?;
     let limit = page.limit.unwrap_or(PAGE_MAX);
     // One more than asked tells whether there is another page.
     let mut tasks = task::list(

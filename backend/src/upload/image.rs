@@ -10,6 +10,7 @@ use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use domain::Code;
 use domain::recipe::Name;
+use domain::signature::{self, Motion};
 
 /// Largest image in bytes.
 pub(crate) const MAX_BYTES: usize = 4 << 20;
@@ -98,17 +99,17 @@ fn look(bytes: &[u8]) -> Result<Facts, Refusal> {
     })
 }
 
-/// Width and height of a PNG: its signature and the beginning of its first chunk (ISO/IEC 15948 §5.2, §11.2.2).
+/// Width and height of a PNG that has pixels.
 fn png(bytes: &[u8]) -> Option<(u32, u32)> {
-    let header = bytes.strip_prefix(b"\x89PNG\r\n\x1A\n\0\0\0\rIHDR")?;
-    let (width, rest) = header.split_first_chunk()?;
-    let (height, _) = rest.split_first_chunk()?;
-    Some((u32::from_be_bytes(*width), u32::from_be_bytes(*height)))
+    let has_pixels = matches!(signature::png(bytes)?, Motion::Still | Motion::Animated);
+    signature::png_size(bytes).filter(|_| has_pixels)
 }
 
-/// Width and height of a JPEG: those of its first frame header (ITU-T T.81 §B.2.2). Every step goes forward.
+/// Width and height of a JPEG that has pixels: those of its first frame header (ITU-T T.81 §B.2.2), when a scan follows
+/// (§B.2.3). Every step goes forward.
 fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
     let mut rest = bytes.strip_prefix(&[0xFF, 0xD8])?;
+    let mut size = None;
     loop {
         let ([0xFF, marker], after) = rest.split_first_chunk()? else {
             return None;
@@ -119,14 +120,15 @@ fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
                 rest = rest.get(1..)?;
                 continue;
             }
-            // The picture begins or ends, and no frame was described.
-            0x00 | 0x01 | 0xD0..=0xDA => return None,
+            0xDA => return size,
+            // A marker that stands alone, where none belongs.
+            0x00 | 0x01 | 0xD0..=0xD9 => return None,
             _ => after.split_first_chunk::<2>()?,
         };
-        if matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC) {
+        if size.is_none() && matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC) {
             let [_, _, _, h1, h2, w1, w2] = *after.first_chunk::<7>()?;
             let side = |high, low| u32::from(u16::from_be_bytes([high, low]));
-            return Some((side(w1, w2), side(h1, h2)));
+            size = Some((side(w1, w2), side(h1, h2)));
         }
         rest = after.get(usize::from(u16::from_be_bytes(*length)).max(2)..)?;
     }
@@ -136,7 +138,8 @@ fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
 mod tests {
     use super::*;
 
-    const PNG: &[u8] = b"\x89PNG\r\n\x1A\n\0\0\0\rIHDR\0\0\x02\x80\0\0\x01\x68\x08\x06\0\0\0";
+    /// 640×360, without the checksums that are not read here.
+    const PNG: &[u8] = b"\x89PNG\r\n\x1A\n\0\0\0\rIHDR\0\0\x02\x80\0\0\x01\x68\x08\x06\0\0\0....\0\0\0\x01IDAT.....";
 
     fn refused(bytes: &[u8]) -> Code {
         look(bytes).unwrap_err().code
@@ -150,7 +153,7 @@ mod tests {
             height_px,
         };
         assert_eq!(look(PNG).unwrap(), facts("image/png", 640, 360));
-        let progressive = b"\xFF\xD8\xFF\xE0\0\x04JF\xFF\xFF\xC4\0\x02\xFF\xC2\0\x11\x08\x01\x68\x02\x80\x03";
+        let progressive = b"\xFF\xD8\xFF\xE0\0\x04JF\xFF\xFF\xC4\0\x02\xFF\xC2\0\x08\x08\x01\x68\x02\x80\x03\xFF\xDA";
         assert_eq!(look(progressive).unwrap(), facts("image/jpeg", 640, 360));
     }
 
@@ -161,6 +164,9 @@ mod tests {
             b"\x89PNG\r\n\x1A\n",
             b"\x89PNG\r\n\x1A\n\0\0\0\rIDAT\0\0\x02\x80\0\0\x01\x68",
             b"\x89PNG\r\n\x1A\n\0\0\0\rIHDR\0\0\0\0\0\0\x01\x68",
+            // Without pixels.
+            &PNG[..33],
+            b"\xFF\xD8\xFF\xC0\0\x08\x08\x01\x68\x02\x80\x03\xFF\xD9",
             b"GIF89a\x01\0\x01\0",
             b"<svg xmlns='http://www.w3.org/2000/svg'/>",
             b"RIFF\0\0\0\0WEBPVP8 ",
@@ -180,7 +186,7 @@ mod tests {
         let mut bomb = PNG.to_vec();
         bomb[16..20].copy_from_slice(&[0xFF; 4]);
         assert_eq!(refused(&bomb), Code::ImageTooLarge);
-        let wide = b"\xFF\xD8\xFF\xC0\0\x11\x08\x01\x68\xFF\xFF\x03";
+        let wide = b"\xFF\xD8\xFF\xC0\0\x08\x08\x01\x68\xFF\xFF\x03\xFF\xDA";
         assert_eq!(refused(wide), Code::ImageTooLarge);
     }
 }

@@ -14,6 +14,9 @@ use crate::time::{Rational, Span, Timecode};
 /// The loudness of normalized sound: what streaming services ask for, in LUFS.
 const NORMAL_LUFS: i32 = -16;
 
+/// Streams that a warning names; of more than these it tells the number.
+const MOST_NAMED: usize = 10;
+
 /// Facts of the clips that a recipe puts before and after the video.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clips<'a> {
@@ -41,7 +44,8 @@ pub fn plan(recipe: &Recipe, probe: &Probe, clips: Clips<'_>, limits: &Limits) -
     let (spans, span_us) = spans(recipe.trim.as_ref(), wanted_us(probe, wanted), &mut warnings)?;
     let (spans, span_us) = without_lead(recipe, wanted, (spans, span_us));
     begin_in_time(recipe, &spans, wanted.1)?;
-    let fps = match recipe.frame.as_ref().map(|frame| frame.fps).unwrap_or_default() {
+    let asked = recipe.frame.as_ref().map(|frame| frame.fps).unwrap_or_default();
+    let fps = match asked {
         Fps::Fixed(rate) => rate,
         Fps::Keep => video.map_or(DEFAULT_FPS, |(_, facts)| constant_rate(facts)),
     };
@@ -76,6 +80,7 @@ pub fn plan(recipe: &Recipe, probe: &Probe, clips: Clips<'_>, limits: &Limits) -
         origin_us: video.and(probe.origin_us),
         jumps: probe.jumps,
         fps,
+        fps_asked: asked != Fps::Keep,
         intro,
         outro,
         loudness_lufs: (recipe.audio.mode == AudioMode::Normalize && audio.is_some()).then_some(NORMAL_LUFS),
@@ -234,17 +239,23 @@ fn clip(probe: &Probe, file: usize, fps: Rational) -> Result<Card, Failure> {
     })
 }
 
+/// Streams that no output uses, by name; of a film with a hundred subtitles the first ones.
 fn dropped(probe: &Probe, used: &[Option<usize>], warnings: &mut Vec<Warning>) {
     let unused = probe
         .streams
         .iter()
         .filter(|stream| !used.contains(&Some(stream.index)));
-    let words: Vec<_> = unused
+    let mut words: Vec<_> = unused
         .map(|stream| {
             let language = stream.language.as_ref().map_or(String::new(), |tag| format!(", {tag}"));
             format!("{} #{} ({}{language})", stream.kind.word(), stream.index, stream.codec)
         })
         .collect();
+    let more = words.len().saturating_sub(MOST_NAMED);
+    if more > 1 {
+        words.truncate(MOST_NAMED);
+        words.push(format!("and {more} more"));
+    }
     if !words.is_empty() {
         warnings.push(Warning::new(WarningCode::StreamsDropped, words.join(", ")));
     }

@@ -139,9 +139,25 @@ fn interval(predicted: f64, mut ratios: Vec<f64>) -> Interval {
         _ => (at(0.1), at(0.5), at(0.9)),
     };
     Interval {
-        low: predicted * low,
-        likely: predicted * likely,
-        high: predicted * high,
+        low: three_digits(predicted * low),
+        likely: three_digits(predicted * likely),
+        high: three_digits(predicted * high),
+    }
+}
+
+/// A value to three significant digits, which is more than an estimate knows.
+#[allow(clippy::cast_possible_truncation, reason = "an exponent of ten, -323 to 308")]
+fn three_digits(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return value;
+    }
+    let exponent = value.abs().log10().floor() as i32 - 2;
+    // A power of ten with a positive exponent is exact, its inverse is not.
+    let unit = 10_f64.powi(exponent.abs());
+    if exponent < 0 {
+        (value * unit).round() / unit
+    } else {
+        (value / unit).round() * unit
     }
 }
 
@@ -242,6 +258,21 @@ mod tests {
             cpu_s: value,
             wall_s: value,
             bytes: value,
+        }
+    }
+
+    #[test]
+    fn an_estimate_has_three_digits() {
+        for (value, told) in [
+            (0.0, "0"),
+            (0.012_345_6, "0.0123"),
+            (0.999_99, "1"),
+            (4.666_666_667, "4.67"),
+            (98.95, "99"),
+            (1_234.5, "1230"),
+            (123_456_789.123, "123000000"),
+        ] {
+            assert_eq!(three_digits(value).to_string(), told);
         }
     }
 

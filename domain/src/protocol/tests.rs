@@ -83,8 +83,20 @@ fn the_largest_recipe_and_what_becomes_of_it_fit_on_their_lines() {
             file: output.file.clone(),
             frames: u64::MAX,
             duration_us: u64::MAX,
+            packets_from_us: Some(u64::MAX),
+            loudest: Some(Loudest {
+                at_us: u64::MAX,
+                peak_permille: u32::MAX,
+            }),
             copied,
-            ..Made::default()
+            lost_sound: Some(LostSound {
+                at_us: u64::MAX,
+                length_us: u64::MAX,
+            }),
+            dropped: Some(DroppedFrames {
+                frames: u64::MAX,
+                at_us: u64::MAX,
+            }),
         };
         made.push((output.clone(), report));
         checked.push(Checked::Hls(CheckedHls {

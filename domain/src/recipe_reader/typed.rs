@@ -1,6 +1,6 @@
 //! Reads JSON as a type of ours. What serde says of a value that does not fit becomes a path and words for people.
 
-use super::{FieldError, FieldProblem};
+use super::{FieldError, FieldProblem, brief};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -41,11 +41,7 @@ pub fn complaint(at: &str, mut below: String, message: &str) -> FieldError {
         FieldProblem::Invalid(reworded(message))
     };
     if !matches!(problem, FieldProblem::Invalid(_)) && below.rsplit('.').next() != Some(quoted) {
-        below = if below.is_empty() {
-            quoted.to_owned()
-        } else {
-            format!("{below}.{quoted}")
-        };
+        below = joined(&below, &brief(quoted));
     }
     FieldError {
         field: joined(at, &below),
@@ -54,7 +50,7 @@ pub fn complaint(at: &str, mut below: String, message: &str) -> FieldError {
 }
 
 /// A path below another one.
-fn joined(at: &str, below: &str) -> String {
+pub(super) fn joined(at: &str, below: &str) -> String {
     let dot = if at.is_empty() || below.is_empty() || below.starts_with('[') {
         ""
     } else {
@@ -92,7 +88,7 @@ fn reworded(message: &str) -> String {
     let Some((given, expected)) = rest.and_then(|rest| rest.split_once(", expected ")) else {
         return message.to_owned();
     };
-    format!("{}; accepted: {}", value_of(given), type_of(expected))
+    format!("{}; accepted: {}", brief(&value_of(given)), type_of(expected))
 }
 
 fn value_of(given: &str) -> String {

@@ -5,7 +5,7 @@ use domain::claim::{Waiting, next};
 use domain::{ClaimPolicy, TaskId, UserId, WorkerId};
 use entity::DatabaseConnection;
 use entity::task::{self, Claim};
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -87,6 +87,39 @@ async fn claims_that_race_take_different_tasks_even_of_one_account() {
     let claimed: Vec<_> = claimed.into_iter().flat_map(Result::unwrap).collect();
     assert_eq!(claimed.len(), 12, "four at a time find work as long as there is some");
     assert_eq!(claimed.iter().collect::<BTreeSet<_>>().len(), 12, "each task once");
+}
+
+#[tokio::test]
+async fn a_claim_that_freezes_before_its_commit_holds_no_other_one() {
+    let (db, _directory) = database("frozen").await;
+    // SQLite has one writer at a time, in the process that would freeze.
+    if db.get_database_backend() != DbBackend::Postgres {
+        return;
+    }
+    let users = accounts(&db, 2).await;
+    let (first, second) = (task_of(&db, users[0]).await, task_of(&db, users[0]).await);
+    let other = task_of(&db, users[1]).await;
+    let frozen = db.begin().await.unwrap();
+    for statement in [
+        format!(
+            "UPDATE tasks SET status = 'processing', attempt = 1 WHERE id = {}",
+            first.id
+        ),
+        format!("INSERT INTO turns (user_id, claimed_at_ms) VALUES ({}, 1)", users[0].0),
+    ] {
+        frozen.execute_unprepared(&statement).await.unwrap();
+    }
+    let begun = Instant::now();
+    let mut claimed = Vec::new();
+    while let Some(task) = claim_next(&db).await {
+        claimed.push(task.id);
+    }
+    let took = begun.elapsed();
+    claimed.sort_unstable();
+    assert_eq!(claimed, [second.id, other.id], "of its own account, too");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    frozen.rollback().await.unwrap();
+    assert_eq!(claim_next(&db).await.map(|task| task.id), Some(first.id));
 }
 
 #[tokio::test]

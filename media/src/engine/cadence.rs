@@ -1,6 +1,7 @@
 //! Turns pictures that come at any time into frames at a constant rate: which picture is shown in which slot.
 
 use domain::Rational;
+use domain::protocol::DroppedFrames;
 use std::ops::Range;
 
 /// A gap longer than this is believed only while the span lasts; beyond it the clock of the source has jumped.
@@ -27,12 +28,16 @@ pub(super) struct Cadence<T> {
     pending: Option<Pending<T>>,
     /// The first slot that was not handed out.
     next: u64,
+    /// Pictures that got no slot because another one is nearer to it.
+    dropped: Option<DroppedFrames>,
 }
 
 struct Pending<T> {
     picture: T,
     at_us: i64,
     end_us: i64,
+    /// `true` once it was handed out and stands on.
+    shown: bool,
 }
 
 impl<T> Cadence<T> {
@@ -45,7 +50,13 @@ impl<T> Cadence<T> {
             zero_us: None,
             pending: None,
             next: 0,
+            dropped: None,
         }
+    }
+
+    /// Pictures that got no slot, because another one is nearer to it or shown in it already.
+    pub(super) const fn dropped(&self) -> Option<DroppedFrames> {
+        self.dropped
     }
 
     /// Slots handed out so far.
@@ -76,24 +87,25 @@ impl<T> Cadence<T> {
             picture,
             at_us,
             end_us: at_us.saturating_add(duration_us.clamp(1, longest_us)),
+            shown: false,
         };
         let Some(old) = self.pending.take() else {
             self.pending = Some(new);
             return None;
         };
-        let slot = self.nearest(at_us);
+        let slot = self.slot_of(at_us);
         if slot <= self.next {
             // Both want the same slot: the nearer one gets it.
             let time = self.time_of(self.next);
             let old_is_nearer = (old.at_us - time).abs() <= (new.at_us - time).abs();
-            self.pending = Some(if old_is_nearer && slot == self.next {
-                Pending {
-                    end_us: new.end_us.max(old.end_us),
-                    ..old
-                }
+            let (kept, other) = if old_is_nearer && slot == self.next {
+                let end_us = new.end_us.max(old.end_us);
+                (Pending { end_us, ..old }, new)
             } else {
-                new
-            });
+                (new, old)
+            };
+            self.drop_one(&other);
+            self.pending = Some(kept);
             return None;
         }
         self.pending = Some(new);
@@ -116,6 +128,9 @@ impl<T> Cadence<T> {
         // A picture that is over before its slot begins was rounded into it; any other is seen at least once.
         let over = self.next > 0 && self.time_of(self.next) >= end_us;
         let own = self.nearest(end_us).max(if over { 0 } else { self.next + 1 });
+        if own <= self.next {
+            self.drop_one(&last);
+        }
         let until = self.limit.filter(|_| until_us.is_none()).unwrap_or(own);
         self.hand_out(last.picture, until)
     }
@@ -126,8 +141,23 @@ impl<T> Cadence<T> {
         T: Clone,
     {
         let slot = self.nearest(until_us.saturating_sub(self.zero_us?));
-        let picture = self.pending.as_ref().filter(|_| slot > self.next)?.picture.clone();
+        let next = self.next;
+        let standing = self.pending.as_mut().filter(|_| slot > next)?;
+        standing.shown = true;
+        let picture = standing.picture.clone();
         self.hand_out(picture, slot)
+    }
+
+    /// Counts a picture that gets no slot; one that begins at the end of the span is no part of it.
+    fn drop_one(&mut self, picture: &Pending<T>) {
+        if picture.shown || self.limit.is_some_and(|limit| picture.at_us >= self.time_of(limit)) {
+            return;
+        }
+        let one = DroppedFrames {
+            frames: 1,
+            at_us: self.fps.duration_us(self.next),
+        };
+        self.dropped = DroppedFrames::and(self.dropped, Some(one), 0);
     }
 
     fn hand_out(&mut self, picture: T, until: u64) -> Option<(T, Range<u64>)> {
@@ -139,6 +169,19 @@ impl<T> Cadence<T> {
 
     fn time_of(&self, slot: u64) -> i64 {
         i64::try_from(self.fps.duration_us(slot)).unwrap_or(i64::MAX)
+    }
+
+    /// The slot of a picture: the one after that of the picture before it while that is less than 0.6 slots off, else the
+    /// nearest. Where times lie half way between two slots, as behind a cut inside a frame, the nearest alone would jump to and
+    /// fro with each rounding: one picture left out, the next one shown twice.
+    fn slot_of(&self, us: i64) -> u64 {
+        let follows = self.next + 1;
+        let off_us = us.saturating_sub(self.time_of(follows)).unsigned_abs();
+        if off_us.saturating_mul(10) < self.fps.duration_us(6) {
+            follows
+        } else {
+            self.nearest(us)
+        }
     }
 
     fn nearest(&self, us: i64) -> u64 {
@@ -205,6 +248,47 @@ mod tests {
         assert_eq!(slots[..5], [0, 1, 2, 4, 5]);
         let slots = seen(Cadence::new(fps(30), None, 0), &constant(15, 0, 15), false);
         assert_eq!(slots, (0..30).map(|slot| slot / 2).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_cut_half_way_between_two_slots_costs_one_picture_at_most() {
+        // Rounded to milliseconds, from the second part on half a slot later or earlier.
+        for half in [500, -500] {
+            let pictures: Vec<_> = (0..120)
+                .map(|n| {
+                    let thousandths = i64::from(n) * 1_000 + if n < 60 { 0 } else { half };
+                    (n, thousandths / 30 * 1_000, 33_000)
+                })
+                .collect();
+            let slots = seen(Cadence::new(fps(30), None, 0), &pictures, false);
+            let distinct = slots.windows(2).filter(|pair| pair[0] != pair[1]).count() + 1;
+            assert!(distinct >= 119 && slots.len() <= 121, "{half}: {slots:?}");
+        }
+    }
+
+    #[test]
+    fn pictures_without_a_slot_are_counted_and_one_that_stood_is_not() {
+        let dropped = |mut cadence: Cadence<u32>, pictures: &[(u32, i64, i64)], goes_on: bool| {
+            for (number, at, duration) in pictures {
+                let _ = cadence.push(*number, *at, *duration);
+            }
+            let own_us = pictures.last().map_or(0, |(_, at, duration)| at + duration);
+            let _ = cadence.end((!goes_on).then_some(own_us));
+            cadence.dropped().map(|dropped| (dropped.frames, dropped.at_us))
+        };
+        let from_zero = |rate| Cadence::new(fps(rate), None, 0);
+        assert_eq!(dropped(from_zero(30), &constant(30, 0, 90), false), None);
+        assert_eq!(dropped(from_zero(60), &constant(30, 0, 90), false), None);
+        assert_eq!(dropped(from_zero(15), &constant(30, 0, 90), false), Some((45, 66_667)));
+        // The one that ends a span belongs to what follows.
+        let span = Cadence::new(fps(30), Some(30), 1_000_000);
+        assert_eq!(dropped(span, &constant(30, 0, 31), true), None);
+        let mut stood = Cadence::new(fps(30), None, 20_000_000);
+        assert_eq!(stood.push(0, 0, 33_333), None);
+        assert_eq!(stood.stand_until(10_000_000), Some((0, 0..300)));
+        assert_eq!(stood.push(1, 10_000_000, 33_333), None);
+        assert_eq!(stood.end(Some(10_033_333)), Some((1, 300..301)));
+        assert_eq!(stood.dropped(), None);
     }
 
     #[test]

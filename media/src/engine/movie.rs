@@ -15,7 +15,7 @@ use super::scene::{Canvas, Scene};
 use super::soundtrack::Soundtrack;
 use super::transcode::Job;
 use domain::plan::{AudioTrack, Card, VideoOrder};
-use domain::protocol::{Copied, Made};
+use domain::protocol::{Copied, DroppedFrames, Made};
 use domain::{Failure, Plan};
 use ffmpeg_next::Packet;
 use ffmpeg_next::frame::{Audio, Video};
@@ -95,6 +95,8 @@ struct Movie<'a> {
     frames: u64,
     /// Those of them that are of the source.
     source_frames: u64,
+    /// Pictures of the source that none of them shows.
+    dropped: Option<DroppedFrames>,
 }
 
 impl<'a> Movie<'a> {
@@ -130,6 +132,7 @@ impl<'a> Movie<'a> {
             scene: None,
             frames: 0,
             source_frames: 0,
+            dropped: None,
         })
     }
 
@@ -155,7 +158,12 @@ impl<'a> Movie<'a> {
     /// Counts the frames of the part that was read.
     fn end_part(&mut self) -> Result<(), Failure> {
         match self.scene.take() {
-            Some((part, scene)) if part.is_span() => self.source_frames += scene.cadence.slots(),
+            Some((part, scene)) if part.is_span() => {
+                let slots = scene.cadence.slots();
+                let from_us = self.plan.fps.duration_us(self.frames.saturating_sub(slots));
+                self.dropped = DroppedFrames::and(self.dropped, scene.cadence.dropped(), from_us);
+                self.source_frames += slots;
+            }
             Some((_, scene)) if scene.cadence.slots() == 0 => return Err(nothing_decoded("the clip of a bumper")),
             _ => {}
         }
@@ -268,6 +276,7 @@ impl<'a> Movie<'a> {
             duration_us,
             loudest,
             lost_sound: self.track.as_ref().and_then(Soundtrack::lost),
+            dropped: self.dropped.filter(|_| !self.plan.fps_asked),
             copied: Copied {
                 pictures: None,
                 sound: self.copied.as_ref().map(Sounds::imprint),

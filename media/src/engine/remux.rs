@@ -258,6 +258,8 @@ impl<'a> Remux<'a> {
                 Some(Sound::Encoded(track)) => track.lost(),
                 _ => None,
             },
+            // Every picture is taken over.
+            dropped: None,
         };
         Ok((made, renditions))
     }

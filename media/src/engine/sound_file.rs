@@ -66,6 +66,7 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Order, from: &Inbox) -> Res
         duration_us: sound.us_of(samples),
         packets_from_us: None,
         loudest,
+        lost_sound: tape.lost(),
         ..Made::default()
     })
 }

@@ -8,8 +8,9 @@ use domain::Failure;
 use domain::protocol::{LostSound, Loudest};
 use ffmpeg_next::frame::Audio;
 
-/// Sound that comes more than this before the first picture is not held back any longer.
-const MAX_HELD_US: i64 = 10_000_000;
+/// Sound that comes more than this before the first picture is not held back any longer. The reader stops at 30 s and a packet
+/// while there are pictures to come.
+const MAX_HELD_US: i64 = 35_000_000;
 
 /// The sound of one movie.
 pub(super) struct Soundtrack {
@@ -22,6 +23,11 @@ pub(super) struct Soundtrack {
     held: Vec<(Audio, i64)>,
     /// Whether it is no longer held back.
     released: bool,
+    /// Whether sound of the part was laid on the tape.
+    laid: bool,
+    /// The offset of the first picture within its slot when sound was laid before it was known: that sound does not move any
+    /// more, so what follows stays that much late under its pictures, less than a slot.
+    ignored_us: Option<i64>,
 }
 
 impl Soundtrack {
@@ -38,6 +44,8 @@ impl Soundtrack {
             begin: 0,
             held: Vec::new(),
             released: false,
+            laid: false,
+            ignored_us: None,
         })
     }
 
@@ -48,6 +56,8 @@ impl Soundtrack {
         self.begin = i64::try_from(position).unwrap_or(i64::MAX);
         self.held.clear();
         self.released = false;
+        self.laid = false;
+        self.ignored_us = None;
         Ok(())
     }
 
@@ -59,9 +69,12 @@ impl Soundtrack {
 
     /// Lays what was taken on the tape, once it is known at which time of the part the pictures begin.
     pub(super) fn release(&mut self, zero_us: Option<i64>) -> Result<(), Failure> {
-        let Some(zero_us) = zero_us.or(self.released.then_some(0)) else {
-            return Ok(());
+        let zero_us = match zero_us {
+            Some(zero_us) => zero_us - *self.ignored_us.get_or_insert(if self.laid { zero_us } else { 0 }),
+            None if self.released => 0,
+            None => return Ok(()),
         };
+        self.laid |= !self.held.is_empty();
         for (mut sound, at_us) in self.held.drain(..) {
             let position = self.sound.samples_in(at_us.saturating_sub(zero_us));
             self.tape.lay(&mut sound, position.saturating_add(self.begin))?;
@@ -80,12 +93,9 @@ impl Soundtrack {
         self.sound.us_of(self.tape.end())
     }
 
-    /// Sound for which there was no room.
+    /// Sound that the movie lacks, as [`Tape::lost`] tells.
     pub(super) fn lost(&self) -> Option<LostSound> {
-        self.tape.lost().map(|lost| LostSound {
-            at_us: self.sound.us_of(lost.position),
-            length_us: self.sound.us_of(lost.samples),
-        })
+        self.tape.lost()
     }
 
     /// Ends the sound and the movie at `us`; tells where it was loudest.

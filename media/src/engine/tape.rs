@@ -3,6 +3,7 @@
 use super::level::{Level, Leveler};
 use super::{av, fault};
 use domain::Failure;
+use domain::protocol::LostSound;
 use ffmpeg_next::format::Sample;
 use ffmpeg_next::format::sample::Type;
 use ffmpeg_next::frame::Audio;
@@ -62,11 +63,11 @@ struct Run {
     samples: u64,
 }
 
-/// Samples for which there was no room: where the first of them belongs, and how many they are.
+/// Samples that are not on the tape: the position of the first of them, and how many they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Lost {
-    pub(super) position: u64,
-    pub(super) samples: u64,
+struct Lost {
+    position: u64,
+    samples: u64,
 }
 
 /// The tape; positions count samples from its beginning.
@@ -76,6 +77,8 @@ pub(super) struct Tape {
     runs: VecDeque<Run>,
     waiting: Vec<VecDeque<f32>>,
     taken: u64,
+    /// The position at which the part begins that is being laid.
+    start: u64,
     lost: Option<Lost>,
     /// Samples of what comes next that lie before the end of the tape.
     skip: u64,
@@ -90,6 +93,7 @@ impl Tape {
             runs: VecDeque::new(),
             waiting: vec![VecDeque::new(); usize::from(sound.channels)],
             taken: 0,
+            start: 0,
             lost: None,
             skip: 0,
             converter: None,
@@ -102,9 +106,12 @@ impl Tape {
         self.taken + self.runs.iter().map(|run| run.silent + run.samples).sum::<u64>()
     }
 
-    /// What was lost, if anything.
-    pub(super) const fn lost(&self) -> Option<Lost> {
-        self.lost
+    /// Samples for which there was no room, or which belong to a time that has samples already.
+    pub(super) fn lost(&self) -> Option<LostSound> {
+        self.lost.map(|lost| LostSound {
+            at_us: self.sound.us_of(lost.position),
+            length_us: self.sound.us_of(lost.samples),
+        })
     }
 
     /// Where the next sample to be taken stands.
@@ -149,11 +156,13 @@ impl Tape {
         self.skip = 0;
         self.cut_at(position);
         self.silence_until(position);
+        self.start = position;
         Ok(())
     }
 
     /// Adds samples whose first one belongs at `position`, which may lie before the tape. Small differences to the
-    /// end of the tape are jitter; a gap is filled with silence, an overlap is dropped.
+    /// end of the tape are jitter; a gap is filled with silence, an overlap is dropped. What lies before the part was
+    /// not asked for; any other overlap is counted as lost.
     pub(super) fn lay(&mut self, frame: &mut Audio, position: i64) -> Result<(), Failure> {
         let fresh = self.ready_converter(frame)?;
         let buffered = self
@@ -166,11 +175,11 @@ impl Tape {
         let gap = position
             .saturating_sub(laid.saturating_add(buffered))
             .saturating_add(i64::try_from(self.skip).unwrap_or(i64::MAX));
-        let tolerance = if fresh {
-            0
-        } else {
-            i64::from(self.sound.rate_hz) * TOLERANCE_MS / 1_000
-        };
+        let jitter = i64::from(self.sound.rate_hz) * TOLERANCE_MS / 1_000;
+        let tolerance = if fresh { 0 } else { jitter };
+        if gap < -jitter && self.end() > self.start {
+            self.lose(self.end(), gap.unsigned_abs());
+        }
         if gap > tolerance {
             self.drain()?;
             self.ready_converter(frame)?;
@@ -249,9 +258,7 @@ impl Tape {
         let kept = all.min(MAX_WAITING) as u64;
         let (new, lost) = (kept.saturating_sub(known), all as u64 - kept);
         if lost > 0 {
-            let position = self.end() + new;
-            let told = self.lost.get_or_insert(Lost { position, samples: 0 });
-            told.samples += lost;
+            self.lose(self.end() + new, lost);
             for channel in &mut self.waiting {
                 channel.truncate(MAX_WAITING);
             }
@@ -263,6 +270,11 @@ impl Tape {
                 samples: new,
             }),
         }
+    }
+
+    fn lose(&mut self, position: u64, samples: u64) {
+        let lost = self.lost.get_or_insert(Lost { position, samples: 0 });
+        lost.samples = lost.samples.saturating_add(samples);
     }
 
     /// Makes the resampler fit the frame; `true` when it is a new one.

@@ -321,5 +321,10 @@ fn warnings(losses: Losses, outputs: &[Made]) -> Vec<Warning> {
         let (ms, at) = (lost.length_us / 1_000, Timecode::from_us(lost.at_us));
         Warning::new(WarningCode::SoundShortened, format!("{file}: {ms} ms of sound at {at}"))
     });
-    damaged.into_iter().chain(shortened).collect()
+    // Every movie has the same rate.
+    let dropped = outputs.iter().find_map(|made| made.dropped).map(|dropped| {
+        let (frames, at) = (dropped.frames, Timecode::from_us(dropped.at_us));
+        Warning::new(WarningCode::FramesDropped, format!("{frames} frames, first at {at}"))
+    });
+    damaged.into_iter().chain(shortened).chain(dropped).collect()
 }

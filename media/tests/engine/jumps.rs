@@ -16,7 +16,7 @@ fn numbers(take: &Take) -> Vec<usize> {
 
 /// Seconds `from` to `to` of numbered pictures, with sound `more` seconds longer that beeps at its beginning, whose clock
 /// begins at `offset`.
-fn part(name: &str, (from, to): (u32, u32), more: f64, offset: &str) -> PathBuf {
+pub(crate) fn part(name: &str, (from, to): (u32, u32), more: f64, offset: &str) -> PathBuf {
     let picture = format!(
         "color=black:s=64x64:r=30:d={},geq=lum='if(lt(X,32),16+mod(N+{first},16)*13,16+floor((N+{first})/16)*13)':cb=128:cr=128",
         to - from,
@@ -30,7 +30,7 @@ fn part(name: &str, (from, to): (u32, u32), more: f64, offset: &str) -> PathBuf 
     clip_with(name, &arguments)
 }
 
-fn joined(name: &str, parts: &[PathBuf]) -> PathBuf {
+pub(crate) fn joined(name: &str, parts: &[PathBuf]) -> PathBuf {
     let path = parts[0].with_file_name(name);
     let bytes: Vec<_> = parts.iter().flat_map(|part| fs::read(part).unwrap()).collect();
     fs::write(&path, bytes).unwrap();

@@ -25,6 +25,8 @@ mod copy_refusals;
 #[cfg(test)]
 mod crowds;
 #[cfg(test)]
+mod dropped;
+#[cfg(test)]
 mod ends;
 #[cfg(test)]
 mod fast_trims;

@@ -4,20 +4,27 @@ use super::{BadSetting, NAMES};
 
 const PREFIX: &str = "RUSHES_";
 
-/// Refuses a variable whose name begins with `RUSHES_` and is no setting.
+/// Refuses a variable whose name begins with `RUSHES_`, in letters of either case, and is no setting.
 pub(super) fn check<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), BadSetting> {
     let mut unknown: Vec<_> = variables
-        .filter(|(name, value)| name.starts_with(PREFIX) && !NAMES.contains(name) && !is_of_orchestrator(name, value))
+        .filter(|(name, value)| has_prefix(name) && !NAMES.contains(name) && !is_of_orchestrator(name, value))
         .map(|(name, _)| name)
         .collect();
     unknown.sort_unstable();
     let Some(name) = unknown.first() else { return Ok(()) };
-    let nearest = NAMES.iter().min_by_key(|known| strsim::osa_distance(name, known));
+    let upper = name.to_ascii_uppercase();
+    let nearest = NAMES.iter().min_by_key(|known| strsim::osa_distance(&upper, known));
     Err(BadSetting {
         name: (*name).to_owned(),
         problem: "there is no such setting".to_owned(),
         accepted: format!("{}, or another name of .env.sample", nearest.unwrap_or(&PREFIX)),
     })
+}
+
+/// Names of variables differ by case, and `rushes_log` is hardly meant to be another one.
+fn has_prefix(name: &str) -> bool {
+    name.get(..PREFIX.len())
+        .is_some_and(|beginning| beginning.eq_ignore_ascii_case(PREFIX))
 }
 
 /// Kubernetes and Docker describe a service named `rushes` or `rushes-backend` to every container in variables such as
@@ -42,6 +49,8 @@ mod tests {
         for (name, nearest) in [
             ("RUSHES_LISTN", "RUSHES_LISTEN"),
             ("RUSHES_LOGS", "RUSHES_LOG"),
+            ("rushes_log", "RUSHES_LOG"),
+            ("Rushes_Listen", "RUSHES_LISTEN"),
             ("RUSHES_WORKER", "RUSHES_WORKERS"),
             ("RUSHES_LINK_TTL", "RUSHES_LINK_TTL_S"),
             ("RUSHES_MAX_UPLOAD", "RUSHES_MAX_UPLOAD_BYTES"),

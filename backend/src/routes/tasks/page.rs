@@ -3,14 +3,13 @@
 use crate::error::Refusal;
 use domain::{Code, Status, TaskId};
 use entity::task;
-use serde::Deserialize;
 use utoipa::IntoParams;
 
 /// Most tasks of one page; a client that asks for more, or does not say, finds the rest behind `next_cursor`.
 pub(super) const PAGE_MAX: u64 = 1_000;
 
 /// Which tasks to list.
-#[derive(Deserialize, IntoParams)]
+#[derive(Default, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
     /// At most this many, from 1 on; never more than 1000.
@@ -27,14 +26,29 @@ pub(crate) struct ListQuery {
 }
 
 impl ListQuery {
+    /// The parameters of a query; unknown ones are ignored.
+    ///
+    /// # Errors
+    /// A parameter that is given twice.
+    pub(super) fn of(pairs: Vec<(String, String)>) -> Result<Self, Refusal> {
+        let mut query = Self::default();
+        for (name, value) in pairs {
+            let place = match name.as_str() {
+                "max" => &mut query.max,
+                "order" => &mut query.order,
+                "status" => &mut query.status,
+                "cursor" => &mut query.cursor,
+                _ => continue,
+            };
+            if let Some(before) = place.replace(value) {
+                return Err(wrong(&name, &before, "the parameter once"));
+            }
+        }
+        Ok(query)
+    }
+
     /// In the order of the contract; the first wrong one answers.
     pub(super) fn check(&self) -> Result<task::Page, Refusal> {
-        let wrong = |name: &str, value: &str, accepted: &str| {
-            let given: String = value.chars().take(100).collect();
-            Refusal::new(Code::QueryInvalid)
-                .detail(format!("{name}={given}; accepted: {accepted}"))
-                .field(name, Code::QueryInvalid)
-        };
         let max = self.max.as_deref().map(|text| {
             text.parse()
                 .ok()
@@ -62,6 +76,13 @@ impl ListQuery {
             after: after.transpose()?,
         })
     }
+}
+
+fn wrong(name: &str, value: &str, accepted: &str) -> Refusal {
+    let given: String = value.chars().take(100).collect();
+    Refusal::new(Code::QueryInvalid)
+        .detail(format!("{name}={given}; accepted: {accepted}"))
+        .field(name, Code::QueryInvalid)
 }
 
 #[cfg(test)]
@@ -97,5 +118,14 @@ mod tests {
         ] {
             assert_eq!(checked(max, order), Err(field.to_owned()), "{max} {order}");
         }
+    }
+
+    #[test]
+    fn a_parameter_given_twice_is_named_and_an_unknown_one_ignored() {
+        let pairs = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), "1".to_owned())).collect();
+        let refused = ListQuery::of(pairs(&["order", "max", "max"])).map_err(|refusal| refusal.fields[0].name.clone());
+        assert_eq!(refused.err().as_deref(), Some("max"));
+        let read = ListQuery::of(pairs(&["x", "x", "max"])).unwrap();
+        assert_eq!((read.max.as_deref(), read.order), (Some("1"), None));
     }
 }

@@ -25,6 +25,10 @@ fn all(tape: &mut Tape) -> Vec<f32> {
     }
 }
 
+fn lost(at_us: u64, length_us: u64) -> Option<LostSound> {
+    Some(LostSound { at_us, length_us })
+}
+
 #[test]
 fn samples_before_the_tape_are_cut_to_the_sample_and_gaps_become_silence() {
     let mut tape = Tape::new(STEREO);
@@ -37,17 +41,18 @@ fn samples_before_the_tape_are_cut_to_the_sample_and_gaps_become_silence() {
         (0.5, 0.5, 0.0, 0.0)
     );
     assert_eq!((samples[10_000], samples[10_999]), (0.25, 0.25));
+    assert_eq!(tape.lost(), None);
 }
 
 #[test]
-fn jitter_changes_nothing_and_an_overlap_is_dropped() {
+fn jitter_changes_nothing_and_an_overlap_is_dropped_and_told() {
     let mut tape = Tape::new(STEREO);
     for (n, jitter) in [(0, 0), (1, 300), (2, -300), (3, 100)] {
         tape.lay(&mut frame(48_000, 1_024, 0.1), n * 1_024 + jitter).unwrap();
     }
-    assert_eq!(tape.end(), 4_096);
+    assert_eq!((tape.end(), tape.lost()), (4_096, None));
     tape.lay(&mut frame(48_000, 4_096, 0.2), 2_048).unwrap();
-    assert_eq!(tape.end(), 6_144);
+    assert_eq!((tape.end(), tape.lost()), (6_144, lost(85_333, 42_667)));
 }
 
 #[test]
@@ -71,8 +76,7 @@ fn what_finds_no_room_is_told() {
     for second in 0..182 {
         tape.lay(&mut frame(48_000, 48_000, 0.5), second * 48_000).unwrap();
     }
-    let (position, samples) = (180 * 48_000, 2 * 48_000);
-    assert_eq!(tape.lost(), Some(Lost { position, samples }));
+    assert_eq!(tape.lost(), lost(180_000_000, 2_000_000));
 }
 
 #[test]

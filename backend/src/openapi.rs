@@ -241,12 +241,44 @@ mod tests {
                 assert!(parameter.get("example").is_none(), "{parameter}");
             }
         }
-        let image = &document["paths"]["/api/images/{name}"]["get"]["responses"]["200"]["content"];
+        let binary = serde_json::json!({ "type": "string", "format": "binary" });
+        let files = |path: &str| document["paths"][path]["get"]["responses"]["200"]["content"].clone();
+        let image = files("/api/images/{name}");
         for kind in ["image/png", "image/jpeg"] {
-            assert_eq!(
-                image[kind]["schema"],
-                serde_json::json!({ "type": "string", "format": "binary" })
-            );
+            assert_eq!(image[kind]["schema"], binary, "{kind}");
+        }
+        let video = files("/api/video/download/{year}/{month}/{day}/{name}");
+        for kind in [
+            "video/mp4",
+            "video/webm",
+            "audio/mp4",
+            "audio/mpeg",
+            "audio/ogg",
+            "image/gif",
+            "image/jpeg",
+            "image/png",
+            "image/webp",
+        ] {
+            assert_eq!(video[kind]["schema"], binary, "{kind}");
+        }
+    }
+
+    #[test]
+    fn an_output_is_told_by_its_kind() {
+        let document = serde_json::to_value(document()).unwrap();
+        let output = &document["components"]["schemas"]["Output"];
+        assert_eq!(output["discriminator"]["propertyName"], "kind");
+        let variants = output["oneOf"].as_array().unwrap().iter();
+        let variants: Vec<_> = variants.map(|variant| variant["$ref"].as_str().unwrap()).collect();
+        let kinds = output["discriminator"]["mapping"].as_object().unwrap();
+        assert_eq!(kinds.len(), 7);
+        for (kind, reference) in kinds {
+            let reference = reference.as_str().unwrap();
+            assert!(variants.contains(&reference), "{reference}");
+            let schema = document.pointer(reference.strip_prefix('#').unwrap()).unwrap();
+            let told = &schema["properties"]["kind"];
+            let told = told.get("const").unwrap_or(&told["enum"][0]);
+            assert_eq!(told, kind, "{schema}");
         }
     }
 

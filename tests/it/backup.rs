@@ -2,11 +2,12 @@
 
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 use tests::clip::Clip;
 use tests::server::Server;
-use tests::{Caller, MP4, PNG, program};
+use tests::{Caller, MP4, PNG, Postgres, program};
 
 fn backup(data: &Path, to: &Path) -> Output {
     let mut command = Command::new(program());
@@ -197,4 +198,97 @@ async fn lost_and_damaged_files_are_listed_and_the_rest_is_backed_up() {
     assert_eq!(kept.len(), 1, "{kept:?}");
     assert!(std::fs::read(&kept[0]).unwrap().ends_with(b"kept"));
     assert!(copy.join("rushes.db").exists());
+}
+
+/// Copies a directory as the second and every later `rsync -a` of the documentation does: what is gone stays in the copy.
+fn copy_files(from: &Path, to: &Path) {
+    let mut copy = Command::new("cp");
+    copy.args(["-a", "--no-target-directory"]).args([from, to]);
+    // A file that its owner removed meanwhile is told by an error and means nothing.
+    copy.stderr(std::process::Stdio::null());
+    assert!(copy.status().unwrap().code().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_of_postgres_between_two_copies_of_the_files_starts_as_a_server_with_the_same_accounts() {
+    if std::env::var("TEST_DATABASE_URL").is_err() {
+        return println!("SKIPPED: this is about Postgres");
+    }
+    let home = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(home.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let path = |name: &str| home.path().join(name);
+    std::fs::create_dir(path("tables")).unwrap();
+    let Some(postgres) = Postgres::start(&path("tables"), &path("tables"), &[]) else {
+        return;
+    };
+    let environment = |database: &str, name: &str| {
+        [
+            ("RUSHES_DATA_DIR", path(name).join("data").display().to_string()),
+            ("DATABASE_URL", database.to_owned()),
+            (
+                "STORAGE_URL",
+                format!("file://{}", path(name).join("objects").display()),
+            ),
+            ("RUSHES_JWT_SECRET", tests::SECRET.to_owned()),
+        ]
+    };
+    std::fs::create_dir_all(path("first/objects")).unwrap();
+    let mut server = Server::start("up", &path("first.log"), &environment(&postgres.url, "first"));
+    server.ready().await;
+    let caller = Caller::sign_up(&server.url).await;
+    let task = caller
+        .processed(&Clip::default().make(home.path()), &[("preset", "hls")])
+        .await;
+    let link = task["download"][0].as_str().unwrap().to_owned();
+    let film = caller.download(&link).await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let clients: Vec<_> = (0..3)
+        .map(|_| tokio::spawn(load(caller.clone(), stop.clone())))
+        .collect();
+    let (objects, dump) = (path("first/objects"), path("rushes.dump").display().to_string());
+    std::fs::create_dir(path("second")).unwrap();
+    let (files, copy) = (objects.clone(), path("second/objects"));
+    let file = format!("--file={dump}");
+    let (postgres, url) = tokio::task::spawn_blocking(move || {
+        copy_files(&files, &copy);
+        postgres.client("pg_dump", &["--format=custom", &file, &postgres.url]);
+        copy_files(&files, &copy);
+        let url = postgres.url.replace("/postgres", "/restored");
+        postgres.client("createdb", &[&format!("--maintenance-db={}", postgres.url), "restored"]);
+        postgres.client("pg_restore", &["--no-owner", &format!("--dbname={url}"), &dump]);
+        (postgres, url)
+    })
+    .await
+    .unwrap();
+    stop.cancel();
+    for client in clients {
+        assert!(client.await.unwrap() > 0, "there was load");
+    }
+    assert!(server.stop().await.success());
+
+    let db = entity::connect(&url, 1).await.unwrap();
+    let mut whole = 0;
+    for file in entity::backup::named_files(&db).await.unwrap() {
+        let object = path("second/objects").join(&file.key);
+        let place = file.entry.as_ref().map_or(object.clone(), |entry| object.join(entry));
+        // One that was uploaded and removed between the copies has a row alone.
+        if let Ok(bytes) = std::fs::read(place) {
+            assert_eq!(hex::encode(Sha256::digest(bytes)), file.sha256, "{}", file.key);
+            whole += 1;
+        }
+    }
+    assert!(whole > 2, "the clip, its outputs, and what the load left: {whole}");
+    let mut restored = Server::start("up", &path("second.log"), &environment(&url, "second"));
+    restored.ready().await;
+    let mut again = caller.clone();
+    again.url.clone_from(&restored.url);
+    let same = again.get(&format!("/api/tasks/{}", task["id"])).await;
+    assert_eq!(
+        same.body["outputs"][0]["sha256"], task["outputs"][0]["sha256"],
+        "{same:?}"
+    );
+    let link = same.body["download"][0].as_str().unwrap().to_owned();
+    assert_eq!(again.download(&link).await, film);
+    assert!(restored.stop().await.success());
+    drop(postgres);
 }

@@ -12,9 +12,9 @@ use tokio::task::JoinSet;
 
 const CONNECTIONS: usize = 30;
 /// How long there is none for the service.
-const CROWDED: Duration = Duration::from_secs(10);
-/// Twice the bound that users are promised (5 s), since the machine may be busy. It took 50 s once.
-const SOON: Duration = Duration::from_secs(10);
+const CROWDED: Duration = Duration::from_secs(15);
+/// What users are promised. It took 50 s once.
+const SOON: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_requests_are_answered_again_soon_after_database_connections_are_free() {
@@ -48,13 +48,14 @@ async fn all_requests_are_answered_again_soon_after_database_connections_are_fre
     drop(crowd);
     let freed = Instant::now();
     let preset = json!({ "name": "again", "recipe": { "outputs": [{ "kind": "mp4" }] } });
-    let (read, write, health) = tokio::join!(
+    let (read, write, ready, health) = tokio::join!(
         answered(freed, || caller.request(Method::GET, "/api/presets")),
         answered(freed, || caller.request(Method::POST, "/api/presets").json(&preset)),
         answered(freed, || caller.request(Method::GET, "/readyz")),
+        answered(freed, || caller.request(Method::GET, "/api/health")),
     );
-    println!("after the connections were free: read {read:?}, write {write:?}, health {health:?}");
-    assert!(read.max(write).max(health) < SOON, "{}", server.log());
+    println!("after the connections were free: read {read:?}, write {write:?}, ready {ready:?}, health {health:?}");
+    assert!(read.max(write).max(ready).max(health) < SOON, "{}", server.log());
     assert!(server.stop().await.success());
 }
 

@@ -41,7 +41,7 @@ async fn what_was_answered_with_success_outlives_a_full_disk_and_a_kill() {
 
 /// What lies on the disk that fills up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Full {
+pub(crate) enum Full {
     /// The whole SQLite database and the files.
     Both,
     /// The whole SQLite database, or the tables of Postgres.
@@ -52,21 +52,21 @@ enum Full {
 }
 
 /// A place for a service: a small disk, and a directory elsewhere.
-struct Setup {
+pub(crate) struct Setup {
     full: Full,
     environment: Vec<(&'static str, String)>,
     database_url: String,
-    objects: PathBuf,
+    pub(crate) objects: PathBuf,
     log: PathBuf,
     // Ends before its disk does.
     postgres: Option<Postgres>,
-    disk: SmallDisk,
+    pub(crate) disk: SmallDisk,
     _home: tempfile::TempDir,
 }
 
 impl Setup {
     /// `None`, said aloud, where the machine cannot give it.
-    fn make(full: Full) -> Option<Self> {
+    pub(crate) fn make(full: Full) -> Option<Self> {
         let is_postgres = std::env::var("TEST_DATABASE_URL").is_ok();
         let disk = SmallDisk::mount(if is_postgres && full == Full::Tables { 80 } else { 16 })?;
         let home = tempfile::tempdir().unwrap();
@@ -104,7 +104,7 @@ impl Setup {
         })
     }
 
-    async fn start(&self) -> Server {
+    pub(crate) async fn start(&self) -> Server {
         let mut server = Server::start("up", &self.log, &self.environment);
         server.ready().await;
         server

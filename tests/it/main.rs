@@ -52,6 +52,7 @@ mod reuse;
 mod rolling;
 mod schemas;
 mod settings;
+mod shortages;
 mod stack;
 mod storm;
 mod stranger;

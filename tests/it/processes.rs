@@ -50,6 +50,50 @@ async fn a_task_survives_the_kill_of_its_worker_and_is_done_once() {
     assert_eq!(kinds, ["uploaded", "processed"]);
 }
 
+/// How long a task of a worker that never comes back may wait for another one, at most: the lease of 30 s, a sweep each 5 s, a
+/// claim within 2 s, and a machine that is busy.
+const RESCUED_WITHIN: Duration = Duration::from_secs(45);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_task_of_a_worker_that_never_comes_back_is_done_by_another() {
+    let app = TestApp::idle().await;
+    let caller = app.caller().await;
+    let directory = app.directory.path();
+    let clip = Clip {
+        width: 1280,
+        height: 720,
+        seconds: 12.0,
+        ..Clip::default()
+    };
+    let slow = json!({ "outputs": [{ "kind": "mp4", "video": { "speed": "good" } }] });
+    let [one, other] = ["one", "other"].map(|name| directory.join(name));
+    for home in [&one, &other] {
+        std::fs::create_dir(home).unwrap();
+    }
+    let first = Server::within("worker", &one, &app.environment);
+    let id = caller
+        .task(&clip.make(directory), &[("recipe", &slow.to_string())])
+        .await;
+    caller
+        .until(id, |task| task["progress"]["percent"].as_u64() > Some(5))
+        .await;
+    let _second = Server::within("worker", &other, &app.environment);
+    first.end("-KILL").await;
+    let begun = Instant::now();
+    caller.until(id, |task| task["attempt"].as_u64() == Some(2)).await;
+    println!(
+        "claimed by another {:.1} s after the kill",
+        begun.elapsed().as_secs_f64()
+    );
+    assert!(begun.elapsed() < RESCUED_WITHIN, "{:?}", begun.elapsed());
+    let task = caller.ended(id).await;
+    assert_eq!(
+        (&task["status"], &task["failures"]),
+        (&"processed".into(), &1.into()),
+        "{task}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn up_needs_no_settings_and_ends_in_peace() {
     let directory = tempfile::tempdir().unwrap();

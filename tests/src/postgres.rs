@@ -66,6 +66,15 @@ impl Postgres {
         }
     }
 
+    /// Runs one of its client programs, such as `pg_dump`, which must succeed.
+    pub fn client(&self, program: &str, arguments: &[&str]) {
+        let mut command = Command::new(self.programs.join(program));
+        assert!(
+            command.args(arguments).status().unwrap().success(),
+            "{program} {arguments:?}"
+        );
+    }
+
     fn ready(&self) {
         let begun = Instant::now();
         let mut ask = as_postgres(&self.programs.join("pg_isready"), self.home.path());

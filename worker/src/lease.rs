@@ -116,7 +116,7 @@ async fn write(env: &Env, task: &Model, ended: &Ended) -> Result<bool, DbErr> {
                 if let (FailureKind::Postponed, Some(delay)) = (failure.kind, retry) {
                     return claim.release(&env.db, delay).await;
                 }
-                let told = with_the_cause_before(task, failure, retry);
+                let told = with_the_cause_before(task, failure);
                 entity::write(&env.db, async |db| claim.fail(db, &told, retry, findings).await).await
             }
             Ended::Reused(_) => Ok(true),
@@ -134,15 +134,21 @@ fn retry_after(task: &Model, kind: FailureKind) -> Option<Duration> {
     kind.retry_after(failures, u16::try_from(jitter).unwrap_or_default())
 }
 
-/// The failure of the last try. Where an earlier try failed for another reason, its detail names that one too: trouble around
-/// the work must not hide what is wrong with the source.
-fn with_the_cause_before(task: &Model, failure: &Failure, retry: Option<Duration>) -> Failure {
+/// The failure of a try. Where the try before failed for another reason, the detail names that one too, and as long as the
+/// new reason stays the same it goes on naming it: trouble around the work must not hide what is wrong with the source.
+fn with_the_cause_before(task: &Model, failure: &Failure) -> Failure {
+    const EARLIER: &str = "; an earlier try: ";
     let mut told = failure.clone();
-    if let (None, Some(code)) = (retry, &task.error_code)
-        && *code != failure.code.as_str()
-    {
-        let detail = task.error_detail.as_deref().unwrap_or_default();
-        told.detail = format!("{}; the try before: {code}: {detail}", failure.detail);
+    let Some(code) = &task.error_code else { return told };
+    let detail = task.error_detail.as_deref().unwrap_or_default();
+    let (detail, before) = match detail.split_once(EARLIER) {
+        Some((detail, before)) => (detail, Some(before)),
+        None => (detail, None),
+    };
+    if code != failure.code.as_str() {
+        told.detail = format!("{}{EARLIER}{code}: {detail}", failure.detail);
+    } else if let Some(before) = before {
+        told.detail = format!("{}{EARLIER}{before}", failure.detail);
     }
     told
 }
@@ -172,7 +178,7 @@ mod tests {
     use crate::{Scratch, Settings};
     use domain::account::{Email, Username};
     use domain::protocol::{Depth, SandboxMode};
-    use domain::{ClaimPolicy, Limits};
+    use domain::{ClaimPolicy, Code, Limits};
     use entity::{output, source, task, user};
     use queue::Queue;
     use std::path::Path;
@@ -288,5 +294,44 @@ mod tests {
             .unwrap();
         settle(&env, &task, done(&key), Duration::ZERO).await;
         assert!(env.storage.head(&key).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn trouble_with_the_store_does_not_hide_that_the_source_ended_its_child() {
+        let home = tempfile::tempdir().unwrap();
+        let env = env(home.path()).await;
+        let first = claimed(&env).await;
+        let crash = (Code::MediaCrash, "signal 11");
+        let store = (Code::Internal, "the storage is away");
+        for (reasons, code, detail) in [
+            (
+                [crash, store, store, store].as_slice(),
+                Code::Internal,
+                "the storage is away; an earlier try: media_crash: signal 11",
+            ),
+            (
+                &[store, crash],
+                Code::MediaCrash,
+                "signal 11; an earlier try: internal: the storage is away",
+            ),
+            (
+                &[crash, store, crash],
+                Code::MediaCrash,
+                "signal 11; an earlier try: internal: the storage is away",
+            ),
+            (&[store, store], Code::Internal, "the storage is away"),
+        ] {
+            let mut task = first.clone();
+            for (code, detail) in reasons {
+                let failure = Failure::new(FailureKind::Infrastructure, *code, *detail);
+                let told = with_the_cause_before(&task, &failure);
+                (task.error_code, task.error_detail) = (Some(told.code.as_str().to_owned()), Some(told.detail));
+            }
+            assert_eq!(
+                (task.error_code.as_deref(), task.error_detail.as_deref()),
+                (Some(code.as_str()), Some(detail)),
+                "{reasons:?}"
+            );
+        }
     }
 }

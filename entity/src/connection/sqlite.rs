@@ -56,3 +56,32 @@ pub(super) async fn commit(transaction: DatabaseTransaction) -> Result<(), DbErr
     transaction.execute_unprepared("COMMIT; BEGIN").await?;
     transaction.commit().await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_fault;
+
+    #[test]
+    fn faults_of_disk_memory_and_file_are_told_from_errors_of_a_statement() {
+        // <https://www.sqlite.org/rescode.html>; extended codes are cut to their last byte before.
+        for (code, name) in [
+            (7, "NOMEM"),
+            (10, "IOERR"),
+            (11, "CORRUPT"),
+            (13, "FULL"),
+            (14, "CANTOPEN"),
+            (26, "NOTADB"),
+        ] {
+            assert!(is_fault(code), "SQLITE_{name}");
+        }
+        for (code, name) in [
+            (1, "ERROR"),
+            (5, "BUSY"),
+            (6, "LOCKED"),
+            (17, "SCHEMA"),
+            (19, "CONSTRAINT"),
+        ] {
+            assert!(!is_fault(code), "SQLITE_{name}");
+        }
+    }
+}

@@ -63,6 +63,13 @@ impl RedisServer {
         }
     }
 
+    /// Answers nobody any more, and takes connections all the same.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub(crate) fn hang(&self) {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-STOP", &id]).status().unwrap().success());
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
     }

@@ -1,0 +1,120 @@
+//! Workers without free descriptors, storage without room for outputs, and who has the processors first: tasks wait, and no
+//! try of theirs is lost.
+
+use crate::full_disk::{Full, Setup};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use tests::clip::Clip;
+use tests::server::Server;
+use tests::{Caller, TestApp};
+
+const POSTER: &str = r#"{ "outputs": [{ "kind": "poster" }] }"#;
+const SLOW: &str = r#"{ "outputs": [{ "kind": "mp4", "video": { "speed": "good" } }] }"#;
+
+fn clip(seconds: f64, directory: &Path) -> PathBuf {
+    let clip = Clip {
+        width: 1280,
+        height: 720,
+        seconds,
+        ..Clip::default()
+    };
+    clip.make(directory)
+}
+
+/// How many descriptors a process may open from now on, by prlimit(1); those that are open stay.
+fn allow_descriptors(process: &Server, most: u32) {
+    let id = process.id().to_string();
+    let mut limit = Command::new("prlimit");
+    limit.args(["--pid", &id, &format!("--nofile={most}:")]);
+    assert!(limit.status().unwrap().success());
+}
+
+/// Waits until a worker has written that it gave a task back untried.
+async fn given_back(worker: &Server) {
+    let begun = Instant::now();
+    while !worker.log().contains("given back: it could not be tried") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", worker.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn is_processed_at_first(caller: &Caller, task: i64) {
+    let task = caller.ended(task).await;
+    assert_eq!(
+        (&task["status"], &task["failures"]),
+        (&"processed".into(), &0.into()),
+        "{task}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_meets_a_worker_without_descriptors_waits_and_loses_no_try() {
+    let app = TestApp::idle().await;
+    let caller = app.caller().await;
+    let directory = app.directory.path();
+    let worker = Server::within("worker", directory, &app.environment);
+    // Its connections stand.
+    caller.processed(&clip(0.2, directory), &[("recipe", POSTER)]).await;
+    allow_descriptors(&worker, 8);
+    let task = caller.task(&clip(0.24, directory), &[("recipe", POSTER)]).await;
+    given_back(&worker).await;
+    let waiting = caller.get(&format!("/api/tasks/{task}")).await.body;
+    assert_eq!(waiting["failures"], 0, "{waiting}");
+    allow_descriptors(&worker, 1_024);
+    is_processed_at_first(&caller, task).await;
+    assert!(worker.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_whose_outputs_find_no_room_is_tried_again_and_leaves_nothing_of_the_first_try() {
+    let Some(setup) = Setup::make(Full::Files) else { return };
+    let server = setup.start().await;
+    let caller = Caller::sign_up(&server.url).await;
+    let home = tempfile::tempdir().unwrap();
+    let task = caller.task(&clip(4.0, home.path()), &[("recipe", SLOW)]).await;
+    let is_on_its_way = |task: &serde_json::Value| task["progress"]["percent"].as_u64() > Some(5);
+    caller.until(task, is_on_its_way).await;
+    setup.disk.fill();
+    caller.until(task, |task| task["failures"].as_u64() >= Some(1)).await;
+    assert!(server.log().contains(r#""code":"storage_full""#), "{}", server.log());
+    let full = server.metric(r#"rushes_storage_errors_total{operation="write",reason="full"}"#);
+    assert!(full.await > 0.0);
+    setup.disk.free();
+    let task = caller.ended(task).await;
+    assert_eq!(task["status"], "processed", "{task}");
+    let id = task["id"].as_i64().unwrap();
+    let attempts = std::fs::read_dir(setup.objects.join(format!("outputs/{id}"))).unwrap();
+    let attempts: Vec<_> = attempts.map(|attempt| attempt.unwrap().file_name()).collect();
+    assert_eq!(
+        attempts,
+        [task["attempt"].to_string().as_str()],
+        "files of the attempt that made it alone"
+    );
+    assert!(server.stop().await.success());
+}
+
+/// The niceness of every thread of a process (proc_pid_stat(5), field 19).
+fn niceness(process: u32) -> Vec<i32> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let stats = threads.filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).ok());
+    stats
+        // The name in parentheses may hold spaces; the state behind it is field 3.
+        .map(|stat| stat.rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().parse().unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_thread_of_the_server_has_its_usual_priority_also_after_passwords_and_tasks() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::up(&home.path().join("data")).await;
+    let caller = Caller::sign_up(&server.url).await;
+    caller.processed(&clip(0.2, home.path()), &[("recipe", POSTER)]).await;
+    let own = niceness(std::process::id())[0];
+    let threads = niceness(server.id());
+    assert!(
+        threads.len() > 2 && threads.iter().all(|niceness| *niceness == own),
+        "{threads:?}"
+    );
+    assert!(server.stop().await.success());
+}

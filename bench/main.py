@@ -11,7 +11,7 @@ import pace
 import scratch
 from measure import HEADER, Row
 
-NAMES = ["upload", "idrl", "encode", "rungs", "copy", "trim", "stills", "quality", "overhead", "pickup", "api", "login"]
+NAMES = ["upload", "idrl", "encode", "rungs", "copy", "trim", "stills", "quality", "overhead", "pickup", "recovery", "api", "login"]
 MODULES = {"copy": "copying"}  # where the name is one of Python's own
 LIMIT_S = 900  # for one benchmark; none takes a third of it on two cores
 

@@ -4,7 +4,7 @@ import os
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import stores
@@ -21,6 +21,7 @@ class Service:
     port: int
     pid: int  # of the process that serves the API
     directory: Path
+    redis_url: str | None = None
 
     @property
     def url(self) -> str:
@@ -53,7 +54,7 @@ def production(**settings: str) -> Iterator[Service]:
         }
         service = stack.enter_context(part("backend", home, settings))
         stack.enter_context(part("worker", home, settings))
-        yield service
+        yield replace(service, redis_url=settings["REDIS_URL"])
 
 
 @contextmanager

@@ -75,6 +75,7 @@ pub fn router(state: AppState) -> Router {
         )
         .layer(option_layer(cors(&state.config.cors_origins)))
         .layer(from_fn(trail::with_host))
+        .layer(from_fn(trail::with_small_head))
         .layer(from_fn_with_state(state.clone(), trail::trail))
         .with_state(state);
     // Routes are chosen before layers run: a slash has to go before that.

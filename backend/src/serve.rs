@@ -144,6 +144,8 @@ impl House {
         protocols
             .http2()
             .timer(TokioTimer::new())
+            // Beyond it the reply has no body; `trail::with_small_head` refuses less, with problem details.
+            .max_header_list_size(128 << 10)
             .max_concurrent_streams(STREAMS_MAX)
             .keep_alive_interval(serving.idle_for);
         Self {

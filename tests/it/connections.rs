@@ -309,3 +309,25 @@ async fn many_requests_on_few_connections_do_not_keep_others_out() {
         assert_eq!(reply.expect("others are kept out").unwrap().status(), 200);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_http_2_refuses_has_problem_details_and_an_id_too() {
+    let app = TestApp::idle().await;
+    let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let ping = || client.get(format!("{}/ping", app.url));
+    assert_eq!(ping().send().await.unwrap().version(), reqwest::Version::HTTP_2);
+    let many = (0..120).fold(ping(), |request, number| request.header(format!("x-{number}"), "a"));
+    let long = ping().header("x", "a".repeat(20_000));
+    let address = client.get(format!("{}/ping?{}", app.url, "a".repeat(20_000)));
+    for (what, request) in [("many", many), ("long", long), ("a long address", address)] {
+        let reply = request.send().await.unwrap();
+        assert_eq!(reply.status(), 431, "{what}");
+        let id = reply.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let problem: Value = reply.json().await.unwrap();
+        assert_eq!(
+            (&problem["code"], &problem["request_id"]),
+            (&"headers_too_large".into(), &id.into())
+        );
+    }
+    assert_eq!(ping().send().await.unwrap().status(), 200, "the connection goes on");
+}

@@ -94,7 +94,7 @@ async fn a_task_whose_outputs_find_no_room_is_tried_again_and_leaves_nothing_of_
     assert!(server.stop().await.success());
 }
 
-/// The niceness of every thread of a process (proc_pid_stat(5), field 19).
+/// The niceness of every thread of a process (`proc_pid_stat(5)`, field 19).
 fn niceness(process: u32) -> Vec<i32> {
     let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
     let stats = threads.filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).ok());

@@ -48,6 +48,29 @@ fn any_amount() -> Limits {
     }
 }
 
+/// A report in which every number has as many digits as it can.
+fn largest_report(file: &str, copied: Copied) -> Made {
+    Made {
+        file: file.to_owned(),
+        frames: u64::MAX,
+        duration_us: u64::MAX,
+        packets_from_us: Some(u64::MAX),
+        loudest: Some(Loudest {
+            at_us: u64::MAX,
+            peak_permille: u32::MAX,
+        }),
+        copied,
+        lost_sound: Some(LostSound {
+            at_us: u64::MAX,
+            length_us: u64::MAX,
+        }),
+        dropped: Some(DroppedFrames {
+            frames: u64::MAX,
+            at_us: u64::MAX,
+        }),
+    }
+}
+
 #[test]
 fn the_largest_recipe_and_what_becomes_of_it_fit_on_their_lines() {
     let source = source();
@@ -79,25 +102,7 @@ fn the_largest_recipe_and_what_becomes_of_it_fit_on_their_lines() {
             panic!("{:?}", output.content)
         };
         assert_eq!(hls.rungs.len(), 8);
-        let report = Made {
-            file: output.file.clone(),
-            frames: u64::MAX,
-            duration_us: u64::MAX,
-            packets_from_us: Some(u64::MAX),
-            loudest: Some(Loudest {
-                at_us: u64::MAX,
-                peak_permille: u32::MAX,
-            }),
-            copied,
-            lost_sound: Some(LostSound {
-                at_us: u64::MAX,
-                length_us: u64::MAX,
-            }),
-            dropped: Some(DroppedFrames {
-                frames: u64::MAX,
-                at_us: u64::MAX,
-            }),
-        };
+        let report = largest_report(&output.file, copied);
         made.push((output.clone(), report));
         checked.push(Checked::Hls(CheckedHls {
             rungs: vec![file.clone(); 8],

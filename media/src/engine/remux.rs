@@ -210,7 +210,8 @@ impl<'a> Remux<'a> {
             }
         }
         self.sound_on()?;
-        let (mut duration_us, mut loudest) = (self.reached_us, None);
+        let mut duration_us = self.reached_us;
+        let (mut loudest, mut lost_sound) = (None, None);
         let mut copied = Copied {
             pictures: self.pictures.as_ref().map(Pictures::imprint),
             sound: None,
@@ -224,6 +225,7 @@ impl<'a> Remux<'a> {
                     }
                 }
                 loudest = track.finish(duration_us, self.reel.sound())?;
+                lost_sound = track.lost();
             }
             Some(Sound::Copied(sounds)) => {
                 // Where files are apart, the length is that of the pictures.
@@ -254,10 +256,7 @@ impl<'a> Remux<'a> {
                 .and_then(|pictures| originals.after_origin_us(pictures.key_us())),
             loudest,
             copied,
-            lost_sound: match &self.sound {
-                Some(Sound::Encoded(track)) => track.lost(),
-                _ => None,
-            },
+            lost_sound,
             // Every picture is taken over.
             dropped: None,
         };

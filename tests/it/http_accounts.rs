@@ -4,7 +4,7 @@ use reqwest::Method;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use std::time::Duration;
-use tests::{Reply, TestApp};
+use tests::{Caller, Reply, TestApp};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_tries_too_often_has_to_wait() {
@@ -57,9 +57,8 @@ async fn an_account_under_attack_opens_again_by_itself() {
 }
 
 /// A login through a proxy, from an address of its own.
-async fn login_from(app: &TestApp, address: &str, username: &str, password: &str) -> Reply {
-    let request = app
-        .stranger()
+async fn login_from(client: &Caller, address: &str, username: &str, password: &str) -> Reply {
+    let request = client
         .request(Method::POST, "/api/auth/login")
         .header("x-forwarded-for", address)
         .json(&json!({ "username": username, "password": password }));
@@ -75,14 +74,15 @@ async fn a_guesser_keeps_an_owner_out_of_no_other_network() {
     })
     .await;
     let owner = app.caller().await.username;
+    let client = app.stranger();
     for host in 1..=20 {
         for _ in 0..4 {
-            let guess = login_from(&app, "203.0.113.9", &owner, "wrong wrong").await;
+            let guess = login_from(&client, "203.0.113.9", &owner, "wrong wrong").await;
             assert!(matches!(guess.status, 401 | 429), "{guess:?}");
         }
-        let held_up = login_from(&app, "203.0.113.9", &owner, "123abc456").await;
+        let held_up = login_from(&client, "203.0.113.9", &owner, "123abc456").await;
         assert_eq!(held_up.code(), "rate_limited", "the guesser waits");
-        let right = login_from(&app, &format!("2001:db8:0:{host}::1"), &owner, "123abc456").await;
+        let right = login_from(&client, &format!("2001:db8:0:{host}::1"), &owner, "123abc456").await;
         assert_eq!(right.status, 200, "{right:?}");
     }
 }
@@ -97,12 +97,16 @@ async fn a_distributed_guess_is_slowed_and_the_owner_comes_in_from_a_known_netwo
     .await;
     // Signed up and logged in from the address of the tests, and once from another.
     let owner = app.caller().await.username;
-    assert_eq!(login_from(&app, "198.51.100.7", &owner, "123abc456").await.status, 200);
+    let client = app.stranger();
+    assert_eq!(
+        login_from(&client, "198.51.100.7", &owner, "123abc456").await.status,
+        200
+    );
     for name in [owner.as_str(), "nobody"] {
         let mut statuses = Vec::new();
         for host in 1..=8 {
             statuses.push(
-                login_from(&app, &format!("203.0.113.{host}"), name, "wrong wrong")
+                login_from(&client, &format!("203.0.113.{host}"), name, "wrong wrong")
                     .await
                     .status,
             );
@@ -111,12 +115,12 @@ async fn a_distributed_guess_is_slowed_and_the_owner_comes_in_from_a_known_netwo
     }
     for known in ["198.51.100.7", "127.0.0.1"] {
         assert_eq!(
-            login_from(&app, known, &owner, "123abc456").await.status,
+            login_from(&client, known, &owner, "123abc456").await.status,
             200,
             "{known}"
         );
     }
-    let unknown = login_from(&app, "198.51.100.8", &owner, "123abc456").await;
+    let unknown = login_from(&client, "198.51.100.8", &owner, "123abc456").await;
     assert_eq!(unknown.code(), "rate_limited");
 }
 
@@ -127,14 +131,15 @@ async fn a_flood_of_hashes_does_not_delay_an_owner_in_a_known_network() {
     })
     .await;
     let owner = app.caller().await.username;
+    let client = app.stranger();
     let flood = (0..200).map(|n| {
-        let (app, name, address) = (&app, format!("u{n}"), format!("10.0.0.{n}"));
-        async move { login_from(app, &address, &name, "wrong wrong").await.status }
+        let (client, name, address) = (&client, format!("u{n}"), format!("10.0.0.{n}"));
+        async move { login_from(client, &address, &name, "wrong wrong").await.status }
     });
     let right = async {
         let mut statuses = Vec::new();
         for _ in 0..5 {
-            statuses.push(login_from(&app, "127.0.0.1", &owner, "123abc456").await.status);
+            statuses.push(login_from(&client, "127.0.0.1", &owner, "123abc456").await.status);
         }
         statuses
     };

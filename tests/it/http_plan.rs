@@ -85,7 +85,8 @@ async fn an_estimate_learns_from_earlier_tasks_of_its_class() {
     let learned = caller.post("/api/plan", &wish).await.body["estimate"].clone();
     assert_eq!(learned["learned_from"], 6);
     let ratio = learned["wall_s"]["likely"].as_f64().unwrap() / guess["wall_s"]["likely"].as_f64().unwrap();
-    assert!((ratio - 7.0).abs() < 0.001, "{guess} {learned}");
+    // Both have three digits.
+    assert!((ratio / 7.0 - 1.0).abs() < 0.01, "{guess} {learned}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -199,16 +199,7 @@ impl<'a> Remux<'a> {
 
     /// Completes the files; tells what they became, and the renditions where they are some.
     pub(super) fn finish(mut self, file: &str) -> Result<(Made, Vec<Rendition>), Failure> {
-        if let Some(pictures) = &mut self.pictures {
-            let before = pictures.frames();
-            let until_us = self.until_us.filter(|_| !self.reel.is_apart());
-            pictures.finish(until_us, self.reel.pictures())?;
-            self.job.meter.add_frames(pictures.frames() - before);
-            self.reached_us = pictures.length_us();
-            if pictures.frames() == 0 {
-                return Err(nothing_decoded("the pictures"));
-            }
-        }
+        self.finish_pictures()?;
         self.sound_on()?;
         let mut duration_us = self.reached_us;
         let (mut loudest, mut lost_sound) = (None, None);
@@ -261,5 +252,20 @@ impl<'a> Remux<'a> {
             dropped: None,
         };
         Ok((made, renditions))
+    }
+
+    /// Completes the pictures.
+    fn finish_pictures(&mut self) -> Result<(), Failure> {
+        if let Some(pictures) = &mut self.pictures {
+            let before = pictures.frames();
+            let until_us = self.until_us.filter(|_| !self.reel.is_apart());
+            pictures.finish(until_us, self.reel.pictures())?;
+            self.job.meter.add_frames(pictures.frames() - before);
+            self.reached_us = pictures.length_us();
+            if pictures.frames() == 0 {
+                return Err(nothing_decoded("the pictures"));
+            }
+        }
+        Ok(())
     }
 }

@@ -82,3 +82,86 @@ pub(super) fn check(plan: &Plan, probe: &Probe, limits: &Limits) -> Result<(), F
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::code::Code;
+    use crate::failure::Failure;
+    use crate::limits::Limits;
+    use crate::plan::{Clips, plan};
+    use crate::preset;
+    use crate::probe::Probe;
+    use crate::recipe::Recipe;
+    use serde_json::json;
+
+    const MINUTE_US: u64 = 60 * 1_000_000;
+
+    /// A film in H.264 with sound in AAC, as cameras and editors make them.
+    fn film(size: (u32, u32), fps: u32, length_us: u64) -> Probe {
+        let stream = |index: u32, codec: &str, kind: serde_json::Value| json!({ "index": index, "codec": codec, "decodable": true, "default": true, "language": null, "kind": kind });
+        let pictures = json!({ "video": {
+            "width_px": size.0, "height_px": size.1, "sample_aspect": "1/1", "quarter_turns": 0, "mirrored": false,
+            "average_fps": format!("{fps}/1"), "base_fps": format!("{fps}/1"), "pixel_format": "yuv420p", "bit_depth": 8,
+            "hdr": false, "interlaced": false, "duration_us": length_us
+        } });
+        let sound = json!({ "audio": { "sample_rate_hz": 48_000, "channels": 2, "duration_us": length_us } });
+        serde_json::from_value(json!({
+            "container": "mov,mp4,m4a,3gp,3g2,mj2", "bytes": length_us, "duration_us": length_us, "start_us": 0,
+            "streams": [stream(0, "h264", pictures), stream(1, "aac", sound)]
+        }))
+        .unwrap()
+    }
+
+    fn planned(recipe: &Recipe, source: &Probe) -> Result<(), Failure> {
+        plan(recipe, source, Clips::default(), &Limits::default()).map(drop)
+    }
+
+    /// The whole source fifty times, at 240 frames per second.
+    fn bomb(output: &str) -> Recipe {
+        let ranges = vec![json!({ "start": 0 }); 50];
+        let recipe =
+            json!({ "trim": { "ranges": ranges }, "frame": { "fps": "240" }, "outputs": [{ "kind": output }] });
+        Recipe::parse(&recipe.to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_small_file_that_asks_for_days_of_work_is_refused_by_the_usual_bounds() {
+        let (small, large) = ((640, 360), (1_920, 1_080));
+        for (size, minutes, output, figure) in [
+            (large, 60, "mp4", "180000 seconds of outputs; accepted: at most 86400"),
+            (small, 60, "mp4", "180000 seconds of outputs; accepted: at most 86400"),
+            (
+                large,
+                10,
+                "mp4",
+                "14929920 megapixels to encode; accepted: at most 10000000",
+            ),
+            (
+                large,
+                20,
+                "mp4",
+                "14400000 frames to encode; accepted: at most 10000000",
+            ),
+            (small, 20, "hls", "frames to encode; accepted: at most 10000000"),
+            (large, 6, "webm", "processor seconds"),
+        ] {
+            let failure = planned(&bomb(output), &film(size, 30, minutes * MINUTE_US)).expect_err(figure);
+            assert_eq!(failure.code, Code::TaskTooLarge);
+            assert!(
+                failure.detail.contains(figure),
+                "{size:?}, {minutes} min, {output}: {failure}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_film_of_four_hours_is_accepted_with_each_preset() {
+        for fps in [24, 30] {
+            let source = film((1_920, 1_080), fps, 4 * 60 * MINUTE_US);
+            for preset in preset::built_in() {
+                let accepted = planned(&preset.recipe, &source);
+                assert_eq!(accepted, Ok(()), "{}, {fps} frames per second", preset.name);
+            }
+        }
+    }
+}

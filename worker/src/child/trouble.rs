@@ -2,7 +2,7 @@
 
 use domain::{Code, Failure, FailureKind};
 use nix::sys::signal::Signal;
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -67,7 +67,7 @@ impl Trouble {
     }
 }
 
-/// Processes that the kernel has killed for memory since it started, when something began.
+/// Processes that the kernel has killed for memory, as many as there were when something began.
 #[derive(Debug)]
 pub(super) struct OomKills(Option<u64>);
 
@@ -82,13 +82,34 @@ impl OomKills {
         matches!((self.0, Self::count()), (Some(before), Some(now)) if now > before)
     }
 
-    /// The kernel counts those of every control group here (Linux 4.13 and later).
+    /// Those of the control group of this process, in which its children are, too (Linux 4.13 and later). Where it cannot be
+    /// read, those of the whole machine.
     fn count() -> Option<u64> {
-        let counters = std::fs::read_to_string("/proc/vmstat").ok()?;
-        counters
-            .lines()
-            .find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
+        let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let mut files = counters(&groups).into_iter().chain(["/proc/vmstat".to_owned()]);
+        files.find_map(|file| oom_kills(&fs::read_to_string(file).ok()?))
     }
+}
+
+/// Where the kernel may count for the control group of a process, by its `/proc/PID/cgroup`: version 2, then version 1.
+fn counters(groups: &str) -> Vec<String> {
+    let group = |controller: &str| {
+        groups.lines().find_map(|line| {
+            let (_, rest) = line.split_once(':')?;
+            let (controllers, path) = rest.split_once(':')?;
+            let same = controllers.split(',').any(|name| name == controller);
+            same.then(|| path.trim_end_matches('/'))
+        })
+    };
+    let root = "/sys/fs/cgroup";
+    let second = group("").map(|path| format!("{root}{path}/memory.events"));
+    let first = group("memory").map(|path| format!("{root}/memory{path}/memory.oom_control"));
+    second.into_iter().chain(first).collect()
+}
+
+fn oom_kills(counters: &str) -> Option<u64> {
+    let mut lines = counters.lines();
+    lines.find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
 }
 
 /// What the way of dying tells. `SIGKILL` that we did not send comes from a kernel short of memory, which counts it, or from
@@ -175,6 +196,23 @@ mod tests {
         };
         let words = b"cannot allocate memory for thread-local data: ABORT";
         assert_eq!((ended(words), ended(b"")), (Code::MediaMemory, Code::MediaCrash));
+    }
+
+    #[test]
+    fn kills_for_memory_are_counted_for_the_control_group() {
+        let second = "/sys/fs/cgroup/system.slice/rushes.service/memory.events";
+        assert_eq!(counters("0::/system.slice/rushes.service\n"), [second]);
+        // In a container with a namespace of its own.
+        assert_eq!(counters("0::/\n"), ["/sys/fs/cgroup/memory.events"]);
+        let first = "/sys/fs/cgroup/memory/pod/worker/memory.oom_control";
+        let both = "5:cpu,cpuacct:/\n4:memory:/pod/worker\n0::/\n";
+        assert_eq!(counters(both), ["/sys/fs/cgroup/memory.events", first]);
+        assert!(counters("").is_empty());
+        let events = "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n";
+        assert_eq!(oom_kills(events), Some(2));
+        assert_eq!(oom_kills("oom_kill_disable 0\nunder_oom 0\noom_kill 7\n"), Some(7));
+        assert_eq!(oom_kills("oom_kill_disable 0\n"), None);
+        assert!(OomKills::count().is_some());
     }
 
     #[test]

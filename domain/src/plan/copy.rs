@@ -189,30 +189,30 @@ pub(super) fn audio(
         return Err(format!("{} channels become 2", facts.channels));
     }
     match beside {
-        Beside::Encoded(video) if !ends_with(facts, video).unwrap_or(false) => {
+        Beside::Encoded { video, .. } if !ends_with(facts, video).unwrap_or(false) => {
             Err("it is not known to end with the pictures".to_owned())
         }
         Beside::Copied { video, apart: true } if !ends_with(facts, video).unwrap_or(true) => {
             Err("it ends before or after the pictures".to_owned())
         }
         // A fragment tells when it begins, and some players take the first one for the beginning.
-        Beside::Copied { apart: true, .. } if facts.start_us > SOUND_SLACK_US => {
+        Beside::Encoded { apart: true, .. } | Beside::Copied { apart: true, .. } if facts.start_us > SOUND_SLACK_US => {
             Err("it begins after the pictures".to_owned())
         }
-        Beside::Encoded(_) if recipe.trim.is_some() => Err("the trim is exact".to_owned()),
+        Beside::Encoded { .. } if recipe.trim.is_some() => Err("the trim is exact".to_owned()),
         Beside::Nothing if recipe.trim.as_ref().is_some_and(|trim| trim.mode == TrimMode::Fast) => {
             Err("a trim of sound alone is exact".to_owned())
         }
-        Beside::Encoded(_) | Beside::Copied { .. } | Beside::Nothing => Ok(()),
+        Beside::Encoded { .. } | Beside::Copied { .. } | Beside::Nothing => Ok(()),
     }
 }
 
 /// What stands beside the sound.
 #[derive(Clone, Copy)]
 pub(super) enum Beside<'a> {
-    /// Pictures that are encoded.
-    Encoded(&'a VideoFacts),
-    /// Pictures that are copied, into the same file or one of their own.
+    /// Pictures that are encoded, into the same file or one of their own.
+    Encoded { video: &'a VideoFacts, apart: bool },
+    /// Pictures that are copied, likewise.
     Copied { video: &'a VideoFacts, apart: bool },
     /// No pictures.
     Nothing,

@@ -141,7 +141,7 @@ impl Room<'_> {
         let source = (self.probe, stream, facts);
         let beside = match (video, self.video) {
             (Some((video, apart)), Some(facts)) if video.is_copy() => Beside::Copied { video: facts, apart },
-            (Some(_), Some(facts)) => Beside::Encoded(facts),
+            (Some((_, apart)), Some(facts)) => Beside::Encoded { video: facts, apart },
             _ => Beside::Nothing,
         };
         let copied = copy::audio(self.recipe, source, (codec, wish), beside);

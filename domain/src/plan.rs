@@ -80,6 +80,9 @@ pub struct SourceVideo {
     /// Coded size by the header; a picture of another shape gets bars. 0 when unknown.
     #[serde(default)]
     pub size: Size,
+    /// Width to height of a pixel for which the scaling is planned; a picture that tells another one gets bars.
+    #[serde(default)]
+    pub sample_aspect: Option<Rational>,
 }
 
 /// How a plain picture becomes the canvas: scale, then cut or pad around the middle, then the overlay.

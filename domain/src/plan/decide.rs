@@ -102,6 +102,7 @@ const fn made_plain(stream: &Stream, facts: &VideoFacts) -> SourceVideo {
             width_px: facts.width_px,
             height_px: facts.height_px,
         },
+        sample_aspect: Some(facts.sample_aspect),
     }
 }
 

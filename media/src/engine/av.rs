@@ -91,6 +91,15 @@ pub(super) struct ColorNumbers {
     pub(super) range: c_int,
 }
 
+impl ColorNumbers {
+    /// Whether primaries, transfer or matrix are told; 2 stands for "unspecified".
+    pub(super) fn is_told(self) -> bool {
+        [self.primaries, self.transfer, self.matrix]
+            .iter()
+            .any(|number| *number != 2)
+    }
+}
+
 /// Reads the facts of a stream's codec.
 pub(super) fn codec_facts(parameters: &Parameters) -> CodecFacts {
     let positive = |n: c_int| u32::try_from(n).unwrap_or(0);
@@ -173,12 +182,14 @@ pub(super) fn pixel_format(format: c_int) -> Option<(&'static str, u8)> {
     }
 }
 
-/// Size, pixel format and color of a decoded picture: what a filter graph is built for.
+/// Size, pixels and color of a decoded picture: what a filter graph is built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) width_px: c_int,
     pub(super) height_px: c_int,
     pub(super) format: c_int,
+    /// Width to height of a pixel; a zero when unknown.
+    pub(super) sample_aspect: (c_int, c_int),
     pub(super) color: ColorNumbers,
 }
 
@@ -191,6 +202,7 @@ pub(super) fn shape(frame: &Video) -> Shape {
             width_px: (*f).width,
             height_px: (*f).height,
             format: (*f).format,
+            sample_aspect: ((*f).sample_aspect_ratio.num, (*f).sample_aspect_ratio.den),
             color: ColorNumbers {
                 primaries: (&raw const (*f).color_primaries).cast::<c_int>().read(),
                 transfer: (&raw const (*f).color_trc).cast::<c_int>().read(),
@@ -198,6 +210,25 @@ pub(super) fn shape(frame: &Video) -> Shape {
                 range: (&raw const (*f).color_range).cast::<c_int>().read(),
             },
         }
+    }
+}
+
+/// Forgets the shape of the pixels that a picture tells.
+pub(super) fn forget_aspect(picture: &mut Video) {
+    // SAFETY: writes one plain field of a live frame.
+    unsafe { (*picture.as_mut_ptr()).sample_aspect_ratio = ffi::AVRational { num: 0, den: 1 } };
+}
+
+/// Gives a picture the color of its container.
+pub(super) fn set_color(picture: &mut Video, color: ColorNumbers) {
+    // SAFETY: writes fields of a live frame, as numbers because a file may have values that the bindings do not know;
+    // FFmpeg stores such values, too.
+    unsafe {
+        let f = picture.as_mut_ptr();
+        (&raw mut (*f).color_primaries).cast::<c_int>().write(color.primaries);
+        (&raw mut (*f).color_trc).cast::<c_int>().write(color.transfer);
+        (&raw mut (*f).colorspace).cast::<c_int>().write(color.matrix);
+        (&raw mut (*f).color_range).cast::<c_int>().write(color.range);
     }
 }
 

@@ -81,6 +81,7 @@ const fn plain(source: SourceVideo) -> SourceVideo {
             width_px: 0,
             height_px: 0,
         },
+        sample_aspect: None,
         ..source
     }
 }

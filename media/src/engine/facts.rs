@@ -6,7 +6,7 @@ mod lengths;
 mod places;
 
 use aspect::Shape;
-pub(super) use aspect::Told;
+pub(super) use aspect::{Told, widening};
 pub(super) use lengths::promised_us;
 use places::{after, ends, origin_of, place_streams};
 

@@ -52,7 +52,8 @@ pub(super) fn description(
             height_px: coded.width_px,
         }
     };
-    let fitted = fitted(turned, planned(source, coded), picture.scaled);
+    let shown = shown(turned, shape, source);
+    let fitted = fitted(shown, planned(source, coded), picture.scaled);
     steps.extend(standard(shape, turned, source.tone_map, fitted, output));
     steps.extend(padded(fitted, picture.scaled));
     steps.extend(onto_canvas(picture));
@@ -105,17 +106,32 @@ fn planned(source: &SourceVideo, coded: Size) -> Size {
     }
 }
 
+/// The width and the height of an upright picture, in pixels of the shape that was planned: broadcasts go from 4:3 to 16:9
+/// without a change of the coded size.
+fn shown(turned: Size, shape: &Shape, source: &SourceVideo) -> (f64, f64) {
+    let coded = still::size_of(shape);
+    let wider = source
+        .sample_aspect
+        .map_or(1.0, |planned| facts::widening(shape.sample_aspect, coded, planned));
+    let (width, height) = (f64::from(turned.width_px), f64::from(turned.height_px));
+    if source.quarter_turns.is_multiple_of(2) {
+        (width * wider, height)
+    } else {
+        (width, height * wider)
+    }
+}
+
 /// The size to which a picture is scaled. One of another shape than was planned, as after a turn of the phone, keeps its
-/// shape inside of the planned size; its pixels are taken for those of the others.
+/// shape inside of the planned size.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "at most the planned size"
 )]
-fn fitted(size: Size, planned: Size, scaled: Size) -> Size {
-    let along = |side: u32, planned: u32, scaled: u32| f64::from(side) * f64::from(scaled) / f64::from(planned.max(1));
-    let width = along(size.width_px, planned.width_px, scaled.width_px);
-    let height = along(size.height_px, planned.height_px, scaled.height_px);
+fn fitted((width, height): (f64, f64), planned: Size, scaled: Size) -> Size {
+    let along = |side: f64, planned: u32, scaled: u32| side * f64::from(scaled) / f64::from(planned.max(1));
+    let width = along(width, planned.width_px, scaled.width_px);
+    let height = along(height, planned.height_px, scaled.height_px);
     let ratio = (f64::from(scaled.width_px) / width).min(f64::from(scaled.height_px) / height);
     // A few lines more or fewer are no other shape.
     let side = |natural: f64, whole: u32| {

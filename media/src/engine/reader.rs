@@ -244,6 +244,7 @@ impl Reader {
             if !track.receive(&mut picture)? {
                 break;
             }
+            track.settle(&mut picture);
             track.look_through(&picture);
             let (at, duration) = track.time(&picture);
             match &mut self.weave {

@@ -1,5 +1,7 @@
 //! One stream of a source and its decoder.
 
+mod threads;
+
 use super::av::logs::{self, Complaints};
 use super::av::{self, CodecFacts};
 use super::facts::{MAX_CHANNELS, RATES, is_avi, origin_us, promised_us, to_us};
@@ -21,9 +23,6 @@ const USUAL_INTERVAL_US: i64 = 40_000;
 
 /// After so many packets or pictures behind the end of the span, it has ended.
 const ENOUGH_PAST: u32 = 3;
-
-/// Most bytes of pictures that the threads of a decoder work on at a time: each thread has one of its own.
-const THREADS_BYTES: u64 = 256 << 20;
 
 /// No container lets its streams be further apart than this.
 const FAR_US: i64 = 10_000_000;
@@ -59,6 +58,10 @@ pub(super) struct Track {
     last_dts: Option<i64>,
     /// Whether packets tell no more of the length of a picture than the unit of their time.
     counts_slots: bool,
+    /// Whether the first packet is a keyframe, once one was sent.
+    begins_with_key: Option<bool>,
+    /// Whether the container tells the shape of the pixels.
+    has_aspect: bool,
     next_us: Option<i64>,
     /// Packets or pictures that did not decode, and pictures of which the decoder said so.
     broken: u32,
@@ -76,7 +79,7 @@ impl Track {
     /// [`Code::CodecUnsupported`] when there is none on the allow-list or it refuses the stream.
     pub(super) fn open(input: &Input, index: usize, threads: u32) -> Result<Self, Failure> {
         let facts = input.stream(index).map(|stream| av::codec_facts(&stream.parameters()));
-        let threads = threads_for(facts.map_or(0, |facts| facts.picture_bytes()), threads);
+        let threads = threads::affordable(facts.map_or(0, |facts| facts.picture_bytes()), threads);
         Self::with(input, index, &[("threads", &threads.to_string())])
     }
 
@@ -127,6 +130,8 @@ impl Track {
             from_the_start: true,
             last_dts: None,
             counts_slots: is_avi(input),
+            begins_with_key: None,
+            has_aspect: av::container_aspect(&stream).0 > 0,
             origin_us: origin_us(input, Some(index)),
             promised_us: promised_us(input, &stream).unwrap_or(0),
             reached_us: 0,
@@ -238,6 +243,9 @@ impl Track {
 
     /// Gives the decoder a packet, or the end. What it refuses is counted and left out.
     pub(super) fn send(&mut self, packet: Option<&Packet>) {
+        if let Some(packet) = packet {
+            self.begins_with_key.get_or_insert(packet.is_key());
+        }
         let sent = match packet {
             Some(packet) => self.decoder.send_packet(packet),
             None => self.decoder.send_eof(),
@@ -270,6 +278,17 @@ impl Track {
             }
         }
         Ok(false)
+    }
+
+    /// Gives a picture the color of the container where it tells none, and takes its aspect away where the container tells
+    /// one, which wins.
+    pub(super) fn settle(&self, picture: &mut Video) {
+        if self.facts.color.is_told() && !av::shape(picture).color.is_told() {
+            av::set_color(picture, self.facts.color);
+        }
+        if self.has_aspect {
+            av::forget_aspect(picture);
+        }
     }
 
     /// Notes whether a picture is transparent.
@@ -326,10 +345,12 @@ impl Track {
         self.next_us = None;
     }
 
-    /// Notes when the first picture of all is shown. Before the first keyframe of a stream that was cut nothing decodes.
+    /// Notes when the first picture of all is shown. Before the first keyframe of a stream that was cut nothing decodes; of an
+    /// AVI that begins with one, slots are empty before the first picture.
     pub(super) fn begins_at(&mut self, at_us: i64) {
         let late_us = at_us.saturating_sub(self.origin_us);
-        let missed = self.from_the_start && late_us > self.interval_us * 3 / 2;
+        let is_whole = self.counts_slots && self.begins_with_key == Some(true);
+        let missed = self.from_the_start && !is_whole && late_us > self.interval_us * 3 / 2;
         if self.missed_us.is_none() && missed {
             self.broken_at_us = Some(self.origin_us);
         }
@@ -357,35 +378,8 @@ impl Track {
     }
 }
 
-/// The threads of a decoder of pictures of so many bytes, at most `threads`, of which 0 leaves the number to FFmpeg.
-fn threads_for(picture_bytes: u64, threads: u32) -> u32 {
-    let affordable = u32::try_from(THREADS_BYTES / picture_bytes.max(1)).unwrap_or(u32::MAX);
-    match threads {
-        // FFmpeg takes one for each core, and 16 at most.
-        0 if affordable >= 16 => 0,
-        0 => affordable.max(1),
-        threads => threads.min(affordable.max(1)),
-    }
-}
-
 /// Counts what lies behind the end in a row: one alone may only have a wrong time.
 const fn enough(count: &mut u32, behind: bool) -> bool {
     *count = if behind { *count + 1 } else { 0 };
     *count >= ENOUGH_PAST
-}
-
-#[cfg(test)]
-mod tests {
-    use super::threads_for;
-
-    #[test]
-    fn the_threads_of_a_decoder_follow_the_size_of_its_pictures() {
-        const FULL_HD: u64 = 1_920 * 1_080 * 3 / 2;
-        const EIGHT_K: u64 = 7_680 * 4_320 * 3 / 2;
-        const LARGEST: u64 = 8_192 * 8_192 * 8;
-        assert_eq!([1, 4, 64].map(|threads| threads_for(FULL_HD, threads)), [1, 4, 64]);
-        assert_eq!([0, 2, 64].map(|threads| threads_for(EIGHT_K, threads)), [5, 2, 5]);
-        assert_eq!([0, 1, 64].map(|threads| threads_for(LARGEST, threads)), [1, 1, 1]);
-        assert_eq!([0, 2].map(|threads| threads_for(0, threads)), [0, 2]);
-    }
 }

@@ -7,27 +7,27 @@ use domain::{Code, FailureKind};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const STBL: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
+pub(crate) const STBL: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
 
 /// An MP4 with its index at the end, so that what is added there moves no sample.
-struct Mp4(Vec<u8>);
+pub(crate) struct Mp4(pub(crate) Vec<u8>);
 
 impl Mp4 {
-    fn read(path: &Path) -> Self {
+    pub(crate) fn read(path: &Path) -> Self {
         Self(fs::read(path).unwrap())
     }
 
     /// Where the first box with this name begins.
-    fn find(&self, name: &[u8; 4]) -> usize {
+    pub(crate) fn find(&self, name: &[u8; 4]) -> usize {
         let index = self.0.windows(4).rposition(|window| window == b"moov").unwrap();
         index + self.0[index..].windows(4).position(|window| window == name).unwrap() - 4
     }
 
-    fn number(&self, at: usize) -> u32 {
+    pub(crate) fn number(&self, at: usize) -> u32 {
         u32::from_be_bytes(self.0[at..at + 4].try_into().unwrap())
     }
 
-    fn set(&mut self, at: usize, number: u32) {
+    pub(crate) fn set(&mut self, at: usize, number: u32) {
         self.0[at..at + 4].copy_from_slice(&number.to_be_bytes());
     }
 
@@ -38,7 +38,7 @@ impl Mp4 {
     }
 
     /// Adds bytes at the end of the last of these boxes, each of which lies in the one before.
-    fn append(&mut self, within: &[&[u8; 4]], bytes: &[u8]) {
+    pub(crate) fn append(&mut self, within: &[&[u8; 4]], bytes: &[u8]) {
         let last = self.find(within.last().unwrap());
         let end = last + self.number(last) as usize;
         for name in within {
@@ -48,7 +48,7 @@ impl Mp4 {
         self.0.splice(end..end, bytes.iter().copied());
     }
 
-    fn write(&self, name: &str) -> (tempfile::TempDir, PathBuf) {
+    pub(crate) fn write(&self, name: &str) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         fs::write(&path, &self.0).unwrap();

@@ -31,15 +31,77 @@ fn a_thousand_streams_are_told_by_their_code() {
     assert!(failure.detail.contains("1000"), "{failure}");
 }
 
-/// Twelve thousand tracks of subtitles in a Matroska file: 26 bytes each.
-fn crowded_matroska() -> Vec<u8> {
+/// A second of pictures and sound, and as many streams of subtitles and fonts beside them as told.
+fn with_others(ending: &str, subtitles: usize, fonts: usize) -> PathBuf {
+    let folder = clip("seed.mkv", &format!("{FILM} -c:v libx264 -pix_fmt yuv420p")).with_file_name("others");
+    std::fs::create_dir_all(&folder).unwrap();
+    let (words, font) = (folder.join("words.srt"), folder.join("font.ttf"));
+    std::fs::write(&words, "1\n00:00:00,000 --> 00:00:01,000\nwords\n").unwrap();
+    std::fs::write(&font, "a font").unwrap();
+    let maps = "-map 2:s ".repeat(subtitles);
+    let attached = format!("-attach {} ", font.display()).repeat(fonts);
+    let text = if ending == "mp4" { "mov_text" } else { "srt" };
+    let words = words.display();
+    clip(
+        &format!("others-{subtitles}-{fonts}.{ending}"),
+        &format!(
+            "{FILM} -f lavfi -i sine=d=1 -i {words} -map 0:v -map 1:a {maps} {attached} -metadata:s:t mimetype=font/ttf \
+             -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac -c:s {text}"
+        ),
+    )
+}
+
+#[test]
+fn fonts_and_subtitles_do_not_count_as_pictures_and_sound() {
+    // More of them than pictures and sound may be, and as many as are accepted.
+    for (ending, subtitles, fonts) in [("mkv", 2, 20), ("mkv", 40, 0), ("mp4", 20, 0), ("mkv", 226, 30)] {
+        let source = with_others(ending, subtitles, fonts);
+        let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
+        let why = format!("{ending}, {subtitles}, {fonts}");
+        assert_eq!(take.probe.streams.len(), 2 + subtitles + fonts, "{why}");
+        assert_eq!(take.output(0).2.probe.streams.len(), 2, "{why}");
+        let mut warnings = take.plan.warnings.iter();
+        let told = warnings.find(|warning| warning.code == WarningCode::StreamsDropped);
+        assert!(told.unwrap().detail.contains("more"), "{why}: {told:?}");
+    }
+}
+
+#[test]
+fn other_streams_have_a_bound_of_their_own() {
+    for (ending, subtitles, fonts) in [
+        ("mkv", 257, 0),
+        ("mkv", 226, 31),
+        ("mp4", 257, 0),
+        ("mkv", 990, 0),
+        ("mp4", 990, 0),
+    ] {
+        let failure = probe(&with_others(ending, subtitles, fonts)).unwrap_err();
+        assert_eq!(
+            (failure.kind, failure.code),
+            (FailureKind::Input, Code::TooManyStreams),
+            "{ending}: {failure}"
+        );
+        let others = subtitles + fonts;
+        let told = format!("{others} streams of other kinds; accepted: at most 256");
+        assert_eq!(failure.detail, told, "{ending}");
+    }
+    // As many as FFmpeg opens at most.
+    for tracks in [257, 1_000, 10_000] {
+        let (_folder, path) = file("crowd.mkv", &crowded_matroska(tracks));
+        let failure = probe(&path).unwrap_err();
+        assert_eq!(failure.code, Code::TooManyStreams, "{failure}");
+        assert!(failure.detail.starts_with(&tracks.to_string()), "{failure}");
+    }
+}
+
+/// Tracks of subtitles in a Matroska file: 27 bytes each.
+fn crowded_matroska(tracks: u16) -> Vec<u8> {
     let mut entries = Vec::new();
-    for number in 1..=12_000_u16 {
+    for number in 1..=tracks {
         let [high, low] = number.to_be_bytes();
-        entries.extend([0xae, 0x80 | 24, 0xd7, 0x82, high, low, 0x73, 0xc5, 0x82, high, low]);
+        entries.extend([0xae, 0x80 | 25, 0xd7, 0x82, high, low, 0x73, 0xc5, 0x82, high, low]);
         entries.extend([0x83, 0x81, 0x11, 0x86, 0x8b]);
         entries.extend(b"S_TEXT/UTF8");
-        entries.truncate(usize::from(number) * 26);
     }
     let mut bytes = vec![0x1a, 0x45, 0xdf, 0xa3, 0x8b, 0x42, 0x82, 0x88];
     bytes.extend(b"matroska");
@@ -71,7 +133,7 @@ fn crowded_mp4() -> Vec<u8> {
 
 #[test]
 fn more_streams_than_ffmpeg_opens_are_told_by_their_number() {
-    for (name, bytes) in [("crowd.mkv", crowded_matroska()), ("crowd.mp4", crowded_mp4())] {
+    for (name, bytes) in [("crowd.mkv", crowded_matroska(12_000)), ("crowd.mp4", crowded_mp4())] {
         let (_folder, path) = file(name, &bytes);
         let failure = probe(&path).unwrap_err();
         assert_eq!(

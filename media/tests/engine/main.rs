@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod animations;
 #[cfg(test)]
+mod aspects;
+#[cfg(test)]
 mod boxes;
 #[cfg(test)]
 mod bumpers;
@@ -14,6 +16,8 @@ mod clocks;
 mod codecs;
 #[cfg(test)]
 mod colors;
+#[cfg(test)]
+mod colors_told;
 #[cfg(test)]
 mod containers;
 #[cfg(test)]

@@ -145,6 +145,7 @@ fn the_last_picture_lasts_as_long_as_its_file_says() {
 
 #[test]
 fn sound_before_the_first_picture_is_kept_and_the_first_picture_stands() {
+    // A gap before the first picture of an AVI that FFmpeg makes becomes one behind it: see the test below.
     for (ending, sound) in CONTAINERS.into_iter().filter(|(ending, _)| *ending != "avi") {
         let source = two_under_five(&format!("late-stands.{ending}"), "2.5", &format!("{H264} {sound}"));
         let take = shoot(&source, &recipe(ENCODED)).unwrap();
@@ -158,6 +159,40 @@ fn sound_before_the_first_picture_is_kept_and_the_first_picture_stands() {
         let silent = r#"{"audio":{"mode":"drop"},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
         let take = shoot(&source, &recipe(silent)).unwrap();
         assert_eq!(numbers(&take), (0..60).collect::<Vec<_>>(), "{ending}, without sound");
+    }
+}
+
+/// An AVI whose header tells that its pictures begin two and a half seconds late.
+fn late_avi() -> PathBuf {
+    let source = two_under_five("stands.avi", "0", &format!("{H264} -c:a libmp3lame"));
+    let mut bytes = std::fs::read(&source).unwrap();
+    let header = bytes.windows(4).position(|window| window == b"strh").unwrap() + 8;
+    assert_eq!(&bytes[header..header + 4], b"vids");
+    assert_eq!(
+        bytes[header + 20..header + 28],
+        [1, 0, 0, 0, 30, 0, 0, 0],
+        "30 slots a second"
+    );
+    // dwStart, in slots.
+    bytes[header + 28..header + 32].copy_from_slice(&75_u32.to_le_bytes());
+    let path = source.with_file_name("late-start.avi");
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn pictures_of_an_avi_that_begin_late_by_its_header_or_by_empty_slots_stand_meanwhile() {
+    // Its first picture takes the first slot, and 74 empty ones follow.
+    let slots = two_under_five("late-stands.avi", "2.5", &format!("{H264} -c:a libmp3lame"));
+    for (name, source) in [("slots", slots), ("header", late_avi())] {
+        let take = shoot(&source, &recipe(ENCODED)).unwrap();
+        let seen = numbers(&take);
+        assert!(seen.len().abs_diff(150) <= 4, "{name}: {} frames", seen.len());
+        let begins = seen.iter().position(|number| *number == 1).unwrap();
+        assert!(begins.abs_diff(76) <= 2, "{name}: {seen:?}");
+        assert!(seen[..begins].iter().all(|number| *number == 0), "{name}: {seen:?}");
+        assert!(beep_ms(&take).abs_diff(4_000) <= 40, "{name}: {} ms", beep_ms(&take));
+        assert!(take.report.warnings.is_empty(), "{name}: {:?}", take.report.warnings);
     }
 }
 

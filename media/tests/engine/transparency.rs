@@ -80,10 +80,10 @@ fn an_alpha_channel_that_lets_nothing_through_is_not_told() {
     }
 }
 
-/// The alpha of the pixel in the middle of the left half of the first picture of a WebM in VP9.
-fn alpha_on_the_left(path: &Path) -> u8 {
+/// The alpha of the pixel in the middle of the left half of the first picture of a WebM.
+fn alpha_on_the_left(path: &Path, decoder: &str) -> u8 {
     let ran = Command::new("ffmpeg")
-        .args(["-v", "error", "-c:v", "libvpx-vp9", "-i"])
+        .args(["-v", "error", "-c:v", decoder, "-i"])
         .arg(path)
         .args(["-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgba", "-"])
         .output()
@@ -93,15 +93,28 @@ fn alpha_on_the_left(path: &Path) -> u8 {
 }
 
 #[test]
-fn a_copy_into_webm_keeps_its_alpha() {
+fn a_copy_into_webm_keeps_its_alpha_and_what_is_encoded_into_webm_lies_on_black() {
     let (name, encoding, _) = FORMATS[0];
-    let source = clip(name, &format!("{SPARSE} {encoding}"));
-    assert!(alpha_on_the_left(&source) < 8);
-    let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"webm"}]}"#)).unwrap();
+    let vp9 = clip(name, &format!("{SPARSE} {encoding}"));
+    assert!(alpha_on_the_left(&vp9, "libvpx-vp9") < 8);
+    let asked_for_nothing = r#"{"outputs":[{"kind":"webm"}]}"#;
+    let take = shoot(&vp9, &recipe(asked_for_nothing)).unwrap();
     let steps = &take.plan.outputs[0].steps;
     assert!(steps.iter().any(|step| step.done == Done::Copy), "{steps:?}");
-    assert!(alpha_on_the_left(&take.scratch.path().join(&take.plan.outputs[0].file)) < 8);
+    assert!(alpha_on_the_left(&take.scratch.path().join(&take.plan.outputs[0].file), "libvpx-vp9") < 8);
     assert!(told(&take).is_empty(), "{:?}", told(&take));
+    // No output is in VP8, so that it is never copied.
+    let (name, encoding, _) = FORMATS[1];
+    let vp8 = clip(name, &format!("{SPARSE} {encoding}"));
+    assert!(alpha_on_the_left(&vp8, "libvpx") < 8);
+    let encoded = r#"{"outputs":[{"kind":"webm","video":{"crf":10,"speed":"fastest"}}]}"#;
+    for (source, json) in [(&vp9, encoded), (&vp8, encoded), (&vp8, asked_for_nothing)] {
+        let take = shoot(source, &recipe(json)).unwrap();
+        assert_eq!(told(&take), [WarningCode::AlphaFlattened], "{source:?}");
+        let (pictures, width, height) = take.luma(0);
+        let left = pictures[5][height / 2 * width + 32];
+        assert!(left <= 22, "{source:?}: {left}");
+    }
 }
 
 /// Adds a box to the entry of the sample description of an MP4 whose index is the last of its boxes.
@@ -125,30 +138,39 @@ fn boxed(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
     [&size.to_be_bytes()[..], name, content].concat()
 }
 
-fn spherical(folder: &Path) -> PathBuf {
+/// Pictures of an MP4 with the boxes that are given (Google's Spherical Video V2): one for a sphere, and one that tells how
+/// the pictures for two eyes lie.
+fn with_layout(folder: &Path, name: &str, is_sphere: bool, eyes: Option<u8>) -> PathBuf {
     let flat = clip(
         "flat.mp4",
         "-f lavfi -i testsrc2=s=128x64:r=25:d=1 -c:v libx264 -g 25 -pix_fmt yuv420p",
     );
+    let st3d = eyes.map(|layout| boxed(b"st3d", &[0, 0, 0, 0, layout]));
     let projection = [boxed(b"prhd", &[0; 16]), boxed(b"equi", &[0; 20])].concat();
-    let sv3d = boxed(
-        b"sv3d",
-        &[boxed(b"svhd", &[0; 5]), boxed(b"proj", &projection)].concat(),
-    );
-    let path = folder.join("sphere.mp4");
-    std::fs::write(&path, with_sample_box(&std::fs::read(flat).unwrap(), &sv3d)).unwrap();
+    let sphere = [boxed(b"svhd", &[0; 5]), boxed(b"proj", &projection)].concat();
+    let sv3d = is_sphere.then(|| boxed(b"sv3d", &sphere));
+    let added = st3d.into_iter().chain(sv3d).flatten().collect::<Vec<_>>();
+    let path = folder.join(name);
+    std::fs::write(&path, with_sample_box(&std::fs::read(flat).unwrap(), &added)).unwrap();
     path
 }
 
 #[test]
 fn pictures_for_a_sphere_or_for_two_eyes_are_told() {
     let folder = tempfile::tempdir().unwrap();
+    let mp4 = |name: &str, is_sphere, eyes| with_layout(folder.path(), name, is_sphere, eyes);
     let two_eyes = clip(
         "two-eyes.mkv",
         "-f lavfi -i testsrc2=s=128x64:r=25:d=1 -c:v libx264 -g 25 -pix_fmt yuv420p -metadata:s:v stereo_mode=left_right",
     );
     for (source, layout) in [
-        (spherical(folder.path()), "360° equirectangular"),
+        (mp4("sphere.mp4", true, None), "360° equirectangular"),
+        (mp4("above.mp4", false, Some(1)), "3D top and bottom"),
+        (mp4("beside.mp4", false, Some(2)), "3D side by side"),
+        (
+            mp4("both.mp4", true, Some(1)),
+            "360° equirectangular, 3D top and bottom",
+        ),
         (two_eyes, "3D side by side"),
     ] {
         // Copied, and encoded.
@@ -160,9 +182,20 @@ fn pictures_for_a_sphere_or_for_two_eyes_are_told() {
                 .warnings
                 .iter()
                 .find(|warning| warning.code == WarningCode::SpatialLost);
-            assert_eq!(warning.map(|warning| warning.detail.as_str()), Some(layout));
+            assert_eq!(
+                warning.map(|warning| warning.detail.as_str()),
+                Some(layout),
+                "{source:?}"
+            );
         }
         let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"poster"}]}"#)).unwrap();
         assert!(!told(&take).contains(&WarningCode::SpatialLost));
     }
+    // A box that tells that there is one picture for both eyes.
+    let take = shoot(
+        &mp4("one.mp4", false, Some(0)),
+        &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#),
+    )
+    .unwrap();
+    assert!(!told(&take).contains(&WarningCode::SpatialLost));
 }

@@ -11,6 +11,7 @@ mod attempts;
 mod child;
 mod confinement;
 mod conversation;
+mod crowds;
 mod films;
 mod memory;
 mod raw;
@@ -56,6 +57,7 @@ fn tell(arguments: &[String]) -> ExitCode {
     let mut stories = [
         confinement::STORIES,
         conversation::STORIES,
+        crowds::STORIES,
         films::STORIES,
         memory::STORIES,
     ]

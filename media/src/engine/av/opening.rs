@@ -1,11 +1,14 @@
 //! Opens a source in two steps: its headers, and then what its first packets tell. FFmpeg's wrapper does both at once, which
 //! leaves no moment to look at what the headers ask for.
 
+use super::ColorNumbers;
 use ffmpeg_next::error::ENOMEM;
 use ffmpeg_next::ffi;
 use ffmpeg_next::format::context::{Input, StreamIo};
+use ffmpeg_next::format::stream::Stream;
 use ffmpeg_next::util::interrupt;
 use ffmpeg_next::{Dictionary, Error};
+use std::ffi::c_int;
 use std::ptr;
 
 /// Reads the headers of a stream of bytes. `stop` is asked during all reading, now and later.
@@ -40,12 +43,14 @@ pub(in super::super) fn headers(
 }
 
 /// Reads the first packets for what the headers do not tell. Decoders that this takes get `options`, those of streams
-/// that only appear now excepted.
+/// that only appear now excepted. Some of them forget the colors that the container tells where the packets tell none: they
+/// are noted again.
 ///
 /// # Errors
 /// FFmpeg's own.
 pub(in super::super) fn first_packets(input: &mut Input, options: &[(&str, &str)]) -> Result<(), Error> {
     let streams = usize::try_from(input.nb_streams()).unwrap_or(0);
+    let colors: Vec<_> = input.streams().map(|stream| color(&stream)).collect();
     let each = || options.iter().copied().collect::<Dictionary<'_>>();
     // SAFETY: as many dictionaries as there are streams; FFmpeg replaces them, and what it leaves is owned again.
     unsafe {
@@ -54,6 +59,30 @@ pub(in super::super) fn first_packets(input: &mut Input, options: &[(&str, &str)
         for left in all {
             drop(Dictionary::own(left));
         }
-        if found < 0 { Err(Error::from(found)) } else { Ok(()) }
+        if found < 0 {
+            return Err(Error::from(found));
+        }
+    }
+    for (stream, told) in input.streams().zip(colors) {
+        if told.is_told() && !color(&stream).is_told() {
+            set_color(&stream, told);
+        }
+    }
+    Ok(())
+}
+
+fn color(stream: &Stream<'_>) -> ColorNumbers {
+    super::codec_facts(&stream.parameters()).color
+}
+
+fn set_color(stream: &Stream<'_>, color: ColorNumbers) {
+    // SAFETY: the parameters of a live stream of an input that nothing else uses now; the enums are written as the numbers
+    // that were read from the same fields.
+    unsafe {
+        let p = (*stream.as_ptr()).codecpar;
+        (&raw mut (*p).color_primaries).cast::<c_int>().write(color.primaries);
+        (&raw mut (*p).color_trc).cast::<c_int>().write(color.transfer);
+        (&raw mut (*p).color_space).cast::<c_int>().write(color.matrix);
+        (&raw mut (*p).color_range).cast::<c_int>().write(color.range);
     }
 }

@@ -103,6 +103,7 @@ pub(super) mod tests {
                 deinterlace: false,
                 tone_map: false,
                 size: Size::default(),
+                sample_aspect: None,
             }),
             audio_stream: None,
             span: Span::default(),

@@ -53,6 +53,12 @@ pub(super) fn by_frames(frames: &[Told], size: Size) -> Option<Rational> {
     (agree && is_plausible(first, size)).then_some(first)
 }
 
+/// How much wider a pixel of a picture is than `planned`, when the picture tells and it can be.
+pub(in crate::engine) fn widening(picture: Told, size: Size, planned: Rational) -> f64 {
+    let told = known(picture).filter(|aspect| is_plausible(*aspect, size));
+    told.map_or(1.0, |told| told.as_f64() / planned.as_f64())
+}
+
 fn known((num, den): Told) -> Option<Rational> {
     let aspect = Rational::new(u32::try_from(num).ok()?, u32::try_from(den).ok()?)?;
     PIXEL.contains(&aspect.as_f64()).then_some(aspect)

@@ -1,0 +1,143 @@
+//! Colors that only the container tells, or tells besides: boxes of MP4 and elements of Matroska.
+
+use crate::boxes::{Mp4, STBL};
+use crate::clips::{clip, clip_with};
+use crate::studio::{Take, probe, recipe, shoot};
+use domain::plan::Done;
+use std::path::{Path, PathBuf};
+
+/// Ten pictures of 10 bits in eight columns from black to 3,000 cd/m², told to be PQ.
+fn wedge(name: &str, encoding: &[&str]) -> PathBuf {
+    let picture = "color=black:s=160x96:r=10:d=1,format=yuv420p10le,geq=lum='64+floor(X/20)*110':cb=512:cr=512";
+    let told = "-color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc -color_range tv";
+    let mut arguments = vec!["-f", "lavfi", "-i", picture];
+    arguments.extend(encoding);
+    arguments.extend(told.split(' '));
+    clip_with(name, &arguments)
+}
+
+/// The luma in the middle of each column of the movie that is made of a source.
+fn columns(source: &Path) -> Vec<u8> {
+    let take = shoot(source, &recipe(r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#)).unwrap();
+    let (pictures, width, height) = take.luma(0);
+    (0..8)
+        .map(|column| pictures[5][height / 2 * width + width / 16 * (2 * column + 1)])
+        .collect()
+}
+
+fn alike(one: &[u8], other: &[u8]) -> bool {
+    one.iter().zip(other).all(|(one, other)| one.abs_diff(*other) <= 2)
+}
+
+#[test]
+fn hdr_that_only_the_container_tells_is_hdr() {
+    let h265 = [
+        "-c:v",
+        "libx265",
+        "-preset",
+        "ultrafast",
+        "-x265-params",
+        "log-level=none:crf=4",
+    ];
+    let h264 = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "4"];
+    let av1 = ["-c:v", "libsvtav1", "-preset", "12", "-qp", "4"];
+    let silent = "colour_primaries=2:transfer_characteristics=2:matrix_coefficients=2";
+    for (name, encoding, filter) in [
+        ("h265", &h265[..], format!("hevc_metadata={silent}")),
+        ("h264", &h264[..], format!("h264_metadata={silent}")),
+        (
+            "av1",
+            &av1[..],
+            "av1_metadata=color_primaries=2:transfer_characteristics=2:matrix_coefficients=2".to_owned(),
+        ),
+    ] {
+        let told = wedge(&format!("told-{name}.mp4"), encoding);
+        let expected = columns(&told);
+        for ending in ["mp4", "mkv"] {
+            let source = clip_with(
+                &format!("container-{name}.{ending}"),
+                &["-i", told.to_str().unwrap(), "-c", "copy", "-bsf:v", &filter],
+            );
+            assert!(probe(&source).unwrap().main_video().unwrap().1.hdr, "{name}.{ending}");
+            let seen = columns(&source);
+            assert!(
+                alike(&seen, &expected),
+                "{name}.{ending}: {seen:?}, told by the bitstream {expected:?}"
+            );
+        }
+    }
+    // VP9 has no place for the transfer: it always stands in the container.
+    let vp9 = ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-crf", "4", "-b:v", "0"];
+    let source = wedge("container-vp9.webm", &vp9);
+    assert!(probe(&source).unwrap().main_video().unwrap().1.hdr);
+}
+
+/// A box of an MP4.
+fn boxed(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(content.len() + 8).unwrap();
+    [&size.to_be_bytes()[..], name, content].concat()
+}
+
+#[test]
+fn mastering_data_that_only_the_container_tells_changes_nothing() {
+    let h265 = [
+        "-c:v",
+        "libx265",
+        "-preset",
+        "ultrafast",
+        "-tag:v",
+        "hvc1",
+        "-x265-params",
+        "log-level=none:crf=4",
+    ];
+    let plain = wedge("mastering.mp4", &h265);
+    let expected = columns(&plain);
+    // Ten thousand candelas for a square meter, one, and none.
+    for (most, light) in [(100_000_000_u32, 10_000_u16), (10_000, 1), (0, 0)] {
+        let mut file = Mp4::read(&plain);
+        let primaries = [8_500_u16, 39_850, 6_550, 2_300, 35_400, 14_600, 15_635, 16_450].map(u16::to_be_bytes);
+        let volume = [
+            primaries.concat(),
+            most.to_be_bytes().to_vec(),
+            1_u32.to_be_bytes().to_vec(),
+        ]
+        .concat();
+        let levels = [light.to_be_bytes(), light.to_be_bytes()].concat();
+        let added = [boxed(b"mdcv", &volume), boxed(b"clli", &levels)].concat();
+        file.append(&[&STBL[..], &[b"stsd", b"hvc1"]].concat(), &added);
+        let (_folder, source) = file.write("mastered.mp4");
+        assert!(probe(&source).unwrap().main_video().unwrap().1.hdr);
+        let seen = columns(&source);
+        assert!(alike(&seen, &expected), "{most}: {seen:?}, without {expected:?}");
+    }
+}
+
+/// The numbers of the `colr` box of an MP4: primaries, transfer and matrix.
+fn color_box(path: &Path) -> Option<Vec<u8>> {
+    let bytes = std::fs::read(path).unwrap();
+    let at = bytes.windows(8).rposition(|window| window == b"colrnclx")?;
+    Some(bytes[at + 8..at + 14].to_vec())
+}
+
+fn path(take: &Take) -> PathBuf {
+    take.scratch.path().join(&take.plan.outputs[0].file)
+}
+
+#[test]
+fn a_copy_keeps_the_color_that_only_the_container_tells() {
+    let told = clip(
+        "told-601.mp4",
+        "-f lavfi -i testsrc2=s=128x72:r=25:d=1 -c:v libx264 -g 25 -pix_fmt yuv420p \
+         -color_primaries smpte170m -color_trc smpte170m -colorspace smpte170m",
+    );
+    let filter = "h264_metadata=colour_primaries=2:transfer_characteristics=2:matrix_coefficients=2";
+    for ending in ["mp4", "mkv"] {
+        let source = clip_with(
+            &format!("container-601.{ending}"),
+            &["-i", told.to_str().unwrap(), "-c", "copy", "-bsf:v", filter],
+        );
+        let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
+        assert_eq!(take.plan.outputs[0].steps[0].done, Done::Copy, "{ending}");
+        assert_eq!(color_box(&path(&take)), Some(vec![0, 6, 0, 6, 0, 6]), "{ending}");
+    }
+}

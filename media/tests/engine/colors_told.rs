@@ -6,10 +6,13 @@ use crate::studio::{Take, probe, recipe, shoot};
 use domain::plan::Done;
 use std::path::{Path, PathBuf};
 
-/// Ten pictures of 10 bits in eight columns from black to 3,000 cd/m², told to be PQ.
-fn wedge(name: &str, encoding: &[&str]) -> PathBuf {
+const PQ: &str = "smpte2084";
+const HLG: &str = "arib-std-b67";
+
+/// Ten pictures of 10 bits in eight columns from dark to bright, told to have a transfer of HDR.
+fn wedge(name: &str, transfer: &str, encoding: &[&str]) -> PathBuf {
     let picture = "color=black:s=160x96:r=10:d=1,format=yuv420p10le,geq=lum='64+floor(X/20)*110':cb=512:cr=512";
-    let told = "-color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc -color_range tv";
+    let told = format!("-color_primaries bt2020 -color_trc {transfer} -colorspace bt2020nc -color_range tv");
     let mut arguments = vec!["-f", "lavfi", "-i", picture];
     arguments.extend(encoding);
     arguments.extend(told.split(' '));
@@ -51,24 +54,30 @@ fn hdr_that_only_the_container_tells_is_hdr() {
             "av1_metadata=color_primaries=2:transfer_characteristics=2:matrix_coefficients=2".to_owned(),
         ),
     ] {
-        let told = wedge(&format!("told-{name}.mp4"), encoding);
-        let expected = columns(&told);
-        for ending in ["mp4", "mkv"] {
+        for (transfer, ending) in [PQ, HLG]
+            .into_iter()
+            .flat_map(|transfer| ["mp4", "mkv"].map(|ending| (transfer, ending)))
+        {
+            let told = wedge(&format!("told-{transfer}-{name}.mp4"), transfer, encoding);
+            let expected = columns(&told);
             let source = clip_with(
-                &format!("container-{name}.{ending}"),
+                &format!("container-{transfer}-{name}.{ending}"),
                 &["-i", told.to_str().unwrap(), "-c", "copy", "-bsf:v", &filter],
             );
-            assert!(probe(&source).unwrap().main_video().unwrap().1.hdr, "{name}.{ending}");
+            assert!(
+                probe(&source).unwrap().main_video().unwrap().1.hdr,
+                "{transfer} {name}.{ending}"
+            );
             let seen = columns(&source);
             assert!(
                 alike(&seen, &expected),
-                "{name}.{ending}: {seen:?}, told by the bitstream {expected:?}"
+                "{transfer} {name}.{ending}: {seen:?}, told by the bitstream {expected:?}"
             );
         }
     }
     // VP9 has no place for the transfer: it always stands in the container.
     let vp9 = ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-crf", "4", "-b:v", "0"];
-    let source = wedge("container-vp9.webm", &vp9);
+    let source = wedge("container-vp9.webm", PQ, &vp9);
     assert!(probe(&source).unwrap().main_video().unwrap().1.hdr);
 }
 
@@ -90,7 +99,7 @@ fn mastering_data_that_only_the_container_tells_changes_nothing() {
         "-x265-params",
         "log-level=none:crf=4",
     ];
-    let plain = wedge("mastering.mp4", &h265);
+    let plain = wedge("mastering.mp4", PQ, &h265);
     let expected = columns(&plain);
     // Ten thousand candelas for a square meter, one, and none.
     for (most, light) in [(100_000_000_u32, 10_000_u16), (10_000, 1), (0, 0)] {

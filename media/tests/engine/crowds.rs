@@ -110,6 +110,8 @@ fn crowded_matroska(tracks: u16) -> Vec<u8> {
     bytes.extend([0x16, 0x54, 0xae, 0x6b, 0x01]);
     bytes.extend(&(entries.len() as u64).to_be_bytes()[1..]);
     bytes.extend(entries);
+    // A cluster without packets.
+    bytes.extend([0x1f, 0x43, 0xb6, 0x75, 0x83, 0xe7, 0x81, 0]);
     bytes
 }
 

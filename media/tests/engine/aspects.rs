@@ -8,10 +8,18 @@ use std::path::{Path, PathBuf};
 
 const WIDE: Rational = Rational { num: 32, den: 27 };
 
-/// The shape of the pixels of a source, and the size of a movie that is made of it.
+/// The shape of the pixels of a white source, and the size of a movie that is made of it, without bars.
 fn seen(source: &Path) -> (Rational, (u32, u32)) {
     let told = probe(source).unwrap().main_video().unwrap().1.sample_aspect;
     let take = shoot(source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
+    let (pictures, width, height) = take.luma(0);
+    for picture in &pictures {
+        let edges = [picture[width / 2], picture[height / 2 * width]];
+        assert!(
+            edges.iter().all(|luma| *luma > 200),
+            "{width}x{height} with bars: {edges:?}"
+        );
+    }
     let (_, facts) = take.output(0).2.probe.main_video().unwrap();
     (told, (facts.width_px, facts.height_px))
 }
@@ -21,7 +29,7 @@ fn seen(source: &Path) -> (Rational, (u32, u32)) {
 fn boxed(track_px: (u32, u32), pixel: Option<(u32, u32)>) -> (tempfile::TempDir, PathBuf) {
     let source = clip(
         "boxed-aspect.mp4",
-        "-f lavfi -i testsrc2=s=180x120:r=10:d=1,setsar=1 -c:v libx264 -pix_fmt yuv420p",
+        "-f lavfi -i color=white:s=180x120:r=10:d=1,setsar=1 -c:v libx264 -pix_fmt yuv420p",
     );
     let mut file = Mp4::read(&source);
     let (track, shape) = (file.find(b"tkhd"), file.find(b"pasp"));
@@ -58,7 +66,7 @@ fn in_frames(name: &str, aspect: &str) -> PathBuf {
     clip(
         name,
         &format!(
-            "-f lavfi -i testsrc2=s=180x120:r=10:d=1,setsar={aspect} -c:v libx265 -preset ultrafast \
+            "-f lavfi -i color=white:s=180x120:r=10:d=1,setsar={aspect} -c:v libx265 -preset ultrafast \
              -x265-params log-level=none:info=0 -bsf:v dump_extra -pix_fmt yuv420p"
         ),
     )
@@ -88,7 +96,7 @@ fn where_the_container_cannot_be_right_the_frames_win_over_the_headers_of_the_bi
     };
     // 0.24 to 1 by the size at which Matroska has it shown, and a hundred to one by `pasp`.
     let narrow = clip_with(
-        "frames-narrow.mkv",
+        "white-narrow.mkv",
         &["-i", right.to_str().unwrap(), "-c", "copy", "-aspect", "6:25"],
     );
     let mut matroska = std::fs::read(narrow).unwrap();

@@ -5,6 +5,7 @@ use crate::clips::{clip, clip_with};
 use crate::studio::{Take, probe, recipe, shoot};
 use domain::plan::Done;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const PQ: &str = "smpte2084";
 const HLG: &str = "arib-std-b67";
@@ -87,6 +88,18 @@ fn boxed(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
     [&size.to_be_bytes()[..], name, content].concat()
 }
 
+/// Whether the container has it, as `ffprobe` tells.
+fn has_mastering_data(path: &Path) -> bool {
+    let told = Command::new("ffprobe")
+        .args(["-v", "error", "-show_entries", "stream_side_data_list"])
+        .arg(path)
+        .output()
+        .unwrap();
+    String::from_utf8(told.stdout)
+        .unwrap()
+        .contains("Mastering display metadata")
+}
+
 #[test]
 fn mastering_data_that_only_the_container_tells_changes_nothing() {
     let h265 = [
@@ -115,6 +128,7 @@ fn mastering_data_that_only_the_container_tells_changes_nothing() {
         let added = [boxed(b"mdcv", &volume), boxed(b"clli", &levels)].concat();
         file.append(&[&STBL[..], &[b"stsd", b"hvc1"]].concat(), &added);
         let (_folder, source) = file.write("mastered.mp4");
+        assert!(has_mastering_data(&source), "{most}");
         assert!(probe(&source).unwrap().main_video().unwrap().1.hdr);
         let seen = columns(&source);
         assert!(alike(&seen, &expected), "{most}: {seen:?}, without {expected:?}");

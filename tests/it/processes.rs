@@ -60,8 +60,8 @@ async fn the_task_of_a_worker_that_never_comes_back_is_done_by_another() {
     let caller = app.caller().await;
     let directory = app.directory.path();
     let clip = Clip {
-        width: 1280,
-        height: 720,
+        width: 640,
+        height: 360,
         seconds: 12.0,
         ..Clip::default()
     };

@@ -16,8 +16,8 @@ async fn a_task_survives_the_kill_of_its_worker_and_is_done_once() {
     let caller = app.caller().await;
     let directory = app.directory.path();
     let source = Clip {
-        width: 1280,
-        height: 720,
+        width: 640,
+        height: 360,
         seconds: 12.0,
         ..Clip::default()
     }

@@ -144,7 +144,7 @@ pub struct Made {
 pub struct DroppedFrames {
     /// How many they are.
     pub frames: u64,
-    /// Where the first of them would be, in microseconds after the start of the output.
+    /// The time of the first of them, in microseconds after the start of the output.
     pub at_us: u64,
 }
 

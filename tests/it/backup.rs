@@ -32,6 +32,17 @@ async fn load(caller: Caller, stop: tokio_util::sync::CancellationToken) -> u64 
     made
 }
 
+/// Three of them at once, which start now; the future ends with them.
+fn loads(caller: &Caller, stop: &tokio_util::sync::CancellationToken) -> impl Future<Output = ()> + use<> {
+    let clients = (0..3).map(|_| tokio::spawn(load(caller.clone(), stop.clone())));
+    let clients: Vec<_> = clients.collect();
+    async {
+        for made in futures::future::join_all(clients).await {
+            assert!(made.unwrap() > 0, "there was load");
+        }
+    }
+}
+
 /// Every file in a backup is named by its database and has the recorded hash, and every named file is there.
 async fn is_whole(copy: &Path) -> usize {
     let db = entity::connect(&format!("sqlite://{}/rushes.db", copy.display()), 1)
@@ -81,9 +92,7 @@ async fn a_backup_under_load_is_whole_and_starts_as_a_server_with_the_same_accou
     let link = task["download"][0].as_str().unwrap().to_owned();
     let film = caller.download(&link).await;
     let stop = tokio_util::sync::CancellationToken::new();
-    let clients: Vec<_> = (0..3)
-        .map(|_| tokio::spawn(load(caller.clone(), stop.clone())))
-        .collect();
+    let clients = loads(&caller, &stop);
     let mut files = 0;
     for round in 0..4 {
         let to = directory.path().join(format!("copy-{round}"));
@@ -96,9 +105,7 @@ async fn a_backup_under_load_is_whole_and_starts_as_a_server_with_the_same_accou
         files = is_whole(&to).await;
     }
     stop.cancel();
-    for client in clients {
-        assert!(client.await.unwrap() > 0, "there was load");
-    }
+    clients.await;
     assert!(files > 4, "the clip, its outputs, and what the load left: {files}");
     assert!(server.end("-TERM").await.success());
 
@@ -242,9 +249,7 @@ async fn a_dump_of_postgres_between_two_copies_of_the_files_starts_as_a_server_w
     let link = task["download"][0].as_str().unwrap().to_owned();
     let film = caller.download(&link).await;
     let stop = tokio_util::sync::CancellationToken::new();
-    let clients: Vec<_> = (0..3)
-        .map(|_| tokio::spawn(load(caller.clone(), stop.clone())))
-        .collect();
+    let clients = loads(&caller, &stop);
     let (objects, dump) = (path("first/objects"), path("rushes.dump").display().to_string());
     std::fs::create_dir(path("second")).unwrap();
     let (files, copy) = (objects.clone(), path("second/objects"));
@@ -261,9 +266,7 @@ async fn a_dump_of_postgres_between_two_copies_of_the_files_starts_as_a_server_w
     .await
     .unwrap();
     stop.cancel();
-    for client in clients {
-        assert!(client.await.unwrap() > 0, "there was load");
-    }
+    clients.await;
     assert!(server.stop().await.success());
 
     let db = entity::connect(&url, 1).await.unwrap();

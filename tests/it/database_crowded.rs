@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 const CONNECTIONS: usize = 30;
 /// How long there is none for the service.
 const CROWDED: Duration = Duration::from_secs(15);
-/// What users are promised. It took 50 s once.
+/// The documented bound for the first success.
 const SOON: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use tests::clip::Clip;
+use tests::clip::{Clip, SLOW};
 use tests::server::Server;
 use tests::{TestApp, program};
 
@@ -15,16 +15,9 @@ async fn a_task_survives_the_kill_of_its_worker_and_is_done_once() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let directory = app.directory.path();
-    let source = Clip {
-        width: 640,
-        height: 360,
-        seconds: 12.0,
-        ..Clip::default()
-    }
-    .make(directory);
-    let slow = json!({ "outputs": [{ "kind": "mp4", "video": { "speed": "good" } }] });
+    let source = Clip::slow().make(directory);
     let first = Server::within("worker", directory, &app.environment);
-    let id = caller.task(&source, &[("recipe", &slow.to_string())]).await;
+    let id = caller.task(&source, &[("recipe", SLOW)]).await;
     caller
         .until(id, |task| task["progress"]["percent"].as_u64() > Some(5))
         .await;
@@ -59,21 +52,13 @@ async fn the_task_of_a_worker_that_never_comes_back_is_done_by_another() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let directory = app.directory.path();
-    let clip = Clip {
-        width: 640,
-        height: 360,
-        seconds: 12.0,
-        ..Clip::default()
-    };
-    let slow = json!({ "outputs": [{ "kind": "mp4", "video": { "speed": "good" } }] });
+    let source = Clip::slow().make(directory);
     let [one, other] = ["one", "other"].map(|name| directory.join(name));
     for home in [&one, &other] {
         std::fs::create_dir(home).unwrap();
     }
     let first = Server::within("worker", &one, &app.environment);
-    let id = caller
-        .task(&clip.make(directory), &[("recipe", &slow.to_string())])
-        .await;
+    let id = caller.task(&source, &[("recipe", SLOW)]).await;
     caller
         .until(id, |task| task["progress"]["percent"].as_u64() > Some(5))
         .await;

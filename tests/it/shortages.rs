@@ -5,17 +5,14 @@ use crate::full_disk::{Full, Setup};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use tests::clip::Clip;
+use tests::clip::{Clip, SLOW};
 use tests::server::Server;
 use tests::{Caller, TestApp};
 
 const POSTER: &str = r#"{ "outputs": [{ "kind": "poster" }] }"#;
-const SLOW: &str = r#"{ "outputs": [{ "kind": "mp4", "video": { "speed": "good" } }] }"#;
 
 fn clip(seconds: f64, directory: &Path) -> PathBuf {
     let clip = Clip {
-        width: 640,
-        height: 360,
         seconds,
         ..Clip::default()
     };
@@ -72,7 +69,7 @@ async fn a_task_whose_outputs_find_no_room_is_tried_again_and_leaves_nothing_of_
     let server = setup.start().await;
     let caller = Caller::sign_up(&server.url).await;
     let home = tempfile::tempdir().unwrap();
-    let task = caller.task(&clip(8.0, home.path()), &[("recipe", SLOW)]).await;
+    let task = caller.task(&Clip::slow().make(home.path()), &[("recipe", SLOW)]).await;
     let is_on_its_way = |task: &serde_json::Value| task["progress"]["percent"].as_u64() > Some(5);
     caller.until(task, is_on_its_way).await;
     setup.disk.fill();

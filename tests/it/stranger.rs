@@ -72,7 +72,12 @@ async fn the_commands_of_the_readme_can_be_pasted_one_after_the_other() {
         );
     }
     for file in ["my-holiday.mp4", "my-holiday-poster.jpg"] {
-        assert!(directory.path().join(file).is_file(), "{file}: {text}");
+        let fetched = std::fs::read_dir(directory.path()).unwrap().flatten();
+        let fetched = fetched.filter(|entry| entry.file_name().to_string_lossy().starts_with("result-"));
+        assert!(
+            fetched.map(|entry| entry.path().join(file)).any(|path| path.is_file()),
+            "{file}: {text}"
+        );
     }
     // The recipe of the last block was taken as well.
     assert_eq!(text.matches("task_id").count(), 1, "{text}");

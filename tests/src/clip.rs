@@ -32,7 +32,21 @@ impl Default for Clip {
     }
 }
 
+/// A recipe that encodes slowly, for tests that interrupt a task at work.
+pub const SLOW: &str = r#"{ "outputs": [{ "kind": "mp4", "video": { "speed": "good" } }] }"#;
+
 impl Clip {
+    /// A clip that takes several seconds to encode with [`SLOW`].
+    #[must_use]
+    pub fn slow() -> Self {
+        Self {
+            width: 640,
+            height: 360,
+            seconds: 20.0,
+            ..Self::default()
+        }
+    }
+
     /// Makes it in `directory` as an H.264/AAC MP4.
     pub fn make(self, directory: &Path) -> PathBuf {
         let Self {

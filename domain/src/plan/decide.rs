@@ -63,9 +63,10 @@ pub fn plan(recipe: &Recipe, probe: &Probe, clips: Clips<'_>, limits: &Limits) -
     let outputs = named
         .map(|(place, (output, file))| planned(&room, place, output, file))
         .collect::<Result<Vec<_>, _>>()?;
+    // The pictures of a file of sound, and the sound of a silent video, are left out because the recipe says so.
     let used = [
-        video.map(|(stream, _)| stream.index),
-        audio.map(|(stream, _)| stream.index),
+        video.or(probe.main_video()).map(|(stream, _)| stream.index),
+        audio.or(probe.main_audio()).map(|(stream, _)| stream.index),
     ];
     dropped(probe, &used, &mut warnings);
     let facts = video.map(|(_, facts)| facts);
@@ -109,7 +110,11 @@ const fn made_plain(stream: &Stream, facts: &VideoFacts) -> SourceVideo {
 /// The picture stream, when any output needs one.
 fn picture_source<'a>(recipe: &Recipe, probe: &'a Probe) -> Result<Option<(&'a Stream, &'a VideoFacts)>, Failure> {
     if recipe.outputs.iter().any(Output::has_pictures) {
-        pictures_of(probe, "an output asks for pictures").map(Some)
+        pictures_of(
+            probe,
+            "an output needs pictures; of sound alone the preset audio makes a file",
+        )
+        .map(Some)
     } else {
         Ok(None)
     }

@@ -29,7 +29,10 @@ pub(super) fn source<'a>(
             Code::CodecUnsupported,
             format!("audio codec {}", stream.codec),
         )),
-        None if needed => Err(Failure::input(Code::NoAudioStream, "an output asks for sound")),
+        None if needed => Err(Failure::input(
+            Code::NoAudioStream,
+            "an output needs sound, and the source has none",
+        )),
         Some((stream, _)) => {
             warnings.push(Warning::new(WarningCode::AudioUndecodable, stream.codec.clone()));
             Ok(None)

@@ -15,7 +15,8 @@ const MAX_DEPTH: usize = 32;
 /// Reads JSON of UTF-8.
 ///
 /// # Errors
-/// Where the text is no JSON, or nested deeper than 32, with an empty path; the path of a key that is given twice.
+/// A [`FieldError`] with an empty path when the text is not JSON or is nested deeper than 32 levels, and with the path of the key
+/// when a key is given twice.
 pub fn json(text: &[u8]) -> Result<Value, FieldError> {
     let fault = RefCell::new(None);
     let whole = Place {

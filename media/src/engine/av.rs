@@ -92,7 +92,7 @@ pub(super) struct ColorNumbers {
 }
 
 impl ColorNumbers {
-    /// Whether primaries, transfer or matrix are told; 2 stands for "unspecified".
+    /// Returns `true` when primaries, transfer or matrix are specified: 2 means "unspecified" (ITU-T H.273 §8).
     pub(super) fn is_told(self) -> bool {
         [self.primaries, self.transfer, self.matrix]
             .iter()

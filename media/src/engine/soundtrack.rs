@@ -23,7 +23,7 @@ pub(super) struct Soundtrack {
     held: Vec<(Audio, i64)>,
     /// Whether it is no longer held back.
     released: bool,
-    /// Whether sound of the part was laid on the tape.
+    /// `true` once samples of the part were added to the tape.
     laid: bool,
     /// The offset of the first picture within its slot when sound was laid before it was known: that sound does not move any
     /// more, so what follows stays that much late under its pictures, less than a slot.

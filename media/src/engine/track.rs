@@ -58,9 +58,9 @@ pub(super) struct Track {
     last_dts: Option<i64>,
     /// Whether packets tell no more of the length of a picture than the unit of their time.
     counts_slots: bool,
-    /// Whether the first packet is a keyframe, once one was sent.
+    /// `true` when the first packet is a keyframe; `None` until a packet was sent.
     begins_with_key: Option<bool>,
-    /// Whether the container tells the shape of the pixels.
+    /// `true` when the container has a sample aspect ratio.
     has_aspect: bool,
     next_us: Option<i64>,
     /// Packets or pictures that did not decode, and pictures of which the decoder said so.

@@ -29,7 +29,7 @@ fn wedge(name: &str, more: &str) -> PathBuf {
 }
 
 /// The luma in the middle of each column.
-fn columns(take: &Take) -> Vec<u8> {
+pub(crate) fn columns(take: &Take) -> Vec<u8> {
     let (pictures, width, height) = take.luma(0);
     (0..8)
         .map(|column| pictures[5][height / 2 * width + width / 16 * (2 * column + 1)])

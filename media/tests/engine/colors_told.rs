@@ -2,6 +2,7 @@
 
 use crate::boxes::{Mp4, STBL};
 use crate::clips::{clip, clip_with};
+use crate::colors;
 use crate::studio::{Take, probe, recipe, shoot};
 use domain::plan::Done;
 use std::path::{Path, PathBuf};
@@ -20,13 +21,20 @@ fn wedge(name: &str, transfer: &str, encoding: &[&str]) -> PathBuf {
     clip_with(name, &arguments)
 }
 
+/// Encoder settings of nearly lossless H.265 without messages.
+const H265: [&str; 6] = [
+    "-c:v",
+    "libx265",
+    "-preset",
+    "ultrafast",
+    "-x265-params",
+    "log-level=none:crf=4",
+];
+
 /// The luma in the middle of each column of the movie that is made of a source.
 fn columns(source: &Path) -> Vec<u8> {
     let take = shoot(source, &recipe(r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#)).unwrap();
-    let (pictures, width, height) = take.luma(0);
-    (0..8)
-        .map(|column| pictures[5][height / 2 * width + width / 16 * (2 * column + 1)])
-        .collect()
+    colors::columns(&take)
 }
 
 fn alike(one: &[u8], other: &[u8]) -> bool {
@@ -35,19 +43,11 @@ fn alike(one: &[u8], other: &[u8]) -> bool {
 
 #[test]
 fn hdr_that_only_the_container_tells_is_hdr() {
-    let h265 = [
-        "-c:v",
-        "libx265",
-        "-preset",
-        "ultrafast",
-        "-x265-params",
-        "log-level=none:crf=4",
-    ];
     let h264 = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "4"];
     let av1 = ["-c:v", "libsvtav1", "-preset", "12", "-qp", "4"];
     let silent = "colour_primaries=2:transfer_characteristics=2:matrix_coefficients=2";
     for (name, encoding, filter) in [
-        ("h265", &h265[..], format!("hevc_metadata={silent}")),
+        ("h265", &H265[..], format!("hevc_metadata={silent}")),
         ("h264", &h264[..], format!("h264_metadata={silent}")),
         (
             "av1",
@@ -88,7 +88,7 @@ fn boxed(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
     [&size.to_be_bytes()[..], name, content].concat()
 }
 
-/// Whether the container has it, as `ffprobe` tells.
+/// Returns `true` when `ffprobe` finds mastering display metadata in the container.
 fn has_mastering_data(path: &Path) -> bool {
     let told = Command::new("ffprobe")
         .args(["-v", "error", "-show_entries", "stream_side_data_list"])
@@ -102,16 +102,7 @@ fn has_mastering_data(path: &Path) -> bool {
 
 #[test]
 fn mastering_data_that_only_the_container_tells_changes_nothing() {
-    let h265 = [
-        "-c:v",
-        "libx265",
-        "-preset",
-        "ultrafast",
-        "-tag:v",
-        "hvc1",
-        "-x265-params",
-        "log-level=none:crf=4",
-    ];
+    let h265 = [&H265[..], &["-tag:v", "hvc1"]].concat();
     let plain = wedge("mastering.mp4", PQ, &h265);
     let expected = columns(&plain);
     // Ten thousand candelas for a square meter, one, and none.

@@ -173,7 +173,7 @@ fn sound_is_cut_where_the_copied_pictures_are() {
     }
 }
 
-/// What a stream is made like: its ladder and more, its smallest rung, and whether its largest one is the source.
+/// Settings of an HLS output, the name of its smallest rung, and `true` when its largest rung is copied from the source.
 const LADDERS: [(&str, &str, bool); 4] = [
     (r#""ladder":[90,46]"#, "46p", true),
     (r#""ladder":[90,46],"single_file":true"#, "46p", true),

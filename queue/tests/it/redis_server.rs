@@ -63,7 +63,7 @@ impl RedisServer {
         }
     }
 
-    /// Answers nobody any more, and takes connections all the same.
+    /// Stops the process (SIGSTOP): the kernel still accepts connections, and no command is answered.
     #[allow(dead_code, reason = "not every test needs it")]
     pub(crate) fn hang(&self) {
         let id = self.child.as_ref().unwrap().id().to_string();

@@ -91,7 +91,8 @@ impl OomKills {
     }
 }
 
-/// Where the kernel may count for the control group of a process, by its `/proc/PID/cgroup`: version 2, then version 1.
+/// Paths of the files in which the kernel counts OOM kills of a control group, from the text of `/proc/PID/cgroup`
+/// (cgroups(7)): version 2, then version 1.
 fn counters(groups: &str) -> Vec<String> {
     let group = |controller: &str| {
         groups.lines().find_map(|line| {

@@ -8,6 +8,7 @@ processed in a window of the same length that begins ten seconds after it.
 import socket
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -63,9 +64,8 @@ def processed_in(service: Service, seconds: int) -> int:
 
 def processed(service: Service) -> int:
     """How many tasks are processed, by the metrics of the backend."""
-    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as stream:
-        stream.sendall(b"GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
-        text = b"".join(iter(lambda: stream.recv(65536), b"")).decode()
+    with urllib.request.urlopen(f"{service.url}/metrics", timeout=10) as reply:
+        text = reply.read().decode()
     line = next(line for line in text.splitlines() if line.startswith('rushes_tasks{status="processed"}'))
     return int(float(line.split()[1]))
 

@@ -145,6 +145,12 @@ impl Secrets {
     }
 }
 
+/// Least bytes of a key.
+const SECRET_BYTES: usize = 32;
+
+/// Least different bytes of a key.
+const SECRET_DIFFERENT: usize = 8;
+
 /// A key of at least 256 bits (RFC 7518 §3.2); never printed.
 #[derive(Clone)]
 pub struct Secret(Vec<u8>);
@@ -164,7 +170,7 @@ impl Secret {
     pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, WeakSecret> {
         let bytes = bytes.into();
         let different: std::collections::HashSet<_> = bytes.iter().collect();
-        if bytes.len() < 32 || different.len() < 8 {
+        if bytes.len() < SECRET_BYTES || different.len() < SECRET_DIFFERENT {
             return Err(WeakSecret { bytes: bytes.len() });
         }
         Ok(Self(bytes))
@@ -183,12 +189,11 @@ impl fmt::Debug for Secret {
 
 impl fmt::Display for WeakSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let few = if self.bytes < 32 {
-            ""
-        } else {
-            ", fewer than 8 of them different"
-        };
-        write!(f, "a secret of {} bytes{few}", self.bytes)
+        write!(f, "a secret of {} bytes", self.bytes)?;
+        if self.bytes >= SECRET_BYTES {
+            write!(f, ", fewer than {SECRET_DIFFERENT} of them different")?;
+        }
+        Ok(())
     }
 }
 

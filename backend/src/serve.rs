@@ -46,7 +46,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 /// Most bytes of a connection that wait to be looked at; heads of requests must fit.
-const READ_BYTES: usize = 128 << 10;
+pub(crate) const READ_BYTES: u32 = 128 << 10;
 /// Most requests at a time on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 32;
 /// So many connections share one request beyond the first of each.
@@ -140,12 +140,12 @@ impl House {
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(None)
-            .max_buf_size(READ_BYTES);
+            .max_buf_size(READ_BYTES as usize);
         protocols
             .http2()
             .timer(TokioTimer::new())
-            // Beyond it the reply has no body; `trail::with_small_head` refuses less, with problem details.
-            .max_header_list_size(128 << 10)
+            // Beyond it the reply has no body; `trail::with_small_head` refuses half of it with problem details.
+            .max_header_list_size(2 * READ_BYTES)
             .max_concurrent_streams(STREAMS_MAX)
             .keep_alive_interval(serving.idle_for);
         Self {

@@ -2,6 +2,7 @@
 
 use crate::AppState;
 use crate::context::Context;
+use crate::serve::READ_BYTES;
 use crate::{error, problem};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{self, HeaderName};
@@ -127,22 +128,25 @@ pub(crate) async fn on_pinned_files(State(state): State<AppState>, request: Requ
     response
 }
 
-/// Most bytes in the header list of a request of HTTP/2, and most headers, which is what hyper takes of HTTP/1.1.
-const HEADER_LIST_BYTES: usize = 16 << 10;
+/// Most headers of an HTTP/2 request, as many as hyper accepts over HTTP/1.1.
 const HEADERS_MAX: usize = 100;
 
-/// Refuses a request of HTTP/2 whose header list is too large (RFC 9113 §6.5.2 counts 32 bytes more for each field).
+/// Refuses a request of HTTP/2 whose header list is larger than [`READ_BYTES`], the bound of HTTP/1.1. The size of the list counts
+/// 32 bytes more for each field (RFC 9113 §6.5.2).
 pub(crate) async fn with_small_head(request: Request, next: Next) -> Response {
+    if request.version() < Version::HTTP_2 {
+        return next.run(request).await;
+    }
     let headers = request.headers();
     let fields = headers
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + 32);
-    let bytes = fields.sum::<usize>() + request.uri().path().len() + request.uri().query().map_or(0, str::len);
-    if request.version() < Version::HTTP_2 || (bytes <= HEADER_LIST_BYTES && headers.len() <= HEADERS_MAX) {
+    let bytes = fields.sum::<usize>() + request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    if bytes <= READ_BYTES as usize && headers.len() <= HEADERS_MAX {
         return next.run(request).await;
     }
     let detail = format!(
-        "{bytes} bytes in {} headers; accepted: {HEADER_LIST_BYTES} bytes in {HEADERS_MAX} headers",
+        "{bytes} bytes in {} headers; accepted: {READ_BYTES} bytes in {HEADERS_MAX} headers",
         headers.len()
     );
     error::Refusal::new(Code::HeadersTooLarge)

@@ -149,9 +149,9 @@ pub struct DroppedFrames {
 }
 
 impl DroppedFrames {
-    /// Those of a part and of the part after it, which begins `from_us` after the start of the output.
+    /// Sums the frames of two consecutive parts; the second one begins `from_us` microseconds after the start of the output.
     #[must_use]
-    pub fn and(before: Option<Self>, after: Option<Self>, from_us: u64) -> Option<Self> {
+    pub fn joined(before: Option<Self>, after: Option<Self>, from_us: u64) -> Option<Self> {
         let after = after.map(|after| Self {
             at_us: from_us.saturating_add(after.at_us),
             ..after

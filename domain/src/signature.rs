@@ -11,26 +11,36 @@ pub enum Motion {
     Unknown,
 }
 
-/// Whether a PNG is animated (PNG, third edition, §11.3.6: `acTL` stands before `IDAT`); `None` when it is no PNG.
-#[must_use]
-pub fn png(head: &[u8]) -> Option<Motion> {
+/// The names of the chunks of a PNG in their order (PNG, third edition, §5.3); `None` when it is no PNG.
+fn chunks(head: &[u8]) -> Option<impl Iterator<Item = &[u8; 4]>> {
     let mut rest = head.strip_prefix(b"\x89PNG\r\n\x1a\n")?;
-    while let Some((length, after)) = rest.split_first_chunk::<4>() {
-        let Some((kind, after)) = after.split_first_chunk::<4>() else {
-            break;
-        };
-        match kind {
-            b"acTL" => return Some(Motion::Animated),
-            b"IDAT" => return Some(Motion::Still),
-            // No pixels came.
-            b"IEND" => break,
-            _ => {}
-        }
+    Some(std::iter::from_fn(move || {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        let (kind, after) = after.split_first_chunk::<4>()?;
         // A checksum of four bytes follows.
         let next = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
         rest = after.get(next.saturating_add(4)..).unwrap_or_default();
-    }
-    Some(Motion::Unknown)
+        Some(kind)
+    }))
+}
+
+/// The kind of a PNG (PNG, third edition, §11.3.6: `acTL` stands before `IDAT`); `None` when it is no PNG.
+#[must_use]
+pub fn png(head: &[u8]) -> Option<Motion> {
+    let mut motions = chunks(head)?.filter_map(|kind| match kind {
+        b"acTL" => Some(Motion::Animated),
+        b"IDAT" => Some(Motion::Still),
+        // No pixels came.
+        b"IEND" => Some(Motion::Unknown),
+        _ => None,
+    });
+    Some(motions.next().unwrap_or(Motion::Unknown))
+}
+
+/// Returns `true` when a PNG has image data (`IDAT`).
+#[must_use]
+pub fn png_has_pixels(bytes: &[u8]) -> bool {
+    chunks(bytes).is_some_and(|mut kinds| kinds.any(|kind| kind == b"IDAT"))
 }
 
 /// The width and the height of a PNG in pixels (`IHDR`); `None` when it is no PNG.

@@ -317,9 +317,8 @@ async fn what_http_2_refuses_has_problem_details_and_an_id_too() {
     let ping = || client.get(format!("{}/ping", app.url));
     assert_eq!(ping().send().await.unwrap().version(), reqwest::Version::HTTP_2);
     let many = (0..120).fold(ping(), |request, number| request.header(format!("x-{number}"), "a"));
-    let long = ping().header("x", "a".repeat(20_000));
-    let address = client.get(format!("{}/ping?{}", app.url, "a".repeat(20_000)));
-    for (what, request) in [("many", many), ("long", long), ("a long address", address)] {
+    let long = ping().header("x", "a".repeat(140_000));
+    for (what, request) in [("many", many), ("long", long)] {
         let reply = request.send().await.unwrap();
         assert_eq!(reply.status(), 431, "{what}");
         let id = reply.headers()["x-request-id"].to_str().unwrap().to_owned();
@@ -329,5 +328,6 @@ async fn what_http_2_refuses_has_problem_details_and_an_id_too() {
             (&"headers_too_large".into(), &id.into())
         );
     }
-    assert_eq!(ping().send().await.unwrap().status(), 200, "the connection goes on");
+    let less = ping().header("x", "a".repeat(100_000));
+    assert_eq!(less.send().await.unwrap().status(), 200, "the connection goes on");
 }

@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 const CONNECTIONS: usize = 30;
 /// How long there is none for the service.
 const CROWDED: Duration = Duration::from_secs(15);
-/// The documented bound for the first success.
-const SOON: Duration = Duration::from_secs(5);
+/// Twice the documented bound for the first success (5 s), since the machine may be busy; the fault that this test is about took 50 s.
+const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_requests_are_answered_again_soon_after_database_connections_are_free() {

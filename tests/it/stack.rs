@@ -112,21 +112,6 @@ fn secrets() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn images_are_pinned_to_versions_that_are_maintained() {
-    let image = |name: &str| services(true)[name]["image"].as_str().unwrap().to_owned();
-    for (service, begins) in [
-        ("nginx", "nginxinc/nginx-unprivileged:1.30"),
-        ("postgres", "postgres:16"),
-        ("redis", "redis:8"),
-        ("s3", "rustfs/rustfs:1."),
-    ] {
-        assert!(image(service).starts_with(begins), "{service}: {}", image(service));
-    }
-    let dockerfile = read("Dockerfile");
-    assert!(dockerfile.contains("\nFROM debian:bookworm-slim\n") && dockerfile.contains("# Debian 12: LTS until"));
-}
-
-#[test]
 fn every_part_is_guarded_bounded_and_stands_on_what_is_there() {
     for s3 in [false, true] {
         let services = services(s3);
@@ -154,7 +139,12 @@ fn every_part_is_guarded_bounded_and_stands_on_what_is_there() {
             assert!(service["logging"]["options"]["max-size"].is_string(), "{name}");
             let image = service["image"].as_str().unwrap();
             let tag = image.split_once(':').unwrap().1;
-            assert!(tag != "latest" && !image.contains("minio"), "{name}: {image}");
+            assert!(!image.contains("minio"), "{name}: {image}");
+            let is_ours = image.starts_with("rushes:");
+            assert!(
+                is_ours || tag.starts_with(|c: char| c.is_ascii_digit()),
+                "{name}: {image} has no version"
+            );
             for volume in texts(&service["volumes"])
                 .iter()
                 .filter(|volume| !volume.starts_with(['.', '/']))

@@ -116,7 +116,7 @@ async fn write(env: &Env, task: &Model, ended: &Ended) -> Result<bool, DbErr> {
                 if let (FailureKind::Postponed, Some(delay)) = (failure.kind, retry) {
                     return claim.release(&env.db, delay).await;
                 }
-                let told = with_the_cause_before(task, failure);
+                let told = with_earlier_failures(task, failure);
                 entity::write(&env.db, async |db| claim.fail(db, &told, retry, findings).await).await
             }
             Ended::Reused(_) => Ok(true),
@@ -134,20 +134,16 @@ fn retry_after(task: &Model, kind: FailureKind) -> Option<Duration> {
     kind.retry_after(failures, u16::try_from(jitter).unwrap_or_default())
 }
 
-/// The failure of a try. Where the try before failed for another reason, the detail names that one too, and as long as the
-/// new reason stays the same it goes on naming it: trouble around the work must not hide what is wrong with the source.
-fn with_the_cause_before(task: &Model, failure: &Failure) -> Failure {
+/// The failure of a try, with the earlier tries of the task that failed for another reason: trouble with storage or database must
+/// not hide what is wrong with the source.
+fn with_earlier_failures(task: &Model, failure: &Failure) -> Failure {
     const EARLIER: &str = "; an earlier try: ";
     let mut told = failure.clone();
     let Some(code) = &task.error_code else { return told };
     let detail = task.error_detail.as_deref().unwrap_or_default();
-    let (detail, before) = match detail.split_once(EARLIER) {
-        Some((detail, before)) => (detail, Some(before)),
-        None => (detail, None),
-    };
     if code != failure.code.as_str() {
         told.detail = format!("{}{EARLIER}{code}: {detail}", failure.detail);
-    } else if let Some(before) = before {
+    } else if let Some((_, before)) = detail.split_once(EARLIER) {
         told.detail = format!("{}{EARLIER}{before}", failure.detail);
     }
     told
@@ -303,6 +299,7 @@ mod tests {
         let first = claimed(&env).await;
         let crash = (Code::MediaCrash, "signal 11");
         let store = (Code::Internal, "the storage is away");
+        let full = (Code::StorageFull, "no room");
         for (reasons, code, detail) in [
             (
                 [crash, store, store, store].as_slice(),
@@ -315,16 +312,16 @@ mod tests {
                 "signal 11; an earlier try: internal: the storage is away",
             ),
             (
-                &[crash, store, crash],
-                Code::MediaCrash,
-                "signal 11; an earlier try: internal: the storage is away",
+                &[crash, full, store],
+                Code::Internal,
+                "the storage is away; an earlier try: storage_full: no room; an earlier try: media_crash: signal 11",
             ),
             (&[store, store], Code::Internal, "the storage is away"),
         ] {
             let mut task = first.clone();
             for (code, detail) in reasons {
                 let failure = Failure::new(FailureKind::Infrastructure, *code, *detail);
-                let told = with_the_cause_before(&task, &failure);
+                let told = with_earlier_failures(&task, &failure);
                 (task.error_code, task.error_detail) = (Some(told.code.as_str().to_owned()), Some(told.detail));
             }
             assert_eq!(

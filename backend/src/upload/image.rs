@@ -10,7 +10,7 @@ use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use domain::Code;
 use domain::recipe::Name;
-use domain::signature::{self, Motion};
+use domain::signature;
 
 /// Largest image in bytes.
 pub(crate) const MAX_BYTES: usize = 4 << 20;
@@ -101,8 +101,7 @@ fn look(bytes: &[u8]) -> Result<Facts, Refusal> {
 
 /// Width and height of a PNG that has pixels.
 fn png(bytes: &[u8]) -> Option<(u32, u32)> {
-    let has_pixels = matches!(signature::png(bytes)?, Motion::Still | Motion::Animated);
-    signature::png_size(bytes).filter(|_| has_pixels)
+    signature::png_size(bytes).filter(|_| signature::png_has_pixels(bytes))
 }
 
 /// Width and height of a JPEG that has pixels: those of its first frame header (ITU-T T.81 §B.2.2), when a scan follows
@@ -166,6 +165,7 @@ mod tests {
             b"\x89PNG\r\n\x1A\n\0\0\0\rIHDR\0\0\0\0\0\0\x01\x68",
             // Without pixels.
             &PNG[..33],
+            &[&PNG[..33], b"\0\0\0\x08acTL............\0\0\0\0IEND...."].concat(),
             b"\xFF\xD8\xFF\xC0\0\x08\x08\x01\x68\x02\x80\x03\xFF\xD9",
             b"GIF89a\x01\0\x01\0",
             b"<svg xmlns='http://www.w3.org/2000/svg'/>",

@@ -14,7 +14,7 @@ use crate::time::{Rational, Span, Timecode};
 /// The loudness of normalized sound: what streaming services ask for, in LUFS.
 const NORMAL_LUFS: i32 = -16;
 
-/// Streams that a warning names; of more than these it tells the number.
+/// Most streams that a warning names; the number of the others follows.
 const MOST_NAMED: usize = 10;
 
 /// Facts of the clips that a recipe puts before and after the video.
@@ -258,6 +258,7 @@ fn dropped(probe: &Probe, used: &[Option<usize>], warnings: &mut Vec<Warning>) {
         })
         .collect();
     let more = words.len().saturating_sub(MOST_NAMED);
+    // One more name is as short as its number.
     if more > 1 {
         words.truncate(MOST_NAMED);
         words.push(format!("and {more} more"));

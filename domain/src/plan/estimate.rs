@@ -146,19 +146,8 @@ fn interval(predicted: f64, mut ratios: Vec<f64>) -> Interval {
 }
 
 /// A value to three significant digits, which is more than an estimate knows.
-#[allow(clippy::cast_possible_truncation, reason = "an exponent of ten, -323 to 308")]
 fn three_digits(value: f64) -> f64 {
-    if value == 0.0 || !value.is_finite() {
-        return value;
-    }
-    let exponent = value.abs().log10().floor() as i32 - 2;
-    // A power of ten with a positive exponent is exact, its inverse is not.
-    let unit = 10_f64.powi(exponent.abs());
-    if exponent < 0 {
-        (value * unit).round() / unit
-    } else {
-        (value / unit).round() * unit
-    }
+    format!("{value:.2e}").parse().unwrap_or(value)
 }
 
 /// The value below which this share of sorted values lies, between two of them where it falls between.

@@ -1,4 +1,4 @@
-//! Reads the text of JSON strictly: no key twice in an object, no nesting without end.
+//! Parses JSON text; refuses a name that an object has twice, and nesting deeper than 32.
 //!
 //! RFC 8259 §4 leaves to readers what they make of names that repeat; of `{"start":1,"start":2}` one reader takes the first and
 //! another the last, and either way a wish of the client is lost without a word.
@@ -45,17 +45,21 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    fn below<E: serde::de::Error>(&self, step: &str) -> Result<Self, E> {
-        let depth = self.depth + 1;
-        if depth > MAX_DEPTH {
-            let why = format!("nested deeper than {MAX_DEPTH} objects and lists; accepted: up to {MAX_DEPTH}");
-            return Err(self.refuse(FieldError::invalid("", why)));
-        }
-        Ok(Self {
+    fn below(&self, step: &str) -> Self {
+        Self {
             path: typed::joined(&self.path, step),
-            depth,
+            depth: self.depth + 1,
             fault: self.fault,
-        })
+        }
+    }
+
+    /// Refuses to enter a list or an object that lies too deep.
+    fn check_depth<E: serde::de::Error>(&self) -> Result<(), E> {
+        if self.depth < MAX_DEPTH {
+            return Ok(());
+        }
+        let why = format!("nested deeper than {MAX_DEPTH} objects and lists; accepted: up to {MAX_DEPTH}");
+        Err(self.refuse(FieldError::invalid("", why)))
     }
 
     fn refuse<E: serde::de::Error>(&self, fault: FieldError) -> E {
@@ -110,17 +114,19 @@ impl<'de> Visitor<'de> for Place<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        self.check_depth()?;
         let mut values = Vec::new();
-        while let Some(value) = list.next_element_seed(self.below(&format!("[{}]", values.len()))?)? {
+        while let Some(value) = list.next_element_seed(self.below(&format!("[{}]", values.len())))? {
             values.push(value);
         }
         Ok(Value::Array(values))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
+        self.check_depth()?;
         let mut values = Map::new();
         while let Some(key) = object.next_key::<String>()? {
-            let place = self.below(&brief(&key))?;
+            let place = self.below(&brief(&key));
             if values.contains_key(&key) {
                 let twice = FieldError::invalid(place.path.clone(), "given twice; accepted: once");
                 return Err(self.refuse(twice));
@@ -154,7 +160,8 @@ mod tests {
     #[test]
     fn a_key_given_twice_and_endless_nesting_are_refused_by_their_place() {
         let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        assert!(json(deep(MAX_DEPTH).as_bytes()).is_ok());
+        let objects = |depth: usize| format!("{}0{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
+        assert!(json(deep(MAX_DEPTH).as_bytes()).is_ok() && json(objects(MAX_DEPTH).as_bytes()).is_ok());
         for (text, field, why) in [
             (r#"{"a":1,"a":1}"#.to_owned(), "a", "given twice"),
             (
@@ -162,7 +169,8 @@ mod tests {
                 "a[1].b.c",
                 "given twice",
             ),
-            (deep(MAX_DEPTH + 2), "", "nested deeper than 32"),
+            (deep(MAX_DEPTH + 1), "", "nested deeper than 32"),
+            (objects(MAX_DEPTH + 1), "", "nested deeper than 32"),
             (deep(60_000), "", "nested deeper than 32"),
             ("{".to_owned(), "", "no JSON from line 1, column 1 on"),
             ("[1] 2".to_owned(), "", "no JSON from line 1, column 5 on"),

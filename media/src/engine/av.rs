@@ -98,6 +98,13 @@ impl ColorNumbers {
             .iter()
             .any(|number| *number != 2)
     }
+
+    /// These numbers where they are specified, else those of `other`. The range is chosen by itself: 0 means unspecified.
+    pub(super) fn or(self, other: Self) -> Self {
+        let color = if self.is_told() { self } else { other };
+        let range = if self.range == 0 { other.range } else { self.range };
+        Self { range, ..color }
+    }
 }
 
 /// Reads the facts of a stream's codec.

@@ -10,6 +10,9 @@ const MAX_GAP_US: i64 = 10_000_000;
 /// What lasts shorter than this need not be heard, in microseconds: encoders of sound fill their last packet up.
 const UNHEARD_US: i64 = 5_000;
 
+/// Clocks of milliseconds, as in Matroska, tell a time up to so much too early, in microseconds.
+const ROUNDING_US: i64 = 1_500;
+
 /// Pictures come in the order of showing: a step back of more than this is a jump as well.
 const MAX_BACK_US: i64 = 1_000_000;
 
@@ -28,7 +31,7 @@ pub(super) struct Cadence<T> {
     pending: Option<Pending<T>>,
     /// The first slot that was not handed out.
     next: u64,
-    /// Pictures that got no slot because another one is nearer to it.
+    /// Pictures that got no slot: another one is nearer to it, or is shown in it already.
     dropped: Option<DroppedFrames>,
 }
 
@@ -54,7 +57,7 @@ impl<T> Cadence<T> {
         }
     }
 
-    /// Pictures that got no slot, because another one is nearer to it or shown in it already.
+    /// Pictures that got no slot: another one is nearer to it, or is shown in it already.
     pub(super) const fn dropped(&self) -> Option<DroppedFrames> {
         self.dropped
     }
@@ -93,7 +96,7 @@ impl<T> Cadence<T> {
             self.pending = Some(new);
             return None;
         };
-        let slot = self.slot_of(at_us);
+        let slot = self.slot_of(at_us, self.next + u64::from(!old.shown));
         if slot <= self.next {
             // Both want the same slot: the nearer one gets it.
             let time = self.time_of(self.next);
@@ -109,7 +112,7 @@ impl<T> Cadence<T> {
             return None;
         }
         self.pending = Some(new);
-        self.hand_out(old.picture, slot)
+        self.hand_out(old, slot)
     }
 
     /// Hands out the last picture: until `until_us`, or to the end of the span.
@@ -128,11 +131,8 @@ impl<T> Cadence<T> {
         // A picture that is over before its slot begins was rounded into it; any other is seen at least once.
         let over = self.next > 0 && self.time_of(self.next) >= end_us;
         let own = self.nearest(end_us).max(if over { 0 } else { self.next + 1 });
-        if own <= self.next {
-            self.drop_one(&last);
-        }
         let until = self.limit.filter(|_| until_us.is_none()).unwrap_or(own);
-        self.hand_out(last.picture, until)
+        self.hand_out(last, until)
     }
 
     /// Hands out the picture that is shown now for its slots until `until_us`, and keeps it: it may stand on.
@@ -140,42 +140,45 @@ impl<T> Cadence<T> {
     where
         T: Clone,
     {
-        let slot = self.nearest(until_us.saturating_sub(self.zero_us?));
-        let next = self.next;
-        let standing = self.pending.as_mut().filter(|_| slot > next)?;
+        let until = self.nearest(until_us.saturating_sub(self.zero_us?));
+        let slots = self.next..self.limit.map_or(until, |limit| until.min(limit));
+        let standing = self.pending.as_mut().filter(|_| !slots.is_empty())?;
         standing.shown = true;
-        let picture = standing.picture.clone();
-        self.hand_out(picture, slot)
+        self.next = slots.end;
+        Some((standing.picture.clone(), slots))
     }
 
     /// Counts a picture that gets no slot; one that begins at the end of the span is no part of it.
     fn drop_one(&mut self, picture: &Pending<T>) {
-        if picture.shown || self.limit.is_some_and(|limit| picture.at_us >= self.time_of(limit)) {
+        let begins_by = picture.at_us.saturating_add(ROUNDING_US);
+        if picture.shown || self.limit.is_some_and(|limit| begins_by >= self.time_of(limit)) {
             return;
         }
         let one = DroppedFrames {
             frames: 1,
             at_us: self.fps.duration_us(self.next),
         };
-        self.dropped = DroppedFrames::and(self.dropped, Some(one), 0);
+        self.dropped = DroppedFrames::joined(self.dropped, Some(one), 0);
     }
 
-    fn hand_out(&mut self, picture: T, until: u64) -> Option<(T, Range<u64>)> {
-        let until = self.limit.map_or(until, |limit| until.min(limit));
-        let slots = self.next..until;
-        self.next = self.next.max(until);
-        (!slots.is_empty()).then_some((picture, slots))
+    fn hand_out(&mut self, picture: Pending<T>, until: u64) -> Option<(T, Range<u64>)> {
+        let slots = self.next..self.limit.map_or(until, |limit| until.min(limit));
+        if slots.is_empty() {
+            self.drop_one(&picture);
+            return None;
+        }
+        self.next = slots.end;
+        Some((picture.picture, slots))
     }
 
     fn time_of(&self, slot: u64) -> i64 {
         i64::try_from(self.fps.duration_us(slot)).unwrap_or(i64::MAX)
     }
 
-    /// The slot of a picture: the one after that of the picture before it while that is less than 0.6 slots off, else the
-    /// nearest. Where times lie half way between two slots, as behind a cut inside a frame, the nearest alone would jump to and
+    /// The slot of a picture: `follows`, the one after those of the picture before it, while that is less than 0.6 slots off, else
+    /// the nearest. Where times lie half way between two slots, as behind a cut inside a frame, the nearest alone would jump to and
     /// fro with each rounding: one picture left out, the next one shown twice.
-    fn slot_of(&self, us: i64) -> u64 {
-        let follows = self.next + 1;
+    fn slot_of(&self, us: i64, follows: u64) -> u64 {
         let off_us = us.saturating_sub(self.time_of(follows)).unsigned_abs();
         if off_us.saturating_mul(10) < self.fps.duration_us(6) {
             follows

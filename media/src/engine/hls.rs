@@ -38,7 +38,7 @@ pub(super) fn run(job: &Job<'_>, file: &str, order: &Hls, from: &Inbox) -> Resul
     fs::create_dir(&folder).map_err(|error| fault::disk(file, &error))?;
     let shots = rungs::shoot(job, order, (file, &folder), from)?;
     write_playlists(job, order, &folder, &shots)?;
-    // All rungs have the same rate, unless the first one is copied: then it lacks nothing.
+    // Encoded rungs share one rate, so one tells for all; a copied first rung drops nothing.
     let dropped = shots.iter().find_map(|(made, _)| made.dropped);
     let (first, _) = shots
         .into_iter()

@@ -161,7 +161,7 @@ impl<'a> Movie<'a> {
             Some((part, scene)) if part.is_span() => {
                 let slots = scene.cadence.slots();
                 let from_us = self.plan.fps.duration_us(self.frames.saturating_sub(slots));
-                self.dropped = DroppedFrames::and(self.dropped, scene.cadence.dropped(), from_us);
+                self.dropped = DroppedFrames::joined(self.dropped, scene.cadence.dropped(), from_us);
                 self.source_frames += slots;
             }
             Some((_, scene)) if scene.cadence.slots() == 0 => return Err(nothing_decoded("the clip of a bumper")),

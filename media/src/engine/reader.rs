@@ -244,7 +244,7 @@ impl Reader {
             if !track.receive(&mut picture)? {
                 break;
             }
-            track.settle(&mut picture);
+            track.apply_container_facts(&mut picture);
             track.look_through(&picture);
             let (at, duration) = track.time(&picture);
             match &mut self.weave {

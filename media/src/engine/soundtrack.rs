@@ -12,6 +12,9 @@ use ffmpeg_next::frame::Audio;
 /// while there are pictures to come.
 const MAX_HELD_US: i64 = 35_000_000;
 
+/// Most bytes of decoded sound that wait for the first picture.
+const MAX_HELD_BYTES: usize = 64 << 20;
+
 /// The sound of one movie.
 pub(super) struct Soundtrack {
     sound: Sound,
@@ -21,12 +24,13 @@ pub(super) struct Soundtrack {
     begin: i64,
     /// What came before the first picture told where its slot is.
     held: Vec<(Audio, i64)>,
+    held_bytes: usize,
     /// Whether it is no longer held back.
     released: bool,
     /// `true` once samples of the part were added to the tape.
     laid: bool,
-    /// The offset of the first picture within its slot when sound was laid before it was known: that sound does not move any
-    /// more, so what follows stays that much late under its pictures, less than a slot.
+    /// The zero of the pictures when sound was added before it was known. That sound stays where it is, so later sound keeps the
+    /// same offset; only jumps of the clock after that count.
     ignored_us: Option<i64>,
 }
 
@@ -43,6 +47,7 @@ impl Soundtrack {
             encoder,
             begin: 0,
             held: Vec::new(),
+            held_bytes: 0,
             released: false,
             laid: false,
             ignored_us: None,
@@ -55,6 +60,7 @@ impl Soundtrack {
         self.tape.begin(position, level)?;
         self.begin = i64::try_from(position).unwrap_or(i64::MAX);
         self.held.clear();
+        self.held_bytes = 0;
         self.released = false;
         self.laid = false;
         self.ignored_us = None;
@@ -63,18 +69,22 @@ impl Soundtrack {
 
     /// Takes samples that are heard `at_us` after the start of the part.
     pub(super) fn hear(&mut self, sound: Audio, at_us: i64) {
+        self.held_bytes += (0..sound.planes()).map(|plane| sound.data(plane).len()).sum::<usize>();
         self.held.push((sound, at_us));
-        self.released |= at_us > MAX_HELD_US;
+        self.released |= at_us > MAX_HELD_US || self.held_bytes > MAX_HELD_BYTES;
     }
 
     /// Lays what was taken on the tape, once it is known at which time of the part the pictures begin.
     pub(super) fn release(&mut self, zero_us: Option<i64>) -> Result<(), Failure> {
         let zero_us = match zero_us {
-            Some(zero_us) => zero_us - *self.ignored_us.get_or_insert(if self.laid { zero_us } else { 0 }),
+            Some(zero_us) => {
+                zero_us.saturating_sub(*self.ignored_us.get_or_insert(if self.laid { zero_us } else { 0 }))
+            }
             None if self.released => 0,
             None => return Ok(()),
         };
         self.laid |= !self.held.is_empty();
+        self.held_bytes = 0;
         for (mut sound, at_us) in self.held.drain(..) {
             let position = self.sound.samples_in(at_us.saturating_sub(zero_us));
             self.tape.lay(&mut sound, position.saturating_add(self.begin))?;

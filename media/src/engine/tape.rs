@@ -82,6 +82,8 @@ pub(super) struct Tape {
     lost: Option<Lost>,
     /// Samples of what comes next that lie before the end of the tape.
     skip: u64,
+    /// `true` while the skipped samples belong to a time of the part that has samples already.
+    overlaps: bool,
     converter: Option<resampling::Context>,
     leveler: Option<Leveler>,
 }
@@ -96,6 +98,7 @@ impl Tape {
             start: 0,
             lost: None,
             skip: 0,
+            overlaps: false,
             converter: None,
             leveler: None,
         }
@@ -154,6 +157,7 @@ impl Tape {
         self.drain()?;
         self.leveler = level.map(|level| Leveler::new(level, self.waiting.len()));
         self.skip = 0;
+        self.overlaps = false;
         self.cut_at(position);
         self.silence_until(position);
         self.start = position;
@@ -177,9 +181,6 @@ impl Tape {
             .saturating_add(i64::try_from(self.skip).unwrap_or(i64::MAX));
         let jitter = i64::from(self.sound.rate_hz) * TOLERANCE_MS / 1_000;
         let tolerance = if fresh { 0 } else { jitter };
-        if gap < -jitter && self.end() > self.start {
-            self.lose(self.end(), gap.unsigned_abs());
-        }
         if gap > tolerance {
             self.drain()?;
             self.ready_converter(frame)?;
@@ -187,6 +188,7 @@ impl Tape {
             self.skip = 0;
         } else if gap < -tolerance {
             self.skip = self.skip.saturating_add(gap.unsigned_abs());
+            self.overlaps = gap < -jitter && self.end() > self.start;
         }
         self.convert(Some(frame))
     }
@@ -321,6 +323,9 @@ impl Tape {
         .map_err(failed)?;
         let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(out.samples());
         self.skip -= skipped as u64;
+        if self.overlaps && skipped > 0 {
+            self.lose(self.end(), skipped as u64);
+        }
         let plane = |index: usize| out.plane::<f32>(index).get(skipped..).unwrap_or_default();
         let planes: Vec<_> = (0..self.waiting.len()).map(plane).collect();
         match &mut self.leveler {

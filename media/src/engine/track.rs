@@ -280,11 +280,13 @@ impl Track {
         Ok(false)
     }
 
-    /// Gives a picture the color of the container where it tells none, and takes its aspect away where the container tells
-    /// one, which wins.
-    pub(super) fn settle(&self, picture: &mut Video) {
-        if self.facts.color.is_told() && !av::shape(picture).color.is_told() {
-            av::set_color(picture, self.facts.color);
+    /// Sets the color that the container specifies where the picture has none, and clears the picture's sample aspect ratio
+    /// where the container has one, which takes precedence.
+    pub(super) fn apply_container_facts(&self, picture: &mut Video) {
+        let own = av::shape(picture).color;
+        let both = own.or(self.facts.color);
+        if both != own {
+            av::set_color(picture, both);
         }
         if self.has_aspect {
             av::forget_aspect(picture);
@@ -349,8 +351,8 @@ impl Track {
     /// AVI that begins with one, slots are empty before the first picture.
     pub(super) fn begins_at(&mut self, at_us: i64) {
         let late_us = at_us.saturating_sub(self.origin_us);
-        let is_whole = self.counts_slots && self.begins_with_key == Some(true);
-        let missed = self.from_the_start && !is_whole && late_us > self.interval_us * 3 / 2;
+        let begins_with_empty_slots = self.counts_slots && self.begins_with_key == Some(true);
+        let missed = self.from_the_start && !begins_with_empty_slots && late_us > self.interval_us * 3 / 2;
         if self.missed_us.is_none() && missed {
             self.broken_at_us = Some(self.origin_us);
         }

@@ -147,6 +147,12 @@ fn numbers<'a>(pictures: impl Iterator<Item = &'a [u8]>) -> Vec<usize> {
     pictures.map(|luma| number_of(&luma[..64 * 64], 64, 64)).collect()
 }
 
+/// A box of an MP4.
+pub(crate) fn boxed(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(content.len() + 8).unwrap();
+    [&size.to_be_bytes()[..], name, content].concat()
+}
+
 #[test]
 fn pictures_whose_headers_change_on_the_way_are_encoded() {
     let (_folder, source) = joined();

@@ -1,6 +1,6 @@
 //! Colors that only the container tells, or tells besides: boxes of MP4 and elements of Matroska.
 
-use crate::boxes::{Mp4, STBL};
+use crate::boxes::{Mp4, STBL, boxed};
 use crate::clips::{clip, clip_with};
 use crate::colors;
 use crate::studio::{Take, probe, recipe, shoot};
@@ -55,25 +55,24 @@ fn hdr_that_only_the_container_tells_is_hdr() {
             "av1_metadata=color_primaries=2:transfer_characteristics=2:matrix_coefficients=2".to_owned(),
         ),
     ] {
-        for (transfer, ending) in [PQ, HLG]
-            .into_iter()
-            .flat_map(|transfer| ["mp4", "mkv"].map(|ending| (transfer, ending)))
-        {
+        for transfer in [PQ, HLG] {
             let told = wedge(&format!("told-{transfer}-{name}.mp4"), transfer, encoding);
             let expected = columns(&told);
-            let source = clip_with(
-                &format!("container-{transfer}-{name}.{ending}"),
-                &["-i", told.to_str().unwrap(), "-c", "copy", "-bsf:v", &filter],
-            );
-            assert!(
-                probe(&source).unwrap().main_video().unwrap().1.hdr,
-                "{transfer} {name}.{ending}"
-            );
-            let seen = columns(&source);
-            assert!(
-                alike(&seen, &expected),
-                "{transfer} {name}.{ending}: {seen:?}, told by the bitstream {expected:?}"
-            );
+            for ending in ["mp4", "mkv"] {
+                let source = clip_with(
+                    &format!("container-{transfer}-{name}.{ending}"),
+                    &["-i", told.to_str().unwrap(), "-c", "copy", "-bsf:v", &filter],
+                );
+                assert!(
+                    probe(&source).unwrap().main_video().unwrap().1.hdr,
+                    "{transfer} {name}.{ending}"
+                );
+                let seen = columns(&source);
+                assert!(
+                    alike(&seen, &expected),
+                    "{transfer} {name}.{ending}: {seen:?}, told by the bitstream {expected:?}"
+                );
+            }
         }
     }
     // VP9 has no place for the transfer: it always stands in the container.
@@ -82,10 +81,37 @@ fn hdr_that_only_the_container_tells_is_hdr() {
     assert!(probe(&source).unwrap().main_video().unwrap().1.hdr);
 }
 
-/// A box of an MP4.
-fn boxed(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
-    let size = u32::try_from(content.len() + 8).unwrap();
-    [&size.to_be_bytes()[..], name, content].concat()
+#[test]
+fn a_range_that_the_bitstream_alone_tells_stays_beside_a_color_that_the_container_alone_tells() {
+    let silent = "colour_primaries=2:transfer_characteristics=2:matrix_coefficients=2";
+    let seen = [0, 1].map(|full| {
+        let told = wedge(
+            &format!("range-{full}.mp4"),
+            PQ,
+            &[&H265[..], &["-tag:v", "hvc1"]].concat(),
+        );
+        let filter = format!("hevc_metadata=video_full_range_flag={full}:{silent}");
+        // QuickTime's `colr` of type `nclc` has no range.
+        let source = clip_with(
+            &format!("range-{full}.mov"),
+            &[
+                "-i",
+                told.to_str().unwrap(),
+                "-c",
+                "copy",
+                "-color_range",
+                "unknown",
+                "-bsf:v",
+                &filter,
+            ],
+        );
+        let facts = probe(&source).unwrap();
+        let facts = facts.main_video().unwrap().1;
+        assert_eq!((facts.hdr, facts.full_range), (true, full == 1));
+        columns(&source)
+    });
+    // Full range begins at 0: what is black in limited range is dark gray.
+    assert!(seen[1][0] > seen[0][0] + 3, "{seen:?}");
 }
 
 /// Returns `true` when `ffprobe` finds mastering display metadata in the container.

@@ -33,7 +33,8 @@ fn a_thousand_streams_are_told_by_their_code() {
 
 /// A second of pictures and sound, and as many streams of subtitles and fonts beside them as told.
 fn with_others(ending: &str, subtitles: usize, fonts: usize) -> PathBuf {
-    let folder = clip("seed.mkv", &format!("{FILM} -c:v libx264 -pix_fmt yuv420p")).with_file_name("others");
+    let folder = clip("seed.mkv", &format!("{FILM} -c:v libx264 -pix_fmt yuv420p"))
+        .with_file_name(format!("others-{subtitles}-{fonts}-{ending}"));
     std::fs::create_dir_all(&folder).unwrap();
     let (words, font) = (folder.join("words.srt"), folder.join("font.ttf"));
     std::fs::write(&words, "1\n00:00:00,000 --> 00:00:01,000\nwords\n").unwrap();

@@ -1,5 +1,6 @@
 //! Sources with an alpha channel, and pictures laid out for a sphere or for two eyes.
 
+use crate::boxes::boxed;
 use crate::clips::clip;
 use crate::studio::{Take, recipe, shoot};
 use domain::plan::{Done, WarningCode};
@@ -130,12 +131,6 @@ fn with_sample_box(bytes: &[u8], added: &[u8]) -> Vec<u8> {
         bytes[at..at + 4].copy_from_slice(&grown.to_be_bytes());
     }
     bytes
-}
-
-/// A box of an MP4.
-fn boxed(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
-    let size = u32::try_from(content.len() + 8).unwrap();
-    [&size.to_be_bytes()[..], name, content].concat()
 }
 
 /// Pictures of an MP4 with the boxes that are given (Google's Spherical Video V2): one for a sphere, and one that tells how

@@ -67,7 +67,7 @@ impl Trouble {
     }
 }
 
-/// Processes that the kernel has killed for memory, as many as there were when something began.
+/// The number of processes that the kernel had killed for memory when the child started.
 #[derive(Debug)]
 pub(super) struct OomKills(Option<u64>);
 

@@ -64,8 +64,10 @@ pub(in super::super) fn first_packets(input: &mut Input, options: &[(&str, &str)
         }
     }
     for (stream, told) in input.streams().zip(colors) {
-        if told.is_told() && !color(&stream).is_told() {
-            set_color(&stream, told);
+        let found = color(&stream);
+        let both = found.or(told);
+        if both != found {
+            set_color(&stream, both);
         }
     }
     Ok(())

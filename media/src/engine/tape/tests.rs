@@ -56,6 +56,16 @@ fn jitter_changes_nothing_and_an_overlap_is_dropped_and_told() {
 }
 
 #[test]
+fn one_wrong_time_loses_one_frame() {
+    let mut tape = Tape::new(STEREO);
+    for position in [480_000, 0, 482_048] {
+        tape.lay(&mut frame(48_000, 1_024, 0.1), position).unwrap();
+    }
+    let lost = tape.lost().unwrap();
+    assert!(lost.length_us.abs_diff(21_333) < 2_000, "{lost:?}");
+}
+
+#[test]
 fn an_hour_of_silence_takes_no_memory_and_what_follows_keeps_its_place() {
     let mut tape = Tape::new(STEREO);
     let hour = 3_600 * 48_000;

@@ -1,6 +1,6 @@
 //! How many threads a decoder gets: each works on a picture of its own, which takes memory.
 
-/// Most bytes of pictures that the threads of a decoder work on at a time: each thread has one of its own.
+/// Most bytes of pictures in the threads of one decoder.
 const THREADS_BYTES: u64 = 256 << 20;
 
 /// The threads of a decoder of pictures of so many bytes, at most `threads`, of which 0 leaves the number to FFmpeg.

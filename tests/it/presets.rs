@@ -150,7 +150,7 @@ async fn the_list_tells_which_tasks_have_warnings() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
     let clip = Clip::default().make(app.directory.path());
-    let wish = r#"{"audio":{"language":"tlh"},"outputs":[{"kind":"audio"}]}"#;
+    let wish = r#"{"audio":{"language":"tlh"},"trim":{"end":10},"outputs":[{"kind":"audio"}]}"#;
     let warned = caller.processed(&clip, &[("recipe", wish)]).await;
     let plain = caller.processed(&clip, &[("preset", "audio")]).await;
     let list = caller.get("/api/tasks?order=0").await.body;
@@ -159,7 +159,7 @@ async fn the_list_tells_which_tasks_have_warnings() {
         let warnings = task["report"]["warnings"].as_array().unwrap();
         assert_eq!(line["warnings"], warnings.len(), "{warnings:?}");
     }
-    // The language that is missing, and the pictures that are not used.
+    // The language that is missing, and the trim that ends after the source.
     assert_eq!(list["data"][0]["warnings"], 2, "{list}");
     let waiting = TestApp::idle().await;
     let caller = waiting.caller().await;

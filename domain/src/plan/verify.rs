@@ -52,11 +52,14 @@ pub fn is_spoilt(plan: &Plan, told: Result<&[Warning], &Failure>) -> bool {
         }
 }
 
-/// Adds to the warnings of a second take the damage that the first one saw and that its decoders passed over.
+/// Adds to the warnings of a second take those of the first one that only a copy can see: headers that change, and damage that
+/// the decoders of the second one passed over.
 pub fn retell(first: &[Warning], second: &mut Vec<Warning>) {
-    let is_damage = |warning: &&Warning| warning.code == WarningCode::SourceDamaged;
-    if !second.iter().any(|warning| is_damage(&warning)) {
-        second.extend(first.iter().find(is_damage).cloned());
+    for code in [WarningCode::HeadersChange, WarningCode::SourceDamaged] {
+        let is_told = |warning: &&Warning| warning.code == code;
+        if !second.iter().any(|warning| is_told(&warning)) {
+            second.extend(first.iter().find(is_told).cloned());
+        }
     }
 }
 
@@ -273,5 +276,24 @@ fn same_length(found_us: u64, reported_us: u64, slack_us: u64) -> Result<(), Str
         Ok(())
     } else {
         Err(format!("{found_us} microseconds, reported {reported_us}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_take_tells_once_what_only_the_first_one_could_see() {
+        let warning = |code| Warning::new(code, "first");
+        let first = [
+            warning(WarningCode::HeadersChange),
+            warning(WarningCode::SourceDamaged),
+            warning(WarningCode::SoundShortened),
+        ];
+        let own = Warning::new(WarningCode::SourceDamaged, "second");
+        let mut second = vec![own.clone()];
+        retell(&first, &mut second);
+        assert_eq!(second, [own, warning(WarningCode::HeadersChange)]);
     }
 }

@@ -274,6 +274,9 @@ impl Reader {
         if at < self.start_us {
             let left_us = at.saturating_add(duration).saturating_sub(self.start_us);
             self.before = Some(Before { picture, left_us });
+            if let Some(track) = self.video.as_mut().filter(|_| self.skim.is_none()) {
+                track.begins_before_the_span();
+            }
             return Ok(());
         }
         let at_us = at - self.start_us;

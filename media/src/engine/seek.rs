@@ -18,6 +18,10 @@ const MAX_PACKETS: u32 = 1_000;
 /// their beginning.
 const UNINDEXED: [&str; 2] = ["mp3", "aac"];
 
+/// Containers of packets that can be read from any byte. A search by time may not find their beginning again, where the first
+/// packets have no time.
+const PACKETIZED: [&str; 2] = ["mpegts", "mpeg"];
+
 /// Goes to the last keyframe at or before `target_us` on the source's clock, or to the beginning.
 pub(super) fn to(input: &mut Input, video: Option<&Track>, target_us: i64, cancel: &Cancel) -> Result<(), Failure> {
     let origin = video.map_or_else(|| av::start_us(input).unwrap_or(0), |track| track.origin_us);
@@ -39,7 +43,10 @@ pub(super) fn to(input: &mut Input, video: Option<&Track>, target_us: i64, cance
     if moved {
         // Reading on from a place that is too late would lose pictures, as would the place of the first one's time:
         // it is decoded before. If even the beginning cannot be found again, the loss shows in the report.
-        let _ = input.seek(i64::MIN / 2, ..);
+        let is_packetized = PACKETIZED.contains(&input.format().name());
+        if !is_packetized || av::packets::rewind(input).is_err() {
+            let _ = input.seek(i64::MIN / 2, ..);
+        }
     }
     Ok(())
 }

@@ -359,6 +359,11 @@ impl Track {
         self.missed_us.get_or_insert(if missed { late_us } else { 0 });
     }
 
+    /// Notes that pictures were decoded before the span: nothing of the span is missing at its beginning.
+    pub(super) fn begins_before_the_span(&mut self) {
+        self.missed_us.get_or_insert(0);
+    }
+
     fn breaks(&mut self) {
         self.broken = self.broken.saturating_add(1);
         self.broken_at_us.get_or_insert(self.sent_us);

@@ -187,6 +187,42 @@ fn a_stream_that_is_cut_inside_its_only_keyframe_plays() {
         let take = shoot(&cut(&source, step, bytes), &recipe(MP4)).unwrap();
         let seen = numbers(&take);
         assert!(seen.len() > 110 && seen.last() == Some(&119), "{step}: {seen:?}");
+        // No keyframe is found before these: all from the first byte on is decoded. The first few pictures are lost, so the last
+        // second is shorter.
+        for (start, end) in [(1, 2), (2, 3), (3, 4)] {
+            let json = format!(
+                r#"{{"trim":{{"start":{start},"end":{end}}},"outputs":[{{"kind":"mp4","video":{{"crf":8}}}},
+                    {{"kind":"poster","at_ms":500}},{{"kind":"gif","start_ms":500}}]}}"#
+            );
+            let take = shoot(&cut(&source, step, bytes), &recipe(&json)).unwrap();
+            let seen = numbers(&take);
+            assert!(
+                (25..=31).contains(&seen.len()) && seen.is_sorted(),
+                "{step}, {start}: {seen:?}"
+            );
+            assert!(seen[0].abs_diff(start * 30) <= 8, "{step}, {start}: {seen:?}");
+        }
+    }
+}
+
+#[test]
+fn a_trim_of_a_clock_that_jumps_tells_no_loss_at_its_beginning() {
+    let parts = [
+        part("trim-a.ts", (0, 3), 0.0, "100"),
+        part("trim-b.ts", (3, 6), 0.0, "10"),
+    ];
+    let source = joined("trim-joined.ts", &parts);
+    for (start, end) in [(1, 2), (2, 3), (4, 5)] {
+        let json =
+            format!(r#"{{"trim":{{"start":{start},"end":{end}}},"outputs":[{{"kind":"mp4","video":{{"crf":8}}}}]}}"#);
+        let take = shoot(&source, &recipe(&json)).unwrap();
+        assert!(take.plan.jumps, "{:?}", take.plan);
+        assert!(take.report.warnings.is_empty(), "{start}: {:?}", take.report.warnings);
+        assert!(
+            numbers(&take)[0].abs_diff(start * 30) <= 1,
+            "{start}: {:?}",
+            numbers(&take)
+        );
     }
 }
 

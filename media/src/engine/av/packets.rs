@@ -131,3 +131,15 @@ impl Fixed {
         parameters
     }
 }
+
+/// Goes to the first byte of the file.
+///
+/// # Errors
+/// Those of FFmpeg; containers with an index cannot be read from any byte (`AVFMT_NO_BYTE_SEEK`).
+pub(in super::super) fn rewind(input: &mut Input) -> Result<(), Error> {
+    // SAFETY: an open input that nothing else uses now.
+    match unsafe { ffi::av_seek_frame(input.as_mut_ptr(), -1, 0, ffi::AVSEEK_FLAG_BYTE) } {
+        found if found < 0 => Err(Error::from(found)),
+        _ => Ok(()),
+    }
+}

@@ -5,8 +5,8 @@ use crate::config::Config;
 use crate::links::Links;
 use background::Background;
 use domain::protocol::{SandboxMode, SandboxStatus};
-use entity::DatabaseConnection;
 use entity::task::Desk;
+use entity::{DatabaseConnection, DbErr};
 use metrics_exporter_prometheus::PrometheusHandle;
 use queue::Queue;
 use std::ops::Deref;
@@ -68,6 +68,15 @@ impl AppState {
             config,
             alive,
         }))
+    }
+
+    /// A query of an upload: the request as a whole has no limit of time, so each of its queries has the one that other
+    /// requests have.
+    ///
+    /// # Errors
+    /// Those of the query; `unavailable` when the time is over.
+    pub(crate) async fn in_time<T, E: From<DbErr>>(&self, query: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        entity::in_time(self.config.request_timeout, query).await
     }
 
     /// With the registry that `/metrics` prints. Call it before the state is shared.

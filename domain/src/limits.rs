@@ -89,7 +89,7 @@ pub fn bound_picture((width_px, height_px): (u32, u32), most: u64) -> Result<(),
 
 impl Default for Limits {
     /// 5 GiB, 4 hours, 16 streams of pictures and sound, 8192 × 8192 pixels; outputs of a day in all, ten million frames, ten million megapixels
-    /// (more than four hours of 4K at 60 frames per second), and a day of one processor.
+    /// (more than four hours of 4K at 60 frames per second), and two days of one processor.
     fn default() -> Self {
         Self {
             max_upload_bytes: 5 << 30,
@@ -99,7 +99,7 @@ impl Default for Limits {
             max_output_duration_us: 24 * 3_600 * 1_000_000,
             max_output_frames: 10_000_000,
             max_output_megapixels: 10_000_000,
-            max_cpu_s: 24 * 3_600,
+            max_cpu_s: 48 * 3_600,
         }
     }
 }

@@ -11,23 +11,39 @@ pub enum Motion {
     Unknown,
 }
 
-/// The names of the chunks of a PNG in their order (PNG, third edition, §5.3); `None` when it is no PNG.
-fn chunks(head: &[u8]) -> Option<impl Iterator<Item = &[u8; 4]>> {
+/// A chunk of a PNG (PNG, third edition, §5.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk<'a> {
+    /// Its name, such as `IDAT`.
+    pub kind: &'a [u8; 4],
+    /// Its data, as far as it is at hand.
+    pub data: &'a [u8],
+    /// The CRC-32 that the file tells of name and data; `None` when it is not at hand.
+    pub checksum: Option<u32>,
+}
+
+/// The chunks of a PNG in their order; `None` when it is no PNG.
+pub fn png_chunks(head: &[u8]) -> Option<impl Iterator<Item = Chunk<'_>>> {
     let mut rest = head.strip_prefix(b"\x89PNG\r\n\x1a\n")?;
     Some(std::iter::from_fn(move || {
         let (length, after) = rest.split_first_chunk::<4>()?;
         let (kind, after) = after.split_first_chunk::<4>()?;
-        // A checksum of four bytes follows.
-        let next = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-        rest = after.get(next.saturating_add(4)..).unwrap_or_default();
-        Some(kind)
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        let (data, after) = after.split_at_checked(length).unwrap_or((after, &[]));
+        let checksum = after.split_first_chunk::<4>();
+        rest = checksum.map_or(&[][..], |(_, next)| next);
+        Some(Chunk {
+            kind,
+            data,
+            checksum: checksum.map(|(sum, _)| u32::from_be_bytes(*sum)),
+        })
     }))
 }
 
 /// The kind of a PNG (PNG, third edition, §11.3.6: `acTL` stands before `IDAT`); `None` when it is no PNG.
 #[must_use]
 pub fn png(head: &[u8]) -> Option<Motion> {
-    let mut motions = chunks(head)?.filter_map(|kind| match kind {
+    let mut motions = png_chunks(head)?.filter_map(|chunk| match chunk.kind {
         b"acTL" => Some(Motion::Animated),
         b"IDAT" => Some(Motion::Still),
         // No pixels came.
@@ -35,12 +51,6 @@ pub fn png(head: &[u8]) -> Option<Motion> {
         _ => None,
     });
     Some(motions.next().unwrap_or(Motion::Unknown))
-}
-
-/// Returns `true` when a PNG has image data (`IDAT`).
-#[must_use]
-pub fn png_has_pixels(bytes: &[u8]) -> bool {
-    chunks(bytes).is_some_and(|mut kinds| kinds.any(|kind| kind == b"IDAT"))
 }
 
 /// The width and the height of a PNG in pixels (`IHDR`); `None` when it is no PNG.

@@ -34,7 +34,18 @@ pub async fn connect(url: &str, max_connections: u32) -> Result<DatabaseConnecti
         })
         .map_sqlx_sqlite_opts(sqlite::options)
         .map_sqlx_sqlite_pool_opts(|pool| pool.after_release(|connection, _| Box::pin(sqlite::is_clean(connection))));
-    Database::connect(options).await
+    match Database::connect(options).await {
+        Err(error) if url.starts_with("postgres") && is_unavailable(&error) => Err(cause(url).await.unwrap_or(error)),
+        connected => connected,
+    }
+}
+
+/// Why Postgres lets nobody in: while it starts, and while all its connections are taken, the pool tries again, and then says
+/// only that its time is over.
+async fn cause(url: &str) -> Option<DbErr> {
+    let once = <sqlx::PgConnection as sqlx::Connection>::connect(url);
+    let refused = tokio::time::timeout(SILENT_AFTER, once).await.ok()?.err()?;
+    Some(DbErr::Conn(RuntimeErr::SqlxError(refused.into())))
 }
 
 /// Has Postgres end a transaction that nothing comes to for half a minute. A machine that vanished within one would keep
@@ -55,7 +66,7 @@ async fn answers(connection: &mut sqlx::PgConnection) -> Result<bool, sqlx::Erro
 ///
 /// # Errors
 /// Those of the query; one that [`is_unavailable`] when the time is over.
-pub async fn in_time<T>(limit: Duration, query: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+pub async fn in_time<T, E: From<DbErr>>(limit: Duration, query: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let late = |_| DbErr::Conn(RuntimeErr::Internal(format!("no answer within {} s", limit.as_secs())));
     tokio::time::timeout(limit, query).await.map_err(late)?
 }

@@ -60,7 +60,9 @@ pub fn main() -> ExitCode {
         Err(error) => return complain(&log, &error.to_string(), 2),
     };
     telemetry::start(&settings.log, &log);
-    descriptors::raise();
+    if let Err(error) = descriptors::raise() {
+        return complain(&log, &format!("{error:#}"), 1);
+    }
     // One crypto provider for every TLS connection of the process; a second one would have to be chosen at each.
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     provider.install_default().expect("nothing else installs a provider");

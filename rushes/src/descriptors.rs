@@ -20,7 +20,10 @@ const CLIENTS_MIN: u64 = 8;
 const CLIENTS_MAX: u64 = 8_192;
 
 /// Raises the limit to what the system allows.
-pub(crate) fn raise() {
+///
+/// # Errors
+/// When that is too few to start at all; [`clients`] counts exactly.
+pub(crate) fn raise() -> anyhow::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
@@ -29,6 +32,15 @@ pub(crate) fn raise() {
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "failed to raise the limit of open files");
     }
+    enough(self::limit(), FOR_THE_PROCESS)
+}
+
+/// Refuses a limit under which a process cannot do its work.
+fn enough(limit: u64, least: u64) -> anyhow::Result<()> {
+    if limit < least {
+        anyhow::bail!("the system allows {limit} open files (ulimit -Hn); accepted: at least {least}");
+    }
+    Ok(())
 }
 
 /// How many files this process may have open at a time.
@@ -46,10 +58,8 @@ pub(crate) fn clients(limit: u64, database_connections: u32, tasks: usize) -> an
         .saturating_add(PER_DATABASE_CONNECTION * u64::from(database_connections))
         .saturating_add(PER_TASK.saturating_mul(tasks));
     let least = kept.saturating_add(PER_CLIENT * CLIENTS_MIN);
+    enough(limit, least)?;
     let clients = (limit.saturating_sub(kept) / PER_CLIENT).min(CLIENTS_MAX);
-    if clients < CLIENTS_MIN {
-        anyhow::bail!("the system allows {limit} open files (ulimit -Hn); accepted: at least {least}");
-    }
     usize::try_from(clients).context("more connections than memory has addresses")
 }
 
@@ -74,7 +84,7 @@ mod tests {
             ..limit
         };
         setrlimit(Resource::Nofile, lowered).unwrap();
-        raise();
+        raise().unwrap();
         assert_eq!(super::limit(), limit.maximum.unwrap_or(u64::MAX));
     }
 }

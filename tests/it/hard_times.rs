@@ -101,20 +101,25 @@ async fn silent_connections_keep_nobody_from_uploading_and_no_task_from_its_file
     assert!(!text.contains("os error 24"), "{text}");
     drop(silent);
     assert!(server.stop().await.success());
+}
 
-    let directory = tempfile::tempdir().unwrap();
-    let log = directory.path().join("log");
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 60 && exec \"$0\" up"]).arg(program());
-    command.env_clear().env("RUSHES_LISTEN", "127.0.0.1:0");
-    command
-        .env("RUSHES_DATA_DIR", directory.path().join("data"))
-        .stderr(File::create(&log).unwrap());
-    let refused = command.status().unwrap();
-    let text = std::fs::read_to_string(&log).unwrap();
-    assert_eq!(refused.code(), Some(1), "{text}");
-    assert!(
-        text.contains("allows 60 open files") && text.contains("accepted: at least"),
-        "{text}"
-    );
+#[test]
+fn a_process_that_may_open_too_few_files_says_so_and_ends() {
+    for files in [8, 20, 60, 100] {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("ulimit -n {files} && exec \"$0\" up")])
+            .arg(program());
+        command.env_clear().env("RUSHES_LISTEN", "127.0.0.1:0");
+        command
+            .env("RUSHES_DATA_DIR", directory.path().join("data"))
+            .stderr(File::create(&log).unwrap());
+        let refused = command.status().unwrap();
+        let text = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(refused.code(), Some(1), "{text}");
+        let says = format!("allows {files} open files");
+        assert!(text.contains(&says) && text.contains("accepted: at least"), "{text}");
+    }
 }

@@ -77,6 +77,7 @@ async fn what_is_no_fit_image_is_refused_and_leaves_nothing() {
     let caller = app.caller().await;
     let mut bomb = PNG.to_vec();
     bomb[16..24].copy_from_slice(&[0x7F, 0xFF, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF]);
+    bomb[29..33].copy_from_slice(&[0x14, 0xC9, 0x0B, 0x66]); // the checksum
     let large = [PNG, &vec![0; 5 << 20]].concat();
     let just_too_large = [PNG, &vec![0; (4 << 20) + 1 - PNG.len()]].concat();
     for (bytes, status, code) in [
@@ -87,6 +88,7 @@ async fn what_is_no_fit_image_is_refused_and_leaves_nothing() {
             "not_an_image",
         ),
         (PNG[..20].to_vec(), 415, "not_an_image"),
+        (PNG[..PNG.len() - 1].to_vec(), 415, "not_an_image"),
         (bomb, 422, "image_too_large"),
         (large, 413, "upload_too_large"),
         (just_too_large, 413, "upload_too_large"),

@@ -1,11 +1,16 @@
 //! Workers whose Redis forgets everything or whose database falls silent: tasks go on.
 
+use futures::future::{join, join_all};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-use tests::TestApp;
 use tests::clip::{Clip, SLOW};
 use tests::server::Server;
+use tests::{Caller, TestApp};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 #[path = "../../entity/tests/it/proxy.rs"]
 mod proxy;
@@ -103,7 +108,12 @@ async fn a_failure_and_a_stop_are_written_although_postgres_fell_silent() {
     let caller = app.caller().await;
     let directory = app.directory.path();
     let worker = Server::within("worker", directory, &environment);
-    let source = Clip::slow().make(directory);
+    // It takes longer than the 20 s that a worker has for its tasks when it is stopped.
+    let source = Clip {
+        seconds: 240.0,
+        ..Clip::slow()
+    };
+    let source = source.make(directory);
     let id = caller.task(&source, &[("recipe", SLOW)]).await;
     let is_at_work = |task: &serde_json::Value| task["progress"]["percent"].as_u64() > Some(5);
     caller.until(id, is_at_work).await;
@@ -154,4 +164,43 @@ async fn a_silent_postgres_does_not_hold_the_slots_of_a_worker() {
             begun.elapsed().as_secs_f64()
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_are_answered_although_postgres_fell_silent_in_the_middle_of_their_queries() {
+    let Some((app, mut network, mut environment)) = behind_a_network().await else {
+        return;
+    };
+    let directory = app.directory.path();
+    environment.push(("RUSHES_JWT_SECRET", "0123456789abcdef0123456789abcdef".to_owned()));
+    let mut server = Server::within("backend", directory, &environment);
+    server.ready().await;
+    let caller = &Caller::sign_up(&server.url).await;
+    let own = json!({ "name": "own", "recipe": { "outputs": [{ "kind": "poster" }] } });
+    assert_eq!(caller.post("/api/presets", &own).await.status, 201);
+    let source = &std::fs::read(source_of(0, directory)).unwrap();
+    let answered = &AtomicU32::new(0);
+    // Each is sent over and over until the connections have fallen silent, so that some stand in each of their queries then.
+    let is_silent = &CancellationToken::new();
+    let clients = (0..24).map(|_| async move {
+        let mut codes = Vec::new();
+        while !is_silent.is_cancelled() {
+            let upload = caller.upload("clip.mp4", source.clone(), &[("preset", "own")]).await;
+            answered.fetch_add(1, Ordering::Relaxed);
+            codes.push(upload.status);
+        }
+        codes
+    });
+    let silence = async {
+        while answered.load(Ordering::Relaxed) < 48 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        network.fall_silent();
+        is_silent.cancel();
+    };
+    // Thirty seconds for a query, and half a minute for a busy machine.
+    let all = timeout(Duration::from_secs(60), join(join_all(clients), silence)).await;
+    let codes = all.expect("an upload has not been answered").0.concat();
+    assert!(codes.iter().all(|code| [201, 503].contains(code)), "{codes:?}");
+    assert!(codes.contains(&503), "the silence met no query");
 }

@@ -75,7 +75,7 @@ async fn owned<T>(
 }
 
 async fn existing(user: UserId, state: &AppState) -> Result<UserId, Error> {
-    if entity::user::exists(&state.db, user).await? {
+    if state.in_time(entity::user::exists(&state.db, user)).await? {
         Ok(user)
     } else {
         Err(Code::TokenInvalid.into())

@@ -127,7 +127,7 @@ async fn record(state: &AppState, user: UserId, upload: Upload, hold: &Hold) -> 
         check_amount(state, user, &chosen.recipe, probe.as_ref()).await?;
         Ok::<_, Error>(chosen)
     };
-    let checked = checked.await;
+    let checked = state.in_time(checked).await;
     let written = entity::user::write(&state.db, user, async |db| {
         let chosen = checked?;
         check_names(db, user, &chosen.recipe).await?;

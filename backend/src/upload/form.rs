@@ -93,7 +93,7 @@ impl Form {
                 }
                 "preset" => match part.text(Code::PresetUnknown).await?.trim() {
                     "" => continue,
-                    name => Choice::preset(state, user, name).await?,
+                    name => state.in_time(Choice::preset(state, user, name)).await?,
                 },
                 "recipe" => match part.text(Code::RecipeInvalid).await?.trim() {
                     "" => continue,
@@ -112,7 +112,7 @@ impl Form {
             choice = chosen.after(&choice)?;
             // Again when the task is made; who sends the file last learns it before sending it.
             if let Choice::Preset(_, recipe) | Choice::Own(recipe) = &choice {
-                check_names(&state.db, user, recipe).await?;
+                state.in_time(check_names(&state.db, user, recipe)).await?;
             }
         }
         Ok(choice)

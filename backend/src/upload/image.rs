@@ -85,7 +85,8 @@ fn look(bytes: &[u8]) -> Result<Facts, Refusal> {
         .or_else(|| jpeg(bytes).map(|size| ("image/jpeg", size)));
     let Some((media_type, (width_px, height_px))) = read.filter(|(_, (width, height))| *width > 0 && *height > 0)
     else {
-        return Err(Refusal::new(Code::NotAnImage).field("file", Code::NotAnImage));
+        let refusal = Refusal::new(Code::NotAnImage).detail("accepted: a whole PNG or JPEG");
+        return Err(refusal.field("file", Code::NotAnImage));
     };
     if width_px.max(height_px) > MAX_SIDE_PX {
         let detail = format!("{width_px}x{height_px}; accepted: up to {MAX_SIDE_PX} a side");
@@ -99,16 +100,41 @@ fn look(bytes: &[u8]) -> Result<Facts, Refusal> {
     })
 }
 
-/// Width and height of a PNG that has pixels.
+/// Width and height of a PNG that came whole.
 fn png(bytes: &[u8]) -> Option<(u32, u32)> {
-    signature::png_size(bytes).filter(|_| signature::png_has_pixels(bytes))
+    signature::png_size(bytes).filter(|_| png_is_whole(bytes))
 }
 
-/// Width and height of a JPEG that has pixels: those of its first frame header (ITU-T T.81 §B.2.2), when a scan follows
-/// (§B.2.3). Every step goes forward.
+/// Whether a PNG has image data, ends with `IEND`, and every chunk that a decoder needs (§5.4: its name begins with an upper
+/// case letter) matches its checksum.
+fn png_is_whole(bytes: &[u8]) -> bool {
+    let mut pixel_bytes = 0;
+    for chunk in signature::png_chunks(bytes).into_iter().flatten() {
+        let needed = chunk.kind[0].is_ascii_uppercase();
+        if needed && chunk.checksum != Some(checksum(chunk.kind, chunk.data)) {
+            return false;
+        }
+        match chunk.kind {
+            b"IDAT" => pixel_bytes += chunk.data.len(),
+            b"IEND" => return pixel_bytes > 0,
+            _ => {}
+        }
+    }
+    false
+}
+
+fn checksum(kind: &[u8], data: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(kind);
+    hasher.update(data);
+    hasher.finalize()
+}
+
+/// Width and height of a JPEG that came whole: those of its first frame header (ITU-T T.81 §B.2.2), when a scan with data
+/// follows (§B.2.3) and the image ends (`EOI`). Every step goes forward.
 fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
     let mut rest = bytes.strip_prefix(&[0xFF, 0xD8])?;
-    let mut size = None;
+    let (mut size, mut has_pixels) = (None, false);
     loop {
         let ([0xFF, marker], after) = rest.split_first_chunk()? else {
             return None;
@@ -119,9 +145,9 @@ fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
                 rest = rest.get(1..)?;
                 continue;
             }
-            0xDA => return size,
+            0xD9 => return size.filter(|_| has_pixels),
             // A marker that stands alone, where none belongs.
-            0x00 | 0x01 | 0xD0..=0xD9 => return None,
+            0x00 | 0x01 | 0xD0..=0xD8 => return None,
             _ => after.split_first_chunk::<2>()?,
         };
         if size.is_none() && matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC) {
@@ -130,15 +156,42 @@ fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
             size = Some((side(w1, w2), side(h1, h2)));
         }
         rest = after.get(usize::from(u16::from_be_bytes(*length)).max(2)..)?;
+        if *marker == 0xDA {
+            let scan_bytes = scan_bytes(rest);
+            has_pixels |= scan_bytes > 0;
+            rest = &rest[scan_bytes..];
+        }
     }
+}
+
+/// Length of the data of a scan: up to the next marker, where stuffed bytes and restart markers belong to the data (§B.1.1.5).
+fn scan_bytes(rest: &[u8]) -> usize {
+    let ends = |pair: &[u8]| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xD0..=0xD7 | 0xFF);
+    rest.windows(2).position(ends).unwrap_or(rest.len())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// 640×360, without the checksums that are not read here.
-    const PNG: &[u8] = b"\x89PNG\r\n\x1A\n\0\0\0\rIHDR\0\0\x02\x80\0\0\x01\x68\x08\x06\0\0\0....\0\0\0\x01IDAT.....";
+    fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(data.len()).unwrap().to_be_bytes();
+        [&length, &kind[..], data, &checksum(kind, data).to_be_bytes()].concat()
+    }
+
+    fn png_of(width_px: u32, pixels: &[u8]) -> Vec<u8> {
+        let size = [width_px, 360].map(u32::to_be_bytes).concat();
+        let head = chunk(b"IHDR", &[&size[..], b"\x08\x06\0\0\0"].concat());
+        let mut text = chunk(b"tEXt", b"a wrong checksum");
+        *text.last_mut().unwrap() ^= 1;
+        let chunks = [head, text, chunk(b"IDAT", pixels), chunk(b"IEND", b"")].concat();
+        [b"\x89PNG\r\n\x1A\n", &*chunks].concat()
+    }
+
+    /// 640×360.
+    const JPEG: &[u8] =
+        b"\xFF\xD8\xFF\xE0\0\x04JF\xFF\xFF\xC4\0\x02\xFF\xC2\0\x08\x08\x01\x68\x02\x80\x03\xFF\xDA\0\x02\
+        pixels\xFF\0\xFF\xD0pixels\xFF\xD9and what follows";
 
     fn refused(bytes: &[u8]) -> Code {
         look(bytes).unwrap_err().code
@@ -151,9 +204,8 @@ mod tests {
             width_px,
             height_px,
         };
-        assert_eq!(look(PNG).unwrap(), facts("image/png", 640, 360));
-        let progressive = b"\xFF\xD8\xFF\xE0\0\x04JF\xFF\xFF\xC4\0\x02\xFF\xC2\0\x08\x08\x01\x68\x02\x80\x03\xFF\xDA";
-        assert_eq!(look(progressive).unwrap(), facts("image/jpeg", 640, 360));
+        assert_eq!(look(&png_of(640, b"pixels")).unwrap(), facts("image/png", 640, 360));
+        assert_eq!(look(JPEG).unwrap(), facts("image/jpeg", 640, 360));
     }
 
     #[test]
@@ -164,9 +216,9 @@ mod tests {
             b"\x89PNG\r\n\x1A\n\0\0\0\rIDAT\0\0\x02\x80\0\0\x01\x68",
             b"\x89PNG\r\n\x1A\n\0\0\0\rIHDR\0\0\0\0\0\0\x01\x68",
             // Without pixels.
-            &PNG[..33],
-            &[&PNG[..33], b"\0\0\0\x08acTL............\0\0\0\0IEND...."].concat(),
+            &png_of(640, b""),
             b"\xFF\xD8\xFF\xC0\0\x08\x08\x01\x68\x02\x80\x03\xFF\xD9",
+            b"\xFF\xD8\xFF\xC0\0\x08\x08\x01\x68\x02\x80\x03\xFF\xDA\0\x02\xFF\xD9",
             b"GIF89a\x01\0\x01\0",
             b"<svg xmlns='http://www.w3.org/2000/svg'/>",
             b"RIFF\0\0\0\0WEBPVP8 ",
@@ -182,11 +234,23 @@ mod tests {
     }
 
     #[test]
+    fn an_image_that_came_in_part_or_was_damaged_is_none() {
+        let png = png_of(640, b"pixels");
+        for whole in [&*png, JPEG.strip_suffix(b"and what follows").unwrap()] {
+            for length in 0..whole.len() {
+                assert_eq!(refused(&whole[..length]), Code::NotAnImage, "{length} bytes");
+            }
+        }
+        let at = png.windows(6).position(|six| six == b"pixels").unwrap();
+        let mut damaged = png;
+        damaged[at] ^= 1;
+        assert_eq!(refused(&damaged), Code::NotAnImage);
+    }
+
+    #[test]
     fn a_bomb_is_known_by_its_header() {
-        let mut bomb = PNG.to_vec();
-        bomb[16..20].copy_from_slice(&[0xFF; 4]);
-        assert_eq!(refused(&bomb), Code::ImageTooLarge);
-        let wide = b"\xFF\xD8\xFF\xC0\0\x08\x08\x01\x68\xFF\xFF\x03\xFF\xDA";
+        assert_eq!(refused(&png_of(u32::MAX, b"pixels")), Code::ImageTooLarge);
+        let wide = b"\xFF\xD8\xFF\xC0\0\x08\x08\x01\x68\xFF\xFF\x03\xFF\xDA\0\x02pixels\xFF\xD9";
         assert_eq!(refused(wide), Code::ImageTooLarge);
     }
 }

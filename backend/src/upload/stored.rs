@@ -12,9 +12,6 @@ use storage::{Key, PutError, Stored};
 /// The sweeper removes what an upload left behind after this long; longer than any upload takes.
 const ABANDONED_AFTER: Duration = Duration::from_secs(48 * 3_600);
 
-/// How long the transaction that names a file may take: uploads have no other limit.
-const WRITTEN_WITHIN: Duration = Duration::from_secs(30);
-
 /// A stored file without a row. Dropping it removes the file.
 pub(crate) struct NewFile {
     state: AppState,
@@ -36,7 +33,8 @@ impl NewFile {
     where
         S: Stream<Item = Result<Bytes, Error>>,
     {
-        trash::put(&state.db, &[key.to_string()], ABANDONED_AFTER).await?;
+        let places = [key.to_string()];
+        state.in_time(trash::put(&state.db, &places, ABANDONED_AFTER)).await?;
         let stored = state.storage.put_stream(&key, stream, declared_bytes, limit_bytes);
         match stored.await {
             Ok(stored) => Ok(Self {
@@ -64,8 +62,7 @@ impl NewFile {
 
     /// Stays when the transaction that names it is committed, goes when it is not.
     pub(crate) async fn settle<T>(self, write: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let written = tokio::time::timeout(WRITTEN_WITHIN, write).await;
-        let written = written.unwrap_or_else(|_| Err(Code::Unavailable.into()));
+        let written = self.state.in_time(write).await;
         match &written {
             Ok(_) => self.keep(),
             // The commit may have arrived all the same: only the database can tell.
@@ -113,7 +110,7 @@ async fn remove(state: &AppState, key: &Key) {
 }
 
 async fn forget(state: &AppState, key: &Key) {
-    if let Err(error) = trash::keep(&state.db, key.as_str()).await {
+    if let Err(error) = state.in_time(trash::keep(&state.db, key.as_str())).await {
         tracing::debug!(%error, "the trash list keeps a file that is gone");
     }
 }

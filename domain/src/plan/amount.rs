@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_film_of_four_hours_is_accepted_with_each_preset() {
-        for fps in [24, 30] {
+        for fps in [24, 30, 60] {
             let source = film((1_920, 1_080), fps, 4 * 60 * MINUTE_US);
             for preset in preset::built_in() {
                 let accepted = planned(&preset.recipe, &source);

@@ -17,6 +17,7 @@ mod images;
 mod life;
 mod proxy;
 mod races;
+mod refused;
 mod seed;
 mod sharing;
 mod transactions;

@@ -146,7 +146,9 @@ async fn on_signals(alive: Alive, signals: [Signal; 2]) {
                 _ = interrupt.recv() => {}
             }
             if alive.shutdown.is_cancelled() {
-                std::process::abort();
+                // As a shell tells of a program that Ctrl-C ended.
+                #[allow(clippy::exit, reason = "nothing is to be waited for any more")]
+                std::process::exit(130);
             }
             tracing::info!("stopping; once more to stop at once");
             alive.shutdown.cancel();

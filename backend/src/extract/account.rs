@@ -1,7 +1,7 @@
 //! Who asks, and the rows that are theirs. Somebody else's row is a 404 made here, not an `if` in a handler.
 
 use crate::AppState;
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 use axum::extract::{self, FromRequestParts, Path};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -83,15 +83,16 @@ async fn existing(user: UserId, state: &AppState) -> Result<UserId, Error> {
 }
 
 /// The account named by a valid token of the scheme `Bearer` (RFC 6750 §2.1).
-fn bearer(headers: &HeaderMap, state: &AppState) -> Result<UserId, Code> {
-    let header = headers.get(AUTHORIZATION).ok_or(Code::TokenMissing)?;
+fn bearer(headers: &HeaderMap, state: &AppState) -> Result<UserId, Error> {
+    let refused = |code| Refusal::new(code).detail("accepted: Authorization: Bearer TOKEN, with the token of a login");
+    let header = headers.get(AUTHORIZATION).ok_or_else(|| refused(Code::TokenMissing))?;
     let (scheme, token) = header
         .to_str()
         .ok()
         .and_then(|text| text.trim().split_once(' '))
-        .ok_or(Code::TokenInvalid)?;
+        .ok_or_else(|| refused(Code::TokenInvalid))?;
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Code::TokenInvalid);
+        return Err(refused(Code::TokenInvalid).into());
     }
-    state.tokens.verify(token.trim())
+    Ok(state.tokens.verify(token.trim())?)
 }

@@ -135,10 +135,12 @@ async fn received(mut part: Part<'_>, state: &AppState, declared_bytes: Option<u
         return Err(Refusal::new(Code::FileEmpty).field("file", Code::FileEmpty).into());
     }
     if sniff::container(&head).is_none() {
+        let hint = "the part has no file name (curl sends a file with `-F file=@PATH`); ";
+        let hint = if given_name.is_empty() { hint } else { "" };
         let accepted = "accepted: MP4, QuickTime, Matroska, WebM, MPEG-TS, MPEG-PS, AVI, FLV, MXF, DV, Ogg, WAV, MP3, AAC, \
                         FLAC, ASF, GIF, APNG";
         return Err(Refusal::new(Code::NotMedia)
-            .detail(accepted)
+            .detail(format!("{hint}{accepted}"))
             .field("file", Code::NotMedia)
             .into());
     }

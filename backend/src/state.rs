@@ -75,8 +75,12 @@ impl AppState {
     ///
     /// # Errors
     /// Those of the query; `unavailable` when the time is over.
-    pub(crate) async fn in_time<T, E: From<DbErr>>(&self, query: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        entity::in_time(self.config.request_timeout, query).await
+    pub(crate) fn in_time<T, E: From<DbErr>>(
+        &self,
+        query: impl Future<Output = Result<T, E>>,
+    ) -> impl Future<Output = Result<T, E>> {
+        // Boxed, as its size would add to that of every caller.
+        entity::in_time(self.config.request_timeout, Box::pin(query))
     }
 
     /// With the registry that `/metrics` prints. Call it before the state is shared.

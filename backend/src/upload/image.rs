@@ -159,14 +159,14 @@ fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
         if *marker == 0xDA {
             let scan_bytes = scan_bytes(rest);
             has_pixels |= scan_bytes > 0;
-            rest = &rest[scan_bytes..];
+            rest = rest.get(scan_bytes..)?;
         }
     }
 }
 
 /// Length of the data of a scan: up to the next marker, where stuffed bytes and restart markers belong to the data (§B.1.1.5).
 fn scan_bytes(rest: &[u8]) -> usize {
-    let ends = |pair: &[u8]| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xD0..=0xD7 | 0xFF);
+    let ends = |pair: &[u8]| matches!(pair, [0xFF, 0x01..=0xCF | 0xD8..=0xFE]);
     rest.windows(2).position(ends).unwrap_or(rest.len())
 }
 

@@ -186,6 +186,16 @@ impl Plan {
         steps.any(|step| step.done == Done::Copy)
     }
 
+    /// Whether sound is taken over from the source without being decoded.
+    fn copies_sound(&self) -> bool {
+        self.outputs.iter().any(|output| match &output.content {
+            Content::Movie(movie) => movie.audio.as_ref().is_some_and(AudioTrack::is_copy),
+            Content::Hls(hls) => hls.audio.as_ref().is_some_and(AudioTrack::is_copy),
+            Content::Audio { audio, .. } => audio.is_copy(),
+            Content::Gif { .. } | Content::Poster { .. } | Content::Sprite { .. } => false,
+        })
+    }
+
     fn movie_us(&self) -> u64 {
         let around: u64 = [&self.intro, &self.outro].into_iter().flatten().map(Card::frames).sum();
         self.fps.duration_us(self.fps.frames_in(self.span_us).max(1) + around)

@@ -98,6 +98,10 @@ pub struct VideoFacts {
     pub average_fps: Option<Rational>,
     /// The lowest rate that fits every timestamp (FFmpeg's `r_frame_rate`).
     pub base_fps: Option<Rational>,
+    /// The rate at which its pictures follow each other where they are near, as their times tell; measured only where the
+    /// other two leave it open.
+    #[serde(default)]
+    pub regular_fps: Option<Rational>,
     /// FFmpeg's name of the pixel format, such as `yuv420p`.
     pub pixel_format: String,
     /// Bits per component.

@@ -27,6 +27,7 @@ mod gif;
 mod graph;
 mod headers;
 mod hls;
+mod holes;
 mod image;
 mod imprint;
 mod input;

@@ -145,9 +145,8 @@ fn is_what_was_asked(recipe: &Recipe, facts: &VideoFacts) -> bool {
 
 /// Containers whose times can be taken over as they are.
 fn has_clean_times(probe: &Probe) -> bool {
-    ["mov,", "matroska,"]
-        .iter()
-        .any(|name| probe.container.starts_with(name))
+    let containers = ["mov,", "matroska,"];
+    !probe.jumps && containers.iter().any(|name| probe.container.starts_with(name))
 }
 
 fn is_expensive(facts: &VideoFacts, fps: Rational) -> bool {
@@ -182,7 +181,7 @@ pub(super) fn audio(
         return Err("its loudness is normalized".to_owned());
     }
     let container = &probe.container;
-    if !SOUND_CONTAINERS.iter().any(|name| container.starts_with(name)) {
+    if probe.jumps || !SOUND_CONTAINERS.iter().any(|name| container.starts_with(name)) {
         return Err(format!("times in {container} are not reliable"));
     }
     if facts.channels > 2 {

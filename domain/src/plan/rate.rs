@@ -30,6 +30,10 @@ const PULLDOWN: RangeInclusive<f64> = 0.798..=0.802;
 /// A source whose average is more than this part of its base rate has hardly a gap.
 const STEADY: f64 = 0.985;
 
+/// Rates that differ by less than this part are the same: as headers tell them, and measured by a clock of milliseconds.
+const EXACT: f64 = 0.005;
+const ROUNDED: f64 = 0.05;
+
 /// What is kept of the rate of a source, in pictures a second.
 const MOST: f64 = 120.5;
 
@@ -37,7 +41,8 @@ const MOST: f64 = 120.5;
 const CAMERA: f64 = 1_000.5;
 
 /// A constant rate for a source of any rate: its average, or where pictures are missing on the grid of its base rate (a
-/// recording that pauses, a screen that stands still) the base rate, at which no picture is left out; snapped to a common
+/// recording that pauses, a screen that stands still) the base rate, or the one that their times tell, at which no picture is left
+/// out; snapped to a common
 /// rate within half a percent, 1 to 120. Of a faster one every second picture is kept, or every third.
 pub(super) fn constant_rate(facts: &VideoFacts) -> Rational {
     let sensible = |rate: &Rational| (1.0..=MOST).contains(&rate.as_f64());
@@ -49,6 +54,11 @@ pub(super) fn constant_rate(facts: &VideoFacts) -> Rational {
             part < STEADY && !FIELDS.contains(&part) && !(PULLDOWN.contains(&part) && base.as_f64() > 29.9)
         })
     };
+    let regular = facts.regular_fps.filter(sensible);
+    let regular = regular.filter(|regular| average.is_some_and(|average| average.as_f64() / regular.as_f64() < STEADY));
+    if let Some(regular) = regular {
+        return common(regular, ROUNDED).unwrap_or_else(|| short(regular));
+    }
     let Some(rate) = moving
         .filter(has_gaps)
         .or(average)
@@ -56,12 +66,26 @@ pub(super) fn constant_rate(facts: &VideoFacts) -> Rational {
     else {
         return DEFAULT_FPS;
     };
-    let common = COMMON.iter().filter_map(|(num, den)| Rational::new(*num, *den));
+    // A gap may lead the average of a short file astray.
+    let base = moving.filter(|base| (STEADY..=1.0).contains(&(rate.as_f64() / base.as_f64())));
+    let near = |rate: Rational| common(rate, EXACT);
+    near(rate)
+        .or_else(|| base.and_then(near))
+        .unwrap_or_else(|| short(rate))
+}
+
+/// The nearest common rate, when it differs by less than a part.
+fn common(rate: Rational, part: f64) -> Option<Rational> {
+    let rates = COMMON.iter().filter_map(|(num, den)| Rational::new(*num, *den));
     let off = |other: &Rational| (other.as_f64() / rate.as_f64() - 1.0).abs();
-    let nearest = common
+    rates
         .min_by(|a, b| off(a).total_cmp(&off(b)))
-        .filter(|nearest| off(nearest) < 0.005);
-    nearest.unwrap_or(if rate.den <= 1_001 { rate } else { thousandths(rate) })
+        .filter(|nearest| off(nearest) < part)
+}
+
+/// A rate with small numbers.
+fn short(rate: Rational) -> Rational {
+    if rate.den <= 1_001 { rate } else { thousandths(rate) }
 }
 
 /// A whole part of a rate that is too high to be kept.

@@ -38,16 +38,19 @@ pub fn verify(plan: &Plan, planned: &PlannedOutput, made: &Made, checked: &Check
     })
 }
 
-/// Whether packets were taken over from the source and turned out to be damaged or to change their headers, by what the maker told or by the
+/// Whether packets were taken over from the source and turned out to be damaged, to change their headers or to leave out times, by what the maker told or by the
 /// failure of the attempt. What became of them only a decoder can tell: the task is planned anew with
 /// [`Probe::without_copies`].
 #[must_use]
 pub fn is_spoilt(plan: &Plan, told: Result<&[Warning], &Failure>) -> bool {
     plan.copies()
         && match told {
-            Ok(warnings) => warnings
-                .iter()
-                .any(|warning| matches!(warning.code, WarningCode::SourceDamaged | WarningCode::HeadersChange)),
+            Ok(warnings) => warnings.iter().any(|warning| match warning.code {
+                WarningCode::SourceDamaged | WarningCode::HeadersChange => true,
+                // Many players play what follows a hole too early.
+                WarningCode::SoundShortened => plan.copies_sound(),
+                _ => false,
+            }),
             Err(failure) => failure.code == Code::OutputInvalid,
         }
 }

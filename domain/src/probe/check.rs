@@ -105,6 +105,7 @@ mod tests {
             mirrored: false,
             average_fps: Rational::new(fps.0, fps.1),
             base_fps: Rational::new(fps.1, fps.0),
+            regular_fps: None,
             pixel_format: "yuv420p".to_owned(),
             bit_depth: 8,
             hdr: us % 2 == 1,

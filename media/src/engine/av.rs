@@ -43,6 +43,8 @@ pub(super) struct CodecFacts {
     pub(super) sample_rate_hz: u32,
     /// Samples that an encoder put before the sound, where the container tells.
     pub(super) initial_padding: u32,
+    /// Samples of a packet of sound; 0 when they differ or are unknown.
+    pub(super) frame_samples: u32,
     pub(super) channels: u32,
     /// The codec's own number of its profile; negative when unknown.
     pub(super) profile: c_int,
@@ -142,6 +144,7 @@ pub(super) fn codec_facts(parameters: &Parameters) -> CodecFacts {
             held_back: positive((*p).video_delay),
             sample_rate_hz: positive((*p).sample_rate),
             initial_padding: positive((*p).initial_padding),
+            frame_samples: positive((*p).frame_size),
             channels: positive((*p).ch_layout.nb_channels),
             profile: (*p).profile,
             level: (*p).level,

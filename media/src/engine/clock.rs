@@ -9,7 +9,7 @@ use ffmpeg_next::format::context::Input;
 use ffmpeg_next::{Packet, Rational};
 
 /// A step forward of more than this between two packets of a stream is a jump.
-const FORWARD_US: i64 = 10_000_000;
+pub(super) const FORWARD_US: i64 = 10_000_000;
 
 /// So is a step back of more than this: packets come in the order of decoding, whose times only grow.
 const BACK_US: i64 = 300_000;

@@ -4,11 +4,12 @@ mod animation;
 mod aspect;
 mod lengths;
 mod places;
+mod rates;
 
 use aspect::Shape;
 pub(super) use aspect::{Told, widening};
 pub(super) use lengths::promised_us;
-use places::{after, ends, origin_of, place_streams};
+use places::{Ends, after, ends, origin_of, place_streams};
 
 use super::av::{self, CodecFacts, Kind};
 use super::measure;
@@ -22,12 +23,6 @@ use std::ops::RangeInclusive;
 /// Transfer functions of ITU-R BT.2100 by their numbers in ITU-T H.273.
 const PQ: i32 = 16;
 const HLG: i32 = 18;
-
-/// An average above this is a broken header or a clock taken for a rate.
-const MAX_FPS: f64 = 240.0;
-
-/// Rates that differ by less than this part are the same, measured over a few pictures.
-const NEAR: f64 = 0.05;
 
 /// Beyond 7.1 there is no agreed way down to stereo.
 pub(super) const MAX_CHANNELS: u32 = 8;
@@ -48,15 +43,15 @@ pub(super) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Pro
     let mut probe = headers(input, bytes);
     settle_decodable(&mut probe, input)?;
     count_frames(&mut probe, input, cancel)?;
-    let survey = if clock::may_jump(input) {
+    let survey = if clock::may_jump(input) || is_flac(input) {
         Some(measure::survey(input, cancel)?)
     } else {
         None
     };
     let origin = origin_of(&probe, input);
     probe.origin_us = Some(origin);
-    probe.jumps = survey.as_ref().is_some_and(|survey| survey.jumped);
-    let (end_us, ends) = ends(&probe, input, survey, cancel)?;
+    let Ends { end_us, ends, jumped } = ends(&probe, input, survey, cancel)?;
+    probe.jumps = jumped;
     probe.duration_us = after(origin, end_us);
     place_streams(&mut probe, input, origin, &ends);
     if let Some(index) = probe.main_video().map(|(stream, _)| stream.index)
@@ -122,25 +117,7 @@ fn count_frames(probe: &mut Probe, input: &mut Input, cancel: &Cancel) -> Result
 
 /// Measures what the headers of the main picture do not tell, or tell wrongly.
 fn look_closer(input: &mut Input, index: usize, facts: &mut VideoFacts, cancel: &Cancel) -> Result<(), Failure> {
-    if is_avi(input) {
-        // It counts slots, of which some writers leave every second one empty.
-        let near = |one: Rational, other: Rational| (one.as_f64() / other.as_f64() - 1.0).abs() < NEAR;
-        if let Some(slots) = facts.average_fps
-            && let Some(measured) = measure::average_rate(input, index, cancel)?
-            && !near(measured, slots)
-        {
-            let half = Rational::new(slots.num, slots.den.saturating_mul(2));
-            let own = [facts.base_fps, half]
-                .into_iter()
-                .flatten()
-                .find(|rate| near(measured, *rate));
-            facts.average_fps = own.or(facts.average_fps);
-        }
-    }
-    if animation::is_animation(input) {
-        let told = (facts.average_fps, facts.base_fps);
-        facts.average_fps = animation::rate(input, index, told, cancel)?;
-    }
+    rates::measure_slots(input, index, facts, cancel)?;
     let size = Size {
         width_px: facts.width_px,
         height_px: facts.height_px,
@@ -156,10 +133,7 @@ fn look_closer(input: &mut Input, index: usize, facts: &mut VideoFacts, cancel: 
     if !facts.interlaced && !order_is_known {
         facts.interlaced = measure::frames_are_interlaced(input, index, cancel)?;
     }
-    if facts.average_fps.is_none_or(|rate| rate.as_f64() > MAX_FPS) {
-        facts.average_fps = measure::average_rate(input, index, cancel)?.or(facts.average_fps);
-    }
-    Ok(())
+    rates::measure_pictures(input, index, facts, cancel)
 }
 
 /// Why sound of a known codec is not decoded, when its header is not simply empty.
@@ -179,6 +153,11 @@ fn unsupported_sound(codec: &str, facts: &AudioFacts) -> Option<String> {
 /// Whether lengths and times are those of an AVI, which have ways of their own.
 pub(super) fn is_avi(input: &Input) -> bool {
     input.format().name() == "avi"
+}
+
+/// Whether a source is bare FLAC, whose header knows nothing of a second file behind it.
+fn is_flac(input: &Input) -> bool {
+    input.format().name() == "flac"
 }
 
 /// The facts that need no packets; `duration_us` is the header's, 0 when it has none.
@@ -259,6 +238,7 @@ fn video_facts(stream: &Source<'_>, facts: &CodecFacts) -> VideoFacts {
         mirrored,
         average_fps: rate(stream.avg_frame_rate()),
         base_fps: rate(stream.rate()),
+        regular_fps: None,
         pixel_format: pixel_format.to_owned(),
         bit_depth,
         hdr: is_hdr(facts.color.transfer),

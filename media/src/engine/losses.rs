@@ -1,10 +1,14 @@
 //! What a source promised and did not give.
 
+use super::holes::Holes;
 use super::track::Track;
 use std::ops::AddAssign;
 
 /// Headers of containers that know no lengths of single streams are believed only so far.
 const VAGUE_US: u64 = 1_000_000;
+
+/// A loss at the end below this goes unnoticed, in microseconds; headers are often a few frames off.
+const NOTICED_US: u64 = 250_000;
 
 /// What was lost on the way.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,8 +17,13 @@ pub(super) struct Losses {
     pub(super) missing_us: u64,
     /// Microseconds of pictures or sound that did not decode.
     pub(super) broken_us: u64,
+    /// Microseconds between packets whose own packets the source has lost.
+    pub(super) holes_us: u64,
     /// Where the first of it belongs, in microseconds after the origin of the source, when known.
     pub(super) from_us: Option<u64>,
+    /// Microseconds of sound that is lost while pictures go on, and where the first of it belongs, likewise.
+    pub(super) silent_us: u64,
+    pub(super) silent_from_us: u64,
     /// Whether the headers of packets changed on the way.
     pub(super) headers_changed: bool,
     /// Whether some picture that was decoded is transparent.
@@ -48,6 +57,9 @@ impl Losses {
         Self {
             missing_us,
             broken_us,
+            holes_us: 0,
+            silent_us: 0,
+            silent_from_us: 0,
             from_us: broken_at
                 .or(ends_at.filter(|_| broken_us == 0))
                 .map(|us| unsigned(us.saturating_sub(origin_us))),
@@ -55,15 +67,52 @@ impl Losses {
             transparent: tracks.iter().any(|track| track.transparent),
         }
     }
+
+    /// Adds the holes of a source whose moment 0 is `origin_us`.
+    pub(super) fn with_holes(self, holes: Holes, origin_us: i64) -> Self {
+        let after = |us: i64| unsigned(us.saturating_sub(origin_us));
+        let is_more = self.missing_us >= NOTICED_US || self.broken_us > 0;
+        let from_us = match (holes.all.at_us.map(after), self.from_us.filter(|_| is_more)) {
+            (Some(hole_us), Some(from_us)) => Some(hole_us.min(from_us)),
+            (hole_us, _) => hole_us.or(self.from_us),
+        };
+        Self {
+            holes_us: unsigned(holes.all.length_us),
+            from_us,
+            silent_us: unsigned(holes.sound.length_us),
+            silent_from_us: holes.sound.at_us.map_or(0, after),
+            ..self
+        }
+    }
+
+    /// Microseconds of the source that are not there. What is missing at its end may be what broke.
+    pub(super) const fn lost_us(&self) -> u64 {
+        let missing_us = if self.missing_us >= NOTICED_US {
+            self.missing_us
+        } else {
+            0
+        };
+        let at_the_end_us = if missing_us > self.broken_us {
+            missing_us
+        } else {
+            self.broken_us
+        };
+        self.holes_us + at_the_end_us
+    }
 }
 
 impl AddAssign for Losses {
     fn add_assign(&mut self, more: Self) {
-        if self.missing_us + self.broken_us == 0 {
+        if self.silent_us == 0 {
+            self.silent_from_us = more.silent_from_us;
+        }
+        if self.missing_us + self.broken_us + self.holes_us == 0 {
             self.from_us = more.from_us;
         }
         self.missing_us += more.missing_us;
         self.broken_us += more.broken_us;
+        self.holes_us += more.holes_us;
+        self.silent_us += more.silent_us;
         self.headers_changed |= more.headers_changed;
         self.transparent |= more.transparent;
     }

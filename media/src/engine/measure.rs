@@ -19,6 +19,9 @@ const MAX_PACKETS: u32 = 300;
 /// Packets whose times are averaged.
 const MAX_TIMES: usize = 300;
 
+/// A step between two pictures is regular when one in so many is as short.
+const REGULAR: usize = 20;
+
 /// Packets counted to tell a movie from a few stills.
 const MAX_COUNTED: u32 = 5_000;
 
@@ -78,20 +81,13 @@ pub(super) fn survey(input: &mut Input, cancel: &Cancel) -> Result<Survey, Failu
     })
 }
 
-/// Where each stream of pictures or sound ends, as far as packets after the last keyframe of the pictures tell.
-pub(super) fn tail(input: &mut Input, video: usize, cancel: &Cancel) -> Result<Vec<Option<i64>>, Failure> {
-    let bases: Vec<_> = input.streams().map(|stream| lasting_base(&stream)).collect();
-    let mut ends_us = vec![None; bases.len()];
-    if packets::seek_stream(input, video, i64::MAX / 2).is_err() {
-        return Ok(ends_us);
+/// Reads a source from the last keyframe of a stream that its index tells to the end; `None` where it has no index. A second file
+/// behind the first one, which the headers do not know, is read as well: its clock begins anew.
+pub(super) fn tail(input: &mut Input, stream: usize, cancel: &Cancel) -> Result<Option<Survey>, Failure> {
+    if packets::seek_stream(input, stream, i64::MAX / 2).is_err() {
+        return Ok(None);
     }
-    while let Some(packet) = next_packet(input, cancel)? {
-        let index = packet.stream();
-        if let (Some(Some(base)), Some(end_us)) = (bases.get(index), ends_us.get_mut(index)) {
-            *end_us = (*end_us).max(end_of(&packet, *base));
-        }
-    }
-    Ok(ends_us)
+    survey(input, cancel).map(Some)
 }
 
 /// The time base of a stream that has a length: pictures or sound, no cover.
@@ -203,6 +199,32 @@ pub(super) fn fastest_rate(input: &mut Input, index: usize, cancel: &Cancel) -> 
         _ => None,
     });
     Ok(steps.min().and_then(|us| per_second(1, us)))
+}
+
+/// Pictures a second where they follow each other fast, and do so again and again: one step in so many is as short; `None` when
+/// their times do not tell. Of a file with an index of all its packets, all of them count.
+pub(super) fn regular_rate(input: &mut Input, index: usize, cancel: &Cancel) -> Result<Option<Rational>, Failure> {
+    let indexed = input
+        .stream(index)
+        .filter(|stream| stream.frames() > 0 && input.format().name().starts_with("mov"))
+        .map(|stream| stream.time_base());
+    let times = match indexed {
+        Some(base) => {
+            let mut times = Vec::new();
+            packets::for_each_entry(input, index, |entry| times.push(to_us(entry.time, base)));
+            times
+        }
+        None => first_times(input, index, cancel)?,
+    };
+    let mut steps: Vec<_> = times
+        .windows(2)
+        .filter_map(|pair| match pair {
+            [one, next] => Some(next.saturating_sub(*one)).filter(|us| *us > 0),
+            _ => None,
+        })
+        .collect();
+    steps.sort_unstable();
+    Ok(steps.get(steps.len() / REGULAR).and_then(|us| per_second(1, *us)))
 }
 
 /// The times of the first packets of a stream in microseconds, in their order.

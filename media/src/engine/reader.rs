@@ -4,11 +4,13 @@ mod before;
 mod early;
 mod skim;
 mod sound;
+mod watch;
 
 pub(super) use skim::Moment;
 
 use super::clock::{self, Clock};
 use super::facts::origin_us;
+use super::holes::{self, Watch};
 use super::losses::Losses;
 use super::measure::MAX_READ_ERRORS;
 use super::originals::{Medium, Original, Originals};
@@ -61,6 +63,10 @@ pub(super) struct Reader {
     /// Packets of sound that stand far ahead of their pictures.
     early: Early,
     before: Option<Before>,
+    /// What looks for times whose packets are lost.
+    watch: Watch,
+    /// Packets and pictures that did not decode so far.
+    broken: u32,
 }
 
 impl Reader {
@@ -72,7 +78,8 @@ impl Reader {
         let mut input = input::open_source(source, cancel)?;
         let (picture, span) = (part.video.map(|video| video.stream), part.span);
         let origin = part.origin_us.unwrap_or_else(|| origin_us(&input, picture));
-        let used: Vec<usize> = picture.into_iter().chain(part.audio_stream).collect();
+        let watched = holes::watched(&input, (picture, part.audio_stream));
+        let used: Vec<usize> = watched.into_iter().flatten().collect();
         av::packets::keep_only(&mut input, &used);
         let start_us = origin.saturating_add(signed(span.start.us()));
         let end_us = span.end.map(|end| origin.saturating_add(signed(end.us())));
@@ -96,6 +103,8 @@ impl Reader {
             skim: None,
             early: Early::default(),
             before: None,
+            watch: Watch::new(&input, watched, start_us..end_us.unwrap_or(i64::MAX)),
+            broken: 0,
             input,
         })
     }
@@ -164,7 +173,9 @@ impl Reader {
         let tracks: Vec<_> = [&self.video, &self.audio].into_iter().flatten().collect();
         // Who stops early has no complaint about the rest.
         let span_us = if wanted { self.promised_us } else { 0 };
-        Ok(Losses::of(&tracks, (self.origin_us, self.start_us), span_us))
+        let losses = Losses::of(&tracks, (self.origin_us, self.start_us), span_us);
+        self.look_for_damage();
+        Ok(losses.with_holes(self.watch.finish(), self.origin_us))
     }
 
     /// Whether every stream has passed the end of the span.
@@ -176,9 +187,9 @@ impl Reader {
     fn take(&mut self, mut packet: Packet, sink: &mut dyn Sink) -> Result<(), Failure> {
         let heard_until = self.heard_until();
         let index = packet.stream();
+        self.watch(&mut packet);
         let is = |track: &&mut Track| track.index == index;
         if let Some(track) = self.video.as_mut().filter(is) {
-            self.clock.repair(&mut packet, track.base);
             track.note(&packet);
             track.look_at_headers(&packet);
             sink.packet(&packet, Medium::Pictures)?;
@@ -205,7 +216,6 @@ impl Reader {
                 Ok(())
             }
         } else if let Some(track) = self.audio.as_mut().filter(is) {
-            self.clock.repair(&mut packet, track.base);
             track.note(&packet);
             track.look_at_headers(&packet);
             sink.packet(&packet, Medium::Sound)?;

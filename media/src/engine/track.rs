@@ -19,7 +19,7 @@ use ffmpeg_next::frame::{Audio, Video};
 use ffmpeg_next::{Dictionary, Error, Frame, Packet, Rational};
 
 /// The length of a picture where nothing tells it, in microseconds.
-const USUAL_INTERVAL_US: i64 = 40_000;
+pub(super) const USUAL_INTERVAL_US: i64 = 40_000;
 
 /// After so many packets or pictures behind the end of the span, it has ended.
 const ENOUGH_PAST: u32 = 3;

@@ -25,9 +25,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-/// A loss below this goes unnoticed; headers are often a few frames off.
-const NOTICED_US: u64 = 250_000;
-
 /// What is to be done, and with what.
 pub(super) struct Work<'a> {
     /// The source, then the clips of intro and outro.
@@ -307,14 +304,19 @@ fn facts_of(reader: &Reader) -> Facts {
 }
 
 fn warnings(losses: Losses, outputs: &[Made]) -> Vec<Warning> {
-    let noticed = Some(losses.missing_us).filter(|us| *us >= NOTICED_US).unwrap_or(0);
-    // What is missing may be what broke.
-    let lost_ms = noticed.max(losses.broken_us) / 1_000;
+    let lost_ms = losses.lost_us() / 1_000;
     let damaged = (lost_ms > 0).then(|| {
         let from = losses
             .from_us
             .map_or(String::new(), |us| format!(", first at {}", Timecode::from_us(us)));
         Warning::new(WarningCode::SourceDamaged, format!("{lost_ms} ms lost{from}"))
+    });
+    let silent = (losses.silent_us > 0).then(|| {
+        let (ms, at) = (losses.silent_us / 1_000, Timecode::from_us(losses.silent_from_us));
+        Warning::new(
+            WarningCode::SoundShortened,
+            format!("the source: {ms} ms of sound at {at}"),
+        )
     });
     let lost = outputs.iter().filter_map(|made| Some((&made.file, made.lost_sound?)));
     let shortened = lost.map(|(file, lost)| {
@@ -326,5 +328,10 @@ fn warnings(losses: Losses, outputs: &[Made]) -> Vec<Warning> {
         let (frames, at) = (dropped.frames, Timecode::from_us(dropped.at_us));
         Warning::new(WarningCode::FramesDropped, format!("{frames} frames, first at {at}"))
     });
-    damaged.into_iter().chain(shortened).chain(dropped).collect()
+    damaged
+        .into_iter()
+        .chain(silent)
+        .chain(shortened)
+        .chain(dropped)
+        .collect()
 }

@@ -19,6 +19,7 @@ pub(super) fn video() -> VideoFacts {
         quarter_turns: 0,
         mirrored: false,
         average_fps: fps(30_000, 1_001),
+        regular_fps: None,
         base_fps: fps(30_000, 1_001),
         pixel_format: "yuv420p".into(),
         bit_depth: 8,

@@ -39,23 +39,32 @@ pub(super) fn origin_of(probe: &Probe, input: &Input) -> i64 {
         .unwrap_or(pictures_us)
 }
 
-/// Where the source ends on its own clock, and where each of its streams does, as far as that is known.
-pub(super) fn ends(
-    probe: &Probe,
-    input: &mut Input,
-    survey: Option<Survey>,
-    cancel: &Cancel,
-) -> Result<(i64, Vec<Option<i64>>), Failure> {
-    // Writers of Matroska disagree on whether the length of a file that begins late counts from its beginning.
-    let is_vague = probe.container.starts_with("matroska") && probe.start_us > LATE_US;
-    let is_guessed = av::length_is_guessed(input);
-    let believable = |us: &i64| *us > 0 && !is_guessed && !is_absurd(*us, probe.bytes) && !is_vague;
-    let header_us = av::known(input.duration()).max(counted_us(input)).filter(believable);
+/// Containers whose length is that of their first header, though they are played on where a second file follows. Their index tells
+/// where the first one ends.
+const JOINABLE: [&str; 2] = ["matroska,webm", "avi"];
+
+/// Where a source ends.
+pub(super) struct Ends {
+    /// On its own clock, in microseconds.
+    pub(super) end_us: i64,
+    /// The end of each of its streams, as far as that is known.
+    pub(super) ends: Vec<Option<i64>>,
+    /// Whether its clock jumps on the way.
+    pub(super) jumped: bool,
+}
+
+/// Where the source ends by its headers and its packets, which `survey` has read already where the headers are not enough.
+pub(super) fn ends(probe: &Probe, input: &mut Input, survey: Option<Survey>, cancel: &Cancel) -> Result<Ends, Failure> {
+    let header_us = header_us(probe, input);
     if let Some(survey) = survey {
         // Multiplexes of MPEG have no header; what others promise counts unless their clock jumps.
         let promised = header_us.filter(|_| !survey.jumped && !probe.container.starts_with("mpeg"));
         let told_us = promised.map_or(i64::MIN, |us| av::start_us(input).unwrap_or(0).saturating_add(us));
-        return Ok((told_us.max(survey.end_us()), whole(survey.ends_us, told_us)));
+        return Ok(Ends {
+            end_us: told_us.max(survey.end_us()),
+            jumped: survey.jumped,
+            ends: whole(survey.ends_us, told_us),
+        });
     }
     let start_us = av::start_us(input).unwrap_or(0);
     let end_us = match header_us {
@@ -69,15 +78,46 @@ pub(super) fn ends(
         Some(length) => start_us.saturating_add(length),
         None => {
             let survey = measure::survey(input, cancel)?;
-            return Ok((survey.end_us(), survey.ends_us));
+            return Ok(Ends {
+                end_us: survey.end_us(),
+                jumped: survey.jumped,
+                ends: survey.ends_us,
+            });
         }
     };
-    let video = probe.main_video().map(|(stream, _)| stream.index);
-    let tail = match video.filter(|_| probe.container.starts_with("matroska")) {
-        Some(video) => measure::tail(input, video, cancel)?,
-        None => Vec::new(),
+    let main = probe.main_video().map(|(stream, _)| stream.index);
+    let main = main.or_else(|| probe.main_audio().map(|(stream, _)| stream.index));
+    let tail = match main.filter(|_| JOINABLE.contains(&probe.container.as_str())) {
+        Some(main) => measure::tail(input, main, cancel)?,
+        None => None,
     };
-    Ok((end_us, whole(tail, end_us)))
+    let Some(tail) = tail else {
+        return Ok(Ends {
+            end_us,
+            ends: Vec::new(),
+            jumped: false,
+        });
+    };
+    let goes_on = tail.end_us() > end_us.saturating_add(BROKEN_OFF_US);
+    Ok(Ends {
+        end_us: if goes_on { tail.end_us() } else { end_us },
+        jumped: tail.jumped,
+        // Writers of AVI count slots.
+        ends: if probe.container == "avi" && !goes_on {
+            Vec::new()
+        } else {
+            whole(tail.ends_us, end_us)
+        },
+    })
+}
+
+/// The length that the headers tell, when it can be believed.
+fn header_us(probe: &Probe, input: &Input) -> Option<i64> {
+    // Writers of Matroska disagree on whether the length of a file that begins late counts from its beginning.
+    let is_vague = probe.container.starts_with("matroska") && probe.start_us > LATE_US;
+    let is_guessed = av::length_is_guessed(input);
+    let believable = |us: &i64| *us > 0 && !is_guessed && !is_absurd(*us, probe.bytes) && !is_vague;
+    av::known(input.duration()).max(counted_us(input)).filter(believable)
 }
 
 /// The ends of the streams of a file that goes on to the end that its header tells: one that breaks off has none.

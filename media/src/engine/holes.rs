@@ -24,6 +24,9 @@ const LEAST_US: i64 = 250_000;
 /// A step of less than so many usual ones is the way of its stream.
 const USUAL_STEPS: i64 = 3;
 
+/// What follows a hole in the file comes so many packets apart at most: a parser gives a picture away when it sees the next one.
+const APART: u64 = 16;
+
 /// Packets that do not decode belong to a hole that is so near, in microseconds.
 const BESIDE_US: i64 = 1_000_000;
 
@@ -84,7 +87,8 @@ impl Gap {
     /// Whether both may be the same hole: at the same place of the file, and of about the same length.
     fn matches(&self, other: &Self) -> bool {
         let (one, two) = (self.length_us(), other.length_us());
-        self.packets.0 < other.packets.1 && other.packets.0 < self.packets.1 && one.min(two) >= one.max(two) / 2
+        let meets = self.packets.0 < other.packets.1 + APART && other.packets.0 < self.packets.1 + APART;
+        meets && one.min(two) >= one.max(two) / 2
     }
 }
 

@@ -84,7 +84,10 @@ impl Reader {
         let start_us = origin.saturating_add(signed(span.start.us()));
         let end_us = span.end.map(|end| origin.saturating_add(signed(end.us())));
         let track = |index: Option<usize>| index.map(|index| Track::open(&input, index, threads)).transpose();
-        let (video, audio) = (track(picture)?, track(part.audio_stream)?);
+        let (mut video, mut audio) = (track(picture)?, track(part.audio_stream)?);
+        for track in [&mut video, &mut audio].into_iter().flatten() {
+            track.wanted_us = start_us;
+        }
         let streams = usize::try_from(input.nb_streams()).unwrap_or(0);
         Ok(Self {
             clock: Clock::new(clock::may_jump(&input), streams),
@@ -283,9 +286,13 @@ impl Reader {
         }
         if at < self.start_us {
             let left_us = at.saturating_add(duration).saturating_sub(self.start_us);
+            let picture_is_key = picture.is_key();
             self.before = Some(Before { picture, left_us });
             if let Some(track) = self.video.as_mut().filter(|_| self.skim.is_none()) {
                 track.begins_before_the_span();
+                if picture_is_key {
+                    track.begins_anew(at);
+                }
             }
             return Ok(());
         }

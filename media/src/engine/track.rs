@@ -1,5 +1,6 @@
 //! One stream of a source and its decoder.
 
+mod damage;
 mod threads;
 
 use super::av::logs::{self, Complaints};
@@ -63,8 +64,12 @@ pub(super) struct Track {
     /// `true` when the container has a sample aspect ratio.
     has_aspect: bool,
     next_us: Option<i64>,
+    /// When the span begins, on the source's clock.
+    pub(super) wanted_us: i64,
     /// Packets or pictures that did not decode, and pictures of which the decoder said so.
     broken: u32,
+    /// How many of the latter do not concern the span.
+    passed_over: u32,
     /// When the first of them was to be decoded, on the source's clock.
     pub(super) broken_at_us: Option<i64>,
     /// When the latest packet was to be.
@@ -140,7 +145,9 @@ impl Track {
             past: (0, 0),
             decoder: opened.map_err(|_| unsupported(format!("codec {}", facts.name)))?,
             next_us: None,
+            wanted_us: i64::MIN,
             broken: 0,
+            passed_over: 0,
             broken_at_us: None,
             sent_us: origin_us(input, Some(index)),
             complaints,
@@ -324,7 +331,9 @@ impl Track {
     pub(super) fn is_sound(&mut self, sound: &Audio) -> bool {
         let channels = u32::from(sound.channels());
         let sane = RATES.contains(&sound.rate()) && (1..=MAX_CHANNELS).contains(&channels);
-        self.broken = self.broken.saturating_add(u32::from(!sane));
+        if !sane {
+            self.breaks();
+        }
         sane
     }
 
@@ -345,43 +354,6 @@ impl Track {
     pub(super) fn restart(&mut self) {
         self.decoder.flush();
         self.next_us = None;
-    }
-
-    /// Notes when the first picture of all is shown. Before the first keyframe of a stream that was cut nothing decodes; of an
-    /// AVI that begins with one, slots are empty before the first picture.
-    pub(super) fn begins_at(&mut self, at_us: i64) {
-        let late_us = at_us.saturating_sub(self.origin_us);
-        let begins_with_empty_slots = self.counts_slots && self.begins_with_key == Some(true);
-        let missed = self.from_the_start && !begins_with_empty_slots && late_us > self.interval_us * 3 / 2;
-        if self.missed_us.is_none() && missed {
-            self.broken_at_us = Some(self.origin_us);
-        }
-        self.missed_us.get_or_insert(if missed { late_us } else { 0 });
-    }
-
-    /// Notes that pictures were decoded before the span: nothing of the span is missing at its beginning.
-    pub(super) fn begins_before_the_span(&mut self) {
-        self.missed_us.get_or_insert(0);
-    }
-
-    fn breaks(&mut self) {
-        self.broken = self.broken.saturating_add(1);
-        self.broken_at_us.get_or_insert(self.sent_us);
-    }
-
-    /// How many packets or pictures did not decode.
-    pub(super) fn broken(&self) -> u32 {
-        self.broken.max(self.complaints.pictures())
-    }
-
-    /// How much did not decode, in microseconds.
-    pub(super) fn broken_us(&self) -> u64 {
-        let each = match self.facts.kind {
-            av::Kind::Video => self.interval_us,
-            _ => 21_333,
-        };
-        let missed_us = u64::try_from(self.missed_us.unwrap_or(0)).unwrap_or(0);
-        u64::from(self.broken()) * u64::try_from(each).unwrap_or(0) + missed_us
     }
 }
 

@@ -36,6 +36,8 @@ mod ends;
 mod fast_trims;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod grids;
 mod hangs;
 #[cfg(test)]
 mod hls;
@@ -46,11 +48,15 @@ mod hls_damage;
 #[cfg(test)]
 mod hls_playlists;
 #[cfg(test)]
+mod holes;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod images;
 #[cfg(test)]
 mod intermediates;
+#[cfg(test)]
+mod joined_files;
 #[cfg(test)]
 mod joins;
 #[cfg(test)]

@@ -20,11 +20,11 @@ impl Reader {
 
     /// Tells the watch of what did not decode since the last time.
     pub(super) fn look_for_damage(&mut self) {
-        if let Some(track) = &self.video
-            && track.broken() > self.broken
-        {
+        if let Some(track) = &self.video {
+            if track.broken() > self.broken {
+                self.watch.damage(track.sent_us);
+            }
             self.broken = track.broken();
-            self.watch.damage(track.sent_us);
         }
     }
 }

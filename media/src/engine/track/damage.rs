@@ -1,0 +1,65 @@
+//! What of a stream did not decode.
+
+use super::Track;
+use crate::engine::av;
+
+/// Sound that is decoded so long before it is wanted only makes the decoder ready, in microseconds.
+const RUN_UP_US: i64 = 100_000;
+
+/// The pictures that threads decode at the same time last less than this, in microseconds.
+const AHEAD_US: i64 = 500_000;
+
+impl Track {
+    /// Notes when the first picture of all is shown. Before the first keyframe of a stream that was cut nothing decodes; of an
+    /// AVI that begins with one, slots are empty before the first picture.
+    pub(in crate::engine) fn begins_at(&mut self, at_us: i64) {
+        let late_us = at_us.saturating_sub(self.origin_us);
+        let begins_with_empty_slots = self.counts_slots && self.begins_with_key == Some(true);
+        let missed = self.from_the_start && !begins_with_empty_slots && late_us > self.interval_us * 3 / 2;
+        if self.missed_us.is_none() && missed {
+            self.broken_at_us = Some(self.origin_us);
+        }
+        self.missed_us.get_or_insert(if missed { late_us } else { 0 });
+    }
+
+    /// Notes that pictures were decoded before the span: nothing of the span is missing at its beginning.
+    pub(in crate::engine) fn begins_before_the_span(&mut self) {
+        self.missed_us.get_or_insert(0);
+    }
+
+    /// Notes that a packet or a picture did not decode. Sound before the span is not missed in it.
+    pub(super) fn breaks(&mut self) {
+        let is_sound = matches!(self.facts.kind, av::Kind::Audio);
+        if is_sound && self.sent_us.saturating_add(RUN_UP_US) < self.wanted_us {
+            return;
+        }
+        self.broken = self.broken.saturating_add(1);
+        self.broken_at_us.get_or_insert(self.sent_us);
+    }
+
+    /// Notes a keyframe that is shown at `at_us`: a span long after it needs nothing that is before it. The threads of the decoder are a
+    /// few pictures ahead.
+    pub(in crate::engine) fn begins_anew(&mut self, at_us: i64) {
+        if at_us.saturating_add(AHEAD_US) <= self.wanted_us {
+            self.broken = 0;
+            self.passed_over = self.complaints.pictures();
+            self.broken_at_us = None;
+        }
+    }
+
+    /// How many packets or pictures did not decode.
+    pub(in crate::engine) fn broken(&self) -> u32 {
+        let complaints = self.complaints.pictures().saturating_sub(self.passed_over);
+        self.broken.max(complaints)
+    }
+
+    /// How much did not decode, in microseconds.
+    pub(in crate::engine) fn broken_us(&self) -> u64 {
+        let each = match self.facts.kind {
+            av::Kind::Video => self.interval_us,
+            _ => 21_333,
+        };
+        let missed_us = u64::try_from(self.missed_us.unwrap_or(0)).unwrap_or(0);
+        u64::from(self.broken()) * u64::try_from(each).unwrap_or(0) + missed_us
+    }
+}

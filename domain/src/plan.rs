@@ -139,8 +139,8 @@ pub enum WarningCode {
     SpatialLost,
     /// The trim ended after the source.
     TrimShortened,
-    /// Some sound is missing: it stands too far from its pictures to wait for them, or its times run back over sound that is
-    /// there already; the detail tells how much and where.
+    /// Some sound is missing: it stands too far from its pictures to wait for them, its times run back over sound that is
+    /// there already, or there is none for a while though pictures go on; the detail tells how much and where.
     SoundShortened,
     /// Frames of the source that have no place at the constant rate of a movie; the detail tells how many and where.
     FramesDropped,
@@ -150,7 +150,7 @@ pub enum WarningCode {
     TrimExact,
     /// The headers of copied packets change on the way; a second take encodes them instead.
     HeadersChange,
-    /// The source broke off or was damaged; the detail tells the milliseconds lost.
+    /// The source broke off, was damaged or has a hole; the detail tells the milliseconds lost.
     SourceDamaged,
     /// The kernel could not lock the child in completely.
     SandboxPartial,

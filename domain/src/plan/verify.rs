@@ -38,9 +38,9 @@ pub fn verify(plan: &Plan, planned: &PlannedOutput, made: &Made, checked: &Check
     })
 }
 
-/// Whether packets were taken over from the source and turned out to be damaged, to change their headers or to leave out times, by what the maker told or by the
-/// failure of the attempt. What became of them only a decoder can tell: the task is planned anew with
-/// [`Probe::without_copies`].
+/// Whether packets were taken over from the source and turned out to be damaged, to change their headers or to have a hole
+/// between them, by what the maker told or by the failure of the attempt. What became of them only a decoder can tell: the
+/// task is planned anew with [`Probe::without_copies`].
 #[must_use]
 pub fn is_spoilt(plan: &Plan, told: Result<&[Warning], &Failure>) -> bool {
     plan.copies()

@@ -4,7 +4,7 @@
 //! recorders of calls write no sound. It is a hole
 //! - in sound whose encoders send packets all the time;
 //! - in pictures and sound, where both have one of about the same length at the same place of the file;
-//! - in pictures beside packets that do not decode;
+//! - in pictures beside packets that do not decode, under sound when it is not too long;
 //! - in Ogg, whose encoders fill every pause (RFC 7845 §4.1), also where the step is so long that it is taken for a new clock;
 //! - behind such a step elsewhere, where pictures go on without a keyframe: what is joined begins with one.
 
@@ -288,7 +288,9 @@ impl Watch {
     }
 
     fn settle_pictures(&mut self, gap: Option<Gap>) {
-        if let Some((length_us, at_us)) = gap.filter(|gap| gap.damaged).and_then(|gap| self.within(&gap)) {
+        // Under sound that goes on a picture may stand for an hour, damage beside it or not.
+        let believed = |gap: &Gap| gap.damaged && (self.sound.is_none() || gap.length_us() <= FORWARD_US);
+        if let Some((length_us, at_us)) = gap.filter(believed).and_then(|gap| self.within(&gap)) {
             self.found.all.add(length_us, at_us);
         }
     }

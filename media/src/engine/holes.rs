@@ -6,7 +6,8 @@
 //! - in pictures and sound, where both have one of about the same length at the same place of the file;
 //! - in pictures beside packets that do not decode, under sound when it is not too long;
 //! - in Ogg, whose encoders fill every pause (RFC 7845 §4.1), also where the step is so long that it is taken for a new clock;
-//! - behind such a step elsewhere, where pictures go on without a keyframe: what is joined begins with one.
+//! - behind such a step elsewhere, where pictures go on without a keyframe: what is joined begins with one;
+//! - behind such a step in FLV, where the length that the header tells counts it.
 
 use super::av;
 use super::clock::FORWARD_US;
@@ -16,7 +17,10 @@ use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::media::Type;
 use ffmpeg_next::{Packet, Rational};
+use std::fs::File;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 /// Steps that are longer than packets by less than this are jitter, in microseconds.
 const LEAST_US: i64 = 250_000;
@@ -178,6 +182,11 @@ impl Lane {
         });
         let Some(before) = before else { return (None, None) };
         let step_us = start_us.saturating_sub(before.end_us);
+        let own_step_us = own_us.saturating_sub(before.own_end_us);
+        // Streams of one section of the clock need not begin it together.
+        if own_step_us > FORWARD_US && own_step_us.saturating_sub(step_us) > LEAST_US {
+            return (None, Some(own_step_us));
+        }
         let is_long = step_us >= self.least_us && step_us >= USUAL_STEPS.saturating_mul(before.step_us);
         let gap = is_long.then(|| Gap {
             from_us: before.end_us,
@@ -185,11 +194,7 @@ impl Lane {
             packets: (before.place, place),
             damaged: packet.is_corrupt() || self.damaged_us.is_some_and(|us| us >= before.end_us - BESIDE_US),
         });
-        let own_step_us = own_us.saturating_sub(before.own_end_us);
-        (
-            gap,
-            Some(own_step_us).filter(|us| *us > FORWARD_US && step_us < LEAST_US),
-        )
+        (gap, None)
     }
 }
 
@@ -199,6 +204,8 @@ pub(super) struct Watch {
     pictures: Option<Lane>,
     sound: Option<Lane>,
     is_ogg: bool,
+    /// Where the file ends by its header, when it is an FLV that tells.
+    told_end_us: Option<i64>,
     span_us: Range<i64>,
     packets: u64,
     found: Holes,
@@ -206,12 +213,17 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Watches streams of pictures and sound; what lies in a span of the clock of the source counts.
-    pub(super) fn new(input: &Input, [pictures, sound]: [Option<usize>; 2], span_us: Range<i64>) -> Self {
+    pub(super) fn new(
+        (input, source): (&Input, &File),
+        [pictures, sound]: [Option<usize>; 2],
+        span_us: Range<i64>,
+    ) -> Self {
         let lane = |index: Option<usize>| Lane::of(input, index?);
         Self {
             pictures: lane(pictures),
             sound: lane(sound),
             is_ogg: is_ogg(input),
+            told_end_us: (input.format().name() == "flv").then(|| flv_us(source)).flatten(),
             span_us,
             packets: 0,
             found: Holes::default(),
@@ -231,16 +243,19 @@ impl Watch {
         let index = packet.stream();
         let is = |lane: &&mut Lane| lane.index == index;
         if let Some(lane) = self.pictures.as_mut().filter(is) {
-            let (gap, jumped_us) = lane.note(packet, own.map(|own| to_us(own, lane.base)), place);
-            self.jump(jumped_us.filter(|_| self.is_ogg || !is_key), packet);
+            let own_us = own.map(|own| to_us(own, lane.base));
+            let (gap, jumped_us) = lane.note(packet, own_us, place);
+            let tells = self.is_ogg || !is_key || self.is_told(own_us);
+            self.jump(jumped_us.filter(|_| tells), packet);
             if let Some(gap) = gap {
                 let before = self.pictures.as_mut().and_then(|lane| lane.gap.replace(gap));
                 self.settle_pictures(before);
                 self.join();
             }
         } else if let Some(lane) = self.sound.as_mut().filter(is) {
-            let (gap, jumped_us) = lane.note(packet, own.map(|own| to_us(own, lane.base)), place);
-            let tells = self.is_ogg && self.pictures.is_none();
+            let own_us = own.map(|own| to_us(own, lane.base));
+            let (gap, jumped_us) = lane.note(packet, own_us, place);
+            let tells = self.pictures.is_none() && (self.is_ogg || self.is_told(own_us));
             self.jump(jumped_us.filter(|_| tells), packet);
             if let Some(gap) = gap {
                 let before = self.sound.as_mut().and_then(|lane| lane.gap.replace(gap));
@@ -306,6 +321,13 @@ impl Watch {
         }
     }
 
+    /// Whether a time lies in the length that the header tells.
+    fn is_told(&self, own_us: Option<i64>) -> bool {
+        own_us
+            .zip(self.told_end_us)
+            .is_some_and(|(own_us, end_us)| own_us < end_us)
+    }
+
     /// Tells what is missing where the clock was set forward.
     fn jump(&mut self, length_us: Option<i64>, packet: &Packet) {
         let time = packet.dts().or_else(|| packet.pts());
@@ -338,6 +360,19 @@ pub(super) fn watched(input: &Input, (pictures, sound): (Option<usize>, Option<u
         pictures.or_else(|| best(Type::Video)),
         sound.or_else(|| best(Type::Audio)),
     ]
+}
+
+/// The length that the metadata of an FLV tell in microseconds: `duration` of `onMetaData`, in seconds, as a number of AMF 0 (Adobe
+/// Flash Video File Format Specification 10.1 §E.5). FFmpeg does not say whether it found it or guessed.
+fn flv_us(source: &File) -> Option<i64> {
+    const KEY: &[u8] = b"\x00\x08duration\x00";
+    let mut head = [0; 4_096];
+    let count = source.read_at(&mut head, 0).ok()?;
+    let head = head.get(..count)?;
+    let place = head.windows(KEY.len()).position(|window| window == KEY)?;
+    let seconds = f64::from_be_bytes(*head.get(place + KEY.len()..)?.first_chunk()?);
+    let length = Duration::try_from_secs_f64(seconds).ok()?;
+    i64::try_from(length.as_micros()).ok().filter(|us| *us > 0)
 }
 
 fn is_ogg(input: &Input) -> bool {

@@ -106,7 +106,7 @@ impl Reader {
             skim: None,
             early: Early::default(),
             before: None,
-            watch: Watch::new(&input, watched, start_us..end_us.unwrap_or(i64::MAX)),
+            watch: Watch::new((&input, source), watched, start_us..end_us.unwrap_or(i64::MAX)),
             broken: 0,
             input,
         })

@@ -234,6 +234,21 @@ fn holes_that_look_like_a_new_clock_are_told_too() {
             "{codec}: {lost} at {at}"
         );
     }
+    let picture = "testsrc2=s=64x64:r=10:d=45";
+    // A transport stream tells no length, but here it goes on without a keyframe.
+    for (name, gop) in [("long-hole.flv", "10"), ("long-hole.ts", "450")] {
+        let coded = ["-c:v", "libx264", "-preset", "ultrafast", "-g", gop, "-c:a", "aac"];
+        let arguments = [&["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound][..], &coded];
+        let source = without_the_middle(&clip_with(name, &arguments.concat()));
+        let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
+        let [(lost, at)] = told(&take, WarningCode::SourceDamaged)[..] else {
+            panic!("{name}: {:?}", take.report.warnings)
+        };
+        assert!(
+            (lost - 15.0).abs() < 3.0 && (at - 15.0).abs() < 3.0,
+            "{name}: {lost} at {at}"
+        );
+    }
 }
 
 #[test]

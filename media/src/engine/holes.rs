@@ -31,6 +31,10 @@ const USUAL_STEPS: i64 = 3;
 /// What follows a hole in the file comes so many packets apart at most: a parser gives a picture away when it sees the next one.
 const APART: u64 = 16;
 
+/// Holes of pictures and of sound at one place differ by less than this in length, in microseconds, or by a quarter: streams do not lie
+/// side by side to the packet.
+const UNLIKE_US: i64 = 500_000;
+
 /// Packets that do not decode belong to a hole that is so near, in microseconds.
 const BESIDE_US: i64 = 1_000_000;
 
@@ -92,7 +96,7 @@ impl Gap {
     fn matches(&self, other: &Self) -> bool {
         let (one, two) = (self.length_us(), other.length_us());
         let meets = self.packets.0 < other.packets.1 + APART && other.packets.0 < self.packets.1 + APART;
-        meets && one.min(two) >= one.max(two) / 2
+        meets && (one - two).abs() <= UNLIKE_US.max(one.max(two) / 4)
     }
 }
 
@@ -294,7 +298,7 @@ impl Watch {
         {
             (pictures.gap, sound.gap) = (None, None);
             let [one, two] = [one, two].map(|gap| self.within(&gap));
-            // Streams do not lie side by side to the packet: the longer one is what is seen or heard to be missing.
+            // The longer one is what is seen or heard to be missing.
             if let Some((length_us, at_us)) = one.max(two) {
                 let first_us = [one, two].into_iter().flatten().map(|(_, at_us)| at_us).min();
                 self.found.all.add(length_us, first_us.unwrap_or(at_us));

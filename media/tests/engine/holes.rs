@@ -300,4 +300,13 @@ fn sound_that_is_missing_while_pictures_go_on_is_told_and_what_follows_keeps_its
         );
         beeps_keep_their_place(&take, output);
     }
+    // A slide stands over the hole, for longer than it.
+    let slides = "-vf select='not(mod(n,150))' -vsync vfr -af aselect='not(between(t,2.1,4.9))'";
+    let source = film("slides-sound-hole.mkv", &format!("{slides} {H264} -c:a aac"));
+    let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
+    let [(lost, at)] = told(&take, WarningCode::SoundShortened)[..] else {
+        panic!("{:?}", take.report.warnings)
+    };
+    assert!((lost - 2.8).abs() < 0.1 && (at - 2.1).abs() < 0.1, "{lost} at {at}");
+    assert_eq!(losses(&take).len(), 1, "{:?}", take.report.warnings);
 }

@@ -20,6 +20,7 @@ mod verify;
 pub use content::{Container, Content, Done, Hls, Movie, PlannedOutput, Rung, SHEET_SIDE, Step, sheet_rows};
 pub use decide::{Clips, plan};
 pub use estimate::{Cost, Estimate, Interval, Sample, estimate, predict};
+pub use rate::leaves_rate_open;
 pub use track::{AudioTrack, Card, VideoOrder, VideoTrack};
 pub use verify::{is_spoilt, retell, verify};
 

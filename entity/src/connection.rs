@@ -1,4 +1,8 @@
 //! Opening a database, and the one way to write several rows at once.
+//!
+//! A statement with `RETURNING` runs in a transaction only, which the signatures of the functions that use one demand: drivers take
+//! the row that they want and leave the rest of the answer unread, and outside of a transaction the rest is whether the
+//! statement was committed. On a full disk it was not.
 
 mod sqlite;
 

@@ -3,7 +3,7 @@
 use domain::plan::{Cost, Sample};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::entity::prelude::*;
-use sea_orm::{QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{DatabaseTransaction, QueryOrder, QuerySelect, QueryTrait};
 
 /// As many tasks of a class are remembered: what ran long ago may have run on another machine.
 pub const REMEMBERED: u64 = 200;
@@ -57,7 +57,7 @@ impl From<Model> for Sample {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn record(db: &impl ConnectionTrait, class: &str, sample: &Sample) -> Result<(), DbErr> {
+pub async fn record(db: &DatabaseTransaction, class: &str, sample: &Sample) -> Result<(), DbErr> {
     let Sample { predicted, actual } = sample;
     let row = ActiveModel {
         id: NotSet,

@@ -2,8 +2,8 @@
 
 use domain::TaskId;
 use sea_orm::ActiveValue::{NotSet, Set};
-use sea_orm::QueryOrder;
 use sea_orm::entity::prelude::*;
+use sea_orm::{DatabaseTransaction, QueryOrder};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -26,7 +26,7 @@ impl ActiveModelBehavior for ActiveModel {}
 
 /// Writes down that a task reached `status` in its `attempt`.
 pub(crate) async fn append(
-    db: &impl ConnectionTrait,
+    db: &DatabaseTransaction,
     task: i64,
     attempt: i32,
     status: domain::Status,

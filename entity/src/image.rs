@@ -3,8 +3,8 @@
 use domain::UserId;
 use domain::recipe::Name;
 use sea_orm::ActiveValue::{NotSet, Set};
-use sea_orm::QueryOrder;
 use sea_orm::entity::prelude::*;
+use sea_orm::{DatabaseTransaction, QueryOrder};
 use std::time::Duration;
 
 /// An image.
@@ -49,7 +49,7 @@ pub struct New {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn create(db: &impl ConnectionTrait, user: UserId, new: New) -> Result<Model, DbErr> {
+pub async fn create(db: &DatabaseTransaction, user: UserId, new: New) -> Result<Model, DbErr> {
     super::trash::keep(db, &new.key).await?;
     let row = ActiveModel {
         id: NotSet,

@@ -2,7 +2,7 @@
 
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::entity::prelude::*;
-use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect};
+use sea_orm::{DatabaseTransaction, IntoActiveModel, QueryOrder, QuerySelect};
 
 /// A published file.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -87,7 +87,7 @@ pub(crate) async fn unnamed(db: &impl ConnectionTrait, keys: Vec<String>) -> Res
 }
 
 /// Gives a task the outputs of another one; their files are shared.
-pub(crate) async fn share(db: &impl ConnectionTrait, from: i64, to: i64) -> Result<(), DbErr> {
+pub(crate) async fn share(db: &DatabaseTransaction, from: i64, to: i64) -> Result<(), DbErr> {
     for output in of_task(db, from).await? {
         let mut row = output.into_active_model();
         row.id = NotSet;
@@ -99,7 +99,7 @@ pub(crate) async fn share(db: &impl ConnectionTrait, from: i64, to: i64) -> Resu
 }
 
 /// Publishes the outputs of a task, in order, and takes them off the trash list; part of settling it.
-pub(crate) async fn publish(db: &impl ConnectionTrait, task: i64, outputs: Vec<New>) -> Result<(), DbErr> {
+pub(crate) async fn publish(db: &DatabaseTransaction, task: i64, outputs: Vec<New>) -> Result<(), DbErr> {
     for (place, new) in outputs.into_iter().enumerate() {
         super::trash::keep(db, &new.key).await?;
         let row = ActiveModel {

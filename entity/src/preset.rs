@@ -4,7 +4,7 @@ use domain::UserId;
 use domain::recipe::Name;
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::entity::prelude::*;
-use sea_orm::{IntoActiveModel, QueryOrder};
+use sea_orm::{DatabaseTransaction, IntoActiveModel, QueryOrder};
 
 /// A recipe with a name.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -41,7 +41,7 @@ pub struct Content {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn create(db: &impl ConnectionTrait, user: UserId, name: &Name, content: Content) -> Result<Model, DbErr> {
+pub async fn create(db: &DatabaseTransaction, user: UserId, name: &Name, content: Content) -> Result<Model, DbErr> {
     let now = crate::now();
     let row = ActiveModel {
         id: NotSet,
@@ -85,7 +85,7 @@ pub async fn of_user(db: &impl ConnectionTrait, user: UserId, name: &str) -> Res
 ///
 /// # Errors
 /// Those of the database; [`DbErr::RecordNotUpdated`] when it is gone.
-pub async fn replace(db: &impl ConnectionTrait, preset: Model, content: Content) -> Result<Model, DbErr> {
+pub async fn replace(db: &DatabaseTransaction, preset: Model, content: Content) -> Result<Model, DbErr> {
     let mut row = preset.into_active_model();
     row.summary = Set(content.summary);
     row.recipe = Set(content.recipe);

@@ -3,6 +3,7 @@
 use crate::RawJson;
 use domain::UserId;
 use sea_orm::ActiveValue::{NotSet, Set};
+use sea_orm::DatabaseTransaction;
 use sea_orm::entity::prelude::*;
 
 /// An uploaded file.
@@ -50,7 +51,7 @@ pub struct New {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn create(db: &impl ConnectionTrait, user: UserId, new: New) -> Result<Model, DbErr> {
+pub async fn create(db: &DatabaseTransaction, user: UserId, new: New) -> Result<Model, DbErr> {
     super::trash::keep(db, &new.key).await?;
     let row = ActiveModel {
         id: NotSet,
@@ -69,8 +70,16 @@ pub async fn create(db: &impl ConnectionTrait, user: UserId, new: New) -> Result
 /// # Errors
 /// Those of the database; [`DbErr::RecordNotFound`] never happens while the task exists.
 pub async fn of_task(db: &impl ConnectionTrait, task: &super::task::Model) -> Result<Model, DbErr> {
-    let found = Entity::find_by_id(task.source_id).one(db).await?;
+    let found = find(db, task).await?;
     found.ok_or_else(|| DbErr::RecordNotFound(format!("source {}", task.source_id)))
+}
+
+/// The source of a task that may have been removed since it was read.
+///
+/// # Errors
+/// Those of the database.
+pub async fn find(db: &impl ConnectionTrait, task: &super::task::Model) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(task.source_id).one(db).await
 }
 
 /// Keeps the facts that the child read.

@@ -28,7 +28,7 @@ use claim::ended;
 use domain::{Code, Status, TaskId, UserId};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::entity::prelude::*;
-use sea_orm::{IntoActiveModel, QuerySelect};
+use sea_orm::{DatabaseTransaction, IntoActiveModel, QuerySelect};
 use std::time::Duration;
 
 /// A source plus a recipe, with a status.
@@ -156,7 +156,7 @@ pub struct New {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn create(db: &impl ConnectionTrait, user: UserId, new: New) -> Result<Model, DbErr> {
+pub async fn create(db: &DatabaseTransaction, user: UserId, new: New) -> Result<Model, DbErr> {
     let timestamp = crate::now();
     let row = ActiveModel {
         id: NotSet,
@@ -188,7 +188,7 @@ pub async fn create(db: &impl ConnectionTrait, user: UserId, new: New) -> Result
 ///
 /// # Errors
 /// Those of the database.
-pub async fn again(db: &impl ConnectionTrait, task: &Model) -> Result<Model, DbErr> {
+pub async fn again(db: &DatabaseTransaction, task: &Model) -> Result<Model, DbErr> {
     let safe_name = task
         .file_path
         .rsplit('/')
@@ -210,7 +210,7 @@ pub async fn again(db: &impl ConnectionTrait, task: &Model) -> Result<Model, DbE
 ///
 /// # Errors
 /// Those of the database.
-pub async fn cancel(db: &impl ConnectionTrait, user: UserId, id: TaskId) -> Result<Option<Model>, DbErr> {
+pub async fn cancel(db: &DatabaseTransaction, user: UserId, id: TaskId) -> Result<Option<Model>, DbErr> {
     user::lock(db, user).await?;
     let open = [TaskStatus::Uploaded, TaskStatus::Processing];
     let mine = Entity::update_many()
@@ -225,7 +225,7 @@ pub async fn cancel(db: &impl ConnectionTrait, user: UserId, id: TaskId) -> Resu
 }
 
 /// Writes what follows from a final status, behind the update that set it.
-async fn note_end(db: &impl ConnectionTrait, task: i64, attempt: i32, status: Status) -> Result<(), DbErr> {
+async fn note_end(db: &DatabaseTransaction, task: i64, attempt: i32, status: Status) -> Result<(), DbErr> {
     image_use::remove(db, task).await?;
     event::append(db, task, attempt, status).await
 }

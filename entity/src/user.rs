@@ -40,7 +40,7 @@ impl Model {
 /// # Errors
 /// A unique violation when the name or the address is taken.
 pub async fn create(
-    db: &impl ConnectionTrait,
+    db: &DatabaseTransaction,
     username: &Username,
     email: &Email,
     password_hash: String,

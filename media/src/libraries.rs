@@ -85,7 +85,7 @@ stubs! {
     avcodec_get_name avcodec_open2 avcodec_parameters_alloc avcodec_parameters_copy avcodec_parameters_free
     avcodec_parameters_from_context avcodec_parameters_to_context avcodec_receive_frame avcodec_receive_packet
     avcodec_send_frame avcodec_send_packet avcodec_version
-    av_fmt_ctx_get_duration_estimation_method av_interleaved_write_frame av_read_frame av_seek_frame
+    av_find_best_stream av_fmt_ctx_get_duration_estimation_method av_interleaved_write_frame av_read_frame av_seek_frame
     av_stream_get_side_data av_write_frame av_write_trailer avformat_alloc_context avformat_alloc_output_context2
     avformat_close_input avformat_find_stream_info avformat_free_context avformat_index_get_entries_count
     avformat_index_get_entry avformat_new_stream avformat_open_input avformat_seek_file avformat_write_header

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::File;
+use std::path::PathBuf;
 use std::time::Duration;
 use storage::{Pinned, Storage};
 use tokio_util::sync::CancellationToken;
@@ -50,12 +51,19 @@ pub(crate) fn lock(settings: &Settings, role: Role) -> anyhow::Result<Option<Flo
     }
 }
 
-/// Remembers the data directory, a SQLite file and a storage directory as they are now.
+/// Remembers the data directory, its lock, a SQLite file with its log, and a storage directory as they are now.
 pub(crate) fn pin(settings: &Settings, files: &Storage) -> anyhow::Result<Pinned> {
     let database = settings.database_file().map(ToOwned::to_owned);
     let objects = files.local_root().map(ToOwned::to_owned);
-    let paths = [Some(settings.data_dir.clone()), database, objects];
-    Pinned::new(paths.into_iter().flatten()).context("failed to look at the data directory")
+    let lock = Some(settings.data_dir.join(LOCK)).filter(|lock| lock.exists());
+    let beside = |ending: &str| {
+        database
+            .as_ref()
+            .map(|file| PathBuf::from(format!("{}{ending}", file.display())))
+    };
+    let used = ["-wal", "-shm"].into_iter().filter_map(beside).collect();
+    let paths = [Some(settings.data_dir.clone()), lock, database.clone(), objects];
+    Pinned::new(paths.into_iter().flatten(), used).context("failed to look at the data directory")
 }
 
 /// Runs until the shutdown begins.

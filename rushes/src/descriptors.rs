@@ -3,6 +3,7 @@
 //! A process that runs out of descriptors cannot open its database, its files or its children any more. So the limit is
 //! raised to what the system allows, a number is kept back for the work, and connections get a share of the rest.
 
+use crate::parts;
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -22,7 +23,8 @@ const CLIENTS_MAX: u64 = 8_192;
 /// Raises the limit to what the system allows.
 ///
 /// # Errors
-/// When that is too few to start at all; [`clients`] counts exactly.
+/// When that is too few for a process with one task and the fewest connections to a database and clients; [`clients`] counts
+/// those that are set.
 pub(crate) fn raise() -> anyhow::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -32,7 +34,16 @@ pub(crate) fn raise() -> anyhow::Result<()> {
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "failed to raise the limit of open files");
     }
-    enough(self::limit(), FOR_THE_PROCESS)
+    enough(self::limit(), least(parts::connections(), 1))
+}
+
+/// What a process with so many connections to its database, tasks at a time and [`CLIENTS_MIN`] clients may have open.
+fn least(database_connections: u32, tasks: usize) -> u64 {
+    let tasks = u64::try_from(tasks).unwrap_or(u64::MAX);
+    FOR_THE_PROCESS
+        .saturating_add(PER_DATABASE_CONNECTION * u64::from(database_connections))
+        .saturating_add(PER_TASK.saturating_mul(tasks))
+        .saturating_add(PER_CLIENT * CLIENTS_MIN)
 }
 
 /// Refuses a limit under which a process cannot do its work.
@@ -53,13 +64,9 @@ pub(crate) fn limit() -> u64 {
 /// # Errors
 /// When the limit leaves too few.
 pub(crate) fn clients(limit: u64, database_connections: u32, tasks: usize) -> anyhow::Result<usize> {
-    let tasks = u64::try_from(tasks).unwrap_or(u64::MAX);
-    let kept = FOR_THE_PROCESS
-        .saturating_add(PER_DATABASE_CONNECTION * u64::from(database_connections))
-        .saturating_add(PER_TASK.saturating_mul(tasks));
-    let least = kept.saturating_add(PER_CLIENT * CLIENTS_MIN);
+    let least = least(database_connections, tasks);
     enough(limit, least)?;
-    let clients = (limit.saturating_sub(kept) / PER_CLIENT).min(CLIENTS_MAX);
+    let clients = ((limit - least) / PER_CLIENT + CLIENTS_MIN).min(CLIENTS_MAX);
     usize::try_from(clients).context("more connections than memory has addresses")
 }
 

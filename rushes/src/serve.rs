@@ -9,6 +9,7 @@ use anyhow::Context;
 use backend::{Alive, AppState, Serving};
 use domain::protocol::{SandboxMode, SandboxStatus};
 use entity::DatabaseConnection;
+use nix::libc::{SIGINT, SIGTERM, SIGXFSZ};
 use queue::Queue;
 use std::net::SocketAddr;
 use storage::Storage;
@@ -130,6 +131,8 @@ fn alive(settings: &Settings, files: &Storage) -> anyhow::Result<Alive> {
 fn listen_for_signals(alive: &Alive) -> anyhow::Result<()> {
     let terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
     let interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
+    // Listened to once, it no longer ends the process: a write beyond `ulimit -f` fails like one on a full disk.
+    drop(signal(SignalKind::from_raw(SIGXFSZ)).context("failed to listen for SIGXFSZ")?);
     tokio::spawn(on_signals(alive.clone(), [terminate, interrupt]));
     Ok(())
 }
@@ -141,14 +144,14 @@ async fn on_signals(alive: Alive, signals: [Signal; 2]) {
         let mut signals = signals.lock().await;
         let [terminate, interrupt] = &mut *signals;
         loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            let number = tokio::select! {
+                _ = terminate.recv() => SIGTERM,
+                _ = interrupt.recv() => SIGINT,
+            };
             if alive.shutdown.is_cancelled() {
-                // As a shell tells of a program that Ctrl-C ended.
+                // As shells tell of a program that a signal ended.
                 #[allow(clippy::exit, reason = "nothing is to be waited for any more")]
-                std::process::exit(130);
+                std::process::exit(128 + number);
             }
             tracing::info!("stopping; once more to stop at once");
             alive.shutdown.cancel();

@@ -149,7 +149,11 @@ impl Error {
 }
 
 fn is_full(kind: io::ErrorKind) -> bool {
-    matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    // The last one is a limit of the process (`ulimit -f`), see `SIGXFSZ` in getrlimit(2).
+    matches!(
+        kind,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
 }
 
 /// Whether the cause is a full disk (an `io::Error` somewhere below) or a full server, which answers

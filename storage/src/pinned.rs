@@ -2,13 +2,18 @@
 //!
 //! A removed database file or storage directory goes on to work for the process that has it open, until that process ends and
 //! all that was written since is gone. [`Pinned`] remembers device and inode of each path and tells when a path no longer
-//! names the same file.
+//! names the same file. A log that a database makes and removes by itself counts as gone only while a descriptor of this
+//! process is still open on the file that the path named before.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// SQLite removes its shared memory a moment before it closes it.
+const CLOSES_WITHIN: Duration = Duration::from_millis(50);
 
 /// Paths, each with the file that it named at first. Cheap to clone; the default watches nothing.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +22,15 @@ pub struct Pinned(Arc<Parts>);
 #[derive(Debug, Default)]
 struct Parts {
     files: Vec<(PathBuf, Identity)>,
+    used: Vec<Used>,
     moved: AtomicBool,
+}
+
+/// A file that may come and go, but not while it is open here.
+#[derive(Debug)]
+struct Used {
+    path: PathBuf,
+    last: Mutex<Option<Identity>>,
 }
 
 /// Device and inode.
@@ -32,15 +45,21 @@ pub struct Moved {
 }
 
 impl Pinned {
-    /// Remembers what these paths name now.
+    /// Remembers what these paths name now. Those of `used` may come and go, as long as no file is open that they named.
     ///
     /// # Errors
-    /// When one of them cannot be looked at.
-    pub fn new(paths: impl IntoIterator<Item = PathBuf>) -> io::Result<Self> {
+    /// When one of `paths` cannot be looked at.
+    pub fn new(paths: impl IntoIterator<Item = PathBuf>, used: Vec<PathBuf>) -> io::Result<Self> {
         let pin = |path: PathBuf| identity(&path).map(|identity| (path, identity));
-        let files = paths.into_iter().map(pin).collect::<io::Result<_>>()?;
-        let moved = AtomicBool::new(false);
-        Ok(Self(Arc::new(Parts { files, moved })))
+        let used = used.into_iter().map(|path| Used {
+            last: Mutex::new(identity(&path).ok()),
+            path,
+        });
+        Ok(Self(Arc::new(Parts {
+            files: paths.into_iter().map(pin).collect::<io::Result<_>>()?,
+            used: used.collect(),
+            moved: AtomicBool::new(false),
+        })))
     }
 
     /// Whether [`Pinned::look`] has found one that is gone.
@@ -68,12 +87,49 @@ impl Parts {
                 Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
             };
             if !is_same {
-                self.moved.store(true, Ordering::Relaxed);
-                return Err(Moved { path: path.clone() });
+                return Err(self.moved(path));
             }
         }
-        Ok(())
+        match self.used.iter().find(|used| used.is_moved()) {
+            Some(used) => Err(self.moved(&used.path)),
+            None => Ok(()),
+        }
     }
+
+    fn moved(&self, path: &Path) -> Moved {
+        self.moved.store(true, Ordering::Relaxed);
+        Moved { path: path.to_owned() }
+    }
+}
+
+impl Used {
+    fn is_moved(&self) -> bool {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = identity(&self.path).ok();
+        if now == *last {
+            return false;
+        }
+        let is_open = |before: Identity| {
+            is_open(before) && {
+                std::thread::sleep(CLOSES_WITHIN);
+                is_open(before)
+            }
+        };
+        if last.is_some_and(is_open) {
+            return true;
+        }
+        *last = now;
+        false
+    }
+}
+
+/// Whether a descriptor of this process is open on this file.
+fn is_open(file: Identity) -> bool {
+    let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") else {
+        return false;
+    };
+    let mut open = descriptors.flatten().filter_map(|entry| identity(&entry.path()).ok());
+    open.any(|open| open == file)
 }
 
 fn identity(path: &Path) -> io::Result<Identity> {
@@ -91,7 +147,7 @@ mod tests {
         let (file, directory) = (home.path().join("a.db"), home.path().join("objects"));
         std::fs::write(&file, "x").unwrap();
         std::fs::create_dir(&directory).unwrap();
-        let pinned = Pinned::new([file.clone(), directory.clone()]).unwrap();
+        let pinned = Pinned::new([file.clone(), directory.clone()], Vec::new()).unwrap();
         std::fs::write(&file, "longer").unwrap();
         std::fs::write(directory.join("new"), "x").unwrap();
         assert_eq!((pinned.look().await, pinned.is_moved()), (Ok(()), false));
@@ -102,8 +158,37 @@ mod tests {
         assert_eq!(pinned.look().await, Err(Moved { path: directory }));
         assert!(pinned.clone().is_moved());
 
-        let pinned = Pinned::new([file.clone()]).unwrap();
+        let pinned = Pinned::new([file.clone()], Vec::new()).unwrap();
         std::fs::remove_file(&file).unwrap();
         assert_eq!(pinned.look().await, Err(Moved { path: file }));
+    }
+
+    #[tokio::test]
+    async fn a_log_may_come_and_go_but_not_while_it_is_open() {
+        let home = tempfile::tempdir().unwrap();
+        let log = home.path().join("a.db-wal");
+        let pinned = Pinned::new([], vec![log.clone()]).unwrap();
+        for _ in 0..2 {
+            let open = std::fs::File::create(&log).unwrap();
+            assert_eq!(pinned.look().await, Ok(()));
+            drop(open);
+            std::fs::remove_file(&log).unwrap();
+            assert_eq!(pinned.look().await, Ok(()));
+        }
+        let ways: [fn(&Path) -> io::Result<()>; 2] = [
+            |log| std::fs::remove_file(log),
+            |log| std::fs::rename(log, log.with_extension("x")),
+        ];
+        for taken in ways {
+            let pinned = Pinned::new([], vec![log.clone()]).unwrap();
+            let _open = std::fs::File::create(&log).unwrap();
+            assert_eq!(pinned.look().await, Ok(()));
+            taken(&log).unwrap();
+            let moved = Err(Moved { path: log.clone() });
+            assert_eq!((pinned.look().await, pinned.is_moved()), (moved.clone(), true));
+            // Another one in its place changes nothing.
+            std::fs::write(&log, "").unwrap();
+            assert_eq!(pinned.look().await, moved);
+        }
     }
 }

@@ -8,7 +8,7 @@ use tests::{Caller, Reply, program};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_whose_files_are_taken_away_refuses_requests_and_ends() {
-    for taken in ["", "rushes.db", "objects"] {
+    for taken in ["", "rushes.db", "rushes.db-wal", "lock", "objects"] {
         let home = tempfile::tempdir().unwrap();
         let data = home.path().join("data");
         let mut service = Server::up(&data).await;

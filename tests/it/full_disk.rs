@@ -5,7 +5,7 @@
 
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -131,6 +131,12 @@ async fn story(mut setup: Setup, lasts: Duration, seed: u64) {
             tries += 1;
         }
         assert!(client.refused > before, "the disk was never full");
+        if setup.full != Full::Log {
+            for _ in 0..3 {
+                client.sign_up().await;
+                client.replace_preset().await;
+            }
+        }
         setup.disk.free();
         if let Some(postgres) = &mut setup.postgres {
             postgres.again();
@@ -166,7 +172,8 @@ struct Client {
     refused: u32,
     /// With room on the disk again, requests may fail for no reason.
     is_settled: bool,
-    presets: BTreeSet<String>,
+    /// With what each says of itself.
+    presets: BTreeMap<String, String>,
     /// Presets about which an answer said nothing for sure.
     doubtful: BTreeSet<String>,
     images: BTreeSet<String>,
@@ -183,7 +190,7 @@ impl Client {
             made: 0,
             refused: 0,
             is_settled: false,
-            presets: BTreeSet::new(),
+            presets: BTreeMap::new(),
             doubtful: BTreeSet::new(),
             images: BTreeSet::new(),
             tasks: BTreeSet::new(),
@@ -191,8 +198,8 @@ impl Client {
         }
     }
 
-    fn one_of<T: Clone>(random: &mut Random, of: &BTreeSet<T>) -> Option<T> {
-        of.iter().nth(random.below(of.len())).cloned()
+    fn one_of<'a, T: Clone + 'a>(random: &mut Random, mut of: impl ExactSizeIterator<Item = &'a T>) -> Option<T> {
+        of.nth(random.below(of.len())).cloned()
     }
 
     /// Whether a request did what it should; anything but success and a refusal for want of room ends the test.
@@ -217,6 +224,7 @@ impl Client {
         let kinds = if self.full == Full::Log { 8 } else { 16 };
         match self.random.below(kinds) {
             0..=5 if self.presets.len() < MANY => drop(self.create_preset().await),
+            7 if self.full != Full::Log => self.replace_preset().await,
             0..=7 => self.remove_preset().await,
             8 | 9 if self.images.len() < MANY => self.create_image().await,
             8..=10 => self.remove_image().await,
@@ -229,19 +237,40 @@ impl Client {
     async fn create_preset(&mut self) -> bool {
         self.made += 1;
         let name = format!("preset-{}", self.made);
-        let preset = json!({ "name": name, "summary": "x".repeat(150), "recipe": { "outputs": [{ "kind": "mp4" }] } });
+        let summary = self.summary();
+        let preset = json!({ "name": name, "summary": summary, "recipe": { "outputs": [{ "kind": "mp4" }] } });
         let reply = self.caller.post("/api/presets", &preset).await;
         let is_made = self.believe(&reply);
         if is_made {
-            self.presets.insert(name);
+            self.presets.insert(name, summary);
         } else if reply.status == 503 && self.full == Full::Log {
             self.doubtful.insert(name);
         }
         is_made
     }
 
+    /// Another one each time.
+    fn summary(&self) -> String {
+        format!("{:0>150}", self.made)
+    }
+
+    async fn replace_preset(&mut self) {
+        self.made += 1;
+        let Some(name) = Self::one_of(&mut self.random, self.presets.keys()) else {
+            return;
+        };
+        let summary = self.summary();
+        let content = json!({ "summary": summary, "recipe": { "outputs": [{ "kind": "mp4" }] } });
+        let path = format!("/api/presets/{name}");
+        let request = self.caller.request(reqwest::Method::PUT, &path).json(&content);
+        let reply = Reply::read(request.send().await.unwrap()).await;
+        if self.believe(&reply) {
+            self.presets.insert(name, summary);
+        }
+    }
+
     async fn remove_preset(&mut self) {
-        let Some(name) = Self::one_of(&mut self.random, &self.presets) else {
+        let Some(name) = Self::one_of(&mut self.random, self.presets.keys()) else {
             return;
         };
         let reply = self.caller.delete(&format!("/api/presets/{name}")).await;
@@ -266,7 +295,7 @@ impl Client {
     }
 
     async fn remove_image(&mut self) {
-        let Some(name) = Self::one_of(&mut self.random, &self.images) else {
+        let Some(name) = Self::one_of(&mut self.random, self.images.iter()) else {
             return;
         };
         let reply = self.caller.delete(&format!("/api/images/{name}")).await;
@@ -285,7 +314,7 @@ impl Client {
     }
 
     async fn remove_task(&mut self) {
-        let Some(id) = Self::one_of(&mut self.random, &self.tasks) else {
+        let Some(id) = Self::one_of(&mut self.random, self.tasks.iter()) else {
             return;
         };
         let reply = self.caller.delete(&format!("/api/tasks/{id}")).await;
@@ -315,8 +344,17 @@ impl Client {
                 .collect::<BTreeSet<_>>()
         };
         let ids = |ids: &BTreeSet<i64>| ids.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
-        let found = texts("SELECT name FROM presets").await;
-        assert_eq!(&found - &self.doubtful, &self.presets - &self.doubtful);
+        let certain = |presets: &BTreeSet<String>| {
+            let is_certain = |preset: &&String| {
+                preset
+                    .split_once(' ')
+                    .is_some_and(|(name, _)| !self.doubtful.contains(name))
+            };
+            presets.iter().filter(is_certain).cloned().collect::<BTreeSet<_>>()
+        };
+        let found = texts("SELECT name || ' ' || summary FROM presets").await;
+        let told = self.presets.iter().map(|(name, summary)| format!("{name} {summary}"));
+        assert_eq!(certain(&found), certain(&told.collect()));
         assert_eq!(texts("SELECT name FROM images").await, self.images);
         assert_eq!(texts("SELECT CAST(id AS TEXT) FROM tasks").await, ids(&self.tasks));
         let accounts = texts("SELECT username FROM users").await.len();

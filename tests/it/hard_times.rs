@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use tests::clip::Clip;
 use tests::server::Server;
-use tests::{Caller, program};
+use tests::{Caller, MP4, program};
 
 async fn up(directory: &Path, limits: &str, stderr: Stdio) -> Server {
     let environment = [("RUSHES_DATA_DIR", directory.join("data").display().to_string())];
@@ -122,4 +122,19 @@ fn a_process_that_may_open_too_few_files_says_so_and_ends() {
         let says = format!("allows {files} open files");
         assert!(text.contains(&says) && text.contains("accepted: at least"), "{text}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_beyond_the_file_size_of_the_process_is_refused_and_the_others_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    // Blocks of 512 bytes: 2 MB.
+    let server = up(directory.path(), "ulimit -f 4000;", Stdio::null()).await;
+    let caller = Caller::sign_up(&server.url).await;
+    let large = [MP4, &vec![0; 3 << 20]].concat();
+    for _ in 0..2 {
+        let refused = caller.upload("large.mp4", large.clone(), &[]).await;
+        assert_eq!((refused.status, refused.code()), (507, "storage_full"));
+    }
+    caller.processed(&Clip::default().make(directory.path()), &[]).await;
+    assert!(server.stop().await.success());
 }

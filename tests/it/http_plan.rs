@@ -78,9 +78,10 @@ async fn an_estimate_learns_from_earlier_tasks_of_its_class() {
             predicted: cost(1.0),
             actual: cost(7.0),
         };
-        entity::cost::record(&app.db, "h265-balanced+mp4", &sample)
-            .await
-            .unwrap();
+        let recorded = entity::write(&app.db, async |db| {
+            entity::cost::record(db, "h265-balanced+mp4", &sample).await
+        });
+        recorded.await.unwrap();
     }
     let learned = caller.post("/api/plan", &wish).await.body["estimate"].clone();
     assert_eq!(learned["learned_from"], 6);

@@ -31,9 +31,12 @@ pub(crate) struct Files {
 /// Finds what a task is made from.
 ///
 /// # Errors
-/// [`Code::ClipGone`] and [`Code::ImageNotFound`] when something was removed since the task was made.
+/// [`Code::ClipGone`] and [`Code::ImageNotFound`] when something was removed since the task was made, and
+/// [`Code::TaskNotFound`] when the task itself was.
 pub(crate) async fn gather(env: &Env, task: &task::Model, recipe: &Recipe) -> Result<Footage, Failure> {
-    let mut sources = vec![store::answer(source::of_task(&env.db, task)).await?];
+    let source = store::answer(source::find(&env.db, task)).await?;
+    let gone = || Failure::new(FailureKind::Postponed, Code::TaskNotFound, "the task was removed");
+    let mut sources = vec![source.ok_or_else(gone)?];
     for (field, id) in recipe.clips() {
         let clip = store::answer(task::with_source(&env.db, task.owner(), id)).await?;
         let (_, clip) = clip.ok_or_else(|| Failure::input(Code::ClipGone, format!("{field} {id}")))?;

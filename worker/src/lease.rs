@@ -86,7 +86,7 @@ pub(crate) async fn settle(env: &Env, task: &Model, ended: Ended, took: Duration
         pause = (pause * 2).min(Duration::from_secs(5));
     };
     tell(&ended, held, took);
-    if matches!(&ended, Ended::Failed(failure, _) if failure.kind == FailureKind::Postponed) {
+    if held && matches!(&ended, Ended::Failed(failure, _) if failure.kind == FailureKind::Postponed) {
         // The slot stays taken: each task that waits would only run into the same shortage.
         tokio::time::sleep(SHORTAGE).await;
     }
@@ -155,6 +155,13 @@ fn tell(ended: &Ended, held: bool, took: Duration) {
         Ended::Done(_) if held => tracing::info!(took_ms, "processed"),
         Ended::Done(_) => tracing::warn!(took_ms, "done, but the claim was lost; the work is discarded"),
         Ended::Reused(earlier) => tracing::info!(took_ms, earlier = earlier.0, "processed before"),
+        Ended::Failed(failure, _) if !held => {
+            tracing::info!(
+                took_ms,
+                detail = failure.detail,
+                "failed, but the claim was lost or the task removed"
+            );
+        }
         Ended::Failed(failure, _) if failure.kind == FailureKind::Postponed => {
             tracing::warn!(took_ms, detail = failure.detail, "given back: it could not be tried");
         }
@@ -210,8 +217,8 @@ mod tests {
             Username::parse("ana").unwrap(),
             Email::parse("ana@example.com").unwrap(),
         );
-        let owner = user::create(&env.db, &name, &email, "hash".to_owned()).await.unwrap();
         let made = entity::write(&env.db, async |db| {
+            let owner = user::create(db, &name, &email, "hash".to_owned()).await?;
             let source = source::New {
                 key: "sources/1".to_owned(),
                 bytes: 1,

@@ -69,7 +69,8 @@ impl Scratch {
     /// A directory for one attempt; it goes when the value is dropped.
     pub(crate) fn directory(&self, task: &Model) -> io::Result<Directory> {
         let path = self.path.join(format!("{}-{}", task.id, task.attempt));
-        fs::create_dir(&path)?;
+        // With those above it, which somebody may have cleaned away.
+        fs::create_dir_all(&path)?;
         Ok(Directory(path))
     }
 }

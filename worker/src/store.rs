@@ -204,7 +204,10 @@ pub(crate) fn machine(error: &io::Error) -> Failure {
     if domain::is_exhaustion(error) {
         tracing::warn!(%error, "the machine has nothing left");
         postponed("no descriptors, processes or memory left")
-    } else if error.kind() == io::ErrorKind::StorageFull || error.kind() == io::ErrorKind::QuotaExceeded {
+    } else if matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    ) {
         tracing::warn!(%error, "the scratch directory is full");
         Failure::new(FailureKind::Infrastructure, Code::StorageFull, "no space for the work")
     } else {

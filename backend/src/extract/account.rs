@@ -94,5 +94,5 @@ fn bearer(headers: &HeaderMap, state: &AppState) -> Result<UserId, Error> {
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(refused(Code::TokenInvalid).into());
     }
-    Ok(state.tokens.verify(token.trim())?)
+    Ok(state.tokens.verify(token.trim()).map_err(refused)?)
 }

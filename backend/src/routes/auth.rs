@@ -178,7 +178,8 @@ pub(crate) async fn sign_up(
         return Err(wrong("email", Code::EmailTaken).into());
     }
     let hash = state.hasher.hash(password).await.map_err(busy)??;
-    let user = match user::create(&state.db, &username, &email, hash).await {
+    let created = entity::write(&state.db, async |db| user::create(db, &username, &email, hash).await);
+    let user = match created.await {
         // Somebody was faster since the check.
         Err(error) if entity::is_duplicate(&error) => {
             let name = user::has_name(&state.db, &username).await?;

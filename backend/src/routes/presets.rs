@@ -246,8 +246,8 @@ pub(crate) async fn replace(
     Owned(own): Owned<preset::Model>,
     Body(Content(content)): Body<Content>,
 ) -> Result<Json<PresetView>, Error> {
-    let replaced = preset::replace(&state.db, own, content).await;
-    let replaced = replaced.map_err(|error| match error {
+    let replaced = entity::write(&state.db, async |db| preset::replace(db, own, content).await);
+    let replaced = replaced.await.map_err(|error| match error {
         // Somebody else removed it at the same moment.
         entity::DbErr::RecordNotUpdated => Code::PresetNotFound.into(),
         error => Error::from(error),

@@ -120,30 +120,34 @@ async fn record(state: &AppState, user: UserId, upload: Upload, hold: &Hold) -> 
         bytes: file.stored().bytes,
         sha256: file.stored().sha256.clone(),
     };
+    let sha256 = facts.sha256.clone();
     let checked = async {
         let chosen = choice.settle(&state.config.default_preset)?;
         // Of the same bytes the account may have uploaded before, it is known what is in them.
-        let probe = source::known_probe(&state.db, user, &facts.sha256).await?;
+        let probe = source::known_probe(&state.db, user, &sha256).await?;
         check_amount(state, user, &chosen.recipe, probe.as_ref()).await?;
         Ok::<_, Error>(chosen)
     };
-    let checked = state.in_time(checked).await;
-    let written = entity::user::write(&state.db, user, async |db| {
-        let chosen = checked?;
-        check_names(db, user, &chosen.recipe).await?;
-        let stored = source::create(db, user, facts).await?;
-        let new = task::New {
-            source_id: stored.id,
-            display_name,
-            safe_name,
-            preset: chosen.preset,
-            recipe: serde_json::to_value(chosen.recipe).context("failed to store a recipe")?,
-        };
-        let task = task::create(db, user, new).await?;
-        let reply = Uploaded::from(&task);
-        hold.finish(db, &mark, &reply).await?;
-        Ok::<_, Error>((task, reply))
-    });
+    let written = async {
+        // Before the transaction, which would wait for it with the account's row locked.
+        let chosen = checked.await?;
+        entity::user::write(&state.db, user, async |db| {
+            check_names(db, user, &chosen.recipe).await?;
+            let stored = source::create(db, user, facts).await?;
+            let new = task::New {
+                source_id: stored.id,
+                display_name,
+                safe_name,
+                preset: chosen.preset,
+                recipe: serde_json::to_value(chosen.recipe).context("failed to store a recipe")?,
+            };
+            let task = task::create(db, user, new).await?;
+            let reply = Uploaded::from(&task);
+            hold.finish(db, &mark, &reply).await?;
+            Ok::<_, Error>((task, reply))
+        })
+        .await
+    };
     let (task, reply) = file.settle(written).await?;
     tracing::info!(task.id = task.id, "uploaded");
     wake(state, &task).await;

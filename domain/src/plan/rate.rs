@@ -30,9 +30,17 @@ const PULLDOWN: RangeInclusive<f64> = 0.798..=0.802;
 /// A source whose average is more than this part of its base rate has hardly a gap.
 const STEADY: f64 = 0.985;
 
-/// Rates that differ by less than this part are the same: as headers tell them, and measured by a clock of milliseconds.
+/// An average that differs by less than this part from a common rate is that rate.
 const EXACT: f64 = 0.005;
-const ROUNDED: f64 = 0.05;
+
+/// A rate that was measured over a few pictures by a clock of milliseconds, or by a reader that looked at few, may be off by this part.
+const MEASURED: f64 = 0.05;
+
+/// A base rate is that of pictures when it lies in this range, in pictures a second.
+const USUAL: RangeInclusive<f64> = 1.0..=60.5;
+
+/// An average of about half of the base rate: that counts fields, or a part of the pictures is missing.
+const HALF: RangeInclusive<f64> = 0.45..=0.55;
 
 /// What is kept of the rate of a source, in pictures a second.
 const MOST: f64 = 120.5;
@@ -40,13 +48,23 @@ const MOST: f64 = 120.5;
 /// What a camera may take in a second; more is a mistake of the file.
 const CAMERA: f64 = 1_000.5;
 
+/// Whether average and base rate do not tell on which grid the pictures stand, so that their times have to:
+/// [`VideoFacts::regular_fps`].
+#[must_use]
+pub fn leaves_rate_open(facts: &VideoFacts) -> bool {
+    facts.average_fps.zip(facts.base_fps).is_some_and(|(average, base)| {
+        let part = average.as_f64() / base.as_f64();
+        average.as_f64() >= 1.0 && part < STEADY && (HALF.contains(&part) || !USUAL.contains(&base.as_f64()))
+    })
+}
+
 /// A constant rate for a source of any rate: its average, or where pictures are missing on the grid of its base rate (a
-/// recording that pauses, a screen that stands still) the base rate, or the one that their times tell, at which no picture is left
-/// out; snapped to a common
-/// rate within half a percent, 1 to 120. Of a faster one every second picture is kept, or every third.
+/// recording that pauses, a screen that stands still) the base rate, or the one that their times tell, at which no picture is
+/// left out; snapped to a common rate within half a percent, 1 to 120. Of a faster one every second picture is kept, or every
+/// third.
 pub(super) fn constant_rate(facts: &VideoFacts) -> Rational {
     let sensible = |rate: &Rational| (1.0..=MOST).contains(&rate.as_f64());
-    let moving = facts.base_fps.filter(|rate| (1.0..=60.5).contains(&rate.as_f64()));
+    let moving = facts.base_fps.filter(|rate| USUAL.contains(&rate.as_f64()));
     let average = facts.average_fps.and_then(thinned).filter(sensible);
     let has_gaps = |base: &Rational| {
         average.is_some_and(|average| {
@@ -56,8 +74,9 @@ pub(super) fn constant_rate(facts: &VideoFacts) -> Rational {
     };
     let regular = facts.regular_fps.filter(sensible);
     let regular = regular.filter(|regular| average.is_some_and(|average| average.as_f64() / regular.as_f64() < STEADY));
+    let near = |rate: Rational| common(rate, EXACT);
     if let Some(regular) = regular {
-        return common(regular, ROUNDED).unwrap_or_else(|| short(regular));
+        return near(regular).unwrap_or_else(|| short(regular));
     }
     let Some(rate) = moving
         .filter(has_gaps)
@@ -66,9 +85,8 @@ pub(super) fn constant_rate(facts: &VideoFacts) -> Rational {
     else {
         return DEFAULT_FPS;
     };
-    // A gap may lead the average of a short file astray.
-    let base = moving.filter(|base| (STEADY..=1.0).contains(&(rate.as_f64() / base.as_f64())));
-    let near = |rate: Rational| common(rate, EXACT);
+    // A gap may lead the average of a short file astray, and rounded times that of any.
+    let base = moving.filter(|base| (STEADY..=1.0 + MEASURED).contains(&(rate.as_f64() / base.as_f64())));
     near(rate)
         .or_else(|| base.and_then(near))
         .unwrap_or_else(|| short(rate))
@@ -139,10 +157,45 @@ mod tests {
             ((24_000, 1_001), (30_000, 1_001), (24_000, 1_001)),
             ((90_000, 1), (90_000, 1), (25, 1)),
             ((1, 10), (90_000, 1), (25, 1)),
+            // Matroska that tells no length of a frame: FFmpeg averages times rounded to milliseconds.
+            ((125, 2), (60_000, 1_001), (60_000, 1_001)),
+            ((30_303, 1_000), (30_000, 1_001), (30_000, 1_001)),
+            ((24_417, 1_000), (24_000, 1_001), (24_000, 1_001)),
         ] {
             let rate = |(num, den): (u32, u32)| Rational::new(num, den);
             let facts = facts(rate(average), rate(base));
             assert_eq!(Some(constant_rate(&facts)), rate(kept), "{average:?}");
+        }
+    }
+
+    #[test]
+    fn the_grid_of_the_pictures_counts_where_it_was_measured() {
+        for (regular, kept) in [
+            ((29_981, 1_000), (30_000, 1_001)),
+            ((23_975, 1_000), (24_000, 1_001)),
+            ((59_941, 1_000), (60_000, 1_001)),
+            ((119_960, 1_000), (120, 1)),
+            ((26, 1), (26, 1)),
+            ((31_250, 1_000), (31_250, 1_000)),
+            ((48, 1), (48, 1)),
+            // More than is kept, and no more than the average.
+            ((240, 1), (15, 1)),
+            ((15_010, 1_000), (15, 1)),
+        ] {
+            let facts = VideoFacts {
+                regular_fps: Rational::new(regular.0, regular.1),
+                ..facts(Rational::new(15, 1), Rational::new(1_000, 1))
+            };
+            assert!(leaves_rate_open(&facts));
+            assert_eq!(
+                Some(constant_rate(&facts)),
+                Rational::new(kept.0, kept.1),
+                "{regular:?}"
+            );
+        }
+        for (average, base) in [((30, 1), (30, 1)), ((20, 1), (30, 1)), ((1, 2), (1_000, 1))] {
+            let rate = |(num, den): (u32, u32)| Rational::new(num, den);
+            assert!(!leaves_rate_open(&facts(rate(average), rate(base))), "{average:?}");
         }
     }
 }

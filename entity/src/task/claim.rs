@@ -6,7 +6,7 @@ use crate::{RawJson, output, source, user};
 use domain::{Failure, Status, TaskId};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::IntoCondition;
-use sea_orm::{ExprTrait, QueryOrder, UpdateMany};
+use sea_orm::{DatabaseTransaction, ExprTrait, QueryOrder, UpdateMany};
 use std::time::Duration;
 
 /// How long a claim holds without a beat.
@@ -70,7 +70,7 @@ impl Claim {
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn succeed(self, db: &impl ConnectionTrait, made: Made) -> Result<bool, DbErr> {
+    pub async fn succeed(self, db: &DatabaseTransaction, made: Made) -> Result<bool, DbErr> {
         let Made {
             outputs,
             findings: Findings { report, plan },
@@ -102,7 +102,7 @@ impl Claim {
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn reuse(self, db: &impl ConnectionTrait, fingerprint: &str) -> Result<Option<TaskId>, DbErr> {
+    pub async fn reuse(self, db: &DatabaseTransaction, fingerprint: &str) -> Result<Option<TaskId>, DbErr> {
         let Some(task) = super::by_id(db, self.task).await? else {
             return Ok(None);
         };
@@ -145,7 +145,7 @@ impl Claim {
     /// Those of the database.
     pub async fn fail(
         self,
-        db: &impl ConnectionTrait,
+        db: &DatabaseTransaction,
         failure: &Failure,
         retry: Option<Duration>,
         findings: &Findings,

@@ -4,8 +4,8 @@
 use super::claim::{back, ended};
 use super::{Claim, Column, Entity, TaskStatus};
 use domain::{Code, Status, WorkerId};
-use sea_orm::ExprTrait;
 use sea_orm::entity::prelude::*;
+use sea_orm::{DatabaseTransaction, ExprTrait};
 
 /// A task whose worker vanished this often is given up.
 const CRASHES: i32 = 3;
@@ -23,7 +23,7 @@ pub struct Swept {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn sweep(db: &impl ConnectionTrait) -> Result<Swept, DbErr> {
+pub async fn sweep(db: &DatabaseTransaction) -> Result<Swept, DbErr> {
     take_back(db, Expr::col(Column::LeaseUntilMs).lt(crate::now_ms(db))).await
 }
 
@@ -32,13 +32,13 @@ pub async fn sweep(db: &impl ConnectionTrait) -> Result<Swept, DbErr> {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn reclaim(db: &impl ConnectionTrait, dead: &[WorkerId]) -> Result<Swept, DbErr> {
+pub async fn reclaim(db: &DatabaseTransaction, dead: &[WorkerId]) -> Result<Swept, DbErr> {
     let ids = dead.iter().map(|worker| worker.0.as_str());
     take_back(db, Column::WorkerId.is_in(ids)).await
 }
 
 /// A worker that vanished counts as a failed try: a task that kills its worker must come to an end.
-async fn take_back(db: &impl ConnectionTrait, lost: Expr) -> Result<Swept, DbErr> {
+async fn take_back(db: &DatabaseTransaction, lost: Expr) -> Result<Swept, DbErr> {
     let lost = || {
         let processing = Entity::update_many().filter(Column::Status.eq(TaskStatus::Processing));
         processing

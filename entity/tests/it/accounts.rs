@@ -13,9 +13,13 @@ async fn a_taken_name_and_a_taken_address_are_told_apart() {
         Email::parse("eva@example.com").unwrap(),
         Email::parse("eve@example.com").unwrap(),
     );
-    user::create(&db, &name, &mail, "h".to_owned()).await.unwrap();
+    let create = async |name, mail| {
+        let created = entity::write(&db, async |db| user::create(db, name, mail, "h".to_owned()).await);
+        created.await
+    };
+    create(&name, &mail).await.unwrap();
     for (name, mail) in [(&name, &second), (&other, &mail)] {
-        let refused = user::create(&db, name, mail, "h".to_owned()).await.unwrap_err();
+        let refused = create(name, mail).await.unwrap_err();
         assert!(entity::is_duplicate(&refused));
     }
     assert!(user::has_name(&db, &name).await.unwrap() && !user::has_name(&db, &other).await.unwrap());

@@ -41,7 +41,12 @@ async fn with_more_accounts_than_workers_a_second_task_waits_for_the_first_of_al
     let mut order = Vec::new();
     while let Some(task) = claim_next(&db).await {
         order.push(task.owner());
-        assert!(task::cancel(&db, task.owner(), task.task_id()).await.unwrap().is_some());
+        assert!(
+            entity::write(&db, async |db| task::cancel(db, task.owner(), task.task_id()).await)
+                .await
+                .unwrap()
+                .is_some()
+        );
         // A later task of an account that had no turn yet still comes before the flood.
         if order.len() == 2 {
             task_of(&db, others[0]).await;
@@ -143,7 +148,9 @@ async fn with_more_accounts_than_one_search_compares_each_is_reached() {
         let task = task::claim_next(&db, policy, &worker).await.unwrap().unwrap();
         policy.after = task.owner();
         *turns.entry(task.owner()).or_default() += 1;
-        task::cancel(&db, task.owner(), task.task_id()).await.unwrap();
+        entity::write(&db, async |db| task::cancel(db, task.owner(), task.task_id()).await)
+            .await
+            .unwrap();
     }
     assert_eq!(turns.len(), 7, "{turns:?}");
     assert!(turns.values().all(|turns| *turns >= 1), "{turns:?}");

@@ -1,12 +1,17 @@
 //! What tasks have cost.
 
 use crate::seed::database;
-use entity::cost;
+use domain::plan::{Cost, Sample};
+use entity::{DatabaseConnection, cost};
 use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait};
+
+async fn record(db: &DatabaseConnection, class: &str, sample: &Sample) {
+    let recorded = entity::write(db, async |db| cost::record(db, class, sample).await);
+    recorded.await.unwrap();
+}
 
 #[tokio::test]
 async fn the_cost_of_the_latest_tasks_of_a_class_is_remembered() {
-    use domain::plan::{Cost, Sample};
     let (db, _directory) = database("cost").await;
     let sample = |wall_s: f64| Sample {
         predicted: Cost {
@@ -21,9 +26,9 @@ async fn the_cost_of_the_latest_tasks_of_a_class_is_remembered() {
         },
     };
     for wall_s in [1.0, 2.25, 3.0] {
-        cost::record(&db, "mp4", &sample(wall_s)).await.unwrap();
+        record(&db, "mp4", &sample(wall_s)).await;
     }
-    cost::record(&db, "hls", &sample(9.0)).await.unwrap();
+    record(&db, "hls", &sample(9.0)).await;
     let learned = async || cost::history(&db, "mp4").await.unwrap();
     assert_eq!(
         learned().await,
@@ -32,7 +37,7 @@ async fn the_cost_of_the_latest_tasks_of_a_class_is_remembered() {
     );
 
     for _ in 0..cost::REMEMBERED - 1 {
-        cost::record(&db, "mp4", &sample(4.0)).await.unwrap();
+        record(&db, "mp4", &sample(4.0)).await;
     }
     let (remembered, rows) = (
         usize::try_from(cost::REMEMBERED).unwrap(),
@@ -51,7 +56,6 @@ async fn the_cost_of_the_latest_tasks_of_a_class_is_remembered() {
 
 #[tokio::test]
 async fn classes_that_nobody_uses_any_more_are_forgotten() {
-    use domain::plan::{Cost, Sample};
     let (db, _directory) = database("cost_classes").await;
     let cost = || Cost {
         cpu_s: 1.0,
@@ -63,12 +67,12 @@ async fn classes_that_nobody_uses_any_more_are_forgotten() {
         actual: cost(),
     };
     for class in ["rare", "common"] {
-        cost::record(&db, class, &sample).await.unwrap();
+        record(&db, class, &sample).await;
     }
     // The next row is number 3: the first of the two is one too many then.
     let long_ago = format!("UPDATE costs SET id = id - {}", cost::REMEMBERED_IN_ALL - 2);
     db.execute_unprepared(&long_ago).await.unwrap();
-    cost::record(&db, "common", &sample).await.unwrap();
+    record(&db, "common", &sample).await;
     let of_class = async |class| cost::history(&db, class).await.unwrap().len();
     assert_eq!((of_class("rare").await, of_class("common").await), (0, 2));
 }

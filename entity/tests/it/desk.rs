@@ -119,5 +119,9 @@ async fn finish(db: &entity::DatabaseConnection, task: &Model) {
         ..an_output("outputs/1/1/poster.jpg")
     };
     let outputs = vec![an_output("outputs/1/1/video.mp4"), poster];
-    assert!(claim.succeed(db, made(outputs)).await.unwrap());
+    assert!(
+        entity::write(db, async |db| claim.succeed(db, made(outputs)).await)
+            .await
+            .unwrap()
+    );
 }

@@ -1,7 +1,7 @@
 //! The state machine of a task as stories.
 
 use crate::seed::{an_output, claim_next, claimed, database, made, new_task};
-use domain::{ClaimPolicy, Code, Failure, FailureKind, Status, TaskId, WorkerId};
+use domain::{ClaimPolicy, Code, Failure, FailureKind, Status, TaskId, UserId, WorkerId};
 use entity::task::{self, Claim, TaskStatus};
 use entity::trace::Findings;
 use entity::{DatabaseConnection, event, output, trash};
@@ -20,6 +20,15 @@ async fn expire_lease(db: &DatabaseConnection) {
 
 async fn make_due(db: &DatabaseConnection) {
     db.execute_unprepared("UPDATE tasks SET run_at_ms = 0").await.unwrap();
+}
+
+async fn cancel(db: &DatabaseConnection, user: UserId, id: TaskId) -> Option<task::Model> {
+    let canceled = entity::write(db, async |db| task::cancel(db, user, id).await);
+    canceled.await.unwrap()
+}
+
+async fn sweep(db: &DatabaseConnection) -> task::Swept {
+    entity::write(db, async |db| task::sweep(db).await).await.unwrap()
 }
 
 #[tokio::test]
@@ -74,14 +83,24 @@ async fn a_worker_that_wakes_up_late_cannot_write() {
     let id = new_task(&db).await.task_id();
     let frozen = Claim::of(&claimed(&db, id).await);
     expire_lease(&db).await;
-    let swept = task::sweep(&db).await.unwrap();
+    let swept = sweep(&db).await;
     assert_eq!((swept.returned, swept.given_up), (1, 0));
     let second = Claim::of(&claimed(&db, id).await);
     assert_eq!(second.attempt, 2);
     assert!(!frozen.beat(&db, None).await.unwrap());
-    assert!(!frozen.succeed(&db, made(vec![an_output("k")])).await.unwrap());
+    assert!(
+        !entity::write(&db, async |db| frozen.succeed(db, made(vec![an_output("k")])).await)
+            .await
+            .unwrap()
+    );
     let failure = Failure::input(Code::NotMedia, "x");
-    assert!(!frozen.fail(&db, &failure, None, &Findings::default()).await.unwrap());
+    assert!(
+        !entity::write(&db, async |db| frozen
+            .fail(db, &failure, None, &Findings::default())
+            .await)
+        .await
+        .unwrap()
+    );
     assert!(!frozen.release(&db, Duration::ZERO).await.unwrap());
     assert!(second.beat(&db, Some(serde_json::json!({"percent": 3}))).await.unwrap());
 }
@@ -93,7 +112,7 @@ async fn a_worker_that_vanishes_three_times_ends_the_task() {
     for expected in [Status::Uploaded, Status::Uploaded, Status::Failed] {
         claimed(&db, id).await;
         expire_lease(&db).await;
-        task::sweep(&db).await.unwrap();
+        sweep(&db).await;
         assert_eq!(status(&db, id).await, expected);
     }
     let task = task::by_id(&db, id).await.unwrap().unwrap();
@@ -111,12 +130,11 @@ async fn a_retry_waits_and_a_release_counts_no_failure() {
     make_due(&db).await;
     let claim = Claim::of(&claimed(&db, id).await);
     let failure = Failure::new(FailureKind::Infrastructure, Code::StorageFailed, "bucket away");
-    assert!(
-        claim
-            .fail(&db, &failure, Some(Duration::from_secs(60)), &Findings::default())
-            .await
-            .unwrap()
-    );
+    let later = Some(Duration::from_secs(60));
+    let failed = entity::write(&db, async |db| {
+        claim.fail(db, &failure, later, &Findings::default()).await
+    });
+    assert!(failed.await.unwrap());
     let row = task::by_id(&db, id).await.unwrap().unwrap();
     assert_eq!((row.status, row.failures, row.attempt), (TaskStatus::Uploaded, 1, 2));
     assert!(claim_next(&db).await.is_none(), "not due yet");
@@ -128,21 +146,18 @@ async fn a_canceled_task_is_not_retried() {
     let task = new_task(&db).await;
     let claim = Claim::of(&claimed(&db, task.task_id()).await);
     assert!(
-        task::cancel(&db, domain::UserId(-1), task.task_id())
-            .await
-            .unwrap()
-            .is_none(),
+        cancel(&db, UserId(-1), task.task_id()).await.is_none(),
         "somebody else's"
     );
-    assert!(task::cancel(&db, task.owner(), task.task_id()).await.unwrap().is_some());
+    assert!(cancel(&db, task.owner(), task.task_id()).await.is_some());
     assert!(
         !claim.beat(&db, None).await.unwrap(),
         "the worker learns it with its next beat"
     );
     expire_lease(&db).await;
-    assert_eq!(task::sweep(&db).await.unwrap(), task::Swept::default());
+    assert_eq!(sweep(&db).await, task::Swept::default());
     assert!(
-        task::cancel(&db, task.owner(), task.task_id()).await.unwrap().is_none(),
+        cancel(&db, task.owner(), task.task_id()).await.is_none(),
         "already final"
     );
     assert_eq!(status(&db, task.task_id()).await, Status::Canceled);
@@ -157,7 +172,9 @@ async fn a_process_that_starts_again_takes_back_the_tasks_of_its_former_life() {
     let first = task::claim_next(&db, policy, &dead).await.unwrap().unwrap();
     let second = task::claim_next(&db, policy, &alive).await.unwrap().unwrap();
     assert_eq!((first.id, second.id), (lost.id, kept.id));
-    let reclaimed = task::reclaim(&db, &[dead]).await.unwrap();
+    let reclaimed = entity::write(&db, async |db| task::reclaim(db, &[dead]).await)
+        .await
+        .unwrap();
     assert_eq!((reclaimed.returned, reclaimed.given_up), (1, 0));
     assert_eq!(status(&db, kept.task_id()).await, Status::Processing);
     let again = task::claim_next(&db, policy, &alive).await.unwrap().unwrap();

@@ -8,17 +8,14 @@ async fn a_start_while_all_connections_are_taken_is_told_why() {
     let Some(server) = server() else { return };
     let url = fresh_postgres(&server, "refused").await;
     let admin = entity::connect(&server, 1).await.unwrap();
-    for statement in [
-        "DROP ROLE IF EXISTS refused",
-        "CREATE ROLE refused LOGIN PASSWORD 'refused' CONNECTION LIMIT 0",
-    ] {
-        admin.execute_unprepared(statement).await.unwrap();
-    }
     let (_, place) = url.rsplit_once('@').unwrap();
-    let error = entity::connect(&format!("postgres://refused:refused@{place}"), 1)
+    let (_, role) = place.rsplit_once('/').unwrap();
+    let statement = format!("CREATE ROLE {role} LOGIN PASSWORD 'secret' CONNECTION LIMIT 0");
+    admin.execute_unprepared(&statement).await.unwrap();
+    let error = entity::connect(&format!("postgres://{role}:secret@{place}"), 1)
         .await
         .unwrap_err();
-    admin.execute_unprepared("DROP ROLE refused").await.unwrap();
+    admin.execute_unprepared(&format!("DROP ROLE {role}")).await.unwrap();
     assert!(entity::is_exhausted(&error), "{error}");
     assert!(error.to_string().contains("too many connections"), "{error}");
 }

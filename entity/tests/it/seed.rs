@@ -54,8 +54,9 @@ pub(crate) async fn new_task(db: &DatabaseConnection) -> Model {
 pub(crate) async fn new_user(db: &DatabaseConnection) -> UserId {
     let name = Username::parse(&format!("ana{}", next_number())).unwrap();
     let email = Email::parse(&format!("{}@example.com", name.as_str())).unwrap();
-    let account = user::create(db, &name, &email, "hash".to_owned()).await.unwrap();
-    account.user_id()
+    let hash = "hash".to_owned();
+    let created = entity::write(db, async |db| user::create(db, &name, &email, hash).await);
+    created.await.unwrap().user_id()
 }
 
 pub(crate) async fn task_of(db: &DatabaseConnection, owner: UserId) -> Model {

@@ -19,8 +19,17 @@ const MAX_PACKETS: u32 = 300;
 /// Packets whose times are averaged.
 const MAX_TIMES: usize = 300;
 
-/// A step between two pictures is regular when one in so many is as short.
+/// Entries of an index whose times are looked at.
+const MAX_ENTRIES: usize = 20_000;
+
+/// The step of a grid is the one that is longer than one in so many of all.
 const REGULAR: usize = 20;
+
+/// Steps over more places of a grid do not help to measure it.
+const MAX_PLACES: i64 = 8;
+
+/// How far from its place on a grid a picture may stand: what a clock of milliseconds rounds at both ends of a step.
+const ROUNDED_US: i64 = 1_200;
 
 /// Packets counted to tell a movie from a few stills.
 const MAX_COUNTED: u32 = 5_000;
@@ -201,8 +210,8 @@ pub(super) fn fastest_rate(input: &mut Input, index: usize, cancel: &Cancel) -> 
     Ok(steps.min().and_then(|us| per_second(1, us)))
 }
 
-/// Pictures a second where they follow each other fast, and do so again and again: one step in so many is as short; `None` when
-/// their times do not tell. Of a file with an index of all its packets, all of them count.
+/// The rate of the even grid on which the pictures stand, some of its places empty; `None` when they stand on none. Of a file with
+/// an index of all its packets, the first [`MAX_ENTRIES`] count.
 pub(super) fn regular_rate(input: &mut Input, index: usize, cancel: &Cancel) -> Result<Option<Rational>, Failure> {
     let indexed = input
         .stream(index)
@@ -211,11 +220,20 @@ pub(super) fn regular_rate(input: &mut Input, index: usize, cancel: &Cancel) -> 
     let times = match indexed {
         Some(base) => {
             let mut times = Vec::new();
-            packets::for_each_entry(input, index, |entry| times.push(to_us(entry.time, base)));
+            packets::for_each_entry(input, index, |entry| {
+                if times.len() < MAX_ENTRIES {
+                    times.push(to_us(entry.time, base));
+                }
+            });
             times
         }
         None => first_times(input, index, cancel)?,
     };
+    Ok(rate_of_grid(&times))
+}
+
+/// The rate of a grid on which times in microseconds lie, but for what a clock of milliseconds rounds.
+fn rate_of_grid(times: &[i64]) -> Option<Rational> {
     let mut steps: Vec<_> = times
         .windows(2)
         .filter_map(|pair| match pair {
@@ -224,7 +242,16 @@ pub(super) fn regular_rate(input: &mut Input, index: usize, cancel: &Cancel) -> 
         })
         .collect();
     steps.sort_unstable();
-    Ok(steps.get(steps.len() / REGULAR).and_then(|us| per_second(1, *us)))
+    let shortest_us = *steps.get(steps.len() / REGULAR)?;
+    // Longer gaps tell nothing of the grid: what was rounded of the shortest step counts as often as it fits.
+    let places_in = |us: i64| (us + shortest_us / 2) / shortest_us;
+    let near: Vec<_> = steps.into_iter().filter(|us| places_in(*us) <= MAX_PLACES).collect();
+    let places: i64 = near.iter().map(|us| places_in(*us)).sum();
+    let length_us: i64 = near.iter().sum();
+    let is_on_grid = |us: &&i64| (*us * places - places_in(**us) * length_us).abs() <= ROUNDED_US * places;
+    let on_grid = near.iter().filter(is_on_grid).count();
+    let is_even = on_grid * 10 >= near.len() * 9;
+    per_second(usize::try_from(places).ok()?, length_us).filter(|_| is_even)
 }
 
 /// The times of the first packets of a stream in microseconds, in their order.
@@ -234,10 +261,12 @@ fn first_times(input: &mut Input, index: usize, cancel: &Cancel) -> Result<Vec<i
     };
     // As above: from the beginning if it can be found again.
     let _ = input.seek(i64::MIN / 2, ..);
-    let mut times = Vec::new();
+    let (mut times, mut read) = (Vec::new(), 0);
     while times.len() < MAX_TIMES
+        && read < MAX_COUNTED
         && let Some(packet) = next_packet(input, cancel)?
     {
+        read += 1;
         if packet.stream() == index {
             times.extend(packet.pts().or_else(|| packet.dts()).map(|time| to_us(time, base)));
         }
@@ -261,5 +290,45 @@ fn receive(decoder: &mut codec::decoder::Opened, frame: &mut Frame) -> Result<bo
         Err(Error::Eof | Error::InvalidData) => Ok(false),
         Err(error) if error == fault::AGAIN => Ok(false),
         Err(error) => Err(unreadable(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rate of a grid on which only some places hold a picture, by a clock of milliseconds, with jitter in microseconds.
+    fn measured(fps: f64, jitter_us: i64) -> Option<Rational> {
+        let mut state = 7_u32;
+        let mut random = move || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            i64::from(state >> 16)
+        };
+        let mut place = 0_u32;
+        let times = std::iter::repeat_with(|| {
+            place += 1 + u32::from(random() % 2 == 0);
+            let jitter = random() % (2 * jitter_us + 1) - jitter_us;
+            #[allow(clippy::cast_possible_truncation, reason = "some minutes in milliseconds")]
+            let ms = (f64::from(place) * 1_000.0 / fps).round() as i64;
+            ms * 1_000 + jitter
+        });
+        rate_of_grid(&times.take(300).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_grid_is_measured_through_a_clock_of_milliseconds() {
+        for fps in [23.976, 25.0, 26.0, 29.97, 31.25, 48.0, 50.0, 59.94, 60.0, 119.88] {
+            let rate = measured(fps, 0).unwrap().as_f64();
+            assert!((rate / fps - 1.0).abs() < 0.001, "{fps}: {rate}");
+        }
+    }
+
+    #[test]
+    fn times_that_jitter_stand_on_no_grid() {
+        for jitter_us in [4_000, 8_000, 10_000] {
+            assert_eq!(measured(30.0, jitter_us), None, "{jitter_us}");
+        }
+        assert_eq!(rate_of_grid(&[]), None);
+        assert_eq!(rate_of_grid(&[7]), None);
     }
 }

@@ -80,3 +80,14 @@ fn half_of_the_base_rate_stays_half_where_no_place_between_is_used() {
         );
     }
 }
+
+#[test]
+fn a_rate_that_jitters_is_its_average() {
+    let h264 = "-c:v libx264 -preset ultrafast -crf 4 -pix_fmt yuv420p";
+    for (name, clock) in [("jitter.mkv", 1_000), ("jitter.mp4", 90_000)] {
+        let times = format!("settb=1/{clock},setpts=(N/30+(random(1)-0.5)*0.016)*{clock}");
+        let encoding = format!("-vf {times} -enc_time_base 1/{clock} -vsync passthrough {h264}");
+        let take = shoot(&numbered(name, &encoding), &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
+        assert!((take.plan.fps.as_f64() - 30.0).abs() < 0.5, "{name}: {}", take.plan.fps);
+    }
+}

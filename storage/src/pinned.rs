@@ -103,6 +103,7 @@ impl Parts {
 }
 
 impl Used {
+    #[allow(clippy::disallowed_methods, reason = "runs on a thread for calls that block")]
     fn is_moved(&self) -> bool {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let now = identity(&self.path).ok();

@@ -1,6 +1,6 @@
 //! Whole tasks, asked for by one or by a crowd.
 
-use crate::seed::{an_output, claimed, database, made, new_task, proxy_before_postgres};
+use crate::seed::{an_output, claimed, database, new_task, proxy_before_postgres, succeed};
 use background::Background;
 use domain::{TaskId, UserId};
 use entity::output;
@@ -119,9 +119,5 @@ async fn finish(db: &entity::DatabaseConnection, task: &Model) {
         ..an_output("outputs/1/1/poster.jpg")
     };
     let outputs = vec![an_output("outputs/1/1/video.mp4"), poster];
-    assert!(
-        entity::write(db, async |db| claim.succeed(db, made(outputs)).await)
-            .await
-            .unwrap()
-    );
+    assert!(succeed(db, claim, outputs).await);
 }

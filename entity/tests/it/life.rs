@@ -1,6 +1,6 @@
 //! The state machine of a task as stories.
 
-use crate::seed::{an_output, claim_next, claimed, database, made, new_task};
+use crate::seed::{an_output, claim_next, claimed, database, made, new_task, succeed};
 use domain::{ClaimPolicy, Code, Failure, FailureKind, Status, TaskId, UserId, WorkerId};
 use entity::task::{self, Claim, TaskStatus};
 use entity::trace::Findings;
@@ -60,9 +60,7 @@ async fn outputs_become_visible_with_processed_and_once() {
         .unwrap();
     let settle = async || {
         let outputs = vec![an_output("outputs/1/1/video.mp4")];
-        entity::write(&db, async |db| claim.succeed(db, made(outputs)).await)
-            .await
-            .unwrap()
+        succeed(&db, claim, outputs).await
     };
     assert!(settle().await);
     assert!(!settle().await, "a second settle finds no claim");

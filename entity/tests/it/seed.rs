@@ -122,6 +122,12 @@ pub(crate) fn an_output(key: &str) -> output::New {
     }
 }
 
+/// Publishes outputs as a worker does; `false` when the claim is lost.
+pub(crate) async fn succeed(db: &DatabaseConnection, claim: Claim, outputs: Vec<output::New>) -> bool {
+    let succeeded = entity::write(db, async |db| claim.succeed(db, made(outputs)).await);
+    succeeded.await.unwrap()
+}
+
 pub(crate) fn made(outputs: Vec<output::New>) -> task::Made {
     task::Made {
         outputs,

@@ -1,6 +1,6 @@
 //! Sources and outputs that several tasks name.
 
-use crate::seed::{an_output, claimed, database, made, new_task};
+use crate::seed::{an_output, claimed, database, new_task, succeed};
 use entity::task::{self, Claim, Model, TaskStatus};
 use entity::{DatabaseConnection, Json, output, source, trace, trash};
 use serde_json::json;
@@ -52,11 +52,7 @@ async fn shared_outputs_go_with_the_last_task_that_names_them() {
             ..an_output("outputs/1/1/hls/")
         },
     ];
-    assert!(
-        entity::write(&db, async |db| claim.succeed(db, made(outputs)).await)
-            .await
-            .unwrap()
-    );
+    assert!(succeed(&db, claim, outputs).await);
     let facts = json!({ "container": "mp4" });
     source::set_probe(&db, first.source_id, facts.clone()).await.unwrap();
 
@@ -107,11 +103,7 @@ async fn a_neighbor_s_outputs_are_never_reused() {
     let (db, _directory) = database("neighbor").await;
     let (ours, theirs) = (new_task(&db).await, new_task(&db).await);
     let claim = Claim::of(&claimed(&db, theirs.task_id()).await);
-    assert!(
-        entity::write(&db, async |db| claim.succeed(db, made(vec![an_output("k")])).await)
-            .await
-            .unwrap()
-    );
+    assert!(succeed(&db, claim, vec![an_output("k")]).await);
     let claim = Claim::of(&claimed(&db, ours.task_id()).await);
     let reused = entity::write(&db, async |db| claim.reuse(db, "f").await).await.unwrap();
     assert_eq!(reused, None);

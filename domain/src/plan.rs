@@ -22,11 +22,11 @@ pub use decide::{Clips, plan};
 pub use estimate::{Cost, Estimate, Interval, Sample, estimate, predict};
 pub use rate::leaves_rate_open;
 pub use track::{AudioTrack, Card, VideoOrder, VideoTrack};
-pub use verify::{is_spoilt, retell, verify};
+pub use verify::{is_spoilt, retell, unfit, verify};
 
 use crate::probe::Size;
 use crate::recipe::{Name, Position};
-use crate::time::{Rational, Span};
+use crate::time::{Rational, Span, Timecode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -165,7 +165,25 @@ impl Warning {
             detail: detail.into(),
         }
     }
+
+    /// A warning that the source has no sound for so many microseconds in all, first at so many of its own time.
+    #[must_use]
+    pub fn of_sound_in_source(length_us: u64, at_us: u64) -> Self {
+        let (ms, at) = (length_us / 1_000, Timecode::from_us(at_us));
+        Self::new(
+            WarningCode::SoundShortened,
+            format!("{IN_SOURCE}{ms} ms of sound, first at {at}"),
+        )
+    }
+
+    /// Whether it tells of sound that the source does not have, not of what one output lost.
+    fn is_of_sound_in_source(&self) -> bool {
+        self.code == WarningCode::SoundShortened && self.detail.starts_with(IN_SOURCE)
+    }
 }
+
+/// The beginning of a detail that concerns the source; those of outputs begin with the name of a file.
+const IN_SOURCE: &str = "the source: ";
 
 impl Plan {
     /// Expected length of an output in microseconds, intro and outro included; 0 for stills.

@@ -25,10 +25,18 @@ pub struct Probe {
     pub jumps: bool,
     /// Every stream, in the order of the file; `index` is its place.
     pub streams: Vec<Stream>,
-    /// Whether packets that were copied from it turned out to be damaged or to change their headers, which the container does not tell; see
-    /// [`Self::without_copies`].
+    /// Which copied packets turned out to be unfit, which the container does not tell; see [`Self::without_copies_of`].
     #[serde(skip)]
-    pub spoilt: bool,
+    pub unfit: Option<Unfit>,
+}
+
+/// Which packets of a source are unfit for a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// All: some are damaged, missing or change their headers.
+    All,
+    /// Those of the sound: there are none for a while.
+    Sound,
 }
 
 /// One stream.
@@ -271,8 +279,14 @@ impl Probe {
     /// The same facts of a source from which nothing is to be taken over without being decoded.
     #[must_use]
     pub fn without_copies(&self) -> Self {
+        self.without_copies_of(Unfit::All)
+    }
+
+    /// The same facts of a source of which some packets are not to be taken over without being decoded.
+    #[must_use]
+    pub fn without_copies_of(&self, unfit: Unfit) -> Self {
         Self {
-            spoilt: true,
+            unfit: Some(unfit),
             ..self.clone()
         }
     }

@@ -112,13 +112,13 @@ async fn made(source: PathBuf, scratch: PathBuf, recipe: &str) -> End {
     let planned = |probe: &Probe| domain::plan(&recipe, probe, Clips::default(), &Limits::default());
     let plan = planned(&probe)?;
     let first = taken(&settings, child, &plan, &scratch).await;
-    if !domain::plan::is_spoilt(&plan, first.as_deref()) {
+    let Some(unfit) = domain::plan::unfit(&plan, first.as_deref()) else {
         return first.map(drop);
-    }
+    };
     let scratch = scratch.join("decoded");
     std::fs::create_dir(&scratch).unwrap();
     let child = Child::spawn(&settings, session(vec![source], &scratch)).await?;
-    let plan = planned(&probe.without_copies())?;
+    let plan = planned(&probe.without_copies_of(unfit))?;
     taken(&settings, child, &plan, &scratch).await.map(drop)
 }
 

@@ -4,7 +4,7 @@
 mod profile;
 
 use super::Picture;
-use crate::probe::{AudioFacts, Probe, Size, Stream, VideoFacts};
+use crate::probe::{AudioFacts, Probe, Size, Stream, Unfit, VideoFacts};
 use crate::recipe::{AudioCodec, AudioWish, Fps, Recipe, TrimMode, VideoCodec, VideoWish};
 use crate::time::Rational;
 
@@ -103,7 +103,7 @@ pub(super) fn video(recipe: &Recipe, probe: &Probe, target: &Target<'_>) -> Resu
 
 /// Whether the packets are sound, and no edit of the recipe touches all of them.
 fn untouched(recipe: &Recipe, probe: &Probe) -> Result<(), String> {
-    if probe.spoilt {
+    if probe.unfit == Some(Unfit::All) {
         return Err(
             "copied at first, its packets turned out to be damaged or to change: it is made a second time".to_owned(),
         );
@@ -167,6 +167,11 @@ pub(super) fn audio(
     beside: Beside<'_>,
 ) -> Result<(), String> {
     untouched(recipe, probe)?;
+    if probe.unfit == Some(Unfit::Sound) {
+        return Err(
+            "copied at first, it turned out to have holes, and many players play what follows one too early".to_owned(),
+        );
+    }
     let word = codec.ffmpeg_name();
     if stream.codec != word {
         return Err(format!("{} is not {word}", stream.codec));

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::code::Code;
 use crate::failure::{Failure, FailureKind};
-use crate::probe::{Probe, Size, VideoFacts};
+use crate::probe::{Probe, Size, Unfit, VideoFacts};
 use crate::protocol::{Checked, CheckedFile, CheckedHls, CheckedSprite, Imprint, Made};
 use crate::recipe::{AudioFormat, PosterFormat};
 use crate::time::Rational;
@@ -38,21 +38,29 @@ pub fn verify(plan: &Plan, planned: &PlannedOutput, made: &Made, checked: &Check
     })
 }
 
-/// Whether packets were taken over from the source and turned out to be damaged, to change their headers or to have a hole
-/// between them, by what the maker told or by the failure of the attempt. What became of them only a decoder can tell: the
-/// task is planned anew with [`Probe::without_copies`].
+/// Which packets that were taken over from the source turned out to be unfit, by what the maker told or by the failure of the
+/// attempt: the task is planned anew with [`Probe::without_copies_of`]. What became of packets that are damaged, change their
+/// headers or have a hole between them only a decoder can tell.
+#[must_use]
+pub fn unfit(plan: &Plan, told: Result<&[Warning], &Failure>) -> Option<Unfit> {
+    let concerns_all =
+        |warning: &Warning| matches!(warning.code, WarningCode::SourceDamaged | WarningCode::HeadersChange);
+    let is_all = match told {
+        Ok(warnings) => warnings.iter().any(concerns_all),
+        Err(failure) => failure.code == Code::OutputInvalid,
+    };
+    if is_all {
+        return plan.copies().then_some(Unfit::All);
+    }
+    // Many players play what follows a hole too early.
+    let has_holes = told.is_ok_and(|warnings| warnings.iter().any(Warning::is_of_sound_in_source));
+    (has_holes && plan.copies_sound()).then_some(Unfit::Sound)
+}
+
+/// Whether packets were taken over from the source that turned out to be unfit: see [`unfit`].
 #[must_use]
 pub fn is_spoilt(plan: &Plan, told: Result<&[Warning], &Failure>) -> bool {
-    plan.copies()
-        && match told {
-            Ok(warnings) => warnings.iter().any(|warning| match warning.code {
-                WarningCode::SourceDamaged | WarningCode::HeadersChange => true,
-                // Many players play what follows a hole too early.
-                WarningCode::SoundShortened => plan.copies_sound(),
-                _ => false,
-            }),
-            Err(failure) => failure.code == Code::OutputInvalid,
-        }
+    unfit(plan, told).is_some()
 }
 
 /// Adds to the warnings of a second take those of the first one that only a copy can see: headers that change, and damage that
@@ -285,6 +293,60 @@ fn same_length(found_us: u64, reported_us: u64, slack_us: u64) -> Result<(), Str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probe::{AudioFacts, Stream, StreamKind};
+    use crate::{Limits, Recipe, plan};
+
+    /// The plan of an audio output of a file of AAC.
+    fn of_sound(json: &str) -> Plan {
+        let facts = AudioFacts {
+            sample_rate_hz: 48_000,
+            channels: 2,
+            duration_us: Some(20_000_000),
+            start_us: 0,
+            bitrate_bps: Some(128_000),
+            plain: true,
+        };
+        let stream = Stream {
+            index: 0,
+            codec: "aac".into(),
+            decodable: true,
+            default: true,
+            language: None,
+            kind: StreamKind::Audio(facts),
+        };
+        let probe = Probe {
+            container: "mov,mp4,m4a,3gp,3g2,mj2".into(),
+            bytes: 400_000,
+            duration_us: 20_000_000,
+            start_us: 0,
+            origin_us: None,
+            jumps: false,
+            streams: vec![stream],
+            unfit: None,
+        };
+        let recipe: Recipe = serde_json::from_str(json).unwrap();
+        plan::plan(&recipe, &probe, plan::Clips::default(), &Limits::default()).unwrap()
+    }
+
+    #[test]
+    fn holes_of_the_source_make_copied_sound_unfit_and_losses_of_an_output_nothing() {
+        let copied = of_sound(r#"{"outputs":[{"kind":"audio"}]}"#);
+        let encoded = of_sound(r#"{"outputs":[{"kind":"audio","bitrate_bps":96000}]}"#);
+        assert!(copied.copies() && !encoded.copies());
+        let hole = [Warning::of_sound_in_source(2_000_000, 3_000_000)];
+        let of_output = [Warning::new(
+            WarningCode::SoundShortened,
+            "audio.m4a: 20 ms of sound, first at 00:00:01.000",
+        )];
+        let damage = [Warning::new(WarningCode::SourceDamaged, "20 ms lost"), hole[0].clone()];
+        let invalid = Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, "");
+        assert_eq!(unfit(&copied, Ok(&hole)), Some(Unfit::Sound));
+        assert_eq!(unfit(&copied, Ok(&of_output)), None);
+        assert_eq!(unfit(&copied, Ok(&damage)), Some(Unfit::All));
+        assert_eq!(unfit(&copied, Err(&invalid)), Some(Unfit::All));
+        assert_eq!(unfit(&encoded, Ok(&hole)), None);
+        assert_eq!(unfit(&encoded, Ok(&damage)), None);
+    }
 
     #[test]
     fn a_second_take_tells_once_what_only_the_first_one_could_see() {

@@ -35,7 +35,8 @@ pub(super) const fn is_hdr(transfer: i32) -> bool {
     transfer == PQ || transfer == HLG
 }
 
-/// Reads the facts of a source; where the header has no length, or its clock may jump, its packets are read through once.
+/// Reads the facts of a source; where the header has no length, its clock may jump, or it is FLAC, its packets are read through once. Of
+/// Matroska and AVI those behind the last keyframe of the index are read, for a second file may follow.
 ///
 /// # Errors
 /// [`domain::Code::SourceDamaged`] when the packets cannot be read.
@@ -170,7 +171,7 @@ pub(super) fn headers(input: &Input, bytes: u64) -> Probe {
         origin_us: None,
         jumps: false,
         streams: input.streams().map(|stream| facts_of(&stream)).collect(),
-        spoilt: false,
+        unfit: None,
     }
 }
 

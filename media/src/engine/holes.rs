@@ -1,59 +1,31 @@
 //! Holes: times whose packets a file has lost, told by the times of those around them.
 //!
-//! A long step between two packets alone proves nothing: a picture may stand for an hour, and where nothing is said,
-//! recorders of calls write no sound. It is a hole
-//! - in sound whose encoders send packets all the time;
-//! - in pictures and sound, where both have one of about the same length at the same place of the file;
+//! A long step between two packets alone proves nothing: a picture may stand for an hour, recorders are paused, and where nothing is
+//! said or played, some write no sound. It is a hole
+//! - in sound whose encoders send packets all the time, while pictures go on;
+//! - in pictures and sound, where both have one of about the same length at the same place of the file, and the encoder of the sound
+//!   sends packets all the time, or packets beside it are damaged;
 //! - in pictures beside packets that do not decode, under sound when it is not too long;
-//! - in Ogg, whose encoders fill every pause (RFC 7845 §4.1), also where the step is so long that it is taken for a new clock;
-//! - behind such a step elsewhere, where pictures go on without a keyframe: what is joined begins with one;
-//! - behind such a step in FLV, where the length that the header tells counts it.
+//! - where the step is so long that it is taken for a new clock: in Ogg and FLV, when bytes of the file are missing there; elsewhere
+//!   where pictures go on without a keyframe, when it is no longer than a file of this length may have lost.
+//!
+//! An index of all samples (`stbl` of ISO/IEC 14496-12) tells that none is lost: there only sound may have a hole.
 
-use super::av;
+mod lane;
+mod missing;
+
 use super::clock::FORWARD_US;
 use super::facts::to_us;
-use super::track::USUAL_INTERVAL_US;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::media::Type;
 use ffmpeg_next::{Packet, Rational};
+use lane::{BESIDE_US, Gap, Jump, Lane};
 use std::fs::File;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::time::Duration;
-
-/// Steps that are longer than packets by less than this are jitter, in microseconds.
-const LEAST_US: i64 = 250_000;
-
-/// A step of less than so many usual ones is the way of its stream.
-const USUAL_STEPS: i64 = 3;
-
-/// What follows a hole in the file comes so many packets apart at most: a parser gives a picture away when it sees the next one.
-const APART: u64 = 16;
-
-/// Holes of pictures and of sound at one place differ by less than this in length, in microseconds, or by a quarter: streams do not lie
-/// side by side to the packet.
-const UNLIKE_US: i64 = 500_000;
-
-/// Packets that do not decode belong to a hole that is so near, in microseconds.
-const BESIDE_US: i64 = 1_000_000;
 
 /// Less of a hole inside of a span is none, in microseconds.
 const TOUCHED_US: i64 = 50_000;
-
-/// Encoders of these send nothing, or nearly nothing, while they hear nothing (discontinuous transmission, comfort noise).
-const PAUSING: [&str; 7] = [
-    "opus",
-    "speex",
-    "amr_nb",
-    "amr_wb",
-    "nellymoser",
-    "pcm_alaw",
-    "pcm_mulaw",
-];
-
-/// Encoders of [`PAUSING`] that are silent still send a packet within this time (RFC 6716: every 400 ms).
-const PAUSE_US: i64 = 1_000_000;
 
 /// What is lost to holes, in microseconds, and where the first of it is on the clock of the source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,129 +48,25 @@ pub(super) struct Holes {
     pub(super) sound: Amount,
 }
 
-/// A long step.
-#[derive(Clone, Copy, Debug)]
-struct Gap {
-    from_us: i64,
-    until_us: i64,
-    /// Its last packet before and its first one after, counted in the order of the file.
-    packets: (u64, u64),
-    /// Whether packets beside it are damaged.
-    damaged: bool,
+/// How a file tells of a hole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Ogg,
+    Flv,
+    /// An index tells the times of all packets.
+    Indexed,
+    Other,
 }
 
-impl Gap {
-    const fn length_us(&self) -> i64 {
-        self.until_us.saturating_sub(self.from_us)
-    }
-
-    /// Whether both may be the same hole: at the same place of the file, and of about the same length.
-    fn matches(&self, other: &Self) -> bool {
-        let (one, two) = (self.length_us(), other.length_us());
-        let meets = self.packets.0 < other.packets.1 + APART && other.packets.0 < self.packets.1 + APART;
-        meets && (one - two).abs() <= UNLIKE_US.max(one.max(two) / 4)
-    }
-}
-
-/// The latest packet of a stream.
-#[derive(Clone, Copy, Debug)]
-struct Latest {
-    /// When it ends on the repaired clock, and by the times of the file.
-    end_us: i64,
-    own_end_us: i64,
-    start_us: i64,
-    /// The step to it, or its length.
-    step_us: i64,
-    place: u64,
-}
-
-/// A stream that is watched.
-#[derive(Debug)]
-struct Lane {
-    index: usize,
-    base: Rational,
-    /// How long a packet is at most; 0 when that is not known.
-    packet_us: i64,
-    /// Whether its encoder sends packets all the time.
-    steady: bool,
-    /// Shorter steps are its way.
-    least_us: i64,
-    latest: Option<Latest>,
-    /// The latest long step that is not yet told.
-    gap: Option<Gap>,
-    /// When packets did not decode, lately.
-    damaged_us: Option<i64>,
-}
-
-impl Lane {
-    fn of(input: &Input, index: usize) -> Option<Self> {
-        let stream = input.stream(index)?;
-        let facts = av::codec_facts(&stream.parameters());
-        let pictures = facts.kind == av::Kind::Video;
-        let packet_us = if pictures {
-            let rate = stream.avg_frame_rate();
-            if rate.numerator() > 0 {
-                to_us(1, rate.invert())
-            } else {
-                USUAL_INTERVAL_US
-            }
-        } else {
-            i64::from(facts.frame_samples) * 1_000_000 / i64::from(facts.sample_rate_hz.max(1))
-        };
-        let pausing = !is_ogg(input) && PAUSING.contains(&facts.name);
-        Some(Self {
-            index,
-            base: stream.time_base(),
-            packet_us,
-            steady: !pictures && !pausing,
-            least_us: if pausing { PAUSE_US } else { LEAST_US },
-            latest: None,
-            gap: None,
-            damaged_us: None,
-        })
-    }
-
-    /// Notes a packet, which by the times of the file comes at `own_us`; gives the step to it where that is long, and how much of one was
-    /// taken for a new clock.
-    fn note(&mut self, packet: &Packet, own_us: Option<i64>, place: u64) -> (Option<Gap>, Option<i64>) {
-        let told_us = to_us(packet.duration().max(0), self.base);
-        let length_us = match (told_us, self.packet_us) {
-            (0, packet_us) => packet_us,
-            (told_us, 0) => told_us,
-            (told_us, packet_us) => told_us.min(packet_us),
-        };
-        let time = packet.dts().or_else(|| packet.pts());
-        let Some((start_us, own_us)) = time.map(|time| to_us(time, self.base)).zip(own_us) else {
-            if let Some(latest) = &mut self.latest {
-                latest.end_us = latest.end_us.saturating_add(length_us);
-                latest.own_end_us = latest.own_end_us.saturating_add(length_us);
-            }
-            return (None, None);
-        };
-        let before = self.latest.replace(Latest {
-            end_us: start_us.saturating_add(length_us),
-            own_end_us: own_us.saturating_add(length_us),
-            start_us,
-            step_us: self
-                .latest
-                .map_or(length_us, |latest| start_us.saturating_sub(latest.start_us)),
-            place,
-        });
-        let Some(before) = before else { return (None, None) };
-        let step_us = start_us.saturating_sub(before.end_us);
-        let own_step_us = own_us.saturating_sub(before.own_end_us);
-        // Streams of one section of the clock need not begin it together.
-        if own_step_us > FORWARD_US && own_step_us.saturating_sub(step_us) > LEAST_US {
-            return (None, Some(own_step_us));
+impl Format {
+    fn of(input: &Input, streams: [Option<usize>; 2]) -> Self {
+        let indexed = |index: usize| is_indexed(input, index);
+        match input.format().name() {
+            "ogg" => Self::Ogg,
+            "flv" => Self::Flv,
+            _ if streams.into_iter().flatten().any(indexed) => Self::Indexed,
+            _ => Self::Other,
         }
-        let is_long = step_us >= self.least_us && step_us >= USUAL_STEPS.saturating_mul(before.step_us);
-        let gap = is_long.then(|| Gap {
-            from_us: before.end_us,
-            until_us: start_us,
-            packets: (before.place, place),
-            damaged: packet.is_corrupt() || self.damaged_us.is_some_and(|us| us >= before.end_us - BESIDE_US),
-        });
-        (gap, None)
     }
 }
 
@@ -207,9 +75,9 @@ impl Lane {
 pub(super) struct Watch {
     pictures: Option<Lane>,
     sound: Option<Lane>,
-    is_ogg: bool,
-    /// Where the file ends by its header, when it is an FLV that tells.
-    told_end_us: Option<i64>,
+    format: Format,
+    /// The file, to look for bytes that are missing.
+    source: Option<File>,
     span_us: Range<i64>,
     packets: u64,
     found: Holes,
@@ -226,8 +94,8 @@ impl Watch {
         Self {
             pictures: lane(pictures),
             sound: lane(sound),
-            is_ogg: is_ogg(input),
-            told_end_us: (input.format().name() == "flv").then(|| flv_us(source)).flatten(),
+            format: Format::of(input, [pictures, sound]),
+            source: source.try_clone().ok(),
             span_us,
             packets: 0,
             found: Holes::default(),
@@ -248,9 +116,8 @@ impl Watch {
         let is = |lane: &&mut Lane| lane.index == index;
         if let Some(lane) = self.pictures.as_mut().filter(is) {
             let own_us = own.map(|own| to_us(own, lane.base));
-            let (gap, jumped_us) = lane.note(packet, own_us, place);
-            let tells = self.is_ogg || !is_key || self.is_told(own_us);
-            self.jump(jumped_us.filter(|_| tells), packet);
+            let (gap, jump) = lane.note(packet, own_us, place);
+            self.jump(jump.filter(|jump| self.is_hole(jump, !is_key)), packet);
             if let Some(gap) = gap {
                 let before = self.pictures.as_mut().and_then(|lane| lane.gap.replace(gap));
                 self.settle_pictures(before);
@@ -258,9 +125,9 @@ impl Watch {
             }
         } else if let Some(lane) = self.sound.as_mut().filter(is) {
             let own_us = own.map(|own| to_us(own, lane.base));
-            let (gap, jumped_us) = lane.note(packet, own_us, place);
-            let tells = self.pictures.is_none() && (self.is_ogg || self.is_told(own_us));
-            self.jump(jumped_us.filter(|_| tells), packet);
+            let (gap, jump) = lane.note(packet, own_us, place);
+            let is_alone = self.pictures.is_none();
+            self.jump(jump.filter(|jump| is_alone && self.is_hole(jump, false)), packet);
             if let Some(gap) = gap {
                 let before = self.sound.as_mut().and_then(|lane| lane.gap.replace(gap));
                 self.settle_sound(before);
@@ -295,8 +162,13 @@ impl Watch {
         };
         if let Some((one, two)) = pictures.gap.zip(sound.gap)
             && one.matches(&two)
+            && (sound.steady || one.damaged || two.damaged)
         {
             (pictures.gap, sound.gap) = (None, None);
+            // The recorder was paused.
+            if self.format == Format::Indexed {
+                return;
+            }
             let [one, two] = [one, two].map(|gap| self.within(&gap));
             // The longer one is what is seen or heard to be missing.
             if let Some((length_us, at_us)) = one.max(two) {
@@ -308,7 +180,9 @@ impl Watch {
 
     fn settle_pictures(&mut self, gap: Option<Gap>) {
         // Under sound that goes on a picture may stand for an hour, damage beside it or not.
-        let believed = |gap: &Gap| gap.damaged && (self.sound.is_none() || gap.length_us() <= FORWARD_US);
+        let believed = |gap: &Gap| {
+            gap.damaged && self.format != Format::Indexed && (self.sound.is_none() || gap.length_us() <= FORWARD_US)
+        };
         if let Some((length_us, at_us)) = gap.filter(believed).and_then(|gap| self.within(&gap)) {
             self.found.all.add(length_us, at_us);
         }
@@ -316,30 +190,43 @@ impl Watch {
 
     fn settle_sound(&mut self, gap: Option<Gap>) {
         let is_steady = self.sound.as_ref().is_some_and(|lane| lane.steady);
-        if let Some((length_us, at_us)) = gap.filter(|_| is_steady).and_then(|gap| self.within(&gap)) {
-            let amount = match self.pictures {
-                Some(_) => &mut self.found.sound,
-                None => &mut self.found.all,
+        // A stream that is chained to another one begins at any time.
+        let believed = |gap: &Gap| is_steady && (self.format != Format::Ogg || self.misses(gap.bytes, missing::in_ogg));
+        if let Some((length_us, at_us)) = gap.filter(believed).and_then(|gap| self.within(&gap)) {
+            let amount = if self.pictures.is_some() || self.format == Format::Indexed {
+                &mut self.found.sound
+            } else {
+                &mut self.found.all
             };
             amount.add(length_us, at_us);
         }
     }
 
-    /// Whether a time lies in the length that the header tells.
-    fn is_told(&self, own_us: Option<i64>) -> bool {
-        own_us
-            .zip(self.told_end_us)
-            .is_some_and(|(own_us, end_us)| own_us < end_us)
+    /// Whether packets are lost where a new clock seems to begin; `mid_group` tells that pictures go on there without a keyframe. What is
+    /// joined may begin so as well, at any time: a hole is no longer than twice of what was shown before it.
+    fn is_hole(&self, jump: &Jump, mid_group: bool) -> bool {
+        match self.format {
+            Format::Ogg => self.misses(jump.bytes, missing::in_ogg),
+            Format::Flv => self.misses(jump.bytes, missing::in_flv),
+            Format::Indexed => false,
+            Format::Other => mid_group && jump.length_us / 2 <= jump.shown_us,
+        }
+    }
+
+    /// Whether bytes of the file are missing between two places.
+    fn misses(&self, bytes: Option<(u64, u64)>, look: fn(&File, u64, u64) -> bool) -> bool {
+        let place = self.source.as_ref().zip(bytes);
+        place.is_some_and(|(source, (from, to))| look(source, from, to))
     }
 
     /// Tells what is missing where the clock was set forward.
-    fn jump(&mut self, length_us: Option<i64>, packet: &Packet) {
+    fn jump(&mut self, jump: Option<Jump>, packet: &Packet) {
         let time = packet.dts().or_else(|| packet.pts());
         let at_us = time
             .zip(self.base(packet.stream()))
             .map(|(time, base)| to_us(time, base));
-        if let Some((length_us, at_us)) = length_us.zip(at_us.filter(|us| self.span_us.contains(us))) {
-            self.found.all.add(length_us, at_us);
+        if let Some((jump, at_us)) = jump.zip(at_us.filter(|us| self.span_us.contains(us))) {
+            self.found.all.add(jump.length_us, at_us);
         }
     }
 
@@ -351,14 +238,17 @@ impl Watch {
     }
 }
 
+/// Formats whose packets have no times of their own: they tell of no hole.
+const TIMELESS: [&str; 4] = ["avi", "mp3", "aac", "wav"];
+
 /// The streams whose packets tell of holes: those that are made use of, and beside them pictures or sound that are only
-/// looked at, unless the index of the file tells all times already.
+/// looked at, unless the file cannot tell or its index tells all times already.
 pub(super) fn watched(input: &Input, (pictures, sound): (Option<usize>, Option<usize>)) -> [Option<usize>; 2] {
+    let tells = !TIMELESS.contains(&input.format().name());
     let best = |kind: Type| {
-        let stream = input.streams().best(kind)?;
+        let stream = input.streams().best(kind).filter(|_| tells)?;
         let is_cover = stream.disposition().contains(Disposition::ATTACHED_PIC);
-        let is_indexed = input.format().name().starts_with("mov") && stream.frames() > 0;
-        (!is_cover && !is_indexed).then(|| stream.index())
+        (!is_cover && !is_indexed(input, stream.index())).then(|| stream.index())
     };
     [
         pictures.or_else(|| best(Type::Video)),
@@ -366,19 +256,8 @@ pub(super) fn watched(input: &Input, (pictures, sound): (Option<usize>, Option<u
     ]
 }
 
-/// The length that the metadata of an FLV tell in microseconds: `duration` of `onMetaData`, in seconds, as a number of AMF 0 (Adobe
-/// Flash Video File Format Specification 10.1 §E.5). FFmpeg does not say whether it found it or guessed.
-fn flv_us(source: &File) -> Option<i64> {
-    const KEY: &[u8] = b"\x00\x08duration\x00";
-    let mut head = [0; 4_096];
-    let count = source.read_at(&mut head, 0).ok()?;
-    let head = head.get(..count)?;
-    let place = head.windows(KEY.len()).position(|window| window == KEY)?;
-    let seconds = f64::from_be_bytes(*head.get(place + KEY.len()..)?.first_chunk()?);
-    let length = Duration::try_from_secs_f64(seconds).ok()?;
-    i64::try_from(length.as_micros()).ok().filter(|us| *us > 0)
-}
-
-fn is_ogg(input: &Input) -> bool {
-    input.format().name() == "ogg"
+/// Whether an index tells the times of all packets of a stream; fragments have none.
+fn is_indexed(input: &Input, index: usize) -> bool {
+    let frames = input.stream(index).map_or(0, |stream| stream.frames());
+    input.format().name().starts_with("mov") && frames > 0
 }

@@ -13,12 +13,8 @@ const NOTICED_US: u64 = 250_000;
 /// What was lost on the way.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Losses {
-    /// Microseconds that the headers promise and the source does not have.
-    pub(super) missing_us: u64,
-    /// Microseconds of pictures or sound that did not decode.
-    pub(super) broken_us: u64,
-    /// Microseconds between packets whose own packets the source has lost.
-    pub(super) holes_us: u64,
+    /// Microseconds that are not there, holes included.
+    pub(super) lost_us: u64,
     /// Where the first of it belongs, in microseconds after the origin of the source, when known.
     pub(super) from_us: Option<u64>,
     /// Microseconds of sound that is lost while pictures go on, and where the first of it belongs, likewise.
@@ -47,6 +43,7 @@ impl Losses {
             Some(unsigned(span_us.saturating_sub(reached_us))).filter(|us| *us > VAGUE_US)
         };
         let missing_us = missing.max().or_else(vague).unwrap_or(0);
+        let missing_us = if missing_us >= NOTICED_US { missing_us } else { 0 };
         let broken_us = tracks.iter().map(|track| track.broken_us()).max().unwrap_or(0);
         let broken_at = tracks.iter().filter_map(|track| track.broken_at_us).min();
         // Damage that only the pictures show has no place.
@@ -55,9 +52,8 @@ impl Losses {
             .map(|track| start_us.saturating_add(track.reached_us))
             .min();
         Self {
-            missing_us,
-            broken_us,
-            holes_us: 0,
+            // What is missing at the end may be what broke.
+            lost_us: missing_us.max(broken_us),
             silent_us: 0,
             silent_from_us: 0,
             from_us: broken_at
@@ -71,33 +67,17 @@ impl Losses {
     /// Adds the holes of a source whose moment 0 is `origin_us`.
     pub(super) fn with_holes(self, holes: Holes, origin_us: i64) -> Self {
         let after = |us: i64| unsigned(us.saturating_sub(origin_us));
-        let is_more = self.missing_us >= NOTICED_US || self.broken_us > 0;
-        let from_us = match (holes.all.at_us.map(after), self.from_us.filter(|_| is_more)) {
+        let from_us = match (holes.all.at_us.map(after), self.from_us.filter(|_| self.lost_us > 0)) {
             (Some(hole_us), Some(from_us)) => Some(hole_us.min(from_us)),
             (hole_us, _) => hole_us.or(self.from_us),
         };
         Self {
-            holes_us: unsigned(holes.all.length_us),
+            lost_us: self.lost_us.saturating_add(unsigned(holes.all.length_us)),
             from_us,
             silent_us: unsigned(holes.sound.length_us),
             silent_from_us: holes.sound.at_us.map_or(0, after),
             ..self
         }
-    }
-
-    /// Microseconds of the source that are not there. What is missing at its end may be what broke.
-    pub(super) const fn lost_us(&self) -> u64 {
-        let missing_us = if self.missing_us >= NOTICED_US {
-            self.missing_us
-        } else {
-            0
-        };
-        let at_the_end_us = if missing_us > self.broken_us {
-            missing_us
-        } else {
-            self.broken_us
-        };
-        self.holes_us + at_the_end_us
     }
 }
 
@@ -106,12 +86,10 @@ impl AddAssign for Losses {
         if self.silent_us == 0 {
             self.silent_from_us = more.silent_from_us;
         }
-        if self.missing_us + self.broken_us + self.holes_us == 0 {
+        if self.lost_us == 0 {
             self.from_us = more.from_us;
         }
-        self.missing_us += more.missing_us;
-        self.broken_us += more.broken_us;
-        self.holes_us += more.holes_us;
+        self.lost_us += more.lost_us;
         self.silent_us += more.silent_us;
         self.headers_changed |= more.headers_changed;
         self.transparent |= more.transparent;
@@ -120,4 +98,23 @@ impl AddAssign for Losses {
 
 fn unsigned(us: i64) -> u64 {
     u64::try_from(us).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Losses;
+
+    #[test]
+    fn the_place_is_that_of_the_first_span_that_lost_something() {
+        let span = |lost_us: u64, from_us: u64| Losses {
+            lost_us,
+            from_us: Some(from_us),
+            ..Losses::default()
+        };
+        let mut all = Losses::default();
+        for one in [span(0, 2_000_000), span(500_000, 5_000_000), span(700_000, 9_000_000)] {
+            all += one;
+        }
+        assert_eq!((all.lost_us, all.from_us), (1_200_000, Some(5_000_000)));
+    }
 }

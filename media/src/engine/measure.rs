@@ -90,7 +90,8 @@ pub(super) fn survey(input: &mut Input, cancel: &Cancel) -> Result<Survey, Failu
     })
 }
 
-/// Reads a source from the last keyframe of a stream that its index tells to the end; `None` where it has no index. A second file
+/// Reads a source from the last keyframe of a stream that its index tells to the end; `None` where FFmpeg cannot seek. In formats
+/// without an index it looks through the whole file for the place. A second file
 /// behind the first one, which the headers do not know, is read as well: its clock begins anew.
 pub(super) fn tail(input: &mut Input, stream: usize, cancel: &Cancel) -> Result<Option<Survey>, Failure> {
     if packets::seek_stream(input, stream, i64::MAX / 2).is_err() {

@@ -119,6 +119,9 @@ impl Reader {
 
     /// Decodes only what these moments need.
     pub(super) fn want_only(&mut self, moments: Vec<Moment>) {
+        let tracks = [&self.video, &self.audio].into_iter().flatten();
+        let used: Vec<_> = tracks.map(|track| track.index).collect();
+        av::packets::keep_only(&mut self.input, &used);
         self.skim = Some(Skim::new(moments));
     }
 

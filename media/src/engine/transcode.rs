@@ -304,24 +304,21 @@ fn facts_of(reader: &Reader) -> Facts {
 }
 
 fn warnings(losses: Losses, outputs: &[Made]) -> Vec<Warning> {
-    let lost_ms = losses.lost_us() / 1_000;
+    let lost_ms = losses.lost_us / 1_000;
     let damaged = (lost_ms > 0).then(|| {
         let from = losses
             .from_us
             .map_or(String::new(), |us| format!(", first at {}", Timecode::from_us(us)));
         Warning::new(WarningCode::SourceDamaged, format!("{lost_ms} ms lost{from}"))
     });
-    let silent = (losses.silent_us > 0).then(|| {
-        let (ms, at) = (losses.silent_us / 1_000, Timecode::from_us(losses.silent_from_us));
-        Warning::new(
-            WarningCode::SoundShortened,
-            format!("the source: {ms} ms of sound at {at}"),
-        )
-    });
+    let silent = (losses.silent_us > 0).then(|| Warning::of_sound_in_source(losses.silent_us, losses.silent_from_us));
     let lost = outputs.iter().filter_map(|made| Some((&made.file, made.lost_sound?)));
     let shortened = lost.map(|(file, lost)| {
         let (ms, at) = (lost.length_us / 1_000, Timecode::from_us(lost.at_us));
-        Warning::new(WarningCode::SoundShortened, format!("{file}: {ms} ms of sound at {at}"))
+        Warning::new(
+            WarningCode::SoundShortened,
+            format!("{file}: {ms} ms of sound, first at {at}"),
+        )
     });
     // Every movie has the same rate.
     let dropped = outputs.iter().find_map(|made| made.dropped).map(|dropped| {

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Eight seconds of numbered pictures over a beep at the beginning of each second.
-fn film(name: &str, encoding: &str) -> PathBuf {
+pub(crate) fn film(name: &str, encoding: &str) -> PathBuf {
     let picture = "color=black:s=64x64:r=30:d=8,\
         geq=lum='if(lt(X,32),16+mod(N,16)*13,16+floor(N/16)*13)':cb=128:cr=128";
     let sound = "aevalsrc=exprs='if(lt(mod(t,1),0.1),0.8*sin(2*PI*1000*t),0.01*sin(2*PI*300*t))':d=8:s=48000";
@@ -16,10 +16,10 @@ fn film(name: &str, encoding: &str) -> PathBuf {
     clip_with(name, &arguments)
 }
 
-const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 0 -g 30 -pix_fmt yuv420p";
+pub(crate) const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 0 -g 30 -pix_fmt yuv420p";
 
 /// A copy without its middle third.
-fn without_the_middle(source: &Path) -> PathBuf {
+pub(crate) fn without_the_middle(source: &Path) -> PathBuf {
     let bytes = fs::read(source).unwrap();
     let (from, to) = (bytes.len() / 3, bytes.len() * 2 / 3);
     written(source, "hole", &[&bytes[..from], &bytes[to..]].concat())
@@ -55,7 +55,7 @@ fn written(source: &Path, what: &str, bytes: &[u8]) -> PathBuf {
 }
 
 /// What the warnings of a kind tell: seconds, and where the first of them are.
-fn told(take: &Take, code: WarningCode) -> Vec<(f64, f64)> {
+pub(crate) fn told(take: &Take, code: WarningCode) -> Vec<(f64, f64)> {
     let warnings = take.report.warnings.iter().filter(|warning| warning.code == code);
     let read = warnings.map(|warning| {
         let words: Vec<_> = warning.detail.split([' ', ':']).collect();
@@ -69,7 +69,7 @@ fn told(take: &Take, code: WarningCode) -> Vec<(f64, f64)> {
     read.collect()
 }
 
-fn losses(take: &Take) -> Vec<&str> {
+pub(crate) fn losses(take: &Take) -> Vec<&str> {
     let codes = [WarningCode::SourceDamaged, WarningCode::SoundShortened];
     let warnings = take
         .report

@@ -3,6 +3,7 @@
 use crate::clips::{clip_with, number_of, numbered};
 use crate::jumps::joined;
 use crate::studio::{probe, recipe, shoot};
+use domain::plan::Done;
 use std::path::Path;
 
 const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 0 -g 15 -pix_fmt yuv420p -t 3";
@@ -73,4 +74,29 @@ fn sound_of_a_second_file_is_heard_found_and_counted() {
             .fold(0.0_f32, |loudest, sample| loudest.max(sample.abs()));
         assert!(loudest > 0.05, "{name}: {loudest}");
     }
+}
+
+#[test]
+fn a_long_file_behind_a_short_one_is_counted() {
+    for (name, codec) in [("uneven.mkv", "libx264 -preset ultrafast"), ("uneven.avi", "mpeg4")] {
+        let single = |seconds: u32| {
+            let encoding = format!("-c:v {codec} -g 15 -bf 0 -t {seconds}");
+            numbered(&format!("{seconds}-{name}"), &encoding)
+        };
+        // The other way round the short one is not found.
+        let facts = probe(&joined(name, &[single(1), single(6)])).unwrap();
+        let off_us = facts.duration_us.abs_diff(7_000_000);
+        assert!(off_us < 200_000, "{name}: {}", facts.duration_us);
+    }
+}
+
+#[test]
+fn joined_files_are_not_copied() {
+    let single = numbered("single-copied.mkv", H264);
+    let source = joined("joined-copied.mkv", &[single.clone(), single]);
+    let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
+    let step = &take.plan.outputs[0].steps[0];
+    assert_eq!(step.done, Done::Transcode, "{step:?}");
+    assert!(step.reason.contains("are not reliable"), "{step:?}");
+    assert!(take.plan.jumps, "{:?}", take.plan);
 }

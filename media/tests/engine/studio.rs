@@ -117,8 +117,8 @@ pub(crate) fn shoot_with(source: &Path, props: &Props<'_>, recipe: &Recipe) -> R
     let plan = domain::plan(&recipe, &probe, clips, &Limits::default())?;
     let take = obey(&footage, probe.clone(), plan.clone());
     let told = take.as_ref().map(|take| take.report.warnings.as_slice());
-    if domain::plan::is_spoilt(&plan, told) {
-        let plan = domain::plan(&recipe, &probe.without_copies(), clips, &Limits::default())?;
+    if let Some(unfit) = domain::plan::unfit(&plan, told) {
+        let plan = domain::plan(&recipe, &probe.without_copies_of(unfit), clips, &Limits::default())?;
         let mut second = obey(&footage, probe, plan)?;
         if let Ok(first) = take {
             domain::plan::retell(&first.report.warnings, &mut second.report.warnings);

@@ -4,7 +4,7 @@ mod adaptive;
 mod sound;
 
 use crate::plan::{Clips, Done, Plan, plan};
-use crate::probe::{AudioFacts, Keyframes, Probe, Stream, StreamKind, VideoFacts};
+use crate::probe::{AudioFacts, Keyframes, Probe, Stream, StreamKind, Unfit, VideoFacts};
 use crate::{Limits, Rational, Recipe};
 
 fn fps(num: u32, den: u32) -> Option<Rational> {
@@ -79,7 +79,7 @@ fn right() -> Probe {
             stream(0, "h264", StreamKind::Video(video())),
             stream(1, "aac", StreamKind::Audio(audio())),
         ],
-        spoilt: false,
+        unfit: None,
     }
 }
 
@@ -288,4 +288,19 @@ fn what_turned_out_to_be_damaged_is_planned_without_copies() {
     let why = "copied at first, its packets turned out to be damaged or to change: it is made a second time";
     assert_eq!([decision(&plan, "video"), decision(&plan, "audio")], [why; 2]);
     assert!(planned(MP4, &right()).copies());
+}
+
+#[test]
+fn sound_with_holes_is_encoded_beside_copied_pictures() {
+    let plan = planned(MP4, &right().without_copies_of(Unfit::Sound));
+    let why = "copied at first, it turned out to have holes, and many players play what follows one too early";
+    assert_eq!([decision(&plan, "video"), decision(&plan, "audio")], ["copy", why]);
+}
+
+#[test]
+fn nothing_is_copied_of_a_clock_that_jumps() {
+    let jumping = Probe { jumps: true, ..right() };
+    let plan = planned(MP4, &jumping);
+    let why = format!("times in {} are not reliable", jumping.container);
+    assert_eq!([decision(&plan, "video"), decision(&plan, "audio")], [&*why; 2]);
 }

@@ -6,7 +6,7 @@ use crate::engine::av;
 /// Sound that is decoded so long before it is wanted only makes the decoder ready, in microseconds.
 const RUN_UP_US: i64 = 100_000;
 
-/// The pictures that threads decode at the same time last less than this, in microseconds.
+/// A decoder is at least so far ahead of the pictures that it gives away, in microseconds.
 const AHEAD_US: i64 = 500_000;
 
 impl Track {
@@ -37,10 +37,13 @@ impl Track {
         self.broken_at_us.get_or_insert(self.sent_us);
     }
 
-    /// Notes a keyframe that is shown at `at_us`: a span long after it needs nothing that is before it. The threads of the decoder are a
-    /// few pictures ahead.
+    /// Notes a keyframe that is shown at `at_us`: a span long after it needs nothing that is before it. Each thread of the decoder
+    /// is a picture ahead, and some are held back for their order.
     pub(in crate::engine) fn begins_anew(&mut self, at_us: i64) {
-        if at_us.saturating_add(AHEAD_US) <= self.wanted_us {
+        let threads = i64::try_from(self.decoder.threading().count).unwrap_or(0);
+        let pictures = threads.saturating_add(i64::from(self.facts.held_back));
+        let ahead_us = self.interval_us.saturating_mul(pictures).max(AHEAD_US);
+        if at_us.saturating_add(ahead_us) <= self.wanted_us {
             self.broken = 0;
             self.passed_over = self.complaints.pictures();
             self.broken_at_us = None;

@@ -49,6 +49,7 @@ mod hls_damage;
 mod hls_playlists;
 #[cfg(test)]
 mod holes;
+#[cfg(test)]
 mod holes_or_pauses;
 #[cfg(test)]
 mod hostile;

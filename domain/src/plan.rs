@@ -22,7 +22,7 @@ pub use decide::{Clips, plan};
 pub use estimate::{Cost, Estimate, Interval, Sample, estimate, predict};
 pub use rate::leaves_rate_open;
 pub use track::{AudioTrack, Card, VideoOrder, VideoTrack};
-pub use verify::{is_spoilt, retell, unfit, verify};
+pub use verify::{retell, unfit, verify};
 
 use crate::probe::Size;
 use crate::recipe::{Name, Position};

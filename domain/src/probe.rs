@@ -276,12 +276,6 @@ impl Probe {
         })
     }
 
-    /// The same facts of a source from which nothing is to be taken over without being decoded.
-    #[must_use]
-    pub fn without_copies(&self) -> Self {
-        self.without_copies_of(Unfit::All)
-    }
-
     /// The same facts of a source of which some packets are not to be taken over without being decoded.
     #[must_use]
     pub fn without_copies_of(&self, unfit: Unfit) -> Self {

@@ -4,7 +4,8 @@ use crate::footage::{Files, Footage};
 use crate::lease::ANSWER_WITHIN;
 use crate::report::{Done, Notes, speed};
 use crate::{Env, child, store};
-use domain::plan::{Sample, is_spoilt, retell, verify};
+use domain::plan::{Sample, retell, unfit, verify};
+use domain::probe::Unfit;
 use domain::protocol::{Checked, Depth, Phase, Progress, Report, SandboxStatus, Session};
 use domain::{Code, Failure, FailureKind, Plan, Probe, Recipe};
 use entity::trace::Findings;
@@ -23,14 +24,6 @@ pub(crate) struct Job<'a> {
 
 /// The stored outputs, the report, and the cost beside what was expected.
 type Made = (Vec<output::New>, Findings, Option<(String, Sample)>);
-
-/// What becomes of packets that are already what was asked.
-#[derive(Clone, Copy)]
-enum Packets {
-    Kept,
-    /// They turned out to be damaged, and what became of them only a decoder can tell.
-    Decoded,
-}
 
 /// One go at the outputs.
 struct Take {
@@ -59,16 +52,16 @@ impl Job<'_> {
         notes.took("fetch");
         let directory = |name| scratch.child(name).map_err(|error| store::machine(&error));
         let mut out = directory("out")?;
-        let mut take = self.shoot((&files, &out, Packets::Kept), progress, notes).await?;
+        let mut take = self.shoot((&files, &out, None), progress, notes).await?;
         let told = take.checked.as_ref().map(|_| take.report.warnings.as_slice());
-        if is_spoilt(&take.plan, told) {
+        if let Some(unfit) = unfit(&take.plan, told) {
             // Both takes at a time would need twice the room.
             if let Err(error) = tokio::fs::remove_dir_all(&out).await {
                 tracing::warn!(%error, "failed to remove what was made at first");
             }
             out = directory("decoded")?;
             let first = take.report.warnings;
-            take = self.shoot((&files, &out, Packets::Decoded), progress, notes).await?;
+            take = self.shoot((&files, &out, Some(unfit)), progress, notes).await?;
             retell(&first, &mut take.report.warnings);
         }
         let Take {
@@ -90,7 +83,7 @@ impl Job<'_> {
     /// Probe, plan, transcode, verify; the children are gone afterwards.
     async fn shoot(
         &self,
-        (files, out, packets): (&Files, &Path, Packets),
+        (files, out, unfit): (&Files, &Path, Option<Unfit>),
         progress: &watch::Sender<Progress>,
         notes: &mut Notes,
     ) -> Result<Take, Failure> {
@@ -98,7 +91,7 @@ impl Job<'_> {
         let children = &self.env.children;
         let mut child = children.child(source).await?;
         let sandbox = child.status().clone();
-        let made = self.transcode(&mut child, (out, packets), progress, notes).await;
+        let made = self.transcode(&mut child, (out, unfit), progress, notes).await;
         notes.child(&sandbox);
         let said = child.stderr_tail();
         if !said.is_empty() {
@@ -141,7 +134,7 @@ impl Job<'_> {
     async fn transcode(
         &self,
         child: &mut child::Child,
-        (out, packets): (&Path, Packets),
+        (out, unfit): (&Path, Option<Unfit>),
         progress: &watch::Sender<Progress>,
         notes: &mut Notes,
     ) -> Result<(Plan, Report, Option<child::Child>), Failure> {
@@ -151,7 +144,7 @@ impl Job<'_> {
         }
         notes.took("probe");
         let making = async {
-            let plan = self.plan(&probes, packets, notes)?;
+            let plan = self.plan(&probes, unfit, notes)?;
             let wall = wall_limit(&probes, &plan);
             let tell = |update| {
                 progress.send_replace(update);
@@ -178,16 +171,13 @@ impl Job<'_> {
         }
     }
 
-    fn plan(&self, probes: &[Probe], packets: Packets, notes: &mut Notes) -> Result<Plan, Failure> {
+    fn plan(&self, probes: &[Probe], unfit: Option<Unfit>, notes: &mut Notes) -> Result<Plan, Failure> {
         let source = probes
             .first()
             .ok_or_else(|| store::trouble(&"a task without a source"))?;
         let settings = &self.env.settings;
-        let decoded = source.without_copies();
-        let source = match packets {
-            Packets::Kept => source,
-            Packets::Decoded => &decoded,
-        };
+        let decoded = unfit.map(|unfit| source.without_copies_of(unfit));
+        let source = decoded.as_ref().unwrap_or(source);
         let plan = domain::plan(self.recipe, source, self.footage.clips(probes), &settings.limits)?;
         notes.planned(&plan, source, settings.threads);
         Ok(plan)

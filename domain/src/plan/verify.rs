@@ -57,12 +57,6 @@ pub fn unfit(plan: &Plan, told: Result<&[Warning], &Failure>) -> Option<Unfit> {
     (has_holes && plan.copies_sound()).then_some(Unfit::Sound)
 }
 
-/// Whether packets were taken over from the source that turned out to be unfit: see [`unfit`].
-#[must_use]
-pub fn is_spoilt(plan: &Plan, told: Result<&[Warning], &Failure>) -> bool {
-    unfit(plan, told).is_some()
-}
-
 /// Adds to the warnings of a second take those of the first one that only a copy can see: headers that change, and damage that
 /// the decoders of the second one passed over.
 pub fn retell(first: &[Warning], second: &mut Vec<Warning>) {

@@ -283,7 +283,7 @@ fn a_webm_begins_at_its_keyframe_only_with_sound_that_does() {
 
 #[test]
 fn what_turned_out_to_be_damaged_is_planned_without_copies() {
-    let plan = planned(MP4, &right().without_copies());
+    let plan = planned(MP4, &right().without_copies_of(Unfit::All));
     assert!(!plan.copies(), "{:?}", plan.outputs[0].steps);
     let why = "copied at first, its packets turned out to be damaged or to change: it is made a second time";
     assert_eq!([decision(&plan, "video"), decision(&plan, "audio")], [why; 2]);

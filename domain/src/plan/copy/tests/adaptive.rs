@@ -2,6 +2,7 @@
 
 use super::{decision, fps, planned, right, with_keyframes, with_video};
 use crate::plan::{Content, Done, Hls, Plan, VideoTrack};
+use crate::probe::Unfit;
 
 const ONE: &str = r#"{"outputs":[{"kind":"hls","ladder":[720]}]}"#;
 const LADDER: &str = r#"{"outputs":[{"kind":"hls"}]}"#;
@@ -81,7 +82,7 @@ fn a_rung_is_copied_unless_the_source_is_not_right() {
             "40000000 b/s is more than its size needs",
         ),
         (
-            right().without_copies(),
+            right().without_copies_of(Unfit::All),
             "copied at first, its packets turned out to be damaged or to change: it is made a second time",
         ),
     ] {
@@ -132,5 +133,8 @@ fn the_largest_rung_is_copied_and_the_others_end_no_group_by_themselves() {
     };
     // Segments of four seconds at 29.97 frames a second.
     assert_eq!(groups(&plan), [0, 242, 242, 242]);
-    assert_eq!(groups(&planned(LADDER, &right().without_copies())), [120; 4]);
+    assert_eq!(
+        groups(&planned(LADDER, &right().without_copies_of(Unfit::All))),
+        [120; 4]
+    );
 }

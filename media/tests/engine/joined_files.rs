@@ -77,16 +77,24 @@ fn sound_of_a_second_file_is_heard_found_and_counted() {
 }
 
 #[test]
-fn a_long_file_behind_a_short_one_is_counted() {
+fn files_of_other_lengths_are_counted() {
     for (name, codec) in [("uneven.mkv", "libx264 -preset ultrafast"), ("uneven.avi", "mpeg4")] {
         let single = |seconds: u32| {
             let encoding = format!("-c:v {codec} -g 15 -bf 0 -t {seconds}");
             numbered(&format!("{seconds}-{name}"), &encoding)
         };
-        // The other way round the short one is not found.
-        let facts = probe(&joined(name, &[single(1), single(6)])).unwrap();
-        let off_us = facts.duration_us.abs_diff(7_000_000);
-        assert!(off_us < 200_000, "{name}: {}", facts.duration_us);
+        // FFmpeg's reader of AVI stops where the second file is the shorter one.
+        let orders: &[(u32, u32)] = if name.ends_with("avi") {
+            &[(1, 6)]
+        } else {
+            &[(1, 6), (6, 1)]
+        };
+        for (first, second) in orders.iter().copied() {
+            let name = format!("{first}-{second}-{name}");
+            let facts = probe(&joined(&name, &[single(first), single(second)])).unwrap();
+            let off_us = facts.duration_us.abs_diff(7_000_000);
+            assert!(off_us < 200_000, "{name}: {}", facts.duration_us);
+        }
     }
 }
 

@@ -98,7 +98,9 @@ pub(super) fn ends(probe: &Probe, input: &mut Input, survey: Option<Survey>, can
             jumped: false,
         });
     };
-    let goes_on = tail.end_us() > end_us.saturating_add(BROKEN_OFF_US);
+    // A clock that begins anew behind the last keyframe of the index is that of a second file, however short.
+    let beyond_us = if tail.jumped { 0 } else { BROKEN_OFF_US };
+    let goes_on = tail.end_us() > end_us.saturating_add(beyond_us);
     Ok(Ends {
         end_us: if goes_on { tail.end_us() } else { end_us },
         jumped: tail.jumped,

@@ -9,5 +9,6 @@ mod token;
 
 pub(crate) use known_passwords::is_common;
 pub(crate) use password::{Busy, Hasher, Verdict};
+pub(crate) use pool::Priority;
 pub(crate) use throttle::{Attempt, Gate};
 pub(crate) use token::Tokens;

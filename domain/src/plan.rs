@@ -26,7 +26,7 @@ pub use verify::{retell, unfit, verify};
 
 use crate::probe::Size;
 use crate::recipe::{Name, Position};
-use crate::time::{Rational, Span, Timecode};
+use crate::time::{Rational, Span};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -165,25 +165,7 @@ impl Warning {
             detail: detail.into(),
         }
     }
-
-    /// A warning that the source has no sound for so many microseconds in all, first at so many of its own time.
-    #[must_use]
-    pub fn of_sound_in_source(length_us: u64, at_us: u64) -> Self {
-        let (ms, at) = (length_us / 1_000, Timecode::from_us(at_us));
-        Self::new(
-            WarningCode::SoundShortened,
-            format!("{IN_SOURCE}{ms} ms of sound, first at {at}"),
-        )
-    }
-
-    /// Whether it tells of sound that the source does not have, not of what one output lost.
-    fn is_of_sound_in_source(&self) -> bool {
-        self.code == WarningCode::SoundShortened && self.detail.starts_with(IN_SOURCE)
-    }
 }
-
-/// The beginning of a detail that concerns the source; those of outputs begin with the name of a file.
-const IN_SOURCE: &str = "the source: ";
 
 impl Plan {
     /// Expected length of an output in microseconds, intro and outro included; 0 for stills.
@@ -205,7 +187,7 @@ impl Plan {
         steps.any(|step| step.done == Done::Copy)
     }
 
-    /// Whether sound is taken over from the source without being decoded.
+    /// Returns `true` when an output takes its sound from the source without decoding it.
     fn copies_sound(&self) -> bool {
         self.outputs.iter().any(|output| match &output.content {
             Content::Movie(movie) => movie.audio.as_ref().is_some_and(AudioTrack::is_copy),

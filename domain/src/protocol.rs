@@ -102,6 +102,9 @@ pub struct Report {
     pub outputs: Vec<Made>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
+    /// Microseconds of sound that the source lacks while its pictures go on.
+    #[serde(default)]
+    pub silent_source_us: u64,
     /// Processor time in milliseconds.
     pub cpu_ms: u64,
     /// Wall time in milliseconds.

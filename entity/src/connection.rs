@@ -44,8 +44,8 @@ pub async fn connect(url: &str, max_connections: u32) -> Result<DatabaseConnecti
     }
 }
 
-/// Why Postgres lets nobody in: while it starts, and while all its connections are taken, the pool tries again, and then says
-/// only that its time is over.
+/// Connects once outside of the pool for the error of Postgres itself: the pool retries while the server starts or has no connection
+/// left, and then reports only a timeout.
 async fn cause(url: &str) -> Option<DbErr> {
     let once = <sqlx::PgConnection as sqlx::Connection>::connect(url);
     let refused = tokio::time::timeout(SILENT_AFTER, once).await.ok()?.err()?;

@@ -37,7 +37,7 @@ pub(crate) fn raise() -> anyhow::Result<()> {
     enough(self::limit(), least(parts::connections(), 1))
 }
 
-/// What a process with so many connections to its database, tasks at a time and [`CLIENTS_MIN`] clients may have open.
+/// Descriptors that a process needs with these connections to its database, tasks at a time and [`CLIENTS_MIN`] clients.
 fn least(database_connections: u32, tasks: usize) -> u64 {
     let tasks = u64::try_from(tasks).unwrap_or(u64::MAX);
     FOR_THE_PROCESS

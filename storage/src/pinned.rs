@@ -124,7 +124,7 @@ impl Used {
     }
 }
 
-/// Whether a descriptor of this process is open on this file.
+/// Returns `true` when a descriptor of this process is open on this file.
 fn is_open(file: Identity) -> bool {
     let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") else {
         return false;

@@ -1,8 +1,8 @@
 //! Damaged files through the real child, driven and watched as the worker does: each becomes an output that holds what
 //! it promises, or a failure that says what it is. `tests/fuzz` runs it for longer.
 
-use domain::plan::{Clips, Plan, Warning};
-use domain::protocol::{Depth, SandboxMode, Session};
+use domain::plan::{Clips, Plan};
+use domain::protocol::{Depth, Report, SandboxMode, Session};
 use domain::{Code, Failure, FailureKind, Limits, Probe, Recipe};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -112,7 +112,7 @@ async fn made(source: PathBuf, scratch: PathBuf, recipe: &str) -> End {
     let planned = |probe: &Probe| domain::plan(&recipe, probe, Clips::default(), &Limits::default());
     let plan = planned(&probe)?;
     let first = taken(&settings, child, &plan, &scratch).await;
-    let Some(unfit) = domain::plan::unfit(&plan, first.as_deref()) else {
+    let Some(unfit) = domain::plan::unfit(&plan, first.as_ref()) else {
         return first.map(drop);
     };
     let scratch = scratch.join("decoded");
@@ -122,13 +122,8 @@ async fn made(source: PathBuf, scratch: PathBuf, recipe: &str) -> End {
     taken(&settings, child, &plan, &scratch).await.map(drop)
 }
 
-/// Transcode, and verify in a second child that never saw the source; returns what the first one warned of.
-async fn taken(
-    settings: &ChildSettings,
-    mut child: Child,
-    plan: &Plan,
-    scratch: &Path,
-) -> Result<Vec<Warning>, Failure> {
+/// Transcode, and verify in a second child that never saw the source; returns the report of the first one.
+async fn taken(settings: &ChildSettings, mut child: Child, plan: &Plan, scratch: &Path) -> Result<Report, Failure> {
     let report = child.transcode(plan.clone(), Duration::from_secs(90), |_| ()).await?;
     child.finish().await;
     let mut checker = Child::spawn(settings, session(Vec::new(), scratch)).await?;
@@ -139,7 +134,7 @@ async fn taken(
         domain::plan::verify(plan, planned, made, checked)?;
     }
     checker.finish().await;
-    Ok(report.warnings)
+    Ok(report)
 }
 
 fn session(sources: Vec<PathBuf>, scratch: &Path) -> Session {

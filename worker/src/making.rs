@@ -53,7 +53,7 @@ impl Job<'_> {
         let directory = |name| scratch.child(name).map_err(|error| store::machine(&error));
         let mut out = directory("out")?;
         let mut take = self.shoot((&files, &out, None), progress, notes).await?;
-        let told = take.checked.as_ref().map(|_| take.report.warnings.as_slice());
+        let told = take.checked.as_ref().map(|_| &take.report);
         if let Some(unfit) = unfit(&take.plan, told) {
             // Both takes at a time would need twice the room.
             if let Err(error) = tokio::fs::remove_dir_all(&out).await {

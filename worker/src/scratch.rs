@@ -69,7 +69,7 @@ impl Scratch {
     /// A directory for one attempt; it goes when the value is dropped.
     pub(crate) fn directory(&self, task: &Model) -> io::Result<Directory> {
         let path = self.path.join(format!("{}-{}", task.id, task.attempt));
-        // With those above it, which somebody may have cleaned away.
+        // With its parents, which a cleanup of temporary files may have removed.
         fs::create_dir_all(&path)?;
         Ok(Directory(path))
     }

@@ -1,6 +1,6 @@
 //! Password hashes: argon2id by RFC 9106, in a bounded pool of threads.
 
-use super::pool::{Pool, Priority};
+use super::pool::{Pool, Priority, Slot};
 use anyhow::Context as _;
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
@@ -61,28 +61,28 @@ impl Hasher {
         Self::new(cores.saturating_sub(1))
     }
 
-    /// The hash of a new password, as a PHC string.
+    /// Reserves a slot for one hash; call it before the database is asked.
     ///
     /// # Errors
     /// [`Busy`] when too many wait.
-    pub(crate) async fn hash(&self, password: Password) -> Result<anyhow::Result<String>, Busy> {
-        self.run(Priority::Other, move |argon2, _| {
-            hash(argon2, password.secret().as_bytes())
-        })
-        .await
+    pub(crate) fn reserve(&self, priority: Priority) -> Result<Slot, Busy> {
+        self.0.pool.reserve(priority).ok_or(Busy)
+    }
+
+    /// The hash of a new password, as a PHC string.
+    pub(crate) async fn hash(&self, slot: Slot, password: Password) -> anyhow::Result<String> {
+        self.run(slot, move |argon2, _| hash(argon2, password.secret().as_bytes()))
+            .await
     }
 
     /// Checks a password against a stored hash; `None` takes as long and is always wrong.
-    ///
-    /// # Errors
-    /// [`Busy`] when too many wait.
     pub(crate) async fn verify(
         &self,
-        priority: Priority,
+        slot: Slot,
         password: Vec<u8>,
         stored: Option<String>,
-    ) -> Result<anyhow::Result<Verdict>, Busy> {
-        self.run(priority, move |argon2, dummy| {
+    ) -> anyhow::Result<Verdict> {
+        self.run(slot, move |argon2, dummy| {
             verify(argon2, dummy, &password, stored.as_deref())
         })
         .await
@@ -91,19 +91,16 @@ impl Hasher {
     /// Has `work` done by the pool. It is done even when the caller goes away meanwhile.
     async fn run<T: Send + 'static>(
         &self,
-        priority: Priority,
+        slot: Slot,
         work: impl FnOnce(&Argon2<'static>, &str) -> anyhow::Result<T> + Send + 'static,
-    ) -> Result<anyhow::Result<T>, Busy> {
+    ) -> anyhow::Result<T> {
         let (answer, asked) = oneshot::channel();
         let (argon2, dummy) = (self.0.argon2.clone(), self.0.dummy.clone());
         // The work holds no reference to the pool: a thread of the pool must not be the one that drops it.
-        let accepted = self.0.pool.submit(priority, move || {
+        self.0.pool.submit(slot, move || {
             let _ = answer.send(work(&argon2, &dummy));
         });
-        if !accepted {
-            return Err(Busy);
-        }
-        Ok(asked.await.context("a hash was not finished").and_then(|result| result))
+        asked.await.context("a hash was not finished")?
     }
 }
 
@@ -172,12 +169,10 @@ mod tests {
     #[tokio::test]
     async fn a_password_is_told_from_another_and_from_none() {
         let hasher = Hasher::new(1);
-        let hash = hasher.hash(password("correct horse")).await.unwrap().unwrap();
+        let slot = || hasher.reserve(Priority::Other).unwrap();
+        let hash = hasher.hash(slot(), password("correct horse")).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        let verify = async |text: &str, hash| {
-            let checked = hasher.verify(Priority::Other, text.into(), hash).await;
-            checked.unwrap().unwrap()
-        };
+        let verify = async |text: &str, hash| hasher.verify(slot(), text.into(), hash).await.unwrap();
         assert_eq!(verify("correct horse", Some(hash.clone())).await, Verdict::Right);
         assert_eq!(verify("battery staple", Some(hash)).await, Verdict::Wrong);
         assert_eq!(verify("correct horse", None).await, Verdict::Wrong);
@@ -193,9 +188,12 @@ mod tests {
         );
         let old = super::hash(&old, b"correct horse").unwrap();
         let verdict = hasher
-            .verify(Priority::Known, b"correct horse".to_vec(), Some(old))
+            .verify(
+                hasher.reserve(Priority::Known).unwrap(),
+                b"correct horse".to_vec(),
+                Some(old),
+            )
             .await
-            .unwrap()
             .unwrap();
         assert!(matches!(verdict, Verdict::Outdated(hash) if hash.contains("m=19456,t=2,p=1")));
     }

@@ -3,10 +3,14 @@
 //!
 //! There are two queues. Work of the first is always taken before work of the second, so that a flood of logins from unknown
 //! networks does not delay accounts that are used from where they usually are.
+//!
+//! A request reserves a slot of its queue before it asks the database: a flood is refused at once, instead of taking the
+//! connections to the database from all other requests.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -20,13 +24,21 @@ pub(crate) enum Priority {
 }
 
 /// Hands work to its threads. They end when it is dropped, after the work that was accepted.
-pub(super) struct Pool(Arc<Shared>);
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+    known: Arc<Semaphore>,
+    other: Arc<Semaphore>,
+}
+
+/// The right to have one piece of work done. It is given back when the work is done, or when it is dropped unused.
+pub(crate) struct Slot {
+    priority: Priority,
+    _permit: OwnedSemaphorePermit,
+}
 
 struct Shared {
     queues: Mutex<Queues>,
     changed: Condvar,
-    /// The most that may wait in each queue.
-    capacity: usize,
 }
 
 #[derive(Default)]
@@ -37,41 +49,57 @@ struct Queues {
 }
 
 impl Pool {
-    /// Starts `threads` threads; `capacity` is the most that may wait in each queue.
+    /// Starts `threads` threads; `capacity` is the most that may wait in each queue while all of them work for it.
     pub(super) fn new(threads: usize, capacity: usize) -> Self {
         let shared = Arc::new(Shared {
             queues: Mutex::default(),
             changed: Condvar::new(),
-            capacity,
         });
+        let slots = || Arc::new(Semaphore::new(threads + capacity));
         for _ in 0..threads {
             let shared = shared.clone();
             std::thread::spawn(move || shared.run());
         }
-        Self(shared)
+        Self {
+            shared,
+            known: slots(),
+            other: slots(),
+        }
     }
 
-    /// Queues a piece of work; `false` when the queue is full, and then the work is dropped.
-    pub(super) fn submit(&self, priority: Priority, work: impl FnOnce() + Send + 'static) -> bool {
-        let mut queues = self.0.lock();
-        let queue = match priority {
+    /// Reserves a slot; `None` when all of its queue are taken.
+    pub(super) fn reserve(&self, priority: Priority) -> Option<Slot> {
+        let slots = match priority {
+            Priority::Known => &self.known,
+            Priority::Other => &self.other,
+        };
+        let permit = slots.clone().try_acquire_owned().ok()?;
+        Some(Slot {
+            priority,
+            _permit: permit,
+        })
+    }
+
+    /// Queues a piece of work.
+    pub(super) fn submit(&self, slot: Slot, work: impl FnOnce() + Send + 'static) {
+        let mut queues = self.shared.lock();
+        let queue = match slot.priority {
             Priority::Known => &mut queues.known,
             Priority::Other => &mut queues.other,
         };
-        if queue.len() >= self.0.capacity {
-            return false;
-        }
-        queue.push_back(Box::new(work));
+        queue.push_back(Box::new(move || {
+            let _slot = slot;
+            work();
+        }));
         drop(queues);
-        self.0.changed.notify_one();
-        true
+        self.shared.changed.notify_one();
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.0.lock().closed = true;
-        self.0.changed.notify_all();
+        self.shared.lock().closed = true;
+        self.shared.changed.notify_all();
     }
 }
 
@@ -106,12 +134,21 @@ mod tests {
     use super::*;
     use std::sync::mpsc::channel;
 
+    fn submit(pool: &Pool, priority: Priority, work: impl FnOnce() + Send + 'static) -> bool {
+        let slot = pool.reserve(priority);
+        let reserved = slot.is_some();
+        if let Some(slot) = slot {
+            pool.submit(slot, work);
+        }
+        reserved
+    }
+
     /// A pool of one thread that is busy until the sender is dropped.
     fn busy(capacity: usize) -> (Pool, std::sync::mpsc::Sender<()>) {
         let pool = Pool::new(1, capacity);
         let (release, held) = channel();
         let (started, has_started) = channel();
-        assert!(pool.submit(Priority::Other, move || {
+        assert!(submit(&pool, Priority::Other, move || {
             started.send(()).unwrap();
             let _ = held.recv();
         }));
@@ -125,7 +162,7 @@ mod tests {
         let (done, order) = channel();
         for (name, priority) in [("a", Priority::Other), ("b", Priority::Other), ("c", Priority::Known)] {
             let done = done.clone();
-            assert!(pool.submit(priority, move || done.send(name).unwrap()));
+            assert!(submit(&pool, priority, move || done.send(name).unwrap()));
         }
         drop((release, done));
         assert_eq!(order.iter().collect::<Vec<_>>(), ["c", "a", "b"]);
@@ -134,17 +171,33 @@ mod tests {
     #[test]
     fn a_full_queue_refuses_and_leaves_room_in_the_other_one() {
         let (pool, _release) = busy(2);
-        assert!(pool.submit(Priority::Other, || ()) && pool.submit(Priority::Other, || ()));
-        assert!(!pool.submit(Priority::Other, || ()), "two may wait");
-        assert!(pool.submit(Priority::Known, || ()));
+        assert!(submit(&pool, Priority::Other, || ()) && submit(&pool, Priority::Other, || ()));
+        assert!(!submit(&pool, Priority::Other, || ()), "two may wait");
+        assert!(submit(&pool, Priority::Known, || ()));
+    }
+
+    #[test]
+    fn a_slot_that_is_dropped_or_whose_work_is_done_is_free_again() {
+        let pool = Pool::new(1, 0);
+        for _ in 0..3 {
+            let slot = pool.reserve(Priority::Other).unwrap();
+            assert!(pool.reserve(Priority::Other).is_none());
+            drop(slot);
+            let (done, answer) = channel();
+            assert!(submit(&pool, Priority::Other, move || done.send(()).unwrap()));
+            answer.recv().unwrap();
+            while pool.other.available_permits() == 0 {
+                std::thread::yield_now();
+            }
+        }
     }
 
     #[test]
     fn a_panic_ends_neither_the_thread_nor_the_pool() {
         let pool = Pool::new(1, 2);
-        assert!(pool.submit(Priority::Other, || panic!("of a test")));
+        assert!(submit(&pool, Priority::Other, || panic!("of a test")));
         let (done, answer) = channel();
-        assert!(pool.submit(Priority::Other, move || done.send(()).unwrap()));
+        assert!(submit(&pool, Priority::Other, move || done.send(()).unwrap()));
         answer.recv().unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! Sign-up and login.
 
 use crate::AppState;
-use crate::auth::{Attempt, Busy, Verdict, is_common};
+use crate::auth::{Attempt, Busy, Priority, Verdict, is_common};
 use crate::config::PasswordPolicy;
 use crate::context::Context;
 use crate::error::{Error, Refusal};
@@ -170,6 +170,7 @@ pub(crate) async fn sign_up(
         email,
         password,
     } = form;
+    let slot = state.hasher.reserve(Priority::Other).map_err(busy)?;
     if user::has_name(&state.db, &username).await? {
         return Err(wrong("username", Code::UsernameTaken).into());
     }
@@ -177,7 +178,7 @@ pub(crate) async fn sign_up(
     if user::has_email(&state.db, &email).await? {
         return Err(wrong("email", Code::EmailTaken).into());
     }
-    let hash = state.hasher.hash(password).await.map_err(busy)??;
+    let hash = state.hasher.hash(slot, password).await?;
     let created = entity::write(&state.db, async |db| user::create(db, &username, &email, hash).await);
     let user = match created.await {
         // Somebody was faster since the check.
@@ -261,12 +262,10 @@ pub(crate) async fn login_ping() -> axum::Json<Message> {
 
 /// Compares the password with that of the account; an account that does not exist takes as long.
 async fn check(state: &AppState, attempt: &Attempt, form: Login) -> Result<(Option<user::Model>, Verdict), Error> {
+    let slot = state.hasher.reserve(attempt.priority()).map_err(busy)?;
     let user = user::find_by_username(&state.db, &form.username).await?;
     let stored = user.as_ref().map(|user| user.password_hash.clone());
-    let checked = state
-        .hasher
-        .verify(attempt.priority(), form.password.into_bytes(), stored);
-    let verdict = checked.await.map_err(busy)??;
+    let verdict = state.hasher.verify(slot, form.password.into_bytes(), stored).await?;
     Ok((user, verdict))
 }
 

@@ -105,8 +105,8 @@ fn png(bytes: &[u8]) -> Option<(u32, u32)> {
     signature::png_size(bytes).filter(|_| png_is_whole(bytes))
 }
 
-/// Whether a PNG has image data, ends with `IEND`, and every chunk that a decoder needs (§5.4: its name begins with an upper
-/// case letter) matches its checksum.
+/// Returns `true` when a PNG has image data, ends with `IEND`, and every critical chunk (PNG, third edition, §5.4: its name begins
+/// with an upper case letter) matches its CRC.
 fn png_is_whole(bytes: &[u8]) -> bool {
     let mut pixel_bytes = 0;
     for chunk in signature::png_chunks(bytes).into_iter().flatten() {

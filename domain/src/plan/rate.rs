@@ -48,7 +48,7 @@ const MOST: f64 = 120.5;
 /// What a camera may take in a second; more is a mistake of the file.
 const CAMERA: f64 = 1_000.5;
 
-/// Whether average and base rate do not tell on which grid the pictures stand, so that their times have to:
+/// Returns `true` when average and base rate do not determine the grid of the frames' timestamps, so that it has to be measured:
 /// [`VideoFacts::regular_fps`].
 #[must_use]
 pub fn leaves_rate_open(facts: &VideoFacts) -> bool {

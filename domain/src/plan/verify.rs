@@ -7,7 +7,7 @@ use super::{
 use crate::code::Code;
 use crate::failure::{Failure, FailureKind};
 use crate::probe::{Probe, Size, Unfit, VideoFacts};
-use crate::protocol::{Checked, CheckedFile, CheckedHls, CheckedSprite, Imprint, Made};
+use crate::protocol::{Checked, CheckedFile, CheckedHls, CheckedSprite, Imprint, Made, Report};
 use crate::recipe::{AudioFormat, PosterFormat};
 use crate::time::Rational;
 
@@ -42,18 +42,18 @@ pub fn verify(plan: &Plan, planned: &PlannedOutput, made: &Made, checked: &Check
 /// attempt: the task is planned anew with [`Probe::without_copies_of`]. What became of packets that are damaged, change their
 /// headers or have a hole between them only a decoder can tell.
 #[must_use]
-pub fn unfit(plan: &Plan, told: Result<&[Warning], &Failure>) -> Option<Unfit> {
+pub fn unfit(plan: &Plan, told: Result<&Report, &Failure>) -> Option<Unfit> {
     let concerns_all =
         |warning: &Warning| matches!(warning.code, WarningCode::SourceDamaged | WarningCode::HeadersChange);
     let is_all = match told {
-        Ok(warnings) => warnings.iter().any(concerns_all),
+        Ok(report) => report.warnings.iter().any(concerns_all),
         Err(failure) => failure.code == Code::OutputInvalid,
     };
     if is_all {
         return plan.copies().then_some(Unfit::All);
     }
     // Many players play what follows a hole too early.
-    let has_holes = told.is_ok_and(|warnings| warnings.iter().any(Warning::is_of_sound_in_source));
+    let has_holes = told.is_ok_and(|report| report.silent_source_us > 0);
     (has_holes && plan.copies_sound()).then_some(Unfit::Sound)
 }
 
@@ -327,12 +327,14 @@ mod tests {
         let copied = of_sound(r#"{"outputs":[{"kind":"audio"}]}"#);
         let encoded = of_sound(r#"{"outputs":[{"kind":"audio","bitrate_bps":96000}]}"#);
         assert!(copied.copies() && !encoded.copies());
-        let hole = [Warning::of_sound_in_source(2_000_000, 3_000_000)];
-        let of_output = [Warning::new(
-            WarningCode::SoundShortened,
-            "audio.m4a: 20 ms of sound, first at 00:00:01.000",
-        )];
-        let damage = [Warning::new(WarningCode::SourceDamaged, "20 ms lost"), hole[0].clone()];
+        let report = |silent_source_us, codes: &[WarningCode]| Report {
+            warnings: codes.iter().map(|code| Warning::new(*code, "20 ms lost")).collect(),
+            silent_source_us,
+            ..Report::default()
+        };
+        let hole = report(2_000_000, &[WarningCode::SoundShortened]);
+        let of_output = report(0, &[WarningCode::SoundShortened]);
+        let damage = report(2_000_000, &[WarningCode::SourceDamaged, WarningCode::SoundShortened]);
         let invalid = Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, "");
         assert_eq!(unfit(&copied, Ok(&hole)), Some(Unfit::Sound));
         assert_eq!(unfit(&copied, Ok(&of_output)), None);

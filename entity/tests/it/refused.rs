@@ -1,4 +1,4 @@
-//! A database that lets nobody in says why.
+//! Connection errors carry the reason of the server.
 
 use crate::seed::{fresh_postgres, server};
 use sea_orm::ConnectionTrait;

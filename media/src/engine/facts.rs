@@ -156,7 +156,7 @@ pub(super) fn is_avi(input: &Input) -> bool {
     input.format().name() == "avi"
 }
 
-/// Whether a source is bare FLAC, whose header knows nothing of a second file behind it.
+/// Returns `true` for bare FLAC: its header tells the length of the first file only when a second one is appended.
 fn is_flac(input: &Input) -> bool {
     input.format().name() == "flac"
 }

@@ -1,18 +1,23 @@
-//! Holes: times whose packets a file has lost, told by the times of those around them.
+//! Detection of packets that a file has lost, by gaps in the timestamps around them.
 //!
-//! A long step between two packets alone proves nothing: a picture may stand for an hour, recorders are paused, and where nothing is
-//! said or played, some write no sound. It is a hole
-//! - in sound whose encoders send packets all the time, while pictures go on;
-//! - in pictures and sound, where both have one of about the same length at the same place of the file, and the encoder of the sound
-//!   sends packets all the time, or packets beside it are damaged;
-//! - in pictures beside packets that do not decode, under sound when it is not too long;
-//! - where the step is so long that it is taken for a new clock: in Ogg and FLV, when bytes of the file are missing there; elsewhere
-//!   where pictures go on without a keyframe, when it is no longer than a file of this length may have lost.
+//! *Problem.* Bytes that are missing in the middle of a file are skipped by the demuxer without an error. A gap in the timestamps alone
+//! does not prove a loss: a frame may be shown for an hour, a recorder may be paused, and some encoders send no audio while there is
+//! nothing to hear. A false warning costs a needless encode, so each gap needs evidence.
 //!
-//! An index of all samples (`stbl` of ISO/IEC 14496-12) tells that none is lost: there only sound may have a hole.
+//! *Evidence.* A gap counts as a hole
+//! - in audio, when its codec sends packets all the time and video goes on;
+//! - in audio and video together, when both have a gap of about the same length at the same position of the file, and the audio codec
+//!   sends packets all the time or packets beside the gap are damaged;
+//! - in video beside packets that do not decode; under audio that goes on only up to [`FORWARD_US`];
+//! - where it is longer than [`FORWARD_US`] and therefore handled as a discontinuity of the clock: in Ogg and FLV when page numbers or
+//!   tag sizes show that bytes are missing; elsewhere when video goes on without a keyframe and the gap is at most twice as long as
+//!   what came before it.
+//!
+//! *Exception.* A sample table (`stbl`, ISO/IEC 14496-12 §8.5) lists every sample, so no packet of such a file is lost: only audio may
+//! have a gap there.
 
-mod lane;
 mod missing;
+mod stream_gaps;
 
 use super::clock::FORWARD_US;
 use super::facts::to_us;
@@ -20,14 +25,15 @@ use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::media::Type;
 use ffmpeg_next::{Packet, Rational};
-use lane::{BESIDE_US, Gap, Jump, Lane};
+
 use std::fs::File;
 use std::ops::Range;
+use stream_gaps::{BESIDE_US, Gap, Jump, StreamGaps};
 
-/// Less of a hole inside of a span is none, in microseconds.
+/// Shorter parts of a hole inside of a span are ignored, in microseconds.
 const TOUCHED_US: i64 = 50_000;
 
-/// What is lost to holes, in microseconds, and where the first of it is on the clock of the source.
+/// Total length of holes and position of the first one on the clock of the source, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Amount {
     pub(super) length_us: i64,
@@ -41,19 +47,19 @@ impl Amount {
     }
 }
 
-/// Holes of a span: those of all that was to be there, and those of sound while pictures go on.
+/// Holes of a span: those in all of its streams, and those in audio under video that goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Holes {
     pub(super) all: Amount,
     pub(super) sound: Amount,
 }
 
-/// How a file tells of a hole.
+/// The kind of evidence that a format has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     Ogg,
     Flv,
-    /// An index tells the times of all packets.
+    /// An index lists all packets.
     Indexed,
     Other,
 }
@@ -70,30 +76,30 @@ impl Format {
     }
 }
 
-/// Looks for holes while a source is read in its order.
+/// Detects holes while a source is read in the order of the file.
 #[derive(Debug)]
-pub(super) struct Watch {
-    pictures: Option<Lane>,
-    sound: Option<Lane>,
+pub(super) struct GapDetector {
+    pictures: Option<StreamGaps>,
+    sound: Option<StreamGaps>,
     format: Format,
-    /// The file, to look for bytes that are missing.
+    /// The file, for evidence of missing bytes.
     source: Option<File>,
     span_us: Range<i64>,
     packets: u64,
     found: Holes,
 }
 
-impl Watch {
-    /// Watches streams of pictures and sound; what lies in a span of the clock of the source counts.
+impl GapDetector {
+    /// Watches one video and one audio stream; holes count inside of a span of the clock of the source.
     pub(super) fn new(
         (input, source): (&Input, &File),
         [pictures, sound]: [Option<usize>; 2],
         span_us: Range<i64>,
     ) -> Self {
-        let lane = |index: Option<usize>| Lane::of(input, index?);
+        let stream = |index: Option<usize>| StreamGaps::of(input, index?);
         Self {
-            pictures: lane(pictures),
-            sound: lane(sound),
+            pictures: stream(pictures),
+            sound: stream(sound),
             format: Format::of(input, [pictures, sound]),
             source: source.try_clone().ok(),
             span_us,
@@ -102,60 +108,60 @@ impl Watch {
         }
     }
 
-    /// The unit of time of a stream that is watched.
+    /// The time base of a watched stream.
     pub(super) fn base(&self, stream: usize) -> Option<Rational> {
-        let lanes = [&self.pictures, &self.sound].into_iter().flatten();
-        lanes.filter(|lane| lane.index == stream).map(|lane| lane.base).next()
+        let mut gaps = [&self.pictures, &self.sound].into_iter().flatten();
+        gaps.find(|gaps| gaps.index == stream).map(|gaps| gaps.base)
     }
 
-    /// Notes a packet with the time of decoding, or of showing, that the file tells.
+    /// Records a packet; `own` is its DTS, or PTS, as the file has it, before discontinuities are repaired.
     pub(super) fn note(&mut self, packet: &Packet, own: Option<i64>) {
         self.packets += 1;
         let (place, is_key) = (self.packets, packet.is_key() && !packet.is_corrupt());
         let index = packet.stream();
-        let is = |lane: &&mut Lane| lane.index == index;
-        if let Some(lane) = self.pictures.as_mut().filter(is) {
-            let own_us = own.map(|own| to_us(own, lane.base));
-            let (gap, jump) = lane.note(packet, own_us, place);
+        let is = |stream: &&mut StreamGaps| stream.index == index;
+        if let Some(stream) = self.pictures.as_mut().filter(is) {
+            let own_us = own.map(|own| to_us(own, stream.base));
+            let (gap, jump) = stream.note(packet, own_us, place);
             self.jump(jump.filter(|jump| self.is_hole(jump, !is_key)), packet);
             if let Some(gap) = gap {
-                let before = self.pictures.as_mut().and_then(|lane| lane.gap.replace(gap));
+                let before = self.pictures.as_mut().and_then(|stream| stream.gap.replace(gap));
                 self.settle_pictures(before);
                 self.join();
             }
-        } else if let Some(lane) = self.sound.as_mut().filter(is) {
-            let own_us = own.map(|own| to_us(own, lane.base));
-            let (gap, jump) = lane.note(packet, own_us, place);
+        } else if let Some(stream) = self.sound.as_mut().filter(is) {
+            let own_us = own.map(|own| to_us(own, stream.base));
+            let (gap, jump) = stream.note(packet, own_us, place);
             let is_alone = self.pictures.is_none();
             self.jump(jump.filter(|jump| is_alone && self.is_hole(jump, false)), packet);
             if let Some(gap) = gap {
-                let before = self.sound.as_mut().and_then(|lane| lane.gap.replace(gap));
+                let before = self.sound.as_mut().and_then(|stream| stream.gap.replace(gap));
                 self.settle_sound(before);
                 self.join();
             }
         }
     }
 
-    /// Notes that a packet of pictures, or one shortly before it, did not decode.
+    /// Records that a video packet at this time, or one shortly before it, did not decode.
     pub(super) fn damage(&mut self, at_us: i64) {
-        if let Some(lane) = &mut self.pictures {
-            lane.damaged_us = Some(at_us);
-            if let Some(gap) = &mut lane.gap {
+        if let Some(stream) = &mut self.pictures {
+            stream.damaged_us = Some(at_us);
+            if let Some(gap) = &mut stream.gap {
                 gap.damaged |= at_us <= gap.until_us.saturating_add(BESIDE_US);
             }
         }
     }
 
-    /// What was found, when nothing follows.
+    /// Returns the holes at the end of the source.
     pub(super) fn finish(&mut self) -> Holes {
-        let pictures = self.pictures.as_mut().and_then(|lane| lane.gap.take());
+        let pictures = self.pictures.as_mut().and_then(|stream| stream.gap.take());
         self.settle_pictures(pictures);
-        let sound = self.sound.as_mut().and_then(|lane| lane.gap.take());
+        let sound = self.sound.as_mut().and_then(|stream| stream.gap.take());
         self.settle_sound(sound);
         self.found
     }
 
-    /// Tells a hole of pictures and sound once both are known.
+    /// Counts a hole of video and audio once both of its gaps are known.
     fn join(&mut self) {
         let Some((pictures, sound)) = self.pictures.as_mut().zip(self.sound.as_mut()) else {
             return;
@@ -170,7 +176,7 @@ impl Watch {
                 return;
             }
             let [one, two] = [one, two].map(|gap| self.within(&gap));
-            // The longer one is what is seen or heard to be missing.
+            // The longer one is the one that viewers notice.
             if let Some((length_us, at_us)) = one.max(two) {
                 let first_us = [one, two].into_iter().flatten().map(|(_, at_us)| at_us).min();
                 self.found.all.add(length_us, first_us.unwrap_or(at_us));
@@ -179,7 +185,7 @@ impl Watch {
     }
 
     fn settle_pictures(&mut self, gap: Option<Gap>) {
-        // Under sound that goes on a picture may stand for an hour, damage beside it or not.
+        // Under audio that goes on, a frame may be shown for an hour, beside damage as well.
         let believed = |gap: &Gap| {
             gap.damaged && self.format != Format::Indexed && (self.sound.is_none() || gap.length_us() <= FORWARD_US)
         };
@@ -189,8 +195,8 @@ impl Watch {
     }
 
     fn settle_sound(&mut self, gap: Option<Gap>) {
-        let is_steady = self.sound.as_ref().is_some_and(|lane| lane.steady);
-        // A stream that is chained to another one begins at any time.
+        let is_steady = self.sound.as_ref().is_some_and(|stream| stream.steady);
+        // A chained logical stream may begin at any granule position (RFC 7845 §4.5).
         let believed = |gap: &Gap| is_steady && (self.format != Format::Ogg || self.misses(gap.bytes, missing::in_ogg));
         if let Some((length_us, at_us)) = gap.filter(believed).and_then(|gap| self.within(&gap)) {
             let amount = if self.pictures.is_some() || self.format == Format::Indexed {
@@ -202,8 +208,8 @@ impl Watch {
         }
     }
 
-    /// Whether packets are lost where a new clock seems to begin; `mid_group` tells that pictures go on there without a keyframe. What is
-    /// joined may begin so as well, at any time: a hole is no longer than twice of what was shown before it.
+    /// Returns `true` when packets are lost at a discontinuity; `mid_group`: video goes on there without a keyframe. A joined file may
+    /// begin so as well, at any time, so that a hole is believed only up to twice the length of what came before it.
     fn is_hole(&self, jump: &Jump, mid_group: bool) -> bool {
         match self.format {
             Format::Ogg => self.misses(jump.bytes, missing::in_ogg),
@@ -213,13 +219,13 @@ impl Watch {
         }
     }
 
-    /// Whether bytes of the file are missing between two places.
+    /// Returns `true` when bytes of the file are missing between two positions.
     fn misses(&self, bytes: Option<(u64, u64)>, look: fn(&File, u64, u64) -> bool) -> bool {
         let place = self.source.as_ref().zip(bytes);
         place.is_some_and(|(source, (from, to))| look(source, from, to))
     }
 
-    /// Tells what is missing where the clock was set forward.
+    /// Counts a hole at a discontinuity of the clock.
     fn jump(&mut self, jump: Option<Jump>, packet: &Packet) {
         let time = packet.dts().or_else(|| packet.pts());
         let at_us = time
@@ -230,7 +236,7 @@ impl Watch {
         }
     }
 
-    /// How much of a gap lies in the span, and where.
+    /// Length and position of the part of a gap that lies in the span.
     fn within(&self, gap: &Gap) -> Option<(i64, i64)> {
         let from_us = gap.from_us.max(self.span_us.start);
         let length_us = gap.until_us.min(self.span_us.end).saturating_sub(from_us);
@@ -238,11 +244,11 @@ impl Watch {
     }
 }
 
-/// Formats whose packets have no times of their own: they tell of no hole.
+/// Formats whose packets carry no timestamps, so that they show no gap.
 const TIMELESS: [&str; 4] = ["avi", "mp3", "aac", "wav"];
 
-/// The streams whose packets tell of holes: those that are made use of, and beside them pictures or sound that are only
-/// looked at, unless the file cannot tell or its index tells all times already.
+/// The streams to watch: those that outputs use, and beside them the best video or audio stream as a witness, unless the format has no
+/// timestamps or an index lists its packets already.
 pub(super) fn watched(input: &Input, (pictures, sound): (Option<usize>, Option<usize>)) -> [Option<usize>; 2] {
     let tells = !TIMELESS.contains(&input.format().name());
     let best = |kind: Type| {
@@ -256,7 +262,7 @@ pub(super) fn watched(input: &Input, (pictures, sound): (Option<usize>, Option<u
     ]
 }
 
-/// Whether an index tells the times of all packets of a stream; fragments have none.
+/// Returns `true` when an index lists all packets of a stream; a fragmented MP4 has none.
 fn is_indexed(input: &Input, index: usize) -> bool {
     let frames = input.stream(index).map_or(0, |stream| stream.frames());
     input.format().name().starts_with("mov") && frames > 0

@@ -52,7 +52,7 @@ impl Losses {
             .map(|track| start_us.saturating_add(track.reached_us))
             .min();
         Self {
-            // What is missing at the end may be what broke.
+            // Packets that are missing at the end may be the ones that did not decode: they count once.
             lost_us: missing_us.max(broken_us),
             silent_us: 0,
             silent_from_us: 0,

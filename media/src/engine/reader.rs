@@ -10,7 +10,7 @@ pub(super) use skim::Moment;
 
 use super::clock::{self, Clock};
 use super::facts::origin_us;
-use super::holes::{self, Watch};
+use super::holes::{self, GapDetector};
 use super::losses::Losses;
 use super::measure::MAX_READ_ERRORS;
 use super::originals::{Medium, Original, Originals};
@@ -63,8 +63,8 @@ pub(super) struct Reader {
     /// Packets of sound that stand far ahead of their pictures.
     early: Early,
     before: Option<Before>,
-    /// What looks for times whose packets are lost.
-    watch: Watch,
+    /// Detects lost packets by gaps in the timestamps.
+    watch: GapDetector,
     /// Packets and pictures that did not decode so far.
     broken: u32,
 }
@@ -106,7 +106,7 @@ impl Reader {
             skim: None,
             early: Early::default(),
             before: None,
-            watch: Watch::new((&input, source), watched, start_us..end_us.unwrap_or(i64::MAX)),
+            watch: GapDetector::new((&input, source), watched, start_us..end_us.unwrap_or(i64::MAX)),
             broken: 0,
             input,
         })

@@ -122,7 +122,10 @@ pub(super) fn run(work: &Work<'_>, progress: &mut dyn FnMut(Progress)) -> Result
             "what is transparent lies on black",
         ));
     }
-    Ok(costs.report(outputs, warnings))
+    Ok(Report {
+        silent_source_us: losses.silent_us,
+        ..costs.report(outputs, warnings)
+    })
 }
 
 /// Starts a thread for every output and one that reads, and tells on this one how far they are, until all have ended.
@@ -311,7 +314,11 @@ fn warnings(losses: Losses, outputs: &[Made]) -> Vec<Warning> {
             .map_or(String::new(), |us| format!(", first at {}", Timecode::from_us(us)));
         Warning::new(WarningCode::SourceDamaged, format!("{lost_ms} ms lost{from}"))
     });
-    let silent = (losses.silent_us > 0).then(|| Warning::of_sound_in_source(losses.silent_us, losses.silent_from_us));
+    let silent = (losses.silent_us > 0).then(|| {
+        let (ms, at) = (losses.silent_us / 1_000, Timecode::from_us(losses.silent_from_us));
+        let detail = format!("the source: {ms} ms of sound, first at {at}");
+        Warning::new(WarningCode::SoundShortened, detail)
+    });
     let lost = outputs.iter().filter_map(|made| Some((&made.file, made.lost_sound?)));
     let shortened = lost.map(|(file, lost)| {
         let (ms, at) = (lost.length_us / 1_000, Timecode::from_us(lost.at_us));

@@ -1,7 +1,7 @@
 //! Animated pictures as sources: GIF, APNG, and WebP, which is not decoded.
 
-use crate::clips::{clip, number_of, numbered};
-use crate::studio::{Take, probe, recipe, shoot};
+use crate::clips::{clip, numbered};
+use crate::studio::{probe, recipe, shoot};
 use domain::{Code, FailureKind};
 use std::path::{Path, PathBuf};
 
@@ -10,11 +10,6 @@ const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":4}}]}"#;
 /// Twenty pictures, ten a second, in shades of grey that a palette keeps; it loops for ever.
 const GIF: &str = "-t 2 -filter_complex [0:v]framestep=3,split[a][b];[a]palettegen=reserve_transparent=0[p];[b][p]paletteuse=dither=none -loop 0";
 const APNG: &str = "-t 2 -vf framestep=3 -c:v apng -plays 0 -f apng";
-
-fn numbers(take: &Take) -> Vec<usize> {
-    let (pictures, width, height) = take.luma(0);
-    pictures.iter().map(|luma| number_of(luma, width, height)).collect()
-}
 
 fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -50,7 +45,7 @@ fn shown(numbers: &[usize], number: usize) -> usize {
 fn an_animation_is_played_once_with_every_picture_in_its_place() {
     for (name, encoding) in [("numbered.gif", GIF), ("numbered.apng", APNG)] {
         let take = shoot(&numbered(name, encoding), &recipe(MP4)).unwrap();
-        let found = numbers(&take);
+        let found = take.numbers(0);
         assert_eq!(found.len(), 20, "{name}: {found:?}");
         // Every third of 30 a second.
         let firsts: Vec<_> = found.iter().map(|number| number - found[0]).collect();
@@ -77,7 +72,7 @@ fn delays_of_a_gif_are_those_that_browsers_take() {
         "{:?}",
         take.report.outputs[0]
     );
-    let found = numbers(&take);
+    let found = take.numbers(0);
     let frames = |us: u64| usize::try_from(take.plan.fps.frames_in(us)).unwrap();
     for (place, us) in [(4, 100_000), (8, 100_000), (12, 500_000), (19, 1_000_000)] {
         let number = found[0] + place * 3;
@@ -98,7 +93,7 @@ fn a_picture_of_an_apng_without_a_delay_is_shown_for_a_tenth_of_a_second() {
     let (_folder, path) = file("delays.apng", &bytes);
     let take = shoot(&path, &recipe(MP4)).unwrap();
     assert_eq!(
-        (take.report.outputs[0].duration_us, numbers(&take).len()),
+        (take.report.outputs[0].duration_us, take.numbers(0).len()),
         (2_000_000, 20)
     );
 }
@@ -150,7 +145,7 @@ fn pictures_with_odd_delays_are_all_shown() {
     }
     let (_folder, path) = file("odd.gif", &bytes);
     let take = shoot(&path, &recipe(MP4)).unwrap();
-    let mut found = numbers(&take);
+    let mut found = take.numbers(0);
     assert!(found.len() < 250, "{}", found.len());
     found.dedup();
     assert_eq!(found, (0..20).map(|place| place * 3).collect::<Vec<_>>());

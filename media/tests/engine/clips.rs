@@ -52,11 +52,21 @@ pub(crate) fn real_clips() -> Vec<PathBuf> {
     clips
 }
 
-/// Eight seconds of 64x64 at 30 fps whose pictures carry their number: see [`number_of`].
+/// Eight seconds of 64x64 at 30 fps whose frames carry their number: see [`number_of`].
+const NUMBERED: &str = "color=black:s=64x64:r=30:d=8,\
+    geq=lum='if(lt(X,32),16+mod(N,16)*13,16+floor(N/16)*13)':cb=128:cr=128";
+
+/// [`NUMBERED`] without audio.
 pub(crate) fn numbered(name: &str, encoding: &str) -> PathBuf {
-    let picture = "color=black:s=64x64:r=30:d=8,\
-        geq=lum='if(lt(X,32),16+mod(N,16)*13,16+floor(N/16)*13)':cb=128:cr=128";
-    let mut arguments = vec!["-f", "lavfi", "-i", picture];
+    let mut arguments = vec!["-f", "lavfi", "-i", NUMBERED];
+    arguments.extend(encoding.split_whitespace());
+    clip_with(name, &arguments)
+}
+
+/// [`NUMBERED`] over audio that `expression` tells in terms of the second `t`, at 48 kHz.
+pub(crate) fn numbered_over(expression: &str, name: &str, encoding: &str) -> PathBuf {
+    let audio = format!("aevalsrc=exprs='{expression}':d=8:s=48000");
+    let mut arguments = vec!["-f", "lavfi", "-i", NUMBERED, "-f", "lavfi", "-i", &audio];
     arguments.extend(encoding.split_whitespace());
     clip_with(name, &arguments)
 }

@@ -1,17 +1,12 @@
 //! Time as containers tell it: wrong lengths, jumping clocks, odd beginnings, and fields instead of frames.
 
-use crate::clips::{clip_with, number_of, numbered};
+use crate::clips::{clip_with, numbered};
 use crate::studio::{Take, decoded, recipe, shoot};
 use domain::plan::WarningCode;
 use std::path::{Path, PathBuf};
 
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
 const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
-
-fn numbers(take: &Take) -> Vec<usize> {
-    let (pictures, width, height) = take.luma(0);
-    pictures.iter().map(|luma| number_of(luma, width, height)).collect()
-}
 
 /// Six seconds at 30 fps whose last half second is white and loud; `times` changes when the pictures are shown.
 fn bright_and_loud_end(name: &str, times: &str, encoding: &str) -> PathBuf {
@@ -135,7 +130,7 @@ fn a_wrong_length_in_the_header_neither_cuts_nor_stretches() {
     let source = numbered("numbered.mkv", H264);
     for ms in [4_000.0, 9_000.0, 7_200_000.0, 0.0, -5.0, f64::NAN] {
         let take = shoot(&with_length(&source, &format!("length-{ms}.mkv"), ms), &recipe(MP4)).unwrap();
-        assert_eq!(numbers(&take), (0..240).collect::<Vec<_>>(), "{ms} ms");
+        assert_eq!(take.numbers(0), (0..240).collect::<Vec<_>>(), "{ms} ms");
         let percents: Vec<_> = take.progress.iter().map(|step| step.percent).collect();
         assert!(
             percents.is_sorted() && percents.last() == Some(&100),
@@ -206,7 +201,7 @@ fn single_pictures_and_groups_of_one_are_cut_at_the_picture_asked() {
     ] {
         let json = r#"{"trim":{"start":1.5,"end":3},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
         let take = shoot(&numbered(name, encoding), &recipe(json)).unwrap();
-        assert_eq!(numbers(&take), (45..90).collect::<Vec<_>>(), "{name}");
+        assert_eq!(take.numbers(0), (45..90).collect::<Vec<_>>(), "{name}");
     }
     for ending in ["mp4", "mkv", "ts", "avi", "webm"] {
         let codec = if ending == "webm" {
@@ -216,7 +211,7 @@ fn single_pictures_and_groups_of_one_are_cut_at_the_picture_asked() {
         };
         let source = numbered(&format!("only-one.{ending}"), &format!("{codec} -frames:v 1"));
         let take = shoot(&source, &recipe(MP4)).unwrap();
-        assert_eq!(numbers(&take), [0], "{ending}");
+        assert_eq!(take.numbers(0), [0], "{ending}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! What goes out: every codec in every container that may hold it.
 
-use crate::clips::{clip, flash_and_beep, number_of, numbered};
-use crate::studio::{Take, footage, obey, plan, probe, recipe, shoot};
+use crate::clips::{clip, flash_and_beep, numbered};
+use crate::studio::{footage, obey, plan, probe, recipe, shoot};
 use domain::plan::{Content, VideoTrack};
 use domain::recipe::VideoCodec;
 use std::fs::File;
@@ -23,11 +23,6 @@ fn order((kind, codec, crf): (&str, &str, u8)) -> String {
     format!(r#"{{"kind":"{kind}","video":{{"codec":"{codec}","crf":{crf},"speed":"fastest"}}}}"#)
 }
 
-fn numbers(take: &Take) -> Vec<usize> {
-    let (pictures, width, height) = take.luma(0);
-    pictures.iter().map(|luma| number_of(luma, width, height)).collect()
-}
-
 /// What `ffprobe` tells about the first stream of a kind: the values of the entries, in the order of the file.
 fn told(file: &Path, stream: &str, entries: &str) -> Vec<String> {
     let ran = Command::new("ffprobe")
@@ -45,7 +40,7 @@ fn every_codec_keeps_every_picture_in_its_place() {
     let source = numbered("short.mp4", SOURCE);
     for format in FORMATS {
         let take = shoot(&source, &recipe(&format!(r#"{{"outputs":[{}]}}"#, order(format)))).unwrap();
-        assert_eq!(numbers(&take), (0..60).collect::<Vec<_>>(), "{format:?}");
+        assert_eq!(take.numbers(0), (0..60).collect::<Vec<_>>(), "{format:?}");
         let (planned, made, checked) = take.output(0);
         assert_eq!((made.frames, made.duration_us), (60, 2_000_000), "{format:?}");
         assert!(

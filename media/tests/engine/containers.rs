@@ -1,18 +1,13 @@
 //! What comes in: containers and codecs of the allow-list, and headers that do not tell everything.
 
-use crate::clips::{clip, clip_with, number_of, numbered};
-use crate::studio::{Take, recipe, shoot};
+use crate::clips::{clip, clip_with, numbered};
+use crate::studio::{recipe, shoot};
 use domain::plan::WarningCode;
 use std::path::PathBuf;
 use std::process::Command;
 
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
 const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
-
-fn numbers(take: &Take) -> Vec<usize> {
-    let (pictures, width, height) = take.luma(0);
-    pictures.iter().map(|luma| number_of(luma, width, height)).collect()
-}
 
 #[test]
 fn every_usual_container_and_codec_keeps_every_picture() {
@@ -38,7 +33,7 @@ fn every_usual_container_and_codec_keeps_every_picture() {
         ("numbered-rgb.mkv", "-c:v png -pix_fmt rgb24"),
     ] {
         let take = shoot(&numbered(name, &format!("{encoding} -t 2")), &recipe(MP4)).unwrap();
-        assert_eq!(numbers(&take), (0..60).collect::<Vec<_>>(), "{name}");
+        assert_eq!(take.numbers(0), (0..60).collect::<Vec<_>>(), "{name}");
         assert!(take.report.warnings.is_empty(), "{name}: {:?}", take.report.warnings);
     }
 }
@@ -87,7 +82,7 @@ fn a_recording_of_a_browser_has_no_length_and_gets_one() {
         "{}",
         take.probe.duration_us
     );
-    assert_eq!(numbers(&take), (90..240).collect::<Vec<_>>());
+    assert_eq!(take.numbers(0), (90..240).collect::<Vec<_>>());
     assert!(take.progress.iter().any(|step| step.percent > 0));
 }
 
@@ -99,13 +94,13 @@ fn fragments_and_edit_lists_are_understood() {
         &recipe(r#"{"trim":{"start":3.5,"end":4},"outputs":[{"kind":"mp4"}]}"#),
     )
     .unwrap();
-    assert_eq!(numbers(&take), (105..120).collect::<Vec<_>>());
+    assert_eq!(take.numbers(0), (105..120).collect::<Vec<_>>());
 
     // Cut without encoding: the edit list hides what lies before the cut.
     let whole = numbered("numbered.mp4", H264);
     let arguments = ["-ss", "1.3", "-i", whole.to_str().unwrap(), "-c", "copy"];
     let take = shoot(&clip_with("edit-list.mp4", &arguments), &recipe(MP4)).unwrap();
-    let seen = numbers(&take);
+    let seen = take.numbers(0);
     assert!(seen[0].abs_diff(39) <= 1, "{:?}", &seen[..5]);
     assert!(seen.windows(2).all(|pair| pair[1] == pair[0] + 1), "{seen:?}");
 }
@@ -117,7 +112,7 @@ fn a_stream_that_begins_between_keyframes_still_becomes_a_film() {
     let path = clip("empty.ts", "-f lavfi -i sine=d=0.1 -c:a aac").with_file_name("joined-late.ts");
     std::fs::write(&path, &whole[packets / 3 * 188..]).unwrap();
     let take = shoot(&path, &recipe(MP4)).unwrap();
-    let seen = numbers(&take);
+    let seen = take.numbers(0);
     assert!(
         seen.len() > 120 && seen.is_sorted() && seen.last() == Some(&239),
         "{seen:?}"

@@ -1,6 +1,6 @@
 //! Frames of the source that a movie does not show, and what is told about them.
 
-use crate::clips::{number_of, numbered};
+use crate::clips::numbered;
 use crate::jumps::{joined, part};
 use crate::studio::{Take, recipe, shoot};
 use domain::plan::WarningCode;
@@ -14,11 +14,6 @@ fn told(take: &Take) -> Vec<&str> {
         .filter(|warning| warning.code == WarningCode::FramesDropped)
         .map(|warning| warning.detail.as_str())
         .collect()
-}
-
-fn numbers(take: &Take) -> Vec<usize> {
-    let (pictures, width, height) = take.luma(0);
-    pictures.iter().map(|luma| number_of(luma, width, height)).collect()
 }
 
 #[test]
@@ -50,7 +45,7 @@ fn frames_of_a_variable_rate_that_fall_on_one_frame_are_told_and_a_constant_rate
     let [detail] = told(&take)[..] else {
         panic!("{:?}", take.report.warnings);
     };
-    let seen = numbers(&take);
+    let seen = take.numbers(0);
     let distinct: BTreeSet<_> = seen.iter().copied().collect();
     let frames = 240 - distinct.len();
     assert!(frames > 20, "{seen:?}");

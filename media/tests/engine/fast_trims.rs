@@ -1,14 +1,9 @@
 //! Fast trims: packets from the keyframe before, and nothing shown or heard that was not asked for.
 
-use crate::clips::{flash_and_beep, number_of, numbered};
+use crate::clips::{flash_and_beep, numbered};
 use crate::copies::{H264, done, flash_and_beep_at, packets, result};
-use crate::studio::{Take, recipe, shoot};
+use crate::studio::{recipe, shoot};
 use domain::plan::Done;
-
-fn numbers(take: &Take) -> Vec<usize> {
-    let (pictures, width, height) = take.luma(0);
-    pictures.iter().map(|luma| number_of(luma, width, height)).collect()
-}
 
 /// The length of an MP4 as its `mvhd` of version 0 tells it.
 fn movie_header_ms(file: &[u8]) -> u64 {
@@ -32,7 +27,7 @@ fn a_fast_trim_begins_with_the_keyframe_before_and_hides_it() {
         let take = shoot(&source, &recipe(&json)).unwrap();
         assert_eq!(done(&take, 0), [("video", Done::Copy)], "{json}");
         let (_, made, _) = take.output(0);
-        assert_eq!(numbers(&take), (first..first + count).collect::<Vec<_>>(), "{json}");
+        assert_eq!(take.numbers(0), (first..first + count).collect::<Vec<_>>(), "{json}");
         assert_eq!(made.frames, u64::try_from(count).unwrap(), "{json}");
         let told_ms = movie_header_ms(&std::fs::read(result(&take, 0)).unwrap());
         assert!(
@@ -58,7 +53,7 @@ fn a_trim_that_begins_while_a_picture_is_shown_and_ends_before_the_next_shows_th
             let json = format!(r#"{{"trim":{{{span},"mode":"{mode}"}},"outputs":[{{"kind":"mp4"}}]}}"#);
             let take = shoot(&source, &recipe(&json)).unwrap();
             assert_eq!(done(&take, 0), [("video", decided)], "{json}");
-            assert_eq!(numbers(&take), [shown], "{json}");
+            assert_eq!(take.numbers(0), [shown], "{json}");
             assert_eq!(take.output(0).1.frames, 1, "{json}");
             assert!(take.report.warnings.is_empty(), "{json}: {:?}", take.report.warnings);
         }
@@ -89,7 +84,7 @@ fn a_fast_trim_of_a_webm_shows_its_keyframe() {
     let json = r#"{"trim":{"start":2,"end":3,"mode":"fast"},"outputs":[{"kind":"webm"}]}"#;
     let take = shoot(&source, &recipe(json)).unwrap();
     assert_eq!(done(&take, 0), [("video", Done::Copy)]);
-    assert_eq!(numbers(&take), (50..90).collect::<Vec<_>>());
+    assert_eq!(take.numbers(0), (50..90).collect::<Vec<_>>());
     let (_, made, checked) = take.output(0);
     assert_eq!(made.frames, 40);
     assert!(made.packets_from_us.unwrap().abs_diff(1_666_667) < 1_000, "{made:?}");

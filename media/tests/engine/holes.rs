@@ -1,6 +1,6 @@
 //! Holes in the middle of files: what is lost is told with its length and its place, and all else keeps its place.
 
-use crate::clips::{clip_with, number_of};
+use crate::clips::{clip_with, number_of, numbered_over};
 use crate::studio::{Take, recipe, shoot};
 use domain::plan::WarningCode;
 use std::fs;
@@ -8,12 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// Eight seconds of numbered pictures over a beep at the beginning of each second.
 pub(crate) fn film(name: &str, encoding: &str) -> PathBuf {
-    let picture = "color=black:s=64x64:r=30:d=8,\
-        geq=lum='if(lt(X,32),16+mod(N,16)*13,16+floor(N/16)*13)':cb=128:cr=128";
-    let sound = "aevalsrc=exprs='if(lt(mod(t,1),0.1),0.8*sin(2*PI*1000*t),0.01*sin(2*PI*300*t))':d=8:s=48000";
-    let mut arguments = vec!["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound];
-    arguments.extend(encoding.split_whitespace());
-    clip_with(name, &arguments)
+    let beeps = "if(lt(mod(t,1),0.1),0.8*sin(2*PI*1000*t),0.01*sin(2*PI*300*t))";
+    numbered_over(beeps, name, encoding)
 }
 
 pub(crate) const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 0 -g 30 -pix_fmt yuv420p";
@@ -54,7 +50,7 @@ fn written(source: &Path, what: &str, bytes: &[u8]) -> PathBuf {
     path
 }
 
-/// What the warnings of a kind tell: seconds, and where the first of them are.
+/// The seconds that the warnings of a kind tell, and the position of the first of them.
 pub(crate) fn told(take: &Take, code: WarningCode) -> Vec<(f64, f64)> {
     let warnings = take.report.warnings.iter().filter(|warning| warning.code == code);
     let read = warnings.map(|warning| {
@@ -94,25 +90,9 @@ fn standing(take: &Take) -> (f64, f64) {
     (longest.0 as f64 / 30.0, longest.1 as f64 / 30.0)
 }
 
-/// When beeps begin, in milliseconds.
-fn beeps_ms(take: &Take) -> Vec<usize> {
-    let (mut beeps, mut quiet) = (Vec::new(), 48_000);
-    for (place, sample) in take.samples(0).iter().enumerate() {
-        if sample.abs() > 0.2 {
-            if quiet > 9_600 {
-                beeps.push(place / 48);
-            }
-            quiet = 0;
-        } else {
-            quiet += 1;
-        }
-    }
-    beeps
-}
-
 /// Beeps that stand at whole seconds, before and behind a hole.
 fn beeps_keep_their_place(take: &Take, name: &str) {
-    let beeps = beeps_ms(take);
+    let beeps = take.beeps_ms(0);
     let early = beeps.iter().filter(|ms| **ms < 2_500).count();
     let late = beeps.iter().filter(|ms| **ms > 5_500).count();
     // The first one behind a hole may begin inside of a beep.
@@ -255,7 +235,7 @@ fn holes_that_look_like_a_new_clock_are_told_too() {
 fn pictures_that_stand_and_recorders_that_pause_are_no_holes() {
     let pause = "not(between(t,3,5.5))";
     for (name, encoding) in [
-        // A screen that stands still while somebody talks.
+        // A screen recording that stands still under speech.
         (
             "standing.mkv",
             format!("-vf select='{pause}' -vsync vfr {H264} -c:a aac"),

@@ -1,7 +1,7 @@
 //! Several spans become one video: which pictures and samples follow each other, and where.
 
-use crate::clips::{clip_with, number_of, numbered};
-use crate::studio::{Take, footage, plan, probe, recipe, shoot};
+use crate::clips::{clip_with, numbered, numbered_over};
+use crate::studio::{footage, plan, probe, recipe, shoot};
 use domain::Code;
 use domain::protocol::Progress;
 use media::engine::{self, Cancel};
@@ -21,19 +21,10 @@ fn ranges(spans: &[(usize, usize)]) -> String {
     format!(r#""trim":{{"ranges":[{}]}}"#, list.join(","))
 }
 
-fn numbers(take: &Take, place: usize) -> Vec<usize> {
-    let (pictures, width, height) = take.luma(place);
-    pictures.iter().map(|luma| number_of(luma, width, height)).collect()
-}
-
 /// Eight numbered seconds at 30 fps with a beep of 50 ms at the start of each second, the first beep the lowest.
 fn numbered_and_heard(name: &str, encoding: &str) -> PathBuf {
-    let picture = "color=black:s=64x64:r=30:d=8,\
-        geq=lum='if(lt(X,32),16+mod(N,16)*13,16+floor(N/16)*13)':cb=128:cr=128";
-    let sound = "aevalsrc=exprs='if(lt(mod(t,1),0.05),0.8*sin(2*PI*(400+200*floor(t))*t),0)':d=8:s=48000";
-    let mut arguments = vec!["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound];
-    arguments.extend(encoding.split_whitespace());
-    clip_with(name, &arguments)
+    let beeps = "if(lt(mod(t,1),0.05),0.8*sin(2*PI*(400+200*floor(t))*t),0)";
+    numbered_over(beeps, name, encoding)
 }
 
 /// When each beep begins, in milliseconds, and its number: its pitch over 200 Hz, less two.
@@ -61,7 +52,7 @@ fn spans_are_joined_to_the_picture_in_any_order() {
             ranges(&spans)
         );
         let take = shoot(&source, &recipe(&json)).unwrap();
-        assert_eq!(numbers(&take, 0), expected, "{ending}");
+        assert_eq!(take.numbers(0), expected, "{ending}");
         assert!(take.report.warnings.is_empty(), "{ending}: {:?}", take.report.warnings);
     }
 }
@@ -95,7 +86,7 @@ fn twenty_joins_do_not_part_sound_and_pictures() {
     ] {
         let source = numbered_and_heard(name, &format!("{CODED} {encoding}"));
         let take = shoot(&source, &recipe(&json)).unwrap();
-        let numbers = numbers(&take, 0);
+        let numbers = take.numbers(0);
         // 362 ms are 10.86 frames.
         assert_eq!(numbers.len(), 20 * 11, "{name}");
         for place in [0, 1] {
@@ -192,7 +183,7 @@ fn a_poster_counts_its_time_along_the_joined_spans() {
         let poster = format!(r#"{{"kind":"poster","at_ms":{at_ms},"format":"png"}}"#);
         for (outputs, place) in [(poster.clone(), 0), (format!(r#"{{"kind":"mp4"}},{poster}"#), 1)] {
             let take = shoot(&source, &recipe(&format!(r#"{{{spans},"outputs":[{outputs}]}}"#))).unwrap();
-            assert_eq!(numbers(&take, place), [number], "at {at_ms} ms, place {place}");
+            assert_eq!(take.numbers(place), [number], "at {at_ms} ms, place {place}");
         }
     }
 }

@@ -1,18 +1,13 @@
 //! Clocks that go back, jump or wrap, streams that were cut anywhere, and containers that count slots.
 
-use crate::clips::{clip_with, number_of, numbered};
-use crate::studio::{Take, recipe, shoot};
+use crate::clips::{clip_with, numbered};
+use crate::studio::{recipe, shoot};
 use domain::plan::WarningCode;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
 const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 2 -g 15 -pix_fmt yuv420p";
-
-fn numbers(take: &Take) -> Vec<usize> {
-    let (pictures, width, height) = take.luma(0);
-    pictures.iter().map(|luma| number_of(luma, width, height)).collect()
-}
 
 /// Seconds `from` to `to` of numbered pictures, with sound `more` seconds longer that beeps at its beginning, whose clock
 /// begins at `offset`.
@@ -37,24 +32,6 @@ pub(crate) fn joined(name: &str, parts: &[PathBuf]) -> PathBuf {
     path
 }
 
-/// When beeps begin, in milliseconds.
-fn beeps_ms(take: &Take) -> Vec<usize> {
-    let samples = take.samples(0);
-    let mut beeps: Vec<usize> = Vec::new();
-    let mut quiet = 48_000;
-    for (place, sample) in samples.iter().enumerate() {
-        if sample.abs() > 0.2 {
-            if quiet > 9_600 {
-                beeps.push(place / 48);
-            }
-            quiet = 0;
-        } else {
-            quiet += 1;
-        }
-    }
-    beeps
-}
-
 #[test]
 fn a_clock_may_jump_again_and_again_and_for_pictures_and_sound_at_different_places() {
     for (name, more, offsets) in [
@@ -71,7 +48,7 @@ fn a_clock_may_jump_again_and_again_and_for_pictures_and_sound_at_different_plac
             .collect();
         let source = joined(&format!("jumps-{name}.ts"), &parts);
         let take = shoot(&source, &recipe(MP4)).unwrap();
-        let seen = numbers(&take);
+        let seen = take.numbers(0);
         assert!(seen.len().abs_diff(180) <= 10, "{name}: {} frames", seen.len());
         let missing: Vec<_> = (0..180).filter(|number| !seen.contains(number)).collect();
         assert!(
@@ -79,7 +56,7 @@ fn a_clock_may_jump_again_and_again_and_for_pictures_and_sound_at_different_plac
             "{name}: {missing:?} of {seen:?}"
         );
         // The beeps of the parts stay with their pictures.
-        let beeps = beeps_ms(&take);
+        let beeps = take.beeps_ms(0);
         for (beep, number) in beeps.iter().zip([15, 75, 135]) {
             let shown = seen.iter().position(|seen| *seen == number).unwrap() * 1_000 / 30;
             assert!(
@@ -89,7 +66,7 @@ fn a_clock_may_jump_again_and_again_and_for_pictures_and_sound_at_different_plac
         }
         assert_eq!(beeps.len(), 3, "{name}: {beeps:?}");
         let trimmed = r#"{"trim":{"start":3,"end":5},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
-        let seen = numbers(&shoot(&source, &recipe(trimmed)).unwrap());
+        let seen = shoot(&source, &recipe(trimmed)).unwrap().numbers(0);
         assert_eq!(seen.len(), 60, "{name}");
         assert!(seen[0].abs_diff(90) <= 10, "{name}: begins with {}", seen[0]);
     }
@@ -101,10 +78,10 @@ fn a_clock_of_33_bits_wraps() {
     for offset in ["95442", "95440", "95438.5"] {
         let source = part(&format!("wrap-{offset}.ts"), (0, 6), 0.0, offset);
         let take = shoot(&source, &recipe(MP4)).unwrap();
-        assert_eq!(numbers(&take), (0..180).collect::<Vec<_>>(), "{offset}");
+        assert_eq!(take.numbers(0), (0..180).collect::<Vec<_>>(), "{offset}");
         let trimmed = r#"{"trim":{"start":4,"end":5},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
         let take = shoot(&source, &recipe(trimmed)).unwrap();
-        assert_eq!(numbers(&take), (120..150).collect::<Vec<_>>(), "{offset}");
+        assert_eq!(take.numbers(0), (120..150).collect::<Vec<_>>(), "{offset}");
     }
 }
 
@@ -116,7 +93,7 @@ fn a_recording_of_a_stream_that_begins_anew_goes_on_where_it_was() {
     // Behind the header of the file: the tags once more.
     fs::write(&source, [&bytes[..], &bytes[13..]].concat()).unwrap();
     let take = shoot(&source, &recipe(MP4)).unwrap();
-    let seen = numbers(&take);
+    let seen = take.numbers(0);
     assert!(seen.len().abs_diff(120) <= 2, "{} frames", seen.len());
     assert_eq!((seen[59], seen[118]), (59, 58));
 }
@@ -159,7 +136,7 @@ fn a_transport_stream_plays_wherever_it_was_cut() {
         (204, 204 * 40 + 190),
     ] {
         let take = shoot(&cut(&source, step, bytes), &recipe(MP4)).unwrap();
-        let seen = numbers(&take);
+        let seen = take.numbers(0);
         assert!(
             seen.len() > 90 && seen.last() == Some(&119),
             "{step}, {bytes}: {seen:?}"
@@ -185,7 +162,7 @@ fn a_stream_that_is_cut_inside_its_only_keyframe_plays() {
     // Behind the service description and both tables, inside the packet in which the first picture begins.
     for (step, bytes) in [(188, 188 * 3 + 57), (192, 192 * 3 + 100), (204, 204 * 3 + 20)] {
         let take = shoot(&cut(&source, step, bytes), &recipe(MP4)).unwrap();
-        let seen = numbers(&take);
+        let seen = take.numbers(0);
         assert!(seen.len() > 110 && seen.last() == Some(&119), "{step}: {seen:?}");
         // No keyframe is found before these: all from the first byte on is decoded. The first few pictures are lost, so the last
         // second is shorter.
@@ -195,7 +172,7 @@ fn a_stream_that_is_cut_inside_its_only_keyframe_plays() {
                     {{"kind":"poster","at_ms":500}},{{"kind":"gif","start_ms":500}}]}}"#
             );
             let take = shoot(&cut(&source, step, bytes), &recipe(&json)).unwrap();
-            let seen = numbers(&take);
+            let seen = take.numbers(0);
             assert!(
                 (25..=31).contains(&seen.len()) && seen.is_sorted(),
                 "{step}, {start}: {seen:?}"
@@ -219,9 +196,9 @@ fn a_trim_of_a_clock_that_jumps_tells_no_loss_at_its_beginning() {
         assert!(take.plan.jumps, "{:?}", take.plan);
         assert!(take.report.warnings.is_empty(), "{start}: {:?}", take.report.warnings);
         assert!(
-            numbers(&take)[0].abs_diff(start * 30) <= 1,
+            take.numbers(0)[0].abs_diff(start * 30) <= 1,
             "{start}: {:?}",
-            numbers(&take)
+            take.numbers(0)
         );
     }
 }
@@ -242,7 +219,7 @@ fn pictures_of_an_avi_have_their_own_rate_although_it_counts_slots() {
             );
             let take = shoot(&source, &recipe(MP4)).unwrap();
             assert_eq!((take.plan.fps.num, take.plan.fps.den), (30, 1), "{name}");
-            assert_eq!(numbers(&take), (0..240).collect::<Vec<_>>(), "{name}");
+            assert_eq!(take.numbers(0), (0..240).collect::<Vec<_>>(), "{name}");
         }
     }
 }
@@ -258,7 +235,7 @@ fn pictures_before_the_first_keyframe_of_a_cut_stream_are_told_as_lost() {
         let cut = whole.with_file_name(format!("lost-{part}.ts"));
         fs::write(&cut, &bytes[bytes.len() / part / 188 * 188..]).unwrap();
         let take = shoot(&cut, &recipe(MP4)).unwrap();
-        let seen = numbers(&take);
+        let seen = take.numbers(0);
         // What was cut off by hand nobody can know; what was left without a keyframe lasts from the cut to the first picture.
         let expected_ms = |lost: usize| lost * 1_000 / 30;
         let first = *seen.last().unwrap() + 1 - seen.iter().collect::<std::collections::BTreeSet<_>>().len();

@@ -35,11 +35,6 @@ fn two_under_five(name: &str, late: &str, encoding: &str) -> PathBuf {
     clip_with(name, &arguments)
 }
 
-fn numbers(take: &Take) -> Vec<usize> {
-    let (pictures, width, height) = take.luma(0);
-    pictures.iter().map(|luma| number_of(luma, width, height)).collect()
-}
-
 fn beep_ms(take: &Take) -> usize {
     take.samples(0).iter().position(|sample| sample.abs() > 0.2).unwrap() / 48
 }
@@ -59,7 +54,7 @@ fn the_last_picture_stands_while_sound_goes_on() {
     for (ending, sound) in CONTAINERS {
         let source = two_under_five(&format!("stands.{ending}"), "0", &format!("{H264} {sound}"));
         let take = shoot(&source, &recipe(ENCODED)).unwrap();
-        let seen = numbers(&take);
+        let seen = take.numbers(0);
         // MP3 fills its last packets up.
         assert!(seen.len().abs_diff(150) <= 2, "{ending}: {} frames", seen.len());
         assert_eq!(seen[..60], (0..60).collect::<Vec<_>>(), "{ending}");
@@ -77,7 +72,7 @@ fn a_span_behind_the_pictures_shows_the_last_one() {
         let json = r#"{"trim":{"start":3,"end":4.5},"outputs":[{"kind":"mp4","video":{"crf":8}},
             {"kind":"poster","at_ms":900,"format":"png"},{"kind":"gif","fps":10}]}"#;
         let take = shoot(&source, &recipe(json)).unwrap();
-        assert_eq!(numbers(&take), [59; 45], "{ending}");
+        assert_eq!(take.numbers(0), [59; 45], "{ending}");
         assert!(beep_ms(&take).abs_diff(1_000) <= 40, "{ending}: {} ms", beep_ms(&take));
         let (pictures, width, height) = take.luma(1);
         assert_eq!(number_of(&pictures[0], width, height), 59, "{ending}");
@@ -133,14 +128,14 @@ fn the_last_picture_lasts_as_long_as_its_file_says() {
         let (_folder, source) = with_last_picture(last_ms);
         let frames = 59 + last_ms as usize * 30 / 1_000;
         let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#)).unwrap();
-        let seen = numbers(&take);
+        let seen = take.numbers(0);
         assert!(seen.len().abs_diff(frames) <= 1, "{} for {frames} frames", seen.len());
         assert_eq!(seen[..60], (0..60).collect::<Vec<_>>());
         assert!(take.report.warnings.is_empty(), "{:?}", take.report.warnings);
     }
     let (_folder, source) = with_last_picture(3_000);
     let within = r#"{"trim":{"start":3,"end":4},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
-    assert_eq!(numbers(&shoot(&source, &recipe(within)).unwrap()), [59; 30]);
+    assert_eq!(shoot(&source, &recipe(within)).unwrap().numbers(0), [59; 30]);
 }
 
 #[test]
@@ -149,7 +144,7 @@ fn sound_before_the_first_picture_is_kept_and_the_first_picture_stands() {
     for (ending, sound) in CONTAINERS.into_iter().filter(|(ending, _)| *ending != "avi") {
         let source = two_under_five(&format!("late-stands.{ending}"), "2.5", &format!("{H264} {sound}"));
         let take = shoot(&source, &recipe(ENCODED)).unwrap();
-        let seen = numbers(&take);
+        let seen = take.numbers(0);
         assert!(seen.len().abs_diff(150) <= 1, "{ending}: {} frames", seen.len());
         let begins = seen.iter().position(|number| *number == 1).unwrap();
         assert!(begins.abs_diff(76) <= 1, "{ending}: {seen:?}");
@@ -158,7 +153,7 @@ fn sound_before_the_first_picture_is_kept_and_the_first_picture_stands() {
         assert!(take.report.warnings.is_empty(), "{ending}: {:?}", take.report.warnings);
         let silent = r#"{"audio":{"mode":"drop"},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
         let take = shoot(&source, &recipe(silent)).unwrap();
-        assert_eq!(numbers(&take), (0..60).collect::<Vec<_>>(), "{ending}, without sound");
+        assert_eq!(take.numbers(0), (0..60).collect::<Vec<_>>(), "{ending}, without sound");
     }
 }
 
@@ -186,7 +181,7 @@ fn pictures_of_an_avi_that_begin_late_by_its_header_or_by_empty_slots_stand_mean
     let slots = two_under_five("late-stands.avi", "2.5", &format!("{H264} -c:a libmp3lame"));
     for (name, source) in [("slots", slots), ("header", late_avi())] {
         let take = shoot(&source, &recipe(ENCODED)).unwrap();
-        let seen = numbers(&take);
+        let seen = take.numbers(0);
         assert!(seen.len().abs_diff(150) <= 4, "{name}: {} frames", seen.len());
         let begins = seen.iter().position(|number| *number == 1).unwrap();
         assert!(begins.abs_diff(76) <= 2, "{name}: {seen:?}");

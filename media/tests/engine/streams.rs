@@ -1,6 +1,6 @@
 //! Which streams of a source are used, what is told of the others, and tables that lie about them.
 
-use crate::clips::{clip, number_of, numbered};
+use crate::clips::{clip, numbered};
 use crate::studio::{Take, plan, probe, recipe, shoot};
 use domain::Code;
 use domain::plan::{Content, WarningCode};
@@ -9,11 +9,6 @@ use std::path::{Path, PathBuf};
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
 const SOUND: &str = r#""outputs":[{"kind":"audio"}]"#;
 const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
-
-fn numbers(take: &Take) -> Vec<usize> {
-    let (pictures, width, height) = take.luma(0);
-    pictures.iter().map(|luma| number_of(luma, width, height)).collect()
-}
 
 /// The detail of a warning, of the plan or of the report.
 fn warning(take: &Take, code: WarningCode) -> Option<String> {
@@ -53,7 +48,7 @@ fn only_pictures_and_sound_travel_and_the_rest_is_named() {
         ("timecode.mov", format!("{both} -timecode 01:00:00:00"), &["data"]),
     ] {
         let take = shoot(&numbered(name, &arguments), &recipe(MP4)).unwrap();
-        assert_eq!(numbers(&take), (0..60).collect::<Vec<_>>(), "{name}");
+        assert_eq!(take.numbers(0), (0..60).collect::<Vec<_>>(), "{name}");
         assert_eq!(take.output(0).2.probe.streams.len(), 2, "{name}");
         let told = warning(&take, WarningCode::StreamsDropped).unwrap();
         assert!(kinds.iter().all(|kind| told.contains(kind)), "{name}: {told}");
@@ -115,7 +110,7 @@ fn of_two_video_streams_the_main_one_is_shown() {
     ] {
         let source = numbered(name, &format!("{small} {maps} {H264} {flags} -t 2"));
         let take = shoot(&source, &recipe(MP4)).unwrap();
-        assert_eq!(numbers(&take), (0..60).collect::<Vec<_>>(), "{name}");
+        assert_eq!(take.numbers(0), (0..60).collect::<Vec<_>>(), "{name}");
         assert!(
             warning(&take, WarningCode::StreamsDropped).unwrap().contains("video"),
             "{name}"
@@ -133,7 +128,7 @@ fn sound_that_nobody_can_decode_costs_the_sound_alone() {
         }
     });
     let take = shoot(&source, &recipe(MP4)).unwrap();
-    assert_eq!(numbers(&take), (0..240).collect::<Vec<_>>());
+    assert_eq!(take.numbers(0), (0..240).collect::<Vec<_>>());
     assert!(take.output(0).2.probe.main_audio().is_none());
     assert!(
         warning(&take, WarningCode::AudioUndecodable).is_some(),
@@ -163,7 +158,7 @@ fn tables_that_are_missing_or_lie_cost_no_picture() {
     });
     for source in [no_keyframes, too_long, to_the_end] {
         let take = shoot(&source, &recipe(MP4)).unwrap();
-        assert_eq!(numbers(&take), (0..240).collect::<Vec<_>>(), "{source:?}");
+        assert_eq!(take.numbers(0), (0..240).collect::<Vec<_>>(), "{source:?}");
         assert!(
             take.report.warnings.is_empty(),
             "{source:?}: {:?}",
@@ -171,7 +166,7 @@ fn tables_that_are_missing_or_lie_cost_no_picture() {
         );
         let cut = r#"{"trim":{"start":3.5,"end":4},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
         let take = shoot(&source, &recipe(cut)).unwrap();
-        assert_eq!(numbers(&take), (105..120).collect::<Vec<_>>(), "{source:?}");
+        assert_eq!(take.numbers(0), (105..120).collect::<Vec<_>>(), "{source:?}");
     }
 }
 
@@ -188,7 +183,7 @@ fn a_track_without_a_single_sample_is_passed_over() {
         bytes[at..at + 4].copy_from_slice(&[0; 4]);
     });
     let take = shoot(&source, &recipe(MP4)).unwrap();
-    assert_eq!(numbers(&take), (0..240).collect::<Vec<_>>());
+    assert_eq!(take.numbers(0), (0..240).collect::<Vec<_>>());
 }
 
 #[test]

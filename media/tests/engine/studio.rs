@@ -1,5 +1,6 @@
 //! Runs the engine as the worker does, and looks at what came out.
 
+use crate::clips::number_of;
 use domain::plan::{Clips, Plan, PlannedOutput};
 use domain::protocol::{Checked, CheckedFile, Depth, Made, Progress, Report};
 use domain::{Failure, Limits, Probe, Recipe, TaskId, preset};
@@ -70,6 +71,28 @@ impl Take {
             .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
             .collect()
     }
+
+    /// The numbers of the frames of a video output made from [`crate::clips::numbered`].
+    pub(crate) fn numbers(&self, place: usize) -> Vec<usize> {
+        let (frames, width, height) = self.luma(place);
+        frames.iter().map(|luma| number_of(luma, width, height)).collect()
+    }
+
+    /// The starts of the beeps of an output in milliseconds: sound after at least 0.2 s of near silence.
+    pub(crate) fn beeps_ms(&self, place: usize) -> Vec<usize> {
+        let (mut beeps, mut quiet) = (Vec::new(), 48_000);
+        for (at, sample) in self.samples(place).iter().enumerate() {
+            if sample.abs() > 0.2 {
+                if quiet > 9_600 {
+                    beeps.push(at / 48);
+                }
+                quiet = 0;
+            } else {
+                quiet += 1;
+            }
+        }
+        beeps
+    }
 }
 
 /// Reads the facts of a file.
@@ -116,7 +139,7 @@ pub(crate) fn shoot_with(source: &Path, props: &Props<'_>, recipe: &Recipe) -> R
     };
     let plan = domain::plan(&recipe, &probe, clips, &Limits::default())?;
     let take = obey(&footage, probe.clone(), plan.clone());
-    let told = take.as_ref().map(|take| take.report.warnings.as_slice());
+    let told = take.as_ref().map(|take| &take.report);
     if let Some(unfit) = domain::plan::unfit(&plan, told) {
         let plan = domain::plan(&recipe, &probe.without_copies_of(unfit), clips, &Limits::default())?;
         let mut second = obey(&footage, probe, plan)?;

@@ -1,6 +1,6 @@
 //! Which pictures and which samples end up where.
 
-use crate::clips::{clip_with, flash_and_beep, number_of, numbered};
+use crate::clips::{clip_with, flash_and_beep, numbered};
 use crate::studio::{Take, preset, recipe, shoot};
 use domain::Recipe;
 
@@ -13,11 +13,6 @@ fn trimmed(start: &str, end: &str) -> Recipe {
     recipe(&format!(
         r#"{{"trim":{{"start":{start},"end":{end}}},"outputs":[{{"kind":"mp4","video":{{"crf":8}}}}]}}"#
     ))
-}
-
-fn numbers(take: &Take) -> Vec<usize> {
-    let (pictures, width, height) = take.luma(0);
-    pictures.iter().map(|luma| number_of(luma, width, height)).collect()
 }
 
 #[test]
@@ -35,7 +30,7 @@ fn a_trim_begins_and_ends_at_the_picture_asked() {
         ] {
             let take = shoot(&source, &trimmed(start, end)).unwrap();
             let expected: Vec<_> = (first..first + count).collect();
-            assert_eq!(numbers(&take), expected, "{ending}, {start} to {end}");
+            assert_eq!(take.numbers(0), expected, "{ending}, {start} to {end}");
         }
     }
 }
@@ -44,7 +39,7 @@ fn a_trim_begins_and_ends_at_the_picture_asked() {
 fn a_span_between_two_pictures_has_as_many_frames_as_its_length() {
     let take = shoot(&numbered("numbered.mp4", CODED), &trimmed("0.51", "1.50")).unwrap();
     assert_eq!(take.report.outputs[0].frames, 30);
-    assert_eq!(numbers(&take)[..29], (16..45).collect::<Vec<_>>());
+    assert_eq!(take.numbers(0)[..29], (16..45).collect::<Vec<_>>());
 }
 
 #[test]
@@ -57,7 +52,7 @@ fn another_rate_drops_or_repeats_evenly_and_keeps_the_length() {
     ] {
         let json = format!(r#"{{"frame":{{"fps":"{fps}"}},"outputs":[{{"kind":"mp4","video":{{"crf":8}}}}]}}"#);
         let take = shoot(&source, &recipe(&json)).unwrap();
-        let seen = numbers(&take);
+        let seen = take.numbers(0);
         assert_eq!(seen.len(), frames, "{fps} fps");
         // Two pictures half way between two slots may take turns.
         assert!(
@@ -75,7 +70,7 @@ fn another_rate_drops_or_repeats_evenly_and_keeps_the_length() {
 fn of_a_camera_of_240_pictures_a_second_every_second_one_is_kept() {
     let source = numbered("fast.mp4", &format!("-vf settb=1/240,setpts=N -r 240 {CODED}"));
     let take = shoot(&source, &recipe(ENCODED)).unwrap();
-    assert_eq!(numbers(&take), (0..240).step_by(2).collect::<Vec<_>>());
+    assert_eq!(take.numbers(0), (0..240).step_by(2).collect::<Vec<_>>());
     assert_eq!(take.output(0).1.duration_us, 1_000_000);
 }
 
@@ -102,7 +97,7 @@ fn a_variable_rate_becomes_constant_and_keeps_every_moment() {
         ],
     );
     let json = r#"{"frame":{"fps":"30"},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
-    let seen = numbers(&shoot(&source, &recipe(json)).unwrap());
+    let seen = shoot(&source, &recipe(json)).unwrap().numbers(0);
     assert_eq!(seen.len(), 240);
     assert_eq!(
         (seen[59], seen[60], seen[118], seen[121], seen[239]),

@@ -2,18 +2,13 @@
 
 use crate::clips::{clip, clip_with, number_of, numbered};
 use crate::player::{folder, stream};
-use crate::studio::{Take, probe, recipe, shoot};
+use crate::studio::{probe, recipe, shoot};
 use domain::Rational;
 use std::path::Path;
 use std::process::Command;
 
 const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
-
-fn numbers(take: &Take) -> Vec<usize> {
-    let (pictures, width, height) = take.luma(0);
-    pictures.iter().map(|luma| number_of(luma, width, height)).collect()
-}
 
 #[test]
 fn the_aspect_of_the_container_wins_over_that_of_the_bitstream() {
@@ -129,7 +124,7 @@ fn the_movie_is_what_moves_and_not_a_few_large_stills() {
             let source = clip(&name, &arguments);
             let take = shoot(&source, &recipe(MP4)).unwrap();
             assert_eq!(take.plan.video.unwrap().stream, main, "{name}");
-            assert_eq!(numbers(&take), (0..240).collect::<Vec<_>>(), "{name}");
+            assert_eq!(take.numbers(0), (0..240).collect::<Vec<_>>(), "{name}");
         }
     }
 }
@@ -230,7 +225,7 @@ fn a_trim_of_a_stream_that_is_refreshed_bit_by_bit_begins_with_the_picture_asked
         let source = numbered(name, &format!("{encoding} -pix_fmt yuv420p"));
         let json = r#"{"trim":{"start":4.5,"end":5.5},"outputs":[{"kind":"mp4","video":{"crf":8}},{"kind":"poster","at_ms":0,"format":"png"}]}"#;
         let take = shoot(&source, &recipe(json)).unwrap();
-        assert_eq!(numbers(&take), (135..165).collect::<Vec<_>>(), "{name}");
+        assert_eq!(take.numbers(0), (135..165).collect::<Vec<_>>(), "{name}");
         let (pictures, width, height) = take.luma(1);
         assert_eq!(number_of(&pictures[0], width, height), 135, "{name}");
         let stills = r#"{"outputs":[{"kind":"poster","at_ms":5000,"format":"png"}]}"#;

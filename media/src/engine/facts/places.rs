@@ -43,17 +43,18 @@ pub(super) fn origin_of(probe: &Probe, input: &Input) -> i64 {
 /// where the first one ends.
 const JOINABLE: [&str; 2] = ["matroska,webm", "avi"];
 
-/// Where a source ends.
+/// The end of a source and of its streams.
 pub(super) struct Ends {
     /// On its own clock, in microseconds.
     pub(super) end_us: i64,
     /// The end of each of its streams, as far as that is known.
     pub(super) ends: Vec<Option<i64>>,
-    /// Whether its clock jumps on the way.
+    /// `true` when its timestamps jump.
     pub(super) jumped: bool,
 }
 
-/// Where the source ends by its headers and its packets, which `survey` has read already where the headers are not enough.
+/// Determines the end of a source from its headers, or from its packets where the headers do not suffice; `survey` has those when
+/// they were read before.
 pub(super) fn ends(probe: &Probe, input: &mut Input, survey: Option<Survey>, cancel: &Cancel) -> Result<Ends, Failure> {
     let header_us = header_us(probe, input);
     if let Some(survey) = survey {

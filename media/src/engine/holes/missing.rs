@@ -1,9 +1,9 @@
-//! Bytes of a file that tell that others are missing between two of its packets.
+//! Evidence in the bytes of a file that others are missing between two of its packets.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-/// So many tags lie between two packets of one stream of an FLV at most.
+/// Most tags that are followed from one packet of a stream to the next.
 const MOST_TAGS: u32 = 4_096;
 
 /// Header of a tag, without the size of the tag before it (Adobe Flash Video File Format Specification 10.1 §E.4.1).
@@ -12,7 +12,7 @@ const TAG_BYTES: u64 = 11;
 /// Audio, video, script data.
 const TAG_KINDS: [u8; 3] = [8, 9, 18];
 
-/// Whether bytes are missing between the packets of an FLV at two places of the file: its tags do not lead from one to the other.
+/// Returns `true` when the chain of FLV tags does not lead from the packet at one byte position to the packet at the other.
 pub(super) fn in_flv(source: &File, from: u64, to: u64) -> bool {
     let mut place = from;
     for _ in 0..MOST_TAGS {
@@ -25,7 +25,7 @@ pub(super) fn in_flv(source: &File, from: u64, to: u64) -> bool {
         let body = u32::from_be_bytes([0, high, middle, low]);
         let next = place + TAG_BYTES + u64::from(body);
         let own_size = bytes_at(source, next).map(u32::from_be_bytes);
-        // Some writers leave the size of a tag empty.
+        // Some writers set the size of the previous tag to 0.
         let ends = own_size.is_some_and(|size| size == 0 || u64::from(size) == next - place);
         if !TAG_KINDS.contains(&kind) || !ends {
             return true;
@@ -35,8 +35,8 @@ pub(super) fn in_flv(source: &File, from: u64, to: u64) -> bool {
     false
 }
 
-/// Whether pages are missing between those of an Ogg at two places of the file: both are of one logical stream, and numbers are left
-/// out between them (RFC 3533 §6). A stream that is joined to another one has a number of its own, or its pages are counted anew.
+/// Returns `true` when the Ogg pages at two byte positions belong to one logical stream and page sequence numbers between them are
+/// left out (RFC 3533 §6). A chained stream has another serial number, or its pages are counted anew.
 pub(super) fn in_ogg(source: &File, from: u64, to: u64) -> bool {
     let pages = page_at(source, from).zip(page_at(source, to));
     pages.is_some_and(|((stream, number), (later_stream, later))| {

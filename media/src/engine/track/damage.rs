@@ -1,4 +1,4 @@
-//! What of a stream did not decode.
+//! Packets and frames of a stream that did not decode.
 
 use super::Track;
 use crate::engine::av;

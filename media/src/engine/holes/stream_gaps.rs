@@ -1,4 +1,4 @@
-//! The packets of one stream, and the long steps between them.
+//! Gaps between the packets of one stream.
 
 use crate::engine::av;
 use crate::engine::clock::FORWARD_US;
@@ -7,23 +7,24 @@ use crate::engine::track::USUAL_INTERVAL_US;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::{Packet, Rational};
 
-/// Steps that are longer than packets by less than this are jitter, in microseconds.
+/// Gaps shorter than this are jitter, in microseconds.
 const LEAST_US: i64 = 250_000;
 
-/// A step of less than so many usual ones is the way of its stream.
+/// A gap is unusual when it is at least so many times as long as the step between the packets before it.
 const USUAL_STEPS: i64 = 3;
 
-/// What follows a hole in the file comes so many packets apart at most: a parser gives a picture away when it sees the next one.
+/// Packets of other streams between the ends of one hole in two streams, at most: a parser returns a frame only when it has seen the
+/// next one.
 const APART: u64 = 16;
 
-/// Holes of pictures and of sound at one place differ by less than this in length, in microseconds, or by a quarter: streams do not lie
-/// side by side to the packet.
+/// Gaps of video and audio that belong to one hole differ in length by less than this, in microseconds, or by less than a quarter:
+/// interleaving is not exact to the packet.
 const UNLIKE_US: i64 = 500_000;
 
-/// Packets that do not decode belong to a hole that is so near, in microseconds.
+/// Distance up to which packets that do not decode are evidence for a hole, in microseconds.
 pub(super) const BESIDE_US: i64 = 1_000_000;
 
-/// Encoders of these send nothing, or nearly nothing, while they hear nothing (discontinuous transmission, comfort noise).
+/// Codecs whose encoders send little or nothing during silence (discontinuous transmission, RFC 3389 comfort noise).
 const PAUSING: [&str; 7] = [
     "opus",
     "speex",
@@ -34,19 +35,19 @@ const PAUSING: [&str; 7] = [
     "pcm_mulaw",
 ];
 
-/// Encoders of [`PAUSING`] that are silent still send a packet within this time (RFC 6716: every 400 ms).
+/// Longest pause of [`PAUSING`] that is no gap, in microseconds (RFC 6716 §2.1.9: a packet at least every 400 ms).
 const PAUSE_US: i64 = 1_000_000;
 
-/// A long step.
+/// A gap in the timestamps of a stream, in microseconds on the repaired clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gap {
     pub(super) from_us: i64,
     pub(super) until_us: i64,
-    /// Its last packet before and its first one after, counted in the order of the file.
+    /// Numbers of the packets before and after it, counted over both streams in the order of the file.
     packets: (u64, u64),
-    /// Where the packets before and after it lie in the file.
+    /// Byte positions of the packets before and after it.
     pub(super) bytes: Option<(u64, u64)>,
-    /// Whether packets beside it are damaged.
+    /// `true` when packets beside it are damaged.
     pub(super) damaged: bool,
 }
 
@@ -55,7 +56,7 @@ impl Gap {
         self.until_us.saturating_sub(self.from_us)
     }
 
-    /// Whether both may be the same hole: at the same place of the file, and of about the same length.
+    /// Returns `true` when both may be one hole: at the same position of the file and of about the same length.
     pub(super) fn matches(&self, other: &Self) -> bool {
         let (one, two) = (self.length_us(), other.length_us());
         let meets = self.packets.0 < other.packets.1 + APART && other.packets.0 < self.packets.1 + APART;
@@ -66,48 +67,48 @@ impl Gap {
 /// The latest packet of a stream.
 #[derive(Clone, Copy, Debug)]
 struct Latest {
-    /// When it ends on the repaired clock, and by the times of the file.
+    /// Its end in microseconds, on the repaired clock and by the timestamps of the file.
     end_us: i64,
     own_end_us: i64,
     start_us: i64,
-    /// The step to it, when it is not the first one.
+    /// Microseconds since the packet before it; `None` for the first one.
     step_us: Option<i64>,
     place: u64,
-    /// Where it lies in the file, and where the latest one of another place does.
+    /// Its byte position, and that of the latest packet at another position.
     bytes: (Option<u64>, Option<u64>),
 }
 
-/// A step that was taken for a new clock.
+/// A gap that is handled as a discontinuity of the clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Jump {
     pub(super) length_us: i64,
-    /// How much the stream has shown before.
+    /// Microseconds of the stream before it.
     pub(super) shown_us: i64,
-    /// Where the packets before and after it lie in the file.
+    /// Byte positions of the packets before and after it.
     pub(super) bytes: Option<(u64, u64)>,
 }
 
-/// A stream that is watched.
+/// State of one watched stream.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct StreamGaps {
     pub(super) index: usize,
     pub(super) base: Rational,
-    /// How long a packet is at most; 0 when that is not known.
+    /// Longest duration of a packet in microseconds; 0 when unknown.
     packet_us: i64,
-    /// Whether its encoder sends packets all the time.
+    /// `true` when its codec sends packets all the time.
     pub(super) steady: bool,
-    /// Shorter steps are its way.
+    /// Shortest gap that counts, in microseconds.
     least_us: i64,
-    /// When its first packet begins.
+    /// Start of its first packet in microseconds.
     first_us: Option<i64>,
     latest: Option<Latest>,
-    /// The latest long step that is not yet told.
+    /// The latest gap that is not settled yet.
     pub(super) gap: Option<Gap>,
-    /// When packets did not decode, lately.
+    /// Time of the latest packet that did not decode, in microseconds.
     pub(super) damaged_us: Option<i64>,
 }
 
-impl Lane {
+impl StreamGaps {
     pub(super) fn of(input: &Input, index: usize) -> Option<Self> {
         let stream = input.stream(index)?;
         let facts = av::codec_facts(&stream.parameters());
@@ -136,8 +137,7 @@ impl Lane {
         })
     }
 
-    /// Notes a packet, which by the times of the file comes at `own_us`; gives the step to it where that is long, or was
-    /// taken for a new clock.
+    /// Records a packet whose timestamp in the file is `own_us`; returns the gap before it, or the discontinuity.
     pub(super) fn note(&mut self, packet: &Packet, own_us: Option<i64>, place: u64) -> (Option<Gap>, Option<Jump>) {
         let told_us = to_us(packet.duration().max(0), self.base);
         let length_us = match (told_us, self.packet_us) {
@@ -155,7 +155,7 @@ impl Lane {
         };
         let first_us = *self.first_us.get_or_insert(start_us);
         let at_byte = u64::try_from(packet.position()).ok();
-        // FFmpeg tells the page of Ogg in which a packet ends, which may be the one of the next packet.
+        // For Ogg, FFmpeg returns the position of the page in which a packet ends, which several packets share.
         let other_byte = self.latest.and_then(|latest| {
             let (last, other) = latest.bytes;
             if last == at_byte { other } else { last }
@@ -172,7 +172,7 @@ impl Lane {
         let Some(before) = before else { return (None, None) };
         let step_us = start_us.saturating_sub(before.end_us);
         let own_step_us = own_us.saturating_sub(before.own_end_us);
-        // Streams of one section of the clock need not begin it together.
+        // After a discontinuity, the streams need not begin at the same time.
         if own_step_us > FORWARD_US && own_step_us.saturating_sub(step_us) > LEAST_US {
             let jump = Jump {
                 length_us: own_step_us,

@@ -1,14 +1,14 @@
-//! Passwords, tokens, and how often they may be tried.
+//! Authentication: password hashes, access tokens, and rate limits of sign-up and login.
 
-mod known_passwords;
+mod common_passwords;
+mod expiring_map;
 mod password;
 mod pool;
-mod table;
 mod throttle;
 mod token;
 
-pub(crate) use known_passwords::is_common;
-pub(crate) use password::{Busy, Hasher, Verdict};
+pub(crate) use common_passwords::is_common;
+pub(crate) use password::{Hasher, PasswordCheck, QueueFull};
 pub(crate) use pool::Priority;
-pub(crate) use throttle::{Attempt, Gate};
+pub(crate) use throttle::{AttemptLimiter, LoginAttempt};
 pub(crate) use token::Tokens;

@@ -1,4 +1,4 @@
-//! What the edge needs to know about an installation: plain values, checked by whoever read them.
+//! The settings of the HTTP API as plain values. The crate `rushes` reads and checks them.
 
 use domain::{Language, Limits};
 use std::fmt;
@@ -7,43 +7,43 @@ use url::Url;
 
 use crate::extract::Cidr;
 
-/// Settings of the HTTP edge. Start from [`Config::new`] and change what differs.
+/// Settings of the HTTP API. Start from [`Config::new`] and change single fields.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where clients reach the service, for absolute links; the request's own host when absent.
+    /// Base URL of the service for absolute links; `None` uses the `Host` of the request.
     pub public_url: Option<Url>,
-    /// Keys of tokens and signed links.
+    /// Keys that sign tokens and links.
     pub secrets: Secrets,
-    /// How long a token is valid.
+    /// Lifetime of a token.
     pub token_ttl: Duration,
-    /// How long a signed link is valid.
+    /// Shortest lifetime of a signed link.
     pub link_ttl: Duration,
-    /// Preset of an upload that names none.
+    /// Preset of an upload that has neither a preset nor a recipe.
     pub default_preset: String,
-    /// Language of replies to a client that wishes for none of ours.
+    /// Language of the reply when `Accept-Language` names none that is supported.
     pub language: Language,
-    /// Bounds of an upload.
+    /// Limits of uploads and tasks.
     pub limits: Limits,
-    /// Threads that a worker gives to one task, for estimates.
+    /// Threads that a worker uses for one task; estimates depend on it.
     pub threads: u32,
-    /// What a password must not be.
+    /// Rules for new passwords.
     pub password_policy: PasswordPolicy,
-    /// Peers whose `X-Forwarded-*` headers are believed.
+    /// Peers whose `X-Forwarded-*` headers are trusted.
     pub trusted_proxies: Vec<Cidr>,
-    /// Origins of browsers that may call the API, exact, such as `https://studio.example.com`.
+    /// CORS origins that may call the API, compared exactly, such as `https://studio.example.com`.
     pub cors_origins: Vec<String>,
-    /// How often sign-up and login may be tried.
+    /// Rate limits of sign-up and login.
     pub throttle: Throttle,
-    /// How long an upload may pause between two pieces.
+    /// Longest pause between two chunks of an upload.
     pub upload_idle: Duration,
-    /// How long any other request may take until its reply begins.
+    /// Longest time until the reply of any other request begins.
     pub request_timeout: Duration,
-    /// How long browsers shall use TLS only (RFC 6797); no header when absent.
+    /// `max-age` of `Strict-Transport-Security` (RFC 6797); `None` sends no header.
     pub hsts: Option<Duration>,
 }
 
 impl Config {
-    /// The defaults: tokens for 12 hours, links for 1 hour, preset `web`, Spanish, no proxy, no foreign origin.
+    /// The defaults: tokens valid for 12 hours, links for 1 hour, preset `web`, Spanish, no trusted proxy, no CORS origin.
     #[must_use]
     pub fn new(secrets: Secrets) -> Self {
         Self {
@@ -66,47 +66,47 @@ impl Config {
     }
 }
 
-/// What a password must not be, besides too short and too long.
+/// Rules for new passwords besides their length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PasswordPolicy {
-    /// Nothing more.
+    /// No further rule.
     #[default]
     Basic,
-    /// On the list of common passwords.
+    /// Refuses common passwords.
     Strict,
 }
 
-/// How often sign-up and login may be tried (`auth/throttle.rs` tells why in this way). Every wait ends by itself.
+/// Rate limits of sign-up and login; `auth/throttle.rs` explains the design. Every wait ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Throttle {
-    /// Logins of one network, and as many sign-ups. A network is an IPv4 address or a /64 of IPv6.
+    /// Logins from one network, and separately sign-ups. A network is an IPv4 address or an IPv6 /64.
     pub network: Rate,
-    /// Logins of one account from all networks together that are not known for it.
+    /// Logins to one account, over all networks that are not known for it.
     pub account: Rate,
-    /// Allowance of a network that is known for an account after its allowance in `network` is used up.
+    /// Logins to one account from a network that is known for it, once `network` is used up.
     pub reserve: Rate,
-    /// Wrong passwords for one account from one network in a row, before each further one makes it wait.
+    /// Consecutive wrong passwords for one account from one network that cause no wait.
     pub account_failures: u32,
-    /// The first such wait; it doubles with each further failure.
+    /// Wait after the first failure beyond `account_failures`; doubles with each further failure.
     pub account_wait: Duration,
-    /// The longest such wait.
+    /// Upper limit of that wait.
     pub account_wait_max: Duration,
-    /// How long a network is known for an account after the right password came from it.
+    /// Time for which a network stays known for an account after the correct password came from it.
     pub known_for: Duration,
 }
 
-/// An allowance that refills.
+/// A rate limit with a burst, computed by GCRA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// How many may come in a row.
+    /// Number of attempts that may follow each other without a pause.
     pub burst: u32,
-    /// Time in which one more is earned.
+    /// Time after which one more attempt is allowed.
     pub refill: Duration,
 }
 
 impl Default for Throttle {
-    /// 300 of a network, one more each 200 ms; 100 of an account, one more each 10 s; 10 failures of both, then 1 s to 60 s; known
-    /// for 30 days.
+    /// Network: 300, then one per 200 ms. Account: 100, then one per 10 s. Reserve: 10, then one per 10 s. After 10 failures in a
+    /// row, waits of 1 s to 60 s. Networks stay known for 30 days.
     fn default() -> Self {
         Self {
             network: Rate {
@@ -129,48 +129,48 @@ impl Default for Throttle {
     }
 }
 
-/// The key that signs, and the one that signed before it and still verifies.
+/// The current signing key and, during a rotation, the previous one.
 #[derive(Clone, Debug)]
 pub struct Secrets {
     /// Signs and verifies.
     pub current: Secret,
-    /// Verifies only, during a rotation.
+    /// Verifies only. Set it during a rotation, so that tokens and links signed before stay valid.
     pub previous: Option<Secret>,
 }
 
 impl Secrets {
-    /// Both, the signing one first.
+    /// All keys, the signing key first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Secret> {
         std::iter::once(&self.current).chain(&self.previous)
     }
 }
 
-/// Least bytes of a key.
+/// Minimum length of a key in bytes.
 const SECRET_BYTES: usize = 32;
 
-/// Least different bytes of a key.
-const SECRET_DIFFERENT: usize = 8;
+/// Minimum number of distinct bytes in a key.
+const SECRET_DISTINCT_BYTES: usize = 8;
 
-/// A key of at least 256 bits (RFC 7518 §3.2); never printed.
+/// A signing key of at least 256 bits (RFC 7518 §3.2). `Debug` does not print it.
 #[derive(Clone)]
 pub struct Secret(Vec<u8>);
 
-/// A key that is too short, or repeats too few bytes, to be one.
+/// The error for a key that is too short or has too few distinct bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WeakSecret {
-    /// How long it is.
+    /// Length of the refused key.
     pub bytes: usize,
 }
 
 impl Secret {
-    /// Takes the bytes of a key.
+    /// Creates a key from its bytes.
     ///
     /// # Errors
-    /// [`WeakSecret`] below 32 bytes, or when it holds fewer than 8 different ones.
+    /// [`WeakSecret`] below 32 bytes or with fewer than 8 distinct bytes.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, WeakSecret> {
         let bytes = bytes.into();
-        let different: std::collections::HashSet<_> = bytes.iter().collect();
-        if bytes.len() < SECRET_BYTES || different.len() < SECRET_DIFFERENT {
+        let distinct: std::collections::HashSet<_> = bytes.iter().collect();
+        if bytes.len() < SECRET_BYTES || distinct.len() < SECRET_DISTINCT_BYTES {
             return Err(WeakSecret { bytes: bytes.len() });
         }
         Ok(Self(bytes))
@@ -191,7 +191,7 @@ impl fmt::Display for WeakSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a secret of {} bytes", self.bytes)?;
         if self.bytes >= SECRET_BYTES {
-            write!(f, ", fewer than {SECRET_DIFFERENT} of them different")?;
+            write!(f, ", fewer than {SECRET_DISTINCT_BYTES} of them different")?;
         }
         Ok(())
     }

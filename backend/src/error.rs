@@ -1,5 +1,5 @@
-//! The two errors of the edge: the client's, with a stable code, and ours, which is logged here and shown as `internal`.
-//! How they look on the wire is in `problem.rs`.
+//! Errors of handlers and extractors. There are two kinds: errors of the client, with a stable code, and internal errors, which are
+//! logged here and shown as `internal`. `problem.rs` writes them as problem details (RFC 9457).
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -8,47 +8,47 @@ use domain::{Code, Language};
 use sea_orm::DbErr;
 use std::time::Duration;
 
-/// Why a request was not done.
+/// The error of a handler or an extractor.
 #[derive(Debug)]
 pub(crate) enum Error {
-    /// The client can do something about it.
+    /// An error that the client can react to.
     Client(Refusal),
-    /// Our fault; the client learns nothing but that.
+    /// An internal error. The reply carries no details.
     Internal(anyhow::Error),
 }
 
-/// What a client is told.
+/// An error reply to the client.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
-    /// The stable code; it decides status and sentence.
+    /// The stable code, which determines the HTTP status and the sentence.
     pub(crate) code: Code,
-    /// The value that was wrong and what is accepted, in words of ours.
+    /// The refused value and what is accepted, in English.
     pub(crate) detail: Option<String>,
-    /// The fields that were wrong.
-    pub(crate) fields: Vec<Field>,
-    /// When another try makes sense.
+    /// The invalid fields.
+    pub(crate) fields: Vec<InvalidField>,
+    /// The value of `Retry-After`.
     pub(crate) retry_after: Option<Duration>,
 }
 
-/// One wrong field.
+/// One invalid field of a request.
 #[derive(Clone, Debug)]
-pub(crate) struct Field {
-    /// Its path, such as `outputs[0].video.crf`.
+pub(crate) struct InvalidField {
+    /// The path of the field, such as `outputs[0].video.crf`.
     pub(crate) name: String,
-    /// What is wrong with it.
-    pub(crate) fault: Fault,
+    /// The reason.
+    pub(crate) reason: FieldReason,
 }
 
-/// What is wrong with a field.
+/// The reason why a field is invalid.
 #[derive(Clone, Debug)]
-pub(crate) enum Fault {
-    /// A rule with a code of its own.
+pub(crate) enum FieldReason {
+    /// It breaks a rule that has an error code.
     Rule(Code),
-    /// It could not be read.
+    /// It could not be parsed.
     Unread(FieldProblem),
 }
 
-impl Fault {
+impl FieldReason {
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Rule(code) => code.as_str(),
@@ -63,7 +63,7 @@ impl Fault {
         }
     }
 
-    /// The value and what is accepted, when the code does not tell.
+    /// The refused value and what is accepted; `None` when the code says it all.
     pub(crate) fn detail(&self) -> Option<String> {
         match self {
             Self::Rule(_) => None,
@@ -73,7 +73,7 @@ impl Fault {
 }
 
 impl Refusal {
-    /// A refusal that says no more than its code.
+    /// A refusal with a code alone. `unavailable` asks clients to retry after 2 s.
     #[must_use]
     pub(crate) fn new(code: Code) -> Self {
         let retry_after = (code == Code::Unavailable).then_some(Duration::from_secs(2));
@@ -85,34 +85,34 @@ impl Refusal {
         }
     }
 
-    /// With the value that was wrong.
+    /// Sets the refused value and what is accepted.
     #[must_use]
     pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// With a field that broke a rule.
+    /// Adds a field that breaks a rule.
     #[must_use]
     pub(crate) fn field(mut self, name: impl Into<String>, rule: Code) -> Self {
-        self.fields.push(Field {
+        self.fields.push(InvalidField {
             name: name.into(),
-            fault: Fault::Rule(rule),
+            reason: FieldReason::Rule(rule),
         });
         self
     }
 
-    /// With a field that could not be read.
+    /// Adds a field that could not be parsed.
     #[must_use]
     pub(crate) fn unread(mut self, error: FieldError) -> Self {
-        self.fields.push(Field {
+        self.fields.push(InvalidField {
             name: error.field,
-            fault: Fault::Unread(error.problem),
+            reason: FieldReason::Unread(error.problem),
         });
         self
     }
 
-    /// With the time after which another try makes sense.
+    /// Sets `Retry-After`.
     #[must_use]
     pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
@@ -141,7 +141,7 @@ impl From<anyhow::Error> for Error {
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         if entity::is_unavailable(&error) {
-            tracing::warn!(%error, "the database is away");
+            tracing::warn!(%error, "the database is unavailable");
             return Code::Unavailable.into();
         }
         if entity::is_full(&error) {
@@ -152,9 +152,9 @@ impl From<DbErr> for Error {
     }
 }
 
-/// Names the conflict beside the insert.
+/// Maps a violated unique constraint to an error code, next to the insert that can violate it.
 pub(crate) trait OnUnique<T> {
-    /// `code` when a row with the same unique columns is there already.
+    /// Returns `code` when another row has the same unique columns.
     fn on_unique(self, code: Code) -> Result<T, Error>;
 }
 
@@ -180,7 +180,7 @@ impl From<storage::Error> for Error {
             storage::Error::Unavailable { .. } => {
                 tracing::warn!(
                     error = format!("{:#}", anyhow::Error::new(error)),
-                    "the storage is away"
+                    "the storage is unavailable"
                 );
                 Code::Unavailable.into()
             }
@@ -203,7 +203,8 @@ impl IntoResponse for Error {
 }
 
 impl IntoResponse for Refusal {
-    /// A bare status; the refusal travels beside it until `problem::render` knows the language and the request.
+    /// Returns an empty reply with the refusal as an extension. `problem::render` writes the body later, because it depends on
+    /// the language and the id of the request.
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();

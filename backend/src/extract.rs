@@ -1,4 +1,4 @@
-//! What handlers receive: things that were checked, never text to be checked later.
+//! Extractors: they parse and check the input of handlers, so that a handler never receives unchecked text.
 
 mod account;
 mod base_url;

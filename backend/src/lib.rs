@@ -1,30 +1,36 @@
-//! The HTTP edge: router, extractors, routes, errors, authentication, OpenAPI. The only crate that names axum.
-//! Handlers decide nothing: `domain` reads wishes, `entity` owns rows, `storage` owns files.
+//! The HTTP API: server, router, middleware, extractors, handlers, errors, authentication and the OpenAPI document. The only
+//! crate that uses axum.
+//!
+//! Handlers make no decisions of their own: `domain` parses and plans recipes, `entity` owns rows and their state machine,
+//! `storage` owns files.
 
+mod access_log;
+mod api;
 mod auth;
-mod choice;
 mod config;
-mod context;
+mod drain_body;
 mod error;
+mod etag;
 mod extract;
+mod idempotency;
 mod links;
-mod once;
 mod openapi;
 mod problem;
+mod recipe_choice;
 mod reply;
+mod request_context;
+mod request_guards;
 mod router;
 mod routes;
 mod serve;
 mod state;
-mod trail;
 mod upload;
-mod validators;
 mod view;
 
+pub use api::document as openapi;
 pub use axum::Router;
 pub use config::{Config, PasswordPolicy, Rate, Secret, Secrets, Throttle, WeakSecret};
 pub use extract::{BadCidr, Cidr};
-pub use openapi::document as openapi;
 pub use router::{router, telemetry_router};
 pub use serve::{Serving, serve};
 pub use state::{Alive, AppState};

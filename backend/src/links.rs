@@ -1,8 +1,11 @@
-//! Signed links: a link opens one output until it expires, and nothing else.
+//! Signed links. A link grants access to one output until it expires, without a token.
 //!
-//! A task is asked for again and again, and caches know a file by its link. So the end of a link is rounded up to a multiple
-//! of the time to live: all links to an output that are made within such a window are the same. A player reads the files of a
-//! set one by one while it plays, so the length of the video is added to the time to live.
+//! *Signature.* HMAC-SHA256 over method, path, output, expiry and key id, with a key derived from each secret of the installation.
+//! The link names its key, so that links stay valid during a rotation of secrets.
+//!
+//! *Expiry.* Clients poll a task, and caches identify a file by its URL. So the expiry is rounded up to a multiple of the time to
+//! live: all links to an output that are made within one such window are equal. A player fetches the segments of an adaptive output
+//! one after the other during playback, so the duration of the video is added to the time to live.
 
 use crate::config::Secrets;
 use base64::Engine;
@@ -16,19 +19,20 @@ use std::time::Duration;
 
 type HmacSha256 = Hmac<Sha256>;
 
-/// Result of checking a proof for a grant at a moment.
+/// The result of checking a proof for a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Worth {
-    /// It opens the output.
+pub(crate) enum LinkStatus {
+    /// The link grants access to the output.
     Valid,
-    /// It did until it expired.
+    /// The signature is correct, but the link has expired.
     Expired,
-    /// It never did.
-    Nothing,
+    /// The signature is not correct for this output.
+    Invalid,
 }
 
-/// Signs and checks links with keys derived from the installation's secrets.
+/// Signs and checks links.
 pub(crate) struct Links {
+    /// The signing key first.
     keys: Vec<Key>,
     ttl: Duration,
 }
@@ -38,21 +42,21 @@ struct Key {
     mac: HmacSha256,
 }
 
-/// What a link grants.
+/// The output that a link gives access to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Grant<'a> {
-    /// The logical key of the task, without the leading slash.
+    /// The logical key of the task, without a leading slash.
     pub(crate) file_path: &'a str,
     /// The name of the output.
     pub(crate) output: &'a str,
 }
 
-/// The part of a query that proves a grant.
+/// The parameters of a link that prove a grant.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Proof {
-    /// Seconds since 1970 at which the link ends.
+    /// Expiry in seconds since the Unix epoch.
     pub(crate) expires: i64,
-    /// Which key signed.
+    /// Id of the key that signed the link.
     pub(crate) key: String,
     /// HMAC-SHA256 in base64url (RFC 4648 §5) without padding.
     pub(crate) signature: String,
@@ -69,9 +73,9 @@ impl Links {
         }
     }
 
-    /// The part of a link below `/api/video/` that opens an output. It ends after the installation's time to live and the
-    /// time that it takes to play the task's outputs, at the earliest, and at most one time to live later. For a set it leads
-    /// to the file that names all others, and what that names is open by the same token.
+    /// The path of a link below `/api/video/`. The link is valid for at least the time to live plus `playing`, and at most one
+    /// time to live longer. The link of a set of files leads to its entry file (a playlist or an index); the relative URIs in that
+    /// file resolve to the same token.
     pub(crate) fn path(
         &self,
         task: &task::Model,
@@ -91,7 +95,7 @@ impl Links {
         }
     }
 
-    /// Seconds since 1970 at which a link ends that is made now.
+    /// Expiry of a link that is created now, in seconds since the Unix epoch.
     fn expires(&self, playing: Duration, now: DateTime<Utc>) -> i64 {
         let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
         let (ttl, playing) = (seconds(self.ttl), seconds(playing).saturating_add(1));
@@ -99,7 +103,7 @@ impl Links {
             return now.timestamp();
         }
         let least = now.timestamp().saturating_add(ttl).saturating_add(playing);
-        // To the end of the window that the moment lies in.
+        // Round up to the end of the window, so that all links of the window are equal.
         least.saturating_add(ttl - 1) / ttl * ttl
     }
 
@@ -120,10 +124,10 @@ impl Links {
         })
     }
 
-    /// `None` never happens: there is always a key.
+    /// Signs a grant. Never `None`: there is always a current key.
     fn proof(&self, grant: Grant<'_>, expires: i64) -> Option<Proof> {
         let key = self.keys.first()?;
-        let signature = BASE64_URL_SAFE_NO_PAD.encode(key.over(grant, expires).finalize().into_bytes());
+        let signature = BASE64_URL_SAFE_NO_PAD.encode(key.mac_of(grant, expires).finalize().into_bytes());
         Some(Proof {
             expires,
             key: key.id.clone(),
@@ -131,27 +135,28 @@ impl Links {
         })
     }
 
-    /// Checks the proof for this grant, now; the signature is compared in constant time.
-    pub(crate) fn worth(&self, proof: &Proof, grant: Grant<'_>, now: DateTime<Utc>) -> Worth {
+    /// Checks a proof for a grant at `now`. The signature is compared in constant time.
+    pub(crate) fn check(&self, proof: &Proof, grant: Grant<'_>, now: DateTime<Utc>) -> LinkStatus {
         let signature = BASE64_URL_SAFE_NO_PAD.decode(&proof.signature).unwrap_or_default();
         let key = self.keys.iter().find(|key| key.id == proof.key);
-        let signed = key.is_some_and(|key| key.over(grant, proof.expires).verify_slice(&signature).is_ok());
+        let signed = key.is_some_and(|key| key.mac_of(grant, proof.expires).verify_slice(&signature).is_ok());
         match (signed, now.timestamp() < proof.expires) {
-            (false, _) => Worth::Nothing,
-            (true, true) => Worth::Valid,
-            (true, false) => Worth::Expired,
+            (false, _) => LinkStatus::Invalid,
+            (true, true) => LinkStatus::Valid,
+            (true, false) => LinkStatus::Expired,
         }
     }
 }
 
-/// How long it takes to play the longest output of a task: while a player shows one, it reads others beside it.
+/// Duration of the longest output of a task. All links of the task use it, because a player of one output also reads others, such
+/// as the sprite.
 pub(crate) fn playing_time(outputs: &[output::Model]) -> Duration {
     let longest_ms = outputs.iter().filter_map(|output| output.duration_ms).max();
     Duration::from_millis(longest_ms.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0))
 }
 
 impl Proof {
-    /// Reads what stands in the path of a set.
+    /// Parses the token in the path of a file of a set: `expires.key.signature`.
     pub(crate) fn from_token(token: &str) -> Option<Self> {
         let (expires, rest) = token.split_once('.')?;
         let (key, signature) = rest.split_once('.')?;
@@ -164,7 +169,8 @@ impl Proof {
 }
 
 impl Key {
-    /// A key for links only: a link can never be mistaken for a token. `None` never happens: HMAC takes any length.
+    /// Derives the link key from a secret. The derivation separates it from the key of tokens, so that a link signature is never
+    /// valid as a token. Never `None`: HMAC accepts keys of any length.
     fn derive(secret: &[u8]) -> Option<Self> {
         let mut mac = HmacSha256::new_from_slice(secret).ok()?;
         mac.update(b"rushes signed links v1");
@@ -176,8 +182,9 @@ impl Key {
         })
     }
 
-    /// The method stands in the message; `HEAD` needs the link of `GET`. No part can hold a line break.
-    fn over(&self, grant: Grant<'_>, expires: i64) -> HmacSha256 {
+    /// The MAC of a grant. The message always says `GET`, because `HEAD` uses the link of `GET`. None of the parts can contain a
+    /// line break, so the message is unambiguous.
+    fn mac_of(&self, grant: Grant<'_>, expires: i64) -> HmacSha256 {
         let Grant { file_path, output } = grant;
         let mut mac = self.mac.clone();
         mac.update(format!("GET\n/api/video/download/{file_path}\n{output}\n{expires}\n{}", self.id).as_bytes());
@@ -224,9 +231,9 @@ mod tests {
     fn a_link_opens_its_output_until_it_expires() {
         let links = links("a", None);
         let proof = proof(&links.query(GRANT, 1_800_000_060));
-        assert_eq!(links.worth(&proof, GRANT, at(0)), Worth::Valid);
-        assert_eq!(links.worth(&proof, GRANT, at(59)), Worth::Valid);
-        assert_eq!(links.worth(&proof, GRANT, at(60)), Worth::Expired);
+        assert_eq!(links.check(&proof, GRANT, at(0)), LinkStatus::Valid);
+        assert_eq!(links.check(&proof, GRANT, at(59)), LinkStatus::Valid);
+        assert_eq!(links.check(&proof, GRANT, at(60)), LinkStatus::Expired);
     }
 
     #[test]
@@ -250,11 +257,14 @@ mod tests {
     fn a_token_in_a_path_proves_the_same_as_a_query() {
         let links = links("a", None);
         let proof = Proof::from_token(&links.token(GRANT, 1_800_000_060)).unwrap();
-        assert_eq!(links.worth(&proof, GRANT, at(0)), Worth::Valid);
+        assert_eq!(links.check(&proof, GRANT, at(0)), LinkStatus::Valid);
         for token in ["", "-", "1.2", "x.y.z", ".."] {
             let proof = Proof::from_token(token);
-            let worth = proof.map(|proof| links.worth(&proof, GRANT, at(0)));
-            assert!(!matches!(worth, Some(Worth::Valid | Worth::Expired)), "{token}");
+            let status = proof.map(|proof| links.check(&proof, GRANT, at(0)));
+            assert!(
+                !matches!(status, Some(LinkStatus::Valid | LinkStatus::Expired)),
+                "{token}"
+            );
         }
     }
 
@@ -277,14 +287,18 @@ mod tests {
             (other(|proof| proof.signature.clear()), GRANT),
             (other(|proof| proof.signature = "%%%".to_owned()), GRANT),
         ] {
-            assert_eq!(links.worth(&proof, grant, at(0)), Worth::Nothing, "{proof:?} {grant:?}");
+            assert_eq!(
+                links.check(&proof, grant, at(0)),
+                LinkStatus::Invalid,
+                "{proof:?} {grant:?}"
+            );
         }
     }
 
     #[test]
     fn a_link_survives_a_rotation_and_no_other_installation_takes_it() {
         let old = proof(&links("a", None).query(GRANT, 1_800_000_060));
-        assert_eq!(links("b", Some("a")).worth(&old, GRANT, at(0)), Worth::Valid);
-        assert_eq!(links("b", None).worth(&old, GRANT, at(0)), Worth::Nothing);
+        assert_eq!(links("b", Some("a")).check(&old, GRANT, at(0)), LinkStatus::Valid);
+        assert_eq!(links("b", None).check(&old, GRANT, at(0)), LinkStatus::Invalid);
     }
 }

@@ -1,4 +1,5 @@
-//! The description of the API, generated from the code that answers.
+//! The parts of the OpenAPI document that no route declares: title, tags, security scheme, file bodies and error replies.
+//! `api.rs` generates the document.
 
 use crate::problem::Problem;
 use domain::{Code, Language};
@@ -8,7 +9,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi, PartialSchema, ToSchema};
 
-/// The bytes of a file, for `responses(…)`. Generators know files by `string` with the format `binary`.
+/// The schema of the bytes of a file, for `responses(…)`: `string` with the format `binary`, by which client generators
+/// recognize files.
 pub(crate) struct Binary;
 
 impl PartialSchema for Binary {
@@ -22,26 +24,27 @@ impl PartialSchema for Binary {
 
 impl ToSchema for Binary {}
 
-/// The part of the document above the routes.
+/// The document without its operations.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Rushes", description = "Upload a video, say what is to be done with it, watch it happen, fetch the result."),
-    servers((url = "/", description = "The server that this document came from")),
+    info(title = "Rushes", description = "Upload a video, choose how to process it, follow the progress and download the outputs."),
+    servers((url = "/", description = "The server that served this document")),
     components(schemas(Problem, crate::problem::WrongField)),
-    modifiers(&Frame),
+    modifiers(&BearerScheme),
     tags(
         (name = "accounts", description = "Sign-up and login"),
-        (name = "tasks", description = "Uploads, their processing and their results"),
+        (name = "tasks", description = "Uploads, their processing and their outputs"),
         (name = "images", description = "Images for watermarks and bumpers"),
-        (name = "presets", description = "Recipes with a name"),
-        (name = "health", description = "For load balancers, supervisors and people on call"),
+        (name = "presets", description = "Named recipes"),
+        (name = "health", description = "Health checks and metrics for load balancers, supervisors and people on call"),
     )
 )]
 pub(crate) struct Api;
 
-struct Frame;
+/// Adds the security scheme `bearer`.
+struct BearerScheme;
 
-impl Modify for Frame {
+impl Modify for BearerScheme {
     fn modify(&self, document: &mut Document) {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
         let bearer = bearer.description(Some("The `token` of `POST /api/auth/login`"));
@@ -50,46 +53,20 @@ impl Modify for Frame {
     }
 }
 
-/// The document of the whole API.
-#[must_use]
-pub fn document() -> Document {
-    let (_, mut document) = crate::router::routes().split_for_parts();
-    // Whatever happens, an error has the same form.
-    let any = || {
-        ResponseBuilder::from(of_codes([Code::Internal]))
-            .description("Any other error")
-            .build()
-    };
-    for item in document.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete]
-            .into_iter()
-            .flatten()
-        {
-            operation
-                .responses
-                .responses
-                .entry("default".to_owned())
-                .or_insert_with(|| RefOr::T(any()));
-            // Absent would mean "as the whole document says"; these are public.
-            operation.security.get_or_insert_default();
-        }
-    }
-    document
-}
-
-/// The refusals of an operation by status, as the table of codes has them.
-pub(crate) fn refusals(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
+/// The error replies of an operation: one response per status, which lists the codes of that status.
+pub(crate) fn error_responses(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
     for code in codes {
         by_status.entry(code.status()).or_default().push(*code);
     }
     by_status
         .into_iter()
-        .map(|(status, codes)| (status.to_string(), RefOr::T(of_codes(codes))))
+        .map(|(status, codes)| (status.to_string(), RefOr::T(response_of(codes))))
         .collect()
 }
 
-fn of_codes(codes: impl IntoIterator<Item = Code>) -> Response {
+/// A problem details response whose description lists the codes with their English sentences.
+pub(crate) fn response_of(codes: impl IntoIterator<Item = Code>) -> Response {
     let line = |code: Code| format!("- `{}`: {}", code.as_str(), code.sentence(Language::En));
     let lines: Vec<String> = codes.into_iter().map(line).collect();
     let content = Content::new(Some(Ref::from_schema_name("Problem")));
@@ -99,203 +76,16 @@ fn of_codes(codes: impl IntoIterator<Item = Code>) -> Response {
         .build()
 }
 
-/// `problems!(Name: Code, …)`: a type that documents these refusals in `responses(…)`.
+/// `problems!(Name: Code, …)` defines a type that documents these error codes in `responses(…)`.
 macro_rules! problems {
     ($name:ident: $($code:ident),+ $(,)?) => {
         struct $name;
 
         impl utoipa::IntoResponses for $name {
             fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-                $crate::openapi::refusals(&[$(domain::Code::$code),+])
+                $crate::openapi::error_responses(&[$(domain::Code::$code),+])
             }
         }
     };
 }
 pub(crate) use problems;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::Value;
-
-    #[test]
-    fn every_operation_tells_how_it_fails_and_who_may_call_it() {
-        let document = serde_json::to_value(document()).unwrap();
-        assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
-        let (mut operations, mut names) = (Vec::new(), std::collections::HashSet::new());
-        for (path, item) in document["paths"].as_object().unwrap() {
-            for (method, operation) in item.as_object().unwrap() {
-                assert!(operation["responses"]["default"].is_object(), "{method} {path}");
-                assert!(operation["summary"].is_string(), "{method} {path} has no summary");
-                assert!(
-                    names.insert(operation["operationId"].clone()),
-                    "{method} {path} has the name of another"
-                );
-                let schemes = operation["security"].as_array().unwrap();
-                let guarded = !schemes.is_empty();
-                assert_eq!(
-                    guarded,
-                    operation["responses"]["401"].is_object() && !path.ends_with("/login"),
-                    "{method} {path}"
-                );
-                operations.push(format!(
-                    "{} {path}{}",
-                    method.to_uppercase(),
-                    if guarded { " (bearer)" } else { "" }
-                ));
-            }
-        }
-        insta::assert_snapshot!(operations.join("\n"), @r"
-        POST /api/auth/login
-        GET /api/auth/login/ping
-        POST /api/auth/signup
-        GET /api/auth/signup/ping
-        GET /api/health
-        GET /api/images (bearer)
-        POST /api/images (bearer)
-        DELETE /api/images/{name} (bearer)
-        GET /api/images/{name} (bearer)
-        POST /api/plan (bearer)
-        GET /api/presets (bearer)
-        POST /api/presets (bearer)
-        DELETE /api/presets/{name} (bearer)
-        GET /api/presets/{name} (bearer)
-        PUT /api/presets/{name} (bearer)
-        GET /api/tasks (bearer)
-        POST /api/tasks (bearer)
-        DELETE /api/tasks/{id} (bearer)
-        GET /api/tasks/{id} (bearer)
-        POST /api/tasks/{id}/cancel (bearer)
-        GET /api/tasks/{id}/report (bearer)
-        POST /api/tasks/{id}/retry (bearer)
-        GET /api/video/download/{year}/{month}/{day}/{name} (bearer)
-        GET /api/video/play/{token}/{year}/{month}/{day}/{name}/{output}/{file} (bearer)
-        GET /livez
-        GET /metrics
-        GET /ping
-        GET /readyz
-        ");
-    }
-
-    #[test]
-    fn what_makes_something_for_an_account_takes_a_key_and_nothing_else_does() {
-        let document = serde_json::to_value(document()).unwrap();
-        let items = document["paths"].as_object().unwrap().values();
-        for operation in items.flat_map(|item| item.as_object().unwrap().values()) {
-            let guarded = operation["security"]
-                .as_array()
-                .is_some_and(|schemes| !schemes.is_empty());
-            let makes = guarded && operation["responses"]["201"].is_object();
-            let mut parameters = operation["parameters"].as_array().into_iter().flatten();
-            let takes = parameters.any(|one| one["name"] == "Idempotency-Key" && one["in"] == "header");
-            assert_eq!(makes, takes, "{}", operation["operationId"]);
-        }
-    }
-
-    /// The names of the parts of a schema that have no description.
-    fn undescribed(name: &str, schema: &Value, found: &mut Vec<String>) {
-        let told = |part: &Value| part["description"].is_string();
-        let properties = schema["properties"].as_object().into_iter().flatten();
-        for (field, value) in properties {
-            let mut variants = value["oneOf"].as_array().into_iter().flatten();
-            if !told(value) && !variants.any(told) {
-                found.push(format!("{name}.{field}"));
-            }
-        }
-    }
-
-    #[test]
-    fn everything_is_described() {
-        let document = serde_json::to_value(document()).unwrap();
-        let mut found = Vec::new();
-        for (path, item) in document["paths"].as_object().unwrap() {
-            for (method, operation) in item.as_object().unwrap() {
-                let parameters = operation["parameters"].as_array().into_iter().flatten();
-                let body = operation.get("requestBody").into_iter();
-                let parts = std::iter::once(operation).chain(parameters).chain(body);
-                let silent = parts.filter(|part| !part["description"].is_string());
-                found.extend(silent.map(|part| format!("{method} {path} {}", part["name"])));
-            }
-        }
-        for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
-            if !schema["description"].is_string() {
-                found.push(name.clone());
-            }
-            undescribed(name, schema, &mut found);
-        }
-        assert!(found.is_empty(), "without a description: {found:#?}");
-    }
-
-    #[test]
-    fn no_file_is_a_list_of_numbers_and_no_key_has_an_example() {
-        let document = serde_json::to_value(document()).unwrap();
-        let text = document.to_string();
-        assert!(
-            !text.contains(r#""format":"int32","minimum":0},"type":"array""#),
-            "bytes as numbers"
-        );
-        let items = document["paths"].as_object().unwrap().values();
-        for operation in items.flat_map(|item| item.as_object().unwrap().values()) {
-            for parameter in operation["parameters"].as_array().into_iter().flatten() {
-                // One that is sent twice would be answered with the first reply.
-                assert!(parameter.get("example").is_none(), "{parameter}");
-            }
-        }
-        let binary = serde_json::json!({ "type": "string", "format": "binary" });
-        let files = |path: &str| document["paths"][path]["get"]["responses"]["200"]["content"].clone();
-        let image = files("/api/images/{name}");
-        for kind in ["image/png", "image/jpeg"] {
-            assert_eq!(image[kind]["schema"], binary, "{kind}");
-        }
-        let video = files("/api/video/download/{year}/{month}/{day}/{name}");
-        for kind in [
-            "video/mp4",
-            "video/webm",
-            "audio/mp4",
-            "audio/mpeg",
-            "audio/ogg",
-            "image/gif",
-            "image/jpeg",
-            "image/png",
-            "image/webp",
-        ] {
-            assert_eq!(video[kind]["schema"], binary, "{kind}");
-        }
-    }
-
-    #[test]
-    fn an_output_is_told_by_its_kind() {
-        let document = serde_json::to_value(document()).unwrap();
-        let output = &document["components"]["schemas"]["Output"];
-        assert_eq!(output["discriminator"]["propertyName"], "kind");
-        let variants = output["oneOf"].as_array().unwrap().iter();
-        let variants: Vec<_> = variants.map(|variant| variant["$ref"].as_str().unwrap()).collect();
-        let kinds = output["discriminator"]["mapping"].as_object().unwrap();
-        assert_eq!(kinds.len(), 7);
-        for (kind, reference) in kinds {
-            let reference = reference.as_str().unwrap();
-            assert!(variants.contains(&reference), "{reference}");
-            let schema = document.pointer(reference.strip_prefix('#').unwrap()).unwrap();
-            let told = &schema["properties"]["kind"];
-            let told = told.get("const").unwrap_or(&told["enum"][0]);
-            assert_eq!(told, kind, "{schema}");
-        }
-    }
-
-    #[test]
-    fn every_reference_leads_somewhere() {
-        let document = serde_json::to_value(document()).unwrap();
-        let mut wanted = vec![&document];
-        while let Some(value) = wanted.pop() {
-            if let Some(reference) = value.get("$ref").and_then(serde_json::Value::as_str) {
-                let pointer = reference.strip_prefix('#').unwrap();
-                assert!(document.pointer(pointer).is_some(), "{reference}");
-            }
-            match value {
-                serde_json::Value::Array(items) => wanted.extend(items),
-                serde_json::Value::Object(fields) => wanted.extend(fields.values()),
-                _ => {}
-            }
-        }
-    }
-}

@@ -1,7 +1,7 @@
-//! How every error looks on the wire: problem details of RFC 9457, whoever refused the request.
+//! The body of every error reply: problem details (RFC 9457), for refusals of our handlers and for bare errors of axum alike.
 
-use crate::context::Context;
 use crate::error::Refusal;
+use crate::request_context::RequestContext;
 use axum::body::Body;
 use axum::http::header::{CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
@@ -22,52 +22,52 @@ pub(crate) struct Problem {
     title: &'static str,
     /// The HTTP status.
     status: u16,
-    /// For developers, in English: what was wrong this time.
+    /// The refused value and what is accepted, in English, for developers.
     detail: String,
-    /// The stable code for machines.
+    /// The stable code for programs.
     #[schema(value_type = String, example = "task_not_found")]
     code: &'static str,
-    /// The sentence for people, in the language of the reply.
+    /// A sentence for users, in the language of the reply.
     message: &'static str,
-    /// The same sentence, on token errors only.
+    /// The same sentence; on token errors only.
     #[serde(skip_serializing_if = "Option::is_none")]
     msg: Option<&'static str>,
     /// The `X-Request-Id` of the reply.
     request_id: String,
-    /// The fields that were wrong.
+    /// The invalid fields.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<WrongField>,
 }
 
-/// A field that was wrong.
+/// An invalid field of the request.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct WrongField {
-    /// Its path.
+    /// The path of the field.
     #[schema(example = "outputs[0].video.crf")]
     field: String,
-    /// The stable code for machines.
+    /// The stable code for programs.
     #[schema(value_type = String, example = "invalid_value")]
     code: &'static str,
-    /// The sentence for people, in the language of the reply.
+    /// A sentence for users, in the language of the reply.
     message: &'static str,
-    /// For developers, in English: the value and what is accepted.
+    /// The refused value and what is accepted, in English, for developers.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, example = "52; accepted: 0 to 51")]
     detail: Option<String>,
 }
 
 impl Problem {
-    fn new(refusal: &Refusal, context: &Context) -> Self {
-        let Context {
+    fn new(refusal: &Refusal, context: &RequestContext) -> Self {
+        let RequestContext {
             language, request_id, ..
         } = context;
         let (message, title) = (refusal.code.sentence(*language), refusal.code.sentence(Language::En));
         let errors = refusal.fields.iter().map(|field| WrongField {
             field: field.name.clone(),
-            code: field.fault.code(),
-            message: field.fault.sentence(*language),
-            detail: field.fault.detail(),
+            code: field.reason.code(),
+            message: field.reason.sentence(*language),
+            detail: field.reason.detail(),
         });
         Self {
             kind: refusal.code.type_uri(),
@@ -87,8 +87,8 @@ const fn is_about_token(code: Code) -> bool {
     matches!(code, Code::TokenMissing | Code::TokenInvalid | Code::TokenExpired)
 }
 
-/// Gives a refused request its problem details; leaves every other reply alone.
-pub(crate) fn render(mut response: Response, context: &Context) -> Response {
+/// Writes problem details into an error reply. Other replies pass unchanged.
+pub(crate) fn render(mut response: Response, context: &RequestContext) -> Response {
     let refusal = match response.extensions_mut().remove::<Refusal>() {
         Some(refusal) => refusal,
         None if is_bare_error(&response) => Refusal::new(code_of(response.status())),
@@ -109,12 +109,12 @@ pub(crate) fn render(mut response: Response, context: &Context) -> Response {
     response
 }
 
-/// The body of an error reply.
-pub(crate) fn body(refusal: &Refusal, context: &Context) -> Vec<u8> {
+/// The JSON body of an error reply.
+pub(crate) fn body(refusal: &Refusal, context: &RequestContext) -> Vec<u8> {
     serde_json::to_vec(&Problem::new(refusal, context)).unwrap_or_default()
 }
 
-/// The challenge of RFC 6750 §3: without a token there is no error to name.
+/// The value of `WWW-Authenticate` (RFC 6750 §3). A request without a token gets no error attribute.
 const fn challenge(code: Code) -> &'static str {
     match code {
         Code::TokenInvalid | Code::TokenExpired => r#"Bearer realm="rushes", error="invalid_token""#,
@@ -122,7 +122,7 @@ const fn challenge(code: Code) -> &'static str {
     }
 }
 
-/// An error of the framework, which has no body of ours.
+/// Tells if a reply is an error of axum or tower, which has no JSON body.
 fn is_bare_error(response: &Response) -> bool {
     let status = response.status();
     let ours = response
@@ -146,8 +146,11 @@ fn code_of(status: StatusCode) -> Code {
     }
 }
 
-/// A panic in a handler: logged here, `internal` to the client.
-#[allow(clippy::needless_pass_by_value, reason = "the layer gives it away")]
+/// Logs a panic of a handler and answers `internal`.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "the signature that `CatchPanicLayer` requires"
+)]
 pub(crate) fn of_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text
@@ -163,8 +166,8 @@ mod tests {
     use axum::response::IntoResponse;
     use domain::recipe_reader::{FieldError, FieldProblem};
 
-    fn context(language: Language) -> Context {
-        Context::without_request("r-1".into(), language)
+    fn context(language: Language) -> RequestContext {
+        RequestContext::without_request("r-1".into(), language)
     }
 
     #[test]

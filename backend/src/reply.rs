@@ -1,24 +1,24 @@
-//! Small replies with a sentence for people.
+//! Replies that carry only a sentence for users.
 
 use domain::Language;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A sentence for people, in the language of the reply.
+/// A sentence for users, in the language of the reply.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Message {
     /// The sentence.
     pub(crate) message: &'static str,
 }
 
-/// The sentences of success.
+/// Sentences of successful replies.
 #[derive(Clone, Copy)]
-pub(crate) enum Said {
+pub(crate) enum SuccessMessage {
     UserCreated,
     Deleted,
 }
 
-impl Said {
+impl SuccessMessage {
     pub(crate) const fn in_language(self, language: Language) -> &'static str {
         match (self, language) {
             (Self::UserCreated, Language::Es) => "Usuario creado",

@@ -1,9 +1,9 @@
-//! Every route on one screen, and what all of them pass through.
+//! The routers of the two kinds of processes, and the middleware that each request passes through.
 
-use crate::openapi::{self, Api};
+use crate::drain_body::drain_unread;
 use crate::routes::health::Readiness;
-use crate::routes::{auth, codes, health, images, landing, metrics, plan, presets, report, tasks, uploads, video};
-use crate::{Alive, AppState, once, problem, trail, upload, validators};
+use crate::routes::{codes, health, landing, metrics};
+use crate::{Alive, AppState, access_log, api, etag, idempotency, problem, request_guards};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{self, HeaderName};
@@ -22,67 +22,41 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
 use tower_http::cors::CorsLayer;
-use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-/// The routes, with and without a slash at the end.
-pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(Api::openapi())
-        .routes(routes!(auth::sign_up))
-        .routes(routes!(auth::sign_up_ping))
-        .routes(routes!(auth::login))
-        .routes(routes!(auth::login_ping))
-        .routes(routes!(tasks::list, uploads::create))
-        .routes(routes!(tasks::show, tasks::remove))
-        .routes(routes!(tasks::cancel))
-        .routes(routes!(tasks::retry))
-        .routes(routes!(report::show))
-        .routes(routes!(plan::plan))
-        .routes(routes!(video::download))
-        .routes(routes!(video::play))
-        .routes(routes!(images::list, images::create))
-        .routes(routes!(images::show, images::remove))
-        .routes(routes!(presets::list, presets::create))
-        .routes(routes!(presets::show, presets::replace, presets::remove))
-        .routes(routes!(health::health))
-        .routes(routes!(health::ping))
-        .routes(routes!(health::livez))
-        .routes(routes!(health::readyz))
-        .routes(routes!(metrics::metrics))
-}
-
-/// The API. Outermost first: the trail, CORS, compression, validators of JSON, a limit of time, a net for panics, and what reads unwanted bodies.
+/// The router of the API: operations, Swagger UI, the landing page and the page of error codes.
+///
+/// The middleware, outermost first: access log, limits on headers, `Host`, CORS, compression, `ETag` of JSON, request timeout,
+/// pinned files, panics, and draining of unread bodies.
 pub fn router(state: AppState) -> Router {
-    let (router, _) = routes().split_for_parts();
-    let document = openapi::document();
+    let (router, _) = api::routes().split_for_parts();
+    let document = api::document();
     let inner = router
         .route("/", get(landing::page))
         .route("/favicon.ico", get(landing::icon))
         .route("/docs/errors", get(codes::page))
         .merge(SwaggerUi::new("/docs").url("/api/openapi.json", document))
-        .fallback(nowhere)
-        .layer(map_request(async |request: Request| upload::linger(request)))
+        .fallback(route_not_found)
+        .layer(map_request(async |request: Request| drain_unread(request)))
         .layer(CatchPanicLayer::custom(problem::of_panic))
-        .layer(from_fn_with_state(state.clone(), trail::on_pinned_files))
-        .layer(from_fn_with_state(state.clone(), trail::in_time))
-        .layer(from_fn(validators::validate))
+        .layer(from_fn_with_state(state.clone(), request_guards::require_pinned_files))
+        .layer(from_fn_with_state(state.clone(), request_guards::timeout))
+        .layer(from_fn(etag::add_etag))
         .layer(
             CompressionLayer::new()
                 .quality(CompressionLevel::Fastest)
                 .compress_when(is_worth_compressing()),
         )
         .layer(option_layer(cors(&state.config.cors_origins)))
-        .layer(from_fn(trail::with_host))
-        .layer(from_fn(trail::with_small_head))
-        .layer(from_fn_with_state(state.clone(), trail::trail))
+        .layer(from_fn(request_guards::require_host))
+        .layer(from_fn(request_guards::limit_headers))
+        .layer(from_fn_with_state(state.clone(), access_log::log))
         .with_state(state);
-    // Routes are chosen before layers run: a slash has to go before that.
-    Router::new().fallback_service(inner.map_request(without_slash))
+    // axum matches the route before it runs layers, so the trailing slash is removed outside of the router.
+    Router::new().fallback_service(inner.map_request(remove_trailing_slash))
 }
 
-/// What a worker in a process of its own answers: `/livez`, `/readyz`, `/metrics`.
+/// The router of a process that runs the worker alone: `/livez`, `/readyz` and `/metrics`.
 pub fn telemetry_router(
     db: DatabaseConnection,
     storage: Storage,
@@ -95,7 +69,7 @@ pub fn telemetry_router(
         .route("/livez", get(health::livez))
         .route(
             "/readyz",
-            get(async move || Readiness::of(&ready_db, &storage, &queue, &alive).await.answer()),
+            get(async move || Readiness::check(&ready_db, &storage, &queue, &alive).await.into_reply()),
         )
         .route(
             "/metrics",
@@ -106,12 +80,12 @@ pub fn telemetry_router(
         )
 }
 
-async fn nowhere() -> axum::response::Response {
+async fn route_not_found() -> axum::response::Response {
     axum::response::IntoResponse::into_response(crate::error::Refusal::new(domain::Code::RouteNotFound))
 }
 
-/// Swagger UI finds its files relative to `/docs/`, so there the slash stays.
-fn without_slash(mut request: Request) -> Request {
+/// Removes slashes from the end of the path. Swagger UI loads its files relative to `/docs/`, so that path keeps its slash.
+fn remove_trailing_slash(mut request: Request) -> Request {
     let path = request.uri().path();
     if path.len() > 1 && path.ends_with('/') && path != "/docs/" {
         let path = path.trim_end_matches('/');
@@ -130,7 +104,8 @@ fn without_slash(mut request: Request) -> Request {
     request
 }
 
-/// Whole answers of text that are longer than a packet. Media is compressed already, and a part of a file must stay as it is.
+/// Matches complete text replies that are longer than a TCP segment. Media is compressed already, and the bytes of a range
+/// must not be changed.
 fn is_worth_compressing() -> impl Predicate {
     let is_text = |status: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions| {
         let kind = headers
@@ -147,7 +122,7 @@ fn is_worth_compressing() -> impl Predicate {
     SizeAbove::new(1_024).and(is_text)
 }
 
-/// Only origins that are named, each by its exact text.
+/// CORS for the configured origins, compared exactly; `None` when none is configured.
 fn cors(origins: &[String]) -> Option<CorsLayer> {
     let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
     if origins.is_empty() {
@@ -166,7 +141,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
             header::IF_NONE_MATCH,
             header::IF_MODIFIED_SINCE,
             header::IF_UNMODIFIED_SINCE,
-            once::KEY,
+            idempotency::KEY_HEADER,
             request_id.clone(),
         ])
         .expose_headers([
@@ -179,7 +154,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
             header::ETAG,
             header::LAST_MODIFIED,
             header::RETRY_AFTER,
-            once::REPLAYED,
+            idempotency::REPLAYED_HEADER,
             header::CONTENT_LANGUAGE,
         ])
         .max_age(Duration::from_secs(3_600));

@@ -1,4 +1,5 @@
-//! The handlers: extract, one domain call, one entity call, answer.
+//! The handlers, one file per resource. A handler receives checked input from its extractors, calls `domain` and `entity`, and builds
+//! the reply.
 
 pub(crate) mod auth;
 pub(crate) mod codes;

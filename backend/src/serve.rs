@@ -1,24 +1,25 @@
-//! Connections: bounded in number and in time, and ended at a shutdown without losing a request.
+//! The HTTP server: limits on the number and the age of connections, and graceful shutdown.
 //!
-//! *Time.* A connection without a request in progress is closed after [`Serving::head_within`] when it never had one, and
-//! after [`Serving::idle_for`] otherwise. This one rule covers a client that sends nothing, half a request line, half an
-//! HTTP/2 preface, headers byte by byte, and one that keeps a connection and does not use it. hyper's own limit begins
-//! only when the protocol is known. A client that does not take its reply is closed after [`Serving::taken_within`].
+//! *Timeouts.* A connection without a request in progress is closed after [`Serving::head_within`] when it never had a request,
+//! and after [`Serving::idle_for`] otherwise. This one rule covers clients that send nothing, half a request line, half an HTTP/2
+//! preface or headers byte by byte, and unused keep-alive connections. hyper's own header timeout is not enough, because it starts
+//! only when the protocol is known. A connection whose client does not read its reply is closed after [`Serving::taken_within`].
 //!
-//! *Number.* At most [`Serving::connections`] are open; each may need two more descriptors for storage. When all are
-//! taken, the connection that has waited longest without a request makes room for the next one, or else the one whose client
-//! has not taken its replies for longest, so that silent connections cannot keep others out. Rejected: to stop accepting until
-//! one ends, because 1,000 silent connections then cost everyone the whole limit of time. One request at a time is each
-//! connection's own; those that HTTP/2 allows besides come from a pool for all, so that a few connections with many requests
-//! delay only themselves.
+//! *Connection limit.* At most [`Serving::connections`] are open; each may need two more file descriptors for storage. When the
+//! limit is reached, a new connection evicts the one that has been without a request for longest, or else the one whose client has
+//! not read its replies for longest, so that silent connections cannot lock others out. Rejected: to stop accepting until a
+//! connection ends, because 1,000 silent connections would then block the service for a whole timeout.
 //!
-//! *Shutdown.* For [`Serving::stop_delay`] everything goes on, but each reply says `Connection: close`, so that a proxy
-//! empties its pool of connections, and `/readyz` answers 503. Then the listener takes over what the kernel has already
-//! accepted and closes. A connection that has not had a request yet gets two seconds for its first, because a proxy may
-//! have sent it already; requests in progress get 25 s.
+//! *Concurrent requests.* Each connection may always have one request in progress. The further concurrent requests of HTTP/2 share
+//! one semaphore, so that a few connections with many streams delay only themselves.
+//!
+//! *Shutdown.* During [`Serving::stop_delay`] the server works as before, but `/readyz` answers 503 and each HTTP/1.1 reply says
+//! `Connection: close`, so that proxies empty their connection pools. Then the server accepts what is left in the kernel's backlog
+//! and closes the listener. A connection without a request so far gets 2 s for its first one, because a proxy may have sent it
+//! already. Requests in progress get 25 s.
 
-mod bare;
-mod seat;
+mod connections;
+mod malformed_request;
 mod socket;
 
 use axum::Router;
@@ -27,11 +28,11 @@ use axum::extract::{ConnectInfo, Request};
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, Version};
 use background::Background;
+use connections::{Connection, Connections, RequestGuard, Timeouts};
 use domain::Language;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use seat::{Held, Seat, Seats};
 use socket::Socket;
 use std::convert::Infallible;
 use std::io;
@@ -45,34 +46,34 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-/// Most bytes of a connection that wait to be looked at; heads of requests must fit.
+/// Size of the read buffer of a connection in bytes; the head of a request must fit into it.
 pub(crate) const READ_BYTES: u32 = 128 << 10;
-/// Most requests at a time on one HTTP/2 connection.
+/// Maximum number of concurrent requests on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 32;
-/// So many connections share one request beyond the first of each.
+/// Number of connections per permit of the shared semaphore for further concurrent requests.
 const CONNECTIONS_PER_FURTHER: usize = 4;
-/// How long requests in progress may go on after the listener closed.
-const DRAIN_WITHIN: Duration = Duration::from_secs(25);
-/// How long a connection without any request yet may wait for its first one after the listener closed.
-const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(2);
-/// The pause after an error of `accept`, which doubles up to the second value.
+/// Time for requests in progress after the listener was closed.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
+/// Time for the first request of a connection after the listener was closed.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+/// First pause after an error of `accept`; it doubles up to [`ACCEPT_PAUSE_MAX`].
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// How a listener serves.
+/// Limits of a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Serving {
-    /// Most connections at a time.
+    /// Maximum number of open connections.
     pub connections: usize,
-    /// How long a new connection may take until the head of its first request has come.
+    /// Time for the head of the first request of a connection.
     pub head_within: Duration,
-    /// How long a connection may be without a request after the first one; longer than nginx keeps its own.
+    /// Keep-alive timeout: time without a request after the first one. Longer than nginx keeps its upstream connections.
     pub idle_for: Duration,
-    /// How long a client may take no byte of a reply that is ready.
+    /// Time for which a client may read no byte of a reply that is ready.
     pub taken_within: Duration,
-    /// How long requests are still accepted after the shutdown began.
+    /// Time for which requests are still accepted after the shutdown began.
     pub stop_delay: Duration,
-    /// Language of the replies to what is no request.
+    /// Language of replies to bytes that are not a valid request.
     pub language: Language,
 }
 
@@ -90,8 +91,8 @@ impl Default for Serving {
     }
 }
 
-/// Serves the router until `shutdown`, then for [`Serving::stop_delay`], and lets requests in progress end. Its loop is
-/// the background task `listener`.
+/// Serves the router until `shutdown` and [`Serving::stop_delay`] have passed, then waits for requests in progress. The accept loop
+/// is the background task `listener`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -99,41 +100,44 @@ pub async fn serve(
     shutdown: CancellationToken,
     background: Background,
 ) {
-    let house = House::new(router, serving);
-    let until = async {
+    let server = Server::new(router, serving);
+    let stopped = async {
         shutdown.cancelled().await;
-        house.stopping.cancel();
+        server.stopping.cancel();
         tokio::time::sleep(serving.stop_delay).await;
     };
     tokio::select! {
-        () = background.keep("listener", || house.accept(&listener)) => {}
-        () = until => {}
+        () = background.keep("listener", || server.accept(&listener)) => {}
+        () = stopped => {}
     }
-    house.take_over(listener);
-    house.draining.cancel();
-    house.tracker.close();
-    if tokio::time::timeout(DRAIN_WITHIN, house.tracker.wait()).await.is_err() {
-        tracing::warn!("some requests did not end in time");
+    server.drain_backlog(listener);
+    server.draining.cancel();
+    server.tracker.close();
+    if tokio::time::timeout(DRAIN_TIMEOUT, server.tracker.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!("requests were still in progress when the shutdown timed out");
     }
 }
 
-/// Everything that the connections of one listener share. Cheap to clone.
+/// The state that all connections of a listener share. Cheap to clone.
 #[derive(Clone)]
-struct House {
+struct Server {
     router: Router,
     serving: Serving,
     protocols: Arc<Builder<TokioExecutor>>,
-    seats: Seats,
-    /// Requests beyond the first of each connection.
+    connections: Connections,
+    /// Permits for concurrent requests beyond the first of each connection.
     further: Arc<Semaphore>,
     tracker: TaskTracker,
-    /// The shutdown has begun: replies end their connections.
+    /// The shutdown has begun: HTTP/1.1 replies say `Connection: close`.
     stopping: CancellationToken,
     /// The listener is closed.
     draining: CancellationToken,
 }
 
-impl House {
+impl Server {
     fn new(router: Router, serving: Serving) -> Self {
         let mut protocols = Builder::new(TokioExecutor::new());
         protocols
@@ -144,7 +148,8 @@ impl House {
         protocols
             .http2()
             .timer(TokioTimer::new())
-            // Beyond it the reply has no body; `trail::with_small_head` refuses half of it with problem details.
+            // hyper answers a longer list without a body. `request_guards::limit_headers` refuses lists of half that size with
+            // problem details, so clients rarely meet this limit.
             .max_header_list_size(2 * READ_BYTES)
             .max_concurrent_streams(STREAMS_MAX)
             .keep_alive_interval(serving.idle_for);
@@ -152,7 +157,7 @@ impl House {
             router,
             serving,
             protocols: Arc::new(protocols),
-            seats: Seats::new(serving.connections),
+            connections: Connections::new(serving.connections),
             further: Arc::new(Semaphore::new((serving.connections / CONNECTIONS_PER_FURTHER).max(1))),
             tracker: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -160,21 +165,21 @@ impl House {
         }
     }
 
-    /// Accepts for ever.
+    /// Accepts connections until it is dropped.
     async fn accept(&self, listener: &TcpListener) {
         let mut pause = ACCEPT_PAUSE;
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     pause = ACCEPT_PAUSE;
-                    let permit = self.seats.free().await;
-                    self.attend(stream, peer, permit);
+                    let permit = self.connections.acquire().await;
+                    self.spawn(stream, peer, permit);
                 }
-                Err(error) if is_of_the_connection(&error) => {
+                Err(error) if is_connection_error(&error) => {
                     tracing::debug!(%error, "a connection ended before it was accepted");
                 }
                 Err(error) => {
-                    // Out of descriptors or memory: those in use come back.
+                    // Out of file descriptors or memory: retry when open connections have ended.
                     tracing::warn!(%error, "failed to accept a connection");
                     metrics::counter!("rushes_accept_errors_total").increment(1);
                     tokio::time::sleep(pause).await;
@@ -184,53 +189,54 @@ impl House {
         }
     }
 
-    /// Closes the listener. The kernel has completed connections that nobody has accepted yet; it would reset them.
-    fn take_over(&self, listener: TcpListener) {
+    /// Accepts the connections in the kernel's backlog, then closes the listener. Closing it first would reset them.
+    fn drain_backlog(&self, listener: TcpListener) {
         let Ok(listener) = listener.into_std() else { return };
         while let Ok((stream, peer)) = listener.accept() {
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-            if let (Ok(stream), Some(permit)) = (stream, self.seats.try_free()) {
-                self.attend(stream, peer, permit);
+            if let (Ok(stream), Some(permit)) = (stream, self.connections.try_acquire()) {
+                self.spawn(stream, peer, permit);
             }
         }
     }
 
-    fn attend(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
-        // Small replies leave at once.
+    fn spawn(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+        // Without Nagle's algorithm, which would delay small replies.
         let _ = stream.set_nodelay(true);
-        let (house, (seat, place)) = (self.clone(), self.seats.take(permit));
+        let (server, (connection, slot)) = (self.clone(), self.connections.register(permit));
         self.tracker.spawn(async move {
-            let _place = place;
-            let limits = (
-                house.serving.head_within,
-                house.serving.idle_for,
-                house.serving.taken_within,
-            );
+            let _slot = slot;
+            let timeouts = Timeouts {
+                first_request: server.serving.head_within,
+                idle: server.serving.idle_for,
+                stalled: server.serving.taken_within,
+            };
             tokio::select! {
-                () = house.converse(stream, peer, &seat) => {}
-                why = seat.overdue(limits) => tracing::debug!(why, "closed a connection"),
+                () = server.serve_connection(stream, peer, &connection) => {}
+                reason = connection.expired(timeouts) => tracing::debug!(reason, "closed a connection"),
             }
         });
     }
 
     /// Serves one connection to its end.
-    async fn converse(&self, stream: TcpStream, peer: SocketAddr, seat: &Arc<Seat>) {
-        let (house, begun) = (self.clone(), seat.clone());
+    async fn serve_connection(&self, stream: TcpStream, peer: SocketAddr, tracked: &Arc<Connection>) {
+        let (server, connection) = (self.clone(), tracked.clone());
         let service = tower::service_fn(move |request: axum::http::Request<_>| {
             let mut request: Request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
-            // Before this returns: what hyper writes without a request is its own.
-            let held = begun.begin();
-            house.clone().answer(request, held)
+            // Registered before the future is polled: `Socket` takes bytes that are written without a request for a reply of
+            // hyper itself.
+            let guard = connection.begin_request();
+            server.clone().answer(request, guard)
         });
-        let socket = TokioIo::new(Socket::new(stream, seat.clone(), self.serving.language));
+        let socket = TokioIo::new(Socket::new(stream, tracked.clone(), self.serving.language));
         let connection = self
             .protocols
             .serve_connection(socket, TowerToHyperService::new(service));
         let mut connection = pin!(connection);
         let drained = async {
             self.draining.cancelled().await;
-            let _ = tokio::time::timeout(FIRST_REQUEST_WITHIN, seat.first_request()).await;
+            let _ = tokio::time::timeout(FIRST_REQUEST_TIMEOUT, tracked.first_request()).await;
         };
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -240,13 +246,14 @@ impl House {
             }
         };
         if let Err(error) = ended {
-            tracing::debug!(error, "a connection ended badly");
+            tracing::debug!(error, "a connection ended with an error");
         }
     }
 
-    async fn answer(self, request: Request, held: Held) -> Result<axum::http::Response<Body>, Infallible> {
+    /// Runs the router for one request; the guard ends with the body of the reply.
+    async fn answer(self, request: Request, guard: RequestGuard) -> Result<axum::http::Response<Body>, Infallible> {
         let is_http1 = request.version() < Version::HTTP_2;
-        let permit = if held.is_first() {
+        let permit = if guard.is_first() {
             None
         } else {
             let permit = self.further.acquire_owned().await;
@@ -258,12 +265,12 @@ impl House {
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Ok(response.map(|body| Body::new(held.with(body, permit))))
+        Ok(response.map(|body| Body::new(guard.track(body, permit))))
     }
 }
 
-/// Errors that `accept` reports for a connection that failed while it waited; the next one is not affected (accept(2)).
-fn is_of_the_connection(error: &io::Error) -> bool {
+/// Tells if an error of `accept` concerns only the connection that failed in the backlog (accept(2)).
+fn is_connection_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(
         error.kind(),

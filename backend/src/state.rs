@@ -1,6 +1,6 @@
-//! What every handler may use: the parts of the service and what is set up once from its settings.
+//! The shared state of all handlers: connections to the other parts of the service, and keys and limits made from the settings.
 
-use crate::auth::{Gate, Hasher, Tokens};
+use crate::auth::{AttemptLimiter, Hasher, Tokens};
 use crate::config::Config;
 use crate::links::Links;
 use background::Background;
@@ -14,54 +14,57 @@ use std::sync::Arc;
 use storage::{Pinned, Storage};
 use tokio_util::sync::CancellationToken;
 
-/// The parts of the service as handlers see them. Cheap to clone.
+/// The state that axum gives to every handler and extractor. Cheap to clone.
 #[derive(Clone)]
-pub struct AppState(Arc<Parts>);
+pub struct AppState(Arc<Inner>);
 
-/// See [`AppState`].
-pub struct Parts {
+/// The fields of [`AppState`].
+pub struct Inner {
     pub(crate) db: DatabaseConnection,
-    pub(crate) desk: Desk,
+    /// Loads tasks with their source and outputs; batches concurrent reads into one query.
+    pub(crate) task_loader: Desk,
     pub(crate) storage: Storage,
     pub(crate) queue: Queue,
     pub(crate) config: Config,
     pub(crate) tokens: Tokens,
     pub(crate) links: Links,
     pub(crate) hasher: Hasher,
-    pub(crate) gate: Gate,
-    pub(crate) facts: Facts,
+    pub(crate) limiter: AttemptLimiter,
+    pub(crate) process: ProcessInfo,
     pub(crate) alive: Alive,
 }
 
-/// Whether this process can work: its background tasks, and whether it is being stopped. Cheap to clone.
+/// The health of this process: its background tasks, a shutdown in progress, and its data files. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Alive {
-    /// The background tasks.
+    /// The background tasks of the process.
     pub background: Background,
-    /// Canceled when the process begins to stop: it serves on for a moment, but is not ready for more.
+    /// Canceled when the shutdown begins. The process still serves for a moment, but `/readyz` answers 503.
     pub shutdown: CancellationToken,
-    /// Files without which requests are refused.
+    /// Data files that must stay in place; requests are refused when one of them was moved.
     pub files: Pinned,
 }
 
-/// What is known about the process around the edge.
+/// Optional facts about the process, set while the state is built.
 #[derive(Clone, Default)]
-pub(crate) struct Facts {
+pub(crate) struct ProcessInfo {
+    /// The registry that `/metrics` prints.
     pub(crate) metrics: Option<PrometheusHandle>,
+    /// The sandbox of media children; `None` when the workers run in other processes.
     pub(crate) sandbox: Option<(SandboxMode, SandboxStatus)>,
 }
 
 impl AppState {
-    /// Puts the parts together.
+    /// Creates the state of a process.
     #[must_use]
     pub fn new(db: DatabaseConnection, storage: Storage, queue: Queue, config: Config, alive: Alive) -> Self {
-        Self(Arc::new(Parts {
+        Self(Arc::new(Inner {
             tokens: Tokens::new(&config.secrets, config.token_ttl),
             links: Links::new(&config.secrets, config.link_ttl),
             hasher: Hasher::for_this_machine(),
-            gate: Gate::new(config.throttle),
-            facts: Facts::default(),
-            desk: Desk::open(db.clone(), alive.background.clone()),
+            limiter: AttemptLimiter::new(config.throttle),
+            process: ProcessInfo::default(),
+            task_loader: Desk::open(db.clone(), alive.background.clone()),
             db,
             storage,
             queue,
@@ -70,43 +73,43 @@ impl AppState {
         }))
     }
 
-    /// A query of an upload: the request as a whole has no limit of time, so each of its queries has the one that other
-    /// requests have.
+    /// Runs a query of an upload within the request timeout. The upload request itself is exempt from that timeout, because its
+    /// duration depends on the size of the file.
     ///
     /// # Errors
-    /// Those of the query; `unavailable` when the time is over.
+    /// The errors of the query; `unavailable` when the timeout has passed.
     pub(crate) fn in_time<T, E: From<DbErr>>(
         &self,
         query: impl Future<Output = Result<T, E>>,
     ) -> impl Future<Output = Result<T, E>> {
-        // Boxed, as its size would add to that of every caller.
+        // Boxed, because the size of the future would add to that of each calling future.
         entity::in_time(self.config.request_timeout, Box::pin(query))
     }
 
-    /// With the registry that `/metrics` prints. Call it before the state is shared.
+    /// Sets the registry that `/metrics` prints. Call it before the state is cloned.
     #[must_use]
     pub fn with_metrics(mut self, handle: PrometheusHandle) -> Self {
         if let Some(parts) = Arc::get_mut(&mut self.0) {
-            parts.facts.metrics = Some(handle);
+            parts.process.metrics = Some(handle);
         }
         self
     }
 
-    /// With what this machine's kernel grants to media children, for `/api/health`; for a process that runs the worker
-    /// too. Call it before the state is shared.
+    /// Sets the sandbox of media children on this machine, which `/api/health` shows; for a process that also runs the worker.
+    /// Call it before the state is cloned.
     #[must_use]
     pub fn with_sandbox(mut self, mode: SandboxMode, status: SandboxStatus) -> Self {
         if let Some(parts) = Arc::get_mut(&mut self.0) {
-            parts.facts.sandbox = Some((mode, status));
+            parts.process.sandbox = Some((mode, status));
         }
         self
     }
 }
 
 impl Deref for AppState {
-    type Target = Parts;
+    type Target = Inner;
 
-    fn deref(&self) -> &Parts {
+    fn deref(&self) -> &Inner {
         &self.0
     }
 }

@@ -1,14 +1,13 @@
-//! A form on its way from the client to storage. A video is read as it comes, hashed and counted, never held in memory.
+//! Multipart uploads. A video is streamed from the request to the storage while it is hashed and counted; it is never held in memory.
 
-mod body;
 mod form;
 mod image;
+mod limited_body;
+mod multipart;
 mod name;
-mod parts;
+mod new_file;
 mod sniff;
-mod stored;
 
-pub(crate) use body::linger;
 pub(crate) use form::{Form, Upload};
 pub(crate) use image::{ImageForm, MAX_BYTES as MAX_IMAGE_BYTES, NewImage};
-pub(crate) use stored::NewFile;
+pub(crate) use new_file::NewFile;

@@ -1,4 +1,5 @@
-//! Tasks as clients see them. A row never leaves the service; a view of it does.
+//! The JSON representation of tasks. Rows of `entity` are never serialized themselves, so that a new column does not become part of the
+//! API by accident.
 
 mod plan;
 
@@ -15,150 +16,150 @@ use utoipa::ToSchema;
 /// A task in a list.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TaskItem {
-    /// The number of the task.
+    /// The id of the task.
     id: i64,
-    /// Where it stands.
+    /// The status of the task.
     #[schema(value_type = Status)]
     status: &'static str,
-    /// The preset it was made from; null for a recipe of its own.
+    /// The preset of the task; null when it was created with a recipe.
     preset: Option<String>,
-    /// The file name as its user gave it.
+    /// The file name as given by the user.
     display_name: String,
-    /// When it was uploaded or asked for again.
+    /// Time of the upload or of the retry request.
     created_at: DateTime<Utc>,
-    /// When it reached a final status; null before.
+    /// Time at which the task reached a final status; null before.
     finished_at: Option<DateTime<Utc>>,
-    /// How far it is.
+    /// The progress of the task.
     progress: Percent,
-    /// How many warnings its `report` has: what was lost, left out or done otherwise.
+    /// Number of warnings in its `report`, about lost media and options that could not be applied.
     warnings: i32,
 }
 
-/// How far a task is.
+/// The progress of a task.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Percent {
     /// 0 to 100.
     percent: u8,
 }
 
-/// A task with everything about it.
+/// A task with its source, outputs and report.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TaskView {
     /// The same as `id`.
     task_id: i64,
-    /// The number of the task.
+    /// The id of the task.
     id: i64,
     /// The same as `created_at`.
     timestamp: DateTime<Utc>,
-    /// Where it stands.
+    /// The status of the task.
     #[schema(value_type = Status)]
     status: &'static str,
     /// Logical key: `YYYY/MM/DD/{id}_{name}`.
     #[schema(example = "2026/01/31/7_clip.mp4")]
     file_path: String,
-    /// Signed links that expire, one per output, the main one first; empty until processed.
+    /// Signed links that expire, one per output, the main output first; empty until processed.
     download: Vec<String>,
-    /// The preset it was made from; null for a recipe of its own.
+    /// The preset of the task; null when it was created with a recipe.
     preset: Option<String>,
-    /// What was asked for.
+    /// The recipe of the task.
     #[schema(value_type = domain::Recipe)]
     recipe: Value,
-    /// The file name as its user gave it.
+    /// The file name as given by the user.
     display_name: String,
     /// The uploaded file.
     source: SourceView,
-    /// How far it is.
+    /// The progress of the task.
     progress: ProgressView,
-    /// Why it failed; null otherwise.
+    /// The error of a failed task; null otherwise.
     error: Option<ErrorView>,
-    /// The finished files, in the order of the recipe; empty until processed.
+    /// The outputs in the order of the recipe; empty until processed.
     outputs: Vec<OutputView>,
-    /// Number of the latest try.
+    /// Number of the latest attempt.
     attempt: i32,
-    /// Tries that failed.
+    /// Number of failed attempts.
     failures: i32,
-    /// When it was uploaded or asked for again.
+    /// Time of the upload or of the retry request.
     created_at: DateTime<Utc>,
-    /// When the latest try began; null before the first.
+    /// Start of the latest attempt; null before the first one.
     started_at: Option<DateTime<Utc>>,
-    /// When it reached a final status; null before.
+    /// Time at which the task reached a final status; null before.
     finished_at: Option<DateTime<Utc>>,
-    /// What was done, per output, with warnings and cost; null until there is one.
+    /// The report: what was done per output, with warnings and cost; null before the first attempt has ended.
     #[schema(value_type = Option<Object>)]
     report: Option<RawJson>,
 }
 
-/// The uploaded file. What only a look inside can tell is null until then.
+/// The uploaded file. Facts that need a probe are null until it was probed.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SourceView {
-    /// Its size.
+    /// Size in bytes.
     bytes: i64,
-    /// 64 hexadecimal digits.
+    /// SHA-256 of the file, 64 hexadecimal digits.
     sha256: String,
-    /// Its length in milliseconds.
+    /// Duration in milliseconds.
     duration_ms: Option<u64>,
-    /// Its width as shown: upright, with square pixels.
+    /// Display width: after rotation, with square pixels.
     width_px: Option<u32>,
-    /// Its height as shown.
+    /// Display height.
     height_px: Option<u32>,
-    /// FFmpeg's name of the codec of its pictures; null without pictures.
+    /// FFmpeg's name of the video codec; null without video.
     #[schema(example = "h264")]
     video_codec: Option<String>,
-    /// FFmpeg's name of the codec of its sound; null without sound.
+    /// FFmpeg's name of the audio codec; null without audio.
     #[schema(example = "aac")]
     audio_codec: Option<String>,
 }
 
-/// How far a task is.
+/// The progress of a task.
 #[derive(Default, Serialize, ToSchema)]
 pub(crate) struct ProgressView {
     /// 0 to 100.
     percent: u8,
-    /// `probe`, `transcode`, `verify` or `store`; null while nobody works on it.
+    /// `probe`, `transcode`, `verify` or `store`; null while no worker processes the task.
     phase: Option<&'static str>,
-    /// Seconds to go, when anybody knows.
+    /// Estimated remaining time in seconds; null when unknown.
     eta_s: Option<u64>,
-    /// Frames per second.
+    /// Processed frames per second.
     fps: Option<f32>,
-    /// Media seconds per second.
+    /// Processed seconds of media per second.
     speed: Option<f32>,
 }
 
-/// Why a task failed.
+/// The error of a failed task.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ErrorView {
-    /// A stable code of the table of errors.
+    /// A stable code from the table of errors.
     #[schema(example = "source_damaged")]
     code: String,
-    /// The sentence for people.
+    /// A sentence for users, in the language of the reply.
     message: &'static str,
-    /// The value that was wrong.
+    /// The value that caused the error.
     detail: Option<String>,
-    /// Whether `POST /api/tasks/{id}/retry` may help: the source is not at fault.
+    /// True when `POST /api/tasks/{id}/retry` may succeed, because the source is not the cause.
     retryable: bool,
 }
 
-/// A finished file.
+/// An output of a task.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct OutputView {
-    /// Its file name, or the name of its set.
+    /// The file name, or the name of a set of files.
     #[schema(example = "video.mp4")]
     name: String,
     /// The `kind` of the recipe.
     #[schema(example = "mp4")]
     kind: String,
-    /// Its media type; that of the entry where it is a set of files.
+    /// The media type; of a set of files, that of its entry file.
     #[schema(example = "video/mp4")]
     media_type: String,
-    /// Its size; that of all files of a set.
+    /// Size in bytes; of a set, the sum of all files.
     bytes: i64,
-    /// 64 hexadecimal digits.
+    /// SHA-256 of the file, 64 hexadecimal digits.
     sha256: String,
-    /// Its width in pixels; null for sound.
+    /// Width in pixels; null for audio.
     width_px: Option<i32>,
-    /// Its height in pixels; null for sound.
+    /// Height in pixels; null for audio.
     height_px: Option<i32>,
-    /// Its length in milliseconds; null for stills.
+    /// Duration in milliseconds; null for stills.
     duration_ms: Option<i64>,
     /// A signed link that expires.
     url: String,
@@ -181,7 +182,7 @@ impl From<task::Line> for TaskItem {
 }
 
 impl TaskView {
-    /// The view; `link` makes the signed link of an output.
+    /// Builds the view; `link` signs the link of an output.
     pub(crate) fn new(
         whole: task::Whole,
         language: Language,
@@ -197,7 +198,11 @@ impl TaskView {
             source: source.into(),
             progress: ProgressView::of(task.status, task.progress.as_ref()),
             error: ErrorView::of(&task, language),
-            outputs: outputs.into_iter().zip(&urls).map(OutputView::from).collect(),
+            outputs: outputs
+                .into_iter()
+                .zip(&urls)
+                .map(|(output, url)| OutputView::new(output, url.clone()))
+                .collect(),
             file_path: task.file_path,
             download: urls,
             preset: task.preset,
@@ -234,15 +239,16 @@ impl From<source::Model> for SourceView {
 }
 
 impl ProgressView {
-    fn of(status: task::TaskStatus, told: Option<&Value>) -> Self {
+    /// The progress of a task from its status and the latest message of its worker.
+    fn of(status: task::TaskStatus, stored: Option<&Value>) -> Self {
         match Status::from(status) {
             Status::Processed => Self {
                 percent: 100,
                 ..Self::default()
             },
             Status::Processing => {
-                let told = told.and_then(|progress| Progress::deserialize(progress).ok());
-                told.unwrap_or_default().into()
+                let progress = stored.and_then(|progress| Progress::deserialize(progress).ok());
+                progress.unwrap_or_default().into()
             }
             Status::Uploaded | Status::Failed | Status::Canceled => Self::default(),
         }
@@ -273,8 +279,8 @@ impl ErrorView {
     }
 }
 
-impl From<(output::Model, &String)> for OutputView {
-    fn from((output, url): (output::Model, &String)) -> Self {
+impl OutputView {
+    fn new(output: output::Model, url: String) -> Self {
         Self {
             name: output.name,
             kind: output.kind,
@@ -284,7 +290,7 @@ impl From<(output::Model, &String)> for OutputView {
             width_px: output.width_px,
             height_px: output.height_px,
             duration_ms: output.duration_ms,
-            url: url.clone(),
+            url,
         }
     }
 }

@@ -1,11 +1,13 @@
-//! A bounded pool of threads for password hashes, of the same priority as the rest of the API. Media children are the ones that
-//! yield (`media::sandbox`), so a login does not wait for an encoder.
+//! A bounded thread pool with two priorities, for password hashes.
 //!
-//! There are two queues. Work of the first is always taken before work of the second, so that a flood of logins from unknown
-//! networks does not delay accounts that are used from where they usually are.
+//! The threads have normal scheduling priority. Media children run at a lower one (`media::sandbox`), so a login does not wait for
+//! an encoder.
 //!
-//! A request reserves a slot of its queue before it asks the database: a flood is refused at once, instead of taking the
-//! connections to the database from all other requests.
+//! Work in the first queue always runs before work in the second, so that a flood of logins from unknown networks does not delay
+//! users who log in from their usual network.
+//!
+//! A request reserves a slot of its queue before it asks the database. A flood is refused at once, instead of taking the
+//! database connections from all other requests.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,23 +16,23 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// Which queue a piece of work waits in.
+/// The queue of a piece of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Priority {
-    /// Taken first: a login from a network from which the right password of its account came lately.
+    /// Runs first: logins from a network that is known for the account (see `throttle.rs`).
     Known,
-    /// Everything else.
+    /// All other work.
     Other,
 }
 
-/// Hands work to its threads. They end when it is dropped, after the work that was accepted.
+/// A thread pool. When it is dropped, its threads finish the accepted work and end.
 pub(super) struct Pool {
     shared: Arc<Shared>,
     known: Arc<Semaphore>,
     other: Arc<Semaphore>,
 }
 
-/// The right to have one piece of work done. It is given back when the work is done, or when it is dropped unused.
+/// A permit for one piece of work. It is returned when the work is finished, or when it is dropped unused.
 pub(crate) struct Slot {
     priority: Priority,
     _permit: OwnedSemaphorePermit,
@@ -49,7 +51,7 @@ struct Queues {
 }
 
 impl Pool {
-    /// Starts `threads` threads; `capacity` is the most that may wait in each queue while all of them work for it.
+    /// Starts `threads` threads; `capacity` is the maximum length of each queue while all threads work for it.
     pub(super) fn new(threads: usize, capacity: usize) -> Self {
         let shared = Arc::new(Shared {
             queues: Mutex::default(),
@@ -67,7 +69,7 @@ impl Pool {
         }
     }
 
-    /// Reserves a slot; `None` when all of its queue are taken.
+    /// Reserves a slot. Returns `None` when all slots of the queue are in use.
     pub(super) fn reserve(&self, priority: Priority) -> Option<Slot> {
         let slots = match priority {
             Priority::Known => &self.known,
@@ -104,19 +106,19 @@ impl Drop for Pool {
 }
 
 impl Shared {
-    /// No code that could panic runs under this lock, so a poisoned one still holds whole queues.
+    /// Locks the queues. No code that can panic runs under this lock, so a poisoned lock still guards consistent queues.
     fn lock(&self) -> MutexGuard<'_, Queues> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn run(&self) {
         while let Some(work) = self.next() {
-            // The caller sees that its answer was dropped; the thread goes on with the next piece.
+            // A panic drops the sender of the result, which the caller observes; the thread continues with the next work.
             let _ = catch_unwind(AssertUnwindSafe(work));
         }
     }
 
-    /// Waits for work; `None` when the pool was dropped and nothing waits any more.
+    /// Waits for work; `None` when the pool was dropped and both queues are empty.
     fn next(&self) -> Option<Work> {
         let mut queues = self.lock();
         loop {
@@ -136,14 +138,14 @@ mod tests {
 
     fn submit(pool: &Pool, priority: Priority, work: impl FnOnce() + Send + 'static) -> bool {
         let slot = pool.reserve(priority);
-        let reserved = slot.is_some();
+        let is_reserved = slot.is_some();
         if let Some(slot) = slot {
             pool.submit(slot, work);
         }
-        reserved
+        is_reserved
     }
 
-    /// A pool of one thread that is busy until the sender is dropped.
+    /// A pool with one thread, which is busy until the sender is dropped.
     fn busy(capacity: usize) -> (Pool, std::sync::mpsc::Sender<()>) {
         let pool = Pool::new(1, capacity);
         let (release, held) = channel();
@@ -157,14 +159,14 @@ mod tests {
     }
 
     #[test]
-    fn known_networks_are_served_before_others_whatever_came_first() {
+    fn work_of_known_networks_runs_before_earlier_work_of_others() {
         let (pool, release) = busy(8);
-        let (done, order) = channel();
+        let (sender, order) = channel();
         for (name, priority) in [("a", Priority::Other), ("b", Priority::Other), ("c", Priority::Known)] {
-            let done = done.clone();
-            assert!(submit(&pool, priority, move || done.send(name).unwrap()));
+            let sender = sender.clone();
+            assert!(submit(&pool, priority, move || sender.send(name).unwrap()));
         }
-        drop((release, done));
+        drop((release, sender));
         assert_eq!(order.iter().collect::<Vec<_>>(), ["c", "a", "b"]);
     }
 
@@ -196,8 +198,8 @@ mod tests {
     fn a_panic_ends_neither_the_thread_nor_the_pool() {
         let pool = Pool::new(1, 2);
         assert!(submit(&pool, Priority::Other, || panic!("of a test")));
-        let (done, answer) = channel();
-        assert!(submit(&pool, Priority::Other, move || done.send(()).unwrap()));
-        answer.recv().unwrap();
+        let (sender, receiver) = channel();
+        assert!(submit(&pool, Priority::Other, move || sender.send(()).unwrap()));
+        receiver.recv().unwrap();
     }
 }

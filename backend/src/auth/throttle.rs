@@ -1,80 +1,85 @@
-//! How often sign-up and login may be tried.
+//! Rate limits of sign-up and login against password guessing.
 //!
-//! The problem: passwords must not be guessed quickly, by one machine or by many, and guessing must not keep an owner out.
-//! So attempts are counted where the guesser can be told from the owner:
+//! *Problem.* Passwords must not be guessed quickly, neither from one machine nor from many. But an attacker who guesses must not lock
+//! the owner of the account out, so a plain limit per account is not enough.
 //!
-//! 1. By *network* (an IPv4 address, a /64 of IPv6): a rate, whatever the account. It bounds one machine that tries many accounts.
-//! 2. By *account and network*: after a few wrong passwords in a row, waits that double. It bounds one machine that tries one
-//!    account, and concerns that machine alone.
-//! 3. By *account*: a rate over all networks that are not known. It bounds many machines that try one account.
+//! *Mechanism.* Attempts are counted by keys that separate the attacker from the owner:
 //!
-//! A network is *known* for an account when the right password came from it lately, at a login or at the sign-up. It is exempt
-//! from 3, has a small allowance of its own where 1 is used up by others behind the same address, and its hashes are computed
-//! first. It stays under 2.
+//! 1. By *network* (an IPv4 address or an IPv6 /64): a rate over all accounts. Limits one machine that tries many accounts.
+//! 2. By *account and network*: after some wrong passwords in a row, waits that double. Limits one machine that tries one account, and
+//!    affects that machine alone.
+//! 3. By *account*: a rate over all networks that are not known for it. Limits many machines that try one account.
 //!
-//! An attempt counts as failed until [`Gate::succeeded`]: of many at the same moment no more pass than one after the other. An
-//! account that does not exist is treated as one that does. All of it is in the memory of this process, in tables of bounded size
-//! that forget the least important entry first, and every wait ends by itself.
+//! A network is *known* for an account when the correct password came from it recently, at a login or at the sign-up. Rule 3 does not
+//! apply to it. Where others behind the same address use up rule 1, it has a small reserve. Its hashes are computed first. Rule 2
+//! applies to it.
+//!
+//! *Invariants.* An attempt counts as failed until [`AttemptLimiter::record_success`], so concurrent attempts pass no more often than
+//! successive ones. Accounts that do not exist are counted like those that do, so the limits do not reveal which exist. Every wait ends
+//! by itself.
+//!
+//! The state is in the memory of this process, in maps of bounded size ([`ExpiringMap`]); several API processes count separately.
 
+use super::expiring_map::ExpiringMap;
 use super::pool::Priority;
-use super::table::Table;
 use crate::config::{Rate, Throttle};
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Most entries of each table: some 10 MB in all.
+/// Maximum number of entries of each map; about 10 MB for all of them.
 const ENTRIES_MAX: usize = 50_000;
-/// How long wrong passwords are remembered after the last wait, in longest waits.
+/// Time for which failures are remembered after the last wait, in multiples of the longest wait.
 const REMEMBERED_WAITS: u32 = 10;
 
-/// Counts attempts.
-pub(crate) struct Gate {
+/// Counts and limits attempts to sign up and to log in.
+pub(crate) struct AttemptLimiter {
     rules: Throttle,
     tables: Mutex<Tables>,
     hash: RandomState,
 }
 
-/// A keyed hash of a user name, which may be as long as a body.
+/// A keyed hash of a user name. The name itself may be as long as a request body.
 type Account = u64;
-/// An IPv4 address, or the first address of a /64.
+/// An IPv4 address, or the first address of an IPv6 /64.
 type Network = IpAddr;
-/// When an allowance will be full again (GCRA).
+/// The time at which an allowance will be full again: the theoretical arrival time of GCRA.
 type FullAt = Instant;
 
 struct Tables {
-    logins: Table<Network, FullAt>,
-    sign_ups: Table<Network, FullAt>,
-    strikes: Table<(Account, Network), Strikes>,
-    accounts: Table<Account, FullAt>,
-    known: Table<(Account, Network), ()>,
-    /// Allowance of a known network after its allowance in `logins` is used up.
-    reserves: Table<(Account, Network), FullAt>,
+    logins: ExpiringMap<Network, FullAt>,
+    sign_ups: ExpiringMap<Network, FullAt>,
+    failed_logins: ExpiringMap<(Account, Network), FailedLogins>,
+    accounts: ExpiringMap<Account, FullAt>,
+    known: ExpiringMap<(Account, Network), ()>,
+    /// Reserves of known networks for the time when their allowance in `logins` is used up.
+    reserves: ExpiringMap<(Account, Network), FullAt>,
 }
 
+/// Consecutive failed logins to an account from a network.
 #[derive(Clone, Copy)]
-struct Strikes {
+struct FailedLogins {
     failures: u32,
-    closed_until: Instant,
+    blocked_until: Instant,
 }
 
-/// A login that may be tried.
+/// A login attempt that the limits allow.
 #[derive(Debug)]
-pub(crate) struct Attempt {
+pub(crate) struct LoginAttempt {
     account: Account,
     network: Network,
     known: bool,
 }
 
-impl Attempt {
-    /// The queue in which its hash waits.
+impl LoginAttempt {
+    /// The queue of its password hash.
     pub(crate) const fn priority(&self) -> Priority {
         if self.known { Priority::Known } else { Priority::Other }
     }
 }
 
-impl Gate {
+impl AttemptLimiter {
     pub(crate) fn new(rules: Throttle) -> Self {
         Self {
             rules,
@@ -83,7 +88,10 @@ impl Gate {
         }
     }
 
-    /// Takes one sign-up of a network, or says how long it has to wait.
+    /// Counts a sign-up from a network.
+    ///
+    /// # Errors
+    /// The time to wait.
     pub(crate) fn sign_up(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
         let (network, rate, mut tables) = (network_of(address), self.rules.network, self.lock());
         let full_at = rate.take(tables.sign_ups.get(network, now), now)?;
@@ -91,16 +99,19 @@ impl Gate {
         Ok(())
     }
 
-    /// Takes one login of an account from a network, or says how long it has to wait.
-    pub(crate) fn login(&self, username: &str, address: IpAddr, now: Instant) -> Result<Attempt, Duration> {
+    /// Counts a login to an account from a network.
+    ///
+    /// # Errors
+    /// The time to wait.
+    pub(crate) fn login(&self, username: &str, address: IpAddr, now: Instant) -> Result<LoginAttempt, Duration> {
         let (account, network) = (self.account(username), network_of(address));
         let (rules, mut tables) = (&self.rules, self.lock());
         let pair = (account, network);
         let known = tables.known.get(pair, now).is_some();
-        // Everything is asked before anything is taken: an attempt that is refused uses up nothing.
-        let strikes = tables.strikes.get(pair, now).copied();
-        let wait = strikes.map_or(Duration::ZERO, |strikes| {
-            strikes.closed_until.saturating_duration_since(now)
+        // All limits are checked before any is charged, so that a refused attempt costs nothing.
+        let failed_logins = tables.failed_logins.get(pair, now).copied();
+        let wait = failed_logins.map_or(Duration::ZERO, |failed_logins| {
+            failed_logins.blocked_until.saturating_duration_since(now)
         });
         if !wait.is_zero() {
             return Err(wait);
@@ -121,49 +132,49 @@ impl Gate {
         if let Some(full_at) = reserve {
             tables.reserves.put(pair, full_at, full_at, now);
         }
-        let strikes = rules.strike(strikes.map_or(0, |strikes| strikes.failures), now);
-        let until = strikes.closed_until + rules.account_wait_max * REMEMBERED_WAITS;
-        tables.strikes.put(pair, strikes, until, now);
-        Ok(Attempt {
+        let failed_logins = rules.after_failure(failed_logins.map_or(0, |failed_logins| failed_logins.failures), now);
+        let until = failed_logins.blocked_until + rules.account_wait_max * REMEMBERED_WAITS;
+        tables.failed_logins.put(pair, failed_logins, until, now);
+        Ok(LoginAttempt {
             account,
             network,
             known,
         })
     }
 
-    /// Gives an attempt back that was not made: the password was not checked, and the client is not to blame.
-    pub(crate) fn take_back(&self, attempt: &Attempt, now: Instant) {
+    /// Reverts the failure of an attempt whose password could not be checked, because of an error or a full queue.
+    pub(crate) fn cancel_attempt(&self, attempt: &LoginAttempt, now: Instant) {
         let mut tables = self.lock();
         let pair = (attempt.account, attempt.network);
-        if let Some(strikes) = tables.strikes.get(pair, now).copied() {
-            let failures = strikes.failures.saturating_sub(1);
+        if let Some(failed_logins) = tables.failed_logins.get(pair, now).copied() {
+            let failures = failed_logins.failures.saturating_sub(1);
             let until = now + self.rules.account_wait_max * REMEMBERED_WAITS;
-            let open = Strikes {
+            let open = FailedLogins {
                 failures,
-                closed_until: now,
+                blocked_until: now,
             };
-            tables.strikes.put(pair, open, until, now);
+            tables.failed_logins.put(pair, open, until, now);
         }
         self.refund(&mut tables, attempt, now);
     }
 
-    /// Notes the right password: the network is known for this account from now on.
-    pub(crate) fn succeeded(&self, attempt: &Attempt, now: Instant) {
+    /// Records that the password was correct: the network is known for this account from now on.
+    pub(crate) fn record_success(&self, attempt: &LoginAttempt, now: Instant) {
         let mut tables = self.lock();
         let pair = (attempt.account, attempt.network);
-        tables.strikes.remove(pair);
+        tables.failed_logins.remove(pair);
         self.refund(&mut tables, attempt, now);
         tables.known.put(pair, (), now + self.rules.known_for, now);
     }
 
-    /// Notes a new account: the network that chose its password is known for it.
-    pub(crate) fn signed_up(&self, username: &str, address: IpAddr, now: Instant) {
+    /// Records a new account: the network of the sign-up is known for it.
+    pub(crate) fn record_sign_up(&self, username: &str, address: IpAddr, now: Instant) {
         let pair = (self.account(username), network_of(address));
         self.lock().known.put(pair, (), now + self.rules.known_for, now);
     }
 
-    /// Gives back what an attempt took from the allowance of its account.
-    fn refund(&self, tables: &mut Tables, attempt: &Attempt, now: Instant) {
+    /// Returns to the allowance of the account what the attempt was charged.
+    fn refund(&self, tables: &mut Tables, attempt: &LoginAttempt, now: Instant) {
         if attempt.known {
             return;
         }
@@ -177,7 +188,7 @@ impl Gate {
         self.hash.hash_one(username)
     }
 
-    /// No code that could panic between two changes runs under this lock.
+    /// Locks the maps. No code that can panic between two changes runs under this lock.
     fn lock(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -186,18 +197,21 @@ impl Gate {
 impl Tables {
     fn new(capacity: usize) -> Self {
         Self {
-            logins: Table::new(capacity),
-            sign_ups: Table::new(capacity),
-            strikes: Table::new(capacity),
-            accounts: Table::new(capacity),
-            known: Table::new(capacity),
-            reserves: Table::new(capacity),
+            logins: ExpiringMap::new(capacity),
+            sign_ups: ExpiringMap::new(capacity),
+            failed_logins: ExpiringMap::new(capacity),
+            accounts: ExpiringMap::new(capacity),
+            known: ExpiringMap::new(capacity),
+            reserves: ExpiringMap::new(capacity),
         }
     }
 }
 
 impl Rate {
-    /// When the allowance will be full again once one more is taken, or how long one has to wait for it.
+    /// Charges one attempt to an allowance (GCRA). Returns when the allowance will be full again.
+    ///
+    /// # Errors
+    /// The time to wait until one attempt is allowed.
     fn take(self, full_at: Option<&FullAt>, now: Instant) -> Result<FullAt, Duration> {
         let full_at = full_at.map_or(now, |full_at| (*full_at).max(now)) + self.refill;
         let over = full_at.saturating_duration_since(now + self.refill * self.burst);
@@ -206,8 +220,8 @@ impl Rate {
 }
 
 impl Throttle {
-    /// One failure more.
-    fn strike(&self, failures: u32, now: Instant) -> Strikes {
+    /// The state after one more failure.
+    fn after_failure(&self, failures: u32, now: Instant) -> FailedLogins {
         let failures = failures.saturating_add(1);
         let wait = match failures.saturating_sub(self.account_failures) {
             0 => Duration::ZERO,
@@ -216,14 +230,14 @@ impl Throttle {
                 .saturating_mul(1 << (over - 1).min(20))
                 .min(self.account_wait_max),
         };
-        Strikes {
+        FailedLogins {
             failures,
-            closed_until: now + wait,
+            blocked_until: now + wait,
         }
     }
 }
 
-/// The network of an address: of IPv6 the /64, all of which belongs to one subscriber.
+/// The network of an address. One subscriber usually owns a whole IPv6 /64.
 fn network_of(address: IpAddr) -> Network {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),

@@ -1,4 +1,5 @@
-//! Access tokens: JWT by the rules of RFC 8725. One algorithm; nothing in a header is believed.
+//! Access tokens: JWTs signed with HMAC-SHA256, by the rules of RFC 8725. The algorithm is fixed; the header of a token cannot
+//! choose it.
 
 use crate::config::Secrets;
 use anyhow::Context as _;
@@ -10,14 +11,15 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use uuid::Uuid;
 
-const TYPE: &str = "at+jwt"; // RFC 9068 §2.1: no other token of ours can be taken for an access token
+/// The `typ` of access tokens (RFC 9068 §2.1), which separates them from any other kind of JWT.
+const TYPE: &str = "at+jwt";
 const ISSUER: &str = "rushes";
 const AUDIENCE: &str = "rushes-api";
-/// How far the clocks of two API processes may be apart: a token is valid a little before it was issued, so that
-/// checking needs no leeway at all and an expired token is expired.
+/// Tolerated clock difference between two API processes, in seconds. `nbf` is set this much earlier than `iat`, so that the check
+/// needs no leeway, which would also extend `exp`.
 const CLOCK_SKEW_S: i64 = 5;
 
-/// Makes and reads access tokens. Keys are set up once, not per request.
+/// Issues and verifies access tokens.
 pub(crate) struct Tokens {
     header: Header,
     signing: EncodingKey,
@@ -60,12 +62,12 @@ impl Tokens {
         }
     }
 
-    /// How long a token is valid.
+    /// Lifetime of a token.
     pub(crate) const fn ttl(&self) -> Duration {
         self.ttl
     }
 
-    /// A token for this account, valid from `now` on.
+    /// Issues a token for an account, valid from `now` on.
     pub(crate) fn issue(&self, user: UserId, now: DateTime<Utc>) -> anyhow::Result<String> {
         let now = now.timestamp();
         let claims = Claims {
@@ -80,7 +82,10 @@ impl Tokens {
         encode(&self.header, &claims, &self.signing).context("failed to sign a token")
     }
 
-    /// The account a token was issued for.
+    /// Verifies a token and returns its account.
+    ///
+    /// # Errors
+    /// `token_expired` when only the time is wrong, else `token_invalid`.
     pub(crate) fn verify(&self, token: &str) -> Result<UserId, Code> {
         let mut refusal = Code::TokenInvalid;
         for key in &self.verifying {
@@ -117,7 +122,7 @@ mod tests {
         Tokens::new(&secrets, Duration::from_secs(60))
     }
 
-    /// A token signed with the right key, whatever it says.
+    /// A token with any header and claims, signed with the correct key.
     fn forged(header: &Value, changes: &Value) -> String {
         let now = Utc::now().timestamp();
         let mut claims =

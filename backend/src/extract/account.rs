@@ -1,4 +1,5 @@
-//! Who asks, and the rows that are theirs. Somebody else's row is a 404 made here, not an `if` in a handler.
+//! The authenticated account, and the tasks that it owns. A task of another account is a 404 of the extractor, not an `if` in a
+//! handler.
 
 use crate::AppState;
 use crate::error::{Error, Refusal};
@@ -9,7 +10,7 @@ use axum::http::request::Parts;
 use domain::{Code, TaskId, UserId};
 use entity::{DbErr, task};
 
-/// The account that sent the token; it exists.
+/// The existing account of the access token.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CurrentUser(pub(crate) UserId);
 
@@ -18,7 +19,7 @@ impl FromRequestParts<AppState> for CurrentUser {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
         let user = bearer(&parts.headers, state)?;
-        tracing::debug!(user = %user, "signed in");
+        tracing::debug!(user = %user, "authenticated");
         existing(user, state).await.map(Self)
     }
 }
@@ -26,8 +27,7 @@ impl FromRequestParts<AppState> for CurrentUser {
 impl extract::OptionalFromRequestParts<AppState> for CurrentUser {
     type Rejection = Error;
 
-    /// For what everybody may see and an account sees more of: whoever sends no token is nobody, and whoever sends a bad
-    /// one is told so.
+    /// For operations that are public but show more to an account. `None` without a token; an invalid token is an error.
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Option<Self>, Error> {
         if !parts.headers.contains_key(AUTHORIZATION) {
             return Ok(None);
@@ -37,7 +37,7 @@ impl extract::OptionalFromRequestParts<AppState> for CurrentUser {
     }
 }
 
-/// A row of the account that sent the token.
+/// A row that the account of the access token owns.
 #[derive(Clone, Debug)]
 pub(crate) struct Owned<T>(pub(crate) T);
 
@@ -53,11 +53,11 @@ impl FromRequestParts<AppState> for Owned<task::Whole> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
-        owned(parts, state, async |user, id| state.desk.whole(user, id).await).await
+        owned(parts, state, async |user, id| state.task_loader.whole(user, id).await).await
     }
 }
 
-/// One query for a task that is theirs: its row refers to the account, which therefore exists.
+/// Finds a task of the account. If there is one, the account exists, because the row refers to it: so the usual case takes one query.
 async fn owned<T>(
     parts: &mut Parts,
     state: &AppState,
@@ -82,7 +82,7 @@ async fn existing(user: UserId, state: &AppState) -> Result<UserId, Error> {
     }
 }
 
-/// The account named by a valid token of the scheme `Bearer` (RFC 6750 §2.1).
+/// The account of a valid bearer token (RFC 6750 §2.1). It may have been deleted since the token was issued.
 fn bearer(headers: &HeaderMap, state: &AppState) -> Result<UserId, Error> {
     let refused = |code| Refusal::new(code).detail("accepted: Authorization: Bearer TOKEN, with the token of a login");
     let header = headers.get(AUTHORIZATION).ok_or_else(|| refused(Code::TokenMissing))?;

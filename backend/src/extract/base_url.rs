@@ -1,7 +1,7 @@
-//! Where this client reaches us, for links that work from anywhere.
+//! The base URL of absolute links in replies.
 
 use crate::AppState;
-use crate::context::is_https;
+use crate::request_context::is_https;
 use axum::extract::FromRequestParts;
 use axum::http::header::HOST;
 use axum::http::request::Parts;
@@ -9,8 +9,8 @@ use axum::http::uri::Authority;
 use std::convert::Infallible;
 use url::Url;
 
-/// Scheme and authority without a slash at the end, such as `https://video.example.com`: the configured one, else that
-/// of the request.
+/// Scheme and authority without a trailing slash, such as `https://video.example.com`: the configured public URL, else those of the
+/// request.
 pub(crate) struct BaseUrl(pub(crate) String);
 
 impl FromRequestParts<AppState> for BaseUrl {
@@ -24,7 +24,7 @@ impl FromRequestParts<AppState> for BaseUrl {
         let is_https = is_https(&parts.extensions, &parts.headers, &state.config);
         let scheme = if is_https { "https" } else { "http" };
         let host = header(HOST.as_str()).or_else(|| parts.uri.authority().map(Authority::as_str));
-        // A host that is no authority would let a client write its own path into our links.
+        // A `Host` with a path or a query would let a client change the path of our links.
         let base = host
             .map(|host| format!("{scheme}://{host}"))
             .filter(|base| is_origin(base));
@@ -32,6 +32,7 @@ impl FromRequestParts<AppState> for BaseUrl {
     }
 }
 
+/// Tells if a URL has only a scheme and an authority without user information.
 fn is_origin(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| {
         url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty()

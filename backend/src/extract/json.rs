@@ -1,4 +1,4 @@
-//! JSON bodies: media type, size, syntax, fields, in this order; the first that is wrong answers.
+//! JSON bodies. Media type, size, syntax and fields are checked in this order; the first error is reported.
 
 use crate::AppState;
 use crate::error::{Error, Refusal};
@@ -11,18 +11,20 @@ use domain::recipe_reader::{FieldError, complaint, json};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
+/// Maximum size of a body.
 const MAX_BYTES: usize = 64 << 10;
-const WITHIN: Duration = Duration::from_secs(10);
+/// Time for the whole body to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A checked body.
+/// Extracts a parsed and checked body.
 pub(crate) struct Json<T>(pub(crate) T);
 
-/// Something that is made from a JSON body by checking it.
+/// A value that is parsed from a JSON body.
 pub(crate) trait FromBody: Sized {
-    /// What stands on the wire.
+    /// The fields of the body as sent.
     type Wire: DeserializeOwned;
 
-    /// Checks it, in the order in which a client is told.
+    /// Checks the fields in the order in which errors are reported.
     fn check(wire: Self::Wire) -> Result<Self, Refusal>;
 }
 
@@ -50,25 +52,25 @@ impl<T: FromBody> FromRequest<AppState> for Json<T> {
         {
             return Err(too_large().into());
         }
-        let body = whole(request.into_body()).await?;
+        let body = read_body(request.into_body()).await?;
         Ok(Self(T::check(read(&body)?)?))
     }
 }
 
-/// `application/json` and `application/…+json`, whatever the case and the parameters.
+/// Matches `application/json` and `application/…+json`, ignoring case and parameters.
 fn is_json(kind: &str) -> bool {
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-async fn whole(body: Body) -> Result<Bytes, Error> {
-    match tokio::time::timeout(WITHIN, axum::body::to_bytes(body, MAX_BYTES)).await {
+async fn read_body(body: Body) -> Result<Bytes, Error> {
+    match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, MAX_BYTES)).await {
         Err(_) => Err(Refusal::new(Code::RequestTimeout)
             .detail("the body did not arrive within 10 s")
             .into()),
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) if is_too_large(&error) => Err(too_large().into()),
-        Ok(Err(_)) => Err(Refusal::new(Code::JsonInvalid).detail("the body broke off").into()),
+        Ok(Err(_)) => Err(Refusal::new(Code::JsonInvalid).detail("the body ended early").into()),
     }
 }
 
@@ -76,7 +78,8 @@ fn too_large() -> Refusal {
     Refusal::new(Code::BodyTooLarge).detail(format!("accepted: up to {MAX_BYTES} bytes"))
 }
 
-/// The limit hides two errors deep and has no public type here; its sentence is stable.
+/// Tells if the body exceeded the limit. `axum::Error` wraps `http_body_util::LengthLimitError`, a type that this crate does not
+/// depend on, so the source with the message of that error is searched for.
 fn is_too_large(error: &axum::Error) -> bool {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
@@ -89,35 +92,35 @@ fn is_too_large(error: &axum::Error) -> bool {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    let value = json(body).map_err(|fault| {
-        if fault.field.is_empty() {
+    let value = json(body).map_err(|error| {
+        if error.field.is_empty() {
             let refusal = Refusal::new(Code::JsonInvalid);
-            fault.problem.detail().into_iter().fold(refusal, Refusal::detail)
+            error.problem.detail().into_iter().fold(refusal, Refusal::detail)
         } else {
-            of_request(fault)
+            request_invalid(error)
         }
     })?;
-    // Serde reads a list as the fields of an object, in their order; nobody means that.
+    // Serde would accept a list as the fields of a struct in order.
     if value.is_array() {
         return Err(Refusal::new(Code::RequestInvalid).detail("a list; accepted: an object"));
     }
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
-        let below = if path == "." { String::new() } else { path };
-        of_request(complaint("", below, &error.into_inner().to_string()))
+        let field = if path == "." { String::new() } else { path };
+        request_invalid(complaint("", field, &error.into_inner().to_string()))
     })
 }
 
-/// The refusal of JSON that is none of what is asked for.
-fn of_request(wrong: FieldError) -> Refusal {
+/// The refusal of valid JSON that does not have the expected structure.
+fn request_invalid(error: FieldError) -> Refusal {
     let refusal = Refusal::new(Code::RequestInvalid);
-    if wrong.field.is_empty() {
-        match wrong.problem.detail() {
+    if error.field.is_empty() {
+        match error.problem.detail() {
             Some(detail) => refusal.detail(detail),
             None => refusal,
         }
     } else {
-        refusal.unread(wrong)
+        refusal.unread(error)
     }
 }
 
@@ -127,13 +130,13 @@ mod tests {
 
     #[derive(Debug, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Sample {
-        #[allow(dead_code, reason = "only its reading matters")]
+    struct TestBody {
+        #[allow(dead_code, reason = "the tests only parse it")]
         name: Option<String>,
     }
 
     #[test]
-    fn unreadable_json_says_where() {
+    fn invalid_json_names_the_field() {
         for (body, code, field) in [
             ("{", Code::JsonInvalid, None),
             ("", Code::JsonInvalid, None),
@@ -145,15 +148,15 @@ mod tests {
             (r#"{"name":"a"} x"#, Code::JsonInvalid, None),
             (r#"{"name":"a","name":"b"}"#, Code::RequestInvalid, Some("name")),
         ] {
-            let refusal = read::<Sample>(body.as_bytes()).unwrap_err();
+            let refusal = read::<TestBody>(body.as_bytes()).unwrap_err();
             assert_eq!(refusal.code, code, "{body}");
-            let told = refusal.fields.first().and_then(|field| field.fault.detail());
-            for word in [refusal.detail, told].into_iter().flatten() {
-                assert!(!word.contains("struct") && !word.contains("expected"), "{word}");
+            let field_detail = refusal.fields.first().and_then(|field| field.reason.detail());
+            for detail in [refusal.detail, field_detail].into_iter().flatten() {
+                assert!(!detail.contains("struct") && !detail.contains("expected"), "{detail}");
             }
             assert_eq!(refusal.fields.first().map(|field| field.name.as_str()), field, "{body}");
         }
-        assert!(read::<Sample>(br#"{"name":null}"#).is_ok());
+        assert!(read::<TestBody>(br#"{"name":null}"#).is_ok());
     }
 
     #[test]
@@ -171,8 +174,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_over_the_limit_is_told_from_a_broken_one() {
-        let long = whole(Body::from(vec![b' '; MAX_BYTES + 1])).await;
+    async fn a_body_over_the_limit_is_too_large_and_not_broken() {
+        let long = read_body(Body::from(vec![b' '; MAX_BYTES + 1])).await;
         assert!(matches!(long, Err(Error::Client(refusal)) if refusal.code == Code::BodyTooLarge));
     }
 }

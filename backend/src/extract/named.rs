@@ -1,4 +1,4 @@
-//! Rows that an account finds by a name of its own: images and presets.
+//! Images and presets of an account, found by the name in the path.
 
 use super::{CurrentUser, Owned};
 use crate::AppState;
@@ -9,7 +9,7 @@ use domain::Code;
 use domain::recipe::Name;
 use entity::{image, preset};
 
-/// Reads a name that a client gives.
+/// Parses the name of a new image or preset.
 pub(crate) fn read_name(text: &str) -> Result<Name, Refusal> {
     text.trim().parse::<Name>().map_err(|error| {
         let given: String = error.value.chars().take(100).collect();
@@ -19,7 +19,7 @@ pub(crate) fn read_name(text: &str) -> Result<Name, Refusal> {
     })
 }
 
-/// The name at the end of the path; one that nothing can have is absent.
+/// The name at the end of the path; `None` when it is not a valid name, so that no row can have it.
 async fn in_path(parts: &mut Parts, state: &AppState) -> Option<Name> {
     let Path(text) = Path::<String>::from_request_parts(parts, state).await.ok()?;
     text.parse().ok()

@@ -1,30 +1,31 @@
-//! Who a request really comes from: `X-Forwarded-For` counts only when the peer is a proxy of ours.
+//! The address of the client behind trusted proxies. `X-Forwarded-For` is used only when the peer is a trusted proxy, because any
+//! client can send the header.
 
 use axum::http::HeaderMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// A block of addresses, such as `10.0.0.0/8` or `::1` (RFC 4632, RFC 4291 §2.3).
+/// A block of IP addresses, such as `10.0.0.0/8` or `::1` (RFC 4632, RFC 4291 §2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cidr {
     network: u128,
     mask: u128,
 }
 
-/// A text that is no block of addresses.
+/// The error for a text that is not a block of addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadCidr(String);
 
 impl Cidr {
-    /// Whether the block holds the address. An IPv4 address and its mapped IPv6 form are the same.
+    /// Tells if the block contains an address. An IPv4 address equals its IPv4-mapped IPv6 form.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         bits(address) & self.mask == self.network
     }
 }
 
-/// Every address as 128 bits; IPv4 as `::ffff:a.b.c.d`.
+/// An address as 128 bits; IPv4 as `::ffff:a.b.c.d`.
 fn bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
@@ -62,10 +63,10 @@ impl fmt::Display for BadCidr {
 
 impl std::error::Error for BadCidr {}
 
-/// The address of the client: the peer, or the last address in `X-Forwarded-For` that is no proxy of ours.
+/// The address of the client: the peer, or the last address in `X-Forwarded-For` that is not a trusted proxy.
 pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]) -> IpAddr {
-    let is_ours = |address: IpAddr| trusted.iter().any(|block| block.contains(address));
-    if !is_ours(peer) {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|block| block.contains(address));
+    if !is_trusted(peer) {
         return peer;
     }
     let values = headers
@@ -75,12 +76,12 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]
     let hops: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
     let mut nearest = peer;
     for hop in hops.iter().rev() {
-        // What stands behind garbage was not written by a proxy of ours.
+        // A trusted proxy writes only addresses, so entries before this one come from the client.
         let Ok(address) = hop.trim().parse::<IpAddr>() else {
             break;
         };
         nearest = address.to_canonical();
-        if !is_ours(nearest) {
+        if !is_trusted(nearest) {
             break;
         }
     }
@@ -92,8 +93,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_block_holds_what_it_should() {
-        for (block, address, holds) in [
+    fn a_block_contains_its_addresses_and_no_others() {
+        for (block, address, contains) in [
             ("10.0.0.0/8", "10.255.0.1", true),
             ("10.0.0.0/8", "11.0.0.1", false),
             ("10.1.2.3/8", "10.9.9.9", true),
@@ -108,7 +109,7 @@ mod tests {
             ("10.0.0.0/8", "::ffff:10.0.0.1", true),
         ] {
             let found = block.parse::<Cidr>().unwrap().contains(address.parse().unwrap());
-            assert_eq!(found, holds, "{address} in {block}");
+            assert_eq!(found, contains, "{address} in {block}");
         }
         for bad in ["", "10.0.0.0/33", "10.0.0/8", "::/129", "10.0.0.0/-1", "10.0.0.0/", "x"] {
             assert!(bad.parse::<Cidr>().is_err(), "{bad}");
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forwarded_address_is_believed_from_a_proxy_of_ours_only() {
+    fn a_forwarded_address_is_used_only_from_a_trusted_proxy() {
         let trusted = ["10.0.0.0/8".parse().unwrap()];
         for (peer, forwarded, client) in [
             ("203.0.113.9", "1.2.3.4", "203.0.113.9"),

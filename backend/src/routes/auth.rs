@@ -1,13 +1,13 @@
 //! Sign-up and login.
 
 use crate::AppState;
-use crate::auth::{Attempt, Busy, Priority, Verdict, is_common};
+use crate::auth::{LoginAttempt, PasswordCheck, Priority, QueueFull, is_common};
 use crate::config::PasswordPolicy;
-use crate::context::Context;
 use crate::error::{Error, Refusal};
 use crate::extract::{FromBody, Json};
 use crate::openapi::problems;
-use crate::reply::{Message, Said};
+use crate::reply::{Message, SuccessMessage};
+use crate::request_context::RequestContext;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::Utc;
@@ -20,28 +20,28 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 use utoipa::ToSchema;
 
-/// Who signs up.
+/// The body of a sign-up.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = SignUp, example = json!({"username": "jpuentes", "password1": "123abc456", "password2": "123abc456", "email": "jpuentes@example.com"}))]
 pub(crate) struct SignUpBody {
-    /// 1 to 80 characters, none of them a control character.
+    /// The name of the new account: 1 to 80 characters without control characters.
     #[schema(required, nullable = false)]
     username: Option<String>,
-    /// 8 characters to 1,024 bytes, any characters.
+    /// The password: at least 8 characters and at most 1,024 bytes.
     #[schema(required, nullable = false, min_length = 8)]
     password1: Option<String>,
     /// The same password again.
     #[schema(required, nullable = false)]
     password2: Option<String>,
-    /// An e-mail address of at most 254 bytes that no other account has.
+    /// An e-mail address of at most 254 bytes; each account needs its own.
     #[schema(required, nullable = false)]
     email: Option<String>,
 }
 
-/// Who signs up, checked.
+/// A checked sign-up.
 pub(crate) struct SignUp {
     username: Username,
-    /// Looked at after the name: of two that are wrong, clients are told of the name.
+    /// Parsed later by the handler, because a taken name is reported before an invalid address.
     email: String,
     password: Password,
 }
@@ -69,19 +69,19 @@ impl FromBody for SignUp {
     }
 }
 
-/// Who logs in.
+/// The body of a login.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Login, example = json!({"username": "jpuentes", "password": "123abc456"}))]
 pub(crate) struct LoginBody {
     /// The name of the account.
     #[schema(required, nullable = false)]
     username: Option<String>,
-    /// Its password.
+    /// The password of the account.
     #[schema(required, nullable = false)]
     password: Option<String>,
 }
 
-/// Who logs in; any text may be tried.
+/// A login with a name and a password of any form.
 pub(crate) struct Login {
     username: String,
     password: String,
@@ -99,7 +99,10 @@ impl FromBody for Login {
     }
 }
 
-/// All the fields, or which of them are absent, null, empty or, but for passwords, blank.
+/// The values of all fields.
+///
+/// # Errors
+/// `fields_missing` with the fields that are absent, null, empty or blank. A blank password is allowed.
 fn present<const N: usize>(fields: [(&str, Option<String>); N]) -> Result<[String; N], Refusal> {
     let blank = |name: &str, text: &str| text.is_empty() || (!name.starts_with("password") && text.trim().is_empty());
     let mut missing = fields
@@ -126,22 +129,22 @@ fn wrong(field: &str, code: Code) -> Refusal {
 /// A new account.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Created {
-    /// A sentence for people.
+    /// A sentence for users, in the language of the reply.
     message: &'static str,
-    /// The number of the account.
+    /// The id of the account.
     id: i64,
-    /// Its name.
+    /// The name of the account.
     username: String,
 }
 
-/// A token and how to use it.
+/// An access token.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Token {
     /// A JWT; send it as `Authorization: Bearer …`.
     token: String,
     /// Always `Bearer`.
     token_type: &'static str,
-    /// Seconds for which it is valid.
+    /// Lifetime of the token in seconds.
     expires_in: u64,
 }
 
@@ -150,18 +153,18 @@ problems!(SignUpProblems: FieldsMissing, PasswordsDiffer, PasswordTooShort, Pass
 problems!(LoginProblems: FieldsMissing, RequestInvalid, JsonInvalid, CredentialsWrong, RequestTimeout, BodyTooLarge, ContentTypeUnsupported,
     RateLimited, Unavailable);
 
-/// Makes an account.
+/// Creates an account.
 ///
 /// Log in afterwards to get a token.
 #[utoipa::path(post, path = "/api/auth/signup", tag = "accounts", request_body(content = SignUpBody, description = "The new account"),
-    responses((status = 201, description = "The account exists", body = Created), SignUpProblems))]
+    responses((status = 201, description = "The account was created", body = Created), SignUpProblems))]
 pub(crate) async fn sign_up(
     State(state): State<AppState>,
-    context: Context,
+    context: RequestContext,
     Json(form): Json<SignUp>,
 ) -> Result<(StatusCode, axum::Json<Created>), Error> {
     let address = address_of(&context);
-    state.gate.sign_up(address, Instant::now()).map_err(slow_down)?;
+    state.limiter.sign_up(address, Instant::now()).map_err(rate_limited)?;
     if state.config.password_policy == PasswordPolicy::Strict && is_common(form.password.secret()) {
         return Err(wrong("password1", Code::PasswordCommon).into());
     }
@@ -170,7 +173,7 @@ pub(crate) async fn sign_up(
         email,
         password,
     } = form;
-    let slot = state.hasher.reserve(Priority::Other).map_err(busy)?;
+    let slot = state.hasher.reserve(Priority::Other).map_err(hasher_busy)?;
     if user::has_name(&state.db, &username).await? {
         return Err(wrong("username", Code::UsernameTaken).into());
     }
@@ -181,21 +184,21 @@ pub(crate) async fn sign_up(
     let hash = state.hasher.hash(slot, password).await?;
     let created = entity::write(&state.db, async |db| user::create(db, &username, &email, hash).await);
     let user = match created.await {
-        // Somebody was faster since the check.
+        // Another sign-up took the name or the address after the checks above.
         Err(error) if entity::is_duplicate(&error) => {
-            let name = user::has_name(&state.db, &username).await?;
-            let (field, code) = if name {
+            let is_name_taken = user::has_name(&state.db, &username).await?;
+            let (field, code) = if is_name_taken {
                 ("username", Code::UsernameTaken)
             } else {
                 ("email", Code::EmailTaken)
             };
             return Err(wrong(field, code).into());
         }
-        made => made?,
+        created => created?,
     };
-    state.gate.signed_up(&user.username, address, Instant::now());
+    state.limiter.record_sign_up(&user.username, address, Instant::now());
     tracing::info!(user = user.id, "signed up");
-    let message = Said::UserCreated.in_language(context.language);
+    let message = SuccessMessage::UserCreated.in_language(context.language);
     Ok((
         StatusCode::CREATED,
         axum::Json(Created {
@@ -208,31 +211,31 @@ pub(crate) async fn sign_up(
 
 /// Exchanges a password for a token.
 ///
-/// An unknown name and a wrong password get the same answer. After several wrong passwords from one network, it has to wait.
+/// An unknown name and a wrong password get the same reply. After several wrong passwords, the network of the client has to wait.
 #[utoipa::path(post, path = "/api/auth/login", tag = "accounts", request_body(content = LoginBody, description = "Name and password"),
     responses((status = 200, description = "A token", body = Token), LoginProblems))]
 pub(crate) async fn login(
     State(state): State<AppState>,
-    context: Context,
+    context: RequestContext,
     Json(form): Json<Login>,
 ) -> Result<axum::Json<Token>, Error> {
     let attempt = state
-        .gate
+        .limiter
         .login(&form.username, address_of(&context), Instant::now())
-        .map_err(slow_down)?;
-    let (user, verdict) = match check(&state, &attempt, form).await {
+        .map_err(rate_limited)?;
+    let (user, check) = match check_password(&state, &attempt, form).await {
         Ok(checked) => checked,
         Err(error) => {
-            state.gate.take_back(&attempt, Instant::now());
+            state.limiter.cancel_attempt(&attempt, Instant::now());
             return Err(error);
         }
     };
-    let (Some(user), Verdict::Right | Verdict::Outdated(_)) = (user, &verdict) else {
+    let (Some(user), PasswordCheck::Correct | PasswordCheck::Outdated(_)) = (user, &check) else {
         metrics::counter!("rushes_logins_total", "outcome" => "refused").increment(1);
         return Err(Code::CredentialsWrong.into());
     };
-    state.gate.succeeded(&attempt, Instant::now());
-    if let Verdict::Outdated(hash) = verdict {
+    state.limiter.record_success(&attempt, Instant::now());
+    if let PasswordCheck::Outdated(hash) = check {
         user::set_password_hash(&state.db, user.user_id(), hash).await?;
     }
     metrics::counter!("rushes_logins_total", "outcome" => "accepted").increment(1);
@@ -244,42 +247,46 @@ pub(crate) async fn login(
     }))
 }
 
-/// Whether sign-up answers.
+/// Checks that sign-up is reachable.
 ///
-/// Asks no other part.
-#[utoipa::path(get, path = "/api/auth/signup/ping", tag = "health", responses((status = 200, description = "It answers", body = Message)))]
+/// Does not check other parts.
+#[utoipa::path(get, path = "/api/auth/signup/ping", tag = "health", responses((status = 200, description = "Sign-up is reachable", body = Message)))]
 pub(crate) async fn sign_up_ping() -> axum::Json<Message> {
     axum::Json(Message { message: "pong" })
 }
 
-/// Whether login answers.
+/// Checks that login is reachable.
 ///
-/// Asks no other part.
-#[utoipa::path(get, path = "/api/auth/login/ping", tag = "health", responses((status = 200, description = "It answers", body = Message)))]
+/// Does not check other parts.
+#[utoipa::path(get, path = "/api/auth/login/ping", tag = "health", responses((status = 200, description = "Login is reachable", body = Message)))]
 pub(crate) async fn login_ping() -> axum::Json<Message> {
     axum::Json(Message { message: "pong" })
 }
 
-/// Compares the password with that of the account; an account that does not exist takes as long.
-async fn check(state: &AppState, attempt: &Attempt, form: Login) -> Result<(Option<user::Model>, Verdict), Error> {
-    let slot = state.hasher.reserve(attempt.priority()).map_err(busy)?;
+/// Checks the password of a login. An account that does not exist takes the same time.
+async fn check_password(
+    state: &AppState,
+    attempt: &LoginAttempt,
+    form: Login,
+) -> Result<(Option<user::Model>, PasswordCheck), Error> {
+    let slot = state.hasher.reserve(attempt.priority()).map_err(hasher_busy)?;
     let user = user::find_by_username(&state.db, &form.username).await?;
     let stored = user.as_ref().map(|user| user.password_hash.clone());
-    let verdict = state.hasher.verify(slot, form.password.into_bytes(), stored).await?;
-    Ok((user, verdict))
+    let check = state.hasher.verify(slot, form.password.into_bytes(), stored).await?;
+    Ok((user, check))
 }
 
-/// The address of the client; requests that came through no socket share one.
-fn address_of(context: &Context) -> IpAddr {
+/// The address of the client. Requests without a socket, as in tests, share one address.
+fn address_of(context: &RequestContext) -> IpAddr {
     context.client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
-fn slow_down(wait: Duration) -> Refusal {
+fn rate_limited(wait: Duration) -> Refusal {
     metrics::counter!("rushes_logins_total", "outcome" => "slowed_down").increment(1);
-    // A whole second: what the header can say.
+    // Rounded up, because `Retry-After` has whole seconds.
     Refusal::new(Code::RateLimited).retry_after(wait + Duration::from_millis(999))
 }
 
-fn busy(_: Busy) -> Refusal {
-    slow_down(Duration::from_millis(1))
+fn hasher_busy(_: QueueFull) -> Refusal {
+    rate_limited(Duration::from_millis(1))
 }

@@ -1,10 +1,10 @@
-//! The page that the `type` of a problem points at: every code in a table.
+//! The HTML page of error codes. The `type` of a problem refers to its row there.
 
 use axum::response::Html;
 use domain::{Code, Language};
 use std::fmt::Write;
 
-/// All codes with their status and sentences.
+/// Shows a table of all codes with their status and their sentences.
 pub(crate) async fn page() -> Html<String> {
     let mut page = String::from(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Rushes: error codes</title>\
@@ -12,12 +12,12 @@ pub(crate) async fn page() -> Html<String> {
          tr:target{background:#ffd}</style><h1>Error codes</h1><table>",
     );
     for code in Code::ALL {
-        let (word, status) = (code.as_str(), code.status());
+        let (name, status) = (code.as_str(), code.status());
         let (en, es) = (code.sentence(Language::En), code.sentence(Language::Es));
         // Writing to a string cannot fail.
         let _ = write!(
             page,
-            "<tr id=\"{word}\"><td><code>{word}</code><td>{status}<td>{en}<td lang=\"es\">{es}"
+            "<tr id=\"{name}\"><td><code>{name}</code><td>{status}<td>{en}<td lang=\"es\">{es}"
         );
     }
     page.push_str("</table></html>");

@@ -1,4 +1,4 @@
-//! Whether the service is well: for people, for load balancers, for supervisors.
+//! Health checks: `/api/health` for people, `/readyz` for load balancers, `/livez` for supervisors.
 
 use crate::reply::Message;
 use crate::{Alive, AppState};
@@ -13,70 +13,71 @@ use std::time::Duration;
 use storage::Storage;
 use utoipa::ToSchema;
 
-/// A database that takes longer is as good as away.
-const WITHIN: Duration = Duration::from_secs(3);
+/// Time after which a database without an answer counts as unavailable.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How the service is.
+/// The health of the service.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Health {
-    /// `healthy`, or `unhealthy` when the database or the storage is away or a background task is failing.
+    /// `healthy`, or `unhealthy` when the database or the storage is unavailable or a background task is failing.
     status: &'static str,
     /// `connected` or `disconnected`.
     database: &'static str,
     /// `ready` or `unavailable`.
     storage: &'static str,
-    /// `ready`, or `unavailable`: work is then found a little later.
+    /// `ready`, or `unavailable`: workers then find new tasks by polling, a little later.
     queue: &'static str,
-    /// What media children of this machine are locked in by: `full`, `partial`, `none`, or `elsewhere` when the workers
-    /// run in other processes.
+    /// The sandbox of media children on this machine: `full`, `partial`, `none`, or `elsewhere` when the workers run in other
+    /// processes.
     sandbox: &'static str,
-    /// Whether work is refused when the kernel cannot lock it in completely; null when the workers run elsewhere.
+    /// True when workers refuse tasks without a full sandbox; null when they run in other processes.
     sandbox_required: Option<bool>,
-    /// The loops of this process, by name.
+    /// The background tasks of this process.
     background: Vec<BackgroundTask>,
     /// The version of the API.
     #[schema(example = "0.1.0")]
     version: &'static str,
 }
 
-/// A loop that a process needs for as long as it lives.
+/// A loop that runs as long as the process.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct BackgroundTask {
-    /// Its name.
+    /// The name of the task.
     #[schema(example = "sweeper")]
     name: &'static str,
-    /// `running`; `restarting` after a panic; `failing` when it panics again and again.
+    /// `running`; `restarting` after a panic; `failing` after repeated panics.
     state: &'static str,
-    /// How often it panicked since the process started.
+    /// Number of panics since the process started.
     panics: u64,
 }
 
-/// Whether each part answers.
+/// The readiness of the process and of each part.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Readiness {
-    /// Whether all of them answer.
+    /// True when all parts are ready and the process is not stopping.
     ready: bool,
-    /// Whether the database answers.
+    /// True when the database answers.
     database: bool,
-    /// Whether the storage answers.
+    /// True when the storage answers.
     storage: bool,
-    /// Whether the queue answers.
+    /// True when the queue answers.
     queue: bool,
-    /// Whether no background task is failing.
+    /// True when no background task is failing.
     background: bool,
-    /// Whether the process is being stopped.
+    /// True when the process is shutting down.
     stopping: bool,
 }
 
 impl Readiness {
-    pub(crate) async fn of(db: &DatabaseConnection, storage: &Storage, queue: &Queue, alive: &Alive) -> Self {
-        let database = tokio::time::timeout(WITHIN, entity::ready(db));
+    /// Asks all parts.
+    pub(crate) async fn check(db: &DatabaseConnection, storage: &Storage, queue: &Queue, alive: &Alive) -> Self {
+        let database = tokio::time::timeout(DATABASE_TIMEOUT, entity::ready(db));
         let (database, storage, queue) = tokio::join!(database, storage.ready(), queue.ready());
         for error in [
             database.as_ref().err().map(ToString::to_string),
             storage.as_ref().err().map(ToString::to_string),
         ] {
-            error.inspect(|error| tracing::warn!(error, "a part does not answer"));
+            error.inspect(|error| tracing::warn!(error, "the database or the storage does not answer"));
         }
         let (database, storage, queue) = (matches!(database, Ok(Ok(()))), storage.is_ok(), queue.is_ok());
         let storage = storage && !alive.files.is_moved();
@@ -91,7 +92,8 @@ impl Readiness {
         }
     }
 
-    pub(crate) fn answer(self) -> (StatusCode, Json<Self>) {
+    /// The reply: 200 when ready, else 503.
+    pub(crate) fn into_reply(self) -> (StatusCode, Json<Self>) {
         let status = if self.ready {
             StatusCode::OK
         } else {
@@ -101,28 +103,28 @@ impl Readiness {
     }
 }
 
-/// How the service is, for people.
+/// Shows the health of the service.
 ///
-/// Each part with a word.
+/// The state of each part, for people and monitoring.
 #[utoipa::path(get, path = "/api/health", tag = "health", responses(
-    (status = 200, description = "All is well", body = Health),
-    (status = 503, description = "The database or the storage is away, or a background task is failing", body = Health)))]
+    (status = 200, description = "The service is healthy", body = Health),
+    (status = 503, description = "The database or the storage is unavailable, or a background task is failing", body = Health)))]
 pub(crate) async fn health(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
-    let found = Readiness::of(&state.db, &state.storage, &state.queue, &state.alive).await;
-    let well = found.database && found.storage && found.background;
+    let parts = Readiness::check(&state.db, &state.storage, &state.queue, &state.alive).await;
+    let is_healthy = parts.database && parts.storage && parts.background;
     let background = state.alive.background.tasks();
     let background = background.iter().map(|task| BackgroundTask {
         name: task.name,
         state: task.state.as_str(),
         panics: task.panics,
     });
-    let part = |ready| if ready { "ready" } else { "unavailable" };
-    let sandbox = state.facts.sandbox.as_ref();
+    let word = |ready| if ready { "ready" } else { "unavailable" };
+    let sandbox = state.process.sandbox.as_ref();
     let health = Health {
-        status: if well { "healthy" } else { "unhealthy" },
-        database: if found.database { "connected" } else { "disconnected" },
-        storage: part(found.storage),
-        queue: part(found.queue),
+        status: if is_healthy { "healthy" } else { "unhealthy" },
+        database: if parts.database { "connected" } else { "disconnected" },
+        storage: word(parts.storage),
+        queue: word(parts.queue),
         sandbox: sandbox.map_or("elsewhere", |(_, status)| match (status.landlock, status.seccomp) {
             (true, true) => "full",
             (false, false) => "none",
@@ -133,7 +135,7 @@ pub(crate) async fn health(State(state): State<AppState>) -> (StatusCode, Json<H
         version: env!("CARGO_PKG_VERSION"),
     };
     (
-        if well {
+        if is_healthy {
             StatusCode::OK
         } else {
             StatusCode::SERVICE_UNAVAILABLE
@@ -142,29 +144,29 @@ pub(crate) async fn health(State(state): State<AppState>) -> (StatusCode, Json<H
     )
 }
 
-/// Whether the process answers.
+/// Checks that the process answers.
 ///
-/// Asks no other part.
-#[utoipa::path(get, path = "/ping", tag = "health", responses((status = 200, description = "It answers", body = Message)))]
+/// Does not check other parts.
+#[utoipa::path(get, path = "/ping", tag = "health", responses((status = 200, description = "The process answers", body = Message)))]
 pub(crate) async fn ping() -> Json<Message> {
     Json(Message { message: "Ok" })
 }
 
-/// Whether the process lives.
+/// Checks that the process is alive.
 ///
-/// Asks no other part; for supervisors that restart what does not answer.
-#[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, description = "It answers", body = Message)))]
+/// Does not check other parts. For supervisors, which restart a process that does not answer.
+#[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, description = "The process answers", body = Message)))]
 pub(crate) async fn livez() -> Json<Message> {
     Json(Message { message: "Ok" })
 }
 
-/// Whether the process can do its work.
+/// Checks that the process can serve requests.
 ///
-/// Database, storage and queue answer, no background task is failing, and the process is not being stopped; for load balancers.
+/// Database, storage and queue answer, no background task is failing, and the process is not shutting down. For load balancers.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses(
     (status = 200, description = "Ready", body = Readiness), (status = 503, description = "Not ready", body = Readiness)))]
 pub(crate) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Readiness>) {
-    Readiness::of(&state.db, &state.storage, &state.queue, &state.alive)
+    Readiness::check(&state.db, &state.storage, &state.queue, &state.alive)
         .await
-        .answer()
+        .into_reply()
 }

@@ -1,14 +1,14 @@
-//! The images of an account, for watermarks and bumpers. One is never changed: it is removed and uploaded again.
+//! The images of an account, for watermarks and bumpers. Images are immutable: to change one, remove it and upload a new one.
 
 use crate::AppState;
-use crate::context::Context;
 use crate::error::{Error, OnUnique, Refusal};
 use crate::extract::{CurrentUser, Owned};
-use crate::once::{Hold, Once, OnceHeader, Turn};
+use crate::idempotency::{IdempotencyKey, IdempotencyKeyHeader, KeyGuard, KeyState};
 use crate::openapi::{Binary, problems};
-use crate::reply::{Message, Said};
-use crate::routes::tasks::erase;
-use crate::routes::video::{File, Version};
+use crate::reply::{Message, SuccessMessage};
+use crate::request_context::RequestContext;
+use crate::routes::tasks::remove_file;
+use crate::routes::video::{FileResponse, Validators};
 use crate::upload::{ImageForm, MAX_IMAGE_BYTES, NewFile, NewImage};
 use anyhow::Context as _;
 use axum::Json;
@@ -25,47 +25,50 @@ use tracing::Instrument;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// Most images of one account.
-const MOST: u64 = 100;
+/// Maximum number of images of an account.
+const MAX_IMAGES: u64 = 100;
 
-/// The form of an image; its parts come in any order.
+/// The form of an image upload. The parts may come in any order.
 #[derive(ToSchema)]
-#[allow(dead_code, reason = "only described, never built: the form is read as it comes")]
+#[allow(
+    dead_code,
+    reason = "describes the form in the OpenAPI document; `ImageForm` reads it"
+)]
 pub(crate) struct ImageUpload {
-    /// A PNG or JPEG of at most 4 MiB and 8192 pixels a side.
+    /// A PNG or JPEG of at most 4 MiB and 8192 x 8192 pixels.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
-    /// The name by which recipes call it; `logo` hides the built-in one.
+    /// The name of the image in recipes; `logo` hides the built-in image of that name.
     name: domain::recipe::Name,
 }
 
 /// An image.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ImageView {
-    /// The name by which recipes call it.
+    /// The name of the image in recipes.
     #[schema(example = "logo")]
     name: String,
     /// `image/png` or `image/jpeg`.
     #[schema(example = "image/png")]
     media_type: String,
-    /// Its size.
+    /// Size in bytes.
     bytes: i64,
-    /// 64 hexadecimal digits.
+    /// SHA-256 of the file, 64 hexadecimal digits.
     sha256: String,
-    /// Its width in pixels.
+    /// Width in pixels.
     width_px: i32,
-    /// Its height in pixels.
+    /// Height in pixels.
     height_px: i32,
-    /// When it was uploaded.
+    /// Time of the upload.
     created_at: DateTime<Utc>,
 }
 
 /// All images of an account.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ImageList {
-    /// Every image, by name.
+    /// All images, sorted by name.
     data: Vec<ImageView>,
-    /// Always null: there is one page.
+    /// Always null, because there is only one page.
     next_cursor: Option<String>,
 }
 
@@ -90,40 +93,41 @@ problems!(ImagesProblems: TokenMissing, TokenInvalid, TokenExpired, Unavailable)
 problems!(ImageProblems: TokenMissing, TokenInvalid, TokenExpired, ImageNotFound, PreconditionFailed, RangeInvalid, Unavailable);
 problems!(RemoveImageProblems: TokenMissing, TokenInvalid, TokenExpired, ImageNotFound, ImageInUse, Unavailable);
 
-/// Takes an image under a name that the account does not have yet.
+/// Uploads an image under a new name.
 ///
-/// Recipes call it by that name, for watermarks and bumpers. An account may have 100 of them.
-#[utoipa::path(post, operation_id = "create_image", path = "/api/images", tag = "images", params(OnceHeader), security(("bearer" = [])),
+/// Recipes refer to the image by its name, for watermarks and bumpers. An account may have up to 100 images.
+#[utoipa::path(post, operation_id = "create_image", path = "/api/images", tag = "images", params(IdempotencyKeyHeader), security(("bearer" = [])),
     request_body(content = ImageUpload, content_type = "multipart/form-data", description = "The image and its name"),
     responses((status = 201, description = "The image", body = ImageView), NewImageProblems))]
 pub(crate) async fn create(
     State(state): State<AppState>,
     CurrentUser(user): CurrentUser,
-    once: Once,
+    key: IdempotencyKey,
     form: ImageForm,
 ) -> Result<Response, Error> {
-    match once.turn(&state, user).await? {
-        Turn::Again(kept) => kept.replay(&form.mark().await?),
-        Turn::First(hold) => {
-            let made = make(state, user, form, hold.clone()).await;
-            hold.settle(made).await
+    match key.acquire(&state, user).await? {
+        KeyState::Replay(stored) => stored.replay(&form.fingerprint().await?),
+        KeyState::Acquired(guard) => {
+            let created = receive(state, user, form, guard.clone()).await;
+            guard.complete(created).await
         }
     }
 }
 
-async fn make(state: AppState, user: UserId, form: ImageForm, hold: Hold) -> Result<ImageView, Error> {
+async fn receive(state: AppState, user: UserId, form: ImageForm, guard: KeyGuard) -> Result<ImageView, Error> {
     let new = form.receive().await?;
-    // On its own: a client that hangs up now cannot leave the work half recorded.
-    let recorded = tokio::spawn(async move { record(&state, user, new, &hold).await }.in_current_span());
-    recorded.await.context("an image was not recorded")?
+    // Spawned, so that a client that disconnects now does not cancel the storing and the transaction halfway.
+    let stored = tokio::spawn(async move { store(&state, user, new, &guard).await }.in_current_span());
+    stored.await.context("the task that stores an image panicked")?
 }
 
-async fn record(state: &AppState, user: UserId, new: NewImage, hold: &Hold) -> Result<ImageView, Error> {
+/// Stores the file, then creates its row.
+async fn store(state: &AppState, user: UserId, new: NewImage, guard: &KeyGuard) -> Result<ImageView, Error> {
     let NewImage {
         name,
         bytes,
-        facts,
-        mark,
+        header,
+        fingerprint,
     } = new;
     let (key, length) = (Key::image(user, Uuid::new_v4()), bytes.len() as u64);
     let stream = futures::stream::iter([Ok(bytes)]);
@@ -131,32 +135,32 @@ async fn record(state: &AppState, user: UserId, new: NewImage, hold: &Hold) -> R
     let row = image::New {
         name,
         key: file.key(),
-        media_type: facts.media_type,
+        media_type: header.media_type,
         bytes: file.stored().bytes,
         sha256: file.stored().sha256.clone(),
-        width_px: facts.width_px,
-        height_px: facts.height_px,
+        width_px: header.width_px,
+        height_px: header.height_px,
     };
     let written = entity::user::write(&state.db, user, async |db| {
-        hold.renew(db).await?;
-        if image::count(db, user).await? >= MOST {
+        guard.renew(db).await?;
+        if image::count(db, user).await? >= MAX_IMAGES {
             return Err(Refusal::new(Code::ImagesTooMany)
-                .detail(format!("accepted: up to {MOST}"))
+                .detail(format!("accepted: up to {MAX_IMAGES}"))
                 .into());
         }
         let image = image::create(db, user, row).await.on_unique(Code::ImageNameTaken)?;
         let view = ImageView::from(image);
-        hold.finish(db, &mark, &view).await?;
+        guard.store_reply(db, &fingerprint, &view).await?;
         Ok(view)
     });
-    file.settle(written).await
+    file.commit(written).await
 }
 
 /// Lists the account's images.
 ///
-/// All of them on one page, by name.
+/// All images on one page, sorted by name.
 #[utoipa::path(get, operation_id = "list_images", path = "/api/images", tag = "images", security(("bearer" = [])),
-    responses((status = 200, description = "Every image, by name", body = ImageList), ImagesProblems))]
+    responses((status = 200, description = "All images, sorted by name", body = ImageList), ImagesProblems))]
 pub(crate) async fn list(
     State(state): State<AppState>,
     CurrentUser(user): CurrentUser,
@@ -168,9 +172,9 @@ pub(crate) async fn list(
     }))
 }
 
-/// Sends an image.
+/// Downloads an image.
 ///
-/// The file as it was uploaded.
+/// The reply is the file as it was uploaded.
 #[utoipa::path(get, operation_id = "show_image", path = "/api/images/{name}", tag = "images", params(("name" = String, Path, description = "The name of the image")),
     security(("bearer" = [])), responses((status = 200, description = "The file", content((inline(Binary) = "image/jpeg"), (inline(Binary) = "image/png"))), ImageProblems))]
 pub(crate) async fn show(
@@ -179,10 +183,10 @@ pub(crate) async fn show(
     Owned(image): Owned<image::Model>,
 ) -> Result<Response, Error> {
     let media_type = HeaderValue::from_str(&image.media_type);
-    let file = File {
+    let file = FileResponse {
         key: Key::parse(&image.key).map_err(|error| Error::Internal(error.into()))?,
         bytes: u64::try_from(image.bytes).unwrap_or_default(),
-        version: Version::new(&image.sha256, image.created_at),
+        validators: Validators::new(&image.sha256, image.created_at),
         absent: Code::ImageNotFound,
         headers: HeaderMap::from_iter([
             (
@@ -195,14 +199,14 @@ pub(crate) async fn show(
     file.send(&state, &headers).await
 }
 
-/// Removes an image that no unfinished task names.
+/// Removes an image that no unfinished task uses.
 ///
-/// Presets may still name it; a task made from such a preset is then refused.
+/// Presets may still refer to it; a new task with such a preset is then refused.
 #[utoipa::path(delete, operation_id = "remove_image", path = "/api/images/{name}", tag = "images", params(("name" = String, Path, description = "The name of the image")),
-    security(("bearer" = [])), responses((status = 200, description = "The image is gone", body = Message), RemoveImageProblems))]
+    security(("bearer" = [])), responses((status = 200, description = "The image was removed", body = Message), RemoveImageProblems))]
 pub(crate) async fn remove(
     State(state): State<AppState>,
-    context: Context,
+    context: RequestContext,
     Owned(image): Owned<image::Model>,
 ) -> Result<Json<Message>, Error> {
     match entity::write(&state.db, async |db| image::remove(db, &image).await).await? {
@@ -210,7 +214,7 @@ pub(crate) async fn remove(
         Removal::InUse => return Err(Code::ImageInUse.into()),
         Removal::Absent => return Err(Code::ImageNotFound.into()),
     }
-    erase(&state, &image.key).await;
-    let message = Said::Deleted.in_language(context.language);
+    remove_file(&state, &image.key).await;
+    let message = SuccessMessage::Deleted.in_language(context.language);
     Ok(Json(Message { message }))
 }

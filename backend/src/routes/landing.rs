@@ -1,7 +1,6 @@
-//! The page that a browser shows for the address of the service alone, and its icon. Nothing is loaded from elsewhere, and nothing
-//! runs in it.
+//! The landing page at `/` and its icon. The page has no scripts and loads nothing from other hosts.
 
-use crate::context::Context;
+use crate::request_context::RequestContext;
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY};
 use axum::response::{IntoResponse, Response};
@@ -12,28 +11,28 @@ const POLICY: &str = "default-src 'none'; img-src 'self'; base-uri 'none'; form-
 const ICON: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 16\"><rect width=\"16\" height=\"16\" rx=\"3\" fill=\"#223\"/>\
     <path d=\"M5 3.5v9l7.5-4.5z\" fill=\"#fff\"/></svg>\n";
 
-/// The texts of the page in a language: title, lead, API, health, errors.
+/// The texts of the page in a language: title, introduction, and the links to the API, health and error codes.
 const fn words(language: Language) -> [&'static str; 5] {
     match language {
         Language::En => [
             "Rushes",
-            "A video-processing service answers here. Programs use its API.",
+            "This is a video-processing service. Programs use its API.",
             "Try the API",
-            "How the service is",
+            "Health of the service",
             "Error codes",
         ],
         Language::Es => [
             "Rushes",
-            "Aquí responde un servicio de procesamiento de video. Los programas usan su API.",
+            "Este es un servicio de procesamiento de video. Los programas usan su API.",
             "Probar la API",
-            "Cómo está el servicio",
+            "Estado del servicio",
             "Códigos de error",
         ],
     }
 }
 
-/// The page, in the language of the reader.
-pub(crate) async fn page(context: Context) -> Response {
+/// Shows the landing page in the language of the request.
+pub(crate) async fn page(context: RequestContext) -> Response {
     let (tag, [title, lead, api, health, errors]) = (context.language.tag(), words(context.language));
     let page = format!(
         "<!doctype html>\n<html lang=\"{tag}\">\n<meta charset=\"utf-8\">\n\
@@ -51,7 +50,7 @@ pub(crate) async fn page(context: Context) -> Response {
     (headers, page).into_response()
 }
 
-/// The icon. Browsers request this name for icons of every format.
+/// Sends the icon. Browsers request `/favicon.ico` and accept any image format.
 pub(crate) async fn icon() -> Response {
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("image/svg+xml")),

@@ -1,4 +1,4 @@
-//! Numbers for Prometheus.
+//! Metrics in the text format of Prometheus.
 
 use crate::AppState;
 use crate::error::Error;
@@ -11,24 +11,25 @@ use entity::{DatabaseConnection, in_time, task};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::time::Duration;
 
-/// How long a query may take; a scrape that waits for longer holds a connection which the work needs.
-const WITHIN: Duration = Duration::from_secs(2);
+/// Timeout of each query. A scrape that waits longer would occupy a database connection that requests need.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Metrics for Prometheus.
 ///
-/// In its text format; `docs/OPERATIONS.md` explains each of them.
+/// In the Prometheus text format; `docs/OPERATIONS.md` explains each metric.
 #[utoipa::path(get, path = "/metrics", tag = "health",
     responses((status = 200, description = "Prometheus text format 0.0.4", body = String, content_type = "text/plain")))]
 pub(crate) async fn metrics(State(state): State<AppState>) -> Result<Response, Error> {
     count_tasks(&state.db).await;
-    Ok(print(state.facts.metrics.as_ref()))
+    Ok(print(state.process.metrics.as_ref()))
 }
 
-/// Asks the database how many tasks stand where, and how long the oldest has waited. An old number would mislead: without an answer there is none.
+/// Sets the gauges of the number of tasks by status and the age of the oldest waiting task, from the database. Without an answer of the
+/// database they become NaN, because an outdated number would mislead.
 pub(crate) async fn count_tasks(db: &DatabaseConnection) {
-    let counted = in_time(WITHIN, task::count_by_status(db)).await;
+    let counted = in_time(QUERY_TIMEOUT, task::count_by_status(db)).await;
     if let Err(error) = &counted {
-        tracing::warn!(%error, "the tasks could not be counted");
+        tracing::warn!(%error, "failed to count the tasks");
     }
     for status in Status::ALL {
         let count = counted
@@ -40,7 +41,7 @@ pub(crate) async fn count_tasks(db: &DatabaseConnection) {
             .map_or(f64::NAN, f64::from);
         metrics::gauge!("rushes_tasks", "status" => status.as_str()).set(count);
     }
-    let oldest = in_time(WITHIN, task::oldest_waiting(db)).await;
+    let oldest = in_time(QUERY_TIMEOUT, task::oldest_waiting(db)).await;
     let age_s = oldest.map_or(f64::NAN, |oldest| {
         let age = oldest.map(|oldest| Utc::now().signed_duration_since(oldest).to_std());
         age.map_or(0.0, |age| age.unwrap_or_default().as_secs_f64())

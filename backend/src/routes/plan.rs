@@ -1,10 +1,10 @@
-//! What would be done and what it would cost, before anybody waits for it.
+//! Plans: what a task would do with a source, and an estimate of its cost, without creating a task.
 
 use crate::AppState;
-use crate::choice::{Choice, check_names, read_recipe};
 use crate::error::{Error, Refusal};
 use crate::extract::{CurrentUser, FromBody, Json as Body};
 use crate::openapi::problems;
+use crate::recipe_choice::{RecipeChoice, check_names, read_recipe};
 use crate::view::PlanView;
 use anyhow::Context as _;
 use axum::Json;
@@ -17,8 +17,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// What to plan: a `preset` or a `recipe`, the installation's default when neither is there, for the source of a `task`
-/// or for facts about one.
+/// A recipe and a source. The recipe is a `preset`, a `recipe`, or the default preset when both are absent. The source is that of a
+/// `task`, or given as facts.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PlanRequest, example = json!({"preset": "web", "source": {
@@ -31,30 +31,31 @@ pub(crate) struct PlanBody {
     /// The name of a preset; not together with `recipe`.
     #[schema(nullable = false)]
     preset: Option<String>,
-    /// What to plan; not together with `preset`.
+    /// A recipe; not together with `preset`.
     #[schema(required = false, nullable = false, value_type = Recipe)]
     recipe: Option<Value>,
-    /// The id of a task whose source has been looked into.
+    /// The id of a task whose source has been probed.
     #[schema(nullable = false)]
     task: Option<i64>,
-    /// Facts of a source instead, as `probe` of a report shows them.
+    /// Facts of a source, in the form of `probe` in a report; not together with `task`.
     #[schema(required = false, nullable = false, value_type = Object)]
     source: Option<Value>,
 }
 
-/// What to plan, checked.
-pub(crate) struct Wish {
+/// A checked request for a plan.
+pub(crate) struct PlanRequest {
     preset: Option<String>,
     recipe: Option<Recipe>,
-    source: Source,
+    source: PlanSource,
 }
 
-enum Source {
+/// The source to plan for.
+enum PlanSource {
     Task(TaskId),
     Facts(Box<Probe>),
 }
 
-impl FromBody for Wish {
+impl FromBody for PlanRequest {
     type Wire = PlanBody;
 
     fn check(body: PlanBody) -> Result<Self, Refusal> {
@@ -63,8 +64,8 @@ impl FromBody for Wish {
         }
         let recipe = body.recipe.map(|recipe| read_recipe(&recipe.to_string())).transpose()?;
         let source = match (body.task, body.source) {
-            (Some(task), None) => Source::Task(TaskId(task)),
-            (None, Some(facts)) => Source::Facts(Box::new(read_facts(facts)?)),
+            (Some(task), None) => PlanSource::Task(TaskId(task)),
+            (None, Some(facts)) => PlanSource::Facts(Box::new(read_facts(facts)?)),
             (None, None) => return Err(wrong("source", FieldProblem::Missing)),
             (Some(_), Some(_)) => {
                 let why = "accepted: one of task and source".to_owned();
@@ -97,21 +98,21 @@ problems!(PlanProblems: PresetUnknown, PresetAndRecipe, RecipeInvalid, RequestIn
     TokenExpired, TaskNotFound, RequestTimeout, SourceNotProbed, SourceDamaged, NotMedia, BodyTooLarge, ContentTypeUnsupported, NoVideoStream, NoAudioStream,
     CodecUnsupported, DurationTooLong, PictureTooLarge, PictureTooSmall, TooManyStreams, TrimOutsideSource, TaskTooLarge, Unavailable);
 
-/// Tells what a recipe would make of a source. Makes nothing.
+/// Plans a recipe for a source without creating a task.
 ///
-/// The plan has the outputs with reasons, warnings, and an estimate of the cost.
+/// The plan lists the outputs, what is copied or encoded and why, warnings, and an estimate of the cost.
 #[utoipa::path(post, operation_id = "plan", path = "/api/plan", tag = "tasks", security(("bearer" = [])), request_body(content = PlanBody, description = "A recipe or preset, and a source"),
-    responses((status = 200, description = "What would be done", body = PlanView), PlanProblems))]
+    responses((status = 200, description = "The plan", body = PlanView), PlanProblems))]
 pub(crate) async fn plan(
     State(state): State<AppState>,
     CurrentUser(user): CurrentUser,
-    Body(wish): Body<Wish>,
+    Body(request): Body<PlanRequest>,
 ) -> Result<Json<PlanView>, Error> {
-    let recipe = chosen(&state, user, wish.preset, wish.recipe).await?;
+    let recipe = recipe_of(&state, user, request.preset, request.recipe).await?;
     check_names(&state.db, user, &recipe).await?;
-    let probe = match wish.source {
-        Source::Task(task) => facts_of(&state, user, task).await?,
-        Source::Facts(probe) => *probe,
+    let probe = match request.source {
+        PlanSource::Task(task) => probe_of(&state, user, task).await?,
+        PlanSource::Facts(probe) => *probe,
     };
     let (intro, outro) = clips(&state, user, &recipe).await?;
     let clips = Clips {
@@ -125,44 +126,53 @@ pub(crate) async fn plan(
     Ok(Json(PlanView::new(&planned, estimate(predicted, &history))))
 }
 
-async fn chosen(
+/// The recipe to plan.
+async fn recipe_of(
     state: &AppState,
     user: UserId,
     preset: Option<String>,
     recipe: Option<Recipe>,
 ) -> Result<Recipe, Error> {
     let choice = match (preset, recipe) {
-        (_, Some(recipe)) => Choice::Own(recipe),
-        (Some(name), None) => Choice::preset(state, user, &name).await?,
-        (None, None) => Choice::Default,
+        (_, Some(recipe)) => RecipeChoice::Own(recipe),
+        (Some(name), None) => RecipeChoice::preset(state, user, &name).await?,
+        (None, None) => RecipeChoice::Default,
     };
-    choice.settle(&state.config.default_preset).map(|chosen| chosen.recipe)
+    choice
+        .resolve(&state.config.default_preset)
+        .map(|resolved| resolved.recipe)
 }
 
-/// What was read from the source of a task.
-async fn facts_of(state: &AppState, user: UserId, id: TaskId) -> Result<Probe, Error> {
+/// The probe of the source of a task.
+///
+/// # Errors
+/// `task_not_found`; `source_not_probed`, or the code of the task when its probe failed.
+async fn probe_of(state: &AppState, user: UserId, id: TaskId) -> Result<Probe, Error> {
     let found = task::with_source(&state.db, user, id).await?;
     let (task, source) = found.ok_or(Code::TaskNotFound)?;
-    // Of a source that could not be looked into, it is known why.
-    let failed = task::error_code(&task).filter(|code| code.status() < 500);
-    let facts = source.probe.ok_or_else(|| match failed {
+    // A task that failed because of its source tells why there is no probe.
+    let source_error = task::error_code(&task).filter(|code| code.status() < 500);
+    let probe = source.probe.ok_or_else(|| match source_error {
         Some(code) => Refusal::new(code).detail(format!("task {id} failed with it")),
         None => Refusal::new(Code::SourceNotProbed).detail(format!("task {id}")),
     })?;
-    Ok(facts.read().context("a stored probe cannot be read")?)
+    Ok(probe.read().context("failed to parse a stored probe")?)
 }
 
-/// Refuses a task whose outputs exceed the limits, where the source has been probed. All other problems are reported when a
-/// worker plans the task, as are those of a source that has not been probed.
-pub(crate) async fn check_amount(
+/// Refuses a task whose outputs exceed the limits, if its source has been probed. A worker plans the task anyway and reports all other
+/// errors, and the limits of sources that have not been probed.
+///
+/// # Errors
+/// `task_too_large`.
+pub(crate) async fn check_task_size(
     state: &AppState,
     user: UserId,
     recipe: &Recipe,
     facts: Option<&RawJson>,
 ) -> Result<(), Error> {
     let Some(facts) = facts else { return Ok(()) };
-    let probe: Probe = facts.read().context("a stored probe cannot be read")?;
-    // Clips that have not been probed count as empty: the worker checks the limits again with their lengths.
+    let probe: Probe = facts.read().context("failed to parse a stored probe")?;
+    // Clips without a probe count as empty. The worker checks the limits again with their durations.
     let (intro, outro) = clips(state, user, recipe).await.unwrap_or_default();
     let clips = Clips {
         intro: intro.as_ref(),
@@ -176,18 +186,19 @@ pub(crate) async fn check_amount(
     }
 }
 
+/// The probes of the intro and the outro of a recipe.
 async fn clips(state: &AppState, user: UserId, recipe: &Recipe) -> Result<(Option<Probe>, Option<Probe>), Error> {
     let bumper = recipe.bumper.as_ref();
-    let mut facts = [None, None];
+    let mut probes = [None, None];
     let tasks = [
         bumper.and_then(|bumper| bumper.intro_task),
         bumper.and_then(|bumper| bumper.outro_task),
     ];
-    for (facts, task) in facts.iter_mut().zip(tasks) {
+    for (probe, task) in probes.iter_mut().zip(tasks) {
         if let Some(task) = task {
-            *facts = Some(facts_of(state, user, task).await?);
+            *probe = Some(probe_of(state, user, task).await?);
         }
     }
-    let [intro, outro] = facts;
+    let [intro, outro] = probes;
     Ok((intro, outro))
 }

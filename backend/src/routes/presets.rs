@@ -1,13 +1,13 @@
-//! Recipes with a name: those of the installation, which everybody sees, and those of an account.
+//! Presets: named recipes. The built-in ones belong to the installation and are public; the others belong to an account.
 
 use crate::AppState;
-use crate::choice::read_recipe;
-use crate::context::Context;
 use crate::error::{Error, OnUnique, Refusal};
 use crate::extract::{CurrentUser, FromBody, Json as Body, Owned, read_name};
-use crate::once::{Hold, Mark, Once, OnceHeader, Turn};
+use crate::idempotency::{Fingerprint, IdempotencyKey, IdempotencyKeyHeader, KeyGuard, KeyState};
 use crate::openapi::problems;
-use crate::reply::{Message, Said};
+use crate::recipe_choice::read_recipe;
+use crate::reply::{Message, SuccessMessage};
+use crate::request_context::RequestContext;
 use anyhow::Context as _;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -20,43 +20,44 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-/// Most presets of one account.
-const MOST: u64 = 100;
+/// Maximum number of presets of an account.
+const MAX_PRESETS: u64 = 100;
+/// Maximum length of a summary.
 const SUMMARY_CHARS: usize = 200;
 
 /// All presets.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PresetList {
-    /// Those of the installation, then those of the account by name.
+    /// The built-in presets, then those of the account sorted by name.
     data: Vec<PresetView>,
-    /// Always null: there is one page.
+    /// Always null, because there is only one page.
     next_cursor: Option<String>,
 }
 
-/// A recipe with a name.
+/// A named recipe.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PresetView {
-    /// The name by which uploads call it.
+    /// The name of the preset in uploads.
     #[schema(example = "web")]
     name: String,
-    /// What it makes, in one sentence.
+    /// A description in one sentence.
     summary: Option<String>,
-    /// Whether it belongs to the installation and cannot be changed.
+    /// True for presets of the installation, which cannot be changed.
     built_in: bool,
-    /// Whether an upload that names no preset gets this one.
+    /// True for the preset of uploads without a preset and a recipe.
     default: bool,
-    /// What is done.
+    /// The recipe.
     recipe: Recipe,
 }
 
-/// What a preset says.
+/// The content of a preset.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PresetContent, example = json!({"summary": "A small MP4", "recipe": {"frame": {"max_short_side_px": 360}, "outputs": [{"kind": "mp4"}]}}))]
 pub(crate) struct ContentBody {
-    /// One sentence for people, at most 200 characters.
+    /// A description of at most 200 characters in one line.
     summary: Option<String>,
-    /// What is done.
+    /// The recipe.
     #[schema(required, nullable = false, value_type = Recipe)]
     recipe: Option<Value>,
 }
@@ -66,25 +67,25 @@ pub(crate) struct ContentBody {
 #[serde(deny_unknown_fields)]
 #[schema(as = NewPreset, example = json!({"name": "small", "summary": "A small MP4", "recipe": {"frame": {"max_short_side_px": 360}, "outputs": [{"kind": "mp4"}]}}))]
 pub(crate) struct NewPresetBody {
-    /// The name by which uploads will call it.
+    /// The name of the preset in uploads.
     #[schema(required, nullable = false, value_type = Name)]
     name: Option<String>,
-    /// One sentence for people, at most 200 characters.
+    /// A description of at most 200 characters in one line.
     summary: Option<String>,
-    /// What is done.
+    /// The recipe.
     #[schema(required, nullable = false, value_type = Recipe)]
     recipe: Option<Value>,
 }
 
-/// What a preset says, checked.
+/// The checked content of a preset.
 pub(crate) struct Content(preset::Content);
 
-/// A new preset, checked.
+/// A checked new preset.
 pub(crate) struct NewPreset {
     name: Name,
     content: preset::Content,
-    /// What the body said.
-    mark: Mark,
+    /// The hash of the body.
+    fingerprint: Fingerprint,
 }
 
 impl FromBody for Content {
@@ -93,12 +94,12 @@ impl FromBody for Content {
     fn check(body: ContentBody) -> Result<Self, Refusal> {
         let recipe = body.recipe.ok_or_else(|| missing("recipe"))?;
         let recipe = read_recipe(&recipe.to_string())?;
-        let plain = |text: &String| text.chars().count() <= SUMMARY_CHARS && !text.contains(char::is_control);
-        if body.summary.as_ref().is_some_and(|text| !plain(text)) {
-            let why = format!("accepted: at most {SUMMARY_CHARS} characters of one line");
+        let is_valid = |text: &String| text.chars().count() <= SUMMARY_CHARS && !text.contains(char::is_control);
+        if body.summary.as_ref().is_some_and(|text| !is_valid(text)) {
+            let detail = format!("accepted: at most {SUMMARY_CHARS} characters in one line");
             return Err(Refusal::new(Code::RequestInvalid).unread(FieldError {
                 field: "summary".to_owned(),
-                problem: FieldProblem::Invalid(why),
+                problem: FieldProblem::Invalid(detail),
             }));
         }
         Ok(Self(preset::Content {
@@ -113,10 +114,14 @@ impl FromBody for NewPreset {
 
     fn check(body: NewPresetBody) -> Result<Self, Refusal> {
         let NewPresetBody { name, summary, recipe } = body;
-        let mark = Mark::of(&json!([name, summary, recipe]));
+        let fingerprint = Fingerprint::of(&json!([name, summary, recipe]));
         let name = read_name(&name.ok_or_else(|| missing("name"))?)?;
         let Content(content) = Content::check(ContentBody { summary, recipe })?;
-        Ok(Self { name, content, mark })
+        Ok(Self {
+            name,
+            content,
+            fingerprint,
+        })
     }
 }
 
@@ -144,7 +149,7 @@ impl PresetView {
             summary: preset.summary,
             built_in: false,
             default: false,
-            recipe: stored(preset.recipe).context("a stored preset cannot be read")?,
+            recipe: stored(preset.recipe).context("failed to parse a stored preset")?,
         })
     }
 }
@@ -158,11 +163,11 @@ problems!(ReplaceProblems: FieldsMissing, RecipeInvalid, RequestInvalid, JsonInv
 problems!(PresetProblems: TokenMissing, TokenInvalid, TokenExpired, PresetNotFound, Unavailable);
 problems!(RemoveProblems: TokenMissing, TokenInvalid, TokenExpired, PresetNotFound, PresetBuiltIn, Unavailable);
 
-/// Lists the presets of the installation, and with a token those of its account as well.
+/// Lists the built-in presets and, with a token, those of the account.
 ///
-/// All of them on one page.
+/// All presets on one page.
 #[utoipa::path(get, operation_id = "list_presets", path = "/api/presets", tag = "presets", security((), ("bearer" = [])),
-    responses((status = 200, description = "Every preset", body = PresetList), ListProblems))]
+    responses((status = 200, description = "All presets", body = PresetList), ListProblems))]
 pub(crate) async fn list(State(state): State<AppState>, user: Option<CurrentUser>) -> Result<Json<PresetList>, Error> {
     let built_in = domain::preset::built_in().into_iter();
     let mut data: Vec<_> = built_in.map(|preset| PresetView::built_in(preset, &state)).collect();
@@ -177,49 +182,53 @@ pub(crate) async fn list(State(state): State<AppState>, user: Option<CurrentUser
     }))
 }
 
-/// Keeps a recipe under a name.
+/// Creates a preset.
 ///
-/// Images and tasks that the recipe names are looked up when it is used. An account may have 100 presets.
-#[utoipa::path(post, operation_id = "create_preset", path = "/api/presets", tag = "presets", params(OnceHeader), security(("bearer" = [])),
+/// Images and tasks that the recipe refers to are looked up when the preset is used. An account may have up to 100 presets.
+#[utoipa::path(post, operation_id = "create_preset", path = "/api/presets", tag = "presets", params(IdempotencyKeyHeader), security(("bearer" = [])),
     request_body(content = NewPresetBody, description = "A name and a recipe"), responses((status = 201, description = "The preset", body = PresetView), NewPresetProblems))]
 pub(crate) async fn create(
     State(state): State<AppState>,
     CurrentUser(user): CurrentUser,
-    once: Once,
+    key: IdempotencyKey,
     Body(new): Body<NewPreset>,
 ) -> Result<Response, Error> {
-    match once.turn(&state, user).await? {
-        Turn::Again(kept) => kept.replay(&new.mark),
-        Turn::First(hold) => {
-            let made = record(&state, user, new, &hold).await;
-            hold.settle(made).await
+    match key.acquire(&state, user).await? {
+        KeyState::Replay(stored) => stored.replay(&new.fingerprint),
+        KeyState::Acquired(guard) => {
+            let created = store(&state, user, new, &guard).await;
+            guard.complete(created).await
         }
     }
 }
 
-async fn record(state: &AppState, user: UserId, new: NewPreset, hold: &Hold) -> Result<PresetView, Error> {
-    let NewPreset { name, content, mark } = new;
+async fn store(state: &AppState, user: UserId, new: NewPreset, guard: &KeyGuard) -> Result<PresetView, Error> {
+    let NewPreset {
+        name,
+        content,
+        fingerprint,
+    } = new;
     if domain::preset::find(name.as_str()).is_some() {
         return Err(Code::PresetNameTaken.into());
     }
     let written = entity::user::write(&state.db, user, async |db| {
-        hold.renew(db).await?;
-        if preset::count(db, user).await? >= MOST {
+        guard.renew(db).await?;
+        if preset::count(db, user).await? >= MAX_PRESETS {
             return Err(Refusal::new(Code::PresetsTooMany)
-                .detail(format!("accepted: up to {MOST}"))
+                .detail(format!("accepted: up to {MAX_PRESETS}"))
                 .into());
         }
         let preset = preset::create(db, user, &name, content).await;
         let view = PresetView::own(preset.on_unique(Code::PresetNameTaken)?)?;
-        hold.finish(db, &mark, &view).await?;
+        guard.store_reply(db, &fingerprint, &view).await?;
         Ok(view)
     });
     written.await
 }
 
-/// Shows a preset of the account or of the installation.
+/// Shows a preset of the account or a built-in one.
 ///
-/// With the whole recipe.
+/// With its complete recipe.
 #[utoipa::path(get, operation_id = "show_preset", path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path, description = "The name of the preset")),
     security(("bearer" = [])), responses((status = 200, description = "The preset", body = PresetView), PresetProblems))]
 pub(crate) async fn show(
@@ -235,9 +244,9 @@ pub(crate) async fn show(
     PresetView::own(own.ok_or(Code::PresetNotFound)?).map(Json)
 }
 
-/// Replaces what a preset says.
+/// Replaces the content of a preset.
 ///
-/// Tasks that were made from it stay as they are. Presets of the installation cannot be replaced.
+/// Existing tasks do not change. Built-in presets cannot be replaced.
 #[utoipa::path(put, operation_id = "replace_preset", path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path, description = "The name of the preset")),
     security(("bearer" = [])), request_body(content = ContentBody, description = "The new recipe"),
     responses((status = 200, description = "The preset", body = PresetView), ReplaceProblems))]
@@ -248,7 +257,7 @@ pub(crate) async fn replace(
 ) -> Result<Json<PresetView>, Error> {
     let replaced = entity::write(&state.db, async |db| preset::replace(db, own, content).await);
     let replaced = replaced.await.map_err(|error| match error {
-        // Somebody else removed it at the same moment.
+        // Another request removed it after the extractor had found it.
         entity::DbErr::RecordNotUpdated => Code::PresetNotFound.into(),
         error => Error::from(error),
     })?;
@@ -257,17 +266,17 @@ pub(crate) async fn replace(
 
 /// Removes a preset.
 ///
-/// Tasks that were made from it stay as they are. Presets of the installation cannot be removed.
+/// Existing tasks do not change. Built-in presets cannot be removed.
 #[utoipa::path(delete, operation_id = "remove_preset", path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path, description = "The name of the preset")),
-    security(("bearer" = [])), responses((status = 200, description = "The preset is gone", body = Message), RemoveProblems))]
+    security(("bearer" = [])), responses((status = 200, description = "The preset was removed", body = Message), RemoveProblems))]
 pub(crate) async fn remove(
     State(state): State<AppState>,
-    context: Context,
+    context: RequestContext,
     Owned(own): Owned<preset::Model>,
 ) -> Result<Json<Message>, Error> {
     if !preset::remove(&state.db, &own).await? {
         return Err(Code::PresetNotFound.into());
     }
-    let message = Said::Deleted.in_language(context.language);
+    let message = SuccessMessage::Deleted.in_language(context.language);
     Ok(Json(Message { message }))
 }

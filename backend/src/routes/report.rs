@@ -1,11 +1,10 @@
-//! Everything that is known about what became of a task, for people who ask why.
+//! The full report of a task: the probe of its source, its plan and its report, to diagnose the result.
 
 use crate::AppState;
-use crate::context::Context;
 use crate::error::Error;
-use crate::extract::{BaseUrl, Owned};
+use crate::extract::Owned;
 use crate::openapi::problems;
-use crate::routes::tasks::view;
+use crate::routes::tasks::{ViewContext, view};
 use crate::view::TaskView;
 use axum::Json;
 use axum::extract::State;
@@ -15,40 +14,39 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// A task with the facts of its source, what was planned, what was done, and what was said meanwhile.
+/// A task with the probe of its source, its plan and its report.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Bundle {
-    /// As `GET /api/tasks/{id}` shows it, without its report.
+    /// The task as in `GET /api/tasks/{id}`, without its report.
     task: TaskView,
-    /// Facts of the source; null when nobody could look into it.
+    /// Facts read from the source; null when it could not be probed.
     #[schema(value_type = Option<Object>)]
     probe: Option<RawJson>,
-    /// The orders of the engine; null when it did not come to that.
+    /// The plan that the media engine executed; null when the task failed before it was planned.
     #[schema(value_type = Option<Object>)]
     plan: Option<Value>,
-    /// What was done, per output, with warnings and cost.
+    /// The report: what was done per output, with warnings and cost.
     #[schema(value_type = Object)]
     report: RawJson,
 }
 
 problems!(ReportProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, ReportNotReady, Unavailable);
 
-/// Tells everything about what became of a task.
+/// Shows the full report of a task.
 ///
-/// For people who ask why. There is one as soon as the first try has ended.
-#[utoipa::path(get, operation_id = "show_report", path = "/api/tasks/{id}/report", tag = "tasks", params(("id" = i64, Path, description = "The number of the task")),
+/// To diagnose its result. It exists as soon as the first attempt has ended.
+#[utoipa::path(get, operation_id = "show_report", path = "/api/tasks/{id}/report", tag = "tasks", params(("id" = i64, Path, description = "The id of the task")),
     security(("bearer" = [])), responses((status = 200, description = "The report", body = Bundle), ReportProblems))]
 pub(crate) async fn show(
     State(state): State<AppState>,
-    context: Context,
-    base: BaseUrl,
+    context: ViewContext,
     Owned(mut task): Owned<task::Whole>,
 ) -> Result<Json<Bundle>, Error> {
     let report = task.task.report.take().ok_or(Code::ReportNotReady)?;
     let probe = task.source.probe.clone();
     let trace = trace::of_task(&state.db, task.task.id).await?;
     Ok(Json(Bundle {
-        task: view(&state, &context, &base, task),
+        task: view(&state, &context, task),
         probe,
         plan: trace.and_then(|trace| trace.plan),
         report,

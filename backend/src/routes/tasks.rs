@@ -1,17 +1,17 @@
-//! Tasks: listed, shown, stopped, tried again, removed. How one is made is in `uploads.rs`.
+//! Tasks: list, show, cancel, retry and remove. `uploads.rs` creates them.
 
 mod page;
 
 use crate::AppState;
-use crate::choice::check_names;
-use crate::context::Context;
 use crate::error::Error;
 use crate::extract::{BaseUrl, CurrentUser, Owned};
+use crate::idempotency::{Fingerprint, IdempotencyKey, IdempotencyKeyHeader, KeyGuard, KeyState};
 use crate::links::playing_time;
-use crate::once::{Hold, Mark, Once, OnceHeader, Turn};
 use crate::openapi::problems;
-use crate::reply::Said;
-use crate::routes::plan::check_amount;
+use crate::recipe_choice::check_names;
+use crate::reply::SuccessMessage;
+use crate::request_context::RequestContext;
+use crate::routes::plan::check_task_size;
 use crate::view::{TaskItem, TaskView};
 use anyhow::Context as _;
 use axum::Json;
@@ -19,10 +19,11 @@ use axum::extract::{FromRequestParts, Query, State};
 use axum::http::request::Parts;
 use axum::response::Response;
 use chrono::Utc;
-use domain::{Code, Status, TaskId, UserId};
+use domain::{Code, Language, Status, TaskId, UserId};
 use entity::{output, source, task};
 use page::{ListQuery, PAGE_MAX};
 use serde::Serialize;
+use std::convert::Infallible;
 use storage::Target;
 use utoipa::ToSchema;
 
@@ -31,18 +32,18 @@ use utoipa::ToSchema;
 pub(crate) struct TaskList {
     /// The tasks of this page.
     data: Vec<TaskItem>,
-    /// Where the next page begins; null on the last one.
+    /// The `cursor` of the next page; null on the last one.
     next_cursor: Option<String>,
 }
 
-/// What was removed.
+/// The removed task.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Removed {
-    /// A sentence for people.
+    /// A sentence for users, in the language of the reply.
     message: &'static str,
-    /// Its logical key.
+    /// The logical key of the task.
     file: String,
-    /// Its id.
+    /// The id of the task.
     #[serde(rename = "Task")]
     task: i64,
 }
@@ -55,7 +56,7 @@ problems!(RetryProblems: RecipeInvalid, IdempotencyKeyInvalid, TokenMissing, Tok
 
 /// Lists the account's tasks.
 ///
-/// A page has at most 1,000 of them; `next_cursor` leads to the next one.
+/// A page has at most 1,000 tasks. Send its `next_cursor` as `cursor` to get the next page.
 #[utoipa::path(get, operation_id = "list_tasks", path = "/api/tasks", tag = "tasks", params(ListQuery), security(("bearer" = [])),
     responses((status = 200, description = "A page of tasks", body = TaskList), ListProblems))]
 pub(crate) async fn list(
@@ -65,7 +66,7 @@ pub(crate) async fn list(
 ) -> Result<Json<TaskList>, Error> {
     let page = ListQuery::of(query)?.check()?;
     let limit = page.limit.unwrap_or(PAGE_MAX);
-    // One more than asked tells whether there is another page.
+    // One row more than the page shows if there is another page.
     let mut tasks = task::list(
         &state.db,
         user,
@@ -86,27 +87,25 @@ pub(crate) async fn list(
 
 /// Shows a task.
 ///
-/// Its status, how far it is, and once it is processed its outputs with links that need no token until they expire.
-#[utoipa::path(get, operation_id = "show_task", path = "/api/tasks/{id}", tag = "tasks", params(("id" = i64, Path, description = "The number of the task")), security(("bearer" = [])),
+/// With its status and progress and, once it is processed, its outputs with signed links that need no token.
+#[utoipa::path(get, operation_id = "show_task", path = "/api/tasks/{id}", tag = "tasks", params(("id" = i64, Path, description = "The id of the task")), security(("bearer" = [])),
     responses((status = 200, description = "The task", body = TaskView), TaskProblems))]
 pub(crate) async fn show(
     State(state): State<AppState>,
-    context: Context,
-    base: BaseUrl,
+    context: ViewContext,
     Owned(task): Owned<task::Whole>,
 ) -> Json<TaskView> {
-    Json(view(&state, &context, &base, task))
+    Json(view(&state, &context, task))
 }
 
-/// Stops a task that is not finished.
+/// Cancels an unfinished task.
 ///
-/// A worker that is at it is told within seconds. The source stays, so that the task can be tried again.
-#[utoipa::path(post, operation_id = "cancel_task", path = "/api/tasks/{id}/cancel", tag = "tasks", params(("id" = i64, Path, description = "The number of the task")), security(("bearer" = [])),
+/// A worker that processes it stops within seconds. The source is kept, so that the task can be retried.
+#[utoipa::path(post, operation_id = "cancel_task", path = "/api/tasks/{id}/cancel", tag = "tasks", params(("id" = i64, Path, description = "The id of the task")), security(("bearer" = [])),
     responses((status = 200, description = "The canceled task", body = TaskView), CancelProblems))]
 pub(crate) async fn cancel(
     State(state): State<AppState>,
-    context: Context,
-    base: BaseUrl,
+    context: ViewContext,
     Owned(task): Owned<task::Model>,
 ) -> Result<Json<TaskView>, Error> {
     let (user, id) = (task.owner(), task.task_id());
@@ -115,48 +114,51 @@ pub(crate) async fn cancel(
             let source = source::of_task(db, &task).await?;
             Ok::<_, Error>((task, source))
         }
-        // It was there a moment ago.
+        // Removed after the extractor had found it.
         None if task::of_user(db, user, id).await?.is_none() => Err(Code::TaskNotFound.into()),
         None => Err(Code::TaskFinished.into()),
     });
-    Ok(Json(bare_view(&state, &context, &base, canceled.await?)))
+    let (task, source) = canceled.await?;
+    Ok(Json(view_without_outputs(&state, &context, task, source)))
 }
 
-/// Tries a failed or canceled task again, as a new task.
+/// Retries a failed or canceled task as a new task.
 ///
-/// The new task has the same source and recipe; the old one stays as it is.
-#[utoipa::path(post, operation_id = "retry_task", path = "/api/tasks/{id}/retry", tag = "tasks", params(("id" = i64, Path, description = "The number of the task"), OnceHeader), security(("bearer" = [])),
+/// The new task has the same source and recipe. The old one does not change.
+#[utoipa::path(post, operation_id = "retry_task", path = "/api/tasks/{id}/retry", tag = "tasks", params(("id" = i64, Path, description = "The id of the task"), IdempotencyKeyHeader), security(("bearer" = [])),
     responses((status = 201, description = "The new task", body = TaskView), RetryProblems))]
 pub(crate) async fn retry(
     State(state): State<AppState>,
-    seen: (Context, BaseUrl),
+    context: ViewContext,
     CurrentUser(user): CurrentUser,
-    once: Once,
+    key: IdempotencyKey,
     mut request: Parts,
 ) -> Result<Response, Error> {
-    // The task comes second: a first reply is given again when the task has gone since.
-    match once.turn(&state, user).await? {
-        Turn::Again(kept) => kept.replay(&Mark::default()),
-        Turn::First(hold) => {
-            let made = match Owned::<task::Model>::from_request_parts(&mut request, &state).await {
-                Ok(Owned(task)) => again(&state, &seen, task.task_id(), (user, &hold)).await,
+    // The task is looked up after the key is acquired, so that a reply is replayed even when the task was removed since.
+    match key.acquire(&state, user).await? {
+        KeyState::Replay(stored) => stored.replay(&Fingerprint::default()),
+        KeyState::Acquired(guard) => {
+            let created = match Owned::<task::Model>::from_request_parts(&mut request, &state).await {
+                Ok(Owned(task)) => create_retry(&state, &context, user, task.task_id(), &guard).await,
                 Err(error) => Err(error),
             };
-            hold.settle(made).await
+            guard.complete(created).await
         }
     }
 }
 
-async fn again(
+/// Creates the new task of a retry and wakes a worker.
+async fn create_retry(
     state: &AppState,
-    (context, base): &(Context, BaseUrl),
+    context: &ViewContext,
+    user: UserId,
     id: TaskId,
-    (user, hold): (UserId, &Hold),
+    guard: &KeyGuard,
 ) -> Result<TaskView, Error> {
-    let known = task::with_source(&state.db, user, id).await?;
-    let (task, source) = known.ok_or(Code::TaskNotFound)?;
-    let recipe = domain::recipe_reader::stored(task.recipe).context("a stored recipe cannot be read")?;
-    check_amount(state, user, &recipe, source.probe.as_ref()).await?;
+    let found = task::with_source(&state.db, user, id).await?;
+    let (task, source) = found.ok_or(Code::TaskNotFound)?;
+    let recipe = domain::recipe_reader::stored(task.recipe).context("failed to parse a stored recipe")?;
+    check_task_size(state, user, &recipe, source.probe.as_ref()).await?;
     let written = entity::user::write(&state.db, user, async |db| {
         let found = task::with_source(db, user, id).await?;
         let (task, source) = found.ok_or(Code::TaskNotFound)?;
@@ -164,32 +166,32 @@ async fn again(
             return Err(Code::TaskNotRetryable.into());
         }
         check_names(db, user, &recipe).await?;
-        let again = task::again(db, &task).await?;
-        let view = bare_view(state, context, base, (again.clone(), source));
-        hold.finish(db, &Mark::default(), &view).await?;
-        Ok::<_, Error>((again, view))
+        let retry = task::again(db, &task).await?;
+        let view = view_without_outputs(state, context, retry.clone(), source);
+        guard.store_reply(db, &Fingerprint::default(), &view).await?;
+        Ok::<_, Error>((retry, view))
     });
-    let (again, view) = written.await?;
-    wake(state, &again).await;
+    let (retry, view) = written.await?;
+    wake(state, &retry).await;
     Ok(view)
 }
 
 /// Removes a task, its outputs, and its source when no other task uses it.
 ///
-/// A task that is being worked on is stopped first. There is no way back.
-#[utoipa::path(delete, operation_id = "remove_task", path = "/api/tasks/{id}", tag = "tasks", params(("id" = i64, Path, description = "The number of the task")), security(("bearer" = [])),
-    responses((status = 200, description = "The task is gone", body = Removed), TaskProblems))]
+/// A task that is being processed is canceled first. Removal cannot be undone.
+#[utoipa::path(delete, operation_id = "remove_task", path = "/api/tasks/{id}", tag = "tasks", params(("id" = i64, Path, description = "The id of the task")), security(("bearer" = [])),
+    responses((status = 200, description = "The task was removed", body = Removed), TaskProblems))]
 pub(crate) async fn remove(
     State(state): State<AppState>,
-    context: Context,
+    context: RequestContext,
     Owned(task): Owned<task::Model>,
 ) -> Result<Json<Removed>, Error> {
     let removed = entity::write(&state.db, async |db| task::remove(db, &task).await).await?;
     for key in removed.ok_or(Code::TaskNotFound)? {
-        erase(&state, &key).await;
+        remove_file(&state, &key).await;
     }
     tracing::info!(task.id = task.id, "removed");
-    let message = Said::Deleted.in_language(context.language);
+    let message = SuccessMessage::Deleted.in_language(context.language);
     Ok(Json(Removed {
         message,
         file: task.file_path,
@@ -197,42 +199,65 @@ pub(crate) async fn remove(
     }))
 }
 
-/// Removes a file whose row is gone. What cannot be removed now is on the trash list.
-pub(crate) async fn erase(state: &AppState, key: &str) {
+/// Removes a file whose row was removed. The transaction has put the key on the trash list, so if the storage fails now, the sweeper
+/// retries.
+pub(crate) async fn remove_file(state: &AppState, key: &str) {
     let Ok(target) = Target::parse(key) else { return };
-    let erased = match state.storage.remove(&target).await {
+    let removed = match state.storage.remove(&target).await {
         Ok(()) => entity::trash::keep(&state.db, key).await.map_err(anyhow::Error::from),
         Err(error) => Err(error.into()),
     };
-    if let Err(error) = erased {
-        tracing::warn!(error = format!("{error:#}"), key, "a file waits for the sweeper");
+    if let Err(error) = removed {
+        tracing::warn!(
+            error = format!("{error:#}"),
+            key,
+            "failed to remove a file; the sweeper will retry"
+        );
     }
 }
 
-/// Wakes a worker. When that fails workers find the task by themselves a little later.
+/// Wakes a worker. If that fails, workers find the task by polling, a little later.
 pub(crate) async fn wake(state: &AppState, task: &task::Model) {
     if let Err(error) = state.queue.wake().await {
-        tracing::warn!(task.id = task.id, error = format!("{error:#}"), "no worker was woken");
+        tracing::warn!(
+            task.id = task.id,
+            error = format!("{error:#}"),
+            "failed to wake a worker"
+        );
     }
 }
 
-/// The view of a task with links that work from now on.
-pub(crate) fn view(state: &AppState, context: &Context, base: &BaseUrl, task: task::Whole) -> TaskView {
+/// The facts about a request that the view of a task depends on.
+pub(crate) struct ViewContext {
+    language: Language,
+    base_url: BaseUrl,
+}
+
+impl FromRequestParts<AppState> for ViewContext {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
+        let Ok(request) = RequestContext::from_request_parts(parts, state).await;
+        let Ok(base_url) = BaseUrl::from_request_parts(parts, state).await;
+        Ok(Self {
+            language: request.language,
+            base_url,
+        })
+    }
+}
+
+/// The view of a task, with new signed links to its outputs.
+pub(crate) fn view(state: &AppState, context: &ViewContext, task: task::Whole) -> TaskView {
     let (now, playing) = (Utc::now(), playing_time(&task.outputs));
     let link = |task: &task::Model, output: &output::Model| {
         let path = state.links.path(task, output, playing, now);
-        format!("{}/api/video/{path}", base.0)
+        format!("{}/api/video/{path}", context.base_url.0)
     };
     TaskView::new(task, context.language, link)
 }
 
-/// The view of a task that has no outputs.
-fn bare_view(
-    state: &AppState,
-    context: &Context,
-    base: &BaseUrl,
-    (task, source): (task::Model, source::Model),
-) -> TaskView {
+/// The view of a task that has no outputs yet.
+fn view_without_outputs(state: &AppState, context: &ViewContext, task: task::Model, source: source::Model) -> TaskView {
     let outputs = Vec::new();
-    view(state, context, base, task::Whole { task, source, outputs })
+    view(state, context, task::Whole { task, source, outputs })
 }

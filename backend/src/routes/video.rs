@@ -1,4 +1,4 @@
-//! Downloads: to whoever holds a signed link, or to the owner.
+//! Downloads of outputs, authorized by a signed link or by the access token of the owner.
 
 mod conditions;
 mod disposition;
@@ -6,40 +6,41 @@ mod play;
 mod range;
 mod send;
 
-pub(crate) use conditions::{Version, is_known};
+pub(crate) use conditions::{Validators, matches_if_none_match};
 pub(crate) use play::*;
-pub(crate) use send::File;
+pub(crate) use send::FileResponse;
 
 use crate::AppState;
 use crate::error::Error;
 use crate::extract::CurrentUser;
-use crate::links::{Grant, Proof, Worth, playing_time};
+use crate::links::{Grant, LinkStatus, Proof, playing_time};
 use crate::openapi::{Binary, problems};
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Redirect, Response};
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use domain::{Code, TaskId};
 use entity::{output, task};
+use send::{cache_control, visible_since};
 use serde::Deserialize;
 use std::time::Duration;
 use storage::Key;
 use utoipa::IntoParams;
 
-/// What stands in the query of a download.
+/// The query parameters of a download.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DownloadQuery {
-    /// The name of an output; the main one when absent.
+    /// The name of an output; the main output when absent.
     output: Option<String>,
-    /// Seconds since 1970 at which the link ends; only with `key` and `signature`.
+    /// Expiry of the link in seconds since the Unix epoch; only with `key` and `signature`.
     #[param(value_type = Option<i64>)]
     expires: Option<String>,
-    /// Which key signed.
+    /// Id of the key that signed the link.
     key: Option<String>,
-    /// What proves the link.
+    /// Signature of the link.
     signature: Option<String>,
 }
 
@@ -53,20 +54,21 @@ impl DownloadQuery {
     }
 }
 
-/// An output that this request may read.
-pub(crate) struct Granted {
+/// An output that the request is authorized to read.
+pub(crate) struct AuthorizedOutput {
     task: task::Model,
     output: output::Model,
-    /// How long the outputs of the task play.
+    /// Duration of the longest output of the task.
     playing: Duration,
-    /// Seconds since 1970 at which the link ends; `None` for the owner.
+    /// Expiry of the link in seconds since the Unix epoch; `None` for the owner.
     expires: Option<i64>,
 }
 
-impl FromRequestParts<AppState> for Granted {
+impl FromRequestParts<AppState> for AuthorizedOutput {
     type Rejection = Error;
 
-    /// A caller who may not read it learns the same as if it were not there, but for one whose link has expired.
+    /// Authorizes by the signature in the query or by the access token of the owner. Without either the answer is `file_not_found`, so
+    /// that it does not tell if the file exists; an expired link gets `link_expired`.
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
         let absent = || Error::from(Code::FileNotFound);
         let Ok(Path((year, month, day, name))) =
@@ -84,8 +86,8 @@ impl FromRequestParts<AppState> for Granted {
                     .await?
                     .0,
             ),
-            // Either of the two will do: a browser may send an old link with a good token, or a good link with a token that
-            // is somebody else's.
+            // Either of the two is enough: a browser may send an expired link with a valid token, or a valid link with the token of
+            // another account.
             (Some(_), _) => <CurrentUser as FromRequestParts<_>>::from_request_parts(parts, state)
                 .await
                 .ok()
@@ -105,7 +107,8 @@ impl FromRequestParts<AppState> for Granted {
             Some(wanted) => outputs.into_iter().find(|output| output.name == *wanted),
             None => outputs.into_iter().next(),
         };
-        // The link of a set leads to its files. If it also led here, to a new link, it would never expire.
+        // The signed link of a set leads to its files (`play.rs`). If it were accepted here, this operation would redirect to a new
+        // link, and so a link would never expire.
         let output = output
             .filter(|output| is_owner || output.entry.is_none())
             .ok_or_else(absent)?;
@@ -114,13 +117,13 @@ impl FromRequestParts<AppState> for Granted {
             output: &output.name,
         };
         let proof = query.proof().filter(|_| !is_owner);
-        let worth = proof
+        let status = proof
             .as_ref()
-            .map_or(Worth::Nothing, |proof| state.links.worth(proof, grant, Utc::now()));
-        match worth {
-            Worth::Nothing if !is_owner => Err(absent()),
-            Worth::Expired => Err(Code::LinkExpired.into()),
-            Worth::Nothing | Worth::Valid => Ok(Self {
+            .map_or(LinkStatus::Invalid, |proof| state.links.check(proof, grant, Utc::now()));
+        match status {
+            LinkStatus::Invalid if !is_owner => Err(absent()),
+            LinkStatus::Expired => Err(Code::LinkExpired.into()),
+            LinkStatus::Invalid | LinkStatus::Valid => Ok(Self {
                 task,
                 output,
                 playing,
@@ -132,9 +135,9 @@ impl FromRequestParts<AppState> for Granted {
 
 problems!(DownloadProblems: TokenInvalid, TokenExpired, FileNotFound, LinkExpired, PreconditionFailed, RangeInvalid, Unavailable);
 
-/// Sends an output, or a range of its bytes (RFC 9110 §14).
+/// Downloads an output, or a range of its bytes (RFC 9110 §14).
 ///
-/// Signed links of a task lead here and need no token; the owner may also call it with a token and without a signature.
+/// The signed links of a task lead here and need no token. The owner may also use an access token instead of a signature.
 #[utoipa::path(get, operation_id = "download_output", path = "/api/video/download/{year}/{month}/{day}/{name}", tag = "tasks", security((), ("bearer" = [])),
     params(("year" = String, Path, description = "Of the logical key"), ("month" = String, Path, description = "Of the logical key"),
         ("day" = String, Path, description = "Of the logical key"),
@@ -144,49 +147,33 @@ problems!(DownloadProblems: TokenInvalid, TokenExpired, FileNotFound, LinkExpire
             (inline(Binary) = "audio/ogg"), (inline(Binary) = "image/gif"), (inline(Binary) = "image/jpeg"),
             (inline(Binary) = "image/png"), (inline(Binary) = "image/webp"), (inline(Binary) = "video/mp4"),
             (inline(Binary) = "video/webm"))),
-        (status = 206, description = "The range; of the media type of the file", body = inline(Binary), content_type = "application/octet-stream"),
-        (status = 304, description = "The client has it already"),
-        (status = 307, description = "To the owner: the output is a set of files; the one that names the others is there"), DownloadProblems))]
+        (status = 206, description = "The range, with the media type of the file", body = inline(Binary), content_type = "application/octet-stream"),
+        (status = 304, description = "The client has this version already"),
+        (status = 307, description = "For the owner: the output is a set of files; the redirect leads to its entry file"), DownloadProblems))]
 pub(crate) async fn download(
     State(state): State<AppState>,
     headers: HeaderMap,
-    granted: Granted,
+    authorized: AuthorizedOutput,
 ) -> Result<Response, Error> {
-    let Granted {
+    let AuthorizedOutput {
         task,
         output,
         playing,
         expires,
-    } = granted;
+    } = authorized;
     if output.entry.is_some() {
-        // Relative to this path, whatever the host is called.
+        // Without scheme and host, so that the redirect works under any name of the service.
         let link = state.links.path(&task, &output, playing, Utc::now());
         return Ok(Redirect::temporary(&format!("/api/video/{link}")).into_response());
     }
-    let file = File {
+    let file = FileResponse {
         key: Key::parse(&output.key).map_err(|error| Error::Internal(error.into()))?,
         bytes: u64::try_from(output.bytes).unwrap_or_default(),
-        version: Version::new(&output.sha256, made_at(&task)),
+        validators: Validators::new(&output.sha256, visible_since(&task)),
         absent: Code::FileNotFound,
         headers: headers_of(&task, &output, expires),
     };
     file.send(&state, &headers).await
-}
-
-/// When the outputs of a task became visible.
-fn made_at(task: &task::Model) -> DateTime<Utc> {
-    task.finished_at.unwrap_or(task.timestamp)
-}
-
-/// How long a cache of the caller's own may keep what lies behind a link: as long as the link opens it, and an hour at most.
-/// The owner's path without a proof stays the same for ever, so what is kept of it is asked after each time.
-fn cache_control(expires: Option<i64>) -> HeaderValue {
-    let left_s = expires.map(|expires| (expires - Utc::now().timestamp()).clamp(0, 3_600));
-    let text = left_s.map_or_else(
-        || "private, no-cache".to_owned(),
-        |left_s| format!("private, max-age={left_s}"),
-    );
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("private, no-cache"))
 }
 
 fn headers_of(task: &task::Model, output: &output::Model, expires: Option<i64>) -> HeaderMap {

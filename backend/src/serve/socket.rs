@@ -1,12 +1,12 @@
-//! The bytes of a connection on their way to hyper and back.
+//! The stream between TCP and hyper, which gives hyper's own error replies a body.
 //!
-//! hyper answers what it cannot read as HTTP/1 by itself, with a head of status 400, 414 or 431 and no body, and offers
-//! no hook. It is told from the replies of the router by what has happened before: no request was handed to the router
-//! since everything written was flushed, so nothing of the router can be under way. Such a head gets the body that all
-//! errors have ([`super::bare`]); every other byte passes unchanged.
+//! hyper answers bytes that it cannot parse as HTTP/1 by itself: a head with status 400, 414 or 431 and no body. It offers no hook
+//! to change that reply. This stream recognizes it by its context: no request has begun since everything written was flushed, so
+//! these bytes cannot belong to a reply of the router. It replaces the head by a reply with problem details
+//! ([`super::malformed_request`]). All other bytes pass unchanged.
 
-use super::bare;
-use super::seat::Seat;
+use super::connections::Connection;
+use super::malformed_request;
 use bytes::{Buf, Bytes};
 use domain::Language;
 use std::io::{self, IoSlice};
@@ -18,43 +18,45 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-/// How much more of a refused request is read, and for how long: to close before it was read would reset the connection,
-/// and the client would lose the reply.
-const LINGER_BYTES: usize = 1 << 20;
-const LINGER_FOR: Duration = Duration::from_secs(2);
+/// Maximum number of bytes of a malformed request that are read and discarded before the close. Closing a socket with unread data
+/// resets the connection, and the client could lose the reply.
+const DRAIN_BYTES: usize = 1 << 20;
+/// Maximum time for that.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// A TCP stream for hyper; see the module.
 pub(super) struct Socket {
     stream: TcpStream,
-    seat: Arc<Seat>,
+    connection: Arc<Connection>,
     language: Language,
     refusal: Refusal,
 }
 
-/// The reply to what is no request.
+/// State of the reply to a malformed request.
 enum Refusal {
-    /// There is none.
+    /// The connection has sent no malformed request.
     None,
-    /// What is left to write of it.
-    Leaving(Bytes),
-    /// It was written; how much more is read.
-    Lingering(usize, Pin<Box<Sleep>>),
+    /// The reply is being written; the bytes are the rest of it.
+    Writing(Bytes),
+    /// The reply was written; the input is drained up to a number of bytes and a deadline.
+    Draining(usize, Pin<Box<Sleep>>),
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, seat: Arc<Seat>, language: Language) -> Self {
+    pub(super) fn new(stream: TcpStream, connection: Arc<Connection>, language: Language) -> Self {
         Self {
             stream,
-            seat,
+            connection,
             language,
             refusal: Refusal::None,
         }
     }
 
-    /// Writes what is left of our own reply.
-    fn poll_refuse(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Refusal::Leaving(left) = &mut self.refusal {
+    /// Writes the rest of the reply to a malformed request.
+    fn poll_write_refusal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Refusal::Writing(left) = &mut self.refusal {
             if left.is_empty() {
-                self.refusal = Refusal::Lingering(LINGER_BYTES, Box::pin(sleep(LINGER_FOR)));
+                self.refusal = Refusal::Draining(DRAIN_BYTES, Box::pin(sleep(DRAIN_TIMEOUT)));
                 break;
             }
             let written = ready!(Pin::new(&mut self.stream).poll_write(cx, left))?;
@@ -63,13 +65,13 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads on until the client ends, or for long enough.
-    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Refusal::Lingering(left, end) = &mut self.refusal else {
+    /// Discards input until the client closes its side or a limit is reached.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Refusal::Draining(left, deadline) = &mut self.refusal else {
             return Poll::Ready(());
         };
         let mut scratch = [0; 4_096];
-        while *left > 0 && end.as_mut().poll(cx).is_pending() {
+        while *left > 0 && deadline.as_mut().poll(cx).is_pending() {
             let mut buffer = ReadBuf::new(&mut scratch);
             match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
                 Ok(()) if !buffer.filled().is_empty() => *left = left.saturating_sub(buffer.filled().len()),
@@ -90,13 +92,17 @@ impl AsyncRead for Socket {
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if matches!(self.refusal, Refusal::None) {
-            let refusal = self.seat.is_quiet().then(|| bare::refusal(bytes, self.language));
+            let refusal = self
+                .connection
+                .is_quiet()
+                .then(|| malformed_request::refusal(bytes, self.language));
             match refusal.flatten() {
-                Some(reply) => self.refusal = Refusal::Leaving(reply),
+                Some(reply) => self.refusal = Refusal::Writing(reply),
                 None => return Pin::new(&mut self.stream).poll_write(cx, bytes),
             }
         }
-        ready!(self.poll_refuse(cx))?;
+        ready!(self.poll_write_refusal(cx))?;
+        // hyper wrote the head that was replaced; to hyper, all of it is written.
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -105,7 +111,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.seat.is_quiet() {
+        if self.connection.is_quiet() {
             let first = slices.iter().find(|slice| !slice.is_empty());
             return self.poll_write(cx, first.map_or(&[], |slice| slice));
         }
@@ -118,14 +124,14 @@ impl AsyncWrite for Socket {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        // hyper flushes when it has nothing more to write.
-        self.seat.flushed();
+        // hyper flushes when its write buffer is empty.
+        self.connection.flushed();
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-        ready!(self.poll_linger(cx));
+        ready!(self.poll_drain(cx));
         Poll::Ready(Ok(()))
     }
 }

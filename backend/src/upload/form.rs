@@ -1,12 +1,12 @@
-//! The form of an upload: a file and what is to be done with it, in any order.
+//! The form of a video upload: a file and a preset or a recipe, in any order.
 
-use super::parts::{Part, Parts};
-use super::stored::NewFile;
+use super::multipart::{FormPart, FormReader};
+use super::new_file::NewFile;
 use super::{name, sniff};
 use crate::AppState;
-use crate::choice::{Choice, check_names};
 use crate::error::{Error, Refusal};
-use crate::once::Mark;
+use crate::idempotency::Fingerprint;
+use crate::recipe_choice::{RecipeChoice, check_names};
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
 use domain::{Code, UserId};
@@ -14,24 +14,24 @@ use futures::{StreamExt, TryStreamExt};
 use storage::Key;
 use uuid::Uuid;
 
-/// An upload form that has not been read yet.
-pub(crate) struct Form(Parts);
+/// The unread form of a video upload.
+pub(crate) struct Form(FormReader);
 
-/// What a form brought.
+/// The content of a form.
 pub(crate) struct Upload {
-    /// The file name as its user gave it.
+    /// The file name as given by the user.
     pub(crate) display_name: String,
-    /// The same, safe in a URL.
+    /// The file name, reduced to characters that are safe in a URL.
     pub(crate) safe_name: String,
     /// The stored file.
     pub(crate) source: NewFile,
-    /// What is to be done with it.
-    pub(crate) choice: Choice,
-    /// What the form said.
-    pub(crate) mark: Mark,
+    /// The recipe to use.
+    pub(crate) choice: RecipeChoice,
+    /// The hash of the form.
+    pub(crate) fingerprint: Fingerprint,
 }
 
-struct File {
+struct ReceivedFile {
     given_name: String,
     source: NewFile,
 }
@@ -41,17 +41,17 @@ impl FromRequest<AppState> for Form {
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
         let limit = state.config.limits.max_upload_bytes;
-        Parts::open(request, state, limit).await.map(Self)
+        FormReader::open(request, state, limit).await.map(Self)
     }
 }
 
 impl Form {
-    /// Reads the form to its end and stores the file. Nothing stays in storage after a refusal.
+    /// Reads the form to its end and stores the file. After an error nothing stays in the storage.
     pub(crate) async fn receive(mut self, state: &AppState, user: UserId) -> Result<Upload, Error> {
         let mut file = None;
         match self.parts(state, user, &mut file).await {
             Ok(choice) => {
-                let File { given_name, source } =
+                let ReceivedFile { given_name, source } =
                     file.ok_or_else(|| Refusal::new(Code::FileMissing).field("file", Code::FileMissing))?;
                 let (display_name, safe_name) = (name::display(&given_name), name::safe(&given_name));
                 Ok(Upload {
@@ -59,7 +59,7 @@ impl Form {
                     safe_name,
                     source,
                     choice,
-                    mark: self.0.mark(),
+                    fingerprint: self.0.fingerprint(),
                 })
             }
             Err(error) => {
@@ -71,20 +71,25 @@ impl Form {
         }
     }
 
-    /// Reads the form to its end and stores nothing.
-    pub(crate) async fn mark(self) -> Result<Mark, Error> {
-        self.0.pass_over().await
+    /// Reads the form to its end without storing anything; returns its fingerprint.
+    pub(crate) async fn fingerprint(self) -> Result<Fingerprint, Error> {
+        self.0.skip_to_end().await
     }
 
-    /// Reads every part. Empty fields count as absent: a form in a browser sends those that nobody filled in.
-    async fn parts(&mut self, state: &AppState, user: UserId, file: &mut Option<File>) -> Result<Choice, Error> {
-        let (mut choice, declared) = (Choice::default(), self.0.declared_bytes);
-        // Told once there is a file: of a form without one, that is what is wrong.
+    /// Reads every part. Empty fields count as absent, because browsers send fields that were left empty.
+    async fn parts(
+        &mut self,
+        state: &AppState,
+        user: UserId,
+        file: &mut Option<ReceivedFile>,
+    ) -> Result<RecipeChoice, Error> {
+        let (mut choice, declared) = (RecipeChoice::default(), self.0.declared_bytes);
+        // An unknown part before the file is reported when the file arrives: without a file, the missing file is reported.
         let mut unknown = None;
         while let Some(part) = self.0.next().await? {
-            let chosen = match part.name().as_str() {
+            let new_choice = match part.name().as_str() {
                 "file" | "video" | "fileName" if unknown.is_none() && file.is_none() => {
-                    *file = received(part, state, declared).await?;
+                    *file = receive_file(part, state, declared).await?;
                     continue;
                 }
                 "file" | "video" | "fileName" => {
@@ -93,25 +98,26 @@ impl Form {
                 }
                 "preset" => match part.text(Code::PresetUnknown).await?.trim() {
                     "" => continue,
-                    name => state.in_time(Choice::preset(state, user, name)).await?,
+                    name => state.in_time(RecipeChoice::preset(state, user, name)).await?,
                 },
                 "recipe" => match part.text(Code::RecipeInvalid).await?.trim() {
                     "" => continue,
-                    recipe => Choice::own(recipe)?,
+                    recipe => RecipeChoice::from_json(recipe)?,
                 },
                 _ => {
                     let refusal = part.unknown("file, preset, recipe");
                     if file.is_some() || unknown.is_some() {
                         return Err(refusal.into());
                     }
-                    part.pass(refusal.clone()).await?;
+                    part.skip(refusal.clone()).await?;
                     unknown = Some(refusal);
                     continue;
                 }
             };
-            choice = chosen.after(&choice)?;
-            // Again when the task is made; who sends the file last learns it before sending it.
-            if let Choice::Preset(_, recipe) | Choice::Own(recipe) = &choice {
+            choice = new_choice.replacing(&choice)?;
+            // Checked again in the transaction that creates the task. The check here lets a client that sends the file last
+            // know before it sends the file.
+            if let RecipeChoice::Preset(_, recipe) | RecipeChoice::Own(recipe) = &choice {
                 state.in_time(check_names(&state.db, user, recipe)).await?;
             }
         }
@@ -119,8 +125,12 @@ impl Form {
     }
 }
 
-/// The file, stored; `None` for the empty part of a browser in which no file was chosen.
-async fn received(mut part: Part<'_>, state: &AppState, declared_bytes: Option<u64>) -> Result<Option<File>, Error> {
+/// Stores the file of a part. `None` for the empty part that a browser sends when no file was chosen.
+async fn receive_file(
+    mut part: FormPart<'_>,
+    state: &AppState,
+    declared_bytes: Option<u64>,
+) -> Result<Option<ReceivedFile>, Error> {
     let given_name = part.file_name();
     let mut head = BytesMut::new();
     while head.len() < sniff::PEEK_BYTES
@@ -154,5 +164,5 @@ async fn received(mut part: Part<'_>, state: &AppState, declared_bytes: Option<u
         });
     let limit = state.config.limits.max_upload_bytes;
     let source = NewFile::put(state, Key::source(Uuid::new_v4()), whole, declared_bytes, limit).await?;
-    Ok(Some(File { given_name, source }))
+    Ok(Some(ReceivedFile { given_name, source }))
 }

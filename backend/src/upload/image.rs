@@ -1,37 +1,38 @@
-//! The form of an image. It is small, so it is read whole; it is known by its first bytes and nobody decodes it here.
+//! The form of an image upload. Images are small, so the file is read into memory. Its structure is checked, but it is not decoded:
+//! only the sandboxed media child decodes untrusted images.
 
-use super::parts::Parts;
-use super::stored::too_large;
+use super::multipart::FormReader;
+use super::new_file::too_large;
 use crate::AppState;
 use crate::error::{Error, Refusal};
 use crate::extract::read_name;
-use crate::once::Mark;
+use crate::idempotency::Fingerprint;
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use domain::Code;
 use domain::recipe::Name;
 use domain::signature;
 
-/// Largest image in bytes.
+/// Maximum size of an image in bytes.
 pub(crate) const MAX_BYTES: usize = 4 << 20;
-/// Longest side of an image in pixels.
+/// Maximum width and height of an image in pixels.
 const MAX_SIDE_PX: u32 = 8_192;
 
-/// A form that has not been read yet.
-pub(crate) struct ImageForm(Parts);
+/// The unread form of an image upload.
+pub(crate) struct ImageForm(FormReader);
 
-/// What it brought.
+/// The content of a form.
 pub(crate) struct NewImage {
     pub(crate) name: Name,
     pub(crate) bytes: Bytes,
-    pub(crate) facts: Facts,
-    /// What the form said.
-    pub(crate) mark: Mark,
+    pub(crate) header: ImageHeader,
+    /// The hash of the form.
+    pub(crate) fingerprint: Fingerprint,
 }
 
-/// What the header of an image says.
+/// Format and size of an image, from its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Facts {
+pub(crate) struct ImageHeader {
     pub(crate) media_type: &'static str,
     pub(crate) width_px: u32,
     pub(crate) height_px: u32,
@@ -41,7 +42,7 @@ impl FromRequest<AppState> for ImageForm {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
-        Parts::open(request, state, MAX_BYTES as u64).await.map(Self)
+        FormReader::open(request, state, MAX_BYTES as u64).await.map(Self)
     }
 }
 
@@ -53,7 +54,10 @@ impl ImageForm {
             match part.name().as_str() {
                 "name" if name.is_none() => name = Some(read_name(&part.text(Code::NameInvalid).await?)?),
                 "file" if file.is_none() => file = Some(part.whole(MAX_BYTES, too_large(MAX_BYTES as u64)).await?),
-                "name" | "file" => return Err(Refusal::new(Code::MultipartInvalid).detail("a part twice").into()),
+                "name" | "file" => {
+                    let refusal = Refusal::new(Code::MultipartInvalid);
+                    return Err(refusal.detail("a part occurs twice").into());
+                }
                 _ => return Err(part.unknown("file, name").into()),
             }
         }
@@ -62,30 +66,34 @@ impl ImageForm {
         if bytes.is_empty() {
             return Err(missing("file", Code::FileEmpty).into());
         }
-        let facts = look(&bytes)?;
+        let header = read_header(&bytes)?;
         let name = name.ok_or_else(|| missing("name", Code::NameInvalid))?;
-        let mark = self.0.mark();
+        let fingerprint = self.0.fingerprint();
         Ok(NewImage {
             name,
             bytes,
-            facts,
-            mark,
+            header,
+            fingerprint,
         })
     }
 
-    /// Reads the form to its end and stores nothing.
-    pub(crate) async fn mark(self) -> Result<Mark, Error> {
-        self.0.pass_over().await
+    /// Reads the form to its end; returns only its fingerprint.
+    pub(crate) async fn fingerprint(self) -> Result<Fingerprint, Error> {
+        self.0.skip_to_end().await
     }
 }
 
-fn look(bytes: &[u8]) -> Result<Facts, Refusal> {
-    let read = png(bytes)
+/// Reads the header of a complete PNG or JPEG.
+///
+/// # Errors
+/// `not_an_image` for other or incomplete files; `image_too_large` beyond [`MAX_SIDE_PX`].
+fn read_header(bytes: &[u8]) -> Result<ImageHeader, Refusal> {
+    let header = png(bytes)
         .map(|size| ("image/png", size))
         .or_else(|| jpeg(bytes).map(|size| ("image/jpeg", size)));
-    let Some((media_type, (width_px, height_px))) = read.filter(|(_, (width, height))| *width > 0 && *height > 0)
+    let Some((media_type, (width_px, height_px))) = header.filter(|(_, (width, height))| *width > 0 && *height > 0)
     else {
-        let refusal = Refusal::new(Code::NotAnImage).detail("accepted: a whole PNG or JPEG");
+        let refusal = Refusal::new(Code::NotAnImage).detail("accepted: a complete PNG or JPEG");
         return Err(refusal.field("file", Code::NotAnImage));
     };
     if width_px.max(height_px) > MAX_SIDE_PX {
@@ -93,25 +101,25 @@ fn look(bytes: &[u8]) -> Result<Facts, Refusal> {
         let refusal = Refusal::new(Code::ImageTooLarge).detail(detail);
         return Err(refusal.field("file", Code::ImageTooLarge));
     }
-    Ok(Facts {
+    Ok(ImageHeader {
         media_type,
         width_px,
         height_px,
     })
 }
 
-/// Width and height of a PNG that came whole.
+/// Width and height of a complete PNG.
 fn png(bytes: &[u8]) -> Option<(u32, u32)> {
-    signature::png_size(bytes).filter(|_| png_is_whole(bytes))
+    signature::png_size(bytes).filter(|_| png_is_complete(bytes))
 }
 
-/// Returns `true` when a PNG has image data, ends with `IEND`, and every critical chunk (PNG, third edition, §5.4: its name begins
-/// with an upper case letter) matches its CRC.
-fn png_is_whole(bytes: &[u8]) -> bool {
+/// Tells if a PNG has image data, ends with `IEND`, and all its critical chunks match their CRC. The name of a critical chunk begins
+/// with an upper case letter (PNG §5.4).
+fn png_is_complete(bytes: &[u8]) -> bool {
     let mut pixel_bytes = 0;
     for chunk in signature::png_chunks(bytes).into_iter().flatten() {
-        let needed = chunk.kind[0].is_ascii_uppercase();
-        if needed && chunk.checksum != Some(checksum(chunk.kind, chunk.data)) {
+        let is_critical = chunk.kind[0].is_ascii_uppercase();
+        if is_critical && chunk.checksum != Some(checksum(chunk.kind, chunk.data)) {
             return false;
         }
         match chunk.kind {
@@ -130,8 +138,8 @@ fn checksum(kind: &[u8], data: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// Width and height of a JPEG that came whole: those of its first frame header (ITU-T T.81 §B.2.2), when a scan with data
-/// follows (§B.2.3) and the image ends (`EOI`). Every step goes forward.
+/// Width and height of a complete JPEG, from its first frame header (ITU-T T.81 §B.2.2). Complete means that a scan with data follows
+/// (§B.2.3) and the image ends with `EOI`. Every step of the loop moves forward, so it ends for any input.
 fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
     let mut rest = bytes.strip_prefix(&[0xFF, 0xD8])?;
     let (mut size, mut has_pixels) = (None, false);
@@ -140,13 +148,13 @@ fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
             return None;
         };
         let (length, _) = match *marker {
-            // A fill byte before the marker.
+            // A fill byte before a marker (§B.1.1.2).
             0xFF => {
                 rest = rest.get(1..)?;
                 continue;
             }
             0xD9 => return size.filter(|_| has_pixels),
-            // A marker that stands alone, where none belongs.
+            // Markers without a segment that are not allowed between segments.
             0x00 | 0x01 | 0xD0..=0xD8 => return None,
             _ => after.split_first_chunk::<2>()?,
         };
@@ -164,7 +172,8 @@ fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
     }
 }
 
-/// Length of the data of a scan: up to the next marker, where stuffed bytes and restart markers belong to the data (§B.1.1.5).
+/// Length of the entropy-coded data of a scan, up to the next marker. Stuffed zero bytes and restart markers belong to the data
+/// (§B.1.1.5).
 fn scan_bytes(rest: &[u8]) -> usize {
     let ends = |pair: &[u8]| matches!(pair, [0xFF, 0x01..=0xCF | 0xD8..=0xFE]);
     rest.windows(2).position(ends).unwrap_or(rest.len())
@@ -194,22 +203,23 @@ mod tests {
         pixels\xFF\0\xFF\xD0pixels\xFF\xD9and what follows";
 
     fn refused(bytes: &[u8]) -> Code {
-        look(bytes).unwrap_err().code
+        read_header(bytes).unwrap_err().code
     }
 
     #[test]
-    fn the_header_tells_kind_and_size() {
-        let facts = |media_type, width_px, height_px| Facts {
+    fn the_header_has_the_format_and_the_size() {
+        let header = |media_type, width_px, height_px| ImageHeader {
             media_type,
             width_px,
             height_px,
         };
-        assert_eq!(look(&png_of(640, b"pixels")).unwrap(), facts("image/png", 640, 360));
-        assert_eq!(look(JPEG).unwrap(), facts("image/jpeg", 640, 360));
+        let png = png_of(640, b"pixels");
+        assert_eq!(read_header(&png).unwrap(), header("image/png", 640, 360));
+        assert_eq!(read_header(JPEG).unwrap(), header("image/jpeg", 640, 360));
     }
 
     #[test]
-    fn what_only_looks_like_an_image_is_none() {
+    fn a_file_that_only_begins_like_an_image_is_refused() {
         for bytes in [
             b"".as_slice(),
             b"\x89PNG\r\n\x1A\n",
@@ -234,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_came_in_part_or_was_damaged_is_none() {
+    fn a_truncated_or_damaged_image_is_refused() {
         let png = png_of(640, b"pixels");
         for whole in [&*png, JPEG.strip_suffix(b"and what follows").unwrap()] {
             for length in 0..whole.len() {
@@ -248,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_known_by_its_header() {
+    fn an_image_with_huge_dimensions_is_refused_by_its_header() {
         assert_eq!(refused(&png_of(u32::MAX, b"pixels")), Code::ImageTooLarge);
         let wide = b"\xFF\xD8\xFF\xC0\0\x08\x08\x01\x68\xFF\xFF\x03\xFF\xDA\0\x02pixels\xFF\xD9";
         assert_eq!(refused(wide), Code::ImageTooLarge);

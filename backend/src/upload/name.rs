@@ -1,13 +1,15 @@
-//! Names of uploaded files: shown as given, and reduced to what is safe in a URL. Neither ever becomes a path.
+//! File names of uploads, in two forms: as given, for display, and reduced to characters that are safe in a URL. Neither is ever used
+//! as a path.
 
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_DISPOSITION;
 
+/// Maximum length of a display name.
 const DISPLAY_BYTES: usize = 255;
+/// Maximum length of a safe name.
 const SAFE_BYTES: usize = 100;
 
-/// The name as its user gave it, at most 255 bytes, cut between characters. Only a zero, which Postgres does not take, is
-/// replaced.
+/// The name as given, cut between characters to at most 255 bytes. Only NUL, which Postgres does not accept in text, is replaced.
 pub(crate) fn display(given: &str) -> String {
     let given = given.replace('\0', "\u{fffd}");
     let mut end = given.len().min(DISPLAY_BYTES);
@@ -17,44 +19,45 @@ pub(crate) fn display(given: &str) -> String {
     given.get(..end).unwrap_or_default().to_owned()
 }
 
-/// The last part of the name, reduced to `[A-Za-z0-9._-]`, at most 100 bytes, the ending kept; never empty.
+/// The last path component of the name, reduced to `[A-Za-z0-9._-]` and at most 100 bytes. The extension is kept; the name is never
+/// empty.
 pub(crate) fn safe(given: &str) -> String {
     let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
     let mut name = String::with_capacity(last.len());
     for c in last.chars() {
         match c {
             'A'..='Z' | 'a'..='z' | '0'..='9' | '.' | '-' => name.push(c),
-            // A run of strangers becomes one sign.
+            // A run of other characters becomes one underscore.
             _ if !name.ends_with('_') => name.push('_'),
             _ => {}
         }
     }
-    let signs = ['.', '_', '-'];
-    let name = name.trim_end_matches(signs);
-    match (name.trim_start_matches(signs), name.strip_prefix("_.")) {
+    let punctuation = ['.', '_', '-'];
+    let name = name.trim_end_matches(punctuation);
+    match (name.trim_start_matches(punctuation), name.strip_prefix("_.")) {
         ("", _) => "video".to_owned(),
-        // Nothing but the ending is left.
-        (ending, Some(_)) => shortened(&format!("video.{ending}")),
+        // Only the extension is left.
+        (extension, Some(_)) => shortened(&format!("video.{extension}")),
         (name, None) => shortened(name),
     }
 }
 
-/// All of it is ASCII by now.
+/// Cuts an ASCII name to [`SAFE_BYTES`] and keeps an extension of at most 10 bytes.
 fn shortened(name: &str) -> String {
     if name.len() <= SAFE_BYTES {
         return name.to_owned();
     }
-    let ending = name
+    let extension = name
         .rfind('.')
         .and_then(|dot| name.get(dot..))
-        .filter(|ending| ending.len() <= 10)
+        .filter(|extension| extension.len() <= 10)
         .unwrap_or_default();
-    let stem = name.get(..SAFE_BYTES - ending.len()).unwrap_or_default();
-    format!("{}{ending}", stem.trim_end_matches(['.', '_', '-']))
+    let stem = name.get(..SAFE_BYTES - extension.len()).unwrap_or_default();
+    format!("{}{extension}", stem.trim_end_matches(['.', '_', '-']))
 }
 
-/// The file name of a form part. Browsers write `"`, CR and LF as `%22`, `%0D` and `%0A` (WHATWG HTML, multipart form
-/// data); programs escape `"` and `\\` with `\\` (RFC 9110 §5.6.4), send `filename*` (RFC 5987), or bytes that are no UTF-8.
+/// The file name of a form part. Browsers encode `"`, CR and LF as `%22`, `%0D` and `%0A` (WHATWG HTML, multipart form data). Other
+/// clients escape `"` and `\\` with `\\` (RFC 9110 §5.6.4), send `filename*` (RFC 5987), or send bytes that are not UTF-8.
 pub(crate) fn of_part(headers: &HeaderMap) -> Option<String> {
     let header = String::from_utf8_lossy(headers.get(CONTENT_DISPOSITION)?.as_bytes()).into_owned();
     let parameters = parameters(&header);
@@ -70,7 +73,7 @@ pub(crate) fn of_part(headers: &HeaderMap) -> Option<String> {
     Some(name.replace("%22", "\"").replace("%0D", "\r").replace("%0A", "\n"))
 }
 
-/// The parameters of a header, in their order; quoted values without their quotes.
+/// The parameters of a header in order; quoted values without their quotes.
 fn parameters(header: &str) -> Vec<(String, String)> {
     let mut parameters = Vec::new();
     let mut rest = header;
@@ -93,8 +96,8 @@ fn parameters(header: &str) -> Vec<(String, String)> {
     parameters
 }
 
-/// A quoted string, and what follows its closing quote. A browser on Windows sends `C:\x` unescaped: other pairs stay as
-/// they are, and what would escape the last quote of all does not.
+/// Splits a text behind an opening quote into the quoted string and the rest behind its closing quote. Browsers on Windows send `C:\x`
+/// unescaped, so a backslash escapes only `"` and `\\`, and a backslash before the last quote of the text escapes nothing.
 fn quoted(text: &str) -> (String, &str) {
     let mut value = String::with_capacity(text.len());
     let mut chars = text.char_indices().peekable();
@@ -141,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_loses_everything_that_could_hurt_a_url_or_a_path() {
+    fn a_safe_name_has_no_characters_with_a_meaning_in_urls_or_paths() {
         let long = format!("{}.mp4", "a".repeat(255));
         for (given, expected) in [
             ("clip.mp4", "clip.mp4"),
@@ -165,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_shown_as_given() {
+    fn a_display_name_is_kept_as_given() {
         for name in ["../../x", "a\"b\r\nc.mp4", "🎬.mp4", &"n".repeat(255)] {
             assert_eq!(display(name), name);
         }
@@ -174,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_of_sending_a_name_is_read() {
+    fn every_encoding_of_a_file_name_is_read() {
         for (header, name) in [
             (
                 r#"form-data; name="file"; filename="a%22b%0D%0Ac 100%.mp4""#,

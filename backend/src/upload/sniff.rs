@@ -1,15 +1,15 @@
-//! What a file is, from its first bytes. A file that is no known container never reaches the media child; so a playlist
-//! or a text renamed to `.mp4` ends here.
+//! Detects the container of a file by its first bytes. A file of an unknown kind, such as a playlist or a text renamed to `.mp4`, is
+//! refused here and never reaches the media child.
 
 use domain::signature::{self, Motion};
 use domain::transport;
 
-/// How many bytes are looked at, when there are as many.
+/// Number of bytes that the detection needs; a shorter file is used whole.
 pub(crate) const PEEK_BYTES: usize = 4 << 10;
 
-/// The container that these first bytes begin; `None` for anything we do not open.
+/// The container of a file with these first bytes; `None` for files that are not accepted.
 pub(crate) fn container(head: &[u8]) -> Option<&'static str> {
-    let at = |offset: usize, sign: &[u8]| head.get(offset..).is_some_and(|rest| rest.starts_with(sign));
+    let at = |offset: usize, magic: &[u8]| head.get(offset..).is_some_and(|rest| rest.starts_with(magic));
     let found = match head {
         _ if is_mp4(head) => "mp4",
         _ if at(0, &[0x1A, 0x45, 0xDF, 0xA3]) => "matroska",
@@ -22,7 +22,7 @@ pub(crate) fn container(head: &[u8]) -> Option<&'static str> {
         _ if at(0, &[0, 0, 1, 0xBA]) => "mpeg",
         _ if signature::is_gif(head) => "gif",
         _ if matches!(signature::png(head), Some(Motion::Animated | Motion::Unknown)) => "apng",
-        // No decoder of ours shows it, which its task tells in words of its own.
+        // FFmpeg does not decode animated WebP. The upload is accepted, so that the task can fail with a specific error.
         _ if signature::webp(head) == Some(Motion::Animated) => "webp",
         _ if signature::is_mxf(head) => "mxf",
         _ if signature::is_dv(head) => "dv",
@@ -40,7 +40,7 @@ const ASF_HEADER: [u8; 16] = [
     0x30, 0x26, 0xB2, 0x75, 0x8E, 0x66, 0xCF, 0x11, 0xA6, 0xD9, 0x00, 0xAA, 0x00, 0x62, 0xCE, 0x6C,
 ];
 
-/// The first box of an ISO base media or `QuickTime` file (ISO/IEC 14496-12 §4.2), with a size that a box can have.
+/// Tells if the file begins with a box of an ISO base media or `QuickTime` file (ISO/IEC 14496-12 §4.2) of a valid size.
 fn is_mp4(head: &[u8]) -> bool {
     const FIRST: [&[u8]; 10] = [
         b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof", b"sidx",
@@ -52,14 +52,14 @@ fn is_mp4(head: &[u8]) -> bool {
     FIRST.iter().any(|kind| rest.starts_with(kind)) && (size >= 8 || size <= 1)
 }
 
-/// Whether a frame begins the file and another follows it; a frame alone at the end is enough for a tiny file.
+/// Tells if the file begins with a frame and another one follows it. In a file of exactly one frame, that frame is enough.
 fn repeats(head: &[u8], frame_bytes: impl Fn(&[u8]) -> Option<usize>) -> bool {
     let Some(first) = frame_bytes(head) else { return false };
     let rest = head.get(first..).unwrap_or_default();
     rest.is_empty() || frame_bytes(rest).is_some()
 }
 
-/// Length of an ADTS frame (ISO/IEC 13818-7 §6.2).
+/// Length of an ADTS frame in bytes (ISO/IEC 13818-7 §6.2).
 fn adts_frame_bytes(head: &[u8]) -> Option<usize> {
     let [0xFF, sync, rate, a, b, c, ..] = *head else {
         return None;
@@ -68,7 +68,7 @@ fn adts_frame_bytes(head: &[u8]) -> Option<usize> {
     (sync & 0xF6 == 0xF0 && rate >> 2 & 0x0F < 13 && length >= 7).then_some(length)
 }
 
-/// Length of a frame of MPEG audio, layers I to III (ISO/IEC 11172-3 §2.4.3.1).
+/// Length of an MPEG audio frame, layers I to III, in bytes (ISO/IEC 11172-3 §2.4.3.1).
 fn mpeg_audio_frame_bytes(head: &[u8]) -> Option<usize> {
     let [0xFF, sync, rates, ..] = *head else { return None };
     let (version, layer) = (sync >> 3 & 3, sync >> 1 & 3);
@@ -94,7 +94,7 @@ fn mpeg_audio_frame_bytes(head: &[u8]) -> Option<usize> {
     })
 }
 
-/// Kilobits per second by index; 0 marks "free format" and 15 is missing: neither is accepted.
+/// Bit rates in kbit/s by index. Index 0 ("free format") and the missing index 15 ("forbidden") are not accepted.
 const fn bitrates_kbps(first_version: bool, layer: u8) -> &'static [usize; 15] {
     match (first_version, layer) {
         (true, 3) => &[0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448],
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn containers_are_known_by_their_first_bytes() {
+    fn containers_are_detected_by_their_first_bytes() {
         let every = |first: usize, step: usize| {
             placed(
                 &[(first, b"G"), (first + step, b"G"), (first + 2 * step, b"G")],
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_no_media() {
+    fn other_files_are_not_media() {
         for head in [
             b"".to_vec(),
             b"G".to_vec(),

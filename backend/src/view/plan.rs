@@ -1,4 +1,4 @@
-//! Plans as clients see them.
+//! The JSON representation of plans.
 
 use domain::Plan;
 use domain::plan::{Content, Estimate, Hls, Movie, PlannedOutput, Step, Warning};
@@ -7,42 +7,42 @@ use domain::time::Rational;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What would be done.
+/// The plan of a task.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PlanView {
     /// The outputs, in the order of the recipe.
     outputs: Vec<PlannedView>,
-    /// What the user should know already now.
+    /// Warnings that the report of the task would have.
     warnings: Vec<Warning>,
-    /// What it will cost.
+    /// The estimated cost.
     estimate: Estimate,
 }
 
-/// An output that would be made.
+/// A planned output.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PlannedView {
-    /// Its file name, or the name of its set.
+    /// The file name, or the name of a set of files.
     #[schema(example = "video.mp4")]
     name: String,
     /// The `kind` of the recipe.
     #[schema(example = "mp4")]
     kind: &'static str,
-    /// That of the entry when the output is a set of files.
+    /// The media type; of a set of files, that of its entry file.
     #[schema(example = "video/mp4")]
     media_type: &'static str,
-    /// Null for sound; that of the largest rendition, of one still of a sprite.
+    /// Width in pixels; null for audio. Of an adaptive output, that of the largest rendition; of a sprite, that of one thumbnail.
     width_px: Option<u32>,
-    /// As the width.
+    /// Height in pixels, of the same frame as the width.
     height_px: Option<u32>,
-    /// Frames per second; null for stills and sound.
+    /// Frames per second; null for stills and audio.
     fps: Option<Rational>,
-    /// Null for stills.
+    /// Duration in milliseconds; null for stills.
     duration_ms: Option<u64>,
-    /// The codec of its pictures; null where it has none.
+    /// The video codec; null without video.
     video_codec: Option<VideoCodec>,
-    /// The codec of its sound; null where it has none.
+    /// The audio codec; null without audio.
     audio_codec: Option<AudioCodec>,
-    /// What is copied, what is encoded, and why.
+    /// The streams that are copied or encoded, with the reasons.
     steps: Vec<Step>,
 }
 
@@ -75,7 +75,7 @@ impl PlannedView {
             Content::Audio { .. } | Content::Poster { .. } | Content::Sprite { .. } => None,
         };
         let size = content.size();
-        let still = matches!(content, Content::Poster { .. } | Content::Sprite { .. });
+        let is_still = matches!(content, Content::Poster { .. } | Content::Sprite { .. });
         Self {
             name: output.file.clone(),
             kind: content.kind(),
@@ -83,7 +83,7 @@ impl PlannedView {
             width_px: size.map(|size| size.width_px),
             height_px: size.map(|size| size.height_px),
             fps,
-            duration_ms: (!still).then(|| plan.duration_us(output).saturating_add(500) / 1_000),
+            duration_ms: (!is_still).then(|| plan.duration_us(output).saturating_add(500) / 1_000),
             video_codec: video.map(domain::plan::VideoTrack::codec),
             audio_codec: audio.map(domain::plan::AudioTrack::codec),
             steps: output.steps.clone(),

@@ -1,59 +1,62 @@
-//! Which tasks a list shows.
+//! The query parameters of the task list: filter, order and page.
 
 use crate::error::Refusal;
 use domain::{Code, Status, TaskId};
 use entity::task;
 use utoipa::IntoParams;
 
-/// Most tasks of one page; a client that asks for more, or does not say, finds the rest behind `next_cursor`.
+/// Maximum and default number of tasks on a page.
 pub(super) const PAGE_MAX: u64 = 1_000;
 
-/// Which tasks to list.
+/// The query parameters of the task list.
 #[derive(Default, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
-    /// At most this many, from 1 on; never more than 1000.
+    /// Maximum number of tasks on the page, 1 or more; values above 1000 count as 1000.
     #[param(value_type = Option<u64>, minimum = 1)]
     max: Option<String>,
-    /// 0: smallest id first (the default); 1: largest id first.
+    /// Order by id: 0 is ascending (the default), 1 is descending.
     #[param(value_type = Option<u8>, minimum = 0, maximum = 1)]
     order: Option<String>,
-    /// Only tasks of this status.
+    /// List only tasks with this status.
     #[param(value_type = Option<Status>)]
     status: Option<String>,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
 impl ListQuery {
-    /// The parameters of a query; unknown ones are ignored.
+    /// Reads the parameters; unknown ones are ignored.
     ///
     /// # Errors
-    /// A parameter that is given twice.
+    /// `query_invalid` for a parameter that is given twice.
     pub(super) fn of(pairs: Vec<(String, String)>) -> Result<Self, Refusal> {
         let mut query = Self::default();
         for (name, value) in pairs {
-            let place = match name.as_str() {
+            let parameter = match name.as_str() {
                 "max" => &mut query.max,
                 "order" => &mut query.order,
                 "status" => &mut query.status,
                 "cursor" => &mut query.cursor,
                 _ => continue,
             };
-            if let Some(before) = place.replace(value) {
-                return Err(wrong(&name, &before, "the parameter once"));
+            if let Some(first) = parameter.replace(value) {
+                return Err(wrong(&name, &first, "the parameter once"));
             }
         }
         Ok(query)
     }
 
-    /// In the order of the contract; the first wrong one answers.
+    /// Checks the parameters in the order `max`, `order`, `status`, `cursor`.
+    ///
+    /// # Errors
+    /// `query_invalid` for the first invalid one.
     pub(super) fn check(&self) -> Result<task::Page, Refusal> {
         let max = self.max.as_deref().map(|text| {
             text.parse()
                 .ok()
                 .filter(|max| *max >= 1)
-                .ok_or_else(|| wrong("max", text, "1 and more"))
+                .ok_or_else(|| wrong("max", text, "1 or more"))
         });
         let descending = match self.order.as_deref() {
             None | Some("0") => Ok(false),
@@ -67,7 +70,7 @@ impl ListQuery {
         let after = self.cursor.as_deref();
         let after = after.map(|text| {
             text.parse::<TaskId>()
-                .map_err(|_| wrong("cursor", text, "a next_cursor"))
+                .map_err(|_| wrong("cursor", text, "the next_cursor of a page"))
         });
         Ok(task::Page {
             limit: Some(max.transpose()?.unwrap_or(PAGE_MAX).min(PAGE_MAX)),
@@ -104,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_bounded_and_the_first_wrong_parameter_answers() {
+    fn a_page_is_bounded_and_the_first_invalid_parameter_is_reported() {
         assert_eq!(checked("-", "-"), Ok((Some(PAGE_MAX), false)));
         assert_eq!(checked("1", "1"), Ok((Some(1), true)));
         assert_eq!(checked("9999999", "0"), Ok((Some(PAGE_MAX), false)));

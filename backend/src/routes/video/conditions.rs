@@ -1,4 +1,4 @@
-//! Preconditions of a request for a file (RFC 9110 §13.1), in the order of §13.2.2.
+//! Validators of files and the preconditions of requests (RFC 9110 §13.1), evaluated in the order of §13.2.2.
 
 use axum::http::HeaderMap;
 use axum::http::header::{HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
@@ -6,37 +6,37 @@ use std::time::SystemTime;
 
 /// The validators of one version of a file (RFC 9110 §8.8).
 #[derive(Clone, Debug)]
-pub(crate) struct Version {
-    /// The strong validator, in quotes.
+pub(crate) struct Validators {
+    /// The strong `ETag`, with its quotes.
     pub(crate) etag: String,
-    /// When it was made, in whole seconds.
+    /// `Last-Modified`, in whole seconds.
     pub(crate) modified: SystemTime,
 }
 
-/// The result of the preconditions of a request (RFC 9110 §13.2.2).
+/// The result of the preconditions of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// The file is to be sent.
-    Send,
-    /// The client has it: 304.
+pub(super) enum Precondition {
+    /// The file has to be sent.
+    Met,
+    /// The client has this version already: 304.
     NotModified,
-    /// It is not what the client expects: 412.
+    /// The client expects another version: 412.
     Failed,
 }
 
-impl Version {
-    /// A version with this tag, without quotes, that was made then.
-    pub(crate) fn new(tag: &str, made: impl Into<SystemTime>) -> Self {
-        let made = made.into();
-        let since = made.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+impl Validators {
+    /// The validators of a version with this tag, given without quotes, and modification time.
+    pub(crate) fn new(tag: &str, modified: impl Into<SystemTime>) -> Self {
+        let modified = modified.into();
+        let since = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self {
             etag: format!("\"{tag}\""),
             modified: SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(since.as_secs()),
         }
     }
 
-    /// The result of the preconditions of a request for this version (RFC 9110 §13.2.2).
-    pub(super) fn judge(&self, headers: &HeaderMap) -> Verdict {
+    /// Evaluates the preconditions of a request for this version (RFC 9110 §13.2.2).
+    pub(super) fn evaluate(&self, headers: &HeaderMap) -> Precondition {
         let expected = match tags(headers, &IF_MATCH) {
             Some(tags) => tags.iter().any(|tag| tag == "*" || *tag == self.etag),
             None => date(headers, &IF_UNMODIFIED_SINCE).is_none_or(|date| self.modified <= date),
@@ -46,23 +46,24 @@ impl Version {
             None => date(headers, &IF_MODIFIED_SINCE).is_some_and(|date| self.modified <= date),
         };
         match (expected, known) {
-            (false, _) => Verdict::Failed,
-            (true, true) => Verdict::NotModified,
-            (true, false) => Verdict::Send,
+            (false, _) => Precondition::Failed,
+            (true, true) => Precondition::NotModified,
+            (true, false) => Precondition::Met,
         }
     }
 
-    /// Whether a range continues this version: there is no `If-Range`, or it names this one by its strong validator or its date.
-    pub(super) fn is_continued(&self, headers: &HeaderMap) -> bool {
-        let Some(told) = text(headers, &IF_RANGE) else {
+    /// Tells if a range request may be served from this version: `If-Range` is absent, or it has the strong `ETag` or the exact date
+    /// of this version.
+    pub(super) fn if_range_matches(&self, headers: &HeaderMap) -> bool {
+        let Some(given) = text(headers, &IF_RANGE) else {
             return true;
         };
-        told.trim() == self.etag || httpdate::parse_http_date(told.trim()).is_ok_and(|date| date == self.modified)
+        given.trim() == self.etag || httpdate::parse_http_date(given.trim()).is_ok_and(|date| date == self.modified)
     }
 }
 
-/// Whether `If-None-Match` names this validator; compared weakly (RFC 9110 §8.8.3.2).
-pub(crate) fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+/// Tells if `If-None-Match` contains an `ETag`, by weak comparison (RFC 9110 §8.8.3.2).
+pub(crate) fn matches_if_none_match(headers: &HeaderMap, etag: &str) -> bool {
     tags(headers, &IF_NONE_MATCH).is_some_and(|tags| has_tag(&tags, etag))
 }
 
@@ -71,7 +72,7 @@ fn has_tag(tags: &[String], etag: &str) -> bool {
     tags.iter().any(|tag| tag == "*" || opaque(tag) == opaque(etag))
 }
 
-/// The validators of a list; `None` where there is no such header. Ours hold no comma.
+/// The entity tags of a list header; `None` without the header. Splitting at commas is safe, because our tags contain none.
 fn tags(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<String>> {
     let mut lines = headers.get_all(name).iter().peekable();
     lines.peek()?;
@@ -84,7 +85,7 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<String>> {
     )
 }
 
-/// A date; one that cannot be read counts as absent (RFC 9110 §13.1.3).
+/// The date of a header. An invalid date counts as absent (RFC 9110 §13.1.3).
 fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
     httpdate::parse_http_date(text(headers, name)?.trim()).ok()
 }
@@ -102,8 +103,8 @@ mod tests {
     const MADE: &str = "Wed, 21 Oct 2015 07:28:00 GMT";
     const AFTER: &str = "Wed, 21 Oct 2015 07:28:01 GMT";
 
-    fn version() -> Version {
-        Version::new(
+    fn version() -> Validators {
+        Validators::new(
             "a",
             httpdate::parse_http_date(MADE).unwrap() + Duration::from_millis(700),
         )
@@ -118,41 +119,47 @@ mod tests {
     }
 
     #[test]
-    fn preconditions_are_judged_in_the_order_of_the_standard() {
-        for (pairs, verdict) in [
-            (vec![], Verdict::Send),
-            (vec![(IF_MATCH, "\"a\"")], Verdict::Send),
-            (vec![(IF_MATCH, "\"b\", \"a\"")], Verdict::Send),
-            (vec![(IF_MATCH, "\"b\""), (IF_MATCH, "\"a\"")], Verdict::Send),
-            (vec![(IF_MATCH, "*")], Verdict::Send),
-            (vec![(IF_MATCH, "\"b\"")], Verdict::Failed),
-            (vec![(IF_MATCH, "W/\"a\"")], Verdict::Failed),
-            (vec![(IF_UNMODIFIED_SINCE, BEFORE)], Verdict::Failed),
-            (vec![(IF_UNMODIFIED_SINCE, MADE)], Verdict::Send),
-            (vec![(IF_UNMODIFIED_SINCE, "soon")], Verdict::Send),
-            (vec![(IF_MATCH, "\"a\""), (IF_UNMODIFIED_SINCE, BEFORE)], Verdict::Send),
-            (vec![(IF_NONE_MATCH, "\"a\"")], Verdict::NotModified),
-            (vec![(IF_NONE_MATCH, "W/\"a\"")], Verdict::NotModified),
-            (vec![(IF_NONE_MATCH, "\"b\", W/\"a\"")], Verdict::NotModified),
-            (vec![(IF_NONE_MATCH, "*")], Verdict::NotModified),
-            (vec![(IF_NONE_MATCH, "\"b\"")], Verdict::Send),
+    fn preconditions_are_evaluated_in_the_order_of_the_standard() {
+        for (pairs, expected_result) in [
+            (vec![], Precondition::Met),
+            (vec![(IF_MATCH, "\"a\"")], Precondition::Met),
+            (vec![(IF_MATCH, "\"b\", \"a\"")], Precondition::Met),
+            (vec![(IF_MATCH, "\"b\""), (IF_MATCH, "\"a\"")], Precondition::Met),
+            (vec![(IF_MATCH, "*")], Precondition::Met),
+            (vec![(IF_MATCH, "\"b\"")], Precondition::Failed),
+            (vec![(IF_MATCH, "W/\"a\"")], Precondition::Failed),
+            (vec![(IF_UNMODIFIED_SINCE, BEFORE)], Precondition::Failed),
+            (vec![(IF_UNMODIFIED_SINCE, MADE)], Precondition::Met),
+            (vec![(IF_UNMODIFIED_SINCE, "soon")], Precondition::Met),
+            (
+                vec![(IF_MATCH, "\"a\""), (IF_UNMODIFIED_SINCE, BEFORE)],
+                Precondition::Met,
+            ),
+            (vec![(IF_NONE_MATCH, "\"a\"")], Precondition::NotModified),
+            (vec![(IF_NONE_MATCH, "W/\"a\"")], Precondition::NotModified),
+            (vec![(IF_NONE_MATCH, "\"b\", W/\"a\"")], Precondition::NotModified),
+            (vec![(IF_NONE_MATCH, "*")], Precondition::NotModified),
+            (vec![(IF_NONE_MATCH, "\"b\"")], Precondition::Met),
             (
                 vec![(IF_NONE_MATCH, "\"b\""), (IF_MODIFIED_SINCE, AFTER)],
-                Verdict::Send,
+                Precondition::Met,
             ),
-            (vec![(IF_MODIFIED_SINCE, BEFORE)], Verdict::Send),
-            (vec![(IF_MODIFIED_SINCE, MADE)], Verdict::NotModified),
-            (vec![(IF_MODIFIED_SINCE, AFTER)], Verdict::NotModified),
-            (vec![(IF_MODIFIED_SINCE, "soon")], Verdict::Send),
-            (vec![(IF_MATCH, "\"b\""), (IF_NONE_MATCH, "\"a\"")], Verdict::Failed),
+            (vec![(IF_MODIFIED_SINCE, BEFORE)], Precondition::Met),
+            (vec![(IF_MODIFIED_SINCE, MADE)], Precondition::NotModified),
+            (vec![(IF_MODIFIED_SINCE, AFTER)], Precondition::NotModified),
+            (vec![(IF_MODIFIED_SINCE, "soon")], Precondition::Met),
+            (
+                vec![(IF_MATCH, "\"b\""), (IF_NONE_MATCH, "\"a\"")],
+                Precondition::Failed,
+            ),
         ] {
-            assert_eq!(version().judge(&headers(&pairs)), verdict, "{pairs:?}");
+            assert_eq!(version().evaluate(&headers(&pairs)), expected_result, "{pairs:?}");
         }
     }
 
     #[test]
-    fn a_part_of_another_version_is_not_continued() {
-        for (if_range, continued) in [
+    fn a_range_of_another_version_is_not_served() {
+        for (if_range, matches) in [
             ("\"a\"", true),
             ("\"b\"", false),
             ("W/\"a\"", false),
@@ -161,11 +168,11 @@ mod tests {
             ("soon", false),
         ] {
             assert_eq!(
-                version().is_continued(&headers(&[(IF_RANGE, if_range)])),
-                continued,
+                version().if_range_matches(&headers(&[(IF_RANGE, if_range)])),
+                matches,
                 "{if_range}"
             );
         }
-        assert!(version().is_continued(&HeaderMap::new()));
+        assert!(version().if_range_matches(&HeaderMap::new()));
     }
 }

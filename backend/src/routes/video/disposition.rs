@@ -1,19 +1,19 @@
-//! Under which name a browser saves a download.
+//! `Content-Disposition`: the file name under which a browser saves a download.
 
 use std::fmt::Write;
 
-/// The name of the upload with the ending of the output; the output's own name too where it is not the video.
+/// The name of the upload with the extension of the output. Outputs other than the main video also have their own name in it.
 pub(super) fn file_name(display_name: &str, output: &str) -> String {
     let last = display_name.rsplit(['/', '\\']).next().unwrap_or_default();
     let stem = last.rsplit_once('.').map_or(last, |(stem, _)| stem);
     let stem = if stem.is_empty() { "video" } else { stem };
     match output.rsplit_once('.') {
-        Some(("video", ending)) => format!("{stem}.{ending}"),
+        Some(("video", extension)) => format!("{stem}.{extension}"),
         _ => format!("{stem}-{}", output.replace('/', "-")),
     }
 }
 
-/// `attachment` with the name for old and new clients (RFC 6266 §4.3, RFC 8187).
+/// The header value `attachment`, with an ASCII `filename` for old clients and a UTF-8 `filename*` for others (RFC 6266 §4.3, RFC 8187).
 pub(super) fn attachment(name: &str) -> String {
     let plain = |c: char| {
         if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%' | '/') || c == ' ' {
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_breaks_the_header() {
+    fn every_name_gives_a_valid_header() {
         for (name, header) in [
             (
                 "clip.mp4",

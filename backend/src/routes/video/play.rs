@@ -1,11 +1,12 @@
-//! The files of a set (an adaptive stream, stills with their index), whose members name each other by relative URIs:
-//! what proves the link stands in the path, so that every such URI leads to a link that is proven as well.
+//! Downloads of the files of a set, such as an adaptive stream or a sprite with its index. These files refer to each other by relative
+//! URIs. The token of the link is a path segment, so relative URIs keep it and each request is authorized by the same token.
 
-use super::{File, Version, cache_control, made_at};
+use super::conditions::Validators;
+use super::send::{FileResponse, cache_control, visible_since};
 use crate::AppState;
 use crate::error::Error;
 use crate::extract::CurrentUser;
-use crate::links::{Grant, Proof, Worth};
+use crate::links::{Grant, LinkStatus, Proof};
 use crate::openapi::{Binary, problems};
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
@@ -17,20 +18,21 @@ use domain::{Code, TaskId};
 use entity::{output, task};
 use storage::{FileName, Key, Target};
 
-/// A file of a set that this request may read.
-pub(crate) struct Member {
+/// A file of a set that the request is authorized to read.
+pub(crate) struct SetFile {
     key: Key,
     name: FileName,
     set: output::Model,
-    made_at: DateTime<Utc>,
-    /// Seconds since 1970 at which the link ends; `None` for the owner.
+    visible_since: DateTime<Utc>,
+    /// Expiry of the link in seconds since the Unix epoch; `None` for the owner.
     expires: Option<i64>,
 }
 
-impl FromRequestParts<AppState> for Member {
+impl FromRequestParts<AppState> for SetFile {
     type Rejection = Error;
 
-    /// A caller who may not read it learns the same as if it were not there, but for one whose link has expired.
+    /// Authorizes by the token in the path or by the access token of the owner. Without either the answer is `file_not_found`, so that
+    /// it does not tell if the file exists; an expired link gets `link_expired`.
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
         let absent = || Error::from(Code::FileNotFound);
         let path = Path::<[String; 7]>::from_request_parts(parts, state).await;
@@ -43,16 +45,16 @@ impl FromRequestParts<AppState> for Member {
             output: &output,
         };
         let proof = Proof::from_token(&token);
-        let worth = proof
+        let status = proof
             .as_ref()
-            .map_or(Worth::Nothing, |proof| state.links.worth(proof, grant, Utc::now()));
+            .map_or(LinkStatus::Invalid, |proof| state.links.check(proof, grant, Utc::now()));
         let has_token = parts.headers.contains_key(AUTHORIZATION);
-        let owner = match worth {
-            Worth::Valid => None,
-            Worth::Nothing if !has_token => return Err(absent()),
-            Worth::Nothing => Some(CurrentUser::from_request_parts(parts, state).await?.0),
-            // A bad token does not make the link any worse.
-            Worth::Expired => {
+        let owner = match status {
+            LinkStatus::Valid => None,
+            LinkStatus::Invalid if !has_token => return Err(absent()),
+            LinkStatus::Invalid => Some(CurrentUser::from_request_parts(parts, state).await?.0),
+            // With an expired link, an invalid access token is reported as `link_expired`, not as a token error.
+            LinkStatus::Expired => {
                 let user = CurrentUser::from_request_parts(parts, state).await;
                 user.ok().map(|CurrentUser(user)| user)
             }
@@ -60,39 +62,39 @@ impl FromRequestParts<AppState> for Member {
         let id = task.split_once('_').and_then(|(id, _)| id.parse::<TaskId>().ok());
         let found = task::by_path(&state.db, id.ok_or_else(absent)?, &file_path).await?;
         let task = found.ok_or_else(absent)?;
-        match worth {
-            Worth::Valid => {}
+        match status {
+            LinkStatus::Valid => {}
             _ if owner == Some(task.owner()) => {}
-            Worth::Expired => return Err(Code::LinkExpired.into()),
-            Worth::Nothing => return Err(absent()),
+            LinkStatus::Expired => return Err(Code::LinkExpired.into()),
+            LinkStatus::Invalid => return Err(absent()),
         }
         let outputs = output::of_task(&state.db, task.id).await?;
         let set = outputs
             .into_iter()
             .find(|row| row.name == output && row.entry.is_some());
         let (set, name) = set.zip(FileName::parse(&file).ok()).ok_or_else(absent)?;
-        let Ok(Target::Set(place)) = Target::parse(&set.key) else {
+        let Ok(Target::Set(directory)) = Target::parse(&set.key) else {
             return Err(absent());
         };
-        let key = place.file(&name).map_err(|_| absent())?;
+        let key = directory.file(&name).map_err(|_| absent())?;
         Ok(Self {
             key,
             name,
             set,
-            made_at: made_at(&task),
-            expires: proof.filter(|_| worth == Worth::Valid).map(|proof| proof.expires),
+            visible_since: visible_since(&task),
+            expires: proof.filter(|_| status == LinkStatus::Valid).map(|proof| proof.expires),
         })
     }
 }
 
 problems!(PlayProblems: TokenInvalid, TokenExpired, FileNotFound, LinkExpired, PreconditionFailed, RangeInvalid, Unavailable);
 
-/// Sends a file of a set, or a range of its bytes.
+/// Downloads a file of a set, or a range of its bytes.
 ///
-/// The link of a set in a task leads to its entry, a playlist or an index; the relative links in there lead here as well.
+/// The signed link of a set in a task leads to its entry file, a playlist or an index. The relative URIs in that file lead here as well.
 #[utoipa::path(get, operation_id = "play_output", path = "/api/video/play/{token}/{year}/{month}/{day}/{name}/{output}/{file}",
     tag = "tasks", security((), ("bearer" = [])),
-    params(("token" = String, Path, description = "What proves the link; the owner may write anything here"),
+    params(("token" = String, Path, description = "The token of the signed link; with an access token of the owner, any text"),
         ("year" = String, Path, description = "Of the logical key"), ("month" = String, Path, description = "Of the logical key"),
         ("day" = String, Path, description = "Of the logical key"),
         ("name" = String, Path, description = "`{id}_{name}` of the logical key"),
@@ -102,22 +104,26 @@ problems!(PlayProblems: TokenInvalid, TokenExpired, FileNotFound, LinkExpired, P
             (inline(Binary) = "application/octet-stream"), (inline(Binary) = "application/vnd.apple.mpegurl"),
             (inline(Binary) = "audio/mp4"), (inline(Binary) = "image/jpeg"), (inline(Binary) = "text/vtt"),
             (inline(Binary) = "video/mp4"))),
-        (status = 206, description = "The range; of the media type of the file", body = inline(Binary), content_type = "application/octet-stream"),
-        (status = 304, description = "The client has it already"), PlayProblems))]
-pub(crate) async fn play(State(state): State<AppState>, headers: HeaderMap, member: Member) -> Result<Response, Error> {
-    let Member {
+        (status = 206, description = "The range, with the media type of the file", body = inline(Binary), content_type = "application/octet-stream"),
+        (status = 304, description = "The client has this version already"), PlayProblems))]
+pub(crate) async fn play(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    set_file: SetFile,
+) -> Result<Response, Error> {
+    let SetFile {
         key,
         name,
         set,
-        made_at,
+        visible_since,
         expires,
-    } = member;
+    } = set_file;
     let bytes = state.storage.head(&key).await?.ok_or(Code::FileNotFound)?;
-    let file = File {
+    let file = FileResponse {
         key,
         bytes,
-        // A row never changes, nor do the files below it.
-        version: Version::new(&format!("{}-{name}", set.id), made_at),
+        // The row of a set and its files never change, so the id and the name identify the version.
+        validators: Validators::new(&format!("{}-{name}", set.id), visible_since),
         absent: Code::FileNotFound,
         headers: HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static(media_type(name.as_str()))),
@@ -128,10 +134,10 @@ pub(crate) async fn play(State(state): State<AppState>, headers: HeaderMap, memb
 }
 
 fn media_type(name: &str) -> &'static str {
-    let sound = name.starts_with("audio");
-    match name.rsplit_once('.').map(|(_, ending)| ending) {
+    let is_audio = name.starts_with("audio");
+    match name.rsplit_once('.').map(|(_, extension)| extension) {
         Some("m3u8") => "application/vnd.apple.mpegurl",
-        Some("m4s" | "mp4") if sound => "audio/mp4",
+        Some("m4s" | "mp4") if is_audio => "audio/mp4",
         Some("m4s" | "mp4") => "video/mp4",
         Some("vtt") => "text/vtt",
         Some("jpg") => "image/jpeg",

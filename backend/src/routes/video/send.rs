@@ -1,59 +1,61 @@
-//! Sending a stored file, or a range of its bytes (RFC 9110 §14).
+//! Replies with a stored file or a range of its bytes (RFC 9110 §14), after the preconditions of the request.
 
-use super::conditions::{Verdict, Version};
-use super::range::{self, Wanted};
+use super::conditions::{Precondition, Validators};
+use super::range::{self, RequestedRange};
 use crate::AppState;
 use crate::error::{Error, Refusal};
 use axum::body::Body;
 use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use domain::Code;
+use entity::task;
 use storage::Key;
 
-/// A file that may be sent.
-pub(crate) struct File {
-    /// Its place.
+/// A stored file and the headers of its reply.
+pub(crate) struct FileResponse {
+    /// The storage key.
     pub(crate) key: Key,
-    /// Its length.
+    /// Size of the file.
     pub(crate) bytes: u64,
-    /// What tells it from other versions.
-    pub(crate) version: Version,
-    /// The answer when its bytes have gone since its row was read.
+    /// `ETag` and `Last-Modified`.
+    pub(crate) validators: Validators,
+    /// The error when the file was removed after its row was read.
     pub(crate) absent: Code,
-    /// What else its reply says.
+    /// Further headers.
     pub(crate) headers: HeaderMap,
 }
 
-impl File {
-    /// The reply to a request with these headers.
+impl FileResponse {
+    /// Builds the reply to a request with these headers.
     pub(crate) async fn send(mut self, state: &AppState, request: &HeaderMap) -> Result<Response, Error> {
         let bytes = self.bytes;
         self.headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        let modified = httpdate::fmt_http_date(self.version.modified);
-        for (name, value) in [(ETAG, &self.version.etag), (LAST_MODIFIED, &modified)] {
+        let modified = httpdate::fmt_http_date(self.validators.modified);
+        for (name, value) in [(ETAG, &self.validators.etag), (LAST_MODIFIED, &modified)] {
             if let Ok(value) = HeaderValue::from_str(value) {
                 self.headers.insert(name, value);
             }
         }
-        match self.version.judge(request) {
-            Verdict::Send => {}
-            Verdict::NotModified => return Ok((StatusCode::NOT_MODIFIED, self.headers).into_response()),
-            Verdict::Failed => {
-                let now = format!("the file is {}, of {modified}", self.version.etag);
-                return Err(Refusal::new(Code::PreconditionFailed).detail(now).into());
+        match self.validators.evaluate(request) {
+            Precondition::Met => {}
+            Precondition::NotModified => return Ok((StatusCode::NOT_MODIFIED, self.headers).into_response()),
+            Precondition::Failed => {
+                let current = format!("the ETag is {}, last modified {modified}", self.validators.etag);
+                return Err(Refusal::new(Code::PreconditionFailed).detail(current).into());
             }
         }
-        let (status, span) = match range::wanted(request, &self.version, bytes) {
-            Wanted::Whole => (StatusCode::OK, 0..bytes),
-            Wanted::Part(span) => {
+        let (status, span) = match range::requested(request, &self.validators, bytes) {
+            RequestedRange::Whole => (StatusCode::OK, 0..bytes),
+            RequestedRange::Part(span) => {
                 let range = format!("bytes {}-{}/{bytes}", span.start, span.end.saturating_sub(1));
                 if let Ok(value) = HeaderValue::from_str(&range) {
                     self.headers.insert(CONTENT_RANGE, value);
                 }
                 (StatusCode::PARTIAL_CONTENT, span)
             }
-            Wanted::Nothing => {
+            RequestedRange::Unsatisfiable => {
                 let refusal = Refusal::new(Code::RangeInvalid).detail(format!("the file has {bytes} bytes"));
                 return Ok(([(CONTENT_RANGE, format!("bytes */{bytes}"))], refusal).into_response());
             }
@@ -63,18 +65,34 @@ impl File {
             .storage
             .get_range(&self.key, span)
             .await
-            .map_err(|error| of_read(error, self.absent))?;
+            .map_err(|error| from_read_error(error, self.absent))?;
         Ok((status, self.headers, length, Body::from_stream(stream)).into_response())
     }
 }
 
-/// A file whose row is there but whose bytes are not was removed between the two.
-fn of_read(error: storage::Error, absent: Code) -> Error {
+/// Maps an error of reading the file. A file without bytes was removed after its row was read.
+fn from_read_error(error: storage::Error, absent: Code) -> Error {
     match error {
         storage::Error::NotFound { .. } | storage::Error::OutOfRange { .. } => {
-            tracing::error!(%error, "a file is not where its row says");
+            tracing::error!(%error, "the file of a row is missing in the storage");
             absent.into()
         }
         error => error.into(),
     }
+}
+
+/// Time at which the outputs of a task became visible.
+pub(super) fn visible_since(task: &task::Model) -> DateTime<Utc> {
+    task.finished_at.unwrap_or(task.timestamp)
+}
+
+/// The `Cache-Control` of an output. Private caches may keep it until the link expires, but at most for an hour. The URL of the owner,
+/// which has no link parameters, never changes, so caches must revalidate it each time.
+pub(super) fn cache_control(link_expires: Option<i64>) -> HeaderValue {
+    let left_s = link_expires.map(|expires| (expires - Utc::now().timestamp()).clamp(0, 3_600));
+    let text = left_s.map_or_else(
+        || "private, no-cache".to_owned(),
+        |left_s| format!("private, max-age={left_s}"),
+    );
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("private, no-cache"))
 }

@@ -1,6 +1,6 @@
-//! Passwords that everybody tries first, of eight characters and more.
+//! The list of common passwords of eight and more characters, which attackers try first.
 
-/// Whether a password is on the list, whatever the case of its letters.
+/// Tells if a password is on the list, ignoring case.
 pub(crate) fn is_common(password: &str) -> bool {
     let lower = password.to_lowercase();
     COMMON.split_ascii_whitespace().any(|common| common == lower)
@@ -13,7 +13,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_usual_ones_are_known_in_any_case() {
+    fn common_passwords_are_recognized_in_any_case() {
         assert!(is_common("Password1"));
         assert!(is_common("123abc456"));
         assert!(!is_common("correct horse battery staple"));

@@ -1,7 +1,7 @@
-//! Validators of what is answered in JSON: a client that has an answer already, as one that polls has, gets 304 without a body
-//! (RFC 9110 §15.4.5). The work is done all the same; what is saved is the way.
+//! `ETag` of JSON replies. A client that polls sends `If-None-Match` and gets 304 without a body while nothing has changed (RFC 9110
+//! §15.4.5). The handler still does all its work; only the transfer is saved.
 
-use crate::routes::video::is_known;
+use crate::routes::video::matches_if_none_match;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, VARY};
@@ -10,21 +10,21 @@ use axum::middleware::Next;
 use axum::response::Response;
 use sha2::{Digest, Sha256};
 
-/// Gives the answer to a GET of JSON a validator, and answers 304 to a client that names it.
-pub(crate) async fn validate(request: Request, next: Next) -> Response {
-    // The state of this moment is not asked for to be kept.
+/// Middleware: adds an `ETag` to the JSON reply of a GET, and answers 304 when the request names it in `If-None-Match`.
+pub(crate) async fn add_etag(request: Request, next: Next) -> Response {
+    // Health is the state of this moment: no client should reuse it.
     let path = request.uri().path();
-    let is_kept = *request.method() == Method::GET && path.starts_with("/api/") && path != "/api/health";
-    let known = request.headers().clone();
+    let is_cacheable = *request.method() == Method::GET && path.starts_with("/api/") && path != "/api/health";
+    let request_headers = request.headers().clone();
     let response = next.run(request).await;
-    if !is_kept || response.status() != StatusCode::OK || !is_json(response.headers()) {
+    if !is_cacheable || response.status() != StatusCode::OK || !is_json(response.headers()) {
         return response;
     }
     let (mut parts, body) = response.into_parts();
-    // Serialized JSON is in memory already, and cannot fail to be read.
+    // The JSON is in memory already, so reading it has no limit and cannot fail.
     let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     let digest = hex::encode(Sha256::digest(&bytes));
-    // Weak: the same answer may be sent compressed.
+    // Weak, because the same reply may also be sent compressed.
     let etag = format!("W/\"{}\"", digest.get(..32).unwrap_or(&digest));
     let headers = &mut parts.headers;
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
@@ -32,11 +32,11 @@ pub(crate) async fn validate(request: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(&etag) {
         headers.insert(ETAG, value);
     }
-    if !is_known(&known, &etag) {
+    if !matches_if_none_match(&request_headers, &etag) {
         return Response::from_parts(parts, Body::from(bytes));
     }
-    for about_the_body in [CONTENT_TYPE, CONTENT_LENGTH] {
-        headers.remove(about_the_body);
+    for name in [CONTENT_TYPE, CONTENT_LENGTH] {
+        headers.remove(name);
     }
     headers.append(VARY, HeaderValue::from_static("accept-language"));
     parts.status = StatusCode::NOT_MODIFIED;

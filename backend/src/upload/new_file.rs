@@ -1,4 +1,11 @@
-//! A file that was just stored and that no row names yet: kept by the transaction that names it, removed otherwise.
+//! A stored file that no row refers to yet.
+//!
+//! *Problem.* The bytes of an upload are stored before the transaction that creates its row. A refusal, a disconnect or a crash in
+//! between must not leave a file behind.
+//!
+//! *Mechanism.* The key is written to the trash list before the first byte is stored; the sweeper removes listed files after
+//! [`ABANDONED_AFTER`]. The transaction that creates the row also takes the key off the list. In all other cases dropping
+//! [`NewFile`] removes the file at once.
 
 use crate::AppState;
 use crate::error::{Error, Refusal};
@@ -9,7 +16,7 @@ use futures::Stream;
 use std::time::Duration;
 use storage::{Key, PutError, Stored};
 
-/// The sweeper removes what an upload left behind after this long; longer than any upload takes.
+/// Time after which the sweeper removes the file of an upload that never finished; longer than any upload takes.
 const ABANDONED_AFTER: Duration = Duration::from_secs(48 * 3_600);
 
 /// A stored file without a row. Dropping it removes the file.
@@ -17,12 +24,16 @@ pub(crate) struct NewFile {
     state: AppState,
     key: Key,
     stored: Stored,
-    settled: bool,
+    /// The fate of the file is decided, so `Drop` must not remove it.
+    decided: bool,
 }
 
 impl NewFile {
-    /// Stores a stream. Its place is on the trash list first, so that a crash leaves nothing for ever; without a database
-    /// nothing is stored at all.
+    /// Lists the key as trash, then stores a stream under it. Without a database nothing is stored.
+    ///
+    /// # Errors
+    /// `upload_too_large` beyond `limit_bytes`, `file_empty`, `request_timeout`, `storage_full`, errors of the stream, of the
+    /// database and of the storage.
     pub(crate) async fn put<S>(
         state: &AppState,
         key: Key,
@@ -33,66 +44,67 @@ impl NewFile {
     where
         S: Stream<Item = Result<Bytes, Error>>,
     {
-        let places = [key.to_string()];
-        state.in_time(trash::put(&state.db, &places, ABANDONED_AFTER)).await?;
+        let keys = [key.to_string()];
+        state.in_time(trash::put(&state.db, &keys, ABANDONED_AFTER)).await?;
         let stored = state.storage.put_stream(&key, stream, declared_bytes, limit_bytes);
         match stored.await {
             Ok(stored) => Ok(Self {
                 state: state.clone(),
                 key,
                 stored,
-                settled: false,
+                decided: false,
             }),
             Err(error) => {
-                forget(state, &key).await;
-                Err(of_put(error))
+                unlist(state, &key).await;
+                Err(from_put_error(error))
             }
         }
     }
 
-    /// Its place, for the row.
+    /// The storage key, for the row.
     pub(crate) fn key(&self) -> String {
         self.key.to_string()
     }
 
-    /// Its size and its hash, for the row.
+    /// Size and hash, for the row.
     pub(crate) const fn stored(&self) -> &Stored {
         &self.stored
     }
 
-    /// Stays when the transaction that names it is committed, goes when it is not.
-    pub(crate) async fn settle<T>(self, write: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    /// Runs the transaction that creates the row: keeps the file when it commits, removes the file when it does not.
+    pub(crate) async fn commit<T>(self, write: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let written = self.state.in_time(write).await;
         match &written {
             Ok(_) => self.keep(),
-            // The commit may have arrived all the same: only the database can tell.
-            Err(Error::Client(refusal)) if refusal.code == Code::Unavailable => self.leave(),
+            // The commit may have succeeded although its acknowledgment was lost.
+            Err(Error::Client(refusal)) if refusal.code == Code::Unavailable => self.leave_to_sweeper(),
             Err(_) => self.discard().await,
         }
         written
     }
 
-    /// A row names it now.
+    /// Keeps the file, because a row refers to it.
     fn keep(mut self) {
-        self.settled = true;
+        self.decided = true;
     }
 
-    /// Nobody will name it.
+    /// Removes the file.
     pub(crate) async fn discard(mut self) {
-        self.settled = true;
+        self.decided = true;
         remove(&self.state, &self.key).await;
     }
 
-    /// Nobody can tell whether a row names it: the list of the trash will, once the database is back.
-    fn leave(mut self) {
-        self.settled = true;
-        tracing::warn!(key = %self.key, "whether an upload was recorded is unknown; the sweeper will see");
+    /// Keeps the file while it is unknown if a row refers to it. If the transaction did not commit, the key is still on the trash
+    /// list and the sweeper removes the file.
+    fn leave_to_sweeper(mut self) {
+        self.decided = true;
+        tracing::warn!(key = %self.key, "unknown if an upload was committed; the sweeper removes its file if not");
     }
 }
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        if self.settled {
+        if self.decided {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
@@ -104,18 +116,19 @@ impl Drop for NewFile {
 
 async fn remove(state: &AppState, key: &Key) {
     match state.storage.delete(key).await {
-        Ok(()) => forget(state, key).await,
-        Err(error) => tracing::warn!(%error, "a refused upload waits for the sweeper"),
+        Ok(()) => unlist(state, key).await,
+        Err(error) => tracing::warn!(%error, "failed to remove the file of a refused upload; the sweeper will retry"),
     }
 }
 
-async fn forget(state: &AppState, key: &Key) {
+/// Takes the key of a removed file off the trash list.
+async fn unlist(state: &AppState, key: &Key) {
     if let Err(error) = state.in_time(trash::keep(&state.db, key.as_str())).await {
-        tracing::debug!(%error, "the trash list keeps a file that is gone");
+        tracing::debug!(%error, "failed to take a removed file off the trash list");
     }
 }
 
-fn of_put(error: PutError<Error>) -> Error {
+fn from_put_error(error: PutError<Error>) -> Error {
     match error {
         PutError::TooLarge { limit_bytes } => too_large(limit_bytes).into(),
         PutError::Empty => Code::FileEmpty.into(),

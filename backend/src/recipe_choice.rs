@@ -1,5 +1,5 @@
-//! What is to be done with a source: the default, a preset by name, or a recipe of its own; and whether everything that
-//! it names is there.
+//! The choice of a recipe in an upload or a plan request: the default preset, a preset by name, or a recipe in the request; and the
+//! check that the images and tasks that a recipe names exist.
 
 use crate::AppState;
 use crate::error::{Error, Refusal};
@@ -9,28 +9,31 @@ use domain::recipe_reader::{FieldError, FieldProblem, stored};
 use domain::{Code, Recipe, UserId, preset};
 use sea_orm::ConnectionTrait;
 
-/// A wish.
+/// The recipe that a request asks for.
 #[derive(Clone, Debug, Default)]
-pub(crate) enum Choice {
-    /// The default of the installation.
+pub(crate) enum RecipeChoice {
+    /// The default preset of the installation.
     #[default]
     Default,
-    /// A preset by its name.
+    /// A preset by name, and its recipe.
     Preset(String, Recipe),
-    /// A recipe of its own.
+    /// A recipe in the request.
     Own(Recipe),
 }
 
-/// A wish that is settled.
-pub(crate) struct Chosen {
-    /// The preset it came from.
+/// A resolved choice.
+pub(crate) struct ResolvedRecipe {
+    /// The preset of the recipe; `None` for a recipe in the request.
     pub(crate) preset: Option<String>,
     /// The recipe.
     pub(crate) recipe: Recipe,
 }
 
-impl Choice {
-    /// A preset of the account, or one that every installation has.
+impl RecipeChoice {
+    /// Looks up a preset: built-in ones first, then those of the account.
+    ///
+    /// # Errors
+    /// `preset_unknown`.
     pub(crate) async fn preset(state: &AppState, user: UserId, name: &str) -> Result<Self, Error> {
         let name = name.trim();
         let recipe = match preset::find(name) {
@@ -45,13 +48,19 @@ impl Choice {
         Ok(Self::Preset(name.to_owned(), recipe))
     }
 
-    /// A recipe as JSON.
-    pub(crate) fn own(json: &str) -> Result<Self, Refusal> {
+    /// Parses a recipe.
+    ///
+    /// # Errors
+    /// `recipe_invalid`, which names the field.
+    pub(crate) fn from_json(json: &str) -> Result<Self, Refusal> {
         read_recipe(json).map(Self::Own)
     }
 
-    /// This wish, unless there was one already.
-    pub(crate) fn after(self, earlier: &Self) -> Result<Self, Refusal> {
+    /// Replaces the choice that the earlier parts of a form have made.
+    ///
+    /// # Errors
+    /// `preset_and_recipe` unless `earlier` is the default: a form may choose once.
+    pub(crate) fn replacing(self, earlier: &Self) -> Result<Self, Refusal> {
         match earlier {
             Self::Default => Ok(self),
             Self::Preset(..) | Self::Own(_) => {
@@ -60,10 +69,13 @@ impl Choice {
         }
     }
 
-    /// The recipe to work by; that of the installation's default when nothing was chosen.
-    pub(crate) fn settle(self, default_preset: &str) -> Result<Chosen, Error> {
+    /// Resolves the choice to a recipe.
+    ///
+    /// # Errors
+    /// An internal error when the configured default preset does not exist.
+    pub(crate) fn resolve(self, default_preset: &str) -> Result<ResolvedRecipe, Error> {
         let (name, recipe) = match self {
-            Self::Own(recipe) => return Ok(Chosen { preset: None, recipe }),
+            Self::Own(recipe) => return Ok(ResolvedRecipe { preset: None, recipe }),
             Self::Preset(name, recipe) => (name, recipe),
             Self::Default => {
                 let found = preset::find(default_preset);
@@ -71,19 +83,20 @@ impl Choice {
                 (default_preset.to_owned(), found.recipe)
             }
         };
-        Ok(Chosen {
+        Ok(ResolvedRecipe {
             preset: Some(name),
             recipe,
         })
     }
 }
 
-/// Reads a recipe; a refusal names the field.
+/// Parses a recipe. A refusal names the field.
 pub(crate) fn read_recipe(json: &str) -> Result<Recipe, Refusal> {
     Recipe::parse(json).map_err(of_recipe)
 }
 
-/// Checks that the account has everything that a recipe names; in [`entity::user::write`] it stays until the commit.
+/// Checks that the account has all images and tasks that a recipe names. Inside of [`entity::user::write`], which locks the account,
+/// they continue to exist until the commit.
 pub(crate) async fn check_names(db: &impl ConnectionTrait, user: UserId, recipe: &Recipe) -> Result<(), Error> {
     let absent = |field: &str, why: String| {
         of_recipe(FieldError {
@@ -131,19 +144,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wish_is_a_preset_or_a_recipe_but_not_both() {
-        let own = || Choice::own(r#"{"outputs":[{"kind":"mp4"}]}"#).unwrap();
-        let idrl = Choice::Preset("idrl".to_owned(), preset::find("idrl").unwrap().recipe);
-        assert_eq!(own().after(&idrl).unwrap_err().code, Code::PresetAndRecipe);
-        assert_eq!(idrl.clone().after(&own()).unwrap_err().code, Code::PresetAndRecipe);
-        assert!(idrl.after(&Choice::Default).is_ok());
-        assert_eq!(Choice::Default.settle("web").unwrap().preset.as_deref(), Some("web"));
-        assert_eq!(own().settle("web").unwrap().preset, None);
+    fn a_form_chooses_a_preset_or_a_recipe_but_not_both() {
+        let own = || RecipeChoice::from_json(r#"{"outputs":[{"kind":"mp4"}]}"#).unwrap();
+        let idrl = RecipeChoice::Preset("idrl".to_owned(), preset::find("idrl").unwrap().recipe);
+        assert_eq!(own().replacing(&idrl).unwrap_err().code, Code::PresetAndRecipe);
+        assert_eq!(idrl.clone().replacing(&own()).unwrap_err().code, Code::PresetAndRecipe);
+        assert!(idrl.replacing(&RecipeChoice::Default).is_ok());
+        assert_eq!(
+            RecipeChoice::Default.resolve("web").unwrap().preset.as_deref(),
+            Some("web")
+        );
+        assert_eq!(own().resolve("web").unwrap().preset, None);
     }
 
     #[test]
     fn a_wrong_recipe_names_the_field() {
-        let refusal = Choice::own(r#"{"outputs":[{"kind":"mp4","video":{"crf":99}}]}"#).unwrap_err();
+        let refusal = RecipeChoice::from_json(r#"{"outputs":[{"kind":"mp4","video":{"crf":99}}]}"#).unwrap_err();
         assert_eq!(refusal.code, Code::RecipeInvalid);
         assert_eq!(refusal.fields[0].name, "outputs[0].video.crf");
     }

@@ -1,4 +1,4 @@
-//! What is known about a request before anybody looks at it: its id, the language of its replies, where it came from.
+//! Facts about a request that are read before it is routed: its id, the language of the reply and the address of the client.
 
 use crate::config::Config;
 use crate::extract::client_address;
@@ -12,34 +12,32 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Facts about a request, the same for its log lines, its reply and its handler.
+/// Facts about a request. The access log, the reply and the handler use the same value.
 #[derive(Clone, Debug)]
-pub(crate) struct Context {
-    /// The id the client gave, or one of ours.
+pub(crate) struct RequestContext {
+    /// The `X-Request-Id` of the client when it is valid, else a new UUID v7.
     pub(crate) request_id: Arc<str>,
     /// The language of the reply.
     pub(crate) language: Language,
-    /// The address of the client; `None` when the request came through no socket.
+    /// The address of the client, behind trusted proxies; `None` for requests without a socket, as in tests.
     pub(crate) client: Option<IpAddr>,
-    /// True when the client reached the service, or a trusted proxy before it, over TLS.
+    /// The client used TLS to reach the service or a trusted proxy before it.
     pub(crate) is_https: bool,
 }
 
-impl Context {
+impl RequestContext {
     pub(crate) fn of(request: &Request, config: &Config) -> Self {
         let headers = request.headers();
-        let wish = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        let accepted = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         Self {
             request_id: request_id(headers),
-            language: wish.and_then(Language::accepted).unwrap_or(config.language),
+            language: accepted.and_then(Language::accepted).unwrap_or(config.language),
             is_https: is_https(request.extensions(), headers, config),
             client: peer(request.extensions()).map(|peer| client_address(peer, headers, &config.trusted_proxies)),
         }
     }
-}
 
-impl Context {
-    /// For a reply to what is no request.
+    /// The context of a reply to bytes that could not be parsed as a request.
     pub(crate) const fn without_request(request_id: Arc<str>, language: Language) -> Self {
         Self {
             request_id,
@@ -50,15 +48,15 @@ impl Context {
     }
 }
 
-/// The address on the other side of the socket.
+/// The address of the peer of the socket.
 pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
-    // A socket of both families shows `::ffff:10.0.0.1` where people write `10.0.0.1`.
+    // A dual-stack socket reports IPv4 peers as `::ffff:10.0.0.1`; the settings name them as `10.0.0.1`.
     extensions
         .get::<ConnectInfo<SocketAddr>>()
         .map(|info| info.0.ip().to_canonical())
 }
 
-/// True when clients use `https`: by the configured address, else by the header of a trusted proxy.
+/// Tells if clients use `https`: by the scheme of the configured public address, else by `X-Forwarded-Proto` from a trusted proxy.
 pub(crate) fn is_https(extensions: &Extensions, headers: &HeaderMap, config: &Config) -> bool {
     if let Some(url) = &config.public_url {
         return url.scheme() == "https";
@@ -69,22 +67,23 @@ pub(crate) fn is_https(extensions: &Extensions, headers: &HeaderMap, config: &Co
 
 fn request_id(headers: &HeaderMap) -> Arc<str> {
     let given = headers.get("x-request-id").and_then(|value| value.to_str().ok());
-    let sane = |id: &&str| {
+    // The id is written to logs and into a header, so only harmless characters are accepted.
+    let is_valid = |id: &&str| {
         (1..=128).contains(&id.len())
             && id
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
     };
     given
-        .filter(sane)
+        .filter(is_valid)
         .map_or_else(|| Uuid::now_v7().to_string().into(), Into::into)
 }
 
-impl<S: Sync> FromRequestParts<S> for Context {
+impl<S: Sync> FromRequestParts<S> for RequestContext {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        // Every route lies behind `trail`; a router without it answers in the default language.
+        // `access_log` inserts the context before it calls the router. The telemetry router has no such layer.
         let known = parts.extensions.get::<Self>().cloned();
         Ok(known.unwrap_or_else(|| Self::without_request(request_id(&parts.headers), Language::default())))
     }
@@ -95,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sane_request_id_is_kept_and_any_other_replaced() {
+    fn a_valid_request_id_is_kept_and_any_other_is_replaced() {
         for (given, kept) in [
             ("abc-1.2_Z", true),
             ("", false),

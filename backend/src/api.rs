@@ -1,0 +1,250 @@
+//! Every operation of the API on one screen, and the OpenAPI document that is generated from them.
+
+use crate::AppState;
+use crate::openapi::{Api, response_of};
+use crate::routes::{auth, health, images, metrics, plan, presets, report, tasks, uploads, video};
+use domain::Code;
+use utoipa::OpenApi as _;
+use utoipa::openapi::{OpenApi as Document, RefOr, ResponseBuilder};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The routes of the API with their descriptions. `router.rs` makes a trailing slash optional.
+pub(crate) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(auth::sign_up))
+        .routes(routes!(auth::sign_up_ping))
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::login_ping))
+        .routes(routes!(tasks::list, uploads::create))
+        .routes(routes!(tasks::show, tasks::remove))
+        .routes(routes!(tasks::cancel))
+        .routes(routes!(tasks::retry))
+        .routes(routes!(report::show))
+        .routes(routes!(plan::plan))
+        .routes(routes!(video::download))
+        .routes(routes!(video::play))
+        .routes(routes!(images::list, images::create))
+        .routes(routes!(images::show, images::remove))
+        .routes(routes!(presets::list, presets::create))
+        .routes(routes!(presets::show, presets::replace, presets::remove))
+        .routes(routes!(health::health))
+        .routes(routes!(health::ping))
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(metrics::metrics))
+}
+
+/// The OpenAPI document of the whole API.
+#[must_use]
+pub fn document() -> Document {
+    let (_, mut document) = routes().split_for_parts();
+    // Errors that an operation does not list have the same form as those that it lists.
+    let any = || {
+        ResponseBuilder::from(response_of([Code::Internal]))
+            .description("Any other error")
+            .build()
+    };
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete]
+            .into_iter()
+            .flatten()
+        {
+            operation
+                .responses
+                .responses
+                .entry("default".to_owned())
+                .or_insert_with(|| RefOr::T(any()));
+            // An absent list would mean the security of the whole document. An empty one marks a public operation.
+            operation.security.get_or_insert_default();
+        }
+    }
+    document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn every_operation_tells_how_it_fails_and_who_may_call_it() {
+        let document = serde_json::to_value(document()).unwrap();
+        assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+        let (mut operations, mut names) = (Vec::new(), std::collections::HashSet::new());
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                assert!(operation["responses"]["default"].is_object(), "{method} {path}");
+                assert!(operation["summary"].is_string(), "{method} {path} has no summary");
+                assert!(
+                    names.insert(operation["operationId"].clone()),
+                    "{method} {path} has the name of another"
+                );
+                let schemes = operation["security"].as_array().unwrap();
+                let guarded = !schemes.is_empty();
+                assert_eq!(
+                    guarded,
+                    operation["responses"]["401"].is_object() && !path.ends_with("/login"),
+                    "{method} {path}"
+                );
+                operations.push(format!(
+                    "{} {path}{}",
+                    method.to_uppercase(),
+                    if guarded { " (bearer)" } else { "" }
+                ));
+            }
+        }
+        insta::assert_snapshot!(operations.join("\n"), @r"
+        POST /api/auth/login
+        GET /api/auth/login/ping
+        POST /api/auth/signup
+        GET /api/auth/signup/ping
+        GET /api/health
+        GET /api/images (bearer)
+        POST /api/images (bearer)
+        DELETE /api/images/{name} (bearer)
+        GET /api/images/{name} (bearer)
+        POST /api/plan (bearer)
+        GET /api/presets (bearer)
+        POST /api/presets (bearer)
+        DELETE /api/presets/{name} (bearer)
+        GET /api/presets/{name} (bearer)
+        PUT /api/presets/{name} (bearer)
+        GET /api/tasks (bearer)
+        POST /api/tasks (bearer)
+        DELETE /api/tasks/{id} (bearer)
+        GET /api/tasks/{id} (bearer)
+        POST /api/tasks/{id}/cancel (bearer)
+        GET /api/tasks/{id}/report (bearer)
+        POST /api/tasks/{id}/retry (bearer)
+        GET /api/video/download/{year}/{month}/{day}/{name} (bearer)
+        GET /api/video/play/{token}/{year}/{month}/{day}/{name}/{output}/{file} (bearer)
+        GET /livez
+        GET /metrics
+        GET /ping
+        GET /readyz
+        ");
+    }
+
+    #[test]
+    fn what_makes_something_for_an_account_takes_a_key_and_nothing_else_does() {
+        let document = serde_json::to_value(document()).unwrap();
+        let items = document["paths"].as_object().unwrap().values();
+        for operation in items.flat_map(|item| item.as_object().unwrap().values()) {
+            let guarded = operation["security"]
+                .as_array()
+                .is_some_and(|schemes| !schemes.is_empty());
+            let makes = guarded && operation["responses"]["201"].is_object();
+            let mut parameters = operation["parameters"].as_array().into_iter().flatten();
+            let takes = parameters.any(|one| one["name"] == "Idempotency-Key" && one["in"] == "header");
+            assert_eq!(makes, takes, "{}", operation["operationId"]);
+        }
+    }
+
+    /// The names of the parts of a schema that have no description.
+    fn undescribed(name: &str, schema: &Value, found: &mut Vec<String>) {
+        let told = |part: &Value| part["description"].is_string();
+        let properties = schema["properties"].as_object().into_iter().flatten();
+        for (field, value) in properties {
+            let mut variants = value["oneOf"].as_array().into_iter().flatten();
+            if !told(value) && !variants.any(told) {
+                found.push(format!("{name}.{field}"));
+            }
+        }
+    }
+
+    #[test]
+    fn everything_is_described() {
+        let document = serde_json::to_value(document()).unwrap();
+        let mut found = Vec::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let parameters = operation["parameters"].as_array().into_iter().flatten();
+                let body = operation.get("requestBody").into_iter();
+                let parts = std::iter::once(operation).chain(parameters).chain(body);
+                let silent = parts.filter(|part| !part["description"].is_string());
+                found.extend(silent.map(|part| format!("{method} {path} {}", part["name"])));
+            }
+        }
+        for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+            if !schema["description"].is_string() {
+                found.push(name.clone());
+            }
+            undescribed(name, schema, &mut found);
+        }
+        assert!(found.is_empty(), "without a description: {found:#?}");
+    }
+
+    #[test]
+    fn no_file_is_a_list_of_numbers_and_no_key_has_an_example() {
+        let document = serde_json::to_value(document()).unwrap();
+        let text = document.to_string();
+        assert!(
+            !text.contains(r#""format":"int32","minimum":0},"type":"array""#),
+            "bytes as numbers"
+        );
+        let items = document["paths"].as_object().unwrap().values();
+        for operation in items.flat_map(|item| item.as_object().unwrap().values()) {
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                // One that is sent twice would be answered with the first reply.
+                assert!(parameter.get("example").is_none(), "{parameter}");
+            }
+        }
+        let binary = serde_json::json!({ "type": "string", "format": "binary" });
+        let files = |path: &str| document["paths"][path]["get"]["responses"]["200"]["content"].clone();
+        let image = files("/api/images/{name}");
+        for kind in ["image/png", "image/jpeg"] {
+            assert_eq!(image[kind]["schema"], binary, "{kind}");
+        }
+        let video = files("/api/video/download/{year}/{month}/{day}/{name}");
+        for kind in [
+            "video/mp4",
+            "video/webm",
+            "audio/mp4",
+            "audio/mpeg",
+            "audio/ogg",
+            "image/gif",
+            "image/jpeg",
+            "image/png",
+            "image/webp",
+        ] {
+            assert_eq!(video[kind]["schema"], binary, "{kind}");
+        }
+    }
+
+    #[test]
+    fn an_output_is_told_by_its_kind() {
+        let document = serde_json::to_value(document()).unwrap();
+        let output = &document["components"]["schemas"]["Output"];
+        assert_eq!(output["discriminator"]["propertyName"], "kind");
+        let variants = output["oneOf"].as_array().unwrap().iter();
+        let variants: Vec<_> = variants.map(|variant| variant["$ref"].as_str().unwrap()).collect();
+        let kinds = output["discriminator"]["mapping"].as_object().unwrap();
+        assert_eq!(kinds.len(), 7);
+        for (kind, reference) in kinds {
+            let reference = reference.as_str().unwrap();
+            assert!(variants.contains(&reference), "{reference}");
+            let schema = document.pointer(reference.strip_prefix('#').unwrap()).unwrap();
+            let told = &schema["properties"]["kind"];
+            let told = told.get("const").unwrap_or(&told["enum"][0]);
+            assert_eq!(told, kind, "{schema}");
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = serde_json::to_value(document()).unwrap();
+        let mut wanted = vec![&document];
+        while let Some(value) = wanted.pop() {
+            if let Some(reference) = value.get("$ref").and_then(serde_json::Value::as_str) {
+                let pointer = reference.strip_prefix('#').unwrap();
+                assert!(document.pointer(pointer).is_some(), "{reference}");
+            }
+            match value {
+                serde_json::Value::Array(items) => wanted.extend(items),
+                serde_json::Value::Object(fields) => wanted.extend(fields.values()),
+                _ => {}
+            }
+        }
+    }
+}

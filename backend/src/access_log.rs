@@ -1,8 +1,9 @@
 //! Access log and common reply headers: the outermost middleware of the router.
 //!
 //! Each request gets a [`RequestContext`], a tracing span, one log line and one sample of
-//! `rushes_http_request_duration_seconds`. On the way out, errors become problem details (`problem.rs`) and every reply gets
-//! the request id, caching and security headers. The layer is outermost so that replies of all other layers pass through it.
+//! `rushes_http_request_duration_seconds`. On the way out, errors become problem details (`problem.rs`) and every reply
+//! gets the request id, caching and security headers. The layer is outermost so that replies of all other layers pass
+//! through it.
 
 use crate::AppState;
 use crate::problem;
@@ -28,12 +29,12 @@ pub(crate) async fn log(State(state): State<AppState>, mut request: Request, nex
         %method,
         route,
     );
-    let docs = request.uri().path().starts_with("/docs");
+    let is_docs = request.uri().path().starts_with("/docs");
     request.extensions_mut().insert(context.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
     span.in_scope(|| {
         response = problem::render(std::mem::take(&mut response), &context);
-        add_common_headers(response.headers_mut(), &context, docs);
+        add_common_headers(response.headers_mut(), &context, is_docs);
         if let Some(hsts) = state.config.hsts.filter(|_| context.is_https) {
             add_hsts(response.headers_mut(), hsts);
         }
@@ -60,8 +61,8 @@ fn record(method: &Method, route: &str, status: u16, latency: Duration) {
     metrics::histogram!("rushes_http_request_duration_seconds", &labels).record(latency.as_secs_f64());
 }
 
-/// Metric label of a method. Clients may send any token as a method, so unknown ones share `OTHER` to bound the number of
-/// time series.
+/// Metric label of a method. Clients may send any token as a method, so unknown ones share `OTHER` to bound the number
+/// of time series.
 fn method_label(method: &Method) -> &'static str {
     let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     known
@@ -71,7 +72,7 @@ fn method_label(method: &Method) -> &'static str {
 }
 
 /// Adds the headers that every reply has: request id, caching, language and security headers.
-fn add_common_headers(headers: &mut HeaderMap, context: &RequestContext, docs: bool) {
+fn add_common_headers(headers: &mut HeaderMap, context: &RequestContext, is_docs: bool) {
     if let Ok(id) = HeaderValue::from_str(&context.request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
@@ -98,7 +99,7 @@ fn add_common_headers(headers: &mut HeaderMap, context: &RequestContext, docs: b
         headers.insert(header::ETAG, weak);
     }
     // Swagger UI loads its own scripts and styles. Our HTML pages set their own policy.
-    let policy = if docs {
+    let policy = if is_docs {
         "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
     } else {
         "default-src 'none'; frame-ancestors 'none'"

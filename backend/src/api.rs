@@ -68,7 +68,7 @@ mod tests {
     use serde_json::Value;
 
     #[test]
-    fn every_operation_tells_how_it_fails_and_who_may_call_it() {
+    fn every_operation_documents_its_errors_and_its_security() {
         let document = serde_json::to_value(document()).unwrap();
         assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
         let (mut operations, mut names) = (Vec::new(), std::collections::HashSet::new());
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_something_for_an_account_takes_a_key_and_nothing_else_does() {
+    fn create_operations_of_accounts_and_no_others_accept_an_idempotency_key() {
         let document = serde_json::to_value(document()).unwrap();
         let items = document["paths"].as_object().unwrap().values();
         for operation in items.flat_map(|item| item.as_object().unwrap().values()) {
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_described() {
+    fn every_operation_parameter_and_schema_has_a_description() {
         let document = serde_json::to_value(document()).unwrap();
         let mut found = Vec::new();
         for (path, item) in document["paths"].as_object().unwrap() {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn no_file_is_a_list_of_numbers_and_no_key_has_an_example() {
+    fn files_are_binary_strings_and_idempotency_keys_have_no_example() {
         let document = serde_json::to_value(document()).unwrap();
         let text = document.to_string();
         assert!(
@@ -186,7 +186,7 @@ mod tests {
         let items = document["paths"].as_object().unwrap().values();
         for operation in items.flat_map(|item| item.as_object().unwrap().values()) {
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
-                // One that is sent twice would be answered with the first reply.
+                // Clients that send the example key twice would get the first reply again.
                 assert!(parameter.get("example").is_none(), "{parameter}");
             }
         }
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_output_is_told_by_its_kind() {
+    fn the_schema_of_outputs_is_discriminated_by_kind() {
         let document = serde_json::to_value(document()).unwrap();
         let output = &document["components"]["schemas"]["Output"];
         assert_eq!(output["discriminator"]["propertyName"], "kind");
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_leads_somewhere() {
+    fn every_reference_can_be_resolved() {
         let document = serde_json::to_value(document()).unwrap();
         let mut wanted = vec![&document];
         while let Some(value) = wanted.pop() {

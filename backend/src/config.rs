@@ -43,7 +43,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults: tokens valid for 12 hours, links for 1 hour, preset `web`, Spanish, no trusted proxy, no CORS origin.
+    /// The defaults: tokens valid for 12 hours, links for 1 hour, preset `web`, Spanish, no trusted proxy, no CORS
+    /// origin.
     #[must_use]
     pub fn new(secrets: Secrets) -> Self {
         Self {
@@ -105,8 +106,8 @@ pub struct Rate {
 }
 
 impl Default for Throttle {
-    /// Network: 300, then one per 200 ms. Account: 100, then one per 10 s. Reserve: 10, then one per 10 s. After 10 failures in a
-    /// row, waits of 1 s to 60 s. Networks stay known for 30 days.
+    /// Network: 300, then one per 200 ms. Account: 100, then one per 10 s. Reserve: 10, then one per 10 s. After 10
+    /// failures in a row, waits of 1 s to 60 s. Networks stay known for 30 days.
     fn default() -> Self {
         Self {
             network: Rate {
@@ -204,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_weak_secret_is_refused_and_none_is_printed() {
+    fn a_weak_secret_is_refused_and_secrets_are_not_printed() {
         assert!(Secret::new("short").is_err());
         assert!(Secret::new("a".repeat(64)).is_err());
         let secret = Secret::new("0123456789abcdef0123456789abcdef").unwrap();

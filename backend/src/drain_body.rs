@@ -1,8 +1,8 @@
 //! Reads and discards the rest of a request body that the handler did not read.
 //!
-//! A browser does not read the reply before it has sent its body. If the connection were closed with unread data, the kernel
-//! would reset it and the browser would show a network error instead of the refusal. So a spawned task keeps reading for a
-//! while, bounded in bytes and in time, while the reply is sent.
+//! A browser does not read the reply before it has sent its body. If the connection were closed with unread data, the
+//! kernel would reset it and the browser would show a network error instead of the refusal. So a spawned task keeps
+//! reading for a while, bounded in bytes and in time, while the reply is sent.
 
 use axum::body::{Body, BodyDataStream, HttpBody};
 use axum::extract::Request;
@@ -20,8 +20,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum pause between two chunks.
 const DRAIN_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Middleware: wraps the body so that the part that the handler leaves unread is drained when the body is dropped. A client
-/// that still waits for `100 Continue` has sent nothing, so its body is not drained.
+/// Middleware: wraps the body so that the part that the handler leaves unread is drained when the body is dropped. A
+/// client that still waits for `100 Continue` has sent nothing, so its body is not drained.
 pub(crate) fn drain_unread(request: Request) -> Request {
     if request.body().is_end_stream() {
         return request;
@@ -38,7 +38,8 @@ pub(crate) fn drain_unread(request: Request) -> Request {
 struct DrainedBody {
     /// `None` once it was read to its end or failed.
     body: Option<BodyDataStream>,
-    /// The client has sent `Expect: 100-continue` and the body has not been polled, so hyper has not sent `100 Continue`.
+    /// The client has sent `Expect: 100-continue` and the body has not been polled, so hyper has not sent `100
+    /// Continue`.
     awaits_continue: bool,
 }
 

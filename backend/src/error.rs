@@ -1,5 +1,5 @@
-//! Errors of handlers and extractors. There are two kinds: errors of the client, with a stable code, and internal errors, which are
-//! logged here and shown as `internal`. `problem.rs` writes them as problem details (RFC 9457).
+//! Errors of handlers and extractors. There are two kinds: errors of the client, with a stable code, and internal
+//! errors, which are logged here and shown as `internal`. `problem.rs` writes them as problem details (RFC 9457).
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -203,8 +203,8 @@ impl IntoResponse for Error {
 }
 
 impl IntoResponse for Refusal {
-    /// Returns an empty reply with the refusal as an extension. `problem::render` writes the body later, because it depends on
-    /// the language and the id of the request.
+    /// Returns an empty reply with the refusal as an extension. `problem::render` writes the body later, because it
+    /// depends on the language and the id of the request.
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();

@@ -1,5 +1,5 @@
-//! `ETag` of JSON replies. A client that polls sends `If-None-Match` and gets 304 without a body while nothing has changed (RFC 9110
-//! §15.4.5). The handler still does all its work; only the transfer is saved.
+//! `ETag` of JSON replies. A client that polls sends `If-None-Match` and gets 304 without a body while nothing has
+//! changed (RFC 9110 §15.4.5). The handler still does all its work; only the transfer is saved.
 
 use crate::routes::video::matches_if_none_match;
 use axum::body::Body;

@@ -11,4 +11,4 @@ pub(crate) use base_url::BaseUrl;
 pub(crate) use json::{FromBody, Json};
 pub(crate) use named::read_name;
 pub(crate) use proxy::client_address;
-pub use proxy::{BadCidr, Cidr};
+pub use proxy::{Cidr, InvalidCidr};

@@ -1,21 +1,24 @@
 //! `Idempotency-Key`: a create request that is sent again does not create a second resource
 //! (draft-ietf-httpapi-idempotency-key-header-07).
 //!
-//! *Problem.* A client that gets no reply cannot tell if its request was executed. It must be able to send the request again.
+//! *Problem.* A client that gets no reply cannot tell if its request was executed. It must be able to send the request
+//! again.
 //!
-//! *Mechanism.* The key is a row of `entity::idempotency`, owned by an account. The first request takes a lease on the key
-//! ([`IdempotencyKey::acquire`]), renews it in the background, and stores its reply under the key in the transaction that
-//! creates the resource ([`KeyGuard::store_reply`]). A later request with the key gets:
+//! *Mechanism.* The key is a row of `entity::idempotency`, owned by an account. The first request takes a lease on the
+//! key ([`IdempotencyKey::acquire`]), renews it in the background, and stores its reply under the key in the
+//! transaction that creates the resource ([`KeyGuard::store_reply`]). A later request with the key gets:
 //!
 //! - the stored reply, when its operation and [`Fingerprint`] are those of the first request;
 //! - `idempotency_key_reused`, when they are not;
 //! - `idempotency_key_in_use` with `Retry-After`, while the first request holds the lease.
 //!
-//! *Invariants.* The resource and the stored reply are committed together or not at all. A failed request created nothing and
-//! releases the key at once ([`KeyGuard::complete`], or `Drop` when the client disconnects). When the process dies, the lease
-//! expires. A request that lost its lease cannot commit, because [`KeyGuard::store_reply`] fails.
+//! *Invariants.* The resource and the stored reply are committed together or not at all. A failed request created
+//! nothing and releases the key at once ([`KeyGuard::complete`], or `Drop` when the client disconnects). When the
+//! process dies, the lease expires. A request that lost its lease cannot commit, because [`KeyGuard::store_reply`]
+//! fails.
 //!
-//! *Rejected.* Storing the reply after the commit: a crash between the two would let the retry create a second resource.
+//! *Rejected.* Storing the reply after the commit: a crash between the two would let the retry create a second
+//! resource.
 
 use crate::AppState;
 use crate::error::{Error, Refusal};
@@ -63,14 +66,14 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
     reason = "describes the header in the OpenAPI document; `read_key` parses it"
 )]
 pub(crate) struct IdempotencyKeyHeader {
-    /// A unique text of your choice for this request, such as a UUID. A request that is sent again with the same key within
-    /// 24 hours creates nothing and gets the first reply again.
+    /// A unique text of your choice for this request, such as a UUID. A request that is sent again with the same key
+    /// within 24 hours creates nothing and gets the first reply again.
     #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255)]
     idempotency_key: Option<String>,
 }
 
-/// The idempotency key of a create request, if it has one. Extracts from the request head, so that a handler can acquire the
-/// key before it reads a long body.
+/// The idempotency key of a create request, if it has one. It is in the head of the request, so a handler can acquire
+/// the key before it reads a long body.
 pub(crate) struct IdempotencyKey {
     key: Option<String>,
     /// Method and path of the request.
@@ -168,8 +171,8 @@ async fn renew_periodically(db: DatabaseConnection, lease: idempotency::Hold) {
     }
 }
 
-/// The SHA-256 of the content of a request, in hexadecimal. Two requests with the same operation and the same fingerprint are
-/// the same request.
+/// The SHA-256 of the content of a request, in hexadecimal. Two requests with the same operation and the same
+/// fingerprint are the same request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fingerprint(String);
 
@@ -227,8 +230,8 @@ struct HeldKey {
 }
 
 impl KeyGuard {
-    /// Checks and renews the lease at the start of the transaction that creates the resource. Without this check, a request
-    /// that lost its lease would report the name that the other request took as a conflict.
+    /// Checks and renews the lease at the start of the transaction that creates the resource. Without this check, a
+    /// request that lost its lease would report the name that the other request took as a conflict.
     ///
     /// # Errors
     /// `idempotency_key_in_use` when the lease is lost.
@@ -262,8 +265,8 @@ impl KeyGuard {
     pub(crate) async fn complete<T: Serialize>(self, result: Result<T, Error>) -> Result<Response, Error> {
         if let Some(held) = &self.0 {
             if result.is_err() {
-                // If the commit succeeded but its acknowledgment was lost, the stored reply stays: only keys without a reply
-                // are released.
+                // If the commit succeeded but its acknowledgment was lost, the stored reply stays: only keys without a
+                // reply are released.
                 release(&held.db, &held.lease).await;
             }
             held.released.store(true, Ordering::Relaxed);

@@ -1,8 +1,8 @@
-//! The HTTP API: server, router, middleware, extractors, handlers, errors, authentication and the OpenAPI document. The only
-//! crate that uses axum.
+//! The HTTP API: server, router, middleware, extractors, handlers, errors, authentication and the OpenAPI document. The
+//! only crate that uses axum.
 //!
-//! Handlers make no decisions of their own: `domain` parses and plans recipes, `entity` owns rows and their state machine,
-//! `storage` owns files.
+//! Handlers make no decisions of their own: `domain` parses and plans recipes, `entity` owns rows and their state
+//! machine, `storage` owns files.
 
 mod access_log;
 mod api;
@@ -30,7 +30,7 @@ mod view;
 pub use api::document as openapi;
 pub use axum::Router;
 pub use config::{Config, PasswordPolicy, Rate, Secret, Secrets, Throttle, WeakSecret};
-pub use extract::{BadCidr, Cidr};
+pub use extract::{Cidr, InvalidCidr};
 pub use router::{router, telemetry_router};
 pub use serve::{Serving, serve};
 pub use state::{Alive, AppState};

@@ -1,11 +1,12 @@
 //! Signed links. A link grants access to one output until it expires, without a token.
 //!
-//! *Signature.* HMAC-SHA256 over method, path, output, expiry and key id, with a key derived from each secret of the installation.
-//! The link names its key, so that links stay valid during a rotation of secrets.
+//! *Signature.* HMAC-SHA256 over method, path, output, expiry and key id, with a key derived from each secret of the
+//! installation. The link names its key, so that links stay valid during a rotation of secrets.
 //!
-//! *Expiry.* Clients poll a task, and caches identify a file by its URL. So the expiry is rounded up to a multiple of the time to
-//! live: all links to an output that are made within one such window are equal. A player fetches the segments of an adaptive output
-//! one after the other during playback, so the duration of the video is added to the time to live.
+//! *Expiry.* Clients poll a task, and caches identify a file by its URL. So the expiry is rounded up to a multiple of
+//! the time to live: all links to an output that are made within one such window are equal. A player fetches the
+//! segments of an adaptive output one after the other during playback, so the duration of the video is added to the
+//! time to live.
 
 use crate::config::Secrets;
 use base64::Engine;
@@ -73,9 +74,9 @@ impl Links {
         }
     }
 
-    /// The path of a link below `/api/video/`. The link is valid for at least the time to live plus `playing`, and at most one
-    /// time to live longer. The link of a set of files leads to its entry file (a playlist or an index); the relative URIs in that
-    /// file resolve to the same token.
+    /// The path of a link below `/api/video/`. The link is valid for at least the time to live plus `playing`, and for
+    /// at most one time to live longer. The link of a set of files leads to its entry file (a playlist or an index); the
+    /// relative URIs in that file resolve to the same token.
     pub(crate) fn path(
         &self,
         task: &task::Model,
@@ -148,8 +149,8 @@ impl Links {
     }
 }
 
-/// Duration of the longest output of a task. All links of the task use it, because a player of one output also reads others, such
-/// as the sprite.
+/// Duration of the longest output of a task. All links of the task use it, because a player of one output also reads
+/// others, such as the sprite.
 pub(crate) fn playing_time(outputs: &[output::Model]) -> Duration {
     let longest_ms = outputs.iter().filter_map(|output| output.duration_ms).max();
     Duration::from_millis(longest_ms.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0))
@@ -169,8 +170,8 @@ impl Proof {
 }
 
 impl Key {
-    /// Derives the link key from a secret. The derivation separates it from the key of tokens, so that a link signature is never
-    /// valid as a token. Never `None`: HMAC accepts keys of any length.
+    /// Derives the link key from a secret. The derivation separates it from the key of tokens, so that a link signature
+    /// is never valid as a token. Never `None`: HMAC accepts keys of any length.
     fn derive(secret: &[u8]) -> Option<Self> {
         let mut mac = HmacSha256::new_from_slice(secret).ok()?;
         mac.update(b"rushes signed links v1");
@@ -182,8 +183,8 @@ impl Key {
         })
     }
 
-    /// The MAC of a grant. The message always says `GET`, because `HEAD` uses the link of `GET`. None of the parts can contain a
-    /// line break, so the message is unambiguous.
+    /// The MAC of a grant. The message always says `GET`, because `HEAD` uses the link of `GET`. None of the parts can
+    /// contain a line break, so the message is unambiguous.
     fn mac_of(&self, grant: Grant<'_>, expires: i64) -> HmacSha256 {
         let Grant { file_path, output } = grant;
         let mut mac = self.mac.clone();
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_opens_its_output_until_it_expires() {
+    fn a_link_is_valid_until_it_expires() {
         let links = links("a", None);
         let proof = proof(&links.query(GRANT, 1_800_000_060));
         assert_eq!(links.check(&proof, GRANT, at(0)), LinkStatus::Valid);
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn links_of_one_window_are_the_same_and_outlive_the_video() {
+    fn links_of_one_window_are_equal_and_valid_longer_than_the_video_plays() {
         let links = links("a", None);
         let hour = Duration::from_secs(3_600);
         let mut ends = std::collections::BTreeSet::new();
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_in_a_path_proves_the_same_as_a_query() {
+    fn a_token_in_a_path_is_equivalent_to_a_query() {
         let links = links("a", None);
         let proof = Proof::from_token(&links.token(GRANT, 1_800_000_060)).unwrap();
         assert_eq!(links.check(&proof, GRANT, at(0)), LinkStatus::Valid);
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_link_opens_nothing() {
+    fn a_changed_link_is_invalid() {
         let links = links("a", None);
         let right = proof(&links.query(GRANT, 1_800_000_060));
         let (output, file_path) = ("poster.jpg", "2026/01/31/8_clip.mov");
@@ -296,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_survives_a_rotation_and_no_other_installation_takes_it() {
+    fn a_link_stays_valid_during_a_rotation_and_is_invalid_elsewhere() {
         let old = proof(&links("a", None).query(GRANT, 1_800_000_060));
         assert_eq!(links("b", Some("a")).check(&old, GRANT, at(0)), LinkStatus::Valid);
         assert_eq!(links("b", None).check(&old, GRANT, at(0)), LinkStatus::Invalid);

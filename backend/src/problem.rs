@@ -1,4 +1,5 @@
-//! The body of every error reply: problem details (RFC 9457), for refusals of our handlers and for bare errors of axum alike.
+//! The body of every error reply: problem details (RFC 9457), for refusals of our handlers and for bare errors of axum
+//! alike.
 
 use crate::error::Refusal;
 use crate::request_context::RequestContext;
@@ -91,7 +92,7 @@ const fn is_about_token(code: Code) -> bool {
 pub(crate) fn render(mut response: Response, context: &RequestContext) -> Response {
     let refusal = match response.extensions_mut().remove::<Refusal>() {
         Some(refusal) => refusal,
-        None if is_bare_error(&response) => Refusal::new(code_of(response.status())),
+        None if is_framework_error(&response) => Refusal::new(code_of(response.status())),
         None => return response,
     };
     let body = body(&refusal, context);
@@ -123,7 +124,7 @@ const fn challenge(code: Code) -> &'static str {
 }
 
 /// Tells if a reply is an error of axum or tower, which has no JSON body.
-fn is_bare_error(response: &Response) -> bool {
+fn is_framework_error(response: &Response) -> bool {
     let status = response.status();
     let ours = response
         .headers()
@@ -151,7 +152,7 @@ fn code_of(status: StatusCode) -> Code {
     clippy::needless_pass_by_value,
     reason = "the signature that `CatchPanicLayer` requires"
 )]
-pub(crate) fn of_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
+pub(crate) fn panic_response(panic: Box<dyn Any + Send + 'static>) -> Response {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_field_is_named_in_the_language_of_the_caller() {
+    fn an_invalid_field_is_reported_in_the_language_of_the_client() {
         let problem = FieldProblem::Invalid("52; accepted: 0 to 51".to_owned());
         let error = FieldError {
             field: "outputs[0].video.crf".to_owned(),
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_error_says_its_sentence_twice() {
+    fn a_token_error_has_its_sentence_in_message_and_msg() {
         let response = render(Refusal::new(Code::TokenExpired).into_response(), &context(Language::Es));
         assert_eq!(
             response.headers()["www-authenticate"],
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_is_no_error_is_left_alone() {
+    fn a_successful_reply_is_not_changed() {
         let response = render("fine".into_response(), &context(Language::En));
         assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
     }

@@ -1,5 +1,5 @@
-//! The choice of a recipe in an upload or a plan request: the default preset, a preset by name, or a recipe in the request; and the
-//! check that the images and tasks that a recipe names exist.
+//! The choice of a recipe in an upload or a plan request: the default preset, a preset by name, or a recipe in the
+//! request. Also checks that the images and tasks to which a recipe refers exist.
 
 use crate::AppState;
 use crate::error::{Error, Refusal};
@@ -41,10 +41,10 @@ impl RecipeChoice {
             None if name.parse::<Name>().is_err() => None,
             None => entity::preset::of_user(&state.db, user, name)
                 .await?
-                .map(|own| stored(own.recipe).context("a stored preset cannot be read"))
+                .map(|own| stored(own.recipe).context("failed to parse a stored preset"))
                 .transpose()?,
         };
-        let recipe = recipe.ok_or_else(|| unknown(name))?;
+        let recipe = recipe.ok_or_else(|| preset_unknown(name))?;
         Ok(Self::Preset(name.to_owned(), recipe))
     }
 
@@ -92,14 +92,14 @@ impl RecipeChoice {
 
 /// Parses a recipe. A refusal names the field.
 pub(crate) fn read_recipe(json: &str) -> Result<Recipe, Refusal> {
-    Recipe::parse(json).map_err(of_recipe)
+    Recipe::parse(json).map_err(recipe_invalid)
 }
 
-/// Checks that the account has all images and tasks that a recipe names. Inside of [`entity::user::write`], which locks the account,
-/// they continue to exist until the commit.
+/// Checks that the account has all images and tasks to which a recipe refers. Inside [`entity::user::write`], which
+/// locks the account, they continue to exist until the commit.
 pub(crate) async fn check_names(db: &impl ConnectionTrait, user: UserId, recipe: &Recipe) -> Result<(), Error> {
     let absent = |field: &str, why: String| {
-        of_recipe(FieldError {
+        recipe_invalid(FieldError {
             field: field.to_owned(),
             problem: FieldProblem::Invalid(why),
         })
@@ -117,7 +117,7 @@ pub(crate) async fn check_names(db: &impl ConnectionTrait, user: UserId, recipe:
     Ok(())
 }
 
-fn unknown(name: &str) -> Refusal {
+fn preset_unknown(name: &str) -> Refusal {
     let built_in: Vec<_> = preset::built_in().iter().map(|preset| preset.name).collect();
     let given: String = name.chars().take(100).collect();
     Refusal::new(Code::PresetUnknown)
@@ -128,7 +128,7 @@ fn unknown(name: &str) -> Refusal {
         .field("preset", Code::PresetUnknown)
 }
 
-fn of_recipe(error: FieldError) -> Refusal {
+fn recipe_invalid(error: FieldError) -> Refusal {
     let detail = match &error.problem {
         FieldProblem::Unknown(accepted) => format!("{}: unknown field; accepted: {accepted}", error.field),
         FieldProblem::Missing => format!("{}: missing", error.field),
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_recipe_names_the_field() {
+    fn an_invalid_recipe_names_the_field() {
         let refusal = RecipeChoice::from_json(r#"{"outputs":[{"kind":"mp4","video":{"crf":99}}]}"#).unwrap_err();
         assert_eq!(refusal.code, Code::RecipeInvalid);
         assert_eq!(refusal.fields[0].name, "outputs[0].video.crf");

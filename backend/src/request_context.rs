@@ -1,4 +1,5 @@
-//! Facts about a request that are read before it is routed: its id, the language of the reply and the address of the client.
+//! Facts about a request that are read before it is routed: its id, the language of the reply and the address of the
+//! client.
 
 use crate::config::Config;
 use crate::extract::client_address;
@@ -56,7 +57,8 @@ pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
         .map(|info| info.0.ip().to_canonical())
 }
 
-/// Tells if clients use `https`: by the scheme of the configured public address, else by `X-Forwarded-Proto` from a trusted proxy.
+/// Tells if clients use `https`: by the scheme of the configured public address, else by `X-Forwarded-Proto` from a
+/// trusted proxy.
 pub(crate) fn is_https(extensions: &Extensions, headers: &HeaderMap, config: &Config) -> bool {
     if let Some(url) = &config.public_url {
         return url.scheme() == "https";

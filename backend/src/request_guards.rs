@@ -1,5 +1,5 @@
-//! Middleware that refuses requests: malformed `Host`, oversized HTTP/2 headers, no reply in time, and changes made while
-//! the data files were moved away.
+//! Middleware that refuses requests: malformed `Host`, oversized HTTP/2 headers, no reply in time, and changes made
+//! while the data files were moved away.
 
 use crate::AppState;
 use crate::error::{Error, Refusal};
@@ -11,9 +11,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::Code;
 
-/// Answers 503 when the database file or the storage directory was moved or deleted under the running process: changes made
-/// to the open file would be lost at the next restart. Unsafe methods look at the files after each request; safe ones use the
-/// last known result.
+/// Answers 503 when the database file or the storage directory was moved or deleted under the running process: changes
+/// made to the open file would be lost at the next restart. Unsafe methods look at the files after each request; safe
+/// ones use the last known result.
 pub(crate) async fn require_pinned_files(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let is_safe = request.method().is_safe();
     let response = next.run(request).await;
@@ -27,8 +27,8 @@ pub(crate) async fn require_pinned_files(State(state): State<AppState>, request:
 /// Maximum number of headers of an HTTP/2 request; the same as hyper's limit for HTTP/1.1.
 const HEADERS_MAX: usize = 100;
 
-/// Refuses an HTTP/2 request whose header list is larger than [`READ_BYTES`], the limit of HTTP/1.1. The size of the list
-/// includes 32 bytes of overhead per field (RFC 9113 §6.5.2).
+/// Refuses an HTTP/2 request whose header list is larger than [`READ_BYTES`], the limit of HTTP/1.1. The size of the
+/// list includes 32 bytes of overhead per field (RFC 9113 §6.5.2).
 pub(crate) async fn limit_headers(request: Request, next: Next) -> Response {
     if request.version() < Version::HTTP_2 {
         return next.run(request).await;
@@ -67,8 +67,8 @@ pub(crate) async fn require_host(request: Request, next: Next) -> Response {
     Refusal::new(Code::RequestInvalid).detail(detail).into_response()
 }
 
-/// Answers 503 when the handler does not reply within the request timeout. Uploads are exempt, because their duration depends
-/// on the size of the file; they have a limit on the pause between two chunks instead.
+/// Answers 503 when the handler does not reply within the request timeout. Uploads are exempt, because their duration
+/// depends on the size of the file; they have a limit on the pause between two chunks instead.
 pub(crate) async fn timeout(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let is_upload = *request.method() == Method::POST
         && request

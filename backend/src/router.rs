@@ -26,8 +26,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 /// The router of the API: operations, Swagger UI, the landing page and the page of error codes.
 ///
-/// The middleware, outermost first: access log, limits on headers, `Host`, CORS, compression, `ETag` of JSON, request timeout,
-/// pinned files, panics, and draining of unread bodies.
+/// The middleware, outermost first: access log, limits on headers, `Host`, CORS, compression, `ETag` of JSON, request
+/// timeout, pinned files, panics, and draining of unread bodies.
 pub fn router(state: AppState) -> Router {
     let (router, _) = api::routes().split_for_parts();
     let document = api::document();
@@ -38,7 +38,7 @@ pub fn router(state: AppState) -> Router {
         .merge(SwaggerUi::new("/docs").url("/api/openapi.json", document))
         .fallback(route_not_found)
         .layer(map_request(async |request: Request| drain_unread(request)))
-        .layer(CatchPanicLayer::custom(problem::of_panic))
+        .layer(CatchPanicLayer::custom(problem::panic_response))
         .layer(from_fn_with_state(state.clone(), request_guards::require_pinned_files))
         .layer(from_fn_with_state(state.clone(), request_guards::timeout))
         .layer(from_fn(etag::add_etag))
@@ -75,7 +75,7 @@ pub fn telemetry_router(
             "/metrics",
             get(async move || {
                 metrics::count_tasks(&count_db).await;
-                metrics::print(Some(&handle))
+                metrics::render(Some(&handle))
             }),
         )
 }
@@ -84,7 +84,8 @@ async fn route_not_found() -> axum::response::Response {
     axum::response::IntoResponse::into_response(crate::error::Refusal::new(domain::Code::RouteNotFound))
 }
 
-/// Removes slashes from the end of the path. Swagger UI loads its files relative to `/docs/`, so that path keeps its slash.
+/// Removes slashes from the end of the path. Swagger UI loads its files relative to `/docs/`, so that path keeps its
+/// slash.
 fn remove_trailing_slash(mut request: Request) -> Request {
     let path = request.uri().path();
     if path.len() > 1 && path.ends_with('/') && path != "/docs/" {
@@ -104,8 +105,8 @@ fn remove_trailing_slash(mut request: Request) -> Request {
     request
 }
 
-/// Matches complete text replies that are longer than a TCP segment. Media is compressed already, and the bytes of a range
-/// must not be changed.
+/// Matches complete text replies that are longer than a TCP segment. Media is compressed already, and the bytes of a
+/// range must not be changed.
 fn is_worth_compressing() -> impl Predicate {
     let is_text = |status: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions| {
         let kind = headers

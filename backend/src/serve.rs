@@ -1,22 +1,24 @@
 //! The HTTP server: limits on the number and the age of connections, and graceful shutdown.
 //!
-//! *Timeouts.* A connection without a request in progress is closed after [`Serving::head_within`] when it never had a request,
-//! and after [`Serving::idle_for`] otherwise. This one rule covers clients that send nothing, half a request line, half an HTTP/2
-//! preface or headers byte by byte, and unused keep-alive connections. hyper's own header timeout is not enough, because it starts
-//! only when the protocol is known. A connection whose client does not read its reply is closed after [`Serving::taken_within`].
+//! *Timeouts.* A connection without a request in progress is closed after [`Serving::head_within`] when it never had a
+//! request, and after [`Serving::idle_for`] otherwise. This one rule covers clients that send nothing, half a request
+//! line, half an HTTP/2 preface or headers byte by byte, and unused keep-alive connections. hyper's own header timeout
+//! is not enough, because it starts only when the protocol is known. A connection whose client does not read its reply
+//! is closed after [`Serving::taken_within`].
 //!
-//! *Connection limit.* At most [`Serving::connections`] are open; each may need two more file descriptors for storage. When the
-//! limit is reached, a new connection evicts the one that has been without a request for longest, or else the one whose client has
-//! not read its replies for longest, so that silent connections cannot lock others out. Rejected: to stop accepting until a
-//! connection ends, because 1,000 silent connections would then block the service for a whole timeout.
+//! *Connection limit.* At most [`Serving::connections`] are open; each may need two more file descriptors for storage.
+//! When the limit is reached, a new connection evicts the one that has been without a request for longest, or else the
+//! one whose client has not read its replies for longest, so that silent connections cannot lock others out. Rejected:
+//! to stop accepting until a connection ends, because 1,000 silent connections would then block the service for a whole
+//! timeout.
 //!
-//! *Concurrent requests.* Each connection may always have one request in progress. The further concurrent requests of HTTP/2 share
-//! one semaphore, so that a few connections with many streams delay only themselves.
+//! *Concurrent requests.* Each connection may always have one request in progress. The further concurrent requests of
+//! HTTP/2 share one semaphore, so that a few connections with many streams delay only themselves.
 //!
-//! *Shutdown.* During [`Serving::stop_delay`] the server works as before, but `/readyz` answers 503 and each HTTP/1.1 reply says
-//! `Connection: close`, so that proxies empty their connection pools. Then the server accepts what is left in the kernel's backlog
-//! and closes the listener. A connection without a request so far gets 2 s for its first one, because a proxy may have sent it
-//! already. Requests in progress get 25 s.
+//! *Shutdown.* During [`Serving::stop_delay`] the server works as before, but `/readyz` answers 503 and each HTTP/1.1
+//! reply says `Connection: close`, so that proxies empty their connection pools. Then the server accepts what is left
+//! in the kernel's backlog and closes the listener. A connection without a request so far gets 2 s for its first one,
+//! because a proxy may have sent it already. Requests in progress get 25 s.
 
 mod connections;
 mod malformed_request;
@@ -67,7 +69,8 @@ pub struct Serving {
     pub connections: usize,
     /// Time for the head of the first request of a connection.
     pub head_within: Duration,
-    /// Keep-alive timeout: time without a request after the first one. Longer than nginx keeps its upstream connections.
+    /// Keep-alive timeout: time without a request after the first one. Longer than nginx keeps its upstream
+    /// connections.
     pub idle_for: Duration,
     /// Time for which a client may read no byte of a reply that is ready.
     pub taken_within: Duration,
@@ -91,8 +94,8 @@ impl Default for Serving {
     }
 }
 
-/// Serves the router until `shutdown` and [`Serving::stop_delay`] have passed, then waits for requests in progress. The accept loop
-/// is the background task `listener`.
+/// Serves the router until `shutdown` and [`Serving::stop_delay`] have passed, then waits for requests in progress. The
+/// accept loop is the background task `listener`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -148,8 +151,8 @@ impl Server {
         protocols
             .http2()
             .timer(TokioTimer::new())
-            // hyper answers a longer list without a body. `request_guards::limit_headers` refuses lists of half that size with
-            // problem details, so clients rarely meet this limit.
+            // hyper answers a longer list without a body. `request_guards::limit_headers` refuses lists of half that
+            // size with problem details, so clients rarely meet this limit.
             .max_header_list_size(2 * READ_BYTES)
             .max_concurrent_streams(STREAMS_MAX)
             .keep_alive_interval(serving.idle_for);
@@ -224,8 +227,8 @@ impl Server {
         let service = tower::service_fn(move |request: axum::http::Request<_>| {
             let mut request: Request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
-            // Registered before the future is polled: `Socket` takes bytes that are written without a request for a reply of
-            // hyper itself.
+            // Registered before the future is polled: `Socket` takes bytes that are written without a request for a
+            // reply of hyper itself.
             let guard = connection.begin_request();
             server.clone().answer(request, guard)
         });

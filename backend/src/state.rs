@@ -1,4 +1,5 @@
-//! The shared state of all handlers: connections to the other parts of the service, and keys and limits made from the settings.
+//! The shared state of all handlers: connections to the other parts of the service, and keys and limits made from the
+//! settings.
 
 use crate::auth::{AttemptLimiter, Hasher, Tokens};
 use crate::config::Config;
@@ -73,8 +74,8 @@ impl AppState {
         }))
     }
 
-    /// Runs a query of an upload within the request timeout. The upload request itself is exempt from that timeout, because its
-    /// duration depends on the size of the file.
+    /// Runs a query of an upload within the request timeout. The upload request itself is exempt from that timeout,
+    /// because its duration depends on the size of the file.
     ///
     /// # Errors
     /// The errors of the query; `unavailable` when the timeout has passed.
@@ -95,8 +96,8 @@ impl AppState {
         self
     }
 
-    /// Sets the sandbox of media children on this machine, which `/api/health` shows; for a process that also runs the worker.
-    /// Call it before the state is cloned.
+    /// Sets the sandbox of media children on this machine, which `/api/health` shows; for a process that also runs the
+    /// worker. Call it before the state is cloned.
     #[must_use]
     pub fn with_sandbox(mut self, mode: SandboxMode, status: SandboxStatus) -> Self {
         if let Some(parts) = Arc::get_mut(&mut self.0) {

@@ -1,4 +1,5 @@
-//! Multipart uploads. A video is streamed from the request to the storage while it is hashed and counted; it is never held in memory.
+//! Multipart uploads. A video is streamed from the request to the storage while it is hashed and counted; it is never
+//! held in memory.
 
 mod form;
 mod image;

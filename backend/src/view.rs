@@ -1,5 +1,5 @@
-//! The JSON representation of tasks. Rows of `entity` are never serialized themselves, so that a new column does not become part of the
-//! API by accident.
+//! The JSON representation of tasks. Rows of `entity` are never serialized themselves, so that a new column does not
+//! become part of the API by accident.
 
 mod plan;
 

@@ -1,5 +1,5 @@
-//! A map of bounded size whose entries expire. When it is full, the entry that would expire first is evicted. The longest waits
-//! expire last, so a flood of new entries cannot push them out.
+//! A map of bounded size whose entries expire. When it is full, the entry that would expire first is evicted. The
+//! longest waits expire last, so a flood of new entries cannot push them out.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;

@@ -24,8 +24,8 @@ pub(crate) struct Hasher(Arc<Inner>);
 struct Inner {
     argon2: Argon2<'static>,
     pool: Pool,
-    /// A hash with the current parameters. A login to an unknown account is checked against it, so that the response time does
-    /// not tell if the account exists.
+    /// A hash with the current parameters. A login to an unknown account is checked against it, so that the response
+    /// time does not tell if the account exists.
     dummy: String,
 }
 
@@ -146,9 +146,10 @@ fn verify(current: &Argon2<'_>, dummy: &str, password: &[u8], stored: Option<&st
     }
 }
 
-/// Minimum capacity of the memory of a hash, in blocks of 1 KiB: just above 32 MiB. From that size on, glibc always allocates by
-/// `mmap` and returns the memory to the kernel when it is freed. Below it, glibc raises its threshold after the first `free` and
-/// keeps the memory in the heap (mallopt(3), `M_MMAP_THRESHOLD`). Pages that are never written use no memory.
+/// Minimum capacity of the memory of a hash, in blocks of 1 KiB: just above 32 MiB. From that size on, glibc always
+/// allocates by `mmap` and returns the memory to the kernel when it is freed. Below it, glibc raises its threshold
+/// after the first `free` and keeps the memory in the heap (mallopt(3), `M_MMAP_THRESHOLD`). Pages that are never
+/// written use no memory.
 const MMAP_BLOCKS: usize = (32 << 10) + 64;
 
 fn compute(argon2: &Argon2<'_>, password: &[u8], salt: &[u8], length: usize) -> anyhow::Result<Output> {

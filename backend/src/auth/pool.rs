@@ -1,13 +1,13 @@
 //! A bounded thread pool with two priorities, for password hashes.
 //!
-//! The threads have normal scheduling priority. Media children run at a lower one (`media::sandbox`), so a login does not wait for
-//! an encoder.
+//! The threads have normal scheduling priority. Media children run at a lower one (`media::sandbox`), so a login does
+//! not wait for an encoder.
 //!
-//! Work in the first queue always runs before work in the second, so that a flood of logins from unknown networks does not delay
-//! users who log in from their usual network.
+//! Work in the first queue always runs before work in the second, so that a flood of logins from unknown networks does
+//! not delay users who log in from their usual network.
 //!
-//! A request reserves a slot of its queue before it asks the database. A flood is refused at once, instead of taking the
-//! database connections from all other requests.
+//! A request reserves a slot of its queue before it asks the database. A flood is refused at once, instead of taking
+//! the database connections from all other requests.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -106,14 +106,16 @@ impl Drop for Pool {
 }
 
 impl Shared {
-    /// Locks the queues. No code that can panic runs under this lock, so a poisoned lock still guards consistent queues.
+    /// Locks the queues. No code that can panic runs under this lock, so a poisoned lock still guards consistent
+    /// queues.
     fn lock(&self) -> MutexGuard<'_, Queues> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn run(&self) {
         while let Some(work) = self.next() {
-            // A panic drops the sender of the result, which the caller observes; the thread continues with the next work.
+            // A panic drops the sender of the result, which the caller observes; the thread continues with the next
+            // work.
             let _ = catch_unwind(AssertUnwindSafe(work));
         }
     }

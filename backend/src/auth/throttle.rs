@@ -1,24 +1,26 @@
 //! Rate limits of sign-up and login against password guessing.
 //!
-//! *Problem.* Passwords must not be guessed quickly, neither from one machine nor from many. But an attacker who guesses must not lock
-//! the owner of the account out, so a plain limit per account is not enough.
+//! *Problem.* Passwords must not be guessed quickly, neither from one machine nor from many. But an attacker who
+//! guesses must not lock the owner of the account out, so a plain limit per account is not enough.
 //!
 //! *Mechanism.* Attempts are counted by keys that separate the attacker from the owner:
 //!
-//! 1. By *network* (an IPv4 address or an IPv6 /64): a rate over all accounts. Limits one machine that tries many accounts.
-//! 2. By *account and network*: after some wrong passwords in a row, waits that double. Limits one machine that tries one account, and
-//!    affects that machine alone.
+//! 1. By *network* (an IPv4 address or an IPv6 /64): a rate over all accounts. Limits one machine that tries many
+//!    accounts.
+//! 2. By *account and network*: after some wrong passwords in a row, waits that double. Limits one machine that tries
+//!    one account, and affects that machine alone.
 //! 3. By *account*: a rate over all networks that are not known for it. Limits many machines that try one account.
 //!
-//! A network is *known* for an account when the correct password came from it recently, at a login or at the sign-up. Rule 3 does not
-//! apply to it. Where others behind the same address use up rule 1, it has a small reserve. Its hashes are computed first. Rule 2
-//! applies to it.
+//! A network is *known* for an account when the correct password came from it recently, at a login or at the sign-up.
+//! Rule 3 does not apply to it. Where others behind the same address use up rule 1, it has a small reserve. Its hashes
+//! are computed first. Rule 2 applies to it.
 //!
-//! *Invariants.* An attempt counts as failed until [`AttemptLimiter::record_success`], so concurrent attempts pass no more often than
-//! successive ones. Accounts that do not exist are counted like those that do, so the limits do not reveal which exist. Every wait ends
-//! by itself.
+//! *Invariants.* An attempt counts as failed until [`AttemptLimiter::record_success`], so concurrent attempts pass no
+//! more often than successive ones. Accounts that do not exist are counted like those that do, so the limits do not
+//! reveal which exist. Every wait ends by itself.
 //!
-//! The state is in the memory of this process, in maps of bounded size ([`ExpiringMap`]); several API processes count separately.
+//! The state is in the memory of this process, in maps of bounded size ([`ExpiringMap`]); several API processes count
+//! separately.
 
 use super::expiring_map::ExpiringMap;
 use super::pool::Priority;
@@ -94,7 +96,7 @@ impl AttemptLimiter {
     /// The time to wait.
     pub(crate) fn sign_up(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
         let (network, rate, mut tables) = (network_of(address), self.rules.network, self.lock());
-        let full_at = rate.take(tables.sign_ups.get(network, now), now)?;
+        let full_at = rate.charge(tables.sign_ups.get(network, now), now)?;
         tables.sign_ups.put(network, full_at, full_at, now);
         Ok(())
     }
@@ -116,14 +118,14 @@ impl AttemptLimiter {
         if !wait.is_zero() {
             return Err(wait);
         }
-        let by_network = rules.network.take(tables.logins.get(network, now), now);
+        let by_network = rules.network.charge(tables.logins.get(network, now), now);
         let reserve = match (&by_network, known) {
-            (Err(_), true) => Some(rules.reserve.take(tables.reserves.get(pair, now), now)?),
+            (Err(_), true) => Some(rules.reserve.charge(tables.reserves.get(pair, now), now)?),
             (Err(wait), false) => return Err(*wait),
             (Ok(_), _) => None,
         };
         if !known {
-            let full_at = rules.account.take(tables.accounts.get(account, now), now)?;
+            let full_at = rules.account.charge(tables.accounts.get(account, now), now)?;
             tables.accounts.put(account, full_at, full_at, now);
         }
         if let Ok(full_at) = by_network {
@@ -212,7 +214,7 @@ impl Rate {
     ///
     /// # Errors
     /// The time to wait until one attempt is allowed.
-    fn take(self, full_at: Option<&FullAt>, now: Instant) -> Result<FullAt, Duration> {
+    fn charge(self, full_at: Option<&FullAt>, now: Instant) -> Result<FullAt, Duration> {
         let full_at = full_at.map_or(now, |full_at| (*full_at).max(now)) + self.refill;
         let over = full_at.saturating_duration_since(now + self.refill * self.burst);
         if over.is_zero() { Ok(full_at) } else { Err(over) }

@@ -1,5 +1,5 @@
-//! Access tokens: JWTs signed with HMAC-SHA256, by the rules of RFC 8725. The algorithm is fixed; the header of a token cannot
-//! choose it.
+//! Access tokens: JWTs signed with HMAC-SHA256, by the rules of RFC 8725. The algorithm is fixed; the header of a token
+//! cannot choose it.
 
 use crate::config::Secrets;
 use anyhow::Context as _;
@@ -15,8 +15,8 @@ use uuid::Uuid;
 const TYPE: &str = "at+jwt";
 const ISSUER: &str = "rushes";
 const AUDIENCE: &str = "rushes-api";
-/// Tolerated clock difference between two API processes, in seconds. `nbf` is set this much earlier than `iat`, so that the check
-/// needs no leeway, which would also extend `exp`.
+/// Tolerated clock difference between two API processes, in seconds. `nbf` is set this much earlier than `iat`, so that
+/// the check needs no leeway, which would also extend `exp`.
 const CLOCK_SKEW_S: i64 = 5;
 
 /// Issues and verifies access tokens.
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_read_back_and_survives_a_rotation() {
+    fn a_token_is_verified_and_stays_valid_during_a_rotation() {
         let token = tokens("a", None).issue(UserId(7), Utc::now()).unwrap();
         assert_eq!(tokens("a", None).verify(&token), Ok(UserId(7)));
         assert_eq!(tokens("b", Some("a")).verify(&token), Ok(UserId(7)));

@@ -1,5 +1,5 @@
-//! The authenticated account, and the tasks that it owns. A task of another account is a 404 of the extractor, not an `if` in a
-//! handler.
+//! The authenticated account, and the tasks that it owns. A task of another account is a 404 of the extractor, not an
+//! `if` in a handler.
 
 use crate::AppState;
 use crate::error::{Error, Refusal};
@@ -20,14 +20,15 @@ impl FromRequestParts<AppState> for CurrentUser {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
         let user = bearer(&parts.headers, state)?;
         tracing::debug!(user = %user, "authenticated");
-        existing(user, state).await.map(Self)
+        check_exists(user, state).await.map(Self)
     }
 }
 
 impl extract::OptionalFromRequestParts<AppState> for CurrentUser {
     type Rejection = Error;
 
-    /// For operations that are public but show more to an account. `None` without a token; an invalid token is an error.
+    /// For operations that are public but show more to an account. `None` without a token; an invalid token is an
+    /// error.
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Option<Self>, Error> {
         if !parts.headers.contains_key(AUTHORIZATION) {
             return Ok(None);
@@ -45,7 +46,7 @@ impl FromRequestParts<AppState> for Owned<task::Model> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
-        owned(parts, state, async |user, id| task::of_user(&state.db, user, id).await).await
+        find_owned(parts, state, async |user, id| task::of_user(&state.db, user, id).await).await
     }
 }
 
@@ -53,12 +54,13 @@ impl FromRequestParts<AppState> for Owned<task::Whole> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
-        owned(parts, state, async |user, id| state.task_loader.whole(user, id).await).await
+        find_owned(parts, state, async |user, id| state.task_loader.whole(user, id).await).await
     }
 }
 
-/// Finds a task of the account. If there is one, the account exists, because the row refers to it: so the usual case takes one query.
-async fn owned<T>(
+/// Finds a task of the account. If there is one, the account exists, because the row refers to it: so the usual case
+/// takes one query.
+async fn find_owned<T>(
     parts: &mut Parts,
     state: &AppState,
     find: impl AsyncFnOnce(UserId, TaskId) -> Result<Option<T>, DbErr>,
@@ -70,11 +72,11 @@ async fn owned<T>(
     {
         return Ok(Owned(row));
     }
-    existing(user, state).await?;
+    check_exists(user, state).await?;
     Err(Code::TaskNotFound.into())
 }
 
-async fn existing(user: UserId, state: &AppState) -> Result<UserId, Error> {
+async fn check_exists(user: UserId, state: &AppState) -> Result<UserId, Error> {
     if state.in_time(entity::user::exists(&state.db, user)).await? {
         Ok(user)
     } else {

@@ -9,8 +9,8 @@ use axum::http::uri::Authority;
 use std::convert::Infallible;
 use url::Url;
 
-/// Scheme and authority without a trailing slash, such as `https://video.example.com`: the configured public URL, else those of the
-/// request.
+/// Scheme and authority without a trailing slash, such as `https://video.example.com`: the configured public URL, else
+/// those of the request.
 pub(crate) struct BaseUrl(pub(crate) String);
 
 impl FromRequestParts<AppState> for BaseUrl {

@@ -78,8 +78,8 @@ fn too_large() -> Refusal {
     Refusal::new(Code::BodyTooLarge).detail(format!("accepted: up to {MAX_BYTES} bytes"))
 }
 
-/// Tells if the body exceeded the limit. `axum::Error` wraps `http_body_util::LengthLimitError`, a type that this crate does not
-/// depend on, so the source with the message of that error is searched for.
+/// Tells if the body exceeded the limit. `axum::Error` wraps `http_body_util::LengthLimitError`, a type that this crate
+/// does not depend on, so the source with the message of that error is searched for.
 fn is_too_large(error: &axum::Error) -> bool {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {

@@ -20,7 +20,7 @@ pub(crate) fn read_name(text: &str) -> Result<Name, Refusal> {
 }
 
 /// The name at the end of the path; `None` when it is not a valid name, so that no row can have it.
-async fn in_path(parts: &mut Parts, state: &AppState) -> Option<Name> {
+async fn name_in_path(parts: &mut Parts, state: &AppState) -> Option<Name> {
     let Path(text) = Path::<String>::from_request_parts(parts, state).await.ok()?;
     text.parse().ok()
 }
@@ -30,7 +30,7 @@ impl FromRequestParts<AppState> for Owned<image::Model> {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
         let CurrentUser(user) = CurrentUser::from_request_parts(parts, state).await?;
-        let name = in_path(parts, state).await.ok_or(Code::ImageNotFound)?;
+        let name = name_in_path(parts, state).await.ok_or(Code::ImageNotFound)?;
         let found = image::of_user(&state.db, user, &name).await?;
         Ok(Self(found.ok_or(Code::ImageNotFound)?))
     }
@@ -41,7 +41,7 @@ impl FromRequestParts<AppState> for Owned<preset::Model> {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
         let CurrentUser(user) = CurrentUser::from_request_parts(parts, state).await?;
-        let name = in_path(parts, state).await.ok_or(Code::PresetNotFound)?;
+        let name = name_in_path(parts, state).await.ok_or(Code::PresetNotFound)?;
         if domain::preset::find(name.as_str()).is_some() {
             return Err(Code::PresetBuiltIn.into());
         }

@@ -1,5 +1,5 @@
-//! The address of the client behind trusted proxies. `X-Forwarded-For` is used only when the peer is a trusted proxy, because any
-//! client can send the header.
+//! The address of the client behind trusted proxies. `X-Forwarded-For` is used only when the peer is a trusted proxy,
+//! because any client can send the header.
 
 use axum::http::HeaderMap;
 use std::fmt;
@@ -15,7 +15,7 @@ pub struct Cidr {
 
 /// The error for a text that is not a block of addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadCidr(String);
+pub struct InvalidCidr(String);
 
 impl Cidr {
     /// Tells if the block contains an address. An IPv4 address equals its IPv4-mapped IPv6 form.
@@ -34,10 +34,10 @@ fn bits(address: IpAddr) -> u128 {
 }
 
 impl FromStr for Cidr {
-    type Err = BadCidr;
+    type Err = InvalidCidr;
 
-    fn from_str(text: &str) -> Result<Self, BadCidr> {
-        let bad = || BadCidr(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, InvalidCidr> {
+        let bad = || InvalidCidr(text.to_owned());
         let (address, prefix) = text
             .split_once('/')
             .map_or((text, None), |(address, prefix)| (address, Some(prefix)));
@@ -55,13 +55,13 @@ impl FromStr for Cidr {
     }
 }
 
-impl fmt::Display for BadCidr {
+impl fmt::Display for InvalidCidr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}: expected an address or a block such as 10.0.0.0/8", self.0)
     }
 }
 
-impl std::error::Error for BadCidr {}
+impl std::error::Error for InvalidCidr {}
 
 /// The address of the client: the peer, or the last address in `X-Forwarded-For` that is not a trusted proxy.
 pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]) -> IpAddr {

@@ -50,17 +50,17 @@ impl FromBody for SignUp {
     type Wire = SignUpBody;
 
     fn check(body: SignUpBody) -> Result<Self, Refusal> {
-        let [username, password1, password2, email] = present([
+        let [username, password1, password2, email] = require_fields([
             ("username", body.username),
             ("password1", body.password1),
             ("password2", body.password2),
             ("email", body.email),
         ])?;
         if password1 != password2 {
-            return Err(wrong("password2", Code::PasswordsDiffer));
+            return Err(invalid_field("password2", Code::PasswordsDiffer));
         }
-        let password = Password::parse(password1).map_err(|code| wrong("password1", code))?;
-        let username = Username::parse(&username).map_err(|code| wrong("username", code))?;
+        let password = Password::parse(password1).map_err(|code| invalid_field("password1", code))?;
+        let username = Username::parse(&username).map_err(|code| invalid_field("username", code))?;
         Ok(Self {
             username,
             email,
@@ -91,7 +91,7 @@ impl FromBody for Login {
     type Wire = LoginBody;
 
     fn check(body: LoginBody) -> Result<Self, Refusal> {
-        let [username, password] = present([("username", body.username), ("password", body.password)])?;
+        let [username, password] = require_fields([("username", body.username), ("password", body.password)])?;
         Ok(Self {
             username: username.trim().to_owned(),
             password,
@@ -103,7 +103,7 @@ impl FromBody for Login {
 ///
 /// # Errors
 /// `fields_missing` with the fields that are absent, null, empty or blank. A blank password is allowed.
-fn present<const N: usize>(fields: [(&str, Option<String>); N]) -> Result<[String; N], Refusal> {
+fn require_fields<const N: usize>(fields: [(&str, Option<String>); N]) -> Result<[String; N], Refusal> {
     let blank = |name: &str, text: &str| text.is_empty() || (!name.starts_with("password") && text.trim().is_empty());
     let mut missing = fields
         .iter()
@@ -122,7 +122,7 @@ fn present<const N: usize>(fields: [(&str, Option<String>); N]) -> Result<[Strin
     }))
 }
 
-fn wrong(field: &str, code: Code) -> Refusal {
+fn invalid_field(field: &str, code: Code) -> Refusal {
     Refusal::new(code).field(field, code)
 }
 
@@ -166,7 +166,7 @@ pub(crate) async fn sign_up(
     let address = address_of(&context);
     state.limiter.sign_up(address, Instant::now()).map_err(rate_limited)?;
     if state.config.password_policy == PasswordPolicy::Strict && is_common(form.password.secret()) {
-        return Err(wrong("password1", Code::PasswordCommon).into());
+        return Err(invalid_field("password1", Code::PasswordCommon).into());
     }
     let SignUp {
         username,
@@ -175,11 +175,11 @@ pub(crate) async fn sign_up(
     } = form;
     let slot = state.hasher.reserve(Priority::Other).map_err(hasher_busy)?;
     if user::has_name(&state.db, &username).await? {
-        return Err(wrong("username", Code::UsernameTaken).into());
+        return Err(invalid_field("username", Code::UsernameTaken).into());
     }
-    let email = Email::parse(&email).map_err(|code| wrong("email", code))?;
+    let email = Email::parse(&email).map_err(|code| invalid_field("email", code))?;
     if user::has_email(&state.db, &email).await? {
-        return Err(wrong("email", Code::EmailTaken).into());
+        return Err(invalid_field("email", Code::EmailTaken).into());
     }
     let hash = state.hasher.hash(slot, password).await?;
     let created = entity::write(&state.db, async |db| user::create(db, &username, &email, hash).await);
@@ -192,7 +192,7 @@ pub(crate) async fn sign_up(
             } else {
                 ("email", Code::EmailTaken)
             };
-            return Err(wrong(field, code).into());
+            return Err(invalid_field(field, code).into());
         }
         created => created?,
     };
@@ -211,7 +211,8 @@ pub(crate) async fn sign_up(
 
 /// Exchanges a password for a token.
 ///
-/// An unknown name and a wrong password get the same reply. After several wrong passwords, the network of the client has to wait.
+/// An unknown name and a wrong password get the same reply. After several wrong passwords, the network of the client
+/// has to wait.
 #[utoipa::path(post, path = "/api/auth/login", tag = "accounts", request_body(content = LoginBody, description = "Name and password"),
     responses((status = 200, description = "A token", body = Token), LoginProblems))]
 pub(crate) async fn login(

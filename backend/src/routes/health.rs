@@ -27,8 +27,8 @@ pub(crate) struct Health {
     storage: &'static str,
     /// `ready`, or `unavailable`: workers then find new tasks by polling, a little later.
     queue: &'static str,
-    /// The sandbox of media children on this machine: `full`, `partial`, `none`, or `elsewhere` when the workers run in other
-    /// processes.
+    /// The sandbox of media children on this machine: `full`, `partial`, `none`, or `elsewhere` when the workers run in
+    /// other processes.
     sandbox: &'static str,
     /// True when workers refuse tasks without a full sandbox; null when they run in other processes.
     sandbox_required: Option<bool>,
@@ -162,7 +162,8 @@ pub(crate) async fn livez() -> Json<Message> {
 
 /// Checks that the process can serve requests.
 ///
-/// Database, storage and queue answer, no background task is failing, and the process is not shutting down. For load balancers.
+/// Database, storage and queue answer, no background task is failing, and the process is not shutting down. For load
+/// balancers.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses(
     (status = 200, description = "Ready", body = Readiness), (status = 503, description = "Not ready", body = Readiness)))]
 pub(crate) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Readiness>) {

@@ -1,4 +1,5 @@
-//! The images of an account, for watermarks and bumpers. Images are immutable: to change one, remove it and upload a new one.
+//! The images of an account, for watermarks and bumpers. Images are immutable: to change one, remove it and upload a
+//! new one.
 
 use crate::AppState;
 use crate::error::{Error, OnUnique, Refusal};
@@ -116,7 +117,7 @@ pub(crate) async fn create(
 
 async fn receive(state: AppState, user: UserId, form: ImageForm, guard: KeyGuard) -> Result<ImageView, Error> {
     let new = form.receive().await?;
-    // Spawned, so that a client that disconnects now does not cancel the storing and the transaction halfway.
+    // Spawned, so that a client that disconnects now does not cancel the upload to the storage or the transaction.
     let stored = tokio::spawn(async move { store(&state, user, new, &guard).await }.in_current_span());
     stored.await.context("the task that stores an image panicked")?
 }

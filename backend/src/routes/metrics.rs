@@ -21,11 +21,11 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
     responses((status = 200, description = "Prometheus text format 0.0.4", body = String, content_type = "text/plain")))]
 pub(crate) async fn metrics(State(state): State<AppState>) -> Result<Response, Error> {
     count_tasks(&state.db).await;
-    Ok(print(state.process.metrics.as_ref()))
+    Ok(render(state.process.metrics.as_ref()))
 }
 
-/// Sets the gauges of the number of tasks by status and the age of the oldest waiting task, from the database. Without an answer of the
-/// database they become NaN, because an outdated number would mislead.
+/// Sets the gauges of the number of tasks by status and the age of the oldest waiting task, from the database. Without
+/// an answer of the database they become NaN, because an outdated number would mislead.
 pub(crate) async fn count_tasks(db: &DatabaseConnection) {
     let counted = in_time(QUERY_TIMEOUT, task::count_by_status(db)).await;
     if let Err(error) = &counted {
@@ -49,7 +49,7 @@ pub(crate) async fn count_tasks(db: &DatabaseConnection) {
     metrics::gauge!("rushes_oldest_waiting_task_seconds").set(age_s);
 }
 
-pub(crate) fn print(handle: Option<&PrometheusHandle>) -> Response {
+pub(crate) fn render(handle: Option<&PrometheusHandle>) -> Response {
     let text = handle.map(PrometheusHandle::render).unwrap_or_default();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

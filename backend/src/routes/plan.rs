@@ -17,8 +17,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// A recipe and a source. The recipe is a `preset`, a `recipe`, or the default preset when both are absent. The source is that of a
-/// `task`, or given as facts.
+/// A recipe and a source. The recipe is a `preset`, a `recipe`, or the default preset when both are absent. The source
+/// is that of a `task`, or given as facts.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PlanRequest, example = json!({"preset": "web", "source": {
@@ -66,10 +66,10 @@ impl FromBody for PlanRequest {
         let source = match (body.task, body.source) {
             (Some(task), None) => PlanSource::Task(TaskId(task)),
             (None, Some(facts)) => PlanSource::Facts(Box::new(read_facts(facts)?)),
-            (None, None) => return Err(wrong("source", FieldProblem::Missing)),
+            (None, None) => return Err(invalid_field("source", FieldProblem::Missing)),
             (Some(_), Some(_)) => {
                 let why = "accepted: one of task and source".to_owned();
-                return Err(wrong("source", FieldProblem::Invalid(why)));
+                return Err(invalid_field("source", FieldProblem::Invalid(why)));
             }
         };
         Ok(Self {
@@ -81,13 +81,13 @@ impl FromBody for PlanRequest {
 }
 
 fn read_facts(facts: Value) -> Result<Probe, Refusal> {
-    let probe: Probe = typed(facts, "source").map_err(|error| wrong(&error.field, error.problem))?;
+    let probe: Probe = typed(facts, "source").map_err(|error| invalid_field(&error.field, error.problem))?;
     let checked = probe.check();
-    checked.map_err(|error| wrong(&format!("source.{}", error.field), error.problem))?;
+    checked.map_err(|error| invalid_field(&format!("source.{}", error.field), error.problem))?;
     Ok(probe)
 }
 
-fn wrong(field: &str, problem: FieldProblem) -> Refusal {
+fn invalid_field(field: &str, problem: FieldProblem) -> Refusal {
     Refusal::new(Code::RequestInvalid).unread(FieldError {
         field: field.to_owned(),
         problem,
@@ -159,8 +159,8 @@ async fn probe_of(state: &AppState, user: UserId, id: TaskId) -> Result<Probe, E
     Ok(probe.read().context("failed to parse a stored probe")?)
 }
 
-/// Refuses a task whose outputs exceed the limits, if its source has been probed. A worker plans the task anyway and reports all other
-/// errors, and the limits of sources that have not been probed.
+/// Refuses a task whose outputs exceed the limits, if its source has been probed. A worker plans the task anyway and
+/// reports all other errors, and the limits of sources that have not been probed.
 ///
 /// # Errors
 /// `task_too_large`.

@@ -1,4 +1,5 @@
-//! Presets: named recipes. The built-in ones belong to the installation and are public; the others belong to an account.
+//! Presets: named recipes. The built-in ones belong to the installation and are public; the others belong to an
+//! account.
 
 use crate::AppState;
 use crate::error::{Error, OnUnique, Refusal};
@@ -184,7 +185,8 @@ pub(crate) async fn list(State(state): State<AppState>, user: Option<CurrentUser
 
 /// Creates a preset.
 ///
-/// Images and tasks that the recipe refers to are looked up when the preset is used. An account may have up to 100 presets.
+/// Images and tasks that the recipe refers to are looked up when the preset is used. An account may have up to 100
+/// presets.
 #[utoipa::path(post, operation_id = "create_preset", path = "/api/presets", tag = "presets", params(IdempotencyKeyHeader), security(("bearer" = [])),
     request_body(content = NewPresetBody, description = "A name and a recipe"), responses((status = 201, description = "The preset", body = PresetView), NewPresetProblems))]
 pub(crate) async fn create(

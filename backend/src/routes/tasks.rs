@@ -64,9 +64,9 @@ pub(crate) async fn list(
     CurrentUser(user): CurrentUser,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Json<TaskList>, Error> {
-    let page = ListQuery::of(query)?.check()?;
+    let page = ListQuery::from_pairs(query)?.check()?;
     let limit = page.limit.unwrap_or(PAGE_MAX);
-    // One row more than the page shows if there is another page.
+    // One row more than a page holds, to see if there is another page.
     let mut tasks = task::list(
         &state.db,
         user,
@@ -134,7 +134,8 @@ pub(crate) async fn retry(
     key: IdempotencyKey,
     mut request: Parts,
 ) -> Result<Response, Error> {
-    // The task is looked up after the key is acquired, so that a reply is replayed even when the task was removed since.
+    // The task is looked up after the key is acquired, so that a reply is replayed even when the task was removed
+    // since.
     match key.acquire(&state, user).await? {
         KeyState::Replay(stored) => stored.replay(&Fingerprint::default()),
         KeyState::Acquired(guard) => {
@@ -199,8 +200,8 @@ pub(crate) async fn remove(
     }))
 }
 
-/// Removes a file whose row was removed. The transaction has put the key on the trash list, so if the storage fails now, the sweeper
-/// retries.
+/// Removes a file whose row was removed. The transaction has put the key on the trash list, so if the storage fails
+/// now, the sweeper retries.
 pub(crate) async fn remove_file(state: &AppState, key: &str) {
     let Ok(target) = Target::parse(key) else { return };
     let removed = match state.storage.remove(&target).await {

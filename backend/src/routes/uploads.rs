@@ -1,4 +1,4 @@
-//! Uploads: stores the file, creates the rows of the source and the task, and wakes a worker.
+//! Creates tasks from uploads: stores the file, creates the rows of the source and the task, and wakes a worker.
 
 use crate::AppState;
 use crate::error::Error;
@@ -79,8 +79,8 @@ problems!(UploadProblems: FileMissing, FileEmpty, MultipartInvalid, PartUnknown,
 
 /// Uploads a video and creates a task.
 ///
-/// The parts of the form may come in any order. The task then waits for a worker: poll `GET /api/tasks/{id}` until its `status` is
-/// `processed`, `failed` or `canceled`.
+/// The parts of the form may come in any order. The task then waits for a worker: poll `GET /api/tasks/{id}` until its
+/// `status` is `processed`, `failed` or `canceled`.
 #[utoipa::path(post, operation_id = "create_task", path = "/api/tasks", tag = "tasks", params(IdempotencyKeyHeader), security(("bearer" = [])),
     request_body(content = UploadForm, content_type = "multipart/form-data", description = "The video, and a preset or a recipe"),
     responses((status = 201, description = "The task waits for a worker", body = Uploaded), UploadProblems))]

@@ -67,8 +67,8 @@ pub(crate) struct AuthorizedOutput {
 impl FromRequestParts<AppState> for AuthorizedOutput {
     type Rejection = Error;
 
-    /// Authorizes by the signature in the query or by the access token of the owner. Without either the answer is `file_not_found`, so
-    /// that it does not tell if the file exists; an expired link gets `link_expired`.
+    /// Authorizes by the signature in the query or by the access token of the owner. Without either the answer is
+    /// `file_not_found`, so that it does not tell if the file exists; an expired link gets `link_expired`.
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
         let absent = || Error::from(Code::FileNotFound);
         let Ok(Path((year, month, day, name))) =
@@ -86,8 +86,8 @@ impl FromRequestParts<AppState> for AuthorizedOutput {
                     .await?
                     .0,
             ),
-            // Either of the two is enough: a browser may send an expired link with a valid token, or a valid link with the token of
-            // another account.
+            // Either of the two is enough: a browser may send an expired link with a valid token, or a valid link with
+            // the token of another account.
             (Some(_), _) => <CurrentUser as FromRequestParts<_>>::from_request_parts(parts, state)
                 .await
                 .ok()
@@ -107,8 +107,8 @@ impl FromRequestParts<AppState> for AuthorizedOutput {
             Some(wanted) => outputs.into_iter().find(|output| output.name == *wanted),
             None => outputs.into_iter().next(),
         };
-        // The signed link of a set leads to its files (`play.rs`). If it were accepted here, this operation would redirect to a new
-        // link, and so a link would never expire.
+        // The signed link of a set leads to its files (`play.rs`). If it were accepted here, this operation would
+        // redirect to a new link, and so a link would never expire.
         let output = output
             .filter(|output| is_owner || output.entry.is_none())
             .ok_or_else(absent)?;
@@ -137,7 +137,8 @@ problems!(DownloadProblems: TokenInvalid, TokenExpired, FileNotFound, LinkExpire
 
 /// Downloads an output, or a range of its bytes (RFC 9110 §14).
 ///
-/// The signed links of a task lead here and need no token. The owner may also use an access token instead of a signature.
+/// The signed links of a task lead here and need no token. The owner may also use an access token instead of a
+/// signature.
 #[utoipa::path(get, operation_id = "download_output", path = "/api/video/download/{year}/{month}/{day}/{name}", tag = "tasks", security((), ("bearer" = [])),
     params(("year" = String, Path, description = "Of the logical key"), ("month" = String, Path, description = "Of the logical key"),
         ("day" = String, Path, description = "Of the logical key"),

@@ -1,8 +1,10 @@
-//! The registry of open connections: the limit on their number, their timeouts, and the choice of the connection to evict.
+//! The registry of open connections: the limit on their number, their timeouts, and the choice of the connection to
+//! evict.
 //!
-//! Each connection records its requests in progress, and for each reply since when the client has not read what is ready. From
-//! these facts follow all decisions: a connection is idle (no request), busy (a handler works), or stalled (replies are ready and
-//! the client reads none of them). Idle and stalled connections may be closed; busy ones never are.
+//! Each connection records its requests in progress, and for each reply since when the client has not read what is
+//! ready. From these facts follow all decisions: a connection is idle (no request), busy (a handler works), or stalled
+//! (replies are ready and the client reads none of them). Idle and stalled connections may be closed; busy ones never
+//! are.
 
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
@@ -117,8 +119,8 @@ impl Connections {
         (connection, slot)
     }
 
-    /// Evicts one connection: idle ones before stalled ones, those that never had a request before others (a proxy may be about
-    /// to reuse its connection), then the one that has been so for longest.
+    /// Evicts one connection: idle ones before stalled ones, those that never had a request before others (a proxy may
+    /// be about to reuse its connection), then the one that has been so for longest.
     fn evict_one(&self) {
         let open = lock(&self.open);
         let candidates = open.connections.values().filter_map(|connection| {
@@ -213,8 +215,8 @@ impl Connection {
         state.requests.is_empty() || state.is_evictable()
     }
 
-    /// The time of the next check, and the reason to close the connection if nothing happens until then. An empty reason means to
-    /// check again, because a request in progress may stall later.
+    /// The time of the next check, and the reason to close the connection if nothing happens until then. An empty
+    /// reason means to check again, because a request in progress may stall later.
     fn next_check(&self, timeouts: Timeouts) -> (Instant, &'static str) {
         let state = lock(&self.state);
         if state.requests.is_empty() {
@@ -242,7 +244,8 @@ impl Connection {
 }
 
 impl ConnectionState {
-    /// Time since when the client has read nothing of any reply; `None` when there is no request or a handler is working.
+    /// Time since when the client has read nothing of any reply; `None` when there is no request or a handler is
+    /// working.
     fn stalled_since(&self) -> Option<Instant> {
         let since = self.requests.values().copied().collect::<Option<Vec<_>>>()?;
         since.into_iter().max()
@@ -280,8 +283,8 @@ impl RequestGuard {
         self.is_first
     }
 
-    /// Wraps the body of the reply. The request ends, and its permit is released, when the body is dropped: after its last byte
-    /// was sent or the connection failed.
+    /// Wraps the body of the reply. The request ends, and its permit is released, when the body is dropped: after its
+    /// last byte was sent or the connection failed.
     pub(super) fn track(self, body: Body, permit: Option<OwnedSemaphorePermit>) -> TrackedBody {
         TrackedBody {
             body,
@@ -304,8 +307,8 @@ impl Drop for RequestGuard {
     }
 }
 
-/// The body of a reply that records when hyper last took a part of it. hyper asks for the next part when the client has read
-/// enough of the previous ones, so the time of the latest poll tells since when the client reads nothing.
+/// The body of a reply that records when hyper last took a part of it. hyper asks for the next part when the client has
+/// read enough of the previous ones, so the time of the latest poll tells since when the client reads nothing.
 pub(super) struct TrackedBody {
     body: Body,
     guard: RequestGuard,

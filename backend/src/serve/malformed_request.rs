@@ -7,7 +7,8 @@ use bytes::Bytes;
 use domain::{Code, Language};
 use uuid::Uuid;
 
-/// Builds the complete reply from a head that hyper wrote without a body. `None` when `head` is not exactly such a head.
+/// Builds the complete reply from a head that hyper wrote without a body. `None` when `head` is not exactly such a
+/// head.
 pub(super) fn refusal(head: &[u8], language: Language) -> Option<Bytes> {
     let head = std::str::from_utf8(head).ok()?.strip_suffix("\r\n\r\n")?;
     let (status_line, headers) = head.split_once("\r\n")?;

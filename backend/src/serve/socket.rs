@@ -1,9 +1,9 @@
 //! The stream between TCP and hyper, which gives hyper's own error replies a body.
 //!
-//! hyper answers bytes that it cannot parse as HTTP/1 by itself: a head with status 400, 414 or 431 and no body. It offers no hook
-//! to change that reply. This stream recognizes it by its context: no request has begun since everything written was flushed, so
-//! these bytes cannot belong to a reply of the router. It replaces the head by a reply with problem details
-//! ([`super::malformed_request`]). All other bytes pass unchanged.
+//! hyper answers bytes that it cannot parse as HTTP/1 by itself: a head with status 400, 414 or 431 and no body. It
+//! offers no hook to change that reply. This stream recognizes it by its context: no request has begun since everything
+//! written was flushed, so these bytes cannot belong to a reply of the router. It replaces the head by a reply with
+//! problem details ([`super::malformed_request`]). All other bytes pass unchanged.
 
 use super::connections::Connection;
 use super::malformed_request;
@@ -18,8 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-/// Maximum number of bytes of a malformed request that are read and discarded before the close. Closing a socket with unread data
-/// resets the connection, and the client could lose the reply.
+/// Maximum number of bytes of a malformed request that are read and discarded before the close. Closing a socket with
+/// unread data resets the connection, and the client could lose the reply.
 const DRAIN_BYTES: usize = 1 << 20;
 /// Maximum time for that.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);

@@ -84,7 +84,8 @@ impl Form {
         file: &mut Option<ReceivedFile>,
     ) -> Result<RecipeChoice, Error> {
         let (mut choice, declared) = (RecipeChoice::default(), self.0.declared_bytes);
-        // An unknown part before the file is reported when the file arrives: without a file, the missing file is reported.
+        // An unknown part before the file is reported when the file arrives: without a file, the missing file is
+        // reported.
         let mut unknown = None;
         while let Some(part) = self.0.next().await? {
             let new_choice = match part.name().as_str() {
@@ -105,7 +106,7 @@ impl Form {
                     recipe => RecipeChoice::from_json(recipe)?,
                 },
                 _ => {
-                    let refusal = part.unknown("file, preset, recipe");
+                    let refusal = part.unknown_part("file, preset, recipe");
                     if file.is_some() || unknown.is_some() {
                         return Err(refusal.into());
                     }
@@ -115,8 +116,8 @@ impl Form {
                 }
             };
             choice = new_choice.replacing(&choice)?;
-            // Checked again in the transaction that creates the task. The check here lets a client that sends the file last
-            // know before it sends the file.
+            // The transaction that creates the task checks this again. The check here saves a client that sends the
+            // file last from sending it in vain.
             if let RecipeChoice::Preset(_, recipe) | RecipeChoice::Own(recipe) = &choice {
                 state.in_time(check_names(&state.db, user, recipe)).await?;
             }

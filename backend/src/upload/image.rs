@@ -1,5 +1,5 @@
-//! The form of an image upload. Images are small, so the file is read into memory. Its structure is checked, but it is not decoded:
-//! only the sandboxed media child decodes untrusted images.
+//! The form of an image upload. Images are small, so the file is read into memory. Its structure is checked, but it is
+//! not decoded: only the sandboxed media child decodes untrusted images.
 
 use super::multipart::FormReader;
 use super::new_file::too_large;
@@ -53,12 +53,12 @@ impl ImageForm {
         while let Some(part) = self.0.next().await? {
             match part.name().as_str() {
                 "name" if name.is_none() => name = Some(read_name(&part.text(Code::NameInvalid).await?)?),
-                "file" if file.is_none() => file = Some(part.whole(MAX_BYTES, too_large(MAX_BYTES as u64)).await?),
+                "file" if file.is_none() => file = Some(part.read_all(MAX_BYTES, too_large(MAX_BYTES as u64)).await?),
                 "name" | "file" => {
                     let refusal = Refusal::new(Code::MultipartInvalid);
                     return Err(refusal.detail("a part occurs twice").into());
                 }
-                _ => return Err(part.unknown("file, name").into()),
+                _ => return Err(part.unknown_part("file, name").into()),
             }
         }
         let missing = |field, code| Refusal::new(code).field(field, code);
@@ -113,8 +113,8 @@ fn png(bytes: &[u8]) -> Option<(u32, u32)> {
     signature::png_size(bytes).filter(|_| png_is_complete(bytes))
 }
 
-/// Tells if a PNG has image data, ends with `IEND`, and all its critical chunks match their CRC. The name of a critical chunk begins
-/// with an upper case letter (PNG §5.4).
+/// Tells if a PNG has image data, ends with `IEND`, and all its critical chunks match their CRC. The name of a critical
+/// chunk begins with an upper case letter (PNG §5.4).
 fn png_is_complete(bytes: &[u8]) -> bool {
     let mut pixel_bytes = 0;
     for chunk in signature::png_chunks(bytes).into_iter().flatten() {
@@ -138,8 +138,9 @@ fn checksum(kind: &[u8], data: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// Width and height of a complete JPEG, from its first frame header (ITU-T T.81 §B.2.2). Complete means that a scan with data follows
-/// (§B.2.3) and the image ends with `EOI`. Every step of the loop moves forward, so it ends for any input.
+/// Width and height of a complete JPEG, from its first frame header (ITU-T T.81 §B.2.2). Complete means that a scan
+/// with data follows (§B.2.3) and the image ends with `EOI`. Every step of the loop moves forward, so it ends for any
+/// input.
 fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
     let mut rest = bytes.strip_prefix(&[0xFF, 0xD8])?;
     let (mut size, mut has_pixels) = (None, false);
@@ -172,8 +173,8 @@ fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
     }
 }
 
-/// Length of the entropy-coded data of a scan, up to the next marker. Stuffed zero bytes and restart markers belong to the data
-/// (§B.1.1.5).
+/// Length of the entropy-coded data of a scan, up to the next marker. Stuffed zero bytes and restart markers belong to
+/// the data (§B.1.1.5).
 fn scan_bytes(rest: &[u8]) -> usize {
     let ends = |pair: &[u8]| matches!(pair, [0xFF, 0x01..=0xCF | 0xD8..=0xFE]);
     rest.windows(2).position(ends).unwrap_or(rest.len())

@@ -1,7 +1,9 @@
-//! Limits on a multipart body while it is parsed: its length, the pause between two chunks, and the bytes that the parser buffers.
+//! Limits on a multipart body while it is parsed: its length, the pause between two chunks, and the bytes that the
+//! parser buffers.
 //!
-//! The parser buffers data until it finds the end of a header or a boundary, and has no limit of its own: a header without an end
-//! would fill the memory. So this stream counts the bytes since the parser last made progress and ends the body beyond a limit.
+//! The parser buffers data until it finds the end of a header or a boundary, and has no limit of its own: a header
+//! without an end would fill the memory. So this stream counts the bytes since the parser last made progress and ends
+//! the body beyond a limit.
 
 use axum::BoxError;
 use axum::body::Body;
@@ -25,8 +27,8 @@ struct Counters {
     cut_off: OnceLock<Code>,
 }
 
-/// Maximum number of bytes without progress of the parser. One chunk has up to 408 KiB (hyper's largest read buffer), and the parser
-/// buffers up to three chunks while it looks for the next part.
+/// Maximum number of bytes without progress of the parser. One chunk has up to 408 KiB (hyper's largest read buffer),
+/// and the parser buffers up to three chunks while it looks for the next part.
 const UNPARSED_BYTES: u64 = 2 << 20;
 
 /// Maximum size of everything in a form besides the file.
@@ -58,8 +60,8 @@ impl BodyLimit {
         self.0.cut_off.get().copied()
     }
 
-    /// The body as a stream that fails when a chunk takes longer than `idle`, when the form is too long, or when the parser makes no
-    /// progress.
+    /// The body as a stream that fails when a chunk takes longer than `idle`, when the form is too long, or when the
+    /// parser makes no progress.
     pub(crate) fn apply(
         &self,
         body: Body,
@@ -69,8 +71,8 @@ impl BodyLimit {
         futures::stream::try_unfold(body.into_data_stream(), move |mut body| {
             let limit = limit.clone();
             async move {
-                // The parser reads until the stream is pending before it parses. Yielding after each chunk lets it parse that
-                // chunk first.
+                // The parser reads until the stream is pending before it parses. Yielding after each chunk lets it
+                // parse that chunk first.
                 tokio::task::yield_now().await;
                 if limit.0.unparsed_bytes.load(Ordering::Relaxed) > UNPARSED_BYTES {
                     return Err(limit.cut_off(Code::MultipartInvalid));
@@ -82,7 +84,8 @@ impl BodyLimit {
                     Ok(Some(Ok(chunk))) => {
                         limit.0.unparsed_bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
                         let total = limit.0.total_bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-                        // With `UNPARSED_BYTES` on top, a header without an end is reported as such and not as a large file.
+                        // With `UNPARSED_BYTES` on top, a header without an end is reported as such and not as a large
+                        // file.
                         if total > limit.0.file_limit_bytes.saturating_add(OVERHEAD_BYTES + UNPARSED_BYTES) {
                             return Err(limit.cut_off(Code::UploadTooLarge));
                         }

@@ -1,4 +1,5 @@
-//! Reads the parts of a multipart form (RFC 7578) one after the other, with limits on the body and a hash of the content.
+//! Reads the parts of a multipart form (RFC 7578) one after the other, with limits on the body and a hash of the
+//! content.
 
 use super::limited_body::{BodyLimit, OVERHEAD_BYTES};
 use super::name;
@@ -37,15 +38,15 @@ pub(super) struct FormPart<'a> {
     content_hash: Option<(&'a FormHash, Sha256)>,
 }
 
-/// The hash of all parts so far: names, file names and contents, in order. It does not cover the raw bytes of the form, because a
-/// client chooses a new boundary when it sends the form again.
+/// The hash of all parts so far: names, file names and contents, in order. It does not cover the raw bytes of the form,
+/// because a client chooses a new boundary when it sends the form again.
 #[derive(Default)]
 struct FormHash(Mutex<Sha256>);
 
 impl FormHash {
     fn add(&self, field: &Field<'_>, content: Sha256) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let file_name = name::of_part(field.headers()).unwrap_or_default();
+        let file_name = name::from_part_headers(field.headers()).unwrap_or_default();
         for text in [field.name().unwrap_or_default(), &file_name] {
             all.update(text.len().to_be_bytes());
             all.update(text);
@@ -58,7 +59,8 @@ impl FormReader {
     /// Starts to read a form whose file has at most `limit_bytes`.
     ///
     /// # Errors
-    /// `file_missing` or `content_type_unsupported` when the body is not multipart; `upload_too_large` by `Content-Length`.
+    /// `file_missing` or `content_type_unsupported` when the body is not multipart; `upload_too_large` by
+    /// `Content-Length`.
     pub(super) async fn open(request: Request, state: &AppState, limit_bytes: u64) -> Result<Self, Error> {
         check_media_type(request.headers())?;
         let declared = request
@@ -107,7 +109,7 @@ impl FormReader {
     pub(super) async fn next(&mut self) -> Result<Option<FormPart<'_>>, Error> {
         self.limit.reset_unparsed();
         let next = self.multipart.next_field().await;
-        let field = next.map_err(|error| broken(&error, &self.limit))?;
+        let field = next.map_err(|error| broken_form(&error, &self.limit))?;
         // The parser has read the header of the part, which is progress.
         self.limit.reset_unparsed();
         let (limit, form_hash) = (&self.limit, self.form_hash.as_ref());
@@ -127,12 +129,16 @@ impl FormPart<'_> {
 
     /// The file name of the part; empty when it has none.
     pub(super) fn file_name(&self) -> String {
-        name::of_part(self.field.headers()).unwrap_or_default()
+        name::from_part_headers(self.field.headers()).unwrap_or_default()
     }
 
     /// The next chunk; `None` at the end of the part.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        let chunk = self.field.chunk().await.map_err(|error| broken(&error, self.limit))?;
+        let chunk = self
+            .field
+            .chunk()
+            .await
+            .map_err(|error| broken_form(&error, self.limit))?;
         self.limit.reset_unparsed();
         match &chunk {
             Some(chunk) => {
@@ -153,7 +159,7 @@ impl FormPart<'_> {
     ///
     /// # Errors
     /// `refusal` when it has more than `limit_bytes`.
-    pub(super) async fn whole(mut self, limit_bytes: usize, refusal: Refusal) -> Result<Bytes, Error> {
+    pub(super) async fn read_all(mut self, limit_bytes: usize, refusal: Refusal) -> Result<Bytes, Error> {
         let mut whole = BytesMut::new();
         while let Some(chunk) = self.chunk().await? {
             if whole.len() + chunk.len() > limit_bytes {
@@ -170,7 +176,7 @@ impl FormPart<'_> {
     /// `code` for a longer part or other bytes.
     pub(super) async fn text(self, code: Code) -> Result<String, Error> {
         let too_long = Refusal::new(code).detail(format!("accepted: up to {TEXT_BYTES} bytes"));
-        let text = String::from_utf8(self.whole(TEXT_BYTES, too_long).await?.into());
+        let text = String::from_utf8(self.read_all(TEXT_BYTES, too_long).await?.into());
         text.map_err(|_| Refusal::new(code).detail("the part is not UTF-8 text").into())
     }
 
@@ -179,11 +185,11 @@ impl FormPart<'_> {
     /// # Errors
     /// `refusal` when it has more than 64 KiB.
     pub(super) async fn skip(self, refusal: Refusal) -> Result<(), Error> {
-        self.whole(TEXT_BYTES, refusal).await.map(drop)
+        self.read_all(TEXT_BYTES, refusal).await.map(drop)
     }
 
     /// The refusal of a part with an unknown name.
-    pub(super) fn unknown(&self, accepted: &str) -> Refusal {
+    pub(super) fn unknown_part(&self, accepted: &str) -> Refusal {
         let given: String = self.name().chars().take(100).collect();
         let detail = format!("{given}; accepted: {accepted}");
         Refusal::new(Code::PartUnknown)
@@ -192,8 +198,8 @@ impl FormPart<'_> {
     }
 }
 
-/// Checks the media type. A request without a body or with a URL-encoded form is refused as one without a file, because that is
-/// the mistake of its author; any other type is unsupported.
+/// Checks the media type. A request without a body or with a URL-encoded form is refused as one without a file, because
+/// that is the mistake of its author; any other type is unsupported.
 fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
     let kind = headers
         .get(CONTENT_TYPE)
@@ -208,8 +214,9 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
     Err(Refusal::new(code).detail(format!("{kind}; accepted: multipart/form-data with a part `file`")))
 }
 
-/// The refusal of a form that cannot be read further: it exceeds a limit, the connection broke, or the form is malformed.
-fn broken(error: &MultipartError, limit: &BodyLimit) -> Error {
+/// The refusal of a form that cannot be read further: it exceeds a limit, the connection broke, or the form is
+/// malformed.
+fn broken_form(error: &MultipartError, limit: &BodyLimit) -> Error {
     let detail = match limit.cut_off_code() {
         Some(Code::RequestTimeout) => {
             return Refusal::new(Code::RequestTimeout)

@@ -1,5 +1,5 @@
-//! File names of uploads, in two forms: as given, for display, and reduced to characters that are safe in a URL. Neither is ever used
-//! as a path.
+//! File names of uploads, in two forms: as given, for display, and reduced to characters that are safe in a URL.
+//! Neither is ever used as a path.
 
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_DISPOSITION;
@@ -9,7 +9,8 @@ const DISPLAY_BYTES: usize = 255;
 /// Maximum length of a safe name.
 const SAFE_BYTES: usize = 100;
 
-/// The name as given, cut between characters to at most 255 bytes. Only NUL, which Postgres does not accept in text, is replaced.
+/// The name as given, cut between characters to at most 255 bytes. Only NUL, which Postgres does not accept in text, is
+/// replaced.
 pub(crate) fn display(given: &str) -> String {
     let given = given.replace('\0', "\u{fffd}");
     let mut end = given.len().min(DISPLAY_BYTES);
@@ -19,8 +20,8 @@ pub(crate) fn display(given: &str) -> String {
     given.get(..end).unwrap_or_default().to_owned()
 }
 
-/// The last path component of the name, reduced to `[A-Za-z0-9._-]` and at most 100 bytes. The extension is kept; the name is never
-/// empty.
+/// The last path component of the name, reduced to `[A-Za-z0-9._-]` and at most 100 bytes. The extension is kept; the
+/// name is never empty.
 pub(crate) fn safe(given: &str) -> String {
     let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
     let mut name = String::with_capacity(last.len());
@@ -56,9 +57,10 @@ fn shortened(name: &str) -> String {
     format!("{}{extension}", stem.trim_end_matches(['.', '_', '-']))
 }
 
-/// The file name of a form part. Browsers encode `"`, CR and LF as `%22`, `%0D` and `%0A` (WHATWG HTML, multipart form data). Other
-/// clients escape `"` and `\\` with `\\` (RFC 9110 §5.6.4), send `filename*` (RFC 5987), or send bytes that are not UTF-8.
-pub(crate) fn of_part(headers: &HeaderMap) -> Option<String> {
+/// The file name of a form part. Browsers encode `"`, CR and LF as `%22`, `%0D` and `%0A` (WHATWG HTML, multipart form
+/// data). Other clients escape `"` and `\\` with `\\` (RFC 9110 §5.6.4), send `filename*` (RFC 5987), or send bytes
+/// that are not UTF-8.
+pub(crate) fn from_part_headers(headers: &HeaderMap) -> Option<String> {
     let header = String::from_utf8_lossy(headers.get(CONTENT_DISPOSITION)?.as_bytes()).into_owned();
     let parameters = parameters(&header);
     let named = |wanted: &str| {
@@ -96,8 +98,9 @@ fn parameters(header: &str) -> Vec<(String, String)> {
     parameters
 }
 
-/// Splits a text behind an opening quote into the quoted string and the rest behind its closing quote. Browsers on Windows send `C:\x`
-/// unescaped, so a backslash escapes only `"` and `\\`, and a backslash before the last quote of the text escapes nothing.
+/// Splits a text behind an opening quote into the quoted string and the rest behind its closing quote. Browsers on
+/// Windows send `C:\x` unescaped, so a backslash escapes only `"` and `\\`, and a backslash before the last quote of
+/// the text escapes nothing.
 fn quoted(text: &str) -> (String, &str) {
     let mut value = String::with_capacity(text.len());
     let mut chars = text.char_indices().peekable();
@@ -217,7 +220,7 @@ mod tests {
                 CONTENT_DISPOSITION,
                 axum::http::HeaderValue::from_bytes(header.as_bytes()).unwrap(),
             );
-            assert_eq!(of_part(&headers).as_deref(), name, "{header}");
+            assert_eq!(from_part_headers(&headers).as_deref(), name, "{header}");
         }
     }
 }

@@ -1,11 +1,11 @@
 //! A stored file that no row refers to yet.
 //!
-//! *Problem.* The bytes of an upload are stored before the transaction that creates its row. A refusal, a disconnect or a crash in
-//! between must not leave a file behind.
+//! *Problem.* The bytes of an upload are stored before the transaction that creates its row. A refusal, a disconnect or
+//! a crash in between must not leave a file behind.
 //!
-//! *Mechanism.* The key is written to the trash list before the first byte is stored; the sweeper removes listed files after
-//! [`ABANDONED_AFTER`]. The transaction that creates the row also takes the key off the list. In all other cases dropping
-//! [`NewFile`] removes the file at once.
+//! *Mechanism.* The key is written to the trash list before the first byte is stored; the sweeper removes listed files
+//! after [`ABANDONED_AFTER`]. The transaction that creates the row also takes the key off the list. In all other cases
+//! dropping [`NewFile`] removes the file at once.
 
 use crate::AppState;
 use crate::error::{Error, Refusal};
@@ -32,8 +32,8 @@ impl NewFile {
     /// Lists the key as trash, then stores a stream under it. Without a database nothing is stored.
     ///
     /// # Errors
-    /// `upload_too_large` beyond `limit_bytes`, `file_empty`, `request_timeout`, `storage_full`, errors of the stream, of the
-    /// database and of the storage.
+    /// `upload_too_large` beyond `limit_bytes`, `file_empty`, `request_timeout`, `storage_full`, errors of the stream,
+    /// of the database and of the storage.
     pub(crate) async fn put<S>(
         state: &AppState,
         key: Key,
@@ -94,8 +94,8 @@ impl NewFile {
         remove(&self.state, &self.key).await;
     }
 
-    /// Keeps the file while it is unknown if a row refers to it. If the transaction did not commit, the key is still on the trash
-    /// list and the sweeper removes the file.
+    /// Keeps the file while it is unknown if a row refers to it. If the transaction did not commit, the key is still on
+    /// the trash list and the sweeper removes the file.
     fn leave_to_sweeper(mut self) {
         self.decided = true;
         tracing::warn!(key = %self.key, "unknown if an upload was committed; the sweeper removes its file if not");

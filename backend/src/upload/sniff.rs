@@ -1,5 +1,5 @@
-//! Detects the container of a file by its first bytes. A file of an unknown kind, such as a playlist or a text renamed to `.mp4`, is
-//! refused here and never reaches the media child.
+//! Detects the container of a file by its first bytes. A file of an unknown kind, such as a playlist or a text renamed
+//! to `.mp4`, is refused here and never reaches the media child.
 
 use domain::signature::{self, Motion};
 use domain::transport;
@@ -22,7 +22,8 @@ pub(crate) fn container(head: &[u8]) -> Option<&'static str> {
         _ if at(0, &[0, 0, 1, 0xBA]) => "mpeg",
         _ if signature::is_gif(head) => "gif",
         _ if matches!(signature::png(head), Some(Motion::Animated | Motion::Unknown)) => "apng",
-        // FFmpeg does not decode animated WebP. The upload is accepted, so that the task can fail with a specific error.
+        // FFmpeg does not decode animated WebP. The upload is accepted, so that the task can fail with a specific
+        // error.
         _ if signature::webp(head) == Some(Motion::Animated) => "webp",
         _ if signature::is_mxf(head) => "mxf",
         _ if signature::is_dv(head) => "dv",
@@ -40,7 +41,8 @@ const ASF_HEADER: [u8; 16] = [
     0x30, 0x26, 0xB2, 0x75, 0x8E, 0x66, 0xCF, 0x11, 0xA6, 0xD9, 0x00, 0xAA, 0x00, 0x62, 0xCE, 0x6C,
 ];
 
-/// Tells if the file begins with a box of an ISO base media or `QuickTime` file (ISO/IEC 14496-12 §4.2) of a valid size.
+/// Tells if the file begins with a box of an ISO base media or `QuickTime` file (ISO/IEC 14496-12 §4.2) of a valid
+/// size.
 fn is_mp4(head: &[u8]) -> bool {
     const FIRST: [&[u8]; 10] = [
         b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof", b"sidx",
@@ -52,7 +54,8 @@ fn is_mp4(head: &[u8]) -> bool {
     FIRST.iter().any(|kind| rest.starts_with(kind)) && (size >= 8 || size <= 1)
 }
 
-/// Tells if the file begins with a frame and another one follows it. In a file of exactly one frame, that frame is enough.
+/// Tells if the file begins with a frame and another one follows it. In a file of exactly one frame, that frame is
+/// enough.
 fn repeats(head: &[u8], frame_bytes: impl Fn(&[u8]) -> Option<usize>) -> bool {
     let Some(first) = frame_bytes(head) else { return false };
     let rest = head.get(first..).unwrap_or_default();

@@ -30,7 +30,8 @@ pub(crate) struct PlannedView {
     /// The media type; of a set of files, that of its entry file.
     #[schema(example = "video/mp4")]
     media_type: &'static str,
-    /// Width in pixels; null for audio. Of an adaptive output, that of the largest rendition; of a sprite, that of one thumbnail.
+    /// Width in pixels; null for audio. Of an adaptive output, that of the largest rendition; of a sprite, that of one
+    /// thumbnail.
     width_px: Option<u32>,
     /// Height in pixels, of the same frame as the width.
     height_px: Option<u32>,

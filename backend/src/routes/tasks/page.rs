@@ -30,7 +30,7 @@ impl ListQuery {
     ///
     /// # Errors
     /// `query_invalid` for a parameter that is given twice.
-    pub(super) fn of(pairs: Vec<(String, String)>) -> Result<Self, Refusal> {
+    pub(super) fn from_pairs(pairs: Vec<(String, String)>) -> Result<Self, Refusal> {
         let mut query = Self::default();
         for (name, value) in pairs {
             let parameter = match name.as_str() {
@@ -41,7 +41,7 @@ impl ListQuery {
                 _ => continue,
             };
             if let Some(first) = parameter.replace(value) {
-                return Err(wrong(&name, &first, "the parameter once"));
+                return Err(invalid_parameter(&name, &first, "the parameter once"));
             }
         }
         Ok(query)
@@ -56,21 +56,21 @@ impl ListQuery {
             text.parse()
                 .ok()
                 .filter(|max| *max >= 1)
-                .ok_or_else(|| wrong("max", text, "1 or more"))
+                .ok_or_else(|| invalid_parameter("max", text, "1 or more"))
         });
         let descending = match self.order.as_deref() {
             None | Some("0") => Ok(false),
             Some("1") => Ok(true),
-            Some(text) => Err(wrong("order", text, "0 or 1")),
+            Some(text) => Err(invalid_parameter("order", text, "0 or 1")),
         };
         let status = self.status.as_deref().map(|text| {
             let known = Status::ALL.into_iter().find(|status| status.as_str() == text);
-            known.ok_or_else(|| wrong("status", text, &Status::ALL.map(Status::as_str).join(", ")))
+            known.ok_or_else(|| invalid_parameter("status", text, &Status::ALL.map(Status::as_str).join(", ")))
         });
         let after = self.cursor.as_deref();
         let after = after.map(|text| {
             text.parse::<TaskId>()
-                .map_err(|_| wrong("cursor", text, "the next_cursor of a page"))
+                .map_err(|_| invalid_parameter("cursor", text, "the next_cursor of a page"))
         });
         Ok(task::Page {
             limit: Some(max.transpose()?.unwrap_or(PAGE_MAX).min(PAGE_MAX)),
@@ -81,7 +81,7 @@ impl ListQuery {
     }
 }
 
-fn wrong(name: &str, value: &str, accepted: &str) -> Refusal {
+fn invalid_parameter(name: &str, value: &str, accepted: &str) -> Refusal {
     let given: String = value.chars().take(100).collect();
     Refusal::new(Code::QueryInvalid)
         .detail(format!("{name}={given}; accepted: {accepted}"))
@@ -126,9 +126,10 @@ mod tests {
     #[test]
     fn a_parameter_given_twice_is_named_and_an_unknown_one_ignored() {
         let pairs = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), "1".to_owned())).collect();
-        let refused = ListQuery::of(pairs(&["order", "max", "max"])).map_err(|refusal| refusal.fields[0].name.clone());
+        let refused =
+            ListQuery::from_pairs(pairs(&["order", "max", "max"])).map_err(|refusal| refusal.fields[0].name.clone());
         assert_eq!(refused.err().as_deref(), Some("max"));
-        let read = ListQuery::of(pairs(&["x", "x", "max"])).unwrap();
+        let read = ListQuery::from_pairs(pairs(&["x", "x", "max"])).unwrap();
         assert_eq!((read.max.as_deref(), read.order), (Some("1"), None));
     }
 }

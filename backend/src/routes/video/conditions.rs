@@ -52,8 +52,8 @@ impl Validators {
         }
     }
 
-    /// Tells if a range request may be served from this version: `If-Range` is absent, or it has the strong `ETag` or the exact date
-    /// of this version.
+    /// Tells if a range request may be served from this version: `If-Range` is absent, or it has the strong `ETag` or
+    /// the exact date of this version.
     pub(super) fn if_range_matches(&self, headers: &HeaderMap) -> bool {
         let Some(given) = text(headers, &IF_RANGE) else {
             return true;
@@ -72,7 +72,8 @@ fn has_tag(tags: &[String], etag: &str) -> bool {
     tags.iter().any(|tag| tag == "*" || opaque(tag) == opaque(etag))
 }
 
-/// The entity tags of a list header; `None` without the header. Splitting at commas is safe, because our tags contain none.
+/// The entity tags of a list header; `None` without the header. Splitting at commas is safe, because our tags contain
+/// none.
 fn tags(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<String>> {
     let mut lines = headers.get_all(name).iter().peekable();
     lines.peek()?;

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-/// The name of the upload with the extension of the output. Outputs other than the main video also have their own name in it.
+/// The name of the upload with the extension of the output. Outputs other than the main video also have their own name
+/// in it.
 pub(super) fn file_name(display_name: &str, output: &str) -> String {
     let last = display_name.rsplit(['/', '\\']).next().unwrap_or_default();
     let stem = last.rsplit_once('.').map_or(last, |(stem, _)| stem);
@@ -13,7 +14,8 @@ pub(super) fn file_name(display_name: &str, output: &str) -> String {
     }
 }
 
-/// The header value `attachment`, with an ASCII `filename` for old clients and a UTF-8 `filename*` for others (RFC 6266 §4.3, RFC 8187).
+/// The header value `attachment`, with an ASCII `filename` for old clients and a UTF-8 `filename*` for others (RFC 6266
+/// §4.3, RFC 8187).
 pub(super) fn attachment(name: &str) -> String {
     let plain = |c: char| {
         if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%' | '/') || c == ' ' {

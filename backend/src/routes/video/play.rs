@@ -1,5 +1,6 @@
-//! Downloads of the files of a set, such as an adaptive stream or a sprite with its index. These files refer to each other by relative
-//! URIs. The token of the link is a path segment, so relative URIs keep it and each request is authorized by the same token.
+//! Downloads of the files of a set, such as an adaptive stream or a sprite with its index. These files refer to each
+//! other by relative URIs. The token of the link is a path segment, so relative URIs keep it and each request is
+//! authorized by the same token.
 
 use super::conditions::Validators;
 use super::send::{FileResponse, cache_control, visible_since};
@@ -31,8 +32,8 @@ pub(crate) struct SetFile {
 impl FromRequestParts<AppState> for SetFile {
     type Rejection = Error;
 
-    /// Authorizes by the token in the path or by the access token of the owner. Without either the answer is `file_not_found`, so that
-    /// it does not tell if the file exists; an expired link gets `link_expired`.
+    /// Authorizes by the token in the path or by the access token of the owner. Without either the answer is
+    /// `file_not_found`, so that it does not tell if the file exists; an expired link gets `link_expired`.
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
         let absent = || Error::from(Code::FileNotFound);
         let path = Path::<[String; 7]>::from_request_parts(parts, state).await;
@@ -91,7 +92,8 @@ problems!(PlayProblems: TokenInvalid, TokenExpired, FileNotFound, LinkExpired, P
 
 /// Downloads a file of a set, or a range of its bytes.
 ///
-/// The signed link of a set in a task leads to its entry file, a playlist or an index. The relative URIs in that file lead here as well.
+/// The signed link of a set in a task leads to its entry file, a playlist or an index. The relative URIs in that file
+/// lead here as well.
 #[utoipa::path(get, operation_id = "play_output", path = "/api/video/play/{token}/{year}/{month}/{day}/{name}/{output}/{file}",
     tag = "tasks", security((), ("bearer" = [])),
     params(("token" = String, Path, description = "The token of the signed link; with an access token of the owner, any text"),

@@ -16,7 +16,8 @@ pub(super) enum RequestedRange {
     Unsatisfiable,
 }
 
-/// Parses the `Range` of a request for a file of `bytes`. Several ranges, other units and malformed values are ignored, as §14.2 allows.
+/// Parses the `Range` of a request for a file of `bytes`. Several ranges, other units and malformed values are ignored,
+/// as §14.2 allows.
 pub(super) fn requested(headers: &HeaderMap, validators: &Validators, bytes: u64) -> RequestedRange {
     let range = headers.get(RANGE).and_then(|range| range.to_str().ok());
     let Some(range) = range.and_then(|range| range.trim().strip_prefix("bytes=")) else {

@@ -86,8 +86,8 @@ pub(super) fn visible_since(task: &task::Model) -> DateTime<Utc> {
     task.finished_at.unwrap_or(task.timestamp)
 }
 
-/// The `Cache-Control` of an output. Private caches may keep it until the link expires, but at most for an hour. The URL of the owner,
-/// which has no link parameters, never changes, so caches must revalidate it each time.
+/// The `Cache-Control` of an output. Private caches may keep it until the link expires, but at most for an hour. The
+/// URL of the owner, which has no link parameters, never changes, so caches must revalidate it each time.
 pub(super) fn cache_control(link_expires: Option<i64>) -> HeaderValue {
     let left_s = link_expires.map(|expires| (expires - Utc::now().timestamp()).clamp(0, 3_600));
     let text = left_s.map_or_else(

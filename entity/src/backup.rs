@@ -1,31 +1,34 @@
-//! A copy of a SQLite database while it is in use, and what that copy names in storage.
+//! Backup: a consistent copy of a SQLite database in use, and the list of the stored files that its rows refer to.
 
 use crate::{image, output, source};
 use sea_orm::entity::prelude::*;
 use sea_orm::{DatabaseConnection, DbBackend, FromQueryResult, QuerySelect, Statement};
 use std::path::Path;
 
-/// A stored file, or set of files, as a row records it.
+/// A stored file or set of files, as a row describes it.
 #[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
 pub struct Named {
-    /// Its storage key; a prefix that ends in `/` for a set.
+    /// Storage key; for a set, a prefix that ends in `/`.
     pub key: String,
-    /// Length in bytes, of all files of a set.
+    /// Length in bytes; for a set, the sum of its files.
     pub bytes: i64,
-    /// Hexadecimal SHA-256 of the file, or of the entry of a set.
+    /// Hexadecimal SHA-256; for a set, that of its entry.
     pub sha256: String,
-    /// The entry of a set.
+    /// For a set, the name of its entry file.
     pub entry: Option<String>,
 }
 
-/// Writes a consistent copy of the database to a file that does not exist yet. Readers and writers go on meanwhile
-/// ([VACUUM INTO](https://sqlite.org/lang_vacuum.html#vacuuminto)). The file is not synced to disk.
+/// Writes a consistent copy of the database to a file that does not exist yet, with
+/// [VACUUM INTO](https://sqlite.org/lang_vacuum.html#vacuuminto). Readers and writers are not blocked. The file is not
+/// synced to disk.
 ///
 /// # Errors
-/// Those of the database; [`DbErr::Custom`] when it is not SQLite.
+/// Any database error; [`DbErr::Custom`] if the database is not SQLite.
 pub async fn snapshot(db: &DatabaseConnection, to: &Path) -> Result<(), DbErr> {
     if db.get_database_backend() != DbBackend::Sqlite {
-        return Err(DbErr::Custom("only a SQLite database is copied into a file".to_owned()));
+        return Err(DbErr::Custom(
+            "only a SQLite database can be copied to a file".to_owned(),
+        ));
     }
     let path = to
         .to_str()
@@ -34,10 +37,10 @@ pub async fn snapshot(db: &DatabaseConnection, to: &Path) -> Result<(), DbErr> {
     db.execute_raw(vacuum).await.map(|_| ())
 }
 
-/// All files that rows name: sources, images and outputs. A file that several tasks share comes once.
+/// All files that rows refer to: sources, images and outputs. A file that several tasks share is listed once.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn named_files(db: &DatabaseConnection) -> Result<Vec<Named>, DbErr> {
     let none = || Expr::value(Option::<String>::None);
     let sources = source::Entity::find()

@@ -1,8 +1,8 @@
-//! Opening a database, and the one way to write several rows at once.
+//! Connections to the database, transactions, timeouts, and the classification of errors.
 //!
-//! A statement with `RETURNING` runs in a transaction only, which the signatures of the functions that use one demand: drivers take
-//! the row that they want and leave the rest of the answer unread, and outside of a transaction the rest is whether the
-//! statement was committed. On a full disk it was not.
+//! A statement with `RETURNING` must run inside a transaction; functions that use one take a [`DatabaseTransaction`].
+//! Drivers stop reading the reply after the returned row. Outside of a transaction, the unread part says if the
+//! statement was committed, so an error such as a full disk would be lost.
 
 mod sqlite;
 
@@ -12,75 +12,78 @@ use sea_orm::{
 };
 use std::time::Duration;
 
-/// A connection that was idle for longer is asked for a sign of life before it is used. To ask each time would double the
-/// cost of a short query.
-const PING_AFTER: Duration = Duration::from_secs(1);
+/// Idle time after which a connection is tested with a ping before it is used. A ping before each query would double
+/// the cost of short queries.
+const PING_IF_IDLE_FOR: Duration = Duration::from_secs(1);
 
-/// A connection that does not answer for so long is closed.
-const SILENT_AFTER: Duration = Duration::from_secs(5);
+/// Time without a reply after which a connection is considered broken and is closed.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connects to `sqlite://path` or `postgres://…`. A SQLite file is made when absent, and is safe against a loss of
-/// power: write-ahead log, `synchronous=FULL`, foreign keys on.
+/// Connects to `sqlite://path` or `postgres://…`. A SQLite file is created if it does not exist. Its options
+/// (write-ahead log, `synchronous=FULL`) keep committed transactions after a power failure.
 ///
 /// # Errors
-/// When the database cannot be reached within 5 s or the URL is of neither kind.
+/// The database cannot be reached within 5 s, or the URL has another scheme.
 pub async fn connect(url: &str, max_connections: u32) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(max_connections)
         .acquire_timeout(Duration::from_secs(3))
         .connect_timeout(Duration::from_secs(5))
-        .test_before_acquire_if_idle_for(PING_AFTER)
+        .test_before_acquire_if_idle_for(PING_IF_IDLE_FOR)
         .sqlx_logging(false)
         .map_sqlx_postgres_pool_opts(|pool| {
-            pool.after_connect(|connection, _| Box::pin(limited(connection)))
-                .after_release(|connection, _| Box::pin(answers(connection)))
+            pool.after_connect(|connection, _| Box::pin(set_transaction_timeout(connection)))
+                .after_release(|connection, _| Box::pin(is_responsive(connection)))
         })
         .map_sqlx_sqlite_opts(sqlite::options)
         .map_sqlx_sqlite_pool_opts(|pool| pool.after_release(|connection, _| Box::pin(sqlite::is_clean(connection))));
     match Database::connect(options).await {
-        Err(error) if url.starts_with("postgres") && is_unavailable(&error) => Err(cause(url).await.unwrap_or(error)),
+        Err(error) if url.starts_with("postgres") && is_unavailable(&error) => {
+            Err(connect_error(url).await.unwrap_or(error))
+        }
         connected => connected,
     }
 }
 
-/// Connects once outside of the pool for the error of Postgres itself: the pool retries while the server starts or has no connection
-/// left, and then reports only a timeout.
-async fn cause(url: &str) -> Option<DbErr> {
-    let once = <sqlx::PgConnection as sqlx::Connection>::connect(url);
-    let refused = tokio::time::timeout(SILENT_AFTER, once).await.ok()?.err()?;
-    Some(DbErr::Conn(RuntimeErr::SqlxError(refused.into())))
+/// The error that Postgres itself gives, from a single attempt outside of the pool. The pool retries while the server
+/// is starting or has no free connection, and then reports only a timeout.
+async fn connect_error(url: &str) -> Option<DbErr> {
+    let attempt = <sqlx::PgConnection as sqlx::Connection>::connect(url);
+    let error = tokio::time::timeout(REPLY_TIMEOUT, attempt).await.ok()?.err()?;
+    Some(DbErr::Conn(RuntimeErr::SqlxError(error.into())))
 }
 
-/// Has Postgres end a transaction that nothing comes to for half a minute. A machine that vanished within one would keep
-/// its rows locked until the kernel gives it up, two hours later, and the sweeper waiting for them.
-async fn limited(connection: &mut sqlx::PgConnection) -> Result<(), sqlx::Error> {
+/// Lets Postgres end a transaction that receives no statement for 30 s. If a machine dies inside a transaction, its row
+/// locks would otherwise last until TCP keepalive closes the connection, two hours later, and block the sweeper.
+async fn set_transaction_timeout(connection: &mut sqlx::PgConnection) -> Result<(), sqlx::Error> {
     let limit = "SET idle_in_transaction_session_timeout = '30s'";
     sqlx::Executor::execute(connection, limit).await.map(|_| ())
 }
 
-/// Whether a connection that is given back still answers. One that went silent, behind a firewall that forgot it, would
-/// otherwise keep its place in the pool until the kernel gives it up, a quarter of an hour later.
-async fn answers(connection: &mut sqlx::PgConnection) -> Result<bool, sqlx::Error> {
-    let ping = tokio::time::timeout(SILENT_AFTER, sqlx::Connection::ping(connection));
+/// Pings a connection that is returned to the pool. A connection that a firewall has dropped without notice would
+/// otherwise stay in the pool until TCP gives up its retransmissions, about 15 minutes later.
+async fn is_responsive(connection: &mut sqlx::PgConnection) -> Result<bool, sqlx::Error> {
+    let ping = tokio::time::timeout(REPLY_TIMEOUT, sqlx::Connection::ping(connection));
     ping.await.map_err(|_| sqlx::Error::PoolTimedOut)?.map(|()| true)
 }
 
-/// A query that may take only so long. One that is given up gives its connection up, too.
+/// Runs a query with a time limit. After a timeout, its connection is closed as well.
 ///
 /// # Errors
-/// Those of the query; one that [`is_unavailable`] when the time is over.
+/// The errors of the query; after a timeout, an error that satisfies [`is_unavailable`].
 pub async fn in_time<T, E: From<DbErr>>(limit: Duration, query: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let late = |_| DbErr::Conn(RuntimeErr::Internal(format!("no answer within {} s", limit.as_secs())));
     tokio::time::timeout(limit, query).await.map_err(late)?
 }
 
-/// Runs `work` in a transaction that may write: all of it happens, or none.
+/// Runs `work` in a transaction that may write. It is committed if `work` succeeds and rolled back otherwise.
 ///
-/// SQLite begins it `IMMEDIATE`: a transaction that reads first and writes later cannot be refused half-way.
+/// On SQLite it begins with `BEGIN IMMEDIATE`: a deferred transaction that reads first may be refused when it begins to
+/// write.
 ///
 /// # Errors
-/// Those of `work`, and of the database.
+/// The errors of `work`, and any database error.
 pub async fn write<T, E: From<DbErr>>(
     db: &DatabaseConnection,
     work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, E>,
@@ -99,43 +102,43 @@ pub async fn write<T, E: From<DbErr>>(
     Ok(value)
 }
 
-/// Whether the database answers.
+/// Runs an empty query.
 ///
 /// # Errors
-/// When it does not.
+/// The database does not reply.
 pub async fn ready(db: &DatabaseConnection) -> Result<(), DbErr> {
     db.execute_unprepared("SELECT 1").await.map(|_| ())
 }
 
-/// Closes all connections. SQLite then has everything in the one database file: the write-ahead log is written back into
-/// it and emptied, even where another process keeps the database open.
+/// Closes all connections. On SQLite a checkpoint first writes the write-ahead log back into the database file and
+/// empties it, even if another process has the database open.
 ///
 /// # Errors
-/// When the log could not be written back. Nothing is lost then: it is replayed at the next start.
+/// The checkpoint failed. No data is lost: the log is replayed at the next start.
 pub async fn close(db: DatabaseConnection) -> Result<(), DbErr> {
     let written_back = match db.get_database_backend() {
         DbBackend::Sqlite => {
             let checkpoint = db.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)");
-            in_time(SILENT_AFTER, checkpoint).await.map(|_| ())
+            in_time(REPLY_TIMEOUT, checkpoint).await.map(|_| ())
         }
         _ => Ok(()),
     };
-    in_time(SILENT_AFTER, db.close()).await.and(written_back)
+    in_time(REPLY_TIMEOUT, db.close()).await.and(written_back)
 }
 
-/// Whether an error means that the database is away or too busy, rather than that a statement was wrong.
+/// Returns `true` if the database is unreachable or too busy: the same statement may succeed later.
 #[must_use]
 pub fn is_unavailable(error: &DbErr) -> bool {
     if matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_)) {
         return true;
     }
-    match of_driver(error) {
+    match driver_error(error) {
         Some(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => true,
-        Some(sqlx::Error::Database(inner)) => inner.code().is_some_and(|code| match sqlite_code(&code) {
+        Some(sqlx::Error::Database(inner)) => inner.code().is_some_and(|code| match sqlite::primary_code(&code) {
             // SQLITE_BUSY, SQLITE_LOCKED, SQLITE_IOERR, SQLITE_CANTOPEN.
             Some(code) => matches!(code, 5 | 6 | 10 | 14),
-            // Class 08 (connection), 57P01..57P03 (shutting down, starting up), too many clients, idle in a transaction for
-            // too long, a deadlock that this one lost.
+            // Class 08 (connection), 57P01..57P03 (shutting down, starting up), 53300 too_many_connections, 25P03
+            // idle_in_transaction_session_timeout, 40P01 deadlock_detected.
             None => {
                 let busy = ["53300", "25P03", "40P01"];
                 code.starts_with("08") || code.starts_with("57P0") || busy.contains(&&*code)
@@ -145,51 +148,45 @@ pub fn is_unavailable(error: &DbErr) -> bool {
     }
 }
 
-/// Whether an error means that this process or the database has no descriptors, connections or memory left.
+/// Returns `true` if this process or the database has no file descriptors, connections or memory left.
 #[must_use]
 pub fn is_exhausted(error: &DbErr) -> bool {
-    match of_driver(error) {
+    match driver_error(error) {
         Some(sqlx::Error::Io(error)) => domain::is_exhaustion(error),
-        Some(sqlx::Error::Database(inner)) => inner.code().is_some_and(|code| match sqlite_code(&code) {
-            // SQLITE_NOMEM; SQLITE_CANTOPEN is what a file without a free descriptor ends in.
+        Some(sqlx::Error::Database(inner)) => inner.code().is_some_and(|code| match sqlite::primary_code(&code) {
+            // SQLITE_NOMEM; SQLITE_CANTOPEN, which also follows from a lack of file descriptors.
             Some(code) => matches!(code, 7 | 14),
-            // out_of_memory, too_many_connections, and the class above them; a full disk has a code of its own.
+            // Class 53 (insufficient resources) without 53100 disk_full.
             None => code.starts_with("53") && code != "53100",
         }),
         _ => false,
     }
 }
 
-/// Whether an error means that the database has no room left on its disk.
+/// Returns `true` if the disk of the database is full.
 #[must_use]
 pub fn is_full(error: &DbErr) -> bool {
-    let Some(sqlx::Error::Database(inner)) = of_driver(error) else {
+    let Some(sqlx::Error::Database(inner)) = driver_error(error) else {
         return false;
     };
     // SQLITE_FULL, disk_full.
     inner
         .code()
-        .is_some_and(|code| sqlite_code(&code).map_or(code == "53100", |code| code == 13))
+        .is_some_and(|code| sqlite::primary_code(&code).map_or(code == "53100", |code| code == 13))
 }
 
-/// Whether an error means that a row with the same unique columns is there already.
+/// Returns `true` for a violation of a unique constraint.
 #[must_use]
 pub fn is_duplicate(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
 
-fn of_driver(error: &DbErr) -> Option<&sqlx::Error> {
+/// The error of the database driver inside an error of sea-orm.
+fn driver_error(error: &DbErr) -> Option<&sqlx::Error> {
     match error {
         DbErr::Exec(RuntimeErr::SqlxError(error))
         | DbErr::Query(RuntimeErr::SqlxError(error))
         | DbErr::Conn(RuntimeErr::SqlxError(error)) => Some(error),
         _ => None,
     }
-}
-
-/// The primary code of SQLite, which numbers its errors in up to four digits; `None` for an SQLSTATE, which has five
-/// characters.
-fn sqlite_code(code: &str) -> Option<u32> {
-    let code: u32 = code.parse().ok().filter(|_| code.len() < 5)?;
-    Some(code & 0xFF)
 }

@@ -1,24 +1,25 @@
-//! Table `costs`: what processed tasks were expected to cost and what they came to. Estimates learn from it.
+//! Table `costs`: predicted and actual cost of processed tasks. `domain::plan::estimate` corrects predictions with it.
 
 use domain::plan::{Cost, Sample};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::entity::prelude::*;
 use sea_orm::{DatabaseTransaction, QueryOrder, QuerySelect, QueryTrait};
 
-/// As many tasks of a class are remembered: what ran long ago may have run on another machine.
-pub const REMEMBERED: u64 = 200;
+/// Maximum number of rows of a class. Older tasks may have run on other hardware.
+pub const MAX_ROWS_OF_CLASS: u64 = 200;
 
-/// As many tasks of all classes together: combinations of outputs, codecs and speeds make more classes than anybody uses.
-pub const REMEMBERED_IN_ALL: i64 = 100_000;
+/// Maximum number of rows of all classes. Combinations of outputs, codecs and speeds make an unbounded number of
+/// classes.
+pub const MAX_ROWS: i64 = 100_000;
 
-/// The cost of a processed task; it stays when the task is removed.
+/// The cost of a processed task. The row stays when the task is removed.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "costs")]
-#[allow(missing_docs, reason = "columns say what they are")]
+#[allow(missing_docs, reason = "explained by their names")]
 pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i64,
-    /// Tasks of one class cost alike: see [`domain::plan::predict`].
+    /// Class of work: tasks of one class have similar errors of prediction. See [`domain::plan::predict`].
     pub class: String,
     pub predicted_cpu_s: f64,
     pub predicted_wall_s: f64,
@@ -30,7 +31,7 @@ pub struct Model {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-#[allow(missing_docs, reason = "none")]
+#[allow(missing_docs, reason = "has no variants")]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
@@ -52,11 +53,11 @@ impl From<Model> for Sample {
     }
 }
 
-/// Records what a task of this class came to, and forgets the oldest of more than [`REMEMBERED`] and of more than
-/// [`REMEMBERED_IN_ALL`]; part of settling it.
+/// Inserts the cost of a task of this class, and deletes the oldest rows beyond [`MAX_ROWS_OF_CLASS`] and [`MAX_ROWS`].
+/// Part of the transaction that completes the task.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn record(db: &DatabaseTransaction, class: &str, sample: &Sample) -> Result<(), DbErr> {
     let Sample { predicted, actual } = sample;
     let row = ActiveModel {
@@ -71,28 +72,29 @@ pub async fn record(db: &DatabaseTransaction, class: &str, sample: &Sample) -> R
         at: Set(crate::now()),
     };
     let newest = row.insert(db).await?.id;
-    let remembered = latest(class).select_only().column(Column::Id).limit(REMEMBERED);
+    let kept = latest(class).select_only().column(Column::Id).limit(MAX_ROWS_OF_CLASS);
     Entity::delete_many()
         .filter(Column::Class.eq(class))
-        .filter(Column::Id.not_in_subquery(remembered.into_query()))
+        .filter(Column::Id.not_in_subquery(kept.into_query()))
         .exec(db)
         .await?;
     Entity::delete_many()
-        .filter(Column::Id.lte(newest - REMEMBERED_IN_ALL))
+        .filter(Column::Id.lte(newest - MAX_ROWS))
         .exec(db)
         .await
         .map(|_| ())
 }
 
+/// The rows of a class, the latest first.
 fn latest(class: &str) -> Select<Entity> {
     Entity::find().filter(Column::Class.eq(class)).order_by_desc(Column::Id)
 }
 
-/// What the latest tasks of this class came to, the newest first.
+/// The costs of the latest tasks of this class, the latest first.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn history(db: &impl ConnectionTrait, class: &str) -> Result<Vec<Sample>, DbErr> {
-    let rows = latest(class).limit(REMEMBERED).all(db).await?;
+    let rows = latest(class).limit(MAX_ROWS_OF_CLASS).all(db).await?;
     Ok(rows.into_iter().map(Sample::from).collect())
 }

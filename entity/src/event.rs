@@ -1,14 +1,15 @@
-//! Table `events`: what happened to tasks. Each effect stands here once, written with it; the events of a task go with it.
+//! Table `events`: status changes of tasks. An event is inserted in the transaction of the change, so there is exactly
+//! one for each. The events of a task are deleted with it.
 
 use domain::TaskId;
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::entity::prelude::*;
 use sea_orm::{DatabaseTransaction, QueryOrder};
 
-/// Something that happened.
+/// A status change of a task. `kind` is the new status.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "events")]
-#[allow(missing_docs, reason = "columns say what they are")]
+#[allow(missing_docs, reason = "explained by their names")]
 pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i64,
@@ -19,12 +20,12 @@ pub struct Model {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-#[allow(missing_docs, reason = "none")]
+#[allow(missing_docs, reason = "has no variants")]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Writes down that a task reached `status` in its `attempt`.
+/// Inserts an event: the task reached `status` in its `attempt`.
 pub(crate) async fn append(
     db: &DatabaseTransaction,
     task: i64,
@@ -41,16 +42,16 @@ pub(crate) async fn append(
     row.insert(db).await.map(|_| ())
 }
 
-/// Removes the events of a task that is removed.
+/// Deletes the events of a task.
 pub(crate) async fn remove(db: &impl ConnectionTrait, task: i64) -> Result<(), DbErr> {
     let of_task = Entity::delete_many().filter(Column::TaskId.eq(task));
     of_task.exec(db).await.map(|_| ())
 }
 
-/// Everything that happened to a task, oldest first.
+/// The events of a task, the oldest first.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn of_task(db: &impl ConnectionTrait, task: TaskId) -> Result<Vec<Model>, DbErr> {
     Entity::find()
         .filter(Column::TaskId.eq(task.0))

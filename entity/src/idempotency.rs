@@ -1,7 +1,21 @@
-//! Table `idempotency_keys`: requests that make something, each under a key that its account chose.
+//! Table `idempotency_keys`: create requests that clients may send again, each under a key that the client has chosen.
 //!
-//! The first request with a key holds it under a lease while it works, and leaves its reply in the transaction that
-//! makes the thing: there is never one without the other. A key whose time is over is as good as absent.
+//! *Problem.* Of several requests with the same key, exactly one must be executed, and the others must get its reply. A
+//! process may die at any point of the first request.
+//!
+//! *Mechanism.* The first request inserts the row and so takes a lease of [`LEASE`] on the key ([`Hold::take`]), which
+//! it renews while it works ([`Hold::beat`]). It stores its reply in the transaction that creates the resource
+//! ([`Hold::finish`]), for [`RETENTION`]. The column `until_ms` is the end of the lease, then that of the retention. A
+//! row whose time is over counts as absent and is overwritten by the next request with the key.
+//!
+//! *Invariants.*
+//! - The resource and the reply are committed together.
+//! - `holder` is unique to a request and fences its writes: each has the condition `holder = ? AND reply IS NULL`. A
+//!   request that has lost its lease cannot store a reply, and must roll back.
+//! - A stored reply is never changed; only its retention ends.
+//!
+//! *Rejected.* A uniqueness constraint on the created resources: two intended uploads of the same file are not the same
+//! request. Waiting for the first request inside the database: it would hold a connection for the time of an upload.
 
 use domain::UserId;
 use sea_orm::entity::prelude::*;
@@ -9,61 +23,61 @@ use sea_orm::sea_query::{OnConflict, Query};
 use sea_orm::{ExprTrait, QueryOrder, QuerySelect};
 use std::time::Duration;
 
-/// How long a key is held without a beat.
+/// Time until the lease on a key expires if it is not renewed.
 pub const LEASE: Duration = Duration::from_secs(30);
 
-/// How long a reply is kept.
-pub const KEPT: Duration = Duration::from_secs(24 * 3_600);
+/// Retention of a stored reply.
+pub const RETENTION: Duration = Duration::from_secs(24 * 3_600);
 
-/// Most replies that are kept of one account: the latest.
-pub const KEPT_MOST: u64 = 10_000;
+/// Maximum number of stored replies of one account; the oldest beyond it are deleted.
+pub const MAX_REPLIES: u64 = 10_000;
 
-/// A key.
+/// A key of an account, with its lease or its reply.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "idempotency_keys")]
-#[allow(missing_docs, reason = "columns say what they are")]
+#[allow(missing_docs, reason = "explained by their names")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: i64,
     #[sea_orm(primary_key, auto_increment = false)]
     pub key: String,
-    /// The request that holds it; it fences the writes of one that lost its lease.
+    /// The request that holds the lease, as a unique text: the fencing token.
     pub holder: String,
-    /// The end of the lease, then of the time for which the reply is kept.
+    /// End of the lease, then end of the retention, on the database clock.
     pub until_ms: i64,
-    /// What was asked for; two requests are the same when these texts are.
+    /// Identifies the operation and its content: requests with equal texts are the same request. Set with the reply.
     pub request: Option<String>,
-    /// The reply, letter by letter; null while the request is at work.
+    /// The stored reply; null while the request is being executed.
     pub reply: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-#[allow(missing_docs, reason = "none")]
+#[allow(missing_docs, reason = "has no variants")]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Whose turn it is under a key.
+/// The result of an attempt to take the lease on a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// The caller's: nobody was before it, or nothing came of that.
+    /// The caller has the lease and executes the request.
     First,
-    /// That of another request, which is at work.
+    /// Another request has the lease.
     Other,
-    /// Nobody's: it was done.
+    /// The request has been executed.
     Done(Done),
 }
 
-/// A request that was done.
+/// An executed request and its reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
-    /// What was asked for.
+    /// Identifies the operation and its content; see [`Model::request`].
     pub request: String,
-    /// What was answered.
+    /// The reply as it was sent.
     pub reply: String,
 }
 
-/// What a request holds: a key of an account, and the name that fences its writes.
+/// A lease on a key: the key of an account, and the name of the request that fences its writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
     user: UserId,
@@ -72,24 +86,24 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// What a request will hold when it is its turn. `holder` is a name that no request had before.
+    /// A lease that is not taken yet. `holder` must be unique to the request.
     #[must_use]
     pub const fn new(user: UserId, key: String, holder: String) -> Self {
         Self { user, key, holder }
     }
 
-    /// Takes the key under a lease of [`LEASE`], unless another request has it.
+    /// Takes the lease unless another request has it or the reply is stored.
     ///
     /// # Errors
-    /// Those of the database; the key may be taken all the same, until it is released.
+    /// Any database error. The lease may have been taken nevertheless, so release it.
     pub async fn take(&self, db: &impl ConnectionTrait) -> Result<Turn, DbErr> {
-        let mine = [
+        let row = [
             self.user.0.into(),
             self.key.as_str().into(),
             self.holder.as_str().into(),
             crate::in_ms(db, crate::millis(LEASE)),
         ];
-        let over = OnConflict::columns([Column::UserId, Column::Key])
+        let replace_expired = OnConflict::columns([Column::UserId, Column::Key])
             .update_columns([Column::Holder, Column::UntilMs])
             .values([Column::Request, Column::Reply].map(|column| (column, Expr::value(Option::<String>::None))))
             .action_and_where(Expr::col((Entity, Column::UntilMs)).lte(crate::now_ms(db)))
@@ -97,19 +111,20 @@ impl Hold {
         let insert = Query::insert()
             .into_table(Entity)
             .columns([Column::UserId, Column::Key, Column::Holder, Column::UntilMs])
-            .values_panic(mine)
-            .on_conflict(over)
+            .values_panic(row)
+            .on_conflict(replace_expired)
             .to_owned();
         if db.execute(&insert).await?.rows_affected() == 1 {
             return Ok(Turn::First);
         }
-        // Absent when its holder gave it up just now.
+        // The row is absent if its holder has released it since the insert. The client then tries again.
         let row = Entity::find_by_id((self.user.0, self.key.clone())).one(db).await?;
         let done = row.and_then(|row| row.request.zip(row.reply));
         Ok(done.map_or(Turn::Other, |(request, reply)| Turn::Done(Done { request, reply })))
     }
 
-    fn mine(&self) -> sea_orm::Condition {
+    /// The condition of every write: the row is held by this request and has no reply.
+    fn is_held(&self) -> sea_orm::Condition {
         sea_orm::Condition::all()
             .add(Column::UserId.eq(self.user.0))
             .add(Column::Key.eq(self.key.as_str()))
@@ -117,75 +132,79 @@ impl Hold {
             .add(Column::Reply.is_null())
     }
 
-    /// Renews the lease. `false`: another request has the key now.
+    /// Renews the lease. Returns `false` if another request has taken it.
     ///
     /// # Errors
-    /// Those of the database.
+    /// Any database error.
     pub async fn beat(&self, db: &impl ConnectionTrait) -> Result<bool, DbErr> {
-        let update = Entity::update_many().filter(self.mine());
+        let update = Entity::update_many().filter(self.is_held());
         let lease = crate::in_ms(db, crate::millis(LEASE));
-        let beaten = update.col_expr(Column::UntilMs, lease).exec(db).await?;
-        Ok(beaten.rows_affected == 1)
+        let renewed = update.col_expr(Column::UntilMs, lease).exec(db).await?;
+        Ok(renewed.rows_affected == 1)
     }
 
-    /// Keeps the reply for [`KEPT`]; call it in the transaction that does what was asked for. `false`: another request has
-    /// the key now, and this one must not do it.
+    /// Stores the reply for [`RETENTION`]. Call it in the transaction that creates the resource. Returns `false` if
+    /// another request has taken the lease; the caller must roll back then.
     ///
     /// # Errors
-    /// Those of the database.
+    /// Any database error.
     pub async fn finish(&self, db: &impl ConnectionTrait, done: Done) -> Result<bool, DbErr> {
         let update = Entity::update_many()
-            .filter(self.mine())
-            .col_expr(Column::UntilMs, crate::in_ms(db, crate::millis(KEPT)))
+            .filter(self.is_held())
+            .col_expr(Column::UntilMs, crate::in_ms(db, crate::millis(RETENTION)))
             .col_expr(Column::Request, Expr::value(done.request))
             .col_expr(Column::Reply, Expr::value(done.reply));
         Ok(update.exec(db).await?.rows_affected == 1)
     }
 
-    /// Gives the key up: nothing was done. A reply that was kept stays.
+    /// Releases the lease of a request that created nothing. A stored reply is not deleted.
     ///
     /// # Errors
-    /// Those of the database.
+    /// Any database error.
     pub async fn release(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
-        let mine = Entity::delete_many().filter(self.mine());
-        mine.exec(db).await.map(|_| ())
+        let delete = Entity::delete_many().filter(self.is_held());
+        delete.exec(db).await.map(|_| ())
     }
 }
 
-/// Removes the replies that were kept long enough or are more than [`KEPT_MOST`] of an account, and the keys of requests that
-/// vanished as long ago: one that is only late finds its key again as long as nobody else wants it.
+/// Deletes replies after their retention, replies beyond [`MAX_REPLIES`] of an account, and leases that expired longer
+/// than [`RETENTION`] ago. Returns the number of rows.
+///
+/// Expired leases stay for that long because their request may only be slow: if no other request takes the key, it can
+/// still store its reply.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn forget(db: &impl ConnectionTrait) -> Result<u64, DbErr> {
     let until = || Expr::col(Column::UntilMs);
-    let kept_enough = Column::Reply.is_not_null().and(until().lte(crate::now_ms(db)));
-    let vanished = until().lte(crate::in_ms(db, -crate::millis(KEPT)));
-    let over = Entity::delete_many().filter(kept_enough.or(vanished));
-    let mut forgotten = over.exec(db).await?.rows_affected;
-    let crowded = Entity::find()
+    let old_reply = Column::Reply.is_not_null().and(until().lte(crate::now_ms(db)));
+    let old_lease = until().lte(crate::in_ms(db, -crate::millis(RETENTION)));
+    let delete = Entity::delete_many().filter(old_reply.or(old_lease));
+    let mut deleted = delete.exec(db).await?.rows_affected;
+    let above_limit = Entity::find()
         .select_only()
         .column(Column::UserId)
         .group_by(Column::UserId)
-        .having(Column::Key.count().gt(KEPT_MOST));
-    for user in crowded.into_tuple::<i64>().all(db).await? {
-        forgotten += forget_oldest(db, user).await?;
+        .having(Column::Key.count().gt(MAX_REPLIES));
+    for user in above_limit.into_tuple::<i64>().all(db).await? {
+        deleted += delete_oldest(db, user).await?;
     }
-    Ok(forgotten)
+    Ok(deleted)
 }
 
-async fn forget_oldest(db: &impl ConnectionTrait, user: i64) -> Result<u64, DbErr> {
-    let kept = Column::UserId.eq(user).and(Column::Reply.is_not_null());
-    let first_kept = Entity::find()
+/// Deletes the replies of an account beyond [`MAX_REPLIES`], the oldest first.
+async fn delete_oldest(db: &impl ConnectionTrait, user: i64) -> Result<u64, DbErr> {
+    let replies = Column::UserId.eq(user).and(Column::Reply.is_not_null());
+    let oldest_kept = Entity::find()
         .select_only()
         .column(Column::UntilMs)
-        .filter(kept.clone())
+        .filter(replies.clone())
         .order_by_desc(Column::UntilMs)
-        .offset(KEPT_MOST - 1)
+        .offset(MAX_REPLIES - 1)
         .limit(1);
-    let Some(first_kept) = first_kept.into_tuple::<i64>().one(db).await? else {
+    let Some(oldest_kept) = oldest_kept.into_tuple::<i64>().one(db).await? else {
         return Ok(0);
     };
-    let older = Entity::delete_many().filter(kept.and(Column::UntilMs.lt(first_kept)));
+    let older = Entity::delete_many().filter(replies.and(Column::UntilMs.lt(oldest_kept)));
     Ok(older.exec(db).await?.rows_affected)
 }

@@ -1,4 +1,4 @@
-//! Table `images`: images of an account, immutable, each under a name that it has once.
+//! Table `images`: images that accounts have uploaded. They are immutable; names are unique within an account.
 
 use domain::UserId;
 use domain::recipe::Name;
@@ -7,10 +7,10 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{DatabaseTransaction, QueryOrder};
 use std::time::Duration;
 
-/// An image.
+/// An uploaded image.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "images")]
-#[allow(missing_docs, reason = "columns say what they are")]
+#[allow(missing_docs, reason = "explained by their names")]
 pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i64,
@@ -26,14 +26,14 @@ pub struct Model {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-#[allow(missing_docs, reason = "none")]
+#[allow(missing_docs, reason = "has no variants")]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// An image whose file has just been stored.
+/// The values of a new image, whose file is stored.
 #[derive(Clone, Debug)]
-#[allow(missing_docs, reason = "as in the row")]
+#[allow(missing_docs, reason = "columns of the row")]
 pub struct New {
     pub name: Name,
     pub key: String,
@@ -44,11 +44,12 @@ pub struct New {
     pub height_px: u32,
 }
 
-/// Records a stored image and takes its file off the trash list; call it in [`crate::user::write`], where [`count`] stays
-/// true until the commit. A taken name is an error that [`crate::is_duplicate`] knows.
+/// Inserts the row of a stored image and removes the file from the trash list. Call it in [`crate::user::write`], where
+/// the result of [`count`] stays valid until the commit. For a name that is taken, the error satisfies
+/// [`crate::is_duplicate`].
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn create(db: &DatabaseTransaction, user: UserId, new: New) -> Result<Model, DbErr> {
     super::trash::keep(db, &new.key).await?;
     let row = ActiveModel {
@@ -66,27 +67,27 @@ pub async fn create(db: &DatabaseTransaction, user: UserId, new: New) -> Result<
     row.insert(db).await
 }
 
-/// The images of an account, by name.
+/// The images of an account, ordered by name.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn list(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<Model>, DbErr> {
     let mine = Entity::find().filter(Column::UserId.eq(user.0));
     mine.order_by_asc(Column::Name).all(db).await
 }
 
-/// How many images an account has.
+/// The number of images of an account.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn count(db: &impl ConnectionTrait, user: UserId) -> Result<u64, DbErr> {
     Entity::find().filter(Column::UserId.eq(user.0)).count(db).await
 }
 
-/// The image of this name, if the account has it.
+/// The image of an account with this name.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn of_user(db: &impl ConnectionTrait, user: UserId, name: &Name) -> Result<Option<Model>, DbErr> {
     let mine = Entity::find().filter(Column::UserId.eq(user.0));
     mine.filter(Column::Name.eq(name.as_str())).one(db).await
@@ -95,20 +96,20 @@ pub async fn of_user(db: &impl ConnectionTrait, user: UserId, name: &Name) -> Re
 /// The result of a removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removal {
-    /// It is gone; its file is on the trash list, due at once.
+    /// The row is deleted; the file is on the trash list, due at once.
     Removed,
-    /// An unfinished task names it.
+    /// An unfinished task needs the image.
     InUse,
-    /// Another request removed it before.
+    /// Another request has removed it.
     Absent,
 }
 
-/// Removes an image unless an unfinished task names it; call it in a transaction.
+/// Removes an image unless an unfinished task needs it. Call it in a transaction.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn remove(db: &impl ConnectionTrait, image: &Model) -> Result<Removal, DbErr> {
-    // Tasks are created under the same lock: either its use is seen here, or the task does not find the image.
+    // Tasks are created under the same lock: either the use is visible here, or the task does not find the image.
     super::user::lock(db, UserId(image.user_id)).await?;
     if super::image_use::exists(db, image.user_id, &image.name).await? {
         return Ok(Removal::InUse);

@@ -1,5 +1,5 @@
-//! Table `image_uses`: the images that unfinished tasks name. The rows of a task are written with it and removed when it
-//! ends, so that the removal of an image looks at one index entry, however many tasks its account has.
+//! Table `image_uses`: the names of the images that unfinished tasks need. The rows are inserted with the task and
+//! deleted when it ends. The removal of an image looks up one index entry instead of reading the recipes of all tasks.
 
 use crate::task::{self, Model as Task, TaskStatus};
 use domain::recipe_reader::stored;
@@ -8,10 +8,10 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{QuerySelect, QueryTrait};
 use std::collections::BTreeSet;
 
-/// An image that an unfinished task names; the image need not exist, as `logo` is built in.
+/// An image that an unfinished task needs. It may be `logo`, which is built in and has no row in `images`.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "image_uses")]
-#[allow(missing_docs, reason = "columns say what they are")]
+#[allow(missing_docs, reason = "explained by their names")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub task_id: i64,
@@ -21,14 +21,14 @@ pub struct Model {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-#[allow(missing_docs, reason = "none")]
+#[allow(missing_docs, reason = "has no variants")]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Writes the rows of a new task.
+/// Inserts the rows of a new task.
 pub(crate) async fn create(db: &impl ConnectionTrait, task: &Task) -> Result<(), DbErr> {
-    // A recipe that cannot be read fails in the worker; it uses nothing.
+    // A task whose recipe cannot be parsed fails in the worker before it needs an image.
     let Ok(recipe) = stored(task.recipe.clone()) else {
         return Ok(());
     };
@@ -44,13 +44,13 @@ pub(crate) async fn create(db: &impl ConnectionTrait, task: &Task) -> Result<(),
     Entity::insert_many(rows).exec_without_returning(db).await.map(|_| ())
 }
 
-/// Removes the rows of a task that ended.
+/// Deletes the rows of a task that has ended.
 pub(crate) async fn remove(db: &impl ConnectionTrait, task: i64) -> Result<(), DbErr> {
     let of_task = Entity::delete_many().filter(Column::TaskId.eq(task));
     of_task.exec(db).await.map(|_| ())
 }
 
-/// Whether an unfinished task of the account names this image.
+/// Returns `true` if an unfinished task of the account needs this image.
 pub(crate) async fn exists(db: &impl ConnectionTrait, user: i64, name: &str) -> Result<bool, DbErr> {
     let open = task::Entity::find()
         .select_only()
@@ -62,7 +62,7 @@ pub(crate) async fn exists(db: &impl ConnectionTrait, user: i64, name: &str) -> 
         .column(Column::TaskId)
         .filter(Column::UserId.eq(user))
         .filter(Column::Name.eq(name))
-        // A worker of an earlier version ends tasks and leaves their rows.
+        // The status is checked as well: a worker of an earlier version ends tasks without deleting these rows.
         .filter(Column::TaskId.in_subquery(open.into_query()))
         .limit(1)
         .into_tuple()

@@ -1,24 +1,26 @@
-//! One file per table: the row, its tenant-scoped finders, then its verbs. Every query of the product is in here and
-//! works the same on Postgres and SQLite. Nobody outside of `task.rs` writes a status.
+//! One file per table: the row, its finders, and the functions that write it. All SQL of the product is in this crate
+//! and works on Postgres and SQLite. Finders of rows that belong to an account take the account. Only [`task`] writes
+//! the status of a task.
 //!
-//! # Locks
+//! # Lock order
 //!
-//! Requests of one account race with each other and with the workers. On Postgres, row locks decide these races, and every
-//! transaction takes them in one order, so that none can deadlock and no row disappears between a check and the write that
-//! relies on it:
+//! Requests of one account race with each other and with workers. On Postgres, row locks decide these races. Every
+//! transaction takes its locks in the following order, so that no two of them can deadlock and no row disappears
+//! between a check and the write that relies on it:
 //!
 //! 1. the account ([`user::lock`], [`user::write`]);
-//! 2. one task, or those that a sweep takes back;
-//! 3. the rows of that task: outputs, trace, events, image uses;
+//! 2. one task, or the tasks that a sweep takes back;
+//! 3. rows of that task: outputs, trace, events, image uses;
 //! 4. its source, an image, a preset;
-//! 5. trash, idempotency key, costs.
+//! 5. trash entries, idempotency key, costs.
 //!
-//! A transaction that makes rows which refer to other rows of the account, or that removes rows to which others refer,
-//! begins with the account. A transaction about one task alone begins with the task; its first statement is the update that
-//! checks status and attempt. What was read before the first lock is only a hint: it is read again behind the lock. Single
-//! statements of one row (a claim, a beat, a probe, the turn of an account) hold no second lock and need no order.
+//! A transaction begins with the lock on the account if it inserts rows that refer to other rows of the account, or if
+//! it deletes rows that others refer to. A transaction about a single task begins with the task: its first statement is
+//! the `UPDATE` that checks status and attempt. A row that was read before the first lock may be stale, so it is read
+//! again behind the lock. Statements that touch a single row (a claim, a lease renewal, a probe, the time of an
+//! account's latest claim) hold no second lock and need no order.
 //!
-//! On SQLite a transaction that writes begins `IMMEDIATE`, and there is one at a time.
+//! SQLite has one writer at a time: a transaction that writes begins with `BEGIN IMMEDIATE`.
 
 pub mod backup;
 mod connection;
@@ -43,17 +45,18 @@ pub use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, JsonValue as J
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::{ConnectionTrait, DbBackend, ExprTrait, sea_query::Expr, sea_query::SimpleExpr};
 
-/// Now, in whole microseconds: what both databases keep.
+/// The current time of this process in whole microseconds, the precision that both databases store.
 fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)
 }
 
-/// The database's own clock in milliseconds since 1970, as an expression: leases are compared on one clock only.
+/// The current time of the database in milliseconds since 1970. Leases are set and compared on this clock only, because
+/// the clocks of the machines may differ.
 fn now_ms(db: &impl ConnectionTrait) -> SimpleExpr {
     Expr::cust(now_ms_sql(db.get_database_backend()))
 }
 
-/// The same as text.
+/// [`now_ms`] as SQL text.
 const fn now_ms_sql(backend: DbBackend) -> &'static str {
     match backend {
         DbBackend::Sqlite => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
@@ -61,12 +64,12 @@ const fn now_ms_sql(backend: DbBackend) -> &'static str {
     }
 }
 
-/// A moment `ms` milliseconds from now on the database's clock.
+/// The time `ms` milliseconds from now on the database clock.
 fn in_ms(db: &impl ConnectionTrait, ms: i64) -> SimpleExpr {
     now_ms(db).add(ms)
 }
 
-/// Milliseconds of a duration, as the databases count them.
+/// A duration in milliseconds, as an integer column stores it.
 fn millis(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,18 +1,20 @@
-//! Table `outputs`: published files. An output is visible because its row names it.
+//! Table `outputs`: published files and sets of files. An output is visible exactly if a row names it; the rows of a
+//! task are inserted in the transaction that sets the task to `processed`.
 
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::entity::prelude::*;
 use sea_orm::{DatabaseTransaction, IntoActiveModel, QueryOrder, QuerySelect};
 
-/// A published file.
+/// A published file or set of files.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "outputs")]
-#[allow(missing_docs, reason = "columns say what they are")]
+#[allow(missing_docs, reason = "explained by their names")]
 pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i64,
     pub task_id: i64,
-    pub place: i32,
+    /// Index among the outputs of the task; the main output has 0.
+    pub position: i32,
     pub name: String,
     pub kind: String,
     pub media_type: String,
@@ -22,12 +24,13 @@ pub struct Model {
     pub width_px: Option<i32>,
     pub height_px: Option<i32>,
     pub duration_ms: Option<i64>,
-    /// The file of a set that names all others; then `key` is a prefix, ending in `/`.
+    /// The file of a set that refers to all others, such as the master playlist. `key` is then a prefix that ends in
+    /// `/`.
     pub entry: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-#[allow(missing_docs, reason = "the name says it")]
+#[allow(missing_docs, reason = "named after the related table")]
 pub enum Relation {
     #[sea_orm(
         belongs_to = "super::task::Entity",
@@ -46,9 +49,9 @@ impl Related<super::task::Entity> for Entity {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// A file that was verified and stored.
+/// The values of a new output, which is verified and stored.
 #[derive(Clone, Debug)]
-#[allow(missing_docs, reason = "as in the row")]
+#[allow(missing_docs, reason = "columns of the row")]
 pub struct New {
     pub name: String,
     pub kind: &'static str,
@@ -65,47 +68,49 @@ pub struct New {
 /// The outputs of a task, the main one first.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn of_task(db: &impl ConnectionTrait, task: i64) -> Result<Vec<Model>, DbErr> {
     Entity::find()
         .filter(Column::TaskId.eq(task))
-        .order_by_asc(Column::Place)
+        .order_by_asc(Column::Position)
         .all(db)
         .await
 }
 
-/// Those of the keys that no output names.
-pub(crate) async fn unnamed(db: &impl ConnectionTrait, keys: Vec<String>) -> Result<Vec<String>, DbErr> {
-    let named: Vec<String> = Entity::find()
+/// Those of the storage keys that no output refers to.
+pub(crate) async fn unreferenced(db: &impl ConnectionTrait, keys: Vec<String>) -> Result<Vec<String>, DbErr> {
+    let referenced: Vec<String> = Entity::find()
         .select_only()
         .column(Column::Key)
         .filter(Column::Key.is_in(keys.iter().map(String::as_str)))
         .into_tuple()
         .all(db)
         .await?;
-    Ok(keys.into_iter().filter(|key| !named.contains(key)).collect())
+    Ok(keys.into_iter().filter(|key| !referenced.contains(key)).collect())
 }
 
-/// Gives a task the outputs of another one; their files are shared.
+/// Copies the output rows of a task to another one. Both refer to the same files.
 pub(crate) async fn share(db: &DatabaseTransaction, from: i64, to: i64) -> Result<(), DbErr> {
     for output in of_task(db, from).await? {
         let mut row = output.into_active_model();
         row.id = NotSet;
         row.task_id = Set(to);
-        // Every column counts as written, although only two are new.
+        // An active model made from a row inserts only its changed columns unless it is reset.
         row.reset_all().insert(db).await?;
     }
     Ok(())
 }
 
-/// Publishes the outputs of a task, in order, and takes them off the trash list; part of settling it.
+/// Inserts the outputs of a task in order and removes their files from the trash list. Part of [`Claim::succeed`].
+///
+/// [`Claim::succeed`]: crate::task::Claim::succeed
 pub(crate) async fn publish(db: &DatabaseTransaction, task: i64, outputs: Vec<New>) -> Result<(), DbErr> {
-    for (place, new) in outputs.into_iter().enumerate() {
+    for (position, new) in outputs.into_iter().enumerate() {
         super::trash::keep(db, &new.key).await?;
         let row = ActiveModel {
             id: NotSet,
             task_id: Set(task),
-            place: Set(i32::try_from(place).unwrap_or(i32::MAX)),
+            position: Set(i32::try_from(position).unwrap_or(i32::MAX)),
             name: Set(new.name),
             kind: Set(new.kind.to_owned()),
             media_type: Set(new.media_type.to_owned()),

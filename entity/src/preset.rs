@@ -1,4 +1,4 @@
-//! Table `presets`: recipes of an account, each under a name that it has once. Those of the installation are no rows.
+//! Table `presets`: named recipes of accounts. Names are unique within an account. Built-in presets have no rows.
 
 use domain::UserId;
 use domain::recipe::Name;
@@ -6,10 +6,10 @@ use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::entity::prelude::*;
 use sea_orm::{DatabaseTransaction, IntoActiveModel, QueryOrder};
 
-/// A recipe with a name.
+/// A named recipe.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "presets")]
-#[allow(missing_docs, reason = "columns say what they are")]
+#[allow(missing_docs, reason = "explained by their names")]
 pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i64,
@@ -22,25 +22,25 @@ pub struct Model {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-#[allow(missing_docs, reason = "none")]
+#[allow(missing_docs, reason = "has no variants")]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// What a preset says.
+/// The values of a preset that its owner may change.
 #[derive(Clone, Debug)]
 pub struct Content {
-    /// One sentence for people.
+    /// A one-sentence description.
     pub summary: Option<String>,
-    /// The recipe, as checked.
+    /// The validated recipe.
     pub recipe: Json,
 }
 
-/// Records a preset; call it in [`crate::user::write`], where [`count`] stays true until the commit. A taken name is an
-/// error that [`crate::is_duplicate`] knows.
+/// Inserts a preset. Call it in [`crate::user::write`], where the result of [`count`] stays valid until the commit. For
+/// a name that is taken, the error satisfies [`crate::is_duplicate`].
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn create(db: &DatabaseTransaction, user: UserId, name: &Name, content: Content) -> Result<Model, DbErr> {
     let now = crate::now();
     let row = ActiveModel {
@@ -55,36 +55,36 @@ pub async fn create(db: &DatabaseTransaction, user: UserId, name: &Name, content
     row.insert(db).await
 }
 
-/// The presets of an account, by name.
+/// The presets of an account, ordered by name.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn list(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<Model>, DbErr> {
     let mine = Entity::find().filter(Column::UserId.eq(user.0));
     mine.order_by_asc(Column::Name).all(db).await
 }
 
-/// How many presets an account has.
+/// The number of presets of an account.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn count(db: &impl ConnectionTrait, user: UserId) -> Result<u64, DbErr> {
     Entity::find().filter(Column::UserId.eq(user.0)).count(db).await
 }
 
-/// The preset of this name, if the account has it.
+/// The preset of an account with this name.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn of_user(db: &impl ConnectionTrait, user: UserId, name: &str) -> Result<Option<Model>, DbErr> {
     let mine = Entity::find().filter(Column::UserId.eq(user.0));
     mine.filter(Column::Name.eq(name)).one(db).await
 }
 
-/// Replaces what a preset says; tasks made from it keep what it said before.
+/// Replaces the content of a preset. Existing tasks keep the recipe that they were created with.
 ///
 /// # Errors
-/// Those of the database; [`DbErr::RecordNotUpdated`] when it is gone.
+/// Any database error; [`DbErr::RecordNotUpdated`] if the preset has been removed.
 pub async fn replace(db: &DatabaseTransaction, preset: Model, content: Content) -> Result<Model, DbErr> {
     let mut row = preset.into_active_model();
     row.summary = Set(content.summary);
@@ -93,10 +93,11 @@ pub async fn replace(db: &DatabaseTransaction, preset: Model, content: Content) 
     row.update(db).await
 }
 
-/// Removes a preset; tasks made from it keep their recipe. `false`: another request removed it before.
+/// Removes a preset. Existing tasks keep the recipe that they were created with. Returns `false` if another request has
+/// removed it.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn remove(db: &impl ConnectionTrait, preset: &Model) -> Result<bool, DbErr> {
     Ok(Entity::delete_by_id(preset.id).exec(db).await?.rows_affected == 1)
 }

@@ -1,4 +1,4 @@
-//! JSON that is handed on as it is stored, or read into one type: never into a tree.
+//! JSON that is passed on as it is stored, or deserialized into one type. It is never parsed into a tree of values.
 
 use sea_orm::FromJsonQueryResult;
 use serde::de::DeserializeOwned;
@@ -11,10 +11,10 @@ use serde_json::value::RawValue;
 pub struct RawJson(Box<RawValue>);
 
 impl RawJson {
-    /// What it says.
+    /// Deserializes the text.
     ///
     /// # Errors
-    /// When it says something else.
+    /// The text is not a `T`.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.0.get())
     }

@@ -1,4 +1,4 @@
-//! Table `sources`: uploaded files, immutable. Several tasks of one account may share one.
+//! Table `sources`: uploaded files. They are immutable, and several tasks of one account may share one.
 
 use crate::RawJson;
 use domain::UserId;
@@ -9,7 +9,7 @@ use sea_orm::entity::prelude::*;
 /// An uploaded file.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sources")]
-#[allow(missing_docs, reason = "columns say what they are")]
+#[allow(missing_docs, reason = "explained by their names")]
 pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i64,
@@ -17,12 +17,13 @@ pub struct Model {
     pub key: String,
     pub bytes: i64,
     pub sha256: String,
+    /// Facts that a child has read from the file; `None` until then.
     pub probe: Option<RawJson>,
     pub created_at: ChronoDateTimeUtc,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-#[allow(missing_docs, reason = "the name says it")]
+#[allow(missing_docs, reason = "named after the related table")]
 pub enum Relation {
     #[sea_orm(has_many = "super::task::Entity")]
     Tasks,
@@ -36,21 +37,21 @@ impl Related<super::task::Entity> for Entity {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// A file that has just been stored.
+/// The values of a new source, whose file is stored.
 #[derive(Clone, Debug)]
 pub struct New {
-    /// Its place in storage.
+    /// Storage key.
     pub key: String,
-    /// Its size in bytes.
+    /// Length in bytes.
     pub bytes: u64,
     /// Hexadecimal SHA-256 of its bytes.
     pub sha256: String,
 }
 
-/// Records a stored file and takes it off the trash list, where its upload had put it.
+/// Inserts the row of a stored file and removes the file from the trash list, where its upload has put it.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn create(db: &DatabaseTransaction, user: UserId, new: New) -> Result<Model, DbErr> {
     super::trash::keep(db, &new.key).await?;
     let row = ActiveModel {
@@ -68,24 +69,24 @@ pub async fn create(db: &DatabaseTransaction, user: UserId, new: New) -> Result<
 /// The source of a task.
 ///
 /// # Errors
-/// Those of the database; [`DbErr::RecordNotFound`] never happens while the task exists.
+/// Any database error; [`DbErr::RecordNotFound`] only if the task has been removed.
 pub async fn of_task(db: &impl ConnectionTrait, task: &super::task::Model) -> Result<Model, DbErr> {
     let found = find(db, task).await?;
     found.ok_or_else(|| DbErr::RecordNotFound(format!("source {}", task.source_id)))
 }
 
-/// The source of a task that may have been removed since it was read.
+/// The source of a task; `None` if the task has been removed since it was read.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn find(db: &impl ConnectionTrait, task: &super::task::Model) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(task.source_id).one(db).await
 }
 
-/// Keeps the facts that the child read.
+/// Stores the facts that a child has read from the file.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn set_probe(db: &impl ConnectionTrait, id: i64, probe: Json) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::Probe, Expr::value(probe))
@@ -95,10 +96,10 @@ pub async fn set_probe(db: &impl ConnectionTrait, id: i64, probe: Json) -> Resul
         .map(|_| ())
 }
 
-/// The facts of a source of the account with the same bytes, if one was looked into.
+/// The probe of a source of the account with the same hash, if one has been probed.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn known_probe(db: &impl ConnectionTrait, user: UserId, sha256: &str) -> Result<Option<RawJson>, DbErr> {
     let same = Entity::find()
         .filter(Column::Sha256.eq(sha256))
@@ -107,10 +108,10 @@ pub async fn known_probe(db: &impl ConnectionTrait, user: UserId, sha256: &str) 
     Ok(same.one(db).await?.and_then(|source| source.probe))
 }
 
-/// Gives a source the facts of another one with the same bytes.
+/// Copies the probe of a source to another one with the same bytes.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub(crate) async fn share_probe(db: &impl ConnectionTrait, from: i64, to: i64) -> Result<(), DbErr> {
     let known = Entity::find_by_id(from).one(db).await?.and_then(|source| source.probe);
     let update = Entity::update_many().col_expr(Column::Probe, Expr::value(known));

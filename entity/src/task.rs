@@ -1,4 +1,4 @@
-//! Table `tasks`: the state machine of the product. Only this module and those below it write a status.
+//! Table `tasks`: the state machine of a task. Only this module and its submodules write a status.
 //!
 //! ```text
 //!  uploaded ──claim──► processing ──succeed──► processed
@@ -8,154 +8,52 @@
 //!    └────────cancel────────────────────────► canceled
 //! ```
 //!
-//! Every verb is one conditional `UPDATE`. `attempt` only grows; it is the fence: a worker that lost its lease names
-//! an attempt that is no longer current, and its write touches no row.
+//! Every arrow is one conditional `UPDATE` that names the status it expects. The final statuses on the right are never
+//! left. How a worker claims and keeps a task is explained in `task/claim.rs`.
 
 mod claim;
 mod claim_next;
+mod details;
 mod find;
 mod sweep;
-mod whole;
+mod table;
+mod transition;
 
 pub use claim::{Claim, LEASE, Made};
 pub use claim_next::claim_next;
+pub use details::{Desk, Whole};
 pub use find::{Line, Page, by_id, by_path, count_by_status, list, of_user, oldest_waiting, with_source};
 pub use sweep::{Swept, reclaim, release_others, sweep};
-pub use whole::{Desk, Whole};
+pub use table::{ActiveModel, Column, Entity, Model, PrimaryKey, Relation, TaskStatus};
 
-use crate::{RawJson, event, image_use, output, source, trash, user};
-use claim::ended;
+use crate::{event, image_use, output, source, trash, user};
 use domain::{Code, Status, TaskId, UserId};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::entity::prelude::*;
 use sea_orm::{DatabaseTransaction, IntoActiveModel, QuerySelect};
 use std::time::Duration;
+use transition::{record_final, set_final};
 
-/// A source plus a recipe, with a status.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "tasks")]
-#[allow(missing_docs, reason = "columns say what they are")]
-pub struct Model {
-    #[sea_orm(primary_key)]
-    pub id: i64,
-    pub user_id: i64,
-    pub source_id: i64,
-    /// Logical key `YYYY/MM/DD/{id}_{safe name}`; a path in nobody's file system.
-    pub file_path: String,
-    /// When it was created.
-    pub timestamp: ChronoDateTimeUtc,
-    pub status: TaskStatus,
-    pub display_name: String,
-    pub preset: Option<String>,
-    pub recipe: Json,
-    /// Number of the latest claim: the fence.
-    pub attempt: i32,
-    /// Tries that failed.
-    pub failures: i32,
-    pub run_at_ms: i64,
-    pub lease_until_ms: Option<i64>,
-    /// The worker of the latest claim.
-    pub worker_id: Option<String>,
-    pub progress: Option<Json>,
-    pub error_code: Option<String>,
-    pub error_detail: Option<String>,
-    pub report: Option<RawJson>,
-    pub started_at: Option<ChronoDateTimeUtc>,
-    pub finished_at: Option<ChronoDateTimeUtc>,
-    /// Tasks of an account with the same one have the same outputs.
-    pub fingerprint: Option<String>,
-}
-
-/// [`Status`] as a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
-#[sea_orm(rs_type = "String", db_type = "Text")]
-#[allow(missing_docs, reason = "as in `Status`")]
-pub enum TaskStatus {
-    #[sea_orm(string_value = "uploaded")]
-    Uploaded,
-    #[sea_orm(string_value = "processing")]
-    Processing,
-    #[sea_orm(string_value = "processed")]
-    Processed,
-    #[sea_orm(string_value = "failed")]
-    Failed,
-    #[sea_orm(string_value = "canceled")]
-    Canceled,
-}
-
-impl From<TaskStatus> for Status {
-    fn from(status: TaskStatus) -> Self {
-        match status {
-            TaskStatus::Uploaded => Self::Uploaded,
-            TaskStatus::Processing => Self::Processing,
-            TaskStatus::Processed => Self::Processed,
-            TaskStatus::Failed => Self::Failed,
-            TaskStatus::Canceled => Self::Canceled,
-        }
-    }
-}
-
-#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum Relation {
-    #[sea_orm(
-        belongs_to = "super::source::Entity",
-        from = "Column::SourceId",
-        to = "super::source::Column::Id"
-    )]
-    Source,
-    #[sea_orm(has_many = "super::output::Entity")]
-    Outputs,
-}
-
-impl Related<source::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Source.def()
-    }
-}
-
-impl Related<output::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Outputs.def()
-    }
-}
-
-impl ActiveModelBehavior for ActiveModel {}
-
-impl Model {
-    /// Its typed id.
-    #[must_use]
-    pub const fn task_id(&self) -> TaskId {
-        TaskId(self.id)
-    }
-
-    /// Its owner.
-    #[must_use]
-    pub const fn owner(&self) -> UserId {
-        UserId(self.user_id)
-    }
-}
-
-/// A task to be.
+/// The values of a new task.
 #[derive(Clone, Debug)]
 pub struct New {
-    /// Its source.
+    /// The uploaded file, a row of `sources`.
     pub source_id: i64,
-    /// The file name as its user gave it.
+    /// The file name as the client sent it.
     pub display_name: String,
-    /// The same, reduced to characters that are safe in a URL.
+    /// The file name reduced to characters that are safe in a URL.
     pub safe_name: String,
-    /// The preset it was made from.
+    /// The preset that the recipe came from.
     pub preset: Option<String>,
-    /// The recipe, as checked.
+    /// The validated recipe.
     pub recipe: Json,
 }
 
-/// Makes a task, due at once. Call it in [`user::write`], in the transaction that makes or reads its source, its images and
-/// its clips.
+/// Creates a task that is due at once. Call it in [`user::write`], in the transaction that creates or reads the source,
+/// the images and the clips of the task.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn create(db: &DatabaseTransaction, user: UserId, new: New) -> Result<Model, DbErr> {
     let timestamp = crate::now();
     let row = ActiveModel {
@@ -174,6 +72,7 @@ pub async fn create(db: &DatabaseTransaction, user: UserId, new: New) -> Result<
         ..Default::default()
     };
     let task = row.insert(db).await?;
+    // The path contains the id, which the insert has just assigned.
     let file_path = format!("{}/{}_{}", timestamp.format("%Y/%m/%d"), task.id, new.safe_name);
     let mut named = task.into_active_model();
     named.file_path = Set(file_path);
@@ -183,11 +82,11 @@ pub async fn create(db: &DatabaseTransaction, user: UserId, new: New) -> Result<
     Ok(task)
 }
 
-/// Makes a new task with the source and the recipe of a finished one, which was read in the same [`user::write`]; the old
-/// one stays as it ended.
+/// Creates a new task with the source and the recipe of a finished one. The finished task does not change; read it in
+/// the same [`user::write`].
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn again(db: &DatabaseTransaction, task: &Model) -> Result<Model, DbErr> {
     let safe_name = task
         .file_path
@@ -205,41 +104,38 @@ pub async fn again(db: &DatabaseTransaction, task: &Model) -> Result<Model, DbEr
     create(db, task.owner(), new).await
 }
 
-/// Stops a task that is not finished; its worker notices within two seconds. Call it in a transaction: until its end the
-/// task and its source stay. `None`: the task is finished, gone, or not theirs.
+/// Cancels a task that is not finished. Its worker learns it with the next lease renewal, within two seconds. Until the
+/// transaction ends, the task and its source cannot be removed.
+///
+/// Returns `None` when the task is finished, does not exist or belongs to another account.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn cancel(db: &DatabaseTransaction, user: UserId, id: TaskId) -> Result<Option<Model>, DbErr> {
     user::lock(db, user).await?;
     let open = [TaskStatus::Uploaded, TaskStatus::Processing];
     let mine = Entity::update_many()
         .filter(Column::Id.eq(id.0))
         .filter(Column::UserId.eq(user.0));
-    let update = ended(mine.filter(Column::Status.is_in(open)), TaskStatus::Canceled);
+    let update = set_final(mine.filter(Column::Status.is_in(open)), TaskStatus::Canceled);
     let Some(task) = update.exec_with_returning(db).await?.pop() else {
         return Ok(None);
     };
-    note_end(db, task.id, task.attempt, Status::Canceled).await?;
+    record_final(db, task.id, task.attempt, Status::Canceled).await?;
     Ok(Some(task))
 }
 
-/// Writes what follows from a final status, behind the update that set it.
-async fn note_end(db: &DatabaseTransaction, task: i64, attempt: i32, status: Status) -> Result<(), DbErr> {
-    image_use::remove(db, task).await?;
-    event::append(db, task, attempt, status).await
-}
-
-/// Removes a task, and its outputs and its source when no other task uses them; call it in a transaction. Their files are
-/// on the trash list, due at once; the keys are returned so that they can be removed right away. `None`: another request
-/// removed it before.
+/// Removes a task; call it in a transaction. Its source and those of its outputs that no other task shares go with it.
+///
+/// Returns the storage keys of the removed files, so that the caller can delete them after the commit. They are also on
+/// the trash list, due at once. Returns `None` when another request has removed the task.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn remove(db: &impl ConnectionTrait, task: &Model) -> Result<Option<Vec<String>>, DbErr> {
-    // Of two removals at a time, each would otherwise count the other's task among those that need the shared files.
+    // Without the lock, two concurrent removals would each see the other's task and leave the shared files.
     user::lock(db, task.owner()).await?;
-    // A worker that settles the task holds its row until its commit; outputs read before that would not be all.
+    // A worker that completes the task holds this row until its commit. Outputs read before that would be incomplete.
     let row = Entity::find_by_id(task.id).select_only().column(Column::Id);
     if row.lock_exclusive().into_tuple::<i64>().one(db).await?.is_none() {
         return Ok(None);
@@ -247,7 +143,7 @@ pub async fn remove(db: &impl ConnectionTrait, task: &Model) -> Result<Option<Ve
     let outputs = output::of_task(db, task.id).await?;
     event::remove(db, task.id).await?;
     Entity::delete_by_id(task.id).exec(db).await?;
-    let mut keys = output::unnamed(db, outputs.into_iter().map(|output| output.key).collect()).await?;
+    let mut keys = output::unreferenced(db, outputs.into_iter().map(|output| output.key).collect()).await?;
     if Entity::find()
         .filter(Column::SourceId.eq(task.source_id))
         .count(db)
@@ -261,7 +157,7 @@ pub async fn remove(db: &impl ConnectionTrait, task: &Model) -> Result<Option<Ve
     Ok(Some(keys))
 }
 
-/// The code of the failure that ended or delayed a task.
+/// The code of the failure that ended the task or delayed its next attempt.
 #[must_use]
 pub fn error_code(task: &Model) -> Option<Code> {
     task.error_code.as_deref().and_then(Code::from_word)

@@ -1,17 +1,17 @@
-//! Table `traces`: the orders of a task's latest attempt. They are many times larger than the row of the task, which clients ask
-//! for again and again, and wanted only by people who ask why.
+//! Table `traces`: the plan of the latest attempt of each task. It is many times larger than the row of the task, which
+//! clients poll, and is read only for the detailed report.
 //!
-//! Its column `log` is neither read nor written: earlier versions, which may still run beside this one, kept the lines of FFmpeg
-//! there.
+//! The column `log` is unused. Earlier versions, which may run beside this one during an upgrade, store the output of
+//! FFmpeg there.
 
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
 
-/// What an attempt leaves behind besides its report.
+/// The plan of an attempt, as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "traces")]
-#[allow(missing_docs, reason = "columns say what they are")]
+#[allow(missing_docs, reason = "explained by their names")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub task_id: i64,
@@ -19,7 +19,7 @@ pub struct Model {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-#[allow(missing_docs, reason = "the name says it")]
+#[allow(missing_docs, reason = "named after the related table")]
 pub enum Relation {
     #[sea_orm(
         belongs_to = "super::task::Entity",
@@ -32,31 +32,31 @@ pub enum Relation {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// What is known of an attempt: a report for every client, and a trace.
+/// The record of an attempt: the report, which clients see with the task, and the plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// What was done and why.
+    /// What the attempt did, with reasons.
     pub report: Json,
-    /// The orders of the engine, if it came to that.
+    /// The plan that the media engine was given; `None` if the attempt ended before planning.
     pub plan: Option<Json>,
 }
 
-/// The trace of a task; `None` while no attempt has ended.
+/// The trace of a task; `None` until an attempt has ended.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn of_task(db: &impl ConnectionTrait, task: i64) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(task).one(db).await
 }
 
-/// Keeps a trace in place of that of an earlier attempt; part of settling the attempt.
-pub(crate) async fn keep(db: &impl ConnectionTrait, task: i64, plan: Option<Json>) -> Result<(), DbErr> {
+/// Stores the plan of an attempt in place of that of an earlier one. Part of the transaction that ends the attempt.
+pub(crate) async fn replace(db: &impl ConnectionTrait, task: i64, plan: Option<Json>) -> Result<(), DbErr> {
     let row = ActiveModel {
         task_id: Set(task),
         plan: Set(plan),
     };
-    let replace = OnConflict::column(Column::TaskId)
+    let conflict = OnConflict::column(Column::TaskId)
         .update_column(Column::Plan)
         .to_owned();
-    Entity::insert(row).on_conflict(replace).exec(db).await.map(|_| ())
+    Entity::insert(row).on_conflict(conflict).exec(db).await.map(|_| ())
 }

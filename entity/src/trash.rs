@@ -1,7 +1,20 @@
-//! Table `trash`: stored files that no row names any more, or not yet, and when to remove them.
+//! Table `trash`: storage keys of files to remove, each with the time from which on it may be removed.
 //!
-//! A file is put on the list *before* it is stored and taken off by the transaction that names it. Whatever dies in
-//! between, the sweeper finds the file.
+//! *Problem.* Files and rows cannot change in one transaction. A crash between the two must leave neither a file
+//! without a row, which nothing would ever remove, nor a row without its file.
+//!
+//! *Mechanism.*
+//! - A new file: its key is put on the list *before* the upload, due after a delay that is longer than any upload. The
+//!   transaction that inserts the row takes it off. If the process dies in between, the file is removed when it is due.
+//! - A removal: the transaction that deletes the row puts the key on the list, due at once. The file is deleted after
+//!   the commit.
+//! - The sweeper of the worker deletes files that are due, then their entries.
+//!
+//! *Invariants.* Every stored file is referred to by a row or is on the list. A file that a row refers to is not on the
+//! list, so that the sweeper need not look at any other table.
+//!
+//! *Rejected.* Listing the whole storage and comparing it with the rows: it costs a request per thousand objects, and
+//! it cannot tell a lost file from one that is being uploaded.
 
 use sea_orm::ActiveValue::Set;
 use sea_orm::ExprTrait;
@@ -10,10 +23,10 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{QueryOrder, QuerySelect};
 use std::time::Duration;
 
-/// A file to remove.
+/// An entry: a file, or a set of files if the key ends in `/`.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "trash")]
-#[allow(missing_docs, reason = "columns say what they are")]
+#[allow(missing_docs, reason = "explained by their names")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub key: String,
@@ -21,15 +34,15 @@ pub struct Model {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-#[allow(missing_docs, reason = "none")]
+#[allow(missing_docs, reason = "has no variants")]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Puts files on the list; they are removed after `delay` unless kept before. No `delay` for what is unwanted now.
+/// Puts files on the list, due after `delay`. For a file that is on the list already, only the due time changes.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn put(db: &impl ConnectionTrait, keys: &[String], delay: Duration) -> Result<(), DbErr> {
     if keys.is_empty() {
         return Ok(());
@@ -49,10 +62,10 @@ pub async fn put(db: &impl ConnectionTrait, keys: &[String], delay: Duration) ->
         .map(|_| ())
 }
 
-/// Takes a file off the list: a row names it, or it is gone.
+/// Takes a file off the list, because a row refers to it now or because it was removed from storage.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn keep(db: &impl ConnectionTrait, key: &str) -> Result<(), DbErr> {
     Entity::delete_many()
         .filter(Column::Key.eq(key))
@@ -61,10 +74,10 @@ pub async fn keep(db: &impl ConnectionTrait, key: &str) -> Result<(), DbErr> {
         .map(|_| ())
 }
 
-/// Files that are due, at most `limit`, the oldest first.
+/// The keys that are due, at most `limit`, the earliest first.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn due(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<String>, DbErr> {
     let query = Entity::find()
         .select_only()

@@ -9,7 +9,7 @@ use sea_orm::{ActiveValue::NotSet, ActiveValue::Set, DatabaseConnection, Databas
 /// An account.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
-#[allow(missing_docs, reason = "columns say what they are")]
+#[allow(missing_docs, reason = "explained by their names")]
 pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i64,
@@ -22,23 +22,23 @@ pub struct Model {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-#[allow(missing_docs, reason = "none yet")]
+#[allow(missing_docs, reason = "has no variants")]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    /// Its typed id.
+    /// The id as its own type.
     #[must_use]
     pub const fn user_id(&self) -> UserId {
         UserId(self.id)
     }
 }
 
-/// Makes an account.
+/// Creates an account.
 ///
 /// # Errors
-/// A unique violation when the name or the address is taken.
+/// Any database error. If the name or the email address is taken, it satisfies [`crate::is_duplicate`].
 pub async fn create(
     db: &DatabaseTransaction,
     username: &Username,
@@ -55,40 +55,40 @@ pub async fn create(
     row.insert(db).await
 }
 
-/// The account of this name.
+/// The account with this name.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn find_by_username(db: &impl ConnectionTrait, username: &str) -> Result<Option<Model>, DbErr> {
     if username.contains('\0') {
-        // Nobody is called so, and Postgres takes no such text.
+        // Postgres refuses text with a NUL byte, and no name contains one.
         return Ok(None);
     }
     Entity::find().filter(Column::Username.eq(username)).one(db).await
 }
 
-/// Whether an account has this name.
+/// Returns `true` if the name is taken.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn has_name(db: &impl ConnectionTrait, username: &Username) -> Result<bool, DbErr> {
     let found = Entity::find().filter(Column::Username.eq(username.as_str()));
     found.count(db).await.map(|count| count > 0)
 }
 
-/// Whether an account has this address.
+/// Returns `true` if an account has this email address.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn has_email(db: &impl ConnectionTrait, email: &Email) -> Result<bool, DbErr> {
     let found = Entity::find().filter(Column::Email.eq(email.as_str()));
     found.count(db).await.map(|count| count > 0)
 }
 
-/// Whether the account still exists.
+/// Returns `true` if the account exists.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn exists(db: &impl ConnectionTrait, user: UserId) -> Result<bool, DbErr> {
     let found: Option<i64> = Entity::find_by_id(user.0)
         .select_only()
@@ -99,25 +99,25 @@ pub async fn exists(db: &impl ConnectionTrait, user: UserId) -> Result<bool, DbE
     Ok(found.is_some())
 }
 
-/// Locks the account until the end of the transaction: the first lock of every transaction that takes more than one (see
-/// [`crate`]). Of two transactions that lock an account, the second waits. Inserts of rows that refer to the account do not
-/// wait. SQLite has one writing transaction at a time and needs no lock.
+/// Locks the account until the end of the transaction. It is the first lock of every transaction that takes more than
+/// one (see the lock order in [`crate`]). `FOR NO KEY UPDATE` excludes other holders of this lock, but not inserts of
+/// rows that refer to the account. SQLite has one writing transaction at a time and needs no lock.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn lock(db: &impl ConnectionTrait, user: UserId) -> Result<(), DbErr> {
-    let held = Entity::find_by_id(user.0)
+    let row = Entity::find_by_id(user.0)
         .select_only()
         .column(Column::Id)
         .lock(LockType::NoKeyUpdate);
-    held.into_tuple::<i64>().one(db).await.map(|_| ())
+    row.into_tuple::<i64>().one(db).await.map(|_| ())
 }
 
-/// Runs `work` as [`crate::write`] does, in a transaction that has locked the account. Rows of the account that `work`
-/// reads are removed by no other transaction before the commit.
+/// [`crate::write`] with a lock on the account: no other transaction removes rows of the account that `work` has read
+/// before the commit.
 ///
 /// # Errors
-/// Those of `work`, and of the database.
+/// The errors of `work`, and any database error.
 pub async fn write<T, E: From<DbErr>>(
     db: &DatabaseConnection,
     user: UserId,
@@ -125,16 +125,16 @@ pub async fn write<T, E: From<DbErr>>(
 ) -> Result<T, E> {
     crate::write(db, async |db| {
         lock(db, user).await?;
-        // Boxed, as its size would add to that of every caller.
+        // Boxed: otherwise the future of every caller grows by the size of this one.
         Box::pin(work(db)).await
     })
     .await
 }
 
-/// Stores a hash made with newer parameters.
+/// Replaces the password hash, as when the parameters of the hash function have changed.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn set_password_hash(db: &impl ConnectionTrait, user: UserId, hash: String) -> Result<(), DbErr> {
     let update = Entity::update_many().col_expr(Column::PasswordHash, Expr::value(hash));
     update.filter(Column::Id.eq(user.0)).exec(db).await.map(|_| ())

@@ -1,4 +1,8 @@
-//! Portable migrations, one change each: expand, move, contract. The same on SQLite and Postgres.
+//! Migrations of the database, for SQLite and Postgres, one change each.
+//!
+//! During an upgrade, processes of the version before run beside this one. A migration must therefore not break their
+//! statements. A change that would is made in three steps: *expand* (add the new structure), *move* (fill it, and keep
+//! old and new in step), and, in a later version, *contract* (drop the old structure).
 
 mod m0001_users;
 mod m0002_sources;
@@ -15,11 +19,14 @@ mod m0012_idempotency_keys;
 mod m0013_image_uses;
 mod m0014_events_of_tasks;
 mod m0015_claims;
+mod m0016_output_positions;
+
+pub use sea_orm_migration::prelude::MigratorTrait;
 
 use sea_orm_migration::prelude::*;
 use std::time::Duration;
 
-/// Every migration, oldest first.
+/// All migrations, in the order in which they are applied.
 pub struct Migrator;
 
 #[async_trait::async_trait]
@@ -41,20 +48,22 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_image_uses::Migration),
             Box::new(m0014_events_of_tasks::Migration),
             Box::new(m0015_claims::Migration),
+            Box::new(m0016_output_positions::Migration),
         ]
     }
 }
 
-/// How often a process tries when another one migrates the same database at the same moment.
-const TRIES: u32 = 10;
+/// Maximum number of attempts while another process migrates the same database.
+const MAX_ATTEMPTS: u32 = 10;
 
-/// Brings the database to the newest shape. Every statement says `IF NOT EXISTS`, so of two processes that start
-/// together the one that comes second fails on the book-keeping at most, and finds the work done when it looks again.
+/// Applies all pending migrations. Several processes may call it at the same time: every migration can be applied again
+/// (`IF NOT EXISTS`, or a check before a transaction). The slower process may fail, at the latest when it records the
+/// migration, and finds it applied at the next attempt.
 ///
 /// # Errors
-/// The last error when it still fails after ten tries.
+/// The error of the last of ten attempts.
 pub async fn run(db: &sea_orm_migration::sea_orm::DatabaseConnection) -> Result<(), DbErr> {
-    for attempt in 1..TRIES {
+    for attempt in 1..MAX_ATTEMPTS {
         if Migrator::up(db, None).await.is_ok() {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! Accounts.
+//! Table `users`: accounts.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;

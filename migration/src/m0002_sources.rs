@@ -1,4 +1,4 @@
-//! Uploaded files, immutable; several tasks may share one.
+//! Table `sources`: uploaded files. They are immutable, and several tasks may share one.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;

@@ -1,4 +1,4 @@
-//! Tasks: the truth about what is to be done and what was.
+//! Table `tasks`: a source plus a recipe, with a status. It is authoritative; the queue only wakes workers.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;

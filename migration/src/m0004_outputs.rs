@@ -1,4 +1,4 @@
-//! Published files; an output is visible because its row names it.
+//! Table `outputs`: published files. An output is visible exactly if a row names it.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;

@@ -1,4 +1,4 @@
-//! What happened to tasks, append-only: each effect stands here once.
+//! Table `events`: status changes of tasks, each recorded once.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;

@@ -1,4 +1,4 @@
-//! Stored files that no row names any more, or not yet, and when to remove them.
+//! Table `trash`: stored files to remove, and when.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;

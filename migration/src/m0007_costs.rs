@@ -1,4 +1,4 @@
-//! What tasks were expected to cost and what they came to, by class of work: what estimates learn from.
+//! Table `costs`: predicted and actual cost of tasks by class of work, for estimates.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;

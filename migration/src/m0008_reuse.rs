@@ -1,4 +1,4 @@
-//! What makes a finished task usable for another one, and outputs that are sets of files.
+//! Reuse of outputs: `tasks.fingerprint`. Outputs that are sets of files: `outputs.entry`.
 
 use sea_orm_migration::prelude::*;
 
@@ -9,7 +9,7 @@ pub(crate) struct Migration;
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for (table, column) in [("tasks", "fingerprint"), ("outputs", "entry")] {
-            // SQLite knows no `ADD COLUMN IF NOT EXISTS`.
+            // SQLite has no `ADD COLUMN IF NOT EXISTS`.
             if !manager.has_column(table, column).await? {
                 let added = ColumnDef::new(column).text().null().to_owned();
                 let change = Table::alter().table(table).add_column(added).to_owned();

@@ -1,4 +1,4 @@
-//! Images of accounts, immutable, each under a name that its account has once.
+//! Table `images`: images of accounts. They are immutable; names are unique within an account.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;

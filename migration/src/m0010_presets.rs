@@ -1,4 +1,4 @@
-//! Presets of accounts: recipes under a name that its account has once.
+//! Table `presets`: named recipes of accounts. Names are unique within an account.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;

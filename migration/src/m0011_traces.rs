@@ -1,4 +1,5 @@
-//! The orders and the log of a task's latest attempt, apart from its row.
+//! Table `traces`: plan and log of the latest attempt of each task. They are large and rarely read, so they are not
+//! columns of `tasks`.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;

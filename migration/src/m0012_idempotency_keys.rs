@@ -1,4 +1,4 @@
-//! Keys under which accounts send requests that make something, and the replies to them.
+//! Table `idempotency_keys`: keys of create requests, each with its lease or its stored reply.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;

@@ -1,10 +1,10 @@
-//! The images that unfinished tasks name, apart from their recipes.
+//! Table `image_uses`: the images that unfinished tasks need, so that nothing has to search their recipes.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, JsonValue};
 
-/// As many tasks are read at a time.
+/// Number of tasks in one query.
 const PAGE: u64 = 1_000;
 
 #[derive(DeriveMigrationName)]
@@ -41,7 +41,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Writes the rows of the tasks that are unfinished now.
+/// Inserts the rows of the tasks that are unfinished now.
 async fn fill(db: &SchemaManagerConnection<'_>) -> Result<(), DbErr> {
     let mut after = 0_i64;
     loop {

@@ -1,5 +1,7 @@
-//! Fair claims: indexes over the tasks that wait and that are worked on, the latest claim of each account, and which worker
-//! holds a task; and an index over the hashes of sources. `tasks.rung_at_ms` is no longer used; it stays for workers of the version before, and goes later.
+//! Fair share between accounts: partial indexes over waiting and processing tasks, `tasks.worker_id`, and table `turns`
+//! with the latest claim of each account. Also an index over the hashes of sources.
+//!
+//! `tasks.rung_at_ms` is no longer used. It stays for workers of the version before and is dropped by a later version.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -10,14 +12,13 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // SQLite knows no `ADD COLUMN IF NOT EXISTS`.
+        // SQLite has no `ADD COLUMN IF NOT EXISTS`.
         if !manager.has_column("tasks", "worker_id").await? {
             let added = ColumnDef::new("worker_id").text().null().to_owned();
             let change = Table::alter().table("tasks").add_column(added).to_owned();
             manager.alter_table(change).await?;
         }
-        // Without a foreign key: its check would lock the account after the task, and a removal locks them the other way
-        // around.
+        // No foreign key: its check would lock the account after the task, against the lock order of `entity`.
         let turns = Table::create()
             .table("turns")
             .if_not_exists()
@@ -25,7 +26,7 @@ impl MigrationTrait for Migration {
             .col(big_integer("claimed_at_ms"))
             .to_owned();
         manager.create_table(turns).await?;
-        // Partial indexes: finished tasks, which are most, are in none of them.
+        // Partial indexes: most tasks are finished, and they are in neither index.
         for (name, columns, status) in [
             ("tasks_waiting_idx", "user_id, id", "uploaded"),
             ("tasks_processing_idx", "user_id", "processing"),
@@ -33,7 +34,7 @@ impl MigrationTrait for Migration {
             let index = format!("CREATE INDEX IF NOT EXISTS {name} ON tasks ({columns}) WHERE status = '{status}'");
             manager.get_connection().execute_unprepared(&index).await?;
         }
-        // Sources with the same bytes.
+        // For sources with the same bytes, whose probe is reused.
         let same = Index::create()
             .if_not_exists()
             .name("sources_user_id_sha256_idx")

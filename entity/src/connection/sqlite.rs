@@ -1,21 +1,24 @@
-//! SQLite: options of a connection, which connections may be used again, and when a commit counts.
+//! SQLite: options of a connection, the check before a connection is reused, and commits.
 //!
-//! On a full disk SQLite rolls a transaction back by itself. The `ROLLBACK` of sqlx fails then, sqlx counts the connection
-//! as inside of a transaction for good, and the next transaction on it would be a savepoint of one that is never committed: its
-//! rows are visible until the process ends, and then gone. Two rules keep that out:
+//! *Problem.* On a full disk SQLite rolls a transaction back by itself, and the `ROLLBACK` of sqlx then fails. From
+//! then on sqlx assumes that a transaction is open on this connection. It turns the next transaction into a savepoint
+//! inside a transaction that is never committed: its rows are visible until the process ends, and then lost.
 //!
-//! - A connection returns to the pool only when sqlx and the engine agree that no transaction is open, and when the last call
-//!   on it did not fail for want of disk or memory.
-//! - [`commit`] is an SQL `COMMIT`, which ends all that is open or fails; `RELEASE` of a savepoint would succeed.
+//! *Mechanism.*
+//! - A connection returns to the pool only if sqlx and SQLite agree that no transaction is open, and if the last call
+//!   on it did not fail for lack of disk space or memory ([`is_clean`]).
+//! - [`commit`] executes an SQL `COMMIT`. It ends the outermost transaction or fails, whereas `RELEASE` of a savepoint
+//!   would succeed.
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection, Executor};
 use std::time::Duration;
 
-/// Bytes that the write-ahead log keeps on disk after a checkpoint; what it took more in a burst is given back.
-const LOG_KEPT_BYTES: &str = "67108864";
+/// Size in bytes to which the write-ahead log is truncated after a checkpoint (`journal_size_limit`).
+const WAL_LIMIT_BYTES: &str = "67108864";
 
+/// The options of every connection.
 pub(super) fn options(options: SqliteConnectOptions) -> SqliteConnectOptions {
     options
         .create_if_missing(true)
@@ -23,38 +26,49 @@ pub(super) fn options(options: SqliteConnectOptions) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(10))
-        .pragma("journal_size_limit", LOG_KEPT_BYTES)
-        // Sorting for a read needs no room on disk.
+        .pragma("journal_size_limit", WAL_LIMIT_BYTES)
+        // Sorting must not need disk space: reads still work when the disk is full.
         .pragma("temp_store", "memory")
 }
 
-/// Whether a connection that is given back may be used again.
+/// Returns `true` if a connection that is returned to the pool may be used again.
 pub(super) async fn is_clean(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    // Waits for a rollback that is still on its way.
+    // The lock waits for a pending rollback.
     let last = connection.lock_handle().await?.last_error();
     let code = last.and_then(|error| {
         sqlx::error::DatabaseError::code(&error)
             .as_deref()
-            .and_then(super::sqlite_code)
+            .and_then(primary_code)
     });
     if code.is_some_and(is_fault) || connection.is_in_transaction() {
-        tracing::warn!(code, "a connection to the database is closed after a fault");
+        tracing::warn!(
+            code,
+            "closing a database connection after an error of disk, memory or file"
+        );
         return Ok(false);
     }
-    // The engine refuses a BEGIN inside of a transaction. A deferred one takes no lock.
+    // SQLite refuses BEGIN inside a transaction. A deferred transaction takes no lock.
     Ok(connection.execute("BEGIN; ROLLBACK").await.is_ok())
 }
 
-/// `SQLITE_NOMEM`, `SQLITE_IOERR`, `SQLITE_CORRUPT`, `SQLITE_FULL`, `SQLITE_CANTOPEN`, `SQLITE_NOTADB`.
+/// Returns `true` for errors of disk, memory or file, after which a transaction may have been rolled back:
+/// `SQLITE_NOMEM`, `SQLITE_IOERR`, `SQLITE_CORRUPT`, `SQLITE_FULL`, `SQLITE_CANTOPEN` and `SQLITE_NOTADB`.
 fn is_fault(code: u32) -> bool {
     matches!(code, 7 | 10 | 11 | 13 | 14 | 26)
 }
 
-/// Commits, and returns when the engine says so: the second statement succeeds only where no transaction is open, and is the one
-/// that sqlx then ends.
+/// Commits and verifies the commit: `BEGIN` succeeds only if no transaction is open any more. sqlx then ends that new,
+/// empty transaction.
 pub(super) async fn commit(transaction: DatabaseTransaction) -> Result<(), DbErr> {
     transaction.execute_unprepared("COMMIT; BEGIN").await?;
     transaction.commit().await
+}
+
+/// The primary result code, which is the last byte of an extended code. SQLite codes have up to four digits; `None` for
+/// an SQLSTATE, which has five characters.
+pub(super) fn primary_code(code: &str) -> Option<u32> {
+    let code: u32 = code.parse().ok().filter(|_| code.len() < 5)?;
+    Some(code & 0xFF)
 }
 
 #[cfg(test)]
@@ -62,8 +76,8 @@ mod tests {
     use super::is_fault;
 
     #[test]
-    fn faults_of_disk_memory_and_file_are_told_from_errors_of_a_statement() {
-        // <https://www.sqlite.org/rescode.html>; extended codes are cut to their last byte before.
+    fn errors_of_disk_memory_and_file_are_distinguished_from_errors_of_a_statement() {
+        // Primary result codes: <https://www.sqlite.org/rescode.html>.
         for (code, name) in [
             (7, "NOMEM"),
             (10, "IOERR"),

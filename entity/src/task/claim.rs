@@ -1,5 +1,27 @@
-//! A worker's hold on a task: taking it, keeping it, and the writes that end an attempt.
+//! Claim and lease: how a worker owns a task, and the writes that end an attempt.
+//!
+//! *Problem.* Many workers share one table of tasks. Each task must be worked on by one worker at a time, a task of a
+//! dead worker must not stay in processing, and a worker that was only slow must not overwrite the work of its
+//! successor.
+//!
+//! *Mechanism.* [`claim_next`](super::claim_next) sets `processing`, increments `attempt` and sets a lease of [`LEASE`]
+//! on the database clock, in one statement. The worker holds the result as a [`Claim`] and renews the lease with every
+//! report of its progress ([`Claim::beat`]). An attempt ends with [`Claim::succeed`], [`Claim::reuse`], [`Claim::fail`]
+//! or [`Claim::release`]. If the lease expires, [`sweep`](super::sweep) ends the attempt as failed.
+//!
+//! *Invariants.*
+//! - `attempt` never decreases. It is a fencing token: every write of a worker has the condition
+//!   `status = 'processing' AND attempt = ?`. After a cancel, a sweep or a new claim it matches no row.
+//! - No transaction or lock is held while a worker works. Its only ties to the database are the lease and the attempt.
+//! - A final status, the published outputs and the event are committed together.
+//! - A commit may have happened although its reply was lost. [`Claim::has_succeeded`] tells; a lost claim is returned
+//!   by [`release_others`](super::release_others).
+//!
+//! *Rejected.* Ownership by a message of the queue: losing Redis would lose the ownership. Row locks held during the
+//! work: they end with the connection, and a long transaction keeps Postgres from removing dead rows. The clocks of
+//! workers: they differ.
 
+use super::transition::{record_final, set_final, set_waiting};
 use super::{Column, Entity, Model, TaskStatus};
 use crate::trace::{self, Findings};
 use crate::{RawJson, output, source, user};
@@ -9,31 +31,31 @@ use sea_orm::sea_query::IntoCondition;
 use sea_orm::{DatabaseTransaction, ExprTrait, QueryOrder, UpdateMany};
 use std::time::Duration;
 
-/// How long a claim holds without a beat.
+/// Time until a claim expires if its lease is not renewed.
 pub const LEASE: Duration = Duration::from_secs(30);
 
-/// What a finished attempt brings home.
+/// The result of a successful attempt: stored outputs, report and fingerprint.
 #[derive(Clone, Debug)]
 pub struct Made {
-    /// Its outputs, stored.
+    /// The verified and stored outputs, the main one first.
     pub outputs: Vec<output::New>,
-    /// What was done and why.
+    /// The report and the plan.
     pub findings: Findings,
-    /// Tasks of an account with the same one have the same outputs.
+    /// Hash of everything that determines the outputs; see [`Model::fingerprint`].
     pub fingerprint: String,
 }
 
-/// What a worker holds of a task: its id and the attempt that fences its writes.
+/// A worker's ownership of a task: the task and the attempt that fences its writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The task.
     pub task: TaskId,
-    /// The attempt it owns.
+    /// The claimed attempt.
     pub attempt: i32,
 }
 
 impl Claim {
-    /// The claim that [`claim_next`](super::claim_next) returned as a row.
+    /// The claim on a row that [`claim_next`](super::claim_next) returned.
     #[must_use]
     pub const fn of(task: &Model) -> Self {
         Self {
@@ -42,7 +64,7 @@ impl Claim {
         }
     }
 
-    /// An update that touches the row only while this claim holds.
+    /// An update that matches the row only while this claim is valid.
     fn update(self) -> UpdateMany<Entity> {
         let mine = Column::Id
             .eq(self.task.0)
@@ -50,10 +72,10 @@ impl Claim {
         Entity::update_many().filter(mine.and(Column::Attempt.eq(self.attempt)).into_condition())
     }
 
-    /// Renews the lease and shows how far the work is. `false`: the task was canceled or somebody else has it.
+    /// Renews the lease and stores the progress. Returns `false` when the task was canceled or claimed again.
     ///
     /// # Errors
-    /// Those of the database.
+    /// Any database error.
     pub async fn beat(self, db: &impl ConnectionTrait, progress: Option<Json>) -> Result<bool, DbErr> {
         let update = self
             .update()
@@ -65,48 +87,49 @@ impl Claim {
         Ok(update.exec(db).await?.rows_affected == 1)
     }
 
-    /// Publishes the outputs and marks the task processed, in the caller's transaction. `false`: the claim is lost,
-    /// nothing was written.
+    /// Publishes the outputs and sets `processed`, in the caller's transaction. Returns `false` when the claim is lost;
+    /// nothing was written then.
     ///
     /// # Errors
-    /// Those of the database.
+    /// Any database error.
     pub async fn succeed(self, db: &DatabaseTransaction, made: Made) -> Result<bool, DbErr> {
         let Made {
             outputs,
             findings: Findings { report, plan },
             fingerprint,
         } = made;
-        let update = ended(self.update(), TaskStatus::Processed)
+        let update = set_final(self.update(), TaskStatus::Processed)
             .col_expr(Column::Report, Expr::value(report))
             .col_expr(Column::Fingerprint, Expr::value(fingerprint));
         if update.exec(db).await?.rows_affected == 0 {
             return Ok(false);
         }
-        trace::keep(db, self.task.0, plan).await?;
+        trace::replace(db, self.task.0, plan).await?;
         output::publish(db, self.task.0, outputs).await?;
-        super::note_end(db, self.task.0, self.attempt, Status::Processed).await?;
+        record_final(db, self.task.0, self.attempt, Status::Processed).await?;
         Ok(true)
     }
 
-    /// Whether this attempt is the one that made the task processed. A commit whose answer got lost has happened all the same.
+    /// Returns `true` when this attempt set the task to `processed`. For a worker that lost the reply to its commit.
     ///
     /// # Errors
-    /// Those of the database.
+    /// Any database error.
     pub async fn has_succeeded(self, db: &impl ConnectionTrait) -> Result<bool, DbErr> {
         let task = super::by_id(db, self.task).await?;
         Ok(task.is_some_and(|task| task.status == TaskStatus::Processed && task.attempt == self.attempt))
     }
 
-    /// Gives the task the outputs of an earlier one of the same account with this fingerprint and marks it processed;
-    /// call it in a transaction. `None`: there is no such task, or the claim is lost; nothing was written.
+    /// Gives the task the outputs of an earlier task of the account with this fingerprint, and sets `processed`. Call
+    /// it in a transaction. Returns the earlier task, or `None` when there is none or the claim is lost; nothing was
+    /// written then.
     ///
     /// # Errors
-    /// Those of the database.
+    /// Any database error.
     pub async fn reuse(self, db: &DatabaseTransaction, fingerprint: &str) -> Result<Option<TaskId>, DbErr> {
         let Some(task) = super::by_id(db, self.task).await? else {
             return Ok(None);
         };
-        // Nobody removes the earlier task, and with it the files, before this one names them.
+        // Keeps the earlier task and its files from being removed before this task refers to the files.
         user::lock(db, task.owner()).await?;
         let earlier = Entity::find()
             .filter(Column::UserId.eq(task.user_id))
@@ -126,6 +149,7 @@ impl Claim {
         let trace = trace::of_task(db, earlier.id).await?;
         let plan = trace.and_then(|trace| trace.plan);
         let made = Made {
+            // The rows are copied below, since the files stay where they are.
             outputs: Vec::new(),
             findings: Findings { report, plan },
             fingerprint: fingerprint.to_owned(),
@@ -138,11 +162,12 @@ impl Claim {
         Ok(Some(TaskId(earlier.id)))
     }
 
-    /// Ends the attempt with a failure: due again after `retry`, or failed for good. `findings` tell what is known of it;
-    /// call it in a transaction. `false`: the claim is lost, nothing was written.
+    /// Ends the attempt as failed: the task is due again after `retry`, or `failed` without one. Stores the report and
+    /// the plan as far as they are known. Call it in a transaction. Returns `false` when the claim is lost; nothing was
+    /// written then.
     ///
     /// # Errors
-    /// Those of the database.
+    /// Any database error.
     pub async fn fail(
         self,
         db: &DatabaseTransaction,
@@ -151,48 +176,31 @@ impl Claim {
         findings: &Findings,
     ) -> Result<bool, DbErr> {
         let update = match retry {
-            Some(delay) => back(self.update(), crate::in_ms(db, crate::millis(delay))),
-            None => ended(self.update(), TaskStatus::Failed),
+            Some(delay) => set_waiting(self.update(), crate::in_ms(db, crate::millis(delay))),
+            None => set_final(self.update(), TaskStatus::Failed),
         };
         let update = update
             .col_expr(Column::Failures, Expr::col(Column::Failures).add(1))
             .col_expr(Column::Report, Expr::value(findings.report.clone()))
             .col_expr(Column::ErrorCode, Expr::value(failure.code.as_str()))
             .col_expr(Column::ErrorDetail, Expr::value(failure.detail.clone()));
-        let held = update.exec(db).await?.rows_affected == 1;
-        if held {
-            trace::keep(db, self.task.0, findings.plan.clone()).await?;
+        let is_ours = update.exec(db).await?.rows_affected == 1;
+        if is_ours {
+            trace::replace(db, self.task.0, findings.plan.clone()).await?;
         }
-        if held && retry.is_none() {
-            super::note_end(db, self.task.0, self.attempt, Status::Failed).await?;
+        if is_ours && retry.is_none() {
+            record_final(db, self.task.0, self.attempt, Status::Failed).await?;
         }
-        Ok(held)
+        Ok(is_ours)
     }
 
-    /// Gives the task back unfinished, as at a shutdown: due after `delay`, no failure counted. `false`: the claim is lost.
+    /// Returns the task unfinished, due after `delay`, and counts no failure; used at a shutdown. Returns `false` when
+    /// the claim is lost.
     ///
     /// # Errors
-    /// Those of the database.
+    /// Any database error.
     pub async fn release(self, db: &impl ConnectionTrait, delay: Duration) -> Result<bool, DbErr> {
-        let update = back(self.update(), crate::in_ms(db, crate::millis(delay)));
+        let update = set_waiting(self.update(), crate::in_ms(db, crate::millis(delay)));
         Ok(update.exec(db).await?.rows_affected == 1)
     }
-}
-
-/// Into a final state.
-pub(super) fn ended(update: UpdateMany<Entity>, status: TaskStatus) -> UpdateMany<Entity> {
-    update
-        .col_expr(Column::Status, Expr::value(status))
-        .col_expr(Column::LeaseUntilMs, Expr::value(Option::<i64>::None))
-        .col_expr(Column::FinishedAt, Expr::value(crate::now()))
-}
-
-/// Back to waiting.
-pub(super) fn back(update: UpdateMany<Entity>, run_at_ms: Expr) -> UpdateMany<Entity> {
-    update
-        .col_expr(Column::Status, Expr::value(TaskStatus::Uploaded))
-        .col_expr(Column::WorkerId, Expr::value(Option::<String>::None))
-        .col_expr(Column::LeaseUntilMs, Expr::value(Option::<i64>::None))
-        .col_expr(Column::Progress, Expr::value(Option::<Json>::None))
-        .col_expr(Column::RunAtMs, run_at_ms)
 }

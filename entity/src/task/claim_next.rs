@@ -1,26 +1,29 @@
-//! Choosing and claiming the next task in one statement.
+//! Selecting and claiming the next task in one statement.
 //!
-//! The rule is `domain::claim`. Accounts with waiting tasks are found by hops over the index `tasks_waiting_idx`: from one
-//! account to the next, however many tasks lie between. Of each account only its oldest due tasks are looked at. A claim so
-//! costs a few index look-ups for each account that waits, at most `ClaimPolicy::accounts`, and the number of waiting tasks
-//! does not matter.
+//! *Problem.* The rule of fair share (`domain::claim`) compares accounts. The cost of a claim must not grow with the
+//! number of waiting tasks, and concurrent claims must neither wait for each other nor take the same task.
 //!
-//! Workers race for tasks. On SQLite writes come one after the other, so the oldest task of each account is enough. On
-//! Postgres a row that another claim has locked is skipped (`SKIP LOCKED`), and that claim's task counts as being in
-//! processing: a few more tasks of each account are candidates, each as if those before it were claimed already.
+//! *Mechanism.* Accounts with waiting tasks are found by a loose index scan over `tasks_waiting_idx`: a recursive query
+//! jumps from one account to the next, however many tasks lie between. Of each account, only the oldest due tasks are
+//! candidates. A claim costs a few index look-ups for each account with waiting tasks, of which it examines at most
+//! `ClaimPolicy::accounts`.
 //!
-//! Both databases must take the partial indexes whatever the tables look like. Statuses therefore stand in the text and not
-//! in parameters; SQLite, which keeps no statistics, is told which index to use; and Postgres plans each claim anew, since a
-//! plan that was kept from the time when little waited would read all that waits now.
+//! *Concurrency.* SQLite has one writer at a time, so the oldest due task of each account is the only candidate. On
+//! Postgres a row that another claim has locked is skipped (`SKIP LOCKED`). Several tasks of each account are therefore
+//! candidates, and each is ranked as if those before it were in processing already.
+//!
+//! *Query plans.* Both databases must use the partial indexes, whatever the tables contain. Statuses are therefore
+//! literals in the SQL and not parameters. SQLite keeps no statistics, so it is told which index to use. Postgres plans
+//! each claim anew, because a cached plan from a time with few waiting tasks would read all that wait now.
 
 use super::{LEASE, Model};
 use domain::{ClaimPolicy, WorkerId};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, Statement};
 use std::time::Duration;
 
-/// The accounts that have waiting tasks, in a circle that begins behind account `$1`, at most `$2` of them.
+/// The accounts with waiting tasks, by id in a circle that begins after account `$1`; at most `$2` of them.
 const ACCOUNTS: &str = "
-WITH RECURSIVE circle (user_id, first_id, place) AS (
+WITH RECURSIVE circle (user_id, first_id, step) AS (
     SELECT found.user_id, found.user_id, 1
     FROM (SELECT coalesce(
         (SELECT min(user_id) FROM {WAITING} WHERE status = 'uploaded' AND user_id > $1),
@@ -29,18 +32,19 @@ WITH RECURSIVE circle (user_id, first_id, place) AS (
     UNION ALL
     SELECT coalesce(
         (SELECT min(user_id) FROM {WAITING} WHERE status = 'uploaded' AND user_id > circle.user_id),
-        (SELECT min(user_id) FROM {WAITING} WHERE status = 'uploaded')), circle.first_id, circle.place + 1
+        (SELECT min(user_id) FROM {WAITING} WHERE status = 'uploaded')), circle.first_id, circle.step + 1
     FROM circle
-    WHERE circle.place < $2 AND (circle.place = 1 OR circle.user_id <> circle.first_id)
+    WHERE circle.step < $2 AND (circle.step = 1 OR circle.user_id <> circle.first_id)
 ), accounts (user_id) AS (
-    SELECT user_id FROM circle WHERE user_id IS NOT NULL AND (place = 1 OR user_id <> first_id)
+    SELECT user_id FROM circle WHERE user_id IS NOT NULL AND (step = 1 OR user_id <> first_id)
 )";
 
-/// The change of a claim: worker `$3`, begun at `$4`.
+/// The columns that a claim sets: worker `$3`, started at `$4`.
 const CLAIM: &str = "
 UPDATE tasks SET status = 'processing', attempt = attempt + 1, progress = NULL, worker_id = $3, started_at = $4,
     lease_until_ms = {NOW} + {LEASE}";
 
+/// The task to claim, on SQLite.
 const SQLITE: &str = "
 WHERE id = (
     SELECT task_id FROM (
@@ -54,17 +58,18 @@ WHERE id = (
     ORDER BY processing, claimed_at_ms, task_id LIMIT 1)
 RETURNING *";
 
-/// The latest claim of account `$1`.
+/// Stores the time of the latest claim of account `$1`.
 const TURN: &str = "INSERT INTO turns (user_id, claimed_at_ms) VALUES ($1, {NOW})
     ON CONFLICT (user_id) DO UPDATE SET claimed_at_ms = excluded.claimed_at_ms";
 
-/// Claims that run at the same moment must not all want the same row: so many tasks of an account are candidates.
+/// The task to claim, on Postgres. Eight tasks of each account are candidates, so that concurrent claims find another
+/// row when the first one is locked.
 const POSTGRES_WAITING: &str = ", waiting AS (
-    SELECT head.id, head.place + coalesce(busy.processing, 0) AS processing,
+    SELECT head.id, head.rank + coalesce(busy.processing, 0) AS processing,
         coalesce(turns.claimed_at_ms, 0) AS claimed_at_ms
     FROM accounts
     CROSS JOIN LATERAL (
-        SELECT id, row_number() OVER (ORDER BY id) AS place FROM (
+        SELECT id, row_number() OVER (ORDER BY id) AS rank FROM (
             SELECT id FROM tasks WHERE status = 'uploaded' AND user_id = accounts.user_id AND run_at_ms <= {NOW}
             ORDER BY id LIMIT 8) AS oldest) AS head
     LEFT JOIN (SELECT user_id, count(*) AS processing FROM tasks WHERE status = 'processing' GROUP BY user_id) AS busy
@@ -77,17 +82,18 @@ const POSTGRES_WAITING: &str = ", waiting AS (
     FOR UPDATE OF tasks SKIP LOCKED
 ), claimed AS (";
 
+/// The end of the statement on Postgres: the join of the update with the selected task, and its result.
 const POSTGRES_CLAIMED: &str = "
     FROM next WHERE tasks.id = next.id RETURNING tasks.*
 ) SELECT * FROM claimed";
 
-/// How long a claim waits for the row of its account in `turns`.
-const TURN_WITHIN: Duration = Duration::from_millis(500);
+/// Limit for storing the time of the latest claim: another transaction may hold the row in `turns`.
+const TURN_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Claims the task whose turn it is, for a new attempt under a lease of [`LEASE`]; `None` when no task is due.
+/// Claims the next task for `worker`: a new attempt with a lease of [`LEASE`]. Returns `None` when no task is due.
 ///
 /// # Errors
-/// Those of the database. When its answer got lost a task may have been claimed all the same, see
+/// Any database error. If the reply to the commit was lost, a task may have been claimed; see
 /// [`release_others`](super::release_others).
 pub async fn claim_next(
     db: &DatabaseConnection,
@@ -116,18 +122,19 @@ pub async fn claim_next(
     Ok(claimed)
 }
 
-/// Records that it was this account's turn. After the claim and on its own: a worker that freezes between a claim and its
-/// commit would hold the row, and with it every other claim of the account. A turn that is not recorded only means that the
-/// account may come a little early next time.
+/// Stores the time of the account's latest claim, in a statement of its own after the claim. Within the transaction of
+/// the claim, a worker that stalls before its commit would lock the row and block every other claim of the account. If
+/// the time is not stored, the account may only be served a little early next time.
 async fn record_turn(db: &DatabaseConnection, user: i64) {
     let backend = db.get_database_backend();
     let turn = TURN.replace("{NOW}", crate::now_ms_sql(backend));
     let turn = Statement::from_sql_and_values(backend, turn, [user.into()]);
-    if let Err(error) = crate::in_time(TURN_WITHIN, db.execute_raw(turn)).await {
-        tracing::debug!(%error, "the turn of an account was not recorded");
+    if let Err(error) = crate::in_time(TURN_TIMEOUT, db.execute_raw(turn)).await {
+        tracing::debug!(%error, "failed to record the latest claim of an account");
     }
 }
 
+/// The whole statement for a database.
 fn sql(backend: DbBackend) -> String {
     let (text, [waiting, processing]) = match backend {
         DbBackend::Sqlite => (

@@ -1,4 +1,4 @@
-//! Ways to a task. All but the worker's are scoped to an account.
+//! Finders of tasks. Those for requests take the account; those for workers, signed links and metrics do not.
 
 use super::{Column, Entity, Model, TaskStatus};
 use crate::source;
@@ -8,26 +8,26 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::SimpleExpr;
 use sea_orm::{DbBackend, FromQueryResult, Order, QueryOrder, QuerySelect};
 
-/// The task with this id, for the worker that rang for it.
+/// The task with this id, of any account.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn by_id(db: &impl ConnectionTrait, id: TaskId) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id.0).one(db).await
 }
 
-/// The task with this id, if it is this account's.
+/// The task with this id, if it belongs to the account.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn of_user(db: &impl ConnectionTrait, user: UserId, id: TaskId) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id.0).filter(Column::UserId.eq(user.0)).one(db).await
 }
 
-/// As [`of_user`], with its source, in one statement: a removal between two would leave a task without one.
+/// [`of_user`] with the source, in one statement: between two, a removal could delete the source.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn with_source(
     db: &impl ConnectionTrait,
     user: UserId,
@@ -38,36 +38,37 @@ pub async fn with_source(
     Ok(found.and_then(|(task, source)| Some((task, source?))))
 }
 
-/// The task with this id and this logical key: for downloads, where a signature or the owner check follows.
+/// The task with this id and `file_path`, of any account: for downloads, where the caller checks a signature or the
+/// owner.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn by_path(db: &impl ConnectionTrait, id: TaskId, file_path: &str) -> Result<Option<Model>, DbErr> {
     if file_path.contains('\0') {
-        // No path of ours has a zero, and Postgres takes no such text.
+        // Postgres refuses text with a NUL byte, and no stored path contains one.
         return Ok(None);
     }
-    let with_ending = format!("{file_path}.mp4");
-    let named = Column::FilePath.is_in([file_path, &with_ending]);
-    Entity::find_by_id(id.0).filter(named).one(db).await
+    let with_extension = format!("{file_path}.mp4");
+    let matches = Column::FilePath.is_in([file_path, &with_extension]);
+    Entity::find_by_id(id.0).filter(matches).one(db).await
 }
 
-/// Which tasks of an account to list.
+/// Filter, order and limit of a list of tasks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Page {
-    /// Only these.
+    /// Only tasks with this status.
     pub status: Option<Status>,
-    /// Only those behind this id, in the order asked.
+    /// Only tasks after this id, in the direction of the list: the cursor.
     pub after: Option<TaskId>,
-    /// Largest id first.
+    /// `true`: the newest first; `false`: the oldest first.
     pub descending: bool,
-    /// At most this many.
+    /// Maximum number of tasks.
     pub limit: Option<u64>,
 }
 
-/// A task in a list.
+/// A task as a list shows it.
 #[derive(Clone, Debug, PartialEq, FromQueryResult)]
-#[allow(missing_docs, reason = "as in the row")]
+#[allow(missing_docs, reason = "columns of the row")]
 pub struct Line {
     pub id: i64,
     pub status: TaskStatus,
@@ -76,7 +77,7 @@ pub struct Line {
     pub preset: Option<String>,
     pub progress: Option<Json>,
     pub finished_at: Option<ChronoDateTimeUtc>,
-    /// How many warnings its report has.
+    /// Number of warnings in the report.
     pub warnings: i32,
 }
 
@@ -91,8 +92,9 @@ impl Line {
         Column::FinishedAt,
     ];
 
-    /// The warnings of a report, counted by the database: reports are long, and lists have a thousand lines.
-    fn warnings(backend: DbBackend) -> SimpleExpr {
+    /// The number of warnings in the report. The database counts them, because a list may have a thousand tasks and
+    /// reports are long.
+    fn warning_count(backend: DbBackend) -> SimpleExpr {
         Expr::cust(if backend == DbBackend::Sqlite {
             "COALESCE(json_array_length(report, '$.warnings'), 0)"
         } else {
@@ -102,10 +104,10 @@ impl Line {
     }
 }
 
-/// The tasks of an account, by id.
+/// The tasks of an account, ordered by id.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn list(db: &impl ConnectionTrait, user: UserId, page: Page) -> Result<Vec<Line>, DbErr> {
     let mut query = Entity::find().filter(Column::UserId.eq(user.0));
     if let Some(status) = page.status {
@@ -124,16 +126,16 @@ pub async fn list(db: &impl ConnectionTrait, user: UserId, page: Page) -> Result
         .limit(page.limit)
         .select_only()
         .columns(Line::COLUMNS)
-        .expr_as(Line::warnings(db.get_database_backend()), "warnings")
+        .expr_as(Line::warning_count(db.get_database_backend()), "warnings")
         .into_model()
         .all(db)
         .await
 }
 
-/// How many tasks stand where, over all accounts; statuses without a task are absent.
+/// The number of tasks of all accounts by status. A status without tasks is absent.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn count_by_status(db: &impl ConnectionTrait) -> Result<Vec<(Status, i64)>, DbErr> {
     let query = Entity::find()
         .select_only()
@@ -143,10 +145,10 @@ pub async fn count_by_status(db: &impl ConnectionTrait) -> Result<Vec<(Status, i
     Ok(rows.into_iter().map(|(status, count)| (status.into(), count)).collect())
 }
 
-/// When the task that has waited longest was uploaded, of those that are due now; `None` when none waits.
+/// Creation time of the oldest task that is due and waits for a worker; `None` when no task does.
 ///
 /// # Errors
-/// Those of the database.
+/// Any database error.
 pub async fn oldest_waiting(db: &impl ConnectionTrait) -> Result<Option<DateTime<Utc>>, DbErr> {
     let waiting = Entity::find()
         .select_only()
@@ -155,16 +157,4 @@ pub async fn oldest_waiting(db: &impl ConnectionTrait) -> Result<Option<DateTime
         .filter(Column::RunAtMs.lte(Utc::now().timestamp_millis()));
     let oldest: Option<Option<DateTime<Utc>>> = waiting.into_tuple().one(db).await?;
     Ok(oldest.flatten())
-}
-
-impl From<Status> for TaskStatus {
-    fn from(status: Status) -> Self {
-        match status {
-            Status::Uploaded => Self::Uploaded,
-            Status::Processing => Self::Processing,
-            Status::Processed => Self::Processed,
-            Status::Failed => Self::Failed,
-            Status::Canceled => Self::Canceled,
-        }
-    }
 }

@@ -6,7 +6,7 @@ use domain::account::{Email, Username};
 use entity::{task, user};
 
 #[tokio::test]
-async fn a_taken_name_and_a_taken_address_are_told_apart() {
+async fn a_taken_name_and_a_taken_email_address_are_both_duplicates() {
     let (db, _directory) = database("taken").await;
     let (name, other) = (Username::parse("eva").unwrap(), Username::parse("eve").unwrap());
     let (mail, second) = (
@@ -27,7 +27,7 @@ async fn a_taken_name_and_a_taken_address_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_zero_in_a_text_finds_nobody_and_breaks_nothing() {
+async fn a_nul_byte_in_a_text_finds_no_row_and_is_no_error() {
     let (db, _directory) = database("zero").await;
     assert_eq!(user::find_by_username(&db, "e\0va").await.unwrap(), None);
     assert_eq!(task::by_path(&db, TaskId(1), "2026/01/31/1_\0").await.unwrap(), None);

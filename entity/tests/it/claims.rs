@@ -1,4 +1,4 @@
-//! Which task is claimed next: the statement against the rule in `domain`, and its cost.
+//! The choice of the next task: the SQL against the rule in `domain`, and its cost.
 
 use crate::seed::{claim_next, database, new_user, server, task_of};
 use domain::claim::{Waiting, next};
@@ -17,7 +17,7 @@ async fn accounts(db: &DatabaseConnection, count: usize) -> Vec<UserId> {
     accounts
 }
 
-/// Claims everything that waits; the accounts in the order of their claims.
+/// Claims all waiting tasks; returns their accounts in the order of the claims.
 async fn claim_all(db: &DatabaseConnection) -> Vec<UserId> {
     let mut order = Vec::new();
     while let Some(task) = claim_next(db).await {
@@ -27,12 +27,12 @@ async fn claim_all(db: &DatabaseConnection) -> Vec<UserId> {
 }
 
 #[tokio::test]
-async fn with_more_accounts_than_workers_a_second_task_waits_for_the_first_of_all_others() {
+async fn the_first_tasks_of_all_accounts_are_claimed_before_the_second_task_of_one() {
     let (db, _directory) = database("fair").await;
     let users = accounts(&db, 4).await;
-    let (flood, others) = (users[0], &users[1..]);
+    let (busy, others) = (users[0], &users[1..]);
     for _ in 0..5 {
-        task_of(&db, flood).await;
+        task_of(&db, busy).await;
     }
     for other in others {
         task_of(&db, *other).await;
@@ -47,32 +47,32 @@ async fn with_more_accounts_than_workers_a_second_task_waits_for_the_first_of_al
                 .unwrap()
                 .is_some()
         );
-        // A later task of an account that had no turn yet still comes before the flood.
+        // A second task of an account with one claim comes before the remaining tasks of the busy account.
         if order.len() == 2 {
             task_of(&db, others[0]).await;
         }
-        // Turns are told apart by milliseconds.
+        // The times of claims have a resolution of one millisecond.
         let later = Duration::from_millis(2);
         tokio::time::sleep(later).await;
     }
-    let [a, b, c, d] = [flood, others[0], others[1], others[2]];
+    let [a, b, c, d] = [busy, others[0], others[1], others[2]];
     assert_eq!(order, [a, b, c, d, a, b, a, a, a]);
 }
 
 #[tokio::test]
-async fn workers_at_the_same_time_are_shared_between_accounts() {
+async fn concurrent_workers_are_shared_fairly_between_accounts() {
     let (db, _directory) = database("shared").await;
     let users = accounts(&db, 3).await;
-    for user in [0, 0, 0, 0, 1, 1, 2].map(|place| users[place]) {
+    for user in [0, 0, 0, 0, 1, 1, 2].map(|index| users[index]) {
         task_of(&db, user).await;
     }
-    // Nothing ends: the account with the fewest tasks in processing is next.
+    // No task ends, so the account with the fewest tasks in processing is next.
     let [a, b, c] = [users[0], users[1], users[2]];
     assert_eq!(claim_all(&db).await, [a, b, c, a, b, a, a]);
 }
 
 #[tokio::test]
-async fn claims_that_race_take_different_tasks_even_of_one_account() {
+async fn concurrent_claims_take_different_tasks_even_of_one_account() {
     let (db, _directory) = database("race").await;
     let user = new_user(&db).await;
     for _ in 0..12 {
@@ -90,21 +90,21 @@ async fn claims_that_race_take_different_tasks_even_of_one_account() {
     });
     let claimed = futures::future::join_all(claims).await;
     let claimed: Vec<_> = claimed.into_iter().flat_map(Result::unwrap).collect();
-    assert_eq!(claimed.len(), 12, "four at a time find work as long as there is some");
+    assert_eq!(claimed.len(), 12, "no claim came back empty while tasks were waiting");
     assert_eq!(claimed.iter().collect::<BTreeSet<_>>().len(), 12, "each task once");
 }
 
 #[tokio::test]
-async fn a_claim_that_freezes_before_its_commit_holds_no_other_one() {
-    let (db, _directory) = database("frozen").await;
-    // SQLite has one writer at a time, in the process that would freeze.
+async fn a_claim_that_stalls_before_its_commit_blocks_no_other() {
+    let (db, _directory) = database("stalled").await;
+    // SQLite has one writer at a time, so a stalled transaction blocks all others.
     if db.get_database_backend() != DbBackend::Postgres {
         return;
     }
     let users = accounts(&db, 2).await;
     let (first, second) = (task_of(&db, users[0]).await, task_of(&db, users[0]).await);
     let other = task_of(&db, users[1]).await;
-    let frozen = db.begin().await.unwrap();
+    let stalled = db.begin().await.unwrap();
     for statement in [
         format!(
             "UPDATE tasks SET status = 'processing', attempt = 1 WHERE id = {}",
@@ -112,7 +112,7 @@ async fn a_claim_that_freezes_before_its_commit_holds_no_other_one() {
         ),
         format!("INSERT INTO turns (user_id, claimed_at_ms) VALUES ({}, 1)", users[0].0),
     ] {
-        frozen.execute_unprepared(&statement).await.unwrap();
+        stalled.execute_unprepared(&statement).await.unwrap();
     }
     let all = async {
         let mut claimed = Vec::new();
@@ -122,15 +122,15 @@ async fn a_claim_that_freezes_before_its_commit_holds_no_other_one() {
         claimed
     };
     let claimed = tokio::time::timeout(Duration::from_secs(30), all).await;
-    let mut claimed = claimed.expect("a claim waits for the frozen one");
+    let mut claimed = claimed.expect("a claim waits for the stalled one");
     claimed.sort_unstable();
-    assert_eq!(claimed, [second.id, other.id], "of its own account, too");
-    frozen.rollback().await.unwrap();
+    assert_eq!(claimed, [second.id, other.id], "also a task of the same account");
+    stalled.rollback().await.unwrap();
     assert_eq!(claim_next(&db).await.map(|task| task.id), Some(first.id));
 }
 
 #[tokio::test]
-async fn with_more_accounts_than_one_search_compares_each_is_reached() {
+async fn accounts_beyond_the_limit_of_one_claim_are_reached_by_later_claims() {
     let (db, _directory) = database("circle").await;
     let users = accounts(&db, 7).await;
     for user in &users {
@@ -156,10 +156,10 @@ async fn with_more_accounts_than_one_search_compares_each_is_reached() {
     assert!(turns.values().all(|turns| *turns >= 1), "{turns:?}");
 }
 
-/// A sequence that looks random and is the same each time (xorshift64).
-struct Dice(u64);
+/// A deterministic pseudo-random sequence (xorshift64).
+struct Random(u64);
 
-impl Dice {
+impl Random {
     fn below(&mut self, bound: u64) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -169,25 +169,25 @@ impl Dice {
 }
 
 #[tokio::test]
-async fn the_statement_chooses_as_the_rule_does() {
+async fn the_sql_chooses_the_task_that_the_rule_chooses() {
     let (db, _directory) = database("rule").await;
-    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let users = accounts(&db, 6).await;
     let mut running: Vec<Claim> = Vec::new();
     for step in 0..160 {
-        match dice.below(5) {
+        match random.below(5) {
             0 | 1 => {
-                task_of(&db, users[dice.below(6)]).await;
+                task_of(&db, users[random.below(6)]).await;
             }
             2 if !running.is_empty() => {
-                let claim = running.swap_remove(dice.below(running.len() as u64));
-                let delay = Duration::from_secs(600 * dice.below(2) as u64);
+                let claim = running.swap_remove(random.below(running.len() as u64));
+                let delay = Duration::from_secs(600 * random.below(2) as u64);
                 assert!(claim.release(&db, delay).await.unwrap());
             }
             _ => {
                 let expected = next(&waiting(&db).await);
                 let policy = ClaimPolicy {
-                    after: users[dice.below(6)],
+                    after: users[random.below(6)],
                     ..ClaimPolicy::default()
                 };
                 let worker = WorkerId("worker".to_owned());
@@ -199,7 +199,7 @@ async fn the_statement_chooses_as_the_rule_does() {
     }
 }
 
-/// Every due task, read without any of the ways that the claim takes.
+/// All due tasks, read with a query that is independent of the claim.
 async fn waiting(db: &DatabaseConnection) -> Vec<Waiting> {
     let query =
         "SELECT id, (SELECT count(*) FROM tasks p WHERE p.status = 'processing' AND p.user_id = t.user_id) AS busy,
@@ -219,8 +219,8 @@ async fn waiting(db: &DatabaseConnection) -> Vec<Waiting> {
     rows.iter().map(read).collect()
 }
 
-/// Adds tasks without sources of their own, many at a time.
-async fn flood(db: &DatabaseConnection, like: TaskId, users: &[UserId], each: usize) {
+/// Inserts `each` waiting tasks for each account, all with the source of `like`.
+async fn insert_tasks(db: &DatabaseConnection, like: TaskId, users: &[UserId], each: usize) {
     for user in users {
         let insert = format!(
             "INSERT INTO tasks (user_id, source_id, file_path, timestamp, status, display_name, recipe, attempt, failures, run_at_ms)
@@ -232,8 +232,8 @@ async fn flood(db: &DatabaseConnection, like: TaskId, users: &[UserId], each: us
     }
 }
 
-/// The middle of so many claims in a row.
-async fn usual_claim(db: &DatabaseConnection, count: usize) -> Duration {
+/// The median duration of `count` consecutive claims.
+async fn median_claim(db: &DatabaseConnection, count: usize) -> Duration {
     let mut times = Vec::with_capacity(count);
     for _ in 0..count {
         let begun = Instant::now();
@@ -249,15 +249,15 @@ async fn a_hundred_thousand_waiting_tasks_do_not_slow_a_claim() {
     let (db, _directory) = database("flood").await;
     let users = accounts(&db, 101).await;
     let first = task_of(&db, users[0]).await.task_id();
-    flood(&db, first, &users[..2], 200).await;
-    let few = usual_claim(&db, 40).await;
-    flood(&db, first, &users[..1], 60_000).await;
-    let of_one = usual_claim(&db, 40).await;
-    flood(&db, first, &users[1..], 400).await;
-    let of_many = usual_claim(&db, 40).await;
+    insert_tasks(&db, first, &users[..2], 200).await;
+    let few = median_claim(&db, 40).await;
+    insert_tasks(&db, first, &users[..1], 60_000).await;
+    let of_one = median_claim(&db, 40).await;
+    insert_tasks(&db, first, &users[1..], 400).await;
+    let of_many = median_claim(&db, 40).await;
     println!("a claim among 400 tasks: {few:?}, 60,000 of one account: {of_one:?}, 100,000 of 101: {of_many:?}");
-    // A search that reads every waiting task takes a hundred times as long as one that does not. What 101 accounts cost is a
-    // few look-ups each.
+    // A claim that reads all waiting tasks takes about a hundred times as long. The cost of 101 accounts is a few index
+    // look-ups each.
     assert!(of_one < few * 20 + Duration::from_millis(20), "{few:?} {of_one:?}");
     assert!(of_many < few * 40 + Duration::from_millis(50), "{few:?} {of_many:?}");
 }

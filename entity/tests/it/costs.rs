@@ -1,4 +1,4 @@
-//! What tasks have cost.
+//! The costs of processed tasks.
 
 use crate::seed::database;
 use domain::plan::{Cost, Sample};
@@ -11,7 +11,7 @@ async fn record(db: &DatabaseConnection, class: &str, sample: &Sample) {
 }
 
 #[tokio::test]
-async fn the_cost_of_the_latest_tasks_of_a_class_is_remembered() {
+async fn the_costs_of_the_latest_tasks_of_a_class_are_stored() {
     let (db, _directory) = database("cost").await;
     let sample = |wall_s: f64| Sample {
         predicted: Cost {
@@ -29,33 +29,33 @@ async fn the_cost_of_the_latest_tasks_of_a_class_is_remembered() {
         record(&db, "mp4", &sample(wall_s)).await;
     }
     record(&db, "hls", &sample(9.0)).await;
-    let learned = async || cost::history(&db, "mp4").await.unwrap();
+    let history = async || cost::history(&db, "mp4").await.unwrap();
     assert_eq!(
-        learned().await,
+        history().await,
         [sample(3.0), sample(2.25), sample(1.0)],
-        "the newest first"
+        "the latest first"
     );
 
-    for _ in 0..cost::REMEMBERED - 1 {
+    for _ in 0..cost::MAX_ROWS_OF_CLASS - 1 {
         record(&db, "mp4", &sample(4.0)).await;
     }
-    let (remembered, rows) = (
-        usize::try_from(cost::REMEMBERED).unwrap(),
+    let (limit, rows) = (
+        usize::try_from(cost::MAX_ROWS_OF_CLASS).unwrap(),
         cost::Entity::find().count(&db).await.unwrap(),
     );
     assert_eq!(
-        (learned().await.len(), learned().await.last()),
-        (remembered, Some(&sample(3.0)))
+        (history().await.len(), history().await.last()),
+        (limit, Some(&sample(3.0)))
     );
     assert_eq!(
         rows,
-        cost::REMEMBERED + 1,
-        "the older ones are gone, those of other classes stay"
+        cost::MAX_ROWS_OF_CLASS + 1,
+        "older rows are deleted, those of other classes stay"
     );
 }
 
 #[tokio::test]
-async fn classes_that_nobody_uses_any_more_are_forgotten() {
+async fn rows_of_classes_that_are_no_longer_used_are_deleted() {
     let (db, _directory) = database("cost_classes").await;
     let cost = || Cost {
         cpu_s: 1.0,
@@ -69,8 +69,8 @@ async fn classes_that_nobody_uses_any_more_are_forgotten() {
     for class in ["rare", "common"] {
         record(&db, class, &sample).await;
     }
-    // The next row is number 3: the first of the two is one too many then.
-    let long_ago = format!("UPDATE costs SET id = id - {}", cost::REMEMBERED_IN_ALL - 2);
+    // The next row has id 3, which puts the first of the two beyond the limit.
+    let long_ago = format!("UPDATE costs SET id = id - {}", cost::MAX_ROWS - 2);
     db.execute_unprepared(&long_ago).await.unwrap();
     record(&db, "common", &sample).await;
     let of_class = async |class| cost::history(&db, class).await.unwrap().len();

@@ -1,4 +1,4 @@
-//! Keys of requests that make something.
+//! Idempotency keys: leases and stored replies.
 
 use crate::seed::{database, new_task, proxy_before_postgres};
 use domain::UserId;
@@ -6,20 +6,23 @@ use entity::DatabaseConnection;
 use entity::idempotency::{self, Done, Hold, Turn};
 use sea_orm::ConnectionTrait;
 
-fn hold(user: UserId, key: &str, holder: &str) -> Hold {
+fn new_lease(user: UserId, key: &str, holder: &str) -> Hold {
     Hold::new(user, key.to_owned(), holder.to_owned())
 }
 
+/// Another attempt to take the lease on a key.
 async fn take(db: &DatabaseConnection, user: UserId, key: &str, holder: &str) -> Turn {
-    hold(user, key, holder).take(db).await.unwrap()
+    new_lease(user, key, holder).take(db).await.unwrap()
 }
 
+/// Takes the lease on a key that is free.
 async fn first(db: &DatabaseConnection, user: UserId, key: &str, holder: &str) -> Hold {
-    let hold = hold(user, key, holder);
-    assert_eq!(hold.take(db).await.unwrap(), Turn::First);
-    hold
+    let lease = new_lease(user, key, holder);
+    assert_eq!(lease.take(db).await.unwrap(), Turn::First);
+    lease
 }
 
+/// A request that was executed with this reply.
 fn done(reply: &str) -> Done {
     Done {
         request: "POST /api/things".to_owned(),
@@ -27,63 +30,63 @@ fn done(reply: &str) -> Done {
     }
 }
 
-/// Time passes: whatever is under a lease, or kept, has been for too long.
-async fn wait(db: &DatabaseConnection) {
+/// Ends all leases and retentions.
+async fn expire(db: &DatabaseConnection) {
     let past = "UPDATE idempotency_keys SET until_ms = 1";
     db.execute_unprepared(past).await.unwrap();
 }
 
 #[tokio::test]
-async fn the_first_with_a_key_leaves_its_reply_to_the_others_of_its_account() {
+async fn later_requests_of_the_account_with_the_key_get_the_stored_reply() {
     let (db, _directory) = database("idempotency").await;
     let (ana, eva) = (new_task(&db).await.owner(), new_task(&db).await.owner());
-    let hold = first(&db, ana, "k", "1").await;
+    let lease = first(&db, ana, "k", "1").await;
     assert_eq!(take(&db, ana, "k", "2").await, Turn::Other);
     first(&db, ana, "other key", "3").await;
     first(&db, eva, "k", "4").await;
 
-    assert!(hold.beat(&db).await.unwrap() && hold.finish(&db, done("{ \"a\":1}")).await.unwrap());
+    assert!(lease.beat(&db).await.unwrap() && lease.finish(&db, done("{ \"a\":1}")).await.unwrap());
     assert_eq!(take(&db, ana, "k", "5").await, Turn::Done(done("{ \"a\":1}")));
     assert_eq!(take(&db, eva, "k", "6").await, Turn::Other);
-    hold.release(&db).await.unwrap();
+    lease.release(&db).await.unwrap();
     assert_eq!(
         take(&db, ana, "k", "7").await,
         Turn::Done(done("{ \"a\":1}")),
-        "a kept reply stays"
+        "a stored reply stays"
     );
 
     assert_eq!(idempotency::forget(&db).await.unwrap(), 0);
-    wait(&db).await;
+    expire(&db).await;
     first(&db, ana, "k", "8").await;
     assert_eq!(
         idempotency::forget(&db).await.unwrap(),
         2,
-        "all but the one taken again"
+        "all rows but the one that was taken again"
     );
     assert_eq!(take(&db, ana, "k", "9").await, Turn::Other);
 }
 
 #[tokio::test]
-async fn a_key_whose_holder_vanished_is_taken_and_the_late_holder_writes_nothing() {
+async fn an_expired_lease_is_taken_over_and_the_former_holder_cannot_write() {
     let (db, _directory) = database("idempotency_lease").await;
     let user = new_task(&db).await.owner();
     let late = first(&db, user, "k", "1").await;
-    wait(&db).await;
-    let hold = first(&db, user, "k", "2").await;
+    expire(&db).await;
+    let lease = first(&db, user, "k", "2").await;
     assert!(!late.beat(&db).await.unwrap() && !late.finish(&db, done("late")).await.unwrap());
     late.release(&db).await.unwrap();
     assert_eq!(take(&db, user, "k", "3").await, Turn::Other);
-    hold.release(&db).await.unwrap();
+    lease.release(&db).await.unwrap();
     first(&db, user, "k", "4").await;
 }
 
 #[tokio::test]
-async fn of_many_who_come_at_once_one_is_the_first() {
+async fn of_concurrent_requests_exactly_one_takes_the_lease() {
     let (db, _directory) = database("idempotency_race").await;
     let user = new_task(&db).await.owner();
     for key in ["a", "b", "c", "d", "e"] {
-        let holds: Vec<_> = (0..8).map(|number| hold(user, key, &number.to_string())).collect();
-        let turns = futures::future::try_join_all(holds.iter().map(|hold| hold.take(&db)));
+        let leases: Vec<_> = (0..8).map(|number| new_lease(user, key, &number.to_string())).collect();
+        let turns = futures::future::try_join_all(leases.iter().map(|lease| lease.take(&db)));
         let turns = turns.await.unwrap();
         let firsts = turns.iter().filter(|turn| **turn == Turn::First).count();
         let others = turns.iter().filter(|turn| **turn == Turn::Other).count();
@@ -92,7 +95,7 @@ async fn of_many_who_come_at_once_one_is_the_first() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_only_late_finds_its_key_as_long_as_nobody_wants_it() {
+async fn a_slow_request_can_store_its_reply_if_no_other_took_its_expired_lease() {
     let (db, _directory) = database("idempotency_late").await;
     let user = new_task(&db).await.owner();
     let late = first(&db, user, "k", "1").await;
@@ -104,22 +107,26 @@ async fn a_request_that_is_only_late_finds_its_key_as_long_as_nobody_wants_it() 
     assert_eq!(idempotency::forget(&db).await.unwrap(), 0);
     assert!(late.beat(&db).await.unwrap() && late.finish(&db, done("late")).await.unwrap());
     db.execute_unprepared(&ago(1)).await.unwrap();
-    assert_eq!(idempotency::forget(&db).await.unwrap(), 1, "a reply whose day is over");
+    assert_eq!(
+        idempotency::forget(&db).await.unwrap(),
+        1,
+        "a reply after its retention"
+    );
     first(&db, user, "k", "2").await;
     db.execute_unprepared(&ago(25 * 60)).await.unwrap();
     assert_eq!(
         idempotency::forget(&db).await.unwrap(),
         1,
-        "a request that never came back"
+        "a lease that expired a day ago"
     );
 }
 
 #[tokio::test]
-async fn of_an_account_the_latest_replies_are_kept_and_no_more() {
+async fn the_oldest_replies_of_an_account_beyond_the_limit_are_deleted() {
     let (db, _directory) = database("idempotency_most").await;
     let (many, few) = (new_task(&db).await.owner(), new_task(&db).await.owner());
     let until = chrono::Utc::now().timestamp_millis() + 3_600_000;
-    let kept = i64::try_from(idempotency::KEPT_MOST).unwrap();
+    let kept = i64::try_from(idempotency::MAX_REPLIES).unwrap();
     let numbers: Vec<_> = (0..kept + 3).collect();
     for numbers in numbers.chunks(1_000) {
         let row = |number: &i64| format!("({many}, 'key-{number}', '1', {}, 'a', 'b')", until + number);
@@ -135,48 +142,48 @@ async fn of_an_account_the_latest_replies_are_kept_and_no_more() {
     assert_eq!(take(&db, few, "k", "4").await, Turn::Done(done("other")));
     assert!(matches!(take(&db, many, "key-3", "5").await, Turn::Done(_)));
     first(&db, many, "key-2", "6").await;
-    assert!(held.beat(&db).await.unwrap(), "a request at work keeps its key");
+    assert!(held.beat(&db).await.unwrap(), "leases are not counted or deleted");
 }
 
 #[tokio::test]
-async fn a_reply_that_is_being_committed_is_neither_released_nor_taken() {
+async fn a_reply_that_is_being_committed_is_neither_released_nor_overwritten() {
     let (db, _directory) = database("idempotency_commit").await;
     let user = new_task(&db).await.owner();
     for key in ["a", "b"] {
-        let hold = first(&db, user, key, "1").await;
+        let lease = first(&db, user, key, "1").await;
         let (sender, finished) = tokio::sync::oneshot::channel();
         let committing = entity::write(&db, async |db| {
-            assert!(hold.finish(db, done(key)).await.unwrap());
+            assert!(lease.finish(db, done(key)).await.unwrap());
             sender.send(()).unwrap();
             tokio::time::sleep(std::time::Duration::from_millis(300)).await;
             Ok::<_, entity::DbErr>(())
         });
-        let meanwhile = async {
+        let concurrent = async {
             finished.await.unwrap();
             if key == "a" {
-                hold.release(&db).await.unwrap();
+                lease.release(&db).await.unwrap();
             }
             take(&db, user, key, "2").await
         };
-        let (committed, turn) = tokio::join!(committing, meanwhile);
+        let (committed, turn) = tokio::join!(committing, concurrent);
         committed.unwrap();
         assert_eq!(turn, Turn::Done(done(key)), "{key}");
     }
 }
 
 #[tokio::test]
-async fn a_machine_that_vanishes_in_a_transaction_locks_its_rows_for_half_a_minute_only() {
+async fn row_locks_of_a_dead_machine_last_for_half_a_minute_only() {
     let Some(mut proxy) = proxy_before_postgres("idempotency_vanished").await else {
-        return println!("SKIPPED: SQLite has no machines that vanish");
+        return println!("SKIPPED: SQLite has no network");
     };
-    let vanished = entity::connect(&proxy.url, 4).await.unwrap();
-    migration::run(&vanished).await.unwrap();
-    let user = new_task(&vanished).await.owner();
-    let hold = first(&vanished, user, "k", "1").await;
+    let dead = entity::connect(&proxy.url, 4).await.unwrap();
+    migration::run(&dead).await.unwrap();
+    let user = new_task(&dead).await.owner();
+    let lease = first(&dead, user, "k", "1").await;
     let (sender, finished) = tokio::sync::oneshot::channel();
     let committing = tokio::spawn(async move {
-        let written = entity::write(&vanished, async |db| {
-            assert!(hold.finish(db, done("never seen")).await.unwrap());
+        let written = entity::write(&dead, async |db| {
+            assert!(lease.finish(db, done("never seen")).await.unwrap());
             sender.send(()).unwrap();
             std::future::pending::<Result<(), entity::DbErr>>().await
         });
@@ -187,7 +194,10 @@ async fn a_machine_that_vanishes_in_a_transaction_locks_its_rows_for_half_a_minu
     let other = entity::connect(&proxy.url, 4).await.unwrap();
     let begun = std::time::Instant::now();
     let turn = take(&other, user, "k", "2").await;
-    println!("another one knew after {:.1} s", begun.elapsed().as_secs_f64());
+    println!(
+        "another request was answered after {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
     assert!(
         begun.elapsed().as_secs() < 60 && turn != Turn::Done(done("never seen")),
         "{turn:?}"

@@ -1,4 +1,4 @@
-//! The images that unfinished tasks name.
+//! The table of images that unfinished tasks need.
 
 use crate::seed::{database, new_user};
 use entity::{DatabaseConnection, image_use, source, task};
@@ -11,7 +11,7 @@ async fn uses(db: &DatabaseConnection) -> Vec<(i64, String)> {
 }
 
 #[tokio::test]
-async fn a_database_of_an_earlier_version_learns_which_images_its_unfinished_tasks_name() {
+async fn the_migration_inserts_the_images_of_unfinished_tasks() {
     let (db, _directory) = database("image_uses").await;
     let user = new_user(&db).await;
     let new = async |recipe: entity::Json| {
@@ -53,9 +53,9 @@ async fn a_database_of_an_earlier_version_learns_which_images_its_unfinished_tas
         db.execute_unprepared(statement).await.unwrap();
     }
     migration::run(&db).await.unwrap();
-    let mut learned = uses(&db).await;
-    learned.sort();
+    let mut migrated = uses(&db).await;
+    migrated.sort();
     let mut known = known;
     known.sort();
-    assert_eq!(learned, known);
+    assert_eq!(migrated, known);
 }

@@ -1,23 +1,20 @@
-//! Stories of rows, on SQLite and, where `TEST_DATABASE_URL` names one, on Postgres.
+//! Tests of the entities on SQLite or, if `TEST_DATABASE_URL` is set, on Postgres.
 
 #![cfg(test)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first surprise"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
 
 mod accounts;
 mod claims;
+mod connection_errors;
 mod costs;
-mod desk;
-mod full;
+mod full_disk;
 mod idempotency;
 mod images;
-mod life;
+mod migrations;
 mod proxy;
 mod races;
-mod refused;
 mod seed;
 mod sharing;
+mod state_machine;
+mod task_details;
 mod transactions;

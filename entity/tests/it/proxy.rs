@@ -1,44 +1,45 @@
-//! A network before Postgres that forgets its connections: they stay open, and nothing comes through any more.
+//! A TCP proxy in front of Postgres whose connections can become silent: they stay open, but no byte passes any more.
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+/// A running proxy.
 pub(crate) struct Proxy {
-    /// Where the database is reached through it.
+    /// URL of the database through the proxy.
     pub(crate) url: String,
-    /// How often all connections fell silent.
+    /// Number of times that all connections were silenced.
     silences: watch::Sender<u32>,
 }
 
 impl Proxy {
-    /// One before the database of this URL.
+    /// Starts a proxy in front of the database with this URL.
     pub(crate) async fn before(url: &str) -> Self {
         let (account, rest) = url.rsplit_once('@').unwrap();
         let (address, database) = rest.split_once('/').unwrap();
-        let (silences, heard) = watch::channel(0);
+        let (silences, watched) = watch::channel(0);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("{account}@{}/{database}", listener.local_addr().unwrap());
         let address = address.to_owned();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let database = TcpStream::connect(&address).await.unwrap();
-                tokio::spawn(carry(client, database, heard.clone()));
+                tokio::spawn(forward(client, database, watched.clone()));
             }
         });
         Self { url, silences }
     }
 
-    /// Nothing comes through the connections that there are; new ones work.
+    /// Silences the existing connections. New ones work.
     pub(crate) fn fall_silent(&mut self) {
         self.silences.send_modify(|count| *count += 1);
     }
 }
 
-async fn carry(mut client: TcpStream, mut database: TcpStream, mut heard: watch::Receiver<u32>) {
-    heard.mark_unchanged();
+async fn forward(mut client: TcpStream, mut database: TcpStream, mut watched: watch::Receiver<u32>) {
+    watched.mark_unchanged();
     tokio::select! {
         _ = copy_bidirectional(&mut client, &mut database) => {}
-        Ok(()) = heard.changed() => std::future::pending().await,
+        Ok(()) = watched.changed() => std::future::pending().await,
     }
 }

@@ -1,95 +1,106 @@
-//! Two transactions of one account in each order: the first waits before its commit until the second has finished or waits
-//! for a lock of the first. Afterwards rows and files agree, and neither met an error.
+//! Races between two transactions of one account, for all pairs in both orders. The first transaction waits before its
+//! commit until the second has finished or waits for a lock. Afterwards rows and files must agree, and neither
+//! transaction may have failed.
 
-mod stage;
+mod fixture;
 
 use crate::seed::{database, server};
 use entity::{DatabaseConnection, DbErr};
+use fixture::{Fixture, Operation};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
-use stage::{Stage, Verb};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Each of these transactions first, and each of all others second.
-async fn each_after(firsts: &[Verb]) {
+/// Runs each of `firsts` against each operation as the second.
+async fn race_each(firsts: &[Operation]) {
     let name = format!("races_{:?}", firsts[0]).to_lowercase();
     let (db, _directory) = database(&name).await;
     for &first in firsts {
-        for second in Verb::ALL {
-            let stage = Stage::set(&db).await;
-            let told = both(&db, &stage, first, second).await;
-            let story = format!("{first:?}, then {second:?}: {told:?}");
-            for told in told {
-                assert!(told.as_ref().map_or_else(entity::is_duplicate, |()| true), "{story}");
+        for second in Operation::ALL {
+            let fixture = Fixture::create(&db).await;
+            let results = race(&db, &fixture, first, second).await;
+            let case = format!("{first:?}, then {second:?}: {results:?}");
+            for result in results {
+                assert!(result.as_ref().map_or_else(entity::is_duplicate, |()| true), "{case}");
             }
-            stage.check(&db, &story).await;
+            fixture.check(&db, &case).await;
         }
     }
 }
 
 #[tokio::test]
-async fn a_client_that_makes_or_ends_tasks_and_another_transaction_neither_fail_nor_lose_a_file() {
-    each_after(&[Verb::Create, Verb::Retry, Verb::Cancel]).await;
+async fn creating_and_canceling_tasks_races_without_errors_or_lost_files() {
+    race_each(&[Operation::Create, Operation::Retry, Operation::Cancel]).await;
 }
 
 #[tokio::test]
-async fn a_client_that_removes_tasks_and_another_transaction_neither_fail_nor_lose_a_file() {
-    each_after(&[Verb::RemoveDone, Verb::RemoveEnded, Verb::RemoveWorking]).await;
+async fn removing_tasks_races_without_errors_or_lost_files() {
+    race_each(&[
+        Operation::RemoveProcessed,
+        Operation::RemoveCanceled,
+        Operation::RemoveProcessing,
+    ])
+    .await;
 }
 
 #[tokio::test]
-async fn the_end_of_an_attempt_and_another_transaction_neither_fail_nor_lose_a_file() {
-    each_after(&[Verb::Succeed, Verb::Reuse, Verb::Fail, Verb::Sweep]).await;
+async fn ending_an_attempt_races_without_errors_or_lost_files() {
+    race_each(&[Operation::Succeed, Operation::Reuse, Operation::Fail, Operation::Sweep]).await;
 }
 
 #[tokio::test]
-async fn a_change_of_images_or_presets_and_another_transaction_neither_fail_nor_lose_a_file() {
+async fn changing_images_and_presets_races_without_errors_or_lost_files() {
     let firsts = [
-        Verb::CreateImage,
-        Verb::RemoveFreeImage,
-        Verb::RemoveUsedImage,
-        Verb::CreatePreset,
+        Operation::CreateImage,
+        Operation::RemoveFreeImage,
+        Operation::RemoveUsedImage,
+        Operation::CreatePreset,
     ];
-    each_after(&firsts).await;
+    race_each(&firsts).await;
 }
 
 #[tokio::test]
-async fn a_removal_that_waits_for_the_end_of_a_task_takes_its_new_outputs_along() {
-    let (db, _directory) = database("races_settle").await;
+async fn a_removal_that_waits_for_the_end_of_an_attempt_removes_the_new_outputs() {
+    let (db, _directory) = database("races_succeed").await;
     for [first, second] in [
-        [Verb::Succeed, Verb::RemoveWorking],
-        [Verb::RemoveWorking, Verb::Succeed],
+        [Operation::Succeed, Operation::RemoveProcessing],
+        [Operation::RemoveProcessing, Operation::Succeed],
     ] {
-        let stage = Stage::set(&db).await;
-        for told in both(&db, &stage, first, second).await {
-            told.unwrap();
+        let fixture = Fixture::create(&db).await;
+        for result in race(&db, &fixture, first, second).await {
+            result.unwrap();
         }
-        assert!(stage.outputs_are_trash(&db).await, "{first:?}, then {second:?}");
+        assert!(fixture.outputs_are_trash(&db).await, "{first:?}, then {second:?}");
     }
 }
 
-/// Runs both, the second while the first holds its locks.
-async fn both(db: &DatabaseConnection, stage: &Stage, first: Verb, second: Verb) -> [Result<(), DbErr>; 2] {
-    let (done, ready) = oneshot::channel();
-    let (go, may_go) = oneshot::channel::<()>();
+/// Runs both operations, the second while the first holds its locks.
+async fn race(
+    db: &DatabaseConnection,
+    fixture: &Fixture,
+    first: Operation,
+    second: Operation,
+) -> [Result<(), DbErr>; 2] {
+    let (has_locks, locked) = oneshot::channel();
+    let (allow_commit, may_commit) = oneshot::channel::<()>();
     let first = entity::write(db, async |db| {
-        let told = stage.run(first, db).await;
-        // The other side is gone when the test has failed.
-        let _ = done.send(());
-        let _ = may_go.await;
-        told
+        let result = fixture.run(first, db).await;
+        // Both fail only if the test has failed and dropped the other ends.
+        let _ = has_locks.send(());
+        let _ = may_commit.await;
+        result
     });
     let second = async {
-        ready.await.unwrap();
-        let second = entity::write(db, async |db| stage.run(second, db).await);
+        locked.await.unwrap();
+        let second = entity::write(db, async |db| fixture.run(second, db).await);
         let mut second = Box::pin(second);
-        let told = tokio::select! {
-            told = &mut second => Some(told),
+        let result = tokio::select! {
+            result = &mut second => Some(result),
             () = blocked(db) => None,
         };
-        go.send(()).unwrap();
-        match told {
-            Some(told) => told,
+        allow_commit.send(()).unwrap();
+        match result {
+            Some(result) => result,
             None => second.await,
         }
     };
@@ -97,7 +108,7 @@ async fn both(db: &DatabaseConnection, stage: &Stage, first: Verb, second: Verb)
     [first, second]
 }
 
-/// Returns when a transaction waits for a lock. SQLite does not tell: the second has had time to begin.
+/// Returns when a transaction waits for a lock. SQLite does not report that, so the second one is given time to begin.
 async fn blocked(db: &DatabaseConnection) {
     if server().is_none() {
         return tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,4 +1,4 @@
-//! A database for one test, and the rows with which stories begin.
+//! A database for one test, and the rows that tests start with.
 
 use crate::proxy::Proxy;
 use domain::account::{Email, Username};
@@ -11,13 +11,13 @@ use serde_json::json;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The Postgres that the tests use, if they do.
-#[allow(clippy::disallowed_methods, reason = "tests are told their database by ./test")]
+/// The URL of the Postgres server, if the tests use one.
+#[allow(clippy::disallowed_methods, reason = "./test passes the database in the environment")]
 pub(crate) fn server() -> Option<String> {
     std::env::var("TEST_DATABASE_URL").ok()
 }
 
-/// A database of its own for one test, and the directory it lives in.
+/// A new, migrated database for one test, and its directory.
 pub(crate) async fn database(name: &str) -> (DatabaseConnection, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let url = match server() {
@@ -29,7 +29,7 @@ pub(crate) async fn database(name: &str) -> (DatabaseConnection, tempfile::TempD
     (connection, directory)
 }
 
-/// A database named after the test and this process, on the given server.
+/// Creates a database named after the test and this process on the server; returns its URL.
 pub(crate) async fn fresh_postgres(server: &str, name: &str) -> String {
     let admin = entity::connect(server, 1).await.unwrap();
     let name = format!("entity_{name}_{}", std::process::id());
@@ -41,7 +41,7 @@ pub(crate) async fn fresh_postgres(server: &str, name: &str) -> String {
     format!("{base}/{name}")
 }
 
-/// A network before a database of its own; `None` where there is no Postgres.
+/// A proxy in front of a new database; `None` without Postgres.
 pub(crate) async fn proxy_before_postgres(name: &str) -> Option<Proxy> {
     Some(Proxy::before(&fresh_postgres(&server()?, name).await).await)
 }
@@ -80,13 +80,13 @@ pub(crate) async fn task_of(db: &DatabaseConnection, owner: UserId) -> Model {
     .unwrap()
 }
 
-/// Claims whatever is next.
+/// Claims the next task.
 pub(crate) async fn claim_next(db: &DatabaseConnection) -> Option<Model> {
     let worker = WorkerId("worker".to_owned());
     task::claim_next(db, ClaimPolicy::default(), &worker).await.unwrap()
 }
 
-/// Claims this task; others that were next before it are given back.
+/// Claims this task. Tasks that are claimed before it are released again.
 pub(crate) async fn claimed(db: &DatabaseConnection, id: TaskId) -> Model {
     let mut others = Vec::new();
     let claimed = loop {
@@ -122,7 +122,7 @@ pub(crate) fn an_output(key: &str) -> output::New {
     }
 }
 
-/// Publishes outputs as a worker does; `false` when the claim is lost.
+/// Completes an attempt as a worker does; `false` if the claim is lost.
 pub(crate) async fn succeed(db: &DatabaseConnection, claim: Claim, outputs: Vec<output::New>) -> bool {
     let succeeded = entity::write(db, async |db| claim.succeed(db, made(outputs)).await);
     succeeded.await.unwrap()

@@ -1,4 +1,4 @@
-//! Sources and outputs that several tasks name.
+//! Sources and outputs that several tasks share.
 
 use crate::seed::{an_output, claimed, database, new_task, succeed};
 use entity::task::{self, Claim, Model, TaskStatus};
@@ -6,7 +6,7 @@ use entity::{DatabaseConnection, Json, output, source, trace, trash};
 use serde_json::json;
 
 #[tokio::test]
-async fn a_shared_source_goes_with_the_last_task() {
+async fn a_shared_source_is_removed_with_its_last_task() {
     let (db, _directory) = database("shared").await;
     let first = new_task(&db).await;
     let second = entity::write(&db, async |db| task::again(db, &first).await)
@@ -33,7 +33,7 @@ async fn a_shared_source_goes_with_the_last_task() {
 }
 
 #[tokio::test]
-async fn shared_outputs_go_with_the_last_task_that_names_them() {
+async fn shared_outputs_are_removed_with_their_last_task() {
     let (db, _directory) = database("reuse").await;
     let claimed = async |task: &Model| Claim::of(&claimed(&db, task.task_id()).await);
     let reuse = async |claim: Claim, fingerprint: &str| {
@@ -43,7 +43,11 @@ async fn shared_outputs_go_with_the_last_task_that_names_them() {
     };
     let first = new_task(&db).await;
     let claim = claimed(&first).await;
-    assert_eq!(reuse(claim, "f").await, None, "nobody has made it yet");
+    assert_eq!(
+        reuse(claim, "f").await,
+        None,
+        "no task with this fingerprint is processed"
+    );
     let outputs = vec![
         an_output("outputs/1/1/video.mp4"),
         output::New {
@@ -56,7 +60,7 @@ async fn shared_outputs_go_with_the_last_task_that_names_them() {
     let facts = json!({ "container": "mp4" });
     source::set_probe(&db, first.source_id, facts.clone()).await.unwrap();
 
-    let second = again_with_its_own_source(&db, &first).await;
+    let second = same_task_with_its_own_source(&db, &first).await;
     let claim = claimed(&second).await;
     assert_eq!(reuse(claim, "other").await, None);
     assert_eq!(reuse(claim, "f").await, Some(first.task_id()));
@@ -79,7 +83,7 @@ async fn shared_outputs_go_with_the_last_task_that_names_them() {
     );
     assert_eq!(keys(theirs), keys(ours));
 
-    // Both at once, as two requests would: the files go exactly once.
+    // Two concurrent requests: each file is removed exactly once.
     let remove = |task: Model| {
         let db = db.clone();
         tokio::spawn(async move {
@@ -94,13 +98,13 @@ async fn shared_outputs_go_with_the_last_task_that_names_them() {
     gone.extend(other.await.unwrap());
     gone.sort();
     assert_eq!(gone[..2], ["outputs/1/1/hls/", "outputs/1/1/video.mp4"]);
-    assert_eq!(gone.len(), 4, "and the sources: {gone:?}");
+    assert_eq!(gone.len(), 4, "with the two sources: {gone:?}");
     assert_eq!(trash::due(&db, 9).await.unwrap().len(), 4);
 }
 
 #[tokio::test]
-async fn a_neighbor_s_outputs_are_never_reused() {
-    let (db, _directory) = database("neighbor").await;
+async fn the_outputs_of_another_account_are_never_reused() {
+    let (db, _directory) = database("other_account").await;
     let (ours, theirs) = (new_task(&db).await, new_task(&db).await);
     let claim = Claim::of(&claimed(&db, theirs.task_id()).await);
     assert!(succeed(&db, claim, vec![an_output("k")]).await);
@@ -109,8 +113,8 @@ async fn a_neighbor_s_outputs_are_never_reused() {
     assert_eq!(reused, None);
 }
 
-/// The same bytes with the same recipe, uploaded again.
-async fn again_with_its_own_source(db: &DatabaseConnection, first: &Model) -> Model {
+/// A task with the recipe of `first` and a source of its own with the same bytes.
+async fn same_task_with_its_own_source(db: &DatabaseConnection, first: &Model) -> Model {
     entity::write(db, async |db| {
         let same = source::of_task(db, first).await?;
         let new = source::New {

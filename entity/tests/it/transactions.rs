@@ -1,4 +1,4 @@
-//! Transactions that Postgres ends by itself.
+//! Transactions that Postgres aborts.
 
 use crate::seed::{database, server};
 use entity::{DbErr, is_unavailable, write};
@@ -6,9 +6,9 @@ use sea_orm::ConnectionTrait;
 use std::time::Duration;
 
 #[tokio::test]
-async fn one_that_was_idle_for_too_long_may_be_tried_again() {
+async fn an_idle_transaction_that_was_aborted_can_be_retried() {
     if server().is_none() {
-        return println!("SKIPPED: SQLite ends no transactions");
+        return println!("SKIPPED: SQLite aborts no idle transactions");
     }
     let (db, _directory) = database("transactions_idle").await;
     let late = write(&db, async |db| {
@@ -23,7 +23,7 @@ async fn one_that_was_idle_for_too_long_may_be_tried_again() {
 }
 
 #[tokio::test]
-async fn the_loser_of_a_deadlock_may_try_again() {
+async fn the_victim_of_a_deadlock_can_be_retried() {
     if server().is_none() {
         return println!("SKIPPED: SQLite has one writer at a time");
     }

@@ -1,4 +1,4 @@
-//! The state machine of a task as stories.
+//! The state machine of a task.
 
 use crate::seed::{an_output, claim_next, claimed, database, made, new_task, succeed};
 use domain::{ClaimPolicy, Code, Failure, FailureKind, Status, TaskId, UserId, WorkerId};
@@ -50,7 +50,7 @@ async fn a_task_is_claimed_by_one_worker_only() {
 }
 
 #[tokio::test]
-async fn outputs_become_visible_with_processed_and_once() {
+async fn outputs_are_published_once_together_with_the_status_processed() {
     let (db, _directory) = database("once").await;
     let task = new_task(&db).await;
     assert!(task.file_path.ends_with(&format!("/{}_d_a_1.mov", task.id)));
@@ -58,12 +58,12 @@ async fn outputs_become_visible_with_processed_and_once() {
     trash::put(&db, &["outputs/1/1/video.mp4".to_owned()], Duration::ZERO)
         .await
         .unwrap();
-    let settle = async || {
+    let complete = async || {
         let outputs = vec![an_output("outputs/1/1/video.mp4")];
         succeed(&db, claim, outputs).await
     };
-    assert!(settle().await);
-    assert!(!settle().await, "a second settle finds no claim");
+    assert!(complete().await);
+    assert!(!complete().await, "the claim has ended");
     assert_eq!(output::of_task(&db, task.id).await.unwrap().len(), 1);
     assert_eq!(trash::due(&db, 9).await.unwrap(), Vec::<String>::new());
     let kinds: Vec<_> = event::of_task(&db, task.task_id())
@@ -76,35 +76,35 @@ async fn outputs_become_visible_with_processed_and_once() {
 }
 
 #[tokio::test]
-async fn a_worker_that_wakes_up_late_cannot_write() {
+async fn a_worker_whose_lease_expired_cannot_write() {
     let (db, _directory) = database("late").await;
     let id = new_task(&db).await.task_id();
-    let frozen = Claim::of(&claimed(&db, id).await);
+    let stalled = Claim::of(&claimed(&db, id).await);
     expire_lease(&db).await;
     let swept = sweep(&db).await;
     assert_eq!((swept.returned, swept.given_up), (1, 0));
     let second = Claim::of(&claimed(&db, id).await);
     assert_eq!(second.attempt, 2);
-    assert!(!frozen.beat(&db, None).await.unwrap());
+    assert!(!stalled.beat(&db, None).await.unwrap());
     assert!(
-        !entity::write(&db, async |db| frozen.succeed(db, made(vec![an_output("k")])).await)
+        !entity::write(&db, async |db| stalled.succeed(db, made(vec![an_output("k")])).await)
             .await
             .unwrap()
     );
     let failure = Failure::input(Code::NotMedia, "x");
     assert!(
-        !entity::write(&db, async |db| frozen
+        !entity::write(&db, async |db| stalled
             .fail(db, &failure, None, &Findings::default())
             .await)
         .await
         .unwrap()
     );
-    assert!(!frozen.release(&db, Duration::ZERO).await.unwrap());
+    assert!(!stalled.release(&db, Duration::ZERO).await.unwrap());
     assert!(second.beat(&db, Some(serde_json::json!({"percent": 3}))).await.unwrap());
 }
 
 #[tokio::test]
-async fn a_worker_that_vanishes_three_times_ends_the_task() {
+async fn the_third_lost_worker_ends_the_task_as_failed() {
     let (db, _directory) = database("vanish").await;
     let id = new_task(&db).await.task_id();
     for expected in [Status::Uploaded, Status::Uploaded, Status::Failed] {
@@ -115,11 +115,11 @@ async fn a_worker_that_vanishes_three_times_ends_the_task() {
     }
     let task = task::by_id(&db, id).await.unwrap().unwrap();
     assert_eq!((task::error_code(&task), task.failures), (Some(Code::WorkerCrash), 3));
-    assert!(claim_next(&db).await.is_none(), "final states never leave");
+    assert!(claim_next(&db).await.is_none(), "a final status never changes");
 }
 
 #[tokio::test]
-async fn a_retry_waits_and_a_release_counts_no_failure() {
+async fn a_retry_is_delayed_and_a_release_counts_no_failure() {
     let (db, _directory) = database("retry").await;
     let id = new_task(&db).await.task_id();
     let claim = Claim::of(&claimed(&db, id).await);
@@ -145,12 +145,12 @@ async fn a_canceled_task_is_not_retried() {
     let claim = Claim::of(&claimed(&db, task.task_id()).await);
     assert!(
         cancel(&db, UserId(-1), task.task_id()).await.is_none(),
-        "somebody else's"
+        "the task of another account"
     );
     assert!(cancel(&db, task.owner(), task.task_id()).await.is_some());
     assert!(
         !claim.beat(&db, None).await.unwrap(),
-        "the worker learns it with its next beat"
+        "the worker learns of it with its next renewal"
     );
     expire_lease(&db).await;
     assert_eq!(sweep(&db).await, task::Swept::default());
@@ -162,8 +162,8 @@ async fn a_canceled_task_is_not_retried() {
 }
 
 #[tokio::test]
-async fn a_process_that_starts_again_takes_back_the_tasks_of_its_former_life() {
-    let (db, _directory) = database("former").await;
+async fn a_restarted_process_reclaims_the_tasks_of_its_predecessor() {
+    let (db, _directory) = database("restarted").await;
     let (lost, kept) = (new_task(&db).await, new_task(&db).await);
     let policy = ClaimPolicy::default();
     let (dead, alive) = (WorkerId("dead".to_owned()), WorkerId("alive".to_owned()));
@@ -180,17 +180,17 @@ async fn a_process_that_starts_again_takes_back_the_tasks_of_its_former_life() {
 }
 
 #[tokio::test]
-async fn a_claim_whose_answer_got_lost_is_given_back_without_a_failure() {
-    let (db, _directory) = database("unheard").await;
-    let (heard, unheard, others) = (new_task(&db).await, new_task(&db).await, new_task(&db).await);
+async fn a_claim_whose_reply_was_lost_is_released_without_a_failure() {
+    let (db, _directory) = database("lost_reply").await;
+    let (known, lost, others) = (new_task(&db).await, new_task(&db).await, new_task(&db).await);
     let (policy, worker) = (ClaimPolicy::default(), WorkerId("this".to_owned()));
     let held = Claim::of(&task::claim_next(&db, policy, &worker).await.unwrap().unwrap());
     task::claim_next(&db, policy, &worker).await.unwrap().unwrap();
     let other = WorkerId("other".to_owned());
     task::claim_next(&db, policy, &other).await.unwrap().unwrap();
     assert_eq!(task::release_others(&db, &worker, &[held]).await.unwrap(), 1);
-    assert_eq!(status(&db, heard.task_id()).await, Status::Processing);
+    assert_eq!(status(&db, known.task_id()).await, Status::Processing);
     assert_eq!(status(&db, others.task_id()).await, Status::Processing);
-    let back = task::by_id(&db, unheard.task_id()).await.unwrap().unwrap();
+    let back = task::by_id(&db, lost.task_id()).await.unwrap().unwrap();
     assert_eq!((back.status, back.failures), (TaskStatus::Uploaded, 0));
 }

@@ -1,13 +1,13 @@
-//! A database without room, and what a connection that met that does afterwards.
+//! A SQLite database on a full disk, and its connections afterwards.
 
 use crate::seed::{database, new_task, server};
 use entity::{DatabaseConnection, DbErr, is_full, trash, write};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use std::time::Duration;
 
-/// Sets how many pages the file of the only connection may have.
-async fn pages(db: &DatabaseConnection, most: u32) {
-    let limit = format!("PRAGMA max_page_count = {most}");
+/// Limits the number of pages of the database file, for the only connection.
+async fn limit_pages(db: &DatabaseConnection, max: u32) {
+    let limit = format!("PRAGMA max_page_count = {max}");
     db.execute_unprepared(&limit).await.unwrap();
 }
 
@@ -17,27 +17,27 @@ async fn put(db: &DatabaseConnection, key: &str, bytes: usize) -> Result<(), DbE
 }
 
 #[tokio::test]
-async fn after_a_full_disk_commits_are_commits_again() {
+async fn after_a_full_disk_transactions_are_committed_again() {
     if server().is_some() {
-        return println!("SKIPPED: tests/it/full_disk.rs fills the disk of a Postgres");
+        return println!("SKIPPED: tests/it/full_disk.rs covers Postgres");
     }
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/test.db", directory.path().display());
-    // One connection: whatever becomes of it is what the next one meets.
+    // One connection, so that the next transaction uses the one that has failed.
     let db = entity::connect(&url, 1).await.unwrap();
     migration::run(&db).await.unwrap();
     for round in 0..3 {
-        pages(&db, 1).await;
+        limit_pages(&db, 1).await;
         for _ in 0..3 {
             let error = put(&db, "refused", 1 << 20).await.unwrap_err();
             assert!(is_full(&error), "{error:?}");
-            pages(&db, 1).await;
+            limit_pages(&db, 1).await;
         }
         let single = trash::put(&db, &["single".to_owned() + &"x".repeat(1 << 20)], Duration::ZERO).await;
         assert!(is_full(&single.unwrap_err()));
-        pages(&db, 1_000_000).await;
+        limit_pages(&db, 1_000_000).await;
         put(&db, &format!("accepted {round}"), 0).await.unwrap();
-        // Somebody else sees committed rows only.
+        // Another connection sees committed rows only.
         let other = entity::connect(&url, 1).await.unwrap();
         let seen = trash::due(&other, 100).await.unwrap();
         assert_eq!(seen.len(), round + 1, "{seen:?}");
@@ -47,17 +47,17 @@ async fn after_a_full_disk_commits_are_commits_again() {
 }
 
 #[tokio::test]
-async fn a_connection_in_a_transaction_is_not_used_again() {
+async fn a_connection_inside_a_transaction_is_not_reused() {
     if server().is_some() {
-        return println!("SKIPPED: Postgres tells itself when a transaction is over");
+        return println!("SKIPPED: Postgres reports the state of its transaction");
     }
     let (db, _directory) = database("transactions_left_open").await;
-    // Behind the back of sqlx, which counts no transaction here.
+    // Raw SQL: sqlx does not notice this transaction.
     for _ in 0..8 {
         db.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
     }
     put(&db, "accepted", 0).await.unwrap();
-    // And with the transaction ended behind its back, as SQLite does when it meets a fault.
+    // The reverse: sqlx assumes a transaction that has ended, as after a rollback by SQLite itself.
     let transaction = db.begin().await.unwrap();
     transaction.execute_unprepared("ROLLBACK").await.unwrap();
     drop(transaction);

@@ -1,4 +1,4 @@
-//! Whole tasks, asked for by one or by a crowd.
+//! Tasks with source and outputs, requested by many clients at once.
 
 use crate::seed::{an_output, claimed, database, new_task, proxy_before_postgres, succeed};
 use background::Background;
@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 #[tokio::test]
-async fn everybody_in_a_crowd_gets_their_own_task_and_nobody_elses() {
-    let (mut db, _directory) = database("desk").await;
+async fn concurrent_requests_get_the_tasks_of_their_own_account_only() {
+    let (mut db, _directory) = database("details").await;
     let mut tasks = Vec::new();
     for _ in 0..5 {
         tasks.push(new_task(&db).await);
@@ -24,41 +24,45 @@ async fn everybody_in_a_crowd_gets_their_own_task_and_nobody_elses() {
     db.set_metric_callback(move |_| {
         counted.fetch_add(1, Ordering::Relaxed);
     });
-    let desk = Desk::open(db, Background::default());
-    // Each owner asks for each task, and for one that there is not, three times.
+    let loader = Desk::open(db, Background::default());
+    // Each owner requests each task, and one that does not exist, three times.
     let ids: Vec<_> = tasks.iter().map(Model::task_id).chain([TaskId(i64::MAX)]).collect();
     let pairs = tasks.iter().flat_map(|task| ids.iter().map(|id| (task.owner(), *id)));
-    let asked: Vec<(UserId, TaskId)> = pairs.cycle().take(5 * 6 * 3).collect();
-    let told = join_all(asked.iter().map(|(user, id)| desk.whole(*user, *id))).await;
-    for ((user, id), told) in asked.iter().zip(told) {
+    let requests: Vec<(UserId, TaskId)> = pairs.cycle().take(5 * 6 * 3).collect();
+    let replies = join_all(requests.iter().map(|(user, id)| loader.whole(*user, *id))).await;
+    for ((user, id), reply) in requests.iter().zip(replies) {
         let own = tasks.iter().find(|task| task.task_id() == *id && task.owner() == *user);
-        let told = told.unwrap();
-        assert_eq!(told.as_ref().map(|whole| whole.task.id), own.map(|task| task.id));
-        let Some(whole) = told else { continue };
+        let reply = reply.unwrap();
+        assert_eq!(reply.as_ref().map(|whole| whole.task.id), own.map(|task| task.id));
+        let Some(whole) = reply else { continue };
         assert_eq!(whole.task.user_id, user.0);
         assert_eq!(whole.source.id, whole.task.source_id);
         let names: Vec<_> = whole.outputs.iter().map(|output| output.name.as_str()).collect();
-        let wanted: &[&str] = if *id == tasks[1].task_id() {
+        let expected: &[&str] = if *id == tasks[1].task_id() {
             &["video.mp4", "poster.jpg"]
         } else {
             &[]
         };
-        assert_eq!(names, wanted);
+        assert_eq!(names, expected);
     }
-    assert_eq!(queries.load(Ordering::Relaxed), 2, "90 who ask at once, 64 a query");
+    assert_eq!(
+        queries.load(Ordering::Relaxed),
+        2,
+        "90 concurrent requests, at most 64 in a query"
+    );
 }
 
 #[tokio::test]
-async fn nobody_is_told_what_was_before_they_asked() {
-    let (db, _directory) = database("desk_after").await;
+async fn a_reply_is_never_older_than_its_request() {
+    let (db, _directory) = database("details_fresh").await;
     let task = new_task(&db).await;
-    let desk = Desk::open(db.clone(), Background::default());
-    let ask = || desk.whole(task.owner(), task.task_id());
-    let status = async || ask().await.unwrap().map(|whole| whole.task.status);
+    let loader = Desk::open(db.clone(), Background::default());
+    let request = || loader.whole(task.owner(), task.task_id());
+    let status = async || request().await.unwrap().map(|whole| whole.task.status);
     assert_eq!(status().await, Some(TaskStatus::Uploaded));
     finish(&db, &task).await;
-    // Who goes away before the answer is nobody's trouble.
-    let mut gone = Box::pin(ask());
+    // A client that disconnects before the reply does not disturb the others.
+    let mut gone = Box::pin(request());
     assert!(futures::poll!(gone.as_mut()).is_pending());
     drop(gone);
     assert_eq!(status().await, Some(TaskStatus::Processed));
@@ -69,45 +73,45 @@ async fn nobody_is_told_what_was_before_they_asked() {
 }
 
 #[tokio::test]
-async fn a_crowd_is_told_that_the_database_is_away() {
-    let (db, _directory) = database("desk_away").await;
+async fn concurrent_requests_all_get_the_error_of_an_unavailable_database() {
+    let (db, _directory) = database("details_unavailable").await;
     let task = new_task(&db).await;
-    let desk = Desk::open(db.clone(), Background::default());
+    let loader = Desk::open(db.clone(), Background::default());
     db.close_by_ref().await.unwrap();
-    let told = join_all((0..3).map(|_| desk.whole(task.owner(), task.task_id()))).await;
-    for told in told {
-        assert!(entity::is_unavailable(&told.unwrap_err()));
+    let replies = join_all((0..3).map(|_| loader.whole(task.owner(), task.task_id()))).await;
+    for reply in replies {
+        assert!(entity::is_unavailable(&reply.unwrap_err()));
     }
 }
 
 #[tokio::test]
-async fn connections_that_fall_silent_are_given_up() {
-    let Some(mut proxy) = proxy_before_postgres("desk_silent").await else {
-        return println!("SKIPPED: only a database behind a network falls silent");
+async fn connections_that_no_longer_reply_are_closed() {
+    let Some(mut proxy) = proxy_before_postgres("details_silent").await else {
+        return println!("SKIPPED: SQLite has no network");
     };
     let db = entity::connect(&proxy.url, 2).await.unwrap();
     migration::run(&db).await.unwrap();
     let task = new_task(&db).await;
-    let desk = Desk::open(db, Background::default());
-    let ask = async || desk.whole(task.owner(), task.task_id()).await;
-    assert!(ask().await.unwrap().is_some());
+    let loader = Desk::open(db, Background::default());
+    let request = async || loader.whole(task.owner(), task.task_id()).await;
+    assert!(request().await.unwrap().is_some());
     proxy.fall_silent();
-    // A query, and the sign of life that is asked of a connection which is given back, have five seconds each.
+    // The query has a timeout of five seconds, and so has the ping when the connection returns to the pool.
     let begun = Instant::now();
-    let answers = async {
+    let until_found = async {
         let mut refused = 0;
         loop {
-            match ask().await {
-                Ok(told) => break (refused, told),
+            match request().await {
+                Ok(found) => break (refused, found),
                 Err(error) => assert!(entity::is_unavailable(&error), "{error}"),
             }
             refused += 1;
         }
     };
-    let (refused, told) = timeout(Duration::from_secs(60), answers).await.unwrap();
-    assert!(refused > 0 && told.is_some());
+    let (refused, found) = timeout(Duration::from_secs(60), until_found).await.unwrap();
+    assert!(refused > 0 && found.is_some());
     println!(
-        "answered again {:.1} s after the silence began",
+        "replied again {:.1} s after the connections became silent",
         begun.elapsed().as_secs_f64()
     );
 }

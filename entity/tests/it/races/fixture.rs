@@ -1,4 +1,4 @@
-//! An account with a task in each state, an image in use and one that is not, and everything that is done to them.
+//! An account with tasks in several states, an image in use and one that is not, and the operations on them.
 
 use crate::seed::{an_output, claimed, made, new_user};
 use domain::recipe::Name;
@@ -12,15 +12,15 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What requests and workers do in one transaction.
+/// An operation that a request or a worker runs in one transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verb {
+pub(super) enum Operation {
     Create,
     Retry,
     Cancel,
-    RemoveDone,
-    RemoveEnded,
-    RemoveWorking,
+    RemoveProcessed,
+    RemoveCanceled,
+    RemoveProcessing,
     Succeed,
     Reuse,
     Fail,
@@ -31,14 +31,14 @@ pub(super) enum Verb {
     CreatePreset,
 }
 
-impl Verb {
+impl Operation {
     pub(super) const ALL: [Self; 14] = [
         Self::Create,
         Self::Retry,
         Self::Cancel,
-        Self::RemoveDone,
-        Self::RemoveEnded,
-        Self::RemoveWorking,
+        Self::RemoveProcessed,
+        Self::RemoveCanceled,
+        Self::RemoveProcessing,
         Self::Succeed,
         Self::Reuse,
         Self::Fail,
@@ -51,28 +51,31 @@ impl Verb {
 }
 
 /// The rows of one account.
-pub(super) struct Stage {
+pub(super) struct Fixture {
     user: UserId,
-    /// Processed, with an output and a fingerprint.
-    done: Model,
+    /// Processed, with outputs and a fingerprint.
+    processed: Model,
     /// Canceled; the only task of its source.
-    ended: Model,
-    /// With a worker whose lease is over, and outputs that are announced and stored.
-    working: Model,
+    canceled: Model,
+    /// In processing with an expired lease; its outputs are stored and on the trash list.
+    processing: Model,
+    /// An image that no task needs.
     free: image::Model,
+    /// An image that `processing` needs.
     used: image::Model,
-    made: Vec<output::New>,
-    /// Every file that was ever stored.
+    /// The outputs of `processing`.
+    outputs: Vec<output::New>,
+    /// All files that were stored.
     files: BTreeSet<String>,
 }
 
-fn number() -> u64 {
+fn next_number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 async fn new_source(db: &DatabaseTransaction, user: UserId) -> Result<source::Model, DbErr> {
-    let key = format!("sources/race-{}", number());
+    let key = format!("sources/race-{}", next_number());
     trash::put(db, std::slice::from_ref(&key), Duration::from_secs(60)).await?;
     let new = source::New {
         key,
@@ -94,7 +97,7 @@ async fn new_task(db: &DatabaseTransaction, user: UserId, image: &str) -> Result
 }
 
 async fn new_image(db: &DatabaseTransaction, user: UserId, name: &str) -> Result<image::Model, DbErr> {
-    let key = format!("images/{user}/{}", number());
+    let key = format!("images/{user}/{}", next_number());
     trash::put(db, std::slice::from_ref(&key), Duration::from_secs(60)).await?;
     let new = image::New {
         name: name.parse().unwrap(),
@@ -108,7 +111,7 @@ async fn new_image(db: &DatabaseTransaction, user: UserId, name: &str) -> Result
     image::create(db, user, new).await
 }
 
-fn outputs(task: &Model, attempt: i32) -> Vec<output::New> {
+fn new_outputs(task: &Model, attempt: i32) -> Vec<output::New> {
     let named = |name: &str| output::New {
         name: name.to_owned(),
         ..an_output(&format!("outputs/{}/{attempt}/{name}", task.id))
@@ -116,8 +119,8 @@ fn outputs(task: &Model, attempt: i32) -> Vec<output::New> {
     vec![named("video.mp4"), named("poster.jpg")]
 }
 
-impl Stage {
-    pub(super) async fn set(db: &DatabaseConnection) -> Self {
+impl Fixture {
+    pub(super) async fn create(db: &DatabaseConnection) -> Self {
         let user = new_user(db).await;
         let rows = entity::user::write(db, user, async |db| {
             let images = (new_image(db, user, "free").await?, new_image(db, user, "used").await?);
@@ -129,75 +132,75 @@ impl Stage {
             task::cancel(db, user, tasks[1].task_id()).await?.unwrap();
             Ok::<_, DbErr>((images, tasks))
         });
-        let ((free, used), [done, ended, working]) = rows.await.unwrap();
-        let at_work = claimed(db, done.task_id()).await;
-        let working = claimed(db, working.task_id()).await;
-        let set = entity::user::write(db, user, async |db| {
-            let first = outputs(&done, at_work.attempt);
-            assert!(Claim::of(&at_work).succeed(db, made(first.clone())).await?);
-            let late = format!("UPDATE tasks SET lease_until_ms = 1 WHERE id = {}", working.id);
-            db.execute_unprepared(&late).await?;
-            let made = outputs(&working, working.attempt);
-            let announced: Vec<_> = made.iter().map(|output| output.key.clone()).collect();
-            trash::put(db, &announced, Duration::from_secs(60)).await?;
+        let ((free, used), [processed, canceled, processing]) = rows.await.unwrap();
+        let claimed_first = claimed(db, processed.task_id()).await;
+        let processing = claimed(db, processing.task_id()).await;
+        let fixture = entity::user::write(db, user, async |db| {
+            let published = new_outputs(&processed, claimed_first.attempt);
+            assert!(Claim::of(&claimed_first).succeed(db, made(published.clone())).await?);
+            let expire = format!("UPDATE tasks SET lease_until_ms = 1 WHERE id = {}", processing.id);
+            db.execute_unprepared(&expire).await?;
+            let outputs = new_outputs(&processing, processing.attempt);
+            let stored: Vec<_> = outputs.iter().map(|output| output.key.clone()).collect();
+            trash::put(db, &stored, Duration::from_secs(60)).await?;
             let mut files: BTreeSet<_> = [&free.key, &used.key].into_iter().cloned().collect();
-            files.extend(first.into_iter().map(|output| output.key).chain(announced));
-            for task in [&done, &ended, &working] {
+            files.extend(published.into_iter().map(|output| output.key).chain(stored));
+            for task in [&processed, &canceled, &processing] {
                 files.insert(source::of_task(db, task).await?.key);
             }
             Ok::<_, DbErr>(Self {
                 user,
-                done,
-                ended,
-                working,
+                processed,
+                canceled,
+                processing,
                 free,
                 used,
-                made,
+                outputs,
                 files,
             })
         });
-        set.await.unwrap()
+        fixture.await.unwrap()
     }
 
-    /// Does one thing as the API or a worker does it. That it found nothing to do is no error.
-    pub(super) async fn run(&self, verb: Verb, db: &DatabaseTransaction) -> Result<(), DbErr> {
-        let claim = Claim::of(&self.working);
-        match verb {
-            Verb::Create => {
+    /// Runs an operation as the API or a worker does. It is no error if there is nothing to do.
+    pub(super) async fn run(&self, operation: Operation, db: &DatabaseTransaction) -> Result<(), DbErr> {
+        let claim = Claim::of(&self.processing);
+        match operation {
+            Operation::Create => {
                 user::lock(db, self.user).await?;
                 let free: Name = "free".parse().unwrap();
                 if image::of_user(db, self.user, &free).await?.is_some() {
                     new_task(db, self.user, "free").await?;
                 }
             }
-            Verb::Retry => {
+            Operation::Retry => {
                 user::lock(db, self.user).await?;
-                if let Some((ended, _)) = task::with_source(db, self.user, self.ended.task_id()).await? {
-                    task::again(db, &ended).await?;
+                if let Some((canceled, _)) = task::with_source(db, self.user, self.canceled.task_id()).await? {
+                    task::again(db, &canceled).await?;
                 }
             }
-            Verb::Cancel => {
-                if let Some(task) = task::cancel(db, self.user, self.working.task_id()).await? {
+            Operation::Cancel => {
+                if let Some(task) = task::cancel(db, self.user, self.processing.task_id()).await? {
                     source::of_task(db, &task).await?;
                 }
             }
-            Verb::RemoveDone => drop(task::remove(db, &self.done).await?),
-            Verb::RemoveEnded => drop(task::remove(db, &self.ended).await?),
-            Verb::RemoveWorking => drop(task::remove(db, &self.working).await?),
-            Verb::Succeed => drop(claim.succeed(db, made(self.made.clone())).await?),
-            Verb::Reuse => drop(claim.reuse(db, "f").await?),
-            Verb::Fail => {
+            Operation::RemoveProcessed => drop(task::remove(db, &self.processed).await?),
+            Operation::RemoveCanceled => drop(task::remove(db, &self.canceled).await?),
+            Operation::RemoveProcessing => drop(task::remove(db, &self.processing).await?),
+            Operation::Succeed => drop(claim.succeed(db, made(self.outputs.clone())).await?),
+            Operation::Reuse => drop(claim.reuse(db, "f").await?),
+            Operation::Fail => {
                 let failure = Failure::input(Code::NotMedia, "x");
                 claim.fail(db, &failure, None, &Findings::default()).await?;
             }
-            Verb::Sweep => drop(task::sweep(db).await?),
-            Verb::CreateImage => {
+            Operation::Sweep => drop(task::sweep(db).await?),
+            Operation::CreateImage => {
                 user::lock(db, self.user).await?;
                 new_image(db, self.user, "new").await?;
             }
-            Verb::RemoveFreeImage => drop(image::remove(db, &self.free).await?),
-            Verb::RemoveUsedImage => drop(image::remove(db, &self.used).await?),
-            Verb::CreatePreset => {
+            Operation::RemoveFreeImage => drop(image::remove(db, &self.free).await?),
+            Operation::RemoveUsedImage => drop(image::remove(db, &self.used).await?),
+            Operation::CreatePreset => {
                 user::lock(db, self.user).await?;
                 let content = preset::Content {
                     summary: None,
@@ -209,8 +212,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Checks that every file is named by rows or is on the trash list, and not both, and that no row is left alone.
-    pub(super) async fn check(&self, db: &DatabaseConnection, story: &str) {
+    /// Checks that every file is either referred to by rows or on the trash list, and that no row is orphaned.
+    pub(super) async fn check(&self, db: &DatabaseConnection, case: &str) {
         let tasks = task::Entity::find()
             .filter(task::Column::UserId.eq(self.user.0))
             .all(db);
@@ -221,22 +224,22 @@ impl Stage {
         assert_eq!(
             sources.iter().map(|source| source.id).collect::<BTreeSet<_>>(),
             used,
-            "{story}"
+            "{case}"
         );
         let images = image::list(db, self.user).await.unwrap();
         let mut named: BTreeSet<_> = sources.into_iter().map(|source| source.key).collect();
         named.extend(images.into_iter().map(|image| image.key));
         for task in &tasks {
             let outputs = output::of_task(db, task.id).await.unwrap();
-            assert_eq!(!outputs.is_empty(), task.status == TaskStatus::Processed, "{story}");
+            assert_eq!(!outputs.is_empty(), task.status == TaskStatus::Processed, "{case}");
             named.extend(outputs.into_iter().map(|output| output.key));
-            self.check_events(db, task, story).await;
+            self.check_events(db, task, case).await;
         }
         let listed = trash::Entity::find().all(db).await.unwrap();
         let listed: BTreeSet<_> = listed.into_iter().map(|row| row.key).collect();
         for file in &self.files {
             let (named, listed) = (named.contains(file), listed.contains(file));
-            assert!(named != listed, "{file}: named {named}, trash {listed}; {story}");
+            assert!(named != listed, "{file}: named {named}, trash {listed}; {case}");
         }
         let open = tasks.iter().filter(|task| task.finished_at.is_none());
         let wanted: BTreeSet<_> = open.map(|task| (task.id, image_of(&task.recipe))).collect();
@@ -245,19 +248,19 @@ impl Stage {
         assert_eq!(
             uses.map(|uses| (uses.task_id, uses.name)).collect::<BTreeSet<_>>(),
             wanted,
-            "{story}"
+            "{case}"
         );
     }
 
-    async fn check_events(&self, db: &DatabaseConnection, task: &Model, story: &str) {
+    async fn check_events(&self, db: &DatabaseConnection, task: &Model, case: &str) {
         let events = entity::event::of_task(db, TaskId(task.id)).await.unwrap();
         let ends = events.iter().filter(|event| event.kind != "uploaded").count();
-        assert_eq!(ends, usize::from(task.finished_at.is_some()), "{story}");
+        assert_eq!(ends, usize::from(task.finished_at.is_some()), "{case}");
     }
 
-    /// Whether no row names the outputs of the task that was worked on, and the trash list does.
+    /// Returns `true` if the outputs of `processing` are on the trash list and no row refers to them.
     pub(super) async fn outputs_are_trash(&self, db: &DatabaseConnection) -> bool {
-        let keys = || self.made.iter().map(|output| output.key.clone());
+        let keys = || self.outputs.iter().map(|output| output.key.clone());
         let listed = trash::Entity::find()
             .filter(trash::Column::Key.is_in(keys()))
             .all(db)
@@ -266,7 +269,7 @@ impl Stage {
             .filter(output::Column::Key.is_in(keys()))
             .all(db)
             .await;
-        listed.unwrap().len() == self.made.len() && named.unwrap().is_empty()
+        listed.unwrap().len() == self.outputs.len() && named.unwrap().is_empty()
     }
 }
 

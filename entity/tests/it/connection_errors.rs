@@ -1,18 +1,18 @@
-//! Connection errors carry the reason of the server.
+//! Errors of connecting contain the reason that the server gave.
 
 use crate::seed::{fresh_postgres, server};
 use sea_orm::ConnectionTrait;
 
 #[tokio::test]
-async fn a_start_while_all_connections_are_taken_is_told_why() {
+async fn connecting_beyond_the_connection_limit_reports_the_reason() {
     let Some(server) = server() else { return };
     let url = fresh_postgres(&server, "refused").await;
     let admin = entity::connect(&server, 1).await.unwrap();
-    let (_, place) = url.rsplit_once('@').unwrap();
-    let (_, role) = place.rsplit_once('/').unwrap();
+    let (_, address) = url.rsplit_once('@').unwrap();
+    let (_, role) = address.rsplit_once('/').unwrap();
     let statement = format!("CREATE ROLE {role} LOGIN PASSWORD 'secret' CONNECTION LIMIT 0");
     admin.execute_unprepared(&statement).await.unwrap();
-    let error = entity::connect(&format!("postgres://{role}:secret@{place}"), 1)
+    let error = entity::connect(&format!("postgres://{role}:secret@{address}"), 1)
         .await
         .unwrap_err();
     admin.execute_unprepared(&format!("DROP ROLE {role}")).await.unwrap();

@@ -1,10 +1,14 @@
-//! Background tasks: the loops that a process needs for as long as it lives, such as the listener, the sweeper and the
-//! handler of signals.
+//! Background tasks: loops that run for the whole life of a process, such as the listener, the sweeper and the signal
+//! handler.
 //!
-//! A panic ends a loop of `tokio::spawn` in silence, and the process goes on accepting requests that it cannot serve.
-//! [`Background::keep`] runs such a loop and starts it again after a panic, first at once, then after pauses that double.
-//! What happened is logged, counted in `rushes_background_panics_total`, and shown by [`Background::tasks`] in
-//! `/api/health`. A task that panics again and again makes the process not ready ([`Background::is_well`]).
+//! *Problem.* A panic ends a loop of `tokio::spawn` without notice, and the process continues to accept requests that it
+//! cannot serve.
+//!
+//! *Mechanism.* [`Background::keep`] runs a loop and restarts it after a panic, with a delay that doubles with each panic in
+//! a row. Panics are logged and counted in `rushes_background_panics_total`. `/api/health` shows [`Background::tasks`]. A
+//! task that keeps panicking makes the process not ready ([`Background::is_well`]).
+//!
+//! *Rejected.* Ending the process at the first panic: a single bad request or row would stop all other work.
 
 use futures::FutureExt;
 use std::any::Any;
@@ -14,58 +18,60 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// The pause after the first panic; each further one doubles it.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// A task that ran for so long without a panic is well again.
-const WELL_AFTER: Duration = Duration::from_secs(60);
-/// So many panics in a row, each within [`WELL_AFTER`] of the one before, and a task counts as failing.
-const FAILING_AFTER: u32 = 3;
+/// Restart delay after the first panic. It doubles with each further panic in a row.
+const MIN_DELAY: Duration = Duration::from_millis(100);
+/// Maximum restart delay.
+const MAX_DELAY: Duration = Duration::from_secs(30);
+/// Time without a panic after which a task counts as healthy again.
+const RECOVERY_TIME: Duration = Duration::from_secs(60);
+/// Number of panics in a row, each within [`RECOVERY_TIME`] of the one before, from which on a task counts as failing.
+const FAILING_PANICS: u32 = 3;
 
 /// The background tasks of one process. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Background(Arc<Parts>);
+pub struct Background(Arc<Shared>);
 
 #[derive(Debug, Default)]
-struct Parts {
+struct Shared {
     tasks: Mutex<BTreeMap<&'static str, Record>>,
     #[cfg(feature = "inject-panics")]
     injected: Mutex<BTreeMap<&'static str, Arc<tokio::sync::Notify>>>,
 }
 
+/// The history of one task.
 #[derive(Debug, Default)]
 struct Record {
     panics: u64,
-    in_a_row: u32,
-    last: Option<Instant>,
+    panics_in_a_row: u32,
+    last_panic: Option<Instant>,
+    /// The task waits for its restart.
     is_waiting: bool,
 }
 
 /// A background task as `/api/health` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
-    /// Its name, such as `sweeper`.
+    /// The name, such as `sweeper`.
     pub name: &'static str,
-    /// How it is.
+    /// The current state.
     pub state: State,
-    /// How often it panicked since the process started.
+    /// Number of panics since the start of the process.
     pub panics: u64,
 }
 
-/// How a background task is.
+/// The state of a background task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It works.
+    /// It is running.
     Running,
-    /// It panicked and starts again after a pause.
+    /// It has panicked and waits for its restart.
     Restarting,
-    /// It panicked at least three times in a row, the last time within a minute.
+    /// It has panicked at least three times in a row, most recently within the last one and a half minutes.
     Failing,
 }
 
 impl State {
-    /// The word of `/api/health`.
+    /// The value in `/api/health`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -77,7 +83,7 @@ impl State {
 }
 
 impl Background {
-    /// Runs `work` until it returns; after a panic runs it again. To drop this future drops the work.
+    /// Runs `work` until it returns, and again after each panic. Dropping the future drops `work`.
     pub async fn keep<F, W>(&self, name: &'static str, mut work: F)
     where
         F: FnMut() -> W,
@@ -93,27 +99,27 @@ impl Background {
                     () = injected => panic!("injected by a test"),
                 }
             };
-            // Nothing that the work shares is left half changed: its locks are those of the standard library and are
-            // taken over when poisoned, its rows are written in transactions.
+            // `AssertUnwindSafe`: the work shares state with the rest of the process only through rows, which are written in
+            // transactions, and through locks, whose poisoning is ignored on purpose.
             let Err(panic) = AssertUnwindSafe(run).catch_unwind().await else {
                 self.lock().remove(name);
                 return;
             };
-            let pause = self.lock().entry(name).or_default().panicked();
+            let delay = self.lock().entry(name).or_default().panicked();
             metrics::counter!("rushes_background_panics_total", "task" => name).increment(1);
-            let (panic, pause_ms) = (message(panic.as_ref()), pause.as_millis());
+            let (panic, pause_ms) = (message(panic.as_ref()), delay.as_millis());
             tracing::error!(
                 task = name,
                 panic,
                 pause_ms,
-                "a background task panicked; it starts again"
+                "a background task panicked and will be restarted"
             );
-            sleep(pause).await;
+            sleep(delay).await;
             self.lock().entry(name).or_default().is_waiting = false;
         }
     }
 
-    /// All tasks that run, in the order of their names.
+    /// All tasks that have not returned, ordered by name.
     #[must_use]
     pub fn tasks(&self) -> Vec<Task> {
         let tasks = self.lock();
@@ -125,13 +131,13 @@ impl Background {
         shown.collect()
     }
 
-    /// Whether no task is failing.
+    /// Returns `true` if no task is failing.
     #[must_use]
     pub fn is_well(&self) -> bool {
         self.lock().values().all(|record| record.state() != State::Failing)
     }
 
-    /// Has a task panic at the point where it waits.
+    /// Makes a task panic at its next await point.
     #[cfg(feature = "inject-panics")]
     pub fn panic_in(&self, name: &'static str) {
         self.injection(name).notify_one();
@@ -143,6 +149,7 @@ impl Background {
         injected.entry(name).or_default().clone()
     }
 
+    /// Completes when [`Background::panic_in`] is called for the task.
     #[cfg(feature = "inject-panics")]
     fn injected(&self, name: &'static str) -> impl Future<Output = ()> + Send + use<> {
         let injection = self.injection(name);
@@ -150,7 +157,7 @@ impl Background {
     }
 
     #[cfg(not(feature = "inject-panics"))]
-    #[expect(clippy::unused_self, reason = "the same call with and without the feature")]
+    #[expect(clippy::unused_self, reason = "same signature with and without the feature")]
     fn injected(&self, _: &'static str) -> std::future::Pending<()> {
         std::future::pending()
     }
@@ -161,22 +168,27 @@ impl Background {
 }
 
 impl Record {
-    /// Counts a panic; returns the pause before the next start.
+    /// Records a panic and returns the restart delay.
     fn panicked(&mut self) -> Duration {
-        if self.last.is_none_or(|at| at.elapsed() > WELL_AFTER + LONGEST_PAUSE) {
-            self.in_a_row = 0;
+        if self
+            .last_panic
+            .is_none_or(|at| at.elapsed() > RECOVERY_TIME + MAX_DELAY)
+        {
+            self.panics_in_a_row = 0;
         }
         self.panics += 1;
-        self.in_a_row += 1;
-        self.last = Some(Instant::now());
+        self.panics_in_a_row += 1;
+        self.last_panic = Some(Instant::now());
         self.is_waiting = true;
-        let doubled = FIRST_PAUSE.saturating_mul(1 << (self.in_a_row - 1).min(20));
-        doubled.min(LONGEST_PAUSE)
+        let doubled = MIN_DELAY.saturating_mul(1 << (self.panics_in_a_row - 1).min(20));
+        doubled.min(MAX_DELAY)
     }
 
     fn state(&self) -> State {
-        let is_recent = self.last.is_some_and(|at| at.elapsed() <= WELL_AFTER + LONGEST_PAUSE);
-        match (is_recent && self.in_a_row >= FAILING_AFTER, self.is_waiting) {
+        let is_recent = self
+            .last_panic
+            .is_some_and(|at| at.elapsed() <= RECOVERY_TIME + MAX_DELAY);
+        match (is_recent && self.panics_in_a_row >= FAILING_PANICS, self.is_waiting) {
             (true, _) => State::Failing,
             (false, true) => State::Restarting,
             (false, false) => State::Running,
@@ -184,6 +196,7 @@ impl Record {
     }
 }
 
+/// The message of a panic.
 fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
@@ -192,7 +205,7 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+    #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
     use super::*;
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -206,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_panics_starts_again_until_it_returns() {
+    async fn a_task_is_restarted_after_a_panic_until_it_returns() {
         let (background, starts) = (Background::default(), AtomicU32::new(0));
         let work = || async {
             assert!(starts.fetch_add(1, Ordering::SeqCst) >= 5, "not yet");
@@ -217,19 +230,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_panics_again_and_again_is_failing_until_it_ran_for_a_while() {
+    async fn a_task_that_keeps_panicking_is_failing_until_it_has_run_for_a_while() {
         let background = Background::default();
         let kept = background.clone();
         let running = tokio::spawn(async move { kept.keep("loop", std::future::pending).await });
         for (panics, state) in [(1, State::Running), (2, State::Running), (3, State::Failing)] {
             background.panic_in("loop");
-            // The pause after the panic is over.
+            // Until the restart delay is over.
             while background.tasks() != task(state, panics) {
                 sleep(Duration::from_millis(1)).await;
             }
         }
         assert!(!background.is_well());
-        sleep(WELL_AFTER + LONGEST_PAUSE).await;
+        sleep(RECOVERY_TIME + MAX_DELAY).await;
         assert_eq!(background.tasks(), task(State::Running, 3));
         background.panic_in("loop");
         tokio::task::yield_now().await;
@@ -240,10 +253,10 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_half_a_minute() {
+    fn restart_delays_double_up_to_half_a_minute() {
         let mut record = Record::default();
-        let pauses: Vec<_> = (0..12).map(|_| record.panicked().as_millis()).collect();
-        assert_eq!(pauses[..4], [100, 200, 400, 800]);
-        assert_eq!(pauses[11], 30_000);
+        let delays: Vec<_> = (0..12).map(|_| record.panicked().as_millis()).collect();
+        assert_eq!(delays[..4], [100, 200, 400, 800]);
+        assert_eq!(delays[11], 30_000);
     }
 }

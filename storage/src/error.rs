@@ -1,85 +1,85 @@
-//! What can go wrong with stored files, as few kinds as a caller can act upon.
+//! Errors of the storage: one variant for each case that callers handle differently.
 
 use crate::key::Key;
 use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a file could not be read, written or removed.
+/// An error of reading, writing or removing a file.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no such object.
+    /// The object does not exist.
     #[error("no object at `{key}`")]
     NotFound {
-        /// The key asked for.
+        /// The requested key.
         key: String,
     },
-    /// The range starts behind the end of the object.
-    #[error("byte {start} lies behind the end of `{key}`")]
+    /// The range starts after the last byte of the object.
+    #[error("byte {start} is past the end of `{key}`")]
     OutOfRange {
-        /// The key asked for.
+        /// The requested key.
         key: String,
-        /// The first byte asked for.
+        /// The first requested byte.
         start: u64,
     },
-    /// The disk, the quota or the bucket is full; it helps to make room.
-    #[error("no space left to write `{place}`")]
+    /// The disk, the quota or the bucket is full.
+    #[error("no space left to write `{target}`")]
     Full {
         /// The key or the local file that was being written.
-        place: String,
+        target: String,
     },
-    /// The store did not answer, or not well; it may help to try again.
+    /// The store did not respond or returned an error. A retry may succeed.
     #[error("storage failed to {doing} `{key}`")]
     Unavailable {
-        /// The verb: `read`, `write`, `remove`, `reach`.
+        /// The failed operation: `read`, `write`, `remove`, `list` or `reach`.
         doing: &'static str,
-        /// The key it was done to.
+        /// The key of the object, or a prefix.
         key: String,
-        /// What the store said.
+        /// The cause.
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// A local file beside the store (scratch, never an object) could not be read or written.
+    /// A local file that is not an object, such as one in the scratch directory, could not be read or written.
     #[error("failed to use local file `{}`", path.display())]
     LocalFile {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         source: io::Error,
     },
-    /// The storage URL cannot be used.
+    /// The storage URL is invalid.
     #[error(
         "storage URL `{url}`: {reason}; accepted: `file:///dir` or `s3://bucket?endpoint=http://host:port&region=name`"
     )]
     BadUrl {
         /// The URL as given.
         url: String,
-        /// What is wrong with it.
+        /// The reason for the refusal.
         reason: String,
     },
 }
 
-/// Why a stream was not stored; nothing of it stays behind.
+/// An error of storing a stream. No part of the stream is kept.
 #[derive(Debug, thiserror::Error)]
 pub enum PutError<E> {
-    /// More bytes came than are allowed.
+    /// The stream is longer than allowed.
     #[error("more than {limit_bytes} bytes")]
     TooLarge {
         /// The limit in bytes.
         limit_bytes: u64,
     },
     /// The stream ended before its first byte.
-    #[error("no bytes at all")]
+    #[error("the stream is empty")]
     Empty,
-    /// The sender took too long over a part while others waited for its memory.
-    #[error("the sender is too slow while others wait")]
+    /// The sender took too long over a part while other uploads waited for memory.
+    #[error("the sender is too slow while other uploads wait for memory")]
     TooSlow,
-    /// The sender failed, as when a client went away.
+    /// The stream failed, as when a client disconnects.
     #[error("the sender failed: {0}")]
     Source(E),
-    /// The store has no room.
+    /// The store is full.
     #[error("no space left to store the file")]
     StorageFull,
-    /// The store failed otherwise.
+    /// Another error of the store.
     #[error(transparent)]
     Storage(Error),
 }
@@ -94,10 +94,11 @@ impl<E> From<Error> for PutError<E> {
 }
 
 impl Error {
+    /// An error of `object_store`, classified and counted.
     pub(crate) fn of_store(doing: &'static str, key: &str, source: object_store::Error) -> Self {
         let error = match source {
             object_store::Error::NotFound { .. } => Self::NotFound { key: key.to_owned() },
-            source if tells_full(&source) => Self::Full { place: key.to_owned() },
+            source if is_store_full(&source) => Self::Full { target: key.to_owned() },
             source => Self::Unavailable {
                 doing,
                 key: key.to_owned(),
@@ -107,11 +108,13 @@ impl Error {
         error.counted(doing)
     }
 
-    /// An I/O error on an object in a local directory.
+    /// An I/O error on an object in a storage directory, classified and counted.
     pub(crate) fn of_object_io(doing: &'static str, key: &Key, source: io::Error) -> Self {
         let error = match source.kind() {
             io::ErrorKind::NotFound => Self::NotFound { key: key.to_string() },
-            kind if is_full(kind) => Self::Full { place: key.to_string() },
+            kind if is_full(kind) => Self::Full {
+                target: key.to_string(),
+            },
             _ => Self::Unavailable {
                 doing,
                 key: key.to_string(),
@@ -121,7 +124,7 @@ impl Error {
         error.counted(doing)
     }
 
-    /// This error, counted where the store is at fault.
+    /// Counts the error in `rushes_storage_errors_total` if the store is the cause.
     fn counted(self, operation: &'static str) -> Self {
         let reason = match self {
             Self::Full { .. } => "full",
@@ -134,11 +137,11 @@ impl Error {
         self
     }
 
-    /// An I/O error on a file that is no object.
+    /// An I/O error on a local file that is not an object.
     pub(crate) fn of_local_file(path: &Path, source: io::Error) -> Self {
         if is_full(source.kind()) {
             return Self::Full {
-                place: path.display().to_string(),
+                target: path.display().to_string(),
             };
         }
         Self::LocalFile {
@@ -148,17 +151,19 @@ impl Error {
     }
 }
 
+/// Returns `true` if an I/O error means that no space is left.
 fn is_full(kind: io::ErrorKind) -> bool {
-    // The last one is a limit of the process (`ulimit -f`), see `SIGXFSZ` in getrlimit(2).
+    // `FileTooLarge`: the limit of the process (`RLIMIT_FSIZE`, see getrlimit(2)).
     matches!(
         kind,
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
     )
 }
 
-/// Whether the cause is a full disk (an `io::Error` somewhere below) or a full server, which answers
-/// 507 or one of the S3 codes that `MinIO` and Ceph know; the client library keeps those as text only.
-fn tells_full(error: &object_store::Error) -> bool {
+/// Returns `true` for a full disk, which is an `io::Error` in the chain of causes, and for a full server. Servers
+/// respond with 507, `XMinioStorageFull` (`MinIO`) or `QuotaExceeded` (Ceph), which `object_store` passes on only as
+/// text.
+fn is_store_full(error: &object_store::Error) -> bool {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
         if error
@@ -172,5 +177,5 @@ fn tells_full(error: &object_store::Error) -> bool {
     let text = error.to_string();
     ["507 Insufficient Storage", "XMinioStorageFull", "QuotaExceeded"]
         .iter()
-        .any(|sign| text.contains(sign))
+        .any(|code| text.contains(code))
 }

@@ -1,5 +1,6 @@
-//! Where things are kept: `sources/{uuid}`, `images/{user}/{uuid}` and `outputs/{task}/{attempt}/{file}`.
-//! Every key is made here, so none can point outside its place.
+//! Storage keys: `sources/{uuid}`, `images/{user}/{uuid}` and `outputs/{task}/{attempt}/{file}`.
+//!
+//! All keys are constructed or validated here, so no key can leave its prefix (path traversal).
 
 use domain::task::{TaskId, UserId};
 use std::fmt;
@@ -9,73 +10,73 @@ use uuid::Uuid;
 const MAX_FILE_NAME_BYTES: usize = 255;
 const MAX_FILE_NAME_DEPTH: usize = 4;
 
-/// The place of one object.
+/// The key of one object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(String);
 
-/// The place of all objects of a task, or of one attempt at it.
+/// The common prefix of a set of files or of all files of an attempt. It ends in `/`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Prefix(String);
 
-/// What a row names: one object, or a set of them.
+/// The stored files that a row refers to: one object or a set.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// One object.
     Object(Key),
-    /// Everything below a prefix, whose text ends in `/`.
+    /// All objects with the prefix.
     Set(Prefix),
 }
 
-/// The relative name of an output file: one to four segments of `[A-Za-z0-9._-]` parted by `/`,
-/// none of which starts with `.` or `-`, at most 255 bytes in all.
+/// The relative name of an output file: one to four segments of `[A-Za-z0-9._-]`, separated by `/`, at most 255 bytes
+/// in all. No segment starts with `.` or `-`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FileName(String);
 
-/// A text that is no key or file name of ours.
+/// The error for a text that is not a valid key or file name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{value}` is no {expected}")]
 pub struct BadKey {
-    /// What was given, cut to 300 characters.
+    /// The text, cut to 300 characters.
     pub value: String,
-    /// What would have been accepted.
+    /// The name of the accepted format.
     pub expected: &'static str,
 }
 
 impl Key {
-    /// The place of an uploaded file.
+    /// The key of an uploaded file.
     #[must_use]
     pub fn source(id: Uuid) -> Self {
         Self(format!("sources/{}", id.hyphenated()))
     }
 
-    /// The place of an image of an account.
+    /// The key of an image of an account.
     #[must_use]
     pub fn image(user: UserId, id: Uuid) -> Self {
         Self(format!("images/{user}/{}", id.hyphenated()))
     }
 
-    /// The place of one file written by one attempt at a task.
+    /// The key of an output file of an attempt.
     #[must_use]
     pub fn output(task: TaskId, attempt: i32, file: &FileName) -> Self {
         Self(format!("outputs/{task}/{attempt}/{file}"))
     }
 
-    /// The place of a set of files written by one attempt at a task; its text ends in `/`.
+    /// The prefix of an output of an attempt that is a set of files.
     #[must_use]
     pub fn output_set(task: TaskId, attempt: i32, name: &FileName) -> Prefix {
         Prefix(format!("outputs/{task}/{attempt}/{name}/"))
     }
 
-    /// The place of everything one attempt at the task has written.
+    /// The prefix of all output files of an attempt.
     #[must_use]
     pub fn attempt_prefix(task: TaskId, attempt: i32) -> Prefix {
         Prefix(format!("outputs/{task}/{attempt}/"))
     }
 
-    /// Reads back what `Display` wrote.
+    /// Parses the text of a key.
     ///
     /// # Errors
-    /// [`BadKey`] for any text the constructors would not have made.
+    /// [`BadKey`] for a text that no constructor of a key produces.
     pub fn parse(text: &str) -> Result<Self, BadKey> {
         source_key(text)
             .or_else(|| image_key(text))
@@ -83,7 +84,7 @@ impl Key {
             .ok_or_else(|| bad(text, "storage key"))
     }
 
-    /// The key as it is written into the database.
+    /// The key as it is stored in the database.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -117,10 +118,10 @@ fn output_key(text: &str) -> Option<Key> {
 }
 
 impl Target {
-    /// Reads back what `Display` of a [`Key`] or of a set's [`Prefix`] wrote.
+    /// Parses the text of a [`Key`], or of the [`Prefix`] of a set.
     ///
     /// # Errors
-    /// [`BadKey`] for any text the constructors would not have made.
+    /// [`BadKey`] for any other text, including prefixes that contain more than one set.
     pub fn parse(text: &str) -> Result<Self, BadKey> {
         match text.strip_suffix('/') {
             Some(set) if output_key(set).is_some() => Ok(Self::Set(Prefix(text.to_owned()))),
@@ -131,10 +132,10 @@ impl Target {
 }
 
 impl Prefix {
-    /// The place of a file of this set.
+    /// The key of a file of this set.
     ///
     /// # Errors
-    /// [`BadKey`] when the name is too long or too deep here.
+    /// [`BadKey`] if the name together with the prefix is too long or too deep.
     pub fn file(&self, name: &FileName) -> Result<Key, BadKey> {
         Key::parse(&format!("{}{name}", self.0))
     }
@@ -149,14 +150,14 @@ impl Prefix {
 }
 
 impl FileName {
-    /// Checks a file name.
+    /// Validates a file name.
     ///
     /// # Errors
-    /// [`BadKey`] when the text is empty, too long, too deep, absolute, or has a foreign character.
+    /// [`BadKey`] if the text is empty, too long, too deep or absolute, or contains another character.
     pub fn parse(text: &str) -> Result<Self, BadKey> {
         let fits = text.len() <= MAX_FILE_NAME_BYTES
             && text.split('/').count() <= MAX_FILE_NAME_DEPTH
-            && text.split('/').all(is_plain_segment);
+            && text.split('/').all(is_valid_segment);
         if fits {
             Ok(Self(text.to_owned()))
         } else {
@@ -171,7 +172,7 @@ impl FileName {
     }
 }
 
-fn is_plain_segment(segment: &str) -> bool {
+fn is_valid_segment(segment: &str) -> bool {
     !segment.is_empty()
         && !segment.starts_with(['.', '-'])
         && segment
@@ -225,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_survives_the_way_through_the_database() {
+    fn a_key_is_parsed_back_from_its_text() {
         let file = FileName::parse("hls/720p/segment_00001.m4s").unwrap();
         let id = Uuid::from_u128(7);
         let output = Key::output(TaskId(42), 3, &file);
@@ -240,8 +241,8 @@ mod tests {
     }
 
     #[test]
-    fn hostile_keys_are_refused() {
-        let hostile = [
+    fn invalid_keys_are_refused() {
+        let invalid = [
             "",
             "/",
             "/etc/passwd",
@@ -279,10 +280,10 @@ mod tests {
             "outputs/1/1/a/b/c/d/e",
             "others/1/1/a",
         ];
-        for text in hostile {
+        for text in invalid {
             assert!(Key::parse(text).is_err(), "{text:?} was accepted");
         }
-        // A prefix that takes more than one set along.
+        // Prefixes that contain more than one set.
         for text in [
             "/",
             "outputs/",

@@ -1,5 +1,7 @@
-//! Files in a local directory or a bucket, behind typed keys.
-//! The only crate that names `object_store`; it never reads the environment and never looks inside a file.
+//! Stored files under typed keys, in a local directory or an S3 bucket.
+//!
+//! This is the only crate that depends on `object_store`. It does not read the environment and does not interpret the
+//! content of files.
 
 mod adopt;
 mod copy;

@@ -1,16 +1,20 @@
-//! Memory of what is being uploaded, bounded for the whole process.
+//! The memory of uploads, bounded for the whole process.
 //!
-//! A bucket takes parts of 5 MiB and more, so each upload has to collect that much before it can pass anything on. With
-//! a slow bucket and many uploads the sum would grow with the number of clients. So memory for a whole part is reserved
-//! before the first byte of the part is taken from the client, and each block of it is given back when the last copy of
-//! the block is dropped: stored, failed or given up. While there is none, an upload waits and its client is not read.
+//! *Problem.* Parts of an S3 multipart upload have at least 5 MiB, so each upload must collect that much before it can
+//! send anything. With a slow bucket, the memory would grow with the number of clients.
 //!
-//! *No deadlock*: an upload that waits for a part holds only parts that are complete and on their way to the store. They
-//! need nothing from it. Reserving block by block would let many uploads hold halves of parts for ever.
+//! *Mechanism.* Memory for a whole part is reserved before the first byte of the part is read from the client. A block
+//! of the part is released when its last copy is dropped, whether it was stored or the upload failed. While no memory
+//! is free, an upload waits and does not read from its client.
 //!
-//! *Fairness*: those that wait are served in the order in which they came (the semaphore of Tokio), part by part. A
-//! client that takes longer than [`PART_WITHIN`] to send a part while others wait for memory is cut off, so that a dozen
-//! clients that send a byte at a time do not stop the rest.
+//! *No deadlock.* An upload that waits for a part holds memory only for complete parts, which are being sent to the
+//! store and need nothing else from the upload.
+//!
+//! *Fairness.* Waiting uploads get memory in the order of their requests, because the semaphore of Tokio is fair. A
+//! client that takes longer than [`PART_TIMEOUT`] over a part while others wait is refused, so that a few slow clients
+//! cannot occupy all memory.
+//!
+//! *Rejected.* Reserving block by block: many uploads could hold incomplete parts and wait for each other for ever.
 
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
@@ -19,15 +23,15 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// What is copied together before it is handed on. Larger pieces of memory would come and go, and what is free of them
-/// stays with the process.
+/// Size of the blocks in which data is collected and passed on. Larger allocations are freed and made anew all the
+/// time, and the allocator keeps the freed memory in the process.
 pub(crate) const BLOCK_BYTES: usize = 256 << 10;
 
-/// All blocks of the process: 64 MiB.
+/// Number of blocks of the whole process: 64 MiB.
 const BLOCKS: u32 = 256;
 
-/// How long a part may take to come while others wait for its memory: 5 MiB at about 350 kbit/s.
-const PART_WITHIN: Duration = Duration::from_secs(120);
+/// Time that a client may take over a part while others wait for memory: 5 MiB at about 350 kbit/s.
+const PART_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The memory that uploads share. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -36,17 +40,17 @@ pub(crate) struct Memory {
     waiting: Arc<AtomicUsize>,
 }
 
-/// Counts an upload among those that wait, for as long as it lives.
-struct Waits<'a>(&'a AtomicUsize);
+/// Counts an upload as waiting until it is dropped.
+struct WaitGuard<'a>(&'a AtomicUsize);
 
-impl<'a> Waits<'a> {
-    fn among(waiting: &'a AtomicUsize) -> Self {
+impl<'a> WaitGuard<'a> {
+    fn new(waiting: &'a AtomicUsize) -> Self {
         waiting.fetch_add(1, Ordering::Relaxed);
         Self(waiting)
     }
 }
 
-impl Drop for Waits<'_> {
+impl Drop for WaitGuard<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -58,7 +62,7 @@ pub(crate) struct Reserved {
     since: Instant,
 }
 
-/// A block that gives its memory back when the last copy is gone.
+/// A block of bytes that releases its memory when the last copy is dropped.
 struct Block {
     bytes: BytesMut,
     _reserved: Option<OwnedSemaphorePermit>,
@@ -78,26 +82,26 @@ impl Memory {
         }
     }
 
-    /// Memory for a part of so many bytes, but never more than there is in all.
+    /// Waits for memory for a part of this size. A part larger than the whole memory gets all of it.
     pub(crate) async fn part(&self, bytes: usize) -> Reserved {
         let blocks = u32::try_from(bytes.div_ceil(BLOCK_BYTES)).unwrap_or(BLOCKS);
-        let waits = Waits::among(&self.waiting);
+        let guard = WaitGuard::new(&self.waiting);
         let reserved = self.free.clone().acquire_many_owned(blocks.clamp(1, BLOCKS)).await;
-        drop(waits);
+        drop(guard);
         Reserved {
             blocks: reserved.expect("the semaphore is never closed"),
             since: Instant::now(),
         }
     }
 
-    /// Whether others wait for memory that this part has kept for too long.
+    /// Returns `true` if other uploads wait for memory and this part has held its memory for too long.
     pub(crate) fn is_overdue(&self, part: &Reserved) -> bool {
-        part.since.elapsed() > PART_WITHIN && self.waiting.load(Ordering::Relaxed) > 0
+        part.since.elapsed() > PART_TIMEOUT && self.waiting.load(Ordering::Relaxed) > 0
     }
 }
 
 impl Reserved {
-    /// The bytes as one block of this part.
+    /// Turns bytes into a block that holds its share of the memory.
     pub(crate) fn block(&mut self, bytes: BytesMut) -> Bytes {
         let reserved = self.blocks.split(1);
         Bytes::from_owner(Block {
@@ -106,7 +110,7 @@ impl Reserved {
         })
     }
 
-    /// Whether there is no memory left for another block.
+    /// Returns `true` if no memory is left for another block.
     pub(crate) fn is_used_up(&self) -> bool {
         self.blocks.num_permits() == 0
     }
@@ -114,7 +118,7 @@ impl Reserved {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+    #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
     use super::*;
     use tokio::time::{advance, timeout};
@@ -123,7 +127,7 @@ mod tests {
     const SOON: Duration = Duration::from_millis(10);
 
     #[tokio::test(start_paused = true)]
-    async fn memory_comes_back_with_the_last_copy_of_a_block_and_no_earlier() {
+    async fn the_memory_of_a_block_is_released_with_its_last_copy() {
         let memory = Memory::new();
         let mut parts = Vec::new();
         for _ in 0..12 {
@@ -144,7 +148,7 @@ mod tests {
     async fn a_part_is_overdue_only_while_others_wait() {
         let memory = Memory::new();
         let all = memory.part(64 << 20).await;
-        advance(PART_WITHIN * 2).await;
+        advance(PART_TIMEOUT * 2).await;
         assert!(!memory.is_overdue(&all));
         let waiting = tokio::spawn({
             let memory = memory.clone();

@@ -1,7 +1,7 @@
-//! From a URL to a store.
+//! Opening a storage from its URL.
 
 use crate::error::Error;
-use crate::storage::{Place, Storage};
+use crate::storage::{Location, Storage};
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
@@ -11,14 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
-const UNFINISHED_FOR: Duration = Duration::from_secs(24 * 3_600);
+/// Age at which an unfinished upload in a storage directory is removed.
+const UNFINISHED_MAX_AGE: Duration = Duration::from_secs(24 * 3_600);
 
-/// How to sign requests to a bucket.
+/// The access key that signs requests to a bucket.
 #[derive(Clone)]
 pub struct S3Credentials {
-    /// The public half.
+    /// The public part.
     pub access_key_id: String,
-    /// The secret half; never printed.
+    /// The secret part; excluded from `Debug`.
     pub secret_access_key: String,
 }
 
@@ -31,24 +32,26 @@ impl fmt::Debug for S3Credentials {
 }
 
 impl Storage {
-    /// Opens `file:///abs/dir`, which is made when it is absent, or `s3://bucket?endpoint=…&region=…`.
-    /// No request is sent; [`Storage::ready`] tells whether a bucket answers. In a directory, uploads
-    /// that a killed process left unfinished a day ago are removed; a bucket needs a lifecycle rule for that.
+    /// Opens `file:///abs/dir`, which is created if it does not exist, or `s3://bucket?endpoint=…&region=…`. No request
+    /// is sent to a bucket; [`Storage::ready`] does that.
+    ///
+    /// In a directory, unfinished uploads of killed processes are removed in the background when they are a day old. A
+    /// bucket needs a lifecycle rule for that.
     ///
     /// # Errors
-    /// [`Error::BadUrl`] for any other URL and for a bucket without credentials; [`Error::LocalFile`]
-    /// when the directory cannot be made.
+    /// [`Error::BadUrl`] for any other URL, and for a bucket without credentials; [`Error::LocalFile`] if the directory
+    /// cannot be created.
     pub async fn open(url: &str, credentials: Option<S3Credentials>) -> Result<Self, Error> {
         let parsed = Url::parse(url).map_err(|reason| bad_url(url, &reason.to_string()))?;
         match parsed.scheme() {
             "file" => {
-                // The parser would make an absolute path of a relative one.
+                // `Url` turns `file:relative` into an absolute path.
                 if !url.starts_with("file:///") {
-                    return Err(bad_url(url, "it names no absolute path"));
+                    return Err(bad_url(url, "the path is not absolute"));
                 }
                 let root = parsed
                     .to_file_path()
-                    .map_err(|()| bad_url(url, "it names no absolute path"))?;
+                    .map_err(|()| bad_url(url, "the path is not absolute"))?;
                 open_directory(root).await
             }
             "s3" => {
@@ -61,31 +64,31 @@ impl Storage {
 }
 
 async fn open_directory(root: PathBuf) -> Result<Storage, Error> {
-    let made = async {
+    let created = async {
         tokio::fs::create_dir_all(&root).await?;
         tokio::fs::canonicalize(&root).await
     };
-    let root = made.await.map_err(|source| Error::of_local_file(&root, source))?;
+    let root = created.await.map_err(|source| Error::of_local_file(&root, source))?;
     let store = LocalFileSystem::new_with_prefix(&root)
         .map_err(|source| Error::of_store("reach", &root.display().to_string(), source))?
         .with_fsync(true);
     let sources = root.join("sources");
     tokio::task::spawn_blocking(move || remove_unfinished(&sources));
-    Ok(Storage::new(Arc::new(store), Place::Directory(root)))
+    Ok(Storage::new(Arc::new(store), Location::Directory(root)))
 }
 
-/// Removes what a killed process had half uploaded: `object_store` writes to `{name}#{number}` first.
-/// Another process may be at it right now, so only what nobody has touched for a day.
+/// Removes unfinished uploads of killed processes. `object_store` writes to `{name}#{number}` and renames the file when
+/// it is complete. Other processes may be writing now, so only files that have not changed for a day are removed.
 fn remove_unfinished(sources: &Path) {
     for entry in std::fs::read_dir(sources).into_iter().flatten().flatten() {
-        let untouched = entry
+        let age = entry
             .metadata()
             .and_then(|meta| meta.modified())
             .map(|at| at.elapsed().unwrap_or_default());
-        let is_old = untouched.is_ok_and(|time| time > UNFINISHED_FOR);
+        let is_old = age.is_ok_and(|age| age > UNFINISHED_MAX_AGE);
         if is_old && entry.file_name().to_string_lossy().contains('#') {
             let removed = std::fs::remove_file(entry.path());
-            tracing::info!(path = %entry.path().display(), removed = removed.is_ok(), "an upload was never finished");
+            tracing::info!(path = %entry.path().display(), removed = removed.is_ok(), "removing an unfinished upload");
         }
     }
 }
@@ -95,7 +98,7 @@ fn open_bucket(url: &Url, credentials: S3Credentials) -> Result<Storage, Error> 
     let bucket = url
         .host_str()
         .filter(|bucket| !bucket.is_empty())
-        .ok_or_else(|| refuse("no bucket is named"))?;
+        .ok_or_else(|| refuse("the bucket name is missing"))?;
     if !matches!(url.path(), "" | "/") {
         return Err(refuse("a path inside the bucket is not supported"));
     }
@@ -121,11 +124,11 @@ fn open_bucket(url: &Url, credentials: S3Credentials) -> Result<Storage, Error> 
         .with_client_options(client(plain_http))
         .build()
         .map_err(|reason| refuse(&reason.to_string()))?;
-    Ok(Storage::new(Arc::new(store), Place::Bucket))
+    Ok(Storage::new(Arc::new(store), Location::Bucket))
 }
 
-/// No limit on a whole request, since a slow client may take long over a download;
-/// but a server that falls silent is given up.
+/// Timeouts for connecting and between two reads. A whole request has none, because a download lasts as long as a slow
+/// client takes.
 fn client(plain_http: bool) -> ClientOptions {
     ClientOptions::new()
         .with_timeout_disabled()
@@ -134,6 +137,7 @@ fn client(plain_http: bool) -> ClientOptions {
         .with_allow_http(plain_http)
 }
 
+/// Retries of failed requests: four within 30 s.
 fn retry() -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig {
@@ -162,8 +166,8 @@ mod tests {
     #[test]
     fn only_old_unfinished_uploads_are_removed() {
         let dir = tempfile::tempdir().unwrap();
-        let yesterday = SystemTime::now() - UNFINISHED_FOR - Duration::from_secs(60);
-        for (name, time) in [("a#1", yesterday), ("b#1", SystemTime::now()), ("c", yesterday)] {
+        let too_old = SystemTime::now() - UNFINISHED_MAX_AGE - Duration::from_secs(60);
+        for (name, time) in [("a#1", too_old), ("b#1", SystemTime::now()), ("c", too_old)] {
             File::create(dir.path().join(name)).unwrap().set_modified(time).unwrap();
         }
         remove_unfinished(dir.path());

@@ -1,9 +1,11 @@
-//! Files and directories that have to stay where they are while a process runs.
+//! Detection of files and directories that are removed or replaced while the process uses them.
 //!
-//! A removed database file or storage directory goes on to work for the process that has it open, until that process ends and
-//! all that was written since is gone. [`Pinned`] remembers device and inode of each path and tells when a path no longer
-//! names the same file. A log that a database makes and removes by itself counts as gone only while a descriptor of this
-//! process is still open on the file that the path named before.
+//! *Problem.* A process that has a database file or a directory open can use it after it was unlinked. When the process
+//! ends, everything that was written since is lost.
+//!
+//! *Mechanism.* [`Pinned`] stores device and inode of each path and compares them on request. The log files of SQLite
+//! may come and go: SQLite creates and removes them itself. Such a file counts as removed only if this process still
+//! has a file descriptor open on the inode that the path referred to before.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -12,31 +14,34 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// SQLite removes its shared memory a moment before it closes it.
-const CLOSES_WITHIN: Duration = Duration::from_millis(50);
+/// Time between unlinking and closing a file: SQLite removes its shared-memory file shortly before it closes it.
+const CLOSE_DELAY: Duration = Duration::from_millis(50);
 
-/// Paths, each with the file that it named at first. Cheap to clone; the default watches nothing.
+/// Paths with the identity of their files. Cheap to clone. The default contains no paths.
 #[derive(Clone, Debug, Default)]
-pub struct Pinned(Arc<Parts>);
+pub struct Pinned(Arc<State>);
 
 #[derive(Debug, Default)]
-struct Parts {
+struct State {
+    /// Files that must stay.
     files: Vec<(PathBuf, Identity)>,
-    used: Vec<Used>,
+    /// Files that may come and go unless they are open.
+    transient: Vec<TransientFile>,
     moved: AtomicBool,
 }
 
-/// A file that may come and go, but not while it is open here.
+/// A file that may come and go, but not while this process has it open.
 #[derive(Debug)]
-struct Used {
+struct TransientFile {
     path: PathBuf,
+    /// The file at the latest check.
     last: Mutex<Option<Identity>>,
 }
 
-/// Device and inode.
+/// Device and inode of a file.
 type Identity = (u64, u64);
 
-/// A path that no longer names the same file.
+/// The error for a path that no longer refers to the same file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` was removed or replaced while the service runs; what is written now would be lost", path.display())]
 pub struct Moved {
@@ -45,42 +50,43 @@ pub struct Moved {
 }
 
 impl Pinned {
-    /// Remembers what these paths name now. Those of `used` may come and go, as long as no file is open that they named.
+    /// Records the current files of these paths. The files of `transient` may come and go unless this process has them
+    /// open.
     ///
     /// # Errors
-    /// When one of `paths` cannot be looked at.
-    pub fn new(paths: impl IntoIterator<Item = PathBuf>, used: Vec<PathBuf>) -> io::Result<Self> {
+    /// The metadata of one of `paths` cannot be read.
+    pub fn new(paths: impl IntoIterator<Item = PathBuf>, transient: Vec<PathBuf>) -> io::Result<Self> {
         let pin = |path: PathBuf| identity(&path).map(|identity| (path, identity));
-        let used = used.into_iter().map(|path| Used {
+        let transient = transient.into_iter().map(|path| TransientFile {
             last: Mutex::new(identity(&path).ok()),
             path,
         });
-        Ok(Self(Arc::new(Parts {
+        Ok(Self(Arc::new(State {
             files: paths.into_iter().map(pin).collect::<io::Result<_>>()?,
-            used: used.collect(),
+            transient: transient.collect(),
             moved: AtomicBool::new(false),
         })))
     }
 
-    /// Whether [`Pinned::look`] has found one that is gone.
+    /// Returns `true` if an earlier [`Pinned::look`] found a path that was removed or replaced.
     #[must_use]
     pub fn is_moved(&self) -> bool {
         self.0.moved.load(Ordering::Relaxed)
     }
 
-    /// Looks at each path; a call or two of the system for each.
+    /// Checks all paths, with one or two system calls for each.
     ///
     /// # Errors
-    /// The first that is gone or names another file. One that cannot be looked at for another reason counts as there.
+    /// The first path that was removed or replaced. Other errors of the file system are ignored.
     pub async fn look(&self) -> Result<(), Moved> {
-        let parts = Arc::clone(&self.0);
-        let looked = tokio::task::spawn_blocking(move || parts.look()).await;
-        looked.unwrap_or(Ok(()))
+        let state = Arc::clone(&self.0);
+        let checked = tokio::task::spawn_blocking(move || state.check()).await;
+        checked.unwrap_or(Ok(()))
     }
 }
 
-impl Parts {
-    fn look(&self) -> Result<(), Moved> {
+impl State {
+    fn check(&self) -> Result<(), Moved> {
         for (path, first) in &self.files {
             let is_same = match identity(path) {
                 Ok(now) => now == *first,
@@ -90,20 +96,21 @@ impl Parts {
                 return Err(self.moved(path));
             }
         }
-        match self.used.iter().find(|used| used.is_moved()) {
-            Some(used) => Err(self.moved(&used.path)),
+        match self.transient.iter().find(|file| file.is_moved()) {
+            Some(file) => Err(self.moved(&file.path)),
             None => Ok(()),
         }
     }
 
+    /// Records and returns the error.
     fn moved(&self, path: &Path) -> Moved {
         self.moved.store(true, Ordering::Relaxed);
         Moved { path: path.to_owned() }
     }
 }
 
-impl Used {
-    #[allow(clippy::disallowed_methods, reason = "runs on a thread for calls that block")]
+impl TransientFile {
+    #[allow(clippy::disallowed_methods, reason = "runs on a thread for blocking calls")]
     fn is_moved(&self) -> bool {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let now = identity(&self.path).ok();
@@ -112,7 +119,7 @@ impl Used {
         }
         let is_open = |before: Identity| {
             is_open(before) && {
-                std::thread::sleep(CLOSES_WITHIN);
+                std::thread::sleep(CLOSE_DELAY);
                 is_open(before)
             }
         };
@@ -124,7 +131,7 @@ impl Used {
     }
 }
 
-/// Returns `true` when a descriptor of this process is open on this file.
+/// Returns `true` if this process has a file descriptor open on this file.
 fn is_open(file: Identity) -> bool {
     let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") else {
         return false;
@@ -134,8 +141,8 @@ fn is_open(file: Identity) -> bool {
 }
 
 fn identity(path: &Path) -> io::Result<Identity> {
-    let facts = std::fs::metadata(path)?;
-    Ok((facts.dev(), facts.ino()))
+    let metadata = std::fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 #[cfg(test)]
@@ -143,7 +150,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_file_that_is_replaced_or_removed_is_noticed() {
+    async fn a_replaced_or_removed_file_is_detected() {
         let home = tempfile::tempdir().unwrap();
         let (file, directory) = (home.path().join("a.db"), home.path().join("objects"));
         std::fs::write(&file, "x").unwrap();
@@ -153,7 +160,7 @@ mod tests {
         std::fs::write(directory.join("new"), "x").unwrap();
         assert_eq!((pinned.look().await, pinned.is_moved()), (Ok(()), false));
 
-        // The first one is kept, so that its inode is not used again.
+        // Moved and not removed, so that its inode number is not reused.
         std::fs::rename(&directory, home.path().join("elsewhere")).unwrap();
         std::fs::create_dir(&directory).unwrap();
         assert_eq!(pinned.look().await, Err(Moved { path: directory }));
@@ -165,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_log_may_come_and_go_but_not_while_it_is_open() {
+    async fn a_transient_file_may_be_removed_unless_it_is_open() {
         let home = tempfile::tempdir().unwrap();
         let log = home.path().join("a.db-wal");
         let pinned = Pinned::new([], vec![log.clone()]).unwrap();
@@ -176,18 +183,18 @@ mod tests {
             std::fs::remove_file(&log).unwrap();
             assert_eq!(pinned.look().await, Ok(()));
         }
-        let ways: [fn(&Path) -> io::Result<()>; 2] = [
+        let removals: [fn(&Path) -> io::Result<()>; 2] = [
             |log| std::fs::remove_file(log),
             |log| std::fs::rename(log, log.with_extension("x")),
         ];
-        for taken in ways {
+        for remove in removals {
             let pinned = Pinned::new([], vec![log.clone()]).unwrap();
             let _open = std::fs::File::create(&log).unwrap();
             assert_eq!(pinned.look().await, Ok(()));
-            taken(&log).unwrap();
+            remove(&log).unwrap();
             let moved = Err(Moved { path: log.clone() });
             assert_eq!((pinned.look().await, pinned.is_moved()), (moved.clone(), true));
-            // Another one in its place changes nothing.
+            // A new file at the path does not change the result.
             std::fs::write(&log, "").unwrap();
             assert_eq!(pinned.look().await, moved);
         }

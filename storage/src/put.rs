@@ -1,4 +1,5 @@
-//! Storing a stream: bounded memory ([`crate::memory`]), hashed and counted on the way, all or nothing.
+//! Storing a stream of bytes, hashed and counted on the way. The object appears whole or not at all, and memory is
+//! bounded ([`crate::memory`]).
 
 use crate::error::{Error, PutError};
 use crate::key::Key;
@@ -10,29 +11,32 @@ use futures::{Stream, StreamExt};
 use sha2::{Digest, Sha256};
 use std::pin::pin;
 
-/// The smallest that S3 takes.
+/// The minimum size of a part in S3.
 const BUCKET_PART_BYTES: u64 = 5 << 20;
-/// Three parts may be in memory, so a sender that announces a huge length must not set their size.
+/// Limit of the part size. It follows from the declared length, which a client may exaggerate, and up to three parts of
+/// an upload are in memory.
 const BUCKET_PART_BYTES_MAX: u64 = 64 << 20;
+/// The maximum number of parts in S3.
 const BUCKET_PARTS_MAX: u64 = 10_000;
 
-/// What was stored.
+/// Length and hash of a stored object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// Its length in bytes.
+    /// Length in bytes.
     pub bytes: u64,
-    /// Its SHA-256, 64 lower-case hexadecimal digits.
+    /// SHA-256 in lower-case hexadecimal.
     pub sha256: String,
 }
 
 impl Storage {
-    /// Stores a stream under a key, durable when this returns. `declared_len` in bytes is what the
-    /// sender announced: it sets the size of the parts and the memory for them, and no more than that is taken. Dropping
-    /// the future takes back all that was written. While uploads of this process fill the memory that they share, the
-    /// stream is not read.
+    /// Stores a stream at a key. The object is durable when this returns.
+    ///
+    /// `declared_len` is the length in bytes that the sender has announced, if any. It is the limit of the stream, and
+    /// determines the part size and the memory for parts. The stream is not read while the uploads of this process have
+    /// used up their shared memory. If the future is dropped, everything written so far is removed.
     ///
     /// # Errors
-    /// [`PutError`]; nothing partial stays behind, whatever the reason.
+    /// [`PutError`]. No part of the stream is kept.
     pub async fn put_stream<S, E>(
         &self,
         key: &Key,
@@ -44,16 +48,17 @@ impl Storage {
         S: Stream<Item = Result<Bytes, E>>,
     {
         let expected_bytes = declared_len.unwrap_or(max_bytes).min(max_bytes);
-        let mut feed = Feed::start(self, key, expected_bytes);
-        match feed.take_all(stream, expected_bytes).await {
-            Ok(()) => Ok(feed.finish().await?),
+        let mut writer = ObjectWriter::start(self, key, expected_bytes);
+        match writer.write_all(stream, expected_bytes).await {
+            Ok(()) => Ok(writer.finish().await?),
             Err(error) => {
-                feed.abort().await;
+                writer.abort().await;
                 Err(error)
             }
         }
     }
 
+    /// Size of the pieces that are sent to the store.
     fn part_bytes(&self, expected_bytes: u64) -> usize {
         if self.local_root().is_some() {
             return BLOCK_BYTES;
@@ -67,21 +72,21 @@ impl Storage {
     }
 }
 
-/// Collects chunks of any size into blocks. Copies them, so that memory does not depend on how the
-/// sender cuts its data.
-pub(crate) struct Feed {
+/// Writes an object from chunks of any size. The chunks are copied into blocks, so that the memory does not depend on
+/// how the sender splits its data.
+pub(crate) struct ObjectWriter {
     upload: Upload,
     memory: Memory,
     part_bytes: usize,
     expected_bytes: u64,
-    /// Memory for the rest of the part that is being filled.
+    /// Memory for the rest of the current part.
     reserved: Option<Reserved>,
     buffer: BytesMut,
     hash: Sha256,
     bytes: u64,
 }
 
-impl Feed {
+impl ObjectWriter {
     pub(crate) fn start(storage: &Storage, key: &Key, expected_bytes: u64) -> Self {
         let part_bytes = storage.part_bytes(expected_bytes);
         Self {
@@ -96,7 +101,8 @@ impl Feed {
         }
     }
 
-    async fn take_all<S, E>(&mut self, stream: S, limit_bytes: u64) -> Result<(), PutError<E>>
+    /// Writes a whole stream of at most `limit_bytes`.
+    async fn write_all<S, E>(&mut self, stream: S, limit_bytes: u64) -> Result<(), PutError<E>>
     where
         S: Stream<Item = Result<Bytes, E>>,
     {
@@ -106,16 +112,16 @@ impl Feed {
             if limit_bytes - self.bytes < chunk.len() as u64 {
                 return Err(PutError::TooLarge { limit_bytes });
             }
-            let kept = self.reserved.as_ref();
-            if kept.is_some_and(|part| self.memory.is_overdue(part)) {
+            let part = self.reserved.as_ref();
+            if part.is_some_and(|part| self.memory.is_overdue(part)) {
                 return Err(PutError::TooSlow);
             }
-            self.take(&chunk).await?;
+            self.write(&chunk).await?;
         }
         if self.bytes == 0 { Err(PutError::Empty) } else { Ok(()) }
     }
 
-    pub(crate) async fn take(&mut self, mut chunk: &[u8]) -> Result<(), Error> {
+    pub(crate) async fn write(&mut self, mut chunk: &[u8]) -> Result<(), Error> {
         self.hash.update(chunk);
         while !chunk.is_empty() {
             if self.buffer.len() == BLOCK_BYTES {
@@ -123,8 +129,8 @@ impl Feed {
                 self.upload.block(block).await?;
             }
             self.reserve().await;
-            let room = BLOCK_BYTES - self.buffer.len();
-            let (now, later) = chunk.split_at(room.min(chunk.len()));
+            let free = BLOCK_BYTES - self.buffer.len();
+            let (now, later) = chunk.split_at(free.min(chunk.len()));
             self.buffer.extend_from_slice(now);
             self.bytes += now.len() as u64;
             chunk = later;
@@ -132,7 +138,8 @@ impl Feed {
         Ok(())
     }
 
-    /// Waits for memory for the next part, when none is left of the last one. All of the last one has been handed on.
+    /// Waits for memory for the next part if that of the current one is used up. All blocks of the current part have
+    /// been passed on then.
     async fn reserve(&mut self) {
         if self.reserved.as_ref().is_none_or(Reserved::is_used_up) {
             self.reserved = None;
@@ -142,7 +149,7 @@ impl Feed {
         }
     }
 
-    /// What was collected.
+    /// Takes the collected bytes as a block.
     fn block(&mut self) -> Bytes {
         let bytes = std::mem::take(&mut self.buffer);
         match &mut self.reserved {
@@ -151,9 +158,10 @@ impl Feed {
         }
     }
 
+    /// Writes the rest and waits until the object is durable.
     pub(crate) async fn finish(mut self) -> Result<Stored, Error> {
         let rest = self.block();
-        // What was reserved and is not needed.
+        // Releases memory that was reserved and not needed.
         self.reserved = None;
         self.upload.finish(rest).await?;
         Ok(Stored {
@@ -162,6 +170,7 @@ impl Feed {
         })
     }
 
+    /// Removes everything that was written.
     pub(crate) async fn abort(self) {
         self.upload.abort().await;
     }

@@ -1,4 +1,4 @@
-//! Reading objects: a range as a stream, or the whole into a local file.
+//! Reading objects: a range as a stream, or a whole object into a local file.
 
 use crate::error::Error;
 use crate::key::Key;
@@ -14,18 +14,19 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio_util::io::ReaderStream;
 
+/// Size of the read buffer.
 const READ_BYTES: usize = 256 << 10;
 
-/// The bytes of an object as they arrive.
+/// A stream of the bytes of an object.
 pub type ByteStream = BoxStream<'static, Result<Bytes, Error>>;
 
 impl Storage {
-    /// The bytes `range.start..range.end` of an object; an end behind the last byte means the last byte.
-    /// An empty range is an empty stream.
+    /// The bytes `range.start..range.end` of an object. The end is cut to the length of the object. An empty range is
+    /// an empty stream.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::OutOfRange`] when the start lies behind the last byte,
-    /// [`Error::Unavailable`]; the last also in mid-stream.
+    /// [`Error::NotFound`]; [`Error::OutOfRange`] if the start is past the last byte; [`Error::Unavailable`], also as
+    /// an item of the stream.
     pub async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<ByteStream, Error> {
         if range.is_empty() {
             return Ok(futures::stream::empty().boxed());
@@ -36,28 +37,28 @@ impl Storage {
         }
     }
 
-    /// Copies an object into a local file, which is replaced when it exists, and returns its length in
-    /// bytes. Constant memory. The file is not synced to disk.
+    /// Copies an object to a local file, in constant memory, and returns its length in bytes. An existing file is
+    /// replaced. The file is not synced to disk.
     ///
     /// # Errors
-    /// [`Error::NotFound`] and [`Error::Unavailable`] from the store, [`Error::LocalFile`] and
-    /// [`Error::Full`] from the file, which is then left incomplete.
+    /// [`Error::NotFound`] and [`Error::Unavailable`] of the store; [`Error::LocalFile`] and [`Error::Full`] of the
+    /// file, which is left incomplete then.
     pub async fn get_to_file(&self, key: &Key, path: &Path) -> Result<u64, Error> {
         let bytes = self
             .head(key)
             .await?
             .ok_or_else(|| Error::NotFound { key: key.to_string() })?;
         let mut incoming = self.get_range(key, 0..bytes).await?;
-        let local = |source| Error::of_local_file(path, source);
-        let mut file = File::create(path).await.map_err(local)?;
+        let failed = |source| Error::of_local_file(path, source);
+        let mut file = File::create(path).await.map_err(failed)?;
         let mut copied = 0;
         while let Some(chunk) = incoming.try_next().await? {
-            file.write_all(&chunk).await.map_err(local)?;
+            file.write_all(&chunk).await.map_err(failed)?;
             copied += chunk.len() as u64;
         }
-        file.flush().await.map_err(local)?;
+        file.flush().await.map_err(failed)?;
         if copied != bytes {
-            let source = format!("{copied} of {bytes} bytes came").into();
+            let source = format!("received {copied} of {bytes} bytes").into();
             return Err(Error::Unavailable {
                 doing: "read",
                 key: key.to_string(),
@@ -107,8 +108,10 @@ async fn file_range(key: &Key, path: &Path, range: Range<u64>) -> Result<ByteStr
         });
     }
     file.set_max_buf_size(READ_BYTES);
-    let wanted = file.take(range.end - range.start);
+    let requested = file.take(range.end - range.start);
     let key = key.clone();
     let failed = move |source| Error::of_object_io("read", &key, source);
-    Ok(ReaderStream::with_capacity(wanted, READ_BYTES).map_err(failed).boxed())
+    Ok(ReaderStream::with_capacity(requested, READ_BYTES)
+        .map_err(failed)
+        .boxed())
 }

@@ -1,4 +1,4 @@
-//! An S3 server in this process over a directory, for tests only.
+//! An S3 server in this process that stores objects in a directory, for tests only.
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -10,11 +10,11 @@ use std::path::Path;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// Serves the directory on a free port of the loopback address until the handle is aborted. Every
-/// directory directly below `dir` is a bucket of that name.
+/// Serves the directory on a free port of the loopback address until the returned task is aborted. Each subdirectory of
+/// `dir` is a bucket with that name.
 ///
 /// # Errors
-/// Any I/O error of listening, or of a directory that cannot be read.
+/// The port cannot be opened, or the directory cannot be read.
 pub async fn start(dir: &Path, access_key: &str, secret_key: &str) -> io::Result<(SocketAddr, JoinHandle<()>)> {
     let files = s3s_fs::FileSystem::new(dir).map_err(|error| io::Error::other(format!("{error:?}")))?;
     let mut service = S3ServiceBuilder::new(files);
@@ -27,7 +27,7 @@ pub async fn start(dir: &Path, access_key: &str, secret_key: &str) -> io::Result
             let service = service.clone();
             tokio::spawn(async move {
                 let http = Builder::new(TokioExecutor::new());
-                // A client that hangs up is no failure of the server.
+                // An error here means that the client has disconnected.
                 let _ = http.serve_connection(TokioIo::new(socket), service).await;
             });
         }

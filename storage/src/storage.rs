@@ -1,4 +1,4 @@
-//! The handle everybody holds, and the verbs that move no bytes.
+//! The storage handle, and the operations that transfer no content.
 
 use crate::error::Error;
 use crate::key::{Key, Prefix, Target};
@@ -10,35 +10,38 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-const READY_WITHIN: Duration = Duration::from_secs(2);
+/// Time limit of [`Storage::ready`].
+const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A local directory or a bucket. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Storage {
     pub(crate) store: Arc<dyn ObjectStore>,
-    pub(crate) place: Arc<Place>,
+    pub(crate) location: Arc<Location>,
     pub(crate) memory: Memory,
 }
 
+/// The kind of the storage.
 #[derive(Debug)]
-pub(crate) enum Place {
+pub(crate) enum Location {
+    /// A local directory, with its absolute path.
     Directory(PathBuf),
     Bucket,
 }
 
 impl Storage {
-    pub(crate) fn new(store: Arc<dyn ObjectStore>, place: Place) -> Self {
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, location: Location) -> Self {
         Self {
             store,
-            place: Arc::new(place),
+            location: Arc::new(location),
             memory: Memory::new(),
         }
     }
 
-    /// The length of an object in bytes, `None` when there is none.
+    /// The length of an object in bytes; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the store does not answer.
+    /// [`Error::Unavailable`] if the store does not respond.
     pub async fn head(&self, key: &Key) -> Result<Option<u64>, Error> {
         match self.store.head(&key.location()).await {
             Ok(meta) => Ok(Some(meta.size)),
@@ -47,27 +50,27 @@ impl Storage {
         }
     }
 
-    /// Where the object lies as a file, so that it can be opened without a copy; `None` for a bucket.
-    /// Says nothing about whether it exists.
+    /// The path of an object in a storage directory, where it can be opened without a copy; `None` for a bucket. The
+    /// object need not exist.
     #[must_use]
     pub fn local_path(&self, key: &Key) -> Option<PathBuf> {
         self.local_root().map(|root| root.join(key.as_str()))
     }
 
-    /// The directory that holds all objects, `None` for a bucket. A scratch directory on the same
-    /// filesystem makes [`Storage::adopt`] a rename.
+    /// The storage directory; `None` for a bucket. If the scratch directory is on the same file system,
+    /// [`Storage::adopt`] is a rename.
     #[must_use]
     pub fn local_root(&self) -> Option<&Path> {
-        match self.place.as_ref() {
-            Place::Directory(root) => Some(root),
-            Place::Bucket => None,
+        match self.location.as_ref() {
+            Location::Directory(root) => Some(root),
+            Location::Bucket => None,
         }
     }
 
-    /// Removes one object; an absent one is fine.
+    /// Removes an object. It is no error if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the store does not answer.
+    /// [`Error::Unavailable`] if the store does not respond.
     pub async fn delete(&self, key: &Key) -> Result<(), Error> {
         match self.store.delete(&key.location()).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
@@ -75,10 +78,10 @@ impl Storage {
         }
     }
 
-    /// Removes what a row named; nothing there is fine.
+    /// Removes an object or a set. It is no error if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the store does not answer.
+    /// [`Error::Unavailable`] if the store does not respond.
     pub async fn remove(&self, target: &Target) -> Result<(), Error> {
         match target {
             Target::Object(key) => self.delete(key).await,
@@ -86,10 +89,10 @@ impl Storage {
         }
     }
 
-    /// Removes everything below the prefix; nothing there is fine.
+    /// Removes all objects with the prefix. It is no error if there are none.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the store does not answer; some objects may be gone by then.
+    /// [`Error::Unavailable`] if the store does not respond. Some objects may have been removed then.
     pub async fn delete_prefix(&self, prefix: &Prefix) -> Result<(), Error> {
         if let Some(root) = self.local_root() {
             return remove_directory(&root.join(prefix.as_str()), prefix).await;
@@ -109,30 +112,31 @@ impl Storage {
         Ok(())
     }
 
-    /// Asks the store for a sign of life; returns within two seconds.
+    /// Checks that the store responds; returns within two seconds.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the directory or the bucket is gone, refuses us or stays silent.
+    /// [`Error::Unavailable`] if the directory or the bucket does not exist, refuses access or does not respond.
     pub async fn ready(&self) -> Result<(), Error> {
         let unavailable = |source| Error::Unavailable {
             doing: "reach",
             key: "/".to_owned(),
             source,
         };
-        match tokio::time::timeout(READY_WITHIN, self.look()).await {
+        match tokio::time::timeout(READY_TIMEOUT, self.probe()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(reason)) => Err(unavailable(reason)),
-            Err(late) => Err(unavailable(late.into())),
+            Err(elapsed) => Err(unavailable(elapsed.into())),
         }
     }
 
-    async fn look(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// Sends one request to the store.
+    async fn probe(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         if let Some(root) = self.local_root() {
             return Ok(tokio::fs::read_dir(root).await.map(drop)?);
         }
-        // A list, since the answer to a head does not tell a missing object from a missing bucket.
-        let nothing = object_store::path::Path::from("ready");
-        self.store.list(Some(&nothing)).try_next().await?;
+        // A list: the response to HEAD is the same for a missing object and for a missing bucket.
+        let prefix = object_store::path::Path::from("ready");
+        self.store.list(Some(&prefix)).try_next().await?;
         Ok(())
     }
 }

@@ -1,5 +1,16 @@
-//! One object being written, block by block and part by part, by a task of its own: whoever feeds it may be dropped at
-//! any moment, and what was written until then is taken back.
+//! Writing one object, block by block, in a Tokio task of its own.
+//!
+//! *Problem.* The future of an upload may be dropped at any await point, as when its client disconnects. `Drop` cannot
+//! await the requests that remove the unfinished object.
+//!
+//! *Mechanism.* The caller sends blocks to a [`Writer`] in its own task. A channel that is closed before the last block
+//! means that the caller was dropped, and the writer aborts the upload. After the last block, the writer reports
+//! success together with a channel on which the caller confirms that it received the report. Without the confirmation
+//! the writer deletes the object.
+//!
+//! *Invariant.* Either the caller has seen success and the object exists, or nothing is left in the store. Only the
+//! death of the process can leave an unfinished upload, which [`Storage::open`](crate::Storage::open) or the lifecycle
+//! rule of the bucket removes.
 
 use crate::error::Error;
 use crate::key::Key;
@@ -10,27 +21,32 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-/// With one being filled, three parts are in memory at most.
-const PARTS_AT_ONCE: usize = 2;
-const PARTS_END_WITHIN: Duration = Duration::from_secs(60);
-/// After that the sender is told, while the taking back goes on.
-const TAKEN_BACK_WITHIN: Duration = Duration::from_secs(5);
+/// Number of parts of one upload that are sent concurrently. With the part being filled, three are in memory.
+const MAX_PARTS_IN_FLIGHT: usize = 2;
+/// Time that an abort waits for parts in flight.
+const PARTS_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time that the caller of [`Upload::abort`] waits. The abort itself continues in the background.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The feeding end.
+/// The caller's end of an upload.
 pub(crate) struct Upload {
     blocks: mpsc::Sender<Message>,
     outcome: Option<oneshot::Receiver<Outcome>>,
 }
 
-/// With success comes the question whether anybody still wants the object; an answer that is dropped
-/// unread, with the future that waited for it, means no.
+/// The report of the writer. On success it contains the channel for the confirmation. If the caller was dropped, the
+/// channel is dropped with it, and the writer deletes the object.
 type Outcome = Result<oneshot::Sender<()>, Error>;
 
+/// A message to the writer.
 enum Message {
+    /// A block that others follow.
     Block(Bytes),
+    /// The last block, which may be empty.
     Last(Bytes),
 }
 
+/// The task that writes the object.
 struct Writer {
     store: Arc<dyn ObjectStore>,
     key: Key,
@@ -55,40 +71,41 @@ impl Upload {
         }
     }
 
-    /// Hands over a block that others follow.
+    /// Sends a block that others follow.
     pub(crate) async fn block(&mut self, bytes: Bytes) -> Result<(), Error> {
         if self.blocks.send(Message::Block(bytes)).await.is_ok() {
             return Ok(());
         }
-        self.ended().await
+        self.outcome().await
     }
 
-    /// Hands over the rest and waits until the object is durable.
+    /// Sends the last block and waits until the object is durable.
     pub(crate) async fn finish(mut self, rest: Bytes) -> Result<(), Error> {
-        // When the writer has failed already, its outcome tells why.
+        // Sending fails if the writer has failed; the reason is in its report.
         let _ = self.blocks.send(Message::Last(rest)).await;
-        self.ended().await
+        self.outcome().await
     }
 
-    /// Takes back what was written.
+    /// Removes everything that was written.
     pub(crate) async fn abort(mut self) {
         let (closed, _) = mpsc::channel(1);
         self.blocks = closed;
-        let _ = timeout(TAKEN_BACK_WITHIN, self.ended()).await;
+        let _ = timeout(ABORT_TIMEOUT, self.outcome()).await;
     }
 
-    async fn ended(&mut self) -> Result<(), Error> {
+    /// Waits for the report of the writer and confirms it.
+    async fn outcome(&mut self) -> Result<(), Error> {
         match self.outcome.take() {
             Some(outcome) => {
-                let wanted = outcome.await.unwrap_or_else(|_| Err(writer_died()))?;
-                wanted.send(()).map_err(|()| writer_died())
+                let confirm = outcome.await.unwrap_or_else(|_| Err(writer_ended()))?;
+                confirm.send(()).map_err(|()| writer_ended())
             }
-            None => Err(writer_died()),
+            None => Err(writer_ended()),
         }
     }
 }
 
-fn writer_died() -> Error {
+fn writer_ended() -> Error {
     Error::Unavailable {
         doing: "write",
         key: String::new(),
@@ -97,27 +114,29 @@ fn writer_died() -> Error {
 }
 
 impl Writer {
+    /// Writes the object, reports, and deletes the object if the report is not confirmed.
     async fn run(mut self, reply: oneshot::Sender<Outcome>) {
-        let (wanted, answer) = oneshot::channel();
+        let (confirm, confirmed) = oneshot::channel();
         match self.write().await {
-            Ok(()) => drop(reply.send(Ok(wanted))),
+            Ok(()) => drop(reply.send(Ok(confirm))),
             Err(error) => {
-                // Nothing is there to be taken back, whether somebody hears of it or not.
+                // `write` has removed everything, so it does not matter if the caller still exists.
                 let _ = reply.send(Err(error));
                 return;
             }
         }
-        if answer.await.is_err()
+        if confirmed.await.is_err()
             && let Err(error) = self.store.delete(&self.key.location()).await
         {
-            tracing::warn!(key = %self.key, %error, "an object nobody waited for stays behind");
+            tracing::warn!(key = %self.key, %error, "failed to remove an object whose upload was canceled");
         }
     }
 
+    /// Writes the object. After an error nothing is left in the store.
     async fn write(&mut self) -> Result<(), Error> {
         let failed = |source| Error::of_store("write", self.key.as_str(), source);
         let location = self.key.location();
-        // What fits into one part goes in one request.
+        // An object that fits into one part is stored with a single request.
         let (mut blocks, mut bytes) = (Vec::new(), 0);
         while bytes < self.part_bytes {
             match self.blocks.recv().await {
@@ -130,53 +149,56 @@ impl Writer {
                     let whole = PutPayload::from_iter(blocks);
                     return self.store.put(&location, whole).await.map(drop).map_err(failed);
                 }
-                None => return Err(given_up(&self.key)),
+                None => return Err(caller_dropped(&self.key)),
             }
         }
         let upload = self.store.put_multipart(&location).await.map_err(failed)?;
         let mut write = WriteMultipart::new_with_chunk_size(upload, self.part_bytes);
         loop {
             blocks.drain(..).for_each(|block| write.put(block));
-            if let Err(source) = write.wait_for_capacity(PARTS_AT_ONCE).await {
-                take_back(write, &self.key).await;
+            if let Err(source) = write.wait_for_capacity(MAX_PARTS_IN_FLIGHT).await {
+                abort_multipart(write, &self.key).await;
                 return Err(failed(source));
             }
             match self.blocks.recv().await {
                 Some(Message::Block(block)) => blocks.push(block),
                 Some(Message::Last(rest)) => return self.complete(write, rest).await,
                 None => {
-                    take_back(write, &self.key).await;
-                    return Err(given_up(&self.key));
+                    abort_multipart(write, &self.key).await;
+                    return Err(caller_dropped(&self.key));
                 }
             }
         }
     }
 
+    /// Completes a multipart upload.
     async fn complete(&self, mut write: WriteMultipart, rest: Bytes) -> Result<(), Error> {
         let failed = |source| Error::of_store("write", self.key.as_str(), source);
-        // The last part goes alone, since `finish` does not wait for others when one fails. The rest may fill the part before.
+        // All full parts are sent before the last one: `finish` does not wait for parts in flight when one of them
+        // fails.
         write.put(rest);
         if let Err(source) = write.wait_for_capacity(0).await {
-            take_back(write, &self.key).await;
+            abort_multipart(write, &self.key).await;
             return Err(failed(source));
         }
         write.finish().await.map(drop).map_err(failed)
     }
 }
 
-fn given_up(key: &Key) -> Error {
+fn caller_dropped(key: &Key) -> Error {
     Error::Unavailable {
         doing: "write",
         key: key.to_string(),
-        source: "the sender gave up".into(),
+        source: "the upload was canceled".into(),
     }
 }
 
-/// Lets the parts under way end first: one that arrives after the abort would stay for ever.
-async fn take_back(mut write: WriteMultipart, key: &Key) {
+/// Aborts a multipart upload after its parts in flight have ended: a part that arrives after the abort is never
+/// removed.
+async fn abort_multipart(mut write: WriteMultipart, key: &Key) {
     let parts_end = async { while write.wait_for_capacity(0).await.is_err() {} };
-    let _ = timeout(PARTS_END_WITHIN, parts_end).await;
+    let _ = timeout(PARTS_TIMEOUT, parts_end).await;
     if let Err(error) = write.abort().await {
-        tracing::warn!(%key, %error, "failed to take back an unfinished upload");
+        tracing::warn!(%key, %error, "failed to abort an unfinished upload");
     }
 }

@@ -1,4 +1,5 @@
-//! Memory does not grow with the upload. In a process of its own, since it reads the peak of the process.
+//! The memory of an upload does not depend on its length. A test binary of its own, because it reads the peak of the
+//! process.
 
 #![cfg(test)]
 
@@ -11,7 +12,7 @@ use uuid::Uuid;
 
 const CHUNK: usize = 64 << 10;
 
-/// `UPLOAD_MIB` sets another length.
+/// `UPLOAD_MIB` at compile time sets another length.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upload_takes_constant_memory() {
     let chunks = option_env!("UPLOAD_MIB").map_or(256, |mib| mib.parse().unwrap()) * (1 << 20) / CHUNK;
@@ -32,6 +33,7 @@ async fn an_upload_takes_constant_memory() {
     assert!(peak_kib() < 64 << 10, "peak {} KiB", peak_kib());
 }
 
+/// Peak resident memory of the process.
 fn peak_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

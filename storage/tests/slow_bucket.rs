@@ -1,8 +1,8 @@
-//! Memory of many uploads to a slow bucket. In a process of its own, since it reads the peak of the process.
+//! The memory of many uploads to a slow bucket. A test binary of its own, because it reads the peak of the process.
 
 #![cfg(test)]
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-#![allow(clippy::print_stdout, reason = "the figure is told")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
+#![allow(clippy::print_stdout, reason = "the test reports a measurement")]
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -22,11 +22,11 @@ const CHUNK: usize = 64 << 10;
 const BYTES: usize = 11 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_uploads_to_a_slow_bucket_share_a_bounded_memory_and_all_arrive() {
+async fn fifty_uploads_to_a_slow_bucket_complete_in_bounded_memory() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("media")).unwrap();
     let (server, _serving) = s3_server::start(dir.path(), "key", "secret").await.unwrap();
-    let storage = open(slow(server).await).await;
+    let storage = open(slow_proxy(server).await).await;
     let (before, began) = (peak_kib(), Instant::now());
     let uploads = (0..UPLOADS).map(|_| {
         let storage = storage.clone();
@@ -42,7 +42,7 @@ async fn fifty_uploads_to_a_slow_bucket_share_a_bounded_memory_and_all_arrive() 
     }
     let (peak, took) = (peak_kib(), began.elapsed());
     println!("{UPLOADS} × {BYTES} bytes in {took:?}, peak {peak} KiB, {before} KiB before");
-    // 64 MiB of parts, the rest for 50 connections on both sides of the slow line and the server behind it.
+    // 64 MiB of parts; the rest is for 50 connections on both sides of the proxy and for the server.
     assert!(peak - before < 160 << 10, "peak {peak} KiB, {before} KiB before");
 }
 
@@ -55,35 +55,36 @@ async fn open(address: SocketAddr) -> Storage {
     Storage::open(&url, Some(credentials)).await.unwrap()
 }
 
-/// A line to the server that lets 64 MiB a second through in all.
-async fn slow(server: SocketAddr) -> SocketAddr {
+/// Starts a proxy to the server with a total throughput of 64 MiB/s.
+async fn slow_proxy(server: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let line = Arc::new(Mutex::new(()));
+    let throttle = Arc::new(Mutex::new(()));
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            tokio::spawn(pass(client, server, line.clone()));
+            tokio::spawn(forward(client, server, throttle.clone()));
         }
     });
     address
 }
 
-async fn pass(client: TcpStream, server: SocketAddr, line: Arc<Mutex<()>>) {
+async fn forward(client: TcpStream, server: SocketAddr, throttle: Arc<Mutex<()>>) {
     let server = TcpStream::connect(server).await.unwrap();
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     tokio::spawn(async move { copy(&mut from_server, &mut to_client).await });
     let mut buffer = vec![0; CHUNK];
     while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
-        let turn = line.lock().await;
+        let permit = throttle.lock().await;
         tokio::time::sleep(Duration::from_millis(1)).await;
-        drop(turn);
+        drop(permit);
         if to_server.write_all(&buffer[..read]).await.is_err() {
             break;
         }
     }
 }
 
+/// Peak resident memory of the process.
 fn peak_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

@@ -12,7 +12,7 @@
 //! Postgres a row that another claim has locked is skipped (`SKIP LOCKED`). Several tasks of each account are therefore
 //! candidates, and each is ranked as if those before it were in processing already.
 //!
-//! *Query plans.* Both databases must use the partial indexes, whatever the tables contain. Statuses are therefore
+//! *Query plans.* Both databases must use the partial indexes, for any content of the tables. Statuses are therefore
 //! literals in the SQL and not parameters. SQLite keeps no statistics, so it is told which index to use. Postgres plans
 //! each claim anew, because a cached plan from a time with few waiting tasks would read all that wait now.
 

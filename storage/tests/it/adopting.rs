@@ -1,4 +1,4 @@
-//! Local files that become objects.
+//! Moving local files into the storage.
 
 use crate::column::{PART, columns, directory, noise, sha256};
 use domain::TaskId;
@@ -10,7 +10,7 @@ fn output(attempt: i32) -> Key {
 }
 
 #[tokio::test]
-async fn an_adopted_file_is_the_object_and_gone_from_its_place() {
+async fn an_adopted_file_becomes_the_object_and_its_path_is_gone() {
     for column in columns().await {
         for (attempt, len) in [(1, 0), (2, 10), (3, 2 * PART + 3)] {
             let (local, bytes) = (column.dir.path().join("scratch.mp4"), noise(len));
@@ -42,18 +42,18 @@ async fn in_a_directory_adopting_is_a_rename() {
 }
 
 #[tokio::test]
-async fn a_file_of_another_filesystem_is_copied() {
+async fn a_file_of_another_file_system_is_copied() {
     let column = directory().await;
-    let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else {
-        println!("SKIPPED: no second filesystem");
+    let Ok(other) = tempfile::tempdir_in("/dev/shm") else {
+        println!("SKIPPED: no second file system");
         return;
     };
     let device = |path: &std::path::Path| std::fs::metadata(path).unwrap().dev();
-    if device(elsewhere.path()) == device(column.dir.path()) {
-        println!("SKIPPED: no second filesystem");
+    if device(other.path()) == device(column.dir.path()) {
+        println!("SKIPPED: no second file system");
         return;
     }
-    let (local, bytes) = (elsewhere.path().join("scratch.mp4"), noise(3 * PART));
+    let (local, bytes) = (other.path().join("scratch.mp4"), noise(3 * PART));
     std::fs::write(&local, &bytes).unwrap();
     let stored = column.storage.adopt(&output(1), &local).await.unwrap();
     assert_eq!(stored.sha256, sha256(&bytes));
@@ -62,7 +62,7 @@ async fn a_file_of_another_filesystem_is_copied() {
 }
 
 #[tokio::test]
-async fn adopting_replaces_what_was_there() {
+async fn adopting_replaces_an_existing_object() {
     for column in columns().await {
         column.put(&output(1), b"old").await;
         let local = column.dir.path().join("scratch.mp4");
@@ -73,7 +73,7 @@ async fn adopting_replaces_what_was_there() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_there_is_named() {
+async fn the_error_for_a_missing_file_contains_its_path() {
     for column in columns().await {
         let local = column.dir.path().join("missing.mp4");
         let failed = column.storage.adopt(&output(1), &local).await;

@@ -1,4 +1,4 @@
-//! The two kinds of storage a story is told on.
+//! The two kinds of storage that tests run on: a directory and a bucket.
 
 use bytes::Bytes;
 use futures::Stream;
@@ -13,11 +13,12 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+/// Size of a part of a bucket.
 pub(crate) const PART: usize = 5 << 20;
-/// More than any test stores, little enough for parts of that size.
+/// Length limit: more than any test stores, and small enough for the minimum part size.
 pub(crate) const LIMIT: u64 = 1 << 30;
 
-/// One kind of storage, alive as long as this is.
+/// A storage of one kind, which exists until this is dropped.
 pub(crate) struct Column {
     pub(crate) name: &'static str,
     pub(crate) storage: Storage,
@@ -65,20 +66,20 @@ pub(crate) async fn open_bucket(address: SocketAddr, secret: &str) -> Storage {
 }
 
 impl Column {
-    /// Every file on disk, finished or not.
+    /// All files on disk, finished or not.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         collect(self.dir.path(), &mut found);
         found
     }
 
-    /// Taking back may go on for a moment after the sender is gone.
-    pub(crate) async fn becomes_empty(&self) {
+    /// Waits until no file is left: an aborted upload is removed in the background.
+    pub(crate) async fn wait_until_empty(&self) {
         let began = Instant::now();
         while !self.files().is_empty() {
             assert!(
                 began.elapsed() < Duration::from_secs(30),
-                "{}: {:?} stay behind",
+                "{}: {:?} are left",
                 self.name,
                 self.files()
             );
@@ -117,24 +118,25 @@ impl Drop for Column {
 fn collect(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
-        // The test server keeps its notes on an object when the object is removed.
-        let is_note =
+        // The test server keeps its metadata files when it removes an object.
+        let is_metadata =
             path.to_string_lossy().ends_with("metadata.json") || path.to_string_lossy().ends_with("internal.json");
         if path.is_dir() {
             collect(&path, found);
-        } else if !is_note {
+        } else if !is_metadata {
             found.push(path);
         }
     }
 }
 
+/// The key of a new source.
 pub(crate) fn source() -> Key {
     Key::source(Uuid::new_v4())
 }
 
-/// Bytes that repeat late, so that a part in the wrong place shows.
+/// Bytes that repeat only after several parts, so that a part at the wrong offset is detected.
 static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let words = (0..(4 * PART as u64) / 8).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+    let words = (0..(4 * PART as u64) / 8).map(|index| index.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
     words.flatten().collect()
 });
 

@@ -1,4 +1,4 @@
-//! Ranges, whole files, and removal.
+//! Reading ranges and whole objects, and removing them.
 
 use crate::column::{Column, PART, columns, noise, source};
 use domain::TaskId;
@@ -6,7 +6,7 @@ use futures::TryStreamExt;
 use storage::{Error, FileName, Key};
 
 #[tokio::test]
-async fn a_range_is_exactly_the_bytes_asked_for() {
+async fn a_range_contains_exactly_the_requested_bytes() {
     for column in columns().await {
         let (key, bytes) = (source(), noise(PART + 1_000));
         column.put(&key, &bytes).await;
@@ -26,10 +26,10 @@ async fn a_range_is_exactly_the_bytes_asked_for() {
             column.name
         );
         for start in [end, end + 5] {
-            let behind = read(&column, &key, start..start + 10).await;
+            let past_end = read(&column, &key, start..start + 10).await;
             assert!(
-                matches!(behind, Err(Error::OutOfRange { .. })),
-                "{}: {behind:?}",
+                matches!(past_end, Err(Error::OutOfRange { .. })),
+                "{}: {past_end:?}",
                 column.name
             );
         }
@@ -37,13 +37,13 @@ async fn a_range_is_exactly_the_bytes_asked_for() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found() {
+async fn a_missing_object_is_not_found() {
     for column in columns().await {
         let key = source();
         assert_eq!(column.storage.head(&key).await.unwrap(), None, "{}", column.name);
         let range = read(&column, &key, 0..10).await;
         assert!(
-            matches!(&range, Err(Error::NotFound { key: told }) if *told == key.to_string()),
+            matches!(&range, Err(Error::NotFound { key: missing }) if *missing == key.to_string()),
             "{range:?}"
         );
         let target = column.dir.path().join("copy");
@@ -60,7 +60,7 @@ async fn what_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_copy_cannot_go_where_no_directory_is() {
+async fn copying_into_a_missing_directory_fails() {
     for column in columns().await {
         let key = source();
         column.put(&key, b"abc").await;
@@ -77,7 +77,7 @@ async fn a_copy_cannot_go_where_no_directory_is() {
 }
 
 #[tokio::test]
-async fn only_a_directory_has_paths() {
+async fn objects_have_a_local_path_only_in_a_directory() {
     for column in columns().await {
         let key = source();
         column.put(&key, b"abc").await;
@@ -101,7 +101,7 @@ async fn only_a_directory_has_paths() {
 }
 
 #[tokio::test]
-async fn removing_a_prefix_takes_that_task_only() {
+async fn removing_a_prefix_removes_that_attempt_only() {
     for column in columns().await {
         let file = |name| FileName::parse(name).unwrap();
         let ours: Vec<_> = ["web.mp4", "hls/master.m3u8", "hls/720p/segment_1.m4s"]

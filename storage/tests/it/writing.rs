@@ -1,4 +1,4 @@
-//! Putting streams: all or nothing.
+//! Storing streams: whole or not at all.
 
 use crate::column::{Column, LIMIT, PART, chunks, columns, noise, sha256, source};
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use storage::PutError;
 
 #[tokio::test]
-async fn a_stream_is_stored_whole() {
+async fn a_stream_is_stored_completely() {
     for column in columns().await {
         for len in [
             1,
@@ -32,7 +32,7 @@ async fn a_stream_is_stored_whole() {
             );
             assert!(
                 column.read(&key).await == bytes,
-                "{}: {len} bytes came back changed",
+                "{}: {len} bytes differ after reading",
                 column.name
             );
         }
@@ -40,7 +40,7 @@ async fn a_stream_is_stored_whole() {
 }
 
 #[tokio::test]
-async fn chunks_of_any_size_make_the_same_object() {
+async fn the_object_does_not_depend_on_the_size_of_chunks() {
     for column in columns().await {
         let bytes = noise(2 * PART + 99);
         for size in [7, 65_536, 3 << 20, 2 * PART + 99] {
@@ -74,15 +74,15 @@ async fn a_second_put_replaces_the_first() {
 #[tokio::test]
 async fn an_empty_stream_is_refused() {
     for column in columns().await {
-        let nothing = futures::stream::iter([Ok::<_, Infallible>(Bytes::new())]);
-        let refused = column.storage.put_stream(&source(), nothing, Some(0), LIMIT).await;
+        let empty = futures::stream::iter([Ok::<_, Infallible>(Bytes::new())]);
+        let refused = column.storage.put_stream(&source(), empty, Some(0), LIMIT).await;
         assert!(matches!(refused, Err(PutError::Empty)), "{}: {refused:?}", column.name);
         assert!(column.files().is_empty(), "{}: {:?}", column.name, column.files());
     }
 }
 
 #[tokio::test]
-async fn a_stream_over_the_limit_leaves_nothing() {
+async fn a_stream_over_the_limit_is_not_stored() {
     for column in columns().await {
         let exact = column
             .storage
@@ -96,22 +96,22 @@ async fn a_stream_over_the_limit_leaves_nothing() {
                 .storage
                 .put_stream(&source(), bytes, None, limit_bytes as u64)
                 .await;
-            let Err(PutError::TooLarge { limit_bytes: told }) = refused else {
+            let Err(PutError::TooLarge { limit_bytes: reported }) = refused else {
                 panic!("{}: {refused:?}", column.name)
             };
-            assert_eq!(told, limit_bytes as u64);
+            assert_eq!(reported, limit_bytes as u64);
             assert!(column.files().is_empty(), "{}: {:?}", column.name, column.files());
         }
     }
 }
 
 #[tokio::test]
-async fn a_sender_that_fails_leaves_nothing() {
+async fn a_stream_that_fails_is_not_stored() {
     for column in columns().await {
         for len in [0, 1_000, 3 * PART] {
-            let lost = || io::Error::from(io::ErrorKind::ConnectionReset);
+            let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
             let sent = chunks(&noise(len), 65_536).map(|chunk| chunk.map_err(|never| match never {}));
-            let sent = sent.chain(futures::stream::iter([Err(lost())]));
+            let sent = sent.chain(futures::stream::iter([Err(reset())]));
             let failed = column.storage.put_stream(&source(), sent, None, LIMIT).await;
             assert!(
                 matches!(failed, Err(PutError::Source(_))),
@@ -124,7 +124,7 @@ async fn a_sender_that_fails_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_sender_that_is_dropped_leaves_nothing() {
+async fn an_upload_that_is_dropped_is_removed() {
     for column in columns().await {
         for len in [1_000, PART, 3 * PART] {
             let (storage, key) = (column.storage.clone(), source());
@@ -133,14 +133,14 @@ async fn a_sender_that_is_dropped_leaves_nothing() {
             tokio::time::sleep(Duration::from_millis(100)).await;
             sending.abort();
             assert!(sending.await.unwrap_err().is_cancelled());
-            column.becomes_empty().await;
+            column.wait_until_empty().await;
         }
     }
 }
 
-/// Also between the last byte and the answer, when the store is about to make the object visible.
+/// Covers drops between the last byte and the response, when the store is making the object visible.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dropping_at_any_moment_is_all_or_nothing() {
+async fn an_upload_dropped_at_any_moment_is_removed_or_complete() {
     for column in columns().await {
         let (mut dropped, mut stored) = (0, 0);
         for len in [1_000, 2 * PART + 1] {
@@ -156,7 +156,7 @@ async fn dropping_at_any_moment_is_all_or_nothing() {
                     stored += 1;
                 } else {
                     dropped += 1;
-                    column.becomes_empty().await;
+                    column.wait_until_empty().await;
                 }
             }
         }
@@ -166,7 +166,7 @@ async fn dropping_at_any_moment_is_all_or_nothing() {
 }
 
 #[tokio::test]
-async fn many_uploads_at_once_do_not_mix() {
+async fn concurrent_uploads_do_not_mix() {
     for column in columns().await {
         let puts = (0..12_usize).map(|number| {
             let column = &column;
@@ -175,7 +175,7 @@ async fn many_uploads_at_once_do_not_mix() {
                 column.put(&key, &bytes).await;
                 assert!(
                     column.read(&key).await == bytes,
-                    "{}: upload {number} came back changed",
+                    "{}: upload {number} differs after reading",
                     column.name
                 );
             }
@@ -184,14 +184,15 @@ async fn many_uploads_at_once_do_not_mix() {
     }
 }
 
+/// A new storage of the same kind.
 async fn fresh(used: Column) -> Column {
     let mut columns = columns().await;
-    let at = columns.iter().position(|column| column.name == used.name).unwrap();
-    columns.swap_remove(at)
+    let index = columns.iter().position(|column| column.name == used.name).unwrap();
+    columns.swap_remove(index)
 }
 
-/// Only to see that a stream needs neither `Unpin` nor an error of a certain kind.
+/// Compiles only if a stream needs neither `Unpin` nor a particular error type.
 #[expect(dead_code, reason = "compiling is the test")]
-async fn any_stream_will_do<S: Stream<Item = Result<Bytes, String>>>(column: Column, stream: S) {
+async fn any_stream_is_accepted<S: Stream<Item = Result<Bytes, String>>>(column: Column, stream: S) {
     let _ = column.storage.put_stream(&source(), stream, None, 1).await;
 }

@@ -1,4 +1,4 @@
-//! Stores that are full, silent, gone, or not ours.
+//! Stores that are full, unresponsive or missing, and refused credentials.
 
 use crate::column::{LIMIT, bucket, chunks, directory, noise, open_bucket, source};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 #[tokio::test]
-async fn a_url_that_is_no_storage_is_refused() {
+async fn an_invalid_url_is_refused() {
     let credentials = || S3Credentials {
         access_key_id: "key".to_owned(),
         secret_access_key: "secret".to_owned(),
@@ -36,7 +36,7 @@ async fn a_url_that_is_no_storage_is_refused() {
 }
 
 #[tokio::test]
-async fn ready_tells_whether_the_store_answers() {
+async fn ready_reports_if_the_store_responds() {
     let column = directory().await;
     column.storage.ready().await.unwrap();
     std::fs::remove_dir_all(column.storage.local_root().unwrap()).unwrap();
@@ -47,16 +47,20 @@ async fn ready_tells_whether_the_store_answers() {
     std::fs::remove_dir(column.dir.path().join("media")).unwrap();
     assert!(
         matches!(column.storage.ready().await, Err(Error::Unavailable { .. })),
-        "there is no bucket"
+        "the bucket does not exist"
     );
-    let gone = open_bucket(answering("").await, "secret").await;
-    let asked = Instant::now();
-    assert!(matches!(gone.ready().await, Err(Error::Unavailable { .. })));
-    assert!(asked.elapsed() < Duration::from_millis(2_500), "{:?}", asked.elapsed());
+    let unresponsive = open_bucket(server_with_response("").await, "secret").await;
+    let started = Instant::now();
+    assert!(matches!(unresponsive.ready().await, Err(Error::Unavailable { .. })));
+    assert!(
+        started.elapsed() < Duration::from_millis(2_500),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[tokio::test]
-async fn a_wrong_secret_is_no_missing_object() {
+async fn a_wrong_secret_is_not_reported_as_a_missing_object() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("media")).unwrap();
     let (address, _server) = storage::s3_server::start(dir.path(), "key", "secret").await.unwrap();
@@ -72,8 +76,8 @@ async fn a_wrong_secret_is_no_missing_object() {
 }
 
 #[tokio::test]
-async fn a_full_server_is_told_from_a_broken_one() {
-    for (answer, full) in [
+async fn a_full_server_is_distinguished_from_a_broken_one() {
+    for (response, is_full) in [
         (
             "HTTP/1.1 507 Insufficient Storage\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
             true,
@@ -83,20 +87,20 @@ async fn a_full_server_is_told_from_a_broken_one() {
             false,
         ),
     ] {
-        let storage = open_bucket(answering(answer).await, "secret").await;
+        let storage = open_bucket(server_with_response(response).await, "secret").await;
         let put = storage.put_stream(&source(), chunks(b"abc", 3), None, 10).await;
-        assert_eq!(matches!(put, Err(PutError::StorageFull)), full, "{put:?}");
+        assert_eq!(matches!(put, Err(PutError::StorageFull)), is_full, "{put:?}");
         assert_eq!(
             matches!(put, Err(PutError::Storage(Error::Unavailable { .. }))),
-            !full,
+            !is_full,
             "{put:?}"
         );
     }
 }
 
-/// Needs the right to mount a small filesystem, so it runs where tests run as root.
+/// Needs the privilege to mount a file system, so it is skipped unless the tests run as root.
 #[tokio::test]
-async fn a_full_disk_is_told_and_serves_again_when_there_is_room() {
+async fn a_full_disk_is_reported_and_works_again_when_there_is_space() {
     let Some(disk) = SmallDisk::mount() else { return };
     let storage = Storage::open(&format!("file://{}", disk.0.path().display()), None)
         .await
@@ -121,21 +125,21 @@ async fn a_full_disk_is_told_and_serves_again_when_there_is_room() {
     assert!(matches!(copied, Err(Error::Full { .. })), "{copied:?}");
 }
 
-/// A filesystem of 12 MiB.
+/// A mounted file system of 12 MiB.
 struct SmallDisk(TempDir);
 
 impl SmallDisk {
     fn mount() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let mut mount = Command::new("mount");
-        let done = mount
+        let mounted = mount
             .args(["-t", "tmpfs", "-o", "size=12m", "none"])
             .arg(dir.path())
             .output();
-        if done.is_ok_and(|done| done.status.success()) {
+        if mounted.is_ok_and(|output| output.status.success()) {
             return Some(Self(dir));
         }
-        println!("SKIPPED: no right to mount a small filesystem");
+        println!("SKIPPED: no privilege to mount a file system");
         None
     }
 }
@@ -146,14 +150,14 @@ impl Drop for SmallDisk {
     }
 }
 
-/// A server that knows one answer, or hangs up when it is empty.
-async fn answering(answer: &'static str) -> SocketAddr {
+/// Starts a server that sends this response to each request, or closes the connection if it is empty.
+async fn server_with_response(response: &'static str) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut socket, _)) = listener.accept().await {
             let _ = socket.read(&mut [0; 4_096]).await;
-            let _ = socket.write_all(answer.as_bytes()).await;
+            let _ = socket.write_all(response.as_bytes()).await;
         }
     });
     address

@@ -1,12 +1,12 @@
 //! Background tasks: loops that run for the whole life of a process, such as the listener, the sweeper and the signal
 //! handler.
 //!
-//! *Problem.* A panic ends a loop of `tokio::spawn` without notice, and the process continues to accept requests that it
-//! cannot serve.
+//! *Problem.* A panic ends a loop of `tokio::spawn` without notice, and the process continues to accept requests that
+//! it cannot serve.
 //!
-//! *Mechanism.* [`Background::keep`] runs a loop and restarts it after a panic, with a delay that doubles with each panic in
-//! a row. Panics are logged and counted in `rushes_background_panics_total`. `/api/health` shows [`Background::tasks`]. A
-//! task that keeps panicking makes the process not ready ([`Background::is_well`]).
+//! *Mechanism.* [`Background::keep`] runs a loop and restarts it after a panic, with a delay that doubles with each
+//! panic in a row. Panics are logged and counted in `rushes_background_panics_total`. `/api/health` shows
+//! [`Background::tasks`]. A task that keeps panicking makes the process not ready ([`Background::is_well`]).
 //!
 //! *Rejected.* Ending the process at the first panic: a single bad request or row would stop all other work.
 
@@ -24,7 +24,8 @@ const MIN_DELAY: Duration = Duration::from_millis(100);
 const MAX_DELAY: Duration = Duration::from_secs(30);
 /// Time without a panic after which a task counts as healthy again.
 const RECOVERY_TIME: Duration = Duration::from_secs(60);
-/// Number of panics in a row, each within [`RECOVERY_TIME`] of the one before, from which on a task counts as failing.
+/// Number of panics in a row from which on a task counts as failing. In a row means at most [`RECOVERY_TIME`] plus
+/// [`MAX_DELAY`] after the previous one, since the task may have waited for its restart.
 const FAILING_PANICS: u32 = 3;
 
 /// The background tasks of one process. Cheap to clone.
@@ -99,8 +100,8 @@ impl Background {
                     () = injected => panic!("injected by a test"),
                 }
             };
-            // `AssertUnwindSafe`: the work shares state with the rest of the process only through rows, which are written in
-            // transactions, and through locks, whose poisoning is ignored on purpose.
+            // `AssertUnwindSafe`: the work shares state with the rest of the process only through rows, which are
+            // written in transactions, and through locks, whose poisoning is ignored on purpose.
             let Err(panic) = AssertUnwindSafe(run).catch_unwind().await else {
                 self.lock().remove(name);
                 return;

@@ -1,6 +1,6 @@
 //! Migrations of the database, for SQLite and Postgres, one change each.
 //!
-//! During an upgrade, processes of the version before run beside this one. A migration must therefore not break their
+//! During an upgrade, processes of the previous version run beside this one. A migration must therefore not break their
 //! statements. A change that would is made in three steps: *expand* (add the new structure), *move* (fill it, and keep
 //! old and new in step), and, in a later version, *contract* (drop the old structure).
 

@@ -1,7 +1,8 @@
 //! Fair share between accounts: partial indexes over waiting and processing tasks, `tasks.worker_id`, and table `turns`
 //! with the latest claim of each account. Also an index over the hashes of sources.
 //!
-//! `tasks.rung_at_ms` is no longer used. It stays for workers of the version before and is dropped by a later version.
+//! `tasks.rung_at_ms` is no longer used. It stays for workers of the previous version and is dropped by a later
+//! version.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;

@@ -1,6 +1,6 @@
 //! Renames `outputs.place` to `outputs.position`: the index of an output among those of its task.
 //!
-//! During an upgrade, processes of the version before run beside this one, and requests must not fail
+//! During an upgrade, processes of the previous version run beside this one, and requests must not fail
 //! (docs/OPERATIONS.md, "Rolling restarts"). `RENAME COLUMN` would break their statements. This is the *expand* and
 //! *move* part of the change: `position` is added and filled, and a trigger completes the column that an insert leaves
 //! out. Rows of `outputs` are never updated, so a trigger on inserts is enough. A later version drops the trigger and
@@ -49,7 +49,7 @@ const UP_SQLITE: [&str; 6] = [
     END",
 ];
 
-/// `place` stays without `NOT NULL`; the version before always sets it.
+/// `place` stays without `NOT NULL`; the previous version always sets it.
 const DOWN_SQLITE: [&str; 2] = [
     "DROP TRIGGER outputs_fill_position",
     "ALTER TABLE outputs DROP COLUMN position",

@@ -1,4 +1,4 @@
-//! Migrations on a database that processes of the version before still use.
+//! Migrations on a database that processes of the previous version still use.
 
 use crate::seed::{an_output, claimed, database, new_task, succeed};
 use entity::output;
@@ -6,7 +6,7 @@ use entity::task::Claim;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 
-/// The statement with which the version before inserts an output.
+/// The statement with which the previous version inserts an output.
 async fn insert_with_place(db: &DatabaseConnection, task: i64, place: i32, name: &str) {
     let columns = "task_id, place, name, kind, media_type, key, bytes, sha256";
     let values = format!("{task}, {place}, '{name}', 'mp4', 'video/mp4', '{name}', 1, 'ab'");
@@ -14,7 +14,7 @@ async fn insert_with_place(db: &DatabaseConnection, task: i64, place: i32, name:
     db.execute_unprepared(&insert).await.unwrap();
 }
 
-/// The names of the outputs of a task as the version before orders them.
+/// The names of the outputs of a task as the previous version orders them.
 async fn names_by_place(db: &DatabaseConnection, task: i64) -> Vec<String> {
     let query = format!("SELECT name FROM outputs WHERE task_id = {task} ORDER BY place");
     let query = sea_orm::Statement::from_string(db.get_database_backend(), query);

@@ -83,7 +83,16 @@ async fn shared_outputs_are_removed_with_their_last_task() {
     );
     assert_eq!(keys(theirs), keys(ours));
 
-    // Two concurrent requests: each file is removed exactly once.
+    let mut gone = remove_concurrently(&db, [first, second]).await;
+    gone.sort();
+    // Each file is removed exactly once.
+    assert_eq!(gone[..2], ["outputs/1/1/hls/", "outputs/1/1/video.mp4"]);
+    assert_eq!(gone.len(), 4, "with the two sources: {gone:?}");
+    assert_eq!(trash::due(&db, 9).await.unwrap().len(), 4);
+}
+
+/// Removes two tasks as two concurrent requests do; returns the keys of all removed files.
+async fn remove_concurrently(db: &DatabaseConnection, tasks: [Model; 2]) -> Vec<String> {
     let remove = |task: Model| {
         let db = db.clone();
         tokio::spawn(async move {
@@ -93,13 +102,10 @@ async fn shared_outputs_are_removed_with_their_last_task() {
                 .unwrap()
         })
     };
-    let (one, other) = (remove(first), remove(second));
+    let [one, other] = tasks.map(remove);
     let mut gone = one.await.unwrap();
     gone.extend(other.await.unwrap());
-    gone.sort();
-    assert_eq!(gone[..2], ["outputs/1/1/hls/", "outputs/1/1/video.mp4"]);
-    assert_eq!(gone.len(), 4, "with the two sources: {gone:?}");
-    assert_eq!(trash::due(&db, 9).await.unwrap().len(), 4);
+    gone
 }
 
 #[tokio::test]

@@ -7,15 +7,16 @@
 //! *Mechanism.* Lazy binding, as by a dynamic linker:
 //!
 //! 1. Each function of FFmpeg that is called has a *stub* here: a symbol with its name that jumps through a *slot*, a
-//!    pointer in memory. The static linker resolves all references to the stubs, so the executable depends on no library
-//!    of FFmpeg.
-//! 2. Each slot first points to code that calls [`load`] and then repeats the jump. So a call before [`load`] works, too.
+//!    pointer in memory. The static linker resolves all references to the stubs, so the executable depends on no
+//!    library of FFmpeg.
+//! 2. Each slot first points to code that calls [`load`] and then repeats the jump. So a call before [`load`] works,
+//!    too.
 //! 3. [`load`] opens the libraries with `dlopen`, looks up all functions with `dlsym`, fills the slots, and makes their
 //!    pages read-only.
 //!
 //! *Invariants.* Slots are written before the process is confined and never afterwards. A function without a stub still
-//! works, but the linker then makes the executable depend on its library; `tests/it/processes.rs` fails in this case. The
-//! build uses lld, which drops dependencies that only unused code has.
+//! works, but the linker then makes the executable depend on its library; `tests/it/processes.rs` fails in this case.
+//! The build uses lld, which drops dependencies that only unused code has.
 //!
 //! *Rejected.* Calling FFmpeg through function pointers: the crate `ffmpeg-next` calls symbols.
 //!
@@ -139,8 +140,8 @@ fn fill_slots() -> Result<(), String> {
         .iter()
         .map(|name| find_function(&libraries, name))
         .collect::<Result<_, _>>()?;
-    // SAFETY: there are as many slots as names. Other threads only jump through the slots. Each store is atomic, and its
-    // value is the function that the slot is named after.
+    // SAFETY: there are as many slots as names. Other threads only jump through the slots. Each store is atomic, and
+    // its value is the function that the slot is named after.
     let slots = unsafe { &rushes_ffmpeg_slots };
     for (slot, function) in slots.iter().zip(functions) {
         slot.store(function, Ordering::Release);
@@ -160,8 +161,8 @@ fn fill_slots() -> Result<(), String> {
 /// Opens a library. It is never closed.
 fn open(name: &str) -> Result<*mut c_void, String> {
     let file = CString::new(name).map_err(|error| error.to_string())?;
-    // SAFETY: the name is a C string. The initializers that run are those that would have run before `main` if the library
-    // were linked in the ordinary way.
+    // SAFETY: the name is a C string. The initializers that run are those that would have run before `main` if the
+    // library were linked in the ordinary way.
     let library = unsafe { libc::dlopen(file.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
     if library.is_null() {
         return Err(missing(name, "cannot be loaded"));
@@ -181,8 +182,8 @@ fn find_function(libraries: &[*mut c_void], name: &str) -> Result<*mut c_void, S
         .ok_or_else(|| missing(name, "was not found"))
 }
 
-/// Builds the error sentence. The message of the dynamic linker contains paths, so it goes to standard error and not into
-/// the failure.
+/// Builds the error sentence. The message of the dynamic linker contains paths, so it goes to standard error and not
+/// into the failure.
 fn missing(name: &str, problem: &str) -> String {
     // SAFETY: returns null or a C string that is valid until the next such call of this thread.
     let message = unsafe { libc::dlerror() };
@@ -194,8 +195,8 @@ fn missing(name: &str, problem: &str) -> String {
     format!("{name} of FFmpeg {problem} on this machine")
 }
 
-/// Loads the libraries for a call through an empty slot. The caller expects the result of an FFmpeg function, so there is
-/// no way to return an error.
+/// Loads the libraries for a call through an empty slot. The caller expects the result of an FFmpeg function, so there
+/// is no way to return an error.
 extern "C" fn load_or_panic() {
     if let Err(error) = load() {
         panic!("{error}");

@@ -1,4 +1,5 @@
-//! The sandbox of the media child: the process gives up rights before it opens a file of a user, and never gets them back.
+//! The sandbox of the media child: the process gives up rights before it opens a file of a user, and never gets them
+//! back.
 //!
 //! *Problem.* FFmpeg parses files of strangers. An attacker who takes over a decoder must not be able to read or change
 //! other files, use the network, start programs, signal processes, or use unlimited memory and processor time.
@@ -7,15 +8,15 @@
 //!
 //! 1. [`harden_process`] drops what the process inherited: descriptors, privileges of set-user-ID programs, debuggers.
 //! 2. Resource limits (`limits.rs`) bound memory, processor time, descriptors and file sizes.
-//! 3. Landlock (`landlock.rs`) decides which paths can be opened: the scratch directory and a few files that describe the
-//!    machine.
+//! 3. Landlock (`landlock.rs`) decides which paths can be opened: the scratch directory and a few files that describe
+//!    the machine.
 //! 4. seccomp (`seccomp.rs`) decides which system calls exist. It is last, because the other layers need calls that it
 //!    forbids.
 //!
 //! *Invariants.* The process is single-threaded while it is confined, so every later thread inherits all layers. Files
-//! that were opened before stay open; these are the only files outside of the scratch directory. A layer that the kernel
-//! does not have is reported in [`SandboxStatus`] and never assumed. Under [`SandboxMode::Require`] the caller then
-//! refuses to work.
+//! that were opened before stay open; these are the only files outside of the scratch directory. A layer that the
+//! kernel does not have is reported in [`SandboxStatus`] and never assumed. Under [`SandboxMode::Require`] the caller
+//! then refuses to work.
 //!
 //! *Rejected.* Namespaces: container runtimes forbid creating them by default. A seccomp deny-list: new system
 //! calls of later kernels would be allowed.
@@ -37,8 +38,8 @@ use nix::unistd::{Pid, getpgrp, getpid, getppid, setpgid};
 use std::io;
 use std::path::Path;
 
-/// Niceness of a media child, relative to the process that started it. At 10 a thread gets about a ninth of the processor
-/// share of a thread at 0 (sched(7)): logins are not delayed, and a busy API does not stop the work entirely.
+/// Niceness of a media child, relative to the process that started it. At 10 a thread gets about a ninth of the
+/// processor share of a thread at 0 (sched(7)): logins are not delayed, and a busy API does not stop the work entirely.
 const NICENESS: i32 = 10;
 
 /// Lowers the scheduling priority below that of the API. Call it before any thread exists: priorities belong to threads
@@ -72,8 +73,8 @@ pub fn harden_process() -> io::Result<()> {
     Ok(())
 }
 
-/// Confines this process for good: resource limits, no capabilities, file access below `scratch` only, and only the system
-/// calls that decoding and encoding need. Files that are open stay open.
+/// Confines this process for good: resource limits, no capabilities, file access below `scratch` only, and only the
+/// system calls that decoding and encoding need. Files that are open stay open.
 ///
 /// # Errors
 /// Limits or capabilities could not be set. A kernel without Landlock or seccomp is no error: the status tells which of

@@ -1,10 +1,11 @@
-//! The media child, `rushes media`: one process for one task.
+//! The media child, `rushes media`: a process that executes the requests of one task.
 //!
-//! *Problem.* Demuxers and decoders parse files of strangers in C. A bug in them must not reach the database, the network,
-//! the secrets of the service, or files of other tasks; and a crash or an endless loop must not take the worker along.
+//! *Problem.* Demuxers and decoders parse files of strangers in C. A bug in them must not reach the database, the
+//! network, the secrets of the service, or files of other tasks; and a crash or an endless loop must not stop the
+//! worker.
 //!
-//! *Mechanism.* The worker starts its own executable as a child and talks to it over pipes (`domain::protocol`), one JSON
-//! value per line. The steps are in this order, because each removes a right that the one before it needs:
+//! *Mechanism.* The worker starts its own executable as a child and talks to it over pipes (`domain::protocol`), one
+//! JSON value per line. The steps are in this order, because each removes rights that the steps before it need:
 //!
 //! 1. Lower the scheduling priority, load the libraries of FFmpeg, and harden the process
 //!    ([`sandbox::harden_process`]).
@@ -14,11 +15,11 @@
 //! 5. Send [`Event::Ready`], then execute [`Request`]s in order until the input ends.
 //!
 //! *Invariants.* FFmpeg parses no byte of a source before step 4. Each request gets exactly one closing event. The end
-//! of input cancels the work and ends the process within two seconds, so a worker stops a child by closing the pipe. When
-//! a worker is killed, the parent-death signal kills its children.
+//! of input cancels the work and ends the process within two seconds, so a worker stops a child by closing the pipe.
+//! When a worker is killed, the parent-death signal kills its children.
 //!
-//! *Rejected.* Decoding on a thread of the worker: memory, crashes and rights would be shared with it. Passing paths with
-//! each request: the sandbox would have to allow opening them later.
+//! *Rejected.* Decoding on a thread of the worker: memory, crashes and rights would be shared with it. Passing paths
+//! with each request: the sandbox would have to allow opening them later.
 
 mod executor;
 mod failure;
@@ -49,8 +50,8 @@ const MAX_IMAGE_BYTES: u64 = 4 << 20;
 /// Runs the media child: one [`Session`] and then [`Request`]s on standard input, [`Event`]s on standard output, log
 /// messages of FFmpeg on standard error.
 ///
-/// Call it first in `main`, before any thread or runtime exists: it closes all descriptors above 2 and drops rights that
-/// other threads would keep.
+/// Call it first in `main`, before any thread or runtime exists: it closes all descriptors above 2 and drops rights
+/// that other threads would keep.
 ///
 /// Exit codes: 0 when the input ended; 1 when no request was executed (the last event has the reason); 2 when the input
 /// ended and the work did not stop within two seconds; 3 without a usable standard input and output.

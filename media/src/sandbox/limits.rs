@@ -5,8 +5,8 @@ use std::io;
 
 /// Descriptors: the standard streams, the sources, and more than the outputs of the largest plan need.
 const MAX_DESCRIPTORS: u64 = 256;
-/// Address space beyond the limit of memory, for libraries and for the arenas that `malloc` reserves per thread and never
-/// writes to.
+/// Address space beyond the limit of memory, for libraries and for the arenas that `malloc` reserves per thread and
+/// never writes to.
 const RESERVED_BYTES: u64 = 32 << 30;
 /// Seconds of processor time between `SIGXCPU`, which can be caught, and `SIGKILL`.
 const CPU_GRACE_S: u64 = 5;

@@ -1,7 +1,7 @@
 //! The seccomp filter: an allow-list of system calls. All other calls fail with `EPERM`.
 //!
-//! Not on the list: sockets, fork, exec, ptrace, signals to other processes, `io_uring`, and calls that change a file by
-//! its path and that Landlock does not check (chmod, chown, xattr, utime, truncate, links).
+//! Not on the list: sockets, fork, exec, ptrace, signals to other processes, `io_uring`, and calls that change a file
+//! by its path and that Landlock does not check (chmod, chown, xattr, utime, truncate, links).
 //!
 //! A forbidden call fails and does not kill the process, because libc and codecs probe for calls and have fallbacks.
 

@@ -1,5 +1,5 @@
-//! Executes the requests of a session, one at a time. Each request gets exactly one closing event; a panic of the engine
-//! becomes [`Event::Failed`].
+//! Executes the requests of a session, one at a time. Each request gets exactly one closing event; a panic of the
+//! engine becomes [`Event::Failed`].
 
 use super::failure::infrastructure;
 use super::protocol::EventWriter;
@@ -76,8 +76,8 @@ impl Executor {
     }
 }
 
-/// Runs `work` on a thread of its own. Until it returns, sends a progress event every [`PROGRESS_INTERVAL`]: the value of
-/// `progress` with the number of packets that the work has read so far.
+/// Runs `work` on a thread of its own. Until it returns, sends a progress event every [`PROGRESS_INTERVAL`]: the value
+/// of `progress` with the number of packets that the work has read so far.
 fn with_progress<T: Send>(
     events: &mut EventWriter,
     cancel: &Cancel,

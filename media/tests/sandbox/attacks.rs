@@ -1,7 +1,8 @@
-//! What somebody would try who has taken over a decoder, and what a decoder must still be able to do.
+//! Operations that an attacker in a decoder would try, and operations that FFmpeg needs. Both run in a child, confined
+//! or not, and are reported with their error numbers.
 
-use crate::raw;
-use crate::stage::SECRET;
+use crate::fixture::SECRET;
+use crate::syscalls;
 use domain::plan::Clips;
 use media::engine;
 use media::sandbox::{self, Limits};
@@ -20,83 +21,84 @@ pub(crate) const LIMITS: Limits = Limits {
     file_bytes: 1 << 30,
 };
 
-/// What the attempts are about.
+/// Paths, descriptors and processes to attack.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Targets {
-    /// Whether to lock in first; without, the attempts show that they would work.
+    /// `true` confines the process first. `false` shows that the operations succeed without the sandbox.
     pub(crate) confined: bool,
     pub(crate) scratch: PathBuf,
     pub(crate) source: PathBuf,
     pub(crate) secret: PathBuf,
-    /// A descriptor of the parent that was not closed.
-    pub(crate) leaked: i32,
-    /// A process outside.
-    pub(crate) outsider: i32,
+    /// An open descriptor that the child inherits.
+    pub(crate) inherited_fd: i32,
+    /// Id of a process outside of the sandbox.
+    pub(crate) outside_pid: i32,
 }
 
-/// Name of each attempt, and the error number it ended with; `None` when it went through.
+/// Error number of each operation by its name; `None` when it succeeded.
 pub(crate) type Outcomes = BTreeMap<String, Option<i32>>;
 
-/// What came of it.
+/// The outcome of all operations; printed as one line of JSON.
 #[derive(Default, Serialize, Deserialize)]
-pub(crate) struct Attempts {
+pub(crate) struct AttackReport {
     pub(crate) landlock: bool,
     pub(crate) seccomp: bool,
     pub(crate) forbidden: Outcomes,
     pub(crate) calls: Outcomes,
     pub(crate) needed: Outcomes,
-    /// How encoding went that was under way meanwhile.
-    pub(crate) encoding: String,
+    /// Result of a transcode that ran at the same time.
+    pub(crate) transcode: String,
 }
 
 pub(crate) fn run(arguments: &[String]) -> ExitCode {
     let targets: Targets = serde_json::from_str(&arguments[0]).unwrap();
     let source = File::open(&targets.source).unwrap();
-    let mut attempts = Attempts::default();
+    let mut report = AttackReport::default();
     let scratch = targets.scratch.canonicalize().unwrap();
     std::env::set_current_dir(&scratch).unwrap();
     if targets.confined {
         drop(source);
-        sandbox::cut_loose().unwrap();
+        sandbox::harden_process().unwrap();
         media::load().unwrap();
         let source = File::open(&targets.source).unwrap();
-        let status = sandbox::enter(&scratch, &LIMITS).unwrap();
-        (attempts.landlock, attempts.seccomp) = (status.landlock, status.seccomp);
+        let status = sandbox::confine(&scratch, &LIMITS).unwrap();
+        (report.landlock, report.seccomp) = (status.landlock, status.seccomp);
         engine::init();
-        attempts.encoding = while_encoding(source, &scratch, || attempt(&targets, &mut attempts));
+        report.transcode = while_transcoding(source, &scratch, || record_outcomes(&targets, &mut report));
     } else {
-        attempts.forbidden = forbidden(&targets);
+        report.forbidden = forbidden(&targets);
     }
-    println!("{}", serde_json::to_string(&attempts).unwrap());
+    println!("{}", serde_json::to_string(&report).unwrap());
     ExitCode::SUCCESS
 }
 
-/// Locks itself in and makes a call that the filter knows only under another number.
-pub(crate) fn call_as_a_foreigner() -> ExitCode {
-    sandbox::cut_loose().unwrap();
-    sandbox::enter(Path::new("/tmp"), &LIMITS).unwrap();
-    raw::call_as_a_foreigner();
+/// Confines itself and makes a system call of another architecture, which has another number there.
+pub(crate) fn call_foreign_architecture() -> ExitCode {
+    sandbox::harden_process().unwrap();
+    sandbox::confine(Path::new("/tmp"), &LIMITS).unwrap();
+    syscalls::call_foreign_architecture();
     ExitCode::SUCCESS
 }
 
-/// Locks itself in while another thread lives, and says what is granted, and with what a call of that thread ends.
-pub(crate) fn run_in_company() -> ExitCode {
-    sandbox::cut_loose().unwrap();
+/// Confines itself while another thread runs. Prints the status of the sandbox, and the error of a system call that the
+/// other thread makes.
+pub(crate) fn confine_beside_thread() -> ExitCode {
+    sandbox::harden_process().unwrap();
     let (go, wait) = mpsc::channel::<()>();
     let other = std::thread::spawn(move || {
         wait.recv().unwrap();
-        raw::refused_with(libc::SYS_socket)
+        syscalls::error_of(libc::SYS_socket)
     });
-    let status = sandbox::enter(Path::new("/tmp"), &LIMITS).unwrap();
+    let status = sandbox::confine(Path::new("/tmp"), &LIMITS).unwrap();
     go.send(()).unwrap();
     let socket = other.join().unwrap();
     println!("{}", serde_json::to_string(&(status, socket)).unwrap());
     ExitCode::SUCCESS
 }
 
-/// The child on a kernel that does not know `landlock` or `seccomp`.
-pub(crate) fn run_without(what: &str) -> ExitCode {
-    let call = match what {
+/// Runs the media child on a simulated kernel without `landlock` or `seccomp`.
+pub(crate) fn run_on_old_kernel(missing: &str) -> ExitCode {
+    let call = match missing {
         "landlock" => libc::SYS_landlock_create_ruleset,
         _ => libc::SYS_seccomp,
     };
@@ -109,19 +111,20 @@ pub(crate) fn run_without(what: &str) -> ExitCode {
     media::run()
 }
 
-fn attempt(targets: &Targets, attempts: &mut Attempts) {
-    attempts.forbidden = forbidden(targets);
-    attempts.needed = needed();
-    for (name, call) in raw::CALLS {
-        attempts.calls.insert((*name).into(), raw::refused_with(*call));
+/// Runs all operations and records their outcomes.
+fn record_outcomes(targets: &Targets, report: &mut AttackReport) {
+    report.forbidden = forbidden(targets);
+    report.needed = needed();
+    for (name, call) in syscalls::CALLS {
+        report.calls.insert((*name).into(), syscalls::error_of(*call));
     }
 }
 
-/// Does as told while the engine works on the source, at least once, and says how that ended.
-fn while_encoding(source: File, scratch: &Path, mut act: impl FnMut()) -> String {
+/// Repeats `act` while the engine transcodes the source, and at least once. Returns the result of the transcode.
+fn while_transcoding(source: File, scratch: &Path, mut act: impl FnMut()) -> String {
     let (send, ended) = mpsc::channel();
     let scratch = scratch.to_path_buf();
-    let engine = std::thread::spawn(move || send.send(encode(source, &scratch)));
+    let engine = std::thread::spawn(move || send.send(transcode(source, &scratch)));
     let outcome = loop {
         act();
         if let Ok(outcome) = ended.try_recv() {
@@ -132,18 +135,19 @@ fn while_encoding(source: File, scratch: &Path, mut act: impl FnMut()) -> String
     outcome
 }
 
-fn encode(source: File, scratch: &Path) -> String {
+/// Runs the preset `web` on the source. Returns the number of outputs, or the failure.
+fn transcode(source: File, scratch: &Path) -> String {
     let (cancel, sources) = (engine::Cancel::new(), [source]);
     let footage = engine::Footage {
         sources: &sources,
         images: &engine::Images::new(),
     };
-    let made = engine::probe(&sources[0], &cancel).and_then(|probe| {
-        let recipe = domain::preset::find("web").expect("a preset of ours").recipe;
+    let report = engine::probe(&sources[0], &cancel).and_then(|probe| {
+        let recipe = domain::preset::find("web").expect("a built-in preset").recipe;
         let plan = domain::plan(&recipe, &probe, Clips::default(), &domain::Limits::default())?;
         engine::transcode(&footage, &plan, scratch, 2, &mut |_| (), &cancel)
     });
-    made.map_or_else(
+    report.map_or_else(
         |failure| failure.to_string(),
         |report| format!("{} outputs", report.outputs.len()),
     )
@@ -153,6 +157,7 @@ fn outcome<T>(result: io::Result<T>) -> Option<i32> {
     result.err().map(|error| error.raw_os_error().unwrap_or(0))
 }
 
+/// Operations that the sandbox must prevent.
 fn forbidden(targets: &Targets) -> Outcomes {
     let secret = &targets.secret;
     let neighbor = secret.parent().unwrap();
@@ -160,78 +165,87 @@ fn forbidden(targets: &Targets) -> Outcomes {
     let mut outcomes = BTreeMap::from([
         ("read /etc/passwd", outcome(File::open("/etc/passwd"))),
         ("read another task's file", outcome(File::open(secret))),
-        ("read it on a way around", outcome(File::open("../neighbor/secret"))),
+        (
+            "read it through a parent directory",
+            outcome(File::open("../neighbor/secret")),
+        ),
         ("read it through a link", outcome(File::open("link"))),
         (
             "write through a link",
             outcome(File::options().append(true).open("link")),
         ),
         ("append to another task's file", outcome(append())),
-        ("open the own source again", outcome(File::open(&targets.source))),
+        ("reopen its own source", outcome(File::open(&targets.source))),
         ("list another task's directory", outcome(fs::read_dir(neighbor))),
-        ("make a file there", outcome(File::create(neighbor.join("new")))),
-        ("make a file in /tmp", outcome(make_and_remove())),
+        ("create a file beside it", outcome(File::create(neighbor.join("new")))),
+        ("create a file in /tmp", outcome(make_and_remove())),
         (
-            "make a directory there",
+            "create a directory beside it",
             outcome(fs::create_dir(neighbor.join("directory"))),
         ),
-        ("move a file out", move_out(neighbor)),
-        ("make a hard link to it", outcome(fs::hard_link(secret, "stolen"))),
+        ("move a file out of scratch", move_out(neighbor)),
+        ("hard link to it", outcome(fs::hard_link(secret, "stolen"))),
         (
-            "make a link to it",
+            "symbolic link to it",
             outcome(std::os::unix::fs::symlink(secret, "pointer")),
         ),
         (
-            "change its rights",
+            "change its permissions",
             outcome(fs::set_permissions(secret, fs::metadata(secret).unwrap().permissions())),
         ),
-        ("empty it while reading", raw::open_and_empty(secret)),
+        ("truncate it on opening for reading", syscalls::open_truncating(secret)),
         (
             "read the memory of the parent",
-            outcome(File::open(format!("/proc/{}/mem", targets.outsider))),
+            outcome(File::open(format!("/proc/{}/mem", targets.outside_pid))),
         ),
-        ("read the own memory", outcome(File::open("/proc/self/mem"))),
+        ("read its own memory", outcome(File::open("/proc/self/mem"))),
         ("listen on TCP", outcome(std::net::TcpListener::bind("127.0.0.1:0"))),
-        ("open UDP", outcome(std::net::UdpSocket::bind("127.0.0.1:0"))),
-        (
-            "open a pair of sockets",
-            outcome(std::os::unix::net::UnixStream::pair()),
-        ),
+        ("open a UDP socket", outcome(std::net::UdpSocket::bind("127.0.0.1:0"))),
+        ("open a socket pair", outcome(std::os::unix::net::UnixStream::pair())),
         (
             "listen on a socket in scratch",
-            outcome(std::os::unix::net::UnixListener::bind("door")),
+            outcome(std::os::unix::net::UnixListener::bind("socket")),
         ),
         (
             "start a program",
             outcome(std::process::Command::new("/bin/true").status()),
         ),
-        ("fork", raw::fork()),
-        ("signal the parent", raw::signal(targets.outsider)),
-        ("map code", raw::map_code()),
-        ("map shared memory", raw::map_shared()),
-        ("use a descriptor of the parent", raw::is_open(targets.leaked)),
+        ("fork", syscalls::fork()),
+        (
+            "send a signal to the parent",
+            syscalls::send_signal_0(targets.outside_pid),
+        ),
+        ("map executable memory", syscalls::map_executable()),
+        ("map shared memory", syscalls::map_shared()),
+        (
+            "use an inherited descriptor",
+            syscalls::use_descriptor(targets.inherited_fd),
+        ),
     ]);
-    outcomes.insert("take another task's file away", outcome(fs::rename(secret, "taken")));
+    outcomes.insert(
+        "move another task's file into scratch",
+        outcome(fs::rename(secret, "taken")),
+    );
     outcomes.into_iter().map(|(name, errno)| (name.into(), errno)).collect()
 }
 
 fn make_and_remove() -> io::Result<()> {
-    let path = format!("/tmp/rushes-attempt-{}", std::process::id());
+    let path = format!("/tmp/rushes-attack-{}", std::process::id());
     File::create(&path).and_then(|_| fs::remove_file(&path))
 }
 
 fn move_out(neighbor: &Path) -> Option<i32> {
-    outcome(fs::write("goods", SECRET).and_then(|()| fs::rename("goods", neighbor.join("goods"))))
+    outcome(fs::write("loot", SECRET).and_then(|()| fs::rename("loot", neighbor.join("loot"))))
 }
 
-/// What FFmpeg does all day.
+/// Operations that FFmpeg needs; all must succeed.
 fn needed() -> Outcomes {
     let read = |path: &str| outcome(File::open(path).and_then(|mut file| file.read_exact(&mut [0])));
     let outcomes = [
-        ("write a file", outcome(fs::write("made.tmp", "made"))),
-        ("move it", outcome(fs::rename("made.tmp", "made.mp4"))),
+        ("create a file", outcome(fs::write("made.tmp", "made"))),
+        ("rename it", outcome(fs::rename("made.tmp", "made.mp4"))),
         ("rewrite it in place", outcome(rewrite("made.mp4"))),
-        ("list scratch", outcome(fs::read_dir("."))),
+        ("list the scratch directory", outcome(fs::read_dir("."))),
         ("remove it", outcome(fs::remove_file("made.mp4"))),
         ("make a directory", outcome(fs::create_dir("hls"))),
         ("remove the directory", outcome(fs::remove_dir("hls"))),
@@ -239,7 +253,7 @@ fn needed() -> Outcomes {
         ("count processors", read("/proc/cpuinfo")),
         ("start a thread", outcome(thread())),
         (
-            "learn the time",
+            "read the clock",
             outcome(std::time::SystemTime::now().elapsed().map_err(io::Error::other)),
         ),
     ];
@@ -255,6 +269,6 @@ fn rewrite(path: &str) -> io::Result<()> {
 }
 
 fn thread() -> io::Result<()> {
-    let named = std::thread::Builder::new().name("worker of a codec".into());
+    let named = std::thread::Builder::new().name("codec thread".into());
     named.spawn(|| ())?.join().map_err(|_| io::Error::other("panic"))
 }

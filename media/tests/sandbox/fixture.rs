@@ -1,41 +1,42 @@
-//! Two neighboring tasks: the scratch directory of one, a file of the other, and a link from here to there.
+//! Files of two tasks: source and scratch directory of the tested one, and a secret of the other one. A symbolic link
+//! in the scratch directory points to the secret.
 
 use domain::protocol::{Depth, SandboxMode, Session};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-/// What the other task would not like to see elsewhere.
-pub(crate) const SECRET: &str = "the film of somebody else";
+/// Content of the file of the other task.
+pub(crate) const SECRET: &str = "the video of another account";
 
-pub(crate) struct Stage {
-    /// Removed at the end.
+pub(crate) struct Fixture {
+    /// Removed on drop.
     root: TempDir,
 }
 
-impl Stage {
+impl Fixture {
     pub(crate) fn new() -> Self {
-        let stage = Self {
+        let fixture = Self {
             root: tempfile::tempdir().unwrap(),
         };
-        std::fs::create_dir(stage.scratch()).unwrap();
-        std::fs::create_dir(stage.root.path().join("neighbor")).unwrap();
-        std::fs::write(stage.secret(), SECRET).unwrap();
-        std::fs::write(stage.source(), "no film at all").unwrap();
-        std::os::unix::fs::symlink(stage.secret(), stage.scratch().join("link")).unwrap();
-        stage
+        std::fs::create_dir(fixture.scratch()).unwrap();
+        std::fs::create_dir(fixture.root.path().join("neighbor")).unwrap();
+        std::fs::write(fixture.secret(), SECRET).unwrap();
+        std::fs::write(fixture.source(), "not a video").unwrap();
+        std::os::unix::fs::symlink(fixture.secret(), fixture.scratch().join("link")).unwrap();
+        fixture
     }
 
-    /// The child's own directory.
+    /// The scratch directory of the child.
     pub(crate) fn scratch(&self) -> PathBuf {
         self.root.path().join("scratch")
     }
 
-    /// The child's own source.
+    /// The source of the child.
     pub(crate) fn source(&self) -> PathBuf {
         self.root.path().join("source")
     }
 
-    /// A file of another task.
+    /// The file of the other task.
     pub(crate) fn secret(&self) -> PathBuf {
         self.root.path().join("neighbor/secret")
     }

@@ -1,8 +1,9 @@
-//! Real work behind the closed door: every codec that is let in, every kind of output, and what ends it early.
+//! Transcodes in the confined child: every accepted codec, every kind of output, every edit, cancellation, and the
+//! limit of the file size. They show that the allow-list of system calls is long enough.
 
-use crate::Story;
+use crate::Test;
 use crate::child::Child;
-use crate::stage::Stage;
+use crate::fixture::Fixture;
 use domain::plan::Clips;
 use domain::protocol::{Event, Request, Session};
 use domain::{Limits, Plan, Recipe};
@@ -10,28 +11,28 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const TESTS: &[Test] = &[
     (
-        "films_of_every_codec_pass_through_the_closed_door",
-        films_of_every_codec_pass,
+        "sources_of_every_codec_are_transcoded_in_the_sandbox",
+        sources_of_every_codec_are_transcoded,
     ),
     (
-        "every_kind_of_output_passes_through_the_closed_door",
-        every_kind_of_output_passes,
+        "every_kind_of_output_is_made_in_the_sandbox",
+        every_kind_of_output_is_made,
     ),
-    ("every_edit_passes_through_the_closed_door", every_edit_passes),
+    ("every_edit_is_made_in_the_sandbox", every_edit_is_made),
     (
-        "the_end_of_input_ends_work_in_progress",
-        the_end_of_input_ends_work_in_progress,
+        "the_end_of_input_cancels_a_transcode",
+        the_end_of_input_cancels_a_transcode,
     ),
     (
-        "a_file_over_the_limit_ends_the_child",
-        a_file_over_the_limit_ends_the_child,
+        "an_output_over_the_size_limit_kills_the_child",
+        an_output_over_the_size_limit_kills_the_child,
     ),
 ];
 
-/// Ending of the file, and the arguments that make it.
-const FILMS: &[(&str, &str)] = &[
+/// File extension and encoder arguments of sources with video and audio.
+const SOURCES: &[(&str, &str)] = &[
     ("mp4", "-c:v libx264 -pix_fmt yuv420p -c:a aac"),
     ("mp4", "-c:v libx265 -x265-params log-level=none -c:a eac3"),
     ("webm", "-c:v libvpx-vp9 -deadline realtime -c:a libopus"),
@@ -70,18 +71,18 @@ const FILMS: &[(&str, &str)] = &[
     ("ts", "-c:v libx264 -c:a aac -mpegts_flags latm"),
 ];
 
-/// The same of films without sound.
-const SILENT_FILMS: &[(&str, &str)] = &[
+/// The same for sources without audio.
+const SILENT_SOURCES: &[(&str, &str)] = &[
     ("gif", "-an -c:v gif"),
     ("apng", "-an -c:v apng"),
     ("apng", "-an -c:v apng -pix_fmt rgba"),
 ];
 
-/// Makes a film of a test picture and a tone.
+/// Creates a file with a test pattern and a tone.
 pub(crate) fn make(path: &Path, seconds: u32, arguments: &str) {
-    let picture = format!("testsrc2=s=320x240:r=25:d={seconds}");
+    let video = format!("testsrc2=s=320x240:r=25:d={seconds}");
     let tone = format!("sine=sample_rate=48000:d={seconds}");
-    let sources = ["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &tone];
+    let sources = ["-f", "lavfi", "-i", &video, "-f", "lavfi", "-i", &tone];
     let made = Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin", "-y"])
         .args(sources)
@@ -92,22 +93,23 @@ pub(crate) fn make(path: &Path, seconds: u32, arguments: &str) {
     assert!(made.unwrap().success(), "{arguments}");
 }
 
-fn films_of_every_codec_pass() {
+fn sources_of_every_codec_are_transcoded() {
     let outputs = r#"{"outputs":[{"kind":"mp4"},{"kind":"audio","format":"m4a"},{"kind":"audio","format":"mp3"},
         {"kind":"audio","format":"opus"},{"kind":"poster","at_ms":0,"format":"jpeg"},
         {"kind":"poster","at_ms":100,"format":"png"}]}"#;
-    for film in FILMS {
-        pass(film, outputs);
+    for (extension, encoding) in SOURCES {
+        transcode_and_verify(extension, encoding, outputs);
     }
-    for film in SILENT_FILMS {
-        pass(
-            film,
+    for (extension, encoding) in SILENT_SOURCES {
+        transcode_and_verify(
+            extension,
+            encoding,
             r#"{"outputs":[{"kind":"mp4"},{"kind":"gif","end_ms":500},{"kind":"poster"}]}"#,
         );
     }
 }
 
-fn every_kind_of_output_passes() {
+fn every_kind_of_output_is_made() {
     let outputs = r#"{"outputs":[
         {"kind":"mp4","name":"h264","video":{"codec":"h264","crf":30}},
         {"kind":"mp4","name":"h265","video":{"codec":"h265","speed":"fast"}},
@@ -118,27 +120,27 @@ fn every_kind_of_output_passes() {
         {"kind":"hls","ladder":[240,120],"segment_ms":1000},
         {"kind":"hls","name":"single","ladder":[120],"single_file":true},
         {"kind":"poster","format":"webp"},{"kind":"sprite","every_ms":500},{"kind":"gif","end_ms":500}]}"#;
-    pass(&("mp4", "-c:v libx264 -pix_fmt yuv420p -c:a aac"), outputs);
+    transcode_and_verify("mp4", "-c:v libx264 -pix_fmt yuv420p -c:a aac", outputs);
 }
 
-fn every_edit_passes() {
-    const RIGHT: &str = "-c:v libx264 -g 5 -bf 2 -pix_fmt yuv420p -c:a aac";
+fn every_edit_is_made() {
+    const H264: &str = "-c:v libx264 -g 5 -bf 2 -pix_fmt yuv420p -c:a aac";
     const HDR: &str = "-c:v libx265 -preset ultrafast -pix_fmt yuv420p10le -c:a aac \
         -x265-params log-level=none:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc";
-    for (ending, film, recipe) in [
+    for (extension, encoding, recipe) in [
         (
             "mp4",
-            RIGHT,
+            H264,
             r#"{"audio":{"mode":"normalize"},"outputs":[{"kind":"mp4"},{"kind":"audio","format":"mp3"}]}"#,
         ),
         (
             "mp4",
-            RIGHT,
+            H264,
             r#"{"audio":{"mode":"drop"},"trim":{"start":0.3,"end":0.7,"mode":"fast"},"outputs":[{"kind":"mp4"}]}"#,
         ),
         (
             "mp4",
-            RIGHT,
+            H264,
             r#"{"trim":{"ranges":[{"start":0.4,"end":0.8},{"end":0.2}]},"frame":{"aspect":"1:1","fps":"12"},
                 "bumper":{"intro_ms":200,"outro_ms":200},"watermark":{"opacity":0.5},"audio":{"mode":"normalize"},
                 "outputs":[{"kind":"hls","ladder":[120]},{"kind":"webm","video":{"speed":"fastest"}}]}"#,
@@ -154,98 +156,101 @@ fn every_edit_passes() {
             r#"{"frame":{"fit":"crop","aspect":"9:16"},"outputs":[{"kind":"mp4"},{"kind":"poster"}]}"#,
         ),
     ] {
-        pass(&(ending, film), recipe);
+        transcode_and_verify(extension, encoding, recipe);
     }
 }
 
-/// Makes and checks the outputs of a recipe behind the closed door.
-fn pass((ending, arguments): &(&str, &str), outputs: &str) {
-    let recipe = Recipe::parse(outputs).unwrap();
-    let stage = Stage::new();
-    let source = stage.source().with_extension(ending);
-    make(&source, 1, arguments);
+/// Transcodes a source in a confined child and verifies the outputs in a second one.
+fn transcode_and_verify(extension: &str, encoding: &str, recipe: &str) {
+    let recipe = Recipe::parse(recipe).unwrap();
+    let fixture = Fixture::new();
+    let source = fixture.source().with_extension(extension);
+    make(&source, 1, encoding);
     let session = Session {
         sources: vec![source],
-        ..stage.session()
+        ..fixture.session()
     };
-    let (mut child, plan) = planned(&session, &recipe);
-    child.say(&Request::Transcode(Box::new(plan.clone())));
-    let Event::Transcoded(report) = answer(&mut child, arguments) else {
-        panic!("{arguments}")
+    let (mut child, plan) = probe_and_plan(&session, &recipe);
+    child.send(&Request::Transcode(Box::new(plan.clone())));
+    let Event::Transcoded(report) = closing_event(&mut child, encoding) else {
+        panic!("{encoding}")
     };
-    assert_eq!(child.end(), Some(0));
+    assert_eq!(child.close(), Some(0));
 
-    let mut checker = Child::start(&["as:media"]);
-    checker.say(&Session {
+    let mut checker = Child::start(&["mode:media"]);
+    checker.send(&Session {
         sources: Vec::new(),
         ..session
     });
-    assert!(matches!(checker.hear(), Event::Ready(_)));
+    assert!(matches!(checker.receive(), Event::Ready(_)));
     let outputs = plan.outputs.iter().cloned().zip(report.outputs.iter().cloned());
-    checker.say(&Request::Verify(outputs.collect()));
-    let Event::Verified(checked) = answer(&mut checker, arguments) else {
-        panic!("{arguments}")
+    checker.send(&Request::Verify(outputs.collect()));
+    let Event::Verified(checked) = closing_event(&mut checker, encoding) else {
+        panic!("{encoding}")
     };
-    assert_eq!(checked.len(), recipe.outputs.len(), "{arguments}");
+    assert_eq!(checked.len(), recipe.outputs.len(), "{encoding}");
     for ((planned, made), checked) in plan.outputs.iter().zip(&report.outputs).zip(&checked) {
         domain::plan::verify(&plan, planned, made, checked).unwrap();
     }
-    assert_eq!(checker.end(), Some(0));
+    assert_eq!(checker.close(), Some(0));
 }
 
-/// A child that has looked at the source, and what it shall do.
-pub(crate) fn planned(session: &Session, recipe: &Recipe) -> (Child, Plan) {
-    let mut child = Child::start(&["as:media"]);
-    child.say(session);
-    assert!(matches!(child.hear(), Event::Ready(ref status) if status.is_full()));
-    child.say(&Request::Probe(0));
-    let Event::Probed(probe) = answer(&mut child, "probe") else {
+/// Starts a child and probes the source. Returns the child and the plan of the recipe.
+pub(crate) fn probe_and_plan(session: &Session, recipe: &Recipe) -> (Child, Plan) {
+    let mut child = Child::start(&["mode:media"]);
+    child.send(session);
+    assert!(matches!(child.receive(), Event::Ready(ref status) if status.is_full()));
+    child.send(&Request::Probe(0));
+    let Event::Probed(probe) = closing_event(&mut child, "probe") else {
         panic!("no probe")
     };
     let plan = domain::plan(recipe, &probe, Clips::default(), &Limits::default()).unwrap();
     (child, plan)
 }
 
-/// The closing event of a request.
-pub(crate) fn answer(child: &mut Child, about: &str) -> Event {
+/// Reads events until the closing event of a request, and returns it.
+///
+/// # Panics
+/// The request failed.
+pub(crate) fn closing_event(child: &mut Child, context: &str) -> Event {
     loop {
-        match child.hear() {
+        match child.receive() {
             Event::Progress(_) => {}
-            Event::Failed(failure) => panic!("{about}: {failure}"),
+            Event::Failed(failure) => panic!("{context}: {failure}"),
             event => return event,
         }
     }
 }
 
-/// A child in the middle of work that takes a while.
-fn working(session: &Session) -> Child {
+/// Starts a child with a transcode that takes several seconds.
+fn start_transcode(session: &Session) -> Child {
     make(
         session.sources.first().unwrap(),
         120,
         "-c:v mpeg4 -b:v 4M -c:a aac -f mp4",
     );
     let recipe = Recipe::parse(r#"{"outputs":[{"kind":"mp4","video":{"codec":"h264","crf":10,"speed":"best"}}]}"#);
-    let (mut child, plan) = planned(session, &recipe.unwrap());
-    child.say(&Request::Transcode(Box::new(plan)));
+    let (mut child, plan) = probe_and_plan(session, &recipe.unwrap());
+    child.send(&Request::Transcode(Box::new(plan)));
     child
 }
 
-fn the_end_of_input_ends_work_in_progress() {
-    let stage = Stage::new();
-    let mut child = working(&stage.session());
-    assert!(matches!(child.hear(), Event::Progress(_)));
+fn the_end_of_input_cancels_a_transcode() {
+    let fixture = Fixture::new();
+    let mut child = start_transcode(&fixture.session());
+    assert!(matches!(child.receive(), Event::Progress(_)));
     let since = Instant::now();
-    let code = child.end();
+    let code = child.close();
     assert!(matches!(code, Some(0 | 2)), "{code:?}");
     assert!(since.elapsed() < Duration::from_secs(5));
 }
 
-fn a_file_over_the_limit_ends_the_child() {
-    let stage = Stage::new();
-    let mut child = working(&Session {
+fn an_output_over_the_size_limit_kills_the_child() {
+    let fixture = Fixture::new();
+    let mut child = start_transcode(&Session {
         max_file_bytes: 300_000,
-        ..stage.session()
+        ..fixture.session()
     });
-    while child.hear_line().is_some() {}
-    assert_eq!(child.signal(), Some(libc::SIGXFSZ));
+    while child.receive_line().is_some() {}
+    assert_eq!(child.wait_for_signal(), Some(libc::SIGXFSZ));
 }

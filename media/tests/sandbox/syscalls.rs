@@ -1,10 +1,11 @@
-//! System calls that no decoder needs, made directly. Each has nonsense for arguments and so does nothing even when
-//! it is let through; only the error tells whether it was.
-#![allow(unsafe_code, reason = "the point is to make these calls")]
+//! Raw system calls that no decoder needs. The arguments are invalid, so a call has no effect even when the filter lets
+//! it through; the error number shows if the filter or the kernel refused it.
+#![allow(unsafe_code, reason = "the tests make these calls on purpose")]
 
 use libc::c_long;
 use std::io;
 
+/// Names and numbers of calls that must be refused.
 #[rustfmt::skip]
 pub(crate) const CALLS: &[(&str, c_long)] = &[
     ("socket", libc::SYS_socket), ("socketpair", libc::SYS_socketpair), ("connect", libc::SYS_connect),
@@ -49,42 +50,42 @@ pub(crate) const CALLS: &[(&str, c_long)] = &[
     #[cfg(target_arch = "x86_64")] ("setrlimit", libc::SYS_setrlimit),
 ];
 
-/// The error of a call with nonsense for arguments; `None` when it went through.
-pub(crate) fn refused_with(call: c_long) -> Option<i32> {
+/// Makes a call with invalid arguments. Returns its error number; `None` when it succeeded.
+pub(crate) fn error_of(call: c_long) -> Option<i32> {
     // SAFETY: -1 is a valid address, descriptor, process or size for none of the calls above.
     let answer = unsafe { libc::syscall(call, -1, -1, -1, -1, -1, -1) };
     errno(answer)
 }
 
-/// Maps memory that may be written and run, the first thing that injected code asks for.
-pub(crate) fn map_code() -> Option<i32> {
+/// Maps memory that is writable and executable, which injected code needs.
+pub(crate) fn map_executable() -> Option<i32> {
     map(libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC, libc::MAP_PRIVATE)
 }
 
-/// Maps memory that counts for no limit.
+/// Maps shared memory, which does not count towards `RLIMIT_DATA`.
 pub(crate) fn map_shared() -> Option<i32> {
     map(libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED)
 }
 
 fn map(rights: i32, kind: i32) -> Option<i32> {
     let kind = kind | libc::MAP_ANONYMOUS;
-    // SAFETY: a fresh private mapping at a place of the kernel's choice.
+    // SAFETY: a new mapping at an address that the kernel chooses.
     errno(unsafe { libc::syscall(libc::SYS_mmap, 0, 4_096, rights, kind, -1, 0) })
 }
 
-/// A second process, or a second thread group under whatever name.
+/// Starts a second process.
 pub(crate) fn fork() -> Option<i32> {
-    // SAFETY: the new process, if there is one, ends at once.
+    // SAFETY: the new process, if there is one, exits at once.
     let answer = unsafe { libc::fork() };
     if answer == 0 {
-        // SAFETY: ends the process.
+        // SAFETY: exits the new process.
         unsafe { libc::_exit(0) };
     }
     errno(c_long::from(answer))
 }
 
-/// Empties a file that it may only read, as kernels allow whose Landlock does not know truncation.
-pub(crate) fn open_and_empty(path: &std::path::Path) -> Option<i32> {
+/// Truncates a file by opening it for reading. Landlock does not prevent this before kernel 6.2.
+pub(crate) fn open_truncating(path: &std::path::Path) -> Option<i32> {
     use std::os::unix::ffi::OsStrExt;
     let path = std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap();
     // SAFETY: the path is a live C string.
@@ -92,29 +93,29 @@ pub(crate) fn open_and_empty(path: &std::path::Path) -> Option<i32> {
     errno(answer)
 }
 
-/// Whether this number is an open descriptor.
-pub(crate) fn is_open(descriptor: i32) -> Option<i32> {
-    // SAFETY: asks for flags.
+/// Reads the flags of a descriptor; `EBADF` when it is closed.
+pub(crate) fn use_descriptor(descriptor: i32) -> Option<i32> {
+    // SAFETY: reads flags.
     errno(c_long::from(unsafe { libc::fcntl(descriptor, libc::F_GETFD) }))
 }
 
-/// A signal that only asks whether it could be sent.
-pub(crate) fn signal(process: i32) -> Option<i32> {
-    // SAFETY: signal 0 does nothing.
+/// Sends signal 0, which checks the permission to send signals and has no effect.
+pub(crate) fn send_signal_0(process: i32) -> Option<i32> {
+    // SAFETY: signal 0 has no effect.
     errno(c_long::from(unsafe { libc::kill(process, 0) }))
 }
 
-/// Asks for the process id through the gate of 32-bit programs.
+/// Calls `getpid` through the system call interface of 32-bit programs.
 #[cfg(target_arch = "x86_64")]
-pub(crate) fn call_as_a_foreigner() {
-    // SAFETY: call 20 of that table takes nothing and returns a number in `eax`.
+pub(crate) fn call_foreign_architecture() {
+    // SAFETY: call 20 of the 32-bit table takes no arguments and returns a number in `eax`.
     unsafe {
         std::arch::asm!("int 0x80", inlateout("eax") 20 => _, out("r8") _, out("r9") _, out("r10") _, out("r11") _);
     };
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-pub(crate) fn call_as_a_foreigner() {}
+pub(crate) fn call_foreign_architecture() {}
 
 fn errno(answer: c_long) -> Option<i32> {
     (answer == -1).then(|| io::Error::last_os_error().raw_os_error().unwrap_or(0))

@@ -1,7 +1,7 @@
 //! Animated pictures as sources: GIF, APNG, and WebP, which is not decoded.
 
 use crate::clips::{clip, numbered};
-use crate::studio::{probe, recipe, shoot};
+use crate::harness::{probe, process, recipe};
 use domain::{Code, FailureKind};
 use std::path::{Path, PathBuf};
 
@@ -42,71 +42,71 @@ fn shown(numbers: &[usize], number: usize) -> usize {
 }
 
 #[test]
-fn an_animation_is_played_once_with_every_picture_in_its_place() {
+fn an_animation_is_played_once_and_keeps_every_frame() {
     for (name, encoding) in [("numbered.gif", GIF), ("numbered.apng", APNG)] {
-        let take = shoot(&numbered(name, encoding), &recipe(MP4)).unwrap();
-        let found = take.numbers(0);
+        let run = process(&numbered(name, encoding), &recipe(MP4)).unwrap();
+        let found = run.numbers(0);
         assert_eq!(found.len(), 20, "{name}: {found:?}");
         // Every third of 30 a second.
         let firsts: Vec<_> = found.iter().map(|number| number - found[0]).collect();
-        assert_eq!(firsts, (0..20).map(|place| place * 3).collect::<Vec<_>>(), "{name}");
-        assert_eq!(take.report.outputs[0].duration_us, 2_000_000, "{name}");
-        assert!(take.report.warnings.is_empty(), "{name}: {:?}", take.report.warnings);
+        assert_eq!(firsts, (0..20).map(|index| index * 3).collect::<Vec<_>>(), "{name}");
+        assert_eq!(run.report.outputs[0].duration_us, 2_000_000, "{name}");
+        assert!(run.report.warnings.is_empty(), "{name}: {:?}", run.report.warnings);
     }
 }
 
 #[test]
-fn delays_of_a_gif_are_those_that_browsers_take() {
+fn short_gif_delays_become_100_ms_as_in_browsers() {
     let mut bytes = std::fs::read(numbered("numbered.gif", GIF)).unwrap();
-    let places = delays_of_gif(&bytes);
-    assert_eq!(places.len(), 20);
+    let positions = delays_of_gif(&bytes);
+    assert_eq!(positions.len(), 20);
     // Hundredths of a second; 0 and 1 count as 10.
-    for (place, hundredths) in [(4, 0), (8, 1), (12, 50), (19, 100)] {
-        bytes[places[place]] = hundredths;
+    for (index, hundredths) in [(4, 0), (8, 1), (12, 50), (19, 100)] {
+        bytes[positions[index]] = hundredths;
     }
     let (_folder, path) = file("delays.gif", &bytes);
-    let take = shoot(&path, &recipe(MP4)).unwrap();
-    assert_eq!(take.probe.duration_us, 3_300_000);
+    let run = process(&path, &recipe(MP4)).unwrap();
+    assert_eq!(run.probe.duration_us, 3_300_000);
     assert!(
-        take.report.outputs[0].duration_us.abs_diff(3_300_000) <= 100_000,
+        run.report.outputs[0].duration_us.abs_diff(3_300_000) <= 100_000,
         "{:?}",
-        take.report.outputs[0]
+        run.report.outputs[0]
     );
-    let found = take.numbers(0);
-    let frames = |us: u64| usize::try_from(take.plan.fps.frames_in(us)).unwrap();
-    for (place, us) in [(4, 100_000), (8, 100_000), (12, 500_000), (19, 1_000_000)] {
-        let number = found[0] + place * 3;
+    let found = run.numbers(0);
+    let frames = |us: u64| usize::try_from(run.plan.fps.frames_in(us)).unwrap();
+    for (index, us) in [(4, 100_000), (8, 100_000), (12, 500_000), (19, 1_000_000)] {
+        let number = found[0] + index * 3;
         let (told, wanted) = (shown(&found, number), frames(us));
         assert!(
             told.abs_diff(wanted) <= 1,
-            "picture {place}: {told} for {wanted} frames in {found:?}"
+            "picture {index}: {told} for {wanted} frames in {found:?}"
         );
     }
 }
 
 #[test]
-fn a_picture_of_an_apng_without_a_delay_is_shown_for_a_tenth_of_a_second() {
+fn an_apng_frame_without_a_delay_lasts_100_ms() {
     let mut bytes = std::fs::read(numbered("numbered.apng", APNG)).unwrap();
     for at in delays_of_apng(&bytes) {
         bytes[at..at + 4].fill(0);
     }
     let (_folder, path) = file("delays.apng", &bytes);
-    let take = shoot(&path, &recipe(MP4)).unwrap();
+    let run = process(&path, &recipe(MP4)).unwrap();
     assert_eq!(
-        (take.report.outputs[0].duration_us, take.numbers(0).len()),
+        (run.report.outputs[0].duration_us, run.numbers(0).len()),
         (2_000_000, 20)
     );
 }
 
 #[test]
-fn a_gif_of_one_picture_is_a_video_of_one_picture() {
+fn a_gif_with_one_frame_becomes_a_video_with_one_frame() {
     let source = clip("one.gif", "-f lavfi -i color=gray:s=64x64:r=10 -frames:v 1");
-    let take = shoot(&source, &recipe(MP4)).unwrap();
-    assert_eq!(take.report.outputs[0].frames, 1);
+    let run = process(&source, &recipe(MP4)).unwrap();
+    assert_eq!(run.report.outputs[0].frames, 1);
 }
 
 #[test]
-fn an_animated_webp_is_told_not_to_be_decoded() {
+fn animated_webp_is_reported_as_unsupported() {
     let source = clip(
         "animated.webp",
         "-f lavfi -i testsrc2=s=64x64:r=10:d=1 -c:v libwebp_anim",
@@ -122,7 +122,7 @@ fn an_animated_webp_is_told_not_to_be_decoded() {
 }
 
 #[test]
-fn a_canvas_that_is_too_large_is_refused_before_it_is_drawn() {
+fn an_animation_with_a_too_large_canvas_is_refused_by_the_probe() {
     let mut gif = std::fs::read(numbered("numbered.gif", GIF)).unwrap();
     gif[6..10].fill(0xff);
     let mut apng = std::fs::read(numbered("numbered.apng", APNG)).unwrap();
@@ -137,24 +137,24 @@ fn a_canvas_that_is_too_large_is_refused_before_it_is_drawn() {
 }
 
 #[test]
-fn pictures_with_odd_delays_are_all_shown() {
+fn frames_with_irregular_delays_are_all_kept() {
     let mut bytes = std::fs::read(numbered("numbered.gif", GIF)).unwrap();
     // No rate that players show fits 30, 70 and 1,130 ms.
-    for (place, at) in delays_of_gif(&bytes).into_iter().enumerate() {
-        bytes[at] = [3, 7, 113, 3, 3][place % 5];
+    for (index, at) in delays_of_gif(&bytes).into_iter().enumerate() {
+        bytes[at] = [3, 7, 113, 3, 3][index % 5];
     }
     let (_folder, path) = file("odd.gif", &bytes);
-    let take = shoot(&path, &recipe(MP4)).unwrap();
-    let mut found = take.numbers(0);
+    let run = process(&path, &recipe(MP4)).unwrap();
+    let mut found = run.numbers(0);
     assert!(found.len() < 250, "{}", found.len());
     found.dedup();
-    assert_eq!(found, (0..20).map(|place| place * 3).collect::<Vec<_>>());
-    assert!(take.report.outputs[0].duration_us.abs_diff(5_160_000) < 40_000);
+    assert_eq!(found, (0..20).map(|index| index * 3).collect::<Vec<_>>());
+    assert!(run.report.outputs[0].duration_us.abs_diff(5_160_000) < 40_000);
 }
 
 /// Makes an MP4 of a file that is damaged: a film or a failure of the file.
 fn survives(path: &Path) {
-    if let Err(failure) = shoot(path, &recipe(MP4)) {
+    if let Err(failure) = process(path, &recipe(MP4)) {
         assert!(
             matches!(failure.kind, FailureKind::Input | FailureKind::Unsupported),
             "{}: {failure}",
@@ -164,8 +164,8 @@ fn survives(path: &Path) {
 }
 
 #[test]
-fn animations_that_break_off_or_lie_are_films_or_failures_of_the_file() {
-    for (name, encoding, places) in [
+fn damaged_animations_become_a_video_or_fail_as_input_errors() {
+    for (name, encoding, positions) in [
         ("numbered.gif", GIF, delays_of_gif as fn(&[u8]) -> Vec<usize>),
         ("numbered.apng", APNG, delays_of_apng),
     ] {
@@ -175,7 +175,7 @@ fn animations_that_break_off_or_lie_are_films_or_failures_of_the_file() {
             survives(&path);
         }
         // The size and the place of a picture inside of the canvas stand before and after its delay.
-        for at in places(&whole) {
+        for at in positions(&whole) {
             let mut bytes = whole.clone();
             let from = at.saturating_sub(16);
             bytes[from..at + 16].iter_mut().for_each(|byte| *byte ^= 0xa5);

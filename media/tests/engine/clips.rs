@@ -46,7 +46,7 @@ pub(crate) fn real_clips() -> Vec<PathBuf> {
     };
     let paths = entries.map(|entry| entry.unwrap().path());
     let mut clips: Vec<_> = paths
-        .filter(|path| path.extension().is_some_and(|ending| ending != "md"))
+        .filter(|path| path.extension().is_some_and(|extension| extension != "md"))
         .collect();
     clips.sort();
     clips
@@ -64,7 +64,7 @@ pub(crate) fn numbered(name: &str, encoding: &str) -> PathBuf {
 }
 
 /// [`NUMBERED`] over audio that `expression` tells in terms of the second `t`, at 48 kHz.
-pub(crate) fn numbered_over(expression: &str, name: &str, encoding: &str) -> PathBuf {
+pub(crate) fn numbered_with_audio(expression: &str, name: &str, encoding: &str) -> PathBuf {
     let audio = format!("aevalsrc=exprs='{expression}':d=8:s=48000");
     let mut arguments = vec!["-f", "lavfi", "-i", NUMBERED, "-f", "lavfi", "-i", &audio];
     arguments.extend(encoding.split_whitespace());
@@ -72,7 +72,7 @@ pub(crate) fn numbered_over(expression: &str, name: &str, encoding: &str) -> Pat
 }
 
 /// Reads the number in the luma of a picture of [`numbered`], in any size: low digit left, high digit right.
-pub(crate) fn number_of(luma: &[u8], width: usize, height: usize) -> usize {
+pub(crate) fn frame_number(luma: &[u8], width: usize, height: usize) -> usize {
     let digit = |x: usize| (usize::from(luma[height / 2 * width + x]).saturating_sub(16) + 6) / 13;
     digit(width * 3 / 4) * 16 + digit(width / 4)
 }

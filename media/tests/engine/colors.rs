@@ -1,7 +1,7 @@
 //! Brightness and color from sources with more bits, another range or a higher dynamic range.
 
 use crate::clips::{clip, clip_with};
-use crate::studio::{Take, decoded, probe, recipe, shoot};
+use crate::harness::{Run, decode, probe, process, recipe};
 use domain::plan::WarningCode;
 use std::path::PathBuf;
 use std::process::Command;
@@ -29,17 +29,17 @@ fn wedge(name: &str, more: &str) -> PathBuf {
 }
 
 /// The luma in the middle of each column.
-pub(crate) fn columns(take: &Take) -> Vec<u8> {
-    let (pictures, width, height) = take.luma(0);
+pub(crate) fn columns(run: &Run) -> Vec<u8> {
+    let (pictures, width, height) = run.luma(0);
     (0..8)
         .map(|column| pictures[5][height / 2 * width + width / 16 * (2 * column + 1)])
         .collect()
 }
 
 #[test]
-fn a_wedge_in_pq_keeps_its_order_its_black_and_its_gray() {
-    let take = shoot(&wedge("wedge-pq.mp4", ""), &recipe(MP4)).unwrap();
-    let seen = columns(&take);
+fn tone_mapping_of_a_pq_wedge_keeps_order_black_and_neutral_gray() {
+    let run = process(&wedge("wedge-pq.mp4", ""), &recipe(MP4)).unwrap();
+    let seen = columns(&run);
     assert!(seen[0] <= 20, "black is {seen:?}");
     assert!(
         seen.is_sorted() && seen[1] < seen[2] && seen[2] < seen[3] && seen[3] < seen[4],
@@ -47,8 +47,8 @@ fn a_wedge_in_pq_keeps_its_order_its_black_and_its_gray() {
     );
     // Column 5 is 0.63 in PQ, about 300 cd/m²: brighter than white paper, and not lost in the dark.
     assert!((110..=235).contains(&seen[5]), "{seen:?}");
-    let raw = decoded(
-        &take.scratch.path().join("video.mp4"),
+    let raw = decode(
+        &run.scratch.path().join("video.mp4"),
         &["-f", "rawvideo", "-pix_fmt", "yuv420p"],
     );
     let chroma = &raw[160 * 90..160 * 90 * 3 / 2];
@@ -59,8 +59,8 @@ fn a_wedge_in_pq_keeps_its_order_its_black_and_its_gray() {
 }
 
 #[test]
-fn broken_mastering_data_changes_nothing() {
-    let plain = columns(&shoot(&wedge("wedge-pq.mp4", ""), &recipe(MP4)).unwrap());
+fn implausible_mastering_metadata_is_ignored() {
+    let plain = columns(&process(&wedge("wedge-pq.mp4", ""), &recipe(MP4)).unwrap());
     for (name, more) in [
         (
             "wedge-dark.mp4",
@@ -73,14 +73,14 @@ fn broken_mastering_data_changes_nothing() {
     ] {
         let source = wedge(name, more);
         assert!(probe(&source).unwrap().main_video().unwrap().1.hdr);
-        let seen = columns(&shoot(&source, &recipe(MP4)).unwrap());
+        let seen = columns(&process(&source, &recipe(MP4)).unwrap());
         let same = seen.iter().zip(&plain).all(|(seen, plain)| seen.abs_diff(*plain) <= 2);
         assert!(same, "{name}: {seen:?}, without the data {plain:?}");
     }
 }
 
 #[test]
-fn black_gray_and_white_keep_their_brightness_whatever_the_samples() {
+fn black_gray_and_white_are_kept_for_every_pixel_format() {
     let picture = "color=black:s=96x32:r=10:d=0.5,format=rgb24,\
         geq=r='if(lt(X,32),0,if(lt(X,64),128,255))':g='if(lt(X,32),0,if(lt(X,64),128,255))':b='if(lt(X,32),0,if(lt(X,64),128,255))'";
     for format in [
@@ -95,31 +95,31 @@ fn black_gray_and_white_keep_their_brightness_whatever_the_samples() {
         let arguments = [
             "-f", "lavfi", "-i", picture, "-c:v", "libx264", "-crf", "1", "-pix_fmt", format,
         ];
-        let take = shoot(&clip_with(&format!("steps-{format}.mp4"), &arguments), &recipe(MP4)).unwrap();
-        let (pictures, width, height) = take.luma(0);
+        let run = process(&clip_with(&format!("steps-{format}.mp4"), &arguments), &recipe(MP4)).unwrap();
+        let (pictures, width, height) = run.luma(0);
         let seen = [16, 48, 80].map(|x| pictures[2][height / 2 * width + x]);
         let wanted = [16, 126, 235];
         assert!(
             seen.iter().zip(wanted).all(|(seen, wanted)| seen.abs_diff(wanted) <= 2),
             "{format}: {seen:?}"
         );
-        let (_, facts) = take.output(0).2.probe.main_video().unwrap();
+        let (_, facts) = run.output(0).2.probe.main_video().unwrap();
         assert_eq!(
             (facts.pixel_format.as_str(), facts.full_range),
             ("yuv420p", false),
             "{format}"
         );
-        let warned = take
+        let warned = run
             .plan
             .warnings
             .iter()
             .any(|warning| warning.code == WarningCode::PictureConverted);
-        assert!(warned, "{format}: {:?}", take.plan.warnings);
+        assert!(warned, "{format}: {:?}", run.plan.warnings);
     }
 }
 
 #[test]
-fn other_samples_become_eight_bits_of_limited_range() {
+fn other_pixel_formats_become_8_bit_limited_range() {
     for (name, encoding) in [
         ("full.mp4", "-pix_fmt yuvj420p -c:v libx264"),
         ("tenbit.mp4", "-pix_fmt yuv420p10le -c:v libx264"),
@@ -128,15 +128,15 @@ fn other_samples_become_eight_bits_of_limited_range() {
         ("rgb.mkv", "-pix_fmt rgb24 -c:v png"),
     ] {
         let source = clip(name, &format!("-f lavfi -i color=white:s=64x64:r=10:d=0.5 {encoding}"));
-        let take = shoot(&source, &recipe(MP4)).unwrap();
-        let (pictures, ..) = take.luma(0);
+        let run = process(&source, &recipe(MP4)).unwrap();
+        let (pictures, ..) = run.luma(0);
         assert!(pictures[2][0].abs_diff(235) <= 2, "{name}: white is {}", pictures[2][0]);
-        assert!(!take.plan.warnings.is_empty(), "{name}");
+        assert!(!run.plan.warnings.is_empty(), "{name}");
     }
 }
 
 #[test]
-fn high_dynamic_range_is_brought_down_and_tagged() {
+fn hdr_is_tone_mapped_and_tagged_as_bt709() {
     for (name, transfer) in [("pq.mp4", "smpte2084"), ("hlg.mp4", "arib-std-b67")] {
         let encoding = format!(
             "-f lavfi -i testsrc2=s=320x180:r=10:d=0.5 -pix_fmt yuv420p10le -c:v libx265 -preset ultrafast \
@@ -144,8 +144,8 @@ fn high_dynamic_range_is_brought_down_and_tagged() {
         );
         let source = clip(name, &encoding);
         assert!(probe(&source).unwrap().main_video().unwrap().1.hdr, "{name}");
-        let take = shoot(&source, &recipe(MP4)).unwrap();
-        let path = take.scratch.path().join("video.mp4");
+        let run = process(&source, &recipe(MP4)).unwrap();
+        let path = run.scratch.path().join("video.mp4");
         let entries = "stream=color_space,color_transfer,color_primaries,color_range";
         let told = Command::new("ffprobe")
             .args([
@@ -196,15 +196,15 @@ fn gray(name: &str, luma: u32, tags: &str) -> PathBuf {
 fn in_both_sizes(source: &std::path::Path) -> [u8; 2] {
     let json = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}},
         {"kind":"mp4","name":"small","max_width_px":160,"video":{"crf":8}}]}"#;
-    let take = shoot(source, &recipe(json)).unwrap();
-    [0, 1].map(|place| {
-        let (pictures, width, height) = take.luma(place);
+    let run = process(source, &recipe(json)).unwrap();
+    [0, 1].map(|index| {
+        let (pictures, width, height) = run.luma(index);
         pictures[2][height / 2 * width + width / 2]
     })
 }
 
 #[test]
-fn the_range_of_wide_and_hdr_pictures_is_changed_once_whether_they_are_scaled_or_not() {
+fn color_range_is_converted_once_with_and_without_scaling() {
     for (name, tags) in [
         (
             "range-2020.mp4",
@@ -232,7 +232,7 @@ fn the_range_of_wide_and_hdr_pictures_is_changed_once_whether_they_are_scaled_or
 }
 
 #[test]
-fn hdr_that_does_not_tell_its_primaries_is_taken_for_that_of_bt2020() {
+fn hdr_without_primaries_is_assumed_to_be_bt2020() {
     for (name, transfer) in [("bare-pq.mp4", "smpte2084"), ("bare-hlg.mp4", "arib-std-b67")] {
         let told = gray(
             &format!("told-{name}"),

@@ -1,7 +1,7 @@
 //! Sources that are damaged, foreign or meant to harm.
 
 use crate::clips::{clip, real_clips};
-use crate::studio::{footage, plan, preset, probe, recipe, shoot};
+use crate::harness::{inputs_of, plan, preset, probe, process, recipe};
 use domain::plan::WarningCode;
 use domain::{Code, FailureKind};
 use media::engine::{self, Cancel};
@@ -25,7 +25,7 @@ fn whole() -> Vec<u8> {
 }
 
 #[test]
-fn what_is_no_media_is_told_so() {
+fn files_that_are_not_media_are_refused() {
     let secret = clip("mono-48000.wav", "-f lavfi -i sine=f=300:r=48000:d=2");
     let secret = secret.to_str().unwrap();
     for (name, text) in [
@@ -117,9 +117,9 @@ fn a_reference_to_another_file_is_not_followed() {
         "the trap is none: {}",
         String::from_utf8_lossy(&stock.stderr)
     );
-    match shoot(&path, &recipe(r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#)) {
-        Ok(take) => assert!(
-            take.luma(0).0.iter().flatten().all(|luma| *luma < 60),
+    match process(&path, &recipe(r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#)) {
+        Ok(run) => assert!(
+            run.luma(0).0.iter().flatten().all(|luma| *luma < 60),
             "foreign pictures"
         ),
         Err(failure) => assert_eq!(failure.kind, FailureKind::Input, "{failure}"),
@@ -127,13 +127,13 @@ fn a_reference_to_another_file_is_not_followed() {
 }
 
 #[test]
-fn an_image_is_no_source() {
+fn a_still_image_is_refused_as_a_source() {
     let image = clip("cover.png", "-f lavfi -i color=blue:s=64x64 -frames:v 1");
     assert_eq!(probe(&image).unwrap_err().code, Code::NotMedia);
 }
 
 #[test]
-fn an_mp4_without_its_index_is_damaged() {
+fn an_mp4_without_moov_is_reported_as_damaged() {
     let arguments = "-f lavfi -i testsrc2=s=320x180:r=25:d=4 -c:v libx264 -preset ultrafast";
     let bytes = std::fs::read(clip("index-last.mp4", arguments)).unwrap();
     let (_folder, path) = file("cut.mp4", &bytes[..bytes.len() * 2 / 3]);
@@ -142,13 +142,13 @@ fn an_mp4_without_its_index_is_damaged() {
 }
 
 #[test]
-fn a_source_that_breaks_off_is_kept_as_far_as_it_goes_and_the_loss_is_told() {
+fn a_truncated_source_is_transcoded_and_the_loss_is_reported() {
     let bytes = whole();
     let (_folder, path) = file("cut.mp4", &bytes[..bytes.len() / 2]);
-    let take = shoot(&path, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
-    let frames = take.report.outputs[0].frames;
+    let run = process(&path, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
+    let frames = run.report.outputs[0].frames;
     assert!((50..150).contains(&frames), "{frames}");
-    let warning = take
+    let warning = run
         .report
         .warnings
         .iter()
@@ -162,17 +162,17 @@ fn a_source_that_breaks_off_is_kept_as_far_as_it_goes_and_the_loss_is_told() {
 }
 
 #[test]
-fn garbage_in_the_middle_is_survived_and_told() {
+fn garbage_in_the_middle_is_skipped_and_reported() {
     let mut bytes = whole();
     let (from, to) = (bytes.len() * 4 / 10, bytes.len() * 5 / 10);
-    for (place, byte) in bytes[from..to].iter_mut().enumerate() {
-        *byte = (place * 7 + 13).to_le_bytes()[0];
+    for (index, byte) in bytes[from..to].iter_mut().enumerate() {
+        *byte = (index * 7 + 13).to_le_bytes()[0];
     }
     let (_folder, path) = file("garbage.mp4", &bytes);
-    let take = shoot(&path, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
-    assert!(take.report.outputs[0].frames.abs_diff(200) <= 2);
+    let run = process(&path, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
+    assert!(run.report.outputs[0].frames.abs_diff(200) <= 2);
     assert!(
-        take.report
+        run.report
             .warnings
             .iter()
             .any(|warning| warning.code == WarningCode::SourceDamaged)
@@ -180,7 +180,7 @@ fn garbage_in_the_middle_is_survived_and_told() {
 }
 
 #[test]
-fn a_single_damaged_picture_is_told_on_any_number_of_threads() {
+fn a_single_damaged_frame_is_reported_with_any_number_of_threads() {
     let source = clip(
         "scratch.mp4",
         "-f lavfi -i testsrc2=s=640x360:r=25:d=8 -c:v libx264 -preset medium -g 50 -pix_fmt yuv420p",
@@ -209,8 +209,8 @@ fn a_single_damaged_picture_is_told_on_any_number_of_threads() {
         .collect();
     let mut bytes = std::fs::read(&source).unwrap();
     let from = packet[1] + packet[0] / 2;
-    for (place, byte) in bytes[from..from + packet[0] / 4].iter_mut().enumerate() {
-        *byte = (place * 37 + 11).to_le_bytes()[0];
+    for (index, byte) in bytes[from..from + packet[0] / 4].iter_mut().enumerate() {
+        *byte = (index * 37 + 11).to_le_bytes()[0];
     }
     let (_folder, path) = file("scratch.mp4", &bytes);
     let encoded = recipe(r#"{"outputs":[{"kind":"mp4","video":{"speed":"fastest"}}]}"#);
@@ -218,8 +218,8 @@ fn a_single_damaged_picture_is_told_on_any_number_of_threads() {
     for threads in [1, 2, 4] {
         let scratch = tempfile::tempdir().unwrap();
         let source = std::fs::File::open(&path).unwrap();
-        let footage = footage(std::slice::from_ref(&source));
-        let report = engine::transcode(&footage, &plan, scratch.path(), threads, &mut |_| {}, &Cancel::new()).unwrap();
+        let inputs = inputs_of(std::slice::from_ref(&source));
+        let report = engine::transcode(&inputs, &plan, scratch.path(), threads, &mut |_| {}, &Cancel::new()).unwrap();
         let details = report
             .warnings
             .iter()
@@ -230,16 +230,16 @@ fn a_single_damaged_picture_is_told_on_any_number_of_threads() {
 }
 
 #[test]
-fn an_index_without_any_media_is_damaged() {
+fn an_mp4_with_an_empty_mdat_is_an_input_error() {
     let bytes = whole();
     let at = bytes.windows(4).position(|w| w == b"mdat").unwrap();
     let (_folder, path) = file("headless.mp4", &bytes[..at + 4]);
-    let failure = shoot(&path, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap_err();
+    let failure = process(&path, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Input, "{failure}");
 }
 
 #[test]
-fn raised_flags_stop_the_work() {
+fn the_cancel_flag_stops_a_transcode() {
     let source = whole_clip();
     let plan = plan(&preset("web"), &probe(&source).unwrap()).unwrap();
     let scratch = tempfile::tempdir().unwrap();
@@ -249,7 +249,7 @@ fn raised_flags_stop_the_work() {
     for flag in [&raised, &cancel] {
         let other = cancel.clone();
         let result = engine::transcode(
-            &footage(std::slice::from_ref(&file)),
+            &inputs_of(std::slice::from_ref(&file)),
             &plan,
             scratch.path(),
             1,
@@ -261,7 +261,7 @@ fn raised_flags_stop_the_work() {
 }
 
 #[test]
-fn a_full_disk_is_told() {
+fn a_full_disk_is_reported_as_storage_full() {
     let source = whole_clip();
     let plan = plan(&preset("web"), &probe(&source).unwrap()).unwrap();
     let scratch = tempfile::tempdir().unwrap();
@@ -270,7 +270,7 @@ fn a_full_disk_is_told() {
     }
     let file = std::fs::File::open(&source).unwrap();
     let failure = engine::transcode(
-        &footage(std::slice::from_ref(&file)),
+        &inputs_of(std::slice::from_ref(&file)),
         &plan,
         scratch.path(),
         1,
@@ -296,12 +296,13 @@ fn is_raw(detail: &str) -> bool {
 }
 
 #[test]
-fn what_is_told_of_damage_has_no_numbers_and_no_lines_of_ffmpeg() {
+fn failure_details_contain_no_error_numbers_and_log_lines_of_ffmpeg() {
     assert!(is_raw("reading: error -1094995529") && is_raw("[mov @ 0x55d0c8a3] moov atom not found"));
     let picture = "-f lavfi -i testsrc2=s=64x64:r=25:d=1 -f lavfi -i sine=d=1";
-    let wish = recipe(r#"{"outputs":[{"kind":"mp4","video":{"speed":"fastest"}},{"kind":"audio"},{"kind":"poster"}]}"#);
+    let settings =
+        recipe(r#"{"outputs":[{"kind":"mp4","video":{"speed":"fastest"}},{"kind":"audio"},{"kind":"poster"}]}"#);
     let (mut failures, mut told) = (0, Vec::new());
-    for (ending, encoding) in [
+    for (extension, encoding) in [
         ("mp4", "-c:v libx264 -preset ultrafast -c:a aac -movflags +faststart"),
         (
             "mkv",
@@ -316,12 +317,12 @@ fn what_is_told_of_damage_has_no_numbers_and_no_lines_of_ffmpeg() {
         ("ogg", "-c:v libtheora -c:a libvorbis"),
         ("wav", "-map 1:a -c:a pcm_s24le"),
     ] {
-        let bytes = std::fs::read(clip(&format!("words.{ending}"), &format!("{picture} {encoding}"))).unwrap();
+        let bytes = std::fs::read(clip(&format!("words.{extension}"), &format!("{picture} {encoding}"))).unwrap();
         let garbled = |from: usize, to: usize| {
             let mut bytes = bytes.clone();
             let to = to.min(bytes.len());
-            for (place, byte) in bytes[from.min(to)..to].iter_mut().enumerate() {
-                *byte = (place * 37 + 11).to_le_bytes()[0];
+            for (index, byte) in bytes[from.min(to)..to].iter_mut().enumerate() {
+                *byte = (index * 37 + 11).to_le_bytes()[0];
             }
             bytes
         };
@@ -333,15 +334,15 @@ fn what_is_told_of_damage_has_no_numbers_and_no_lines_of_ffmpeg() {
             ("garbled at a third", garbled(bytes.len() / 3, bytes.len() / 3 + 4_000)),
             ("garbled behind its start", garbled(1_000, usize::MAX)),
         ] {
-            let (_folder, path) = file(&format!("words.{ending}"), &bytes);
-            match shoot(&path, &wish) {
-                Ok(take) => {
-                    let warnings = take.plan.warnings.iter().chain(&take.report.warnings);
-                    told.extend(warnings.map(|warning| format!("{ending}, {damage}: {}", warning.detail)));
+            let (_folder, path) = file(&format!("words.{extension}"), &bytes);
+            match process(&path, &settings) {
+                Ok(run) => {
+                    let warnings = run.plan.warnings.iter().chain(&run.report.warnings);
+                    told.extend(warnings.map(|warning| format!("{extension}, {damage}: {}", warning.detail)));
                 }
                 Err(failure) => {
                     failures += 1;
-                    told.push(format!("{ending}, {damage}: {}", failure.detail));
+                    told.push(format!("{extension}, {damage}: {}", failure.detail));
                 }
             }
         }
@@ -352,13 +353,13 @@ fn what_is_told_of_damage_has_no_numbers_and_no_lines_of_ffmpeg() {
 }
 
 #[test]
-fn every_real_clip_becomes_a_film_or_a_typed_failure() {
+fn every_real_clip_is_transcoded_or_fails_with_a_code() {
     for path in real_clips() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        match shoot(&path, &preset("web")) {
-            Ok(take) => println!(
+        match process(&path, &preset("web")) {
+            Ok(run) => println!(
                 "{name}: {:?} {:?} {:?}",
-                take.report.outputs[0], take.plan.warnings, take.report.warnings
+                run.report.outputs[0], run.plan.warnings, run.report.warnings
             ),
             Err(failure) => {
                 println!("{name}: {failure}");

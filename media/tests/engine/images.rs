@@ -1,7 +1,7 @@
 //! Images as watermarks and bumpers: the built-in one, and uploaded ones.
 
 use crate::clips::clip;
-use crate::studio::{Props, recipe, shoot, shoot_with};
+use crate::harness::{Extras, process, process_with, recipe};
 use domain::recipe::Name;
 use domain::{Code, FailureKind};
 use media::engine::Images;
@@ -86,16 +86,16 @@ fn every_kind_of_png_and_jpeg_keeps_its_color() {
             .chain(encoding.split_whitespace())
             .collect();
         let bytes = std::fs::read(crate::clips::clip_with(name, &arguments)).unwrap();
-        let props = Props {
+        let extras = Extras {
             images: images(bytes),
-            ..Props::default()
+            ..Extras::default()
         };
-        let take = shoot_with(&gray(), &props, &recipe(MARKED)).unwrap();
-        let film = take.scratch.path().join("video.mp4");
+        let run = process_with(&gray(), &extras, &recipe(MARKED)).unwrap();
+        let film = run.scratch.path().join("video.mp4");
         // Two pictures of the bumper, whose image is 40 wide and in the middle, and then the video.
         let background = color(&film, 2, (100, 50));
-        for (picture, places, clear) in [(0, [(90, 50), (112, 50)], [0; 3]), (2, [(8, 14), (20, 14)], background)] {
-            let seen = places.map(|place| color(&film, picture, place));
+        for (picture, positions, clear) in [(0, [(90, 50), (112, 50)], [0; 3]), (2, [(8, 14), (20, 14)], background)] {
+            let seen = positions.map(|index| color(&film, picture, index));
             assert!(is_near(seen[0], left), "{name}, picture {picture}: {seen:?}");
             assert!(
                 is_near(seen[1], right.unwrap_or(clear)),
@@ -106,7 +106,7 @@ fn every_kind_of_png_and_jpeg_keeps_its_color() {
 }
 
 #[test]
-fn an_image_that_cannot_be_shown_is_refused_by_its_name() {
+fn an_invalid_image_is_refused_by_its_name() {
     let png = std::fs::read(clip("red.png", "-f lavfi -i testsrc2=s=400x400 -frames:v 1")).unwrap();
     let jpeg = std::fs::read(clip("red.jpg", "-f lavfi -i testsrc2=s=400x400 -frames:v 1 -q:v 2")).unwrap();
     let mut huge = png.clone();
@@ -124,11 +124,13 @@ fn an_image_that_cannot_be_shown_is_refused_by_its_name() {
         ("too large", huge),
         ("four inks", cmyk),
     ] {
-        let props = Props {
+        let extras = Extras {
             images: images(bytes),
-            ..Props::default()
+            ..Extras::default()
         };
-        let failure = shoot_with(&gray(), &props, &recipe(MARKED)).map(|_| what).unwrap_err();
+        let failure = process_with(&gray(), &extras, &recipe(MARKED))
+            .map(|_| what)
+            .unwrap_err();
         assert_eq!(
             (failure.kind, failure.code),
             (FailureKind::Input, Code::RecipeInvalid),
@@ -139,7 +141,7 @@ fn an_image_that_cannot_be_shown_is_refused_by_its_name() {
 }
 
 #[test]
-fn the_bumper_stands_before_and_after_and_the_watermark_only_in_between() {
+fn bumpers_surround_the_video_and_the_watermark_covers_only_the_video() {
     let source = clip(
         "gray.mp4",
         "-f lavfi -i color=0x808080:s=640x360:r=10:d=2 -c:v libx264 -crf 4",
@@ -147,8 +149,8 @@ fn the_bumper_stands_before_and_after_and_the_watermark_only_in_between() {
     let json = r#"{"bumper":{"intro_ms":500,"outro_ms":300},
         "watermark":{"position":"bottom-right","margin_px":20,"width_percent":25,"start_ms":1000},
         "outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
-    let take = shoot(&source, &recipe(json)).unwrap();
-    let (pictures, width, height) = take.luma(0);
+    let run = process(&source, &recipe(json)).unwrap();
+    let (pictures, width, height) = run.luma(0);
     assert_eq!(pictures.len(), 5 + 20 + 3);
     let at = |picture: usize, x: usize, y: usize| pictures[picture][y * width + x];
     for still in [0, 4, 25, 27] {
@@ -174,7 +176,7 @@ fn the_bumper_stands_before_and_after_and_the_watermark_only_in_between() {
 }
 
 #[test]
-fn a_watermark_that_comes_later_is_on_stills_and_on_the_first_picture_after_a_join() {
+fn a_timed_watermark_is_on_posters_and_exact_across_trim_ranges() {
     let source = clip(
         "gray.mp4",
         "-f lavfi -i color=0x808080:s=640x360:r=10:d=2 -c:v libx264 -crf 4",
@@ -183,16 +185,16 @@ fn a_watermark_that_comes_later_is_on_stills_and_on_the_first_picture_after_a_jo
         "watermark":{"position":"top-left","margin_px":0,"width_percent":50,"start_ms":500,"end_ms":1500},
         "outputs":[{"kind":"mp4","video":{"crf":8}},{"kind":"poster","at_ms":1000,"format":"png"},
             {"kind":"poster","at_ms":1700,"format":"png","name":"later"}]}"#;
-    let take = shoot(&source, &recipe(json)).unwrap();
+    let run = process(&source, &recipe(json)).unwrap();
     let marked = |luma: &[u8], width: usize| (0..160 * width).filter(|at| luma[*at].abs_diff(126) > 20).count() > 100;
-    let (pictures, width, _) = take.luma(0);
+    let (pictures, width, _) = run.luma(0);
     let seen: Vec<_> = pictures.iter().map(|luma| marked(luma, width)).collect();
     assert_eq!(
         seen,
         (0..20).map(|picture| (5..15).contains(&picture)).collect::<Vec<_>>()
     );
-    for (place, seen) in [(1, true), (2, false)] {
-        let (pictures, width, _) = take.luma(place);
-        assert_eq!(marked(&pictures[0], width), seen, "poster {place}");
+    for (index, seen) in [(1, true), (2, false)] {
+        let (pictures, width, _) = run.luma(index);
+        assert_eq!(marked(&pictures[0], width), seen, "poster {index}");
     }
 }

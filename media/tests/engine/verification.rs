@@ -1,8 +1,8 @@
 //! What the verification of single files and sprites notices when they change between their making and their check.
-//! Adaptive streams are in [`super::hls_damage`].
+//! Adaptive streams are in [`super::hls_verification`].
 
 use crate::clips::clip;
-use crate::studio::{Take, recipe, shoot};
+use crate::harness::{Run, process, recipe};
 use domain::Code;
 use domain::plan::Done;
 use domain::protocol::Depth;
@@ -25,82 +25,82 @@ fn film() -> PathBuf {
 }
 
 /// What is said of the output at a place, as it lies there now.
-fn found(take: &Take, place: usize) -> Option<String> {
-    found_at(take, place, Depth::Fast)
+fn found(run: &Run, index: usize) -> Option<String> {
+    found_at(run, index, Depth::Fast)
 }
 
-fn found_at(take: &Take, place: usize, depth: Depth) -> Option<String> {
-    let planned = &take.plan.outputs[place];
+fn found_at(run: &Run, index: usize, depth: Depth) -> Option<String> {
+    let planned = &run.plan.outputs[index];
     let checked = engine::verify(
-        take.scratch.path(),
+        run.scratch.path(),
         planned,
-        &take.report.outputs[place],
+        &run.report.outputs[index],
         depth,
         &Cancel::new(),
     );
     let verified =
-        checked.and_then(|checked| domain::plan::verify(&take.plan, planned, &take.report.outputs[place], &checked));
+        checked.and_then(|checked| domain::plan::verify(&run.plan, planned, &run.report.outputs[index], &checked));
     let failure = verified.err()?;
     assert_eq!(failure.code, Code::OutputInvalid, "{failure}");
     Some(failure.detail)
 }
 
 /// Tries a damage on every output, one after the other; the names of those of which nothing was said.
-fn unnoticed(take: &Take, damage: impl Fn(&Path, &[u8])) -> Vec<String> {
+fn unnoticed(run: &Run, damage: impl Fn(&Path, &[u8])) -> Vec<String> {
     let mut unnoticed = Vec::new();
-    for (place, planned) in take.plan.outputs.iter().enumerate() {
-        let path = take.scratch.path().join(&planned.file);
+    for (index, planned) in run.plan.outputs.iter().enumerate() {
+        let path = run.scratch.path().join(&planned.file);
         let whole = fs::read(&path).unwrap();
         damage(&path, &whole);
-        if found(take, place).is_none() {
+        if found(run, index).is_none() {
             unnoticed.push(planned.file.clone());
         }
         fs::write(&path, whole).unwrap();
-        assert_eq!(found(take, place), None, "{} is right again", planned.file);
+        assert_eq!(found(run, index), None, "{} is right again", planned.file);
     }
     unnoticed
 }
 
 #[test]
-fn a_file_that_is_cut_off_emptied_or_gone_is_noticed_whatever_its_kind() {
-    let take = shoot(&film(), &recipe(FILES)).unwrap();
+fn truncated_empty_and_missing_outputs_of_every_kind_are_detected() {
+    let run = process(&film(), &recipe(FILES)).unwrap();
     for (kept, of) in [(19, 20), (1, 2), (1, 20), (0, 1)] {
-        let cut = unnoticed(&take, |path, whole| {
+        let cut = unnoticed(&run, |path, whole| {
             fs::write(path, &whole[..whole.len() * kept / of]).unwrap();
         });
         assert!(cut.is_empty(), "{kept}/{of} of it: {cut:?}");
     }
-    let gone = unnoticed(&take, |path, _| fs::remove_file(path).unwrap());
+    let gone = unnoticed(&run, |path, _| fs::remove_file(path).unwrap());
     assert!(gone.is_empty(), "{gone:?}");
 }
 
 #[test]
-fn a_file_that_is_another_one_is_noticed_whatever_its_kind() {
-    let take = shoot(&film(), &recipe(FILES)).unwrap();
-    for other in &take.plan.outputs {
-        let other_bytes = fs::read(take.scratch.path().join(&other.file)).unwrap();
-        let swapped = unnoticed(&take, |path, _| fs::write(path, &other_bytes).unwrap());
+fn a_swapped_output_of_every_kind_is_detected() {
+    let run = process(&film(), &recipe(FILES)).unwrap();
+    for other in &run.plan.outputs {
+        let other_bytes = fs::read(run.scratch.path().join(&other.file)).unwrap();
+        let swapped = unnoticed(&run, |path, _| fs::write(path, &other_bytes).unwrap());
         assert_eq!(swapped, [other.file.as_str()], "only what it is may pass for it");
     }
 }
 
 #[test]
-fn damage_between_both_ends_is_noticed_when_everything_is_decoded() {
+fn damage_in_the_middle_is_detected_at_full_depth() {
     let long = "-f lavfi -i testsrc2=s=128x72:r=25:d=12 -f lavfi -i sine=d=12 -c:v libx264 -preset ultrafast -c:a aac";
     let outputs = r#"{"outputs":[{"kind":"mp4","video":{"crf":20}}, {"kind":"mp4","name":"newer","video":{"codec":"h265"}},
         {"kind":"webm"}, {"kind":"audio","bitrate_bps":64000}, {"kind":"audio","format":"mp3"}]}"#;
-    let take = shoot(&clip("verified-long.mp4", long), &recipe(outputs)).unwrap();
+    let run = process(&clip("verified-long.mp4", long), &recipe(outputs)).unwrap();
     let mut passed = Vec::new();
-    for (place, planned) in take.plan.outputs.iter().enumerate() {
-        assert_eq!(found_at(&take, place, Depth::Full), None, "{}", planned.file);
-        let path = take.scratch.path().join(&planned.file);
+    for (index, planned) in run.plan.outputs.iter().enumerate() {
+        assert_eq!(found_at(&run, index, Depth::Full), None, "{}", planned.file);
+        let path = run.scratch.path().join(&planned.file);
         let mut bytes = fs::read(&path).unwrap();
         // Less may pass for another picture: what a decoder makes of coded numbers is mostly legal.
         let (from, to) = (bytes.len() * 9 / 20, bytes.len() * 11 / 20);
         bytes[from..to].fill(0xaa);
         fs::write(&path, bytes).unwrap();
-        assert!(found_at(&take, place, Depth::Full).is_some(), "{}", planned.file);
-        if found(&take, place).is_none() {
+        assert!(found_at(&run, index, Depth::Full).is_some(), "{}", planned.file);
+        if found(&run, index).is_none() {
             passed.push(planned.file.as_str());
         }
     }
@@ -111,8 +111,8 @@ fn damage_between_both_ends_is_noticed_when_everything_is_decoded() {
 }
 
 #[test]
-fn sound_of_a_length_that_nobody_knows_is_noticed() {
-    let take = shoot(&film(), &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
+fn an_audio_output_without_a_duration_is_detected() {
+    let run = process(&film(), &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
     let headers_alone = |path: &Path, _: &[u8]| {
         let mut command = Command::new("ffmpeg");
         command.args([
@@ -124,14 +124,14 @@ fn sound_of_a_length_that_nobody_knows_is_noticed() {
             .status();
         assert!(ran.unwrap().success());
     };
-    assert!(unnoticed(&take, headers_alone).is_empty());
+    assert!(unnoticed(&run, headers_alone).is_empty());
 }
 
 #[test]
-fn a_movie_that_lost_its_sound_or_a_second_is_noticed() {
-    let take = shoot(&film(), &recipe(r#"{"outputs":[{"kind":"mp4"},{"kind":"webm"}]}"#)).unwrap();
+fn a_video_output_that_lost_a_stream_or_a_second_is_detected() {
+    let run = process(&film(), &recipe(r#"{"outputs":[{"kind":"mp4"},{"kind":"webm"}]}"#)).unwrap();
     for lost in ["-an", "-vn", "-t 3"] {
-        let passed = unnoticed(&take, |path, _| {
+        let passed = unnoticed(&run, |path, _| {
             let aside = path.with_file_name(format!("aside-{}", path.file_name().unwrap().to_string_lossy()));
             let mut command = Command::new("ffmpeg");
             let lost: Vec<_> = lost.split(' ').collect();
@@ -181,13 +181,13 @@ const COPIED: &str = r#"{"outputs":[
     {"kind":"mp4","name":"pictures-kept","audio":{"bitrate_bps":64000}}, {"kind":"hls","ladder":[36]}]}"#;
 
 #[test]
-fn copied_sound_that_was_muted_is_noticed_and_so_is_a_single_bit_of_copied_packets() {
-    let take = shoot(&film(), &recipe(COPIED)).unwrap();
-    let steps = |place: usize| take.plan.outputs[place].steps.iter();
-    let copied = |place: usize| steps(place).filter(|step| step.done == Done::Copy).count();
+fn muted_audio_and_single_bit_errors_of_copied_packets_are_detected() {
+    let run = process(&film(), &recipe(COPIED)).unwrap();
+    let steps = |index: usize| run.plan.outputs[index].steps.iter();
+    let copied = |index: usize| steps(index).filter(|step| step.done == Done::Copy).count();
     assert_eq!([0, 1, 2, 3, 4].map(copied), [2, 1, 1, 1, 1]);
-    let path = |file: &str| take.scratch.path().join(file);
-    for (place, file, damage) in [
+    let path = |file: &str| run.scratch.path().join(file);
+    for (index, file, damage) in [
         (0, "video.mp4", &mute as &dyn Fn(&Path)),
         (1, "audio.m4a", &mute),
         (2, "sound-kept.mp4", &mute),
@@ -199,60 +199,60 @@ fn copied_sound_that_was_muted_is_noticed_and_so_is_a_single_bit_of_copied_packe
     ] {
         let whole = fs::read(path(file)).unwrap();
         damage(&path(file));
-        assert!(found(&take, place).is_some(), "{file}");
+        assert!(found(&run, index).is_some(), "{file}");
         fs::write(path(file), whole).unwrap();
-        assert_eq!(found(&take, place), None, "{file} is right again");
+        assert_eq!(found(&run, index), None, "{file} is right again");
     }
 }
 
 /// Turns a bit of a file over.
 fn change(path: &Path, part: usize, of: usize) {
     let mut bytes = fs::read(path).unwrap();
-    let place = bytes.len() * part / of;
-    bytes[place] ^= 1;
+    let index = bytes.len() * part / of;
+    bytes[index] ^= 1;
     fs::write(path, bytes).unwrap();
 }
 
-fn heard(name: &str, sound: &str) -> Take {
+fn heard(name: &str, sound: &str) -> Run {
     let pictures = "-f lavfi -i testsrc2=s=128x72:r=25 -f lavfi -i";
     let codecs = "-shortest -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a flac";
     let source = clip(name, &format!("{pictures} {sound} {codecs}"));
-    shoot(&source, &recipe(HEARD)).unwrap()
+    process(&source, &recipe(HEARD)).unwrap()
 }
 
 #[test]
-fn a_file_that_was_muted_is_noticed_whatever_its_kind() {
-    let take = heard("heard.mkv", "sine=d=4");
-    let passed = unnoticed(&take, |path, _| mute(path));
+fn a_muted_output_of_every_kind_is_detected() {
+    let run = heard("heard.mkv", "sine=d=4");
+    let passed = unnoticed(&run, |path, _| mute(path));
     assert!(passed.is_empty(), "{passed:?}");
 }
 
 #[test]
-fn a_short_beep_in_a_minute_of_silence_is_missed() {
+fn a_muted_short_beep_in_a_minute_of_silence_is_detected() {
     let beep = "aevalsrc=exprs=0.2*sin(2*PI*700*t)*between(t\\,41\\,41.05):d=60:s=48000";
-    let take = heard("beep.mkv", beep);
-    for made in &take.report.outputs {
+    let run = heard("beep.mkv", beep);
+    for made in &run.report.outputs {
         let loudest = made.loudest.unwrap();
         assert!((40_990_000..41_060_000).contains(&loudest.at_us), "{made:?}");
     }
-    let passed = unnoticed(&take, |path, _| mute(path));
+    let passed = unnoticed(&run, |path, _| mute(path));
     assert!(passed.is_empty(), "{passed:?}");
 }
 
 #[test]
-fn sound_that_an_encoder_may_leave_out_is_not_missed() {
+fn audio_that_encoders_may_drop_is_not_checked() {
     for (name, sound) in [
         ("silent.mkv", "anullsrc=d=2"),
         ("hush.mkv", "anoisesrc=d=2:a=0.001"),
         ("shrill.mkv", "aevalsrc=exprs=0.9*sin(2*PI*19000*t):d=2:s=48000"),
     ] {
-        let take = heard(name, sound);
-        assert!(take.report.outputs.iter().all(|made| made.loudest.is_none()), "{name}");
+        let run = heard(name, sound);
+        assert!(run.report.outputs.iter().all(|made| made.loudest.is_none()), "{name}");
     }
 }
 
 #[test]
-fn sound_that_encoders_change_most_is_found_again() {
+fn audio_that_encoders_change_strongly_passes_the_check() {
     // It is loud only where it stops, if it stops before the pictures do.
     heard("constant.mkv", "aevalsrc=exprs=0.5:d=2");
     for (name, sound) in [
@@ -260,16 +260,16 @@ fn sound_that_encoders_change_most_is_found_again() {
         ("deep.mkv", "aevalsrc=exprs=0.9*sin(2*PI*30*t):d=2:s=48000"),
         ("noise.mkv", "anoisesrc=d=2"),
     ] {
-        let take = heard(name, sound);
-        assert!(take.report.outputs.iter().all(|made| made.loudest.is_some()), "{name}");
+        let run = heard(name, sound);
+        assert!(run.report.outputs.iter().all(|made| made.loudest.is_some()), "{name}");
     }
 }
 
 #[test]
-fn a_sprite_that_lost_a_sheet_or_an_entry_is_noticed() {
+fn a_sprite_that_lost_a_sheet_or_a_cue_is_detected() {
     let json = r#"{"outputs":[{"kind":"sprite","every_ms":500,"width_px":32}]}"#;
-    let take = shoot(&film(), &recipe(json)).unwrap();
-    let folder = take.scratch.path().join(&take.plan.outputs[0].file);
+    let run = process(&film(), &recipe(json)).unwrap();
+    let folder = run.scratch.path().join(&run.plan.outputs[0].file);
     let files: Vec<_> = fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -279,11 +279,11 @@ fn a_sprite_that_lost_a_sheet_or_an_entry_is_noticed() {
         let whole = fs::read(&path).unwrap();
         for kept in [0, whole.len() / 2, whole.len() * 9 / 10] {
             fs::write(&path, &whole[..kept]).unwrap();
-            assert!(found(&take, 0).is_some(), "{kept} bytes of {}", path.display());
+            assert!(found(&run, 0).is_some(), "{kept} bytes of {}", path.display());
         }
         fs::remove_file(&path).unwrap();
-        assert!(found(&take, 0).is_some(), "without {}", path.display());
+        assert!(found(&run, 0).is_some(), "without {}", path.display());
         fs::write(&path, whole).unwrap();
     }
-    assert_eq!(found(&take, 0), None);
+    assert_eq!(found(&run, 0), None);
 }

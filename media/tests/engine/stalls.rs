@@ -1,0 +1,67 @@
+//! What the work tells of its stages: one that only takes long is not taken for one that hangs.
+
+use crate::clips::clip;
+use crate::harness::{inputs_of, plan, probe, process, recipe};
+use domain::protocol::Progress;
+use media::engine::{self, Cancel};
+use std::fs::File;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+#[test]
+fn repeating_one_frame_for_an_hour_counts_as_progress() {
+    let source = clip(
+        "hour.mkv",
+        "-f lavfi -i testsrc2=s=64x64:r=1/3600:d=7200 -frames:v 2 -c:v libx264 -preset ultrafast -pix_fmt yuv420p",
+    );
+    let still = r#"{"frame":{"fps":"10"},"outputs":[{"kind":"mp4","video":{"speed":"fastest"}}]}"#;
+    let run = process(&source, &recipe(still)).unwrap();
+    let frames = run.report.outputs[0].frames;
+    assert!(frames >= 36_000, "{frames} frames");
+    let last = run.progress.last().unwrap();
+    assert!(last.moved >= frames, "{} moved of {frames} frames", last.moved);
+    // Between two words it moved on, unless it was about to end.
+    let stood = run
+        .progress
+        .windows(2)
+        .filter(|pair| pair[0].moved == pair[1].moved)
+        .count();
+    assert!(stood <= 2, "{:?}", run.progress);
+}
+
+/// Longer than a stage on a busy machine takes for its next packet.
+const HANGS_MS: u64 = 3_000;
+
+#[test]
+fn a_stalled_output_is_reported_in_progress_events() {
+    let source = clip(
+        "long-sound.mkv",
+        "-f lavfi -i testsrc2=s=64x64:r=10:d=60 -f lavfi -i anoisesrc=d=60:r=44100 -c:v libx264 -preset ultrafast -c:a flac",
+    );
+    let outputs = recipe(r#"{"outputs":[{"kind":"mp4","video":{"speed":"fastest"}},{"kind":"audio","format":"mp3"}]}"#);
+    let plan = plan(&outputs, &probe(&source).unwrap()).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    // A pipe that takes 64 KiB, and nothing more while nothing is read from it.
+    let path = scratch.path().join(&plan.outputs[1].file);
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let pipe = File::options().read(true).write(true).open(&path).unwrap();
+    let (begun, mut hung, mut drained) = (Instant::now(), None, false);
+    let mut told = |progress: Progress| {
+        hung = hung.or((progress.still_ms >= HANGS_MS).then_some(progress.moved));
+        if !drained && (hung.is_some() || begun.elapsed() > Duration::from_secs(60)) {
+            drained = true;
+            let mut end = pipe.try_clone().unwrap();
+            std::thread::spawn(move || std::io::copy(&mut end, &mut std::io::sink()));
+        }
+    };
+    let sources = [File::open(&source).unwrap()];
+    let ended = engine::transcode(
+        &inputs_of(&sources),
+        &plan,
+        scratch.path(),
+        2,
+        &mut told,
+        &Cancel::new(),
+    );
+    assert!(hung.is_some_and(|moved| moved > 0), "{hung:?}, {ended:?}");
+}

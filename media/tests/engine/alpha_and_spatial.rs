@@ -54,9 +54,9 @@ fn transparency_is_flattened_onto_black_with_a_warning() {
             "{name}: {:?}",
             told(&run)
         );
-        let (pictures, width, height) = run.luma(0);
-        assert_eq!(pictures.len(), 10, "{name}");
-        let middle = |x: usize| pictures[5][height / 2 * width + x];
+        let (frames, width, height) = run.luma(0);
+        assert_eq!(frames.len(), 10, "{name}");
+        let middle = |x: usize| frames[5][height / 2 * width + x];
         // Black is 16; a grey of 200 is 188, and 102 where half of it is seen.
         assert!(middle(32) <= 20, "{name}: {}", middle(32));
         let seen = if half { 102 } else { 188 };
@@ -102,7 +102,7 @@ fn a_webm_stream_copy_keeps_alpha_and_an_encode_flattens_it() {
     let run = process(&vp9, &recipe(asked_for_nothing)).unwrap();
     let steps = &run.plan.outputs[0].steps;
     assert!(steps.iter().any(|step| step.done == Done::Copy), "{steps:?}");
-    assert!(alpha_on_the_left(&run.scratch.path().join(&run.plan.outputs[0].file), "libvpx-vp9") < 8);
+    assert!(alpha_on_the_left(&run.path(0), "libvpx-vp9") < 8);
     assert!(told(&run).is_empty(), "{:?}", told(&run));
     // No output is in VP8, so that it is never copied.
     let (name, encoding, _) = FORMATS[1];
@@ -112,8 +112,8 @@ fn a_webm_stream_copy_keeps_alpha_and_an_encode_flattens_it() {
     for (source, json) in [(&vp9, encoded), (&vp8, encoded), (&vp8, asked_for_nothing)] {
         let run = process(source, &recipe(json)).unwrap();
         assert_eq!(told(&run), [WarningCode::AlphaFlattened], "{source:?}");
-        let (pictures, width, height) = run.luma(0);
-        let left = pictures[5][height / 2 * width + 32];
+        let (frames, width, height) = run.luma(0);
+        let left = frames[5][height / 2 * width + 32];
         assert!(left <= 22, "{source:?}: {left}");
     }
 }

@@ -1,22 +1,15 @@
 //! Animated pictures as sources: GIF, APNG, and WebP, which is not decoded.
 
-use crate::clips::{clip, numbered};
+use crate::clips::{clip, numbered, temp_file};
 use crate::harness::{probe, process, recipe};
 use domain::{Code, FailureKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":4}}]}"#;
 
 /// Twenty pictures, ten a second, in shades of grey that a palette keeps; it loops for ever.
 const GIF: &str = "-t 2 -filter_complex [0:v]framestep=3,split[a][b];[a]palettegen=reserve_transparent=0[p];[b][p]paletteuse=dither=none -loop 0";
 const APNG: &str = "-t 2 -vf framestep=3 -c:v apng -plays 0 -f apng";
-
-fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(name);
-    std::fs::write(&path, bytes).unwrap();
-    (folder, path)
-}
 
 /// Where the delays of a GIF stand: a number of two bytes after the mark of each graphic control extension.
 fn delays_of_gif(bytes: &[u8]) -> Vec<usize> {
@@ -45,7 +38,7 @@ fn shown(numbers: &[usize], number: usize) -> usize {
 fn an_animation_is_played_once_and_keeps_every_frame() {
     for (name, encoding) in [("numbered.gif", GIF), ("numbered.apng", APNG)] {
         let run = process(&numbered(name, encoding), &recipe(MP4)).unwrap();
-        let found = run.numbers(0);
+        let found = run.frame_numbers(0);
         assert_eq!(found.len(), 20, "{name}: {found:?}");
         // Every third of 30 a second.
         let firsts: Vec<_> = found.iter().map(|number| number - found[0]).collect();
@@ -64,7 +57,7 @@ fn short_gif_delays_become_100_ms_as_in_browsers() {
     for (index, hundredths) in [(4, 0), (8, 1), (12, 50), (19, 100)] {
         bytes[positions[index]] = hundredths;
     }
-    let (_folder, path) = file("delays.gif", &bytes);
+    let (_folder, path) = temp_file("delays.gif", &bytes);
     let run = process(&path, &recipe(MP4)).unwrap();
     assert_eq!(run.probe.duration_us, 3_300_000);
     assert!(
@@ -72,14 +65,14 @@ fn short_gif_delays_become_100_ms_as_in_browsers() {
         "{:?}",
         run.report.outputs[0]
     );
-    let found = run.numbers(0);
+    let found = run.frame_numbers(0);
     let frames = |us: u64| usize::try_from(run.plan.fps.frames_in(us)).unwrap();
     for (index, us) in [(4, 100_000), (8, 100_000), (12, 500_000), (19, 1_000_000)] {
         let number = found[0] + index * 3;
-        let (told, wanted) = (shown(&found, number), frames(us));
+        let (told, expected) = (shown(&found, number), frames(us));
         assert!(
-            told.abs_diff(wanted) <= 1,
-            "picture {index}: {told} for {wanted} frames in {found:?}"
+            told.abs_diff(expected) <= 1,
+            "picture {index}: {told} for {expected} frames in {found:?}"
         );
     }
 }
@@ -90,10 +83,10 @@ fn an_apng_frame_without_a_delay_lasts_100_ms() {
     for at in delays_of_apng(&bytes) {
         bytes[at..at + 4].fill(0);
     }
-    let (_folder, path) = file("delays.apng", &bytes);
+    let (_folder, path) = temp_file("delays.apng", &bytes);
     let run = process(&path, &recipe(MP4)).unwrap();
     assert_eq!(
-        (run.report.outputs[0].duration_us, run.numbers(0).len()),
+        (run.report.outputs[0].duration_us, run.frame_numbers(0).len()),
         (2_000_000, 20)
     );
 }
@@ -130,7 +123,7 @@ fn an_animation_with_a_too_large_canvas_is_refused_by_the_probe() {
         apng[side..side + 4].copy_from_slice(&65_535_u32.to_be_bytes());
     }
     for (name, bytes) in [("huge.gif", gif), ("huge.apng", apng)] {
-        let (_folder, path) = file(name, &bytes);
+        let (_folder, path) = temp_file(name, &bytes);
         let failure = probe(&path).expect_err(name);
         assert_eq!(failure.code, Code::PictureTooLarge, "{name}: {failure}");
     }
@@ -143,9 +136,9 @@ fn frames_with_irregular_delays_are_all_kept() {
     for (index, at) in delays_of_gif(&bytes).into_iter().enumerate() {
         bytes[at] = [3, 7, 113, 3, 3][index % 5];
     }
-    let (_folder, path) = file("odd.gif", &bytes);
+    let (_folder, path) = temp_file("odd.gif", &bytes);
     let run = process(&path, &recipe(MP4)).unwrap();
-    let mut found = run.numbers(0);
+    let mut found = run.frame_numbers(0);
     assert!(found.len() < 250, "{}", found.len());
     found.dedup();
     assert_eq!(found, (0..20).map(|index| index * 3).collect::<Vec<_>>());
@@ -171,7 +164,7 @@ fn damaged_animations_become_a_video_or_fail_as_input_errors() {
     ] {
         let whole = std::fs::read(numbered(name, encoding)).unwrap();
         for eighths in 1..8 {
-            let (_folder, path) = file(name, &whole[..whole.len() * eighths / 8]);
+            let (_folder, path) = temp_file(name, &whole[..whole.len() * eighths / 8]);
             survives(&path);
         }
         // The size and the place of a picture inside of the canvas stand before and after its delay.
@@ -179,7 +172,7 @@ fn damaged_animations_become_a_video_or_fail_as_input_errors() {
             let mut bytes = whole.clone();
             let from = at.saturating_sub(16);
             bytes[from..at + 16].iter_mut().for_each(|byte| *byte ^= 0xa5);
-            let (_folder, path) = file(name, &bytes);
+            let (_folder, path) = temp_file(name, &bytes);
             survives(&path);
         }
     }

@@ -12,9 +12,9 @@ const WIDE: Rational = Rational { num: 32, den: 27 };
 fn seen(source: &Path) -> (Rational, (u32, u32)) {
     let told = probe(source).unwrap().main_video().unwrap().1.sample_aspect;
     let run = process(source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
-    let (pictures, width, height) = run.luma(0);
-    for picture in &pictures {
-        let edges = [picture[width / 2], picture[height / 2 * width]];
+    let (frames, width, height) = run.luma(0);
+    for frame in &frames {
+        let edges = [frame[width / 2], frame[height / 2 * width]];
         assert!(
             edges.iter().all(|luma| *luma > 200),
             "{width}x{height} with bars: {edges:?}"
@@ -120,8 +120,8 @@ fn an_implausible_container_aspect_is_replaced_by_that_of_the_frames() {
 fn broadcast(name: &str, encoding: &str, aspects: [&str; 2]) -> PathBuf {
     let parts = aspects.map(|aspect| {
         let part = format!("{}-{name}", aspect.replace('/', "-"));
-        let picture = format!("-f lavfi -i color=white:s=128x96:r=25:d=1,setsar={aspect}");
-        std::fs::read(clip(&part, &format!("{picture} {encoding}"))).unwrap()
+        let video = format!("-f lavfi -i color=white:s=128x96:r=25:d=1,setsar={aspect}");
+        std::fs::read(clip(&part, &format!("{video} {encoding}"))).unwrap()
     });
     let folder = clip("square-pixel.ts", "-f lavfi -i color=white:s=16x16:d=0.1");
     let path = folder.with_file_name(format!("{}-then-{}-{name}", aspects[0], aspects[1]).replace('/', "-"));
@@ -142,16 +142,16 @@ fn a_change_of_the_pixel_aspect_mid_stream_adds_bars() {
             let source = broadcast(name, encoding, aspects);
             let run = process(&source, &recipe(json)).unwrap();
             for index in 0..2 {
-                let (pictures, width, height) = run.luma(index);
-                assert!(pictures.len().abs_diff(50) <= 2, "{name}: {} pictures", pictures.len());
-                let lines = |picture: usize| {
+                let (frames, width, height) = run.luma(index);
+                assert!(frames.len().abs_diff(50) <= 2, "{name}: {} pictures", frames.len());
+                let lines = |frame: usize| {
                     (0..height)
-                        .filter(|y| pictures[picture][y * width + width / 2] > 200)
+                        .filter(|y| frames[frame][y * width + width / 2] > 200)
                         .count()
                 };
-                let columns = |picture: usize| {
+                let columns = |frame: usize| {
                     (0..width)
-                        .filter(|x| pictures[picture][height / 2 * width + x] > 200)
+                        .filter(|x| frames[frame][height / 2 * width + x] > 200)
                         .count()
                 };
                 let context = format!(
@@ -173,9 +173,9 @@ fn a_change_of_the_pixel_aspect_mid_stream_adds_bars() {
             }
             let later = r#"{"trim":{"start":1.4},"outputs":[{"kind":"poster","at_ms":0,"format":"png"}]}"#;
             let run = process(&source, &recipe(later)).unwrap();
-            let (pictures, width, height) = run.luma(0);
+            let (frames, width, height) = run.luma(0);
             let corner = if wide_first { height / 2 * width } else { width / 2 };
-            assert!(pictures[0][corner] < 40, "{name}, {aspects:?}: {}", pictures[0][corner]);
+            assert!(frames[0][corner] < 40, "{name}, {aspects:?}: {}", frames[0][corner]);
         }
     }
 }

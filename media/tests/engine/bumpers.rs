@@ -53,31 +53,23 @@ fn bumper_clips_with_another_size_rate_and_audio_format_surround_the_video() {
         "-f lavfi -i color=black:s=320x180:r=50:d=1.5 -c:v libvpx -b:v 1M",
     );
     let run = between(&source(), Some(&intro), Some(&outro));
-    let (pictures, width, _) = run.luma(0);
-    assert_eq!(pictures.len(), 30 + 60 + 45);
-    let at = |picture: usize, x: usize| pictures[picture][45 * width + x];
-    for picture in [0, 15, 29] {
+    let (frames, width, _) = run.luma(0);
+    assert_eq!(frames.len(), 30 + 60 + 45);
+    let at = |frame: usize, x: usize| frames[frame][45 * width + x];
+    for frame in [0, 15, 29] {
         // The upright clip stands between bars, without the watermark.
-        assert_eq!((at(picture, 20), at(picture, 140)), (16, 16), "picture {picture}");
-        assert!(
-            at(picture, 80).abs_diff(235) <= 3,
-            "picture {picture}: {}",
-            at(picture, 80)
-        );
+        assert_eq!((at(frame, 20), at(frame, 140)), (16, 16), "picture {frame}");
+        assert!(at(frame, 80).abs_diff(235) <= 3, "picture {frame}: {}", at(frame, 80));
     }
-    for picture in [30, 60, 89] {
-        assert!(
-            at(picture, 140).abs_diff(126) <= 4,
-            "picture {picture}: {}",
-            at(picture, 140)
-        );
+    for frame in [30, 60, 89] {
+        assert!(at(frame, 140).abs_diff(126) <= 4, "picture {frame}: {}", at(frame, 140));
         let corner = (0..80)
-            .filter(|x| pictures[picture][20 * width + x].abs_diff(126) > 20)
+            .filter(|x| frames[frame][20 * width + x].abs_diff(126) > 20)
             .count();
-        assert!(corner > 0, "picture {picture} has no watermark");
+        assert!(corner > 0, "picture {frame} has no watermark");
     }
-    for picture in [90, 134] {
-        assert!(pictures[picture].iter().all(|luma| *luma <= 18), "picture {picture}");
+    for frame in [90, 134] {
+        assert!(frames[frame].iter().all(|luma| *luma <= 18), "picture {frame}");
     }
     let samples = run.samples(0);
     assert!(
@@ -100,9 +92,9 @@ fn only_videos_contain_bumper_clips() {
     let run = between(&source(), Some(&intro), Some(&intro));
     assert_eq!(run.report.outputs[0].frames, 30 + 60 + 30);
     assert!(run.report.outputs[1].duration_us.abs_diff(2_000_000) <= 30_000);
-    let (pictures, width, height) = run.luma(2);
+    let (frames, width, height) = run.luma(2);
     assert!(
-        pictures[0][(height - 5) * width + 5].abs_diff(126) <= 4,
+        frames[0][(height - 5) * width + 5].abs_diff(126) <= 4,
         "the poster is of the clip"
     );
 }
@@ -120,8 +112,8 @@ fn bumper_clips_work_with_trim_ranges_and_a_still_outro() {
     let json = r#"{"bumper":{"outro_ms":500},"trim":{"ranges":[{"start":3,"end":4},{"start":1,"end":2}]},
         "outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
     let run = process_with(&source, &extras, &recipe(json)).unwrap();
-    let (pictures, width, height) = run.luma(0);
-    let seen: Vec<_> = pictures.iter().map(|luma| frame_number(luma, width, height)).collect();
+    let (frames, width, height) = run.luma(0);
+    let seen: Vec<_> = frames.iter().map(|luma| frame_number(luma, width, height)).collect();
     assert_eq!(seen[..300], (0..240).chain(90..120).chain(30..60).collect::<Vec<_>>());
     assert_eq!(seen.len(), 315);
 }
@@ -158,12 +150,12 @@ fn colors_of_a_bumper_clip_are_converted_between_matrices() {
     };
     let json = r#"{"bumper":{},"outputs":[{"kind":"mp4","video":{"crf":4}}]}"#;
     let run = process_with(&source, &extras, &recipe(json)).unwrap();
-    let (pictures, ..) = run.luma(0);
+    let (frames, ..) = run.luma(0);
     assert!(
-        pictures[0][0].abs_diff(pictures[7][0]) <= 2,
+        frames[0][0].abs_diff(frames[7][0]) <= 2,
         "{} and {}",
-        pictures[0][0],
-        pictures[7][0]
+        frames[0][0],
+        frames[7][0]
     );
 }
 

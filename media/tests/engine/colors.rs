@@ -10,7 +10,7 @@ const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
 
 /// Ten pictures of 10 bits in eight columns from black to 3,000 cd/m², in PQ.
 fn wedge(name: &str, more: &str) -> PathBuf {
-    let picture = "color=black:s=160x90:r=10:d=1,format=yuv420p10le,geq=lum='64+floor(X/20)*110':cb=512:cr=512";
+    let video = "color=black:s=160x90:r=10:d=1,format=yuv420p10le,geq=lum='64+floor(X/20)*110':cb=512:cr=512";
     let parameters =
         format!("log-level=error:crf=4:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:range=limited{more}");
     let encoding = [
@@ -24,15 +24,15 @@ fn wedge(name: &str, more: &str) -> PathBuf {
     ];
     clip_with(
         name,
-        &[&["-f", "lavfi", "-i", picture][..], &encoding, &[&parameters]].concat(),
+        &[&["-f", "lavfi", "-i", video][..], &encoding, &[&parameters]].concat(),
     )
 }
 
 /// The luma in the middle of each column.
 pub(crate) fn columns(run: &Run) -> Vec<u8> {
-    let (pictures, width, height) = run.luma(0);
+    let (frames, width, height) = run.luma(0);
     (0..8)
-        .map(|column| pictures[5][height / 2 * width + width / 16 * (2 * column + 1)])
+        .map(|column| frames[5][height / 2 * width + width / 16 * (2 * column + 1)])
         .collect()
 }
 
@@ -81,7 +81,7 @@ fn implausible_mastering_metadata_is_ignored() {
 
 #[test]
 fn black_gray_and_white_are_kept_for_every_pixel_format() {
-    let picture = "color=black:s=96x32:r=10:d=0.5,format=rgb24,\
+    let video = "color=black:s=96x32:r=10:d=0.5,format=rgb24,\
         geq=r='if(lt(X,32),0,if(lt(X,64),128,255))':g='if(lt(X,32),0,if(lt(X,64),128,255))':b='if(lt(X,32),0,if(lt(X,64),128,255))'";
     for format in [
         "yuvj420p",
@@ -93,14 +93,16 @@ fn black_gray_and_white_are_kept_for_every_pixel_format() {
         "yuv444p10le",
     ] {
         let arguments = [
-            "-f", "lavfi", "-i", picture, "-c:v", "libx264", "-crf", "1", "-pix_fmt", format,
+            "-f", "lavfi", "-i", video, "-c:v", "libx264", "-crf", "1", "-pix_fmt", format,
         ];
         let run = process(&clip_with(&format!("steps-{format}.mp4"), &arguments), &recipe(MP4)).unwrap();
-        let (pictures, width, height) = run.luma(0);
-        let seen = [16, 48, 80].map(|x| pictures[2][height / 2 * width + x]);
-        let wanted = [16, 126, 235];
+        let (frames, width, height) = run.luma(0);
+        let seen = [16, 48, 80].map(|x| frames[2][height / 2 * width + x]);
+        let expected = [16, 126, 235];
         assert!(
-            seen.iter().zip(wanted).all(|(seen, wanted)| seen.abs_diff(wanted) <= 2),
+            seen.iter()
+                .zip(expected)
+                .all(|(seen, expected)| seen.abs_diff(expected) <= 2),
             "{format}: {seen:?}"
         );
         let (_, facts) = run.output(0).2.probe.main_video().unwrap();
@@ -129,8 +131,8 @@ fn other_pixel_formats_become_8_bit_limited_range() {
     ] {
         let source = clip(name, &format!("-f lavfi -i color=white:s=64x64:r=10:d=0.5 {encoding}"));
         let run = process(&source, &recipe(MP4)).unwrap();
-        let (pictures, ..) = run.luma(0);
-        assert!(pictures[2][0].abs_diff(235) <= 2, "{name}: white is {}", pictures[2][0]);
+        let (frames, ..) = run.luma(0);
+        assert!(frames[2][0].abs_diff(235) <= 2, "{name}: white is {}", frames[2][0]);
         assert!(!run.plan.warnings.is_empty(), "{name}");
     }
 }
@@ -171,7 +173,7 @@ fn hdr_is_tone_mapped_and_tagged_as_bt709() {
 
 /// Pictures of one gray of ten bits, tagged as told.
 fn gray(name: &str, luma: u32, tags: &str) -> PathBuf {
-    let picture = format!("color=black:s=320x180:r=10:d=0.5,format=yuv420p10le,geq=lum='{luma}':cb=512:cr=512");
+    let video = format!("color=black:s=320x180:r=10:d=0.5,format=yuv420p10le,geq=lum='{luma}':cb=512:cr=512");
     let parameters = format!("log-level=error:crf=1:{tags}");
     clip_with(
         name,
@@ -179,7 +181,7 @@ fn gray(name: &str, luma: u32, tags: &str) -> PathBuf {
             "-f",
             "lavfi",
             "-i",
-            &picture,
+            &video,
             "-c:v",
             "libx265",
             "-preset",
@@ -198,8 +200,8 @@ fn in_both_sizes(source: &std::path::Path) -> [u8; 2] {
         {"kind":"mp4","name":"small","max_width_px":160,"video":{"crf":8}}]}"#;
     let run = process(source, &recipe(json)).unwrap();
     [0, 1].map(|index| {
-        let (pictures, width, height) = run.luma(index);
-        pictures[2][height / 2 * width + width / 2]
+        let (frames, width, height) = run.luma(index);
+        frames[2][height / 2 * width + width / 2]
     })
 }
 

@@ -32,8 +32,8 @@ fn video_of_a_second_file_is_shown_seekable_and_counted() {
         is_as_long_as_it_plays(name, &source);
         let numbers = |json: &str| {
             let run = process(&source, &recipe(json)).unwrap();
-            let (pictures, width, height) = run.luma(0);
-            let numbers = pictures.iter().map(|luma| frame_number(luma, width, height));
+            let (frames, width, height) = run.luma(0);
+            let numbers = frames.iter().map(|luma| frame_number(luma, width, height));
             numbers.collect::<Vec<_>>()
         };
         let all = numbers(MP4);
@@ -47,7 +47,7 @@ fn video_of_a_second_file_is_shown_seekable_and_counted() {
 
 #[test]
 fn audio_of_a_second_file_is_decoded_seekable_and_counted() {
-    let sound = "sine=440:d=3:r=48000";
+    let audio = "sine=440:d=3:r=48000";
     for (name, codec) in [
         ("joined.mka", "aac"),
         ("joined.flac", "flac"),
@@ -55,7 +55,7 @@ fn audio_of_a_second_file_is_decoded_seekable_and_counted() {
         ("joined.mp3", "libmp3lame"),
         ("joined.aac", "aac"),
     ] {
-        let single = clip_with(&format!("single-{name}"), &["-f", "lavfi", "-i", sound, "-c:a", codec]);
+        let single = clip_with(&format!("single-{name}"), &["-f", "lavfi", "-i", audio, "-c:a", codec]);
         let source = joined(name, &[single.clone(), single]);
         is_as_long_as_it_plays(name, &source);
         let run = process(

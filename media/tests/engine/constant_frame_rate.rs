@@ -47,8 +47,8 @@ fn a_regular_rate_with_missing_frames_keeps_every_frame() {
             "{name}: {:?}",
             run.report.warnings
         );
-        let (pictures, width, height) = run.luma(0);
-        let seen: BTreeSet<_> = pictures.iter().map(|luma| frame_number(luma, width, height)).collect();
+        let (frames, width, height) = run.luma(0);
+        let seen: BTreeSet<_> = frames.iter().map(|luma| frame_number(luma, width, height)).collect();
         let counted = std::process::Command::new("ffprobe")
             .args(["-v", "error", "-count_packets", "-select_streams", "v:0"])
             .args(["-show_entries", "stream=nb_read_packets", "-of", "csv=p=0"])

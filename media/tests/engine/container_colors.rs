@@ -13,9 +13,9 @@ const HLG: &str = "arib-std-b67";
 
 /// Ten pictures of 10 bits in eight columns from dark to bright, told to have a transfer of HDR.
 fn wedge(name: &str, transfer: &str, encoding: &[&str]) -> PathBuf {
-    let picture = "color=black:s=160x96:r=10:d=1,format=yuv420p10le,geq=lum='64+floor(X/20)*110':cb=512:cr=512";
+    let video = "color=black:s=160x96:r=10:d=1,format=yuv420p10le,geq=lum='64+floor(X/20)*110':cb=512:cr=512";
     let told = format!("-color_primaries bt2020 -color_trc {transfer} -colorspace bt2020nc -color_range tv");
-    let mut arguments = vec!["-f", "lavfi", "-i", picture];
+    let mut arguments = vec!["-f", "lavfi", "-i", video];
     arguments.extend(encoding);
     arguments.extend(told.split(' '));
     clip_with(name, &arguments)
@@ -160,7 +160,7 @@ fn color_box(path: &Path) -> Option<Vec<u8>> {
 }
 
 fn path(run: &Run) -> PathBuf {
-    run.scratch.path().join(&run.plan.outputs[0].file)
+    run.path(0)
 }
 
 #[test]

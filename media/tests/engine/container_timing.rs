@@ -10,9 +10,9 @@ const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt y
 
 /// Six seconds at 30 fps whose last half second is white and loud; `times` changes when the pictures are shown.
 fn bright_and_loud_end(name: &str, times: &str, encoding: &str) -> PathBuf {
-    let picture = format!("color=black:s=160x90:r=30:d=6,drawbox=enable='gte(t,5.49)':c=white:t=fill{times}");
-    let sound = "aevalsrc=exprs='if(gte(t,5.5),0.8*sin(2*PI*1000*t),0)':d=6:s=48000";
-    let mut arguments = vec!["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", sound];
+    let video = format!("color=black:s=160x90:r=30:d=6,drawbox=enable='gte(t,5.49)':c=white:t=fill{times}");
+    let audio = "aevalsrc=exprs='if(gte(t,5.5),0.8*sin(2*PI*1000*t),0)':d=6:s=48000";
+    let mut arguments = vec!["-f", "lavfi", "-i", &video, "-f", "lavfi", "-i", audio];
     arguments.extend(encoding.split_whitespace());
     clip_with(name, &arguments)
 }
@@ -20,10 +20,10 @@ fn bright_and_loud_end(name: &str, times: &str, encoding: &str) -> PathBuf {
 /// When the last white run of pictures and the last loud run of samples begin, and when pictures and samples end, in
 /// milliseconds.
 fn end_of(run: &Run) -> [usize; 4] {
-    let (pictures, width, height) = run.luma(0);
+    let (frames, width, height) = run.luma(0);
     let fps = run.plan.fps;
-    let at = |frames: usize| usize::try_from(fps.duration_us(u64::try_from(frames).unwrap()) / 1_000).unwrap();
-    let dark = pictures
+    let at = |count: usize| usize::try_from(fps.duration_us(u64::try_from(count).unwrap()) / 1_000).unwrap();
+    let dark = frames
         .iter()
         .rposition(|luma| luma[height / 2 * width + width / 2] < 128)
         .unwrap();
@@ -34,7 +34,7 @@ fn end_of(run: &Run) -> [usize; 4] {
         .collect();
     let loud = blocks.iter().rposition(|loud| *loud).unwrap();
     let quiet = blocks[..loud].iter().rposition(|loud| !loud).unwrap();
-    [at(dark + 1), quiet + 1, at(pictures.len()), samples.len() / 48]
+    [at(dark + 1), quiet + 1, at(frames.len()), samples.len() / 48]
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_wrong_duration_in_the_header_is_ignored() {
     let source = numbered("numbered.mkv", H264);
     for ms in [4_000.0, 9_000.0, 7_200_000.0, 0.0, -5.0, f64::NAN] {
         let run = process(&with_length(&source, &format!("length-{ms}.mkv"), ms), &recipe(MP4)).unwrap();
-        assert_eq!(run.numbers(0), (0..240).collect::<Vec<_>>(), "{ms} ms");
+        assert_eq!(run.frame_numbers(0), (0..240).collect::<Vec<_>>(), "{ms} ms");
         let percents: Vec<_> = run.progress.iter().map(|step| step.percent).collect();
         assert!(
             percents.is_sorted() && percents.last() == Some(&100),
@@ -201,7 +201,7 @@ fn intra_only_open_gop_and_single_frame_sources_are_trimmed_exactly() {
     ] {
         let json = r#"{"trim":{"start":1.5,"end":3},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
         let run = process(&numbered(name, encoding), &recipe(json)).unwrap();
-        assert_eq!(run.numbers(0), (45..90).collect::<Vec<_>>(), "{name}");
+        assert_eq!(run.frame_numbers(0), (45..90).collect::<Vec<_>>(), "{name}");
     }
     for extension in ["mp4", "mkv", "ts", "avi", "webm"] {
         let codec = if extension == "webm" {
@@ -211,6 +211,6 @@ fn intra_only_open_gop_and_single_frame_sources_are_trimmed_exactly() {
         };
         let source = numbered(&format!("only-one.{extension}"), &format!("{codec} -frames:v 1"));
         let run = process(&source, &recipe(MP4)).unwrap();
-        assert_eq!(run.numbers(0), [0], "{extension}");
+        assert_eq!(run.frame_numbers(0), [0], "{extension}");
     }
 }

@@ -33,7 +33,7 @@ fn every_frame_survives_from_every_container_and_codec() {
         ("numbered-rgb.mkv", "-c:v png -pix_fmt rgb24"),
     ] {
         let run = process(&numbered(name, &format!("{encoding} -t 2")), &recipe(MP4)).unwrap();
-        assert_eq!(run.numbers(0), (0..60).collect::<Vec<_>>(), "{name}");
+        assert_eq!(run.frame_numbers(0), (0..60).collect::<Vec<_>>(), "{name}");
         assert!(run.report.warnings.is_empty(), "{name}: {:?}", run.report.warnings);
     }
 }
@@ -82,7 +82,7 @@ fn duration_of_a_browser_recording_is_measured() {
         "{}",
         run.probe.duration_us
     );
-    assert_eq!(run.numbers(0), (90..240).collect::<Vec<_>>());
+    assert_eq!(run.frame_numbers(0), (90..240).collect::<Vec<_>>());
     assert!(run.progress.iter().any(|step| step.percent > 0));
 }
 
@@ -94,13 +94,13 @@ fn fragmented_mp4_and_edit_lists_are_supported() {
         &recipe(r#"{"trim":{"start":3.5,"end":4},"outputs":[{"kind":"mp4"}]}"#),
     )
     .unwrap();
-    assert_eq!(run.numbers(0), (105..120).collect::<Vec<_>>());
+    assert_eq!(run.frame_numbers(0), (105..120).collect::<Vec<_>>());
 
     // Cut without encoding: the edit list hides what lies before the cut.
     let whole = numbered("numbered.mp4", H264);
     let arguments = ["-ss", "1.3", "-i", whole.to_str().unwrap(), "-c", "copy"];
     let run = process(&clip_with("edit-list.mp4", &arguments), &recipe(MP4)).unwrap();
-    let seen = run.numbers(0);
+    let seen = run.frame_numbers(0);
     assert!(seen[0].abs_diff(39) <= 1, "{:?}", &seen[..5]);
     assert!(seen.windows(2).all(|pair| pair[1] == pair[0] + 1), "{seen:?}");
 }
@@ -112,7 +112,7 @@ fn a_stream_that_starts_between_keyframes_is_transcoded() {
     let path = clip("empty.ts", "-f lavfi -i sine=d=0.1 -c:a aac").with_file_name("joined-late.ts");
     std::fs::write(&path, &whole[packets / 3 * 188..]).unwrap();
     let run = process(&path, &recipe(MP4)).unwrap();
-    let seen = run.numbers(0);
+    let seen = run.frame_numbers(0);
     assert!(
         seen.len() > 120 && seen.is_sorted() && seen.last() == Some(&239),
         "{seen:?}"

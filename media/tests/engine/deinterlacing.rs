@@ -35,7 +35,7 @@ fn interlaced_video_is_deinterlaced_and_progressive_video_is_not() {
 
 #[test]
 fn interlacing_is_detected_by_header_or_frames_and_combing_is_removed() {
-    let picture =
+    let video =
         "color=black:s=320x240:r=50:d=2,geq=lum='if(lt(mod(X+N*6,80),40),40,210)':cb=128:cr=128,interlace=lowpass=0";
     for (name, encoding) in [
         // The header of the container or the stream says it.
@@ -44,16 +44,16 @@ fn interlacing_is_detected_by_header_or_frames_and_combing_is_removed() {
         ("fields.avi", "-c:v mpeg4 -q:v 1 -flags +ildct+ilme"),
         ("fields-avc.ts", "-c:v libx264 -preset fast -crf 4 -x264opts tff=1"),
     ] {
-        let mut arguments = vec!["-f", "lavfi", "-i", picture, "-r", "25"];
+        let mut arguments = vec!["-f", "lavfi", "-i", video, "-r", "25"];
         arguments.extend(encoding.split_whitespace());
         let source = clip_with(name, &arguments);
         let before = decode(&source, &["-f", "rawvideo", "-pix_fmt", "gray"]);
         let run = process(&source, &recipe(MP4)).unwrap();
         assert!(run.plan.video.unwrap().deinterlace, "{name}");
-        let (pictures, width, _) = run.luma(0);
+        let (frames, width, _) = run.luma(0);
         let (before, after) = (
             teeth(&before[320 * 240 * 20..320 * 240 * 21], 320),
-            teeth(&pictures[20], width),
+            teeth(&frames[20], width),
         );
         assert!(
             before > 2_000 && after < before / 10,
@@ -65,10 +65,10 @@ fn interlacing_is_detected_by_header_or_frames_and_combing_is_removed() {
 #[test]
 fn progressive_video_with_line_patterns_is_not_deinterlaced() {
     // Every other line is white: whoever takes them for fields makes them gray or flicker.
-    let picture = "color=black:s=320x240:r=25:d=1,geq=lum='if(mod(Y,2),210,40)':cb=128:cr=128";
-    let arguments = ["-f", "lavfi", "-i", picture, "-c:v", "libx264", "-crf", "4"];
+    let video = "color=black:s=320x240:r=25:d=1,geq=lum='if(mod(Y,2),210,40)':cb=128:cr=128";
+    let arguments = ["-f", "lavfi", "-i", video, "-c:v", "libx264", "-crf", "4"];
     let run = process(&clip_with("lines.mp4", &arguments), &recipe(MP4)).unwrap();
     assert!(!run.plan.video.unwrap().deinterlace);
-    let (pictures, width, _) = run.luma(0);
-    assert!(teeth(&pictures[10], width) > 320 * 230);
+    let (frames, width, _) = run.luma(0);
+    assert!(teeth(&frames[10], width) > 320 * 230);
 }

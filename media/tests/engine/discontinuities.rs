@@ -12,14 +12,14 @@ const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 2 -g 15 -pix_fmt y
 /// Seconds `from` to `to` of numbered pictures, with sound `more` seconds longer that beeps at its beginning, whose clock
 /// begins at `offset`.
 pub(crate) fn part(name: &str, (from, to): (u32, u32), more: f64, offset: &str) -> PathBuf {
-    let picture = format!(
+    let video = format!(
         "color=black:s=64x64:r=30:d={},geq=lum='if(lt(X,32),16+mod(N+{first},16)*13,16+floor((N+{first})/16)*13)':cb=128:cr=128",
         to - from,
         first = from * 30
     );
     let length = f64::from(to - from) + more;
-    let sound = format!("aevalsrc=exprs='if(between(t,0.5,0.6),0.8*sin(2*PI*1000*t),0)':d={length}:s=48000");
-    let mut arguments = vec!["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &sound];
+    let audio = format!("aevalsrc=exprs='if(between(t,0.5,0.6),0.8*sin(2*PI*1000*t),0)':d={length}:s=48000");
+    let mut arguments = vec!["-f", "lavfi", "-i", &video, "-f", "lavfi", "-i", &audio];
     arguments.extend(H264.split_whitespace());
     arguments.extend(["-c:a", "aac", "-output_ts_offset", offset]);
     clip_with(name, &arguments)
@@ -48,7 +48,7 @@ fn repeated_discontinuities_keep_audio_and_video_in_sync() {
             .collect();
         let source = joined(&format!("jumps-{name}.ts"), &parts);
         let run = process(&source, &recipe(MP4)).unwrap();
-        let seen = run.numbers(0);
+        let seen = run.frame_numbers(0);
         assert!(seen.len().abs_diff(180) <= 10, "{name}: {} frames", seen.len());
         let missing: Vec<_> = (0..180).filter(|number| !seen.contains(number)).collect();
         assert!(
@@ -66,7 +66,7 @@ fn repeated_discontinuities_keep_audio_and_video_in_sync() {
         }
         assert_eq!(beeps.len(), 3, "{name}: {beeps:?}");
         let trimmed = r#"{"trim":{"start":3,"end":5},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
-        let seen = process(&source, &recipe(trimmed)).unwrap().numbers(0);
+        let seen = process(&source, &recipe(trimmed)).unwrap().frame_numbers(0);
         assert_eq!(seen.len(), 60, "{name}");
         assert!(seen[0].abs_diff(90) <= 10, "{name}: begins with {}", seen[0]);
     }
@@ -78,10 +78,10 @@ fn timestamps_of_33_bits_may_wrap() {
     for offset in ["95442", "95440", "95438.5"] {
         let source = part(&format!("wrap-{offset}.ts"), (0, 6), 0.0, offset);
         let run = process(&source, &recipe(MP4)).unwrap();
-        assert_eq!(run.numbers(0), (0..180).collect::<Vec<_>>(), "{offset}");
+        assert_eq!(run.frame_numbers(0), (0..180).collect::<Vec<_>>(), "{offset}");
         let trimmed = r#"{"trim":{"start":4,"end":5},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
         let run = process(&source, &recipe(trimmed)).unwrap();
-        assert_eq!(run.numbers(0), (120..150).collect::<Vec<_>>(), "{offset}");
+        assert_eq!(run.frame_numbers(0), (120..150).collect::<Vec<_>>(), "{offset}");
     }
 }
 
@@ -93,7 +93,7 @@ fn a_recording_with_restarting_timestamps_continues() {
     // Behind the header of the file: the tags once more.
     fs::write(&source, [&bytes[..], &bytes[13..]].concat()).unwrap();
     let run = process(&source, &recipe(MP4)).unwrap();
-    let seen = run.numbers(0);
+    let seen = run.frame_numbers(0);
     assert!(seen.len().abs_diff(120) <= 2, "{} frames", seen.len());
     assert_eq!((seen[59], seen[118]), (59, 58));
 }
@@ -136,7 +136,7 @@ fn a_transport_stream_may_start_at_any_byte() {
         (204, 204 * 40 + 190),
     ] {
         let run = process(&cut(&source, step, bytes), &recipe(MP4)).unwrap();
-        let seen = run.numbers(0);
+        let seen = run.frame_numbers(0);
         assert!(
             seen.len() > 90 && seen.last() == Some(&119),
             "{step}, {bytes}: {seen:?}"
@@ -162,7 +162,7 @@ fn a_stream_cut_inside_its_only_keyframe_is_transcoded() {
     // Behind the service description and both tables, inside the packet in which the first picture begins.
     for (step, bytes) in [(188, 188 * 3 + 57), (192, 192 * 3 + 100), (204, 204 * 3 + 20)] {
         let run = process(&cut(&source, step, bytes), &recipe(MP4)).unwrap();
-        let seen = run.numbers(0);
+        let seen = run.frame_numbers(0);
         assert!(seen.len() > 110 && seen.last() == Some(&119), "{step}: {seen:?}");
         // No keyframe is found before these: all from the first byte on is decoded. The first few pictures are lost, so the last
         // second is shorter.
@@ -172,7 +172,7 @@ fn a_stream_cut_inside_its_only_keyframe_is_transcoded() {
                     {{"kind":"poster","at_ms":500}},{{"kind":"gif","start_ms":500}}]}}"#
             );
             let run = process(&cut(&source, step, bytes), &recipe(&json)).unwrap();
-            let seen = run.numbers(0);
+            let seen = run.frame_numbers(0);
             assert!(
                 (25..=31).contains(&seen.len()) && seen.is_sorted(),
                 "{step}, {start}: {seen:?}"
@@ -196,9 +196,9 @@ fn a_trim_near_a_discontinuity_reports_no_loss() {
         assert!(run.plan.jumps, "{:?}", run.plan);
         assert!(run.report.warnings.is_empty(), "{start}: {:?}", run.report.warnings);
         assert!(
-            run.numbers(0)[0].abs_diff(start * 30) <= 1,
+            run.frame_numbers(0)[0].abs_diff(start * 30) <= 1,
             "{start}: {:?}",
-            run.numbers(0)
+            run.frame_numbers(0)
         );
     }
 }
@@ -219,7 +219,7 @@ fn avi_with_empty_slots_keeps_the_real_frame_rate() {
             );
             let run = process(&source, &recipe(MP4)).unwrap();
             assert_eq!((run.plan.fps.num, run.plan.fps.den), (30, 1), "{name}");
-            assert_eq!(run.numbers(0), (0..240).collect::<Vec<_>>(), "{name}");
+            assert_eq!(run.frame_numbers(0), (0..240).collect::<Vec<_>>(), "{name}");
         }
     }
 }
@@ -235,7 +235,7 @@ fn frames_before_the_first_keyframe_are_reported_as_lost() {
         let cut = whole.with_file_name(format!("lost-{part}.ts"));
         fs::write(&cut, &bytes[bytes.len() / part / 188 * 188..]).unwrap();
         let run = process(&cut, &recipe(MP4)).unwrap();
-        let seen = run.numbers(0);
+        let seen = run.frame_numbers(0);
         // What was cut off by hand nobody can know; what was left without a keyframe lasts from the cut to the first picture.
         let expected_ms = |lost: usize| lost * 1_000 / 30;
         let first = *seen.last().unwrap() + 1 - seen.iter().collect::<std::collections::BTreeSet<_>>().len();

@@ -45,7 +45,7 @@ fn dropped_frames_of_a_variable_rate_are_reported_and_a_constant_rate_drops_none
     let [detail] = told(&run)[..] else {
         panic!("{:?}", run.report.warnings);
     };
-    let seen = run.numbers(0);
+    let seen = run.frame_numbers(0);
     let distinct: BTreeSet<_> = seen.iter().copied().collect();
     let frames = 240 - distinct.len();
     assert!(frames > 20, "{seen:?}");

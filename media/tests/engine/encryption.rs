@@ -1,16 +1,9 @@
 //! Sources that are encrypted: each kind of container says so in its own way, and none becomes noise.
 
-use crate::clips::clip;
+use crate::clips::{clip, temp_file};
 use crate::harness::probe;
 use domain::{Code, FailureKind};
-use std::path::{Path, PathBuf};
-
-fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(name);
-    std::fs::write(&path, bytes).unwrap();
-    (folder, path)
-}
+use std::path::Path;
 
 fn is_encrypted(path: &Path, what: &str) {
     let failure = probe(path).expect_err(what);
@@ -39,17 +32,17 @@ fn renamed(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 fn encrypted_mp4_tracks_are_reported_for_every_scheme() {
     let both = clip("cenc.mp4", &format!("{FILM} -c:a aac {KEYS}"));
     is_encrypted(&both, "cenc");
-    let sound = clip("cenc.m4a", &format!("-f lavfi -i sine=d=1 -c:a aac {KEYS}"));
-    is_encrypted(&sound, "sound alone");
+    let audio = clip("cenc.m4a", &format!("-f lavfi -i sine=d=1 -c:a aac {KEYS}"));
+    is_encrypted(&audio, "sound alone");
     let bytes = std::fs::read(&both).unwrap();
     for scheme in [b"cbcs", b"cens", b"cbc1"] {
-        let (_folder, path) = file("scheme.mp4", &renamed(&bytes, b"cenc", scheme));
+        let (_folder, path) = temp_file("scheme.mp4", &renamed(&bytes, b"cenc", scheme));
         is_encrypted(&path, std::str::from_utf8(scheme).unwrap());
     }
     // Clear pictures, encrypted sound.
-    let (_folder, path) = file("sound-only.mp4", &renamed(&bytes, b"encv", b"avc1"));
+    let (_folder, path) = temp_file("sound-only.mp4", &renamed(&bytes, b"encv", b"avc1"));
     is_encrypted(&path, "sound beside clear pictures");
-    let (_folder, path) = file("pictures-only.mp4", &renamed(&bytes, b"enca", b"mp4a"));
+    let (_folder, path) = temp_file("pictures-only.mp4", &renamed(&bytes, b"enca", b"mp4a"));
     is_encrypted(&path, "pictures beside clear sound");
     let fragments = clip(
         "cenc-fragments.mp4",
@@ -91,8 +84,8 @@ fn matroska_encryption(bytes: &[u8], with_key: bool) -> Vec<u8> {
     out.splice(end..end, all.iter().copied());
     for at in [entry + 1, tracks + 4] {
         let (wide, value) = (width(at), size(at) + all.len());
-        let coded = (1_u64 << (7 * wide) | value as u64).to_be_bytes();
-        out[at..at + wide].copy_from_slice(&coded[8 - wide..]);
+        let vint = (1_u64 << (7 * wide) | value as u64).to_be_bytes();
+        out[at..at + wide].copy_from_slice(&vint[8 - wide..]);
     }
     out
 }
@@ -107,7 +100,7 @@ fn encrypted_matroska_tracks_are_reported() {
     assert!(probe(&film).is_ok());
     let bytes = std::fs::read(&film).unwrap();
     for with_key in [true, false] {
-        let (_folder, path) = file("locked.webm", &matroska_encryption(&bytes, with_key));
+        let (_folder, path) = temp_file("locked.webm", &matroska_encryption(&bytes, with_key));
         is_encrypted(&path, "WebM");
     }
 }
@@ -126,9 +119,9 @@ fn scrambled_transport_streams_and_protected_asf_are_reported() {
         }
         bytes
     };
-    let (_folder, path) = file("all.ts", &scrambled(None));
+    let (_folder, path) = temp_file("all.ts", &scrambled(None));
     is_encrypted(&path, "all streams");
-    let (_folder, path) = file("sound.ts", &scrambled(Some(0x101)));
+    let (_folder, path) = temp_file("sound.ts", &scrambled(Some(0x101)));
     is_encrypted(&path, "the sound alone");
     let protected = clip("open.asf", "-f lavfi -i sine=d=1 -c:a wmav2");
     let mut bytes = std::fs::read(&protected).unwrap();
@@ -140,7 +133,7 @@ fn scrambled_transport_streams_and_protected_asf_are_reported() {
     bytes[16..24].copy_from_slice(&length.to_le_bytes());
     bytes[24..28].copy_from_slice(&count.to_le_bytes());
     bytes.splice(30..30, object);
-    let (_folder, path) = file("locked.asf", &bytes);
+    let (_folder, path) = temp_file("locked.asf", &bytes);
     is_encrypted(&path, "ASF");
 }
 

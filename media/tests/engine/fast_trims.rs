@@ -27,7 +27,11 @@ fn a_fast_trim_starts_at_a_keyframe_and_hides_frames_before_the_start() {
         let run = process(&source, &recipe(&json)).unwrap();
         assert_eq!(done(&run, 0), [("video", Done::Copy)], "{json}");
         let (_, made, _) = run.output(0);
-        assert_eq!(run.numbers(0), (first..first + count).collect::<Vec<_>>(), "{json}");
+        assert_eq!(
+            run.frame_numbers(0),
+            (first..first + count).collect::<Vec<_>>(),
+            "{json}"
+        );
         assert_eq!(made.frames, u64::try_from(count).unwrap(), "{json}");
         let told_ms = movie_header_ms(&std::fs::read(result(&run, 0)).unwrap());
         assert!(
@@ -53,7 +57,7 @@ fn a_trim_within_one_frame_shows_that_frame() {
             let json = format!(r#"{{"trim":{{{span},"mode":"{mode}"}},"outputs":[{{"kind":"mp4"}}]}}"#);
             let run = process(&source, &recipe(&json)).unwrap();
             assert_eq!(done(&run, 0), [("video", decided)], "{json}");
-            assert_eq!(run.numbers(0), [shown], "{json}");
+            assert_eq!(run.frame_numbers(0), [shown], "{json}");
             assert_eq!(run.output(0).1.frames, 1, "{json}");
             assert!(run.report.warnings.is_empty(), "{json}: {:?}", run.report.warnings);
         }
@@ -64,12 +68,12 @@ fn a_trim_within_one_frame_shows_that_frame() {
 fn audio_of_a_fast_trim_stays_in_sync() {
     for (name, start, flash_ms) in [("right.mp4", "1.7", 300), ("right.mkv", "1.25", 750)] {
         let source = flash_and_beep(name, "", &format!("{H264} -c:a aac -movflags +faststart"));
-        for (audio, sound) in [("", Done::Copy), (r#","audio":{"bitrate_bps":64000}"#, Done::Transcode)] {
+        for (audio, audio_step) in [("", Done::Copy), (r#","audio":{"bitrate_bps":64000}"#, Done::Transcode)] {
             let json = format!(
                 r#"{{"trim":{{"start":{start},"end":4.2,"mode":"fast"}},"outputs":[{{"kind":"mp4"{audio}}}]}}"#
             );
             let run = process(&source, &recipe(&json)).unwrap();
-            assert_eq!(done(&run, 0), [("video", Done::Copy), ("audio", sound)], "{json}");
+            assert_eq!(done(&run, 0), [("video", Done::Copy), ("audio", audio_step)], "{json}");
             let (flash, beep) = flash_and_beep_at(&run);
             assert!(flash.abs_diff(flash_ms) <= 34, "{json}: flash at {flash} ms");
             assert!(beep.abs_diff(flash_ms) <= 4, "{json}: beep at {beep} ms");
@@ -79,12 +83,12 @@ fn audio_of_a_fast_trim_stays_in_sync() {
 
 #[test]
 fn a_fast_trim_of_webm_starts_visibly_at_the_keyframe() {
-    let coded = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -crf 10 -b:v 0 -g 25 -pix_fmt yuv420p";
-    let source = numbered("numbered.webm", coded);
+    let encoding = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -crf 10 -b:v 0 -g 25 -pix_fmt yuv420p";
+    let source = numbered("numbered.webm", encoding);
     let json = r#"{"trim":{"start":2,"end":3,"mode":"fast"},"outputs":[{"kind":"webm"}]}"#;
     let run = process(&source, &recipe(json)).unwrap();
     assert_eq!(done(&run, 0), [("video", Done::Copy)]);
-    assert_eq!(run.numbers(0), (50..90).collect::<Vec<_>>());
+    assert_eq!(run.frame_numbers(0), (50..90).collect::<Vec<_>>());
     let (_, made, checked) = run.output(0);
     assert_eq!(made.frames, 40);
     assert!(made.packets_from_us.unwrap().abs_diff(1_666_667) < 1_000, "{made:?}");

@@ -36,8 +36,8 @@ fn quarters(luma: &[u8], width: usize, height: usize) -> [usize; 4] {
 
 /// A picture whose quarters are 40, 90, 140 and 190 bright, coded 160x80.
 fn quartered(name: &str, more: &[&str]) -> std::path::PathBuf {
-    let picture = "color=black:s=160x80:r=10:d=1,geq=lum='40+50*floor(X/80)+100*floor(Y/40)':cb=128:cr=128";
-    let mut arguments = vec!["-f", "lavfi", "-i", picture, "-c:v", "libx264", "-crf", "4"];
+    let video = "color=black:s=160x80:r=10:d=1,geq=lum='40+50*floor(X/80)+100*floor(Y/40)':cb=128:cr=128";
+    let mut arguments = vec!["-f", "lavfi", "-i", video, "-c:v", "libx264", "-crf", "4"];
     arguments.extend(more);
     clip_with(name, &arguments)
 }
@@ -74,12 +74,12 @@ fn rotation_and_mirroring_are_applied_once() {
         assert_eq!(size_of(&run, 0), size, "{name}");
         let (_, facts) = run.output(0).2.probe.main_video().unwrap();
         assert_eq!((facts.quarter_turns, facts.mirrored), (0, false), "{name}");
-        let (pictures, width, height) = run.luma(0);
-        let seen = quarters(&pictures[5], width, height);
+        let (frames, width, height) = run.luma(0);
+        let seen = quarters(&frames[5], width, height);
         assert!(
             seen.iter()
                 .zip(expected)
-                .all(|(seen, wanted)| seen.abs_diff(wanted) <= 4),
+                .all(|(seen, expected)| seen.abs_diff(expected) <= 4),
             "{name}: {seen:?}"
         );
     }
@@ -103,21 +103,20 @@ fn pixels_become_square_and_sides_even() {
 
 #[test]
 fn positions_are_kept_for_odd_sizes_and_non_square_pixels() {
-    let picture =
-        |size: &str| format!("color=black:s={size}:r=10:d=0.5,format=yuv444p,drawbox=200:100:40:40:white:fill");
+    let video = |size: &str| format!("color=black:s={size}:r=10:d=0.5,format=yuv444p,drawbox=200:100:40:40:white:fill");
     for (name, source, filter, squeeze) in [
-        ("square-odd.mkv", picture("321x241"), "null", (1.0, 1.0)),
-        ("square-wide.mkv", picture("320x240"), "setsar=2/1", (2.0, 1.0)),
-        ("square-high.mkv", picture("320x240"), "setsar=1/2", (1.0, 2.0)),
+        ("square-odd.mkv", video("321x241"), "null", (1.0, 1.0)),
+        ("square-wide.mkv", video("320x240"), "setsar=2/1", (2.0, 1.0)),
+        ("square-high.mkv", video("320x240"), "setsar=1/2", (1.0, 2.0)),
     ] {
         let arguments = [
             "-f", "lavfi", "-i", &source, "-vf", filter, "-c:v", "libx264", "-crf", "4",
         ];
         let run = process(&clip_with(name, &arguments), &recipe(MP4)).unwrap();
-        let (pictures, width, _) = run.luma(0);
+        let (frames, width, _) = run.luma(0);
         let white = |x: f64, y: f64| {
             let index = |at: f64, by: f64| format!("{:.0}", at * by).parse::<usize>().unwrap();
-            pictures[2][index(y, squeeze.1) * width + index(x, squeeze.0)] > 128
+            frames[2][index(y, squeeze.1) * width + index(x, squeeze.0)] > 128
         };
         for (x, y) in [
             (220.0, 120.0),
@@ -172,20 +171,20 @@ fn padding_is_black_and_cropping_is_centered() {
     let source = quartered("quartered.mp4", &[]);
     let pad = r#"{"frame":{"aspect":"1:1"},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
     let run = process(&source, &recipe(pad)).unwrap();
-    let (pictures, width, height) = run.luma(0);
+    let (frames, width, height) = run.luma(0);
     assert_eq!((width, height), (160, 160));
-    assert_eq!((pictures[0][0], pictures[0][159 * 160]), (16, 16));
-    assert!(pictures[0][50 * 160 + 20].abs_diff(40) <= 3);
+    assert_eq!((frames[0][0], frames[0][159 * 160]), (16, 16));
+    assert!(frames[0][50 * 160 + 20].abs_diff(40) <= 3);
     let crop =
         r#"{"frame":{"aspect":"1:1","fit":"crop","max_width_px":80},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
     let run = process(&source, &recipe(crop)).unwrap();
-    let (pictures, width, height) = run.luma(0);
+    let (frames, width, height) = run.luma(0);
     assert_eq!((width, height), (80, 80));
-    let seen = quarters(&pictures[0], 80, 80);
+    let seen = quarters(&frames[0], 80, 80);
     assert!(
         seen.iter()
             .zip([40, 90, 140, 190])
-            .all(|(seen, wanted)| seen.abs_diff(wanted) <= 4),
+            .all(|(seen, expected)| seen.abs_diff(expected) <= 4),
         "{seen:?}"
     );
 }
@@ -214,8 +213,8 @@ fn a_change_of_the_frame_size_mid_stream_is_supported() {
 #[test]
 fn a_change_of_orientation_mid_stream_adds_bars() {
     let part = |name: &str, size: &str| {
-        let picture = format!("color=white:s={size}:r=30:d=1");
-        let arguments = format!("-f lavfi -i {picture} {H264}");
+        let video = format!("color=white:s={size}:r=30:d=1");
+        let arguments = format!("-f lavfi -i {video} {H264}");
         clip(name, &arguments)
     };
     let (wide, high) = (part("turn-wide.ts", "128x72"), part("turn-high.ts", "72x128"));
@@ -227,10 +226,10 @@ fn a_change_of_orientation_mid_stream_adds_bars() {
         r#"{"outputs":[{"kind":"mp4","video":{"crf":8}},{"kind":"mp4","name":"small","max_width_px":64,"video":{"crf":8}}]}"#,
     ] {
         let run = process(&source, &recipe(json)).unwrap();
-        for index in 0..run.plan.outputs.len() {
-            let (pictures, width, height) = run.luma(index);
-            assert!(pictures.len().abs_diff(60) <= 1, "{} frames", pictures.len());
-            let row = |picture: usize| &pictures[picture][height / 2 * width..][..width];
+        for output in 0..run.plan.outputs.len() {
+            let (frames, width, height) = run.luma(output);
+            assert!(frames.len().abs_diff(60) <= 1, "{} frames", frames.len());
+            let row = |index: usize| &frames[index][height / 2 * width..][..width];
             assert!(row(10).iter().all(|luma| *luma > 200), "{json}: {:?}", row(10));
             // 72x128 in 128x72 is 40 wide.
             let turned = row(50);

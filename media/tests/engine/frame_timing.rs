@@ -31,7 +31,7 @@ fn a_trim_is_frame_exact() {
         ] {
             let run = process(&source, &trimmed(start, end)).unwrap();
             let expected: Vec<_> = (first..first + count).collect();
-            assert_eq!(run.numbers(0), expected, "{extension}, {start} to {end}");
+            assert_eq!(run.frame_numbers(0), expected, "{extension}, {start} to {end}");
         }
     }
 }
@@ -40,7 +40,7 @@ fn a_trim_is_frame_exact() {
 fn a_trim_between_frames_has_as_many_frames_as_its_length() {
     let run = process(&numbered("numbered.mp4", CODED), &trimmed("0.51", "1.50")).unwrap();
     assert_eq!(run.report.outputs[0].frames, 30);
-    assert_eq!(run.numbers(0)[..29], (16..45).collect::<Vec<_>>());
+    assert_eq!(run.frame_numbers(0)[..29], (16..45).collect::<Vec<_>>());
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_frame_rate_conversion_is_even_and_keeps_the_length() {
     ] {
         let json = format!(r#"{{"frame":{{"fps":"{fps}"}},"outputs":[{{"kind":"mp4","video":{{"crf":8}}}}]}}"#);
         let run = process(&source, &recipe(&json)).unwrap();
-        let seen = run.numbers(0);
+        let seen = run.frame_numbers(0);
         assert_eq!(seen.len(), frames, "{fps} fps");
         // Two pictures half way between two slots may take turns.
         assert!(
@@ -71,14 +71,14 @@ fn a_frame_rate_conversion_is_even_and_keeps_the_length() {
 fn every_second_frame_of_240_fps_is_kept() {
     let source = numbered("fast.mp4", &format!("-vf settb=1/240,setpts=N -r 240 {CODED}"));
     let run = process(&source, &recipe(ENCODED)).unwrap();
-    assert_eq!(run.numbers(0), (0..240).step_by(2).collect::<Vec<_>>());
+    assert_eq!(run.frame_numbers(0), (0..240).step_by(2).collect::<Vec<_>>());
     assert_eq!(run.output(0).1.duration_us, 1_000_000);
 }
 
 #[test]
 fn a_variable_frame_rate_becomes_constant_with_the_same_timing() {
     // Pictures 60 to 119 are missing: two seconds that stand still.
-    let picture = "color=black:s=64x64:r=30:d=8,\
+    let video = "color=black:s=64x64:r=30:d=8,\
         geq=lum='if(lt(X,32),16+mod(N,16)*13,16+floor(N/16)*13)':cb=128:cr=128,select='not(between(n,60,119))'";
     let source = clip_with(
         "variable.mkv",
@@ -86,7 +86,7 @@ fn a_variable_frame_rate_becomes_constant_with_the_same_timing() {
             "-f",
             "lavfi",
             "-i",
-            picture,
+            video,
             "-vsync",
             "vfr",
             "-c:v",
@@ -98,7 +98,7 @@ fn a_variable_frame_rate_becomes_constant_with_the_same_timing() {
         ],
     );
     let json = r#"{"frame":{"fps":"30"},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
-    let seen = process(&source, &recipe(json)).unwrap().numbers(0);
+    let seen = process(&source, &recipe(json)).unwrap().frame_numbers(0);
     assert_eq!(seen.len(), 240);
     assert_eq!(
         (seen[59], seen[60], seen[118], seen[121], seen[239]),
@@ -108,9 +108,9 @@ fn a_variable_frame_rate_becomes_constant_with_the_same_timing() {
 
 /// When the first bright picture and the first loud sample come, in milliseconds.
 fn flash_and_beep_at(run: &Run, fps: usize) -> (i64, i64) {
-    let (pictures, width, height) = run.luma(0);
+    let (frames, width, height) = run.luma(0);
     // A corner: the bumper's image is in the middle.
-    let flash = pictures
+    let flash = frames
         .iter()
         .position(|luma| luma[height / 8 * width + 4] > 180)
         .expect("no flash");
@@ -237,7 +237,7 @@ fn audio_is_in_sync_after_a_trim_and_a_bumper() {
 #[test]
 fn shorter_and_longer_audio_ends_with_the_video() {
     for (name, seconds, length) in [("short-sound-4.mp4", 2, 4), ("long-sound-4.mp4", 7, 7)] {
-        let sound = format!("sine=f=500:d={seconds}");
+        let audio = format!("sine=f=500:d={seconds}");
         let source = clip_with(
             name,
             &[
@@ -248,7 +248,7 @@ fn shorter_and_longer_audio_ends_with_the_video() {
                 "-f",
                 "lavfi",
                 "-i",
-                &sound,
+                &audio,
                 "-c:a",
                 "aac",
             ],
@@ -283,13 +283,13 @@ fn a_trim_of_an_intra_refresh_stream_is_frame_exact() {
         let source = numbered(name, &format!("{encoding} -pix_fmt yuv420p"));
         let json = r#"{"trim":{"start":4.5,"end":5.5},"outputs":[{"kind":"mp4","video":{"crf":8}},{"kind":"poster","at_ms":0,"format":"png"}]}"#;
         let run = process(&source, &recipe(json)).unwrap();
-        assert_eq!(run.numbers(0), (135..165).collect::<Vec<_>>(), "{name}");
-        let (pictures, width, height) = run.luma(1);
-        assert_eq!(frame_number(&pictures[0], width, height), 135, "{name}");
+        assert_eq!(run.frame_numbers(0), (135..165).collect::<Vec<_>>(), "{name}");
+        let (frames, width, height) = run.luma(1);
+        assert_eq!(frame_number(&frames[0], width, height), 135, "{name}");
         let stills = r#"{"outputs":[{"kind":"poster","at_ms":5000,"format":"png"}]}"#;
         let run = process(&source, &recipe(stills)).unwrap();
-        let (pictures, width, height) = run.luma(0);
-        assert_eq!(frame_number(&pictures[0], width, height), 150, "{name}");
+        let (frames, width, height) = run.luma(0);
+        assert_eq!(frame_number(&frames[0], width, height), 150, "{name}");
     }
 }
 

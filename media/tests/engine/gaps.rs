@@ -77,8 +77,8 @@ pub(crate) fn losses(run: &Run) -> Vec<&str> {
 
 /// The longest run of one picture in a movie: where it begins, and where the next one does, in seconds.
 fn standing(run: &Run) -> (f64, f64) {
-    let (pictures, width, height) = run.luma(0);
-    let numbers: Vec<_> = pictures.iter().map(|luma| frame_number(luma, width, height)).collect();
+    let (frames, width, height) = run.luma(0);
+    let numbers: Vec<_> = frames.iter().map(|luma| frame_number(luma, width, height)).collect();
     let runs = numbers.chunk_by(|one, next| one == next);
     let (mut at, mut longest) = (0, (0, 0));
     for repeats in runs {
@@ -103,16 +103,16 @@ fn beeps_keep_their_place(run: &Run, name: &str) {
 }
 
 fn sources() -> Vec<(&'static str, PathBuf)> {
-    let coded = |name: &str, more: &str| film(name, &format!("{H264} -c:a aac -b:a 128k {more}"));
-    let matroska = coded("holes.mkv", "-cluster_time_limit 500");
+    let encoding = |name: &str, more: &str| film(name, &format!("{H264} -c:a aac -b:a 128k {more}"));
+    let matroska = encoding("holes.mkv", "-cluster_time_limit 500");
     let fragments = "-movflags +frag_keyframe+empty_moov+default_base_moof";
     vec![
-        ("flv", without_the_middle(&coded("holes.flv", ""))),
-        ("flv zeros", with_zeros(&coded("holes.flv", ""))),
+        ("flv", without_the_middle(&encoding("holes.flv", ""))),
+        ("flv zeros", with_zeros(&encoding("holes.flv", ""))),
         ("mkv", without_the_middle(&matroska)),
         ("mkv zeros", with_zeros(&matroska)),
-        ("ts", without_the_middle(&coded("holes.ts", ""))),
-        ("mp4", without_fragments(&coded("holes-fragments.mp4", fragments))),
+        ("ts", without_the_middle(&encoding("holes.ts", ""))),
+        ("mp4", without_fragments(&encoding("holes-fragments.mp4", fragments))),
         (
             "mpg",
             without_the_middle(&film(
@@ -195,11 +195,11 @@ fn a_gap_is_reported_for_silent_video_hls_and_fast_trims() {
 
 #[test]
 fn gaps_that_look_like_a_timestamp_discontinuity_are_reported() {
-    let sound = "aevalsrc=exprs='0.3*sin(2*PI*440*t)':d=45:s=48000";
+    let audio = "aevalsrc=exprs='0.3*sin(2*PI*440*t)':d=45:s=48000";
     for codec in ["libopus", "libvorbis"] {
         let source = clip_with(
             &format!("holes-{codec}.ogg"),
-            &["-f", "lavfi", "-i", sound, "-c:a", codec],
+            &["-f", "lavfi", "-i", audio, "-c:a", codec],
         );
         let run = process(
             &without_the_middle(&source),
@@ -214,11 +214,11 @@ fn gaps_that_look_like_a_timestamp_discontinuity_are_reported() {
             "{codec}: {lost} at {at}"
         );
     }
-    let picture = "testsrc2=s=64x64:r=10:d=45";
+    let video = "testsrc2=s=64x64:r=10:d=45";
     // A transport stream tells no length, but here it goes on without a keyframe.
     for (name, gop) in [("long-hole.flv", "10"), ("long-hole.ts", "450")] {
-        let coded = ["-c:v", "libx264", "-preset", "ultrafast", "-g", gop, "-c:a", "aac"];
-        let arguments = [&["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound][..], &coded];
+        let encoding = ["-c:v", "libx264", "-preset", "ultrafast", "-g", gop, "-c:a", "aac"];
+        let arguments = [&["-f", "lavfi", "-i", video, "-f", "lavfi", "-i", audio][..], &encoding];
         let source = without_the_middle(&clip_with(name, &arguments.concat()));
         let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
         let [(lost, at)] = told(&run, WarningCode::SourceDamaged)[..] else {

@@ -27,7 +27,7 @@ fn the_preset_idrl_keeps_its_golden_facts() {
             Some("aac"),
         ),
     ];
-    for (index, (arguments, (width_px, height_px), frames, sound)) in sources.into_iter().enumerate() {
+    for (index, (arguments, (width_px, height_px), frames, audio)) in sources.into_iter().enumerate() {
         let run = process(&clip(&format!("golden-{index}.mp4"), arguments), &preset("idrl")).unwrap();
         let (_, made, checked) = run.output(0);
         let (_, facts) = checked.probe.main_video().unwrap();
@@ -36,7 +36,7 @@ fn the_preset_idrl_keeps_its_golden_facts() {
         assert_eq!(facts.average_fps, Rational::new(24, 1));
         assert_eq!(
             checked.probe.main_audio().map(|(stream, _)| stream.codec.as_str()),
-            sound
+            audio
         );
         assert!(run.report.warnings.is_empty(), "{:?}", run.report.warnings);
     }

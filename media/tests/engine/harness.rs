@@ -1,4 +1,5 @@
-//! Runs the engine as the worker does, and looks at what came out.
+//! Runs the engine on a file as the worker does, from probe to verification, and decodes the outputs with the `ffmpeg`
+//! command line.
 
 use crate::clips::frame_number;
 use domain::plan::{Clips, Plan, PlannedOutput};
@@ -6,26 +7,33 @@ use domain::protocol::{Checked, CheckedFile, Depth, Made, Progress, Report};
 use domain::{Failure, Limits, Probe, Recipe, TaskId, preset};
 use media::engine::{self, Cancel, Footage, Images};
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{LazyLock, Once};
 use tempfile::TempDir;
 
 static INIT: Once = Once::new();
 
-/// What became of one source.
+/// A recipe that was run on a source: the results of all steps. Its outputs are verified.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) probe: Probe,
     pub(crate) plan: Plan,
     pub(crate) report: Report,
     pub(crate) checked: Vec<Checked>,
+    /// All progress events, in order.
     pub(crate) progress: Vec<Progress>,
+    /// Holds the outputs; removed on drop.
     pub(crate) scratch: TempDir,
 }
 
 impl Run {
-    /// The output at a place of the recipe: its plan, its report and its facts.
+    /// The path of an output by its index in the recipe.
+    pub(crate) fn path(&self, index: usize) -> PathBuf {
+        self.scratch.path().join(&self.plan.outputs[index].file)
+    }
+
+    /// The plan, report and verification of an output that is a single file.
     pub(crate) fn output(&self, index: usize) -> (&PlannedOutput, &Made, &CheckedFile) {
         let Checked::File(checked) = &self.checked[index] else {
             panic!("{:?} is a set of files", self.checked[index])
@@ -33,9 +41,8 @@ impl Run {
         (&self.plan.outputs[index], &self.report.outputs[index], checked)
     }
 
-    /// The luma of every picture of an output, and their width and height.
+    /// Decodes an output. Returns the luma plane of every frame, and their width and height in pixels.
     pub(crate) fn luma(&self, index: usize) -> (Vec<Vec<u8>>, usize, usize) {
-        let path = self.scratch.path().join(&self.plan.outputs[index].file);
         let size = self.checked[index]
             .probe()
             .unwrap()
@@ -45,7 +52,7 @@ impl Run {
             .display_size();
         let (width, height) = (size.width_px as usize, size.height_px as usize);
         let raw = decode(
-            &path,
+            &self.path(index),
             &[
                 "-map",
                 "0:v:0",
@@ -57,28 +64,29 @@ impl Run {
                 "yuv420p",
             ],
         );
-        let pictures = raw
+        let frames = raw
             .chunks(width * height * 3 / 2)
-            .map(|picture| picture[..width * height].to_vec());
-        (pictures.collect(), width, height)
+            .map(|frame| frame[..width * height].to_vec());
+        (frames.collect(), width, height)
     }
 
-    /// The first channel of an output's sound.
+    /// Decodes the first audio channel of an output, at its own sample rate.
     pub(crate) fn samples(&self, index: usize) -> Vec<f32> {
-        let path = self.scratch.path().join(&self.plan.outputs[index].file);
-        let raw = decode(&path, &["-map", "0:a:0", "-f", "f32le", "-af", "pan=mono|c0=c0"]);
-        raw.chunks_exact(4)
+        let arguments = ["-map", "0:a:0", "-f", "f32le", "-af", "pan=mono|c0=c0"];
+        decode(&self.path(index), &arguments)
+            .chunks_exact(4)
             .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
             .collect()
     }
 
-    /// The numbers of the frames of a video output made from [`crate::clips::numbered`].
-    pub(crate) fn numbers(&self, index: usize) -> Vec<usize> {
+    /// Decodes an output whose source is a clip of [`crate::clips::numbered`], and reads the number in each frame.
+    pub(crate) fn frame_numbers(&self, index: usize) -> Vec<usize> {
         let (frames, width, height) = self.luma(index);
         frames.iter().map(|luma| frame_number(luma, width, height)).collect()
     }
 
-    /// The starts of the beeps of an output in milliseconds: sound after at least 0.2 s of near silence.
+    /// The starts of the beeps in an output of 48 kHz, in milliseconds. A beep is preceded by at least 0.2 s of near
+    /// silence.
     pub(crate) fn beeps_ms(&self, index: usize) -> Vec<usize> {
         let (mut beeps, mut quiet) = (Vec::new(), 48_000);
         for (at, sample) in self.samples(index).iter().enumerate() {
@@ -95,13 +103,13 @@ impl Run {
     }
 }
 
-/// Reads the facts of a file.
+/// Probes a file.
 pub(crate) fn probe(source: &Path) -> Result<Probe, Failure> {
     INIT.call_once(engine::init);
     engine::probe(&File::open(source).unwrap(), &Cancel::new())
 }
 
-/// What a recipe names besides the source.
+/// The inputs of a recipe besides the source.
 #[derive(Debug, Default)]
 pub(crate) struct Extras<'a> {
     pub(crate) intro: Option<&'a Path>,
@@ -109,16 +117,16 @@ pub(crate) struct Extras<'a> {
     pub(crate) images: Images,
 }
 
-/// Runs a recipe on a file from probe to verification.
+/// Runs a recipe on a source: probe, plan, transcode, verify.
 pub(crate) fn process(source: &Path, recipe: &Recipe) -> Result<Run, Failure> {
     process_with(source, &Extras::default(), recipe)
 }
 
-/// The same with clips and images.
+/// The same with bumper clips and images.
 pub(crate) fn process_with(source: &Path, extras: &Extras<'_>, recipe: &Recipe) -> Result<Run, Failure> {
     let mut recipe = recipe.clone();
     if let Some(bumper) = &mut recipe.bumper {
-        // Which task a clip is of is the worker's business; that there is one is the plan's.
+        // The plan only looks if a task is named. The worker resolves the ids.
         bumper.intro_task = extras.intro.map(|_| TaskId(1));
         bumper.outro_task = extras.outro.map(|_| TaskId(2));
     }
@@ -139,8 +147,9 @@ pub(crate) fn process_with(source: &Path, extras: &Extras<'_>, recipe: &Recipe) 
     };
     let plan = domain::plan(&recipe, &probe, clips, &Limits::default())?;
     let run = execute(&inputs, probe.clone(), plan.clone());
-    let told = run.as_ref().map(|run| &run.report);
-    if let Some(unfit) = domain::plan::unfit(&plan, told) {
+    let report = run.as_ref().map(|run| &run.report);
+    // As in the worker: when copied packets turn out to be unfit, the plan is made again without copies.
+    if let Some(unfit) = domain::plan::unfit(&plan, report) {
         let plan = domain::plan(&recipe, &probe.without_copies_of(unfit), clips, &Limits::default())?;
         let mut second = execute(&inputs, probe, plan)?;
         if let Ok(first) = run {
@@ -151,7 +160,7 @@ pub(crate) fn process_with(source: &Path, extras: &Extras<'_>, recipe: &Recipe) 
     run
 }
 
-/// Runs a plan from its beginning to verification.
+/// Transcodes and verifies the outputs of a plan.
 pub(crate) fn execute(inputs: &Footage<'_>, probe: Probe, plan: Plan) -> Result<Run, Failure> {
     let scratch = tempfile::tempdir().unwrap();
     let mut progress = Vec::new();
@@ -180,7 +189,7 @@ pub(crate) fn execute(inputs: &Footage<'_>, probe: Probe, plan: Plan) -> Result<
     })
 }
 
-/// A source without clips and images beside it.
+/// Inputs of a transcode without images.
 pub(crate) fn inputs_of(sources: &[File]) -> Footage<'_> {
     static NO_IMAGES: LazyLock<Images> = LazyLock::new(Images::new);
     Footage {
@@ -189,30 +198,30 @@ pub(crate) fn inputs_of(sources: &[File]) -> Footage<'_> {
     }
 }
 
-/// A plan for a source without clips beside it.
+/// Plans a recipe without bumper clips.
 pub(crate) fn plan(recipe: &Recipe, probe: &Probe) -> Result<Plan, Failure> {
     domain::plan(recipe, probe, Clips::default(), &Limits::default())
 }
 
-/// A recipe as users write it.
+/// Parses a recipe.
 pub(crate) fn recipe(json: &str) -> Recipe {
     serde_json::from_str(json).unwrap()
 }
 
-/// A built-in preset.
+/// The recipe of a built-in preset.
 pub(crate) fn preset(name: &str) -> Recipe {
     preset::find(name).unwrap().recipe
 }
 
-/// What the `ffmpeg` command line decodes from a file.
+/// Runs `ffmpeg -i PATH ARGUMENTS -` and returns its standard output.
 pub(crate) fn decode(path: &Path, arguments: &[&str]) -> Vec<u8> {
-    let ran = Command::new("ffmpeg")
+    let output = Command::new("ffmpeg")
         .args(["-v", "error", "-i"])
         .arg(path)
         .args(arguments)
         .arg("-")
         .output()
         .unwrap();
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    ran.stdout
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
 }

@@ -2,7 +2,7 @@
 
 use crate::clips::{clip_with, frame_number};
 use crate::harness::{Run, process, recipe};
-use crate::hls_player::{checked, numbers as rung_numbers, stream};
+use crate::hls_player::{checked, numbers as rung_numbers, process_hls};
 use crate::mp4_boxes::with_last_picture;
 use domain::plan::{Done, WarningCode};
 use domain::probe::StreamKind;
@@ -15,20 +15,20 @@ const ENCODED: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8},"audio":{"b
 
 /// Two seconds of numbered pictures, delayed by `late`, under five seconds of sound with a beep at four seconds.
 fn two_under_five(name: &str, late: &str, encoding: &str) -> PathBuf {
-    let picture = "color=black:s=64x64:r=30:d=2,\
+    let video = "color=black:s=64x64:r=30:d=2,\
         geq=lum='if(lt(X,32),16+mod(N,16)*13,16+floor(N/16)*13)':cb=128:cr=128";
-    let sound = "aevalsrc=exprs='if(between(t,4,4.2),0.8*sin(2*PI*1000*t),0)':d=5:s=48000";
+    let audio = "aevalsrc=exprs='if(between(t,4,4.2),0.8*sin(2*PI*1000*t),0)':d=5:s=48000";
     let mut arguments = vec![
         "-itsoffset",
         late,
         "-f",
         "lavfi",
         "-i",
-        picture,
+        video,
         "-f",
         "lavfi",
         "-i",
-        sound,
+        audio,
     ];
     arguments.extend(["-vsync", "passthrough"]);
     arguments.extend(encoding.split_whitespace());
@@ -51,10 +51,10 @@ const CONTAINERS: [(&str, &str); 7] = [
 
 #[test]
 fn the_last_frame_is_held_until_the_audio_ends() {
-    for (extension, sound) in CONTAINERS {
-        let source = two_under_five(&format!("stands.{extension}"), "0", &format!("{H264} {sound}"));
+    for (extension, audio) in CONTAINERS {
+        let source = two_under_five(&format!("stands.{extension}"), "0", &format!("{H264} {audio}"));
         let run = process(&source, &recipe(ENCODED)).unwrap();
-        let seen = run.numbers(0);
+        let seen = run.frame_numbers(0);
         // MP3 fills its last packets up.
         assert!(seen.len().abs_diff(150) <= 2, "{extension}: {} frames", seen.len());
         assert_eq!(seen[..60], (0..60).collect::<Vec<_>>(), "{extension}");
@@ -67,15 +67,15 @@ fn the_last_frame_is_held_until_the_audio_ends() {
 
 #[test]
 fn a_trim_after_the_last_frame_holds_it() {
-    for (extension, sound) in CONTAINERS {
-        let source = two_under_five(&format!("stands.{extension}"), "0", &format!("{H264} {sound}"));
+    for (extension, audio) in CONTAINERS {
+        let source = two_under_five(&format!("stands.{extension}"), "0", &format!("{H264} {audio}"));
         let json = r#"{"trim":{"start":3,"end":4.5},"outputs":[{"kind":"mp4","video":{"crf":8}},
             {"kind":"poster","at_ms":900,"format":"png"},{"kind":"gif","fps":10}]}"#;
         let run = process(&source, &recipe(json)).unwrap();
-        assert_eq!(run.numbers(0), [59; 45], "{extension}");
+        assert_eq!(run.frame_numbers(0), [59; 45], "{extension}");
         assert!(beep_ms(&run).abs_diff(1_000) <= 40, "{extension}: {} ms", beep_ms(&run));
-        let (pictures, width, height) = run.luma(1);
-        assert_eq!(frame_number(&pictures[0], width, height), 59, "{extension}");
+        let (frames, width, height) = run.luma(1);
+        assert_eq!(frame_number(&frames[0], width, height), 59, "{extension}");
         assert_eq!(run.report.outputs[2].duration_us, 1_500_000, "{extension}");
         assert!(run.report.warnings.is_empty(), "{extension}: {:?}", run.report.warnings);
     }
@@ -104,7 +104,7 @@ fn copied_video_and_hls_rungs_last_as_long_as_the_audio() {
             assert!(end_us.unwrap().abs_diff(5_000_000) < 60_000, "{extension}: {stream:?}");
         }
         assert!(run.report.warnings.is_empty(), "{extension}: {:?}", run.report.warnings);
-        let run = stream(&source, r#""ladder":[64,32],"segment_ms":1500,"video":{"crf":8}"#);
+        let run = process_hls(&source, r#""ladder":[64,32],"segment_ms":1500,"video":{"crf":8}"#);
         for rung in 0..2 {
             let seen = rung_numbers(&run, rung);
             assert!(
@@ -131,23 +131,23 @@ fn the_last_frame_has_the_duration_of_its_sample_table() {
         let (_folder, source) = with_last_picture(last_ms);
         let frames = 59 + last_ms as usize * 30 / 1_000;
         let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#)).unwrap();
-        let seen = run.numbers(0);
+        let seen = run.frame_numbers(0);
         assert!(seen.len().abs_diff(frames) <= 1, "{} for {frames} frames", seen.len());
         assert_eq!(seen[..60], (0..60).collect::<Vec<_>>());
         assert!(run.report.warnings.is_empty(), "{:?}", run.report.warnings);
     }
     let (_folder, source) = with_last_picture(3_000);
     let within = r#"{"trim":{"start":3,"end":4},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
-    assert_eq!(process(&source, &recipe(within)).unwrap().numbers(0), [59; 30]);
+    assert_eq!(process(&source, &recipe(within)).unwrap().frame_numbers(0), [59; 30]);
 }
 
 #[test]
 fn the_first_frame_is_held_under_earlier_audio() {
     // A gap before the first picture of an AVI that FFmpeg makes becomes one behind it: see the test below.
-    for (extension, sound) in CONTAINERS.into_iter().filter(|(extension, _)| *extension != "avi") {
-        let source = two_under_five(&format!("late-stands.{extension}"), "2.5", &format!("{H264} {sound}"));
+    for (extension, audio) in CONTAINERS.into_iter().filter(|(extension, _)| *extension != "avi") {
+        let source = two_under_five(&format!("late-stands.{extension}"), "2.5", &format!("{H264} {audio}"));
         let run = process(&source, &recipe(ENCODED)).unwrap();
-        let seen = run.numbers(0);
+        let seen = run.frame_numbers(0);
         assert!(seen.len().abs_diff(150) <= 1, "{extension}: {} frames", seen.len());
         let begins = seen.iter().position(|number| *number == 1).unwrap();
         assert!(begins.abs_diff(76) <= 1, "{extension}: {seen:?}");
@@ -160,7 +160,7 @@ fn the_first_frame_is_held_under_earlier_audio() {
         let silent = r#"{"audio":{"mode":"drop"},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
         let run = process(&source, &recipe(silent)).unwrap();
         assert_eq!(
-            run.numbers(0),
+            run.frame_numbers(0),
             (0..60).collect::<Vec<_>>(),
             "{extension}, without sound"
         );
@@ -191,7 +191,7 @@ fn the_first_frame_of_an_avi_with_a_late_start_is_held() {
     let slots = two_under_five("late-stands.avi", "2.5", &format!("{H264} -c:a libmp3lame"));
     for (name, source) in [("slots", slots), ("header", late_avi())] {
         let run = process(&source, &recipe(ENCODED)).unwrap();
-        let seen = run.numbers(0);
+        let seen = run.frame_numbers(0);
         assert!(seen.len().abs_diff(150) <= 4, "{name}: {} frames", seen.len());
         let begins = seen.iter().position(|number| *number == 1).unwrap();
         assert!(begins.abs_diff(76) <= 2, "{name}: {seen:?}");
@@ -203,16 +203,14 @@ fn the_first_frame_of_an_avi_with_a_late_start_is_held() {
 
 #[test]
 fn audio_is_kept_under_a_frame_held_for_minutes() {
-    let picture = "color=black:s=64x64:r=5:d=2,\
+    let video = "color=black:s=64x64:r=5:d=2,\
         geq=lum='if(lt(X,32),16+mod(N,16)*13,16+floor(N/16)*13)':cb=128:cr=128,setpts='PTS+if(gt(N,4),250/TB,0)'";
-    let sound = "aevalsrc=exprs='if(between(t,245,246),0.8*sin(2*PI*440*t),0)':d=252:s=8000";
+    let audio = "aevalsrc=exprs='if(between(t,245,246),0.8*sin(2*PI*440*t),0)':d=252:s=8000";
     for (name, codecs) in [
         ("minutes.mkv", "-c:v libx264 -crf 4 -bf 2"),
         ("minutes.mp4", "-c:v libx264 -crf 4 -bf 2"),
     ] {
-        let mut arguments = vec![
-            "-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound, "-vsync", "vfr",
-        ];
+        let mut arguments = vec!["-f", "lavfi", "-i", video, "-f", "lavfi", "-i", audio, "-vsync", "vfr"];
         arguments.extend(codecs.split_whitespace());
         arguments.extend(["-pix_fmt", "yuv420p", "-c:a", "aac"]);
         let source = clip_with(name, &arguments);

@@ -1,4 +1,4 @@
-//! What the verification of an adaptive stream notices.
+//! Verification of HLS outputs: damage between transcode and verification is detected.
 
 use crate::clips::clip;
 use crate::harness::{Run, process, recipe};
@@ -8,16 +8,16 @@ use media::engine::{self, Cancel};
 use std::fs;
 use std::path::Path;
 
-/// A stream of two rungs and sound, four segments each.
-fn stream(single_file: bool) -> Run {
-    stream_of("hls-whole.mp4", "sine=d=4 -c:a aac", single_file)
+/// An HLS output with two rungs and audio, four segments each.
+fn hls_output(single_file: bool) -> Run {
+    hls_output_of("hls-whole.mp4", "sine=d=4 -c:a aac", single_file)
 }
 
-fn stream_of(name: &str, sound: &str, single_file: bool) -> Run {
+fn hls_output_of(name: &str, audio: &str, single_file: bool) -> Run {
     let source = clip(
         name,
         &format!(
-            "-f lavfi -i testsrc2=s=128x72:r=25:d=4 -f lavfi -i {sound} \
+            "-f lavfi -i testsrc2=s=128x72:r=25:d=4 -f lavfi -i {audio} \
              -c:v libx264 -preset ultrafast -pix_fmt yuv420p"
         ),
     );
@@ -26,8 +26,8 @@ fn stream_of(name: &str, sound: &str, single_file: bool) -> Run {
     process(&source, &recipe(&json)).unwrap()
 }
 
-/// Damages a stream that was found right, and tells what is found then.
-fn found(run: &Run, damage: impl FnOnce(&Path)) -> Option<String> {
+/// Changes a valid output and verifies it again. Returns the detail of the failure, if any.
+fn verify_after(run: &Run, damage: impl FnOnce(&Path)) -> Option<String> {
     let planned = &run.plan.outputs[0];
     damage(&run.scratch.path().join(&planned.file));
     let checked = engine::verify(
@@ -44,30 +44,32 @@ fn found(run: &Run, damage: impl FnOnce(&Path)) -> Option<String> {
     Some(failure.detail)
 }
 
+/// Exchanges two files.
 fn swap(folder: &Path, one: &str, other: &str) {
-    let aside = folder.join("aside");
-    fs::rename(folder.join(one), &aside).unwrap();
+    let temporary = folder.join("temporary");
+    fs::rename(folder.join(one), &temporary).unwrap();
     fs::rename(folder.join(other), folder.join(one)).unwrap();
-    fs::rename(&aside, folder.join(other)).unwrap();
+    fs::rename(&temporary, folder.join(other)).unwrap();
 }
 
+/// Replaces the first occurrence of a text in a file.
 fn edit(folder: &Path, file: &str, from: &str, to: &str) {
     let text = fs::read_to_string(folder.join(file)).unwrap();
     assert!(text.contains(from), "{text}");
     fs::write(folder.join(file), text.replacen(from, to, 1)).unwrap();
 }
 
-/// Cuts the last bytes of a file off.
-fn shorten(folder: &Path, file: &str, bytes: usize) {
-    let mut whole = fs::read(folder.join(file)).unwrap();
-    whole.truncate(whole.len() - bytes);
-    fs::write(folder.join(file), whole).unwrap();
+/// Removes the last bytes of a file.
+fn truncate(folder: &Path, file: &str, bytes: usize) {
+    let mut content = fs::read(folder.join(file)).unwrap();
+    content.truncate(content.len() - bytes);
+    fs::write(folder.join(file), content).unwrap();
 }
 
 #[test]
 fn an_unmodified_hls_output_is_valid() {
     for single_file in [false, true] {
-        assert_eq!(found(&stream(single_file), |_| {}), None);
+        assert_eq!(verify_after(&hls_output(single_file), |_| {}), None);
     }
 }
 
@@ -80,7 +82,7 @@ fn a_missing_file_is_detected() {
         "36p-init.mp4",
         "audio.m3u8",
     ] {
-        let detail = found(&stream(false), |folder| fs::remove_file(folder.join(file)).unwrap());
+        let detail = verify_after(&hls_output(false), |folder| fs::remove_file(folder.join(file)).unwrap());
         assert_eq!(detail, Some(format!("{file}: is not there")));
     }
 }
@@ -89,18 +91,18 @@ fn a_missing_file_is_detected() {
 fn a_truncated_segment_is_detected() {
     for file in ["72p-0001.m4s", "36p-0004.m4s", "audio-0002.m4s"] {
         for bytes in [1, 40] {
-            let detail = found(&stream(false), |folder| shorten(folder, file, bytes));
+            let detail = verify_after(&hls_output(false), |folder| truncate(folder, file, bytes));
             assert_eq!(detail, Some(format!("{file}: is not whole")));
         }
     }
-    let detail = found(&stream(true), |folder| shorten(folder, "36p.mp4", 1));
+    let detail = verify_after(&hls_output(true), |folder| truncate(folder, "36p.mp4", 1));
     assert_eq!(detail.as_deref(), Some("36p.mp4: is not whole"));
 }
 
 #[test]
 fn damage_in_the_first_and_last_segment_is_detected() {
     for file in ["72p-0001.m4s", "36p-0004.m4s"] {
-        let detail = found(&stream(false), |folder| {
+        let detail = verify_after(&hls_output(false), |folder| {
             let mut bytes = fs::read(folder.join(file)).unwrap();
             let middle = bytes.len() / 2;
             bytes[middle..middle + 40].fill(0xff);
@@ -113,10 +115,10 @@ fn damage_in_the_first_and_last_segment_is_detected() {
 #[test]
 fn a_muted_hls_output_is_detected() {
     for single_file in [false, true] {
-        let silent = stream_of("hls-silent.mkv", "anullsrc=cl=mono:r=44100:d=4 -c:a flac", single_file);
-        assert_eq!(found(&silent, |_| {}), None, "silence is right where it was");
-        let heard = stream_of("hls-heard.mkv", "sine=d=4 -c:a flac", single_file);
-        let detail = found(&heard, |folder| {
+        let silent = hls_output_of("hls-silent.mkv", "anullsrc=cl=mono:r=44100:d=4 -c:a flac", single_file);
+        assert_eq!(verify_after(&silent, |_| {}), None, "a silent source may be silent");
+        let audible = hls_output_of("hls-heard.mkv", "sine=d=4 -c:a flac", single_file);
+        let detail = verify_after(&audible, |folder| {
             fs::remove_dir_all(folder).unwrap();
             fs::rename(silent.scratch.path().join(&silent.plan.outputs[0].file), folder).unwrap();
         });
@@ -126,13 +128,17 @@ fn a_muted_hls_output_is_detected() {
 
 #[test]
 fn swapped_segments_are_detected() {
-    for stem in ["72p", "audio"] {
-        let detail = found(&stream(false), |folder| {
-            swap(folder, &format!("{stem}-0002.m4s"), &format!("{stem}-0003.m4s"));
+    for rendition in ["72p", "audio"] {
+        let detail = verify_after(&hls_output(false), |folder| {
+            swap(
+                folder,
+                &format!("{rendition}-0002.m4s"),
+                &format!("{rendition}-0003.m4s"),
+            );
         });
-        assert!(detail.is_some(), "{stem}");
+        assert!(detail.is_some(), "{rendition}");
     }
-    let both = found(&stream(false), |folder| {
+    let both = verify_after(&hls_output(false), |folder| {
         swap(folder, "72p-0001.m4s", "72p-0004.m4s");
         swap(folder, "36p-0001.m4s", "36p-0004.m4s");
     });
@@ -141,18 +147,22 @@ fn swapped_segments_are_detected() {
 
 #[test]
 fn swapped_rungs_are_detected() {
-    let playlists = found(&stream(false), |folder| swap(folder, "72p.m3u8", "36p.m3u8"));
-    let inits = found(&stream(false), |folder| swap(folder, "72p-init.mp4", "36p-init.mp4"));
-    let one = found(&stream(false), |folder| swap(folder, "72p-0002.m4s", "36p-0002.m4s"));
-    let files = found(&stream(true), |folder| swap(folder, "72p.mp4", "36p.mp4"));
-    let all = found(&stream(false), |folder| {
+    let playlists = verify_after(&hls_output(false), |folder| swap(folder, "72p.m3u8", "36p.m3u8"));
+    let inits = verify_after(&hls_output(false), |folder| {
+        swap(folder, "72p-init.mp4", "36p-init.mp4")
+    });
+    let one = verify_after(&hls_output(false), |folder| {
+        swap(folder, "72p-0002.m4s", "36p-0002.m4s")
+    });
+    let files = verify_after(&hls_output(true), |folder| swap(folder, "72p.mp4", "36p.mp4"));
+    let all = verify_after(&hls_output(false), |folder| {
         for n in 1..=4 {
             swap(folder, &format!("72p-000{n}.m4s"), &format!("36p-000{n}.m4s"));
         }
         swap(folder, "72p-init.mp4", "36p-init.mp4");
     });
-    let found = [playlists, inits, one, files, all];
-    assert!(found.iter().all(Option::is_some), "{found:?}");
+    let details = [playlists, inits, one, files, all];
+    assert!(details.iter().all(Option::is_some), "{details:?}");
 }
 
 #[test]
@@ -169,11 +179,11 @@ fn a_wrong_playlist_is_detected() {
         ("72p.m3u8", "72p-0002.m4s", "36p-0002.m4s"),
         ("audio.m3u8", "TARGETDURATION:2", "TARGETDURATION:3"),
     ] {
-        let detail = found(&stream(false), |folder| edit(folder, file, from, to));
+        let detail = verify_after(&hls_output(false), |folder| edit(folder, file, from, to));
         assert!(detail.is_some(), "{file}: {to}");
     }
     for (from, to) in [("BYTERANGE:", "BYTERANGE:1"), ("@0\"", "@1\"")] {
-        let detail = found(&stream(true), |folder| edit(folder, "36p.m3u8", from, to));
+        let detail = verify_after(&hls_output(true), |folder| edit(folder, "36p.m3u8", from, to));
         assert!(detail.is_some(), "{to}");
     }
 }

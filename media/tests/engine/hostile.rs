@@ -1,18 +1,11 @@
 //! Sources that are damaged, foreign or meant to harm.
 
-use crate::clips::{clip, real_clips};
+use crate::clips::{clip, real_clips, temp_file};
 use crate::harness::{inputs_of, plan, preset, probe, process, recipe};
 use domain::plan::WarningCode;
 use domain::{Code, FailureKind};
 use media::engine::{self, Cancel};
 use std::path::PathBuf;
-
-fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(name);
-    std::fs::write(&path, bytes).unwrap();
-    (folder, path)
-}
 
 fn whole_clip() -> PathBuf {
     let arguments = "-f lavfi -i testsrc2=s=320x180:r=25:d=8 -f lavfi -i sine=d=8 -c:v libx264 -preset ultrafast -g 25 \
@@ -55,7 +48,7 @@ fn files_that_are_not_media_are_refused() {
         ("text.mp4", "hello, world\n".repeat(500)),
         ("empty.mp4", String::new()),
     ] {
-        let (_folder, path) = file(name, text.as_bytes());
+        let (_folder, path) = temp_file(name, text.as_bytes());
         let failure = probe(&path).unwrap_err();
         assert_eq!(
             (failure.kind, failure.code),
@@ -66,7 +59,7 @@ fn files_that_are_not_media_are_refused() {
     let noise: Vec<u8> = (0..100_000_u32)
         .map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[1])
         .collect();
-    let (_folder, path) = file("noise.mp4", &noise);
+    let (_folder, path) = temp_file("noise.mp4", &noise);
     assert_eq!(probe(&path).unwrap_err().kind, FailureKind::Input);
 }
 
@@ -105,7 +98,7 @@ fn a_reference_to_another_file_is_not_followed() {
         )
     };
     let (secret, cover) = (film("secret-white.mov", "white"), film("cover-black.mov", "black"));
-    let (_folder, path) = file("dref.mov", &refers_to(&secret, &cover));
+    let (_folder, path) = temp_file("dref.mov", &refers_to(&secret, &cover));
     let stock = std::process::Command::new("ffmpeg")
         .args(["-v", "error", "-enable_drefs", "1", "-use_absolute_path", "1", "-i"])
         .arg(&path)
@@ -136,7 +129,7 @@ fn a_still_image_is_refused_as_a_source() {
 fn an_mp4_without_moov_is_reported_as_damaged() {
     let arguments = "-f lavfi -i testsrc2=s=320x180:r=25:d=4 -c:v libx264 -preset ultrafast";
     let bytes = std::fs::read(clip("index-last.mp4", arguments)).unwrap();
-    let (_folder, path) = file("cut.mp4", &bytes[..bytes.len() * 2 / 3]);
+    let (_folder, path) = temp_file("cut.mp4", &bytes[..bytes.len() * 2 / 3]);
     let failure = probe(&path).unwrap_err();
     assert_eq!((failure.kind, failure.code), (FailureKind::Input, Code::SourceDamaged));
 }
@@ -144,7 +137,7 @@ fn an_mp4_without_moov_is_reported_as_damaged() {
 #[test]
 fn a_truncated_source_is_transcoded_and_the_loss_is_reported() {
     let bytes = whole();
-    let (_folder, path) = file("cut.mp4", &bytes[..bytes.len() / 2]);
+    let (_folder, path) = temp_file("cut.mp4", &bytes[..bytes.len() / 2]);
     let run = process(&path, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
     let frames = run.report.outputs[0].frames;
     assert!((50..150).contains(&frames), "{frames}");
@@ -168,7 +161,7 @@ fn garbage_in_the_middle_is_skipped_and_reported() {
     for (index, byte) in bytes[from..to].iter_mut().enumerate() {
         *byte = (index * 7 + 13).to_le_bytes()[0];
     }
-    let (_folder, path) = file("garbage.mp4", &bytes);
+    let (_folder, path) = temp_file("garbage.mp4", &bytes);
     let run = process(&path, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
     assert!(run.report.outputs[0].frames.abs_diff(200) <= 2);
     assert!(
@@ -212,7 +205,7 @@ fn a_single_damaged_frame_is_reported_with_any_number_of_threads() {
     for (index, byte) in bytes[from..from + packet[0] / 4].iter_mut().enumerate() {
         *byte = (index * 37 + 11).to_le_bytes()[0];
     }
-    let (_folder, path) = file("scratch.mp4", &bytes);
+    let (_folder, path) = temp_file("scratch.mp4", &bytes);
     let encoded = recipe(r#"{"outputs":[{"kind":"mp4","video":{"speed":"fastest"}}]}"#);
     let plan = plan(&encoded, &probe(&path).unwrap()).unwrap();
     for threads in [1, 2, 4] {
@@ -233,7 +226,7 @@ fn a_single_damaged_frame_is_reported_with_any_number_of_threads() {
 fn an_mp4_with_an_empty_mdat_is_an_input_error() {
     let bytes = whole();
     let at = bytes.windows(4).position(|w| w == b"mdat").unwrap();
-    let (_folder, path) = file("headless.mp4", &bytes[..at + 4]);
+    let (_folder, path) = temp_file("headless.mp4", &bytes[..at + 4]);
     let failure = process(&path, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Input, "{failure}");
 }
@@ -298,7 +291,7 @@ fn is_raw(detail: &str) -> bool {
 #[test]
 fn failure_details_contain_no_error_numbers_and_log_lines_of_ffmpeg() {
     assert!(is_raw("reading: error -1094995529") && is_raw("[mov @ 0x55d0c8a3] moov atom not found"));
-    let picture = "-f lavfi -i testsrc2=s=64x64:r=25:d=1 -f lavfi -i sine=d=1";
+    let video = "-f lavfi -i testsrc2=s=64x64:r=25:d=1 -f lavfi -i sine=d=1";
     let settings =
         recipe(r#"{"outputs":[{"kind":"mp4","video":{"speed":"fastest"}},{"kind":"audio"},{"kind":"poster"}]}"#);
     let (mut failures, mut told) = (0, Vec::new());
@@ -317,7 +310,7 @@ fn failure_details_contain_no_error_numbers_and_log_lines_of_ffmpeg() {
         ("ogg", "-c:v libtheora -c:a libvorbis"),
         ("wav", "-map 1:a -c:a pcm_s24le"),
     ] {
-        let bytes = std::fs::read(clip(&format!("words.{extension}"), &format!("{picture} {encoding}"))).unwrap();
+        let bytes = std::fs::read(clip(&format!("words.{extension}"), &format!("{video} {encoding}"))).unwrap();
         let garbled = |from: usize, to: usize| {
             let mut bytes = bytes.clone();
             let to = to.min(bytes.len());
@@ -334,7 +327,7 @@ fn failure_details_contain_no_error_numbers_and_log_lines_of_ffmpeg() {
             ("garbled at a third", garbled(bytes.len() / 3, bytes.len() / 3 + 4_000)),
             ("garbled behind its start", garbled(1_000, usize::MAX)),
         ] {
-            let (_folder, path) = file(&format!("words.{extension}"), &bytes);
+            let (_folder, path) = temp_file(&format!("words.{extension}"), &bytes);
             match process(&path, &settings) {
                 Ok(run) => {
                     let warnings = run.plan.warnings.iter().chain(&run.report.warnings);

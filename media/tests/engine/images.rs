@@ -25,14 +25,14 @@ fn images(bytes: Vec<u8>) -> Images {
 }
 
 /// Red, green and blue at a place of a picture of a film.
-fn color(path: &Path, picture: usize, (x, y): (usize, usize)) -> [u8; 3] {
+fn color(path: &Path, frame: usize, (x, y): (usize, usize)) -> [u8; 3] {
     let ran = Command::new("ffmpeg")
         .args(["-v", "error", "-i"])
         .arg(path)
         .args(["-f", "rawvideo", "-pix_fmt", "rgb24", "-"])
         .output()
         .unwrap();
-    let at = ((picture * 100 + y) * 200 + x) * 3;
+    let at = ((frame * 100 + y) * 200 + x) * 3;
     ran.stdout[at..at + 3].try_into().unwrap()
 }
 
@@ -80,8 +80,8 @@ const KINDS: [Kind; 10] = [
 
 #[test]
 fn every_kind_of_png_and_jpeg_keeps_its_color() {
-    for (name, picture, encoding, left, right) in KINDS {
-        let arguments: Vec<_> = ["-f", "lavfi", "-i", picture, "-frames:v", "1", "-q:v", "2", "-pix_fmt"]
+    for (name, frame, encoding, left, right) in KINDS {
+        let arguments: Vec<_> = ["-f", "lavfi", "-i", frame, "-frames:v", "1", "-q:v", "2", "-pix_fmt"]
             .into_iter()
             .chain(encoding.split_whitespace())
             .collect();
@@ -94,12 +94,12 @@ fn every_kind_of_png_and_jpeg_keeps_its_color() {
         let film = run.scratch.path().join("video.mp4");
         // Two pictures of the bumper, whose image is 40 wide and in the middle, and then the video.
         let background = color(&film, 2, (100, 50));
-        for (picture, positions, clear) in [(0, [(90, 50), (112, 50)], [0; 3]), (2, [(8, 14), (20, 14)], background)] {
-            let seen = positions.map(|index| color(&film, picture, index));
-            assert!(is_near(seen[0], left), "{name}, picture {picture}: {seen:?}");
+        for (frame, positions, clear) in [(0, [(90, 50), (112, 50)], [0; 3]), (2, [(8, 14), (20, 14)], background)] {
+            let seen = positions.map(|index| color(&film, frame, index));
+            assert!(is_near(seen[0], left), "{name}, picture {frame}: {seen:?}");
             assert!(
                 is_near(seen[1], right.unwrap_or(clear)),
-                "{name}, picture {picture}: {seen:?}"
+                "{name}, picture {frame}: {seen:?}"
             );
         }
     }
@@ -150,9 +150,9 @@ fn bumpers_surround_the_video_and_the_watermark_covers_only_the_video() {
         "watermark":{"position":"bottom-right","margin_px":20,"width_percent":25,"start_ms":1000},
         "outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
     let run = process(&source, &recipe(json)).unwrap();
-    let (pictures, width, height) = run.luma(0);
-    assert_eq!(pictures.len(), 5 + 20 + 3);
-    let at = |picture: usize, x: usize, y: usize| pictures[picture][y * width + x];
+    let (frames, width, height) = run.luma(0);
+    assert_eq!(frames.len(), 5 + 20 + 3);
+    let at = |frame: usize, x: usize, y: usize| frames[frame][y * width + x];
     for still in [0, 4, 25, 27] {
         assert_eq!(
             (at(still, 2, 2), at(still, width - 3, height - 3)),
@@ -165,12 +165,12 @@ fn bumpers_surround_the_video_and_the_watermark_covers_only_the_video() {
     assert!(background.abs_diff(126) <= 4, "{background}");
     // The mark is 160x90 and ends 20 pixels before the corner; its badge lies in its upper middle.
     let badge = (width - 20 - 80, height - 20 - 90 + 33);
-    for (picture, marked) in [(5, false), (14, false), (15, true), (24, true)] {
-        let differs = at(picture, badge.0, badge.1).abs_diff(background) > 20;
-        assert_eq!(differs, marked, "picture {picture}");
+    for (frame, marked) in [(5, false), (14, false), (15, true), (24, true)] {
+        let differs = at(frame, badge.0, badge.1).abs_diff(background) > 20;
+        assert_eq!(differs, marked, "picture {frame}");
         assert!(
-            at(picture, width - 10, height - 10).abs_diff(background) <= 4,
-            "the margin of {picture}"
+            at(frame, width - 10, height - 10).abs_diff(background) <= 4,
+            "the margin of {frame}"
         );
     }
 }
@@ -187,14 +187,11 @@ fn a_timed_watermark_is_on_posters_and_exact_across_trim_ranges() {
             {"kind":"poster","at_ms":1700,"format":"png","name":"later"}]}"#;
     let run = process(&source, &recipe(json)).unwrap();
     let marked = |luma: &[u8], width: usize| (0..160 * width).filter(|at| luma[*at].abs_diff(126) > 20).count() > 100;
-    let (pictures, width, _) = run.luma(0);
-    let seen: Vec<_> = pictures.iter().map(|luma| marked(luma, width)).collect();
-    assert_eq!(
-        seen,
-        (0..20).map(|picture| (5..15).contains(&picture)).collect::<Vec<_>>()
-    );
+    let (frames, width, _) = run.luma(0);
+    let seen: Vec<_> = frames.iter().map(|luma| marked(luma, width)).collect();
+    assert_eq!(seen, (0..20).map(|frame| (5..15).contains(&frame)).collect::<Vec<_>>());
     for (index, seen) in [(1, true), (2, false)] {
-        let (pictures, width, _) = run.luma(index);
-        assert_eq!(marked(&pictures[0], width), seen, "poster {index}");
+        let (frames, width, _) = run.luma(index);
+        assert_eq!(marked(&frames[0], width), seen, "poster {index}");
     }
 }

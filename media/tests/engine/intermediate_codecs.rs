@@ -1,9 +1,8 @@
 //! Formats of cameras and of editing: MXF, DV, FFV1, `CineForm`, and others that keep every picture whole.
 
-use crate::clips::{clip, flash_and_beep, frame_number, numbered};
+use crate::clips::{clip, flash_and_beep, frame_number, numbered, temp_file};
 use crate::harness::{probe, process, recipe};
 use domain::{Code, FailureKind};
-use std::path::PathBuf;
 
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
 
@@ -53,8 +52,8 @@ fn audio_is_in_sync_for_camera_and_editing_formats() {
     for (name, encoding, fps) in FILMS {
         let source = flash_and_beep(name, "", encoding);
         let run = process(&source, &recipe(MP4)).unwrap_or_else(|failure| panic!("{name}: {failure}"));
-        let (pictures, _, _) = run.luma(0);
-        let flash = pictures.iter().position(|luma| luma[luma.len() / 2] > 128).unwrap();
+        let (frames, _, _) = run.luma(0);
+        let flash = frames.iter().position(|luma| luma[luma.len() / 2] > 128).unwrap();
         let beep = run.samples(0).iter().position(|sample| sample.abs() > 0.1).unwrap();
         assert!(flash.abs_diff(2 * fps) <= 1, "{name}: the flash is in picture {flash}");
         assert!(beep.abs_diff(96_000) < 2_000, "{name}: the beep is at sample {beep}");
@@ -80,8 +79,8 @@ fn every_intermediate_codec_keeps_every_frame() {
     ] {
         let source = numbered(name, &format!("{encoding} -t 2"));
         let run = process(&source, &recipe(MP4)).unwrap_or_else(|failure| panic!("{name}: {failure}"));
-        let (pictures, width, height) = run.luma(0);
-        let numbers: Vec<_> = pictures.iter().map(|luma| frame_number(luma, width, height)).collect();
+        let (frames, width, height) = run.luma(0);
+        let numbers: Vec<_> = frames.iter().map(|luma| frame_number(luma, width, height)).collect();
         assert_eq!(numbers, (0..60).collect::<Vec<_>>(), "{name}");
         assert!(run.report.warnings.is_empty(), "{name}: {:?}", run.report.warnings);
     }
@@ -89,11 +88,11 @@ fn every_intermediate_codec_keeps_every_frame() {
 
 #[test]
 fn an_mxf_with_too_many_streams_is_refused() {
-    let sounds = "-map 1:a ".repeat(70);
+    let audios = "-map 1:a ".repeat(70);
     let source = clip(
         "crowd.mxf",
         &format!(
-            "-f lavfi -i testsrc2=s=64x64:r=25:d=0.4 -f lavfi -i sine=r=48000:d=0.4 -map 0:v {sounds} \
+            "-f lavfi -i testsrc2=s=64x64:r=25:d=0.4 -f lavfi -i sine=r=48000:d=0.4 -map 0:v {audios} \
              -c:v mpeg2video -pix_fmt yuv422p -c:a pcm_s16le"
         ),
     );
@@ -103,13 +102,6 @@ fn an_mxf_with_too_many_streams_is_refused() {
         (FailureKind::Input, Code::TooManyStreams),
         "{failure}"
     );
-}
-
-fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(name);
-    std::fs::write(&path, bytes).unwrap();
-    (folder, path)
 }
 
 #[test]
@@ -123,7 +115,7 @@ fn damaged_camera_files_become_a_video_or_fail_as_input_errors() {
         let mut all = whole;
         all.iter_mut().skip(512).step_by(1_009).for_each(|byte| *byte ^= 0x5a);
         for (damage, bytes) in [("cut", cut), ("header", header), ("all over", all)] {
-            let (_folder, path) = file(name, &bytes);
+            let (_folder, path) = temp_file(name, &bytes);
             if let Err(failure) = process(&path, &recipe(MP4)) {
                 let of_the_file = matches!(failure.kind, FailureKind::Input | FailureKind::Unsupported);
                 assert!(of_the_file, "{name}, {damage}: {failure}");

@@ -11,15 +11,15 @@ use std::process::Command;
 
 const NORMAL: &str = r#"{"audio":{"mode":"normalize"},"outputs":[{"kind":"audio"}]}"#;
 
-fn heard(name: &str, sound: &str, encoding: &str) -> PathBuf {
-    let mut arguments = vec!["-f", "lavfi", "-i", sound];
+fn heard(name: &str, audio: &str, encoding: &str) -> PathBuf {
+    let mut arguments = vec!["-f", "lavfi", "-i", audio];
     arguments.extend(encoding.split_whitespace());
     clip_with(name, &arguments)
 }
 
 /// Integrated loudness in LUFS and the highest true peak in dBTP.
 fn meter(run: &Run, index: usize) -> (f64, f64) {
-    let path = run.scratch.path().join(&run.plan.outputs[index].file);
+    let path = run.path(index);
     let told = Command::new("ffmpeg")
         .args(["-nostats", "-i"])
         .arg(path)
@@ -40,7 +40,7 @@ fn loud_soft_and_peaky_audio_is_normalized_without_clipping() {
     // A piece of music: noise that swells, and the same with spikes far above it.
     let swell = "anoisesrc=c=pink:d=12:s=7:a=0.9,volume='0.1+0.9*abs(sin(t/2))':eval=frame";
     let spiky = "aevalsrc=exprs='0.03*sin(2*PI*440*t)+0.95*lt(mod(t,1),0.004)*sin(2*PI*3000*t)':d=12:s=48000";
-    for (name, sound, encoding) in [
+    for (name, audio, encoding) in [
         ("soft.wav", "sine=f=500:d=6:r=48000,volume=-20dB", "-ac 2"),
         ("loud.wav", "anoisesrc=c=pink:d=6:a=1:s=3,volume=12dB", "-ac 2"),
         ("swell.flac", swell, "-ac 2"),
@@ -48,7 +48,7 @@ fn loud_soft_and_peaky_audio_is_normalized_without_clipping() {
         ("spiky-mono.flac", spiky, "-ac 1 -ar 44100"),
         ("around.flac", swell, "-af pan=5.1|c0=c0|c1=c0|c2=c0|c4=c0|c5=c0"),
     ] {
-        let source = heard(name, sound, encoding);
+        let source = heard(name, audio, encoding);
         let json = r#"{"audio":{"mode":"normalize"},"outputs":[{"kind":"audio"},{"kind":"audio","format":"opus"},
             {"kind":"audio","format":"mp3"}]}"#;
         let run = process(&source, &recipe(json)).unwrap();
@@ -123,8 +123,8 @@ fn video_and_audio_outputs_are_equally_loud_and_in_sync() {
 
 #[test]
 fn loudness_is_measured_within_the_trim_ranges_only() {
-    let sound = "sine=f=500:d=12:r=48000,volume='if(lt(t,6),1,0.02)':eval=frame";
-    let source = heard("half-soft.wav", sound, "-ac 2");
+    let audio = "sine=f=500:d=12:r=48000,volume='if(lt(t,6),1,0.02)':eval=frame";
+    let source = heard("half-soft.wav", audio, "-ac 2");
     let json = NORMAL.replacen(
         '{',
         r#"{"trim":{"ranges":[{"start":7,"end":9},{"start":9.5,"end":11.5}]},"#,
@@ -153,11 +153,11 @@ fn silence_and_very_short_audio_are_not_normalized() {
 #[test]
 fn audio_of_a_bumper_clip_is_not_normalized() {
     let body = |name: &str, db: i32| {
-        let sound = format!(
+        let audio = format!(
             "-f lavfi -i color=gray:s=64x64:r=30:d=2 -f lavfi -i sine=f=1000:d=2:r=48000 -af volume={db}dB -c:v libx264 \
              -c:a aac"
         );
-        clip(name, &sound)
+        clip(name, &audio)
     };
     let (source, intro) = (body("loud-body.mp4", 12), body("soft-intro.mp4", -10));
     let extras = Extras {

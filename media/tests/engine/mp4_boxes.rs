@@ -143,8 +143,8 @@ pub(crate) fn with_last_picture(last_ms: u32) -> (tempfile::TempDir, PathBuf) {
 }
 
 /// The numbers in the luma that pictures of 64x64 begin with.
-fn numbers<'a>(pictures: impl Iterator<Item = &'a [u8]>) -> Vec<usize> {
-    pictures.map(|luma| frame_number(&luma[..64 * 64], 64, 64)).collect()
+fn numbers<'a>(frames: impl Iterator<Item = &'a [u8]>) -> Vec<usize> {
+    frames.map(|luma| frame_number(&luma[..64 * 64], 64, 64)).collect()
 }
 
 /// A box of an MP4.
@@ -205,7 +205,7 @@ fn dolby_vision_uses_its_base_layer_or_is_refused_except_for_its_audio() {
             (FailureKind::Unsupported, Code::CodecUnsupported),
             "profile {profile}"
         );
-        let sound = process(&source, &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
-        assert!(sound.report.outputs[0].duration_us > 900_000, "profile {profile}");
+        let audio = process(&source, &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
+        assert!(audio.report.outputs[0].duration_us > 900_000, "profile {profile}");
     }
 }

@@ -40,7 +40,7 @@ fn every_output_codec_keeps_every_frame_in_order() {
     let source = numbered("short.mp4", SOURCE);
     for format in FORMATS {
         let run = process(&source, &recipe(&format!(r#"{{"outputs":[{}]}}"#, order(format)))).unwrap();
-        assert_eq!(run.numbers(0), (0..60).collect::<Vec<_>>(), "{format:?}");
+        assert_eq!(run.frame_numbers(0), (0..60).collect::<Vec<_>>(), "{format:?}");
         let (planned, made, checked) = run.output(0);
         assert_eq!((made.frames, made.duration_us), (60, 2_000_000), "{format:?}");
         assert!(
@@ -66,8 +66,8 @@ fn audio_is_in_sync_with_every_output_codec() {
     let source = flash_and_beep("sync.mp4", "", "-c:v libx264 -preset ultrafast -g 20 -bf 2 -c:a aac");
     for format in FORMATS {
         let run = process(&source, &recipe(&format!(r#"{{"outputs":[{}]}}"#, order(format)))).unwrap();
-        let (pictures, _, _) = run.luma(0);
-        let flash = pictures.iter().position(|luma| luma[luma.len() / 2] > 128).unwrap();
+        let (frames, _, _) = run.luma(0);
+        let flash = frames.iter().position(|luma| luma[luma.len() / 2] > 128).unwrap();
         let beep = run.samples(0).iter().position(|sample| sample.abs() > 0.1).unwrap();
         assert_eq!(flash, 60, "{format:?}");
         assert!(beep.abs_diff(96_000) < 480, "{format:?}: the beep is at sample {beep}");
@@ -113,7 +113,7 @@ fn fixed_gops_ignore_scene_changes() {
         order.fixed_gops = true;
         order.max_bitrate_bps = Some(200_000);
         let run = execute(&inputs_of(&[File::open(&source).unwrap()]), facts, plan).unwrap();
-        let flags = told(&run.scratch.path().join(&run.plan.outputs[0].file), "v", "packet=flags");
+        let flags = told(&run.path(0), "v", "packet=flags");
         let keyframes: Vec<_> = (0..flags.len()).filter(|n| flags[*n].starts_with('K')).collect();
         assert_eq!(keyframes, [0, 20, 40, 60], "{codec:?}");
     }

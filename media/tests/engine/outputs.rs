@@ -7,15 +7,15 @@ use domain::{Code, FailureKind};
 use media::engine::{self, Cancel};
 
 fn still_number(run: &Run, index: usize) -> usize {
-    let (pictures, width, height) = run.luma(index);
-    assert_eq!(pictures.len(), 1);
-    frame_number(&pictures[0], width, height)
+    let (frames, width, height) = run.luma(index);
+    assert_eq!(frames.len(), 1);
+    frame_number(&frames[0], width, height)
 }
 
 #[test]
 fn a_poster_shows_the_requested_frame_alone_or_beside_a_video() {
-    let coded = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
-    let source = numbered("numbered.mp4", coded);
+    let encoding = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
+    let source = numbered("numbered.mp4", encoding);
     for (at_ms, number) in [
         (0, 0),
         (1_000, 30),
@@ -52,7 +52,7 @@ fn a_jpeg_poster_is_scaled_to_the_requested_width() {
 
 #[test]
 fn every_poster_format_keeps_the_colors_of_the_source() {
-    for (color, wanted) in [("0xc83020", [200, 48, 32]), ("0x20a040", [32, 160, 64])] {
+    for (color, expected) in [("0xc83020", [200, 48, 32]), ("0x20a040", [32, 160, 64])] {
         // BT.709, as a source of this size is without tags.
         let arguments = format!(
             "-f lavfi -i color={color}:s=1280x720:r=10:d=1,format=rgb24,\
@@ -62,17 +62,17 @@ fn every_poster_format_keeps_the_colors_of_the_source() {
         for format in ["jpeg", "png", "webp"] {
             let json = format!(r#"{{"outputs":[{{"kind":"poster","width_px":320,"format":"{format}"}}]}}"#);
             let run = process(&source, &recipe(&json)).unwrap();
-            let file = run.scratch.path().join(&run.plan.outputs[0].file);
+            let file = run.path(0);
             let rgb = decode(&file, &["-f", "rawvideo", "-pix_fmt", "rgb24"]);
             assert_eq!(rgb.len(), 320 * 180 * 3, "{format}");
             let middle = &rgb[(90 * 320 + 160) * 3..][..3];
             let off = middle
                 .iter()
-                .zip(wanted)
-                .map(|(is, wanted)| is.abs_diff(wanted))
+                .zip(expected)
+                .map(|(is, expected)| is.abs_diff(expected))
                 .max()
                 .unwrap();
-            assert!(off <= 4, "{format}: {middle:?}, not {wanted:?}");
+            assert!(off <= 4, "{format}: {middle:?}, not {expected:?}");
         }
     }
 }
@@ -87,7 +87,7 @@ fn posters_of_sources_with_rare_color_tags_keep_gray() {
         for format in ["jpeg", "webp"] {
             let json = format!(r#"{{"outputs":[{{"kind":"poster","format":"{format}"}}]}}"#);
             let run = process(&source, &recipe(&json)).unwrap();
-            let file = run.scratch.path().join(&run.plan.outputs[0].file);
+            let file = run.path(0);
             let rgb = decode(&file, &["-f", "rawvideo", "-pix_fmt", "rgb24"]);
             assert!(rgb.iter().all(|value| value.abs_diff(128) <= 3), "{matrix} {format}");
         }
@@ -121,14 +121,14 @@ fn audio_outputs_have_the_length_and_timing_of_the_trim() {
 fn surround_is_downmixed_with_its_center_channel_and_without_clipping() {
     for (name, layout, channels) in [("surround.mkv", "5.1", 6), ("surround71.mkv", "7.1", 8)] {
         let full = vec!["0.99*sin(2*PI*400*t)"; channels].join("|");
-        let sound = format!("aevalsrc=exprs='{full}':c={layout}:d=2:s=48000");
-        let loud = crate::clips::clip_with(&format!("loud-{name}"), &["-f", "lavfi", "-i", &sound, "-c:a", "flac"]);
-        let mut centre = vec!["0"; channels];
-        centre[2] = "0.9*sin(2*PI*400*t)";
-        let sound = format!("aevalsrc=exprs='{}':c={layout}:d=2:s=48000", centre.join("|"));
+        let audio = format!("aevalsrc=exprs='{full}':c={layout}:d=2:s=48000");
+        let loud = crate::clips::clip_with(&format!("loud-{name}"), &["-f", "lavfi", "-i", &audio, "-c:a", "flac"]);
+        let mut center = vec!["0"; channels];
+        center[2] = "0.9*sin(2*PI*400*t)";
+        let audio = format!("aevalsrc=exprs='{}':c={layout}:d=2:s=48000", center.join("|"));
         let quiet = crate::clips::clip_with(
             &format!("centre-{name}"),
-            &["-f", "lavfi", "-i", &sound, "-c:a", "flac"],
+            &["-f", "lavfi", "-i", &audio, "-c:a", "flac"],
         );
         let peak = |source: &std::path::Path| {
             let run = process(source, &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();

@@ -12,7 +12,7 @@ fn cells(run: &Run, place: usize) -> Vec<(u64, String, Vec<u8>)> {
     let Checked::Sprite(checked) = &run.checked[place] else {
         panic!()
     };
-    let folder = run.scratch.path().join(&run.plan.outputs[place].file);
+    let folder = run.path(place);
     let sheets: Vec<_> = (1..=checked.sheets.len())
         .map(|number| {
             let file = folder.join(format!("sheet-{number}.jpg"));
@@ -95,18 +95,18 @@ fn sprites_and_posters_alone_show_the_right_frames_for_every_gop_structure() {
             {"kind":"poster","at_ms":1500,"format":"png"},{"kind":"poster","at_ms":4500,"format":"png"}]}"#;
         let run = process(&source, &recipe(json)).unwrap();
         let found = numbers(&run, 0);
-        for ((ms, number), wanted) in found.iter().zip([33, 63, 93, 150, 180, 210]) {
+        for ((ms, number), expected) in found.iter().zip([33, 63, 93, 150, 180, 210]) {
             assert!(
-                (wanted - 15..=wanted).contains(number),
-                "{name} at {ms} ms: {number}, not {wanted}"
+                (expected - 15..=expected).contains(number),
+                "{name} at {ms} ms: {number}, not {expected}"
             );
         }
         assert_eq!((found.len(), found[0].1), (6, 33), "{name}: {found:?}");
-        for (index, wanted) in [(1, 78), (2, 195)] {
-            let (pictures, width, height) = run.luma(index);
+        for (index, expected) in [(1, 78), (2, 195)] {
+            let (frames, width, height) = run.luma(index);
             assert_eq!(
-                frame_number(&pictures[0], width, height),
-                wanted,
+                frame_number(&frames[0], width, height),
+                expected,
                 "{name}: poster {index}"
             );
         }
@@ -205,8 +205,8 @@ fn a_gif_has_the_right_frames_delays_and_loops_forever() {
         let (planned, made, _) = run.output(0);
         let file = run.scratch.path().join(&planned.file);
         let count = (end_ms.min(8_000) - start_ms) / 1_000 * fps;
-        let wanted: Vec<_> = (0..count).map(|n| first + n * every).collect();
-        assert_eq!(gif_numbers(&file, 64), wanted, "from {start_ms} ms");
+        let expected: Vec<_> = (0..count).map(|n| first + n * every).collect();
+        assert_eq!(gif_numbers(&file, 64), expected, "from {start_ms} ms");
         assert_eq!(made.frames, u64::try_from(count).unwrap());
         let (delays, repeated) = delays(&file);
         assert_eq!((delays.len(), repeated), (count, Some(0)));
@@ -228,27 +228,27 @@ fn a_gif_has_the_watermark_and_the_colors_of_the_source() {
     let json = r#"{"watermark":{"image":"logo","position":"top-left","width_percent":30,"start_ms":1000,"end_ms":2000},
         "outputs":[{"kind":"gif","end_ms":3000,"width_px":320,"fps":10}]}"#;
     let run = process(&source, &recipe(json)).unwrap();
-    let file = run.scratch.path().join(&run.plan.outputs[0].file);
+    let file = run.path(0);
     let rgb = decode(&file, &["-vsync", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24"]);
-    let pictures: Vec<_> = rgb.chunks(320 * 180 * 3).collect();
-    let corner = |picture: &[u8]| -> Vec<u8> {
+    let frames: Vec<_> = rgb.chunks(320 * 180 * 3).collect();
+    let corner = |frame: &[u8]| -> Vec<u8> {
         (0..40)
-            .flat_map(|y| picture[(y * 320) * 3..(y * 320 + 90) * 3].to_vec())
+            .flat_map(|y| frame[(y * 320) * 3..(y * 320 + 90) * 3].to_vec())
             .collect()
     };
     let differs = |n: usize| {
-        corner(pictures[n])
+        corner(frames[n])
             .iter()
-            .zip(corner(pictures[0]))
+            .zip(corner(frames[0]))
             .any(|(a, b)| a.abs_diff(b) > 40)
     };
     let seen: Vec<_> = (0..30).filter(|n| differs(*n)).collect();
     assert_eq!(seen, (10..20).collect::<Vec<_>>());
-    let far = &pictures[15][(170 * 320 + 310) * 3..][..3];
+    let far = &frames[15][(170 * 320 + 310) * 3..][..3];
     let off = far
         .iter()
         .zip([200_u8, 48, 32])
-        .map(|(is, wanted)| is.abs_diff(wanted))
+        .map(|(is, expected)| is.abs_diff(expected))
         .max()
         .unwrap();
     assert!(off <= 8, "{far:?}");
@@ -264,7 +264,7 @@ fn a_large_gif_has_several_palettes_and_keeps_its_frames() {
     );
     let json = r#"{"outputs":[{"kind":"gif","end_ms":1000,"width_px":1920,"fps":24}]}"#;
     let run = process(&source, &recipe(json)).unwrap();
-    let file = run.scratch.path().join(&run.plan.outputs[0].file);
+    let file = run.path(0);
     assert_eq!(delays(&file).0.len(), 24);
     let rgb = decode(
         &file,
@@ -277,14 +277,14 @@ fn a_large_gif_has_several_palettes_and_keeps_its_frames() {
             "rawvideo",
         ],
     );
-    let pictures: Vec<_> = rgb.chunks(12).collect();
-    for (n, wanted) in [(0, [32, 64, 192]), (22, [32, 64, 192]), (23, [200, 48, 32_u8])] {
-        let off = pictures[n]
+    let frames: Vec<_> = rgb.chunks(12).collect();
+    for (n, expected) in [(0, [32, 64, 192]), (22, [32, 64, 192]), (23, [200, 48, 32_u8])] {
+        let off = frames[n]
             .iter()
-            .zip(wanted)
-            .map(|(is, wanted)| is.abs_diff(wanted))
+            .zip(expected)
+            .map(|(is, expected)| is.abs_diff(expected))
             .max()
             .unwrap();
-        assert!(off <= 12, "picture {n}: {:?}", pictures[n]);
+        assert!(off <= 12, "picture {n}: {:?}", frames[n]);
     }
 }

@@ -39,13 +39,13 @@ pub(crate) fn packets(path: &Path, stream: &str) -> Vec<String> {
 }
 
 pub(crate) fn result(run: &Run, index: usize) -> PathBuf {
-    run.scratch.path().join(&run.plan.outputs[index].file)
+    run.path(index)
 }
 
 /// When the first bright picture and the first loud sample of the first output come, in milliseconds.
 pub(crate) fn flash_and_beep_at(run: &Run) -> (usize, usize) {
-    let (pictures, width, _) = run.luma(0);
-    let flash = pictures.iter().position(|luma| luma[width * 4 + 4] > 180).unwrap();
+    let (frames, width, _) = run.luma(0);
+    let flash = frames.iter().position(|luma| luma[width * 4 + 4] > 180).unwrap();
     let beep = run.samples(0).iter().position(|sample| sample.abs() > 0.1).unwrap();
     (flash * 1_000 / 30, beep / 48)
 }

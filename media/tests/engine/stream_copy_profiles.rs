@@ -10,8 +10,8 @@ const MP4: &str = r#"{"outputs":[{"kind":"mp4"}]}"#;
 const H265: &str = r#"{"outputs":[{"kind":"mp4","video":{"codec":"h265"}}]}"#;
 
 fn film(name: &str, encoding: &str) -> PathBuf {
-    let picture = "-f lavfi -i testsrc2=s=160x90:r=25:d=2 -pix_fmt yuv420p -g 25";
-    clip(name, &format!("{picture} {encoding}"))
+    let video = "-f lavfi -i testsrc2=s=160x90:r=25:d=2 -pix_fmt yuv420p -g 25";
+    clip(name, &format!("{video} {encoding}"))
 }
 
 /// The file with one byte of each parameter set changed: the `nth` after each mark.

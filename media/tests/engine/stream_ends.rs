@@ -130,8 +130,8 @@ fn a_poster_after_the_end_shows_the_last_frame() {
     ] {
         let json = format!(r#"{{"trim":{{{span}}},"outputs":[{{"kind":"poster","at_ms":{at_ms},"format":"png"}}]}}"#);
         let run = process(&source, &recipe(&json)).unwrap();
-        let (pictures, width, height) = run.luma(0);
-        assert_eq!(frame_number(&pictures[0], width, height), number, "{json}");
+        let (frames, width, height) = run.luma(0);
+        assert_eq!(frame_number(&frames[0], width, height), number, "{json}");
     }
 }
 

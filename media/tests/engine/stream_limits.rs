@@ -1,19 +1,12 @@
 //! Many streams, many channels, and rates that no ear hears: accepted, or told by a code, at little cost.
 
-use crate::clips::clip;
+use crate::clips::{clip, temp_file};
 use crate::harness::{probe, process, recipe};
 use domain::plan::WarningCode;
 use domain::{Code, FailureKind};
 use std::path::PathBuf;
 
 const FILM: &str = "-f lavfi -i testsrc2=s=160x90:r=25:d=1";
-
-fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(name);
-    std::fs::write(&path, bytes).unwrap();
-    (folder, path)
-}
 
 #[test]
 fn a_thousand_video_streams_are_refused() {
@@ -88,7 +81,7 @@ fn other_streams_have_their_own_limit() {
     }
     // As many as FFmpeg opens at most.
     for tracks in [257, 1_000, 10_000] {
-        let (_folder, path) = file("crowd.mkv", &crowded_matroska(tracks));
+        let (_folder, path) = temp_file("crowd.mkv", &crowded_matroska(tracks));
         let failure = probe(&path).unwrap_err();
         assert_eq!(failure.code, Code::TooManyStreams, "{failure}");
         assert!(failure.detail.starts_with(&tracks.to_string()), "{failure}");
@@ -137,7 +130,7 @@ fn crowded_mp4() -> Vec<u8> {
 #[test]
 fn files_with_more_streams_than_ffmpeg_opens_report_their_number() {
     for (name, bytes) in [("crowd.mkv", crowded_matroska(12_000)), ("crowd.mp4", crowded_mp4())] {
-        let (_folder, path) = file(name, &bytes);
+        let (_folder, path) = temp_file(name, &bytes);
         let failure = probe(&path).unwrap_err();
         assert_eq!(
             (failure.kind, failure.code),
@@ -172,8 +165,8 @@ fn dts_truehd_mlp_and_latm_are_decoded() {
 #[test]
 fn more_than_eight_channels_are_refused_or_dropped_beside_video() {
     let split = "asplit=9[a][b][c][d][e][f][g][h][i];[a][b][c][d][e][f][g][h][i]amerge=9";
-    let sound = clip("nine.wav", &format!("-f lavfi -i sine=d=1 -filter_complex {split}"));
-    let failure = probe(&sound).unwrap_err();
+    let audio = clip("nine.wav", &format!("-f lavfi -i sine=d=1 -filter_complex {split}"));
+    let failure = probe(&audio).unwrap_err();
     assert_eq!(
         (failure.kind, failure.code),
         (FailureKind::Unsupported, Code::CodecUnsupported),
@@ -181,7 +174,7 @@ fn more_than_eight_channels_are_refused_or_dropped_beside_video() {
     );
     let film = clip(
         "nine.mov",
-        &format!("{FILM} -i {} -c:v libx264 -c:a pcm_s16le", sound.display()),
+        &format!("{FILM} -i {} -c:v libx264 -c:a pcm_s16le", audio.display()),
     );
     let run = process(&film, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
     let told = run
@@ -215,11 +208,11 @@ fn absurd_audio_headers_use_no_memory() {
         ("255 channels", wav(255, 8_000, 255, 8)),
         ("65535 channels", wav(u16::MAX, 8_000, u16::MAX, 8)),
     ] {
-        let (_folder, path) = file("absurd.wav", &bytes);
+        let (_folder, path) = temp_file("absurd.wav", &bytes);
         let failure = process(&path, &audio).expect_err(what);
         assert_eq!(failure.code, Code::CodecUnsupported, "{what}: {failure}");
     }
-    let (_folder, path) = file("align.wav", &wav(1, 8_000, u16::MAX, 8));
+    let (_folder, path) = temp_file("align.wav", &wav(1, 8_000, u16::MAX, 8));
     let run = process(&path, &audio).unwrap();
     assert_eq!(run.report.outputs[0].duration_us, 1_250_000);
     assert!(

@@ -2,7 +2,7 @@
 
 use crate::clips::{clip, numbered};
 use crate::harness::{Run, plan, probe, process, recipe};
-use crate::hls_player::{folder, stream};
+use crate::hls_player::{folder, process_hls};
 use domain::Code;
 use domain::plan::{Content, WarningCode};
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ fn only_audio_and_video_are_kept_and_other_streams_are_reported() {
         ("timecode.mov", format!("{both} -timecode 01:00:00:00"), &["data"]),
     ] {
         let run = process(&numbered(name, &arguments), &recipe(MP4)).unwrap();
-        assert_eq!(run.numbers(0), (0..60).collect::<Vec<_>>(), "{name}");
+        assert_eq!(run.frame_numbers(0), (0..60).collect::<Vec<_>>(), "{name}");
         assert_eq!(run.output(0).2.probe.streams.len(), 2, "{name}");
         let told = warning(&run, WarningCode::StreamsDropped).unwrap();
         assert!(kinds.iter().all(|kind| told.contains(kind)), "{name}: {told}");
@@ -112,7 +112,7 @@ fn the_default_or_larger_video_stream_is_selected() {
     ] {
         let source = numbered(name, &format!("{small} {maps} {H264} {flags} -t 2"));
         let run = process(&source, &recipe(MP4)).unwrap();
-        assert_eq!(run.numbers(0), (0..60).collect::<Vec<_>>(), "{name}");
+        assert_eq!(run.frame_numbers(0), (0..60).collect::<Vec<_>>(), "{name}");
         assert!(
             warning(&run, WarningCode::StreamsDropped).unwrap().contains("video"),
             "{name}"
@@ -130,7 +130,7 @@ fn undecodable_audio_is_dropped_and_video_is_kept() {
         }
     });
     let run = process(&source, &recipe(MP4)).unwrap();
-    assert_eq!(run.numbers(0), (0..240).collect::<Vec<_>>());
+    assert_eq!(run.frame_numbers(0), (0..240).collect::<Vec<_>>());
     assert!(run.output(0).2.probe.main_audio().is_none());
     assert!(
         warning(&run, WarningCode::AudioUndecodable).is_some(),
@@ -160,11 +160,11 @@ fn missing_and_wrong_mp4_tables_lose_no_frame() {
     });
     for source in [no_keyframes, too_long, to_the_end] {
         let run = process(&source, &recipe(MP4)).unwrap();
-        assert_eq!(run.numbers(0), (0..240).collect::<Vec<_>>(), "{source:?}");
+        assert_eq!(run.frame_numbers(0), (0..240).collect::<Vec<_>>(), "{source:?}");
         assert!(run.report.warnings.is_empty(), "{source:?}: {:?}", run.report.warnings);
         let cut = r#"{"trim":{"start":3.5,"end":4},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
         let run = process(&source, &recipe(cut)).unwrap();
-        assert_eq!(run.numbers(0), (105..120).collect::<Vec<_>>(), "{source:?}");
+        assert_eq!(run.frame_numbers(0), (105..120).collect::<Vec<_>>(), "{source:?}");
     }
 }
 
@@ -181,7 +181,7 @@ fn a_track_without_samples_is_ignored() {
         bytes[at..at + 4].copy_from_slice(&[0; 4]);
     });
     let run = process(&source, &recipe(MP4)).unwrap();
-    assert_eq!(run.numbers(0), (0..240).collect::<Vec<_>>());
+    assert_eq!(run.frame_numbers(0), (0..240).collect::<Vec<_>>());
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn the_audio_language_is_kept_in_every_container() {
             let found = languages(&run.scratch.path().join(&output.file));
             assert!(found.contains("spa"), "{extension}, {}: {found}", output.file);
         }
-        let run = stream(&source, r#""ladder":[72]"#);
+        let run = process_hls(&source, r#""ladder":[72]"#);
         let found = languages(&folder(&run).join("audio-init.mp4"));
         assert!(found.contains("spa"), "{extension}, stream: {found}");
     }
@@ -253,7 +253,7 @@ fn the_moving_stream_is_selected_over_a_few_large_stills() {
             let source = clip(&name, &arguments);
             let run = process(&source, &recipe(MP4)).unwrap();
             assert_eq!(run.plan.video.unwrap().stream, main, "{name}");
-            assert_eq!(run.numbers(0), (0..240).collect::<Vec<_>>(), "{name}");
+            assert_eq!(run.frame_numbers(0), (0..240).collect::<Vec<_>>(), "{name}");
         }
     }
 }

@@ -52,7 +52,7 @@ fn trim_ranges_are_joined_frame_exactly_in_any_order() {
             ranges(&spans)
         );
         let run = process(&source, &recipe(&json)).unwrap();
-        assert_eq!(run.numbers(0), expected, "{extension}");
+        assert_eq!(run.frame_numbers(0), expected, "{extension}");
         assert!(run.report.warnings.is_empty(), "{extension}: {:?}", run.report.warnings);
     }
 }
@@ -86,7 +86,7 @@ fn audio_stays_in_sync_over_twenty_joins() {
     ] {
         let source = numbered_and_heard(name, &format!("{CODED} {encoding}"));
         let run = process(&source, &recipe(&json)).unwrap();
-        let numbers = run.numbers(0);
+        let numbers = run.frame_numbers(0);
         // 362 ms are 10.86 frames.
         assert_eq!(numbers.len(), 20 * 11, "{name}");
         for index in [0, 1] {
@@ -101,12 +101,12 @@ fn audio_stays_in_sync_over_twenty_joins() {
             for (part, (ms, number)) in heard.iter().enumerate() {
                 let second = spans[part].0 / 1_000 + 1;
                 assert_eq!(*number, second, "{name}, part {part}");
-                let picture = numbers
+                let frame = numbers
                     .iter()
                     .skip(part * 11)
                     .position(|number| *number == second * 30)
                     .unwrap();
-                let shown_ms = (part * 11 + picture) * 1_000 / 30;
+                let shown_ms = (part * 11 + frame) * 1_000 / 30;
                 assert!(
                     ms.abs_diff(shown_ms) <= 34,
                     "{name}, part {part}: {ms} for {shown_ms} ms"
@@ -183,7 +183,7 @@ fn the_time_of_a_poster_counts_along_the_trim_ranges() {
         let poster = format!(r#"{{"kind":"poster","at_ms":{at_ms},"format":"png"}}"#);
         for (outputs, index) in [(poster.clone(), 0), (format!(r#"{{"kind":"mp4"}},{poster}"#), 1)] {
             let run = process(&source, &recipe(&format!(r#"{{{spans},"outputs":[{outputs}]}}"#))).unwrap();
-            assert_eq!(run.numbers(index), [number], "at {at_ms} ms, place {index}");
+            assert_eq!(run.frame_numbers(index), [number], "at {at_ms} ms, place {index}");
         }
     }
 }

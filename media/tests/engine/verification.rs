@@ -213,10 +213,10 @@ fn change(path: &Path, part: usize, of: usize) {
     fs::write(path, bytes).unwrap();
 }
 
-fn heard(name: &str, sound: &str) -> Run {
-    let pictures = "-f lavfi -i testsrc2=s=128x72:r=25 -f lavfi -i";
+fn heard(name: &str, audio: &str) -> Run {
+    let frames = "-f lavfi -i testsrc2=s=128x72:r=25 -f lavfi -i";
     let codecs = "-shortest -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a flac";
-    let source = clip(name, &format!("{pictures} {sound} {codecs}"));
+    let source = clip(name, &format!("{frames} {audio} {codecs}"));
     process(&source, &recipe(HEARD)).unwrap()
 }
 
@@ -241,12 +241,12 @@ fn a_muted_short_beep_in_a_minute_of_silence_is_detected() {
 
 #[test]
 fn audio_that_encoders_may_drop_is_not_checked() {
-    for (name, sound) in [
+    for (name, audio) in [
         ("silent.mkv", "anullsrc=d=2"),
         ("hush.mkv", "anoisesrc=d=2:a=0.001"),
         ("shrill.mkv", "aevalsrc=exprs=0.9*sin(2*PI*19000*t):d=2:s=48000"),
     ] {
-        let run = heard(name, sound);
+        let run = heard(name, audio);
         assert!(run.report.outputs.iter().all(|made| made.loudest.is_none()), "{name}");
     }
 }
@@ -255,12 +255,12 @@ fn audio_that_encoders_may_drop_is_not_checked() {
 fn audio_that_encoders_change_strongly_passes_the_check() {
     // It is loud only where it stops, if it stops before the pictures do.
     heard("constant.mkv", "aevalsrc=exprs=0.5:d=2");
-    for (name, sound) in [
+    for (name, audio) in [
         ("click.mkv", "aevalsrc=exprs=0.9*eq(n\\,48000):d=2:s=48000"),
         ("deep.mkv", "aevalsrc=exprs=0.9*sin(2*PI*30*t):d=2:s=48000"),
         ("noise.mkv", "anoisesrc=d=2"),
     ] {
-        let run = heard(name, sound);
+        let run = heard(name, audio);
         assert!(run.report.outputs.iter().all(|made| made.loudest.is_some()), "{name}");
     }
 }
@@ -269,7 +269,7 @@ fn audio_that_encoders_change_strongly_passes_the_check() {
 fn a_sprite_that_lost_a_sheet_or_a_cue_is_detected() {
     let json = r#"{"outputs":[{"kind":"sprite","every_ms":500,"width_px":32}]}"#;
     let run = process(&film(), &recipe(json)).unwrap();
-    let folder = run.scratch.path().join(&run.plan.outputs[0].file);
+    let folder = run.path(0);
     let files: Vec<_> = fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())

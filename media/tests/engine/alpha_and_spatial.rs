@@ -1,4 +1,4 @@
-//! Sources with an alpha channel, and pictures laid out for a sphere or for two eyes.
+//! Sources with an alpha channel, and spherical (360°) and stereoscopic (3D) sources.
 
 use crate::clips::clip;
 use crate::harness::{Run, process, recipe};
@@ -7,10 +7,10 @@ use domain::plan::{Done, WarningCode};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// White on the left and grey on the right, a second of them; the left is transparent, and the right half so.
-const SPARSE: &str = "-f lavfi -i color=gray:s=128x64:r=10:d=1,format=rgba,geq=r='if(lt(X,64),255,200)':g='if(lt(X,64),255,200)':b='if(lt(X,64),255,200)':a='if(lt(X,64),0,128)'";
+/// One second: the left half is white and transparent, the right half is gray and half transparent.
+const TRANSPARENT: &str = "-f lavfi -i color=gray:s=128x64:r=10:d=1,format=rgba,geq=r='if(lt(X,64),255,200)':g='if(lt(X,64),255,200)':b='if(lt(X,64),255,200)':a='if(lt(X,64),0,128)'";
 
-/// Formats with alpha by name and encoding; whether half of it can be had.
+/// Name, encoding, and `true` for formats that support partial transparency.
 const FORMATS: [(&str, &str, bool); 8] = [
     (
         "alpha-vp9.webm",
@@ -38,29 +38,30 @@ const FORMATS: [(&str, &str, bool); 8] = [
     ),
 ];
 
-fn told(run: &Run) -> Vec<WarningCode> {
+/// The codes of all warnings of the plan and the report.
+fn warning_codes(run: &Run) -> Vec<WarningCode> {
     let all = run.plan.warnings.iter().chain(&run.report.warnings);
     all.map(|warning| warning.code).collect()
 }
 
 #[test]
 fn transparency_is_flattened_onto_black_with_a_warning() {
-    for (name, encoding, half) in FORMATS {
-        let source = clip(name, &format!("{SPARSE} {encoding}"));
+    for (name, encoding, has_partial_alpha) in FORMATS {
+        let source = clip(name, &format!("{TRANSPARENT} {encoding}"));
         let mp4 = r#"{"outputs":[{"kind":"mp4","video":{"crf":4}}]}"#;
         let run = process(&source, &recipe(mp4)).unwrap_or_else(|failure| panic!("{name}: {failure}"));
         assert!(
-            told(&run).contains(&WarningCode::AlphaFlattened),
+            warning_codes(&run).contains(&WarningCode::AlphaFlattened),
             "{name}: {:?}",
-            told(&run)
+            warning_codes(&run)
         );
         let (frames, width, height) = run.luma(0);
         assert_eq!(frames.len(), 10, "{name}");
         let middle = |x: usize| frames[5][height / 2 * width + x];
-        // Black is 16; a grey of 200 is 188, and 102 where half of it is seen.
+        // In limited range black is 16, and gray 200 is 188, or 102 when half transparent over black.
         assert!(middle(32) <= 20, "{name}: {}", middle(32));
-        let seen = if half { 102 } else { 188 };
-        assert!(middle(96).abs_diff(seen) <= 6, "{name}: {}", middle(96));
+        let expected = if has_partial_alpha { 102 } else { 188 };
+        assert!(middle(96).abs_diff(expected) <= 6, "{name}: {}", middle(96));
     }
 }
 
@@ -74,51 +75,51 @@ fn an_opaque_alpha_channel_causes_no_warning() {
         let mp4 = r#"{"outputs":[{"kind":"mp4","video":{"crf":30}}]}"#;
         let run = process(&source, &recipe(mp4)).unwrap_or_else(|failure| panic!("{name}: {failure}"));
         assert!(
-            !told(&run).contains(&WarningCode::AlphaFlattened),
+            !warning_codes(&run).contains(&WarningCode::AlphaFlattened),
             "{name}: {:?}",
-            told(&run)
+            warning_codes(&run)
         );
     }
 }
 
-/// The alpha of the pixel in the middle of the left half of the first picture of a WebM.
+/// The alpha value in the center of the left half of the first frame of a WebM.
 fn alpha_on_the_left(path: &Path, decoder: &str) -> u8 {
-    let ran = Command::new("ffmpeg")
+    let output = Command::new("ffmpeg")
         .args(["-v", "error", "-c:v", decoder, "-i"])
         .arg(path)
         .args(["-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgba", "-"])
         .output()
         .unwrap();
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    ran.stdout[(32 * 128 + 32) * 4 + 3]
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout[(32 * 128 + 32) * 4 + 3]
 }
 
 #[test]
 fn a_webm_stream_copy_keeps_alpha_and_an_encode_flattens_it() {
     let (name, encoding, _) = FORMATS[0];
-    let vp9 = clip(name, &format!("{SPARSE} {encoding}"));
+    let vp9 = clip(name, &format!("{TRANSPARENT} {encoding}"));
     assert!(alpha_on_the_left(&vp9, "libvpx-vp9") < 8);
-    let asked_for_nothing = r#"{"outputs":[{"kind":"webm"}]}"#;
-    let run = process(&vp9, &recipe(asked_for_nothing)).unwrap();
+    let default_settings = r#"{"outputs":[{"kind":"webm"}]}"#;
+    let run = process(&vp9, &recipe(default_settings)).unwrap();
     let steps = &run.plan.outputs[0].steps;
     assert!(steps.iter().any(|step| step.done == Done::Copy), "{steps:?}");
     assert!(alpha_on_the_left(&run.path(0), "libvpx-vp9") < 8);
-    assert!(told(&run).is_empty(), "{:?}", told(&run));
-    // No output is in VP8, so that it is never copied.
+    assert!(warning_codes(&run).is_empty(), "{:?}", warning_codes(&run));
+    // No output has the codec VP8, so it is never copied.
     let (name, encoding, _) = FORMATS[1];
-    let vp8 = clip(name, &format!("{SPARSE} {encoding}"));
+    let vp8 = clip(name, &format!("{TRANSPARENT} {encoding}"));
     assert!(alpha_on_the_left(&vp8, "libvpx") < 8);
     let encoded = r#"{"outputs":[{"kind":"webm","video":{"crf":10,"speed":"fastest"}}]}"#;
-    for (source, json) in [(&vp9, encoded), (&vp8, encoded), (&vp8, asked_for_nothing)] {
+    for (source, json) in [(&vp9, encoded), (&vp8, encoded), (&vp8, default_settings)] {
         let run = process(source, &recipe(json)).unwrap();
-        assert_eq!(told(&run), [WarningCode::AlphaFlattened], "{source:?}");
+        assert_eq!(warning_codes(&run), [WarningCode::AlphaFlattened], "{source:?}");
         let (frames, width, height) = run.luma(0);
         let left = frames[5][height / 2 * width + 32];
         assert!(left <= 22, "{source:?}: {left}");
     }
 }
 
-/// Adds a box to the entry of the sample description of an MP4 whose index is the last of its boxes.
+/// Appends a box to the sample description of the video track of an MP4 whose `moov` is its last box.
 fn with_sample_box(bytes: &[u8], added: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let entry = bytes.windows(4).rposition(|window| window == b"avc1").unwrap() - 4;
@@ -133,14 +134,14 @@ fn with_sample_box(bytes: &[u8], added: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Pictures of an MP4 with the boxes that are given (Google's Spherical Video V2): one for a sphere, and one that tells how
-/// the pictures for two eyes lie.
-fn with_layout(folder: &Path, name: &str, is_sphere: bool, eyes: Option<u8>) -> PathBuf {
+/// An MP4 with the boxes of Google's Spherical Video V2: `sv3d` for an equirectangular projection, and `st3d` with this
+/// stereo mode.
+fn with_layout(folder: &Path, name: &str, is_sphere: bool, stereo_mode: Option<u8>) -> PathBuf {
     let flat = clip(
         "flat.mp4",
         "-f lavfi -i testsrc2=s=128x64:r=25:d=1 -c:v libx264 -g 25 -pix_fmt yuv420p",
     );
-    let st3d = eyes.map(|layout| boxed(b"st3d", &[0, 0, 0, 0, layout]));
+    let st3d = stereo_mode.map(|mode| boxed(b"st3d", &[0, 0, 0, 0, mode]));
     let projection = [boxed(b"prhd", &[0; 16]), boxed(b"equi", &[0; 20])].concat();
     let sphere = [boxed(b"svhd", &[0; 5]), boxed(b"proj", &projection)].concat();
     let sv3d = is_sphere.then(|| boxed(b"sv3d", &sphere));
@@ -153,9 +154,9 @@ fn with_layout(folder: &Path, name: &str, is_sphere: bool, eyes: Option<u8>) -> 
 #[test]
 fn spherical_and_stereoscopic_layouts_are_reported() {
     let folder = tempfile::tempdir().unwrap();
-    let mp4 = |name: &str, is_sphere, eyes| with_layout(folder.path(), name, is_sphere, eyes);
-    let two_eyes = clip(
-        "two-eyes.mkv",
+    let mp4 = |name: &str, is_sphere, stereo_mode| with_layout(folder.path(), name, is_sphere, stereo_mode);
+    let side_by_side = clip(
+        "side-by-side.mkv",
         "-f lavfi -i testsrc2=s=128x64:r=25:d=1 -c:v libx264 -g 25 -pix_fmt yuv420p -metadata:s:v stereo_mode=left_right",
     );
     for (source, layout) in [
@@ -166,9 +167,9 @@ fn spherical_and_stereoscopic_layouts_are_reported() {
             mp4("both.mp4", true, Some(1)),
             "360° equirectangular, 3D top and bottom",
         ),
-        (two_eyes, "3D side by side"),
+        (side_by_side, "3D side by side"),
     ] {
-        // Copied, and encoded.
+        // A stream copy and an encode.
         for video in ["", r#","video":{"crf":30}"#] {
             let json = format!(r#"{{"outputs":[{{"kind":"mp4"{video}}}]}}"#);
             let run = process(&source, &recipe(&json)).unwrap();
@@ -184,13 +185,13 @@ fn spherical_and_stereoscopic_layouts_are_reported() {
             );
         }
         let run = process(&source, &recipe(r#"{"outputs":[{"kind":"poster"}]}"#)).unwrap();
-        assert!(!told(&run).contains(&WarningCode::SpatialLost));
+        assert!(!warning_codes(&run).contains(&WarningCode::SpatialLost));
     }
-    // A box that tells that there is one picture for both eyes.
+    // Stereo mode 0 is monoscopic.
     let run = process(
         &mp4("one.mp4", false, Some(0)),
         &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#),
     )
     .unwrap();
-    assert!(!told(&run).contains(&WarningCode::SpatialLost));
+    assert!(!warning_codes(&run).contains(&WarningCode::SpatialLost));
 }

@@ -1,4 +1,4 @@
-//! Animated pictures as sources: GIF, APNG, and WebP, which is not decoded.
+//! Animations as sources: GIF, APNG, and WebP, which is not supported.
 
 use crate::clips::{clip, numbered, temp_file};
 use crate::harness::{probe, process, recipe};
@@ -7,30 +7,31 @@ use std::path::Path;
 
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":4}}]}"#;
 
-/// Twenty pictures, ten a second, in shades of grey that a palette keeps; it loops for ever.
+/// 20 frames at 10 fps in grays that a palette can represent; loops forever.
 const GIF: &str = "-t 2 -filter_complex [0:v]framestep=3,split[a][b];[a]palettegen=reserve_transparent=0[p];[b][p]paletteuse=dither=none -loop 0";
+/// The same as APNG.
 const APNG: &str = "-t 2 -vf framestep=3 -c:v apng -plays 0 -f apng";
 
-/// Where the delays of a GIF stand: a number of two bytes after the mark of each graphic control extension.
+/// Offsets of the frame delays in a GIF: two bytes in each graphic control extension.
 fn delays_of_gif(bytes: &[u8]) -> Vec<usize> {
-    let marks = bytes.windows(3).enumerate();
-    marks
+    let windows = bytes.windows(3).enumerate();
+    windows
         .filter(|(_, window)| *window == [0x21, 0xf9, 0x04])
         .map(|(at, _)| at + 4)
         .collect()
 }
 
-/// Where the delays of an APNG stand: two numbers of two bytes, a fraction of a second, after 20 others of `fcTL`.
+/// Offsets of the frame delays in an APNG: numerator and denominator of two bytes each, at offset 20 of each `fcTL` chunk.
 fn delays_of_apng(bytes: &[u8]) -> Vec<usize> {
-    let marks = bytes.windows(4).enumerate();
-    marks
+    let windows = bytes.windows(4).enumerate();
+    windows
         .filter(|(_, window)| *window == b"fcTL")
         .map(|(at, _)| at + 4 + 20)
         .collect()
 }
 
-/// How many frames a picture with this number has.
-fn shown(numbers: &[usize], number: usize) -> usize {
+/// The number of output frames that show this source frame.
+fn repetitions(numbers: &[usize], number: usize) -> usize {
     numbers.iter().filter(|shown| **shown == number).count()
 }
 
@@ -40,7 +41,7 @@ fn an_animation_is_played_once_and_keeps_every_frame() {
         let run = process(&numbered(name, encoding), &recipe(MP4)).unwrap();
         let found = run.frame_numbers(0);
         assert_eq!(found.len(), 20, "{name}: {found:?}");
-        // Every third of 30 a second.
+        // The clip has every third frame of 30 fps.
         let firsts: Vec<_> = found.iter().map(|number| number - found[0]).collect();
         assert_eq!(firsts, (0..20).map(|index| index * 3).collect::<Vec<_>>(), "{name}");
         assert_eq!(run.report.outputs[0].duration_us, 2_000_000, "{name}");
@@ -53,7 +54,7 @@ fn short_gif_delays_become_100_ms_as_in_browsers() {
     let mut bytes = std::fs::read(numbered("numbered.gif", GIF)).unwrap();
     let positions = delays_of_gif(&bytes);
     assert_eq!(positions.len(), 20);
-    // Hundredths of a second; 0 and 1 count as 10.
+    // In 1/100 s. Browsers show delays of 0 and 1 as 10.
     for (index, hundredths) in [(4, 0), (8, 1), (12, 50), (19, 100)] {
         bytes[positions[index]] = hundredths;
     }
@@ -69,10 +70,10 @@ fn short_gif_delays_become_100_ms_as_in_browsers() {
     let frames = |us: u64| usize::try_from(run.plan.fps.frames_in(us)).unwrap();
     for (index, us) in [(4, 100_000), (8, 100_000), (12, 500_000), (19, 1_000_000)] {
         let number = found[0] + index * 3;
-        let (told, expected) = (shown(&found, number), frames(us));
+        let (repeated, expected) = (repetitions(&found, number), frames(us));
         assert!(
-            told.abs_diff(expected) <= 1,
-            "picture {index}: {told} for {expected} frames in {found:?}"
+            repeated.abs_diff(expected) <= 1,
+            "frame {index}: shown {repeated} times, expected {expected}: {found:?}"
         );
     }
 }
@@ -132,7 +133,7 @@ fn an_animation_with_a_too_large_canvas_is_refused_by_the_probe() {
 #[test]
 fn frames_with_irregular_delays_are_all_kept() {
     let mut bytes = std::fs::read(numbered("numbered.gif", GIF)).unwrap();
-    // No rate that players show fits 30, 70 and 1,130 ms.
+    // No common frame rate fits delays of 30, 70 and 1,130 ms.
     for (index, at) in delays_of_gif(&bytes).into_iter().enumerate() {
         bytes[at] = [3, 7, 113, 3, 3][index % 5];
     }
@@ -145,8 +146,8 @@ fn frames_with_irregular_delays_are_all_kept() {
     assert!(run.report.outputs[0].duration_us.abs_diff(5_160_000) < 40_000);
 }
 
-/// Makes an MP4 of a file that is damaged: a film or a failure of the file.
-fn survives(path: &Path) {
+/// Transcodes a damaged file. It must succeed or fail as an input error.
+fn assert_transcoded_or_input_error(path: &Path) {
     if let Err(failure) = process(path, &recipe(MP4)) {
         assert!(
             matches!(failure.kind, FailureKind::Input | FailureKind::Unsupported),
@@ -165,15 +166,15 @@ fn damaged_animations_become_a_video_or_fail_as_input_errors() {
         let whole = std::fs::read(numbered(name, encoding)).unwrap();
         for eighths in 1..8 {
             let (_folder, path) = temp_file(name, &whole[..whole.len() * eighths / 8]);
-            survives(&path);
+            assert_transcoded_or_input_error(&path);
         }
-        // The size and the place of a picture inside of the canvas stand before and after its delay.
+        // The fields before and after the delay are size and position of the frame in the canvas.
         for at in positions(&whole) {
             let mut bytes = whole.clone();
             let from = at.saturating_sub(16);
             bytes[from..at + 16].iter_mut().for_each(|byte| *byte ^= 0xa5);
             let (_folder, path) = temp_file(name, &bytes);
-            survives(&path);
+            assert_transcoded_or_input_error(&path);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The shape of pixels where one place alone tells it, where headers and frames disagree, and where it changes on the way.
+//! Pixel aspect ratios: signaled by the container or the bitstream only, contradictory, implausible, or changing
+//! mid-stream.
 
 use crate::clips::{clip, clip_with};
 use crate::harness::{probe, process, recipe};
@@ -8,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 const WIDE: Rational = Rational { num: 32, den: 27 };
 
-/// The shape of the pixels of a white source, and the size of a movie that is made of it, without bars.
-fn seen(source: &Path) -> (Rational, (u32, u32)) {
-    let told = probe(source).unwrap().main_video().unwrap().1.sample_aspect;
+/// The probed pixel aspect of a white source, and the size of a video made from it, which must have no bars.
+fn aspect_and_size(source: &Path) -> (Rational, (u32, u32)) {
+    let aspect = probe(source).unwrap().main_video().unwrap().1.sample_aspect;
     let run = process(source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
     let (frames, width, height) = run.luma(0);
     for frame in &frames {
@@ -21,48 +22,50 @@ fn seen(source: &Path) -> (Rational, (u32, u32)) {
         );
     }
     let (_, facts) = run.output(0).2.probe.main_video().unwrap();
-    (told, (facts.width_px, facts.height_px))
+    (aspect, (facts.width_px, facts.height_px))
 }
 
-/// An MP4 of 180x120 whose bitstream tells square pixels, and whose boxes tell what is given: the size of the track, and
-/// the shape of a pixel (`pasp`) where there is one.
-fn boxed(track_px: (u32, u32), pixel: Option<(u32, u32)>) -> (tempfile::TempDir, PathBuf) {
+/// An MP4 of 180x120 with square pixels in the bitstream, and with this track size (`tkhd`) and pixel aspect (`pasp`).
+fn with_container_aspect(track_px: (u32, u32), pixel: Option<(u32, u32)>) -> (tempfile::TempDir, PathBuf) {
     let source = clip(
         "boxed-aspect.mp4",
         "-f lavfi -i color=white:s=180x120:r=10:d=1,setsar=1 -c:v libx264 -pix_fmt yuv420p",
     );
     let mut file = Mp4::read(&source);
-    let (track, shape) = (file.find(b"tkhd"), file.find(b"pasp"));
-    file.set(track + 84, track_px.0 << 16);
-    file.set(track + 88, track_px.1 << 16);
+    let (tkhd, pasp) = (file.find(b"tkhd"), file.find(b"pasp"));
+    file.set(tkhd + 84, track_px.0 << 16);
+    file.set(tkhd + 88, track_px.1 << 16);
     match pixel {
         Some((num, den)) => {
-            file.set(shape + 8, num);
-            file.set(shape + 12, den);
+            file.set(pasp + 8, num);
+            file.set(pasp + 12, den);
         }
-        None => file.0[shape + 4..shape + 8].copy_from_slice(b"free"),
+        None => file.0[pasp + 4..pasp + 8].copy_from_slice(b"free"),
     }
     file.write("boxed.mp4")
 }
 
 #[test]
 fn aspect_ratio_is_read_from_tkhd_or_pasp() {
-    for (what, track, pixel) in [
-        ("the size of the track", (213, 120), None),
-        ("the shape of a pixel", (180, 120), Some((32, 27))),
+    for (signaled_by, track, pixel) in [
+        ("the track size", (213, 120), None),
+        ("the pixel aspect", (180, 120), Some((32, 27))),
         ("both", (213, 120), Some((32, 27))),
     ] {
-        let (_folder, source) = boxed(track, pixel);
-        let (told, size) = seen(&source);
-        assert!((told.as_f64() - WIDE.as_f64()).abs() < 0.01, "{what}: {told:?}");
-        assert!(size.0.abs_diff(214) <= 2 && size.1 == 120, "{what}: {size:?}");
+        let (_folder, source) = with_container_aspect(track, pixel);
+        let (aspect, size) = aspect_and_size(&source);
+        assert!(
+            (aspect.as_f64() - WIDE.as_f64()).abs() < 0.01,
+            "{signaled_by}: {aspect:?}"
+        );
+        assert!(size.0.abs_diff(214) <= 2 && size.1 == 120, "{signaled_by}: {size:?}");
     }
-    let (_folder, source) = boxed((180, 120), None);
-    assert_eq!(seen(&source), (Rational { num: 1, den: 1 }, (180, 120)));
+    let (_folder, source) = with_container_aspect((180, 120), None);
+    assert_eq!(aspect_and_size(&source), (Rational { num: 1, den: 1 }, (180, 120)));
 }
 
-/// H.265 whose frames have pixels of a shape, which stands before each keyframe.
-fn in_frames(name: &str, aspect: &str) -> PathBuf {
+/// H.265 with this pixel aspect in the parameter sets before each keyframe.
+fn with_frame_aspect(name: &str, aspect: &str) -> PathBuf {
     clip(
         name,
         &format!(
@@ -72,8 +75,8 @@ fn in_frames(name: &str, aspect: &str) -> PathBuf {
     )
 }
 
-/// The decoder's configuration in an MP4: the `hvcC` box.
-fn configuration(file: &Mp4) -> Vec<u8> {
+/// The content of the `hvcC` box of an MP4, which holds the parameter sets.
+fn decoder_configuration(file: &Mp4) -> Vec<u8> {
     let at = file.find(b"hvcC");
     file.0[at + 8..at + file.number(at) as usize].to_vec()
 }
@@ -81,12 +84,16 @@ fn configuration(file: &Mp4) -> Vec<u8> {
 #[test]
 fn an_implausible_container_aspect_is_replaced_by_that_of_the_frames() {
     let (right, wrong) = (
-        in_frames("frames-32-27.mp4", "32/27"),
-        in_frames("frames-27-64.mp4", "27/64"),
+        with_frame_aspect("frames-32-27.mp4", "32/27"),
+        with_frame_aspect("frames-27-64.mp4", "27/64"),
     );
-    let (right_headers, wrong_headers) = (configuration(&Mp4::read(&right)), configuration(&Mp4::read(&wrong)));
+    let (right_headers, wrong_headers) = (
+        decoder_configuration(&Mp4::read(&right)),
+        decoder_configuration(&Mp4::read(&wrong)),
+    );
     assert_eq!(right_headers.len(), wrong_headers.len());
-    let misled = |bytes: &mut Vec<u8>| {
+    // Replaces the correct parameter sets of the header; those of the frames stay.
+    let replace_headers = |bytes: &mut Vec<u8>| {
         let length = right_headers.len();
         let at = bytes
             .windows(length)
@@ -94,29 +101,29 @@ fn an_implausible_container_aspect_is_replaced_by_that_of_the_frames() {
             .unwrap();
         bytes[at..at + length].copy_from_slice(&wrong_headers);
     };
-    // 0.24 to 1 by the size at which Matroska has it shown, and a hundred to one by `pasp`.
+    // Implausible aspects: 0.24 by the display size of Matroska, and 100 by `pasp`.
     let narrow = clip_with(
         "white-narrow.mkv",
         &["-i", right.to_str().unwrap(), "-c", "copy", "-aspect", "6:25"],
     );
     let mut matroska = std::fs::read(narrow).unwrap();
-    misled(&mut matroska);
+    replace_headers(&mut matroska);
     let mut mp4 = Mp4::read(&right);
-    let shape = mp4.find(b"pasp");
-    mp4.set(shape + 8, 100);
-    mp4.set(shape + 12, 1);
-    misled(&mut mp4.0);
+    let pasp = mp4.find(b"pasp");
+    mp4.set(pasp + 8, 100);
+    mp4.set(pasp + 12, 1);
+    replace_headers(&mut mp4.0);
     for (name, bytes) in [("narrow.mkv", matroska), ("hundred.mp4", mp4.0)] {
         let folder = tempfile::tempdir().unwrap();
         let source = folder.path().join(name);
         std::fs::write(&source, bytes).unwrap();
-        let (told, size) = seen(&source);
-        assert_eq!(told, WIDE, "{name}");
+        let (aspect, size) = aspect_and_size(&source);
+        assert_eq!(aspect, WIDE, "{name}");
         assert!(size.0.abs_diff(214) <= 2 && size.1 == 120, "{name}: {size:?}");
     }
 }
 
-/// A broadcast of white pictures, a second of 4:3 and one of 16:9, coded in the same size; or the reverse.
+/// A transport stream with one second of each pixel aspect, both coded in the same frame size.
 fn broadcast(name: &str, encoding: &str, aspects: [&str; 2]) -> PathBuf {
     let parts = aspects.map(|aspect| {
         let part = format!("{}-{name}", aspect.replace('/', "-"));
@@ -143,31 +150,31 @@ fn a_change_of_the_pixel_aspect_mid_stream_adds_bars() {
             let run = process(&source, &recipe(json)).unwrap();
             for index in 0..2 {
                 let (frames, width, height) = run.luma(index);
-                assert!(frames.len().abs_diff(50) <= 2, "{name}: {} pictures", frames.len());
-                let lines = |frame: usize| {
+                assert!(frames.len().abs_diff(50) <= 2, "{name}: {} frames", frames.len());
+                let bright_rows = |frame: usize| {
                     (0..height)
                         .filter(|y| frames[frame][y * width + width / 2] > 200)
                         .count()
                 };
-                let columns = |frame: usize| {
+                let bright_columns = |frame: usize| {
                     (0..width)
                         .filter(|x| frames[frame][height / 2 * width + x] > 200)
                         .count()
                 };
                 let context = format!(
                     "{name}, {aspects:?}, {width}x{height}: {} of {}",
-                    lines(40),
-                    columns(40)
+                    bright_rows(40),
+                    bright_columns(40)
                 );
-                assert_eq!((lines(10), columns(10)), (height, width), "{context}");
-                // 16:9 in 4:3, and 4:3 in 16:9: three quarters of the one side, and the whole other one.
+                assert_eq!((bright_rows(10), bright_columns(10)), (height, width), "{context}");
+                // 16:9 in a 4:3 frame and 4:3 in a 16:9 frame fill one side, and three quarters of the other.
                 let (line, column) = if wide_first {
                     (height, width * 3 / 4)
                 } else {
                     (height * 3 / 4, width)
                 };
                 assert!(
-                    lines(40).abs_diff(line) <= 3 && columns(40).abs_diff(column) <= 3,
+                    bright_rows(40).abs_diff(line) <= 3 && bright_columns(40).abs_diff(column) <= 3,
                     "{context}"
                 );
             }
@@ -182,7 +189,7 @@ fn a_change_of_the_pixel_aspect_mid_stream_adds_bars() {
 
 #[test]
 fn aspect_of_the_container_overrides_the_bitstream() {
-    // x264 writes 1:1 into the bitstream; only the container tells another shape.
+    // The bitstream has an aspect of 1:1; only the container has another one.
     let square = clip(
         "square-pixels.mp4",
         "-f lavfi -i testsrc2=s=720x480:r=30:d=1,setsar=1 -c:v libx264 -pix_fmt yuv420p",
@@ -214,7 +221,7 @@ fn an_implausible_aspect_is_read_from_the_frames() {
         "phone.mp4",
         "-f lavfi -i testsrc2=s=108x192:r=30:d=1,setsar=1 -c:v libx264 -pix_fmt yuv420p",
     );
-    // 0.24 to 1.
+    // A display aspect of 6:25 is a pixel aspect of about 0.24.
     let arguments = ["-i", phone.to_str().unwrap(), "-c", "copy", "-aspect", "6:25"];
     let narrow = clip_with("phone-narrow.mkv", &arguments);
     let (_, facts) = probe(&narrow)
@@ -223,7 +230,7 @@ fn an_implausible_aspect_is_read_from_the_frames() {
         .map(|(s, f)| (s.index, f.clone()))
         .unwrap();
     assert_eq!(facts.sample_aspect, Rational { num: 1, den: 1 });
-    // The first frame tells what the headers do not, here in a stream without a container's word.
+    // A transport stream has no aspect of its own, so it is read from the first frame.
     let wide = clip(
         "wide-pixels.ts",
         "-f lavfi -i testsrc2=s=720x480:r=30:d=1,setsar=32/27 -c:v libx264 -pix_fmt yuv420p",

@@ -1,14 +1,14 @@
-//! Clips that stand before and after the video, with their sound.
+//! Bumper clips before and after the video, with their audio.
 
 use crate::clips::{clip, frame_number, numbered};
 use crate::harness::{Extras, Run, process_with, recipe};
 use domain::Code;
 use std::path::{Path, PathBuf};
 
-const JSON: &str = r#"{"bumper":{},"watermark":{"position":"top-left","margin_px":0,"width_percent":50},
+const RECIPE: &str = r#"{"bumper":{},"watermark":{"position":"top-left","margin_px":0,"width_percent":50},
     "outputs":[{"kind":"mp4","video":{"crf":6}},{"kind":"audio"},{"kind":"poster","at_ms":0,"format":"png"}]}"#;
 
-/// Two gray seconds at 30 fps with a tone of 1,000 Hz.
+/// Two seconds of gray at 30 fps with a tone of 1,000 Hz.
 fn source() -> PathBuf {
     clip(
         "body.mp4",
@@ -16,29 +16,30 @@ fn source() -> PathBuf {
     )
 }
 
-fn between(source: &Path, intro: Option<&Path>, outro: Option<&Path>) -> Run {
+/// Runs [`RECIPE`] with these bumper clips.
+fn process_between(source: &Path, intro: Option<&Path>, outro: Option<&Path>) -> Run {
     let extras = Extras {
         intro,
         outro,
         ..Extras::default()
     };
-    process_with(source, &extras, &recipe(JSON)).unwrap()
+    process_with(source, &extras, &recipe(RECIPE)).unwrap()
 }
 
-/// The pitch of a second that begins at `from`, in Hz; 0 where it is silent.
-fn pitch(samples: &[f32], rate: usize, from: f64, seconds: f64) -> usize {
+/// The frequency of the audio from the second `from` on, in Hz; 0 for silence.
+fn frequency(samples: &[f32], rate: usize, from: f64, seconds: f64) -> usize {
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "small and positive"
     )]
     let at = |seconds: f64| (seconds * rate as f64) as usize;
-    let heard = &samples[at(from)..at(from + seconds)];
-    let crossings = heard
+    let part = &samples[at(from)..at(from + seconds)];
+    let crossings = part
         .windows(2)
         .filter(|pair| (pair[0] < 0.0) != (pair[1] < 0.0) && (pair[0] - pair[1]).abs() > 0.001)
         .count();
-    crossings * rate / heard.len() / 2
+    crossings * rate / part.len() / 2
 }
 
 #[test]
@@ -52,24 +53,24 @@ fn bumper_clips_with_another_size_rate_and_audio_format_surround_the_video() {
         "outro.webm",
         "-f lavfi -i color=black:s=320x180:r=50:d=1.5 -c:v libvpx -b:v 1M",
     );
-    let run = between(&source(), Some(&intro), Some(&outro));
+    let run = process_between(&source(), Some(&intro), Some(&outro));
     let (frames, width, _) = run.luma(0);
     assert_eq!(frames.len(), 30 + 60 + 45);
     let at = |frame: usize, x: usize| frames[frame][45 * width + x];
     for frame in [0, 15, 29] {
-        // The upright clip stands between bars, without the watermark.
-        assert_eq!((at(frame, 20), at(frame, 140)), (16, 16), "picture {frame}");
-        assert!(at(frame, 80).abs_diff(235) <= 3, "picture {frame}: {}", at(frame, 80));
+        // The portrait clip has bars and no watermark.
+        assert_eq!((at(frame, 20), at(frame, 140)), (16, 16), "frame {frame}");
+        assert!(at(frame, 80).abs_diff(235) <= 3, "frame {frame}: {}", at(frame, 80));
     }
     for frame in [30, 60, 89] {
-        assert!(at(frame, 140).abs_diff(126) <= 4, "picture {frame}: {}", at(frame, 140));
+        assert!(at(frame, 140).abs_diff(126) <= 4, "frame {frame}: {}", at(frame, 140));
         let corner = (0..80)
             .filter(|x| frames[frame][20 * width + x].abs_diff(126) > 20)
             .count();
-        assert!(corner > 0, "picture {frame} has no watermark");
+        assert!(corner > 0, "frame {frame} has no watermark");
     }
     for frame in [90, 134] {
-        assert!(frames[frame].iter().all(|luma| *luma <= 18), "picture {frame}");
+        assert!(frames[frame].iter().all(|luma| *luma <= 18), "frame {frame}");
     }
     let samples = run.samples(0);
     assert!(
@@ -78,8 +79,8 @@ fn bumper_clips_with_another_size_rate_and_audio_format_surround_the_video() {
         samples.len()
     );
     for (from, seconds, expected) in [(0.1, 0.8, 400), (1.1, 1.8, 1_000), (3.1, 1.3, 0)] {
-        let heard = pitch(&samples, 44_100, from, seconds);
-        assert!(heard.abs_diff(expected) <= 10, "{heard} Hz from {from} s");
+        let measured = frequency(&samples, 44_100, from, seconds);
+        assert!(measured.abs_diff(expected) <= 10, "{measured} Hz from {from} s");
     }
 }
 
@@ -89,13 +90,13 @@ fn only_videos_contain_bumper_clips() {
         "white-intro.mp4",
         "-f lavfi -i color=white:s=160x90:r=30:d=1 -c:v libx264",
     );
-    let run = between(&source(), Some(&intro), Some(&intro));
+    let run = process_between(&source(), Some(&intro), Some(&intro));
     assert_eq!(run.report.outputs[0].frames, 30 + 60 + 30);
     assert!(run.report.outputs[1].duration_us.abs_diff(2_000_000) <= 30_000);
     let (frames, width, height) = run.luma(2);
     assert!(
         frames[0][(height - 5) * width + 5].abs_diff(126) <= 4,
-        "the poster is of the clip"
+        "the poster shows the bumper clip"
     );
 }
 
@@ -135,9 +136,9 @@ fn a_bumper_clip_with_audio_adds_no_audio_to_a_silent_video() {
 
 #[test]
 fn colors_of_a_bumper_clip_are_converted_between_matrices() {
-    let tagged = |name: &str, colour: &str, matrix: &str, tags: &str| {
+    let tagged = |name: &str, color: &str, matrix: &str, tags: &str| {
         let arguments = format!(
-            "-f lavfi -i color={colour}:s=160x90:r=10:d=0.5 -vf scale=out_color_matrix={matrix},format=yuv420p \
+            "-f lavfi -i color={color}:s=160x90:r=10:d=0.5 -vf scale=out_color_matrix={matrix},format=yuv420p \
              -c:v libx264 -crf 4 -color_primaries {tags} -color_trc {tags} -colorspace {tags}"
         );
         clip(name, &arguments)
@@ -161,15 +162,15 @@ fn colors_of_a_bumper_clip_are_converted_between_matrices() {
 
 #[test]
 fn a_bumper_clip_that_is_not_media_fails_the_task() {
-    let run = tempfile::tempdir().unwrap();
-    let path = run.path().join("clip.mp4");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clip.mp4");
     std::fs::write(&path, b"hello").unwrap();
     let extras = Extras {
         intro: Some(&path),
         ..Extras::default()
     };
     assert_eq!(
-        process_with(&source(), &extras, &recipe(JSON)).unwrap_err().code,
+        process_with(&source(), &extras, &recipe(RECIPE)).unwrap_err().code,
         Code::NotMedia
     );
 }

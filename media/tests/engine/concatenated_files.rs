@@ -1,4 +1,4 @@
-//! Two files in one: facts are of what is played, not of the first header.
+//! Sources that consist of two concatenated files: the probe measures both, and both are transcoded.
 
 use crate::clips::{clip_with, frame_number, numbered};
 use crate::discontinuities::joined;
@@ -9,12 +9,13 @@ use std::path::Path;
 const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 0 -g 15 -pix_fmt yuv420p -t 3";
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
 
-fn is_as_long_as_it_plays(name: &str, source: &Path) {
+/// Asserts that the probed duration is that of both files, six seconds.
+fn assert_duration_of_both(name: &str, source: &Path) {
     let facts = probe(source).unwrap();
-    // FFmpeg's parser of FLAC loses the last packets before the second header.
-    let slack_us = if name.ends_with("flac") { 400_000 } else { 200_000 };
-    let off_us = facts.duration_us.abs_diff(6_000_000);
-    assert!(off_us < slack_us, "{name}: {}", facts.duration_us);
+    // The FLAC parser of FFmpeg loses the last packets before the second header.
+    let tolerance_us = if name.ends_with("flac") { 400_000 } else { 200_000 };
+    let error_us = facts.duration_us.abs_diff(6_000_000);
+    assert!(error_us < tolerance_us, "{name}: {}", facts.duration_us);
 }
 
 #[test]
@@ -29,7 +30,7 @@ fn video_of_a_second_file_is_shown_seekable_and_counted() {
     ] {
         let single = numbered(&format!("single-{name}"), &encoding);
         let source = joined(name, &[single.clone(), single]);
-        is_as_long_as_it_plays(name, &source);
+        assert_duration_of_both(name, &source);
         let numbers = |json: &str| {
             let run = process(&source, &recipe(json)).unwrap();
             let (frames, width, height) = run.luma(0);
@@ -57,7 +58,7 @@ fn audio_of_a_second_file_is_decoded_seekable_and_counted() {
     ] {
         let single = clip_with(&format!("single-{name}"), &["-f", "lavfi", "-i", audio, "-c:a", codec]);
         let source = joined(name, &[single.clone(), single]);
-        is_as_long_as_it_plays(name, &source);
+        assert_duration_of_both(name, &source);
         let run = process(
             &source,
             &recipe(r#"{"trim":{"start":4,"end":5},"outputs":[{"kind":"audio"}]}"#),
@@ -83,17 +84,17 @@ fn concatenated_files_of_different_lengths_are_counted() {
             let encoding = format!("-c:v {codec} -g 15 -bf 0 -t {seconds}");
             numbered(&format!("{seconds}-{name}"), &encoding)
         };
-        // FFmpeg's reader of AVI stops where the second file is the shorter one.
-        let orders: &[(u32, u32)] = if name.ends_with("avi") {
+        // The AVI demuxer of FFmpeg stops early when the second file is shorter.
+        let durations_s: &[(u32, u32)] = if name.ends_with("avi") {
             &[(1, 6)]
         } else {
             &[(1, 6), (6, 1)]
         };
-        for (first, second) in orders.iter().copied() {
+        for (first, second) in durations_s.iter().copied() {
             let name = format!("{first}-{second}-{name}");
             let facts = probe(&joined(&name, &[single(first), single(second)])).unwrap();
-            let off_us = facts.duration_us.abs_diff(7_000_000);
-            assert!(off_us < 200_000, "{name}: {}", facts.duration_us);
+            let error_us = facts.duration_us.abs_diff(7_000_000);
+            assert!(error_us < 200_000, "{name}: {}", facts.duration_us);
         }
     }
 }

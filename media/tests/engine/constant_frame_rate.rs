@@ -1,4 +1,4 @@
-//! Pictures on a grid of which some places are empty: the constant rate keeps all of them.
+//! The choice of the constant frame rate for sources with missing frames or jittering timestamps. No frame is lost.
 
 use crate::clips::{frame_number, numbered};
 use crate::harness::{process, recipe};
@@ -9,13 +9,13 @@ use std::collections::BTreeSet;
 fn a_regular_rate_with_missing_frames_keeps_every_frame() {
     let h264 = "-c:v libx264 -preset ultrafast -crf 4 -pix_fmt yuv420p";
     for (name, encoding, fps) in [
-        // Slots of an AVI, some of them empty.
+        // An AVI with empty slots.
         (
             "empty-slots.avi",
             "-vf select='not(between(n,30,60))*not(eq(mod(n,3),1))' -vsync vfr -c:v mpeg4 -q:v 2".to_owned(),
             30.0,
         ),
-        // Half of the places, at random.
+        // A random half of the frames of 60 fps.
         (
             "random-half.mp4",
             format!("-vf settb=1/60,setpts=N,select='gt(random(1),0.5)' -r 60 -vsync vfr {h264}"),
@@ -31,7 +31,7 @@ fn a_regular_rate_with_missing_frames_keeps_every_frame() {
             "-vf select='gte(n,120)+not(mod(n,2))' -vsync vfr -c:v mpeg4 -q:v 2".to_owned(),
             30.0,
         ),
-        // A gap in a short recording leads its average astray by little.
+        // A gap in a short recording lowers its average rate a little.
         (
             "one-gap.mp4",
             format!("-vf select='not(eq(n,50))*not(eq(n,51))' -vsync vfr {h264}"),

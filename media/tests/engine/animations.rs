@@ -21,7 +21,8 @@ fn delays_of_gif(bytes: &[u8]) -> Vec<usize> {
         .collect()
 }
 
-/// Offsets of the frame delays in an APNG: numerator and denominator of two bytes each, at offset 20 of each `fcTL` chunk.
+/// Offsets of the frame delays in an APNG: numerator and denominator of two bytes each, at offset 20 of each `fcTL`
+/// chunk.
 fn delays_of_apng(bytes: &[u8]) -> Vec<usize> {
     let windows = bytes.windows(4).enumerate();
     windows

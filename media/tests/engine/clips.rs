@@ -9,7 +9,8 @@ use tempfile::TempDir;
 /// Number of clips that this process has started to encode; makes the names of partial files unique.
 static ENCODED: AtomicU32 = AtomicU32::new(0);
 
-/// Returns the clip with this name. Encodes it with `ffmpeg ARGUMENTS FILE`, unless it is cached with the same arguments.
+/// Returns the clip with this name. Encodes it with `ffmpeg ARGUMENTS FILE`, unless it is cached with the same
+/// arguments.
 pub(crate) fn clip(name: &str, arguments: &str) -> PathBuf {
     let arguments: Vec<_> = arguments.split_whitespace().collect();
     clip_with(name, &arguments)
@@ -66,8 +67,8 @@ pub(crate) fn real_clips() -> Vec<PathBuf> {
     clips
 }
 
-/// A filter graph for 8 seconds of 64x64 at 30 fps. Each frame shows its number as two base-16 digits, coded as the luma of
-/// its halves; see [`frame_number`].
+/// A filter graph for 8 seconds of 64x64 at 30 fps. Each frame shows its number as two base-16 digits, coded as the
+/// luma of its halves; see [`frame_number`].
 const NUMBERED: &str = "color=black:s=64x64:r=30:d=8,\
     geq=lum='if(lt(X,32),16+mod(N,16)*13,16+floor(N/16)*13)':cb=128:cr=128";
 
@@ -87,7 +88,8 @@ pub(crate) fn numbered_with_audio(expression: &str, name: &str, encoding: &str) 
     clip_with(name, &arguments)
 }
 
-/// Reads the number from the luma plane of a frame of [`numbered`], scaled to any size: low digit left, high digit right.
+/// Reads the number from the luma plane of a frame of [`numbered`], scaled to any size: low digit left, high digit
+/// right.
 pub(crate) fn frame_number(luma: &[u8], width: usize, height: usize) -> usize {
     let digit = |x: usize| (usize::from(luma[height / 2 * width + x]).saturating_sub(16) + 6) / 13;
     digit(width * 3 / 4) * 16 + digit(width / 4)

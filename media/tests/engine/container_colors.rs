@@ -1,4 +1,5 @@
-//! Color information in the container: boxes of MP4 and elements of Matroska, with or without the same in the bitstream.
+//! Color information in the container: boxes of MP4 and elements of Matroska, with or without the same in the
+//! bitstream.
 
 use crate::clips::{clip, clip_with};
 use crate::colors;

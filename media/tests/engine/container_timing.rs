@@ -1,4 +1,4 @@
-//! Time as containers tell it: wrong lengths, jumping clocks, odd beginnings, and fields instead of frames.
+//! Timing information of containers: variable frame rates, a discontinuity, wrong or missing durations, truncation.
 
 use crate::clips::{clip_with, numbered};
 use crate::harness::{Run, process, recipe};
@@ -8,18 +8,28 @@ use std::path::{Path, PathBuf};
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
 const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
 
-/// Six seconds at 30 fps whose last half second is white and loud; `times` changes when the pictures are shown.
-fn bright_and_loud_end(name: &str, times: &str, encoding: &str) -> PathBuf {
-    let video = format!("color=black:s=160x90:r=30:d=6,drawbox=enable='gte(t,5.49)':c=white:t=fill{times}");
+/// Six seconds at 30 fps. The last half second is white and loud. `filters` change the timestamps of the frames.
+fn bright_and_loud_end(name: &str, filters: &str, encoding: &str) -> PathBuf {
+    let video = format!("color=black:s=160x90:r=30:d=6,drawbox=enable='gte(t,5.49)':c=white:t=fill{filters}");
     let audio = "aevalsrc=exprs='if(gte(t,5.5),0.8*sin(2*PI*1000*t),0)':d=6:s=48000";
     let mut arguments = vec!["-f", "lavfi", "-i", &video, "-f", "lavfi", "-i", audio];
     arguments.extend(encoding.split_whitespace());
     clip_with(name, &arguments)
 }
 
-/// When the last white run of pictures and the last loud run of samples begin, and when pictures and samples end, in
-/// milliseconds.
-fn end_of(run: &Run) -> [usize; 4] {
+/// Times in an output, in milliseconds.
+struct Times {
+    /// Start of the white frames at the end.
+    white: usize,
+    /// Start of the loud audio at the end.
+    loud: usize,
+    /// End of the video.
+    video_end: usize,
+    /// End of the audio.
+    audio_end: usize,
+}
+
+fn times(run: &Run) -> Times {
     let (frames, width, height) = run.luma(0);
     let fps = run.plan.fps;
     let at = |count: usize| usize::try_from(fps.duration_us(u64::try_from(count).unwrap()) / 1_000).unwrap();
@@ -34,14 +44,19 @@ fn end_of(run: &Run) -> [usize; 4] {
         .collect();
     let loud = blocks.iter().rposition(|loud| *loud).unwrap();
     let quiet = blocks[..loud].iter().rposition(|loud| !loud).unwrap();
-    [at(dark + 1), quiet + 1, at(frames.len()), samples.len() / 48]
+    Times {
+        white: at(dark + 1),
+        loud: quiet + 1,
+        video_end: at(frames.len()),
+        audio_end: samples.len() / 48,
+    }
 }
 
 #[test]
 fn audio_and_video_of_variable_frame_rate_sources_end_together() {
     let aac = format!("{H264} -c:a aac");
     let passthrough = format!("-vsync passthrough {aac}");
-    for (name, times, encoding) in [
+    for (name, filters, encoding) in [
         (
             "end-vfr.mkv",
             ",select='not(eq(mod(n,7),3))'",
@@ -64,16 +79,21 @@ fn audio_and_video_of_variable_frame_rate_sources_end_together() {
         ),
         ("end-ntsc.mov", ",fps=30000/1001", aac.clone()),
     ] {
-        let source = bright_and_loud_end(name, times, &encoding);
+        let source = bright_and_loud_end(name, filters, &encoding);
         let run = process(&source, &recipe(MP4)).unwrap();
-        let [white, loud, shown, heard] = end_of(&run);
+        let Times {
+            white,
+            loud,
+            video_end,
+            audio_end,
+        } = times(&run);
         assert!(
             white.abs_diff(5_500) <= 67 && loud.abs_diff(5_500) <= 34,
             "{name}: {white} and {loud} ms"
         );
         assert!(
-            shown.abs_diff(heard) <= 34 && shown.abs_diff(6_000) <= 67,
-            "{name}: {shown} and {heard} ms"
+            video_end.abs_diff(audio_end) <= 34 && video_end.abs_diff(6_000) <= 67,
+            "{name}: {video_end} and {audio_end} ms"
         );
         let rate = run.plan.fps.as_f64();
         assert!(
@@ -90,29 +110,34 @@ fn a_timestamp_discontinuity_causes_no_gap_and_keeps_audio_in_sync() {
         std::fs::read(bright_and_loud_end(name, "", &encoding)).unwrap()
     };
     let first = part("part-0.ts", "0");
-    let shelf = bright_and_loud_end("part-0.ts", "", &format!("{H264} -c:a aac -output_ts_offset 0"));
+    let first_path = bright_and_loud_end("part-0.ts", "", &format!("{H264} -c:a aac -output_ts_offset 0"));
     for (name, offset) in [("forward", "5000"), ("back", "0")] {
-        let source = shelf.with_file_name(format!("jump-{name}.ts"));
+        let source = first_path.with_file_name(format!("jump-{name}.ts"));
         std::fs::write(
             &source,
             [first.clone(), part(&format!("part-{offset}.ts"), offset)].concat(),
         )
         .unwrap();
         let run = process(&source, &recipe(MP4)).unwrap();
-        let [white, loud, shown, heard] = end_of(&run);
+        let Times {
+            white,
+            loud,
+            video_end,
+            audio_end,
+        } = times(&run);
         assert!(
             white.abs_diff(11_500) <= 100 && white.abs_diff(loud) <= 34,
             "{name}: {white} and {loud} ms"
         );
         assert!(
-            shown.abs_diff(12_000) <= 100 && shown.abs_diff(heard) <= 34,
-            "{name}: {shown} and {heard} ms"
+            video_end.abs_diff(12_000) <= 100 && video_end.abs_diff(audio_end) <= 34,
+            "{name}: {video_end} and {audio_end} ms"
         );
     }
 }
 
-/// A copy of a Matroska file with another length in its header (element `Duration`, RFC 9559, in milliseconds).
-fn with_length(source: &Path, name: &str, ms: f64) -> PathBuf {
+/// A copy of a Matroska file with another `Duration` in its header, in milliseconds (RFC 9559 §5.1.2.10).
+fn with_duration(source: &Path, name: &str, ms: f64) -> PathBuf {
     let mut bytes = std::fs::read(source).unwrap();
     let at = bytes
         .windows(3)
@@ -129,7 +154,7 @@ fn with_length(source: &Path, name: &str, ms: f64) -> PathBuf {
 fn a_wrong_duration_in_the_header_is_ignored() {
     let source = numbered("numbered.mkv", H264);
     for ms in [4_000.0, 9_000.0, 7_200_000.0, 0.0, -5.0, f64::NAN] {
-        let run = process(&with_length(&source, &format!("length-{ms}.mkv"), ms), &recipe(MP4)).unwrap();
+        let run = process(&with_duration(&source, &format!("duration-{ms}.mkv"), ms), &recipe(MP4)).unwrap();
         assert_eq!(run.frame_numbers(0), (0..240).collect::<Vec<_>>(), "{ms} ms");
         let percents: Vec<_> = run.progress.iter().map(|step| step.percent).collect();
         assert!(
@@ -162,7 +187,7 @@ fn a_truncated_file_reports_the_lost_duration() {
         ),
         ("numbered-b.avi", "-c:v mpeg4 -q:v 1 -bf 2".to_owned(), true),
         ("numbered.flv", "-c:v flv -q:v 1".to_owned(), true),
-        // A transport stream promises nothing: what is there is all there is.
+        // A transport stream has no duration in a header, so nothing is known to be missing.
         ("numbered.ts", H264.to_owned(), false),
     ] {
         let whole = numbered(name, &encoding);
@@ -172,14 +197,14 @@ fn a_truncated_file_reports_the_lost_duration() {
         let run = process(&source, &recipe(MP4)).unwrap();
         let frames = run.report.outputs[0].frames;
         assert!((40..200).contains(&frames), "{name}: {frames} frames");
-        let told = run
+        let warning = run
             .report
             .warnings
             .iter()
             .find(|warning| warning.code == WarningCode::SourceDamaged);
-        let lost_ms = told.map(|warning| warning.detail.split(' ').next().unwrap().parse::<u64>().unwrap());
+        let lost_ms = warning.map(|warning| warning.detail.split(' ').next().unwrap().parse::<u64>().unwrap());
         if missing {
-            let lost_ms = lost_ms.unwrap_or_else(|| panic!("{name} says nothing, {frames} frames"));
+            let lost_ms = lost_ms.unwrap_or_else(|| panic!("{name}: no warning, {frames} frames"));
             assert!(
                 lost_ms.abs_diff((240 - frames) * 1_000 / 30) < 600,
                 "{name}: {lost_ms} ms, {frames} frames"

@@ -1,4 +1,4 @@
-//! What comes in: containers and codecs of the allow-list, and headers that do not tell everything.
+//! Input containers and codecs, including headers without a duration, edit lists, fragments and truncated files.
 
 use crate::clips::{clip, clip_with, numbered};
 use crate::harness::{process, recipe};
@@ -56,7 +56,7 @@ fn every_audio_codec_is_decoded() {
         let source = clip(name, &format!("-f lavfi -i sine=f=500:d=2:r=44100 {encoding}"));
         let run = process(&source, &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
         let length_us = run.report.outputs[0].duration_us;
-        // Some codecs only know whole blocks.
+        // Some codecs have blocks of a fixed length.
         assert!(length_us.abs_diff(2_000_000) < 100_000, "{name}: {length_us}");
         let loudest = run
             .samples(0)
@@ -96,7 +96,7 @@ fn fragmented_mp4_and_edit_lists_are_supported() {
     .unwrap();
     assert_eq!(run.frame_numbers(0), (105..120).collect::<Vec<_>>());
 
-    // Cut without encoding: the edit list hides what lies before the cut.
+    // A stream copy from 1.3 s: an edit list hides the frames between the keyframe and the cut.
     let whole = numbered("numbered.mp4", H264);
     let arguments = ["-ss", "1.3", "-i", whole.to_str().unwrap(), "-c", "copy"];
     let run = process(&clip_with("edit-list.mp4", &arguments), &recipe(MP4)).unwrap();
@@ -137,10 +137,10 @@ fn a_truncated_file_with_a_header_duration_reports_the_loss() {
         };
         assert_eq!(warning.code, WarningCode::SourceDamaged, "{name}");
         let lost_ms: u64 = warning.detail.split(' ').next().unwrap().parse().unwrap();
-        let there_ms = run.report.outputs[0].duration_us / 1_000;
+        let kept_ms = run.report.outputs[0].duration_us / 1_000;
         assert!(
-            (lost_ms + there_ms).abs_diff(8_000) < 200,
-            "{name}: {lost_ms} ms lost, {there_ms} there"
+            (lost_ms + kept_ms).abs_diff(8_000) < 200,
+            "{name}: {lost_ms} ms lost, {kept_ms} ms kept"
         );
     }
 }
@@ -153,12 +153,12 @@ fn metadata_of_the_source_is_not_copied() {
     let run = process(&clip("named.mp4", arguments), &recipe(json)).unwrap();
     for output in &run.plan.outputs {
         let path = run.scratch.path().join(&output.file);
-        let told = Command::new("ffprobe")
+        let ffprobe = Command::new("ffprobe")
             .args(["-v", "error", "-show_format", "-show_streams"])
             .arg(path)
             .output();
         assert!(
-            !String::from_utf8_lossy(&told.unwrap().stdout).contains("secret"),
+            !String::from_utf8_lossy(&ffprobe.unwrap().stdout).contains("secret"),
             "{}",
             output.file
         );

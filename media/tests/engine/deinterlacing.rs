@@ -5,30 +5,30 @@ use crate::harness::{decode, process, recipe};
 
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
 
-/// How many pixels of a picture differ much from both of their vertical neighbors: the teeth of a comb.
-fn teeth(luma: &[u8], width: usize) -> usize {
+/// Counts combing artifacts: pixels that differ strongly from both vertical neighbors.
+fn combing(luma: &[u8], width: usize) -> usize {
     let rows: Vec<_> = luma.chunks(width).collect();
-    let mut teeth = 0;
+    let mut count = 0;
     for three in rows.windows(3) {
         let sharp = |x: &usize| three[1][*x].abs_diff(three[0][*x]) > 60 && three[1][*x].abs_diff(three[2][*x]) > 60;
-        teeth += (0..width).filter(sharp).count();
+        count += (0..width).filter(sharp).count();
     }
-    teeth
+    count
 }
 
 #[test]
 fn interlaced_video_is_deinterlaced_and_progressive_video_is_not() {
-    let woven = clip(
+    let interlaced = clip(
         "interlaced.ts",
         "-f lavfi -i testsrc2=s=320x240:r=50:d=2 -vf interlace -c:v mpeg2video -flags +ildct+ilme",
     );
-    let plain = clip(
+    let progressive = clip(
         "progressive.ts",
         "-f lavfi -i testsrc2=s=320x240:r=25:d=2 -c:v mpeg2video",
     );
-    for (source, interlaced) in [(woven, true), (plain, false)] {
+    for (source, is_interlaced) in [(interlaced, true), (progressive, false)] {
         let run = process(&source, &recipe(MP4)).unwrap();
-        assert_eq!(run.plan.video.unwrap().deinterlace, interlaced);
+        assert_eq!(run.plan.video.unwrap().deinterlace, is_interlaced);
         assert_eq!(run.report.outputs[0].frames, 50);
     }
 }
@@ -38,9 +38,9 @@ fn interlacing_is_detected_by_header_or_frames_and_combing_is_removed() {
     let video =
         "color=black:s=320x240:r=50:d=2,geq=lum='if(lt(mod(X+N*6,80),40),40,210)':cb=128:cr=128,interlace=lowpass=0";
     for (name, encoding) in [
-        // The header of the container or the stream says it.
+        // Signaled by the header of the container or the stream.
         ("fields.ts", "-c:v mpeg2video -q:v 1 -flags +ildct+ilme"),
-        // Only the frames say it.
+        // Signaled by the frames only.
         ("fields.avi", "-c:v mpeg4 -q:v 1 -flags +ildct+ilme"),
         ("fields-avc.ts", "-c:v libx264 -preset fast -crf 4 -x264opts tff=1"),
     ] {
@@ -52,23 +52,23 @@ fn interlacing_is_detected_by_header_or_frames_and_combing_is_removed() {
         assert!(run.plan.video.unwrap().deinterlace, "{name}");
         let (frames, width, _) = run.luma(0);
         let (before, after) = (
-            teeth(&before[320 * 240 * 20..320 * 240 * 21], 320),
-            teeth(&frames[20], width),
+            combing(&before[320 * 240 * 20..320 * 240 * 21], 320),
+            combing(&frames[20], width),
         );
         assert!(
             before > 2_000 && after < before / 10,
-            "{name}: {before} teeth before, {after} after"
+            "{name}: {before} combing pixels before, {after} after"
         );
     }
 }
 
 #[test]
 fn progressive_video_with_line_patterns_is_not_deinterlaced() {
-    // Every other line is white: whoever takes them for fields makes them gray or flicker.
+    // Every second line is white. Deinterlacing would make the frame gray or flicker.
     let video = "color=black:s=320x240:r=25:d=1,geq=lum='if(mod(Y,2),210,40)':cb=128:cr=128";
     let arguments = ["-f", "lavfi", "-i", video, "-c:v", "libx264", "-crf", "4"];
     let run = process(&clip_with("lines.mp4", &arguments), &recipe(MP4)).unwrap();
     assert!(!run.plan.video.unwrap().deinterlace);
     let (frames, width, _) = run.luma(0);
-    assert!(teeth(&frames[10], width) > 320 * 230);
+    assert!(combing(&frames[10], width) > 320 * 230);
 }

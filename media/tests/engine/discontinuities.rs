@@ -1,30 +1,32 @@
-//! Clocks that go back, jump or wrap, streams that were cut anywhere, and containers that count slots.
+//! Timestamp discontinuities: jumps, restarts and wraps; streams that were cut at any byte; AVI with empty slots.
 
 use crate::clips::{clip_with, numbered};
 use crate::harness::{process, recipe};
 use domain::plan::WarningCode;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
 const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 2 -g 15 -pix_fmt yuv420p";
 
-/// Seconds `from` to `to` of numbered pictures, with sound `more` seconds longer that beeps at its beginning, whose clock
-/// begins at `offset`.
-pub(crate) fn part(name: &str, (from, to): (u32, u32), more: f64, offset: &str) -> PathBuf {
+/// A transport stream with the numbered frames of these seconds and a beep at 0.5 s. Its audio is `extra_audio_s`
+/// longer than its video, and its timestamps start at `offset` seconds.
+pub(crate) fn part(name: &str, seconds: Range<u32>, extra_audio_s: f64, offset: &str) -> PathBuf {
     let video = format!(
         "color=black:s=64x64:r=30:d={},geq=lum='if(lt(X,32),16+mod(N+{first},16)*13,16+floor((N+{first})/16)*13)':cb=128:cr=128",
-        to - from,
-        first = from * 30
+        seconds.end - seconds.start,
+        first = seconds.start * 30
     );
-    let length = f64::from(to - from) + more;
-    let audio = format!("aevalsrc=exprs='if(between(t,0.5,0.6),0.8*sin(2*PI*1000*t),0)':d={length}:s=48000");
+    let audio_s = f64::from(seconds.end - seconds.start) + extra_audio_s;
+    let audio = format!("aevalsrc=exprs='if(between(t,0.5,0.6),0.8*sin(2*PI*1000*t),0)':d={audio_s}:s=48000");
     let mut arguments = vec!["-f", "lavfi", "-i", &video, "-f", "lavfi", "-i", &audio];
     arguments.extend(H264.split_whitespace());
     arguments.extend(["-c:a", "aac", "-output_ts_offset", offset]);
     clip_with(name, &arguments)
 }
 
+/// Concatenates the bytes of files.
 pub(crate) fn joined(name: &str, parts: &[PathBuf]) -> PathBuf {
     let path = parts[0].with_file_name(name);
     let bytes: Vec<_> = parts.iter().flat_map(|part| fs::read(part).unwrap()).collect();
@@ -34,7 +36,7 @@ pub(crate) fn joined(name: &str, parts: &[PathBuf]) -> PathBuf {
 
 #[test]
 fn repeated_discontinuities_keep_audio_and_video_in_sync() {
-    for (name, more, offsets) in [
+    for (name, extra_audio_s, offsets) in [
         ("back", 0.0, ["100", "50", "20"]),
         ("forward", 0.0, ["10", "5000", "50000"]),
         ("both", 0.0, ["1000", "20", "7000"]),
@@ -43,8 +45,11 @@ fn repeated_discontinuities_keep_audio_and_video_in_sync() {
     ] {
         let parts: Vec<_> = offsets
             .iter()
-            .zip([(0, 2), (2, 4), (4, 6)])
-            .map(|(offset, span)| part(&format!("part-{more}-{}-{offset}.ts", span.0), span, more, offset))
+            .zip([0..2, 2..4, 4..6])
+            .map(|(offset, seconds)| {
+                let name = format!("part-{extra_audio_s}-{}-{offset}.ts", seconds.start);
+                part(&name, seconds, extra_audio_s, offset)
+            })
             .collect();
         let source = joined(&format!("jumps-{name}.ts"), &parts);
         let run = process(&source, &recipe(MP4)).unwrap();
@@ -55,13 +60,13 @@ fn repeated_discontinuities_keep_audio_and_video_in_sync() {
             missing.is_empty() && seen.is_sorted(),
             "{name}: {missing:?} of {seen:?}"
         );
-        // The beeps of the parts stay with their pictures.
+        // The beep of each part is in sync with its frame.
         let beeps = run.beeps_ms(0);
         for (beep, number) in beeps.iter().zip([15, 75, 135]) {
             let shown = seen.iter().position(|seen| *seen == number).unwrap() * 1_000 / 30;
             assert!(
                 beep.abs_diff(shown) <= 120,
-                "{name}: {beeps:?}, picture {number} at {shown} ms"
+                "{name}: {beeps:?}, frame {number} at {shown} ms"
             );
         }
         assert_eq!(beeps.len(), 3, "{name}: {beeps:?}");
@@ -74,9 +79,9 @@ fn repeated_discontinuities_keep_audio_and_video_in_sync() {
 
 #[test]
 fn timestamps_of_33_bits_may_wrap() {
-    // The clock wraps after 95,443.7 seconds.
+    // 33-bit timestamps at 90 kHz wrap after 95,443.7 seconds.
     for offset in ["95442", "95440", "95438.5"] {
-        let source = part(&format!("wrap-{offset}.ts"), (0, 6), 0.0, offset);
+        let source = part(&format!("wrap-{offset}.ts"), 0..6, 0.0, offset);
         let run = process(&source, &recipe(MP4)).unwrap();
         assert_eq!(run.frame_numbers(0), (0..180).collect::<Vec<_>>(), "{offset}");
         let trimmed = r#"{"trim":{"start":4,"end":5},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
@@ -90,7 +95,7 @@ fn a_recording_with_restarting_timestamps_continues() {
     let flv = numbered("anew.flv", &format!("{H264} -t 2"));
     let bytes = fs::read(&flv).unwrap();
     let source = flv.with_file_name("anew-twice.flv");
-    // Behind the header of the file: the tags once more.
+    // The tags are repeated without the file header.
     fs::write(&source, [&bytes[..], &bytes[13..]].concat()).unwrap();
     let run = process(&source, &recipe(MP4)).unwrap();
     let seen = run.frame_numbers(0);
@@ -98,31 +103,31 @@ fn a_recording_with_restarting_timestamps_continues() {
     assert_eq!((seen[59], seen[118]), (59, 58));
 }
 
-/// A copy of a transport stream with packets of another length, cut after so many bytes.
-fn cut(source: &Path, step: usize, bytes: usize) -> PathBuf {
+/// A copy of a transport stream with packets of 188, 192 or 204 bytes, without its first bytes.
+fn cut(source: &Path, packet_bytes: usize, skipped: usize) -> PathBuf {
     let stream = fs::read(source).unwrap();
-    let packets = stream.chunks_exact(188).flat_map(|packet| match step {
+    let packets = stream.chunks_exact(188).flat_map(|packet| match packet_bytes {
         192 => [&[0, 0, 0, 1][..], packet].concat(),
         204 => [packet, &[0x55; 16][..]].concat(),
         _ => packet.to_vec(),
     });
     let whole: Vec<_> = packets.collect();
-    let path = source.with_file_name(format!("cut-{step}-{bytes}.ts"));
-    fs::write(&path, &whole[bytes..]).unwrap();
+    let path = source.with_file_name(format!("cut-{packet_bytes}-{skipped}.ts"));
+    fs::write(&path, &whole[skipped..]).unwrap();
     path
 }
 
 #[test]
 fn a_transport_stream_may_start_at_any_byte() {
-    let source = part("to-be-cut.ts", (0, 4), 0.0, "0");
-    for (step, bytes) in [
+    let source = part("to-be-cut.ts", 0..4, 0.0, "0");
+    for (packet_bytes, skipped) in [
         (188, 0),
         (188, 1),
         (188, 4),
         (188, 47),
         (188, 187),
         (188, 188 * 40 + 100),
-        // Behind the tables, inside of a picture.
+        // After the tables, within a frame.
         (188, 188 * 3),
         (188, 188 * 3 + 57),
         (192, 0),
@@ -135,16 +140,16 @@ fn a_transport_stream_may_start_at_any_byte() {
         (204, 203),
         (204, 204 * 40 + 190),
     ] {
-        let run = process(&cut(&source, step, bytes), &recipe(MP4)).unwrap();
+        let run = process(&cut(&source, packet_bytes, skipped), &recipe(MP4)).unwrap();
         let seen = run.frame_numbers(0);
         assert!(
             seen.len() > 90 && seen.last() == Some(&119),
-            "{step}, {bytes}: {seen:?}"
+            "{packet_bytes}, {skipped}: {seen:?}"
         );
-        assert!(seen.is_sorted(), "{step}, {bytes}: {seen:?}");
-        let unlike = |warning: &&domain::plan::Warning| warning.code != WarningCode::SourceDamaged;
+        assert!(seen.is_sorted(), "{packet_bytes}, {skipped}: {seen:?}");
+        let is_other = |warning: &&domain::plan::Warning| warning.code != WarningCode::SourceDamaged;
         assert!(
-            !run.report.warnings.iter().any(|warning| unlike(&warning)),
+            !run.report.warnings.iter().any(|warning| is_other(&warning)),
             "{:?}",
             run.report.warnings
         );
@@ -157,37 +162,38 @@ fn a_stream_cut_inside_its_only_keyframe_is_transcoded() {
         "one-key.mp4",
         "-c:v libx264 -preset ultrafast -crf 4 -bf 2 -g 250 -pix_fmt yuv420p -t 4",
     );
-    // Copied, so that the parameter sets stand behind the encoder's message, in the second packet of the picture or later.
+    // A stream copy puts the SEI message of the encoder before the parameter sets. So these are in the second transport
+    // packet of the first frame, or later.
     let source = clip_with("one-key.ts", &["-i", whole.to_str().unwrap(), "-c", "copy"]);
-    // Behind the service description and both tables, inside the packet in which the first picture begins.
-    for (step, bytes) in [(188, 188 * 3 + 57), (192, 192 * 3 + 100), (204, 204 * 3 + 20)] {
-        let run = process(&cut(&source, step, bytes), &recipe(MP4)).unwrap();
+    // After SDT, PAT and PMT, within the transport packet in which the first frame begins.
+    for (packet_bytes, skipped) in [(188, 188 * 3 + 57), (192, 192 * 3 + 100), (204, 204 * 3 + 20)] {
+        let run = process(&cut(&source, packet_bytes, skipped), &recipe(MP4)).unwrap();
         let seen = run.frame_numbers(0);
-        assert!(seen.len() > 110 && seen.last() == Some(&119), "{step}: {seen:?}");
-        // No keyframe is found before these: all from the first byte on is decoded. The first few pictures are lost, so the last
-        // second is shorter.
+        assert!(
+            seen.len() > 110 && seen.last() == Some(&119),
+            "{packet_bytes}: {seen:?}"
+        );
+        // There is no keyframe before these ranges, so decoding starts at the first byte. The first frames are lost, so
+        // the last second is shorter.
         for (start, end) in [(1, 2), (2, 3), (3, 4)] {
             let json = format!(
                 r#"{{"trim":{{"start":{start},"end":{end}}},"outputs":[{{"kind":"mp4","video":{{"crf":8}}}},
                     {{"kind":"poster","at_ms":500}},{{"kind":"gif","start_ms":500}}]}}"#
             );
-            let run = process(&cut(&source, step, bytes), &recipe(&json)).unwrap();
+            let run = process(&cut(&source, packet_bytes, skipped), &recipe(&json)).unwrap();
             let seen = run.frame_numbers(0);
             assert!(
                 (25..=31).contains(&seen.len()) && seen.is_sorted(),
-                "{step}, {start}: {seen:?}"
+                "{packet_bytes}, {start}: {seen:?}"
             );
-            assert!(seen[0].abs_diff(start * 30) <= 8, "{step}, {start}: {seen:?}");
+            assert!(seen[0].abs_diff(start * 30) <= 8, "{packet_bytes}, {start}: {seen:?}");
         }
     }
 }
 
 #[test]
 fn a_trim_near_a_discontinuity_reports_no_loss() {
-    let parts = [
-        part("trim-a.ts", (0, 3), 0.0, "100"),
-        part("trim-b.ts", (3, 6), 0.0, "10"),
-    ];
+    let parts = [part("trim-a.ts", 0..3, 0.0, "100"), part("trim-b.ts", 3..6, 0.0, "10")];
     let source = joined("trim-joined.ts", &parts);
     for (start, end) in [(1, 2), (2, 3), (4, 5)] {
         let json =
@@ -211,7 +217,7 @@ fn avi_with_empty_slots_keeps_the_real_frame_rate() {
         ("mpeg4.avi", "-c:v mpeg4 -q:v 1"),
     ] {
         for slots in ["1/30", "1/60"] {
-            // Every second slot stays empty.
+            // With slots of 1/60 s, every second slot is empty.
             let name = format!("{}-{name}", slots.replace('/', "-"));
             let source = numbered(
                 &name,
@@ -236,18 +242,18 @@ fn frames_before_the_first_keyframe_are_reported_as_lost() {
         fs::write(&cut, &bytes[bytes.len() / part / 188 * 188..]).unwrap();
         let run = process(&cut, &recipe(MP4)).unwrap();
         let seen = run.frame_numbers(0);
-        // What was cut off by hand nobody can know; what was left without a keyframe lasts from the cut to the first picture.
+        // The loss is the time from the cut to the first keyframe. What was cut off is unknown.
         let expected_ms = |lost: usize| lost * 1_000 / 30;
         let first = *seen.last().unwrap() + 1 - seen.iter().collect::<std::collections::BTreeSet<_>>().len();
-        let begins = 240 / part;
-        let lost = first.saturating_sub(begins);
+        let cut_at = 240 / part;
+        let lost = first.saturating_sub(cut_at);
         let warning = run
             .report
             .warnings
             .iter()
             .find(|warning| warning.code == WarningCode::SourceDamaged);
-        let told: usize = warning
-            .unwrap_or_else(|| panic!("1/{part}: {lost} pictures and no word, first {first}"))
+        let reported_ms: usize = warning
+            .unwrap_or_else(|| panic!("1/{part}: {lost} frames lost without a warning, first {first}"))
             .detail
             .split(' ')
             .next()
@@ -255,8 +261,8 @@ fn frames_before_the_first_keyframe_are_reported_as_lost() {
             .parse()
             .unwrap();
         assert!(
-            told.abs_diff(expected_ms(lost)) <= 400,
-            "1/{part}: {told} ms told, {lost} pictures lost"
+            reported_ms.abs_diff(expected_ms(lost)) <= 400,
+            "1/{part}: {reported_ms} ms reported, {lost} frames lost"
         );
     }
 }

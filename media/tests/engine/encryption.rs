@@ -1,22 +1,24 @@
-//! Sources that are encrypted: each kind of container says so in its own way, and none becomes noise.
+//! Encrypted sources: MP4 (Common Encryption), Matroska, transport streams and ASF are reported as encrypted.
 
 use crate::clips::{clip, temp_file};
 use crate::harness::probe;
 use domain::{Code, FailureKind};
 use std::path::Path;
 
-fn is_encrypted(path: &Path, what: &str) {
-    let failure = probe(path).expect_err(what);
+/// Asserts that the probe reports the file as encrypted.
+fn assert_encrypted(path: &Path, case: &str) {
+    let failure = probe(path).expect_err(case);
     let expected = (FailureKind::Input, Code::SourceEncrypted);
-    assert_eq!((failure.kind, failure.code), expected, "{what}: {failure}");
+    assert_eq!((failure.kind, failure.code), expected, "{case}: {failure}");
 }
 
-const KEYS: &str = "-encryption_scheme cenc-aes-ctr -encryption_key 76a6c65c5ea762046bd749a2e632ccbb \
+/// Options of the MP4 muxer for Common Encryption (ISO/IEC 23001-7).
+const CENC: &str = "-encryption_scheme cenc-aes-ctr -encryption_key 76a6c65c5ea762046bd749a2e632ccbb \
     -encryption_kid a7e61c373e219033c21091fa607bf3b8";
-const FILM: &str = "-f lavfi -i testsrc2=s=160x90:r=25:d=1 -f lavfi -i sine=d=1 -c:v libx264 -preset ultrafast";
+const SOURCE: &str = "-f lavfi -i testsrc2=s=160x90:r=25:d=1 -f lavfi -i sine=d=1 -c:v libx264 -preset ultrafast";
 
-/// Replaces every mark by another of the same length.
-fn renamed(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+/// Replaces all occurrences of `from` with `to`, which has the same length.
+fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let positions: Vec<_> = (0..bytes.len() - from.len())
         .filter(|at| bytes[*at..].starts_with(from))
@@ -30,31 +32,32 @@ fn renamed(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 
 #[test]
 fn encrypted_mp4_tracks_are_reported_for_every_scheme() {
-    let both = clip("cenc.mp4", &format!("{FILM} -c:a aac {KEYS}"));
-    is_encrypted(&both, "cenc");
-    let audio = clip("cenc.m4a", &format!("-f lavfi -i sine=d=1 -c:a aac {KEYS}"));
-    is_encrypted(&audio, "sound alone");
+    let both = clip("cenc.mp4", &format!("{SOURCE} -c:a aac {CENC}"));
+    assert_encrypted(&both, "cenc");
+    let audio = clip("cenc.m4a", &format!("-f lavfi -i sine=d=1 -c:a aac {CENC}"));
+    assert_encrypted(&audio, "audio file");
     let bytes = std::fs::read(&both).unwrap();
     for scheme in [b"cbcs", b"cens", b"cbc1"] {
-        let (_folder, path) = temp_file("scheme.mp4", &renamed(&bytes, b"cenc", scheme));
-        is_encrypted(&path, std::str::from_utf8(scheme).unwrap());
+        let (_folder, path) = temp_file("scheme.mp4", &replaced(&bytes, b"cenc", scheme));
+        assert_encrypted(&path, std::str::from_utf8(scheme).unwrap());
     }
-    // Clear pictures, encrypted sound.
-    let (_folder, path) = temp_file("sound-only.mp4", &renamed(&bytes, b"encv", b"avc1"));
-    is_encrypted(&path, "sound beside clear pictures");
-    let (_folder, path) = temp_file("pictures-only.mp4", &renamed(&bytes, b"enca", b"mp4a"));
-    is_encrypted(&path, "pictures beside clear sound");
+    // Only one of the tracks is encrypted.
+    let (_folder, path) = temp_file("audio-only.mp4", &replaced(&bytes, b"encv", b"avc1"));
+    assert_encrypted(&path, "encrypted audio beside clear video");
+    let (_folder, path) = temp_file("video-only.mp4", &replaced(&bytes, b"enca", b"mp4a"));
+    assert_encrypted(&path, "encrypted video beside clear audio");
     let fragments = clip(
         "cenc-fragments.mp4",
-        &format!("{FILM} -c:a aac {KEYS} -movflags +frag_keyframe+empty_moov"),
+        &format!("{SOURCE} -c:a aac {CENC} -movflags +frag_keyframe+empty_moov"),
     );
-    is_encrypted(&fragments, "fragments");
+    assert_encrypted(&fragments, "fragments");
 }
 
-/// Adds `ContentEncodings` with an encryption to the first track of a file whose tracks have sizes of eight bytes.
-fn matroska_encryption(bytes: &[u8], with_key: bool) -> Vec<u8> {
-    let find = |from: usize, mark: &[u8]| (from..bytes.len()).find(|at| bytes[*at..].starts_with(mark)).unwrap();
-    // The first place only refers to it.
+/// Adds `ContentEncodings` with a `ContentEncryption` to the first track of a Matroska file (RFC 9559 §5.1.4.1.31). The
+/// segment must have an unknown size.
+fn with_content_encryption(bytes: &[u8], with_key: bool) -> Vec<u8> {
+    let find = |from: usize, id: &[u8]| (from..bytes.len()).find(|at| bytes[*at..].starts_with(id)).unwrap();
+    // The first occurrence of the id is a reference in `SeekHead`.
     let tracks = find(find(0, &[0x16, 0x54, 0xae, 0x6b]) + 4, &[0x16, 0x54, 0xae, 0x6b]);
     let width = |at: usize| bytes[at].leading_zeros() as usize + 1;
     let size = |at: usize| {
@@ -67,7 +70,7 @@ fn matroska_encryption(bytes: &[u8], with_key: bool) -> Vec<u8> {
     let entry = tracks + 4 + width(tracks + 4);
     assert_eq!(bytes[entry], 0xae);
     let end = entry + 1 + width(entry + 1) + size(entry + 1);
-    // ContentEncryption with the algorithm AES, and a key's name.
+    // `ContentEncryption` with `ContentEncAlgo` AES, with or without a `ContentEncKeyID`.
     let encryption: &[u8] = if with_key {
         &[0x50, 0x35, 0x88, 0x47, 0xe1, 0x81, 5, 0x47, 0xe2, 0x81, 7]
     } else {
@@ -92,22 +95,22 @@ fn matroska_encryption(bytes: &[u8], with_key: bool) -> Vec<u8> {
 
 #[test]
 fn encrypted_matroska_tracks_are_reported() {
-    // Written to a pipe the segment has no size, so that what is added needs no more care.
-    let film = clip(
+    // `-live` writes a segment of unknown size, so only the sizes of `Tracks` and `TrackEntry` change.
+    let source = clip(
         "open.webm",
         "-f lavfi -i testsrc2=s=160x90:r=25:d=1 -c:v libvpx -deadline realtime -live 1",
     );
-    assert!(probe(&film).is_ok());
-    let bytes = std::fs::read(&film).unwrap();
+    assert!(probe(&source).is_ok());
+    let bytes = std::fs::read(&source).unwrap();
     for with_key in [true, false] {
-        let (_folder, path) = temp_file("locked.webm", &matroska_encryption(&bytes, with_key));
-        is_encrypted(&path, "WebM");
+        let (_folder, path) = temp_file("locked.webm", &with_content_encryption(&bytes, with_key));
+        assert_encrypted(&path, "WebM");
     }
 }
 
 #[test]
 fn scrambled_transport_streams_and_protected_asf_are_reported() {
-    let stream = clip("open.ts", &format!("{FILM} -c:a aac"));
+    let stream = clip("open.ts", &format!("{SOURCE} -c:a aac"));
     let bytes = std::fs::read(&stream).unwrap();
     let scrambled = |only: Option<u16>| -> Vec<u8> {
         let mut bytes = bytes.clone();
@@ -120,9 +123,9 @@ fn scrambled_transport_streams_and_protected_asf_are_reported() {
         bytes
     };
     let (_folder, path) = temp_file("all.ts", &scrambled(None));
-    is_encrypted(&path, "all streams");
-    let (_folder, path) = temp_file("sound.ts", &scrambled(Some(0x101)));
-    is_encrypted(&path, "the sound alone");
+    assert_encrypted(&path, "all streams");
+    let (_folder, path) = temp_file("audio.ts", &scrambled(Some(0x101)));
+    assert_encrypted(&path, "only the audio");
     let protected = clip("open.asf", "-f lavfi -i sine=d=1 -c:a wmav2");
     let mut bytes = std::fs::read(&protected).unwrap();
     let count = u32::from_le_bytes(bytes[24..28].try_into().unwrap()) + 1;
@@ -134,12 +137,12 @@ fn scrambled_transport_streams_and_protected_asf_are_reported() {
     bytes[24..28].copy_from_slice(&count.to_le_bytes());
     bytes.splice(30..30, object);
     let (_folder, path) = temp_file("locked.asf", &bytes);
-    is_encrypted(&path, "ASF");
+    assert_encrypted(&path, "ASF");
 }
 
 #[test]
 fn clear_files_are_not_reported_as_encrypted() {
     for name in ["clear.mp4", "clear.mkv", "clear.ts"] {
-        assert!(probe(&clip(name, &format!("{FILM} -c:a aac"))).is_ok(), "{name}");
+        assert!(probe(&clip(name, &format!("{SOURCE} -c:a aac"))).is_ok(), "{name}");
     }
 }

@@ -1,4 +1,4 @@
-//! What is seen: orientation, shape, size, and pictures that change on the way.
+//! Geometry of frames: rotation, pixel aspect, size limits, padding, cropping, and changes mid-stream.
 
 use crate::clips::{clip, clip_with};
 use crate::harness::{Run, process, recipe};
@@ -8,12 +8,13 @@ use domain::{Code, FailureKind};
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
 const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
 
+/// The display size of a video output in pixels.
 fn size_of(run: &Run, index: usize) -> (u32, u32) {
     let Size { width_px, height_px } = run.output(index).2.probe.main_video().unwrap().1.display_size();
     (width_px, height_px)
 }
 
-/// Mean luma of the four quarters of a picture: top left, top right, bottom left, bottom right.
+/// Mean luma of the four quarters of a frame: top left, top right, bottom left, bottom right. Edges are not counted.
 fn quarters(luma: &[u8], width: usize, height: usize) -> [usize; 4] {
     let mean = |left: usize, top: usize| {
         let rows = (top + height / 8..top + height * 3 / 8).map(|y| y * width + left);
@@ -34,15 +35,15 @@ fn quarters(luma: &[u8], width: usize, height: usize) -> [usize; 4] {
     ]
 }
 
-/// A picture whose quarters are 40, 90, 140 and 190 bright, coded 160x80.
-fn quartered(name: &str, more: &[&str]) -> std::path::PathBuf {
+/// A clip of 160x80 whose quarters have luma 40, 90, 140 and 190.
+fn quartered(name: &str, encoding: &[&str]) -> std::path::PathBuf {
     let video = "color=black:s=160x80:r=10:d=1,geq=lum='40+50*floor(X/80)+100*floor(Y/40)':cb=128:cr=128";
     let mut arguments = vec!["-f", "lavfi", "-i", video, "-c:v", "libx264", "-crf", "4"];
-    arguments.extend(more);
+    arguments.extend(encoding);
     clip_with(name, &arguments)
 }
 
-/// Writes an orientation matrix into the track header of an MP4.
+/// A copy of an MP4 with this transformation matrix in its track header (ISO/IEC 14496-12 §8.3.2).
 fn orient(source: &std::path::Path, name: &str, abcd: [i32; 4]) -> std::path::PathBuf {
     let mut bytes = std::fs::read(source).unwrap();
     let at = bytes.windows(4).position(|w| w == b"tkhd").unwrap() + 4 + 40;
@@ -59,10 +60,10 @@ fn orient(source: &std::path::Path, name: &str, abcd: [i32; 4]) -> std::path::Pa
 fn rotation_and_mirroring_are_applied_once() {
     let plain = quartered("quartered.mp4", &[]);
     for (name, abcd, size, expected) in [
-        ("turn-0.mp4", [1, 0, 0, 1], (160, 80), [40, 90, 140, 190]),
-        ("turn-90.mp4", [0, 1, -1, 0], (80, 160), [140, 40, 190, 90]),
-        ("turn-180.mp4", [-1, 0, 0, -1], (160, 80), [190, 140, 90, 40]),
-        ("turn-270.mp4", [0, -1, 1, 0], (80, 160), [90, 190, 40, 140]),
+        ("rotate-0.mp4", [1, 0, 0, 1], (160, 80), [40, 90, 140, 190]),
+        ("rotate-90.mp4", [0, 1, -1, 0], (80, 160), [140, 40, 190, 90]),
+        ("rotate-180.mp4", [-1, 0, 0, -1], (160, 80), [190, 140, 90, 40]),
+        ("rotate-270.mp4", [0, -1, 1, 0], (80, 160), [90, 190, 40, 140]),
         ("mirror.mp4", [-1, 0, 0, 1], (160, 80), [90, 40, 190, 140]),
         ("upside-down-mirror.mp4", [1, 0, 0, -1], (160, 80), [140, 190, 40, 90]),
         ("mirror-270.mp4", [0, 1, 1, 0], (80, 160), [40, 140, 90, 190]),
@@ -70,7 +71,7 @@ fn rotation_and_mirroring_are_applied_once() {
     ] {
         let run = process(&orient(&plain, name, abcd), &recipe(MP4)).unwrap();
         let shown = run.probe.main_video().unwrap().1.display_size();
-        assert_eq!((shown.width_px, shown.height_px), size, "{name} is reported so");
+        assert_eq!((shown.width_px, shown.height_px), size, "{name}: probed size");
         assert_eq!(size_of(&run, 0), size, "{name}");
         let (_, facts) = run.output(0).2.probe.main_video().unwrap();
         assert_eq!((facts.quarter_turns, facts.mirrored), (0, false), "{name}");
@@ -149,10 +150,10 @@ fn the_size_limit_applies_to_the_short_side_and_never_enlarges() {
         "portrait.mp4",
         "-f lavfi -i testsrc2=s=180x320:r=10:d=0.5 -c:v libx264 -preset ultrafast",
     );
-    for (most, size) in [(90, (90, 160)), (180, (180, 320)), (720, (180, 320))] {
+    for (max_px, size) in [(90, (90, 160)), (180, (180, 320)), (720, (180, 320))] {
         let json =
-            format!(r#"{{"frame":{{"max_short_side_px":{most}}},"outputs":[{{"kind":"mp4","video":{{"crf":8}}}}]}}"#);
-        assert_eq!(size_of(&process(&source, &recipe(&json)).unwrap(), 0), size, "{most}");
+            format!(r#"{{"frame":{{"max_short_side_px":{max_px}}},"outputs":[{{"kind":"mp4","video":{{"crf":8}}}}]}}"#);
+        assert_eq!(size_of(&process(&source, &recipe(&json)).unwrap(), 0), size, "{max_px}");
     }
 }
 
@@ -199,13 +200,13 @@ fn a_change_of_the_frame_size_mid_stream_is_supported() {
         "size-b.ts",
         "-f lavfi -i testsrc2=s=640x360:r=25:d=1 -c:v libx264 -preset ultrafast",
     );
-    let both = one.with_file_name("size-changes.ts");
+    let source = one.with_file_name("size-changes.ts");
     std::fs::write(
-        &both,
+        &source,
         [std::fs::read(&one).unwrap(), std::fs::read(&two).unwrap()].concat(),
     )
     .unwrap();
-    let run = process(&both, &recipe(MP4)).unwrap();
+    let run = process(&source, &recipe(MP4)).unwrap();
     assert_eq!(size_of(&run, 0), (320, 180));
     assert!(run.report.outputs[0].frames.abs_diff(50) <= 2, "{:?}", run.report);
 }
@@ -217,8 +218,11 @@ fn a_change_of_orientation_mid_stream_adds_bars() {
         let arguments = format!("-f lavfi -i {video} {H264}");
         clip(name, &arguments)
     };
-    let (wide, high) = (part("turn-wide.ts", "128x72"), part("turn-high.ts", "72x128"));
-    let source = wide.with_file_name("turn.ts");
+    let (wide, high) = (
+        part("orientation-wide.ts", "128x72"),
+        part("orientation-high.ts", "72x128"),
+    );
+    let source = wide.with_file_name("orientation-change.ts");
     let both = [std::fs::read(&wide).unwrap(), std::fs::read(&high).unwrap()].concat();
     std::fs::write(&source, both).unwrap();
     for json in [
@@ -231,13 +235,13 @@ fn a_change_of_orientation_mid_stream_adds_bars() {
             assert!(frames.len().abs_diff(60) <= 1, "{} frames", frames.len());
             let row = |index: usize| &frames[index][height / 2 * width..][..width];
             assert!(row(10).iter().all(|luma| *luma > 200), "{json}: {:?}", row(10));
-            // 72x128 in 128x72 is 40 wide.
-            let turned = row(50);
-            let bright = turned.iter().filter(|luma| **luma > 200).count();
-            assert!(bright.abs_diff(width * 40 / 128) <= 4, "{json}: {turned:?}");
+            // A frame of 72x128 that fits into 128x72 is 40 pixels wide.
+            let portrait = row(50);
+            let bright = portrait.iter().filter(|luma| **luma > 200).count();
+            assert!(bright.abs_diff(width * 40 / 128) <= 4, "{json}: {portrait:?}");
             assert!(
-                turned[0] < 40 && turned[width - 1] < 40 && turned[width / 2] > 200,
-                "{json}: {turned:?}"
+                portrait[0] < 40 && portrait[width - 1] < 40 && portrait[width / 2] > 200,
+                "{json}: {portrait:?}"
             );
         }
     }

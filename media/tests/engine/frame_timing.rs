@@ -1,15 +1,16 @@
-//! Which pictures and which samples end up where.
+//! Frame timing: exact trims, frame rate conversion, and sync of audio and video.
 
 use crate::clips::{clip, clip_with, flash_and_beep, frame_number, numbered};
 use crate::harness::{Run, preset, probe, process, recipe};
 use domain::Recipe;
 
-const CODED: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
+const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
 
-/// Nothing of it is copied.
-const ENCODED: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":23},"audio":{"bitrate_bps":128000}}]}"#;
+/// A recipe whose settings prevent stream copies.
+const ENH264: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":23},"audio":{"bitrate_bps":128000}}]}"#;
 
+/// A recipe with a trim.
 fn trimmed(start: &str, end: &str) -> Recipe {
     recipe(&format!(
         r#"{{"trim":{{"start":{start},"end":{end}}},"outputs":[{{"kind":"mp4","video":{{"crf":8}}}}]}}"#
@@ -19,7 +20,7 @@ fn trimmed(start: &str, end: &str) -> Recipe {
 #[test]
 fn a_trim_is_frame_exact() {
     for extension in ["mp4", "mkv", "ts", "avi"] {
-        let source = numbered(&format!("numbered.{extension}"), CODED);
+        let source = numbered(&format!("numbered.{extension}"), H264);
         for (start, end, first, count) in [
             ("0", "1", 0, 30),
             ("2", "3", 60, 30),
@@ -38,14 +39,14 @@ fn a_trim_is_frame_exact() {
 
 #[test]
 fn a_trim_between_frames_has_as_many_frames_as_its_length() {
-    let run = process(&numbered("numbered.mp4", CODED), &trimmed("0.51", "1.50")).unwrap();
+    let run = process(&numbered("numbered.mp4", H264), &trimmed("0.51", "1.50")).unwrap();
     assert_eq!(run.report.outputs[0].frames, 30);
     assert_eq!(run.frame_numbers(0)[..29], (16..45).collect::<Vec<_>>());
 }
 
 #[test]
 fn a_frame_rate_conversion_is_even_and_keeps_the_length() {
-    let source = numbered("numbered.mp4", CODED);
+    let source = numbered("numbered.mp4", H264);
     for (fps, frames, head) in [
         ("24", 192, [0, 1, 2, 4, 5]),
         ("60", 480, [0, 0, 1, 1, 2]),
@@ -55,7 +56,7 @@ fn a_frame_rate_conversion_is_even_and_keeps_the_length() {
         let run = process(&source, &recipe(&json)).unwrap();
         let seen = run.frame_numbers(0);
         assert_eq!(seen.len(), frames, "{fps} fps");
-        // Two pictures half way between two slots may take turns.
+        // Where two source frames are equally near to a slot, either may be shown.
         assert!(
             seen.iter()
                 .zip(head)
@@ -69,15 +70,15 @@ fn a_frame_rate_conversion_is_even_and_keeps_the_length() {
 
 #[test]
 fn every_second_frame_of_240_fps_is_kept() {
-    let source = numbered("fast.mp4", &format!("-vf settb=1/240,setpts=N -r 240 {CODED}"));
-    let run = process(&source, &recipe(ENCODED)).unwrap();
+    let source = numbered("fast.mp4", &format!("-vf settb=1/240,setpts=N -r 240 {H264}"));
+    let run = process(&source, &recipe(ENH264)).unwrap();
     assert_eq!(run.frame_numbers(0), (0..240).step_by(2).collect::<Vec<_>>());
     assert_eq!(run.output(0).1.duration_us, 1_000_000);
 }
 
 #[test]
 fn a_variable_frame_rate_becomes_constant_with_the_same_timing() {
-    // Pictures 60 to 119 are missing: two seconds that stand still.
+    // Frames 60 to 119 are missing, so frame 59 is shown for two seconds.
     let video = "color=black:s=64x64:r=30:d=8,\
         geq=lum='if(lt(X,32),16+mod(N,16)*13,16+floor(N/16)*13)':cb=128:cr=128,select='not(between(n,60,119))'";
     let source = clip_with(
@@ -106,10 +107,10 @@ fn a_variable_frame_rate_becomes_constant_with_the_same_timing() {
     );
 }
 
-/// When the first bright picture and the first loud sample come, in milliseconds.
+/// The times of the first bright frame and the first loud sample, in milliseconds.
 fn flash_and_beep_at(run: &Run, fps: usize) -> (i64, i64) {
     let (frames, width, height) = run.luma(0);
-    // A corner: the bumper's image is in the middle.
+    // Near a corner, because the image of the bumper is in the center.
     let flash = frames
         .iter()
         .position(|luma| luma[height / 8 * width + 4] > 180)
@@ -126,10 +127,10 @@ fn flash_and_beep_at(run: &Run, fps: usize) -> (i64, i64) {
     )
 }
 
-/// Clips of [`flash_and_beep`]: name, arguments before the sound, encoding, and by how many milliseconds the beep is late.
-type Shifted = (&'static str, &'static str, &'static str, i64);
+/// Parameters of [`flash_and_beep`], and the delay of the audio in milliseconds.
+type OffsetClip = (&'static str, &'static str, &'static str, i64);
 
-const CONTAINERS: [Shifted; 6] = [
+const CONTAINERS: [OffsetClip; 6] = [
     ("sync.mp4", "", "-c:v libx264 -preset ultrafast -g 20 -bf 2 -c:a aac", 0),
     (
         "sync.mkv",
@@ -148,7 +149,7 @@ const CONTAINERS: [Shifted; 6] = [
     ),
 ];
 
-const OFFSETS: [Shifted; 6] = [
+const OFFSETS: [OffsetClip; 6] = [
     (
         "late-sound.mp4",
         "-itsoffset 0.7",
@@ -184,15 +185,15 @@ const OFFSETS: [Shifted; 6] = [
 
 #[test]
 fn audio_is_in_sync_for_every_container_and_start_offset() {
-    for (name, before_sound, encoding, shift_ms) in CONTAINERS.into_iter().chain(OFFSETS) {
-        let source = flash_and_beep(name, before_sound, encoding);
-        let run = process(&source, &recipe(ENCODED)).unwrap();
+    for (name, audio_options, encoding, delay_ms) in CONTAINERS.into_iter().chain(OFFSETS) {
+        let source = flash_and_beep(name, audio_options, encoding);
+        let run = process(&source, &recipe(ENH264)).unwrap();
         let (flash, beep) = flash_and_beep_at(&run, 30);
-        // Sound that is early is kept: the pictures begin later.
-        let flash_ms = 2_000 + (-shift_ms).max(0);
+        // Audio before the first frame is kept, so the video starts later.
+        let flash_ms = 2_000 + (-delay_ms).max(0);
         assert!((flash - flash_ms).abs() <= 34, "{name}: flash at {flash} ms");
         assert!(
-            (beep - flash - shift_ms).abs() <= 34,
+            (beep - flash - delay_ms).abs() <= 34,
             "{name}: flash at {flash} ms, beep at {beep} ms"
         );
     }
@@ -253,7 +254,7 @@ fn shorter_and_longer_audio_ends_with_the_video() {
                 "aac",
             ],
         );
-        let run = process(&source, &recipe(ENCODED)).unwrap();
+        let run = process(&source, &recipe(ENH264)).unwrap();
         assert_eq!(run.report.outputs[0].frames, length * 25, "{name}");
         let (_, facts) = run.output(0).2.probe.main_audio().unwrap();
         assert!(
@@ -296,19 +297,19 @@ fn a_trim_of_an_intra_refresh_stream_is_frame_exact() {
 #[test]
 fn a_video_with_two_frames_keeps_its_duration() {
     for extension in ["mp4", "mov", "mkv", "ts"] {
-        let name = format!("two-pictures.{extension}");
-        // Each picture stands for 0.885 seconds: 1.77 in all, and not 3.55.
+        let name = format!("two-frames.{extension}");
+        // Each frame lasts 0.885 s, so the video lasts 1.77 s.
         let source = clip(
             &name,
             "-f lavfi -i testsrc2=s=320x240:r=200/177:d=5 -frames:v 2 -c:v libx264 -pix_fmt yuv420p",
         );
         let found = probe(&source).unwrap();
         let run = process(&source, &recipe(MP4)).unwrap();
-        let made_us = run.report.outputs[0].duration_us;
-        // Where the container does not tell how long the last picture stands, it stands for one interval of the rate.
+        let duration_us = run.report.outputs[0].duration_us;
+        // In containers without a duration of the last frame, it lasts one frame interval.
         assert!(
-            (1_680_000..=1_860_000).contains(&made_us),
-            "{name}: {made_us} us, {:?}",
+            (1_680_000..=1_860_000).contains(&duration_us),
+            "{name}: {duration_us} us, {:?}",
             found.duration_us
         );
     }

@@ -1,4 +1,5 @@
-//! Holes in the middle of files: what is lost is told with its length and its place, and all else keeps its place.
+//! Sources with missing data: the gap is reported with its length and position, and everything after it stays in
+//! position. Pauses, which look similar, are in `gaps_or_pauses.rs`.
 
 use crate::clips::{clip_with, frame_number, numbered_with_audio};
 use crate::harness::{Run, process, recipe};
@@ -6,22 +7,22 @@ use domain::plan::WarningCode;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Eight seconds of numbered pictures over a beep at the beginning of each second.
-pub(crate) fn film(name: &str, encoding: &str) -> PathBuf {
+/// A clip of [`numbered_with_audio`] with a beep at each full second and a quiet tone in between.
+pub(crate) fn numbered_with_beeps(name: &str, encoding: &str) -> PathBuf {
     let beeps = "if(lt(mod(t,1),0.1),0.8*sin(2*PI*1000*t),0.01*sin(2*PI*300*t))";
     numbered_with_audio(beeps, name, encoding)
 }
 
 pub(crate) const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 0 -g 30 -pix_fmt yuv420p";
 
-/// A copy without its middle third.
-pub(crate) fn without_the_middle(source: &Path) -> PathBuf {
+/// A copy of a file without its middle third.
+pub(crate) fn without_middle(source: &Path) -> PathBuf {
     let bytes = fs::read(source).unwrap();
     let (from, to) = (bytes.len() / 3, bytes.len() * 2 / 3);
     written(source, "hole", &[&bytes[..from], &bytes[to..]].concat())
 }
 
-/// A copy whose middle third is overwritten with zeros.
+/// A copy of a file whose middle third is overwritten with zeros.
 fn with_zeros(source: &Path) -> PathBuf {
     let mut bytes = fs::read(source).unwrap();
     let (from, to) = (bytes.len() / 3, bytes.len() * 2 / 3);
@@ -29,7 +30,7 @@ fn with_zeros(source: &Path) -> PathBuf {
     written(source, "zeros", &bytes)
 }
 
-/// A copy of a fragmented file without its second and third fragment.
+/// A copy of a fragmented MP4 without its third and fourth fragment.
 fn without_fragments(source: &Path) -> PathBuf {
     let bytes = fs::read(source).unwrap();
     let starts = bytes.windows(4).enumerate().filter(|(_, window)| *window == b"moof");
@@ -41,31 +42,33 @@ fn without_fragments(source: &Path) -> PathBuf {
     )
 }
 
-fn written(source: &Path, what: &str, bytes: &[u8]) -> PathBuf {
+/// Writes a damaged copy beside the source. It is renamed into place, because tests run concurrently.
+fn written(source: &Path, damage: &str, bytes: &[u8]) -> PathBuf {
     let name = source.file_name().unwrap().to_str().unwrap();
-    let path = source.with_file_name(format!("{what}-{name}"));
-    let half = source.with_file_name(format!("half-{}-{what}-{name}", std::process::id()));
-    fs::write(&half, bytes).unwrap();
-    fs::rename(&half, &path).unwrap();
+    let path = source.with_file_name(format!("{damage}-{name}"));
+    let partial = source.with_file_name(format!("partial-{}-{damage}-{name}", std::process::id()));
+    fs::write(&partial, bytes).unwrap();
+    fs::rename(&partial, &path).unwrap();
     path
 }
 
-/// The seconds that the warnings of a kind tell, and the position of the first of them.
-pub(crate) fn told(run: &Run, code: WarningCode) -> Vec<(f64, f64)> {
+/// Parses the warnings with this code. Returns the lost duration and the position of each, in seconds.
+pub(crate) fn reported_gaps(run: &Run, code: WarningCode) -> Vec<(f64, f64)> {
     let warnings = run.report.warnings.iter().filter(|warning| warning.code == code);
     let read = warnings.map(|warning| {
         let words: Vec<_> = warning.detail.split([' ', ':']).collect();
         let ms = words.iter().position(|word| *word == "ms").unwrap();
-        let clock: Vec<f64> = words.iter().rev().take(2).map(|word| word.parse().unwrap()).collect();
+        let seconds_and_minutes: Vec<f64> = words.iter().rev().take(2).map(|word| word.parse().unwrap()).collect();
         (
             words[ms - 1].parse::<f64>().unwrap() / 1_000.0,
-            clock[0] + 60.0 * clock[1],
+            seconds_and_minutes[0] + 60.0 * seconds_and_minutes[1],
         )
     });
     read.collect()
 }
 
-pub(crate) fn losses(run: &Run) -> Vec<&str> {
+/// The details of all warnings about lost audio or video.
+pub(crate) fn loss_details(run: &Run) -> Vec<&str> {
     let codes = [WarningCode::SourceDamaged, WarningCode::SoundShortened];
     let warnings = run
         .report
@@ -75,8 +78,8 @@ pub(crate) fn losses(run: &Run) -> Vec<&str> {
     warnings.map(|warning| warning.detail.as_str()).collect()
 }
 
-/// The longest run of one picture in a movie: where it begins, and where the next one does, in seconds.
-fn standing(run: &Run) -> (f64, f64) {
+/// The longest time for which one frame is shown, in seconds: start and end. A gap holds the last frame before it.
+fn longest_held_frame(run: &Run) -> (f64, f64) {
     let (frames, width, height) = run.luma(0);
     let numbers: Vec<_> = frames.iter().map(|luma| frame_number(luma, width, height)).collect();
     let runs = numbers.chunk_by(|one, next| one == next);
@@ -90,32 +93,33 @@ fn standing(run: &Run) -> (f64, f64) {
     (longest.0 as f64 / 30.0, longest.1 as f64 / 30.0)
 }
 
-/// Beeps that stand at whole seconds, before and behind a hole.
-fn beeps_keep_their_place(run: &Run, name: &str) {
+/// Asserts that beeps before and after the gap are at full seconds.
+fn assert_beeps_in_position(run: &Run, name: &str) {
     let beeps = run.beeps_ms(0);
     let early = beeps.iter().filter(|ms| **ms < 2_500).count();
     let late = beeps.iter().filter(|ms| **ms > 5_500).count();
-    // The first one behind a hole may begin inside of a beep.
-    let astray = beeps
+    // A gap may end within a beep, which then starts late.
+    let misplaced = beeps
         .iter()
         .filter(|ms| (**ms + 500) % 1_000 < 440 || (**ms + 500) % 1_000 > 610);
-    assert!(early >= 2 && late >= 2 && astray.count() == 0, "{name}: {beeps:?}");
+    assert!(early >= 2 && late >= 2 && misplaced.count() == 0, "{name}: {beeps:?}");
 }
 
+/// Damaged sources by container.
 fn sources() -> Vec<(&'static str, PathBuf)> {
-    let encoding = |name: &str, more: &str| film(name, &format!("{H264} -c:a aac -b:a 128k {more}"));
+    let encoding = |name: &str, more: &str| numbered_with_beeps(name, &format!("{H264} -c:a aac -b:a 128k {more}"));
     let matroska = encoding("holes.mkv", "-cluster_time_limit 500");
     let fragments = "-movflags +frag_keyframe+empty_moov+default_base_moof";
     vec![
-        ("flv", without_the_middle(&encoding("holes.flv", ""))),
+        ("flv", without_middle(&encoding("holes.flv", ""))),
         ("flv zeros", with_zeros(&encoding("holes.flv", ""))),
-        ("mkv", without_the_middle(&matroska)),
+        ("mkv", without_middle(&matroska)),
         ("mkv zeros", with_zeros(&matroska)),
-        ("ts", without_the_middle(&encoding("holes.ts", ""))),
+        ("ts", without_middle(&encoding("holes.ts", ""))),
         ("mp4", without_fragments(&encoding("holes-fragments.mp4", fragments))),
         (
             "mpg",
-            without_the_middle(&film(
+            without_middle(&numbered_with_beeps(
                 "holes.mpg",
                 "-c:v mpeg2video -q:v 2 -g 15 -bf 0 -c:a mp2 -b:a 256k -f vob",
             )),
@@ -127,29 +131,29 @@ fn sources() -> Vec<(&'static str, PathBuf)> {
 fn a_gap_is_reported_with_its_length_and_position_for_every_trim() {
     for (name, source) in sources() {
         let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#)).unwrap();
-        let (from, to) = standing(&run);
-        assert!(to - from > 0.9, "{name}: nothing is missing from {from} to {to}");
-        let [(lost, at)] = told(&run, WarningCode::SourceDamaged)[..] else {
+        let (from, to) = longest_held_frame(&run);
+        assert!(to - from > 0.9, "{name}: no gap, longest frame from {from} to {to}");
+        let [(lost, at)] = reported_gaps(&run, WarningCode::SourceDamaged)[..] else {
             panic!("{name}: {:?}", run.report.warnings)
         };
         assert!((lost - (to - from)).abs() < 0.45, "{name}: {lost} lost, {from} to {to}");
-        // Multiplexes of MPEG have pictures a second ahead of their sound.
+        // In MPEG multiplexes the video is up to a second ahead of the audio.
         let ahead = if ["ts", "mpg"].contains(&name) { 1.2 } else { 0.3 };
         assert!(at > from - ahead && at < from + 0.3, "{name}: at {at}, {from} to {to}");
-        beeps_keep_their_place(&run, name);
+        assert_beeps_in_position(&run, name);
 
-        let spans = |start: f64, end: f64| {
+        let trimmed = |start: f64, end: f64| {
             let json = format!(r#"{{"trim":{{"start":{start:.3},"end":{end:.3}}},"outputs":[{{"kind":"mp4"}}]}}"#);
             process(&source, &recipe(&json)).unwrap()
         };
-        let before = spans(0.0, from - ahead - 0.2);
-        assert_eq!(losses(&before), [""; 0], "{name}: before");
-        // Until the next keyframe pictures are broken.
-        let behind = spans(to + 1.6, 7.9);
-        assert_eq!(losses(&behind), [""; 0], "{name}: behind");
+        let before = trimmed(0.0, from - ahead - 0.2);
+        assert_eq!(loss_details(&before), [""; 0], "{name}: before");
+        // Frames before the next keyframe are damaged.
+        let after = trimmed(to + 1.6, 7.9);
+        assert_eq!(loss_details(&after), [""; 0], "{name}: after");
         let middle = (from + to) / 2.0;
-        let part = spans(middle, to + 0.5);
-        let [(lost, _)] = told(&part, WarningCode::SourceDamaged)[..] else {
+        let part = trimmed(middle, to + 0.5);
+        let [(lost, _)] = reported_gaps(&part, WarningCode::SourceDamaged)[..] else {
             panic!("{name}: {:?}", part.report.warnings)
         };
         assert!(
@@ -161,13 +165,13 @@ fn a_gap_is_reported_with_its_length_and_position_for_every_trim() {
 
 #[test]
 fn audio_after_a_gap_stays_in_position_in_audio_outputs() {
-    let flac = film("holes.flac", "-vn -c:a flac");
+    let flac = numbered_with_beeps("holes.flac", "-vn -c:a flac");
     let mut sources = sources();
-    sources.push(("flac", without_the_middle(&flac)));
+    sources.push(("flac", without_middle(&flac)));
     for (name, source) in sources {
         let run = process(&source, &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
-        beeps_keep_their_place(&run, name);
-        let [(lost, at)] = told(&run, WarningCode::SourceDamaged)[..] else {
+        assert_beeps_in_position(&run, name);
+        let [(lost, at)] = reported_gaps(&run, WarningCode::SourceDamaged)[..] else {
             panic!("{name}: {:?}", run.report.warnings)
         };
         assert!(lost > 0.9 && at > 1.0 && at + lost < 6.5, "{name}: {lost} at {at}");
@@ -176,7 +180,7 @@ fn audio_after_a_gap_stays_in_position_in_audio_outputs() {
 
 #[test]
 fn a_gap_is_reported_for_silent_video_hls_and_fast_trims() {
-    let source = without_the_middle(&film(
+    let source = without_middle(&numbered_with_beeps(
         "holes.mkv",
         &format!("{H264} -c:a aac -b:a 128k -cluster_time_limit 500"),
     ));
@@ -186,7 +190,7 @@ fn a_gap_is_reported_for_silent_video_hls_and_fast_trims() {
         r#"{"trim":{"start":0,"mode":"fast"},"outputs":[{"kind":"mp4"}]}"#,
     ] {
         let run = process(&source, &recipe(json)).unwrap();
-        let [(lost, _)] = told(&run, WarningCode::SourceDamaged)[..] else {
+        let [(lost, _)] = reported_gaps(&run, WarningCode::SourceDamaged)[..] else {
             panic!("{json}: {:?}", run.report.warnings)
         };
         assert!(lost > 0.9, "{json}: {lost}");
@@ -201,12 +205,8 @@ fn gaps_that_look_like_a_timestamp_discontinuity_are_reported() {
             &format!("holes-{codec}.ogg"),
             &["-f", "lavfi", "-i", audio, "-c:a", codec],
         );
-        let run = process(
-            &without_the_middle(&source),
-            &recipe(r#"{"outputs":[{"kind":"audio"}]}"#),
-        )
-        .unwrap();
-        let [(lost, at)] = told(&run, WarningCode::SourceDamaged)[..] else {
+        let run = process(&without_middle(&source), &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
+        let [(lost, at)] = reported_gaps(&run, WarningCode::SourceDamaged)[..] else {
             panic!("{codec}: {:?}", run.report.warnings)
         };
         assert!(
@@ -215,13 +215,13 @@ fn gaps_that_look_like_a_timestamp_discontinuity_are_reported() {
         );
     }
     let video = "testsrc2=s=64x64:r=10:d=45";
-    // A transport stream tells no length, but here it goes on without a keyframe.
+    // A transport stream has no duration in a header. With a long GOP it continues without a keyframe after the gap.
     for (name, gop) in [("long-hole.flv", "10"), ("long-hole.ts", "450")] {
         let encoding = ["-c:v", "libx264", "-preset", "ultrafast", "-g", gop, "-c:a", "aac"];
         let arguments = [&["-f", "lavfi", "-i", video, "-f", "lavfi", "-i", audio][..], &encoding];
-        let source = without_the_middle(&clip_with(name, &arguments.concat()));
+        let source = without_middle(&clip_with(name, &arguments.concat()));
         let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
-        let [(lost, at)] = told(&run, WarningCode::SourceDamaged)[..] else {
+        let [(lost, at)] = reported_gaps(&run, WarningCode::SourceDamaged)[..] else {
             panic!("{name}: {:?}", run.report.warnings)
         };
         assert!(
@@ -235,58 +235,58 @@ fn gaps_that_look_like_a_timestamp_discontinuity_are_reported() {
 fn still_video_and_pauses_are_not_gaps() {
     let pause = "not(between(t,3,5.5))";
     for (name, encoding) in [
-        // A screen recording that stands still under speech.
+        // A screen recording with a still frame under continuous audio.
         (
-            "standing.mkv",
+            "still-screen.mkv",
             format!("-vf select='{pause}' -vsync vfr {H264} -c:a aac"),
         ),
-        // Slides.
+        // A slide show.
         (
             "slides.mkv",
             format!("-vf select='not(mod(n,60))' -vsync vfr {H264} -c:a aac"),
         ),
-        // Nothing is said.
+        // A pause in the audio.
         (
             "pausing.webm",
             format!("-af aselect='{pause}' {H264} -f matroska -c:a libopus"),
         ),
-        // Sound that comes late and ends early.
+        // Audio that starts late and ends early.
         ("late.mkv", format!("-af aselect='between(t,2,6)' {H264} -c:a aac")),
     ] {
-        let source = film(name, &encoding);
+        let source = numbered_with_beeps(name, &encoding);
         let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
-        assert_eq!(losses(&run), [""; 0], "{name}");
+        assert_eq!(loss_details(&run), [""; 0], "{name}");
     }
 }
 
 #[test]
 fn missing_audio_is_reported_and_later_audio_stays_in_position() {
-    let source = film(
+    let source = numbered_with_beeps(
         "sound-hole.mp4",
         &format!("-af aselect='not(between(t,3.2,5.4))' {H264} -c:a aac -movflags +faststart"),
     );
     for output in [r#"{"kind":"mp4"}"#, r#"{"kind":"audio"}"#] {
         let run = process(&source, &recipe(&format!(r#"{{"outputs":[{output}]}}"#))).unwrap();
-        let told: Vec<_> = [WarningCode::SoundShortened, WarningCode::SourceDamaged]
+        let gaps: Vec<_> = [WarningCode::SoundShortened, WarningCode::SourceDamaged]
             .into_iter()
-            .flat_map(|code| told(&run, code))
+            .flat_map(|code| reported_gaps(&run, code))
             .collect();
-        let [(lost, at)] = told[..] else {
+        let [(lost, at)] = gaps[..] else {
             panic!("{output}: {:?}", run.report.warnings)
         };
         assert!(
             (lost - 2.2).abs() < 0.1 && (at - 3.2).abs() < 0.1,
             "{output}: {lost} at {at}"
         );
-        beeps_keep_their_place(&run, output);
+        assert_beeps_in_position(&run, output);
     }
-    // A slide stands over the hole, for longer than it.
+    // A slide is shown for longer than the gap.
     let slides = "-vf select='not(mod(n,150))' -vsync vfr -af aselect='not(between(t,2.1,4.9))'";
-    let source = film("slides-sound-hole.mkv", &format!("{slides} {H264} -c:a aac"));
+    let source = numbered_with_beeps("slides-sound-hole.mkv", &format!("{slides} {H264} -c:a aac"));
     let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
-    let [(lost, at)] = told(&run, WarningCode::SoundShortened)[..] else {
+    let [(lost, at)] = reported_gaps(&run, WarningCode::SoundShortened)[..] else {
         panic!("{:?}", run.report.warnings)
     };
     assert!((lost - 2.8).abs() < 0.1 && (at - 2.1).abs() < 0.1, "{lost} at {at}");
-    assert_eq!(losses(&run).len(), 1, "{:?}", run.report.warnings);
+    assert_eq!(loss_details(&run).len(), 1, "{:?}", run.report.warnings);
 }

@@ -1,4 +1,4 @@
-//! The facts that clients of the preset `idrl` rely on, and what progress and report look like.
+//! Facts of the preset `idrl` that clients rely on, and the contents of progress and report.
 
 use crate::clips::clip;
 use crate::harness::{preset, process};

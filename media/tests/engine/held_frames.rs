@@ -1,26 +1,26 @@
-//! A movie lasts as long as the longest stream that it is made of: the first and the last picture stand meanwhile.
+//! A video output lasts as long as its longest stream. The first and the last frame are held while only audio plays.
 
 use crate::clips::{clip_with, frame_number};
 use crate::harness::{Run, process, recipe};
 use crate::hls_player::{checked, numbers as rung_numbers, process_hls};
-use crate::mp4_boxes::with_last_picture;
+use crate::mp4_boxes::with_last_frame;
 use domain::plan::{Done, WarningCode};
 use domain::probe::StreamKind;
 use std::path::PathBuf;
 
 const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
 
-/// Nothing of it is copied.
+/// A recipe whose settings prevent stream copies.
 const ENCODED: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8},"audio":{"bitrate_bps":96000}}]}"#;
 
-/// Two seconds of numbered pictures, delayed by `late`, under five seconds of sound with a beep at four seconds.
-fn two_under_five(name: &str, late: &str, encoding: &str) -> PathBuf {
+/// Two seconds of numbered frames with this delay in seconds, and five seconds of audio with a beep at four seconds.
+fn short_video(name: &str, delay: &str, encoding: &str) -> PathBuf {
     let video = "color=black:s=64x64:r=30:d=2,\
         geq=lum='if(lt(X,32),16+mod(N,16)*13,16+floor(N/16)*13)':cb=128:cr=128";
     let audio = "aevalsrc=exprs='if(between(t,4,4.2),0.8*sin(2*PI*1000*t),0)':d=5:s=48000";
     let mut arguments = vec![
         "-itsoffset",
-        late,
+        delay,
         "-f",
         "lavfi",
         "-i",
@@ -35,10 +35,12 @@ fn two_under_five(name: &str, late: &str, encoding: &str) -> PathBuf {
     clip_with(name, &arguments)
 }
 
+/// The time of the beep in milliseconds.
 fn beep_ms(run: &Run) -> usize {
     run.samples(0).iter().position(|sample| sample.abs() > 0.2).unwrap() / 48
 }
 
+/// Extension and audio encoding of each container.
 const CONTAINERS: [(&str, &str); 7] = [
     ("mp4", "-c:a aac"),
     ("mov", "-c:a pcm_s16le"),
@@ -52,23 +54,26 @@ const CONTAINERS: [(&str, &str); 7] = [
 #[test]
 fn the_last_frame_is_held_until_the_audio_ends() {
     for (extension, audio) in CONTAINERS {
-        let source = two_under_five(&format!("stands.{extension}"), "0", &format!("{H264} {audio}"));
+        let source = short_video(&format!("short-video.{extension}"), "0", &format!("{H264} {audio}"));
         let run = process(&source, &recipe(ENCODED)).unwrap();
         let seen = run.frame_numbers(0);
-        // MP3 fills its last packets up.
+        // MP3 pads its last packet.
         assert!(seen.len().abs_diff(150) <= 2, "{extension}: {} frames", seen.len());
         assert_eq!(seen[..60], (0..60).collect::<Vec<_>>(), "{extension}");
         assert!(seen[60..].iter().all(|number| *number == 59), "{extension}: {seen:?}");
         assert!(beep_ms(&run).abs_diff(4_000) <= 40, "{extension}: {} ms", beep_ms(&run));
-        let told = (&run.plan.warnings, &run.report.warnings);
-        assert!(told.0.is_empty() && told.1.is_empty(), "{extension}: {told:?}");
+        let warnings = (&run.plan.warnings, &run.report.warnings);
+        assert!(
+            warnings.0.is_empty() && warnings.1.is_empty(),
+            "{extension}: {warnings:?}"
+        );
     }
 }
 
 #[test]
 fn a_trim_after_the_last_frame_holds_it() {
     for (extension, audio) in CONTAINERS {
-        let source = two_under_five(&format!("stands.{extension}"), "0", &format!("{H264} {audio}"));
+        let source = short_video(&format!("short-video.{extension}"), "0", &format!("{H264} {audio}"));
         let json = r#"{"trim":{"start":3,"end":4.5},"outputs":[{"kind":"mp4","video":{"crf":8}},
             {"kind":"poster","at_ms":900,"format":"png"},{"kind":"gif","fps":10}]}"#;
         let run = process(&source, &recipe(json)).unwrap();
@@ -84,7 +89,7 @@ fn a_trim_after_the_last_frame_holds_it() {
 #[test]
 fn copied_video_and_hls_rungs_last_as_long_as_the_audio() {
     for extension in ["mp4", "mkv"] {
-        let source = two_under_five(&format!("stands.{extension}"), "0", &format!("{H264} -c:a aac"));
+        let source = short_video(&format!("short-video.{extension}"), "0", &format!("{H264} -c:a aac"));
         let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
         assert!(
             run.plan.outputs[0].steps.iter().all(|step| step.done == Done::Copy),
@@ -128,7 +133,7 @@ fn copied_video_and_hls_rungs_last_as_long_as_the_audio() {
 #[test]
 fn the_last_frame_has_the_duration_of_its_sample_table() {
     for last_ms in [3_000, 34] {
-        let (_folder, source) = with_last_picture(last_ms);
+        let (_folder, source) = with_last_frame(last_ms);
         let frames = 59 + last_ms as usize * 30 / 1_000;
         let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#)).unwrap();
         let seen = run.frame_numbers(0);
@@ -136,23 +141,23 @@ fn the_last_frame_has_the_duration_of_its_sample_table() {
         assert_eq!(seen[..60], (0..60).collect::<Vec<_>>());
         assert!(run.report.warnings.is_empty(), "{:?}", run.report.warnings);
     }
-    let (_folder, source) = with_last_picture(3_000);
+    let (_folder, source) = with_last_frame(3_000);
     let within = r#"{"trim":{"start":3,"end":4},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
     assert_eq!(process(&source, &recipe(within)).unwrap().frame_numbers(0), [59; 30]);
 }
 
 #[test]
 fn the_first_frame_is_held_under_earlier_audio() {
-    // A gap before the first picture of an AVI that FFmpeg makes becomes one behind it: see the test below.
+    // The AVI muxer of FFmpeg moves the delay behind the first frame: see the test below.
     for (extension, audio) in CONTAINERS.into_iter().filter(|(extension, _)| *extension != "avi") {
-        let source = two_under_five(&format!("late-stands.{extension}"), "2.5", &format!("{H264} {audio}"));
+        let source = short_video(&format!("late-video.{extension}"), "2.5", &format!("{H264} {audio}"));
         let run = process(&source, &recipe(ENCODED)).unwrap();
         let seen = run.frame_numbers(0);
         assert!(seen.len().abs_diff(150) <= 1, "{extension}: {} frames", seen.len());
-        let begins = seen.iter().position(|number| *number == 1).unwrap();
-        assert!(begins.abs_diff(76) <= 1, "{extension}: {seen:?}");
+        let second_frame = seen.iter().position(|number| *number == 1).unwrap();
+        assert!(second_frame.abs_diff(76) <= 1, "{extension}: {seen:?}");
         assert!(
-            seen[..begins].iter().all(|number| *number == 0),
+            seen[..second_frame].iter().all(|number| *number == 0),
             "{extension}: {seen:?}"
         );
         assert!(beep_ms(&run).abs_diff(4_000) <= 40, "{extension}: {} ms", beep_ms(&run));
@@ -162,23 +167,23 @@ fn the_first_frame_is_held_under_earlier_audio() {
         assert_eq!(
             run.frame_numbers(0),
             (0..60).collect::<Vec<_>>(),
-            "{extension}, without sound"
+            "{extension}, without audio"
         );
     }
 }
 
-/// An AVI whose header tells that its pictures begin two and a half seconds late.
+/// An AVI whose stream header delays the video by 2.5 s.
 fn late_avi() -> PathBuf {
-    let source = two_under_five("stands.avi", "0", &format!("{H264} -c:a libmp3lame"));
+    let source = short_video("short-video.avi", "0", &format!("{H264} -c:a libmp3lame"));
     let mut bytes = std::fs::read(&source).unwrap();
     let header = bytes.windows(4).position(|window| window == b"strh").unwrap() + 8;
     assert_eq!(&bytes[header..header + 4], b"vids");
     assert_eq!(
         bytes[header + 20..header + 28],
         [1, 0, 0, 0, 30, 0, 0, 0],
-        "30 slots a second"
+        "30 frames per second"
     );
-    // dwStart, in slots.
+    // `dwStart`, in frames.
     bytes[header + 28..header + 32].copy_from_slice(&75_u32.to_le_bytes());
     let path = source.with_file_name("late-start.avi");
     std::fs::write(&path, bytes).unwrap();
@@ -187,15 +192,18 @@ fn late_avi() -> PathBuf {
 
 #[test]
 fn the_first_frame_of_an_avi_with_a_late_start_is_held() {
-    // Its first picture takes the first slot, and 74 empty ones follow.
-    let slots = two_under_five("late-stands.avi", "2.5", &format!("{H264} -c:a libmp3lame"));
+    // The first frame is in the first slot, and 74 empty slots follow.
+    let slots = short_video("late-video.avi", "2.5", &format!("{H264} -c:a libmp3lame"));
     for (name, source) in [("slots", slots), ("header", late_avi())] {
         let run = process(&source, &recipe(ENCODED)).unwrap();
         let seen = run.frame_numbers(0);
         assert!(seen.len().abs_diff(150) <= 4, "{name}: {} frames", seen.len());
-        let begins = seen.iter().position(|number| *number == 1).unwrap();
-        assert!(begins.abs_diff(76) <= 2, "{name}: {seen:?}");
-        assert!(seen[..begins].iter().all(|number| *number == 0), "{name}: {seen:?}");
+        let second_frame = seen.iter().position(|number| *number == 1).unwrap();
+        assert!(second_frame.abs_diff(76) <= 2, "{name}: {seen:?}");
+        assert!(
+            seen[..second_frame].iter().all(|number| *number == 0),
+            "{name}: {seen:?}"
+        );
         assert!(beep_ms(&run).abs_diff(4_000) <= 40, "{name}: {} ms", beep_ms(&run));
         assert!(run.report.warnings.is_empty(), "{name}: {:?}", run.report.warnings);
     }
@@ -230,17 +238,17 @@ fn audio_is_kept_under_a_frame_held_for_minutes() {
 
 #[test]
 fn a_cut_stream_reports_the_loss_at_its_start() {
-    let source = two_under_five("stands.ts", "0", &format!("{H264} -c:a aac"));
+    let source = short_video("short-video.ts", "0", &format!("{H264} -c:a aac"));
     let bytes = std::fs::read(&source).unwrap();
-    // Somewhere in the first group of pictures, which lasts 25 of 60 pictures.
-    let cut = source.with_file_name("cut-stands.ts");
+    // Within the first GOP, which has 25 of 60 frames.
+    let cut = source.with_file_name("cut-short-video.ts");
     std::fs::write(&cut, &bytes[bytes.len() / 10 / 188 * 188..]).unwrap();
     let run = process(&cut, &recipe(ENCODED)).unwrap();
-    let told = run
+    let warning = run
         .report
         .warnings
         .iter()
         .find(|warning| warning.code == WarningCode::SourceDamaged);
-    let told = told.unwrap_or_else(|| panic!("nothing told: {:?}", run.report));
-    assert!(told.detail.contains("first at 00:00:0"), "{told:?}");
+    let warning = warning.unwrap_or_else(|| panic!("no warning: {:?}", run.report));
+    assert!(warning.detail.contains("first at 00:00:0"), "{warning:?}");
 }

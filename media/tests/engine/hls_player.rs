@@ -101,8 +101,8 @@ pub(crate) fn numbers(run: &Run, rung: usize) -> Vec<usize> {
     luma(run, rung).iter().map(|frame| number(frame)).collect()
 }
 
-/// The number in every frame of one segment of a square rung. The segment is decoded without the others, so it must begin
-/// with a keyframe. `rendition` is the name of the rung in file names; segments count from 1.
+/// The number in every frame of one segment of a square rung. The segment is decoded without the others, so it must
+/// begin with a keyframe. `rendition` is the name of the rung in file names; segments count from 1.
 pub(crate) fn numbers_of_segment(run: &Run, rung: usize, rendition: &str, segment: usize) -> Vec<usize> {
     let read = |file: String| fs::read(folder(run).join(file)).unwrap();
     let init_and_segment = [
@@ -161,7 +161,8 @@ pub(crate) fn beep_ms(run: &Run) -> usize {
     samples.position(|sample| sample.abs() > 0.1).unwrap() / 48
 }
 
-/// Asserts that each audio segment starts with the video segment of the rendition, or up to one AAC packet (21.3 ms) later.
+/// Asserts that each audio segment starts with the video segment of the rendition, or up to one AAC packet (21.3 ms)
+/// later.
 pub(crate) fn assert_audio_segments_aligned(run: &Run, rendition: &str) {
     let (video, audio) = (segment_starts_us(run, rendition), segment_starts_us(run, "audio"));
     assert_eq!(video.len(), audio.len());

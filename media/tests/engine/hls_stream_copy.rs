@@ -173,7 +173,8 @@ fn audio_is_segmented_at_the_boundaries_of_the_copied_rung() {
     }
 }
 
-/// Settings of an HLS output, the name of its smallest rung, and `true` when its largest rung is copied from the source.
+/// Settings of an HLS output, the name of its smallest rung, and `true` when its largest rung is copied from the
+/// source.
 const LADDERS: [(&str, &str, bool); 4] = [
     (r#""ladder":[90,46]"#, "46p", true),
     (r#""ladder":[90,46],"single_file":true"#, "46p", true),

@@ -1,4 +1,4 @@
-//! Sources that are damaged, foreign or meant to harm.
+//! Damaged and malicious sources, cancellation, and a full disk: each ends in an output or in a failure with a code.
 
 use crate::clips::{clip, real_clips, temp_file};
 use crate::harness::{inputs_of, plan, preset, probe, process, recipe};
@@ -7,6 +7,7 @@ use domain::{Code, FailureKind};
 use media::engine::{self, Cancel};
 use std::path::PathBuf;
 
+/// An undamaged clip of 200 frames with `moov` at the beginning.
 fn whole_clip() -> PathBuf {
     let arguments = "-f lavfi -i testsrc2=s=320x180:r=25:d=8 -f lavfi -i sine=d=8 -c:v libx264 -preset ultrafast -g 25 \
         -c:a aac -movflags +faststart";
@@ -63,9 +64,9 @@ fn files_that_are_not_media_are_refused() {
     assert_eq!(probe(&path).unwrap_err().kind, FailureKind::Input);
 }
 
-/// A `QuickTime` file whose pictures lie, by its data reference, in the file at `target`: an alias of the old Macintosh
-/// with an absolute path.
-fn refers_to(target: &std::path::Path, source: &std::path::Path) -> Vec<u8> {
+/// A `QuickTime` file whose data reference (`dref`) is an alias record with the absolute path of another file. Players
+/// that follow it read the frames from there.
+fn with_data_reference(target: &std::path::Path, source: &std::path::Path) -> Vec<u8> {
     let mut alias = vec![0_u8; 150];
     let path = target.to_str().unwrap().as_bytes();
     alias.extend([0, 2]);
@@ -77,7 +78,7 @@ fn refers_to(target: &std::path::Path, source: &std::path::Path) -> Vec<u8> {
     entry.extend(*b"alis\0\0\0\0");
     entry.extend(alias);
     let mut bytes = std::fs::read(source).unwrap();
-    // The entry that says "in this file" is the last box in each of those around it.
+    // Replaces the entry for "in this file", the last 12 bytes of `dref`, and grows the boxes around it.
     let at = bytes.windows(4).rposition(|window| window == b"dref").unwrap() + 12;
     let grown = u32::try_from(entry.len() - 12).unwrap();
     bytes.splice(at..at + 12, entry);
@@ -91,29 +92,32 @@ fn refers_to(target: &std::path::Path, source: &std::path::Path) -> Vec<u8> {
 
 #[test]
 fn a_reference_to_another_file_is_not_followed() {
-    let film = |name: &str, color: &str| {
+    let colored = |name: &str, color: &str| {
         clip(
             name,
             &format!("-f lavfi -i color={color}:s=64x64:r=10:d=1 -c:v prores_ks"),
         )
     };
-    let (secret, cover) = (film("secret-white.mov", "white"), film("cover-black.mov", "black"));
-    let (_folder, path) = temp_file("dref.mov", &refers_to(&secret, &cover));
-    let stock = std::process::Command::new("ffmpeg")
+    let (secret, cover) = (
+        colored("secret-white.mov", "white"),
+        colored("cover-black.mov", "black"),
+    );
+    let (_folder, path) = temp_file("dref.mov", &with_data_reference(&secret, &cover));
+    let follows = std::process::Command::new("ffmpeg")
         .args(["-v", "error", "-enable_drefs", "1", "-use_absolute_path", "1", "-i"])
         .arg(&path)
         .args(["-f", "rawvideo", "-pix_fmt", "gray", "-"])
         .output()
         .unwrap();
     assert!(
-        stock.stdout.first() > Some(&200),
-        "the trap is none: {}",
-        String::from_utf8_lossy(&stock.stderr)
+        follows.stdout.first() > Some(&200),
+        "`ffmpeg` does not follow the reference either: {}",
+        String::from_utf8_lossy(&follows.stderr)
     );
     match process(&path, &recipe(r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#)) {
         Ok(run) => assert!(
             run.luma(0).0.iter().flatten().all(|luma| *luma < 60),
-            "foreign pictures"
+            "frames of the other file"
         ),
         Err(failure) => assert_eq!(failure.kind, FailureKind::Input, "{failure}"),
     }
@@ -178,7 +182,7 @@ fn a_single_damaged_frame_is_reported_with_any_number_of_threads() {
         "scratch.mp4",
         "-f lavfi -i testsrc2=s=640x360:r=25:d=8 -c:v libx264 -preset medium -g 50 -pix_fmt yuv420p",
     );
-    let packets = std::process::Command::new("ffprobe")
+    let ffprobe = std::process::Command::new("ffprobe")
         .args([
             "-v",
             "error",
@@ -192,7 +196,7 @@ fn a_single_damaged_frame_is_reported_with_any_number_of_threads() {
         .arg(&source)
         .output()
         .unwrap();
-    let listed = String::from_utf8(packets.stdout).unwrap();
+    let listed = String::from_utf8(ffprobe.stdout).unwrap();
     let packet: Vec<usize> = listed
         .lines()
         .nth(10)
@@ -217,8 +221,8 @@ fn a_single_damaged_frame_is_reported_with_any_number_of_threads() {
             .warnings
             .iter()
             .map(|warning| warning.detail.split(',').next().unwrap());
-        let told: Vec<_> = details.collect();
-        assert_eq!(told, ["40 ms lost"], "{threads} threads");
+        let reported: Vec<_> = details.collect();
+        assert_eq!(reported, ["40 ms lost"], "{threads} threads");
     }
 }
 
@@ -236,10 +240,10 @@ fn the_cancel_flag_stops_a_transcode() {
     let source = whole_clip();
     let plan = plan(&preset("web"), &probe(&source).unwrap()).unwrap();
     let scratch = tempfile::tempdir().unwrap();
-    let (cancel, raised) = (Cancel::new(), Cancel::new());
-    raised.raise();
+    let (cancel, already_raised) = (Cancel::new(), Cancel::new());
+    already_raised.raise();
     let file = std::fs::File::open(&source).unwrap();
-    for flag in [&raised, &cancel] {
+    for flag in [&already_raised, &cancel] {
         let other = cancel.clone();
         let result = engine::transcode(
             &inputs_of(std::slice::from_ref(&file)),
@@ -278,23 +282,26 @@ fn a_full_disk_is_reported_as_storage_full() {
     );
 }
 
-/// Whether a sentence for people has a number of an error of FFmpeg, or a line of its log.
-fn is_raw(detail: &str) -> bool {
+/// Returns `true` when a sentence for users contains an error number or a log line of FFmpeg.
+fn contains_raw_error(detail: &str) -> bool {
     let bytes = detail.as_bytes();
-    let number = bytes.windows(4).enumerate().any(|(at, four)| {
-        let alone = at == 0 || !bytes[at - 1].is_ascii_alphanumeric();
-        alone && four[0] == b'-' && four[1..].iter().all(u8::is_ascii_digit)
+    let has_number = bytes.windows(4).enumerate().any(|(at, four)| {
+        let is_start = at == 0 || !bytes[at - 1].is_ascii_alphanumeric();
+        is_start && four[0] == b'-' && four[1..].iter().all(u8::is_ascii_digit)
     });
-    number || detail.contains(" @ ") || detail.contains("0x") || detail.contains("rror -")
+    has_number || detail.contains(" @ ") || detail.contains("0x") || detail.contains("rror -")
 }
 
 #[test]
 fn failure_details_contain_no_error_numbers_and_log_lines_of_ffmpeg() {
-    assert!(is_raw("reading: error -1094995529") && is_raw("[mov @ 0x55d0c8a3] moov atom not found"));
+    assert!(
+        contains_raw_error("reading: error -1094995529")
+            && contains_raw_error("[mov @ 0x55d0c8a3] moov atom not found")
+    );
     let video = "-f lavfi -i testsrc2=s=64x64:r=25:d=1 -f lavfi -i sine=d=1";
     let settings =
         recipe(r#"{"outputs":[{"kind":"mp4","video":{"speed":"fastest"}},{"kind":"audio"},{"kind":"poster"}]}"#);
-    let (mut failures, mut told) = (0, Vec::new());
+    let (mut failures, mut details) = (0, Vec::new());
     for (extension, encoding) in [
         ("mp4", "-c:v libx264 -preset ultrafast -c:a aac -movflags +faststart"),
         (
@@ -310,7 +317,7 @@ fn failure_details_contain_no_error_numbers_and_log_lines_of_ffmpeg() {
         ("ogg", "-c:v libtheora -c:a libvorbis"),
         ("wav", "-map 1:a -c:a pcm_s24le"),
     ] {
-        let bytes = std::fs::read(clip(&format!("words.{extension}"), &format!("{video} {encoding}"))).unwrap();
+        let bytes = std::fs::read(clip(&format!("details.{extension}"), &format!("{video} {encoding}"))).unwrap();
         let garbled = |from: usize, to: usize| {
             let mut bytes = bytes.clone();
             let to = to.min(bytes.len());
@@ -320,29 +327,29 @@ fn failure_details_contain_no_error_numbers_and_log_lines_of_ffmpeg() {
             bytes
         };
         for (damage, bytes) in [
-            ("nothing", bytes.clone()),
-            ("breaks off early", bytes[..bytes.len() / 20].to_vec()),
-            ("breaks off in the middle", bytes[..bytes.len() / 2].to_vec()),
+            ("undamaged", bytes.clone()),
+            ("truncated early", bytes[..bytes.len() / 20].to_vec()),
+            ("truncated in the middle", bytes[..bytes.len() / 2].to_vec()),
             ("garbled headers", garbled(40, 400)),
             ("garbled at a third", garbled(bytes.len() / 3, bytes.len() / 3 + 4_000)),
-            ("garbled behind its start", garbled(1_000, usize::MAX)),
+            ("garbled after the start", garbled(1_000, usize::MAX)),
         ] {
-            let (_folder, path) = temp_file(&format!("words.{extension}"), &bytes);
+            let (_folder, path) = temp_file(&format!("details.{extension}"), &bytes);
             match process(&path, &settings) {
                 Ok(run) => {
                     let warnings = run.plan.warnings.iter().chain(&run.report.warnings);
-                    told.extend(warnings.map(|warning| format!("{extension}, {damage}: {}", warning.detail)));
+                    details.extend(warnings.map(|warning| format!("{extension}, {damage}: {}", warning.detail)));
                 }
                 Err(failure) => {
                     failures += 1;
-                    told.push(format!("{extension}, {damage}: {}", failure.detail));
+                    details.push(format!("{extension}, {damage}: {}", failure.detail));
                 }
             }
         }
     }
-    let raw: Vec<_> = told.iter().filter(|detail| is_raw(detail)).collect();
+    let raw: Vec<_> = details.iter().filter(|detail| contains_raw_error(detail)).collect();
     assert!(raw.is_empty(), "{raw:#?}");
-    assert!(failures >= 10 && told.len() > failures, "{told:#?}");
+    assert!(failures >= 10 && details.len() > failures, "{details:#?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Formats of cameras and of editing: MXF, DV, FFV1, `CineForm`, and others that keep every picture whole.
+//! Formats of cameras and editing software: MXF, DV, and intermediate codecs such as FFV1, `ProRes` and `CineForm`.
 
 use crate::clips::{clip, flash_and_beep, frame_number, numbered, temp_file};
 use crate::harness::{probe, process, recipe};
@@ -6,8 +6,8 @@ use domain::{Code, FailureKind};
 
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
 
-/// Name and encoding of a film with sound, and its pictures a second.
-const FILMS: [(&str, &str, usize); 9] = [
+/// Name, encoding and frame rate of clips with audio.
+const CLIPS: [(&str, &str, usize); 9] = [
     (
         "sync-mpeg2.mxf",
         "-c:v mpeg2video -q:v 2 -pix_fmt yuv422p -g 12 -bf 2 -c:a pcm_s16le",
@@ -49,13 +49,13 @@ const FILMS: [(&str, &str, usize); 9] = [
 
 #[test]
 fn audio_is_in_sync_for_camera_and_editing_formats() {
-    for (name, encoding, fps) in FILMS {
+    for (name, encoding, fps) in CLIPS {
         let source = flash_and_beep(name, "", encoding);
         let run = process(&source, &recipe(MP4)).unwrap_or_else(|failure| panic!("{name}: {failure}"));
         let (frames, _, _) = run.luma(0);
         let flash = frames.iter().position(|luma| luma[luma.len() / 2] > 128).unwrap();
         let beep = run.samples(0).iter().position(|sample| sample.abs() > 0.1).unwrap();
-        assert!(flash.abs_diff(2 * fps) <= 1, "{name}: the flash is in picture {flash}");
+        assert!(flash.abs_diff(2 * fps) <= 1, "{name}: the flash is in frame {flash}");
         assert!(beep.abs_diff(96_000) < 2_000, "{name}: the beep is at sample {beep}");
         let length_us = run.report.outputs[0].duration_us;
         assert!(length_us.abs_diff(6_000_000) <= 40_000, "{name}: {length_us}");
@@ -88,11 +88,11 @@ fn every_intermediate_codec_keeps_every_frame() {
 
 #[test]
 fn an_mxf_with_too_many_streams_is_refused() {
-    let audios = "-map 1:a ".repeat(70);
+    let audio_streams = "-map 1:a ".repeat(70);
     let source = clip(
-        "crowd.mxf",
+        "many-streams.mxf",
         &format!(
-            "-f lavfi -i testsrc2=s=64x64:r=25:d=0.4 -f lavfi -i sine=r=48000:d=0.4 -map 0:v {audios} \
+            "-f lavfi -i testsrc2=s=64x64:r=25:d=0.4 -f lavfi -i sine=r=48000:d=0.4 -map 0:v {audio_streams} \
              -c:v mpeg2video -pix_fmt yuv422p -c:a pcm_s16le"
         ),
     );
@@ -106,19 +106,19 @@ fn an_mxf_with_too_many_streams_is_refused() {
 
 #[test]
 fn damaged_camera_files_become_a_video_or_fail_as_input_errors() {
-    for (name, encoding, _) in FILMS {
+    for (name, encoding, _) in CLIPS {
         let whole = std::fs::read(flash_and_beep(name, "", encoding)).unwrap();
         let cut = whole[..whole.len() / 3].to_vec();
         let mut header = whole.clone();
-        let upto = header.len().min(4_096);
-        header[64..upto].iter_mut().step_by(97).for_each(|byte| *byte ^= 0xff);
+        let end = header.len().min(4_096);
+        header[64..end].iter_mut().step_by(97).for_each(|byte| *byte ^= 0xff);
         let mut all = whole;
         all.iter_mut().skip(512).step_by(1_009).for_each(|byte| *byte ^= 0x5a);
         for (damage, bytes) in [("cut", cut), ("header", header), ("all over", all)] {
             let (_folder, path) = temp_file(name, &bytes);
             if let Err(failure) = process(&path, &recipe(MP4)) {
-                let of_the_file = matches!(failure.kind, FailureKind::Input | FailureKind::Unsupported);
-                assert!(of_the_file, "{name}, {damage}: {failure}");
+                let is_input_error = matches!(failure.kind, FailureKind::Input | FailureKind::Unsupported);
+                assert!(is_input_error, "{name}, {damage}: {failure}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Loudness is brought to −16 LUFS (EBU R 128), as FFmpeg's own meter hears it, and nothing else changes.
+//! Loudness normalization to −16 LUFS (EBU R 128), measured with the `ebur128` filter of the `ffmpeg` command line.
 
 use crate::clips::{clip, clip_with, flash_and_beep, real_clips};
 use crate::harness::{Extras, Run, process, process_with, recipe};
@@ -9,25 +9,26 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const NORMAL: &str = r#"{"audio":{"mode":"normalize"},"outputs":[{"kind":"audio"}]}"#;
+const NORMALIZE: &str = r#"{"audio":{"mode":"normalize"},"outputs":[{"kind":"audio"}]}"#;
 
-fn heard(name: &str, audio: &str, encoding: &str) -> PathBuf {
+/// A clip of this audio without video.
+fn audio_clip(name: &str, audio: &str, encoding: &str) -> PathBuf {
     let mut arguments = vec!["-f", "lavfi", "-i", audio];
     arguments.extend(encoding.split_whitespace());
     clip_with(name, &arguments)
 }
 
-/// Integrated loudness in LUFS and the highest true peak in dBTP.
-fn meter(run: &Run, index: usize) -> (f64, f64) {
+/// The integrated loudness of an output in LUFS, and its true peak in dBTP.
+fn measure(run: &Run, index: usize) -> (f64, f64) {
     let path = run.path(index);
-    let told = Command::new("ffmpeg")
+    let output = Command::new("ffmpeg")
         .args(["-nostats", "-i"])
         .arg(path)
         .args(["-af", "ebur128=peak=true:framelog=verbose", "-f", "null", "-"])
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&told.stderr).into_owned();
-    let summary = &told[told.find("Summary:").unwrap()..];
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    let summary = &log[log.find("Summary:").unwrap()..];
     let number = |after: &str| {
         let rest = &summary[summary.find(after).unwrap() + after.len()..];
         rest.split_whitespace().next().unwrap().parse().unwrap()
@@ -37,7 +38,7 @@ fn meter(run: &Run, index: usize) -> (f64, f64) {
 
 #[test]
 fn loud_soft_and_peaky_audio_is_normalized_without_clipping() {
-    // A piece of music: noise that swells, and the same with spikes far above it.
+    // Noise with changing loudness, and a soft tone with short peaks far above it.
     let swell = "anoisesrc=c=pink:d=12:s=7:a=0.9,volume='0.1+0.9*abs(sin(t/2))':eval=frame";
     let spiky = "aevalsrc=exprs='0.03*sin(2*PI*440*t)+0.95*lt(mod(t,1),0.004)*sin(2*PI*3000*t)':d=12:s=48000";
     for (name, audio, encoding) in [
@@ -48,12 +49,12 @@ fn loud_soft_and_peaky_audio_is_normalized_without_clipping() {
         ("spiky-mono.flac", spiky, "-ac 1 -ar 44100"),
         ("around.flac", swell, "-af pan=5.1|c0=c0|c1=c0|c2=c0|c4=c0|c5=c0"),
     ] {
-        let source = heard(name, audio, encoding);
+        let source = audio_clip(name, audio, encoding);
         let json = r#"{"audio":{"mode":"normalize"},"outputs":[{"kind":"audio"},{"kind":"audio","format":"opus"},
             {"kind":"audio","format":"mp3"}]}"#;
         let run = process(&source, &recipe(json)).unwrap();
         for index in 0..3 {
-            let (lufs, peak) = meter(&run, index);
+            let (lufs, peak) = measure(&run, index);
             assert!((lufs + 16.0).abs() <= 1.0, "{name}, {index}: {lufs} LUFS");
             assert!(peak <= -1.0, "{name}, {index}: {peak} dBTP");
         }
@@ -73,7 +74,7 @@ fn audio_is_normalized_beside_copied_video() {
         let run = process(&source, &recipe(&json)).unwrap();
         let done: Vec<_> = run.plan.outputs[0].steps.iter().map(|step| step.done).collect();
         assert_eq!(done, [Done::Copy, Done::Transcode], "{json}");
-        let (lufs, _) = meter(&run, 0);
+        let (lufs, _) = measure(&run, 0);
         assert!((lufs + 16.0).abs() <= 1.0, "{json}: {lufs} LUFS");
     }
 }
@@ -87,8 +88,8 @@ fn audio_of_real_clips_is_normalized() {
             .any(|name| path.file_stem().is_some_and(|stem| stem == *name))
     };
     for source in real_clips().into_iter().filter(is_known) {
-        let run = process(&source, &recipe(NORMAL)).unwrap();
-        let (lufs, peak) = meter(&run, 0);
+        let run = process(&source, &recipe(NORMALIZE)).unwrap();
+        let (lufs, peak) = measure(&run, 0);
         assert!((lufs + 16.0).abs() <= 1.0, "{}: {lufs} LUFS", source.display());
         assert!(peak <= -1.0, "{}: {peak} dBTP", source.display());
     }
@@ -102,46 +103,49 @@ fn video_and_audio_outputs_are_equally_loud_and_in_sync() {
             r#"{{"audio":{{"mode":"{mode}"}},"trim":{{"start":0.5}},"outputs":[{{"kind":"mp4"}},{{"kind":"audio"}}]}}"#
         )
     };
-    let first = |run: &Run, index: usize, from: f32| {
+    let first_loud = |run: &Run, index: usize, threshold: f32| {
         let samples = run.samples(index);
         let loudest = samples.iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
-        samples.iter().position(|sample| sample.abs() > loudest * from).unwrap()
+        samples
+            .iter()
+            .position(|sample| sample.abs() > loudest * threshold)
+            .unwrap()
     };
-    let (kept, level) = (
+    let (kept, normalized) = (
         process(&source, &recipe(&json("keep"))).unwrap(),
         process(&source, &recipe(&json("normalize"))).unwrap(),
     );
     for index in [0, 1] {
-        let (before, after) = (first(&kept, index, 0.3), first(&level, index, 0.3));
+        let (before, after) = (first_loud(&kept, index, 0.3), first_loud(&normalized, index, 0.3));
         assert!(before.abs_diff(after) <= 48, "{before} became {after}");
-        assert_eq!(kept.samples(index).len(), level.samples(index).len());
+        assert_eq!(kept.samples(index).len(), normalized.samples(index).len());
     }
-    assert_eq!(level.report.outputs[0].frames, 165);
-    let (film, alone) = (meter(&level, 0), meter(&level, 1));
-    assert!((film.0 - alone.0).abs() <= 0.3, "{film:?} and {alone:?}");
+    assert_eq!(normalized.report.outputs[0].frames, 165);
+    let (video, audio) = (measure(&normalized, 0), measure(&normalized, 1));
+    assert!((video.0 - audio.0).abs() <= 0.3, "{video:?} and {audio:?}");
 }
 
 #[test]
 fn loudness_is_measured_within_the_trim_ranges_only() {
     let audio = "sine=f=500:d=12:r=48000,volume='if(lt(t,6),1,0.02)':eval=frame";
-    let source = heard("half-soft.wav", audio, "-ac 2");
-    let json = NORMAL.replacen(
+    let source = audio_clip("half-soft.wav", audio, "-ac 2");
+    let json = NORMALIZE.replacen(
         '{',
         r#"{"trim":{"ranges":[{"start":7,"end":9},{"start":9.5,"end":11.5}]},"#,
         1,
     );
     let run = process(&source, &recipe(&json)).unwrap();
-    let (lufs, _) = meter(&run, 0);
+    let (lufs, _) = measure(&run, 0);
     assert!((lufs + 16.0).abs() <= 0.5, "{lufs} LUFS");
 }
 
 #[test]
 fn silence_and_very_short_audio_are_not_normalized() {
-    let silence = heard("silence.wav", "anullsrc=d=3:r=48000", "-ac 2");
-    let run = process(&silence, &recipe(NORMAL)).unwrap();
+    let silence = audio_clip("silence.wav", "anullsrc=d=3:r=48000", "-ac 2");
+    let run = process(&silence, &recipe(NORMALIZE)).unwrap();
     assert!(run.samples(0).iter().all(|sample| sample.abs() < 1e-4));
-    let short = heard("short.wav", "sine=f=500:d=0.3:r=48000", "-ac 2");
-    let normal = process(&short, &recipe(NORMAL)).unwrap().samples(0);
+    let short = audio_clip("short.wav", "sine=f=500:d=0.3:r=48000", "-ac 2");
+    let normal = process(&short, &recipe(NORMALIZE)).unwrap().samples(0);
     assert_eq!(
         normal,
         process(&short, &recipe(r#"{"outputs":[{"kind":"audio"}]}"#))
@@ -152,14 +156,17 @@ fn silence_and_very_short_audio_are_not_normalized() {
 
 #[test]
 fn audio_of_a_bumper_clip_is_not_normalized() {
-    let body = |name: &str, db: i32| {
+    let clip_with_tone = |name: &str, db: i32| {
         let audio = format!(
             "-f lavfi -i color=gray:s=64x64:r=30:d=2 -f lavfi -i sine=f=1000:d=2:r=48000 -af volume={db}dB -c:v libx264 \
              -c:a aac"
         );
         clip(name, &audio)
     };
-    let (source, intro) = (body("loud-body.mp4", 12), body("soft-intro.mp4", -10));
+    let (source, intro) = (
+        clip_with_tone("loud-body.mp4", 12),
+        clip_with_tone("soft-intro.mp4", -10),
+    );
     let extras = Extras {
         intro: Some(&intro),
         ..Extras::default()
@@ -171,40 +178,41 @@ fn audio_of_a_bumper_clip_is_not_normalized() {
             .iter()
             .fold(0.0_f32, |peak, sample| peak.max(sample.abs()))
     };
-    // The tone has an eighth of full scale, less ten decibels; a mono tone of −16 LUFS has a peak of about −13 dB.
+    // The tone of the intro is at 1/8 of full scale, lowered by 10 dB. A mono tone of −16 LUFS has a peak of about −13
+    // dB.
     assert!((peak(24_000) - 0.0395).abs() < 0.004, "{}", peak(24_000));
     assert!((peak(120_000) - 0.224).abs() < 0.03, "{}", peak(120_000));
 }
 
 #[test]
 fn the_loudness_pass_can_be_canceled_before_any_file_is_created() {
-    let source = heard(
+    let source = audio_clip(
         "swell.flac",
         "anoisesrc=c=pink:d=12:s=7:a=0.9,volume='0.1+0.9*abs(sin(t/2))':eval=frame",
         "-ac 2",
     );
     let facts = crate::harness::probe(&source).unwrap();
-    let plan = domain::plan(&recipe(NORMAL), &facts, Clips::default(), &Limits::default()).unwrap();
+    let plan = domain::plan(&recipe(NORMALIZE), &facts, Clips::default(), &Limits::default()).unwrap();
     let (scratch, cancel, images) = (tempfile::tempdir().unwrap(), Cancel::new(), Images::new());
     let inputs = Footage {
         sources: &[File::open(&source).unwrap()],
         images: &images,
     };
-    let mut told = Vec::new();
+    let mut progress = Vec::new();
     let failure = engine::transcode(
         &inputs,
         &plan,
         scratch.path(),
         2,
         &mut |step| {
-            told.push(step);
+            progress.push(step);
             cancel.raise();
         },
         &cancel,
     )
     .unwrap_err();
     assert_eq!(failure.code, Code::Unavailable);
-    assert_eq!(told.len(), 1);
+    assert_eq!(progress.len(), 1);
     assert!(is_empty(scratch.path()));
 }
 
@@ -229,8 +237,8 @@ fn the_audio_stream_of_the_requested_language_is_used() {
         let run = process(&source, &recipe(&json)).unwrap();
         for index in [0, 1] {
             let samples = run.samples(index);
-            let heard = &samples[22_050..66_150];
-            let crossings = heard
+            let second = &samples[22_050..66_150];
+            let crossings = second
                 .windows(2)
                 .filter(|pair| (pair[0] < 0.0) != (pair[1] < 0.0))
                 .count();

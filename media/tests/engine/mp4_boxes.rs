@@ -1,4 +1,4 @@
-//! MP4 files whose boxes are changed by hand to what no tool of ours makes.
+//! MP4 files with edited boxes, for structures that the `ffmpeg` command line does not write (ISO/IEC 14496-12).
 
 use crate::clips::{clip, clip_with, frame_number, numbered};
 use crate::harness::{decode, process, recipe};
@@ -7,9 +7,10 @@ use domain::{Code, FailureKind};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// The path to the sample tables of the first track.
 pub(crate) const STBL: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
 
-/// An MP4 with its index at the end, so that what is added there moves no sample.
+/// The bytes of an MP4 whose `moov` box is the last one, so that appending to it moves no sample.
 pub(crate) struct Mp4(pub(crate) Vec<u8>);
 
 impl Mp4 {
@@ -17,27 +18,29 @@ impl Mp4 {
         Self(fs::read(path).unwrap())
     }
 
-    /// Where the first box with this name begins.
+    /// The offset of the first box with this name in `moov`.
     pub(crate) fn find(&self, name: &[u8; 4]) -> usize {
-        let index = self.0.windows(4).rposition(|window| window == b"moov").unwrap();
-        index + self.0[index..].windows(4).position(|window| window == name).unwrap() - 4
+        let moov = self.0.windows(4).rposition(|window| window == b"moov").unwrap();
+        moov + self.0[moov..].windows(4).position(|window| window == name).unwrap() - 4
     }
 
+    /// Reads a 32-bit number.
     pub(crate) fn number(&self, at: usize) -> u32 {
         u32::from_be_bytes(self.0[at..at + 4].try_into().unwrap())
     }
 
+    /// Writes a 32-bit number.
     pub(crate) fn set(&mut self, at: usize, number: u32) {
         self.0[at..at + 4].copy_from_slice(&number.to_be_bytes());
     }
 
-    /// The box with this name.
+    /// The bytes of the first box with this name, with its header.
     fn get(&self, name: &[u8; 4]) -> Vec<u8> {
         let at = self.find(name);
         self.0[at..at + self.number(at) as usize].to_vec()
     }
 
-    /// Adds bytes at the end of the last of these boxes, each of which lies in the one before.
+    /// Appends bytes to the last of these nested boxes, and grows all of them.
     pub(crate) fn append(&mut self, within: &[&[u8; 4]], bytes: &[u8]) {
         let last = self.find(within.last().unwrap());
         let end = last + self.number(last) as usize;
@@ -48,6 +51,7 @@ impl Mp4 {
         self.0.splice(end..end, bytes.iter().copied());
     }
 
+    /// Writes the file into a temporary directory.
     pub(crate) fn write(&self, name: &str) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
@@ -56,8 +60,8 @@ impl Mp4 {
     }
 }
 
-/// Two clips in one track, the second with headers of its own.
-fn joined() -> (tempfile::TempDir, PathBuf) {
+/// Two clips in one track with two sample descriptions.
+fn with_two_sample_descriptions() -> (tempfile::TempDir, PathBuf) {
     let [first, second] = [
         (
             "first.mp4",
@@ -89,7 +93,7 @@ fn joined() -> (tempfile::TempDir, PathBuf) {
     );
     let (mut file, second) = (Mp4::read(&joined), Mp4::read(&second));
     let within = |name| [&STBL[..], &[name]].concat();
-    // A second description, which the second half uses: it becomes a chunk of its own.
+    // Adds the sample description of the second clip. The second half of the samples becomes a chunk that uses it.
     let list = file.find(b"stsd");
     file.set(list + 12, 2);
     file.append(&within(b"stsd"), &second.get(b"avc1"));
@@ -103,17 +107,18 @@ fn joined() -> (tempfile::TempDir, PathBuf) {
     let half_bytes: u32 = (0..half)
         .map(|sample| file.number(sizes + 20 + 4 * sample as usize))
         .sum();
-    let begins = file.number(offsets + 16) + half_bytes;
+    let second_chunk = file.number(offsets + 16) + half_bytes;
     file.set(chunks + 12, 2);
     file.set(chunks + 20, half);
     file.set(offsets + 12, 2);
-    file.append(&within(b"stco"), &begins.to_be_bytes());
+    file.append(&within(b"stco"), &second_chunk.to_be_bytes());
     file.append(&within(b"stsc"), &[2, half, 2].map(u32::to_be_bytes).concat());
     file.write("joined.mp4")
 }
 
-/// Sixty numbered pictures, the last of which lasts so long: the table of times says it, and lengths of tracks and file.
-pub(crate) fn with_last_picture(last_ms: u32) -> (tempfile::TempDir, PathBuf) {
+/// 60 numbered frames, the last of which has this duration in the sample table (`stts`) and in the durations of media,
+/// track and movie.
+pub(crate) fn with_last_frame(last_ms: u32) -> (tempfile::TempDir, PathBuf) {
     let mut file = Mp4::read(&numbered(
         "sixty.mp4",
         "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p -t 2",
@@ -142,12 +147,12 @@ pub(crate) fn with_last_picture(last_ms: u32) -> (tempfile::TempDir, PathBuf) {
     file.write("last.mp4")
 }
 
-/// The numbers in the luma that pictures of 64x64 begin with.
+/// The numbers of frames of 64x64 that begin with the luma plane.
 fn numbers<'a>(frames: impl Iterator<Item = &'a [u8]>) -> Vec<usize> {
     frames.map(|luma| frame_number(&luma[..64 * 64], 64, 64)).collect()
 }
 
-/// A box of an MP4.
+/// Encodes a box.
 pub(crate) fn boxed(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
     let size = u32::try_from(content.len() + 8).unwrap();
     [&size.to_be_bytes()[..], name, content].concat()
@@ -155,27 +160,32 @@ pub(crate) fn boxed(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
 
 #[test]
 fn video_with_two_sample_descriptions_is_encoded() {
-    let (_folder, source) = joined();
-    let stock = decode(&source, &["-f", "rawvideo", "-pix_fmt", "yuv420p"]);
-    let whole: Vec<_> = (0..60).chain(0..60).collect();
-    assert_eq!(numbers(stock.chunks(64 * 96)), whole, "the clip is none");
+    let (_folder, source) = with_two_sample_descriptions();
+    let reference = decode(&source, &["-f", "rawvideo", "-pix_fmt", "yuv420p"]);
+    let expected: Vec<_> = (0..60).chain(0..60).collect();
+    assert_eq!(
+        numbers(reference.chunks(64 * 96)),
+        expected,
+        "the clip has other frames"
+    );
     let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
     let step = &run.plan.outputs[0].steps[0];
     assert_eq!(
         (step.done, step.reason.as_str()),
         (Done::Transcode, "its headers change on the way")
     );
-    assert_eq!(numbers(run.luma(0).0.iter().map(Vec::as_slice)), whole);
+    assert_eq!(numbers(run.luma(0).0.iter().map(Vec::as_slice)), expected);
     assert!(run.report.warnings.is_empty(), "{:?}", run.report.warnings);
 }
 
-/// Ten-bit pictures and sound; with a profile and the compatibility of its base layer, as Dolby Vision.
-fn dolby(vision: Option<(u8, u8)>) -> (tempfile::TempDir, PathBuf) {
+/// 10-bit PQ video and audio; with a Dolby Vision configuration of this profile and base layer compatibility id, if
+/// any.
+fn dolby_vision(configuration: Option<(u8, u8)>) -> (tempfile::TempDir, PathBuf) {
     let encoding = "-f lavfi -i testsrc2=s=128x72:r=25:d=1 -f lavfi -i sine=d=1 -c:v libx265 -preset ultrafast -tag:v hvc1 \
         -x265-params log-level=error:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc -pix_fmt yuv420p10le -c:a aac";
     let mut file = Mp4::read(&clip("dolby-base.mp4", encoding));
-    if let Some((profile, compatibility)) = vision {
-        // Level 1, with the data that changes the base layer, and the base layer.
+    if let Some((profile, compatibility)) = configuration {
+        // Level 1; RPU and base layer are present, an enhancement layer is not.
         let record = [1, 0, profile << 1, 1 << 3 | 0b101, compatibility << 4];
         let name = if profile > 7 { b"dvvC" } else { b"dvcC" };
         let head = [&32_u32.to_be_bytes()[..], name].concat();
@@ -188,20 +198,20 @@ fn dolby(vision: Option<(u8, u8)>) -> (tempfile::TempDir, PathBuf) {
 #[test]
 fn dolby_vision_uses_its_base_layer_or_is_refused_except_for_its_audio() {
     let movie = recipe(r#"{"outputs":[{"kind":"mp4"}]}"#);
-    let (_folder, base) = dolby(None);
+    let (_folder, base) = dolby_vision(None);
     let base = process(&base, &movie).unwrap();
     assert_eq!(base.plan.warnings[0].code, WarningCode::PictureConverted);
     for (profile, compatibility) in [(7, 6), (8, 1), (8, 4), (8, 2)] {
-        let (_folder, source) = dolby(Some((profile, compatibility)));
+        let (_folder, source) = dolby_vision(Some((profile, compatibility)));
         let run = process(&source, &movie).unwrap();
         assert_eq!(run.luma(0), base.luma(0), "profile {profile}.{compatibility}");
     }
     for (profile, compatibility) in [(5, 0), (10, 0), (20, 0)] {
-        let (_folder, source) = dolby(Some((profile, compatibility)));
+        let (_folder, source) = dolby_vision(Some((profile, compatibility)));
         let failure = process(&source, &movie).unwrap_err();
-        let told = (failure.kind, failure.code);
+        let failed = (failure.kind, failure.code);
         assert_eq!(
-            told,
+            failed,
             (FailureKind::Unsupported, Code::CodecUnsupported),
             "profile {profile}"
         );

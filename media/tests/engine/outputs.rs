@@ -1,4 +1,4 @@
-//! Posters, sound files, several outputs at once, and mixed-down sound.
+//! Posters, audio outputs, several outputs at once, downmixing, and cover art.
 
 use crate::clips::{clip, flash_and_beep, frame_number, numbered};
 use crate::harness::{Run, decode, process, recipe};
@@ -6,7 +6,8 @@ use domain::protocol::{Checked, Depth};
 use domain::{Code, FailureKind};
 use media::engine::{self, Cancel};
 
-fn still_number(run: &Run, index: usize) -> usize {
+/// The number in the frame that a poster shows.
+fn poster_number(run: &Run, index: usize) -> usize {
     let (frames, width, height) = run.luma(index);
     assert_eq!(frames.len(), 1);
     frame_number(&frames[0], width, height)
@@ -26,14 +27,14 @@ fn a_poster_shows_the_requested_frame_alone_or_beside_a_video() {
     ] {
         let poster = format!(r#"{{"kind":"poster","at_ms":{at_ms},"format":"png"}}"#);
         let alone = process(&source, &recipe(&format!(r#"{{"outputs":[{poster}]}}"#))).unwrap();
-        assert_eq!(still_number(&alone, 0), number, "alone at {at_ms} ms");
+        assert_eq!(poster_number(&alone, 0), number, "alone at {at_ms} ms");
         assert!(alone.report.warnings.is_empty(), "{:?}", alone.report.warnings);
         let beside = process(
             &source,
             &recipe(&format!(r#"{{"outputs":[{{"kind":"mp4"}},{poster}]}}"#)),
         )
         .unwrap();
-        assert_eq!(still_number(&beside, 1), number, "beside a movie at {at_ms} ms");
+        assert_eq!(poster_number(&beside, 1), number, "beside a movie at {at_ms} ms");
     }
 }
 
@@ -53,7 +54,7 @@ fn a_jpeg_poster_is_scaled_to_the_requested_width() {
 #[test]
 fn every_poster_format_keeps_the_colors_of_the_source() {
     for (color, expected) in [("0xc83020", [200, 48, 32]), ("0x20a040", [32, 160, 64])] {
-        // BT.709, as a source of this size is without tags.
+        // Sources of this size without tags are assumed to be BT.709.
         let arguments = format!(
             "-f lavfi -i color={color}:s=1280x720:r=10:d=1,format=rgb24,\
             scale=out_color_matrix=bt709:flags=accurate_rnd+full_chroma_int,format=yuv420p -c:v libx264 -crf 4"
@@ -66,13 +67,13 @@ fn every_poster_format_keeps_the_colors_of_the_source() {
             let rgb = decode(&file, &["-f", "rawvideo", "-pix_fmt", "rgb24"]);
             assert_eq!(rgb.len(), 320 * 180 * 3, "{format}");
             let middle = &rgb[(90 * 320 + 160) * 3..][..3];
-            let off = middle
+            let error = middle
                 .iter()
                 .zip(expected)
-                .map(|(is, expected)| is.abs_diff(expected))
+                .map(|(value, expected)| value.abs_diff(expected))
                 .max()
                 .unwrap();
-            assert!(off <= 4, "{format}: {middle:?}, not {expected:?}");
+            assert!(error <= 4, "{format}: {middle:?}, not {expected:?}");
         }
     }
 }
@@ -127,7 +128,7 @@ fn surround_is_downmixed_with_its_center_channel_and_without_clipping() {
         center[2] = "0.9*sin(2*PI*400*t)";
         let audio = format!("aevalsrc=exprs='{}':c={layout}:d=2:s=48000", center.join("|"));
         let quiet = crate::clips::clip_with(
-            &format!("centre-{name}"),
+            &format!("center-{name}"),
             &["-f", "lavfi", "-i", &audio, "-c:a", "flac"],
         );
         let peak = |source: &std::path::Path| {
@@ -137,9 +138,9 @@ fn surround_is_downmixed_with_its_center_channel_and_without_clipping() {
                 .iter()
                 .fold(0.0_f32, |peak, sample| peak.max(sample.abs()))
         };
-        let (loudest, heard) = (peak(&loud), peak(&quiet));
-        assert!(loudest <= 1.0 && loudest > 0.7, "{name}: {loudest}");
-        assert!(heard > 0.15, "{name}: the centre is {heard}");
+        let (all, center_only) = (peak(&loud), peak(&quiet));
+        assert!(all <= 1.0 && all > 0.7, "{name}: {all}");
+        assert!(center_only > 0.15, "{name}: the center channel is {center_only}");
     }
 }
 
@@ -201,19 +202,19 @@ fn damage_in_the_first_and_last_gop_of_an_output_is_counted() {
     let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
     let (planned, made, _) = run.output(0);
     let path = run.scratch.path().join(&planned.file);
-    let whole = std::fs::read(&path).unwrap();
-    let media = whole.windows(4).position(|four| four == b"mdat").unwrap();
-    let is_noticed = |percent: &usize| {
-        let mut bytes = whole.clone();
-        let at = media + (whole.len() - media) * percent / 100;
+    let content = std::fs::read(&path).unwrap();
+    let media = content.windows(4).position(|four| four == b"mdat").unwrap();
+    let is_detected = |percent: &usize| {
+        let mut bytes = content.clone();
+        let at = media + (content.len() - media) * percent / 100;
         bytes[at..at + 40].iter_mut().for_each(|byte| *byte ^= 0x5a);
         std::fs::write(&path, bytes).unwrap();
         let found = engine::verify(run.scratch.path(), planned, made, Depth::Fast, &Cancel::new()).unwrap();
         matches!(found, Checked::File(found) if found.decode_errors > 0)
     };
-    // Eight seconds are two groups. Some damage is a valid film by chance.
+    // Eight seconds are two GOPs. Some damage results in a valid bitstream by chance.
     for group in [3..48, 53..98] {
-        let noticed = group.clone().step_by(3).filter(is_noticed).count();
-        assert!(noticed >= 12, "{noticed} of 15 places in {group:?} percent");
+        let detected = group.clone().step_by(3).filter(is_detected).count();
+        assert!(detected >= 12, "{detected} of 15 positions in {group:?} percent");
     }
 }

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-/// A case: its number, what it is and what is expected, and the tests, below `media/tests/engine` unless their file says
-/// otherwise.
+/// A case: its number, what it is and what is expected, and the tests, below `media/tests/engine` unless their file
+/// says otherwise.
 type Row = (u8, &'static str, &'static [&'static str]);
 
 const ROWS: &[Row] = &[

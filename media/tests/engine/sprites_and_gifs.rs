@@ -1,4 +1,4 @@
-//! Sprites and animations.
+//! Sprites and GIF outputs.
 
 use crate::clips::{clip, frame_number, numbered};
 use crate::harness::{Run, decode, process, recipe};
@@ -7,12 +7,12 @@ use std::path::Path;
 
 const SOURCE: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
 
-/// The cells of a sprite in the order of its index: time in milliseconds, file, and the luma of its picture.
-fn cells(run: &Run, place: usize) -> Vec<(u64, String, Vec<u8>)> {
-    let Checked::Sprite(checked) = &run.checked[place] else {
+/// The cells of a sprite in the order of its WebVTT index: time in milliseconds, file, and luma.
+fn cells(run: &Run, output: usize) -> Vec<(u64, String, Vec<u8>)> {
+    let Checked::Sprite(checked) = &run.checked[output] else {
         panic!()
     };
-    let folder = run.path(place);
+    let folder = run.path(output);
     let sheets: Vec<_> = (1..=checked.sheets.len())
         .map(|number| {
             let file = folder.join(format!("sheet-{number}.jpg"));
@@ -34,7 +34,7 @@ fn cells(run: &Run, place: usize) -> Vec<(u64, String, Vec<u8>)> {
     cues.collect()
 }
 
-/// The number in a picture of full range, as [`number_of`] reads it in limited range.
+/// Reads the number of a full-range frame; [`frame_number`] expects limited range.
 fn full_range_number(luma: &[u8], width: usize, height: usize) -> usize {
     let limited: Vec<_> = luma
         .iter()
@@ -43,7 +43,7 @@ fn full_range_number(luma: &[u8], width: usize, height: usize) -> usize {
     frame_number(&limited, width, height)
 }
 
-/// The times and numbers of a sprite of [`numbered`].
+/// The times in milliseconds and frame numbers of a sprite made from a clip of [`numbered`].
 fn numbers(run: &Run, index: usize) -> Vec<(u64, usize)> {
     let numbers = cells(run, index).into_iter();
     numbers
@@ -57,11 +57,14 @@ fn a_sprite_shows_the_right_frames_alone_and_beside_a_video() {
     let sprite = r#"{"kind":"sprite","every_ms":500,"width_px":64}"#;
     for (beside, index) in [("", 0), (r#"{"kind":"mp4"},"#, 1)] {
         let run = process(&source, &recipe(&format!(r#"{{"outputs":[{beside}{sprite}]}}"#))).unwrap();
-        // Alone, a keyframe at most 250 ms before the moment is near enough; there is one every 25 pictures.
+        // A sprite without a video beside it may show a keyframe up to 250 ms earlier. Every 25th frame is one.
         for (n, (ms, number)) in (0..).zip(numbers(&run, index)) {
             let exact = n * 15;
-            let near = index == 0 && exact % 25 <= 7 && number == exact / 25 * 25;
-            assert!(number == exact || near, "beside {beside:?}, {ms} ms: {number}");
+            let is_near_keyframe = index == 0 && exact % 25 <= 7 && number == exact / 25 * 25;
+            assert!(
+                number == exact || is_near_keyframe,
+                "beside {beside:?}, {ms} ms: {number}"
+            );
         }
         let Checked::Sprite(checked) = &run.checked[index] else {
             panic!()
@@ -76,16 +79,16 @@ fn a_sprite_shows_the_right_frames_alone_and_beside_a_video() {
 fn sprites_and_posters_alone_show_the_right_frames_for_every_gop_structure() {
     let h264 = "-c:v libx264 -preset ultrafast -crf 4 -pix_fmt yuv420p";
     for (name, encoding) in [
-        ("skim-long.mp4", format!("{h264} -bf 3 -g 300")),
+        ("stills-long.mp4", format!("{h264} -bf 3 -g 300")),
         (
-            "skim-open.mp4",
+            "stills-open.mp4",
             format!("{h264} -bf 3 -g 40 -x264-params open-gop=1:scenecut=0"),
         ),
-        ("skim.ts", format!("{h264} -bf 2 -g 40")),
-        ("skim.mkv", format!("{h264} -bf 2 -g 10")),
-        ("skim.avi", "-c:v mpeg4 -q:v 1 -bf 2 -g 40".to_owned()),
+        ("stills.ts", format!("{h264} -bf 2 -g 40")),
+        ("stills.mkv", format!("{h264} -bf 2 -g 10")),
+        ("stills.avi", "-c:v mpeg4 -q:v 1 -bf 2 -g 40".to_owned()),
         (
-            "skim.webm",
+            "stills.webm",
             "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -crf 4 -b:v 0 -g 40".to_owned(),
         ),
     ] {
@@ -159,20 +162,21 @@ fn more_than_100_cells_fill_several_sheets() {
     assert_eq!(cells(&run, 0)[100].1, "sheet-2.jpg");
 }
 
-/// The delays of an animation in hundredths of a second, and how often it is repeated (0 for ever).
+/// The frame delays of a GIF in 1/100 s, and its loop count (0 is forever; `None` without a loop extension).
 fn delays(file: &Path) -> (Vec<u16>, Option<u16>) {
     let bytes = std::fs::read(file).unwrap();
     let number = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
     let starts = |head: &'static [u8]| {
-        let positions = bytes.windows(head.len()).enumerate();
-        positions.filter(move |(_, window)| *window == head).map(|(at, _)| at)
+        let windows = bytes.windows(head.len()).enumerate();
+        windows.filter(move |(_, window)| *window == head).map(|(at, _)| at)
     };
-    // Graphic control extensions (GIF89a, 23) end with a zero after their four bytes.
+    // A graphic control extension (GIF89a §23) has four bytes and a terminating zero.
     let controls = starts(&[0x21, 0xf9, 4]).filter(|at| bytes[at + 7] == 0);
-    let repeated = starts(b"NETSCAPE2.0").map(|at| number(at + 13)).next();
-    (controls.map(|at| number(at + 4)).collect(), repeated)
+    let loops = starts(b"NETSCAPE2.0").map(|at| number(at + 13)).next();
+    (controls.map(|at| number(at + 4)).collect(), loops)
 }
 
+/// The number in every frame of a square GIF.
 fn gif_numbers(file: &Path, width: usize) -> Vec<usize> {
     let gray = decode(
         file,
@@ -202,16 +206,16 @@ fn a_gif_has_the_right_frames_delays_and_loops_forever() {
             r#"{{"outputs":[{{"kind":"gif","start_ms":{start_ms},"end_ms":{end_ms},"width_px":64,"fps":{fps}}}]}}"#
         );
         let run = process(&source, &recipe(&json)).unwrap();
-        let (planned, made, _) = run.output(0);
-        let file = run.scratch.path().join(&planned.file);
+        let (_, made, _) = run.output(0);
+        let file = run.path(0);
         let count = (end_ms.min(8_000) - start_ms) / 1_000 * fps;
         let expected: Vec<_> = (0..count).map(|n| first + n * every).collect();
         assert_eq!(gif_numbers(&file, 64), expected, "from {start_ms} ms");
         assert_eq!(made.frames, u64::try_from(count).unwrap());
-        let (delays, repeated) = delays(&file);
-        assert_eq!((delays.len(), repeated), (count, Some(0)));
-        let all: usize = delays.iter().map(|delay| usize::from(*delay)).sum();
-        assert!(all.abs_diff(count * 100 / fps) <= 1, "{delays:?}");
+        let (delays, loops) = delays(&file);
+        assert_eq!((delays.len(), loops), (count, Some(0)));
+        let total: usize = delays.iter().map(|delay| usize::from(*delay)).sum();
+        assert!(total.abs_diff(count * 100 / fps) <= 1, "{delays:?}");
         assert!(
             delays.iter().all(|delay| usize::from(*delay).abs_diff(100 / fps) <= 1),
             "{delays:?}"
@@ -245,18 +249,18 @@ fn a_gif_has_the_watermark_and_the_colors_of_the_source() {
     let seen: Vec<_> = (0..30).filter(|n| differs(*n)).collect();
     assert_eq!(seen, (10..20).collect::<Vec<_>>());
     let far = &frames[15][(170 * 320 + 310) * 3..][..3];
-    let off = far
+    let error = far
         .iter()
         .zip([200_u8, 48, 32])
-        .map(|(is, expected)| is.abs_diff(expected))
+        .map(|(value, expected)| value.abs_diff(expected))
         .max()
         .unwrap();
-    assert!(off <= 8, "{far:?}");
+    assert!(error <= 8, "{far:?}");
 }
 
 #[test]
 fn a_large_gif_has_several_palettes_and_keeps_its_frames() {
-    // More pictures than wait at once, and the last ones in a color that the first ones have not.
+    // More frames than are buffered for one palette; the last one has a color that the others do not have.
     let source = clip(
         "large.mp4",
         "-f lavfi -i color=0x2040c0:s=1920x1080:r=24:d=1,drawbox=t=fill:c=0xc83020:enable='gte(n,23)',\
@@ -279,12 +283,12 @@ fn a_large_gif_has_several_palettes_and_keeps_its_frames() {
     );
     let frames: Vec<_> = rgb.chunks(12).collect();
     for (n, expected) in [(0, [32, 64, 192]), (22, [32, 64, 192]), (23, [200, 48, 32_u8])] {
-        let off = frames[n]
+        let error = frames[n]
             .iter()
             .zip(expected)
-            .map(|(is, expected)| is.abs_diff(expected))
+            .map(|(value, expected)| value.abs_diff(expected))
             .max()
             .unwrap();
-        assert!(off <= 12, "picture {n}: {:?}", frames[n]);
+        assert!(error <= 12, "frame {n}: {:?}", frames[n]);
     }
 }

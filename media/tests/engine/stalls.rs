@@ -1,4 +1,4 @@
-//! What the work tells of its stages: one that only takes long is not taken for one that hangs.
+//! Progress of the stages of a transcode: slow stages advance, and a stalled one is reported.
 
 use crate::clips::clip;
 use crate::harness::{inputs_of, plan, probe, process, recipe};
@@ -20,17 +20,17 @@ fn repeating_one_frame_for_an_hour_counts_as_progress() {
     assert!(frames >= 36_000, "{frames} frames");
     let last = run.progress.last().unwrap();
     assert!(last.moved >= frames, "{} moved of {frames} frames", last.moved);
-    // Between two words it moved on, unless it was about to end.
-    let stood = run
+    // Every event shows an advance, except for the last ones.
+    let unchanged = run
         .progress
         .windows(2)
         .filter(|pair| pair[0].moved == pair[1].moved)
         .count();
-    assert!(stood <= 2, "{:?}", run.progress);
+    assert!(unchanged <= 2, "{:?}", run.progress);
 }
 
-/// Longer than a stage on a busy machine takes for its next packet.
-const HANGS_MS: u64 = 3_000;
+/// Time without an advance that counts as a stall; more than a stage needs for a packet on a busy machine.
+const STALL_MS: u64 = 3_000;
 
 #[test]
 fn a_stalled_output_is_reported_in_progress_events() {
@@ -41,27 +41,27 @@ fn a_stalled_output_is_reported_in_progress_events() {
     let outputs = recipe(r#"{"outputs":[{"kind":"mp4","video":{"speed":"fastest"}},{"kind":"audio","format":"mp3"}]}"#);
     let plan = plan(&outputs, &probe(&source).unwrap()).unwrap();
     let scratch = tempfile::tempdir().unwrap();
-    // A pipe that takes 64 KiB, and nothing more while nothing is read from it.
+    // The second output is a pipe that is not read, so it blocks after 64 KiB.
     let path = scratch.path().join(&plan.outputs[1].file);
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
     let pipe = File::options().read(true).write(true).open(&path).unwrap();
-    let (begun, mut hung, mut drained) = (Instant::now(), None, false);
-    let mut told = |progress: Progress| {
-        hung = hung.or((progress.still_ms >= HANGS_MS).then_some(progress.moved));
-        if !drained && (hung.is_some() || begun.elapsed() > Duration::from_secs(60)) {
-            drained = true;
+    let (started, mut stalled, mut is_drained) = (Instant::now(), None, false);
+    let mut on_progress = |progress: Progress| {
+        stalled = stalled.or((progress.still_ms >= STALL_MS).then_some(progress.moved));
+        if !is_drained && (stalled.is_some() || started.elapsed() > Duration::from_secs(60)) {
+            is_drained = true;
             let mut end = pipe.try_clone().unwrap();
             std::thread::spawn(move || std::io::copy(&mut end, &mut std::io::sink()));
         }
     };
     let sources = [File::open(&source).unwrap()];
-    let ended = engine::transcode(
+    let result = engine::transcode(
         &inputs_of(&sources),
         &plan,
         scratch.path(),
         2,
-        &mut told,
+        &mut on_progress,
         &Cancel::new(),
     );
-    assert!(hung.is_some_and(|moved| moved > 0), "{hung:?}, {ended:?}");
+    assert!(stalled.is_some_and(|moved| moved > 0), "{stalled:?}, {result:?}");
 }

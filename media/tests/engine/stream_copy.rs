@@ -1,36 +1,36 @@
-//! Streams that are already what was asked: their packets go over as they are, and play as they did.
+//! Stream copies: sources that already match the recipe keep their packets and their timing.
 
 use crate::clips::{clip_with, flash_and_beep};
 use crate::harness::{Run, probe, process, recipe};
 use domain::plan::Done;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 pub(crate) const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
 
-/// What was done with each stream of an output.
+/// Stream and action of each step of an output.
 pub(crate) fn done(run: &Run, index: usize) -> Vec<(&str, Done)> {
     let steps = run.plan.outputs[index].steps.iter();
     steps.map(|step| (step.stream.as_str(), step.done)).collect()
 }
 
-/// What the command line prints about a file.
+/// Runs `ffprobe` with CSV output.
 fn ffprobe(path: &Path, arguments: &str) -> String {
-    let ran = Command::new("ffprobe")
+    let output = Command::new("ffprobe")
         .args(["-v", "error", "-of", "csv=p=0"])
         .args(arguments.split_whitespace())
         .arg(path)
         .output()
         .unwrap();
-    String::from_utf8(ran.stdout).unwrap().trim().to_owned()
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// Hashes of the packets of a stream, in the order of the file.
+/// MD5 hashes of the packets of a stream, in file order.
 pub(crate) fn packets(path: &Path, stream: &str) -> Vec<String> {
     let arguments =
         format!("-select_streams {stream} -show_packets -show_data_hash md5 -show_entries packet=data_hash");
     let printed = ffprobe(path, &arguments);
-    // Packets with side data are printed over several lines.
+    // The fields of packets with side data are on several lines.
     let fields = printed.split([',', '\n']);
     fields
         .filter(|field| field.starts_with("MD5:"))
@@ -38,11 +38,7 @@ pub(crate) fn packets(path: &Path, stream: &str) -> Vec<String> {
         .collect()
 }
 
-pub(crate) fn result(run: &Run, index: usize) -> PathBuf {
-    run.path(index)
-}
-
-/// When the first bright picture and the first loud sample of the first output come, in milliseconds.
+/// The times of the first bright frame and the first loud sample of the first output, in milliseconds.
 pub(crate) fn flash_and_beep_at(run: &Run) -> (usize, usize) {
     let (frames, width, _) = run.luma(0);
     let flash = frames.iter().position(|luma| luma[width * 4 + 4] > 180).unwrap();
@@ -54,7 +50,7 @@ pub(crate) fn flash_and_beep_at(run: &Run) -> (usize, usize) {
 fn a_compatible_source_is_stream_copied() {
     for (name, encoding) in [
         ("right.mp4", "-c:a aac -movflags +faststart"),
-        ("right-late-index.mov", "-c:a aac"),
+        ("right-moov-at-end.mov", "-c:a aac"),
         ("right.mkv", "-c:a aac"),
     ] {
         let source = flash_and_beep(name, "", &format!("{H264} {encoding}"));
@@ -69,12 +65,12 @@ fn a_compatible_source_is_stream_copied() {
         );
         for stream in ["v", "a"] {
             assert_eq!(
-                packets(&result(&run, 0), stream),
+                packets(&run.path(0), stream),
                 packets(&source, stream),
                 "{name}, {stream}"
             );
         }
-        let tags = ffprobe(&result(&run, 0), "-show_entries stream=codec_tag_string");
+        let tags = ffprobe(&run.path(0), "-show_entries stream=codec_tag_string");
         assert_eq!(tags, "avc1\nmp4a", "{name}");
         let (flash, beep) = flash_and_beep_at(&run);
         assert_eq!(flash, 2_000, "{name}");
@@ -87,7 +83,7 @@ fn a_compatible_source_is_stream_copied() {
 fn a_stream_copy_keeps_timing_with_edit_lists_and_offsets() {
     let right = flash_and_beep("right.mp4", "", &format!("{H264} -c:a aac -movflags +faststart"));
     let right = right.to_str().unwrap();
-    // Packets of hidden pictures stand before the first shown one, in the middle of a group.
+    // An edit list hides the frames of the first GOP before 1.4 s.
     let hidden = clip_with("hidden-head.mp4", &["-ss", "1.4", "-i", right, "-c", "copy"]);
     assert!(
         probe(&hidden)
@@ -127,8 +123,8 @@ fn a_stream_copy_keeps_timing_with_edit_lists_and_offsets() {
             "{source:?}"
         );
         let (flash, beep) = flash_and_beep_at(&run);
-        let leading = ffprobe(&result(&run, 0), "-select_streams a -show_entries stream=start_time");
-        // Printed with six decimals.
+        let leading = ffprobe(&run.path(0), "-select_streams a -show_entries stream=start_time");
+        // `ffprobe` prints seconds with six decimals.
         let leading_us: usize = leading.replace('.', "").parse().unwrap();
         let beep = beep + leading_us / 1_000;
         assert!(flash.abs_diff(flash_ms) <= 1, "{source:?}: flash at {flash} ms");
@@ -153,7 +149,7 @@ fn audio_and_video_are_copied_independently() {
     ] {
         let run = process(&source, &recipe(json)).unwrap();
         assert_eq!(done(&run, 0), expected);
-        assert_eq!(packets(&result(&run, 0), copied), packets(&source, copied), "{copied}");
+        assert_eq!(packets(&run.path(0), copied), packets(&source, copied), "{copied}");
         let (flash, beep) = flash_and_beep_at(&run);
         assert_eq!((flash, run.report.outputs[0].frames), (2_000, 180));
         assert!(beep.abs_diff(2_000) <= 2, "{copied} copied: beep at {beep} ms");
@@ -171,8 +167,8 @@ fn copied_and_encoded_outputs_share_one_read() {
     assert_eq!(done(&run, 0), [("video", Done::Copy), ("audio", Done::Copy)]);
     assert_eq!(done(&run, 1), [("video", Done::Transcode), ("audio", Done::Copy)]);
     assert_eq!(done(&run, 2), [("audio", Done::Copy)]);
-    assert_eq!(packets(&result(&run, 0), "v"), packets(&source, "v"));
-    assert_eq!(packets(&result(&run, 2), "a"), packets(&source, "a"));
+    assert_eq!(packets(&run.path(0), "v"), packets(&source, "v"));
+    assert_eq!(packets(&run.path(2), "a"), packets(&source, "a"));
     assert!(run.luma(3).0[0][0] > 180, "the poster is dark");
 }
 
@@ -189,7 +185,7 @@ fn audio_files_are_stream_copied_in_sync() {
         let json = format!(r#"{{"outputs":[{{"kind":"audio","format":"{format}"}}]}}"#);
         let run = process(&source, &recipe(&json)).unwrap();
         assert_eq!(done(&run, 0), [("audio", Done::Copy)], "{name}");
-        assert_eq!(packets(&result(&run, 0), "a"), packets(&source, "a"), "{name}");
+        assert_eq!(packets(&run.path(0), "a"), packets(&source, "a"), "{name}");
         let beep = run.samples(0).iter().position(|sample| sample.abs() > 0.1).unwrap();
         assert!((beep / 48).abs_diff(2_000) <= 2, "{name}: beep at {} ms", beep / 48);
         let length = run.report.outputs[0].duration_us;

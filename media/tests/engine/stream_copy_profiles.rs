@@ -1,4 +1,5 @@
-//! What a copy must not trust: profiles and levels that browsers do not play, and headers that change inside the packets.
+//! Streams that are not copied although codec and container match: profiles and levels that browsers do not play, and
+//! headers that change mid-stream.
 
 use crate::clips::{clip, clip_with};
 use crate::harness::{Run, probe, process, recipe};
@@ -9,19 +10,20 @@ use std::process::Command;
 const MP4: &str = r#"{"outputs":[{"kind":"mp4"}]}"#;
 const H265: &str = r#"{"outputs":[{"kind":"mp4","video":{"codec":"h265"}}]}"#;
 
-fn film(name: &str, encoding: &str) -> PathBuf {
-    let video = "-f lavfi -i testsrc2=s=160x90:r=25:d=2 -pix_fmt yuv420p -g 25";
-    clip(name, &format!("{video} {encoding}"))
+/// Two seconds of video with this encoding.
+fn video(name: &str, encoding: &str) -> PathBuf {
+    let input = "-f lavfi -i testsrc2=s=160x90:r=25:d=2 -pix_fmt yuv420p -g 25";
+    clip(name, &format!("{input} {encoding}"))
 }
 
-/// The file with one byte of each parameter set changed: the `nth` after each mark.
-fn patched(source: &Path, mark: &[u8], nth: usize, value: u8) -> (tempfile::TempDir, PathBuf) {
+/// A copy of a file in which the byte at `offset` from each occurrence of `pattern` has this value.
+fn patched(source: &Path, pattern: &[u8], offset: usize, value: u8) -> (tempfile::TempDir, PathBuf) {
     let mut bytes = std::fs::read(source).unwrap();
-    let positions: Vec<_> = (0..bytes.len() - mark.len())
-        .filter(|at| bytes[*at..].starts_with(mark))
+    let positions: Vec<_> = (0..bytes.len() - pattern.len())
+        .filter(|at| bytes[*at..].starts_with(pattern))
         .collect();
     assert!(!positions.is_empty());
-    positions.iter().for_each(|at| bytes[at + nth] = value);
+    positions.iter().for_each(|at| bytes[at + offset] = value);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(source.file_name().unwrap());
     std::fs::write(&path, bytes).unwrap();
@@ -47,7 +49,7 @@ fn only_profiles_and_levels_that_browsers_play_are_copied() {
             false,
         ),
     ] {
-        let run = process(&film(name, &encoding), &recipe(recipe_json)).unwrap();
+        let run = process(&video(name, &encoding), &recipe(recipe_json)).unwrap();
         assert_eq!(run.plan.copies(), copied, "{name}: {:?}", run.plan.outputs[0].steps);
         assert_eq!(run.report.outputs[0].frames, 50, "{name}");
     }
@@ -55,14 +57,14 @@ fn only_profiles_and_levels_that_browsers_play_are_copied() {
 
 #[test]
 fn patched_extended_and_rext_profiles_are_not_copied() {
-    let main = film("patch-main.mp4", "-c:v libx264 -preset veryfast -profile:v main");
-    // The profile stands after the type of the unit.
+    let main = video("patch-main.mp4", "-c:v libx264 -preset veryfast -profile:v main");
+    // `profile_idc` follows the NAL unit header of the SPS.
     let (_folder, extended) = patched(&main, &[0x67, 77], 1, 88);
-    let hevc = film(
+    let hevc = video(
         "patch-hevc.mp4",
         "-c:v libx265 -preset ultrafast -x265-params log-level=error -tag:v hvc1",
     );
-    // Profile 1, its compatibility flags: in the record, in both parameter sets.
+    // `general_profile_idc` 1 and its compatibility flags, in `hvcC`, VPS and SPS.
     let (_folder2, rext) = patched(&hevc, &[0x01, 0x60, 0, 0], 0, 4);
     for (path, json) in [(&extended, MP4), (&rext, H265)] {
         let facts = probe(path).unwrap();
@@ -71,26 +73,27 @@ fn patched_extended_and_rext_profiles_are_not_copied() {
     }
 }
 
-/// Two films one after the other, as if they were one: their packets are joined without being looked at.
+/// Concatenates the packets of two clips with the concat demuxer, without encoding.
 fn joined(name: &str, first: &Path, second: &Path) -> PathBuf {
     let list = tempfile::Builder::new().suffix(".txt").tempfile().unwrap();
     let lines = [first, second].map(|path| format!("file '{}'\n", path.display()));
     std::fs::write(list.path(), lines.concat()).unwrap();
-    let to = first.with_file_name(name);
-    let made = Command::new("ffmpeg")
+    let path = first.with_file_name(name);
+    let status = Command::new("ffmpeg")
         .args(["-v", "error", "-y", "-f", "concat", "-safe", "0", "-i"])
         .arg(list.path())
         .args(["-map", "0", "-c", "copy"])
-        .arg(&to)
+        .arg(&path)
         .status();
-    assert!(made.unwrap().success(), "{name}");
-    to
+    assert!(status.unwrap().success(), "{name}");
+    path
 }
 
-fn is_encoded_whole(run: &Run, name: &str, frames: u64) {
+/// Asserts that the video was encoded completely and that no damage was reported.
+fn assert_encoded(run: &Run, name: &str, frames: u64) {
     assert!(!run.plan.copies(), "{name}: {:?}", run.plan.outputs[0].steps);
-    let made = run.report.outputs[0].frames;
-    assert!(made.abs_diff(frames) <= 1, "{name}: {made} frames");
+    let encoded = run.report.outputs[0].frames;
+    assert!(encoded.abs_diff(frames) <= 1, "{name}: {encoded} frames");
     let damaged = run
         .report
         .warnings
@@ -108,7 +111,7 @@ fn concatenated_videos_with_different_headers_are_encoded() {
     let vp9 = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 200k";
     let av1 = "-c:v libaom-av1 -usage realtime -cpu-used 8 -b:v 200k";
     let webm = r#"{"outputs":[{"kind":"webm"}]}"#;
-    for (name, extension, joins, (first, second), json) in [
+    for (name, extension, joined_extension, (first, second), json) in [
         (
             "h264",
             "ts",
@@ -141,10 +144,10 @@ fn concatenated_videos_with_different_headers_are_encoded() {
         let other = if extension == "ts" { small } else { large };
         let a = clip(&format!("join-{name}-a.{extension}"), &format!("{small} {first}"));
         let b = clip(&format!("join-{name}-b.{extension}"), &format!("{other} {second}"));
-        let path = joined(&format!("joined-{name}.{joins}"), &a, &b);
+        let path = joined(&format!("joined-{name}.{joined_extension}"), &a, &b);
         let run = process(&path, &recipe(json)).unwrap();
-        is_encoded_whole(&run, name, 100);
-        // Posters are made from the same packets, and must not keep them from being looked at.
+        assert_encoded(&run, name, 100);
+        // A poster decodes the same packets. They are checked for changed headers all the same.
         let with_poster = json.replace("[{", r#"[{"kind":"poster"},{"#);
         let run = process(&path, &recipe(&with_poster)).unwrap();
         assert!(!run.plan.copies(), "{name} and a poster");

@@ -1,4 +1,4 @@
-//! What must not be copied: what the index and the headers tell before, and the packets themselves on their way.
+//! Facts of the probe that decide about stream copies, and damaged packets that are found during a copy.
 
 use crate::clips::clip;
 use crate::harness::{probe, process, recipe};
@@ -57,7 +57,7 @@ fn audio_profiles_that_browsers_play_are_recognized() {
     }
 }
 
-/// Two thousand bytes in the middle of it become zeros, or noise.
+/// A copy of a file with 2,000 bytes of zeros or noise after 60 %.
 fn damaged(source: &Path, noise: bool) -> (tempfile::TempDir, PathBuf) {
     let mut bytes = std::fs::read(source).unwrap();
     let from = bytes.len() * 6 / 10;
@@ -76,33 +76,38 @@ fn damaged(source: &Path, noise: bool) -> (tempfile::TempDir, PathBuf) {
 
 #[test]
 fn damaged_packets_of_every_codec_are_not_copied() {
-    let film = "-f lavfi -i testsrc2=s=160x90:r=25:d=8 -pix_fmt yuv420p -g 25";
-    let tone = "-f lavfi -i aevalsrc=exprs='0.5*sin(2*PI*t*(300+200*sin(t)))':d=20:s=48000";
+    let video = "-f lavfi -i testsrc2=s=160x90:r=25:d=8 -pix_fmt yuv420p -g 25";
+    let audio = "-f lavfi -i aevalsrc=exprs='0.5*sin(2*PI*t*(300+200*sin(t)))':d=20:s=48000";
     let (mp4, webm) = (r#"{"kind":"mp4"}"#, r#"{"kind":"webm"}"#);
     for (name, input, encoding, output) in [
-        ("spoilt-h264.mp4", film, "-c:v libx264 -preset ultrafast -crf 30", mp4),
         (
-            "spoilt-vp9.mp4",
-            film,
+            "to-damage-h264.mp4",
+            video,
+            "-c:v libx264 -preset ultrafast -crf 30",
+            mp4,
+        ),
+        (
+            "to-damage-vp9.mp4",
+            video,
             "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 200k",
             webm,
         ),
         (
-            "spoilt-av1.mp4",
-            film,
+            "to-damage-av1.mp4",
+            video,
             "-c:v libaom-av1 -usage realtime -cpu-used 8 -b:v 200k",
             r#"{"kind":"mp4","video":{"codec":"av1"}}"#,
         ),
-        ("spoilt.m4a", tone, "-c:a aac -b:a 96k", r#"{"kind":"audio"}"#),
+        ("to-damage.m4a", audio, "-c:a aac -b:a 96k", r#"{"kind":"audio"}"#),
         (
-            "spoilt-mp3.mp4",
-            tone,
+            "to-damage-mp3.mp4",
+            audio,
             "-c:a libmp3lame -b:a 96k",
             r#"{"kind":"audio","format":"mp3"}"#,
         ),
         (
-            "spoilt-opus.mp4",
-            tone,
+            "to-damage-opus.mp4",
+            audio,
             "-c:a libopus -b:a 96k",
             r#"{"kind":"audio","format":"opus"}"#,
         ),
@@ -115,9 +120,9 @@ fn damaged_packets_of_every_codec_are_not_copied() {
             let (_folder, path) = damaged(&source, noise);
             let run = process(&path, &recipe).unwrap();
             assert!(!run.plan.copies(), "{name}, noise: {noise}");
-            let told = run.report.warnings.iter().map(|warning| warning.code);
+            let codes = run.report.warnings.iter().map(|warning| warning.code);
             assert_eq!(
-                told.collect::<Vec<_>>(),
+                codes.collect::<Vec<_>>(),
                 [WarningCode::SourceDamaged],
                 "{name}, noise: {noise}"
             );

@@ -1,4 +1,4 @@
-//! Sources whose streams, pictures or spans end where others go on.
+//! Streams that start or end at different times, trims at their ends, and outputs of a single frame.
 
 use crate::clips::{clip, clip_with, flash_and_beep, frame_number, numbered};
 use crate::harness::{probe, process, recipe};
@@ -8,15 +8,15 @@ use domain::plan::{Content, Done};
 use domain::probe::{Stream, StreamKind};
 use std::path::PathBuf;
 
-/// Pictures of two seconds under sound of six.
-fn long_sound() -> PathBuf {
+/// Two seconds of video with six seconds of audio.
+fn long_audio() -> PathBuf {
     clip(
-        "long-sound.mp4",
+        "long-audio.mp4",
         "-f lavfi -i testsrc2=s=160x90:r=25:d=2 -f lavfi -i sine=d=6 -c:v libx264 -pix_fmt yuv420p -c:a aac",
     )
 }
 
-/// A recorded screen: it moves for a second, stands still for eight, and moves again.
+/// A screen recording of ten seconds without frames between 1 s and 9 s.
 fn screen() -> PathBuf {
     let arguments = [
         "-f",
@@ -38,7 +38,7 @@ fn screen() -> PathBuf {
 #[test]
 fn outputs_are_as_long_as_audio_that_outlasts_the_video() {
     let json = r#"{"outputs":[{"kind":"mp4","video":{"crf":30}},{"kind":"audio"},{"kind":"sprite","every_ms":500}]}"#;
-    let run = process(&long_sound(), &recipe(json)).unwrap();
+    let run = process(&long_audio(), &recipe(json)).unwrap();
     assert!(run.plan.warnings.is_empty(), "{:?}", run.plan.warnings);
     assert!(run.report.warnings.is_empty(), "{:?}", run.report.warnings);
     assert_eq!(run.output(0).1.frames, 150);
@@ -48,36 +48,36 @@ fn outputs_are_as_long_as_audio_that_outlasts_the_video() {
     };
     assert_eq!(*count, 12);
     let silent = r#"{"audio":{"mode":"drop"},"outputs":[{"kind":"mp4","video":{"crf":30}}]}"#;
-    let run = process(&long_sound(), &recipe(silent)).unwrap();
-    assert_eq!(run.output(0).1.frames, 50, "sound that is not wanted lengthens nothing");
+    let run = process(&long_audio(), &recipe(silent)).unwrap();
+    assert_eq!(run.output(0).1.frames, 50, "dropped audio does not lengthen the video");
 }
 
 #[test]
 fn a_trim_after_the_end_of_audio_is_refused_for_audio_outputs() {
-    let short_sound = clip(
-        "short-sound.mp4",
+    let short_audio = clip(
+        "short-audio.mp4",
         "-f lavfi -i testsrc2=s=160x90:r=25:d=6 -f lavfi -i sine=d=2 -c:v libx264 -pix_fmt yuv420p -c:a aac",
     );
     for (source, json, code) in [
         (
-            &long_sound(),
+            &long_audio(),
             r#"{"trim":{"start":3},"outputs":[{"kind":"mp4"}]}"#,
             None,
         ),
         (
-            &long_sound(),
+            &long_audio(),
             r#"{"trim":{"start":3},"outputs":[{"kind":"audio"}]}"#,
             None,
         ),
-        (&short_sound, r#"{"trim":{"start":3},"outputs":[{"kind":"mp4"}]}"#, None),
+        (&short_audio, r#"{"trim":{"start":3},"outputs":[{"kind":"mp4"}]}"#, None),
         (
-            &short_sound,
+            &short_audio,
             r#"{"trim":{"start":3},"outputs":[{"kind":"audio"}]}"#,
             Some(Code::TrimOutsideSource),
         ),
     ] {
-        let ended = process(source, &recipe(json));
-        assert_eq!(ended.err().map(|failure| failure.code), code, "{json}");
+        let result = process(source, &recipe(json));
+        assert_eq!(result.err().map(|failure| failure.code), code, "{json}");
     }
 }
 
@@ -121,7 +121,7 @@ fn a_trim_shorter_than_a_frame_gives_one_frame() {
 
 #[test]
 fn a_poster_after_the_end_shows_the_last_frame() {
-    // Keyframes are at every 25th picture: the one after the span is none of its pictures.
+    // Frame 75 is a keyframe just after the trim. It must not be shown.
     let source = numbered("numbered.mp4", H264);
     for (span, at_ms, number) in [
         (r#""start":2.4,"end":2.5"#, 100, 74),
@@ -153,8 +153,8 @@ fn frames_too_small_for_a_codec_are_refused() {
         (r#"{"kind":"mp4","max_width_px":32,"video":{"codec":"h265"}}"#, None),
         (r#"{"kind":"webm","max_width_px":16}"#, None),
     ] {
-        let ended = process(&source, &recipe(&format!(r#"{{"outputs":[{output}]}}"#)));
-        assert_eq!(ended.err().map(|failure| failure.code), code, "{output}");
+        let result = process(&source, &recipe(&format!(r#"{{"outputs":[{output}]}}"#)));
+        assert_eq!(result.err().map(|failure| failure.code), code, "{output}");
     }
 }
 
@@ -162,7 +162,7 @@ fn frames_too_small_for_a_codec_are_refused() {
 fn audio_with_an_offset_ends_with_the_video() {
     let whole = flash_and_beep("right.mp4", "", &format!("{H264} -c:a aac -movflags +faststart"));
     let whole = whole.to_str().unwrap();
-    for (name, delayed, other) in [("late-sound.mp4", "1:a", "0:v"), ("late-pictures.mp4", "1:v", "0:a")] {
+    for (name, delayed, other) in [("late-audio.mp4", "1:a", "0:v"), ("late-video.mp4", "1:v", "0:a")] {
         let arguments = [
             "-i",
             whole,

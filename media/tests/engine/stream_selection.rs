@@ -1,4 +1,4 @@
-//! Which streams of a source are used, what is told of the others, and tables that lie about them.
+//! Selection of the video and audio stream, warnings about dropped streams, languages, and wrong MP4 tables.
 
 use crate::clips::{clip, numbered};
 use crate::harness::{Run, plan, probe, process, recipe};
@@ -9,17 +9,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
-const SOUND: &str = r#""outputs":[{"kind":"audio"}]"#;
+const AUDIO: &str = r#""outputs":[{"kind":"audio"}]"#;
 const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
 
-/// The detail of a warning, of the plan or of the report.
+/// The detail of the first warning with this code, of the plan or of the report.
 fn warning(run: &Run, code: WarningCode) -> Option<String> {
     let mut all = run.plan.warnings.iter().chain(&run.report.warnings);
     all.find(|warning| warning.code == code)
         .map(|warning| warning.detail.clone())
 }
 
-/// A copy of a file in which bytes were changed.
+/// A copy of a file with changed bytes.
 fn patched(source: &Path, name: &str, change: impl Fn(&mut Vec<u8>)) -> PathBuf {
     let mut bytes = std::fs::read(source).unwrap();
     change(&mut bytes);
@@ -28,14 +28,14 @@ fn patched(source: &Path, name: &str, change: impl Fn(&mut Vec<u8>)) -> PathBuf 
     path
 }
 
-/// Where a name of a box stands, the last time.
-fn place_of(bytes: &[u8], name: &[u8]) -> usize {
+/// The offset of the last occurrence of a box name.
+fn last_offset_of(bytes: &[u8], name: &[u8]) -> usize {
     bytes.windows(name.len()).rposition(|window| window == name).unwrap()
 }
 
 #[test]
 fn only_audio_and_video_are_kept_and_other_streams_are_reported() {
-    let text = clip("empty.ts", "-f lavfi -i sine=d=0.1 -c:a aac").with_file_name("words.srt");
+    let text = clip("empty.ts", "-f lavfi -i sine=d=0.1 -c:a aac").with_file_name("subtitles.srt");
     std::fs::write(&text, "1\n00:00:00,000 --> 00:00:01,000\nwords\n").unwrap();
     let text = text.display();
     let both = format!("-f lavfi -i sine=d=2 {H264} -t 2");
@@ -52,8 +52,8 @@ fn only_audio_and_video_are_kept_and_other_streams_are_reported() {
         let run = process(&numbered(name, &arguments), &recipe(MP4)).unwrap();
         assert_eq!(run.frame_numbers(0), (0..60).collect::<Vec<_>>(), "{name}");
         assert_eq!(run.output(0).2.probe.streams.len(), 2, "{name}");
-        let told = warning(&run, WarningCode::StreamsDropped).unwrap();
-        assert!(kinds.iter().all(|kind| told.contains(kind)), "{name}: {told}");
+        let dropped = warning(&run, WarningCode::StreamsDropped).unwrap();
+        assert!(kinds.iter().all(|kind| dropped.contains(kind)), "{name}: {dropped}");
     }
 }
 
@@ -71,21 +71,21 @@ fn the_default_or_requested_audio_language_is_selected() {
         (&flagged, r#"{"language":"deu"}"#, 600, "fra"),
         (&unflagged, "{}", 300, "spa"),
     ] {
-        let run = process(source, &recipe(&format!(r#"{{"audio":{audio},{SOUND}}}"#))).unwrap();
+        let run = process(source, &recipe(&format!(r#"{{"audio":{audio},{AUDIO}}}"#))).unwrap();
         let second = &run.samples(0)[24_000..72_000];
         let crossings = second
             .windows(2)
             .filter(|pair| (pair[0] < 0.0) != (pair[1] < 0.0))
             .count();
         assert!((crossings / 2).abs_diff(hertz) <= 3, "{audio}: {} Hz", crossings / 2);
-        let told = warning(&run, WarningCode::StreamsDropped).unwrap();
-        assert!(told.contains(left), "{audio}: {told}");
+        let dropped = warning(&run, WarningCode::StreamsDropped).unwrap();
+        assert!(dropped.contains(left), "{audio}: {dropped}");
         assert_eq!(
             warning(&run, WarningCode::LanguageMissing).is_some(),
             audio.contains("deu")
         );
     }
-    let failure = process(&flagged, &recipe(&format!(r#"{{"audio":{{"stream":3}},{SOUND}}}"#))).unwrap_err();
+    let failure = process(&flagged, &recipe(&format!(r#"{{"audio":{{"stream":3}},{AUDIO}}}"#))).unwrap_err();
     assert_eq!(failure.code, Code::NoAudioStream);
 }
 
@@ -99,7 +99,7 @@ fn cover_art_is_not_selected_as_video() {
 
 #[test]
 fn the_default_or_larger_video_stream_is_selected() {
-    // The default one, wherever it stands; without such a flag the larger one.
+    // The one with the default flag; without flags the larger one.
     let small = "-f lavfi -i testsrc2=s=32x32:d=8 -f lavfi -i testsrc2=s=128x128:d=8";
     let flags = "-disposition:v 0 -disposition:v:1 default";
     for (name, maps, flags) in [
@@ -125,7 +125,7 @@ fn undecodable_audio_is_dropped_and_video_is_kept() {
     let source = numbered("sounding.mp4", &format!("-f lavfi -i sine=d=8 {H264} -c:a aac"));
     let source = patched(&source, "undecodable.mp4", |bytes| {
         for (name, other) in [(&b"mp4a"[..], b"zzzz"), (b"esds", b"free")] {
-            let at = place_of(bytes, name);
+            let at = last_offset_of(bytes, name);
             bytes[at..at + 4].copy_from_slice(other);
         }
     });
@@ -146,16 +146,16 @@ fn missing_and_wrong_mp4_tables_lose_no_frame() {
         &format!("-f lavfi -i sine=d=8 {H264} -c:a aac -movflags +faststart"),
     );
     let no_keyframes = patched(&source, "no-stss.mp4", |bytes| {
-        let at = place_of(bytes, b"stss");
+        let at = last_offset_of(bytes, b"stss");
         bytes[at..at + 4].copy_from_slice(b"free");
     });
     let too_long = patched(&source, "mdat-too-long.mp4", |bytes| {
-        let at = place_of(bytes, b"mdat");
+        let at = last_offset_of(bytes, b"mdat");
         let size = u32::from_be_bytes(bytes[at - 4..at].try_into().unwrap()) + 5_000;
         bytes[at - 4..at].copy_from_slice(&size.to_be_bytes());
     });
     let to_the_end = patched(&source, "mdat-to-the-end.mp4", |bytes| {
-        let at = place_of(bytes, b"mdat");
+        let at = last_offset_of(bytes, b"mdat");
         bytes[at - 4..at].copy_from_slice(&[0; 4]);
     });
     for source in [no_keyframes, too_long, to_the_end] {
@@ -171,13 +171,13 @@ fn missing_and_wrong_mp4_tables_lose_no_frame() {
 #[test]
 fn a_track_without_samples_is_ignored() {
     let source = numbered("sounding.mp4", &format!("-f lavfi -i sine=d=8 {H264} -c:a aac"));
-    // The tables of the sound say that there are no samples, and where none of them would be.
+    // Empties the sample tables of the audio track.
     let source = patched(&source, "empty-track.mp4", |bytes| {
         for table in [&b"stts"[..], b"stsc", b"stco"] {
-            let at = place_of(bytes, table) + 8;
+            let at = last_offset_of(bytes, table) + 8;
             bytes[at..at + 4].copy_from_slice(&[0; 4]);
         }
-        let at = place_of(bytes, b"stsz") + 12;
+        let at = last_offset_of(bytes, b"stsz") + 12;
         bytes[at..at + 4].copy_from_slice(&[0; 4]);
     });
     let run = process(&source, &recipe(MP4)).unwrap();
@@ -191,15 +191,15 @@ fn a_silent_source_becomes_hls_without_an_audio_group() {
     assert!(matches!(&plan.outputs[0].content, Content::Hls(hls) if hls.audio.is_none()));
     let run = process(&source, &recipe(MP4)).unwrap();
     assert!(run.output(0).2.probe.main_audio().is_none());
-    let failure = process(&source, &recipe(&format!("{{{SOUND}}}"))).unwrap_err();
+    let failure = process(&source, &recipe(&format!("{{{AUDIO}}}"))).unwrap_err();
     assert_eq!(failure.code, Code::NoAudioStream);
 }
 
-/// The languages of the streams of a file, as `ffprobe` tells them.
+/// The language tags of all streams of a file, read with `ffprobe`.
 fn languages(file: &Path) -> String {
     let arguments = ["-v", "error", "-show_entries", "stream_tags=language", "-of", "csv=p=0"];
-    let told = Command::new("ffprobe").args(arguments).arg(file).output().unwrap();
-    String::from_utf8(told.stdout).unwrap()
+    let output = Command::new("ffprobe").args(arguments).arg(file).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]

@@ -159,10 +159,24 @@ fn outcome<T>(result: io::Result<T>) -> Option<i32> {
 
 /// Operations that the sandbox must prevent.
 fn forbidden(targets: &Targets) -> Outcomes {
-    let secret = &targets.secret;
+    let operations = [
+        forbidden_in_files(&targets.source, &targets.secret),
+        forbidden_elsewhere(targets),
+    ];
+    operations
+        .into_iter()
+        .flatten()
+        .map(|(name, errno)| (name.into(), errno))
+        .collect()
+}
+
+/// Name of an operation and its error number; `None` when it succeeded.
+type Outcome = (&'static str, Option<i32>);
+
+fn forbidden_in_files(source: &Path, secret: &Path) -> Vec<Outcome> {
     let neighbor = secret.parent().unwrap();
     let append = || File::options().append(true).open(secret);
-    let mut outcomes = BTreeMap::from([
+    vec![
         ("read /etc/passwd", outcome(File::open("/etc/passwd"))),
         ("read another task's file", outcome(File::open(secret))),
         (
@@ -175,7 +189,7 @@ fn forbidden(targets: &Targets) -> Outcomes {
             outcome(File::options().append(true).open("link")),
         ),
         ("append to another task's file", outcome(append())),
-        ("reopen its own source", outcome(File::open(&targets.source))),
+        ("reopen its own source", outcome(File::open(source))),
         ("list another task's directory", outcome(fs::read_dir(neighbor))),
         ("create a file beside it", outcome(File::create(neighbor.join("new")))),
         ("create a file in /tmp", outcome(make_and_remove())),
@@ -194,6 +208,17 @@ fn forbidden(targets: &Targets) -> Outcomes {
             outcome(fs::set_permissions(secret, fs::metadata(secret).unwrap().permissions())),
         ),
         ("truncate it on opening for reading", syscalls::open_truncating(secret)),
+        // Last, because the other operations need the file.
+        (
+            "move another task's file into scratch",
+            outcome(fs::rename(secret, "taken")),
+        ),
+    ]
+}
+
+/// Memory, sockets, programs and other processes.
+fn forbidden_elsewhere(targets: &Targets) -> Vec<Outcome> {
+    vec![
         (
             "read the memory of the parent",
             outcome(File::open(format!("/proc/{}/mem", targets.outside_pid))),
@@ -221,12 +246,7 @@ fn forbidden(targets: &Targets) -> Outcomes {
             "use an inherited descriptor",
             syscalls::use_descriptor(targets.inherited_fd),
         ),
-    ]);
-    outcomes.insert(
-        "move another task's file into scratch",
-        outcome(fs::rename(secret, "taken")),
-    );
-    outcomes.into_iter().map(|(name, errno)| (name.into(), errno)).collect()
+    ]
 }
 
 fn make_and_remove() -> io::Result<()> {

@@ -49,12 +49,12 @@ impl Executor {
                 Ok(Event::Probed(Box::new(probe)))
             }
             Request::Transcode(plan) => {
-                let footage = Footage {
+                let inputs = Footage {
                     sources: &self.sources,
                     images: &self.images,
                 };
                 let mut progress = |progress| events.send(&Event::Progress(progress));
-                let report = engine::transcode(&footage, &plan, &self.scratch, self.threads, &mut progress, cancel)?;
+                let report = engine::transcode(&inputs, &plan, &self.scratch, self.threads, &mut progress, cancel)?;
                 Ok(Event::Transcoded(Box::new(report)))
             }
             Request::Verify(outputs) => {

@@ -1,6 +1,7 @@
 //! Test clips, made once with the `ffmpeg` command line and cached in the target directory.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,8 +10,7 @@ use tempfile::TempDir;
 /// Number of clips that this process has started to encode; makes the names of partial files unique.
 static ENCODED: AtomicU32 = AtomicU32::new(0);
 
-/// Returns the clip with this name. Encodes it with `ffmpeg ARGUMENTS FILE`, unless it is cached with the same
-/// arguments.
+/// Returns the clip with this name. Encodes it with `ffmpeg ARGUMENTS FILE`, unless it is in the cache.
 pub(crate) fn clip(name: &str, arguments: &str) -> PathBuf {
     let arguments: Vec<_> = arguments.split_whitespace().collect();
     clip_with(name, &arguments)
@@ -18,15 +18,16 @@ pub(crate) fn clip(name: &str, arguments: &str) -> PathBuf {
 
 /// As [`clip`], for arguments that contain spaces.
 pub(crate) fn clip_with(name: &str, arguments: &[&str]) -> PathBuf {
-    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clips");
-    fs::create_dir_all(&cache).unwrap();
-    let clip = cache.join(name);
-    let arguments_file = cache.join(format!("{name}.args"));
-    let joined = arguments.join(" ");
-    if !clip.exists() || fs::read_to_string(&arguments_file).ok().as_deref() != Some(&joined) {
+    // The directory is a hash of the arguments, so that tests may use a name for different clips.
+    let mut hasher = DefaultHasher::new();
+    arguments.hash(&mut hasher);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("clips/{:016x}", hasher.finish()));
+    fs::create_dir_all(&folder).unwrap();
+    let clip = folder.join(name);
+    if !clip.exists() {
         // Written under a temporary name and renamed: tests run concurrently and may need the same clip.
         let number = ENCODED.fetch_add(1, Ordering::Relaxed);
-        let partial = cache.join(format!("partial-{}-{number}-{name}", std::process::id()));
+        let partial = folder.join(format!("partial-{}-{number}-{name}", std::process::id()));
         let output = Command::new("ffmpeg")
             .args(["-v", "error", "-y"])
             .args(arguments)
@@ -39,7 +40,6 @@ pub(crate) fn clip_with(name: &str, arguments: &[&str]) -> PathBuf {
             String::from_utf8_lossy(&output.stderr)
         );
         fs::rename(&partial, &clip).unwrap();
-        fs::write(&arguments_file, joined).unwrap();
     }
     clip
 }

@@ -40,8 +40,8 @@ fn repeated_discontinuities_keep_audio_and_video_in_sync() {
         ("back", 0.0, ["100", "50", "20"]),
         ("forward", 0.0, ["10", "5000", "50000"]),
         ("both", 0.0, ["1000", "20", "7000"]),
-        ("longer-sound", 0.3, ["1000", "20", "7000"]),
-        ("shorter-sound", -0.3, ["1000", "20", "7000"]),
+        ("longer-audio", 0.3, ["1000", "20", "7000"]),
+        ("shorter-audio", -0.3, ["1000", "20", "7000"]),
     ] {
         let parts: Vec<_> = offsets
             .iter()

@@ -151,19 +151,19 @@ const CONTAINERS: [OffsetClip; 6] = [
 
 const OFFSETS: [OffsetClip; 6] = [
     (
-        "late-sound.mp4",
+        "late-audio.mp4",
         "-itsoffset 0.7",
         "-c:v libx264 -g 20 -bf 2 -c:a aac",
         700,
     ),
     (
-        "late-sound.mkv",
+        "late-audio.mkv",
         "-itsoffset 0.7",
         "-c:v libx264 -g 20 -bf 2 -c:a libopus",
         700,
     ),
     (
-        "early-sound.mkv",
+        "early-audio.mkv",
         "-itsoffset -0.5",
         "-c:v libx264 -bf 2 -c:a aac -avoid_negative_ts make_zero",
         -500,
@@ -237,7 +237,7 @@ fn audio_is_in_sync_after_a_trim_and_a_bumper() {
 
 #[test]
 fn shorter_and_longer_audio_ends_with_the_video() {
-    for (name, seconds, length) in [("short-sound-4.mp4", 2, 4), ("long-sound-4.mp4", 7, 7)] {
+    for (name, seconds, length) in [("short-audio-4.mp4", 2, 4), ("long-audio-4.mp4", 7, 7)] {
         let audio = format!("sine=f=500:d={seconds}");
         let source = clip_with(
             name,

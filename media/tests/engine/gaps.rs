@@ -19,7 +19,7 @@ pub(crate) const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 0 -g 30
 pub(crate) fn without_middle(source: &Path) -> PathBuf {
     let bytes = fs::read(source).unwrap();
     let (from, to) = (bytes.len() / 3, bytes.len() * 2 / 3);
-    written(source, "hole", &[&bytes[..from], &bytes[to..]].concat())
+    written(source, "gap", &[&bytes[..from], &bytes[to..]].concat())
 }
 
 /// A copy of a file whose middle third is overwritten with zeros.
@@ -108,19 +108,19 @@ fn assert_beeps_in_position(run: &Run, name: &str) {
 /// Damaged sources by container.
 fn sources() -> Vec<(&'static str, PathBuf)> {
     let encoding = |name: &str, more: &str| numbered_with_beeps(name, &format!("{H264} -c:a aac -b:a 128k {more}"));
-    let matroska = encoding("holes.mkv", "-cluster_time_limit 500");
+    let matroska = encoding("gaps.mkv", "-cluster_time_limit 500");
     let fragments = "-movflags +frag_keyframe+empty_moov+default_base_moof";
     vec![
-        ("flv", without_middle(&encoding("holes.flv", ""))),
-        ("flv zeros", with_zeros(&encoding("holes.flv", ""))),
+        ("flv", without_middle(&encoding("gaps.flv", ""))),
+        ("flv zeros", with_zeros(&encoding("gaps.flv", ""))),
         ("mkv", without_middle(&matroska)),
         ("mkv zeros", with_zeros(&matroska)),
-        ("ts", without_middle(&encoding("holes.ts", ""))),
-        ("mp4", without_fragments(&encoding("holes-fragments.mp4", fragments))),
+        ("ts", without_middle(&encoding("gaps.ts", ""))),
+        ("mp4", without_fragments(&encoding("gaps-fragments.mp4", fragments))),
         (
             "mpg",
             without_middle(&numbered_with_beeps(
-                "holes.mpg",
+                "gaps.mpg",
                 "-c:v mpeg2video -q:v 2 -g 15 -bf 0 -c:a mp2 -b:a 256k -f vob",
             )),
         ),
@@ -165,7 +165,7 @@ fn a_gap_is_reported_with_its_length_and_position_for_every_trim() {
 
 #[test]
 fn audio_after_a_gap_stays_in_position_in_audio_outputs() {
-    let flac = numbered_with_beeps("holes.flac", "-vn -c:a flac");
+    let flac = numbered_with_beeps("gaps.flac", "-vn -c:a flac");
     let mut sources = sources();
     sources.push(("flac", without_middle(&flac)));
     for (name, source) in sources {
@@ -181,7 +181,7 @@ fn audio_after_a_gap_stays_in_position_in_audio_outputs() {
 #[test]
 fn a_gap_is_reported_for_silent_video_hls_and_fast_trims() {
     let source = without_middle(&numbered_with_beeps(
-        "holes.mkv",
+        "gaps.mkv",
         &format!("{H264} -c:a aac -b:a 128k -cluster_time_limit 500"),
     ));
     for json in [
@@ -202,7 +202,7 @@ fn gaps_that_look_like_a_timestamp_discontinuity_are_reported() {
     let audio = "aevalsrc=exprs='0.3*sin(2*PI*440*t)':d=45:s=48000";
     for codec in ["libopus", "libvorbis"] {
         let source = clip_with(
-            &format!("holes-{codec}.ogg"),
+            &format!("gaps-{codec}.ogg"),
             &["-f", "lavfi", "-i", audio, "-c:a", codec],
         );
         let run = process(&without_middle(&source), &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
@@ -216,7 +216,7 @@ fn gaps_that_look_like_a_timestamp_discontinuity_are_reported() {
     }
     let video = "testsrc2=s=64x64:r=10:d=45";
     // A transport stream has no duration in a header. With a long GOP it continues without a keyframe after the gap.
-    for (name, gop) in [("long-hole.flv", "10"), ("long-hole.ts", "450")] {
+    for (name, gop) in [("long-gap.flv", "10"), ("long-gap.ts", "450")] {
         let encoding = ["-c:v", "libx264", "-preset", "ultrafast", "-g", gop, "-c:a", "aac"];
         let arguments = [&["-f", "lavfi", "-i", video, "-f", "lavfi", "-i", audio][..], &encoding];
         let source = without_middle(&clip_with(name, &arguments.concat()));
@@ -262,7 +262,7 @@ fn still_video_and_pauses_are_not_gaps() {
 #[test]
 fn missing_audio_is_reported_and_later_audio_stays_in_position() {
     let source = numbered_with_beeps(
-        "sound-hole.mp4",
+        "audio-gap.mp4",
         &format!("-af aselect='not(between(t,3.2,5.4))' {H264} -c:a aac -movflags +faststart"),
     );
     for output in [r#"{"kind":"mp4"}"#, r#"{"kind":"audio"}"#] {
@@ -282,7 +282,7 @@ fn missing_audio_is_reported_and_later_audio_stays_in_position() {
     }
     // A slide is shown for longer than the gap.
     let slides = "-vf select='not(mod(n,150))' -vsync vfr -af aselect='not(between(t,2.1,4.9))'";
-    let source = numbered_with_beeps("slides-sound-hole.mkv", &format!("{slides} {H264} -c:a aac"));
+    let source = numbered_with_beeps("slides-audio-gap.mkv", &format!("{slides} {H264} -c:a aac"));
     let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
     let [(lost, at)] = reported_gaps(&run, WarningCode::SoundShortened)[..] else {
         panic!("{:?}", run.report.warnings)

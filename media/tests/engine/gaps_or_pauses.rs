@@ -34,7 +34,7 @@ fn a_paused_recording_has_no_gap() {
 #[test]
 fn only_audio_is_encoded_when_only_audio_has_a_gap() {
     let source = numbered_with_beeps(
-        "sound-hole-copied.mp4",
+        "audio-gap-copied.mp4",
         &format!("-af aselect='not(between(t,3.2,5.4))' {H264} -c:a aac"),
     );
     let run = process(&source, &recipe(MP4)).unwrap();

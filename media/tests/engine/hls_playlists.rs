@@ -7,7 +7,7 @@ use std::process::Command;
 #[test]
 fn the_master_playlist_matches_the_renditions() {
     let source = clip(
-        "hls-film.mp4",
+        "hls-source.mp4",
         "-f lavfi -i testsrc2=s=320x180:r=25:d=7 -f lavfi -i sine=d=7 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac",
     );
     let run = process_hls(&source, r#""ladder":[180,90],"segment_ms":2000"#);

@@ -138,9 +138,9 @@ fn encoded_rungs_align_their_segments_with_a_copied_rung() {
 #[test]
 fn audio_is_segmented_at_the_boundaries_of_the_copied_rung() {
     for (name, gop) in [
-        ("cut-sound.mp4", "-g 20 -bf 2"),
-        ("cut-sound.mkv", "-g 20 -bf 2"),
-        ("cut-sound-rate.mkv", "-g 20 -bf 2 -r 30000/1001"),
+        ("cut-audio.mp4", "-g 20 -bf 2"),
+        ("cut-audio.mkv", "-g 20 -bf 2"),
+        ("cut-audio-rate.mkv", "-g 20 -bf 2 -r 30000/1001"),
     ] {
         let encoding = format!("-c:v libx264 -preset ultrafast -pix_fmt yuv420p {gop} -c:a aac");
         let source = flash_and_beep(name, "", &encoding);
@@ -189,12 +189,12 @@ const LADDERS: [(&str, &str, bool); 4] = [
 #[test]
 fn late_audio_starts_with_silence_and_without_an_empty_edit() {
     let encoding = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 20 -bf 2 -c:a aac";
-    let right = flash_and_beep("cut-sound.mp4", "", encoding);
+    let right = flash_and_beep("cut-audio.mp4", "", encoding);
     let right = right.to_str().unwrap();
     // Before and after the first segment boundary of the video.
     for late_ms in [300, 1_700] {
         let arguments = format!("-i {right} -itsoffset {late_ms}ms -t 6 -i {right} -map 0:v -map 1:a -c copy");
-        let source = clip(&format!("cut-sound-{late_ms}-late.mp4"), &arguments);
+        let source = clip(&format!("cut-audio-{late_ms}-late.mp4"), &arguments);
         for (settings, rung, copied) in LADDERS {
             let context = format!("{late_ms}, {settings}");
             let run = process_hls(&source, &format!(r#"{settings},"segment_ms":1000"#));

@@ -1,4 +1,5 @@
-//! Stories of the engine on clips made at test time with the `ffmpeg` command line.
+//! Tests of the engine. The sources are clips that are encoded with the `ffmpeg` command line; the outputs are decoded
+//! with it and compared frame by frame and sample by sample. `requirements.rs` lists what the tests show.
 
 #[cfg(test)]
 mod alpha_and_spatial;

@@ -109,10 +109,10 @@ fn webm_cues_precede_the_clusters() {
 }
 
 #[test]
-fn fixed_gops_ignore_scene_changes() {
-    // A scene change every 11 frames, where an encoder would insert a keyframe.
+fn fixed_gops_are_kept_at_cuts() {
+    // A cut every 11 frames, where an encoder with variable GOPs would insert a keyframe.
     let arguments = "-f lavfi -i testsrc2=s=128x96:r=25:d=3,hue=h='floor(n/11)*100':s=2 -c:v libx264 -crf 4";
-    let source = clip("scenes.mp4", arguments);
+    let source = clip("cuts.mp4", arguments);
     for codec in [VideoCodec::H264, VideoCodec::H265, VideoCodec::Vp9, VideoCodec::Av1] {
         let kind = if codec == VideoCodec::Vp9 { "webm" } else { "mp4" };
         let json = format!(r#"{{"outputs":[{{"kind":"{kind}","video":{{"crf":30,"speed":"fastest"}}}}]}}"#);

@@ -1,16 +1,15 @@
-//! What must come out right, case by case, and the tests that show it. A test that is renamed is renamed here.
+//! Requirements of the engine, and the tests that show that they are met. A test that is renamed is renamed here.
 
 use std::fs;
 use std::path::Path;
 
-/// A case: its number, what it is and what is expected, and the tests, below `media/tests/engine` unless their file
-/// says otherwise.
-type Row = (u8, &'static str, &'static [&'static str]);
+/// Number, requirement, and tests. A test is `module::name` for a module of `media/tests/engine`, or `path::name`.
+type Requirement = (u8, &'static str, &'static [&'static str]);
 
-const ROWS: &[Row] = &[
+const REQUIREMENTS: &[Requirement] = &[
     (
         1,
-        "HDR is brought down to BT.709 and tagged so; broken mastering data is ignored; Dolby Vision is its base layer",
+        "HDR is tone-mapped to BT.709 and tagged; implausible mastering metadata is ignored; Dolby Vision uses its base layer",
         &[
             "colors::hdr_is_tone_mapped_and_tagged_as_bt709",
             "colors::tone_mapping_of_a_pq_wedge_keeps_order_black_and_neutral_gray",
@@ -23,7 +22,7 @@ const ROWS: &[Row] = &[
     ),
     (
         2,
-        "10 bits, 4:2:2, 4:4:4 and full range become 8 bits, 4:2:0 and limited, with a warning",
+        "10-bit, 4:2:2, 4:4:4 and full-range sources become 8-bit 4:2:0 in limited range, with a warning",
         &[
             "colors::other_pixel_formats_become_8_bit_limited_range",
             "colors::black_gray_and_white_are_kept_for_every_pixel_format",
@@ -31,12 +30,12 @@ const ROWS: &[Row] = &[
     ),
     (
         3,
-        "orientation is baked in once, its matrix cleared, and the size as shown reported",
+        "rotation and mirroring are applied once, the matrix is cleared, and the display size is reported",
         &["frame_geometry::rotation_and_mirroring_are_applied_once"],
     ),
     (
         4,
-        "a portrait goes by its short side and is never enlarged",
+        "size limits apply to the short side of a portrait, and nothing is enlarged",
         &[
             "frame_geometry::the_size_limit_applies_to_the_short_side_and_never_enlarges",
             "domain/src/plan/ladder.rs::the_ladder_goes_by_the_shorter_side_and_never_above_the_source",
@@ -44,7 +43,7 @@ const ROWS: &[Row] = &[
     ),
     (
         5,
-        "odd sides become even, tiny ones pass, huge ones are refused",
+        "odd sizes become even, tiny frames are accepted, huge ones are refused",
         &[
             "frame_geometry::pixels_become_square_and_sides_even",
             "frame_geometry::positions_are_kept_for_odd_sizes_and_non_square_pixels",
@@ -54,7 +53,7 @@ const ROWS: &[Row] = &[
     ),
     (
         6,
-        "oblong pixels become square",
+        "non-square pixels become square",
         &[
             "frame_geometry::pixels_become_square_and_sides_even",
             "frame_geometry::positions_are_kept_for_odd_sizes_and_non_square_pixels",
@@ -62,7 +61,7 @@ const ROWS: &[Row] = &[
     ),
     (
         7,
-        "variable rates, 1000 fps clocks and clocks that jump: a sensible rate, picture and sound end together",
+        "variable frame rates, 1000 fps time bases and discontinuities: a plausible rate; audio and video end together",
         &[
             "frame_timing::a_variable_frame_rate_becomes_constant_with_the_same_timing",
             "container_timing::audio_and_video_of_variable_frame_rate_sources_end_together",
@@ -71,12 +70,12 @@ const ROWS: &[Row] = &[
     ),
     (
         8,
-        "no sound: a movie without, and a stream without a group of sound",
+        "sources without audio: videos without audio, and HLS without an audio group",
         &["stream_selection::a_silent_source_becomes_hls_without_an_audio_group"],
     ),
     (
         9,
-        "sound alone and covers: sound files work, movies are refused",
+        "audio files and cover art: audio outputs work, video outputs are refused",
         &[
             "outputs::a_video_output_of_an_audio_source_is_refused",
             "outputs::cover_art_is_not_a_video_stream",
@@ -85,7 +84,7 @@ const ROWS: &[Row] = &[
     ),
     (
         10,
-        "other streams stay behind, and a warning names them",
+        "other streams are dropped, and a warning names them",
         &[
             "stream_selection::only_audio_and_video_are_kept_and_other_streams_are_reported",
             "containers::metadata_of_the_source_is_not_copied",
@@ -93,7 +92,7 @@ const ROWS: &[Row] = &[
     ),
     (
         11,
-        "no length or a wrong one in the header: it is measured, and progress moves",
+        "a missing or wrong duration in the header: it is measured, and progress advances",
         &[
             "containers::duration_of_a_browser_recording_is_measured",
             "container_timing::a_wrong_duration_in_the_header_is_ignored",
@@ -102,7 +101,7 @@ const ROWS: &[Row] = &[
     ),
     (
         12,
-        "cut off, without an index, garbage inside: a typed failure, or the loss is told",
+        "truncated files, a missing index, garbage: a failure with a code, or a warning with the loss",
         &[
             "container_timing::a_truncated_file_reports_the_lost_duration",
             "containers::a_truncated_file_with_a_header_duration_reports_the_loss",
@@ -116,17 +115,17 @@ const ROWS: &[Row] = &[
     ),
     (
         13,
-        "5.1 and 7.1 become stereo with their centre, without clipping",
+        "5.1 and 7.1 are downmixed to stereo with the center channel and without clipping",
         &["outputs::surround_is_downmixed_with_its_center_channel_and_without_clipping"],
     ),
     (
         14,
-        "several languages: the default, the first or the one asked for; the others are named",
+        "several languages: the requested, the default or the first one is used; the others are named",
         &["stream_selection::the_default_or_requested_audio_language_is_selected"],
     ),
     (
         15,
-        "offsets, edit lists, priming, negative times: it starts at 0 and in step",
+        "offsets, edit lists, priming and negative timestamps: outputs start at 0 and in sync",
         &[
             "frame_timing::audio_is_in_sync_for_every_container_and_start_offset",
             "containers::fragmented_mp4_and_edit_lists_are_supported",
@@ -135,26 +134,26 @@ const ROWS: &[Row] = &[
     ),
     (
         16,
-        "interlaced by its header or its frames: woven, and nothing else is",
+        "sources that are interlaced by header or frames are deinterlaced, and no others",
         &[
-            "frame_geometry::interlaced_video_is_deinterlaced_and_progressive_video_is_not",
-            "container_timing::interlacing_is_detected_by_header_or_frames_and_combing_is_removed",
-            "container_timing::progressive_video_with_line_patterns_is_not_deinterlaced",
+            "deinterlacing::interlaced_video_is_deinterlaced_and_progressive_video_is_not",
+            "deinterlacing::interlacing_is_detected_by_header_or_frames_and_combing_is_removed",
+            "deinterlacing::progressive_video_with_line_patterns_is_not_deinterlaced",
         ],
     ),
     (
         17,
-        "a trim begins and ends at the picture asked",
+        "trims are frame-exact",
         &[
             "frame_timing::a_trim_is_frame_exact",
-            "tracks::a_trim_of_an_intra_refresh_stream_is_frame_exact",
+            "frame_timing::a_trim_of_an_intra_refresh_stream_is_frame_exact",
             "frame_timing::audio_is_in_sync_after_a_trim_and_a_bumper",
             "trim_ranges::trim_ranges_are_joined_frame_exactly_in_any_order",
         ],
     ),
     (
         18,
-        "adaptive streams",
+        "HLS outputs",
         &[
             "hls::every_rung_shows_every_frame_once_across_segments",
             "hls::audio_is_a_separate_group_aligned_with_the_video_segments",
@@ -171,7 +170,7 @@ const ROWS: &[Row] = &[
     ),
     (
         19,
-        "one frame, groups of one picture, no keyframe at the start",
+        "single frames, intra-only streams, and streams that do not start with a keyframe",
         &[
             "frame_geometry::a_source_with_one_frame_becomes_a_video_with_one_frame",
             "container_timing::intra_only_open_gop_and_single_frame_sources_are_trimmed_exactly",
@@ -180,7 +179,7 @@ const ROWS: &[Row] = &[
     ),
     (
         20,
-        "two video streams, fragments, missing and lying tables, empty tracks, sound that nobody decodes",
+        "two video streams, fragments, missing and wrong tables, empty tracks, undecodable audio",
         &[
             "stream_selection::the_default_or_larger_video_stream_is_selected",
             "stream_selection::missing_and_wrong_mp4_tables_lose_no_frame",
@@ -191,7 +190,7 @@ const ROWS: &[Row] = &[
     ),
     (
         21,
-        "hangs, crashes and leaks of the codecs end in a typed failure",
+        "stalls, crashes and memory leaks of codecs end in a failure with a code",
         &[
             "worker/src/child/tests.rs::a_crash_tells_the_signal_and_an_exit_tells_the_status",
             "worker/src/child/tests.rs::a_kill_by_the_kernel_is_a_limit_and_one_from_outside_is_no_fault_of_the_file",
@@ -201,7 +200,7 @@ const ROWS: &[Row] = &[
     ),
     (
         22,
-        "the movie lasts as long as its longest stream; first and last picture stand, and what is dropped is told",
+        "a video lasts as long as its longest stream; the first and last frame are held; dropped frames are reported",
         &[
             "held_frames::the_last_frame_is_held_until_the_audio_ends",
             "held_frames::a_trim_after_the_last_frame_holds_it",
@@ -216,18 +215,18 @@ const ROWS: &[Row] = &[
     ),
     (
         23,
-        "the aspect of the container wins while it is plausible, then the frames decide; the language is kept",
+        "a plausible aspect ratio of the container has precedence over that of the frames; the language is kept",
         &[
-            "tracks::aspect_of_the_container_overrides_the_bitstream",
-            "tracks::an_implausible_aspect_is_read_from_the_frames",
+            "aspect_ratios::aspect_of_the_container_overrides_the_bitstream",
+            "aspect_ratios::an_implausible_aspect_is_read_from_the_frames",
             "aspect_ratios::aspect_ratio_is_read_from_tkhd_or_pasp",
             "aspect_ratios::an_implausible_container_aspect_is_replaced_by_that_of_the_frames",
-            "tracks::the_audio_language_is_kept_in_every_container",
+            "stream_selection::the_audio_language_is_kept_in_every_container",
         ],
     ),
     (
         24,
-        "profiles and levels that browsers do not play, and headers that change inside, are not copied",
+        "profiles and levels that browsers do not play, and streams with changing headers, are not copied",
         &[
             "stream_copy_profiles::only_profiles_and_levels_that_browsers_play_are_copied",
             "stream_copy_profiles::patched_extended_and_rext_profiles_are_not_copied",
@@ -238,20 +237,20 @@ const ROWS: &[Row] = &[
     ),
     (
         25,
-        "of several streams of pictures the one that moves is the movie; the default flag and size decide later",
+        "of several video streams the moving one is selected, then the default one, then the largest",
         &[
-            "tracks::the_moving_stream_is_selected_over_a_few_large_stills",
-            "tracks::of_two_videos_the_default_and_then_the_larger_is_selected",
+            "stream_selection::the_moving_stream_is_selected_over_a_few_large_stills",
+            "stream_selection::of_two_videos_the_default_and_then_the_larger_is_selected",
         ],
     ),
     (
         26,
-        "sound that begins late is right in players that ignore empty edits",
+        "late audio is in sync in players that ignore empty edits",
         &["hls_stream_copy::late_audio_starts_with_silence_and_without_an_empty_edit"],
     ),
     (
         27,
-        "HDR without primaries, full range of wide pictures: a sensible assumption, and the range changed once",
+        "HDR without primaries is assumed to be BT.2020; the color range is converted once",
         &[
             "colors::hdr_without_primaries_is_assumed_to_be_bt2020",
             "colors::color_range_is_converted_once_with_and_without_scaling",
@@ -259,7 +258,7 @@ const ROWS: &[Row] = &[
     ),
     (
         28,
-        "H.264 in AVI, clocks that go back, jump or wrap, streams cut anywhere",
+        "H.264 in AVI; timestamps that go back, jump or wrap; streams that are cut at any byte",
         &[
             "discontinuities::avi_with_empty_slots_keeps_the_real_frame_rate",
             "discontinuities::repeated_discontinuities_keep_audio_and_video_in_sync",
@@ -272,18 +271,18 @@ const ROWS: &[Row] = &[
     ),
     (
         29,
-        "many streams: only pictures and sound count, and the rest is bounded before anything is decoded",
+        "many streams: audio and video have a limit, other streams another one, and both are checked before decoding",
         &[
             "stream_limits::subtitles_and_attachments_do_not_count_as_audio_or_video",
             "stream_limits::other_streams_have_their_own_limit",
             "stream_limits::a_thousand_video_streams_are_refused",
             "stream_limits::files_with_more_streams_than_ffmpeg_opens_report_their_number",
-            "media/tests/sandbox/crowds.rs::many_streams_are_told",
+            "media/tests/sandbox/many_streams.rs::too_many_streams_are_refused_within_tight_limits",
         ],
     ),
     (
         30,
-        "DTS, TrueHD, MLP and LATM are heard; too many channels, absurd rates and encryption are told",
+        "DTS, TrueHD, MLP and LATM are decoded; too many channels, absurd sample rates and encryption are reported",
         &[
             "stream_limits::dts_truehd_mlp_and_latm_are_decoded",
             "stream_limits::more_than_eight_channels_are_refused_or_dropped_beside_video",
@@ -296,16 +295,16 @@ const ROWS: &[Row] = &[
     ),
     (
         31,
-        "a size, or a shape of the pixels, that changes on the way gets bars",
+        "a frame size or pixel aspect that changes mid-stream adds bars",
         &[
-            "tracks::a_change_of_orientation_mid_stream_adds_bars",
+            "frame_geometry::a_change_of_orientation_mid_stream_adds_bars",
             "aspect_ratios::a_change_of_the_pixel_aspect_mid_stream_adds_bars",
         ],
     ),
     (
         32,
-        "animated pictures are films: delays as in browsers, loops once, every picture shown; WebP is told; MXF, DV, FFV1, \
-         CineForm and other formats of cameras and editing, whole and damaged",
+        "animations are videos: delays as in browsers, played once, every frame shown; WebP is refused; MXF, DV, FFV1, \
+         CineForm and other camera and editing formats, undamaged and damaged",
         &[
             "animations::an_animation_is_played_once_and_keeps_every_frame",
             "animations::short_gif_delays_become_100_ms_as_in_browsers",
@@ -322,7 +321,7 @@ const ROWS: &[Row] = &[
     ),
     (
         33,
-        "hour-long stills, slow encoders and hung ones: progress is what moved in each stage",
+        "hour-long still frames, slow encoders and stalled ones: each stage reports its progress",
         &[
             "held_frames::audio_is_kept_under_a_frame_held_for_minutes",
             "stalls::repeating_one_frame_for_an_hour_counts_as_progress",
@@ -334,7 +333,7 @@ const ROWS: &[Row] = &[
     ),
     (
         34,
-        "alpha is kept by a copy into WebM and lies on black elsewhere; 360° and 3D are told",
+        "alpha is kept by a stream copy into WebM and flattened onto black otherwise; 360° and 3D are reported",
         &[
             "alpha_and_spatial::transparency_is_flattened_onto_black_with_a_warning",
             "alpha_and_spatial::an_opaque_alpha_channel_causes_no_warning",
@@ -347,9 +346,12 @@ const ROWS: &[Row] = &[
 #[test]
 fn every_requirement_has_tests_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    assert!(ROWS.iter().map(|(number, ..)| *number).eq(1..=34), "a case is missing");
-    for (number, case, tests) in ROWS {
-        assert!(!tests.is_empty(), "nothing shows {number}: {case}");
+    assert!(
+        REQUIREMENTS.iter().map(|(number, ..)| *number).eq(1..=34),
+        "a number is missing"
+    );
+    for (number, requirement, tests) in REQUIREMENTS {
+        assert!(!tests.is_empty(), "no test for {number}: {requirement}");
         for test in *tests {
             let (file, name) = test.split_once("::").unwrap();
             let file = if file.contains('/') {
@@ -360,7 +362,7 @@ fn every_requirement_has_tests_that_exist() {
             let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
             assert!(
                 text.contains(&format!("fn {name}(")),
-                "case {number}: there is no {test}"
+                "requirement {number}: there is no {test}"
             );
         }
     }

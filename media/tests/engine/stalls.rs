@@ -35,7 +35,7 @@ const STALL_MS: u64 = 3_000;
 #[test]
 fn a_stalled_output_is_reported_in_progress_events() {
     let source = clip(
-        "long-sound.mkv",
+        "long-audio.mkv",
         "-f lavfi -i testsrc2=s=64x64:r=10:d=60 -f lavfi -i anoisesrc=d=60:r=44100 -c:v libx264 -preset ultrafast -c:a flac",
     );
     let outputs = recipe(r#"{"outputs":[{"kind":"mp4","video":{"speed":"fastest"}},{"kind":"audio","format":"mp3"}]}"#);

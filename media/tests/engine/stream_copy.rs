@@ -96,8 +96,8 @@ fn a_stream_copy_keeps_timing_with_edit_lists_and_offsets() {
             .hidden
     );
     let late = clip_with("late-start.mkv", &["-itsoffset", "3", "-i", right, "-c", "copy"]);
-    let late_sound = clip_with(
-        "late-sound-copied.mp4",
+    let late_audio = clip_with(
+        "late-audio-copied.mp4",
         &[
             "-i",
             right,
@@ -115,7 +115,7 @@ fn a_stream_copy_keeps_timing_with_edit_lists_and_offsets() {
             "copy",
         ],
     );
-    for (source, flash_ms, beep_ms) in [(&hidden, 600, 600), (&late, 2_000, 2_000), (&late_sound, 2_000, 2_300)] {
+    for (source, flash_ms, beep_ms) in [(&hidden, 600, 600), (&late, 2_000, 2_000), (&late_audio, 2_000, 2_300)] {
         let run = process(source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
         assert_eq!(
             done(&run, 0),

@@ -162,7 +162,7 @@ fn frames_too_small_for_a_codec_are_refused() {
 fn audio_with_an_offset_ends_with_the_video() {
     let whole = flash_and_beep("right.mp4", "", &format!("{H264} -c:a aac -movflags +faststart"));
     let whole = whole.to_str().unwrap();
-    for (name, delayed, other) in [("late-audio.mp4", "1:a", "0:v"), ("late-video.mp4", "1:v", "0:a")] {
+    for (name, delayed, other) in [("delayed-audio.mp4", "1:a", "0:v"), ("delayed-video.mp4", "1:v", "0:a")] {
         let arguments = [
             "-i",
             whole,

@@ -106,8 +106,8 @@ pub(crate) fn run_on_old_kernel(missing: &str) -> ExitCode {
     let architecture = std::env::consts::ARCH.try_into().unwrap();
     let rules = BTreeMap::from([(call, vec![])]);
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, absent, architecture).unwrap();
-    let program: BpfProgram = filter.try_into().unwrap();
-    seccompiler::apply_filter(&program).unwrap();
+    let compiled: BpfProgram = filter.try_into().unwrap();
+    seccompiler::apply_filter(&compiled).unwrap();
     media::run()
 }
 
@@ -138,14 +138,14 @@ fn while_transcoding(source: File, scratch: &Path, mut act: impl FnMut()) -> Str
 /// Runs the preset `web` on the source. Returns the number of outputs, or the failure.
 fn transcode(source: File, scratch: &Path) -> String {
     let (cancel, sources) = (engine::Cancel::new(), [source]);
-    let footage = engine::Footage {
+    let inputs = engine::Footage {
         sources: &sources,
         images: &engine::Images::new(),
     };
     let report = engine::probe(&sources[0], &cancel).and_then(|probe| {
         let recipe = domain::preset::find("web").expect("a built-in preset").recipe;
         let plan = domain::plan(&recipe, &probe, Clips::default(), &domain::Limits::default())?;
-        engine::transcode(&footage, &plan, scratch, 2, &mut |_| (), &cancel)
+        engine::transcode(&inputs, &plan, scratch, 2, &mut |_| (), &cancel)
     });
     report.map_or_else(
         |failure| failure.to_string(),

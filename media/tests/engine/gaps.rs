@@ -107,16 +107,16 @@ fn assert_beeps_in_position(run: &Run, name: &str) {
 
 /// Damaged sources by container.
 fn sources() -> Vec<(&'static str, PathBuf)> {
-    let encoding = |name: &str, more: &str| numbered_with_beeps(name, &format!("{H264} -c:a aac -b:a 128k {more}"));
-    let matroska = encoding("gaps.mkv", "-cluster_time_limit 500");
+    let source = |name: &str, options: &str| numbered_with_beeps(name, &format!("{H264} -c:a aac -b:a 128k {options}"));
+    let matroska = source("gaps.mkv", "-cluster_time_limit 500");
     let fragments = "-movflags +frag_keyframe+empty_moov+default_base_moof";
     vec![
-        ("flv", without_middle(&encoding("gaps.flv", ""))),
-        ("flv zeros", with_zeros(&encoding("gaps.flv", ""))),
+        ("flv", without_middle(&source("gaps.flv", ""))),
+        ("flv zeros", with_zeros(&source("gaps.flv", ""))),
         ("mkv", without_middle(&matroska)),
         ("mkv zeros", with_zeros(&matroska)),
-        ("ts", without_middle(&encoding("gaps.ts", ""))),
-        ("mp4", without_fragments(&encoding("gaps-fragments.mp4", fragments))),
+        ("ts", without_middle(&source("gaps.ts", ""))),
+        ("mp4", without_fragments(&source("gaps-fragments.mp4", fragments))),
         (
             "mpg",
             without_middle(&numbered_with_beeps(

@@ -155,7 +155,7 @@ fn audio_is_segmented_at_the_boundaries_of_the_copied_rung() {
                     .collect();
                 assert_eq!(done(&run), expected, "{context}");
                 assert_audio_segments_aligned(&run, "90p");
-                // The keyframes are at every 20th frame; a second has 30 of them.
+                // Every 20th of 30 frames per second is a keyframe.
                 let boundaries = segment_starts_us(&run, "90p")
                     .into_iter()
                     .map(|us| (us * 30 + 500_000) / 1_000_000);

@@ -149,10 +149,10 @@ fn swapped_segments_are_detected() {
 fn swapped_rungs_are_detected() {
     let playlists = verify_after(&hls_output(false), |folder| swap(folder, "72p.m3u8", "36p.m3u8"));
     let inits = verify_after(&hls_output(false), |folder| {
-        swap(folder, "72p-init.mp4", "36p-init.mp4")
+        swap(folder, "72p-init.mp4", "36p-init.mp4");
     });
     let one = verify_after(&hls_output(false), |folder| {
-        swap(folder, "72p-0002.m4s", "36p-0002.m4s")
+        swap(folder, "72p-0002.m4s", "36p-0002.m4s");
     });
     let files = verify_after(&hls_output(true), |folder| swap(folder, "72p.mp4", "36p.mp4"));
     let all = verify_after(&hls_output(false), |folder| {

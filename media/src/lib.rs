@@ -1,4 +1,10 @@
-//! Obeys a plan with FFmpeg, inside its own sandbox.
+//! Executes a plan with FFmpeg in a sandboxed child process.
+//!
+//! - [`engine`] calls FFmpeg: probe, transcode, verify. It makes no decisions; `domain::plan` makes them.
+//! - [`sandbox`] takes rights away from the process before it opens a file of a user.
+//! - [`run`] is the main function of the child: it reads requests from standard input and writes events to standard
+//!   output.
+//! - [`load`] loads the shared libraries of FFmpeg.
 
 pub mod engine;
 #[cfg(target_arch = "x86_64")]
@@ -10,7 +16,7 @@ mod session;
 pub use libraries::load;
 pub use session::run;
 
-/// FFmpeg is there: on this processor the dynamic linker loads it before `main`.
+/// Does nothing: on this architecture the dynamic linker loads FFmpeg before `main`.
 ///
 /// # Errors
 /// None.

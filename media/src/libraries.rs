@@ -1,18 +1,27 @@
-//! FFmpeg's shared libraries, loaded by the processes that call them and by no other.
+//! Loads the shared libraries of FFmpeg on demand, so that only media children map them.
 //!
-//! They bring some 160 libraries along. Linked in the ordinary way, every process of the one binary would map them all:
-//! the API, which never opens a media file, held more memory for them than for itself. So each function of FFmpeg that is
-//! used has a stub here that bears its name and jumps to the real one, and nothing is left that the linker would ask the
-//! libraries for. Where the real one is stands in a slot: at first each slot leads to a call of [`load`], later all of them
-//! are filled and cannot be written any more.
+//! *Problem.* FFmpeg depends on some 160 shared libraries. Backend, worker and child are one executable. Linked in the
+//! ordinary way, each of these processes would map all libraries, and an API process, which never opens a media file,
+//! would use more memory for them than for itself.
 //!
-//! A function without a stub works, too: the linker then makes the binary depend on its library again, as it does for all
-//! of them on processors other than x86-64. `tests/it/processes.rs` looks for that. It takes lld, which the build asks for,
-//! to see that what nobody calls needs no library.
-#![allow(
-    unsafe_code,
-    reason = "a leaf that does what a dynamic linker does; each block tells why it holds"
-)]
+//! *Mechanism.* Lazy binding, as by a dynamic linker:
+//!
+//! 1. Each function of FFmpeg that is called has a *stub* here: a symbol with its name that jumps through a *slot*, a
+//!    pointer in memory. The static linker resolves all references to the stubs, so the executable depends on no
+//!    library of FFmpeg.
+//! 2. Each slot first points to code that calls [`load`] and then repeats the jump. So a call before [`load`] works,
+//!    too.
+//! 3. [`load`] opens the libraries with `dlopen`, looks up all functions with `dlsym`, fills the slots, and makes their
+//!    pages read-only.
+//!
+//! *Invariants.* Slots are written before the process is confined and never afterwards. A function without a stub still
+//! works, but the linker then makes the executable depend on its library; `tests/it/processes.rs` fails in this case.
+//! The build uses lld, which drops dependencies that only unused code has.
+//!
+//! *Rejected.* Calling FFmpeg through function pointers: the crate `ffmpeg-next` calls symbols.
+//!
+//! On other architectures FFmpeg is linked in the ordinary way.
+#![allow(unsafe_code, reason = "a leaf module that does the work of a dynamic linker")]
 
 use ffmpeg_next::ffi;
 use std::ffi::{CStr, CString, c_void};
@@ -20,13 +29,13 @@ use std::io::Write;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// What every FFmpeg of this version has, in the order of [`NAMES`] and of the slots.
+/// Generates a stub and a slot for each function, and [`NAMES`] in the same order.
 macro_rules! stubs {
     ($($name:ident)+) => {
         const NAMES: &[&str] = &[$(stringify!($name)),+];
 
         std::arch::global_asm!(
-            // Pages of their own, so that they can be made unwritable.
+            // The slots fill whole pages, so that these can be made read-only.
             ".pushsection .data.rushes_ffmpeg, \"aw\", @progbits",
             ".balign 4096",
             "rushes_ffmpeg_slots:",
@@ -35,10 +44,10 @@ macro_rules! stubs {
             "rushes_ffmpeg_slots_end:",
             ".popsection",
             ".pushsection .text.rushes_ffmpeg, \"ax\", @progbits",
-            // What unwinds a stack finds its way through the stubs (`.cfi_…`).
+            // The `.cfi_…` directives let debuggers and panics unwind the stack through the stubs.
             $(
                 concat!(".globl ", stringify!($name)),
-                // Ours alone: the libraries call each other and not these.
+                // Hidden: calls between the libraries must not go through these stubs.
                 concat!(".hidden ", stringify!($name)),
                 concat!(".type ", stringify!($name), ", @function"),
                 concat!(stringify!($name), ":"),
@@ -48,9 +57,10 @@ macro_rules! stubs {
                 concat!("jmp ", stringify!($name)),
                 ".cfi_endproc",
             )+
-            // The first call of all. Its arguments (System V ABI, §3.2.3) are kept while the libraries are loaded: six
-            // registers, the number of vector registers in `rax`, and the eight of these. With the two return addresses the
-            // stack is aligned to 16 bytes before the call.
+            // Called by a stub whose slot is not filled yet. Saves the registers that hold arguments (System V ABI,
+            // §3.2.3) while the libraries are loaded: six general registers, `rax` (the number of vector registers
+            // used), and eight vector registers. Two return addresses, seven pushes and 136 bytes are 208 bytes, so the
+            // stack is aligned to 16 bytes at the call.
             "rushes_ffmpeg_first:",
             ".cfi_startproc",
             "push rdi", "push rsi", "push rdx", "push rcx", "push r8", "push r9", "push rax",
@@ -58,7 +68,7 @@ macro_rules! stubs {
             ".cfi_adjust_cfa_offset 192",
             "movups [rsp], xmm0", "movups [rsp + 16], xmm1", "movups [rsp + 32], xmm2", "movups [rsp + 48], xmm3",
             "movups [rsp + 64], xmm4", "movups [rsp + 80], xmm5", "movups [rsp + 96], xmm6", "movups [rsp + 112], xmm7",
-            "call {load_or_die}",
+            "call {load_or_panic}",
             "movups xmm0, [rsp]", "movups xmm1, [rsp + 16]", "movups xmm2, [rsp + 32]", "movups xmm3, [rsp + 48]",
             "movups xmm4, [rsp + 64]", "movups xmm5, [rsp + 80]", "movups xmm6, [rsp + 96]", "movups xmm7, [rsp + 112]",
             "add rsp, 136",
@@ -67,7 +77,7 @@ macro_rules! stubs {
             "ret",
             ".cfi_endproc",
             ".popsection",
-            load_or_die = sym load_or_die,
+            load_or_panic = sym load_or_panic,
         );
     };
 }
@@ -95,7 +105,7 @@ stubs! {
     avfilter_graph_get_filter avfilter_graph_parse_ptr avfilter_inout_alloc avfilter_inout_free
 }
 
-/// Each library and the version whose headers this was compiled with.
+/// Libraries, with the major version whose headers were used at compile time.
 const LIBRARIES: [(&str, i32); 5] = [
     ("avutil", ffi::LIBAVUTIL_VERSION_MAJOR),
     ("swresample", ffi::LIBSWRESAMPLE_VERSION_MAJOR),
@@ -104,19 +114,20 @@ const LIBRARIES: [(&str, i32); 5] = [
     ("avfilter", ffi::LIBAVFILTER_VERSION_MAJOR),
 ];
 
-/// Loads FFmpeg, unless that was done. To be called before this process locks itself in: afterwards it can read no library.
+/// Loads FFmpeg; later calls return the same result. Call it before the process is confined, because a confined process
+/// cannot read library files.
 ///
 /// # Errors
-/// What is missing, in a sentence.
+/// A sentence that names the missing library or function.
 pub fn load() -> Result<(), &'static str> {
     static LOADED: OnceLock<Result<(), String>> = OnceLock::new();
-    match LOADED.get_or_init(fill) {
+    match LOADED.get_or_init(fill_slots) {
         Ok(()) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-fn fill() -> Result<(), String> {
+fn fill_slots() -> Result<(), String> {
     unsafe extern "C" {
         static rushes_ffmpeg_slots: [AtomicPtr<c_void>; NAMES.len()];
         static rushes_ffmpeg_slots_end: u8;
@@ -125,33 +136,33 @@ fn fill() -> Result<(), String> {
         .iter()
         .map(|(name, version)| open(&format!("lib{name}.so.{version}")))
         .collect::<Result<_, _>>()?;
-    let found: Vec<_> = NAMES
+    let functions: Vec<_> = NAMES
         .iter()
-        .map(|name| find(&libraries, name))
+        .map(|name| find_function(&libraries, name))
         .collect::<Result<_, _>>()?;
-    // SAFETY: there are as many slots as names. Other threads only jump through them, and each write is one of a pointer to
-    // the function whose name the slot bears.
+    // SAFETY: there are as many slots as names. Other threads only jump through the slots. Each store is atomic, and
+    // its value is the function that the slot is named after.
     let slots = unsafe { &rushes_ffmpeg_slots };
-    for (slot, function) in slots.iter().zip(found) {
+    for (slot, function) in slots.iter().zip(functions) {
         slot.store(function, Ordering::Release);
     }
-    // SAFETY: from the first of the slots to the end behind them are whole pages with nothing else in them.
-    let refused = unsafe {
+    // SAFETY: the range from the first slot to the end label consists of whole pages that contain nothing else.
+    let result = unsafe {
         let (start, end) = (&raw const rushes_ffmpeg_slots, &raw const rushes_ffmpeg_slots_end);
         libc::mprotect(start.cast_mut().cast(), end.addr() - start.addr(), libc::PROT_READ)
     };
-    if refused == 0 {
+    if result == 0 {
         Ok(())
     } else {
-        Err("the slots of FFmpeg stay writable".to_owned())
+        Err("the function pointers of FFmpeg could not be made read-only".to_owned())
     }
 }
 
-/// Opens a library for good.
+/// Opens a library. It is never closed.
 fn open(name: &str) -> Result<*mut c_void, String> {
     let file = CString::new(name).map_err(|error| error.to_string())?;
-    // SAFETY: the name is a text that ends with a zero. What runs when one of these libraries is loaded is what would have
-    // run before `main` had the linker been told of it.
+    // SAFETY: the name is a C string. The initializers that run are those that would have run before `main` if the
+    // library were linked in the ordinary way.
     let library = unsafe { libc::dlopen(file.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
     if library.is_null() {
         return Err(missing(name, "cannot be loaded"));
@@ -159,32 +170,34 @@ fn open(name: &str) -> Result<*mut c_void, String> {
     Ok(library)
 }
 
-/// The function of this name in the library that has it.
-fn find(libraries: &[*mut c_void], name: &str) -> Result<*mut c_void, String> {
+/// Looks a function up in all libraries.
+fn find_function(libraries: &[*mut c_void], name: &str) -> Result<*mut c_void, String> {
     let symbol = CString::new(name).map_err(|error| error.to_string())?;
-    // SAFETY: the libraries were opened and are never closed; the name is a text that ends with a zero.
-    let mut found = libraries
+    // SAFETY: the handles are of open libraries, which are never closed; the name is a C string.
+    let mut addresses = libraries
         .iter()
         .map(|library| unsafe { libc::dlsym(*library, symbol.as_ptr()) });
-    found
-        .find(|function| !function.is_null())
-        .ok_or_else(|| missing(name, "is not there"))
+    addresses
+        .find(|address| !address.is_null())
+        .ok_or_else(|| missing(name, "was not found"))
 }
 
-/// The sentence about what is missing. What the dynamic linker says, with its paths, goes to the log of the child.
-fn missing(name: &str, what: &str) -> String {
-    // SAFETY: null, or a text that ends with a zero and lives until the next call of this thread.
-    let text = unsafe { libc::dlerror() };
-    if !text.is_null() {
+/// Builds the error sentence. The message of the dynamic linker contains paths, so it goes to standard error and not
+/// into the failure.
+fn missing(name: &str, problem: &str) -> String {
+    // SAFETY: returns null or a C string that is valid until the next such call of this thread.
+    let message = unsafe { libc::dlerror() };
+    if !message.is_null() {
         // SAFETY: as above.
-        let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
-        let _ = writeln!(std::io::stderr(), "{text}");
+        let message = unsafe { CStr::from_ptr(message) }.to_string_lossy();
+        let _ = writeln!(std::io::stderr(), "{message}");
     }
-    format!("FFmpeg's {name} {what} on this machine")
+    format!("{name} of FFmpeg {problem} on this machine")
 }
 
-/// For a first call that nobody prepared: there is no way to refuse it.
-extern "C" fn load_or_die() {
+/// Loads the libraries for a call through an empty slot. The caller expects the result of an FFmpeg function, so there
+/// is no way to return an error.
+extern "C" fn load_or_panic() {
     if let Err(error) = load() {
         panic!("{error}");
     }
@@ -195,17 +208,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_named() {
-        let refused = open("libavnothing.so.1").unwrap_err();
-        assert!(refused.contains("libavnothing.so.1"), "{refused}");
+    fn errors_name_the_missing_library_or_function() {
+        let error = open("libavnothing.so.1").unwrap_err();
+        assert!(error.contains("libavnothing.so.1"), "{error}");
         let library = open(&format!("libavutil.so.{}", ffi::LIBAVUTIL_VERSION_MAJOR)).unwrap();
-        let refused = find(&[library], "av_nothing").unwrap_err();
-        assert!(refused.contains("av_nothing"), "{refused}");
+        let error = find_function(&[library], "av_nothing").unwrap_err();
+        assert!(error.contains("av_nothing"), "{error}");
     }
 
     #[test]
-    fn first_calls_from_many_threads_get_their_answers() {
-        // SAFETY: it takes nothing and returns a number.
+    fn concurrent_first_calls_load_the_libraries_and_return_results() {
+        // SAFETY: it has no arguments and returns an integer.
         let call = || unsafe { ffi::avcodec_version() };
         let versions: Vec<u32> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(call)).collect();

@@ -1,15 +1,35 @@
-//! Locks this process in before it opens a byte of a stranger's file: descriptors, limits, Landlock, seccomp.
+//! The sandbox of the media child: the process gives up rights before it opens a file of a user, and never gets them
+//! back.
 //!
-//! Everything here expects to run first in `main`, on the only thread. What it grants, threads started later inherit;
-//! Landlock does not reach a thread that a library started before, and then it is not told to be there.
+//! *Problem.* FFmpeg parses files of strangers. An attacker who takes over a decoder must not be able to read or change
+//! other files, use the network, start programs, signal processes, or use unlimited memory and processor time.
+//!
+//! *Mechanism.* Four layers, each of which works without the others:
+//!
+//! 1. [`harden_process`] drops what the process inherited: descriptors, privileges of set-user-ID programs, debuggers.
+//! 2. Resource limits (`limits.rs`) bound memory, processor time, descriptors and file sizes.
+//! 3. Landlock (`landlock.rs`) decides which paths can be opened: the scratch directory and a few files that describe
+//!    the machine.
+//! 4. seccomp (`seccomp.rs`) decides which system calls exist. It is last, because the other layers need calls that it
+//!    forbids.
+//!
+//! *Invariants.* The process is single-threaded while it is confined, so every later thread inherits all layers. Files
+//! that were opened before stay open; these are the only files outside of the scratch directory. A layer that the
+//! kernel does not have is reported in [`SandboxStatus`] and never assumed. Under [`SandboxMode::Require`] the caller
+//! then refuses to work.
+//!
+//! *Rejected.* Namespaces: container runtimes forbid creating them by default. A seccomp deny-list: new system
+//! calls of later kernels would be allowed.
+//!
+//! [`SandboxMode::Require`]: domain::protocol::SandboxMode::Require
 
-mod calls;
-mod files;
+mod landlock;
 mod limits;
+mod seccomp;
 mod sys;
 
 pub use limits::Limits;
-pub(crate) use sys::die_now;
+pub(crate) use sys::exit_now;
 
 use domain::protocol::{SandboxStatus, Session};
 use nix::sys::prctl;
@@ -18,30 +38,32 @@ use nix::unistd::{Pid, getpgrp, getpid, getppid, setpgid};
 use std::io;
 use std::path::Path;
 
-/// How much less of a processor a media child gets than the API beside it: at 10 a thread weighs a ninth of one at 0 (sched(7)).
-/// Enough that a login does not notice it, and not so much that a busy API stops the work for good.
+/// Niceness of a media child, relative to the process that started it. At 10 a thread gets about a ninth of the
+/// processor share of a thread at 0 (sched(7)): logins are not delayed, and a busy API does not stop the work entirely.
 const NICENESS: i32 = 10;
 
-/// Lets the API and everything else on the machine have the processors first. Call it before any thread exists: priorities belong to
-/// threads, and are inherited.
-pub(crate) fn yield_processors() {
-    sys::yield_processors(NICENESS);
+/// Lowers the scheduling priority below that of the API. Call it before any thread exists: priorities belong to threads
+/// and are inherited.
+pub(crate) fn lower_priority() {
+    sys::lower_priority(NICENESS);
 }
 
-/// Cuts what this process inherited: dies with its parent, gains no privileges, cannot be traced, leads its own
-/// process group, and keeps no descriptor but 0, 1 and 2.
+/// Drops what this process inherited. It will die with its parent, gain no privileges, cannot be traced, leads its own
+/// process group, and keeps no descriptors except 0, 1 and 2.
 ///
 /// # Errors
-/// What the kernel refused; nothing may be opened then.
-pub fn cut_loose() -> io::Result<()> {
+/// A system call failed. The process must not open any file then.
+pub fn harden_process() -> io::Result<()> {
     sys::close_from(3)?;
     let parent = getppid();
     prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // A parent that died before the call above sends no signal.
     if getppid() != parent {
         return Err(io::Error::other("the parent is gone"));
     }
     prctl::set_no_new_privs()?;
-    // While /proc still belongs to us: when memory runs out, this process goes before the one that started it.
+    // The kernel kills this process before its parent when memory runs out. Written before `set_dumpable`, which makes
+    // the files in /proc/self unwritable.
     let _ = std::fs::write("/proc/self/oom_score_adj", "500");
     prctl::set_dumpable(false)?;
     if getpgrp() != getpid() {
@@ -51,21 +73,22 @@ pub fn cut_loose() -> io::Result<()> {
     Ok(())
 }
 
-/// Closes the door: limits, no capabilities, then files below `scratch` and the system calls that decoding and
-/// encoding need, and nothing else. What was opened before stays open.
+/// Confines this process for good: resource limits, no capabilities, file access below `scratch` only, and only the
+/// system calls that decoding and encoding need. Files that are open stay open.
 ///
 /// # Errors
-/// What the kernel refused of the parts that every kernel has. Landlock and seccomp are in the status instead.
-pub fn enter(scratch: &Path, limits: &Limits) -> io::Result<SandboxStatus> {
+/// Limits or capabilities could not be set. A kernel without Landlock or seccomp is no error: the status tells which of
+/// them are active.
+pub fn confine(scratch: &Path, limits: &Limits) -> io::Result<SandboxStatus> {
     limits.apply()?;
     sys::drop_capabilities()?;
-    let landlock = is_alone() && files::confine(scratch).is_ok();
-    let seccomp = calls::filter().is_ok();
+    // Landlock applies to the calling thread and its descendants. With other threads it would not confine the process.
+    let landlock = is_single_threaded() && landlock::restrict_to(scratch).is_ok();
+    let seccomp = seccomp::install_filters().is_ok();
     Ok(SandboxStatus { landlock, seccomp })
 }
 
-/// Whether this thread is the only one.
-fn is_alone() -> bool {
+fn is_single_threaded() -> bool {
     std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
 }
 

@@ -1,73 +1,95 @@
-//! The life of `rushes media`: cut loose, read one session, lock in, then answer requests until the input ends.
+//! The media child, `rushes media`: a process that executes the requests of one task.
+//!
+//! *Problem.* Demuxers and decoders parse files of strangers in C. A bug in them must not reach the database, the
+//! network, the secrets of the service, or files of other tasks; and a crash or an endless loop must not stop the
+//! worker.
+//!
+//! *Mechanism.* The worker starts its own executable as a child and talks to it over pipes (`domain::protocol`), one
+//! JSON value per line. The steps are in this order, because each removes rights that the steps before it need:
+//!
+//! 1. Lower the scheduling priority, load the libraries of FFmpeg, and harden the process
+//!    ([`sandbox::harden_process`]).
+//! 2. Read the [`Session`] from standard input: it names the files to read, the scratch directory and the limits.
+//! 3. Open the sources, read the images, and change to the scratch directory.
+//! 4. Confine the process ([`sandbox::confine`]). From here on it opens files below the scratch directory only.
+//! 5. Send [`Event::Ready`], then execute [`Request`]s in order until the input ends.
+//!
+//! *Invariants.* FFmpeg parses no byte of a source before step 4. Each request gets exactly one closing event. The end
+//! of input cancels the work and ends the process within two seconds, so a worker stops a child by closing the pipe.
+//! When a worker is killed, the parent-death signal kills its children.
+//!
+//! *Rejected.* Decoding on a thread of the worker: memory, crashes and rights would be shared with it. Passing paths
+//! with each request: the sandbox would have to allow opening them later.
 
-mod wire;
-mod work;
+mod executor;
+mod failure;
+mod protocol;
 
 use crate::engine::{self, Cancel};
 use crate::sandbox::{self, Limits};
 use domain::protocol::{Event, Image, Request, SandboxMode, SandboxStatus, Session};
 use domain::recipe::Name;
-use domain::{Code, Failure, FailureKind};
+use domain::{Code, Failure};
+use executor::Executor;
+use failure::{from_io_error, infrastructure, storage};
+use protocol::EventWriter;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc;
-use wire::Events;
-use work::Work;
 
-/// No work was begun; the last event is the reason.
-const REFUSED: u8 = 1;
-/// The input ended and the work did not stop within two seconds.
-pub(crate) const STUCK: i32 = 2;
-/// No image of an account is larger.
+/// Exit code: no request was executed; the last event has the reason.
+const EXIT_REFUSED: u8 = 1;
+/// Exit code: standard input or output is unusable.
+const EXIT_NO_STDIO: u8 = 3;
+/// Maximum size of an image file in bytes; the same as for uploads of images.
 const MAX_IMAGE_BYTES: u64 = 4 << 20;
-/// There is nobody to talk to: standard input or output are not there.
-const MUTE: u8 = 3;
 
-/// Runs the child of a worker: one [`Session`] and then [`Request`]s on standard input, [`Event`]s on standard output,
-/// and whatever FFmpeg has to say on standard error.
+/// Runs the media child: one [`Session`] and then [`Request`]s on standard input, [`Event`]s on standard output, log
+/// messages of FFmpeg on standard error.
 ///
-/// Call it first in `main`, before any thread or runtime exists: it closes all descriptors above 2 and takes away
-/// rights that threads started earlier would keep.
+/// Call it first in `main`, before any thread or runtime exists: it closes all descriptors above 2 and drops rights
+/// that other threads would keep.
 ///
-/// Exit codes: 0 when the input ended, 1 when no work was begun (the last event tells why), 2 when the input ended and
-/// the work did not stop within two seconds, 3 without a usable standard input and output.
+/// Exit codes: 0 when the input ended; 1 when no request was executed (the last event has the reason); 2 when the input
+/// ended and the work did not stop within two seconds; 3 without a usable standard input and output.
 #[must_use]
 pub fn run() -> ExitCode {
-    sandbox::yield_processors();
-    // Before anything is closed, as the dynamic linker would: what a library opens when it is loaded is closed again.
+    sandbox::lower_priority();
+    // Before descriptors are closed, because a library may open files when it is loaded. The result is reported below,
+    // once events can be sent.
     let loaded = crate::load();
-    let cut = sandbox::cut_loose();
+    let hardened = sandbox::harden_process();
     let cancel = Cancel::new();
-    let Ok(mut events) = Events::take_stdout(cancel.clone()) else {
-        return ExitCode::from(MUTE);
+    let Ok(mut events) = EventWriter::take_stdout(cancel.clone()) else {
+        return ExitCode::from(EXIT_NO_STDIO);
     };
-    if let Err(error) = cut {
-        let detail = format!("the child could not be cut loose: {}", error.kind());
+    if let Err(error) = hardened {
+        let detail = format!("the media child could not be hardened: {}", error.kind());
         events.send(&Event::Failed(infrastructure(Code::SandboxUnavailable, detail)));
-        return ExitCode::from(REFUSED);
+        return ExitCode::from(EXIT_REFUSED);
     }
-    match begin(loaded) {
-        Ok((work, status)) => serve(&work, status, &mut events, &cancel),
+    match open_session(loaded) {
+        Ok((executor, status)) => serve(&executor, status, &mut events, &cancel),
         Err(failure) => {
             events.send(&Event::Failed(failure));
-            ExitCode::from(REFUSED)
+            ExitCode::from(EXIT_REFUSED)
         }
     }
 }
 
-/// Reads the session, opens what it names, and closes the door.
-fn begin(loaded: Result<(), &str>) -> Result<(Work, SandboxStatus), Failure> {
-    let session = wire::read::<Session>(&mut std::io::stdin().lock())?
+/// Reads the session, opens its files, and confines the process.
+fn open_session(loaded: Result<(), &str>) -> Result<(Executor, SandboxStatus), Failure> {
+    let session = protocol::read::<Session>(&mut std::io::stdin().lock())?
         .ok_or_else(|| infrastructure(Code::Internal, "the input ended before the session"))?;
     loaded.map_err(|error| infrastructure(Code::Internal, error))?;
     let sources = session.sources.iter().map(|path| open_source(path));
     let sources = sources.collect::<Result<Vec<_>, _>>()?;
     let images = session.images.iter().map(read_image).collect::<Result<_, _>>()?;
-    let scratch = open_scratch(&session.scratch)?;
-    let status = sandbox::enter(&scratch, &Limits::from(&session)).map_err(|error| {
+    let scratch = enter_scratch(&session.scratch)?;
+    let status = sandbox::confine(&scratch, &Limits::from(&session)).map_err(|error| {
         let detail = format!("limits could not be set: {}", error.kind());
         infrastructure(Code::SandboxUnavailable, detail)
     })?;
@@ -75,84 +97,68 @@ fn begin(loaded: Result<(), &str>) -> Result<(Work, SandboxStatus), Failure> {
         let detail = format!("landlock: {}, seccomp: {}", status.landlock, status.seccomp);
         return Err(infrastructure(Code::SandboxUnavailable, detail));
     }
-    let work = Work {
+    let executor = Executor {
         sources,
         images,
         scratch,
         threads: session.threads.max(1),
         depth: session.depth,
     };
-    Ok((work, status))
+    Ok((executor, status))
 }
 
-/// Opens a plain file for reading; never a link, a pipe or a device.
+/// Opens a regular file for reading. Symbolic links, pipes and devices are refused.
 fn open_source(path: &Path) -> Result<File, Failure> {
-    let unreadable = |error: std::io::Error| system(&error, "the source could not be opened");
+    let unreadable = |error: std::io::Error| from_io_error(&error, "the source could not be opened");
     let source = File::options()
         .read(true)
+        // `O_NONBLOCK`: opening a pipe without a writer must not block.
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
         .open(path)
         .map_err(unreadable)?;
     if source.metadata().map_err(unreadable)?.is_file() {
         Ok(source)
     } else {
-        Err(storage("the source is no plain file"))
+        Err(storage("the source is not a regular file"))
     }
 }
 
-/// Reads an image as it is; it is decoded when the door is closed.
+/// Reads the bytes of an image. They are decoded after the process is confined.
 fn read_image(image: &Image) -> Result<(Name, Vec<u8>), Failure> {
     let mut bytes = Vec::new();
     let read = open_source(&image.path)?.take(MAX_IMAGE_BYTES).read_to_end(&mut bytes);
-    read.map_err(|error| system(&error, "an image could not be read"))?;
+    read.map_err(|error| from_io_error(&error, "an image could not be read"))?;
     Ok((image.name.clone(), bytes))
 }
 
-fn open_scratch(path: &Path) -> Result<PathBuf, Failure> {
-    let unusable = |error: std::io::Error| system(&error, "the scratch directory could not be entered");
+/// Makes the scratch directory the working directory, and returns its canonical path.
+fn enter_scratch(path: &Path) -> Result<PathBuf, Failure> {
+    let unusable = |error: std::io::Error| from_io_error(&error, "the scratch directory could not be entered");
     let scratch = path.canonicalize().map_err(unusable)?;
     std::env::set_current_dir(&scratch).map_err(unusable)?;
     Ok(scratch)
 }
 
-/// Answers requests in order until the input ends.
-fn serve(work: &Work, status: SandboxStatus, events: &mut Events, cancel: &Cancel) -> ExitCode {
+/// Executes requests in order until the input ends.
+fn serve(executor: &Executor, status: SandboxStatus, events: &mut EventWriter, cancel: &Cancel) -> ExitCode {
     events.send(&Event::Ready(status));
     engine::init();
     let (send, requests) = mpsc::channel::<Result<Request, Failure>>();
-    let watched = cancel.clone();
-    let listener = std::thread::Builder::new()
-        .name("listener".into())
-        .spawn(move || wire::listen(send, &watched));
-    if let Err(error) = listener {
+    let reader_cancel = cancel.clone();
+    let reader = std::thread::Builder::new()
+        .name("request reader".into())
+        .spawn(move || protocol::read_requests(send, &reader_cancel));
+    if let Err(error) = reader {
         let detail = format!("no thread could be started: {}", error.kind());
         events.send(&Event::Failed(infrastructure(Code::Internal, detail)));
-        return ExitCode::from(REFUSED);
+        return ExitCode::from(EXIT_REFUSED);
     }
     for request in requests {
-        let answer = match request {
-            Ok(request) => work.answer(request, events, cancel),
+        let event = match request {
+            Ok(request) => executor.execute(request, events, cancel),
             Err(failure) => Event::Failed(failure),
         };
-        events.send(&answer);
+        events.send(&event);
     }
     ExitCode::SUCCESS
-}
-
-/// An error of the operating system at the start; a shortage of descriptors or memory says nothing about the task.
-fn system(error: &std::io::Error, what: &str) -> Failure {
-    let detail = format!("{what}: {}", error.kind());
-    if domain::is_exhaustion(error) {
-        Failure::new(FailureKind::Postponed, Code::Unavailable, detail)
-    } else {
-        storage(detail)
-    }
-}
-
-fn infrastructure(code: Code, detail: impl Into<String>) -> Failure {
-    Failure::new(FailureKind::Infrastructure, code, detail)
-}
-
-fn storage(detail: impl Into<String>) -> Failure {
-    infrastructure(Code::StorageFailed, detail)
 }

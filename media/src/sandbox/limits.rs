@@ -1,28 +1,29 @@
-//! Resource limits of the child. They bound what a codec can waste, not what it can do.
+//! Resource limits of the media child (setrlimit(2)).
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::io;
 
-/// Descriptors: the source, three standard streams, and the outputs of the largest plan with room to spare.
+/// Descriptors: the standard streams, the sources, and more than the outputs of the largest plan need.
 const MAX_DESCRIPTORS: u64 = 256;
-/// Address space beyond the memory: libraries, and what `malloc` reserves for each thread and never touches.
+/// Address space beyond the limit of memory, for libraries and for the arenas that `malloc` reserves per thread and
+/// never writes to.
 const RESERVED_BYTES: u64 = 32 << 30;
-/// Seconds between the signal that tells "time is up" (`SIGXCPU`) and the one that cannot be caught.
+/// Seconds of processor time between `SIGXCPU`, which can be caught, and `SIGKILL`.
 const CPU_GRACE_S: u64 = 5;
 
-/// What one session may use up.
+/// Resource limits of one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of memory that is its own: heap, stacks, and whatever else can be written to.
+    /// Private writable memory in bytes: heap, stacks and writable mappings (`RLIMIT_DATA`).
     pub memory_bytes: u64,
-    /// Seconds of processor time.
+    /// Processor time in seconds (`RLIMIT_CPU`).
     pub cpu_s: u64,
-    /// Bytes of one file.
+    /// Size of each file in bytes (`RLIMIT_FSIZE`).
     pub file_bytes: u64,
 }
 
 impl Limits {
-    /// Sets them for this process, never above what it has already.
+    /// Applies the limits to this process. Limits that are lower already stay as they are.
     pub(super) fn apply(self) -> io::Result<()> {
         lower(Resource::RLIMIT_CORE, 0, 0)?;
         lower(Resource::RLIMIT_NOFILE, MAX_DESCRIPTORS, MAX_DESCRIPTORS)?;
@@ -34,6 +35,7 @@ impl Limits {
     }
 }
 
+/// Lowers a limit, but not above the current hard limit: raising it would need a capability.
 fn lower(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
     let (_, ceiling) = getrlimit(resource)?;
     Ok(setrlimit(resource, soft.min(ceiling), hard.min(ceiling))?)

@@ -1,33 +1,33 @@
-//! The system calls that no safe wrapper covers.
-#![allow(unsafe_code, reason = "a leaf that only wraps system calls")]
+//! System calls for which no crate has a safe wrapper.
+#![allow(unsafe_code, reason = "a leaf module that wraps system calls")]
 
 use std::io;
 
 /// Closes every descriptor from `first` on.
 ///
 /// # Errors
-/// The descriptor table is out of the range that can be walked.
+/// The size of the descriptor table cannot be read; on kernels before 5.9 only.
 pub(super) fn close_from(first: u32) -> io::Result<()> {
     // SAFETY: takes three integers. The caller runs before anything in this process owns a descriptor above 2.
     let answer = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
     if answer == 0 {
         return Ok(());
     }
-    // Kernels before 5.9: walk the table.
-    let (_, most) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)?;
-    for fd in i64::from(first)..i64::try_from(most.min(1 << 20)).map_err(io::Error::other)? {
-        // SAFETY: as above; a number that is no descriptor gives an error that means nothing.
+    // Kernels before 5.9 have no `close_range`: close the descriptors one by one.
+    let (_, max) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)?;
+    for fd in i64::from(first)..i64::try_from(max.min(1 << 20)).map_err(io::Error::other)? {
+        // SAFETY: as above. `EBADF` for a number that is not open can be ignored.
         unsafe { libc::syscall(libc::SYS_close, fd) };
     }
     Ok(())
 }
 
-/// Gives up every capability, so that root in a container is a user like any other.
+/// Drops all capabilities, so that root in a container has no more rights than any other user.
 ///
 /// # Errors
-/// What the kernel refused.
+/// The error of `capset`.
 pub(super) fn drop_capabilities() -> io::Result<()> {
-    /// `_LINUX_CAPABILITY_VERSION_3` of linux/capability.h: two words of 32 bits a set.
+    /// `_LINUX_CAPABILITY_VERSION_3` of linux/capability.h: two 32-bit words per set.
     const VERSION_3: u32 = 0x2008_0522;
     let header = [VERSION_3, 0];
     let none = [0_u32; 6];
@@ -40,11 +40,11 @@ pub(super) fn drop_capabilities() -> io::Result<()> {
     }
 }
 
-/// Lets every other process have the processors first: `niceness` more than this thread has, and the policy `SCHED_BATCH`, by
-/// which its threads never interrupt others when they wake up (sched(7)). Threads that it starts inherit both.
+/// Lowers the priority of this thread and of the threads that it will start: adds `niceness`, and sets the policy
+/// `SCHED_BATCH`, under which a thread that wakes up does not preempt others (sched(7)).
 ///
-/// Raising the niceness needs no right; where a container refuses, the thread keeps its priority.
-pub(super) fn yield_processors(niceness: i32) {
+/// Errors are ignored: lowering a priority needs no rights, and where a container forbids it, the child still works.
+pub(super) fn lower_priority(niceness: i32) {
     let batch = libc::sched_param { sched_priority: 0 };
     // SAFETY: `nice` takes an integer. The second call gets a pointer to a live structure, which the kernel only reads.
     unsafe {
@@ -53,8 +53,8 @@ pub(super) fn yield_processors(niceness: i32) {
     }
 }
 
-/// Ends the process at once: no destructors of libraries whose threads still run.
-pub(crate) fn die_now(code: i32) -> ! {
+/// Exits at once, without running destructors and exit handlers of libraries whose threads still run.
+pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: `_exit` takes an integer and never returns.
     unsafe { libc::_exit(code) }
 }

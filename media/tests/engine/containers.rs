@@ -1,7 +1,7 @@
-//! What comes in: containers and codecs of the allow-list, and headers that do not tell everything.
+//! Input containers and codecs, including headers without a duration, edit lists, fragments and truncated files.
 
 use crate::clips::{clip, clip_with, numbered};
-use crate::studio::{recipe, shoot};
+use crate::harness::{process, recipe};
 use domain::plan::WarningCode;
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,7 +10,7 @@ const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
 const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
 
 #[test]
-fn every_usual_container_and_codec_keeps_every_picture() {
+fn every_frame_survives_from_every_container_and_codec() {
     for (name, encoding) in [
         ("numbered.wmv", "-c:v wmv2 -q:v 1"),
         ("numbered.ogv", "-c:v libtheora -q:v 10"),
@@ -32,14 +32,14 @@ fn every_usual_container_and_codec_keeps_every_picture() {
         ),
         ("numbered-rgb.mkv", "-c:v png -pix_fmt rgb24"),
     ] {
-        let take = shoot(&numbered(name, &format!("{encoding} -t 2")), &recipe(MP4)).unwrap();
-        assert_eq!(take.numbers(0), (0..60).collect::<Vec<_>>(), "{name}");
-        assert!(take.report.warnings.is_empty(), "{name}: {:?}", take.report.warnings);
+        let run = process(&numbered(name, &format!("{encoding} -t 2")), &recipe(MP4)).unwrap();
+        assert_eq!(run.frame_numbers(0), (0..60).collect::<Vec<_>>(), "{name}");
+        assert!(run.report.warnings.is_empty(), "{name}: {:?}", run.report.warnings);
     }
 }
 
 #[test]
-fn every_usual_sound_codec_is_heard() {
+fn every_audio_codec_is_decoded() {
     for (name, encoding) in [
         ("tone.wma", "-c:a wmav2"),
         ("tone.mp2.ts", "-c:a mp2"),
@@ -54,11 +54,11 @@ fn every_usual_sound_codec_is_heard() {
         ("tone.mp3", "-c:a libmp3lame"),
     ] {
         let source = clip(name, &format!("-f lavfi -i sine=f=500:d=2:r=44100 {encoding}"));
-        let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
-        let length_us = take.report.outputs[0].duration_us;
-        // Some codecs only know whole blocks.
+        let run = process(&source, &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
+        let length_us = run.report.outputs[0].duration_us;
+        // Some codecs have blocks of a fixed length.
         assert!(length_us.abs_diff(2_000_000) < 100_000, "{name}: {length_us}");
-        let loudest = take
+        let loudest = run
             .samples(0)
             .iter()
             .fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
@@ -67,52 +67,52 @@ fn every_usual_sound_codec_is_heard() {
 }
 
 #[test]
-fn a_recording_of_a_browser_has_no_length_and_gets_one() {
+fn duration_of_a_browser_recording_is_measured() {
     let source = numbered(
         "live.webm",
         "-c:v libvpx -deadline realtime -cpu-used 8 -crf 4 -b:v 4M -live 1 -f webm",
     );
-    let take = shoot(
+    let run = process(
         &source,
         &recipe(r#"{"trim":{"start":3},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#),
     )
     .unwrap();
     assert!(
-        take.probe.duration_us.abs_diff(8_000_000) < 50_000,
+        run.probe.duration_us.abs_diff(8_000_000) < 50_000,
         "{}",
-        take.probe.duration_us
+        run.probe.duration_us
     );
-    assert_eq!(take.numbers(0), (90..240).collect::<Vec<_>>());
-    assert!(take.progress.iter().any(|step| step.percent > 0));
+    assert_eq!(run.frame_numbers(0), (90..240).collect::<Vec<_>>());
+    assert!(run.progress.iter().any(|step| step.percent > 0));
 }
 
 #[test]
-fn fragments_and_edit_lists_are_understood() {
+fn fragmented_mp4_and_edit_lists_are_supported() {
     let fragmented = numbered("fragmented.mp4", &format!("{H264} -movflags frag_keyframe+empty_moov"));
-    let take = shoot(
+    let run = process(
         &fragmented,
         &recipe(r#"{"trim":{"start":3.5,"end":4},"outputs":[{"kind":"mp4"}]}"#),
     )
     .unwrap();
-    assert_eq!(take.numbers(0), (105..120).collect::<Vec<_>>());
+    assert_eq!(run.frame_numbers(0), (105..120).collect::<Vec<_>>());
 
-    // Cut without encoding: the edit list hides what lies before the cut.
+    // A stream copy from 1.3 s: an edit list hides the frames between the keyframe and the cut.
     let whole = numbered("numbered.mp4", H264);
     let arguments = ["-ss", "1.3", "-i", whole.to_str().unwrap(), "-c", "copy"];
-    let take = shoot(&clip_with("edit-list.mp4", &arguments), &recipe(MP4)).unwrap();
-    let seen = take.numbers(0);
+    let run = process(&clip_with("edit-list.mp4", &arguments), &recipe(MP4)).unwrap();
+    let seen = run.frame_numbers(0);
     assert!(seen[0].abs_diff(39) <= 1, "{:?}", &seen[..5]);
     assert!(seen.windows(2).all(|pair| pair[1] == pair[0] + 1), "{seen:?}");
 }
 
 #[test]
-fn a_stream_that_begins_between_keyframes_still_becomes_a_film() {
+fn a_stream_that_starts_between_keyframes_is_transcoded() {
     let whole = std::fs::read(numbered("numbered.ts", H264)).unwrap();
     let packets = whole.len() / 188;
     let path = clip("empty.ts", "-f lavfi -i sine=d=0.1 -c:a aac").with_file_name("joined-late.ts");
     std::fs::write(&path, &whole[packets / 3 * 188..]).unwrap();
-    let take = shoot(&path, &recipe(MP4)).unwrap();
-    let seen = take.numbers(0);
+    let run = process(&path, &recipe(MP4)).unwrap();
+    let seen = run.frame_numbers(0);
     assert!(
         seen.len() > 120 && seen.is_sorted() && seen.last() == Some(&239),
         "{seen:?}"
@@ -120,7 +120,7 @@ fn a_stream_that_begins_between_keyframes_still_becomes_a_film() {
 }
 
 #[test]
-fn a_file_that_breaks_off_tells_its_loss_where_its_header_has_a_length() {
+fn a_truncated_file_with_a_header_duration_reports_the_loss() {
     for (name, encoding) in [
         ("numbered.mkv", H264),
         ("numbered.flv", H264),
@@ -131,34 +131,34 @@ fn a_file_that_breaks_off_tells_its_loss_where_its_header_has_a_length() {
         let folder = tempfile::tempdir().unwrap();
         let path: PathBuf = folder.path().join(name);
         std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-        let take = shoot(&path, &recipe(MP4)).unwrap();
-        let [warning] = take.report.warnings.as_slice() else {
-            panic!("{name}: {:?}", take.report)
+        let run = process(&path, &recipe(MP4)).unwrap();
+        let [warning] = run.report.warnings.as_slice() else {
+            panic!("{name}: {:?}", run.report)
         };
         assert_eq!(warning.code, WarningCode::SourceDamaged, "{name}");
         let lost_ms: u64 = warning.detail.split(' ').next().unwrap().parse().unwrap();
-        let there_ms = take.report.outputs[0].duration_us / 1_000;
+        let kept_ms = run.report.outputs[0].duration_us / 1_000;
         assert!(
-            (lost_ms + there_ms).abs_diff(8_000) < 200,
-            "{name}: {lost_ms} ms lost, {there_ms} there"
+            (lost_ms + kept_ms).abs_diff(8_000) < 200,
+            "{name}: {lost_ms} ms lost, {kept_ms} ms kept"
         );
     }
 }
 
 #[test]
-fn nothing_that_is_named_in_a_source_travels() {
+fn metadata_of_the_source_is_not_copied() {
     let arguments = "-f lavfi -i testsrc2=s=64x64:r=25:d=1 -f lavfi -i sine=d=1 -c:v libx264 -c:a aac \
         -metadata title=secret -metadata comment=secret -metadata:s:v title=secret -metadata:s:v handler_name=secret";
     let json = r#"{"outputs":[{"kind":"mp4"},{"kind":"audio"},{"kind":"audio","format":"mp3"},{"kind":"audio","format":"opus"},{"kind":"poster"}]}"#;
-    let take = shoot(&clip("named.mp4", arguments), &recipe(json)).unwrap();
-    for output in &take.plan.outputs {
-        let path = take.scratch.path().join(&output.file);
-        let told = Command::new("ffprobe")
+    let run = process(&clip("named.mp4", arguments), &recipe(json)).unwrap();
+    for output in &run.plan.outputs {
+        let path = run.scratch.path().join(&output.file);
+        let ffprobe = Command::new("ffprobe")
             .args(["-v", "error", "-show_format", "-show_streams"])
             .arg(path)
             .output();
         assert!(
-            !String::from_utf8_lossy(&told.unwrap().stdout).contains("secret"),
+            !String::from_utf8_lossy(&ffprobe.unwrap().stdout).contains("secret"),
             "{}",
             output.file
         );

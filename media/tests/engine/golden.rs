@@ -1,12 +1,12 @@
-//! The facts that clients of the preset `idrl` rely on, and what progress and report look like.
+//! Facts of the preset `idrl` that clients rely on, and the contents of progress and report.
 
 use crate::clips::clip;
-use crate::studio::{preset, shoot};
+use crate::harness::{preset, process};
 use domain::Rational;
 use domain::probe::Size;
 
 #[test]
-fn idrl_keeps_its_golden_facts() {
+fn the_preset_idrl_keeps_its_golden_facts() {
     let sources = [
         (
             "-f lavfi -i testsrc2=s=480x270:r=30:d=30.03 -f lavfi -i sine=f=440:d=30.03 -c:v libx264 -preset ultrafast -c:a aac",
@@ -27,35 +27,35 @@ fn idrl_keeps_its_golden_facts() {
             Some("aac"),
         ),
     ];
-    for (place, (arguments, (width_px, height_px), frames, sound)) in sources.into_iter().enumerate() {
-        let take = shoot(&clip(&format!("golden-{place}.mp4"), arguments), &preset("idrl")).unwrap();
-        let (_, made, checked) = take.output(0);
+    for (index, (arguments, (width_px, height_px), frames, audio)) in sources.into_iter().enumerate() {
+        let run = process(&clip(&format!("golden-{index}.mp4"), arguments), &preset("idrl")).unwrap();
+        let (_, made, checked) = run.output(0);
         let (_, facts) = checked.probe.main_video().unwrap();
         assert_eq!(facts.display_size(), Size { width_px, height_px });
         assert!(made.frames.abs_diff(frames) <= 1, "{} frames", made.frames);
         assert_eq!(facts.average_fps, Rational::new(24, 1));
         assert_eq!(
             checked.probe.main_audio().map(|(stream, _)| stream.codec.as_str()),
-            sound
+            audio
         );
-        assert!(take.report.warnings.is_empty(), "{:?}", take.report.warnings);
+        assert!(run.report.warnings.is_empty(), "{:?}", run.report.warnings);
     }
 }
 
 #[test]
-fn progress_rises_to_a_hundred_and_the_report_counts_the_cost() {
+fn progress_rises_to_100_and_the_report_has_cpu_time_and_memory() {
     let source = clip(
         "golden-0.mp4",
         "-f lavfi -i testsrc2=s=480x270:r=30:d=30.03 -f lavfi -i sine=f=440:d=30.03 -c:v libx264 -preset ultrafast -c:a aac",
     );
-    let take = shoot(&source, &preset("web")).unwrap();
-    let percents: Vec<_> = take.progress.iter().map(|step| step.percent).collect();
+    let run = process(&source, &preset("web")).unwrap();
+    let percents: Vec<_> = run.progress.iter().map(|step| step.percent).collect();
     assert!(percents.is_sorted(), "{percents:?}");
     assert_eq!(percents.last(), Some(&100));
-    assert_eq!(take.progress.last().unwrap().frames, take.report.outputs[0].frames);
+    assert_eq!(run.progress.last().unwrap().frames, run.report.outputs[0].frames);
     assert!(
-        take.report.cpu_ms > 0 && take.report.peak_memory_bytes > 1 << 20,
+        run.report.cpu_ms > 0 && run.report.peak_memory_bytes > 1 << 20,
         "{:?}",
-        take.report
+        run.report
     );
 }

@@ -1,26 +1,29 @@
-//! What adaptive streams show and sound.
+//! HLS outputs as a player decodes them: frames, audio, bumpers, watermark and colors of every rung.
 
 use crate::clips::{clip, flash_and_beep, numbered};
-use crate::player::{assert_in_step, beep_ms, begins_us, checked, folder, lengths_us, luma, numbers, stream, text};
-use crate::studio::{recipe, shoot};
+use crate::harness::{process, recipe};
+use crate::hls_player::{
+    assert_audio_segments_aligned, beep_ms, checked, folder, luma, numbers, process_hls, read_file,
+    segment_durations_us, segment_starts_us,
+};
 use std::fs;
 
-const CODED: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
-const WITH_SOUND: &str = "-c:v libx264 -preset ultrafast -g 20 -bf 2 -c:a aac";
+const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
+const H264_AAC: &str = "-c:v libx264 -preset ultrafast -g 20 -bf 2 -c:a aac";
 
 #[test]
-fn every_rung_shows_every_picture_once_across_the_borders_of_segments() {
-    let source = numbered("numbered.mp4", CODED);
+fn every_rung_shows_every_frame_once_across_segments() {
+    let source = numbered("numbered.mp4", H264);
     for single_file in [false, true] {
-        let wish = format!(r#""ladder":[64,32],"segment_ms":1500,"single_file":{single_file},"video":{{"crf":8}}"#);
-        let take = stream(&source, &wish);
+        let settings = format!(r#""ladder":[64,32],"segment_ms":1500,"single_file":{single_file},"video":{{"crf":8}}"#);
+        let run = process_hls(&source, &settings);
         let all: Vec<_> = (0..240).collect();
         assert_eq!(
-            (numbers(&take, 0), numbers(&take, 1)),
+            (numbers(&run, 0), numbers(&run, 1)),
             (all.clone(), all),
             "{single_file}"
         );
-        let found = checked(&take);
+        let found = checked(&run);
         assert_eq!(
             (found.segments, found.longest_us, found.target_us),
             (6, 1_500_000, 2_000_000)
@@ -30,7 +33,7 @@ fn every_rung_shows_every_picture_once_across_the_borders_of_segments() {
             found.rungs.iter().map(|rung| rung.frames).collect::<Vec<_>>(),
             [240, 240]
         );
-        let mut files: Vec<_> = fs::read_dir(folder(&take))
+        let mut files: Vec<_> = fs::read_dir(folder(&run))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .filter(|file| file.starts_with("32p"))
@@ -55,25 +58,23 @@ fn every_rung_shows_every_picture_once_across_the_borders_of_segments() {
 }
 
 #[test]
-fn the_sound_is_a_group_of_its_own_in_step_with_the_pictures() {
-    let source = flash_and_beep("sync.mp4", "", WITH_SOUND);
+fn audio_is_a_separate_group_aligned_with_the_video_segments() {
+    let source = flash_and_beep("sync.mp4", "", H264_AAC);
     for single_file in [false, true] {
-        let take = stream(
+        let run = process_hls(
             &source,
             &format!(r#""ladder":[90,46],"segment_ms":1000,"single_file":{single_file},"video":{{"crf":23}}"#),
         );
         for rung in [0, 1] {
-            let flash = luma(&take, rung)
-                .iter()
-                .position(|picture| picture[picture.len() / 2] > 128);
+            let flash = luma(&run, rung).iter().position(|frame| frame[frame.len() / 2] > 128);
             assert_eq!(flash, Some(60), "rung {rung}");
         }
-        let beep = beep_ms(&take);
+        let beep = beep_ms(&run);
         assert!(beep.abs_diff(2_000) <= 12, "beep at {beep} ms");
-        assert_eq!(begins_us(&take, "90p").len(), 6);
-        assert_in_step(&take, "90p");
+        assert_eq!(segment_starts_us(&run, "90p").len(), 6);
+        assert_audio_segments_aligned(&run, "90p");
         assert_eq!(
-            checked(&take)
+            checked(&run)
                 .audio
                 .as_ref()
                 .unwrap()
@@ -84,7 +85,7 @@ fn the_sound_is_a_group_of_its_own_in_step_with_the_pictures() {
                 .channels,
             1
         );
-        assert!(text(&take, "master.m3u8").contains(
+        assert!(read_file(&run, "master.m3u8").contains(
             "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"audio\",DEFAULT=YES,AUTOSELECT=YES,URI=\"audio.m3u8\",\
              CHANNELS=\"1\"\n"
         ));
@@ -92,15 +93,15 @@ fn the_sound_is_a_group_of_its_own_in_step_with_the_pictures() {
 }
 
 #[test]
-fn one_frame_is_a_stream_too() {
+fn a_single_frame_becomes_an_hls_output() {
     let source = clip(
         "hls-one.mp4",
         "-f lavfi -i testsrc2=s=64x64:r=25 -f lavfi -i sine -frames:v 1 -t 0.04 -c:v libx264 -c:a aac",
     );
-    let take = stream(&source, r#""ladder":"auto""#);
-    assert_eq!((take.report.outputs[0].frames, checked(&take).segments), (1, 1));
-    assert_eq!(luma(&take, 0).len(), 1);
-    assert_eq!(lengths_us(&text(&take, "64p.m3u8")), [40_000]);
+    let run = process_hls(&source, r#""ladder":"auto""#);
+    assert_eq!((run.report.outputs[0].frames, checked(&run).segments), (1, 1));
+    assert_eq!(luma(&run, 0).len(), 1);
+    assert_eq!(segment_durations_us(&read_file(&run, "64p.m3u8")), [40_000]);
 }
 
 #[test]
@@ -111,23 +112,29 @@ fn bumpers_and_a_watermark_are_in_every_rung() {
     );
     let json = r#"{"bumper":{"intro_ms":1000},"watermark":{"width_percent":50},
         "outputs":[{"kind":"hls","ladder":[90,46],"segment_ms":1000}]}"#;
-    let take = shoot(&source, &recipe(json)).unwrap();
+    let run = process(&source, &recipe(json)).unwrap();
     for rung in [0, 1] {
-        let pictures = luma(&take, rung);
-        assert_eq!(pictures.len(), 30);
-        let corner = |place: usize| pictures[place][0];
-        assert!(corner(9) < 40 && corner(10) > 80, "the card is black, the film is grey");
-        let changed = pictures[15]
+        let frames = luma(&run, rung);
+        assert_eq!(frames.len(), 30);
+        let corner = |index: usize| frames[index][0];
+        assert!(
+            corner(9) < 40 && corner(10) > 80,
+            "the bumper is black, the video is gray"
+        );
+        let changed = frames[15]
             .iter()
-            .filter(|luma| luma.abs_diff(pictures[15][0]) > 20)
+            .filter(|luma| luma.abs_diff(frames[15][0]) > 20)
             .count();
-        assert!(changed > 20, "{changed} points of rung {rung} are of the watermark");
+        assert!(
+            changed > 20,
+            "only {changed} pixels of rung {rung} are of the watermark"
+        );
     }
 }
 
 #[test]
-fn colors_are_the_same_in_every_rung_whatever_the_source_has() {
-    for (name, coded) in [
+fn colors_are_the_same_in_every_rung_for_every_source_format() {
+    for (name, encoding) in [
         ("hls-blue-rgb.mov", "-c:v png -pix_fmt rgb24"),
         ("hls-blue-full.mov", "-c:v mjpeg -q:v 1 -pix_fmt yuvj420p"),
         (
@@ -136,17 +143,17 @@ fn colors_are_the_same_in_every_rung_whatever_the_source_has() {
              -color_primaries bt2020",
         ),
     ] {
-        let source = clip(name, &format!("-f lavfi -i color=0x30a0c0:s=320x180:r=5:d=1 {coded}"));
-        // The second rung alone is made from the source itself.
-        let pictures = [("[90,60]", 1), ("[60]", 0)].map(|(ladder, rung)| {
-            let take = stream(&source, &format!(r#""ladder":{ladder},"video":{{"crf":1}}"#));
-            luma(&take, rung).swap_remove(0)
+        let source = clip(
+            name,
+            &format!("-f lavfi -i color=0x30a0c0:s=320x180:r=5:d=1 {encoding}"),
+        );
+        // In a ladder of two, the second rung is scaled from the first one; alone, it is scaled from the source.
+        let frames = [("[90,60]", 1), ("[60]", 0)].map(|(ladder, rung)| {
+            let run = process_hls(&source, &format!(r#""ladder":{ladder},"video":{{"crf":1}}"#));
+            luma(&run, rung).swap_remove(0)
         });
-        let off = pictures[0]
-            .iter()
-            .zip(&pictures[1])
-            .map(|(a, b)| f64::from(a.abs_diff(*b)));
-        let mean = off.sum::<f64>() / pictures[0].len() as f64;
+        let off = frames[0].iter().zip(&frames[1]).map(|(a, b)| f64::from(a.abs_diff(*b)));
+        let mean = off.sum::<f64>() / frames[0].len() as f64;
         assert!(mean < 2.0, "{name}: {mean} on average");
     }
 }

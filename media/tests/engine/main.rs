@@ -1,93 +1,94 @@
-//! Stories of the engine on clips made at test time with the `ffmpeg` command line.
+//! Tests of the engine. The sources are clips that are encoded with the `ffmpeg` command line; the outputs are decoded
+//! with it and compared frame by frame and sample by sample. `requirements.rs` lists what the tests show.
 
+#[cfg(test)]
+mod alpha_and_spatial;
 #[cfg(test)]
 mod animations;
 #[cfg(test)]
-mod aspects;
-#[cfg(test)]
-mod boxes;
+mod aspect_ratios;
 #[cfg(test)]
 mod bumpers;
 #[cfg(test)]
 mod clips;
 #[cfg(test)]
-mod clocks;
-#[cfg(test)]
-mod codecs;
-#[cfg(test)]
 mod colors;
 #[cfg(test)]
-mod colors_told;
+mod concatenated_files;
+#[cfg(test)]
+mod constant_frame_rate;
+#[cfg(test)]
+mod container_colors;
+#[cfg(test)]
+mod container_timing;
 #[cfg(test)]
 mod containers;
 #[cfg(test)]
-mod copies;
+mod deinterlacing;
 #[cfg(test)]
-mod copy_profiles;
+mod discontinuities;
 #[cfg(test)]
-mod copy_refusals;
+mod dropped_frames;
 #[cfg(test)]
-mod crowds;
-#[cfg(test)]
-mod dropped;
-#[cfg(test)]
-mod ends;
+mod encryption;
 #[cfg(test)]
 mod fast_trims;
 #[cfg(test)]
+mod frame_geometry;
+#[cfg(test)]
+mod frame_timing;
+#[cfg(test)]
+mod gaps;
+#[cfg(test)]
+mod gaps_or_pauses;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
-mod grids;
-mod hangs;
+mod harness;
+#[cfg(test)]
+mod held_frames;
 #[cfg(test)]
 mod hls;
 #[cfg(test)]
-mod hls_copies;
-#[cfg(test)]
-mod hls_damage;
+mod hls_player;
 #[cfg(test)]
 mod hls_playlists;
 #[cfg(test)]
-mod holes;
+mod hls_stream_copy;
 #[cfg(test)]
-mod holes_or_pauses;
+mod hls_verification;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod images;
 #[cfg(test)]
-mod intermediates;
-#[cfg(test)]
-mod joined_files;
-#[cfg(test)]
-mod joins;
-#[cfg(test)]
-mod jumps;
-#[cfg(test)]
-mod locked;
-#[cfg(test)]
-mod looks;
+mod intermediate_codecs;
 #[cfg(test)]
 mod loudness;
 #[cfg(test)]
+mod mp4_boxes;
+#[cfg(test)]
+mod output_codecs;
+#[cfg(test)]
 mod outputs;
 #[cfg(test)]
-mod player;
+mod requirements;
 #[cfg(test)]
-mod rows;
+mod sprites_and_gifs;
+mod stalls;
 #[cfg(test)]
-mod stands;
+mod stream_copy;
 #[cfg(test)]
-mod stills;
+mod stream_copy_profiles;
 #[cfg(test)]
-mod streams;
+mod stream_copy_refusals;
 #[cfg(test)]
-mod studio;
+mod stream_ends;
 #[cfg(test)]
-mod timing;
+mod stream_limits;
 #[cfg(test)]
-mod tracks;
+mod stream_selection;
 #[cfg(test)]
-mod transparency;
+mod trim_ranges;
 #[cfg(test)]
 mod verification;

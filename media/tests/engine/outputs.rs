@@ -1,21 +1,22 @@
-//! Posters, sound files, several outputs at once, and mixed-down sound.
+//! Posters, audio outputs, several outputs at once, downmixing, and cover art.
 
-use crate::clips::{clip, flash_and_beep, number_of, numbered};
-use crate::studio::{Take, decoded, recipe, shoot};
+use crate::clips::{clip, flash_and_beep, frame_number, numbered};
+use crate::harness::{Run, decode, process, recipe};
 use domain::protocol::{Checked, Depth};
 use domain::{Code, FailureKind};
 use media::engine::{self, Cancel};
 
-fn still_number(take: &Take, place: usize) -> usize {
-    let (pictures, width, height) = take.luma(place);
-    assert_eq!(pictures.len(), 1);
-    number_of(&pictures[0], width, height)
+/// The number in the frame that a poster shows.
+fn poster_number(run: &Run, index: usize) -> usize {
+    let (frames, width, height) = run.luma(index);
+    assert_eq!(frames.len(), 1);
+    frame_number(&frames[0], width, height)
 }
 
 #[test]
-fn a_poster_shows_its_moment_alone_or_beside_others() {
-    let coded = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
-    let source = numbered("numbered.mp4", coded);
+fn a_poster_shows_the_requested_frame_alone_or_beside_a_video() {
+    let encoding = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
+    let source = numbered("numbered.mp4", encoding);
     for (at_ms, number) in [
         (0, 0),
         (1_000, 30),
@@ -25,23 +26,23 @@ fn a_poster_shows_its_moment_alone_or_beside_others() {
         (60_000, 239),
     ] {
         let poster = format!(r#"{{"kind":"poster","at_ms":{at_ms},"format":"png"}}"#);
-        let alone = shoot(&source, &recipe(&format!(r#"{{"outputs":[{poster}]}}"#))).unwrap();
-        assert_eq!(still_number(&alone, 0), number, "alone at {at_ms} ms");
+        let alone = process(&source, &recipe(&format!(r#"{{"outputs":[{poster}]}}"#))).unwrap();
+        assert_eq!(poster_number(&alone, 0), number, "alone at {at_ms} ms");
         assert!(alone.report.warnings.is_empty(), "{:?}", alone.report.warnings);
-        let beside = shoot(
+        let beside = process(
             &source,
             &recipe(&format!(r#"{{"outputs":[{{"kind":"mp4"}},{poster}]}}"#)),
         )
         .unwrap();
-        assert_eq!(still_number(&beside, 1), number, "beside a movie at {at_ms} ms");
+        assert_eq!(poster_number(&beside, 1), number, "beside a movie at {at_ms} ms");
     }
 }
 
 #[test]
-fn a_jpeg_poster_is_narrowed_and_has_the_full_range() {
+fn a_jpeg_poster_is_scaled_to_the_requested_width() {
     let source = clip("white.mp4", "-f lavfi -i color=white:s=640x360:r=10:d=1 -c:v libx264");
-    let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"poster","width_px":320}]}"#)).unwrap();
-    let (_, made, checked) = take.output(0);
+    let run = process(&source, &recipe(r#"{"outputs":[{"kind":"poster","width_px":320}]}"#)).unwrap();
+    let (_, made, checked) = run.output(0);
     let (stream, facts) = checked.probe.main_video().unwrap();
     assert_eq!(
         (stream.codec.as_str(), facts.width_px, facts.height_px),
@@ -51,9 +52,9 @@ fn a_jpeg_poster_is_narrowed_and_has_the_full_range() {
 }
 
 #[test]
-fn every_format_of_a_poster_has_the_colors_of_the_source() {
-    for (color, wanted) in [("0xc83020", [200, 48, 32]), ("0x20a040", [32, 160, 64])] {
-        // BT.709, as a source of this size is without tags.
+fn every_poster_format_keeps_the_colors_of_the_source() {
+    for (color, expected) in [("0xc83020", [200, 48, 32]), ("0x20a040", [32, 160, 64])] {
+        // Sources of this size without tags are assumed to be BT.709.
         let arguments = format!(
             "-f lavfi -i color={color}:s=1280x720:r=10:d=1,format=rgb24,\
             scale=out_color_matrix=bt709:flags=accurate_rnd+full_chroma_int,format=yuv420p -c:v libx264 -crf 4"
@@ -61,24 +62,24 @@ fn every_format_of_a_poster_has_the_colors_of_the_source() {
         let source = clip(&format!("{color}.mp4"), &arguments);
         for format in ["jpeg", "png", "webp"] {
             let json = format!(r#"{{"outputs":[{{"kind":"poster","width_px":320,"format":"{format}"}}]}}"#);
-            let take = shoot(&source, &recipe(&json)).unwrap();
-            let file = take.scratch.path().join(&take.plan.outputs[0].file);
-            let rgb = decoded(&file, &["-f", "rawvideo", "-pix_fmt", "rgb24"]);
+            let run = process(&source, &recipe(&json)).unwrap();
+            let file = run.path(0);
+            let rgb = decode(&file, &["-f", "rawvideo", "-pix_fmt", "rgb24"]);
             assert_eq!(rgb.len(), 320 * 180 * 3, "{format}");
             let middle = &rgb[(90 * 320 + 160) * 3..][..3];
-            let off = middle
+            let error = middle
                 .iter()
-                .zip(wanted)
-                .map(|(is, wanted)| is.abs_diff(wanted))
+                .zip(expected)
+                .map(|(value, expected)| value.abs_diff(expected))
                 .max()
                 .unwrap();
-            assert!(off <= 4, "{format}: {middle:?}, not {wanted:?}");
+            assert!(error <= 4, "{format}: {middle:?}, not {expected:?}");
         }
     }
 }
 
 #[test]
-fn a_poster_of_a_source_with_rare_tags_is_made() {
+fn posters_of_sources_with_rare_color_tags_keep_gray() {
     for matrix in ["fcc", "bt470bg", "smpte170m", "smpte240m"] {
         let arguments = format!(
             "-f lavfi -i color=gray:s=320x180:r=10:d=1 -c:v libx264 -colorspace {matrix} -color_trc smpte240m -color_primaries film"
@@ -86,85 +87,85 @@ fn a_poster_of_a_source_with_rare_tags_is_made() {
         let source = clip(&format!("{matrix}.mp4"), &arguments);
         for format in ["jpeg", "webp"] {
             let json = format!(r#"{{"outputs":[{{"kind":"poster","format":"{format}"}}]}}"#);
-            let take = shoot(&source, &recipe(&json)).unwrap();
-            let file = take.scratch.path().join(&take.plan.outputs[0].file);
-            let rgb = decoded(&file, &["-f", "rawvideo", "-pix_fmt", "rgb24"]);
+            let run = process(&source, &recipe(&json)).unwrap();
+            let file = run.path(0);
+            let rgb = decode(&file, &["-f", "rawvideo", "-pix_fmt", "rgb24"]);
             assert!(rgb.iter().all(|value| value.abs_diff(128) <= 3), "{matrix} {format}");
         }
     }
 }
 
 #[test]
-fn several_outputs_come_from_one_decode() {
+fn several_outputs_share_one_decode() {
     let source = flash_and_beep("sync.mp4", "", "-c:v libx264 -preset ultrafast -g 20 -bf 2 -c:a aac");
     let json = r#"{"outputs":[{"kind":"mp4"},{"kind":"mp4","name":"small","max_width_px":80},{"kind":"audio"},
         {"kind":"poster"},{"kind":"audio","format":"opus"},{"kind":"audio","format":"mp3"}]}"#;
-    let take = shoot(&source, &recipe(json)).unwrap();
-    let frames: Vec<_> = take.report.outputs.iter().map(|made| made.frames).collect();
+    let run = process(&source, &recipe(json)).unwrap();
+    let frames: Vec<_> = run.report.outputs.iter().map(|made| made.frames).collect();
     assert_eq!(frames, [180, 180, 0, 1, 0, 0]);
 }
 
 #[test]
-fn sound_files_have_the_length_of_the_span_and_the_beep_at_its_place() {
+fn audio_outputs_have_the_length_and_timing_of_the_trim() {
     let source = flash_and_beep("sync.mp4", "", "-c:v libx264 -preset ultrafast -g 20 -bf 2 -c:a aac");
     for format in ["m4a", "mp3", "opus"] {
         let json = format!(r#"{{"trim":{{"start":1,"end":4.5}},"outputs":[{{"kind":"audio","format":"{format}"}}]}}"#);
-        let take = shoot(&source, &recipe(&json)).unwrap();
-        assert_eq!(take.report.outputs[0].duration_us, 3_500_000, "{format}");
-        let samples = take.samples(0);
+        let run = process(&source, &recipe(&json)).unwrap();
+        assert_eq!(run.report.outputs[0].duration_us, 3_500_000, "{format}");
+        let samples = run.samples(0);
         let beep = samples.iter().position(|sample| sample.abs() > 0.1).unwrap() / 48;
         assert!(beep.abs_diff(1_000) <= 12, "{format}: beep at {beep} ms");
     }
 }
 
 #[test]
-fn surround_is_mixed_down_with_its_centre_and_without_clipping() {
+fn surround_is_downmixed_with_its_center_channel_and_without_clipping() {
     for (name, layout, channels) in [("surround.mkv", "5.1", 6), ("surround71.mkv", "7.1", 8)] {
         let full = vec!["0.99*sin(2*PI*400*t)"; channels].join("|");
-        let sound = format!("aevalsrc=exprs='{full}':c={layout}:d=2:s=48000");
-        let loud = crate::clips::clip_with(&format!("loud-{name}"), &["-f", "lavfi", "-i", &sound, "-c:a", "flac"]);
-        let mut centre = vec!["0"; channels];
-        centre[2] = "0.9*sin(2*PI*400*t)";
-        let sound = format!("aevalsrc=exprs='{}':c={layout}:d=2:s=48000", centre.join("|"));
+        let audio = format!("aevalsrc=exprs='{full}':c={layout}:d=2:s=48000");
+        let loud = crate::clips::clip_with(&format!("loud-{name}"), &["-f", "lavfi", "-i", &audio, "-c:a", "flac"]);
+        let mut center = vec!["0"; channels];
+        center[2] = "0.9*sin(2*PI*400*t)";
+        let audio = format!("aevalsrc=exprs='{}':c={layout}:d=2:s=48000", center.join("|"));
         let quiet = crate::clips::clip_with(
-            &format!("centre-{name}"),
-            &["-f", "lavfi", "-i", &sound, "-c:a", "flac"],
+            &format!("center-{name}"),
+            &["-f", "lavfi", "-i", &audio, "-c:a", "flac"],
         );
         let peak = |source: &std::path::Path| {
-            let take = shoot(source, &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
-            assert_eq!(take.output(0).2.probe.main_audio().unwrap().1.channels, 2);
-            take.samples(0)[4_800..86_400]
+            let run = process(source, &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
+            assert_eq!(run.output(0).2.probe.main_audio().unwrap().1.channels, 2);
+            run.samples(0)[4_800..86_400]
                 .iter()
                 .fold(0.0_f32, |peak, sample| peak.max(sample.abs()))
         };
-        let (loudest, heard) = (peak(&loud), peak(&quiet));
-        assert!(loudest <= 1.0 && loudest > 0.7, "{name}: {loudest}");
-        assert!(heard > 0.15, "{name}: the centre is {heard}");
+        let (all, center_only) = (peak(&loud), peak(&quiet));
+        assert!(all <= 1.0 && all > 0.7, "{name}: {all}");
+        assert!(center_only > 0.15, "{name}: the center channel is {center_only}");
     }
 }
 
 #[test]
-fn mono_stays_mono_and_rates_are_kept_or_raised() {
+fn mono_is_kept_and_sample_rates_are_kept_or_converted_to_48_khz() {
     for (rate, expected) in [(44_100, 44_100), (48_000, 48_000), (8_000, 48_000), (96_000, 48_000)] {
         let source = clip(
             &format!("mono-{rate}.wav"),
             &format!("-f lavfi -i sine=f=300:r={rate}:d=2"),
         );
-        let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
-        let (_, facts) = take.output(0).2.probe.main_audio().unwrap();
+        let run = process(&source, &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
+        let (_, facts) = run.output(0).2.probe.main_audio().unwrap();
         assert_eq!((facts.channels, facts.sample_rate_hz), (1, expected));
     }
 }
 
 #[test]
-fn sound_without_pictures_makes_no_film() {
+fn a_video_output_of_an_audio_source_is_refused() {
     let source = clip("mono-48000.wav", "-f lavfi -i sine=f=300:r=48000:d=2");
-    let failure = shoot(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap_err();
+    let failure = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap_err();
     assert_eq!((failure.kind, failure.code), (FailureKind::Input, Code::NoVideoStream));
 }
 
 #[test]
-fn a_cover_is_no_film_and_its_sound_is_kept() {
+fn cover_art_is_not_a_video_stream() {
     let cover = clip("cover.png", "-f lavfi -i color=blue:s=64x64 -frames:v 1");
     let cover = cover.to_str().unwrap();
     let arguments = [
@@ -186,34 +187,34 @@ fn a_cover_is_no_film_and_its_sound_is_kept() {
         "libmp3lame",
     ];
     let source = crate::clips::clip_with("covered.mp3", &arguments);
-    let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
-    assert!(take.probe.main_video().is_none());
-    assert!(take.report.outputs[0].duration_us.abs_diff(2_000_000) < 60_000);
+    let run = process(&source, &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
+    assert!(run.probe.main_video().is_none());
+    assert!(run.report.outputs[0].duration_us.abs_diff(2_000_000) < 60_000);
 }
 
 #[test]
-fn damage_in_the_first_and_the_last_group_of_a_finished_film_is_counted() {
+fn damage_in_the_first_and_last_gop_of_an_output_is_counted() {
     let grain = "-f lavfi -i testsrc2=s=320x180:r=30:d=8,noise=all_seed=1:alls=9:allf=t";
     let source = clip(
         "grain.mp4",
         &format!("{grain} -c:v libx264 -preset ultrafast -pix_fmt yuv420p"),
     );
-    let take = shoot(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
-    let (planned, made, _) = take.output(0);
-    let path = take.scratch.path().join(&planned.file);
-    let whole = std::fs::read(&path).unwrap();
-    let media = whole.windows(4).position(|four| four == b"mdat").unwrap();
-    let is_noticed = |percent: &usize| {
-        let mut bytes = whole.clone();
-        let at = media + (whole.len() - media) * percent / 100;
+    let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
+    let (planned, made, _) = run.output(0);
+    let path = run.scratch.path().join(&planned.file);
+    let content = std::fs::read(&path).unwrap();
+    let media = content.windows(4).position(|four| four == b"mdat").unwrap();
+    let is_detected = |percent: &usize| {
+        let mut bytes = content.clone();
+        let at = media + (content.len() - media) * percent / 100;
         bytes[at..at + 40].iter_mut().for_each(|byte| *byte ^= 0x5a);
         std::fs::write(&path, bytes).unwrap();
-        let found = engine::verify(take.scratch.path(), planned, made, Depth::Fast, &Cancel::new()).unwrap();
+        let found = engine::verify(run.scratch.path(), planned, made, Depth::Fast, &Cancel::new()).unwrap();
         matches!(found, Checked::File(found) if found.decode_errors > 0)
     };
-    // Eight seconds are two groups. Some damage is a valid film by chance.
+    // Eight seconds are two GOPs. Some damage results in a valid bitstream by chance.
     for group in [3..48, 53..98] {
-        let noticed = group.clone().step_by(3).filter(is_noticed).count();
-        assert!(noticed >= 12, "{noticed} of 15 places in {group:?} percent");
+        let detected = group.clone().step_by(3).filter(is_detected).count();
+        assert!(detected >= 12, "{detected} of 15 positions in {group:?} percent");
     }
 }

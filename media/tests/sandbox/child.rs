@@ -1,4 +1,4 @@
-//! A child on the other end of two pipes.
+//! A child process of this test program, connected by two pipes.
 
 use domain::protocol::Event;
 use serde::Serialize;
@@ -13,7 +13,7 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Starts this program anew.
+    /// Starts this program with these arguments; the first one is a mode of `main.rs`.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(arguments)
@@ -34,45 +34,48 @@ impl Child {
         self.process.id()
     }
 
-    /// Kills it, and it alone.
+    /// Kills the process itself and not its children.
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 
-    pub(crate) fn say(&mut self, message: &impl Serialize) {
-        self.say_line(&serde_json::to_string(message).unwrap());
+    /// Sends a message as one line of JSON.
+    pub(crate) fn send(&mut self, message: &impl Serialize) {
+        self.send_line(&serde_json::to_string(message).unwrap());
     }
 
-    pub(crate) fn say_line(&mut self, line: &str) {
-        // A child that has said its last word does not listen any more.
+    pub(crate) fn send_line(&mut self, line: &str) {
+        // Fails when the child has exited. Tests look at its last event and its exit code instead.
         let _ = self.input.as_mut().unwrap().write_all(format!("{line}\n").as_bytes());
     }
 
-    /// The next line; `None` at the end.
-    pub(crate) fn hear_line(&mut self) -> Option<String> {
+    /// Reads the next line; `None` at the end of output.
+    pub(crate) fn receive_line(&mut self) -> Option<String> {
         self.output.next().map(Result::unwrap)
     }
 
-    /// The next event.
-    pub(crate) fn hear(&mut self) -> Event {
-        serde_json::from_str(&self.hear_line().expect("an event")).unwrap()
+    /// Reads the next event.
+    pub(crate) fn receive(&mut self) -> Event {
+        serde_json::from_str(&self.receive_line().expect("an event")).unwrap()
     }
 
-    /// Waits for the signal that ends it.
-    pub(crate) fn signal(mut self) -> Option<i32> {
+    /// Waits for the process; returns the signal that killed it, if any.
+    pub(crate) fn wait_for_signal(mut self) -> Option<i32> {
         self.process.wait().unwrap().signal()
     }
 
-    /// Ends the input and waits for the exit code.
-    pub(crate) fn end(mut self) -> Option<i32> {
+    /// Closes its standard input, waits for the process, and returns its exit code; `None` after a signal.
+    pub(crate) fn close(mut self) -> Option<i32> {
         self.input = None;
         self.process.wait().unwrap().code()
     }
 }
 
-/// Between a story and a child: starts one that uses the same pipes, and waits.
-pub(crate) fn wait_with_a_child() -> std::process::ExitCode {
-    let child = Command::new(std::env::current_exe().unwrap()).arg("as:media").status();
+/// Starts a media child that inherits the pipes of this process, and waits for it. The test kills this process.
+pub(crate) fn run_parent() -> std::process::ExitCode {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .arg("mode:media")
+        .status();
     std::process::ExitCode::from(u8::from(child.is_err()))
 }

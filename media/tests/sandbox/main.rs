@@ -1,49 +1,59 @@
-//! The sandbox, seen from inside and from outside.
+//! Tests of the sandbox and of the media child, from inside the process and from outside.
 //!
-//! This program has no harness, because the child is this program too, and a child must have one thread when it starts.
-//! `as:media` is what `rushes media` does, `as:attempts` tries what a stranger in a decoder would try, `as:foreign`
-//! makes a call of another architecture, `as:company` locks in beside another thread, `as:old` is `as:media` on a kernel that lacks a call, `as:middle` starts a
-//! child and waits to be killed. Otherwise it tells the stories whose names contain one of its arguments.
+//! The program has no test harness: it is also the executable of the child, and a child must be single-threaded when
+//! `main` begins. The first argument selects a mode:
+//!
+//! | mode | does |
+//! |---|---|
+//! | `mode:media` | runs the media child, as `rushes media` does |
+//! | `mode:attacks` | confines itself and tries what an attacker in a decoder would try |
+//! | `mode:foreign-architecture` | confines itself and makes a system call of another architecture |
+//! | `mode:second-thread` | confines itself while another thread runs |
+//! | `mode:old-kernel CALL` | runs the media child on a simulated kernel without a system call |
+//! | `mode:parent` | starts a media child and waits to be killed |
+//!
+//! Without a mode it runs the tests whose names contain one of its arguments.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
-#![allow(clippy::print_stdout, reason = "what a harness would print")]
+#![allow(clippy::print_stdout, reason = "prints the results, as a test harness does")]
 
-mod attempts;
+mod attacks;
 mod child;
 mod confinement;
-mod conversation;
-mod crowds;
-mod films;
+mod fixture;
+mod many_streams;
 mod memory;
-mod raw;
-mod stage;
+mod protocol;
+mod syscalls;
+mod transcodes;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 
-type Story = (&'static str, fn());
+/// Name and function.
+type Test = (&'static str, fn());
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
-        Some("as:media") => media::run(),
-        Some("as:foreign") => attempts::call_as_a_foreigner(),
-        Some("as:company") => attempts::run_in_company(),
-        Some("as:old") => attempts::run_without(&arguments[1]),
-        Some("as:middle") => child::wait_with_a_child(),
-        Some("as:attempts") => attempts::run(&arguments[1..]),
-        _ => tell(&arguments),
+        Some("mode:media") => media::run(),
+        Some("mode:foreign-architecture") => attacks::call_foreign_architecture(),
+        Some("mode:second-thread") => attacks::confine_beside_thread(),
+        Some("mode:old-kernel") => attacks::run_on_old_kernel(&arguments[1]),
+        Some("mode:parent") => child::run_parent(),
+        Some("mode:attacks") => attacks::run(&arguments[1..]),
+        _ => run_tests(&arguments),
     }
 }
 
-/// Speaks as much of the language of Rust's own harness as `cargo test` and nextest need: `--list`, `--ignored`,
-/// `--exact`, and parts of names.
-fn tell(arguments: &[String]) -> ExitCode {
+/// Runs or lists the tests. Supports the options of Rust's test harness that `cargo test` and nextest use: `--list`,
+/// `--ignored`, `--exact`, and filters by parts of names.
+fn run_tests(arguments: &[String]) -> ExitCode {
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let filters: Vec<_> = arguments
         .iter()
         .filter(|argument| !argument.starts_with('-') && *argument != "terse")
         .collect();
-    let wanted = |(name, _): &Story| {
+    let wanted = |(name, _): &Test| {
         let exact = has("--exact");
         let fits = |filter: &&String| {
             if exact {
@@ -54,29 +64,29 @@ fn tell(arguments: &[String]) -> ExitCode {
         };
         !has("--ignored") && (filters.is_empty() || filters.iter().any(fits))
     };
-    let mut stories = [
-        confinement::STORIES,
-        conversation::STORIES,
-        crowds::STORIES,
-        films::STORIES,
-        memory::STORIES,
+    let mut tests = [
+        confinement::TESTS,
+        protocol::TESTS,
+        many_streams::TESTS,
+        transcodes::TESTS,
+        memory::TESTS,
     ]
     .concat();
-    stories.retain(wanted);
+    tests.retain(wanted);
     if has("--list") {
-        stories.iter().for_each(|(name, _)| println!("{name}: test"));
+        tests.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
-    let good = |(name, story): &&Story| {
-        let good = catch_unwind(story).is_ok();
-        println!("test {name} ... {}", if good { "ok" } else { "FAILED" });
-        good
+    let passes = |(name, test): &&Test| {
+        let passed = catch_unwind(test).is_ok();
+        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
+        passed
     };
-    let passed = stories.iter().filter(good).count();
-    let failed = stories.len() - passed;
-    let verdict = if failed == 0 { "ok" } else { "FAILED" };
+    let passed = tests.iter().filter(passes).count();
+    let failed = tests.len() - passed;
+    let result = if failed == 0 { "ok" } else { "FAILED" };
     println!(
-        "\ntest result: {verdict}. {passed} passed; {failed} failed; 0 ignored; 0 measured; 0 filtered out; finished"
+        "\ntest result: {result}. {passed} passed; {failed} failed; 0 ignored; 0 measured; 0 filtered out; finished"
     );
     if failed == 0 {
         ExitCode::SUCCESS

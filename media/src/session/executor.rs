@@ -1,0 +1,114 @@
+//! Executes the requests of a session, one at a time. Each request gets exactly one closing event; a panic of the
+//! engine becomes [`Event::Failed`].
+
+use super::failure::infrastructure;
+use super::protocol::EventWriter;
+use crate::engine::{self, Cancel, Footage, Images};
+use domain::protocol::{Depth, Event, Phase, Progress, Request};
+use domain::{Code, Failure, FailureKind};
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+/// Interval between progress events of probes and verifications, which report none by themselves.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The open files and the settings of a session.
+#[derive(Debug)]
+pub(super) struct Executor {
+    /// The source, then the clips of intro and outro.
+    pub(super) sources: Vec<File>,
+    /// The image files by name, not yet decoded.
+    pub(super) images: Images,
+    /// The only writable directory; also the working directory.
+    pub(super) scratch: PathBuf,
+    /// Threads for decoding and encoding.
+    pub(super) threads: u32,
+    /// How much of an output is decoded to verify it.
+    pub(super) depth: Depth,
+}
+
+impl Executor {
+    /// Executes a request, sends its progress to `events`, and returns its closing event.
+    pub(super) fn execute(&self, request: Request, events: &mut EventWriter, cancel: &Cancel) -> Event {
+        let crash = || Failure::new(FailureKind::MediaCrash, Code::MediaCrash, "panic in the media engine");
+        catch_unwind(AssertUnwindSafe(|| self.try_execute(request, events, cancel)))
+            .unwrap_or_else(|_| Err(crash()))
+            .unwrap_or_else(Event::Failed)
+    }
+
+    fn try_execute(&self, request: Request, events: &mut EventWriter, cancel: &Cancel) -> Result<Event, Failure> {
+        match request {
+            Request::Probe(index) => {
+                let source = self.sources.get(index).ok_or_else(no_such_source)?;
+                let probe = with_progress(events, cancel, Progress::default, || engine::probe(source, cancel))?;
+                Ok(Event::Probed(Box::new(probe)))
+            }
+            Request::Transcode(plan) => {
+                let inputs = Footage {
+                    sources: &self.sources,
+                    images: &self.images,
+                };
+                let mut progress = |progress| events.send(&Event::Progress(progress));
+                let report = engine::transcode(&inputs, &plan, &self.scratch, self.threads, &mut progress, cancel)?;
+                Ok(Event::Transcoded(Box::new(report)))
+            }
+            Request::Verify(outputs) => {
+                let verified = AtomicUsize::new(0);
+                let verify_all = || {
+                    let checked = outputs.iter().map(|(planned, made)| {
+                        let checked = engine::verify(&self.scratch, planned, made, self.depth, cancel)?;
+                        verified.fetch_add(1, Ordering::Relaxed);
+                        Ok(checked)
+                    });
+                    checked.collect::<Result<Vec<_>, Failure>>()
+                };
+                let progress = || verify_progress(verified.load(Ordering::Relaxed), outputs.len());
+                // The first event tells the worker the phase; the next one follows after `PROGRESS_INTERVAL` only.
+                events.send(&Event::Progress(progress()));
+                Ok(Event::Verified(with_progress(events, cancel, progress, verify_all)?))
+            }
+        }
+    }
+}
+
+/// Runs `work` on a thread of its own. Until it returns, sends a progress event every [`PROGRESS_INTERVAL`]: the value
+/// of `progress` with the number of packets that the work has read so far.
+fn with_progress<T: Send>(
+    events: &mut EventWriter,
+    cancel: &Cancel,
+    progress: impl Fn() -> Progress,
+    work: impl FnOnce() -> Result<T, Failure> + Send,
+) -> Result<T, Failure> {
+    let moved_before = cancel.moved();
+    thread::scope(|scope| {
+        let (done, finished) = sync_channel::<()>(1);
+        let worker = scope.spawn(move || {
+            let result = work();
+            // Disconnects the channel, which ends the loop below. A panic drops the sender as well.
+            drop(done);
+            result
+        });
+        while finished.recv_timeout(PROGRESS_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            let moved = cancel.moved() - moved_before;
+            events.send(&Event::Progress(Progress { moved, ..progress() }));
+        }
+        worker.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
+}
+
+fn no_such_source() -> Failure {
+    infrastructure(Code::Internal, "the session has no such source")
+}
+
+fn verify_progress(verified: usize, total: usize) -> Progress {
+    Progress {
+        phase: Phase::Verify,
+        percent: u8::try_from(verified * 100 / total.max(1)).unwrap_or(100),
+        ..Progress::default()
+    }
+}

@@ -1,0 +1,111 @@
+//! Sources that consist of two concatenated files: the probe measures both, and both are transcoded.
+
+use crate::clips::{clip_with, frame_number, numbered};
+use crate::discontinuities::joined;
+use crate::harness::{probe, process, recipe};
+use domain::plan::Done;
+use std::path::Path;
+
+const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 0 -g 15 -pix_fmt yuv420p -t 3";
+const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
+
+/// Asserts that the probed duration is that of both files, six seconds.
+fn assert_duration_of_both(name: &str, source: &Path) {
+    let facts = probe(source).unwrap();
+    // The FLAC parser of FFmpeg loses the last packets before the second header.
+    let tolerance_us = if name.ends_with("flac") { 400_000 } else { 200_000 };
+    let error_us = facts.duration_us.abs_diff(6_000_000);
+    assert!(error_us < tolerance_us, "{name}: {}", facts.duration_us);
+}
+
+#[test]
+fn video_of_a_second_file_is_shown_seekable_and_counted() {
+    for (name, encoding) in [
+        ("joined.mkv", H264.to_owned()),
+        (
+            "joined.webm",
+            "-c:v libvpx -deadline realtime -cpu-used 8 -b:v 1M -g 15 -t 3".to_owned(),
+        ),
+        ("joined.avi", "-c:v mpeg4 -q:v 2 -g 15 -t 3".to_owned()),
+    ] {
+        let single = numbered(&format!("single-{name}"), &encoding);
+        let source = joined(name, &[single.clone(), single]);
+        assert_duration_of_both(name, &source);
+        let numbers = |json: &str| {
+            let run = process(&source, &recipe(json)).unwrap();
+            let (frames, width, height) = run.luma(0);
+            let numbers = frames.iter().map(|luma| frame_number(luma, width, height));
+            numbers.collect::<Vec<_>>()
+        };
+        let all = numbers(MP4);
+        assert!(all.len().abs_diff(180) <= 3, "{name}: {} frames", all.len());
+        assert!(all[60] == 60 && all[150].abs_diff(60) <= 2, "{name}: {all:?}");
+        let trimmed = numbers(r#"{"trim":{"start":4,"end":5},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#);
+        assert_eq!(trimmed.len(), 30, "{name}");
+        assert!(trimmed[0].abs_diff(30) <= 3, "{name}: {trimmed:?}");
+    }
+}
+
+#[test]
+fn audio_of_a_second_file_is_decoded_seekable_and_counted() {
+    let audio = "sine=440:d=3:r=48000";
+    for (name, codec) in [
+        ("joined.mka", "aac"),
+        ("joined.flac", "flac"),
+        ("joined.ogg", "libvorbis"),
+        ("joined.mp3", "libmp3lame"),
+        ("joined.aac", "aac"),
+    ] {
+        let single = clip_with(&format!("single-{name}"), &["-f", "lavfi", "-i", audio, "-c:a", codec]);
+        let source = joined(name, &[single.clone(), single]);
+        assert_duration_of_both(name, &source);
+        let run = process(
+            &source,
+            &recipe(r#"{"trim":{"start":4,"end":5},"outputs":[{"kind":"audio"}]}"#),
+        )
+        .unwrap();
+        let samples = run.samples(0);
+        assert!(
+            samples.len().abs_diff(48_000) < 2_400,
+            "{name}: {} samples",
+            samples.len()
+        );
+        let loudest = samples
+            .iter()
+            .fold(0.0_f32, |loudest, sample| loudest.max(sample.abs()));
+        assert!(loudest > 0.05, "{name}: {loudest}");
+    }
+}
+
+#[test]
+fn concatenated_files_of_different_lengths_are_counted() {
+    for (name, codec) in [("uneven.mkv", "libx264 -preset ultrafast"), ("uneven.avi", "mpeg4")] {
+        let single = |seconds: u32| {
+            let encoding = format!("-c:v {codec} -g 15 -bf 0 -t {seconds}");
+            numbered(&format!("{seconds}-{name}"), &encoding)
+        };
+        // The AVI demuxer of FFmpeg stops early when the second file is shorter.
+        let durations_s: &[(u32, u32)] = if name.ends_with("avi") {
+            &[(1, 6)]
+        } else {
+            &[(1, 6), (6, 1)]
+        };
+        for (first, second) in durations_s.iter().copied() {
+            let name = format!("{first}-{second}-{name}");
+            let facts = probe(&joined(&name, &[single(first), single(second)])).unwrap();
+            let error_us = facts.duration_us.abs_diff(7_000_000);
+            assert!(error_us < 200_000, "{name}: {}", facts.duration_us);
+        }
+    }
+}
+
+#[test]
+fn concatenated_files_are_not_copied() {
+    let single = numbered("single-copied.mkv", H264);
+    let source = joined("joined-copied.mkv", &[single.clone(), single]);
+    let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
+    let step = &run.plan.outputs[0].steps[0];
+    assert_eq!(step.done, Done::Transcode, "{step:?}");
+    assert!(step.reason.contains("are not reliable"), "{step:?}");
+    assert!(run.plan.jumps, "{:?}", run.plan);
+}

@@ -11,7 +11,7 @@ const TOGETHER_US: u64 = 50_000;
 
 impl Room<'_> {
     /// An adaptive stream. Only the largest rung can be the source itself; the others are cut where it is.
-    pub(super) fn hls(&self, wish: &recipe::Hls, steps: &mut Vec<Step>) -> Content {
+    pub(super) fn hls(&self, wish: &recipe::HlsOutput, steps: &mut Vec<Step>) -> Content {
         let segment_us = wish.segment_ms * 1_000;
         let mut rungs = self.rungs(wish);
         let copied = match rungs.as_slice() {
@@ -55,7 +55,7 @@ impl Room<'_> {
     }
 
     /// The shorter sides of the rungs and their orders, as if nothing could be copied.
-    fn rungs(&self, wish: &recipe::Hls) -> Vec<(u32, VideoOrder)> {
+    fn rungs(&self, wish: &recipe::HlsOutput) -> Vec<(u32, VideoOrder)> {
         let frame = self.recipe.frame.clone().unwrap_or_default();
         let canvas = fit(self.shown(), &frame, Narrower::default()).canvas;
         let order = |side: u32| {
@@ -76,7 +76,7 @@ impl Room<'_> {
     }
 
     /// Whether the largest rung can be the source, cut at its keyframes.
-    fn can_cut(&self, wish: &recipe::Hls, order: &VideoOrder, rungs_below: bool) -> Result<(), String> {
+    fn can_cut(&self, wish: &recipe::HlsOutput, order: &VideoOrder, rungs_below: bool) -> Result<(), String> {
         self.can_copy(&wish.video, order, false)?;
         self.can_begin_early((AudioCodec::Aac, wish.audio), false)?;
         self.begins_and_ends_together()?;

@@ -5,7 +5,7 @@ mod profile;
 
 use super::Picture;
 use crate::probe::{AudioFacts, Probe, Size, Stream, Unfit, VideoFacts};
-use crate::recipe::{AudioCodec, AudioWish, Fps, Recipe, TrimMode, VideoCodec, VideoWish};
+use crate::recipe::{AudioCodec, AudioEncoding, Fps, Recipe, TrimMode, VideoCodec, VideoEncoding};
 use crate::time::Rational;
 
 /// Players enter a stream at keyframes; further apart than this they wait too long.
@@ -27,7 +27,7 @@ const SOUND_CONTAINERS: [&str; 4] = ["mov,", "matroska,", "mp3", "ogg"];
 /// What a picture stream would have to be.
 pub(super) struct Target<'a> {
     pub(super) codec: VideoCodec,
-    pub(super) wish: &'a VideoWish,
+    pub(super) wish: &'a VideoEncoding,
     pub(super) picture: &'a Picture,
     pub(super) fps: Rational,
     /// Whether the container can hide pictures before its beginning.
@@ -163,7 +163,7 @@ fn is_expensive(facts: &VideoFacts, fps: Rational) -> bool {
 pub(super) fn audio(
     recipe: &Recipe,
     (probe, stream, facts): (&Probe, &Stream, &AudioFacts),
-    (codec, wish): (AudioCodec, AudioWish),
+    (codec, wish): (AudioCodec, AudioEncoding),
     beside: Beside<'_>,
 ) -> Result<(), String> {
     untouched(recipe, probe)?;

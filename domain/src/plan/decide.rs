@@ -8,7 +8,7 @@ use crate::code::Code;
 use crate::failure::{Failure, FailureKind};
 use crate::limits::Limits;
 use crate::probe::{AudioFacts, Probe, Size, Stream, StreamKind, VideoFacts};
-use crate::recipe::{AudioMode, Bumper, Fps, Name, Output, Recipe, Trim, TrimMode};
+use crate::recipe::{AudioMode, BumperEdit, Fps, Name, Output, Recipe, Trim, TrimMode};
 use crate::time::{Rational, Span, Timecode};
 
 /// The loudness of normalized sound: what streaming services ask for, in LUFS.
@@ -109,7 +109,7 @@ const fn made_plain(stream: &Stream, facts: &VideoFacts) -> SourceVideo {
 
 /// The picture stream, when any output needs one.
 fn picture_source<'a>(recipe: &Recipe, probe: &'a Probe) -> Result<Option<(&'a Stream, &'a VideoFacts)>, Failure> {
-    if recipe.outputs.iter().any(Output::has_pictures) {
+    if recipe.outputs.iter().any(Output::uses_video) {
         pictures_of(
             probe,
             "an output needs pictures; of sound alone the preset audio makes a file",
@@ -214,7 +214,11 @@ fn begin_in_time(recipe: &Recipe, spans: &[Span], audio: Option<&AudioFacts>) ->
 }
 
 /// What movies show before and after the source.
-fn cards(bumper: Option<&Bumper>, clips: Clips<'_>, fps: Rational) -> Result<(Option<Card>, Option<Card>), Failure> {
+fn cards(
+    bumper: Option<&BumperEdit>,
+    clips: Clips<'_>,
+    fps: Rational,
+) -> Result<(Option<Card>, Option<Card>), Failure> {
     let Some(bumper) = bumper else { return Ok((None, None)) };
     let intro = match clips.intro {
         Some(probe) => Some(clip(probe, 1, fps)?),

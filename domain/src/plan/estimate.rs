@@ -173,7 +173,7 @@ fn with_sound((cpu_s, bytes): (f64, f64), sound_bps: f64, seconds: f64) -> (f64,
 fn sound_bps(track: Option<&super::AudioTrack>) -> f64 {
     match track {
         Some(super::AudioTrack::Encode { bitrate_bps, .. }) => f64::from(*bitrate_bps),
-        Some(super::AudioTrack::Copy { .. }) => f64::from(crate::recipe::USUAL_AUDIO_BPS),
+        Some(super::AudioTrack::Copy { .. }) => f64::from(crate::recipe::DEFAULT_AUDIO_BPS),
         None => 0.0,
     }
 }
@@ -215,7 +215,7 @@ fn encode_s(order: &VideoOrder) -> f64 {
 
 /// Bytes for a million pixels: six steps of the rate factor of H.264 double them.
 fn bytes_a_megapixel(order: &VideoOrder) -> f64 {
-    let off = f64::from(order.codec.usual_crf()) - f64::from(order.crf);
+    let off = f64::from(order.codec.default_crf()) - f64::from(order.crf);
     let doubling = f64::from(order.codec.max_crf()) / 8.5;
     8_000.0 * (off / doubling).exp2()
 }

@@ -2,7 +2,7 @@
 
 use super::Picture;
 use crate::probe::Size;
-use crate::recipe::{Fit, Frame};
+use crate::recipe::{Canvas, Fit};
 
 /// The bounds that one output adds to those of the recipe.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,7 +13,7 @@ pub(super) struct Narrower {
 }
 
 /// Brings a picture shown at `shown` onto the canvas that `frame` asks for.
-pub(super) fn fit(shown: Size, frame: &Frame, narrower: Narrower) -> Picture {
+pub(super) fn fit(shown: Size, frame: &Canvas, narrower: Narrower) -> Picture {
     let aspect = frame.aspect.filter(|_| frame.fit != Fit::Inside);
     let (aspect_w, aspect_h) = aspect.map_or((f64::from(shown.width_px), f64::from(shown.height_px)), |a| {
         (a.width.into(), a.height.into())
@@ -43,7 +43,7 @@ pub(super) fn fit(shown: Size, frame: &Frame, narrower: Narrower) -> Picture {
 }
 
 /// The size of the picture on (or beyond) the canvas.
-fn scaled(shown: Size, canvas: Size, frame: &Frame) -> Size {
+fn scaled(shown: Size, canvas: Size, frame: &Canvas) -> Size {
     let ratio_w = f64::from(canvas.width_px) / f64::from(shown.width_px);
     let ratio_h = f64::from(canvas.height_px) / f64::from(shown.height_px);
     let ratio = match frame.fit {
@@ -67,7 +67,7 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn of(frame: &Frame, narrower: Narrower, aspect: f64) -> Option<Self> {
+    fn of(frame: &Canvas, narrower: Narrower, aspect: f64) -> Option<Self> {
         let widths = [frame.max_width_px, narrower.max_width_px]
             .into_iter()
             .flatten()
@@ -109,22 +109,22 @@ mod tests {
         Size { width_px, height_px }
     }
 
-    fn wide(fit: Fit, max_width_px: Option<u32>) -> Frame {
-        Frame {
+    fn wide(fit: Fit, max_width_px: Option<u32>) -> Canvas {
+        Canvas {
             aspect: Some(Aspect { width: 16, height: 9 }),
             max_width_px,
             fit,
-            ..Frame::default()
+            ..Canvas::default()
         }
     }
 
     #[test]
     fn the_canvas_is_what_was_asked() {
-        let p1080 = Frame {
+        let p1080 = Canvas {
             max_short_side_px: Some(1080),
-            ..Frame::default()
+            ..Canvas::default()
         };
-        let show = Frame {
+        let show = Canvas {
             upscale: true,
             max_height_px: Some(720),
             ..wide(Fit::Pad, Some(1280))
@@ -165,7 +165,7 @@ mod tests {
                 size(1080, 608),
             ),
             (size(641, 479), p1080, size(642, 480), size(642, 480)),
-            (size(2, 2), Frame::default(), size(2, 2), size(2, 2)),
+            (size(2, 2), Canvas::default(), size(2, 2), size(2, 2)),
             (size(640, 480), show, size(960, 720), size(1280, 720)),
         ] {
             let picture = fit(shown, &frame, Narrower::default());
@@ -183,7 +183,7 @@ mod tests {
             w in 1_u32..8_192, h in 1_u32..8_192, max_w in 16_u32..4_096, max_h in 16_u32..4_096, upscale: bool,
             fit_as in prop::sample::select(vec![Fit::Pad, Fit::Crop, Fit::Stretch, Fit::Inside]),
         ) {
-            let frame = Frame { max_width_px: Some(max_w), max_height_px: Some(max_h), upscale, ..wide(fit_as, None) };
+            let frame = Canvas { max_width_px: Some(max_w), max_height_px: Some(max_h), upscale, ..wide(fit_as, None) };
             let picture = fit(size(w, h), &frame, Narrower::default());
             for side in [picture.canvas, picture.scaled] {
                 prop_assert!(side.width_px >= 2 && side.height_px >= 2 && side.width_px % 2 == 0 && side.height_px % 2 == 0);

@@ -9,7 +9,8 @@ use crate::code::Code;
 use crate::failure::{Failure, FailureKind};
 use crate::probe::{AudioFacts, Probe, Size, Stream, VideoFacts};
 use crate::recipe::{
-    self, AudioCodec, AudioFormat, AudioWish, Fit, Frame, Output, Recipe, USUAL_AUDIO_BPS, VideoCodec, VideoWish,
+    self, AudioCodec, AudioEncoding, AudioFormat, Canvas, DEFAULT_AUDIO_BPS, Fit, Output, Recipe, VideoCodec,
+    VideoEncoding,
 };
 use crate::time::{Rational, Span, Timecode};
 
@@ -85,7 +86,7 @@ pub(super) fn step(stream: &str, copied: Result<(), String>) -> Step {
 }
 
 impl Room<'_> {
-    fn movie(&self, wish: &recipe::Movie, container: Container, steps: &mut Vec<Step>) -> Content {
+    fn movie(&self, wish: &recipe::VideoOutput, container: Container, steps: &mut Vec<Step>) -> Content {
         let narrower = Narrower {
             max_width_px: wish.max_width_px,
             max_height_px: wish.max_height_px,
@@ -109,19 +110,19 @@ impl Room<'_> {
         })
     }
 
-    fn sound_file(&self, wish: &recipe::AudioFile, steps: &mut Vec<Step>) -> Content {
+    fn sound_file(&self, wish: &recipe::AudioOutput, steps: &mut Vec<Step>) -> Content {
         let codec = match wish.format {
             AudioFormat::M4a => AudioCodec::Aac,
             AudioFormat::Mp3 => AudioCodec::Mp3,
             AudioFormat::Opus => AudioCodec::Opus,
         };
-        let audio = AudioWish {
+        let audio = AudioEncoding {
             codec: None,
             bitrate_bps: wish.bitrate_bps,
         };
         let encoded = AudioTrack::Encode {
             codec,
-            bitrate_bps: wish.bitrate_bps.unwrap_or(USUAL_AUDIO_BPS),
+            bitrate_bps: wish.bitrate_bps.unwrap_or(DEFAULT_AUDIO_BPS),
         };
         Content::Audio {
             format: wish.format,
@@ -133,7 +134,7 @@ impl Room<'_> {
     pub(super) fn audio_track(
         &self,
         codec: AudioCodec,
-        wish: AudioWish,
+        wish: AudioEncoding,
         video: Option<(&VideoTrack, bool)>,
         steps: &mut Vec<Step>,
     ) -> Option<AudioTrack> {
@@ -150,7 +151,7 @@ impl Room<'_> {
         } else {
             AudioTrack::Encode {
                 codec,
-                bitrate_bps: wish.bitrate_bps.unwrap_or(USUAL_AUDIO_BPS),
+                bitrate_bps: wish.bitrate_bps.unwrap_or(DEFAULT_AUDIO_BPS),
             }
         };
         steps.push(step("audio", copied));
@@ -158,7 +159,7 @@ impl Room<'_> {
     }
 
     /// Orders for an encoder, as if nothing could be copied.
-    pub(super) fn order(&self, wish: &VideoWish, codec: VideoCodec, narrower: Narrower) -> VideoOrder {
+    pub(super) fn order(&self, wish: &VideoEncoding, codec: VideoCodec, narrower: Narrower) -> VideoOrder {
         let picture = self.picture(narrower);
         let on_canvas = |clip: Option<&Probe>| clip.and_then(|probe| on_canvas(probe, picture.canvas));
         VideoOrder {
@@ -166,7 +167,7 @@ impl Room<'_> {
             outro: on_canvas(self.clips.outro),
             picture: picture.clone(),
             codec,
-            crf: wish.crf.unwrap_or(codec.usual_crf()),
+            crf: wish.crf.unwrap_or(codec.default_crf()),
             speed: wish.speed.unwrap_or_default(),
             gop_frames: frames_u32(self.fps, GOP_S * 1_000_000),
             fixed_gops: false,
@@ -174,7 +175,7 @@ impl Room<'_> {
         }
     }
 
-    pub(super) fn can_copy(&self, wish: &VideoWish, order: &VideoOrder, hides: bool) -> Result<(), String> {
+    pub(super) fn can_copy(&self, wish: &VideoEncoding, order: &VideoOrder, hides: bool) -> Result<(), String> {
         let target = Target {
             codec: order.codec,
             wish,
@@ -187,7 +188,7 @@ impl Room<'_> {
 
     /// Whether sound can begin where pictures do that are copied: at the keyframe before the start, where the file cannot
     /// hide them, but sound that is encoded begins at the start.
-    pub(super) fn can_begin_early(&self, sound: (AudioCodec, AudioWish), hides: bool) -> Result<(), String> {
+    pub(super) fn can_begin_early(&self, sound: (AudioCodec, AudioEncoding), hides: bool) -> Result<(), String> {
         let (Some((stream, facts)), Some(video)) = (self.audio, self.video) else {
             return Ok(());
         };
@@ -239,12 +240,12 @@ pub(super) fn video_track(order: VideoOrder, copied: bool) -> VideoTrack {
 /// A clip on the canvas of a movie: fitted, enlarged if need be, with bars.
 fn on_canvas(probe: &Probe, canvas: Size) -> Option<Picture> {
     let (_, facts) = probe.main_video()?;
-    let frame = Frame {
+    let frame = Canvas {
         max_width_px: Some(canvas.width_px),
         max_height_px: Some(canvas.height_px),
         fit: Fit::Inside,
         upscale: true,
-        ..Frame::default()
+        ..Canvas::default()
     };
     Some(Picture {
         canvas,

@@ -18,7 +18,7 @@ pub(super) fn source<'a>(
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<(&'a Stream, &'a AudioFacts)>, Failure> {
     let needed = recipe.outputs.iter().any(|output| matches!(output, Output::Audio(_)));
-    let wanted = recipe.outputs.iter().any(Output::has_sound);
+    let wanted = recipe.outputs.iter().any(Output::uses_audio);
     if !wanted || recipe.audio.mode == AudioMode::Drop {
         return Ok(None);
     }

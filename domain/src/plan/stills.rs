@@ -13,7 +13,7 @@ const GIF_US: u64 = 3_000_000;
 const GIF_MAX_FPS: Rational = Rational { num: 50, den: 1 };
 
 impl Room<'_> {
-    pub(super) fn gif(&self, wish: &Gif, place: usize) -> Result<Content, Failure> {
+    pub(super) fn gif(&self, wish: &GifOutput, place: usize) -> Result<Content, Failure> {
         let us = |ms| Timecode::from_ms(ms).us();
         let start_us = us(wish.start_ms);
         if self.span_us > 0 && start_us >= self.span_us {
@@ -45,7 +45,7 @@ impl Room<'_> {
         })
     }
 
-    pub(super) fn poster(&self, wish: &Poster) -> Content {
+    pub(super) fn poster(&self, wish: &PosterOutput) -> Content {
         Content::Poster {
             picture: self.still_picture(wish.width_px),
             at_us: wish.at_ms.map_or(self.span_us / 10, |ms| Timecode::from_ms(ms).us()),
@@ -53,7 +53,7 @@ impl Room<'_> {
         }
     }
 
-    pub(super) fn sprite(&self, wish: &Sprite) -> Content {
+    pub(super) fn sprite(&self, wish: &SpriteOutput) -> Content {
         let every_us = Timecode::from_ms(wish.every_ms).us();
         Content::Sprite {
             picture: self.still_picture(Some(wish.width_px)),

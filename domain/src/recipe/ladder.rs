@@ -1,4 +1,4 @@
-//! The renditions of an adaptive stream, as a user asks for them.
+//! The requested renditions of an adaptive stream. [`crate::plan`] derives the rungs from them.
 
 use serde::de::value::SeqAccessDeserializer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -8,14 +8,14 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{OneOfBuilder, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-/// Which renditions are made. On the wire `"auto"` or a list of shorter sides.
+/// The renditions of an adaptive stream. In JSON: `"auto"` or a list of shorter sides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Ladder {
-    /// The usual steps up to the size of the source.
+    /// The standard sizes (2160p to 240p) up to the size of the source.
     #[default]
     Auto,
-    /// Shorter sides in pixels, 1 to 8 of them, each 16 to 8192: 720 is "720p", landscape or portrait. Those above the
-    /// source become the size of the source.
+    /// 1 to 8 shorter sides in pixels, each 16 to 8192: 720 is "720p", landscape or portrait. Sides above that of the
+    /// source are reduced to it.
     ShortSides(Vec<u32>),
 }
 
@@ -33,13 +33,13 @@ impl Serialize for Ladder {
 
 impl<'de> Deserialize<'de> for Ladder {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Either)
+        deserializer.deserialize_any(LadderVisitor)
     }
 }
 
-struct Either;
+struct LadderVisitor;
 
-impl<'de> de::Visitor<'de> for Either {
+impl<'de> de::Visitor<'de> for LadderVisitor {
     type Value = Ladder;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -163,7 +163,7 @@ fn pictures_whose_headers_change_on_the_way_are_encoded() {
     let step = &take.plan.outputs[0].steps[0];
     assert_eq!(
         (step.done, step.reason.as_str()),
-        (Done::Transcode, "its headers change on the way")
+        (Done::Transcode, "its codec headers change within the stream")
     );
     assert_eq!(numbers(take.luma(0).0.iter().map(Vec::as_slice)), whole);
     assert!(take.report.warnings.is_empty(), "{:?}", take.report.warnings);

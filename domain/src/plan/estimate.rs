@@ -96,60 +96,11 @@ impl Work {
 pub fn predict(plan: &Plan, probe: &Probe, cores: u32) -> (String, Cost) {
     let mut classes = Vec::new();
     let mut total = Work::default();
-    let seconds = plan.span_us as f64 / 1e6;
-    let mut decodes_video = false;
     for output in &plan.outputs {
-        let work = match &output.content {
-            Content::Movie(Movie { video, audio, .. }) => {
-                decodes_video |= !video.is_copy();
-                video_work(video, plan, probe, &mut classes).plus_audio(audio_bps(audio.as_ref()), seconds)
-            }
-            Content::Hls(Hls { rungs, audio, .. }) => {
-                decodes_video |= rungs.iter().any(|rung| !rung.video.is_copy());
-                let rungs = rungs
-                    .iter()
-                    .map(|rung| video_work(&rung.video, plan, probe, &mut classes));
-                let video = rungs.fold(Work::default(), Work::plus);
-                video.plus_audio(audio_bps(audio.as_ref()), seconds)
-            }
-            Content::Audio { format, audio } => {
-                classes.push(format!("{format:?}"));
-                let cpu_per_second = if *format == AudioFormat::M4a { 0.008 } else { 0.012 };
-                Work {
-                    cpu_s: seconds * cpu_per_second,
-                    bytes: seconds * audio_bps(Some(audio)) / 8.0,
-                }
-            }
-            Content::Gif {
-                picture,
-                fps,
-                start_us,
-                end_us,
-            } => {
-                decodes_video = true;
-                let gif_s = end_us.saturating_sub(*start_us) as f64 / 1e6;
-                let megapixels = megapixels(picture.canvas) * gif_s * fps.as_f64();
-                Work {
-                    cpu_s: megapixels * 0.1,
-                    bytes: megapixels * 400_000.0,
-                }
-            }
-            Content::Poster { picture, .. } => Work {
-                cpu_s: 0.1,
-                bytes: megapixels(picture.canvas) * 120_000.0,
-            },
-            Content::Sprite { picture, count, .. } => {
-                let megapixels = megapixels(picture.canvas) * *count as f64;
-                Work {
-                    cpu_s: megapixels * 0.5 + *count as f64 * 0.02,
-                    bytes: megapixels * 150_000.0,
-                }
-            }
-        };
+        total = total.plus(output_work(&output.content, plan, probe, &mut classes));
         classes.push(output.content.kind().to_owned());
-        total = total.plus(work);
     }
-    if decodes_video {
+    if plan.outputs.iter().any(|output| decodes_video(&output.content)) {
         total.cpu_s += decode_s(plan, probe);
     }
     classes.sort();
@@ -160,6 +111,64 @@ pub fn predict(plan: &Plan, probe: &Probe, cores: u32) -> (String, Cost) {
         bytes: total.bytes,
     };
     (classes.join("+").to_lowercase(), cost)
+}
+
+/// Returns `true` if an output decodes the whole video. Posters and sprites decode single frames; their constants include
+/// that.
+fn decodes_video(content: &Content) -> bool {
+    match content {
+        Content::Movie(movie) => !movie.video.is_copy(),
+        Content::Hls(hls) => hls.rungs.iter().any(|rung| !rung.video.is_copy()),
+        Content::Gif { .. } => true,
+        Content::Audio { .. } | Content::Poster { .. } | Content::Sprite { .. } => false,
+    }
+}
+
+/// Predicts the work of an output, without decoding the source, and adds the classes of its tracks.
+fn output_work(content: &Content, plan: &Plan, probe: &Probe, classes: &mut Vec<String>) -> Work {
+    let seconds = plan.span_us as f64 / 1e6;
+    match content {
+        Content::Movie(Movie { video, audio, .. }) => {
+            video_work(video, plan, probe, classes).plus_audio(audio_bps(audio.as_ref()), seconds)
+        }
+        Content::Hls(Hls { rungs, audio, .. }) => {
+            let rungs = rungs.iter().map(|rung| video_work(&rung.video, plan, probe, classes));
+            let video = rungs.fold(Work::default(), Work::plus);
+            video.plus_audio(audio_bps(audio.as_ref()), seconds)
+        }
+        Content::Audio { format, audio } => {
+            classes.push(format!("{format:?}"));
+            let cpu_per_second = if *format == AudioFormat::M4a { 0.008 } else { 0.012 };
+            Work {
+                cpu_s: seconds * cpu_per_second,
+                bytes: seconds * audio_bps(Some(audio)) / 8.0,
+            }
+        }
+        Content::Gif {
+            picture,
+            fps,
+            start_us,
+            end_us,
+        } => {
+            let gif_s = end_us.saturating_sub(*start_us) as f64 / 1e6;
+            let megapixels = megapixels(picture.canvas) * gif_s * fps.as_f64();
+            Work {
+                cpu_s: megapixels * 0.1,
+                bytes: megapixels * 400_000.0,
+            }
+        }
+        Content::Poster { picture, .. } => Work {
+            cpu_s: 0.1,
+            bytes: megapixels(picture.canvas) * 120_000.0,
+        },
+        Content::Sprite { picture, count, .. } => {
+            let megapixels = megapixels(picture.canvas) * *count as f64;
+            Work {
+                cpu_s: megapixels * 0.5 + *count as f64 * 0.02,
+                bytes: megapixels * 150_000.0,
+            }
+        }
+    }
 }
 
 /// Estimates a cost from a prediction and the finished tasks of the same class.

@@ -7,8 +7,8 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Username(String);
 
-/// An e-mail address: one `@` between two non-empty parts, at most 254 bytes (RFC 5321 §4.5.3.1), no white space. The check
-/// is loose on purpose: only a delivered message proves that an address exists.
+/// An e-mail address: one `@` between two non-empty parts, at most 254 bytes (RFC 5321 §4.5.3.1), no white space. The
+/// check is loose on purpose: only a delivered message proves that an address exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Email(String);
 

@@ -1,7 +1,7 @@
 //! The table of error codes: code, HTTP status, message in Spanish and English. Codes are stable; messages may change.
 //!
-//! `docs/ERRORS.md` is generated from it. Some messages are part of the contract with existing clients; they are English in
-//! the Spanish column too.
+//! `docs/ERRORS.md` is generated from it. Some messages are part of the contract with existing clients; they are
+//! English in the Spanish column too.
 
 use crate::language::Language;
 use serde::{Deserialize, Serialize};

@@ -31,8 +31,8 @@ pub enum FailureKind {
     ResourceLimit,
     /// The child crashed, violated the protocol, or produced an invalid output.
     MediaCrash,
-    /// The attempt did not start: the machine had no file descriptors, processes or memory left, or the database was not
-    /// available.
+    /// The attempt did not start: the machine had no file descriptors, processes or memory left, or the database was
+    /// not available.
     Postponed,
 }
 
@@ -44,7 +44,8 @@ pub struct Failure {
     pub kind: FailureKind,
     /// The error code for clients.
     pub code: Code,
-    /// The rejected value or the cause, for developers. Contains no paths and no output of tools, because clients see it.
+    /// The rejected value or the cause, for developers. Contains no paths and no output of tools, because clients see
+    /// it.
     pub detail: String,
 }
 
@@ -65,8 +66,8 @@ impl Failure {
 }
 
 impl FailureKind {
-    /// Returns the delay before the next attempt after `failures` failed ones, this one included, or `None` if the task has
-    /// failed for good.
+    /// Returns the delay before the next attempt after `failures` failed ones, this one included, or `None` if the task
+    /// has failed for good.
     ///
     /// `jitter` is a random number in `0..=1_000` that extends the delay by up to half of it (that of
     /// [`FailureKind::Postponed`] by up to all of it), so that tasks that failed together do not retry together.

@@ -22,7 +22,8 @@ impl Language {
         }
     }
 
-    /// Selects a language by an `Accept-Language` header (RFC 9110 §12.5.4). Returns `None` if the header accepts neither.
+    /// Selects a language by an `Accept-Language` header (RFC 9110 §12.5.4). Returns `None` if the header accepts
+    /// neither.
     #[must_use]
     pub fn accepted(header: &str) -> Option<Self> {
         let mut best: Option<(u64, Self)> = None;

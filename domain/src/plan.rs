@@ -4,9 +4,9 @@
 //! can be copied instead of encoded. Decisions inside the engine could only be tested with files.
 //!
 //! *Mechanism.* [`plan`] is a pure function of [`Recipe`](crate::Recipe), [`Probe`](crate::Probe) and
-//! [`Limits`](crate::Limits). Its result, a [`Plan`], is complete: the engine executes it and decides nothing. After the
-//! execution, [`verify`] compares the outputs with the plan and with the report of the child, and [`unfit`] tells if
-//! the task must be planned again with fewer copies.
+//! [`Limits`](crate::Limits). Its result, a [`Plan`], is complete: the engine executes it and decides nothing. After
+//! the execution, [`verify`] compares the outputs with the plan and with the report of the child, and [`unfit`] tells
+//! if the task must be planned again with fewer copies.
 //!
 //! | step | file |
 //! |---|---|
@@ -14,7 +14,7 @@
 //! | source streams, spans, frame rate, bumpers | `video_source.rs`, `audio_source.rs`, `spans.rs`, `rate.rs`, `bumper.rs` |
 //! | each output | `outputs.rs`, `adaptive.rs`, `stills.rs` on top of `output_planner.rs` |
 //! | sizes and rungs | `geometry.rs`, `ladder.rs` |
-//! | copy or encode | `copy.rs` |
+//! | copy or encode | `copy.rs`, `replan.rs` |
 //! | limits, cost, warnings | `amount.rs`, `estimate.rs`, `warning.rs` |
 //!
 //! *Invariants.* A stream of an output is copied or encoded, never a mixture. Every decision about a stream is a
@@ -36,6 +36,7 @@ mod names;
 mod output_planner;
 mod outputs;
 mod rate;
+mod replan;
 mod spans;
 mod stills;
 mod track;
@@ -49,8 +50,9 @@ pub use decide::plan;
 pub use estimate::{Cost, Estimate, Interval, Sample, estimate, predict};
 pub use layout::{Overlay, Picture, SourceVideo};
 pub use rate::leaves_rate_open;
+pub use replan::{retell, unfit};
 pub use track::{AudioTrack, VideoOrder, VideoTrack};
-pub use verify::{retell, unfit, verify};
+pub use verify::verify;
 pub use warning::{Warning, WarningCode};
 
 use crate::time::{Rational, Span};
@@ -82,8 +84,8 @@ pub struct Plan {
     pub intro: Option<Card>,
     /// The bumper after each movie.
     pub outro: Option<Card>,
-    /// Target loudness of the audio of the spans in LUFS (EBU R 128), measured over all spans; `None` keeps the loudness.
-    /// The audio of bumpers is not normalized.
+    /// Target loudness of the audio of the spans in LUFS (EBU R 128), measured over all spans; `None` keeps the
+    /// loudness. The audio of bumpers is not normalized.
     pub loudness_lufs: Option<i32>,
     /// The outputs to create.
     pub outputs: Vec<PlannedOutput>,

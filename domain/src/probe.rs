@@ -1,5 +1,5 @@
-//! The properties of a media file, as measured by the media child. All decisions about a source are made from a [`Probe`],
-//! without opening the file again.
+//! The properties of a media file, as measured by the media child. All decisions about a source are made from a
+//! [`Probe`], without opening the file again.
 
 mod check;
 
@@ -21,7 +21,8 @@ pub struct Probe {
     /// stream, or of the first sample of the main audio stream if that is earlier. `None` if it was not measured.
     #[serde(default)]
     pub origin_us: Option<i64>,
-    /// Set if the timestamps have a discontinuity. Such a source cannot be searched by time, only read from its beginning.
+    /// Set if the timestamps have a discontinuity. Such a source cannot be searched by time, only read from its
+    /// beginning.
     #[serde(default)]
     pub jumps: bool,
     /// All streams, in the order of the file.
@@ -107,8 +108,8 @@ pub struct VideoFacts {
     pub average_fps: Option<Rational>,
     /// The lowest frame rate that represents all timestamps (FFmpeg's `r_frame_rate`), if known.
     pub base_fps: Option<Rational>,
-    /// The frame rate within the continuous parts of the stream, measured from timestamps. Measured only if the other two
-    /// rates are inconclusive (see [`crate::plan::leaves_rate_open`]).
+    /// The frame rate within the continuous parts of the stream, measured from timestamps. Measured only if the other
+    /// two rates are inconclusive (see [`crate::plan::leaves_rate_open`]).
     #[serde(default)]
     pub regular_fps: Option<Rational>,
     /// FFmpeg's name of the pixel format, such as `yuv420p`.
@@ -163,8 +164,8 @@ pub struct Keyframes {
     pub hidden: bool,
     /// Set if all GOPs are closed: no frame after a keyframe refers to a frame before it.
     pub closed: bool,
-    /// Longest distance between two keyframes, or from the last one to the end, in microseconds. Larger than the real one
-    /// if the index is incomplete.
+    /// Longest distance between two keyframes, or from the last one to the end, in microseconds. Larger than the real
+    /// one if the index is incomplete.
     pub longest_us: u64,
 }
 
@@ -242,8 +243,8 @@ impl Stream {
         }
     }
 
-    /// Marks that the codec headers change within the stream. It is then not copied, because a container stores the headers
-    /// once.
+    /// Marks that the codec headers change within the stream. It is then not copied, because a container stores the
+    /// headers once.
     pub const fn set_changes(&mut self) {
         match &mut self.kind {
             StreamKind::Video(facts) => facts.changes = true,
@@ -254,8 +255,8 @@ impl Stream {
 }
 
 impl Probe {
-    /// Returns the main video stream among the decodable ones. Streams of still images and short streams rank last; then the
-    /// default stream ranks first, then the largest, then the first.
+    /// Returns the main video stream among the decodable ones. Streams of still images and short streams rank last;
+    /// then the default stream ranks first, then the largest, then the first.
     ///
     /// Phones store the stills of a motion photo as a second video stream with one or a few large frames.
     #[must_use]

@@ -1,17 +1,18 @@
 //! The protocol between the worker and the media child.
 //!
-//! *Problem.* Media files are parsed in a separate, sandboxed process. The worker must be able to give it work, follow its
-//! progress, and detect that it hangs, without trusting it.
+//! *Problem.* Media files are parsed in a separate, sandboxed process. The worker must be able to give it work, follow
+//! its progress, and detect that it hangs, without trusting it.
 //!
 //! *Mechanism.* Lines of JSON on standard input and output, each of at most [`MAX_LINE_BYTES`]:
 //!
 //! 1. The worker writes one [`Session`]: the files and limits. The child opens the files, locks itself in, and answers
 //!    [`Event::Ready`].
-//! 2. The worker writes [`Request`]s. The child answers each with any number of [`Event::Progress`] and one final event.
+//! 2. The worker writes [`Request`]s. The child answers each with any number of [`Event::Progress`] and one final
+//!    event.
 //! 3. End of input ends the child.
 //!
-//! *Invariants.* The child gets no access after the session. Every request has exactly one final event. A task that needs
-//! longer lines cannot be planned: the largest recipe needs half of the limit (tested below).
+//! *Invariants.* The child gets no access after the session. Every request has exactly one final event. A task that
+//! needs longer lines cannot be planned: the largest recipe needs half of the limit (tested below).
 
 use crate::failure::Failure;
 use crate::plan::{Plan, PlannedOutput, Warning};
@@ -72,11 +73,12 @@ pub struct Progress {
     pub speed: f32,
     /// Estimated seconds to the end; `None` if unknown.
     pub eta_s: Option<u64>,
-    /// Number of packets and frames processed in all stages: demuxing, decoding, filters, encoders, muxers, verification.
+    /// Number of packets and frames processed in all stages: demuxing, decoding, filters, encoders, muxers,
+    /// verification.
     #[serde(default)]
     pub moved: u64,
-    /// Milliseconds since the stage that is stalled for the longest time processed a packet or frame. Stages that wait for
-    /// another stage do not count. The watchdog of the worker uses it.
+    /// Milliseconds since the stage that is stalled for the longest time processed a packet or frame. Stages that wait
+    /// for another stage do not count. The watchdog of the worker uses it.
     #[serde(default)]
     pub still_ms: u64,
 }
@@ -126,7 +128,7 @@ pub struct Report {
     pub ffmpeg: String,
 }
 
-/// What the child reports about one output. [`crate::plan::verify`] compares it with the file.
+/// The report of the child about one output. [`crate::plan::verify`] compares it with the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Made {
     /// Its name in the scratch directory; for a set of files, that of its directory.
@@ -135,8 +137,8 @@ pub struct Made {
     pub frames: u64,
     /// Duration in microseconds as a player shows it; 0 for stills.
     pub duration_us: u64,
-    /// Start of the copied packets in microseconds after the beginning of the source, at or before the requested start. Only
-    /// for fast trims.
+    /// Start of the copied packets in microseconds after the beginning of the source, at or before the requested start.
+    /// Only for fast trims.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packets_from_us: Option<u64>,
     /// The peak of encoded audio; `None` if there is no encoded audio or it is silent.
@@ -164,8 +166,8 @@ pub struct DroppedFrames {
 }
 
 impl DroppedFrames {
-    /// Adds the dropped frames of two consecutive parts of an output. The second part begins `from_us` microseconds after
-    /// the start of the output.
+    /// Adds the dropped frames of two consecutive parts of an output. The second part begins `from_us` microseconds
+    /// after the start of the output.
     #[must_use]
     pub fn joined(before: Option<Self>, after: Option<Self>, from_us: u64) -> Option<Self> {
         let after = after.map(|after| Self {
@@ -268,7 +270,8 @@ pub struct CheckedFile {
 /// The measured properties of an adaptive stream, opened by its playlists as a player does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckedHls {
-    /// The rungs in the order of the master playlist. Initialization section and segments of a rung are read as one file.
+    /// The rungs in the order of the master playlist. Initialization section and segments of a rung are read as one
+    /// file.
     pub rungs: Vec<CheckedFile>,
     /// The audio rendition, read as one file.
     pub audio: Option<CheckedFile>,

@@ -23,7 +23,8 @@ pub struct PngChunk<'a> {
     pub checksum: Option<u32>,
 }
 
-/// Returns the chunks of a PNG in their order, or `None` if the file is not a PNG. `head` may be the beginning of a file.
+/// Returns the chunks of a PNG in their order, or `None` if the file is not a PNG. `head` may be the beginning of a
+/// file.
 pub fn png_chunks(head: &[u8]) -> Option<impl Iterator<Item = PngChunk<'_>>> {
     let mut rest = head.strip_prefix(b"\x89PNG\r\n\x1a\n")?;
     Some(std::iter::from_fn(move || {
@@ -41,7 +42,8 @@ pub fn png_chunks(head: &[u8]) -> Option<impl Iterator<Item = PngChunk<'_>>> {
     }))
 }
 
-/// Detects animated PNGs: `acTL` comes before `IDAT` (PNG, third edition, §11.3.6). Returns `None` if the file is not a PNG.
+/// Detects animated PNGs: `acTL` comes before `IDAT` (PNG, third edition, §11.3.6). Returns `None` if the file is not a
+/// PNG.
 #[must_use]
 pub fn png(head: &[u8]) -> Option<Motion> {
     let mut motions = png_chunks(head)?.filter_map(|chunk| match chunk.kind {

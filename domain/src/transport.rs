@@ -1,5 +1,5 @@
-//! Detection of MPEG transport streams by their sync bytes (ISO/IEC 13818-1 §2.4.3.2), including recordings that start in
-//! the middle of a packet.
+//! Detection of MPEG transport streams by their sync bytes (ISO/IEC 13818-1 §2.4.3.2), including recordings that start
+//! in the middle of a packet.
 
 /// The first byte of a packet.
 const SYNC: u8 = 0x47;
@@ -37,8 +37,8 @@ impl Layout {
     }
 }
 
-/// Finds the first whole packet in the first bytes of a file. Returns its offset and the layout of the packets, or `None` if
-/// the file is not a transport stream.
+/// Finds the first whole packet in the first bytes of a file. Returns its offset and the layout of the packets, or
+/// `None` if the file is not a transport stream.
 #[must_use]
 pub fn first_packet(head: &[u8]) -> Option<(usize, Layout)> {
     let has_sync_bytes = |layout: Layout, offset: usize| {

@@ -1,15 +1,15 @@
 //! The planning of adaptive streams.
 //!
 //! *Problem.* A player switches between rungs at segment borders, so the segments of all rungs must begin at the same
-//! frames, each with a keyframe. Copying the largest rung saves most of the work, but its keyframes are where the source
-//! has them.
+//! frames, each with a keyframe. Copying the largest rung saves most of the work, but its keyframes are where the
+//! source has them.
 //!
 //! *Mechanism.* Each rung is planned as an encoded track with fixed GOPs of one segment. If the source can be copied as
-//! the largest rung, its keyframes define the segment borders: a segment begins with the first keyframe at or after each
-//! multiple of the segment duration. The encoder of the smaller rungs then begins GOPs at these borders only.
+//! the largest rung, its keyframes define the segment borders: a segment begins with the first keyframe at or after
+//! each multiple of the segment duration. The encoder of the smaller rungs then begins GOPs at these borders only.
 //!
-//! *Invariants.* Only the first, largest rung can be a copy. A copied rung has a keyframe at least every segment duration,
-//! so no segment is longer than twice that. Audio is a rendition of its own, shared by all rungs.
+//! *Invariants.* Only the first, largest rung can be a copy. A copied rung has a keyframe at least every segment
+//! duration, so no segment is longer than twice that. Audio is a rendition of its own, shared by all rungs.
 
 use super::copy::{AccompanyingVideo, AudioTarget};
 use super::geometry::{Narrower, fit};
@@ -120,8 +120,8 @@ impl OutputPlanner<'_> {
                     .to_owned(),
             );
         }
-        // A segment begins with the first keyframe at or after each multiple of the segment duration. If keyframes are at
-        // most that far apart, no segment is longer than twice the duration.
+        // A segment begins with the first keyframe at or after each multiple of the segment duration. If keyframes are
+        // at most that far apart, no segment is longer than twice the duration.
         let keyframes = self.video.and_then(|facts| facts.keyframes);
         let longest_us = keyframes.map_or(u64::MAX, |keyframes| keyframes.longest_us);
         if longest_us > output.segment_ms * 1_000 + self.fps.duration_us(1) {
@@ -133,8 +133,8 @@ impl OutputPlanner<'_> {
         Ok(())
     }
 
-    /// Checks that audio and video begin and end together. They are separate renditions, so neither can be padded with a
-    /// repeated frame as in a single file.
+    /// Checks that audio and video begin and end together. They are separate renditions, so neither can be padded with
+    /// a repeated frame as in a single file.
     ///
     /// # Errors
     /// The reason against a copy.

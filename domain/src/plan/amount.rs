@@ -1,5 +1,5 @@
-//! Limits of the total work of a task. Without them, a small file and a small recipe can cause days of work: ranges repeat
-//! the source, and frame rate, size and number of outputs multiply it.
+//! Limits of the total work of a task. Without them, a small file and a small recipe can cause days of work: ranges
+//! repeat the source, and frame rate, size and number of outputs multiply it.
 
 use super::{Content, Hls, Movie, Plan, VideoTrack, predict};
 use crate::code::Code;

@@ -17,8 +17,8 @@ pub(super) struct AudioStream<'a> {
 /// Selects the audio stream of the source; `None` if no output uses audio or the source has none that can be used.
 ///
 /// # Errors
-/// Only if an output is an audio file: [`Code::NoAudioStream`] if there is no audio, and [`Code::CodecUnsupported`] if it
-/// cannot be decoded. In any case [`Code::NoAudioStream`] if the recipe names a stream that does not exist.
+/// Only if an output is an audio file: [`Code::NoAudioStream`] if there is no audio, and [`Code::CodecUnsupported`] if
+/// it cannot be decoded. In any case [`Code::NoAudioStream`] if the recipe names a stream that does not exist.
 pub(super) fn select<'a>(
     recipe: &Recipe,
     probe: &'a Probe,

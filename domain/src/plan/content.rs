@@ -74,8 +74,8 @@ pub enum Content {
         /// File format.
         format: PosterFormat,
     },
-    /// Still images in JPEG sheets of [`SHEET_SIDE`] columns and [`sheet_rows`] rows, `sheet-1.jpg` and on, with the index
-    /// `sprite.vtt`.
+    /// Still images in JPEG sheets of [`SHEET_SIDE`] columns and [`sheet_rows`] rows, `sheet-1.jpg` and on, with the
+    /// index `sprite.vtt`.
     Sprite {
         /// Layout of a still.
         picture: Picture,

@@ -1,8 +1,8 @@
 //! Decides if streams of the source can be copied instead of encoded. Copying is fast and lossless.
 //!
-//! A stream is copied if its packets fit the output and play everywhere without a change: the right codec, profile, size,
-//! rate and timing, and no edit that changes frames or samples. A check returns `Err` with the first reason against a
-//! copy; users see it in the report. In doubt, a stream is encoded.
+//! A stream is copied if its packets fit the output and play everywhere without a change: the right codec, profile,
+//! size, rate and timing, and no edit that changes frames or samples. A check returns `Err` with the first reason
+//! against a copy; users see it in the report. In doubt, a stream is encoded.
 
 mod profile;
 
@@ -15,8 +15,8 @@ use crate::time::Rational;
 /// Maximum distance between keyframes. Players seek to keyframes; with longer GOPs, seeking takes too long.
 const MAX_GOP_US: u64 = 10_000_000;
 
-/// Maximum bit rate in thousandths of a bit per pixel. Files of cameras exceed it and are worth encoding for the web. It is
-/// 12.4 Mb/s for 1080p at 30 frames per second.
+/// Maximum bit rate in thousandths of a bit per pixel. Files of cameras exceed it and are worth encoding for the web.
+/// It is 12.4 Mb/s for 1080p at 30 frames per second.
 const MAX_MILLIBITS_PER_PIXEL: u64 = 200;
 
 /// A bit rate in bits per second that is accepted for any frame size.
@@ -158,8 +158,8 @@ fn check_whole_source(recipe: &Recipe, probe: &Probe) -> Result<(), String> {
     Ok(())
 }
 
-/// Returns `true` if the stream has a constant frame rate, that of the plan: average and base rate differ from it by less
-/// than half a percent.
+/// Returns `true` if the stream has a constant frame rate, that of the plan: average and base rate differ from it by
+/// less than half a percent.
 fn is_constant(facts: &VideoFacts, fps: Rational) -> bool {
     let is_near = |rate: Option<Rational>| rate.is_some_and(|rate| (rate.as_f64() / fps.as_f64() - 1.0).abs() < 0.005);
     is_near(facts.average_fps) && is_near(facts.base_fps)

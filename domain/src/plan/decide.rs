@@ -14,11 +14,12 @@ const NORMALIZED_LUFS: i32 = -16;
 
 /// Plans a task.
 ///
-/// The files of the session of the child are the source, then the intro clip, then the outro clip, as far as they exist.
+/// The files of the session of the child are the source, then the intro clip, then the outro clip, as far as they
+/// exist.
 ///
 /// # Errors
-/// [`Input`](crate::FailureKind::Input) if the source or a clip exceeds a limit or lacks a stream that an output needs, if
-/// the trim is outside of the source, or if the outputs exceed a limit;
+/// [`Input`](crate::FailureKind::Input) if the source or a clip exceeds a limit or lacks a stream that an output needs,
+/// if the trim is outside of the source, or if the outputs exceed a limit;
 /// [`Unsupported`](crate::FailureKind::Unsupported) if no stream of a required type can be decoded, or a frame is too
 /// small for its codec.
 pub fn plan(recipe: &Recipe, probe: &Probe, clips: Clips<'_>, limits: &Limits) -> Result<Plan, Failure> {
@@ -49,8 +50,8 @@ pub fn plan(recipe: &Recipe, probe: &Probe, clips: Clips<'_>, limits: &Limits) -
     let outputs = named
         .map(|(index, (output, file))| plan_output(&planner, index, output, file))
         .collect::<Result<Vec<_>, _>>()?;
-    // The video of a source of audio files, and the audio of a video without audio, are not used because the recipe says
-    // so. The user needs no warning.
+    // The video of a source of audio files, and the audio of a video without audio, are not used because the recipe
+    // says so. The user needs no warning.
     let used = [
         video
             .map(|video| video.stream)

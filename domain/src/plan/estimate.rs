@@ -3,10 +3,10 @@
 //! *Problem.* The cost depends on codecs, sizes and the machine. A model without measurements is wrong by a factor of
 //! three; measurements alone say nothing about a task of another size.
 //!
-//! *Mechanism.* [`predict`] is a model of the right order of magnitude: pixels times a constant for each codec and speed.
-//! It also returns the class of the task: its codecs, speeds and kinds of outputs. For each finished task, the prediction
-//! and the actual cost are stored under the class ([`Sample`]). [`estimate`] multiplies a new prediction with the quantiles
-//! of the ratios of actual to predicted cost in that class.
+//! *Mechanism.* [`predict`] is a model of the right order of magnitude: pixels times a constant for each codec and
+//! speed. It also returns the class of the task: its codecs, speeds and kinds of outputs. For each finished task, the
+//! prediction and the actual cost are stored under the class ([`Sample`]). [`estimate`] multiplies a new prediction
+//! with the quantiles of the ratios of actual to predicted cost in that class.
 //!
 //! *Rejected.* A regression over all tasks: it needs many tasks before it is better than the model.
 
@@ -113,8 +113,8 @@ pub fn predict(plan: &Plan, probe: &Probe, cores: u32) -> (String, Cost) {
     (classes.join("+").to_lowercase(), cost)
 }
 
-/// Returns `true` if an output decodes the whole video. Posters and sprites decode single frames; their constants include
-/// that.
+/// Returns `true` if an output decodes the whole video. Posters and sprites decode single frames; their constants
+/// include that.
 fn decodes_video(content: &Content) -> bool {
     match content {
         Content::Movie(movie) => !movie.video.is_copy(),
@@ -275,8 +275,8 @@ fn cpu_s_per_megapixel(encode: &VideoOrder) -> f64 {
     codec * speed
 }
 
-/// Bytes of a million encoded pixels. They double when the constant rate factor falls by six (H.264), or by the same part of
-/// its range in other codecs.
+/// Bytes of a million encoded pixels. They double when the constant rate factor falls by six (H.264), or by the same
+/// part of its range in other codecs.
 fn bytes_per_megapixel(encode: &VideoOrder) -> f64 {
     let below_default = f64::from(encode.codec.default_crf()) - f64::from(encode.crf);
     let doubling = f64::from(encode.codec.max_crf()) / 8.5;

@@ -1,7 +1,7 @@
 //! Computes canvas size and scaling.
 //!
-//! All sides are even, because 4:2:0 chroma is subsampled by two. Rounding changes a side by at most one pixel. Frames keep
-//! their aspect ratio unless the fit is `stretch`, and are enlarged only on request.
+//! All sides are even, because 4:2:0 chroma is subsampled by two. Rounding changes a side by at most one pixel. Frames
+//! keep their aspect ratio unless the fit is `stretch`, and are enlarged only on request.
 
 use super::Picture;
 use crate::probe::Size;

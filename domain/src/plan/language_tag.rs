@@ -1,7 +1,7 @@
 //! Conversion and comparison of language tags.
 //!
-//! Containers store a language as an ISO 639-2 code of three letters, terminological or bibliographic, or as a tag such as
-//! `es-MX`. RFC 5646 §2.2.1 requires the shortest ISO 639 code of a language.
+//! Containers store a language as an ISO 639-2 code of three letters, terminological or bibliographic, or as a tag such
+//! as `es-MX`. RFC 5646 §2.2.1 requires the shortest ISO 639 code of a language.
 
 /// Pairs of ISO 639-2 and ISO 639-1 codes, sorted. A language with a bibliographic code is listed twice.
 const SHORT_CODES: &str = "aar=aa abk=ab afr=af aka=ak alb=sq amh=am ara=ar arg=an arm=hy asm=as ava=av ave=ae aym=ay aze=az bak=ba \

@@ -70,8 +70,8 @@ impl<'a> OutputPlanner<'a> {
         }
     }
 
-    /// Checks if the video can be copied in place of `encode`. `has_edit_list` is set if the container can hide frames before
-    /// the start.
+    /// Checks if the video can be copied in place of `encode`. `has_edit_list` is set if the container can hide frames
+    /// before the start.
     ///
     /// # Errors
     /// The reason against it.
@@ -91,9 +91,9 @@ impl<'a> OutputPlanner<'a> {
         copy::check_video(self.recipe, self.probe, &target)
     }
 
-    /// Checks if the audio can begin together with copied video after a trim. Copied video begins at the keyframe before the
-    /// start. Without an edit list the frames before the start are visible, so the audio must begin there too, which only
-    /// copied audio can.
+    /// Checks if the audio can begin together with copied video after a trim. Copied video begins at the keyframe
+    /// before the start. Without an edit list the frames before the start are visible, so the audio must begin there
+    /// too, which only copied audio can.
     ///
     /// # Errors
     /// The reason against it.

@@ -12,8 +12,8 @@ use crate::recipe::{AudioCodec, AudioFormat, AudioOutput, Output, VideoCodec, Vi
 /// Plans the output with this index in the recipe; `file` is its file name.
 ///
 /// # Errors
-/// [`Code::TrimOutsideSource`] if an animation begins after the end of the video; [`Code::PictureTooSmall`] if a frame is
-/// too small for its codec.
+/// [`Code::TrimOutsideSource`] if an animation begins after the end of the video; [`Code::PictureTooSmall`] if a frame
+/// is too small for its codec.
 pub(super) fn plan_output(
     planner: &OutputPlanner<'_>,
     index: usize,

@@ -1,8 +1,8 @@
 //! The constant frame rate of the outputs.
 //!
-//! *Problem.* Containers have two rates: the average, which gaps lower and rounded timestamps distort, and the base rate
-//! (`r_frame_rate`), which counts fields for some streams and is the rate of the timestamps for others. Phones and screen
-//! recorders write variable rates. Outputs need one constant rate at which no frame is lost.
+//! *Problem.* Containers have two rates: the average, which gaps lower and rounded timestamps distort, and the base
+//! rate (`r_frame_rate`), which counts fields for some streams and is the rate of the timestamps for others. Phones and
+//! screen recorders write variable rates. Outputs need one constant rate at which no frame is lost.
 //!
 //! *Mechanism.* [`constant_rate`] chooses a source of the rate, in this order:
 //!
@@ -125,8 +125,8 @@ fn simplified(rate: Rational) -> Rational {
     if rate.den <= 1_001 { rate } else { thousandths(rate) }
 }
 
-/// Divides a rate above the maximum by the smallest sufficient whole number, so that every second (third, …) frame is kept.
-/// Rates that no camera has are returned as they are; they are rejected later.
+/// Divides a rate above the maximum by the smallest sufficient whole number, so that every second (third, …) frame is
+/// kept. Rates that no camera has are returned as they are; they are rejected later.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 9")]
 fn divided(rate: Rational) -> Option<Rational> {
     if rate.as_f64() <= MAX_FPS || rate.as_f64() > MAX_CAMERA_FPS {

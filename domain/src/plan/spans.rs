@@ -28,7 +28,8 @@ struct UsedStreams<'a> {
 /// Plans the spans of a recipe for the selected streams.
 ///
 /// # Errors
-/// [`Code::TrimOutsideSource`] if a span starts after the end of the source, or of its audio if an output is an audio file.
+/// [`Code::TrimOutsideSource`] if a span starts after the end of the source, or of its audio if an output is an audio
+/// file.
 pub(super) fn plan_spans(
     recipe: &Recipe,
     probe: &Probe,
@@ -46,8 +47,8 @@ pub(super) fn plan_spans(
     Ok(spans)
 }
 
-/// Returns the end of the longest used stream in microseconds; 0 if unknown. It is the end of the source, unless an unused
-/// stream is longer.
+/// Returns the end of the longest used stream in microseconds; 0 if unknown. It is the end of the source, unless an
+/// unused stream is longer.
 fn end_us(probe: &Probe, streams: UsedStreams<'_>) -> u64 {
     let video_us = streams.video.map(|facts| facts.duration_us);
     let audio_us = streams.audio.map(|facts| facts.duration_us);
@@ -75,7 +76,8 @@ fn without_leading_audio(recipe: &Recipe, streams: UsedStreams<'_>, spans: Spans
     }
 }
 
-/// Applies a trim to a source of `duration_us`. With an unknown duration (0), spans are not checked and may have no end.
+/// Applies a trim to a source of `duration_us`. With an unknown duration (0), spans are not checked and may have no
+/// end.
 fn trim(trim: Option<&Trim>, duration_us: u64, warnings: &mut Vec<Warning>) -> Result<Spans, Failure> {
     let whole = Trim::default();
     let mut spans = Vec::new();
@@ -98,8 +100,8 @@ fn trim(trim: Option<&Trim>, duration_us: u64, warnings: &mut Vec<Warning>) -> R
     Ok(Spans { spans, total_us })
 }
 
-/// Rejects a span without audio for an audio file: audio may end long before the video. A movie needs no check, because its
-/// video continues without audio.
+/// Rejects a span without audio for an audio file: audio may end long before the video. A movie needs no check, because
+/// its video continues without audio.
 fn check_audio_files(recipe: &Recipe, spans: &[Span], audio: Option<&AudioFacts>) -> Result<(), Failure> {
     let has_audio_file = recipe.outputs.iter().any(|output| matches!(output, Output::Audio(_)));
     let audio_us = audio.filter(|_| has_audio_file).and_then(|facts| facts.duration_us);

@@ -37,8 +37,8 @@ pub struct VideoOrder {
     pub speed: Speed,
     /// Maximum GOP length in frames.
     pub gop_frames: u32,
-    /// Ends GOPs only at `gop_frames`, or where a segment of a copied rung ends, never at a scene cut. The segments of all
-    /// rungs then begin at the same frames.
+    /// Ends GOPs only at `gop_frames`, or where a segment of a copied rung ends, never at a scene cut. The segments of
+    /// all rungs then begin at the same frames.
     pub fixed_gops: bool,
     /// Maximum bit rate in bits per second, over a buffer of two seconds; `None` is unlimited.
     pub max_bitrate_bps: Option<u64>,

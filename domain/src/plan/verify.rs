@@ -1,23 +1,23 @@
 //! Verification of finished outputs.
 //!
-//! *Problem.* Encoders and muxers may produce files that no player opens, that are too short, or that are silent, without
-//! an error. The child that created a file is not trusted to judge it: it has processed untrusted media.
+//! *Problem.* Encoders and muxers may produce files that no player opens, that are too short, or that are silent,
+//! without an error. The child that created a file is not trusted to judge it: it has processed untrusted media.
 //!
-//! *Mechanism.* A second child, which has never seen the source, opens each output and measures it ([`Checked`]). [`verify`]
-//! compares the measurements with the plan and with the report of the first child ([`Made`]): codecs, sizes, frame count,
-//! duration, decode errors, the audio peak, digests of copied packets, and the segments of adaptive streams.
+//! *Mechanism.* A second child, which has never seen the source, opens each output and measures it ([`Checked`]).
+//! [`verify`] compares the measurements with the plan and with the report of the first child ([`Made`]): codecs, sizes,
+//! frame count, duration, decode errors, the audio peak, digests of copied packets, and the segments of adaptive
+//! streams.
 //!
 //! *Invariants.* An output is stored only if it was verified. A copy that failed is planned again without copies
-//! ([`unfit`]); an encoded output that failed is a crash of the child.
+//! (`replan.rs`); an encoded output that failed is a crash of the child.
 
 use super::{
-    AudioTrack, Container, Content, Hls, Movie, Plan, PlannedOutput, Rung, SHEET_SIDE, VideoTrack, Warning,
-    WarningCode, sheet_rows,
+    AudioTrack, Container, Content, Hls, Movie, Plan, PlannedOutput, Rung, SHEET_SIDE, VideoTrack, sheet_rows,
 };
 use crate::code::Code;
 use crate::failure::{Failure, FailureKind};
-use crate::probe::{Probe, Size, Unfit, VideoFacts};
-use crate::protocol::{Checked, CheckedFile, CheckedHls, CheckedSprite, Imprint, Made, Report};
+use crate::probe::{Probe, Size, VideoFacts};
+use crate::protocol::{Checked, CheckedFile, CheckedHls, CheckedSprite, Imprint, Made};
 use crate::recipe::{AudioFormat, PosterFormat};
 use crate::time::Rational;
 
@@ -46,37 +46,6 @@ pub fn verify(plan: &Plan, planned: &PlannedOutput, made: &Made, checked: &Check
         let detail = format!("{}: {difference}", planned.file);
         Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, detail)
     })
-}
-
-/// Decides if the task must be planned again without copies ([`Probe::without_copies_of`]), from the report or the failure of
-/// the attempt. Returns the streams that must not be copied; `None` if the copies are fine or there are none.
-///
-/// A copy cannot conceal damaged packets, changing headers or gaps as a decoder does.
-#[must_use]
-pub fn unfit(plan: &Plan, outcome: Result<&Report, &Failure>) -> Option<Unfit> {
-    let concerns_all =
-        |warning: &Warning| matches!(warning.code, WarningCode::SourceDamaged | WarningCode::HeadersChange);
-    let is_all = match outcome {
-        Ok(report) => report.warnings.iter().any(concerns_all),
-        Err(failure) => failure.code == Code::OutputInvalid,
-    };
-    if is_all {
-        return plan.copies().then_some(Unfit::All);
-    }
-    // Many players play the audio after a gap too early.
-    let has_gaps = outcome.is_ok_and(|report| report.silent_source_us > 0);
-    (has_gaps && plan.copies_audio()).then_some(Unfit::Sound)
-}
-
-/// Adds warnings of the first run to those of the second run, which made no copies: changing headers, and damage that the
-/// decoders of the second run concealed. Only a copy detects these.
-pub fn retell(first: &[Warning], second: &mut Vec<Warning>) {
-    for code in [WarningCode::HeadersChange, WarningCode::SourceDamaged] {
-        let has_code = |warning: &&Warning| warning.code == code;
-        if !second.iter().any(|warning| has_code(&warning)) {
-            second.extend(first.iter().find(has_code).cloned());
-        }
-    }
 }
 
 fn check_file(plan: &Plan, content: &Content, made: &Made, checked: &CheckedFile) -> Result<(), String> {
@@ -333,80 +302,5 @@ fn check_duration(found_us: u64, reported_us: u64, tolerance_us: u64) -> Result<
         Ok(())
     } else {
         Err(format!("{found_us} microseconds, reported {reported_us}"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::probe::{AudioFacts, Stream, StreamKind};
-    use crate::{Limits, Recipe, plan};
-
-    /// Plans a recipe for a source with an AAC stream.
-    fn plan_for_aac(json: &str) -> Plan {
-        let facts = AudioFacts {
-            sample_rate_hz: 48_000,
-            channels: 2,
-            duration_us: Some(20_000_000),
-            start_us: 0,
-            bitrate_bps: Some(128_000),
-            plain: true,
-        };
-        let stream = Stream {
-            index: 0,
-            codec: "aac".into(),
-            decodable: true,
-            default: true,
-            language: None,
-            kind: StreamKind::Audio(facts),
-        };
-        let probe = Probe {
-            container: "mov,mp4,m4a,3gp,3g2,mj2".into(),
-            bytes: 400_000,
-            duration_us: 20_000_000,
-            start_us: 0,
-            origin_us: None,
-            jumps: false,
-            streams: vec![stream],
-            unfit: None,
-        };
-        let recipe: Recipe = serde_json::from_str(json).unwrap();
-        plan::plan(&recipe, &probe, plan::Clips::default(), &Limits::default()).unwrap()
-    }
-
-    #[test]
-    fn gaps_of_the_source_exclude_copied_audio_and_lost_audio_of_an_output_does_not() {
-        let copied = plan_for_aac(r#"{"outputs":[{"kind":"audio"}]}"#);
-        let encoded = plan_for_aac(r#"{"outputs":[{"kind":"audio","bitrate_bps":96000}]}"#);
-        assert!(copied.copies() && !encoded.copies());
-        let report = |silent_source_us, codes: &[WarningCode]| Report {
-            warnings: codes.iter().map(|code| Warning::new(*code, "20 ms lost")).collect(),
-            silent_source_us,
-            ..Report::default()
-        };
-        let gap = report(2_000_000, &[WarningCode::SoundShortened]);
-        let lost_audio = report(0, &[WarningCode::SoundShortened]);
-        let damage = report(2_000_000, &[WarningCode::SourceDamaged, WarningCode::SoundShortened]);
-        let invalid = Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, "");
-        assert_eq!(unfit(&copied, Ok(&gap)), Some(Unfit::Sound));
-        assert_eq!(unfit(&copied, Ok(&lost_audio)), None);
-        assert_eq!(unfit(&copied, Ok(&damage)), Some(Unfit::All));
-        assert_eq!(unfit(&copied, Err(&invalid)), Some(Unfit::All));
-        assert_eq!(unfit(&encoded, Ok(&gap)), None);
-        assert_eq!(unfit(&encoded, Ok(&damage)), None);
-    }
-
-    #[test]
-    fn the_second_run_has_each_warning_of_the_first_run_about_copies_once() {
-        let warning = |code| Warning::new(code, "first");
-        let first = [
-            warning(WarningCode::HeadersChange),
-            warning(WarningCode::SourceDamaged),
-            warning(WarningCode::SoundShortened),
-        ];
-        let own = Warning::new(WarningCode::SourceDamaged, "second");
-        let mut second = vec![own.clone()];
-        retell(&first, &mut second);
-        assert_eq!(second, [own, warning(WarningCode::HeadersChange)]);
     }
 }

@@ -35,8 +35,8 @@ pub enum WarningCode {
     SpatialLost,
     /// The requested end of the trim is after the end of the source.
     TrimShortened,
-    /// Audio is missing: it is too far from its video in the file to wait for it, its timestamps overlap earlier audio, or
-    /// the source has a gap in its audio. The detail has duration and time.
+    /// Audio is missing: it is too far from its video in the file to wait for it, its timestamps overlap earlier audio,
+    /// or the source has a gap in its audio. The detail has duration and time.
     SoundShortened,
     /// Frames of the source were dropped for a constant frame rate. The detail has number and time.
     FramesDropped,

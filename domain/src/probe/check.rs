@@ -1,5 +1,6 @@
-//! Limits of a probe that a client sends in place of a file (`POST /api/plan`). They exclude values that no file has and
-//! that would overflow the arithmetic of the plan. A probe from the child needs no check, because its values are measured.
+//! Limits of a probe that a client sends in place of a file (`POST /api/plan`). They exclude values that no file has
+//! and that would overflow the arithmetic of the plan. A probe from the child needs no check, because its values are
+//! measured.
 
 use super::{Probe, Stream, StreamKind};
 use crate::limits;

@@ -1,7 +1,7 @@
 //! The OpenAPI schema of [`Output`]: one flat object for each kind, with `kind` as the discriminator.
 //!
-//! The derived schema would be an `allOf` of the fields of a kind and of an object with `kind` only. Both reject unknown
-//! fields (`additionalProperties: false`), so no value could satisfy both.
+//! The derived schema would be an `allOf` of the fields of a kind and of an object with `kind` only. Both reject
+//! unknown fields (`additionalProperties: false`), so no value could satisfy both.
 
 use super::{AudioOutput, GifOutput, HlsOutput, Output, PosterOutput, SpriteOutput, VideoOutput};
 use std::borrow::Cow;

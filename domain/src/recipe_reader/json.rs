@@ -15,8 +15,8 @@ const MAX_DEPTH: usize = 32;
 /// Parses JSON text in UTF-8.
 ///
 /// # Errors
-/// A [`FieldError`] with an empty path if the text is not JSON or is nested deeper than 32 levels, and with the path of the
-/// key if an object has a duplicate key.
+/// A [`FieldError`] with an empty path if the text is not JSON or is nested deeper than 32 levels, and with the path of
+/// the key if an object has a duplicate key.
 pub fn json(text: &[u8]) -> Result<Value, FieldError> {
     let rejection = RefCell::new(None);
     let document = ValueParser {

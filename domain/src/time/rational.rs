@@ -11,8 +11,8 @@ use utoipa::{PartialSchema, ToSchema};
 
 const SYNTAX: &str = "a positive number (24, 29.97) or fraction (30000/1001)";
 
-/// A positive fraction, such as a frame rate in frames per second or a sample aspect ratio. Computing frame times with a
-/// float would drift.
+/// A positive fraction, such as a frame rate in frames per second or a sample aspect ratio. Computing frame times with
+/// a float would drift.
 ///
 /// In JSON: a number (`24`, `"29.97"`) or a fraction (`"8/9"`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -18,7 +18,7 @@
 //! | limits, cost, warnings | `amount.rs`, `estimate.rs`, `warning.rs` |
 //!
 //! *Invariants.* A stream of an output is copied or encoded, never a mixture. Every decision about a stream is a
-//! [`Step`] with a reason that users see. The same inputs give the same plan, so that `POST /api/plan` tells the truth.
+//! [`Step`] with a reason that users see. The same inputs give the same plan, so that `POST /api/plan` shows what a task will do.
 
 mod adaptive;
 mod amount;

@@ -3,7 +3,7 @@
 //! *Problem.* The index of a file does not show if its packets are damaged, if its codec headers change, or if its
 //! audio has gaps. All packets would have to be read to find out, which costs as much as the copy itself.
 //!
-//! *Mechanism.* The first run copies what the probe allows, and detects such faults on the way. [`unfit`] decides from
+//! *Mechanism.* The first run copies what the probe allows, and detects such faults while copying. [`unfit`] decides from
 //! its report, or from its failed verification, which streams must be encoded. The worker then plans the task again
 //! with [`Probe::without_copies_of`](crate::Probe::without_copies_of) and runs it a second time. [`retell`] carries the
 //! warnings over.

@@ -6,7 +6,7 @@ use crate::recipe::{Recipe, TrimMode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Maximum number of streams that a warning names; of the others it tells the number.
+/// Maximum number of streams that a warning names; the others are counted.
 const MAX_NAMED_STREAMS: usize = 10;
 
 /// A warning for the user. It does not stop the task.

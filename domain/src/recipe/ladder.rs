@@ -46,11 +46,11 @@ impl<'de> de::Visitor<'de> for LadderVisitor {
         f.write_str(EXPECTED)
     }
 
-    fn visit_str<E: de::Error>(self, word: &str) -> Result<Ladder, E> {
-        if word == AUTO {
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Ladder, E> {
+        if text == AUTO {
             Ok(Ladder::Auto)
         } else {
-            Err(E::invalid_value(de::Unexpected::Str(word), &self))
+            Err(E::invalid_value(de::Unexpected::Str(text), &self))
         }
     }
 
@@ -61,14 +61,14 @@ impl<'de> de::Visitor<'de> for LadderVisitor {
 
 impl PartialSchema for Ladder {
     fn schema() -> RefOr<Schema> {
-        let word = ObjectBuilder::new().schema_type(Type::String).enum_values(Some([AUTO]));
+        let auto = ObjectBuilder::new().schema_type(Type::String).enum_values(Some([AUTO]));
         let side = ObjectBuilder::new()
             .schema_type(Type::Integer)
             .minimum(Some(16))
             .maximum(Some(8_192));
         let sides = ArrayBuilder::new().items(side).min_items(Some(1)).max_items(Some(8));
-        let either = OneOfBuilder::new().item(word).item(sides).description(Some(EXPECTED));
-        RefOr::T(Schema::OneOf(either.build()))
+        let one_of = OneOfBuilder::new().item(auto).item(sides).description(Some(EXPECTED));
+        RefOr::T(Schema::OneOf(one_of.build()))
     }
 }
 

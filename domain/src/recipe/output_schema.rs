@@ -14,7 +14,7 @@ type Named = (String, RefOr<Schema>);
 /// A kind of output.
 struct Kind {
     /// The value of `kind` in JSON.
-    word: &'static str,
+    value: &'static str,
     /// The name of the schema.
     schema: &'static str,
     description: &'static str,
@@ -25,9 +25,9 @@ struct Kind {
 }
 
 impl Kind {
-    const fn of<T: ToSchema>(word: &'static str, schema: &'static str, description: &'static str) -> Self {
+    const fn of<T: ToSchema>(value: &'static str, schema: &'static str, description: &'static str) -> Self {
         Self {
-            word,
+            value,
             schema,
             description,
             fields: T::schema,
@@ -41,7 +41,7 @@ impl Kind {
         if let RefOr::T(Schema::Object(object)) = &mut schema {
             let kind = ObjectBuilder::new()
                 .schema_type(Type::String)
-                .enum_values(Some([self.word]))
+                .enum_values(Some([self.value]))
                 .description(Some("The kind of this output."));
             object.properties.insert("kind".to_owned(), kind.into());
             object.required.insert(0, "kind".to_owned());
@@ -75,7 +75,7 @@ const KINDS: [Kind; 7] = [
 
 impl PartialSchema for Output {
     fn schema() -> RefOr<Schema> {
-        let mapping = KINDS.map(|kind| (kind.word, format!("#/components/schemas/{}", kind.schema)));
+        let mapping = KINDS.map(|kind| (kind.value, format!("#/components/schemas/{}", kind.schema)));
         let kinds = KINDS.iter().fold(OneOfBuilder::new(), |all, kind| {
             all.item(Ref::from_schema_name(kind.schema))
         });

@@ -177,13 +177,13 @@ fn video_is_copied_unless_the_recipe_changes_it() {
 
 #[test]
 fn video_is_copied_unless_codec_container_or_gops_do_not_fit() {
-    let codec = |word: &str| {
+    let codec = |name: &str| {
         let mut probe = copyable();
-        probe.streams[0].codec = word.into();
+        probe.streams[0].codec = name.into();
         probe
     };
-    let container = |word: &str| Probe {
-        container: word.into(),
+    let container = |name: &str| Probe {
+        container: name.into(),
         ..copyable()
     };
     let rows: [(Probe, &str); 9] = [

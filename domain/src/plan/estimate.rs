@@ -7,8 +7,6 @@
 //! speed. It also returns the class of the task: its codecs, speeds and kinds of outputs. For each finished task, the
 //! prediction and the actual cost are stored under the class ([`Sample`]). [`estimate`] multiplies a new prediction
 //! with the quantiles of the ratios of actual to predicted cost in that class.
-//!
-//! *Rejected.* A regression over all tasks: it needs many tasks before it is better than the model.
 
 use super::{AudioTrack, Content, Hls, Movie, Plan, VideoOrder, VideoTrack};
 use crate::probe::{Probe, Size};

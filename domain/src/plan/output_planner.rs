@@ -111,7 +111,7 @@ impl<'a> OutputPlanner<'a> {
 
     /// Returns the display size of the source.
     pub(super) fn display_size(&self) -> Size {
-        /// Of a source without video.
+        /// Never used: without video, no output has a layout.
         const SMALLEST: Size = Size {
             width_px: 2,
             height_px: 2,

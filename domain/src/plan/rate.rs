@@ -120,7 +120,7 @@ fn nearest_common(rate: Rational) -> Option<Rational> {
         .filter(|nearest| difference(nearest) < ROUNDING)
 }
 
-/// Returns a rate with a denominator of at most 1,001. Encoders and containers handle these without rounding.
+/// Rounds a rate to thousandths, unless its denominator is small already.
 fn simplified(rate: Rational) -> Rational {
     if rate.den <= 1_001 { rate } else { thousandths(rate) }
 }

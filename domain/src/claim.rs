@@ -1,25 +1,33 @@
-//! The order in which waiting tasks are claimed.
+//! The order in which due tasks are claimed: fair share between accounts.
 //!
-//! Accounts take turns. The next task is the oldest due one of the account that has the fewest tasks in processing; of
-//! accounts with equally many, of the one whose latest claim is longest ago. An account that submits thousands of tasks so
-//! delays the next task of any other account by one task at most for each worker.
+//! *Problem.* With a plain FIFO queue, an account that submits thousands of tasks blocks all other accounts.
 //!
-//! The claim itself is one SQL statement (`entity::task::claim_next`), since it must be atomic. [`next`] is the same rule
-//! without a database; a test holds both to the same choice.
+//! *Mechanism.* The next task is chosen by three criteria:
+//!
+//! 1. the account with the fewest tasks in processing;
+//! 2. among these, the account with the oldest latest claim (round robin);
+//! 3. the oldest due task of that account.
+//!
+//! *Invariants.* However many tasks an account submits, it delays the next task of another account by at most one task
+//! per worker. The cost of a claim is bounded by [`ClaimPolicy::accounts`] and independent of the number of due tasks.
+//!
+//! The claim itself is one SQL statement (`entity::task::claim_next`), because it must be atomic. [`next`] is the same
+//! rule in memory; a test of `entity` compares the two.
 
 use crate::task::{TaskId, UserId};
 
-/// Bounds of one search for the next task.
+/// Limits of one search for the next task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClaimPolicy {
-    /// Most accounts that one search compares. The cost of a claim grows with it, and not with the number of waiting tasks.
+    /// Maximum number of accounts that one search compares. The cost of a claim grows with it.
     pub accounts: u32,
-    /// The search begins behind this account and goes around: with more than `accounts` of them waiting, each is reached.
+    /// The search starts after this account id and wraps around, so that every account is reached even if more than
+    /// `accounts` of them have due tasks.
     pub after: UserId,
 }
 
 impl Default for ClaimPolicy {
-    /// 500 accounts, the first one first.
+    /// 500 accounts, starting with the lowest id.
     fn default() -> Self {
         Self {
             accounts: 500,
@@ -28,22 +36,22 @@ impl Default for ClaimPolicy {
     }
 }
 
-/// A due task, with what decides about its turn.
+/// A due task with the criteria of the choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// The task. Ids grow with age.
+    /// The task. Older tasks have lower ids.
     pub task: TaskId,
-    /// Tasks of its account that are in processing.
+    /// Number of tasks of the account that are in processing.
     pub processing: u32,
-    /// The latest claim of a task of its account, in milliseconds since 1970; 0 when there was none.
+    /// Time of the latest claim of a task of the account, in milliseconds since the Unix epoch; 0 if there was none.
     pub claimed_at_ms: i64,
 }
 
-/// The task whose turn it is.
+/// Returns the task to claim next.
 #[must_use]
 pub fn next(waiting: &[Waiting]) -> Option<TaskId> {
-    let by_turn = |waiting: &&Waiting| (waiting.processing, waiting.claimed_at_ms, waiting.task);
-    waiting.iter().min_by_key(by_turn).map(|waiting| waiting.task)
+    let criteria = |waiting: &&Waiting| (waiting.processing, waiting.claimed_at_ms, waiting.task);
+    waiting.iter().min_by_key(criteria).map(|waiting| waiting.task)
 }
 
 #[cfg(test)]
@@ -51,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_account_with_the_fewest_tasks_in_processing_is_next_then_the_one_that_waits_longest() {
+    fn the_account_with_the_fewest_tasks_in_processing_is_next_then_the_one_with_the_oldest_claim() {
         let waiting = |task, processing, claimed_at_ms| Waiting {
             task: TaskId(task),
             processing,
@@ -59,9 +67,13 @@ mod tests {
         };
         assert_eq!(next(&[]), None);
         let busy = [waiting(1, 2, 0), waiting(9, 1, 50)];
-        assert_eq!(next(&busy), Some(TaskId(9)), "fewer in processing beats age");
+        assert_eq!(
+            next(&busy),
+            Some(TaskId(9)),
+            "fewer tasks in processing rank before age"
+        );
         let idle = [waiting(1, 0, 50), waiting(9, 0, 40)];
-        assert_eq!(next(&idle), Some(TaskId(9)), "an earlier turn beats age");
+        assert_eq!(next(&idle), Some(TaskId(9)), "an older claim ranks before age");
         assert_eq!(next(&[waiting(9, 0, 0), waiting(1, 0, 0)]), Some(TaskId(1)));
     }
 }

@@ -1,14 +1,14 @@
-//! The one table of error codes: `code → status → sentence (es, en)`. A code never changes; sentences may.
+//! The table of error codes: code, HTTP status, message in Spanish and English. Codes are stable; messages may change.
 //!
-//! `docs/ERRORS.md` is printed from it. Where a sentence is part of the contract with existing clients, the
-//! Spanish column holds that sentence even when it is English.
+//! `docs/ERRORS.md` is generated from it. Some messages are part of the contract with existing clients; they are
+//! English in the Spanish column too.
 
 use crate::language::Language;
 use serde::{Deserialize, Serialize};
 
 macro_rules! codes {
     ($($name:ident $code:literal $status:literal $es:literal $en:literal)+) => {
-        /// A stable error code; [`Code::as_str`] is what machines read.
+        /// A stable error code. Clients see [`Code::as_str`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum Code {$(
             #[doc = $en]
@@ -20,19 +20,19 @@ macro_rules! codes {
             /// Every code, in the order of the table.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
-            /// The word on the wire.
+            /// Returns the code as clients see it.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $code),+ }
             }
 
-            /// The HTTP status of a reply with this code. A failed task shows its code in a 200.
+            /// Returns the HTTP status of a reply with this code. The code of a failed task is shown in a 200.
             #[must_use]
             pub const fn status(self) -> u16 {
                 match self { $(Self::$name => $status),+ }
             }
 
-            /// The sentence for people.
+            /// Returns the message for users.
             #[must_use]
             pub const fn sentence(self, language: Language) -> &'static str {
                 match (self, language) {
@@ -72,8 +72,8 @@ codes! {
     MethodNotAllowed "method_not_allowed" 405 "El método no se acepta en esta ruta" "The method is not allowed on this route"
     RequestTimeout "request_timeout" 408 "La petición tardó demasiado" "The request took too long"
     IdempotencyKeyInvalid "idempotency_key_invalid" 400 "La clave de idempotencia no es válida" "The idempotency key is not valid"
-    IdempotencyKeyInUse "idempotency_key_in_use" 409 "La primera petición con esta clave todavía está en curso" "The first request with this key is still at work"
-    IdempotencyKeyReused "idempotency_key_reused" 422 "Esta clave ya se usó para otra petición" "This key was used for another request already"
+    IdempotencyKeyInUse "idempotency_key_in_use" 409 "La primera petición con esta clave todavía está en curso" "The first request with this key is still in progress"
+    IdempotencyKeyReused "idempotency_key_reused" 422 "Esta clave ya se usó para otra petición" "This key was already used for another request"
     RateLimited "rate_limited" 429 "Demasiadas peticiones; intenta más tarde" "Too many requests; try again later"
 
     // Uploads and recipes
@@ -82,7 +82,7 @@ codes! {
     MultipartInvalid "multipart_invalid" 400 "El formulario multipart no es válido" "The multipart form is not valid"
     PartUnknown "part_unknown" 400 "El formulario tiene un campo desconocido" "The form has an unknown part"
     UploadTooLarge "upload_too_large" 413 "El archivo supera el límite" "The file is over the limit"
-    NotMedia "not_media" 415 "El archivo no es un video ni un audio que podamos abrir" "The file is no video or audio that we can open"
+    NotMedia "not_media" 415 "El archivo no es un video ni un audio que podamos abrir" "The file is not a video or audio file that can be opened"
     PresetUnknown "preset_unknown" 400 "No existe ese preset" "There is no such preset"
     PresetAndRecipe "preset_and_recipe" 400 "Envía un preset o una receta, no ambos" "Send a preset or a recipe, not both"
     RecipeInvalid "recipe_invalid" 400 "La receta no es válida" "The recipe is not valid"
@@ -90,14 +90,14 @@ codes! {
 
     // Images and presets
     ImageNotFound "image_not_found" 404 "No existe esa imagen" "There is no such image"
-    ImageNameTaken "image_name_taken" 409 "Ya hay una imagen con ese nombre" "There is an image of that name already"
+    ImageNameTaken "image_name_taken" 409 "Ya hay una imagen con ese nombre" "There is already an image with that name"
     ImageInUse "image_in_use" 409 "Una tarea sin terminar usa esta imagen" "A task that is not finished uses this image"
     ImagesTooMany "images_too_many" 409 "No caben más imágenes en esta cuenta" "This account cannot have more images"
     NotAnImage "not_an_image" 415 "El archivo no es un PNG ni un JPEG completo" "The file is not a whole PNG or JPEG"
     ImageTooLarge "image_too_large" 422 "La imagen tiene demasiados píxeles" "The image has too many pixels"
     PresetNotFound "preset_not_found" 404 "No existe ese preset" "There is no such preset"
-    PresetNameTaken "preset_name_taken" 409 "Ya hay un preset con ese nombre" "There is a preset of that name already"
-    PresetBuiltIn "preset_built_in" 409 "Este preset es de la instalación y no se cambia" "This preset belongs to the installation and cannot be changed"
+    PresetNameTaken "preset_name_taken" 409 "Ya hay un preset con ese nombre" "There is already a preset with that name"
+    PresetBuiltIn "preset_built_in" 409 "Este preset es de la instalación y no se puede cambiar" "This preset belongs to the installation and cannot be changed"
     PresetsTooMany "presets_too_many" 409 "No caben más presets en esta cuenta" "This account cannot have more presets"
 
     // Tasks and files
@@ -107,41 +107,41 @@ codes! {
     PreconditionFailed "precondition_failed" 412 "El archivo no es el que esperabas" "The file is not the one you expected"
     TaskFinished "task_finished" 409 "La tarea ya terminó" "The task has already finished"
     TaskNotRetryable "task_not_retryable" 409 "Solo se repite una tarea fallida o cancelada" "Only a failed or canceled task can be retried"
-    SourceNotProbed "source_not_probed" 409 "Todavía nadie ha mirado dentro de este archivo" "Nobody has looked inside this file yet"
+    SourceNotProbed "source_not_probed" 409 "Este archivo todavía no se ha analizado" "This file has not been probed yet"
     ReportNotReady "report_not_ready" 404 "Todavía no hay informe de esta tarea" "There is no report of this task yet"
 
-    // Why a task failed
+    // Failed tasks
     SourceDamaged "source_damaged" 422 "El archivo está dañado o incompleto" "The file is damaged or incomplete"
     SourceEncrypted "source_encrypted" 422 "El archivo está cifrado" "The file is encrypted"
     NoVideoStream "no_video_stream" 422 "El archivo no tiene video" "The file has no video"
-    NoAudioStream "no_audio_stream" 422 "El archivo no tiene sonido" "The file has no sound"
+    NoAudioStream "no_audio_stream" 422 "El archivo no tiene audio" "The file has no audio"
     CodecUnsupported "codec_unsupported" 422 "El códec del archivo no se acepta" "The codec of the file is not supported"
     DurationTooLong "duration_too_long" 422 "El video es demasiado largo" "The video is too long"
-    PictureTooLarge "picture_too_large" 422 "La imagen del video es demasiado grande" "The picture of the video is too large"
-    PictureTooSmall "picture_too_small" 422 "La imagen es demasiado pequeña para ese códec" "The picture is too small for that codec"
+    PictureTooLarge "picture_too_large" 422 "La imagen del video es demasiado grande" "The frames of the video are too large"
+    PictureTooSmall "picture_too_small" 422 "La imagen es demasiado pequeña para ese códec" "The frames are too small for that codec"
     TooManyStreams "too_many_streams" 422 "El archivo tiene demasiadas pistas" "The file has too many streams"
-    ClipGone "clip_gone" 422 "El video de la entrada o la salida ya no existe" "The clip of the intro or outro is gone"
+    ClipGone "clip_gone" 422 "El video de la entrada o la salida ya no existe" "The clip of the intro or outro no longer exists"
     TrimOutsideSource "trim_outside_source" 422 "El recorte está fuera del video" "The trim is outside the video"
     TaskTooLarge "task_too_large" 422 "La tarea es demasiado grande" "The task is too large"
     OutputInvalid "output_invalid" 500 "El resultado no pasó la verificación" "The result did not pass verification"
-    MediaCrash "media_crash" 500 "El procesamiento se interrumpió con este archivo" "Processing broke down on this file"
+    MediaCrash "media_crash" 500 "El procesamiento se interrumpió con este archivo" "Processing crashed on this file"
     MediaStalled "media_stalled" 500 "El procesamiento dejó de avanzar" "Processing stopped making progress"
     MediaTimeout "media_timeout" 500 "El procesamiento tardó demasiado" "Processing took too long"
     OutputTooLarge "output_too_large" 422 "El resultado supera el límite de tamaño" "The result is over the size limit"
     MediaMemory "media_memory" 500 "El procesamiento necesitó demasiada memoria" "Processing needed too much memory"
-    MediaKilled "media_killed" 500 "El procesamiento fue detenido desde fuera" "Processing was ended from outside"
+    MediaKilled "media_killed" 500 "El procesamiento fue detenido desde fuera" "Processing was killed from outside"
     WorkerCrash "worker_crash" 500 "La tarea falló tres veces, la última porque cayó su trabajador" "The task failed three times, the last time because its worker died"
     StorageFailed "storage_failed" 500 "No se pudo leer o guardar un archivo" "A file could not be read or stored"
     SandboxUnavailable "sandbox_unavailable" 500 "Esta máquina no puede aislar el procesamiento" "This machine cannot sandbox the processing"
 
-    // Ours
+    // Server errors
     StorageFull "storage_full" 507 "No queda espacio de almacenamiento" "There is no storage space left"
     Unavailable "unavailable" 503 "El servicio no está disponible por el momento" "The service is not available at the moment"
     Internal "internal" 500 "Error interno" "Internal error"
 }
 
 impl Code {
-    /// The codes with which a task may fail: those of the table from its part about failed tasks on.
+    /// Returns the codes of failed tasks: the last sections of the table, from `source_damaged` on.
     pub fn of_tasks() -> impl Iterator<Item = Self> {
         Self::ALL
             .iter()
@@ -149,13 +149,13 @@ impl Code {
             .skip_while(|code| *code != Self::SourceDamaged)
     }
 
-    /// The code with this word; `None` for a word that is not ours.
+    /// Parses a code; returns `None` if it is unknown.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.as_str() == word)
     }
 
-    /// The `type` of RFC 9457: a stable relative reference into the documentation.
+    /// Returns the problem type (RFC 9457 §3.1.1): a stable relative reference to the documentation.
     #[must_use]
     pub fn type_uri(self) -> String {
         format!("/docs/errors#{}", self.as_str())
@@ -167,10 +167,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_is_one_snake_case_word_with_two_sentences() {
+    fn codes_are_unique_and_in_snake_case_and_have_two_messages() {
         let mut seen = std::collections::HashSet::new();
         for code in Code::ALL {
-            assert!(seen.insert(code.as_str()), "{} stands twice", code.as_str());
+            assert!(seen.insert(code.as_str()), "duplicate {}", code.as_str());
             assert!(code.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
             assert!((400..600).contains(&code.status()));
             for language in [Language::Es, Language::En] {

@@ -1,47 +1,56 @@
-//! Why a task did not work out, and whether to try again.
+//! Failures of an attempt, and when a task is tried again.
+//!
+//! Every failure has a class ([`FailureKind`]). The class alone decides about a retry:
+//!
+//! - faults of the source or the recipe never change, so they are never tried again;
+//! - infrastructure and transfer failures are tried again three times with exponential backoff;
+//! - a crash or an exceeded resource limit of the child is tried again once, in case the machine was the cause;
+//! - an attempt that could not start is postponed and does not count as a failure.
 
 use crate::code::Code;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::time::Duration;
 
-/// A task that could not be tried is due again after this long.
+/// Minimum delay of a postponed task.
 const POSTPONED_FOR: Duration = Duration::from_secs(5);
 
-/// The class of a failure; it alone decides about another try.
+/// The class of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
-    /// The source or the recipe is at fault.
+    /// The source or the recipe is invalid.
     Input,
-    /// Nothing is wrong with the source, but this installation cannot do it.
+    /// The source is valid, but this installation does not support it.
     Unsupported,
-    /// Database, storage or machine trouble around the work.
+    /// The database, the storage or the machine failed.
     Infrastructure,
-    /// The outputs are made but could not be stored.
+    /// The outputs were created but could not be stored.
     Transfer,
-    /// The child hit a limit of time or memory.
+    /// The child exceeded a limit of time or memory.
     ResourceLimit,
-    /// The child died or sent garbage.
+    /// The child crashed, violated the protocol, or produced an invalid output.
     MediaCrash,
-    /// The machine had no descriptors, processes or memory left, or the database was away: the task was not tried at all.
+    /// The attempt did not start: the machine had no file descriptors, processes or memory left, or the database was
+    /// not available.
     Postponed,
 }
 
-/// One failed try: its class, its stable code, and the value that was wrong.
+/// The failure of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{}: {detail}", code.as_str())]
 pub struct Failure {
     /// The class.
     pub kind: FailureKind,
-    /// The code a client sees.
+    /// The error code for clients.
     pub code: Code,
-    /// What was wrong, in words of ours: no paths, no tool output.
+    /// The rejected value or the cause, for developers. Contains no paths and no output of tools, because clients see
+    /// it.
     pub detail: String,
 }
 
 impl Failure {
-    /// A failure of the given class and code; `detail` names the value that was wrong.
+    /// Creates a failure.
     pub fn new(kind: FailureKind, code: Code, detail: impl Into<String>) -> Self {
         Self {
             kind,
@@ -50,27 +59,30 @@ impl Failure {
         }
     }
 
-    /// The source or the recipe is at fault.
+    /// Creates a failure of the class [`FailureKind::Input`].
     pub fn input(code: Code, detail: impl Into<String>) -> Self {
         Self::new(FailureKind::Input, code, detail)
     }
 }
 
 impl FailureKind {
-    /// How long to wait before the next try, when `failures` tries have failed (this one included);
-    /// `None` gives the task up. `jitter` in `0..=1_000` spreads neighbors by up to half the delay.
+    /// Returns the delay before the next attempt after `failures` failed ones, this one included, or `None` if the task
+    /// has failed for good.
+    ///
+    /// `jitter` is a random number in `0..=1_000` that extends the delay by up to half of it (that of
+    /// [`FailureKind::Postponed`] by up to all of it), so that tasks that failed together do not retry together.
     #[must_use]
     pub fn retry_after(self, failures: u32, jitter: u16) -> Option<Duration> {
-        let tries = match self {
+        let retries = match self {
             Self::Postponed => return Some(POSTPONED_FOR + POSTPONED_FOR * u32::from(jitter.min(1_000)) / 1_000),
             Self::Input | Self::Unsupported => 0,
             Self::ResourceLimit | Self::MediaCrash => 1,
             Self::Infrastructure | Self::Transfer => 3,
         };
-        if failures > tries {
+        if failures > retries {
             return None;
         }
-        // 2 s, 8 s, 32 s: long enough for a restart of a part, short enough for a person who waits.
+        // 2 s, 8 s, 32 s: long enough for the restart of a service, short enough for a waiting user.
         let base_ms = 2_000_u64 << (2 * failures.saturating_sub(1).min(6));
         Some(Duration::from_millis(
             base_ms + base_ms * u64::from(jitter.min(1_000)) / 2_000,
@@ -78,8 +90,8 @@ impl FailureKind {
     }
 }
 
-/// Whether the operating system says that descriptors, processes or memory ran out: `ENOMEM`, `ENFILE`, `EMFILE`, and
-/// `EAGAIN` where a process or a thread was to be started.
+/// Returns `true` if the error means that file descriptors, processes or memory are exhausted: `ENOMEM`, `ENFILE`,
+/// `EMFILE`, and `EAGAIN`, which `fork` and `pthread_create` return.
 #[must_use]
 pub fn is_exhaustion(error: &io::Error) -> bool {
     const ENOMEM: i32 = 12;
@@ -94,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_task_that_was_not_tried_comes_back_however_often_it_failed() {
+    fn a_postponed_task_is_tried_again_after_any_number_of_failures() {
         for failures in [1, 4, 1_000] {
             let after = FailureKind::Postponed.retry_after(failures, 500).unwrap();
             assert!((5..=10).contains(&after.as_secs()), "{after:?}");
@@ -102,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn exhaustion_is_told_from_other_errors_of_the_system() {
+    fn exhaustion_is_distinguished_from_other_system_errors() {
         for errno in [11, 12, 23, 24] {
             assert!(is_exhaustion(&io::Error::from_raw_os_error(errno)), "{errno}");
         }
@@ -113,13 +125,13 @@ mod tests {
     }
 
     #[test]
-    fn bad_input_is_never_tried_again() {
+    fn invalid_input_is_never_tried_again() {
         assert_eq!(FailureKind::Input.retry_after(1, 0), None);
         assert_eq!(FailureKind::Unsupported.retry_after(1, 0), None);
     }
 
     #[test]
-    fn a_crash_is_tried_once_more_and_infrastructure_three_times() {
+    fn a_crash_is_retried_once_and_an_infrastructure_failure_three_times() {
         assert!(FailureKind::MediaCrash.retry_after(1, 0).is_some());
         assert_eq!(FailureKind::MediaCrash.retry_after(2, 0), None);
         let delays: Vec<_> = (1..=4).map(|n| FailureKind::Infrastructure.retry_after(n, 0)).collect();

@@ -1,8 +1,8 @@
-//! The two languages in which people are answered.
+//! The languages of messages for users: Spanish and English.
 
 use std::str::FromStr;
 
-/// A language of replies.
+/// A language of messages for users.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Language {
     /// Spanish, the default of an installation.
@@ -13,7 +13,7 @@ pub enum Language {
 }
 
 impl Language {
-    /// The tag of RFC 5646, for `Content-Language`.
+    /// Returns the language tag (RFC 5646), for `Content-Language`.
     #[must_use]
     pub const fn tag(self) -> &'static str {
         match self {
@@ -22,7 +22,8 @@ impl Language {
         }
     }
 
-    /// The best of ours for an `Accept-Language` header (RFC 9110 §12.5.4); `None` when it names neither.
+    /// Selects a language by an `Accept-Language` header (RFC 9110 §12.5.4). Returns `None` if the header accepts
+    /// neither.
     #[must_use]
     pub fn accepted(header: &str) -> Option<Self> {
         let mut best: Option<(u64, Self)> = None;
@@ -41,7 +42,7 @@ impl Language {
     }
 }
 
-/// `q=0.8` as 800 thousandths; anything unreadable counts as 0.
+/// Parses a weight such as `q=0.8` into thousandths; an invalid weight counts as 0.
 fn quality(text: &str) -> u64 {
     let weight = text.trim().strip_prefix("q=").and_then(crate::time::micros);
     weight.map_or(0, |micros| micros.min(1_000_000) / 1_000)
@@ -64,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wish_with_the_highest_weight_wins() {
+    fn the_language_with_the_highest_weight_is_selected() {
         for (header, expected) in [
             ("en", Some(Language::En)),
             ("en-GB,en;q=0.9,es;q=0.8", Some(Language::En)),

@@ -1,5 +1,10 @@
-//! The customer's language as types, and the pure function that turns a wish and facts into a plan.
-//! No I/O and no async in here.
+//! The types of the product and its pure decisions. No I/O, no async.
+//!
+//! - [`recipe`], [`recipe_reader`], [`preset`]: what a user requests, parsed from JSON.
+//! - [`probe`]: the properties of a source file.
+//! - [`plan`]: recipe, probe and limits become a plan for the media child; finished outputs are compared with it.
+//! - [`protocol`]: the messages between worker and media child.
+//! - [`code`], [`failure`], [`claim`]: error codes, retries, and the order in which tasks are claimed.
 
 pub mod account;
 pub mod claim;

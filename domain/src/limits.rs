@@ -1,48 +1,55 @@
-//! What an installation accepts.
+//! Limits of sources and tasks. [`Limits`] are settings of the installation; the constants bound what the engine ever
+//! opens.
 
 use crate::code::Code;
 use crate::failure::Failure;
-use crate::probe::{Probe, StreamKind};
+use crate::probe::{Probe, Size, StreamKind};
 use serde::{Deserialize, Serialize};
 
-/// Most streams of pictures and sound that are looked into at all, whatever an installation accepts.
+/// Upper bound of [`Limits::max_streams`] that the engine applies while opening a file.
 pub const MOST_STREAMS: usize = 64;
 
-/// Most streams of other kinds: fonts, subtitles, covers, data.
-pub const MOST_OTHER_STREAMS: usize = 256;
+/// Maximum number of streams that are neither video nor audio: fonts, subtitles, cover art, data.
+pub const MAX_OTHER_STREAMS: usize = 256;
 
-/// Most pixels of a picture that is decoded at all, whatever an installation accepts.
+/// Upper bound of [`Limits::max_pixels`] that the engine applies while opening a file.
 pub const MOST_PIXELS: u64 = 8_192 * 8_192;
 
-/// Bounds of a source, of an upload, and of what one task makes.
+/// Limits of an upload, a source, and the outputs of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Largest upload in bytes.
+    /// Maximum size of an upload in bytes.
     pub max_upload_bytes: u64,
-    /// Longest source in microseconds.
+    /// Maximum duration of a source in microseconds.
     pub max_duration_us: u64,
-    /// Most streams of pictures and sound of a source.
+    /// Maximum number of video and audio streams of a source.
     pub max_streams: usize,
-    /// Most pixels of one picture.
+    /// Maximum number of pixels of a frame of a source.
     pub max_pixels: u64,
-    /// Length of all outputs of a task together, in microseconds.
+    /// Maximum total duration of the outputs of a task in microseconds.
     pub max_output_duration_us: u64,
-    /// Frames that a task encodes; those of each rung count.
+    /// Maximum number of frames that a task encodes, counted per rung.
     pub max_output_frames: u64,
-    /// Pixels of these frames, in millions.
+    /// Maximum number of pixels of all encoded frames of a task, in millions.
     pub max_output_megapixels: u64,
-    /// Processor seconds that a task is estimated to take, before anything is learned from other tasks.
+    /// Maximum estimated CPU seconds of a task. Compared with the estimate before it is corrected by past tasks.
     pub max_cpu_s: u64,
 }
 
 impl Limits {
+    /// Checks the properties of a source.
+    ///
     /// # Errors
-    /// The first limit that a source breaks, with its value and the limit.
+    /// The first exceeded limit, with the value and the limit.
     pub fn check(&self, probe: &Probe) -> Result<(), Failure> {
         let seconds = |us: u64| us / 1_000_000;
-        let of_media = |kind: &StreamKind| matches!(kind, StreamKind::Video(_) | StreamKind::Audio(_));
-        let media = probe.streams.iter().filter(|stream| of_media(&stream.kind)).count();
-        bound_streams((media, self.max_streams), probe.streams.len() - media)?;
+        let is_media = |kind: &StreamKind| matches!(kind, StreamKind::Video(_) | StreamKind::Audio(_));
+        let media = probe.streams.iter().filter(|stream| is_media(&stream.kind)).count();
+        StreamCounts {
+            media,
+            others: probe.streams.len() - media,
+        }
+        .check(self.max_streams)?;
         if probe.duration_us > self.max_duration_us {
             let detail = format!(
                 "{} s; accepted: at most {} s",
@@ -53,43 +60,78 @@ impl Limits {
         }
         for stream in &probe.streams {
             if let StreamKind::Video(facts) = &stream.kind {
-                bound_picture((facts.width_px, facts.height_px), self.max_pixels)?;
+                let size = Size {
+                    width_px: facts.width_px,
+                    height_px: facts.height_px,
+                };
+                check_frame_size(size, self.max_pixels)?;
             }
         }
         Ok(())
     }
 }
 
-/// Bounds the streams of pictures and sound, with the most that are accepted, and those of other kinds.
-///
-/// # Errors
-/// [`Code::TooManyStreams`] with their number and the most that are accepted.
-pub fn bound_streams((media, most): (usize, usize), others: usize) -> Result<(), Failure> {
-    let detail = if media > most {
-        format!("{media} streams of pictures and sound; accepted: at most {most}")
-    } else if others > MOST_OTHER_STREAMS {
-        format!("{others} streams of other kinds; accepted: at most {MOST_OTHER_STREAMS}")
-    } else {
-        return Ok(());
-    };
-    Err(Failure::input(Code::TooManyStreams, detail))
+/// The number of streams of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamCounts {
+    /// Video and audio streams.
+    pub media: usize,
+    /// Other streams.
+    pub others: usize,
 }
 
-/// Bounds the pixels of a picture of a width and a height.
+impl StreamCounts {
+    /// Checks the number of streams; `max_media` is the maximum of video and audio streams.
+    ///
+    /// # Errors
+    /// [`Code::TooManyStreams`] with the number and the limit.
+    pub fn check(self, max_media: usize) -> Result<(), Failure> {
+        let Self { media, others } = self;
+        let detail = if media > max_media {
+            format!("{media} video and audio streams; accepted: at most {max_media}")
+        } else if others > MAX_OTHER_STREAMS {
+            format!("{others} streams of other kinds; accepted: at most {MAX_OTHER_STREAMS}")
+        } else {
+            return Ok(());
+        };
+        Err(Failure::input(Code::TooManyStreams, detail))
+    }
+}
+
+/// Checks the size of a frame.
 ///
 /// # Errors
-/// [`Code::PictureTooLarge`] with its size and the most pixels that are accepted.
-pub fn bound_picture((width_px, height_px): (u32, u32), most: u64) -> Result<(), Failure> {
-    if u64::from(width_px) * u64::from(height_px) <= most {
+/// [`Code::PictureTooLarge`] with the size and the limit.
+pub fn check_frame_size(size: Size, max_pixels: u64) -> Result<(), Failure> {
+    let Size { width_px, height_px } = size;
+    if u64::from(width_px) * u64::from(height_px) <= max_pixels {
         return Ok(());
     }
-    let detail = format!("{width_px}x{height_px}; accepted: at most {most} pixels");
+    let detail = format!("{width_px}x{height_px}; accepted: at most {max_pixels} pixels");
     Err(Failure::input(Code::PictureTooLarge, detail))
 }
 
+/// Checks the number of streams: [`StreamCounts::check`] with the media streams and their maximum as a pair.
+///
+/// # Errors
+/// [`Code::TooManyStreams`] with the number and the limit.
+pub fn bound_streams(media_and_max: (usize, usize), others: usize) -> Result<(), Failure> {
+    let (media, max_media) = media_and_max;
+    StreamCounts { media, others }.check(max_media)
+}
+
+/// Checks the size of a frame: [`check_frame_size`] with width and height as a pair.
+///
+/// # Errors
+/// [`Code::PictureTooLarge`] with the size and the limit.
+pub fn bound_picture(width_and_height_px: (u32, u32), max_pixels: u64) -> Result<(), Failure> {
+    let (width_px, height_px) = width_and_height_px;
+    check_frame_size(Size { width_px, height_px }, max_pixels)
+}
+
 impl Default for Limits {
-    /// 5 GiB, 4 hours, 16 streams of pictures and sound, 8192 × 8192 pixels; outputs of a day in all, ten million frames, ten million megapixels
-    /// (more than four hours of 4K at 60 frames per second), and two days of one processor.
+    /// Upload: 5 GiB. Source: 4 hours, 16 video and audio streams, 8192 × 8192 pixels. Outputs of a task: 24 hours, ten
+    /// million frames, ten million megapixels (more than four hours of 4K at 60 frames per second), 48 CPU hours.
     fn default() -> Self {
         Self {
             max_upload_bytes: 5 << 30,

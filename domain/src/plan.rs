@@ -1,7 +1,29 @@
-//! What will be done: a wish and facts turned into orders that the child obeys without thinking.
+//! Planning: what the media child shall do for a recipe and a source, decided without I/O.
+//!
+//! *Problem.* Each output needs many decisions: the streams to use, sizes and rates, rungs, and above all which streams
+//! can be copied instead of encoded. Decisions inside the engine could only be tested with files.
+//!
+//! *Mechanism.* [`plan`] is a pure function of [`Recipe`](crate::Recipe), [`Probe`](crate::Probe) and
+//! [`Limits`](crate::Limits). Its result, a [`Plan`], is complete: the engine executes it and decides nothing. After
+//! the execution, [`verify`] compares the outputs with the plan and with the report of the child, and [`unfit`] tells
+//! if the task must be planned again with fewer copies.
+//!
+//! | step | file |
+//! |---|---|
+//! | order of the steps | `decide.rs` |
+//! | source streams, spans, frame rate, bumpers | `video_source.rs`, `audio_source.rs`, `spans.rs`, `rate.rs`, `bumper.rs` |
+//! | each output | `outputs.rs`, `adaptive.rs`, `stills.rs` on top of `output_planner.rs` |
+//! | sizes and rungs | `geometry.rs`, `ladder.rs` |
+//! | copy or encode | `copy.rs`, `replan.rs` |
+//! | limits, cost, warnings | `amount.rs`, `estimate.rs`, `warning.rs` |
+//!
+//! *Invariants.* A stream of an output is copied or encoded, never a mixture. Every decision about a stream is a
+//! [`Step`] with a reason that users see. The same inputs give the same plan, so that `POST /api/plan` shows what a task will do.
 
 mod adaptive;
 mod amount;
+mod audio_source;
+mod bumper;
 mod content;
 mod copy;
 mod decide;
@@ -9,166 +31,70 @@ mod estimate;
 mod geometry;
 mod ladder;
 mod language_tag;
+mod layout;
 mod names;
+mod output_planner;
 mod outputs;
 mod rate;
-mod sound;
+mod replan;
+mod spans;
 mod stills;
 mod track;
 mod verify;
+mod video_source;
+mod warning;
 
+pub use bumper::{Card, Clips};
 pub use content::{Container, Content, Done, Hls, Movie, PlannedOutput, Rung, SHEET_SIDE, Step, sheet_rows};
-pub use decide::{Clips, plan};
+pub use decide::plan;
 pub use estimate::{Cost, Estimate, Interval, Sample, estimate, predict};
+pub use layout::{Overlay, Picture, SourceVideo};
 pub use rate::leaves_rate_open;
-pub use track::{AudioTrack, Card, VideoOrder, VideoTrack};
-pub use verify::{retell, unfit, verify};
+pub use replan::{retell, unfit};
+pub use track::{AudioTrack, VideoOrder, VideoTrack};
+pub use verify::verify;
+pub use warning::{Warning, WarningCode};
 
-use crate::probe::Size;
-use crate::recipe::{Name, Position};
 use crate::time::{Rational, Span};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
-/// Orders for the child.
+/// The work of the media child for one task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The picture stream and how it is made plain; `None` when no output needs one.
+    /// The video stream of the source; `None` if no output needs one.
     pub video: Option<SourceVideo>,
-    /// Place of the sound stream; `None` when no output needs one or there is none.
+    /// Index of the audio stream of the source; `None` if no output needs one or there is none.
     pub audio_stream: Option<usize>,
-    /// What is kept, counted from the first moment of the source, joined in this order; at least one.
+    /// The spans to keep, counted from the beginning of the source and joined in this order; at least one.
     pub spans: Vec<Span>,
-    /// How long that is in all, in microseconds, as far as the probe can tell.
+    /// Total duration of the spans in microseconds; 0 if the duration of the source is unknown.
     pub span_us: u64,
-    /// What counts as moment 0 on the source's clock, in microseconds, when the probe measured it.
+    /// Timestamp of the source, in microseconds, that is time 0 of the spans, if the probe measured it.
     #[serde(default)]
     pub origin_us: Option<i64>,
-    /// Whether the clock of the source jumps: it is read from its beginning, not searched.
+    /// Set if the timestamps of the source have a discontinuity: it is read from its beginning instead of seeking.
     #[serde(default)]
     pub jumps: bool,
-    /// Frames per second of every movie, constant.
+    /// The constant frame rate of all movies.
     pub fps: Rational,
-    /// `true` when the recipe names a rate, so that frames are left out on purpose.
+    /// Set if the recipe requests a frame rate, so that dropped frames are intended.
     #[serde(default)]
     pub fps_asked: bool,
-    /// What every movie shows first.
+    /// The bumper before each movie.
     pub intro: Option<Card>,
-    /// What every movie shows last.
+    /// The bumper after each movie.
     pub outro: Option<Card>,
-    /// The loudness to which the sound of the spans, measured as one, is brought, in LUFS (EBU R 128); `None` leaves
-    /// it. Clips before and after keep their own.
+    /// Target loudness of the audio of the spans in LUFS (EBU R 128), measured over all spans; `None` keeps the
+    /// loudness. The audio of bumpers is not normalized.
     pub loudness_lufs: Option<i32>,
-    /// The files to make.
+    /// The outputs to create.
     pub outputs: Vec<PlannedOutput>,
-    /// What the user should know already now.
+    /// Warnings that are known before the work.
     pub warnings: Vec<Warning>,
 }
 
-/// The picture stream, and what makes it plain: upright, progressive, standard range, square pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceVideo {
-    /// Its place in the file.
-    pub stream: usize,
-    /// Whether it is mirrored left to right first.
-    pub mirrored: bool,
-    /// Quarter turns clockwise, 0 to 3, after the mirror.
-    pub quarter_turns: u8,
-    /// Whether fields are woven into frames (bwdif).
-    pub deinterlace: bool,
-    /// Whether PQ or HLG is brought down to BT.709.
-    pub tone_map: bool,
-    /// Coded size by the header; a picture of another shape gets bars. 0 when unknown.
-    #[serde(default)]
-    pub size: Size,
-    /// Width to height of a pixel for which the scaling is planned; a picture that tells another one gets bars.
-    #[serde(default)]
-    pub sample_aspect: Option<Rational>,
-}
-
-/// How a plain picture becomes the canvas: scale, then cut or pad around the middle, then the overlay.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Picture {
-    /// The picture is scaled to this.
-    pub scaled: Size,
-    /// The size of the file; where it is smaller the picture is cut, where it is larger it is padded with black.
-    pub canvas: Size,
-    /// An image over the canvas.
-    pub overlay: Option<Overlay>,
-}
-
-/// An image over the canvas.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Overlay {
-    /// The image.
-    pub image: Name,
-    /// Its width in pixels; its height follows.
-    pub width_px: u32,
-    /// Where it stands.
-    pub position: Position,
-    /// Distance from the edges in pixels.
-    pub margin_px: u32,
-    /// Opacity in hundredths.
-    pub opacity_percent: u32,
-    /// When it is seen, counted from the start of the span.
-    pub span: Span,
-}
-
-/// Something that the user should know and that stops nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Warning {
-    /// A stable word.
-    #[schema(example = "streams_dropped")]
-    pub code: WarningCode,
-    /// The value behind it.
-    pub detail: String,
-}
-
-/// The stable word of a warning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum WarningCode {
-    /// Streams that no output uses.
-    StreamsDropped,
-    /// There is sound, but no decoder for it.
-    AudioUndecodable,
-    /// 10-bit, 4:2:2, full range or HDR became 8-bit 4:2:0 limited range.
-    PictureConverted,
-    /// What is transparent in the source lies on black.
-    AlphaFlattened,
-    /// The outputs do not tell that their pictures are for a sphere (360°) or for two eyes (3D).
-    SpatialLost,
-    /// The trim ended after the source.
-    TrimShortened,
-    /// Some sound is missing: it stands too far from its pictures to wait for them, its times run back over sound that is
-    /// there already, or there is none for a while though pictures go on; the detail tells how much and where.
-    SoundShortened,
-    /// Frames of the source that have no place at the constant rate of a movie; the detail tells how many and where.
-    FramesDropped,
-    /// No sound stream has the language that was asked for; the usual one was taken.
-    LanguageMissing,
-    /// A trim was asked to be fast, and something else needs the pictures encoded: it is exact.
-    TrimExact,
-    /// The headers of copied packets change on the way; a second take encodes them instead.
-    HeadersChange,
-    /// The source broke off, was damaged or has a hole; the detail tells the milliseconds lost.
-    SourceDamaged,
-    /// The kernel could not lock the child in completely.
-    SandboxPartial,
-}
-
-impl Warning {
-    /// A warning with the value behind it.
-    pub fn new(code: WarningCode, detail: impl Into<String>) -> Self {
-        Self {
-            code,
-            detail: detail.into(),
-        }
-    }
-}
-
 impl Plan {
-    /// Expected length of an output in microseconds, intro and outro included; 0 for stills.
+    /// Returns the expected duration of an output in microseconds, including bumpers; 0 for stills.
     #[must_use]
     pub fn duration_us(&self, output: &PlannedOutput) -> u64 {
         match &output.content {
@@ -180,15 +106,15 @@ impl Plan {
         }
     }
 
-    /// Whether anything is taken over from the source without being decoded.
+    /// Returns `true` if any stream of an output is copied from the source.
     #[must_use]
     pub fn copies(&self) -> bool {
         let mut steps = self.outputs.iter().flat_map(|output| &output.steps);
         steps.any(|step| step.done == Done::Copy)
     }
 
-    /// Returns `true` when an output takes its sound from the source without decoding it.
-    fn copies_sound(&self) -> bool {
+    /// Returns `true` if the audio of an output is copied from the source.
+    fn copies_audio(&self) -> bool {
         self.outputs.iter().any(|output| match &output.content {
             Content::Movie(movie) => movie.audio.as_ref().is_some_and(AudioTrack::is_copy),
             Content::Hls(hls) => hls.audio.as_ref().is_some_and(AudioTrack::is_copy),
@@ -197,8 +123,10 @@ impl Plan {
         })
     }
 
+    /// Returns the duration of an encoded movie: a whole number of frames, including bumpers.
     fn movie_us(&self) -> u64 {
-        let around: u64 = [&self.intro, &self.outro].into_iter().flatten().map(Card::frames).sum();
-        self.fps.duration_us(self.fps.frames_in(self.span_us).max(1) + around)
+        let bumper_frames: u64 = [&self.intro, &self.outro].into_iter().flatten().map(Card::frames).sum();
+        self.fps
+            .duration_us(self.fps.frames_in(self.span_us).max(1) + bumper_frames)
     }
 }

@@ -1,23 +1,23 @@
-//! Recipes with a name. What each promises is in the README; the golden facts of `idrl` are in the tests.
+//! The built-in presets. The README describes each one; the tests pin the properties of the output of `idrl`.
 
 use crate::recipe::{
-    Aspect, AudioEdit, AudioFile, AudioMode, Bumper, Fps, Frame, Hls, Movie, Name, Opacity, Output, Position, Poster,
-    Recipe, Sprite, Trim, VideoCodec, VideoWish, Watermark,
+    Aspect, AudioEdit, AudioMode, AudioOutput, BumperEdit, Canvas, Fps, HlsOutput, Name, Opacity, Output, Position,
+    PosterOutput, Recipe, SpriteOutput, Trim, VideoCodec, VideoEncoding, VideoOutput, WatermarkEdit,
 };
 use crate::time::{Rational, Timecode};
 
-/// A named recipe that every installation has.
+/// A recipe with a name that every installation has.
 #[derive(Clone, Debug)]
 pub struct Preset {
     /// The name.
     pub name: &'static str,
-    /// One sentence for people, in English.
+    /// A description for users, in English.
     pub summary: &'static str,
     /// The recipe.
     pub recipe: Recipe,
 }
 
-/// The built-in presets, the default first.
+/// Returns the built-in presets, the default one first.
 #[must_use]
 pub fn built_in() -> Vec<Preset> {
     vec![
@@ -28,7 +28,7 @@ pub fn built_in() -> Vec<Preset> {
         },
         Preset {
             name: "hls",
-            summary: "Adaptive stream up to the size of the source, a poster, and stills for the seek bar",
+            summary: "Adaptive stream up to the size of the source, a poster, and thumbnails for the seek bar",
             recipe: hls(),
         },
         Preset {
@@ -38,75 +38,78 @@ pub fn built_in() -> Vec<Preset> {
         },
         Preset {
             name: "showcase",
-            summary: "At most 30 s at 1280x720, silent, with bumpers and a watermark",
+            summary: "At most 30 s at 1280x720 without audio, with bumpers and a watermark",
             recipe: showcase(),
         },
         Preset {
             name: "audio",
-            summary: "The sound alone, as M4A",
-            recipe: made_of(vec![Output::Audio(AudioFile::default())]),
+            summary: "Audio only, as M4A",
+            recipe: recipe_of(vec![Output::Audio(AudioOutput::default())]),
         },
         Preset {
             name: "archive",
-            summary: "H.265 at the size of the source: half the bytes, for keeping; most browsers do not play it",
-            recipe: made_of(vec![Output::Mp4(in_codec(VideoCodec::H265))]),
+            summary: "H.265 at the size of the source for archiving: half the bytes; most browsers do not play it",
+            recipe: recipe_of(vec![Output::Mp4(video_in(VideoCodec::H265))]),
         },
         Preset {
             name: "open",
-            summary: "AV1 and Opus in WebM, free of patents to pay for",
-            recipe: made_of(vec![Output::Webm(in_codec(VideoCodec::Av1))]),
+            summary: "AV1 and Opus in WebM, royalty-free codecs",
+            recipe: recipe_of(vec![Output::Webm(video_in(VideoCodec::Av1))]),
         },
     ]
 }
 
-/// The built-in preset of this name.
+/// Returns the built-in preset with a name.
 #[must_use]
 pub fn find(name: &str) -> Option<Preset> {
     built_in().into_iter().find(|preset| preset.name == name)
 }
 
-fn made_of(outputs: Vec<Output>) -> Recipe {
+fn recipe_of(outputs: Vec<Output>) -> Recipe {
     Recipe {
         outputs,
         ..Recipe::default()
     }
 }
 
-fn in_codec(codec: VideoCodec) -> Movie {
-    Movie {
-        video: VideoWish {
+fn video_in(codec: VideoCodec) -> VideoOutput {
+    VideoOutput {
+        video: VideoEncoding {
             codec: Some(codec),
-            ..VideoWish::default()
+            ..VideoEncoding::default()
         },
-        ..Movie::default()
+        ..VideoOutput::default()
     }
 }
 
 fn hls() -> Recipe {
-    made_of(vec![
-        Output::Hls(Hls::default()),
-        Output::Poster(Poster::default()),
-        Output::Sprite(Sprite::default()),
+    recipe_of(vec![
+        Output::Hls(HlsOutput::default()),
+        Output::Poster(PosterOutput::default()),
+        Output::Sprite(SpriteOutput::default()),
     ])
 }
 
 fn web() -> Recipe {
     Recipe {
-        frame: Some(Frame {
+        frame: Some(Canvas {
             max_short_side_px: Some(1_080),
-            ..Frame::default()
+            ..Canvas::default()
         }),
-        outputs: vec![Output::Mp4(Movie::default()), Output::Poster(Poster::default())],
+        outputs: vec![
+            Output::Mp4(VideoOutput::default()),
+            Output::Poster(PosterOutput::default()),
+        ],
         ..Recipe::default()
     }
 }
 
-fn widescreen(max_width_px: u32) -> Frame {
-    Frame {
+fn widescreen(max_width_px: u32) -> Canvas {
+    Canvas {
         aspect: Some(Aspect { width: 16, height: 9 }),
         max_width_px: Some(max_width_px),
         fps: Fps::Fixed(Rational { num: 24, den: 1 }),
-        ..Frame::default()
+        ..Canvas::default()
     }
 }
 
@@ -117,12 +120,12 @@ fn idrl() -> Recipe {
             ..Trim::default()
         }),
         frame: Some(widescreen(1_920)),
-        bumper: Some(Bumper {
+        bumper: Some(BumperEdit {
             intro_ms: 2_000,
             outro_ms: 2_000,
-            ..Bumper::default()
+            ..BumperEdit::default()
         }),
-        outputs: vec![Output::Mp4(Movie::default())],
+        outputs: vec![Output::Mp4(VideoOutput::default())],
         ..Recipe::default()
     }
 }
@@ -133,17 +136,17 @@ fn showcase() -> Recipe {
             end: Some(Timecode::from_ms(25_000)),
             ..Trim::default()
         }),
-        frame: Some(Frame {
+        frame: Some(Canvas {
             max_height_px: Some(720),
             upscale: true,
             ..widescreen(1_280)
         }),
-        bumper: Some(Bumper {
+        bumper: Some(BumperEdit {
             intro_ms: 2_500,
             outro_ms: 2_500,
-            ..Bumper::default()
+            ..BumperEdit::default()
         }),
-        watermark: Some(Watermark {
+        watermark: Some(WatermarkEdit {
             image: Name::logo(),
             position: Position::TopRight,
             margin_px: 20,
@@ -156,6 +159,6 @@ fn showcase() -> Recipe {
             mode: AudioMode::Drop,
             ..AudioEdit::default()
         },
-        outputs: vec![Output::Mp4(Movie::default())],
+        outputs: vec![Output::Mp4(VideoOutput::default())],
     }
 }

@@ -1,81 +1,83 @@
-//! Facts read from a file: what the child saw, in whole numbers, before anything is decided.
+//! The properties of a media file, as measured by the media child. All decisions about a source are made from a
+//! [`Probe`], without opening the file again.
 
 mod check;
 
 use crate::time::Rational;
 use serde::{Deserialize, Serialize};
 
-/// Facts of a source or of an output.
+/// The properties of a source or of an output.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
     /// Short name of the demuxer, such as `mov,mp4,m4a,3gp,3g2,mj2`.
     pub container: String,
     /// Size of the file in bytes.
     pub bytes: u64,
-    /// Length in microseconds; measured from packets where the header has none or is wrong.
+    /// Duration in microseconds; measured from packets if the header has none or a wrong one.
     pub duration_us: u64,
-    /// Presentation time of the first picture or sample, in microseconds; may be negative.
+    /// Presentation time of the first frame or sample in microseconds; may be negative.
     pub start_us: i64,
-    /// What counts as moment 0 on the source's clock, in microseconds: the first main picture, or the first sample where
-    /// the main sound begins earlier; `None` when nobody measured it.
+    /// Timestamp of the source, in microseconds, that is time 0 of the video: that of the first frame of the main video
+    /// stream, or of the first sample of the main audio stream if that is earlier. `None` if it was not measured.
     #[serde(default)]
     pub origin_us: Option<i64>,
-    /// Whether its clock jumps on the way: no moment can be looked up, only read to from the beginning.
+    /// Set if the timestamps have a discontinuity. Such a source cannot be searched by time, only read from its
+    /// beginning.
     #[serde(default)]
     pub jumps: bool,
-    /// Every stream, in the order of the file; `index` is its place.
+    /// All streams, in the order of the file.
     pub streams: Vec<Stream>,
-    /// Which copied packets turned out to be unfit, which the container does not tell; see [`Self::without_copies_of`].
+    /// The streams that must not be copied, known from a previous attempt; see [`Self::without_copies_of`].
     #[serde(skip)]
     pub unfit: Option<Unfit>,
 }
 
-/// Which packets of a source are unfit for a copy.
+/// The streams of a source whose packets cannot be copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
-    /// All: some are damaged, missing or change their headers.
+    /// All streams: packets are damaged or missing, or the codec headers change.
     All,
-    /// Those of the sound: there are none for a while.
+    /// The audio: its packets have a gap in time.
     Sound,
 }
 
-/// One stream.
+/// A stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stream {
-    /// Its place in the file.
+    /// Its index in the file.
     pub index: usize,
-    /// FFmpeg's short name of its codec, such as `h264`; `unknown` when there is none.
+    /// FFmpeg's short name of the codec, such as `h264`; `unknown` if there is none.
     pub codec: String,
-    /// Whether a decoder of the allow-list opens it.
+    /// Set if a decoder of the allow-list can open it.
     pub decodable: bool,
-    /// Whether the container flags it as the default.
+    /// Set if the container marks it as the default stream.
     pub default: bool,
-    /// ISO 639 tag, when the container has one.
+    /// Language as the container stores it, an ISO 639 code or a tag such as `es-MX`; `None` if there is none.
     pub language: Option<String>,
-    /// What it carries.
+    /// Its media type and properties.
     pub kind: StreamKind,
 }
 
-/// What a stream carries.
+/// The media type of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamKind {
-    /// Moving pictures.
+    /// Video.
     Video(VideoFacts),
-    /// Sound.
+    /// Audio.
     Audio(AudioFacts),
-    /// A still that belongs to the file (`attached_pic`), no video.
+    /// A still image attached to the file (`attached_pic`).
     CoverArt,
     /// Subtitles.
     Subtitle,
-    /// Telemetry, timecode and other data.
+    /// Telemetry, timecodes and other data.
     Data,
     /// Fonts and other attachments.
     Attachment,
 }
 
 impl StreamKind {
-    /// The word for warnings.
+    /// Returns the name of the media type in warnings.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
@@ -89,132 +91,133 @@ impl StreamKind {
     }
 }
 
-/// Facts of moving pictures.
+/// The properties of a video stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VideoFacts {
     /// Coded width in pixels.
     pub width_px: u32,
     /// Coded height in pixels.
     pub height_px: u32,
-    /// Shape of a pixel, width to height; 1/1 when the file does not say.
+    /// Sample aspect ratio: width to height of a pixel; 1/1 if the file has none.
     pub sample_aspect: Rational,
-    /// Quarter turns clockwise that bring the coded picture upright (0 to 3), after the mirror.
+    /// Clockwise quarter turns (0 to 3) that bring the coded frame upright, after the mirroring.
     pub quarter_turns: u8,
-    /// Whether the coded picture is mirrored left to right before it is turned.
+    /// Set if the coded frame is mirrored left to right before it is rotated.
     pub mirrored: bool,
-    /// Average frame rate of the container, when it has one.
+    /// Average frame rate (FFmpeg's `avg_frame_rate`), if known.
     pub average_fps: Option<Rational>,
-    /// The lowest rate that fits every timestamp (FFmpeg's `r_frame_rate`).
+    /// The lowest frame rate that represents all timestamps (FFmpeg's `r_frame_rate`), if known.
     pub base_fps: Option<Rational>,
-    /// The rate at which its pictures follow each other where they are near, as their times tell; measured only where the
-    /// other two leave it open.
+    /// The frame rate within the continuous parts of the stream, measured from timestamps. Measured only if the other
+    /// two rates are inconclusive (see [`crate::plan::leaves_rate_open`]).
     #[serde(default)]
     pub regular_fps: Option<Rational>,
     /// FFmpeg's name of the pixel format, such as `yuv420p`.
     pub pixel_format: String,
     /// Bits per component.
     pub bit_depth: u8,
-    /// Whether its transfer is PQ or HLG (ITU-R BT.2100).
+    /// Set if the transfer function is PQ or HLG (ITU-R BT.2100).
     pub hdr: bool,
-    /// Whether the stream says that it is interlaced.
+    /// Set if the stream is marked as interlaced.
     pub interlaced: bool,
-    /// Where it ends, in microseconds from the first moment of the source, when known.
+    /// End in microseconds after the beginning of the source, if known.
     pub duration_us: Option<u64>,
-    /// Where it begins, likewise.
+    /// Start in microseconds after the beginning of the source.
     #[serde(default)]
     pub start_us: u64,
-    /// How many pictures it has, where the container tells or another stream of pictures made it worth a count.
+    /// Number of frames. Known if the container stores it; counted if the file has several video streams.
     #[serde(default)]
     pub frames: Option<u64>,
-    /// Whether its samples use the full range (JPEG) instead of the limited one.
+    /// Set if samples use the full range (JPEG) instead of the limited one.
     #[serde(default)]
     pub full_range: bool,
-    /// Bits per second on average, when known.
+    /// Average bits per second, if known.
     #[serde(default)]
     pub bitrate_bps: Option<u64>,
-    /// Whether only decoders of Dolby Vision know its colors: it has no base layer in PQ, HLG or BT.709.
+    /// Set for Dolby Vision without a base layer in PQ, HLG or BT.709; only Dolby Vision decoders reproduce its colors.
     #[serde(default)]
     pub dolby_only: bool,
-    /// Whether the headers of its packets change on the way.
+    /// Set if the codec headers (parameter sets) change within the stream.
     #[serde(default)]
     pub changes: bool,
-    /// How its pictures are laid out for a sphere or for two eyes, in words, when the container tells.
+    /// Description of the spherical (360°) or stereoscopic (3D) layout, if the container has one.
     #[serde(default)]
     pub spatial: Option<String>,
-    /// The codec's own number of its profile, when known, as FFmpeg counts them.
+    /// Profile as FFmpeg numbers it, if known.
     #[serde(default)]
     pub profile: Option<u32>,
-    /// The codec's own number of its level, when known.
+    /// Level as the codec numbers it, if known.
     #[serde(default)]
     pub level: Option<u32>,
-    /// Where it can be entered; `None` when the container's index does not tell.
+    /// The keyframes; `None` if the index of the container does not list them.
     #[serde(default)]
     pub keyframes: Option<Keyframes>,
 }
 
-/// Where pictures can be entered without those before.
+/// The keyframes of a video stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keyframes {
-    /// Whether the first picture is one.
+    /// Set if the first frame is a keyframe.
     pub first: bool,
-    /// Whether pictures of the file lie before the first one that is shown: an edit list hides them.
+    /// Set if an edit list hides frames before the first visible one.
     #[serde(default)]
     pub hidden: bool,
-    /// Whether nothing after any of them needs what comes before it (closed groups of pictures).
+    /// Set if all GOPs are closed: no frame after a keyframe refers to a frame before it.
     pub closed: bool,
-    /// Longest time from one to the next, or to the end, in microseconds, or more where the index is incomplete.
+    /// Longest distance between two keyframes, or from the last one to the end, in microseconds. Larger than the real
+    /// one if the index is incomplete.
     pub longest_us: u64,
 }
 
-/// Facts of sound.
+/// The properties of an audio stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AudioFacts {
-    /// Sampling rate in hertz.
+    /// Sample rate in hertz.
     pub sample_rate_hz: u32,
-    /// Channels.
+    /// Number of channels.
     pub channels: u32,
-    /// Where it ends, in microseconds from the first moment of the source, when known.
+    /// End in microseconds after the beginning of the source, if known.
     pub duration_us: Option<u64>,
-    /// Where it begins, likewise.
+    /// Start in microseconds after the beginning of the source.
     #[serde(default)]
     pub start_us: u64,
-    /// Bits per second on average, when known.
+    /// Average bits per second, if known.
     #[serde(default)]
     pub bitrate_bps: Option<u64>,
-    /// Whether it is what every player of its codec plays: AAC of the profile LC, any Opus, any MP3.
+    /// Set if every player of the codec plays it: AAC-LC, any Opus, any MP3.
     #[serde(default)]
     pub plain: bool,
 }
 
-/// A stream of so many pictures or fewer may be a set of stills.
-const FEW_FRAMES: u64 = 16;
+/// Maximum number of frames of a stream that may be a set of still images.
+const MAX_STILLS: u64 = 16;
 
-/// Less than one part in so many of the pictures, or of the length, of another stream is no movie beside it.
-const A_PART: u64 = 4;
+/// A stream with less than one part in this many of the frames or the duration of another stream is not the main video.
+const MAIN_VIDEO_PART: u64 = 4;
 
 /// A width and a height in pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
-    /// Width.
+    /// Width in pixels.
     pub width_px: u32,
-    /// Height.
+    /// Height in pixels.
     pub height_px: u32,
 }
 
 impl VideoFacts {
-    /// The size as it is shown: pixels made square, then turned upright.
+    /// Returns the display size: with square pixels and upright.
     #[must_use]
     pub fn display_size(&self) -> Size {
         let Rational { num, den } = self.sample_aspect;
-        // Only ever enlarge: the side that is too short grows, so no line is lost.
-        let grow = |side: u32, by: u32, over: u32| {
-            let grown = (u64::from(side) * u64::from(by) + u64::from(over) / 2) / u64::from(over);
-            u32::try_from(grown).unwrap_or(u32::MAX)
+        // Enlarging the shorter side of a pixel keeps the resolution; shrinking the longer one would lose lines.
+        let enlarged = |side: u32, num: u32, den: u32| {
+            let rounded = (u64::from(side) * u64::from(num) + u64::from(den) / 2) / u64::from(den);
+            u32::try_from(rounded).unwrap_or(u32::MAX)
         };
         let (width, height) = if num >= den {
-            (grow(self.width_px, num, den), self.height_px)
+            (enlarged(self.width_px, num, den), self.height_px)
         } else {
-            (self.width_px, grow(self.height_px, den, num))
+            (self.width_px, enlarged(self.height_px, den, num))
         };
         if self.quarter_turns.is_multiple_of(2) {
             Size {
@@ -231,7 +234,7 @@ impl VideoFacts {
 }
 
 impl Stream {
-    /// Forgets where it ends.
+    /// Sets the end to unknown.
     pub const fn forget_end(&mut self) {
         match &mut self.kind {
             StreamKind::Video(facts) => facts.duration_us = None,
@@ -240,7 +243,8 @@ impl Stream {
         }
     }
 
-    /// Notes that the headers of its packets change on the way, which no copy can tell.
+    /// Marks that the codec headers change within the stream. It is then not copied, because a container stores the
+    /// headers once.
     pub const fn set_changes(&mut self) {
         match &mut self.kind {
             StreamKind::Video(facts) => facts.changes = true,
@@ -251,9 +255,10 @@ impl Stream {
 }
 
 impl Probe {
-    /// The main moving picture that can be decoded: one that moves and lasts, then the default one, then the largest.
+    /// Returns the main video stream among the decodable ones. Streams of still images and short streams rank last;
+    /// then the default stream ranks first, then the largest, then the first.
     ///
-    /// Phones store the stills of a motion photo as a second track of one or a few large pictures.
+    /// Phones store the stills of a motion photo as a second video stream with one or a few large frames.
     #[must_use]
     pub fn main_video(&self) -> Option<(&Stream, &VideoFacts)> {
         let videos = || {
@@ -262,21 +267,21 @@ impl Probe {
                 _ => None,
             })
         };
-        let most = videos().filter_map(|(_, facts)| facts.frames).max().unwrap_or(0);
-        let longest_us = videos().filter_map(|(_, facts)| facts.duration_us).max().unwrap_or(0);
+        let max_frames = videos().filter_map(|(_, facts)| facts.frames).max().unwrap_or(0);
+        let max_us = videos().filter_map(|(_, facts)| facts.duration_us).max().unwrap_or(0);
         let is_movie = |facts: &VideoFacts| {
-            let stills = facts.frames.is_some_and(|own| own <= FEW_FRAMES && own * A_PART < most);
-            let brief = facts.duration_us.is_some_and(|own_us| own_us * A_PART < longest_us);
-            !stills && !brief
+            let is_stills = |frames: u64| frames <= MAX_STILLS && frames * MAIN_VIDEO_PART < max_frames;
+            let is_short = |us: u64| us * MAIN_VIDEO_PART < max_us;
+            !facts.frames.is_some_and(is_stills) && !facts.duration_us.is_some_and(is_short)
         };
         let area = |facts: &VideoFacts| u64::from(facts.width_px) * u64::from(facts.height_px);
         videos().max_by_key(|(stream, facts)| {
-            let place = std::cmp::Reverse(stream.index);
-            (is_movie(facts), stream.default, area(facts), place)
+            let first = std::cmp::Reverse(stream.index);
+            (is_movie(facts), stream.default, area(facts), first)
         })
     }
 
-    /// The same facts of a source of which some packets are not to be taken over without being decoded.
+    /// Returns the same probe with streams excluded from copying, so that the plan encodes them.
     #[must_use]
     pub fn without_copies_of(&self, unfit: Unfit) -> Self {
         Self {
@@ -285,7 +290,7 @@ impl Probe {
         }
     }
 
-    /// The sound streams in the order of the file, whether they can be decoded or not.
+    /// Returns the audio streams in the order of the file, including those that cannot be decoded.
     pub fn sounds(&self) -> impl Iterator<Item = (&Stream, &AudioFacts)> {
         self.streams.iter().filter_map(|stream| match &stream.kind {
             StreamKind::Audio(facts) => Some((stream, facts)),
@@ -293,10 +298,10 @@ impl Probe {
         })
     }
 
-    /// The main sound: the default one, or the first, that can be decoded.
+    /// Returns the main audio stream among the decodable ones: the default stream, or the first one.
     #[must_use]
     pub fn main_audio(&self) -> Option<(&Stream, &AudioFacts)> {
-        let sounds = self.sounds().filter(|(stream, _)| stream.decodable);
-        sounds.max_by_key(|(stream, _)| (stream.default, std::cmp::Reverse(stream.index)))
+        let decodable = self.sounds().filter(|(stream, _)| stream.decodable);
+        decodable.max_by_key(|(stream, _)| (stream.default, std::cmp::Reverse(stream.index)))
     }
 }

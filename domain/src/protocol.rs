@@ -1,14 +1,25 @@
-//! What the worker and the media child say to each other: one JSON value a line, at most 256 KiB.
+//! The protocol between the worker and the media child.
 //!
-//! The worker writes one [`Session`], then [`Request`]s; the child answers each request with any number of
-//! [`Event::Progress`] and one closing event. End of input ends the child.
+//! *Problem.* Media files are parsed in a separate, sandboxed process. The worker must be able to give it work, follow
+//! its progress, and detect that it hangs, without trusting it.
+//!
+//! *Mechanism.* Lines of JSON on standard input and output, each of at most [`MAX_LINE_BYTES`]:
+//!
+//! 1. The worker writes one [`Session`]: the files and limits. The child opens the files, locks itself in, and answers
+//!    [`Event::Ready`].
+//! 2. The worker writes [`Request`]s. The child answers each with any number of [`Event::Progress`] and one final
+//!    event.
+//! 3. End of input ends the child.
+//!
+//! *Invariants.* The child gets no access after the session. Every request has exactly one final event. A task that
+//! needs longer lines cannot be planned: the largest recipe needs half of the limit (tested below).
 
 use crate::failure::Failure;
 use crate::plan::{Plan, PlannedOutput, Warning};
 use crate::probe::{Probe, Size};
 use serde::{Deserialize, Serialize};
 
-/// Longest line in bytes, in either direction; the largest recipe needs half of it.
+/// Maximum length of a line in bytes, in both directions.
 pub const MAX_LINE_BYTES: usize = 256 * 1024;
 
 mod session;
@@ -17,60 +28,62 @@ mod tests;
 
 pub use session::{Depth, Image, SandboxMode, SandboxStatus, Session};
 
-/// One piece of work.
+/// A request to the child.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
-    /// Read the facts of the source at this place. Answer: [`Event::Probed`].
+    /// Probes the source with this index in [`Session::sources`]. Answered by [`Event::Probed`].
     Probe(usize),
-    /// Make the outputs in the scratch directory. Answer: [`Event::Transcoded`].
+    /// Creates the outputs in the scratch directory. Answered by [`Event::Transcoded`].
     Transcode(Box<Plan>),
-    /// Open these outputs in the scratch directory again, as they were planned and made. Answer: [`Event::Verified`], in the same order.
+    /// Opens outputs in the scratch directory and measures them. Answered by [`Event::Verified`] in the same order.
     Verify(Vec<(PlannedOutput, Made)>),
 }
 
-/// What the child says.
+/// A message from the child.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// It is locked in and waits for requests.
+    /// The sandbox is active; the child accepts requests.
     Ready(SandboxStatus),
-    /// It is getting on.
+    /// Progress of the current request.
     Progress(Progress),
-    /// Facts of the source.
+    /// The properties of the source.
     Probed(Box<Probe>),
     /// The outputs are in the scratch directory.
     Transcoded(Box<Report>),
-    /// Facts of the files asked about.
+    /// The properties of the outputs.
     Verified(Vec<Checked>),
     /// The request failed.
     Failed(Failure),
 }
 
-/// How far the work is.
+/// The progress of a request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// What it is doing.
+    /// The current phase.
     pub phase: Phase,
-    /// 0 to 100 over all outputs, never falling within a phase.
+    /// 0 to 100 over all outputs; never decreases within a phase.
     pub percent: u8,
-    /// Frames encoded, over all outputs.
+    /// Number of encoded frames of all outputs.
     pub frames: u64,
-    /// Frames encoded per second.
+    /// Encoded frames per second.
     pub fps: f32,
-    /// Media seconds per second.
+    /// Seconds of media processed per second.
     pub speed: f32,
-    /// Seconds to go; `None` while nobody knows.
+    /// Estimated seconds to the end; `None` if unknown.
     pub eta_s: Option<u64>,
-    /// Packets and frames moved so far, in all stages: reading, decoding, filters, encoders, muxers, verification.
+    /// Number of packets and frames processed in all stages: demuxing, decoding, filters, encoders, muxers,
+    /// verification.
     #[serde(default)]
     pub moved: u64,
-    /// Milliseconds since the stage that stands still the longest, of those that do not wait for another, moved one.
+    /// Milliseconds since the stage that is stalled for the longest time processed a packet or frame. Stages that wait
+    /// for another stage do not count. The watchdog of the worker uses it.
     #[serde(default)]
     pub still_ms: u64,
 }
 
-/// A stage of the work on a task.
+/// A phase of the work on a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names say it")]
@@ -83,7 +96,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The word in JSON and logs.
+    /// Returns the word in JSON and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -95,49 +108,50 @@ impl Phase {
     }
 }
 
-/// What the child did.
+/// The result of [`Request::Transcode`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// One entry per output of the plan, in its order.
     pub outputs: Vec<Made>,
-    /// What the user should know.
+    /// Warnings for the user.
     pub warnings: Vec<Warning>,
-    /// Microseconds of sound that the source lacks while its pictures go on.
+    /// Total duration of gaps in the audio of the source while its video continues, in microseconds.
     #[serde(default)]
     pub silent_source_us: u64,
-    /// Processor time in milliseconds.
+    /// CPU time in milliseconds.
     pub cpu_ms: u64,
     /// Wall time in milliseconds.
     pub wall_ms: u64,
-    /// Largest resident memory in bytes.
+    /// Peak resident memory in bytes.
     pub peak_memory_bytes: u64,
-    /// Version of FFmpeg's libavcodec.
+    /// Version of libavcodec.
     pub ffmpeg: String,
 }
 
-/// One output the child made.
+/// The report of the child about one output. [`crate::plan::verify`] compares it with the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Made {
-    /// Its name in the scratch directory; that of a directory when it is a set.
+    /// Its name in the scratch directory; for a set of files, that of its directory.
     pub file: String,
-    /// Pictures in it; of each rung of a ladder, in each still of a sprite one.
+    /// Number of frames; of an adaptive output, in each rung; of a sprite, the number of stills.
     pub frames: u64,
-    /// Length in microseconds as a player shows it; 0 for stills.
+    /// Duration in microseconds as a player shows it; 0 for stills.
     pub duration_us: u64,
-    /// Where copied packets begin in the source when a fast trim took them: microseconds after its first moment, at or
-    /// before the start that was asked for.
+    /// Start of the copied packets in microseconds after the beginning of the source, at or before the requested start.
+    /// Only for fast trims.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packets_from_us: Option<u64>,
-    /// Where sound that was encoded is loudest; `None` when there is none, or nothing but silence.
+    /// The peak of encoded audio; `None` if there is no encoded audio or it is silent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loudest: Option<Loudest>,
-    /// The packets that were taken over.
+    /// Digests of the copied streams.
     #[serde(default)]
     pub copied: Copied,
-    /// Sound for which there was no room while it waited for its pictures, or whose times run back over other sound.
+    /// Audio that was dropped because the buffer was full while it waited for video, or because its timestamps overlap
+    /// earlier audio.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_sound: Option<LostSound>,
-    /// Frames of the source that a movie does not show, because two or more fell on one of its frames.
+    /// Frames of the source that were dropped because several of them fell on one frame of the constant frame rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped: Option<DroppedFrames>,
 }
@@ -145,14 +159,15 @@ pub struct Made {
 /// Frames of the source that are missing in an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DroppedFrames {
-    /// How many they are.
+    /// Number of frames.
     pub frames: u64,
-    /// The time of the first of them, in microseconds after the start of the output.
+    /// Time of the first one in microseconds after the start of the output.
     pub at_us: u64,
 }
 
 impl DroppedFrames {
-    /// Sums the frames of two consecutive parts; the second one begins `from_us` microseconds after the start of the output.
+    /// Adds the dropped frames of two consecutive parts of an output. The second part begins `from_us` microseconds
+    /// after the start of the output.
     #[must_use]
     pub fn joined(before: Option<Self>, after: Option<Self>, from_us: u64) -> Option<Self> {
         let after = after.map(|after| Self {
@@ -169,45 +184,45 @@ impl DroppedFrames {
     }
 }
 
-/// Sound that is missing in an output.
+/// Audio that is missing in an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LostSound {
-    /// Microseconds after the start of the output.
+    /// Time of the first missing audio in microseconds after the start of the output.
     pub at_us: u64,
-    /// How much, in microseconds.
+    /// Total duration in microseconds.
     pub length_us: u64,
 }
 
-/// The packets of the streams that were taken over, as they were written and as they are found again.
+/// Digests of the copied streams of an output: computed while writing, and again while verifying.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Copied {
-    /// Of the pictures; `None` when they were encoded, or there are none.
+    /// Digest of the video; `None` if it was encoded or there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pictures: Option<Imprint>,
-    /// Of the sound, likewise.
+    /// Digest of the audio; `None` if it was encoded or there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sound: Option<Imprint>,
 }
 
-/// By what the packets of a stream are known again.
+/// Digest of the packets of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Imprint {
-    /// How many they are.
+    /// Number of packets.
     pub packets: u64,
-    /// A sum over their bytes, in their order.
+    /// Checksum over the bytes of the packets in their order.
     pub sum: u64,
 }
 
-/// A moment in an output, and how loud it is there.
+/// The peak of the audio of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loudest {
-    /// Microseconds after the start of the output.
+    /// Time in microseconds after the start of the output.
     pub at_us: u64,
-    /// Peak of what lies between about 80 Hz and 1 kHz, in thousandths of full scale.
+    /// Peak level in thousandths of full scale, after a band-pass filter of about 80 Hz to 1 kHz.
     pub peak_permille: u32,
 }
 
-/// One output opened again.
+/// The measured properties of an output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Checked {
@@ -215,12 +230,12 @@ pub enum Checked {
     File(CheckedFile),
     /// An adaptive stream.
     Hls(CheckedHls),
-    /// Sheets of stills and their index.
+    /// The sheets and the index of a sprite.
     Sprite(CheckedSprite),
 }
 
 impl Checked {
-    /// Facts of its main file; `None` for a sprite.
+    /// Returns the probe of the main file: of an adaptive stream, that of the first rung. `None` for a sprite.
     #[must_use]
     pub fn probe(&self) -> Option<&Probe> {
         match self {
@@ -231,55 +246,56 @@ impl Checked {
     }
 }
 
-/// One file opened again.
+/// The measured properties of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckedFile {
-    /// Its facts.
+    /// Its probe.
     pub probe: Probe,
-    /// MP4 only: whether the index (`moov`) stands before the media data; `true` for other files.
+    /// Set if the index (`moov`) of an MP4 comes before the media data (fast start); `true` for other files.
     pub index_first: bool,
-    /// Whether the first picture is a keyframe; `true` for files without one.
+    /// Set if the first frame is a keyframe; `true` for files without video.
     pub starts_with_keyframe: bool,
-    /// Pictures counted in its packets.
+    /// Number of frames, counted from packets.
     pub frames: u64,
-    /// Decode errors in the first and last group of pictures.
+    /// Number of decode errors in the decoded part; see [`Depth`].
     pub decode_errors: u32,
-    /// Peak of its sound where it should be loudest, as [`Loudest`] tells it; `None` when that was not asked.
+    /// Peak level of the audio at the time of [`Made::loudest`], measured in the same way; `None` if that is `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_permille: Option<u32>,
-    /// The packets of the streams of which [`Made::copied`] told.
+    /// Digests of the streams that [`Made::copied`] lists.
     #[serde(default)]
     pub copied: Copied,
 }
 
-/// An adaptive stream opened again by its own playlists.
+/// The measured properties of an adaptive stream, opened by its playlists as a player does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckedHls {
-    /// Each rung, in the order of the master playlist: initialization and all its segments, read as one file.
+    /// The rungs in the order of the master playlist. Initialization section and segments of a rung are read as one
+    /// file.
     pub rungs: Vec<CheckedFile>,
-    /// The group of sound, in the same way.
+    /// The audio rendition, read as one file.
     pub audio: Option<CheckedFile>,
-    /// Segments of each rung.
+    /// Number of segments of each rung.
     pub segments: u64,
-    /// Longest segment in microseconds, as the playlists tell.
+    /// Longest segment duration (`EXTINF`) of the playlists in microseconds.
     pub longest_us: u64,
-    /// What the playlists promise as the longest, in microseconds.
+    /// Target duration (`EXT-X-TARGETDURATION`) of the playlists in microseconds.
     pub target_us: u64,
-    /// Whether the segments of every rung begin at the same moments.
+    /// Set if the segments of all rungs begin at the same times.
     pub aligned: bool,
-    /// Whether every segment begins with a keyframe.
+    /// Set if every segment begins with a keyframe.
     pub independent: bool,
 }
 
-/// A sprite opened again.
+/// The measured properties of a sprite.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckedSprite {
-    /// The size of each sheet, decoded.
+    /// The size of each decoded sheet.
     pub sheets: Vec<Size>,
-    /// Entries of the index.
+    /// Number of cues of the index.
     pub cues: u64,
-    /// Where the last of them ends, in microseconds.
+    /// End of the last cue in microseconds.
     pub end_us: u64,
-    /// Entries that point outside of their sheet.
+    /// Number of cues whose rectangle is outside of its sheet.
     pub astray: u64,
 }

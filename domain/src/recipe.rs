@@ -1,59 +1,64 @@
-//! What a user asks for: edits and outputs. The JSON on the wire is these types and nothing else.
+//! Recipes: the edits and outputs that a user requests. These types define the JSON of the API.
 //!
-//! Reading a recipe with exact field paths is in [`crate::recipe_reader`].
+//! [`crate::recipe_reader`] parses and checks a recipe and names each rejected field by its path.
 
 mod edit;
+mod encoding;
 mod ladder;
 mod output;
 mod output_schema;
 mod value;
-mod wish;
 
-pub use edit::{AudioEdit, AudioMode, Bumper, Fit, Frame, Position, Range, Trim, TrimMode, Watermark};
+pub use edit::{AudioEdit, AudioMode, BumperEdit, Canvas, Fit, Position, Trim, TrimMode, TrimRange, WatermarkEdit};
+pub use encoding::{AudioCodec, AudioEncoding, DEFAULT_AUDIO_BPS, Speed, VideoCodec, VideoEncoding};
 pub use ladder::Ladder;
-pub use output::{AudioFile, AudioFormat, Gif, Hls, Movie, Output, Poster, PosterFormat, Sprite};
+pub use output::{
+    AudioFormat, AudioOutput, GifOutput, HlsOutput, Output, PosterFormat, PosterOutput, SpriteOutput, VideoOutput,
+};
 pub use value::{Aspect, Fps, Name, Opacity};
-pub use wish::{AudioCodec, AudioWish, Speed, USUAL_AUDIO_BPS, VideoCodec, VideoWish};
 
 use crate::task::TaskId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A wish: edits that hold for every output, and the outputs.
+/// A recipe: edits that apply to every output, and the outputs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"frame": {"max_short_side_px": 720}, "outputs": [{"kind": "mp4"}, {"kind": "poster"}]}))]
 pub struct Recipe {
-    /// Keep one span of the source, or several.
+    /// The spans of the source to keep; the whole source when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trim: Option<Trim>,
-    /// The canvas: aspect, largest size, how the picture is fitted, frame rate.
+    /// The canvas: aspect ratio, maximum size, fit, frame rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub frame: Option<Frame>,
-    /// A still or a clip before and after the video.
+    pub frame: Option<Canvas>,
+    /// Bumpers before and after the video: still images or clips.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bumper: Option<Bumper>,
-    /// An image laid over the video (not over the bumpers).
+    pub bumper: Option<BumperEdit>,
+    /// An image over the video, but not over the bumpers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub watermark: Option<Watermark>,
-    /// What happens to the sound.
+    pub watermark: Option<WatermarkEdit>,
+    /// Selection and processing of the audio.
     #[serde(default)]
     pub audio: AudioEdit,
-    /// The files to make, 1 to 12.
+    /// The outputs to create, 1 to 12.
     #[schema(min_items = 1, max_items = 12)]
     pub outputs: Vec<Output>,
 }
 
 impl Recipe {
-    /// The images it names, each with the path of the field that does, `logo` included.
+    /// Returns the images that the recipe names, `logo` included, each with the path of its field.
     #[must_use]
     pub fn images(&self) -> Vec<(&'static str, &Name)> {
         let bumper = self.bumper.as_ref().map(|bumper| ("bumper.image", &bumper.image));
-        let watermark = self.watermark.as_ref().map(|mark| ("watermark.image", &mark.image));
+        let watermark = self
+            .watermark
+            .as_ref()
+            .map(|watermark| ("watermark.image", &watermark.image));
         bumper.into_iter().chain(watermark).collect()
     }
 
-    /// The tasks whose sources it takes clips from, each with the path of the field that names it.
+    /// Returns the tasks whose sources are used as bumpers, each with the path of its field.
     #[must_use]
     pub fn clips(&self) -> Vec<(&'static str, TaskId)> {
         let Some(bumper) = &self.bumper else { return Vec::new() };

@@ -1,4 +1,16 @@
-//! Reads a recipe from JSON so that every refusal names the field by its path.
+//! Parses and checks recipes. Each error names the rejected field by its path, such as `outputs[0].video.crf`.
+//!
+//! *Problem.* `serde_json` reports the line and column of an error, not the field, and describes it in Rust terms. It
+//! silently accepts duplicate keys and arrays in place of objects. The path of an error inside a tagged enum is lost.
+//!
+//! *Mechanism.* Four steps, each with errors of type [`FieldError`]:
+//!
+//! 1. [`json`] parses the text into a [`Value`] and rejects duplicate keys and deep nesting.
+//! 2. [`typed`] deserializes the value with `serde_path_to_error` and translates the message of serde.
+//! 3. [`Recipe::parse`] deserializes each output on its own, because `kind` is the tag of an enum.
+//! 4. `check` applies the limits that the types cannot express.
+//!
+//! Steps 1 and 2 serve other request bodies too.
 
 mod check;
 mod json;
@@ -13,28 +25,28 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// A field that was refused: where, and why.
+/// A rejected field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
-    /// Path in the JSON, such as `outputs[0].video.crf`; empty for the whole.
+    /// Path in the JSON, such as `outputs[0].video.crf`; empty for the whole document.
     pub field: String,
-    /// Why.
+    /// The reason.
     pub problem: FieldProblem,
 }
 
-/// Why a field was refused.
+/// The reason why a field was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FieldProblem {
-    /// Nobody knows this field; the accepted ones, as far as known.
+    /// There is no such field. Holds the accepted names.
     Unknown(String),
-    /// It must be there.
+    /// A required field is absent.
     Missing,
-    /// Its value is not accepted; the value and what is.
+    /// The value is not accepted. Holds the value and the accepted ones.
     Invalid(String),
 }
 
 impl FieldProblem {
-    /// A stable word for machines.
+    /// Returns the stable error code of the field.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
@@ -44,7 +56,7 @@ impl FieldProblem {
         }
     }
 
-    /// The sentence for people.
+    /// Returns the message for users.
     #[must_use]
     pub const fn sentence(&self, language: Language) -> &'static str {
         match (self, language) {
@@ -57,7 +69,7 @@ impl FieldProblem {
         }
     }
 
-    /// The value and what is accepted, for developers.
+    /// Returns the details for developers: the value and what is accepted.
     #[must_use]
     pub fn detail(&self) -> Option<String> {
         match self {
@@ -69,44 +81,44 @@ impl FieldProblem {
 }
 
 impl FieldError {
-    fn invalid(field: impl Into<String>, why: impl Into<String>) -> Self {
+    fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             field: field.into(),
-            problem: FieldProblem::Invalid(why.into()),
+            problem: FieldProblem::Invalid(detail.into()),
         }
     }
 }
 
 impl Recipe {
-    /// Reads and checks a recipe.
+    /// Parses and checks a recipe.
     ///
     /// # Errors
-    /// The first field that is unknown, missing or out of bounds.
+    /// The first field that is unknown, missing or not accepted.
     pub fn parse(json: &str) -> Result<Self, FieldError> {
         let mut value = self::json(json.as_bytes())?;
-        // Outputs are read one by one: a tagged enum would lose the path below its tag.
-        let raw = value.get_mut("outputs").map(Value::take);
+        // Outputs are deserialized one by one: serde buffers the content of a tagged enum, which loses the path.
+        let outputs = value.get_mut("outputs").map(Value::take);
         if let Some(object) = value.as_object_mut() {
             object.insert("outputs".to_owned(), Value::Array(Vec::new()));
         }
         let mut recipe: Self = typed(value, "")?;
-        let raw = raw.ok_or_else(|| FieldError {
+        let outputs = outputs.ok_or_else(|| FieldError {
             field: "outputs".to_owned(),
             problem: FieldProblem::Missing,
         })?;
-        let list: Vec<Value> = typed(raw, "outputs")?;
-        recipe.outputs = list
+        let outputs: Vec<Value> = typed(outputs, "outputs")?;
+        recipe.outputs = outputs
             .into_iter()
             .enumerate()
-            .map(|(place, value)| output(value, place))
+            .map(|(index, value)| parse_output(value, index))
             .collect::<Result<_, _>>()?;
         recipe.check()?;
         Ok(recipe)
     }
 }
 
-fn output(mut value: Value, place: usize) -> Result<Output, FieldError> {
-    let at = format!("outputs[{place}]");
+fn parse_output(mut value: Value, index: usize) -> Result<Output, FieldError> {
+    let at = format!("outputs[{index}]");
     let Some(object) = value.as_object_mut() else {
         return Err(FieldError::invalid(at, "accepted: an object with a kind"));
     };
@@ -128,24 +140,24 @@ fn output(mut value: Value, place: usize) -> Result<Output, FieldError> {
             format!("{at}.kind"),
             format!(
                 "{}; accepted: mp4, webm, hls, audio, gif, poster, sprite",
-                brief(&kind.to_string())
+                truncated(&kind.to_string())
             ),
         )),
     }
 }
 
-/// A value in a refusal: at most 64 characters of it.
-fn brief(value: &str) -> Cow<'_, str> {
+/// Returns at most the first 64 characters of a value, for error messages.
+fn truncated(value: &str) -> Cow<'_, str> {
     match value.char_indices().nth(64) {
         Some((end, _)) => Cow::Owned(format!("{}…", &value[..end])),
         None => Cow::Borrowed(value),
     }
 }
 
-/// A recipe that was checked when it was stored.
+/// Deserializes a recipe from the database without checking it again.
 ///
 /// # Errors
-/// When the text is no recipe of this version.
+/// The error of serde if the value is not a recipe of this version.
 pub fn stored(value: Value) -> Result<Recipe, serde_json::Error> {
     Recipe::deserialize(value)
 }

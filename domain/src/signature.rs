@@ -1,29 +1,31 @@
-//! Signatures of files whose first bytes need more than a comparison. The upload and the media child judge by the same rules.
+//! Detection of file formats whose signature needs more than a comparison of the first bytes. The upload and the media
+//! child share these rules, so that they never disagree about a file.
 
-/// What a picture file shows.
+/// The number of frames in an image file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Motion {
-    /// One picture.
+    /// One frame.
     Still,
-    /// Several, one after the other.
+    /// An animation.
     Animated,
-    /// The bytes at hand do not tell.
+    /// The given bytes do not contain the answer.
     Unknown,
 }
 
 /// A chunk of a PNG (PNG, third edition, §5.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Chunk<'a> {
-    /// Its name, such as `IDAT`.
+pub struct PngChunk<'a> {
+    /// The chunk type, such as `IDAT`.
     pub kind: &'a [u8; 4],
-    /// Its data, as far as it is at hand.
+    /// The data, as far as the given bytes contain it.
     pub data: &'a [u8],
-    /// The CRC-32 that the file tells of name and data; `None` when it is not at hand.
+    /// The stored CRC-32 of type and data; `None` if the given bytes end before it.
     pub checksum: Option<u32>,
 }
 
-/// The chunks of a PNG in their order; `None` when it is no PNG.
-pub fn png_chunks(head: &[u8]) -> Option<impl Iterator<Item = Chunk<'_>>> {
+/// Returns the chunks of a PNG in their order, or `None` if the file is not a PNG. `head` may be the beginning of a
+/// file.
+pub fn png_chunks(head: &[u8]) -> Option<impl Iterator<Item = PngChunk<'_>>> {
     let mut rest = head.strip_prefix(b"\x89PNG\r\n\x1a\n")?;
     Some(std::iter::from_fn(move || {
         let (length, after) = rest.split_first_chunk::<4>()?;
@@ -32,7 +34,7 @@ pub fn png_chunks(head: &[u8]) -> Option<impl Iterator<Item = Chunk<'_>>> {
         let (data, after) = after.split_at_checked(length).unwrap_or((after, &[]));
         let checksum = after.split_first_chunk::<4>();
         rest = checksum.map_or(&[][..], |(_, next)| next);
-        Some(Chunk {
+        Some(PngChunk {
             kind,
             data,
             checksum: checksum.map(|(sum, _)| u32::from_be_bytes(*sum)),
@@ -40,20 +42,21 @@ pub fn png_chunks(head: &[u8]) -> Option<impl Iterator<Item = Chunk<'_>>> {
     }))
 }
 
-/// The kind of a PNG (PNG, third edition, §11.3.6: `acTL` stands before `IDAT`); `None` when it is no PNG.
+/// Detects animated PNGs: `acTL` comes before `IDAT` (PNG, third edition, §11.3.6). Returns `None` if the file is not a
+/// PNG.
 #[must_use]
 pub fn png(head: &[u8]) -> Option<Motion> {
     let mut motions = png_chunks(head)?.filter_map(|chunk| match chunk.kind {
         b"acTL" => Some(Motion::Animated),
         b"IDAT" => Some(Motion::Still),
-        // No pixels came.
+        // The file has no image data.
         b"IEND" => Some(Motion::Unknown),
         _ => None,
     });
     Some(motions.next().unwrap_or(Motion::Unknown))
 }
 
-/// The width and the height of a PNG in pixels (`IHDR`); `None` when it is no PNG.
+/// Returns the width and height of a PNG in pixels (`IHDR`), or `None` if the file is not a PNG.
 #[must_use]
 pub fn png_size(head: &[u8]) -> Option<(u32, u32)> {
     let header = head.strip_prefix(b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR")?;
@@ -62,7 +65,7 @@ pub fn png_size(head: &[u8]) -> Option<(u32, u32)> {
     Some((u32::from_be_bytes(*width), u32::from_be_bytes(*height)))
 }
 
-/// Whether a WebP is animated (RFC 9649 §2.7, the flag A of `VP8X`); `None` when it is no WebP.
+/// Detects animated WebP files by the flag A of `VP8X` (RFC 9649 §2.7). Returns `None` if the file is not a WebP.
 #[must_use]
 pub fn webp(head: &[u8]) -> Option<Motion> {
     if !head.starts_with(b"RIFF") || head.get(8..12) != Some(b"WEBP") {
@@ -75,25 +78,27 @@ pub fn webp(head: &[u8]) -> Option<Motion> {
     })
 }
 
-/// Whether a file is a GIF (`GIF89a` §17), animated or not.
+/// Returns `true` for GIFs, animated or not (`GIF89a` §17).
 #[must_use]
 pub fn is_gif(head: &[u8]) -> bool {
     head.starts_with(b"GIF87a") || head.starts_with(b"GIF89a")
 }
 
-/// Whether a file is an MXF (SMPTE ST 377-1 §7.1): the key of a header partition pack, after a run-in of any bytes.
+/// Returns `true` for MXF files: the key of a header partition pack, after a run-in of arbitrary bytes
+/// (SMPTE ST 377-1 §7.1).
 #[must_use]
 pub fn is_mxf(head: &[u8]) -> bool {
-    const PACK: &[u8] = b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02";
-    head.windows(PACK.len()).any(|window| window == PACK)
+    const HEADER_PARTITION_KEY: &[u8] = b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02";
+    head.windows(HEADER_PARTITION_KEY.len())
+        .any(|window| window == HEADER_PARTITION_KEY)
 }
 
-/// Whether a file is a raw DV stream (IEC 61834-2, SMPTE ST 314): the first blocks of a sequence, each of 80 bytes, are one
-/// header and two of subcode.
+/// Returns `true` for raw DV streams (IEC 61834-2, SMPTE ST 314): a sequence begins with a header block and two subcode
+/// blocks of 80 bytes each.
 #[must_use]
 pub fn is_dv(head: &[u8]) -> bool {
-    let at = |from: usize, block: &[u8]| head.get(from..from + block.len()) == Some(block);
-    at(0, &[0x1f, 0x07, 0x00]) && at(80, &[0x3f, 0x07, 0x00]) && at(160, &[0x3f, 0x07, 0x01])
+    let has_block = |offset: usize, id: &[u8]| head.get(offset..offset + id.len()) == Some(id);
+    has_block(0, &[0x1f, 0x07, 0x00]) && has_block(80, &[0x3f, 0x07, 0x00]) && has_block(160, &[0x3f, 0x07, 0x01])
 }
 
 #[cfg(test)]
@@ -110,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn an_animated_png_is_told_from_a_still_one() {
+    fn animated_pngs_are_detected() {
         let ihdr = || chunk(b"IHDR", 13);
         let animated = png_of(&[ihdr(), chunk(b"gAMA", 4), chunk(b"acTL", 8), chunk(b"IDAT", 10)]);
         assert_eq!(png(&animated), Some(Motion::Animated));
@@ -131,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn an_animated_webp_is_told_from_a_still_one() {
+    fn animated_webps_are_detected() {
         assert_eq!(
             webp(b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\x12\0\0\0"),
             Some(Motion::Animated)
@@ -143,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn gif_mxf_and_dv_are_known() {
+    fn gif_mxf_and_dv_are_detected() {
         assert!(is_gif(b"GIF89a\x40\x01") && is_gif(b"GIF87a") && !is_gif(b"GIF90a"));
         let pack = b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02\x04\x00";
         assert!(is_mxf(pack) && is_mxf(&[&[0; 100][..], pack].concat()) && !is_mxf(&pack[..13]));

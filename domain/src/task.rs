@@ -1,21 +1,21 @@
-//! What a task is called and where it stands.
+//! Identifiers and the status of tasks.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 use utoipa::ToSchema;
 
-/// The number of a task, as the API shows it.
+/// The id of a task, as in the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct TaskId(pub i64);
 
-/// The number of an account.
+/// The id of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UserId(pub i64);
 
-/// The name of a worker process: new for each start, never that of two processes at once.
+/// The id of a worker process. It is never used by two processes at the same time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WorkerId(pub String);
 
@@ -45,24 +45,24 @@ impl fmt::Display for UserId {
     }
 }
 
-/// Where a task stands; the same words in SQL, JSON and logs.
+/// The status of a task; the same words in SQL, JSON and logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Stored and waiting for a worker.
+    /// The source is stored; the task waits for a worker.
     Uploaded,
     /// Claimed by a worker that holds its lease.
     Processing,
-    /// Every output is verified and stored. Final.
+    /// All outputs are verified and stored. Final.
     Processed,
-    /// Given up; the error tells why. Final.
+    /// No attempt is left; the task has an error code. Final.
     Failed,
-    /// Stopped by its owner. Final.
+    /// Canceled by its owner. Final.
     Canceled,
 }
 
 impl Status {
-    /// All five, in the order a task meets them.
+    /// All statuses, in the order of a task's life.
     pub const ALL: [Self; 5] = [
         Self::Uploaded,
         Self::Processing,
@@ -71,7 +71,7 @@ impl Status {
         Self::Canceled,
     ];
 
-    /// The word in SQL, JSON and logs.
+    /// Returns the word in SQL, JSON and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

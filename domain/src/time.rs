@@ -1,4 +1,4 @@
-//! Moments, spans and rates. Whole microseconds and whole fractions: no float survives the parser.
+//! Times, spans and rates, in whole microseconds and whole fractions. Floats would accumulate rounding errors.
 
 mod rational;
 
@@ -12,35 +12,35 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{OneOfBuilder, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-/// A moment counted in microseconds from the first picture of the source.
+/// A time in microseconds after the beginning of the source.
 ///
-/// On the wire: a number of seconds (`25.5`) or `HH:MM:SS.mmm` (`"00:00:05.000"`).
+/// In JSON: a number of seconds (`25.5`) or `HH:MM:SS.mmm` (`"00:00:05.000"`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timecode(u64);
 
 impl Timecode {
-    /// The latest moment that is accepted: 1,000 hours.
+    /// The largest accepted time: 1,000 hours.
     pub const MAX: Self = Self(1_000 * 3_600 * 1_000_000);
 
-    /// From microseconds.
+    /// Converts from microseconds.
     #[must_use]
     pub const fn from_us(us: u64) -> Self {
         Self(us)
     }
 
-    /// From milliseconds.
+    /// Converts from milliseconds.
     #[must_use]
     pub const fn from_ms(ms: u64) -> Self {
         Self(ms.saturating_mul(1_000))
     }
 
-    /// Microseconds.
+    /// Returns the time in microseconds.
     #[must_use]
     pub const fn us(self) -> u64 {
         self.0
     }
 
-    /// Milliseconds, rounded to the nearest.
+    /// Returns the time in milliseconds, rounded to the nearest.
     #[must_use]
     pub const fn ms(self) -> u64 {
         (self.0 + 500) / 1_000
@@ -55,23 +55,25 @@ impl fmt::Display for Timecode {
     }
 }
 
-/// Why a text is no time or no rate; the message carries the value and what is accepted.
+/// The error of a value that cannot be parsed, such as a time or a rate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{value:?}: expected {expected}")]
-pub struct BadValue {
-    /// What was given.
+pub struct InvalidValue {
+    /// The given text.
     pub value: String,
-    /// What is accepted.
+    /// The accepted syntax.
     pub expected: &'static str,
 }
 
-const TIME_SYNTAX: &str = "seconds (25.5) or HH:MM:SS.mmm, up to 1000 hours";
+const TIMECODE_SYNTAX: &str = "seconds (25.5) or HH:MM:SS.mmm, up to 1000 hours";
 
-/// Reads a decimal number without going through a float: the whole part and millionths.
+/// Parses a decimal number into millionths without a float. Digits after the sixth decimal place are cut off.
+///
+/// Returns `None` for signs, exponents, and whole parts of more than nine digits.
 pub(crate) fn micros(text: &str) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
-    if whole.is_empty() || whole.len() > 9 || !digits(whole) || !digits(fraction) {
+    let is_numeric = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || whole.len() > 9 || !is_numeric(whole) || !is_numeric(fraction) {
         return None;
     }
     let mut padded: String = fraction.chars().take(6).collect();
@@ -82,33 +84,34 @@ pub(crate) fn micros(text: &str) -> Option<u64> {
 }
 
 impl FromStr for Timecode {
-    type Err = BadValue;
+    type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bad = || BadValue {
+        let invalid = || InvalidValue {
             value: text.to_owned(),
-            expected: TIME_SYNTAX,
+            expected: TIMECODE_SYNTAX,
         };
         let mut parts = text.split(':').rev();
-        let seconds = parts.next().and_then(micros).ok_or_else(bad)?;
-        let mut total = seconds;
-        // The units come first: `zip` must not swallow a fourth part.
+        let seconds_us = parts.next().and_then(micros).ok_or_else(invalid)?;
+        let mut total_us = seconds_us;
+        // `zip` takes from its left side first. With the units on the left, a fourth part stays in `parts` and is
+        // rejected below.
         for ((unit_us, below), part) in [(60_000_000, 60), (3_600_000_000, 1_001)]
             .into_iter()
             .zip(parts.by_ref())
         {
-            let count: u64 = part.parse().ok().filter(|n| *n < below).ok_or_else(bad)?;
-            total += count * unit_us;
+            let count: u64 = part.parse().ok().filter(|n| *n < below).ok_or_else(invalid)?;
+            total_us += count * unit_us;
         }
-        let sexagesimal_overflow = text.contains(':') && seconds >= 60_000_000;
-        if parts.next().is_some() || sexagesimal_overflow || total > Self::MAX.us() {
-            return Err(bad());
+        let has_60_seconds = text.contains(':') && seconds_us >= 60_000_000;
+        if parts.next().is_some() || has_60_seconds || total_us > Self::MAX.us() {
+            return Err(invalid());
         }
-        Ok(Self(total))
+        Ok(Self(total_us))
     }
 }
 
-/// Reads a JSON number or text with the grammar of `T`, as people write them.
+/// Deserializes a `T` from a JSON number or string by parsing its text.
 pub(crate) struct NumberOrText<T>(std::marker::PhantomData<T>);
 
 impl<T> Default for NumberOrText<T> {
@@ -117,7 +120,7 @@ impl<T> Default for NumberOrText<T> {
     }
 }
 
-impl<T: FromStr<Err = BadValue>> de::Visitor<'_> for NumberOrText<T> {
+impl<T: FromStr<Err = InvalidValue>> de::Visitor<'_> for NumberOrText<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -133,7 +136,7 @@ impl<T: FromStr<Err = BadValue>> de::Visitor<'_> for NumberOrText<T> {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<T, E> {
-        // Rust prints the shortest decimal that reads back as the same float: 25.5 stays 25.5.
+        // `Display` of floats is the shortest decimal that parses to the same float, so 25.5 stays 25.5.
         value.to_string().parse().map_err(E::custom)
     }
 
@@ -162,28 +165,28 @@ impl Serialize for Timecode {
     }
 }
 
-/// A span of source time; `end` is exclusive, and open when `None`.
+/// A span of time; the end is exclusive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
-    /// First moment kept.
+    /// Start.
     pub start: Timecode,
-    /// First moment no longer kept.
+    /// End, exclusive; `None` is the end of the source.
     pub end: Option<Timecode>,
 }
 
-/// The OpenAPI schema of a value written as a number or as a text.
+/// Returns the OpenAPI schema of a value that is a number or a string.
 pub(crate) fn number_or_text(description: &str) -> RefOr<Schema> {
-    let of = |kind| ObjectBuilder::new().schema_type(SchemaType::Type(kind)).build();
-    let either = OneOfBuilder::new()
-        .item(of(Type::Number))
-        .item(of(Type::String))
+    let of_type = |kind| ObjectBuilder::new().schema_type(SchemaType::Type(kind)).build();
+    let one_of = OneOfBuilder::new()
+        .item(of_type(Type::Number))
+        .item(of_type(Type::String))
         .description(Some(description));
-    RefOr::T(Schema::OneOf(either.build()))
+    RefOr::T(Schema::OneOf(one_of.build()))
 }
 
 impl PartialSchema for Timecode {
     fn schema() -> RefOr<Schema> {
-        number_or_text(TIME_SYNTAX)
+        number_or_text(TIMECODE_SYNTAX)
     }
 }
 
@@ -199,7 +202,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn times_are_read_as_people_write_them() {
+    fn times_are_parsed_from_seconds_and_clock_notation() {
         for (text, us) in [
             ("0", 0),
             ("25.5", 25_500_000),
@@ -208,11 +211,11 @@ mod tests {
             ("90:00", 5_400_000_000),
             ("0.0333334", 33_333),
         ] {
-            let read = text.parse::<Timecode>();
+            let parsed = text.parse::<Timecode>();
             if text == "90:00" {
-                assert!(read.is_err(), "minutes end at 59");
+                assert!(parsed.is_err(), "minutes end at 59");
             } else {
-                assert_eq!(read, Ok(Timecode(us)), "{text}");
+                assert_eq!(parsed, Ok(Timecode(us)), "{text}");
             }
         }
         for text in [
@@ -233,7 +236,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_time_survives_the_wire(us in 0..Timecode::MAX.us()) {
+        fn a_time_is_unchanged_after_serialization(us in 0..Timecode::MAX.us()) {
             let json = serde_json::to_string(&Timecode(us)).unwrap();
             prop_assert_eq!(serde_json::from_str::<Timecode>(&json).unwrap(), Timecode(us));
         }

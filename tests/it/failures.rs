@@ -93,7 +93,7 @@ async fn packets_that_were_copied_and_turn_out_to_be_damaged_are_made_a_second_t
     assert_eq!(steps(&sound)[0]["done"], "copy", "{sound}");
     let task = caller.processed(&damaged, &[("recipe", &recipe)]).await;
     for step in steps(&task).as_array().unwrap() {
-        let why = "copied at first, its packets turned out to be damaged or to change: it is made a second time";
+        let why = "the first attempt to copy it found damaged packets or changing headers";
         assert_eq!((&step["done"], &step["reason"]), (&"transcode".into(), &why.into()));
     }
     let warnings = task["report"]["warnings"].as_array().unwrap();

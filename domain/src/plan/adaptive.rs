@@ -1,103 +1,131 @@
-//! Adaptive streams: their rungs, and whether the largest one is the source itself.
+//! The planning of adaptive streams.
+//!
+//! *Problem.* A player switches between rungs at segment borders, so the segments of all rungs must begin at the same
+//! frames, each with a keyframe. Copying the largest rung saves most of the work, but its keyframes are where the
+//! source has them.
+//!
+//! *Mechanism.* Each rung is planned as an encoded track with fixed GOPs of one segment. If the source can be copied as
+//! the largest rung, its keyframes define the segment borders: a segment begins with the first keyframe at or after
+//! each multiple of the segment duration. The encoder of the smaller rungs then begins GOPs at these borders only.
+//!
+//! *Invariants.* Only the first, largest rung can be a copy. A copied rung has a keyframe at least every segment
+//! duration, so no segment is longer than twice that. Audio is a rendition of its own, shared by all rungs.
 
+use super::copy::{AccompanyingVideo, AudioTarget};
 use super::geometry::{Narrower, fit};
-use super::outputs::{Room, frames_u32, step, video_track};
+use super::output_planner::{OutputPlanner, frames_u32, step, video_track};
 use super::{Content, Done, Hls, Rung, Step, VideoOrder, ladder, language_tag};
-use crate::recipe::{self, AudioCodec, TrimMode, VideoCodec};
+use crate::recipe::{AudioCodec, HlsOutput, TrimMode, VideoCodec};
 use std::time::Duration;
 
-/// Streams that begin or end so much apart do so together, in microseconds.
-const TOGETHER_US: u64 = 50_000;
+/// Streams whose starts or ends differ by at most this much start or end together.
+const TOLERANCE_US: u64 = 50_000;
 
-impl Room<'_> {
-    /// An adaptive stream. Only the largest rung can be the source itself; the others are cut where it is.
-    pub(super) fn hls(&self, wish: &recipe::Hls, steps: &mut Vec<Step>) -> Content {
-        let segment_us = wish.segment_ms * 1_000;
-        let mut rungs = self.rungs(wish);
+/// A rung that is not yet decided to be copied or encoded.
+struct PlannedRung {
+    short_side_px: u32,
+    encode: VideoOrder,
+}
+
+impl OutputPlanner<'_> {
+    pub(super) fn hls(&self, output: &HlsOutput, steps: &mut Vec<Step>) -> Content {
+        let segment_us = output.segment_ms * 1_000;
+        let audio = AudioTarget {
+            codec: AudioCodec::Aac,
+            bitrate_bps: output.audio.bitrate_bps,
+        };
+        let mut rungs = self.rungs(output);
         let copied = match rungs.as_slice() {
-            [(_, order), below @ ..] => self.can_cut(wish, order, !below.is_empty()),
+            [largest, smaller @ ..] => self.check_copied_rung(output, audio, &largest.encode, !smaller.is_empty()),
             [] => Err("there are no rungs".to_owned()),
         };
         let is_copy = copied.is_ok();
         match rungs.as_mut_slice() {
-            [(side, _), below @ ..] if is_copy && !below.is_empty() => {
-                // More than any segment has: no group ends but where one of the copied rung does.
-                let most = frames_u32(self.fps, 2 * segment_us).saturating_add(2);
-                below.iter_mut().for_each(|(_, order)| order.gop_frames = most);
-                steps.push(told(Done::Copy, format!("{side}p is already what was asked")));
-                let names: Vec<_> = below.iter().map(|(side, _)| format!("{side}p")).collect();
-                steps.push(told(
-                    Done::Transcode,
-                    format!("smaller than the source: {}", names.join(", ")),
-                ));
+            [largest, smaller @ ..] if is_copy && !smaller.is_empty() => {
+                // More frames than any segment has: GOPs end only at the borders of the copied segments.
+                let gop_frames = frames_u32(self.fps, 2 * segment_us).saturating_add(2);
+                smaller.iter_mut().for_each(|rung| rung.encode.gop_frames = gop_frames);
+                let largest = format!("{}p is already what was asked", largest.short_side_px);
+                steps.push(video_step(Done::Copy, largest));
+                let names: Vec<_> = smaller.iter().map(|rung| format!("{}p", rung.short_side_px)).collect();
+                let smaller = format!("smaller than the source: {}", names.join(", "));
+                steps.push(video_step(Done::Transcode, smaller));
             }
             _ => steps.push(step("video", copied)),
         }
-        let rungs = rungs
-            .into_iter()
-            .enumerate()
-            .map(|(place, (short_side_px, order))| Rung {
-                short_side_px,
-                video: video_track(order, is_copy && place == 0),
-            });
+        let rungs = rungs.into_iter().enumerate().map(|(index, rung)| Rung {
+            short_side_px: rung.short_side_px,
+            video: video_track(rung.encode, is_copy && index == 0),
+        });
         let rungs: Vec<_> = rungs.collect();
-        let first = rungs.first().map(|rung| &rung.video);
+        let video = rungs.first().map_or(AccompanyingVideo::Absent, |largest| {
+            self.accompanying(&largest.video, true)
+        });
+        let language = self.audio.and_then(|audio| audio.stream.language.as_deref());
         Content::Hls(Hls {
-            audio: self.audio_track(AudioCodec::Aac, wish.audio, first.map(|video| (video, true)), steps),
-            language: self
-                .audio
-                .and_then(|(stream, _)| stream.language.as_deref())
-                .map(language_tag::tag),
+            audio: self.audio_track(audio, video, steps),
+            language: language.map(language_tag::tag),
             rungs,
             segment_us,
-            single_file: wish.single_file,
+            single_file: output.single_file,
         })
     }
 
-    /// The shorter sides of the rungs and their orders, as if nothing could be copied.
-    fn rungs(&self, wish: &recipe::Hls) -> Vec<(u32, VideoOrder)> {
-        let frame = self.recipe.frame.clone().unwrap_or_default();
-        let canvas = fit(self.shown(), &frame, Narrower::default()).canvas;
-        let order = |side: u32| {
+    /// Plans the rungs as encoded tracks, largest first.
+    fn rungs(&self, output: &HlsOutput) -> Vec<PlannedRung> {
+        let canvas = self.recipe.frame.clone().unwrap_or_default();
+        let size = fit(self.display_size(), &canvas, Narrower::default()).canvas;
+        let rung = |short_side_px: u32| {
             let narrower = Narrower {
-                max_short_side_px: Some(side),
+                max_short_side_px: Some(short_side_px),
                 ..Narrower::default()
             };
-            let mut order = self.order(&wish.video, VideoCodec::H264, narrower);
-            order.fixed_gops = true;
-            order.gop_frames = frames_u32(self.fps, wish.segment_ms * 1_000);
-            order.max_bitrate_bps = Some(ladder::max_bitrate_bps(order.picture.canvas, self.fps));
-            (side, order)
+            let mut encode = self.encode(&output.video, VideoCodec::H264, narrower);
+            encode.fixed_gops = true;
+            encode.gop_frames = frames_u32(self.fps, output.segment_ms * 1_000);
+            encode.max_bitrate_bps = Some(ladder::max_bitrate_bps(encode.picture.canvas, self.fps));
+            PlannedRung { short_side_px, encode }
         };
-        ladder::short_sides(&wish.ladder, canvas)
+        ladder::short_sides(&output.ladder, size)
             .into_iter()
-            .map(order)
+            .map(rung)
             .collect()
     }
 
-    /// Whether the largest rung can be the source, cut at its keyframes.
-    fn can_cut(&self, wish: &recipe::Hls, order: &VideoOrder, rungs_below: bool) -> Result<(), String> {
-        self.can_copy(&wish.video, order, false)?;
-        self.can_begin_early((AudioCodec::Aac, wish.audio), false)?;
-        self.begins_and_ends_together()?;
-        let fast = self
+    /// Checks if the largest rung can be a copy of the source, cut into segments at its keyframes.
+    ///
+    /// # Errors
+    /// The reason against it.
+    fn check_copied_rung(
+        &self,
+        output: &HlsOutput,
+        audio: AudioTarget,
+        encode: &VideoOrder,
+        has_smaller_rungs: bool,
+    ) -> Result<(), String> {
+        self.check_copy(&output.video, encode, false)?;
+        self.check_audio_start(audio, false)?;
+        self.check_same_duration()?;
+        let is_fast_trim = self
             .recipe
             .trim
             .as_ref()
             .is_some_and(|trim| trim.mode == TrimMode::Fast);
-        if rungs_below && fast {
-            return Err("rungs below it are encoded, which begin at the picture asked".to_owned());
+        if has_smaller_rungs && is_fast_trim {
+            return Err("the smaller rungs are encoded and begin at the exact start".to_owned());
         }
-        if rungs_below && self.drift() >= 0.5 {
+        if has_smaller_rungs && self.frame_count_difference() >= 0.5 {
             return Err(
-                "its frame rate is not quite constant, and rungs below it are encoded at one that is".to_owned(),
+                "its frame rate is not exactly constant, but the smaller rungs are encoded at a constant rate"
+                    .to_owned(),
             );
         }
-        // With the first keyframe after each multiple of their length, no segment then gets twice as long.
+        // A segment begins with the first keyframe at or after each multiple of the segment duration. If keyframes are
+        // at most that far apart, no segment is longer than twice the duration.
         let keyframes = self.video.and_then(|facts| facts.keyframes);
-        let apart_us = keyframes.map_or(u64::MAX, |keyframes| keyframes.longest_us);
-        if apart_us > wish.segment_ms * 1_000 + self.fps.duration_us(1) {
-            let (apart_ms, segment_ms) = (apart_us / 1_000, wish.segment_ms);
+        let longest_us = keyframes.map_or(u64::MAX, |keyframes| keyframes.longest_us);
+        if longest_us > output.segment_ms * 1_000 + self.fps.duration_us(1) {
+            let (apart_ms, segment_ms) = (longest_us / 1_000, output.segment_ms);
             return Err(format!(
                 "its keyframes are up to {apart_ms} ms apart, for segments of {segment_ms} ms"
             ));
@@ -105,32 +133,35 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Whether sound begins and ends with the pictures: each is a rendition of its own, and nothing stands in for what one
-    /// lacks.
-    fn begins_and_ends_together(&self) -> Result<(), String> {
-        let (Some(video), Some((_, audio))) = (self.video, self.audio) else {
+    /// Checks that audio and video begin and end together. They are separate renditions, so neither can be padded with
+    /// a repeated frame as in a single file.
+    ///
+    /// # Errors
+    /// The reason against a copy.
+    fn check_same_duration(&self) -> Result<(), String> {
+        let (Some(video), Some(audio)) = (self.video, self.audio) else {
             return Ok(());
         };
-        if video.start_us > TOGETHER_US {
-            return Err("its sound begins before its pictures: the first one stands meanwhile".to_owned());
+        if video.start_us > TOLERANCE_US {
+            return Err("its audio begins before its video".to_owned());
         }
-        let ends = audio.duration_us.zip(video.duration_us);
-        if ends.is_some_and(|(audio, video)| audio > video + TOGETHER_US) {
-            return Err("its sound goes on after its pictures: the last one stands meanwhile".to_owned());
+        let ends = audio.facts.duration_us.zip(video.duration_us);
+        if ends.is_some_and(|(audio_us, video_us)| audio_us > video_us + TOLERANCE_US) {
+            return Err("its audio continues after its video".to_owned());
         }
         Ok(())
     }
 
-    /// How many frames more or fewer the source has than its span at the rate of the plan.
-    fn drift(&self) -> f64 {
+    /// Returns by how many frames the source differs from the constant frame rate of the plan over its whole duration.
+    fn frame_count_difference(&self) -> f64 {
         let average = self.video.and_then(|facts| facts.average_fps).unwrap_or(self.fps);
         let seconds = Duration::from_micros(self.span_us).as_secs_f64();
         ((average.as_f64() - self.fps.as_f64()) * seconds).abs()
     }
 }
 
-/// What is done with some of the rungs.
-fn told(done: Done, reason: String) -> Step {
+/// Returns a step for some of the rungs.
+fn video_step(done: Done, reason: String) -> Step {
     Step {
         stream: "video".to_owned(),
         done,

@@ -1,4 +1,5 @@
-//! How much a plan makes in all, against the bounds of the installation: a small file can ask for days of work.
+//! Limits of the total work of a task. Without them, a small file and a small recipe can cause days of work: ranges
+//! repeat the source, and frame rate, size and number of outputs multiply it.
 
 use super::{Content, Hls, Movie, Plan, VideoTrack, predict};
 use crate::code::Code;
@@ -6,27 +7,27 @@ use crate::failure::Failure;
 use crate::limits::Limits;
 use crate::probe::{Probe, Size};
 
-/// What all outputs of a plan come to.
+/// The totals of all outputs of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Amount {
-    /// Length in microseconds.
+    /// Duration in microseconds.
     duration_us: u64,
-    /// Frames that are encoded; those of each rung count.
+    /// Number of encoded frames, counted per rung.
     frames: u64,
-    /// Pixels of these frames.
+    /// Number of pixels of these frames.
     pixels: u64,
 }
 
 impl Amount {
-    fn frames(&mut self, size: Size, frames: u64) {
-        let each = u64::from(size.width_px) * u64::from(size.height_px);
+    fn add_frames(&mut self, size: Size, frames: u64) {
+        let pixels = u64::from(size.width_px) * u64::from(size.height_px);
         self.frames = self.frames.saturating_add(frames);
-        self.pixels = self.pixels.saturating_add(each.saturating_mul(frames));
+        self.pixels = self.pixels.saturating_add(pixels.saturating_mul(frames));
     }
 
-    fn track(&mut self, video: &VideoTrack, frames: u64) {
-        if let VideoTrack::Encode(order) = video {
-            self.frames(order.picture.canvas, frames);
+    fn add_track(&mut self, video: &VideoTrack, frames: u64) {
+        if let VideoTrack::Encode(encode) = video {
+            self.add_frames(encode.picture.canvas, frames);
         }
     }
 
@@ -37,11 +38,11 @@ impl Amount {
             let frames = plan.fps.frames_in(duration_us);
             amount.duration_us = amount.duration_us.saturating_add(duration_us);
             match &output.content {
-                Content::Movie(Movie { video, .. }) => amount.track(video, frames),
-                Content::Hls(Hls { rungs, .. }) => rungs.iter().for_each(|rung| amount.track(&rung.video, frames)),
-                Content::Gif { picture, fps, .. } => amount.frames(picture.canvas, fps.frames_in(duration_us)),
-                Content::Poster { picture, .. } => amount.frames(picture.canvas, 1),
-                Content::Sprite { picture, count, .. } => amount.frames(picture.canvas, *count),
+                Content::Movie(Movie { video, .. }) => amount.add_track(video, frames),
+                Content::Hls(Hls { rungs, .. }) => rungs.iter().for_each(|rung| amount.add_track(&rung.video, frames)),
+                Content::Gif { picture, fps, .. } => amount.add_frames(picture.canvas, fps.frames_in(duration_us)),
+                Content::Poster { picture, .. } => amount.add_frames(picture.canvas, 1),
+                Content::Sprite { picture, count, .. } => amount.add_frames(picture.canvas, *count),
                 Content::Audio { .. } => {}
             }
         }
@@ -49,8 +50,10 @@ impl Amount {
     }
 }
 
+/// Checks the totals and the estimated CPU time of a plan.
+///
 /// # Errors
-/// [`Code::TaskTooLarge`] with the first figure that is over its bound, and the bound.
+/// [`Code::TaskTooLarge`] with the first value that exceeds its limit.
 pub(super) fn check(plan: &Plan, probe: &Probe, limits: &Limits) -> Result<(), Failure> {
     let amount = Amount::of(plan);
     let (_, cost) = predict(plan, probe, 1);
@@ -60,12 +63,12 @@ pub(super) fn check(plan: &Plan, probe: &Probe, limits: &Limits) -> Result<(), F
         reason = "an estimate is positive; `as` saturates"
     )]
     let cpu_s = cost.cpu_s.ceil() as u64;
-    let second = 1_000_000;
-    for (what, value, most) in [
+    let second_us = 1_000_000;
+    for (name, value, max) in [
         (
             "seconds of outputs",
-            amount.duration_us.div_ceil(second),
-            limits.max_output_duration_us / second,
+            amount.duration_us.div_ceil(second_us),
+            limits.max_output_duration_us / second_us,
         ),
         ("frames to encode", amount.frames, limits.max_output_frames),
         (
@@ -75,8 +78,8 @@ pub(super) fn check(plan: &Plan, probe: &Probe, limits: &Limits) -> Result<(), F
         ),
         ("processor seconds, estimated", cpu_s, limits.max_cpu_s),
     ] {
-        if value > most {
-            let detail = format!("{value} {what}; accepted: at most {most}");
+        if value > max {
+            let detail = format!("{value} {name}; accepted: at most {max}");
             return Err(Failure::input(Code::TaskTooLarge, detail));
         }
     }
@@ -96,28 +99,28 @@ mod tests {
 
     const MINUTE_US: u64 = 60 * 1_000_000;
 
-    /// A film in H.264 with sound in AAC, as cameras and editors make them.
-    fn film(size: (u32, u32), fps: u32, length_us: u64) -> Probe {
+    /// The probe of an MP4 with H.264 and AAC.
+    fn mp4(size: (u32, u32), fps: u32, duration_us: u64) -> Probe {
         let stream = |index: u32, codec: &str, kind: serde_json::Value| json!({ "index": index, "codec": codec, "decodable": true, "default": true, "language": null, "kind": kind });
-        let pictures = json!({ "video": {
+        let video = json!({ "video": {
             "width_px": size.0, "height_px": size.1, "sample_aspect": "1/1", "quarter_turns": 0, "mirrored": false,
             "average_fps": format!("{fps}/1"), "base_fps": format!("{fps}/1"), "pixel_format": "yuv420p", "bit_depth": 8,
-            "hdr": false, "interlaced": false, "duration_us": length_us
+            "hdr": false, "interlaced": false, "duration_us": duration_us
         } });
-        let sound = json!({ "audio": { "sample_rate_hz": 48_000, "channels": 2, "duration_us": length_us } });
+        let audio = json!({ "audio": { "sample_rate_hz": 48_000, "channels": 2, "duration_us": duration_us } });
         serde_json::from_value(json!({
-            "container": "mov,mp4,m4a,3gp,3g2,mj2", "bytes": length_us, "duration_us": length_us, "start_us": 0,
-            "streams": [stream(0, "h264", pictures), stream(1, "aac", sound)]
+            "container": "mov,mp4,m4a,3gp,3g2,mj2", "bytes": duration_us, "duration_us": duration_us, "start_us": 0,
+            "streams": [stream(0, "h264", video), stream(1, "aac", audio)]
         }))
         .unwrap()
     }
 
-    fn planned(recipe: &Recipe, source: &Probe) -> Result<(), Failure> {
+    fn check_plan(recipe: &Recipe, source: &Probe) -> Result<(), Failure> {
         plan(recipe, source, Clips::default(), &Limits::default()).map(drop)
     }
 
-    /// The whole source fifty times, at 240 frames per second.
-    fn bomb(output: &str) -> Recipe {
+    /// A recipe that repeats the whole source 50 times, at 240 frames per second.
+    fn repeated_50_times(output: &str) -> Recipe {
         let ranges = vec![json!({ "start": 0 }); 50];
         let recipe =
             json!({ "trim": { "ranges": ranges }, "frame": { "fps": "240" }, "outputs": [{ "kind": output }] });
@@ -125,9 +128,9 @@ mod tests {
     }
 
     #[test]
-    fn a_small_file_that_asks_for_days_of_work_is_refused_by_the_usual_bounds() {
+    fn a_task_that_takes_days_is_rejected_by_the_default_limits() {
         let (small, large) = ((640, 360), (1_920, 1_080));
-        for (size, minutes, output, figure) in [
+        for (size, minutes, output, detail) in [
             (large, 60, "mp4", "180000 seconds of outputs; accepted: at most 86400"),
             (small, 60, "mp4", "180000 seconds of outputs; accepted: at most 86400"),
             (
@@ -145,22 +148,23 @@ mod tests {
             (small, 20, "hls", "frames to encode; accepted: at most 10000000"),
             (large, 6, "webm", "processor seconds"),
         ] {
-            let failure = planned(&bomb(output), &film(size, 30, minutes * MINUTE_US)).expect_err(figure);
+            let source = mp4(size, 30, minutes * MINUTE_US);
+            let failure = check_plan(&repeated_50_times(output), &source).expect_err(detail);
             assert_eq!(failure.code, Code::TaskTooLarge);
             assert!(
-                failure.detail.contains(figure),
+                failure.detail.contains(detail),
                 "{size:?}, {minutes} min, {output}: {failure}"
             );
         }
     }
 
     #[test]
-    fn a_film_of_four_hours_is_accepted_with_each_preset() {
+    fn a_video_of_four_hours_is_accepted_with_each_preset() {
         for fps in [24, 30, 60] {
-            let source = film((1_920, 1_080), fps, 4 * 60 * MINUTE_US);
+            let source = mp4((1_920, 1_080), fps, 4 * 60 * MINUTE_US);
             for preset in preset::built_in() {
-                let accepted = planned(&preset.recipe, &source);
-                assert_eq!(accepted, Ok(()), "{}, {fps} frames per second", preset.name);
+                let checked = check_plan(&preset.recipe, &source);
+                assert_eq!(checked, Ok(()), "{}, {fps} frames per second", preset.name);
             }
         }
     }

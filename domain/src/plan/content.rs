@@ -1,4 +1,4 @@
-//! What goes into each file, as the child is told.
+//! The planned outputs and their contents.
 
 use super::{AudioTrack, Picture, VideoTrack};
 use crate::probe::Size;
@@ -7,95 +7,96 @@ use crate::time::Rational;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// One file, or one set of files, to make.
+/// An output: one file or one set of files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedOutput {
-    /// Its file name, or the directory of a set: a name of ours, never a path.
+    /// File name, or name of the directory of a set; never a path.
     pub file: String,
-    /// What goes in.
+    /// The content.
     pub content: Content,
-    /// What is done for it and why, for people.
+    /// The decisions and their reasons, for users.
     pub steps: Vec<Step>,
 }
 
-/// One decision about an output.
+/// A decision about a stream of an output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Step {
-    /// What it is about: `video`, `audio` or `image`.
+    /// The stream: `video`, `audio` or `image`.
     pub stream: String,
-    /// What is done.
+    /// The decision.
     pub done: Done,
-    /// Why, in English.
+    /// The reason, in English.
     pub reason: String,
 }
 
-/// What is done with a stream.
+/// The decision about a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Done {
-    /// The packets of the source go into a new container.
+    /// The packets of the source are copied into a new container.
     Copy,
-    /// Decoded and encoded.
+    /// The stream is decoded and encoded.
     Transcode,
 }
 
-/// What goes into a file.
+/// The content of an output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Content {
-    /// Moving pictures, with sound when there is any.
+    /// A video file.
     Movie(Movie),
-    /// The same as an adaptive stream: `master.m3u8` and what it names.
+    /// An adaptive stream: `master.m3u8` and the files that it refers to.
     Hls(Hls),
-    /// Sound alone.
+    /// An audio file.
     Audio {
         /// Container and codec.
         format: AudioFormat,
-        /// What becomes of the sound.
+        /// The audio track.
         audio: AudioTrack,
     },
-    /// A silent animation without intro and outro.
+    /// An animation, without audio and bumpers.
     Gif {
-        /// The picture.
+        /// Layout of the frames.
         picture: Picture,
         /// Frames per second.
         fps: Rational,
-        /// Its first moment, in microseconds after the start of the span.
+        /// Start in microseconds of the trimmed video.
         start_us: u64,
-        /// The first moment no longer in it.
+        /// End in microseconds of the trimmed video, exclusive.
         end_us: u64,
     },
-    /// One still.
+    /// One still image.
     Poster {
-        /// The picture.
+        /// Layout of the frame.
         picture: Picture,
-        /// Its moment, in microseconds after the start of the span.
+        /// Time of the frame in microseconds of the trimmed video.
         at_us: u64,
         /// File format.
         format: PosterFormat,
     },
-    /// Stills in JPEG sheets of [`SHEET_SIDE`] by [`sheet_rows`], `sheet-1.jpg` and on, with `sprite.vtt`.
+    /// Still images in JPEG sheets of [`SHEET_SIDE`] columns and [`sheet_rows`] rows, `sheet-1.jpg` and on, with the
+    /// index `sprite.vtt`.
     Sprite {
-        /// The picture of one still.
+        /// Layout of a still.
         picture: Picture,
-        /// Microseconds from still to still; the first is at 0.
+        /// Interval between two stills in microseconds; the first one is at 0.
         every_us: u64,
-        /// How many.
+        /// Number of stills.
         count: u64,
     },
 }
 
-/// Stills along each side of a sheet.
+/// Number of columns of a sheet, and maximum number of rows.
 pub const SHEET_SIDE: u32 = 10;
 
-/// What pictures may be high, sheets too, so that every player decodes them; a JPEG cannot have more than 65,535 lines.
-const SHEET_HEIGHT_PX: u32 = 8_192;
+/// Maximum height of a sheet. Larger images are not decoded by every player; the limit of JPEG is 65,535 lines.
+const MAX_SHEET_HEIGHT_PX: u32 = 8_192;
 
-/// How many rows of stills a sheet has at most: fewer of stills that are very high.
+/// Returns the maximum number of rows of a sheet: [`SHEET_SIDE`], or fewer if the stills are very high.
 #[must_use]
 pub const fn sheet_rows(still: Size) -> u32 {
     let height_px = if still.height_px == 0 { 1 } else { still.height_px };
-    match SHEET_HEIGHT_PX / height_px {
+    match MAX_SHEET_HEIGHT_PX / height_px {
         0 => 1,
         rows if rows > SHEET_SIDE => SHEET_SIDE,
         rows => rows,
@@ -105,15 +106,15 @@ pub const fn sheet_rows(still: Size) -> u32 {
 /// A video file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Movie {
-    /// Its container.
+    /// The container.
     pub container: Container,
-    /// What becomes of the pictures.
+    /// The video track.
     pub video: VideoTrack,
-    /// What becomes of the sound, when there is any.
+    /// The audio track, if there is audio.
     pub audio: Option<AudioTrack>,
 }
 
-/// The container of a movie.
+/// The container of a video file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names say it")]
@@ -122,34 +123,34 @@ pub enum Container {
     Webm,
 }
 
-/// An adaptive stream (RFC 8216) of fragmented MP4 with one group of sound.
+/// An adaptive stream (RFC 8216) of fragmented MP4 with one audio rendition for all rungs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hls {
-    /// The renditions, largest first; at least one. Only the first may be copied: its segments then begin at the first
-    /// keyframe at or after each multiple of their length, and those of the others begin with them.
+    /// The rungs, largest first; at least one. Only the first one may be a copy. Its segments then begin with the first
+    /// keyframe at or after each multiple of `segment_us`, and those of the other rungs at the same frames.
     pub rungs: Vec<Rung>,
-    /// What becomes of the sound, when there is any.
+    /// The audio rendition, if there is audio.
     pub audio: Option<AudioTrack>,
-    /// Language of the sound as playlists name it (RFC 5646), when the source tells.
+    /// Language of the audio as in playlists (RFC 5646), if the source has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
-    /// Length of a segment in microseconds; of copied pictures, up to twice that.
+    /// Duration of a segment in microseconds; up to twice that if a rung is copied.
     pub segment_us: u64,
-    /// Whether the segments of a rendition are byte ranges of one file.
+    /// Writes the segments of a rendition as byte ranges of one file.
     pub single_file: bool,
 }
 
-/// One rendition of an adaptive stream.
+/// A rendition of an adaptive stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rung {
-    /// The shorter side of its picture in pixels; its files are named after it, such as `720p`.
+    /// The shorter side of the frames in pixels. Files are named after it, such as `720p`.
     pub short_side_px: u32,
-    /// What becomes of the pictures.
+    /// The video track.
     pub video: VideoTrack,
 }
 
 impl Content {
-    /// The word for the `kind` of an output.
+    /// Returns the `kind` of the output in recipes.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -169,7 +170,7 @@ impl Content {
         }
     }
 
-    /// The file of a set that names all others; `None` when the output is a single file.
+    /// Returns the entry file of a set, which refers to all others; `None` for a single file.
     #[must_use]
     pub const fn entry(&self) -> Option<&'static str> {
         match self {
@@ -179,7 +180,7 @@ impl Content {
         }
     }
 
-    /// The media type for HTTP; that of the entry when the output is a set.
+    /// Returns the media type; of a set, that of the entry file.
     #[must_use]
     pub const fn media_type(&self) -> &'static str {
         match self {
@@ -207,7 +208,7 @@ impl Content {
         }
     }
 
-    /// The size of its (largest) picture; `None` for sound.
+    /// Returns the frame size; of an adaptive stream, that of the largest rung. `None` for audio.
     #[must_use]
     pub fn size(&self) -> Option<Size> {
         match self {

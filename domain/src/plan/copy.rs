@@ -1,68 +1,97 @@
-//! Whether streams of the source are already what was asked, so that no work is the work. A refusal is the reason that
-//! people read in the report.
+//! Decides if streams of the source can be copied instead of encoded. Copying is fast and lossless.
+//!
+//! A stream is copied if its packets fit the output and play everywhere without a change: the right codec, profile,
+//! size, rate and timing, and no edit that changes frames or samples. A check returns `Err` with the first reason
+//! against a copy; users see it in the report. In doubt, a stream is encoded.
 
 mod profile;
 
 use super::Picture;
-use crate::probe::{AudioFacts, Probe, Size, Stream, Unfit, VideoFacts};
-use crate::recipe::{AudioCodec, AudioWish, Fps, Recipe, TrimMode, VideoCodec, VideoWish};
+use super::audio_source::AudioStream;
+use crate::probe::{AudioFacts, Probe, Size, Unfit, VideoFacts};
+use crate::recipe::{AudioCodec, AudioMode, Fps, Recipe, TrimMode, VideoCodec, VideoEncoding};
 use crate::time::Rational;
 
-/// Players enter a stream at keyframes; further apart than this they wait too long.
-const LONGEST_GOP_US: u64 = 10_000_000;
+/// Maximum distance between keyframes. Players seek to keyframes; with longer GOPs, seeking takes too long.
+const MAX_GOP_US: u64 = 10_000_000;
 
-/// More bits a pixel than this are worth encoding again: a camera's file, not one for the web. At 1080p and 30 frames a
-/// second that is 12.4 Mb/s.
-const MOST_MILLIBITS_A_PIXEL: u64 = 200;
+/// Maximum bit rate in thousandths of a bit per pixel. Files of cameras exceed it and are worth encoding for the web.
+/// It is 12.4 Mb/s for 1080p at 30 frames per second.
+const MAX_MILLIBITS_PER_PIXEL: u64 = 200;
 
-/// Below this no picture is too expensive, in bits per second.
-const CHEAP_BPS: u64 = 2_000_000;
+/// A bit rate in bits per second that is accepted for any frame size.
+const ACCEPTED_BPS: u64 = 2_000_000;
 
-/// Copied sound may end so much before or after encoded pictures, in microseconds.
-const SOUND_SLACK_US: u64 = 40_000;
+/// Maximum difference between the ends of copied audio and of the video beside it, in microseconds.
+const AUDIO_TOLERANCE_US: u64 = 40_000;
 
-/// Containers whose times of sound can be taken over as they are.
-const SOUND_CONTAINERS: [&str; 4] = ["mov,", "matroska,", "mp3", "ogg"];
+/// Demuxers with reliable video timestamps (prefixes of FFmpeg's names).
+const VIDEO_CONTAINERS: [&str; 2] = ["mov,", "matroska,"];
 
-/// What a picture stream would have to be.
-pub(super) struct Target<'a> {
+/// Demuxers with reliable audio timestamps (prefixes of FFmpeg's names).
+const AUDIO_CONTAINERS: [&str; 4] = ["mov,", "matroska,", "mp3", "ogg"];
+
+/// The requirements of an output for its video stream.
+pub(super) struct VideoTarget<'a> {
     pub(super) codec: VideoCodec,
-    pub(super) wish: &'a VideoWish,
-    pub(super) picture: &'a Picture,
+    pub(super) encoding: &'a VideoEncoding,
+    pub(super) layout: &'a Picture,
     pub(super) fps: Rational,
-    /// Whether the container can hide pictures before its beginning.
-    pub(super) hides: bool,
+    /// Set if the container can hide frames before the start.
+    pub(super) has_edit_list: bool,
 }
 
-/// Whether the pictures can be copied.
+/// The requirements of an output for its audio stream.
+#[derive(Clone, Copy)]
+pub(super) struct AudioTarget {
+    pub(super) codec: AudioCodec,
+    /// Requested bits per second.
+    pub(super) bitrate_bps: Option<u32>,
+}
+
+/// The video of the output that an audio track belongs to. `separate` is set if the two are in separate files.
+#[derive(Clone, Copy)]
+pub(super) enum AccompanyingVideo<'a> {
+    Encoded {
+        facts: &'a VideoFacts,
+        separate: bool,
+    },
+    Copied {
+        facts: &'a VideoFacts,
+        separate: bool,
+    },
+    /// The output has audio only.
+    Absent,
+}
+
+/// Checks if the main video stream can be copied.
 ///
 /// # Errors
-/// The reason why not.
-pub(super) fn video(recipe: &Recipe, probe: &Probe, target: &Target<'_>) -> Result<(), String> {
-    let (stream, facts) = probe.main_video().ok_or("there are no pictures")?;
-    untouched(recipe, probe)?;
-    let word = target.codec.ffmpeg_name();
-    let own = Size {
+/// The reason against a copy.
+pub(super) fn check_video(recipe: &Recipe, probe: &Probe, target: &VideoTarget<'_>) -> Result<(), String> {
+    let (stream, facts) = probe.main_video().ok_or("there is no video")?;
+    check_whole_source(recipe, probe)?;
+    let codec = target.codec.ffmpeg_name();
+    let coded_size = Size {
         width_px: facts.width_px,
         height_px: facts.height_px,
     };
-    let wanted = target.picture;
-    let played = profile::plays(target.codec, facts);
+    let layout = target.layout;
+    let playable = profile::check_playable(target.codec, facts);
     let rules: [(bool, &dyn Fn() -> String); 15] = [
-        (stream.codec == word, &|| format!("{} is not {word}", stream.codec)),
-        (target.wish.crf.is_none() && target.wish.speed.is_none(), &|| {
-            "the recipe sets crf or speed".into()
-        }),
-        (wanted.overlay.is_none(), &|| {
-            "a watermark is laid over the picture".into()
-        }),
+        (stream.codec == codec, &|| format!("{} is not {codec}", stream.codec)),
+        (
+            target.encoding.crf.is_none() && target.encoding.speed.is_none(),
+            &|| "the recipe sets crf or speed".into(),
+        ),
+        (layout.overlay.is_none(), &|| "the recipe adds a watermark".into()),
         (facts.quarter_turns == 0 && !facts.mirrored, &|| {
-            "the picture is turned or mirrored by metadata".into()
+            "metadata rotates or mirrors the video".into()
         }),
         (
-            wanted.canvas == own && wanted.scaled == own && facts.display_size() == own,
+            layout.canvas == coded_size && layout.scaled == coded_size && facts.display_size() == coded_size,
             &|| {
-                let (from, to) = (facts.display_size(), wanted.canvas);
+                let (from, to) = (facts.display_size(), layout.canvas);
                 let Size { width_px, height_px } = from;
                 format!("{width_px}x{height_px} becomes {}x{}", to.width_px, to.height_px)
             },
@@ -70,43 +99,45 @@ pub(super) fn video(recipe: &Recipe, probe: &Probe, target: &Target<'_>) -> Resu
         (facts.pixel_format == "yuv420p" && !facts.full_range, &|| {
             format!("{} is not 8-bit 4:2:0 in limited range", facts.pixel_format)
         }),
-        (played.is_ok(), &|| played.clone().err().unwrap_or_default()),
+        (playable.is_ok(), &|| playable.clone().err().unwrap_or_default()),
         (!facts.hdr && !facts.interlaced, &|| {
-            "the picture is HDR or interlaced".into()
+            "the video is HDR or interlaced".into()
         }),
-        (!facts.changes, &|| "its headers change on the way".into()),
+        (!facts.changes, &|| "its codec headers change within the stream".into()),
         (
-            is_constant(facts, target.fps) && is_what_was_asked(recipe, facts),
-            &|| "the frame rate changes or is another one".into(),
+            is_constant(facts, target.fps) && is_requested_fps(recipe, facts),
+            &|| "the frame rate is variable or differs from the requested one".into(),
         ),
-        (has_clean_times(probe), &|| {
-            format!("times in {} are not reliable", probe.container)
+        (has_reliable_timestamps(probe, &VIDEO_CONTAINERS), &|| {
+            format!("timestamps in {} are not reliable", probe.container)
         }),
-        (facts.keyframes.is_none_or(|k| !k.hidden) || target.hides, &|| {
-            "its container hides its beginning, and the new one cannot".into()
-        }),
+        (
+            facts.keyframes.is_none_or(|k| !k.hidden) || target.has_edit_list,
+            &|| "an edit list hides its beginning, and the new container has none".into(),
+        ),
         (facts.keyframes.is_some_and(|k| k.first && k.closed), &|| {
-            "its groups of pictures are not known to be closed".into()
+            "its GOPs are not known to be closed".into()
         }),
-        (facts.keyframes.is_none_or(|k| k.longest_us <= LONGEST_GOP_US), &|| {
+        (facts.keyframes.is_none_or(|k| k.longest_us <= MAX_GOP_US), &|| {
             "its keyframes are too far apart".into()
         }),
-        (!is_expensive(facts, target.fps), &|| {
+        (!exceeds_bitrate(facts, target.fps), &|| {
             format!("{} b/s is more than its size needs", facts.bitrate_bps.unwrap_or(0))
         }),
     ];
     match rules.iter().find(|(holds, _)| !holds) {
-        Some((_, why)) => Err(why()),
+        Some((_, reason)) => Err(reason()),
         None => Ok(()),
     }
 }
 
-/// Whether the packets are sound, and no edit of the recipe touches all of them.
-fn untouched(recipe: &Recipe, probe: &Probe) -> Result<(), String> {
+/// Checks that the packets are valid and that no edit needs decoded frames or samples.
+///
+/// # Errors
+/// The reason against a copy.
+fn check_whole_source(recipe: &Recipe, probe: &Probe) -> Result<(), String> {
     if probe.unfit == Some(Unfit::All) {
-        return Err(
-            "copied at first, its packets turned out to be damaged or to change: it is made a second time".to_owned(),
-        );
+        return Err("the first attempt to copy it found damaged packets or changing headers".to_owned());
     }
     if let Some(trim) = &recipe.trim {
         let whole = trim
@@ -127,105 +158,104 @@ fn untouched(recipe: &Recipe, probe: &Probe) -> Result<(), String> {
     Ok(())
 }
 
-/// A constant rate that is the one of the plan: what the average and the clock of the file say differs by less than
-/// half a percent.
+/// Returns `true` if the stream has a constant frame rate, that of the plan: average and base rate differ from it by
+/// less than half a percent.
 fn is_constant(facts: &VideoFacts, fps: Rational) -> bool {
-    let near = |rate: Option<Rational>| rate.is_some_and(|rate| (rate.as_f64() / fps.as_f64() - 1.0).abs() < 0.005);
-    near(facts.average_fps) && near(facts.base_fps)
+    let is_near = |rate: Option<Rational>| rate.is_some_and(|rate| (rate.as_f64() / fps.as_f64() - 1.0).abs() < 0.005);
+    is_near(facts.average_fps) && is_near(facts.base_fps)
 }
 
-/// Whether the average is the rate that the recipe names, if it names one: 30 is not 30000/1001.
-fn is_what_was_asked(recipe: &Recipe, facts: &VideoFacts) -> bool {
-    let Some(Fps::Fixed(asked)) = recipe.frame.as_ref().map(|frame| frame.fps) else {
+/// Returns `true` if the average frame rate is the one that the recipe requests, or it requests none. The tolerance
+/// distinguishes 30 from 30000/1001.
+fn is_requested_fps(recipe: &Recipe, facts: &VideoFacts) -> bool {
+    let Some(Fps::Fixed(requested)) = recipe.frame.as_ref().map(|canvas| canvas.fps) else {
         return true;
     };
     let average = facts.average_fps.map_or(0.0, Rational::as_f64);
-    (average / asked.as_f64() - 1.0).abs() < 0.000_5
+    (average / requested.as_f64() - 1.0).abs() < 0.000_5
 }
 
-/// Containers whose times can be taken over as they are.
-fn has_clean_times(probe: &Probe) -> bool {
-    let containers = ["mov,", "matroska,"];
+/// Returns `true` if the timestamps of the source can be copied as they are.
+fn has_reliable_timestamps(probe: &Probe, containers: &[&str]) -> bool {
     !probe.jumps && containers.iter().any(|name| probe.container.starts_with(name))
 }
 
-fn is_expensive(facts: &VideoFacts, fps: Rational) -> bool {
+/// Returns `true` if the bit rate of the stream is higher than its frame size and rate need.
+fn exceeds_bitrate(facts: &VideoFacts, fps: Rational) -> bool {
     let pixels = u64::from(facts.width_px) * u64::from(facts.height_px);
-    let each_second = pixels * u64::from(fps.num) / u64::from(fps.den.max(1));
-    let most = (each_second * MOST_MILLIBITS_A_PIXEL / 1_000).max(CHEAP_BPS);
-    facts.bitrate_bps.is_some_and(|bps| bps > most)
+    let pixels_per_second = pixels * u64::from(fps.num) / u64::from(fps.den.max(1));
+    let max_bps = (pixels_per_second * MAX_MILLIBITS_PER_PIXEL / 1_000).max(ACCEPTED_BPS);
+    facts.bitrate_bps.is_some_and(|bps| bps > max_bps)
 }
 
-/// Whether the sound can be copied, beside pictures that are copied or encoded, or alone.
+/// Checks if an audio stream can be copied beside the video of the output.
 ///
 /// # Errors
-/// The reason why not.
-pub(super) fn audio(
+/// The reason against a copy.
+pub(super) fn check_audio(
     recipe: &Recipe,
-    (probe, stream, facts): (&Probe, &Stream, &AudioFacts),
-    (codec, wish): (AudioCodec, AudioWish),
-    beside: Beside<'_>,
+    probe: &Probe,
+    audio: AudioStream<'_>,
+    target: AudioTarget,
+    video: AccompanyingVideo<'_>,
 ) -> Result<(), String> {
-    untouched(recipe, probe)?;
+    let AudioStream { stream, facts } = audio;
+    check_whole_source(recipe, probe)?;
     if probe.unfit == Some(Unfit::Sound) {
         return Err(
-            "copied at first, it turned out to have holes, and many players play what follows one too early".to_owned(),
+            "the first attempt to copy it found gaps, and many players play the audio after a gap too early".to_owned(),
         );
     }
-    let word = codec.ffmpeg_name();
-    if stream.codec != word {
-        return Err(format!("{} is not {word}", stream.codec));
+    let codec = target.codec.ffmpeg_name();
+    if stream.codec != codec {
+        return Err(format!("{} is not {codec}", stream.codec));
     }
     if !facts.plain {
-        return Err(format!("this {word} is of a kind that not every player takes"));
+        return Err(format!("not every player supports this kind of {codec}"));
     }
-    if wish.bitrate_bps.is_some() {
+    if target.bitrate_bps.is_some() {
         return Err("the recipe sets its bit rate".to_owned());
     }
-    if recipe.audio.mode == crate::recipe::AudioMode::Normalize {
+    if recipe.audio.mode == AudioMode::Normalize {
         return Err("its loudness is normalized".to_owned());
     }
-    let container = &probe.container;
-    if probe.jumps || !SOUND_CONTAINERS.iter().any(|name| container.starts_with(name)) {
-        return Err(format!("times in {container} are not reliable"));
+    if !has_reliable_timestamps(probe, &AUDIO_CONTAINERS) {
+        return Err(format!("timestamps in {} are not reliable", probe.container));
     }
     if facts.channels > 2 {
         return Err(format!("{} channels become 2", facts.channels));
     }
-    match beside {
-        Beside::Encoded { video, .. } if !ends_with(facts, video).unwrap_or(false) => {
-            Err("it is not known to end with the pictures".to_owned())
+    check_timing(recipe, facts, video)
+}
+
+/// Checks that copied audio starts and ends with the video of the output.
+///
+/// # Errors
+/// The reason against a copy.
+fn check_timing(recipe: &Recipe, audio: &AudioFacts, video: AccompanyingVideo<'_>) -> Result<(), String> {
+    use AccompanyingVideo::{Absent, Copied, Encoded};
+    let is_fast_trim = recipe.trim.as_ref().is_some_and(|trim| trim.mode == TrimMode::Fast);
+    match video {
+        Encoded { facts, .. } if !ends_with(audio, facts).unwrap_or(false) => {
+            Err("it is not known to end with the video".to_owned())
         }
-        Beside::Copied { video, apart: true } if !ends_with(facts, video).unwrap_or(true) => {
-            Err("it ends before or after the pictures".to_owned())
+        Copied { facts, separate: true } if !ends_with(audio, facts).unwrap_or(true) => {
+            Err("it ends before or after the video".to_owned())
         }
-        // A fragment tells when it begins, and some players take the first one for the beginning.
-        Beside::Encoded { apart: true, .. } | Beside::Copied { apart: true, .. } if facts.start_us > SOUND_SLACK_US => {
-            Err("it begins after the pictures".to_owned())
+        // Some players ignore the start time of the first fragment and would play the audio too early.
+        Encoded { separate: true, .. } | Copied { separate: true, .. } if audio.start_us > AUDIO_TOLERANCE_US => {
+            Err("it begins after the video".to_owned())
         }
-        Beside::Encoded { .. } if recipe.trim.is_some() => Err("the trim is exact".to_owned()),
-        Beside::Nothing if recipe.trim.as_ref().is_some_and(|trim| trim.mode == TrimMode::Fast) => {
-            Err("a trim of sound alone is exact".to_owned())
-        }
-        Beside::Encoded { .. } | Beside::Copied { .. } | Beside::Nothing => Ok(()),
+        Encoded { .. } if recipe.trim.is_some() => Err("the trim is exact".to_owned()),
+        Absent if is_fast_trim => Err("a trim of an audio file is exact".to_owned()),
+        Encoded { .. } | Copied { .. } | Absent => Ok(()),
     }
 }
 
-/// What stands beside the sound.
-#[derive(Clone, Copy)]
-pub(super) enum Beside<'a> {
-    /// Pictures that are encoded, into the same file or one of their own.
-    Encoded { video: &'a VideoFacts, apart: bool },
-    /// Pictures that are copied, likewise.
-    Copied { video: &'a VideoFacts, apart: bool },
-    /// No pictures.
-    Nothing,
-}
-
-/// Whether sound ends with the pictures; `None` where the container tells no lengths of single streams.
+/// Returns if the audio ends with the video; `None` if the durations of the streams are unknown.
 fn ends_with(audio: &AudioFacts, video: &VideoFacts) -> Option<bool> {
-    let (audio, video) = audio.duration_us.zip(video.duration_us)?;
-    Some(audio.abs_diff(video) <= SOUND_SLACK_US)
+    let (audio_us, video_us) = audio.duration_us.zip(video.duration_us)?;
+    Some(audio_us.abs_diff(video_us) <= AUDIO_TOLERANCE_US)
 }
 
 #[cfg(test)]

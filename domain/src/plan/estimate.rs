@@ -1,121 +1,178 @@
-//! What a plan will cost: a model in the order of magnitude, corrected by what tasks of the same class have cost here.
+//! Estimates the cost of a task: CPU time, wall time and bytes.
+//!
+//! *Problem.* The cost depends on codecs, sizes and the machine. A model without measurements is wrong by a factor of
+//! three; measurements alone say nothing about a task of another size.
+//!
+//! *Mechanism.* [`predict`] is a model of the right order of magnitude: pixels times a constant for each codec and
+//! speed. It also returns the class of the task: its codecs, speeds and kinds of outputs. For each finished task, the
+//! prediction and the actual cost are stored under the class ([`Sample`]). [`estimate`] multiplies a new prediction
+//! with the quantiles of the ratios of actual to predicted cost in that class.
 
-use super::{Content, Hls, Movie, Plan, VideoOrder, VideoTrack};
+use super::{AudioTrack, Content, Hls, Movie, Plan, VideoOrder, VideoTrack};
 use crate::probe::{Probe, Size};
-use crate::recipe::{AudioFormat, Speed, VideoCodec};
+use crate::recipe::{AudioFormat, DEFAULT_AUDIO_BPS, Speed, VideoCodec};
 use crate::time::Rational;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What work costs, or is expected to.
+/// The cost of a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Processor seconds.
+    /// CPU seconds.
     pub cpu_s: f64,
-    /// Seconds from the start of the transcode to its end.
+    /// Wall time of the transcode in seconds.
     pub wall_s: f64,
-    /// Bytes of all outputs.
+    /// Total size of the outputs in bytes.
     pub bytes: f64,
 }
 
-/// A task of this installation: what the model said, and what it came to.
+/// The predicted and the actual cost of a finished task of this installation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
-    /// What [`predict`] said.
+    /// The result of [`predict`].
     pub predicted: Cost,
-    /// What it came to.
+    /// The measured cost.
     pub actual: Cost,
 }
 
-/// What a task will cost.
+/// The estimated cost of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Estimate {
-    /// Processor seconds.
+    /// CPU seconds.
     pub cpu_s: Interval,
-    /// Seconds of work on an idle worker, without the wait for one.
+    /// Seconds of work on an idle worker, without the time in the queue.
     pub wall_s: Interval,
-    /// Bytes of all outputs.
+    /// Total size of the outputs in bytes.
     pub bytes: Interval,
-    /// How many earlier tasks it was learned from; with none it is a guess.
+    /// Number of finished tasks that the estimate is based on; 0 if it comes from the model alone.
     pub learned_from: usize,
 }
 
-/// A value and where four of five tasks lie around it.
+/// An interval that contains the cost of 80 % of the tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Interval {
-    /// One in ten lies below.
+    /// The 10th percentile.
     pub low: f64,
-    /// As many lie below as above.
+    /// The median.
     pub likely: f64,
-    /// One in ten lies above.
+    /// The 90th percentile.
     pub high: f64,
 }
 
-/// Fewer earlier tasks than this say too little about the spread.
-const ENOUGH: usize = 5;
+/// Minimum number of finished tasks for percentiles.
+const MIN_SAMPLES: usize = 5;
 
-/// Of a guess: from a third to three times.
-const UNSURE: (f64, f64, f64) = (0.33, 1.0, 3.0);
+/// Factors for low, likely and high without enough finished tasks: from a third to three times.
+const UNCERTAINTY: (f64, f64, f64) = (0.33, 1.0, 3.0);
 
-/// What the model alone says, and the class of work in which it is corrected: tasks with the same codecs and speeds.
+/// The CPU time and size of a track or an output.
+#[derive(Clone, Copy, Default)]
+struct Work {
+    cpu_s: f64,
+    bytes: f64,
+}
+
+impl Work {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            cpu_s: self.cpu_s + other.cpu_s,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+
+    /// Adds an audio track of `bps` bits per second; 0 if there is none.
+    fn plus_audio(self, bps: f64, seconds: f64) -> Self {
+        self.plus(Self {
+            cpu_s: if bps > 0.0 { seconds * 0.008 } else { 0.0 },
+            bytes: seconds * bps / 8.0,
+        })
+    }
+}
+
+/// Returns the class of a task and the cost that the model predicts for it.
 #[must_use]
 pub fn predict(plan: &Plan, probe: &Probe, cores: u32) -> (String, Cost) {
     let mut classes = Vec::new();
-    let mut cost = Cost::default();
-    let seconds = plan.span_us as f64 / 1e6;
-    let mut decoded = false;
+    let mut total = Work::default();
     for output in &plan.outputs {
-        let work = match &output.content {
-            Content::Movie(Movie { video, audio, .. }) => {
-                decoded |= !video.is_copy();
-                let sound = sound_bps(audio.as_ref());
-                with_sound(track(video, plan, probe, &mut classes), sound, seconds)
-            }
-            Content::Hls(Hls { rungs, audio, .. }) => {
-                decoded |= rungs.iter().any(|rung| !rung.video.is_copy());
-                let rungs = rungs.iter().map(|rung| track(&rung.video, plan, probe, &mut classes));
-                let all = rungs.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-                with_sound(all, sound_bps(audio.as_ref()), seconds)
-            }
-            Content::Audio { format, audio } => {
-                classes.push(format!("{format:?}"));
-                let each_second = if *format == AudioFormat::M4a { 0.008 } else { 0.012 };
-                (seconds * each_second, seconds * sound_bps(Some(audio)) / 8.0)
-            }
-            Content::Gif {
-                picture,
-                fps,
-                start_us,
-                end_us,
-            } => {
-                decoded = true;
-                let length = end_us.saturating_sub(*start_us) as f64 / 1e6;
-                let pixels = megapixels(picture.canvas) * length * fps.as_f64();
-                (pixels * 0.1, pixels * 400_000.0)
-            }
-            Content::Poster { picture, .. } => (0.1, megapixels(picture.canvas) * 120_000.0),
-            Content::Sprite { picture, count, .. } => {
-                let pixels = megapixels(picture.canvas) * *count as f64;
-                (pixels * 0.5 + *count as f64 * 0.02, pixels * 150_000.0)
-            }
-        };
+        total = total.plus(output_work(&output.content, plan, probe, &mut classes));
         classes.push(output.content.kind().to_owned());
-        cost.cpu_s += work.0;
-        cost.bytes += work.1;
     }
-    if decoded {
-        cost.cpu_s += decode_s(plan, probe);
+    if plan.outputs.iter().any(|output| decodes_video(&output.content)) {
+        total.cpu_s += decode_s(plan, probe);
     }
-    cost.wall_s = 0.05 + cost.cpu_s / f64::from(cores.max(1));
     classes.sort();
     classes.dedup();
+    let cost = Cost {
+        cpu_s: total.cpu_s,
+        wall_s: 0.05 + total.cpu_s / f64::from(cores.max(1)),
+        bytes: total.bytes,
+    };
     (classes.join("+").to_lowercase(), cost)
 }
 
-/// What a task will cost, after what `history` (tasks of the same class) has cost.
+/// Returns `true` if an output decodes the whole video. Posters and sprites decode single frames; their constants
+/// include that.
+fn decodes_video(content: &Content) -> bool {
+    match content {
+        Content::Movie(movie) => !movie.video.is_copy(),
+        Content::Hls(hls) => hls.rungs.iter().any(|rung| !rung.video.is_copy()),
+        Content::Gif { .. } => true,
+        Content::Audio { .. } | Content::Poster { .. } | Content::Sprite { .. } => false,
+    }
+}
+
+/// Predicts the work of an output, without decoding the source, and adds the classes of its tracks.
+fn output_work(content: &Content, plan: &Plan, probe: &Probe, classes: &mut Vec<String>) -> Work {
+    let seconds = plan.span_us as f64 / 1e6;
+    match content {
+        Content::Movie(Movie { video, audio, .. }) => {
+            video_work(video, plan, probe, classes).plus_audio(audio_bps(audio.as_ref()), seconds)
+        }
+        Content::Hls(Hls { rungs, audio, .. }) => {
+            let rungs = rungs.iter().map(|rung| video_work(&rung.video, plan, probe, classes));
+            let video = rungs.fold(Work::default(), Work::plus);
+            video.plus_audio(audio_bps(audio.as_ref()), seconds)
+        }
+        Content::Audio { format, audio } => {
+            classes.push(format!("{format:?}"));
+            let cpu_per_second = if *format == AudioFormat::M4a { 0.008 } else { 0.012 };
+            Work {
+                cpu_s: seconds * cpu_per_second,
+                bytes: seconds * audio_bps(Some(audio)) / 8.0,
+            }
+        }
+        Content::Gif {
+            picture,
+            fps,
+            start_us,
+            end_us,
+        } => {
+            let gif_s = end_us.saturating_sub(*start_us) as f64 / 1e6;
+            let megapixels = megapixels(picture.canvas) * gif_s * fps.as_f64();
+            Work {
+                cpu_s: megapixels * 0.1,
+                bytes: megapixels * 400_000.0,
+            }
+        }
+        Content::Poster { picture, .. } => Work {
+            cpu_s: 0.1,
+            bytes: megapixels(picture.canvas) * 120_000.0,
+        },
+        Content::Sprite { picture, count, .. } => {
+            let megapixels = megapixels(picture.canvas) * *count as f64;
+            Work {
+                cpu_s: megapixels * 0.5 + *count as f64 * 0.02,
+                bytes: megapixels * 150_000.0,
+            }
+        }
+    }
+}
+
+/// Estimates a cost from a prediction and the finished tasks of the same class.
 #[must_use]
 pub fn estimate(predicted: Cost, history: &[Sample]) -> Estimate {
-    let of = |value: fn(&Cost) -> f64| {
+    let interval_of = |value: fn(&Cost) -> f64| {
         let ratios = history
             .iter()
             .map(|sample| value(&sample.actual) / value(&sample.predicted))
@@ -123,19 +180,20 @@ pub fn estimate(predicted: Cost, history: &[Sample]) -> Estimate {
         interval(value(&predicted), ratios.collect())
     };
     Estimate {
-        cpu_s: of(|cost| cost.cpu_s),
-        wall_s: of(|cost| cost.wall_s),
-        bytes: of(|cost| cost.bytes),
+        cpu_s: interval_of(|cost| cost.cpu_s),
+        wall_s: interval_of(|cost| cost.wall_s),
+        bytes: interval_of(|cost| cost.bytes),
         learned_from: history.len(),
     }
 }
 
+/// Scales a prediction by the quantiles of the ratios of actual to predicted values.
 fn interval(predicted: f64, mut ratios: Vec<f64>) -> Interval {
     ratios.sort_by(f64::total_cmp);
     let at = |share: f64| quantile(&ratios, share);
     let (low, likely, high) = match ratios.len() {
-        0 => UNSURE,
-        few if few < ENOUGH => (at(0.5) * UNSURE.0, at(0.5), at(0.5) * UNSURE.2),
+        0 => UNCERTAINTY,
+        few if few < MIN_SAMPLES => (at(0.5) * UNCERTAINTY.0, at(0.5), at(0.5) * UNCERTAINTY.2),
         _ => (at(0.1), at(0.5), at(0.9)),
     };
     Interval {
@@ -145,65 +203,67 @@ fn interval(predicted: f64, mut ratios: Vec<f64>) -> Interval {
     }
 }
 
-/// A value to three significant digits, which is more than an estimate knows.
+/// Rounds to three significant digits; more would suggest a precision that an estimate does not have.
 fn three_digits(value: f64) -> f64 {
     format!("{value:.2e}").parse().unwrap_or(value)
 }
 
-/// The value below which this share of sorted values lies, between two of them where it falls between.
+/// Returns a quantile of sorted values, interpolated linearly; 1 if there are no values.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a place in a list"
+    reason = "an index into the list"
 )]
 fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * sorted.len().saturating_sub(1) as f64;
-    let (below, above) = (place.floor() as usize, place.ceil() as usize);
+    let position = share * sorted.len().saturating_sub(1) as f64;
+    let (below, above) = (position.floor() as usize, position.ceil() as usize);
     match (sorted.get(below), sorted.get(above)) {
-        (Some(low), Some(high)) => low + (high - low) * place.fract(),
+        (Some(low), Some(high)) => low + (high - low) * position.fract(),
         _ => 1.0,
     }
 }
 
-fn with_sound((cpu_s, bytes): (f64, f64), sound_bps: f64, seconds: f64) -> (f64, f64) {
-    let sound_s = if sound_bps > 0.0 { seconds * 0.008 } else { 0.0 };
-    (cpu_s + sound_s, bytes + seconds * sound_bps / 8.0)
-}
-
-fn sound_bps(track: Option<&super::AudioTrack>) -> f64 {
+/// Returns the bit rate of an audio track; 0 if there is none.
+fn audio_bps(track: Option<&AudioTrack>) -> f64 {
     match track {
-        Some(super::AudioTrack::Encode { bitrate_bps, .. }) => f64::from(*bitrate_bps),
-        Some(super::AudioTrack::Copy { .. }) => f64::from(crate::recipe::USUAL_AUDIO_BPS),
+        Some(AudioTrack::Encode { bitrate_bps, .. }) => f64::from(*bitrate_bps),
+        Some(AudioTrack::Copy { .. }) => f64::from(DEFAULT_AUDIO_BPS),
         None => 0.0,
     }
 }
 
-/// Processor seconds and bytes of a track of pictures.
-fn track(video: &VideoTrack, plan: &Plan, probe: &Probe, classes: &mut Vec<String>) -> (f64, f64) {
+/// Predicts the work of a video track and adds its class.
+fn video_work(video: &VideoTrack, plan: &Plan, probe: &Probe, classes: &mut Vec<String>) -> Work {
     match video {
         VideoTrack::Copy { .. } => {
             classes.push("copy".to_owned());
             let share = plan.span_us as f64 / probe.duration_us.max(1) as f64;
             let bytes = probe.bytes as f64 * share.min(1.0);
-            (0.02 + bytes / 1e9, bytes)
+            Work {
+                cpu_s: 0.02 + bytes / 1e9,
+                bytes,
+            }
         }
-        VideoTrack::Encode(order) => {
-            classes.push(format!("{:?}-{:?}", order.codec, order.speed));
-            let pixels = megapixels(order.picture.canvas) * frames(plan.fps, plan.span_us);
-            (pixels * encode_s(order), pixels * bytes_a_megapixel(order))
+        VideoTrack::Encode(encode) => {
+            classes.push(format!("{:?}-{:?}", encode.codec, encode.speed));
+            let megapixels = megapixels(encode.picture.canvas) * frames(plan.fps, plan.span_us);
+            Work {
+                cpu_s: megapixels * cpu_s_per_megapixel(encode),
+                bytes: megapixels * bytes_per_megapixel(encode),
+            }
         }
     }
 }
 
-/// Processor seconds for a million pixels, measured in the order of magnitude on a machine of 2026.
-fn encode_s(order: &VideoOrder) -> f64 {
-    let codec = match order.codec {
+/// CPU seconds for encoding a million pixels. The constants are rounded measurements on a machine of 2026.
+fn cpu_s_per_megapixel(encode: &VideoOrder) -> f64 {
+    let codec = match encode.codec {
         VideoCodec::H264 => 0.015,
         VideoCodec::H265 => 0.06,
         VideoCodec::Vp9 => 0.08,
         VideoCodec::Av1 => 0.05,
     };
-    let speed = match order.speed {
+    let speed = match encode.speed {
         Speed::Fastest => 0.25,
         Speed::Fast => 0.6,
         Speed::Balanced => 1.0,
@@ -213,21 +273,23 @@ fn encode_s(order: &VideoOrder) -> f64 {
     codec * speed
 }
 
-/// Bytes for a million pixels: six steps of the rate factor of H.264 double them.
-fn bytes_a_megapixel(order: &VideoOrder) -> f64 {
-    let off = f64::from(order.codec.usual_crf()) - f64::from(order.crf);
-    let doubling = f64::from(order.codec.max_crf()) / 8.5;
-    8_000.0 * (off / doubling).exp2()
+/// Bytes of a million encoded pixels. They double when the constant rate factor falls by six (H.264), or by the same
+/// part of its range in other codecs.
+fn bytes_per_megapixel(encode: &VideoOrder) -> f64 {
+    let below_default = f64::from(encode.codec.default_crf()) - f64::from(encode.crf);
+    let doubling = f64::from(encode.codec.max_crf()) / 8.5;
+    8_000.0 * (below_default / doubling).exp2()
 }
 
+/// CPU seconds for decoding the video of the source.
 fn decode_s(plan: &Plan, probe: &Probe) -> f64 {
-    let pixels = probe.main_video().map_or(0.0, |(_, facts)| {
+    let megapixels = probe.main_video().map_or(0.0, |(_, facts)| {
         megapixels(Size {
             width_px: facts.width_px,
             height_px: facts.height_px,
         })
     });
-    pixels * frames(plan.fps, plan.span_us) * 0.003
+    megapixels * frames(plan.fps, plan.span_us) * 0.003
 }
 
 fn frames(fps: Rational, us: u64) -> f64 {
@@ -251,8 +313,8 @@ mod tests {
     }
 
     #[test]
-    fn an_estimate_has_three_digits() {
-        for (value, told) in [
+    fn an_estimate_has_three_significant_digits() {
+        for (value, rounded) in [
             (0.0, "0"),
             (0.012_345_6, "0.0123"),
             (0.999_99, "1"),
@@ -261,23 +323,23 @@ mod tests {
             (1_234.5, "1230"),
             (123_456_789.123, "123000000"),
         ] {
-            assert_eq!(three_digits(value).to_string(), told);
+            assert_eq!(three_digits(value).to_string(), rounded);
         }
     }
 
     #[test]
-    fn an_estimate_learns_from_what_tasks_have_cost() {
-        let guess = estimate(cost(10.0), &[]);
-        assert_eq!((guess.cpu_s.likely, guess.learned_from), (10.0, 0));
-        assert!(guess.cpu_s.low < 5.0 && guess.cpu_s.high > 20.0);
-        let sample = |ratio: f64| Sample {
+    fn an_estimate_is_corrected_by_the_cost_of_finished_tasks() {
+        let without_history = estimate(cost(10.0), &[]);
+        assert_eq!((without_history.cpu_s.likely, without_history.learned_from), (10.0, 0));
+        assert!(without_history.cpu_s.low < 5.0 && without_history.cpu_s.high > 20.0);
+        let finished = |ratio: f64| Sample {
             predicted: cost(2.0),
             actual: cost(2.0 * ratio),
         };
-        let history: Vec<_> = (0..=10).map(|n| sample(2.0 + f64::from(n) / 10.0)).collect();
-        let learned = estimate(cost(10.0), &history).cpu_s;
-        for (is, wanted) in [(learned.low, 21.0), (learned.likely, 25.0), (learned.high, 29.0)] {
-            assert!((is - wanted).abs() < 0.001, "{learned:?}");
+        let history: Vec<_> = (0..=10).map(|n| finished(2.0 + f64::from(n) / 10.0)).collect();
+        let interval = estimate(cost(10.0), &history).cpu_s;
+        for (actual, expected) in [(interval.low, 21.0), (interval.likely, 25.0), (interval.high, 29.0)] {
+            assert!((actual - expected).abs() < 0.001, "{interval:?}");
         }
     }
 }

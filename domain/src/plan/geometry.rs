@@ -1,10 +1,13 @@
-//! The arithmetic of canvas and fit. Even sides, at most one pixel of change, aspect kept, never enlarged unasked.
+//! Computes canvas size and scaling.
+//!
+//! All sides are even, because 4:2:0 chroma is subsampled by two. Rounding changes a side by at most one pixel. Frames
+//! keep their aspect ratio unless the fit is `stretch`, and are enlarged only on request.
 
 use super::Picture;
 use crate::probe::Size;
-use crate::recipe::{Fit, Frame};
+use crate::recipe::{Canvas, Fit};
 
-/// The bounds that one output adds to those of the recipe.
+/// The maximum size of one output, in addition to that of the recipe.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Narrower {
     pub(super) max_width_px: Option<u32>,
@@ -12,80 +15,77 @@ pub(super) struct Narrower {
     pub(super) max_short_side_px: Option<u32>,
 }
 
-/// Brings a picture shown at `shown` onto the canvas that `frame` asks for.
-pub(super) fn fit(shown: Size, frame: &Frame, narrower: Narrower) -> Picture {
-    let aspect = frame.aspect.filter(|_| frame.fit != Fit::Inside);
-    let (aspect_w, aspect_h) = aspect.map_or((f64::from(shown.width_px), f64::from(shown.height_px)), |a| {
-        (a.width.into(), a.height.into())
+/// Fits a frame of the display size `source` to the requested canvas. The watermark is left out.
+pub(super) fn fit(source: Size, requested: &Canvas, narrower: Narrower) -> Picture {
+    let aspect = requested.aspect.filter(|_| requested.fit != Fit::Inside);
+    let (aspect_w, aspect_h) = aspect.map_or((f64::from(source.width_px), f64::from(source.height_px)), |aspect| {
+        (aspect.width.into(), aspect.height.into())
     });
-    let limit = Bounds::of(frame, narrower, aspect_w / aspect_h);
-    let width = if frame.upscale && limit.is_some() {
-        limit.map_or(f64::from(shown.width_px), |b| b.width)
-    } else {
-        // Without a limit the width of the source is kept, as players of a feed expect.
-        limit.map_or(f64::INFINITY, |b| b.width).min(f64::from(shown.width_px))
+    let max_width = max_width(requested, narrower, aspect_w / aspect_h);
+    let source_width = f64::from(source.width_px);
+    let width = match max_width {
+        Some(max_width) if requested.upscale => max_width,
+        Some(max_width) => max_width.min(source_width),
+        // Without a maximum, the canvas is as wide as the source.
+        None => source_width,
     };
     let canvas = even(width, width * aspect_h / aspect_w);
-    // Rounding must not pass a bound.
-    let bounded = |side: u32, bounds: [Option<u32>; 2]| {
-        let most = bounds.into_iter().flatten().min().map_or(side, |most| most / 2 * 2);
-        side.min(most.max(2))
+    // The rounding to even sides must not exceed a maximum.
+    let limited = |side: u32, limits: [Option<u32>; 2]| {
+        let max = limits.into_iter().flatten().min().map_or(side, |max| max / 2 * 2);
+        side.min(max.max(2))
     };
     let canvas = Size {
-        width_px: bounded(canvas.width_px, [frame.max_width_px, narrower.max_width_px]),
-        height_px: bounded(canvas.height_px, [frame.max_height_px, narrower.max_height_px]),
+        width_px: limited(canvas.width_px, [requested.max_width_px, narrower.max_width_px]),
+        height_px: limited(canvas.height_px, [requested.max_height_px, narrower.max_height_px]),
     };
     Picture {
-        scaled: scaled(shown, canvas, frame),
+        scaled: scaled(source, canvas, requested),
         canvas,
         overlay: None,
     }
 }
 
-/// The size of the picture on (or beyond) the canvas.
-fn scaled(shown: Size, canvas: Size, frame: &Frame) -> Size {
-    let ratio_w = f64::from(canvas.width_px) / f64::from(shown.width_px);
-    let ratio_h = f64::from(canvas.height_px) / f64::from(shown.height_px);
-    let ratio = match frame.fit {
-        _ if frame.aspect.is_none() => return canvas,
+/// Returns the size of the scaled frame. It is larger than the canvas in one direction if it is cropped.
+fn scaled(source: Size, canvas: Size, requested: &Canvas) -> Size {
+    let ratio_w = f64::from(canvas.width_px) / f64::from(source.width_px);
+    let ratio_h = f64::from(canvas.height_px) / f64::from(source.height_px);
+    let ratio = match requested.fit {
+        _ if requested.aspect.is_none() => return canvas,
         Fit::Stretch | Fit::Inside => return canvas,
         Fit::Pad => ratio_w.min(ratio_h),
         Fit::Crop => ratio_w.max(ratio_h),
     };
-    let size = even(f64::from(shown.width_px) * ratio, f64::from(shown.height_px) * ratio);
-    // Rounding to even must not leave a picture one step outside or inside of the side it fits exactly.
-    let snap = |side: u32, to: u32| if side.abs_diff(to) <= 2 { to } else { side };
+    let size = even(f64::from(source.width_px) * ratio, f64::from(source.height_px) * ratio);
+    // A frame that fits a side of the canvas exactly must not get a bar or a crop of two pixels from rounding.
+    let snapped = |side: u32, to: u32| if side.abs_diff(to) <= 2 { to } else { side };
     Size {
-        width_px: snap(size.width_px, canvas.width_px),
-        height_px: snap(size.height_px, canvas.height_px),
+        width_px: snapped(size.width_px, canvas.width_px),
+        height_px: snapped(size.height_px, canvas.height_px),
     }
 }
 
-/// The widest canvas allowed.
-struct Bounds {
-    width: f64,
+/// Returns the maximum width of a canvas with this aspect ratio; `None` if the size is not limited.
+fn max_width(requested: &Canvas, narrower: Narrower, aspect: f64) -> Option<f64> {
+    let widths = [requested.max_width_px, narrower.max_width_px]
+        .into_iter()
+        .flatten()
+        .map(f64::from);
+    let heights = [requested.max_height_px, narrower.max_height_px]
+        .into_iter()
+        .flatten()
+        .map(f64::from);
+    let short_sides = [requested.max_short_side_px, narrower.max_short_side_px]
+        .into_iter()
+        .flatten()
+        .map(f64::from);
+    widths
+        .chain(heights.map(|height| height * aspect))
+        .chain(short_sides.map(|side| side * aspect.max(1.0)))
+        .reduce(f64::min)
 }
 
-impl Bounds {
-    fn of(frame: &Frame, narrower: Narrower, aspect: f64) -> Option<Self> {
-        let widths = [frame.max_width_px, narrower.max_width_px]
-            .into_iter()
-            .flatten()
-            .map(f64::from);
-        let heights = [frame.max_height_px, narrower.max_height_px]
-            .into_iter()
-            .flatten()
-            .map(f64::from);
-        let short = [frame.max_short_side_px, narrower.max_short_side_px]
-            .into_iter()
-            .flatten()
-            .map(|side| f64::from(side) * aspect.max(1.0));
-        let all = widths.chain(heights.map(|height| height * aspect)).chain(short);
-        all.reduce(f64::min).map(|width| Self { width })
-    }
-}
-
-/// The nearest even sides, at least 2.
+/// Rounds both sides to the nearest even number, at least 2.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -109,27 +109,27 @@ mod tests {
         Size { width_px, height_px }
     }
 
-    fn wide(fit: Fit, max_width_px: Option<u32>) -> Frame {
-        Frame {
+    fn wide(fit: Fit, max_width_px: Option<u32>) -> Canvas {
+        Canvas {
             aspect: Some(Aspect { width: 16, height: 9 }),
             max_width_px,
             fit,
-            ..Frame::default()
+            ..Canvas::default()
         }
     }
 
     #[test]
-    fn the_canvas_is_what_was_asked() {
-        let p1080 = Frame {
+    fn frames_are_fitted_to_the_requested_canvas() {
+        let p1080 = Canvas {
             max_short_side_px: Some(1080),
-            ..Frame::default()
+            ..Canvas::default()
         };
-        let show = Frame {
+        let show = Canvas {
             upscale: true,
             max_height_px: Some(720),
             ..wide(Fit::Pad, Some(1280))
         };
-        for (shown, frame, scaled, canvas) in [
+        for (source, requested, scaled, canvas) in [
             (
                 size(480, 270),
                 wide(Fit::Pad, Some(1920)),
@@ -165,33 +165,33 @@ mod tests {
                 size(1080, 608),
             ),
             (size(641, 479), p1080, size(642, 480), size(642, 480)),
-            (size(2, 2), Frame::default(), size(2, 2), size(2, 2)),
+            (size(2, 2), Canvas::default(), size(2, 2), size(2, 2)),
             (size(640, 480), show, size(960, 720), size(1280, 720)),
         ] {
-            let picture = fit(shown, &frame, Narrower::default());
+            let layout = fit(source, &requested, Narrower::default());
             assert_eq!(
-                (picture.scaled, picture.canvas),
+                (layout.scaled, layout.canvas),
                 (scaled, canvas),
-                "{shown:?} {frame:?}"
+                "{source:?} {requested:?}"
             );
         }
     }
 
     proptest! {
         #[test]
-        fn sides_are_even_and_bounds_hold(
+        fn sides_are_even_and_do_not_exceed_the_maximum(
             w in 1_u32..8_192, h in 1_u32..8_192, max_w in 16_u32..4_096, max_h in 16_u32..4_096, upscale: bool,
             fit_as in prop::sample::select(vec![Fit::Pad, Fit::Crop, Fit::Stretch, Fit::Inside]),
         ) {
-            let frame = Frame { max_width_px: Some(max_w), max_height_px: Some(max_h), upscale, ..wide(fit_as, None) };
-            let picture = fit(size(w, h), &frame, Narrower::default());
-            for side in [picture.canvas, picture.scaled] {
-                prop_assert!(side.width_px >= 2 && side.height_px >= 2 && side.width_px % 2 == 0 && side.height_px % 2 == 0);
+            let requested = Canvas { max_width_px: Some(max_w), max_height_px: Some(max_h), upscale, ..wide(fit_as, None) };
+            let layout = fit(size(w, h), &requested, Narrower::default());
+            for size in [layout.canvas, layout.scaled] {
+                prop_assert!(size.width_px >= 2 && size.height_px >= 2 && size.width_px % 2 == 0 && size.height_px % 2 == 0);
             }
-            prop_assert!(picture.canvas.width_px <= max_w && picture.canvas.height_px <= max_h);
+            prop_assert!(layout.canvas.width_px <= max_w && layout.canvas.height_px <= max_h);
             if fit_as == Fit::Pad {
-                prop_assert!(picture.scaled.width_px <= picture.canvas.width_px);
-                prop_assert!(picture.scaled.height_px <= picture.canvas.height_px);
+                prop_assert!(layout.scaled.width_px <= layout.canvas.width_px);
+                prop_assert!(layout.scaled.height_px <= layout.canvas.height_px);
             }
         }
     }

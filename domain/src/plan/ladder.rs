@@ -1,30 +1,29 @@
-//! Which renditions an adaptive stream has.
+//! The sizes and bit rates of the rungs of an adaptive stream.
 
 use crate::probe::Size;
 use crate::recipe::Ladder;
 use crate::time::Rational;
 
-/// The usual steps, by the shorter side.
-const STEPS: [u32; 7] = [2_160, 1_440, 1_080, 720, 480, 360, 240];
+/// The shorter sides of the standard rungs.
+const STANDARD: [u32; 7] = [2_160, 1_440, 1_080, 720, 480, 360, 240];
 
-/// A canvas this much larger than the next step (in percent) is worth a rung of its own.
-const WORTHWHILE_PERCENT: u32 = 115;
+/// Minimum size of a canvas, in percent of the next smaller standard rung, at which it gets a rung of its own.
+const OWN_RUNG_PERCENT: u32 = 115;
 
-/// Shorter sides of the rungs for a canvas, largest first, never above it; at least one.
+/// Returns the shorter sides of the rungs, largest first, at least one. None is larger than the canvas.
 pub(super) fn short_sides(ladder: &Ladder, canvas: Size) -> Vec<u32> {
     let own = canvas.width_px.min(canvas.height_px);
     match ladder {
         Ladder::Auto => {
-            let mut rungs: Vec<u32> = STEPS.into_iter().filter(|step| *step <= own).collect();
+            let mut rungs: Vec<u32> = STANDARD.into_iter().filter(|side| *side <= own).collect();
             let next = rungs.first().copied().unwrap_or(0);
-            if own * 100 >= next * WORTHWHILE_PERCENT {
+            if own * 100 >= next * OWN_RUNG_PERCENT {
                 rungs.insert(0, own);
             }
             rungs
         }
-        Ladder::ShortSides(asked) => {
-            // What lies above the source becomes the source.
-            let mut rungs: Vec<u32> = asked.iter().map(|side| (*side).min(own)).collect();
+        Ladder::ShortSides(requested) => {
+            let mut rungs: Vec<u32> = requested.iter().map(|side| (*side).min(own)).collect();
             rungs.sort_unstable_by(|a, b| b.cmp(a));
             rungs.dedup();
             rungs
@@ -32,12 +31,12 @@ pub(super) fn short_sides(ladder: &Ladder, canvas: Size) -> Vec<u32> {
     }
 }
 
-/// Most bits per second of a rung: a tenth of a bit for each pixel shown, at least 300,000. For 1080p at 30 frames a
-/// second that is 6.2 Mb/s, within what Apple's authoring specification for HLS devices lists for that size.
+/// Returns the maximum bit rate of a rung in bits per second: 0.1 bit per pixel, at least 300,000. It is 6.2 Mb/s for
+/// 1080p at 30 frames per second, within the range of Apple's HLS authoring specification for that size.
 pub(super) fn max_bitrate_bps(size: Size, fps: Rational) -> u64 {
     let pixels = u64::from(size.width_px) * u64::from(size.height_px);
-    let each_second = pixels * u64::from(fps.num) / u64::from(fps.den.max(1));
-    (each_second / 10).max(300_000)
+    let pixels_per_second = pixels * u64::from(fps.num) / u64::from(fps.den.max(1));
+    (pixels_per_second / 10).max(300_000)
 }
 
 #[cfg(test)]
@@ -49,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ladder_goes_by_the_shorter_side_and_never_above_the_source() {
+    fn rungs_are_sized_by_the_shorter_side_and_not_larger_than_the_canvas() {
         let listed = |sides: &[u32]| Ladder::ShortSides(sides.to_vec());
         for (ladder, canvas, rungs) in [
             (Ladder::Auto, size(1920, 1080), vec![1080, 720, 480, 360, 240]),

@@ -1,8 +1,10 @@
-//! Language tags (RFC 5646): containers write three letters (ISO 639-2), some of them the bibliographic ones, or whole tags such as
-//! `es-MX`; the tag of a language is the shortest code that it has.
+//! Conversion and comparison of language tags.
+//!
+//! Containers store a language as an ISO 639-2 code of three letters, terminological or bibliographic, or as a tag such
+//! as `es-MX`. RFC 5646 §2.2.1 requires the shortest ISO 639 code of a language.
 
-/// ISO 639-2 and the code of ISO 639-1, of each language that has both; some have a second, bibliographic, one.
-const SHORT: &str = "aar=aa abk=ab afr=af aka=ak alb=sq amh=am ara=ar arg=an arm=hy asm=as ava=av ave=ae aym=ay aze=az bak=ba \
+/// Pairs of ISO 639-2 and ISO 639-1 codes, sorted. A language with a bibliographic code is listed twice.
+const SHORT_CODES: &str = "aar=aa abk=ab afr=af aka=ak alb=sq amh=am ara=ar arg=an arm=hy asm=as ava=av ave=ae aym=ay aze=az bak=ba \
     bam=bm baq=eu bel=be ben=bn bis=bi bod=bo bos=bs bre=br bul=bg bur=my cat=ca ces=cs cha=ch che=ce chi=zh chu=cu chv=cv cor=kw \
     cos=co cre=cr cym=cy cze=cs dan=da deu=de div=dv dut=nl dzo=dz ell=el eng=en epo=eo est=et eus=eu ewe=ee fao=fo fas=fa fij=fj \
     fin=fi fra=fr fre=fr fry=fy ful=ff geo=ka ger=de gla=gd gle=ga glg=gl glv=gv gre=el grn=gn guj=gu hat=ht hau=ha heb=he her=hz \
@@ -15,15 +17,15 @@ const SHORT: &str = "aar=aa abk=ab afr=af aka=ak alb=sq amh=am ara=ar arg=an arm
     tgl=tl tha=th tib=bo tir=ti ton=to tsn=tn tso=ts tuk=tk tur=tr twi=tw uig=ug ukr=uk urd=ur uzb=uz ven=ve vie=vi vol=vo wel=cy \
     wln=wa wol=wo xho=xh yid=yi yor=yo zha=za zho=zh zul=zu";
 
-/// The tag of a language that a container names by an ISO 639 code.
+/// Returns the language tag (RFC 5646) of an ISO 639 code.
 pub(super) fn tag(code: &str) -> String {
-    let mut pairs = SHORT.split_whitespace().filter_map(|pair| pair.split_once('='));
+    let mut pairs = SHORT_CODES.split_whitespace().filter_map(|pair| pair.split_once('='));
     let short = pairs.find(|(long, _)| *long == code).map(|(_, short)| short);
     short.unwrap_or(code).to_owned()
 }
 
-/// Whether two tags name one language, whatever code of ISO 639 they use. Regions and scripts count only where both have them:
-/// `es` is every Spanish.
+/// Returns `true` if two tags mean the same language, independent of the kind of ISO 639 code. Regions and scripts are
+/// compared only if both tags have them: `es` matches `es-MX`.
 pub(super) fn is_same(one: &str, other: &str) -> bool {
     let (one, other) = (one.to_ascii_lowercase(), other.to_ascii_lowercase());
     let split = |whole: &str| -> (String, Option<String>) {
@@ -32,8 +34,8 @@ pub(super) fn is_same(one: &str, other: &str) -> bool {
             None => (tag(whole), None),
         }
     };
-    let ((one, own), (other, others)) = (split(&one), split(&other));
-    one == other && (own.is_none() || others.is_none() || own == others)
+    let ((one, subtags), (other, other_subtags)) = (split(&one), split(&other));
+    one == other && (subtags.is_none() || other_subtags.is_none() || subtags == other_subtags)
 }
 
 #[cfg(test)]
@@ -41,8 +43,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_language_is_named_by_its_shortest_code() {
-        for (code, named) in [
+    fn a_tag_has_the_shortest_code() {
+        for (code, expected) in [
             ("eng", "en"),
             ("ger", "de"),
             ("deu", "de"),
@@ -50,14 +52,15 @@ mod tests {
             ("ast", "ast"),
             ("zul", "zu"),
         ] {
-            assert_eq!(tag(code), named);
+            assert_eq!(tag(code), expected);
         }
-        let pairs: Vec<_> = SHORT.split_whitespace().collect();
+        let pairs: Vec<_> = SHORT_CODES.split_whitespace().collect();
         assert!(pairs.iter().all(|pair| pair.len() == 6), "{pairs:?}");
         assert!(pairs.is_sorted());
     }
+
     #[test]
-    fn two_and_three_letters_name_one_language() {
+    fn codes_of_two_and_three_letters_match() {
         for (one, other) in [
             ("es", "spa"),
             ("spa", "es"),

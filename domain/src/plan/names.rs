@@ -1,16 +1,26 @@
-//! What the files of a task are called.
+//! The file names of the outputs of a task.
 
 use crate::recipe::{AudioFormat, Output, PosterFormat};
 use std::collections::HashSet;
 
-/// One name for each output, no two the same: what its user called it, or else the word for its kind. Where that word is
-/// taken the output carries its place, or the next number that is free.
+/// The default file name of a kind of output; a set of files has no extension.
+struct DefaultName {
+    stem: &'static str,
+    extension: &'static str,
+}
+
+/// Returns unique file names: the given name of an output, or else the default name of its kind. If the default name is
+/// taken, it gets the position of the output in the recipe, or the next free number, as a suffix.
 pub(super) fn files(outputs: &[Output]) -> Vec<String> {
-    let given = |output: &Output| output.name().map(|name| format!("{name}{}", word(output).1));
+    let given = |output: &Output| {
+        output
+            .name()
+            .map(|name| format!("{name}{}", default_name(output).extension))
+    };
     let mut taken: HashSet<_> = outputs.iter().filter_map(given).collect();
-    let named = outputs.iter().enumerate().map(|(place, output)| {
+    let named = outputs.iter().enumerate().map(|(index, output)| {
         given(output).unwrap_or_else(|| {
-            let file = free(word(output), place + 1, &taken);
+            let file = free_name(&default_name(output), index + 1, &taken);
             taken.insert(file.clone());
             file
         })
@@ -18,18 +28,18 @@ pub(super) fn files(outputs: &[Output]) -> Vec<String> {
     named.collect()
 }
 
-fn free((word, ending): (&str, &str), place: usize, taken: &HashSet<String>) -> String {
-    let plain = format!("{word}{ending}");
+fn free_name(default: &DefaultName, position: usize, taken: &HashSet<String>) -> String {
+    let DefaultName { stem, extension } = default;
+    let plain = format!("{stem}{extension}");
     if !taken.contains(&plain) {
         return plain;
     }
-    let mut numbered = (place..).map(|number| format!("{word}-{number}{ending}"));
+    let mut numbered = (position..).map(|number| format!("{stem}-{number}{extension}"));
     numbered.find(|file| !taken.contains(file)).unwrap_or(plain)
 }
 
-/// What an output without a name is called, and how its file ends; a set of files has no ending.
-const fn word(output: &Output) -> (&'static str, &'static str) {
-    match output {
+const fn default_name(output: &Output) -> DefaultName {
+    let (stem, extension) = match output {
         Output::Mp4(_) => ("video", ".mp4"),
         Output::Webm(_) => ("video", ".webm"),
         Output::Hls(_) => ("hls", ""),
@@ -45,7 +55,8 @@ const fn word(output: &Output) -> (&'static str, &'static str) {
             PosterFormat::Webp => ("poster", ".webp"),
         },
         Output::Sprite(_) => ("sprite", ""),
-    }
+    };
+    DefaultName { stem, extension }
 }
 
 #[cfg(test)]
@@ -56,7 +67,7 @@ mod tests {
     fn outputs(kinds_and_names: &[(String, Option<String>)]) -> Vec<Output> {
         let mut seen = HashSet::new();
         let json = kinds_and_names.iter().map(|(kind, name)| {
-            // The reader refuses a name that stands twice.
+            // A recipe with duplicate names is rejected before it is planned.
             match name.as_ref().filter(|name| seen.insert((*name).clone())) {
                 Some(name) => format!(r#"{{{kind},"name":"{name}"}}"#),
                 None => format!("{{{kind}}}"),
@@ -70,14 +81,15 @@ mod tests {
             Some((kind, format)) => format!(r#""kind":"{kind}","format":"{format}""#),
             None => format!(r#""kind":"{kind}""#),
         };
-        let asked = kinds_and_names
-            .iter()
-            .map(|(word, name)| (kind(word), Some((*name).to_owned()).filter(|name| !name.is_empty())));
-        files(&outputs(&asked.collect::<Vec<_>>()))
+        let requested = kinds_and_names.iter().map(|(format, name)| {
+            let name = Some((*name).to_owned()).filter(|name| !name.is_empty());
+            (kind(format), name)
+        });
+        files(&outputs(&requested.collect::<Vec<_>>()))
     }
 
     #[test]
-    fn an_output_is_called_as_asked_or_by_its_kind() {
+    fn an_output_has_its_given_name_or_the_default_name_of_its_kind() {
         assert_eq!(
             named(&[
                 ("mp4", ""),
@@ -92,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_given_is_left_to_the_one_who_gave_it() {
+    fn a_default_name_does_not_take_a_given_name() {
         assert_eq!(named(&[("mp4", ""), ("mp4", "video")]), ["video-1.mp4", "video.mp4"]);
         assert_eq!(
             named(&[("mp4", ""), ("mp4", ""), ("mp4", "video-2")]),
@@ -103,7 +115,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_two_outputs_share_a_file(asked in proptest::collection::vec(
+        fn file_names_are_unique(requested in proptest::collection::vec(
             (
                 prop_oneof![
                     Just("mp4"), Just("webm"), Just("hls"), Just("gif"), Just("sprite"), Just("audio"), Just("poster"),
@@ -113,9 +125,10 @@ mod tests {
             ),
             1..=12,
         )) {
-            let asked: Vec<_> = asked.into_iter().map(|(kind, name)| (format!(r#""kind":"{kind}""#), name)).collect();
-            let files = files(&outputs(&asked));
-            prop_assert_eq!(files.iter().collect::<HashSet<_>>().len(), asked.len(), "{:?}", files);
+            let requested = requested.into_iter().map(|(kind, name)| (format!(r#""kind":"{kind}""#), name));
+            let requested: Vec<_> = requested.collect();
+            let files = files(&outputs(&requested));
+            prop_assert_eq!(files.iter().collect::<HashSet<_>>().len(), requested.len(), "{:?}", files);
         }
     }
 }

@@ -1,13 +1,25 @@
-//! A constant frame rate for a source of any rate.
+//! The constant frame rate of the outputs.
+//!
+//! *Problem.* Containers have two rates: the average, which gaps lower and rounded timestamps distort, and the base
+//! rate (`r_frame_rate`), which counts fields for some streams and is the rate of the timestamps for others. Phones and
+//! screen recorders write variable rates. Outputs need one constant rate at which no frame is lost.
+//!
+//! *Mechanism.* [`constant_rate`] chooses a source of the rate, in this order:
+//!
+//! 1. the rate measured within the continuous parts of the stream, if the probe measured it ([`leaves_rate_open`]);
+//! 2. the base rate, if the average is lower because frames are missing (a recording that pauses, a still screen);
+//! 3. the average rate.
+//!
+//! Rates above 120 fps are divided by a whole number. The result is rounded to a common rate if one is near.
 
 use crate::probe::VideoFacts;
 use crate::time::Rational;
 use std::ops::RangeInclusive;
 
-/// Of a source that does not tell.
+/// The frame rate for a source without a usable rate.
 pub(super) const DEFAULT_FPS: Rational = Rational { num: 25, den: 1 };
 
-/// Rates that cameras and players know.
+/// Common frame rates of cameras and players.
 const COMMON: [(u32, u32); 11] = [
     (24_000, 1_001),
     (24, 1),
@@ -22,101 +34,109 @@ const COMMON: [(u32, u32); 11] = [
     (120, 1),
 ];
 
-/// Average rates of a source as parts of its base rate, at which the base rate is not that of its pictures: the rate of
-/// fields, and film on the grid of NTSC by pulldown flags (ITU-T H.262 §6.3.10, `repeat_first_field`).
-const FIELDS: RangeInclusive<f64> = 0.48..=0.52;
-const PULLDOWN: RangeInclusive<f64> = 0.798..=0.802;
+/// Ratio of average to base rate if the base rate counts fields.
+const FIELD_RATIO: RangeInclusive<f64> = 0.48..=0.52;
 
-/// A source whose average is more than this part of its base rate has hardly a gap.
-const STEADY: f64 = 0.985;
+/// Ratio of average to base rate of 24 fps film in 30 fps NTSC by pulldown flags (ITU-T H.262 §6.3.10,
+/// `repeat_first_field`).
+const PULLDOWN_RATIO: RangeInclusive<f64> = 0.798..=0.802;
 
-/// An average that differs by less than this part from a common rate is that rate.
-const EXACT: f64 = 0.005;
+/// Minimum ratio of average to base rate of a stream without noticeable gaps.
+const MIN_STEADY_RATIO: f64 = 0.985;
 
-/// A rate that was measured over a few pictures by a clock of milliseconds, or by a reader that looked at few, may be off by this part.
-const MEASURED: f64 = 0.05;
+/// Maximum relative difference from a common rate that is rounded.
+const ROUNDING: f64 = 0.005;
 
-/// A base rate is that of pictures when it lies in this range, in pictures a second.
-const USUAL: RangeInclusive<f64> = 1.0..=60.5;
+/// Maximum relative error of an average over few frames, or over timestamps in milliseconds.
+const AVERAGE_ERROR: f64 = 0.05;
 
-/// An average of about half of the base rate: that counts fields, or a part of the pictures is missing.
-const HALF: RangeInclusive<f64> = 0.45..=0.55;
+/// Base rates that can be frame rates, in frames per second. Higher ones are usually the resolution of the timestamps.
+const PLAUSIBLE_BASE: RangeInclusive<f64> = 1.0..=60.5;
 
-/// What is kept of the rate of a source, in pictures a second.
-const MOST: f64 = 120.5;
+/// Ratio of average to base rate that is ambiguous: the base rate counts fields, or half of the frames are missing.
+const AMBIGUOUS_RATIO: RangeInclusive<f64> = 0.45..=0.55;
 
-/// What a camera may take in a second; more is a mistake of the file.
-const CAMERA: f64 = 1_000.5;
+/// Maximum frame rate of an output, with a tolerance.
+const MAX_FPS: f64 = 120.5;
 
-/// Returns `true` when average and base rate do not determine the grid of the frames' timestamps, so that it has to be measured:
+/// Maximum frame rate of a camera, with a tolerance. Higher rates are errors of the file.
+const MAX_CAMERA_FPS: f64 = 1_000.5;
+
+/// Returns `true` if average and base rate are inconclusive, so that the probe has to measure
 /// [`VideoFacts::regular_fps`].
 #[must_use]
 pub fn leaves_rate_open(facts: &VideoFacts) -> bool {
     facts.average_fps.zip(facts.base_fps).is_some_and(|(average, base)| {
-        let part = average.as_f64() / base.as_f64();
-        average.as_f64() >= 1.0 && part < STEADY && (HALF.contains(&part) || !USUAL.contains(&base.as_f64()))
+        let ratio = average.as_f64() / base.as_f64();
+        let is_ambiguous = AMBIGUOUS_RATIO.contains(&ratio) || !PLAUSIBLE_BASE.contains(&base.as_f64());
+        average.as_f64() >= 1.0 && ratio < MIN_STEADY_RATIO && is_ambiguous
     })
 }
 
-/// A constant rate for a source of any rate: its average, or where pictures are missing on the grid of its base rate (a
-/// recording that pauses, a screen that stands still) the base rate, or the one that their times tell, at which no picture is
-/// left out; snapped to a common rate within half a percent, 1 to 120. Of a faster one every second picture is kept, or every
-/// third.
+/// Returns the constant frame rate for a source, from 1 to 120 frames per second.
 pub(super) fn constant_rate(facts: &VideoFacts) -> Rational {
-    let sensible = |rate: &Rational| (1.0..=MOST).contains(&rate.as_f64());
-    let moving = facts.base_fps.filter(|rate| USUAL.contains(&rate.as_f64()));
-    let average = facts.average_fps.and_then(thinned).filter(sensible);
+    let is_accepted = |rate: &Rational| (1.0..=MAX_FPS).contains(&rate.as_f64());
+    let base = facts.base_fps.filter(|rate| PLAUSIBLE_BASE.contains(&rate.as_f64()));
+    let average = facts.average_fps.and_then(divided).filter(is_accepted);
     let has_gaps = |base: &Rational| {
         average.is_some_and(|average| {
-            let part = average.as_f64() / base.as_f64();
-            part < STEADY && !FIELDS.contains(&part) && !(PULLDOWN.contains(&part) && base.as_f64() > 29.9)
+            let ratio = average.as_f64() / base.as_f64();
+            let is_pulldown = PULLDOWN_RATIO.contains(&ratio) && base.as_f64() > 29.9;
+            ratio < MIN_STEADY_RATIO && !FIELD_RATIO.contains(&ratio) && !is_pulldown
         })
     };
-    let regular = facts.regular_fps.filter(sensible);
-    let regular = regular.filter(|regular| average.is_some_and(|average| average.as_f64() / regular.as_f64() < STEADY));
-    let near = |rate: Rational| common(rate, EXACT);
-    if let Some(regular) = regular {
-        return near(regular).unwrap_or_else(|| short(regular));
+    // A measured rate that is not above the average is no sign of gaps.
+    let measured = facts
+        .regular_fps
+        .filter(is_accepted)
+        .filter(|measured| average.is_some_and(|average| average.as_f64() / measured.as_f64() < MIN_STEADY_RATIO));
+    if let Some(measured) = measured {
+        return nearest_common(measured).unwrap_or_else(|| simplified(measured));
     }
-    let Some(rate) = moving
+    let Some(rate) = base
         .filter(has_gaps)
         .or(average)
-        .or_else(|| facts.base_fps.and_then(thinned).filter(sensible))
+        .or_else(|| facts.base_fps.and_then(divided).filter(is_accepted))
     else {
         return DEFAULT_FPS;
     };
-    // A gap may lead the average of a short file astray, and rounded times that of any.
-    let base = moving.filter(|base| (STEADY..=1.0 + MEASURED).contains(&(rate.as_f64() / base.as_f64())));
-    near(rate)
-        .or_else(|| base.and_then(near))
-        .unwrap_or_else(|| short(rate))
+    // The average may be wrong because of a gap in a short file or because of rounded timestamps. The base rate is the
+    // better one if it is near.
+    let near_base = base.filter(|base| {
+        let ratio = rate.as_f64() / base.as_f64();
+        (MIN_STEADY_RATIO..=1.0 + AVERAGE_ERROR).contains(&ratio)
+    });
+    nearest_common(rate)
+        .or_else(|| near_base.and_then(nearest_common))
+        .unwrap_or_else(|| simplified(rate))
 }
 
-/// The nearest common rate, when it differs by less than a part.
-fn common(rate: Rational, part: f64) -> Option<Rational> {
+/// Returns the nearest common rate if it is near enough.
+fn nearest_common(rate: Rational) -> Option<Rational> {
     let rates = COMMON.iter().filter_map(|(num, den)| Rational::new(*num, *den));
-    let off = |other: &Rational| (other.as_f64() / rate.as_f64() - 1.0).abs();
+    let difference = |other: &Rational| (other.as_f64() / rate.as_f64() - 1.0).abs();
     rates
-        .min_by(|a, b| off(a).total_cmp(&off(b)))
-        .filter(|nearest| off(nearest) < part)
+        .min_by(|a, b| difference(a).total_cmp(&difference(b)))
+        .filter(|nearest| difference(nearest) < ROUNDING)
 }
 
-/// A rate with small numbers.
-fn short(rate: Rational) -> Rational {
+/// Rounds a rate to thousandths, unless its denominator is small already.
+fn simplified(rate: Rational) -> Rational {
     if rate.den <= 1_001 { rate } else { thousandths(rate) }
 }
 
-/// A whole part of a rate that is too high to be kept.
+/// Divides a rate above the maximum by the smallest sufficient whole number, so that every second (third, …) frame is
+/// kept. Rates that no camera has are returned as they are; they are rejected later.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 9")]
-fn thinned(rate: Rational) -> Option<Rational> {
-    if rate.as_f64() <= MOST || rate.as_f64() > CAMERA {
+fn divided(rate: Rational) -> Option<Rational> {
+    if rate.as_f64() <= MAX_FPS || rate.as_f64() > MAX_CAMERA_FPS {
         return Some(rate);
     }
-    let every = (rate.as_f64() / MOST).ceil() as u32;
-    Rational::new(rate.num, rate.den.checked_mul(every)?)
+    let divisor = (rate.as_f64() / MAX_FPS).ceil() as u32;
+    Rational::new(rate.num, rate.den.checked_mul(divisor)?)
 }
 
-/// The nearest rate in thousandths: odd averages such as 1234567/41234 need no finer one.
+/// Rounds a rate to thousandths. Averages such as 1234567/41234 have no meaningful precision beyond that.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 120,500")]
 fn thousandths(rate: Rational) -> Rational {
     Rational::new((rate.as_f64() * 1_000.0).round() as u32, 1_000).unwrap_or(DEFAULT_FPS)
@@ -137,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_of_a_source_is_kept_snapped_or_thinned() {
+    fn the_rate_of_a_source_is_kept_rounded_or_divided() {
         for (average, base, kept) in [
             ((30_000, 1_001), (30_000, 1_001), (30_000, 1_001)),
             ((29_980, 1_000), (30, 1), (30_000, 1_001)),
@@ -148,7 +168,7 @@ mod tests {
             ((240_000, 1_001), (240_000, 1_001), (120_000, 1_001)),
             ((960, 1), (960, 1), (120, 1)),
             ((5, 1), (30, 1), (30, 1)),
-            // Pauses of half a second to four in a short recording.
+            // A short recording with pauses of 0.5 to 4 s.
             ((625, 28), (25, 1), (25, 1)),
             ((20, 1), (25, 1), (25, 1)),
             ((50, 3), (25, 1), (25, 1)),
@@ -157,7 +177,7 @@ mod tests {
             ((24_000, 1_001), (30_000, 1_001), (24_000, 1_001)),
             ((90_000, 1), (90_000, 1), (25, 1)),
             ((1, 10), (90_000, 1), (25, 1)),
-            // Matroska that tells no length of a frame: FFmpeg averages times rounded to milliseconds.
+            // Matroska without a default frame duration: FFmpeg averages timestamps in milliseconds.
             ((125, 2), (60_000, 1_001), (60_000, 1_001)),
             ((30_303, 1_000), (30_000, 1_001), (30_000, 1_001)),
             ((24_417, 1_000), (24_000, 1_001), (24_000, 1_001)),
@@ -169,8 +189,8 @@ mod tests {
     }
 
     #[test]
-    fn the_grid_of_the_pictures_counts_where_it_was_measured() {
-        for (regular, kept) in [
+    fn a_measured_rate_is_preferred() {
+        for (measured, kept) in [
             ((29_981, 1_000), (30_000, 1_001)),
             ((23_975, 1_000), (24_000, 1_001)),
             ((59_941, 1_000), (60_000, 1_001)),
@@ -178,19 +198,19 @@ mod tests {
             ((26, 1), (26, 1)),
             ((31_250, 1_000), (31_250, 1_000)),
             ((48, 1), (48, 1)),
-            // More than is kept, and no more than the average.
+            // Above the maximum, and not above the average.
             ((240, 1), (15, 1)),
             ((15_010, 1_000), (15, 1)),
         ] {
             let facts = VideoFacts {
-                regular_fps: Rational::new(regular.0, regular.1),
+                regular_fps: Rational::new(measured.0, measured.1),
                 ..facts(Rational::new(15, 1), Rational::new(1_000, 1))
             };
             assert!(leaves_rate_open(&facts));
             assert_eq!(
                 Some(constant_rate(&facts)),
                 Rational::new(kept.0, kept.1),
-                "{regular:?}"
+                "{measured:?}"
             );
         }
         for (average, base) in [((30, 1), (30, 1)), ((20, 1), (30, 1)), ((1, 2), (1_000, 1))] {

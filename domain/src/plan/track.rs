@@ -1,59 +1,59 @@
-//! What becomes of the pictures and the sound of an output: copied or encoded, and what stands around them.
+//! The tracks of an output: the video and audio streams, each copied or encoded.
 
-use super::{Picture, SourceVideo};
+use super::Picture;
 use crate::probe::Size;
-use crate::recipe::{AudioCodec, Name, Speed, VideoCodec};
+use crate::recipe::{AudioCodec, Speed, VideoCodec};
 use serde::{Deserialize, Serialize};
 
-/// What becomes of the pictures.
+/// The video track of an output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VideoTrack {
-    /// Their packets are copied.
+    /// The packets of the source are copied.
     Copy {
-        /// Their codec.
+        /// The codec.
         codec: VideoCodec,
-        /// Their size.
+        /// The size of the frames.
         size: Size,
     },
-    /// They are decoded and encoded.
+    /// The frames are decoded, composed and encoded.
     Encode(Box<VideoOrder>),
 }
 
-/// Orders for an encoder of pictures. All of them make 4:2:0, 8 bits, limited range.
+/// Settings for composing and encoding a video track. The pixel format is always 8-bit 4:2:0 in limited range.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VideoOrder {
-    /// The picture.
+    /// Layout of the frames of the source.
     pub picture: Picture,
-    /// The picture of the clip that is the intro, on the same canvas.
+    /// Layout of the frames of an intro clip, on the same canvas.
     pub intro: Option<Picture>,
-    /// The picture of the clip that is the outro, on the same canvas.
+    /// Layout of the frames of an outro clip, on the same canvas.
     pub outro: Option<Picture>,
     /// The codec.
     pub codec: VideoCodec,
     /// Constant rate factor.
     pub crf: u8,
-    /// Time against size.
+    /// Encoding time against file size.
     pub speed: Speed,
-    /// Most frames between keyframes.
+    /// Maximum GOP length in frames.
     pub gop_frames: u32,
-    /// Whether no group ends earlier, but where the segment of a rung that is copied does, so that segments of several
-    /// rungs begin together.
+    /// Ends GOPs only at `gop_frames`, or where a segment of a copied rung ends, never at a scene cut. The segments of
+    /// all rungs then begin at the same frames.
     pub fixed_gops: bool,
-    /// Most bits per second over two seconds; `None` sets no bound.
+    /// Maximum bit rate in bits per second, over a buffer of two seconds; `None` is unlimited.
     pub max_bitrate_bps: Option<u64>,
 }
 
-/// What becomes of the sound.
+/// The audio track of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AudioTrack {
-    /// Its packets are copied.
+    /// The packets of the source are copied.
     Copy {
-        /// Their codec.
+        /// The codec.
         codec: AudioCodec,
     },
-    /// It is decoded and encoded, in stereo at most.
+    /// The audio is decoded, downmixed to at most two channels, and encoded.
     Encode {
         /// The codec.
         codec: AudioCodec,
@@ -62,68 +62,34 @@ pub enum AudioTrack {
     },
 }
 
-/// What a movie shows before or after the source.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Card {
-    /// An image in the middle of a black canvas, scaled down to fit, never up; silent.
-    Still {
-        /// The image.
-        image: Name,
-        /// How many frames.
-        frames: u64,
-    },
-    /// A whole clip with its sound.
-    Clip {
-        /// Its place among the files of the session; the source is 0.
-        file: usize,
-        /// Its picture stream.
-        video: SourceVideo,
-        /// Its sound stream, when it has one.
-        audio_stream: Option<usize>,
-        /// How many frames, as far as its probe can tell.
-        frames: u64,
-    },
-}
-
-impl Card {
-    /// How many frames it is shown.
-    #[must_use]
-    pub const fn frames(&self) -> u64 {
-        match self {
-            Self::Still { frames, .. } | Self::Clip { frames, .. } => *frames,
-        }
-    }
-}
-
 impl VideoTrack {
-    /// Whether nothing is encoded.
+    /// Returns `true` if the track is copied.
     #[must_use]
     pub const fn is_copy(&self) -> bool {
         matches!(self, Self::Copy { .. })
     }
 
-    /// Its codec.
+    /// Returns the codec.
     #[must_use]
     pub const fn codec(&self) -> VideoCodec {
         match self {
             Self::Copy { codec, .. } => *codec,
-            Self::Encode(order) => order.codec,
+            Self::Encode(encode) => encode.codec,
         }
     }
 
-    /// The size of its picture.
+    /// Returns the size of the frames.
     #[must_use]
     pub const fn size(&self) -> Size {
         match self {
             Self::Copy { size, .. } => *size,
-            Self::Encode(order) => order.picture.canvas,
+            Self::Encode(encode) => encode.picture.canvas,
         }
     }
 }
 
 impl AudioTrack {
-    /// Its codec.
+    /// Returns the codec.
     #[must_use]
     pub const fn codec(&self) -> AudioCodec {
         match self {
@@ -131,7 +97,7 @@ impl AudioTrack {
         }
     }
 
-    /// Whether nothing is encoded.
+    /// Returns `true` if the track is copied.
     #[must_use]
     pub const fn is_copy(&self) -> bool {
         matches!(self, Self::Copy { .. })

@@ -1,35 +1,41 @@
-//! Bounds of facts that a client tells instead of a file. What the child reads needs no check: it is measured.
+//! Limits of a probe that a client sends in place of a file (`POST /api/plan`). They exclude values that no file has
+//! and that would overflow the arithmetic of the plan. A probe from the child needs no check, because its values are
+//! measured.
 
 use super::{Probe, Stream, StreamKind};
 use crate::limits;
 use crate::recipe_reader::{FieldError, FieldProblem};
 use std::ops::RangeInclusive;
 
-/// 1,000 hours.
-const LONGEST_US: u64 = 1_000 * 3_600 * 1_000_000;
-const MOST_STREAMS: usize = limits::MOST_STREAMS + limits::MOST_OTHER_STREAMS;
-const LONGEST_TEXT: usize = 100;
+/// Maximum duration and timestamp: 1,000 hours.
+const MAX_US: u64 = 1_000 * 3_600 * 1_000_000;
+/// Maximum number of streams of all types.
+const MAX_STREAMS: usize = limits::MOST_STREAMS + limits::MAX_OTHER_STREAMS;
+/// Maximum length of a text in bytes.
+const MAX_TEXT_BYTES: usize = 100;
 
 impl Probe {
+    /// Checks the values of all fields.
+    ///
     /// # Errors
-    /// The first fact that no file can have, by its path.
+    /// The path of the first field that is not accepted.
     pub fn check(&self) -> Result<(), FieldError> {
-        text("container", &self.container)?;
+        check_text("container", &self.container)?;
         within("bytes", self.bytes, 0..=1 << 50)?;
-        within("duration_us", self.duration_us, 0..=LONGEST_US)?;
-        within("start_us", self.start_us.unsigned_abs(), 0..=LONGEST_US)?;
-        within("origin_us", self.origin_us.unwrap_or(0).unsigned_abs(), 0..=LONGEST_US)?;
-        within("streams", self.streams.len() as u64, 0..=MOST_STREAMS as u64)?;
+        within("duration_us", self.duration_us, 0..=MAX_US)?;
+        within("start_us", self.start_us.unsigned_abs(), 0..=MAX_US)?;
+        within("origin_us", self.origin_us.unwrap_or(0).unsigned_abs(), 0..=MAX_US)?;
+        within("streams", self.streams.len() as u64, 0..=MAX_STREAMS as u64)?;
         let mut streams = self.streams.iter().enumerate();
-        streams.try_for_each(|(place, stream)| check_stream(place, stream))
+        streams.try_for_each(|(index, stream)| check_stream(index, stream))
     }
 }
 
-fn check_stream(place: usize, stream: &Stream) -> Result<(), FieldError> {
-    let at = |field: &str| format!("streams[{place}].{field}");
-    within(&at("index"), stream.index as u64, place as u64..=place as u64)?;
-    text(&at("codec"), &stream.codec)?;
-    text(&at("language"), stream.language.as_deref().unwrap_or_default())?;
+fn check_stream(index: usize, stream: &Stream) -> Result<(), FieldError> {
+    let at = |field: &str| format!("streams[{index}].{field}");
+    within(&at("index"), stream.index as u64, index as u64..=index as u64)?;
+    check_text(&at("codec"), &stream.codec)?;
+    check_text(&at("language"), stream.language.as_deref().unwrap_or_default())?;
     match &stream.kind {
         StreamKind::Video(facts) => {
             let at = |field: &str| at(&format!("kind.video.{field}"));
@@ -39,52 +45,44 @@ fn check_stream(place: usize, stream: &Stream) -> Result<(), FieldError> {
             within(&at("sample_aspect"), facts.sample_aspect.den.into(), 1..=65_536)?;
             within(&at("quarter_turns"), facts.quarter_turns.into(), 0..=3)?;
             within(&at("bit_depth"), facts.bit_depth.into(), 1..=32)?;
-            text(&at("pixel_format"), &facts.pixel_format)?;
+            check_text(&at("pixel_format"), &facts.pixel_format)?;
             within(&at("bitrate_bps"), facts.bitrate_bps.unwrap_or_default(), 0..=1 << 40)?;
-            let longest = facts.keyframes.map_or(0, |keyframes| keyframes.longest_us);
-            within(&at("keyframes.longest_us"), longest, 0..=LONGEST_US)?;
-            within(&at("start_us"), facts.start_us, 0..=LONGEST_US)?;
+            let longest_us = facts.keyframes.map_or(0, |keyframes| keyframes.longest_us);
+            within(&at("keyframes.longest_us"), longest_us, 0..=MAX_US)?;
+            within(&at("start_us"), facts.start_us, 0..=MAX_US)?;
             within(&at("frames"), facts.frames.unwrap_or_default(), 0..=1 << 40)?;
-            within(
-                &at("duration_us"),
-                facts.duration_us.unwrap_or_default(),
-                0..=LONGEST_US,
-            )
+            within(&at("duration_us"), facts.duration_us.unwrap_or_default(), 0..=MAX_US)
         }
         StreamKind::Audio(facts) => {
             let at = |field: &str| at(&format!("kind.audio.{field}"));
             within(&at("sample_rate_hz"), facts.sample_rate_hz.into(), 1..=768_000)?;
             within(&at("channels"), facts.channels.into(), 1..=64)?;
-            within(&at("start_us"), facts.start_us, 0..=LONGEST_US)?;
+            within(&at("start_us"), facts.start_us, 0..=MAX_US)?;
             within(&at("bitrate_bps"), facts.bitrate_bps.unwrap_or_default(), 0..=1 << 40)?;
-            within(
-                &at("duration_us"),
-                facts.duration_us.unwrap_or_default(),
-                0..=LONGEST_US,
-            )
+            within(&at("duration_us"), facts.duration_us.unwrap_or_default(), 0..=MAX_US)
         }
         StreamKind::CoverArt | StreamKind::Subtitle | StreamKind::Data | StreamKind::Attachment => Ok(()),
     }
 }
 
 fn within(field: &str, value: u64, accepted: RangeInclusive<u64>) -> Result<(), FieldError> {
-    let why = || format!("{value}; accepted: {} to {}", accepted.start(), accepted.end());
-    refuse(accepted.contains(&value), field, why)
+    let detail = || format!("{value}; accepted: {} to {}", accepted.start(), accepted.end());
+    ensure(accepted.contains(&value), field, detail)
 }
 
-fn text(field: &str, value: &str) -> Result<(), FieldError> {
-    let plain = value.len() <= LONGEST_TEXT && !value.contains(char::is_control);
-    refuse(plain, field, || {
-        format!("accepted: up to {LONGEST_TEXT} bytes of one line")
+fn check_text(field: &str, value: &str) -> Result<(), FieldError> {
+    let is_line = value.len() <= MAX_TEXT_BYTES && !value.contains(char::is_control);
+    ensure(is_line, field, || {
+        format!("accepted: one line of up to {MAX_TEXT_BYTES} bytes")
     })
 }
 
-fn refuse(fits: bool, field: &str, why: impl FnOnce() -> String) -> Result<(), FieldError> {
+fn ensure(is_valid: bool, field: &str, detail: impl FnOnce() -> String) -> Result<(), FieldError> {
     let error = || FieldError {
         field: field.to_owned(),
-        problem: FieldProblem::Invalid(why()),
+        problem: FieldProblem::Invalid(detail()),
     };
-    fits.then_some(()).ok_or_else(error)
+    is_valid.then_some(()).ok_or_else(error)
 }
 
 #[cfg(test)]
@@ -96,7 +94,7 @@ mod tests {
     use crate::time::Rational;
     use proptest::prelude::*;
 
-    fn facts(sides: (u32, u32), aspect: (u32, u32), fps: (u32, u32), us: u64) -> Probe {
+    fn probe_of(sides: (u32, u32), aspect: (u32, u32), fps: (u32, u32), us: u64) -> Probe {
         let video = VideoFacts {
             width_px: sides.0,
             height_px: sides.1,
@@ -155,13 +153,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn facts_within_bounds_are_planned_or_refused_whatever_they_are(
+        fn a_checked_probe_is_planned_or_rejected_without_a_panic(
             sides in (1_u32..=65_536, 1_u32..=65_536),
             aspect in (1_u32..=65_536, 1_u32..=65_536),
             fps in (1_u32.., 1_u32..),
-            us in 0_u64..=LONGEST_US,
+            us in 0_u64..=MAX_US,
         ) {
-            let probe = facts(sides, aspect, fps, us);
+            let probe = probe_of(sides, aspect, fps, us);
             prop_assert!(probe.check().is_ok());
             let limits = Limits { max_duration_us: u64::MAX, max_pixels: u64::MAX, ..Limits::default() };
             for preset in crate::preset::built_in() {
@@ -174,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fact_that_no_file_has_is_refused_by_its_path() {
+    fn an_impossible_value_is_rejected_with_its_path() {
         type Change = fn(&mut Probe);
         let cases: [(Change, &str); 5] = [
             (|probe| probe.duration_us = u64::MAX, "duration_us"),
@@ -191,7 +189,7 @@ mod tests {
             ),
         ];
         for (change, field) in cases {
-            let mut probe = facts((640, 360), (1, 1), (25, 1), 1_000_000);
+            let mut probe = probe_of((640, 360), (1, 1), (25, 1), 1_000_000);
             change(&mut probe);
             assert_eq!(probe.check().unwrap_err().field, field);
         }

@@ -1,77 +1,78 @@
-//! The first line to a child: what it may touch, and how it works.
+//! The first line to a child: its files, its sandbox and its limits.
 
 use crate::recipe::Name;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// The first line: what the child may touch. It opens the source, locks itself in, and answers [`Event::Ready`](super::Event::Ready).
+/// The files, the sandbox and the limits of a child. The child opens the sources, locks itself in, and answers
+/// [`Event::Ready`](super::Event::Ready).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// The files to read: the source, then the clips of intro and outro; none for a child that only verifies what lies
+    /// The files to read: the source, then the clips of intro and outro. Empty for a child that only verifies the files
     /// in `scratch`.
     pub sources: Vec<PathBuf>,
-    /// The images that the recipe names, but for the built-in one.
+    /// The images that the recipe names, except the built-in one.
     #[serde(default)]
     pub images: Vec<Image>,
-    /// The only directory it may write to.
+    /// The only directory that the child may write to.
     pub scratch: PathBuf,
-    /// What to do when the kernel cannot lock the child in.
+    /// Behavior if the kernel cannot sandbox the child completely.
     pub sandbox: SandboxMode,
-    /// Most bytes of memory of its own: heap, stacks, and whatever else it can write to.
+    /// Maximum private writable memory in bytes: heap, stacks and other writable mappings (`RLIMIT_DATA`).
     pub max_memory_bytes: u64,
-    /// Most seconds of processor time.
+    /// Maximum CPU time in seconds.
     pub max_cpu_s: u64,
-    /// Largest file it may write, in bytes.
+    /// Maximum size of a written file in bytes.
     pub max_file_bytes: u64,
-    /// Threads for decoding and encoding.
+    /// Number of threads for decoding and encoding.
     pub threads: u32,
-    /// How much of an output is decoded to verify it.
+    /// The part of an output that is decoded to verify it.
     #[serde(default)]
     pub depth: Depth,
 }
 
-/// How much of an output is decoded to verify it. Its packets are all read in either case.
+/// The part of an output that is decoded to verify it. All packets are read in both cases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Depth {
-    /// The first and the last group of pictures.
+    /// The first and the last GOP.
     #[default]
     Fast,
-    /// Everything.
+    /// All frames.
     Full,
 }
 
-/// An image of the account.
+/// An image of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
-    /// Its name in the recipe.
+    /// The name in the recipe.
     pub name: Name,
-    /// The PNG or JPEG file.
+    /// Path of the PNG or JPEG file.
     pub path: PathBuf,
 }
 
-/// What to do when the kernel cannot lock the child in.
+/// Behavior if the kernel cannot sandbox a child completely.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SandboxMode {
-    /// Refuse to open the source.
+    /// The session fails.
     Require,
-    /// Go on with what there is, and say so.
+    /// The child continues with the available restrictions, and the report has a warning.
     #[default]
     BestEffort,
 }
 
-/// What the kernel granted.
+/// The active restrictions of a sandboxed child.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxStatus {
-    /// File access is confined by Landlock.
+    /// Landlock restricts access to files.
     pub landlock: bool,
-    /// System calls are filtered by seccomp.
+    /// Seccomp filters system calls.
     pub seccomp: bool,
 }
 
 impl SandboxStatus {
-    /// Whether everything holds.
+    /// Returns `true` if all restrictions are active.
     #[must_use]
     pub const fn is_full(&self) -> bool {
         self.landlock && self.seccomp

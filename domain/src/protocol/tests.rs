@@ -1,11 +1,11 @@
-//! Whatever a recipe may ask for, the worker and the child can say it.
+//! The messages about the largest accepted recipe fit into the maximum line length.
 
 use super::*;
 use crate::plan::{Clips, Content, plan};
 use crate::{Limits, Recipe};
 use serde_json::json;
 
-/// A source that is read at every place of a session: 8K with sound.
+/// The probe of the source and of both clips: 8K with audio.
 fn source() -> Probe {
     let video = json!({
         "width_px": 8192, "height_px": 8192, "sample_aspect": "1/1", "quarter_turns": 0, "mirrored": false,
@@ -22,11 +22,11 @@ fn source() -> Probe {
     serde_json::from_value(facts).unwrap()
 }
 
-/// Everything that makes a plan long, as often as it may be there.
-fn largest() -> Recipe {
-    let name = |place: usize| format!("{place:040}");
-    let outputs = (0..12).map(|place| {
-        json!({ "kind": "hls", "name": name(place), "ladder": (0..8).map(|n| 8_192 - 8 * n).collect::<Vec<_>>() })
+/// A recipe with the maximum number of outputs, rungs and ranges, and the longest names and numbers.
+fn largest_recipe() -> Recipe {
+    let name = |index: usize| format!("{index:040}");
+    let outputs = (0..12).map(|index| {
+        json!({ "kind": "hls", "name": name(index), "ladder": (0..8).map(|n| 8_192 - 8 * n).collect::<Vec<_>>() })
     });
     let recipe = json!({
         "trim": { "ranges": vec![json!({ "start": 13_333.333_333, "end": 14_333.333_333 }); 50] },
@@ -37,8 +37,8 @@ fn largest() -> Recipe {
     Recipe::parse(&recipe.to_string()).unwrap()
 }
 
-/// The limits of an installation that accepts any amount of work.
-fn any_amount() -> Limits {
+/// Limits that accept any amount of work.
+fn unlimited() -> Limits {
     Limits {
         max_output_duration_us: u64::MAX,
         max_output_frames: u64::MAX,
@@ -48,7 +48,7 @@ fn any_amount() -> Limits {
     }
 }
 
-/// A report in which every number has as many digits as it can.
+/// The report of an output in which every number has the maximum number of digits.
 fn largest_report(file: &str, copied: Copied) -> Made {
     Made {
         file: file.to_owned(),
@@ -72,20 +72,20 @@ fn largest_report(file: &str, copied: Copied) -> Made {
 }
 
 #[test]
-fn the_largest_recipe_and_what_becomes_of_it_fit_on_their_lines() {
+fn the_messages_about_the_largest_recipe_fit_into_half_of_a_line() {
     let source = source();
     let clips = Clips {
         intro: Some(&source),
         outro: Some(&source),
     };
-    let plan = plan(&largest(), &source, clips, &any_amount()).unwrap();
-    let imprint = Imprint {
+    let plan = plan(&largest_recipe(), &source, clips, &unlimited()).unwrap();
+    let digest = Imprint {
         packets: u64::MAX,
         sum: u64::MAX,
     };
     let copied = Copied {
-        pictures: Some(imprint),
-        sound: Some(imprint),
+        pictures: Some(digest),
+        sound: Some(digest),
     };
     let file = CheckedFile {
         probe: source.clone(),
@@ -96,14 +96,14 @@ fn the_largest_recipe_and_what_becomes_of_it_fit_on_their_lines() {
         peak_permille: Some(u32::MAX),
         copied,
     };
-    let (mut made, mut checked) = (Vec::new(), Vec::new());
+    let (mut created, mut checked) = (Vec::new(), Vec::new());
     for output in &plan.outputs {
         let Content::Hls(hls) = &output.content else {
             panic!("{:?}", output.content)
         };
         assert_eq!(hls.rungs.len(), 8);
         let report = largest_report(&output.file, copied);
-        made.push((output.clone(), report));
+        created.push((output.clone(), report));
         checked.push(Checked::Hls(CheckedHls {
             rungs: vec![file.clone(); 8],
             audio: Some(file.clone()),
@@ -116,7 +116,7 @@ fn the_largest_recipe_and_what_becomes_of_it_fit_on_their_lines() {
     }
     let lines = [
         serde_json::to_string(&Request::Transcode(Box::new(plan))).unwrap(),
-        serde_json::to_string(&Request::Verify(made)).unwrap(),
+        serde_json::to_string(&Request::Verify(created)).unwrap(),
         serde_json::to_string(&Event::Verified(checked)).unwrap(),
     ];
     for line in lines {

@@ -1,4 +1,4 @@
-//! The edits that hold for every output of a recipe.
+//! Edits that apply to every output of a recipe: trim, canvas, bumpers, watermark, audio.
 
 use super::{Aspect, Fps, Name, Opacity};
 use crate::task::TaskId;
@@ -6,22 +6,22 @@ use crate::time::Timecode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What to keep of the source: one span by `start` and `end`, or several `ranges`, joined in their order. An end after
-/// the end of the source means the end of the source.
+/// The parts of the source to keep: one span (`start`, `end`) or several `ranges`, joined in their order. An end after
+/// the end of the source is the end of the source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Trim {
-    /// First moment kept; the beginning when absent.
+    /// Start of the span; the beginning of the source when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Timecode>,
-    /// First moment no longer kept; the end of the source when absent.
+    /// End of the span, exclusive; the end of the source when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<Timecode>,
-    /// Instead of `start` and `end`: 1 to 50 spans, joined in this order; they may overlap and repeat.
+    /// Instead of `start` and `end`: 1 to 50 spans, joined in this order. Spans may overlap and repeat.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 50)]
-    pub ranges: Vec<Range>,
-    /// How precisely.
+    pub ranges: Vec<TrimRange>,
+    /// Precision of the cuts.
     #[serde(default)]
     pub mode: TrimMode,
 }
@@ -29,21 +29,22 @@ pub struct Trim {
 /// One span to keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Range {
-    /// First moment kept; the beginning when absent.
+#[schema(as = Range)]
+pub struct TrimRange {
+    /// Start of the span; the beginning of the source when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Timecode>,
-    /// First moment no longer kept; the end of the source when absent.
+    /// End of the span, exclusive; the end of the source when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<Timecode>,
 }
 
 impl Trim {
-    /// The spans to keep, in their order; at least one.
+    /// Returns the spans to keep in their order; at least one.
     #[must_use]
-    pub fn spans(&self) -> Vec<Range> {
+    pub fn spans(&self) -> Vec<TrimRange> {
         if self.ranges.is_empty() {
-            vec![Range {
+            vec![TrimRange {
                 start: self.start,
                 end: self.end,
             }]
@@ -53,87 +54,89 @@ impl Trim {
     }
 }
 
-/// How precisely a trim cuts.
+/// Precision of a trim.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TrimMode {
-    /// To the frame; what must be encoded again for that is.
+    /// Frame-accurate; streams are encoded again where that is necessary.
     #[default]
     Exact,
-    /// Without encoding where that is possible: packets from the keyframe at or before `start` are kept, what comes
-    /// before `start` is hidden by an edit list, and the report tells where the packets begin. One span only.
+    /// Without encoding where possible: packets are copied from the keyframe at or before `start`, an edit list hides
+    /// the frames before `start`, and the report tells where the packets begin. One span only.
     Fast,
 }
 
-/// The canvas of every picture output.
+/// The canvas of every output that shows frames.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Frame {
-    /// Aspect of the canvas, such as `16:9`; that of the source when absent.
+#[schema(as = Frame)]
+pub struct Canvas {
+    /// Aspect ratio of the canvas, such as `16:9`; that of the source when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aspect: Option<Aspect>,
-    /// Largest width in pixels, 16 to 8192.
+    /// Maximum width in pixels, 16 to 8192.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 16, maximum = 8192)]
     pub max_width_px: Option<u32>,
-    /// Largest height in pixels, 16 to 8192.
+    /// Maximum height in pixels, 16 to 8192.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 16, maximum = 8192)]
     pub max_height_px: Option<u32>,
-    /// Largest shorter side in pixels, 16 to 8192: 1080 means "1080p" for landscape and portrait alike.
+    /// Maximum shorter side in pixels, 16 to 8192: 1080 means "1080p" for landscape and portrait alike.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 16, maximum = 8192)]
     pub max_short_side_px: Option<u32>,
-    /// How a picture of another aspect is brought onto the canvas.
+    /// How a frame with another aspect ratio is fitted to the canvas.
     #[serde(default)]
     pub fit: Fit,
     /// Frame rate.
     #[serde(default)]
     pub fps: Fps,
-    /// Whether a source smaller than the canvas is enlarged. Needs a largest side.
+    /// Enlarges a source that is smaller than the canvas. Needs a maximum side.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub upscale: bool,
 }
 
-/// How a picture of another aspect is brought onto the canvas.
+/// How a frame with another aspect ratio is fitted to the canvas.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
-    /// Black bars; nothing is lost.
+    /// Black bars (letterbox or pillarbox); nothing is cut off.
     #[default]
     Pad,
-    /// What stands out on two sides is cut off.
+    /// Fills the canvas; the parts outside of it are cut off.
     Crop,
-    /// Each side is scaled on its own.
+    /// Both sides are scaled to the canvas; the aspect ratio changes.
     Stretch,
-    /// No bars: the canvas shrinks to the picture.
+    /// No bars: the canvas shrinks to the frame.
     Inside,
 }
 
-/// What comes before and after the video: for each of the two sides a still, silent, or a clip with its sound.
+/// Bumpers before (intro) and after (outro) the video. Each is a still image without audio, or a clip with its audio.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Bumper {
-    /// The image in the middle of the still, scaled down to fit, never up; `logo` is built in.
+#[schema(as = Bumper)]
+pub struct BumperEdit {
+    /// The image in the center of a still bumper, scaled down to fit, never up; `logo` is built in.
     #[serde(default = "Name::logo")]
     pub image: Name,
-    /// Milliseconds of the still before the video, 0 to 60,000.
+    /// Duration of the still intro in milliseconds, 0 to 60,000.
     #[serde(default)]
     #[schema(maximum = 60000)]
     pub intro_ms: u64,
-    /// Milliseconds of the still after the video, 0 to 60,000.
+    /// Duration of the still outro in milliseconds, 0 to 60,000.
     #[serde(default)]
     #[schema(maximum = 60000)]
     pub outro_ms: u64,
-    /// Instead of a still before the video: the source of this task of the same account, whole.
+    /// Instead of a still intro: a task of the same account, whose whole source is the clip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intro_task: Option<TaskId>,
-    /// Instead of a still after the video: the source of this task of the same account, whole.
+    /// Instead of a still outro: a task of the same account, whose whole source is the clip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outro_task: Option<TaskId>,
 }
 
-impl Default for Bumper {
+impl Default for BumperEdit {
     fn default() -> Self {
         Self {
             image: Name::logo(),
@@ -145,46 +148,47 @@ impl Default for Bumper {
     }
 }
 
-/// An image laid over the picture.
+/// An image over the video.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Watermark {
+#[schema(as = Watermark)]
+pub struct WatermarkEdit {
     /// The image; `logo` is built in.
     #[serde(default = "Name::logo")]
     pub image: Name,
-    /// Where it stands.
+    /// Position on the canvas.
     #[serde(default)]
     pub position: Position,
     /// Distance from the edges in pixels of the output, 0 to 1,000.
-    #[serde(default = "ten")]
+    #[serde(default = "default_margin_px")]
     #[schema(maximum = 1000)]
     pub margin_px: u32,
-    /// Its width in percent of the width of the canvas, 1 to 100.
-    #[serde(default = "twelve")]
+    /// Width in percent of the width of the canvas, 1 to 100.
+    #[serde(default = "default_width_percent")]
     #[schema(minimum = 1, maximum = 100)]
     pub width_percent: u32,
-    /// 0 (invisible) to 1 (solid), in hundredths.
+    /// 0 (transparent) to 1 (opaque), in steps of 0.01.
     #[serde(default)]
     pub opacity: Opacity,
-    /// First moment at which it is seen, in milliseconds of the trimmed video; from its beginning when absent.
+    /// Time at which it appears, in milliseconds of the trimmed video; the beginning when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 3_600_000_000_u64)]
     pub start_ms: Option<u64>,
-    /// First moment at which it is no longer seen; to the end of the video when absent.
+    /// Time at which it disappears, in milliseconds of the trimmed video; the end when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 3_600_000_000_u64)]
     pub end_ms: Option<u64>,
 }
 
-const fn ten() -> u32 {
+const fn default_margin_px() -> u32 {
     10
 }
 
-const fn twelve() -> u32 {
+const fn default_width_percent() -> u32 {
     12
 }
 
-/// Where a watermark stands.
+/// Position of a watermark on the canvas.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names say it")]
@@ -197,31 +201,33 @@ pub enum Position {
     Center,
 }
 
-/// What happens to the sound of the source.
+/// Selection and processing of the audio of the source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AudioEdit {
     /// Keep, drop or normalize.
     #[serde(default)]
     pub mode: AudioMode,
-    /// Which sound stream: 0 is the first of the file. The default one, or the first, when absent.
+    /// Number of the audio stream; 0 is the first one in the file. When absent, the default stream, or the first one if
+    /// no stream is the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<u32>,
-    /// The first sound stream of this language, a code of ISO 639 of two or three letters, such as `en` or `eng`, whichever of
-    /// them the container writes; the usual one when there is none.
+    /// Language of the audio stream: an ISO 639 code of two or three letters, such as `en` or `eng`. Both forms match,
+    /// independent of the form in the file. The first stream with this language is used; if there is none, the stream
+    /// that is used without `language`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<Name>,
 }
 
-/// Whether sound is kept, and how loud.
+/// Processing of the audio of the source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AudioMode {
-    /// Sound where the source has it.
+    /// Audio if the source has it.
     #[default]
     Keep,
-    /// No sound in any output.
+    /// No audio in any output.
     Drop,
-    /// Brought to −16 LUFS with true peaks of at most −1.5 dBTP, measured in a first pass (EBU R 128).
+    /// Loudness normalized to −16 LUFS with true peaks of at most −1.5 dBTP, measured in a first pass (EBU R 128).
     Normalize,
 }

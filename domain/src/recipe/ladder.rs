@@ -1,4 +1,4 @@
-//! The renditions of an adaptive stream, as a user asks for them.
+//! The requested renditions of an adaptive stream. [`crate::plan`] derives the rungs from them.
 
 use serde::de::value::SeqAccessDeserializer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -8,14 +8,14 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{OneOfBuilder, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-/// Which renditions are made. On the wire `"auto"` or a list of shorter sides.
+/// The renditions of an adaptive stream. In JSON: `"auto"` or a list of shorter sides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Ladder {
-    /// The usual steps up to the size of the source.
+    /// The standard sizes (2160p to 240p) up to the size of the source.
     #[default]
     Auto,
-    /// Shorter sides in pixels, 1 to 8 of them, each 16 to 8192: 720 is "720p", landscape or portrait. Those above the
-    /// source become the size of the source.
+    /// 1 to 8 shorter sides in pixels, each 16 to 8192: 720 is "720p", landscape or portrait. Sides above that of the
+    /// source are reduced to it.
     ShortSides(Vec<u32>),
 }
 
@@ -33,24 +33,24 @@ impl Serialize for Ladder {
 
 impl<'de> Deserialize<'de> for Ladder {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Either)
+        deserializer.deserialize_any(LadderVisitor)
     }
 }
 
-struct Either;
+struct LadderVisitor;
 
-impl<'de> de::Visitor<'de> for Either {
+impl<'de> de::Visitor<'de> for LadderVisitor {
     type Value = Ladder;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(EXPECTED)
     }
 
-    fn visit_str<E: de::Error>(self, word: &str) -> Result<Ladder, E> {
-        if word == AUTO {
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Ladder, E> {
+        if text == AUTO {
             Ok(Ladder::Auto)
         } else {
-            Err(E::invalid_value(de::Unexpected::Str(word), &self))
+            Err(E::invalid_value(de::Unexpected::Str(text), &self))
         }
     }
 
@@ -61,14 +61,14 @@ impl<'de> de::Visitor<'de> for Either {
 
 impl PartialSchema for Ladder {
     fn schema() -> RefOr<Schema> {
-        let word = ObjectBuilder::new().schema_type(Type::String).enum_values(Some([AUTO]));
+        let auto = ObjectBuilder::new().schema_type(Type::String).enum_values(Some([AUTO]));
         let side = ObjectBuilder::new()
             .schema_type(Type::Integer)
             .minimum(Some(16))
             .maximum(Some(8_192));
         let sides = ArrayBuilder::new().items(side).min_items(Some(1)).max_items(Some(8));
-        let either = OneOfBuilder::new().item(word).item(sides).description(Some(EXPECTED));
-        RefOr::T(Schema::OneOf(either.build()))
+        let one_of = OneOfBuilder::new().item(auto).item(sides).description(Some(EXPECTED));
+        RefOr::T(Schema::OneOf(one_of.build()))
     }
 }
 

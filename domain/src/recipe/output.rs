@@ -1,53 +1,53 @@
-//! The files a recipe asks for. How pictures and sound are encoded is in [`super::wish`].
+//! The outputs of a recipe. Encoder settings are in [`super::encoding`].
 
-use super::{AudioWish, Fps, Ladder, Name, VideoWish};
+use super::{AudioEncoding, Fps, Ladder, Name, VideoEncoding};
 use crate::time::Rational;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// One file, or one set of files, to make. Its description for the API is in `domain/src/recipe/output_schema.rs`.
+/// An output: one file or one set of files. Its OpenAPI schema is in `domain/src/recipe/output_schema.rs`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Output {
-    /// A video in MP4, index first: H.264, H.265 or AV1 with AAC.
-    Mp4(Movie),
+    /// A video in MP4, index first (fast start): H.264, H.265 or AV1 with AAC.
+    Mp4(VideoOutput),
     /// A video in WebM: VP9 or AV1 with Opus.
-    Webm(Movie),
+    Webm(VideoOutput),
     /// An adaptive stream (RFC 8216, fragmented MP4): H.264 and AAC.
-    Hls(Hls),
-    /// The sound alone.
-    Audio(AudioFile),
-    /// A short silent animation that plays everywhere.
-    Gif(Gif),
-    /// One still.
-    Poster(Poster),
-    /// Many small stills in sheets, with an index in WebVTT, for previews on a seek bar.
-    Sprite(Sprite),
+    Hls(HlsOutput),
+    /// Audio only.
+    Audio(AudioOutput),
+    /// A short animation without audio.
+    Gif(GifOutput),
+    /// One still image (thumbnail).
+    Poster(PosterOutput),
+    /// Many small still images in sheets, with an index in WebVTT, for previews on a seek bar.
+    Sprite(SpriteOutput),
 }
 
 impl Output {
-    /// The name its user gave it.
+    /// Returns the name that the recipe gives to the output.
     #[must_use]
     pub const fn name(&self) -> Option<&Name> {
         match self {
-            Self::Mp4(movie) | Self::Webm(movie) => movie.name.as_ref(),
-            Self::Hls(hls) => hls.name.as_ref(),
-            Self::Audio(audio) => audio.name.as_ref(),
-            Self::Gif(gif) => gif.name.as_ref(),
-            Self::Poster(poster) => poster.name.as_ref(),
-            Self::Sprite(sprite) => sprite.name.as_ref(),
+            Self::Mp4(output) | Self::Webm(output) => output.name.as_ref(),
+            Self::Hls(output) => output.name.as_ref(),
+            Self::Audio(output) => output.name.as_ref(),
+            Self::Gif(output) => output.name.as_ref(),
+            Self::Poster(output) => output.name.as_ref(),
+            Self::Sprite(output) => output.name.as_ref(),
         }
     }
 
-    /// Whether it shows pictures.
+    /// Returns `true` if the output needs a video stream.
     #[must_use]
-    pub const fn has_pictures(&self) -> bool {
+    pub const fn uses_video(&self) -> bool {
         !matches!(self, Self::Audio(_))
     }
 
-    /// Whether it has the sound of the source, when there is any.
+    /// Returns `true` if the output includes the audio of the source, if there is any.
     #[must_use]
-    pub const fn has_sound(&self) -> bool {
+    pub const fn uses_audio(&self) -> bool {
         matches!(self, Self::Mp4(_) | Self::Webm(_) | Self::Hls(_) | Self::Audio(_))
     }
 }
@@ -55,16 +55,16 @@ impl Output {
 /// A video file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Movie {
-    /// Its file name without the ending.
+pub struct VideoOutput {
+    /// File name without the extension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
-    /// How the picture is encoded.
+    /// Video encoder settings.
     #[serde(default)]
-    pub video: VideoWish,
-    /// How the sound is encoded.
+    pub video: VideoEncoding,
+    /// Audio encoder settings.
     #[serde(default)]
-    pub audio: AudioWish,
+    pub audio: AudioEncoding,
     /// Narrows `frame.max_width_px` for this output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 16, maximum = 8192)]
@@ -78,63 +78,64 @@ pub struct Movie {
 /// An adaptive stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Hls {
-    /// The name of its set of files.
+pub struct HlsOutput {
+    /// Name of the set of files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
     /// The renditions.
     #[serde(default)]
     pub ladder: Ladder,
-    /// How the pictures are encoded; H.264.
+    /// Video encoder settings; H.264.
     #[serde(default)]
-    pub video: VideoWish,
-    /// How the sound is encoded; AAC, the same for every rung.
+    pub video: VideoEncoding,
+    /// Audio encoder settings; AAC. All rungs share the audio.
     #[serde(default)]
-    pub audio: AudioWish,
-    /// Length of a segment in milliseconds, 1,000 to 10,000. Where the largest rung is copied, segments begin with the first
-    /// keyframe at or after each multiple of it.
-    #[serde(default = "four_seconds")]
+    pub audio: AudioEncoding,
+    /// Duration of a segment in milliseconds, 1,000 to 10,000. If the largest rung is copied, segments begin with the
+    /// first keyframe at or after each multiple of it.
+    #[serde(default = "default_segment_ms")]
     #[schema(minimum = 1000, maximum = 10000)]
     pub segment_ms: u64,
-    /// Whether the segments of a rung are byte ranges of one file instead of files of their own.
+    /// Writes the segments of a rung as byte ranges of one file instead of separate files.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub single_file: bool,
 }
 
-impl Default for Hls {
+impl Default for HlsOutput {
     fn default() -> Self {
         Self {
             name: None,
             ladder: Ladder::default(),
-            video: VideoWish::default(),
-            audio: AudioWish::default(),
-            segment_ms: four_seconds(),
+            video: VideoEncoding::default(),
+            audio: AudioEncoding::default(),
+            segment_ms: default_segment_ms(),
             single_file: false,
         }
     }
 }
 
-const fn four_seconds() -> u64 {
+const fn default_segment_ms() -> u64 {
     4_000
 }
 
-/// The sound alone.
+/// An audio file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct AudioFile {
-    /// Its file name without the ending.
+pub struct AudioOutput {
+    /// File name without the extension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
     /// Container and codec.
     #[serde(default)]
     pub format: AudioFormat,
-    /// Bits per second, 32,000 to 512,000; 128,000 when absent, and then sound that is right already is not encoded.
+    /// Bits per second, 32,000 to 512,000. When absent, an audio stream that already fits is copied; others are encoded
+    /// at 128,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 32000, maximum = 512_000)]
     pub bitrate_bps: Option<u32>,
 }
 
-/// Container and codec of a sound file.
+/// Container and codec of an audio file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AudioFormat {
@@ -150,67 +151,68 @@ pub enum AudioFormat {
 /// An animation of a span of the edited video, without the bumpers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Gif {
-    /// Its file name without the ending.
+pub struct GifOutput {
+    /// File name without the extension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
-    /// Its first moment, in milliseconds of the trimmed video.
+    /// Start in milliseconds of the trimmed video.
     #[serde(default)]
     #[schema(maximum = 3_600_000_000_u64)]
     pub start_ms: u64,
-    /// The first moment no longer in it, at most 60 s later; 3 s later when absent.
+    /// End in milliseconds of the trimmed video, exclusive: at most 60 s after the start, 3 s after it when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_ms: Option<u64>,
-    /// Largest width in pixels, 16 to 1,920.
-    #[serde(default = "gif_width")]
+    /// Maximum width in pixels, 16 to 1,920.
+    #[serde(default = "default_gif_width_px")]
     #[schema(minimum = 16, maximum = 1920)]
     pub width_px: u32,
-    /// Frames per second, 1 to 50; `keep` takes those of the source, at most 50.
-    #[serde(default = "gif_fps")]
+    /// Frames per second, 1 to 50; `keep` is the rate of the source, at most 50.
+    #[serde(default = "default_gif_fps")]
     pub fps: Fps,
 }
 
-impl Default for Gif {
+impl Default for GifOutput {
     fn default() -> Self {
         Self {
             name: None,
             start_ms: 0,
             end_ms: None,
-            width_px: gif_width(),
-            fps: gif_fps(),
+            width_px: default_gif_width_px(),
+            fps: default_gif_fps(),
         }
     }
 }
 
-const fn gif_width() -> u32 {
+const fn default_gif_width_px() -> u32 {
     320
 }
 
-const fn gif_fps() -> Fps {
+const fn default_gif_fps() -> Fps {
     Fps::Fixed(Rational { num: 12, den: 1 })
 }
 
-/// One still of the edited video, without the bumpers.
+/// One still image of the edited video, without the bumpers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Poster {
-    /// Its file name without the ending.
+pub struct PosterOutput {
+    /// File name without the extension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
-    /// The moment, in milliseconds of the trimmed video; a tenth of its length when absent, the last frame when too late.
+    /// Time of the frame in milliseconds of the trimmed video. When absent, a tenth of the duration; after the end, the
+    /// last frame.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 3_600_000_000_u64)]
     pub at_ms: Option<u64>,
     /// File format.
     #[serde(default)]
     pub format: PosterFormat,
-    /// Largest width in pixels, 16 to 8192.
+    /// Maximum width in pixels, 16 to 8192.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 16, maximum = 8192)]
     pub width_px: Option<u32>,
 }
 
-/// File format of a still.
+/// File format of a poster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PosterFormat {
@@ -223,37 +225,38 @@ pub enum PosterFormat {
     Webp,
 }
 
-/// Small stills of the edited video at even distances, without the bumpers: JPEG sheets of 10 by 10 and an index.
+/// Small still images of the edited video at regular intervals, without the bumpers: JPEG sheets of 10 by 10 and an
+/// index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Sprite {
-    /// The name of its set of files.
+pub struct SpriteOutput {
+    /// Name of the set of files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
-    /// Milliseconds from still to still, 500 to 600,000.
-    #[serde(default = "ten_seconds")]
+    /// Interval between two stills in milliseconds, 500 to 600,000.
+    #[serde(default = "default_sprite_every_ms")]
     #[schema(minimum = 500, maximum = 600_000)]
     pub every_ms: u64,
-    /// Largest width of a still in pixels, 16 to 640.
-    #[serde(default = "sprite_width")]
+    /// Maximum width of a still in pixels, 16 to 640.
+    #[serde(default = "default_sprite_width_px")]
     #[schema(minimum = 16, maximum = 640)]
     pub width_px: u32,
 }
 
-impl Default for Sprite {
+impl Default for SpriteOutput {
     fn default() -> Self {
         Self {
             name: None,
-            every_ms: ten_seconds(),
-            width_px: sprite_width(),
+            every_ms: default_sprite_every_ms(),
+            width_px: default_sprite_width_px(),
         }
     }
 }
 
-const fn ten_seconds() -> u64 {
+const fn default_sprite_every_ms() -> u64 {
     10_000
 }
 
-const fn sprite_width() -> u32 {
+const fn default_sprite_width_px() -> u32 {
     160
 }

@@ -1,9 +1,9 @@
-//! The OpenAPI schema of [`Output`]: one flat object for each kind, told apart by `kind`.
+//! The OpenAPI schema of [`Output`]: one flat object for each kind, with `kind` as the discriminator.
 //!
-//! The derived schema would be an `allOf` of the fields with an object that has `kind` alone. As the fields refuse unknown ones
-//! (`additionalProperties: false`), nothing would fit it.
+//! The derived schema would be an `allOf` of the fields of a kind and of an object with `kind` only. Both reject
+//! unknown fields (`additionalProperties: false`), so no value could satisfy both.
 
-use super::{AudioFile, Gif, Hls, Movie, Output, Poster, Sprite};
+use super::{AudioOutput, GifOutput, HlsOutput, Output, PosterOutput, SpriteOutput, VideoOutput};
 use std::borrow::Cow;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{Discriminator, OneOfBuilder, Ref, RefOr};
@@ -11,33 +11,37 @@ use utoipa::{PartialSchema, ToSchema};
 
 type Named = (String, RefOr<Schema>);
 
-/// A kind of output: its word on the wire, the name of its schema, a description, and its other fields.
+/// A kind of output.
 struct Kind {
-    word: &'static str,
+    /// The value of `kind` in JSON.
+    value: &'static str,
+    /// The name of the schema.
     schema: &'static str,
     description: &'static str,
+    /// Schema of the fields other than `kind`.
     fields: fn() -> RefOr<Schema>,
-    parts: fn(&mut Vec<Named>),
+    /// Adds the schemas that the fields refer to.
+    referenced: fn(&mut Vec<Named>),
 }
 
 impl Kind {
-    const fn of<T: ToSchema>(word: &'static str, schema: &'static str, description: &'static str) -> Self {
+    const fn of<T: ToSchema>(value: &'static str, schema: &'static str, description: &'static str) -> Self {
         Self {
-            word,
+            value,
             schema,
             description,
             fields: T::schema,
-            parts: T::schemas,
+            referenced: T::schemas,
         }
     }
 
-    /// The fields with `kind` among them.
-    fn flat(&self) -> RefOr<Schema> {
+    /// Returns the schema of the fields with `kind` added to them.
+    fn with_discriminator(&self) -> RefOr<Schema> {
         let mut schema = (self.fields)();
         if let RefOr::T(Schema::Object(object)) = &mut schema {
             let kind = ObjectBuilder::new()
                 .schema_type(Type::String)
-                .enum_values(Some([self.word]))
+                .enum_values(Some([self.value]))
                 .description(Some("The kind of this output."));
             object.properties.insert("kind".to_owned(), kind.into());
             object.required.insert(0, "kind".to_owned());
@@ -48,37 +52,37 @@ impl Kind {
 }
 
 const KINDS: [Kind; 7] = [
-    Kind::of::<Movie>(
+    Kind::of::<VideoOutput>(
         "mp4",
         "Mp4Output",
-        "A video in MP4, index first: H.264, H.265 or AV1 with AAC.",
+        "A video in MP4, index first (fast start): H.264, H.265 or AV1 with AAC.",
     ),
-    Kind::of::<Movie>("webm", "WebmOutput", "A video in WebM: VP9 or AV1 with Opus."),
-    Kind::of::<Hls>(
+    Kind::of::<VideoOutput>("webm", "WebmOutput", "A video in WebM: VP9 or AV1 with Opus."),
+    Kind::of::<HlsOutput>(
         "hls",
         "HlsOutput",
         "An adaptive stream (RFC 8216, fragmented MP4): H.264 and AAC.",
     ),
-    Kind::of::<AudioFile>("audio", "AudioOutput", "The sound alone."),
-    Kind::of::<Gif>("gif", "GifOutput", "A short silent animation that plays everywhere."),
-    Kind::of::<Poster>("poster", "PosterOutput", "One still."),
-    Kind::of::<Sprite>(
+    Kind::of::<AudioOutput>("audio", "AudioOutput", "Audio only."),
+    Kind::of::<GifOutput>("gif", "GifOutput", "A short animation without audio."),
+    Kind::of::<PosterOutput>("poster", "PosterOutput", "One still image (thumbnail)."),
+    Kind::of::<SpriteOutput>(
         "sprite",
         "SpriteOutput",
-        "Many small stills in sheets, with an index in WebVTT, for previews on a seek bar.",
+        "Many small still images in sheets, with an index in WebVTT, for previews on a seek bar.",
     ),
 ];
 
 impl PartialSchema for Output {
     fn schema() -> RefOr<Schema> {
-        let mapping = KINDS.map(|kind| (kind.word, format!("#/components/schemas/{}", kind.schema)));
+        let mapping = KINDS.map(|kind| (kind.value, format!("#/components/schemas/{}", kind.schema)));
         let kinds = KINDS.iter().fold(OneOfBuilder::new(), |all, kind| {
             all.item(Ref::from_schema_name(kind.schema))
         });
-        let either = kinds
-            .description(Some("One file, or one set of files, to make."))
+        let one_of = kinds
+            .description(Some("An output: one file or one set of files."))
             .discriminator(Some(Discriminator::with_mapping("kind", mapping)));
-        RefOr::T(Schema::OneOf(either.build()))
+        RefOr::T(Schema::OneOf(one_of.build()))
     }
 }
 
@@ -89,8 +93,8 @@ impl ToSchema for Output {
 
     fn schemas(schemas: &mut Vec<Named>) {
         for kind in &KINDS {
-            schemas.push((kind.schema.to_owned(), kind.flat()));
-            (kind.parts)(schemas);
+            schemas.push((kind.schema.to_owned(), kind.with_discriminator()));
+            (kind.referenced)(schemas);
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Values of a recipe that are a number or a text with a grammar.
+//! Values of a recipe that are parsed from a number or a text.
 
-use crate::time::{BadValue, NumberOrText, Rational, micros, number_or_text};
+use crate::time::{InvalidValue, NumberOrText, Rational, micros, number_or_text};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
 use std::fmt;
@@ -9,10 +9,10 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{Object, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-/// A frame rate: `keep`, a number or a fraction of frames per second.
+/// A frame rate. In JSON: `keep`, or frames per second as a number or a fraction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fps {
-    /// That of the source (a variable rate becomes the nearest constant one).
+    /// The rate of the source; a variable rate becomes the nearest constant one.
     #[default]
     Keep,
     /// This many frames per second.
@@ -20,15 +20,15 @@ pub enum Fps {
 }
 
 impl FromStr for Fps {
-    type Err = BadValue;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, BadValue> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         if text == "keep" {
             return Ok(Self::Keep);
         }
         let rate = text.parse().ok();
-        let usual = |rate: &Rational| (1.0..=240.0).contains(&rate.as_f64()) && rate.den <= 1_000_000;
-        rate.filter(usual).map(Self::Fixed).ok_or_else(|| BadValue {
+        let is_accepted = |rate: &Rational| (1.0..=240.0).contains(&rate.as_f64()) && rate.den <= 1_000_000;
+        rate.filter(is_accepted).map(Self::Fixed).ok_or_else(|| InvalidValue {
             value: text.to_owned(),
             expected: "keep, a number (24) or a fraction (30000/1001) from 1 to 240",
         })
@@ -50,7 +50,7 @@ impl<'de> Deserialize<'de> for Fps {
     }
 }
 
-/// Width to height, such as `16:9`; both 1 to 100.
+/// An aspect ratio, such as `16:9`; both numbers 1 to 100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Aspect {
     /// Width.
@@ -60,9 +60,9 @@ pub struct Aspect {
 }
 
 impl FromStr for Aspect {
-    type Err = BadValue;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, BadValue> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let side = |t: &str| t.parse().ok().filter(|n| (1..=100).contains(n));
         let parsed = text.split_once(':').and_then(|(w, h)| {
             Some(Self {
@@ -70,7 +70,7 @@ impl FromStr for Aspect {
                 height: side(h)?,
             })
         });
-        parsed.ok_or_else(|| BadValue {
+        parsed.ok_or_else(|| InvalidValue {
             value: text.to_owned(),
             expected: "W:H, both 1 to 100, such as 16:9",
         })
@@ -83,18 +83,19 @@ impl fmt::Display for Aspect {
     }
 }
 
-/// A name of ours or of the user: lower-case letters, digits and hyphens, 1 to 40 of them, no hyphen first.
+/// A name of an image, a preset or an output, built in or given by a user: 1 to 40 lower-case letters, digits and
+/// hyphens, not beginning with a hyphen. It is safe as a part of a file name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(String);
 
 impl Name {
-    /// The text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The image that every installation has.
+    /// Returns the name of the built-in image.
     #[must_use]
     pub fn logo() -> Self {
         Self("logo".to_owned())
@@ -102,14 +103,14 @@ impl Name {
 }
 
 impl FromStr for Name {
-    type Err = BadValue;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, BadValue> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if (1..=40).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with('-') {
             Ok(Self(text.to_owned()))
         } else {
-            Err(BadValue {
+            Err(InvalidValue {
                 value: text.to_owned(),
                 expected: "1 to 40 of a-z, 0-9 and -, not a - first",
             })
@@ -123,8 +124,8 @@ impl fmt::Display for Name {
     }
 }
 
-/// Wire form of the types that are a text with a grammar.
-macro_rules! text_on_the_wire {
+/// Implements `Serialize` and `Deserialize` by `Display` and `FromStr`.
+macro_rules! serialize_as_text {
     ($($type:ty),+) => {$(
         impl Serialize for $type {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -138,12 +139,12 @@ macro_rules! text_on_the_wire {
         }
     )+};
 }
-text_on_the_wire!(Aspect, Name);
+serialize_as_text!(Aspect, Name);
 
-/// An opacity in hundredths, 0 to 100; on the wire a number from 0 to 1.
+/// An opacity in steps of 0.01. In JSON: a number from 0 (transparent) to 1 (opaque).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opacity {
-    /// Hundredths.
+    /// The opacity in percent, 0 to 100.
     pub percent: u32,
 }
 
@@ -154,16 +155,16 @@ impl Default for Opacity {
 }
 
 impl FromStr for Opacity {
-    type Err = BadValue;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, BadValue> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let percent = micros(text).map(|micros| micros / 10_000).filter(|p| *p <= 100);
         let percent = percent.and_then(|p| u32::try_from(p).ok());
-        let bad = || BadValue {
+        let invalid = || InvalidValue {
             value: text.to_owned(),
             expected: "0 to 1",
         };
-        percent.map(|percent| Self { percent }).ok_or_else(bad)
+        percent.map(|percent| Self { percent }).ok_or_else(invalid)
     }
 }
 
@@ -179,7 +180,7 @@ impl<'de> Deserialize<'de> for Opacity {
     }
 }
 
-/// The OpenAPI schema of a value with a grammar.
+/// Implements the OpenAPI schemas of the values.
 macro_rules! schema_of {
     ($($type:ident => $schema:expr),+ $(,)?) => {$(
         impl PartialSchema for $type {
@@ -196,9 +197,9 @@ macro_rules! schema_of {
 }
 schema_of!(
     Fps => number_or_text("\"keep\", a number (24) or a fraction (30000/1001) of frames per second, 1 to 240"),
-    Aspect => Object::builder().schema_type(Type::String).examples(["16:9"]).description(Some("Width to height, both 1 to 100.")),
+    Aspect => Object::builder().schema_type(Type::String).examples(["16:9"]).description(Some("Aspect ratio, both numbers 1 to 100.")),
     Name => Object::builder().schema_type(Type::String).pattern(Some("^[a-z0-9][a-z0-9-]{0,39}$"))
         .description(Some("1 to 40 of a-z, 0-9 and -, not a - first.")),
     Opacity => Object::builder().schema_type(Type::Number).minimum(Some(0)).maximum(Some(1))
-        .description(Some("0 (invisible) to 1 (solid), in hundredths.")),
+        .description(Some("0 (transparent) to 1 (opaque), in steps of 0.01.")),
 );

@@ -1,74 +1,75 @@
-//! Parses JSON text; refuses a name that an object has twice, and nesting deeper than 32.
+//! Parses JSON text and rejects duplicate keys and nesting deeper than 32 levels.
 //!
-//! RFC 8259 §4 leaves to readers what they make of names that repeat; of `{"start":1,"start":2}` one reader takes the first and
-//! another the last, and either way a wish of the client is lost without a word.
+//! RFC 8259 §4 leaves the handling of duplicate keys to the parser: some use the first value, some the last. Either way
+//! a part of the request would be ignored silently.
 
-use super::{FieldError, brief, typed};
+use super::{FieldError, truncated, typed};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::cell::RefCell;
 use std::fmt;
 
-/// Objects and lists in one another; recipes need six.
+/// Maximum nesting of objects and arrays; recipes need six levels.
 const MAX_DEPTH: usize = 32;
 
-/// Reads JSON of UTF-8.
+/// Parses JSON text in UTF-8.
 ///
 /// # Errors
-/// A [`FieldError`] with an empty path when the text is not JSON or is nested deeper than 32 levels, and with the path of the key
-/// when a key is given twice.
+/// A [`FieldError`] with an empty path if the text is not JSON or is nested deeper than 32 levels, and with the path of
+/// the key if an object has a duplicate key.
 pub fn json(text: &[u8]) -> Result<Value, FieldError> {
-    let fault = RefCell::new(None);
-    let whole = Place {
+    let rejection = RefCell::new(None);
+    let document = ValueParser {
         path: String::new(),
         depth: 0,
-        fault: &fault,
+        rejection: &rejection,
     };
-    let mut reader = serde_json::Deserializer::from_slice(text);
-    let read = whole
-        .deserialize(&mut reader)
-        .and_then(|value| reader.end().map(|()| value));
-    read.map_err(|error| {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let parsed = document
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value));
+    parsed.map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        let no_json = || FieldError::invalid("", format!("no JSON from line {line}, column {column} on"));
-        fault.take().unwrap_or_else(no_json)
+        let not_json = || FieldError::invalid("", format!("no JSON from line {line}, column {column} on"));
+        rejection.take().unwrap_or_else(not_json)
     })
 }
 
-/// A value that is read next.
-struct Place<'a> {
+/// Parses the value at a path of the document.
+struct ValueParser<'a> {
     path: String,
-    /// Objects and lists around it.
+    /// Number of objects and arrays around the value.
     depth: usize,
-    /// The fault that ended the reading, when it is one of ours.
-    fault: &'a RefCell<Option<FieldError>>,
+    /// The [`FieldError`] that ended the parsing. An error of `serde_json` cannot carry it.
+    rejection: &'a RefCell<Option<FieldError>>,
 }
 
-impl<'a> Place<'a> {
-    fn below(&self, step: &str) -> Self {
+impl<'a> ValueParser<'a> {
+    /// Returns the parser of an element: a key, or an index such as `[0]`.
+    fn element(&self, key_or_index: &str) -> Self {
         Self {
-            path: typed::joined(&self.path, step),
+            path: typed::joined(&self.path, key_or_index),
             depth: self.depth + 1,
-            fault: self.fault,
+            rejection: self.rejection,
         }
     }
 
-    /// Refuses to enter a list or an object that lies too deep.
+    /// Rejects an array or an object that is nested too deeply. The parser is recursive; the limit protects its stack.
     fn check_depth<E: serde::de::Error>(&self) -> Result<(), E> {
         if self.depth < MAX_DEPTH {
             return Ok(());
         }
-        let why = format!("nested deeper than {MAX_DEPTH} objects and lists; accepted: up to {MAX_DEPTH}");
-        Err(self.refuse(FieldError::invalid("", why)))
+        let detail = format!("nested deeper than {MAX_DEPTH} objects and lists; accepted: up to {MAX_DEPTH}");
+        Err(self.reject(FieldError::invalid("", detail)))
     }
 
-    fn refuse<E: serde::de::Error>(&self, fault: FieldError) -> E {
-        self.fault.replace(Some(fault));
-        E::custom("refused")
+    fn reject<E: serde::de::Error>(&self, error: FieldError) -> E {
+        self.rejection.replace(Some(error));
+        E::custom("rejected")
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Place<'_> {
+impl<'de> DeserializeSeed<'de> for ValueParser<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -76,7 +77,7 @@ impl<'de> DeserializeSeed<'de> for Place<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Place<'_> {
+impl<'de> Visitor<'de> for ValueParser<'_> {
     type Value = Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,10 +114,10 @@ impl<'de> Visitor<'de> for Place<'_> {
         Ok(Value::String(value))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Value, A::Error> {
         self.check_depth()?;
         let mut values = Vec::new();
-        while let Some(value) = list.next_element_seed(self.below(&format!("[{}]", values.len())))? {
+        while let Some(value) = array.next_element_seed(self.element(&format!("[{}]", values.len())))? {
             values.push(value);
         }
         Ok(Value::Array(values))
@@ -126,12 +127,12 @@ impl<'de> Visitor<'de> for Place<'_> {
         self.check_depth()?;
         let mut values = Map::new();
         while let Some(key) = object.next_key::<String>()? {
-            let place = self.below(&brief(&key));
+            let element = self.element(&truncated(&key));
             if values.contains_key(&key) {
-                let twice = FieldError::invalid(place.path.clone(), "given twice; accepted: once");
-                return Err(self.refuse(twice));
+                let duplicate = FieldError::invalid(element.path.clone(), "given twice; accepted: once");
+                return Err(self.reject(duplicate));
             }
-            values.insert(key, object.next_value_seed(place)?);
+            values.insert(key, object.next_value_seed(element)?);
         }
         Ok(Value::Object(values))
     }
@@ -142,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_read_as_it_stands() {
+    fn json_is_parsed_like_serde_json_does() {
         for text in [
             "null",
             "true",
@@ -158,11 +159,11 @@ mod tests {
     }
 
     #[test]
-    fn a_key_given_twice_and_endless_nesting_are_refused_by_their_place() {
+    fn duplicate_keys_and_deep_nesting_are_rejected_with_their_path() {
         let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         let objects = |depth: usize| format!("{}0{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
         assert!(json(deep(MAX_DEPTH).as_bytes()).is_ok() && json(objects(MAX_DEPTH).as_bytes()).is_ok());
-        for (text, field, why) in [
+        for (text, field, detail) in [
             (r#"{"a":1,"a":1}"#.to_owned(), "a", "given twice"),
             (
                 r#"{"a":[{},{"b":{"c":1,"\u0063":2}}]}"#.to_owned(),
@@ -176,9 +177,9 @@ mod tests {
             ("[1] 2".to_owned(), "", "no JSON from line 1, column 5 on"),
             ("1e999".to_owned(), "", "no JSON from line 1"),
         ] {
-            let fault = json(text.as_bytes()).unwrap_err();
-            assert_eq!(fault.field, field, "{text:.80}");
-            assert!(fault.problem.detail().unwrap().starts_with(why), "{fault:?}");
+            let error = json(text.as_bytes()).unwrap_err();
+            assert_eq!(error.field, field, "{text:.80}");
+            assert!(error.problem.detail().unwrap().starts_with(detail), "{error:?}");
         }
         assert!(json(b"\xff").is_err());
     }

@@ -1,14 +1,14 @@
-//! Which field of a recipe a refusal names.
+//! The path, code and detail of the errors of a recipe.
 
 use super::*;
 
-fn refused(json: &str) -> (String, &'static str) {
+fn rejection(json: &str) -> (String, &'static str) {
     let error = Recipe::parse(json).expect_err(json);
     (error.field, error.problem.code())
 }
 
-/// What is sent, which field is named, and with which code.
-const REFUSED: &[(&str, &str, &str)] = &[
+/// A recipe, the path of the rejected field, and its code.
+const REJECTED: &[(&str, &str, &str)] = &[
     (r#"{"outputs":[{"kind":"mp4"}],"colour":1}"#, "colour", "unknown_field"),
     (
         r#"{"outputs":[{"kind":"mp4","video":{"crff":1}}]}"#,
@@ -164,14 +164,14 @@ const REFUSED: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn a_refusal_names_the_field_by_its_path() {
-    for (json, field, code) in REFUSED {
-        assert_eq!(refused(json), ((*field).to_owned(), *code), "{json}");
+fn an_error_names_the_rejected_field_by_its_path() {
+    for (json, field, code) in REJECTED {
+        assert_eq!(rejection(json), ((*field).to_owned(), *code), "{json}");
     }
 }
 
 #[test]
-fn a_recipe_survives_storage() {
+fn a_recipe_is_unchanged_after_serialization() {
     for preset in crate::preset::built_in() {
         let json = serde_json::to_string(&preset.recipe).unwrap();
         assert_eq!(Recipe::parse(&json).unwrap(), preset.recipe, "{}", preset.name);
@@ -180,7 +180,7 @@ fn a_recipe_survives_storage() {
 }
 
 #[test]
-fn what_does_not_fit_is_told_in_words_for_people() {
+fn the_detail_of_an_error_uses_json_terms() {
     for (json, field, detail) in [
         ("null", "", "null; accepted: an object"),
         ("[]", "", "a list; accepted: an object"),

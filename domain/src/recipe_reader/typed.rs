@@ -1,36 +1,38 @@
-//! Reads JSON as a type of ours. What serde says of a value that does not fit becomes a path and words for people.
+//! Deserializes JSON values and translates the errors of serde into [`FieldError`]s.
 
-use super::{FieldError, FieldProblem, brief};
+use super::{FieldError, FieldProblem, truncated};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Reads `value` as a `T`; a refusal carries the path below `at`.
+/// Deserializes a `T` from `value`. `at` is the path of the value in the document; paths of errors begin with it.
 ///
 /// # Errors
 /// The first field that is unknown, missing, or of another type.
 pub fn typed<T: DeserializeOwned + Serialize>(value: Value, at: &str) -> Result<T, FieldError> {
     let given = value.clone();
-    let read: T = serde_path_to_error::deserialize(value).map_err(|error| {
+    let parsed: T = serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let below = if path == "." { String::new() } else { path };
         complaint(at, below, &error.into_inner().to_string())
     })?;
-    let read_back = serde_json::to_value(&read).unwrap_or_default();
-    match list_for_object(&given, &read_back) {
+    let serialized = serde_json::to_value(&parsed).unwrap_or_default();
+    match find_array_for_object(&given, &serialized) {
         Some(below) => Err(FieldError {
             field: joined(at, &below),
             problem: FieldProblem::Invalid("a list; accepted: an object".to_owned()),
         }),
-        None => Ok(read),
+        None => Ok(parsed),
     }
 }
 
-/// What serde complains of, told apart by the fixed beginnings of its sentences.
+/// Translates an error message of serde. `at` and `below` are the path of the value; `below` may lack the last field.
+///
+/// `serde::de::Error` has no variants, so the kind of error is recognized by the fixed beginnings of its messages.
 #[must_use]
 pub fn complaint(at: &str, mut below: String, message: &str) -> FieldError {
-    // Where in the text it was is told by the path.
-    let message = message.rsplit_once(" at line ").map_or(message, |(what, _)| what);
+    // The path replaces the line and column.
+    let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
     let quoted = message.split('`').nth(1).unwrap_or_default();
     let problem = if message.starts_with("unknown field") {
         let accepted = message.split_once("expected ").map_or("nothing", |(_, rest)| rest);
@@ -38,10 +40,10 @@ pub fn complaint(at: &str, mut below: String, message: &str) -> FieldError {
     } else if message.starts_with("missing field") {
         FieldProblem::Missing
     } else {
-        FieldProblem::Invalid(reworded(message))
+        FieldProblem::Invalid(translate(message))
     };
     if !matches!(problem, FieldProblem::Invalid(_)) && below.rsplit('.').next() != Some(quoted) {
-        below = joined(&below, &brief(quoted));
+        below = joined(&below, &truncated(quoted));
     }
     FieldError {
         field: joined(at, &below),
@@ -49,7 +51,7 @@ pub fn complaint(at: &str, mut below: String, message: &str) -> FieldError {
     }
 }
 
-/// A path below another one.
+/// Appends a path to another one.
 pub(super) fn joined(at: &str, below: &str) -> String {
     let dot = if at.is_empty() || below.is_empty() || below.starts_with('[') {
         ""
@@ -59,39 +61,46 @@ pub(super) fn joined(at: &str, below: &str) -> String {
     format!("{at}{dot}{below}")
 }
 
-/// Serde reads a list as the fields of an object, in their order; nobody means that. Where one was given for the other.
-fn list_for_object(given: &Value, read: &Value) -> Option<String> {
-    match (given, read) {
+/// Returns the path of the first array that was given in place of an object.
+///
+/// The structs derived by serde accept an array as the fields in their order, which a client never intends. The array
+/// becomes an object when the struct is serialized again, so the two values differ there.
+fn find_array_for_object(given: &Value, serialized: &Value) -> Option<String> {
+    match (given, serialized) {
         (Value::Array(_), Value::Object(_)) => Some(String::new()),
-        (Value::Object(given), Value::Object(read)) => given
-            .iter()
-            .find_map(|(name, value)| Some(joined(name, &list_for_object(value, read.get(name)?)?))),
-        (Value::Array(given), Value::Array(read)) => given
-            .iter()
-            .zip(read)
-            .enumerate()
-            .find_map(|(place, (value, read))| Some(joined(&format!("[{place}]"), &list_for_object(value, read)?))),
+        (Value::Object(given), Value::Object(serialized)) => given.iter().find_map(|(name, value)| {
+            let below = find_array_for_object(value, serialized.get(name)?)?;
+            Some(joined(name, &below))
+        }),
+        (Value::Array(given), Value::Array(serialized)) => {
+            let mut pairs = given.iter().zip(serialized).enumerate();
+            pairs.find_map(|(index, (value, serialized))| {
+                let below = find_array_for_object(value, serialized)?;
+                Some(joined(&format!("[{index}]"), &below))
+            })
+        }
         _ => None,
     }
 }
 
-/// `invalid type: null, expected u8` without the words of the language that it is written in.
-fn reworded(message: &str) -> String {
-    let rest = [
+/// Translates a message such as `invalid type: null, expected u8` from Rust terms to JSON terms.
+fn translate(message: &str) -> String {
+    let prefixes = [
         "invalid type: ",
         "invalid value: ",
         "invalid length ",
         "unknown variant ",
-    ]
-    .iter()
-    .find_map(|beginning| message.strip_prefix(beginning));
+    ];
+    let rest = prefixes.iter().find_map(|prefix| message.strip_prefix(prefix));
     let Some((given, expected)) = rest.and_then(|rest| rest.split_once(", expected ")) else {
         return message.to_owned();
     };
-    format!("{}; accepted: {}", brief(&value_of(given)), type_of(expected))
+    let value = json_value(given);
+    format!("{}; accepted: {}", truncated(&value), json_type(expected))
 }
 
-fn value_of(given: &str) -> String {
+/// Translates the description of the given value.
+fn json_value(given: &str) -> String {
     match given {
         "map" => "an object".to_owned(),
         "sequence" => "a list".to_owned(),
@@ -103,7 +112,8 @@ fn value_of(given: &str) -> String {
     }
 }
 
-fn type_of(expected: &str) -> String {
+/// Translates the description of the expected type.
+fn json_type(expected: &str) -> String {
     match expected {
         "u8" => "a whole number from 0 to 255".to_owned(),
         "u16" => "a whole number from 0 to 65535".to_owned(),

@@ -1,6 +1,6 @@
-//! Rates as whole fractions.
+//! Positive fractions.
 
-use super::{BadValue, NumberOrText, micros, number_or_text};
+use super::{InvalidValue, NumberOrText, micros, number_or_text};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use std::fmt;
@@ -11,9 +11,10 @@ use utoipa::{PartialSchema, ToSchema};
 
 const SYNTAX: &str = "a positive number (24, 29.97) or fraction (30000/1001)";
 
-/// A positive fraction, such as a frame rate in frames per second or the shape of a pixel; a float would drift.
+/// A positive fraction, such as a frame rate in frames per second or a sample aspect ratio. Computing frame times with
+/// a float would drift.
 ///
-/// On the wire: a number (`24`, `"29.97"`) or a fraction (`"8/9"`).
+/// In JSON: a number (`24`, `"29.97"`) or a fraction (`"8/9"`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rational {
     /// Numerator.
@@ -23,7 +24,7 @@ pub struct Rational {
 }
 
 impl Rational {
-    /// `num / den` in lowest terms; `None` when either is 0.
+    /// Returns `num / den` in lowest terms, or `None` if either is 0.
     #[must_use]
     pub fn new(num: u32, den: u32) -> Option<Self> {
         let (mut a, mut b) = (num, den);
@@ -36,13 +37,13 @@ impl Rational {
         })
     }
 
-    /// The nearest float, for showing only.
+    /// Returns the nearest float, for comparisons with a tolerance.
     #[must_use]
     pub fn as_f64(self) -> f64 {
         f64::from(self.num) / f64::from(self.den)
     }
 
-    /// How many frames of this rate fit into `us` microseconds, to the nearest.
+    /// Returns the number of frames in `us` microseconds at this frame rate, rounded to the nearest.
     #[must_use]
     pub fn frames_in(self, us: u64) -> u64 {
         let scale = u128::from(self.den) * 1_000_000;
@@ -50,7 +51,7 @@ impl Rational {
         u64::try_from(frames).unwrap_or(u64::MAX)
     }
 
-    /// How long `frames` frames of this rate last, in microseconds, to the nearest.
+    /// Returns the duration of `frames` frames at this frame rate in microseconds, rounded to the nearest.
     #[must_use]
     pub fn duration_us(self, frames: u64) -> u64 {
         let num = u128::from(self.num);
@@ -70,7 +71,7 @@ impl fmt::Display for Rational {
 }
 
 impl FromStr for Rational {
-    type Err = BadValue;
+    type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let fraction = match text.split_once('/') {
@@ -80,8 +81,8 @@ impl FromStr for Rational {
                 .map(|num| (num, 1_000_000)),
             None => text.parse().ok().map(|num| (num, 1)),
         };
-        let read = fraction.and_then(|(num, den)| Self::new(num, den));
-        read.ok_or_else(|| BadValue {
+        let parsed = fraction.and_then(|(num, den)| Self::new(num, den));
+        parsed.ok_or_else(|| InvalidValue {
             value: text.to_owned(),
             expected: SYNTAX,
         })
@@ -118,7 +119,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn rates_are_exact() {
+    fn fractions_are_parsed_exactly() {
         assert_eq!("29.97".parse(), Ok(Rational { num: 2997, den: 100 }));
         assert_eq!(
             "30000/1001".parse::<Rational>().map(|r| r.duration_us(30_000)),
@@ -131,14 +132,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_fraction_survives_the_wire(num in 1_u32.., den in 1_u32..) {
+        fn a_fraction_is_unchanged_after_serialization(num in 1_u32.., den in 1_u32..) {
             let fraction = Rational::new(num, den).unwrap();
             let json = serde_json::to_string(&fraction).unwrap();
             prop_assert_eq!(serde_json::from_str::<Rational>(&json).unwrap(), fraction);
         }
 
         #[test]
-        fn frames_and_durations_agree(frames in 0_u64..1_000_000, num in 1_u32..240_000, den in 1_u32..1_001) {
+        fn frame_counts_and_durations_convert_both_ways(frames in 0_u64..1_000_000, num in 1_u32..240_000, den in 1_u32..1_001) {
             let rate = Rational::new(num, den).unwrap();
             prop_assume!((1.0..=240.0).contains(&rate.as_f64()));
             prop_assert_eq!(rate.frames_in(rate.duration_us(frames)), frames);

@@ -172,7 +172,7 @@ fn video_with_two_sample_descriptions_is_encoded() {
     let step = &run.plan.outputs[0].steps[0];
     assert_eq!(
         (step.done, step.reason.as_str()),
-        (Done::Transcode, "its headers change on the way")
+        (Done::Transcode, "its codec headers change within the stream")
     );
     assert_eq!(numbers(run.luma(0).0.iter().map(Vec::as_slice)), expected);
     assert!(run.report.warnings.is_empty(), "{:?}", run.report.warnings);

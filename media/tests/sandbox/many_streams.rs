@@ -35,8 +35,8 @@ const CASES: &[Case] = &[
     Case { extension: "mkv", count: 257, maps: ["0:v", "1:s"], refusal: Some("257 streams of other kinds") },
     Case { extension: "mkv", count: 999, maps: ["0:v", "1:s"], refusal: Some("999 streams of other kinds") },
     Case { extension: "mp4", count: 999, maps: ["0:v", "1:s"], refusal: Some("999 streams of other kinds") },
-    Case { extension: "mp4", count: 999, maps: ["0:v", "0:v"], refusal: Some("1000 streams of pictures and sound") },
-    Case { extension: "mkv", count: 999, maps: ["0:v", "2:a"], refusal: Some("1000 streams of pictures and sound") },
+    Case { extension: "mp4", count: 999, maps: ["0:v", "0:v"], refusal: Some("1000 video and audio streams") },
+    Case { extension: "mkv", count: 999, maps: ["0:v", "2:a"], refusal: Some("1000 video and audio streams") },
 ];
 
 /// Creates the file of a case from a video, a subtitle and an audio input.

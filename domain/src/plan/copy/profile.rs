@@ -1,40 +1,38 @@
-//! Profiles and levels of codecs that browsers and phones play. What they do not play is encoded, never copied.
+//! Codec profiles and levels that browsers and phones play. Streams with other ones are encoded, never copied.
 
 use crate::probe::VideoFacts;
 use crate::recipe::VideoCodec;
 
-/// Highest level of H.264 in tenths: 5.2, that of 4K at 60 pictures a second.
-const H264_LEVEL: u32 = 52;
+/// Highest H.264 level in tenths: 5.2, which allows 4K at 60 frames per second.
+const MAX_H264_LEVEL: u32 = 52;
 
-/// Highest level of HEVC in thirtieths: 5.2.
-const HEVC_LEVEL: u32 = 156;
+/// Highest HEVC level in thirtieths: 5.2.
+const MAX_HEVC_LEVEL: u32 = 156;
 
-/// Highest level of AV1 by its index: 5.3.
-const AV1_LEVEL: u32 = 15;
+/// Highest AV1 level as `seq_level_idx`: 5.3.
+const MAX_AV1_LEVEL: u32 = 15;
 
-/// Whether players play this profile and level. With VP8 and VP9 the format of the pixels tells all there is to tell.
+/// Checks that players support the profile and level of a stream. For VP9, the check of the pixel format is sufficient.
 ///
 /// # Errors
-/// The reason why not.
-pub(super) fn plays(codec: VideoCodec, facts: &VideoFacts) -> Result<(), String> {
-    let known = |number: Option<u32>| number.map_or_else(|| "unknown".to_owned(), |number| number.to_string());
-    let (profiles, highest): (&[u32], u32) = match codec {
-        // Baseline, the same constrained, Main, High (FFmpeg's numbers).
-        VideoCodec::H264 => (&[66, 578, 77, 100], H264_LEVEL),
+/// The reason against a copy.
+pub(super) fn check_playable(codec: VideoCodec, facts: &VideoFacts) -> Result<(), String> {
+    let shown = |number: Option<u32>| number.map_or_else(|| "unknown".to_owned(), |number| number.to_string());
+    let (profiles, max_level): (&[u32], u32) = match codec {
+        // Baseline, Constrained Baseline, Main, High (FFmpeg's numbers).
+        VideoCodec::H264 => (&[66, 578, 77, 100], MAX_H264_LEVEL),
         // Main, Main 10, Main Still Picture.
-        VideoCodec::H265 => (&[1, 2, 3], HEVC_LEVEL),
-        VideoCodec::Av1 => (&[0], AV1_LEVEL),
+        VideoCodec::H265 => (&[1, 2, 3], MAX_HEVC_LEVEL),
+        // Main.
+        VideoCodec::Av1 => (&[0], MAX_AV1_LEVEL),
         VideoCodec::Vp9 => return Ok(()),
     };
     if !facts.profile.is_some_and(|profile| profiles.contains(&profile)) {
-        return Err(format!("browsers do not play its profile ({})", known(facts.profile)));
+        return Err(format!("browsers do not play its profile ({})", shown(facts.profile)));
     }
-    // AV1 writes 31 where it has no level, which is no promise to a player.
-    if facts.level.is_none_or(|level| level > highest) {
-        return Err(format!(
-            "its level ({}) is above what players promise",
-            known(facts.level)
-        ));
+    // `seq_level_idx` 31 of AV1 means "no level" and is rejected too.
+    if facts.level.is_none_or(|level| level > max_level) {
+        return Err(format!("players do not support its level ({})", shown(facts.level)));
     }
     Ok(())
 }
@@ -45,9 +43,9 @@ mod tests {
     use crate::plan::copy::tests::video;
 
     #[test]
-    fn profiles_and_levels_that_browsers_do_not_play_are_refused() {
+    fn profiles_and_levels_that_browsers_do_not_play_are_rejected() {
         use VideoCodec::{Av1, H264, H265, Vp9};
-        for (codec, profile, level, plays_it) in [
+        for (codec, profile, level, is_playable) in [
             (H264, Some(100), Some(40), true),
             (H264, Some(578), Some(9), true),
             (H264, Some(77), Some(52), true),
@@ -73,8 +71,8 @@ mod tests {
                 ..video()
             };
             assert_eq!(
-                plays(codec, &facts).is_ok(),
-                plays_it,
+                check_playable(codec, &facts).is_ok(),
+                is_playable,
                 "{codec:?} {profile:?} {level:?}"
             );
         }

@@ -1,7 +1,7 @@
-//! One row for each rule: a source and a wish, and whether it is copied or why not.
+//! A table for each kind of rule: a recipe and a source, and `copy` or the reason against a copy.
 
 mod adaptive;
-mod sound;
+mod audio;
 
 use crate::plan::{Clips, Done, Plan, plan};
 use crate::probe::{AudioFacts, Keyframes, Probe, Stream, StreamKind, Unfit, VideoFacts};
@@ -66,8 +66,8 @@ fn stream(index: usize, codec: &str, kind: StreamKind) -> Stream {
     }
 }
 
-/// A source that is already right.
-fn right() -> Probe {
+/// A source whose streams can be copied into an MP4.
+fn copyable() -> Probe {
     Probe {
         origin_us: None,
         jumps: false,
@@ -86,7 +86,7 @@ fn right() -> Probe {
 fn with_video(change: impl Fn(&mut VideoFacts)) -> Probe {
     let mut facts = video();
     change(&mut facts);
-    let mut probe = right();
+    let mut probe = copyable();
     probe.streams[0].kind = StreamKind::Video(facts);
     probe
 }
@@ -98,7 +98,7 @@ fn with_keyframes(change: impl Fn(&mut Keyframes)) -> Probe {
 fn with_audio(change: impl Fn(&mut AudioFacts)) -> Probe {
     let mut facts = audio();
     change(&mut facts);
-    let mut probe = right();
+    let mut probe = copyable();
     probe.streams[1].kind = StreamKind::Audio(facts);
     probe
 }
@@ -108,7 +108,7 @@ fn planned(json: &str, probe: &Probe) -> Plan {
     plan(&recipe, probe, Clips::default(), &Limits::default()).unwrap()
 }
 
-/// `copy` or the reason why not, of a stream of the first output.
+/// Returns `copy`, or the reason against it, for a stream of the first output.
 fn decision(plan: &Plan, stream: &str) -> String {
     let mut steps = plan.outputs[0].steps.iter();
     let step = steps.find(|step| step.stream == stream).unwrap();
@@ -121,13 +121,13 @@ fn decision(plan: &Plan, stream: &str) -> String {
 const MP4: &str = r#"{"outputs":[{"kind":"mp4"}]}"#;
 
 #[test]
-fn pictures_are_copied_unless_the_wish_needs_others() {
+fn video_is_copied_unless_the_recipe_changes_it() {
     for (json, expected) in [
         (MP4, "copy"),
         (r#"{"frame":{"fps":"30000/1001"},"outputs":[{"kind":"mp4"}]}"#, "copy"),
         (
             r#"{"frame":{"fps":"30"},"outputs":[{"kind":"mp4"}]}"#,
-            "the frame rate changes or is another one",
+            "the frame rate is variable or differs from the requested one",
         ),
         (r#"{"frame":{"max_width_px":1280},"outputs":[{"kind":"mp4"}]}"#, "copy"),
         (r#"{"trim":{"start":0},"outputs":[{"kind":"mp4"}]}"#, "copy"),
@@ -160,7 +160,7 @@ fn pictures_are_copied_unless_the_wish_needs_others() {
         ),
         (
             r#"{"watermark":{"image":"logo"},"outputs":[{"kind":"mp4"}]}"#,
-            "a watermark is laid over the picture",
+            "the recipe adds a watermark",
         ),
         (
             r#"{"outputs":[{"kind":"mp4","max_width_px":640}]}"#,
@@ -168,37 +168,37 @@ fn pictures_are_copied_unless_the_wish_needs_others() {
         ),
         (
             r#"{"frame":{"fps":"24"},"outputs":[{"kind":"mp4"}]}"#,
-            "the frame rate changes or is another one",
+            "the frame rate is variable or differs from the requested one",
         ),
     ] {
-        assert_eq!(decision(&planned(json, &right()), "video"), expected, "{json}");
+        assert_eq!(decision(&planned(json, &copyable()), "video"), expected, "{json}");
     }
 }
 
 #[test]
-fn pictures_are_copied_unless_the_source_is_not_right() {
-    let codec = |word: &str| {
-        let mut probe = right();
-        probe.streams[0].codec = word.into();
+fn video_is_copied_unless_codec_container_or_gops_do_not_fit() {
+    let codec = |name: &str| {
+        let mut probe = copyable();
+        probe.streams[0].codec = name.into();
         probe
     };
-    let container = |word: &str| Probe {
-        container: word.into(),
-        ..right()
+    let container = |name: &str| Probe {
+        container: name.into(),
+        ..copyable()
     };
     let rows: [(Probe, &str); 9] = [
         (container("matroska,webm"), "copy"),
         (with_keyframes(|k| k.hidden = true), "copy"),
         (with_video(|facts| facts.bitrate_bps = None), "copy"),
         (codec("hevc"), "hevc is not h264"),
-        (container("mpegts"), "times in mpegts are not reliable"),
+        (container("mpegts"), "timestamps in mpegts are not reliable"),
         (
             with_video(|facts| facts.keyframes = None),
-            "its groups of pictures are not known to be closed",
+            "its GOPs are not known to be closed",
         ),
         (
             with_keyframes(|k| k.closed = false),
-            "its groups of pictures are not known to be closed",
+            "its GOPs are not known to be closed",
         ),
         (
             with_keyframes(|k| k.longest_us = 12_000_000),
@@ -215,15 +215,15 @@ fn pictures_are_copied_unless_the_source_is_not_right() {
 }
 
 #[test]
-fn pictures_are_copied_unless_they_are_of_another_kind() {
+fn video_is_copied_unless_its_frames_do_not_fit() {
     let rows: [(Probe, &str); 8] = [
         (
             with_video(|facts| facts.quarter_turns = 2),
-            "the picture is turned or mirrored by metadata",
+            "metadata rotates or mirrors the video",
         ),
         (
             with_video(|facts| facts.mirrored = true),
-            "the picture is turned or mirrored by metadata",
+            "metadata rotates or mirrors the video",
         ),
         (
             with_video(|facts| facts.sample_aspect = Rational { num: 4, den: 3 }),
@@ -239,15 +239,15 @@ fn pictures_are_copied_unless_they_are_of_another_kind() {
         ),
         (
             with_video(|facts| facts.interlaced = true),
-            "the picture is HDR or interlaced",
+            "the video is HDR or interlaced",
         ),
         (
             with_video(|facts| facts.changes = true),
-            "its headers change on the way",
+            "its codec headers change within the stream",
         ),
         (
             with_video(|facts| facts.base_fps = fps(90_000, 1)),
-            "the frame rate changes or is another one",
+            "the frame rate is variable or differs from the requested one",
         ),
     ];
     for (probe, expected) in rows {
@@ -256,9 +256,9 @@ fn pictures_are_copied_unless_they_are_of_another_kind() {
 }
 
 #[test]
-fn a_webm_begins_at_its_keyframe_only_with_sound_that_does() {
+fn a_fast_trim_copies_a_webm_only_with_audio_that_is_copied_too() {
     let webm = |codec: &str| {
-        let mut probe = right();
+        let mut probe = copyable();
         probe.container = "matroska,webm".into();
         probe.streams[0].codec = "vp9".into();
         probe.streams[1].codec = codec.into();
@@ -268,39 +268,42 @@ fn a_webm_begins_at_its_keyframe_only_with_sound_that_does() {
     assert_eq!(decision(&planned(json, &webm("opus")), "video"), "copy");
     assert_eq!(
         decision(&planned(json, &webm("vorbis")), "video"),
-        "its sound is encoded and begins later than its keyframe"
+        "its audio is encoded and begins later than the keyframe"
     );
     let mut hidden = webm("opus");
     if let StreamKind::Video(facts) = &mut hidden.streams[0].kind {
         facts.keyframes.iter_mut().for_each(|keyframes| keyframes.hidden = true);
     }
-    let why = "its container hides its beginning, and the new one cannot";
+    let reason = "an edit list hides its beginning, and the new container has none";
     assert_eq!(
         decision(&planned(r#"{"outputs":[{"kind":"webm"}]}"#, &hidden), "video"),
-        why
+        reason
     );
 }
 
 #[test]
-fn what_turned_out_to_be_damaged_is_planned_without_copies() {
-    let plan = planned(MP4, &right().without_copies_of(Unfit::All));
+fn a_source_with_damaged_packets_is_planned_without_copies() {
+    let plan = planned(MP4, &copyable().without_copies_of(Unfit::All));
     assert!(!plan.copies(), "{:?}", plan.outputs[0].steps);
-    let why = "copied at first, its packets turned out to be damaged or to change: it is made a second time";
-    assert_eq!([decision(&plan, "video"), decision(&plan, "audio")], [why; 2]);
-    assert!(planned(MP4, &right()).copies());
+    let reason = "the first attempt to copy it found damaged packets or changing headers";
+    assert_eq!([decision(&plan, "video"), decision(&plan, "audio")], [reason; 2]);
+    assert!(planned(MP4, &copyable()).copies());
 }
 
 #[test]
-fn sound_with_holes_is_encoded_beside_copied_pictures() {
-    let plan = planned(MP4, &right().without_copies_of(Unfit::Sound));
-    let why = "copied at first, it turned out to have holes, and many players play what follows one too early";
-    assert_eq!([decision(&plan, "video"), decision(&plan, "audio")], ["copy", why]);
+fn audio_with_gaps_is_encoded_beside_copied_video() {
+    let plan = planned(MP4, &copyable().without_copies_of(Unfit::Sound));
+    let reason = "the first attempt to copy it found gaps, and many players play the audio after a gap too early";
+    assert_eq!([decision(&plan, "video"), decision(&plan, "audio")], ["copy", reason]);
 }
 
 #[test]
-fn nothing_is_copied_of_a_clock_that_jumps() {
-    let jumping = Probe { jumps: true, ..right() };
-    let plan = planned(MP4, &jumping);
-    let why = format!("times in {} are not reliable", jumping.container);
-    assert_eq!([decision(&plan, "video"), decision(&plan, "audio")], [&*why; 2]);
+fn a_source_with_a_timestamp_discontinuity_is_not_copied() {
+    let source = Probe {
+        jumps: true,
+        ..copyable()
+    };
+    let plan = planned(MP4, &source);
+    let reason = format!("timestamps in {} are not reliable", source.container);
+    assert_eq!([decision(&plan, "video"), decision(&plan, "audio")], [&*reason; 2]);
 }

@@ -1,10 +1,10 @@
-//! The same for adaptive streams, whose largest rung may be the source.
+//! Copies of the source as the largest rung of an adaptive stream.
 
-use super::{decision, fps, planned, right, with_keyframes, with_video};
+use super::{copyable, decision, fps, planned, with_keyframes, with_video};
 use crate::plan::{Content, Done, Hls, Plan, VideoTrack};
 use crate::probe::Unfit;
 
-const ONE: &str = r#"{"outputs":[{"kind":"hls","ladder":[720]}]}"#;
+const ONE_RUNG: &str = r#"{"outputs":[{"kind":"hls","ladder":[720]}]}"#;
 const LADDER: &str = r#"{"outputs":[{"kind":"hls"}]}"#;
 
 fn hls(plan: &Plan) -> &Hls {
@@ -15,9 +15,9 @@ fn hls(plan: &Plan) -> &Hls {
 }
 
 #[test]
-fn a_rung_is_copied_unless_the_wish_needs_another() {
+fn the_largest_rung_is_copied_unless_the_recipe_changes_it() {
     for (json, expected) in [
-        (ONE, "copy"),
+        (ONE_RUNG, "copy"),
         (LADDER, "copy"),
         (r#"{"outputs":[{"kind":"hls","ladder":[1080]}]}"#, "copy"),
         (r#"{"outputs":[{"kind":"hls","single_file":true}]}"#, "copy"),
@@ -28,12 +28,12 @@ fn a_rung_is_copied_unless_the_wish_needs_another() {
         ),
         (
             r#"{"trim":{"start":3,"mode":"fast"},"outputs":[{"kind":"hls","ladder":[720,480]}]}"#,
-            "rungs below it are encoded, which begin at the picture asked",
+            "the smaller rungs are encoded and begin at the exact start",
         ),
         (
             r#"{"trim":{"start":3,"mode":"fast"},
                 "outputs":[{"kind":"hls","ladder":[720],"audio":{"bitrate_bps":64000}}]}"#,
-            "its sound is encoded and begins later than its keyframe",
+            "its audio is encoded and begins later than the keyframe",
         ),
         (
             r#"{"trim":{"start":3},"outputs":[{"kind":"hls","ladder":[720]}]}"#,
@@ -49,21 +49,21 @@ fn a_rung_is_copied_unless_the_wish_needs_another() {
         ),
         (
             r#"{"frame":{"fps":"24"},"outputs":[{"kind":"hls"}]}"#,
-            "the frame rate changes or is another one",
+            "the frame rate is variable or differs from the requested one",
         ),
         (
             r#"{"outputs":[{"kind":"hls","segment_ms":1900}]}"#,
             "its keyframes are up to 2000 ms apart, for segments of 1900 ms",
         ),
     ] {
-        assert_eq!(decision(&planned(json, &right()), "video"), expected, "{json}");
+        assert_eq!(decision(&planned(json, &copyable()), "video"), expected, "{json}");
     }
 }
 
 #[test]
-fn a_rung_is_copied_unless_the_source_is_not_right() {
+fn the_largest_rung_is_copied_unless_the_source_does_not_fit() {
     for (probe, expected) in [
-        // A frame more than the segment: 120 frames of 29.97 a second.
+        // 120 frames at 29.97 fps, a little more than a segment.
         (with_keyframes(|k| k.longest_us = 4_004_000), "copy"),
         (
             with_keyframes(|k| k.longest_us = 8_341_667),
@@ -71,46 +71,46 @@ fn a_rung_is_copied_unless_the_source_is_not_right() {
         ),
         (
             with_keyframes(|k| k.hidden = true),
-            "its container hides its beginning, and the new one cannot",
+            "an edit list hides its beginning, and the new container has none",
         ),
         (
             with_keyframes(|k| k.closed = false),
-            "its groups of pictures are not known to be closed",
+            "its GOPs are not known to be closed",
         ),
         (
             with_video(|facts| facts.bitrate_bps = Some(40_000_000)),
             "40000000 b/s is more than its size needs",
         ),
         (
-            right().without_copies_of(Unfit::All),
-            "copied at first, its packets turned out to be damaged or to change: it is made a second time",
+            copyable().without_copies_of(Unfit::All),
+            "the first attempt to copy it found damaged packets or changing headers",
         ),
     ] {
-        for json in [ONE, LADDER] {
+        for json in [ONE_RUNG, LADDER] {
             assert_eq!(decision(&planned(json, &probe), "video"), expected, "{probe:?}");
         }
     }
 }
 
 #[test]
-fn rungs_are_cut_together_only_with_a_source_that_has_as_many_frames() {
-    // Of 20 s at 29.97 a second: a frame too few, and a third of one.
+fn the_largest_rung_is_copied_beside_others_only_with_the_same_number_of_frames() {
+    // In 20 s, the source has 1 frame and 0.3 frames less than at 29.97 fps.
     for (average, expected) in [
         (
             29_920,
-            "its frame rate is not quite constant, and rungs below it are encoded at one that is",
+            "its frame rate is not exactly constant, but the smaller rungs are encoded at a constant rate",
         ),
         (29_953, "copy"),
     ] {
         let probe = with_video(|facts| facts.average_fps = fps(average, 1_000));
         assert_eq!(decision(&planned(LADDER, &probe), "video"), expected);
-        assert_eq!(decision(&planned(ONE, &probe), "video"), "copy", "alone");
+        assert_eq!(decision(&planned(ONE_RUNG, &probe), "video"), "copy", "alone");
     }
 }
 
 #[test]
-fn the_largest_rung_is_copied_and_the_others_end_no_group_by_themselves() {
-    let plan = planned(LADDER, &right());
+fn the_smaller_rungs_begin_gops_only_at_the_segments_of_a_copied_rung() {
+    let plan = planned(LADDER, &copyable());
     let steps: Vec<_> = plan.outputs[0]
         .steps
         .iter()
@@ -124,17 +124,15 @@ fn the_largest_rung_is_copied_and_the_others_end_no_group_by_themselves() {
             ("audio", Done::Copy, "it is already what was asked"),
         ]
     );
-    let groups = |plan: &Plan| {
+    let gop_frames = |plan: &Plan| {
         let rungs = hls(plan).rungs.iter().map(|rung| match &rung.video {
             VideoTrack::Copy { .. } => 0,
-            VideoTrack::Encode(order) => order.gop_frames,
+            VideoTrack::Encode(encode) => encode.gop_frames,
         });
         rungs.collect::<Vec<_>>()
     };
-    // Segments of four seconds at 29.97 frames a second.
-    assert_eq!(groups(&plan), [0, 242, 242, 242]);
-    assert_eq!(
-        groups(&planned(LADDER, &right().without_copies_of(Unfit::All))),
-        [120; 4]
-    );
+    // Segments of four seconds at 29.97 fps.
+    assert_eq!(gop_frames(&plan), [0, 242, 242, 242]);
+    let encoded = planned(LADDER, &copyable().without_copies_of(Unfit::All));
+    assert_eq!(gop_frames(&encoded), [120; 4]);
 }

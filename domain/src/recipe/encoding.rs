@@ -1,26 +1,26 @@
-//! How pictures and sound are to be encoded. What is left open is decided by the plan.
+//! Encoder settings of a recipe. The plan chooses what they leave open.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// How a picture is encoded. With neither `crf` nor `speed`, pictures that are right already are not encoded at all.
+/// Video encoder settings. Without `crf` and `speed`, a video stream that already fits the output is copied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct VideoWish {
-    /// The codec; that of the container when absent: H.264 in MP4 and HLS, VP9 in WebM.
+pub struct VideoEncoding {
+    /// The codec. When absent, that of the container: H.264 in MP4 and HLS, VP9 in WebM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub codec: Option<VideoCodec>,
-    /// Constant rate factor of the encoder, lower is better: 0 to 51 for H.264 (23 when absent) and H.265 (28), 0 to 63
-    /// for VP9 (32) and AV1 (35).
+    /// Constant rate factor; lower is better: 0 to 51 for H.264 (default 23) and H.265 (28), 0 to 63 for VP9 (32) and
+    /// AV1 (35).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 63)]
     pub crf: Option<u8>,
-    /// Time against size; `balanced` when absent.
+    /// Encoding time against file size; `balanced` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speed: Option<Speed>,
 }
 
-/// A codec for pictures.
+/// A video codec.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum VideoCodec {
@@ -36,7 +36,7 @@ pub enum VideoCodec {
 }
 
 impl VideoCodec {
-    /// FFmpeg's short name of the codec.
+    /// Returns FFmpeg's short name of the codec.
     #[must_use]
     pub const fn ffmpeg_name(self) -> &'static str {
         match self {
@@ -47,9 +47,9 @@ impl VideoCodec {
         }
     }
 
-    /// The constant rate factor when nobody asks for one: about the same quality in each codec.
+    /// Returns the default constant rate factor. The defaults give about the same quality in each codec.
     #[must_use]
-    pub const fn usual_crf(self) -> u8 {
+    pub const fn default_crf(self) -> u8 {
         match self {
             Self::H264 => 23,
             Self::H265 => 28,
@@ -58,7 +58,7 @@ impl VideoCodec {
         }
     }
 
-    /// The largest constant rate factor of its encoder.
+    /// Returns the largest constant rate factor that the encoder accepts.
     #[must_use]
     pub const fn max_crf(self) -> u8 {
         match self {
@@ -68,7 +68,7 @@ impl VideoCodec {
     }
 }
 
-/// Time against size, the same scale for every encoder.
+/// Encoding time against file size; the same scale for every encoder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "an ordered scale")]
@@ -81,23 +81,23 @@ pub enum Speed {
     Best,
 }
 
-/// How sound is encoded. Without `bitrate_bps`, sound that is right already is not encoded.
+/// Audio encoder settings. Without `bitrate_bps`, an audio stream that already fits the output is copied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct AudioWish {
-    /// The codec; that of the container when absent: AAC in MP4 and HLS, Opus in WebM.
+pub struct AudioEncoding {
+    /// The codec. When absent, that of the container: AAC in MP4 and HLS, Opus in WebM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub codec: Option<AudioCodec>,
-    /// Bits per second, 32,000 to 512,000; 128,000 when absent.
+    /// Bits per second, 32,000 to 512,000; default 128,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 32000, maximum = 512_000)]
     pub bitrate_bps: Option<u32>,
 }
 
-/// Bits per second of sound when nobody asks for another rate.
-pub const USUAL_AUDIO_BPS: u32 = 128_000;
+/// Default bit rate of audio in bits per second.
+pub const DEFAULT_AUDIO_BPS: u32 = 128_000;
 
-/// A codec for sound.
+/// An audio codec.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AudioCodec {
@@ -111,7 +111,7 @@ pub enum AudioCodec {
 }
 
 impl AudioCodec {
-    /// FFmpeg's short name of the codec.
+    /// Returns FFmpeg's short name of the codec.
     #[must_use]
     pub const fn ffmpeg_name(self) -> &'static str {
         match self {

@@ -1,54 +1,54 @@
-//! The same for sound: beside pictures that are copied or encoded, and alone.
+//! Copies of audio: beside copied and encoded video, and in audio files.
 
-use super::{MP4, decision, planned, right, with_audio};
+use super::{MP4, copyable, decision, planned, with_audio};
 use crate::probe::Probe;
 
 #[test]
-fn sound_is_copied_unless_something_speaks_against_it() {
+fn audio_is_copied_unless_the_source_does_not_fit() {
     let crf = r#"{"outputs":[{"kind":"mp4","video":{"crf":23}}]}"#;
     let m4a = r#"{"outputs":[{"kind":"audio"}]}"#;
     let hls = r#"{"outputs":[{"kind":"hls","ladder":[720]}]}"#;
-    let mut ac3 = right();
+    let mut ac3 = copyable();
     ac3.streams[1].codec = "ac3".into();
-    let transport = Probe {
+    let mpeg_ts = Probe {
         container: "mpegts".into(),
-        ..right()
+        ..copyable()
     };
     for (json, probe, expected) in [
-        (MP4, right(), "copy"),
-        (crf, right(), "copy"),
-        (m4a, right(), "copy"),
+        (MP4, copyable(), "copy"),
+        (crf, copyable(), "copy"),
+        (m4a, copyable(), "copy"),
         (
             r#"{"trim":{"start":3,"mode":"fast"},"outputs":[{"kind":"mp4"}]}"#,
-            right(),
+            copyable(),
             "copy",
         ),
         (MP4, ac3, "ac3 is not aac"),
         (
             MP4,
             with_audio(|facts| facts.plain = false),
-            "this aac is of a kind that not every player takes",
+            "not every player supports this kind of aac",
         ),
         (MP4, with_audio(|facts| facts.channels = 6), "6 channels become 2"),
-        (m4a, transport, "times in mpegts are not reliable"),
+        (m4a, mpeg_ts, "timestamps in mpegts are not reliable"),
         (MP4, with_audio(|facts| facts.duration_us = Some(25_000_000)), "copy"),
         (MP4, with_audio(|facts| facts.start_us = 400_000), "copy"),
-        (hls, right(), "copy"),
+        (hls, copyable(), "copy"),
         (
             hls,
             with_audio(|facts| facts.duration_us = Some(15_000_000)),
-            "it ends before or after the pictures",
+            "it ends before or after the video",
         ),
         (
             hls,
             with_audio(|facts| facts.start_us = 400_000),
-            "it begins after the pictures",
+            "it begins after the video",
         ),
         (MP4, with_audio(|facts| facts.duration_us = None), "copy"),
         (
             crf,
             with_audio(|facts| facts.duration_us = None),
-            "it is not known to end with the pictures",
+            "it is not known to end with the video",
         ),
     ] {
         assert_eq!(decision(&planned(json, &probe), "audio"), expected, "{json}");
@@ -56,7 +56,7 @@ fn sound_is_copied_unless_something_speaks_against_it() {
 }
 
 #[test]
-fn sound_is_copied_unless_the_wish_needs_another() {
+fn audio_is_copied_unless_the_recipe_changes_it() {
     for (json, expected) in [
         (
             r#"{"outputs":[{"kind":"mp4","audio":{"bitrate_bps":96000}}]}"#,
@@ -76,9 +76,9 @@ fn sound_is_copied_unless_the_wish_needs_another() {
         ),
         (
             r#"{"trim":{"start":3,"mode":"fast"},"outputs":[{"kind":"audio"}]}"#,
-            "a trim of sound alone is exact",
+            "a trim of an audio file is exact",
         ),
     ] {
-        assert_eq!(decision(&planned(json, &right()), "audio"), expected, "{json}");
+        assert_eq!(decision(&planned(json, &copyable()), "audio"), expected, "{json}");
     }
 }

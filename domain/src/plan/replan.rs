@@ -1,0 +1,123 @@
+//! Planning again without copies, if a copy turns out to be unusable.
+//!
+//! *Problem.* The index of a file does not show if its packets are damaged, if its codec headers change, or if its
+//! audio has gaps. All packets would have to be read to find out, which costs as much as the copy itself.
+//!
+//! *Mechanism.* The first run copies what the probe allows, and detects such faults while copying. [`unfit`] decides from
+//! its report, or from its failed verification, which streams must be encoded. The worker then plans the task again
+//! with [`Probe::without_copies_of`](crate::Probe::without_copies_of) and runs it a second time. [`retell`] carries the
+//! warnings over.
+
+use super::{Plan, Warning, WarningCode};
+use crate::code::Code;
+use crate::failure::Failure;
+use crate::probe::Unfit;
+use crate::protocol::Report;
+
+/// Decides if the task must be planned again without copies (`Probe::without_copies_of`), from the report or the
+/// failure of the attempt. Returns the streams that must not be copied; `None` if the copies are fine or there are
+/// none.
+///
+/// A copy cannot conceal damaged packets, changing headers or gaps as a decoder does.
+#[must_use]
+pub fn unfit(plan: &Plan, outcome: Result<&Report, &Failure>) -> Option<Unfit> {
+    let concerns_all =
+        |warning: &Warning| matches!(warning.code, WarningCode::SourceDamaged | WarningCode::HeadersChange);
+    let is_all = match outcome {
+        Ok(report) => report.warnings.iter().any(concerns_all),
+        Err(failure) => failure.code == Code::OutputInvalid,
+    };
+    if is_all {
+        return plan.copies().then_some(Unfit::All);
+    }
+    // Many players play the audio after a gap too early.
+    let has_gaps = outcome.is_ok_and(|report| report.silent_source_us > 0);
+    (has_gaps && plan.copies_audio()).then_some(Unfit::Sound)
+}
+
+/// Adds warnings of the first run to those of the second run, which made no copies: changing headers, and damage that
+/// the decoders of the second run concealed. Only a copy detects these.
+pub fn retell(first: &[Warning], second: &mut Vec<Warning>) {
+    for code in [WarningCode::HeadersChange, WarningCode::SourceDamaged] {
+        let has_code = |warning: &&Warning| warning.code == code;
+        if !second.iter().any(|warning| has_code(&warning)) {
+            second.extend(first.iter().find(has_code).cloned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::FailureKind;
+    use crate::probe::{AudioFacts, Probe, Stream, StreamKind};
+    use crate::{Limits, Recipe, plan};
+
+    /// Plans a recipe for a source with an AAC stream.
+    fn plan_for_aac(json: &str) -> Plan {
+        let facts = AudioFacts {
+            sample_rate_hz: 48_000,
+            channels: 2,
+            duration_us: Some(20_000_000),
+            start_us: 0,
+            bitrate_bps: Some(128_000),
+            plain: true,
+        };
+        let stream = Stream {
+            index: 0,
+            codec: "aac".into(),
+            decodable: true,
+            default: true,
+            language: None,
+            kind: StreamKind::Audio(facts),
+        };
+        let probe = Probe {
+            container: "mov,mp4,m4a,3gp,3g2,mj2".into(),
+            bytes: 400_000,
+            duration_us: 20_000_000,
+            start_us: 0,
+            origin_us: None,
+            jumps: false,
+            streams: vec![stream],
+            unfit: None,
+        };
+        let recipe: Recipe = serde_json::from_str(json).unwrap();
+        plan::plan(&recipe, &probe, plan::Clips::default(), &Limits::default()).unwrap()
+    }
+
+    #[test]
+    fn gaps_of_the_source_exclude_copied_audio_and_lost_audio_of_an_output_does_not() {
+        let copied = plan_for_aac(r#"{"outputs":[{"kind":"audio"}]}"#);
+        let encoded = plan_for_aac(r#"{"outputs":[{"kind":"audio","bitrate_bps":96000}]}"#);
+        assert!(copied.copies() && !encoded.copies());
+        let report = |silent_source_us, codes: &[WarningCode]| Report {
+            warnings: codes.iter().map(|code| Warning::new(*code, "20 ms lost")).collect(),
+            silent_source_us,
+            ..Report::default()
+        };
+        let gap = report(2_000_000, &[WarningCode::SoundShortened]);
+        let lost_audio = report(0, &[WarningCode::SoundShortened]);
+        let damage = report(2_000_000, &[WarningCode::SourceDamaged, WarningCode::SoundShortened]);
+        let invalid = Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, "");
+        assert_eq!(unfit(&copied, Ok(&gap)), Some(Unfit::Sound));
+        assert_eq!(unfit(&copied, Ok(&lost_audio)), None);
+        assert_eq!(unfit(&copied, Ok(&damage)), Some(Unfit::All));
+        assert_eq!(unfit(&copied, Err(&invalid)), Some(Unfit::All));
+        assert_eq!(unfit(&encoded, Ok(&gap)), None);
+        assert_eq!(unfit(&encoded, Ok(&damage)), None);
+    }
+
+    #[test]
+    fn the_second_run_has_each_warning_of_the_first_run_about_copies_once() {
+        let warning = |code| Warning::new(code, "first");
+        let first = [
+            warning(WarningCode::HeadersChange),
+            warning(WarningCode::SourceDamaged),
+            warning(WarningCode::SoundShortened),
+        ];
+        let own = Warning::new(WarningCode::SourceDamaged, "second");
+        let mut second = vec![own.clone()];
+        retell(&first, &mut second);
+        assert_eq!(second, [own, warning(WarningCode::HeadersChange)]);
+    }
+}

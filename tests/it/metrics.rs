@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use tests::{TestApp, program};
+use tests::{TestApp, executable};
 
 struct Process(Child);
 
@@ -24,7 +24,7 @@ async fn first_look(role: &str, app: &TestApp) -> String {
         .port();
     let address = format!("127.0.0.1:{port}");
     let directory = app.directory.path();
-    let mut command = Command::new(program());
+    let mut command = Command::new(executable());
     command
         .arg(role)
         .env_clear()

@@ -10,7 +10,7 @@ struct Document(Value);
 
 impl Document {
     async fn of(app: &TestApp) -> Self {
-        Self(app.stranger().get("/api/openapi.json").await.body)
+        Self(app.anonymous().get("/api/openapi.json").await.body)
     }
 
     /// Why a value does not fit a schema; `None` when it does.

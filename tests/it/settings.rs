@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use tests::program;
+use tests::executable;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
@@ -12,7 +12,7 @@ fn root() -> PathBuf {
 
 fn start(role: &str, name: &str, value: &OsStr) -> Output {
     let directory = tempfile::tempdir().unwrap();
-    let mut command = Command::new(program());
+    let mut command = Command::new(executable());
     command
         .arg(role)
         .env_clear()

@@ -4,7 +4,7 @@
 
 pub(crate) mod client;
 
-use crate::ledger;
+use crate::consistency;
 use client::{Account, Client, Clips};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -73,7 +73,7 @@ async fn correct_clients_in_parallel_provoke_no_5xx_and_leave_files_and_rows_tha
     }
     calm.cancel();
     locker.await.unwrap();
-    ledger::wait_for_the_workers(&app.db).await;
+    consistency::wait_for_the_workers(&app.db).await;
     app.stop().await;
     for account in &accounts {
         println!(
@@ -82,9 +82,9 @@ async fn correct_clients_in_parallel_provoke_no_5xx_and_leave_files_and_rows_tha
             account.summary()
         );
         account.check_replies();
-        ledger::check_rows(&app.db, account).await;
+        consistency::check_rows(&app.db, account).await;
     }
-    ledger::check_files(&app).await;
+    consistency::check_files(&app).await;
     for needed in NEEDED {
         for account in &accounts {
             assert!(account.count(needed) > 0, "never {needed}: the storm shows nothing");

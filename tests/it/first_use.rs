@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tests::clip::{self, Clip};
-use tests::{TestApp, program};
+use tests::{TestApp, executable};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
@@ -152,7 +152,7 @@ async fn a_stop_says_what_it_waits_for() {
     };
     let source = source.make(app.directory.path());
     let log = app.directory.path().join("worker.log");
-    let mut command = Command::new(program());
+    let mut command = Command::new(executable());
     command
         .arg("worker")
         .env_clear()
@@ -194,7 +194,7 @@ async fn ctrl_c_in_the_demo_cancels_its_task_says_what_is_waited_for_and_leaves_
     // The release that is there already: `cargo build` has nothing to do.
     std::fs::create_dir_all(home.join("target/release")).unwrap();
     std::fs::create_dir(home.join("bin")).unwrap();
-    std::os::unix::fs::symlink(program(), home.join("target/release/rushes")).unwrap();
+    std::os::unix::fs::symlink(executable(), home.join("target/release/rushes")).unwrap();
     std::fs::write(home.join("bin/cargo"), "#!/bin/sh\n").unwrap();
     std::fs::set_permissions(home.join("bin/cargo"), PermissionsExt::from_mode(0o755)).unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0")

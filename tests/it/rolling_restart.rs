@@ -1,6 +1,6 @@
 //! Two real backends behind the real nginx, restarted in turn while clients that never repeat a request call.
 
-use crate::front_door::Nginx;
+use crate::nginx::Nginx;
 use reqwest::{Client, Method};
 use serde_json::json;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl<'a> Backend<'a> {
             ("RUSHES_JWT_SECRET", SECRET.to_owned()),
             ("RUSHES_TRUSTED_PROXIES", "127.0.0.1".to_owned()),
         ]);
-        Server::within("backend", app.directory.path(), &environment)
+        Server::start_in("backend", app.directory.path(), &environment)
     }
 
     fn url(&self) -> String {

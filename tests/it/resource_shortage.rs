@@ -50,7 +50,7 @@ async fn a_task_that_meets_a_worker_without_descriptors_waits_and_loses_no_try()
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let directory = app.directory.path();
-    let worker = Server::within("worker", directory, &app.environment);
+    let worker = Server::start_in("worker", directory, &app.environment);
     // Its connections stand.
     caller.processed(&clip(0.2, directory), &[("recipe", POSTER)]).await;
     allow_descriptors(&worker, 8);
@@ -65,7 +65,9 @@ async fn a_task_that_meets_a_worker_without_descriptors_waits_and_loses_no_try()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_whose_outputs_find_no_room_is_tried_again_and_leaves_nothing_of_the_first_try() {
-    let Some(setup) = Setup::make(Full::Files) else { return };
+    let Some(setup) = Setup::create(Full::Files) else {
+        return;
+    };
     let server = setup.start().await;
     let caller = Caller::sign_up(&server.url).await;
     let home = tempfile::tempdir().unwrap();

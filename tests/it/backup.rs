@@ -43,8 +43,8 @@ fn start_load(caller: &Caller, stop: &tokio_util::sync::CancellationToken) -> im
     }
 }
 
-/// Asserts that the files of a backup are those that its database names, and that they have the recorded hashes. Returns
-/// how many there are.
+/// Asserts that the files of a backup are those that its database names, and that they have the recorded hashes.
+/// Returns how many there are.
 async fn check_backup(copy: &Path) -> usize {
     let db = entity::connect(&format!("sqlite://{}/rushes.db", copy.display()), 1)
         .await
@@ -208,7 +208,8 @@ async fn lost_and_damaged_files_are_listed_and_the_rest_is_backed_up() {
     assert!(copy.join("rushes.db").exists());
 }
 
-/// Copies a directory like the `rsync -a` of `docs/OPERATIONS.md`: files that were removed since the last copy stay in the copy.
+/// Copies a directory like the `rsync -a` of `docs/OPERATIONS.md`: files that were removed since the last copy stay in
+/// the copy.
 fn copy_files(from: &Path, to: &Path) {
     let mut copy = Command::new("cp");
     copy.args(["-a", "--no-target-directory"])

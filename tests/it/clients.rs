@@ -1,5 +1,5 @@
-//! The OpenAPI document with other tools: linters find no error, and generators produce clients that have every operation,
-//! compile and work. `./test` installs the tools.
+//! The OpenAPI document with other tools: linters find no error, and generators produce clients that have every
+//! operation, compile and work. `./test` installs the tools.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! A Postgres whose connections are all taken by other clients: requests are refused with 503, and succeed again soon after
-//! connections are free.
+//! A Postgres whose connections are all taken by other clients: requests are refused with 503, and succeed again soon
+//! after connections are free.
 
 use entity::DatabaseConnection;
 use reqwest::Method;

@@ -267,8 +267,8 @@ async fn hsts_is_sent_only_when_the_client_uses_tls() {
     }
 }
 
-/// An HTTP/2 connection preface (RFC 9113 §3.4) with an initial window of 0, so that the server cannot send any body, and 32
-/// requests.
+/// An HTTP/2 connection preface (RFC 9113 §3.4) with an initial window of 0, so that the server cannot send any body,
+/// and 32 requests.
 fn many_requests() -> Vec<u8> {
     let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();

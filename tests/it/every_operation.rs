@@ -1,6 +1,6 @@
 //! Authorization of every operation in the OpenAPI document: an invalid token is refused, and the resources of another
-//! account are not found. A new operation needs a line in [`OPERATIONS`], a new kind of invalid token one in `tokens.rs`, and
-//! a new kind of resource a [`Kind`] in `rows.rs`.
+//! account are not found. A new operation needs a line in [`OPERATIONS`], a new kind of invalid token one in
+//! `tokens.rs`, and a new kind of resource a [`Kind`] in `rows.rs`.
 
 mod rows;
 mod tokens;

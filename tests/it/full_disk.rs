@@ -1,5 +1,5 @@
-//! A disk that fills up while the service runs. Changes that were acknowledged are there after a kill and a restart, refused
-//! ones are not, and once the disk has free space the same process serves again.
+//! A disk that fills up while the service runs. Changes that were acknowledged are there after a kill and a restart,
+//! refused ones are not, and once the disk has free space the same process serves again.
 //!
 //! `tests/campaign full-disk` runs the test for longer, with `TEST_CAMPAIGN_SECONDS` and `TEST_CAMPAIGN_SEED`.
 
@@ -13,8 +13,8 @@ use tests::random::Random;
 use tests::server::Server;
 use tests::{Caller, MP4, PNG, Postgres, Reply, SmallDisk};
 
-/// The maximum number of requests until the full disk must have caused refusals. A database still writes while its log file
-/// has free pages.
+/// The maximum number of requests until the full disk must have caused refusals. A database still writes while its log
+/// file has free pages.
 const MAX_REQUESTS: u32 = 600;
 /// The maximum number of presets and of images, below the limit of an account.
 const MAX_RESOURCES: usize = 60;
@@ -113,8 +113,8 @@ impl Setup {
     }
 }
 
-/// Repeats until the time is over: fill the disk until requests are refused, free it, kill the process, start it again and
-/// compare rows and files with the replies.
+/// Repeats until the time is over: fill the disk until requests are refused, free it, kill the process, start it again
+/// and compare rows and files with the replies.
 async fn fill_and_restart(mut setup: Setup, duration: Duration, seed: u64) {
     let mut server = setup.start().await;
     let mut client = Client::new(Caller::sign_up(&server.url).await, setup.full, seed);
@@ -126,7 +126,8 @@ async fn fill_and_restart(mut setup: Setup, duration: Duration, seed: u64) {
         let (before, mut requests) = (client.refused, 0);
         while client.refused < before + REFUSALS && requests < MAX_REQUESTS {
             if setup.full == Full::Log {
-                // Other clients also write, so the log switches to its next file. Postgres may stop here; this is expected.
+                // Other clients also write, so the log switches to its next file. Postgres may stop here; this is
+                // expected.
                 let _ = others.execute_unprepared("SELECT pg_switch_wal()").await;
             }
             // Also the space that the database has freed since then.
@@ -224,8 +225,8 @@ impl Client {
     }
 
     async fn act(&mut self) {
-        // With a full log Postgres stops, and the reply to a commit may be lost. Only presets are used then: their names tell
-        // if the commit took place.
+        // With a full log Postgres stops, and the reply to a commit may be lost. Only presets are used then: their
+        // names tell if the commit took place.
         let kinds = if self.full == Full::Log { 8 } else { 16 };
         match self.random.below(kinds) {
             0..=5 if self.presets.len() < MAX_RESOURCES => drop(self.create_preset().await),

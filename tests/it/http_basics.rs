@@ -1,4 +1,5 @@
-//! Behavior that all routes share: request id, language, security headers, CORS, pagination, and 503 without a database.
+//! Behavior that all routes share: request id, language, security headers, CORS, pagination, and 503 without a
+//! database.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! Uploads at the level of HTTP: order of parts, bodies that pause, end early or never end, file names, and clients that
-//! read the reply only after they have sent the whole body.
+//! Uploads at the level of HTTP: order of parts, bodies that pause, end early or never end, file names, and clients
+//! that read the reply only after they have sent the whole body.
 
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};

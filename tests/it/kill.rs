@@ -170,8 +170,8 @@ impl Client {
         }
     }
 
-    /// Repeats a request until it gets a definite reply. Replies that a service may give while parts of it are down are not
-    /// definite.
+    /// Repeats a request until it gets a definite reply. Replies that a service may give while parts of it are down are
+    /// not definite.
     async fn send(&self, request: impl Fn() -> reqwest::RequestBuilder) -> (u16, serde_json::Value) {
         let begun = Instant::now();
         loop {

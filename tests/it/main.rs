@@ -1,4 +1,5 @@
-//! Tests that cross crates. The name of a test is a sentence, a file is a subject. [`tests::TestApp`] gives each test a service.
+//! Tests that cross crates. The name of a test is a sentence, a file is a subject. [`tests::TestApp`] gives each test a
+//! service.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
 #![allow(

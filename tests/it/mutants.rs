@@ -1,5 +1,5 @@
-//! Damaged files in the media child, driven as the worker does: each leads to a verified output or to a failure with a code
-//! for invalid input. `tests/fuzz` runs the test for longer.
+//! Damaged files in the media child, driven as the worker does: each leads to a verified output or to a failure with a
+//! code for invalid input. `tests/fuzz` runs the test for longer.
 
 use domain::plan::{Clips, Plan};
 use domain::protocol::{Depth, Report, SandboxMode, Session};

@@ -193,8 +193,8 @@ async fn request_bodies_without_a_token_are_not_written_to_disk_by_nginx() {
     assert_eq!(app.anonymous().get(&format!("{}/ping", nginx.url)).await.status, 200);
 }
 
-/// The files in a directory that any process has open, also unlinked ones: nginx unlinks the file of a request body as soon as
-/// it has opened it.
+/// The files in a directory that any process has open, also unlinked ones: nginx unlinks the file of a request body as
+/// soon as it has opened it.
 fn open_files_below(directory: &Path) -> Vec<String> {
     let below = directory.display().to_string();
     let processes = std::fs::read_dir("/proc").unwrap().flatten();

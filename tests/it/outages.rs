@@ -1,4 +1,5 @@
-//! Outages: Redis that loses its data or is down, and database connections that stop answering. Tasks are still processed.
+//! Outages: Redis that loses its data or is down, and database connections that stop answering. Tasks are still
+//! processed.
 
 use futures::future::{join, join_all};
 use serde_json::json;
@@ -23,8 +24,8 @@ use redis_server::RedisServer;
 /// The documented time within which a due task is claimed.
 const DOCUMENTED: Duration = Duration::from_secs(2);
 
-/// The limit for the slowest claim, for a machine under load. A worker that depends on the queue or the sweeper needs longer:
-/// the sweeper runs every 5 s, the queue redelivers after a minute.
+/// The limit for the slowest claim, for a machine under load. A worker that depends on the queue or the sweeper needs
+/// longer: the sweeper runs every 5 s, the queue redelivers after a minute.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
 const POSTER: &str = r#"{ "outputs": [{ "kind": "poster" }] }"#;
@@ -78,8 +79,8 @@ async fn workers_claim_within_2_s_after_redis_lost_its_data_and_while_it_is_down
     assert!(*claims.last().unwrap() < MAX_WAIT, "{claims:?}");
 }
 
-/// A service without a worker, a proxy in front of its Postgres that can stop forwarding, and the settings of a process that
-/// connects through the proxy. Returns `None` and prints why on SQLite.
+/// A service without a worker, a proxy in front of its Postgres that can stop forwarding, and the settings of a process
+/// that connects through the proxy. Returns `None` and prints why on SQLite.
 async fn with_proxy() -> Option<(TestApp, Proxy, Vec<(&'static str, String)>)> {
     let app = TestApp::idle().await;
     let mut environment = app.environment.clone();
@@ -182,7 +183,8 @@ async fn uploads_get_a_reply_although_postgres_stopped_answering_during_their_qu
     assert_eq!(caller.post("/api/presets", &own).await.status, 201);
     let source = &std::fs::read(source_of(0, directory)).unwrap();
     let answered = &AtomicU32::new(0);
-    // Clients repeat the upload until the connections stop answering, so that some uploads are then in each of their queries.
+    // Clients repeat the upload until the connections stop answering, so that some uploads are then in each of their
+    // queries.
     let is_silent = &CancellationToken::new();
     let clients = (0..24).map(|_| async move {
         let mut codes = Vec::new();

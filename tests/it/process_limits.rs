@@ -17,8 +17,8 @@ async fn up(directory: &Path, limits: &str, stderr: Stdio) -> Server {
     server
 }
 
-/// A terminal whose window has been closed, so that every write fails with EIO. Returns `None` and prints why if `script` is
-/// not installed.
+/// A terminal whose window has been closed, so that every write fails with EIO. Returns `None` and prints why if
+/// `script` is not installed.
 fn closed_terminal() -> Option<File> {
     let mut script = Command::new("script");
     script.args(["--quiet", "--command", "tty; exec sleep 60", "/dev/null"]);

@@ -28,8 +28,8 @@ pub(crate) async fn database(url: &str) -> DatabaseConnection {
     db
 }
 
-/// The URL of a random logical database of the Redis in `TEST_REDIS_URL`. `./test` configures 4096, so that tests that run
-/// at the same time rarely share one. If two do, each wakes the workers of the other, which find nothing: tasks are
+/// The URL of a random logical database of the Redis in `TEST_REDIS_URL`. `./test` configures 4096, so that tests that
+/// run at the same time rarely share one. If two do, each wakes the workers of the other, which find nothing: tasks are
 /// claimed from the database of the test.
 pub(crate) fn redis_url() -> Option<String> {
     let server = std::env::var("TEST_REDIS_URL").ok()?;

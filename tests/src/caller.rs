@@ -166,8 +166,8 @@ impl Caller {
 /// The first bytes of an MP4. The API reads no more of a file to decide that it is media.
 pub const MP4: &[u8] = b"\0\0\0\x10ftypisom\0\0\0\0";
 
-/// A PNG of 640×360 with all chunks and valid checksums, but with pixel data that does not decode. The API does not decode
-/// images.
+/// A PNG of 640×360 with all chunks and valid checksums, but with pixel data that does not decode. The API does not
+/// decode images.
 pub const PNG: &[u8] = b"\x89PNG\r\n\x1A\n\0\0\0\rIHDR\0\0\x02\x80\0\0\x01h\x08\x06\0\0\0\xC72JQ\
     \0\0\0\x06IDATpixelsO%\x84\xA8\0\0\0\0IEND\xAEB`\x82";
 

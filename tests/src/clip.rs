@@ -100,7 +100,8 @@ pub fn ffprobe(file: impl AsRef<OsStr>) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The path of a recorded clip in the collection beside the repository. Returns `None` and prints why if it is not there.
+/// The path of a recorded clip in the collection beside the repository. Returns `None` and prints why if it is not
+/// there.
 pub fn from_collection(name: &str) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/media");
     let path = root.join(name);

@@ -1,9 +1,10 @@
-//! [`TestApp`]: a complete service for one test, with the real router on a TCP port and a real worker with media children.
+//! [`TestApp`]: a complete service for one test, with the real router on a TCP port and a real worker with media
+//! children.
 //!
-//! Every test runs on both setups. By default a service uses SQLite, the queue in memory and a directory of files. `./test`
-//! runs the tests a second time with `TEST_DATABASE_URL`, `TEST_REDIS_URL` and `TEST_STORAGE=s3`; then each service gets a
-//! database, a logical Redis database and a bucket of its own. A test that needs a process of its own, because it stops or
-//! kills it, uses [`server::Server`].
+//! Every test runs on both setups. By default a service uses SQLite, the queue in memory and a directory of files.
+//! `./test` runs the tests a second time with `TEST_DATABASE_URL`, `TEST_REDIS_URL` and `TEST_STORAGE=s3`; then each
+//! service gets a database, a logical Redis database and a bucket of its own. A test that needs a process of its own,
+//! because it stops or kills it, uses [`server::Server`].
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
 #![allow(

@@ -1,12 +1,12 @@
-//! Damaged media files: flipped bits, overwritten, lost, repeated and foreign bytes, truncation, wrong box sizes. They stand
-//! for broken transfers, disks and muxers, and for malicious files. A seed and a number determine a mutant.
+//! Damaged media files: flipped bits, overwritten, lost, repeated and foreign bytes, truncation, wrong box sizes. They
+//! stand for broken transfers, disks and muxers, and for malicious files. A seed and a number determine a mutant.
 
 use crate::clip::ffmpeg;
 use crate::random::Random;
 use std::path::{Path, PathBuf};
 
-/// Boxes of MP4 and chunks of RIFF whose sizes are changed. The size of a box stands before its name, that of a chunk after
-/// it.
+/// Boxes of MP4 and chunks of RIFF whose sizes are changed. The size of a box stands before its name, that of a chunk
+/// after it.
 const BOXES: [&[u8; 4]; 30] = [
     b"ftyp", b"moov", b"mvhd", b"trak", b"tkhd", b"edts", b"elst", b"mdia", b"mdhd", b"hdlr", b"minf", b"stbl",
     b"stsd", b"stts", b"ctts", b"stss", b"stsz", b"stsc", b"stco", b"avc1", b"avcC", b"hvcC", b"mp4a", b"esds",

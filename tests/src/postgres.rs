@@ -17,8 +17,8 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts a server with its data and its write-ahead log in these directories and options such as `max_connections=9`.
-    /// Returns `None` and prints why if Postgres is not installed.
+    /// Starts a server with its data and its write-ahead log in these directories and options such as
+    /// `max_connections=9`. Returns `None` and prints why if Postgres is not installed.
     pub fn start(tables: &Path, log: &Path, options: &[&str]) -> Option<Self> {
         let Some(executables) = executables() else {
             println!("SKIPPED: postgresql is not installed");

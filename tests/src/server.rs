@@ -19,7 +19,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `rushes up` with the data directory `data` and waits until it is ready. The log is appended to `data.log`.
+    /// Starts `rushes up` with the data directory `data` and waits until it is ready. The log is appended to
+    /// `data.log`.
     pub async fn up(data: &Path) -> Self {
         let environment = [("RUSHES_DATA_DIR", data.display().to_string())];
         let mut server = Self::start("up", &data.with_extension("log"), &environment);
@@ -42,8 +43,8 @@ impl Server {
         Self::start(role, &directory.join("process.log"), &environment)
     }
 
-    /// Starts a role from a shell that first runs a prefix, such as `ulimit -n 64;`. It listens on `RUSHES_LISTEN`, or on a free
-    /// port.
+    /// Starts a role from a shell that first runs a prefix, such as `ulimit -n 64;`. It listens on `RUSHES_LISTEN`, or
+    /// on a free port.
     pub fn start_with_prefix(prefix: &str, role: &str, stderr: Stdio, environment: &[(&str, String)]) -> Self {
         let listen = environment.iter().find(|(name, _)| *name == "RUSHES_LISTEN");
         let address = listen.map_or_else(free_address, |(_, address)| address.clone());

@@ -44,7 +44,8 @@ impl TestApp {
         claimed
     }
 
-    /// Processes a waiting task without a worker: stores these outputs (name, kind, media type, bytes) and writes the result.
+    /// Processes a waiting task without a worker: stores these outputs (name, kind, media type, bytes) and writes the
+    /// result.
     pub async fn finish(&self, task: i64, files: &[(&str, &'static str, &'static str, &'static [u8])]) {
         let claimed = self.claim(task).await;
         let mut outputs = Vec::new();

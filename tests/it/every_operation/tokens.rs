@@ -92,8 +92,8 @@ pub(super) fn invalid(valid: &str, deleted: &str) -> Vec<Invalid> {
     all
 }
 
-/// A valid token, decoded and signed again in the way of the invalid ones but without a change. It must be accepted, which
-/// proves that the invalid ones are refused for their defects.
+/// A valid token, decoded and signed again in the way of the invalid ones but without a change. It must be accepted,
+/// which proves that the invalid ones are refused for their defects.
 pub(super) fn signed_again(valid: &str) -> String {
     Token::read(valid).sign(Algorithm::HS256, SECRET)
 }

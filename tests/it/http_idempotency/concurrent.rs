@@ -1,4 +1,5 @@
-//! Parallel requests with one idempotency key: at the same time, while the first is in progress, and after the first was lost.
+//! Parallel requests with one idempotency key: at the same time, while the first is in progress, and after the first
+//! was lost.
 
 use super::{ALL, expire, plain_upload, send};
 use futures::future::join_all;

@@ -1,9 +1,9 @@
-//! Circles between the files of a crate. Files that import each other can be neither read nor moved one by one; the cure
-//! is to move the shared definition below its users.
+//! Circles between the files of a crate. Files that import each other can be neither read nor moved one by one; the
+//! cure is to move the shared definition below its users.
 //!
-//! A file depends on another when it names an item that the other one defines. A re-export alone is no dependency, and a
-//! name that comes through one leads to the file that defines it. Code under `#[cfg(test)]` and arguments of macros are
-//! not read.
+//! A file depends on another when it names an item that the other one defines. A re-export alone is no dependency, and
+//! a name that comes through one leads to the file that defines it. Code under `#[cfg(test)]` and arguments of macros
+//! are not read.
 //!
 //! Excepted are relations between tables: sea-orm wants `Related` to be implemented on both sides of a relation, so two
 //! tables name each other.

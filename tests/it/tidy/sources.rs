@@ -1,5 +1,5 @@
-//! Facts of every Rust file. A syntax tree cannot be shared between threads, so each file is parsed once and becomes plain
-//! data, which the rules read.
+//! Facts of every Rust file. A syntax tree cannot be shared between threads, so each file is parsed once and becomes
+//! plain data, which the rules read.
 
 use super::circles::{CIRCLES, Module, ModuleReader};
 use super::comments::{Comment, OPENINGS, VAGUE_WORDS, comments};

@@ -1,7 +1,7 @@
 //! A rule with an allow-list: the number of violations per crate that still stand. The numbers are exact, so they only
-//! shrink: who removes a violation lowers the number in the same commit.
+//! shrink: a commit that removes a violation lowers the number.
 
-use super::sources::Source;
+use super::source::Source;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A violation of a rule.

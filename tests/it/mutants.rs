@@ -45,7 +45,7 @@ struct Campaign {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_file_leads_to_a_verified_output_or_to_a_failure_with_a_code() {
+async fn a_damaged_file_ends_in_a_true_output_or_a_typed_failure() {
     let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
     let (time, seed) = (
         number("TEST_FUZZ_SECONDS"),

@@ -17,19 +17,19 @@ fn backup(data: &Path, to: &Path) -> Output {
 
 /// A client that creates and removes tasks until it is stopped. Returns how many it created and kept.
 async fn load(caller: Caller, stop: tokio_util::sync::CancellationToken) -> u64 {
-    let mut made = 0;
+    let mut created = 0;
     while !stop.is_cancelled() {
         let mut bytes = MP4.to_vec();
-        bytes.extend_from_slice(&u64::to_le_bytes(made));
+        bytes.extend_from_slice(&u64::to_le_bytes(created));
         let kept = caller.upload("kept.mp4", bytes.clone(), &[]).await;
         assert_eq!(kept.status, 201, "{kept:?}");
         let removed = caller.upload("removed.mp4", bytes, &[]).await;
         let id = removed.body["task_id"].as_i64().unwrap();
         let removed = caller.delete(&format!("/api/tasks/{id}")).await;
         assert_eq!(removed.status, 200, "{removed:?}");
-        made += 1;
+        created += 1;
     }
-    made
+    created
 }
 
 /// Starts three such clients. The returned future ends after them.
@@ -37,8 +37,8 @@ fn start_load(caller: &Caller, stop: &tokio_util::sync::CancellationToken) -> im
     let clients = (0..3).map(|_| tokio::spawn(load(caller.clone(), stop.clone())));
     let clients: Vec<_> = clients.collect();
     async {
-        for made in futures::future::join_all(clients).await {
-            assert!(made.unwrap() > 0, "a client created nothing");
+        for created in futures::future::join_all(clients).await {
+            assert!(created.unwrap() > 0, "a client created nothing");
         }
     }
 }

@@ -148,7 +148,7 @@ async fn an_invalid_request_gets_problem_details_and_a_request_id() {
     let app = TestApp::idle().await;
     let headers: String = (0..120).map(|number| format!("x-{number}: a\r\n")).collect();
     let good = "GET /ping HTTP/1.1\r\nhost: a\r\n\r\n";
-    for (what, request, status, code) in [
+    for (defect, request, status, code) in [
         ("garbage", "garbage\r\n\r\n".to_owned(), 400, "request_invalid"),
         ("no version", "GET /\r\n\r\n".to_owned(), 400, "request_invalid"),
         (
@@ -215,19 +215,22 @@ async fn an_invalid_request_gets_problem_details_and_a_request_id() {
             // The server may reply and stop reading before the whole request has been sent.
             let _ = stream.write_all(request.as_bytes()).await;
             let (head, body) = reply(&mut stream).await;
-            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{what}: {head}");
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{defect}: {head}");
             assert!(
                 head.contains("\r\ncontent-type: application/problem+json\r\n"),
-                "{what}: {head}"
+                "{defect}: {head}"
             );
             let body: Value = serde_json::from_slice(&body).unwrap();
             assert_eq!(
                 (&body["code"], &body["status"]),
                 (&code.into(), &status.into()),
-                "{what}"
+                "{defect}"
             );
             let id = body["request_id"].as_str().unwrap();
-            assert!(head.contains(&format!("\r\nx-request-id: {id}\r\n")), "{what}: {head}");
+            assert!(
+                head.contains(&format!("\r\nx-request-id: {id}\r\n")),
+                "{defect}: {head}"
+            );
         }
     }
     let mut stream = connect(&app).await;
@@ -318,9 +321,9 @@ async fn headers_too_large_for_http_2_get_problem_details_and_a_request_id() {
     assert_eq!(ping().send().await.unwrap().version(), reqwest::Version::HTTP_2);
     let many = (0..120).fold(ping(), |request, number| request.header(format!("x-{number}"), "a"));
     let long = ping().header("x", "a".repeat(140_000));
-    for (what, request) in [("many", many), ("long", long)] {
+    for (name, request) in [("many", many), ("long", long)] {
         let reply = request.send().await.unwrap();
-        assert_eq!(reply.status(), 431, "{what}");
+        assert_eq!(reply.status(), 431, "{name}");
         let id = reply.headers()["x-request-id"].to_str().unwrap().to_owned();
         let problem: Value = reply.json().await.unwrap();
         assert_eq!(

@@ -109,7 +109,7 @@ async fn token_errors_carry_msg() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_token_says_so() {
+async fn an_expired_token_is_refused_with_its_own_message() {
     let config = |config: &mut backend::Config| config.token_ttl = std::time::Duration::ZERO;
     let app = TestApp::idle_with(config).await;
     let caller = app.caller().await;

@@ -105,25 +105,28 @@ async fn files_support_every_precondition() {
     assert_eq!(caller.image("mine", tests::PNG.to_vec()).await.status, 201);
     for path in [url.as_str(), "/api/images/mine"] {
         let whole = ask(&caller, path, &[]).await;
-        let (etag, made) = (
+        let (etag, modified) = (
             header(&whole, "etag").to_owned(),
             header(&whole, "last-modified").to_owned(),
         );
-        assert!(etag.starts_with('"') && made.ends_with(" GMT"), "{path}: {etag} {made}");
+        assert!(
+            etag.starts_with('"') && modified.ends_with(" GMT"),
+            "{path}: {etag} {modified}"
+        );
         let (before, after) = ("Wed, 21 Oct 2015 07:28:00 GMT", "Fri, 21 Oct 2044 07:28:00 GMT");
         for (headers, status) in [
             (vec![("if-match", etag.as_str())], 200),
             (vec![("if-match", "\"other\"")], 412),
-            (vec![("if-unmodified-since", made.as_str())], 200),
+            (vec![("if-unmodified-since", modified.as_str())], 200),
             (vec![("if-unmodified-since", before)], 412),
-            (vec![("if-modified-since", made.as_str())], 304),
+            (vec![("if-modified-since", modified.as_str())], 304),
             (vec![("if-modified-since", after)], 304),
             (vec![("if-modified-since", before)], 200),
             (
                 vec![("if-none-match", etag.as_str()), ("if-modified-since", before)],
                 304,
             ),
-            (vec![("range", "bytes=2-4"), ("if-range", made.as_str())], 206),
+            (vec![("range", "bytes=2-4"), ("if-range", modified.as_str())], 206),
             (vec![("range", "bytes=2-4"), ("if-range", before)], 200),
             (vec![("range", "bytes=2-4"), ("if-match", etag.as_str())], 206),
             (vec![("range", "bytes=2-4"), ("if-match", "\"other\"")], 412),

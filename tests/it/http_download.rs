@@ -149,13 +149,13 @@ async fn a_link_gives_access_to_one_output_only() {
             "{refused}"
         );
     }
-    for (who, query, status) in [
+    for (client, query, status) in [
         (&caller, "", 200),
         (&caller, "?output=poster.jpg", 200),
         (&caller, "?output=none", 404),
         (&other, "", 404),
     ] {
-        let reply = who
+        let reply = client
             .request(Method::GET, &format!("{path}{query}"))
             .send()
             .await

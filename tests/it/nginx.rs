@@ -60,7 +60,7 @@ impl Nginx {
         let nginx = |arguments: &[&str]| {
             let mut command = Command::new("nginx");
             command.args(arguments).arg("-p").arg(&tmp).arg("-c").arg(&config);
-            // Started by root, nginx runs its workers as a user that may not read this directory.
+            // Started by root, nginx runs its workers as a user who cannot read this directory.
             let global = if is_root() {
                 "daemon off; user root;"
             } else {

@@ -82,13 +82,13 @@ impl Mutants {
     pub fn new(folder: &Path, seed: u64) -> Self {
         let picture = ["-f", "lavfi", "-i", "testsrc2=s=128x96:r=25:d=1.6"];
         let sound = ["-f", "lavfi", "-i", "sine=f=440:r=48000:d=1.6"];
-        let made = CLIPS.iter().map(|(name, codecs)| {
+        let generated = CLIPS.iter().map(|(name, codecs)| {
             let path = folder.join(name);
             let codecs: Vec<_> = codecs.split_whitespace().collect();
             ffmpeg(&[&picture[..], &sound[..], &codecs[..]].concat(), &path);
             path
         });
-        let mut paths: Vec<_> = made.collect();
+        let mut paths: Vec<_> = generated.collect();
         paths.extend(collection());
         let read = |path: &PathBuf| {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();

@@ -96,7 +96,7 @@ fn word_length(rest: &str) -> usize {
 }
 
 #[test]
-fn comments_are_told_from_literals() {
+fn comments_are_distinguished_from_literals() {
     let text = r##"
 //! A header.
 //! Second line.

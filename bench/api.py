@@ -1,5 +1,5 @@
-"""`GET /api/tasks/{id}` of processed tasks (token, row, source, outputs, signed links) with 32 connections, each of which asks
-for one of 32 tasks after the other."""
+"""Throughput of `GET /api/tasks/{id}` for processed tasks (token check, rows of task, source and outputs, signed links), with
+32 connections that request 32 tasks in turn."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -33,7 +33,7 @@ def measured(name: str, setup: AbstractContextManager[Service]) -> Row:
 
 
 def processed(caller: Caller) -> int:
-    """A task with two outputs. All but the first are given its files, which takes no time."""
+    """Creates a processed task with two outputs and returns its id."""
     task = caller.upload(clip.moving(160, 90, 1), preset="web")
     caller.processed(task, every_ms=50)
     return task

@@ -1,4 +1,4 @@
-"""A client of the API: signs up, uploads, waits for tasks, over one connection that stays open."""
+"""A client of the API: signs up, uploads and polls tasks on one persistent connection."""
 
 import http.client
 import json
@@ -16,7 +16,7 @@ FINAL = ("processed", "failed", "canceled")
 
 
 class Caller:
-    """Somebody with an account."""
+    """A client with a new account, logged in."""
 
     def __init__(self, service: Service):
         self.username = f"bench-{secrets.token_hex(6)}"
@@ -43,16 +43,16 @@ class Caller:
         return self.ask("GET", f"/api/tasks/{task}")
 
     def upload(self, clip: Path, **parts: str) -> int:
-        """Uploads a clip with further parts of the form and returns the id of its task.
+        """Uploads a clip with further text parts and returns the id of its task.
 
-        No two uploads have the same bytes: what was made of a file before would be given out again.
+        Each upload has unique bytes, because the outputs of an identical source would be reused.
         """
         before, after = form(clip.name, **parts)
         kind = f"multipart/form-data; boundary={BOUNDARY}"
         return self.ask("POST", "/api/tasks", before + clip.read_bytes() + free_box() + after, kind)["task_id"]
 
     def processed(self, task: int, every_ms: int) -> dict:
-        """Asks for the task every so many milliseconds until it is processed, and returns it."""
+        """Polls a task at this interval until it is processed, and returns it."""
         deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             seen = self.task(task)
@@ -64,21 +64,21 @@ class Caller:
         raise TimeoutError(f"task {task} is still {seen['status']}")
 
     def fetch(self, task: dict, file: Path) -> None:
-        """Writes the main output of a processed task to a file."""
-        with urllib.request.urlopen(task["download"][0], timeout=60) as reply, open(file, "wb") as made:
-            shutil.copyfileobj(reply, made)
+        """Downloads the first output of a processed task into a file."""
+        with urllib.request.urlopen(task["download"][0], timeout=60) as reply, open(file, "wb") as output:
+            shutil.copyfileobj(reply, output)
 
     def delete(self, task: int) -> None:
         self.ask("DELETE", f"/api/tasks/{task}")
 
 
 def free_box() -> bytes:
-    """Eight random bytes that no player looks at (ISO/IEC 14496-12 §8.1.2)."""
+    """A `free` box with eight random bytes, which players skip (ISO/IEC 14496-12 §8.1.2)."""
     return (16).to_bytes(4, "big") + b"free" + secrets.token_bytes(8)
 
 
 def form(file_name: str, **parts: str) -> tuple[bytes, bytes]:
-    """What stands before and after the bytes of the file in an upload form."""
+    """The bytes of a multipart form before and after the file."""
     text = "".join(
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in parts.items()
     )

@@ -1,4 +1,4 @@
-"""Clips made with the ffmpeg command line, once, and kept in bench/.cache."""
+"""Clips generated with the ffmpeg command line and cached in bench/.cache."""
 
 import json
 import os
@@ -8,40 +8,40 @@ from pathlib import Path
 from scratch import CACHE
 
 GIB = 1 << 30
-SCENE_S, FILM_S = 12, 360
+SHORT_S, LONG_S = 12, 360
 
 
 def moving(width: int, height: int, seconds: float, fps: int = 30) -> Path:
-    """H.264 and AAC: a moving test picture under film grain, so that the encoder has something to do, and a tone."""
+    """H.264 and AAC: a moving test pattern with noise, so that encoding is not trivial, and a tone."""
     path = CACHE / f"clip-{width}x{height}-{seconds}s-{fps}fps.mp4"
     if not path.exists():
         CACHE.mkdir(exist_ok=True)
         draft = path.with_suffix(".draft.mp4")
-        picture = f"testsrc2=size={width}x{height}:rate={fps},noise=all_seed=1:alls=3:allf=t"
-        sources = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]
+        video = f"testsrc2=size={width}x{height}:rate={fps},noise=all_seed=1:alls=3:allf=t"
+        sources = ["-f", "lavfi", "-i", video, "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]
         encode = ["-c:v", "libx264", "-preset", "veryfast", "-crf", 20, "-g", fps * 2, "-pix_fmt", "yuv420p", "-c:a", "aac"]
         ffmpeg(*sources, "-t", seconds, *encode, "-movflags", "+faststart", draft)
         draft.rename(path)
     return path
 
 
-def film(width: int, height: int) -> Path:
-    """Six minutes of H.264 and AAC for the web: a moving clip with fewer bits, over and over, under one long tone."""
-    path = CACHE / f"film-{width}x{height}.mp4"
+def long_clip(width: int, height: int) -> Path:
+    """Six minutes of H.264 and AAC at the bitrate of web video: a looped `moving` clip and one tone."""
+    path = CACHE / f"long-{width}x{height}.mp4"
     if not path.exists():
-        scene, draft = path.with_suffix(".scene.mp4"), path.with_suffix(".draft.mp4")
+        loop, draft = path.with_suffix(".loop.mp4"), path.with_suffix(".draft.mp4")
         encode = ["-an", "-c:v", "libx264", "-preset", "veryfast", "-crf", 28, "-g", 60, "-pix_fmt", "yuv420p"]
-        ffmpeg("-i", moving(width, height, SCENE_S), *encode, scene)
-        sources = ["-stream_loop", FILM_S // SCENE_S - 1, "-i", scene, "-f", "lavfi", "-i", "sine=sample_rate=48000"]
-        join = ["-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "aac", "-t", FILM_S, "-movflags", "+faststart"]
+        ffmpeg("-i", moving(width, height, SHORT_S), *encode, loop)
+        sources = ["-stream_loop", LONG_S // SHORT_S - 1, "-i", loop, "-f", "lavfi", "-i", "sine=sample_rate=48000"]
+        join = ["-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "aac", "-t", LONG_S, "-movflags", "+faststart"]
         ffmpeg(*sources, *join, draft)
-        scene.unlink()
+        loop.unlink()
         draft.rename(path)
     return path
 
 
 def padded(clip: Path, bytes_: int) -> Path:
-    """The clip with a `free` box behind it that makes the file as large as asked; the box is a hole on disk."""
+    """The clip with a `free` box after it, so that the file has this size. The box is a hole in a sparse file."""
     path = CACHE / f"{clip.stem}-padded-{bytes_}.mp4"
     if not path.exists():
         draft = path.with_suffix(".draft")
@@ -56,7 +56,7 @@ def padded(clip: Path, bytes_: int) -> Path:
 
 
 def ffmpeg(*arguments) -> str:
-    """Runs ffmpeg; returns what it wrote to standard error."""
+    """Runs ffmpeg and returns its standard error."""
     command = ["ffmpeg", "-hide_banner", "-nostdin", "-y", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     if done.returncode != 0:
@@ -64,8 +64,8 @@ def ffmpeg(*arguments) -> str:
     return done.stderr
 
 
-def picture_of(path: Path) -> dict:
-    """Width, height and number of frames of the video in a file."""
+def video_of(path: Path) -> dict:
+    """Width, height and number of frames of the first video stream."""
     command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-count_packets", "-of", "json"]
     command += ["-show_entries", "stream=width,height,nb_read_packets", str(path)]
     found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout

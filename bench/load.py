@@ -1,4 +1,4 @@
-"""HTTP load by wrk, only ever to this machine and for a fixed time."""
+"""HTTP load with wrk, to this machine and for a fixed time."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk counted."""
+    """The result of wrk."""
 
     per_second: float
     p99_ms: float
@@ -20,16 +20,16 @@ class Load:
 
 
 def wrk(url: str, seconds: int, *options: str, script: str = "", arguments: tuple = (), refusals: bool = False) -> Load:
-    """Asks for `url` again and again, or for what the script makes of the arguments; an answer that is no success is an
-    error unless `refusals` are wanted."""
-    asked = [*command(url, seconds, options, script), "--", *map(str, arguments)]
-    done = subprocess.run(asked, capture_output=True, text=True, timeout=seconds + 30)
+    """Requests `url`, or the requests that the script builds from the arguments. A reply other than 2xx is an error unless
+    `refusals` is set."""
+    full_command = [*command(url, seconds, options, script), "--", *map(str, arguments)]
+    done = subprocess.run(full_command, capture_output=True, text=True, timeout=seconds + 30)
     return read(done.stdout + done.stderr, refusals)
 
 
 @contextmanager
 def beside(url: str, seconds: int, *options: str, script: str):
-    """The same in the background while the block runs; yields a function that waits for the end and reads the result."""
+    """Runs wrk in the background while the block runs; yields a function that waits for its end and returns the result."""
     child = subprocess.Popen(command(url, seconds, options, script), stdout=subprocess.PIPE, text=True)
     try:
         yield lambda: read(child.communicate(timeout=seconds + 30)[0], refusals=True)
@@ -47,5 +47,5 @@ def read(text: str, refusals: bool) -> Load:
     rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
     p99 = re.search(r"99%\s+([\d.]+)(us|ms|s|m)", text)
     if not rate or not p99 or "Socket errors" in text or (not refusals and "Non-2xx" in text):
-        raise RuntimeError(f"wrk did not get what it asked for:\n{text}")
+        raise RuntimeError(f"unexpected result of wrk:\n{text}")
     return Load(float(rate[1]), float(p99[1]) * UNITS_MS[p99[2]], text)

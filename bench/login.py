@@ -1,10 +1,11 @@
-"""Logins beside other work, in both directions.
+"""Interference between logins and other work, in both directions.
 
-`login` is how much a flood of logins slows the others: p99 of `GET /api/tasks/{id}` in the flood against p99 of a quiet run. The others are 16 clients that ask some 50 times a second each. The flood is 24 connections with wrong passwords, as fast as
-answers come, from ever new addresses and for ever new users, so that every one of them costs a password check.
+`login`: the slowdown of other requests by a flood of logins. p99 of `GET /api/tasks/{id}` during the flood, against p99
+without one. 16 clients send about 50 requests per second each. The flood is 24 connections that send wrong passwords as fast
+as replies come, each from a new address and for a new user, so that no throttle answers in place of the password check.
 
-`login.transcode` is how much a transcode on every core slows a login with the right password: p99 of single logins, one after the
-other, against p99 of an idle service, while somebody else sends a wrong password for the same account each second.
+`login.transcode`: the slowdown of a login with the right password by a transcode on every core. p99 of sequential logins,
+against p99 on an idle service. Another client sends a wrong password for the same account every second.
 """
 
 import http.client
@@ -22,27 +23,27 @@ from caller import PASSWORD, Caller
 from measure import Row, beside, listed, percentile
 from service import Service, api_alone, embedded
 
-SUMMARY = "p99 of other requests during a flood of logins, and of logins during a transcode, beside a quiet run"
+SUMMARY = "p99 of other requests during a flood of logins, and of logins during a transcode, against an idle service"
 RUNS = 3
 SECONDS = 10
 FLOOD_AHEAD_S = 1
 LOGINS = 100
-# Encoded anew, slowly: it outlasts the logins on every core.
+# A slow encode that takes longer than the logins and uses every core.
 LONG = {"outputs": [{"kind": "mp4", "video": {"speed": "best"}}, {"kind": "webm"}]}
 
 
 def run() -> Iterator[Row]:
-    yield flooded()
-    yield transcoding()
+    yield with_flood()
+    yield with_transcode()
 
 
-def transcoding() -> Row:
+def with_transcode() -> Row:
     quiet, busy = [], []
     with embedded(RUSHES_TRUSTED_PROXIES="127.0.0.1/32", RUSHES_WORKERS="2") as service:
         caller = Caller(service)
         for number in range(RUNS):
             quiet += logins(service, caller.username, f"10.0.{number}.1")
-            tasks = [caller.upload(clip.film(1280, 720), recipe=json.dumps(LONG)) for _ in range(2)]
+            tasks = [caller.upload(clip.long_clip(1280, 720), recipe=json.dumps(LONG)) for _ in range(2)]
             for task in tasks:
                 until_encoding(caller, task)
             with guesser(service, caller.username):
@@ -61,25 +62,25 @@ def until_encoding(caller: Caller, task: int) -> None:
     deadline = time.monotonic() + 60
     while caller.task(task)["progress"]["phase"] != "transcode":
         if time.monotonic() > deadline:
-            raise TimeoutError(f"task {task} does not begin")
+            raise TimeoutError(f"the transcode of task {task} does not start")
         time.sleep(0.1)
 
 
 def logins(service: Service, username: str, address: str) -> list[float]:
-    """How long each of so many right logins took, in ms."""
-    took = []
+    """The duration of each of `LOGINS` successful logins, in ms."""
+    durations = []
     for _ in range(LOGINS):
         begun = time.perf_counter()
         status = login(service, username, PASSWORD, address)
-        took.append((time.perf_counter() - begun) * 1000)
+        durations.append((time.perf_counter() - begun) * 1000)
         if status != 200:
-            raise RuntimeError(f"the owner was answered with {status}")
-    return took
+            raise RuntimeError(f"the login got {status}")
+    return durations
 
 
 @contextmanager
 def guesser(service: Service, username: str) -> Iterator[None]:
-    """Sends a wrong password each second, from an address of its own."""
+    """Sends a wrong password every second, from another address, while the block runs."""
     done = threading.Event()
 
     def guess() -> None:
@@ -96,7 +97,7 @@ def guesser(service: Service, username: str) -> Iterator[None]:
 
 
 def login(service: Service, username: str, password: str, address: str) -> int:
-    """The status of one login through a proxy, over a connection of its own."""
+    """Sends one login on a new connection, with this client address in `X-Forwarded-For`; returns the status."""
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
     body = json.dumps({"username": username, "password": password})
     connection.request("POST", "/api/auth/login", body, {"Content-Type": "application/json", "X-Forwarded-For": address})
@@ -106,34 +107,34 @@ def login(service: Service, username: str, password: str, address: str) -> int:
     return reply.status
 
 
-def flooded() -> Row:
-    quiet, in_the_flood, checked = [], [], 0
+def with_flood() -> Row:
+    quiet, flooded, checked = [], [], 0
     with api_alone(RUSHES_TRUSTED_PROXIES="127.0.0.1/32") as service:
         caller = Caller(service)
         task = caller.upload(clip.moving(160, 90, 1))
         options = [f"{service.url}/api/tasks/{task}", f"Authorization: {caller.headers['Authorization']}"]
-        others(*options, seconds=2)
+        p99_of_polls(*options, seconds=2)
         for _ in range(RUNS):
-            quiet.append(others(*options, seconds=SECONDS))
-            p99_ms, passwords = in_flood(service, options)
-            in_the_flood.append(p99_ms)
+            quiet.append(p99_of_polls(*options, seconds=SECONDS))
+            p99_ms, passwords = p99_during_flood(service, options)
+            flooded.append(p99_ms)
             checked += passwords
-    detail = f"medians of {RUNS}: flood {listed(in_the_flood, 'ms')}; quiet {listed(quiet, 'ms')}; {checked} passwords checked"
-    return beside("login", median(in_the_flood), median(quiet), "ms", at_most=2.0, detail=detail)
+    detail = f"medians of {RUNS}: flood {listed(flooded, 'ms')}; quiet {listed(quiet, 'ms')}; {checked} passwords checked"
+    return beside("login", median(flooded), median(quiet), "ms", at_most=2.0, detail=detail)
 
 
-def others(url: str, token: str, seconds: int) -> float:
+def p99_of_polls(url: str, token: str, seconds: int) -> float:
     return load.wrk(url, seconds, "-t1", "-c16", "-H", token, script="paced.lua").p99_ms
 
 
-def in_flood(service: Service, options: list[str]) -> tuple[float, int]:
-    """The p99 of the others, and how many passwords were checked meanwhile."""
+def p99_during_flood(service: Service, options: list[str]) -> tuple[float, int]:
+    """The p99 of polls during the flood, and the number of passwords that were checked."""
     seconds = SECONDS + 2 * FLOOD_AHEAD_S
     with load.beside(f"{service.url}/api/auth/login", seconds, "-t1", "-c24", script="login_flood.lua") as flood:
         time.sleep(FLOOD_AHEAD_S)
-        p99_ms = others(*options, seconds=SECONDS)
+        p99_ms = p99_of_polls(*options, seconds=SECONDS)
         text = flood().text
     checked, refused = map(int, re.search(r"Checked: (\d+)  Refused: (\d+)", text).groups())
     if refused > checked:
-        raise RuntimeError(f"the flood was turned away, not checked:\n{text}")
+        raise RuntimeError(f"most logins of the flood were refused without a password check:\n{text}")
     return p99_ms, checked

@@ -1,4 +1,4 @@
-"""The machine and the versions behind the numbers."""
+"""The machine and the versions of the measured programs, for the Markdown page."""
 
 import os
 import re
@@ -44,11 +44,11 @@ def found_versions() -> dict[str, str]:
 
 
 def version_of(command: list[str]) -> str:
-    """The first word with a digit in what the program says; the name of a commit as it is."""
+    """The first version number in the output of a program; the whole output of git."""
     try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=10)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except OSError:
         return "unknown"
-    text = (said.stdout or said.stderr).strip()
+    text = (done.stdout or done.stderr).strip()
     number = re.search(r"\d+(\.\d+)+", text)
     return text if "git" in command[0] else number[0] if number else "unknown"

@@ -1,4 +1,4 @@
-"""Runs the benchmarks that were asked for, prints a line for each goal, and writes them down as Markdown when told to."""
+"""Runs the selected benchmarks, prints one row per goal, and optionally writes a Markdown page."""
 
 import argparse
 import importlib
@@ -12,23 +12,23 @@ import scratch
 from measure import HEADER, Row
 
 NAMES = ["upload", "idrl", "encode", "rungs", "copy", "trim", "stills", "quality", "overhead", "pickup", "recovery", "api", "login"]
-MODULES = {"copy": "copying"}  # where the name is one of Python's own
-LIMIT_S = 900  # for one benchmark; none takes a third of it on two cores
+MODULES = {"copy": "copying"}  # `copy` is a module of the standard library
+LIMIT_S = 900  # timeout of one benchmark; each takes less than a third of it on two cores
 
 
 def main() -> int:
     modules = {name: importlib.import_module(MODULES.get(name, name)) for name in NAMES}
-    wishes = arguments(modules)
-    if wishes.list:
+    options = arguments(modules)
+    if options.list:
         for name, module in modules.items():
             print(f"{name:10}{module.SUMMARY}")
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    signal.signal(signal.SIGALRM, out_of_time)
+    signal.signal(signal.SIGALRM, raise_timeout)
     scratch.remove_leftovers()
     print(HEADER, flush=True)
     rows, broken, paces = [], [], {}
-    for name in wishes.name or NAMES:
+    for name in options.name or NAMES:
         try:
             signal.alarm(LIMIT_S)
             paces[name] = pace.measure()
@@ -41,10 +41,10 @@ def main() -> int:
             broken.append(name)
         finally:
             signal.alarm(0)
-    print(pace.told(paces))
-    if wishes.markdown:
-        text = page(rows, broken, paces)  # before the file changes: it names the commit
-        with open(wishes.markdown, "w", encoding="utf-8") as file:
+    print(pace.summary(paces))
+    if options.markdown:
+        text = page(rows, broken, paces)  # before the file is written: the page shows if the tree has changes
+        with open(options.markdown, "w", encoding="utf-8") as file:
             file.write(text)
     return 2 if broken else int(any(not row.met for row in rows))
 
@@ -53,45 +53,45 @@ def arguments(modules) -> argparse.Namespace:
     known = "\n".join(f"  {name:10}{module.SUMMARY}" for name, module in modules.items())
     parser = argparse.ArgumentParser(
         prog="bench/run",
-        description="Measures Rushes beside its peers, in one go on one machine, and prints ratios.",
+        description="Benchmarks Rushes against comparable programs on one machine and prints ratios.",
         epilog=f"""benchmarks:
 {known}
 
-Each line: name, ours, the peer's, ours divided by the peer's, the goal, ok or MISSED; below it the single runs.
-The exit code is 0 when every goal is met, 1 when one is missed, 2 when one could not be measured.
-RUSHES_BIN names the binary to measure; without it the release build, which is made when it is missing.
-Keep the machine quiet meanwhile. Clips and peers are kept in bench/.cache.""",
+Columns: name, ours, the peer's, ours divided by the peer's, the goal, ok or MISSED; the next line shows the single runs.
+The exit code is 0 if every goal is met, 1 if one is missed, 2 if one could not be measured.
+RUSHES_BIN selects the binary. The default is the release build, which is built if it is missing.
+Run nothing else on the machine. Clips and peers are cached in bench/.cache.""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", nargs="*", metavar="NAME", help="benchmarks to run; all without any")
-    parser.add_argument("--list", action="store_true", help="name the benchmarks")
+    parser.add_argument("name", nargs="*", metavar="NAME", help="benchmarks to run; default: all")
+    parser.add_argument("--list", action="store_true", help="list the benchmarks")
     parser.add_argument("--markdown", metavar="FILE", help="also write the result as a page, with machine and versions")
-    wishes = parser.parse_args()
-    for name in wishes.name:
+    options = parser.parse_args()
+    for name in options.name:
         if name not in modules:
             parser.error(f"there is no benchmark {name!r}; known: {', '.join(modules)}")
-    return wishes
+    return options
 
 
-def out_of_time(*_) -> None:
-    raise TimeoutError(f"it took more than {LIMIT_S} s")
+def raise_timeout(*_) -> None:
+    raise TimeoutError(f"timeout after {LIMIT_S} s")
 
 
 def page(rows: list[Row], broken: list[str], paces: dict[str, float]) -> str:
     lines = [
         "# Benchmarks",
         "",
-        "Printed by `bench/run --markdown docs/BENCHMARKS.md`: each peer ran beside Rushes on the same machine, in turns.",
-        "The ratio is ours divided by the peer's; where the single runs are pairs, the median of their ratios. What each one",
-        "does is told at the top of its file in `bench/`.",
+        "Printed by `bench/run --markdown docs/BENCHMARKS.md`. Rushes and the peer ran on the same machine, alternately.",
+        "The ratio is ours divided by the peer's. If the runs are pairs, it is the median of their ratios. The docstring at",
+        "the top of each file in `bench/` describes its benchmark.",
         "",
-        "| goal | ours | peer | ratio | to reach | |",
+        "| name | ours | peer | ratio | goal | |",
         "|---|---|---|---|---|---|",
         *(row.markdown() for row in rows),
         *(f"| {name} | not measured | | | | |" for name in broken),
         "",
         *(f"- {fact}" for fact in machine.facts()),
-        f"- {pace.told(paces)}",
+        f"- {pace.summary(paces)}",
         "",
         "## Single runs",
         "",

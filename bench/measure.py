@@ -1,4 +1,4 @@
-"""What a benchmark says: one row for each goal, and the few statistics behind it."""
+"""Results of benchmarks: one row per goal, and the statistics."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ HEADER = f"{'name':18}{'ours':>16}{'peer':>16}{'ratio':>8}   {'goal':16}"
 
 @dataclass(frozen=True)
 class Row:
-    """One goal: what we and the peer reached, and whether that is enough."""
+    """One goal: our value, that of the peer, the goal, and if it is met."""
 
     name: str
     ours: str
@@ -21,8 +21,8 @@ class Row:
     detail: str
 
     def line(self) -> str:
-        verdict = "ok" if self.met else "MISSED"
-        return f"{self.name:18}{self.ours:>16}{self.peer:>16}{self.ratio:>8}   {self.goal:16}{verdict}\n    {self.detail}"
+        result = "ok" if self.met else "MISSED"
+        return f"{self.name:18}{self.ours:>16}{self.peer:>16}{self.ratio:>8}   {self.goal:16}{result}\n    {self.detail}"
 
     def markdown(self) -> str:
         cells = [self.name, self.ours, self.peer, self.ratio, self.goal, "ok" if self.met else "**MISSED**"]
@@ -30,7 +30,7 @@ class Row:
 
 
 def beside(name: str, ours: float, peer: float, unit: str, *, detail: str, ratio=None, at_most=None, at_least=None) -> Row:
-    """A goal for the ratio of ours to the peer's, with as many digits as the goal needs."""
+    """A goal for the ratio of our value to the peer's, printed with the digits of the goal."""
     ratio = ours / peer if ratio is None else ratio
     digits = max(2, len(str(at_least if at_most is None else at_most).partition(".")[2]))
     goal, met = compare(ratio, at_most, at_least, lambda limit: f"{limit:.{digits}f}")
@@ -38,13 +38,13 @@ def beside(name: str, ours: float, peer: float, unit: str, *, detail: str, ratio
 
 
 def in_turns(name: str, ours: list[float], peers: list[float], unit: str, *, detail: str, **goal) -> Row:
-    """The same for runs that took turns: the median of the ratios of neighbors, which shared the pace of the machine."""
+    """A goal for alternating runs: the median of the ratios of neighboring runs, which had the same machine speed."""
     ratio = median(mine / theirs for mine, theirs in zip(ours, peers, strict=True))
     return beside(name, median(ours), median(peers), unit, detail=detail, ratio=ratio, **goal)
 
 
 def alone(name: str, ours: float, unit: str, *, detail: str, at_most=None, at_least=None) -> Row:
-    """A goal for our own number."""
+    """A goal for our value alone."""
     goal, met = compare(ours, at_most, at_least, lambda limit: amount(limit, unit))
     return Row(name, amount(ours, unit), "-", "-", goal, met, detail)
 
@@ -56,7 +56,7 @@ def compare(value: float, at_most, at_least, write: Callable[[float], str]) -> t
 
 
 def amount(value: float, unit: str) -> str:
-    """Three digits that mean something."""
+    """A value with about three significant digits."""
     digits = 0 if value >= 100 or value == int(value) else 1 if value >= 10 else 2
     return f"{value:,.{digits}f} {unit}"
 
@@ -66,5 +66,5 @@ def listed(values: list[float], unit: str) -> str:
 
 
 def percentile(values: list[float], percent: int) -> float:
-    """By nearest rank: with 100 values the 99th percentile is the second largest."""
+    """The percentile by nearest rank: of 100 values, the 99th percentile is the second largest."""
     return sorted(values)[math.ceil(len(values) * percent / 100) - 1]

@@ -1,5 +1,5 @@
-"""How fast the machine is just now. Virtual processors share theirs with strangers: the same loop may take twice the time
-a minute later, and so does everything that is measured without a peer beside it."""
+"""The current speed of the machine. Virtual CPUs are shared with other machines, so that the same loop may take twice as
+long a minute later. Numbers without a peer must be read with this in mind."""
 
 import os
 import subprocess
@@ -10,8 +10,8 @@ ROUNDS = 3_000_000
 
 
 def measure() -> float:
-    """Seconds that a fixed loop takes on all cores at once; the slowest of them."""
-    # Programs of their own: a fork of this process, which has threads, may wait for ever for a lock that one of them held.
+    """Runs a fixed loop on all cores at once and returns the seconds of the slowest."""
+    # New processes, not forks: a fork of a process with threads may deadlock on a lock that another thread held.
     cores = len(os.sched_getaffinity(0))
     command = [sys.executable, __file__]
     loops = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(cores)]
@@ -26,9 +26,9 @@ def loop() -> float:
     return time.perf_counter() - begun
 
 
-def told(paces: dict[str, float]) -> str:
+def summary(paces: dict[str, float]) -> str:
     each = ", ".join(f"{name} {pace:.2f}" for name, pace in paces.items())
-    return f"Pace: seconds that the same loop took before each benchmark (less is faster): {each}"
+    return f"Pace: seconds of a fixed loop before each benchmark (lower is faster): {each}"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Our media child beside the `ffmpeg` command line: what the same work cost each of them, run in turns.
+"""Costs of the same work in our media child and in the `ffmpeg` command line, which run alternately.
 
-Of our child the time of the work counts that its report tells, of the command line the time after its start (`-benchmark`):
-for both without the start of a process. The command line has then looked into its source, our child does so once more.
+For our child it is the time in its report, for the command line the time of `-benchmark`, both without the start of the
+process. The time of the command line does not include the probe of the source; that of our child includes a second one.
 """
 
 import json
@@ -16,15 +16,15 @@ from measure import Row, in_turns, listed
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of the clock and of processors."""
+    """Wall and CPU time in seconds."""
 
     wall: float
     cpu: float
 
 
 def ours(caller: Caller, source: Path, recipe: dict) -> tuple[Cost, dict]:
-    """What a task cost, and the task; it is deleted. The report tells the cost: who asks often would only take the processor
-    from the child, which the command line has to itself."""
+    """Runs a task and deletes it. Returns its cost and the task. The cost is in the report, so the task is polled rarely: polling
+    takes CPU time from the child, and the command line has no such competition."""
     id_ = caller.upload(source, recipe=json.dumps(recipe))
     task = caller.processed(id_, every_ms=500)
     caller.delete(id_)
@@ -36,20 +36,20 @@ def cost_of(report: dict) -> Cost:
 
 
 def ffmpeg(*arguments) -> Cost:
-    said = clip.ffmpeg("-benchmark", *arguments)
-    user, system, wall = map(float, re.search(r"bench: utime=([\d.]+)s stime=([\d.]+)s rtime=([\d.]+)s", said).groups())
+    log = clip.ffmpeg("-benchmark", *arguments)
+    user, system, wall = map(float, re.search(r"bench: utime=([\d.]+)s stime=([\d.]+)s rtime=([\d.]+)s", log).groups())
     return Cost(wall, user + system)
 
 
-def same_length(output: dict, made: Path) -> None:
-    """Both made as many frames, but for one at the end."""
-    frames = clip.picture_of(made)["frames"]
+def same_length(output: dict, peer_output: Path) -> None:
+    """Raises an error if the numbers of frames differ by more than one."""
+    frames = clip.video_of(peer_output)["frames"]
     if abs(frames - output["frames"]) > 1:
-        raise RuntimeError(f"the command line made {frames} frames, we {output['frames']}")
+        raise RuntimeError(f"ffmpeg encoded {frames} frames, we {output['frames']}")
 
 
 def row(name: str, kind: str, mine: list[Cost], peers: list[Cost], at_most: float) -> Row:
-    """The ratio of `wall` or `cpu`."""
+    """A row for `wall` or `cpu`."""
     ours_s, peers_s = ([getattr(cost, kind) for cost in costs] for costs in (mine, peers))
     detail = f"medians of {len(mine)}: ours {listed(ours_s, 's')}; ffmpeg {listed(peers_s, 's')}"
     return in_turns(name, ours_s, peers_s, "s", at_most=at_most, detail=detail)

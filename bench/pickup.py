@@ -1,6 +1,6 @@
-"""How long a new task waits for an idle worker: `started_at` less `created_at`, on both setups.
+"""Time until an idle worker claims a new task: `started_at` minus `created_at`, on both setups.
 
-The pauses between tasks differ, so that no rhythm of the worker can hide a wait or cause one each time.
+The pauses between tasks are random, so that they do not synchronize with the polling interval of the worker.
 """
 
 import random
@@ -15,9 +15,9 @@ from caller import Caller
 from measure import Row, alone, percentile
 from service import Service, embedded, production
 
-SUMMARY = "how long a new task waits for an idle worker, on both setups"
+SUMMARY = "time until an idle worker claims a new task, on both setups"
 TASKS = 100
-RECIPE = '{"outputs": [{"kind": "poster"}]}'  # the shortest work there is
+RECIPE = '{"outputs": [{"kind": "poster"}]}'  # the shortest task
 
 
 def run() -> Iterator[Row]:
@@ -32,13 +32,13 @@ def measured(name: str, setup: AbstractContextManager[Service]) -> Row:
         caller = Caller(service)
         for _ in range(TASKS):
             task = caller.processed(caller.upload(source, recipe=RECIPE), every_ms=10)
-            waits.append((moment(task["started_at"]) - moment(task["created_at"])) * 1000)
+            waits.append((timestamp(task["started_at"]) - timestamp(task["created_at"])) * 1000)
             time.sleep(pauses.uniform(0.05, 0.35))
-    ranked = sorted(range(TASKS), key=lambda place: -waits[place])
-    longest = ", ".join(f"{waits[place]:.0f} ms (task {place + 1})" for place in ranked[:3])
+    ranked = sorted(range(TASKS), key=lambda index: -waits[index])
+    longest = ", ".join(f"{waits[index]:.0f} ms (task {index + 1})" for index in ranked[:3])
     detail = f"p99 of {TASKS} tasks; median {median(waits):.0f} ms, longest {longest}"
     return alone(name, percentile(waits, 99), "ms", at_most=300, detail=detail)
 
 
-def moment(text: str) -> float:
+def timestamp(text: str) -> float:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()

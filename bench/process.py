@@ -1,4 +1,4 @@
-"""Programs that run beside a benchmark: started with a log of their own, waited for, ended whatever happens."""
+"""Servers that run during a benchmark: started with a log file, waited for, and always stopped."""
 
 import os
 import re
@@ -12,16 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 START_S = 30
-STOP_S = 25  # a worker may take 20 s to hand back its tasks
-ROUTINE = re.compile(r'"message":"answered".*"status":2')  # log lines of no interest after a failure
+STOP_S = 25  # a worker may take 20 s to release its tasks
+ROUTINE = re.compile(r'"message":"answered".*"status":2')  # access log lines, which are left out after a failure
 
 
 @contextmanager
 def running(
     command: list, log: Path, ready: Callable[[], bool], env=None, user=None, stop=signal.SIGTERM
 ) -> Iterator[subprocess.Popen]:
-    """Runs `command` until the block ends. It also ends when we are killed: the kernel tells it."""
-    # Our own session: Ctrl-C reaches us alone, and we end it in order.
+    """Runs `command` until the block ends. If this process is killed, the kernel signals the command (PR_SET_PDEATHSIG)."""
+    # A session of its own: Ctrl-C reaches only this process, which then stops the command.
     switch = ["--reuid", user, "--regid", user, "--init-groups"] if user else []
     command = ["setpriv", *switch, "--pdeathsig", stop.name[3:], *map(str, command)]
     with open(log, "ab") as output:
@@ -72,14 +72,14 @@ def listens(port: int) -> bool:
     return True
 
 
-def forget_peak(pid: int) -> None:
-    """Lets the peak of the process begin anew with what it holds now (clear_refs of proc(5))."""
+def reset_peak(pid: int) -> None:
+    """Resets the peak memory of a process to its current memory (clear_refs in proc(5))."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def peak_memory_bytes(pid: int) -> int:
-    """The most memory the process held since its start or the last `forget_peak` (VmHWM of proc(5))."""
+    """Peak memory since the start or the last `reset_peak` (VmHWM in proc(5))."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
-    raise RuntimeError(f"process {pid} is gone")
+    raise RuntimeError(f"process {pid} has ended")

@@ -1,5 +1,5 @@
-"""Three sizes in H.264 from one source of 1080p: one decode feeds all three. Beside one `ffmpeg` that splits the picture, and beside
-three runs of `ffmpeg` one after the other, all with the same settings of the encoder."""
+"""Three H.264 outputs of different sizes from one 1080p source, with a single decode. Against one `ffmpeg` with the filter
+`split`, and against three sequential runs of `ffmpeg`, all with the same encoder settings."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from caller import Caller
 from measure import Row
 from service import embedded
 
-SUMMARY = "three sizes from one source, beside one ffmpeg that splits and beside three runs"
+SUMMARY = "three sizes from one source, against one ffmpeg with split and against three runs"
 RUNS = 5
 SECONDS = 8
 HEIGHTS = (720, 480, 360)
@@ -38,13 +38,13 @@ def run() -> list[Row]:
 
 
 def in_one_run(source: Path, outputs: list[dict], directory: Path) -> pair.Cost:
-    labels = [f"[s{place}]" for place in range(len(outputs))]
+    labels = [f"[s{index}]" for index in range(len(outputs))]
     scales = [f"{label}{scale(output)}{label.replace('s', 'v')}" for label, output in zip(labels, outputs)]
     graph = ";".join([f"[0:v]split={len(outputs)}{''.join(labels)}", *scales])
-    files = [directory / f"split-{place}.mp4" for place in range(len(outputs))]
+    files = [directory / f"split-{index}.mp4" for index in range(len(outputs))]
     each = zip(labels, outputs, files)
-    asked = [part for label, output, file in each for part in ["-map", label.replace("s", "v"), *encoding(output), file]]
-    cost = pair.ffmpeg("-i", source, "-filter_complex", graph, *asked)
+    options = [part for label, output, file in each for part in ["-map", label.replace("s", "v"), *encoding(output), file]]
+    cost = pair.ffmpeg("-i", source, "-filter_complex", graph, *options)
     for output, file in zip(outputs, files):
         pair.same_length(output, file)
     return cost
@@ -57,9 +57,9 @@ def in_three_runs(source: Path, outputs: list[dict], directory: Path) -> pair.Co
 
 
 def scale(output: dict) -> str:
-    canvas = x264.order(output)["picture"]["canvas"]
+    canvas = x264.settings(output)["picture"]["canvas"]
     return f"scale={canvas['width_px']}:{canvas['height_px']}"
 
 
 def encoding(output: dict) -> list:
-    return [*x264.options(x264.order(output)), "-movflags", "+faststart"]
+    return [*x264.options(x264.settings(output)), "-movflags", "+faststart"]

@@ -1,4 +1,4 @@
-"""Directories: bench/.cache for what may stay (clips, peers), and others for each run, removed at its end."""
+"""Directories: bench/.cache, which is kept (clips, peers), and a temporary one per run."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ PREFIX = "rushes-bench-"
 
 @contextmanager
 def directory(parent: Path = CACHE) -> Iterator[Path]:
-    """By default on the disk of the repository: a temporary directory in memory would make every disk look fast."""
+    """A temporary directory. By default on the disk of the repository, because /tmp may be in memory."""
     CACHE.mkdir(exist_ok=True)
     path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
     try:
@@ -25,7 +25,7 @@ def directory(parent: Path = CACHE) -> Iterator[Path]:
 
 
 def remove_leftovers() -> None:
-    """What runs left that were killed."""
+    """Removes directories of runs that were killed."""
     for path in [*CACHE.glob(f"{PREFIX}*"), *SYSTEM.glob(f"{PREFIX}*")]:
         owner = path.name.removeprefix(PREFIX).split("-")[0]
         if not Path("/proc", owner).exists():

@@ -1,4 +1,4 @@
-"""The service under measurement: the processes of one setup, with their data in a directory that goes with them."""
+"""The measured service: the processes of one setup, with a temporary data directory."""
 
 import os
 import urllib.request
@@ -19,7 +19,7 @@ class Service:
     """A running service."""
 
     port: int
-    pid: int  # of the process that serves the API
+    pid: int  # process that serves the API
     directory: Path
     redis_url: str | None = None
 
@@ -37,14 +37,14 @@ def embedded(**settings: str) -> Iterator[Service]:
 
 @contextmanager
 def api_alone(**settings: str) -> Iterator[Service]:
-    """`rushes backend` on SQLite, and nobody who works."""
+    """`rushes backend` on SQLite, without a worker."""
     with directory() as home, part("backend", home, settings) as service:
         yield service
 
 
 @contextmanager
 def production(**settings: str) -> Iterator[Service]:
-    """`rushes backend` and `rushes worker` apart, on Postgres and Redis, files in a directory."""
+    """`rushes backend` and `rushes worker` on Postgres and Redis, with files in a directory."""
     with ExitStack() as stack:
         home = stack.enter_context(directory())
         settings |= {
@@ -64,7 +64,7 @@ def part(role: str, home: Path, settings: dict[str, str]) -> Iterator[Service]:
     env = clean_environment() | {
         "RUSHES_DATA_DIR": str(home),
         "RUSHES_JWT_SECRET": SECRET,
-        "RUSHES_SANDBOX": "best-effort",  # the numbers count on kernels without Landlock too
+        "RUSHES_SANDBOX": "best-effort",  # so that it also runs on kernels without Landlock
         listen: f"127.0.0.1:{port}",
     }
     with running([binary(), role], home / f"{role}.log", lambda: is_ready(port), env=env | settings) as child:
@@ -72,7 +72,7 @@ def part(role: str, home: Path, settings: dict[str, str]) -> Iterator[Service]:
 
 
 def clean_environment() -> dict[str, str]:
-    """That of the caller without the settings of a service that they run themselves."""
+    """The environment of the caller without settings of Rushes."""
     ours = ("RUSHES_", "AWS_", "DATABASE_URL", "REDIS_URL", "STORAGE_URL")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 

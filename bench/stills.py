@@ -1,4 +1,4 @@
-"""A poster, and the stills of a seek bar, of a 1080p file of six minutes, each beside an `ffmpeg` that decodes keyframes only."""
+"""A poster and a sprite of a 1080p file of six minutes, each against an `ffmpeg` that decodes keyframes only."""
 
 import clip
 import pair
@@ -6,7 +6,7 @@ from caller import Caller
 from measure import Row
 from service import embedded
 
-SUMMARY = "poster and sprite of six minutes of 1080p, beside ffmpeg with keyframes only"
+SUMMARY = "poster and sprite of six minutes of 1080p, against ffmpeg with keyframes only"
 RUNS = 5
 AT_S, EVERY_S, WIDTH_PX = 36, 10, 160
 KEYFRAMES = ["-skip_frame", "nokey"]
@@ -16,7 +16,7 @@ SHEETS = f"fps=1/{EVERY_S},scale={WIDTH_PX}:-2,tile=10x10"
 
 
 def run() -> list[Row]:
-    source = clip.film(1920, 1080)
+    source = clip.long_clip(1920, 1080)
     posters, sprites = ([], []), ([], [])
     with embedded(RUSHES_WORKERS="1") as service:
         caller, home = Caller(service), service.directory

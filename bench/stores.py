@@ -1,4 +1,4 @@
-"""A Postgres and a Redis for one benchmark, on free ports, with the durability they come with."""
+"""A Postgres and a Redis for one benchmark, on free ports, with their default durability."""
 
 import glob
 import os
@@ -16,11 +16,11 @@ from process import free_port, listens, running
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """Yields its URL. Postgres refuses to run as root, so for root it runs as the user `postgres`."""
+    """Runs Postgres and yields its URL. Started by root, it runs as the user `postgres`, because it refuses to run as root."""
     tools = Path(max(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda path: int(path.split("/")[4])))
     user = "postgres" if os.geteuid() == 0 else None
     port, password = free_port(), secrets.token_hex(16)
-    # In the system's temporary directory: the user `postgres` may not be let into the repository.
+    # In the temporary directory of the system, because the user `postgres` may have no access to the repository.
     with scratch.directory(scratch.SYSTEM) as home:
         (home / "password").write_text(password)
         if user:
@@ -31,7 +31,7 @@ def postgres() -> Iterator[str]:
         subprocess.run(map(str, make), check=True, cwd=home, user=user, group=user, capture_output=True, timeout=60)
         serve = [tools / "postgres", "-D", home / "data", "-k", home, "-h", "127.0.0.1", "-p", port]
         ready = [tools / "pg_isready", "-q", "-h", "127.0.0.1", "-p", port]
-        # INT tells Postgres not to wait for its clients.
+        # INT is a fast shutdown: Postgres does not wait for its clients.
         with running(serve, home / "postgres.log", lambda: succeeds(ready), user=user, stop=signal.SIGINT):
             yield f"postgres://rushes:{password}@127.0.0.1:{port}/postgres"
 
@@ -42,7 +42,7 @@ def succeeds(command: list) -> bool:
 
 @contextmanager
 def redis(directory: Path) -> Iterator[str]:
-    """Yields its URL; configured as in docker-compose.yml: append-only file, nothing evicted."""
+    """Runs Redis and yields its URL. Configured as in docker-compose.yml: append-only file, no eviction."""
     port, password = free_port(), secrets.token_hex(16)
     settings = [f"port {port}", "bind 127.0.0.1", f'dir "{directory}"', 'save ""', "appendonly yes"]
     settings += ["maxmemory-policy noeviction", f"requirepass {password}"]

@@ -1,4 +1,4 @@
-"""Sends a file in one HTTP request the cheapest way there is, so that the receiver is what gets measured."""
+"""Sends a file in one HTTP request with sendfile(2), so that the sender is not the bottleneck."""
 
 import socket
 import time
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def send_file(port: int, head: dict[str, str], request: str, file: Path, before=b"", after=b"") -> tuple[float, bytes]:
-    """Sends `before`, the file, `after` as one body; returns the seconds until the reply was there, and its body."""
+    """Sends `before`, the file and `after` as one body. Returns the seconds until the end of the reply, and its body."""
     length = len(before) + file.stat().st_size + len(after)
     head = {"Host": f"127.0.0.1:{port}", "Content-Length": str(length), "Connection": "close"} | head
     lines = [f"{request} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items())]

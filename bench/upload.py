@@ -1,8 +1,8 @@
-"""Upload of a 2 GiB file: peak memory of the API process, and speed against nginx's own PUT of the same file.
+"""Upload of a 2 GiB file: peak memory of the API process, and throughput against PUT of the same file to nginx.
 
-The API runs alone, on SQLite and a local directory. nginx is Debian's, with its dav module and its defaults, writing to
-the same disk. The source is a clip with a box of padding behind it that is a hole on disk, so that reading costs neither.
-nginx neither hashes what it gets nor waits until it is on the disk; we do both.
+The API runs without a worker, on SQLite and a local directory. nginx is Debian's, with its dav module and defaults, and
+writes to the same disk. The file is a clip with padding that is a hole in a sparse file, so that reading it is cheap for
+both. Rushes hashes the file and syncs it to disk; nginx does neither.
 """
 
 import json
@@ -15,11 +15,11 @@ from pathlib import Path
 import clip
 from caller import BOUNDARY, Caller, form
 from measure import Row, alone, in_turns, listed
-from process import forget_peak, free_port, listens, peak_memory_bytes, running
+from process import free_port, listens, peak_memory_bytes, reset_peak, running
 from service import api_alone
 from transfer import send_file
 
-SUMMARY = "memory of the API and speed while 2 GiB come in, beside nginx's own PUT"
+SUMMARY = "memory of the API and throughput of a 2 GiB upload, against PUT to nginx"
 RUNS = 5
 BYTES = 2 * clip.GIB
 MIB = 1 << 20
@@ -30,8 +30,8 @@ def run() -> list[Row]:
     ours, peers = [], []
     with api_alone() as service, nginx(service.directory) as port:
         caller = Caller(service)
-        # The goal is about the upload: the password check of the login before it has a peak of its own.
-        forget_peak(service.pid)
+        # Without the peak of the password check at login.
+        reset_peak(service.pid)
         before = peak_memory_bytes(service.pid) / MIB
         for _ in range(RUNS):
             ours.append(speed(ours_once(caller, service.port, file)))
@@ -67,7 +67,7 @@ def nginx_once(port: int, directory: Path, file: Path) -> float:
 
 @contextmanager
 def nginx(directory: Path) -> Iterator[int]:
-    """nginx that takes PUT, writing below the directory; yields its port."""
+    """Runs nginx with PUT enabled, storing files below the directory; yields its port."""
     home, port = directory / "nginx", free_port()
     (home / "files").mkdir(parents=True)
     (home / "nginx.conf").write_text(f"""

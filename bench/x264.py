@@ -1,24 +1,24 @@
-"""The options of libx264 for the command line that stand for what a report says of our encoder."""
+"""ffmpeg options that correspond to the encoder settings in a report."""
 
-# As in the table of media/src/engine/settings.rs.
+# x264 presets by `video.speed`; must match the encoder settings in media/src/engine.
 PRESETS = {"fastest": "ultrafast", "fast": "veryfast", "balanced": "fast", "good": "slow", "best": "veryslow"}
 
 
-def order(output: dict) -> dict:
-    """What the encoder of a movie in a report was told."""
+def settings(output: dict) -> dict:
+    """The settings of the video encoder of an output in a report."""
     return output["encoder"]["movie"]["video"]["encode"]
 
 
-def preset(order: dict) -> str:
-    return PRESETS[order["speed"]]
+def preset(settings: dict) -> str:
+    return PRESETS[settings["speed"]]
 
 
-def options(order: dict) -> list:
-    """For `ffmpeg`; threads are left to x264, which takes one and a half a core as we do when one task has the machine."""
-    quality = ["-preset", preset(order), "-crf", order["crf"], "-profile:v", "high"]
-    return ["-c:v", "libx264", *quality, "-g", order["gop_frames"], "-flags", "+cgop", "-pix_fmt", "yuv420p"]
+def options(settings: dict) -> list:
+    """Options of the video encoder. x264 chooses the number of threads, 1.5 per core, like our child with a single task."""
+    quality = ["-preset", preset(settings), "-crf", settings["crf"], "-profile:v", "high"]
+    return ["-c:v", "libx264", *quality, "-g", settings["gop_frames"], "-flags", "+cgop", "-pix_fmt", "yuv420p"]
 
 
-def sound(output: dict) -> list:
-    """For the sound beside it."""
+def audio_options(output: dict) -> list:
+    """Options of the audio encoder."""
     return ["-c:a", "aac", "-b:a", output["encoder"]["movie"]["audio"]["encode"]["bitrate_bps"]]

@@ -1,13 +1,13 @@
-# Postgres and Redis for tests alone, and process groups that end with the script. Sourced by ./test and tests/campaign
-# after deploy/packages.sh.
+# Postgres and Redis for the tests, and process groups that are stopped with the script. Sourced by ./test and
+# tests/campaign after deploy/packages.sh.
 # shellcheck shell=bash
 
-RUNNING=''      # process group of the command in progress
+RUNNING=''      # process group of the running command
 SERVICES=()     # process groups of Postgres and Redis
 SCRATCH=''      # their directory
 
-# clean_up_at_the_end: whatever ends the script, the services and their data end with it.
-clean_up_at_the_end() {
+# clean_up_at_exit: stops the services and removes their data when the script ends or is interrupted.
+clean_up_at_exit() {
     trap clean_up EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
@@ -22,7 +22,7 @@ start_services() {
     export TEST_STORAGE=s3
 }
 
-# in_own_group COMMAND...: in the foreground for the reader, but in a process group that clean_up can end as a whole.
+# in_own_group COMMAND...: runs a command and waits for it, in a process group that clean_up can stop as a whole.
 in_own_group() {
     local status=0
     set -m
@@ -34,7 +34,7 @@ in_own_group() {
     return "$status"
 }
 
-# Below the range from which the kernel hands out ports by itself.
+# A free port below the ephemeral range of the kernel.
 free_port() {
     local port
     for _ in {1..100}; do
@@ -46,7 +46,7 @@ free_port() {
 
 random_word() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
 
-# start_service NAME COMMAND...: in the background, in its own process group, with a log of its own.
+# start_service NAME COMMAND...: runs a command in the background, in its own process group, with its own log.
 start_service() {
     local name=$1
     shift
@@ -56,7 +56,7 @@ start_service() {
     set +m
 }
 
-# wait_for NAME COMMAND...: until COMMAND succeeds, at most 30 seconds.
+# wait_for NAME COMMAND...: repeats COMMAND until it succeeds, for at most 30 seconds.
 wait_for() {
     local name=$1
     shift
@@ -68,7 +68,7 @@ wait_for() {
     fail "$name did not start; above is the end of its log."
 }
 
-# start_postgres: as the user postgres when we are root, since Postgres refuses to run as root.
+# start_postgres: started by root, Postgres runs as the user postgres, because it refuses to run as root.
 start_postgres() {
     local bin home=$SCRATCH/postgres port password as=()
     bin=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
@@ -100,18 +100,18 @@ start_redis() {
     say "Redis on port $port"
 }
 
-# clean_up: ends the command in progress and the services, and removes what they wrote.
+# clean_up: stops the running command and the services, and removes their data.
 clean_up() {
     local status=$? group
     trap '' INT TERM HUP
     [[ -z $RUNNING ]] || end_group TERM "$RUNNING" 20
-    # INT tells Postgres not to wait for its clients, and Redis takes it like TERM.
+    # INT is a fast shutdown of Postgres, which does not wait for clients. Redis handles it like TERM.
     for group in "${SERVICES[@]}"; do end_group INT "$group" 5; done
     [[ -z $SCRATCH ]] || rm -rf "$SCRATCH"
     exit "$status"
 }
 
-# end_group SIGNAL GROUP SECONDS: asks a process group to end, and kills what is left of it after that time.
+# end_group SIGNAL GROUP SECONDS: sends a signal to a process group, and SIGKILL if it has not ended after that time.
 end_group() {
     local signal=$1 group=$2 deadline=$((SECONDS + $3))
     kill "-$signal" -- "-$group" 2>/dev/null || return 0

@@ -1,8 +1,7 @@
-"""The picture of the preset `idrl` made with moviepy: idrl_by_moviepy.py SOURCE LOGO OUTPUT THREADS PRESET.
-Prints the seconds it took.
+"""The edits of the preset `idrl` with moviepy: idrl_by_moviepy.py SOURCE LOGO OUTPUT THREADS PRESET. Prints the seconds.
 
-In moviepy's favor: its imports are not counted, the bumper is composed once, clips of one size are chained without
-composing each frame, and a source that is 16:9 already is not padded.
+In favor of moviepy: imports are not counted, the bumper is composed once, clips of one size are chained without composing
+each frame, and a 16:9 source is not padded.
 """
 
 import sys
@@ -21,7 +20,7 @@ def main(source: str, logo: str, output: str, threads: int, preset: str) -> None
         kept = fitted(whole.subclip(0, min(KEPT_S, whole.duration)))
         bumper = bumper_of(kept.size, logo)
         movie = concatenate_videoclips([bumper, kept, bumper], method="chain")
-        # As our encoders are set: H.264 at crf 23, AAC at 128 kbit/s, index first.
+        # The settings of our encoders: H.264 at CRF 23, AAC at 128 kbit/s, index first.
         movie.write_videofile(
             output, fps=FPS, codec="libx264", preset=preset, threads=threads, logger=None,
             audio_codec="aac", audio_bitrate="128k", temp_audiofile=f"{output}.m4a",
@@ -31,7 +30,7 @@ def main(source: str, logo: str, output: str, threads: int, preset: str) -> None
 
 
 def fitted(clip):
-    """16:9 by padding, the width kept up to 1920."""
+    """Pads to 16:9 and limits the width to 1920."""
     width = min(clip.w, 1920) // 2 * 2
     height = round(width * 9 / 16 / 2) * 2
     if tuple(clip.size) == (width, height):
@@ -41,7 +40,7 @@ def fitted(clip):
 
 
 def bumper_of(size, logo: str):
-    """The logo in the middle, scaled down to fit, never up."""
+    """The logo centered on black, scaled down if it does not fit."""
     image = ImageClip(logo)
     scale = min(1, size[0] / image.w, size[1] / image.h)
     image = image.resize(scale) if scale < 1 else image

@@ -1,4 +1,4 @@
--- Each connection waits 20 ms after an answer: clients that poll, not a load test.
+-- Each connection waits 20 ms after a reply, like a client that polls.
 function delay()
     return 20
 end

@@ -1,9 +1,9 @@
--- Each request asks for the next of the tasks whose ids are the arguments: many clients that poll, each for its own.
+-- Requests the tasks whose ids are the arguments, one after the other, like many clients that poll their own tasks.
 local requests, last = {}, 0
 
 function init(ids)
-    for place, id in ipairs(ids) do
-        requests[place] = wrk.format("GET", "/api/tasks/" .. id)
+    for index, id in ipairs(ids) do
+        requests[index] = wrk.format("GET", "/api/tasks/" .. id)
     end
 end
 

@@ -1,4 +1,4 @@
-"""From sign-up to a downloaded file, through the generated client: base URL, a video and an image are the arguments."""
+"""From sign-up to a downloaded file with the generated client. Arguments: base URL, a video, an image."""
 
 import io
 import sys
@@ -19,37 +19,37 @@ from rushes_api.types import File
 PASSWORD = "123abc456"
 
 
-def must(reply, status: HTTPStatus):
-    """What was answered, where the status is the expected one."""
+def expect(reply, status: HTTPStatus):
+    """The parsed body of a reply that must have this status."""
     assert reply.status_code == status, (reply.status_code, reply.content)
     return reply.parsed
 
 
 def main(base_url: str, video: str, image: str) -> None:
     name = f"python-{time.time_ns()}"
-    stranger = Client(base_url)
+    anonymous = Client(base_url)
     account = SignUp(username=name, password1=PASSWORD, password2=PASSWORD, email=f"{name}@example.com")
-    must(sign_up.sync_detailed(client=stranger, body=account), HTTPStatus.CREATED)
-    token = must(login.sync_detailed(client=stranger, body=Login(username=name, password=PASSWORD)), HTTPStatus.OK).token
+    expect(sign_up.sync_detailed(client=anonymous, body=account), HTTPStatus.CREATED)
+    token = expect(login.sync_detailed(client=anonymous, body=Login(username=name, password=PASSWORD)), HTTPStatus.OK).token
     client = AuthenticatedClient(base_url, token)
 
-    picture = Path(image).read_bytes()
-    form = ImageUpload(file=File(io.BytesIO(picture), "logo.png", "image/png"), name="mark")
-    must(create_image.sync_detailed(client=client, body=form), HTTPStatus.CREATED)
-    assert must(show_image.sync_detailed("mark", client=client), HTTPStatus.OK).payload.read() == picture
+    image_bytes = Path(image).read_bytes()
+    form = ImageUpload(file=File(io.BytesIO(image_bytes), "logo.png", "image/png"), name="mark")
+    expect(create_image.sync_detailed(client=client, body=form), HTTPStatus.CREATED)
+    assert expect(show_image.sync_detailed("mark", client=client), HTTPStatus.OK).payload.read() == image_bytes
 
     outputs = [Mp4Output(kind=Mp4OutputKind.MP4, max_height_px=90), PosterOutput(kind=PosterOutputKind.POSTER)]
     form = UploadForm(
         file=File(io.BytesIO(Path(video).read_bytes()), "clip.mp4", "video/mp4"),
         recipe=Recipe(watermark=Watermark(image="mark"), outputs=outputs),
     )
-    id_ = must(create_task.sync_detailed(client=client, body=form), HTTPStatus.CREATED).id
-    while (task := must(show_task.sync_detailed(id_, client=client), HTTPStatus.OK)).status != Status.PROCESSED:
+    id_ = expect(create_task.sync_detailed(client=client, body=form), HTTPStatus.CREATED).id
+    while (task := expect(show_task.sync_detailed(id_, client=client), HTTPStatus.OK)).status != Status.PROCESSED:
         assert task.status in (Status.UPLOADED, Status.PROCESSING), task.error
         time.sleep(0.05)
-    must(plan.sync_detailed(client=client, body=PlanRequest(task=id_, recipe=task.recipe)), HTTPStatus.OK)
+    expect(plan.sync_detailed(client=client, body=PlanRequest(task=id_, recipe=task.recipe)), HTTPStatus.OK)
     year, month, day, name = task.file_path.split("/")
-    file = must(download_output.sync_detailed(year, month, day, name, client=client), HTTPStatus.OK)
+    file = expect(download_output.sync_detailed(year, month, day, name, client=client), HTTPStatus.OK)
     assert len(file.payload.read()) == task.outputs[0].bytes_
 
 

@@ -1,19 +1,20 @@
-//! A panic in each background task of a service.
+//! Background tasks that panic: they are restarted, health shows it, and repeated panics make the service unready.
 
 use std::time::{Duration, Instant};
 use tests::clip::Clip;
 use tests::{Caller, TestApp};
 
-async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+/// Waits until a condition holds, for at most a minute.
+async fn until(name: &str, condition: impl AsyncFn() -> bool) {
     let begun = Instant::now();
-    while !is_so().await {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+    while !condition().await {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{name}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_panic_in_any_background_task_the_service_works_and_says_what_happened() {
+async fn after_a_panic_in_any_background_task_the_service_works_and_health_shows_it() {
     let mut app = TestApp::start().await;
     let caller = app.caller().await;
     let clip = Clip::default().make(app.directory.path());
@@ -26,7 +27,7 @@ async fn after_a_panic_in_any_background_task_the_service_works_and_says_what_ha
     for name in names {
         app.background.panic_in(name);
         until(name, async || {
-            let health = Caller::stranger(&app.url).get("/api/health").await;
+            let health = Caller::anonymous(&app.url).get("/api/health").await;
             assert_eq!((health.status, &health.body["status"]), (200, &"healthy".into()));
             let tasks = health.body["background"].as_array().unwrap();
             let task = tasks.iter().find(|task| task["name"] == name).unwrap();
@@ -44,7 +45,7 @@ async fn after_a_panic_in_any_background_task_the_service_works_and_says_what_ha
 #[tokio::test(flavor = "multi_thread")]
 async fn a_background_task_that_panics_again_and_again_makes_the_service_unready() {
     let app = TestApp::start().await;
-    let caller = app.stranger();
+    let caller = app.anonymous();
     for count in 1..=3 {
         app.background.panic_in("sweeper");
         until("the sweeper panics", async || {

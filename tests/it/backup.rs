@@ -1,4 +1,4 @@
-//! `rushes backup`, and the database after a stop.
+//! `rushes backup`, backups with `pg_dump`, and the database file after a stop.
 
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -7,44 +7,45 @@ use std::path::Path;
 use std::process::{Command, Output};
 use tests::clip::Clip;
 use tests::server::Server;
-use tests::{Caller, MP4, PNG, Postgres, program};
+use tests::{Caller, MP4, PNG, Postgres, executable};
 
 fn backup(data: &Path, to: &Path) -> Output {
-    let mut command = Command::new(program());
+    let mut command = Command::new(executable());
     command.arg("backup").arg(to).env_clear().env("RUSHES_DATA_DIR", data);
     command.output().unwrap()
 }
 
-/// A client that makes and removes tasks and images until it is told to stop.
+/// A client that creates and removes tasks until it is stopped. Returns how many it created and kept.
 async fn load(caller: Caller, stop: tokio_util::sync::CancellationToken) -> u64 {
-    let mut made = 0;
+    let mut created = 0;
     while !stop.is_cancelled() {
         let mut bytes = MP4.to_vec();
-        bytes.extend_from_slice(&u64::to_le_bytes(made));
+        bytes.extend_from_slice(&u64::to_le_bytes(created));
         let kept = caller.upload("kept.mp4", bytes.clone(), &[]).await;
         assert_eq!(kept.status, 201, "{kept:?}");
         let removed = caller.upload("removed.mp4", bytes, &[]).await;
         let id = removed.body["task_id"].as_i64().unwrap();
         let removed = caller.delete(&format!("/api/tasks/{id}")).await;
         assert_eq!(removed.status, 200, "{removed:?}");
-        made += 1;
+        created += 1;
     }
-    made
+    created
 }
 
-/// Three of them at once, which start now; the future ends with them.
-fn loads(caller: &Caller, stop: &tokio_util::sync::CancellationToken) -> impl Future<Output = ()> + use<> {
+/// Starts three such clients. The returned future ends after them.
+fn start_load(caller: &Caller, stop: &tokio_util::sync::CancellationToken) -> impl Future<Output = ()> + use<> {
     let clients = (0..3).map(|_| tokio::spawn(load(caller.clone(), stop.clone())));
     let clients: Vec<_> = clients.collect();
     async {
-        for made in futures::future::join_all(clients).await {
-            assert!(made.unwrap() > 0, "there was load");
+        for created in futures::future::join_all(clients).await {
+            assert!(created.unwrap() > 0, "a client created nothing");
         }
     }
 }
 
-/// Every file in a backup is named by its database and has the recorded hash, and every named file is there.
-async fn is_whole(copy: &Path) -> usize {
+/// Asserts that the files of a backup are those that its database names, and that they have the recorded hashes.
+/// Returns how many there are.
+async fn check_backup(copy: &Path) -> usize {
     let db = entity::connect(&format!("sqlite://{}/rushes.db", copy.display()), 1)
         .await
         .unwrap();
@@ -82,7 +83,7 @@ fn files_below(directory: &Path) -> Vec<std::path::PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_under_load_is_whole_and_starts_as_a_server_with_the_same_accounts() {
+async fn a_backup_under_load_is_complete_and_starts_as_a_server_with_the_same_accounts() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     let server = Server::up(&data).await;
@@ -90,9 +91,9 @@ async fn a_backup_under_load_is_whole_and_starts_as_a_server_with_the_same_accou
     let clip = Clip::default().make(directory.path());
     let task = caller.processed(&clip, &[("preset", "hls")]).await;
     let link = task["download"][0].as_str().unwrap().to_owned();
-    let film = caller.download(&link).await;
+    let video = caller.download(&link).await;
     let stop = tokio_util::sync::CancellationToken::new();
-    let clients = loads(&caller, &stop);
+    let clients = start_load(&caller, &stop);
     let mut files = 0;
     for round in 0..4 {
         let to = directory.path().join(format!("copy-{round}"));
@@ -102,11 +103,11 @@ async fn a_backup_under_load_is_whole_and_starts_as_a_server_with_the_same_accou
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{text}");
         assert!(text.contains("is complete"), "{text}");
-        files = is_whole(&to).await;
+        files = check_backup(&to).await;
     }
     stop.cancel();
     clients.await;
-    assert!(files > 4, "the clip, its outputs, and what the load left: {files}");
+    assert!(files > 4, "the clip, its outputs, and files of the load: {files}");
     assert!(server.end("-TERM").await.success());
 
     let restored = Server::up(&directory.path().join("copy-3")).await;
@@ -115,22 +116,22 @@ async fn a_backup_under_load_is_whole_and_starts_as_a_server_with_the_same_accou
     let same = again.get(&format!("/api/tasks/{}", task["id"])).await;
     assert_eq!(
         same.status, 200,
-        "the token and the task of the original hold: {same:?}"
+        "token and task of the original are valid in the copy: {same:?}"
     );
     assert_eq!(same.body["outputs"][0]["sha256"], task["outputs"][0]["sha256"]);
     let link = same.body["download"][0].as_str().unwrap().to_owned();
-    assert_eq!(again.download(&link).await, film);
+    assert_eq!(again.download(&link).await, video);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_stop_the_database_file_alone_has_everything() {
+async fn after_a_stop_the_database_file_contains_all_commits() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     let server = Server::up(&data).await;
     let caller = Caller::sign_up(&server.url).await;
     assert!(server.end("-TERM").await.success());
     let log = std::fs::metadata(data.join("rushes.db-wal")).map_or(0, |wal| wal.len());
-    assert_eq!(log, 0, "the write-ahead log is written back");
+    assert_eq!(log, 0, "the write-ahead log has been checkpointed");
     let alone = directory.path().join("alone.db");
     std::fs::copy(data.join("rushes.db"), &alone).unwrap();
     let db = entity::connect(&format!("sqlite://{}", alone.display()), 1)
@@ -141,7 +142,7 @@ async fn after_a_stop_the_database_file_alone_has_everything() {
 }
 
 #[tokio::test]
-async fn a_backup_refuses_what_would_mix_with_it_and_leaves_nothing() {
+async fn a_backup_refuses_a_target_that_is_not_empty_and_leaves_no_files() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     let says = |output: Output, words: &str| {
@@ -159,7 +160,7 @@ async fn a_backup_refuses_what_would_mix_with_it_and_leaves_nothing() {
     says(backup(&data, &copy), "another backup is writing it, or one was killed");
     std::fs::remove_dir(directory.path().join("copy.partial")).unwrap();
     assert!(backup(&data, &copy).status.success());
-    let mut postgres = Command::new(program());
+    let mut postgres = Command::new(executable());
     postgres
         .args(["backup", "elsewhere"])
         .env_clear()
@@ -193,11 +194,11 @@ async fn lost_and_damaged_files_are_listed_and_the_rest_is_backed_up() {
     }
     let copy = directory.path().join("copy");
     let output = backup(&data, &copy);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{told}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(
-        told.contains("2 files that rows name are missing in storage or damaged"),
-        "{told}"
+        stderr.contains("2 files that rows name are missing in storage or damaged"),
+        "{stderr}"
     );
     let listed = std::fs::read_to_string(copy.join("lost.txt")).unwrap();
     assert_eq!(listed.lines().count(), 2, "{listed}");
@@ -207,24 +208,25 @@ async fn lost_and_damaged_files_are_listed_and_the_rest_is_backed_up() {
     assert!(copy.join("rushes.db").exists());
 }
 
-/// Copies a directory as the second and every later `rsync -a` of the documentation does: what is gone stays in the copy.
+/// Copies a directory like the `rsync -a` of `docs/OPERATIONS.md`: files that were removed since the last copy stay in
+/// the copy.
 fn copy_files(from: &Path, to: &Path) {
     let mut copy = Command::new("cp");
     copy.args(["-a", "--no-target-directory"])
         .args([from, to])
         .env("LC_ALL", "C");
-    // Files that their owner removed meanwhile are told, and mean nothing.
-    let told = String::from_utf8(copy.output().unwrap().stderr).unwrap();
+    // cp reports files that were removed while it ran; they are expected.
+    let stderr = String::from_utf8(copy.output().unwrap().stderr).unwrap();
     assert!(
-        told.lines().all(|line| line.contains("No such file or directory")),
-        "{told}"
+        stderr.lines().all(|line| line.contains("No such file or directory")),
+        "{stderr}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dump_of_postgres_between_two_copies_of_the_files_starts_as_a_server_with_the_same_accounts() {
     if std::env::var("TEST_DATABASE_URL").is_err() {
-        return println!("SKIPPED: this is about Postgres");
+        return println!("SKIPPED: needs Postgres");
     }
     let home = tempfile::tempdir().unwrap();
     std::fs::set_permissions(home.path(), PermissionsExt::from_mode(0o755)).unwrap();
@@ -252,9 +254,9 @@ async fn a_dump_of_postgres_between_two_copies_of_the_files_starts_as_a_server_w
         .processed(&Clip::default().make(home.path()), &[("preset", "hls")])
         .await;
     let link = task["download"][0].as_str().unwrap().to_owned();
-    let film = caller.download(&link).await;
+    let video = caller.download(&link).await;
     let stop = tokio_util::sync::CancellationToken::new();
-    let clients = loads(&caller, &stop);
+    let clients = start_load(&caller, &stop);
     let (objects, dump) = (path("first/objects"), path("rushes.dump").display().to_string());
     std::fs::create_dir(path("second")).unwrap();
     let (files, copy) = (objects.clone(), path("second/objects"));
@@ -278,9 +280,9 @@ async fn a_dump_of_postgres_between_two_copies_of_the_files_starts_as_a_server_w
     let mut whole = 0;
     for file in entity::backup::named_files(&db).await.unwrap() {
         let object = path("second/objects").join(&file.key);
-        let place = file.entry.as_ref().map_or(object.clone(), |entry| object.join(entry));
-        // One that was uploaded and removed between the copies has a row alone.
-        if let Ok(bytes) = std::fs::read(place) {
+        let path = file.entry.as_ref().map_or(object.clone(), |entry| object.join(entry));
+        // A file that was uploaded and removed between the two copies is missing, but its row is in the dump.
+        if let Ok(bytes) = std::fs::read(path) {
             assert_eq!(hex::encode(Sha256::digest(bytes)), file.sha256, "{}", file.key);
             whole += 1;
         }
@@ -296,7 +298,7 @@ async fn a_dump_of_postgres_between_two_copies_of_the_files_starts_as_a_server_w
         "{same:?}"
     );
     let link = same.body["download"][0].as_str().unwrap().to_owned();
-    assert_eq!(again.download(&link).await, film);
+    assert_eq!(again.download(&link).await, video);
     assert!(restored.stop().await.success());
     drop(postgres);
 }

@@ -1,19 +1,19 @@
-//! Hostile and broken requests: a typed refusal each, and nothing stays behind.
+//! Malicious and malformed requests: each is refused with a code and leaves no row and no file.
 
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
 use tests::TestApp;
 use tests::clip::Clip;
 
-/// A service without a worker, whose largest upload is 1 MB.
-async fn small() -> TestApp {
+/// A service without a worker whose uploads are limited to 1 MB.
+async fn limited() -> TestApp {
     let config = |config: &mut backend::Config| config.limits.max_upload_bytes = 1_000_000;
     TestApp::idle_with(config).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refused_upload_has_a_code_and_leaves_nothing() {
-    let app = small().await;
+    let app = limited().await;
     let caller = app.caller().await;
     let clip = std::fs::read(Clip::default().make(app.directory.path())).unwrap();
     let recipe = |recipe: serde_json::Value| recipe.to_string();
@@ -60,7 +60,7 @@ async fn every_refused_upload_has_a_code_and_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_without_a_file_or_of_another_type_is_refused() {
-    let app = small().await;
+    let app = limited().await;
     let caller = app.caller().await;
     let reply = caller.submit(Form::new().text("preset", "web")).await;
     assert_eq!((reply.status, reply.message()), (400, "No file part"));
@@ -68,7 +68,7 @@ async fn a_form_without_a_file_or_of_another_type_is_refused() {
     assert_eq!(
         (reply.status, reply.message()),
         (400, "No file part"),
-        "before anything else"
+        "a missing file is reported before an unknown part"
     );
     let reply = caller
         .submit(
@@ -79,7 +79,11 @@ async fn a_form_without_a_file_or_of_another_type_is_refused() {
         .await;
     assert_eq!((reply.status, reply.code()), (400, "part_unknown"));
     let reply = caller.submit(Form::new().text("one", "x").text("two", "x")).await;
-    assert_eq!((reply.status, reply.code()), (400, "part_unknown"), "not for ever");
+    assert_eq!(
+        (reply.status, reply.code()),
+        (400, "part_unknown"),
+        "the second unknown part ends the search for a file"
+    );
     let reply = caller.post("/api/tasks", &json!({})).await;
     assert_eq!((reply.status, reply.code()), (415, "content_type_unsupported"));
     let broken = caller.request(reqwest::Method::POST, "/api/tasks");
@@ -95,9 +99,9 @@ async fn a_form_without_a_file_or_of_another_type_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_goes_away_leaves_nothing() {
+async fn a_client_that_disconnects_during_an_upload_leaves_no_file_and_no_task() {
     use tokio::io::AsyncWriteExt;
-    let app = small().await;
+    let app = limited().await;
     let caller = app.caller().await;
     let address = app.url.strip_prefix("http://").unwrap();
     let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -124,7 +128,7 @@ async fn a_client_that_goes_away_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_file_name_comes_back_as_given_and_reaches_no_path() {
-    let app = small().await;
+    let app = limited().await;
     let caller = app.caller().await;
     let clip = std::fs::read(Clip::default().make(app.directory.path())).unwrap();
     let long = format!("{}.mp4", "n".repeat(251));
@@ -160,8 +164,8 @@ async fn any_file_name_comes_back_as_given_and_reaches_no_path() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_routes_and_wrong_methods_are_problems_too() {
-    let app = small().await;
-    let caller = app.stranger();
+    let app = limited().await;
+    let caller = app.anonymous();
     let reply = caller.get("/api/nothing").await;
     assert_eq!((reply.status, reply.code()), (404, "route_not_found"));
     let reply = caller.delete("/api/auth/login").await;
@@ -172,7 +176,7 @@ async fn unknown_routes_and_wrong_methods_are_problems_too() {
         .send()
         .await
         .unwrap();
-    assert_eq!(options.status(), 404, "nobody's origin is allowed here");
+    assert_eq!(options.status(), 404, "no origin is allowed by default");
     let zero = caller.get("/api/video/download/2026/01/31/1_%00?signature=x").await;
     assert_eq!((zero.status, zero.code()), (404, "file_not_found"));
     let zero = json!({ "username": "a\u{0}b", "password": "123abc456" });

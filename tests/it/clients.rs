@@ -1,5 +1,5 @@
-//! The OpenAPI document as other tools read it: linters find no error, generators make a function of every operation, and what
-//! they make compiles and works. `./test` installs the tools.
+//! The OpenAPI document with other tools: linters find no error, and generators produce clients that have every
+//! operation, compile and work. `./test` installs the tools.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,12 @@ use tests::clip::{Clip, ffmpeg};
 use tests::{Caller, TestApp};
 use tokio::process::Command;
 
+/// The client programs and configurations of this repository.
 fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
 }
 
-/// Where `./test` put the tools: `node_modules` and `venv`.
+/// The directory with `node_modules` and `venv` that `./test` installs. Returns `None` and prints why without one.
 fn tools() -> Option<PathBuf> {
     let tools = std::env::var_os("TEST_CLIENTS").map(PathBuf::from);
     if tools.is_none() {
@@ -20,29 +21,34 @@ fn tools() -> Option<PathBuf> {
     tools
 }
 
-/// Runs a program in `directory` and insists that it succeeds.
-async fn run<A: AsRef<OsStr>>(directory: &Path, program: &Path, arguments: &[A]) {
-    let output = Command::new(program)
+/// Runs a command in `directory` and asserts that it succeeds.
+async fn run<A: AsRef<OsStr>>(directory: &Path, executable: &Path, arguments: &[A]) {
+    let output = Command::new(executable)
         .args(arguments)
         .current_dir(directory)
         .env("REDOCLY_TELEMETRY", "off")
         .env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true")
         .output()
         .await
-        .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-    assert!(output.status.success(), "{}:\n{}", program.display(), said.concat());
+        .unwrap_or_else(|error| panic!("{}: {error}", executable.display()));
+    let printed = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    assert!(
+        output.status.success(),
+        "{}:\n{}",
+        executable.display(),
+        printed.concat()
+    );
 }
 
-/// Writes the document into the directory of the test; how many operations it has.
+/// Writes the OpenAPI document into the directory of the test and returns the number of its operations.
 async fn document(app: &TestApp) -> usize {
-    let document = app.stranger().get("/api/openapi.json").await.body;
+    let document = app.anonymous().get("/api/openapi.json").await.body;
     std::fs::write(app.directory.path().join("openapi.json"), document.to_string()).unwrap();
     let items = document["paths"].as_object().unwrap().values();
     items.map(|item| item.as_object().unwrap().len()).sum()
 }
 
-/// The address, a video and an image: the arguments of a client's journey.
+/// The arguments of a client program: base URL, a video and an image.
 fn arguments(app: &TestApp) -> [String; 3] {
     let directory = app.directory.path();
     let image = directory.join("logo.png");
@@ -70,8 +76,8 @@ async fn a_generated_client_in_typescript_has_every_operation_and_works() {
     let operations = document(&app).await;
     let (directory, bin) = (app.directory.path(), tools.join("node_modules/.bin"));
     run(directory, &bin.join("openapi-ts"), &["-i", "openapi.json", "-o", "api"]).await;
-    let made = std::fs::read_to_string(directory.join("api/sdk.gen.ts")).unwrap();
-    assert_eq!(made.matches("\nexport const ").count(), operations);
+    let generated = std::fs::read_to_string(directory.join("api/sdk.gen.ts")).unwrap();
+    assert_eq!(generated.matches("\nexport const ").count(), operations);
     std::fs::copy(sources().join("journey.ts"), directory.join("journey.ts")).unwrap();
     let types = tools.join("node_modules/@types").display().to_string();
     let options = [
@@ -111,7 +117,7 @@ async fn a_generated_client_in_python_has_every_operation_and_works() {
     run(directory, &python, &["journey.py", &url, &clip, &image]).await;
 }
 
-/// The modules of the packages in a directory, one for each operation.
+/// The number of Python modules in the packages of a directory; the generator writes one per operation.
 fn modules(api: &Path) -> usize {
     let below = |path: &Path| std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
     let packages = below(api).filter(|path| path.is_dir());
@@ -120,13 +126,13 @@ fn modules(api: &Path) -> usize {
     files.filter(is_module).count()
 }
 
-/// What Swagger UI sends when somebody presses "Try it out" and "Execute".
+/// Sends the example requests, as the buttons "Try it out" and "Execute" of Swagger UI do.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_examples_of_the_document_work_as_they_are() {
     let app = TestApp::idle().await;
-    let document = app.stranger().get("/api/openapi.json").await.body;
+    let document = app.anonymous().get("/api/openapi.json").await.body;
     let example = |name: &str| document["components"]["schemas"][name]["example"].clone();
-    let mut caller = app.stranger();
+    let mut caller = app.anonymous();
     assert_eq!(caller.post("/api/auth/signup", &example("SignUp")).await.status, 201);
     let login = caller.post("/api/auth/login", &example("Login")).await;
     caller.token = login.body["token"].as_str().unwrap().to_owned();

@@ -1,4 +1,4 @@
-//! Connections that bring no request, and replies to what is no request.
+//! Limits of connections (idle, slow, many), and replies to bytes that are no valid HTTP request.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-/// Longer than any limit of these tests, also where two cores do much else.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of one read: longer than any limit in these tests, also on a machine under load.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 async fn connect(app: &TestApp) -> TcpStream {
     TcpStream::connect(app.url.strip_prefix("http://").unwrap())
@@ -17,16 +17,16 @@ async fn connect(app: &TestApp) -> TcpStream {
         .unwrap()
 }
 
-/// What comes until the server closes the connection. A reset is an end, too.
-async fn rest(stream: &mut TcpStream) -> Vec<u8> {
+/// Reads until the server closes or resets the connection.
+async fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let read = timeout(PATIENCE, stream.read_to_end(&mut bytes));
+    let read = timeout(TIMEOUT, stream.read_to_end(&mut bytes));
     let _ = read.await.expect("the server does not close the connection");
     bytes
 }
 
-/// A service that waits for little.
-async fn impatient() -> TestApp {
+/// A service with short timeouts: 300 ms for the head of a request, 600 ms for an idle connection.
+async fn with_short_timeouts() -> TestApp {
     let mut options = Options {
         worker: None,
         ..Options::default()
@@ -37,8 +37,8 @@ async fn impatient() -> TestApp {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_without_a_request_is_closed_whatever_it_has_sent() {
-    let app = impatient().await;
+async fn a_connection_without_a_complete_request_is_closed_without_a_reply() {
+    let app = with_short_timeouts().await;
     for beginning in [
         "",
         "G",
@@ -51,14 +51,14 @@ async fn a_connection_without_a_request_is_closed_whatever_it_has_sent() {
     ] {
         let mut stream = connect(&app).await;
         stream.write_all(beginning.as_bytes()).await.unwrap();
-        let told = rest(&mut stream).await;
-        assert!(!told.starts_with(b"HTTP"), "{beginning:?}: {told:?}");
+        let received = read_to_end(&mut stream).await;
+        assert!(!received.starts_with(b"HTTP"), "{beginning:?}: {received:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_that_drip_are_cut_off_and_so_is_a_connection_that_is_kept_and_not_used() {
-    let app = impatient().await;
+async fn slow_headers_and_idle_connections_are_closed() {
+    let app = with_short_timeouts().await;
     let (mut read, mut write) = connect(&app).await.into_split();
     let dripping = tokio::spawn(async move {
         let endless = b"GET /ping HTTP/1.1\r\nx: ".iter().chain(std::iter::repeat(&b'a'));
@@ -69,11 +69,11 @@ async fn headers_that_drip_are_cut_off_and_so_is_a_connection_that_is_kept_and_n
             sleep(Duration::from_millis(20)).await;
         }
     });
-    let mut told = Vec::new();
-    let _ = timeout(PATIENCE, read.read_to_end(&mut told))
+    let mut received = Vec::new();
+    let _ = timeout(TIMEOUT, read.read_to_end(&mut received))
         .await
-        .expect("it drips for ever");
-    assert_eq!(told, b"");
+        .expect("the server waits for slow headers without end");
+    assert_eq!(received, b"");
     dripping.abort();
 
     let mut stream = connect(&app).await;
@@ -84,12 +84,12 @@ async fn headers_that_drip_are_cut_off_and_so_is_a_connection_that_is_kept_and_n
             .unwrap();
         assert!(reply(&mut stream).await.0.starts_with("HTTP/1.1 200"));
     }
-    assert_eq!(rest(&mut stream).await, b"", "closed when idle");
+    assert_eq!(read_to_end(&mut stream).await, b"", "closed when idle");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_in_progress_may_take_longer_than_an_idle_connection() {
-    let app = impatient().await;
+    let app = with_short_timeouts().await;
     let caller = app.caller().await;
     let (first, second) = tests::MP4.split_at(8);
     let file = futures::stream::unfold(0, move |step| async move {
@@ -105,31 +105,31 @@ async fn a_request_in_progress_may_take_longer_than_an_idle_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silent_connections_make_room_for_a_request_when_all_places_are_taken() {
+async fn idle_connections_are_closed_for_a_request_when_the_limit_is_reached() {
     let mut options = Options {
         worker: None,
         ..Options::default()
     };
     options.serving.connections = 8;
     let app = TestApp::with(options).await;
-    let mut silent = Vec::new();
+    let mut idle = Vec::new();
     for _ in 0..40 {
-        silent.push(connect(&app).await);
+        idle.push(connect(&app).await);
     }
-    let ping = timeout(PATIENCE, app.stranger().get("/ping")).await;
-    assert_eq!(ping.expect("silent connections keep a request out").status, 200);
-    // None of them was told anything, and those that made room were closed.
-    assert_eq!(rest(&mut silent[0]).await, b"");
+    let ping = timeout(TIMEOUT, app.anonymous().get("/ping")).await;
+    assert_eq!(ping.expect("idle connections block a request").status, 200);
+    // The oldest was closed without a reply.
+    assert_eq!(read_to_end(&mut idle[0]).await, b"");
 }
 
-/// A reply whose length is told: its head and its body.
+/// Reads a reply that has `Content-Length`; returns its head and its body.
 async fn reply(stream: &mut TcpStream) -> (String, Vec<u8>) {
     let mut bytes = Vec::new();
     let end = loop {
         if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
             break end + 4;
         }
-        let read = timeout(PATIENCE, stream.read_buf(&mut bytes)).await.unwrap().unwrap();
+        let read = timeout(TIMEOUT, stream.read_buf(&mut bytes)).await.unwrap().unwrap();
         assert!(read > 0, "the reply ends early: {:?}", String::from_utf8_lossy(&bytes));
     };
     let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
@@ -137,18 +137,18 @@ async fn reply(stream: &mut TcpStream) -> (String, Vec<u8>) {
     let length: usize = length.unwrap_or_else(|| panic!("{head}")).parse().unwrap();
     let mut body = bytes[end..].to_vec();
     while body.len() < length {
-        let read = timeout(PATIENCE, stream.read_buf(&mut body)).await.unwrap().unwrap();
+        let read = timeout(TIMEOUT, stream.read_buf(&mut body)).await.unwrap().unwrap();
         assert!(read > 0, "the body ends early");
     }
     (head, body)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_request_gets_problem_details_and_an_id() {
+async fn an_invalid_request_gets_problem_details_and_a_request_id() {
     let app = TestApp::idle().await;
     let headers: String = (0..120).map(|number| format!("x-{number}: a\r\n")).collect();
     let good = "GET /ping HTTP/1.1\r\nhost: a\r\n\r\n";
-    for (what, request, status, code) in [
+    for (defect, request, status, code) in [
         ("garbage", "garbage\r\n\r\n".to_owned(), 400, "request_invalid"),
         ("no version", "GET /\r\n\r\n".to_owned(), 400, "request_invalid"),
         (
@@ -212,22 +212,25 @@ async fn what_is_no_request_gets_problem_details_and_an_id() {
                 stream.write_all(good.as_bytes()).await.unwrap();
                 assert!(reply(&mut stream).await.0.starts_with("HTTP/1.1 200"));
             }
-            // The server may stop reading before it has everything.
+            // The server may reply and stop reading before the whole request has been sent.
             let _ = stream.write_all(request.as_bytes()).await;
             let (head, body) = reply(&mut stream).await;
-            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{what}: {head}");
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{defect}: {head}");
             assert!(
                 head.contains("\r\ncontent-type: application/problem+json\r\n"),
-                "{what}: {head}"
+                "{defect}: {head}"
             );
             let body: Value = serde_json::from_slice(&body).unwrap();
             assert_eq!(
                 (&body["code"], &body["status"]),
                 (&code.into(), &status.into()),
-                "{what}"
+                "{defect}"
             );
             let id = body["request_id"].as_str().unwrap();
-            assert!(head.contains(&format!("\r\nx-request-id: {id}\r\n")), "{what}: {head}");
+            assert!(
+                head.contains(&format!("\r\nx-request-id: {id}\r\n")),
+                "{defect}: {head}"
+            );
         }
     }
     let mut stream = connect(&app).await;
@@ -240,7 +243,7 @@ async fn what_is_no_request_gets_problem_details_and_an_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn browsers_are_held_to_tls_only_where_it_is_spoken() {
+async fn hsts_is_sent_only_when_the_client_uses_tls() {
     let year = |config: &mut backend::Config| config.hsts = Some(Duration::from_secs(31_536_000));
     let public = |config: &mut backend::Config| {
         config.hsts = Some(Duration::from_secs(31_536_000));
@@ -252,7 +255,7 @@ async fn browsers_are_held_to_tls_only_where_it_is_spoken() {
     };
     let none = |config: &mut backend::Config| config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
     let value = Some("max-age=31536000");
-    for (config, scheme, told) in [
+    for (config, scheme, expected) in [
         (year as fn(&mut backend::Config), "https", None),
         (public, "http", value),
         (proxied, "https", value),
@@ -260,15 +263,15 @@ async fn browsers_are_held_to_tls_only_where_it_is_spoken() {
         (none, "https", None),
     ] {
         let app = TestApp::idle_with(config).await;
-        let request = app.stranger().request(Method::GET, "/api/nothing");
+        let request = app.anonymous().request(Method::GET, "/api/nothing");
         let response = request.header("x-forwarded-proto", scheme).send().await.unwrap();
         let header = response.headers().get("strict-transport-security");
-        assert_eq!(header.map(|value| value.to_str().unwrap()), told, "{scheme}");
+        assert_eq!(header.map(|value| value.to_str().unwrap()), expected, "{scheme}");
     }
 }
 
-/// The beginning of an HTTP/2 connection (RFC 9113 §3.4) whose client takes no byte of any reply, and as many requests as it
-/// may send at a time.
+/// An HTTP/2 connection preface (RFC 9113 §3.4) with an initial window of 0, so that the server cannot send any body,
+/// and 32 requests.
 fn many_requests() -> Vec<u8> {
     let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
@@ -288,7 +291,7 @@ fn many_requests() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn many_requests_on_few_connections_do_not_keep_others_out() {
+async fn many_requests_on_few_connections_do_not_block_other_connections() {
     let mut options = Options {
         worker: None,
         ..Options::default()
@@ -299,28 +302,28 @@ async fn many_requests_on_few_connections_do_not_keep_others_out() {
     for _ in 0..4 {
         let mut stream = connect(&app).await;
         stream.write_all(&many_requests()).await.unwrap();
-        // It answers the settings, so it has read them.
+        // The server acknowledges the settings, so it has read them.
         assert!(stream.read_u8().await.is_ok());
         kept.push(stream);
     }
     for _ in 0..20 {
-        let asked = reqwest::get(format!("{}/livez", app.url));
-        let reply = timeout(PATIENCE, asked).await;
-        assert_eq!(reply.expect("others are kept out").unwrap().status(), 200);
+        let request = reqwest::get(format!("{}/livez", app.url));
+        let reply = timeout(TIMEOUT, request).await;
+        assert_eq!(reply.expect("other connections are blocked").unwrap().status(), 200);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_http_2_refuses_has_problem_details_and_an_id_too() {
+async fn headers_too_large_for_http_2_get_problem_details_and_a_request_id() {
     let app = TestApp::idle().await;
     let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
     let ping = || client.get(format!("{}/ping", app.url));
     assert_eq!(ping().send().await.unwrap().version(), reqwest::Version::HTTP_2);
     let many = (0..120).fold(ping(), |request, number| request.header(format!("x-{number}"), "a"));
     let long = ping().header("x", "a".repeat(140_000));
-    for (what, request) in [("many", many), ("long", long)] {
+    for (name, request) in [("many", many), ("long", long)] {
         let reply = request.send().await.unwrap();
-        assert_eq!(reply.status(), 431, "{what}");
+        assert_eq!(reply.status(), 431, "{name}");
         let id = reply.headers()["x-request-id"].to_str().unwrap().to_owned();
         let problem: Value = reply.json().await.unwrap();
         assert_eq!(
@@ -329,5 +332,5 @@ async fn what_http_2_refuses_has_problem_details_and_an_id_too() {
         );
     }
     let less = ping().header("x", "a".repeat(100_000));
-    assert_eq!(less.send().await.unwrap().status(), 200, "the connection goes on");
+    assert_eq!(less.send().await.unwrap().status(), 200, "the connection stays usable");
 }

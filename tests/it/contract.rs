@@ -1,4 +1,4 @@
-//! The public contract of tasks and downloads, row by row, as clients that exist send it and where they look.
+//! The public contract of tasks, downloads and health, as existing clients rely on it.
 
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
@@ -42,7 +42,7 @@ async fn an_upload_answers_with_key_and_id_under_each_field_name() {
         );
         chrono::DateTime::parse_from_rfc3339(task["timestamp"].as_str().unwrap()).unwrap();
     }
-    let reply = app.stranger().upload("x.mp4", clip, &[]).await;
+    let reply = app.anonymous().upload("x.mp4", clip, &[]).await;
     assert_eq!(reply.status, 401);
 }
 
@@ -84,7 +84,7 @@ async fn lists_are_ordered_bounded_and_ignore_a_body() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn somebody_elses_task_does_not_exist() {
+async fn a_task_of_another_account_is_not_found() {
     let app = TestApp::idle().await;
     let (owner, other) = (app.caller().await, app.caller().await);
     let id = owner.task(&Clip::default().make(app.directory.path()), &[]).await;
@@ -163,7 +163,7 @@ async fn downloads_need_a_signature_or_the_owner_and_serve_ranges() {
 #[tokio::test(flavor = "multi_thread")]
 async fn health_and_pings_answer() {
     let app = TestApp::idle().await;
-    let caller = app.stranger();
+    let caller = app.anonymous();
     let reply = caller.get("/api/health").await;
     assert_eq!(
         (reply.status, &reply.body["status"], &reply.body["database"]),
@@ -186,7 +186,7 @@ async fn health_and_pings_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_row_of_a_task_is_where_an_operator_looks() {
+async fn the_columns_of_tasks_that_operators_query_exist() {
     use sea_orm::{ConnectionTrait, Statement};
     let app = TestApp::idle().await;
     let caller = app.caller().await;
@@ -202,7 +202,7 @@ async fn the_row_of_a_task_is_where_an_operator_looks() {
     assert_eq!(rows[0].try_get::<String>("", "status").unwrap(), "uploaded");
 }
 
-/// The three calls that every user makes first, taken from docs/COMPATIBILITY.md and run as they stand.
+/// Runs the three curl commands of `docs/COMPATIBILITY.md`: sign-up, login, list of tasks.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_curl_calls_of_earlier_clients_work_verbatim() {
     let page = include_str!("../../docs/COMPATIBILITY.md");

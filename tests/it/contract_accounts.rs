@@ -1,21 +1,21 @@
-//! The public contract of accounts: sign-up, login and tokens, as clients that exist send and read them.
+//! The public contract of sign-up, login and tokens, as existing clients rely on it.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Caller, TestApp};
 
-fn somebody(username: &str, password1: &str, password2: &str, email: &str) -> Value {
+fn sign_up_form(username: &str, password1: &str, password2: &str, email: &str) -> Value {
     json!({ "username": username, "password1": password1, "password2": password2, "email": email })
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sign_up_answers_in_the_order_of_the_contract() {
+async fn sign_up_checks_its_fields_in_the_order_of_the_contract() {
     let app = TestApp::idle().await;
-    let caller = app.stranger();
+    let caller = app.anonymous();
     let reply = caller
         .post(
             "/api/auth/signup",
-            &somebody("ana", "123abc456", "123abc456", "ana@example.com"),
+            &sign_up_form("ana", "123abc456", "123abc456", "ana@example.com"),
         )
         .await;
     assert_eq!((reply.status, reply.message()), (201, "Usuario creado"));
@@ -27,22 +27,22 @@ async fn sign_up_answers_in_the_order_of_the_contract() {
             "Faltan campos por llenar",
         ),
         (
-            somebody("ana", "a", "b", "ana@example.com"),
+            sign_up_form("ana", "a", "b", "ana@example.com"),
             400,
             "Las contraseñas no coinciden",
         ),
         (
-            somebody("ana", "short", "short", "ana@example.com"),
+            sign_up_form("ana", "short", "short", "ana@example.com"),
             400,
             "La contraseña debe tener al menos 8 caracteres",
         ),
         (
-            somebody("ana", "123abc456", "123abc456", "ana@example.com"),
+            sign_up_form("ana", "123abc456", "123abc456", "ana@example.com"),
             400,
             "El usuario ya existe",
         ),
         (
-            somebody("eva", "123abc456", "123abc456", "ana@example.com"),
+            sign_up_form("eva", "123abc456", "123abc456", "ana@example.com"),
             400,
             "El correo electrónico ya existe",
         ),
@@ -63,10 +63,10 @@ async fn sign_up_answers_in_the_order_of_the_contract() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn login_tells_neither_who_exists_nor_why_it_failed() {
+async fn login_reveals_neither_which_accounts_exist_nor_why_it_failed() {
     let app = TestApp::idle().await;
     let known = app.caller().await;
-    let caller = app.stranger();
+    let caller = app.anonymous();
     let reply = caller.post("/api/auth/login", &json!({ "username": "x" })).await;
     assert_eq!((reply.status, reply.message()), (400, "Faltan campos por llenar"));
     let mut bodies = Vec::new();
@@ -91,7 +91,7 @@ async fn login_tells_neither_who_exists_nor_why_it_failed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn token_errors_carry_msg() {
     let app = TestApp::idle().await;
-    let mut caller = app.stranger();
+    let mut caller = app.anonymous();
     let reply = caller.get("/api/tasks").await;
     assert_eq!(
         (reply.status, &reply.body["msg"]),
@@ -102,14 +102,14 @@ async fn token_errors_carry_msg() {
     assert_eq!((reply.status, reply.code()), (401, "token_invalid"));
     assert_eq!(reply.body["msg"], reply.body["message"]);
     let basic = app
-        .stranger()
+        .anonymous()
         .request(Method::GET, "/api/tasks")
         .header("authorization", "Basic eDp5");
     assert_eq!(basic.send().await.unwrap().status(), 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_token_says_so() {
+async fn an_expired_token_is_refused_with_its_own_message() {
     let config = |config: &mut backend::Config| config.token_ttl = std::time::Duration::ZERO;
     let app = TestApp::idle_with(config).await;
     let caller = app.caller().await;
@@ -122,7 +122,7 @@ async fn an_expired_token_says_so() {
     );
 }
 
-/// Old clients ask for the list right after the login with whatever header case they like.
+/// Existing clients send `bearer` in different cases.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_scheme_of_a_token_is_read_in_any_case() {
     let app = TestApp::idle().await;

@@ -1,11 +1,11 @@
-//! Every operation of the API's own description, and who may call it: a bad token opens none of them, and nobody gets
-//! at a row of somebody else. A new operation is a line in [`OPERATIONS`], a new way to spoil a token one in
-//! `tokens.rs`, and what belongs to an account in a new way a [`Kind`] in `rows.rs`.
+//! Authorization of every operation in the OpenAPI document: an invalid token is refused, and the resources of another
+//! account are not found. A new operation needs a line in [`OPERATIONS`], a new kind of invalid token one in
+//! `tokens.rs`, and a new kind of resource a [`Kind`] in `rows.rs`.
 
 mod rows;
 mod tokens;
 
-use About::{Account, Everybody, Row};
+use Access::{Account, Public, Resource};
 use Body::{Image, Json, Nothing, Upload};
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
@@ -15,18 +15,18 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tests::{MP4, Reply, TestApp};
 
-/// What an operation is about, which decides who may call it.
+/// The authorization that an operation needs.
 #[derive(Clone, Copy)]
-enum About {
-    /// Nothing of anybody: it asks for no token, because …
-    Everybody(&'static str),
-    /// What the account of the token has.
+enum Access {
+    /// No token, with the reason.
+    Public(&'static str),
+    /// A token. The operation is about the account of the token.
     Account,
-    /// The one row that the path names.
-    Row(Kind),
+    /// A token. The operation is about the resource in the path, which must belong to the account of the token.
+    Resource(Kind),
 }
 
-/// What is sent.
+/// The body of a valid request.
 #[derive(Clone, Copy)]
 enum Body {
     Nothing,
@@ -35,64 +35,68 @@ enum Body {
     Image,
 }
 
-/// The sound of a file without pictures.
+/// A plan request for a WAV file.
 const PLAN: &str = r#"{"preset":"audio","source":{"container":"wav","bytes":9000,"duration_us":1000000,"start_us":0,"streams":[
     {"index":0,"codec":"pcm_s16le","decodable":true,"default":true,"language":null,
     "kind":{"audio":{"sample_rate_hz":44100,"channels":1,"duration_us":null}}}]}}"#;
 
-/// How each operation is called so that the right account succeeds.
-const OPERATIONS: &[(&str, About, Body)] = &[
-    ("POST /api/auth/signup", Everybody("an account begins here"), Json("{}")),
-    ("POST /api/auth/login", Everybody("a token begins here"), Json("{}")),
-    ("GET /api/auth/signup/ping", Everybody("it only answers"), Nothing),
-    ("GET /api/auth/login/ping", Everybody("it only answers"), Nothing),
+/// All operations: method and path, access, and a body with which the owner succeeds.
+const OPERATIONS: &[(&str, Access, Body)] = &[
+    ("POST /api/auth/signup", Public("it creates an account"), Json("{}")),
+    ("POST /api/auth/login", Public("it issues a token"), Json("{}")),
+    ("GET /api/auth/signup/ping", Public("it has no content"), Nothing),
+    ("GET /api/auth/login/ping", Public("it has no content"), Nothing),
     ("GET /api/tasks", Account, Nothing),
     ("POST /api/tasks", Account, Upload),
-    ("GET /api/tasks/{id}", Row(Processed), Nothing),
-    ("DELETE /api/tasks/{id}", Row(Waiting), Nothing),
-    ("POST /api/tasks/{id}/cancel", Row(Waiting), Nothing),
-    ("POST /api/tasks/{id}/retry", Row(Canceled), Nothing),
-    ("GET /api/tasks/{id}/report", Row(Processed), Nothing),
+    ("GET /api/tasks/{id}", Resource(Processed), Nothing),
+    ("DELETE /api/tasks/{id}", Resource(Waiting), Nothing),
+    ("POST /api/tasks/{id}/cancel", Resource(Waiting), Nothing),
+    ("POST /api/tasks/{id}/retry", Resource(Canceled), Nothing),
+    ("GET /api/tasks/{id}/report", Resource(Processed), Nothing),
     ("POST /api/plan", Account, Json(PLAN)),
     (
         "GET /api/video/download/{year}/{month}/{day}/{name}",
-        Row(Output),
+        Resource(Output),
         Nothing,
     ),
     (
         "GET /api/video/play/{token}/{year}/{month}/{day}/{name}/{output}/{file}",
-        Row(Kind::Stream),
+        Resource(Kind::Stream),
         Nothing,
     ),
     ("GET /api/images", Account, Nothing),
     ("POST /api/images", Account, Image),
-    ("GET /api/images/{name}", Row(Kind::Image), Nothing),
-    ("DELETE /api/images/{name}", Row(Kind::Image), Nothing),
+    ("GET /api/images/{name}", Resource(Kind::Image), Nothing),
+    ("DELETE /api/images/{name}", Resource(Kind::Image), Nothing),
     ("GET /api/presets", Account, Nothing),
     (
         "POST /api/presets",
         Account,
         Json(r#"{"name":"mine","recipe":{"outputs":[{"kind":"mp4"}]}}"#),
     ),
-    ("GET /api/presets/{name}", Row(Kind::Preset), Nothing),
+    ("GET /api/presets/{name}", Resource(Kind::Preset), Nothing),
     (
         "PUT /api/presets/{name}",
-        Row(Kind::Preset),
+        Resource(Kind::Preset),
         Json(r#"{"recipe":{"outputs":[{"kind":"mp4"}]}}"#),
     ),
-    ("DELETE /api/presets/{name}", Row(Kind::Preset), Nothing),
-    ("GET /api/health", Everybody("people on call ask it"), Nothing),
-    ("GET /livez", Everybody("supervisors ask it"), Nothing),
-    ("GET /readyz", Everybody("load balancers ask it"), Nothing),
-    ("GET /metrics", Everybody("Prometheus asks it; nginx hides it"), Nothing),
-    ("GET /ping", Everybody("it only answers"), Nothing),
+    ("DELETE /api/presets/{name}", Resource(Kind::Preset), Nothing),
+    ("GET /api/health", Public("operators use it"), Nothing),
+    ("GET /livez", Public("supervisors use it"), Nothing),
+    ("GET /readyz", Public("load balancers use it"), Nothing),
+    (
+        "GET /metrics",
+        Public("Prometheus reads it; nginx does not forward it"),
+        Nothing,
+    ),
+    ("GET /ping", Public("it has no content"), Nothing),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_operation_of_the_description_has_a_row_here_and_every_row_an_operation() {
+async fn the_table_has_exactly_the_operations_of_the_openapi_document() {
     let described = described(&TestApp::idle().await).await;
-    let rows: BTreeMap<&str, About> = OPERATIONS.iter().map(|(name, about, _)| (*name, *about)).collect();
-    assert_eq!(rows.len(), OPERATIONS.len(), "an operation has two rows");
+    let rows: BTreeMap<&str, Access> = OPERATIONS.iter().map(|(name, access, _)| (*name, *access)).collect();
+    assert_eq!(rows.len(), OPERATIONS.len(), "an operation is in the table twice");
     let names: BTreeSet<&str> = described
         .keys()
         .map(String::as_str)
@@ -101,136 +105,135 @@ async fn every_operation_of_the_description_has_a_row_here_and_every_row_an_oper
     let wrong = names
         .into_iter()
         .filter_map(|name| match (rows.get(name), described.get(name)) {
-            (None, _) => Some(format!("{name}: has no row in tests/it/every_operation.rs")),
-            (_, None) => Some(format!(
-                "{name}: is in tests/it/every_operation.rs but not in the description"
+            (None, _) => Some(format!("{name}: is not in OPERATIONS")),
+            (_, None) => Some(format!("{name}: is in OPERATIONS but not in the OpenAPI document")),
+            (Some(Public(_)), Some(Security::None)) => None,
+            (Some(Public(_)), _) | (_, Some(Security::None)) => Some(format!(
+                "{name}: OPERATIONS and the OpenAPI document disagree if it is public"
             )),
-            (Some(Everybody(_)), Some(Door::Open)) => None,
-            (Some(Everybody(_)), _) | (_, Some(Door::Open)) => Some(format!(
-                "{name}: is for everybody here or in the description, not in both"
+            (Some(access), _) if name.contains('{') != matches!(access, Resource(_)) => Some(format!(
+                "{name}: OPERATIONS and its path disagree if it is about one resource"
             )),
-            (Some(about), _) if name.contains('{') != matches!(about, Row(_)) => {
-                Some(format!("{name}: is about one row here or in its path, not in both"))
-            }
             _ => None,
         });
     assert_eq!(wrong.collect::<Vec<_>>(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_for_everybody_asks_nobody_for_a_token() {
+async fn public_operations_ignore_a_missing_or_invalid_token() {
     let app = TestApp::idle().await;
-    for (operation, about, body) in OPERATIONS {
-        let Everybody(why) = about else { continue };
+    for (operation, access, body) in OPERATIONS {
+        let Public(reason) = access else { continue };
         for token in [None, Some("Bearer a.b.c")] {
             let reply = call(&app, operation, *body, &[], token).await;
-            assert_ne!(reply.status, 401, "{operation}: {why}");
+            assert_ne!(reply.status, 401, "{operation}: {reason}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_token_opens_no_operation_and_changes_nothing() {
+async fn an_invalid_token_is_refused_by_every_operation_and_changes_nothing() {
     let app = TestApp::idle().await;
     let described = described(&app).await;
-    let (owner, gone) = (app.caller().await, app.caller().await);
-    let delete = format!("delete from users where username = '{}'", gone.username);
+    let (owner, deleted) = (app.caller().await, app.caller().await);
+    let delete = format!("delete from users where username = '{}'", deleted.username);
     app.db.execute_unprepared(&delete).await.unwrap();
-    let spoiled = tokens::bad(&owner.token, &gone.token);
-    for (operation, about, body) in OPERATIONS {
-        let (path, absent) = match about {
-            Everybody(_) => continue,
+    let invalid_tokens = tokens::invalid(&owner.token, &deleted.token);
+    for (operation, access, body) in OPERATIONS {
+        let (path, absent) = match access {
+            Public(_) => continue,
             Account => (Vec::new(), ""),
-            Row(kind) => (kind.make(&app, &owner).await, kind.absent().1),
+            Resource(kind) => (kind.make(&app, &owner).await, kind.absent().1),
         };
-        let before = app.everything().await;
+        let before = app.snapshot().await;
         assert!(before.iter().any(|line| line.contains(&owner.username)), "{before:?}");
-        for bad in &spoiled {
-            let reply = call(&app, operation, *body, &path, bad.header.as_deref()).await;
-            // Without a token there are things for everybody; where a signed link will do, a caller with neither is told that
-            // there is no such thing.
-            let expected = match (described[*operation], &bad.header, about) {
-                (Door::Either, None, Account) => (200, ""),
-                (Door::Either, None, _) => (404, absent),
-                _ => (401, bad.code),
+        for invalid in &invalid_tokens {
+            let reply = call(&app, operation, *body, &path, invalid.header.as_deref()).await;
+            // The list of presets is shorter without a token. A download without a token and without a signature is not
+            // found, so that it does not reveal which files exist.
+            let expected = match (described[*operation], &invalid.header, access) {
+                (Security::Optional, None, Account) => (200, ""),
+                (Security::Optional, None, _) => (404, absent),
+                _ => (401, invalid.code),
             };
-            let case = format!("{operation}, a token {}", bad.what);
+            let case = format!("{operation}, a token {}", invalid.defect);
             assert_eq!((reply.status, reply.code()), expected, "{case}");
             if reply.status == 401 {
                 assert_eq!(reply.body["msg"], reply.body["message"], "{case}");
                 assert!(reply.header("www-authenticate").starts_with("Bearer"), "{case}");
             }
-            assert_eq!(app.everything().await, before, "{case}");
+            assert_eq!(app.snapshot().await, before, "{case}");
         }
-        let good = format!("Bearer {}", tokens::remade(&owner.token));
-        let reply = call(&app, operation, *body, &path, Some(&good)).await;
+        let valid = format!("Bearer {}", tokens::signed_again(&owner.token));
+        let reply = call(&app, operation, *body, &path, Some(&valid)).await;
         assert!((200..300).contains(&reply.status), "{operation}: {reply:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_belongs_to_another_account_is_as_if_it_were_not_there() {
+async fn a_resource_of_another_account_gets_the_reply_of_one_that_does_not_exist() {
     let app = TestApp::idle().await;
     let (owner, other) = (app.caller().await, app.caller().await);
-    let (ours, theirs) = (format!("Bearer {}", owner.token), format!("Bearer {}", other.token));
-    for (operation, about, body) in OPERATIONS {
-        match about {
-            Everybody(_) => {}
+    let (owners, others) = (format!("Bearer {}", owner.token), format!("Bearer {}", other.token));
+    for (operation, access, body) in OPERATIONS {
+        match access {
+            Public(_) => {}
             Account => {
                 Processed.make(&app, &owner).await;
-                let reply = call(&app, operation, *body, &[], Some(&theirs)).await;
+                let reply = call(&app, operation, *body, &[], Some(&others)).await;
                 assert!((200..300).contains(&reply.status), "{operation}: {reply:?}");
                 assert!(
                     !reply.body.to_string().contains(&owner.username),
                     "{operation}: {reply:?}"
                 );
             }
-            Row(kind) => {
+            Resource(kind) => {
                 let (path, (absent, code)) = (kind.make(&app, &owner).await, kind.absent());
-                let before = app.everything().await;
-                let refused = call(&app, operation, *body, &path, Some(&theirs)).await;
+                let before = app.snapshot().await;
+                let refused = call(&app, operation, *body, &path, Some(&others)).await;
                 assert_eq!((refused.status, refused.code()), (404, code), "{operation}");
-                for token in [&theirs, &ours] {
+                for token in [&others, &owners] {
                     let missing = call(&app, operation, *body, &absent, Some(token)).await;
-                    assert_eq!(visible(&refused), visible(&missing), "{operation}");
+                    assert_eq!(comparable(&refused), comparable(&missing), "{operation}");
                 }
-                assert_eq!(app.everything().await, before, "{operation}");
+                assert_eq!(app.snapshot().await, before, "{operation}");
             }
         }
     }
-    let own = call(&app, "GET /api/tasks", Nothing, &[], Some(&ours)).await;
+    let own = call(&app, "GET /api/tasks", Nothing, &[], Some(&owners)).await;
     assert!(
         own.body.to_string().contains(&owner.username),
-        "a list names its owner: {own:?}"
+        "the list contains the resources of the owner: {own:?}"
     );
 }
 
-/// What the description says of tokens.
+/// The security requirement of an operation in the OpenAPI document.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Door {
-    Open,
-    Either,
+enum Security {
+    None,
+    Optional,
     Token,
 }
 
-async fn described(app: &TestApp) -> BTreeMap<String, Door> {
-    let document = app.stranger().get("/api/openapi.json").await.body;
+/// The operations of the OpenAPI document.
+async fn described(app: &TestApp) -> BTreeMap<String, Security> {
+    let document = app.anonymous().get("/api/openapi.json").await.body;
     let mut described = BTreeMap::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
-            let door = match operation["security"].as_array() {
-                None => panic!("{method} {path} does not say who may call it"),
-                Some(ways) if ways.is_empty() => Door::Open,
-                Some(ways) if ways.contains(&json!({})) => Door::Either,
-                Some(_) => Door::Token,
+            let security = match operation["security"].as_array() {
+                None => panic!("{method} {path} has no security requirement"),
+                Some(schemes) if schemes.is_empty() => Security::None,
+                Some(schemes) if schemes.contains(&json!({})) => Security::Optional,
+                Some(_) => Security::Token,
             };
-            described.insert(format!("{} {path}", method.to_uppercase()), door);
+            described.insert(format!("{} {path}", method.to_uppercase()), security);
         }
     }
     described
 }
 
-/// Calls an operation with these values in the places of its path and this header `Authorization`.
+/// Calls an operation with these values of its path parameters and this header `Authorization`.
 async fn call(app: &TestApp, operation: &str, body: Body, values: &[String], token: Option<&str>) -> Reply {
     let (method, path) = operation.split_once(' ').unwrap();
     let mut values = values.iter().map(String::as_str);
@@ -242,7 +245,7 @@ async fn call(app: &TestApp, operation: &str, body: Body, values: &[String], tok
         }
     });
     let path = parts.collect::<Vec<_>>().join("/");
-    let mut request = app.stranger().request(method.parse::<Method>().unwrap(), &path);
+    let mut request = app.anonymous().request(method.parse::<Method>().unwrap(), &path);
     request = match body {
         Nothing => request,
         Json(text) => request.header("content-type", "application/json").body(text),
@@ -255,8 +258,8 @@ async fn call(app: &TestApp, operation: &str, body: Body, values: &[String], tok
     Reply::read(request.send().await.unwrap()).await
 }
 
-/// What a caller sees of a reply, but for what is new in each.
-fn visible(reply: &Reply) -> (u16, BTreeMap<String, String>, Value) {
+/// A reply without the request id and the date, which differ in each.
+fn comparable(reply: &Reply) -> (u16, BTreeMap<String, String>, Value) {
     let mut headers: BTreeMap<_, _> = reply
         .headers
         .keys()

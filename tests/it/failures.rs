@@ -1,11 +1,11 @@
-//! Files that cannot become what was asked: a typed end each, told in the caller's language.
+//! Files that cannot be processed: each task fails with a code and a message in the language of the caller.
 
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tests::clip::{self, Clip};
 use tests::{Caller, Options, TestApp};
 
-/// The error of a task that must fail.
+/// Uploads a file, asserts that its task fails without outputs, and returns the error.
 async fn failed(caller: &Caller, file: &Path, parts: &[(&'static str, &str)]) -> Value {
     let task = caller.ended(caller.task(file, parts).await).await;
     assert_eq!(task["status"], "failed", "{task}");
@@ -14,7 +14,7 @@ async fn failed(caller: &Caller, file: &Path, parts: &[(&'static str, &str)]) ->
     task["error"].clone()
 }
 
-/// The first `keep` thousandths of a file.
+/// Writes the first `keep` thousandths of a file into a new one.
 fn cut(file: &Path, keep: usize) -> PathBuf {
     let bytes = std::fs::read(file).unwrap();
     let path = file.with_extension(format!("{keep}.mp4"));
@@ -23,13 +23,13 @@ fn cut(file: &Path, keep: usize) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_without_what_an_output_needs_fails_with_its_code() {
+async fn a_file_without_the_stream_that_an_output_needs_fails_with_a_code() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
     let directory = app.directory.path();
-    let sound = directory.join("sound.m4a");
-    clip::ffmpeg(&["-f", "lavfi", "-i", "sine=duration=1", "-c:a", "aac"], &sound);
-    let error = failed(&caller, &sound, &[]).await;
+    let audio_file = directory.join("audio.m4a");
+    clip::ffmpeg(&["-f", "lavfi", "-i", "sine=duration=1", "-c:a", "aac"], &audio_file);
+    let error = failed(&caller, &audio_file, &[]).await;
     assert_eq!(
         (&error["code"], &error["message"]),
         (&"no_video_stream".into(), &"El archivo no tiene video".into())
@@ -49,7 +49,7 @@ async fn a_file_without_what_an_output_needs_fails_with_its_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_truncated_file_fails_or_says_what_was_lost() {
+async fn a_truncated_file_fails_or_is_processed_with_a_warning() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
     let whole = Clip {
@@ -57,7 +57,7 @@ async fn a_truncated_file_fails_or_says_what_was_lost() {
         ..Clip::default()
     }
     .make(app.directory.path());
-    // The index of this file is at its end and is gone.
+    // The index (moov) is at the end of this file and has been cut off.
     assert_eq!(failed(&caller, &cut(&whole, 900), &[]).await["code"], "source_damaged");
 
     let first = app.directory.path().join("index-first.mp4");
@@ -69,40 +69,40 @@ async fn a_truncated_file_fails_or_says_what_was_lost() {
     let warnings = task["report"]["warnings"].as_array().unwrap();
     assert!(
         warnings.iter().any(|warning| warning["code"] == "source_damaged"),
-        "never a silent short success: {task}"
+        "a short output without a warning: {task}"
     );
     assert!(task["outputs"][0]["duration_ms"].as_u64() < Some(3_500));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn packets_that_were_copied_and_turn_out_to_be_damaged_are_made_a_second_time() {
+async fn damaged_packets_that_were_copied_lead_to_a_second_run_without_copies() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
     let whole = Clip::default().make(app.directory.path());
     let mut bytes = std::fs::read(&whole).unwrap();
     let media = bytes.windows(4).position(|four| four == b"mdat").unwrap();
-    // The index at the end stays whole: nothing tells of the damage before it is decoded.
+    // The index at the end is intact, so the damage shows only when the packets are decoded.
     let middle = (media + bytes.len()) / 2;
     bytes[middle..middle + 400].fill(0x5a);
     let damaged = whole.with_extension("damaged.mp4");
     std::fs::write(&damaged, bytes).unwrap();
 
     let recipe = json!({ "outputs": [{ "kind": "mp4" }] }).to_string();
-    let sound = caller.processed(&whole, &[("recipe", &recipe)]).await;
+    let intact = caller.processed(&whole, &[("recipe", &recipe)]).await;
     let steps = |task: &Value| task["report"]["outputs"][0]["steps"].clone();
-    assert_eq!(steps(&sound)[0]["done"], "copy", "{sound}");
+    assert_eq!(steps(&intact)[0]["done"], "copy", "{intact}");
     let task = caller.processed(&damaged, &[("recipe", &recipe)]).await;
     for step in steps(&task).as_array().unwrap() {
-        let why = "the first attempt to copy it found damaged packets or changing headers";
-        assert_eq!((&step["done"], &step["reason"]), (&"transcode".into(), &why.into()));
+        let reason = "the first attempt to copy it found damaged packets or changing headers";
+        assert_eq!((&step["done"], &step["reason"]), (&"transcode".into(), &reason.into()));
     }
     let warnings = task["report"]["warnings"].as_array().unwrap();
     assert!(
         warnings.iter().any(|warning| warning["code"] == "source_damaged"),
         "{task}"
     );
-    let made = clip::facts(task["download"][0].as_str().unwrap());
-    assert_eq!(made["streams"][0]["nb_read_packets"], "50");
+    let probe = clip::ffprobe(task["download"][0].as_str().unwrap());
+    assert_eq!(probe["streams"][0]["nb_read_packets"], "50");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,7 +124,7 @@ async fn a_video_over_the_limits_is_refused_with_both_values() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn garbage_behind_a_good_beginning_ends_with_a_code() {
+async fn a_file_with_valid_first_bytes_and_damaged_content_fails_with_a_code() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
     let mut bytes = std::fs::read(Clip::default().make(app.directory.path())).unwrap();

@@ -1,7 +1,7 @@
-//! Disks that fill up under a running service: what was answered with success is there after a kill and a restart, what was
-//! refused is not, and with room on the disk the same process goes on.
+//! A disk that fills up while the service runs. Changes that were acknowledged are there after a kill and a restart,
+//! refused ones are not, and once the disk has free space the same process serves again.
 //!
-//! `tests/campaign full-disk` runs it for longer; see `TEST_CAMPAIGN_SECONDS` and `TEST_CAMPAIGN_SEED` there.
+//! `tests/campaign full-disk` runs the test for longer, with `TEST_CAMPAIGN_SECONDS` and `TEST_CAMPAIGN_SEED`.
 
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::json;
@@ -13,33 +13,34 @@ use tests::random::Random;
 use tests::server::Server;
 use tests::{Caller, MP4, PNG, Postgres, Reply, SmallDisk};
 
-/// Most requests to a full disk until some were refused: a database goes on for as long as its log has room inside.
-const TRIES: u32 = 600;
-/// Presets and images that are kept: fewer than an account may have.
-const MANY: usize = 60;
-/// Refusals that are waited for.
+/// The maximum number of requests until the full disk must have caused refusals. A database still writes while its log
+/// file has free pages.
+const MAX_REQUESTS: u32 = 600;
+/// The maximum number of presets and of images, below the limit of an account.
+const MAX_RESOURCES: usize = 60;
+/// The number of refusals that end the phase with a full disk.
 const REFUSALS: u32 = 5;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_answered_with_success_outlives_a_full_disk_and_a_kill() {
+async fn acknowledged_changes_survive_a_full_disk_and_a_kill() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let seconds = number("TEST_CAMPAIGN_SECONDS").unwrap_or(0);
     let seed = number("TEST_CAMPAIGN_SEED").unwrap_or(9);
     println!("seed {seed}");
-    let places: &[Full] = if std::env::var("TEST_DATABASE_URL").is_ok() {
+    let variants: &[Full] = if std::env::var("TEST_DATABASE_URL").is_ok() {
         &[Full::Tables, Full::Log, Full::Files]
     } else {
         &[Full::Both, Full::Tables, Full::Files]
     };
-    let share = Duration::from_secs(seconds) / u32::try_from(places.len()).unwrap();
-    for place in places {
-        println!("full: {place:?}");
-        let Some(setup) = Setup::make(*place) else { return };
-        story(setup, share, seed).await;
+    let share = Duration::from_secs(seconds) / u32::try_from(variants.len()).unwrap();
+    for full in variants {
+        println!("full: {full:?}");
+        let Some(setup) = Setup::create(*full) else { return };
+        fill_and_restart(setup, share, seed).await;
     }
 }
 
-/// What lies on the disk that fills up.
+/// The data on the disk that fills up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Full {
     /// The whole SQLite database and the files.
@@ -48,39 +49,40 @@ pub(crate) enum Full {
     Tables,
     /// The write-ahead log of Postgres.
     Log,
+    /// The stored files.
     Files,
 }
 
-/// A place for a service: a small disk, and a directory elsewhere.
+/// The environment of a service: a small disk for the data that fills up, a directory for the rest.
 pub(crate) struct Setup {
     full: Full,
     environment: Vec<(&'static str, String)>,
     database_url: String,
     pub(crate) objects: PathBuf,
     log: PathBuf,
-    // Ends before its disk does.
+    // Declared before the disk, so that Postgres is stopped before the disk is unmounted.
     postgres: Option<Postgres>,
     pub(crate) disk: SmallDisk,
     _home: tempfile::TempDir,
 }
 
 impl Setup {
-    /// `None`, said aloud, where the machine cannot give it.
-    pub(crate) fn make(full: Full) -> Option<Self> {
+    /// Returns `None` and prints why if the machine has no Postgres or no right to mount.
+    pub(crate) fn create(full: Full) -> Option<Self> {
         let is_postgres = std::env::var("TEST_DATABASE_URL").is_ok();
         let disk = SmallDisk::mount(if is_postgres && full == Full::Tables { 80 } else { 16 })?;
         let home = tempfile::tempdir().unwrap();
         std::fs::set_permissions(home.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let place = |name: &str, on: &[Full]| {
+        let directory = |name: &str, on: &[Full]| {
             let parent = if on.contains(&full) { disk.path() } else { home.path() };
             let path = parent.join(name);
             std::fs::create_dir_all(&path).unwrap();
             path
         };
-        let tables = place("tables", &[Full::Both, Full::Tables]);
-        let objects = place("objects", &[Full::Both, Full::Files]);
+        let tables = directory("tables", &[Full::Both, Full::Tables]);
+        let objects = directory("objects", &[Full::Both, Full::Files]);
         let postgres = if is_postgres {
-            let log = place("log", &[Full::Log]);
+            let log = directory("log", &[Full::Log]);
             Some(Postgres::start(&tables, &log, &["max_connections=40"])?)
         } else {
             None
@@ -111,7 +113,9 @@ impl Setup {
     }
 }
 
-async fn story(mut setup: Setup, lasts: Duration, seed: u64) {
+/// Repeats until the time is over: fill the disk until requests are refused, free it, kill the process, start it again
+/// and compare rows and files with the replies.
+async fn fill_and_restart(mut setup: Setup, duration: Duration, seed: u64) {
     let mut server = setup.start().await;
     let mut client = Client::new(Caller::sign_up(&server.url).await, setup.full, seed);
     let begun = Instant::now();
@@ -119,16 +123,17 @@ async fn story(mut setup: Setup, lasts: Duration, seed: u64) {
         client.act_often(20).await;
         let others = entity::connect(&setup.database_url, 1).await.unwrap();
         setup.disk.fill();
-        let (before, mut tries) = (client.refused, 0);
-        while client.refused < before + REFUSALS && tries < TRIES {
+        let (before, mut requests) = (client.refused, 0);
+        while client.refused < before + REFUSALS && requests < MAX_REQUESTS {
             if setup.full == Full::Log {
-                // Others write, too: the log goes on to its next file. The end of Postgres is no error of the test.
+                // Other clients also write, so the log switches to its next file. Postgres may stop here; this is
+                // expected.
                 let _ = others.execute_unprepared("SELECT pg_switch_wal()").await;
             }
-            // Also what a database gives back meanwhile.
+            // Also the space that the database has freed since then.
             setup.disk.fill();
             client.act_often(1).await;
-            tries += 1;
+            requests += 1;
         }
         assert!(client.refused > before, "the disk was never full");
         if setup.full != Full::Log {
@@ -139,16 +144,16 @@ async fn story(mut setup: Setup, lasts: Duration, seed: u64) {
         }
         setup.disk.free();
         if let Some(postgres) = &mut setup.postgres {
-            postgres.again();
+            postgres.restart_if_ended();
         }
-        // The same process goes on.
+        // The same process serves again.
         let freed = Instant::now();
         while !client.create_preset().await {
             assert!(freed.elapsed() < Duration::from_secs(30), "{}", server.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let resumed = freed.elapsed().as_millis();
-        println!("round {round}: refused after {tries} requests, resumed after {resumed} ms");
+        println!("round {round}: refused after {requests} requests, resumed after {resumed} ms");
         client.is_settled = true;
         client.act_often(30).await;
         client.is_settled = false;
@@ -156,25 +161,25 @@ async fn story(mut setup: Setup, lasts: Duration, seed: u64) {
         server = setup.start().await;
         client.caller.url.clone_from(&server.url);
         client.compare(&setup.database_url, &setup.objects).await;
-        if round > 0 && begun.elapsed() >= lasts {
+        if round > 0 && begun.elapsed() >= duration {
             break;
         }
     }
     server.stop().await;
 }
 
-/// A client that remembers what it was told.
+/// A client that keeps the acknowledged state.
 struct Client {
     caller: Caller,
     full: Full,
     random: Random,
-    made: u64,
+    created: u64,
     refused: u32,
-    /// With room on the disk again, requests may fail for no reason.
+    /// True while the disk has free space: then any refusal fails the test.
     is_settled: bool,
-    /// With what each says of itself.
+    /// Summaries by name.
     presets: BTreeMap<String, String>,
-    /// Presets about which an answer said nothing for sure.
+    /// Presets whose last request got no definite reply.
     doubtful: BTreeSet<String>,
     images: BTreeSet<String>,
     tasks: BTreeSet<i64>,
@@ -187,7 +192,7 @@ impl Client {
             caller,
             full,
             random: Random::new(seed),
-            made: 0,
+            created: 0,
             refused: 0,
             is_settled: false,
             presets: BTreeMap::new(),
@@ -202,15 +207,15 @@ impl Client {
         of.nth(random.below(of.len())).cloned()
     }
 
-    /// Whether a request did what it should; anything but success and a refusal for want of room ends the test.
-    fn believe(&mut self, reply: &Reply) -> bool {
-        let is_done = (200..300).contains(&reply.status);
-        let is_refused = matches!(reply.status, 503 | 507);
-        // Too many sign-ups from one address, 100 images or presets.
-        let is_ordinary = matches!(reply.status, 422 | 429);
-        assert!(is_done || is_ordinary || is_refused && !self.is_settled, "{reply:?}");
-        self.refused += u32::from(is_refused);
-        is_done
+    /// Returns true if a request succeeded. Panics unless it succeeded or was refused because of the disk or a limit.
+    fn is_acknowledged(&mut self, reply: &Reply) -> bool {
+        let is_success = (200..300).contains(&reply.status);
+        let is_disk_full = matches!(reply.status, 503 | 507);
+        // The limits of sign-ups per address and of images and presets per account.
+        let is_limit = matches!(reply.status, 422 | 429);
+        assert!(is_success || is_limit || is_disk_full && !self.is_settled, "{reply:?}");
+        self.refused += u32::from(is_disk_full);
+        is_success
     }
 
     async fn act_often(&mut self, times: u32) {
@@ -220,13 +225,14 @@ impl Client {
     }
 
     async fn act(&mut self) {
-        // When its log is full, Postgres ends, and the answer to a commit of that moment may be lost: a name tells what came of it.
+        // With a full log Postgres stops, and the reply to a commit may be lost. Only presets are used then: their
+        // names tell if the commit took place.
         let kinds = if self.full == Full::Log { 8 } else { 16 };
         match self.random.below(kinds) {
-            0..=5 if self.presets.len() < MANY => drop(self.create_preset().await),
+            0..=5 if self.presets.len() < MAX_RESOURCES => drop(self.create_preset().await),
             7 if self.full != Full::Log => self.replace_preset().await,
             0..=7 => self.remove_preset().await,
-            8 | 9 if self.images.len() < MANY => self.create_image().await,
+            8 | 9 if self.images.len() < MAX_RESOURCES => self.create_image().await,
             8..=10 => self.remove_image().await,
             11 | 12 => self.create_task().await,
             13 | 14 => self.remove_task().await,
@@ -235,27 +241,27 @@ impl Client {
     }
 
     async fn create_preset(&mut self) -> bool {
-        self.made += 1;
-        let name = format!("preset-{}", self.made);
+        self.created += 1;
+        let name = format!("preset-{}", self.created);
         let summary = self.summary();
         let preset = json!({ "name": name, "summary": summary, "recipe": { "outputs": [{ "kind": "mp4" }] } });
         let reply = self.caller.post("/api/presets", &preset).await;
-        let is_made = self.believe(&reply);
-        if is_made {
+        let is_created = self.is_acknowledged(&reply);
+        if is_created {
             self.presets.insert(name, summary);
         } else if reply.status == 503 && self.full == Full::Log {
             self.doubtful.insert(name);
         }
-        is_made
+        is_created
     }
 
-    /// Another one each time.
+    /// A new text for each preset.
     fn summary(&self) -> String {
-        format!("{:0>150}", self.made)
+        format!("{:0>150}", self.created)
     }
 
     async fn replace_preset(&mut self) {
-        self.made += 1;
+        self.created += 1;
         let Some(name) = Self::one_of(&mut self.random, self.presets.keys()) else {
             return;
         };
@@ -264,7 +270,7 @@ impl Client {
         let path = format!("/api/presets/{name}");
         let request = self.caller.request(reqwest::Method::PUT, &path).json(&content);
         let reply = Reply::read(request.send().await.unwrap()).await;
-        if self.believe(&reply) {
+        if self.is_acknowledged(&reply) {
             self.presets.insert(name, summary);
         }
     }
@@ -277,7 +283,7 @@ impl Client {
         if reply.status == 404 && self.doubtful.contains(&name) {
             return;
         }
-        if self.believe(&reply) {
+        if self.is_acknowledged(&reply) {
             self.presets.remove(&name);
         } else if self.full == Full::Log {
             self.doubtful.insert(name);
@@ -285,11 +291,11 @@ impl Client {
     }
 
     async fn create_image(&mut self) {
-        self.made += 1;
+        self.created += 1;
         let bytes = [PNG, &[7; 9_000]].concat();
-        let name = format!("image-{}", self.made);
+        let name = format!("image-{}", self.created);
         let reply = self.caller.image(&name, bytes).await;
-        if self.believe(&reply) {
+        if self.is_acknowledged(&reply) {
             self.images.insert(name);
         }
     }
@@ -299,16 +305,16 @@ impl Client {
             return;
         };
         let reply = self.caller.delete(&format!("/api/images/{name}")).await;
-        if self.believe(&reply) {
+        if self.is_acknowledged(&reply) {
             self.images.remove(&name);
         }
     }
 
     async fn create_task(&mut self) {
-        self.made += 1;
-        let bytes = [MP4, &self.made.to_le_bytes(), &[7; 30_000]].concat();
+        self.created += 1;
+        let bytes = [MP4, &self.created.to_le_bytes(), &[7; 30_000]].concat();
         let reply = self.caller.upload("clip.mp4", bytes, &[]).await;
-        if self.believe(&reply) {
+        if self.is_acknowledged(&reply) {
             self.tasks.insert(reply.body["task_id"].as_i64().unwrap());
         }
     }
@@ -318,22 +324,22 @@ impl Client {
             return;
         };
         let reply = self.caller.delete(&format!("/api/tasks/{id}")).await;
-        if self.believe(&reply) {
+        if self.is_acknowledged(&reply) {
             self.tasks.remove(&id);
         }
     }
 
     async fn sign_up(&mut self) {
-        self.made += 1;
-        let name = format!("guest{}x{}", self.made, self.random.next());
+        self.created += 1;
+        let name = format!("guest{}x{}", self.created, self.random.next());
         let password = "123abc456";
         let email = format!("{name}@example.com");
         let form = json!({ "username": name, "password1": password, "password2": password, "email": email });
         let reply = self.caller.post("/api/auth/signup", &form).await;
-        self.accounts += u64::from(self.believe(&reply));
+        self.accounts += u64::from(self.is_acknowledged(&reply));
     }
 
-    /// Compares what it was told with the rows and files that there are.
+    /// Compares the acknowledged state with rows and files.
     async fn compare(&self, database: &str, objects: &Path) {
         let db = entity::connect(database, 2).await.unwrap();
         let texts = async |query: &str| {
@@ -353,8 +359,8 @@ impl Client {
             presets.iter().filter(is_certain).cloned().collect::<BTreeSet<_>>()
         };
         let found = texts("SELECT name || ' ' || summary FROM presets").await;
-        let told = self.presets.iter().map(|(name, summary)| format!("{name} {summary}"));
-        assert_eq!(certain(&found), certain(&told.collect()));
+        let acknowledged = self.presets.iter().map(|(name, summary)| format!("{name} {summary}"));
+        assert_eq!(certain(&found), certain(&acknowledged.collect()));
         assert_eq!(texts("SELECT name FROM images").await, self.images);
         assert_eq!(texts("SELECT CAST(id AS TEXT) FROM tasks").await, ids(&self.tasks));
         let accounts = texts("SELECT username FROM users").await.len();
@@ -366,11 +372,11 @@ impl Client {
         let lost: Vec<_> = named.difference(&found).collect();
         assert!(lost.is_empty(), "rows without files: {lost:?}");
         let trash = texts("SELECT key FROM trash").await;
-        let left: Vec<_> = found
+        let orphaned: Vec<_> = found
             .iter()
             .filter(|file| !named.contains(*file) && !trash.contains(*file))
             .collect();
-        assert!(left.is_empty(), "files that no row names: {left:?}");
+        assert!(orphaned.is_empty(), "files that no row names: {orphaned:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Accounts at the edge: what guessing meets, and which fields and tokens are refused.
+//! Throttling of logins and sign-ups, and validation of their fields.
 
 use reqwest::Method;
 use sea_orm::ConnectionTrait;
@@ -7,13 +7,13 @@ use std::time::Duration;
 use tests::{Caller, Reply, TestApp};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_tries_too_often_has_to_wait() {
+async fn too_many_attempts_from_one_address_are_refused_for_a_while() {
     let app = TestApp::idle_with(|config| {
         config.throttle.network.burst = 3;
         config.throttle.network.refill = Duration::from_secs(30);
     })
     .await;
-    let caller = app.stranger();
+    let caller = app.anonymous();
     let attempt = json!({ "username": "ana", "password": "wrong wrong" });
     for _ in 0..3 {
         assert_eq!(caller.post("/api/auth/login", &attempt).await.status, 401);
@@ -22,7 +22,7 @@ async fn an_address_that_tries_too_often_has_to_wait() {
     assert_eq!((reply.status, reply.code()), (429, "rate_limited"));
     let wait: u64 = reply.header("retry-after").parse().unwrap();
     assert!((1..=31).contains(&wait), "{wait}");
-    // The header is believed from a proxy only.
+    // The header is only trusted from a proxy.
     let forged = caller
         .request(Method::POST, "/api/auth/login")
         .header("x-forwarded-for", "203.0.113.7")
@@ -31,7 +31,7 @@ async fn an_address_that_tries_too_often_has_to_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_under_attack_opens_again_by_itself() {
+async fn an_account_with_too_many_failed_logins_accepts_logins_again_after_a_pause() {
     let app = TestApp::idle_with(|config| {
         config.throttle.account_failures = 2;
         config.throttle.account_wait = Duration::from_secs(1);
@@ -56,7 +56,7 @@ async fn an_account_under_attack_opens_again_by_itself() {
     assert_eq!(known.post("/api/auth/login", &right).await.status, 200);
 }
 
-/// A login through a proxy, from an address of its own.
+/// A login through a proxy, from this client address.
 async fn login_from(client: &Caller, address: &str, username: &str, password: &str) -> Reply {
     let request = client
         .request(Method::POST, "/api/auth/login")
@@ -66,7 +66,7 @@ async fn login_from(client: &Caller, address: &str, username: &str, password: &s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_guesser_keeps_an_owner_out_of_no_other_network() {
+async fn failed_logins_from_one_network_do_not_block_other_networks() {
     let app = TestApp::idle_with(|config| {
         config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
         config.throttle.account_failures = 2;
@@ -74,30 +74,30 @@ async fn a_guesser_keeps_an_owner_out_of_no_other_network() {
     })
     .await;
     let owner = app.caller().await.username;
-    let client = app.stranger();
+    let client = app.anonymous();
     for host in 1..=20 {
         for _ in 0..4 {
             let guess = login_from(&client, "203.0.113.9", &owner, "wrong wrong").await;
             assert!(matches!(guess.status, 401 | 429), "{guess:?}");
         }
-        let held_up = login_from(&client, "203.0.113.9", &owner, "123abc456").await;
-        assert_eq!(held_up.code(), "rate_limited", "the guesser waits");
+        let delayed = login_from(&client, "203.0.113.9", &owner, "123abc456").await;
+        assert_eq!(delayed.code(), "rate_limited", "the network of the guesses is blocked");
         let right = login_from(&client, &format!("2001:db8:0:{host}::1"), &owner, "123abc456").await;
         assert_eq!(right.status, 200, "{right:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_distributed_guess_is_slowed_and_the_owner_comes_in_from_a_known_network() {
+async fn failed_logins_from_many_networks_are_limited_and_the_owner_can_log_in_from_a_known_network() {
     let app = TestApp::idle_with(|config| {
         config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
         config.throttle.account.burst = 5;
         config.throttle.account.refill = Duration::from_secs(3_600);
     })
     .await;
-    // Signed up and logged in from the address of the tests, and once from another.
+    // The account is known at 127.0.0.1, where it signed up, and at a second address.
     let owner = app.caller().await.username;
-    let client = app.stranger();
+    let client = app.anonymous();
     assert_eq!(
         login_from(&client, "198.51.100.7", &owner, "123abc456").await.status,
         200
@@ -125,13 +125,13 @@ async fn a_distributed_guess_is_slowed_and_the_owner_comes_in_from_a_known_netwo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_hashes_does_not_delay_an_owner_in_a_known_network() {
+async fn a_flood_of_password_checks_does_not_block_logins_from_a_known_network() {
     let app = TestApp::idle_with(|config| {
         config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
     })
     .await;
     let owner = app.caller().await.username;
-    let client = app.stranger();
+    let client = app.anonymous();
     let flood = (0..200).map(|n| {
         let (client, name, address) = (&client, format!("u{n}"), format!("10.0.0.{n}"));
         async move { login_from(client, &address, &name, "wrong wrong").await.status }
@@ -144,12 +144,12 @@ async fn a_flood_of_hashes_does_not_delay_an_owner_in_a_known_network() {
         statuses
     };
     let (flooded, right) = tokio::join!(futures::future::join_all(flood), right);
-    assert!(flooded.contains(&429), "200 at once are more than can wait");
+    assert!(flooded.contains(&429), "200 requests at once exceed the queue");
     assert_eq!(right, [200; 5], "neither 429 nor 503");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sign_ups_of_one_network_are_bounded_and_leave_its_logins_alone() {
+async fn sign_ups_from_one_network_are_limited_separately_from_logins() {
     let app = TestApp::idle_with(|config| {
         config.throttle.network.burst = 2;
         config.throttle.network.refill = Duration::from_secs(3_600);
@@ -160,17 +160,17 @@ async fn sign_ups_of_one_network_are_bounded_and_leave_its_logins_alone() {
     for _ in 0..2 {
         let form =
             json!({ "username": owner.username, "password1": "123abc456", "password2": "123abc456", "email": "a@b.c" });
-        statuses.push(app.stranger().post("/api/auth/signup", &form).await.status);
+        statuses.push(app.anonymous().post("/api/auth/signup", &form).await.status);
     }
-    assert_eq!(statuses, [400, 429], "taken, then too many");
+    assert_eq!(statuses, [400, 429], "the name is taken, then the limit is reached");
     let login = json!({ "username": owner.username, "password": "123abc456" });
     assert_eq!(owner.post("/api/auth/login", &login).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_common_password_is_refused_where_the_policy_is_strict() {
+async fn a_common_password_is_refused_by_the_strict_policy() {
     let app = TestApp::idle_with(|config| config.password_policy = backend::PasswordPolicy::Strict).await;
-    let caller = app.stranger();
+    let caller = app.anonymous();
     let form =
         |password: &str| json!({ "username": "ana", "password1": password, "password2": password, "email": "a@b.c" });
     let reply = caller.post("/api/auth/signup", &form("Password1")).await;
@@ -186,9 +186,9 @@ async fn a_common_password_is_refused_where_the_policy_is_strict() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sign_up_names_the_wrong_fields() {
+async fn sign_up_reports_the_invalid_fields() {
     let app = TestApp::idle().await;
-    let caller = app.stranger();
+    let caller = app.anonymous();
     let fields = |reply: &Reply| {
         let errors = reply.body["errors"].as_array().cloned().unwrap_or_default();
         errors
@@ -217,11 +217,7 @@ async fn sign_up_names_the_wrong_fields() {
     assert_eq!(reply.body["errors"][0]["detail"], "5; accepted: a string");
     let list = json!(["ana", "123abc456", "123abc456", "a@b.c"]);
     let reply = caller.post("/api/auth/signup", &list).await;
-    assert_eq!(
-        reply.code(),
-        "request_invalid",
-        "the fields of an object in their order are none"
-    );
+    assert_eq!(reply.code(), "request_invalid", "an array is not accepted as an object");
     let form = |username: &str, email: &str| json!({ "username": username, "password1": "123abc456", "password2": "123abc456", "email": email });
     let reply = caller.post("/api/auth/signup", &form("ana", "no address")).await;
     assert_eq!(
@@ -235,14 +231,14 @@ async fn sign_up_names_the_wrong_fields() {
             .await
             .code(),
         "username_taken",
-        "the name comes first"
+        "the name is checked first"
     );
     let spaces =
         json!({ "username": "spaces", "password1": "        ", "password2": "        ", "email": "s@example.com" });
     assert_eq!(
         caller.post("/api/auth/signup", &spaces).await.status,
         201,
-        "any characters"
+        "a password may consist of spaces"
     );
     let plain = caller
         .request(Method::POST, "/api/auth/signup")
@@ -254,7 +250,7 @@ async fn sign_up_names_the_wrong_fields() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_token_of_a_deleted_account_is_worth_nothing() {
+async fn the_token_of_a_deleted_account_is_refused() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     assert_eq!(caller.get("/api/tasks").await.status, 200);
@@ -267,9 +263,9 @@ async fn the_token_of_a_deleted_account_is_worth_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_flood_is_answered_with_a_time_to_come_back() {
+async fn a_flood_of_logins_is_refused_with_retry_after() {
     let app = TestApp::idle_with(|config| config.throttle.network.burst = 100_000).await;
-    let caller = app.stranger();
+    let caller = app.anonymous();
     let attempts = (0..400).map(|n| {
         let caller = caller.clone();
         async move {
@@ -283,7 +279,7 @@ async fn a_login_flood_is_answered_with_a_time_to_come_back() {
     });
     let replies = futures::future::join_all(attempts).await;
     let busy: Vec<_> = replies.iter().filter(|reply| reply.status == 429).collect();
-    assert!(!busy.is_empty(), "400 at once are more than can wait");
+    assert!(!busy.is_empty(), "400 requests at once exceed the queue");
     assert!(
         busy.iter()
             .all(|reply| reply.header("retry-after").parse::<u64>().is_ok_and(|wait| wait >= 1))

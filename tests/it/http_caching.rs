@@ -1,5 +1,4 @@
-//! What a client has already is not sent again, and text is sent compressed: validators, dates, gzip, and what browsers of
-//! other origins may send and read.
+//! Caching and compression: `ETag`, preconditions, gzip, and the headers that pages of other origins may send and read.
 
 use reqwest::{Method, Response};
 use serde_json::json;
@@ -20,7 +19,7 @@ async fn ask(caller: &Caller, path: &str, headers: &[(&str, &str)]) -> Response 
     request.send().await.unwrap()
 }
 
-/// A processed task with one file.
+/// A processed task with one output, and the link to it.
 async fn processed(app: &TestApp, caller: &Caller) -> (i64, String) {
     let id = caller.upload("clip.mp4", MP4.to_vec(), &[]).await.body["id"]
         .as_i64()
@@ -31,8 +30,8 @@ async fn processed(app: &TestApp, caller: &Caller) -> (i64, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_a_client_has_is_not_sent_again() {
-    // Links change with their window only.
+async fn a_reply_that_the_client_has_cached_is_not_sent_again() {
+    // Links, and so the tags of tasks, change only once per period.
     let app = TestApp::idle_with(|config| config.link_ttl = std::time::Duration::from_secs(7 * 24 * 3_600)).await;
     let caller = app.caller().await;
     let (id, _) = processed(&app, &caller).await;
@@ -84,9 +83,11 @@ async fn an_answer_that_a_client_has_is_not_sent_again() {
         304,
         "the task has not"
     );
-    let stranger = app.caller().await;
+    let other_account = app.caller().await;
     assert_eq!(
-        ask(&stranger, &path, &[("if-none-match", &of_task)]).await.status(),
+        ask(&other_account, &path, &[("if-none-match", &of_task)])
+            .await
+            .status(),
         404
     );
     let health = ask(&caller, "/api/health", &[("if-none-match", "*")]).await;
@@ -97,32 +98,35 @@ async fn an_answer_that_a_client_has_is_not_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_answers_every_precondition() {
+async fn files_support_every_precondition() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let (_, url) = processed(&app, &caller).await;
     assert_eq!(caller.image("mine", tests::PNG.to_vec()).await.status, 201);
     for path in [url.as_str(), "/api/images/mine"] {
         let whole = ask(&caller, path, &[]).await;
-        let (etag, made) = (
+        let (etag, modified) = (
             header(&whole, "etag").to_owned(),
             header(&whole, "last-modified").to_owned(),
         );
-        assert!(etag.starts_with('"') && made.ends_with(" GMT"), "{path}: {etag} {made}");
+        assert!(
+            etag.starts_with('"') && modified.ends_with(" GMT"),
+            "{path}: {etag} {modified}"
+        );
         let (before, after) = ("Wed, 21 Oct 2015 07:28:00 GMT", "Fri, 21 Oct 2044 07:28:00 GMT");
         for (headers, status) in [
             (vec![("if-match", etag.as_str())], 200),
             (vec![("if-match", "\"other\"")], 412),
-            (vec![("if-unmodified-since", made.as_str())], 200),
+            (vec![("if-unmodified-since", modified.as_str())], 200),
             (vec![("if-unmodified-since", before)], 412),
-            (vec![("if-modified-since", made.as_str())], 304),
+            (vec![("if-modified-since", modified.as_str())], 304),
             (vec![("if-modified-since", after)], 304),
             (vec![("if-modified-since", before)], 200),
             (
                 vec![("if-none-match", etag.as_str()), ("if-modified-since", before)],
                 304,
             ),
-            (vec![("range", "bytes=2-4"), ("if-range", made.as_str())], 206),
+            (vec![("range", "bytes=2-4"), ("if-range", modified.as_str())], 206),
             (vec![("range", "bytes=2-4"), ("if-range", before)], 200),
             (vec![("range", "bytes=2-4"), ("if-match", etag.as_str())], 206),
             (vec![("range", "bytes=2-4"), ("if-match", "\"other\"")], 412),
@@ -138,7 +142,7 @@ async fn a_file_answers_every_precondition() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn text_is_sent_compressed_to_those_who_take_it_and_media_never() {
+async fn text_is_compressed_if_the_client_accepts_it_and_media_never() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let id = caller.upload("clip.mp4", MP4.to_vec(), &[]).await.body["id"]
@@ -158,7 +162,7 @@ async fn text_is_sent_compressed_to_those_who_take_it_and_media_never() {
         assert_eq!(header(&packed, "content-encoding"), "gzip", "{path}");
         assert!(
             header(&packed, "etag").starts_with("W/"),
-            "{path}: other bytes under the same strong validator"
+            "{path}: compressed bytes need a weak validator"
         );
         assert!(
             packed
@@ -169,13 +173,13 @@ async fn text_is_sent_compressed_to_those_who_take_it_and_media_never() {
         );
         let etag = header(&packed, "etag").to_owned();
         let packed = packed.bytes().await.unwrap();
-        // A task is short, and half of it are digits of links and hashes.
-        let most = if path.starts_with("/api/tasks/") {
+        // A task is short, and half of it are random digits of links and hashes, which do not compress well.
+        let max = if path.starts_with("/api/tasks/") {
             plain.len() * 2 / 3
         } else {
             plain.len() / 2
         };
-        assert!(packed.len() < most, "{path}: {} of {}", packed.len(), plain.len());
+        assert!(packed.len() < max, "{path}: {} of {}", packed.len(), plain.len());
         let mut unpacked = Vec::new();
         flate2::read::GzDecoder::new(&packed[..])
             .read_to_end(&mut unpacked)
@@ -190,14 +194,14 @@ async fn text_is_sent_compressed_to_those_who_take_it_and_media_never() {
     assert_eq!(
         (part.status().as_u16(), header(&part, "content-encoding")),
         (206, ""),
-        "bytes of a file are its own"
+        "a range is about the uncompressed bytes"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_of_another_origin_may_use_all_of_it() {
+async fn an_allowed_origin_may_send_and_read_all_headers() {
     let app = TestApp::idle_with(|config| config.cors_origins = vec!["https://app.example.com".to_owned()]).await;
-    let caller = app.stranger();
+    let caller = app.anonymous();
     let wanted = "authorization,content-type,idempotency-key,if-match,if-modified-since,if-none-match,if-range,if-unmodified-since,range";
     let preflight = caller
         .request(Method::OPTIONS, "/api/tasks/1")

@@ -1,5 +1,4 @@
-//! Downloads: who may fetch what, from where the links lead, and every kind of conditional and partial request.
-//! The task is finished by hand, so no media is made here.
+//! Downloads: authorization, signed links, conditional requests and ranges. Tasks are finished without a worker.
 
 use entity::trash;
 use reqwest::{Method, Response};
@@ -11,7 +10,7 @@ use tests::{Caller, TestApp};
 const VIDEO: &[u8] = b"0123456789abcdefghij";
 const POSTER: &[u8] = b"poster";
 
-/// A processed task with a video and a poster.
+/// Creates a processed task with a video and a poster and returns its id.
 async fn processed(app: &TestApp, caller: &Caller) -> i64 {
     let clip = std::fs::read(Clip::default().make(app.directory.path())).unwrap();
     let reply = caller.upload("día \"1\".mov", clip, &[]).await;
@@ -24,12 +23,13 @@ async fn processed(app: &TestApp, caller: &Caller) -> i64 {
     id
 }
 
-async fn link(caller: &Caller, id: i64, place: usize) -> String {
+/// The link to an output, by its index.
+async fn link(caller: &Caller, id: i64, index: usize) -> String {
     let task = caller.get(&format!("/api/tasks/{id}")).await.body;
     assert_eq!(task["status"], "processed");
     assert_eq!(task["progress"]["percent"], 100);
-    assert_eq!(task["outputs"][place]["url"], task["download"][place]);
-    task["download"][place].as_str().unwrap().to_owned()
+    assert_eq!(task["outputs"][index]["url"], task["download"][index]);
+    task["download"][index].as_str().unwrap().to_owned()
 }
 
 async fn get(url: &str, headers: &[(&str, &str)]) -> Response {
@@ -45,7 +45,7 @@ fn header<'a>(response: &'a Response, name: &str) -> &'a str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_answers_every_kind_of_request() {
+async fn a_link_supports_head_ranges_and_conditional_requests() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let url = link(&caller, processed(&app, &caller).await, 0).await;
@@ -113,7 +113,7 @@ async fn a_link_answers_every_kind_of_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_opens_its_own_output_only() {
+async fn a_link_gives_access_to_one_output_only() {
     let app = TestApp::idle().await;
     let (caller, other) = (app.caller().await, app.caller().await);
     let id = processed(&app, &caller).await;
@@ -129,7 +129,7 @@ async fn a_link_opens_its_own_output_only() {
     assert_eq!(
         shared.status(),
         200,
-        "a link that was shared opens whoever else is signed in"
+        "a shared link works with the token of another account"
     );
 
     let crossed = video.replace("output=video.mp4", "output=poster.jpg");
@@ -149,13 +149,13 @@ async fn a_link_opens_its_own_output_only() {
             "{refused}"
         );
     }
-    for (who, query, status) in [
+    for (client, query, status) in [
         (&caller, "", 200),
         (&caller, "?output=poster.jpg", 200),
         (&caller, "?output=none", 404),
         (&other, "", 404),
     ] {
-        let reply = who
+        let reply = client
             .request(Method::GET, &format!("{path}{query}"))
             .send()
             .await
@@ -167,31 +167,31 @@ async fn a_link_opens_its_own_output_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_ends_and_says_so() {
+async fn an_expired_link_gets_410() {
     let app = TestApp::idle_with(|config| config.link_ttl = Duration::ZERO).await;
     let caller = app.caller().await;
     let id = processed(&app, &caller).await;
     let url = link(&caller, id, 0).await;
-    let ended = get(&url, &[]).await;
-    assert_eq!(ended.status(), 410);
-    assert_eq!(ended.json::<Value>().await.unwrap()["code"], "link_expired");
+    let expired = get(&url, &[]).await;
+    assert_eq!(expired.status(), 410);
+    assert_eq!(expired.json::<Value>().await.unwrap()["code"], "link_expired");
     let token = format!("Bearer {}", caller.token);
     assert_eq!(
         get(&url, &[("authorization", &token)]).await.status(),
         200,
-        "its owner needs no link"
+        "the owner needs no valid link"
     );
     let other = format!("Bearer {}", app.caller().await.token);
     assert_eq!(get(&url, &[("authorization", &other)]).await.status(), 410);
-    // Nothing is told of a link that never opened anything.
+    // A link that was never valid gets 404, not 410.
     let changed = url.replace("signature=", "signature=A");
     assert_eq!(get(&changed, &[]).await.status(), 404);
     assert_eq!(caller.delete(&format!("/api/tasks/{id}")).await.status, 200);
-    assert_eq!(get(&url, &[]).await.status(), 404, "what is gone stays gone");
+    assert_eq!(get(&url, &[]).await.status(), 404, "the file has been removed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_set_plays_to_its_end_and_its_link_says_when_it_has_expired() {
+async fn the_link_to_an_adaptive_output_is_valid_for_its_duration_and_then_gets_410() {
     let app = TestApp::idle_with(|config| config.link_ttl = Duration::ZERO).await;
     let caller = app.caller().await;
     let id = caller.upload("clip.mp4", tests::MP4.to_vec(), &[]).await.body["id"]
@@ -199,13 +199,13 @@ async fn a_set_plays_to_its_end_and_its_link_says_when_it_has_expired() {
         .unwrap();
     app.finish_stream(id, &[("master.m3u8", b"#EXTM3U\n")]).await;
     let url = link(&caller, id, 0).await;
-    let ended = get(&url, &[]).await;
-    assert_eq!(ended.status(), 410);
-    assert_eq!(ended.json::<Value>().await.unwrap()["code"], "link_expired");
+    let expired = get(&url, &[]).await;
+    assert_eq!(expired.status(), 410);
+    assert_eq!(expired.json::<Value>().await.unwrap()["code"], "link_expired");
     let bad_token = get(&url, &[("authorization", "Bearer a.b.c")]).await;
     assert_eq!(bad_token.status(), 410);
 
-    // A film of four hours, and links that are to be used within a minute.
+    // A video of four hours, and links with a lifetime of a minute.
     let app = TestApp::idle_with(|config| config.link_ttl = Duration::from_secs(60)).await;
     let caller = app.caller().await;
     let id = caller.upload("clip.mp4", tests::MP4.to_vec(), &[]).await.body["id"]
@@ -232,8 +232,8 @@ async fn a_set_plays_to_its_end_and_its_link_says_when_it_has_expired() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn polls_are_given_the_same_links_so_that_caches_know_the_file() {
-    // Two windows at most are touched by what takes less than a day.
+async fn links_are_the_same_in_repeated_replies_so_that_caches_match() {
+    // The test is shorter than a period of a day, so it touches two periods at most.
     let app = TestApp::idle_with(|config| config.link_ttl = Duration::from_secs(24 * 3_600)).await;
     let caller = app.caller().await;
     let id = processed(&app, &caller).await;
@@ -246,7 +246,7 @@ async fn polls_are_given_the_same_links_so_that_caches_know_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn links_lead_where_the_client_came_from() {
+async fn links_use_the_address_of_the_request_or_the_public_url() {
     let host = ("host", "video.example.com");
     let https = ("x-forwarded-proto", "https");
     let open = TestApp::idle().await;
@@ -274,7 +274,7 @@ async fn links_lead_where_the_client_came_from() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removed_task_leaves_no_file_behind() {
+async fn a_removed_task_leaves_no_files_in_storage() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let id = processed(&app, &caller).await;
@@ -293,7 +293,7 @@ async fn a_removed_task_leaves_no_file_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_stays_as_long_as_a_task_uses_it() {
+async fn a_source_is_removed_with_the_last_task_that_uses_it() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let first = caller.task(&Clip::default().make(app.directory.path()), &[]).await;

@@ -1,4 +1,4 @@
-//! Images of an account: stored whole or not at all, known by their bytes, and there while a task needs them.
+//! Images of an account: upload, validation, limits, and images in use by tasks.
 
 use backend::{Alive, AppState, Config, Secret, Secrets, Serving};
 use background::Background;
@@ -16,6 +16,7 @@ use tests::{MP4, PNG, Reply, SECRET, TestApp};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+/// Paths of the stored images.
 fn stored_images(app: &TestApp) -> Vec<PathBuf> {
     let files = app.stored_files().into_iter();
     files
@@ -24,41 +25,41 @@ fn stored_images(app: &TestApp) -> Vec<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_image_is_stored_listed_sent_and_removed() {
+async fn an_image_is_stored_listed_served_and_removed() {
     let app = TestApp::idle().await;
     let (owner, other) = (app.caller().await, app.caller().await);
-    let made = owner.image("cat", PNG.to_vec()).await;
-    assert_eq!(made.status, 201, "{made:?}");
+    let created = owner.image("cat", PNG.to_vec()).await;
+    assert_eq!(created.status, 201, "{created:?}");
     assert_eq!(
-        (&made.body["width_px"], &made.body["height_px"]),
+        (&created.body["width_px"], &created.body["height_px"]),
         (&json!(640), &json!(360))
     );
     assert_eq!(
-        (&made.body["name"], &made.body["media_type"]),
+        (&created.body["name"], &created.body["media_type"]),
         (&json!("cat"), &json!("image/png"))
     );
     assert_eq!(
         owner.image("logo", PNG.to_vec()).await.status,
         201,
-        "it hides the built-in one"
+        "it overrides the built-in image"
     );
     let list = owner.get("/api/images").await.body;
-    assert_eq!(list["data"][0], made.body);
+    assert_eq!(list["data"][0], created.body);
     assert_eq!(list["data"][1]["name"], "logo");
     assert_eq!(other.get("/api/images").await.body["data"], json!([]));
-    let sent = owner
+    let served = owner
         .request(reqwest::Method::GET, "/api/images/cat")
         .send()
         .await
         .unwrap();
-    assert_eq!(sent.headers()["content-type"], "image/png");
-    assert_eq!(sent.headers()["x-content-type-options"], "nosniff");
-    assert_eq!(sent.bytes().await.unwrap(), PNG);
+    assert_eq!(served.headers()["content-type"], "image/png");
+    assert_eq!(served.headers()["x-content-type-options"], "nosniff");
+    assert_eq!(served.bytes().await.unwrap(), PNG);
     assert_eq!(other.delete("/api/images/cat").await.code(), "image_not_found");
     assert_eq!(
         other.image("cat", PNG.to_vec()).await.status,
         201,
-        "names are each account's own"
+        "names are unique per account"
     );
     assert_eq!(stored_images(&app).len(), 3);
     assert_eq!(owner.delete("/api/images/cat").await.message(), "Eliminado");
@@ -72,12 +73,12 @@ async fn an_image_is_stored_listed_sent_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_fit_image_is_refused_and_leaves_nothing() {
+async fn an_invalid_image_is_refused_and_not_stored() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
-    let mut bomb = PNG.to_vec();
-    bomb[16..24].copy_from_slice(&[0x7F, 0xFF, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF]);
-    bomb[29..33].copy_from_slice(&[0x14, 0xC9, 0x0B, 0x66]); // the checksum
+    let mut huge_size = PNG.to_vec();
+    huge_size[16..24].copy_from_slice(&[0x7F, 0xFF, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF]);
+    huge_size[29..33].copy_from_slice(&[0x14, 0xC9, 0x0B, 0x66]); // checksum of the chunk
     let large = [PNG, &vec![0; 5 << 20]].concat();
     let just_too_large = [PNG, &vec![0; (4 << 20) + 1 - PNG.len()]].concat();
     for (bytes, status, code) in [
@@ -89,7 +90,7 @@ async fn what_is_no_fit_image_is_refused_and_leaves_nothing() {
         ),
         (PNG[..20].to_vec(), 415, "not_an_image"),
         (PNG[..PNG.len() - 1].to_vec(), 415, "not_an_image"),
-        (bomb, 422, "image_too_large"),
+        (huge_size, 422, "image_too_large"),
         (large, 413, "upload_too_large"),
         (just_too_large, 413, "upload_too_large"),
         (Vec::new(), 400, "file_empty"),
@@ -112,12 +113,12 @@ async fn what_is_no_fit_image_is_refused_and_leaves_nothing() {
         assert_eq!((reply.status, reply.code()), (400, "name_invalid"), "{name:?}");
         assert_eq!(reply.body["errors"][0]["field"], "name");
     }
-    let picture = || Part::bytes(PNG).file_name("x.png");
+    let image = || Part::bytes(PNG).file_name("x.png");
     for (form, code) in [
         (Form::new().text("name", "cat"), "file_missing"),
-        (Form::new().part("file", picture()), "name_invalid"),
+        (Form::new().part("file", image()), "name_invalid"),
         (
-            Form::new().part("file", picture()).part("file", picture()),
+            Form::new().part("file", image()).part("file", image()),
             "multipart_invalid",
         ),
         (Form::new().text("title", "cat"), "part_unknown"),
@@ -132,25 +133,25 @@ async fn what_is_no_fit_image_is_refused_and_leaves_nothing() {
     assert_eq!(stored_images(&app), Vec::<PathBuf>::new());
     assert_eq!(caller.get("/api/images").await.body["data"], json!([]));
     let largest = [PNG, &vec![0; (4 << 20) - PNG.len()]].concat();
-    assert_eq!(caller.image("cat", largest).await.status, 201, "4 MiB to the byte");
+    assert_eq!(caller.image("cat", largest).await.status, 201, "exactly 4 MiB");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_that_take_a_name_at_once_one_has_it_and_nothing_is_left_of_the_others() {
+async fn of_parallel_uploads_with_one_name_one_succeeds_and_the_others_leave_no_files() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let replies = join_all((0..8).map(|_| caller.image("cat", PNG.to_vec()))).await;
-    let made = replies.iter().filter(|reply| reply.status == 201).count();
+    let created = replies.iter().filter(|reply| reply.status == 201).count();
     let taken = replies
         .iter()
         .filter(|reply| reply.code() == "image_name_taken")
         .count();
-    assert_eq!((made, taken), (1, 7), "{replies:?}");
+    assert_eq!((created, taken), (1, 7), "{replies:?}");
     assert_eq!(stored_images(&app).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_has_at_most_a_hundred_also_of_many_that_come_at_once() {
+async fn the_limit_of_100_images_holds_for_parallel_requests() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let image = async |number: usize| caller.image(&format!("cat-{number}"), PNG.to_vec()).await;
@@ -165,7 +166,7 @@ async fn an_account_has_at_most_a_hundred_also_of_many_that_come_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_image_stays_while_a_task_that_names_it_is_not_finished() {
+async fn an_image_cannot_be_removed_while_an_unfinished_task_uses_it() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     assert_eq!(caller.image("cat", PNG.to_vec()).await.status, 201);
@@ -182,23 +183,23 @@ async fn an_image_stays_while_a_task_that_names_it_is_not_finished() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recipe_names_only_what_its_account_has() {
+async fn a_recipe_can_use_only_images_and_tasks_of_its_account() {
     let app = TestApp::idle().await;
     let (owner, other) = (app.caller().await, app.caller().await);
     assert_eq!(other.image("cat", PNG.to_vec()).await.status, 201);
     let theirs = other.upload("b.mp4", MP4.to_vec(), &[]).await.body["id"]
         .as_i64()
         .unwrap();
-    let mine = owner.upload("b.mp4", MP4.to_vec(), &[]).await.body["id"]
+    let own = owner.upload("b.mp4", MP4.to_vec(), &[]).await.body["id"]
         .as_i64()
         .unwrap();
-    let before = app.everything().await;
+    let before = app.snapshot().await;
     for (edit, field) in [
         (json!({"watermark": {"image": "cat"}}), "watermark.image"),
         (json!({"bumper": {"image": "cat", "intro_ms": 5}}), "bumper.image"),
         (json!({"bumper": {"intro_task": theirs}}), "bumper.intro_task"),
         (
-            json!({"bumper": {"intro_task": mine, "outro_task": -1}}),
+            json!({"bumper": {"intro_task": own, "outro_task": -1}}),
             "bumper.outro_task",
         ),
     ] {
@@ -210,8 +211,8 @@ async fn a_recipe_names_only_what_its_account_has() {
         assert_eq!((reply.status, reply.code()), (400, "recipe_invalid"), "{reply:?}");
         assert_eq!(reply.body["errors"][0]["field"], field);
     }
-    assert_eq!(app.everything().await, before);
-    let recipe = json!({"bumper": {"intro_task": mine}, "watermark": {}, "outputs": [{"kind": "mp4"}]});
+    assert_eq!(app.snapshot().await, before);
+    let recipe = json!({"bumper": {"intro_task": own}, "watermark": {}, "outputs": [{"kind": "mp4"}]});
     let reply = owner
         .upload("a.mp4", MP4.to_vec(), &[("recipe", &recipe.to_string())])
         .await;
@@ -219,14 +220,14 @@ async fn a_recipe_names_only_what_its_account_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_takes_as_long_as_it_takes() {
+async fn the_request_timeout_does_not_apply_to_uploads() {
     let app = TestApp::idle().await;
     let mut caller = app.caller().await;
     let mut config = Config::new(Secrets {
         current: Secret::new(SECRET).unwrap(),
         previous: None,
     });
-    config.request_timeout = SHORT;
+    config.request_timeout = REQUEST_TIMEOUT;
     let state = AppState::new(
         app.db.clone(),
         app.storage.clone(),
@@ -257,13 +258,13 @@ async fn an_upload_takes_as_long_as_it_takes() {
     assert_eq!(task.status, 201, "{task:?}");
 }
 
-/// As long as other requests may take in the test above.
-const SHORT: Duration = Duration::from_millis(300);
+/// The timeout of all requests except uploads in the test above.
+const REQUEST_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// A file whose second half comes when any other request would be over.
+/// A file whose second half is sent after twice the request timeout.
 fn slow(bytes: &'static [u8], name: &'static str) -> Part {
     let (first, second) = bytes.split_at(bytes.len() / 2);
-    let halves = stream::iter([(first, Duration::ZERO), (second, 2 * SHORT)]);
+    let halves = stream::iter([(first, Duration::ZERO), (second, 2 * REQUEST_TIMEOUT)]);
     let body = Body::wrap_stream(halves.then(async |(half, pause)| {
         tokio::time::sleep(pause).await;
         Ok::<_, io::Error>(Bytes::from_static(half))

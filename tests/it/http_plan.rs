@@ -1,12 +1,12 @@
-//! Plans before the work, and reports after it.
+//! `POST /api/plan` and `GET /api/tasks/{id}/report`.
 
 use domain::plan::{Cost, Sample};
 use serde_json::{Value, json};
 use tests::clip::Clip;
 use tests::{MP4, TestApp};
 
-/// Facts of a 1080p clip of ten seconds with sound, as a probe shows them.
-fn facts() -> Value {
+/// The probe of a 1080p clip of ten seconds with audio.
+fn probe() -> Value {
     json!({
         "container": "mov,mp4", "bytes": 5_000_000, "duration_us": 10_000_000, "start_us": 0,
         "streams": [
@@ -21,13 +21,13 @@ fn facts() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_tells_each_output_with_reasons_before_anybody_waits() {
+async fn a_plan_shows_each_output_with_its_steps_and_reasons() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let recipe = json!({"trim": {"end": 4}, "frame": {"max_width_px": 640, "fps": "24"},
         "outputs": [{"kind": "mp4"}, {"kind": "poster"}, {"kind": "audio", "format": "mp3"}]});
     let reply = caller
-        .post("/api/plan", &json!({"recipe": recipe, "source": facts()}))
+        .post("/api/plan", &json!({"recipe": recipe, "source": probe()}))
         .await;
     assert_eq!(reply.status, 200, "{reply:?}");
     let [movie, poster, audio] = reply.body["outputs"].as_array().unwrap().as_slice() else {
@@ -63,11 +63,11 @@ async fn a_plan_tells_each_output_with_reasons_before_anybody_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_estimate_learns_from_earlier_tasks_of_its_class() {
+async fn an_estimate_is_corrected_by_earlier_tasks_of_its_class() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
-    let wish = json!({"preset": "archive", "source": facts()});
-    let guess = caller.post("/api/plan", &wish).await.body["estimate"].clone();
+    let request = json!({"preset": "archive", "source": probe()});
+    let first = caller.post("/api/plan", &request).await.body["estimate"].clone();
     let cost = |value: f64| Cost {
         cpu_s: value,
         wall_s: value,
@@ -83,48 +83,48 @@ async fn an_estimate_learns_from_earlier_tasks_of_its_class() {
         });
         recorded.await.unwrap();
     }
-    let learned = caller.post("/api/plan", &wish).await.body["estimate"].clone();
-    assert_eq!(learned["learned_from"], 6);
-    let ratio = learned["wall_s"]["likely"].as_f64().unwrap() / guess["wall_s"]["likely"].as_f64().unwrap();
-    // Both have three digits.
-    assert!((ratio / 7.0 - 1.0).abs() < 0.01, "{guess} {learned}");
+    let corrected = caller.post("/api/plan", &request).await.body["estimate"].clone();
+    assert_eq!(corrected["learned_from"], 6);
+    let ratio = corrected["wall_s"]["likely"].as_f64().unwrap() / first["wall_s"]["likely"].as_f64().unwrap();
+    // Both numbers are rounded to three digits.
+    assert!((ratio / 7.0 - 1.0).abs() < 0.01, "{first} {corrected}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_planned_is_told_with_its_code() {
+async fn a_request_that_cannot_be_planned_gets_a_code() {
     let app = TestApp::idle().await;
     let (caller, other) = (app.caller().await, app.caller().await);
     let waiting = caller.upload("a.mp4", MP4.to_vec(), &[]).await.body["id"].clone();
     let theirs = other.upload("a.mp4", MP4.to_vec(), &[]).await.body["id"].clone();
-    let mut deaf = facts();
-    deaf["streams"].as_array_mut().unwrap().pop();
-    let mut long = facts();
+    let mut silent = probe();
+    silent["streams"].as_array_mut().unwrap().pop();
+    let mut long = probe();
     long["duration_us"] = json!(100_u64 * 3_600 * 1_000_000);
     for (body, status, code) in [
         (json!({"task": waiting}), 409, "source_not_probed"),
         (json!({"task": theirs}), 404, "task_not_found"),
-        (json!({"preset": "audio", "source": deaf}), 422, "no_audio_stream"),
+        (json!({"preset": "audio", "source": silent}), 422, "no_audio_stream"),
         (json!({"source": long}), 422, "duration_too_long"),
         (
-            json!({"recipe": {"trim": {"start": 11}, "outputs": [{"kind": "mp4"}]}, "source": facts()}),
+            json!({"recipe": {"trim": {"start": 11}, "outputs": [{"kind": "mp4"}]}, "source": probe()}),
             422,
             "trim_outside_source",
         ),
-        (json!({"preset": "none", "source": facts()}), 400, "preset_unknown"),
+        (json!({"preset": "none", "source": probe()}), 400, "preset_unknown"),
         (
-            json!({"preset": "web", "recipe": {"outputs": [{"kind": "mp4"}]}, "source": facts()}),
+            json!({"preset": "web", "recipe": {"outputs": [{"kind": "mp4"}]}, "source": probe()}),
             400,
             "preset_and_recipe",
         ),
         (
-            json!({"recipe": {"watermark": {"image": "cat"}, "outputs": [{"kind": "mp4"}]}, "source": facts()}),
+            json!({"recipe": {"watermark": {"image": "cat"}, "outputs": [{"kind": "mp4"}]}, "source": probe()}),
             400,
             "recipe_invalid",
         ),
         (json!({"preset": "web"}), 400, "request_invalid"),
-        (json!({"task": waiting, "source": facts()}), 400, "request_invalid"),
+        (json!({"task": waiting, "source": probe()}), 400, "request_invalid"),
         (
-            json!({"recipe": {"bumper": {"intro_task": waiting}, "outputs": [{"kind": "mp4"}]}, "source": facts()}),
+            json!({"recipe": {"bumper": {"intro_task": waiting}, "outputs": [{"kind": "mp4"}]}, "source": probe()}),
             409,
             "source_not_probed",
         ),
@@ -135,7 +135,7 @@ async fn what_cannot_be_planned_is_told_with_its_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn facts_that_no_file_has_are_refused_by_their_path() {
+async fn an_invalid_probe_is_refused_with_the_path_of_the_field() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     for (pointer, value, field) in [
@@ -155,7 +155,7 @@ async fn facts_that_no_file_has_are_refused_by_their_path() {
         ),
         ("/streams/1/kind/audio/channels", json!(1e9), "source.streams[1].kind"),
     ] {
-        let mut source = facts();
+        let mut source = probe();
         *source.pointer_mut(pointer).unwrap() = value;
         let reply = caller.post("/api/plan", &json!({"source": source})).await;
         assert_eq!(
@@ -163,16 +163,16 @@ async fn facts_that_no_file_has_are_refused_by_their_path() {
             (400, "request_invalid"),
             "{pointer}: {reply:?}"
         );
-        let told = reply.body["errors"][0]["field"].as_str().unwrap();
-        assert!(told.starts_with(field), "{told}, not {field}");
+        let reported = reply.body["errors"][0]["field"].as_str().unwrap();
+        assert!(reported.starts_with(field), "{reported}, not {field}");
     }
-    let mut zero = facts();
+    let mut zero = probe();
     zero["streams"][0]["kind"]["video"]["sample_aspect"] = json!("1/0");
     assert_eq!(caller.post("/api/plan", &json!({"source": zero})).await.status, 400);
     for (body, field) in [
         (json!({"source": "everything"}), "source"),
         (json!({"source": {}}), "source.container"),
-        (json!({"source": facts(), "presset": "web"}), "presset"),
+        (json!({"source": probe(), "presset": "web"}), "presset"),
     ] {
         let reply = caller.post("/api/plan", &body).await;
         assert_eq!((reply.status, reply.code()), (400, "request_invalid"), "{reply:?}");
@@ -181,7 +181,7 @@ async fn facts_that_no_file_has_are_refused_by_their_path() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_report_tells_everything_once_there_is_one() {
+async fn a_report_contains_task_probe_plan_and_report_once_the_task_has_ended() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let id = caller.upload("a.mp4", MP4.to_vec(), &[]).await.body["id"]
@@ -213,7 +213,7 @@ async fn the_report_tells_everything_once_there_is_one() {
     let bundle = caller.get(&path).await.body;
     assert_eq!(bundle["report"], json!({"cpu_ms": 5}));
     assert_eq!(bundle["plan"], json!({"spans": []}));
-    // An earlier version left it there.
+    // Earlier versions stored a log of FFmpeg, which is not shown.
     assert!(!bundle.to_string().contains("a line of FFmpeg"), "{bundle}");
     assert_eq!(
         (&bundle["task"]["id"], &bundle["task"]["report"]),
@@ -221,11 +221,15 @@ async fn the_report_tells_everything_once_there_is_one() {
     );
     assert_eq!(bundle["probe"], Value::Null);
     let task = caller.get(&format!("/api/tasks/{id}")).await.body;
-    assert_eq!(task["report"], json!({"cpu_ms": 5}), "without the plan");
+    assert_eq!(
+        task["report"],
+        json!({"cpu_ms": 5}),
+        "the task shows the report without the plan"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_probe_of_a_report_can_be_planned_again_and_says_what_was_made() {
+async fn a_plan_from_the_probe_of_a_report_matches_the_outputs() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
     let clip = Clip {
@@ -235,17 +239,17 @@ async fn a_probe_of_a_report_can_be_planned_again_and_says_what_was_made() {
     .make(app.directory.path());
     let task = caller.processed(&clip, &[("preset", "web")]).await;
     let probe = caller.get(&format!("/api/tasks/{}/report", task["id"])).await.body["probe"].clone();
-    let by_facts = caller
+    let by_probe = caller
         .post("/api/plan", &json!({"preset": "web", "source": probe}))
         .await;
     let by_task = caller
         .post("/api/plan", &json!({"preset": "web", "task": task["id"]}))
         .await;
-    assert_eq!(by_facts.status, 200, "{by_facts:?}");
-    assert_eq!(by_facts.body["outputs"], by_task.body["outputs"]);
-    for (planned, made) in [0, 1].map(|n| (&by_task.body["outputs"][n], &task["outputs"][n])) {
-        for fact in ["name", "kind", "media_type", "width_px", "height_px"] {
-            assert_eq!(planned[fact], made[fact], "{fact}");
+    assert_eq!(by_probe.status, 200, "{by_probe:?}");
+    assert_eq!(by_probe.body["outputs"], by_task.body["outputs"]);
+    for (planned, output) in [0, 1].map(|n| (&by_task.body["outputs"][n], &task["outputs"][n])) {
+        for field in ["name", "kind", "media_type", "width_px", "height_px"] {
+            assert_eq!(planned[field], output[field], "{field}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Sets of files: every relative URI in them leads to a link that is proven as well.
+//! Playback of adaptive outputs: the signature is in the path, so relative URIs in playlists are signed as well.
 
 use reqwest::Method;
 use serde_json::json;
@@ -8,7 +8,7 @@ use tests::{Caller, MP4, TestApp};
 const MASTER: &[u8] = b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n720p.m3u8\n";
 const SEGMENT: &[u8] = b"0123456789";
 
-/// A caller with a task that was made into a stream, and the link to it.
+/// A client with a processed task that has an adaptive output: the client, the id of the task and the link.
 async fn stream(app: &TestApp) -> (Caller, i64, String) {
     let caller = app.caller().await;
     let id = caller.upload("a clip.mp4", MP4.to_vec(), &[]).await.body["id"]
@@ -36,10 +36,10 @@ fn beside(url: &str, name: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_player_follows_relative_names_without_a_token_of_its_own() {
+async fn a_player_can_follow_relative_names_without_a_token() {
     let app = TestApp::idle().await;
     let (_, _, url) = stream(&app).await;
-    let player = app.stranger();
+    let player = app.anonymous();
     assert!(url.ends_with("/hls/master.m3u8"), "{url}");
     assert_eq!(player.download(&url).await, MASTER);
     for (name, media_type) in [
@@ -81,10 +81,10 @@ async fn a_player_follows_relative_names_without_a_token_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_opens_its_own_set_and_only_plain_names_in_it() {
+async fn a_link_gives_access_to_one_output_and_to_valid_file_names_only() {
     let app = TestApp::idle().await;
     let ((_, _, mine), (owner, theirs, url)) = (stream(&app).await, stream(&app).await);
-    let player = app.stranger();
+    let player = app.anonymous();
     let token = |url: &str| {
         url.split("/play/")
             .nth(1)
@@ -113,11 +113,7 @@ async fn a_link_opens_its_own_set_and_only_plain_names_in_it() {
         assert_eq!(reply.status, 404, "{wrong}");
     }
     let unsigned = url.replace(&token(&url), "-");
-    assert_eq!(
-        owner.get(&unsigned).await.status,
-        200,
-        "the token of the owner opens it too"
-    );
+    assert_eq!(owner.get(&unsigned).await.status, 200, "the owner needs no signature");
     assert_eq!(owner.delete(&format!("/api/tasks/{theirs}")).await.status, 200);
     assert_eq!(player.get(&url).await.code(), "file_not_found");
     let left = app.stored_files();
@@ -129,7 +125,7 @@ async fn a_link_opens_its_own_set_and_only_plain_names_in_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_download_of_a_set_leads_to_its_first_file() {
+async fn a_download_of_an_adaptive_output_redirects_to_its_entry() {
     let app = TestApp::idle().await;
     let (owner, id, _) = stream(&app).await;
     let task = owner.get(&format!("/api/tasks/{id}")).await.body;
@@ -144,7 +140,7 @@ async fn a_download_of_a_set_leads_to_its_first_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_to_a_set_cannot_be_exchanged_for_one_that_lasts_longer() {
+async fn the_signature_of_a_playback_link_is_not_valid_for_downloads() {
     let app = TestApp::idle().await;
     let (owner, id, url) = stream(&app).await;
     let token: Vec<_> = url.split('/').nth(6).unwrap().split('.').collect();
@@ -155,11 +151,11 @@ async fn a_link_to_a_set_cannot_be_exchanged_for_one_that_lasts_longer() {
     let file_path = task["file_path"].as_str().unwrap();
     let query = format!("output=hls&expires={expires}&key={key}&signature={signature}");
     let path = format!("/api/video/download/{file_path}?{query}");
-    assert_eq!(app.stranger().get(&path).await.code(), "file_not_found");
+    assert_eq!(app.anonymous().get(&path).await.code(), "file_not_found");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_a_worker_made_plays_from_its_link_to_its_last_frame() {
+async fn an_hls_output_of_a_worker_can_be_decoded_from_its_link_to_the_last_frame() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
     let source = Clip {
@@ -172,8 +168,8 @@ async fn a_stream_that_a_worker_made_plays_from_its_link_to_its_last_frame() {
         let recipe = json!({ "outputs": [hls] }).to_string();
         let task = caller.processed(&source, &[("recipe", &recipe)]).await;
         let url = task["download"][0].as_str().unwrap();
-        // A player that knows nothing but the link.
-        let streams = clip::facts(url)["streams"].as_array().unwrap().clone();
+        // ffprobe reads playlists and segments through the link.
+        let streams = clip::ffprobe(url)["streams"].as_array().unwrap().clone();
         let mut seen: Vec<_> = streams
             .iter()
             .map(|stream| (stream["codec_name"].as_str().unwrap(), stream["height"].as_u64()))
@@ -183,10 +179,10 @@ async fn a_stream_that_a_worker_made_plays_from_its_link_to_its_last_frame() {
         for stream in streams.iter().filter(|stream| stream["height"].is_u64()) {
             assert_eq!(stream["nb_read_packets"], "85", "{stream}");
         }
-        // What is decoded, from the first segment to the last.
+        // Every frame of every segment decodes.
         let whole = app.directory.path().join("whole.mkv");
         clip::ffmpeg(&["-xerror", "-i", url, "-c:v", "ffv1", "-c:a", "flac"], &whole);
-        let decoded = clip::facts(&whole);
+        let decoded = clip::ffprobe(&whole);
         assert_eq!(decoded["streams"][0]["nb_read_packets"], "85");
         let seconds: f64 = decoded["format"]["duration"].as_str().unwrap().parse().unwrap();
         assert!((3.4..3.5).contains(&seconds), "{seconds} s");

@@ -1,4 +1,4 @@
-//! Presets of an account beside those of the installation.
+//! Built-in presets and presets of an account.
 
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -15,18 +15,18 @@ fn names(list: &Reply) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_preset_is_kept_used_replaced_and_removed() {
+async fn a_preset_is_stored_used_replaced_and_removed() {
     let app = TestApp::idle().await;
-    let (owner, other, stranger) = (app.caller().await, app.caller().await, app.stranger());
+    let (owner, other, anonymous) = (app.caller().await, app.caller().await, app.anonymous());
     let small = json!({"name": "small", "summary": "Pequeño", "recipe": {"frame": {"max_width_px": 320}, "outputs": [{"kind": "mp4"}]}});
-    let made = owner.post("/api/presets", &small).await;
-    assert_eq!(made.status, 201, "{made:?}");
+    let created = owner.post("/api/presets", &small).await;
+    assert_eq!(created.status, 201, "{created:?}");
     assert_eq!(
-        (&made.body["built_in"], &made.body["default"]),
+        (&created.body["built_in"], &created.body["default"]),
         (&json!(false), &json!(false))
     );
-    assert_eq!(made.body["recipe"]["frame"]["max_width_px"], 320);
-    let public = stranger.get("/api/presets").await;
+    assert_eq!(created.body["recipe"]["frame"]["max_width_px"], 320);
+    let public = anonymous.get("/api/presets").await;
     assert_eq!(names(&public)[0], "web");
     assert!(
         public.body["data"]
@@ -40,12 +40,12 @@ async fn a_preset_is_kept_used_replaced_and_removed() {
         [names(&public), vec!["small"]].concat()
     );
     assert_eq!(names(&other.get("/api/presets").await), names(&public));
-    let mut spoiled = owner.clone();
-    spoiled.token.push('x');
+    let mut invalid = owner.clone();
+    invalid.token.push('x');
     assert_eq!(
-        spoiled.get("/api/presets").await.code(),
+        invalid.get("/api/presets").await.code(),
         "token_invalid",
-        "own presets do not silently go away"
+        "an invalid token is refused, not ignored"
     );
     let typo = json!({"name": "typo", "sumary": "x", "recipe": {"outputs": [{"kind": "mp4"}]}});
     let typo = owner.post("/api/presets", &typo).await;
@@ -71,7 +71,7 @@ async fn a_preset_is_kept_used_replaced_and_removed() {
     assert_eq!(
         owner.get(&path).await.body["recipe"]["frame"]["max_width_px"],
         320,
-        "a task keeps what it was made with"
+        "a task keeps the recipe of its upload"
     );
 
     assert_eq!(other.get("/api/presets/small").await.code(), "preset_not_found");
@@ -83,7 +83,7 @@ async fn a_preset_is_kept_used_replaced_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn presets_of_the_installation_are_shown_and_never_changed() {
+async fn built_in_presets_can_be_read_but_not_changed() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let recipe = json!({"outputs": [{"kind": "poster"}]});
@@ -102,11 +102,11 @@ async fn presets_of_the_installation_are_shown_and_never_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_preset_is_refused_with_its_field() {
+async fn an_invalid_preset_is_refused_with_the_field() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let recipe = json!({"outputs": [{"kind": "mp4"}]});
-    let before = app.everything().await;
+    let before = app.snapshot().await;
     for (body, code, field) in [
         (json!({"recipe": recipe}), "fields_missing", "name"),
         (json!({"name": "mine"}), "fields_missing", "recipe"),
@@ -141,27 +141,27 @@ async fn what_is_no_preset_is_refused_with_its_field() {
         assert_eq!((reply.status, reply.code()), (400, code), "{body}");
         assert_eq!(reply.body["errors"][0]["field"], field, "{body}");
     }
-    assert_eq!(app.everything().await, before);
+    assert_eq!(app.snapshot().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_that_take_a_name_at_once_one_has_it() {
+async fn of_parallel_requests_with_one_name_one_succeeds() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let preset = json!({"name": "mine", "recipe": {"outputs": [{"kind": "mp4"}]}});
     let replies = join_all((0..8).map(|_| caller.post("/api/presets", &preset))).await;
-    let made = replies.iter().filter(|reply| reply.status == 201).count();
+    let created = replies.iter().filter(|reply| reply.status == 201).count();
     let taken = replies
         .iter()
         .filter(|reply| reply.code() == "preset_name_taken")
         .count();
-    assert_eq!((made, taken), (1, 7), "{replies:?}");
+    assert_eq!((created, taken), (1, 7), "{replies:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn presets_are_listed_with_their_recipes() {
     let app = TestApp::idle_with(|config| config.default_preset = "idrl".to_owned()).await;
-    let list = app.stranger().get("/api/presets").await.body;
+    let list = app.anonymous().get("/api/presets").await.body;
     let listed = list["data"].as_array().unwrap();
     let names: Vec<_> = listed.iter().map(|preset| preset["name"].as_str().unwrap()).collect();
     let known: Vec<_> = domain::preset::built_in().iter().map(|preset| preset.name).collect();
@@ -175,7 +175,7 @@ async fn presets_are_listed_with_their_recipes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_has_at_most_a_hundred_also_of_many_that_come_at_once() {
+async fn the_limit_of_100_presets_holds_for_parallel_requests() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let preset = async |number: usize| {

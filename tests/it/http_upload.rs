@@ -1,5 +1,5 @@
-//! Uploads as clients really send them: parts in any order, bodies that pause, break off or never end, and browsers
-//! that read the answer only when they have sent everything.
+//! Uploads at the level of HTTP: order of parts, bodies that pause, end early or never end, file names, and clients
+//! that read the reply only after they have sent the whole body.
 
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
@@ -10,8 +10,8 @@ use tests::{Caller, TestApp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A service without a worker, whose largest upload is 1 MB and where an upload may pause for half a second.
-async fn small() -> TestApp {
+/// A service without a worker, with a limit of 1 MB for an upload and of 500 ms for a pause in it.
+async fn limited() -> TestApp {
     let config = |config: &mut backend::Config| {
         config.limits.max_upload_bytes = 1_000_000;
         config.upload_idle = Duration::from_millis(500);
@@ -37,6 +37,7 @@ fn head(app: &TestApp, caller: &Caller, lines: &str) -> String {
     )
 }
 
+/// The header of the part with the file.
 const PART: &str = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x.mp4\"\r\n\r\n";
 
 async fn connect(app: &TestApp) -> TcpStream {
@@ -45,8 +46,8 @@ async fn connect(app: &TestApp) -> TcpStream {
         .unwrap()
 }
 
-/// Reads until the reply has ended, within 10 s.
-async fn answer(socket: &mut TcpStream) -> String {
+/// Reads a reply that is JSON, for at most 10 s.
+async fn read_reply(socket: &mut TcpStream) -> String {
     let mut text = Vec::new();
     let read = async {
         let mut buffer = [0; 4_096];
@@ -62,7 +63,8 @@ async fn answer(socket: &mut TcpStream) -> String {
     String::from_utf8(text).unwrap()
 }
 
-async fn nothing_stays(app: &TestApp) {
+/// Asserts that all stored files are removed within 5 s.
+async fn assert_nothing_stored(app: &TestApp) {
     for _ in 0..50 {
         if app.stored_files().is_empty() {
             return;
@@ -73,8 +75,8 @@ async fn nothing_stays(app: &TestApp) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parts_come_in_any_order() {
-    let app = small().await;
+async fn parts_may_have_any_order() {
+    let app = limited().await;
     let caller = app.caller().await;
     let recipe = r#"{"trim":{"end":1},"outputs":[{"kind":"mp4"}]}"#;
     for form in [
@@ -93,8 +95,8 @@ async fn parts_come_in_any_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_after_the_file_takes_the_file_back() {
-    let app = small().await;
+async fn a_refusal_after_the_file_removes_the_file() {
+    let app = limited().await;
     let caller = app.caller().await;
     let with = |name: &'static str, value: &'static str| Form::new().part("file", file(clip(&app))).text(name, value);
     for (form, code) in [
@@ -117,9 +119,9 @@ async fn a_refusal_after_the_file_takes_the_file_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_stored_is_what_was_sent() {
+async fn the_stored_file_has_the_bytes_and_the_hash_of_the_upload() {
     use sha2::{Digest, Sha256};
-    let app = small().await;
+    let app = limited().await;
     let caller = app.caller().await;
     let bytes = clip(&app);
     let reply = caller.upload("x.mp4", bytes.clone(), &[]).await;
@@ -137,35 +139,35 @@ async fn what_is_stored_is_what_was_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_browser_that_sends_before_it_reads_reads_the_refusal() {
-    let app = small().await;
-    let (caller, stranger) = (app.caller().await, app.stranger());
+async fn a_client_that_sends_the_whole_body_first_can_read_the_refusal() {
+    let app = limited().await;
+    let (caller, anonymous) = (app.caller().await, app.anonymous());
     let body = vec![b'x'; 12_000_000];
-    for (who, status) in [(&caller, "413 Payload Too Large"), (&stranger, "401 Unauthorized")] {
+    for (client, status) in [(&caller, "413 Payload Too Large"), (&anonymous, "401 Unauthorized")] {
         let mut socket = connect(&app).await;
         let lines = format!("Content-Length: {}\r\n", body.len());
-        socket.write_all(head(&app, who, &lines).as_bytes()).await.unwrap();
+        socket.write_all(head(&app, client, &lines).as_bytes()).await.unwrap();
         tokio::time::sleep(Duration::from_millis(50)).await;
         socket.write_all(&body).await.unwrap();
-        let reply = answer(&mut socket).await;
+        let reply = read_reply(&mut socket).await;
         assert!(reply.starts_with(&format!("HTTP/1.1 {status}")), "{reply}");
         assert!(reply.contains("application/problem+json"), "{reply}");
     }
-    nothing_stays(&app).await;
+    assert_nothing_stored(&app).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_asks_first_is_not_asked_to_send() {
-    let app = small().await;
-    let (caller, stranger) = (app.caller().await, app.stranger());
-    for (who, bytes, first) in [
+async fn a_request_with_expect_100_continue_is_refused_before_its_body() {
+    let app = limited().await;
+    let (caller, anonymous) = (app.caller().await, app.anonymous());
+    for (client, bytes, first) in [
         (&caller, 12_000_000, "413"),
-        (&stranger, 500_000, "401"),
+        (&anonymous, 500_000, "401"),
         (&caller, 500_000, "100"),
     ] {
         let mut socket = connect(&app).await;
         let lines = format!("Content-Length: {bytes}\r\nExpect: 100-continue\r\n");
-        socket.write_all(head(&app, who, &lines).as_bytes()).await.unwrap();
+        socket.write_all(head(&app, client, &lines).as_bytes()).await.unwrap();
         let mut start = [0; 12];
         tokio::time::timeout(Duration::from_secs(5), socket.read_exact(&mut start))
             .await
@@ -176,8 +178,8 @@ async fn a_client_that_asks_first_is_not_asked_to_send() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_of_no_declared_length_is_counted() {
-    let app = small().await;
+async fn the_limit_holds_for_a_body_without_content_length() {
+    let app = limited().await;
     let caller = app.caller().await;
     let start = clip(&app);
     let rest = futures::stream::iter((0..40).map(|_| Ok::<_, std::io::Error>(bytes::Bytes::from(vec![0; 50_000]))));
@@ -191,8 +193,8 @@ async fn a_body_of_no_declared_length_is_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_that_pauses_too_long_is_given_up() {
-    let app = small().await;
+async fn an_upload_that_pauses_too_long_gets_408() {
+    let app = limited().await;
     let caller = app.caller().await;
     let mut socket = connect(&app).await;
     socket
@@ -202,15 +204,15 @@ async fn an_upload_that_pauses_too_long_is_given_up() {
     socket.write_all(PART.as_bytes()).await.unwrap();
     let clip = clip(&app);
     socket.write_all(&clip[..clip.len() / 2]).await.unwrap();
-    let reply = answer(&mut socket).await;
+    let reply = read_reply(&mut socket).await;
     assert!(reply.starts_with("HTTP/1.1 408 "), "{reply}");
     assert!(reply.contains("request_timeout"), "{reply}");
-    nothing_stays(&app).await;
+    assert_nothing_stored(&app).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_part_with_an_endless_header_is_cut_off() {
-    let app = small().await;
+async fn a_part_with_an_endless_header_is_refused() {
+    let app = limited().await;
     let caller = app.caller().await;
     let mut socket = connect(&app).await;
     socket
@@ -228,14 +230,14 @@ async fn a_part_with_an_endless_header_is_cut_off() {
             break;
         }
     }
-    let reply = answer(&mut socket).await;
+    let reply = read_reply(&mut socket).await;
     assert!(reply.starts_with("HTTP/1.1 400 "), "{reply}");
     assert!(reply.contains("multipart_invalid"), "{reply}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_form_that_breaks_off_is_told_so() {
-    let app = small().await;
+async fn a_form_that_ends_early_is_refused() {
+    let app = limited().await;
     let caller = app.caller().await;
     let bytes = clip(&app);
     for body in [
@@ -271,8 +273,8 @@ async fn a_form_that_breaks_off_is_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_as_a_browser_sends_it_comes_back_as_its_user_gave_it() {
-    let app = small().await;
+async fn a_file_name_is_decoded_as_browsers_encode_it() {
+    let app = limited().await;
     let caller = app.caller().await;
     let bytes = clip(&app);
     for (sent, name) in [

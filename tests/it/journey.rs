@@ -1,4 +1,4 @@
-//! From the upload to the result, and the ways in which that can end.
+//! The lifecycle of a task: upload, progress, outputs, failure, retry, cancel, removal and shutdown.
 
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ async fn an_upload_becomes_a_verified_video_and_a_poster() {
         assert_eq!(output["bytes"].as_u64().unwrap(), bytes.len() as u64);
         assert_eq!(output["sha256"], sha256(&bytes));
     }
-    let facts = clip::facts(task["download"][0].as_str().unwrap());
+    let facts = clip::ffprobe(task["download"][0].as_str().unwrap());
     assert_eq!(facts["streams"][0]["codec_name"], "h264");
     assert_eq!(facts["streams"][0]["nb_read_packets"], "50");
     assert_eq!(facts["streams"][1]["codec_name"], "aac");
@@ -37,7 +37,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recipe_trims_to_the_frame_and_makes_what_it_lists() {
+async fn a_recipe_trims_to_the_frame_and_produces_its_outputs() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
     let source = Clip {
@@ -62,7 +62,7 @@ async fn a_recipe_trims_to_the_frame_and_makes_what_it_lists() {
         .collect();
     assert_eq!(names, ["small.mp4", "audio.mp3", "poster.png"]);
     assert_eq!(task["outputs"][0]["width_px"], 160);
-    let small = clip::facts(task["download"][0].as_str().unwrap());
+    let small = clip::ffprobe(task["download"][0].as_str().unwrap());
     // 1.5 s at 25 frames a second is 37.5 frames: the 38 whose time is in [1.0, 2.5).
     let frames: u32 = small["streams"][0]["nb_read_packets"]
         .as_str()
@@ -72,7 +72,7 @@ async fn a_recipe_trims_to_the_frame_and_makes_what_it_lists() {
     assert!((37..=38).contains(&frames), "{frames}");
 }
 
-/// A task that goes on for longer than any test looks at it.
+/// Creates a task that is processed for longer than any test runs.
 async fn slow_task(app: &TestApp, caller: &Caller) -> i64 {
     let source = Clip {
         width: 1280,
@@ -101,21 +101,24 @@ async fn progress_moves_while_the_task_runs() {
     let reply = caller.post(&format!("/api/tasks/{id}/cancel"), &json!({})).await;
     assert_eq!(reply.status, 200);
     assert_eq!(reply.body["status"], "canceled");
-    gone(app.directory.path()).await;
+    wait_for_media_children(app.directory.path()).await;
     let reply = caller.post(&format!("/api/tasks/{id}/cancel"), &json!({})).await;
     assert_eq!((reply.status, reply.code()), (409, "task_finished"));
 }
 
-/// Waits until the media children of a test are gone: 5 s at most after a cancel or a shutdown.
-async fn gone(directory: &std::path::Path) {
+/// Waits until the media children of a test have ended: at most 5 s after a cancel or a shutdown.
+async fn wait_for_media_children(directory: &std::path::Path) {
     let begun = Instant::now();
     while media_children(directory) > 0 {
-        assert!(begun.elapsed() < Duration::from_secs(5), "a child goes within 5 s");
+        assert!(
+            begun.elapsed() < Duration::from_secs(5),
+            "a media child still runs after 5 s"
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// Processes whose working directory is below `directory`: the media children of one test.
+/// The number of media children of a test: processes whose working directory is below `directory`.
 fn media_children(directory: &std::path::Path) -> usize {
     let directory = directory.canonicalize().unwrap();
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
@@ -124,7 +127,7 @@ fn media_children(directory: &std::path::Path) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_task_tells_why_and_can_be_retried_as_a_new_one() {
+async fn a_failed_task_has_an_error_and_can_be_retried_as_a_new_task() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
     let source = Clip::default().make(app.directory.path());
@@ -165,7 +168,7 @@ async fn a_removed_task_leaves_no_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shutdown_gives_the_task_back_without_a_failure() {
+async fn a_shutdown_releases_the_task_without_a_failure() {
     let mut app = TestApp::with(Options {
         worker: Some(|settings| settings.grace = Duration::from_millis(300)),
         ..Options::default()
@@ -178,5 +181,5 @@ async fn a_shutdown_gives_the_task_back_without_a_failure() {
     let row = entity::task::by_id(&app.db, domain::TaskId(id)).await.unwrap().unwrap();
     assert_eq!(domain::Status::from(row.status), domain::Status::Uploaded);
     assert_eq!((row.failures, row.attempt), (0, 1));
-    gone(app.directory.path()).await;
+    wait_for_media_children(app.directory.path()).await;
 }

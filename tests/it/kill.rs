@@ -1,6 +1,7 @@
-//! Processes and media children that are killed at random while clients work. `tests/campaign kill` runs it for longer.
+//! Processes and media children that are killed at random while clients work: no acknowledged change is lost.
+//! `tests/campaign kill` runs the test for longer.
 
-use crate::ledger;
+use crate::consistency;
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
@@ -13,20 +14,20 @@ use tests::server::Server;
 use tests::{Caller, SECRET, TestApp};
 use tokio::time::sleep;
 
-/// What `./test` tries.
-const USUAL_SEED: u64 = 1;
-const USUAL_SECONDS: u64 = 12;
+/// Seed and duration in `./test`.
+const DEFAULT_SEED: u64 = 1;
+const DEFAULT_SECONDS: u64 = 12;
 const CLIENTS: u64 = 3;
 
-/// What clients were told: the ids of tasks, and what became of them on their wish.
+/// The ids of tasks in acknowledged requests.
 #[derive(Debug, Default)]
-struct Told {
+struct Acknowledged {
     created: Vec<i64>,
     canceled: Vec<i64>,
     removed: Vec<i64>,
 }
 
-/// One process that is started again whenever it was killed.
+/// A process that is started again after each kill.
 struct Victim {
     role: &'static str,
     home: PathBuf,
@@ -38,7 +39,7 @@ impl Victim {
     fn start(role: &'static str, directory: &Path, environment: Vec<(&'static str, String)>) -> Self {
         let home = directory.join(role);
         std::fs::create_dir_all(&home).unwrap();
-        let process = Server::within(role, &home, &environment);
+        let process = Server::start_in(role, &home, &environment);
         Self {
             role,
             home,
@@ -47,19 +48,19 @@ impl Victim {
         }
     }
 
-    /// Kills it and starts it again on the same data directory.
-    async fn dies(&mut self) {
+    /// Kills the process and starts it again with the same data directory.
+    async fn kill(&mut self) {
         self.process.signal("-KILL");
         self.process.ended().await;
-        self.process = Server::within(self.role, &self.home, &self.environment);
+        self.process = Server::start_in(self.role, &self.home, &self.environment);
     }
 
-    /// Kills one of its media children, if it has any.
-    fn loses_a_child(&self, random: &mut Random) {
+    /// Kills a random media child, if there is one.
+    fn kill_a_child(&self, random: &mut Random) {
         let id = self.process.id();
         let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
         let mut children: Vec<String> = children.split_whitespace().map(str::to_owned).collect();
-        // Children belong to the thread that started them.
+        // The kernel lists children by the thread that started them.
         for thread in std::fs::read_dir(format!("/proc/{id}/task"))
             .into_iter()
             .flatten()
@@ -69,21 +70,21 @@ impl Victim {
             children.extend(more.split_whitespace().map(str::to_owned));
         }
         if let Some(child) = children.get(random.below(children.len())) {
-            // It may have ended by itself meanwhile.
+            // The child may have ended by itself.
             let _ = std::process::Command::new("kill").args(["-KILL", child]).status();
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn processes_that_are_killed_at_random_lose_nothing_that_was_acknowledged() {
+async fn killing_processes_at_random_loses_no_acknowledged_change() {
     let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
-    let seed = number("TEST_CAMPAIGN_SEED").unwrap_or(USUAL_SEED);
-    let time = Duration::from_secs(number("TEST_CAMPAIGN_SECONDS").unwrap_or(USUAL_SECONDS));
+    let seed = number("TEST_CAMPAIGN_SEED").unwrap_or(DEFAULT_SEED);
+    let time = Duration::from_secs(number("TEST_CAMPAIGN_SECONDS").unwrap_or(DEFAULT_SECONDS));
     let mut random = Random::new(seed);
-    // Its API is in the process of the test and never dies: it tells what is true.
+    // The API in the process of the test is never killed. At the end it is asked for the state of each task.
     let app = TestApp::idle().await;
-    let witness = app.caller().await;
+    let observer = app.caller().await;
     let clip = Clip::default().make(app.directory.path());
     let mut environment = app.environment.clone();
     environment.push(("RUSHES_JWT_SECRET", SECRET.to_owned()));
@@ -93,64 +94,64 @@ async fn processes_that_are_killed_at_random_lose_nothing_that_was_acknowledged(
         .local_addr()
         .unwrap()
         .port();
-    let mut of_the_api = environment.clone();
-    of_the_api.push(("RUSHES_LISTEN", format!("127.0.0.1:{port}")));
+    let mut api_environment = environment.clone();
+    api_environment.push(("RUSHES_LISTEN", format!("127.0.0.1:{port}")));
     let mut victims = [
-        Victim::start("up", app.directory.path(), of_the_api),
+        Victim::start("up", app.directory.path(), api_environment),
         Victim::start("worker", app.directory.path(), environment),
     ];
-    let mut caller = witness.clone();
+    let mut caller = observer.clone();
     caller.url = format!("http://127.0.0.1:{port}");
 
-    let (until, told) = (Instant::now() + time, Arc::new(Mutex::new(Told::default())));
+    let (until, acknowledged) = (Instant::now() + time, Arc::new(Mutex::new(Acknowledged::default())));
     let clients: Vec<_> = (0..CLIENTS)
-        .map(|place| {
+        .map(|number| {
             let client = Client {
                 caller: caller.clone(),
                 clip: std::fs::read(&clip).unwrap(),
-                place,
-                told: told.clone(),
+                number,
+                acknowledged: acknowledged.clone(),
             };
-            tokio::spawn(client.work(until, Random::new(seed.wrapping_add(place + 1))))
+            tokio::spawn(client.work(until, Random::new(seed.wrapping_add(number + 1))))
         })
         .collect();
     let mut kills = [0; 3];
     while Instant::now() < until {
         sleep(Duration::from_millis(500 + random.below(2_500) as u64)).await;
-        let what = random.below(3);
-        match what {
-            0 | 1 => victims[what].dies().await,
-            _ => victims[random.below(2)].loses_a_child(&mut random),
+        let kind = random.below(3);
+        match kind {
+            0 | 1 => victims[kind].kill().await,
+            _ => victims[random.below(2)].kill_a_child(&mut random),
         }
-        kills[what] += 1;
+        kills[kind] += 1;
     }
     for client in clients {
         client.await.unwrap();
     }
-    let told = Arc::into_inner(told).unwrap().into_inner().unwrap();
-    let ends = account(&witness, &told).await;
+    let acknowledged = Arc::into_inner(acknowledged).unwrap().into_inner().unwrap();
+    let results = check_tasks(&observer, &acknowledged).await;
     for victim in victims {
         drop(victim.process);
     }
-    ledger::check_files(&app).await;
-    // One task for each key, however often it was sent.
-    let everything = app.everything().await;
-    let rows = everything.iter().filter(|line| line.starts_with("tasks: ")).count();
-    assert_eq!(rows, told.created.len() - told.removed.len());
+    consistency::check_files(&app).await;
+    // One task for each idempotency key, although requests were repeated.
+    let snapshot = app.snapshot().await;
+    let rows = snapshot.iter().filter(|line| line.starts_with("tasks: ")).count();
+    assert_eq!(rows, acknowledged.created.len() - acknowledged.removed.len());
     println!(
-        "seed {seed}, {} s: killed API, worker, children {kills:?}; {} tasks: {ends:?}",
+        "seed {seed}, {} s: killed API, worker, children {kills:?}; {} tasks: {results:?}",
         time.as_secs(),
-        told.created.len()
+        acknowledged.created.len()
     );
-    assert!(!told.created.is_empty(), "nothing was tried");
+    assert!(!acknowledged.created.is_empty(), "no task was created");
 }
 
-/// One who uploads, cancels and removes, and sends again what got no answer.
+/// A client that uploads, cancels and removes, and repeats requests without a reply.
 struct Client {
     caller: Caller,
     clip: Vec<u8>,
-    place: u64,
-    told: Arc<Mutex<Told>>,
+    number: u64,
+    acknowledged: Arc<Mutex<Acknowledged>>,
 }
 
 impl Client {
@@ -159,7 +160,7 @@ impl Client {
         while Instant::now() < until {
             round += 1;
             let id = self.create(round).await;
-            self.told.lock().unwrap().created.push(id);
+            self.acknowledged.lock().unwrap().created.push(id);
             sleep(Duration::from_millis(random.below(400) as u64)).await;
             match random.below(6) {
                 0 => self.cancel(id).await,
@@ -169,13 +170,14 @@ impl Client {
         }
     }
 
-    /// Asks until there is an answer; the answers that a service may give while parts of it are dead are asked again.
-    async fn answer(&self, request: impl Fn() -> reqwest::RequestBuilder) -> (u16, serde_json::Value) {
+    /// Repeats a request until it gets a definite reply. Replies that a service may give while parts of it are down are
+    /// not definite.
+    async fn send(&self, request: impl Fn() -> reqwest::RequestBuilder) -> (u16, serde_json::Value) {
         let begun = Instant::now();
         loop {
             if let Ok(reply) = request().timeout(Duration::from_secs(20)).send().await {
                 let status = reply.status().as_u16();
-                // 409: the process that held the key was killed, and its lease runs.
+                // 409: the process that held the idempotency key was killed, and the lease has not expired.
                 let body = reply.json().await.unwrap_or_default();
                 match status {
                     503 | 409 if body_code(&body) != "task_finished" => {}
@@ -189,9 +191,9 @@ impl Client {
     }
 
     async fn create(&self, round: u64) -> i64 {
-        let key = format!("{}-{round}", self.place);
-        // Each another moment: nothing is made by another task already.
-        let at_ms = (self.place * 331 + round * 7) % 1_900;
+        let key = format!("{}-{round}", self.number);
+        // Another timestamp for each task, so that no outputs are reused.
+        let at_ms = (self.number * 331 + round * 7) % 1_900;
         let recipe = json!({ "outputs": [{ "kind": "poster", "at_ms": at_ms }, { "kind": "gif" }] }).to_string();
         let request = || {
             let file = Part::bytes(self.clip.clone()).file_name("clip.mp4");
@@ -199,17 +201,17 @@ impl Client {
             let request = self.caller.request(Method::POST, "/api/tasks");
             request.header("idempotency-key", &key).multipart(form)
         };
-        let (status, body) = self.answer(request).await;
+        let (status, body) = self.send(request).await;
         assert_eq!(status, 201, "{body}");
         body["task_id"].as_i64().unwrap()
     }
 
     async fn cancel(&self, id: i64) {
         let path = format!("/api/tasks/{id}/cancel");
-        let (status, body) = self.answer(|| self.caller.request(Method::POST, &path)).await;
+        let (status, body) = self.send(|| self.caller.request(Method::POST, &path)).await;
         match status {
-            200 => self.told.lock().unwrap().canceled.push(id),
-            // Finished, perhaps by the first of two requests.
+            200 => self.acknowledged.lock().unwrap().canceled.push(id),
+            // Already finished, possibly canceled by an earlier request whose reply was lost.
             409 => {}
             _ => panic!("{status}: {body}"),
         }
@@ -217,10 +219,10 @@ impl Client {
 
     async fn remove(&self, id: i64) {
         let path = format!("/api/tasks/{id}");
-        let (status, body) = self.answer(|| self.caller.request(Method::DELETE, &path)).await;
-        // 404 to the second of two requests, when the answer to the first got lost.
+        let (status, body) = self.send(|| self.caller.request(Method::DELETE, &path)).await;
+        // 404 if the task was removed by an earlier request whose reply was lost.
         assert!([200, 404].contains(&status), "{status}: {body}");
-        self.told.lock().unwrap().removed.push(id);
+        self.acknowledged.lock().unwrap().removed.push(id);
     }
 }
 
@@ -228,42 +230,42 @@ fn body_code(body: &serde_json::Value) -> &str {
     body["code"].as_str().unwrap_or_default()
 }
 
-/// Compares what is with what was told; how many tasks ended how.
-async fn account(witness: &Caller, told: &Told) -> std::collections::BTreeMap<String, usize> {
-    let mut ends = std::collections::BTreeMap::<String, usize>::new();
-    for id in &told.created {
-        if told.removed.contains(id) {
+/// Compares the tasks with the acknowledged requests. Returns the number of tasks by status and code.
+async fn check_tasks(observer: &Caller, acknowledged: &Acknowledged) -> std::collections::BTreeMap<String, usize> {
+    let mut results = std::collections::BTreeMap::<String, usize>::new();
+    for id in &acknowledged.created {
+        if acknowledged.removed.contains(id) {
             assert_eq!(
-                witness.get(&format!("/api/tasks/{id}")).await.status,
+                observer.get(&format!("/api/tasks/{id}")).await.status,
                 404,
-                "{id} is back"
+                "{id} exists again"
             );
-            *ends.entry("removed".to_owned()).or_default() += 1;
+            *results.entry("removed".to_owned()).or_default() += 1;
             continue;
         }
-        let task = witness.ended(*id).await;
+        let task = observer.ended(*id).await;
         let code = task["error"]["code"].as_str().unwrap_or_default();
         match task["status"].as_str().unwrap() {
             "processed" => {
                 for link in task["download"].as_array().unwrap() {
-                    assert!(!witness.download(link.as_str().unwrap()).await.is_empty());
+                    assert!(!observer.download(link.as_str().unwrap()).await.is_empty());
                 }
             }
-            "canceled" => assert!(told.canceled.contains(id) || code.is_empty(), "{task}"),
-            // It was killed too often.
+            "canceled" => assert!(acknowledged.canceled.contains(id) || code.is_empty(), "{task}"),
+            // Its worker or child was killed too often.
             "failed" => assert!(
                 ["worker_crash", "media_killed", "media_crash", "internal"].contains(&code),
                 "{task}"
             ),
             other => panic!("{other}: {task}"),
         }
-        *ends
+        *results
             .entry(format!("{} {code}", task["status"].as_str().unwrap()))
             .or_default() += 1;
     }
-    for id in &told.canceled {
-        let task = witness.get(&format!("/api/tasks/{id}")).await;
+    for id in &acknowledged.canceled {
+        let task = observer.get(&format!("/api/tasks/{id}")).await;
         assert_eq!(task.body["status"], "canceled", "{task:?}");
     }
-    ends
+    results
 }

@@ -1,14 +1,14 @@
-//! What a browser shows for the address of the service alone.
+//! The page at `/`.
 
 use reqwest::Method;
 use tests::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_browser_is_shown_a_page_in_its_language_that_loads_nothing_from_elsewhere() {
+async fn the_landing_page_is_in_the_language_of_the_browser_and_loads_nothing_from_other_origins() {
     let app = TestApp::idle().await;
-    let stranger = app.stranger();
+    let anonymous = app.anonymous();
     for (language, words) in [("en-US,en;q=0.9", "Error codes"), ("es", "Códigos de error")] {
-        let request = stranger.request(Method::GET, "/").header("accept-language", language);
+        let request = anonymous.request(Method::GET, "/").header("accept-language", language);
         let reply = request.header("accept", "text/html,*/*;q=0.8").send().await.unwrap();
         assert_eq!(reply.status(), 200);
         let header = |name: &str| reply.headers()[name].to_str().unwrap().to_owned();
@@ -30,17 +30,17 @@ async fn a_browser_is_shown_a_page_in_its_language_that_loads_nothing_from_elsew
             .map(|rest| rest.split('"').next().unwrap())
         {
             assert_eq!(
-                stranger.request(Method::GET, link).send().await.unwrap().status(),
+                anonymous.request(Method::GET, link).send().await.unwrap().status(),
                 200,
                 "{link}"
             );
         }
     }
-    let icon = stranger.request(Method::GET, "/favicon.ico").send().await.unwrap();
+    let icon = anonymous.request(Method::GET, "/favicon.ico").send().await.unwrap();
     assert_eq!(
         (icon.status().as_u16(), icon.headers()["content-type"].to_str().unwrap()),
         (200, "image/svg+xml")
     );
-    let elsewhere = stranger.get("/nowhere").await;
+    let elsewhere = anonymous.get("/nowhere").await;
     assert_eq!((elsewhere.status, elsewhere.code()), (404, "route_not_found"));
 }

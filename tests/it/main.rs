@@ -1,38 +1,38 @@
-//! Every test that crosses crates. A test name is a sentence; a file is a topic.
+//! Tests that cross crates. The name of a test is a sentence, a file is a subject. [`tests::TestApp`] gives each test a
+//! service.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first surprise"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
 #![allow(
     clippy::disallowed_methods,
-    reason = "tests are told their servers by ./test, and start tools"
+    reason = "./test passes the addresses of servers in the environment, and tests start command-line tools"
 )]
-#![allow(clippy::print_stdout, reason = "tests say what they skip")]
-#![allow(clippy::too_many_lines, reason = "a story is told in one piece")]
+#![allow(clippy::print_stdout, reason = "a skipped test prints why")]
+#![allow(
+    clippy::too_many_lines,
+    reason = "the steps of a test are easier to follow in one function"
+)]
 
 mod background_tasks;
 mod backup;
 mod bad_input;
 mod clients;
+mod connection_exhaustion;
 mod connections;
+mod consistency;
 mod contract;
 mod contract_accounts;
 mod data_directory;
-mod database_crowded;
 mod every_operation;
 mod failures;
-mod front_door;
-mod front_door_edges;
+mod file_permissions;
+mod first_use;
 mod full_disk;
-mod hard_times;
 mod http_accounts;
+mod http_basics;
 mod http_caching;
 mod http_download;
-mod http_edge;
+mod http_idempotency;
 mod http_images;
-mod http_once;
 mod http_plan;
 mod http_play;
 mod http_presets;
@@ -40,22 +40,22 @@ mod http_upload;
 mod journey;
 mod kill;
 mod landing;
-mod ledger;
 mod metrics;
 mod mutants;
-mod parts_away;
+mod nginx;
+mod nginx_errors;
+mod outages;
 mod presets;
-mod private_files;
+mod process_limits;
 mod processes;
 mod recipes_page;
+mod resource_shortage;
 mod reuse;
-mod rolling;
+mod rolling_restart;
 mod schemas;
 mod settings;
-mod shortages;
 mod stack;
 mod storm;
-mod stranger;
 mod task_size;
 mod tidy;
 mod upload_memory;

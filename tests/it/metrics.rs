@@ -1,11 +1,12 @@
-//! Metrics as Prometheus reads them: described, there from the start, and all of them in the manual.
+//! Prometheus metrics: present from the start, described, and documented in `docs/OPERATIONS.md`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use tests::{TestApp, program};
+use tests::{TestApp, executable};
 
+/// A process; killed when dropped.
 struct Process(Child);
 
 impl Drop for Process {
@@ -15,8 +16,8 @@ impl Drop for Process {
     }
 }
 
-/// The first metrics of a process of the product.
-async fn first_look(role: &str, app: &TestApp) -> String {
+/// Starts a role and returns its first metrics.
+async fn first_metrics(role: &str, app: &TestApp) -> String {
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -24,7 +25,7 @@ async fn first_look(role: &str, app: &TestApp) -> String {
         .port();
     let address = format!("127.0.0.1:{port}");
     let directory = app.directory.path();
-    let mut command = Command::new(program());
+    let mut command = Command::new(executable());
     command
         .arg(role)
         .env_clear()
@@ -51,6 +52,7 @@ async fn first_look(role: &str, app: &TestApp) -> String {
     }
 }
 
+/// The value of a series.
 fn value(metrics: &str, series: &str) -> f64 {
     let line = metrics
         .lines()
@@ -60,7 +62,7 @@ fn value(metrics: &str, series: &str) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_counter_is_there_before_its_first_event_and_everything_is_described() {
+async fn counters_exist_before_their_first_event_and_have_descriptions() {
     let app = TestApp::idle().await;
     let api = [
         "rushes_logins_total{outcome=\"accepted\"}",
@@ -74,20 +76,20 @@ async fn every_counter_is_there_before_its_first_event_and_everything_is_describ
         "rushes_task_failures_total{code=\"internal\"}",
         "rushes_worker_slots_busy",
     ];
-    for (role, there, absent) in [
+    for (role, present, absent) in [
         ("up", [&api[..], &worker].concat(), &[][..]),
         ("backend", api.to_vec(), &worker[..]),
         ("worker", worker.to_vec(), &api[..]),
     ] {
-        let metrics = first_look(role, &app).await;
-        for series in there
+        let metrics = first_metrics(role, &app).await;
+        for series in present
             .iter()
             .chain(&["rushes_storage_errors_total{operation=\"write\",reason=\"full\"}"])
         {
             assert!(value(&metrics, series).abs() < f64::EPSILON, "{role}: {series}");
         }
         for series in absent {
-            assert!(!metrics.contains(series), "{role} tells of {series}");
+            assert!(!metrics.contains(series), "{role} exports {series}");
         }
         for series in [
             "process_cpu_seconds_total",
@@ -127,10 +129,10 @@ async fn every_counter_is_there_before_its_first_event_and_everything_is_describ
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_oldest_task_that_waits_is_told() {
+async fn the_age_of_the_oldest_waiting_task_is_exported() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
-    let told = async || {
+    let metrics = async || {
         reqwest::get(format!("{}/metrics", app.url))
             .await
             .unwrap()
@@ -138,7 +140,7 @@ async fn the_oldest_task_that_waits_is_told() {
             .await
             .unwrap()
     };
-    assert!(value(&told().await, "rushes_oldest_waiting_task_seconds").abs() < f64::EPSILON);
+    assert!(value(&metrics().await, "rushes_oldest_waiting_task_seconds").abs() < f64::EPSILON);
     let id = caller.upload("clip.mp4", tests::MP4.to_vec(), &[]).await.body["id"]
         .as_i64()
         .unwrap();
@@ -146,13 +148,13 @@ async fn the_oldest_task_that_waits_is_told() {
     sea_orm::ConnectionTrait::execute_unprepared(&app.db, &long_ago)
         .await
         .unwrap();
-    assert!(value(&told().await, "rushes_oldest_waiting_task_seconds") > 3_600.0);
-    // One that failed and is tried again in a while does not wait for a worker.
+    assert!(value(&metrics().await, "rushes_oldest_waiting_task_seconds") > 3_600.0);
+    // A task that is due later, as before a retry, does not wait for a worker.
     let later = format!("UPDATE tasks SET run_at_ms = {} WHERE id = {id}", i64::MAX / 2);
     sea_orm::ConnectionTrait::execute_unprepared(&app.db, &later)
         .await
         .unwrap();
-    assert!(value(&told().await, "rushes_oldest_waiting_task_seconds").abs() < f64::EPSILON);
+    assert!(value(&metrics().await, "rushes_oldest_waiting_task_seconds").abs() < f64::EPSILON);
 }
 
 /// Names of metrics in a text.
@@ -167,7 +169,7 @@ fn names(text: &str, into: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn every_metric_is_described_and_in_the_manual() {
+fn every_metric_is_described_and_documented() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
     let mut recorded = BTreeSet::new();

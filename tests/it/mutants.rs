@@ -1,5 +1,5 @@
-//! Damaged files through the real child, driven and watched as the worker does: each becomes an output that holds what
-//! it promises, or a failure that says what it is. `tests/fuzz` runs it for longer.
+//! Damaged files in the media child, driven as the worker does: each leads to a verified output or to a failure with a
+//! code for invalid input. `tests/fuzz` runs the test for longer.
 
 use domain::plan::{Clips, Plan};
 use domain::protocol::{Depth, Report, SandboxMode, Session};
@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tests::executable;
 use tests::mutants::{Mutant, Mutants};
-use tests::program;
 use worker::child::{Child, ChildSettings};
 
-/// What `./test` tries: a minute of it, and no more than this many, all of which are known to end well.
-const USUAL_SEED: u64 = 1;
-const USUAL_TIME: Duration = Duration::from_secs(60);
-const USUAL_COUNT: u64 = 400;
+/// Seed, maximum duration and maximum number of mutants in `./test`.
+const DEFAULT_SEED: u64 = 1;
+const DEFAULT_TIME: Duration = Duration::from_secs(60);
+const DEFAULT_COUNT: u64 = 400;
 
-/// What is made of them, in turn.
+/// Recipes; each mutant selects one.
 const RECIPES: [&str; 8] = [
     r#"{"outputs":[{"kind":"hls","ladder":[96,48],"segment_ms":1000}]}"#,
     r#"{"outputs":[{"kind":"mp4"},{"kind":"poster"}]}"#,
@@ -30,17 +30,17 @@ const RECIPES: [&str; 8] = [
     r#"{"audio":{"mode":"normalize"},"trim":{"ranges":[{"start":1},{"end":0.7}]},"outputs":[{"kind":"mp4"}]}"#,
 ];
 
-/// How a mutant ended.
-type End = Result<(), Failure>;
+/// The result of processing a mutant.
+type Outcome = Result<(), Failure>;
 
-/// The mutants of one run, shared by those who try them.
+/// The state of one run, shared by its threads.
 struct Campaign {
     mutants: Mutants,
     next: AtomicU64,
     count: u64,
     until: Instant,
-    ends: Mutex<BTreeMap<String, u64>>,
-    /// Those that ended as none may: what was done, and how it ended.
+    outcomes: Mutex<BTreeMap<String, u64>>,
+    /// Mutants with an outcome that is a fault of ours.
     bad: Mutex<Vec<String>>,
 }
 
@@ -49,36 +49,36 @@ async fn a_damaged_file_ends_in_a_true_output_or_a_typed_failure() {
     let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
     let (time, seed) = (
         number("TEST_FUZZ_SECONDS"),
-        number("TEST_FUZZ_SEED").unwrap_or(USUAL_SEED),
+        number("TEST_FUZZ_SEED").unwrap_or(DEFAULT_SEED),
     );
     let folder = tempfile::tempdir().unwrap();
     let begun = Instant::now();
     let campaign = Arc::new(Campaign {
         mutants: Mutants::new(folder.path(), seed),
         next: AtomicU64::new(0),
-        count: if time.is_some() { u64::MAX } else { USUAL_COUNT },
-        until: begun + time.map_or(USUAL_TIME, Duration::from_secs),
-        ends: Mutex::default(),
+        count: if time.is_some() { u64::MAX } else { DEFAULT_COUNT },
+        until: begun + time.map_or(DEFAULT_TIME, Duration::from_secs),
+        outcomes: Mutex::default(),
         bad: Mutex::default(),
     });
-    let tries = [(); 2].map(|()| tokio::spawn(try_in_turn(Arc::clone(&campaign))));
-    for tried in tries {
-        tried.await.unwrap();
+    let runners = [(); 2].map(|()| tokio::spawn(process_mutants(Arc::clone(&campaign))));
+    for runner in runners {
+        runner.await.unwrap();
     }
-    let ends = campaign.ends.lock().unwrap().clone();
+    let outcomes = campaign.outcomes.lock().unwrap().clone();
     println!(
-        "{} mutants of {} clips, seed {seed}, {:.0} s: {ends:?}",
-        ends.values().sum::<u64>(),
+        "{} mutants of {} clips, seed {seed}, {:.0} s: {outcomes:?}",
+        outcomes.values().sum::<u64>(),
         campaign.mutants.clips(),
         begun.elapsed().as_secs_f64()
     );
-    assert!(ends.values().sum::<u64>() > 0, "nothing was tried");
+    assert!(outcomes.values().sum::<u64>() > 0, "no mutant was processed");
     let bad = campaign.bad.lock().unwrap();
-    assert!(bad.is_empty(), "{} ended badly:\n{}", bad.len(), bad.join("\n"));
+    assert!(bad.is_empty(), "{} bad outcomes:\n{}", bad.len(), bad.join("\n"));
 }
 
-/// Takes the next number until the time or the numbers are over.
-async fn try_in_turn(campaign: Arc<Campaign>) {
+/// Processes mutants until the time is over or the number is reached.
+async fn process_mutants(campaign: Arc<Campaign>) {
     while Instant::now() < campaign.until {
         let number = campaign.next.fetch_add(1, Ordering::Relaxed);
         if number >= campaign.count {
@@ -90,28 +90,30 @@ async fn try_in_turn(campaign: Arc<Campaign>) {
         std::fs::write(&source, &mutant.bytes).unwrap();
         let scratch = folder.path().join("out");
         std::fs::create_dir(&scratch).unwrap();
-        let recipe = RECIPES[mutant.dice % RECIPES.len()];
-        let end = made(source, scratch, recipe).await;
-        let word = end.as_ref().map_or_else(|failure| failure.code.as_str(), |()| "output");
-        *campaign.ends.lock().unwrap().entry(word.to_owned()).or_default() += 1;
-        if !is_well(&end) {
+        let recipe = RECIPES[mutant.choice % RECIPES.len()];
+        let outcome = process(source, scratch, recipe).await;
+        let word = outcome
+            .as_ref()
+            .map_or_else(|failure| failure.code.as_str(), |()| "output");
+        *campaign.outcomes.lock().unwrap().entry(word.to_owned()).or_default() += 1;
+        if !is_acceptable(&outcome) {
             let kept = keep(&mutant);
-            let line = format!("{}: {end:?}, {recipe}", kept.display());
+            let line = format!("{}: {outcome:?}, {recipe}", kept.display());
             println!("{line}");
             campaign.bad.lock().unwrap().push(line);
         }
     }
 }
 
-/// The way of a task: what copies packets that turn out to be damaged is made again without copies.
-async fn made(source: PathBuf, scratch: PathBuf, recipe: &str) -> End {
-    let settings = ChildSettings::new(program());
+/// Processes a file like a task: if packets that were copied turn out to be damaged, transcodes again without copies.
+async fn process(source: PathBuf, scratch: PathBuf, recipe: &str) -> Outcome {
+    let settings = ChildSettings::new(executable());
     let mut child = Child::spawn(&settings, session(vec![source.clone()], &scratch)).await?;
     let probe = child.probe(0).await?;
     let recipe = Recipe::parse(recipe).unwrap();
     let planned = |probe: &Probe| domain::plan(&recipe, probe, Clips::default(), &Limits::default());
     let plan = planned(&probe)?;
-    let first = taken(&settings, child, &plan, &scratch).await;
+    let first = transcode_and_verify(&settings, child, &plan, &scratch).await;
     let Some(unfit) = domain::plan::unfit(&plan, first.as_ref()) else {
         return first.map(drop);
     };
@@ -119,21 +121,26 @@ async fn made(source: PathBuf, scratch: PathBuf, recipe: &str) -> End {
     std::fs::create_dir(&scratch).unwrap();
     let child = Child::spawn(&settings, session(vec![source], &scratch)).await?;
     let plan = planned(&probe.without_copies_of(unfit))?;
-    taken(&settings, child, &plan, &scratch).await.map(drop)
+    transcode_and_verify(&settings, child, &plan, &scratch).await.map(drop)
 }
 
-/// Transcode, and verify in a second child that never saw the source; returns the report of the first one.
-async fn taken(settings: &ChildSettings, mut child: Child, plan: &Plan, scratch: &Path) -> Result<Report, Failure> {
+/// Transcodes, verifies the outputs in a second child that never read the source, and returns the report of the first.
+async fn transcode_and_verify(
+    settings: &ChildSettings,
+    mut child: Child,
+    plan: &Plan,
+    scratch: &Path,
+) -> Result<Report, Failure> {
     let report = child.transcode(plan.clone(), Duration::from_secs(90), |_| ()).await?;
     child.finish().await;
-    let mut checker = Child::spawn(settings, session(Vec::new(), scratch)).await?;
+    let mut verifier = Child::spawn(settings, session(Vec::new(), scratch)).await?;
     let outputs = plan.outputs.iter().cloned().zip(report.outputs.iter().cloned());
-    let checked = checker.verify(outputs.collect(), Duration::from_mins(1)).await?;
-    let files = plan.outputs.iter().zip(&report.outputs).zip(&checked);
-    for ((planned, made), checked) in files {
-        domain::plan::verify(plan, planned, made, checked)?;
+    let checks = verifier.verify(outputs.collect(), Duration::from_mins(1)).await?;
+    let files = plan.outputs.iter().zip(&report.outputs).zip(&checks);
+    for ((planned, output), check) in files {
+        domain::plan::verify(plan, planned, output, check)?;
     }
-    checker.finish().await;
+    verifier.finish().await;
     Ok(report)
 }
 
@@ -151,9 +158,9 @@ fn session(sources: Vec<PathBuf>, scratch: &Path) -> Session {
     }
 }
 
-/// Bad are hangs, crashes, outputs that are not what they should be, and whatever would be our own trouble.
-fn is_well(end: &End) -> bool {
-    let Err(failure) = end else { return true };
+/// Returns false for hangs, crashes, outputs that fail verification, and failures of the service.
+fn is_acceptable(outcome: &Outcome) -> bool {
+    let Err(failure) = outcome else { return true };
     match failure.kind {
         FailureKind::Input | FailureKind::Unsupported => true,
         FailureKind::ResourceLimit => failure.code == Code::MediaMemory,
@@ -161,11 +168,11 @@ fn is_well(end: &End) -> bool {
     }
 }
 
-/// Keeps a mutant that ended badly, for whoever looks into it.
+/// Writes a mutant with a bad outcome into a directory that stays after the test.
 fn keep(mutant: &Mutant) -> PathBuf {
-    let shelf = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mutants");
-    std::fs::create_dir_all(&shelf).unwrap();
-    let path = shelf.join(&mutant.name);
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mutants");
+    std::fs::create_dir_all(&directory).unwrap();
+    let path = directory.join(&mutant.name);
     std::fs::write(&path, &mutant.bytes).unwrap();
     path
 }

@@ -1,17 +1,18 @@
-//! What the presets promise, to the frame.
+//! The outputs of the built-in presets, exact to the frame.
 
 use serde_json::Value;
 use std::path::Path;
 use tests::clip::{self, Clip};
 use tests::{Caller, TestApp};
 
-/// A processed task, and the facts of what it made.
-async fn made(caller: &Caller, source: &Path, preset: &str) -> (Value, Value) {
+/// Processes a file with a preset. Returns the task and the `ffprobe` of its first output.
+async fn process(caller: &Caller, source: &Path, preset: &str) -> (Value, Value) {
     let task = caller.processed(source, &[("preset", preset)]).await;
-    let facts = clip::facts(task["download"][0].as_str().unwrap());
+    let facts = clip::ffprobe(task["download"][0].as_str().unwrap());
     (task, facts)
 }
 
+/// Width, height, frame rate and number of packets of the first stream.
 fn video(facts: &Value) -> (u64, u64, &str, &str) {
     let stream = &facts["streams"][0];
     let text = |key: &str| stream[key].as_str().unwrap();
@@ -23,12 +24,13 @@ fn video(facts: &Value) -> (u64, u64, &str, &str) {
     )
 }
 
+/// The duration in seconds.
 fn seconds(facts: &Value) -> f64 {
     facts["format"]["duration"].as_str().unwrap().parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_golden_facts_of_idrl_hold_to_the_frame() {
+async fn outputs_of_idrl_have_the_exact_size_rate_and_number_of_frames() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
     let directory = app.directory.path();
@@ -57,27 +59,23 @@ async fn the_golden_facts_of_idrl_hold_to_the_frame() {
     }
     .make(directory);
 
-    let (_, facts) = made(&caller, &long, "idrl").await;
+    let (_, facts) = process(&caller, &long, "idrl").await;
     assert_eq!(video(&facts), (480, 270, "24/1", "480"));
     assert_eq!(facts["streams"][1]["codec_name"], "aac");
     assert!((seconds(&facts) - 20.0).abs() <= 1.0 / 24.0, "{}", seconds(&facts));
 
-    let (_, facts) = made(&caller, &silent, "idrl").await;
+    let (_, facts) = process(&caller, &silent, "idrl").await;
     assert_eq!((video(&facts).0, video(&facts).1, video(&facts).2), (960, 540, "24/1"));
-    assert_eq!(
-        facts["streams"].as_array().unwrap().len(),
-        1,
-        "no sound came, none goes"
-    );
+    assert_eq!(facts["streams"].as_array().unwrap().len(), 1, "the source has no audio");
     assert!((seconds(&facts) - 17.35).abs() <= 1.0 / 24.0, "{}", seconds(&facts));
 
-    let (_, facts) = made(&caller, &narrow, "idrl").await;
+    let (_, facts) = process(&caller, &narrow, "idrl").await;
     assert_eq!((video(&facts).0, video(&facts).1), (640, 360));
     assert!((seconds(&facts) - 9.8).abs() <= 1.0 / 24.0, "{}", seconds(&facts));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn showcase_is_silent_720p_and_never_longer_than_30_s() {
+async fn showcase_is_720p_without_audio_and_at_most_30_s_long() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
     let source = Clip {
@@ -88,14 +86,14 @@ async fn showcase_is_silent_720p_and_never_longer_than_30_s() {
         sound: true,
     }
     .make(app.directory.path());
-    let (task, facts) = made(&caller, &source, "showcase").await;
+    let (task, facts) = process(&caller, &source, "showcase").await;
     assert_eq!(video(&facts), (1280, 720, "24/1", "720"));
     assert_eq!(facts["streams"].as_array().unwrap().len(), 1);
     assert_eq!(task["outputs"][0]["duration_ms"], 30_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn web_keeps_small_pictures_small_and_portraits_upright() {
+async fn web_does_not_enlarge_small_videos_and_keeps_portrait_orientation() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
     let portrait = Clip {
@@ -105,7 +103,7 @@ async fn web_keeps_small_pictures_small_and_portraits_upright() {
         ..Clip::default()
     }
     .make(app.directory.path());
-    let (task, _) = made(&caller, &portrait, "web").await;
+    let (task, _) = process(&caller, &portrait, "web").await;
     assert_eq!(
         (&task["outputs"][0]["width_px"], &task["outputs"][0]["height_px"]),
         (&1080.into(), &1920.into())
@@ -117,12 +115,12 @@ async fn web_keeps_small_pictures_small_and_portraits_upright() {
         ..Clip::default()
     }
     .make(app.directory.path());
-    let (task, _) = made(&caller, &small, "web").await;
+    let (task, _) = process(&caller, &small, "web").await;
     assert_eq!(task["outputs"][0]["width_px"], 96);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_real_clip_of_each_kind_is_processed_or_refused_with_a_code() {
+async fn recorded_clips_are_processed_or_fail_with_a_code() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
     for name in [
@@ -132,7 +130,9 @@ async fn a_real_clip_of_each_kind_is_processed_or_refused_with_a_code() {
         "ts__bbb_2500ms.ts",
         "mp4__sample_malformed_free_box.mp4",
     ] {
-        let Some(path) = clip::real(name) else { continue };
+        let Some(path) = clip::from_collection(name) else {
+            continue;
+        };
         let task = caller.ended(caller.task(&path, &[]).await).await;
         match task["status"].as_str().unwrap() {
             "processed" => assert!(!task["download"].as_array().unwrap().is_empty()),
@@ -146,12 +146,12 @@ async fn a_real_clip_of_each_kind_is_processed_or_refused_with_a_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_list_tells_which_tasks_have_warnings() {
+async fn the_list_of_tasks_shows_the_number_of_warnings() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
     let clip = Clip::default().make(app.directory.path());
-    let wish = r#"{"audio":{"language":"tlh"},"trim":{"end":10},"outputs":[{"kind":"audio"}]}"#;
-    let warned = caller.processed(&clip, &[("recipe", wish)]).await;
+    let recipe = r#"{"audio":{"language":"tlh"},"trim":{"end":10},"outputs":[{"kind":"audio"}]}"#;
+    let warned = caller.processed(&clip, &[("recipe", recipe)]).await;
     let plain = caller.processed(&clip, &[("preset", "audio")]).await;
     let list = caller.get("/api/tasks?order=0").await.body;
     for (task, line) in [warned, plain].iter().zip(list["data"].as_array().unwrap()) {
@@ -159,7 +159,7 @@ async fn the_list_tells_which_tasks_have_warnings() {
         let warnings = task["report"]["warnings"].as_array().unwrap();
         assert_eq!(line["warnings"], warnings.len(), "{warnings:?}");
     }
-    // The language that is missing, and the trim that ends after the source.
+    // The audio language is not in the source, and the trim ends after its end.
     assert_eq!(list["data"][0]["warnings"], 2, "{list}");
     let waiting = TestApp::idle().await;
     let caller = waiting.caller().await;

@@ -1,4 +1,4 @@
-//! Real processes that start, die and come back.
+//! Processes: start, kill, restart, settings, sandbox and sweeper.
 
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use serde_json::json;
@@ -8,24 +8,24 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tests::clip::{Clip, SLOW};
 use tests::server::Server;
-use tests::{TestApp, program};
+use tests::{TestApp, executable};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_survives_the_kill_of_its_worker_and_is_done_once() {
+async fn the_task_of_a_killed_worker_is_processed_once_after_its_restart() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let directory = app.directory.path();
     let source = Clip::slow().make(directory);
-    let first = Server::within("worker", directory, &app.environment);
+    let first = Server::start_in("worker", directory, &app.environment);
     let id = caller.task(&source, &[("recipe", SLOW)]).await;
     caller
         .until(id, |task| task["progress"]["percent"].as_u64() > Some(5))
         .await;
     first.end("-KILL").await;
     let begun = Instant::now();
-    let _second = Server::within("worker", directory, &app.environment);
+    let _second = Server::start_in("worker", directory, &app.environment);
     caller.until(id, |task| task["attempt"].as_u64() == Some(2)).await;
-    // It did not wait for the end of the lease: the new process knows that the tasks of its former life are its own.
+    // The restarted worker has the same name, so it takes its tasks back without waiting for the lease to expire.
     println!("claimed again {:.1} s after the kill", begun.elapsed().as_secs_f64());
     assert!(begun.elapsed() < entity::task::LEASE / 2, "{:?}", begun.elapsed());
     let task = caller.ended(id).await;
@@ -43,12 +43,12 @@ async fn a_task_survives_the_kill_of_its_worker_and_is_done_once() {
     assert_eq!(kinds, ["uploaded", "processed"]);
 }
 
-/// How long a task of a worker that never comes back may wait for another one, at most: the lease of 30 s, a sweep each 5 s, a
-/// claim within 2 s, and a machine that is busy.
-const RESCUED_WITHIN: Duration = Duration::from_secs(45);
+/// The maximum time until another worker claims the task of a killed one: the lease of 30 s, a sweep every 5 s, a claim
+/// within 2 s, and 8 s for a machine under load.
+const CLAIMED_WITHIN: Duration = Duration::from_secs(45);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_task_of_a_worker_that_never_comes_back_is_done_by_another() {
+async fn the_task_of_a_killed_worker_is_processed_by_another_worker() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let directory = app.directory.path();
@@ -57,12 +57,12 @@ async fn the_task_of_a_worker_that_never_comes_back_is_done_by_another() {
     for home in [&one, &other] {
         std::fs::create_dir(home).unwrap();
     }
-    let first = Server::within("worker", &one, &app.environment);
+    let first = Server::start_in("worker", &one, &app.environment);
     let id = caller.task(&source, &[("recipe", SLOW)]).await;
     caller
         .until(id, |task| task["progress"]["percent"].as_u64() > Some(5))
         .await;
-    let _second = Server::within("worker", &other, &app.environment);
+    let _second = Server::start_in("worker", &other, &app.environment);
     first.end("-KILL").await;
     let begun = Instant::now();
     caller.until(id, |task| task["attempt"].as_u64() == Some(2)).await;
@@ -70,7 +70,7 @@ async fn the_task_of_a_worker_that_never_comes_back_is_done_by_another() {
         "claimed by another {:.1} s after the kill",
         begun.elapsed().as_secs_f64()
     );
-    assert!(begun.elapsed() < RESCUED_WITHIN, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < CLAIMED_WITHIN, "{:?}", begun.elapsed());
     let task = caller.ended(id).await;
     assert_eq!(
         (&task["status"], &task["failures"]),
@@ -80,9 +80,9 @@ async fn the_task_of_a_worker_that_never_comes_back_is_done_by_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn up_needs_no_settings_and_ends_in_peace() {
+async fn up_needs_no_settings_and_stops_on_sigterm() {
     let directory = tempfile::tempdir().unwrap();
-    let mut server = Server::within("up", directory.path(), &[]);
+    let mut server = Server::start_in("up", directory.path(), &[]);
     server.ready().await;
     let url = server.url.clone();
     let caller = tests::Caller::sign_up(&url).await;
@@ -90,14 +90,14 @@ async fn up_needs_no_settings_and_ends_in_peace() {
     assert_eq!(
         task["report"]["warnings"],
         json!([]),
-        "the sandbox is whole and nothing else is odd"
+        "the sandbox is complete, and there are no other warnings"
     );
     let health = caller.get("/api/health").await.body;
     assert_eq!(health["status"], "healthy", "{health}");
     let maps = std::fs::read_to_string(format!("/proc/{}/maps", server.id())).unwrap();
-    let lean = !maps.contains("libav") || cfg!(not(target_arch = "x86_64"));
+    let is_without_ffmpeg = !maps.contains("libav") || cfg!(not(target_arch = "x86_64"));
     assert!(
-        maps.contains("libc.so") && lean,
+        maps.contains("libc.so") && is_without_ffmpeg,
         "FFmpeg is in the memory of the API: {maps}"
     );
     let metrics = reqwest::get(format!("{url}/metrics"))
@@ -130,16 +130,16 @@ async fn up_needs_no_settings_and_ends_in_peace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_redis_a_worker_finds_work_by_itself() {
+async fn a_worker_without_redis_claims_tasks_by_polling() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let mut environment = app.environment.clone();
     environment.retain(|(name, _)| *name != "REDIS_URL");
     environment.push(("REDIS_URL", "redis://127.0.0.1:1/".to_owned()));
-    let _worker = Server::within("worker", app.directory.path(), &environment);
+    let _worker = Server::start_in("worker", app.directory.path(), &environment);
     let clip = Clip::default().make(app.directory.path());
     let poster = json!({ "outputs": [{ "kind": "poster" }] }).to_string();
-    // The first waits for the start of the process.
+    // The first task waits for the start of the process.
     caller.processed(&clip, &[("recipe", &poster)]).await;
     let mut waits = Vec::new();
     for at_ms in [100, 200, 300, 400] {
@@ -155,48 +155,64 @@ async fn without_redis_a_worker_finds_work_by_itself() {
 }
 
 #[test]
-fn where_media_must_be_locked_in_and_cannot_be_nothing_starts() {
-    let no_landlock = ("require", libc::SYS_landlock_create_ruleset);
+fn without_the_required_sandbox_no_process_starts() {
+    let no_landlock = OldKernel {
+        sandbox: "require",
+        missing_call: libc::SYS_landlock_create_ruleset,
+    };
     let required = "RUSHES_SANDBOX=require, and media children cannot work, locked in, on this machine";
-    for (role, (sandbox, lacks), why) in [
+    for (role, kernel, expected) in [
         ("worker", no_landlock, [required, "landlock: false, seccomp: true"]),
         ("up", no_landlock, [required, "landlock: false, seccomp: true"]),
-        // No child works at all.
+        // Without this call no child works at all.
         (
             "up",
-            ("best-effort", libc::SYS_capset),
+            OldKernel {
+                sandbox: "best-effort",
+                missing_call: libc::SYS_capset,
+            },
             ["media children cannot work on this machine", "limits could not be set"],
         ),
     ] {
         let directory = tempfile::tempdir().unwrap();
-        let output = on_an_old_kernel((role, sandbox), lacks, directory.path());
+        let output = kernel.run(role, directory.path());
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{role}: {text}");
         let last = text.lines().last().unwrap();
-        assert!(why.iter().all(|words| last.contains(words)), "{role}: {text}");
+        assert!(expected.iter().all(|words| last.contains(words)), "{role}: {text}");
     }
 }
 
-/// Runs the product to its end where the kernel seems to lack a call.
-fn on_an_old_kernel((role, sandbox): (&str, &str), call: i64, directory: &Path) -> Output {
-    let mut command = Command::new(program());
-    command
-        .arg(role)
-        .env_clear()
-        .env("RUSHES_SANDBOX", sandbox)
-        .env("RUSHES_LISTEN", "127.0.0.1:0")
-        .env("RUSHES_DATA_DIR", directory.join("data"));
-    let calls = BTreeMap::from([(call, vec![])]);
-    let absent = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
-    let architecture = std::env::consts::ARCH.try_into().unwrap();
-    let filter = SeccompFilter::new(calls, SeccompAction::Allow, absent, architecture).unwrap();
-    let filter: BpfProgram = filter.try_into().unwrap();
-    // Filters hold for a thread and all that it starts, and never end: so it is one of its own.
-    let run = move || {
-        seccompiler::apply_filter(&filter).unwrap();
-        command.output().unwrap()
-    };
-    std::thread::spawn(run).join().unwrap()
+/// A kernel that lacks a system call.
+#[derive(Clone, Copy)]
+struct OldKernel {
+    /// `RUSHES_SANDBOX`.
+    sandbox: &'static str,
+    missing_call: i64,
+}
+
+impl OldKernel {
+    /// Runs a role until it ends. The call fails with ENOSYS.
+    fn run(self, role: &str, directory: &Path) -> Output {
+        let mut command = Command::new(executable());
+        command
+            .arg(role)
+            .env_clear()
+            .env("RUSHES_SANDBOX", self.sandbox)
+            .env("RUSHES_LISTEN", "127.0.0.1:0")
+            .env("RUSHES_DATA_DIR", directory.join("data"));
+        let calls = BTreeMap::from([(self.missing_call, vec![])]);
+        let absent = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
+        let architecture = std::env::consts::ARCH.try_into().unwrap();
+        let filter = SeccompFilter::new(calls, SeccompAction::Allow, absent, architecture).unwrap();
+        let filter: BpfProgram = filter.try_into().unwrap();
+        // A filter applies to a thread and its children and cannot be removed, so it gets a thread of its own.
+        let run = move || {
+            seccompiler::apply_filter(&filter).unwrap();
+            command.output().unwrap()
+        };
+        std::thread::spawn(run).join().unwrap()
+    }
 }
 
 fn log(directory: &Path) -> String {
@@ -204,38 +220,38 @@ fn log(directory: &Path) -> String {
 }
 
 #[test]
-fn ffmpeg_is_in_the_memory_of_media_children_alone() {
+fn only_media_children_load_ffmpeg() {
     if !cfg!(target_arch = "x86_64") {
         return println!("SKIPPED: on this processor the dynamic linker loads FFmpeg into every process");
     }
-    let needed = Command::new("readelf").arg("-d").arg(program()).output().unwrap();
+    let needed = Command::new("readelf").arg("-d").arg(executable()).output().unwrap();
     let needed = String::from_utf8(needed.stdout).unwrap();
     assert!(needed.contains("libc.so.6"), "{needed}");
-    let why = "a function of FFmpeg has no stub in media/src/libraries.rs; `nm -D --undefined-only` names it";
+    let hint = "a function of FFmpeg has no stub in media/src/libraries.rs; `nm -D --undefined-only` names it";
     assert!(
         !needed.contains("[libav") && !needed.contains("[libsw"),
-        "{why}: {needed}"
+        "{hint}: {needed}"
     );
 
-    // Nobody else may look into the memory of such a child, so the dynamic linker tells.
-    let told = Command::new(program())
+    // The memory maps of a child cannot be read from outside, so the dynamic linker prints what it loads.
+    let loaded = Command::new(executable())
         .arg("media")
         .env("LD_DEBUG", "files")
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&told.stderr).into_owned();
+    let loaded = String::from_utf8_lossy(&loaded.stderr).into_owned();
     assert!(
-        told.contains("libavfilter.so"),
-        "a child waits for its session without FFmpeg: {told}"
+        loaded.contains("libavfilter.so"),
+        "a child has not loaded FFmpeg before its session: {loaded}"
     );
 }
 
 #[test]
-fn a_bad_setting_stops_the_start_and_is_named() {
+fn an_invalid_setting_prevents_the_start_and_is_named() {
     let refused = |role: &str, name: &'static str, value: &str| {
         let directory = tempfile::tempdir().unwrap();
-        let mut command = Command::new(program());
+        let mut command = Command::new(executable());
         command
             .arg(role)
             .env_clear()
@@ -265,7 +281,7 @@ fn a_bad_setting_stops_the_start_and_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_sweeps_up_what_nobody_needs_and_nothing_else() {
+async fn the_sweeper_removes_expired_keys_and_trash_and_nothing_else() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let upload = async |key: &str| {
@@ -289,18 +305,18 @@ async fn a_worker_sweeps_up_what_nobody_needs_and_nothing_else() {
     let due = Duration::ZERO;
     entity::trash::put(&app.db, &[orphan.to_string()], due).await.unwrap();
 
-    let _worker = Server::within("worker", app.directory.path(), &app.environment);
+    let _worker = Server::start_in("worker", app.directory.path(), &app.environment);
     let begun = Instant::now();
     loop {
-        let everything = app.everything().await;
-        let kept = |table: &str| everything.iter().filter(|line| line.starts_with(table)).count();
-        let orphaned = everything.iter().any(|line| line.contains(&orphan.to_string()));
+        let snapshot = app.snapshot().await;
+        let kept = |table: &str| snapshot.iter().filter(|line| line.starts_with(table)).count();
+        let orphaned = snapshot.iter().any(|line| line.contains(&orphan.to_string()));
         if !orphaned && kept("idempotency_keys: ") == 1 {
-            assert_eq!((app.stored_files().len(), kept("sources: ")), (2, 2), "{everything:#?}");
-            assert!(everything.iter().any(|line| line.contains("today")));
+            assert_eq!((app.stored_files().len(), kept("sources: ")), (2, 2), "{snapshot:#?}");
+            assert!(snapshot.iter().any(|line| line.contains("today")));
             break;
         }
-        assert!(begun.elapsed() < Duration::from_secs(20), "{everything:#?}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{snapshot:#?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -1,4 +1,5 @@
-//! `docs/RECIPES.md` is true: it has every word that a recipe may hold, and its examples are recipes.
+//! `docs/RECIPES.md` and `README.md` agree with the code: all fields and values of recipes are documented, and the
+//! examples are valid.
 
 use domain::Recipe;
 use serde_json::Value;
@@ -11,14 +12,15 @@ fn page(path: &str) -> String {
     std::fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The words of a page that stand as code.
+/// The words of a page that are marked as code.
 fn code_words(page: &str) -> BTreeSet<&str> {
     let code = page.split('`').skip(1).step_by(2);
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     code.flat_map(|text| text.split(move |c| !is_word(c))).collect()
 }
 
-/// The names of fields and the words among their values, of a component and of all that it refers to.
+/// Collects names of fields and enum values of a component of the OpenAPI document and of the components that it refers
+/// to.
 fn words_of(components: &Value, name: &str, seen: &mut BTreeSet<String>, words: &mut BTreeSet<String>) {
     if seen.insert(name.to_owned()) {
         let schema = &components[name];
@@ -50,15 +52,18 @@ fn collect(components: &Value, schema: &Value, seen: &mut BTreeSet<String>, word
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_word_of_a_recipe_stands_on_the_page() {
+async fn every_field_and_value_of_a_recipe_is_documented() {
     let app = TestApp::start().await;
-    let document = app.stranger().get("/api/openapi.json").await.body;
+    let document = app.anonymous().get("/api/openapi.json").await.body;
     let (mut seen, mut words) = (BTreeSet::new(), BTreeSet::new());
     for name in ["Recipe", "WarningCode"] {
         words_of(&document["components"]["schemas"], name, &mut seen, &mut words);
     }
-    for sure in ["intro_task", "top-left", "sprite", "single_file", "trim_exact"] {
-        assert!(words.contains(sure), "the check itself works: {sure} in {words:?}");
+    for expected in ["intro_task", "top-left", "sprite", "single_file", "trim_exact"] {
+        assert!(
+            words.contains(expected),
+            "the check itself works: {expected} in {words:?}"
+        );
     }
     let page = page("docs/RECIPES.md");
     let written = code_words(&page);
@@ -68,10 +73,10 @@ async fn every_word_of_a_recipe_stands_on_the_page() {
         .map(String::as_str)
         .chain(presets.iter().map(|preset| preset.name));
     let missing: Vec<_> = wanted.filter(|word| !written.contains(word)).collect();
-    assert!(missing.is_empty(), "docs/RECIPES.md says nothing of {missing:?}");
+    assert!(missing.is_empty(), "docs/RECIPES.md does not document {missing:?}");
 }
 
-/// The recipes that the pages show.
+/// The example recipes of `docs/RECIPES.md` and `README.md`.
 pub(crate) fn examples() -> Vec<String> {
     let mut examples = Vec::new();
     for page in [page("docs/RECIPES.md"), page("README.md")] {
@@ -90,7 +95,7 @@ pub(crate) fn examples() -> Vec<String> {
 }
 
 #[test]
-fn every_example_is_a_recipe() {
+fn every_example_is_a_valid_recipe() {
     for example in examples() {
         if let Err(error) = Recipe::parse(&example) {
             panic!("{error:?} in {example}");

@@ -1,11 +1,11 @@
-//! Work that is done once for several tasks, and outputs that are more than one file.
+//! Reuse of outputs between tasks, adaptive outputs, bumpers from other tasks, and reports.
 
 use serde_json::{Value, json};
 use tests::TestApp;
 use tests::clip::Clip;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_work_is_done_once_and_its_files_go_with_the_last_task() {
+async fn a_repeated_task_reuses_the_outputs_and_the_last_task_removes_the_files() {
     let app = TestApp::start().await;
     let (caller, other) = (app.caller().await, app.caller().await);
     let source = Clip::default().make(app.directory.path());
@@ -14,14 +14,11 @@ async fn the_same_work_is_done_once_and_its_files_go_with_the_last_task() {
     assert_eq!(first["report"]["reused_from"], Value::Null);
     assert_eq!(second["report"]["reused_from"], first["id"]);
     assert_eq!(second["progress"]["percent"], 100);
-    assert_eq!(
-        second["source"], first["source"],
-        "nobody looked inside again, and all is known"
-    );
+    assert_eq!(second["source"], first["source"], "the probe of the first task is used");
     let plan = json!({ "task": second["id"], "preset": "web" });
     assert_eq!(caller.post("/api/plan", &plan).await.status, 200);
-    for what in ["sha256", "bytes", "name"] {
-        assert_eq!(first["outputs"][0][what], second["outputs"][0][what]);
+    for field in ["sha256", "bytes", "name"] {
+        assert_eq!(first["outputs"][0][field], second["outputs"][0][field]);
     }
     assert_ne!(
         first["download"][0], second["download"][0],
@@ -29,17 +26,9 @@ async fn the_same_work_is_done_once_and_its_files_go_with_the_last_task() {
     );
     let renamed = r#"{"outputs":[{"kind":"mp4","name":"small"}]}"#;
     let third = caller.processed(&source, &[("recipe", renamed)]).await;
-    assert_eq!(
-        third["report"]["reused_from"],
-        Value::Null,
-        "another recipe is other work"
-    );
+    assert_eq!(third["report"]["reused_from"], Value::Null, "another recipe");
     let theirs = other.processed(&source, &[]).await;
-    assert_eq!(
-        theirs["report"]["reused_from"],
-        Value::Null,
-        "another account is other work"
-    );
+    assert_eq!(theirs["report"]["reused_from"], Value::Null, "another account");
 
     let link = |task: &Value| task["download"][0].as_str().unwrap().to_owned();
     let before = caller.download(&link(&first)).await;
@@ -55,7 +44,7 @@ async fn the_same_work_is_done_once_and_its_files_go_with_the_last_task() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_adaptive_stream_is_a_set_of_files_that_goes_with_its_task() {
+async fn the_files_of_an_hls_output_are_removed_with_its_last_task() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
     let source = Clip::default().make(app.directory.path());
@@ -83,7 +72,7 @@ async fn an_adaptive_stream_is_a_set_of_files_that_goes_with_its_task() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clip_of_an_earlier_task_stands_before_the_video() {
+async fn the_source_of_an_earlier_task_can_be_the_intro_of_a_video() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
     let (clip, source) = (
@@ -106,7 +95,7 @@ async fn a_clip_of_an_earlier_task_stands_before_the_video() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_tells_what_was_done_and_what_it_took() {
+async fn a_report_contains_steps_timings_and_costs() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
     let source = Clip::default().make(app.directory.path());

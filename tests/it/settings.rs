@@ -1,18 +1,19 @@
-//! Settings of a process and of `.env`: what is not understood stops the start, and says so.
+//! Settings in the environment and in `.env`: unknown names and invalid values prevent the start and are reported.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use tests::program;
+use tests::executable;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
+/// Runs a role with one setting, until it ends.
 fn start(role: &str, name: &str, value: &OsStr) -> Output {
     let directory = tempfile::tempdir().unwrap();
-    let mut command = Command::new(program());
+    let mut command = Command::new(executable());
     command
         .arg(role)
         .env_clear()
@@ -21,7 +22,7 @@ fn start(role: &str, name: &str, value: &OsStr) -> Output {
 }
 
 #[test]
-fn a_name_that_is_no_setting_stops_every_process_and_is_told_with_the_nearest() {
+fn an_unknown_setting_prevents_the_start_and_the_nearest_name_is_suggested() {
     for role in ["up", "backend", "worker", "migrate"] {
         for (name, nearest) in [
             ("RUSHES_WORKER", "RUSHES_WORKERS"),
@@ -33,14 +34,14 @@ fn a_name_that_is_no_setting_stops_every_process_and_is_told_with_the_nearest() 
             assert!(text.contains(name) && text.contains(nearest), "{role} {name}: {text}");
             assert!(
                 !text.contains("a-private-value"),
-                "what is unknown may be a secret: {text}"
+                "an unknown value may be a secret: {text}"
             );
         }
     }
 }
 
 #[test]
-fn a_value_that_would_silence_the_log_or_is_no_text_stops_the_start() {
+fn an_invalid_log_filter_number_or_encoding_prevents_the_start() {
     for (name, value, part) in [
         ("RUSHES_LOG", &b"verbose"[..], "verbose"),
         ("RUSHES_LOG", b"info,wroker=debug", "worker"),
@@ -60,7 +61,7 @@ fn a_value_that_would_silence_the_log_or_is_no_text_stops_the_start() {
     }
 }
 
-/// Reads a `.env` as `./run` does and prints the value of `NAME` after it.
+/// Reads a `.env` with the script that `./run` uses and prints the value of `NAME`.
 fn dotenv(text: &str) -> Output {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join(".env"), text).unwrap();
@@ -78,7 +79,7 @@ fn dotenv(text: &str) -> Output {
 }
 
 #[test]
-fn a_file_of_settings_means_what_compose_reads_in_it() {
+fn a_dotenv_file_is_parsed_like_docker_compose_parses_it() {
     for (text, value) in [
         ("", "unset"),
         ("# NAME=a", "unset"),
@@ -100,8 +101,8 @@ fn a_file_of_settings_means_what_compose_reads_in_it() {
         ("GIVEN=x\nNAME=a", "a"),
     ] {
         let output = dotenv(text);
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{text:?}: {told}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{text:?}: {stderr}");
         assert_eq!(String::from_utf8(output.stdout).unwrap(), value, "{text:?}");
     }
     for text in [
@@ -116,8 +117,8 @@ fn a_file_of_settings_means_what_compose_reads_in_it() {
         "NAME=\"$B\"",
     ] {
         let output = dotenv(&format!("OTHER=x\n{text}"));
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{text:?}: {told}");
-        assert!(told.contains("line 2"), "{text:?}: {told}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{text:?}: {stderr}");
+        assert!(stderr.contains("line 2"), "{text:?}: {stderr}");
     }
 }

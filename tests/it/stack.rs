@@ -1,4 +1,4 @@
-//! The files of the production stack, read as docker compose reads them: parts, volumes, networks, settings, health, secrets.
+//! The docker compose files of the production setup: services, volumes, settings, health checks and secrets.
 
 use rushes::settings::{NAMES, Role, Settings};
 use serde_yaml_ng::Value;
@@ -21,13 +21,14 @@ fn read(file: &str) -> String {
 /// A compose file, with its merge keys applied.
 fn compose(file: &str) -> Value {
     let mut value: Value = serde_yaml_ng::from_str(&read(file)).unwrap();
-    // A merged map may merge another one itself.
+    // A merged map may contain a merge key itself.
     for _ in 0..3 {
         value.apply_merge().unwrap();
     }
     value
 }
 
+/// The entries of a mapping.
 fn map(value: &Value) -> Vec<(String, Value)> {
     let pairs = value.as_mapping().into_iter().flatten();
     pairs
@@ -35,12 +36,13 @@ fn map(value: &Value) -> Vec<(String, Value)> {
         .collect()
 }
 
+/// The strings of a sequence.
 fn texts(value: &Value) -> Vec<String> {
     let items = value.as_sequence().into_iter().flatten();
     items.filter_map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
-/// The services of the stack: of the S3 override laid over the others when `s3`.
+/// The services; with `s3` merged with those of `docker-compose.s3.yml`.
 fn services(s3: bool) -> BTreeMap<String, Value> {
     let mut all: BTreeMap<_, _> = map(&compose("docker-compose.yml")["services"]).into_iter().collect();
     for (name, over) in map(&compose("docker-compose.s3.yml")["services"])
@@ -54,7 +56,7 @@ fn services(s3: bool) -> BTreeMap<String, Value> {
         for (key, value) in map(&over) {
             assert!(
                 ["environment", "depends_on"].contains(&&*key),
-                "{name}.{key}: this test merges maps alone"
+                "{name}.{key}: this test can merge maps only"
             );
             for (inner, value) in map(&value) {
                 under[key.as_str()][inner.as_str()] = value;
@@ -64,43 +66,43 @@ fn services(s3: bool) -> BTreeMap<String, Value> {
     all
 }
 
-/// Variables as `${NAME:-default}` and `${NAME:?message}` in a text, with what stands behind the name.
+/// Variables such as `${NAME:-default}` and `${NAME:?message}` in a text: name and the part after it.
 fn variables(text: &str) -> BTreeMap<String, String> {
-    let places = text.split("${").skip(1).map(|rest| rest.split('}').next().unwrap());
-    let split = |place: &str| {
-        let end = place
+    let substitutions = text.split("${").skip(1).map(|rest| rest.split('}').next().unwrap());
+    let split = |substitution: &str| {
+        let end = substitution
             .find(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_')
-            .unwrap_or(place.len());
-        (place[..end].to_owned(), place[end..].to_owned())
+            .unwrap_or(substitution.len());
+        (substitution[..end].to_owned(), substitution[end..].to_owned())
     };
-    places.map(split).collect()
+    substitutions.map(split).collect()
 }
 
-/// What compose makes of a text: variables by their values, or their defaults.
-fn filled(text: &str, given: &BTreeMap<String, String>) -> String {
-    let mut filled = text.to_owned();
+/// Replaces variables by their values or defaults, as docker compose does.
+fn substituted(text: &str, given: &BTreeMap<String, String>) -> String {
+    let mut result = text.to_owned();
     for (name, rest) in variables(text) {
         let value = given
             .get(&name)
             .cloned()
             .or_else(|| rest.strip_prefix(":-").map(str::to_owned));
         let value = value.unwrap_or_else(|| panic!("{name} has no value and no default"));
-        filled = filled.replace(&format!("${{{name}{rest}}}"), &value);
+        result = result.replace(&format!("${{{name}{rest}}}"), &value);
     }
-    filled.replace("$$", "$")
+    result.replace("$$", "$")
 }
 
-/// What `./run secrets` writes into a file.
+/// The output of `./run secrets`.
 fn secrets() -> BTreeMap<String, String> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
     let out = std::fs::File::create(file.path()).unwrap();
-    let made = Command::new(root().join("run"))
+    let output = Command::new(root().join("run"))
         .arg("secrets")
         .stdout(out)
         .output()
         .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mode = std::fs::metadata(file.path()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "others can read the secrets");
     let text = std::fs::read_to_string(file.path()).unwrap();
@@ -112,14 +114,14 @@ fn secrets() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn every_part_is_guarded_bounded_and_stands_on_what_is_there() {
+fn every_service_is_hardened_and_limited_and_its_references_exist() {
     for s3 in [false, true] {
         let services = services(s3);
-        let mut parts = vec!["backend", "migrate", "nginx", "postgres", "redis", "worker"];
-        parts.extend(s3.then_some(["s3", "s3-bucket"]).into_iter().flatten());
+        let mut expected = vec!["backend", "migrate", "nginx", "postgres", "redis", "worker"];
+        expected.extend(s3.then_some(["s3", "s3-bucket"]).into_iter().flatten());
         assert_eq!(
             services.keys().map(String::as_str).collect::<BTreeSet<_>>(),
-            parts.into_iter().collect()
+            expected.into_iter().collect()
         );
         let (base, over) = (compose("docker-compose.yml"), compose("docker-compose.s3.yml"));
         let volumes: BTreeSet<_> = map(&base["volumes"])
@@ -154,7 +156,7 @@ fn every_part_is_guarded_bounded_and_stands_on_what_is_there() {
             for (needed, _) in map(&service["depends_on"]) {
                 assert!(services.contains_key(&needed), "{name} waits for {needed}");
             }
-            // Those of our own image have its health check.
+            // Services of our own image inherit its health check.
             let is_one_shot = service["restart"] == "no";
             let is_checked = service["healthcheck"]["test"].is_sequence() || image.starts_with("rushes:");
             assert!(is_one_shot || is_checked, "{name} has no health check");
@@ -168,38 +170,38 @@ fn every_part_is_guarded_bounded_and_stands_on_what_is_there() {
     }
     assert!(
         read("Dockerfile").contains("/srv/rushes"),
-        "a new volume takes its owner from the image"
+        "a new volume gets its owner from the image"
     );
 }
 
 #[test]
-fn every_setting_reaches_a_part_and_is_one_that_the_product_takes() {
+fn every_setting_is_passed_to_a_service_and_is_valid() {
     let given = secrets();
     for s3 in [false, true] {
         let services = services(s3);
         let mut passed = BTreeSet::new();
-        for (part, role) in [
+        for (service, role) in [
             ("backend", Role::Backend),
             ("worker", Role::Worker),
             ("migrate", Role::Migrate),
         ] {
-            let environment: BTreeMap<_, _> = map(&services[part]["environment"])
+            let environment: BTreeMap<_, _> = map(&services[service]["environment"])
                 .into_iter()
-                .map(|(name, value)| (name, filled(value.as_str().unwrap(), &given)))
+                .map(|(name, value)| (name, substituted(value.as_str().unwrap(), &given)))
                 .collect();
             for name in environment.keys() {
-                assert!(NAMES.contains(&name.as_str()), "{part}: there is no setting {name}");
+                assert!(NAMES.contains(&name.as_str()), "{service}: there is no setting {name}");
             }
             let directory = tempfile::tempdir().unwrap();
             let get = |name: &str| -> Option<OsString> {
                 let home = (name == "RUSHES_DATA_DIR").then(|| directory.path().into());
                 home.or_else(|| environment.get(name).map(Into::into))
             };
-            let settings = Settings::read(role, &get).unwrap_or_else(|error| panic!("{part}: {error}"));
-            assert_eq!(settings.storage_url.starts_with("s3://"), s3, "{part}");
+            let settings = Settings::read(role, &get).unwrap_or_else(|error| panic!("{service}: {error}"));
+            assert_eq!(settings.storage_url.starts_with("s3://"), s3, "{service}");
             passed.extend(environment.into_keys());
         }
-        // The directory is that of the image; the keys are of the override.
+        // The data directory is set in the image, the AWS keys in the S3 override.
         let missing: Vec<_> = NAMES
             .iter()
             .filter(|name| !passed.contains(**name) && **name != "RUSHES_DATA_DIR")
@@ -218,15 +220,15 @@ fn every_setting_reaches_a_part_and_is_one_that_the_product_takes() {
         );
         assert!(
             !rest.starts_with(":?") || given.contains_key(&name),
-            "./run secrets does not make {name}"
+            "./run secrets does not generate {name}"
         );
     }
-    // What is in .env and reaches no part is seen by one that refuses unknown names.
+    // The service `migrate` gets the whole .env, so that it refuses unknown names.
     assert_eq!(services(false)["migrate"]["env_file"][0]["path"], ".env");
 }
 
 #[test]
-fn secrets_are_strong_plain_and_never_the_same() {
+fn secrets_are_long_alphanumeric_and_random() {
     let (one, other) = (secrets(), secrets());
     let bytes = [
         ("RUSHES_JWT_SECRET", 64),
@@ -247,7 +249,7 @@ fn secrets_are_strong_plain_and_never_the_same() {
 }
 
 #[test]
-fn one_command_starts_the_stack_wherever_it_is_told() {
+fn the_documented_start_command_is_the_same_everywhere() {
     for file in [
         "README.md",
         "docker-compose.yml",
@@ -256,7 +258,7 @@ fn one_command_starts_the_stack_wherever_it_is_told() {
         "run",
     ] {
         let text = read(file);
-        assert!(text.contains(START), "{file} does not tell `{START}`");
+        assert!(text.contains(START), "{file} does not contain `{START}`");
         let other: Vec<_> = text
             .lines()
             .filter(|line| line.contains("docker compose") && line.contains(" up ") && !line.contains(START))
@@ -266,7 +268,7 @@ fn one_command_starts_the_stack_wherever_it_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_bucket_is_made_once_and_found_after_that() {
+async fn the_bucket_is_created_once_and_the_command_can_be_repeated() {
     let directory = tempfile::tempdir().unwrap();
     let (address, _server) = storage::s3_server::start(directory.path(), "key-of-tests", "secret-of-tests")
         .await
@@ -274,7 +276,7 @@ async fn the_bucket_is_made_once_and_found_after_that() {
     let command = texts(&services(true)["s3-bucket"]["command"])
         .remove(0)
         .replace("$$", "$");
-    let make = move |secret: &'static str| {
+    let create = move |secret: &'static str| {
         let mut shell = Command::new("sh");
         shell
             .args(["-euc", &command])
@@ -283,9 +285,9 @@ async fn the_bucket_is_made_once_and_found_after_that() {
         tokio::task::spawn_blocking(move || shell.output().unwrap())
     };
     for _ in 0..2 {
-        let made = make("secret-of-tests").await.unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let created = create("secret-of-tests").await.unwrap();
+        assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
         assert!(directory.path().join("rushes").is_dir());
     }
-    assert!(!make("another").await.unwrap().status.success());
+    assert!(!create("another").await.unwrap().status.success());
 }

@@ -1,10 +1,10 @@
-//! Clients that send nothing but correct requests, in parallel, about a few tasks, images and presets, while workers settle
-//! the tasks. No reply is 5xx; at the end every creation has its row, and rows and files agree exactly. `./test` runs a
-//! fixed number of requests; `tests/campaign storm` runs it for longer.
+//! A load test of races: clients send valid requests in parallel about a few tasks, images and presets, while workers
+//! process the tasks. No reply is 5xx. At the end every acknowledged creation has its row, and rows and files agree
+//! exactly. `./test` runs a fixed number of requests; `tests/campaign storm` runs the test for longer.
 
 pub(crate) mod client;
 
-use crate::ledger;
+use crate::consistency;
 use client::{Account, Client, Clips};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,14 +13,14 @@ use tests::{Options, TestApp};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// The short form: the fewest and the most requests of each client, and the seed. Workers decide when a task can be planned
-/// or its files be fetched, so a client goes on until its account has seen each of [`NEEDED`].
-const USUAL_COUNT: u64 = 60;
-const MOST_COUNT: u64 = 2_000;
-const USUAL_SEED: u64 = 1;
+/// The minimum and the maximum number of requests per client and the seed in `./test`. Plans and downloads succeed only
+/// after a worker has processed a task, so a client continues until its account has had each of [`REQUIRED`].
+const MIN_REQUESTS: u64 = 60;
+const MAX_REQUESTS: u64 = 2_000;
+const DEFAULT_SEED: u64 = 1;
 
-/// Replies without which the requests have shown nothing.
-const NEEDED: [&str; 6] = [
+/// Replies that each account must have had; without them the test proves nothing.
+const REQUIRED: [&str; 6] = [
     "create 201",
     "delete 200",
     "retry 201",
@@ -29,15 +29,15 @@ const NEEDED: [&str; 6] = [
     "download 200",
 ];
 
-/// Clients of each account. Their connections to the database are fewer than the pool has, and those of two workers.
+/// Clients per account. All clients and two workers together need fewer database connections than the pool has.
 const CLIENTS: u64 = 3;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn correct_clients_in_parallel_provoke_no_5xx_and_leave_files_and_rows_that_agree() {
+async fn parallel_valid_requests_cause_no_5xx_and_rows_and_files_agree_at_the_end() {
     let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
     let (time, seed) = (
         number("TEST_CAMPAIGN_SECONDS").map(Duration::from_secs),
-        number("TEST_CAMPAIGN_SEED").unwrap_or(USUAL_SEED),
+        number("TEST_CAMPAIGN_SEED").unwrap_or(DEFAULT_SEED),
     );
     let mut app = TestApp::with(Options {
         config: |config| config.throttle.network.burst = 1_000,
@@ -56,9 +56,9 @@ async fn correct_clients_in_parallel_provoke_no_5xx_and_leave_files_and_rows_tha
             clients.spawn(async move {
                 let mut count = 0;
                 let account = client.account().clone();
-                let lacks = || NEEDED.iter().any(|needed| account.count(needed) == 0);
-                let goes_on = |count| count < USUAL_COUNT || (count < MOST_COUNT && lacks());
-                while time.map_or_else(|| goes_on(count), |time| begun.elapsed() < time) {
+                let is_incomplete = || REQUIRED.iter().any(|required| account.count(required) == 0);
+                let continues = |count| count < MIN_REQUESTS || (count < MAX_REQUESTS && is_incomplete());
+                while time.map_or_else(|| continues(count), |time| begun.elapsed() < time) {
                     client.act().await;
                     count += 1;
                 }
@@ -66,14 +66,14 @@ async fn correct_clients_in_parallel_provoke_no_5xx_and_leave_files_and_rows_tha
         }
         accounts.push(account);
     }
-    let calm = CancellationToken::new();
-    let locker = tokio::spawn(lock_now_and_then(app.db.clone(), accounts.clone(), calm.clone()));
+    let stop = CancellationToken::new();
+    let locker = tokio::spawn(lock_accounts(app.db.clone(), accounts.clone(), stop.clone()));
     while let Some(ended) = clients.join_next().await {
         ended.unwrap();
     }
-    calm.cancel();
+    stop.cancel();
     locker.await.unwrap();
-    ledger::wait_for_the_workers(&app.db).await;
+    consistency::wait_for_tasks(&app.db).await;
     app.stop().await;
     for account in &accounts {
         println!(
@@ -82,27 +82,27 @@ async fn correct_clients_in_parallel_provoke_no_5xx_and_leave_files_and_rows_tha
             account.summary()
         );
         account.check_replies();
-        ledger::check_rows(&app.db, account).await;
+        consistency::check_rows(&app.db, account).await;
     }
-    ledger::check_files(&app).await;
-    for needed in NEEDED {
+    consistency::check_files(&app).await;
+    for required in REQUIRED {
         for account in &accounts {
-            assert!(account.count(needed) > 0, "never {needed}: the storm shows nothing");
+            assert!(account.count(required) > 0, "no reply was {required}");
         }
     }
 }
 
-/// Holds one account after the other for a moment, so that requests meet which would pass each other otherwise.
-async fn lock_now_and_then(db: entity::DatabaseConnection, accounts: Vec<Arc<Account>>, calm: CancellationToken) {
-    let mut turn = 0;
-    while !calm.is_cancelled() {
-        let account = &accounts[turn % accounts.len()];
+/// Locks one account after the other for 30 ms, so that requests queue at the lock and run at the same time after it.
+async fn lock_accounts(db: entity::DatabaseConnection, accounts: Vec<Arc<Account>>, stop: CancellationToken) {
+    let mut round = 0;
+    while !stop.is_cancelled() {
+        let account = &accounts[round % accounts.len()];
         let held = entity::user::write(&db, account.user(&db).await, async |_| {
             tokio::time::sleep(Duration::from_millis(30)).await;
             Ok::<_, entity::DbErr>(())
         });
         held.await.unwrap();
         tokio::time::sleep(Duration::from_millis(70)).await;
-        turn += 1;
+        round += 1;
     }
 }

@@ -1,14 +1,15 @@
-//! What one task may make: refused at once where the source is known, and when a worker has looked into it otherwise.
+//! Limits of the work of one task. A task whose source has been probed is refused at once, another one when a worker
+//! has probed its source.
 
 use backend::Config;
 use serde_json::json;
 use tests::clip::Clip;
 use tests::{Options, TestApp};
 
-/// A change of the settings, and the words of the refusal that it leads to.
-type Bound = (fn(&mut Config), &'static str);
+/// A limit in the settings, and a part of the refusal that it leads to.
+type Limit = (fn(&mut Config), &'static str);
 
-const BOUNDS: [Bound; 4] = [
+const LIMITS: [Limit; 4] = [
     (
         |config| config.limits.max_output_frames = 23,
         "frames to encode; accepted: at most 23",
@@ -28,10 +29,10 @@ const BOUNDS: [Bound; 4] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_over_a_bound_is_refused_with_the_figure_and_the_bound() {
-    // Two seconds at twelve frames a second.
+async fn a_task_above_a_limit_is_refused_with_its_value_and_the_limit() {
+    // Two seconds at 12 frames per second: 24 frames.
     let recipe = json!({ "frame": { "fps": "12" }, "outputs": [{ "kind": "mp4" }] });
-    for (config, figure) in BOUNDS {
+    for (config, figure) in LIMITS {
         let app = TestApp::with(Options {
             config,
             ..Options::default()
@@ -40,7 +41,7 @@ async fn a_task_over_a_bound_is_refused_with_the_figure_and_the_bound() {
         let caller = app.caller().await;
         let clip = Clip::default().make(app.directory.path());
         let parts = [("recipe", &*recipe.to_string())];
-        // Nobody has looked into this file: the worker finds out, and does not try again.
+        // The source has not been probed, so the task is accepted. The worker fails it without a retry.
         let task = caller.ended(caller.task(&clip, &parts).await).await;
         let error = &task["error"];
         assert_eq!(
@@ -49,7 +50,7 @@ async fn a_task_over_a_bound_is_refused_with_the_figure_and_the_bound() {
             "{task}"
         );
         assert!(error["detail"].as_str().unwrap().contains(figure), "{task}");
-        // From now on it is known.
+        // Now the source has been probed, and tasks are refused at once.
         let plan = json!({ "task": task["id"], "recipe": recipe });
         let bytes = std::fs::read(&clip).unwrap();
         for reply in [
@@ -63,6 +64,6 @@ async fn a_task_over_a_bound_is_refused_with_the_figure_and_the_bound() {
             assert!(reply.body["detail"].as_str().unwrap().contains(figure), "{reply:?}");
         }
         assert_eq!(caller.get("/api/tasks").await.body["data"].as_array().unwrap().len(), 1);
-        assert_eq!(app.stored_files().len(), 1, "what was refused leaves no file");
+        assert_eq!(app.stored_files().len(), 1, "a refused upload leaves no file");
     }
 }

@@ -1,4 +1,4 @@
-//! The memory of a whole process of the API while many clients upload and the bucket takes nothing.
+//! Peak memory of an API process while many clients upload and the bucket accepts no data.
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -16,10 +16,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 const UPLOADS: usize = 50;
-/// In pieces of 64 KiB.
+/// Size of one upload, a multiple of 64 KiB.
 const UPLOAD_BYTES: usize = 8 << 20;
-/// 64 MiB for parts on their way, and as much for everything else of 50 connections in a build for tests. All uploads
-/// together are 400 MiB.
+/// Limit of the growth: 64 MiB for buffered parts, and 64 MiB for 50 connections in a debug build. All uploads together
+/// are 400 MiB.
 const GROWTH_MIB: u64 = 128;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,7 +29,7 @@ async fn fifty_uploads_to_a_slow_bucket_take_a_bounded_amount_of_memory() {
     let root = directory.join("slow");
     std::fs::create_dir_all(root.join("bucket")).unwrap();
     let bucket = storage::s3_server::start(&root, "key-of-tests", "secret-of-tests").await;
-    let (address, is_open) = gate(bucket.unwrap().0).await;
+    let (address, is_open) = start_proxy(bucket.unwrap().0).await;
     let mut environment = app.environment.clone();
     environment.retain(|(name, _)| *name != "STORAGE_URL" && !name.starts_with("AWS_"));
     environment.extend([
@@ -53,7 +53,7 @@ async fn fifty_uploads_to_a_slow_bucket_take_a_bounded_amount_of_memory() {
         let request = caller.request(Method::POST, "/api/tasks").multipart(form(&sent));
         uploads.spawn(async move { request.send().await.unwrap() });
     }
-    until_nothing_moves(&sent).await;
+    wait_until_stalled(&sent).await;
     let stalled = peak_mib(&server);
     is_open.send_replace(true);
     while let Some(reply) = uploads.join_next().await {
@@ -67,19 +67,19 @@ async fn fifty_uploads_to_a_slow_bucket_take_a_bounded_amount_of_memory() {
     assert!(server.stop().await.success());
 }
 
-/// A form whose file counts the bytes that are taken of it.
+/// A form whose file adds the bytes that are read from it to `sent`.
 fn form(sent: &Arc<AtomicU64>) -> Form {
-    let (piece, sent) = (Bytes::from(vec![0; 64 << 10]), sent.clone());
-    let pieces = std::iter::once(Bytes::from_static(MP4)).chain(std::iter::repeat_n(piece, UPLOAD_BYTES >> 16));
-    let counted = futures::stream::iter(pieces).map(move |piece| {
-        sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
-        Ok::<_, std::io::Error>(piece)
+    let (chunk, sent) = (Bytes::from(vec![0; 64 << 10]), sent.clone());
+    let chunks = std::iter::once(Bytes::from_static(MP4)).chain(std::iter::repeat_n(chunk, UPLOAD_BYTES >> 16));
+    let counted = futures::stream::iter(chunks).map(move |chunk| {
+        sent.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        Ok::<_, std::io::Error>(chunk)
     });
     Form::new().part("file", Part::stream(Body::wrap_stream(counted)).file_name("clip.mp4"))
 }
 
-/// Waits until clients can send no more: for two seconds none has.
-async fn until_nothing_moves(sent: &AtomicU64) {
+/// Waits until no client has sent a byte for two seconds.
+async fn wait_until_stalled(sent: &AtomicU64) {
     let (mut last, mut since) = (0, Instant::now());
     while last == 0 || since.elapsed() < Duration::from_secs(2) {
         let now = sent.load(Ordering::Relaxed);
@@ -88,10 +88,10 @@ async fn until_nothing_moves(sent: &AtomicU64) {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    println!("clients got rid of {} MiB", last >> 20);
+    println!("clients sent {} MiB", last >> 20);
 }
 
-/// The most memory that the process ever had.
+/// The peak memory of a process (`VmHWM` in proc(5)).
 fn peak_mib(server: &Server) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -99,23 +99,23 @@ fn peak_mib(server: &Server) -> u64 {
     kibibytes >> 10
 }
 
-/// Stands before a server and takes bytes for it only while it is open.
-async fn gate(server: SocketAddr) -> (SocketAddr, watch::Sender<bool>) {
-    let (is_open, heard) = watch::channel(true);
+/// Starts a proxy in front of a server that forwards requests only while the watched value is true.
+async fn start_proxy(server: SocketAddr) -> (SocketAddr, watch::Sender<bool>) {
+    let (is_open, receiver) = watch::channel(true);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            tokio::spawn(carry(client, server, heard.clone()));
+            tokio::spawn(forward(client, server, receiver.clone()));
         }
     });
     (address, is_open)
 }
 
-async fn carry(client: TcpStream, server: SocketAddr, mut is_open: watch::Receiver<bool>) -> std::io::Result<()> {
+async fn forward(client: TcpStream, server: SocketAddr, mut is_open: watch::Receiver<bool>) -> std::io::Result<()> {
     let (mut from, mut back) = client.into_split();
-    let (mut answers, mut to) = TcpStream::connect(server).await?.into_split();
-    tokio::spawn(async move { tokio::io::copy(&mut answers, &mut back).await });
+    let (mut replies, mut to) = TcpStream::connect(server).await?.into_split();
+    tokio::spawn(async move { tokio::io::copy(&mut replies, &mut back).await });
     let mut bytes = vec![0; 64 << 10];
     loop {
         let open = is_open.wait_for(|is_open| *is_open).await.map(drop);

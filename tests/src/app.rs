@@ -1,7 +1,7 @@
-//! The service of one test.
+//! [`TestApp`]: the API and a worker in the process of the test.
 
+use crate::backing_services;
 use crate::caller::Caller;
-use crate::column;
 use backend::{Alive, AppState, Config, Secret, Secrets, Serving};
 use background::Background;
 use domain::protocol::{Depth, SandboxMode};
@@ -18,16 +18,16 @@ use tokio_util::sync::CancellationToken;
 use worker::child::ChildSettings;
 use worker::{Env, Scratch};
 
-/// Signs the tokens of every service here.
+/// The secret that signs the tokens of every service under test.
 pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// What differs from an ordinary service.
+/// Differences from the default service.
 pub struct Options {
-    /// Changes the settings of the edge.
+    /// Changes the settings of the API.
     pub config: fn(&mut Config),
-    /// Changes the settings of the worker; `None` runs no worker.
+    /// Changes the settings of the worker; with `None` no worker runs.
     pub worker: Option<fn(&mut worker::Settings)>,
-    /// How its listener serves.
+    /// Limits of connections and requests.
     pub serving: Serving,
 }
 
@@ -43,17 +43,17 @@ impl Default for Options {
 
 /// A running service. Stops when dropped.
 pub struct TestApp {
-    /// Where it answers, such as `http://127.0.0.1:40123`.
+    /// Base URL, such as `http://127.0.0.1:40123`.
     pub url: String,
-    /// Its database.
+    /// The database of this service.
     pub db: DatabaseConnection,
-    /// Its files.
+    /// The file storage of this service.
     pub storage: Storage,
-    /// Its queue.
+    /// The queue of this service.
     pub queue: Queue,
-    /// The directory of this test.
+    /// The temporary directory of this test.
     pub directory: tempfile::TempDir,
-    /// The settings with which another process joins it.
+    /// Settings with which another process shares the database, queue and storage of this service.
     pub environment: Vec<(&'static str, String)>,
     /// The background tasks of the service.
     pub background: Background,
@@ -63,17 +63,17 @@ pub struct TestApp {
 }
 
 impl TestApp {
-    /// An ordinary service.
+    /// Starts the default service.
     pub async fn start() -> Self {
         Self::with(Options::default()).await
     }
 
-    /// A service without a worker: tasks stay `uploaded`.
+    /// Starts a service without a worker: tasks stay `uploaded`.
     pub async fn idle() -> Self {
         Self::idle_with(|_| {}).await
     }
 
-    /// The same with other settings of the edge.
+    /// Starts a service without a worker and with other settings of the API.
     pub async fn idle_with(config: fn(&mut Config)) -> Self {
         Self::with(Options {
             config,
@@ -83,14 +83,17 @@ impl TestApp {
         .await
     }
 
-    /// A service that differs.
+    /// Starts a service with these options.
     pub async fn with(options: Options) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
-        let (database_url, redis_url) = (column::database_url(directory.path()).await, column::redis_url());
-        let (storage_url, credentials) = column::storage_url(directory.path()).await;
-        let db = column::database(&database_url).await;
-        let queue = column::queue(redis_url.as_deref()).await;
+        let (database_url, redis_url) = (
+            backing_services::database_url(directory.path()).await,
+            backing_services::redis_url(),
+        );
+        let (storage_url, credentials) = backing_services::storage_url(directory.path()).await;
+        let db = backing_services::database(&database_url).await;
+        let queue = backing_services::queue(redis_url.as_deref()).await;
         let storage = Storage::open(&storage_url, credentials.clone()).await.unwrap();
         let secret = Secret::new(SECRET).unwrap();
         let mut config = Config::new(Secrets {
@@ -136,14 +139,14 @@ impl TestApp {
         }
     }
 
-    /// Somebody who has just signed up and logged in.
+    /// A client with a new account, logged in.
     pub async fn caller(&self) -> Caller {
         Caller::sign_up(&self.url).await
     }
 
-    /// Somebody without a token.
-    pub fn stranger(&self) -> Caller {
-        Caller::stranger(&self.url)
+    /// A client without a token.
+    pub fn anonymous(&self) -> Caller {
+        Caller::anonymous(&self.url)
     }
 
     /// Shuts down as at SIGTERM and waits for the worker.
@@ -154,7 +157,7 @@ impl TestApp {
         }
     }
 
-    /// Every file in storage, where storage is a directory or a test server over one.
+    /// Paths of all stored files. Storage is a directory, or an S3 server of the test that keeps its objects in one.
     pub fn stored_files(&self) -> Vec<PathBuf> {
         let root = self.directory.path();
         let mut found = Vec::new();
@@ -171,7 +174,7 @@ impl Drop for TestApp {
     }
 }
 
-/// The settings with which another process joins a service.
+/// Environment variables with which another process shares a service.
 fn environment(
     database_url: String,
     storage_url: String,
@@ -208,24 +211,24 @@ fn worker_settings(limits: domain::Limits) -> worker::Settings {
         sandbox: SandboxMode::Require,
         depth: Depth::Fast,
         child_memory_bytes: 8 << 30,
-        child: ChildSettings::new(program()),
+        child: ChildSettings::new(executable()),
         grace: Duration::from_secs(5),
     }
 }
 
-/// The product's binary, built beside the test.
-pub fn program() -> PathBuf {
+/// The path of the executable `rushes` in the target directory of this test.
+pub fn executable() -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let program = test.ancestors().nth(2).unwrap().join("rushes");
+    let executable = test.ancestors().nth(2).unwrap().join("rushes");
     assert!(
-        program.exists(),
+        executable.exists(),
         "{} is missing: run `cargo build -p rushes` first",
-        program.display()
+        executable.display()
     );
-    program
+    executable
 }
 
-/// The registry of metrics, one per process.
+/// The metrics recorder. A process can install only one, and a test process runs several services.
 fn metrics() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     let install = || {

@@ -1,4 +1,4 @@
-//! A client of the API.
+//! [`Caller`]: an HTTP client of the API.
 
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -7,35 +7,35 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// Somebody who calls.
+/// A client, with or without an account.
 #[derive(Clone)]
 pub struct Caller {
-    /// Where the service answers.
+    /// Base URL of the service.
     pub url: String,
-    /// Their user name; empty for a stranger.
+    /// User name; empty without an account.
     pub username: String,
-    /// Their token; empty for a stranger.
+    /// Bearer token; empty without an account.
     pub token: String,
     client: reqwest::Client,
 }
 
-/// A reply, read whole.
+/// A reply whose body has been read.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// The status.
+    /// HTTP status.
     pub status: u16,
-    /// The headers.
+    /// Headers.
     pub headers: reqwest::header::HeaderMap,
-    /// The body as JSON; `null` when it is none.
+    /// The body as JSON; `null` if it is not JSON.
     pub body: Value,
 }
 
-/// The password of everybody.
+/// The password of all accounts.
 const PASSWORD: &str = "123abc456";
 
 impl Caller {
-    /// Somebody without a token.
-    pub fn stranger(url: &str) -> Self {
+    /// A client without a token.
+    pub fn anonymous(url: &str) -> Self {
         let client = reqwest::Client::new();
         Self {
             url: url.to_owned(),
@@ -47,7 +47,7 @@ impl Caller {
 
     /// Signs up and logs in under a new name.
     pub async fn sign_up(url: &str) -> Self {
-        let mut caller = Self::stranger(url);
+        let mut caller = Self::anonymous(url);
         caller.username = format!("user{}", Uuid::new_v4().simple());
         let email = format!("{}@example.com", caller.username);
         let form = json!({ "username": caller.username, "password1": PASSWORD, "password2": PASSWORD, "email": email });
@@ -60,7 +60,7 @@ impl Caller {
         caller
     }
 
-    /// A request in the making.
+    /// Builds a request. `path` may also be an absolute URL.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = if path.starts_with("http") {
             path.to_owned()
@@ -75,29 +75,29 @@ impl Caller {
         }
     }
 
-    /// GET.
+    /// Sends GET.
     pub async fn get(&self, path: &str) -> Reply {
         Reply::read(self.request(Method::GET, path).send().await.unwrap()).await
     }
 
-    /// POST of JSON.
+    /// Sends POST with a JSON body.
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
         Reply::read(self.request(Method::POST, path).json(body).send().await.unwrap()).await
     }
 
-    /// DELETE.
+    /// Sends DELETE.
     pub async fn delete(&self, path: &str) -> Reply {
         Reply::read(self.request(Method::DELETE, path).send().await.unwrap()).await
     }
 
-    /// The bytes behind a link.
+    /// Downloads from a signed link, without a token.
     pub async fn download(&self, url: &str) -> Vec<u8> {
         let response = self.client.get(url).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{url}");
         response.bytes().await.unwrap().to_vec()
     }
 
-    /// Sends a form.
+    /// Sends a multipart form to `POST /api/tasks`.
     pub async fn submit(&self, form: Form) -> Reply {
         Reply::read(
             self.request(Method::POST, "/api/tasks")
@@ -109,7 +109,7 @@ impl Caller {
         .await
     }
 
-    /// Uploads bytes under a name, with further parts of the form.
+    /// Uploads bytes under a file name, with further text parts in the form.
     pub async fn upload(&self, name: &str, bytes: Vec<u8>, parts: &[(&'static str, &str)]) -> Reply {
         let mut form = Form::new();
         for (field, value) in parts {
@@ -119,7 +119,7 @@ impl Caller {
             .await
     }
 
-    /// Uploads an image under a name.
+    /// Uploads an image.
     pub async fn image(&self, name: &str, bytes: Vec<u8>) -> Reply {
         let request = self.request(Method::POST, "/api/images");
         Reply::read(request.multipart(image_form(name, bytes)).send().await.unwrap()).await
@@ -133,7 +133,7 @@ impl Caller {
         reply.body["task_id"].as_i64().unwrap()
     }
 
-    /// Waits for a task to end and returns it.
+    /// Waits until a task is in a final state and returns it.
     pub async fn ended(&self, task: i64) -> Value {
         self.until(task, |task| {
             ["processed", "failed", "canceled"].contains(&task["status"].as_str().unwrap())
@@ -141,13 +141,13 @@ impl Caller {
         .await
     }
 
-    /// Waits until a task is as wished, at most two minutes.
-    pub async fn until(&self, task: i64, wished: impl Fn(&Value) -> bool) -> Value {
+    /// Polls a task until the condition holds, for at most two minutes, and returns it.
+    pub async fn until(&self, task: i64, condition: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
         loop {
             let reply = self.get(&format!("/api/tasks/{task}")).await;
             assert_eq!(reply.status, 200, "{reply:?}");
-            if wished(&reply.body) {
+            if condition(&reply.body) {
                 return reply.body;
             }
             assert!(begun.elapsed() < Duration::from_secs(120), "still {}", reply.body);
@@ -155,7 +155,7 @@ impl Caller {
         }
     }
 
-    /// Uploads a file, waits, and insists that it was processed.
+    /// Uploads a file, waits for the end of its task, and asserts that it was processed.
     pub async fn processed(&self, file: &Path, parts: &[(&'static str, &str)]) -> Value {
         let task = self.ended(self.task(file, parts).await).await;
         assert_eq!(task["status"], "processed", "{task}");
@@ -163,21 +163,22 @@ impl Caller {
     }
 }
 
-/// The first bytes of an MP4: as much as the API looks at.
+/// The first bytes of an MP4. The API reads no more of a file to decide that it is media.
 pub const MP4: &[u8] = b"\0\0\0\x10ftypisom\0\0\0\0";
 
-/// A PNG of 640 by 360 that came whole: its pixels, which the API does not look at, are no picture.
+/// A PNG of 640×360 with all chunks and valid checksums, but with pixel data that does not decode. The API does not
+/// decode images.
 pub const PNG: &[u8] = b"\x89PNG\r\n\x1A\n\0\0\0\rIHDR\0\0\x02\x80\0\0\x01h\x08\x06\0\0\0\xC72JQ\
     \0\0\0\x06IDATpixelsO%\x84\xA8\0\0\0\0IEND\xAEB`\x82";
 
-/// The form of an image.
+/// The multipart form of `POST /api/images`.
 pub fn image_form(name: &str, bytes: Vec<u8>) -> Form {
     let file = Part::bytes(bytes).file_name("picture.png");
     Form::new().text("name", name.to_owned()).part("file", file)
 }
 
 impl Reply {
-    /// Reads a response to its end.
+    /// Reads the body of a response.
     pub async fn read(response: Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = response.bytes().await.unwrap();
@@ -188,17 +189,17 @@ impl Reply {
         }
     }
 
-    /// The stable code of a problem.
+    /// `code` of a problem; empty in other replies.
     pub fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or("")
     }
 
-    /// The sentence.
+    /// `message` of a reply; empty if it has none.
     pub fn message(&self) -> &str {
         self.body["message"].as_str().unwrap_or("")
     }
 
-    /// A header as text.
+    /// A header; empty if it is absent or not text.
     pub fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)

@@ -1,22 +1,22 @@
-//! Clips made at test time with the `ffmpeg` command line, and facts read back with `ffprobe`.
+//! Clips that tests generate with the `ffmpeg` command line, and `ffprobe` of files.
 
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A clip to make.
+/// Parameters of a generated clip.
 #[derive(Clone, Copy, Debug)]
 pub struct Clip {
     /// Width in pixels.
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// Length in seconds.
+    /// Duration in seconds.
     pub seconds: f64,
     /// Frames per second.
     pub fps: u32,
-    /// Whether it has a tone.
+    /// True if the clip has an audio stream, a tone.
     pub sound: bool,
 }
 
@@ -32,7 +32,7 @@ impl Default for Clip {
     }
 }
 
-/// A recipe that encodes slowly, for tests that interrupt a task at work.
+/// A recipe that encodes slowly, for tests that interrupt a task while it is processed.
 pub const SLOW: &str = r#"{ "outputs": [{ "kind": "mp4", "video": { "speed": "good" } }] }"#;
 
 impl Clip {
@@ -47,7 +47,7 @@ impl Clip {
         }
     }
 
-    /// Makes it in `directory` as an H.264/AAC MP4.
+    /// Writes the clip into `directory` as an MP4 with H.264 and AAC, and returns its path.
     pub fn make(self, directory: &Path) -> PathBuf {
         let Self {
             width,
@@ -81,8 +81,8 @@ pub fn ffmpeg(arguments: &[&str], path: &Path) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// What `ffprobe` says of a file, by its path or its link: `format`, `streams`, with packets counted.
-pub fn facts(file: impl AsRef<OsStr>) -> Value {
+/// The output of `ffprobe` for a path or URL: `format` and `streams`, with `nb_read_packets`.
+pub fn ffprobe(file: impl AsRef<OsStr>) -> Value {
     let mut command = Command::new("ffprobe");
     command
         .args([
@@ -100,8 +100,9 @@ pub fn facts(file: impl AsRef<OsStr>) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// A real clip of the collection beside the repository, when it is there; says so when not.
-pub fn real(name: &str) -> Option<PathBuf> {
+/// The path of a recorded clip in the collection beside the repository. Returns `None` and prints why if it is not
+/// there.
+pub fn from_collection(name: &str) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/media");
     let path = root.join(name);
     if !path.exists() {

@@ -1,29 +1,30 @@
-//! A whole service for one test: the real router on a real port, a real worker with real children, and either column
-//! of the house: SQLite, memory and a directory, or the Postgres, Redis and S3 that `./test` names in the environment.
+//! [`TestApp`]: a complete service for one test, with the real router on a TCP port and a real worker with media
+//! children.
+//!
+//! Every test runs on both setups. By default a service uses SQLite, the queue in memory and a directory of files.
+//! `./test` runs the tests a second time with `TEST_DATABASE_URL`, `TEST_REDIS_URL` and `TEST_STORAGE=s3`; then each
+//! service gets a database, a logical Redis database and a bucket of its own. A test that needs a process of its own,
+//! because it stops or kills it, uses [`server::Server`].
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first surprise"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
 #![allow(
     clippy::disallowed_methods,
-    reason = "tests are told their servers by ./test, and start tools"
+    reason = "./test passes the addresses of servers in the environment, and tests start command-line tools"
 )]
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests say what they skip")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a skipped test prints why")]
 
 mod app;
+mod backing_services;
 mod caller;
 pub mod clip;
-mod column;
-mod everything;
 pub mod mutants;
 mod postgres;
 pub mod random;
 pub mod server;
 mod small_disk;
+mod snapshot;
 
-pub use app::{Options, SECRET, TestApp, program};
+pub use app::{Options, SECRET, TestApp, executable};
 pub use caller::{Caller, MP4, PNG, Reply, image_form};
 pub use postgres::Postgres;
 pub use small_disk::SmallDisk;

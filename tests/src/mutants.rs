@@ -1,11 +1,12 @@
-//! Damaged media: what transfers, disks, broken muxers and strangers make of a file. The same seed and number always
-//! make the same mutant of the same clips.
+//! Damaged media files: flipped bits, overwritten, lost, repeated and foreign bytes, truncation, wrong box sizes. They
+//! stand for broken transfers, disks and muxers, and for malicious files. A seed and a number determine a mutant.
 
 use crate::clip::ffmpeg;
 use crate::random::Random;
 use std::path::{Path, PathBuf};
 
-/// Names of boxes and chunks whose sizes are worth a lie: of MP4, which stand after their size, and of RIFF, before it.
+/// Boxes of MP4 and chunks of RIFF whose sizes are changed. The size of a box stands before its name, that of a chunk
+/// after it.
 const BOXES: [&[u8; 4]; 30] = [
     b"ftyp", b"moov", b"mvhd", b"trak", b"tkhd", b"edts", b"elst", b"mdia", b"mdhd", b"hdlr", b"minf", b"stbl",
     b"stsd", b"stts", b"ctts", b"stss", b"stsz", b"stsc", b"stco", b"avc1", b"avcC", b"hvcC", b"mp4a", b"esds",
@@ -13,7 +14,7 @@ const BOXES: [&[u8; 4]; 30] = [
 ];
 const CHUNKS: [&[u8; 4]; 8] = [b"RIFF", b"LIST", b"avih", b"strh", b"strf", b"idx1", b"fmt ", b"data"];
 
-/// Clips of a second or two in every container that we open, with what is usual in it: name, codecs.
+/// Clips of up to two seconds in every supported container with common codecs: file name, `ffmpeg` options.
 const CLIPS: [(&str, &str); 26] = [
     ("avc.mp4", "-c:v libx264 -g 10 -bf 2 -c:a aac -movflags +faststart"),
     ("avc-last.mov", "-c:v libx264 -g 1 -c:a pcm_s16le"),
@@ -58,7 +59,7 @@ const CLIPS: [(&str, &str); 26] = [
     ),
 ];
 
-/// The sound files from which mutants are made.
+/// The undamaged files from which mutants are made.
 #[derive(Debug)]
 pub struct Mutants {
     clips: Vec<(String, Vec<u8>)>,
@@ -68,27 +69,27 @@ pub struct Mutants {
 /// A damaged file.
 #[derive(Debug)]
 pub struct Mutant {
-    /// What it was made from and how, for people.
+    /// File name: the kinds of damage, the seed, the number and the original.
     pub name: String,
     /// Its content.
     pub bytes: Vec<u8>,
-    /// A number to choose what is done with it.
-    pub dice: usize,
+    /// A random number with which a test selects a recipe.
+    pub choice: usize,
 }
 
 impl Mutants {
-    /// Makes the clips in `folder`; those of the collection beside the repository are added where it is there.
+    /// Generates the clips in `folder` and adds the small ones of the collection beside the repository, if it exists.
     pub fn new(folder: &Path, seed: u64) -> Self {
         let picture = ["-f", "lavfi", "-i", "testsrc2=s=128x96:r=25:d=1.6"];
         let sound = ["-f", "lavfi", "-i", "sine=f=440:r=48000:d=1.6"];
-        let made = CLIPS.iter().map(|(name, codecs)| {
+        let generated = CLIPS.iter().map(|(name, codecs)| {
             let path = folder.join(name);
             let codecs: Vec<_> = codecs.split_whitespace().collect();
             ffmpeg(&[&picture[..], &sound[..], &codecs[..]].concat(), &path);
             path
         });
-        let mut paths: Vec<_> = made.collect();
-        paths.extend(real());
+        let mut paths: Vec<_> = generated.collect();
+        paths.extend(collection());
         let read = |path: &PathBuf| {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             (name, std::fs::read(path).unwrap())
@@ -99,7 +100,7 @@ impl Mutants {
         }
     }
 
-    /// How many files there are to damage.
+    /// The number of undamaged files.
     pub fn clips(&self) -> usize {
         self.clips.len()
     }
@@ -111,30 +112,30 @@ impl Mutants {
         let (name, clip) = random.one_of(&self.clips);
         let (mut bytes, mut name) = (clip.clone(), format!("{}-{number}-{name}", self.seed));
         for _ in 0..=random.below(3) {
-            let way = self.damage(&mut bytes, &mut random);
-            name = format!("{way}-{name}");
+            let kind = self.damage(&mut bytes, &mut random);
+            name = format!("{kind}-{name}");
         }
         Mutant {
             name,
             bytes,
-            dice: random.below(1 << 16),
+            choice: random.below(1 << 16),
         }
     }
 
-    /// One damage; its name.
+    /// Damages the bytes once and returns the kind of damage.
     fn damage(&self, bytes: &mut Vec<u8>, random: &mut Random) -> &'static str {
         let at = random.below(bytes.len());
-        let length = random.some(bytes.len() / 4).min(bytes.len() - at);
+        let length = random.up_to(bytes.len() / 4).min(bytes.len() - at);
         let (_, other) = random.one_of(&self.clips);
         match random.below(9) {
             0 => {
-                // All over the file, or near its start where the headers are.
+                // In the whole file, or only in its first 2 KiB, where the headers are.
                 let within = if random.below(2) == 0 {
                     bytes.len()
                 } else {
                     bytes.len().min(2_048)
                 };
-                for _ in 0..random.some(256) {
+                for _ in 0..random.up_to(256) {
                     let at = random.below(within);
                     if let Some(byte) = bytes.get_mut(at) {
                         *byte ^= 1 << random.below(8);
@@ -154,11 +155,11 @@ impl Mutants {
                 "cut"
             }
             3 | 4 => {
-                lie_about_a_size(bytes, random);
+                change_a_size(bytes, random);
                 "size"
             }
             5 => {
-                let length = random.some(4_096).min(bytes.len()).min(other.len());
+                let length = random.up_to(4_096).min(bytes.len()).min(other.len());
                 bytes[..length].copy_from_slice(&other[..length]);
                 "header"
             }
@@ -181,8 +182,8 @@ impl Mutants {
     }
 }
 
-/// Changes the size of a box or chunk; in other files any four bytes.
-fn lie_about_a_size(bytes: &mut [u8], random: &mut Random) {
+/// Changes the size of a box or chunk. In files without any, changes four random bytes.
+fn change_a_size(bytes: &mut [u8], random: &mut Random) {
     let is_box = |name: &[u8]| BOXES.iter().any(|known| known.as_slice() == name);
     let is_chunk = |name: &[u8]| CHUNKS.iter().any(|known| known.as_slice() == name);
     let names = bytes.windows(4).enumerate();
@@ -190,13 +191,13 @@ fn lie_about_a_size(bytes: &mut [u8], random: &mut Random) {
         let before = at.checked_sub(4).filter(|_| is_box(name));
         before.or_else(|| is_chunk(name).then_some(at + 4))
     });
-    let mut places: Vec<_> = sizes.filter(|at| at + 4 <= bytes.len()).collect();
-    if places.is_empty() {
-        places.push(random.below(bytes.len().saturating_sub(4)));
+    let mut offsets: Vec<_> = sizes.filter(|at| at + 4 <= bytes.len()).collect();
+    if offsets.is_empty() {
+        offsets.push(random.below(bytes.len().saturating_sub(4)));
     }
-    let at = *random.one_of(&places);
+    let at = *random.one_of(&offsets);
     let Some(size) = bytes.get_mut(at..at + 4) else { return };
-    let lie = match random.below(6) {
+    let changed = match random.below(6) {
         0 => [0; 4],
         1 => [0xff; 4],
         2 => [0, 0, 0, random.byte()],
@@ -204,14 +205,14 @@ fn lie_about_a_size(bytes: &mut [u8], random: &mut Random) {
         4 => [size[0], size[1], size[2], random.byte()],
         _ => [random.byte(), random.byte(), random.byte(), random.byte()],
     };
-    size.copy_from_slice(&lie);
+    size.copy_from_slice(&changed);
 }
 
-/// The real clips that are small enough to be tried by the hundred.
-fn real() -> Vec<PathBuf> {
+/// Recorded clips of less than 700 kB: small enough to process hundreds of mutants.
+fn collection() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/media");
     let Ok(entries) = std::fs::read_dir(folder) else {
-        println!("SKIPPED: the real clips are not on this machine");
+        println!("SKIPPED: the collection of recorded clips is not on this machine");
         return Vec::new();
     };
     let small = |path: &PathBuf| {

@@ -1,11 +1,11 @@
-//! Numbers for tests that choose what they do by a seed.
+//! Reproducible random numbers.
 
-/// A stream of numbers (`SplitMix64`, Steele, Lea and Flood 2014): the same for the same seed on every machine.
+/// A pseudorandom generator (`SplitMix64`, Steele, Lea and Flood 2014). A seed gives the same numbers on every machine.
 #[derive(Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// The stream of a seed.
+    /// Creates the generator of a seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(seed)
@@ -19,26 +19,26 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`; 0 when there is none.
+    /// A number below `end`; 0 if `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
         let end = u64::try_from(end).unwrap().max(1);
         usize::try_from(self.next() % end).unwrap()
     }
 
-    /// A number from 1 to `most`, small ones as often as large ones.
-    pub fn some(&mut self, most: usize) -> usize {
-        let bits = most.max(1).ilog2() + 1;
+    /// A number from 1 to `max` whose number of bits is uniform, so that small numbers are as frequent as large ones.
+    pub fn up_to(&mut self, max: usize) -> usize {
+        let bits = max.max(1).ilog2() + 1;
         let bound = 1_usize << self.below(usize::try_from(bits).unwrap());
-        (1 + self.below(bound)).min(most.max(1))
+        (1 + self.below(bound)).min(max.max(1))
     }
 
-    /// A byte.
+    /// A random byte.
     pub fn byte(&mut self) -> u8 {
         self.next().to_le_bytes()[0]
     }
 
-    /// One of several, each as often as the others.
-    pub fn one_of<'a, T>(&mut self, things: &'a [T]) -> &'a T {
-        &things[self.below(things.len())]
+    /// A random element.
+    pub fn one_of<'a, T>(&mut self, elements: &'a [T]) -> &'a T {
+        &elements[self.below(elements.len())]
     }
 }

@@ -1,25 +1,26 @@
-//! Processes of the product: the real executable, which a test stops, kills and starts again.
+//! [`Server`]: a process of the executable `rushes`, which a test can stop, kill and start again.
 
-use crate::program;
+use crate::executable;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// How long a start or an end may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Timeout of a start and of a stop, for a machine under load.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A process of the product. Killed when dropped.
+/// A process of `rushes`. Killed when dropped.
 pub struct Server {
-    /// Its address, such as `http://127.0.0.1:40123`.
+    /// Base URL, such as `http://127.0.0.1:40123`.
     pub url: String,
     child: Child,
     log: Option<PathBuf>,
 }
 
 impl Server {
-    /// Starts `rushes up` with its data in `data`, and waits until it is ready.
+    /// Starts `rushes up` with the data directory `data` and waits until it is ready. The log is appended to
+    /// `data.log`.
     pub async fn up(data: &Path) -> Self {
         let environment = [("RUSHES_DATA_DIR", data.display().to_string())];
         let mut server = Self::start("up", &data.with_extension("log"), &environment);
@@ -27,29 +28,30 @@ impl Server {
         server
     }
 
-    /// Starts a role on a free port; its log is appended to a file.
+    /// Starts a role on a free port. The log is appended to a file.
     pub fn start(role: &str, log: &Path, environment: &[(&str, String)]) -> Self {
         let output = File::options().create(true).append(true).open(log).unwrap();
-        let mut server = Self::under("", role, output.into(), environment);
+        let mut server = Self::start_with_prefix("", role, output.into(), environment);
         server.log = Some(log.to_owned());
         server
     }
 
-    /// Starts a role with its data in `data` of a directory, and its log in `process.log` beside it.
-    pub fn within(role: &str, directory: &Path, environment: &[(&str, String)]) -> Self {
+    /// Starts a role with `data` in a directory as its data directory and `process.log` beside it as its log.
+    pub fn start_in(role: &str, directory: &Path, environment: &[(&str, String)]) -> Self {
         let data = directory.join("data").display().to_string();
         let environment = [&[("RUSHES_DATA_DIR", data)][..], environment].concat();
         Self::start(role, &directory.join("process.log"), &environment)
     }
 
-    /// Starts a role on a free port, or where `RUSHES_LISTEN` says, under a shell that first runs a prefix, such as `ulimit -n 64;`.
-    pub fn under(prefix: &str, role: &str, stderr: Stdio, environment: &[(&str, String)]) -> Self {
+    /// Starts a role from a shell that first runs a prefix, such as `ulimit -n 64;`. It listens on `RUSHES_LISTEN`, or
+    /// on a free port.
+    pub fn start_with_prefix(prefix: &str, role: &str, stderr: Stdio, environment: &[(&str, String)]) -> Self {
         let listen = environment.iter().find(|(name, _)| *name == "RUSHES_LISTEN");
         let address = listen.map_or_else(free_address, |(_, address)| address.clone());
         let mut command = Command::new("sh");
         command
             .args(["-c", &format!("{prefix} exec \"$0\" {role}")])
-            .arg(program());
+            .arg(executable());
         command.env_clear().env("RUSHES_LISTEN", &address);
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         Self {
@@ -59,63 +61,63 @@ impl Server {
         }
     }
 
-    /// Its process id.
+    /// Process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Waits until it is ready.
+    /// Waits until `/readyz` answers 200.
     pub async fn ready(&mut self) {
         let (url, begun) = (format!("{}/readyz", self.url), Instant::now());
         while !reqwest::get(&url).await.is_ok_and(|reply| reply.status() == 200) {
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none(), "{ended:?}: {}", self.log());
-            assert!(begun.elapsed() < PATIENCE, "{}", self.log());
+            assert!(begun.elapsed() < TIMEOUT, "{}", self.log());
             sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// Sends SIGTERM and waits for its end.
+    /// Sends SIGTERM and waits until the process has ended.
     pub async fn stop(self) -> ExitStatus {
         self.end("-TERM").await
     }
 
-    /// Sends a signal such as `-KILL` and waits for its end.
+    /// Sends a signal, such as `-KILL`, and waits until the process has ended.
     pub async fn end(mut self, signal: &str) -> ExitStatus {
         self.signal(signal);
         self.ended().await
     }
 
-    /// Sends a signal such as `-KILL`.
+    /// Sends a signal, such as `-KILL`.
     pub fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
-    /// Whether it has ended.
+    /// Returns true if the process has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// Waits for its end.
+    /// Waits until the process has ended.
     pub async fn ended(&mut self) -> ExitStatus {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(begun.elapsed() < PATIENCE, "{}", self.log());
+            assert!(begun.elapsed() < TIMEOUT, "{}", self.log());
             sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// Everything that it has logged to its file.
+    /// The content of the log file; empty for a process without one.
     pub fn log(&self) -> String {
         let log = self.log.as_ref().map(std::fs::read_to_string);
         log.and_then(Result::ok).unwrap_or_default()
     }
 
-    /// The value of a metric without labels.
+    /// The value of a metric that has no labels.
     pub async fn metric(&self, name: &str) -> f64 {
         let reply = reqwest::get(format!("{}/metrics", self.url)).await.unwrap();
         let text = reply.text().await.unwrap();

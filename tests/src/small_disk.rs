@@ -1,4 +1,4 @@
-//! A file system of a few megabytes, which a test fills and frees.
+//! A file system of a few megabytes (tmpfs), which a test fills and frees.
 
 use std::fs::File;
 use std::io::Write;
@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-/// Unmounted and removed with the value.
+/// A mounted file system; unmounted when dropped.
 pub struct SmallDisk(TempDir);
 
 impl SmallDisk {
-    /// One of so many mebibytes; `None`, said aloud, where this user may not mount.
+    /// Mounts a file system of this size. Returns `None` and prints why if the user has no right to mount.
     pub fn mount(mebibytes: u32) -> Option<Self> {
         let home = tempfile::tempdir().unwrap();
         std::fs::set_permissions(home.path(), PermissionsExt::from_mode(0o755)).unwrap();
@@ -29,18 +29,18 @@ impl SmallDisk {
         None
     }
 
-    /// Its root.
+    /// The mount point.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
 
-    /// Leaves no byte free.
+    /// Fills the file system until no byte is free.
     pub fn fill(&self) {
         let mut ballast = File::options().create(true).append(true).open(self.ballast()).unwrap();
         while ballast.write_all(&[0; 4096]).is_ok() {}
     }
 
-    /// Frees what [`SmallDisk::fill`] took.
+    /// Frees the space that [`SmallDisk::fill`] took.
     pub fn free(&self) {
         std::fs::remove_file(self.ballast()).unwrap();
     }

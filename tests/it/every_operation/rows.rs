@@ -1,21 +1,21 @@
-//! Rows that belong to an account, made in the state in which an operation takes them.
+//! Resources of an account, created in the state that an operation needs.
 
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU16, Ordering};
 use tests::{Caller, MP4, TestApp};
 
-/// What a row is.
+/// A kind of resource and its state.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
-    /// A task that no worker has seen.
+    /// A task that no worker has claimed.
     Waiting,
     /// A canceled task.
     Canceled,
     /// A processed task.
     Processed,
-    /// A file of a processed task.
+    /// An output file of a processed task.
     Output,
-    /// A file of an adaptive stream.
+    /// A file of an adaptive output.
     Stream,
     /// An image.
     Image,
@@ -24,7 +24,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Makes one that belongs to `owner` and bears their name, and returns what a path says for it, part by part.
+    /// Creates a resource of `owner` whose name contains their user name. Returns the values of the path parameters.
     pub(super) async fn make(self, app: &TestApp, owner: &Caller) -> Vec<String> {
         if let Self::Image | Self::Preset = self {
             return vec![self.make_named(owner).await];
@@ -53,7 +53,7 @@ impl Kind {
         }
     }
 
-    /// One whose name in the path is its own.
+    /// Creates an image or a preset and returns its name.
     async fn make_named(self, owner: &Caller) -> String {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let name = format!("{}-{}", owner.username, NEXT.fetch_add(1, Ordering::Relaxed));
@@ -68,7 +68,7 @@ impl Kind {
         name
     }
 
-    /// What a path says for one that nobody has, and the code of its 404.
+    /// Path parameters of a resource that does not exist, and the code of the 404.
     pub(super) fn absent(self) -> (Vec<String>, &'static str) {
         match self {
             Self::Waiting | Self::Canceled | Self::Processed => (parts("1000000"), "task_not_found"),

@@ -1,4 +1,4 @@
-//! The tokens that open nothing. Each differs from a good one in one thing alone.
+//! Invalid tokens. Each differs from a valid one in a single property.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -9,21 +9,21 @@ use tests::SECRET;
 
 const OTHER_SECRET: &str = "fedcba9876543210fedcba9876543210";
 
-/// A value of the header `Authorization` that must open nothing.
-pub(super) struct Bad {
-    /// What is wrong with it.
-    pub(super) what: &'static str,
+/// A value of the header `Authorization` that must be refused.
+pub(super) struct Invalid {
+    /// The defect, for messages.
+    pub(super) defect: &'static str,
     /// The value; `None` sends no such header.
     pub(super) header: Option<String>,
     /// The code of the 401.
     pub(super) code: &'static str,
 }
 
-/// Every bad token for the account of `good`; `gone` is the token of an account that was deleted.
-pub(super) fn bad(good: &str, gone: &str) -> Vec<Bad> {
-    let token = Token::read(good);
+/// All invalid variants of the token `valid`; `deleted` is the token of a deleted account.
+pub(super) fn invalid(valid: &str, deleted: &str) -> Vec<Invalid> {
+    let token = Token::read(valid);
     let now = Utc::now().timestamp();
-    let signature = good.rsplit_once('.').unwrap().1;
+    let signature = valid.rsplit_once('.').unwrap().1;
     let header = |changes: Value| token.with_header(&changes).sign(Algorithm::HS256, SECRET);
     let claims = |changes: Value| token.with_claims(&changes).sign(Algorithm::HS256, SECRET);
     let own_key = json!({ "jwk": { "kty": "oct", "k": BASE64_URL_SAFE_NO_PAD.encode(OTHER_SECRET) } });
@@ -32,8 +32,8 @@ pub(super) fn bad(good: &str, gone: &str) -> Vec<Bad> {
     let invalid = [
         ("empty", String::new()),
         ("not a JWT", "a.b.c".to_owned()),
-        ("of a deleted account", gone.to_owned()),
-        ("of an account that never was", claims(json!({ "sub": "1000000" }))),
+        ("of a deleted account", deleted.to_owned()),
+        ("of an account that never existed", claims(json!({ "sub": "1000000" }))),
         ("not yet valid", claims(json!({ "nbf": now + 3_600 }))),
         ("alg=none, unsigned", format!("{unsigned}.")),
         (
@@ -44,7 +44,7 @@ pub(super) fn bad(good: &str, gone: &str) -> Vec<Bad> {
         ("without its signature", format!("{}.", token.message())),
         ("signed with another key", token.sign(Algorithm::HS256, OTHER_SECRET)),
         (
-            "signed with a key that it brings",
+            "signed with the key in its own header",
             token.with_header(&own_key).sign(Algorithm::HS256, OTHER_SECRET),
         ),
         (
@@ -55,13 +55,10 @@ pub(super) fn bad(good: &str, gone: &str) -> Vec<Bad> {
         ),
         ("of another type", header(json!({ "typ": "JWT" }))),
         ("of no type", header(json!({ "typ": null }))),
-        (
-            "with an extension that must be understood",
-            header(json!({ "crit": ["exp"] })),
-        ),
+        ("with a critical extension", header(json!({ "crit": ["exp"] }))),
         ("for another audience", claims(json!({ "aud": "another" }))),
         ("of another issuer", claims(json!({ "iss": "another" }))),
-        ("for nobody in particular", claims(json!({ "sub": "x" }))),
+        ("whose sub is not a number", claims(json!({ "sub": "x" }))),
         ("without sub", claims(json!({ "sub": null }))),
         ("without exp", claims(json!({ "exp": null }))),
         ("without nbf", claims(json!({ "nbf": null }))),
@@ -71,37 +68,37 @@ pub(super) fn bad(good: &str, gone: &str) -> Vec<Bad> {
     let bearer = |token: String| Some(format!("Bearer {token}"));
     let expired = claims(json!({ "exp": now - 1 }));
     let mut all = vec![
-        Bad {
-            what: "absent",
+        Invalid {
+            defect: "absent",
             header: None,
             code: "token_missing",
         },
-        Bad {
-            what: "of another scheme",
-            header: Some(format!("Basic {good}")),
+        Invalid {
+            defect: "of another scheme",
+            header: Some(format!("Basic {valid}")),
             code: "token_invalid",
         },
-        Bad {
-            what: "expired",
+        Invalid {
+            defect: "expired",
             header: bearer(expired),
             code: "token_expired",
         },
     ];
-    all.extend(invalid.map(|(what, token)| Bad {
-        what,
+    all.extend(invalid.map(|(defect, token)| Invalid {
+        defect,
         header: bearer(token),
         code: "token_invalid",
     }));
     all
 }
 
-/// The token that `bad` changes, put together in the same way but unchanged. It opens what `good` opens: so a bad one
-/// is refused for what is wrong with it, and not for how it was made.
-pub(super) fn remade(good: &str) -> String {
-    Token::read(good).sign(Algorithm::HS256, SECRET)
+/// A valid token, decoded and signed again in the way of the invalid ones but without a change. It must be accepted,
+/// which proves that the invalid ones are refused for their defects.
+pub(super) fn signed_again(valid: &str) -> String {
+    Token::read(valid).sign(Algorithm::HS256, SECRET)
 }
 
-/// The two readable parts of a JWT.
+/// Header and claims of a JWT.
 #[derive(Clone)]
 struct Token {
     header: Value,
@@ -131,7 +128,7 @@ impl Token {
         }
     }
 
-    /// What a signature is made over.
+    /// The signing input: header and claims (RFC 7515 §5.1).
     fn message(&self) -> String {
         let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
         format!("{}.{}", part(&self.header), part(&self.claims))
@@ -145,7 +142,7 @@ impl Token {
     }
 }
 
-/// `null` takes a field away.
+/// An object with changed fields; `null` removes a field.
 fn merged(fields: &Value, changes: &Value) -> Value {
     let mut fields = fields.as_object().unwrap().clone();
     fields.extend(changes.as_object().unwrap().clone());

@@ -1,4 +1,4 @@
-//! A client of the storm: chooses what it does by its random numbers, and notes what it was told.
+//! A client of the load test: sends random requests and records the replies.
 
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder};
@@ -11,12 +11,12 @@ use tests::clip::{Clip, ffmpeg};
 use tests::random::Random;
 use tests::{Caller, MP4, Reply, image_form};
 
-/// So many of the tasks that were made last are acted upon, whether they are still there or not.
-const REMEMBERED: usize = 5;
+/// The number of latest tasks about which requests are sent. They may have been removed.
+const RECENT_TASKS: usize = 5;
 const IMAGES: [&str; 2] = ["mark", "logo"];
 const PRESETS: [&str; 2] = ["mine", "other"];
 
-/// What is uploaded.
+/// The files that clients upload.
 pub(crate) struct Clips {
     video: Vec<u8>,
     other: Vec<u8>,
@@ -43,31 +43,34 @@ impl Clips {
     }
 }
 
-/// What the clients of one account know together.
+/// An account and the replies to its clients.
 pub(crate) struct Account {
     pub(crate) caller: Caller,
-    pub(crate) book: Mutex<Book>,
+    pub(crate) replies: Mutex<Replies>,
 }
 
-/// What was answered.
+/// The replies to all clients of an account.
 #[derive(Default)]
-pub(crate) struct Book {
+pub(crate) struct Replies {
+    /// The latest tasks.
     recent: VecDeque<i64>,
+    /// Tasks.
     pub(crate) created: BTreeSet<i64>,
+    /// Tasks.
     pub(crate) removed: BTreeSet<i64>,
-    /// Creations less removals of each image and preset, by its path.
+    /// Creations minus removals of each image and preset, by path.
     pub(crate) named: BTreeMap<String, i64>,
-    /// How often an operation was answered so.
-    replies: BTreeMap<String, u64>,
-    /// Replies that two correct clients must not get.
-    wrong: Vec<String>,
+    /// The number of replies by operation, status and code.
+    counts: BTreeMap<String, u64>,
+    /// Replies that valid requests must not get.
+    unexpected: Vec<String>,
 }
 
 impl Account {
     pub(crate) fn new(caller: Caller) -> Self {
         Self {
             caller,
-            book: Mutex::default(),
+            replies: Mutex::default(),
         }
     }
 
@@ -77,21 +80,22 @@ impl Account {
     }
 
     pub(crate) fn summary(&self) -> String {
-        format!("{:?}", self.book.lock().unwrap().replies)
+        format!("{:?}", self.replies.lock().unwrap().counts)
     }
 
-    /// How often an operation was answered so.
-    pub(crate) fn count(&self, told: &str) -> u64 {
-        self.book.lock().unwrap().replies.get(told).copied().unwrap_or_default()
+    /// The number of such replies, such as `create 201`.
+    pub(crate) fn count(&self, reply: &str) -> u64 {
+        let replies = self.replies.lock().unwrap();
+        replies.counts.get(reply).copied().unwrap_or_default()
     }
 
     pub(crate) fn check_replies(&self) {
-        let book = self.book.lock().unwrap();
-        assert!(book.wrong.is_empty(), "{}", book.wrong.join("\n"));
+        let replies = self.replies.lock().unwrap();
+        assert!(replies.unexpected.is_empty(), "{}", replies.unexpected.join("\n"));
     }
 }
 
-/// One who calls.
+/// One client of an account.
 pub(crate) struct Client {
     account: Arc<Account>,
     clips: Arc<Clips>,
@@ -115,11 +119,11 @@ impl Client {
         self.random.lock().unwrap().below(end)
     }
 
-    /// One of the tasks made last; most often one that another client acts upon, too.
+    /// A random one of the latest tasks. Other clients choose from the same few, so that requests race.
     fn task(&self) -> i64 {
-        let book = self.account.book.lock().unwrap();
-        let recent: Vec<_> = book.recent.iter().copied().collect();
-        drop(book);
+        let replies = self.account.replies.lock().unwrap();
+        let recent: Vec<_> = replies.recent.iter().copied().collect();
+        drop(replies);
         recent.get(self.below(recent.len())).copied().unwrap_or(1)
     }
 
@@ -127,7 +131,7 @@ impl Client {
         self.account.caller.request(method, path)
     }
 
-    /// Sends one request, or one twice at the same moment.
+    /// Sends a random request, or one request twice at the same time.
     pub(crate) async fn act(&self) {
         let (task, image, preset) = (self.task(), IMAGES[self.below(2)], PRESETS[self.below(2)]);
         let (image_path, preset_path) = (format!("/api/images/{image}"), format!("/api/presets/{preset}"));
@@ -137,7 +141,7 @@ impl Client {
             5 => self.create_twice().await,
             6..=8 => {
                 let request = self.request(Method::POST, &format!("/api/tasks/{task}/retry"));
-                self.made(
+                self.send_create(
                     "retry",
                     request,
                     &["task_not_found", "task_not_retryable", "recipe_invalid"],
@@ -220,7 +224,7 @@ impl Client {
 
     fn upload(&self) -> RequestBuilder {
         let clip = self.task();
-        let (field, wish) = match self.below(7) {
+        let (field, value) = match self.below(7) {
             0 => ("preset", PRESETS[self.below(2)].to_owned()),
             1 => (
                 "recipe",
@@ -245,24 +249,25 @@ impl Client {
             _ => self.clips.video.clone(),
         };
         let form = Form::new()
-            .text(field, wish)
+            .text(field, value)
             .part("file", Part::bytes(bytes).file_name("a.mp4"));
         self.request(Method::POST, "/api/tasks").multipart(form)
     }
 
     async fn create(&self) {
-        self.made("create", self.upload(), &["recipe_invalid", "preset_unknown"])
+        self.send_create("create", self.upload(), &["recipe_invalid", "preset_unknown"])
             .await;
     }
 
-    /// The same upload under one key, sent again while the first is at work and once more afterwards: one task.
+    /// Sends an upload twice at the same time and once more afterwards, with one idempotency key, which must create one
+    /// task.
     async fn create_twice(&self) {
         let key = format!("{:x}", self.random.lock().unwrap().next());
         let bytes = self.clips.video.clone();
         let send = || {
             let file = Part::bytes(bytes.clone()).file_name("twice.mp4");
             let request = self.request(Method::POST, "/api/tasks").header("idempotency-key", &key);
-            self.made(
+            self.send_create(
                 "create twice",
                 request.multipart(Form::new().part("file", file)),
                 &["idempotency_key_in_use"],
@@ -271,23 +276,19 @@ impl Client {
         let (first, second) = tokio::join!(send(), send());
         let ids: BTreeSet<_> = [first, second, send().await].into_iter().flatten().collect();
         if ids.len() != 1 {
-            self.account
-                .book
-                .lock()
-                .unwrap()
-                .wrong
-                .push(format!("one key made the tasks {ids:?}"));
+            let mut replies = self.account.replies.lock().unwrap();
+            replies.unexpected.push(format!("one key created the tasks {ids:?}"));
         }
     }
 
-    /// A request that makes a task; its id.
-    async fn made(&self, operation: &str, request: RequestBuilder, codes: &[&str]) -> Option<i64> {
+    /// Sends a request that creates a task, and returns its id.
+    async fn send_create(&self, operation: &str, request: RequestBuilder, codes: &[&str]) -> Option<i64> {
         let id = self.send(operation, request, codes).await?["id"].as_i64().unwrap();
-        let mut book = self.account.book.lock().unwrap();
-        if book.created.insert(id) {
-            book.recent.push_back(id);
-            if book.recent.len() > REMEMBERED {
-                book.recent.pop_front();
+        let mut replies = self.account.replies.lock().unwrap();
+        if replies.created.insert(id) {
+            replies.recent.push_back(id);
+            if replies.recent.len() > RECENT_TASKS {
+                replies.recent.pop_front();
             }
         }
         Some(id)
@@ -296,14 +297,14 @@ impl Client {
     async fn delete(&self, task: i64) {
         let request = self.request(Method::DELETE, &format!("/api/tasks/{task}"));
         if self.send("delete", request, &["task_not_found"]).await.is_some() {
-            let mut book = self.account.book.lock().unwrap();
-            if !book.removed.insert(task) {
-                book.wrong.push(format!("task {task} was removed twice"));
+            let mut replies = self.account.replies.lock().unwrap();
+            if !replies.removed.insert(task) {
+                replies.unexpected.push(format!("task {task} was removed twice"));
             }
         }
     }
 
-    /// Waits for a moment or until the task has ended: workers are slower than clients.
+    /// Waits until the task has ended, for at most 2 s, because workers are slower than clients.
     async fn wait(&self, task: i64) {
         let path = format!("/api/tasks/{task}");
         for _ in 0..20 {
@@ -328,20 +329,21 @@ impl Client {
         }
     }
 
+    /// Records the creation (1) or the removal (-1) of an image or preset.
     fn count(&self, path: &str, change: i64) {
-        let mut book = self.account.book.lock().unwrap();
-        *book.named.entry(path.to_owned()).or_default() += change;
+        let mut replies = self.account.replies.lock().unwrap();
+        *replies.named.entry(path.to_owned()).or_default() += change;
     }
 
-    /// The body of a 2xx reply. Any other reply bears one of the codes.
+    /// Sends a request. Returns the body of a 2xx reply. Other replies must have one of the codes.
     async fn send(&self, operation: &str, request: RequestBuilder, codes: &[&str]) -> Option<Value> {
         let reply = Reply::read(request.send().await.unwrap()).await;
-        let mut book = self.account.book.lock().unwrap();
-        let told = format!("{operation} {} {}", reply.status, reply.code());
-        *book.replies.entry(told.trim().to_owned()).or_default() += 1;
+        let mut replies = self.account.replies.lock().unwrap();
+        let key = format!("{operation} {} {}", reply.status, reply.code());
+        *replies.counts.entry(key.trim().to_owned()).or_default() += 1;
         let succeeded = (200..300).contains(&reply.status);
         if !succeeded && (reply.status >= 500 || !codes.contains(&reply.code())) {
-            book.wrong.push(format!("{told}: {}", reply.body));
+            replies.unexpected.push(format!("{key}: {}", reply.body));
         }
         succeeded.then_some(reply.body)
     }

@@ -1,4 +1,4 @@
-//! The real nginx before the real backend, the Postman collection, and the files of the production stack.
+//! nginx with the configuration of the product in front of a backend, the Postman collection, and the compose file.
 
 use reqwest::multipart::{Form, Part};
 use serde_json::Value;
@@ -12,19 +12,20 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
-/// A running nginx; ends with its value.
+/// A running nginx; stopped when dropped.
 pub(crate) struct Nginx {
     pub(crate) url: String,
     process: Child,
 }
 
 impl Nginx {
-    /// Renders the template of the product and starts it before `upstream`.
-    pub(crate) fn before(upstream: &str, directory: &Path) -> Self {
-        Self::before_all(&[upstream], directory)
+    /// Starts nginx with the template of the product in front of one backend.
+    pub(crate) fn in_front_of(upstream: &str, directory: &Path) -> Self {
+        Self::in_front_of_all(&[upstream], directory)
     }
 
-    pub(crate) fn before_all(upstreams: &[&str], directory: &Path) -> Self {
+    /// Starts nginx in front of several backends.
+    pub(crate) fn in_front_of_all(upstreams: &[&str], directory: &Path) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -34,7 +35,7 @@ impl Nginx {
         let tmp = directory.join("nginx");
         std::fs::create_dir_all(&tmp).unwrap();
         let mut text = std::fs::read_to_string(root().join("nginx/nginx.conf.template")).unwrap();
-        // As when the name of the backend has several addresses.
+        // Several servers, as when the name of the backend resolves to several addresses.
         let upstreams: Vec<_> = upstreams
             .iter()
             .map(|url| url.strip_prefix("http://").unwrap())
@@ -59,7 +60,7 @@ impl Nginx {
         let nginx = |arguments: &[&str]| {
             let mut command = Command::new("nginx");
             command.args(arguments).arg("-p").arg(&tmp).arg("-c").arg(&config);
-            // Started by root, its workers would run as somebody who may not enter this directory.
+            // Started by root, nginx runs its workers as a user who cannot read this directory.
             let global = if is_root() {
                 "daemon off; user root;"
             } else {
@@ -73,8 +74,8 @@ impl Nginx {
             command
         };
         let checked = nginx(&["-t"]).output().unwrap();
-        let told = std::fs::read_to_string(tmp.join("error.log")).unwrap();
-        assert!(checked.status.success(), "{told}");
+        let errors = std::fs::read_to_string(tmp.join("error.log")).unwrap();
+        assert!(checked.status.success(), "{errors}");
         let process = nginx(&[]).spawn().unwrap();
         Self {
             url: format!("http://{listen}"),
@@ -111,7 +112,7 @@ impl Drop for Nginx {
     }
 }
 
-/// A clip that plays, followed by a box that players skip: any size, and real media.
+/// A clip followed by a `free` box, which players skip: a valid media file of any size.
 fn padded(clip: &Path, bytes: usize) -> Vec<u8> {
     let mut file = std::fs::read(clip).unwrap();
     let padding = bytes - file.len();
@@ -122,7 +123,7 @@ fn padded(clip: &Path, bytes: usize) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_megabytes_go_through_nginx_and_come_back_in_ranges() {
+async fn a_file_of_100_mb_is_uploaded_and_downloaded_in_ranges_through_nginx() {
     let config = |config: &mut backend::Config| {
         config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
         config.limits.max_upload_bytes = 104_000_000;
@@ -132,7 +133,7 @@ async fn a_hundred_megabytes_go_through_nginx_and_come_back_in_ranges() {
         ..Options::default()
     })
     .await;
-    let nginx = Nginx::before(&app.url, app.directory.path());
+    let nginx = Nginx::in_front_of(&app.url, app.directory.path());
     nginx.ready().await;
     let caller = tests::Caller::sign_up(&nginx.url).await;
     let source = padded(&Clip::default().make(app.directory.path()), 100_000_000);
@@ -142,7 +143,7 @@ async fn a_hundred_megabytes_go_through_nginx_and_come_back_in_ranges() {
     assert_eq!(task["status"], "processed", "{task}");
     assert_eq!(task["source"]["bytes"], 100_000_000);
     let link = task["download"][0].as_str().unwrap();
-    assert!(link.starts_with(&nginx.url), "links lead through nginx: {link}");
+    assert!(link.starts_with(&nginx.url), "links use the address of nginx: {link}");
     let whole = caller.download(link).await;
     let part = reqwest::Client::new()
         .get(link)
@@ -181,11 +182,11 @@ async fn a_hundred_megabytes_go_through_nginx_and_come_back_in_ranges() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nginx_writes_down_nothing_that_opens_a_file() {
+async fn the_access_log_of_nginx_contains_no_signatures() {
     let app = TestApp::idle().await;
-    let nginx = Nginx::before(&app.url, app.directory.path());
+    let nginx = Nginx::in_front_of(&app.url, app.directory.path());
     nginx.ready().await;
-    let caller = tests::Caller::stranger(&nginx.url);
+    let caller = tests::Caller::anonymous(&nginx.url);
     for path in [
         "/api/video/play/1.key.proof/2026/01/31/7_clip.mp4/hls/master.m3u8?a=proof",
         "/api/video/download/2026/01/31/7_clip.mp4?output=video.mp4&signature=proof",
@@ -204,7 +205,7 @@ async fn nginx_writes_down_nothing_that_opens_a_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_postman_collection_runs_green() {
+async fn the_postman_collection_succeeds() {
     let Ok(newman) = std::env::var("TEST_NEWMAN") else {
         return println!("SKIPPED: TEST_NEWMAN does not name newman; ./test installs it");
     };

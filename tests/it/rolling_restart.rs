@@ -1,6 +1,6 @@
-//! Two real backends behind the real nginx, restarted in turn while clients that never repeat a request call.
+//! A rolling restart: two backends behind nginx are restarted one after the other, and no request of a client fails.
 
-use crate::front_door::Nginx;
+use crate::nginx::Nginx;
 use reqwest::{Client, Method};
 use serde_json::json;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tests::server::Server;
 use tests::{Caller, SECRET, TestApp};
 use tokio::time::sleep;
 
-/// A place for a backend, and the process that has it.
+/// An address, and the backend process that listens there.
 struct Backend<'a> {
     app: &'a TestApp,
     address: String,
@@ -39,14 +39,14 @@ impl<'a> Backend<'a> {
             ("RUSHES_JWT_SECRET", SECRET.to_owned()),
             ("RUSHES_TRUSTED_PROXIES", "127.0.0.1".to_owned()),
         ]);
-        Server::within("backend", app.directory.path(), &environment)
+        Server::start_in("backend", app.directory.path(), &environment)
     }
 
     fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Stops it as an orchestrator does, and starts its successor.
+    /// Stops the process with SIGTERM, as an orchestrator does, and starts a new one at the same address.
     async fn restart(&mut self) {
         self.process.signal("-TERM");
         let mut was_unready = false;
@@ -55,25 +55,25 @@ impl<'a> Backend<'a> {
             was_unready |= ready.is_ok_and(|reply| reply.status() == 503);
             sleep(Duration::from_millis(100)).await;
         }
-        assert!(was_unready, "it never said that it is not ready");
+        assert!(was_unready, "/readyz never answered 503 during the stop");
         assert!(self.process.ended().await.success(), "{}", self.process.log());
         self.process = Self::process(self.app, &self.address);
         self.process.ready().await;
     }
 }
 
-/// Calls in a row, each on a connection of its own, until told to end; returns what failed.
-async fn call(
+/// Sends requests one after the other until `is_running` is false; returns the failures.
+async fn send_requests(
     url: String,
     token: String,
     number: usize,
-    goes_on: Arc<AtomicBool>,
-    done: Arc<AtomicUsize>,
+    is_running: Arc<AtomicBool>,
+    sent: Arc<AtomicUsize>,
 ) -> Vec<String> {
-    // A connection that is used again would hide from us, or repeat, what failed.
+    // Each request has a connection of its own: on a reused connection the client library would repeat failed requests.
     let client = Client::builder().pool_max_idle_per_host(0).build().unwrap();
     let (mut failed, mut round) = (Vec::new(), 0);
-    while goes_on.load(Ordering::Relaxed) {
+    while is_running.load(Ordering::Relaxed) {
         round += 1;
         let name = format!("p-{number}-{round}");
         let recipe = json!({ "outputs": [{ "kind": "mp4" }] });
@@ -92,8 +92,8 @@ async fn call(
                 Ok(reply) => failed.push(format!("{}: {}", reply.status(), reply.text().await.unwrap())),
                 Err(error) => failed.push(format!("{error:?}")),
             }
-            done.fetch_add(1, Ordering::Relaxed);
-            // nginx lets 50 requests a second of one address through.
+            sent.fetch_add(1, Ordering::Relaxed);
+            // nginx limits an address to 50 requests per second.
             sleep(Duration::from_millis(150)).await;
         }
     }
@@ -104,31 +104,31 @@ async fn call(
 async fn two_backends_are_restarted_in_turn_and_no_request_fails() {
     let app = TestApp::idle().await;
     let (mut first, mut second) = (Backend::start(&app).await, Backend::start(&app).await);
-    let nginx = Nginx::before_all(&[&first.url(), &second.url()], app.directory.path());
+    let nginx = Nginx::in_front_of_all(&[&first.url(), &second.url()], app.directory.path());
     nginx.ready().await;
     let caller = Caller::sign_up(&nginx.url).await;
-    let (goes_on, done) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let (is_running, sent) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
     let clients: Vec<_> = (0..4)
         .map(|number| {
             let (url, token) = (nginx.url.clone(), caller.token.clone());
-            tokio::spawn(call(url, token, number, goes_on.clone(), done.clone()))
+            tokio::spawn(send_requests(url, token, number, is_running.clone(), sent.clone()))
         })
         .collect();
     for backend in [&mut first, &mut second] {
         backend.restart().await;
-        // Both serve before the other one stops.
-        let enough = done.load(Ordering::Relaxed) + 24;
-        while done.load(Ordering::Relaxed) < enough {
+        // Both backends serve requests before the next one stops.
+        let enough = sent.load(Ordering::Relaxed) + 24;
+        while sent.load(Ordering::Relaxed) < enough {
             sleep(Duration::from_millis(20)).await;
         }
     }
-    goes_on.store(false, Ordering::Relaxed);
+    is_running.store(false, Ordering::Relaxed);
     let mut failed = Vec::new();
     for client in clients {
         failed.extend(client.await.unwrap());
     }
-    let done = done.load(Ordering::Relaxed);
-    println!("{done} requests, {} failed", failed.len());
-    assert!(done > 50, "{done} requests");
-    assert!(failed.is_empty(), "{} of {done}: {failed:#?}", failed.len());
+    let sent = sent.load(Ordering::Relaxed);
+    println!("{sent} requests, {} failed", failed.len());
+    assert!(sent > 50, "{sent} requests");
+    assert!(failed.is_empty(), "{} of {sent}: {failed:#?}", failed.len());
 }

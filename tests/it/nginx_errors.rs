@@ -1,6 +1,6 @@
-//! What nginx itself refuses, writes down, and keeps.
+//! Requests that nginx refuses by itself, its error log, and request bodies on its disk.
 
-use crate::front_door::Nginx;
+use crate::nginx::Nginx;
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of a reply.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 async fn connect(url: &str) -> TcpStream {
     let address = url.strip_prefix("http://").unwrap();
@@ -22,12 +23,14 @@ async fn connect(url: &str) -> TcpStream {
     panic!("nginx does not listen on {address}");
 }
 
-/// Sends bytes and reads until the end.
+/// Sends bytes, reads until the connection is closed, and returns the head in lower case and the body.
 async fn ask(url: &str, request: &str) -> (String, Value) {
     let mut stream = connect(url).await;
     let _ = stream.write_all(request.as_bytes()).await;
     let mut bytes = Vec::new();
-    let _ = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("no end");
+    let _ = timeout(TIMEOUT, stream.read_to_end(&mut bytes))
+        .await
+        .expect("nginx does not close the connection");
     let text = String::from_utf8(bytes).unwrap();
     let (head, body) = text
         .split_once("\r\n\r\n")
@@ -38,14 +41,15 @@ async fn ask(url: &str, request: &str) -> (String, Value) {
     )
 }
 
+/// Reads a file in the directory of nginx.
 fn read(directory: &Path, name: &str) -> String {
     std::fs::read_to_string(directory.join("nginx").join(name)).unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nginx_refuses_has_problem_details_and_an_id() {
+async fn requests_that_nginx_refuses_get_problem_details_and_a_request_id() {
     let app = TestApp::idle().await;
-    let nginx = Nginx::before(&app.url, app.directory.path());
+    let nginx = Nginx::in_front_of(&app.url, app.directory.path());
     nginx.ready().await;
     let long = "a".repeat(9_000);
     for (request, status, code) in [
@@ -109,10 +113,10 @@ async fn what_nginx_refuses_has_problem_details_and_an_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_error_log_of_nginx_shows_no_link_and_all_else() {
+async fn the_error_log_of_nginx_contains_other_errors_but_no_signatures() {
     let directory = tempfile::tempdir().unwrap();
-    // Nobody listens there.
-    let nginx = Nginx::before("http://127.0.0.1:9", directory.path());
+    // No process listens on this port.
+    let nginx = Nginx::in_front_of("http://127.0.0.1:9", directory.path());
     let (play, download) = (
         "/api/video/play/1.key.proof/2026/01/31/7_clip.mp4/hls/master.m3u8?a=proof",
         "/api/video/download/2026/01/31/7_clip.mp4?output=video.mp4&signature=proof",
@@ -149,9 +153,9 @@ async fn the_error_log_of_nginx_shows_no_link_and_all_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_of_callers_without_a_token_are_not_kept_by_nginx() {
+async fn request_bodies_without_a_token_are_not_written_to_disk_by_nginx() {
     let app = TestApp::idle().await;
-    let nginx = Nginx::before(&app.url, app.directory.path());
+    let nginx = Nginx::in_front_of(&app.url, app.directory.path());
     nginx.ready().await;
     let body = vec![b'a'; 60_000];
     let mut waiting = Vec::new();
@@ -168,7 +172,7 @@ async fn bodies_of_callers_without_a_token_are_not_kept_by_nginx() {
             );
             stream.write_all(head.as_bytes()).await.unwrap();
             for _ in 0..parts {
-                // Taken as far as nginx takes it.
+                // nginx stops reading when its buffers are full.
                 if !timeout(Duration::from_millis(200), stream.write_all(&body))
                     .await
                     .is_ok_and(|sent| sent.is_ok())
@@ -179,19 +183,19 @@ async fn bodies_of_callers_without_a_token_are_not_kept_by_nginx() {
             waiting.push(stream);
         }
     }
-    let kept = files_held_below(&app.directory.path().join("nginx"));
-    let bodies: Vec<_> = kept.iter().filter(|path| path.contains("client_body")).collect();
+    let open = open_files_below(&app.directory.path().join("nginx"));
+    let bodies: Vec<_> = open.iter().filter(|path| path.contains("client_body")).collect();
     assert!(bodies.is_empty(), "{bodies:?}");
     assert!(
-        kept.iter().any(|path| path.ends_with("error.log")),
-        "its other files are seen: {kept:?}"
+        open.iter().any(|path| path.ends_with("error.log")),
+        "the open error log is found: {open:?}"
     );
-    assert_eq!(app.stranger().get(&format!("{}/ping", nginx.url)).await.status, 200);
+    assert_eq!(app.anonymous().get(&format!("{}/ping", nginx.url)).await.status, 200);
 }
 
-/// The files in a directory that some process has open, also those whose name is gone: nginx removes the name of a body that it
-/// keeps as soon as the file is open.
-fn files_held_below(directory: &Path) -> Vec<String> {
+/// The files in a directory that any process has open, also unlinked ones: nginx unlinks the file of a request body as
+/// soon as it has opened it.
+fn open_files_below(directory: &Path) -> Vec<String> {
     let below = directory.display().to_string();
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let descriptors = processes.filter_map(|process| std::fs::read_dir(process.path().join("fd")).ok());

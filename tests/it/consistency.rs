@@ -1,4 +1,4 @@
-//! The account at the end of a campaign: what was answered against rows, and rows against files.
+//! Checks at the end of a load test: acknowledged requests against rows, and rows against files.
 
 use crate::storm::client::Account;
 use domain::{Status, TaskId};
@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use storage::Target;
 use tests::TestApp;
 
-/// Returns when every task has ended.
-pub(crate) async fn wait_for_the_workers(db: &DatabaseConnection) {
+/// Waits until every task has ended.
+pub(crate) async fn wait_for_tasks(db: &DatabaseConnection) {
     let begun = Instant::now();
     loop {
         let counts = task::count_by_status(db).await.unwrap();
-        let open = |status: &Status| matches!(status, Status::Uploaded | Status::Processing);
-        if !counts.iter().any(|(status, count)| open(status) && *count > 0) {
+        let is_unfinished = |status: &Status| matches!(status, Status::Uploaded | Status::Processing);
+        if !counts.iter().any(|(status, count)| is_unfinished(status) && *count > 0) {
             return;
         }
         assert!(begun.elapsed() < Duration::from_secs(180), "still {counts:?}");
@@ -24,7 +24,7 @@ pub(crate) async fn wait_for_the_workers(db: &DatabaseConnection) {
     }
 }
 
-/// Every 2xx is in the rows, and nothing else is.
+/// Asserts that the rows of an account are those of the acknowledged requests.
 pub(crate) async fn check_rows(db: &DatabaseConnection, account: &Account) {
     let user = account.user(db).await;
     let tasks = task::Entity::find().filter(task::Column::UserId.eq(user.0)).all(db);
@@ -46,14 +46,14 @@ pub(crate) async fn check_rows(db: &DatabaseConnection, account: &Account) {
             .map(|row| format!("/api/presets/{}", row.name)),
     );
     {
-        let book = account.book.lock().unwrap();
-        assert_eq!(ids, &book.created - &book.removed, "creations less removals are rows");
-        let believed = book
+        let replies = account.replies.lock().unwrap();
+        assert_eq!(ids, &replies.created - &replies.removed, "tasks");
+        let acknowledged = replies
             .named
             .iter()
             .filter(|(_, count)| **count == 1)
             .map(|(path, _)| path.clone());
-        assert_eq!(named, believed.collect(), "images and presets: {:?}", book.named);
+        assert_eq!(named, acknowledged.collect(), "images and presets: {:?}", replies.named);
     }
     for task in &tasks {
         let events = event::of_task(db, TaskId(task.id)).await.unwrap();
@@ -73,17 +73,17 @@ pub(crate) async fn check_rows(db: &DatabaseConnection, account: &Account) {
         "every source has a task"
     );
     let held = idempotency::Entity::find().filter(idempotency::Column::Reply.is_null());
-    assert_eq!(held.count(db).await.unwrap(), 0, "keys that are still held");
+    assert_eq!(held.count(db).await.unwrap(), 0, "idempotency keys still in use");
 }
 
-/// Every file is named by a row or on the trash list, every row has its file, and nothing else is left. Processes of the
-/// service that share the storage must have stopped.
+/// Asserts that every file is named by a row or is on the trash list, that every row has its file, and that no events
+/// or image uses are left over. Other processes that use the storage must have stopped.
 pub(crate) async fn check_files(app: &TestApp) {
     let db = &app.db;
     assert_eq!(
         image_use::Entity::find().count(db).await.unwrap(),
         0,
-        "uses of ended tasks"
+        "image uses of ended tasks"
     );
     let tasks: BTreeSet<_> = task::Entity::find()
         .all(db)
@@ -130,7 +130,7 @@ pub(crate) async fn check_files(app: &TestApp) {
         app.storage.remove(&Target::parse(key).unwrap()).await.unwrap();
     }
     let files = stored_keys(app);
-    // The key of a set ends in `/`.
+    // The key of an output with several files ends in `/`.
     let belongs = |file: &str, key: &str| file == key || key.ends_with('/') && file.starts_with(key);
     for file in &files {
         assert!(
@@ -139,7 +139,10 @@ pub(crate) async fn check_files(app: &TestApp) {
         );
     }
     for key in &named {
-        assert!(files.iter().any(|file| belongs(file, key)), "the file of {key} is gone");
+        assert!(
+            files.iter().any(|file| belongs(file, key)),
+            "the file of {key} is missing"
+        );
     }
     println!(
         "{} files, {} keys in rows, {} on the trash list",
@@ -149,6 +152,7 @@ pub(crate) async fn check_files(app: &TestApp) {
     );
 }
 
+/// The storage keys of all stored files.
 fn stored_keys(app: &TestApp) -> Vec<String> {
     let root = app.directory.path();
     let relative = |path: &std::path::PathBuf| {

@@ -1,4 +1,4 @@
-//! The first hour with the product: the commands of the README as they are pasted, the demo, and what a stop says.
+//! First use: the commands of the README, `./run demo`, and messages of a stop.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -6,12 +6,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tests::clip::{self, Clip};
-use tests::{TestApp, program};
+use tests::{TestApp, executable};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
+/// A shell without the environment of the test.
 fn shell(directory: &Path) -> Command {
     let mut command = Command::new("bash");
     command.current_dir(directory).env_clear();
@@ -22,6 +23,7 @@ fn shell(directory: &Path) -> Command {
     command
 }
 
+/// Standard output and standard error.
 fn text(output: &Output) -> String {
     let (out, err) = (
         String::from_utf8_lossy(&output.stdout),
@@ -30,14 +32,15 @@ fn text(output: &Output) -> String {
     format!("{out}\n{err}")
 }
 
-async fn finished(mut command: Command) -> Output {
+/// Runs a command until it ends.
+async fn run(mut command: Command) -> Output {
     tokio::task::spawn_blocking(move || command.output().unwrap())
         .await
         .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_commands_of_the_readme_can_be_pasted_one_after_the_other() {
+async fn the_commands_of_the_readme_work_in_order() {
     let app = TestApp::start().await;
     let directory = tempfile::tempdir().unwrap();
     let source = Clip::default().make(app.directory.path());
@@ -51,10 +54,10 @@ async fn the_commands_of_the_readme_can_be_pasted_one_after_the_other() {
     assert!(blocks.len() >= 5, "{blocks:?}");
     let script = blocks.concat().replace("http://localhost:8000", &app.url);
     assert!(script.contains(&app.url));
-    let told = r#"echo "token: ${#TOKEN} task: $TASK""#;
+    let report = r#"echo "token: ${#TOKEN} task: $TASK""#;
     let mut command = shell(directory.path());
-    command.arg("-c").arg(format!("{script}\n{told}"));
-    let output = finished(command).await;
+    command.arg("-c").arg(format!("{script}\n{report}"));
+    let output = run(command).await;
     let text = text(&output);
     assert!(output.status.success() && output.stderr.is_empty(), "{text}");
     assert!(
@@ -68,7 +71,7 @@ async fn the_commands_of_the_readme_can_be_pasted_one_after_the_other() {
     for spanish in ["Usuario", "creado", "archivo", "tarea"] {
         assert!(
             !text.contains(spanish),
-            "an English page is answered in Spanish: {text}"
+            "a reply to a command of the English README is in Spanish: {text}"
         );
     }
     for file in ["my-holiday.mp4", "my-holiday-poster.jpg"] {
@@ -79,12 +82,12 @@ async fn the_commands_of_the_readme_can_be_pasted_one_after_the_other() {
             "{file}: {text}"
         );
     }
-    // The recipe of the last block was taken as well.
+    // The upload with a recipe in the last block was accepted.
     assert_eq!(text.matches("task_id").count(), 1, "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demo_fetches_whole_sets_and_keeps_servers_apart() {
+async fn the_demo_downloads_all_files_of_an_output_into_a_directory_per_server() {
     let source = Clip {
         seconds: 3.0,
         ..Clip::default()
@@ -96,7 +99,7 @@ async fn the_demo_fetches_whole_sets_and_keeps_servers_apart() {
         let mut command = shell(directory.path());
         command.arg(root().join("run")).args(["demo", file.to_str().unwrap()]);
         command.args(["--preset", "hls", "--server", &app.url]);
-        let output = finished(command).await;
+        let output = run(command).await;
         let text = text(&output);
         assert!(output.status.success(), "{text}");
         let address = app.url.strip_prefix("http://").unwrap().replace(':', "_");
@@ -115,7 +118,7 @@ async fn the_demo_fetches_whole_sets_and_keeps_servers_apart() {
             master.unwrap_or_else(|| panic!("{sets:?}: {text}")),
             index.unwrap_or_else(|| panic!("{sets:?}: {text}")),
         );
-        // A player finds everything beside the entry.
+        // The playlist refers to files beside it.
         let whole = directory.path().join("whole.mkv");
         clip::ffmpeg(
             &[
@@ -141,7 +144,7 @@ async fn the_demo_fetches_whole_sets_and_keeps_servers_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_says_what_it_waits_for() {
+async fn a_stopping_worker_logs_the_tasks_that_it_waits_for() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let source = Clip {
@@ -152,7 +155,7 @@ async fn a_stop_says_what_it_waits_for() {
     };
     let source = source.make(app.directory.path());
     let log = app.directory.path().join("worker.log");
-    let mut command = Command::new(program());
+    let mut command = Command::new(executable());
     command
         .arg("worker")
         .env_clear()
@@ -181,7 +184,7 @@ async fn a_stop_says_what_it_waits_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ctrl_c_in_the_demo_cancels_its_task_says_what_is_waited_for_and_leaves_nothing_open() {
+async fn ctrl_c_in_the_demo_cancels_its_task_and_stops_the_server() {
     let directory = tempfile::tempdir().unwrap();
     let home = directory.path();
     let clip = Clip {
@@ -191,10 +194,10 @@ async fn ctrl_c_in_the_demo_cancels_its_task_says_what_is_waited_for_and_leaves_
         ..Clip::default()
     };
     let clip = clip.make(home);
-    // The release that is there already: `cargo build` has nothing to do.
+    // A release build that exists already, and a `cargo` that does nothing.
     std::fs::create_dir_all(home.join("target/release")).unwrap();
     std::fs::create_dir(home.join("bin")).unwrap();
-    std::os::unix::fs::symlink(program(), home.join("target/release/rushes")).unwrap();
+    std::os::unix::fs::symlink(executable(), home.join("target/release/rushes")).unwrap();
     std::fs::write(home.join("bin/cargo"), "#!/bin/sh\n").unwrap();
     std::fs::set_permissions(home.join("bin/cargo"), PermissionsExt::from_mode(0o755)).unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0")
@@ -216,10 +219,10 @@ async fn ctrl_c_in_the_demo_cancels_its_task_says_what_is_waited_for_and_leaves_
         .stderr(std::fs::File::create(home.join("errors")).unwrap());
     let demo = tokio::task::spawn_blocking(move || {
         let mut demo = command.spawn().unwrap();
-        let (mut told, mut interrupted) = (Vec::new(), false);
+        let (mut lines, mut interrupted) = (Vec::new(), false);
         for line in BufReader::new(demo.stdout.take().unwrap()).lines() {
-            told.push(line.unwrap());
-            if !interrupted && told.last().unwrap().contains("transcode") {
+            lines.push(line.unwrap());
+            if !interrupted && lines.last().unwrap().contains("transcode") {
                 let group = format!("-{}", demo.id());
                 interrupted = Command::new("kill")
                     .args(["-INT", "--", &group])
@@ -228,28 +231,28 @@ async fn ctrl_c_in_the_demo_cancels_its_task_says_what_is_waited_for_and_leaves_
                     .success();
             }
         }
-        (demo.wait().unwrap(), told.join("\n"))
+        (demo.wait().unwrap(), lines.join("\n"))
     });
-    let (ended, told) = demo.await.unwrap();
+    let (ended, output) = demo.await.unwrap();
     let errors = std::fs::read_to_string(home.join("errors")).unwrap();
-    assert_eq!(ended.code(), Some(130), "{told}\n{errors}");
+    assert_eq!(ended.code(), Some(130), "{output}\n{errors}");
     for line in [
         "is canceled.",
         "Stopping the server: what it is at has up to 20 s",
         "The server of the demo is stopped",
     ] {
-        assert!(told.contains(line), "{told}\n{errors}");
+        assert!(output.contains(line), "{output}\n{errors}");
     }
     assert!(
         std::net::TcpStream::connect(("127.0.0.1", port)).is_err(),
         "the server still runs"
     );
-    for (place, mode) in [
+    for (path, mode) in [
         ("data", 0o700),
         ("data/demo-server.log", 0o600),
         ("data/rushes.db", 0o600),
     ] {
-        let found = std::fs::metadata(home.join(place)).unwrap().permissions().mode();
-        assert_eq!(found & 0o777, mode, "{place}");
+        let found = std::fs::metadata(home.join(path)).unwrap().permissions().mode();
+        assert_eq!(found & 0o777, mode, "{path}");
     }
 }

@@ -1,4 +1,5 @@
-//! What every request meets: its id, its language, headers, origins, pages, and a database that is away.
+//! Behavior that all routes share: request id, language, security headers, CORS, pagination, and 503 without a
+//! database.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -6,9 +7,9 @@ use tests::TestApp;
 use tests::clip::Clip;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_reply_carries_its_request_id_and_the_headers_of_the_house() {
+async fn every_reply_has_a_request_id_and_the_security_headers() {
     let app = TestApp::idle().await;
-    let caller = app.stranger();
+    let caller = app.anonymous();
     for path in ["/ping", "/api/nothing", "/api/tasks", "/docs/", "/metrics"] {
         let response = caller
             .request(Method::GET, path)
@@ -32,8 +33,8 @@ async fn every_reply_carries_its_request_id_and_the_headers_of_the_house() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_language_is_the_callers_or_that_of_the_installation() {
-    for (config, wish, language, message) in [
+async fn the_language_is_that_of_the_request_or_of_the_configuration() {
+    for (config, accepted, language, message) in [
         ((|_| {}) as fn(&mut backend::Config), "", "es", "No existe esa ruta"),
         (|_| {}, "en-GB, es;q=0.5", "en", "There is no such route"),
         (|_| {}, "fr", "es", "No existe esa ruta"),
@@ -52,20 +53,24 @@ async fn the_language_is_the_callers_or_that_of_the_installation() {
     ] {
         let app = TestApp::idle_with(config).await;
         let request = app
-            .stranger()
+            .anonymous()
             .request(Method::GET, "/nowhere")
-            .header("accept-language", wish);
+            .header("accept-language", accepted);
         let response = request.send().await.unwrap();
         assert_eq!(response.headers()["content-language"], language);
-        assert_eq!(response.json::<Value>().await.unwrap()["message"], message, "{wish}");
+        assert_eq!(
+            response.json::<Value>().await.unwrap()["message"],
+            message,
+            "{accepted}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_named_origins_may_call_from_a_browser() {
+async fn only_configured_origins_are_allowed_by_cors() {
     let app = TestApp::idle_with(|config| config.cors_origins = vec!["https://studio.example.com".to_owned()]).await;
     let ask = async |method: Method, origin: &str| {
-        let request = app.stranger().request(method, "/api/tasks").header("origin", origin);
+        let request = app.anonymous().request(method, "/api/tasks").header("origin", origin);
         let response = request
             .header("access-control-request-method", "POST")
             .send()
@@ -76,17 +81,17 @@ async fn only_named_origins_may_call_from_a_browser() {
             .get("access-control-allow-origin")
             .map(|value| value.to_str().unwrap().to_owned())
     };
-    let preflight = app.stranger().request(Method::OPTIONS, "/api/tasks");
+    let preflight = app.anonymous().request(Method::OPTIONS, "/api/tasks");
     let preflight = preflight.header("origin", "https://studio.example.com");
     let preflight = preflight
         .header("access-control-request-method", "POST")
         .send()
         .await
         .unwrap();
-    let asked = preflight.headers()["access-control-allow-headers"].to_str().unwrap();
+    let allowed = preflight.headers()["access-control-allow-headers"].to_str().unwrap();
     assert!(
-        asked.contains("authorization") && asked.contains("idempotency-key"),
-        "{asked}"
+        allowed.contains("authorization") && allowed.contains("idempotency-key"),
+        "{allowed}"
     );
     for method in [Method::OPTIONS, Method::GET] {
         let allowed = ask(method.clone(), "https://studio.example.com").await;
@@ -103,7 +108,7 @@ async fn only_named_origins_may_call_from_a_browser() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_long_list_comes_in_pages() {
+async fn a_long_list_is_paginated() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let clip = Clip::default().make(app.directory.path());
@@ -142,7 +147,7 @@ async fn a_long_list_comes_in_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_its_database_the_service_says_so_and_when_to_come_back() {
+async fn without_a_database_requests_get_503_with_retry_after() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let clip = std::fs::read(Clip::default().make(app.directory.path())).unwrap();

@@ -1,4 +1,4 @@
-//! All that a service remembers, and a short cut to a finished task.
+//! The persistent state of a service as text, and tasks that are finished without a worker.
 
 use crate::TestApp;
 use domain::{ClaimPolicy, TaskId, WorkerId};
@@ -10,8 +10,8 @@ use std::time::Duration;
 use storage::{FileName, Key};
 
 impl TestApp {
-    /// Every row of every table and every stored file, a line each: what a refused request must leave as it was.
-    pub async fn everything(&self) -> Vec<String> {
+    /// Every row of every table and the path of every stored file, one per line. A refused request must not change it.
+    pub async fn snapshot(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for table in texts(&self.db, tables(&self.db)).await {
             let rows = match self.db.get_database_backend() {
@@ -26,7 +26,7 @@ impl TestApp {
         lines
     }
 
-    /// Claims this task; others that were next before it are given back.
+    /// Claims this task. Tasks that are claimed before it are released.
     async fn claim(&self, id: i64) -> task::Model {
         let worker = WorkerId("test".to_owned());
         let mut others = Vec::new();
@@ -44,7 +44,8 @@ impl TestApp {
         claimed
     }
 
-    /// Settles a waiting task as a worker would, with these outputs: name, kind, media type, bytes. No media is made.
+    /// Processes a waiting task without a worker: stores these outputs (name, kind, media type, bytes) and writes the
+    /// result.
     pub async fn finish(&self, task: i64, files: &[(&str, &'static str, &'static str, &'static [u8])]) {
         let claimed = self.claim(task).await;
         let mut outputs = Vec::new();
@@ -65,10 +66,10 @@ impl TestApp {
                 entry: None,
             });
         }
-        self.settle(&claimed, outputs).await;
+        self.succeed(&claimed, outputs).await;
     }
 
-    /// Settles a waiting task with one adaptive stream of these files; the first names all others.
+    /// Processes a waiting task without a worker, with one adaptive output of these files. The first file is the entry.
     pub async fn finish_stream(&self, task: i64, files: &[(&'static str, &'static [u8])]) {
         let claimed = self.claim(task).await;
         let set = Key::output_set(TaskId(task), claimed.attempt, &FileName::parse("hls").unwrap());
@@ -95,18 +96,18 @@ impl TestApp {
             duration_ms: Some(4_000),
             entry: Some(files[0].0),
         };
-        self.settle(&claimed, vec![output]).await;
+        self.succeed(&claimed, vec![output]).await;
     }
 
-    async fn settle(&self, claimed: &task::Model, outputs: Vec<output::New>) {
-        let made = task::Made {
+    async fn succeed(&self, claimed: &task::Model, outputs: Vec<output::New>) {
+        let result = task::Made {
             outputs,
             findings: trace::Findings::default(),
             fingerprint: format!("task {}", claimed.id),
         };
         let claim = Claim::of(claimed);
-        let settled = entity::write(&self.db, async |db| claim.succeed(db, made).await);
-        assert!(settled.await.unwrap());
+        let written = entity::write(&self.db, async |db| claim.succeed(db, result).await);
+        assert!(written.await.unwrap());
     }
 }
 
@@ -117,7 +118,7 @@ fn tables(db: &DatabaseConnection) -> &'static str {
     }
 }
 
-/// A query whose answer is the query for all columns of a table as one text.
+/// A query that builds the query for the rows of a table as text: `quote()` of each column, separated by commas.
 fn sqlite_rows(table: &str) -> String {
     let columns =
         format!("select group_concat('quote(\"' || name || '\")', ' || '','' || ') from pragma_table_info('{table}')");

@@ -1,5 +1,5 @@
-//! Workers without free descriptors, storage without room for outputs, and who has the processors first: tasks wait, and no
-//! try of theirs is lost.
+//! Shortages of resources: a worker without free descriptors, storage without space for outputs, and the CPU priority
+//! of server threads. Tasks wait or are retried.
 
 use crate::full_disk::{Full, Setup};
 use std::path::{Path, PathBuf};
@@ -19,24 +19,25 @@ fn clip(seconds: f64, directory: &Path) -> PathBuf {
     clip.make(directory)
 }
 
-/// How many descriptors a process may open from now on, by prlimit(1); those that are open stay.
-fn allow_descriptors(process: &Server, most: u32) {
+/// Limits the descriptors of a running process (prlimit(1)). Open descriptors stay open.
+fn limit_descriptors(process: &Server, max: u32) {
     let id = process.id().to_string();
     let mut limit = Command::new("prlimit");
-    limit.args(["--pid", &id, &format!("--nofile={most}:")]);
+    limit.args(["--pid", &id, &format!("--nofile={max}:")]);
     assert!(limit.status().unwrap().success());
 }
 
-/// Waits until a process has written some words into its log.
-async fn told(process: &Server, words: &str) {
+/// Waits until the log of a process contains a text.
+async fn wait_for_log(process: &Server, text: &str) {
     let begun = Instant::now();
-    while !process.log().contains(words) {
+    while !process.log().contains(text) {
         assert!(begun.elapsed() < Duration::from_secs(100), "{}", process.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-async fn is_processed_at_first(caller: &Caller, task: i64) {
+/// Asserts that a task is processed without a failure.
+async fn check_processed_without_failure(caller: &Caller, task: i64) {
     let task = caller.ended(task).await;
     assert_eq!(
         (&task["status"], &task["failures"]),
@@ -46,34 +47,36 @@ async fn is_processed_at_first(caller: &Caller, task: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_meets_a_worker_without_descriptors_waits_and_loses_no_try() {
+async fn a_task_of_a_worker_without_free_descriptors_is_released_without_a_failure() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let directory = app.directory.path();
-    let worker = Server::within("worker", directory, &app.environment);
-    // Its connections stand.
+    let worker = Server::start_in("worker", directory, &app.environment);
+    // After this task the worker has its connections.
     caller.processed(&clip(0.2, directory), &[("recipe", POSTER)]).await;
-    allow_descriptors(&worker, 8);
+    limit_descriptors(&worker, 8);
     let task = caller.task(&clip(0.24, directory), &[("recipe", POSTER)]).await;
-    told(&worker, "given back: it could not be tried").await;
+    wait_for_log(&worker, "given back: it could not be tried").await;
     let waiting = caller.get(&format!("/api/tasks/{task}")).await.body;
     assert_eq!(waiting["failures"], 0, "{waiting}");
-    allow_descriptors(&worker, 1_024);
-    is_processed_at_first(&caller, task).await;
+    limit_descriptors(&worker, 1_024);
+    check_processed_without_failure(&caller, task).await;
     assert!(worker.stop().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_whose_outputs_find_no_room_is_tried_again_and_leaves_nothing_of_the_first_try() {
-    let Some(setup) = Setup::make(Full::Files) else { return };
+async fn a_task_without_space_for_its_outputs_is_retried_and_leaves_no_files_of_the_first_attempt() {
+    let Some(setup) = Setup::create(Full::Files) else {
+        return;
+    };
     let server = setup.start().await;
     let caller = Caller::sign_up(&server.url).await;
     let home = tempfile::tempdir().unwrap();
     let task = caller.task(&Clip::slow().make(home.path()), &[("recipe", SLOW)]).await;
-    let is_on_its_way = |task: &serde_json::Value| task["progress"]["percent"].as_u64() > Some(5);
-    caller.until(task, is_on_its_way).await;
+    let is_transcoding = |task: &serde_json::Value| task["progress"]["percent"].as_u64() > Some(5);
+    caller.until(task, is_transcoding).await;
     setup.disk.fill();
-    told(&server, r#""code":"storage_full""#).await;
+    wait_for_log(&server, r#""code":"storage_full""#).await;
     let full = server.metric(r#"rushes_storage_errors_total{operation="write",reason="full"}"#);
     assert!(full.await > 0.0);
     setup.disk.free();
@@ -85,7 +88,7 @@ async fn a_task_whose_outputs_find_no_room_is_tried_again_and_leaves_nothing_of_
     assert_eq!(
         attempts,
         [task["attempt"].to_string().as_str()],
-        "files of the attempt that made it alone"
+        "only files of the successful attempt"
     );
     assert!(server.stop().await.success());
 }
@@ -95,13 +98,13 @@ fn niceness(process: u32) -> Vec<i32> {
     let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
     let stats = threads.filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).ok());
     stats
-        // The name in parentheses may hold spaces; the state behind it is field 3.
+        // The name in parentheses may contain spaces; the state after it is field 3.
         .map(|stat| stat.rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().parse().unwrap())
         .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_thread_of_the_server_has_its_usual_priority_also_after_passwords_and_tasks() {
+async fn server_threads_keep_their_priority_after_password_checks_and_tasks() {
     let home = tempfile::tempdir().unwrap();
     let server = Server::up(&home.path().join("data")).await;
     let caller = Caller::sign_up(&server.url).await;

@@ -1,6 +1,6 @@
-//! `Idempotency-Key`: what makes something makes it once, however often the request is sent, and whatever happens to it.
+//! `Idempotency-Key`: a create request that is sent again creates nothing and gets the first reply.
 
-mod turns;
+mod concurrent;
 
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder};
@@ -8,19 +8,19 @@ use sea_orm::ConnectionTrait;
 use serde_json::json;
 use tests::{Caller, MP4, PNG, Reply, TestApp, image_form};
 
-/// Every operation that makes something for an account.
+/// The operations that create a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Making {
+enum Create {
     Task,
     Retry,
     Image,
     Preset,
 }
 
-const ALL: [Making; 4] = [Making::Task, Making::Retry, Making::Image, Making::Preset];
+const ALL: [Create; 4] = [Create::Task, Create::Retry, Create::Image, Create::Preset];
 
-impl Making {
-    /// What it is about: the id of a canceled task where it needs one.
+impl Create {
+    /// Creates the canceled task that a retry needs and returns its id; 0 for the other operations.
     async fn prepare(self, caller: &Caller) -> i64 {
         if self != Self::Retry {
             return 0;
@@ -32,11 +32,11 @@ impl Making {
         id
     }
 
-    /// The request, and with another `variant` another one of its kind.
-    fn request(self, caller: &Caller, about: i64, variant: &'static str) -> RequestBuilder {
+    /// Builds a request. Requests with different variants have different content.
+    fn request(self, caller: &Caller, canceled: i64, variant: &'static str) -> RequestBuilder {
         match self {
             Self::Task => upload(caller, "clip.mp4", &[("preset", variant)]),
-            Self::Retry => caller.request(Method::POST, &format!("/api/tasks/{about}/retry")),
+            Self::Retry => caller.request(Method::POST, &format!("/api/tasks/{canceled}/retry")),
             Self::Image => caller
                 .request(Method::POST, "/api/images")
                 .multipart(image_form(variant, PNG.to_vec())),
@@ -47,7 +47,7 @@ impl Making {
     }
 }
 
-/// An upload whose parts are these texts and a file of this name.
+/// An upload with these text parts and a file with this name.
 fn upload(caller: &Caller, name: &'static str, parts: &[(&'static str, &'static str)]) -> RequestBuilder {
     let texts = parts
         .iter()
@@ -56,8 +56,8 @@ fn upload(caller: &Caller, name: &'static str, parts: &[(&'static str, &'static 
     caller.request(Method::POST, "/api/tasks").multipart(form)
 }
 
-/// An upload of nothing but a file.
-fn whole(caller: &Caller) -> RequestBuilder {
+/// An upload with only a file.
+fn plain_upload(caller: &Caller) -> RequestBuilder {
     upload(caller, "x.mp4", &[])
 }
 
@@ -65,62 +65,62 @@ async fn send(request: RequestBuilder, key: &str) -> Reply {
     Reply::read(request.header("idempotency-key", key).send().await.unwrap()).await
 }
 
-/// Time passes: every lease is over, and so is the time for which replies are kept.
-async fn wait(app: &TestApp) {
+/// Sets the expiry of every lease and every stored reply to the past.
+async fn expire(app: &TestApp) {
     let past = "UPDATE idempotency_keys SET until_ms = 1";
     app.db.execute_unprepared(past).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_sent_again_makes_nothing_and_gets_its_first_reply() {
+async fn a_repeated_request_creates_nothing_and_gets_the_first_reply() {
     let app = TestApp::idle().await;
     let (caller, other) = (app.caller().await, app.caller().await);
-    for making in ALL {
-        let about = making.prepare(&caller).await;
-        let key = &format!("key-{making:?}");
-        let first = send(making.request(&caller, about, "web"), key).await;
+    for operation in ALL {
+        let canceled = operation.prepare(&caller).await;
+        let key = &format!("key-{operation:?}");
+        let first = send(operation.request(&caller, canceled, "web"), key).await;
         assert_eq!(
             (first.status, first.header("idempotent-replayed")),
             (201, ""),
             "{first:?}"
         );
-        let before = app.everything().await;
+        let before = app.snapshot().await;
 
         for key in [key.clone(), format!("\"{key}\"")] {
-            let again = send(making.request(&caller, about, "web"), &key).await;
-            assert_eq!((again.status, &again.body), (201, &first.body), "{making:?}");
+            let again = send(operation.request(&caller, canceled, "web"), &key).await;
+            assert_eq!((again.status, &again.body), (201, &first.body), "{operation:?}");
             assert_eq!(again.header("idempotent-replayed"), "true");
             assert_eq!(again.header("content-type"), first.header("content-type"));
         }
-        if making != Making::Retry {
-            let changed = send(making.request(&caller, about, "idrl"), key).await;
+        if operation != Create::Retry {
+            let changed = send(operation.request(&caller, canceled, "idrl"), key).await;
             assert_eq!(
                 (changed.status, changed.code()),
                 (422, "idempotency_key_reused"),
-                "{making:?}"
+                "{operation:?}"
             );
         }
-        for elsewhere in ALL.into_iter().filter(|elsewhere| *elsewhere != making) {
-            let reply = send(elsewhere.request(&caller, about, "web"), key).await;
+        for elsewhere in ALL.into_iter().filter(|elsewhere| *elsewhere != operation) {
+            let reply = send(elsewhere.request(&caller, canceled, "web"), key).await;
             assert_eq!(
                 (reply.status, reply.code()),
                 (422, "idempotency_key_reused"),
                 "{elsewhere:?}"
             );
         }
-        assert_eq!(app.everything().await, before, "{making:?}");
+        assert_eq!(app.snapshot().await, before, "{operation:?}");
 
-        let theirs = making.prepare(&other).await;
-        let reply = send(making.request(&other, theirs, "web"), key).await;
+        let other_task = operation.prepare(&other).await;
+        let reply = send(operation.request(&other, other_task, "web"), key).await;
         assert_eq!(
             reply.header("idempotent-replayed"),
             "",
-            "keys are each account's own: {reply:?}"
+            "keys are unique per account: {reply:?}"
         );
         assert_eq!(reply.status, 201, "{reply:?}");
     }
-    wait(&app).await;
-    let late = send(Making::Task.request(&caller, 0, "idrl"), "key-Task").await;
+    expire(&app).await;
+    let late = send(Create::Task.request(&caller, 0, "idrl"), "key-Task").await;
     assert_eq!(
         (late.status, late.header("idempotent-replayed")),
         (201, ""),
@@ -129,38 +129,38 @@ async fn a_request_sent_again_makes_nothing_and_gets_its_first_reply() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_reply_outlives_what_it_was_about() {
+async fn the_stored_reply_is_returned_after_the_resource_was_removed() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
-    let canceled = Making::Retry.prepare(&caller).await;
+    let canceled = Create::Retry.prepare(&caller).await;
     let recipe = json!({ "outputs": [{ "kind": "mp4" }] });
     let preset = json!({ "name": "mine", "recipe": recipe });
     assert_eq!(caller.post("/api/presets", &preset).await.status, 201);
     let upload = || upload(&caller, "clip.mp4", &[("preset", "mine")]);
-    let (made, again) = (
-        send(upload(), "made").await,
-        send(Making::Retry.request(&caller, canceled, ""), "again").await,
+    let (created, again) = (
+        send(upload(), "created").await,
+        send(Create::Retry.request(&caller, canceled, ""), "again").await,
     );
-    assert_eq!((made.status, again.status), (201, 201), "{made:?} {again:?}");
-    for gone in [
+    assert_eq!((created.status, again.status), (201, 201), "{created:?} {again:?}");
+    for removed in [
         "/api/presets/mine".to_owned(),
         format!("/api/tasks/{canceled}"),
-        format!("/api/tasks/{}", made.body["id"]),
+        format!("/api/tasks/{}", created.body["id"]),
         format!("/api/tasks/{}", again.body["id"]),
     ] {
-        assert_eq!(caller.delete(&gone).await.status, 200, "{gone}");
+        assert_eq!(caller.delete(&removed).await.status, 200, "{removed}");
     }
-    let before = app.everything().await;
+    let before = app.snapshot().await;
     let replays = [
-        send(upload(), "made").await,
-        send(Making::Retry.request(&caller, canceled, ""), "again").await,
+        send(upload(), "created").await,
+        send(Create::Retry.request(&caller, canceled, ""), "again").await,
     ];
-    assert_eq!(replays.map(|reply| reply.body), [made.body, again.body]);
-    assert_eq!(app.everything().await, before);
+    assert_eq!(replays.map(|reply| reply.body), [created.body, again.body]);
+    assert_eq!(app.snapshot().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_differs_in_a_form_makes_it_another_request() {
+async fn any_difference_in_a_form_makes_it_another_request() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let form = |name: &'static str, file: Part| Form::new().text("preset", "web").part(name, file);
@@ -170,77 +170,77 @@ async fn whatever_differs_in_a_form_makes_it_another_request() {
         send(request, key).await.status
     };
     assert_eq!(send(form("file", file()), "k").await, 201);
-    let before = app.everything().await;
-    for (what, other) in [
+    let before = app.snapshot().await;
+    for (difference, other) in [
         (
             "the name of the file",
             form("file", Part::bytes(MP4).file_name("clip.mov")),
         ),
         (
-            "a byte more",
+            "one byte more",
             form("file", Part::bytes([MP4, b"\0"].concat()).file_name("clip.mp4")),
         ),
         ("the name of a part", form("video", file())),
         ("the order", Form::new().part("file", file()).text("preset", "web")),
-        ("a part less", Form::new().part("file", file())),
+        ("one part less", Form::new().part("file", file())),
         (
-            "where one part ends",
+            "the boundary of the parts",
             Form::new().text("pres", "etweb").part("file", file()),
         ),
         ("no file", Form::new().text("preset", "web")),
     ] {
-        assert_eq!(send(other, "k").await, 422, "{what}");
+        assert_eq!(send(other, "k").await, 422, "{difference}");
     }
     assert_eq!(
         send(form("file", file().mime_str("video/mp4").unwrap()), "k").await,
         201,
-        "its media type says nothing"
+        "the media type of the part is ignored"
     );
-    assert_eq!(app.everything().await, before);
+    assert_eq!(app.snapshot().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_request_leaves_its_key_free() {
+async fn a_refused_request_releases_its_key() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let refused = [
         (upload(&caller, "x.mp4", &[("preset", "nope")]), "preset_unknown"),
         (upload(&caller, "x.mp4", &[("colour", "blue")]), "part_unknown"),
-        (Making::Image.request(&caller, 0, "no name"), "name_invalid"),
+        (Create::Image.request(&caller, 0, "no name"), "name_invalid"),
         (
             caller
                 .request(Method::POST, "/api/presets")
                 .json(&json!({ "name": "mine" })),
             "fields_missing",
         ),
-        (Making::Retry.request(&caller, 77, ""), "task_not_found"),
+        (Create::Retry.request(&caller, 77, ""), "task_not_found"),
     ];
     for (request, code) in refused {
         assert_eq!(send(request, "k").await.code(), code);
         assert!(
-            !app.everything()
+            !app.snapshot()
                 .await
                 .iter()
                 .any(|line| line.starts_with("idempotency_keys: ")),
             "{code}"
         );
     }
-    assert_eq!(send(whole(&caller), "k").await.status, 201);
+    assert_eq!(send(plain_upload(&caller), "k").await.status, 201);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_none_is_refused_before_anything_is_made() {
+async fn an_invalid_key_is_refused_before_anything_is_created() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
-    let about = Making::Retry.prepare(&caller).await;
-    let before = app.everything().await;
-    for making in ALL {
+    let canceled = Create::Retry.prepare(&caller).await;
+    let before = app.snapshot().await;
+    for operation in ALL {
         for key in ["", "two words", &"x".repeat(256), "\"\""] {
-            let reply = send(making.request(&caller, about, "web"), key).await;
+            let reply = send(operation.request(&caller, canceled, "web"), key).await;
             assert_eq!(
                 (reply.status, reply.code()),
                 (400, "idempotency_key_invalid"),
-                "{making:?} {key:?}"
+                "{operation:?} {key:?}"
             );
             assert!(
                 reply.body["detail"]
@@ -250,17 +250,19 @@ async fn a_key_that_is_none_is_refused_before_anything_is_made() {
                 "{reply:?}"
             );
         }
-        let two = making.request(&caller, about, "web").header("idempotency-key", "a");
-        assert_eq!(send(two, "b").await.code(), "idempotency_key_invalid", "{making:?}");
+        let two = operation
+            .request(&caller, canceled, "web")
+            .header("idempotency-key", "a");
+        assert_eq!(send(two, "b").await.code(), "idempotency_key_invalid", "{operation:?}");
     }
-    assert_eq!(app.everything().await, before);
+    assert_eq!(app.snapshot().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_form_that_is_too_large_is_refused_again() {
+async fn a_repeated_upload_that_is_too_large_is_refused() {
     let app = TestApp::idle_with(|config| config.limits.max_upload_bytes = 1_000_000).await;
     let caller = app.caller().await;
-    assert_eq!(send(whole(&caller), "k").await.status, 201);
+    assert_eq!(send(plain_upload(&caller), "k").await.status, 201);
     let endless = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![0_u8; 65_536]));
     let file = Part::stream(reqwest::Body::wrap_stream(endless)).file_name("x.mp4");
     let request = caller

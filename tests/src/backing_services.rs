@@ -1,4 +1,4 @@
-//! The two columns of the house, chosen by the environment.
+//! Database, queue and storage of one test. The environment selects the embedded or the production setup.
 
 use entity::DatabaseConnection;
 use queue::Queue;
@@ -7,7 +7,7 @@ use std::path::Path;
 use storage::S3Credentials;
 use uuid::Uuid;
 
-/// The database URL of one test: a file, or a database of its own on the server of `TEST_DATABASE_URL`.
+/// The URL of a new database: a SQLite file, or a database on the server of `TEST_DATABASE_URL`.
 pub(crate) async fn database_url(directory: &Path) -> String {
     let Ok(server) = std::env::var("TEST_DATABASE_URL") else {
         return format!("sqlite://{}/test.db", directory.display());
@@ -28,9 +28,9 @@ pub(crate) async fn database(url: &str) -> DatabaseConnection {
     db
 }
 
-/// One of the logical databases of the Redis of `TEST_REDIS_URL`, of which `./test` makes so many that tests which run at
-/// the same time do not hear each other's bell. Two that meet all the same only make each other look: a task is claimed
-/// from its own test's database or not at all.
+/// The URL of a random logical database of the Redis in `TEST_REDIS_URL`. `./test` configures 4096, so that tests that
+/// run at the same time rarely share one. If two do, each wakes the workers of the other, which find nothing: tasks are
+/// claimed from the database of the test.
 pub(crate) fn redis_url() -> Option<String> {
     let server = std::env::var("TEST_REDIS_URL").ok()?;
     let number = Uuid::new_v4().as_u128() % 4096;
@@ -44,7 +44,7 @@ pub(crate) async fn queue(url: Option<&str>) -> Queue {
     }
 }
 
-/// The URL of the files of one test: a directory, or a bucket of its own on a server of its own.
+/// The storage URL of one test: a directory, or a bucket on a new S3 server in this process.
 pub(crate) async fn storage_url(directory: &Path) -> (String, Option<S3Credentials>) {
     if std::env::var("TEST_STORAGE").as_deref() != Ok("s3") {
         return (format!("file://{}/objects", directory.display()), None);

@@ -1,4 +1,4 @@
-//! What a machine keeps is for the user of the service alone: directories 0700, files 0600, whatever the mask of the shell.
+//! Permissions of stored data: directories are 0700 and files 0600, regardless of the umask.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,18 +9,18 @@ use tests::clip::Clip;
 use tests::server::Server;
 use tests::{Caller, TestApp};
 
-/// Starts `rushes up` from a shell whose mask leaves everything open to others.
+/// Starts `rushes up` from a shell with umask 0.
 async fn up(directory: &Path, environment: &[(&'static str, String)]) -> Server {
     let data = directory.join("data").display().to_string();
     let environment = [&[("RUSHES_DATA_DIR", data)][..], environment].concat();
     let log = File::create(directory.join("process.log")).unwrap();
-    let mut server = Server::under("umask 0;", "up", log.into(), &environment);
+    let mut server = Server::start_with_prefix("umask 0;", "up", log.into(), &environment);
     server.ready().await;
     server
 }
 
-/// What others may do something with.
-fn open_to_others(path: &Path, found: &mut BTreeMap<PathBuf, u32>) {
+/// Finds paths that group or others have any permission on.
+fn accessible_to_others(path: &Path, found: &mut BTreeMap<PathBuf, u32>) {
     let Ok(facts) = std::fs::symlink_metadata(path) else {
         return;
     };
@@ -29,29 +29,29 @@ fn open_to_others(path: &Path, found: &mut BTreeMap<PathBuf, u32>) {
         found.insert(path.to_owned(), mode);
     }
     for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
-        open_to_others(&entry.path(), found);
+        accessible_to_others(&entry.path(), found);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_that_is_kept_is_for_its_own_user_alone() {
+async fn stored_data_is_accessible_only_to_the_user_of_the_service() {
     let app = TestApp::idle().await;
     let directory = app.directory.path();
     let (data, files) = (directory.join("data"), directory.join("files"));
-    // As an earlier version left them.
+    // Directories and files that an earlier version created with wider permissions.
     for old in ["data", "data/objects/sources", "files/sources"] {
         std::fs::create_dir_all(directory.join(old)).unwrap();
     }
     for old in ["data/objects/sources/old", "files/sources/old", "data/rushes.db"] {
         std::fs::write(directory.join(old), "").unwrap();
     }
-    for (place, mode) in [
+    for (path, mode) in [
         ("data", 0o755),
         ("files", 0o755),
         ("data/rushes.db", 0o644),
         ("files/sources/old", 0o644),
     ] {
-        std::fs::set_permissions(directory.join(place), std::fs::Permissions::from_mode(mode)).unwrap();
+        std::fs::set_permissions(directory.join(path), std::fs::Permissions::from_mode(mode)).unwrap();
     }
     let mut environment = app.environment.clone();
     environment.retain(|(name, _)| !name.starts_with("AWS_") && *name != "STORAGE_URL");
@@ -63,13 +63,13 @@ async fn everything_that_is_kept_is_for_its_own_user_alone() {
     let clip = Clip::default().make(directory);
     let id = caller.task(&clip, &[("recipe", recipe)]).await;
     let found = RefCell::new(BTreeMap::new());
-    // At every look while a child works in the scratch directory, and at the end.
-    let look = |task: &serde_json::Value| {
-        open_to_others(&data, &mut found.borrow_mut());
-        open_to_others(&files, &mut found.borrow_mut());
+    // Check at every poll while a child works in the scratch directory, and at the end.
+    let check = |task: &serde_json::Value| {
+        accessible_to_others(&data, &mut found.borrow_mut());
+        accessible_to_others(&files, &mut found.borrow_mut());
         task["finished_at"].is_string()
     };
-    let task = caller.until(id, look).await;
+    let task = caller.until(id, check).await;
     assert_eq!(task["status"], "processed", "{task}");
     assert_eq!(found.into_inner(), BTreeMap::new());
     assert!(files.join("outputs").is_dir() && data.join("scratch").is_dir() && data.join("jwt_secret").is_file());

@@ -1,4 +1,4 @@
-//! Real processes whose log cannot be written, and whose descriptors are few.
+//! Processes whose log cannot be written, and processes with low limits of descriptors and file sizes.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -8,27 +8,28 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use tests::clip::Clip;
 use tests::server::Server;
-use tests::{Caller, MP4, program};
+use tests::{Caller, MP4, executable};
 
 async fn up(directory: &Path, limits: &str, stderr: Stdio) -> Server {
     let environment = [("RUSHES_DATA_DIR", directory.join("data").display().to_string())];
-    let mut server = Server::under(limits, "up", stderr, &environment);
+    let mut server = Server::start_with_prefix(limits, "up", stderr, &environment);
     server.ready().await;
     server
 }
 
-/// Opens a terminal whose window is closed then: every write fails with EIO.
+/// A terminal whose window has been closed, so that every write fails with EIO. Returns `None` and prints why if
+/// `script` is not installed.
 fn closed_terminal() -> Option<File> {
     let mut script = Command::new("script");
     script.args(["--quiet", "--command", "tty; exec sleep 60", "/dev/null"]);
     let script = script.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
     let Ok(mut window) = script else {
-        println!("SKIPPED: `script` is not installed, which makes a terminal");
+        println!("SKIPPED: `script`, which opens a terminal, is not installed");
         return None;
     };
     let mut name = String::new();
-    let mut told = BufReader::new(window.stdout.take().unwrap());
-    told.read_line(&mut name).unwrap();
+    let mut output = BufReader::new(window.stdout.take().unwrap());
+    output.read_line(&mut name).unwrap();
     let terminal = File::options()
         .write(true)
         .custom_flags(libc::O_NOCTTY)
@@ -42,36 +43,36 @@ fn closed_terminal() -> Option<File> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_whose_log_cannot_be_written_answers_works_and_stops() {
-    let (gone, broken) = std::io::pipe().unwrap();
-    drop(gone);
-    // Full, with a reader that does not read.
-    let (_stopped, mut full) = std::io::pipe().unwrap();
+async fn a_process_whose_log_cannot_be_written_serves_works_and_stops() {
+    let (closed, broken) = std::io::pipe().unwrap();
+    drop(closed);
+    // A full pipe, whose reader exists but does not read.
+    let (_reader, mut full) = std::io::pipe().unwrap();
     full.write_all(&[b'\n'; 65_536]).unwrap();
     let full_disk = File::options().write(true).open("/dev/full").unwrap();
-    let terminal = closed_terminal().map(|terminal| ("a terminal that is closed", Stdio::from(terminal), true));
+    let terminal = closed_terminal().map(|terminal| ("a closed terminal", Stdio::from(terminal), true));
     let others = [
         ("a full disk", Stdio::from(full_disk), true),
-        ("a reader that is gone", Stdio::from(broken), true),
-        ("a reader that has stopped", Stdio::from(full), false),
+        ("a pipe without a reader", Stdio::from(broken), true),
+        ("a full pipe", Stdio::from(full), false),
     ];
-    for (what, stderr, counts) in others.into_iter().chain(terminal) {
+    for (name, stderr, loses_lines) in others.into_iter().chain(terminal) {
         let directory = tempfile::tempdir().unwrap();
         let server = up(directory.path(), "", stderr).await;
         let caller = Caller::sign_up(&server.url).await;
         let task = caller.processed(&Clip::default().make(directory.path()), &[]).await;
         let list = caller.get("/api/tasks").await;
-        assert_eq!(list.body["data"].as_array().unwrap().len(), 1, "{what}: {task}");
-        // Lines that wait for a reader are not lost yet.
+        assert_eq!(list.body["data"].as_array().unwrap().len(), 1, "{name}: {task}");
+        // Lines for a full pipe wait in memory and are not lost yet.
         let lost = server.metric("rushes_log_lines_lost_total").await;
-        assert_eq!(lost > 0.0, counts, "{what}: {lost}");
+        assert_eq!(lost > 0.0, loses_lines, "{name}: {lost}");
         let status = server.stop().await;
-        assert!(status.success(), "{what}: {status}");
+        assert!(status.success(), "{name}: {status}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silent_connections_keep_nobody_from_uploading_and_no_task_from_its_files() {
+async fn idle_connections_block_neither_uploads_nor_the_files_of_tasks() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
     let server = up(
@@ -83,14 +84,14 @@ async fn silent_connections_keep_nobody_from_uploading_and_no_task_from_its_file
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.id())).unwrap();
     let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     let raised = files.split_whitespace().filter(|word| *word == "256").count();
-    assert_eq!(raised, 2, "the soft limit is the hard one: {files}");
+    assert_eq!(raised, 2, "the soft limit is raised to the hard one: {files}");
 
     let address = server.url.strip_prefix("http://").unwrap().to_owned();
-    let holding = tokio::task::spawn_blocking(move || {
+    let connecting = tokio::task::spawn_blocking(move || {
         let connect = |_| TcpStream::connect(&address).unwrap();
         (0..1_150).map(connect).collect::<Vec<_>>()
     });
-    let silent = holding.await.unwrap();
+    let idle = connecting.await.unwrap();
     let caller = Caller::sign_up(&server.url).await;
     let task = caller.processed(&Clip::default().make(directory.path()), &[]).await;
     assert_eq!(task["failures"], 0, "{task}");
@@ -99,19 +100,19 @@ async fn silent_connections_keep_nobody_from_uploading_and_no_task_from_its_file
     assert!(open < 200, "{open} of 256 descriptors");
     let text = std::fs::read_to_string(&log).unwrap();
     assert!(!text.contains("os error 24"), "{text}");
-    drop(silent);
+    drop(idle);
     assert!(server.stop().await.success());
 }
 
 #[test]
-fn a_process_that_may_open_too_few_files_says_so_and_ends() {
+fn a_process_whose_descriptor_limit_is_too_low_reports_it_and_ends() {
     for files in [8, 20, 60, 100] {
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join("log");
         let mut command = Command::new("sh");
         command
             .args(["-c", &format!("ulimit -n {files} && exec \"$0\" up")])
-            .arg(program());
+            .arg(executable());
         command.env_clear().env("RUSHES_LISTEN", "127.0.0.1:0");
         command
             .env("RUSHES_DATA_DIR", directory.path().join("data"))
@@ -119,15 +120,18 @@ fn a_process_that_may_open_too_few_files_says_so_and_ends() {
         let refused = command.status().unwrap();
         let text = std::fs::read_to_string(&log).unwrap();
         assert_eq!(refused.code(), Some(1), "{text}");
-        let says = format!("allows {files} open files");
-        assert!(text.contains(&says) && text.contains("accepted: at least"), "{text}");
+        let expected = format!("allows {files} open files");
+        assert!(
+            text.contains(&expected) && text.contains("accepted: at least"),
+            "{text}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_beyond_the_file_size_of_the_process_is_refused_and_the_others_go_on() {
+async fn an_upload_above_the_file_size_limit_of_the_process_is_refused_and_others_succeed() {
     let directory = tempfile::tempdir().unwrap();
-    // Blocks of 512 bytes: 2 MB.
+    // In blocks of 512 bytes: 2 MB.
     let server = up(directory.path(), "ulimit -f 4000;", Stdio::null()).await;
     let caller = Caller::sign_up(&server.url).await;
     let large = [MP4, &vec![0; 3 << 20]].concat();

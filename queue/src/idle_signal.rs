@@ -3,8 +3,8 @@
 //! *Problem.* apalis fetches jobs whenever its service is ready. A process without a free slot would take jobs from
 //! Redis that an idle process could handle at once.
 //!
-//! *Mechanism.* A process is idle while it waits in [`IdleSignal::woken`]. apalis polls [`IdleSignal::poll_idle`] before
-//! each fetch and passes each job to [`IdleSignal::deliver`].
+//! *Mechanism.* A process is idle while it waits in [`IdleSignal::woken`]. apalis polls [`IdleSignal::poll_idle`]
+//! before each fetch and passes each job to [`IdleSignal::deliver`].
 //!
 //! *Invariants.* Each idle period accepts at most one job. A job that arrives after the idle period has ended is
 //! refused, and the caller puts it back into Redis.

@@ -81,7 +81,8 @@ impl fmt::Debug for RedisQueue {
     }
 }
 
-/// Settings of the queue, the same on both sides. A fetch takes one job, so that the next one is left for another process.
+/// Settings of the queue, the same on both sides. A fetch takes one job, so that the next one is left for another
+/// process.
 pub(crate) fn config() -> Config {
     Config::default()
         .queue(QUEUE_NAME)

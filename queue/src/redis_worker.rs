@@ -56,8 +56,8 @@ impl RedisQueue {
         }
     }
 
-    /// Runs one apalis worker until shutdown or the first Redis error. Each worker has a new name, because apalis refuses
-    /// a name that Redis still knows.
+    /// Runs one apalis worker until shutdown or the first Redis error. Each worker has a new name, because apalis
+    /// refuses a name that Redis still knows.
     async fn run_worker(
         self: &Arc<Self>,
         signal: &Arc<IdleSignal>,
@@ -121,9 +121,9 @@ impl Service<Task<Job>> for WakeupService {
 
 /// A stream that wakes its task every [`POLL_INTERVAL`] and never yields an item.
 ///
-/// apalis polls the stream once before each fetch. An item would use up the waker: when Redis answers the fetch within
-/// the same poll, nothing wakes the worker again, and a job that arrives then waits for the next heartbeat. The interval
-/// stream of apalis has this problem.
+/// apalis polls the stream once before each fetch. An item would use up the waker: when Redis answers the fetch
+/// within the same poll, nothing wakes the worker again, and a job that arrives then waits for the next heartbeat.
+/// The interval stream of apalis has this problem.
 fn poll_ticks() -> impl Stream<Item = ()> + Unpin + Send {
     let mut ticks = interval(POLL_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -33,8 +33,8 @@ impl Queue {
         Ok(Self(Transport::Redis(Arc::new(RedisQueue::open(url)?))))
     }
 
-    /// Wakes one idle worker, now or as soon as there is one. Does nothing while a wake-up is waiting. Returns within two
-    /// seconds.
+    /// Wakes one idle worker, now or as soon as there is one. Does nothing while a wake-up is waiting. Returns within
+    /// two seconds.
     ///
     /// # Errors
     /// When Redis does not accept it. Workers also poll the database, so callers log a warning and go on.

@@ -2,14 +2,14 @@
 //!
 //! *Problem.* Database and files cannot be copied at one moment. The copies must still agree.
 //!
-//! *Mechanism.* Stored files are written once and never changed, so only their creation and removal matter. The database
-//! is copied first, then every file that the copy names. A file that was removed in between is named but missing; in
-//! this case the next round copies the database again, and only the files that are new since. The rounds end when no
-//! further file is missing. From the second round on they are short, because few files are new.
+//! *Mechanism.* Stored files are written once and never changed, so only their creation and removal matter. The
+//! database is copied first, then every file that the copy names. A file that was removed in between is named but
+//! missing; in this case the next round copies the database again, and only the files that are new since. The rounds
+//! end when no further file is missing. From the second round on they are short, because few files are new.
 //!
-//! *Lost files.* Rows are removed before their files. A file that is missing in two consecutive rounds was therefore not
-//! removed but lost. It is listed in `lost.txt`, like a file whose size or hash is not the recorded one, and the backup
-//! continues: one lost file must not prevent all backups.
+//! *Lost files.* Rows are removed before their files. A file that is missing in two consecutive rounds was therefore
+//! not removed but lost. It is listed in `lost.txt`, like a file whose size or hash is not the recorded one, and the
+//! backup continues: one lost file must not prevent all backups.
 //!
 //! *Invariants.* A directory with the name `DIR` is a complete backup. Until then the copy is `DIR.partial`.
 
@@ -194,7 +194,10 @@ async fn copy_new_files(
                 copied.lost.insert(file.key.clone());
             }
             Err(storage::Error::NotFound { .. }) => {
-                tracing::info!(key = file.key, "a file that the copy of the database names is not in storage");
+                tracing::info!(
+                    key = file.key,
+                    "a file that the copy of the database names is not in storage"
+                );
                 missing.insert(file.key.clone());
             }
             Err(error) => return Err(error).with_context(|| format!("failed to copy {}", file.key)),

@@ -42,7 +42,8 @@ enum Command {
     Media,
 }
 
-/// Parses the command line and runs the subcommand. The exit code is 2 for an invalid setting and 1 for any other error.
+/// Parses the command line and runs the subcommand. The exit code is 2 for an invalid setting and 1 for any other
+/// error.
 #[must_use]
 pub fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
@@ -66,7 +67,8 @@ pub fn main() -> ExitCode {
     if let Err(error) = fd_limit::raise() {
         return fail(&log, &format!("{error:#}"), 1);
     }
-    // All TLS connections of the process use this crypto provider. With two of them, each connection would have to choose.
+    // All TLS connections of the process use this crypto provider. With two of them, each connection would have to
+    // choose.
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     provider.install_default().expect("no other code installs a provider");
     match run(command, role, settings) {

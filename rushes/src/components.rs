@@ -13,8 +13,8 @@ use worker::{Env, Scratch};
 /// Maximum number of database connections of one process; machines with six or more cores use it.
 const CONNECTIONS_MAX: u32 = 16;
 
-/// Maximum memory limit of one child. A 4K encode with look-ahead uses less than 1 GiB on two threads, and about 3 GiB on
-/// sixteen.
+/// Maximum memory limit of one child. A 4K encode with look-ahead uses less than 1 GiB on two threads, and about 3
+/// GiB on sixteen.
 const CHILD_MEMORY_BYTES: u64 = 4 << 30;
 
 /// Minimum memory limit of one child. The kernel counts memory that threads and codecs reserve and never touch: with a

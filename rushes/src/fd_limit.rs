@@ -24,8 +24,8 @@ const CLIENTS_MAX: u64 = 8_192;
 /// Raises the soft limit of file descriptors to the hard limit.
 ///
 /// # Errors
-/// When the limit is too low for a process with one task and [`CLIENTS_MIN`] clients. [`clients`] checks the limit for the
-/// real number of tasks.
+/// When the limit is too low for a process with one task and [`CLIENTS_MIN`] clients. [`clients`] checks the limit
+/// for the real number of tasks.
 pub(crate) fn raise() -> anyhow::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {

@@ -1,13 +1,13 @@
 //! Writes log lines to standard error without blocking the threads that log.
 //!
-//! *Problem.* Standard error can be a terminal that was closed, a pipe whose reader is gone or has stopped reading, or a
-//! file on a full disk. No thread may fail or wait because of that.
+//! *Problem.* Standard error can be a terminal that was closed, a pipe whose reader is gone or has stopped reading,
+//! or a file on a full disk. No thread may fail or wait because of that.
 //!
-//! *Mechanism.* Lines go through a bounded queue to one thread that writes them. A line that does not fit into the queue,
-//! or whose write fails, is dropped and counted in `rushes_log_lines_lost_total`.
+//! *Mechanism.* Lines go through a bounded queue to one thread that writes them. A line that does not fit into the
+//! queue, or whose write fails, is dropped and counted in `rushes_log_lines_lost_total`.
 //!
-//! *Rejected.* Writing from the logging thread, which blocks on a full pipe; and the subscriber's own report of a failed
-//! write, which uses `eprintln!` and panics when standard error is what failed.
+//! *Rejected.* Writing from the logging thread, which blocks on a full pipe; and the subscriber's own report of a
+//! failed write, which uses `eprintln!` and panics when standard error is what failed.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, Write};

@@ -1,5 +1,5 @@
-//! The executable. `rushes media` is the sandboxed child, which enters its sandbox before anything else is started in its
-//! process: no runtime, no other thread, no settings.
+//! The executable. `rushes media` is the sandboxed child, which enters its sandbox before anything else is started in
+//! its process: no runtime, no other thread, no settings.
 
 use std::process::ExitCode;
 

@@ -33,8 +33,8 @@ const STORAGE_NAMES: &[&str] = &["sources", "images", "outputs"];
 /// Created by some file systems in the root of a volume.
 const LOST_AND_FOUND: &str = "lost+found";
 
-/// Maximum depth of the directories that are changed; a stored set is less deep. A scratch directory may be very deep when a
-/// child was taken over.
+/// Maximum depth of the directories that are changed; a stored set is less deep. A scratch directory may be very deep
+/// when a child was taken over.
 const DEPTH_MAX: u32 = 8;
 
 /// Sets the umask: files that this process and its children create are accessible only by their user.
@@ -42,8 +42,8 @@ pub(crate) fn restrict_new_files() {
     umask(Mode::from_bits_truncate(GROUP_AND_OTHERS));
 }
 
-/// Creates the data directory, and restricts the existing files in it, in the storage directory and of a SQLite database
-/// elsewhere.
+/// Creates the data directory, and restricts the existing files in it, in the storage directory and of a SQLite
+/// database elsewhere.
 ///
 /// # Errors
 /// When the data directory cannot be created.
@@ -99,8 +99,8 @@ fn is_accessible_by_others(path: &Path) -> bool {
 
 /// Removes the permissions of group and others from a file, or from a directory and everything in it down to `depth`.
 ///
-/// Skips a file or directory without such permissions: an earlier start has restricted it with everything in it, or this
-/// version has created it. Symbolic links and their targets are not changed.
+/// Skips a file or directory without such permissions: an earlier start has restricted it with everything in it, or
+/// this version has created it. Symbolic links and their targets are not changed.
 fn restrict(path: &Path, depth: u32) {
     match try_restrict(path, depth) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -148,8 +148,8 @@ fn process_health(settings: &Settings, storage: &Storage) -> anyhow::Result<Aliv
 fn handle_signals(health: &Alive) -> anyhow::Result<()> {
     let terminate = signal(SignalKind::terminate()).context("failed to handle SIGTERM")?;
     let interrupt = signal(SignalKind::interrupt()).context("failed to handle SIGINT")?;
-    // SIGXFSZ would end the process. With a handler, a write beyond `ulimit -f` fails with EFBIG, and is treated like one
-    // on a full disk. The handler stays installed when the stream is dropped.
+    // SIGXFSZ would end the process. With a handler, a write beyond `ulimit -f` fails with EFBIG, and is treated like
+    // one on a full disk. The handler stays installed when the stream is dropped.
     drop(signal(SignalKind::from_raw(SIGXFSZ)).context("failed to handle SIGXFSZ")?);
     tokio::spawn(signal_loop(health.clone(), [terminate, interrupt]));
     Ok(())

@@ -26,7 +26,8 @@ pub(crate) fn start(filter: &str, log: &Log) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(log.clone())
-        // The subscriber would report its own errors with `eprintln!`, which panics when standard error cannot be written.
+        // The subscriber would report its own errors with `eprintln!`, which panics when standard error cannot be
+        // written.
         .log_internal_errors(false)
         .with_timer(timer);
     if is_terminal {

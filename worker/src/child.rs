@@ -3,12 +3,13 @@
 //! *Problem.* FFmpeg parses untrusted files. A file may crash it, hang it, use up memory, or take it over.
 //!
 //! *Mechanism.* The worker starts its own binary as `rushes media`, which enters a sandbox and then answers requests.
-//! Requests and events are lines of JSON on standard input and output ([`domain::protocol`]). Each call has a wall clock
-//! limit, and a limit for the time without an event and without progress. A child serves one task and is then killed
-//! with its process group.
+//! Requests and events are lines of JSON on standard input and output ([`domain::protocol`]). Each call has a wall
+//! clock limit, and a limit for the time without an event and without progress. A child serves one task and is then
+//! killed with its process group.
 //!
-//! *Invariants.* Everything a child writes is parsed, bounded in size and bounded in rate. No process of a child outlives
-//! its [`Child`]. A call that was abandoned makes the child unusable, since the next answer would belong to it.
+//! *Invariants.* Everything a child writes is parsed, bounded in size and bounded in rate. No process of a child
+//! outlives its [`Child`]. A call that was abandoned makes the child unusable, since the next answer would belong to
+//! it.
 //!
 //! *Rejected.* FFmpeg in the worker process: one bad file would end all tasks. Long-lived children for several tasks:
 //! one file could change the outputs of the next one.

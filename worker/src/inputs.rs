@@ -55,8 +55,8 @@ impl Inputs {
         })
     }
 
-    /// Makes all files available on this machine: uses them in place when storage is a directory, or else downloads them
-    /// into `scratch`.
+    /// Makes all files available on this machine: uses them in place when storage is a directory, or else downloads
+    /// them into `scratch`.
     ///
     /// # Errors
     /// When a file cannot be read.

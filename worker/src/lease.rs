@@ -27,8 +27,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// Ticks between two renewals without progress. A cancel is noticed within this time.
 const IDLE_TICKS: u32 = 2;
 
-/// Renews the lease and writes the progress; returns when the claim is lost. While the database is away it retries until
-/// the lease must have expired.
+/// Renews the lease and writes the progress; returns when the claim is lost. While the database is away it retries
+/// until the lease must have expired.
 pub(crate) async fn renew_until_lost(db: &DatabaseConnection, claim: Claim, mut progress: watch::Receiver<Progress>) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

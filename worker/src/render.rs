@@ -81,8 +81,8 @@ struct Transcoded {
 impl Renderer<'_> {
     /// Fetches the inputs, probes, plans, transcodes, verifies and stores.
     ///
-    /// Dropping the future kills the children and removes the scratch directory. Files that were stored are on the trash
-    /// list.
+    /// Dropping the future kills the children and removes the scratch directory. Files that were stored are on the
+    /// trash list.
     ///
     /// # Errors
     /// The failure of the attempt; `report` then holds what is known so far.

@@ -64,7 +64,8 @@ impl Scratch {
         &self.worker
     }
 
-    /// Names of the processes whose directories were removed: they were killed, and their tasks can be returned at once.
+    /// Names of the processes whose directories were removed: they were killed, and their tasks can be returned at
+    /// once.
     pub(crate) fn dead(&self) -> &[WorkerId] {
         &self.dead
     }

@@ -1,7 +1,7 @@
 //! Moves outputs from the scratch directory to storage, and removes those of unfinished attempts.
 //!
-//! *Problem.* Storage and database cannot commit together. A file that was stored, and whose row was never written, must
-//! not stay forever.
+//! *Problem.* Storage and database cannot commit together. A file that was stored, and whose row was never written,
+//! must not stay forever.
 //!
 //! *Mechanism.* Before the first byte is stored, [`announce`] puts the keys of all outputs on the trash list, due in 24
 //! hours. The transaction that names the outputs takes them off the list. Keys contain task and attempt, so two

@@ -1,7 +1,7 @@
 //! The metrics of a process: their help texts, their initial values, and the gauges that are polled.
 //!
-//! Each counter exists from the start, with all its labels. A counter that appeared with its first event would have no rate
-//! for that event, and an alert could not distinguish zero from a renamed metric.
+//! Each counter exists from the start, with all its labels. A counter that appeared with its first event would have
+//! no rate for that event, and an alert could not distinguish zero from a renamed metric.
 
 use crate::permissions;
 use crate::settings::{Role, Settings};
@@ -50,24 +50,32 @@ const METRICS: &[(&str, Kind, &str)] = &[
         "Time from the upload to each claim of the task.",
     ),
     ("rushes_task_run_seconds", Histogram, "Duration of an attempt."),
-    (
-        "rushes_task_failures_total",
-        Counter,
-        "Failed attempts by error code.",
-    ),
+    ("rushes_task_failures_total", Counter, "Failed attempts by error code."),
     (
         "rushes_leases_expired_total",
         Counter,
-        "Tasks returned because the lease of their worker expired or its process was killed.",
+        "Tasks taken from workers whose lease expired or whose process was killed.",
     ),
-    ("rushes_realtime_factor", Histogram, "Seconds of media rendered per second."),
-    ("rushes_child_starts_total", Counter, "Media child processes that were started."),
+    (
+        "rushes_realtime_factor",
+        Histogram,
+        "Seconds of media rendered per second.",
+    ),
+    (
+        "rushes_child_starts_total",
+        Counter,
+        "Media child processes that were started.",
+    ),
     (
         "rushes_worker_slots",
         Gauge,
         "Maximum number of tasks that this process works on at the same time.",
     ),
-    ("rushes_worker_slots_busy", Gauge, "Tasks that this process is working on."),
+    (
+        "rushes_worker_slots_busy",
+        Gauge,
+        "Tasks that this process is working on.",
+    ),
     (
         "rushes_log_lines_lost_total",
         Counter,

@@ -148,8 +148,8 @@ pub(super) fn out_of_memory() -> Failure {
     Failure::new(FailureKind::ResourceLimit, Code::MediaMemory, detail)
 }
 
-/// Returns if standard error names a failed allocation, in the words of Rust, C++, FFmpeg or x264. Codecs without memory
-/// may go on as if the source were damaged, so an answer alone does not tell.
+/// Returns if standard error names a failed allocation, in the words of Rust, C++, FFmpeg or x264. Codecs without
+/// memory may go on as if the source were damaged, so an answer alone does not tell.
 pub(super) fn is_out_of_memory(stderr: &[u8]) -> bool {
     const MESSAGES: [&str; 6] = [
         "memory allocation of",

@@ -2,9 +2,9 @@
 //!
 //! *Problem.* Loading the shared libraries of FFmpeg takes longer than a probe or a short copy.
 //!
-//! *Mechanism.* One child is always started ahead. It has loaded its libraries and waits for its session, so it has opened
-//! no file. When a task needs a child, the spare one gets the session and enters its sandbox like any other, and the
-//! next spare child is started.
+//! *Mechanism.* One child is always started ahead. It has loaded its libraries and waits for its session, so it has
+//! opened no file. When a task needs a child, the spare one gets the session and enters its sandbox like any other,
+//! and the next spare child is started.
 
 use super::starter::{self, PendingStart, StartedChild};
 use super::{Child, ChildSettings};
@@ -57,8 +57,8 @@ impl SpareChild {
         started.filter(|child| !child.group.has_ended())
     }
 
-    /// Starts the next spare child unless there is one. A start costs about 40 ms of CPU, so short work restocks when it
-    /// has ended.
+    /// Starts the next spare child unless there is one. A start costs about 40 ms of CPU, so short work restocks when
+    /// it has ended.
     pub fn restock(&self) {
         let mut pending = self.lock();
         if pending.is_none() {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 /// The progress of one request.
 ///
-/// An event alone is no progress: the counters in it must change, and each stage that does not wait for another one must
-/// move packets or frames. A hanging encoder would otherwise be hidden by the stages around it.
+/// An event alone is no progress: the counters in it must change, and each stage that does not wait for another one
+/// must move packets or frames. A hanging encoder would otherwise be hidden by the stages around it.
 pub(super) struct StallDetector {
     timeout: Duration,
     last: Option<Counters>,

@@ -32,8 +32,8 @@ impl<R: AsyncRead + Unpin> StderrTail<R> {
         std::future::pending().await
     }
 
-    /// Reads without waiting. Everything that the child wrote before an answer that was received is available by then: the
-    /// kernel reports pipes as readable in the order in which they were written to.
+    /// Reads without waiting. Everything that the child wrote before an answer that was received is available by
+    /// then: the kernel reports pipes as readable in the order in which they were written to.
     pub(super) async fn catch_up(&mut self) {
         tokio::select! {
             biased;

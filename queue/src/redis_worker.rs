@@ -121,9 +121,9 @@ impl Service<Task<Job>> for WakeupService {
 
 /// A stream that wakes its task every [`POLL_INTERVAL`] and never yields an item.
 ///
-/// apalis polls the stream once before each fetch. An item would use up the waker: when Redis answers the fetch
-/// within the same poll, nothing wakes the worker again, and a job that arrives then waits for the next heartbeat.
-/// The interval stream of apalis has this problem.
+/// apalis polls the stream once before each fetch. A stream that yields an item has registered no waker for the next
+/// tick. If Redis answers the fetch within the same poll, nothing wakes the worker again, and a job that arrives then
+/// waits for the next heartbeat. The interval stream of apalis has this problem.
 fn poll_ticks() -> impl Stream<Item = ()> + Unpin + Send {
     let mut ticks = interval(POLL_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

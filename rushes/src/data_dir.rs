@@ -86,7 +86,7 @@ pub(crate) async fn watch(pinned: Pinned, shutdown: CancellationToken) -> anyhow
             () = shutdown.cancelled() => return Ok(()),
         }
         if let Err(moved) = pinned.look().await {
-            tracing::error!(path = %moved.path.display(), "a file was removed or replaced while the service runs; stopping");
+            tracing::error!(path = %moved.path.display(), "a data file was removed or replaced; shutting down");
             tokio::time::sleep(REFUSE_DURATION).await;
             return Err(moved.into());
         }

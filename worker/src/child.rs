@@ -290,7 +290,7 @@ impl Child {
     }
 }
 
-/// Returns if `event` is the closing event of `request`.
+/// True when `event` is the closing event of `request`.
 fn is_answer(event: &Event, request: &Request) -> bool {
     match (request, event) {
         (Request::Probe(_), Event::Probed(_)) | (Request::Transcode(_), Event::Transcoded(_)) => true,

@@ -102,8 +102,8 @@ impl Claimer {
     async fn next(&mut self) -> Result<Option<Model>, DbErr> {
         let (db, worker) = (&self.env.db, self.env.scratch.worker());
         if Instant::now() < self.uncertain_until {
-            let release = task::release_others(db, worker, &self.active.all());
-            let released = in_time(QUERY_TIMEOUT, release).await?;
+            let active = self.active.all();
+            let released = in_time(QUERY_TIMEOUT, task::release_others(db, worker, &active)).await?;
             if released > 0 {
                 tracing::warn!(released, "released tasks whose claim was not acknowledged");
             }

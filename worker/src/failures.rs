@@ -4,7 +4,7 @@
 //!
 //! | error | class |
 //! |---|---|
-//! | file descriptors, processes or memory ran out, or the database is away ([`postponed`]) | `Postponed`: not counted as an attempt |
+//! | no file descriptors, processes or memory left, or the database is away ([`postponed`]) | `Postponed`, not counted |
 //! | storage while an input is fetched ([`storage`]) | `Infrastructure` |
 //! | storage while an output is stored ([`storage`]) | `Transfer` |
 //! | the scratch directory is full ([`io`]) | `Infrastructure`, code `storage_full` |
@@ -73,7 +73,7 @@ pub(crate) fn storage(error: &storage::Error, kind: FailureKind) -> Failure {
     Failure::new(kind, code, "a file could not be read or stored")
 }
 
-/// Returns if an error or one of its sources is a lack of file descriptors, processes or memory.
+/// True when an error or one of its sources is a lack of file descriptors, processes or memory.
 fn is_exhausted(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(cause) = next {

@@ -77,7 +77,7 @@ impl OomKills {
         Self(Self::count())
     }
 
-    /// Returns if the kernel has killed another process since.
+    /// True when the kernel has killed another process since.
     fn have_grown(&self) -> bool {
         matches!((self.0, Self::count()), (Some(before), Some(now)) if now > before)
     }
@@ -148,7 +148,7 @@ pub(super) fn out_of_memory() -> Failure {
     Failure::new(FailureKind::ResourceLimit, Code::MediaMemory, detail)
 }
 
-/// Returns if standard error names a failed allocation, in the words of Rust, C++, FFmpeg or x264. Codecs without
+/// True when standard error names a failed allocation, in the words of Rust, C++, FFmpeg or x264. Codecs without
 /// memory may go on as if the source were damaged, so an answer alone does not tell.
 pub(super) fn is_out_of_memory(stderr: &[u8]) -> bool {
     const MESSAGES: [&str; 6] = [

@@ -67,7 +67,7 @@ impl ProcessGroup {
         status
     }
 
-    /// Returns if the leader has ended.
+    /// True when the leader has ended.
     pub(super) fn has_ended(&self) -> bool {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         !matches!(

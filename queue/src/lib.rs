@@ -1,18 +1,26 @@
-//! Wake-ups for workers, in memory or through Redis. The only crate that names apalis and redis.
+//! Wake-ups for workers, in memory or through Redis. The only crate that uses apalis and redis.
 //!
-//! The database says which work there is and whose turn it is. A job in the queue says only that there is some: it carries
-//! nothing, one waiting job stands for any number of tasks, and a lost one costs the time until workers look by
-//! themselves. Wiping Redis so loses no work and stops none.
+//! *Problem.* A new task should start at once, but workers that share a database would have to poll it many times per
+//! second to notice one.
+//!
+//! *Mechanism.* A job in the queue is a wake-up without content: it says that the database may have due tasks. A worker
+//! that gets one claims the next task from the database, then wakes the next worker, because more tasks may be due.
 //!
 //! ```text
-//!  wake() ──► at most one waiting job ──► an idle process: woken() ──► it claims from the database
+//!  wake() ──► at most one waiting job ──► an idle process: woken() ──► claims a task in the database
 //!                     ▲                                                        │
-//!                     └──────────────── wake(): there may be more ─────────────┘
+//!                     └─────────────── wake(): more may be due ────────────────┘
 //! ```
 //!
-//! A process takes jobs only while it waits in [`Wakeups::woken`], so that a busy one takes none away from an idle one.
+//! *Invariants.* The database alone decides which tasks exist and which one is next. A lost job costs only time,
+//! because workers also poll the database once a second; so Redis can be empty, wiped or away without losing work.
+//! One waiting job stands for any number of tasks. A process takes jobs only while it waits in [`Wakeups::woken`], so
+//! a busy process takes none from an idle one.
+//!
+//! *Rejected.* One job per task, with its ID: rows and jobs would have to be kept consistent, and the order of jobs in
+//! Redis would replace the fair order of accounts.
 
-mod gate;
+mod idle_signal;
 mod redis_queue;
 mod redis_worker;
 mod wakeups;
@@ -21,6 +29,6 @@ pub use wakeups::{Queue, Wakeups};
 
 use serde::{Deserialize, Serialize};
 
-/// One unit of the queue: there is work in the database.
+/// One unit of the queue: a wake-up.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Job {}

@@ -1,4 +1,4 @@
-//! The queue in Redis: the side that wakes.
+//! The sending side of the queue in Redis.
 
 use crate::Job;
 use anyhow::Context;
@@ -10,10 +10,13 @@ use std::fmt;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Not the name that earlier versions used, whose jobs had another form.
-const QUEUE: &str = "rushes-wakeups";
-const WAKE_WITHIN: Duration = Duration::from_secs(2);
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+/// Prefix of the keys in Redis. Earlier versions used another one for jobs of another format.
+const QUEUE_NAME: &str = "rushes-wakeups";
+/// Timeout of a wake-up.
+const WAKE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Timeout of one command.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(crate) struct RedisQueue {
     pub(crate) client: Client,
@@ -24,7 +27,7 @@ pub(crate) struct RedisQueue {
 impl RedisQueue {
     pub(crate) fn open(url: &str) -> anyhow::Result<Self> {
         let client = Client::open(url).context("failed to read the Redis URL")?;
-        let connection = connect(&client, ANSWER_WITHIN)?;
+        let connection = connect(&client, RESPONSE_TIMEOUT)?;
         let storage = RedisStorage::new(connection.clone()).with_config(config());
         Ok(Self {
             client,
@@ -33,34 +36,35 @@ impl RedisQueue {
         })
     }
 
-    /// Pushes a job unless one waits already. Two calls at once may push one each; that costs a look into the database.
+    /// Pushes a job unless one is waiting. Concurrent calls may push one each; a surplus job costs one query.
     pub(crate) async fn wake(&self) -> anyhow::Result<()> {
         let push = async {
-            if self.waiting().await? > 0 {
+            if self.waiting_jobs().await? > 0 {
                 return Ok(());
             }
             self.storage.clone().push(Job {}).await.context("failed to push a job")
         };
-        timeout(WAKE_WITHIN, push)
+        timeout(WAKE_TIMEOUT, push)
             .await
-            .context("Redis took too long over a wake-up")?
+            .context("timed out while pushing a wake-up to Redis")?
     }
 
+    /// Pings Redis.
     pub(crate) async fn ready(&self) -> anyhow::Result<()> {
         let mut connection = self.connection.clone();
         let ping = redis::cmd("PING");
-        let asked = ping.query_async::<()>(&mut connection);
-        timeout(ANSWER_WITHIN, asked)
+        let reply = ping.query_async::<()>(&mut connection);
+        timeout(RESPONSE_TIMEOUT, reply)
             .await
-            .context("Redis took too long over a ping")?
+            .context("timed out while pinging Redis")?
             .context("failed to ping Redis")
     }
 
-    /// The jobs that wait.
-    pub(crate) async fn waiting(&self) -> anyhow::Result<usize> {
+    /// Number of jobs that no worker has fetched yet.
+    pub(crate) async fn waiting_jobs(&self) -> anyhow::Result<usize> {
         let config = self.storage.get_config();
         let mut connection = self.connection.clone();
-        // A fresh job waits in the schedule until the next fetch moves it to the list.
+        // A new job is in the scheduled set until the next fetch moves it to the list.
         let (listed, scheduled): (usize, usize) = redis::pipe()
             .llen(config.active_jobs_list())
             .zcard(config.scheduled_jobs_set())
@@ -77,10 +81,11 @@ impl fmt::Debug for RedisQueue {
     }
 }
 
-/// The same for both sides. One job per fetch: the next one is for another process.
+/// Settings of the queue, the same on both sides. A fetch takes one job, so that the next one is left for another
+/// process.
 pub(crate) fn config() -> Config {
     Config::default()
-        .queue(QUEUE)
+        .queue(QUEUE_NAME)
         .batch_size(1)
         .heartbeat_interval(Duration::from_secs(5))
         .missed_heartbeats(3)
@@ -88,11 +93,12 @@ pub(crate) fn config() -> Config {
         .emit_events(false)
 }
 
-/// Connects at the first use, and again after a failure; does not insist, whoever uses it does.
-pub(crate) fn connect(client: &Client, answer_within: Duration) -> anyhow::Result<ConnectionManager> {
+/// Creates a connection that is established on first use and again after an error. It retries once only, because its
+/// users retry by themselves.
+pub(crate) fn connect(client: &Client, response_timeout: Duration) -> anyhow::Result<ConnectionManager> {
     let config = ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(Duration::from_secs(1)))
-        .set_response_timeout(Some(answer_within))
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(response_timeout))
         .set_number_of_retries(1);
     client
         .get_connection_manager_lazy(config)

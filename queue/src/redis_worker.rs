@@ -1,7 +1,7 @@
-//! The queue in Redis: the side that is woken, an apalis worker that is started again whenever it ends.
+//! The receiving side of the queue in Redis: an apalis worker that is restarted whenever it ends.
 
 use crate::Job;
-use crate::gate::Gate;
+use crate::idle_signal::IdleSignal;
 use crate::redis_queue::{RedisQueue, config, connect};
 use anyhow::Context as _;
 use apalis::prelude::{BackendExt, Task, WorkerBuilder, WorkerContext, WorkerError};
@@ -19,124 +19,141 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 use uuid::Uuid;
 
-const POLL_EVERY: Duration = Duration::from_millis(100);
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-const TRIM_EVERY: Duration = Duration::from_secs(30);
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// A worker that held out so long was healthy; its successor starts after the first pause again.
+/// Interval between two fetches of an idle process.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Timeout of one command.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Interval between two removals of finished jobs.
+const VACUUM_INTERVAL: Duration = Duration::from_secs(30);
+/// How long Redis keeps the metadata of a worker that is no longer refreshed, in seconds.
+const WORKER_METADATA_TTL_S: i64 = 3_600;
+/// First pause before a restart; it doubles up to [`RESTART_PAUSE_MAX`].
+const RESTART_PAUSE: Duration = Duration::from_millis(100);
+const RESTART_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// A worker that ran for longer was healthy: its restart begins with the first pause again.
 const HEALTHY_AFTER: Duration = Duration::from_secs(10);
-/// How long the last acknowledgements may take.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// Timeout of the last acknowledgments at shutdown.
+const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl RedisQueue {
-    /// Opens the gate with each job until shutdown, whatever happens to Redis meanwhile.
-    pub(crate) async fn take_wakeups(self: &Arc<Self>, gate: &Arc<Gate>, shutdown: &CancellationToken) {
-        let mut pause = FIRST_PAUSE;
+    /// Delivers each job to `signal` until shutdown. Restarts the apalis worker with backoff when Redis fails.
+    pub(crate) async fn receive_wakeups(self: &Arc<Self>, signal: &Arc<IdleSignal>, shutdown: &CancellationToken) {
+        let mut pause = RESTART_PAUSE;
         while !shutdown.is_cancelled() {
             let started = Instant::now();
-            let ended = self.work(gate, shutdown).await;
+            let result = self.run_worker(signal, shutdown).await;
             if shutdown.is_cancelled() {
                 return;
             }
-            let error = ended.err().map(|error| format!("{error:#}"));
-            tracing::warn!(error, "the Redis worker ended; another one starts");
+            let error = result.err().map(|error| format!("{error:#}"));
+            tracing::warn!(error, "the Redis worker ended; restarting it");
             pause = if started.elapsed() > HEALTHY_AFTER {
-                FIRST_PAUSE
+                RESTART_PAUSE
             } else {
-                LONGEST_PAUSE.min(pause * 2)
+                RESTART_PAUSE_MAX.min(pause * 2)
             };
             shutdown.run_until_cancelled(sleep(pause)).await;
         }
     }
 
-    /// Runs one apalis worker until shutdown or the first error of Redis. Its name is new each time,
-    /// since a name that Redis still knows is refused.
-    async fn work(self: &Arc<Self>, gate: &Arc<Gate>, shutdown: &CancellationToken) -> anyhow::Result<()> {
-        let connection = connect(&self.client, ANSWER_WITHIN)?;
+    /// Runs one apalis worker until shutdown or the first Redis error. Each worker has a new name, because apalis
+    /// refuses a name that Redis still knows.
+    async fn run_worker(
+        self: &Arc<Self>,
+        signal: &Arc<IdleSignal>,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let connection = connect(&self.client, RESPONSE_TIMEOUT)?;
         let storage = RedisStorage::<Job>::new(connection).with_config(config());
         let context = WorkerContext::new(&Uuid::new_v4().simple().to_string());
-        let trimming = trim_for_ever(storage.clone(), context.clone());
+        let vacuuming = vacuum_periodically(storage.clone(), context.clone());
         let stop = shutdown.clone();
-        let opener = Opener {
+        let service = WakeupService {
             queue: self.clone(),
-            gate: gate.clone(),
+            signal: signal.clone(),
         };
         let worker = WorkerBuilder::new(&context)
-            .backend(storage.poll_with_stream(wake_for_ever()))
-            .build(opener)
+            .backend(storage.poll_with_stream(poll_ticks()))
+            .build(service)
             .run_until(async move {
                 stop.cancelled().await;
                 Ok::<(), WorkerError>(())
             });
-        let abandoned = async {
+        let shutdown_timeout = async {
             shutdown.cancelled().await;
-            sleep(FAREWELL).await;
+            sleep(ACKNOWLEDGE_TIMEOUT).await;
         };
         tokio::select! {
-            ended = worker => ended.context("failed to go on fetching"),
-            () = abandoned => Ok(()),
-            () = trimming => Ok(()),
+            result = worker => result.context("the worker stopped fetching"),
+            () = shutdown_timeout => Ok(()),
+            () = vacuuming => Ok(()),
         }
     }
 }
 
-/// Called by apalis with each job.
-struct Opener {
+/// The service that apalis calls with each job.
+struct WakeupService {
     queue: Arc<RedisQueue>,
-    gate: Arc<Gate>,
+    signal: Arc<IdleSignal>,
 }
 
-impl Service<Task<Job>> for Opener {
+impl Service<Task<Job>> for WakeupService {
     type Response = ();
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<(), Infallible>>;
 
-    /// apalis fetches only when this is ready.
+    /// apalis fetches only when the service is ready.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.gate.poll_idle(cx).map(Ok)
+        self.signal.poll_idle(cx).map(Ok)
     }
 
     fn call(&mut self, _: Task<Job>) -> Self::Future {
-        let (queue, delivered) = (self.queue.clone(), self.gate.deliver());
+        let (queue, is_delivered) = (self.queue.clone(), self.signal.deliver());
         Box::pin(async move {
-            if !delivered && let Err(error) = queue.wake().await {
-                tracing::debug!(error = format!("{error:#}"), "a wake-up was not passed on");
+            // The process became busy during the fetch: put the job back for another one.
+            if !is_delivered && let Err(error) = queue.wake().await {
+                tracing::debug!(error = format!("{error:#}"), "failed to pass a wake-up on");
             }
             Ok(())
         })
     }
 }
 
-/// A stream that wakes its task every [`POLL_EVERY`] and never yields. apalis polls it once before each fetch; if it yielded,
-/// nothing would be left to wake the worker when that fetch is answered within the same poll. So it is with the interval
-/// of apalis: a job that comes then waits for the next heartbeat.
-fn wake_for_ever() -> impl Stream<Item = ()> + Unpin + Send {
-    let mut rhythm = interval(POLL_EVERY);
-    rhythm.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// A stream that wakes its task every [`POLL_INTERVAL`] and never yields an item.
+///
+/// apalis polls the stream once before each fetch. A stream that yields an item has registered no waker for the next
+/// tick. If Redis answers the fetch within the same poll, nothing wakes the worker again, and a job that arrives then
+/// waits for the next heartbeat. The interval stream of apalis has this problem.
+fn poll_ticks() -> impl Stream<Item = ()> + Unpin + Send {
+    let mut ticks = interval(POLL_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     stream::poll_fn(move |cx| {
-        while rhythm.poll_tick(cx).is_ready() {}
+        // Consumes the ticks that are due, so that the pending tick has registered the waker.
+        while ticks.poll_tick(cx).is_ready() {}
         Poll::Pending
     })
 }
 
-/// apalis keeps every finished job and every worker's name for ever.
-async fn trim_for_ever(mut storage: RedisStorage<Job>, worker: WorkerContext) {
+/// Runs [`vacuum`] every [`VACUUM_INTERVAL`]. apalis itself never removes finished jobs or names of workers.
+async fn vacuum_periodically(mut storage: RedisStorage<Job>, worker: WorkerContext) {
     loop {
-        sleep(TRIM_EVERY).await;
-        if let Err(error) = trim(&mut storage, &worker).await {
-            tracing::debug!(error = format!("{error:#}"), "finished jobs stay for another while");
+        sleep(VACUUM_INTERVAL).await;
+        if let Err(error) = vacuum(&mut storage, &worker).await {
+            tracing::debug!(error = format!("{error:#}"), "failed to remove finished jobs");
         }
     }
 }
 
-async fn trim(storage: &mut RedisStorage<Job>, worker: &WorkerContext) -> anyhow::Result<()> {
+/// Removes finished and dead jobs, and lets the metadata of this worker expire after its end.
+async fn vacuum(storage: &mut RedisStorage<Job>, worker: &WorkerContext) -> anyhow::Result<()> {
     storage.vacuum().await.context("failed to remove finished jobs")?;
     let (config, mut connection) = (config(), storage.get_connection().clone());
     let _: () = connection
         .del(&[config.done_jobs_set(), config.dead_jobs_set()])
         .await?;
-    let _: () = connection.expire(config.worker_metadata_key(worker), 3_600).await?;
+    let _: () = connection
+        .expire(config.worker_metadata_key(worker), WORKER_METADATA_TTL_S)
+        .await?;
     Ok(())
 }
 
@@ -152,12 +169,12 @@ mod tests {
     use std::future::poll_fn;
     use tokio::time::timeout;
 
-    /// Answers every fetch at once, with nothing, but the last one.
-    struct Prompt {
+    /// A backend whose fetches find no job and complete within their poll; the last one ends the stream.
+    struct ImmediateBackend {
         fetches: u32,
     }
 
-    impl Backend for Prompt {
+    impl Backend for ImmediateBackend {
         type Task = ();
         type Error = Infallible;
 
@@ -180,35 +197,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_fetch_that_is_answered_within_its_poll_is_followed_by_another() {
-        let worker = WorkerContext::new("anybody");
-        let mut backend = Prompt { fetches: 4 }.poll_with_stream(wake_for_ever());
-        let fetching = poll_fn(|cx| backend.poll_next(cx, &worker));
-        let end = timeout(Duration::from_secs(10), fetching).await;
-        assert!(end.expect("nobody wakes the worker any more").is_none());
+    async fn a_fetch_that_completes_within_its_poll_is_followed_by_another() {
+        let worker = WorkerContext::new("test");
+        let mut backend = ImmediateBackend { fetches: 4 }.poll_with_stream(poll_ticks());
+        let fetches = poll_fn(|cx| backend.poll_next(cx, &worker));
+        let end = timeout(Duration::from_secs(10), fetches).await;
+        assert!(end.expect("nothing wakes the worker").is_none());
     }
 
     #[tokio::test]
-    async fn finished_jobs_are_trimmed_and_waiting_ones_kept() {
+    async fn finished_jobs_are_removed_and_waiting_ones_kept() {
         let Some(server) = RedisServer::start() else {
             return;
         };
         let queue = Arc::new(RedisQueue::open(&server.url()).unwrap());
-        let (stop, gate) = (CancellationToken::new(), Arc::new(Gate::default()));
-        let serving = async {
+        let (stop, signal) = (CancellationToken::new(), Arc::new(IdleSignal::default()));
+        let receive_20 = async {
             for _ in 0..20 {
                 queue.wake().await.unwrap();
-                gate.woken().await;
+                signal.woken().await;
             }
             stop.cancel();
         };
-        tokio::join!(queue.take_wakeups(&gate, &stop), serving);
+        tokio::join!(queue.receive_wakeups(&signal, &stop), receive_20);
         queue.wake().await.unwrap();
         assert_eq!(server.ask::<usize>(&["HLEN", "rushes-wakeups:data"]).await, 21);
         assert_eq!(server.ask::<usize>(&["SCARD", "rushes-wakeups:done"]).await, 20);
 
-        let mut storage = RedisStorage::new(connect(&queue.client, ANSWER_WITHIN).unwrap()).with_config(config());
-        trim(&mut storage, &WorkerContext::new("anybody")).await.unwrap();
+        let mut storage = RedisStorage::new(connect(&queue.client, RESPONSE_TIMEOUT).unwrap()).with_config(config());
+        vacuum(&mut storage, &WorkerContext::new("test")).await.unwrap();
 
         assert_eq!(server.ask::<usize>(&["HLEN", "rushes-wakeups:data"]).await, 1);
         assert_eq!(server.ask::<usize>(&["EXISTS", "rushes-wakeups:done"]).await, 0);
@@ -219,6 +236,6 @@ mod tests {
                 .len(),
             1
         );
-        assert_eq!(queue.waiting().await.unwrap(), 1);
+        assert_eq!(queue.waiting_jobs().await.unwrap(), 1);
     }
 }

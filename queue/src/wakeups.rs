@@ -1,6 +1,6 @@
-//! One handle to wake workers, and one to be woken.
+//! [`Queue`] sends wake-ups, [`Wakeups`] receives them.
 
-use crate::gate::Gate;
+use crate::idle_signal::IdleSignal;
 use crate::redis_queue::RedisQueue;
 use background::Background;
 use std::sync::Arc;
@@ -25,21 +25,22 @@ impl Queue {
         Self(Transport::Memory(Arc::default()))
     }
 
-    /// A queue that all processes with the same Redis share. Redis need not answer yet, see [`Queue::ready`].
+    /// A queue that all processes with the same Redis share. Connects on first use; see [`Queue::ready`].
     ///
     /// # Errors
-    /// When the URL is none of Redis.
+    /// When `url` is not a Redis URL.
     pub fn redis(url: &str) -> anyhow::Result<Self> {
         Ok(Self(Transport::Redis(Arc::new(RedisQueue::open(url)?))))
     }
 
-    /// Tells one idle worker that there is work; returns within two seconds. While a wake-up waits, another one adds nothing.
+    /// Wakes one idle worker, now or as soon as there is one. Does nothing while a wake-up is waiting. Returns within
+    /// two seconds.
     ///
     /// # Errors
-    /// When Redis does not take it. Workers look by themselves soon, so a warning is enough.
+    /// When Redis does not accept it. Workers also poll the database, so callers log a warning and go on.
     pub async fn wake(&self) -> anyhow::Result<()> {
         match &self.0 {
-            // `Notify` stores at most one permit, which is all that is needed.
+            // `Notify` stores at most one permit; one waiting wake-up is enough.
             Transport::Memory(notify) => {
                 notify.notify_one();
                 Ok(())
@@ -48,24 +49,24 @@ impl Queue {
         }
     }
 
-    /// Begins to take wake-ups for this process, until `shutdown`; from Redis in the background task `wakeups`.
+    /// Starts to receive wake-ups for this process until `shutdown`. With Redis this is the background task `wakeups`.
     #[must_use]
     pub fn listen(&self, shutdown: CancellationToken, background: Background) -> Wakeups {
         match &self.0 {
-            Transport::Memory(notify) => Wakeups(Source::Memory(notify.clone())),
+            Transport::Memory(notify) => Wakeups(Receiver::Memory(notify.clone())),
             Transport::Redis(queue) => {
-                let gate = Arc::new(Gate::default());
-                let (queue, idle) = (queue.clone(), gate.clone());
+                let signal = Arc::new(IdleSignal::default());
+                let (queue, idle) = (queue.clone(), signal.clone());
                 let worker = tokio::spawn(async move {
-                    let take = || queue.take_wakeups(&idle, &shutdown);
-                    background.keep("wakeups", take).await;
+                    let receive = || queue.receive_wakeups(&idle, &shutdown);
+                    background.keep("wakeups", receive).await;
                 });
-                Wakeups(Source::Redis(gate, worker))
+                Wakeups(Receiver::Redis(signal, worker))
             }
         }
     }
 
-    /// Asks for a sign of life; returns within a second.
+    /// Checks that the queue works. Returns within one second.
     ///
     /// # Errors
     /// When Redis does not answer.
@@ -79,29 +80,29 @@ impl Queue {
 
 /// The wake-ups of one process.
 #[derive(Debug)]
-pub struct Wakeups(Source);
+pub struct Wakeups(Receiver);
 
 #[derive(Debug)]
-enum Source {
+enum Receiver {
     Memory(Arc<Notify>),
-    Redis(Arc<Gate>, JoinHandle<()>),
+    Redis(Arc<IdleSignal>, JoinHandle<()>),
 }
 
 impl Wakeups {
-    /// Waits for a wake-up. Those of Redis are taken only while this runs.
+    /// Waits for a wake-up. Jobs are taken from Redis only while this future runs.
     pub async fn woken(&self) {
         match &self.0 {
-            Source::Memory(notify) => notify.notified().await,
-            Source::Redis(gate, _) => gate.woken().await,
+            Receiver::Memory(notify) => notify.notified().await,
+            Receiver::Redis(signal, _) => signal.woken().await,
         }
     }
 
-    /// Waits until the last wake-ups are acknowledged, once the shutdown has begun.
+    /// Waits until the last wake-ups are acknowledged. Returns only after the shutdown began.
     pub async fn closed(self) {
-        if let Source::Redis(_, worker) = self.0
+        if let Receiver::Redis(_, worker) = self.0
             && let Err(error) = worker.await
         {
-            tracing::error!(%error, "the Redis worker broke down");
+            tracing::error!(%error, "the Redis worker panicked");
         }
     }
 }

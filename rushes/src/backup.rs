@@ -1,14 +1,19 @@
-//! `rushes backup DIR`: a copy of the database and of all files that its rows name, taken while the service runs.
+//! `rushes backup DIR`: copies the database and all files that its rows name, while the service runs.
 //!
-//! Files are written once and never changed, so only their coming and going matters. The database is copied first, then
-//! every file that the copy names. A file that was removed in between is named by the copy and missing: then the database
-//! is copied again, and only files that are new since then are copied. This ends as soon as nothing is removed
-//! during one round, which is short from the second round on. A file that is missing in two rounds in a row is lost, for
-//! rows go before their files do; it is listed, as one whose bytes are not those that its row records, and the rest is kept:
-//! one lost file must not end all backups. The copy is complete when the directory has its name: until then it is written
-//! beside it, as `DIR.partial`.
+//! *Problem.* Database and files cannot be copied at one moment. The copies must still agree.
+//!
+//! *Mechanism.* Stored files are written once and never changed, so only their creation and removal matter. The
+//! database is copied first, then every file that the copy names. A file that was removed in between is named but
+//! missing; in this case the next round copies the database again, and only the files that are new since. The rounds
+//! end when no further file is missing. From the second round on they are short, because few files are new.
+//!
+//! *Lost files.* Rows are removed before their files. A file that is missing in two consecutive rounds was therefore
+//! not removed but lost. It is listed in `lost.txt`, like a file whose size or hash is not the recorded one, and the
+//! backup continues: one lost file must not prevent all backups.
+//!
+//! *Invariants.* A directory with the name `DIR` is a complete backup. Until then the copy is `DIR.partial`.
 
-use crate::parts;
+use crate::components;
 use crate::settings::Settings;
 use anyhow::{Context, bail, ensure};
 use entity::backup::{Named, named_files, snapshot};
@@ -20,34 +25,34 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use storage::{Storage, Stored, Target};
 
-/// Rounds until the copy is given up because files are removed faster than they can be copied.
-const ROUNDS: usize = 20;
+/// Maximum number of rounds, for a service that removes files faster than they can be copied.
+const ROUNDS_MAX: usize = 20;
 
-/// The file that lists what storage has lost, one key a line.
+/// Name of the list of lost files, one storage key per line.
 const LOST: &str = "lost.txt";
 
-/// Time between two lines of progress.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+/// Interval between two lines of progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Writes the backup into `directory`, which must not exist, or be empty.
+/// Writes a backup to `directory`, which must not exist or must be empty.
 ///
 /// # Errors
-/// When there is no backup, and when it is complete but for files that storage has lost.
+/// When the backup was not written, or was written without files that storage has lost.
 pub(crate) async fn run(settings: &Settings, directory: &Path) -> anyhow::Result<()> {
     ensure!(
         settings.is_embedded_database(),
-        "DATABASE_URL is Postgres, which has a tool of its own: pg_dump --format=custom --file=rushes.dump \"$DATABASE_URL\". \
-         Copy the files of STORAGE_URL after it. docs/OPERATIONS.md, \"Backup and restore\", has the commands"
+        "DATABASE_URL is Postgres; use its own tool: pg_dump --format=custom --file=rushes.dump \"$DATABASE_URL\". \
+         Copy the files of STORAGE_URL after it. See \"Backup and restore\" in docs/OPERATIONS.md for the commands"
     );
-    let partial = begin(directory)?;
-    let outcome = copy(settings, &partial).await;
-    if outcome.is_err() {
-        // The reason of the failure matters, not that of a second one.
+    let partial = create_partial(directory)?;
+    let result = copy(settings, &partial).await;
+    if result.is_err() {
+        // The first error is reported; an error of the cleanup would hide it.
         let _ = fs::remove_dir_all(&partial);
     }
-    let copied = outcome?;
-    finish(&partial, directory).with_context(|| format!("failed to complete {}", directory.display()))?;
-    tell(&format!(
+    let copied = result?;
+    publish(&partial, directory).with_context(|| format!("failed to complete {}", directory.display()))?;
+    print(&format!(
         "The backup in {} is complete: the database and {} files, {} MB.",
         directory.display(),
         copied.files,
@@ -55,20 +60,20 @@ pub(crate) async fn run(settings: &Settings, directory: &Path) -> anyhow::Result
     ));
     ensure!(
         copied.lost.is_empty(),
-        "{} files that rows name are missing in storage or damaged, and not in the backup; {} names them",
+        "{} files that rows name are missing in storage or damaged, and are not in the backup; they are listed in {}",
         copied.lost.len(),
         directory.join(LOST).display()
     );
     Ok(())
 }
 
-/// Progress, for the person at the terminal; a terminal that is gone ends no backup.
-fn tell(line: &str) {
+/// Prints a line to standard error. Errors are ignored, because a closed terminal must not end a backup.
+fn print(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Makes the directory beside the one that is asked for.
-fn begin(directory: &Path) -> anyhow::Result<PathBuf> {
+/// Creates the directory `DIR.partial`.
+fn create_partial(directory: &Path) -> anyhow::Result<PathBuf> {
     if let Ok(mut entries) = fs::read_dir(directory) {
         ensure!(
             entries.next().is_none(),
@@ -88,52 +93,53 @@ fn begin(directory: &Path) -> anyhow::Result<PathBuf> {
             "{} exists: another backup is writing it, or one was killed; in the second case remove it first",
             partial.display()
         ),
-        Err(error) => Err(error).with_context(|| format!("failed to make {}", partial.display())),
+        Err(error) => Err(error).with_context(|| format!("failed to create {}", partial.display())),
     }
 }
 
-/// Files in the backup, and their bytes.
+/// The files in the backup.
 #[derive(Default)]
 struct Copied {
     keys: HashSet<String>,
     files: usize,
     bytes: u64,
-    /// Keys of files that storage has no more, or with other bytes than their rows record.
+    /// Keys of files that storage has lost, or whose size or hash is not the recorded one.
     lost: BTreeSet<String>,
 }
 
+/// Copies database, files and secret to `partial`.
 async fn copy(settings: &Settings, partial: &Path) -> anyhow::Result<Copied> {
     let file = settings.database_url.trim_start_matches("sqlite://");
     let file = Path::new(file.split('?').next().unwrap_or(file));
     ensure!(file.exists(), "there is no database at {}", file.display());
-    let db = parts::database(settings).await?;
-    let from = parts::storage(settings).await?;
+    let db = components::database(settings).await?;
+    let from = components::storage(settings).await?;
     let objects = format!("file://{}", std::path::absolute(partial.join("objects"))?.display());
     let to = Storage::open(&objects, None)
         .await
         .context("failed to write the backup")?;
     let mut copied = Copied::default();
-    let mut gone_before = BTreeSet::new();
-    for _ in 0..ROUNDS {
-        let named = snapshot_of(&db, partial).await?;
-        let gone = copy_new(&from, &to, &named, &mut copied).await?;
-        if gone.is_subset(&gone_before) {
-            copied.lost.extend(gone);
-            forget_removed(&to, &named, &mut copied).await?;
-            list_lost(partial, &copied.lost).context("failed to list what is lost")?;
-            keep_secret(settings, partial).context("failed to copy jwt_secret")?;
+    let mut missing_before = BTreeSet::new();
+    for _ in 0..ROUNDS_MAX {
+        let named = copy_database(&db, partial).await?;
+        let missing = copy_new_files(&from, &to, &named, &mut copied).await?;
+        if missing.is_subset(&missing_before) {
+            copied.lost.extend(missing);
+            remove_unnamed(&to, &named, &mut copied).await?;
+            write_lost(partial, &copied.lost).context("failed to list the lost files")?;
+            copy_secret(settings, partial).context("failed to copy jwt_secret")?;
             return Ok(copied);
         }
-        tell(&format!(
-            "{} files were removed meanwhile; copying the database again.",
-            gone.len()
+        print(&format!(
+            "{} files were removed during the copy; copying the database again.",
+            missing.len()
         ));
-        gone_before = gone;
+        missing_before = missing;
     }
-    bail!("files are removed faster than they can be copied: {ROUNDS} rounds were not enough")
+    bail!("files are removed faster than they can be copied: {ROUNDS_MAX} rounds were not enough")
 }
 
-fn list_lost(partial: &Path, lost: &BTreeSet<String>) -> io::Result<()> {
+fn write_lost(partial: &Path, lost: &BTreeSet<String>) -> io::Result<()> {
     if lost.is_empty() {
         return Ok(());
     }
@@ -141,8 +147,8 @@ fn list_lost(partial: &Path, lost: &BTreeSet<String>) -> io::Result<()> {
     fs::write(partial.join(LOST), lines)
 }
 
-/// Copies the database, and reads from the copy what it names.
-async fn snapshot_of(db: &entity::DatabaseConnection, partial: &Path) -> anyhow::Result<Vec<Named>> {
+/// Copies the database and returns the files that the copy names.
+async fn copy_database(db: &entity::DatabaseConnection, partial: &Path) -> anyhow::Result<Vec<Named>> {
     let path = partial.join("rushes.db");
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -158,16 +164,16 @@ async fn snapshot_of(db: &entity::DatabaseConnection, partial: &Path) -> anyhow:
     Ok(named)
 }
 
-/// Copies what is not there yet; returns the keys that are named and missing.
-async fn copy_new(
+/// Copies the named files that are not in the backup yet; returns the keys of those that are missing.
+async fn copy_new_files(
     from: &Storage,
     to: &Storage,
     named: &[Named],
     copied: &mut Copied,
 ) -> anyhow::Result<BTreeSet<String>> {
-    let mut gone = BTreeSet::new();
-    let mut told = Instant::now();
-    for (position, file) in named.iter().enumerate() {
+    let mut missing = BTreeSet::new();
+    let mut printed = Instant::now();
+    for (index, file) in named.iter().enumerate() {
         if copied.keys.contains(&file.key) || copied.lost.contains(&file.key) {
             continue;
         }
@@ -178,45 +184,45 @@ async fn copy_new(
                 copied.files += 1;
                 copied.bytes += stored.bytes;
             }
-            // A set that was being removed while it was copied.
-            Ok(_) if matches!(target, Target::Set(_)) => drop(gone.insert(file.key.clone())),
+            // An incomplete set: its files are being removed.
+            Ok(_) if matches!(target, Target::Set(_)) => drop(missing.insert(file.key.clone())),
             Ok(_) => {
-                tracing::warn!(
-                    key = file.key,
-                    "not what its row records: its length or its hash differs"
-                );
+                tracing::warn!(key = file.key, "the size or the hash of a file is not the recorded one");
                 to.remove(&target)
                     .await
                     .context("failed to remove a file from the backup")?;
                 copied.lost.insert(file.key.clone());
             }
             Err(storage::Error::NotFound { .. }) => {
-                tracing::info!(key = file.key, "named by the copy of the database, and not in storage");
-                gone.insert(file.key.clone());
+                tracing::info!(
+                    key = file.key,
+                    "a file that the copy of the database names is not in storage"
+                );
+                missing.insert(file.key.clone());
             }
             Err(error) => return Err(error).with_context(|| format!("failed to copy {}", file.key)),
         }
-        if told.elapsed() >= TELL_EVERY {
-            told = Instant::now();
-            tell(&format!(
+        if printed.elapsed() >= PROGRESS_INTERVAL {
+            printed = Instant::now();
+            print(&format!(
                 "{} of {} files, {} MB",
-                position + 1,
+                index + 1,
                 named.len(),
                 copied.bytes / 1_000_000
             ));
         }
     }
-    Ok(gone)
+    Ok(missing)
 }
 
 fn is_as_recorded(stored: &Stored, file: &Named) -> bool {
     u64::try_from(file.bytes) == Ok(stored.bytes) && file.sha256 == stored.sha256
 }
 
-/// Removes files that an earlier round copied and the last copy of the database does not name any more.
-async fn forget_removed(to: &Storage, named: &[Named], copied: &mut Copied) -> anyhow::Result<()> {
-    let kept: HashSet<_> = named.iter().map(|file| file.key.as_str()).collect();
-    for key in copied.keys.iter().filter(|key| !kept.contains(key.as_str())) {
+/// Removes files of earlier rounds that the latest copy of the database does not name.
+async fn remove_unnamed(to: &Storage, named: &[Named], copied: &mut Copied) -> anyhow::Result<()> {
+    let named: HashSet<_> = named.iter().map(|file| file.key.as_str()).collect();
+    for key in copied.keys.iter().filter(|key| !named.contains(key.as_str())) {
         let target = Target::parse(key).context("a row names no storage key")?;
         to.remove(&target)
             .await
@@ -226,8 +232,8 @@ async fn forget_removed(to: &Storage, named: &[Named], copied: &mut Copied) -> a
     Ok(())
 }
 
-/// Copies the key that signs tokens and links, where it was made by Rushes itself.
-fn keep_secret(settings: &Settings, partial: &Path) -> io::Result<()> {
+/// Copies the key that signs tokens and links, when it is a file of the data directory.
+fn copy_secret(settings: &Settings, partial: &Path) -> io::Result<()> {
     let secret = match fs::read(settings.data_dir.join("jwt_secret")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         secret => secret?,
@@ -241,11 +247,11 @@ fn keep_secret(settings: &Settings, partial: &Path) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Brings the database to disk, then gives the directory its name.
-fn finish(partial: &Path, directory: &Path) -> io::Result<()> {
+/// Syncs the database to disk, then renames the directory to its final name.
+fn publish(partial: &Path, directory: &Path) -> io::Result<()> {
     File::open(partial.join("rushes.db"))?.sync_all()?;
     File::open(partial)?.sync_all()?;
-    // An empty directory gives way.
+    // rename(2) replaces an empty directory.
     fs::rename(partial, directory)?;
     let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()

@@ -1,11 +1,14 @@
-//! The subcommands.
+//! The command line: subcommands, and the start and end of their process.
 
+use crate::backup;
+use crate::components;
 use crate::data_dir;
-use crate::descriptors;
+use crate::fd_limit;
 use crate::log::Log;
+use crate::permissions;
+use crate::serve;
 use crate::settings::{Role, Settings};
-use crate::{backup, parts, private};
-use crate::{serve, telemetry};
+use crate::telemetry;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -27,11 +30,11 @@ enum Command {
     Backend,
     /// A worker alone
     Worker,
-    /// Bring the database to the newest shape and exit
+    /// Migrate the database to the schema of this version and exit
     Migrate,
-    /// Copy the SQLite database and all files that it names into a new directory, while the service runs
+    /// Copy the SQLite database and all files that it names to a new directory, while the service runs
     Backup {
-        /// Directory to make; start Rushes with it as `RUSHES_DATA_DIR` to restore
+        /// Directory to create; start Rushes with it as `RUSHES_DATA_DIR` to restore
         directory: PathBuf,
     },
     /// The sandboxed child that opens media; started by workers, not by people
@@ -39,7 +42,8 @@ enum Command {
     Media,
 }
 
-/// Parses the command line and runs; the exit code is 2 for a bad setting, 1 for any other failure.
+/// Parses the command line and runs the subcommand. The exit code is 2 for an invalid setting and 1 for any other
+/// error.
 #[must_use]
 pub fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
@@ -51,29 +55,30 @@ pub fn main() -> ExitCode {
         Command::Backup { .. } => Role::Backup,
         Command::Media => return media::run(),
     };
-    // Before the first file: settings make the key that signs tokens.
-    private::by_default();
+    // Before the first file is created: reading the settings may create the key that signs tokens.
+    permissions::restrict_new_files();
     let log = Log::to_stderr();
-    let _last_lines = log.last_lines();
+    let _flush_guard = log.flush_guard();
     let settings = match Settings::from_environment(role) {
         Ok(settings) => settings,
-        Err(error) => return complain(&log, &error.to_string(), 2),
+        Err(error) => return fail(&log, &error.to_string(), 2),
     };
     telemetry::start(&settings.log, &log);
-    if let Err(error) = descriptors::raise() {
-        return complain(&log, &format!("{error:#}"), 1);
+    if let Err(error) = fd_limit::raise() {
+        return fail(&log, &format!("{error:#}"), 1);
     }
-    // One crypto provider for every TLS connection of the process; a second one would have to be chosen at each.
+    // All TLS connections of the process use this crypto provider. With two of them, each connection would have to
+    // choose.
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    provider.install_default().expect("nothing else installs a provider");
+    provider.install_default().expect("no other code installs a provider");
     match run(command, role, settings) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(&log, &format!("{error:#}"), 1),
+        Err(error) => fail(&log, &format!("{error:#}"), 1),
     }
 }
 
-/// Says why the process ends, and gives its exit code.
-fn complain(log: &Log, message: &str, code: u8) -> ExitCode {
+/// Logs the reason for the end of the process and returns its exit code.
+fn fail(log: &Log, message: &str, code: u8) -> ExitCode {
     log.line(format!("rushes: {message}\n").into_bytes());
     ExitCode::from(code)
 }
@@ -83,20 +88,20 @@ async fn run(command: Command, role: Role, settings: Settings) -> anyhow::Result
     if let Command::Backup { directory } = command {
         return backup::run(&settings, &directory).await;
     }
-    private::prepare(&settings)?;
+    permissions::prepare(&settings)?;
     let _lock = data_dir::lock(&settings, role)?;
-    let db = parts::database(&settings).await?;
+    let db = components::database(&settings).await?;
     if role != Role::Worker || settings.is_embedded_database() {
         migration::run(&db).await.context("failed to migrate the database")?;
     }
-    let ended = match role {
+    let result = match role {
         Role::Migrate | Role::Backup => Ok(()),
         Role::Up => serve::up(settings, db.clone()).await,
         Role::Backend => serve::backend(settings, db.clone()).await,
         Role::Worker => serve::worker(settings, db.clone()).await,
     };
     if let Err(error) = entity::close(db).await {
-        tracing::warn!(%error, "the database was not closed cleanly; nothing is lost");
+        tracing::warn!(%error, "failed to close the database; no data is lost");
     }
-    ended
+    result
 }

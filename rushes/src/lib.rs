@@ -1,15 +1,15 @@
-//! Wiring: settings from the environment, telemetry, the parts put together, shutdown.
+//! The executable `rushes`: command line, settings, telemetry, and the start and shutdown of backend and worker.
 
 pub mod settings;
 
 mod backup;
 mod command;
+mod components;
 mod data_dir;
-mod descriptors;
+mod fd_limit;
 mod log;
 mod memory;
-mod parts;
-mod private;
+mod permissions;
 mod serve;
 mod telemetry;
 

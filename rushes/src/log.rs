@@ -1,12 +1,13 @@
-//! Log lines on their way to standard error.
+//! Writes log lines to standard error without blocking the threads that log.
 //!
-//! Standard error can be a terminal that was closed, a pipe whose reader is gone or has stopped reading, or a file on a
-//! full disk. No thread that works may fail or wait for that. Lines therefore go through a bounded queue to one thread
-//! that writes them. A line that does not fit into the queue, or whose write fails, is dropped and counted in
-//! `rushes_log_lines_lost_total`.
+//! *Problem.* Standard error can be a terminal that was closed, a pipe whose reader is gone or has stopped reading,
+//! or a file on a full disk. No thread may fail or wait because of that.
 //!
-//! Rejected: writing from the logging thread (blocks on a full pipe), and the subscriber's own report of a failed
-//! write, which uses `eprintln!` and panics when standard error is what failed.
+//! *Mechanism.* Lines go through a bounded queue to one thread that writes them. A line that does not fit into the
+//! queue, or whose write fails, is dropped and counted in `rushes_log_lines_lost_total`.
+//!
+//! *Rejected.* Writing from the logging thread, which blocks on a full pipe; and the subscriber's own report of a
+//! failed write, which uses `eprintln!` and panics when standard error is what failed.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, Write};
@@ -18,11 +19,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that wait at most. A line has a few hundred bytes.
-const WAITING_MAX: usize = 4_096;
+/// Maximum number of queued lines. A line has a few hundred bytes.
+const QUEUE_LINES_MAX: usize = 4_096;
 
-/// How long the end of the process waits for the last lines.
-const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
+/// Time for the last lines when the process ends.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The sending end of the queue. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -34,12 +35,12 @@ pub(crate) struct Log {
 #[derive(Debug)]
 enum Message {
     Line(Vec<u8>),
-    /// Answered when all lines before it were written.
+    /// Acknowledged when all lines before it were written.
     Flush(SyncSender<()>),
 }
 
-/// Writes what is still queued when it is dropped, for one second at most.
-pub(crate) struct LastLines(Log);
+/// Writes the queued lines when it is dropped, for at most [`FLUSH_TIMEOUT`].
+pub(crate) struct FlushGuard(Log);
 
 impl Log {
     /// Starts the thread that writes to standard error.
@@ -48,14 +49,14 @@ impl Log {
     }
 
     fn to(output: impl Write + Send + 'static) -> Self {
-        let (queue, lines) = sync_channel(WAITING_MAX);
+        let (queue, lines) = sync_channel(QUEUE_LINES_MAX);
         let log = Self {
             queue,
             lost: Arc::default(),
         };
         let lost = log.lost.clone();
         let writer = thread::Builder::new().name("log".to_owned());
-        // Without the thread every line is counted as lost, since nothing receives.
+        // If the thread cannot be started, every line is counted as lost, because nothing receives it.
         let _ = writer.spawn(move || write_out(&lines, output, &lost));
         log
     }
@@ -67,45 +68,45 @@ impl Log {
         }
     }
 
-    /// Publishes the number of lost lines in the registry of metrics, once there is one.
+    /// Publishes the number of lost lines as a metric. Lines may be lost before the registry exists.
     pub(crate) fn publish(&self) {
         publish(self.lost.load(Ordering::Relaxed));
     }
 
     /// A guard that writes the last lines.
-    pub(crate) fn last_lines(&self) -> LastLines {
-        LastLines(self.clone())
+    pub(crate) fn flush_guard(&self) -> FlushGuard {
+        FlushGuard(self.clone())
     }
 
-    /// Logs panics as lines of this log. The standard hook writes to standard error itself and can block there.
+    /// Logs panics as lines of this log. The default hook writes to standard error itself and could block.
     pub(crate) fn hook_panics(&self, as_json: bool) {
         let log = self.clone();
         std::panic::set_hook(Box::new(move |panic| log.line(panic_line(panic, as_json))));
     }
 
     fn flush(&self) {
-        let (written, told) = sync_channel(1);
-        let until = Instant::now() + LAST_LINES_WITHIN;
+        let (written, acknowledged) = sync_channel(1);
+        let deadline = Instant::now() + FLUSH_TIMEOUT;
         while let Err(TrySendError::Full(_)) = self.queue.try_send(Message::Flush(written.clone())) {
-            if Instant::now() >= until {
+            if Instant::now() >= deadline {
                 return;
             }
-            // Nothing is sent before the message is queued: this only waits.
-            let _ = told.recv_timeout(Duration::from_millis(5));
+            // The message is not queued yet, so this only waits.
+            let _ = acknowledged.recv_timeout(Duration::from_millis(5));
         }
         drop(written);
-        let _ = told.recv_timeout(until.saturating_duration_since(Instant::now()));
+        let _ = acknowledged.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
 }
 
-impl Drop for LastLines {
+impl Drop for FlushGuard {
     fn drop(&mut self) {
         self.0.flush();
     }
 }
 
 fn write_out(lines: &Receiver<Message>, mut output: impl Write, lost: &AtomicU64) {
-    let mut is_torn = false;
+    let mut is_incomplete = false;
     for message in lines {
         let line = match message {
             Message::Line(line) => line,
@@ -114,10 +115,10 @@ fn write_out(lines: &Receiver<Message>, mut output: impl Write, lost: &AtomicU64
                 continue;
             }
         };
-        // A failed write may have written a part of its line.
-        let begun = if is_torn { output.write_all(b"\n") } else { Ok(()) };
-        is_torn = begun.and_then(|()| output.write_all(&line)).is_err();
-        if is_torn {
+        // A failed write may have written a part of its line; then the next line starts after a line break.
+        let started = if is_incomplete { output.write_all(b"\n") } else { Ok(()) };
+        is_incomplete = started.and_then(|()| output.write_all(&line)).is_err();
+        if is_incomplete {
             count_lost(lost);
         }
     }
@@ -132,7 +133,7 @@ fn publish(lost: u64) {
 }
 
 impl Write for Log {
-    /// Takes a whole line, as the formatting layer writes them.
+    /// Queues a whole line; the formatting layer writes one line per call.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.line(line.to_vec());
         Ok(line.len())
@@ -151,7 +152,7 @@ impl MakeWriter<'_> for Log {
     }
 }
 
-/// A panic as a log line. It is not an event of `tracing`: the panic may have come from inside the subscriber.
+/// Formats a panic as a log line. Not an event of `tracing`, because the subscriber itself may have panicked.
 fn panic_line(panic: &PanicHookInfo<'_>, as_json: bool) -> Vec<u8> {
     let time = chrono::Utc::now().format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
     let message = panic.payload_as_str().unwrap_or("no message");
@@ -178,7 +179,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc::{Sender, channel};
 
-    /// Fails while `fails` says so; otherwise hands the bytes on.
+    /// Fails its first `fails` writes; sends the bytes of later ones to `written`.
     struct Output {
         fails: Arc<AtomicU64>,
         written: Sender<Vec<u8>>,
@@ -200,9 +201,9 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_cannot_be_written_is_counted_and_the_next_one_begins_a_new_line() {
+    fn a_failed_write_is_counted_and_the_next_line_starts_after_a_line_break() {
         let fails = Arc::new(AtomicU64::new(1));
-        let (written, told) = channel();
+        let (written, received) = channel();
         let log = Log::to(Output {
             fails: fails.clone(),
             written,
@@ -210,16 +211,16 @@ mod tests {
         log.line(b"one\n".to_vec());
         log.line(b"two\n".to_vec());
         log.line(b"three\n".to_vec());
-        drop(log.last_lines());
-        let text: Vec<u8> = told.try_iter().flatten().collect();
+        drop(log.flush_guard());
+        let text: Vec<u8> = received.try_iter().flatten().collect();
         assert_eq!(String::from_utf8(text).unwrap(), "\ntwo\nthree\n");
         assert_eq!(log.lost.load(Ordering::SeqCst), 1);
     }
 
-    /// Never comes back from its first write, as a full pipe whose reader has stopped.
-    struct Stuck(Receiver<()>);
+    /// Blocks in its first write, like a full pipe without a reader.
+    struct BlockedOutput(Receiver<()>);
 
-    impl Write for Stuck {
+    impl Write for BlockedOutput {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let _ = self.0.recv();
             Ok(bytes.len())
@@ -231,15 +232,15 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_stops_blocks_nothing_and_what_does_not_fit_is_counted() {
-        let (_never, stuck) = channel();
-        let log = Log::to(Stuck(stuck));
+    fn a_blocked_reader_blocks_no_thread_and_lost_lines_are_counted() {
+        let (_never, blocked) = channel();
+        let log = Log::to(BlockedOutput(blocked));
         let more = 100;
-        // One line may be in the hands of the thread.
-        for _ in 0..=WAITING_MAX + more {
+        // The thread may have taken one line from the queue.
+        for _ in 0..=QUEUE_LINES_MAX + more {
             log.line(b"line\n".to_vec());
         }
-        drop(log.last_lines());
+        drop(log.flush_guard());
         let lost = log.lost.load(Ordering::SeqCst);
         assert!((100..=101).contains(&lost), "{lost}");
     }

@@ -1,4 +1,5 @@
-//! The one binary. `rushes media` is the sandboxed child: it locks itself in before anything else exists in its process.
+//! The executable. `rushes media` is the sandboxed child, which enters its sandbox before anything else is started in
+//! its process: no runtime, no other thread, no settings.
 
 use std::process::ExitCode;
 

@@ -1,9 +1,9 @@
-//! How much memory this process and its children may use, as the kernel tells.
+//! The memory that is available to this process and its children.
 
 use std::path::{Path, PathBuf};
 
-/// Bytes that may be used: the smallest of the limits of the control groups that this process is in and of the memory that is
-/// available now (`MemAvailable`, proc(5)). `None` where nothing tells.
+/// Available memory in bytes: the smallest of the memory limits of the control groups of this process and of the memory
+/// that is free now (`MemAvailable`, proc(5)). `None` when neither can be read.
 pub(crate) fn available() -> Option<u64> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let limits = limit_files(Path::new("/sys/fs/cgroup"), &groups)
@@ -13,10 +13,12 @@ pub(crate) fn available() -> Option<u64> {
     limits.chain(machine.and_then(|machine| mem_available(&machine))).min()
 }
 
-/// Files that may hold a limit: `memory.max` of version 2 (`max` for none) and `memory.limit_in_bytes` of version 1 (a number
-/// above any memory for none), of the group of this process and of those around it. In a container the group is the root of
-/// what is mounted, whatever its name is outside.
-fn limit_files(mounted: &Path, groups: &str) -> Vec<PathBuf> {
+/// Files that may contain a limit (cgroups(7)), for the group of this process and all groups above it: `memory.max` of
+/// version 2 (`max` without a limit) and `memory.limit_in_bytes` of version 1 (a very large number without a limit).
+///
+/// In a container, the root of `mount` is the group of the container, although `/proc` may show its name on the host.
+/// The group above all others, which is the root, is therefore always included.
+fn limit_files(mount: &Path, groups: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {
         let mut fields = line.splitn(3, ':').skip(1);
@@ -24,9 +26,9 @@ fn limit_files(mounted: &Path, groups: &str) -> Vec<PathBuf> {
             continue;
         };
         let (root, name) = if controllers.is_empty() {
-            (mounted.to_owned(), "memory.max")
+            (mount.to_owned(), "memory.max")
         } else if controllers.split(',').any(|controller| controller == "memory") {
-            (mounted.join("memory"), "memory.limit_in_bytes")
+            (mount.join("memory"), "memory.limit_in_bytes")
         } else {
             continue;
         };
@@ -36,7 +38,7 @@ fn limit_files(mounted: &Path, groups: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Bytes that can be had without swapping.
+/// `MemAvailable` of `/proc/meminfo` in bytes: memory that can be allocated without swapping.
 fn mem_available(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
@@ -48,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_is_looked_for_in_every_group_around_the_process() {
+    fn limits_are_read_from_all_control_groups_above_the_process() {
         let files = |groups| {
             let files = limit_files(Path::new("/g"), groups);
             files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>()
@@ -73,9 +75,9 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_tells_what_is_available() {
-        let told = "MemTotal:       24683656 kB\nMemFree: 1 kB\nMemAvailable:   22298420 kB\n";
-        assert_eq!(mem_available(told), Some(22_298_420 * 1_024));
+    fn available_memory_is_read_from_meminfo() {
+        let meminfo = "MemTotal:       24683656 kB\nMemFree: 1 kB\nMemAvailable:   22298420 kB\n";
+        assert_eq!(mem_available(meminfo), Some(22_298_420 * 1_024));
         assert_eq!(mem_available(""), None);
         assert!(available().is_some_and(|bytes| bytes > 1 << 20));
     }

@@ -1,8 +1,12 @@
-//! A process from its start to its end.
+//! Runs the processes `up`, `backend` and `worker` from their start to their end.
+//!
+//! SIGTERM or SIGINT cancels one token. Worker and HTTP server then finish what is in progress and return. An error of
+//! one of them ends the process, because one without the other is no service; the supervisor of the process restarts
+//! it.
 
+use crate::components;
 use crate::data_dir;
-use crate::descriptors;
-use crate::parts;
+use crate::fd_limit;
 use crate::settings::{Role, Settings};
 use crate::telemetry;
 use anyhow::Context;
@@ -18,66 +22,73 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Mutex;
 use worker::Env;
 
+/// Runs API and worker.
 pub(crate) async fn up(settings: Settings, db: DatabaseConnection) -> anyhow::Result<()> {
-    let serving = serving(&settings, settings.workers)?;
-    let (files, bell) = (parts::storage(&settings).await?, parts::queue(&settings).await?);
-    let env = parts::worker(&settings, db.clone(), files.clone(), bell.clone())?;
-    let sandbox = sandbox(&env, &settings).await?;
-    let alive = alive(&settings, &files)?;
-    let state = state(&settings, db, files, bell, &alive)?.with_sandbox(settings.sandbox, sandbox);
-    together(
-        &alive,
-        work(env, &alive),
-        answer(settings.listen, backend::router(state), serving, &alive),
+    let server_config = server_config(&settings, settings.workers)?;
+    let storage = components::storage(&settings).await?;
+    let queue = components::queue(&settings).await?;
+    let env = components::worker(&settings, db.clone(), storage.clone(), queue.clone())?;
+    let sandbox = check_sandbox(&env, &settings).await?;
+    let health = process_health(&settings, &storage)?;
+    let state = app_state(&settings, db, storage, queue, &health)?.with_sandbox(settings.sandbox, sandbox);
+    let router = backend::router(state);
+    run(
+        &health,
+        run_worker(env, &health),
+        serve_http(settings.listen, router, server_config, &health),
     )
     .await
 }
 
+/// Runs the API.
 pub(crate) async fn backend(settings: Settings, db: DatabaseConnection) -> anyhow::Result<()> {
-    parts::warn_of_risks(&settings, Role::Backend);
-    let (files, bell) = (parts::storage(&settings).await?, parts::queue(&settings).await?);
-    let alive = alive(&settings, &files)?;
-    let router = backend::router(state(&settings, db, files, bell, &alive)?);
-    let answer = answer(settings.listen, router, serving(&settings, 0)?, &alive);
-    together(&alive, async { Ok(()) }, answer).await
+    components::warn_of_risks(&settings, Role::Backend);
+    let storage = components::storage(&settings).await?;
+    let queue = components::queue(&settings).await?;
+    let health = process_health(&settings, &storage)?;
+    let router = backend::router(app_state(&settings, db, storage, queue, &health)?);
+    let server = serve_http(settings.listen, router, server_config(&settings, 0)?, &health);
+    run(&health, async { Ok(()) }, server).await
 }
 
+/// Runs a worker, and its HTTP server for health and metrics if an address is set.
 pub(crate) async fn worker(settings: Settings, db: DatabaseConnection) -> anyhow::Result<()> {
-    let serving = serving(&settings, settings.workers)?;
-    parts::warn_of_risks(&settings, Role::Worker);
-    let (files, bell) = (parts::storage(&settings).await?, parts::queue(&settings).await?);
-    let env = parts::worker(&settings, db.clone(), files.clone(), bell.clone())?;
-    sandbox(&env, &settings).await?;
-    let alive = alive(&settings, &files)?;
-    let metrics = telemetry::metrics(&settings, &alive.background).context("failed to start the metrics")?;
+    let server_config = server_config(&settings, settings.workers)?;
+    components::warn_of_risks(&settings, Role::Worker);
+    let storage = components::storage(&settings).await?;
+    let queue = components::queue(&settings).await?;
+    let env = components::worker(&settings, db.clone(), storage.clone(), queue.clone())?;
+    check_sandbox(&env, &settings).await?;
+    let health = process_health(&settings, &storage)?;
+    let metrics = telemetry::metrics(&settings, &health.background).context("failed to start the metrics")?;
     let Some(address) = settings.metrics_listen else {
-        return together(&alive, work(env, &alive), async { Ok(()) }).await;
+        return run(&health, run_worker(env, &health), async { Ok(()) }).await;
     };
-    let router = backend::telemetry_router(db, files, bell, metrics, alive.clone());
-    together(&alive, work(env, &alive), answer(address, router, serving, &alive)).await
+    let router = backend::telemetry_router(db, storage, queue, metrics, health.clone());
+    let server = serve_http(address, router, server_config, &health);
+    run(&health, run_worker(env, &health), server).await
 }
 
-/// Both to their ends, while the files are where they were; the first that fails ends the process. One without the other is
-/// no service, and whatever supervises the process starts it again.
-async fn together(
-    alive: &Alive,
-    work: impl Future<Output = anyhow::Result<()>>,
-    answer: impl Future<Output = anyhow::Result<()>>,
+/// Runs worker and HTTP server to their ends, and checks that the data files stay in place. The first error ends all.
+async fn run(
+    health: &Alive,
+    worker: impl Future<Output = anyhow::Result<()>>,
+    server: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
-    let watch = data_dir::watch(alive.files.clone(), alive.shutdown.clone());
-    tokio::try_join!(work, answer, watch).map(drop)
+    let watch = data_dir::watch(health.files.clone(), health.shutdown.clone());
+    tokio::try_join!(worker, server, watch).map(drop)
 }
 
-/// Works in a task of its own, so that it gets a thread besides the listener.
-async fn work(env: Env, alive: &Alive) -> anyhow::Result<()> {
-    let worker = worker::run(env, alive.shutdown.clone(), alive.background.clone());
-    tokio::spawn(worker).await.context("the worker broke down")
+/// Runs the worker in a task of its own, so that it and the HTTP server can run on different threads.
+async fn run_worker(env: Env, health: &Alive) -> anyhow::Result<()> {
+    let worker = worker::run(env, health.shutdown.clone(), health.background.clone());
+    tokio::spawn(worker).await.context("the worker panicked")
 }
 
-/// How connections are served, as the limits of the process allow.
-fn serving(settings: &Settings, tasks: usize) -> anyhow::Result<Serving> {
-    let connections = descriptors::clients(descriptors::limit(), parts::connections(), tasks)?;
-    tracing::info!(connections, "the most connections at a time");
+/// The configuration of the HTTP server. The number of connections follows from the limit of file descriptors.
+fn server_config(settings: &Settings, tasks: usize) -> anyhow::Result<Serving> {
+    let connections = fd_limit::clients(fd_limit::limit(), components::connections(), tasks)?;
+    tracing::info!(connections, "maximum number of connections");
     let default = Serving::default();
     Ok(Serving {
         connections,
@@ -87,105 +98,113 @@ fn serving(settings: &Settings, tasks: usize) -> anyhow::Result<Serving> {
     })
 }
 
-/// What the kernel grants to lock media children in. Where they cannot work, or must be locked in and cannot be, no work
-/// is begun: each task would be claimed, tried four times, and failed.
-async fn sandbox(env: &Env, settings: &Settings) -> anyhow::Result<SandboxStatus> {
+/// Checks that media children can be started in the required sandbox. Otherwise the process ends, because every task
+/// would be claimed, retried, and failed.
+async fn check_sandbox(env: &Env, settings: &Settings) -> anyhow::Result<SandboxStatus> {
     env.sandbox().await.context(match settings.sandbox {
         SandboxMode::Require => "RUSHES_SANDBOX=require, and media children cannot work, locked in, on this machine",
         SandboxMode::BestEffort => "media children cannot work on this machine",
     })
 }
 
-fn state(
+fn app_state(
     settings: &Settings,
     db: DatabaseConnection,
-    files: Storage,
-    bell: Queue,
-    alive: &Alive,
+    storage: Storage,
+    queue: Queue,
+    health: &Alive,
 ) -> anyhow::Result<AppState> {
-    let metrics = telemetry::metrics(settings, &alive.background).context("failed to start the metrics")?;
+    let metrics = telemetry::metrics(settings, &health.background).context("failed to start the metrics")?;
     let config = settings.api.clone().context("this process has no API")?;
-    Ok(AppState::new(db, files, bell, config, alive.clone()).with_metrics(metrics))
+    Ok(AppState::new(db, storage, queue, config, health.clone()).with_metrics(metrics))
 }
 
-async fn answer(address: SocketAddr, router: backend::Router, serving: Serving, alive: &Alive) -> anyhow::Result<()> {
+async fn serve_http(
+    address: SocketAddr,
+    router: backend::Router,
+    server_config: Serving,
+    health: &Alive,
+) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("failed to listen on {address}"))?;
     tracing::info!(%address, "listening");
-    let (shutdown, background) = (alive.shutdown.clone(), alive.background.clone());
-    backend::serve(listener, router, serving, shutdown, background).await;
+    let (shutdown, background) = (health.shutdown.clone(), health.background.clone());
+    backend::serve(listener, router, server_config, shutdown, background).await;
     Ok(())
 }
 
-/// The background tasks and the token that SIGTERM or Ctrl-C cancels. The second signal ends the process at once.
-fn alive(settings: &Settings, files: &Storage) -> anyhow::Result<Alive> {
-    let alive = Alive {
-        files: data_dir::pin(settings, files)?,
+/// The health of this process: its data files, its background tasks, and the token that the first SIGTERM or SIGINT
+/// cancels.
+fn process_health(settings: &Settings, storage: &Storage) -> anyhow::Result<Alive> {
+    let health = Alive {
+        files: data_dir::pin(settings, storage)?,
         ..Alive::default()
     };
-    listen_for_signals(&alive)?;
-    Ok(alive)
+    handle_signals(&health)?;
+    Ok(health)
 }
 
-fn listen_for_signals(alive: &Alive) -> anyhow::Result<()> {
-    let terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
-    let interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
-    // Listened to once, it no longer ends the process: a write beyond `ulimit -f` fails like one on a full disk.
-    drop(signal(SignalKind::from_raw(SIGXFSZ)).context("failed to listen for SIGXFSZ")?);
-    tokio::spawn(on_signals(alive.clone(), [terminate, interrupt]));
+fn handle_signals(health: &Alive) -> anyhow::Result<()> {
+    let terminate = signal(SignalKind::terminate()).context("failed to handle SIGTERM")?;
+    let interrupt = signal(SignalKind::interrupt()).context("failed to handle SIGINT")?;
+    // SIGXFSZ would end the process. With a handler, a write beyond `ulimit -f` fails with EFBIG, and is treated like
+    // one on a full disk. The handler stays installed when the stream is dropped.
+    drop(signal(SignalKind::from_raw(SIGXFSZ)).context("failed to handle SIGXFSZ")?);
+    tokio::spawn(signal_loop(health.clone(), [terminate, interrupt]));
     Ok(())
 }
 
-/// The background task `signals`. What it listens on outlives a panic: a signal in between is not lost.
-async fn on_signals(alive: Alive, signals: [Signal; 2]) {
-    let signals = Mutex::new(signals);
-    let listen = || async {
-        let mut signals = signals.lock().await;
-        let [terminate, interrupt] = &mut *signals;
+/// The background task `signals`: the first signal starts the shutdown, the second one ends the process at once. The
+/// streams outlive a panic of the task, so no signal is lost.
+async fn signal_loop(health: Alive, streams: [Signal; 2]) {
+    let streams = Mutex::new(streams);
+    let receive = || async {
+        let mut streams = streams.lock().await;
+        let [terminate, interrupt] = &mut *streams;
         loop {
             let number = tokio::select! {
                 _ = terminate.recv() => SIGTERM,
                 _ = interrupt.recv() => SIGINT,
             };
-            if alive.shutdown.is_cancelled() {
-                // As shells tell of a program that a signal ended.
-                #[allow(clippy::exit, reason = "nothing is to be waited for any more")]
+            if health.shutdown.is_cancelled() {
+                // The exit status that shells report for a process that a signal ended.
+                #[allow(clippy::exit, reason = "the second signal ends the process at once")]
                 std::process::exit(128 + number);
             }
-            tracing::info!("stopping; once more to stop at once");
-            alive.shutdown.cancel();
+            tracing::info!("shutting down; a second signal ends the process at once");
+            health.shutdown.cancel();
         }
     };
-    alive.background.keep("signals", listen).await;
+    health.background.keep("signals", receive).await;
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+    #![allow(clippy::unwrap_used, reason = "a test fails at the first error")]
 
     use super::*;
     use background::State;
     use std::time::Duration;
 
     #[tokio::test]
-    async fn a_signal_still_stops_a_process_whose_handler_panicked() {
-        let alive = Alive::default();
-        listen_for_signals(&alive).unwrap();
+    async fn a_signal_stops_the_process_after_panics_of_the_signal_task() {
+        let health = Alive::default();
+        handle_signals(&health).unwrap();
         let panics = async |count| {
-            while alive.background.tasks().first().is_none_or(|task| task.panics < count) {
+            while health.background.tasks().first().is_none_or(|task| task.panics < count) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         for count in 1..=2 {
-            alive.background.panic_in("signals");
+            health.background.panic_in("signals");
             panics(count).await;
         }
-        // It may be waiting to start again.
+        // The task may be in its pause before the restart; the stream keeps the signal.
         let own = rustix::process::getpid();
         rustix::process::kill_process(own, rustix::process::Signal::TERM).unwrap();
-        alive.shutdown.cancelled().await;
-        let task = alive.background.tasks().remove(0);
+        health.shutdown.cancelled().await;
+        let task = health.background.tasks().remove(0);
         assert_eq!((task.state, task.panics), (State::Running, 2));
     }
 }

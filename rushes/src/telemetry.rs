@@ -1,4 +1,4 @@
-//! Log lines (text on a terminal, JSON otherwise) and the registry of metrics.
+//! Logging (text on a terminal, JSON otherwise) and metrics.
 
 mod meters;
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::ChronoUtc;
 
-/// The log of this process, whose lost lines are counted from before the registry exists.
+/// The log of this process. Its lost lines are counted before the registry of metrics exists, and published later.
 static LOG: OnceLock<Log> = OnceLock::new();
 
 /// Starts logging.
@@ -26,8 +26,8 @@ pub(crate) fn start(filter: &str, log: &Log) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(log.clone())
-        // The writer never fails, and the subscriber reports its own errors with a macro that panics when standard
-        // error cannot be written.
+        // The subscriber would report its own errors with `eprintln!`, which panics when standard error cannot be
+        // written.
         .log_internal_errors(false)
         .with_timer(timer);
     if is_terminal {
@@ -42,39 +42,41 @@ pub(crate) fn start(filter: &str, log: &Log) {
     }
 }
 
-/// Seconds: from a request that is answered at once to a task that runs for an hour.
-const SECONDS: &[f64] = &[
+/// Buckets in seconds, from the fastest requests to tasks of an hour.
+const SECONDS_BUCKETS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 3_600.0,
 ];
-/// Media seconds per second.
-const FACTORS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
+/// Buckets of `rushes_realtime_factor`: seconds of media per second.
+const FACTOR_BUCKETS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
-/// How often the registry is put in order and what changes without an event is looked up.
-const UPKEEP: Duration = Duration::from_secs(5);
+/// Interval between two upkeeps of the registry and two polls of gauges.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Installs the registry of this process; `/metrics` prints it.
+/// Installs the registry of this process, which `/metrics` prints, and starts the background task `metrics`.
 pub(crate) fn metrics(settings: &Settings, background: &Background) -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
-        .set_buckets_for_metric(Matcher::Full("rushes_realtime_factor".to_owned()), FACTORS)?
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full("rushes_realtime_factor".to_owned()), FACTOR_BUCKETS)?
         .install_recorder()?;
-    meters::begin(settings);
+    meters::initialize(settings);
     LOG.get().inspect(|log| log.publish());
-    let (upkeep, disks) = (handle.clone(), Disks::of(settings));
-    // The first look is done before the first scrape.
-    disks.look();
+    let (registry, disks) = (handle.clone(), Disks::new(settings));
+    // Before the first scrape.
+    disks.poll();
     let background = background.clone();
     tokio::spawn(async move {
         let run = || async {
-            let mut ticks = tokio::time::interval(UPKEEP);
+            let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
             loop {
                 ticks.tick().await;
-                let (upkeep, disks) = (upkeep.clone(), disks.clone());
-                let looked = tokio::task::spawn_blocking(move || {
-                    upkeep.run_upkeep();
-                    disks.look();
+                let (registry, disks) = (registry.clone(), disks.clone());
+                // On a thread for blocking calls: statvfs(2) may block on a network file system.
+                let upkeep = tokio::task::spawn_blocking(move || {
+                    registry.run_upkeep();
+                    disks.poll();
                 });
-                if let Err(error) = looked.await
+                // A panic must reach `Background::keep`, which counts it and restarts the task.
+                if let Err(error) = upkeep.await
                     && let Ok(panic) = error.try_into_panic()
                 {
                     std::panic::resume_unwind(panic);
@@ -88,25 +90,25 @@ pub(crate) fn metrics(settings: &Settings, background: &Background) -> Result<Pr
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+    #![allow(clippy::unwrap_used, reason = "a test fails at the first error")]
 
     use super::*;
     use crate::settings::Role;
     use background::{State, Task};
 
     #[tokio::test]
-    async fn the_upkeep_of_the_metrics_starts_again_after_a_panic() {
+    async fn the_upkeep_of_the_metrics_is_restarted_after_a_panic() {
         let (background, home) = (Background::default(), tempfile::tempdir().unwrap());
         let get = |name: &str| (name == "RUSHES_DATA_DIR").then(|| home.path().into());
         let settings = Settings::read(Role::Up, &get).unwrap();
         let handle = metrics(&settings, &background).unwrap();
         background.panic_in("metrics");
-        let well = Task {
+        let restarted = Task {
             name: "metrics",
             state: State::Running,
             panics: 1,
         };
-        while background.tasks() != [well.clone()] {
+        while background.tasks() != [restarted.clone()] {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let text = handle.render();

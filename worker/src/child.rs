@@ -1,89 +1,101 @@
-//! One media child: its start, its calls, its end. The only place that starts processes.
+//! A media child: start, requests and end. The only module that starts processes.
 //!
-//! The child is `rushes media`, a sandboxed process that opens a stranger's file. Nothing it says is believed before
-//! it was parsed and bounded, and nothing of it outlives a [`Child`].
+//! *Problem.* FFmpeg parses untrusted files. A file may crash it, hang it, use up memory, or take it over.
+//!
+//! *Mechanism.* The worker starts its own binary as `rushes media`, which enters a sandbox and then answers requests.
+//! Requests and events are lines of JSON on standard input and output ([`domain::protocol`]). Each call has a wall
+//! clock limit, and a limit for the time without an event and without progress. A child serves one task and is then
+//! killed with its process group.
+//!
+//! *Invariants.* Everything a child writes is parsed, bounded in size and bounded in rate. No process of a child
+//! outlives its [`Child`]. A call that was abandoned makes the child unusable, since the next answer would belong to
+//! it.
+//!
+//! *Rejected.* FFmpeg in the worker process: one bad file would end all tasks. Long-lived children for several tasks:
+//! one file could change the outputs of the next one.
 
-mod group;
-mod lines;
+mod error;
+mod line_reader;
+mod process_group;
 mod settings;
 mod spare;
+mod stall;
 mod starter;
-mod tail;
-mod trouble;
-mod watch;
+mod stderr_tail;
 
 pub use settings::ChildSettings;
-pub use spare::Spare;
+pub use spare::SpareChild;
 
 use domain::plan::PlannedOutput;
 use domain::protocol::{
     Checked, Event, MAX_LINE_BYTES, Made, Progress, Report, Request, SandboxMode, SandboxStatus, Session,
 };
 use domain::{Code, Failure, FailureKind, Plan, Probe};
-use group::Group;
-use lines::Lines;
+use error::{ChildError, OomKills};
+use line_reader::LineReader;
+use process_group::ProcessGroup;
 use serde::Serialize;
-use starter::Pipes;
+use stall::StallDetector;
+use starter::StartedChild;
 use std::time::Duration;
-use tail::Tail;
+use stderr_tail::StderrTail;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::time::{Instant, timeout};
-use trouble::{OomKills, Trouble};
-use watch::Watch;
 
-/// Progress events that a call may bring at once, and on top of that in each second.
+/// Maximum number of progress events: so many at once, and so many more in each second.
 const EVENT_BURST: u64 = 100;
 
-/// A child that is locked in and waits for requests. Dropping it kills its whole process group.
+/// A child in its sandbox that waits for requests. Dropping it kills its process group.
 #[derive(Debug)]
 pub struct Child {
-    group: Group,
+    group: ProcessGroup,
     input: Option<ChildStdin>,
-    events: Lines<ChildStdout>,
-    stderr: Tail<ChildStderr>,
+    events: LineReader<ChildStdout>,
+    stderr: StderrTail<ChildStderr>,
     status: SandboxStatus,
-    /// What the kernel had killed for memory before it began.
+    /// OOM kills that the kernel counted before the child started.
     oom: OomKills,
     settings: ChildSettings,
-    /// A call is under way, or was abandoned half-way: the next answer would belong to it.
-    busy: bool,
+    /// A call is in progress or was abandoned.
+    is_busy: bool,
 }
 
 impl Child {
-    /// Starts a child and waits until it is locked in.
+    /// Starts a child and waits until it is in its sandbox.
     ///
     /// # Errors
-    /// What the child says when it refuses the session (source or scratch unreadable, sandbox unavailable);
-    /// [`FailureKind::Infrastructure`] when it cannot be started or dies before it is ready; [`FailureKind::Postponed`] when
-    /// the machine has nothing left to start it with.
+    /// The failure that the child reports when it cannot open a source or scratch, or lacks a required sandbox;
+    /// [`FailureKind::Infrastructure`] when it cannot be started or ends before it is ready; [`FailureKind::Postponed`]
+    /// when the machine has no file descriptors, processes or memory left.
     pub async fn spawn(settings: &ChildSettings, session: Session) -> Result<Self, Failure> {
-        let (group, pipes) = starter::start(settings).await.map_err(|error| {
-            tracing::warn!(%error, program = %settings.program.display(), "failed to start a media child");
+        let started = starter::start(settings).await.map_err(|error| {
+            tracing::warn!(%error, executable = %settings.executable.display(), "failed to start a media child");
             if domain::is_exhaustion(&error) {
-                let detail = "no descriptors, processes or memory left to start a media child";
+                let detail = "no file descriptors, processes or memory left to start a media child";
                 return Failure::new(FailureKind::Postponed, Code::Unavailable, detail);
             }
             infrastructure("the media child could not be started")
         })?;
-        Self::begin(settings, group, pipes, session).await
+        Self::open_session(settings, started, session).await
     }
 
-    /// Tells a started child its session and waits until it is locked in.
-    async fn begin(settings: &ChildSettings, group: Group, pipes: Pipes, session: Session) -> Result<Self, Failure> {
+    /// Sends the session to a started child and waits until it is in its sandbox.
+    async fn open_session(settings: &ChildSettings, started: StartedChild, session: Session) -> Result<Self, Failure> {
         metrics::counter!("rushes_child_starts_total").increment(1);
+        let StartedChild { group, pipes } = started;
         let mut child = Self {
             group,
-            input: Some(pipes.input),
-            events: Lines::new(pipes.output),
-            stderr: Tail::new(pipes.stderr),
+            input: Some(pipes.stdin),
+            events: LineReader::new(pipes.stdout),
+            stderr: StderrTail::new(pipes.stderr),
             status: SandboxStatus::default(),
             oom: OomKills::now(),
             settings: settings.clone(),
-            busy: false,
+            is_busy: false,
         };
-        let ready = timeout(settings.start, child.greet(&session)).await;
-        match ready.unwrap_or(Err(Trouble::Silent(settings.start))) {
+        let ready = timeout(settings.start_timeout, child.handshake(&session)).await;
+        match ready.unwrap_or(Err(ChildError::Silent(settings.start_timeout))) {
             Ok(status) if session.sandbox == SandboxMode::Require && !status.is_full() => {
                 let detail = format!("landlock: {}, seccomp: {}", status.landlock, status.seccomp);
                 Err(Failure::new(
@@ -96,36 +108,37 @@ impl Child {
                 child.status = status;
                 Ok(child)
             }
-            Err(Trouble::Said(failure)) => Err(failure),
-            // Not a byte of the source was decoded: whatever this was, the file is not to blame.
-            Err(trouble) => Err(infrastructure(child.end_with(trouble).await.detail)),
+            Err(ChildError::Reported(failure)) => Err(failure),
+            // No byte of the source was decoded yet, so the file cannot be the cause.
+            Err(error) => Err(infrastructure(child.end_after(error).await.detail)),
         }
     }
 
-    /// What the kernel granted to lock the child in.
+    /// The parts of the sandbox that the kernel supports.
     #[must_use]
     pub const fn status(&self) -> &SandboxStatus {
         &self.status
     }
 
-    /// The end of what the child wrote to standard error, at most 8 KiB. For our logs only.
+    /// The end of standard error, at most 8 KiB. For logs only.
     #[must_use]
     pub fn stderr_tail(&self) -> String {
         self.stderr.text()
     }
 
-    /// Reads the facts of the source at this place of the session.
+    /// Probes the source at this index of the session.
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn probe(&mut self, place: usize) -> Result<Probe, Failure> {
-        match self.call(Request::Probe(place), self.settings.look, |_| ()).await? {
+    pub async fn probe(&mut self, index: usize) -> Result<Probe, Failure> {
+        let timeout = self.settings.probe_timeout;
+        match self.call(Request::Probe(index), timeout, |_| ()).await? {
             Event::Probed(probe) => Ok(*probe),
-            other => Err(unasked(&other)),
+            other => Err(unexpected(&other)),
         }
     }
 
-    /// Makes the outputs of `plan` in the scratch directory within `wall`.
+    /// Renders the outputs of `plan` into the scratch directory within the wall clock limit `wall`.
     ///
     /// # Errors
     /// As [`Self::call`].
@@ -137,11 +150,12 @@ impl Child {
     ) -> Result<Report, Failure> {
         match self.call(Request::Transcode(Box::new(plan)), wall, on_progress).await? {
             Event::Transcoded(report) => Ok(*report),
-            other => Err(unasked(&other)),
+            other => Err(unexpected(&other)),
         }
     }
 
-    /// Opens these outputs in the scratch directory again, for at most `wall`; facts come in the same order.
+    /// Opens outputs in the scratch directory and returns their facts in the same order, within the wall clock limit
+    /// `wall`.
     ///
     /// # Errors
     /// As [`Self::call`].
@@ -152,124 +166,132 @@ impl Child {
     ) -> Result<Vec<Checked>, Failure> {
         match self.call(Request::Verify(outputs), wall, |_| ()).await? {
             Event::Verified(checked) => Ok(checked),
-            other => Err(unasked(&other)),
+            other => Err(unexpected(&other)),
         }
     }
 
-    /// Asks for one piece of work and waits at most `wall` for the closing event, which fits the request.
+    /// Sends a request and waits for its closing event, at most `wall`.
     ///
     /// # Errors
-    /// The failure that the child reports, or [`Code::MediaMemory`] when an allocation failed although it answers; then
-    /// it may be asked again. Otherwise it is gone:
-    /// [`FailureKind::ResourceLimit`] with [`Code::MediaTimeout`] (wall clock, processor time), [`Code::MediaStalled`]
-    /// (no event for too long, or a stage at work that moved nothing), [`Code::MediaMemory`] or [`Code::OutputTooLarge`]; [`FailureKind::MediaCrash`] when it
-    /// died otherwise or sent garbage.
+    /// The failure that the child reports, or [`Code::MediaMemory`] when an allocation failed although the child
+    /// answered; the child can be called again. After any other error it has ended:
+    ///
+    /// - [`FailureKind::ResourceLimit`] with [`Code::MediaTimeout`] (wall clock or processor time),
+    ///   [`Code::MediaStalled`] (no event, or a stage without progress), [`Code::MediaMemory`] or
+    ///   [`Code::OutputTooLarge`];
+    /// - [`FailureKind::MediaCrash`] when it died for another reason or violated the protocol;
+    /// - [`FailureKind::Infrastructure`] when it was killed from outside.
     pub async fn call(
         &mut self,
         request: Request,
         wall: Duration,
         on_progress: impl FnMut(Progress) + Send,
     ) -> Result<Event, Failure> {
-        if std::mem::replace(&mut self.busy, true) {
-            return Err(self.end_with(Trouble::Garbage("an answer to an abandoned call")).await);
+        if std::mem::replace(&mut self.is_busy, true) {
+            return Err(self
+                .end_after(ChildError::Protocol("an answer to an abandoned call"))
+                .await);
         }
-        let outcome = timeout(wall, self.exchange(&request, on_progress)).await;
-        let answer = match outcome.unwrap_or(Err(Trouble::Late(wall))) {
+        let result = timeout(wall, self.exchange(&request, on_progress)).await;
+        let answer = match result.unwrap_or(Err(ChildError::TimedOut(wall))) {
             Ok(event) => Ok(event),
-            Err(Trouble::Said(failure)) => Err(failure),
-            Err(trouble) => return Err(self.end_with(trouble).await),
+            Err(ChildError::Reported(failure)) => Err(failure),
+            Err(error) => return Err(self.end_after(error).await),
         };
-        self.busy = false;
+        self.is_busy = false;
         self.stderr.catch_up().await;
-        if trouble::starved(self.stderr.bytes()) {
-            Err(trouble::no_memory())
+        if error::is_out_of_memory(self.stderr.bytes()) {
+            Err(error::out_of_memory())
         } else {
             answer
         }
     }
 
-    /// Ends a child that has answered all it was asked: when this returns, nothing of it is left that could touch a file.
+    /// Ends a child that has answered all requests. No process of it is left when this returns.
     pub async fn finish(mut self) {
         self.group.kill().await;
     }
 
-    async fn greet(&mut self, session: &Session) -> Result<SandboxStatus, Trouble> {
+    async fn handshake(&mut self, session: &Session) -> Result<SandboxStatus, ChildError> {
         self.send(session).await?;
         match self.next_event().await? {
             Event::Ready(status) => Ok(status),
-            Event::Failed(failure) => Err(Trouble::said(failure)),
-            _ => Err(Trouble::Garbage("an event before it was ready")),
+            Event::Failed(failure) => Err(ChildError::reported(failure)),
+            _ => Err(ChildError::Protocol("an event before it was ready")),
         }
     }
 
+    /// Sends a request and reads events until the closing one.
     async fn exchange(
         &mut self,
         request: &Request,
         mut on_progress: impl FnMut(Progress) + Send,
-    ) -> Result<Event, Trouble> {
-        let silence = self.settings.silence;
-        let mut watch = Watch::new(silence);
-        let silent = |_| Trouble::Silent(silence);
-        timeout(silence, self.send(request)).await.map_err(silent)??;
-        let began = Instant::now();
+    ) -> Result<Event, ChildError> {
+        let stall_timeout = self.settings.stall_timeout;
+        let mut stall = StallDetector::new(stall_timeout);
+        let silent = |_| ChildError::Silent(stall_timeout);
+        timeout(stall_timeout, self.send(request)).await.map_err(silent)??;
+        let started = Instant::now();
         let mut events = 0;
         loop {
-            match timeout(silence, self.next_event()).await.map_err(silent)?? {
+            match timeout(stall_timeout, self.next_event()).await.map_err(silent)?? {
                 Event::Progress(progress) => {
-                    watch.look(&progress)?;
+                    stall.check(&progress)?;
                     on_progress(progress);
                 }
-                Event::Failed(failure) => return Err(Trouble::said(failure)),
-                event if answers(&event, request) => return Ok(event),
-                _ => return Err(Trouble::Garbage("an answer to another question")),
+                Event::Failed(failure) => return Err(ChildError::reported(failure)),
+                event if is_answer(&event, request) => return Ok(event),
+                _ => return Err(ChildError::Protocol("an answer to another question")),
             }
             events += 1;
-            if events > EVENT_BURST * (1 + began.elapsed().as_secs()) {
-                return Err(Trouble::Garbage("far too many events"));
+            if events > EVENT_BURST * (1 + started.elapsed().as_secs()) {
+                return Err(ChildError::Protocol("far too many events"));
             }
         }
     }
 
-    async fn send(&mut self, message: &impl Serialize) -> Result<(), Trouble> {
-        let mut line = serde_json::to_vec(message).map_err(|_| Trouble::Unsayable)?;
+    async fn send(&mut self, message: &impl Serialize) -> Result<(), ChildError> {
+        let mut line = serde_json::to_vec(message).map_err(|_| ChildError::RequestTooLong)?;
         line.push(b'\n');
         if line.len() > MAX_LINE_BYTES {
-            return Err(Trouble::Unsayable);
+            return Err(ChildError::RequestTooLong);
         }
-        let input = self.input.as_mut().ok_or(Trouble::Closed)?;
+        let input = self.input.as_mut().ok_or(ChildError::Closed)?;
+        // Standard error is read all the time: a child that blocks on a full pipe would not read its input.
         tokio::select! {
-            written = input.write_all(&line) => written.map_err(|_| Trouble::Closed),
+            written = input.write_all(&line) => written.map_err(|_| ChildError::Closed),
             never = self.stderr.drain() => match never {},
         }
     }
 
-    async fn next_event(&mut self) -> Result<Event, Trouble> {
+    async fn next_event(&mut self) -> Result<Event, ChildError> {
         let line = tokio::select! {
             line = self.events.next() => line?,
             never = self.stderr.drain() => match never {},
         };
-        serde_json::from_slice(&line).map_err(|_| Trouble::Garbage("a line that is no event"))
+        serde_json::from_slice(&line).map_err(|_| ChildError::Protocol("a line that is no event"))
     }
 
-    /// Ends the child and says why it had to end.
-    async fn end_with(&mut self, trouble: Trouble) -> Failure {
+    /// Ends the child after an error and returns the failure of the task.
+    async fn end_after(&mut self, error: ChildError) -> Failure {
         self.input = None;
-        if matches!(trouble, Trouble::Closed) {
-            // It is dying already; how it dies is the reason.
+        if matches!(error, ChildError::Closed) {
+            // The child is ending by itself. Its exit status tells the reason, so no signal may change it.
             self.group.wait(self.settings.kill_grace).await;
         } else {
             self.group.terminate();
             self.group.wait(self.settings.kill_grace).await;
         }
         let status = self.group.kill().await;
-        self.stderr.rest().await;
-        let failure = trouble.verdict(status, self.stderr.bytes(), &self.oom);
-        tracing::warn!(?trouble, ?status, %failure, stderr = self.stderr.text(), "media child ended badly");
+        self.stderr.read_rest().await;
+        let failure = error.to_failure(status, self.stderr.bytes(), &self.oom);
+        tracing::warn!(?error, ?status, %failure, stderr = self.stderr.text(), "a media child failed");
         failure
     }
 }
 
-fn answers(event: &Event, request: &Request) -> bool {
+/// True when `event` is the closing event of `request`.
+fn is_answer(event: &Event, request: &Request) -> bool {
     match (request, event) {
         (Request::Probe(_), Event::Probed(_)) | (Request::Transcode(_), Event::Transcoded(_)) => true,
         (Request::Verify(outputs), Event::Verified(checked)) => outputs.len() == checked.len(),
@@ -281,8 +303,8 @@ fn infrastructure(detail: impl Into<String>) -> Failure {
     Failure::new(FailureKind::Infrastructure, Code::Internal, detail)
 }
 
-/// Cannot happen after [`answers`]; said instead of panicking.
-fn unasked(_: &Event) -> Failure {
+/// A failure instead of a panic for an event that [`is_answer`] excludes.
+fn unexpected(_: &Event) -> Failure {
     Failure::new(
         FailureKind::MediaCrash,
         Code::MediaCrash,

@@ -1,10 +1,16 @@
-//! Finding work: one loop for each process claims the next task whenever there is a free slot.
+//! Claiming: one loop per process claims the next due task whenever a slot is free.
 //!
-//! A process looks when it is woken, when one of its tasks has ended, and every [`LOOK`] by itself: the queue makes it
-//! faster, and nothing depends on it.
+//! *Mechanism.* The loop waits for a free slot, claims the next task in one statement (`entity::task::claim_next`) and
+//! spawns its attempt. Without a due task it waits for a wake-up of the queue, but at most [`POLL_INTERVAL`]. The queue
+//! only makes it faster; a due task is also found without it.
+//!
+//! *Invariants.* Each claim has an attempt in this process. A claim whose statement failed or timed out may have been
+//! committed all the same, also one of a loop that panicked. For one lease after such an error, the loop returns all
+//! tasks that are claimed under the name of this process and that it does not process.
 
-use crate::lease::ANSWER_WITHIN;
-use crate::{Env, process_task};
+use crate::database::QUERY_TIMEOUT;
+use crate::env::Env;
+use crate::process_task;
 use background::Background;
 use domain::ClaimPolicy;
 use entity::task::{self, Claim, LEASE, Model};
@@ -19,110 +25,114 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How often an idle process looks by itself.
-const LOOK: Duration = Duration::from_secs(1);
+/// Interval in which an idle process looks for due tasks, and pause after an error.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Works on tasks, `settings.tasks` at a time, until `shutdown`; returns when those in progress have ended.
+/// Processes tasks until `shutdown`, at most `settings.tasks` at the same time. Returns when those in progress have
+/// ended.
 pub(crate) async fn run(env: Env, shutdown: CancellationToken, background: &Background) {
     let wakeups = env.queue.listen(shutdown.clone(), background.clone());
-    let crew = Crew {
+    let attempts = Attempts {
         slots: Arc::new(Semaphore::new(env.settings.tasks.max(1))),
-        held: Held::default(),
+        claims: ActiveClaims::default(),
         tracker: TaskTracker::new(),
     };
     background
-        .keep("worker", || look(&env, &crew, &wakeups, &shutdown))
+        .keep("worker", || claim_loop(&env, &attempts, &wakeups, &shutdown))
         .await;
-    crew.tracker.close();
-    crew.tracker.wait().await;
+    attempts.tracker.close();
+    attempts.tracker.wait().await;
     wakeups.closed().await;
 }
 
-/// The tasks in progress, which outlive a panic of the loop.
-struct Crew {
+/// The attempts in progress. They continue when the claim loop panics and restarts.
+struct Attempts {
     slots: Arc<Semaphore>,
-    held: Held,
+    claims: ActiveClaims,
     tracker: TaskTracker,
 }
 
-async fn look(env: &Env, crew: &Crew, wakeups: &Wakeups, shutdown: &CancellationToken) {
-    let Crew { slots, held, tracker } = crew;
-    let mut claims = Claims::new(env.clone(), held.clone());
-    let free = async || slots.clone().acquire_owned().await.expect("the slots are never closed");
-    while let Some(slot) = shutdown.run_until_cancelled(free()).await {
-        // Not given up at a shutdown: a claim that nobody works on would wait for the end of its lease.
-        match claims.next().await {
+async fn claim_loop(env: &Env, attempts: &Attempts, wakeups: &Wakeups, shutdown: &CancellationToken) {
+    let Attempts { slots, claims, tracker } = attempts;
+    let mut claimer = Claimer::new(env.clone(), claims.clone());
+    let free_slot = async || slots.clone().acquire_owned().await.expect("the slots are never closed");
+    while let Some(slot) = shutdown.run_until_cancelled(free_slot()).await {
+        // Not canceled by the shutdown: an abandoned claim would block its task until the lease expires.
+        match claimer.next().await {
             Ok(Some(task)) => {
-                tracker.spawn(work(env.clone(), task, held.clone(), slot));
-                // This process may be busy now, and another one idle.
+                tracker.spawn(run_attempt(env.clone(), task, claims.clone(), slot));
+                // More tasks may be due, and this process may have no other free slot.
                 tracker.spawn(wake_another(env.clone()));
             }
             Ok(None) => {
                 drop(slot);
-                let _ = shutdown.run_until_cancelled(timeout(LOOK, wakeups.woken())).await;
+                let _ = shutdown
+                    .run_until_cancelled(timeout(POLL_INTERVAL, wakeups.woken()))
+                    .await;
             }
             Err(error) => {
                 drop(slot);
-                tracing::warn!(%error, "failed to claim");
-                shutdown.run_until_cancelled(tokio::time::sleep(LOOK)).await;
+                tracing::warn!(%error, "failed to claim a task");
+                shutdown.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await;
             }
         }
     }
 }
 
-/// The claims of this process.
-struct Claims {
+/// Claims tasks for this process.
+struct Claimer {
     env: Env,
-    held: Held,
+    active: ActiveClaims,
     policy: ClaimPolicy,
-    /// A claim failed before this moment, or a loop before this one: the database may have made it all the same, or may make
-    /// it yet, until the lease of such a claim is over.
-    unsure_until: Instant,
+    /// Until this moment there may be claims of this process that it does not know; see the invariants above.
+    uncertain_until: Instant,
 }
 
-impl Claims {
-    fn new(env: Env, held: Held) -> Self {
+impl Claimer {
+    fn new(env: Env, active: ActiveClaims) -> Self {
         Self {
             env,
-            held,
+            active,
             policy: ClaimPolicy::default(),
-            unsure_until: Instant::now() + LEASE,
+            uncertain_until: Instant::now() + LEASE,
         }
     }
 
+    /// Claims the next task; `None` when no task is due.
     async fn next(&mut self) -> Result<Option<Model>, DbErr> {
         let (db, worker) = (&self.env.db, self.env.scratch.worker());
-        if Instant::now() < self.unsure_until {
-            let lost = in_time(ANSWER_WITHIN, task::release_others(db, worker, &self.held.all())).await?;
-            if lost > 0 {
-                tracing::warn!(lost, "gave back tasks whose claim was not heard of");
+        if Instant::now() < self.uncertain_until {
+            let active = self.active.all();
+            let released = in_time(QUERY_TIMEOUT, task::release_others(db, worker, &active)).await?;
+            if released > 0 {
+                tracing::warn!(released, "released tasks whose claim was not acknowledged");
             }
         }
-        let claimed = in_time(ANSWER_WITHIN, task::claim_next(db, self.policy, worker)).await;
+        let claimed = in_time(QUERY_TIMEOUT, task::claim_next(db, self.policy, worker)).await;
         if claimed.is_err() {
-            self.unsure_until = Instant::now() + LEASE;
+            self.uncertain_until = Instant::now() + LEASE;
         }
         let claimed = claimed?;
         if let Some(task) = &claimed {
             self.policy.after = task.owner();
-            self.held.enter(Claim::of(task));
+            self.active.insert(Claim::of(task));
         }
         Ok(claimed)
     }
 }
 
-/// The claims that are worked on.
+/// The claims of the attempts in progress.
 #[derive(Clone, Debug, Default)]
-struct Held(Arc<Mutex<Vec<Claim>>>);
+struct ActiveClaims(Arc<Mutex<Vec<Claim>>>);
 
-impl Held {
-    fn enter(&self, claim: Claim) {
+impl ActiveClaims {
+    fn insert(&self, claim: Claim) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(claim);
     }
 
-    fn leave(&self, claim: Claim) {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.retain(|other| *other != claim);
+    fn remove(&self, claim: Claim) {
+        let mut claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        claims.retain(|other| *other != claim);
     }
 
     fn all(&self) -> Vec<Claim> {
@@ -130,18 +140,18 @@ impl Held {
     }
 }
 
-/// Works on a task. After a panic its lease runs out, which counts as a failed try.
-async fn work(env: Env, task: Model, held: Held, slot: OwnedSemaphorePermit) {
+/// Processes a task. After a panic the lease expires, which counts as a failed attempt.
+async fn run_attempt(env: Env, task: Model, claims: ActiveClaims, slot: OwnedSemaphorePermit) {
     let attempt = AssertUnwindSafe(process_task::run(&env, &task)).catch_unwind();
     if attempt.await.is_err() {
-        tracing::error!(task.id = task.id, "the work on a task panicked");
+        tracing::error!(task.id = task.id, "an attempt panicked");
     }
-    held.leave(Claim::of(&task));
+    claims.remove(Claim::of(&task));
     drop(slot);
 }
 
 async fn wake_another(env: Env) {
     if let Err(error) = env.queue.wake().await {
-        tracing::debug!(error = format!("{error:#}"), "no other worker was woken");
+        tracing::debug!(error = format!("{error:#}"), "failed to wake another worker");
     }
 }

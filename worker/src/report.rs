@@ -1,5 +1,6 @@
-//! What was done and why, as the API shows it; and what is known of an attempt that failed.
+//! The report of an attempt, as the API shows it: phases, plan, sandbox, outputs, warnings and cost.
 
+use crate::outcome::MeasuredCost;
 use domain::plan::{Cost, Sample, Warning, WarningCode, predict};
 use domain::protocol::{Depth, Report, SandboxStatus};
 use domain::{Plan, Probe};
@@ -8,51 +9,53 @@ use entity::trace::Findings;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
 
-/// What is known of an attempt so far.
-pub(crate) struct Notes {
-    phase_began: Instant,
-    known: Map<String, Value>,
+/// Collects the report while the attempt runs, so that a failed attempt has one as well.
+pub(crate) struct ReportBuilder {
+    phase_started: Instant,
+    fields: Map<String, Value>,
+    /// Duration of each phase in milliseconds.
     timings: Map<String, Value>,
     plan: Option<Value>,
+    /// Class of work and predicted cost.
     predicted: Option<(String, Cost)>,
 }
 
-impl Notes {
+impl ReportBuilder {
     pub(crate) fn new() -> Self {
         Self {
-            phase_began: Instant::now(),
-            known: Map::new(),
+            phase_started: Instant::now(),
+            fields: Map::new(),
             timings: Map::new(),
             plan: None,
             predicted: None,
         }
     }
 
-    /// A phase has ended: how long it took, in all takes, is kept under this name.
-    pub(crate) fn took(&mut self, phase: &str) {
+    /// Records the end of a phase. A phase that runs twice is recorded with the sum.
+    pub(crate) fn phase_ended(&mut self, phase: &str) {
         let total = self.timings.entry(format!("{phase}_ms")).or_insert(0.into());
-        *total = (total.as_u64().unwrap_or(0) + ms(self.phase_began.elapsed())).into();
-        self.phase_began = Instant::now();
+        *total = (total.as_u64().unwrap_or(0) + millis(self.phase_started.elapsed())).into();
+        self.phase_started = Instant::now();
     }
 
-    /// What is going to be done, and what that is expected to cost.
+    /// Records the plan and its predicted cost.
     pub(crate) fn planned(&mut self, plan: &Plan, probe: &Probe, threads: u32) {
         let (class, cost) = predict(plan, probe, threads);
-        let expected = json!({ "class": class, "cpu_s": cost.cpu_s, "wall_s": cost.wall_s, "bytes": cost.bytes });
-        self.known.insert("predicted".to_owned(), expected);
+        let predicted = json!({ "class": class, "cpu_s": cost.cpu_s, "wall_s": cost.wall_s, "bytes": cost.bytes });
+        self.fields.insert("predicted".to_owned(), predicted);
         self.plan = Some(json!(plan));
-        self.known.insert("warnings".to_owned(), json!(plan.warnings));
+        self.fields.insert("warnings".to_owned(), json!(plan.warnings));
         self.predicted = Some((class, cost));
     }
 
-    /// What the kernel granted.
-    pub(crate) fn child(&mut self, sandbox: &SandboxStatus) {
-        self.known.insert("sandbox".to_owned(), json!(sandbox));
+    /// Records the sandbox of the child that rendered.
+    pub(crate) fn sandbox(&mut self, status: &SandboxStatus) {
+        self.fields.insert("sandbox".to_owned(), json!(status));
     }
 
-    /// All that is known, for an attempt that failed.
+    /// The report of a failed attempt.
     pub(crate) fn unfinished(self) -> Findings {
-        let mut report = self.known;
+        let mut report = self.fields;
         report.insert("timings".to_owned(), self.timings.into());
         Findings {
             report: report.into(),
@@ -60,94 +63,98 @@ impl Notes {
         }
     }
 
-    /// The report of a processed task, and what it came to beside what was expected.
-    pub(crate) fn finished(mut self, made: &Done<'_>) -> (Findings, Option<(String, Sample)>) {
+    /// The report of a successful attempt, and its cost.
+    pub(crate) fn finished(mut self, work: &FinishedWork<'_>) -> (Findings, Option<MeasuredCost>) {
         let predicted = self.predicted.take();
-        let bytes_out: u64 = made.outputs.iter().map(|output| output.bytes).sum();
-        let wall_s = Duration::from_millis(made.report.wall_ms).as_secs_f64();
-        let facts = json!({
-            "outputs": outputs(made),
-            "warnings": warnings(made),
-            "cpu_ms": made.report.cpu_ms,
-            "wall_ms": made.report.wall_ms,
-            "peak_memory_bytes": made.report.peak_memory_bytes,
-            "bytes_in": made.bytes_in,
+        let bytes_out: u64 = work.outputs.iter().map(|output| output.bytes).sum();
+        let wall_s = Duration::from_millis(work.report.wall_ms).as_secs_f64();
+        let fields = json!({
+            "outputs": outputs(work),
+            "warnings": warnings(work),
+            "cpu_ms": work.report.cpu_ms,
+            "wall_ms": work.report.wall_ms,
+            "peak_memory_bytes": work.report.peak_memory_bytes,
+            "bytes_in": work.bytes_in,
             "bytes_out": bytes_out,
-            "media_ms": ms(media(made.plan)),
-            "speed": (speed(made.plan, made.report) * 100.0).round() / 100.0,
-            "ffmpeg": made.report.ffmpeg,
-            "verified": made.depth,
+            "media_ms": millis(duration(work.plan)),
+            "speed": (speed(work.plan, work.report) * 100.0).round() / 100.0,
+            "ffmpeg": work.report.ffmpeg,
+            "verified": work.depth,
         });
-        let mut findings = self.unfinished();
-        if let (Some(report), Value::Object(facts)) = (findings.report.as_object_mut(), facts) {
-            report.extend(facts);
+        let mut trace = self.unfinished();
+        if let (Some(report), Value::Object(fields)) = (trace.report.as_object_mut(), fields) {
+            report.extend(fields);
         }
         let actual = Cost {
-            cpu_s: Duration::from_millis(made.report.cpu_ms).as_secs_f64(),
+            cpu_s: Duration::from_millis(work.report.cpu_ms).as_secs_f64(),
             wall_s,
             bytes: bytes_out as f64,
         };
-        (
-            findings,
-            predicted.map(|(class, predicted)| (class, Sample { predicted, actual })),
-        )
+        let cost = predicted.map(|(class, predicted)| MeasuredCost {
+            class,
+            sample: Sample { predicted, actual },
+        });
+        (trace, cost)
     }
 }
 
-/// What a finished attempt is reported from.
-pub(crate) struct Done<'a> {
+/// The facts of a successful attempt.
+pub(crate) struct FinishedWork<'a> {
     pub(crate) plan: &'a Plan,
+    /// The report of the media child.
     pub(crate) report: &'a Report,
     pub(crate) outputs: &'a [output::New],
     pub(crate) sandbox: &'a SandboxStatus,
     pub(crate) depth: Depth,
+    /// Size of all sources.
     pub(crate) bytes_in: u64,
 }
 
-/// Media seconds made per second of the transcode.
-pub(crate) fn speed(plan: &Plan, made: &Report) -> f64 {
-    let wall = Duration::from_millis(made.wall_ms).as_secs_f64();
-    media(plan).as_secs_f64() / wall.max(0.001)
+/// Seconds of media per second of the transcode.
+pub(crate) fn speed(plan: &Plan, report: &Report) -> f64 {
+    let wall = Duration::from_millis(report.wall_ms).as_secs_f64();
+    duration(plan).as_secs_f64() / wall.max(0.001)
 }
 
-/// The length of the longest output.
-fn media(plan: &Plan) -> Duration {
+/// Duration of the longest output.
+fn duration(plan: &Plan) -> Duration {
     let longest = plan.outputs.iter().map(|output| plan.duration_us(output)).max();
     Duration::from_micros(longest.unwrap_or_default())
 }
 
-fn outputs(made: &Done<'_>) -> Vec<Value> {
-    let rows = made.plan.outputs.iter().zip(&made.report.outputs).zip(made.outputs);
-    let rows = rows.map(|((planned, made), stored)| {
+fn outputs(work: &FinishedWork<'_>) -> Vec<Value> {
+    let rows = work.plan.outputs.iter().zip(&work.report.outputs).zip(work.outputs);
+    let rows = rows.map(|((planned, rendered), stored)| {
         json!({
             "name": planned.file,
             "kind": planned.content.kind(),
             "steps": planned.steps,
             "encoder": planned.content,
-            "frames": made.frames,
-            "duration_ms": made.duration_us / 1_000,
-            "packets_from_ms": made.packets_from_us.map(|us| us / 1_000),
+            "frames": rendered.frames,
+            "duration_ms": rendered.duration_us / 1_000,
+            "packets_from_ms": rendered.packets_from_us.map(|us| us / 1_000),
             "bytes": stored.bytes,
         })
     });
     rows.collect()
 }
 
-fn warnings<'a>(made: &Done<'a>) -> Vec<Warning> {
-    let mut warnings: Vec<Warning> = made
+/// The warnings of plan and child, and one for an incomplete sandbox.
+fn warnings(work: &FinishedWork<'_>) -> Vec<Warning> {
+    let mut warnings: Vec<Warning> = work
         .plan
         .warnings
         .iter()
-        .chain(&made.report.warnings)
+        .chain(&work.report.warnings)
         .cloned()
         .collect();
-    if !made.sandbox.is_full() {
-        let detail = format!("landlock: {}, seccomp: {}", made.sandbox.landlock, made.sandbox.seccomp);
+    if !work.sandbox.is_full() {
+        let detail = format!("landlock: {}, seccomp: {}", work.sandbox.landlock, work.sandbox.seccomp);
         warnings.push(Warning::new(WarningCode::SandboxPartial, detail));
     }
     warnings
 }
 
-fn ms(duration: Duration) -> u64 {
+fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

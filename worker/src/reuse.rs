@@ -1,35 +1,35 @@
-//! Work that was done before is not done again: what makes two tasks of an account the same work.
+//! Reuse of outputs: two tasks of an account with the same fingerprint have the same outputs.
 
-use crate::footage::Footage;
+use crate::inputs::Inputs;
 use domain::Recipe;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-/// Everything that the outputs follow from.
+/// Everything that determines the outputs of a task.
 #[derive(Serialize)]
-struct Work<'a> {
-    /// Other versions may make other files.
+struct FingerprintInput<'a> {
+    /// Another version may render other outputs.
     version: &'static str,
     recipe: &'a Recipe,
-    /// Hashes of the source and of the clips beside it.
+    /// SHA-256 of the source and of the clips.
     sources: Vec<&'a str>,
-    /// Names and hashes of the images.
+    /// Name and SHA-256 of each image.
     images: Vec<(&'a str, &'a str)>,
 }
 
-/// The same for the same bytes, the same wishes and the same version, and for nothing else.
-pub(crate) fn fingerprint(recipe: &Recipe, footage: &Footage) -> String {
-    let work = Work {
+/// SHA-256 over version, recipe and the hashes of all inputs, in hexadecimal.
+pub(crate) fn fingerprint(recipe: &Recipe, inputs: &Inputs) -> String {
+    let input = FingerprintInput {
         version: env!("CARGO_PKG_VERSION"),
         recipe,
-        sources: footage.sources.iter().map(|source| source.sha256.as_str()).collect(),
-        images: footage
+        sources: inputs.sources.iter().map(|source| source.sha256.as_str()).collect(),
+        images: inputs
             .images
             .iter()
             .map(|image| (image.name.as_str(), image.sha256.as_str()))
             .collect(),
     };
-    // Plain structs with text keys always have a JSON form.
-    let text = serde_json::to_vec(&work).unwrap_or_default();
-    hex::encode(Sha256::digest(text))
+    // Structs with text keys always serialize to JSON.
+    let json = serde_json::to_vec(&input).unwrap_or_default();
+    hex::encode(Sha256::digest(json))
 }

@@ -1,10 +1,16 @@
-//! Directories in which children write. Each process has its own, under a lock that dies with it, so that the next
-//! process to start removes what a killed one left behind and nothing else.
+//! Scratch directories, in which children write.
 //!
-//! The name of the directory is the name of the worker in the database. A directory without a living process therefore
-//! also tells whose tasks need not wait for the end of their leases. Where the scratch directory does not outlive the
-//! process (a tmpfs, a new container), nothing tells, and the leases decide. Workers with separate scratch directories
-//! never see each other's.
+//! *Problem.* A process that is killed leaves files behind. The next one must remove them, but not those of a process
+//! that is still running.
+//!
+//! *Mechanism.* Each process creates a directory of its own and holds a lock (flock(2)) on a file in it. The kernel
+//! releases the lock when the process ends, for any reason. A process that starts removes the directories without a
+//! lock.
+//!
+//! The name of the directory is the name of the worker in the database. A directory without a lock therefore also tells
+//! whose tasks can be returned before their leases expire. When the directory does not outlive the process (a tmpfs, a
+//! new container), those tasks wait for their leases. Workers with different scratch roots never see each other's
+//! directories.
 
 use domain::WorkerId;
 use entity::task::Model;
@@ -22,22 +28,24 @@ pub struct Scratch {
     _lock: Flock<File>,
 }
 
+/// Name of the locked file.
 const LOCK: &str = "lock";
 
 impl Scratch {
-    /// Makes a directory below `root` and removes those of processes that no longer run. Processes that start at the same
-    /// time wait for each other.
+    /// Creates a directory below `root` and removes those of processes that have ended.
     ///
     /// # Errors
     /// When `root` cannot be written.
     pub fn open(root: &Path) -> io::Result<Self> {
         fs::create_dir_all(root)?;
-        // A directory that is made and not locked yet must not look like that of a dead process.
-        let starting = File::create(root.join(LOCK))?;
-        let _starting = Flock::lock(starting, FlockArg::LockExclusive).map_err(|(_, error)| io::Error::from(error))?;
+        // Serializes processes that start at the same time. Without it, one could remove the directory that another one
+        // has created and not locked yet.
+        let start_lock = File::create(root.join(LOCK))?;
+        let _start_lock =
+            Flock::lock(start_lock, FlockArg::LockExclusive).map_err(|(_, error)| io::Error::from(error))?;
         let mut dead = Vec::new();
         for entry in fs::read_dir(root)? {
-            dead.extend(remove_stale(&entry?.path()));
+            dead.extend(remove_if_dead(&entry?.path()));
         }
         let worker = WorkerId(uuid::Uuid::now_v7().to_string());
         let path = root.join(&worker.0);
@@ -51,25 +59,25 @@ impl Scratch {
         })
     }
 
-    /// The name of this process in the database.
+    /// Name of this process in the database.
     pub(crate) const fn worker(&self) -> &WorkerId {
         &self.worker
     }
 
-    /// The processes that worked here and were killed, as far as their directories were found.
+    /// Names of the processes whose directories were removed: they were killed, and their tasks can be returned at
+    /// once.
     pub(crate) fn dead(&self) -> &[WorkerId] {
         &self.dead
     }
 
-    /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A directory for one attempt; it goes when the value is dropped.
+    /// Creates the directory of one attempt, which is removed when the value is dropped.
     pub(crate) fn directory(&self, task: &Model) -> io::Result<Directory> {
         let path = self.path.join(format!("{}-{}", task.id, task.attempt));
-        // With its parents, which a cleanup of temporary files may have removed.
+        // Creates its parents as well: a cleanup of temporary files may have removed them.
         fs::create_dir_all(&path)?;
         Ok(Directory(path))
     }
@@ -81,7 +89,7 @@ impl Drop for Scratch {
     }
 }
 
-/// A directory that goes with its value.
+/// A directory that is removed on drop.
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {
@@ -89,8 +97,8 @@ impl Directory {
         &self.0
     }
 
-    /// Makes a directory in it.
-    pub(crate) fn child(&self, name: &str) -> io::Result<PathBuf> {
+    /// Creates a subdirectory.
+    pub(crate) fn create_dir(&self, name: &str) -> io::Result<PathBuf> {
         let path = self.0.join(name);
         fs::create_dir(&path)?;
         Ok(path)
@@ -103,7 +111,7 @@ impl Drop for Directory {
     }
 }
 
-/// The lock of a scratch directory; `None` when another process holds it.
+/// Locks a scratch directory; `None` when another process holds the lock.
 fn lock(path: &Path) -> io::Result<Option<Flock<File>>> {
     let file = File::create(path.join(LOCK))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -113,42 +121,44 @@ fn lock(path: &Path) -> io::Result<Option<Flock<File>>> {
     }
 }
 
-/// Removes the directory of a process that no longer runs, and returns its name.
-fn remove_stale(path: &Path) -> Option<WorkerId> {
+/// Removes the directory of a process that has ended; returns its name.
+fn remove_if_dead(path: &Path) -> Option<WorkerId> {
     if !path.is_dir() {
         return None;
     }
     let _lock = lock(path).ok().flatten()?;
-    tracing::info!(path = %path.display(), "removing what a stopped worker left behind");
+    tracing::info!(path = %path.display(), "removing the scratch directory of a worker that has ended");
     remove(path);
     let name = path.file_name()?.to_str()?;
     Some(WorkerId(name.to_owned()))
 }
 
 fn remove(path: &Path) {
-    if let Err(error) = raze(path)
+    if let Err(error) = remove_tree(path)
         && error.kind() != io::ErrorKind::NotFound
     {
         tracing::warn!(path = %path.display(), %error, "failed to remove a scratch directory");
     }
 }
 
-/// Removes a directory and all below it, however deep: a child that was broken into may have made it so deep that to walk
-/// down would take all descriptors or all of the stack. Directories in directories are moved up first.
-fn raze(top: &Path) -> io::Result<()> {
-    let (mut moved, mut left) = (0_u64, vec![top.to_owned()]);
-    while let Some(directory) = left.pop() {
+/// Removes a directory tree of any depth.
+///
+/// A child that was taken over may have nested directories so deep that recursion would use up all file descriptors or
+/// the stack, and that paths would be too long. So each subdirectory is first moved to the top.
+fn remove_tree(top: &Path) -> io::Result<()> {
+    let (mut moved, mut pending) = (0_u64, vec![top.to_owned()]);
+    while let Some(directory) = pending.pop() {
         for entry in fs::read_dir(&directory)? {
             let entry = entry?;
             if !entry.file_type()?.is_dir() {
                 fs::remove_file(entry.path())?;
             } else if directory == top {
-                left.push(entry.path());
+                pending.push(entry.path());
             } else {
                 moved += 1;
-                let up = top.join(format!("{}-{moved}", uuid::Uuid::now_v7()));
-                fs::rename(entry.path(), &up)?;
-                left.push(up);
+                let target = top.join(format!("{}-{moved}", uuid::Uuid::now_v7()));
+                fs::rename(entry.path(), &target)?;
+                pending.push(target);
             }
         }
         if directory != top {
@@ -163,30 +173,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_goes_however_deep_it_is() {
+    fn a_tree_is_removed_however_deep_it_is() {
         let root = tempfile::tempdir().unwrap();
         let top = root.path().join("top");
         fs::create_dir(&top).unwrap();
-        // Deeper than a path may be long, from the inside out.
+        // Deeper than a path may be long, so it is built from the inside out.
         for depth in 0..5_000 {
-            let around = root.path().join("around");
-            fs::create_dir(&around).unwrap();
-            fs::write(around.join("file"), "x").unwrap();
+            let outer = root.path().join("outer");
+            fs::create_dir(&outer).unwrap();
+            fs::write(outer.join("file"), "x").unwrap();
             if depth > 0 {
-                fs::rename(root.path().join("inner"), around.join("inner")).unwrap();
+                fs::rename(root.path().join("inner"), outer.join("inner")).unwrap();
             }
-            fs::rename(&around, root.path().join("inner")).unwrap();
+            fs::rename(&outer, root.path().join("inner")).unwrap();
         }
         fs::rename(root.path().join("inner"), top.join("inner")).unwrap();
         fs::create_dir_all(top.join("a/b")).unwrap();
         std::os::unix::fs::symlink("/etc", top.join("a/link")).unwrap();
-        raze(&top).unwrap();
+        remove_tree(&top).unwrap();
         assert!(!top.exists() && Path::new("/etc/passwd").exists());
-        assert_eq!(raze(&top).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(remove_tree(&top).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
-    fn a_living_process_keeps_its_directory_and_a_dead_one_loses_it() {
+    fn only_directories_of_ended_processes_are_removed() {
         let root = tempfile::tempdir().unwrap();
         let stale = root.path().join("stale");
         fs::create_dir_all(stale.join("5-1/out")).unwrap();

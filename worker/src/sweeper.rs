@@ -1,103 +1,113 @@
-//! The loops that find what was lost: tasks of workers that are gone, files that no row names, replies that were kept
-//! long enough.
+//! The background tasks `sweeper` and `trash`, which run in every worker.
+//!
+//! - `sweeper` returns tasks of workers that are gone: those whose lease expired, and at the start those of processes
+//!   that were killed on this machine ([`Scratch::dead`](crate::Scratch)).
+//! - `trash` removes files that no row names, and idempotency keys that are old enough.
+//!
+//! They are separate loops, because removing files may take long, and tasks must not wait for that.
 
-use crate::Env;
+use crate::env::Env;
 use background::Background;
 use entity::{DatabaseTransaction, DbErr, idempotency, in_time, task, trash};
 use std::time::Duration;
 use storage::Target;
 use tokio_util::sync::CancellationToken;
 
-/// Leases. The task of a worker that vanished waits for the rest of its lease and this.
-const SWEEP: Duration = Duration::from_secs(5);
-/// Tasks of killed processes, while the database does not answer.
-const AGAIN: Duration = Duration::from_secs(1);
-/// Files and replies.
-const TIDY: Duration = Duration::from_secs(60);
+/// Interval between two searches for expired leases.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// Interval between two tries to return the tasks of killed processes, while the database is away.
+const RECLAIM_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval between two removals of files and idempotency keys.
+const TRASH_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A file that could not be removed is tried again then.
-const LATER: Duration = Duration::from_secs(600);
+/// Delay of the next try to remove a file.
+const REMOVE_RETRY_DELAY: Duration = Duration::from_secs(600);
 
-/// Most files removed at once.
-const BATCH: usize = 500;
+/// Maximum number of files that are removed in one round.
+const REMOVE_BATCH: u64 = 500;
 
-/// How long each of the loop's queries may take: it must not stop because one of them does.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout of each query. A query without one could block its loop forever.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Two loops: to remove files may take long, and nobody else finds the lost meanwhile.
+/// Runs both background tasks until `shutdown`.
 pub(crate) async fn run(env: Env, shutdown: CancellationToken, background: Background) {
     tokio::join!(
-        background.keep("sweeper", || find(&env, &shutdown)),
-        background.keep("trash", || clear(&env, &shutdown)),
+        background.keep("sweeper", || sweep_loop(&env, &shutdown)),
+        background.keep("trash", || trash_loop(&env, &shutdown)),
     );
 }
 
-async fn find(env: &Env, shutdown: &CancellationToken) {
-    let mut reclaimed = env.scratch.dead().is_empty();
+async fn sweep_loop(env: &Env, shutdown: &CancellationToken) {
+    let mut is_reclaimed = env.scratch.dead().is_empty();
     while !shutdown.is_cancelled() {
-        if !reclaimed {
+        if !is_reclaimed {
             let dead = env.scratch.dead();
-            reclaimed = tell(&taken_back(env, async |db| task::reclaim(db, dead).await).await);
+            is_reclaimed = log_error(&return_tasks(env, async |db| task::reclaim(db, dead).await).await);
         }
-        tell(&taken_back(env, async |db| task::sweep(db).await).await);
-        let pause = if reclaimed { SWEEP } else { AGAIN };
+        log_error(&return_tasks(env, async |db| task::sweep(db).await).await);
+        let pause = if is_reclaimed {
+            SWEEP_INTERVAL
+        } else {
+            RECLAIM_RETRY_INTERVAL
+        };
         shutdown.run_until_cancelled(tokio::time::sleep(pause)).await;
     }
 }
 
-async fn clear(env: &Env, shutdown: &CancellationToken) {
+async fn trash_loop(env: &Env, shutdown: &CancellationToken) {
     while !shutdown.is_cancelled() {
-        let tidied = async {
-            tell(&tidy(env).await);
-            tell(&in_time(PATIENCE, idempotency::forget(&env.db)).await.map(drop));
+        let round = async {
+            log_error(&remove_due_files(env).await);
+            log_error(&in_time(QUERY_TIMEOUT, idempotency::forget(&env.db)).await.map(drop));
         };
-        shutdown.run_until_cancelled(Box::pin(tidied)).await;
-        shutdown.run_until_cancelled(tokio::time::sleep(TIDY)).await;
+        shutdown.run_until_cancelled(Box::pin(round)).await;
+        shutdown.run_until_cancelled(tokio::time::sleep(TRASH_INTERVAL)).await;
     }
 }
 
-/// Whether it went well.
-fn tell(result: &Result<(), DbErr>) -> bool {
+/// Logs an error; `true` when there is none.
+fn log_error(result: &Result<(), DbErr>) -> bool {
     if let Err(error) = result {
-        tracing::warn!(%error, "a sweep failed; the next one follows");
+        tracing::warn!(%error, "a sweep failed; it will be repeated");
     }
     result.is_ok()
 }
 
-/// Takes tasks back from workers that are gone, and wakes one that lives.
-async fn taken_back(
+/// Runs a write that returns tasks of workers that are gone, and wakes a worker for them.
+async fn return_tasks(
     env: &Env,
-    take: impl AsyncFnOnce(&DatabaseTransaction) -> Result<task::Swept, DbErr>,
+    write: impl AsyncFnOnce(&DatabaseTransaction) -> Result<task::Swept, DbErr>,
 ) -> Result<(), DbErr> {
-    let swept = in_time(PATIENCE, entity::write(&env.db, take)).await?;
+    let swept = in_time(QUERY_TIMEOUT, entity::write(&env.db, write)).await?;
     if swept == task::Swept::default() {
         return Ok(());
     }
     tracing::warn!(
         returned = swept.returned,
         given_up = swept.given_up,
-        "took tasks from workers that vanished"
+        "returned tasks of workers that are gone"
     );
     metrics::counter!("rushes_leases_expired_total").increment(swept.returned + swept.given_up);
     if let Err(error) = env.queue.wake().await {
-        tracing::debug!(error = format!("{error:#}"), "no worker was woken");
+        tracing::debug!(error = format!("{error:#}"), "failed to wake a worker");
     }
     Ok(())
 }
 
-async fn tidy(env: &Env) -> Result<(), DbErr> {
-    let due = in_time(PATIENCE, trash::due(&env.db, u64::try_from(BATCH).unwrap_or(u64::MAX)));
-    for key in due.await? {
+/// Removes one batch of files that are due on the trash list.
+async fn remove_due_files(env: &Env) -> Result<(), DbErr> {
+    let keys = in_time(QUERY_TIMEOUT, trash::due(&env.db, REMOVE_BATCH)).await?;
+    for key in keys {
         let removed = match Target::parse(&key) {
             Ok(target) => env.storage.remove(&target).await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         match removed {
-            Ok(()) => in_time(PATIENCE, trash::keep(&env.db, &key)).await?,
+            Ok(()) => in_time(QUERY_TIMEOUT, trash::keep(&env.db, &key)).await?,
             Err(error) => {
-                tracing::warn!(key, error, "failed to remove a file; it stays on the list");
-                // Behind the others, which may be easier.
-                in_time(PATIENCE, trash::put(&env.db, &[key], LATER)).await?;
+                tracing::warn!(key, error, "failed to remove a file; it stays on the trash list");
+                // Later, so that it does not keep other files from being removed.
+                in_time(QUERY_TIMEOUT, trash::put(&env.db, &[key], REMOVE_RETRY_DELAY)).await?;
             }
         }
     }

@@ -1,8 +1,8 @@
-//! Wake-ups in memory and through a Redis of their own.
+//! Tests of wake-ups in memory and through a Redis server.
 
 #![cfg(test)]
 
-mod columns;
-mod redis_away;
+mod queues;
+mod redis_failures;
 mod redis_server;
 mod wakeups;

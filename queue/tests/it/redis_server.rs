@@ -1,11 +1,11 @@
-//! A throw-away `redis-server` on a free port, which can be killed and started again.
+//! A temporary `redis-server` on a free port, which can be killed and restarted.
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
-/// Gone with the value.
+/// Killed when it is dropped.
 pub(crate) struct RedisServer {
     port: u16,
     dir: TempDir,
@@ -13,7 +13,7 @@ pub(crate) struct RedisServer {
 }
 
 impl RedisServer {
-    /// `None`, said aloud, when the program is not installed.
+    /// `None`, with a message on standard output, when `redis-server` is not installed.
     pub(crate) fn start() -> Option<Self> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .unwrap()
@@ -38,7 +38,7 @@ impl RedisServer {
         Some(server)
     }
 
-    /// Forgets everything, as Redis without persistence does.
+    /// Restarts the server without its data, since it has no persistence.
     pub(crate) fn start_again(&mut self) {
         self.kill();
         let mut child = Command::new("redis-server")
@@ -55,7 +55,7 @@ impl RedisServer {
         assert!(ready, "redis-server ended instead of listening");
     }
 
-    /// As `kill -9`.
+    /// Kills the server with SIGKILL.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -63,8 +63,8 @@ impl RedisServer {
         }
     }
 
-    /// Stops the process (SIGSTOP): the kernel still accepts connections, and no command is answered.
-    #[allow(dead_code, reason = "not every test needs it")]
+    /// Stops the process with SIGSTOP: the kernel still accepts connections, but no command is answered.
+    #[allow(dead_code, reason = "some of the crates that include this file do not use it")]
     pub(crate) fn hang(&self) {
         let id = self.child.as_ref().unwrap().id().to_string();
         assert!(Command::new("kill").args(["-STOP", &id]).status().unwrap().success());
@@ -74,6 +74,7 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
+    /// Sends one command.
     pub(crate) async fn ask<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
         let client = redis::Client::open(self.url()).unwrap();
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();

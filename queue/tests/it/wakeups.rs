@@ -1,17 +1,17 @@
-//! What holds for every queue.
+//! Tests that every queue passes.
 
-use crate::columns::{Process, columns};
+use crate::queues::{Process, all_queues};
 use queue::Queue;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 #[tokio::test]
 async fn a_wake_up_reaches_an_idle_process() {
-    for column in columns() {
-        column.queue.ready().await.unwrap();
-        let process = Process::listening_to(&column.queue);
+    for test in all_queues() {
+        test.queue.ready().await.unwrap();
+        let process = Process::listening_to(&test.queue);
         for _ in 0..3 {
-            column.queue.wake().await.unwrap();
+            test.queue.wake().await.unwrap();
             process.woken().await;
         }
         process.stop().await;
@@ -19,10 +19,10 @@ async fn a_wake_up_reaches_an_idle_process() {
 }
 
 #[tokio::test]
-async fn a_wake_up_waits_for_a_process_that_begins_later() {
-    for column in columns() {
-        column.queue.wake().await.unwrap();
-        let process = Process::listening_to(&column.queue);
+async fn a_wake_up_waits_for_a_process_that_starts_later() {
+    for test in all_queues() {
+        test.queue.wake().await.unwrap();
+        let process = Process::listening_to(&test.queue);
         process.woken().await;
         process.stop().await;
     }
@@ -30,62 +30,60 @@ async fn a_wake_up_waits_for_a_process_that_begins_later() {
 
 #[tokio::test]
 async fn many_wake_ups_without_a_listener_are_one() {
-    for column in columns() {
+    for test in all_queues() {
         for _ in 0..50 {
-            column.queue.wake().await.unwrap();
+            test.queue.wake().await.unwrap();
         }
-        let process = Process::listening_to(&column.queue);
+        let process = Process::listening_to(&test.queue);
         process.woken().await;
         let again = process.woken_within(Duration::from_millis(500)).await;
-        assert!(!again, "{}: one job stands for all tasks", column.name);
+        assert!(!again, "{}: one job stands for any number of tasks", test.name);
         process.stop().await;
     }
 }
 
 #[tokio::test]
 async fn each_wake_up_wakes_one_of_two_processes() {
-    for column in columns() {
-        let (one, other) = (
-            Process::listening_to(&column.queue),
-            Process::listening_to(&column.queue),
-        );
-        column.queue.wake().await.unwrap();
+    for test in all_queues() {
+        let first = Process::listening_to(&test.queue);
+        let second = Process::listening_to(&test.queue);
+        test.queue.wake().await.unwrap();
         tokio::select! {
-            () = one.woken() => (),
-            () = other.woken() => (),
+            () = first.woken() => (),
+            () = second.woken() => (),
         }
-        let both = async { tokio::join!(one.wakeups.woken(), other.wakeups.woken()) };
+        let both = async { tokio::join!(first.wakeups.woken(), second.wakeups.woken()) };
         let again = tokio::time::timeout(Duration::from_millis(500), both).await;
-        assert!(again.is_err(), "{}", column.name);
-        one.stop().await;
-        other.stop().await;
+        assert!(again.is_err(), "{}", test.name);
+        first.stop().await;
+        second.stop().await;
     }
 }
 
 #[tokio::test]
-async fn only_redis_urls_are_taken() {
+async fn only_redis_urls_are_accepted() {
     assert!(Queue::redis("redis://127.0.0.1:1/").is_ok());
     assert!(Queue::redis("http://127.0.0.1/").is_err());
 }
 
 #[tokio::test]
 async fn an_idle_process_is_woken_soon() {
-    for column in columns() {
-        let process = Process::listening_to(&column.queue);
-        column.queue.wake().await.unwrap();
+    for test in all_queues() {
+        let process = Process::listening_to(&test.queue);
+        test.queue.wake().await.unwrap();
         process.woken().await;
         let mut latencies = Vec::new();
         for round in 1..=50_u64 {
             sleep(Duration::from_millis(round * 37 % 113)).await;
-            let begun = Instant::now();
-            column.queue.wake().await.unwrap();
+            let started = Instant::now();
+            test.queue.wake().await.unwrap();
             process.woken().await;
-            latencies.push(begun.elapsed());
+            latencies.push(started.elapsed());
         }
         latencies.sort();
-        let (middle, last) = (latencies.get(25).unwrap(), latencies.last().unwrap());
-        println!("{}: wake-up to wake p50 {middle:?} max {last:?}", column.name);
-        assert!(*last < Duration::from_secs(10), "{}: {last:?}", column.name);
+        let (median, longest) = (latencies.get(25).unwrap(), latencies.last().unwrap());
+        println!("{}: wake-up to wake p50 {median:?} max {longest:?}", test.name);
+        assert!(*longest < Duration::from_secs(10), "{}: {longest:?}", test.name);
         process.stop().await;
     }
 }

@@ -1,18 +1,20 @@
-//! What the API needs to know.
+//! Settings of the API.
 
-use super::read::{Read, bad, within};
-use super::{BadSetting, Role, secret};
+use super::environment::{BadSetting, Bounds, Environment, bad};
+use super::role::Role;
+use super::secret;
+use super::workers::{threads, workers};
 use backend::{Cidr, Config, PasswordPolicy, Secrets};
 use domain::{Language, Limits};
 use std::path::Path;
 use std::time::Duration;
 use url::Url;
 
-/// Longest life of a token or a link: 30 days.
+/// Maximum lifetime of a token or a link: 30 days.
 const TTL_MAX_S: u64 = 30 * 24 * 3_600;
 
-/// Reads the settings of the HTTP edge.
-pub(super) fn config(env: &Read<'_>, role: Role, data_dir: &Path, limits: Limits) -> Result<Config, BadSetting> {
+/// Reads the settings of the API.
+pub(super) fn config(env: &Environment<'_>, role: Role, data_dir: &Path, limits: Limits) -> Result<Config, BadSetting> {
     let secrets: Secrets = secret::secrets(env, role, data_dir)?;
     let default = Config::new(secrets);
     let presets: Vec<&str> = domain::preset::built_in().iter().map(|preset| preset.name).collect();
@@ -27,7 +29,7 @@ pub(super) fn config(env: &Read<'_>, role: Role, data_dir: &Path, limits: Limits
         ));
     }
     let ttl = |name, default: Duration| {
-        let seconds = within(env, name, (1..=TTL_MAX_S, "seconds"), default.as_secs())?;
+        let seconds = env.number(name, &Bounds::up_to(TTL_MAX_S, "seconds"), default.as_secs())?;
         Ok::<_, BadSetting>(Duration::from_secs(seconds))
     };
     let policies = [("basic", PasswordPolicy::Basic), ("strict", PasswordPolicy::Strict)];
@@ -42,11 +44,11 @@ pub(super) fn config(env: &Read<'_>, role: Role, data_dir: &Path, limits: Limits
             Language::Es,
         )?,
         limits,
-        threads: super::threads(super::workers(env)?),
+        threads: threads(workers(env)?),
         password_policy: env.one_of("RUSHES_PASSWORD_POLICY", &policies, PasswordPolicy::Basic)?,
         trusted_proxies: env.list::<Cidr>(
             "RUSHES_TRUSTED_PROXIES",
-            "addresses or networks such as 10.0.0.0/8, by commas",
+            "addresses or networks such as 10.0.0.0/8, separated by commas",
         )?,
         cors_origins: cors_origins(env)?,
         hsts: hsts(env)?,
@@ -54,7 +56,7 @@ pub(super) fn config(env: &Read<'_>, role: Role, data_dir: &Path, limits: Limits
     })
 }
 
-fn public_url(env: &Read<'_>) -> Result<Option<Url>, BadSetting> {
+fn public_url(env: &Environment<'_>) -> Result<Option<Url>, BadSetting> {
     let accepted = "http:// or https:// and a host";
     let url = env.parsed::<Url>("RUSHES_PUBLIC_URL", accepted)?;
     match url {
@@ -65,17 +67,17 @@ fn public_url(env: &Read<'_>) -> Result<Option<Url>, BadSetting> {
     }
 }
 
-fn hsts(env: &Read<'_>) -> Result<Option<Duration>, BadSetting> {
+fn hsts(env: &Environment<'_>) -> Result<Option<Duration>, BadSetting> {
     let seconds: Option<u64> = env.parsed("RUSHES_HSTS_MAX_AGE_S", "a whole number of seconds")?;
     Ok(seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs))
 }
 
-fn cors_origins(env: &Read<'_>) -> Result<Vec<String>, BadSetting> {
-    let accepted = "origins such as https://studio.example.com, by commas";
+fn cors_origins(env: &Environment<'_>) -> Result<Vec<String>, BadSetting> {
+    let accepted = "origins such as https://studio.example.com, separated by commas";
     let urls: Vec<Url> = env.list("RUSHES_CORS_ORIGINS", accepted)?;
-    let exact = |url: Url| match (url.path(), url.query(), url.scheme()) {
+    let origin = |url: Url| match (url.path(), url.query(), url.scheme()) {
         ("/", None, "http" | "https") => Ok(url.origin().ascii_serialization()),
         _ => Err(bad("RUSHES_CORS_ORIGINS", &format!("{:?}", url.as_str()), accepted)),
     };
-    urls.into_iter().map(exact).collect()
+    urls.into_iter().map(origin).collect()
 }

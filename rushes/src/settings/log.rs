@@ -1,15 +1,16 @@
-//! The filter of log lines. `EnvFilter` takes any word for the name of a module: `verbose` would turn everything off but a
-//! module of that name.
+//! The filter of log lines, checked before `EnvFilter` parses it.
+//!
+//! `EnvFilter` accepts any word as the name of a module. A misspelled level such as `verbose` would silently turn off
+//! all lines except those of a module of that name.
 
-use super::BadSetting;
-use super::read::{Read, bad};
+use super::environment::{BadSetting, Environment, bad};
 
 const NAME: &str = "RUSHES_LOG";
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
-const ACCEPTED: &str = "error, warn, info, debug, trace, off, or such levels of parts: info,worker=debug";
+const ACCEPTED: &str = "error, warn, info, debug, trace, off, or levels of crates such as info,worker=debug";
 
-/// Crates whose lines can be asked for: those of the product, then those that log for it.
-const PARTS: &[&str] = &[
+/// Crates whose level can be set: ours, then those that we use.
+const CRATES: &[&str] = &[
     "backend",
     "domain",
     "entity",
@@ -43,8 +44,8 @@ const PARTS: &[&str] = &[
     "tower_http",
 ];
 
-/// Reads it; what it says nothing about is logged from `info` on.
-pub(super) fn filter(env: &Read<'_>) -> Result<String, BadSetting> {
+/// Reads the filter. The level of crates that it does not name is `info`.
+pub(super) fn filter(env: &Environment<'_>) -> Result<String, BadSetting> {
     let text = env.text(NAME)?.unwrap_or_default();
     let mut directives = vec!["info".to_owned()];
     for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
@@ -54,32 +55,32 @@ pub(super) fn filter(env: &Read<'_>) -> Result<String, BadSetting> {
 }
 
 fn directive(item: &str) -> Result<String, BadSetting> {
-    let refused = |problem: String| bad(NAME, &problem, ACCEPTED);
-    let (part, level) = item
+    let invalid = |problem: String| bad(NAME, &problem, ACCEPTED);
+    let (target, level) = item
         .split_once('=')
-        .map_or((None, item), |(part, level)| (Some(part), level));
+        .map_or((None, item), |(target, level)| (Some(target), level));
     let level = level.to_ascii_lowercase();
     if !LEVELS.contains(&&*level) {
-        let near = nearest(&level, &LEVELS);
-        return Err(refused(format!(
-            "{item:?} has no level that is known (did you mean {near:?}?)"
+        let similar = most_similar(&level, &LEVELS);
+        return Err(invalid(format!(
+            "{item:?} has an unknown level (did you mean {similar:?}?)"
         )));
     }
-    let Some(part) = part else { return Ok(level) };
-    let krate = part.split("::").next().unwrap_or(part);
-    let is_path = part
+    let Some(target) = target else { return Ok(level) };
+    let crate_name = target.split("::").next().unwrap_or(target);
+    let is_path = target
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':'));
-    if !is_path || !PARTS.contains(&krate) {
-        let near = nearest(krate, PARTS);
-        return Err(refused(format!(
-            "{item:?} names no part that logs (did you mean {near:?}?)"
+    if !is_path || !CRATES.contains(&crate_name) {
+        let similar = most_similar(crate_name, CRATES);
+        return Err(invalid(format!(
+            "{item:?} names an unknown crate (did you mean {similar:?}?)"
         )));
     }
-    Ok(format!("{part}={level}"))
+    Ok(format!("{target}={level}"))
 }
 
-fn nearest<'a>(word: &str, known: &[&'a str]) -> &'a str {
+fn most_similar<'a>(word: &str, known: &[&'a str]) -> &'a str {
     known
         .iter()
         .copied()
@@ -89,16 +90,16 @@ fn nearest<'a>(word: &str, known: &[&'a str]) -> &'a str {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+    #![allow(clippy::unwrap_used, reason = "a test fails at the first error")]
     use super::*;
 
     fn read(text: &str) -> Result<String, BadSetting> {
-        filter(&Read(&|_| Some(text.into())))
+        filter(&Environment(&|_| Some(text.into())))
     }
 
     #[test]
-    fn what_is_not_spoken_of_is_logged_as_ever() {
-        for (text, meant) in [
+    fn crates_without_a_level_are_logged_at_info() {
+        for (text, expected) in [
             ("", "info"),
             ("DEBUG", "info,debug"),
             ("warn, worker=debug", "info,warn,worker=debug"),
@@ -106,14 +107,14 @@ mod tests {
             ("off", "info,off"),
         ] {
             let filter = read(text).unwrap();
-            assert_eq!(filter, meant);
+            assert_eq!(filter, expected);
             tracing_subscriber::EnvFilter::try_new(filter).unwrap();
         }
     }
 
     #[test]
-    fn a_word_that_is_no_level_is_refused() {
-        for (text, near) in [
+    fn unknown_levels_and_crates_are_refused() {
+        for (text, similar) in [
             ("verbose", "error"),
             ("inof", "info"),
             ("wroker=debug", "worker"),
@@ -128,7 +129,7 @@ mod tests {
                 error.starts_with("RUSHES_LOG: ") && error.contains("accepted: error, warn"),
                 "{error}"
             );
-            assert!(error.contains("did you mean"), "{error} ({near})");
+            assert!(error.contains("did you mean"), "{error} ({similar})");
         }
     }
 }

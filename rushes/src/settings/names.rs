@@ -1,13 +1,52 @@
-//! Names of variables that begin like ours and are none of ours: a misspelled setting that is ignored shows only when it is missed.
+//! The names of all settings, and the check for unknown variables with our prefix. Without it, a misspelled setting
+//! would be ignored without notice.
 
-use super::{BadSetting, NAMES};
+use super::environment::BadSetting;
 
+/// Names of all settings, in the order of `.env.sample`.
+pub const NAMES: &[&str] = &[
+    "RUSHES_LISTEN",
+    "RUSHES_PUBLIC_URL",
+    "RUSHES_DATA_DIR",
+    "RUSHES_TRUSTED_PROXIES",
+    "RUSHES_CORS_ORIGINS",
+    "RUSHES_METRICS_LISTEN",
+    "RUSHES_STOP_DELAY_S",
+    "RUSHES_HSTS_MAX_AGE_S",
+    "RUSHES_LOG",
+    "RUSHES_LANGUAGE",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "STORAGE_URL",
+    "RUSHES_DEFAULT_PRESET",
+    "RUSHES_WORKERS",
+    "RUSHES_SANDBOX",
+    "RUSHES_VERIFY",
+    "RUSHES_MAX_UPLOAD_BYTES",
+    "RUSHES_MAX_DURATION_S",
+    "RUSHES_MAX_OUTPUT_DURATION_S",
+    "RUSHES_MAX_OUTPUT_FRAMES",
+    "RUSHES_MAX_OUTPUT_MEGAPIXELS",
+    "RUSHES_MAX_TASK_CPU_S",
+    "RUSHES_TOKEN_TTL_S",
+    "RUSHES_LINK_TTL_S",
+    "RUSHES_PASSWORD_POLICY",
+    "RUSHES_JWT_SECRET",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+];
+
+/// Prefix of the settings of ours; some settings have established names without it.
 const PREFIX: &str = "RUSHES_";
 
-/// Refuses a variable whose name begins with `RUSHES_`, in letters of either case, and is no setting.
+/// Refuses a variable that begins with `RUSHES_`, in upper or lower case, and is not a setting.
+///
+/// # Errors
+/// The first unknown name in alphabetical order, with the most similar known one. Never the value, which may be a
+/// secret.
 pub(super) fn check<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), BadSetting> {
     let mut unknown: Vec<_> = variables
-        .filter(|(name, value)| has_prefix(name) && !NAMES.contains(name) && !is_of_orchestrator(name, value))
+        .filter(|(name, value)| has_prefix(name) && !NAMES.contains(name) && !is_service_variable(name, value))
         .map(|(name, _)| name)
         .collect();
     unknown.sort_unstable();
@@ -16,20 +55,20 @@ pub(super) fn check<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> 
     let nearest = NAMES.iter().min_by_key(|known| strsim::osa_distance(&upper, known));
     Err(BadSetting {
         name: (*name).to_owned(),
-        problem: "there is no such setting".to_owned(),
+        problem: "unknown setting".to_owned(),
         accepted: format!("{}, or another name of .env.sample", nearest.unwrap_or(&PREFIX)),
     })
 }
 
-/// Names of variables differ by case, and `rushes_log` is hardly meant to be another one.
+/// Compares without case: names of variables are case-sensitive, but `rushes_log` is a misspelling.
 fn has_prefix(name: &str) -> bool {
     name.get(..PREFIX.len())
-        .is_some_and(|beginning| beginning.eq_ignore_ascii_case(PREFIX))
+        .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
-/// Kubernetes and Docker describe a service named `rushes` or `rushes-backend` to every container in variables such as
-/// `RUSHES_SERVICE_HOST` and `RUSHES_PORT_8000_TCP_ADDR`.
-fn is_of_orchestrator(name: &str, value: &str) -> bool {
+/// True for variables with which Kubernetes and Docker describe a service named `rushes` or `rushes-backend` to every
+/// container, such as `RUSHES_SERVICE_HOST` and `RUSHES_PORT_8000_TCP_ADDR`.
+fn is_service_variable(name: &str, value: &str) -> bool {
     name.ends_with("_SERVICE_HOST")
         || name.contains("_SERVICE_PORT")
         || name.contains("_PORT_") && ["_TCP", "_UDP", "_SCTP"].iter().any(|kind| name.contains(kind))
@@ -41,11 +80,11 @@ fn is_of_orchestrator(name: &str, value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+    #![allow(clippy::unwrap_used, reason = "a test fails at the first error")]
     use super::*;
 
     #[test]
-    fn an_unknown_name_is_told_with_the_nearest_that_is_known() {
+    fn an_unknown_name_is_reported_with_the_most_similar_known_one() {
         for (name, nearest) in [
             ("RUSHES_LISTN", "RUSHES_LISTEN"),
             ("RUSHES_LOGS", "RUSHES_LOG"),
@@ -62,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_of_the_name_is_no_setting() {
+    fn variables_that_describe_a_service_are_accepted() {
         for (name, value) in [
             ("RUSHES_SERVICE_HOST", "10.0.0.1"),
             ("RUSHES_SERVICE_PORT", "8000"),

@@ -1,7 +1,9 @@
-//! The keys that sign tokens and links: from the environment in production, made once on a single machine.
+//! The keys that sign tokens and links: from the environment, or from a file that is generated once.
+//!
+//! A backend that runs alone requires the variable, because all backends of a service must have the same key.
 
-use super::read::{Read, bad};
-use super::{BadSetting, Role};
+use super::environment::{BadSetting, Environment, bad};
+use super::role::Role;
 use backend::{Secret, Secrets};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -9,17 +11,19 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 const NAME: &str = "RUSHES_JWT_SECRET";
-const ACCEPTED: &str = "at least 32 random bytes, such as of `openssl rand -hex 32`; an older one may follow a comma";
+const ACCEPTED: &str =
+    "at least 32 random bytes, such as the output of `openssl rand -hex 32`; the previous key may follow after a comma";
 
-pub(super) fn secrets(env: &Read<'_>, role: Role, data_dir: &Path) -> Result<Secrets, BadSetting> {
+/// Reads the current key and the previous one, which is only accepted and no longer used to sign.
+pub(super) fn secrets(env: &Environment<'_>, role: Role, data_dir: &Path) -> Result<Secrets, BadSetting> {
     let Some(text) = env.text(NAME)? else {
         if role == Role::Backend {
             return Err(bad(NAME, "not set", ACCEPTED));
         }
-        let made = own(data_dir)
+        let generated = load_or_generate(data_dir)
             .map_err(|error| bad("RUSHES_DATA_DIR", &error.to_string(), "a directory that can be written"))?;
         return Ok(Secrets {
-            current: made,
+            current: generated,
             previous: None,
         });
     };
@@ -36,23 +40,23 @@ pub(super) fn secrets(env: &Read<'_>, role: Role, data_dir: &Path) -> Result<Sec
     }
 }
 
-/// The key under the data directory, made when it is not there yet, readable by its owner only.
-fn own(data_dir: &Path) -> io::Result<Secret> {
+/// Loads the key of the data directory, or generates it. Only its owner can read the file.
+fn load_or_generate(data_dir: &Path) -> io::Result<Secret> {
     let path = data_dir.join("jwt_secret");
     fs::create_dir_all(data_dir)?;
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make(&path)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => generate(&path)?,
         Err(error) => return Err(error),
     };
     Secret::new(text.trim()).map_err(|weak| io::Error::other(format!("{}: {weak}", path.display())))
 }
 
-fn make(path: &Path) -> io::Result<String> {
+fn generate(path: &Path) -> io::Result<String> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     let text = hex::encode(bytes);
-    // Under another name first: a process that starts at the same moment never reads half a key.
+    // Written under another name first, so that a process that starts at the same time never reads an incomplete key.
     let draft = path.with_extension(std::process::id().to_string());
     let mut file = OpenOptions::new()
         .write(true)
@@ -62,6 +66,7 @@ fn make(path: &Path) -> io::Result<String> {
         .open(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
+    // Unlike rename(2), link(2) fails when another process was faster; then its key is used.
     let linked = fs::hard_link(&draft, path);
     fs::remove_file(&draft)?;
     match linked {

@@ -1,8 +1,9 @@
-//! The metrics of a process: what each one tells, its values at the start, and those that are looked up from time to time.
+//! The metrics of a process: their help texts, their initial values, and the gauges that are polled.
 //!
-//! A counter that appears with its first event has no rate for that event, and an alert on it cannot tell zero from a name that
-//! changed; so each exists from the start with all its labels.
+//! Each counter exists from the start, with all its labels. A counter that appeared with its first event would have
+//! no rate for that event, and an alert could not distinguish zero from a renamed metric.
 
+use crate::permissions;
 use crate::settings::{Role, Settings};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use nix::sys::statvfs::statvfs;
@@ -15,7 +16,7 @@ enum Kind {
 }
 use Kind::{Counter, Gauge, Histogram};
 
-/// Name, kind and help of every metric of ours; `docs/OPERATIONS.md` names the same.
+/// Name, kind and help text of each metric of ours. `docs/OPERATIONS.md` lists the same names.
 const METRICS: &[(&str, Kind, &str)] = &[
     (
         "rushes_build_info",
@@ -25,92 +26,100 @@ const METRICS: &[(&str, Kind, &str)] = &[
     (
         "rushes_tasks",
         Gauge,
-        "Tasks by status, asked of the database; the same in every process.",
+        "Tasks by status, read from the database; the same in every process.",
     ),
     (
         "rushes_oldest_waiting_task_seconds",
         Gauge,
-        "Age of the oldest task that is due and waits for a worker, 0 without one; the same in every process.",
+        "Age of the oldest due task that waits for a worker, 0 if none waits; the same in every process.",
     ),
     (
         "rushes_http_request_duration_seconds",
         Histogram,
-        "Time from a request to the head of its reply.",
+        "Time from the request to the head of the reply.",
     ),
     (
         "rushes_logins_total",
         Counter,
-        "Logins that were accepted, refused or slowed down; the last counts sign-ups as well.",
+        "Logins by outcome: accepted, refused, or slowed down by a rate limit; the last also counts sign-ups.",
     ),
-    ("rushes_upload_bytes_total", Counter, "Bytes of files taken in."),
+    ("rushes_upload_bytes_total", Counter, "Bytes of uploaded files."),
     (
         "rushes_task_wait_seconds",
         Histogram,
-        "Time from an upload to each claim of its task.",
+        "Time from the upload to each claim of the task.",
     ),
-    ("rushes_task_run_seconds", Histogram, "Time of an attempt."),
-    (
-        "rushes_task_failures_total",
-        Counter,
-        "Attempts that failed, by the code of the failure.",
-    ),
+    ("rushes_task_run_seconds", Histogram, "Duration of an attempt."),
+    ("rushes_task_failures_total", Counter, "Failed attempts by error code."),
     (
         "rushes_leases_expired_total",
         Counter,
-        "Tasks taken from workers that vanished.",
+        "Tasks taken from workers whose lease expired or whose process was killed.",
     ),
-    ("rushes_realtime_factor", Histogram, "Seconds of media made per second."),
-    ("rushes_child_starts_total", Counter, "Media children started."),
+    (
+        "rushes_realtime_factor",
+        Histogram,
+        "Seconds of media rendered per second.",
+    ),
+    (
+        "rushes_child_starts_total",
+        Counter,
+        "Media child processes that were started.",
+    ),
     (
         "rushes_worker_slots",
         Gauge,
-        "Tasks that this process may work on at a time.",
+        "Maximum number of tasks that this process works on at the same time.",
     ),
-    ("rushes_worker_slots_busy", Gauge, "Tasks that this process works on."),
+    (
+        "rushes_worker_slots_busy",
+        Gauge,
+        "Tasks that this process is working on.",
+    ),
     (
         "rushes_log_lines_lost_total",
         Counter,
-        "Log lines that standard error did not take.",
+        "Log lines that could not be written to standard error.",
     ),
     (
         "rushes_background_panics_total",
         Counter,
-        "Panics of background tasks, each of which was started again.",
+        "Panics of background tasks; the task was restarted after each.",
     ),
     (
         "rushes_connections_evicted_total",
         Counter,
-        "Connections without a request, closed because all places were taken.",
+        "Connections closed to make room for a new one when the limit was reached.",
     ),
     (
         "rushes_accept_errors_total",
         Counter,
-        "Errors of accepting connections, such as too few descriptors.",
+        "Errors while accepting connections, such as too few file descriptors.",
     ),
     (
         "rushes_http_refused_total",
         Counter,
-        "What was no HTTP request, by the status that it was answered with.",
+        "Malformed HTTP requests by the status of the reply.",
     ),
     (
         "rushes_storage_errors_total",
         Counter,
-        "Operations on stored files that failed, tries included, by operation and reason.",
+        "Failed storage operations by operation and reason; each try counts.",
     ),
     (
         "rushes_disk_free_bytes",
         Gauge,
-        "Bytes that may still be written to the file system of a directory of this process.",
+        "Free bytes of the file system of a directory of this process.",
     ),
     (
         "rushes_disk_size_bytes",
         Gauge,
-        "Size of the file system of a directory of this process.",
+        "Size in bytes of the file system of a directory of this process.",
     ),
 ];
 
-/// Describes all metrics and gives those of this process their first values.
-pub(super) fn begin(settings: &Settings) {
+/// Describes all metrics and sets the initial values of those of this process.
+pub(super) fn initialize(settings: &Settings) {
     for (name, kind, help) in METRICS {
         match kind {
             Counter => describe_counter!(*name, *help),
@@ -149,14 +158,14 @@ pub(super) fn begin(settings: &Settings) {
     }
 }
 
-/// Directories whose file systems may fill up.
+/// Directories whose file systems are polled.
 #[derive(Clone)]
 pub(super) struct Disks(Vec<(&'static str, PathBuf)>);
 
 impl Disks {
-    pub(super) fn of(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &Settings) -> Self {
         let scratch = settings.data_dir.join("scratch");
-        let storage = crate::private::storage_directory(&settings.storage_url);
+        let storage = permissions::storage_directory(&settings.storage_url);
         let all = [
             ("data", Some(settings.data_dir.clone())),
             ("scratch", Some(scratch).filter(|_| settings.role != Role::Backend)),
@@ -166,14 +175,14 @@ impl Disks {
         Self(known.collect())
     }
 
-    /// Looks up what changes without an event. A file system that does not answer blocks.
-    pub(super) fn look(&self) {
+    /// Sets the gauges of the process and of file systems. Blocks while a file system does not answer.
+    pub(super) fn poll(&self) {
         metrics_process::Collector::default().collect();
         for (name, path) in &self.0 {
-            // A number of before would mislead.
-            let (free, size) = statvfs(path).map_or((f64::NAN, f64::NAN), |facts| {
-                let block = facts.fragment_size();
-                (bytes(facts.blocks_available() * block), bytes(facts.blocks() * block))
+            // NaN on an error: the previous value would be misleading.
+            let (free, size) = statvfs(path).map_or((f64::NAN, f64::NAN), |stats| {
+                let block = stats.fragment_size();
+                (bytes(stats.blocks_available() * block), bytes(stats.blocks() * block))
             });
             gauge!("rushes_disk_free_bytes", "directory" => *name).set(free);
             gauge!("rushes_disk_size_bytes", "directory" => *name).set(size);
@@ -181,8 +190,8 @@ impl Disks {
     }
 }
 
-/// Gauges are floating point; the last bits of such a number say nothing.
-#[allow(clippy::cast_precision_loss, reason = "a disk of petabytes is told to the byte")]
+/// Gauges are floating point.
+#[allow(clippy::cast_precision_loss, reason = "exact below 8 PiB, and close enough above")]
 fn bytes(count: u64) -> f64 {
     count as f64
 }

@@ -1,35 +1,35 @@
-//! How a child is started and how long it is waited for.
+//! Executable and timeouts of children.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How a child is started and how long it is waited for.
+/// The executable of a child and its timeouts.
 #[derive(Clone, Debug)]
 pub struct ChildSettings {
-    /// The program: this very binary.
-    pub program: PathBuf,
+    /// The executable, normally the binary of this process.
+    pub executable: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
-    /// Longest time from the start to [`domain::protocol::Event::Ready`].
-    pub start: Duration,
-    /// Longest time without any event, or in which a stage at work moves no packet and no frame.
-    pub silence: Duration,
-    /// Longest time for a probe or a verification.
-    pub look: Duration,
-    /// Time between the request to end and `SIGKILL`.
+    /// Time from the start to [`domain::protocol::Event::Ready`].
+    pub start_timeout: Duration,
+    /// Time without any event, or in which a working stage moves no packet and no frame.
+    pub stall_timeout: Duration,
+    /// Time for a probe, and for a verification that does not decode everything.
+    pub probe_timeout: Duration,
+    /// Time between SIGTERM and SIGKILL.
     pub kill_grace: Duration,
 }
 
 impl ChildSettings {
-    /// `<program> media` with the usual limits: 10 s to start, 60 s of silence, 5 min to look, 2 s to end.
+    /// `<executable> media` with the default timeouts: 10 s to start, 60 s of stall, 5 min to probe, 2 s to terminate.
     #[must_use]
-    pub fn new(program: PathBuf) -> Self {
+    pub fn new(executable: PathBuf) -> Self {
         Self {
-            program,
+            executable,
             args: vec!["media".into()],
-            start: Duration::from_secs(10),
-            silence: Duration::from_mins(1),
-            look: Duration::from_mins(5),
+            start_timeout: Duration::from_secs(10),
+            stall_timeout: Duration::from_mins(1),
+            probe_timeout: Duration::from_mins(5),
             kill_grace: Duration::from_secs(2),
         }
     }

@@ -1,68 +1,73 @@
-//! A child that is started before anybody needs it: to load its hundred and sixty libraries takes longer than to probe a
-//! film. It waits for its session, and so has opened nothing and is locked in like any other once it gets one.
+//! The spare child, which is started before it is needed.
+//!
+//! *Problem.* Loading the shared libraries of FFmpeg takes longer than a probe or a short copy.
+//!
+//! *Mechanism.* One child is always started ahead. It has loaded its libraries and waits for its session, so it has
+//! opened no file. When a task needs a child, the spare one gets the session and enters its sandbox like any other,
+//! and the next spare child is started.
 
-use super::starter::{self, Ordered, Pipes};
-use super::{Child, ChildSettings, group::Group};
+use super::starter::{self, PendingStart, StartedChild};
+use super::{Child, ChildSettings};
 use domain::Failure;
 use domain::protocol::Session;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Keeps one started child ahead of those that are given away. Dropping it kills that one.
+/// Starts children, and keeps one of them ahead. Dropping it kills that one.
 #[derive(Debug)]
-pub struct Spare {
+pub struct SpareChild {
     settings: ChildSettings,
-    ordered: Mutex<Option<Ordered>>,
+    pending: Mutex<Option<PendingStart>>,
 }
 
-impl Spare {
-    /// Starts nothing yet: the first child is started when it is asked for.
+impl SpareChild {
+    /// Starts no child yet; the first one is started on demand.
     #[must_use]
     pub const fn new(settings: ChildSettings) -> Self {
         Self {
             settings,
-            ordered: Mutex::new(None),
+            pending: Mutex::new(None),
         }
     }
 
-    /// Gives the spare child a session, or a new one when there is none, and orders the next.
+    /// Opens a session in the spare child, or in a new child when there is none. Then starts the next spare child.
     ///
     /// # Errors
     /// As [`Child::spawn`].
-    pub async fn child(&self, session: Session) -> Result<Child, Failure> {
-        let child = self.give(session).await;
+    pub async fn start(&self, session: Session) -> Result<Child, Failure> {
+        let child = self.start_without_restock(session).await;
         self.restock();
         child
     }
 
-    /// As [`Self::child`], but the next is ordered by [`Self::restock`].
+    /// As [`Self::start`], but leaves it to the caller to start the next spare child with [`Self::restock`].
     ///
     /// # Errors
     /// As [`Child::spawn`].
-    pub async fn give(&self, session: Session) -> Result<Child, Failure> {
+    pub async fn start_without_restock(&self, session: Session) -> Result<Child, Failure> {
         match self.take().await {
-            Some((group, pipes)) => Child::begin(&self.settings, group, pipes, session).await,
+            Some(started) => Child::open_session(&self.settings, started, session).await,
             None => Child::spawn(&self.settings, session).await,
         }
     }
 
-    /// The spare child, if there is one and it lives: a kernel that is short of memory kills those that wait first.
-    pub(super) async fn take(&self) -> Option<(Group, Pipes)> {
-        let ordered = self.lock().take()?;
-        let started = starter::arrival(ordered).await.ok();
-        started.filter(|(group, _)| !group.has_ended())
+    /// Takes the spare child. `None` when there is none, or when it has ended: the OOM killer prefers idle processes.
+    pub(super) async fn take(&self) -> Option<StartedChild> {
+        let pending = self.lock().take()?;
+        let started = starter::wait(pending).await.ok();
+        started.filter(|child| !child.group.has_ended())
     }
 
-    /// Orders the next spare child unless there is one. To start takes a processor as long as to copy half a film: work
-    /// that is short lets it wait.
+    /// Starts the next spare child unless there is one. A start costs about 40 ms of CPU, so short work restocks when
+    /// it has ended.
     pub fn restock(&self) {
-        let mut ordered = self.lock();
-        if ordered.is_none() {
-            // What goes wrong here is said to whoever asks for a child.
-            *ordered = starter::order(&self.settings).ok();
+        let mut pending = self.lock();
+        if pending.is_none() {
+            // An error is reported to the next caller of `start`, who tries again.
+            *pending = starter::request(&self.settings).ok();
         }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Option<Ordered>> {
-        self.ordered.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn lock(&self) -> MutexGuard<'_, Option<PendingStart>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,9 +1,10 @@
-//! Starts children from a thread of its own that lives as long as this process.
+//! Starts children from one thread, which lives as long as the process.
 //!
-//! The kernel sends a child its parent-death signal when the *thread* that started it ends. Threads of the runtime
-//! come and go (`block_in_place`, `spawn_blocking`), so none of them may be that thread.
+//! A child asks the kernel for a signal when its parent dies (PR_SET_PDEATHSIG, prctl(2)). For the kernel, the parent
+//! is the *thread* that started the child. Threads of the runtime come and go (`block_in_place`, `spawn_blocking`),
+//! so a child that one of them started would be killed when that thread ends.
 
-use super::{ChildSettings, group::Group};
+use super::{ChildSettings, process_group::ProcessGroup};
 use nix::unistd::Pid;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,61 +14,72 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+/// A child that was started and has no session yet.
+#[derive(Debug)]
+pub(super) struct StartedChild {
+    pub(super) group: ProcessGroup,
+    pub(super) pipes: Pipes,
+}
+
 /// The three standard streams of a child.
 #[derive(Debug)]
 pub(super) struct Pipes {
-    pub(super) input: ChildStdin,
-    pub(super) output: ChildStdout,
+    pub(super) stdin: ChildStdin,
+    pub(super) stdout: ChildStdout,
     pub(super) stderr: ChildStderr,
 }
 
-type Started = io::Result<(Group, Pipes)>;
+/// A requested start; dropping it kills the child.
+pub(super) type PendingStart = oneshot::Receiver<io::Result<StartedChild>>;
 
-/// A child that was ordered; dropping it kills the child.
-pub(super) type Ordered = oneshot::Receiver<Started>;
-
-/// A child to start, the runtime that shall watch it, and who waits for it.
-struct Order {
+/// A request to the thread.
+struct StartRequest {
     command: Command,
+    /// The runtime that watches the child.
     runtime: Handle,
-    answer: oneshot::Sender<Started>,
+    reply: oneshot::Sender<io::Result<StartedChild>>,
 }
 
-static STARTER: Mutex<Option<mpsc::Sender<Order>>> = Mutex::new(None);
+/// Sends requests to the thread, once it is started.
+static STARTER: Mutex<Option<mpsc::Sender<StartRequest>>> = Mutex::new(None);
 
-/// Starts a child with an empty environment, in a group of its own, with pipes for its three standard streams.
+/// Starts a child in a process group of its own, with an empty environment and pipes for its three standard streams.
 ///
 /// # Errors
-/// What the operating system says.
-pub(super) async fn start(settings: &ChildSettings) -> Started {
-    arrival(order(settings)?).await
+/// Those of the operating system.
+pub(super) async fn start(settings: &ChildSettings) -> io::Result<StartedChild> {
+    wait(request(settings)?).await
 }
 
-/// Asks for a child without waiting for it.
+/// Requests a start without waiting for it.
 ///
 /// # Errors
-/// When no thread can be started.
-pub(super) fn order(settings: &ChildSettings) -> io::Result<Ordered> {
-    let (answer, ordered) = oneshot::channel();
-    place(Order {
+/// When the thread cannot be started.
+pub(super) fn request(settings: &ChildSettings) -> io::Result<PendingStart> {
+    let (reply, pending) = oneshot::channel();
+    send(StartRequest {
         command: command(settings),
         runtime: Handle::current(),
-        answer,
+        reply,
     })?;
-    Ok(ordered)
+    Ok(pending)
 }
 
-/// Waits for a child that was ordered.
+/// Waits for a requested start.
 ///
 /// # Errors
-/// What the operating system says.
-pub(super) async fn arrival(ordered: Ordered) -> Started {
-    ordered.await.map_err(|_| io::Error::other("the starter died"))?
+/// Those of the operating system.
+pub(super) async fn wait(pending: PendingStart) -> io::Result<StartedChild> {
+    pending.await.map_err(|_| thread_ended())?
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+fn thread_ended() -> io::Error {
+    io::Error::other("the thread that starts children ended")
+}
+
+#[expect(clippy::disallowed_methods, reason = "the only place that starts processes")]
 fn command(settings: &ChildSettings) -> Command {
-    let mut command = Command::new(&settings.program);
+    let mut command = Command::new(&settings.executable);
     command
         .args(&settings.args)
         .env_clear()
@@ -79,80 +91,84 @@ fn command(settings: &ChildSettings) -> Command {
     command
 }
 
-/// Hands an order to the thread, which is started when there is none.
-fn place(mut order: Order) -> io::Result<()> {
+/// Sends a request to the thread, and starts the thread if it is not running.
+fn send(mut request: StartRequest) -> io::Result<()> {
     let mut starter = STARTER.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(orders) = starter.as_ref() {
-        match orders.send(order) {
+    if let Some(requests) = starter.as_ref() {
+        match requests.send(request) {
             Ok(()) => return Ok(()),
-            Err(mpsc::SendError(returned)) => order = returned,
+            Err(mpsc::SendError(returned)) => request = returned,
         }
     }
-    let (orders, inbox) = mpsc::channel::<Order>();
+    let (requests, receiver) = mpsc::channel::<StartRequest>();
     std::thread::Builder::new()
         .name("child-starter".into())
-        .spawn(move || work_off(inbox))?;
-    let sent = orders.send(order);
-    *starter = Some(orders);
-    sent.map_err(|_| io::Error::other("the starter died"))
+        .spawn(move || handle_all(receiver))?;
+    let sent = requests.send(request);
+    *starter = Some(requests);
+    sent.map_err(|_| thread_ended())
 }
 
-/// Fulfills orders until nobody can send more. A panic costs its order only: would the thread end, the kernel would kill
-/// every child that it has started.
-fn work_off(inbox: mpsc::Receiver<Order>) {
-    for order in inbox {
-        // What panics answers nobody, and who waits is told that the starter died.
-        let _ = catch_unwind(AssertUnwindSafe(|| fulfill(order)));
+/// Handles requests until all senders are dropped. A panic fails only its request: if it ended the thread, the kernel
+/// would kill all children.
+fn handle_all(requests: mpsc::Receiver<StartRequest>) {
+    for request in requests {
+        // A panic drops the reply channel, so that the requester gets an error.
+        let _ = catch_unwind(AssertUnwindSafe(|| handle(request)));
     }
 }
 
-/// When nobody waits any more, the answer is dropped, and the child with it.
-fn fulfill(mut order: Order) {
-    let _entered = order.runtime.enter();
-    let _ = order.answer.send(spawn(&mut order.command));
+/// Starts a child. It is dropped, and so killed, when the requester no longer waits.
+fn handle(mut request: StartRequest) {
+    let _entered = request.runtime.enter();
+    let _ = request.reply.send(spawn(&mut request.command));
 }
 
-fn spawn(command: &mut Command) -> Started {
+fn spawn(command: &mut Command) -> io::Result<StartedChild> {
     let mut leader = command.spawn()?;
     let pipes = (leader.stdin.take(), leader.stdout.take(), leader.stderr.take());
     let id = leader.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-    let (Some(id), (Some(input), Some(output), Some(stderr))) = (id, pipes) else {
+    let (Some(id), (Some(stdin), Some(stdout), Some(stderr))) = (id, pipes) else {
         return Err(io::Error::other("a child without pipes"));
     };
-    Ok((Group::new(leader, id), Pipes { input, output, stderr }))
+    Ok(StartedChild {
+        group: ProcessGroup::new(leader, id),
+        pipes: Pipes { stdin, stdout, stderr },
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+    #![allow(clippy::unwrap_used, reason = "a test fails at the first error")]
 
     use super::*;
     use tokio::runtime::Builder;
 
     #[test]
-    fn a_panic_costs_one_order_and_not_the_thread() {
-        // Without a driver of signals to start a child panics.
-        let bare = Builder::new_current_thread().build().unwrap();
-        let whole = Builder::new_current_thread().enable_all().build().unwrap();
+    fn a_panic_fails_one_request_and_not_the_thread() {
+        // Starting a child panics in a runtime without signal driver.
+        let without_drivers = Builder::new_current_thread().build().unwrap();
+        let complete = Builder::new_current_thread().enable_all().build().unwrap();
         let settings = ChildSettings {
             args: Vec::new(),
             ..ChildSettings::new("/bin/cat".into())
         };
-        let (orders, inbox) = mpsc::channel();
-        let order = |runtime: &Handle| {
-            let (answer, ordered) = oneshot::channel();
-            let order = Order {
+        let (requests, receiver) = mpsc::channel();
+        let request = |runtime: &Handle| {
+            let (reply, pending) = oneshot::channel();
+            let request = StartRequest {
                 command: command(&settings),
                 runtime: runtime.clone(),
-                answer,
+                reply,
             };
-            orders.send(order).unwrap();
-            ordered
+            requests.send(request).unwrap();
+            pending
         };
-        let (mut panics, mut starts) = (order(bare.handle()), order(whole.handle()));
-        drop(orders);
-        work_off(inbox);
-        assert!(panics.try_recv().is_err());
-        starts.try_recv().unwrap().unwrap();
+        let mut panicking = request(without_drivers.handle());
+        let mut working = request(complete.handle());
+        drop(requests);
+        handle_all(receiver);
+        assert!(panicking.try_recv().is_err());
+        working.try_recv().unwrap().unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! A scripted child (a few lines of bash) that dies, hangs, lies, or clings to life.
+//! Tests with scripted children: a few lines of bash that crash, hang, violate the protocol or ignore signals.
 
 mod ends;
 mod spare;
@@ -13,15 +13,15 @@ const READY: &str = r#"read -r session; echo '{"ready":{"landlock":true,"seccomp
 const PROGRESS: &str =
     r#"{"progress":{"phase":"transcode","percent":7,"frames":1,"fps":1.0,"speed":1.0,"eta_s":null}}"#;
 const PROBED: &str = r#"{"probed":{"container":"scripted","bytes":1,"duration_us":2,"start_us":0,"streams":[]}}"#;
-/// Long enough for a few lines of bash on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a child may be silent in the stories about that.
+/// Timeout of a few lines of bash on a busy machine.
+const LONG: Duration = Duration::from_secs(20);
+/// Stall timeout in the tests that wait for it.
 const SHORT: Duration = Duration::from_millis(300);
 
 fn settings(script: &str) -> ChildSettings {
     ChildSettings {
         args: vec!["-c".into(), script.into()],
-        silence: PATIENCE,
+        stall_timeout: LONG,
         kill_grace: Duration::from_millis(300),
         ..ChildSettings::new("/bin/bash".into())
     }
@@ -41,31 +41,31 @@ fn session() -> Session {
     }
 }
 
-/// A child that is ready, reads one request, and then does as the script says.
+/// A child that gets ready, reads one request, and then runs the script.
 async fn child(script: &str) -> Child {
     let script = format!("{READY} read -r request; {script}");
     Child::spawn(&settings(&script), session()).await.unwrap()
 }
 
-/// How a probe by such a child fails; nothing of it may be left.
+/// The failure of a probe by such a child. Checks that no process of it is left.
 async fn failure(script: &str) -> Failure {
-    failure_after(PATIENCE, script).await
+    failure_after(LONG, script).await
 }
 
-async fn failure_after(silence: Duration, script: &str) -> Failure {
+async fn failure_after(stall_timeout: Duration, script: &str) -> Failure {
     let mut child = child(script).await;
-    child.settings.silence = silence;
+    child.settings.stall_timeout = stall_timeout;
     let group = child.group.id();
     let failure = child.probe(0).await.unwrap_err();
     assert!(is_gone(group).await, "{failure}");
     failure
 }
 
-/// Nobody is left in the group, not even a zombie.
+/// Waits until the group has no process left, not even a zombie.
 async fn is_gone(group: Pid) -> bool {
-    let until = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + LONG;
     while killpg(group, None) != Err(Errno::ESRCH) {
-        if Instant::now() > until {
+        if Instant::now() > deadline {
             return false;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -78,17 +78,17 @@ fn crash(detail: &str) -> Failure {
 }
 
 #[tokio::test]
-async fn an_answer_comes_back_typed_and_nothing_of_the_child_is_left() {
+async fn an_answer_is_parsed_and_no_process_of_the_child_is_left() {
     let mut child = child(&format!("echo '{PROGRESS}'; echo '{PROBED}'; read -r end")).await;
     assert!(child.status().is_full());
     let group = child.group.id();
-    let mut seen = Vec::new();
+    let mut percents = Vec::new();
     let event = child
-        .call(Request::Probe(0), PATIENCE, |progress| seen.push(progress.percent))
+        .call(Request::Probe(0), LONG, |progress| percents.push(progress.percent))
         .await
         .unwrap();
     assert!(matches!(event, Event::Probed(probe) if probe.container == "scripted"));
-    assert_eq!(seen, [7]);
+    assert_eq!(percents, [7]);
     child.finish().await;
     assert_eq!(killpg(group, None), Err(Errno::ESRCH));
 }
@@ -116,17 +116,17 @@ async fn a_kill_by_the_kernel_is_a_limit_and_one_from_outside_is_no_fault_of_the
         kind_and_code(failure("kill -XFSZ $$").await),
         (limit, Code::OutputTooLarge)
     );
-    let words = "echo 'memory allocation of 8 bytes failed' >&2; kill -ABRT $$";
-    assert_eq!(kind_and_code(failure(words).await), (limit, Code::MediaMemory));
+    let script = "echo 'memory allocation of 8 bytes failed' >&2; kill -ABRT $$";
+    assert_eq!(kind_and_code(failure(script).await), (limit, Code::MediaMemory));
 }
 
 #[tokio::test]
-async fn an_answer_of_a_child_without_memory_is_not_believed() {
-    for words in [
+async fn an_answer_after_a_failed_allocation_is_an_error() {
+    for message in [
         "x264 [error]: malloc of size 7088768 failed",
         "[h264 @ 0x5] Could not allocate memory",
     ] {
-        let mut child = child(&format!("echo '{words}' >&2; echo '{PROBED}'; read -r end")).await;
+        let mut child = child(&format!("echo '{message}' >&2; echo '{PROBED}'; read -r end")).await;
         let failure = child.probe(0).await.unwrap_err();
         assert_eq!(
             (failure.kind, failure.code),
@@ -137,13 +137,13 @@ async fn an_answer_of_a_child_without_memory_is_not_believed() {
 
 #[tokio::test]
 async fn a_silent_child_is_stalled() {
-    let began = Instant::now();
+    let started = Instant::now();
     let failure = failure_after(SHORT, "sleep 60").await;
     assert_eq!(
         (failure.kind, failure.code),
         (FailureKind::ResourceLimit, Code::MediaStalled)
     );
-    assert!(began.elapsed() < PATIENCE);
+    assert!(started.elapsed() < LONG);
 }
 
 #[tokio::test]
@@ -170,18 +170,18 @@ async fn work_that_moves_goes_on_although_no_percent_and_no_frame_is_counted() {
         "for n in 1 2 3 4 5 6; do echo '{step},\"moved\":'$n'}}}}'; sleep 1; done; echo '{PROBED}'; read -r end"
     );
     let mut child = child(&script).await;
-    child.settings.silence = Duration::from_secs(4);
+    child.settings.stall_timeout = Duration::from_secs(4);
     child.probe(0).await.unwrap();
 }
 
 #[tokio::test]
-async fn noise_on_standard_error_is_no_sign_of_life() {
+async fn output_on_standard_error_does_not_prevent_a_stall() {
     let failure = failure_after(SHORT, "while :; do echo noise >&2; done").await;
     assert_eq!(failure.code, Code::MediaStalled);
 }
 
 #[tokio::test]
-async fn garbage_is_a_crash() {
+async fn a_protocol_violation_is_a_crash() {
     assert_eq!(
         failure("echo '{\"probed\":'; sleep 60").await,
         crash("the media child sent a line that is no event")
@@ -201,17 +201,17 @@ async fn garbage_is_a_crash() {
 }
 
 #[tokio::test]
-async fn a_half_answer_is_no_answer() {
+async fn an_answer_without_line_break_is_no_answer() {
     let failure = failure(&format!("printf '%s' '{PROBED}'; exit 0")).await;
     assert_eq!(failure, crash("the media child ended with status 0"));
 }
 
 #[tokio::test]
-async fn of_a_flood_on_standard_error_the_end_is_kept() {
+async fn the_end_of_a_long_standard_error_is_kept() {
     let flood = "head -c 3000000 /dev/zero | tr '\\0' n >&2; printf end >&2;";
     let mut child = child(&format!("{flood} echo '{PROBED}'; read -r end")).await;
     child.probe(0).await.unwrap();
-    child.stderr.rest().await;
+    child.stderr.read_rest().await;
     let tail = child.stderr_tail();
     assert!(
         tail.len() <= 8 * 1024 && tail.ends_with("nnend"),
@@ -221,7 +221,7 @@ async fn of_a_flood_on_standard_error_the_end_is_kept() {
 }
 
 #[tokio::test]
-async fn a_failure_in_the_words_of_the_child_leaves_it_alive() {
+async fn a_child_that_reported_a_failure_can_be_called_again() {
     let failed = r#"{"failed":{"kind":"input","code":"not_media","detail":"what\nis\u001bthis"}}"#;
     let mut child = child(&format!(
         "echo '{failed}'; read -r request; echo '{PROBED}'; read -r end"

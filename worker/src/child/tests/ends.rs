@@ -1,19 +1,19 @@
-//! How a child begins and ends, and that nothing of it stays behind.
+//! Start and end of a child. No process of it may be left.
 
 use super::*;
 use domain::plan::{AudioTrack, Content, PlannedOutput};
 use domain::recipe::{AudioCodec, AudioFormat};
 
 #[tokio::test]
-async fn whoever_ignores_the_request_to_end_is_killed() {
-    let began = Instant::now();
+async fn a_child_that_ignores_sigterm_is_killed() {
+    let started = Instant::now();
     let failure = failure_after(SHORT, "trap '' TERM; while :; do sleep 0.1; done").await;
     assert_eq!(failure.code, Code::MediaStalled);
-    assert!(began.elapsed() < PATIENCE);
+    assert!(started.elapsed() < LONG);
 }
 
 #[tokio::test]
-async fn the_wall_clock_counts_although_there_is_progress() {
+async fn the_wall_clock_limit_holds_although_there_is_progress() {
     let mut child = child(&format!("while :; do echo '{PROGRESS}'; sleep 0.05; done")).await;
     let group = child.group.id();
     let failure = child
@@ -29,21 +29,21 @@ async fn the_wall_clock_counts_although_there_is_progress() {
 
 #[tokio::test]
 async fn a_grandchild_does_not_outlive_the_child() {
-    let clinging = "(trap '' TERM HUP; exec sleep 60) & echo $! >&2;";
-    let mut finished = child(&format!("{clinging} echo '{PROBED}'; read -r end")).await;
+    let grandchild = "(trap '' TERM HUP; exec sleep 60) & echo $! >&2;";
+    let mut finished = child(&format!("{grandchild} echo '{PROBED}'; read -r end")).await;
     let group = finished.group.id();
     finished.probe(0).await.unwrap();
     finished.finish().await;
     assert!(is_gone(group).await);
-    // It also holds the pipe, so that there is no end of input.
+    // It also keeps the pipe open, so that there is no end of input.
     assert_eq!(
-        failure_after(SHORT, &format!("{clinging} kill -SEGV $$")).await.code,
+        failure_after(SHORT, &format!("{grandchild} kill -SEGV $$")).await.code,
         Code::MediaStalled
     );
 }
 
 #[tokio::test]
-async fn a_child_dropped_in_the_middle_of_a_call_is_gone() {
+async fn a_child_that_is_dropped_during_a_call_is_killed() {
     let mut child = child("trap '' TERM; sleep 60 & wait").await;
     let group = child.group.id();
     let call = child.probe(0);
@@ -53,20 +53,20 @@ async fn a_child_dropped_in_the_middle_of_a_call_is_gone() {
 }
 
 #[tokio::test]
-async fn a_task_that_is_aborted_takes_its_child_along() {
-    let (tell, told) = tokio::sync::oneshot::channel();
+async fn a_child_is_killed_when_its_task_is_aborted() {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
     let task = tokio::spawn(async move {
         let mut child = child("sleep 60").await;
-        tell.send(child.group.id()).unwrap();
+        sender.send(child.group.id()).unwrap();
         child.probe(0).await
     });
-    let group = told.await.unwrap();
+    let group = receiver.await.unwrap();
     task.abort();
     assert!(is_gone(group).await);
 }
 
 #[tokio::test]
-async fn a_spawn_that_is_given_up_leaves_nothing() {
+async fn a_canceled_spawn_leaves_no_process() {
     let script = "echo $$ >&2; read -r session; sleep 60 & wait";
     let marker = format!("{script} # {}", std::process::id());
     let settings = settings(&marker);
@@ -75,9 +75,9 @@ async fn a_spawn_that_is_given_up_leaves_nothing() {
             .await
             .is_err()
     );
-    let until = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + LONG;
     while processes_with(&marker) > 0 {
-        assert!(Instant::now() < until, "still there");
+        assert!(Instant::now() < deadline, "a process is left");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -91,7 +91,7 @@ fn processes_with(marker: &str) -> usize {
 }
 
 #[tokio::test]
-async fn after_an_abandoned_call_there_is_no_other() {
+async fn after_an_abandoned_call_no_other_is_accepted() {
     let mut child = child(&format!("sleep 2; echo '{PROBED}'; sleep 60")).await;
     assert!(timeout(Duration::from_millis(50), child.probe(0)).await.is_err());
     assert_eq!(
@@ -102,9 +102,9 @@ async fn after_an_abandoned_call_there_is_no_other() {
 }
 
 #[tokio::test]
-async fn a_child_that_does_not_get_ready_is_no_fault_of_the_file() {
+async fn a_failed_start_is_not_the_fault_of_the_file() {
     let kind_and_code = |failure: Failure| (failure.kind, failure.code);
-    let ours = (FailureKind::Infrastructure, Code::Internal);
+    let internal = (FailureKind::Infrastructure, Code::Internal);
     for script in [
         "exit 3",
         "kill -SEGV $$",
@@ -112,38 +112,41 @@ async fn a_child_that_does_not_get_ready_is_no_fault_of_the_file() {
         "read -r session; exit 0",
     ] {
         let failure = Child::spawn(&settings(script), session()).await.unwrap_err();
-        assert_eq!(kind_and_code(failure), ours, "{script}");
+        assert_eq!(kind_and_code(failure), internal, "{script}");
     }
     let missing = ChildSettings::new("/nowhere/rushes".into());
     assert_eq!(
         kind_and_code(Child::spawn(&missing, session()).await.unwrap_err()),
-        ours
+        internal
     );
     let slow = ChildSettings {
-        start: Duration::from_millis(200),
+        start_timeout: Duration::from_millis(200),
         ..settings("sleep 60")
     };
-    assert_eq!(kind_and_code(Child::spawn(&slow, session()).await.unwrap_err()), ours);
+    assert_eq!(
+        kind_and_code(Child::spawn(&slow, session()).await.unwrap_err()),
+        internal
+    );
 }
 
 #[tokio::test]
-async fn a_child_that_is_not_locked_in_is_refused_where_that_is_required() {
-    let open = r#"read -r session; echo '{"ready":{"landlock":true,"seccomp":false}}'; read -r end"#;
-    let failure = Child::spawn(&settings(open), session()).await.unwrap_err();
+async fn a_child_without_the_whole_sandbox_is_refused_when_it_is_required() {
+    let script = r#"read -r session; echo '{"ready":{"landlock":true,"seccomp":false}}'; read -r end"#;
+    let failure = Child::spawn(&settings(script), session()).await.unwrap_err();
     assert_eq!(
         (failure.kind, failure.code),
         (FailureKind::Infrastructure, Code::SandboxUnavailable)
     );
-    let content = Session {
+    let best_effort = Session {
         sandbox: SandboxMode::BestEffort,
         ..session()
     };
-    let child = Child::spawn(&settings(open), content).await.unwrap();
+    let child = Child::spawn(&settings(script), best_effort).await.unwrap();
     assert!(!child.status().is_full());
 }
 
 #[tokio::test]
-async fn a_request_that_fits_no_line_is_not_sent() {
+async fn a_request_that_is_longer_than_a_line_is_not_sent() {
     let mut child = child("sleep 60").await;
     let planned = PlannedOutput {
         file: "x".repeat(MAX_LINE_BYTES),
@@ -164,19 +167,22 @@ async fn a_request_that_fits_no_line_is_not_sent() {
 }
 
 #[tokio::test]
-async fn the_environment_of_the_worker_stays_with_the_worker() {
+async fn a_child_does_not_inherit_the_environment() {
     let script = format!("env >&2; echo '{PROBED}'; read -r end");
     let mut child = child(&script).await;
     child.probe(0).await.unwrap();
     child.input = None;
-    child.stderr.rest().await;
-    let said = child.stderr_tail();
-    assert!(!said.contains("CARGO") && !said.contains("HOME="), "{said}");
+    child.stderr.read_rest().await;
+    let environment = child.stderr_tail();
+    assert!(
+        !environment.contains("CARGO") && !environment.contains("HOME="),
+        "{environment}"
+    );
 }
 
-/// The kernel ties the parent-death signal to the thread that started a child; ours must outlive the one that asked.
+/// The kernel sends the parent-death signal when the thread that started a child ends. See `starter`.
 #[test]
-fn a_child_survives_the_thread_that_asked_for_it() {
+fn a_child_survives_the_thread_that_requested_it() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_keep_alive(Duration::from_millis(1))
@@ -185,20 +191,20 @@ fn a_child_survives_the_thread_that_asked_for_it() {
     let script = format!("{READY} read -r request; echo '{PROBED}'; read -r end");
     let bash = ["--pdeathsig", "KILL", "/bin/bash", "-c", &script];
     let settings = ChildSettings {
-        program: "/usr/bin/setpriv".into(),
+        executable: "/usr/bin/setpriv".into(),
         args: bash.map(String::from).to_vec(),
         ..settings("")
     };
     let handle = runtime.handle().clone();
-    let asked = move || {
+    let spawn = move || {
         let child = handle.block_on(Child::spawn(&settings, session())).unwrap();
         (child, format!("/proc/self/task/{}", nix::unistd::gettid()))
     };
     runtime.block_on(async {
-        let (mut child, thread) = tokio::task::spawn_blocking(asked).await.unwrap();
-        let until = Instant::now() + PATIENCE;
+        let (mut child, thread) = tokio::task::spawn_blocking(spawn).await.unwrap();
+        let deadline = Instant::now() + LONG;
         while std::path::Path::new(&thread).exists() {
-            assert!(Instant::now() < until, "the thread stays");
+            assert!(Instant::now() < deadline, "the thread does not end");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         child.probe(0).await.unwrap();

@@ -1,7 +1,7 @@
-//! The parts of a process, made from its settings.
+//! Creates the components of a process from its settings: database, storage, queue, worker.
 
 use crate::memory;
-use crate::settings::{Role, Settings};
+use crate::settings::{self, Role, Settings};
 use anyhow::Context;
 use entity::DatabaseConnection;
 use queue::Queue;
@@ -10,18 +10,19 @@ use storage::Storage;
 use worker::child::ChildSettings;
 use worker::{Env, Scratch};
 
-/// Connections to the database that one process holds at most, on machines of six cores and more.
+/// Maximum number of database connections of one process; machines with six or more cores use it.
 const CONNECTIONS_MAX: u32 = 16;
 
-/// Most memory of one child: a 4K encode with look-ahead on two threads needs less than 1 GiB, on sixteen about 3 GiB.
+/// Maximum memory limit of one child. A 4K encode with look-ahead uses less than 1 GiB on two threads, and about 3
+/// GiB on sixteen.
 const CHILD_MEMORY_BYTES: u64 = 4 << 30;
 
-/// Least memory of one child, on machines of any size. The kernel counts what threads and codecs reserve and never touch: within
-/// 512 MiB no Full HD encode begins, although it touches less.
+/// Minimum memory limit of one child. The kernel counts memory that threads and codecs reserve and never touch: with a
+/// limit of 512 MiB a Full HD encode fails to start, although it touches less.
 const CHILD_MEMORY_MIN_BYTES: u64 = 2 << 30;
 
-/// How long tasks may go on after a shutdown began; compose and Kubernetes kill after 30 s or more.
-const GRACE: Duration = Duration::from_secs(20);
+/// Time for tasks in progress after a shutdown began. Compose and Kubernetes kill a process after 30 s or more.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
 
 pub(crate) async fn database(settings: &Settings) -> anyhow::Result<DatabaseConnection> {
     entity::connect(&settings.database_url, connections())
@@ -29,7 +30,8 @@ pub(crate) async fn database(settings: &Settings) -> anyhow::Result<DatabaseConn
         .context("failed to connect to DATABASE_URL")
 }
 
-/// More queries at a time than cores answer them only get in each other's way; a few wait for the disk meanwhile.
+/// Number of database connections: enough to keep all cores busy while some queries wait for the disk. More would only
+/// compete for the cores.
 pub(crate) fn connections() -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     u32::try_from(4 + 2 * cores).map_or(CONNECTIONS_MAX, |fit| fit.min(CONNECTIONS_MAX))
@@ -48,10 +50,15 @@ pub(crate) async fn queue(settings: &Settings) -> anyhow::Result<Queue> {
     }
 }
 
-/// Everything a worker works with.
-pub(crate) fn worker(settings: &Settings, db: DatabaseConnection, files: Storage, bell: Queue) -> anyhow::Result<Env> {
+/// The environment of a worker.
+pub(crate) fn worker(
+    settings: &Settings,
+    db: DatabaseConnection,
+    storage: Storage,
+    queue: Queue,
+) -> anyhow::Result<Env> {
     let scratch = Scratch::open(&settings.data_dir.join("scratch")).context("failed to open the scratch directory")?;
-    let threads = crate::settings::threads(settings.workers);
+    let threads = settings::threads(settings.workers);
     let settings = worker::Settings {
         tasks: settings.workers,
         threads,
@@ -59,30 +66,30 @@ pub(crate) fn worker(settings: &Settings, db: DatabaseConnection, files: Storage
         sandbox: settings.sandbox,
         depth: settings.depth,
         child_memory_bytes: child_memory(memory::available(), settings.workers),
-        child: ChildSettings::new(std::env::current_exe().context("failed to find the own program")?),
-        grace: GRACE,
+        child: ChildSettings::new(std::env::current_exe().context("failed to find the executable of this process")?),
+        grace: SHUTDOWN_GRACE,
     };
-    Ok(Env::new(db, files, bell, scratch, settings))
+    Ok(Env::new(db, storage, queue, scratch, settings))
 }
 
-/// The limit of memory of one of so many children at a time.
+/// Memory limit in bytes of one child, when `children` run at the same time.
 fn child_memory(available: Option<u64>, children: usize) -> u64 {
     let share = available.map(|bytes| bytes / u64::try_from(children).unwrap_or(u64::MAX).max(1));
     let bytes = share.map_or(CHILD_MEMORY_BYTES, |share| {
         share.clamp(CHILD_MEMORY_MIN_BYTES, CHILD_MEMORY_BYTES)
     });
-    tracing::info!(mib = bytes >> 20, "most memory of one media child");
+    tracing::info!(mib = bytes >> 20, "memory limit of one media child");
     bytes
 }
 
-/// Pairs of settings that work but surprise.
+/// Warns of combinations of settings that work only under conditions.
 pub(crate) fn warn_of_risks(settings: &Settings, role: Role) {
     let split = matches!(role, Role::Backend | Role::Worker);
     if split && settings.redis_url.is_none() {
-        tracing::warn!("no REDIS_URL: workers find tasks by asking the database once a second");
+        tracing::warn!("no REDIS_URL: workers find tasks by polling the database once a second");
     }
     if split && settings.storage_url.starts_with("file:") {
-        tracing::warn!("STORAGE_URL is a directory: backend and workers must see the same one");
+        tracing::warn!("STORAGE_URL is a directory: backend and workers must share it");
     }
     if split && settings.is_embedded_database() {
         tracing::warn!("DATABASE_URL is a SQLite file: backend and workers must run on one machine");
@@ -94,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn children_share_what_the_machine_has_within_bounds() {
+    fn children_share_the_available_memory_within_bounds() {
         const GIB: u64 = 1 << 30;
         for (available, children, each) in [
             (Some(64 * GIB), 4, 4 * GIB),

@@ -1,4 +1,4 @@
-//! The queues to try things on, and a wait that ends.
+//! The queues under test, and a process that listens to one.
 
 use crate::redis_server::RedisServer;
 use background::Background;
@@ -7,33 +7,33 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// One kind of queue, alive as long as this is.
-pub(crate) struct Column {
+/// A queue, with the Redis server behind it.
+pub(crate) struct TestQueue {
     pub(crate) name: &'static str,
     pub(crate) queue: Queue,
     pub(crate) redis: Option<RedisServer>,
 }
 
-/// Memory always, Redis where it is installed.
-pub(crate) fn columns() -> Vec<Column> {
-    let memory = Column {
+/// The queue in memory, and the one in Redis where `redis-server` is installed.
+pub(crate) fn all_queues() -> Vec<TestQueue> {
+    let memory = TestQueue {
         name: "memory",
         queue: Queue::in_memory(),
         redis: None,
     };
-    std::iter::once(memory).chain(redis_column()).collect()
+    std::iter::once(memory).chain(redis_queue()).collect()
 }
 
-pub(crate) fn redis_column() -> Option<Column> {
+pub(crate) fn redis_queue() -> Option<TestQueue> {
     let server = RedisServer::start()?;
-    Some(Column {
+    Some(TestQueue {
         name: "redis",
         queue: Queue::redis(&server.url()).unwrap(),
         redis: Some(server),
     })
 }
 
-/// A process that listens until it is stopped.
+/// A process that receives wake-ups until it is stopped.
 pub(crate) struct Process {
     pub(crate) wakeups: Wakeups,
     pub(crate) shutdown: CancellationToken,
@@ -48,7 +48,7 @@ impl Process {
         }
     }
 
-    /// Waits for a wake-up, at most this long.
+    /// Waits for a wake-up for at most `time`; `true` when one came.
     pub(crate) async fn woken_within(&self, time: Duration) -> bool {
         timeout(time, self.wakeups.woken()).await.is_ok()
     }
@@ -61,6 +61,6 @@ impl Process {
         self.shutdown.cancel();
         timeout(Duration::from_secs(10), self.wakeups.closed())
             .await
-            .expect("listening does not end");
+            .expect("the receiver does not end");
     }
 }

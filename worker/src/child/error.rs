@@ -1,0 +1,230 @@
+//! Errors of a child, and the failures that they are for the task.
+
+use domain::{Code, Failure, FailureKind};
+use nix::sys::signal::Signal;
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+/// Maximum length of a detail that a child reports, in characters.
+const DETAIL_CHARS_MAX: usize = 300;
+
+/// The reason why a call did not succeed.
+#[derive(Debug)]
+pub(super) enum ChildError {
+    /// The child reported a failure and can be called again.
+    Reported(Failure),
+    /// It closed standard output, most likely because it ended.
+    Closed,
+    /// It violated the protocol; the text completes "the media child sent …".
+    Protocol(&'static str),
+    /// It sent no event for this time.
+    Silent(Duration),
+    /// A working stage moved no packet and no frame for this time.
+    Stalled(Duration),
+    /// It sent no closing event within the wall clock limit.
+    TimedOut(Duration),
+    /// Our own message is longer than a line may be.
+    RequestTooLong,
+}
+
+impl ChildError {
+    /// A failure that the child reported. Its detail is bounded and cleaned, because the child may be under the control
+    /// of a hostile file. For the same reason, a lack of resources, which is retried without limit, is accepted only if
+    /// this process has it as well.
+    pub(super) fn reported(mut failure: Failure) -> Self {
+        let is_exhausted = || File::open("/dev/null").is_err_and(|error| domain::is_exhaustion(&error));
+        if failure.kind == FailureKind::Postponed && !is_exhausted() {
+            failure.kind = FailureKind::Infrastructure;
+        }
+        let chars = failure.detail.chars().filter(|c| !c.is_control());
+        failure.detail = chars.take(DETAIL_CHARS_MAX).collect();
+        Self::Reported(failure)
+    }
+
+    /// The failure of the task, given the exit status of the child (`None`: unknown) and the end of standard error.
+    pub(super) fn to_failure(&self, status: Option<ExitStatus>, stderr: &[u8], oom: &OomKills) -> Failure {
+        let limit = |code, detail| Failure::new(FailureKind::ResourceLimit, code, detail);
+        let crash = |detail| Failure::new(FailureKind::MediaCrash, Code::MediaCrash, detail);
+        match self {
+            Self::Reported(failure) => failure.clone(),
+            Self::Silent(time) => limit(Code::MediaStalled, format!("no event for {} s", time.as_secs_f32())),
+            Self::Stalled(time) => limit(
+                Code::MediaStalled,
+                format!("nothing moved for {} s", time.as_secs_f32()),
+            ),
+            Self::TimedOut(time) => limit(Code::MediaTimeout, format!("not done after {} s", time.as_secs_f32())),
+            Self::Protocol(what) => crash(format!("the media child sent {what}")),
+            Self::RequestTooLong => {
+                Failure::new(FailureKind::Infrastructure, Code::Internal, "the request is too long")
+            }
+            Self::Closed => match status {
+                Some(status) => exit_failure(status, stderr, oom),
+                None => crash("the media child ended with an unknown status".into()),
+            },
+        }
+    }
+}
+
+/// The number of OOM kills that the kernel had counted when the child started.
+#[derive(Debug)]
+pub(super) struct OomKills(Option<u64>);
+
+impl OomKills {
+    /// The current number.
+    pub(super) fn now() -> Self {
+        Self(Self::count())
+    }
+
+    /// True when the kernel has killed another process since.
+    fn have_grown(&self) -> bool {
+        matches!((self.0, Self::count()), (Some(before), Some(now)) if now > before)
+    }
+
+    /// OOM kills in the control group of this process, which is also that of its children (Linux 4.13 and later); those
+    /// of the whole machine when the control group cannot be read.
+    fn count() -> Option<u64> {
+        let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let mut files = counter_files(&groups).into_iter().chain(["/proc/vmstat".to_owned()]);
+        files.find_map(|file| oom_kills(&fs::read_to_string(file).ok()?))
+    }
+}
+
+/// Files in which the kernel counts the OOM kills of a control group, from the text of `/proc/PID/cgroup` (cgroups(7)):
+/// version 2, then version 1.
+fn counter_files(groups: &str) -> Vec<String> {
+    let group = |controller: &str| {
+        groups.lines().find_map(|line| {
+            let (_, rest) = line.split_once(':')?;
+            let (controllers, path) = rest.split_once(':')?;
+            let is_listed = controllers.split(',').any(|name| name == controller);
+            is_listed.then(|| path.trim_end_matches('/'))
+        })
+    };
+    let root = "/sys/fs/cgroup";
+    let version_2 = group("").map(|path| format!("{root}{path}/memory.events"));
+    let version_1 = group("memory").map(|path| format!("{root}/memory{path}/memory.oom_control"));
+    version_2.into_iter().chain(version_1).collect()
+}
+
+fn oom_kills(counters: &str) -> Option<u64> {
+    let mut lines = counters.lines();
+    lines.find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
+}
+
+/// The failure for a child that ended by itself or by a signal that this process did not send. `SIGKILL` comes from the
+/// OOM killer, which counts it, or from outside.
+fn exit_failure(status: ExitStatus, stderr: &[u8], oom: &OomKills) -> Failure {
+    let limit = |code, detail: &str| Failure::new(FailureKind::ResourceLimit, code, detail);
+    let crash = |detail| Failure::new(FailureKind::MediaCrash, Code::MediaCrash, detail);
+    let Some(number) = status.signal() else {
+        // Not every lack of memory is an abort: the C library exits when it has no memory for thread-local data.
+        if is_out_of_memory(stderr) {
+            return out_of_memory();
+        }
+        let code = status.code().unwrap_or(-1);
+        return crash(format!("the media child ended with status {code}"));
+    };
+    match Signal::try_from(number) {
+        Ok(Signal::SIGKILL) if oom.have_grown() => {
+            limit(Code::MediaMemory, "killed by the kernel, which was out of memory")
+        }
+        Ok(Signal::SIGKILL) => {
+            let detail = "the media child was killed from outside";
+            Failure::new(FailureKind::Infrastructure, Code::MediaKilled, detail)
+        }
+        Ok(Signal::SIGXCPU) => limit(Code::MediaTimeout, "processor time used up"),
+        Ok(Signal::SIGXFSZ) => limit(Code::OutputTooLarge, "a file over the limit"),
+        Ok(Signal::SIGABRT) if is_out_of_memory(stderr) => out_of_memory(),
+        Ok(signal) => crash(format!("the media child died of {signal}")),
+        Err(_) => crash(format!("the media child died of signal {number}")),
+    }
+}
+
+/// The child reached its memory limit.
+pub(super) fn out_of_memory() -> Failure {
+    let detail = "no memory left within the limit";
+    Failure::new(FailureKind::ResourceLimit, Code::MediaMemory, detail)
+}
+
+/// True when standard error names a failed allocation, in the words of Rust, C++, FFmpeg or x264. Codecs without
+/// memory may go on as if the source were damaged, so an answer alone does not tell.
+pub(super) fn is_out_of_memory(stderr: &[u8]) -> bool {
+    const MESSAGES: [&str; 6] = [
+        "memory allocation of",
+        "bad_alloc",
+        "malloc of size",
+        "annot allocate memory",
+        "ould not allocate memory",
+        "out of memory",
+    ];
+    let text = String::from_utf8_lossy(stderr);
+    MESSAGES.iter().any(|message| text.contains(message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn killed_by(signal: Signal, stderr: &str) -> (FailureKind, Code) {
+        let status = ExitStatus::from_raw(signal as i32);
+        let failure = ChildError::Closed.to_failure(Some(status), stderr.as_bytes(), &OomKills::now());
+        (failure.kind, failure.code)
+    }
+
+    #[test]
+    fn the_exit_status_tells_a_limit_from_a_crash() {
+        use FailureKind::{Infrastructure, MediaCrash, ResourceLimit};
+        assert_eq!(killed_by(Signal::SIGKILL, ""), (Infrastructure, Code::MediaKilled));
+        let killed = Some(ExitStatus::from_raw(Signal::SIGKILL as i32));
+        // A lower count at the start, as if the kernel had killed a process since.
+        if let Some(before) = OomKills::count().and_then(|count| count.checked_sub(1)) {
+            let failure = ChildError::Closed.to_failure(killed, b"", &OomKills(Some(before)));
+            assert_eq!(failure.code, Code::MediaMemory);
+        }
+        assert_eq!(killed_by(Signal::SIGXCPU, ""), (ResourceLimit, Code::MediaTimeout));
+        assert_eq!(killed_by(Signal::SIGXFSZ, ""), (ResourceLimit, Code::OutputTooLarge));
+        assert_eq!(killed_by(Signal::SIGSEGV, ""), (MediaCrash, Code::MediaCrash));
+        assert_eq!(
+            killed_by(Signal::SIGABRT, "assertion failed"),
+            (MediaCrash, Code::MediaCrash)
+        );
+        let message = "memory allocation of 33177600 bytes failed";
+        assert_eq!(killed_by(Signal::SIGABRT, message), (ResourceLimit, Code::MediaMemory));
+        let exited = |stderr: &[u8]| {
+            ChildError::Closed
+                .to_failure(Some(ExitStatus::from_raw(127 << 8)), stderr, &OomKills::now())
+                .code
+        };
+        let message = b"cannot allocate memory for thread-local data: ABORT";
+        assert_eq!((exited(message), exited(b"")), (Code::MediaMemory, Code::MediaCrash));
+    }
+
+    #[test]
+    fn oom_kills_are_counted_in_the_control_group() {
+        let version_2 = "/sys/fs/cgroup/system.slice/rushes.service/memory.events";
+        assert_eq!(counter_files("0::/system.slice/rushes.service\n"), [version_2]);
+        // In a container with its own cgroup namespace.
+        assert_eq!(counter_files("0::/\n"), ["/sys/fs/cgroup/memory.events"]);
+        let version_1 = "/sys/fs/cgroup/memory/pod/worker/memory.oom_control";
+        let both = "5:cpu,cpuacct:/\n4:memory:/pod/worker\n0::/\n";
+        assert_eq!(counter_files(both), ["/sys/fs/cgroup/memory.events", version_1]);
+        assert!(counter_files("").is_empty());
+        let events = "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n";
+        assert_eq!(oom_kills(events), Some(2));
+        assert_eq!(oom_kills("oom_kill_disable 0\nunder_oom 0\noom_kill 7\n"), Some(7));
+        assert_eq!(oom_kills("oom_kill_disable 0\n"), None);
+        assert!(OomKills::count().is_some());
+    }
+
+    #[test]
+    fn a_reported_detail_is_bounded_and_cleaned() {
+        let failure = Failure::input(Code::SourceDamaged, "a\u{1b}[31m\n".repeat(200));
+        let ChildError::Reported(failure) = ChildError::reported(failure) else {
+            panic!()
+        };
+        assert_eq!(failure.detail.chars().count(), DETAIL_CHARS_MAX);
+        assert!(!failure.detail.chars().any(char::is_control));
+    }
+}

@@ -1,0 +1,29 @@
+//! Timeouts of the queries of a worker.
+
+use crate::failures::{internal, postponed};
+use domain::Failure;
+use entity::{DbErr, in_time};
+use std::time::Duration;
+
+/// Timeout of one query. Several retries fit into one lease.
+pub(crate) const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an attempt whose media are rendered retries a query before it gives up: rendering again costs more than
+/// waiting for the database.
+pub(crate) const OUTAGE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Runs a query within [`QUERY_TIMEOUT`].
+///
+/// # Errors
+/// [`FailureKind::Postponed`](domain::FailureKind::Postponed) when the database is away, times out or lacks a resource.
+/// The cause is logged only.
+pub(crate) async fn query<T>(query: impl Future<Output = Result<T, DbErr>>) -> Result<T, Failure> {
+    in_time(QUERY_TIMEOUT, query).await.map_err(|error| {
+        if entity::is_unavailable(&error) || entity::is_exhausted(&error) {
+            tracing::warn!(%error, "the database is away");
+            postponed("the database did not answer")
+        } else {
+            internal(&error)
+        }
+    })
+}

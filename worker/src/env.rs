@@ -1,0 +1,68 @@
+//! Settings of a worker, and the handles that every attempt uses.
+
+use crate::child::{ChildSettings, SpareChild};
+use crate::scratch::Scratch;
+use domain::Limits;
+use domain::protocol::{Depth, SandboxMode};
+use entity::DatabaseConnection;
+use queue::Queue;
+use std::sync::Arc;
+use std::time::Duration;
+use storage::Storage;
+use tokio_util::sync::CancellationToken;
+
+/// Settings of a worker.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Maximum number of tasks that are processed at the same time.
+    pub tasks: usize,
+    /// Maximum number of threads per task.
+    pub threads: u32,
+    /// Limits of sources and tasks.
+    pub limits: Limits,
+    /// Behavior when the kernel does not support the whole sandbox.
+    pub sandbox: SandboxMode,
+    /// How much of each output is decoded to verify it.
+    pub depth: Depth,
+    /// Memory limit of one child in bytes; see [`domain::protocol::Session`].
+    pub child_memory_bytes: u64,
+    /// Executable and timeouts of media children.
+    pub child: ChildSettings,
+    /// Time for tasks in progress after a shutdown began; then they are released.
+    pub grace: Duration,
+}
+
+/// The environment of a worker: connections, directories, settings and the spare child. Cheap to clone.
+#[derive(Clone)]
+pub struct Env {
+    /// The database, which decides about every task.
+    pub db: DatabaseConnection,
+    /// Sources, images and outputs.
+    pub storage: Storage,
+    /// Wakes other workers.
+    pub queue: Queue,
+    /// The directory in which children write.
+    pub scratch: Arc<Scratch>,
+    /// Settings of this worker.
+    pub settings: Arc<Settings>,
+    /// Starts media children.
+    pub(crate) children: Arc<SpareChild>,
+    /// Canceled when the shutdown timeout ends: tasks in progress are released.
+    pub(crate) release: CancellationToken,
+}
+
+impl Env {
+    /// Creates the environment of a worker.
+    #[must_use]
+    pub fn new(db: DatabaseConnection, storage: Storage, queue: Queue, scratch: Scratch, settings: Settings) -> Self {
+        Self {
+            db,
+            storage,
+            queue,
+            scratch: Arc::new(scratch),
+            children: Arc::new(SpareChild::new(settings.child.clone())),
+            settings: Arc::new(settings),
+            release: CancellationToken::new(),
+        }
+    }
+}

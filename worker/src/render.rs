@@ -1,0 +1,299 @@
+//! Renders the outputs of one attempt in media children.
+//!
+//! *Mechanism.* A first child probes the source and transcodes. A second child, which never saw the source, opens the
+//! outputs again and reports what is in them; [`domain::plan::verify`] compares that with the plan.
+//!
+//! *Invariants.* The first child and all of its process group have ended before the second one opens the outputs: a
+//! child that a hostile file took over cannot change an output after its verification.
+//!
+//! *Second pass.* Only a decoder can tell if copied packets are damaged, change their headers or have gaps. When the
+//! first pass copied such packets ([`domain::plan::unfit`]), the outputs are rendered again without copies, or without
+//! copies of audio when only the audio has gaps.
+
+use crate::child::Child;
+use crate::database::QUERY_TIMEOUT;
+use crate::env::Env;
+use crate::failures::{self, internal};
+use crate::inputs::Inputs;
+use crate::outcome::MeasuredCost;
+use crate::report::{FinishedWork, ReportBuilder, speed};
+use crate::session::{InputFiles, wall_limit_s};
+use crate::store;
+use domain::plan::{retell, unfit, verify};
+use domain::probe::Unfit;
+use domain::protocol::{Checked, Depth, Phase, Progress, Report, SandboxStatus};
+use domain::{Code, Failure, FailureKind, Plan, Probe, Recipe};
+use entity::trace::Findings;
+use entity::{in_time, output, source, task};
+use std::path::Path;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Length of a source whose container states none, for the wall clock limit.
+const UNKNOWN_LENGTH_US: u64 = 120_000_000;
+
+/// Renders the outputs of one attempt.
+pub(crate) struct Renderer<'a> {
+    pub(crate) env: &'a Env,
+    pub(crate) task: &'a task::Model,
+    pub(crate) recipe: &'a Recipe,
+    pub(crate) inputs: &'a Inputs,
+    /// Progress that clients see, written with the next renewal of the lease.
+    pub(crate) progress: &'a watch::Sender<Progress>,
+}
+
+/// The result of a successful rendering.
+pub(crate) struct Rendering {
+    /// Rows of the stored outputs, not written yet.
+    pub(crate) outputs: Vec<output::New>,
+    pub(crate) report: Findings,
+    pub(crate) cost: Option<MeasuredCost>,
+}
+
+/// The files and the mode of one pass.
+struct PassInput<'a> {
+    files: &'a InputFiles,
+    /// The directory of the outputs.
+    out: &'a Path,
+    /// Streams that must not be copied, because an earlier pass found their packets unfit.
+    unfit: Option<Unfit>,
+}
+
+/// The result of one pass.
+struct Pass {
+    plan: Plan,
+    report: Report,
+    sandbox: SandboxStatus,
+    /// Storage keys of the outputs.
+    targets: Vec<storage::Target>,
+    /// The facts of the outputs, or the reason why they are not those of the plan.
+    checked: Result<Vec<Checked>, Failure>,
+}
+
+/// The result of the transcode.
+struct Transcoded {
+    plan: Plan,
+    report: Report,
+    /// The child that will verify, if it was started during the transcode.
+    verifier: Option<Child>,
+}
+
+impl Renderer<'_> {
+    /// Fetches the inputs, probes, plans, transcodes, verifies and stores.
+    ///
+    /// Dropping the future kills the children and removes the scratch directory. Files that were stored are on the
+    /// trash list.
+    ///
+    /// # Errors
+    /// The failure of the attempt; `report` then holds what is known so far.
+    pub(crate) async fn run(&self, report: &mut ReportBuilder) -> Result<Rendering, Failure> {
+        let env = self.env;
+        let scratch = env.scratch.directory(self.task).map_err(|error| failures::io(&error))?;
+        let files = self.inputs.fetch(env, scratch.path()).await?;
+        report.phase_ended("fetch");
+        let directory = |name| scratch.create_dir(name).map_err(|error| failures::io(&error));
+        let mut out = directory("out")?;
+        let first = PassInput {
+            files: &files,
+            out: &out,
+            unfit: None,
+        };
+        let mut pass = self.pass(first, report).await?;
+        let result = pass.checked.as_ref().map(|_| &pass.report);
+        if let Some(unfit) = unfit(&pass.plan, result) {
+            // The outputs of both passes would need twice the space.
+            if let Err(error) = tokio::fs::remove_dir_all(&out).await {
+                tracing::warn!(%error, "failed to remove the outputs of the first pass");
+            }
+            out = directory("decoded")?;
+            let first_warnings = pass.report.warnings;
+            let second = PassInput {
+                files: &files,
+                out: &out,
+                unfit: Some(unfit),
+            };
+            pass = self.pass(second, report).await?;
+            retell(&first_warnings, &mut pass.report.warnings);
+        }
+        self.store(pass, &out, report).await
+    }
+
+    /// Stores the outputs of a pass and completes the report.
+    async fn store(&self, pass: Pass, out: &Path, report: &mut ReportBuilder) -> Result<Rendering, Failure> {
+        let checked = pass.checked?;
+        self.enter(Phase::Store);
+        let outputs = store::store(self.env, &pass.targets, &pass.plan, &checked, out).await?;
+        metrics::histogram!("rushes_realtime_factor").record(speed(&pass.plan, &pass.report));
+        report.phase_ended("store");
+        let work = FinishedWork {
+            plan: &pass.plan,
+            report: &pass.report,
+            outputs: &outputs,
+            sandbox: &pass.sandbox,
+            depth: self.env.settings.depth,
+            bytes_in: self.bytes_in(),
+        };
+        let report = std::mem::replace(report, ReportBuilder::new());
+        let (report, cost) = report.finished(&work);
+        Ok(Rendering { outputs, report, cost })
+    }
+
+    /// Probes, plans, transcodes and verifies. Both children have ended when it returns.
+    async fn pass(&self, input: PassInput<'_>, report: &mut ReportBuilder) -> Result<Pass, Failure> {
+        let children = &self.env.children;
+        let session = self.env.session(input.files.clone(), input.out.to_owned());
+        let mut child = children.start(session).await?;
+        let sandbox = child.status().clone();
+        let transcoded = self.transcode(&mut child, &input, report).await;
+        report.sandbox(&sandbox);
+        let stderr = child.stderr_tail();
+        if !stderr.is_empty() {
+            // For operators only: the messages of FFmpeg do not help the people who upload.
+            tracing::info!(stderr, "standard error of the media child");
+        }
+        let Transcoded {
+            plan,
+            report: child_report,
+            verifier,
+        } = transcoded?;
+        // See the invariants above.
+        child.finish().await;
+        let mut verifier = match verifier {
+            Some(verifier) => verifier,
+            None => {
+                let session = self.env.session(InputFiles::default(), input.out.to_owned());
+                children.start_without_restock(session).await?
+            }
+        };
+        report.phase_ended("transcode");
+        self.enter(Phase::Verify);
+        let outputs = plan.outputs.iter().cloned().zip(child_report.outputs.iter().cloned());
+        let (checked, targets) = tokio::join!(
+            verifier.verify(outputs.collect(), self.verify_timeout(&plan)),
+            store::announce(self.env, self.task, &plan),
+        );
+        // The next step, storing, uses the disk, so the processor is free to start the next spare child.
+        children.restock();
+        let checked = checked.and_then(|checked| compare(&plan, &child_report, &checked).map(|()| checked));
+        report.phase_ended("verify");
+        Ok(Pass {
+            plan,
+            report: child_report,
+            sandbox,
+            targets: targets?,
+            checked,
+        })
+    }
+
+    /// Probes, plans and transcodes. The probes are stored in parallel.
+    ///
+    /// The verifying child is started in parallel as well, unless everything is copied: a copy is over sooner when no
+    /// other child starts beside it.
+    async fn transcode(
+        &self,
+        child: &mut Child,
+        input: &PassInput<'_>,
+        report: &mut ReportBuilder,
+    ) -> Result<Transcoded, Failure> {
+        let mut probes = Vec::with_capacity(self.inputs.sources.len());
+        for index in 0..self.inputs.sources.len() {
+            probes.push(child.probe(index).await?);
+        }
+        report.phase_ended("probe");
+        let transcode = async {
+            let plan = self.plan(&probes, input.unfit, report)?;
+            let wall = wall_limit(&probes, &plan);
+            let on_progress = |progress| {
+                self.progress.send_replace(progress);
+            };
+            let verifier = async {
+                if copies_all(&plan) {
+                    return Ok(None);
+                }
+                let session = self.env.session(InputFiles::default(), input.out.to_owned());
+                self.env.children.start(session).await.map(Some)
+            };
+            let (report, verifier) = tokio::try_join!(child.transcode(plan.clone(), wall, on_progress), verifier)?;
+            Ok(Transcoded { plan, report, verifier })
+        };
+        tokio::join!(transcode, self.store_probes(&probes)).0
+    }
+
+    /// Timeout of the verification. With [`Depth::Full`] all outputs are decoded.
+    fn verify_timeout(&self, plan: &Plan) -> Duration {
+        let settings = &self.env.settings;
+        match settings.depth {
+            Depth::Fast => settings.child.probe_timeout,
+            Depth::Full => wall_limit(&[], plan).max(settings.child.probe_timeout),
+        }
+    }
+
+    fn plan(&self, probes: &[Probe], unfit: Option<Unfit>, report: &mut ReportBuilder) -> Result<Plan, Failure> {
+        let source = probes.first().ok_or_else(|| internal(&"a task without a source"))?;
+        let settings = &self.env.settings;
+        let restricted = unfit.map(|unfit| source.without_copies_of(unfit));
+        let source = restricted.as_ref().unwrap_or(source);
+        let plan = domain::plan(self.recipe, source, self.inputs.clips(probes), &settings.limits)?;
+        report.planned(&plan, source, settings.threads);
+        Ok(plan)
+    }
+
+    /// Stores the probes of all sources. They are informational, so an error does not fail the attempt.
+    async fn store_probes(&self, probes: &[Probe]) {
+        for (row, probe) in self.inputs.sources.iter().zip(probes) {
+            let Ok(probe) = serde_json::to_value(probe) else {
+                continue;
+            };
+            if let Err(error) = in_time(QUERY_TIMEOUT, source::set_probe(&self.env.db, row.id, probe)).await {
+                tracing::warn!(%error, "failed to store the probe of a source");
+            }
+        }
+    }
+
+    /// Size of all sources.
+    fn bytes_in(&self) -> u64 {
+        let sizes = self
+            .inputs
+            .sources
+            .iter()
+            .map(|row| u64::try_from(row.bytes).unwrap_or(0));
+        sizes.sum()
+    }
+
+    /// Shows a phase after the transcode. These phases are short and share the last percent.
+    fn enter(&self, phase: Phase) {
+        self.progress
+            .send_modify(|progress| (progress.phase, progress.percent) = (phase, 99));
+    }
+}
+
+/// True when no output of the plan is encoded.
+fn copies_all(plan: &Plan) -> bool {
+    let mut steps = plan.outputs.iter().flat_map(|output| &output.steps);
+    steps.all(|step| step.done == domain::plan::Done::Copy)
+}
+
+/// Wall clock limit of a transcode: that of all sources or of all outputs, whichever is longer.
+fn wall_limit(probes: &[Probe], plan: &Plan) -> Duration {
+    let lengths_us = probes.iter().map(|probe| match probe.duration_us {
+        0 => UNKNOWN_LENGTH_US,
+        known => known,
+    });
+    Duration::from_secs(wall_limit_s(lengths_us.sum::<u64>().max(plan.span_us)))
+}
+
+/// Compares the outputs with the plan.
+fn compare(plan: &Plan, report: &Report, checked: &[Checked]) -> Result<(), Failure> {
+    if report.outputs.len() != plan.outputs.len() || checked.len() != plan.outputs.len() {
+        let detail = format!(
+            "{} outputs planned, {} reported, {} verified",
+            plan.outputs.len(),
+            report.outputs.len(),
+            checked.len()
+        );
+        return Err(Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, detail));
+    }
+    let rows = plan.outputs.iter().zip(&report.outputs).zip(checked);
+    rows.into_iter()
+        .try_for_each(|((planned, rendered), checked)| verify(plan, planned, rendered, checked))
+}

@@ -1,4 +1,4 @@
-"""Runs the benchmarks that were asked for, prints a line for each goal, and writes them down as Markdown when told to."""
+"""Runs the selected benchmarks, prints a line for each goal, and optionally writes the results as a Markdown page."""
 
 import argparse
 import importlib
@@ -12,8 +12,8 @@ import scratch
 from measure import HEADER, Row
 
 NAMES = ["upload", "idrl", "encode", "rungs", "copy", "trim", "stills", "quality", "overhead", "pickup", "recovery", "api", "login"]
-MODULES = {"copy": "copying"}  # where the name is one of Python's own
-LIMIT_S = 900  # for one benchmark; none takes a third of it on two cores
+MODULES = {"copy": "copying"}  # `copy` is a module of Python's standard library
+LIMIT_S = 900  # timeout of one benchmark; on two cores each takes less than a third of it
 
 
 def main() -> int:
@@ -43,7 +43,7 @@ def main() -> int:
             signal.alarm(0)
     print(pace.told(paces))
     if wishes.markdown:
-        text = page(rows, broken, paces)  # before the file changes: it names the commit
+        text = page(rows, broken, paces)  # built before the file is written: the page contains the commit and its state
         with open(wishes.markdown, "w", encoding="utf-8") as file:
             file.write(text)
     return 2 if broken else int(any(not row.met for row in rows))
@@ -53,19 +53,19 @@ def arguments(modules) -> argparse.Namespace:
     known = "\n".join(f"  {name:10}{module.SUMMARY}" for name, module in modules.items())
     parser = argparse.ArgumentParser(
         prog="bench/run",
-        description="Measures Rushes beside its peers, in one go on one machine, and prints ratios.",
+        description="Compares Rushes with other programs on the same machine and prints ratios.",
         epilog=f"""benchmarks:
 {known}
 
-Each line: name, ours, the peer's, ours divided by the peer's, the goal, ok or MISSED; below it the single runs.
-The exit code is 0 when every goal is met, 1 when one is missed, 2 when one could not be measured.
-RUSHES_BIN names the binary to measure; without it the release build, which is made when it is missing.
-Keep the machine quiet meanwhile. Clips and peers are kept in bench/.cache.""",
+Each line: name, value of Rushes, value of the peer, ratio, goal, ok or MISSED; below it the single runs.
+The exit code is 0 when all goals are met, 1 when one is missed, 2 when one could not be measured.
+RUSHES_BIN is the binary to measure. The default is the release build, which is built when it is missing.
+Run nothing else on the machine at the same time. Clips and peers are cached in bench/.cache.""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", nargs="*", metavar="NAME", help="benchmarks to run; all without any")
-    parser.add_argument("--list", action="store_true", help="name the benchmarks")
-    parser.add_argument("--markdown", metavar="FILE", help="also write the result as a page, with machine and versions")
+    parser.add_argument("name", nargs="*", metavar="NAME", help="benchmarks to run; default: all")
+    parser.add_argument("--list", action="store_true", help="list the benchmarks")
+    parser.add_argument("--markdown", metavar="FILE", help="also write the results as a Markdown page, with machine and versions")
     wishes = parser.parse_args()
     for name in wishes.name:
         if name not in modules:
@@ -81,9 +81,9 @@ def page(rows: list[Row], broken: list[str], paces: dict[str, float]) -> str:
     lines = [
         "# Benchmarks",
         "",
-        "Printed by `bench/run --markdown docs/BENCHMARKS.md`: each peer ran beside Rushes on the same machine, in turns.",
-        "The ratio is ours divided by the peer's; where the single runs are pairs, the median of their ratios. What each one",
-        "does is told at the top of its file in `bench/`.",
+        "This page is written by `bench/run --markdown docs/BENCHMARKS.md`. Rushes and a peer (another program with the same job) run",
+        "in turns on the same machine. The ratio is the value of Rushes divided by the value of the peer. When the single runs are",
+        "pairs, it is the median of their ratios. The top of each file in `bench/` explains what it measures.",
         "",
         "| goal | ours | peer | ratio | to reach | |",
         "|---|---|---|---|---|---|",

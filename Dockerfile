@@ -1,4 +1,4 @@
-# One image for every part: `rushes up | backend | worker | migrate | media`.
+# One image for all roles: `rushes up | backend | worker | migrate | media`.
 
 FROM rust:1.95-bookworm AS build
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt,sharing=locked \
@@ -10,7 +10,7 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked --mount=type=cache,target=/src/target,sharing=locked \
     cargo build --release --locked -p rushes && install -D target/release/rushes /out/rushes
 
-# Debian 12: LTS until June 2028. Its FFmpeg is 5.1; a newer Debian has other names of its libraries.
+# Debian 12: LTS until June 2028. It has FFmpeg 5.1; newer versions of Debian have other package names for the libraries.
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
         ca-certificates libavcodec59 libavformat59 libavfilter8 libavutil57 libswscale6 libswresample4 && \
@@ -22,12 +22,12 @@ COPY deploy/healthcheck /usr/local/bin/healthcheck
 COPY LICENSE LICENSE-APACHE LICENSE-MIT /usr/share/doc/rushes/
 
 LABEL org.opencontainers.image.title="Rushes" \
-      org.opencontainers.image.description="Self-hosted video processing: upload, transcode, fetch" \
+      org.opencontainers.image.description="Self-hosted video processing: upload, transcode, download" \
       org.opencontainers.image.licenses="(Apache-2.0 OR MIT) AND GPL-2.0-or-later"
 
 USER 10001:10001
 WORKDIR /var/lib/rushes
-# Everything that is written goes below RUSHES_DATA_DIR or /tmp: the rest of the file system may be read-only.
+# The process writes only below RUSHES_DATA_DIR and /tmp: the rest of the file system can be read-only.
 ENV RUSHES_LISTEN=0.0.0.0:8000 RUSHES_DATA_DIR=/var/lib/rushes
 VOLUME /var/lib/rushes
 EXPOSE 8000

@@ -1,10 +1,10 @@
-# Reads a file of settings as docker compose does. Sourced by ./run.
+# Parser for .env files that follows docker compose. Sourced by ./run.
 # shellcheck shell=bash
 
-# read_dotenv FILE: exports each NAME=VALUE of the file; a name that the environment has already keeps its value.
-# Lines may begin with `export`. Comments begin with # at the start of a line, or behind white space after a value. A value in
-# single quotes is taken as it stands; in double quotes \n, \r, \t, \", \\ and \$ are read. What compose reads in other ways
-# (other variables inside a value, a value of several lines) is refused: it would mean something else here.
+# read_dotenv FILE: exports each NAME=VALUE of the file. A name that is already in the environment keeps its value.
+# Lines may begin with `export`. Comments begin with # at the start of a line, or after a value and white space. A value in
+# single quotes is literal. In double quotes, the escapes \n, \r, \t, \", \\ and \$ are replaced. Syntax that compose reads
+# differently (variables inside a value, values of several lines) is refused, because it would have another meaning here.
 read_dotenv() {
     local file=$1 line number=0 name rest
     [[ -e $file ]] || return 0
@@ -15,7 +15,7 @@ read_dotenv() {
         line=${line%$'\r'}
         [[ $line =~ ^[[:space:]]*(#|$) ]] && continue
         if [[ ! $line =~ ^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)[[:space:]]*=[[:space:]]*(.*)$ ]]; then
-            fail "$file, line $number, is no setting; accepted: NAME=VALUE, export NAME=VALUE, or a comment that begins with #."
+            fail "$file, line $number, is not a setting; accepted: NAME=VALUE, export NAME=VALUE, or a comment that begins with #."
         fi
         name=${BASH_REMATCH[2]} rest=${BASH_REMATCH[3]}
         dotenv_value "$file, line $number: $name" "$rest"
@@ -23,16 +23,16 @@ read_dotenv() {
     done <"$file"
 }
 
-# dotenv_value PLACE TEXT: what stands behind the equals sign, read into DOTENV_VALUE.
+# dotenv_value PLACE TEXT: parses the text after the equals sign into DOTENV_VALUE.
 dotenv_value() {
     local place=$1 text=$2 single="^'([^']*)'[[:space:]]*(#.*)?\$" double='^"(([^"\\]|\\.)*)"[[:space:]]*(#.*)?$'
     case $text in
     "'"*)
-        [[ $text =~ $single ]] || fail "$place has no closing quote on its line, or text behind it."
+        [[ $text =~ $single ]] || fail "$place has no closing quote on the same line, or text after the quote."
         DOTENV_VALUE=${BASH_REMATCH[1]}
         ;;
     '"'*)
-        [[ $text =~ $double ]] || fail "$place has no closing quote on its line, or text behind it."
+        [[ $text =~ $double ]] || fail "$place has no closing quote on the same line, or text after the quote."
         dotenv_unescape "$place" "${BASH_REMATCH[1]}"
         ;;
     *)
@@ -44,7 +44,7 @@ dotenv_value() {
     esac
 }
 
-# dotenv_unescape PLACE TEXT: the text of double quotes, read into DOTENV_VALUE.
+# dotenv_unescape PLACE TEXT: parses the text inside double quotes into DOTENV_VALUE.
 dotenv_unescape() {
     local place=$1 text=$2 plain
     DOTENV_VALUE=''
@@ -66,5 +66,5 @@ dotenv_unescape() {
 }
 
 refuse_dollar() {
-    [[ ! $2 =~ \$[A-Za-z_{\$] ]] || fail "$1 names another variable; accepted: a value in single quotes, which is taken as it stands."
+    [[ ! $2 =~ \$[A-Za-z_{\$] ]] || fail "$1 contains another variable; accepted: a value in single quotes, which is literal."
 }

@@ -1,13 +1,13 @@
-# What the scripts of this repository need from the machine, and how they get it. Sourced by ./run, ./test and .ci/run.
+# System packages, the Rust toolchain and messages for scripts. Sourced by ./run, ./test and .ci/run.
 # shellcheck shell=bash
 
-# To compile: FFmpeg's headers, libclang for their bindings, cmake for the TLS library, lld as the linker.
-# shellcheck disable=SC2034 # the sourcing scripts read it
+# For the build: FFmpeg headers, libclang for their bindings, cmake for the TLS library, lld as the linker.
+# shellcheck disable=SC2034 # used by the scripts that source this file
 BUILD_PACKAGES=(
     gcc libc6-dev make clang libclang-dev pkg-config cmake lld
     libavcodec-dev libavformat-dev libavfilter-dev libavutil-dev libswscale-dev libswresample-dev
 )
-# To run every test on both setups.
+# For all tests on both setups.
 # shellcheck disable=SC2034
 TEST_PACKAGES=(postgresql redis-server nginx ffmpeg curl jq gettext-base)
 
@@ -19,10 +19,10 @@ fi
 
 say() { printf '%s\n' "$*"; }
 
-# heading TEXT: one line that stands out, with the seconds since the script began.
+# heading TEXT: prints a highlighted line with the seconds since the script began.
 heading() { printf '\n%s== %s%s (%s s)\n' "$BOLD" "$*" "$RESET" "$SECONDS"; }
 
-# fail LINE...: tells what went wrong and how to mend it, then ends the script.
+# fail LINE...: prints the error and how to fix it, then exits with 1.
 fail() {
     printf '%s%s%s\n' "$RED" "$1" "$RESET" >&2
     shift
@@ -30,10 +30,10 @@ fail() {
     exit 1
 }
 
-# ensure_packages NAME...: installs those Debian packages that are not there; asks the package database once.
+# ensure_packages NAME...: installs the missing Debian packages. Queries the package database once.
 ensure_packages() {
     if ! command -v apt-get dpkg-query >/dev/null; then
-        say "This is no Debian-like system: making sure of these packages is left to you: $*"
+        say "This is not a Debian-like system. Make sure that the equivalents of these packages are installed: $*"
         return 0
     fi
     local installed missing=() name
@@ -44,15 +44,15 @@ ensure_packages() {
     ((${#missing[@]})) || return 0
 
     if ((EUID != 0)) && ! command -v sudo >/dev/null; then
-        fail "These system packages are missing, and installing them takes root or sudo: ${missing[*]}" \
-            "Ask an administrator to run, once:" \
+        fail "These system packages are missing, and installing them requires root or sudo: ${missing[*]}" \
+            "Ask an administrator to run once:" \
             "    apt-get update && apt-get install --no-install-recommends ${missing[*]}"
     fi
     say "Installing system packages (a minute or two): ${missing[*]}"
     local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
-    as_root "${apt[@]}" update >/dev/null || say "The package lists could not be refreshed; trying with those that are here."
+    as_root "${apt[@]}" update >/dev/null || say "The package lists could not be updated; using the existing ones."
     without_starting_services "${apt[@]}" install -y --no-install-recommends "${missing[@]}" ||
-        fail "Installing the system packages failed; the lines above are from apt-get. To try by hand:" \
+        fail "Installing the system packages failed; the lines above are from apt-get. To try it yourself:" \
             "    apt-get update && apt-get install --no-install-recommends ${missing[*]}"
 }
 
@@ -60,7 +60,8 @@ as_root() {
     if ((EUID == 0)); then "$@"; else sudo "$@"; fi
 }
 
-# Debian starts a server the moment its package is installed. The tests start their own, on free ports, so hold that back.
+# Prevents Debian from starting a server when its package is installed (policy-rc.d). The tests start their own servers on
+# free ports.
 without_starting_services() {
     local policy=/usr/sbin/policy-rc.d held=no status=0
     if [[ ! -e $policy ]]; then
@@ -73,7 +74,7 @@ without_starting_services() {
     return "$status"
 }
 
-# require_rust: a Rust toolchain, recent enough for this workspace.
+# require_rust: fails unless a Rust toolchain is installed that is recent enough for this workspace.
 require_rust() {
     command -v cargo >/dev/null || PATH="$HOME/.cargo/bin:$PATH"
     command -v cargo >/dev/null || fail "The Rust toolchain is missing (Debian's own is too old). To install it:" \
@@ -83,5 +84,5 @@ require_rust() {
     wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
     have=$(rustc --version | cut -d' ' -f2)
     [[ $(printf '%s\n' "$wanted" "${have%%-*}" | sort -V | head -n1) == "$wanted" ]] ||
-        fail "Rust $wanted or newer is needed; this is Rust $have. To update it:" "    rustup update stable"
+        fail "Rust $wanted or newer is required; installed is Rust $have. To update it:" "    rustup update stable"
 }

@@ -1,6 +1,6 @@
 """The options of libx264 for the command line that stand for what a report says of our encoder."""
 
-# As in the table of media/src/engine/settings.rs.
+# As in the table of media/src/engine/encode/video_settings.rs.
 PRESETS = {"fastest": "ultrafast", "fast": "veryfast", "balanced": "fast", "good": "slow", "best": "veryslow"}
 
 

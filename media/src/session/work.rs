@@ -1,7 +1,7 @@
 //! One request, one answer. A panic is an answer too.
 
 use super::{infrastructure, wire::Events};
-use crate::engine::{self, Cancel, Footage, Images};
+use crate::engine::{self, Cancel, Images, Inputs};
 use domain::protocol::{Depth, Event, Phase, Progress, Request};
 use domain::{Code, Failure, FailureKind};
 use std::fs::File;
@@ -42,12 +42,12 @@ impl Work {
                 Ok(Event::Probed(Box::new(probe)))
             }
             Request::Transcode(plan) => {
-                let footage = Footage {
+                let inputs = Inputs {
                     sources: &self.sources,
                     images: &self.images,
                 };
                 let mut progress = |progress| events.send(&Event::Progress(progress));
-                let report = engine::transcode(&footage, &plan, &self.scratch, self.threads, &mut progress, cancel)?;
+                let report = engine::transcode(&inputs, &plan, &self.scratch, self.threads, &mut progress, cancel)?;
                 Ok(Event::Transcoded(Box::new(report)))
             }
             Request::Verify(outputs) => {

@@ -4,7 +4,7 @@ use crate::clips::{clip, clip_with, flash_and_beep, real_clips};
 use crate::studio::{Props, Take, recipe, shoot, shoot_with};
 use domain::plan::{Clips, Done};
 use domain::{Code, Limits};
-use media::engine::{self, Cancel, Footage, Images};
+use media::engine::{self, Cancel, Images, Inputs};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -186,7 +186,7 @@ fn the_first_pass_can_be_canceled_before_any_file_is_begun() {
     let facts = crate::studio::probe(&source).unwrap();
     let plan = domain::plan(&recipe(NORMAL), &facts, Clips::default(), &Limits::default()).unwrap();
     let (scratch, cancel, images) = (tempfile::tempdir().unwrap(), Cancel::new(), Images::new());
-    let footage = Footage {
+    let footage = Inputs {
         sources: &[File::open(&source).unwrap()],
         images: &images,
     };

@@ -209,7 +209,7 @@ const ROWS: &[Row] = &[
             "stands::the_last_picture_lasts_as_long_as_its_file_says",
             "stands::sound_before_the_first_picture_is_kept_and_the_first_picture_stands",
             "stands::a_stream_that_was_cut_tells_how_much_of_its_beginning_is_lost",
-            "media/src/engine/tape/tests.rs::what_finds_no_room_is_told",
+            "media/src/engine/audio/fifo/tests.rs::what_finds_no_room_is_told",
             "dropped::frames_of_a_camera_that_is_too_fast_are_told_unless_a_rate_was_asked_for",
             "dropped::frames_of_a_variable_rate_that_fall_on_one_frame_are_told_and_a_constant_rate_drops_none",
         ],

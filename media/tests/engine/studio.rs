@@ -4,7 +4,7 @@ use crate::clips::number_of;
 use domain::plan::{Clips, Plan, PlannedOutput};
 use domain::protocol::{Checked, CheckedFile, Depth, Made, Progress, Report};
 use domain::{Failure, Limits, Probe, Recipe, TaskId, preset};
-use media::engine::{self, Cancel, Footage, Images};
+use media::engine::{self, Cancel, Images, Inputs};
 use std::fs::File;
 use std::path::Path;
 use std::process::Command;
@@ -133,7 +133,7 @@ pub(crate) fn shoot_with(source: &Path, props: &Props<'_>, recipe: &Recipe) -> R
         intro: intro.as_ref(),
         outro: outro.as_ref(),
     };
-    let footage = Footage {
+    let footage = Inputs {
         sources: &sources,
         images: &props.images,
     };
@@ -152,7 +152,7 @@ pub(crate) fn shoot_with(source: &Path, props: &Props<'_>, recipe: &Recipe) -> R
 }
 
 /// Runs a plan from its beginning to verification.
-pub(crate) fn obey(footage: &Footage<'_>, probe: Probe, plan: Plan) -> Result<Take, Failure> {
+pub(crate) fn obey(footage: &Inputs<'_>, probe: Probe, plan: Plan) -> Result<Take, Failure> {
     let scratch = tempfile::tempdir().unwrap();
     let mut progress = Vec::new();
     let cancel = Cancel::new();
@@ -181,9 +181,9 @@ pub(crate) fn obey(footage: &Footage<'_>, probe: Probe, plan: Plan) -> Result<Ta
 }
 
 /// A source without clips and images beside it.
-pub(crate) fn footage(sources: &[File]) -> Footage<'_> {
+pub(crate) fn footage(sources: &[File]) -> Inputs<'_> {
     static NO_IMAGES: LazyLock<Images> = LazyLock::new(Images::new);
-    Footage {
+    Inputs {
         sources,
         images: &NO_IMAGES,
     }

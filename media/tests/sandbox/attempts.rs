@@ -134,7 +134,7 @@ fn while_encoding(source: File, scratch: &Path, mut act: impl FnMut()) -> String
 
 fn encode(source: File, scratch: &Path) -> String {
     let (cancel, sources) = (engine::Cancel::new(), [source]);
-    let footage = engine::Footage {
+    let footage = engine::Inputs {
         sources: &sources,
         images: &engine::Images::new(),
     };

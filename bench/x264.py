@@ -1,6 +1,6 @@
 """ffmpeg options that correspond to the encoder settings in a report."""
 
-# x264 presets by `video.speed`; must match the encoder settings in media/src/engine.
+# x264 presets by `video.speed`, as in the table of media/src/engine/encode/video_settings.rs.
 PRESETS = {"fastest": "ultrafast", "fast": "veryfast", "balanced": "fast", "good": "slow", "best": "veryslow"}
 
 

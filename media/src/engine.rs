@@ -1,76 +1,67 @@
-//! Reads facts from media, obeys a [`Plan`], and looks at what came out. It decides nothing that a plan decides.
+//! The media engine: reads facts from media, executes a [`Plan`] with FFmpeg, and verifies the outputs. It decides nothing
+//! that a plan decides. A source is only ever an open file; outputs are only ever files directly below `scratch`.
 //!
-//! A source is only ever an open file; outputs are only ever files directly below `scratch`.
+//! # Pipeline
+//!
+//! ```text
+//! demux -> decode -> fan-out -+-> compose and scale -> encode -> mux -> verify      one thread per output
+//!                             +-> compose and scale -> encode -> mux -> verify
+//!                             +-> copied packets ------------> mux -> verify
+//! ```
+//!
+//! One thread reads and decodes the source once; every output has a thread of its own, which takes frames, samples and
+//! packets from a bounded channel. [`transcode`](mod@transcode) starts these threads.
+//!
+//! # Folders
+//!
+//! | folder | stage |
+//! |---|---|
+//! | `ffi` | C calls that ffmpeg-next lacks; all `unsafe` code |
+//! | `demux` | containers: open, read packets, repair timestamps (`discontinuity`), lost packets (`gap_detector`) |
+//! | `probe` | facts of a source: headers, duration, frame rate, keyframes |
+//! | `decode` | decoders (`stream_decoder`), the part being read (`reader`), the parts of a plan (`timeline`) |
+//! | `fanout` | hands frames, samples and packets to the outputs |
+//! | `video` | `deinterlace`, `constant_frame_rate`, `scaled_frames`, `composer`, filter graphs, color |
+//! | `audio` | `fifo`, `loudness` (EBU R 128), `limiter`, `peak_meter` |
+//! | `encode` | encoders and their settings |
+//! | `mux` | containers written: `muxer`, `segmenter`, `packet_copy`, `edit_list` |
+//! | `output` | kinds of outputs: `movie`, `remux`, `hls`, `gif`, `poster`, `sprite`, `audio_file` |
+//! | `verify` | reads finished outputs as a player does |
+//!
+//! Beside them: `context` (values that stages share), `time`, `paths`, `error`, `cancel`, `progress`, `stage` (detects
+//! stages that hang), `resource_usage`.
+//!
+//! Definitions stand below their users: no two files import each other, directly or through others.
 
-mod asf;
-mod av;
-mod av_out;
-mod boxes;
-mod cadence;
+mod audio;
 mod cancel;
-mod check;
-mod clock;
-mod color;
-mod copied;
-mod costs;
-mod descent;
-mod drawing;
-mod ear;
-mod ebml;
-mod edit_list;
+mod context;
+mod decode;
+mod demux;
 mod encode;
-mod encrypted;
-mod facts;
-mod fault;
-mod feed;
-mod gif;
-mod graph;
-mod headers;
-mod hls;
-mod holes;
-mod image;
-mod imprint;
-mod input;
-mod keyframes;
-mod level;
-mod losses;
-mod loudness;
-mod measure;
-mod moments;
-mod movie;
+mod error;
+mod fanout;
+mod ffi;
 mod mux;
-mod nal;
-mod originals;
-mod parts;
-mod picture;
-mod poster;
-mod program;
+mod output;
+mod paths;
+mod probe;
 mod progress;
-mod reader;
-mod remux;
-mod scene;
-mod seek;
-mod settings;
-mod sink;
-mod sound_file;
-mod soundtrack;
-mod sprite;
+mod resource_usage;
 mod stage;
-mod still;
-mod syntax;
-mod take;
-mod tape;
-mod track;
+mod time;
 mod transcode;
-mod weave;
+mod verify;
+mod video;
 
 pub use cancel::Cancel;
-pub use still::Images;
+pub use video::still_images::Images;
 
-use domain::plan::{Content, PlannedOutput};
+use demux::{asf, encryption, mp4};
+use domain::plan::PlannedOutput;
 use domain::probe::Stream;
 use domain::protocol::{Checked, Depth, Made, Progress, Report};
-use domain::{Failure, FailureKind, Plan, Probe};
+use domain::{Failure, Plan, Probe};
 use std::fs::File;
 use std::path::Path;
 
@@ -78,8 +69,8 @@ use std::path::Path;
 pub fn init() {
     // It only fills tables; the result is always `Ok`.
     let _ = ffmpeg_next::init();
-    av::logs::quiet();
-    av_out::quiet_encoders();
+    ffi::log::limit_log();
+    ffi::log::quiet_encoders();
 }
 
 /// Reads the facts of a source.
@@ -88,21 +79,21 @@ pub fn init() {
 /// [`domain::Code::NotMedia`] when no allowed demuxer opens it, [`domain::Code::SourceDamaged`] when one does and fails,
 /// [`domain::Code::SourceEncrypted`] when its pictures or its sound are encrypted.
 pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
-    encrypted::check(source)?;
+    encryption::refuse_encrypted(source)?;
     let bytes = source.metadata().map_or(0, |metadata| metadata.len());
-    let mut input = input::open_source(source, cancel)?;
-    let mut probe = facts::read(&mut input, bytes, cancel)?;
+    let mut input = demux::open::open_source(source, cancel)?;
+    let mut probe = probe::read(&mut input, bytes, cancel)?;
     if probe.container.starts_with("mov") {
-        let counts = boxes::descriptions(source).unwrap_or_default();
+        let counts = mp4::sample_description_counts(source).unwrap_or_default();
         for (stream, _) in probe.streams.iter_mut().zip(counts).filter(|(_, count)| *count > 1) {
             stream.set_changes();
         }
     }
     if probe.container == "asf" {
-        let promised_us = asf::promised_us(source).unwrap_or(0);
-        if promised_us > probe.duration_us {
+        let header_us = asf::header_duration_us(source).unwrap_or(0);
+        if header_us > probe.duration_us {
             // It breaks off: where its streams would have ended nobody knows.
-            probe.duration_us = promised_us;
+            probe.duration_us = header_us;
             probe.streams.iter_mut().for_each(Stream::forget_end);
         }
     }
@@ -111,7 +102,7 @@ pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
 
 /// What outputs are made from.
 #[derive(Clone, Copy, Debug)]
-pub struct Footage<'a> {
+pub struct Inputs<'a> {
     /// The source, then the clips of intro and outro.
     pub sources: &'a [File],
     /// The images that the plan names, but for the built-in one.
@@ -126,7 +117,7 @@ pub struct Footage<'a> {
 /// [`domain::Code::SourceDamaged`] when no picture or sound could be read, [`domain::Code::StorageFull`] when the disk is full.
 #[allow(clippy::too_many_arguments, reason = "what a transcode is made of; no two of a kind")]
 pub fn transcode(
-    footage: &Footage<'_>,
+    inputs: &Inputs<'_>,
     plan: &Plan,
     scratch: &Path,
     threads: u32,
@@ -134,9 +125,9 @@ pub fn transcode(
     cancel: &Cancel,
 ) -> Result<Report, Failure> {
     transcode::run(
-        &transcode::Work {
-            sources: footage.sources,
-            images: footage.images,
+        &context::TranscodeContext {
+            sources: inputs.sources,
+            images: inputs.images,
             plan,
             scratch,
             threads,
@@ -157,18 +148,5 @@ pub fn verify(
     depth: Depth,
     cancel: &Cancel,
 ) -> Result<Checked, Failure> {
-    let checked = match &planned.content {
-        Content::Hls(hls) => hls::check(scratch, (&planned.file, hls), made, depth, cancel).map(Checked::Hls),
-        Content::Sprite { .. } => sprite::check(scratch, &planned.file, cancel).map(Checked::Sprite),
-        _ => check::run(scratch, &planned.file, made, depth, cancel).map(Checked::File),
-    };
-    checked.map_err(|failure| match failure.kind {
-        // What would be the fault of a source is ours here.
-        FailureKind::Input | FailureKind::Unsupported => check::invalid(&planned.file, &failure.detail),
-        FailureKind::Infrastructure
-        | FailureKind::Transfer
-        | FailureKind::ResourceLimit
-        | FailureKind::MediaCrash
-        | FailureKind::Postponed => failure,
-    })
+    verify::run(scratch, planned, made, depth, cancel)
 }

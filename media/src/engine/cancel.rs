@@ -40,7 +40,7 @@ impl Cancel {
     }
 
     /// Counts a packet.
-    pub(super) fn count(&self) {
+    pub(crate) fn count(&self) {
         self.0.moved.fetch_add(1, Ordering::Relaxed);
     }
 

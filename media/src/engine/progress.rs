@@ -1,8 +1,9 @@
-//! How far the work is: counters that the outputs turn, and what they add up to.
+//! Progress of a transcode: counters that the outputs increment, and their sum as percent, speed and remaining time.
 
-use super::stage::{Stage, Stages};
+use crate::engine::stage::{Stage, Stages};
+use domain::Plan;
+use domain::plan::Content;
 use domain::protocol::{Phase, Progress};
-use domain::{Plan, plan::Content};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ const MEASURING_SHARE: u64 = 10;
 
 /// The progress of one output, and the stage that makes it.
 #[derive(Clone, Debug)]
-pub(super) struct Meter {
+pub(crate) struct OutputProgress {
     counts: Arc<Counts>,
     stage: Stage,
 }
@@ -26,7 +27,7 @@ struct Counts {
     media_us: AtomicU64,
 }
 
-impl Meter {
+impl OutputProgress {
     fn new(stage: Stage) -> Self {
         Self {
             counts: Arc::default(),
@@ -35,7 +36,7 @@ impl Meter {
     }
 
     /// The same progress, turned by another stage.
-    pub(super) fn of_stage(&self, stage: Stage) -> Self {
+    pub(crate) fn of_stage(&self, stage: Stage) -> Self {
         Self {
             counts: self.counts.clone(),
             stage,
@@ -43,17 +44,17 @@ impl Meter {
     }
 
     /// The stage that turns it.
-    pub(super) const fn stage(&self) -> &Stage {
+    pub(crate) const fn stage(&self) -> &Stage {
         &self.stage
     }
 
     /// Counts encoded frames.
-    pub(super) fn add_frames(&self, frames: u64) {
+    pub(crate) fn add_frames(&self, frames: u64) {
         self.counts.frames.fetch_add(frames, Ordering::Relaxed);
     }
 
     /// Tells how much of the output is there, in microseconds of its length, because a frame or a packet moved.
-    pub(super) fn reached(&self, media_us: u64) {
+    pub(crate) fn reached(&self, media_us: u64) {
         self.counts.media_us.fetch_max(media_us, Ordering::Relaxed);
         self.stage.moves();
     }
@@ -68,10 +69,10 @@ impl Meter {
 }
 
 /// Adds the meters up and tells it, not too often.
-pub(super) struct Teller<'a> {
+pub(crate) struct ProgressReporter<'a> {
     tell: &'a mut dyn FnMut(Progress),
     /// Each output's meter and planned length.
-    outputs: Vec<(Meter, u64)>,
+    outputs: Vec<(OutputProgress, u64)>,
     /// How much was measured, and how much will be, in microseconds of sound.
     measured: (u64, u64),
     stages: Stages,
@@ -81,11 +82,15 @@ pub(super) struct Teller<'a> {
     percent: u8,
 }
 
-impl<'a> Teller<'a> {
+impl<'a> ProgressReporter<'a> {
     /// A teller for the outputs of a plan. Movies are the work; sound and posters count only when there is no movie.
-    pub(super) fn new(plan: &Plan, tell: &'a mut dyn FnMut(Progress)) -> (Self, Vec<Meter>) {
+    pub(crate) fn new(plan: &Plan, tell: &'a mut dyn FnMut(Progress)) -> (Self, Vec<OutputProgress>) {
         let stages = Stages::new();
-        let meters: Vec<_> = plan.outputs.iter().map(|_| Meter::new(stages.stage())).collect();
+        let meters: Vec<_> = plan
+            .outputs
+            .iter()
+            .map(|_| OutputProgress::new(stages.stage()))
+            .collect();
         let is_movie = |content: &Content| matches!(content, Content::Movie(_) | Content::Hls(_));
         let movies = plan.outputs.iter().any(|output| is_movie(&output.content));
         let counted = plan
@@ -93,7 +98,7 @@ impl<'a> Teller<'a> {
             .iter()
             .zip(&meters)
             .filter(|(output, _)| !movies || is_movie(&output.content));
-        let teller = Self {
+        let reporter = Self {
             tell,
             outputs: counted
                 .map(|(output, meter)| (meter.clone(), plan.duration_us(output)))
@@ -105,27 +110,27 @@ impl<'a> Teller<'a> {
             told: None,
             percent: 0,
         };
-        (teller, meters)
+        (reporter, meters)
     }
 
     /// The stages of the work.
-    pub(super) const fn stages(&self) -> &Stages {
+    pub(crate) const fn stages(&self) -> &Stages {
         &self.stages
     }
 
     /// The stage that reads and decodes.
-    pub(super) const fn reading(&self) -> &Stage {
+    pub(crate) const fn reading(&self) -> &Stage {
         &self.reading
     }
 
     /// Notes how much of the sound was measured.
-    pub(super) fn measured(&mut self, us: u64) {
+    pub(crate) fn measured(&mut self, us: u64) {
         let (done, planned) = &mut self.measured;
         *done = us.clamp(*done, *planned);
     }
 
     /// Tells how far it is, unless it was told a moment ago.
-    pub(super) fn tell(&mut self) {
+    pub(crate) fn tell(&mut self) {
         if self.told.is_none_or(|told| told.elapsed() >= EVERY) {
             self.told = Some(Instant::now());
             let (measured, to_measure) = self.measured;
@@ -147,7 +152,7 @@ impl<'a> Teller<'a> {
     }
 
     /// Tells that it is done.
-    pub(super) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.percent = 100;
         self.say();
     }
@@ -188,9 +193,9 @@ mod tests {
     #[test]
     fn measuring_moves_the_percent_a_little_and_the_outputs_move_the_rest() {
         let stages = Stages::new();
-        let (mut told, meter) = (Vec::new(), Meter::new(stages.stage()));
+        let (mut told, meter) = (Vec::new(), OutputProgress::new(stages.stage()));
         let mut tell = |step: Progress| told.push(step.percent);
-        let mut teller = Teller {
+        let mut reporter = ProgressReporter {
             tell: &mut tell,
             outputs: vec![(meter.clone(), 90_000_000)],
             measured: (0, 100_000_000),
@@ -201,13 +206,13 @@ mod tests {
             percent: 0,
         };
         for measured_us in [0, 50_000_000, 120_000_000, 10] {
-            teller.measured(measured_us);
-            teller.told = None;
-            teller.tell();
+            reporter.measured(measured_us);
+            reporter.told = None;
+            reporter.tell();
         }
         meter.reached(45_000_000);
-        teller.told = None;
-        teller.tell();
+        reporter.told = None;
+        reporter.tell();
         assert_eq!(told, [0, 5, 10, 10, 55]);
     }
 }

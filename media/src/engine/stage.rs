@@ -17,7 +17,7 @@ const REWRITTEN_PER_S: u64 = 10 << 20;
 
 /// All stages of one piece of work. Handles are cheap and lead to the same stages.
 #[derive(Clone, Debug)]
-pub(super) struct Stages(Arc<All>);
+pub(crate) struct Stages(Arc<All>);
 
 #[derive(Debug)]
 struct All {
@@ -27,7 +27,7 @@ struct All {
 
 /// One stage. Handles are cheap and lead to the same stage.
 #[derive(Clone, Debug)]
-pub(super) struct Stage(Arc<State>);
+pub(crate) struct Stage(Arc<State>);
 
 #[derive(Debug)]
 struct State {
@@ -38,7 +38,7 @@ struct State {
 }
 
 impl Stages {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(All {
             begun: Instant::now(),
             stages: Mutex::default(),
@@ -46,7 +46,7 @@ impl Stages {
     }
 
     /// A new stage, which waits.
-    pub(super) fn stage(&self) -> Stage {
+    pub(crate) fn stage(&self) -> Stage {
         let stage = Stage(Arc::new(State {
             begun: self.0.begun,
             moved: AtomicU64::new(0),
@@ -59,7 +59,7 @@ impl Stages {
 
     /// Packets and frames moved in all stages, and the milliseconds since the stage that stands still the longest, of
     /// those at work, moved one.
-    pub(super) fn look(&self) -> (u64, u64) {
+    pub(crate) fn look(&self) -> (u64, u64) {
         let now_ms = millis(self.0.begun.elapsed());
         let stages = self.0.stages.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = stages.iter().map(|Stage(state)| {
@@ -74,23 +74,23 @@ impl Stages {
 
 impl Stage {
     /// Counts a packet or a frame; the stage is at work.
-    pub(super) fn moves(&self) {
+    pub(crate) fn moves(&self) {
         self.0.moved.fetch_add(1, Ordering::Relaxed);
         self.works();
     }
 
     /// Notes that the stage is at work from now on.
-    pub(super) fn works(&self) {
+    pub(crate) fn works(&self) {
         self.0.last_ms.store(millis(self.0.begun.elapsed()), Ordering::Relaxed);
     }
 
     /// Notes that the stage waits for another one, or is done.
-    pub(super) fn waits(&self) {
+    pub(crate) fn waits(&self) {
         self.0.last_ms.store(WAITS, Ordering::Relaxed);
     }
 
     /// Gives the stage time to rewrite a file of so many bytes, which FFmpeg does in one call.
-    pub(super) fn rewrites(&self, bytes: u64) {
+    pub(crate) fn rewrites(&self, bytes: u64) {
         let until = self.0.begun.elapsed() + Duration::from_secs(bytes / REWRITTEN_PER_S);
         self.0.last_ms.store(millis(until), Ordering::Relaxed);
     }

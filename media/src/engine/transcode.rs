@@ -1,158 +1,86 @@
-//! Obeys a plan: one reader on this thread, every output on its own, and a report at the end.
+//! Executes a plan: one thread reads and decodes the source, every output has a thread of its own, and this thread reports
+//! progress until all of them have ended.
 
-use super::av::ColorNumbers;
-use super::costs::Costs;
-use super::descent::Sharing;
-use super::feed::{Feed, Feeds, Inbox};
-use super::level::Level;
-use super::losses::Losses;
-use super::originals::Originals;
-use super::program::Program;
-use super::progress::{Meter, Teller};
-use super::reader::Reader;
-use super::stage::Stages;
-use super::still::Images;
-use super::tape::Sound;
-use super::track::Track;
-use super::{Cancel, fault, gif, hls, loudness, movie, poster, remux, sound_file, sprite};
-use domain::plan::{AudioTrack, Content, Movie, PlannedOutput, SourceVideo, VideoTrack, Warning, WarningCode};
+use crate::engine::audio::limiter::Gain;
+use crate::engine::audio::loudness;
+use crate::engine::audio::params::AudioParams;
+use crate::engine::cancel::Cancel;
+use crate::engine::context::{OutputContext, SourceFacts, TranscodeContext};
+use crate::engine::decode::reader::Reader;
+use crate::engine::decode::source_loss::SourceLoss;
+use crate::engine::decode::stream_decoder::StreamDecoder;
+use crate::engine::decode::timeline_reader::TimelineReader;
+use crate::engine::error::{self, unsupported_output};
+use crate::engine::fanout::channel::Inbox;
+use crate::engine::fanout::{FanOut, OutputQueue};
+use crate::engine::output::audio_file::{self, AudioFileSpec};
+use crate::engine::output::gif::{self, GifSpec};
+use crate::engine::output::movie::{self, MovieSpec};
+use crate::engine::output::poster::{self, PosterSpec};
+use crate::engine::output::remux::{self, RemuxSpec};
+use crate::engine::output::{hls, sprite};
+use crate::engine::progress::{OutputProgress, ProgressReporter};
+use crate::engine::resource_usage::ResourceUsage;
+use crate::engine::video::scaled_frames::CascadePlan;
+use domain::plan::{AudioTrack, Content, Movie, PlannedOutput, VideoTrack, Warning, WarningCode};
 use domain::probe::Size;
 use domain::protocol::{Made, Progress, Report};
-use domain::{Code, Failure, FailureKind, Plan, Timecode};
-use std::fs::File;
-use std::path::Path;
+use domain::{Code, Failure, Timecode};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-/// What is to be done, and with what.
-pub(super) struct Work<'a> {
-    /// The source, then the clips of intro and outro.
-    pub(super) sources: &'a [File],
-    pub(super) images: &'a Images,
-    pub(super) plan: &'a Plan,
-    pub(super) scratch: &'a Path,
-    /// 0 leaves the number to FFmpeg.
-    pub(super) threads: u32,
-    pub(super) cancel: &'a Cancel,
-}
-
-/// What the thread of one output needs to know.
-pub(super) struct Job<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) images: &'a Images,
-    pub(super) scratch: &'a Path,
-    pub(super) threads: u32,
-    pub(super) meter: &'a Meter,
-    pub(super) stages: &'a Stages,
-    /// How loud the sound of the spans is made.
-    pub(super) level: Option<Level>,
-    pub(super) originals: Originals,
-    facts: Facts,
-    cancel: &'a Cancel,
-    halt: &'a Cancel,
-}
-
-/// Facts of the source that outputs are opened with.
-#[derive(Clone, Copy)]
-struct Facts {
-    picture: Option<(Size, ColorNumbers)>,
-    /// About how many bytes a decoded picture takes.
-    picture_bytes: u64,
-    sound: Option<Sound>,
-}
-
-impl Job<'_> {
-    /// Goes on unless somebody wants the work to end.
-    pub(super) fn check(&self) -> Result<(), Failure> {
-        self.cancel.check()?;
-        self.halt.check()
-    }
-
-    /// How the pictures are made plain, their coded size and their color.
-    pub(super) fn picture(&self) -> Result<(SourceVideo, Size, ColorNumbers), Failure> {
-        let found = self.plan.video.zip(self.facts.picture);
-        let (source, (size, color)) = found.ok_or_else(|| out_of_step("pictures"))?;
-        Ok((source, size, color))
-    }
-
-    /// The language of the sound, when the source tells.
-    pub(super) fn language(&self) -> Option<&str> {
-        self.originals.sound.as_ref()?.language.as_deref()
-    }
-
-    /// The sound of the outputs, when the source has any.
-    pub(super) const fn sound(&self) -> Option<Sound> {
-        self.facts.sound
-    }
-}
-
-/// What this engine does not do yet.
-pub(super) fn unsupported(what: &str) -> Failure {
-    Failure::new(
-        FailureKind::Unsupported,
-        Code::RecipeInvalid,
-        format!("{what} are not made"),
-    )
-}
-
-/// The plan wants what its source has not.
-pub(super) fn out_of_step(what: &str) -> Failure {
-    let detail = format!("the plan has an output with {what} and no source for it");
-    Failure::new(FailureKind::MediaCrash, Code::Internal, detail)
-}
-
 /// Makes every output of the plan.
-pub(super) fn run(work: &Work<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Report, Failure> {
-    let costs = Costs::begin();
-    let mut program = Program::open(work)?;
-    let (mut teller, meters) = Teller::new(work.plan, progress);
-    let facts = facts_of(program.reader());
-    let level = loudness::level(work, facts.sound, &mut teller)?;
-    let (outputs, losses) = produce(work, &mut program, (&mut teller, &meters), (facts, level))?;
-    teller.finish();
-    let mut warnings = warnings(losses, &outputs);
-    if losses.headers_changed && work.plan.copies() {
+pub(crate) fn run(context: &TranscodeContext<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Report, Failure> {
+    let costs = ResourceUsage::begin();
+    let mut timeline = TimelineReader::open(context)?;
+    let (mut reporter, meters) = ProgressReporter::new(context.plan, progress);
+    let facts = facts_of(timeline.reader());
+    let level = loudness::measure_gain(context, facts.audio, &mut reporter)?;
+    let (outputs, loss) = produce(context, &mut timeline, (&mut reporter, &meters), (facts, level))?;
+    reporter.finish();
+    let mut warnings = warnings(loss, &outputs);
+    if loss.headers_changed && context.plan.copies() {
         let detail = "parameter sets or sizes in the packets are not those of the container";
         warnings.push(Warning::new(WarningCode::HeadersChange, detail));
     }
-    if losses.transparent {
+    if loss.transparent {
         warnings.push(Warning::new(
             WarningCode::AlphaFlattened,
             "what is transparent lies on black",
         ));
     }
     Ok(Report {
-        silent_source_us: losses.silent_us,
+        silent_source_us: loss.silent_us,
         ..costs.report(outputs, warnings)
     })
 }
 
 /// Starts a thread for every output and one that reads, and tells on this one how far they are, until all have ended.
 fn produce(
-    work: &Work<'_>,
-    program: &mut Program<'_>,
-    (teller, meters): (&mut Teller<'_>, &[Meter]),
-    (facts, level): (Facts, Option<Level>),
-) -> Result<(Vec<Made>, Losses), Failure> {
-    let Work {
+    context: &TranscodeContext<'_>,
+    timeline: &mut TimelineReader<'_>,
+    (reporter, meters): (&mut ProgressReporter<'_>, &[OutputProgress]),
+    (facts, level): (SourceFacts, Option<Gain>),
+) -> Result<(Vec<Made>, SourceLoss), Failure> {
+    let TranscodeContext {
         plan,
         images,
         scratch,
         threads,
         cancel,
         ..
-    } = *work;
-    teller.tell();
+    } = *context;
+    reporter.tell();
     let halt = &Cancel::new();
-    let (stages, reading) = (&teller.stages().clone(), teller.reading().clone());
+    let (stages, reading) = (&reporter.stages().clone(), reporter.reading().clone());
     let (made, read) = thread::scope(|scope| {
         let (done, finished) = sync_channel::<()>(plan.outputs.len() + 1);
-        let (mut feeds, mut makers) = (Vec::new(), Vec::new());
+        let (mut queues, mut makers) = (Vec::new(), Vec::new());
         for (planned, meter) in plan.outputs.iter().zip(meters) {
-            let (feed, from) = Feed::new(planned, facts.picture_bytes, meter, &reading);
+            let (queue, from) = OutputQueue::new(planned, facts.frame_bytes, meter, &reading);
             let done = done.clone();
-            let job = Job {
+            let context = OutputContext {
                 plan,
                 images,
                 scratch,
@@ -160,16 +88,16 @@ fn produce(
                 meter,
                 stages,
                 level,
-                originals: program.reader().originals(),
+                copy_source: timeline.reader().copy_source(),
                 facts,
                 cancel,
                 halt,
             };
-            feeds.push(feed);
+            queues.push(queue);
             makers.push(scope.spawn(move || {
                 // Also while it opens its file and its encoders.
                 meter.stage().works();
-                let made = make(&job, planned, &from);
+                let made = make(&context, planned, &from);
                 // The feed must notice before this thread is joined.
                 drop(from);
                 meter.stage().waits();
@@ -177,39 +105,39 @@ fn produce(
                 made
             }));
         }
-        let coded = facts.picture.map_or(Size::default(), |(size, _)| size);
-        let sharing = Sharing::new(&plan.outputs, coded, threads);
+        let coded = facts.video.map_or(Size::default(), |(size, _)| size);
+        let cascade_plan = CascadePlan::new(&plan.outputs, coded, threads);
         let reader = scope.spawn(move || {
-            let read = read(program, Feeds::new(feeds, reading, halt.clone(), sharing), halt);
+            let read = read(timeline, FanOut::new(queues, reading, halt.clone(), cascade_plan), halt);
             let _ = done.send(());
             read
         });
-        wait(&finished, makers.len() + 1, teller);
-        let read = reader.join().unwrap_or_else(|_| Err(fault::broken_down()));
+        wait(&finished, makers.len() + 1, reporter);
+        let read = reader.join().unwrap_or_else(|_| Err(error::thread_panicked()));
         let joined = makers
             .into_iter()
-            .map(|maker| maker.join().unwrap_or_else(|_| Err(fault::broken_down())));
+            .map(|maker| maker.join().unwrap_or_else(|_| Err(error::thread_panicked())));
         (joined.collect::<Vec<_>>(), read)
     });
     let outputs = collect(made, cancel);
-    let losses = first_cause(&outputs, read)?;
-    Ok((outputs?, losses))
+    let loss = first_cause(&outputs, read)?;
+    Ok((outputs?, loss))
 }
 
 /// Reads all parts. The outputs end when it returns, because nobody feeds them any more.
-fn read(program: &mut Program<'_>, mut feeds: Feeds, halt: &Cancel) -> Result<Losses, Failure> {
-    let read = program.run(&mut feeds);
+fn read(timeline: &mut TimelineReader<'_>, mut fan_out: FanOut, halt: &Cancel) -> Result<SourceLoss, Failure> {
+    let read = timeline.run(&mut fan_out);
     if read.is_err() {
         halt.raise();
     }
-    feeds.rest();
+    fan_out.rest();
     read
 }
 
 /// Runs the maker of an output's kind.
-fn make(job: &Job<'_>, planned: &PlannedOutput, from: &Inbox) -> Result<Made, Failure> {
-    if let Some(order) = remux::Order::of(&planned.content) {
-        return remux::run(job, &planned.file, &order, from);
+fn make(context: &OutputContext<'_>, planned: &PlannedOutput, from: &Inbox) -> Result<Made, Failure> {
+    if let Some(order) = RemuxSpec::of(&planned.content) {
+        return remux::run(context, &planned.file, &order, from);
     }
     match &planned.content {
         Content::Movie(Movie {
@@ -217,56 +145,64 @@ fn make(job: &Job<'_>, planned: &PlannedOutput, from: &Inbox) -> Result<Made, Fa
             video: VideoTrack::Encode(video),
             audio,
         }) => {
-            let order = movie::Order {
+            let order = MovieSpec {
                 video,
                 audio: *audio,
                 cuts: None,
             };
-            movie::run(job, (&planned.file, (*container).into()), &order, from)
+            movie::run(context, (&planned.file, (*container).into()), &order, from)
         }
-        Content::Hls(order) => hls::run(job, &planned.file, order, from),
-        Content::Poster { picture, format, .. } => {
-            let order = poster::Order {
-                picture,
+        Content::Hls(order) => hls::run(context, &planned.file, order, from),
+        Content::Poster {
+            picture: layout,
+            format,
+            ..
+        } => {
+            let order = PosterSpec {
+                layout,
                 format: *format,
             };
-            poster::run(job, &planned.file, &order, from)
+            poster::run(context, &planned.file, &order, from)
         }
         Content::Audio {
             format,
             audio: AudioTrack::Encode { bitrate_bps, .. },
         } => {
-            let order = sound_file::Order {
+            let order = AudioFileSpec {
                 format: *format,
                 bitrate_bps: *bitrate_bps,
             };
-            sound_file::run(job, &planned.file, &order, from)
+            audio_file::run(context, &planned.file, &order, from)
         }
         Content::Gif {
-            picture,
+            picture: layout,
             fps,
             start_us,
             end_us,
         } => {
-            let order = gif::Order {
-                picture,
+            let order = GifSpec {
+                layout,
                 fps: *fps,
                 start_us: *start_us,
                 length_us: end_us.saturating_sub(*start_us),
             };
-            gif::run(job, &planned.file, &order, from)
+            gif::run(context, &planned.file, &order, from)
         }
-        Content::Sprite { picture, every_us, .. } => sprite::run(job, &planned.file, (picture, *every_us), from),
-        content => Err(unsupported(content.kind())),
+        Content::Sprite {
+            picture: layout,
+            every_us,
+            ..
+        } => sprite::run(context, &planned.file, (layout, *every_us), from),
+        content => Err(unsupported_output(content.kind())),
     }
 }
 
 /// Waits until every output is done, and tells how far it is meanwhile.
-fn wait(finished: &Receiver<()>, mut outputs: usize, teller: &mut Teller<'_>) {
+fn wait(finished: &Receiver<()>, mut outputs: usize, reporter: &mut ProgressReporter<'_>) {
     while outputs > 0 {
         match finished.recv_timeout(Duration::from_millis(500)) {
             Ok(()) => outputs -= 1,
-            Err(RecvTimeoutError::Timeout) => teller.tell(),
+            Err(RecvTimeoutError::Timeout) => reporter.tell(),
             Err(RecvTimeoutError::Disconnected) => return,
         }
     }
@@ -286,36 +222,36 @@ fn collect(made: Vec<Result<Made, Failure>>, cancel: &Cancel) -> Result<Vec<Made
 }
 
 /// What the reader lost; its failure, unless an output failed for a reason of its own.
-fn first_cause(outputs: &Result<Vec<Made>, Failure>, read: Result<Losses, Failure>) -> Result<Losses, Failure> {
+fn first_cause(outputs: &Result<Vec<Made>, Failure>, read: Result<SourceLoss, Failure>) -> Result<SourceLoss, Failure> {
     match (outputs, read) {
         (Err(failure), _) if failure.code != Code::Unavailable => Err(failure.clone()),
         (_, read) => read,
     }
 }
 
-fn facts_of(reader: &Reader) -> Facts {
+fn facts_of(reader: &Reader) -> SourceFacts {
     let (video, audio) = reader.tracks();
-    let size = |track: &Track| Size {
+    let size = |track: &StreamDecoder| Size {
         width_px: track.facts.width_px,
         height_px: track.facts.height_px,
     };
-    Facts {
-        picture: video.map(|track| (size(track), track.facts.color)),
-        picture_bytes: video.map_or(0, |track| track.facts.picture_bytes()),
-        sound: audio.map(|track| Sound::of_output(track.facts.sample_rate_hz, track.facts.channels)),
+    SourceFacts {
+        video: video.map(|track| (size(track), track.facts.color)),
+        frame_bytes: video.map_or(0, |track| track.facts.frame_bytes()),
+        audio: audio.map(|track| AudioParams::of_output(track.facts.sample_rate_hz, track.facts.channels)),
     }
 }
 
-fn warnings(losses: Losses, outputs: &[Made]) -> Vec<Warning> {
-    let lost_ms = losses.lost_us / 1_000;
+fn warnings(loss: SourceLoss, outputs: &[Made]) -> Vec<Warning> {
+    let lost_ms = loss.lost_us / 1_000;
     let damaged = (lost_ms > 0).then(|| {
-        let from = losses
+        let from = loss
             .from_us
             .map_or(String::new(), |us| format!(", first at {}", Timecode::from_us(us)));
         Warning::new(WarningCode::SourceDamaged, format!("{lost_ms} ms lost{from}"))
     });
-    let silent = (losses.silent_us > 0).then(|| {
-        let (ms, at) = (losses.silent_us / 1_000, Timecode::from_us(losses.silent_from_us));
+    let silent = (loss.silent_us > 0).then(|| {
+        let (ms, at) = (loss.silent_us / 1_000, Timecode::from_us(loss.silent_from_us));
         let detail = format!("the source: {ms} ms of sound, first at {at}");
         Warning::new(WarningCode::SoundShortened, detail)
     });

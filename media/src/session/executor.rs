@@ -3,7 +3,7 @@
 
 use super::failure::infrastructure;
 use super::protocol::EventWriter;
-use crate::engine::{self, Cancel, Footage, Images};
+use crate::engine::{self, Cancel, Inputs, Images};
 use domain::protocol::{Depth, Event, Phase, Progress, Request};
 use domain::{Code, Failure, FailureKind};
 use std::fs::File;
@@ -49,7 +49,7 @@ impl Executor {
                 Ok(Event::Probed(Box::new(probe)))
             }
             Request::Transcode(plan) => {
-                let inputs = Footage {
+                let inputs = Inputs {
                     sources: &self.sources,
                     images: &self.images,
                 };

@@ -5,7 +5,7 @@ use crate::clips::frame_number;
 use domain::plan::{Clips, Plan, PlannedOutput};
 use domain::protocol::{Checked, CheckedFile, Depth, Made, Progress, Report};
 use domain::{Failure, Limits, Probe, Recipe, TaskId, preset};
-use media::engine::{self, Cancel, Footage, Images};
+use media::engine::{self, Cancel, Inputs, Images};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -141,7 +141,7 @@ pub(crate) fn process_with(source: &Path, extras: &Extras<'_>, recipe: &Recipe) 
         intro: intro.as_ref(),
         outro: outro.as_ref(),
     };
-    let inputs = Footage {
+    let inputs = Inputs {
         sources: &sources,
         images: &extras.images,
     };
@@ -161,7 +161,7 @@ pub(crate) fn process_with(source: &Path, extras: &Extras<'_>, recipe: &Recipe) 
 }
 
 /// Transcodes and verifies the outputs of a plan.
-pub(crate) fn execute(inputs: &Footage<'_>, probe: Probe, plan: Plan) -> Result<Run, Failure> {
+pub(crate) fn execute(inputs: &Inputs<'_>, probe: Probe, plan: Plan) -> Result<Run, Failure> {
     let scratch = tempfile::tempdir().unwrap();
     let mut progress = Vec::new();
     let cancel = Cancel::new();
@@ -190,9 +190,9 @@ pub(crate) fn execute(inputs: &Footage<'_>, probe: Probe, plan: Plan) -> Result<
 }
 
 /// Inputs of a transcode without images.
-pub(crate) fn inputs_of(sources: &[File]) -> Footage<'_> {
+pub(crate) fn inputs_of(sources: &[File]) -> Inputs<'_> {
     static NO_IMAGES: LazyLock<Images> = LazyLock::new(Images::new);
-    Footage {
+    Inputs {
         sources,
         images: &NO_IMAGES,
     }

@@ -4,7 +4,7 @@ use crate::clips::{clip, clip_with, flash_and_beep, real_clips};
 use crate::harness::{Extras, Run, process, process_with, recipe};
 use domain::plan::{Clips, Done};
 use domain::{Code, Limits};
-use media::engine::{self, Cancel, Footage, Images};
+use media::engine::{self, Cancel, Images, Inputs};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -194,7 +194,7 @@ fn the_loudness_pass_can_be_canceled_before_any_file_is_created() {
     let facts = crate::harness::probe(&source).unwrap();
     let plan = domain::plan(&recipe(NORMALIZE), &facts, Clips::default(), &Limits::default()).unwrap();
     let (scratch, cancel, images) = (tempfile::tempdir().unwrap(), Cancel::new(), Images::new());
-    let inputs = Footage {
+    let inputs = Inputs {
         sources: &[File::open(&source).unwrap()],
         images: &images,
     };

@@ -138,7 +138,7 @@ fn while_transcoding(source: File, scratch: &Path, mut act: impl FnMut()) -> Str
 /// Runs the preset `web` on the source. Returns the number of outputs, or the failure.
 fn transcode(source: File, scratch: &Path) -> String {
     let (cancel, sources) = (engine::Cancel::new(), [source]);
-    let inputs = engine::Footage {
+    let inputs = engine::Inputs {
         sources: &sources,
         images: &engine::Images::new(),
     };

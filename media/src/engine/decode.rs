@@ -1,0 +1,13 @@
+//! Decodes a source. [`timeline`] lists the parts of a plan, [`timeline_reader`] reads them one after the other, [`reader`]
+//! reads one part once from its start to its end and gives frames, samples and packets to a [`sink`].
+
+pub(crate) mod audio_backlog;
+pub(crate) mod reader;
+pub(crate) mod sampling;
+pub(crate) mod seek;
+pub(crate) mod sink;
+pub(crate) mod source_loss;
+pub(crate) mod stream_decoder;
+pub(crate) mod threads;
+pub(crate) mod timeline;
+pub(crate) mod timeline_reader;

@@ -1,0 +1,143 @@
+//! Sampled decoding: decodes no more of a source than the frames that posters and sprites need; packets between them are only
+//! read.
+
+use crate::engine::decode::reader::Reader;
+use crate::engine::decode::sampling::{MAX_HELD_BYTES, SampleTime};
+use crate::engine::decode::sink::Sink;
+use crate::engine::time::to_us;
+use crate::engine::video::deinterlace::Deinterlacer;
+use domain::Failure;
+use ffmpeg_next::Packet;
+
+impl Reader {
+    /// Takes the next packet of pictures.
+    pub(super) fn sample(&mut self, packet: Packet, sink: &mut dyn Sink) -> Result<(), Failure> {
+        let start_us = self.start_us;
+        let (Some(track), Some(sampling)) = (&mut self.video, &mut self.sampling) else {
+            return Ok(());
+        };
+        track.pass(&packet, start_us);
+        let Some(wanted) = sampling.times.front().copied() else {
+            return Ok(());
+        };
+        let wanted_us = start_us.saturating_add(wanted.at_us);
+        let us = |time: Option<i64>| time.map(|time| to_us(time, track.base));
+        let shown_us = us(packet.pts().or_else(|| packet.dts()));
+        let decoded_us = us(packet.dts().or_else(|| packet.pts()));
+        let enters = track.whole_after_us(&packet) == Some(0);
+        if enters && !sampling.runs && shown_us.is_some_and(|us| us <= wanted_us) {
+            sampling.drop_held();
+            sampling.fresh = true;
+        }
+        sampling.held_bytes += packet.size();
+        sampling.held.push(packet);
+        // No keyframe that is shown before the moment follows what is decoded after it.
+        let reached = decoded_us.is_some_and(|us| us > wanted_us);
+        if sampling.runs || reached || sampling.held_bytes > MAX_HELD_BYTES {
+            self.serve(reached, sink)?;
+        }
+        Ok(())
+    }
+
+    /// Decodes what the next moment needs of the packets that wait.
+    fn serve(&mut self, reached: bool, sink: &mut dyn Sink) -> Result<(), Failure> {
+        let start_us = self.start_us;
+        while let (Some(track), Some(sampling)) = (&mut self.video, &mut self.sampling) {
+            let Some(wanted) = sampling.times.front().copied() else {
+                return Ok(());
+            };
+            let wanted_us = start_us.saturating_add(wanted.at_us);
+            let key = sampling.held.first().filter(|_| sampling.fresh);
+            let key_us = key.and_then(Packet::pts).map(|time| to_us(time, track.base));
+            let will_do = |us: i64| us <= wanted_us && wanted_us - us <= wanted.tolerance_us;
+            if !reached || !key_us.is_some_and(will_do) {
+                return self.run_on(sink);
+            }
+            self.decode_key(sink)?;
+            if let Some(sampling) = &mut self.sampling {
+                sampling.times.pop_front();
+                let next_us = sampling
+                    .times
+                    .front()
+                    .map_or(i64::MAX, |next| start_us.saturating_add(next.at_us));
+                let last = sampling.held.last().and_then(|last| last.dts().or_else(|| last.pts()));
+                let base = self.video.as_ref().map(|track| track.base);
+                if last.zip(base).is_none_or(|(last, base)| to_us(last, base) <= next_us) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Decodes the keyframe that waits, and nothing else.
+    fn decode_key(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
+        self.leap()?;
+        if let (Some(track), Some(sampling)) = (&mut self.video, &self.sampling) {
+            track.send(sampling.held.first());
+            track.send(None);
+        }
+        self.decode_video(sink)?;
+        let ready = self
+            .deinterlacer
+            .as_mut()
+            .map_or(Ok(Vec::new()), Deinterlacer::finish)?;
+        self.give_all(ready, sink)?;
+        self.leap()
+    }
+
+    /// What is decoded next does not follow on what was decoded last.
+    fn leap(&mut self) -> Result<(), Failure> {
+        if let Some(track) = &mut self.video {
+            track.restart();
+        }
+        self.deinterlacer
+            .as_mut()
+            .map_or(Ok(Vec::new()), Deinterlacer::finish)
+            .map(drop)
+    }
+
+    /// Decodes all packets that wait, and those that come until the moment is seen.
+    fn run_on(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
+        if self
+            .sampling
+            .as_mut()
+            .is_some_and(|sampling| std::mem::take(&mut sampling.fresh))
+        {
+            self.leap()?;
+        }
+        let held = self.sampling.as_mut().map_or(Vec::new(), |sampling| {
+            sampling.runs = true;
+            sampling.held_bytes = 0;
+            std::mem::take(&mut sampling.held)
+        });
+        for packet in &held {
+            if let Some(track) = &mut self.video {
+                track.send(Some(packet));
+            }
+            self.decode_video(sink)?;
+        }
+        let start_us = self.start_us;
+        if let Some(sampling) = &mut self.sampling {
+            let shown_us = sampling.shown_us;
+            let seen = |wanted: &SampleTime| start_us.saturating_add(wanted.at_us) <= shown_us;
+            while sampling.times.front().is_some_and(seen) {
+                sampling.times.pop_front();
+                sampling.runs = false;
+            }
+        }
+        Ok(())
+    }
+
+    /// Decodes what the last moments need, when no packet follows.
+    pub(super) fn end_sampling(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
+        if self
+            .sampling
+            .as_ref()
+            .is_some_and(|sampling| !sampling.times.is_empty())
+        {
+            self.run_on(sink)?;
+        }
+        Ok(())
+    }
+}

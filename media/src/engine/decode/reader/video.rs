@@ -1,0 +1,163 @@
+//! Video of a source that is read: decoding, deinterlacing, and the frames at both ends of the span.
+
+use crate::engine::decode::reader::{Ending, HeldFrame, Reader};
+use crate::engine::decode::sink::Sink;
+use crate::engine::video::deinterlace::Deinterlacer;
+use domain::Failure;
+use ffmpeg_next::frame::Video;
+
+/// Sound that goes on for less than this after the pictures ends with them, in microseconds: packets of sound are not cut
+/// to the frame.
+const TOGETHER_US: i64 = 50_000;
+
+impl Reader {
+    /// Takes all pictures that the decoder has ready.
+    pub(super) fn decode_video(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
+        while let Some(track) = &mut self.video
+            && !track.ended
+        {
+            let mut frame = Video::empty();
+            if !track.receive(&mut frame)? {
+                break;
+            }
+            track.apply_container_facts(&mut frame);
+            track.look_through(&frame);
+            let (at, duration) = track.time(&frame);
+            match &mut self.deinterlacer {
+                Some(deinterlacer) => {
+                    let ready = deinterlacer.push(frame, at)?;
+                    self.give_all(ready, sink)?;
+                }
+                None => self.give(frame, at, duration, sink)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives away what the deinterlacer has ready.
+    pub(super) fn give_all(&mut self, ready: Vec<(Video, i64)>, sink: &mut dyn Sink) -> Result<(), Failure> {
+        let duration = self.video.as_ref().map_or(0, |track| track.interval_us);
+        ready
+            .into_iter()
+            .try_for_each(|(frame, at)| self.give(frame, at, duration, sink))
+    }
+
+    /// Gives a picture away if it belongs to the span.
+    fn give(&mut self, frame: Video, at: i64, duration: i64, sink: &mut dyn Sink) -> Result<(), Failure> {
+        if let Some(sampling) = &mut self.sampling {
+            sampling.shown_us = at;
+        }
+        if at < self.start_us {
+            let left_us = at.saturating_add(duration).saturating_sub(self.start_us);
+            let is_key = frame.is_key();
+            self.held_frame = Some(HeldFrame { frame, left_us });
+            if let Some(track) = self.video.as_mut().filter(|_| self.sampling.is_none()) {
+                track.begins_before_the_span();
+                if is_key {
+                    track.begins_anew(at);
+                }
+            }
+            return Ok(());
+        }
+        let at_us = at - self.start_us;
+        if let Some(track) = self
+            .video
+            .as_mut()
+            .filter(|_| self.held_frame.is_none() && self.sampling.is_none())
+        {
+            track.begins_at(at);
+        }
+        self.give_held_frame(at_us, sink)?;
+        let behind = self.end_us.is_some_and(|end| at >= end);
+        if let Some(track) = self.video.as_mut().filter(|track| !track.ended)
+            && track.ends_after(behind)
+        {
+            track.ended = true;
+            sink.video_end(None)?;
+        }
+        if behind {
+            return Ok(());
+        }
+        if let Some(track) = &mut self.video {
+            track.reached_us = track.reached_us.max(at_us.saturating_add(duration));
+        }
+        sink.frame(frame, at_us, duration)
+    }
+
+    /// Gives it away where the span begins long before its first own picture, at `first_us`.
+    fn give_held_frame(&mut self, first_us: i64, sink: &mut dyn Sink) -> Result<(), Failure> {
+        let usual_us = self.video.as_ref().map_or(0, |track| track.interval_us);
+        let span_us = self.end_us.map_or(i64::MAX, |end| end.saturating_sub(self.start_us));
+        match (self.held_frame.take(), &mut self.video) {
+            (Some(HeldFrame { frame, .. }), Some(track)) if first_us > usual_us * 3 / 2 || first_us >= span_us => {
+                let length_us = first_us.min(span_us);
+                track.reached_us = track.reached_us.max(length_us);
+                sink.frame(frame, 0, length_us)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives it away where no picture begins in the span: it is shown until `until_us`, or all the time.
+    fn give_only_held_frame(&mut self, until_us: Option<i64>, sink: &mut dyn Sink) -> Result<(), Failure> {
+        let span_us = self.end_us.map_or(0, |end| end.saturating_sub(self.start_us));
+        let length_us = until_us.unwrap_or(span_us);
+        let held_frame = self.held_frame.take().filter(|_| length_us > 0);
+        let Some((HeldFrame { frame, .. }, track)) = held_frame.zip(self.video.as_mut()) else {
+            return Ok(());
+        };
+        track.reached_us = track.reached_us.max(length_us);
+        sink.frame(frame, 0, length_us)
+    }
+
+    pub(super) fn end_video(&mut self, ending: Ending, sink: &mut dyn Sink) -> Result<(), Failure> {
+        if self.video.as_ref().is_some_and(|track| !track.ended) {
+            self.end_sampling(sink)?;
+        }
+        if let Some(track) = self.video.as_mut().filter(|track| !track.ended) {
+            track.send(None);
+            self.decode_video(sink)?;
+            let ready = self
+                .deinterlacer
+                .as_mut()
+                .map_or(Ok(Vec::new()), Deinterlacer::finish)?;
+            self.give_all(ready, sink)?;
+        }
+        if self.video.as_ref().is_some_and(|track| !track.ended) {
+            let until_us = self.stands_until(ending);
+            self.give_only_held_frame(until_us, sink)?;
+            if let Some(track) = &mut self.video {
+                track.ended = true;
+                track.reached_us = track.reached_us.max(until_us.unwrap_or(0));
+            }
+            sink.video_end(until_us)?;
+        }
+        Ok(())
+    }
+
+    /// Until when the last picture stands, counted from the start of the span: as long as the file says, and as long as
+    /// there is sound. `None` is the end of the span.
+    fn stands_until(&self, ending: Ending) -> Option<i64> {
+        let track = self.video.as_ref().filter(|_| ending == Ending::Source)?;
+        let own_us = match track.end_by_index(&self.input) {
+            Some(end_us) => end_us.saturating_sub(self.start_us),
+            None => match &self.held_frame {
+                Some(held_frame) => held_frame.left_us,
+                None => track.reached_us,
+            },
+        };
+        let audio_us = self.audio.as_ref().map_or(0, |track| {
+            // The last packet is longer than the sound that its container tells of.
+            let told = track.end_by_index(&self.input);
+            let told_us = told.map_or(i64::MAX, |end_us| end_us.saturating_sub(self.start_us));
+            track.reached_us.min(told_us)
+        });
+        let until_us = if audio_us > own_us.saturating_add(TOGETHER_US) {
+            audio_us
+        } else {
+            own_us
+        };
+        let span_us = self.end_us.map_or(i64::MAX, |end| end.saturating_sub(self.start_us));
+        Some(until_us.min(span_us))
+    }
+}

@@ -1,0 +1,128 @@
+//! Reads all parts of the timeline, one after the other.
+
+use crate::engine::context::TranscodeContext;
+use crate::engine::decode::reader::Reader;
+use crate::engine::decode::sampling::SampleTime;
+use crate::engine::decode::sink::Sink;
+use crate::engine::decode::source_loss::SourceLoss;
+use crate::engine::decode::timeline::{self, Part, Role};
+use crate::engine::error::plan_mismatch;
+use crate::engine::fanout::FanOut;
+use domain::plan::Content;
+use domain::{Failure, Plan};
+
+/// The parts, and a reader on the first span: what it finds there is what the outputs are opened with.
+pub(crate) struct TimelineReader<'a> {
+    context: &'a TranscodeContext<'a>,
+    parts: Vec<Part>,
+    /// The place of the first span that any output looks at.
+    first: usize,
+    reader: Reader,
+}
+
+impl<'a> TimelineReader<'a> {
+    /// Opens the source.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or a decoder of the plan cannot.
+    pub(crate) fn open(context: &'a TranscodeContext<'a>) -> Result<Self, Failure> {
+        let mut parts = timeline::parts_of(context.plan);
+        let wanted_us = first_wanted_us(context.plan);
+        let over = |part: &Part| {
+            let end_us = part.at_us + part.length_us + part.overhang_us;
+            part.role == Role::Span { last: false } && part.length_us > 0 && end_us <= wanted_us
+        };
+        // What ends before anybody looks is not read.
+        let skipped = parts.iter().take_while(|part| over(part)).count();
+        parts.drain(..skipped);
+        let first = parts.iter().position(Part::is_span);
+        let found = first.and_then(|first| parts.get(first).map(|part| (first, *part)));
+        let (first, part) = found.ok_or_else(|| plan_mismatch("a span"))?;
+        let mut reader = open(context, &part)?;
+        let from_us = i64::try_from(wanted_us.saturating_sub(part.at_us)).unwrap_or(0);
+        reader.seek(from_us, context.cancel)?;
+        sample_stills(context.plan, &part, &mut reader);
+        Ok(Self {
+            context,
+            parts,
+            first,
+            reader,
+        })
+    }
+
+    /// The reader on the first span.
+    pub(crate) const fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Reads the parts from first to last, as long as anybody wants more.
+    ///
+    /// # Errors
+    /// As [`Reader::run`], and when a clip cannot be opened.
+    pub(crate) fn run(&mut self, fan_out: &mut FanOut) -> Result<SourceLoss, Failure> {
+        let mut loss = SourceLoss::default();
+        for (place, part) in self.parts.iter().enumerate() {
+            if !fan_out.goes_on() {
+                break;
+            }
+            fan_out.begin(*part)?;
+            if place == self.first {
+                loss += self.reader.run(fan_out, self.context.cancel)?;
+            } else {
+                let mut reader = open(self.context, part)?;
+                reader.seek(0, self.context.cancel)?;
+                sample_stills(self.context.plan, part, &mut reader);
+                loss += reader.run(fan_out, self.context.cancel)?;
+            }
+        }
+        fan_out.end();
+        Ok(loss)
+    }
+}
+
+fn open(context: &TranscodeContext<'_>, part: &Part) -> Result<Reader, Failure> {
+    let source = context.sources.get(part.file).ok_or_else(|| plan_mismatch("a file"))?;
+    Reader::open(source, part, context.threads, context.cancel)
+}
+
+/// Where all outputs are stills, only their moments are wanted.
+fn sample_stills(plan: &Plan, part: &Part, reader: &mut Reader) {
+    let mut times = Vec::new();
+    for output in &plan.outputs {
+        let (first_us, every_us, count) = match output.content {
+            Content::Poster { at_us, .. } => (at_us, 0, 1),
+            Content::Sprite { every_us, count, .. } => (0, every_us, count),
+            Content::Movie(_) | Content::Hls(_) | Content::Audio { .. } | Content::Gif { .. } => return,
+        };
+        times.extend((0..count).filter_map(|place| sample_time(part, first_us + place * every_us, every_us / 2)));
+    }
+    reader.sample_only(times);
+}
+
+/// A moment of the joined spans as one of a part, if it does not come before it. A keyframe from before the part is
+/// none of its pictures.
+fn sample_time(part: &Part, joined_us: u64, tolerance_us: u64) -> Option<SampleTime> {
+    let own_us = joined_us.checked_sub(part.at_us)?;
+    let last = part.role == (Role::Span { last: true });
+    (last || own_us < part.length_us).then_some(())?;
+    // When a moment comes too late, the last picture of the span is wanted, not one behind it.
+    let own_us = if part.length_us > 0 {
+        own_us.min(part.length_us - 1)
+    } else {
+        own_us
+    };
+    Some(SampleTime {
+        at_us: i64::try_from(own_us).ok()?,
+        tolerance_us: i64::try_from(tolerance_us.min(own_us)).ok()?,
+    })
+}
+
+/// The first moment of the joined spans that any output looks at.
+fn first_wanted_us(plan: &Plan) -> u64 {
+    let wanted = plan.outputs.iter().map(|output| match output.content {
+        Content::Poster { at_us, .. } => at_us.min(plan.span_us.saturating_sub(1)),
+        Content::Gif { start_us, .. } => start_us,
+        Content::Movie(_) | Content::Hls(_) | Content::Audio { .. } | Content::Sprite { .. } => 0,
+    });
+    wanted.min().unwrap_or(0)
+}

@@ -1,0 +1,137 @@
+//! Reads the facts of an open file into a [`Probe`].
+
+pub(crate) mod duration;
+pub(crate) mod first_frames;
+pub(crate) mod frame_rate;
+pub(crate) mod headers;
+pub(crate) mod keyframes;
+pub(crate) mod pixel_aspect;
+pub(crate) mod survey;
+
+use crate::engine::audio::params::{MAX_CHANNELS, SAMPLE_RATES};
+use crate::engine::cancel::Cancel;
+use crate::engine::demux::container::{self, is_flac};
+use crate::engine::demux::open;
+use crate::engine::ffi::parameters;
+use crate::engine::probe::duration::{Extent, after_origin_us, find_extent, origin_of, place_streams};
+use crate::engine::probe::headers::{read_headers, shape_of};
+use crate::engine::probe::pixel_aspect::HeaderAspect;
+use domain::probe::{AudioFacts, Size, Stream, StreamKind, VideoFacts};
+use domain::{Code, Failure, FailureKind, Probe};
+use ffmpeg_next::format::context::Input;
+
+/// Reads the facts of a source; where the header has no length, its clock may jump, or it is FLAC, its packets are read through once. Of
+/// Matroska and AVI those behind the last keyframe of the index are read, for a second file may follow.
+///
+/// # Errors
+/// [`domain::Code::SourceDamaged`] when the packets cannot be read.
+pub(crate) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Probe, Failure> {
+    let mut probe = read_headers(input, bytes);
+    settle_decodable(&mut probe, input)?;
+    count_frames(&mut probe, input, cancel)?;
+    let survey = if container::may_jump(input) || is_flac(input) {
+        Some(survey::survey_packets(input, cancel)?)
+    } else {
+        None
+    };
+    let origin = origin_of(&probe, input);
+    probe.origin_us = Some(origin);
+    let Extent { end_us, ends, jumped } = find_extent(&probe, input, survey, cancel)?;
+    probe.jumps = jumped;
+    probe.duration_us = after_origin_us(origin, end_us);
+    place_streams(&mut probe, input, origin, &ends);
+    if let Some(index) = probe.main_video().map(|(stream, _)| stream.index)
+        && let Some(Stream { kind, .. }) = probe.streams.get_mut(index)
+        && let StreamKind::Video(facts) = kind
+    {
+        look_closer(input, index, facts, cancel)?;
+        let end_us = i64::try_from(facts.duration_us.unwrap_or(probe.duration_us)).unwrap_or(i64::MAX);
+        let start_us = i64::try_from(facts.start_us).unwrap_or(0);
+        let range_us = origin.saturating_add(start_us)..origin.saturating_add(end_us);
+        facts.keyframes = keyframes::read(input, index, range_us, cancel)?;
+    }
+    Ok(probe)
+}
+
+/// Decides what decodes where nothing seems to.
+fn settle_decodable(probe: &mut Probe, input: &Input) -> Result<(), Failure> {
+    let has_decoder = |index: usize| {
+        input
+            .stream(index)
+            .is_some_and(|stream| open::decoder(&stream).is_some())
+    };
+    if probe.main_video().is_none() {
+        // A known codec of which nothing decodes is damage, not a codec we lack: the transcode will tell.
+        for stream in &mut probe.streams {
+            let sized = matches!(&stream.kind, StreamKind::Video(facts) if facts.width_px > 0 && facts.height_px > 0);
+            stream.decodable |= sized && has_decoder(stream.index);
+        }
+    }
+    if !probe.streams.iter().any(|stream| stream.decodable) && (0..probe.streams.len()).any(has_decoder) {
+        if let Some(detail) = probe
+            .sounds()
+            .find_map(|(stream, facts)| unsupported_audio(&stream.codec, facts))
+        {
+            return Err(Failure::new(FailureKind::Unsupported, Code::CodecUnsupported, detail));
+        }
+        return Err(Failure::input(
+            Code::SourceDamaged,
+            "no stream has anything that decodes",
+        ));
+    }
+    Ok(())
+}
+
+/// Counts the pictures of several streams where their container does not: one may be a set of stills.
+fn count_frames(probe: &mut Probe, input: &mut Input, cancel: &Cancel) -> Result<(), Failure> {
+    let unknown = |stream: &Stream| match &stream.kind {
+        StreamKind::Video(facts) if stream.decodable => Some(facts.frames.is_none()),
+        _ => None,
+    };
+    let videos: Vec<bool> = probe.streams.iter().filter_map(unknown).collect();
+    if videos.len() < 2 || !videos.contains(&true) {
+        return Ok(());
+    }
+    let counts = survey::count_packets(input, cancel)?;
+    for (stream, count) in probe.streams.iter_mut().zip(counts) {
+        if let StreamKind::Video(facts) = &mut stream.kind {
+            facts.frames = Some(count);
+        }
+    }
+    Ok(())
+}
+
+/// Measures what the headers of the main picture do not tell, or tell wrongly.
+fn look_closer(input: &mut Input, index: usize, facts: &mut VideoFacts, cancel: &Cancel) -> Result<(), Failure> {
+    frame_rate::measure_slot_rate(input, index, facts, cancel)?;
+    let size = Size {
+        width_px: facts.width_px,
+        height_px: facts.height_px,
+    };
+    if let Some(stream) = input.stream(index)
+        && let HeaderAspect::Doubtful(guess) = shape_of(&stream)
+    {
+        let frames = first_frames::frame_aspects(input, index, cancel)?;
+        facts.sample_aspect = pixel_aspect::from_frames(&frames, size).unwrap_or(guess);
+    }
+    let parameters = input.stream(index).map(|stream| stream.parameters());
+    let order_is_known = parameters.is_some_and(|parameters| parameters::codec_facts(&parameters).field_order_known);
+    if !facts.interlaced && !order_is_known {
+        facts.interlaced = first_frames::frames_are_interlaced(input, index, cancel)?;
+    }
+    frame_rate::measure_open_rate(input, index, facts, cancel)
+}
+
+/// Why sound of a known codec is not decoded, when its header is not simply empty.
+fn unsupported_audio(codec: &str, facts: &AudioFacts) -> Option<String> {
+    let (channels, rate) = (facts.channels, facts.sample_rate_hz);
+    if channels > MAX_CHANNELS {
+        return Some(format!(
+            "{codec} with {channels} channels; accepted: at most {MAX_CHANNELS}"
+        ));
+    }
+    (rate > 0 && !SAMPLE_RATES.contains(&rate)).then(|| {
+        let (from, to) = (SAMPLE_RATES.start(), SAMPLE_RATES.end());
+        format!("{codec} at {rate} Hz; accepted: {from} to {to}")
+    })
+}

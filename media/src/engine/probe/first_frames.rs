@@ -1,0 +1,89 @@
+//! Decodes the first frames of a stream for facts that headers lack: interlacing and sample aspect ratio.
+
+use crate::engine::cancel::Cancel;
+use crate::engine::demux::open;
+use crate::engine::demux::packets::next_packet;
+use crate::engine::error::{AGAIN, unreadable_packets};
+use crate::engine::probe::pixel_aspect::RawAspect;
+use domain::Failure;
+use ffmpeg_next::format::context::Input;
+use ffmpeg_next::frame::Video;
+use ffmpeg_next::{Error, Frame, codec};
+
+/// Packets looked at for a flagged frame.
+const MAX_PACKETS: u32 = 300;
+
+/// Frames looked at for the interlaced flag, or the shape of their pixels.
+const MAX_FRAMES: u32 = 8;
+
+/// Whether the first frames of a stream say that they are woven of two fields.
+pub(crate) fn frames_are_interlaced(input: &mut Input, index: usize, cancel: &Cancel) -> Result<bool, Failure> {
+    let mut interlaced = false;
+    look_at_frames(input, index, cancel, |frame| {
+        interlaced |= frame.is_interlaced();
+        !interlaced
+    })?;
+    Ok(interlaced)
+}
+
+/// The shapes of the pixels of the first frames of a stream.
+pub(crate) fn frame_aspects(input: &mut Input, index: usize, cancel: &Cancel) -> Result<Vec<RawAspect>, Failure> {
+    let mut aspects = Vec::new();
+    look_at_frames(input, index, cancel, |frame| {
+        let aspect = frame.aspect_ratio();
+        aspects.push((aspect.numerator(), aspect.denominator()));
+        true
+    })?;
+    Ok(aspects)
+}
+
+/// Decodes the first frames of a stream and shows them to `look`, until it has seen enough.
+fn look_at_frames(
+    input: &mut Input,
+    index: usize,
+    cancel: &Cancel,
+    mut look: impl FnMut(&Video) -> bool,
+) -> Result<(), Failure> {
+    let Some(stream) = input.stream(index) else {
+        return Ok(());
+    };
+    let Some(decoder) = open::decoder(&stream) else {
+        return Ok(());
+    };
+    let context = codec::Context::from_parameters(stream.parameters()).map_err(unreadable_packets)?;
+    let Ok(mut decoder) = context.decoder().open_as(decoder) else {
+        return Ok(());
+    };
+    // It may have been read to its end before; a source that cannot go back is looked at from where it is.
+    let _ = input.seek(i64::MIN / 2, ..);
+    let (mut frames, mut packets) = (0, 0);
+    while let Some(packet) = next_packet(input, cancel)? {
+        if packet.stream() != index {
+            continue;
+        }
+        packets += 1;
+        // Damage shows later, in the transcode.
+        let _ = decoder.send_packet(&packet);
+        let mut frame = Video::empty();
+        while receive_frame(&mut decoder, &mut frame)? {
+            if !look(&frame) {
+                return Ok(());
+            }
+            frames += 1;
+        }
+        if frames >= MAX_FRAMES || packets >= MAX_PACKETS {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Takes a frame out of a decoder; `false` when it wants more packets or has nothing more.
+fn receive_frame(decoder: &mut codec::decoder::Opened, frame: &mut Frame) -> Result<bool, Failure> {
+    match decoder.receive_frame(frame) {
+        Ok(()) => Ok(true),
+        Err(Error::Eof | Error::InvalidData) => Ok(false),
+        Err(error) if error == AGAIN => Ok(false),
+        Err(error) => Err(unreadable_packets(error)),
+    }
+}

@@ -1,0 +1,200 @@
+//! Facts from the headers of a file and its streams; no packet is read.
+
+use crate::engine::audio::params::{MAX_CHANNELS, SAMPLE_RATES};
+use crate::engine::demux::container::language;
+use crate::engine::demux::open;
+use crate::engine::ffi::parameters::{self, CodecFacts, MediaType};
+use crate::engine::ffi::{frame, input};
+use crate::engine::probe::pixel_aspect::{self, HeaderAspect};
+use crate::engine::time::to_us;
+use crate::engine::video::color::is_hdr;
+use domain::probe::{AudioFacts, Size, Stream, StreamKind, VideoFacts};
+use domain::{Probe, Rational};
+use ffmpeg_next::format::context::Input;
+use ffmpeg_next::format::stream::{Disposition, Stream as Source};
+
+/// Profile of AAC that every player knows.
+const AAC_LC: i32 = 1;
+
+/// The facts that need no packets; `duration_us` is the header's, 0 when it has none.
+pub(crate) fn read_headers(input: &Input, bytes: u64) -> Probe {
+    Probe {
+        container: input.format().name().to_owned(),
+        bytes,
+        duration_us: u64::try_from(input.duration()).unwrap_or(0),
+        start_us: input::start_us(input).unwrap_or(0),
+        origin_us: None,
+        jumps: false,
+        streams: input.streams().map(|stream| stream_facts(&stream)).collect(),
+        unfit: None,
+    }
+}
+
+fn stream_facts(stream: &Source<'_>) -> Stream {
+    let facts = parameters::codec_facts(&stream.parameters());
+    let known = match facts.kind {
+        MediaType::Video => facts.width_px > 0 && facts.height_px > 0 && frame::pixel_format(facts.format).is_some(),
+        MediaType::Audio => {
+            SAMPLE_RATES.contains(&facts.sample_rate_hz) && (1..=MAX_CHANNELS).contains(&facts.channels)
+        }
+        MediaType::Subtitle | MediaType::Attachment | MediaType::Data => false,
+    };
+    Stream {
+        index: stream.index(),
+        codec: if facts.name == "none" { "unknown" } else { facts.name }.to_owned(),
+        decodable: known && open::decoder(stream).is_some(),
+        default: stream.disposition().contains(Disposition::DEFAULT),
+        language: language(stream),
+        kind: kind_of(stream, &facts),
+    }
+}
+
+fn kind_of(stream: &Source<'_>, facts: &CodecFacts) -> StreamKind {
+    match facts.kind {
+        MediaType::Video if stream.disposition().contains(Disposition::ATTACHED_PIC) => StreamKind::CoverArt,
+        MediaType::Video => StreamKind::Video(video_facts(stream, facts)),
+        MediaType::Audio => StreamKind::Audio(AudioFacts {
+            sample_rate_hz: facts.sample_rate_hz,
+            channels: facts.channels,
+            duration_us: duration_us(stream),
+            start_us: 0,
+            bitrate_bps: Some(facts.bitrate_bps).filter(|bps| *bps > 0),
+            plain: is_widely_supported(facts),
+        }),
+        MediaType::Subtitle => StreamKind::Subtitle,
+        MediaType::Attachment => StreamKind::Attachment,
+        MediaType::Data => StreamKind::Data,
+    }
+}
+
+fn video_facts(stream: &Source<'_>, facts: &CodecFacts) -> VideoFacts {
+    let (quarter_turns, mirrored) = input::display_matrix(stream).map_or((0, false), orientation);
+    let (pixel_format, bit_depth) = frame::pixel_format(facts.format).unwrap_or(("unknown", 8));
+    let (HeaderAspect::Sure(sample_aspect) | HeaderAspect::Doubtful(sample_aspect)) = shape_of(stream);
+    VideoFacts {
+        width_px: facts.width_px,
+        height_px: facts.height_px,
+        sample_aspect,
+        quarter_turns,
+        mirrored,
+        average_fps: rate(stream.avg_frame_rate()),
+        base_fps: rate(stream.rate()),
+        regular_fps: None,
+        pixel_format: pixel_format.to_owned(),
+        bit_depth,
+        hdr: is_hdr(facts.color.transfer),
+        interlaced: facts.interlaced,
+        duration_us: duration_us(stream),
+        start_us: 0,
+        frames: u64::try_from(stream.frames()).ok().filter(|frames| *frames > 0),
+        full_range: facts.color.range == 2,
+        bitrate_bps: Some(facts.bitrate_bps).filter(|bps| *bps > 0),
+        dolby_only: input::dolby_vision(stream).is_some_and(is_dolby_only),
+        changes: false,
+        spatial: spatial(stream),
+        profile: u32::try_from(facts.profile).ok(),
+        level: u32::try_from(facts.level).ok(),
+        keyframes: None,
+    }
+}
+
+/// The layout of pictures for a sphere or for two eyes, in words.
+fn spatial(stream: &Source<'_>) -> Option<String> {
+    let projection = input::projection(stream).map(|number| match number {
+        0 | 2 => "360° equirectangular",
+        1 => "360° cubemap",
+        _ => "360°",
+    });
+    let layout = input::stereo_layout(stream).map(|number| match number {
+        1 => "3D side by side",
+        2 => "3D top and bottom",
+        _ => "3D",
+    });
+    let words: Vec<_> = projection.into_iter().chain(layout).collect();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+/// Whether a profile of Dolby Vision has colors that nobody else knows: profile 5, and those of others whose base layer
+/// is compatible with nothing (Dolby Vision Profiles and Levels 1.4).
+const fn is_dolby_only((profile, compatibility): (u8, u8)) -> bool {
+    matches!((profile, compatibility), (5, _) | (10 | 20, 0))
+}
+
+/// What the headers of a stream of pictures tell of its pixels.
+pub(crate) fn shape_of(stream: &Source<'_>) -> HeaderAspect {
+    let facts = parameters::codec_facts(&stream.parameters());
+    let size = Size {
+        width_px: facts.width_px,
+        height_px: facts.height_px,
+    };
+    pixel_aspect::from_headers(input::container_aspect(stream), facts.sample_aspect, size)
+}
+
+fn rate(rate: ffmpeg_next::Rational) -> Option<Rational> {
+    let num = u32::try_from(rate.numerator()).ok()?;
+    Rational::new(num, u32::try_from(rate.denominator()).ok()?)
+}
+
+fn duration_us(stream: &Source<'_>) -> Option<u64> {
+    let length = input::known_timestamp(stream.duration()).filter(|length| *length > 0)?;
+    u64::try_from(to_us(length, stream.time_base())).ok()
+}
+
+/// Quarter turns clockwise and mirror (before the turn) that come nearest to an orientation matrix.
+fn orientation(matrix: [i32; 9]) -> (u8, bool) {
+    let [a, b, _, c, d, ..] = matrix.map(i64::from);
+    // A turn takes (x, y) to (ax + cy, bx + dy), y pointing down; the mirror turns the sign of x before that.
+    let turns: [(u8, [i64; 4]); 4] = [
+        (0, [1, 0, 0, 1]),
+        (1, [0, 1, -1, 0]),
+        (2, [-1, 0, 0, -1]),
+        (3, [0, -1, 1, 0]),
+    ];
+    let mut best = (0, (0, false));
+    for (turn, [ta, tb, tc, td]) in turns {
+        for (mirrored, sign) in [(false, 1), (true, -1)] {
+            let likeness = sign * (a * ta + b * tb) + c * tc + d * td;
+            if likeness > best.0 {
+                best = (likeness, (turn, mirrored));
+            }
+        }
+    }
+    best.1
+}
+
+/// Whether sound is what every player of its codec plays.
+pub(crate) fn is_widely_supported(facts: &CodecFacts) -> bool {
+    match facts.name {
+        "aac" => facts.profile == AAC_LC && facts.configuration.is_some(),
+        "opus" => facts.configuration.is_some(),
+        name => name == "mp3",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_orientation_matrix_is_a_mirror_and_quarter_turns() {
+        let one = 1 << 16;
+        for (abcd, turns, mirrored) in [
+            ([one, 0, 0, one], 0, false),
+            ([0, one, -one, 0], 1, false),
+            ([-one, 0, 0, -one], 2, false),
+            ([0, -one, one, 0], 3, false),
+            ([-one, 0, 0, one], 0, true),
+            ([one, 0, 0, -one], 2, true),
+            ([0, one, one, 0], 3, true),
+            ([0, -one, -one, 0], 1, true),
+            ([0, 0, 0, 0], 0, false),
+        ] {
+            let [a, b, c, d] = abcd;
+            assert_eq!(
+                orientation([a, b, 0, c, d, 0, 0, 0, 1 << 30]),
+                (turns, mirrored),
+                "{abcd:?}"
+            );
+        }
+    }
+}

@@ -208,7 +208,7 @@ const REQUIREMENTS: &[Requirement] = &[
             "held_frames::the_last_frame_has_the_duration_of_its_sample_table",
             "held_frames::the_first_frame_is_held_under_earlier_audio",
             "held_frames::a_cut_stream_reports_the_loss_at_its_start",
-            "media/src/engine/tape/tests.rs::what_finds_no_room_is_told",
+            "media/src/engine/audio/fifo/tests.rs::what_finds_no_room_is_told",
             "dropped_frames::frames_dropped_by_the_rate_limit_are_reported_unless_a_rate_was_requested",
             "dropped_frames::dropped_frames_of_a_variable_rate_are_reported_and_a_constant_rate_drops_none",
         ],

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use tests::clip::{self, Clip};
 use tests::{TestApp, executable};
 
@@ -39,12 +39,30 @@ async fn run(mut command: Command) -> Output {
         .unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_commands_of_the_readme_work_in_order() {
-    let app = TestApp::start().await;
-    let directory = tempfile::tempdir().unwrap();
-    let source = Clip::default().make(app.directory.path());
-    std::fs::copy(source, directory.path().join("my-holiday.mov")).unwrap();
+/// Runs a demo and presses Ctrl-C when its task is transcoded. Returns the exit status and standard output.
+async fn interrupted(mut command: Command) -> (ExitStatus, String) {
+    command.process_group(0).stdout(Stdio::piped());
+    let demo = tokio::task::spawn_blocking(move || {
+        let mut demo = command.spawn().unwrap();
+        let (mut lines, mut interrupted) = (Vec::new(), false);
+        for line in BufReader::new(demo.stdout.take().unwrap()).lines() {
+            lines.push(line.unwrap());
+            if !interrupted && lines.last().unwrap().contains("transcode") {
+                let group = format!("-{}", demo.id());
+                interrupted = Command::new("kill")
+                    .args(["-INT", "--", &group])
+                    .status()
+                    .unwrap()
+                    .success();
+            }
+        }
+        (demo.wait().unwrap(), lines.join("\n"))
+    });
+    demo.await.unwrap()
+}
+
+/// The commands of the README, for a server at `url`.
+fn readme_script(url: &str) -> String {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let blocks: Vec<_> = readme
         .split("```bash\n")
@@ -52,8 +70,30 @@ async fn the_commands_of_the_readme_work_in_order() {
         .map(|rest| rest.split("```").next().unwrap())
         .collect();
     assert!(blocks.len() >= 5, "{blocks:?}");
-    let script = blocks.concat().replace("http://localhost:8000", &app.url);
-    assert!(script.contains(&app.url));
+    let script = blocks.concat().replace("http://localhost:8000", url);
+    assert!(script.contains(url));
+    script
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_of_the_readme_show_a_refusal_and_end() {
+    let app = TestApp::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("my-holiday.mov"), "not a video").unwrap();
+    let mut command = shell(directory.path());
+    command.arg("-c").arg(readme_script(&app.url));
+    let output = tokio::time::timeout(std::time::Duration::from_secs(60), run(command)).await;
+    let text = text(&output.expect("the loop that polls the task does not end"));
+    assert!(text.contains("not_media: accepted: MP4"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_of_the_readme_work_in_order() {
+    let app = TestApp::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let source = Clip::default().make(app.directory.path());
+    std::fs::copy(source, directory.path().join("my-holiday.mov")).unwrap();
+    let script = readme_script(&app.url);
     let report = r#"echo "token: ${#TOKEN} task: $TASK""#;
     let mut command = shell(directory.path());
     command.arg("-c").arg(format!("{script}\n{report}"));
@@ -214,26 +254,8 @@ async fn ctrl_c_in_the_demo_cancels_its_task_and_stops_the_server() {
         .env("CARGO_TARGET_DIR", home.join("target"))
         .env("RUSHES_LISTEN", format!("127.0.0.1:{port}"))
         .env("RUSHES_DATA_DIR", home.join("data"))
-        .process_group(0)
-        .stdout(Stdio::piped())
         .stderr(std::fs::File::create(home.join("errors")).unwrap());
-    let demo = tokio::task::spawn_blocking(move || {
-        let mut demo = command.spawn().unwrap();
-        let (mut lines, mut interrupted) = (Vec::new(), false);
-        for line in BufReader::new(demo.stdout.take().unwrap()).lines() {
-            lines.push(line.unwrap());
-            if !interrupted && lines.last().unwrap().contains("transcode") {
-                let group = format!("-{}", demo.id());
-                interrupted = Command::new("kill")
-                    .args(["-INT", "--", &group])
-                    .status()
-                    .unwrap()
-                    .success();
-            }
-        }
-        (demo.wait().unwrap(), lines.join("\n"))
-    });
-    let (ended, output) = demo.await.unwrap();
+    let (ended, output) = interrupted(command).await;
     let errors = std::fs::read_to_string(home.join("errors")).unwrap();
     assert_eq!(ended.code(), Some(130), "{output}\n{errors}");
     for line in [
@@ -255,4 +277,70 @@ async fn ctrl_c_in_the_demo_cancels_its_task_and_stops_the_server() {
         let found = std::fs::metadata(home.join(path)).unwrap().permissions().mode();
         assert_eq!(found & 0o777, mode, "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_in_the_demo_cancels_its_task_on_a_server_that_was_running_before() {
+    let app = TestApp::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let clip = Clip {
+        width: 1280,
+        height: 720,
+        seconds: 20.0,
+        ..Clip::default()
+    };
+    let clip = clip.make(directory.path());
+    let mut command = shell(directory.path());
+    command
+        .arg(root().join("run"))
+        .args(["demo", clip.to_str().unwrap(), "--preset", "hls", "--server", &app.url])
+        .stderr(Stdio::null());
+    let (ended, output) = interrupted(command).await;
+    assert_eq!(ended.code(), Some(130), "{output}");
+    assert!(output.contains("is canceled.") && !output.contains("Stopping"), "{output}");
+}
+
+#[tokio::test]
+async fn a_demo_whose_server_does_not_start_names_the_option_for_a_running_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path();
+    std::fs::create_dir_all(home.join("target/release")).unwrap();
+    std::fs::create_dir(home.join("bin")).unwrap();
+    for (program, script) in [
+        ("target/release/rushes", "#!/bin/sh\nexit 1\n"),
+        ("bin/cargo", "#!/bin/sh\n"),
+    ] {
+        std::fs::write(home.join(program), script).unwrap();
+        std::fs::set_permissions(home.join(program), PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let free = listener.local_addr().unwrap();
+    drop(listener);
+    let path = format!("{}:{}", home.join("bin").display(), std::env::var("PATH").unwrap());
+    let mut command = shell(home);
+    command
+        .arg(root().join("run"))
+        .args(["demo", Clip::default().make(home).to_str().unwrap()])
+        .env("PATH", path)
+        .env("CARGO_TARGET_DIR", home.join("target"))
+        .env("RUSHES_LISTEN", free.to_string())
+        .env("RUSHES_DATA_DIR", home.join("data"));
+    let output = run(command).await;
+    let text = text(&output);
+    assert!(
+        !output.status.success() && text.contains("./run demo --server http://") && !text.contains("Stopping"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn secrets_that_go_to_a_pipe_are_not_called_written() {
+    let mut command = shell(&root());
+    command.args(["run", "secrets"]);
+    let output = run(command).await;
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output));
+    let mut command = shell(&root());
+    command.args(["run", "secrets", "extra"]);
+    let output = run(command).await;
+    assert!(!output.status.success() && output.stdout.is_empty(), "{}", text(&output));
 }

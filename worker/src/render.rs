@@ -148,8 +148,12 @@ impl Renderer<'_> {
         report.sandbox(&sandbox);
         let stderr = child.stderr_tail();
         if !stderr.is_empty() {
-            // For operators only: the messages of FFmpeg do not help the people who upload.
-            tracing::info!(stderr, "standard error of the media child");
+            // For operators only: the messages of FFmpeg do not help the people who upload. It also writes them for files
+            // that have no error.
+            match &transcoded {
+                Ok(_) => tracing::debug!(stderr, "standard error of the media child"),
+                Err(_) => tracing::info!(stderr, "standard error of the media child"),
+            }
         }
         let Transcoded {
             plan,

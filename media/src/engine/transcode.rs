@@ -247,12 +247,12 @@ fn warnings(loss: SourceLoss, outputs: &[Made]) -> Vec<Warning> {
     let damaged = (lost_ms > 0).then(|| {
         let from = loss
             .from_us
-            .map_or(String::new(), |us| format!(", first at {}", Timecode::from_us(us)));
+            .map_or(String::new(), |us| format!(", first at source time {}", Timecode::from_us(us)));
         Warning::new(WarningCode::SourceDamaged, format!("{lost_ms} ms lost{from}"))
     });
     let silent = (loss.silent_us > 0).then(|| {
         let (ms, at) = (loss.silent_us / 1_000, Timecode::from_us(loss.silent_from_us));
-        let detail = format!("the source: {ms} ms of sound, first at {at}");
+        let detail = format!("the source: {ms} ms of sound, first at source time {at}");
         Warning::new(WarningCode::SoundShortened, detail)
     });
     let lost = outputs.iter().filter_map(|made| Some((&made.file, made.lost_sound?)));
@@ -260,13 +260,13 @@ fn warnings(loss: SourceLoss, outputs: &[Made]) -> Vec<Warning> {
         let (ms, at) = (lost.length_us / 1_000, Timecode::from_us(lost.at_us));
         Warning::new(
             WarningCode::SoundShortened,
-            format!("{file}: {ms} ms of sound, first at {at}"),
+            format!("{file}: {ms} ms of sound, first at output time {at}"),
         )
     });
     // Every movie has the same rate.
     let dropped = outputs.iter().find_map(|made| made.dropped).map(|dropped| {
         let (frames, at) = (dropped.frames, Timecode::from_us(dropped.at_us));
-        Warning::new(WarningCode::FramesDropped, format!("{frames} frames, first at {at}"))
+        Warning::new(WarningCode::FramesDropped, format!("{frames} frames, first at output time {at}"))
     });
     damaged
         .into_iter()

@@ -23,11 +23,11 @@ fn frames_dropped_by_the_rate_limit_are_reported_unless_a_rate_was_requested() {
     for (json, expected) in [
         (
             r#"{"outputs":[{"kind":"mp4","video":{"crf":23}}]}"#,
-            &["120 frames, first at 00:00:00.008"][..],
+            &["120 frames, first at output time 00:00:00.008"][..],
         ),
         (
             r#"{"trim":{"start":0,"end":0.5},"bumper":{"intro_ms":1000,"outro_ms":0},"outputs":[{"kind":"hls"},{"kind":"webm"}]}"#,
-            &["60 frames, first at 00:00:01.008"],
+            &["60 frames, first at output time 00:00:01.008"],
         ),
         (r#"{"frame":{"fps":"30"},"outputs":[{"kind":"mp4"}]}"#, &[]),
         (r#"{"outputs":[{"kind":"poster"}]}"#, &[]),
@@ -54,7 +54,7 @@ fn dropped_frames_of_a_variable_rate_are_reported_and_a_constant_rate_drops_none
     let missing = (0..240).find(|number| !distinct.contains(number)).unwrap();
     let slot = seen.iter().position(|number| *number > missing).unwrap();
     let fps = run.plan.fps.as_f64();
-    let positions = [slot.saturating_sub(1), slot].map(|slot| format!("first at 00:00:{:06.3}", slot as f64 / fps));
+    let positions = [slot.saturating_sub(1), slot].map(|slot| format!("first at output time 00:00:{:06.3}", slot as f64 / fps));
     assert!(
         detail.starts_with(&format!("{frames} frames, ")) && positions.iter().any(|at| detail.ends_with(at)),
         "{detail}; {frames} frames, {positions:?}"
@@ -94,7 +94,7 @@ fn overlapping_timestamps_are_reported_for_every_kind_of_output() {
                 panic!("{output}: {details:?}")
             };
             let (_, detail) = detail.split_once(": ").unwrap();
-            let (ms, at) = detail.split_once(" ms of sound, first at 00:00:").unwrap();
+            let (ms, at) = detail.split_once(" ms of sound, first at output time 00:00:").unwrap();
             assert!(ms.parse::<u64>().unwrap().abs_diff(200) <= 100, "{output}: {detail}");
             assert!((at.parse::<f64>().unwrap() - 2.0).abs() < 0.1, "{output}: {detail}");
         } else {

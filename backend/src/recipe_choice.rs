@@ -106,7 +106,8 @@ pub(crate) async fn check_names(db: &impl ConnectionTrait, user: UserId, recipe:
     };
     for (field, name) in recipe.images() {
         if *name != Name::logo() && entity::image::of_user(db, user, name).await?.is_none() {
-            return Err(absent(field, format!("{name}; accepted: an image of the account, or logo")).into());
+            let why = format!("\"{name}\"; accepted: an image of the account, or logo");
+            return Err(absent(field, why).into());
         }
     }
     for (field, task) in recipe.clips() {
@@ -122,21 +123,23 @@ fn preset_unknown(name: &str) -> Refusal {
     let given: String = name.chars().take(100).collect();
     Refusal::new(Code::PresetUnknown)
         .detail(format!(
-            "{given}; accepted: {}, or one of the account's",
+            "{given:?}; accepted: {}, or one of the account's",
             built_in.join(", ")
         ))
         .field("preset", Code::PresetUnknown)
 }
 
-fn recipe_invalid(error: FieldError) -> Refusal {
+fn recipe_invalid(mut error: FieldError) -> Refusal {
+    // An error of the whole recipe belongs to the part or field `recipe` of the request.
+    if error.field.is_empty() {
+        "recipe".clone_into(&mut error.field);
+    }
     let detail = match &error.problem {
         FieldProblem::Unknown(accepted) => format!("{}: unknown field; accepted: {accepted}", error.field),
         FieldProblem::Missing => format!("{}: missing", error.field),
         FieldProblem::Invalid(why) => format!("{}: {why}", error.field),
     };
-    Refusal::new(Code::RecipeInvalid)
-        .detail(detail.trim_start_matches(": "))
-        .unread(error)
+    Refusal::new(Code::RecipeInvalid).detail(detail).unread(error)
 }
 
 #[cfg(test)]
@@ -162,5 +165,8 @@ mod tests {
         let refusal = RecipeChoice::from_json(r#"{"outputs":[{"kind":"mp4","video":{"crf":99}}]}"#).unwrap_err();
         assert_eq!(refusal.code, Code::RecipeInvalid);
         assert_eq!(refusal.fields[0].name, "outputs[0].video.crf");
+        let broken = RecipeChoice::from_json(r#"{"outputs":[]"#).unwrap_err();
+        assert_eq!(broken.fields[0].name, "recipe");
+        assert_eq!(broken.detail.as_deref(), Some("recipe: not JSON: line 1, column 13"));
     }
 }

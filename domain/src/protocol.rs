@@ -120,7 +120,7 @@ pub struct Report {
     pub silent_source_us: u64,
     /// CPU time in milliseconds.
     pub cpu_ms: u64,
-    /// Wall time in milliseconds.
+    /// Wall time of the run that made the outputs, in milliseconds. Without the start and the end of the child.
     pub wall_ms: u64,
     /// Peak resident memory in bytes.
     pub peak_memory_bytes: u64,

@@ -8,7 +8,7 @@
 //! 1. [`json`] parses the text into a [`Value`] and rejects duplicate keys and deep nesting.
 //! 2. [`typed`] deserializes the value with `serde_path_to_error` and translates the message of serde.
 //! 3. [`Recipe::parse`] deserializes each output on its own, because `kind` is the tag of an enum.
-//! 4. `check` applies the limits that the types cannot express.
+//! 4. `check` applies the limits that the types cannot express. [`checked`] adds them to the errors of step 2 and 3.
 //!
 //! Steps 1 and 2 serve other request bodies too.
 
@@ -17,7 +17,7 @@ mod json;
 mod typed;
 
 pub use json::json;
-pub use typed::{complaint, typed};
+pub use typed::{checked, complaint, typed};
 
 use crate::language::Language;
 use crate::recipe::{Output, Recipe};
@@ -95,7 +95,10 @@ impl Recipe {
     /// # Errors
     /// The first field that is unknown, missing or not accepted.
     pub fn parse(json: &str) -> Result<Self, FieldError> {
-        let mut value = self::json(json.as_bytes())?;
+        checked(&self::json(json.as_bytes())?, Self::read)
+    }
+
+    fn read(mut value: Value) -> Result<Self, FieldError> {
         // Outputs are deserialized one by one: serde buffers the content of a tagged enum, which loses the path.
         let outputs = value.get_mut("outputs").map(Value::take);
         if let Some(object) = value.as_object_mut() {

@@ -14,7 +14,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 /// A time in microseconds after the beginning of the source.
 ///
-/// In JSON: a number of seconds (`25.5`) or `HH:MM:SS.mmm` (`"00:00:05.000"`).
+/// In JSON: a number of seconds (`25.5`), `M:SS` (`"1:30"`) or `HH:MM:SS.mmm` (`"00:00:05.000"`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timecode(u64);
 
@@ -65,7 +65,7 @@ pub struct InvalidValue {
     pub expected: &'static str,
 }
 
-const TIMECODE_SYNTAX: &str = "seconds (25.5) or HH:MM:SS.mmm, up to 1000 hours";
+const TIMECODE_SYNTAX: &str = "seconds (25.5), M:SS or HH:MM:SS.mmm, up to 1000 hours";
 
 /// Parses a decimal number into millionths without a float. Digits after the sixth decimal place are cut off.
 ///

@@ -132,12 +132,24 @@ async fn a_request_that_cannot_be_planned_gets_a_code() {
         let reply = caller.post("/api/plan", &body).await;
         assert_eq!((reply.status, reply.code()), (status, code), "{body}");
     }
+    let reply = caller.post("/api/plan", &json!({"preset": "web"})).await;
+    assert!(
+        reply.body["detail"].as_str().unwrap().contains("one of task"),
+        "{reply:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_probe_is_refused_with_the_path_of_the_field() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
+    let mut negative = probe();
+    negative["bytes"] = json!(-1);
+    let reply = caller.post("/api/plan", &json!({"source": negative})).await;
+    assert_eq!(
+        reply.body["errors"][0]["detail"], "-1; accepted: a whole number from 0 to 1125899906842624",
+        "{reply:?}"
+    );
     for (pointer, value, field) in [
         ("/duration_us", json!(u64::MAX), "source.duration_us"),
         ("/bytes", json!(-1), "source.bytes"),

@@ -95,7 +95,8 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let value = json(body).map_err(|error| {
         if error.field.is_empty() {
             let refusal = Refusal::new(Code::JsonInvalid);
-            error.problem.detail().into_iter().fold(refusal, Refusal::detail)
+            let detail = error.problem.detail().map(|detail| format!("the body is {detail}"));
+            detail.into_iter().fold(refusal, Refusal::detail)
         } else {
             request_invalid(error)
         }
@@ -104,10 +105,11 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     if value.is_array() {
         return Err(Refusal::new(Code::RequestInvalid).detail("a list; accepted: an object"));
     }
+    let given = value.clone();
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let field = if path == "." { String::new() } else { path };
-        request_invalid(complaint("", field, &error.into_inner().to_string()))
+        request_invalid(complaint("", field, &error.into_inner().to_string(), &given))
     })
 }
 
@@ -157,6 +159,17 @@ mod tests {
             assert_eq!(refusal.fields.first().map(|field| field.name.as_str()), field, "{body}");
         }
         assert!(read::<TestBody>(br#"{"name":null}"#).is_ok());
+    }
+
+    #[test]
+    fn a_body_that_is_not_json_is_refused_in_plain_words() {
+        for (body, detail) in [
+            ("", "the body is empty; accepted: JSON"),
+            (r#"{"name":"a""#, "the body is not JSON: line 1, column 11"),
+        ] {
+            let refusal = read::<TestBody>(body.as_bytes()).unwrap_err();
+            assert_eq!(refusal.detail.as_deref(), Some(detail), "{body}");
+        }
     }
 
     #[test]

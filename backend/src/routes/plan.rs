@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use axum::Json;
 use axum::extract::State;
 use domain::plan::{Clips, estimate, predict};
-use domain::recipe_reader::{FieldError, FieldProblem, typed};
+use domain::recipe_reader::{FieldError, FieldProblem, checked, typed};
 use domain::{Code, Probe, Recipe, TaskId, UserId};
 use entity::{RawJson, cost, task};
 use serde::Deserialize;
@@ -65,11 +65,11 @@ impl FromBody for PlanRequest {
         let recipe = body.recipe.map(|recipe| read_recipe(&recipe.to_string())).transpose()?;
         let source = match (body.task, body.source) {
             (Some(task), None) => PlanSource::Task(TaskId(task)),
-            (None, Some(facts)) => PlanSource::Facts(Box::new(read_facts(facts)?)),
-            (None, None) => return Err(invalid_field("source", FieldProblem::Missing)),
+            (None, Some(facts)) => PlanSource::Facts(Box::new(read_facts(&facts)?)),
+            (None, None) => return Err(invalid_field("source", FieldProblem::Missing).detail(ONE_SOURCE)),
             (Some(_), Some(_)) => {
-                let why = "accepted: one of task and source".to_owned();
-                return Err(invalid_field("source", FieldProblem::Invalid(why)));
+                let both = FieldProblem::Invalid(ONE_SOURCE.to_owned());
+                return Err(invalid_field("source", both).detail(ONE_SOURCE));
             }
         };
         Ok(Self {
@@ -80,11 +80,18 @@ impl FromBody for PlanRequest {
     }
 }
 
-fn read_facts(facts: Value) -> Result<Probe, Refusal> {
-    let probe: Probe = typed(facts, "source").map_err(|error| invalid_field(&error.field, error.problem))?;
-    let checked = probe.check();
-    checked.map_err(|error| invalid_field(&format!("source.{}", error.field), error.problem))?;
-    Ok(probe)
+/// What a request accepts as its source.
+const ONE_SOURCE: &str = "accepted: one of task (the id of a task) and source (facts of a file)";
+
+fn read_facts(facts: &Value) -> Result<Probe, Refusal> {
+    let read = |facts| {
+        let probe: Probe = typed(facts, "")?;
+        probe.check().map(|()| probe)
+    };
+    checked(facts, read).map_err(|error| {
+        let field = format!("source.{}", error.field);
+        invalid_field(field.trim_end_matches('.'), error.problem)
+    })
 }
 
 fn invalid_field(field: &str, problem: FieldProblem) -> Refusal {

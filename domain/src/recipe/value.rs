@@ -19,6 +19,13 @@ pub enum Fps {
     Fixed(Rational),
 }
 
+impl Fps {
+    /// The largest accepted rate.
+    pub(crate) const MAX: u32 = 240;
+    /// The accepted values.
+    pub(crate) const SYNTAX: &str = "keep, a number (24) or a fraction (30000/1001) from 1 to 240";
+}
+
 impl FromStr for Fps {
     type Err = InvalidValue;
 
@@ -27,10 +34,11 @@ impl FromStr for Fps {
             return Ok(Self::Keep);
         }
         let rate = text.parse().ok();
-        let is_accepted = |rate: &Rational| (1.0..=240.0).contains(&rate.as_f64()) && rate.den <= 1_000_000;
+        let is_accepted =
+            |rate: &Rational| (1.0..=f64::from(Self::MAX)).contains(&rate.as_f64()) && rate.den <= 1_000_000;
         rate.filter(is_accepted).map(Self::Fixed).ok_or_else(|| InvalidValue {
             value: text.to_owned(),
-            expected: "keep, a number (24) or a fraction (30000/1001) from 1 to 240",
+            expected: Self::SYNTAX,
         })
     }
 }

@@ -30,8 +30,12 @@ pub fn json(text: &[u8]) -> Result<Value, FieldError> {
         .and_then(|value| deserializer.end().map(|()| value));
     parsed.map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        let not_json = || FieldError::invalid("", format!("no JSON from line {line}, column {column} on"));
-        rejection.take().unwrap_or_else(not_json)
+        let detail = if text.trim_ascii().is_empty() {
+            "empty; accepted: JSON".to_owned()
+        } else {
+            format!("not JSON: line {line}, column {column}")
+        };
+        rejection.take().unwrap_or_else(|| FieldError::invalid("", detail))
     })
 }
 
@@ -173,9 +177,10 @@ mod tests {
             (deep(MAX_DEPTH + 1), "", "nested deeper than 32"),
             (objects(MAX_DEPTH + 1), "", "nested deeper than 32"),
             (deep(60_000), "", "nested deeper than 32"),
-            ("{".to_owned(), "", "no JSON from line 1, column 1 on"),
-            ("[1] 2".to_owned(), "", "no JSON from line 1, column 5 on"),
-            ("1e999".to_owned(), "", "no JSON from line 1"),
+            ("{".to_owned(), "", "not JSON: line 1, column 1"),
+            ("[1] 2".to_owned(), "", "not JSON: line 1, column 5"),
+            ("1e999".to_owned(), "", "not JSON: line 1"),
+            (" \n".to_owned(), "", "empty; accepted: JSON"),
         ] {
             let error = json(text.as_bytes()).unwrap_err();
             assert_eq!(error.field, field, "{text:.80}");

@@ -184,7 +184,7 @@ fn the_detail_of_an_error_uses_json_terms() {
     for (json, field, detail) in [
         ("null", "", "null; accepted: an object"),
         ("[]", "", "a list; accepted: an object"),
-        ("{", "", "no JSON from line 1, column 1 on"),
+        ("{", "", "not JSON: line 1, column 1"),
         (
             r#"{"trim":[0.1,0.5],"outputs":[{"kind":"mp4"}]}"#,
             "trim",
@@ -198,17 +198,17 @@ fn the_detail_of_an_error_uses_json_terms() {
         (
             r#"{"outputs":[{"kind":"mp4","video":{"crf":300}}]}"#,
             "outputs[0].video.crf",
-            "300; accepted: a whole number from 0 to 255",
+            "300; accepted: a whole number from 0 to 51",
         ),
         (
             r#"{"outputs":[{"kind":"mp4","video":{"codec":"theora"}}]}"#,
             "outputs[0].video.codec",
-            "theora; accepted: h264, h265, vp9, av1",
+            r#""theora"; accepted: h264, h265, vp9, av1"#,
         ),
         (
             r#"{"outputs":[{"kind":"mp4"}],"frame":{"upscale":"yes"}}"#,
             "frame.upscale",
-            "yes; accepted: true or false",
+            r#""yes"; accepted: true or false"#,
         ),
         (
             r#"{"outputs":{"kind":"mp4"}}"#,
@@ -223,4 +223,121 @@ fn the_detail_of_an_error_uses_json_terms() {
             "{json}"
         );
     }
+}
+
+/// A recipe, the path of the rejected field, and the detail: the value as it was sent, and the range of the field.
+const RANGES: &[(&str, &str, &str)] = &[
+    (
+        r#"{"outputs":[{"kind":"mp4","video":{"crf":-1}}]}"#,
+        "outputs[0].video.crf",
+        "-1; accepted: a whole number from 0 to 51",
+    ),
+    (
+        r#"{"outputs":[{"kind":"mp4","video":{"crf":23.5}}]}"#,
+        "outputs[0].video.crf",
+        "23.5; accepted: a whole number from 0 to 51",
+    ),
+    (
+        r#"{"outputs":[{"kind":"mp4","video":{"crf":2e24}}]}"#,
+        "outputs[0].video.crf",
+        "2e24; accepted: a whole number from 0 to 51",
+    ),
+    (
+        r#"{"outputs":[{"kind":"mp4","video":{"crf":"23"}}]}"#,
+        "outputs[0].video.crf",
+        r#""23"; accepted: a whole number from 0 to 51"#,
+    ),
+    (
+        r#"{"outputs":[{"kind":"mp4","video":{"crf":[23]}}]}"#,
+        "outputs[0].video.crf",
+        "a list; accepted: a whole number from 0 to 51",
+    ),
+    (
+        r#"{"outputs":[{"kind":"mp4","video":{"crf":52}}]}"#,
+        "outputs[0].video.crf",
+        "52; accepted: 0 to 51",
+    ),
+    (
+        r#"{"outputs":[{"kind":"webm","video":{"crf":-1}}]}"#,
+        "outputs[0].video.crf",
+        "-1; accepted: a whole number from 0 to 63",
+    ),
+    (
+        r#"{"outputs":[{"kind":"mp4","max_width_px":100000000000}]}"#,
+        "outputs[0].max_width_px",
+        "100000000000; accepted: a whole number from 16 to 8192",
+    ),
+    (
+        r#"{"outputs":[{"kind":"mp4","audio":{"bitrate_bps":"128k"}}]}"#,
+        "outputs[0].audio.bitrate_bps",
+        r#""128k"; accepted: a whole number from 32000 to 512000"#,
+    ),
+    (
+        r#"{"outputs":[{"kind":"hls","ladder":[720,-1]}]}"#,
+        "outputs[0].ladder[1]",
+        "-1; accepted: a whole number from 16 to 8192",
+    ),
+    (
+        r#"{"outputs":[{"kind":"gif","start_ms":5,"end_ms":-1}]}"#,
+        "outputs[0].end_ms",
+        "-1; accepted: a whole number from 6 to 60005",
+    ),
+    (
+        r#"{"outputs":[{"kind":"gif","fps":0}]}"#,
+        "outputs[0].fps",
+        "0; accepted: keep, a number (12) or a fraction (25/2) from 1 to 50",
+    ),
+    (
+        r#"{"watermark":{"margin_px":-5},"outputs":[{"kind":"mp4"}]}"#,
+        "watermark.margin_px",
+        "-5; accepted: a whole number from 0 to 1000",
+    ),
+    (
+        r#"{"frame":{"fps":0},"outputs":[{"kind":"mp4"}]}"#,
+        "frame.fps",
+        "0; accepted: keep, a number (24) or a fraction (30000/1001) from 1 to 240",
+    ),
+    (
+        r#"{"audio":{"stream":-1},"outputs":[{"kind":"mp4"}]}"#,
+        "audio.stream",
+        "-1; accepted: a whole number from 0 to 4294967295",
+    ),
+    (
+        r#"{"trim":{"start":-2},"outputs":[{"kind":"mp4"}]}"#,
+        "trim.start",
+        "-2; accepted: seconds (25.5), M:SS or HH:MM:SS.mmm, up to 1000 hours",
+    ),
+    (
+        r#"{"trim":{"start":"5","end":4},"outputs":[{"kind":"mp4"}]}"#,
+        "trim.end",
+        "4; accepted: after 00:00:05.000",
+    ),
+    (
+        r#"{"outputs":[{"kind":"mp4","name":"-x"}]}"#,
+        "outputs[0].name",
+        r#""-x"; accepted: 1 to 40 of a-z, 0-9 and -, not a - first"#,
+    ),
+    (
+        r#"{"outputs":[{"kind":"mp4","video":{"crf":-1}},{"kind":"mp4","video":{"crf":-2}}]}"#,
+        "outputs[0].video.crf",
+        "-1; accepted: a whole number from 0 to 51",
+    ),
+];
+
+#[test]
+fn an_error_shows_the_value_as_sent_and_the_range_of_its_field() {
+    for (json, field, detail) in RANGES {
+        let error = Recipe::parse(json).expect_err(json);
+        assert_eq!(
+            (error.field.as_str(), error.problem.detail().as_deref()),
+            (*field, Some(*detail)),
+            "{json}"
+        );
+    }
+    let long = format!(r#"{{"outputs":[{{"kind":"mp4","name":"{}"}}]}}"#, "x".repeat(100));
+    let detail = Recipe::parse(&long).unwrap_err().problem.detail().unwrap();
+    assert!(
+        detail.starts_with(r#""xxx"#) && detail.contains("…; accepted: 1 to 40"),
+        "{detail}"
+    );
 }

@@ -1,6 +1,7 @@
 //! Deserializes JSON values and translates the errors of serde into [`FieldError`]s.
 
 use super::{FieldError, FieldProblem, truncated};
+use crate::recipe::Fps;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -14,7 +15,7 @@ pub fn typed<T: DeserializeOwned + Serialize>(value: Value, at: &str) -> Result<
     let parsed: T = serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let below = if path == "." { String::new() } else { path };
-        complaint(at, below, &error.into_inner().to_string())
+        complaint(at, below, &error.into_inner().to_string(), &given)
     })?;
     let serialized = serde_json::to_value(&parsed).unwrap_or_default();
     match find_array_for_object(&given, &serialized) {
@@ -26,11 +27,84 @@ pub fn typed<T: DeserializeOwned + Serialize>(value: Value, at: &str) -> Result<
     }
 }
 
+/// Reads a document with `read`, which deserializes and checks it. An error shows the value as it was sent, and the
+/// range of its field.
+///
+/// Only the checks know the range of a field; its type is wider. A value that does not fit the type never reaches its
+/// check. So the document is read again with the largest value of the type in its place, and the check refuses that one.
+///
+/// # Errors
+/// The first field that is not accepted.
+pub fn checked<T>(sent: &Value, read: impl Fn(Value) -> Result<T, FieldError>) -> Result<T, FieldError> {
+    read(sent.clone()).map_err(|error| with_range(error, sent, |document| read(document).err()))
+}
+
+/// Maximum number of values that are replaced to find a range. Limits the time for a document with many bad values.
+const REPLACED_MAX: usize = 16;
+
+fn with_range(error: FieldError, sent: &Value, read: impl Fn(Value) -> Option<FieldError>) -> FieldError {
+    let (mut document, mut refused) = (sent.clone(), error.clone());
+    for _ in 0..REPLACED_MAX {
+        let Some(largest) = largest_of_type(&refused) else {
+            break;
+        };
+        let Some(value) = document.pointer_mut(&pointer(&refused.field)) else {
+            break;
+        };
+        *value = largest;
+        match read(document.clone()) {
+            Some(next) => refused = next,
+            // The field has the range of its type.
+            None => return error,
+        }
+    }
+    let at = pointer(&refused.field);
+    if let FieldProblem::Invalid(detail) = &mut refused.problem
+        && let Some(value) = sent.pointer(&at)
+        && let Some((described, accepted)) = detail.rsplit_once("; accepted")
+    {
+        let is_replaced = document.pointer(&at) != Some(value);
+        let shown = match value {
+            Value::Array(_) if is_replaced => "a list".to_owned(),
+            Value::Object(_) if is_replaced => "an object".to_owned(),
+            Value::Array(_) | Value::Object(_) => described.to_owned(),
+            _ => value.to_string(),
+        };
+        let range = accepted.strip_prefix(": ");
+        let range = range.filter(|range| is_replaced && range.starts_with(|c: char| c.is_ascii_digit()));
+        let accepted = range.map_or_else(|| accepted.to_owned(), |range| format!(": a whole number from {range}"));
+        *detail = format!("{}; accepted{accepted}", truncated(&shown));
+    }
+    refused
+}
+
+/// Returns the largest value of the type that a refused value does not fit; `None` for other errors.
+fn largest_of_type(error: &FieldError) -> Option<Value> {
+    let FieldProblem::Invalid(detail) = &error.problem else {
+        return None;
+    };
+    let (_, accepted) = detail.rsplit_once("; accepted: ")?;
+    if accepted == Fps::SYNTAX {
+        return Some(Fps::MAX.into());
+    }
+    accepted.strip_prefix(FROM_ZERO)?.parse::<u64>().ok().map(Value::from)
+}
+
+/// Returns the JSON pointer (RFC 6901) of a path such as `outputs[0].video.crf`.
+fn pointer(path: &str) -> String {
+    if path.is_empty() {
+        return String::new();
+    }
+    let steps = path.replace('[', ".").replace(']', "").replace('.', "/");
+    format!("/{}", steps.trim_start_matches('/'))
+}
+
 /// Translates an error message of serde. `at` and `below` are the path of the value; `below` may lack the last field.
+/// `given` is the value at the path `at`.
 ///
 /// `serde::de::Error` has no variants, so the kind of error is recognized by the fixed beginnings of its messages.
 #[must_use]
-pub fn complaint(at: &str, mut below: String, message: &str) -> FieldError {
+pub fn complaint(at: &str, mut below: String, message: &str, given: &Value) -> FieldError {
     // The path replaces the line and column.
     let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
     let quoted = message.split('`').nth(1).unwrap_or_default();
@@ -40,7 +114,7 @@ pub fn complaint(at: &str, mut below: String, message: &str) -> FieldError {
     } else if message.starts_with("missing field") {
         FieldProblem::Missing
     } else {
-        FieldProblem::Invalid(translate(message))
+        FieldProblem::Invalid(translate(message, given.pointer(&pointer(&below))))
     };
     if !matches!(problem, FieldProblem::Invalid(_)) && below.rsplit('.').next() != Some(quoted) {
         below = joined(&below, &truncated(quoted));
@@ -83,8 +157,9 @@ fn find_array_for_object(given: &Value, serialized: &Value) -> Option<String> {
     }
 }
 
-/// Translates a message such as `invalid type: null, expected u8` from Rust terms to JSON terms.
-fn translate(message: &str) -> String {
+/// Translates a message such as `invalid type: null, expected u8` from Rust terms to JSON terms. `given` is the value, if
+/// it is known.
+fn translate(message: &str, given: Option<&Value>) -> String {
     let prefixes = [
         "invalid type: ",
         "invalid value: ",
@@ -92,12 +167,20 @@ fn translate(message: &str) -> String {
         "unknown variant ",
     ];
     let rest = prefixes.iter().find_map(|prefix| message.strip_prefix(prefix));
-    let Some((given, expected)) = rest.and_then(|rest| rest.split_once(", expected ")) else {
+    let serde = rest.and_then(|rest| rest.rsplit_once(", expected "));
+    // The message of `InvalidValue`.
+    let Some((described, expected)) = serde.or_else(|| message.rsplit_once(": expected ")) else {
         return message.to_owned();
     };
-    let value = json_value(given);
+    let value = match given {
+        Some(Value::Array(_) | Value::Object(_)) | None => json_value(described),
+        Some(value) => value.to_string(),
+    };
     format!("{}; accepted: {}", truncated(&value), json_type(expected))
 }
+
+/// The beginning of the description of an unsigned integer type.
+const FROM_ZERO: &str = "a whole number from 0 to ";
 
 /// Translates the description of the given value.
 fn json_value(given: &str) -> String {
@@ -115,9 +198,10 @@ fn json_value(given: &str) -> String {
 /// Translates the description of the expected type.
 fn json_type(expected: &str) -> String {
     match expected {
-        "u8" => "a whole number from 0 to 255".to_owned(),
-        "u16" => "a whole number from 0 to 65535".to_owned(),
-        "u32" | "u64" | "usize" => "a whole number from 0 on".to_owned(),
+        "u8" => format!("{FROM_ZERO}{}", u8::MAX),
+        "u16" => format!("{FROM_ZERO}{}", u16::MAX),
+        "u32" => format!("{FROM_ZERO}{}", u32::MAX),
+        "u64" | "usize" => format!("{FROM_ZERO}{}", u64::MAX),
         "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number".to_owned(),
         "f32" | "f64" => "a number".to_owned(),
         "a boolean" => "true or false".to_owned(),

@@ -3,6 +3,7 @@
 use crate::error::Refusal;
 use domain::{Code, Status, TaskId};
 use entity::task;
+use std::num::IntErrorKind;
 use utoipa::IntoParams;
 
 /// Maximum and default number of tasks on a page.
@@ -53,10 +54,12 @@ impl ListQuery {
     /// `query_invalid` for the first invalid one.
     pub(super) fn check(&self) -> Result<task::Page, Refusal> {
         let max = self.max.as_deref().map(|text| {
-            text.parse()
-                .ok()
-                .filter(|max| *max >= 1)
-                .ok_or_else(|| invalid_parameter("max", text, "1 or more"))
+            let max = match text.parse::<u64>() {
+                Err(error) if *error.kind() == IntErrorKind::PosOverflow => Some(u64::MAX),
+                parsed => parsed.ok(),
+            };
+            max.filter(|max| *max >= 1)
+                .ok_or_else(|| invalid_parameter("max", text, "a whole number, 1 or more"))
         });
         let descending = match self.order.as_deref() {
             None | Some("0") => Ok(false),
@@ -111,6 +114,7 @@ mod tests {
         assert_eq!(checked("-", "-"), Ok((Some(PAGE_MAX), false)));
         assert_eq!(checked("1", "1"), Ok((Some(1), true)));
         assert_eq!(checked("9999999", "0"), Ok((Some(PAGE_MAX), false)));
+        assert_eq!(checked("9999999999999999999999", "0"), Ok((Some(PAGE_MAX), false)));
         for (max, order, field) in [
             ("0", "x", "max"),
             ("-1", "-", "max"),

@@ -61,7 +61,7 @@ fn check_gif(at: &str, gif: &GifOutput) -> Result<(), FieldError> {
     if let Fps::Fixed(rate) = gif.fps
         && rate.as_f64() > 50.0
     {
-        let detail = format!("{rate}; accepted: 1 to 50");
+        let detail = format!("{rate}; accepted: keep, a number (12) or a fraction (25/2) from 1 to 50");
         return Err(FieldError::invalid(format!("{at}.fps"), detail));
     }
     check_time_ms(&format!("{at}.start_ms"), Some(gif.start_ms))?;

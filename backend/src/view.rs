@@ -16,6 +16,8 @@ use utoipa::ToSchema;
 /// A task in a list.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TaskItem {
+    /// The same as `id`.
+    task_id: i64,
     /// The id of the task.
     id: i64,
     /// The status of the task.
@@ -31,6 +33,8 @@ pub(crate) struct TaskItem {
     finished_at: Option<DateTime<Utc>>,
     /// The progress of the task.
     progress: Percent,
+    /// The error of a failed task; null otherwise. `GET /api/tasks/{id}` has its details.
+    error: Option<ErrorCode>,
     /// Number of warnings in its `report`, about lost media and options that could not be applied.
     warnings: i32,
 }
@@ -40,6 +44,14 @@ pub(crate) struct TaskItem {
 pub(crate) struct Percent {
     /// 0 to 100.
     percent: u8,
+}
+
+/// The code of the error of a failed task.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ErrorCode {
+    /// A stable code from the table of errors.
+    #[schema(example = "source_damaged")]
+    code: String,
 }
 
 /// A task with its source, outputs and report.
@@ -168,14 +180,18 @@ pub(crate) struct OutputView {
 impl From<task::Line> for TaskItem {
     fn from(task: task::Line) -> Self {
         let percent = ProgressView::of(task.status, task.progress.as_ref()).percent;
+        let status = Status::from(task.status);
+        let error = task.error_code.filter(|_| status == Status::Failed);
         Self {
+            task_id: task.id,
             id: task.id,
-            status: Status::from(task.status).as_str(),
+            status: status.as_str(),
             preset: task.preset,
             display_name: task.display_name,
             created_at: task.timestamp,
             finished_at: task.finished_at,
             progress: Percent { percent },
+            error: error.map(|code| ErrorCode { code }),
             warnings: task.warnings,
         }
     }

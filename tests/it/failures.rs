@@ -34,6 +34,12 @@ async fn a_file_without_the_stream_that_an_output_needs_fails_with_a_code() {
         (&error["code"], &error["message"]),
         (&"no_video_stream".into(), &"El archivo no tiene video".into())
     );
+    let row = caller.get("/api/tasks").await.body["data"][0].clone();
+    assert_eq!(
+        (&row["task_id"], &row["error"]),
+        (&row["id"], &json!({ "code": "no_video_stream" })),
+        "{row}"
+    );
 
     let silent = Clip {
         sound: false,

@@ -77,12 +77,13 @@ pub struct Line {
     pub preset: Option<String>,
     pub progress: Option<Json>,
     pub finished_at: Option<ChronoDateTimeUtc>,
+    pub error_code: Option<String>,
     /// Number of warnings in the report.
     pub warnings: i32,
 }
 
 impl Line {
-    const COLUMNS: [Column; 7] = [
+    const COLUMNS: [Column; 8] = [
         Column::Id,
         Column::Status,
         Column::Timestamp,
@@ -90,6 +91,7 @@ impl Line {
         Column::Preset,
         Column::Progress,
         Column::FinishedAt,
+        Column::ErrorCode,
     ];
 
     /// The number of warnings in the report. The database counts them, because a list may have a thousand tasks and

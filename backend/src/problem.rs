@@ -92,7 +92,7 @@ const fn is_about_token(code: Code) -> bool {
 pub(crate) fn render(mut response: Response, context: &RequestContext) -> Response {
     let refusal = match response.extensions_mut().remove::<Refusal>() {
         Some(refusal) => refusal,
-        None if is_framework_error(&response) => Refusal::new(code_of(response.status())),
+        None if is_framework_error(&response) => framework_refusal(response.status()),
         None => return response,
     };
     let body = body(&refusal, context);
@@ -131,6 +131,15 @@ fn is_framework_error(response: &Response) -> bool {
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     (status.is_client_error() || status.is_server_error()) && !ours
+}
+
+/// axum adds the header `Allow` after this, so the detail can only refer to it.
+fn framework_refusal(status: StatusCode) -> Refusal {
+    let refusal = Refusal::new(code_of(status));
+    match refusal.code {
+        Code::MethodNotAllowed => refusal.detail("accepted: the methods in the header Allow of this reply"),
+        _ => refusal,
+    }
 }
 
 fn code_of(status: StatusCode) -> Code {

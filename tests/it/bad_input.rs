@@ -171,6 +171,7 @@ async fn unknown_routes_and_wrong_methods_are_problems_too() {
     let reply = caller.delete("/api/auth/login").await;
     assert_eq!((reply.status, reply.code()), (405, "method_not_allowed"));
     assert_eq!(reply.header("allow"), "POST");
+    assert!(reply.body["detail"].as_str().unwrap().contains("Allow"), "{reply:?}");
     let options = caller
         .request(reqwest::Method::OPTIONS, "/api/nothing")
         .send()

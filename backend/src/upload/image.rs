@@ -67,7 +67,8 @@ impl ImageForm {
             return Err(missing("file", Code::FileEmpty).into());
         }
         let header = read_header(&bytes)?;
-        let name = name.ok_or_else(|| missing("name", Code::NameInvalid))?;
+        let name =
+            name.ok_or_else(|| missing("name", Code::NameInvalid).detail("the part `name` of the form is missing"))?;
         let fingerprint = self.0.fingerprint();
         Ok(NewImage {
             name,

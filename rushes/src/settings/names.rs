@@ -42,8 +42,8 @@ const PREFIX: &str = "RUSHES_";
 /// Refuses a variable that begins with `RUSHES_`, in upper or lower case, and is not a setting.
 ///
 /// # Errors
-/// The first unknown name in alphabetical order, with the most similar known one. Never the value, which may be a
-/// secret.
+/// The first unknown name in alphabetical order, with the most similar known one, if one is similar. Never the value,
+/// which may be a secret.
 pub(super) fn check<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), BadSetting> {
     let mut unknown: Vec<_> = variables
         .filter(|(name, value)| has_prefix(name) && !NAMES.contains(name) && !is_service_variable(name, value))
@@ -52,11 +52,22 @@ pub(super) fn check<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> 
     unknown.sort_unstable();
     let Some(name) = unknown.first() else { return Ok(()) };
     let upper = name.to_ascii_uppercase();
-    let nearest = NAMES.iter().min_by_key(|known| strsim::osa_distance(&upper, known));
+    // A port is a part of the address.
+    let nearest = if upper == "RUSHES_PORT" {
+        Some("RUSHES_LISTEN")
+    } else {
+        let distance = |known: &&str| strsim::osa_distance(&upper, known);
+        let most = (upper.len() - PREFIX.len()) * 2 / 3;
+        let nearest = NAMES.iter().copied().min_by_key(distance);
+        nearest.filter(|known| distance(known) <= most)
+    };
     Err(BadSetting {
         name: (*name).to_owned(),
         problem: "unknown setting".to_owned(),
-        accepted: format!("{}, or another name of .env.sample", nearest.unwrap_or(&PREFIX)),
+        accepted: nearest.map_or_else(
+            || "a name of .env.sample".to_owned(),
+            |nearest| format!("{nearest}, or another name of .env.sample"),
+        ),
     })
 }
 
@@ -93,11 +104,14 @@ mod tests {
             ("RUSHES_WORKER", "RUSHES_WORKERS"),
             ("RUSHES_LINK_TTL", "RUSHES_LINK_TTL_S"),
             ("RUSHES_MAX_UPLOAD", "RUSHES_MAX_UPLOAD_BYTES"),
+            ("RUSHES_PORT", "RUSHES_LISTEN"),
         ] {
             let error = check([("PATH", "/bin"), (name, "1")].into_iter()).unwrap_err();
             assert_eq!(error.name, name);
             assert!(error.accepted.starts_with(&format!("{nearest},")), "{error}");
         }
+        let error = check([("RUSHES_QUUX", "1")].into_iter()).unwrap_err();
+        assert_eq!(error.accepted, "a name of .env.sample");
     }
 
     #[test]

@@ -297,7 +297,10 @@ async fn ctrl_c_in_the_demo_cancels_its_task_on_a_server_that_was_running_before
         .stderr(Stdio::null());
     let (ended, output) = interrupted(command).await;
     assert_eq!(ended.code(), Some(130), "{output}");
-    assert!(output.contains("is canceled.") && !output.contains("Stopping"), "{output}");
+    assert!(
+        output.contains("is canceled.") && !output.contains("Stopping"),
+        "{output}"
+    );
 }
 
 #[tokio::test]
@@ -342,5 +345,9 @@ async fn secrets_that_go_to_a_pipe_are_not_called_written() {
     let mut command = shell(&root());
     command.args(["run", "secrets", "extra"]);
     let output = run(command).await;
-    assert!(!output.status.success() && output.stdout.is_empty(), "{}", text(&output));
+    assert!(
+        !output.status.success() && output.stdout.is_empty(),
+        "{}",
+        text(&output)
+    );
 }

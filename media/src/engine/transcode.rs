@@ -245,9 +245,9 @@ fn facts_of(reader: &Reader) -> SourceFacts {
 fn warnings(loss: SourceLoss, outputs: &[Made]) -> Vec<Warning> {
     let lost_ms = loss.lost_us / 1_000;
     let damaged = (lost_ms > 0).then(|| {
-        let from = loss
-            .from_us
-            .map_or(String::new(), |us| format!(", first at source time {}", Timecode::from_us(us)));
+        let from = loss.from_us.map_or(String::new(), |us| {
+            format!(", first at source time {}", Timecode::from_us(us))
+        });
         Warning::new(WarningCode::SourceDamaged, format!("{lost_ms} ms lost{from}"))
     });
     let silent = (loss.silent_us > 0).then(|| {
@@ -266,7 +266,10 @@ fn warnings(loss: SourceLoss, outputs: &[Made]) -> Vec<Warning> {
     // Every movie has the same rate.
     let dropped = outputs.iter().find_map(|made| made.dropped).map(|dropped| {
         let (frames, at) = (dropped.frames, Timecode::from_us(dropped.at_us));
-        Warning::new(WarningCode::FramesDropped, format!("{frames} frames, first at output time {at}"))
+        Warning::new(
+            WarningCode::FramesDropped,
+            format!("{frames} frames, first at output time {at}"),
+        )
     });
     damaged
         .into_iter()

@@ -54,7 +54,8 @@ fn dropped_frames_of_a_variable_rate_are_reported_and_a_constant_rate_drops_none
     let missing = (0..240).find(|number| !distinct.contains(number)).unwrap();
     let slot = seen.iter().position(|number| *number > missing).unwrap();
     let fps = run.plan.fps.as_f64();
-    let positions = [slot.saturating_sub(1), slot].map(|slot| format!("first at output time 00:00:{:06.3}", slot as f64 / fps));
+    let positions =
+        [slot.saturating_sub(1), slot].map(|slot| format!("first at output time 00:00:{:06.3}", slot as f64 / fps));
     assert!(
         detail.starts_with(&format!("{frames} frames, ")) && positions.iter().any(|at| detail.ends_with(at)),
         "{detail}; {frames} frames, {positions:?}"

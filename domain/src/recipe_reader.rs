@@ -17,10 +17,10 @@ mod json;
 mod typed;
 
 pub use json::json;
-pub use typed::{checked, complaint, typed};
+pub use typed::{complaint, typed};
 
 use crate::language::Language;
-use crate::recipe::{Output, Recipe};
+use crate::recipe::{Fps, Output, Recipe};
 use serde::Deserialize;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -95,10 +95,10 @@ impl Recipe {
     /// # Errors
     /// The first field that is unknown, missing or not accepted.
     pub fn parse(json: &str) -> Result<Self, FieldError> {
-        checked(&self::json(json.as_bytes())?, Self::read)
+        checked(&self::json(json.as_bytes())?, Self::from_value)
     }
 
-    fn read(mut value: Value) -> Result<Self, FieldError> {
+    fn from_value(mut value: Value) -> Result<Self, FieldError> {
         // Outputs are deserialized one by one: serde buffers the content of a tagged enum, which loses the path.
         let outputs = value.get_mut("outputs").map(Value::take);
         if let Some(object) = value.as_object_mut() {
@@ -148,6 +148,81 @@ fn parse_output(mut value: Value, index: usize) -> Result<Output, FieldError> {
         )),
     }
 }
+
+/// Reads a document with `read`, which deserializes and checks it. An error shows the value as it was sent, and the
+/// range of its field.
+///
+/// Only the checks know the range of a field; its type is wider. A value that does not fit the type never reaches its
+/// check. So the document is read again with the largest value of the type in its place, and the check refuses that one.
+///
+/// # Errors
+/// The first field that is not accepted.
+pub fn checked<T>(sent: &Value, read: impl Fn(Value) -> Result<T, FieldError>) -> Result<T, FieldError> {
+    read(sent.clone()).map_err(|error| with_range(error, sent, |document| read(document).err()))
+}
+
+/// Maximum number of values that are replaced to find a range. Limits the time for a document with many bad values.
+const REPLACED_MAX: usize = 16;
+
+fn with_range(error: FieldError, sent: &Value, read: impl Fn(Value) -> Option<FieldError>) -> FieldError {
+    let (mut document, mut refused) = (sent.clone(), error.clone());
+    for _ in 0..REPLACED_MAX {
+        let Some(largest) = largest_of_type(&refused) else {
+            break;
+        };
+        let Some(value) = document.pointer_mut(&pointer(&refused.field)) else {
+            break;
+        };
+        *value = largest;
+        match read(document.clone()) {
+            Some(next) => refused = next,
+            // The field has the range of its type.
+            None => return error,
+        }
+    }
+    let at = pointer(&refused.field);
+    if let FieldProblem::Invalid(detail) = &mut refused.problem
+        && let Some(value) = sent.pointer(&at)
+        && let Some((described, accepted)) = detail.rsplit_once("; accepted")
+    {
+        let is_replaced = document.pointer(&at) != Some(value);
+        let shown = match value {
+            Value::Array(_) if is_replaced => "a list".to_owned(),
+            Value::Object(_) if is_replaced => "an object".to_owned(),
+            Value::Array(_) | Value::Object(_) => described.to_owned(),
+            _ => value.to_string(),
+        };
+        let range = accepted.strip_prefix(": ");
+        let range = range.filter(|range| is_replaced && range.starts_with(|c: char| c.is_ascii_digit()));
+        let accepted = range.map_or_else(|| accepted.to_owned(), |range| format!(": a whole number from {range}"));
+        *detail = format!("{}; accepted{accepted}", truncated(&shown));
+    }
+    refused
+}
+
+/// Returns the largest value of the type that a refused value does not fit; `None` for other errors.
+fn largest_of_type(error: &FieldError) -> Option<Value> {
+    let FieldProblem::Invalid(detail) = &error.problem else {
+        return None;
+    };
+    let (_, accepted) = detail.rsplit_once("; accepted: ")?;
+    if accepted == Fps::SYNTAX {
+        return Some(Fps::MAX.into());
+    }
+    accepted.strip_prefix(FROM_ZERO)?.parse::<u64>().ok().map(Value::from)
+}
+
+/// Returns the JSON pointer (RFC 6901) of a path such as `outputs[0].video.crf`.
+fn pointer(path: &str) -> String {
+    if path.is_empty() {
+        return String::new();
+    }
+    let steps = path.replace('[', ".").replace(']', "").replace('.', "/");
+    format!("/{}", steps.trim_start_matches('/'))
+}
+
+/// The beginning of the description of an unsigned integer type.
+const FROM_ZERO: &str = "a whole number from 0 to ";
 
 /// Returns at most the first 64 characters of a value, for error messages.
 fn truncated(value: &str) -> Cow<'_, str> {

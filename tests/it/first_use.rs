@@ -309,12 +309,12 @@ async fn a_demo_whose_server_does_not_start_names_the_option_for_a_running_serve
     let home = directory.path();
     std::fs::create_dir_all(home.join("target/release")).unwrap();
     std::fs::create_dir(home.join("bin")).unwrap();
-    for (program, script) in [
+    for (file, script) in [
         ("target/release/rushes", "#!/bin/sh\nexit 1\n"),
         ("bin/cargo", "#!/bin/sh\n"),
     ] {
-        std::fs::write(home.join(program), script).unwrap();
-        std::fs::set_permissions(home.join(program), PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::write(home.join(file), script).unwrap();
+        std::fs::set_permissions(home.join(file), PermissionsExt::from_mode(0o755)).unwrap();
     }
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let free = listener.local_addr().unwrap();

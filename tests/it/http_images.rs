@@ -126,6 +126,10 @@ async fn an_invalid_image_is_refused_and_not_stored() {
         let request = caller.request(reqwest::Method::POST, "/api/images").multipart(form);
         assert_eq!(Reply::read(request.send().await.unwrap()).await.code(), code);
     }
+    let nameless = Form::new().part("file", image());
+    let request = caller.request(reqwest::Method::POST, "/api/images").multipart(nameless);
+    let reply = Reply::read(request.send().await.unwrap()).await;
+    assert!(reply.body["detail"].as_str().unwrap().contains("missing"), "{reply:?}");
     for path in ["..%2f1", "a%00b", "Cat"] {
         let reply = caller.get(&format!("/api/images/{path}")).await;
         assert_eq!((reply.status, reply.code()), (404, "image_not_found"), "{path}");

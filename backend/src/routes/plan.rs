@@ -80,7 +80,7 @@ impl FromBody for PlanRequest {
     }
 }
 
-/// What a request accepts as its source.
+/// The detail of a refused source.
 const ONE_SOURCE: &str = "accepted: one of task (the id of a task) and source (facts of a file)";
 
 fn read_facts(facts: &Value) -> Result<Probe, Refusal> {

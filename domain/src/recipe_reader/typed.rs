@@ -1,7 +1,6 @@
 //! Deserializes JSON values and translates the errors of serde into [`FieldError`]s.
 
-use super::{FieldError, FieldProblem, truncated};
-use crate::recipe::Fps;
+use super::{FROM_ZERO, FieldError, FieldProblem, pointer, truncated};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -25,78 +24,6 @@ pub fn typed<T: DeserializeOwned + Serialize>(value: Value, at: &str) -> Result<
         }),
         None => Ok(parsed),
     }
-}
-
-/// Reads a document with `read`, which deserializes and checks it. An error shows the value as it was sent, and the
-/// range of its field.
-///
-/// Only the checks know the range of a field; its type is wider. A value that does not fit the type never reaches its
-/// check. So the document is read again with the largest value of the type in its place, and the check refuses that one.
-///
-/// # Errors
-/// The first field that is not accepted.
-pub fn checked<T>(sent: &Value, read: impl Fn(Value) -> Result<T, FieldError>) -> Result<T, FieldError> {
-    read(sent.clone()).map_err(|error| with_range(error, sent, |document| read(document).err()))
-}
-
-/// Maximum number of values that are replaced to find a range. Limits the time for a document with many bad values.
-const REPLACED_MAX: usize = 16;
-
-fn with_range(error: FieldError, sent: &Value, read: impl Fn(Value) -> Option<FieldError>) -> FieldError {
-    let (mut document, mut refused) = (sent.clone(), error.clone());
-    for _ in 0..REPLACED_MAX {
-        let Some(largest) = largest_of_type(&refused) else {
-            break;
-        };
-        let Some(value) = document.pointer_mut(&pointer(&refused.field)) else {
-            break;
-        };
-        *value = largest;
-        match read(document.clone()) {
-            Some(next) => refused = next,
-            // The field has the range of its type.
-            None => return error,
-        }
-    }
-    let at = pointer(&refused.field);
-    if let FieldProblem::Invalid(detail) = &mut refused.problem
-        && let Some(value) = sent.pointer(&at)
-        && let Some((described, accepted)) = detail.rsplit_once("; accepted")
-    {
-        let is_replaced = document.pointer(&at) != Some(value);
-        let shown = match value {
-            Value::Array(_) if is_replaced => "a list".to_owned(),
-            Value::Object(_) if is_replaced => "an object".to_owned(),
-            Value::Array(_) | Value::Object(_) => described.to_owned(),
-            _ => value.to_string(),
-        };
-        let range = accepted.strip_prefix(": ");
-        let range = range.filter(|range| is_replaced && range.starts_with(|c: char| c.is_ascii_digit()));
-        let accepted = range.map_or_else(|| accepted.to_owned(), |range| format!(": a whole number from {range}"));
-        *detail = format!("{}; accepted{accepted}", truncated(&shown));
-    }
-    refused
-}
-
-/// Returns the largest value of the type that a refused value does not fit; `None` for other errors.
-fn largest_of_type(error: &FieldError) -> Option<Value> {
-    let FieldProblem::Invalid(detail) = &error.problem else {
-        return None;
-    };
-    let (_, accepted) = detail.rsplit_once("; accepted: ")?;
-    if accepted == Fps::SYNTAX {
-        return Some(Fps::MAX.into());
-    }
-    accepted.strip_prefix(FROM_ZERO)?.parse::<u64>().ok().map(Value::from)
-}
-
-/// Returns the JSON pointer (RFC 6901) of a path such as `outputs[0].video.crf`.
-fn pointer(path: &str) -> String {
-    if path.is_empty() {
-        return String::new();
-    }
-    let steps = path.replace('[', ".").replace(']', "").replace('.', "/");
-    format!("/{}", steps.trim_start_matches('/'))
 }
 
 /// Translates an error message of serde. `at` and `below` are the path of the value; `below` may lack the last field.
@@ -178,9 +105,6 @@ fn translate(message: &str, given: Option<&Value>) -> String {
     };
     format!("{}; accepted: {}", truncated(&value), json_type(expected))
 }
-
-/// The beginning of the description of an unsigned integer type.
-const FROM_ZERO: &str = "a whole number from 0 to ";
 
 /// Translates the description of the given value.
 fn json_value(given: &str) -> String {

@@ -109,7 +109,7 @@ fn log(outcome: &Outcome, was_held: bool, duration: Duration) {
         Outcome::Rendered(_) if was_held => tracing::info!(took_ms, "processed"),
         Outcome::Rendered(_) => tracing::warn!(took_ms, "rendered, but the claim was lost; the outputs are discarded"),
         Outcome::Reused(earlier) => {
-            tracing::info!(took_ms, earlier = earlier.0, "reused the outputs of an earlier task")
+            tracing::info!(took_ms, earlier = earlier.0, "reused the outputs of an earlier task");
         }
         Outcome::Failed(failure, _) if !was_held => {
             tracing::info!(

@@ -1,6 +1,6 @@
 //! Starts children from one thread, which lives as long as the process.
 //!
-//! A child asks the kernel for a signal when its parent dies (PR_SET_PDEATHSIG, prctl(2)). For the kernel, the parent
+//! A child asks the kernel for a signal when its parent dies (`PR_SET_PDEATHSIG`, prctl(2)). For the kernel, the parent
 //! is the *thread* that started the child. Threads of the runtime come and go (`block_in_place`, `spawn_blocking`),
 //! so a child that one of them started would be killed when that thread ends.
 

@@ -68,7 +68,7 @@ pub(crate) fn storage(error: &storage::Error, kind: FailureKind) -> Failure {
         | storage::Error::OutOfRange { .. }
         | storage::Error::Unavailable { .. }
         | storage::Error::LocalFile { .. }
-        | storage::Error::BadUrl { .. } => Code::StorageFailed,
+        | storage::Error::InvalidUrl { .. } => Code::StorageFailed,
     };
     Failure::new(kind, code, "a file could not be read or stored")
 }

@@ -3,7 +3,7 @@
 
 use super::failure::infrastructure;
 use super::protocol::EventWriter;
-use crate::engine::{self, Cancel, Inputs, Images};
+use crate::engine::{self, Cancel, Images, Inputs};
 use domain::protocol::{Depth, Event, Phase, Progress, Request};
 use domain::{Code, Failure, FailureKind};
 use std::fs::File;

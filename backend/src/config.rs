@@ -33,7 +33,7 @@ pub struct Config {
     /// CORS origins that may call the API, compared exactly, such as `https://studio.example.com`.
     pub cors_origins: Vec<String>,
     /// Rate limits of sign-up and login.
-    pub throttle: Throttle,
+    pub throttle: RateLimits,
     /// Longest pause between two chunks of an upload.
     pub upload_idle: Duration,
     /// Longest time until the reply of any other request begins.
@@ -59,7 +59,7 @@ impl Config {
             password_policy: PasswordPolicy::default(),
             trusted_proxies: Vec::new(),
             cors_origins: Vec::new(),
-            throttle: Throttle::default(),
+            throttle: RateLimits::default(),
             upload_idle: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),
             hsts: None,
@@ -79,7 +79,7 @@ pub enum PasswordPolicy {
 
 /// Rate limits of sign-up and login; `auth/throttle.rs` explains the design. Every wait ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Throttle {
+pub struct RateLimits {
     /// Logins from one network, and separately sign-ups. A network is an IPv4 address or an IPv6 /64.
     pub network: Rate,
     /// Logins to one account, over all networks that are not known for it.
@@ -105,7 +105,7 @@ pub struct Rate {
     pub refill: Duration,
 }
 
-impl Default for Throttle {
+impl Default for RateLimits {
     /// Network: 300, then one per 200 ms. Account: 100, then one per 10 s. Reserve: 10, then one per 10 s. After 10
     /// failures in a row, waits of 1 s to 60 s. Networks stay known for 30 days.
     fn default() -> Self {

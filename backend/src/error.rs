@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::recipe_reader::{FieldError, FieldProblem};
 use domain::{Code, Language};
-use sea_orm::DbErr;
+use entity::DbErr;
 use std::time::Duration;
 
 /// The error of a handler or an extractor.

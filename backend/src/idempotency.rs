@@ -30,9 +30,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use domain::{Code, UserId};
-use entity::idempotency::{self, Done};
-use entity::{DatabaseConnection, in_time};
-use sea_orm::ConnectionTrait;
+use entity::ConnectionTrait;
+use entity::idempotency::{self, CompletedRequest};
+use entity::{DatabaseConnection, with_timeout};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -128,7 +128,7 @@ impl IdempotencyKey {
         let Some(key) = key else {
             return Ok(KeyState::Acquired(KeyGuard(None)));
         };
-        let lease = idempotency::Hold::new(user, key, Uuid::new_v4().to_string());
+        let lease = idempotency::Lease::new(user, key, Uuid::new_v4().to_string());
         // Created before the query: if the client disconnects during the query, dropping this value releases the key.
         let held = HeldKey {
             _renewal: AbortOnDropHandle::new(tokio::spawn(renew_periodically(state.db.clone(), lease.clone()))),
@@ -137,10 +137,10 @@ impl IdempotencyKey {
             operation,
             released: AtomicBool::new(false),
         };
-        let state = match in_time(QUERY_TIMEOUT, held.lease.take(&held.db)).await? {
-            idempotency::Turn::First => return Ok(KeyState::Acquired(KeyGuard(Some(Arc::new(held))))),
-            idempotency::Turn::Other => Err(in_use().into()),
-            idempotency::Turn::Done(done) => Ok(KeyState::Replay(StoredReply {
+        let state = match with_timeout(QUERY_TIMEOUT, held.lease.acquire(&held.db)).await? {
+            idempotency::LeaseState::Acquired => return Ok(KeyState::Acquired(KeyGuard(Some(Arc::new(held))))),
+            idempotency::LeaseState::HeldByOther => Err(in_use().into()),
+            idempotency::LeaseState::Completed(done) => Ok(KeyState::Replay(StoredReply {
                 done,
                 operation: held.operation.clone(),
             })),
@@ -155,11 +155,11 @@ fn in_use() -> Refusal {
     Refusal::new(Code::IdempotencyKeyInUse).retry_after(RETRY_AFTER)
 }
 
-async fn renew_periodically(db: DatabaseConnection, lease: idempotency::Hold) {
+async fn renew_periodically(db: DatabaseConnection, lease: idempotency::Lease) {
     let mut pause = RENEW_EVERY;
     loop {
         tokio::time::sleep(pause).await;
-        pause = match in_time(QUERY_TIMEOUT, lease.beat(&db)).await {
+        pause = match with_timeout(QUERY_TIMEOUT, lease.renew(&db)).await {
             Ok(true) => RENEW_EVERY,
             // The reply is stored, or the lease is lost. In the second case `store_reply` fails.
             Ok(false) => return,
@@ -196,7 +196,7 @@ impl From<Sha256> for Fingerprint {
 
 /// The stored reply of the first request with a key.
 pub(crate) struct StoredReply {
-    done: Done,
+    done: CompletedRequest,
     operation: String,
 }
 
@@ -222,7 +222,7 @@ pub(crate) struct KeyGuard(Option<Arc<HeldKey>>);
 
 struct HeldKey {
     db: DatabaseConnection,
-    lease: idempotency::Hold,
+    lease: idempotency::Lease,
     operation: String,
     /// `Drop` has nothing to release.
     released: AtomicBool,
@@ -237,7 +237,7 @@ impl KeyGuard {
     /// `idempotency_key_in_use` when the lease is lost.
     pub(crate) async fn renew(&self, db: &impl ConnectionTrait) -> Result<(), Error> {
         match &self.0 {
-            Some(held) if !held.lease.beat(db).await? => Err(in_use().into()),
+            Some(held) if !held.lease.renew(db).await? => Err(in_use().into()),
             Some(_) | None => Ok(()),
         }
     }
@@ -253,11 +253,11 @@ impl KeyGuard {
         reply: &impl Serialize,
     ) -> Result<(), Error> {
         let Some(held) = &self.0 else { return Ok(()) };
-        let done = Done {
+        let done = CompletedRequest {
             request: fingerprint.with_operation(&held.operation),
             reply: serde_json::to_string(reply).context("failed to serialize a reply")?,
         };
-        let is_ours = held.lease.finish(db, done).await?;
+        let is_ours = held.lease.store_reply(db, done).await?;
         is_ours.then_some(()).ok_or_else(|| in_use().into())
     }
 
@@ -287,8 +287,8 @@ impl Drop for HeldKey {
     }
 }
 
-async fn release(db: &DatabaseConnection, lease: &idempotency::Hold) {
-    if let Err(error) = in_time(QUERY_TIMEOUT, lease.release(db)).await {
+async fn release(db: &DatabaseConnection, lease: &idempotency::Lease) {
+    if let Err(error) = with_timeout(QUERY_TIMEOUT, lease.release(db)).await {
         tracing::warn!(%error, "failed to release an idempotency key; its lease will expire");
     }
 }

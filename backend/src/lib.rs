@@ -29,8 +29,8 @@ mod view;
 
 pub use api::document as openapi;
 pub use axum::Router;
-pub use config::{Config, PasswordPolicy, Rate, Secret, Secrets, Throttle, WeakSecret};
+pub use config::{Config, PasswordPolicy, Rate, RateLimits, Secret, Secrets, WeakSecret};
 pub use extract::{Cidr, InvalidCidr};
 pub use router::{router, telemetry_router};
-pub use serve::{Serving, serve};
-pub use state::{Alive, AppState};
+pub use serve::{ServerConfig, serve};
+pub use state::{AppState, ProcessHealth};

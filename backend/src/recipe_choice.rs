@@ -7,7 +7,7 @@ use anyhow::Context;
 use domain::recipe::Name;
 use domain::recipe_reader::{FieldError, FieldProblem, stored};
 use domain::{Code, Recipe, UserId, preset};
-use sea_orm::ConnectionTrait;
+use entity::ConnectionTrait;
 
 /// The recipe that a request asks for.
 #[derive(Clone, Debug, Default)]

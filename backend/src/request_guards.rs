@@ -18,7 +18,7 @@ pub(crate) async fn require_pinned_files(State(state): State<AppState>, request:
     let is_safe = request.method().is_safe();
     let response = next.run(request).await;
     let files = &state.alive.files;
-    if files.is_moved() || (!is_safe && files.look().await.is_err()) {
+    if files.is_changed() || (!is_safe && files.check().await.is_err()) {
         return Error::from(Code::Unavailable).into_response();
     }
     response

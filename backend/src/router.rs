@@ -3,7 +3,7 @@
 use crate::drain_body::drain_unread;
 use crate::routes::health::Readiness;
 use crate::routes::{codes, health, landing, metrics};
-use crate::{Alive, AppState, access_log, api, etag, idempotency, problem, request_guards};
+use crate::{AppState, ProcessHealth, access_log, api, etag, idempotency, problem, request_guards};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{self, HeaderName};
@@ -62,7 +62,7 @@ pub fn telemetry_router(
     storage: Storage,
     queue: Queue,
     handle: PrometheusHandle,
-    alive: Alive,
+    alive: ProcessHealth,
 ) -> Router {
     let (ready_db, count_db) = (db.clone(), db);
     Router::new()

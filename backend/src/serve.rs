@@ -1,12 +1,12 @@
 //! The HTTP server: limits on the number and the age of connections, and graceful shutdown.
 //!
-//! *Timeouts.* A connection without a request in progress is closed after [`Serving::head_within`] when it never had a
-//! request, and after [`Serving::idle_for`] otherwise. This one rule covers clients that send nothing, half a request
+//! *Timeouts.* A connection without a request in progress is closed after [`ServerConfig::first_request_timeout`] when it never had a
+//! request, and after [`ServerConfig::keep_alive_timeout`] otherwise. This one rule covers clients that send nothing, half a request
 //! line, half an HTTP/2 preface or headers byte by byte, and unused keep-alive connections. hyper's own header timeout
 //! is not enough, because it starts only when the protocol is known. A connection whose client does not read its reply
-//! is closed after [`Serving::taken_within`].
+//! is closed after [`ServerConfig::stalled_reply_timeout`].
 //!
-//! *Connection limit.* At most [`Serving::connections`] are open; each may need two more file descriptors for storage.
+//! *Connection limit.* At most [`ServerConfig::connections`] are open; each may need two more file descriptors for storage.
 //! When the limit is reached, a new connection evicts the one that has been without a request for longest, or else the
 //! one whose client has not read its replies for longest, so that silent connections cannot lock others out. Rejected:
 //! to stop accepting until a connection ends, because 1,000 silent connections would then block the service for a whole
@@ -15,7 +15,7 @@
 //! *Concurrent requests.* Each connection may always have one request in progress. The further concurrent requests of
 //! HTTP/2 share one semaphore, so that a few connections with many streams delay only themselves.
 //!
-//! *Shutdown.* During [`Serving::stop_delay`] the server works as before, but `/readyz` answers 503 and each HTTP/1.1
+//! *Shutdown.* During [`ServerConfig::shutdown_delay`] the server works as before, but `/readyz` answers 503 and each HTTP/1.1
 //! reply says `Connection: close`, so that proxies empty their connection pools. Then the server accepts what is left
 //! in the kernel's backlog and closes the listener. A connection without a request so far gets 2 s for its first one,
 //! because a proxy may have sent it already. Requests in progress get 25 s.
@@ -64,42 +64,42 @@ const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Limits of a listener.
 #[derive(Clone, Copy, Debug)]
-pub struct Serving {
+pub struct ServerConfig {
     /// Maximum number of open connections.
-    pub connections: usize,
+    pub max_connections: usize,
     /// Time for the head of the first request of a connection.
-    pub head_within: Duration,
+    pub first_request_timeout: Duration,
     /// Keep-alive timeout: time without a request after the first one. Longer than nginx keeps its upstream
     /// connections.
-    pub idle_for: Duration,
+    pub keep_alive_timeout: Duration,
     /// Time for which a client may read no byte of a reply that is ready.
-    pub taken_within: Duration,
+    pub stalled_reply_timeout: Duration,
     /// Time for which requests are still accepted after the shutdown began.
-    pub stop_delay: Duration,
+    pub shutdown_delay: Duration,
     /// Language of replies to bytes that are not a valid request.
     pub language: Language,
 }
 
-impl Default for Serving {
+impl Default for ServerConfig {
     /// 1,024 connections, 15 s, 75 s, 300 s, no delay, Spanish.
     fn default() -> Self {
         Self {
-            connections: 1_024,
-            head_within: Duration::from_secs(15),
-            idle_for: Duration::from_secs(75),
-            taken_within: Duration::from_secs(300),
-            stop_delay: Duration::ZERO,
+            max_connections: 1_024,
+            first_request_timeout: Duration::from_secs(15),
+            keep_alive_timeout: Duration::from_secs(75),
+            stalled_reply_timeout: Duration::from_secs(300),
+            shutdown_delay: Duration::ZERO,
             language: Language::default(),
         }
     }
 }
 
-/// Serves the router until `shutdown` and [`Serving::stop_delay`] have passed, then waits for requests in progress. The
+/// Serves the router until `shutdown` and [`ServerConfig::shutdown_delay`] have passed, then waits for requests in progress. The
 /// accept loop is the background task `listener`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    serving: Serving,
+    serving: ServerConfig,
     shutdown: CancellationToken,
     background: Background,
 ) {
@@ -107,10 +107,10 @@ pub async fn serve(
     let stopped = async {
         shutdown.cancelled().await;
         server.stopping.cancel();
-        tokio::time::sleep(serving.stop_delay).await;
+        tokio::time::sleep(serving.shutdown_delay).await;
     };
     tokio::select! {
-        () = background.keep("listener", || server.accept(&listener)) => {}
+        () = background.supervise("listener", || server.accept(&listener)) => {}
         () = stopped => {}
     }
     server.drain_backlog(listener);
@@ -128,7 +128,7 @@ pub async fn serve(
 #[derive(Clone)]
 struct Server {
     router: Router,
-    serving: Serving,
+    serving: ServerConfig,
     protocols: Arc<Builder<TokioExecutor>>,
     connections: Connections,
     /// Permits for concurrent requests beyond the first of each connection.
@@ -141,7 +141,7 @@ struct Server {
 }
 
 impl Server {
-    fn new(router: Router, serving: Serving) -> Self {
+    fn new(router: Router, serving: ServerConfig) -> Self {
         let mut protocols = Builder::new(TokioExecutor::new());
         protocols
             .http1()
@@ -155,13 +155,15 @@ impl Server {
             // size with problem details, so clients rarely meet this limit.
             .max_header_list_size(2 * READ_BYTES)
             .max_concurrent_streams(STREAMS_MAX)
-            .keep_alive_interval(serving.idle_for);
+            .keep_alive_interval(serving.keep_alive_timeout);
         Self {
             router,
             serving,
             protocols: Arc::new(protocols),
-            connections: Connections::new(serving.connections),
-            further: Arc::new(Semaphore::new((serving.connections / CONNECTIONS_PER_FURTHER).max(1))),
+            connections: Connections::new(serving.max_connections),
+            further: Arc::new(Semaphore::new(
+                (serving.max_connections / CONNECTIONS_PER_FURTHER).max(1),
+            )),
             tracker: TaskTracker::new(),
             stopping: CancellationToken::new(),
             draining: CancellationToken::new(),
@@ -210,9 +212,9 @@ impl Server {
         self.tracker.spawn(async move {
             let _slot = slot;
             let timeouts = Timeouts {
-                first_request: server.serving.head_within,
-                idle: server.serving.idle_for,
-                stalled: server.serving.taken_within,
+                first_request: server.serving.first_request_timeout,
+                idle: server.serving.keep_alive_timeout,
+                stalled: server.serving.stalled_reply_timeout,
             };
             tokio::select! {
                 () = server.serve_connection(stream, peer, &connection) => {}

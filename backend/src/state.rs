@@ -6,13 +6,13 @@ use crate::config::Config;
 use crate::links::Links;
 use background::Background;
 use domain::protocol::{SandboxMode, SandboxStatus};
-use entity::task::Desk;
+use entity::task::TaskLoader;
 use entity::{DatabaseConnection, DbErr};
 use metrics_exporter_prometheus::PrometheusHandle;
 use queue::Queue;
 use std::ops::Deref;
 use std::sync::Arc;
-use storage::{Pinned, Storage};
+use storage::{PinnedPaths, Storage};
 use tokio_util::sync::CancellationToken;
 
 /// The state that axum gives to every handler and extractor. Cheap to clone.
@@ -23,7 +23,7 @@ pub struct AppState(Arc<Inner>);
 pub struct Inner {
     pub(crate) db: DatabaseConnection,
     /// Loads tasks with their source and outputs; batches concurrent reads into one query.
-    pub(crate) task_loader: Desk,
+    pub(crate) task_loader: TaskLoader,
     pub(crate) storage: Storage,
     pub(crate) queue: Queue,
     pub(crate) config: Config,
@@ -32,18 +32,18 @@ pub struct Inner {
     pub(crate) hasher: Hasher,
     pub(crate) limiter: AttemptLimiter,
     pub(crate) process: ProcessInfo,
-    pub(crate) alive: Alive,
+    pub(crate) alive: ProcessHealth,
 }
 
 /// The health of this process: its background tasks, a shutdown in progress, and its data files. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Alive {
+pub struct ProcessHealth {
     /// The background tasks of the process.
     pub background: Background,
     /// Canceled when the shutdown begins. The process still serves for a moment, but `/readyz` answers 503.
     pub shutdown: CancellationToken,
     /// Data files that must stay in place; requests are refused when one of them was moved.
-    pub files: Pinned,
+    pub files: PinnedPaths,
 }
 
 /// Optional facts about the process, set while the state is built.
@@ -58,14 +58,14 @@ pub(crate) struct ProcessInfo {
 impl AppState {
     /// Creates the state of a process.
     #[must_use]
-    pub fn new(db: DatabaseConnection, storage: Storage, queue: Queue, config: Config, alive: Alive) -> Self {
+    pub fn new(db: DatabaseConnection, storage: Storage, queue: Queue, config: Config, alive: ProcessHealth) -> Self {
         Self(Arc::new(Inner {
             tokens: Tokens::new(&config.secrets, config.token_ttl),
             links: Links::new(&config.secrets, config.link_ttl),
             hasher: Hasher::for_this_machine(),
             limiter: AttemptLimiter::new(config.throttle),
             process: ProcessInfo::default(),
-            task_loader: Desk::open(db.clone(), alive.background.clone()),
+            task_loader: TaskLoader::start(db.clone(), alive.background.clone()),
             db,
             storage,
             queue,
@@ -79,12 +79,12 @@ impl AppState {
     ///
     /// # Errors
     /// The errors of the query; `unavailable` when the timeout has passed.
-    pub(crate) fn in_time<T, E: From<DbErr>>(
+    pub(crate) fn with_timeout<T, E: From<DbErr>>(
         &self,
         query: impl Future<Output = Result<T, E>>,
     ) -> impl Future<Output = Result<T, E>> {
         // Boxed, because the size of the future would add to that of each calling future.
-        entity::in_time(self.config.request_timeout, Box::pin(query))
+        entity::with_timeout(self.config.request_timeout, Box::pin(query))
     }
 
     /// Sets the registry that `/metrics` prints. Call it before the state is cloned.

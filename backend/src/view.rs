@@ -177,8 +177,8 @@ pub(crate) struct OutputView {
     url: String,
 }
 
-impl From<task::Line> for TaskItem {
-    fn from(task: task::Line) -> Self {
+impl From<task::TaskSummary> for TaskItem {
+    fn from(task: task::TaskSummary) -> Self {
         let percent = ProgressView::of(task.status, task.progress.as_ref()).percent;
         let status = Status::from(task.status);
         let error = task.error_code.filter(|_| status == Status::Failed);
@@ -200,11 +200,11 @@ impl From<task::Line> for TaskItem {
 impl TaskView {
     /// Builds the view; `link` signs the link of an output.
     pub(crate) fn new(
-        whole: task::Whole,
+        whole: task::TaskDetails,
         language: Language,
         link: impl Fn(&task::Model, &output::Model) -> String,
     ) -> Self {
-        let task::Whole { task, source, outputs } = whole;
+        let task::TaskDetails { task, source, outputs } = whole;
         let urls: Vec<String> = outputs.iter().map(|output| link(&task, output)).collect();
         Self {
             task_id: task.id,

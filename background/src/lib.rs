@@ -4,9 +4,9 @@
 //! *Problem.* A panic ends a loop of `tokio::spawn` without notice, and the process continues to accept requests that
 //! it cannot serve.
 //!
-//! *Mechanism.* [`Background::keep`] runs a loop and restarts it after a panic, with a delay that doubles with each
+//! *Mechanism.* [`Background::supervise`] runs a loop and restarts it after a panic, with a delay that doubles with each
 //! panic in a row. Panics are logged and counted in `rushes_background_panics_total`. `/api/health` shows
-//! [`Background::tasks`]. A task that keeps panicking makes the process not ready ([`Background::is_well`]).
+//! [`Background::tasks`]. A task that keeps panicking makes the process not ready ([`Background::is_healthy`]).
 //!
 //! *Rejected.* Ending the process at the first panic: a single bad request or row would stop all other work.
 
@@ -85,7 +85,7 @@ impl State {
 
 impl Background {
     /// Runs `work` until it returns, and again after each panic. Dropping the future drops `work`.
-    pub async fn keep<F, W>(&self, name: &'static str, mut work: F)
+    pub async fn supervise<F, W>(&self, name: &'static str, mut work: F)
     where
         F: FnMut() -> W,
         W: Future<Output = ()>,
@@ -134,7 +134,7 @@ impl Background {
 
     /// Returns `true` if no task is failing.
     #[must_use]
-    pub fn is_well(&self) -> bool {
+    pub fn is_healthy(&self) -> bool {
         self.lock().values().all(|record| record.state() != State::Failing)
     }
 
@@ -225,7 +225,7 @@ mod tests {
         let work = || async {
             assert!(starts.fetch_add(1, Ordering::SeqCst) >= 5, "not yet");
         };
-        background.keep("loop", work).await;
+        background.supervise("loop", work).await;
         assert_eq!(starts.load(Ordering::SeqCst), 6);
         assert_eq!(background.tasks(), []);
     }
@@ -234,7 +234,7 @@ mod tests {
     async fn a_task_that_keeps_panicking_is_failing_until_it_has_run_for_a_while() {
         let background = Background::default();
         let kept = background.clone();
-        let running = tokio::spawn(async move { kept.keep("loop", std::future::pending).await });
+        let running = tokio::spawn(async move { kept.supervise("loop", std::future::pending).await });
         for (panics, state) in [(1, State::Running), (2, State::Running), (3, State::Failing)] {
             background.panic_in("loop");
             // Until the restart delay is over.
@@ -242,14 +242,14 @@ mod tests {
                 sleep(Duration::from_millis(1)).await;
             }
         }
-        assert!(!background.is_well());
+        assert!(!background.is_healthy());
         sleep(RECOVERY_TIME + MAX_DELAY).await;
         assert_eq!(background.tasks(), task(State::Running, 3));
         background.panic_in("loop");
         tokio::task::yield_now().await;
         tokio::task::yield_now().await;
         assert_eq!(background.tasks(), task(State::Restarting, 4));
-        assert!(background.is_well());
+        assert!(background.is_healthy());
         running.abort();
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// A stored file or set of files, as a row describes it.
 #[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
-pub struct Named {
+pub struct StoredFile {
     /// Storage key; for a set, a prefix that ends in `/`.
     pub key: String,
     /// Length in bytes; for a set, the sum of its files.
@@ -41,7 +41,7 @@ pub async fn snapshot(db: &DatabaseConnection, to: &Path) -> Result<(), DbErr> {
 ///
 /// # Errors
 /// Any database error.
-pub async fn named_files(db: &DatabaseConnection) -> Result<Vec<Named>, DbErr> {
+pub async fn stored_files(db: &DatabaseConnection) -> Result<Vec<StoredFile>, DbErr> {
     let none = || Expr::value(Option::<String>::None);
     let sources = source::Entity::find()
         .select_only()
@@ -57,8 +57,8 @@ pub async fn named_files(db: &DatabaseConnection) -> Result<Vec<Named>, DbErr> {
         output::Column::Sha256,
         output::Column::Entry,
     ]);
-    let mut named = sources.into_model::<Named>().all(db).await?;
-    named.extend(images.into_model::<Named>().all(db).await?);
-    named.extend(outputs.into_model::<Named>().all(db).await?);
+    let mut named = sources.into_model::<StoredFile>().all(db).await?;
+    named.extend(images.into_model::<StoredFile>().all(db).await?);
+    named.extend(outputs.into_model::<StoredFile>().all(db).await?);
     Ok(named)
 }

@@ -72,7 +72,10 @@ async fn is_responsive(connection: &mut sqlx::PgConnection) -> Result<bool, sqlx
 ///
 /// # Errors
 /// The errors of the query; after a timeout, an error that satisfies [`is_unavailable`].
-pub async fn in_time<T, E: From<DbErr>>(limit: Duration, query: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+pub async fn with_timeout<T, E: From<DbErr>>(
+    limit: Duration,
+    query: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     let late = |_| DbErr::Conn(RuntimeErr::Internal(format!("no answer within {} s", limit.as_secs())));
     tokio::time::timeout(limit, query).await.map_err(late)?
 }
@@ -119,11 +122,11 @@ pub async fn close(db: DatabaseConnection) -> Result<(), DbErr> {
     let written_back = match db.get_database_backend() {
         DbBackend::Sqlite => {
             let checkpoint = db.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)");
-            in_time(REPLY_TIMEOUT, checkpoint).await.map(|_| ())
+            with_timeout(REPLY_TIMEOUT, checkpoint).await.map(|_| ())
         }
         _ => Ok(()),
     };
-    in_time(REPLY_TIMEOUT, db.close()).await.and(written_back)
+    with_timeout(REPLY_TIMEOUT, db.close()).await.and(written_back)
 }
 
 /// Returns `true` if the database is unreachable or too busy: the same statement may succeed later.

@@ -3,9 +3,9 @@
 //! *Problem.* Of several requests with the same key, exactly one must be executed, and the others must get its reply. A
 //! process may die at any point of the first request.
 //!
-//! *Mechanism.* The first request inserts the row and so takes a lease of [`LEASE`] on the key ([`Hold::take`]), which
-//! it renews while it works ([`Hold::beat`]). It stores its reply in the transaction that creates the resource
-//! ([`Hold::finish`]), for [`RETENTION`]. The column `until_ms` is the end of the lease, then that of the retention. A
+//! *Mechanism.* The first request inserts the row and so takes a lease of [`LEASE`] on the key ([`Lease::acquire`]), which
+//! it renews while it works ([`Lease::renew`]). It stores its reply in the transaction that creates the resource
+//! ([`Lease::store_reply`]), for [`RETENTION`]. The column `until_ms` is the end of the lease, then that of the retention. A
 //! row whose time is over counts as absent and is overwritten by the next request with the key.
 //!
 //! *Invariants.*
@@ -59,18 +59,18 @@ impl ActiveModelBehavior for ActiveModel {}
 
 /// The result of an attempt to take the lease on a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum LeaseState {
     /// The caller has the lease and executes the request.
-    First,
+    Acquired,
     /// Another request has the lease.
-    Other,
+    HeldByOther,
     /// The request has been executed.
-    Done(Done),
+    Completed(CompletedRequest),
 }
 
 /// An executed request and its reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Done {
+pub struct CompletedRequest {
     /// Identifies the operation and its content; see [`Model::request`].
     pub request: String,
     /// The reply as it was sent.
@@ -79,13 +79,13 @@ pub struct Done {
 
 /// A lease on a key: the key of an account, and the name of the request that fences its writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hold {
+pub struct Lease {
     user: UserId,
     key: String,
     holder: String,
 }
 
-impl Hold {
+impl Lease {
     /// A lease that is not taken yet. `holder` must be unique to the request.
     #[must_use]
     pub const fn new(user: UserId, key: String, holder: String) -> Self {
@@ -96,7 +96,7 @@ impl Hold {
     ///
     /// # Errors
     /// Any database error. The lease may have been taken nevertheless, so release it.
-    pub async fn take(&self, db: &impl ConnectionTrait) -> Result<Turn, DbErr> {
+    pub async fn acquire(&self, db: &impl ConnectionTrait) -> Result<LeaseState, DbErr> {
         let row = [
             self.user.0.into(),
             self.key.as_str().into(),
@@ -115,12 +115,14 @@ impl Hold {
             .on_conflict(replace_expired)
             .to_owned();
         if db.execute(&insert).await?.rows_affected() == 1 {
-            return Ok(Turn::First);
+            return Ok(LeaseState::Acquired);
         }
         // The row is absent if its holder has released it since the insert. The client then tries again.
         let row = Entity::find_by_id((self.user.0, self.key.clone())).one(db).await?;
         let done = row.and_then(|row| row.request.zip(row.reply));
-        Ok(done.map_or(Turn::Other, |(request, reply)| Turn::Done(Done { request, reply })))
+        Ok(done.map_or(LeaseState::HeldByOther, |(request, reply)| {
+            LeaseState::Completed(CompletedRequest { request, reply })
+        }))
     }
 
     /// The condition of every write: the row is held by this request and has no reply.
@@ -136,7 +138,7 @@ impl Hold {
     ///
     /// # Errors
     /// Any database error.
-    pub async fn beat(&self, db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    pub async fn renew(&self, db: &impl ConnectionTrait) -> Result<bool, DbErr> {
         let update = Entity::update_many().filter(self.is_held());
         let lease = crate::in_ms(db, crate::millis(LEASE));
         let renewed = update.col_expr(Column::UntilMs, lease).exec(db).await?;
@@ -148,7 +150,7 @@ impl Hold {
     ///
     /// # Errors
     /// Any database error.
-    pub async fn finish(&self, db: &impl ConnectionTrait, done: Done) -> Result<bool, DbErr> {
+    pub async fn store_reply(&self, db: &impl ConnectionTrait, done: CompletedRequest) -> Result<bool, DbErr> {
         let update = Entity::update_many()
             .filter(self.is_held())
             .col_expr(Column::UntilMs, crate::in_ms(db, crate::millis(RETENTION)))
@@ -175,7 +177,7 @@ impl Hold {
 ///
 /// # Errors
 /// Any database error.
-pub async fn forget(db: &impl ConnectionTrait) -> Result<u64, DbErr> {
+pub async fn delete_expired(db: &impl ConnectionTrait) -> Result<u64, DbErr> {
     let until = || Expr::col(Column::UntilMs);
     let old_reply = Column::Reply.is_not_null().and(until().lte(crate::now_ms(db)));
     let old_lease = until().lte(crate::in_ms(db, -crate::millis(RETENTION)));

@@ -51,7 +51,7 @@ pub struct New {
 /// # Errors
 /// Any database error.
 pub async fn create(db: &DatabaseTransaction, user: UserId, new: New) -> Result<Model, DbErr> {
-    super::trash::keep(db, &new.key).await?;
+    super::trash::remove_key(db, &new.key).await?;
     let row = ActiveModel {
         id: NotSet,
         user_id: Set(user.0),
@@ -117,6 +117,6 @@ pub async fn remove(db: &impl ConnectionTrait, image: &Model) -> Result<Removal,
     if Entity::delete_by_id(image.id).exec(db).await?.rows_affected == 0 {
         return Ok(Removal::Absent);
     }
-    super::trash::put(db, std::slice::from_ref(&image.key), Duration::ZERO).await?;
+    super::trash::add_keys(db, std::slice::from_ref(&image.key), Duration::ZERO).await?;
     Ok(Removal::Removed)
 }

@@ -38,12 +38,12 @@ pub mod trace;
 pub mod trash;
 pub mod user;
 
-pub use connection::{close, connect, in_time, is_duplicate, is_exhausted, is_full, is_unavailable, ready, write};
+pub use connection::{close, connect, is_duplicate, is_exhausted, is_full, is_unavailable, ready, with_timeout, write};
 pub use raw_json::RawJson;
-pub use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, JsonValue as Json};
+pub use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, JsonValue as Json};
 
 use chrono::{DateTime, SubsecRound, Utc};
-use sea_orm::{ConnectionTrait, DbBackend, ExprTrait, sea_query::Expr, sea_query::SimpleExpr};
+use sea_orm::{DbBackend, ExprTrait, sea_query::Expr, sea_query::SimpleExpr};
 
 /// The current time of this process in whole microseconds, the precision that both databases store.
 fn now() -> DateTime<Utc> {

@@ -106,7 +106,7 @@ pub(crate) async fn share(db: &DatabaseTransaction, from: i64, to: i64) -> Resul
 /// [`Claim::succeed`]: crate::task::Claim::succeed
 pub(crate) async fn publish(db: &DatabaseTransaction, task: i64, outputs: Vec<New>) -> Result<(), DbErr> {
     for (position, new) in outputs.into_iter().enumerate() {
-        super::trash::keep(db, &new.key).await?;
+        super::trash::remove_key(db, &new.key).await?;
         let row = ActiveModel {
             id: NotSet,
             task_id: Set(task),

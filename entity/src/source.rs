@@ -53,7 +53,7 @@ pub struct New {
 /// # Errors
 /// Any database error.
 pub async fn create(db: &DatabaseTransaction, user: UserId, new: New) -> Result<Model, DbErr> {
-    super::trash::keep(db, &new.key).await?;
+    super::trash::remove_key(db, &new.key).await?;
     let row = ActiveModel {
         id: NotSet,
         user_id: Set(user.0),

@@ -19,11 +19,11 @@ mod sweep;
 mod table;
 mod transition;
 
-pub use claim::{Claim, LEASE, Made};
+pub use claim::{AttemptResult, Claim, LEASE};
 pub use claim_next::claim_next;
-pub use details::{Desk, Whole};
-pub use find::{Line, Page, by_id, by_path, count_by_status, list, of_user, oldest_waiting, with_source};
-pub use sweep::{Swept, reclaim, release_others, sweep};
+pub use details::{TaskDetails, TaskLoader};
+pub use find::{Page, TaskSummary, by_id, by_path, count_by_status, list, of_user, oldest_due_created_at, with_source};
+pub use sweep::{SweepCounts, release_unknown, return_tasks_of, sweep};
 pub use table::{ActiveModel, Column, Entity, Model, PrimaryKey, Relation, TaskStatus};
 
 use crate::{event, image_use, output, source, trash, user};
@@ -87,7 +87,7 @@ pub async fn create(db: &DatabaseTransaction, user: UserId, new: New) -> Result<
 ///
 /// # Errors
 /// Any database error.
-pub async fn again(db: &DatabaseTransaction, task: &Model) -> Result<Model, DbErr> {
+pub async fn create_retry(db: &DatabaseTransaction, task: &Model) -> Result<Model, DbErr> {
     let safe_name = task
         .file_path
         .rsplit('/')
@@ -153,7 +153,7 @@ pub async fn remove(db: &impl ConnectionTrait, task: &Model) -> Result<Option<Ve
         keys.push(source::of_task(db, task).await?.key);
         source::Entity::delete_by_id(task.source_id).exec(db).await?;
     }
-    trash::put(db, &keys, Duration::ZERO).await?;
+    trash::add_keys(db, &keys, Duration::ZERO).await?;
     Ok(Some(keys))
 }
 

@@ -34,7 +34,7 @@ impl ActiveModelBehavior for ActiveModel {}
 
 /// The record of an attempt: the report, which clients see with the task, and the plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Findings {
+pub struct AttemptRecord {
     /// Description of the work of the attempt, with reasons.
     pub report: Json,
     /// The plan that the media engine was given; `None` if the attempt ended before planning.

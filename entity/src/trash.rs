@@ -43,7 +43,7 @@ impl ActiveModelBehavior for ActiveModel {}
 ///
 /// # Errors
 /// Any database error.
-pub async fn put(db: &impl ConnectionTrait, keys: &[String], delay: Duration) -> Result<(), DbErr> {
+pub async fn add_keys(db: &impl ConnectionTrait, keys: &[String], delay: Duration) -> Result<(), DbErr> {
     if keys.is_empty() {
         return Ok(());
     }
@@ -66,7 +66,7 @@ pub async fn put(db: &impl ConnectionTrait, keys: &[String], delay: Duration) ->
 ///
 /// # Errors
 /// Any database error.
-pub async fn keep(db: &impl ConnectionTrait, key: &str) -> Result<(), DbErr> {
+pub async fn remove_key(db: &impl ConnectionTrait, key: &str) -> Result<(), DbErr> {
     Entity::delete_many()
         .filter(Column::Key.eq(key))
         .exec(db)

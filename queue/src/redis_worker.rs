@@ -221,17 +221,17 @@ mod tests {
         };
         tokio::join!(queue.receive_wakeups(&signal, &stop), receive_20);
         queue.wake().await.unwrap();
-        assert_eq!(server.ask::<usize>(&["HLEN", "rushes-wakeups:data"]).await, 21);
-        assert_eq!(server.ask::<usize>(&["SCARD", "rushes-wakeups:done"]).await, 20);
+        assert_eq!(server.command::<usize>(&["HLEN", "rushes-wakeups:data"]).await, 21);
+        assert_eq!(server.command::<usize>(&["SCARD", "rushes-wakeups:done"]).await, 20);
 
         let mut storage = RedisStorage::new(connect(&queue.client, RESPONSE_TIMEOUT).unwrap()).with_config(config());
         vacuum(&mut storage, &WorkerContext::new("test")).await.unwrap();
 
-        assert_eq!(server.ask::<usize>(&["HLEN", "rushes-wakeups:data"]).await, 1);
-        assert_eq!(server.ask::<usize>(&["EXISTS", "rushes-wakeups:done"]).await, 0);
+        assert_eq!(server.command::<usize>(&["HLEN", "rushes-wakeups:data"]).await, 1);
+        assert_eq!(server.command::<usize>(&["EXISTS", "rushes-wakeups:done"]).await, 0);
         assert_eq!(
             server
-                .ask::<Vec<String>>(&["KEYS", "rushes-wakeups:meta:*"])
+                .command::<Vec<String>>(&["KEYS", "rushes-wakeups:meta:*"])
                 .await
                 .len(),
             1

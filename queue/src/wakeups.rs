@@ -59,7 +59,7 @@ impl Queue {
                 let (queue, idle) = (queue.clone(), signal.clone());
                 let worker = tokio::spawn(async move {
                     let receive = || queue.receive_wakeups(&idle, &shutdown);
-                    background.keep("wakeups", receive).await;
+                    background.supervise("wakeups", receive).await;
                 });
                 Wakeups(Receiver::Redis(signal, worker))
             }

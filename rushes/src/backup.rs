@@ -16,7 +16,7 @@
 use crate::components;
 use crate::settings::Settings;
 use anyhow::{Context, bail, ensure};
-use entity::backup::{Named, named_files, snapshot};
+use entity::backup::{StoredFile, snapshot, stored_files};
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
@@ -148,7 +148,7 @@ fn write_lost(partial: &Path, lost: &BTreeSet<String>) -> io::Result<()> {
 }
 
 /// Copies the database and returns the files that the copy names.
-async fn copy_database(db: &entity::DatabaseConnection, partial: &Path) -> anyhow::Result<Vec<Named>> {
+async fn copy_database(db: &entity::DatabaseConnection, partial: &Path) -> anyhow::Result<Vec<StoredFile>> {
     let path = partial.join("rushes.db");
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -159,7 +159,7 @@ async fn copy_database(db: &entity::DatabaseConnection, partial: &Path) -> anyho
     snapshot(db, &path).await.context("failed to copy the database")?;
     let url = format!("sqlite://{}", path.display());
     let copy = entity::connect(&url, 1).await.context("failed to open the copy")?;
-    let named = named_files(&copy).await.context("failed to read the copy")?;
+    let named = stored_files(&copy).await.context("failed to read the copy")?;
     entity::close(copy).await.context("failed to close the copy")?;
     Ok(named)
 }
@@ -168,7 +168,7 @@ async fn copy_database(db: &entity::DatabaseConnection, partial: &Path) -> anyho
 async fn copy_new_files(
     from: &Storage,
     to: &Storage,
-    named: &[Named],
+    named: &[StoredFile],
     copied: &mut Copied,
 ) -> anyhow::Result<BTreeSet<String>> {
     let mut missing = BTreeSet::new();
@@ -215,12 +215,12 @@ async fn copy_new_files(
     Ok(missing)
 }
 
-fn is_as_recorded(stored: &Stored, file: &Named) -> bool {
+fn is_as_recorded(stored: &Stored, file: &StoredFile) -> bool {
     u64::try_from(file.bytes) == Ok(stored.bytes) && file.sha256 == stored.sha256
 }
 
 /// Removes files of earlier rounds that the latest copy of the database does not name.
-async fn remove_unnamed(to: &Storage, named: &[Named], copied: &mut Copied) -> anyhow::Result<()> {
+async fn remove_unnamed(to: &Storage, named: &[StoredFile], copied: &mut Copied) -> anyhow::Result<()> {
     let named: HashSet<_> = named.iter().map(|file| file.key.as_str()).collect();
     for key in copied.keys.iter().filter(|key| !named.contains(key.as_str())) {
         let target = Target::parse(key).context("a row names no storage key")?;

@@ -60,14 +60,14 @@ pub(crate) fn worker(
     let scratch = Scratch::open(&settings.data_dir.join("scratch")).context("failed to open the scratch directory")?;
     let threads = settings::threads(settings.workers);
     let settings = worker::Settings {
-        tasks: settings.workers,
+        max_tasks: settings.workers,
         threads,
         limits: settings.limits,
         sandbox: settings.sandbox,
-        depth: settings.depth,
+        verify_depth: settings.verify_depth,
         child_memory_bytes: child_memory(memory::available(), settings.workers),
         child: ChildSettings::new(std::env::current_exe().context("failed to find the executable of this process")?),
-        grace: SHUTDOWN_GRACE,
+        shutdown_grace: SHUTDOWN_GRACE,
     };
     Ok(Env::new(db, storage, queue, scratch, settings))
 }

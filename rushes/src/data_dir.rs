@@ -16,7 +16,7 @@ use nix::fcntl::{Flock, FlockArg};
 use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
-use storage::{Pinned, Storage};
+use storage::{PinnedPaths, Storage};
 use tokio_util::sync::CancellationToken;
 
 const LOCK: &str = "lock";
@@ -61,7 +61,7 @@ pub(crate) fn lock(settings: &Settings, role: Role) -> anyhow::Result<Option<Flo
 }
 
 /// Records device and inode of the data directory, its lock, a SQLite file with its log, and a storage directory.
-pub(crate) fn pin(settings: &Settings, storage: &Storage) -> anyhow::Result<Pinned> {
+pub(crate) fn pin(settings: &Settings, storage: &Storage) -> anyhow::Result<PinnedPaths> {
     let database = settings.database_file().map(ToOwned::to_owned);
     let objects = storage.local_root().map(ToOwned::to_owned);
     let lock = Some(settings.data_dir.join(LOCK)).filter(|lock| lock.exists());
@@ -72,20 +72,20 @@ pub(crate) fn pin(settings: &Settings, storage: &Storage) -> anyhow::Result<Pinn
     };
     let optional = ["-wal", "-shm"].into_iter().filter_map(with_suffix).collect();
     let paths = [Some(settings.data_dir.clone()), lock, database.clone(), objects];
-    Pinned::new(paths.into_iter().flatten(), optional).context("failed to read the data directory")
+    PinnedPaths::new(paths.into_iter().flatten(), optional).context("failed to read the data directory")
 }
 
 /// Checks the pinned files until the shutdown begins.
 ///
 /// # Errors
 /// When a file was removed or replaced, after [`REFUSE_DURATION`].
-pub(crate) async fn watch(pinned: Pinned, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn watch(pinned: PinnedPaths, shutdown: CancellationToken) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             () = tokio::time::sleep(CHECK_INTERVAL) => {}
             () = shutdown.cancelled() => return Ok(()),
         }
-        if let Err(moved) = pinned.look().await {
+        if let Err(moved) = pinned.check().await {
             tracing::error!(path = %moved.path.display(), "a data file was removed or replaced; shutting down");
             tokio::time::sleep(REFUSE_DURATION).await;
             return Err(moved.into());

@@ -16,8 +16,8 @@ pub(crate) fn available() -> Option<u64> {
 /// Files that may contain a limit (cgroups(7)), for the group of this process and all groups above it: `memory.max` of
 /// version 2 (`max` without a limit) and `memory.limit_in_bytes` of version 1 (a very large number without a limit).
 ///
-/// In a container, the root of `mount` is the group of the container, although `/proc` may show its name on the host.
-/// The group above all others, which is the root, is therefore always included.
+/// In a container, `mount` itself is the group of the container, although `/proc` may show the path on the host. Files
+/// that do not exist are skipped by the caller; `mount` is always the last of the groups.
 fn limit_files(mount: &Path, groups: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {

@@ -10,7 +10,7 @@ use crate::fd_limit;
 use crate::settings::{Role, Settings};
 use crate::telemetry;
 use anyhow::Context;
-use backend::{Alive, AppState, Serving};
+use backend::{AppState, ProcessHealth, ServerConfig};
 use domain::protocol::{SandboxMode, SandboxStatus};
 use entity::DatabaseConnection;
 use nix::libc::{SIGINT, SIGTERM, SIGXFSZ};
@@ -71,7 +71,7 @@ pub(crate) async fn worker(settings: Settings, db: DatabaseConnection) -> anyhow
 
 /// Runs worker and HTTP server to their ends, and checks that the data files stay in place. The first error ends all.
 async fn run(
-    health: &Alive,
+    health: &ProcessHealth,
     worker: impl Future<Output = anyhow::Result<()>>,
     server: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
@@ -80,19 +80,19 @@ async fn run(
 }
 
 /// Runs the worker in a task of its own, so that it and the HTTP server can run on different threads.
-async fn run_worker(env: Env, health: &Alive) -> anyhow::Result<()> {
+async fn run_worker(env: Env, health: &ProcessHealth) -> anyhow::Result<()> {
     let worker = worker::run(env, health.shutdown.clone(), health.background.clone());
     tokio::spawn(worker).await.context("the worker panicked")
 }
 
 /// The configuration of the HTTP server. The number of connections follows from the limit of file descriptors.
-fn server_config(settings: &Settings, tasks: usize) -> anyhow::Result<Serving> {
+fn server_config(settings: &Settings, tasks: usize) -> anyhow::Result<ServerConfig> {
     let connections = fd_limit::clients(fd_limit::limit(), components::connections(), tasks)?;
     tracing::info!(connections, "maximum number of connections");
-    let default = Serving::default();
-    Ok(Serving {
-        connections,
-        stop_delay: settings.stop_delay,
+    let default = ServerConfig::default();
+    Ok(ServerConfig {
+        max_connections: connections,
+        shutdown_delay: settings.shutdown_delay,
         language: settings.api.as_ref().map_or(default.language, |api| api.language),
         ..default
     })
@@ -102,7 +102,9 @@ fn server_config(settings: &Settings, tasks: usize) -> anyhow::Result<Serving> {
 /// would be claimed, retried, and failed.
 async fn check_sandbox(env: &Env, settings: &Settings) -> anyhow::Result<SandboxStatus> {
     env.sandbox().await.context(match settings.sandbox {
-        SandboxMode::Require => "RUSHES_SANDBOX=require, and media children cannot work, locked in, on this machine",
+        SandboxMode::Require => {
+            "RUSHES_SANDBOX=require, but media children cannot enter the whole sandbox on this machine"
+        }
         SandboxMode::BestEffort => "media children cannot work on this machine",
     })
 }
@@ -112,7 +114,7 @@ fn app_state(
     db: DatabaseConnection,
     storage: Storage,
     queue: Queue,
-    health: &Alive,
+    health: &ProcessHealth,
 ) -> anyhow::Result<AppState> {
     let metrics = telemetry::metrics(settings, &health.background).context("failed to start the metrics")?;
     let config = settings.api.clone().context("this process has no API")?;
@@ -122,8 +124,8 @@ fn app_state(
 async fn serve_http(
     address: SocketAddr,
     router: backend::Router,
-    server_config: Serving,
-    health: &Alive,
+    server_config: ServerConfig,
+    health: &ProcessHealth,
 ) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address)
         .await
@@ -136,16 +138,16 @@ async fn serve_http(
 
 /// The health of this process: its data files, its background tasks, and the token that the first SIGTERM or SIGINT
 /// cancels.
-fn process_health(settings: &Settings, storage: &Storage) -> anyhow::Result<Alive> {
-    let health = Alive {
+fn process_health(settings: &Settings, storage: &Storage) -> anyhow::Result<ProcessHealth> {
+    let health = ProcessHealth {
         files: data_dir::pin(settings, storage)?,
-        ..Alive::default()
+        ..ProcessHealth::default()
     };
     handle_signals(&health)?;
     Ok(health)
 }
 
-fn handle_signals(health: &Alive) -> anyhow::Result<()> {
+fn handle_signals(health: &ProcessHealth) -> anyhow::Result<()> {
     let terminate = signal(SignalKind::terminate()).context("failed to handle SIGTERM")?;
     let interrupt = signal(SignalKind::interrupt()).context("failed to handle SIGINT")?;
     // SIGXFSZ would end the process. With a handler, a write beyond `ulimit -f` fails with EFBIG, and is treated like
@@ -157,7 +159,7 @@ fn handle_signals(health: &Alive) -> anyhow::Result<()> {
 
 /// The background task `signals`: the first signal starts the shutdown, the second one ends the process at once. The
 /// streams outlive a panic of the task, so no signal is lost.
-async fn signal_loop(health: Alive, streams: [Signal; 2]) {
+async fn signal_loop(health: ProcessHealth, streams: [Signal; 2]) {
     let streams = Mutex::new(streams);
     let receive = || async {
         let mut streams = streams.lock().await;
@@ -176,7 +178,7 @@ async fn signal_loop(health: Alive, streams: [Signal; 2]) {
             health.shutdown.cancel();
         }
     };
-    health.background.keep("signals", receive).await;
+    health.background.supervise("signals", receive).await;
 }
 
 #[cfg(test)]
@@ -189,7 +191,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_signal_stops_the_process_after_panics_of_the_signal_task() {
-        let health = Alive::default();
+        let health = ProcessHealth::default();
         handle_signals(&health).unwrap();
         let panics = async |count| {
             while health.background.tasks().first().is_none_or(|task| task.panics < count) {

@@ -43,7 +43,7 @@ pub struct Settings {
     /// Address of health and metrics of a worker; `None` for no server.
     pub metrics_listen: Option<SocketAddr>,
     /// Time for which requests are still accepted after a shutdown began.
-    pub stop_delay: Duration,
+    pub shutdown_delay: Duration,
     /// Directory for database, secret, scratch and stored files, unless other settings name other places.
     pub data_dir: PathBuf,
     /// `sqlite://…` or `postgres://…`.
@@ -59,7 +59,7 @@ pub struct Settings {
     /// Behavior when the kernel does not support the whole sandbox.
     pub sandbox: SandboxMode,
     /// How much of each output is decoded to verify it.
-    pub depth: Depth,
+    pub verify_depth: Depth,
     /// Limits of sources and tasks.
     pub limits: Limits,
     /// Filter of log lines, in the syntax of `EnvFilter`.
@@ -110,7 +110,7 @@ impl Settings {
             role,
             listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8_000))),
             metrics_listen: env.parsed("RUSHES_METRICS_LISTEN", "an address and a port such as 127.0.0.1:9100")?,
-            stop_delay: stop_delay(&env, role)?,
+            shutdown_delay: shutdown_delay(&env, role)?,
             redis_url: redis_url(&env)?,
             workers: workers::workers(&env)?,
             sandbox: env.one_of(
@@ -121,7 +121,7 @@ impl Settings {
                 ],
                 sandbox_default,
             )?,
-            depth: env.one_of(
+            verify_depth: env.one_of(
                 "RUSHES_VERIFY",
                 &[("fast", Depth::Fast), ("full", Depth::Full)],
                 Depth::default(),
@@ -150,7 +150,7 @@ impl Settings {
     }
 }
 
-fn stop_delay(env: &Environment<'_>, role: Role) -> Result<Duration, BadSetting> {
+fn shutdown_delay(env: &Environment<'_>, role: Role) -> Result<Duration, BadSetting> {
     let default = if role == Role::Backend {
         STOP_DELAY_BEHIND_PROXY_S
     } else {

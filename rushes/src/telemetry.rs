@@ -83,7 +83,7 @@ pub(crate) fn metrics(settings: &Settings, background: &Background) -> Result<Pr
                 }
             }
         };
-        background.keep("metrics", run).await;
+        background.supervise("metrics", run).await;
     });
     Ok(handle)
 }

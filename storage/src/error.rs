@@ -50,7 +50,7 @@ pub enum Error {
     #[error(
         "storage URL `{url}`: {reason}; accepted: `file:///dir` or `s3://bucket?endpoint=http://host:port&region=name`"
     )]
-    BadUrl {
+    InvalidUrl {
         /// The URL as given.
         url: String,
         /// The reason for the refusal.
@@ -129,7 +129,7 @@ impl Error {
         let reason = match self {
             Self::Full { .. } => "full",
             Self::Unavailable { .. } => "unavailable",
-            Self::NotFound { .. } | Self::OutOfRange { .. } | Self::LocalFile { .. } | Self::BadUrl { .. } => {
+            Self::NotFound { .. } | Self::OutOfRange { .. } | Self::LocalFile { .. } | Self::InvalidUrl { .. } => {
                 return self;
             }
         };

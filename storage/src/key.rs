@@ -35,7 +35,7 @@ pub struct FileName(String);
 /// The error for a text that is not a valid key or file name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{value}` is no {expected}")]
-pub struct BadKey {
+pub struct InvalidKey {
     /// The text, cut to 300 characters.
     pub value: String,
     /// The name of the accepted format.
@@ -76,8 +76,8 @@ impl Key {
     /// Parses the text of a key.
     ///
     /// # Errors
-    /// [`BadKey`] for a text that no constructor of a key produces.
-    pub fn parse(text: &str) -> Result<Self, BadKey> {
+    /// [`InvalidKey`] for a text that no constructor of a key produces.
+    pub fn parse(text: &str) -> Result<Self, InvalidKey> {
         source_key(text)
             .or_else(|| image_key(text))
             .or_else(|| output_key(text))
@@ -121,8 +121,8 @@ impl Target {
     /// Parses the text of a [`Key`], or of the [`Prefix`] of a set.
     ///
     /// # Errors
-    /// [`BadKey`] for any other text, including prefixes that contain more than one set.
-    pub fn parse(text: &str) -> Result<Self, BadKey> {
+    /// [`InvalidKey`] for any other text, including prefixes that contain more than one set.
+    pub fn parse(text: &str) -> Result<Self, InvalidKey> {
         match text.strip_suffix('/') {
             Some(set) if output_key(set).is_some() => Ok(Self::Set(Prefix(text.to_owned()))),
             Some(_) => Err(bad(text, "storage key or prefix")),
@@ -135,8 +135,8 @@ impl Prefix {
     /// The key of a file of this set.
     ///
     /// # Errors
-    /// [`BadKey`] if the name together with the prefix is too long or too deep.
-    pub fn file(&self, name: &FileName) -> Result<Key, BadKey> {
+    /// [`InvalidKey`] if the name together with the prefix is too long or too deep.
+    pub fn file(&self, name: &FileName) -> Result<Key, InvalidKey> {
         Key::parse(&format!("{}{name}", self.0))
     }
 
@@ -153,8 +153,8 @@ impl FileName {
     /// Validates a file name.
     ///
     /// # Errors
-    /// [`BadKey`] if the text is empty, too long, too deep or absolute, or contains another character.
-    pub fn parse(text: &str) -> Result<Self, BadKey> {
+    /// [`InvalidKey`] if the text is empty, too long, too deep or absolute, or contains another character.
+    pub fn parse(text: &str) -> Result<Self, InvalidKey> {
         let fits = text.len() <= MAX_FILE_NAME_BYTES
             && text.split('/').count() <= MAX_FILE_NAME_DEPTH
             && text.split('/').all(is_valid_segment);
@@ -180,15 +180,15 @@ fn is_valid_segment(segment: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
-fn bad(text: &str, expected: &'static str) -> BadKey {
-    BadKey {
+fn bad(text: &str, expected: &'static str) -> InvalidKey {
+    InvalidKey {
         value: text.chars().take(300).collect(),
         expected,
     }
 }
 
 impl FromStr for Key {
-    type Err = BadKey;
+    type Err = InvalidKey;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::parse(text)
@@ -196,7 +196,7 @@ impl FromStr for Key {
 }
 
 impl FromStr for FileName {
-    type Err = BadKey;
+    type Err = InvalidKey;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::parse(text)

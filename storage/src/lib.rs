@@ -3,7 +3,6 @@
 //! This is the only crate that depends on `object_store`. It does not read the environment and does not interpret the
 //! content of files.
 
-mod adopt;
 mod copy;
 mod error;
 mod key;
@@ -11,6 +10,7 @@ mod memory;
 mod open;
 mod pinned;
 mod put;
+mod put_file;
 mod read;
 #[cfg(feature = "test-server")]
 pub mod s3_server;
@@ -18,9 +18,9 @@ mod storage;
 mod upload;
 
 pub use error::{Error, PutError};
-pub use key::{BadKey, FileName, Key, Prefix, Target};
+pub use key::{FileName, InvalidKey, Key, Prefix, Target};
 pub use open::S3Credentials;
-pub use pinned::{Moved, Pinned};
+pub use pinned::{PathChanged, PinnedPaths};
 pub use put::Stored;
 pub use read::ByteStream;
 pub use storage::Storage;

@@ -39,7 +39,7 @@ impl Storage {
     /// bucket needs a lifecycle rule for that.
     ///
     /// # Errors
-    /// [`Error::BadUrl`] for any other URL, and for a bucket without credentials; [`Error::LocalFile`] if the directory
+    /// [`Error::InvalidUrl`] for any other URL, and for a bucket without credentials; [`Error::LocalFile`] if the directory
     /// cannot be created.
     pub async fn open(url: &str, credentials: Option<S3Credentials>) -> Result<Self, Error> {
         let parsed = Url::parse(url).map_err(|reason| bad_url(url, &reason.to_string()))?;
@@ -151,7 +151,7 @@ fn retry() -> RetryConfig {
 }
 
 fn bad_url(url: &str, reason: &str) -> Error {
-    Error::BadUrl {
+    Error::InvalidUrl {
         url: url.to_owned(),
         reason: reason.to_owned(),
     }

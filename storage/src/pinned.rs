@@ -3,7 +3,7 @@
 //! *Problem.* A process that has a database file or a directory open can use it after it was unlinked. When the process
 //! ends, everything that was written since is lost.
 //!
-//! *Mechanism.* [`Pinned`] stores device and inode of each path and compares them on request. The log files of SQLite
+//! *Mechanism.* [`PinnedPaths`] stores device and inode of each path and compares them on request. The log files of SQLite
 //! may come and go: SQLite creates and removes them itself. Such a file counts as removed only if this process still
 //! has a file descriptor open on the inode that the path referred to before.
 
@@ -19,7 +19,7 @@ const CLOSE_DELAY: Duration = Duration::from_millis(50);
 
 /// Paths with the identity of their files. Cheap to clone. The default contains no paths.
 #[derive(Clone, Debug, Default)]
-pub struct Pinned(Arc<State>);
+pub struct PinnedPaths(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -44,12 +44,12 @@ type Identity = (u64, u64);
 /// The error for a path that no longer refers to the same file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` was removed or replaced while the service runs; what is written now would be lost", path.display())]
-pub struct Moved {
+pub struct PathChanged {
     /// The path.
     pub path: PathBuf,
 }
 
-impl Pinned {
+impl PinnedPaths {
     /// Records the current files of these paths. The files of `transient` may come and go unless this process has them
     /// open.
     ///
@@ -68,9 +68,9 @@ impl Pinned {
         })))
     }
 
-    /// Returns `true` if an earlier [`Pinned::look`] found a path that was removed or replaced.
+    /// Returns `true` if an earlier [`PinnedPaths::check`] found a path that was removed or replaced.
     #[must_use]
-    pub fn is_moved(&self) -> bool {
+    pub fn is_changed(&self) -> bool {
         self.0.moved.load(Ordering::Relaxed)
     }
 
@@ -78,15 +78,15 @@ impl Pinned {
     ///
     /// # Errors
     /// The first path that was removed or replaced. Other errors of the file system are ignored.
-    pub async fn look(&self) -> Result<(), Moved> {
+    pub async fn check(&self) -> Result<(), PathChanged> {
         let state = Arc::clone(&self.0);
-        let checked = tokio::task::spawn_blocking(move || state.check()).await;
+        let checked = tokio::task::spawn_blocking(move || state.check_now()).await;
         checked.unwrap_or(Ok(()))
     }
 }
 
 impl State {
-    fn check(&self) -> Result<(), Moved> {
+    fn check_now(&self) -> Result<(), PathChanged> {
         for (path, first) in &self.files {
             let is_same = match identity(path) {
                 Ok(now) => now == *first,
@@ -96,22 +96,22 @@ impl State {
                 return Err(self.moved(path));
             }
         }
-        match self.transient.iter().find(|file| file.is_moved()) {
+        match self.transient.iter().find(|file| file.is_changed()) {
             Some(file) => Err(self.moved(&file.path)),
             None => Ok(()),
         }
     }
 
     /// Records and returns the error.
-    fn moved(&self, path: &Path) -> Moved {
+    fn moved(&self, path: &Path) -> PathChanged {
         self.moved.store(true, Ordering::Relaxed);
-        Moved { path: path.to_owned() }
+        PathChanged { path: path.to_owned() }
     }
 }
 
 impl TransientFile {
     #[allow(clippy::disallowed_methods, reason = "runs on a thread for blocking calls")]
-    fn is_moved(&self) -> bool {
+    fn is_changed(&self) -> bool {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let now = identity(&self.path).ok();
         if now == *last {
@@ -155,48 +155,48 @@ mod tests {
         let (file, directory) = (home.path().join("a.db"), home.path().join("objects"));
         std::fs::write(&file, "x").unwrap();
         std::fs::create_dir(&directory).unwrap();
-        let pinned = Pinned::new([file.clone(), directory.clone()], Vec::new()).unwrap();
+        let pinned = PinnedPaths::new([file.clone(), directory.clone()], Vec::new()).unwrap();
         std::fs::write(&file, "longer").unwrap();
         std::fs::write(directory.join("new"), "x").unwrap();
-        assert_eq!((pinned.look().await, pinned.is_moved()), (Ok(()), false));
+        assert_eq!((pinned.check().await, pinned.is_changed()), (Ok(()), false));
 
-        // Moved and not removed, so that its inode number is not reused.
+        // PathChanged and not removed, so that its inode number is not reused.
         std::fs::rename(&directory, home.path().join("elsewhere")).unwrap();
         std::fs::create_dir(&directory).unwrap();
-        assert_eq!(pinned.look().await, Err(Moved { path: directory }));
-        assert!(pinned.clone().is_moved());
+        assert_eq!(pinned.check().await, Err(PathChanged { path: directory }));
+        assert!(pinned.clone().is_changed());
 
-        let pinned = Pinned::new([file.clone()], Vec::new()).unwrap();
+        let pinned = PinnedPaths::new([file.clone()], Vec::new()).unwrap();
         std::fs::remove_file(&file).unwrap();
-        assert_eq!(pinned.look().await, Err(Moved { path: file }));
+        assert_eq!(pinned.check().await, Err(PathChanged { path: file }));
     }
 
     #[tokio::test]
     async fn a_transient_file_may_be_removed_unless_it_is_open() {
         let home = tempfile::tempdir().unwrap();
         let log = home.path().join("a.db-wal");
-        let pinned = Pinned::new([], vec![log.clone()]).unwrap();
+        let pinned = PinnedPaths::new([], vec![log.clone()]).unwrap();
         for _ in 0..2 {
             let open = std::fs::File::create(&log).unwrap();
-            assert_eq!(pinned.look().await, Ok(()));
+            assert_eq!(pinned.check().await, Ok(()));
             drop(open);
             std::fs::remove_file(&log).unwrap();
-            assert_eq!(pinned.look().await, Ok(()));
+            assert_eq!(pinned.check().await, Ok(()));
         }
         let removals: [fn(&Path) -> io::Result<()>; 2] = [
             |log| std::fs::remove_file(log),
             |log| std::fs::rename(log, log.with_extension("x")),
         ];
         for remove in removals {
-            let pinned = Pinned::new([], vec![log.clone()]).unwrap();
+            let pinned = PinnedPaths::new([], vec![log.clone()]).unwrap();
             let _open = std::fs::File::create(&log).unwrap();
-            assert_eq!(pinned.look().await, Ok(()));
+            assert_eq!(pinned.check().await, Ok(()));
             remove(&log).unwrap();
-            let moved = Err(Moved { path: log.clone() });
-            assert_eq!((pinned.look().await, pinned.is_moved()), (moved.clone(), true));
+            let moved = Err(PathChanged { path: log.clone() });
+            assert_eq!((pinned.check().await, pinned.is_changed()), (moved.clone(), true));
             // A new file at the path does not change the result.
             std::fs::write(&log, "").unwrap();
-            assert_eq!(pinned.look().await, moved);
+            assert_eq!(pinned.check().await, moved);
         }
     }
 }

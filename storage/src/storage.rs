@@ -58,7 +58,7 @@ impl Storage {
     }
 
     /// The storage directory; `None` for a bucket. If the scratch directory is on the same file system,
-    /// [`Storage::adopt`] is a rename.
+    /// [`Storage::put_file`] is a rename.
     #[must_use]
     pub fn local_root(&self) -> Option<&Path> {
         match self.location.as_ref() {

@@ -49,7 +49,7 @@ async fn check_backup(copy: &Path) -> usize {
     let db = entity::connect(&format!("sqlite://{}/rushes.db", copy.display()), 1)
         .await
         .unwrap();
-    let named = entity::backup::named_files(&db).await.unwrap();
+    let named = entity::backup::stored_files(&db).await.unwrap();
     entity::close(db).await.unwrap();
     for file in &named {
         let object = copy.join("objects").join(&file.key);
@@ -278,7 +278,7 @@ async fn a_dump_of_postgres_between_two_copies_of_the_files_starts_as_a_server_w
 
     let db = entity::connect(&url, 1).await.unwrap();
     let mut whole = 0;
-    for file in entity::backup::named_files(&db).await.unwrap() {
+    for file in entity::backup::stored_files(&db).await.unwrap() {
         let object = path("second/objects").join(&file.key);
         let path = file.entry.as_ref().map_or(object.clone(), |entry| object.join(entry));
         // A file that was uploaded and removed between the two copies is missing, but its row is in the dump.

@@ -1,6 +1,6 @@
 //! Images of an account: upload, validation, limits, and images in use by tasks.
 
-use backend::{Alive, AppState, Config, Secret, Secrets, Serving};
+use backend::{AppState, Config, ProcessHealth, Secret, Secrets, ServerConfig};
 use background::Background;
 use bytes::Bytes;
 use futures::future::join_all;
@@ -237,14 +237,14 @@ async fn the_request_timeout_does_not_apply_to_uploads() {
         app.storage.clone(),
         app.queue.clone(),
         config,
-        Alive::default(),
+        ProcessHealth::default(),
     );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     caller.url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(backend::serve(
         listener,
         backend::router(state),
-        Serving::default(),
+        ServerConfig::default(),
         CancellationToken::new(),
         Background::default(),
     ));

@@ -170,7 +170,7 @@ async fn a_removed_task_leaves_no_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_releases_the_task_without_a_failure() {
     let mut app = TestApp::with(Options {
-        worker: Some(|settings| settings.grace = Duration::from_millis(300)),
+        worker: Some(|settings| settings.shutdown_grace = Duration::from_millis(300)),
         ..Options::default()
     })
     .await;

@@ -57,13 +57,13 @@ async fn workers_claim_within_2_s_after_redis_lost_its_data_and_while_it_is_down
         let source = source_of(round, directory);
         match round {
             0 => {}
-            11 => redis.start_again(),
+            11 => redis.restart(),
             12 => redis.kill(),
             13 => {
-                redis.start_again();
-                redis.hang();
+                redis.restart();
+                redis.stop_answering();
             }
-            _ => redis.ask::<()>(&["FLUSHALL"]).await,
+            _ => redis.command::<()>(&["FLUSHALL"]).await,
         }
         let begun = Instant::now();
         let id = caller.task(&source, &[("recipe", POSTER)]).await;
@@ -94,7 +94,7 @@ async fn with_proxy() -> Option<(TestApp, Proxy, Vec<(&'static str, String)>)> {
         println!("SKIPPED: needs Postgres");
         return None;
     }
-    let proxy = Proxy::before(&url).await;
+    let proxy = Proxy::in_front_of(&url).await;
     environment.retain(|(name, _)| *name != "DATABASE_URL");
     environment.push(("DATABASE_URL", proxy.url.clone()));
     environment.push(("RUSHES_WORKERS", "1".to_owned()));
@@ -118,7 +118,7 @@ async fn a_failure_and_a_release_are_written_after_connections_to_postgres_stopp
     let id = caller.task(&source, &[("recipe", SLOW)]).await;
     let is_transcoding = |task: &serde_json::Value| task["progress"]["percent"].as_u64() > Some(5);
     caller.until(id, is_transcoding).await;
-    proxy.fall_silent();
+    proxy.stop_forwarding();
     // Killing the media children makes the attempt fail.
     let pid = worker.id().to_string();
     assert!(
@@ -132,7 +132,7 @@ async fn a_failure_and_a_release_are_written_after_connections_to_postgres_stopp
     caller
         .until(id, |task| task["attempt"] == 2 && is_transcoding(task))
         .await;
-    proxy.fall_silent();
+    proxy.stop_forwarding();
     assert!(worker.stop().await.success());
     let task = caller.get(&format!("/api/tasks/{id}")).await.body;
     assert_eq!(
@@ -158,7 +158,7 @@ async fn connections_that_stop_answering_do_not_block_the_slots_of_a_worker() {
             // During the work, so that a query gets no answer.
             caller.until(id, |task| task["attempt"].as_u64() >= Some(1)).await;
         }
-        proxy.fall_silent();
+        proxy.stop_forwarding();
         let task = caller.ended(id).await;
         assert_eq!(task["status"], "processed", "{task}");
         assert_eq!(task["failures"], 0, "{task}");
@@ -199,7 +199,7 @@ async fn uploads_get_a_reply_although_postgres_stopped_answering_during_their_qu
         while answered.load(Ordering::Relaxed) < 48 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        proxy.fall_silent();
+        proxy.stop_forwarding();
         is_silent.cancel();
     };
     // A query times out after 30 s; 30 s more for a machine under load.

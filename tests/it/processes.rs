@@ -160,7 +160,7 @@ fn without_the_required_sandbox_no_process_starts() {
         sandbox: "require",
         missing_call: libc::SYS_landlock_create_ruleset,
     };
-    let required = "RUSHES_SANDBOX=require, and media children cannot work, locked in, on this machine";
+    let required = "RUSHES_SANDBOX=require, but media children cannot enter the whole sandbox on this machine";
     for (role, kernel, expected) in [
         ("worker", no_landlock, [required, "landlock: false, seccomp: true"]),
         ("up", no_landlock, [required, "landlock: false, seccomp: true"]),
@@ -303,7 +303,9 @@ async fn the_sweeper_removes_expired_keys_and_trash_and_nothing_else() {
     let bytes = futures::stream::iter([Ok::<_, std::convert::Infallible>(bytes::Bytes::from_static(tests::MP4))]);
     app.storage.put_stream(&orphan, bytes, None, 1_000).await.unwrap();
     let due = Duration::ZERO;
-    entity::trash::put(&app.db, &[orphan.to_string()], due).await.unwrap();
+    entity::trash::add_keys(&app.db, &[orphan.to_string()], due)
+        .await
+        .unwrap();
 
     let _worker = Server::start_in("worker", app.directory.path(), &app.environment);
     let begun = Instant::now();

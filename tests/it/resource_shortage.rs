@@ -56,7 +56,7 @@ async fn a_task_of_a_worker_without_free_descriptors_is_released_without_a_failu
     caller.processed(&clip(0.2, directory), &[("recipe", POSTER)]).await;
     limit_descriptors(&worker, 8);
     let task = caller.task(&clip(0.24, directory), &[("recipe", POSTER)]).await;
-    wait_for_log(&worker, "given back: it could not be tried").await;
+    wait_for_log(&worker, "postponed: out of resources").await;
     let waiting = caller.get(&format!("/api/tasks/{task}")).await.body;
     assert_eq!(waiting["failures"], 0, "{waiting}");
     limit_descriptors(&worker, 1_024);

@@ -2,7 +2,7 @@
 
 use crate::backing_services;
 use crate::caller::Caller;
-use backend::{Alive, AppState, Config, Secret, Secrets, Serving};
+use backend::{AppState, Config, ProcessHealth, Secret, Secrets, ServerConfig};
 use background::Background;
 use domain::protocol::{Depth, SandboxMode};
 use entity::DatabaseConnection;
@@ -28,7 +28,7 @@ pub struct Options {
     /// Changes the settings of the worker; with `None` no worker runs.
     pub worker: Option<fn(&mut worker::Settings)>,
     /// Limits of connections and requests.
-    pub serving: Serving,
+    pub serving: ServerConfig,
 }
 
 impl Default for Options {
@@ -36,7 +36,7 @@ impl Default for Options {
         Self {
             config: |_| {},
             worker: Some(|_| {}),
-            serving: Serving::default(),
+            serving: ServerConfig::default(),
         }
     }
 }
@@ -102,7 +102,7 @@ impl TestApp {
         });
         (options.config)(&mut config);
         let limits = config.limits;
-        let alive = Alive::default();
+        let alive = ProcessHealth::default();
         let (shutdown, background) = (alive.shutdown.clone(), alive.background.clone());
         let state =
             AppState::new(db.clone(), storage.clone(), queue.clone(), config, alive.clone()).with_metrics(metrics());
@@ -205,14 +205,14 @@ fn files_below(directory: &Path, found: &mut Vec<PathBuf>) {
 
 fn worker_settings(limits: domain::Limits) -> worker::Settings {
     worker::Settings {
-        tasks: 2,
+        max_tasks: 2,
         threads: 2,
         limits,
         sandbox: SandboxMode::Require,
-        depth: Depth::Fast,
+        verify_depth: Depth::Fast,
         child_memory_bytes: 8 << 30,
         child: ChildSettings::new(executable()),
-        grace: Duration::from_secs(5),
+        shutdown_grace: Duration::from_secs(5),
     }
 }
 

@@ -100,9 +100,9 @@ impl TestApp {
     }
 
     async fn succeed(&self, claimed: &task::Model, outputs: Vec<output::New>) {
-        let result = task::Made {
+        let result = task::AttemptResult {
             outputs,
-            findings: trace::Findings::default(),
+            record: trace::AttemptRecord::default(),
             fingerprint: format!("task {}", claimed.id),
         };
         let claim = Claim::of(claimed);

@@ -14,7 +14,7 @@ use crate::process_task;
 use background::Background;
 use domain::ClaimPolicy;
 use entity::task::{self, Claim, LEASE, Model};
-use entity::{DbErr, in_time};
+use entity::{DbErr, with_timeout};
 use futures::FutureExt;
 use queue::Wakeups;
 use std::panic::AssertUnwindSafe;
@@ -28,17 +28,17 @@ use tokio_util::task::TaskTracker;
 /// Interval in which an idle process looks for due tasks, and pause after an error.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Processes tasks until `shutdown`, at most `settings.tasks` at the same time. Returns when those in progress have
+/// Processes tasks until `shutdown`, at most `settings.max_tasks` at the same time. Returns when those in progress have
 /// ended.
 pub(crate) async fn run(env: Env, shutdown: CancellationToken, background: &Background) {
     let wakeups = env.queue.listen(shutdown.clone(), background.clone());
     let attempts = Attempts {
-        slots: Arc::new(Semaphore::new(env.settings.tasks.max(1))),
+        slots: Arc::new(Semaphore::new(env.settings.max_tasks.max(1))),
         claims: ActiveClaims::default(),
         tracker: TaskTracker::new(),
     };
     background
-        .keep("worker", || claim_loop(&env, &attempts, &wakeups, &shutdown))
+        .supervise("worker", || claim_loop(&env, &attempts, &wakeups, &shutdown))
         .await;
     attempts.tracker.close();
     attempts.tracker.wait().await;
@@ -103,12 +103,12 @@ impl Claimer {
         let (db, worker) = (&self.env.db, self.env.scratch.worker());
         if Instant::now() < self.uncertain_until {
             let active = self.active.all();
-            let released = in_time(QUERY_TIMEOUT, task::release_others(db, worker, &active)).await?;
+            let released = with_timeout(QUERY_TIMEOUT, task::release_unknown(db, worker, &active)).await?;
             if released > 0 {
                 tracing::warn!(released, "released tasks whose claim was not acknowledged");
             }
         }
-        let claimed = in_time(QUERY_TIMEOUT, task::claim_next(db, self.policy, worker)).await;
+        let claimed = with_timeout(QUERY_TIMEOUT, task::claim_next(db, self.policy, worker)).await;
         if claimed.is_err() {
             self.uncertain_until = Instant::now() + LEASE;
         }

@@ -2,7 +2,7 @@
 
 use crate::failures::{internal, postponed};
 use domain::Failure;
-use entity::{DbErr, in_time};
+use entity::{DbErr, with_timeout};
 use std::time::Duration;
 
 /// Timeout of one query. Several retries fit into one lease.
@@ -18,7 +18,7 @@ pub(crate) const OUTAGE_TIMEOUT: Duration = Duration::from_secs(120);
 /// [`FailureKind::Postponed`](domain::FailureKind::Postponed) when the database is away, times out or lacks a resource.
 /// The cause is logged only.
 pub(crate) async fn query<T>(query: impl Future<Output = Result<T, DbErr>>) -> Result<T, Failure> {
-    in_time(QUERY_TIMEOUT, query).await.map_err(|error| {
+    with_timeout(QUERY_TIMEOUT, query).await.map_err(|error| {
         if entity::is_unavailable(&error) || entity::is_exhausted(&error) {
             tracing::warn!(%error, "the database is away");
             postponed("the database did not answer")

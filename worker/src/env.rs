@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Maximum number of tasks that are processed at the same time.
-    pub tasks: usize,
+    pub max_tasks: usize,
     /// Maximum number of threads per task.
     pub threads: u32,
     /// Limits of sources and tasks.
@@ -23,13 +23,13 @@ pub struct Settings {
     /// Behavior when the kernel does not support the whole sandbox.
     pub sandbox: SandboxMode,
     /// How much of each output is decoded to verify it.
-    pub depth: Depth,
+    pub verify_depth: Depth,
     /// Memory limit of one child in bytes; see [`domain::protocol::Session`].
     pub child_memory_bytes: u64,
     /// Executable and timeouts of media children.
     pub child: ChildSettings,
     /// Time for tasks in progress after a shutdown began; then they are released.
-    pub grace: Duration,
+    pub shutdown_grace: Duration,
 }
 
 /// The environment of a worker: connections, directories, settings and the spare child. Cheap to clone.

@@ -4,7 +4,7 @@
 //!
 //! | error | class |
 //! |---|---|
-//! | no file descriptors, processes or memory left, or the database is away ([`postponed`]) | `Postponed`, not counted |
+//! | no file descriptors, processes or memory left, or no database ([`postponed`]) | `Postponed`, not counted |
 //! | storage while an input is fetched ([`storage`]) | `Infrastructure` |
 //! | storage while an output is stored ([`storage`]) | `Transfer` |
 //! | the scratch directory is full ([`io`]) | `Infrastructure`, code `storage_full` |
@@ -68,7 +68,7 @@ pub(crate) fn storage(error: &storage::Error, kind: FailureKind) -> Failure {
         | storage::Error::OutOfRange { .. }
         | storage::Error::Unavailable { .. }
         | storage::Error::LocalFile { .. }
-        | storage::Error::BadUrl { .. } => Code::StorageFailed,
+        | storage::Error::InvalidUrl { .. } => Code::StorageFailed,
     };
     Failure::new(kind, code, "a file could not be read or stored")
 }

@@ -17,7 +17,7 @@
 use crate::database::QUERY_TIMEOUT;
 use domain::protocol::Progress;
 use entity::task::{Claim, LEASE};
-use entity::{DatabaseConnection, in_time};
+use entity::{DatabaseConnection, with_timeout};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -47,7 +47,7 @@ pub(crate) async fn renew_until_lost(db: &DatabaseConnection, claim: Claim, mut 
             .flatten();
         // The lease starts when the database runs the query, which is not before this moment.
         let started = Instant::now();
-        match in_time(QUERY_TIMEOUT, claim.beat(db, written)).await {
+        match with_timeout(QUERY_TIMEOUT, claim.renew(db, written)).await {
             Ok(true) => renewed_at = started,
             Ok(false) => return tracing::info!("the claim is lost: the task was canceled, removed or claimed again"),
             Err(error) if renewed_at.elapsed() > LEASE => {

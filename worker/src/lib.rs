@@ -44,14 +44,14 @@ pub async fn run(env: Env, shutdown: CancellationToken, background: Background) 
     let sweeper = sweeper::run(env.clone(), shutdown.clone(), background.clone());
     let sweeper = AbortOnDropHandle::new(tokio::spawn(sweeper));
     let release = env.release.clone();
-    let (grace, shutdown_begun, tasks) = (env.settings.grace, shutdown.clone(), background.clone());
+    let (grace, shutdown_begun, tasks) = (env.settings.shutdown_grace, shutdown.clone(), background.clone());
     let shutdown_timer = AbortOnDropHandle::new(tokio::spawn(async move {
         let timer = || async {
             shutdown_begun.cancelled().await;
             wait_for_tasks(grace).await;
             release.cancel();
         };
-        tasks.keep("grace", timer).await;
+        tasks.supervise("grace", timer).await;
     }));
     claims::run(env, shutdown, &background).await;
     drop((shutdown_timer, sweeper));

@@ -3,7 +3,7 @@
 use domain::plan::Sample;
 use domain::{Failure, TaskId};
 use entity::task;
-use entity::trace::Findings;
+use entity::trace::AttemptRecord;
 
 /// The outcome of an attempt, which decides how its task goes on.
 pub(crate) enum Outcome {
@@ -12,7 +12,7 @@ pub(crate) enum Outcome {
     /// The outputs of an earlier task with the same fingerprint were shared. Its row is written already.
     Reused(TaskId),
     /// The attempt failed; with its report so far.
-    Failed(Failure, Findings),
+    Failed(Failure, AttemptRecord),
     /// The claim was lost: the task was canceled or removed, or the lease expired. The row is not written.
     Lost,
     /// The worker shuts down: the task goes back to waiting.
@@ -22,7 +22,7 @@ pub(crate) enum Outcome {
 /// The result of a successful attempt.
 pub(crate) struct Rendered {
     /// Stored outputs, report and fingerprint.
-    pub(crate) result: task::Made,
+    pub(crate) result: task::AttemptResult,
     pub(crate) cost: Option<MeasuredCost>,
 }
 

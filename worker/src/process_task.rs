@@ -97,9 +97,9 @@ async fn work(
         progress,
     };
     let Rendering { outputs, report, cost } = renderer.run(report).await?;
-    let result = task::Made {
+    let result = task::AttemptResult {
         outputs,
-        findings: report,
+        record: report,
         fingerprint,
     };
     Ok(Outcome::Rendered(Box::new(Rendered { result, cost })))

@@ -23,8 +23,8 @@ use domain::plan::{retell, unfit, verify};
 use domain::probe::Unfit;
 use domain::protocol::{Checked, Depth, Phase, Progress, Report, SandboxStatus};
 use domain::{Code, Failure, FailureKind, Plan, Probe, Recipe};
-use entity::trace::Findings;
-use entity::{in_time, output, source, task};
+use entity::trace::AttemptRecord;
+use entity::{output, source, task, with_timeout};
 use std::path::Path;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -46,7 +46,7 @@ pub(crate) struct Renderer<'a> {
 pub(crate) struct Rendering {
     /// Rows of the stored outputs, not written yet.
     pub(crate) outputs: Vec<output::New>,
-    pub(crate) report: Findings,
+    pub(crate) report: AttemptRecord,
     pub(crate) cost: Option<MeasuredCost>,
 }
 
@@ -130,7 +130,7 @@ impl Renderer<'_> {
             report: &pass.report,
             outputs: &outputs,
             sandbox: &pass.sandbox,
-            depth: self.env.settings.depth,
+            depth: self.env.settings.verify_depth,
             bytes_in: self.bytes_in(),
         };
         let report = std::mem::replace(report, ReportBuilder::new());
@@ -226,7 +226,7 @@ impl Renderer<'_> {
     /// Timeout of the verification. With [`Depth::Full`] all outputs are decoded.
     fn verify_timeout(&self, plan: &Plan) -> Duration {
         let settings = &self.env.settings;
-        match settings.depth {
+        match settings.verify_depth {
             Depth::Fast => settings.child.probe_timeout,
             Depth::Full => wall_limit(&[], plan).max(settings.child.probe_timeout),
         }
@@ -248,7 +248,7 @@ impl Renderer<'_> {
             let Ok(probe) = serde_json::to_value(probe) else {
                 continue;
             };
-            if let Err(error) = in_time(QUERY_TIMEOUT, source::set_probe(&self.env.db, row.id, probe)).await {
+            if let Err(error) = with_timeout(QUERY_TIMEOUT, source::set_probe(&self.env.db, row.id, probe)).await {
                 tracing::warn!(%error, "failed to store the probe of a source");
             }
         }

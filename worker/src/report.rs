@@ -5,7 +5,7 @@ use domain::plan::{Cost, Sample, Warning, WarningCode, predict};
 use domain::protocol::{Depth, Report, SandboxStatus};
 use domain::{Plan, Probe};
 use entity::output;
-use entity::trace::Findings;
+use entity::trace::AttemptRecord;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
 
@@ -54,17 +54,17 @@ impl ReportBuilder {
     }
 
     /// The report of a failed attempt.
-    pub(crate) fn unfinished(self) -> Findings {
+    pub(crate) fn unfinished(self) -> AttemptRecord {
         let mut report = self.fields;
         report.insert("timings".to_owned(), self.timings.into());
-        Findings {
+        AttemptRecord {
             report: report.into(),
             plan: self.plan,
         }
     }
 
     /// The report of a successful attempt, and its cost.
-    pub(crate) fn finished(mut self, work: &FinishedWork<'_>) -> (Findings, Option<MeasuredCost>) {
+    pub(crate) fn finished(mut self, work: &FinishedWork<'_>) -> (AttemptRecord, Option<MeasuredCost>) {
         let predicted = self.predicted.take();
         let bytes_out: u64 = work.outputs.iter().map(|output| output.bytes).sum();
         let wall_s = Duration::from_millis(work.report.wall_ms).as_secs_f64();

@@ -33,7 +33,7 @@ impl Env {
             max_cpu_s: wall_limit_s(settings.limits.max_duration_us) * u64::from(settings.threads.max(1)),
             max_file_bytes: settings.limits.max_upload_bytes.saturating_mul(4),
             threads: settings.threads,
-            depth: settings.depth,
+            depth: settings.verify_depth,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::outcome::{Outcome, Rendered};
 use crate::store;
 use domain::{Failure, FailureKind};
 use entity::task::{Claim, Model};
-use entity::{DatabaseTransaction, DbErr, cost, in_time};
+use entity::{DatabaseTransaction, DbErr, cost, with_timeout};
 use std::time::{Duration, Instant};
 
 /// First pause before a retry; it doubles up to [`RETRY_PAUSE_MAX`].
@@ -77,7 +77,7 @@ async fn write(env: &Env, task: &Model, outcome: &Outcome) -> Result<bool, DbErr
             Outcome::Released => claim.release(&env.db, Duration::ZERO).await,
         }
     };
-    in_time(QUERY_TIMEOUT, write).await
+    with_timeout(QUERY_TIMEOUT, write).await
 }
 
 /// Delay of the next attempt; `None` when this was the last one.
@@ -119,7 +119,7 @@ fn log(outcome: &Outcome, was_held: bool, duration: Duration) {
             );
         }
         Outcome::Failed(failure, _) if failure.kind == FailureKind::Postponed => {
-            tracing::warn!(took_ms, detail = failure.detail, "given back: it could not be tried");
+            tracing::warn!(took_ms, detail = failure.detail, "postponed: out of resources");
         }
         Outcome::Failed(failure, _) => {
             metrics::counter!("rushes_task_failures_total", "code" => failure.code.as_str()).increment(1);
@@ -139,7 +139,7 @@ mod tests {
     use domain::account::{Email, Username};
     use domain::protocol::{Depth, SandboxMode};
     use domain::{ClaimPolicy, Code, Limits};
-    use entity::trace::Findings;
+    use entity::trace::AttemptRecord;
     use entity::{output, source, task, user};
     use queue::Queue;
     use std::path::Path;
@@ -152,14 +152,14 @@ mod tests {
         migration::run(&db).await.unwrap();
         let files = format!("file://{}/objects", home.display());
         let settings = Settings {
-            tasks: 1,
+            max_tasks: 1,
             threads: 1,
             limits: Limits::default(),
             sandbox: SandboxMode::BestEffort,
-            depth: Depth::Fast,
+            verify_depth: Depth::Fast,
             child_memory_bytes: 1 << 30,
             child: ChildSettings::new("/bin/false".into()),
-            grace: Duration::ZERO,
+            shutdown_grace: Duration::ZERO,
         };
         Env::new(
             db,
@@ -211,9 +211,9 @@ mod tests {
             duration_ms: None,
             entry: None,
         };
-        let result = task::Made {
+        let result = task::AttemptResult {
             outputs: vec![output],
-            findings: Findings {
+            record: AttemptRecord {
                 report: serde_json::Value::Null,
                 plan: None,
             },
@@ -227,7 +227,7 @@ mod tests {
         let key = Key::output(claim.task, claim.attempt, &FileName::parse("video.mp4").unwrap());
         let file = home.join("output");
         std::fs::write(&file, "data").unwrap();
-        env.storage.adopt(&key, &file).await.unwrap();
+        env.storage.put_file(&key, &file).await.unwrap();
         key
     }
 

@@ -16,7 +16,7 @@ use domain::plan::{Content, PlannedOutput};
 use domain::protocol::Checked;
 use domain::{Failure, FailureKind, Plan};
 use entity::task::{Claim, Model};
-use entity::{in_time, output, trash};
+use entity::{output, trash, with_timeout};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ pub(crate) async fn announce(env: &Env, task: &Model, plan: &Plan) -> Result<Vec
     let keys: Vec<String> = targets.iter().map(key).collect();
     let started = Instant::now();
     // Waiting costs less than rendering again. If the lease expires in this time, the attempt is dropped.
-    while let Err(error) = in_time(QUERY_TIMEOUT, trash::put(&env.db, &keys, UNNAMED_TTL)).await {
+    while let Err(error) = with_timeout(QUERY_TIMEOUT, trash::add_keys(&env.db, &keys, UNNAMED_TTL)).await {
         tracing::warn!(%error, "failed to put the keys of new outputs on the trash list");
         if started.elapsed() > OUTAGE_TIMEOUT {
             return Err(postponed("the database did not answer"));
@@ -142,7 +142,7 @@ fn list_set(directory: &Path) -> Result<Vec<(FileName, PathBuf)>, Failure> {
 async fn store_file(env: &Env, key: &Key, path: &Path) -> Result<Stored, Failure> {
     let mut pause = UPLOAD_RETRY_PAUSE;
     for _ in 1..UPLOAD_TRIES {
-        match env.storage.adopt(key, path).await {
+        match env.storage.put_file(key, path).await {
             Ok(stored) => return Ok(stored),
             Err(error) => tracing::warn!(%error, %key, "failed to store an output; retrying"),
         }
@@ -150,7 +150,7 @@ async fn store_file(env: &Env, key: &Key, path: &Path) -> Result<Stored, Failure
         pause *= 3;
     }
     env.storage
-        .adopt(key, path)
+        .put_file(key, path)
         .await
         .map_err(|error| failures::storage(&error, FailureKind::Transfer))
 }

@@ -8,7 +8,7 @@
 
 use crate::env::Env;
 use background::Background;
-use entity::{DatabaseTransaction, DbErr, idempotency, in_time, task, trash};
+use entity::{DatabaseTransaction, DbErr, idempotency, task, trash, with_timeout};
 use std::time::Duration;
 use storage::Target;
 use tokio_util::sync::CancellationToken;
@@ -32,8 +32,8 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Runs both background tasks until `shutdown`.
 pub(crate) async fn run(env: Env, shutdown: CancellationToken, background: Background) {
     tokio::join!(
-        background.keep("sweeper", || sweep_loop(&env, &shutdown)),
-        background.keep("trash", || trash_loop(&env, &shutdown)),
+        background.supervise("sweeper", || sweep_loop(&env, &shutdown)),
+        background.supervise("trash", || trash_loop(&env, &shutdown)),
     );
 }
 
@@ -42,7 +42,7 @@ async fn sweep_loop(env: &Env, shutdown: &CancellationToken) {
     while !shutdown.is_cancelled() {
         if !is_reclaimed {
             let dead = env.scratch.dead();
-            is_reclaimed = log_error(&return_tasks(env, async |db| task::reclaim(db, dead).await).await);
+            is_reclaimed = log_error(&return_tasks(env, async |db| task::return_tasks_of(db, dead).await).await);
         }
         log_error(&return_tasks(env, async |db| task::sweep(db).await).await);
         let pause = if is_reclaimed {
@@ -58,7 +58,11 @@ async fn trash_loop(env: &Env, shutdown: &CancellationToken) {
     while !shutdown.is_cancelled() {
         let round = async {
             log_error(&remove_due_files(env).await);
-            log_error(&in_time(QUERY_TIMEOUT, idempotency::forget(&env.db)).await.map(drop));
+            log_error(
+                &with_timeout(QUERY_TIMEOUT, idempotency::delete_expired(&env.db))
+                    .await
+                    .map(drop),
+            );
         };
         shutdown.run_until_cancelled(Box::pin(round)).await;
         shutdown.run_until_cancelled(tokio::time::sleep(TRASH_INTERVAL)).await;
@@ -76,18 +80,18 @@ fn log_error(result: &Result<(), DbErr>) -> bool {
 /// Runs a write that returns tasks of workers that are gone, and wakes a worker for them.
 async fn return_tasks(
     env: &Env,
-    write: impl AsyncFnOnce(&DatabaseTransaction) -> Result<task::Swept, DbErr>,
+    write: impl AsyncFnOnce(&DatabaseTransaction) -> Result<task::SweepCounts, DbErr>,
 ) -> Result<(), DbErr> {
-    let swept = in_time(QUERY_TIMEOUT, entity::write(&env.db, write)).await?;
-    if swept == task::Swept::default() {
+    let swept = with_timeout(QUERY_TIMEOUT, entity::write(&env.db, write)).await?;
+    if swept == task::SweepCounts::default() {
         return Ok(());
     }
     tracing::warn!(
         returned = swept.returned,
-        given_up = swept.given_up,
+        failed = swept.failed,
         "returned tasks of workers that are gone"
     );
-    metrics::counter!("rushes_leases_expired_total").increment(swept.returned + swept.given_up);
+    metrics::counter!("rushes_leases_expired_total").increment(swept.returned + swept.failed);
     if let Err(error) = env.queue.wake().await {
         tracing::debug!(error = format!("{error:#}"), "failed to wake a worker");
     }
@@ -96,18 +100,18 @@ async fn return_tasks(
 
 /// Removes one batch of files that are due on the trash list.
 async fn remove_due_files(env: &Env) -> Result<(), DbErr> {
-    let keys = in_time(QUERY_TIMEOUT, trash::due(&env.db, REMOVE_BATCH)).await?;
+    let keys = with_timeout(QUERY_TIMEOUT, trash::due(&env.db, REMOVE_BATCH)).await?;
     for key in keys {
         let removed = match Target::parse(&key) {
             Ok(target) => env.storage.remove(&target).await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         match removed {
-            Ok(()) => in_time(QUERY_TIMEOUT, trash::keep(&env.db, &key)).await?,
+            Ok(()) => with_timeout(QUERY_TIMEOUT, trash::remove_key(&env.db, &key)).await?,
             Err(error) => {
                 tracing::warn!(key, error, "failed to remove a file; it stays on the trash list");
                 // Later, so that it does not keep other files from being removed.
-                in_time(QUERY_TIMEOUT, trash::put(&env.db, &[key], REMOVE_RETRY_DELAY)).await?;
+                with_timeout(QUERY_TIMEOUT, trash::add_keys(&env.db, &[key], REMOVE_RETRY_DELAY)).await?;
             }
         }
     }

@@ -24,7 +24,7 @@
 
 use super::expiring_map::ExpiringMap;
 use super::pool::Priority;
-use crate::config::{Rate, Throttle};
+use crate::config::{Rate, RateLimits};
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -37,7 +37,7 @@ const REMEMBERED_WAITS: u32 = 10;
 
 /// Counts and limits attempts to sign up and to log in.
 pub(crate) struct AttemptLimiter {
-    rules: Throttle,
+    rules: RateLimits,
     tables: Mutex<Tables>,
     hash: RandomState,
 }
@@ -82,7 +82,7 @@ impl LoginAttempt {
 }
 
 impl AttemptLimiter {
-    pub(crate) fn new(rules: Throttle) -> Self {
+    pub(crate) fn new(rules: RateLimits) -> Self {
         Self {
             rules,
             tables: Mutex::new(Tables::new(ENTRIES_MAX)),
@@ -221,7 +221,7 @@ impl Rate {
     }
 }
 
-impl Throttle {
+impl RateLimits {
     /// The state after one more failure.
     fn after_failure(&self, failures: u32, now: Instant) -> FailedLogins {
         let failures = failures.saturating_add(1);

@@ -50,11 +50,11 @@ impl FromRequestParts<AppState> for Owned<task::Model> {
     }
 }
 
-impl FromRequestParts<AppState> for Owned<task::Whole> {
+impl FromRequestParts<AppState> for Owned<task::TaskDetails> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
-        find_owned(parts, state, async |user, id| state.task_loader.whole(user, id).await).await
+        find_owned(parts, state, async |user, id| state.task_loader.load(user, id).await).await
     }
 }
 
@@ -77,7 +77,7 @@ async fn find_owned<T>(
 }
 
 async fn check_exists(user: UserId, state: &AppState) -> Result<UserId, Error> {
-    if state.in_time(entity::user::exists(&state.db, user)).await? {
+    if state.with_timeout(entity::user::exists(&state.db, user)).await? {
         Ok(user)
     } else {
         Err(Code::TokenInvalid.into())

@@ -1,7 +1,7 @@
 //! Health checks: `/api/health` for people, `/readyz` for load balancers, `/livez` for supervisors.
 
 use crate::reply::Message;
-use crate::{Alive, AppState};
+use crate::{AppState, ProcessHealth};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -70,7 +70,12 @@ pub(crate) struct Readiness {
 
 impl Readiness {
     /// Asks all parts.
-    pub(crate) async fn check(db: &DatabaseConnection, storage: &Storage, queue: &Queue, alive: &Alive) -> Self {
+    pub(crate) async fn check(
+        db: &DatabaseConnection,
+        storage: &Storage,
+        queue: &Queue,
+        alive: &ProcessHealth,
+    ) -> Self {
         let database = tokio::time::timeout(DATABASE_TIMEOUT, entity::ready(db));
         let (database, storage, queue) = tokio::join!(database, storage.ready(), queue.ready());
         for error in [
@@ -80,8 +85,8 @@ impl Readiness {
             error.inspect(|error| tracing::warn!(error, "the database or the storage does not answer"));
         }
         let (database, storage, queue) = (matches!(database, Ok(Ok(()))), storage.is_ok(), queue.is_ok());
-        let storage = storage && !alive.files.is_moved();
-        let (background, stopping) = (alive.background.is_well(), alive.shutdown.is_cancelled());
+        let storage = storage && !alive.files.is_changed();
+        let (background, stopping) = (alive.background.is_healthy(), alive.shutdown.is_cancelled());
         Self {
             ready: database && storage && queue && background && !stopping,
             database,

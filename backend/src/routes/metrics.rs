@@ -7,7 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
 use domain::Status;
-use entity::{DatabaseConnection, in_time, task};
+use entity::{DatabaseConnection, task, with_timeout};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(crate) async fn metrics(State(state): State<AppState>) -> Result<Response, E
 /// Sets the gauges of the number of tasks by status and the age of the oldest waiting task, from the database. Without
 /// an answer of the database they become NaN, because an outdated number would mislead.
 pub(crate) async fn count_tasks(db: &DatabaseConnection) {
-    let counted = in_time(QUERY_TIMEOUT, task::count_by_status(db)).await;
+    let counted = with_timeout(QUERY_TIMEOUT, task::count_by_status(db)).await;
     if let Err(error) = &counted {
         tracing::warn!(%error, "failed to count the tasks");
     }
@@ -41,7 +41,7 @@ pub(crate) async fn count_tasks(db: &DatabaseConnection) {
             .map_or(f64::NAN, f64::from);
         metrics::gauge!("rushes_tasks", "status" => status.as_str()).set(count);
     }
-    let oldest = in_time(QUERY_TIMEOUT, task::oldest_waiting(db)).await;
+    let oldest = with_timeout(QUERY_TIMEOUT, task::oldest_due_created_at(db)).await;
     let age_s = oldest.map_or(f64::NAN, |oldest| {
         let age = oldest.map(|oldest| Utc::now().signed_duration_since(oldest).to_std());
         age.map_or(0.0, |age| age.unwrap_or_default().as_secs_f64())

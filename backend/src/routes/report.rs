@@ -40,7 +40,7 @@ problems!(ReportProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound
 pub(crate) async fn show(
     State(state): State<AppState>,
     context: ViewContext,
-    Owned(mut task): Owned<task::Whole>,
+    Owned(mut task): Owned<task::TaskDetails>,
 ) -> Result<Json<Bundle>, Error> {
     let report = task.task.report.take().ok_or(Code::ReportNotReady)?;
     let probe = task.source.probe.clone();

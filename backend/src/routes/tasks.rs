@@ -93,7 +93,7 @@ pub(crate) async fn list(
 pub(crate) async fn show(
     State(state): State<AppState>,
     context: ViewContext,
-    Owned(task): Owned<task::Whole>,
+    Owned(task): Owned<task::TaskDetails>,
 ) -> Json<TaskView> {
     Json(view(&state, &context, task))
 }
@@ -167,7 +167,7 @@ async fn create_retry(
             return Err(Code::TaskNotRetryable.into());
         }
         check_names(db, user, &recipe).await?;
-        let retry = task::again(db, &task).await?;
+        let retry = task::create_retry(db, &task).await?;
         let view = view_without_outputs(state, context, retry.clone(), source);
         guard.store_reply(db, &Fingerprint::default(), &view).await?;
         Ok::<_, Error>((retry, view))
@@ -205,7 +205,9 @@ pub(crate) async fn remove(
 pub(crate) async fn remove_file(state: &AppState, key: &str) {
     let Ok(target) = Target::parse(key) else { return };
     let removed = match state.storage.remove(&target).await {
-        Ok(()) => entity::trash::keep(&state.db, key).await.map_err(anyhow::Error::from),
+        Ok(()) => entity::trash::remove_key(&state.db, key)
+            .await
+            .map_err(anyhow::Error::from),
         Err(error) => Err(error.into()),
     };
     if let Err(error) = removed {
@@ -248,7 +250,7 @@ impl FromRequestParts<AppState> for ViewContext {
 }
 
 /// The view of a task, with new signed links to its outputs.
-pub(crate) fn view(state: &AppState, context: &ViewContext, task: task::Whole) -> TaskView {
+pub(crate) fn view(state: &AppState, context: &ViewContext, task: task::TaskDetails) -> TaskView {
     let (now, playing) = (Utc::now(), playing_time(&task.outputs));
     let link = |task: &task::Model, output: &output::Model| {
         let path = state.links.path(task, output, playing, now);
@@ -260,5 +262,5 @@ pub(crate) fn view(state: &AppState, context: &ViewContext, task: task::Whole) -
 /// The view of a task that has no outputs yet.
 fn view_without_outputs(state: &AppState, context: &ViewContext, task: task::Model, source: source::Model) -> TaskView {
     let outputs = Vec::new();
-    view(state, context, task::Whole { task, source, outputs })
+    view(state, context, task::TaskDetails { task, source, outputs })
 }

@@ -99,7 +99,7 @@ impl Form {
                 }
                 "preset" => match part.text(Code::PresetUnknown).await?.trim() {
                     "" => continue,
-                    name => state.in_time(RecipeChoice::preset(state, user, name)).await?,
+                    name => state.with_timeout(RecipeChoice::preset(state, user, name)).await?,
                 },
                 "recipe" => match part.text(Code::RecipeInvalid).await?.trim() {
                     "" => continue,
@@ -119,7 +119,7 @@ impl Form {
             // The transaction that creates the task checks this again. The check here saves a client that sends the
             // file last from sending it in vain.
             if let RecipeChoice::Preset(_, recipe) | RecipeChoice::Own(recipe) = &choice {
-                state.in_time(check_names(&state.db, user, recipe)).await?;
+                state.with_timeout(check_names(&state.db, user, recipe)).await?;
             }
         }
         Ok(choice)

@@ -45,7 +45,9 @@ impl NewFile {
         S: Stream<Item = Result<Bytes, Error>>,
     {
         let keys = [key.to_string()];
-        state.in_time(trash::put(&state.db, &keys, ABANDONED_AFTER)).await?;
+        state
+            .with_timeout(trash::add_keys(&state.db, &keys, ABANDONED_AFTER))
+            .await?;
         let stored = state.storage.put_stream(&key, stream, declared_bytes, limit_bytes);
         match stored.await {
             Ok(stored) => Ok(Self {
@@ -73,7 +75,7 @@ impl NewFile {
 
     /// Runs the transaction that creates the row: keeps the file when it commits, removes the file when it does not.
     pub(crate) async fn commit<T>(self, write: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let written = self.state.in_time(write).await;
+        let written = self.state.with_timeout(write).await;
         match &written {
             Ok(_) => self.keep(),
             // The commit may have succeeded although its acknowledgment was lost.
@@ -123,7 +125,7 @@ async fn remove(state: &AppState, key: &Key) {
 
 /// Takes the key of a removed file off the trash list.
 async fn unlist(state: &AppState, key: &Key) {
-    if let Err(error) = state.in_time(trash::keep(&state.db, key.as_str())).await {
+    if let Err(error) = state.with_timeout(trash::remove_key(&state.db, key.as_str())).await {
         tracing::debug!(%error, "failed to take a removed file off the trash list");
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! *Mechanism.* [`claim_next`](super::claim_next) sets `processing`, increments `attempt` and sets a lease of [`LEASE`]
 //! on the database clock, in one statement. The worker holds the result as a [`Claim`] and renews the lease with every
-//! report of its progress ([`Claim::beat`]). An attempt ends with [`Claim::succeed`], [`Claim::reuse`], [`Claim::fail`]
+//! report of its progress ([`Claim::renew`]). An attempt ends with [`Claim::succeed`], [`Claim::reuse`], [`Claim::fail`]
 //! or [`Claim::release`]. If the lease expires, [`sweep`](super::sweep) ends the attempt as failed.
 //!
 //! *Invariants.*
@@ -15,7 +15,7 @@
 //! - No transaction or lock is held while a worker works. Its only ties to the database are the lease and the attempt.
 //! - A final status, the published outputs and the event are committed together.
 //! - A commit may have happened although its reply was lost. [`Claim::has_succeeded`] tells; a lost claim is returned
-//!   by [`release_others`](super::release_others).
+//!   by [`release_unknown`](super::release_unknown).
 //!
 //! *Rejected.* Ownership by a message of the queue: losing Redis would lose the ownership. Row locks held during the
 //! work: they end with the connection, and a long transaction keeps Postgres from removing dead rows. The clocks of
@@ -23,7 +23,7 @@
 
 use super::transition::{record_final, set_final, set_waiting};
 use super::{Column, Entity, Model, TaskStatus};
-use crate::trace::{self, Findings};
+use crate::trace::{self, AttemptRecord};
 use crate::{RawJson, output, source, user};
 use domain::{Failure, Status, TaskId};
 use sea_orm::entity::prelude::*;
@@ -36,11 +36,11 @@ pub const LEASE: Duration = Duration::from_secs(30);
 
 /// The result of a successful attempt: stored outputs, report and fingerprint.
 #[derive(Clone, Debug)]
-pub struct Made {
+pub struct AttemptResult {
     /// The verified and stored outputs, the main one first.
     pub outputs: Vec<output::New>,
     /// The report and the plan.
-    pub findings: Findings,
+    pub record: AttemptRecord,
     /// Hash of everything that determines the outputs; see [`Model::fingerprint`].
     pub fingerprint: String,
 }
@@ -76,7 +76,7 @@ impl Claim {
     ///
     /// # Errors
     /// Any database error.
-    pub async fn beat(self, db: &impl ConnectionTrait, progress: Option<Json>) -> Result<bool, DbErr> {
+    pub async fn renew(self, db: &impl ConnectionTrait, progress: Option<Json>) -> Result<bool, DbErr> {
         let update = self
             .update()
             .col_expr(Column::LeaseUntilMs, crate::in_ms(db, crate::millis(LEASE)));
@@ -92,10 +92,10 @@ impl Claim {
     ///
     /// # Errors
     /// Any database error.
-    pub async fn succeed(self, db: &DatabaseTransaction, made: Made) -> Result<bool, DbErr> {
-        let Made {
+    pub async fn succeed(self, db: &DatabaseTransaction, made: AttemptResult) -> Result<bool, DbErr> {
+        let AttemptResult {
             outputs,
-            findings: Findings { report, plan },
+            record: AttemptRecord { report, plan },
             fingerprint,
         } = made;
         let update = set_final(self.update(), TaskStatus::Processed)
@@ -148,10 +148,10 @@ impl Claim {
         }
         let trace = trace::of_task(db, earlier.id).await?;
         let plan = trace.and_then(|trace| trace.plan);
-        let made = Made {
+        let made = AttemptResult {
             // The rows are copied below, since the files stay where they are.
             outputs: Vec::new(),
-            findings: Findings { report, plan },
+            record: AttemptRecord { report, plan },
             fingerprint: fingerprint.to_owned(),
         };
         if !self.succeed(db, made).await? {
@@ -173,7 +173,7 @@ impl Claim {
         db: &DatabaseTransaction,
         failure: &Failure,
         retry: Option<Duration>,
-        findings: &Findings,
+        record: &AttemptRecord,
     ) -> Result<bool, DbErr> {
         let update = match retry {
             Some(delay) => set_waiting(self.update(), crate::in_ms(db, crate::millis(delay))),
@@ -181,12 +181,12 @@ impl Claim {
         };
         let update = update
             .col_expr(Column::Failures, Expr::col(Column::Failures).add(1))
-            .col_expr(Column::Report, Expr::value(findings.report.clone()))
+            .col_expr(Column::Report, Expr::value(record.report.clone()))
             .col_expr(Column::ErrorCode, Expr::value(failure.code.as_str()))
             .col_expr(Column::ErrorDetail, Expr::value(failure.detail.clone()));
         let is_ours = update.exec(db).await?.rows_affected == 1;
         if is_ours {
-            trace::replace(db, self.task.0, findings.plan.clone()).await?;
+            trace::replace(db, self.task.0, record.plan.clone()).await?;
         }
         if is_ours && retry.is_none() {
             record_final(db, self.task.0, self.attempt, Status::Failed).await?;

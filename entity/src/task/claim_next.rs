@@ -94,7 +94,7 @@ const TURN_TIMEOUT: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// Any database error. If the reply to the commit was lost, a task may have been claimed; see
-/// [`release_others`](super::release_others).
+/// [`release_unknown`](super::release_unknown).
 pub async fn claim_next(
     db: &DatabaseConnection,
     policy: ClaimPolicy,
@@ -129,7 +129,7 @@ async fn record_turn(db: &DatabaseConnection, user: i64) {
     let backend = db.get_database_backend();
     let turn = TURN.replace("{NOW}", crate::now_ms_sql(backend));
     let turn = Statement::from_sql_and_values(backend, turn, [user.into()]);
-    if let Err(error) = crate::in_time(TURN_TIMEOUT, db.execute_raw(turn)).await {
+    if let Err(error) = crate::with_timeout(TURN_TIMEOUT, db.execute_raw(turn)).await {
         tracing::debug!(%error, "failed to record the latest claim of an account");
     }
 }

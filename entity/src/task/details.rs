@@ -9,7 +9,7 @@
 //! *Rejected.* A cache with an expiry time: it would answer with data from before the request.
 
 use super::{Column, Entity, Model};
-use crate::{in_time, output, source};
+use crate::{output, source, with_timeout};
 use background::Background;
 use domain::{TaskId, UserId};
 use sea_orm::entity::prelude::*;
@@ -29,7 +29,7 @@ const MAX_BATCH_LOG2: u32 = 6;
 
 /// A task with everything that a client sees of it.
 #[derive(Clone, Debug)]
-pub struct Whole {
+pub struct TaskDetails {
     /// The row of the task.
     pub task: Model,
     /// Its source.
@@ -49,20 +49,20 @@ struct Key {
 #[derive(Debug)]
 struct Request {
     key: Key,
-    reply: oneshot::Sender<Result<Option<Whole>, DbErr>>,
+    reply: oneshot::Sender<Result<Option<TaskDetails>, DbErr>>,
 }
 
 /// Loads tasks in batches; see the module documentation. Clones share one background task.
 #[derive(Clone, Debug)]
-pub struct Desk(mpsc::UnboundedSender<Request>);
+pub struct TaskLoader(mpsc::UnboundedSender<Request>);
 
-impl Desk {
-    /// Starts the loader as the background task `desk`. It ends when the last clone of the handle is dropped.
+impl TaskLoader {
+    /// Starts the loader as the background task `task-loader`. It ends when the last clone of the handle is dropped.
     ///
     /// # Panics
     /// Outside of a Tokio runtime.
     #[must_use]
-    pub fn open(db: DatabaseConnection, background: Background) -> Self {
+    pub fn start(db: DatabaseConnection, background: Background) -> Self {
         let (sender, requests) = mpsc::unbounded_channel();
         // Owned outside of the loop, so that waiting requests survive when the loop panics and is restarted.
         let requests = tokio::sync::Mutex::new(requests);
@@ -74,7 +74,7 @@ impl Desk {
                     let _ = tokio::spawn(reply_to(std::mem::take(&mut batch), db.clone())).await;
                 }
             };
-            background.keep("desk", run).await;
+            background.supervise("task-loader", run).await;
         });
         Self(sender)
     }
@@ -83,7 +83,7 @@ impl Desk {
     ///
     /// # Errors
     /// Any database error.
-    pub async fn whole(&self, user: UserId, id: TaskId) -> Result<Option<Whole>, DbErr> {
+    pub async fn load(&self, user: UserId, id: TaskId) -> Result<Option<TaskDetails>, DbErr> {
         let (reply, replied) = oneshot::channel();
         let key = Key { user, task: id };
         let gone = || DbErr::Custom("the task loader ended without a reply".to_owned());
@@ -97,7 +97,7 @@ async fn reply_to(mut batch: Vec<Request>, db: DatabaseConnection) {
     // Requests of clients that have disconnected.
     batch.retain(|request| !request.reply.is_closed());
     let keys: Vec<_> = batch.iter().map(|request| request.key).collect();
-    let found = in_time(QUERY_TIMEOUT, load(&db, &keys)).await;
+    let found = with_timeout(QUERY_TIMEOUT, load_batch(&db, &keys)).await;
     for Request { key, reply } in batch {
         let result = found.as_ref().map(|found| found.get(&key).cloned());
         let _ = reply.send(result.map_err(Clone::clone));
@@ -105,7 +105,7 @@ async fn reply_to(mut batch: Vec<Request>, db: DatabaseConnection) {
 }
 
 /// Those of the tasks that exist and belong to the account that asks.
-async fn load(db: &impl ConnectionTrait, keys: &[Key]) -> Result<HashMap<Key, Whole>, DbErr> {
+async fn load_batch(db: &impl ConnectionTrait, keys: &[Key]) -> Result<HashMap<Key, TaskDetails>, DbErr> {
     let Some(first) = keys.first() else {
         return Ok(HashMap::new());
     };
@@ -125,7 +125,7 @@ async fn load(db: &impl ConnectionTrait, keys: &[Key]) -> Result<HashMap<Key, Wh
         // The join repeats task and source for each output; their JSON is parsed once.
         let whole = match found.entry(Key { user, task }) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(Whole {
+            Entry::Vacant(new) => new.insert(TaskDetails {
                 task: Model::from_query_result(&row, "A_")?,
                 source: source::Model::from_query_result(&row, "B_")?,
                 outputs: Vec::new(),
@@ -144,7 +144,7 @@ fn sql(backend: DbBackend, log2: u32) -> &'static str {
     static TEXTS: Mutex<BTreeMap<(bool, u32), &'static str>> = Mutex::new(BTreeMap::new());
     let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
     texts.entry((backend == DbBackend::Sqlite, log2)).or_insert_with(|| {
-        // The query matches every combination of a task and an account of the batch. `load` picks by both.
+        // The query matches every combination of a task and an account of the batch. `TaskLoader::load` picks by both.
         let parameters = vec![0_i64; 1 << log2];
         let query = Entity::find()
             .filter(Column::Id.is_in(parameters.clone()))

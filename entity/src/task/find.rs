@@ -69,7 +69,7 @@ pub struct Page {
 /// A task as a list shows it.
 #[derive(Clone, Debug, PartialEq, FromQueryResult)]
 #[allow(missing_docs, reason = "columns of the row")]
-pub struct Line {
+pub struct TaskSummary {
     pub id: i64,
     pub status: TaskStatus,
     pub timestamp: ChronoDateTimeUtc,
@@ -82,7 +82,7 @@ pub struct Line {
     pub warnings: i32,
 }
 
-impl Line {
+impl TaskSummary {
     const COLUMNS: [Column; 8] = [
         Column::Id,
         Column::Status,
@@ -110,7 +110,7 @@ impl Line {
 ///
 /// # Errors
 /// Any database error.
-pub async fn list(db: &impl ConnectionTrait, user: UserId, page: Page) -> Result<Vec<Line>, DbErr> {
+pub async fn list(db: &impl ConnectionTrait, user: UserId, page: Page) -> Result<Vec<TaskSummary>, DbErr> {
     let mut query = Entity::find().filter(Column::UserId.eq(user.0));
     if let Some(status) = page.status {
         query = query.filter(Column::Status.eq(TaskStatus::from(status)));
@@ -127,8 +127,8 @@ pub async fn list(db: &impl ConnectionTrait, user: UserId, page: Page) -> Result
         .order_by(Column::Id, order)
         .limit(page.limit)
         .select_only()
-        .columns(Line::COLUMNS)
-        .expr_as(Line::warning_count(db.get_database_backend()), "warnings")
+        .columns(TaskSummary::COLUMNS)
+        .expr_as(TaskSummary::warning_count(db.get_database_backend()), "warnings")
         .into_model()
         .all(db)
         .await
@@ -151,7 +151,7 @@ pub async fn count_by_status(db: &impl ConnectionTrait) -> Result<Vec<(Status, i
 ///
 /// # Errors
 /// Any database error.
-pub async fn oldest_waiting(db: &impl ConnectionTrait) -> Result<Option<DateTime<Utc>>, DbErr> {
+pub async fn oldest_due_created_at(db: &impl ConnectionTrait) -> Result<Option<DateTime<Utc>>, DbErr> {
     let waiting = Entity::find()
         .select_only()
         .column_as(Column::Timestamp.min(), "oldest")

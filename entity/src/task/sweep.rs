@@ -15,18 +15,18 @@ const MAX_FAILURES: i32 = 3;
 
 /// Numbers of tasks that were taken back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
+pub struct SweepCounts {
     /// Returned to `uploaded`.
     pub returned: u64,
     /// Ended as `failed` with `worker_crash`.
-    pub given_up: u64,
+    pub failed: u64,
 }
 
 /// Ends the attempts of all tasks with an expired lease. Call it in a transaction.
 ///
 /// # Errors
 /// Any database error.
-pub async fn sweep(db: &DatabaseTransaction) -> Result<Swept, DbErr> {
+pub async fn sweep(db: &DatabaseTransaction) -> Result<SweepCounts, DbErr> {
     take_back(db, Expr::col(Column::LeaseUntilMs).lt(crate::now_ms(db))).await
 }
 
@@ -34,13 +34,13 @@ pub async fn sweep(db: &DatabaseTransaction) -> Result<Swept, DbErr> {
 ///
 /// # Errors
 /// Any database error.
-pub async fn reclaim(db: &DatabaseTransaction, dead: &[WorkerId]) -> Result<Swept, DbErr> {
+pub async fn return_tasks_of(db: &DatabaseTransaction, dead: &[WorkerId]) -> Result<SweepCounts, DbErr> {
     let ids = dead.iter().map(|worker| worker.0.as_str());
     take_back(db, Column::WorkerId.is_in(ids)).await
 }
 
 /// Ends the attempts that match `lost`, each as a failed one: a task that kills its worker must not run for ever.
-async fn take_back(db: &DatabaseTransaction, lost: Expr) -> Result<Swept, DbErr> {
+async fn take_back(db: &DatabaseTransaction, lost: Expr) -> Result<SweepCounts, DbErr> {
     let update = || {
         let processing = Entity::update_many().filter(Column::Status.eq(TaskStatus::Processing));
         processing
@@ -53,14 +53,14 @@ async fn take_back(db: &DatabaseTransaction, lost: Expr) -> Result<Swept, DbErr>
             )
     };
     let last = update().filter(Column::Failures.gte(MAX_FAILURES - 1));
-    let given_up = set_final(last, TaskStatus::Failed).exec_with_returning(db).await?;
-    for task in &given_up {
+    let failed = set_final(last, TaskStatus::Failed).exec_with_returning(db).await?;
+    for task in &failed {
         record_final(db, task.id, task.attempt, Status::Failed).await?;
     }
     let returned = set_waiting(update(), Expr::value(0_i64)).exec(db).await?.rows_affected;
-    Ok(Swept {
+    Ok(SweepCounts {
         returned,
-        given_up: given_up.len().try_into().unwrap_or(u64::MAX),
+        failed: failed.len().try_into().unwrap_or(u64::MAX),
     })
 }
 
@@ -69,7 +69,7 @@ async fn take_back(db: &DatabaseTransaction, lost: Expr) -> Result<Swept, DbErr>
 ///
 /// # Errors
 /// Any database error.
-pub async fn release_others(db: &impl ConnectionTrait, worker: &WorkerId, held: &[Claim]) -> Result<u64, DbErr> {
+pub async fn release_unknown(db: &impl ConnectionTrait, worker: &WorkerId, held: &[Claim]) -> Result<u64, DbErr> {
     let lost = Entity::update_many()
         .filter(Column::Status.eq(TaskStatus::Processing))
         .filter(Column::WorkerId.eq(worker.0.as_str()))

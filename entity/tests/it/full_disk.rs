@@ -13,7 +13,7 @@ async fn limit_pages(db: &DatabaseConnection, max: u32) {
 
 async fn put(db: &DatabaseConnection, key: &str, bytes: usize) -> Result<(), DbErr> {
     let keys = [key.to_owned() + &"x".repeat(bytes)];
-    write(db, async |db| trash::put(db, &keys, Duration::ZERO).await).await
+    write(db, async |db| trash::add_keys(db, &keys, Duration::ZERO).await).await
 }
 
 #[tokio::test]
@@ -33,7 +33,7 @@ async fn after_a_full_disk_transactions_are_committed_again() {
             assert!(is_full(&error), "{error:?}");
             limit_pages(&db, 1).await;
         }
-        let single = trash::put(&db, &["single".to_owned() + &"x".repeat(1 << 20)], Duration::ZERO).await;
+        let single = trash::add_keys(&db, &["single".to_owned() + &"x".repeat(1 << 20)], Duration::ZERO).await;
         assert!(is_full(&single.unwrap_err()));
         limit_pages(&db, 1_000_000).await;
         put(&db, &format!("accepted {round}"), 0).await.unwrap();
@@ -63,7 +63,7 @@ async fn a_connection_inside_a_transaction_is_not_reused() {
     drop(transaction);
     put(&db, "accepted, too", 0).await.unwrap();
     let unfinished = write(&db, async |db| {
-        trash::put(db, &["refused".to_owned()], Duration::ZERO).await?;
+        trash::add_keys(db, &["refused".to_owned()], Duration::ZERO).await?;
         db.execute_unprepared("ROLLBACK").await
     });
     assert!(unfinished.await.is_err(), "nothing was committed");

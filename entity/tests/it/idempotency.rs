@@ -3,28 +3,28 @@
 use crate::seed::{database, new_task, proxy_before_postgres};
 use domain::UserId;
 use entity::DatabaseConnection;
-use entity::idempotency::{self, Done, Hold, Turn};
+use entity::idempotency::{self, CompletedRequest, Lease, LeaseState};
 use sea_orm::ConnectionTrait;
 
-fn new_lease(user: UserId, key: &str, holder: &str) -> Hold {
-    Hold::new(user, key.to_owned(), holder.to_owned())
+fn new_lease(user: UserId, key: &str, holder: &str) -> Lease {
+    Lease::new(user, key.to_owned(), holder.to_owned())
 }
 
 /// Another attempt to take the lease on a key.
-async fn take(db: &DatabaseConnection, user: UserId, key: &str, holder: &str) -> Turn {
-    new_lease(user, key, holder).take(db).await.unwrap()
+async fn take(db: &DatabaseConnection, user: UserId, key: &str, holder: &str) -> LeaseState {
+    new_lease(user, key, holder).acquire(db).await.unwrap()
 }
 
 /// Takes the lease on a key that is free.
-async fn first(db: &DatabaseConnection, user: UserId, key: &str, holder: &str) -> Hold {
+async fn first(db: &DatabaseConnection, user: UserId, key: &str, holder: &str) -> Lease {
     let lease = new_lease(user, key, holder);
-    assert_eq!(lease.take(db).await.unwrap(), Turn::First);
+    assert_eq!(lease.acquire(db).await.unwrap(), LeaseState::Acquired);
     lease
 }
 
 /// A request that was executed with this reply.
-fn done(reply: &str) -> Done {
-    Done {
+fn done(reply: &str) -> CompletedRequest {
+    CompletedRequest {
         request: "POST /api/things".to_owned(),
         reply: reply.to_owned(),
     }
@@ -41,29 +41,32 @@ async fn later_requests_of_the_account_with_the_key_get_the_stored_reply() {
     let (db, _directory) = database("idempotency").await;
     let (ana, eva) = (new_task(&db).await.owner(), new_task(&db).await.owner());
     let lease = first(&db, ana, "k", "1").await;
-    assert_eq!(take(&db, ana, "k", "2").await, Turn::Other);
+    assert_eq!(take(&db, ana, "k", "2").await, LeaseState::HeldByOther);
     first(&db, ana, "other key", "3").await;
     first(&db, eva, "k", "4").await;
 
-    assert!(lease.beat(&db).await.unwrap() && lease.finish(&db, done("{ \"a\":1}")).await.unwrap());
-    assert_eq!(take(&db, ana, "k", "5").await, Turn::Done(done("{ \"a\":1}")));
-    assert_eq!(take(&db, eva, "k", "6").await, Turn::Other);
+    assert!(lease.renew(&db).await.unwrap() && lease.store_reply(&db, done("{ \"a\":1}")).await.unwrap());
+    assert_eq!(
+        take(&db, ana, "k", "5").await,
+        LeaseState::Completed(done("{ \"a\":1}"))
+    );
+    assert_eq!(take(&db, eva, "k", "6").await, LeaseState::HeldByOther);
     lease.release(&db).await.unwrap();
     assert_eq!(
         take(&db, ana, "k", "7").await,
-        Turn::Done(done("{ \"a\":1}")),
+        LeaseState::Completed(done("{ \"a\":1}")),
         "a stored reply stays"
     );
 
-    assert_eq!(idempotency::forget(&db).await.unwrap(), 0);
+    assert_eq!(idempotency::delete_expired(&db).await.unwrap(), 0);
     expire(&db).await;
     first(&db, ana, "k", "8").await;
     assert_eq!(
-        idempotency::forget(&db).await.unwrap(),
+        idempotency::delete_expired(&db).await.unwrap(),
         2,
         "all rows but the one that was taken again"
     );
-    assert_eq!(take(&db, ana, "k", "9").await, Turn::Other);
+    assert_eq!(take(&db, ana, "k", "9").await, LeaseState::HeldByOther);
 }
 
 #[tokio::test]
@@ -73,9 +76,9 @@ async fn an_expired_lease_is_taken_over_and_the_former_holder_cannot_write() {
     let late = first(&db, user, "k", "1").await;
     expire(&db).await;
     let lease = first(&db, user, "k", "2").await;
-    assert!(!late.beat(&db).await.unwrap() && !late.finish(&db, done("late")).await.unwrap());
+    assert!(!late.renew(&db).await.unwrap() && !late.store_reply(&db, done("late")).await.unwrap());
     late.release(&db).await.unwrap();
-    assert_eq!(take(&db, user, "k", "3").await, Turn::Other);
+    assert_eq!(take(&db, user, "k", "3").await, LeaseState::HeldByOther);
     lease.release(&db).await.unwrap();
     first(&db, user, "k", "4").await;
 }
@@ -86,10 +89,10 @@ async fn of_concurrent_requests_exactly_one_takes_the_lease() {
     let user = new_task(&db).await.owner();
     for key in ["a", "b", "c", "d", "e"] {
         let leases: Vec<_> = (0..8).map(|number| new_lease(user, key, &number.to_string())).collect();
-        let turns = futures::future::try_join_all(leases.iter().map(|lease| lease.take(&db)));
+        let turns = futures::future::try_join_all(leases.iter().map(|lease| lease.acquire(&db)));
         let turns = turns.await.unwrap();
-        let firsts = turns.iter().filter(|turn| **turn == Turn::First).count();
-        let others = turns.iter().filter(|turn| **turn == Turn::Other).count();
+        let firsts = turns.iter().filter(|turn| **turn == LeaseState::Acquired).count();
+        let others = turns.iter().filter(|turn| **turn == LeaseState::HeldByOther).count();
         assert_eq!((firsts, others), (1, 7), "{key}");
     }
 }
@@ -104,18 +107,18 @@ async fn a_slow_request_can_store_its_reply_if_no_other_took_its_expired_lease()
         format!("UPDATE idempotency_keys SET until_ms = {moment}")
     };
     db.execute_unprepared(&ago(60)).await.unwrap();
-    assert_eq!(idempotency::forget(&db).await.unwrap(), 0);
-    assert!(late.beat(&db).await.unwrap() && late.finish(&db, done("late")).await.unwrap());
+    assert_eq!(idempotency::delete_expired(&db).await.unwrap(), 0);
+    assert!(late.renew(&db).await.unwrap() && late.store_reply(&db, done("late")).await.unwrap());
     db.execute_unprepared(&ago(1)).await.unwrap();
     assert_eq!(
-        idempotency::forget(&db).await.unwrap(),
+        idempotency::delete_expired(&db).await.unwrap(),
         1,
         "a reply after its retention"
     );
     first(&db, user, "k", "2").await;
     db.execute_unprepared(&ago(25 * 60)).await.unwrap();
     assert_eq!(
-        idempotency::forget(&db).await.unwrap(),
+        idempotency::delete_expired(&db).await.unwrap(),
         1,
         "a lease that expired a day ago"
     );
@@ -137,12 +140,12 @@ async fn the_oldest_replies_of_an_account_beyond_the_limit_are_deleted() {
     }
     let held = first(&db, many, "at work", "2").await;
     let other = first(&db, few, "k", "3").await;
-    assert!(other.finish(&db, done("other")).await.unwrap());
-    assert_eq!(idempotency::forget(&db).await.unwrap(), 3);
-    assert_eq!(take(&db, few, "k", "4").await, Turn::Done(done("other")));
-    assert!(matches!(take(&db, many, "key-3", "5").await, Turn::Done(_)));
+    assert!(other.store_reply(&db, done("other")).await.unwrap());
+    assert_eq!(idempotency::delete_expired(&db).await.unwrap(), 3);
+    assert_eq!(take(&db, few, "k", "4").await, LeaseState::Completed(done("other")));
+    assert!(matches!(take(&db, many, "key-3", "5").await, LeaseState::Completed(_)));
     first(&db, many, "key-2", "6").await;
-    assert!(held.beat(&db).await.unwrap(), "leases are not counted or deleted");
+    assert!(held.renew(&db).await.unwrap(), "leases are not counted or deleted");
 }
 
 #[tokio::test]
@@ -153,7 +156,7 @@ async fn a_reply_that_is_being_committed_is_neither_released_nor_overwritten() {
         let lease = first(&db, user, key, "1").await;
         let (sender, finished) = tokio::sync::oneshot::channel();
         let committing = entity::write(&db, async |db| {
-            assert!(lease.finish(db, done(key)).await.unwrap());
+            assert!(lease.store_reply(db, done(key)).await.unwrap());
             sender.send(()).unwrap();
             tokio::time::sleep(std::time::Duration::from_millis(300)).await;
             Ok::<_, entity::DbErr>(())
@@ -167,7 +170,7 @@ async fn a_reply_that_is_being_committed_is_neither_released_nor_overwritten() {
         };
         let (committed, turn) = tokio::join!(committing, concurrent);
         committed.unwrap();
-        assert_eq!(turn, Turn::Done(done(key)), "{key}");
+        assert_eq!(turn, LeaseState::Completed(done(key)), "{key}");
     }
 }
 
@@ -183,14 +186,14 @@ async fn row_locks_of_a_dead_machine_last_for_half_a_minute_only() {
     let (sender, finished) = tokio::sync::oneshot::channel();
     let committing = tokio::spawn(async move {
         let written = entity::write(&dead, async |db| {
-            assert!(lease.finish(db, done("never seen")).await.unwrap());
+            assert!(lease.store_reply(db, done("never seen")).await.unwrap());
             sender.send(()).unwrap();
             std::future::pending::<Result<(), entity::DbErr>>().await
         });
         written.await
     });
     finished.await.unwrap();
-    proxy.fall_silent();
+    proxy.stop_forwarding();
     let other = entity::connect(&proxy.url, 4).await.unwrap();
     let begun = std::time::Instant::now();
     let turn = take(&other, user, "k", "2").await;
@@ -199,7 +202,7 @@ async fn row_locks_of_a_dead_machine_last_for_half_a_minute_only() {
         begun.elapsed().as_secs_f64()
     );
     assert!(
-        begun.elapsed().as_secs() < 60 && turn != Turn::Done(done("never seen")),
+        begun.elapsed().as_secs() < 60 && turn != LeaseState::Completed(done("never seen")),
         "{turn:?}"
     );
     committing.abort();

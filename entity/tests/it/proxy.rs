@@ -14,7 +14,7 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// Starts a proxy in front of the database with this URL.
-    pub(crate) async fn before(url: &str) -> Self {
+    pub(crate) async fn in_front_of(url: &str) -> Self {
         let (account, rest) = url.rsplit_once('@').unwrap();
         let (address, database) = rest.split_once('/').unwrap();
         let (silences, watched) = watch::channel(0);
@@ -31,7 +31,7 @@ impl Proxy {
     }
 
     /// Silences the existing connections. New ones work.
-    pub(crate) fn fall_silent(&mut self) {
+    pub(crate) fn stop_forwarding(&mut self) {
         self.silences.send_modify(|count| *count += 1);
     }
 }

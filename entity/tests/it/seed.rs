@@ -4,7 +4,7 @@ use crate::proxy::Proxy;
 use domain::account::{Email, Username};
 use domain::{ClaimPolicy, TaskId, UserId, WorkerId};
 use entity::task::{self, Claim, Model};
-use entity::trace::Findings;
+use entity::trace::AttemptRecord;
 use entity::{DatabaseConnection, output, source, user};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
@@ -43,7 +43,7 @@ pub(crate) async fn fresh_postgres(server: &str, name: &str) -> String {
 
 /// A proxy in front of a new database; `None` without Postgres.
 pub(crate) async fn proxy_before_postgres(name: &str) -> Option<Proxy> {
-    Some(Proxy::before(&fresh_postgres(&server()?, name).await).await)
+    Some(Proxy::in_front_of(&fresh_postgres(&server()?, name).await).await)
 }
 
 pub(crate) async fn new_task(db: &DatabaseConnection) -> Model {
@@ -128,10 +128,10 @@ pub(crate) async fn succeed(db: &DatabaseConnection, claim: Claim, outputs: Vec<
     succeeded.await.unwrap()
 }
 
-pub(crate) fn made(outputs: Vec<output::New>) -> task::Made {
-    task::Made {
+pub(crate) fn made(outputs: Vec<output::New>) -> task::AttemptResult {
+    task::AttemptResult {
         outputs,
-        findings: Findings {
+        record: AttemptRecord {
             report: json!({ "cpu_ms": 7 }),
             plan: Some(json!({ "fps": 25 })),
         },

@@ -9,7 +9,7 @@ use serde_json::json;
 async fn a_shared_source_is_removed_with_its_last_task() {
     let (db, _directory) = database("shared").await;
     let first = new_task(&db).await;
-    let second = entity::write(&db, async |db| task::again(db, &first).await)
+    let second = entity::write(&db, async |db| task::create_retry(db, &first).await)
         .await
         .unwrap();
     assert_eq!(
@@ -28,7 +28,7 @@ async fn a_shared_source_is_removed_with_its_last_task() {
         .unwrap();
     assert_eq!(keys.len(), 1);
     assert_eq!(trash::due(&db, 9).await.unwrap(), keys);
-    trash::keep(&db, &keys[0]).await.unwrap();
+    trash::remove_key(&db, &keys[0]).await.unwrap();
     assert!(trash::due(&db, 9).await.unwrap().is_empty());
 }
 

@@ -3,7 +3,7 @@
 use crate::seed::{an_output, claim_next, claimed, database, made, new_task, succeed};
 use domain::{ClaimPolicy, Code, Failure, FailureKind, Status, TaskId, UserId, WorkerId};
 use entity::task::{self, Claim, TaskStatus};
-use entity::trace::Findings;
+use entity::trace::AttemptRecord;
 use entity::{DatabaseConnection, event, output, trash};
 use sea_orm::ConnectionTrait;
 use std::time::Duration;
@@ -27,7 +27,7 @@ async fn cancel(db: &DatabaseConnection, user: UserId, id: TaskId) -> Option<tas
     canceled.await.unwrap()
 }
 
-async fn sweep(db: &DatabaseConnection) -> task::Swept {
+async fn sweep(db: &DatabaseConnection) -> task::SweepCounts {
     entity::write(db, async |db| task::sweep(db).await).await.unwrap()
 }
 
@@ -55,7 +55,7 @@ async fn outputs_are_published_once_together_with_the_status_processed() {
     let task = new_task(&db).await;
     assert!(task.file_path.ends_with(&format!("/{}_d_a_1.mov", task.id)));
     let claim = Claim::of(&claimed(&db, task.task_id()).await);
-    trash::put(&db, &["outputs/1/1/video.mp4".to_owned()], Duration::ZERO)
+    trash::add_keys(&db, &["outputs/1/1/video.mp4".to_owned()], Duration::ZERO)
         .await
         .unwrap();
     let complete = async || {
@@ -82,10 +82,10 @@ async fn a_worker_whose_lease_expired_cannot_write() {
     let stalled = Claim::of(&claimed(&db, id).await);
     expire_lease(&db).await;
     let swept = sweep(&db).await;
-    assert_eq!((swept.returned, swept.given_up), (1, 0));
+    assert_eq!((swept.returned, swept.failed), (1, 0));
     let second = Claim::of(&claimed(&db, id).await);
     assert_eq!(second.attempt, 2);
-    assert!(!stalled.beat(&db, None).await.unwrap());
+    assert!(!stalled.renew(&db, None).await.unwrap());
     assert!(
         !entity::write(&db, async |db| stalled.succeed(db, made(vec![an_output("k")])).await)
             .await
@@ -94,13 +94,18 @@ async fn a_worker_whose_lease_expired_cannot_write() {
     let failure = Failure::input(Code::NotMedia, "x");
     assert!(
         !entity::write(&db, async |db| stalled
-            .fail(db, &failure, None, &Findings::default())
+            .fail(db, &failure, None, &AttemptRecord::default())
             .await)
         .await
         .unwrap()
     );
     assert!(!stalled.release(&db, Duration::ZERO).await.unwrap());
-    assert!(second.beat(&db, Some(serde_json::json!({"percent": 3}))).await.unwrap());
+    assert!(
+        second
+            .renew(&db, Some(serde_json::json!({"percent": 3})))
+            .await
+            .unwrap()
+    );
 }
 
 #[tokio::test]
@@ -130,7 +135,7 @@ async fn a_retry_is_delayed_and_a_release_counts_no_failure() {
     let failure = Failure::new(FailureKind::Infrastructure, Code::StorageFailed, "bucket away");
     let later = Some(Duration::from_secs(60));
     let failed = entity::write(&db, async |db| {
-        claim.fail(db, &failure, later, &Findings::default()).await
+        claim.fail(db, &failure, later, &AttemptRecord::default()).await
     });
     assert!(failed.await.unwrap());
     let row = task::by_id(&db, id).await.unwrap().unwrap();
@@ -149,11 +154,11 @@ async fn a_canceled_task_is_not_retried() {
     );
     assert!(cancel(&db, task.owner(), task.task_id()).await.is_some());
     assert!(
-        !claim.beat(&db, None).await.unwrap(),
+        !claim.renew(&db, None).await.unwrap(),
         "the worker learns of it with its next renewal"
     );
     expire_lease(&db).await;
-    assert_eq!(sweep(&db).await, task::Swept::default());
+    assert_eq!(sweep(&db).await, task::SweepCounts::default());
     assert!(
         cancel(&db, task.owner(), task.task_id()).await.is_none(),
         "already final"
@@ -170,10 +175,10 @@ async fn a_restarted_process_reclaims_the_tasks_of_its_predecessor() {
     let first = task::claim_next(&db, policy, &dead).await.unwrap().unwrap();
     let second = task::claim_next(&db, policy, &alive).await.unwrap().unwrap();
     assert_eq!((first.id, second.id), (lost.id, kept.id));
-    let reclaimed = entity::write(&db, async |db| task::reclaim(db, &[dead]).await)
+    let reclaimed = entity::write(&db, async |db| task::return_tasks_of(db, &[dead]).await)
         .await
         .unwrap();
-    assert_eq!((reclaimed.returned, reclaimed.given_up), (1, 0));
+    assert_eq!((reclaimed.returned, reclaimed.failed), (1, 0));
     assert_eq!(status(&db, kept.task_id()).await, Status::Processing);
     let again = task::claim_next(&db, policy, &alive).await.unwrap().unwrap();
     assert_eq!((again.id, again.attempt, again.failures), (lost.id, 2, 1));
@@ -188,7 +193,7 @@ async fn a_claim_whose_reply_was_lost_is_released_without_a_failure() {
     task::claim_next(&db, policy, &worker).await.unwrap().unwrap();
     let other = WorkerId("other".to_owned());
     task::claim_next(&db, policy, &other).await.unwrap().unwrap();
-    assert_eq!(task::release_others(&db, &worker, &[held]).await.unwrap(), 1);
+    assert_eq!(task::release_unknown(&db, &worker, &[held]).await.unwrap(), 1);
     assert_eq!(status(&db, known.task_id()).await, Status::Processing);
     assert_eq!(status(&db, others.task_id()).await, Status::Processing);
     let back = task::by_id(&db, lost.task_id()).await.unwrap().unwrap();

@@ -4,7 +4,7 @@ use crate::seed::{an_output, claimed, database, new_task, proxy_before_postgres,
 use background::Background;
 use domain::{TaskId, UserId};
 use entity::output;
-use entity::task::{self, Claim, Desk, Model, TaskStatus};
+use entity::task::{self, Claim, Model, TaskLoader, TaskStatus};
 use futures::future::join_all;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,12 +24,12 @@ async fn concurrent_requests_get_the_tasks_of_their_own_account_only() {
     db.set_metric_callback(move |_| {
         counted.fetch_add(1, Ordering::Relaxed);
     });
-    let loader = Desk::open(db, Background::default());
+    let loader = TaskLoader::start(db, Background::default());
     // Each owner requests each task, and one that does not exist, three times.
     let ids: Vec<_> = tasks.iter().map(Model::task_id).chain([TaskId(i64::MAX)]).collect();
     let pairs = tasks.iter().flat_map(|task| ids.iter().map(|id| (task.owner(), *id)));
     let requests: Vec<(UserId, TaskId)> = pairs.cycle().take(5 * 6 * 3).collect();
-    let replies = join_all(requests.iter().map(|(user, id)| loader.whole(*user, *id))).await;
+    let replies = join_all(requests.iter().map(|(user, id)| loader.load(*user, *id))).await;
     for ((user, id), reply) in requests.iter().zip(replies) {
         let own = tasks.iter().find(|task| task.task_id() == *id && task.owner() == *user);
         let reply = reply.unwrap();
@@ -56,8 +56,8 @@ async fn concurrent_requests_get_the_tasks_of_their_own_account_only() {
 async fn a_reply_is_never_older_than_its_request() {
     let (db, _directory) = database("details_fresh").await;
     let task = new_task(&db).await;
-    let loader = Desk::open(db.clone(), Background::default());
-    let request = || loader.whole(task.owner(), task.task_id());
+    let loader = TaskLoader::start(db.clone(), Background::default());
+    let request = || loader.load(task.owner(), task.task_id());
     let status = async || request().await.unwrap().map(|whole| whole.task.status);
     assert_eq!(status().await, Some(TaskStatus::Uploaded));
     finish(&db, &task).await;
@@ -76,9 +76,9 @@ async fn a_reply_is_never_older_than_its_request() {
 async fn concurrent_requests_all_get_the_error_of_an_unavailable_database() {
     let (db, _directory) = database("details_unavailable").await;
     let task = new_task(&db).await;
-    let loader = Desk::open(db.clone(), Background::default());
+    let loader = TaskLoader::start(db.clone(), Background::default());
     db.close_by_ref().await.unwrap();
-    let replies = join_all((0..3).map(|_| loader.whole(task.owner(), task.task_id()))).await;
+    let replies = join_all((0..3).map(|_| loader.load(task.owner(), task.task_id()))).await;
     for reply in replies {
         assert!(entity::is_unavailable(&reply.unwrap_err()));
     }
@@ -92,10 +92,10 @@ async fn connections_that_no_longer_reply_are_closed() {
     let db = entity::connect(&proxy.url, 2).await.unwrap();
     migration::run(&db).await.unwrap();
     let task = new_task(&db).await;
-    let loader = Desk::open(db, Background::default());
-    let request = async || loader.whole(task.owner(), task.task_id()).await;
+    let loader = TaskLoader::start(db, Background::default());
+    let request = async || loader.load(task.owner(), task.task_id()).await;
     assert!(request().await.unwrap().is_some());
-    proxy.fall_silent();
+    proxy.stop_forwarding();
     // The query has a timeout of five seconds, and so has the ping when the connection returns to the pool.
     let begun = Instant::now();
     let until_found = async {

@@ -30,7 +30,7 @@ async fn wake_ups_continue_after_redis_was_killed() {
         let redis = test.redis.as_mut().unwrap();
         redis.kill();
         connection_attempt(redis).await;
-        redis.start_again();
+        redis.restart();
         woken_after_retries(&test.queue, &process).await;
     }
     process.stop().await;
@@ -42,7 +42,7 @@ async fn wake_ups_continue_after_redis_was_flushed() {
     let process = Process::listening_to(&test.queue);
     for _ in 0..3 {
         woken_after_retries(&test.queue, &process).await;
-        let () = test.redis.as_ref().unwrap().ask(&["FLUSHALL"]).await;
+        let () = test.redis.as_ref().unwrap().command(&["FLUSHALL"]).await;
         woken_after_retries(&test.queue, &process).await;
     }
     process.stop().await;
@@ -72,7 +72,7 @@ async fn a_clean_shutdown_leaves_nothing_in_flight() {
     test.queue.wake().await.unwrap();
     process.woken().await;
     process.stop().await;
-    let in_flight: Vec<String> = redis.ask(&["KEYS", "rushes-wakeups:inflight:*"]).await;
+    let in_flight: Vec<String> = redis.command(&["KEYS", "rushes-wakeups:inflight:*"]).await;
     assert!(in_flight.is_empty(), "{in_flight:?}");
 }
 
@@ -134,7 +134,7 @@ async fn a_process_may_start_before_redis() {
     redis.kill();
     let process = Process::listening_to(&test.queue);
     connection_attempt(redis).await;
-    redis.start_again();
+    redis.restart();
     woken_after_retries(&test.queue, &process).await;
     process.stop().await;
 }
@@ -161,7 +161,7 @@ async fn connection_attempt(redis: &RedisServer) {
 
 /// Number of commands that Redis has processed.
 async fn commands(redis: &RedisServer) -> u64 {
-    let stats: String = redis.ask(&["INFO", "stats"]).await;
+    let stats: String = redis.command(&["INFO", "stats"]).await;
     let line = stats
         .lines()
         .find_map(|line| line.strip_prefix("total_commands_processed:"));

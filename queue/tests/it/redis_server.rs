@@ -34,12 +34,12 @@ impl RedisServer {
             println!("SKIPPED: redis-server is not installed");
             return None;
         }
-        server.start_again();
+        server.restart();
         Some(server)
     }
 
     /// Restarts the server without its data, since it has no persistence.
-    pub(crate) fn start_again(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.kill();
         let mut child = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"])
@@ -65,7 +65,7 @@ impl RedisServer {
 
     /// Stops the process with SIGSTOP: the kernel still accepts connections, but no command is answered.
     #[allow(dead_code, reason = "some of the crates that include this file do not use it")]
-    pub(crate) fn hang(&self) {
+    pub(crate) fn stop_answering(&self) {
         let id = self.child.as_ref().unwrap().id().to_string();
         assert!(Command::new("kill").args(["-STOP", &id]).status().unwrap().success());
     }
@@ -75,7 +75,7 @@ impl RedisServer {
     }
 
     /// Sends one command.
-    pub(crate) async fn ask<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
+    pub(crate) async fn command<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
         let client = redis::Client::open(self.url()).unwrap();
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
         let (name, arguments) = command.split_first().unwrap();

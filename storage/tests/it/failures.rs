@@ -25,11 +25,11 @@ async fn an_invalid_url_is_refused() {
         "s3://b?colour=red",
     ] {
         let refused = Storage::open(url, Some(credentials())).await;
-        assert!(matches!(refused, Err(Error::BadUrl { .. })), "{url}: {refused:?}");
+        assert!(matches!(refused, Err(Error::InvalidUrl { .. })), "{url}: {refused:?}");
     }
     assert!(matches!(
         Storage::open("s3://media", None).await,
-        Err(Error::BadUrl { .. })
+        Err(Error::InvalidUrl { .. })
     ));
     assert!(Storage::open("s3://media", Some(credentials())).await.is_ok());
     assert!(!format!("{:?}", credentials()).contains("secret\""));
@@ -114,8 +114,8 @@ async fn a_full_disk_is_reported_and_works_again_when_there_is_space() {
     let scratch = tempfile::tempdir().unwrap();
     let local = scratch.path().join("output.mp4");
     std::fs::write(&local, noise(20 << 20)).unwrap();
-    let adopted = storage.adopt(&key, &local).await;
-    assert!(matches!(adopted, Err(Error::Full { .. })), "{adopted:?}");
+    let stored = storage.put_file(&key, &local).await;
+    assert!(matches!(stored, Err(Error::Full { .. })), "{stored:?}");
     assert!(local.exists());
     let fits = storage
         .put_stream(&key, chunks(&noise(10 << 20), 65_536), None, LIMIT)

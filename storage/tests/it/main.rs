@@ -2,9 +2,9 @@
 
 #![cfg(test)]
 
-mod adopting;
 mod column;
 mod copying;
 mod failures;
+mod put_file;
 mod reading;
 mod writing;

@@ -3,7 +3,7 @@
 use super::*;
 
 fn limiter() -> AttemptLimiter {
-    AttemptLimiter::new(Throttle {
+    AttemptLimiter::new(RateLimits {
         network: Rate {
             burst: 20,
             refill: Duration::from_secs(1),

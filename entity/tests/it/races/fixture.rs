@@ -4,7 +4,7 @@ use crate::seed::{an_output, claimed, made, new_user};
 use domain::recipe::Name;
 use domain::{Code, Failure, TaskId, UserId};
 use entity::task::{self, Claim, Model, TaskStatus};
-use entity::trace::Findings;
+use entity::trace::AttemptRecord;
 use entity::{DatabaseConnection, DatabaseTransaction, DbErr, image, output, preset, source, trash, user};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
@@ -76,7 +76,7 @@ fn next_number() -> u64 {
 
 async fn new_source(db: &DatabaseTransaction, user: UserId) -> Result<source::Model, DbErr> {
     let key = format!("sources/race-{}", next_number());
-    trash::put(db, std::slice::from_ref(&key), Duration::from_secs(60)).await?;
+    trash::add_keys(db, std::slice::from_ref(&key), Duration::from_secs(60)).await?;
     let new = source::New {
         key,
         bytes: 7,
@@ -98,7 +98,7 @@ async fn new_task(db: &DatabaseTransaction, user: UserId, image: &str) -> Result
 
 async fn new_image(db: &DatabaseTransaction, user: UserId, name: &str) -> Result<image::Model, DbErr> {
     let key = format!("images/{user}/{}", next_number());
-    trash::put(db, std::slice::from_ref(&key), Duration::from_secs(60)).await?;
+    trash::add_keys(db, std::slice::from_ref(&key), Duration::from_secs(60)).await?;
     let new = image::New {
         name: name.parse().unwrap(),
         key,
@@ -142,7 +142,7 @@ impl Fixture {
             db.execute_unprepared(&expire).await?;
             let outputs = new_outputs(&processing, processing.attempt);
             let stored: Vec<_> = outputs.iter().map(|output| output.key.clone()).collect();
-            trash::put(db, &stored, Duration::from_secs(60)).await?;
+            trash::add_keys(db, &stored, Duration::from_secs(60)).await?;
             let mut files: BTreeSet<_> = [&free.key, &used.key].into_iter().cloned().collect();
             files.extend(published.into_iter().map(|output| output.key).chain(stored));
             for task in [&processed, &canceled, &processing] {
@@ -176,7 +176,7 @@ impl Fixture {
             Operation::Retry => {
                 user::lock(db, self.user).await?;
                 if let Some((canceled, _)) = task::with_source(db, self.user, self.canceled.task_id()).await? {
-                    task::again(db, &canceled).await?;
+                    task::create_retry(db, &canceled).await?;
                 }
             }
             Operation::Cancel => {
@@ -191,7 +191,7 @@ impl Fixture {
             Operation::Reuse => drop(claim.reuse(db, "f").await?),
             Operation::Fail => {
                 let failure = Failure::input(Code::NotMedia, "x");
-                claim.fail(db, &failure, None, &Findings::default()).await?;
+                claim.fail(db, &failure, None, &AttemptRecord::default()).await?;
             }
             Operation::Sweep => drop(task::sweep(db).await?),
             Operation::CreateImage => {

@@ -22,7 +22,7 @@ impl Storage {
     /// # Errors
     /// [`Error::LocalFile`] if the file cannot be read, [`Error::Full`], [`Error::Unavailable`]. The local file is kept
     /// then.
-    pub async fn adopt(&self, key: &Key, local: &Path) -> Result<Stored, Error> {
+    pub async fn put_file(&self, key: &Key, local: &Path) -> Result<Stored, Error> {
         if let Some(root) = self.local_root()
             && let Some(stored) = rename(key.clone(), local.to_owned(), root.to_owned()).await?
         {

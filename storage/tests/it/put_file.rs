@@ -10,12 +10,12 @@ fn output(attempt: i32) -> Key {
 }
 
 #[tokio::test]
-async fn an_adopted_file_becomes_the_object_and_its_path_is_gone() {
+async fn a_stored_local_file_becomes_the_object_and_its_path_is_gone() {
     for column in columns().await {
         for (attempt, len) in [(1, 0), (2, 10), (3, 2 * PART + 3)] {
             let (local, bytes) = (column.dir.path().join("scratch.mp4"), noise(len));
             std::fs::write(&local, &bytes).unwrap();
-            let stored = column.storage.adopt(&output(attempt), &local).await.unwrap();
+            let stored = column.storage.put_file(&output(attempt), &local).await.unwrap();
             assert_eq!(
                 (stored.bytes, stored.sha256),
                 (len as u64, sha256(&bytes)),
@@ -29,12 +29,12 @@ async fn an_adopted_file_becomes_the_object_and_its_path_is_gone() {
 }
 
 #[tokio::test]
-async fn in_a_directory_adopting_is_a_rename() {
+async fn in_a_directory_storing_a_local_file_is_a_rename() {
     let column = directory().await;
     let local = column.dir.path().join("scratch.mp4");
     std::fs::write(&local, b"abc").unwrap();
     let before = std::fs::metadata(&local).unwrap().ino();
-    column.storage.adopt(&output(1), &local).await.unwrap();
+    column.storage.put_file(&output(1), &local).await.unwrap();
     let after = std::fs::metadata(column.storage.local_path(&output(1)).unwrap())
         .unwrap()
         .ino();
@@ -55,19 +55,19 @@ async fn a_file_of_another_file_system_is_copied() {
     }
     let (local, bytes) = (other.path().join("scratch.mp4"), noise(3 * PART));
     std::fs::write(&local, &bytes).unwrap();
-    let stored = column.storage.adopt(&output(1), &local).await.unwrap();
+    let stored = column.storage.put_file(&output(1), &local).await.unwrap();
     assert_eq!(stored.sha256, sha256(&bytes));
     assert!(!local.exists());
     assert!(column.read(&output(1)).await == bytes);
 }
 
 #[tokio::test]
-async fn adopting_replaces_an_existing_object() {
+async fn a_stored_local_file_replaces_an_existing_object() {
     for column in columns().await {
         column.put(&output(1), b"old").await;
         let local = column.dir.path().join("scratch.mp4");
         std::fs::write(&local, b"newer").unwrap();
-        column.storage.adopt(&output(1), &local).await.unwrap();
+        column.storage.put_file(&output(1), &local).await.unwrap();
         assert_eq!(column.read(&output(1)).await, b"newer", "{}", column.name);
     }
 }
@@ -76,7 +76,7 @@ async fn adopting_replaces_an_existing_object() {
 async fn the_error_for_a_missing_file_contains_its_path() {
     for column in columns().await {
         let local = column.dir.path().join("missing.mp4");
-        let failed = column.storage.adopt(&output(1), &local).await;
+        let failed = column.storage.put_file(&output(1), &local).await;
         assert!(
             matches!(&failed, Err(Error::LocalFile { path, .. }) if *path == local),
             "{}: {failed:?}",

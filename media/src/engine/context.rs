@@ -33,10 +33,10 @@ pub(crate) struct OutputContext<'a> {
     pub(crate) images: &'a Images,
     pub(crate) scratch: &'a Path,
     pub(crate) threads: u32,
-    pub(crate) meter: &'a OutputProgress,
+    pub(crate) progress: &'a OutputProgress,
     pub(crate) stages: &'a Stages,
     /// How loud the sound of the spans is made.
-    pub(crate) level: Option<Gain>,
+    pub(crate) gain: Option<Gain>,
     pub(crate) copy_source: CopySource,
     pub(crate) facts: SourceFacts,
     pub(crate) cancel: &'a Cancel,

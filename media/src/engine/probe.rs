@@ -8,13 +8,13 @@ pub(crate) mod keyframes;
 pub(crate) mod pixel_aspect;
 pub(crate) mod survey;
 
-use crate::engine::audio::params::{MAX_CHANNELS, SAMPLE_RATES};
+use crate::engine::audio::params::{MAX_CHANNELS, SAMPLE_RATES_HZ};
 use crate::engine::cancel::Cancel;
 use crate::engine::demux::container::{self, is_flac};
 use crate::engine::demux::open;
 use crate::engine::ffi::parameters;
-use crate::engine::probe::duration::{Extent, after_origin_us, find_extent, origin_of, place_streams};
-use crate::engine::probe::headers::{read_headers, shape_of};
+use crate::engine::probe::duration::{Extent, after_origin_us, measure_extent, find_origin_us, set_stream_times};
+use crate::engine::probe::headers::{read_headers, header_aspect};
 use crate::engine::probe::pixel_aspect::HeaderAspect;
 use domain::probe::{AudioFacts, Size, Stream, StreamKind, VideoFacts};
 use domain::{Code, Failure, FailureKind, Probe};
@@ -27,24 +27,24 @@ use ffmpeg_next::format::context::Input;
 /// [`domain::Code::SourceDamaged`] when the packets cannot be read.
 pub(crate) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Probe, Failure> {
     let mut probe = read_headers(input, bytes);
-    settle_decodable(&mut probe, input)?;
+    resolve_decodable(&mut probe, input)?;
     count_frames(&mut probe, input, cancel)?;
-    let survey = if container::may_jump(input) || is_flac(input) {
+    let survey = if container::allows_forward_discontinuity(input) || is_flac(input) {
         Some(survey::survey_packets(input, cancel)?)
     } else {
         None
     };
-    let origin = origin_of(&probe, input);
+    let origin = find_origin_us(&probe, input);
     probe.origin_us = Some(origin);
-    let Extent { end_us, ends, jumped } = find_extent(&probe, input, survey, cancel)?;
-    probe.jumps = jumped;
+    let Extent { end_us, ends, has_discontinuity } = measure_extent(&probe, input, survey, cancel)?;
+    probe.jumps = has_discontinuity;
     probe.duration_us = after_origin_us(origin, end_us);
-    place_streams(&mut probe, input, origin, &ends);
+    set_stream_times(&mut probe, input, origin, &ends);
     if let Some(index) = probe.main_video().map(|(stream, _)| stream.index)
         && let Some(Stream { kind, .. }) = probe.streams.get_mut(index)
         && let StreamKind::Video(facts) = kind
     {
-        look_closer(input, index, facts, cancel)?;
+        measure_main_video(input, index, facts, cancel)?;
         let end_us = i64::try_from(facts.duration_us.unwrap_or(probe.duration_us)).unwrap_or(i64::MAX);
         let start_us = i64::try_from(facts.start_us).unwrap_or(0);
         let range_us = origin.saturating_add(start_us)..origin.saturating_add(end_us);
@@ -54,11 +54,11 @@ pub(crate) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Pro
 }
 
 /// Decides what decodes where nothing seems to.
-fn settle_decodable(probe: &mut Probe, input: &Input) -> Result<(), Failure> {
+fn resolve_decodable(probe: &mut Probe, input: &Input) -> Result<(), Failure> {
     let has_decoder = |index: usize| {
         input
             .stream(index)
-            .is_some_and(|stream| open::decoder(&stream).is_some())
+            .is_some_and(|stream| open::find_decoder(&stream).is_some())
     };
     if probe.main_video().is_none() {
         // A known codec of which nothing decodes is damage, not a codec we lack: the transcode will tell.
@@ -70,7 +70,7 @@ fn settle_decodable(probe: &mut Probe, input: &Input) -> Result<(), Failure> {
     if !probe.streams.iter().any(|stream| stream.decodable) && (0..probe.streams.len()).any(has_decoder) {
         if let Some(detail) = probe
             .sounds()
-            .find_map(|(stream, facts)| unsupported_audio(&stream.codec, facts))
+            .find_map(|(stream, facts)| unsupported_audio_detail(&stream.codec, facts))
         {
             return Err(Failure::new(FailureKind::Unsupported, Code::CodecUnsupported, detail));
         }
@@ -102,14 +102,14 @@ fn count_frames(probe: &mut Probe, input: &mut Input, cancel: &Cancel) -> Result
 }
 
 /// Measures what the headers of the main picture do not tell, or tell wrongly.
-fn look_closer(input: &mut Input, index: usize, facts: &mut VideoFacts, cancel: &Cancel) -> Result<(), Failure> {
+fn measure_main_video(input: &mut Input, index: usize, facts: &mut VideoFacts, cancel: &Cancel) -> Result<(), Failure> {
     frame_rate::measure_slot_rate(input, index, facts, cancel)?;
     let size = Size {
         width_px: facts.width_px,
         height_px: facts.height_px,
     };
     if let Some(stream) = input.stream(index)
-        && let HeaderAspect::Doubtful(guess) = shape_of(&stream)
+        && let HeaderAspect::Unreliable(guess) = header_aspect(&stream)
     {
         let frames = first_frames::frame_aspects(input, index, cancel)?;
         facts.sample_aspect = pixel_aspect::from_frames(&frames, size).unwrap_or(guess);
@@ -119,19 +119,19 @@ fn look_closer(input: &mut Input, index: usize, facts: &mut VideoFacts, cancel: 
     if !facts.interlaced && !order_is_known {
         facts.interlaced = first_frames::frames_are_interlaced(input, index, cancel)?;
     }
-    frame_rate::measure_open_rate(input, index, facts, cancel)
+    frame_rate::measure_missing_rate(input, index, facts, cancel)
 }
 
 /// Why sound of a known codec is not decoded, when its header is not simply empty.
-fn unsupported_audio(codec: &str, facts: &AudioFacts) -> Option<String> {
+fn unsupported_audio_detail(codec: &str, facts: &AudioFacts) -> Option<String> {
     let (channels, rate) = (facts.channels, facts.sample_rate_hz);
     if channels > MAX_CHANNELS {
         return Some(format!(
             "{codec} with {channels} channels; accepted: at most {MAX_CHANNELS}"
         ));
     }
-    (rate > 0 && !SAMPLE_RATES.contains(&rate)).then(|| {
-        let (from, to) = (SAMPLE_RATES.start(), SAMPLE_RATES.end());
+    (rate > 0 && !SAMPLE_RATES_HZ.contains(&rate)).then(|| {
+        let (from, to) = (SAMPLE_RATES_HZ.start(), SAMPLE_RATES_HZ.end());
         format!("{codec} at {rate} Hz; accepted: {from} to {to}")
     })
 }

@@ -11,7 +11,7 @@ use crate::engine::decode::source_loss::SourceLoss;
 use crate::engine::decode::stream_decoder::StreamDecoder;
 use crate::engine::decode::timeline_reader::TimelineReader;
 use crate::engine::error::{self, unsupported_output};
-use crate::engine::fanout::channel::Inbox;
+use crate::engine::fanout::channel::MediaReceiver;
 use crate::engine::fanout::{FanOut, OutputQueue};
 use crate::engine::output::audio_file::{self, AudioFileSpec};
 use crate::engine::output::gif::{self, GifSpec};
@@ -32,12 +32,12 @@ use std::time::Duration;
 
 /// Makes every output of the plan.
 pub(crate) fn run(context: &TranscodeContext<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Report, Failure> {
-    let costs = ResourceUsage::begin();
+    let costs = ResourceUsage::start();
     let mut timeline = TimelineReader::open(context)?;
-    let (mut reporter, meters) = ProgressReporter::new(context.plan, progress);
+    let (mut reporter, progresses) = ProgressReporter::new(context.plan, progress);
     let facts = facts_of(timeline.reader());
-    let level = loudness::measure_gain(context, facts.audio, &mut reporter)?;
-    let (outputs, loss) = produce(context, &mut timeline, (&mut reporter, &meters), (facts, level))?;
+    let gain = loudness::measure_gain(context, facts.audio, &mut reporter)?;
+    let (outputs, loss) = produce(context, &mut timeline, (&mut reporter, &progresses), (facts, gain))?;
     reporter.finish();
     let mut warnings = warnings(loss, &outputs);
     if loss.headers_changed && context.plan.copies() {
@@ -51,7 +51,7 @@ pub(crate) fn run(context: &TranscodeContext<'_>, progress: &mut dyn FnMut(Progr
         ));
     }
     Ok(Report {
-        silent_source_us: loss.silent_us,
+        silent_source_us: loss.audio_gap_us,
         ..costs.report(outputs, warnings)
     })
 }
@@ -60,8 +60,8 @@ pub(crate) fn run(context: &TranscodeContext<'_>, progress: &mut dyn FnMut(Progr
 fn produce(
     context: &TranscodeContext<'_>,
     timeline: &mut TimelineReader<'_>,
-    (reporter, meters): (&mut ProgressReporter<'_>, &[OutputProgress]),
-    (facts, level): (SourceFacts, Option<Gain>),
+    (reporter, progresses): (&mut ProgressReporter<'_>, &[OutputProgress]),
+    (facts, gain): (SourceFacts, Option<Gain>),
 ) -> Result<(Vec<Made>, SourceLoss), Failure> {
     let TranscodeContext {
         plan,
@@ -71,36 +71,36 @@ fn produce(
         cancel,
         ..
     } = *context;
-    reporter.tell();
+    reporter.report();
     let halt = &Cancel::new();
-    let (stages, reading) = (&reporter.stages().clone(), reporter.reading().clone());
+    let (stages, reader_stage) = (&reporter.stages().clone(), reporter.reader_stage().clone());
     let (made, read) = thread::scope(|scope| {
         let (done, finished) = sync_channel::<()>(plan.outputs.len() + 1);
-        let (mut queues, mut makers) = (Vec::new(), Vec::new());
-        for (planned, meter) in plan.outputs.iter().zip(meters) {
-            let (queue, from) = OutputQueue::new(planned, facts.frame_bytes, meter, &reading);
+        let (mut queues, mut workers) = (Vec::new(), Vec::new());
+        for (planned, progress) in plan.outputs.iter().zip(progresses) {
+            let (queue, from) = OutputQueue::new(planned, facts.frame_bytes, progress, &reader_stage);
             let done = done.clone();
             let context = OutputContext {
                 plan,
                 images,
                 scratch,
                 threads,
-                meter,
+                progress,
                 stages,
-                level,
+                gain,
                 copy_source: timeline.reader().copy_source(),
                 facts,
                 cancel,
                 halt,
             };
             queues.push(queue);
-            makers.push(scope.spawn(move || {
+            workers.push(scope.spawn(move || {
                 // Also while it opens its file and its encoders.
-                meter.stage().works();
+                progress.stage().set_active();
                 let made = make(&context, planned, &from);
                 // The feed must notice before this thread is joined.
                 drop(from);
-                meter.stage().waits();
+                progress.stage().set_idle();
                 let _ = done.send(());
                 made
             }));
@@ -108,15 +108,15 @@ fn produce(
         let coded = facts.video.map_or(Size::default(), |(size, _)| size);
         let cascade_plan = CascadePlan::new(&plan.outputs, coded, threads);
         let reader = scope.spawn(move || {
-            let read = read(timeline, FanOut::new(queues, reading, halt.clone(), cascade_plan), halt);
+            let read = read(timeline, FanOut::new(queues, reader_stage, halt.clone(), cascade_plan), halt);
             let _ = done.send(());
             read
         });
-        wait(&finished, makers.len() + 1, reporter);
+        wait(&finished, workers.len() + 1, reporter);
         let read = reader.join().unwrap_or_else(|_| Err(error::thread_panicked()));
-        let joined = makers
+        let joined = workers
             .into_iter()
-            .map(|maker| maker.join().unwrap_or_else(|_| Err(error::thread_panicked())));
+            .map(|worker| worker.join().unwrap_or_else(|_| Err(error::thread_panicked())));
         (joined.collect::<Vec<_>>(), read)
     });
     let outputs = collect(made, cancel);
@@ -130,12 +130,12 @@ fn read(timeline: &mut TimelineReader<'_>, mut fan_out: FanOut, halt: &Cancel) -
     if read.is_err() {
         halt.raise();
     }
-    fan_out.rest();
+    fan_out.mark_reader_idle();
     read
 }
 
 /// Runs the maker of an output's kind.
-fn make(context: &OutputContext<'_>, planned: &PlannedOutput, from: &Inbox) -> Result<Made, Failure> {
+fn make(context: &OutputContext<'_>, planned: &PlannedOutput, from: &MediaReceiver) -> Result<Made, Failure> {
     if let Some(order) = RemuxSpec::of(&planned.content) {
         return remux::run(context, &planned.file, &order, from);
     }
@@ -202,7 +202,7 @@ fn wait(finished: &Receiver<()>, mut outputs: usize, reporter: &mut ProgressRepo
     while outputs > 0 {
         match finished.recv_timeout(Duration::from_millis(500)) {
             Ok(()) => outputs -= 1,
-            Err(RecvTimeoutError::Timeout) => reporter.tell(),
+            Err(RecvTimeoutError::Timeout) => reporter.report(),
             Err(RecvTimeoutError::Disconnected) => return,
         }
     }
@@ -230,15 +230,15 @@ fn first_cause(outputs: &Result<Vec<Made>, Failure>, read: Result<SourceLoss, Fa
 }
 
 fn facts_of(reader: &Reader) -> SourceFacts {
-    let (video, audio) = reader.tracks();
-    let size = |track: &StreamDecoder| Size {
-        width_px: track.facts.width_px,
-        height_px: track.facts.height_px,
+    let (video, audio) = reader.decoders();
+    let size = |decoder: &StreamDecoder| Size {
+        width_px: decoder.facts.width_px,
+        height_px: decoder.facts.height_px,
     };
     SourceFacts {
-        video: video.map(|track| (size(track), track.facts.color)),
-        frame_bytes: video.map_or(0, |track| track.facts.frame_bytes()),
-        audio: audio.map(|track| AudioParams::of_output(track.facts.sample_rate_hz, track.facts.channels)),
+        video: video.map(|decoder| (size(decoder), decoder.facts.color)),
+        frame_bytes: video.map_or(0, |decoder| decoder.facts.frame_bytes()),
+        audio: audio.map(|decoder| AudioParams::for_output(decoder.facts.sample_rate_hz, decoder.facts.channels)),
     }
 }
 
@@ -246,12 +246,12 @@ fn warnings(loss: SourceLoss, outputs: &[Made]) -> Vec<Warning> {
     let lost_ms = loss.lost_us / 1_000;
     let damaged = (lost_ms > 0).then(|| {
         let from = loss
-            .from_us
+            .first_lost_us
             .map_or(String::new(), |us| format!(", first at {}", Timecode::from_us(us)));
         Warning::new(WarningCode::SourceDamaged, format!("{lost_ms} ms lost{from}"))
     });
-    let silent = (loss.silent_us > 0).then(|| {
-        let (ms, at) = (loss.silent_us / 1_000, Timecode::from_us(loss.silent_from_us));
+    let silent = (loss.audio_gap_us > 0).then(|| {
+        let (ms, at) = (loss.audio_gap_us / 1_000, Timecode::from_us(loss.first_audio_gap_us));
         let detail = format!("the source: {ms} ms of sound, first at {at}");
         Warning::new(WarningCode::SoundShortened, detail)
     });

@@ -12,13 +12,13 @@ use crate::engine::decode::sink::Sink;
 use crate::engine::decode::source_loss::SourceLoss;
 use crate::engine::decode::stream_decoder::StreamDecoder;
 use crate::engine::decode::timeline::Part;
-use crate::engine::demux::copy_source::{CopySource, CopyStream, Medium};
+use crate::engine::demux::copy_source::{CopySource, CopyStream, TrackKind};
 use crate::engine::demux::discontinuity::DiscontinuityRepair;
 use crate::engine::demux::gap_detector::{self, GapDetector};
 use crate::engine::demux::packets::MAX_READ_ERRORS;
 use crate::engine::demux::{container, open};
 use crate::engine::ffi::packet;
-use crate::engine::probe::duration::origin_us;
+use crate::engine::probe::duration::first_timestamp_us;
 use crate::engine::time::signed_us;
 use crate::engine::video::deinterlace::Deinterlacer;
 use domain::Failure;
@@ -51,15 +51,15 @@ pub(crate) struct Reader {
     deinterlacer: Option<Deinterlacer>,
     discontinuities: DiscontinuityRepair,
     /// Whether the clock jumps, so that no moment can be looked up.
-    jumps: bool,
+    has_discontinuity: bool,
     /// The moment that counts as 0, start and end of the span, on the source's own clock.
     origin_us: i64,
     start_us: i64,
     end_us: Option<i64>,
     /// For so long after it sound is still wanted.
-    overhang_us: i64,
+    audio_overhang_us: i64,
     /// Length of the span as the probe found it; 0 when it did not.
-    promised_us: i64,
+    probed_duration_us: i64,
     /// Which pictures are wanted, when not all are.
     sampling: Option<SampledDecode>,
     /// Packets of sound that stand far ahead of their pictures.
@@ -68,7 +68,7 @@ pub(crate) struct Reader {
     /// Detects lost packets by gaps in the timestamps.
     gaps: GapDetector,
     /// Packets and pictures that did not decode so far.
-    broken: u32,
+    known_damage: u32,
 }
 
 impl Reader {
@@ -79,25 +79,25 @@ impl Reader {
     pub(crate) fn open(source: &File, part: &Part, threads: u32, cancel: &Cancel) -> Result<Self, Failure> {
         let mut input = open::open_source(source, cancel)?;
         let (video_stream, span) = (part.video.map(|video| video.stream), part.span);
-        let origin = part.origin_us.unwrap_or_else(|| origin_us(&input, video_stream));
-        let watched = gap_detector::watched(&input, (video_stream, part.audio_stream));
+        let origin = part.origin_us.unwrap_or_else(|| first_timestamp_us(&input, video_stream));
+        let watched = gap_detector::watched_streams(&input, (video_stream, part.audio_stream));
         let used: Vec<usize> = watched.into_iter().flatten().collect();
-        packet::keep_only(&mut input, &used);
+        packet::discard_other_streams(&mut input, &used);
         let start_us = origin.saturating_add(signed_us(span.start.us()));
         let end_us = span.end.map(|end| origin.saturating_add(signed_us(end.us())));
-        let track = |index: Option<usize>| {
+        let decoder = |index: Option<usize>| {
             index
                 .map(|index| StreamDecoder::open(&input, index, threads))
                 .transpose()
         };
-        let (mut video, mut audio) = (track(video_stream)?, track(part.audio_stream)?);
-        for track in [&mut video, &mut audio].into_iter().flatten() {
-            track.wanted_us = start_us;
+        let (mut video, mut audio) = (decoder(video_stream)?, decoder(part.audio_stream)?);
+        for decoder in [&mut video, &mut audio].into_iter().flatten() {
+            decoder.span_start_us = start_us;
         }
         let streams = usize::try_from(input.nb_streams()).unwrap_or(0);
         Ok(Self {
-            discontinuities: DiscontinuityRepair::new(container::may_jump(&input), streams),
-            jumps: part.jumps,
+            discontinuities: DiscontinuityRepair::new(container::allows_forward_discontinuity(&input), streams),
+            has_discontinuity: part.has_discontinuity,
             origin_us: origin,
             video,
             audio,
@@ -107,33 +107,33 @@ impl Reader {
                 .map(|_| Deinterlacer::new(threads)),
             start_us,
             end_us,
-            overhang_us: signed_us(part.overhang_us),
-            promised_us: signed_us(part.length_us),
+            audio_overhang_us: signed_us(part.audio_overhang_us),
+            probed_duration_us: signed_us(part.duration_us),
             sampling: None,
             audio_backlog: AudioBacklog::default(),
             held_frame: None,
             gaps: GapDetector::new((&input, source), watched, start_us..end_us.unwrap_or(i64::MAX)),
-            broken: 0,
+            known_damage: 0,
             input,
         })
     }
 
     /// The picture stream's decoder and facts, and those of the sound.
-    pub(crate) const fn tracks(&self) -> (Option<&StreamDecoder>, Option<&StreamDecoder>) {
+    pub(crate) const fn decoders(&self) -> (Option<&StreamDecoder>, Option<&StreamDecoder>) {
         (self.video.as_ref(), self.audio.as_ref())
     }
 
     /// Decodes only what these moments need.
     pub(crate) fn sample_only(&mut self, times: Vec<SampleTime>) {
-        let tracks = [&self.video, &self.audio].into_iter().flatten();
-        let used: Vec<_> = tracks.map(|track| track.index).collect();
-        packet::keep_only(&mut self.input, &used);
+        let decoders = [&self.video, &self.audio].into_iter().flatten();
+        let used: Vec<_> = decoders.map(|decoder| decoder.index).collect();
+        packet::discard_other_streams(&mut self.input, &used);
         self.sampling = Some(SampledDecode::new(times));
     }
 
     /// The streams as the source has them, for outputs that copy.
     pub(crate) fn copy_source(&self) -> CopySource {
-        let index = |track: &Option<StreamDecoder>| track.as_ref().map(|track| track.index);
+        let index = |decoder: &Option<StreamDecoder>| decoder.as_ref().map(|decoder| decoder.index);
         CopySource {
             video: index(&self.video).and_then(|index| CopyStream::of(&self.input, index)),
             audio: index(&self.audio).and_then(|index| CopyStream::of(&self.input, index)),
@@ -148,15 +148,15 @@ impl Reader {
     /// # Errors
     /// When the work is canceled, or the source cannot be read.
     pub(crate) fn seek(&mut self, us: i64, cancel: &Cancel) -> Result<(), Failure> {
-        if self.jumps {
+        if self.has_discontinuity {
             return Ok(());
         }
         let target = self.start_us.saturating_add(us);
-        if let Some(track) = &mut self.video {
-            track.from_the_start &= target <= track.origin_us;
+        if let Some(decoder) = &mut self.video {
+            decoder.reads_from_start &= target <= decoder.start_us;
         }
-        seek::to(&mut self.input, self.video.as_ref(), target, cancel)?;
-        self.discontinuities.restart();
+        seek::seek_to_keyframe(&mut self.input, self.video.as_ref(), target, cancel)?;
+        self.discontinuities.reset();
         Ok(())
     }
 
@@ -165,91 +165,91 @@ impl Reader {
     /// # Errors
     /// What the sink says, or [`domain::Code::Unavailable`] when the work is canceled. Damage is no error here.
     pub(crate) fn run(&mut self, sink: &mut dyn Sink, cancel: &Cancel) -> Result<SourceLoss, Failure> {
-        let (mut errors, mut wanted) = (0, sink.goes_on());
-        while errors < MAX_READ_ERRORS && wanted && !self.is_done() {
+        let (mut errors, mut wanted) = (0, sink.wants_more());
+        while errors < MAX_READ_ERRORS && wanted && !self.has_ended() {
             cancel.check()?;
             let mut packet = Packet::empty();
             match packet.read(&mut self.input) {
                 Ok(()) => {
                     errors = 0;
-                    self.take(packet, sink)?;
+                    self.process_packet(packet, sink)?;
                 }
                 Err(Error::Eof) => break,
                 Err(_) => errors += 1,
             }
-            wanted = sink.goes_on();
+            wanted = sink.wants_more();
         }
         cancel.check()?;
         self.end_audio(sink)?;
         self.end_video(Ending::Source, sink)?;
-        let tracks: Vec<_> = [&self.video, &self.audio].into_iter().flatten().collect();
+        let decoders: Vec<_> = [&self.video, &self.audio].into_iter().flatten().collect();
         // Who stops early has no complaint about the rest.
-        let span_us = if wanted { self.promised_us } else { 0 };
-        let loss = SourceLoss::of(&tracks, (self.origin_us, self.start_us), span_us);
-        self.look_for_damage();
+        let span_us = if wanted { self.probed_duration_us } else { 0 };
+        let loss = SourceLoss::of(&decoders, (self.origin_us, self.start_us), span_us);
+        self.report_damage();
         Ok(loss.with_holes(self.gaps.finish(), self.origin_us))
     }
 
     /// Whether every stream has passed the end of the span.
-    fn is_done(&self) -> bool {
-        let ended = |track: &Option<StreamDecoder>| track.as_ref().is_none_or(|track| track.ended);
+    fn has_ended(&self) -> bool {
+        let ended = |decoder: &Option<StreamDecoder>| decoder.as_ref().is_none_or(|decoder| decoder.ended);
         ended(&self.video) && ended(&self.audio)
     }
 
-    fn take(&mut self, mut packet: Packet, sink: &mut dyn Sink) -> Result<(), Failure> {
-        let heard_until = self.heard_until();
+    fn process_packet(&mut self, mut packet: Packet, sink: &mut dyn Sink) -> Result<(), Failure> {
+        let audio_end_us = self.audio_end_us();
         let index = packet.stream();
-        self.repair_times(&mut packet);
-        let is = |track: &&mut StreamDecoder| track.index == index;
-        if let Some(track) = self.video.as_mut().filter(is) {
-            track.note(&packet);
-            track.look_at_headers(&packet);
-            sink.packet(&packet, Medium::Video)?;
-            if track.ended {
-                return if track.is_far_past(&packet, self.end_us) {
+        self.repair_timestamps(&mut packet);
+        let is = |decoder: &&mut StreamDecoder| decoder.index == index;
+        if let Some(decoder) = self.video.as_mut().filter(is) {
+            decoder.record_packet(&packet);
+            decoder.detect_header_change(&packet);
+            sink.packet(&packet, TrackKind::Video)?;
+            if decoder.ended {
+                return if decoder.is_far_past(&packet, self.end_us) {
                     self.end_audio(sink)
                 } else {
                     Ok(())
                 };
             }
-            if track.ends_with(&packet, self.end_us) {
+            if decoder.is_packet_past_end(&packet, self.end_us) {
                 return self.end_video(Ending::Span, sink);
             }
             if self.sampling.is_some() {
                 return self.sample(packet, sink);
             }
-            if sink.decodes(Medium::Video) {
-                track.send(Some(&packet));
+            if sink.needs_decoded(TrackKind::Video) {
+                decoder.send(Some(&packet));
                 self.decode_video(sink)?;
                 self.decode_due_audio(sink)
             } else {
-                track.look_at(&packet);
-                track.pass(&packet, self.start_us);
+                decoder.check_packet(&packet);
+                decoder.skip_packet(&packet, self.start_us);
                 Ok(())
             }
-        } else if let Some(track) = self.audio.as_mut().filter(is) {
-            track.note(&packet);
-            track.look_at_headers(&packet);
-            sink.packet(&packet, Medium::Audio)?;
-            if track.ended {
-                return if track.is_far_past(&packet, self.end_us) {
+        } else if let Some(decoder) = self.audio.as_mut().filter(is) {
+            decoder.record_packet(&packet);
+            decoder.detect_header_change(&packet);
+            sink.packet(&packet, TrackKind::Audio)?;
+            if decoder.ended {
+                return if decoder.is_far_past(&packet, self.end_us) {
                     self.end_video(Ending::Span, sink)
                 } else {
                     Ok(())
                 };
             }
-            if track.ends_with(&packet, heard_until) {
+            if decoder.is_packet_past_end(&packet, audio_end_us) {
                 return self.end_audio(sink);
             }
-            if sink.decodes(Medium::Audio) {
-                if sink.decodes(Medium::Video) && self.is_early(&packet) {
+            if sink.needs_decoded(TrackKind::Audio) {
+                if sink.needs_decoded(TrackKind::Video) && self.must_wait(&packet) {
                     self.audio_backlog.push(packet);
                     return Ok(());
                 }
-                self.decode_in_order(&packet, sink)
+                self.decode_audio_in_order(&packet, sink)
             } else {
-                track.look_at(&packet);
-                track.pass(&packet, self.start_us);
+                decoder.check_packet(&packet);
+                decoder.skip_packet(&packet, self.start_us);
                 Ok(())
             }
         } else {
@@ -258,7 +258,7 @@ impl Reader {
     }
 
     /// Repairs the times of a packet and looks for a hole before it.
-    fn repair_times(&mut self, packet: &mut Packet) {
+    fn repair_timestamps(&mut self, packet: &mut Packet) {
         let Some(base) = self.gaps.base(packet.stream()) else {
             return;
         };
@@ -266,18 +266,18 @@ impl Reader {
         self.discontinuities.repair(packet, base);
         // Stills are searched, not read in order.
         if self.sampling.is_none() {
-            self.look_for_damage();
-            self.gaps.note(packet, own);
+            self.report_damage();
+            self.gaps.record_packet(packet, own);
         }
     }
 
     /// Tells the watch of what did not decode since the last time.
-    fn look_for_damage(&mut self) {
-        if let Some(track) = &self.video {
-            if track.broken() > self.broken {
-                self.gaps.damage(track.sent_us);
+    fn report_damage(&mut self) {
+        if let Some(decoder) = &self.video {
+            if decoder.damage_count() > self.known_damage {
+                self.gaps.record_damage(decoder.last_packet_us);
             }
-            self.broken = track.broken();
+            self.known_damage = decoder.damage_count();
         }
     }
 }

@@ -21,11 +21,11 @@ pub(crate) struct SampledDecode {
     pub(crate) held: Vec<Packet>,
     pub(crate) held_bytes: usize,
     /// Whether the first of them is a keyframe, before which nothing is needed.
-    pub(crate) fresh: bool,
+    pub(crate) starts_with_keyframe: bool,
     /// Whether every packet is decoded until the next moment is seen.
-    pub(crate) runs: bool,
+    pub(crate) decodes_all: bool,
     /// The time of the last picture that came out, on the source's clock.
-    pub(crate) shown_us: i64,
+    pub(crate) last_frame_us: i64,
 }
 
 impl SampledDecode {
@@ -35,9 +35,9 @@ impl SampledDecode {
             times: times.into(),
             held: Vec::new(),
             held_bytes: 0,
-            fresh: true,
-            runs: false,
-            shown_us: i64::MIN,
+            starts_with_keyframe: true,
+            decodes_all: false,
+            last_frame_us: i64::MIN,
         }
     }
 

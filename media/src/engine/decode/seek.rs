@@ -24,13 +24,13 @@ const UNINDEXED: [&str; 2] = ["mp3", "aac"];
 const PACKETIZED: [&str; 2] = ["mpegts", "mpeg"];
 
 /// Goes to the last keyframe at or before `target_us` on the source's clock, or to the beginning.
-pub(crate) fn to(
+pub(crate) fn seek_to_keyframe(
     input: &mut Input,
     video: Option<&StreamDecoder>,
     target_us: i64,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
-    let origin = video.map_or_else(|| input::start_us(input).unwrap_or(0), |track| track.origin_us);
+    let origin = video.map_or_else(|| input::start_us(input).unwrap_or(0), |decoder| decoder.start_us);
     if target_us <= origin || UNINDEXED.contains(&input.format().name()) {
         return Ok(());
     }
@@ -41,8 +41,8 @@ pub(crate) fn to(
             break;
         }
         moved = true;
-        let Some(track) = video else { return Ok(()) };
-        if keyframe_follows(input, track, target_us, cancel)? && input.seek(from, ..from).is_ok() {
+        let Some(decoder) = video else { return Ok(()) };
+        if keyframe_follows(input, decoder, target_us, cancel)? && input.seek(from, ..from).is_ok() {
             return Ok(());
         }
     }
@@ -60,7 +60,7 @@ pub(crate) fn to(
 /// Whether the next keyframe is shown at or before the target, and pictures are whole by then.
 fn keyframe_follows(
     input: &mut Input,
-    track: &StreamDecoder,
+    decoder: &StreamDecoder,
     target_us: i64,
     cancel: &Cancel,
 ) -> Result<bool, Failure> {
@@ -68,12 +68,12 @@ fn keyframe_follows(
     while looked_at < MAX_PACKETS
         && let Some(packet) = next_packet(input, cancel)?
     {
-        if packet.stream() != track.index {
+        if packet.stream() != decoder.index {
             continue;
         }
-        if let Some(wait_us) = track.whole_after_us(&packet) {
+        if let Some(wait_us) = decoder.recovery_us(&packet) {
             let shown = packet.pts().or_else(|| packet.dts());
-            let whole_us = shown.map(|time| to_us(time, track.base).saturating_add(wait_us));
+            let whole_us = shown.map(|time| to_us(time, decoder.time_base).saturating_add(wait_us));
             return Ok(whole_us.is_some_and(|us| us <= target_us));
         }
         looked_at += 1;

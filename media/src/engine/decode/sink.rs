@@ -1,6 +1,6 @@
 //! The consumer of decoded frames, samples and packets.
 
-use crate::engine::demux::copy_source::Medium;
+use crate::engine::demux::copy_source::TrackKind;
 use domain::Failure;
 use ffmpeg_next::Packet;
 use ffmpeg_next::frame::{Audio, Video};
@@ -14,13 +14,13 @@ pub(crate) trait Sink {
     /// The next samples.
     fn audio(&mut self, audio: Audio, at_us: i64) -> Result<(), Failure>;
     /// A packet that was read, before it is decoded; its times are the source's.
-    fn packet(&mut self, _packet: &Packet, _medium: Medium) -> Result<(), Failure> {
+    fn packet(&mut self, _packet: &Packet, _kind: TrackKind) -> Result<(), Failure> {
         Ok(())
     }
     /// Whether anybody wants what is in packets.
-    fn decodes(&self, _medium: Medium) -> bool {
+    fn needs_decoded(&self, _kind: TrackKind) -> bool {
         true
     }
     /// Called between packets; `false` when nobody wants anything more.
-    fn goes_on(&mut self) -> bool;
+    fn wants_more(&mut self) -> bool;
 }

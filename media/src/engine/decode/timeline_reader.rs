@@ -26,11 +26,11 @@ impl<'a> TimelineReader<'a> {
     /// # Errors
     /// When it cannot be opened, or a decoder of the plan cannot.
     pub(crate) fn open(context: &'a TranscodeContext<'a>) -> Result<Self, Failure> {
-        let mut parts = timeline::parts_of(context.plan);
+        let mut parts = timeline::parts(context.plan);
         let wanted_us = first_wanted_us(context.plan);
         let over = |part: &Part| {
-            let end_us = part.at_us + part.length_us + part.overhang_us;
-            part.role == Role::Span { last: false } && part.length_us > 0 && end_us <= wanted_us
+            let end_us = part.timeline_us + part.duration_us + part.audio_overhang_us;
+            part.role == Role::Span { last: false } && part.duration_us > 0 && end_us <= wanted_us
         };
         // What ends before anybody looks is not read.
         let skipped = parts.iter().take_while(|part| over(part)).count();
@@ -39,7 +39,7 @@ impl<'a> TimelineReader<'a> {
         let found = first.and_then(|first| parts.get(first).map(|part| (first, *part)));
         let (first, part) = found.ok_or_else(|| plan_mismatch("a span"))?;
         let mut reader = open(context, &part)?;
-        let from_us = i64::try_from(wanted_us.saturating_sub(part.at_us)).unwrap_or(0);
+        let from_us = i64::try_from(wanted_us.saturating_sub(part.timeline_us)).unwrap_or(0);
         reader.seek(from_us, context.cancel)?;
         sample_stills(context.plan, &part, &mut reader);
         Ok(Self {
@@ -62,10 +62,10 @@ impl<'a> TimelineReader<'a> {
     pub(crate) fn run(&mut self, fan_out: &mut FanOut) -> Result<SourceLoss, Failure> {
         let mut loss = SourceLoss::default();
         for (place, part) in self.parts.iter().enumerate() {
-            if !fan_out.goes_on() {
+            if !fan_out.wants_more() {
                 break;
             }
-            fan_out.begin(*part)?;
+            fan_out.begin_part(*part)?;
             if place == self.first {
                 loss += self.reader.run(fan_out, self.context.cancel)?;
             } else {
@@ -81,7 +81,7 @@ impl<'a> TimelineReader<'a> {
 }
 
 fn open(context: &TranscodeContext<'_>, part: &Part) -> Result<Reader, Failure> {
-    let source = context.sources.get(part.file).ok_or_else(|| plan_mismatch("a file"))?;
+    let source = context.sources.get(part.source_index).ok_or_else(|| plan_mismatch("a file"))?;
     Reader::open(source, part, context.threads, context.cancel)
 }
 
@@ -102,12 +102,12 @@ fn sample_stills(plan: &Plan, part: &Part, reader: &mut Reader) {
 /// A moment of the joined spans as one of a part, if it does not come before it. A keyframe from before the part is
 /// none of its pictures.
 fn sample_time(part: &Part, joined_us: u64, tolerance_us: u64) -> Option<SampleTime> {
-    let own_us = joined_us.checked_sub(part.at_us)?;
+    let own_us = joined_us.checked_sub(part.timeline_us)?;
     let last = part.role == (Role::Span { last: true });
-    (last || own_us < part.length_us).then_some(())?;
+    (last || own_us < part.duration_us).then_some(())?;
     // When a moment comes too late, the last picture of the span is wanted, not one behind it.
-    let own_us = if part.length_us > 0 {
-        own_us.min(part.length_us - 1)
+    let own_us = if part.duration_us > 0 {
+        own_us.min(part.duration_us - 1)
     } else {
         own_us
     };

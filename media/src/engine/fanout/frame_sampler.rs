@@ -1,7 +1,7 @@
 //! Selects frames for outputs that sample them: posters, sprites and animations. Times count along the joined spans.
 
 use crate::engine::error;
-use crate::engine::fanout::channel::{Piece, Sender};
+use crate::engine::fanout::channel::{MediaItem, MediaSender};
 use crate::engine::ffi::frame;
 use crate::engine::time::signed_us;
 use domain::{Failure, Rational};
@@ -33,7 +33,7 @@ impl FrameSampler {
     }
 
     /// Looks at the next picture, and sends those whose moments are reached.
-    pub(crate) fn offer(&mut self, frame: &Video, at_us: i64, to: &Sender) -> Result<(), Failure> {
+    pub(crate) fn offer(&mut self, frame: &Video, at_us: i64, to: &MediaSender) -> Result<(), Failure> {
         loop {
             if at_us <= self.next_us || self.best.is_none() {
                 self.best = Some((share(frame)?, at_us));
@@ -46,24 +46,24 @@ impl FrameSampler {
     }
 
     /// No picture follows.
-    pub(crate) fn end(&mut self, to: &Sender) -> Result<(), Failure> {
+    pub(crate) fn end(&mut self, to: &MediaSender) -> Result<(), Failure> {
         while self.left > 0 && self.best.is_some() {
             self.send(to)?;
         }
         Ok(())
     }
 
-    fn send(&mut self, to: &Sender) -> Result<(), Failure> {
+    fn send(&mut self, to: &MediaSender) -> Result<(), Failure> {
         self.left -= 1;
         self.next_us = self.next_us.saturating_add(self.every_us);
         if let Some((frame, at_us)) = &self.best {
-            let piece = Piece::Frame {
+            let item = MediaItem::Frame {
                 frame: share(frame)?.into(),
                 at_us: *at_us,
                 duration_us: 0,
             };
             // An output that is gone tells why when its thread is joined.
-            if !to.send(piece) {
+            if !to.send(item) {
                 self.left = 0;
             }
         }
@@ -75,7 +75,7 @@ impl FrameSampler {
 pub(crate) struct FrameRange {
     start_us: i64,
     end_us: i64,
-    /// A first picture that comes later than this leaves room for the one before.
+    /// A first picture that comes later than this leaves capacity for the one before.
     late_us: i64,
     before: Option<Video>,
     begun: bool,
@@ -105,7 +105,7 @@ impl FrameRange {
         &mut self,
         (frame, at_us): (&Video, i64),
         duration_us: i64,
-        to: &Sender,
+        to: &MediaSender,
     ) -> Result<(), Failure> {
         if self.over {
             return Ok(());
@@ -128,34 +128,34 @@ impl FrameRange {
     }
 
     /// No picture follows; the last one stands until `until_us`, or to the end when there is more after the spans.
-    pub(crate) fn end(&mut self, until_us: Option<i64>, to: &Sender) {
+    pub(crate) fn end(&mut self, until_us: Option<i64>, to: &MediaSender) {
         if !self.over {
             let until_us = until_us.map(|us| us.saturating_sub(self.start_us));
             self.send_before(1, to);
             self.over = true;
-            let _ = to.send(Piece::VideoEnd { until_us });
+            let _ = to.send(MediaItem::VideoEnd { until_us });
         }
     }
 
     /// Sends the picture before the first one, which is still shown for so long.
-    fn send_before(&mut self, duration_us: i64, to: &Sender) {
+    fn send_before(&mut self, duration_us: i64, to: &MediaSender) {
         if let Some(frame) = self.before.take().filter(|_| !self.begun) {
             self.send(frame, 0, duration_us, to);
         }
     }
 
-    fn send(&mut self, frame: Video, at_us: i64, duration_us: i64, to: &Sender) {
+    fn send(&mut self, frame: Video, at_us: i64, duration_us: i64, to: &MediaSender) {
         self.begun = true;
-        let piece = Piece::Frame {
+        let item = MediaItem::Frame {
             frame: frame.into(),
             at_us,
             duration_us,
         };
         // As above.
-        self.over |= !to.send(piece);
+        self.over |= !to.send(item);
     }
 }
 
 fn share(frame: &Video) -> Result<Video, Failure> {
-    frame::share_video(frame).map_err(|error| error::engine("picture", error))
+    frame::share_video(frame).map_err(|error| error::engine_failure("picture", error))
 }

@@ -13,9 +13,9 @@ pub(crate) struct StreamNeeds {
 impl StreamNeeds {
     /// For tracks of which each is copied or not.
     fn of(copied: impl IntoIterator<Item = bool>) -> Self {
-        copied.into_iter().fold(Self::default(), |take, copied| Self {
-            decoded: take.decoded || !copied,
-            copied: take.copied || copied,
+        copied.into_iter().fold(Self::default(), |needs, copied| Self {
+            decoded: needs.decoded || !copied,
+            copied: needs.copied || copied,
         })
     }
 }
@@ -48,7 +48,7 @@ pub(crate) enum DecodedNeeds {
 
 impl DecodedNeeds {
     /// What an output is made of.
-    pub(crate) fn of(content: &Content) -> Self {
+    pub(crate) fn new(content: &Content) -> Self {
         let (video, audio) = stream_needs(content);
         match content {
             Content::Movie(_) | Content::Hls(_) | Content::Audio { .. } => match (video.decoded, audio.decoded) {
@@ -66,7 +66,7 @@ impl DecodedNeeds {
     }
 
     /// Who has all that was wanted wants nothing.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn clear_when_satisfied(&mut self) {
         let over = match self {
             Self::Stills(sampler) => sampler.is_over(),
             Self::Range(range) => range.is_over(),

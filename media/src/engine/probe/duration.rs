@@ -12,20 +12,20 @@ use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Stream as Source;
 
 /// A file whose first picture or sample comes later than this begins late, in microseconds.
-const LATE_US: i64 = 250_000;
+const LATE_START_US: i64 = 250_000;
 
 /// Sound that begins less than this before the pictures is cut to them, in microseconds.
-const EARLY_US: i64 = 50_000;
+const MAX_AUDIO_PRIMING_US: i64 = 50_000;
 
 /// A file whose streams all end so long before the end that its header tells breaks off, in microseconds.
-const BROKEN_OFF_US: i64 = 1_000_000;
+const TRUNCATED_US: i64 = 1_000_000;
 
 /// Containers whose length is that of their first header, though they are played on where a second file follows. Their index tells
 /// where the first one ends.
-const JOINABLE: [&str; 2] = ["matroska,webm", "avi"];
+const CONCATENATED_CONTAINERS: [&str; 2] = ["matroska,webm", "avi"];
 
 /// The moment that counts as zero: the first picture, or the first sample when there is none.
-pub(crate) fn origin_us(input: &Input, video: Option<usize>) -> i64 {
+pub(crate) fn first_timestamp_us(input: &Input, video: Option<usize>) -> i64 {
     let first_frame = video.and_then(|index| input.stream(index)).and_then(|stream| {
         let start = input::known_timestamp(stream.start_time())?;
         Some(to_us(start, stream.time_base()))
@@ -35,9 +35,9 @@ pub(crate) fn origin_us(input: &Input, video: Option<usize>) -> i64 {
 
 /// The moment that counts as zero: the first main picture, or the first sample where the main sound begins earlier. Sound
 /// that is a little early is only its encoder's run-up.
-pub(crate) fn origin_of(probe: &Probe, input: &Input) -> i64 {
+pub(crate) fn find_origin_us(probe: &Probe, input: &Input) -> i64 {
     let video = probe.main_video().map(|(stream, _)| stream.index);
-    let video_us = origin_us(input, video);
+    let video_us = first_timestamp_us(input, video);
     let audio = probe.main_audio().and_then(|(stream, _)| input.stream(stream.index));
     let audio_us = audio.filter(|_| video.is_some()).and_then(|stream| {
         let start_us = to_us(input::known_timestamp(stream.start_time())?, stream.time_base());
@@ -51,7 +51,7 @@ pub(crate) fn origin_of(probe: &Probe, input: &Input) -> i64 {
         })
     });
     audio_us
-        .filter(|us| us.saturating_add(EARLY_US) < video_us)
+        .filter(|us| us.saturating_add(MAX_AUDIO_PRIMING_US) < video_us)
         .unwrap_or(video_us)
 }
 
@@ -62,12 +62,12 @@ pub(crate) struct Extent {
     /// The end of each of its streams, as far as that is known.
     pub(crate) ends: Vec<Option<i64>>,
     /// `true` when its timestamps jump.
-    pub(crate) jumped: bool,
+    pub(crate) has_discontinuity: bool,
 }
 
 /// Determines the end of a source from its headers, or from its packets where the headers do not suffice; `survey` has those when
 /// they were read before.
-pub(crate) fn find_extent(
+pub(crate) fn measure_extent(
     probe: &Probe,
     input: &mut Input,
     survey: Option<Survey>,
@@ -76,12 +76,12 @@ pub(crate) fn find_extent(
     let header_us = header_us(probe, input);
     if let Some(survey) = survey {
         // Multiplexes of MPEG have no header; what others promise counts unless their clock jumps.
-        let promised = header_us.filter(|_| !survey.jumped && !probe.container.starts_with("mpeg"));
+        let promised = header_us.filter(|_| !survey.has_discontinuity && !probe.container.starts_with("mpeg"));
         let told_us = promised.map_or(i64::MIN, |us| input::start_us(input).unwrap_or(0).saturating_add(us));
         return Ok(Extent {
             end_us: told_us.max(survey.end_us()),
-            jumped: survey.jumped,
-            ends: whole(survey.ends_us, told_us),
+            has_discontinuity: survey.has_discontinuity,
+            ends: ends_if_complete(survey.ends_us, told_us),
         });
     }
     let start_us = input::start_us(input).unwrap_or(0);
@@ -89,7 +89,7 @@ pub(crate) fn find_extent(
         // The length of an MP3 counts the silence that its encoder put before the sound.
         Some(length) if probe.container == "mp3" => length,
         // That of an MP4 counts the delay before its first picture or sample where an edit list makes one.
-        Some(length) if probe.container.starts_with("mov") && probe.start_us > LATE_US => {
+        Some(length) if probe.container.starts_with("mov") && probe.start_us > LATE_START_US => {
             let told = start_us.saturating_add(length);
             streams_end_us(input).map_or(told, |end| end.min(told))
         }
@@ -98,14 +98,14 @@ pub(crate) fn find_extent(
             let survey = survey::survey_packets(input, cancel)?;
             return Ok(Extent {
                 end_us: survey.end_us(),
-                jumped: survey.jumped,
+                has_discontinuity: survey.has_discontinuity,
                 ends: survey.ends_us,
             });
         }
     };
     let main = probe.main_video().map(|(stream, _)| stream.index);
     let main = main.or_else(|| probe.main_audio().map(|(stream, _)| stream.index));
-    let tail = match main.filter(|_| JOINABLE.contains(&probe.container.as_str())) {
+    let tail = match main.filter(|_| CONCATENATED_CONTAINERS.contains(&probe.container.as_str())) {
         Some(main) => survey::survey_tail(input, main, cancel)?,
         None => None,
     };
@@ -113,20 +113,20 @@ pub(crate) fn find_extent(
         return Ok(Extent {
             end_us,
             ends: Vec::new(),
-            jumped: false,
+            has_discontinuity: false,
         });
     };
     // A clock that begins anew behind the last keyframe of the index is that of a second file, however short.
-    let beyond_us = if tail.jumped { 0 } else { BROKEN_OFF_US };
+    let beyond_us = if tail.has_discontinuity { 0 } else { TRUNCATED_US };
     let goes_on = tail.end_us() > end_us.saturating_add(beyond_us);
     Ok(Extent {
         end_us: if goes_on { tail.end_us() } else { end_us },
-        jumped: tail.jumped,
+        has_discontinuity: tail.has_discontinuity,
         // Writers of AVI count slots.
         ends: if probe.container == "avi" && !goes_on {
             Vec::new()
         } else {
-            whole(tail.ends_us, end_us)
+            ends_if_complete(tail.ends_us, end_us)
         },
     })
 }
@@ -134,20 +134,20 @@ pub(crate) fn find_extent(
 /// The length that the headers tell, when it can be believed.
 fn header_us(probe: &Probe, input: &Input) -> Option<i64> {
     // Writers of Matroska disagree on whether the length of a file that begins late counts from its beginning.
-    let is_vague = probe.container.starts_with("matroska") && probe.start_us > LATE_US;
-    let is_guessed = input::length_is_guessed(input);
-    let believable = |us: &i64| *us > 0 && !is_guessed && !is_absurd(*us, probe.bytes) && !is_vague;
+    let is_vague = probe.container.starts_with("matroska") && probe.start_us > LATE_START_US;
+    let is_guessed = input::is_duration_from_bitrate(input);
+    let believable = |us: &i64| *us > 0 && !is_guessed && !is_implausibly_long(*us, probe.bytes) && !is_vague;
     input::known_timestamp(input.duration())
-        .max(counted_us(input))
+        .max(avi_duration_us(input))
         .filter(believable)
 }
 
 /// How long the pictures of an AVI are by their number: where a file breaks off, FFmpeg cuts every length of its header
 /// down to what is there.
-pub(crate) fn counted_us(input: &Input) -> Option<i64> {
+pub(crate) fn avi_duration_us(input: &Input) -> Option<i64> {
     input
         .streams()
-        .filter_map(|stream| promised_us(input, &stream))
+        .filter_map(|stream| stream_duration_us(input, &stream))
         .max()
         .filter(|_| is_avi(input))
 }
@@ -163,7 +163,7 @@ pub(crate) fn streams_end_us(input: &Input) -> Option<i64> {
 }
 
 /// How long a stream is by its header, in microseconds, when it says.
-pub(crate) fn promised_us(input: &Input, stream: &Source<'_>) -> Option<i64> {
+pub(crate) fn stream_duration_us(input: &Input, stream: &Source<'_>) -> Option<i64> {
     let told = input::known_timestamp(stream.duration()).map(|length| to_us(length, stream.time_base()));
     let is_counted = is_avi(input) && parameters::codec_facts(&stream.parameters()).kind == MediaType::Video;
     let rate = Some(stream.avg_frame_rate()).filter(|rate| is_counted && rate.numerator() > 0);
@@ -172,8 +172,8 @@ pub(crate) fn promised_us(input: &Input, stream: &Source<'_>) -> Option<i64> {
 }
 
 /// The ends of the streams of a file that goes on to the end that its header tells: one that breaks off has none.
-fn whole(ends_us: Vec<Option<i64>>, told_us: i64) -> Vec<Option<i64>> {
-    let reaches = |us: &i64| us.saturating_add(BROKEN_OFF_US) > told_us;
+fn ends_if_complete(ends_us: Vec<Option<i64>>, told_us: i64) -> Vec<Option<i64>> {
+    let reaches = |us: &i64| us.saturating_add(TRUNCATED_US) > told_us;
     if ends_us.iter().flatten().any(reaches) {
         ends_us
     } else {
@@ -182,9 +182,9 @@ fn whole(ends_us: Vec<Option<i64>>, told_us: i64) -> Vec<Option<i64>> {
 }
 
 /// Notes where the streams begin and end, in microseconds after the origin.
-pub(crate) fn place_streams(probe: &mut Probe, input: &Input, origin: i64, ends: &[Option<i64>]) {
+pub(crate) fn set_stream_times(probe: &mut Probe, input: &Input, origin: i64, ends: &[Option<i64>]) {
     for stream in &mut probe.streams {
-        let own_us = origin_us(input, Some(stream.index));
+        let own_us = first_timestamp_us(input, Some(stream.index));
         let measured = ends.get(stream.index).copied().flatten();
         let (start_us, duration_us) = match &mut stream.kind {
             StreamKind::Video(facts) => (&mut facts.start_us, &mut facts.duration_us),
@@ -196,7 +196,7 @@ pub(crate) fn place_streams(probe: &mut Probe, input: &Input, origin: i64, ends:
             Some(end_us) => Some(after_origin_us(origin, end_us)),
             None => {
                 let source = input.stream(stream.index);
-                let length_us = source.and_then(|source| promised_us(input, &source));
+                let length_us = source.and_then(|source| stream_duration_us(input, &source));
                 length_us.map(|us| after_origin_us(origin, own_us.saturating_add(us)))
             }
         };
@@ -209,7 +209,7 @@ pub(crate) fn after_origin_us(origin: i64, us: i64) -> u64 {
 }
 
 /// Fewer than a thousand bytes a second over more than ten seconds: reading such a file through is cheap.
-fn is_absurd(length_us: i64, bytes: u64) -> bool {
+fn is_implausibly_long(length_us: i64, bytes: u64) -> bool {
     let seconds = u64::try_from(length_us / 1_000_000).unwrap_or(0);
     seconds > 10 && bytes / seconds < 1_000
 }

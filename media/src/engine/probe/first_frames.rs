@@ -19,7 +19,7 @@ const MAX_FRAMES: u32 = 8;
 /// Whether the first frames of a stream say that they are woven of two fields.
 pub(crate) fn frames_are_interlaced(input: &mut Input, index: usize, cancel: &Cancel) -> Result<bool, Failure> {
     let mut interlaced = false;
-    look_at_frames(input, index, cancel, |frame| {
+    for_each_first_frame(input, index, cancel, |frame| {
         interlaced |= frame.is_interlaced();
         !interlaced
     })?;
@@ -29,7 +29,7 @@ pub(crate) fn frames_are_interlaced(input: &mut Input, index: usize, cancel: &Ca
 /// The shapes of the pixels of the first frames of a stream.
 pub(crate) fn frame_aspects(input: &mut Input, index: usize, cancel: &Cancel) -> Result<Vec<RawAspect>, Failure> {
     let mut aspects = Vec::new();
-    look_at_frames(input, index, cancel, |frame| {
+    for_each_first_frame(input, index, cancel, |frame| {
         let aspect = frame.aspect_ratio();
         aspects.push((aspect.numerator(), aspect.denominator()));
         true
@@ -38,7 +38,7 @@ pub(crate) fn frame_aspects(input: &mut Input, index: usize, cancel: &Cancel) ->
 }
 
 /// Decodes the first frames of a stream and shows them to `look`, until it has seen enough.
-fn look_at_frames(
+fn for_each_first_frame(
     input: &mut Input,
     index: usize,
     cancel: &Cancel,
@@ -47,7 +47,7 @@ fn look_at_frames(
     let Some(stream) = input.stream(index) else {
         return Ok(());
     };
-    let Some(decoder) = open::decoder(&stream) else {
+    let Some(decoder) = open::find_decoder(&stream) else {
         return Ok(());
     };
     let context = codec::Context::from_parameters(stream.parameters()).map_err(unreadable_packets)?;

@@ -1,6 +1,6 @@
 //! Facts from the headers of a file and its streams; no packet is read.
 
-use crate::engine::audio::params::{MAX_CHANNELS, SAMPLE_RATES};
+use crate::engine::audio::params::{MAX_CHANNELS, SAMPLE_RATES_HZ};
 use crate::engine::demux::container::language;
 use crate::engine::demux::open;
 use crate::engine::ffi::parameters::{self, CodecFacts, MediaType};
@@ -35,14 +35,14 @@ fn stream_facts(stream: &Source<'_>) -> Stream {
     let known = match facts.kind {
         MediaType::Video => facts.width_px > 0 && facts.height_px > 0 && frame::pixel_format(facts.format).is_some(),
         MediaType::Audio => {
-            SAMPLE_RATES.contains(&facts.sample_rate_hz) && (1..=MAX_CHANNELS).contains(&facts.channels)
+            SAMPLE_RATES_HZ.contains(&facts.sample_rate_hz) && (1..=MAX_CHANNELS).contains(&facts.channels)
         }
         MediaType::Subtitle | MediaType::Attachment | MediaType::Data => false,
     };
     Stream {
         index: stream.index(),
         codec: if facts.name == "none" { "unknown" } else { facts.name }.to_owned(),
-        decodable: known && open::decoder(stream).is_some(),
+        decodable: known && open::find_decoder(stream).is_some(),
         default: stream.disposition().contains(Disposition::DEFAULT),
         language: language(stream),
         kind: kind_of(stream, &facts),
@@ -70,7 +70,7 @@ fn kind_of(stream: &Source<'_>, facts: &CodecFacts) -> StreamKind {
 fn video_facts(stream: &Source<'_>, facts: &CodecFacts) -> VideoFacts {
     let (quarter_turns, mirrored) = input::display_matrix(stream).map_or((0, false), orientation);
     let (pixel_format, bit_depth) = frame::pixel_format(facts.format).unwrap_or(("unknown", 8));
-    let (HeaderAspect::Sure(sample_aspect) | HeaderAspect::Doubtful(sample_aspect)) = shape_of(stream);
+    let (HeaderAspect::Reliable(sample_aspect) | HeaderAspect::Unreliable(sample_aspect)) = header_aspect(stream);
     VideoFacts {
         width_px: facts.width_px,
         height_px: facts.height_px,
@@ -89,9 +89,9 @@ fn video_facts(stream: &Source<'_>, facts: &CodecFacts) -> VideoFacts {
         frames: u64::try_from(stream.frames()).ok().filter(|frames| *frames > 0),
         full_range: facts.color.range == 2,
         bitrate_bps: Some(facts.bitrate_bps).filter(|bps| *bps > 0),
-        dolby_only: input::dolby_vision(stream).is_some_and(is_dolby_only),
+        dolby_only: input::dolby_vision(stream).is_some_and(is_dolby_vision_only),
         changes: false,
-        spatial: spatial(stream),
+        spatial: spatial_layout(stream),
         profile: u32::try_from(facts.profile).ok(),
         level: u32::try_from(facts.level).ok(),
         keyframes: None,
@@ -99,7 +99,7 @@ fn video_facts(stream: &Source<'_>, facts: &CodecFacts) -> VideoFacts {
 }
 
 /// The layout of pictures for a sphere or for two eyes, in words.
-fn spatial(stream: &Source<'_>) -> Option<String> {
+fn spatial_layout(stream: &Source<'_>) -> Option<String> {
     let projection = input::projection(stream).map(|number| match number {
         0 | 2 => "360° equirectangular",
         1 => "360° cubemap",
@@ -116,18 +116,18 @@ fn spatial(stream: &Source<'_>) -> Option<String> {
 
 /// Whether a profile of Dolby Vision has colors that nobody else knows: profile 5, and those of others whose base layer
 /// is compatible with nothing (Dolby Vision Profiles and Levels 1.4).
-const fn is_dolby_only((profile, compatibility): (u8, u8)) -> bool {
+const fn is_dolby_vision_only((profile, compatibility): (u8, u8)) -> bool {
     matches!((profile, compatibility), (5, _) | (10 | 20, 0))
 }
 
 /// What the headers of a stream of pictures tell of its pixels.
-pub(crate) fn shape_of(stream: &Source<'_>) -> HeaderAspect {
+pub(crate) fn header_aspect(stream: &Source<'_>) -> HeaderAspect {
     let facts = parameters::codec_facts(&stream.parameters());
     let size = Size {
         width_px: facts.width_px,
         height_px: facts.height_px,
     };
-    pixel_aspect::from_headers(input::container_aspect(stream), facts.sample_aspect, size)
+    pixel_aspect::from_headers(input::container_sample_aspect(stream), facts.sample_aspect, size)
 }
 
 fn rate(rate: ffmpeg_next::Rational) -> Option<Rational> {
@@ -165,8 +165,8 @@ fn orientation(matrix: [i32; 9]) -> (u8, bool) {
 /// Whether sound is what every player of its codec plays.
 pub(crate) fn is_widely_supported(facts: &CodecFacts) -> bool {
     match facts.name {
-        "aac" => facts.profile == AAC_LC && facts.configuration.is_some(),
-        "opus" => facts.configuration.is_some(),
+        "aac" => facts.profile == AAC_LC && facts.extradata_first_byte.is_some(),
+        "opus" => facts.extradata_first_byte.is_some(),
         name => name == "mp3",
     }
 }

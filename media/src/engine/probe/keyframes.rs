@@ -12,7 +12,7 @@ use ffmpeg_next::format::context::Input;
 use std::ops::Range;
 
 /// Keyframes looked at, spread over the whole: an encoder closes all groups of pictures or leaves all open.
-const LOOKED_AT: usize = 24;
+const MAX_CHECKED_KEYFRAMES: usize = 24;
 
 /// Packets read for one keyframe; more come before it only in a file that is not what its index says.
 const MAX_PACKETS: u32 = 200;
@@ -58,7 +58,7 @@ pub(crate) fn read(
     Ok(Some(Keyframes {
         first: index.first,
         hidden: index.hidden,
-        closed: are_closed(input, stream, &facts, &index.keys, cancel)?,
+        closed: has_closed_gops(input, stream, &facts, &index.keys, cancel)?,
         longest_us: u64::try_from(longest).unwrap_or(0),
     }))
 }
@@ -67,8 +67,8 @@ pub(crate) fn read(
 /// record of ISO/IEC 14496-15, whose version is 1.
 fn is_configured(facts: &CodecFacts) -> bool {
     match facts.name {
-        "h264" | "hevc" => facts.configuration == Some(1),
-        "av1" => facts.configuration.is_some(),
+        "h264" | "hevc" => facts.extradata_first_byte == Some(1),
+        "av1" => facts.extradata_first_byte.is_some(),
         _ => true,
     }
 }
@@ -93,7 +93,7 @@ impl Index {
             ..Self::default()
         };
         let (mut last, mut shown, mut hidden_again) = (None, false, false);
-        packet::for_each_entry(input, stream, |entry| {
+        packet::for_each_index_entry(input, stream, |entry| {
             index.first |= last.is_none() && entry.key;
             index.hidden |= last.is_none() && entry.hidden;
             // Around either end of an edit, hidden packets and shown ones stand mixed, but with a keyframe among the
@@ -111,7 +111,7 @@ impl Index {
 }
 
 /// Whether the keyframes looked at begin closed groups of pictures.
-fn are_closed(
+fn has_closed_gops(
     input: &mut Input,
     stream: usize,
     facts: &CodecFacts,
@@ -119,13 +119,13 @@ fn are_closed(
     cancel: &Cancel,
 ) -> Result<bool, Failure> {
     let unit = match facts.name {
-        "h264" => nal::h264_slice,
-        "hevc" => nal::hevc_slice,
+        "h264" => nal::is_h264_idr_slice,
+        "hevc" => nal::is_hevc_idr_slice,
         // Keyframes of these forget all that was before.
         "vp8" | "vp9" | "av1" => return Ok(true),
         _ => return Ok(false),
     };
-    let step = keys.len().div_ceil(LOOKED_AT).max(1);
+    let step = keys.len().div_ceil(MAX_CHECKED_KEYFRAMES).max(1);
     for time in keys.iter().step_by(step) {
         if packet::seek_stream(input, stream, *time).is_err() {
             return Ok(false);
@@ -136,7 +136,7 @@ fn are_closed(
                 break false;
             };
             if packet.stream() == stream {
-                break packet.is_key() && packet.data().is_some_and(|data| nal::begins_closed(data, unit));
+                break packet.is_key() && packet.data().is_some_and(|data| nal::starts_with_idr(data, unit));
             }
             read += 1;
         };

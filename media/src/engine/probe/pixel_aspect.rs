@@ -22,9 +22,9 @@ pub(crate) type RawAspect = (i32, i32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeaderAspect {
     /// They are to be believed.
-    Sure(Rational),
+    Reliable(Rational),
     /// Frames have to be asked; the best that can be had without them.
-    Doubtful(Rational),
+    Unreliable(Rational),
 }
 
 /// What container and bitstream tell of the pixels of a picture of this coded size.
@@ -35,14 +35,14 @@ pub(crate) fn from_headers(container: RawAspect, bitstream: RawAspect, size: Siz
         (Some(own), other) if believable(&own) => {
             let usual = USUAL_PIXEL_ASPECTS.contains(&own.as_f64());
             if usual || other.is_none_or(|other| other == own) {
-                HeaderAspect::Sure(own)
+                HeaderAspect::Reliable(own)
             } else {
-                HeaderAspect::Doubtful(own)
+                HeaderAspect::Unreliable(own)
             }
         }
-        (None, None) => HeaderAspect::Sure(SQUARE),
-        (None, Some(own)) if own == SQUARE => HeaderAspect::Sure(SQUARE),
-        (_, other) => HeaderAspect::Doubtful(other.filter(believable).unwrap_or(SQUARE)),
+        (None, None) => HeaderAspect::Reliable(SQUARE),
+        (None, Some(own)) if own == SQUARE => HeaderAspect::Reliable(SQUARE),
+        (_, other) => HeaderAspect::Unreliable(other.filter(believable).unwrap_or(SQUARE)),
     }
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn from_frames(frames: &[RawAspect], size: Size) -> Option<Rational> 
 }
 
 /// How much wider a pixel of a picture is than `planned`, when the picture tells and it can be.
-pub(crate) fn widening(frame: RawAspect, size: Size, planned: Rational) -> f64 {
+pub(crate) fn relative_aspect(frame: RawAspect, size: Size, planned: Rational) -> f64 {
     let told = known(frame).filter(|aspect| is_plausible(*aspect, size));
     told.map_or(1.0, |told| told.as_f64() / planned.as_f64())
 }
@@ -88,18 +88,18 @@ mod tests {
             height_px: 1920,
         };
         for (container, bitstream, size, shape) in [
-            ((32, 27), (1, 1), ntsc, HeaderAspect::Sure(ratio(32, 27))),
-            ((32, 27), (0, 1), ntsc, HeaderAspect::Sure(ratio(32, 27))),
-            ((1, 1), (27, 64), phone, HeaderAspect::Sure(SQUARE)),
-            ((0, 1), (1, 1), phone, HeaderAspect::Sure(SQUARE)),
-            ((0, 1), (0, 1), phone, HeaderAspect::Sure(SQUARE)),
+            ((32, 27), (1, 1), ntsc, HeaderAspect::Reliable(ratio(32, 27))),
+            ((32, 27), (0, 1), ntsc, HeaderAspect::Reliable(ratio(32, 27))),
+            ((1, 1), (27, 64), phone, HeaderAspect::Reliable(SQUARE)),
+            ((0, 1), (1, 1), phone, HeaderAspect::Reliable(SQUARE)),
+            ((0, 1), (0, 1), phone, HeaderAspect::Reliable(SQUARE)),
             // Narrower than 1:4, in the container or in the bitstream.
-            ((27, 64), (1, 1), phone, HeaderAspect::Doubtful(SQUARE)),
-            ((0, 1), (27, 64), phone, HeaderAspect::Doubtful(SQUARE)),
-            ((0, 1), (32, 27), ntsc, HeaderAspect::Doubtful(ratio(32, 27))),
-            ((27, 64), (1, 1), ntsc, HeaderAspect::Doubtful(ratio(27, 64))),
-            ((27, 64), (27, 64), ntsc, HeaderAspect::Sure(ratio(27, 64))),
-            ((1_000, 1), (1, 1), ntsc, HeaderAspect::Sure(SQUARE)),
+            ((27, 64), (1, 1), phone, HeaderAspect::Unreliable(SQUARE)),
+            ((0, 1), (27, 64), phone, HeaderAspect::Unreliable(SQUARE)),
+            ((0, 1), (32, 27), ntsc, HeaderAspect::Unreliable(ratio(32, 27))),
+            ((27, 64), (1, 1), ntsc, HeaderAspect::Unreliable(ratio(27, 64))),
+            ((27, 64), (27, 64), ntsc, HeaderAspect::Reliable(ratio(27, 64))),
+            ((1_000, 1), (1, 1), ntsc, HeaderAspect::Reliable(SQUARE)),
         ] {
             assert_eq!(
                 from_headers(container, bitstream, size),

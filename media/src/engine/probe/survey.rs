@@ -13,14 +13,14 @@ use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::{Disposition, Stream};
 
 /// Packets counted to tell a movie from a few stills.
-pub(crate) const MAX_COUNTED: u32 = 5_000;
+pub(crate) const MAX_COUNTED_PACKETS: u32 = 5_000;
 
 /// What a look at every packet of a source tells.
 pub(crate) struct Survey {
     /// Where each stream of pictures or sound ends on the repaired clock, in microseconds.
     pub(crate) ends_us: Vec<Option<i64>>,
     /// Whether the clock jumps.
-    pub(crate) jumped: bool,
+    pub(crate) has_discontinuity: bool,
 }
 
 impl Survey {
@@ -32,19 +32,19 @@ impl Survey {
 
 /// Reads a source to its end from where it is.
 pub(crate) fn survey_packets(input: &mut Input, cancel: &Cancel) -> Result<Survey, Failure> {
-    let bases: Vec<_> = input.streams().map(|stream| lasting_base(&stream)).collect();
-    let mut discontinuities = DiscontinuityRepair::new(container::may_jump(input), bases.len());
+    let bases: Vec<_> = input.streams().map(|stream| media_time_base(&stream)).collect();
+    let mut discontinuities = DiscontinuityRepair::new(container::allows_forward_discontinuity(input), bases.len());
     let mut ends_us = vec![None; bases.len()];
     while let Some(mut packet) = next_packet(input, cancel)? {
         let index = packet.stream();
         if let (Some(Some(base)), Some(end_us)) = (bases.get(index), ends_us.get_mut(index)) {
             discontinuities.repair(&mut packet, *base);
-            *end_us = (*end_us).max(end_of(&packet, *base));
+            *end_us = (*end_us).max(packet_end_us(&packet, *base));
         }
     }
     Ok(Survey {
         ends_us,
-        jumped: discontinuities.has_jumped(),
+        has_discontinuity: discontinuities.has_discontinuity(),
     })
 }
 
@@ -59,13 +59,13 @@ pub(crate) fn survey_tail(input: &mut Input, stream: usize, cancel: &Cancel) -> 
 }
 
 /// The time base of a stream that has a length: pictures or sound, no cover.
-fn lasting_base(stream: &Stream<'_>) -> Option<ffmpeg_next::Rational> {
+fn media_time_base(stream: &Stream<'_>) -> Option<ffmpeg_next::Rational> {
     let kind = parameters::codec_facts(&stream.parameters()).kind;
     let cover = stream.disposition().contains(Disposition::ATTACHED_PIC);
     (matches!(kind, MediaType::Video | MediaType::Audio) && !cover).then(|| stream.time_base())
 }
 
-fn end_of(packet: &Packet, base: ffmpeg_next::Rational) -> Option<i64> {
+fn packet_end_us(packet: &Packet, base: ffmpeg_next::Rational) -> Option<i64> {
     let time = packet.pts().or_else(|| packet.dts())?;
     Some(to_us(time.saturating_add(packet.duration().max(0)), base))
 }
@@ -75,7 +75,7 @@ fn end_of(packet: &Packet, base: ffmpeg_next::Rational) -> Option<i64> {
 pub(crate) fn count_packets(input: &mut Input, cancel: &Cancel) -> Result<Vec<u64>, Failure> {
     let mut counts = vec![0; usize::try_from(input.nb_streams()).unwrap_or(0)];
     let mut read = 0;
-    while read < MAX_COUNTED
+    while read < MAX_COUNTED_PACKETS
         && let Some(packet) = next_packet(input, cancel)?
     {
         if let Some(count) = counts.get_mut(packet.stream()) {

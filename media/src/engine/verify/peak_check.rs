@@ -26,7 +26,7 @@ impl PeakCheck {
     /// Opens a decoder of its own for a stream: a beginning in its middle is no damage.
     pub(crate) fn open(input: &Input, index: usize, loudest: Loudest) -> Result<Self, Failure> {
         let track = StreamDecoder::open_to_check(input, index)?;
-        let audio = AudioParams::of_output(track.facts.sample_rate_hz, track.facts.channels);
+        let audio = AudioParams::for_output(track.facts.sample_rate_hz, track.facts.channels);
         Ok(Self {
             track,
             at_us: i64::try_from(loudest.at_us).unwrap_or(i64::MAX),
@@ -38,7 +38,7 @@ impl PeakCheck {
     /// Decodes a packet when it is near the moment.
     pub(crate) fn pass(&mut self, packet: &Packet) -> Result<(), Failure> {
         let time = packet.pts().or_else(|| packet.dts()).unwrap_or(0);
-        let near = to_us(time, self.track.base).abs_diff(self.at_us) <= AROUND_US;
+        let near = to_us(time, self.track.time_base).abs_diff(self.at_us) <= AROUND_US;
         if near && packet.stream() == self.track.index {
             self.track.send(Some(packet));
             self.take()?;
@@ -53,7 +53,7 @@ impl PeakCheck {
         self.fifo.drain()?;
         let count = usize::try_from(self.fifo.end()).unwrap_or(0);
         if count > 0 {
-            self.peak_meter.push(&self.fifo.take(count, false)?);
+            self.peak_meter.push(&self.fifo.read(count, false)?);
         }
         Ok(self.peak_meter.peak_permille())
     }

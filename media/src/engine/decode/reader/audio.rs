@@ -12,12 +12,12 @@ const AHEAD_US: i64 = 30_000_000;
 
 impl Reader {
     /// Where sound is no longer wanted.
-    pub(super) fn heard_until(&self) -> Option<i64> {
-        self.end_us.map(|end| end.saturating_add(self.overhang_us))
+    pub(super) fn audio_end_us(&self) -> Option<i64> {
+        self.end_us.map(|end| end.saturating_add(self.audio_overhang_us))
     }
 
     /// Whether a packet of sound has to wait for the pictures.
-    pub(super) fn is_early(&self, packet: &Packet) -> bool {
+    pub(super) fn must_wait(&self, packet: &Packet) -> bool {
         let waits = self.video.as_ref().is_some_and(|video| !video.ended);
         waits
             && self.audio_backlog.bytes < MAX_BYTES
@@ -25,15 +25,15 @@ impl Reader {
     }
 
     fn is_ahead(&self, packet: &Packet) -> bool {
-        let tracks = self.video.as_ref().zip(self.audio.as_ref());
-        tracks.is_some_and(|(video, audio)| {
+        let decoders = self.video.as_ref().zip(self.audio.as_ref());
+        decoders.is_some_and(|(video, audio)| {
             let at_us = audio.packet_us(packet).unwrap_or(i64::MIN);
-            at_us > video.sent_us.saturating_add(AHEAD_US)
+            at_us > video.last_packet_us.saturating_add(AHEAD_US)
         })
     }
 
     /// Decodes a packet of sound, after those that came before it.
-    pub(super) fn decode_in_order(&mut self, packet: &Packet, sink: &mut dyn Sink) -> Result<(), Failure> {
+    pub(super) fn decode_audio_in_order(&mut self, packet: &Packet, sink: &mut dyn Sink) -> Result<(), Failure> {
         self.decode_backlog(sink)?;
         self.decode_audio(packet, sink)
     }
@@ -58,27 +58,27 @@ impl Reader {
     }
 
     fn decode_audio(&mut self, packet: &Packet, sink: &mut dyn Sink) -> Result<(), Failure> {
-        if let Some(track) = &mut self.audio {
-            track.send(Some(packet));
+        if let Some(decoder) = &mut self.audio {
+            decoder.send(Some(packet));
         }
         self.receive_audio(sink)
     }
 
     /// Takes all samples that the decoder has ready.
     fn receive_audio(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
-        let until = self.heard_until();
-        while let Some(track) = &mut self.audio {
+        let until = self.audio_end_us();
+        while let Some(decoder) = &mut self.audio {
             let mut audio = Audio::empty();
-            if !track.receive(&mut audio)? {
+            if !decoder.receive(&mut audio)? {
                 break;
             }
-            if !track.is_valid_audio(&audio) {
+            if !decoder.is_valid_audio(&audio) {
                 continue;
             }
-            let (at, duration) = track.audio_time(&audio);
+            let (at, duration) = decoder.audio_time(&audio);
             if at.saturating_add(duration) > self.start_us && until.is_none_or(|end| at < end) {
                 let at_us = at - self.start_us;
-                track.reached_us = track.reached_us.max(at_us.saturating_add(duration));
+                decoder.reached_us = decoder.reached_us.max(at_us.saturating_add(duration));
                 sink.audio(audio, at_us)?;
             }
         }
@@ -88,12 +88,12 @@ impl Reader {
     /// No sound follows.
     pub(super) fn end_audio(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
         self.decode_backlog(sink)?;
-        if let Some(track) = self.audio.as_mut().filter(|track| !track.ended) {
-            track.send(None);
+        if let Some(decoder) = self.audio.as_mut().filter(|decoder| !decoder.ended) {
+            decoder.send(None);
             self.receive_audio(sink)?;
         }
-        if let Some(track) = &mut self.audio {
-            track.ended = true;
+        if let Some(decoder) = &mut self.audio {
+            decoder.ended = true;
         }
         Ok(())
     }

@@ -13,47 +13,47 @@ impl Reader {
     /// Takes the next packet of pictures.
     pub(super) fn sample(&mut self, packet: Packet, sink: &mut dyn Sink) -> Result<(), Failure> {
         let start_us = self.start_us;
-        let (Some(track), Some(sampling)) = (&mut self.video, &mut self.sampling) else {
+        let (Some(decoder), Some(sampling)) = (&mut self.video, &mut self.sampling) else {
             return Ok(());
         };
-        track.pass(&packet, start_us);
+        decoder.skip_packet(&packet, start_us);
         let Some(wanted) = sampling.times.front().copied() else {
             return Ok(());
         };
         let wanted_us = start_us.saturating_add(wanted.at_us);
-        let us = |time: Option<i64>| time.map(|time| to_us(time, track.base));
+        let us = |time: Option<i64>| time.map(|time| to_us(time, decoder.time_base));
         let shown_us = us(packet.pts().or_else(|| packet.dts()));
         let decoded_us = us(packet.dts().or_else(|| packet.pts()));
-        let enters = track.whole_after_us(&packet) == Some(0);
-        if enters && !sampling.runs && shown_us.is_some_and(|us| us <= wanted_us) {
+        let enters = decoder.recovery_us(&packet) == Some(0);
+        if enters && !sampling.decodes_all && shown_us.is_some_and(|us| us <= wanted_us) {
             sampling.drop_held();
-            sampling.fresh = true;
+            sampling.starts_with_keyframe = true;
         }
         sampling.held_bytes += packet.size();
         sampling.held.push(packet);
         // No keyframe that is shown before the moment follows what is decoded after it.
         let reached = decoded_us.is_some_and(|us| us > wanted_us);
-        if sampling.runs || reached || sampling.held_bytes > MAX_HELD_BYTES {
-            self.serve(reached, sink)?;
+        if sampling.decodes_all || reached || sampling.held_bytes > MAX_HELD_BYTES {
+            self.decode_next_sample(reached, sink)?;
         }
         Ok(())
     }
 
     /// Decodes what the next moment needs of the packets that wait.
-    fn serve(&mut self, reached: bool, sink: &mut dyn Sink) -> Result<(), Failure> {
+    fn decode_next_sample(&mut self, reached: bool, sink: &mut dyn Sink) -> Result<(), Failure> {
         let start_us = self.start_us;
-        while let (Some(track), Some(sampling)) = (&mut self.video, &mut self.sampling) {
+        while let (Some(decoder), Some(sampling)) = (&mut self.video, &mut self.sampling) {
             let Some(wanted) = sampling.times.front().copied() else {
                 return Ok(());
             };
             let wanted_us = start_us.saturating_add(wanted.at_us);
-            let key = sampling.held.first().filter(|_| sampling.fresh);
-            let key_us = key.and_then(Packet::pts).map(|time| to_us(time, track.base));
+            let key = sampling.held.first().filter(|_| sampling.starts_with_keyframe);
+            let key_us = key.and_then(Packet::pts).map(|time| to_us(time, decoder.time_base));
             let will_do = |us: i64| us <= wanted_us && wanted_us - us <= wanted.tolerance_us;
             if !reached || !key_us.is_some_and(will_do) {
-                return self.run_on(sink);
+                return self.decode_held(sink);
             }
-            self.decode_key(sink)?;
+            self.decode_keyframe(sink)?;
             if let Some(sampling) = &mut self.sampling {
                 sampling.times.pop_front();
                 let next_us = sampling
@@ -61,7 +61,7 @@ impl Reader {
                     .front()
                     .map_or(i64::MAX, |next| start_us.saturating_add(next.at_us));
                 let last = sampling.held.last().and_then(|last| last.dts().or_else(|| last.pts()));
-                let base = self.video.as_ref().map(|track| track.base);
+                let base = self.video.as_ref().map(|decoder| decoder.time_base);
                 if last.zip(base).is_none_or(|(last, base)| to_us(last, base) <= next_us) {
                     return Ok(());
                 }
@@ -71,25 +71,25 @@ impl Reader {
     }
 
     /// Decodes the keyframe that waits, and nothing else.
-    fn decode_key(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
-        self.leap()?;
-        if let (Some(track), Some(sampling)) = (&mut self.video, &self.sampling) {
-            track.send(sampling.held.first());
-            track.send(None);
+    fn decode_keyframe(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
+        self.reset_video()?;
+        if let (Some(decoder), Some(sampling)) = (&mut self.video, &self.sampling) {
+            decoder.send(sampling.held.first());
+            decoder.send(None);
         }
         self.decode_video(sink)?;
         let ready = self
             .deinterlacer
             .as_mut()
             .map_or(Ok(Vec::new()), Deinterlacer::finish)?;
-        self.give_all(ready, sink)?;
-        self.leap()
+        self.deliver_all(ready, sink)?;
+        self.reset_video()
     }
 
     /// What is decoded next does not follow on what was decoded last.
-    fn leap(&mut self) -> Result<(), Failure> {
-        if let Some(track) = &mut self.video {
-            track.restart();
+    fn reset_video(&mut self) -> Result<(), Failure> {
+        if let Some(decoder) = &mut self.video {
+            decoder.flush();
         }
         self.deinterlacer
             .as_mut()
@@ -98,32 +98,32 @@ impl Reader {
     }
 
     /// Decodes all packets that wait, and those that come until the moment is seen.
-    fn run_on(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
+    fn decode_held(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
         if self
             .sampling
             .as_mut()
-            .is_some_and(|sampling| std::mem::take(&mut sampling.fresh))
+            .is_some_and(|sampling| std::mem::take(&mut sampling.starts_with_keyframe))
         {
-            self.leap()?;
+            self.reset_video()?;
         }
         let held = self.sampling.as_mut().map_or(Vec::new(), |sampling| {
-            sampling.runs = true;
+            sampling.decodes_all = true;
             sampling.held_bytes = 0;
             std::mem::take(&mut sampling.held)
         });
         for packet in &held {
-            if let Some(track) = &mut self.video {
-                track.send(Some(packet));
+            if let Some(decoder) = &mut self.video {
+                decoder.send(Some(packet));
             }
             self.decode_video(sink)?;
         }
         let start_us = self.start_us;
         if let Some(sampling) = &mut self.sampling {
-            let shown_us = sampling.shown_us;
-            let seen = |wanted: &SampleTime| start_us.saturating_add(wanted.at_us) <= shown_us;
+            let last_frame_us = sampling.last_frame_us;
+            let seen = |wanted: &SampleTime| start_us.saturating_add(wanted.at_us) <= last_frame_us;
             while sampling.times.front().is_some_and(seen) {
                 sampling.times.pop_front();
-                sampling.runs = false;
+                sampling.decodes_all = false;
             }
         }
         Ok(())
@@ -136,7 +136,7 @@ impl Reader {
             .as_ref()
             .is_some_and(|sampling| !sampling.times.is_empty())
         {
-            self.run_on(sink)?;
+            self.decode_held(sink)?;
         }
         Ok(())
     }

@@ -12,57 +12,57 @@ const AHEAD_US: i64 = 500_000;
 impl StreamDecoder {
     /// Notes when the first picture of all is shown. Before the first keyframe of a stream that was cut nothing decodes; of an
     /// AVI that begins with one, slots are empty before the first picture.
-    pub(crate) fn begins_at(&mut self, at_us: i64) {
-        let late_us = at_us.saturating_sub(self.origin_us);
-        let begins_with_empty_slots = self.counts_slots && self.begins_with_key == Some(true);
-        let missed = self.from_the_start && !begins_with_empty_slots && late_us > self.interval_us * 3 / 2;
-        if self.missed_us.is_none() && missed {
-            self.broken_at_us = Some(self.origin_us);
+    pub(crate) fn record_first_frame(&mut self, at_us: i64) {
+        let late_us = at_us.saturating_sub(self.start_us);
+        let starts_with_empty_slots = self.counts_slots && self.starts_with_keyframe == Some(true);
+        let missed = self.reads_from_start && !starts_with_empty_slots && late_us > self.interval_us * 3 / 2;
+        if self.missed_start_us.is_none() && missed {
+            self.first_damage_us = Some(self.start_us);
         }
-        self.missed_us.get_or_insert(if missed { late_us } else { 0 });
+        self.missed_start_us.get_or_insert(if missed { late_us } else { 0 });
     }
 
     /// Notes that pictures were decoded before the span: nothing of the span is missing at its beginning.
-    pub(crate) fn begins_before_the_span(&mut self) {
-        self.missed_us.get_or_insert(0);
+    pub(crate) fn record_frame_before_span(&mut self) {
+        self.missed_start_us.get_or_insert(0);
     }
 
     /// Notes that a packet or a picture did not decode. Sound before the span is not missed in it.
-    pub(crate) fn breaks(&mut self) {
+    pub(crate) fn count_damage(&mut self) {
         let is_audio = matches!(self.facts.kind, MediaType::Audio);
-        if is_audio && self.sent_us.saturating_add(RUN_UP_US) < self.wanted_us {
+        if is_audio && self.last_packet_us.saturating_add(RUN_UP_US) < self.span_start_us {
             return;
         }
-        self.broken = self.broken.saturating_add(1);
-        self.broken_at_us.get_or_insert(self.sent_us);
+        self.damage_count = self.damage_count.saturating_add(1);
+        self.first_damage_us.get_or_insert(self.last_packet_us);
     }
 
     /// Notes a keyframe that is shown at `at_us`: a span long after it needs nothing that is before it. Each thread of the decoder
     /// is a picture ahead, and some are held back for their order.
-    pub(crate) fn begins_anew(&mut self, at_us: i64) {
+    pub(crate) fn record_keyframe_before_span(&mut self, at_us: i64) {
         let threads = i64::try_from(self.decoder.threading().count).unwrap_or(0);
-        let frames = threads.saturating_add(i64::from(self.facts.held_back));
+        let frames = threads.saturating_add(i64::from(self.facts.reorder_delay));
         let ahead_us = self.interval_us.saturating_mul(frames).max(AHEAD_US);
-        if at_us.saturating_add(ahead_us) <= self.wanted_us {
-            self.broken = 0;
-            self.passed_over = self.reported_damage.frames();
-            self.broken_at_us = None;
+        if at_us.saturating_add(ahead_us) <= self.span_start_us {
+            self.damage_count = 0;
+            self.damage_before_span = self.reported_damage.frames();
+            self.first_damage_us = None;
         }
     }
 
     /// How many packets or pictures did not decode.
-    pub(crate) fn broken(&self) -> u32 {
-        let reported_damage = self.reported_damage.frames().saturating_sub(self.passed_over);
-        self.broken.max(reported_damage)
+    pub(crate) fn damage_count(&self) -> u32 {
+        let reported_damage = self.reported_damage.frames().saturating_sub(self.damage_before_span);
+        self.damage_count.max(reported_damage)
     }
 
     /// How much did not decode, in microseconds.
-    pub(crate) fn broken_us(&self) -> u64 {
+    pub(crate) fn damaged_us(&self) -> u64 {
         let each = match self.facts.kind {
             MediaType::Video => self.interval_us,
             _ => 21_333,
         };
-        let missed_us = u64::try_from(self.missed_us.unwrap_or(0)).unwrap_or(0);
-        u64::from(self.broken()) * u64::try_from(each).unwrap_or(0) + missed_us
+        let missed_start_us = u64::try_from(self.missed_start_us.unwrap_or(0)).unwrap_or(0);
+        u64::from(self.damage_count()) * u64::try_from(each).unwrap_or(0) + missed_start_us
     }
 }

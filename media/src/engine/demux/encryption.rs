@@ -27,11 +27,11 @@ pub(crate) fn refuse_encrypted(file: &File) -> Result<(), Failure> {
         [0x1a, 0x45, 0xdf, 0xa3, ..] => {
             matroska::is_encrypted(file).map(|found| found.then_some("Matroska encryption"))
         }
-        [0x30, 0x26, 0xb2, 0x75, ..] => Ok(asf::is_protected(file).then_some("Windows Media DRM")),
+        [0x30, 0x26, 0xb2, 0x75, ..] => Ok(asf::is_encrypted(file).then_some("Windows Media DRM")),
         [0x47, ..] | [_, _, _, _, 0x47, ..] => {
             is_scrambled(file).map(|found| found.then_some("a scrambled transport stream"))
         }
-        _ => mp4::encryption(file),
+        _ => mp4::encryption_scheme(file),
     };
     match found {
         Ok(Some(scheme)) => Err(Failure::input(Code::SourceEncrypted, scheme)),

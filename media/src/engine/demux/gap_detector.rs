@@ -1,25 +1,26 @@
 //! Detection of packets that a file has lost, by gaps in the timestamps around them.
 //!
-//! *Problem.* Bytes that are missing in the middle of a file are skipped by the demuxer without an error. A gap in the timestamps alone
-//! does not prove a loss: a frame may be shown for an hour, a recorder may be paused, and some encoders send no audio while there is
-//! nothing to hear. A false warning costs a needless encode, so each gap needs evidence.
+//! *Problem.* Bytes that are missing in the middle of a file are skipped by the demuxer without an error. A gap in the
+//! timestamps alone does not prove a loss: a frame may be shown for an hour, a recorder may be paused, and some
+//! encoders send no audio while there is nothing to hear. A false warning costs a needless encode, so each gap needs
+//! evidence.
 //!
 //! *Evidence.* A gap counts as a hole
 //! - in audio, when its codec sends packets all the time and video goes on;
-//! - in audio and video together, when both have a gap of about the same length at the same position of the file, and the audio codec
-//!   sends packets all the time or packets beside the gap are damaged;
-//! - in video beside packets that do not decode; under audio that goes on only up to [`FORWARD_US`];
-//! - where it is longer than [`FORWARD_US`] and therefore handled as a discontinuity of the clock: in Ogg and FLV when page numbers or
-//!   tag sizes show that bytes are missing; elsewhere when video goes on without a keyframe and the gap is at most twice as long as
-//!   what came before it.
+//! - in audio and video together, when both have a gap of about the same length at the same position of the file, and
+//!   the audio codec sends packets all the time or packets beside the gap are damaged;
+//! - in video beside packets that do not decode; under audio that goes on only up to [`MAX_FORWARD_US`];
+//! - where it is longer than [`MAX_FORWARD_US`] and therefore handled as a discontinuity of the clock: in Ogg and FLV
+//!   when page numbers or tag sizes show that bytes are missing; elsewhere when video goes on without a keyframe and
+//!   the gap is at most twice as long as what came before it.
 //!
-//! *Exception.* A sample table (`stbl`, ISO/IEC 14496-12 §8.5) lists every sample, so no packet of such a file is lost: only audio may
-//! have a gap there.
+//! *Exception.* A sample table (`stbl`, ISO/IEC 14496-12 §8.5) lists every sample, so no packet of such a file is lost:
+//! only audio may have a gap there.
 
 mod missing_bytes;
 mod stream_gaps;
 
-use crate::engine::demux::discontinuity::FORWARD_US;
+use crate::engine::demux::discontinuity::MAX_FORWARD_US;
 use crate::engine::demux::gap_detector::stream_gaps::{BESIDE_US, Gap, Jump, StreamGaps};
 use crate::engine::time::to_us;
 use ffmpeg_next::format::context::Input;
@@ -114,14 +115,14 @@ impl GapDetector {
     }
 
     /// Records a packet; `own` is its DTS, or PTS, as the file has it, before discontinuities are repaired.
-    pub(crate) fn note(&mut self, packet: &Packet, own: Option<i64>) {
+    pub(crate) fn record_packet(&mut self, packet: &Packet, own: Option<i64>) {
         self.packets += 1;
         let (position, is_key) = (self.packets, packet.is_key() && !packet.is_corrupt());
         let index = packet.stream();
         let is = |stream: &&mut StreamGaps| stream.index == index;
         if let Some(stream) = self.video.as_mut().filter(is) {
             let own_us = own.map(|own| to_us(own, stream.base));
-            let (gap, jump) = stream.note(packet, own_us, position);
+            let (gap, jump) = stream.record_packet(packet, own_us, position);
             self.jump(jump.filter(|jump| self.is_hole(jump, !is_key)), packet);
             if let Some(gap) = gap {
                 let before = self.video.as_mut().and_then(|stream| stream.gap.replace(gap));
@@ -130,7 +131,7 @@ impl GapDetector {
             }
         } else if let Some(stream) = self.audio.as_mut().filter(is) {
             let own_us = own.map(|own| to_us(own, stream.base));
-            let (gap, jump) = stream.note(packet, own_us, position);
+            let (gap, jump) = stream.record_packet(packet, own_us, position);
             let is_alone = self.video.is_none();
             self.jump(jump.filter(|jump| is_alone && self.is_hole(jump, false)), packet);
             if let Some(gap) = gap {
@@ -142,7 +143,7 @@ impl GapDetector {
     }
 
     /// Records that a video packet at this time, or one shortly before it, did not decode.
-    pub(crate) fn damage(&mut self, at_us: i64) {
+    pub(crate) fn record_damage(&mut self, at_us: i64) {
         if let Some(stream) = &mut self.video {
             stream.damaged_us = Some(at_us);
             if let Some(gap) = &mut stream.gap {
@@ -186,7 +187,7 @@ impl GapDetector {
     fn settle_video(&mut self, gap: Option<Gap>) {
         // Under audio that goes on, a frame may be shown for an hour, beside damage as well.
         let believed = |gap: &Gap| {
-            gap.damaged && self.format != Format::Indexed && (self.audio.is_none() || gap.length_us() <= FORWARD_US)
+            gap.damaged && self.format != Format::Indexed && (self.audio.is_none() || gap.length_us() <= MAX_FORWARD_US)
         };
         if let Some((length_us, at_us)) = gap.filter(believed).and_then(|gap| self.within(&gap)) {
             self.found.all.add(length_us, at_us);
@@ -208,8 +209,9 @@ impl GapDetector {
         }
     }
 
-    /// Returns `true` when packets are lost at a discontinuity; `mid_group`: video goes on there without a keyframe. A joined file may
-    /// begin so as well, at any time, so that a hole is believed only up to twice the length of what came before it.
+    /// Returns `true` when packets are lost at a discontinuity; `mid_group`: video goes on there without a keyframe. A
+    /// joined file may begin so as well, at any time, so that a hole is believed only up to twice the length of what
+    /// came before it.
     fn is_hole(&self, jump: &Jump, mid_group: bool) -> bool {
         match self.format {
             Format::Ogg => self.misses(jump.bytes, missing_bytes::in_ogg),
@@ -247,9 +249,9 @@ impl GapDetector {
 /// Formats whose packets carry no timestamps, so that they show no gap.
 const TIMELESS: [&str; 4] = ["avi", "mp3", "aac", "wav"];
 
-/// The streams to watch: those that outputs use, and beside them the best video or audio stream as a witness, unless the format has no
-/// timestamps or an index lists its packets already.
-pub(crate) fn watched(input: &Input, (video, audio): (Option<usize>, Option<usize>)) -> [Option<usize>; 2] {
+/// The streams to watch: those that outputs use, and beside them the best video or audio stream as a witness, unless
+/// the format has no timestamps or an index lists its packets already.
+pub(crate) fn watched_streams(input: &Input, (video, audio): (Option<usize>, Option<usize>)) -> [Option<usize>; 2] {
     let tells = !TIMELESS.contains(&input.format().name());
     let best = |kind: Type| {
         let stream = input.streams().best(kind).filter(|_| tells)?;

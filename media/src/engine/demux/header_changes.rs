@@ -29,8 +29,8 @@ impl HeaderChanges {
     /// The headers that the container has of a codec, in its configuration record.
     pub(crate) fn of(facts: &CodecFacts, configuration: &[u8]) -> Self {
         let kind = match facts.name {
-            "h264" if facts.configuration == Some(1) => HeaderFormat::H264,
-            "hevc" if facts.configuration == Some(1) => HeaderFormat::Hevc,
+            "h264" if facts.extradata_first_byte == Some(1) => HeaderFormat::H264,
+            "hevc" if facts.extradata_first_byte == Some(1) => HeaderFormat::Hevc,
             "vp8" => HeaderFormat::Vp8,
             "vp9" => HeaderFormat::Vp9,
             "av1" => HeaderFormat::Av1,
@@ -57,7 +57,7 @@ impl HeaderChanges {
     }
 
     /// Looks at those of a packet.
-    pub(crate) fn look_at(&mut self, packet: &Packet) {
+    pub(crate) fn check(&mut self, packet: &Packet) {
         let Some(data) = packet.data().filter(|_| !self.changed) else {
             return;
         };
@@ -159,7 +159,7 @@ mod tests {
             changed: false,
         };
         for packet in packets {
-            headers.look_at(&Packet::copy(packet));
+            headers.check(&Packet::copy(packet));
         }
         headers.have_changed()
     }

@@ -45,7 +45,7 @@ pub(crate) fn count_tracks(file: &File, most: usize) -> io::Result<usize> {
 ///
 /// # Errors
 /// The file has no index as it should be.
-pub(crate) fn encryption(file: &File) -> io::Result<Option<&'static str>> {
+pub(crate) fn encryption_scheme(file: &File) -> io::Result<Option<&'static str>> {
     let mut rest = child(file, 0..file.metadata()?.len(), b"moov")?;
     while let Ok(track) = child(file, rest.clone(), b"trak") {
         rest.start = track.end;

@@ -1,11 +1,12 @@
-//! The units of H.264 and HEVC in packets: those of MP4 and Matroska follow their lengths in four bytes, others start codes.
+//! The units of H.264 and HEVC in packets: those of MP4 and Matroska follow their lengths in four bytes, others start
+//! codes.
 
 /// NAL units of a packet looked at for the slice: a few of parameters and messages stand before it.
 const MAX_UNITS: u32 = 32;
 
 /// Whether the first slice of a packet, whose NAL units follow their lengths in four bytes, forgets what was before.
 /// `slice` tells from the first byte of a unit; it is `None` for units of another kind.
-pub(crate) fn begins_closed(packet: &[u8], slice: fn(u8) -> Option<bool>) -> bool {
+pub(crate) fn starts_with_idr(packet: &[u8], slice: fn(u8) -> Option<bool>) -> bool {
     let mut rest = packet;
     for _ in 0..MAX_UNITS {
         let Some((length, units)) = rest.split_first_chunk::<4>() else {
@@ -85,7 +86,7 @@ fn read_set<'a>(from: &'a [u8], sets: &mut Vec<&'a [u8]>) -> Option<&'a [u8]> {
 }
 
 /// H.264: an IDR picture is closed, any other slice is not.
-pub(crate) const fn h264_slice(byte: u8) -> Option<bool> {
+pub(crate) const fn is_h264_idr_slice(byte: u8) -> Option<bool> {
     match byte & 0x1f {
         5 => Some(true),
         1..=4 => Some(false),
@@ -94,7 +95,7 @@ pub(crate) const fn h264_slice(byte: u8) -> Option<bool> {
 }
 
 /// HEVC: an IDR picture is closed; CRA, BLA and all other slices are not.
-pub(crate) const fn hevc_slice(byte: u8) -> Option<bool> {
+pub(crate) const fn is_hevc_idr_slice(byte: u8) -> Option<bool> {
     match (byte >> 1) & 0x3f {
         19 | 20 => Some(true),
         0..=31 => Some(false),
@@ -104,23 +105,24 @@ pub(crate) const fn hevc_slice(byte: u8) -> Option<bool> {
 
 /// How units follow each other in a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Framing {
+pub(crate) enum NalFraming {
     /// Each after its length in four bytes, as in MP4 and Matroska.
     Lengths,
     /// Each after a start code, as in transport streams and AVI.
     StartCodes,
 }
 
-/// How many pictures after this one the stream is whole again, when a decoder begins with it: a picture from which pictures
-/// are refreshed bit by bit says so in a message (recovery point SEI, ITU-T H.264 §D.2.8, H.265 §D.2.8). 0 where none does.
-pub(crate) fn recovery_frames(packet: &[u8], framing: Framing, hevc: bool) -> u32 {
+/// How many pictures after this one the stream is whole again, when a decoder begins with it: a picture from which
+/// pictures are refreshed bit by bit says so in a message (recovery point SEI, ITU-T H.264 §D.2.8, H.265 §D.2.8). 0
+/// where none does.
+pub(crate) fn recovery_frames(packet: &[u8], framing: NalFraming, hevc: bool) -> u32 {
     let mut frames = 0;
     for_each_unit(packet, framing, |unit| {
         let Some(kind) = unit.first() else { return true };
         let (slice, message, head) = if hevc {
-            (hevc_slice(*kind), (kind >> 1) & 0x3f == 39, 2)
+            (is_hevc_idr_slice(*kind), (kind >> 1) & 0x3f == 39, 2)
         } else {
-            (h264_slice(*kind), kind & 0x1f == 6, 1)
+            (is_h264_idr_slice(*kind), kind & 0x1f == 6, 1)
         };
         if message {
             let body = without_guards(unit.get(head..).unwrap_or_default());
@@ -132,18 +134,18 @@ pub(crate) fn recovery_frames(packet: &[u8], framing: Framing, hevc: bool) -> u3
 }
 
 /// Gives the units of a packet, until one is enough.
-fn for_each_unit(packet: &[u8], framing: Framing, mut give: impl FnMut(&[u8]) -> bool) {
+fn for_each_unit(packet: &[u8], framing: NalFraming, mut give: impl FnMut(&[u8]) -> bool) {
     let mut rest = packet;
     for _ in 0..MAX_UNITS {
         let (unit, next) = match framing {
-            Framing::Lengths => {
+            NalFraming::Lengths => {
                 let Some((length, units)) = rest.split_first_chunk::<4>() else {
                     return;
                 };
                 let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
                 (units.get(..length).unwrap_or(units), units.get(length..))
             }
-            Framing::StartCodes => {
+            NalFraming::StartCodes => {
                 let code = |bytes: &[u8]| bytes.windows(3).position(|window| window == [0, 0, 1]);
                 let Some(unit) = code(rest).and_then(|at| rest.get(at + 3..)) else {
                     return;
@@ -237,21 +239,25 @@ mod tests {
             (&[9, 6], false),
             (&[], false),
         ] {
-            assert_eq!(begins_closed(&packet(kinds), h264_slice), closed, "{kinds:?}");
+            assert_eq!(starts_with_idr(&packet(kinds), is_h264_idr_slice), closed, "{kinds:?}");
         }
         for (kind, closed) in [(19 << 1, true), (20 << 1, true), (21 << 1, false), (1 << 1, false)] {
-            assert_eq!(begins_closed(&packet(&[32 << 1, kind]), hevc_slice), closed, "{kind}");
+            assert_eq!(
+                starts_with_idr(&packet(&[32 << 1, kind]), is_hevc_idr_slice),
+                closed,
+                "{kind}"
+            );
         }
-        assert!(!begins_closed(&[255, 255, 255, 255, 9], h264_slice));
+        assert!(!starts_with_idr(&[255, 255, 255, 255, 9], is_h264_idr_slice));
     }
 
     #[test]
     fn a_recovery_point_tells_how_many_frames_later_the_stream_is_whole() {
         // Type 6, one byte, `00101` + stop: ue(v) 4.
         let h264 = [0, 0, 0, 4, 6, 6, 1, 0b0010_1100, 0, 0, 0, 2, 0x41, 0];
-        assert_eq!(recovery_frames(&h264, Framing::Lengths, false), 4);
+        assert_eq!(recovery_frames(&h264, NalFraming::Lengths, false), 4);
         let coded = [0, 0, 0, 1, 6, 6, 1, 0b0010_1100, 0, 0, 1, 0x41, 0];
-        assert_eq!(recovery_frames(&coded, Framing::StartCodes, false), 4);
+        assert_eq!(recovery_frames(&coded, NalFraming::StartCodes, false), 4);
         // Another message before it, and `00111`: se(v) +3.
         let hevc = [
             0,
@@ -273,10 +279,10 @@ mod tests {
             1 << 1,
             1,
         ];
-        assert_eq!(recovery_frames(&hevc, Framing::Lengths, true), 3);
-        assert_eq!(recovery_frames(&[0, 0, 0, 2, 0x65, 0], Framing::Lengths, false), 0);
-        assert_eq!(recovery_frames(&[255; 40], Framing::Lengths, false), 0);
-        assert_eq!(recovery_frames(&[6, 255, 255], Framing::StartCodes, false), 0);
+        assert_eq!(recovery_frames(&hevc, NalFraming::Lengths, true), 3);
+        assert_eq!(recovery_frames(&[0, 0, 0, 2, 0x65, 0], NalFraming::Lengths, false), 0);
+        assert_eq!(recovery_frames(&[255; 40], NalFraming::Lengths, false), 0);
+        assert_eq!(recovery_frames(&[6, 255, 255], NalFraming::StartCodes, false), 0);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Damage that shows in packets without decoding them: what each codec wants them to begin and to end with. Garbage rarely
-//! does, and zeros do not.
+//! Damage that shows in packets without decoding them: what each codec wants them to begin and to end with. Garbage
+//! rarely does, and zeros do not.
 
 use crate::engine::demux::nal;
 use crate::engine::ffi::parameters::CodecFacts;
@@ -22,11 +22,11 @@ pub(crate) enum PacketCheck {
 impl PacketCheck {
     pub(crate) fn of(facts: &CodecFacts) -> Self {
         match facts.name {
-            "h264" | "hevc" if facts.configuration == Some(1) => Self::Units,
+            "h264" | "hevc" if facts.extradata_first_byte == Some(1) => Self::Units,
             // The profiles of more than 8 bits and 4:2:0 begin otherwise, and are never copied.
             "vp9" if facts.profile <= 0 => Self::Vp9,
             "av1" => Self::Av1,
-            "aac" if facts.configuration.is_some() => Self::Aac,
+            "aac" if facts.extradata_first_byte.is_some() => Self::Aac,
             "mp3" => Self::Mp3,
             "opus" => Self::Opus(None),
             _ => Self::Other,
@@ -34,7 +34,7 @@ impl PacketCheck {
     }
 
     /// Whether a packet can be one of this codec.
-    pub(crate) fn holds(&mut self, packet: &Packet) -> bool {
+    pub(crate) fn is_valid(&mut self, packet: &Packet) -> bool {
         let Some(data) = packet.data() else { return false };
         match self {
             Self::Units => nal::is_whole(data),

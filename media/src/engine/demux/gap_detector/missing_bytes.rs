@@ -12,7 +12,8 @@ const TAG_BYTES: u64 = 11;
 /// Audio, video, script data.
 const TAG_KINDS: [u8; 3] = [8, 9, 18];
 
-/// Returns `true` when the chain of FLV tags does not lead from the packet at one byte position to the packet at the other.
+/// Returns `true` when the chain of FLV tags does not lead from the packet at one byte position to the packet at the
+/// other.
 pub(crate) fn in_flv(source: &File, from: u64, to: u64) -> bool {
     let mut place = from;
     for _ in 0..MOST_TAGS {
@@ -35,8 +36,8 @@ pub(crate) fn in_flv(source: &File, from: u64, to: u64) -> bool {
     false
 }
 
-/// Returns `true` when the Ogg pages at two byte positions belong to one logical stream and page sequence numbers between them are
-/// left out (RFC 3533 §6). A chained stream has another serial number, or its pages are counted anew.
+/// Returns `true` when the Ogg pages at two byte positions belong to one logical stream and page sequence numbers
+/// between them are left out (RFC 3533 §6). A chained stream has another serial number, or its pages are counted anew.
 pub(crate) fn in_ogg(source: &File, from: u64, to: u64) -> bool {
     let pages = page_at(source, from).zip(page_at(source, to));
     pages.is_some_and(|((stream, number), (later_stream, later))| {

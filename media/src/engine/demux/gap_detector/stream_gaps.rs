@@ -1,6 +1,6 @@
 //! Gaps between the packets of one stream.
 
-use crate::engine::demux::discontinuity::FORWARD_US;
+use crate::engine::demux::discontinuity::MAX_FORWARD_US;
 use crate::engine::ffi::parameters::{self, MediaType};
 use crate::engine::time::{DEFAULT_FRAME_INTERVAL_US, to_us};
 use ffmpeg_next::format::context::Input;
@@ -12,12 +12,12 @@ const LEAST_US: i64 = 250_000;
 /// A gap is unusual when it is at least so many times as long as the step between the packets before it.
 const USUAL_STEPS: i64 = 3;
 
-/// Packets of other streams between the ends of one hole in two streams, at most: a parser returns a frame only when it has seen the
-/// next one.
+/// Packets of other streams between the ends of one hole in two streams, at most: a parser returns a frame only when it
+/// has seen the next one.
 const APART: u64 = 16;
 
-/// Gaps of video and audio that belong to one hole differ in length by less than this, in microseconds, or by less than a quarter:
-/// interleaving is not exact to the packet.
+/// Gaps of video and audio that belong to one hole differ in length by less than this, in microseconds, or by less than
+/// a quarter: interleaving is not exact to the packet.
 const UNLIKE_US: i64 = 500_000;
 
 /// Distance up to which packets that do not decode are evidence for a hole, in microseconds.
@@ -137,7 +137,12 @@ impl StreamGaps {
     }
 
     /// Records a packet whose timestamp in the file is `own_us`; returns the gap before it, or the discontinuity.
-    pub(crate) fn note(&mut self, packet: &Packet, own_us: Option<i64>, place: u64) -> (Option<Gap>, Option<Jump>) {
+    pub(crate) fn record_packet(
+        &mut self,
+        packet: &Packet,
+        own_us: Option<i64>,
+        place: u64,
+    ) -> (Option<Gap>, Option<Jump>) {
         let told_us = to_us(packet.duration().max(0), self.base);
         let length_us = match (told_us, self.packet_us) {
             (0, packet_us) => packet_us,
@@ -172,7 +177,7 @@ impl StreamGaps {
         let step_us = start_us.saturating_sub(before.end_us);
         let own_step_us = own_us.saturating_sub(before.own_end_us);
         // After a discontinuity, the streams need not begin at the same time.
-        if own_step_us > FORWARD_US && own_step_us.saturating_sub(step_us) > LEAST_US {
+        if own_step_us > MAX_FORWARD_US && own_step_us.saturating_sub(step_us) > LEAST_US {
             let jump = Jump {
                 length_us: own_step_us,
                 shown_us: before.end_us.saturating_sub(first_us),

@@ -1,4 +1,21 @@
-//! Fan-out: hands decoded frames, samples and packets to the outputs, each of which works on a thread of its own.
+//! Fan-out: distributes decoded frames, samples and packets to the outputs.
+//!
+//! *Problem.* Decoding is expensive, so a source is read and decoded once for all outputs. Outputs differ in speed, and
+//! a frame of 8K (8 bit, 4:2:0) takes 50 MB, so the memory must not grow with that difference.
+//!
+//! *Mechanism.* The thread that reads a source calls [`FanOut`], its [`Sink`]. Each output has a thread of its own and
+//! a bounded channel ([`channel`]). Frames are shared by reference count, not copied. An output of posters, sprites or
+//! animations gets only the frames that it samples ([`frame_sampler`]); an output that copies gets packets in batches.
+//! Frames that several outputs need in smaller sizes carry a [`ScalingCascade`], which scales each size once.
+//!
+//! *Invariants.*
+//! - The bytes of frames in a channel are bounded, so the slowest output sets the pace.
+//! - Packets stay in order with the items after them: a pending batch is sent before any other item.
+//! - Times are timeline times: microseconds after the start of the joined spans.
+//! - When an output ends early, the shared `halt` flag stops the others; its error is returned when its thread is
+//!   joined.
+//!
+//! Rejected: a queue without bounds, and one decoder per output, which multiplies the most expensive step.
 
 pub(crate) mod channel;
 pub(crate) mod frame_sampler;
@@ -9,7 +26,7 @@ use crate::engine::decode::sink::Sink;
 use crate::engine::decode::timeline::{Part, Role};
 use crate::engine::demux::copy_source::TrackKind;
 use crate::engine::error;
-use crate::engine::fanout::channel::{MediaReceiver, MediaItem, MediaSender};
+use crate::engine::fanout::channel::{MediaItem, MediaReceiver, MediaSender};
 use crate::engine::fanout::stream_needs::{DecodedNeeds, stream_needs};
 use crate::engine::ffi::{frame, packet};
 use crate::engine::progress::OutputProgress;
@@ -22,31 +39,32 @@ use ffmpeg_next::frame::{Audio, Video};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
-/// Most bytes of pictures that wait for one output.
+/// Maximum bytes of frames in the channel of one output.
 const MAX_QUEUED_BYTES: u64 = 96 << 20;
 
-/// Packets are handed over in batches of so many, because to wake a thread costs more than to copy one; a packet of so
-/// many bytes ends its batch, which bounds what waits.
+/// Packets per batch: to wake a thread costs more than to copy a packet.
 const BATCH_PACKETS: usize = 64;
+
+/// A packet of this size ends its batch, which bounds the bytes of a batch.
 const LARGE_PACKET_BYTES: usize = 64 << 10;
 
-/// Most batches of packets that wait for an output that is given nothing else.
+/// Maximum batches in the channel of an output that only copies packets.
 const MAX_QUEUED_BATCHES: u64 = 2;
 
-/// The way to one output.
+/// The channel to one output, and what the output needs.
 pub(crate) struct OutputQueue {
-    to: MediaSender,
+    sender: MediaSender,
     needs: DecodedNeeds,
-    /// Whether the output shows the clips before and after.
+    /// `true` when the output shows intro and outro.
     shows_bumpers: bool,
-    /// Whose packets are copied.
+    /// Tracks whose packets are copied.
     copies: Vec<TrackKind>,
-    /// Those of them that are not handed over yet.
+    /// Packets of the pending batch.
     packets: Vec<(Packet, TrackKind)>,
 }
 
 impl OutputQueue {
-    /// A way to an output, whose pictures are of about `picture_bytes`.
+    /// Creates the channel to an output. `frame_bytes` is the approximate size of a decoded frame.
     pub(crate) fn new(
         planned: &PlannedOutput,
         frame_bytes: u64,
@@ -65,11 +83,11 @@ impl OutputQueue {
             capacity
         };
         let shows_bumpers = matches!(planned.content, Content::Movie(_) | Content::Hls(_));
-        let (to, from) = sync_channel(usize::try_from(capacity).unwrap_or(2));
+        let (sender, receiver) = sync_channel(usize::try_from(capacity).unwrap_or(2));
         (
             Self {
-                to: MediaSender {
-                    to,
+                sender: MediaSender {
+                    sender,
                     reader_stage: reader_stage.clone(),
                 },
                 needs,
@@ -77,28 +95,29 @@ impl OutputQueue {
                 copies,
                 packets: Vec::new(),
             },
-            MediaReceiver::new(from, progress.clone()),
+            MediaReceiver::new(receiver, progress.clone()),
         )
     }
 
-    /// Hands over the packets that were kept for a batch, and then a piece; `false` when the output is gone.
+    /// Sends the pending batch, then the item; returns `false` when the output has ended.
     fn send(&mut self, item: Option<MediaItem>) -> bool {
         let packets = std::mem::take(&mut self.packets);
         let batch = (!packets.is_empty()).then_some(MediaItem::Packets(packets));
-        batch.into_iter().chain(item).all(|item| self.to.send(item))
+        batch.into_iter().chain(item).all(|item| self.sender.send(item))
     }
 }
 
-/// The ways to all outputs.
+/// Distributes what the reader delivers to all outputs.
 pub(crate) struct FanOut {
     outputs: Vec<OutputQueue>,
     /// The stage that reads and decodes.
     reader_stage: Stage,
-    /// Raised when an output has failed and the rest need not go on.
+    /// Set when an output has failed: the others need not go on.
     halt: Cancel,
     cascade_plan: CascadePlan,
-    /// What is being read, and how its pictures come down.
+    /// The part that is being read.
     part: Option<Part>,
+    /// Scales the frames of the part, where several outputs need smaller sizes.
     cascade: Option<Arc<ScalingCascade>>,
 }
 
@@ -119,7 +138,7 @@ impl FanOut {
         }
     }
 
-    /// Announces the part that is read next.
+    /// Announces the next part to outputs that take decoded media.
     pub(crate) fn begin_part(&mut self, part: Part) -> Result<(), Failure> {
         self.part = Some(part);
         self.cascade = self.cascade_plan.cascade(&part).map(Arc::new);
@@ -139,18 +158,18 @@ impl FanOut {
         )
     }
 
-    /// Whether a card is being read, which is not for every output.
+    /// Returns `true` while an intro or outro is read, which not every output shows.
     fn is_bumper(&self) -> bool {
         self.part.is_some_and(|part| !part.is_span())
     }
 
-    /// A time of the part along the joined spans.
+    /// Converts a time of the part to a timeline time, in microseconds.
     fn timeline_us(&self, at_us: i64) -> i64 {
         let begin_us = self.part.map_or(0, |part| part.timeline_us);
         at_us.saturating_add(i64::try_from(begin_us).unwrap_or(i64::MAX))
     }
 
-    /// Sends a piece to every output that wants it; an output that is gone stops the rest.
+    /// Sends an item to every output for which `wanted` holds. An output that has ended stops the others.
     fn send(
         &mut self,
         wanted: impl Fn(&OutputQueue) -> bool,
@@ -166,12 +185,12 @@ impl FanOut {
         Ok(())
     }
 
-    /// Notes that nothing is read any more.
+    /// Marks the reader's stage as idle, after its last item.
     pub(crate) fn mark_reader_idle(&self) {
         self.reader_stage.set_idle();
     }
 
-    /// Hands over what is left: nothing follows.
+    /// Sends the pending batches, after the last part.
     pub(crate) fn end(&mut self) {
         for output in &mut self.outputs {
             if !output.send(None) {
@@ -180,15 +199,15 @@ impl FanOut {
         }
     }
 
-    /// Lets those look at a picture who want only some.
+    /// Offers the frame to outputs that sample frames: posters, sprites and animations.
     fn offer_to_samplers(&mut self, frame: &Video, at_us: i64, duration_us: i64) -> Result<(), Failure> {
         if self.is_bumper() {
             return Ok(());
         }
-        for OutputQueue { to, needs, .. } in &mut self.outputs {
+        for OutputQueue { sender, needs, .. } in &mut self.outputs {
             match needs {
-                DecodedNeeds::Stills(sampler) => sampler.offer(frame, at_us, to)?,
-                DecodedNeeds::Range(range) => range.offer((frame, at_us), duration_us, to)?,
+                DecodedNeeds::Stills(sampler) => sampler.offer(frame, at_us, sender)?,
+                DecodedNeeds::Range(range) => range.offer(frame, at_us, duration_us, sender)?,
                 DecodedNeeds::Everything | DecodedNeeds::Video | DecodedNeeds::Audio | DecodedNeeds::Nothing => {}
             }
             needs.clear_when_satisfied();
@@ -196,12 +215,12 @@ impl FanOut {
         Ok(())
     }
 
-    /// Tells the same that no picture follows.
+    /// Ends the video of outputs that sample frames.
     fn end_samplers(&mut self, until_us: Option<i64>) -> Result<(), Failure> {
-        for OutputQueue { to, needs, .. } in &mut self.outputs {
+        for OutputQueue { sender, needs, .. } in &mut self.outputs {
             match needs {
-                DecodedNeeds::Stills(sampler) => sampler.end(to)?,
-                DecodedNeeds::Range(range) => range.end(until_us, to),
+                DecodedNeeds::Stills(sampler) => sampler.end(sender)?,
+                DecodedNeeds::Range(range) => range.end(until_us, sender),
                 DecodedNeeds::Everything | DecodedNeeds::Video | DecodedNeeds::Audio | DecodedNeeds::Nothing => {
                     continue;
                 }
@@ -232,7 +251,7 @@ impl Sink for FanOut {
 
     fn video_end(&mut self, until_us: Option<i64>) -> Result<(), Failure> {
         let until_us = until_us.map(|us| self.timeline_us(us));
-        // To who shows no cards, the spans are one run.
+        // For outputs without bumpers, the joined spans are one video, which ends with the last span.
         let last = self.part.is_some_and(|part| part.role == Role::Span { last: true });
         if last {
             self.end_samplers(until_us)?;
@@ -251,7 +270,7 @@ impl Sink for FanOut {
         self.send(
             |output| matches!(output.needs, DecodedNeeds::Everything | DecodedNeeds::Audio),
             || {
-                let audio = frame::share_audio(&audio).map_err(|error| error::engine_failure("sound", error))?;
+                let audio = frame::share_audio(&audio).map_err(|error| error::engine_failure("audio", error))?;
                 Ok(MediaItem::Audio { audio, at_us })
             },
         )

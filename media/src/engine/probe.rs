@@ -1,4 +1,16 @@
-//! Reads the facts of an open file into a [`Probe`].
+//! Probes an open file: reads its facts into a [`Probe`].
+//!
+//! Headers are read first ([`headers`]), because they are cheap. Where they are missing, wrong or ambiguous, packets
+//! are read or the first frames decoded:
+//!
+//! | fact | source beyond headers |
+//! |---|---|
+//! | `duration`, ends of streams | packets of the whole file or of its end ([`survey`]), index of Matroska and AVI |
+//! | `frame_rate` | timestamps of the first packets, or of the index |
+//! | `pixel_aspect`, interlacing | first decoded frames ([`first_frames`]) |
+//! | `keyframes` | index of the container, slice headers of some keyframes |
+//!
+//! Nothing here decides if a source is accepted: the plan does, with these facts.
 
 pub(crate) mod duration;
 pub(crate) mod first_frames;
@@ -13,15 +25,16 @@ use crate::engine::cancel::Cancel;
 use crate::engine::demux::container::{self, is_flac};
 use crate::engine::demux::open;
 use crate::engine::ffi::parameters;
-use crate::engine::probe::duration::{Extent, after_origin_us, measure_extent, find_origin_us, set_stream_times};
-use crate::engine::probe::headers::{read_headers, header_aspect};
+use crate::engine::probe::duration::{Extent, after_origin_us, find_origin_us, measure_extent, set_stream_times};
+use crate::engine::probe::headers::{header_aspect, read_headers};
 use crate::engine::probe::pixel_aspect::HeaderAspect;
 use domain::probe::{AudioFacts, Size, Stream, StreamKind, VideoFacts};
 use domain::{Code, Failure, FailureKind, Probe};
 use ffmpeg_next::format::context::Input;
 
-/// Reads the facts of a source; where the header has no length, its clock may jump, or it is FLAC, its packets are read through once. Of
-/// Matroska and AVI those behind the last keyframe of the index are read, for a second file may follow.
+/// Probes a source of `bytes` bytes. All its packets are read once when its header has no duration, its format allows
+/// discontinuities, or it is FLAC. Of Matroska and AVI, the packets after the last keyframe of the index are read,
+/// because a second file may be appended.
 ///
 /// # Errors
 /// [`domain::Code::SourceDamaged`] when the packets cannot be read.
@@ -36,7 +49,11 @@ pub(crate) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Pro
     };
     let origin = find_origin_us(&probe, input);
     probe.origin_us = Some(origin);
-    let Extent { end_us, ends, has_discontinuity } = measure_extent(&probe, input, survey, cancel)?;
+    let Extent {
+        end_us,
+        ends,
+        has_discontinuity,
+    } = measure_extent(&probe, input, survey, cancel)?;
     probe.jumps = has_discontinuity;
     probe.duration_us = after_origin_us(origin, end_us);
     set_stream_times(&mut probe, input, origin, &ends);
@@ -53,7 +70,10 @@ pub(crate) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Pro
     Ok(probe)
 }
 
-/// Decides what decodes where nothing seems to.
+/// Corrects which streams are decodable where no video or no stream at all is.
+///
+/// # Errors
+/// When streams have a decoder, but their headers are unsupported or damaged.
 fn resolve_decodable(probe: &mut Probe, input: &Input) -> Result<(), Failure> {
     let has_decoder = |index: usize| {
         input
@@ -61,7 +81,7 @@ fn resolve_decodable(probe: &mut Probe, input: &Input) -> Result<(), Failure> {
             .is_some_and(|stream| open::find_decoder(&stream).is_some())
     };
     if probe.main_video().is_none() {
-        // A known codec of which nothing decodes is damage, not a codec we lack: the transcode will tell.
+        // A known codec with an incomplete header is damage, not an unsupported codec. The transcode reports it.
         for stream in &mut probe.streams {
             let sized = matches!(&stream.kind, StreamKind::Video(facts) if facts.width_px > 0 && facts.height_px > 0);
             stream.decodable |= sized && has_decoder(stream.index);
@@ -74,15 +94,12 @@ fn resolve_decodable(probe: &mut Probe, input: &Input) -> Result<(), Failure> {
         {
             return Err(Failure::new(FailureKind::Unsupported, Code::CodecUnsupported, detail));
         }
-        return Err(Failure::input(
-            Code::SourceDamaged,
-            "no stream has anything that decodes",
-        ));
+        return Err(Failure::input(Code::SourceDamaged, "no stream can be decoded"));
     }
     Ok(())
 }
 
-/// Counts the pictures of several streams where their container does not: one may be a set of stills.
+/// Counts the frames of several video streams where the container does not: one of them may be a few stills.
 fn count_frames(probe: &mut Probe, input: &mut Input, cancel: &Cancel) -> Result<(), Failure> {
     let unknown = |stream: &Stream| match &stream.kind {
         StreamKind::Video(facts) if stream.decodable => Some(facts.frames.is_none()),
@@ -101,7 +118,7 @@ fn count_frames(probe: &mut Probe, input: &mut Input, cancel: &Cancel) -> Result
     Ok(())
 }
 
-/// Measures what the headers of the main picture do not tell, or tell wrongly.
+/// Measures facts of the main video that its headers lack or have wrong: frame rate, sample aspect ratio, interlacing.
 fn measure_main_video(input: &mut Input, index: usize, facts: &mut VideoFacts, cancel: &Cancel) -> Result<(), Failure> {
     frame_rate::measure_slot_rate(input, index, facts, cancel)?;
     let size = Size {
@@ -122,7 +139,7 @@ fn measure_main_video(input: &mut Input, index: usize, facts: &mut VideoFacts, c
     frame_rate::measure_missing_rate(input, index, facts, cancel)
 }
 
-/// Why sound of a known codec is not decoded, when its header is not simply empty.
+/// Detail of the error for audio whose channels or sample rate are not supported; `None` when its header is empty.
 fn unsupported_audio_detail(codec: &str, facts: &AudioFacts) -> Option<String> {
     let (channels, rate) = (facts.channels, facts.sample_rate_hz);
     if channels > MAX_CHANNELS {

@@ -1,21 +1,29 @@
-//! Measures whether the stages of the work move.
+//! Stage activity: detects a stage of a transcode that hangs.
 //!
-//! Reading and decoding is one stage, every output is one, and so is every rung of an adaptive stream. A stage counts the
-//! packets and frames that it passes on. While it waits for another stage it is not at work, and its clock stands still. So
-//! a stage that hangs is seen although the others finish or go on, and one that works on a picture that is shown for an
-//! hour is not taken for one that hangs: it counts every frame.
+//! *Problem.* A watchdog stops a child that makes no progress. Progress in percent is not enough for that: one output
+//! may hang while the others finish, and the percentage stands still while a frame that lasts an hour is encoded.
+//!
+//! *Mechanism.* Reading and decoding is one stage, every output is one, and so is every rung of an adaptive output. A
+//! stage counts the packets and frames that it passes on, with the time of the last one. While it waits for another
+//! stage it is idle, and idle stages are ignored. [`Stages::snapshot`] returns the sum of the counts and the longest
+//! time since the last item of any active stage.
+//!
+//! *Invariants.* A stage becomes idle before each call that blocks on another stage, and when it ends. A repeated frame
+//! counts as an item. A stage that hangs is therefore detected although others advance, and slow work is not mistaken
+//! for a hang.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The time of the last move of a stage that is not at work.
+/// Value of `State::last_item_ms` of an idle stage. It is in the future, so the time since then saturates to 0.
 const IDLE: u64 = u64::MAX;
 
-/// Bytes per second that the slowest storage moves when a finished file is rewritten with its index first.
+/// Bytes per second that the slowest supported storage rewrites when the index (`moov`) of a finished file moves to its
+/// front.
 const REWRITE_BYTES_PER_S: u64 = 10 << 20;
 
-/// Registry stages of one piece of work. Handles are cheap and lead to the same stages.
+/// All stages of a transcode. Clones share the same stages.
 #[derive(Clone, Debug)]
 pub(crate) struct Stages(Arc<Registry>);
 
@@ -25,7 +33,7 @@ struct Registry {
     stages: Mutex<Vec<Stage>>,
 }
 
-/// One stage. Handles are cheap and lead to the same stage.
+/// One stage. Clones share the same state.
 #[derive(Clone, Debug)]
 pub(crate) struct Stage(Arc<State>);
 
@@ -33,8 +41,17 @@ pub(crate) struct Stage(Arc<State>);
 struct State {
     started: Instant,
     items: AtomicU64,
-    /// When it last items something, in milliseconds after `started`; [`IDLE`] while it is not at work.
+    /// Time of the last item, in milliseconds after `started`; [`IDLE`] while the stage is idle.
     last_item_ms: AtomicU64,
+}
+
+/// Activity of all stages at one time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StageSnapshot {
+    /// Packets and frames that all stages have passed on.
+    pub(crate) items_processed: u64,
+    /// Longest time since the last item of an active stage, in milliseconds; 0 when all are idle.
+    pub(crate) stalled_ms: u64,
 }
 
 impl Stages {
@@ -45,7 +62,7 @@ impl Stages {
         }))
     }
 
-    /// A new stage, which waits.
+    /// Adds a stage, which is idle at first.
     pub(crate) fn add_stage(&self) -> Stage {
         let stage = Stage(Arc::new(State {
             started: self.0.started,
@@ -57,39 +74,40 @@ impl Stages {
         stage
     }
 
-    /// Packets and frames items in all stages, and the milliseconds since the stage that stands still the longest, of
-    /// those at work, items one.
-    pub(crate) fn look(&self) -> (u64, u64) {
+    /// Reads the activity of all stages.
+    pub(crate) fn snapshot(&self) -> StageSnapshot {
         let now_ms = millis(self.0.started.elapsed());
         let stages = self.0.stages.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = stages.iter().map(|Stage(state)| {
-            let last_item_ms = state.last_item_ms.load(Ordering::Relaxed);
-            (state.items.load(Ordering::Relaxed), now_ms.saturating_sub(last_item_ms))
-        });
-        seen.fold((0, 0), |(items, still_ms), (more, own_ms)| {
-            (items + more, still_ms.max(own_ms))
-        })
+        let mut snapshot = StageSnapshot::default();
+        for Stage(state) in stages.iter() {
+            let stalled_ms = now_ms.saturating_sub(state.last_item_ms.load(Ordering::Relaxed));
+            snapshot.items_processed += state.items.load(Ordering::Relaxed);
+            snapshot.stalled_ms = snapshot.stalled_ms.max(stalled_ms);
+        }
+        snapshot
     }
 }
 
 impl Stage {
-    /// Counts a packet or a frame; the stage is at work.
+    /// Counts a packet or frame and marks the stage as active.
     pub(crate) fn count_item(&self) {
         self.0.items.fetch_add(1, Ordering::Relaxed);
         self.set_active();
     }
 
-    /// Notes that the stage is at work from now on.
+    /// Marks the stage as active from now on.
     pub(crate) fn set_active(&self) {
-        self.0.last_item_ms.store(millis(self.0.started.elapsed()), Ordering::Relaxed);
+        self.0
+            .last_item_ms
+            .store(millis(self.0.started.elapsed()), Ordering::Relaxed);
     }
 
-    /// Notes that the stage waits for another one, or is done.
+    /// Marks the stage as idle: it waits for another one, or it has ended.
     pub(crate) fn set_idle(&self) {
         self.0.last_item_ms.store(IDLE, Ordering::Relaxed);
     }
 
-    /// Gives the stage time to rewrite a file of so many bytes, which FFmpeg does in one call.
+    /// Allows the stage the time to rewrite a file of this many bytes: FFmpeg does it in one call, without an item.
     pub(crate) fn allow_rewrite(&self, bytes: u64) {
         let until = self.0.started.elapsed() + Duration::from_secs(bytes / REWRITE_BYTES_PER_S);
         self.0.last_item_ms.store(millis(until), Ordering::Relaxed);
@@ -105,29 +123,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stage_that_hangs_is_seen_although_others_move_wait_or_are_done() {
+    fn a_stage_that_hangs_is_detected_although_others_are_active_or_idle() {
         let stages = Stages::new();
-        let (hung, moving, waiting) = (stages.add_stage(), stages.add_stage(), stages.add_stage());
+        let (hung, active, idle) = (stages.add_stage(), stages.add_stage(), stages.add_stage());
         hung.set_active();
-        moving.set_active();
-        waiting.set_active();
-        waiting.set_idle();
+        active.set_active();
+        idle.set_active();
+        idle.set_idle();
         let until = Instant::now() + Duration::from_millis(30);
         while Instant::now() < until {
-            moving.count_item();
+            active.count_item();
         }
-        let (items, still_ms) = stages.look();
-        assert!(items > 0 && still_ms >= 25, "{items}, {still_ms} ms");
+        let snapshot = stages.snapshot();
+        assert!(
+            snapshot.items_processed > 0 && snapshot.stalled_ms >= 25,
+            "{snapshot:?}"
+        );
         hung.set_idle();
-        moving.set_idle();
-        assert_eq!(stages.look().1, 0, "a stage that waits does not hang");
+        active.set_idle();
+        assert_eq!(stages.snapshot().stalled_ms, 0, "an idle stage does not hang");
     }
 
     #[test]
-    fn a_file_that_is_rewritten_gets_time_by_its_size() {
+    fn the_time_to_rewrite_a_file_follows_its_size() {
         let stages = Stages::new();
         let stage = stages.add_stage();
         stage.allow_rewrite(100 * REWRITE_BYTES_PER_S);
-        assert_eq!(stages.look().1, 0);
+        assert_eq!(stages.snapshot().stalled_ms, 0);
     }
 }

@@ -1,17 +1,57 @@
-//! Video of a source that is read: decoding, deinterlacing, and the frames at both ends of the span.
+//! Video of a reader: decoding, deinterlacing, and the frames at both ends of the span.
+//!
+//! A span rarely begins exactly at a frame. The last frame before it is held: it fills the beginning when the first
+//! frame of the span comes late, and the whole span when no frame begins in it. At the end of the source, the last
+//! frame is shown as long as the file states and as long as there is audio.
 
 use crate::engine::decode::reader::{Ending, HeldFrame, Reader};
 use crate::engine::decode::sink::Sink;
+use crate::engine::demux::copy_source::TrackKind;
 use crate::engine::video::deinterlace::Deinterlacer;
 use domain::Failure;
+use ffmpeg_next::Packet;
 use ffmpeg_next::frame::Video;
 
-/// Sound that goes on for less than this after the pictures ends with them, in microseconds: packets of sound are not cut
-/// to the frame.
-const TOGETHER_US: i64 = 50_000;
+/// Audio that goes on for at most this long after the last frame does not extend it, in microseconds: audio packets do
+/// not end at frame boundaries.
+const AUDIO_TAIL_US: i64 = 50_000;
 
 impl Reader {
-    /// Takes all pictures that the decoder has ready.
+    /// Processes a video packet: passes it to outputs that copy, detects the end of the span, and decodes or checks it.
+    pub(super) fn process_video_packet(&mut self, packet: Packet, sink: &mut dyn Sink) -> Result<(), Failure> {
+        let Some(decoder) = &mut self.video else {
+            return Ok(());
+        };
+        decoder.record_packet(&packet);
+        decoder.detect_header_change(&packet);
+        sink.packet(&packet, TrackKind::Video)?;
+        if decoder.ended {
+            // An audio stream that is silent or broken after the span must not cause the rest of the file to be read.
+            return if decoder.is_far_past(&packet, self.end_us) {
+                self.end_audio(sink)
+            } else {
+                Ok(())
+            };
+        }
+        if decoder.is_packet_past_end(&packet, self.end_us) {
+            return self.end_video(Ending::Span, sink);
+        }
+        if self.sampling.is_some() {
+            return self.sample(packet, sink);
+        }
+        if sink.needs_decoded(TrackKind::Video) {
+            decoder.send(Some(&packet));
+            self.decode_video(sink)?;
+            self.decode_due_audio(sink)
+        } else {
+            // Packets that are only copied are not decoded, but their damage and duration count as well.
+            decoder.check_packet(&packet);
+            decoder.skip_packet(&packet, self.start_us);
+            Ok(())
+        }
+    }
+
+    /// Delivers all frames that the decoder has ready.
     pub(super) fn decode_video(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
         while let Some(decoder) = &mut self.video
             && !decoder.ended
@@ -34,7 +74,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Gives away what the deinterlacer has ready.
+    /// Delivers the frames that the deinterlacer has ready.
     pub(super) fn deliver_all(&mut self, ready: Vec<(Video, i64)>, sink: &mut dyn Sink) -> Result<(), Failure> {
         let duration = self.video.as_ref().map_or(0, |decoder| decoder.interval_us);
         ready
@@ -42,7 +82,7 @@ impl Reader {
             .try_for_each(|(frame, at)| self.deliver(frame, at, duration, sink))
     }
 
-    /// Gives a picture away if it belongs to the span.
+    /// Delivers a frame that is in the span; holds one before it. `at` is in source time.
     fn deliver(&mut self, frame: Video, at: i64, duration: i64, sink: &mut dyn Sink) -> Result<(), Failure> {
         if let Some(sampling) = &mut self.sampling {
             sampling.last_frame_us = at;
@@ -84,7 +124,8 @@ impl Reader {
         sink.frame(frame, at_us, duration)
     }
 
-    /// Gives it away where the span begins long before its first own picture, at `first_us`.
+    /// Delivers the held frame when the first frame of the span, at part time `first_us`, comes more than half a frame
+    /// late.
     fn deliver_held_frame(&mut self, first_us: i64, sink: &mut dyn Sink) -> Result<(), Failure> {
         let usual_us = self.video.as_ref().map_or(0, |decoder| decoder.interval_us);
         let span_us = self.end_us.map_or(i64::MAX, |end| end.saturating_sub(self.start_us));
@@ -98,7 +139,8 @@ impl Reader {
         }
     }
 
-    /// Gives it away where no picture begins in the span: it is shown until `until_us`, or all the time.
+    /// Delivers the held frame when no frame begins in the span. It is shown until part time `until_us`; `None` is the
+    /// end of the span.
     fn deliver_only_held_frame(&mut self, until_us: Option<i64>, sink: &mut dyn Sink) -> Result<(), Failure> {
         let span_us = self.end_us.map_or(0, |end| end.saturating_sub(self.start_us));
         let length_us = until_us.unwrap_or(span_us);
@@ -110,6 +152,7 @@ impl Reader {
         sink.frame(frame, 0, length_us)
     }
 
+    /// Ends the video: drains the decoder and the deinterlacer, and delivers the held frame if no other was delivered.
     pub(super) fn end_video(&mut self, ending: Ending, sink: &mut dyn Sink) -> Result<(), Failure> {
         if self.video.as_ref().is_some_and(|decoder| !decoder.ended) {
             self.end_sampling(sink)?;
@@ -135,11 +178,11 @@ impl Reader {
         Ok(())
     }
 
-    /// Until when the last picture stands, counted from the start of the span: as long as the file says, and as long as
-    /// there is sound. `None` is the end of the span.
+    /// End of the last frame in part time: the end of the video in the file, or that of the audio if it is later.
+    /// `None` is the end of the span.
     fn last_frame_end_us(&self, ending: Ending) -> Option<i64> {
         let decoder = self.video.as_ref().filter(|_| ending == Ending::Source)?;
-        let own_us = match decoder.end_by_index(&self.input) {
+        let video_us = match decoder.end_by_index(&self.input) {
             Some(end_us) => end_us.saturating_sub(self.start_us),
             None => match &self.held_frame {
                 Some(held_frame) => held_frame.left_us,
@@ -147,15 +190,15 @@ impl Reader {
             },
         };
         let audio_us = self.audio.as_ref().map_or(0, |decoder| {
-            // The last packet is longer than the sound that its container tells of.
-            let told = decoder.end_by_index(&self.input);
-            let told_us = told.map_or(i64::MAX, |end_us| end_us.saturating_sub(self.start_us));
-            decoder.reached_us.min(told_us)
+            // The last audio packet is padded: it is longer than the audio that the container states.
+            let stated = decoder.end_by_index(&self.input);
+            let stated_us = stated.map_or(i64::MAX, |end_us| end_us.saturating_sub(self.start_us));
+            decoder.reached_us.min(stated_us)
         });
-        let until_us = if audio_us > own_us.saturating_add(TOGETHER_US) {
+        let until_us = if audio_us > video_us.saturating_add(AUDIO_TAIL_US) {
             audio_us
         } else {
-            own_us
+            video_us
         };
         let span_us = self.end_us.map_or(i64::MAX, |end| end.saturating_sub(self.start_us));
         Some(until_us.min(span_us))

@@ -3,11 +3,11 @@
 //!
 //! # Times
 //!
-//! All times are in microseconds. Four clocks are in use:
+//! All times are in microseconds.
 //!
 //! - *source time*: timestamps of a source after the repair of discontinuities;
-//! - *origin*: the source time that a plan counts as 0, usually that of the first frame;
-//! - *part time*: counted from the start of a span;
+//! - *origin*: the source time from which a plan counts, usually that of the first frame;
+//! - *part time*: counted from the start of the span that is read;
 //! - *timeline time*: counted from the start of the joined spans, see [`timeline`].
 
 pub(crate) mod audio_backlog;

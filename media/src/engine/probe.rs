@@ -10,7 +10,8 @@
 //! | `pixel_aspect`, interlacing | first decoded frames ([`first_frames`]) |
 //! | `keyframes` | index of the container, slice headers of some keyframes |
 //!
-//! Nothing here decides if a source is accepted: the plan does, with these facts.
+//! Only files without any stream that can be decoded are refused here. All other decisions are those of the plan, which
+//! is made from these facts.
 
 pub(crate) mod duration;
 pub(crate) mod first_frames;

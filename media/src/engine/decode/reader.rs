@@ -222,9 +222,8 @@ impl Reader {
     /// Repairs a packet and passes it to the stream that it belongs to.
     fn process_packet(&mut self, mut packet: Packet, sink: &mut dyn Sink) -> Result<(), Failure> {
         self.repair_timestamps(&mut packet);
-        let is_of = |decoder: &Option<StreamDecoder>| {
-            decoder.as_ref().is_some_and(|decoder| decoder.index == packet.stream())
-        };
+        let is_of =
+            |decoder: &Option<StreamDecoder>| decoder.as_ref().is_some_and(|decoder| decoder.index == packet.stream());
         if is_of(&self.video) {
             self.process_video_packet(packet, sink)
         } else if is_of(&self.audio) {

@@ -241,12 +241,13 @@ impl StreamDecoder {
         let last = packet::last_index_entry(input, self.index)?;
         // A fragmented file has no sample table, and its duration may be a placeholder.
         let stream = input.stream(self.index).filter(|stream| stream.frames() > 0)?;
-        let length_us = stream_duration_us(input, &stream)?;
-        let read_on = self.last_dts.is_some_and(|dts| dts >= last.time);
-        read_on.then(|| self.start_us.saturating_add(length_us))
+        let duration_us = stream_duration_us(input, &stream)?;
+        let is_read = self.last_dts.is_some_and(|dts| dts >= last.time);
+        is_read.then(|| self.start_us.saturating_add(duration_us))
     }
 
-    /// Records the end of a packet that is not decoded. `start_us` is the start of the span.
+    /// Records the end of a packet that is copied or may be skipped by sampled decoding. `start_us` is the start of the
+    /// span.
     pub(crate) fn skip_packet(&mut self, packet: &Packet, start_us: i64) {
         let at = packet.pts().or_else(|| packet.dts());
         let until = at.map(|at| to_us(at.saturating_add(packet.duration().max(0)), self.time_base));
@@ -313,10 +314,10 @@ impl StreamDecoder {
     /// Sets the color that the container specifies where the frame has none, and clears the frame's sample aspect
     /// ratio where the container has one, which takes precedence.
     pub(crate) fn apply_container_facts(&self, frame: &mut Video) {
-        let own = frame::frame_format(frame).color;
-        let both = own.or(self.facts.color);
-        if both != own {
-            frame::set_color(frame, both);
+        let frame_color = frame::frame_format(frame).color;
+        let color = frame_color.or(self.facts.color);
+        if color != frame_color {
+            frame::set_color(frame, color);
         }
         if self.container_has_aspect {
             frame::clear_sample_aspect(frame);

@@ -61,7 +61,7 @@ impl Part {
 pub(crate) fn parts(plan: &Plan) -> Vec<Part> {
     let spans = spans(plan);
     let end_us = spans.last().map_or(0, |part| part.timeline_us + part.duration_us);
-    let clip = |bumper: &Option<Card>, role, at_us| clip(plan, bumper.as_ref()?, role, at_us);
+    let clip = |bumper: &Option<Card>, role, timeline_us| clip(plan, bumper.as_ref()?, role, timeline_us);
     let (intro, outro) = if shows_bumpers(plan) {
         (
             clip(&plan.intro, Role::Intro, 0),
@@ -77,14 +77,14 @@ pub(crate) fn parts(plan: &Plan) -> Vec<Part> {
 fn spans(plan: &Plan) -> Vec<Part> {
     let source_us = source_us(plan);
     let count = plan.spans.len();
-    let (mut frames, mut joined_us) = (0, 0);
+    let (mut frames, mut next_start_us) = (0, 0);
     let spans = plan.spans.iter().enumerate().map(|(index, span)| {
         let duration_us = span_duration_us(span, source_us);
-        let at_us = joined_us;
+        let start_us = next_start_us;
         frames += plan.fps.frames_in(duration_us).max(1);
-        joined_us = match plan.video {
+        next_start_us = match plan.video {
             Some(_) => plan.fps.duration_us(frames),
-            None => joined_us + duration_us,
+            None => next_start_us + duration_us,
         };
         Part {
             role: Role::Span {
@@ -95,7 +95,7 @@ fn spans(plan: &Plan) -> Vec<Part> {
             audio_stream: plan.audio_stream,
             span: *span,
             duration_us,
-            timeline_us: at_us,
+            timeline_us: start_us,
             audio_overhang_us: plan.fps.duration_us(2),
             origin_us: plan.origin_us,
             has_discontinuity: plan.jumps,
@@ -105,7 +105,7 @@ fn spans(plan: &Plan) -> Vec<Part> {
 }
 
 /// A bumper that is a clip: the whole file, with its audio only when the plan has audio. `None` for a still.
-fn clip(plan: &Plan, bumper: &Card, role: Role, at_us: u64) -> Option<Part> {
+fn clip(plan: &Plan, bumper: &Card, role: Role, timeline_us: u64) -> Option<Part> {
     let Card::Clip {
         file,
         video,
@@ -122,7 +122,7 @@ fn clip(plan: &Plan, bumper: &Card, role: Role, at_us: u64) -> Option<Part> {
         audio_stream: plan.audio_stream.and(*audio_stream),
         span: Span::default(),
         duration_us: plan.fps.duration_us(*frames),
-        timeline_us: at_us,
+        timeline_us,
         audio_overhang_us: 0,
         origin_us: None,
         has_discontinuity: false,

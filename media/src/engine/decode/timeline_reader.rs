@@ -33,7 +33,7 @@ impl<'a> TimelineReader<'a> {
             let end_us = part.timeline_us + part.duration_us + part.audio_overhang_us;
             part.role == Role::Span { last: false } && part.duration_us > 0 && end_us <= needed_us
         };
-        // Spans that end before the first needed time are not read.
+        // Spans that end before the first needed time are not read: a poster may need only the last one.
         let skipped = parts.iter().take_while(|part| over(part)).count();
         parts.drain(..skipped);
         let first = parts.iter().position(Part::is_span);

@@ -94,13 +94,13 @@ pub(crate) fn measure_extent(
     let start_us = input::start_us(input).unwrap_or(0);
     let end_us = match header_us {
         // The duration of an MP3 includes the encoder delay, so it is the end.
-        Some(length) if probe.container == "mp3" => length,
+        Some(duration) if probe.container == "mp3" => duration,
         // The duration of an MP4 includes a delay before the first frame or sample that an edit list makes.
-        Some(length) if probe.container.starts_with("mov") && probe.start_us > LATE_START_US => {
-            let stated = start_us.saturating_add(length);
+        Some(duration) if probe.container.starts_with("mov") && probe.start_us > LATE_START_US => {
+            let stated = start_us.saturating_add(duration);
             streams_end_us(input).map_or(stated, |end| end.min(stated))
         }
-        Some(length) => start_us.saturating_add(length),
+        Some(duration) => start_us.saturating_add(duration),
         None => {
             let survey = survey::survey_packets(input, cancel)?;
             return Ok(Extent {
@@ -143,10 +143,10 @@ fn header_us(probe: &Probe, input: &Input) -> Option<i64> {
     // Matroska muxers disagree if the duration of a file that begins late counts from 0 or from its start.
     let is_ambiguous = probe.container.starts_with("matroska") && probe.start_us > LATE_START_US;
     let is_estimated = input::is_duration_from_bitrate(input);
-    let believable = |us: &i64| *us > 0 && !is_estimated && !is_implausibly_long(*us, probe.bytes) && !is_ambiguous;
+    let is_plausible = |us: &i64| *us > 0 && !is_estimated && !is_implausibly_long(*us, probe.bytes) && !is_ambiguous;
     input::known_timestamp(input.duration())
         .max(avi_duration_us(input))
-        .filter(believable)
+        .filter(is_plausible)
 }
 
 /// Duration of the longest stream of an AVI by the number of its frames: FFmpeg reduces the durations of a truncated
@@ -163,15 +163,15 @@ fn avi_duration_us(input: &Input) -> Option<i64> {
 fn streams_end_us(input: &Input) -> Option<i64> {
     let ends = input.streams().map(|stream| {
         let start = input::known_timestamp(stream.start_time())?;
-        let length = input::known_timestamp(stream.duration())?;
-        Some(to_us(start.saturating_add(length), stream.time_base()))
+        let duration = input::known_timestamp(stream.duration())?;
+        Some(to_us(start.saturating_add(duration), stream.time_base()))
     });
     ends.collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
 /// Duration of a stream by its header, in microseconds; `None` when the header has none.
 pub(crate) fn stream_duration_us(input: &Input, stream: &Source<'_>) -> Option<i64> {
-    let stated = input::known_timestamp(stream.duration()).map(|length| to_us(length, stream.time_base()));
+    let stated = input::known_timestamp(stream.duration()).map(|duration| to_us(duration, stream.time_base()));
     let is_counted = is_avi(input) && parameters::codec_facts(&stream.parameters()).kind == MediaType::Video;
     let rate = Some(stream.avg_frame_rate()).filter(|rate| is_counted && rate.numerator() > 0);
     let counted = rate.map(|rate| to_us(stream.frames(), rate.invert()));
@@ -204,8 +204,8 @@ pub(crate) fn set_stream_times(probe: &mut Probe, input: &Input, origin: i64, en
             Some(end_us) => Some(after_origin_us(origin, end_us)),
             None => {
                 let source = input.stream(stream.index);
-                let length_us = source.and_then(|source| stream_duration_us(input, &source));
-                length_us.map(|us| after_origin_us(origin, start_us.saturating_add(us)))
+                let duration_us = source.and_then(|source| stream_duration_us(input, &source));
+                duration_us.map(|us| after_origin_us(origin, start_us.saturating_add(us)))
             }
         };
     }
@@ -218,7 +218,7 @@ pub(crate) fn after_origin_us(origin: i64, us: i64) -> u64 {
 
 /// Returns `true` for fewer than 1000 bytes per second over more than ten seconds. Such a duration is usually wrong,
 /// and to survey such a file is cheap.
-fn is_implausibly_long(length_us: i64, bytes: u64) -> bool {
-    let seconds = u64::try_from(length_us / 1_000_000).unwrap_or(0);
+fn is_implausibly_long(duration_us: i64, bytes: u64) -> bool {
+    let seconds = u64::try_from(duration_us / 1_000_000).unwrap_or(0);
     seconds > 10 && bytes / seconds < 1_000
 }

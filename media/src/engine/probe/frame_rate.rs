@@ -117,11 +117,11 @@ fn measure_animation_rate(
 /// Average frames per second of the first packets of a stream; `None` without timestamps.
 fn measure_average_rate(input: &mut Input, index: usize, cancel: &Cancel) -> Result<Option<Rational>, Failure> {
     let times = first_timestamps(input, index, cancel)?;
-    let length_us = match (times.first(), times.last()) {
+    let total_us = match (times.first(), times.last()) {
         (Some(first), Some(last)) => last.saturating_sub(*first),
         _ => 0,
     };
-    Ok(rate_from_steps(times.len().saturating_sub(1), length_us))
+    Ok(rate_from_steps(times.len().saturating_sub(1), total_us))
 }
 
 /// Frames per second by the shortest step between the first packets of a stream; `None` without timestamps.
@@ -172,11 +172,11 @@ fn fit_grid(times: &[i64]) -> Option<Rational> {
     let slots_in = |us: i64| (us + shortest_us / 2) / shortest_us;
     let near: Vec<_> = steps.into_iter().filter(|us| slots_in(*us) <= MAX_STEP_SLOTS).collect();
     let slots: i64 = near.iter().map(|us| slots_in(*us)).sum();
-    let length_us: i64 = near.iter().sum();
-    let is_on_grid = |us: &&i64| (*us * slots - slots_in(**us) * length_us).abs() <= ROUNDING_US * slots;
+    let total_us: i64 = near.iter().sum();
+    let is_on_grid = |us: &&i64| (*us * slots - slots_in(**us) * total_us).abs() <= ROUNDING_US * slots;
     let on_grid = near.iter().filter(is_on_grid).count();
     let is_even = on_grid * 10 >= near.len() * 9;
-    rate_from_steps(usize::try_from(slots).ok()?, length_us).filter(|_| is_even)
+    rate_from_steps(usize::try_from(slots).ok()?, total_us).filter(|_| is_even)
 }
 
 /// Sorted timestamps of the first packets of a stream, in microseconds.
@@ -201,11 +201,11 @@ fn first_timestamps(input: &mut Input, index: usize, cancel: &Cancel) -> Result<
     Ok(times)
 }
 
-/// Rate of `steps` frames in `length_us` microseconds, in thousandths of a frame per second.
-fn rate_from_steps(steps: usize, length_us: i64) -> Option<Rational> {
+/// Rate of `steps` frames in `total_us` microseconds, in thousandths of a frame per second.
+fn rate_from_steps(steps: usize, total_us: i64) -> Option<Rational> {
     let steps = u64::try_from(steps).unwrap_or(0);
-    let length_us = u64::try_from(length_us).ok()?;
-    let thousandths = (steps * 1_000_000_000).checked_div(length_us)?;
+    let total_us = u64::try_from(total_us).ok()?;
+    let thousandths = (steps * 1_000_000_000).checked_div(total_us)?;
     Rational::new(u32::try_from(thousandths).ok()?, 1_000)
 }
 

@@ -16,7 +16,8 @@ use ffmpeg_next::frame::Audio;
 const MAX_AUDIO_LEAD_US: i64 = 30_000_000;
 
 impl Reader {
-    /// Processes an audio packet: passes it to outputs that copy, detects the end of the span, and decodes or checks it.
+    /// Processes an audio packet: passes it to outputs that copy, detects the end of the span, and decodes or checks
+    /// it.
     pub(super) fn process_audio_packet(&mut self, packet: Packet, sink: &mut dyn Sink) -> Result<(), Failure> {
         let audio_end_us = self.audio_end_us();
         let Some(decoder) = &mut self.audio else {
@@ -26,7 +27,7 @@ impl Reader {
         decoder.detect_header_change(&packet);
         sink.packet(&packet, TrackKind::Audio)?;
         if decoder.ended {
-            // A video stream without frames after the span must not cause the rest of the file to be read.
+            // A video stream without packets after the span must not cause the rest of the file to be read.
             return if decoder.is_far_past(&packet, self.end_us) {
                 self.end_video(Ending::Span, sink)
             } else {

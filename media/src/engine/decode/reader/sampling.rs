@@ -60,6 +60,7 @@ impl Reader {
                 return self.decode_held(sink);
             }
             self.decode_keyframe(sink)?;
+            // The same keyframe may serve several sample times that reading has passed.
             if let Some(sampling) = &mut self.sampling {
                 sampling.times.pop_front();
                 let next_us = sampling
@@ -81,6 +82,7 @@ impl Reader {
         self.reset_video()?;
         if let (Some(decoder), Some(sampling)) = (&mut self.video, &self.sampling) {
             decoder.send(sampling.held.first());
+            // Draining returns the frame at once, without packets after it. The decoder must be flushed afterwards.
             decoder.send(None);
         }
         self.decode_video(sink)?;
@@ -92,7 +94,8 @@ impl Reader {
         self.reset_video()
     }
 
-    /// Resets decoder and deinterlacer, before a packet that does not follow the last decoded one.
+    /// Flushes the decoder and drops the frames that the deinterlacer holds, before a packet that does not follow the
+    /// last decoded one.
     fn reset_video(&mut self) -> Result<(), Failure> {
         if let Some(decoder) = &mut self.video {
             decoder.flush();
@@ -127,6 +130,7 @@ impl Reader {
         if let Some(sampling) = &mut self.sampling {
             let last_frame_us = sampling.last_frame_us;
             let is_out = |sample: &SampleTime| start_us.saturating_add(sample.at_us) <= last_frame_us;
+            // The frame at a sample time is known once a frame at or after it is out.
             while sampling.times.front().is_some_and(is_out) {
                 sampling.times.pop_front();
                 sampling.decodes_all = false;

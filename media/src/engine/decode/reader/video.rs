@@ -26,7 +26,7 @@ impl Reader {
         decoder.detect_header_change(&packet);
         sink.packet(&packet, TrackKind::Video)?;
         if decoder.ended {
-            // An audio stream that is silent or broken after the span must not cause the rest of the file to be read.
+            // An audio stream without packets after the span must not cause the rest of the file to be read.
             return if decoder.is_far_past(&packet, self.end_us) {
                 self.end_audio(sink)
             } else {
@@ -124,16 +124,16 @@ impl Reader {
         sink.frame(frame, at_us, duration)
     }
 
-    /// Delivers the held frame when the first frame of the span, at part time `first_us`, comes more than half a frame
-    /// late.
+    /// Delivers the held frame when the first frame of the span, at part time `first_us`, comes later than one and a
+    /// half frame intervals, or only after the span.
     fn deliver_held_frame(&mut self, first_us: i64, sink: &mut dyn Sink) -> Result<(), Failure> {
         let usual_us = self.video.as_ref().map_or(0, |decoder| decoder.interval_us);
         let span_us = self.end_us.map_or(i64::MAX, |end| end.saturating_sub(self.start_us));
         match (self.held_frame.take(), &mut self.video) {
             (Some(HeldFrame { frame, .. }), Some(decoder)) if first_us > usual_us * 3 / 2 || first_us >= span_us => {
-                let length_us = first_us.min(span_us);
-                decoder.reached_us = decoder.reached_us.max(length_us);
-                sink.frame(frame, 0, length_us)
+                let duration_us = first_us.min(span_us);
+                decoder.reached_us = decoder.reached_us.max(duration_us);
+                sink.frame(frame, 0, duration_us)
             }
             _ => Ok(()),
         }
@@ -143,13 +143,13 @@ impl Reader {
     /// end of the span.
     fn deliver_only_held_frame(&mut self, until_us: Option<i64>, sink: &mut dyn Sink) -> Result<(), Failure> {
         let span_us = self.end_us.map_or(0, |end| end.saturating_sub(self.start_us));
-        let length_us = until_us.unwrap_or(span_us);
-        let held_frame = self.held_frame.take().filter(|_| length_us > 0);
+        let duration_us = until_us.unwrap_or(span_us);
+        let held_frame = self.held_frame.take().filter(|_| duration_us > 0);
         let Some((HeldFrame { frame, .. }, decoder)) = held_frame.zip(self.video.as_mut()) else {
             return Ok(());
         };
-        decoder.reached_us = decoder.reached_us.max(length_us);
-        sink.frame(frame, 0, length_us)
+        decoder.reached_us = decoder.reached_us.max(duration_us);
+        sink.frame(frame, 0, duration_us)
     }
 
     /// Ends the video: drains the decoder and the deinterlacer, and delivers the held frame if no other was delivered.

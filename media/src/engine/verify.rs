@@ -3,11 +3,11 @@
 //! *Problem.* Encoders and muxers can write files that are truncated, damaged, silent or not playable without reporting
 //! an error, and storage can damage files after they were written.
 //!
-//! *Mechanism.* A child that has never seen the source opens each output, reads all of its packets, decodes the first and
-//! the last GOP (or everything, see [`Depth`]), and returns measurements. It decides nothing: [`domain::plan::verify`]
-//! compares the measurements with the plan and the report in the worker.
+//! *Mechanism.* A child that has never seen the source opens each output, reads all of its packets, decodes the first
+//! and the last GOP (or everything, see [`Depth`]), and returns measurements. It decides nothing:
+//! [`domain::plan::verify`] compares the measurements with the plan and the report in the worker.
 //!
-//! - [`file`]: a file with one container. Frame count, keyframes, decode errors, digests of copied packets.
+//! - [`mod@file`]: a file with one container. Frame count, keyframes, decode errors, digests of copied packets.
 //! - [`peak_check`]: decodes audio where the encoder reported the loudest peak; silence there is an error.
 //! - [`hls`]: the playlists and every segment of an adaptive stream.
 //! - [`sprite`]: the sheets and the index of a sprite.

@@ -20,8 +20,9 @@ struct DurationField {
     is_64_bit: bool,
 }
 
-/// Sets the duration of the first track in microseconds: in its edit list (`elst`) and header (`tkhd`), and in the movie
-/// header (`mvhd`), which has the duration of the longest track (ISO/IEC 14496-12, sections 8.2.2, 8.3.2 and 8.6.6).
+/// Sets the duration of the first track in microseconds: in its edit list (`elst`) and header (`tkhd`), and in the
+/// movie header (`mvhd`), which has the duration of the longest track (ISO/IEC 14496-12, sections 8.2.2, 8.3.2 and
+/// 8.6.6).
 ///
 /// # Errors
 /// The file cannot be written, or its boxes differ from those that FFmpeg writes.

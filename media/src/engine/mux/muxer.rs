@@ -1,8 +1,8 @@
 //! Writes packets into a container in the scratch directory: a single file, or the segments of a rendition.
 //!
-//! A [`Muxer`] is used in this order: add streams, write the header, write packets, finish. The muxer of a rendition asks
-//! its [`Segmenter`] before each packet whether a segment ends there. A rendition that follows the boundaries of another
-//! one holds its packets back until these boundaries are final.
+//! A [`Muxer`] is used in this order: add streams, write the header, write packets, finish. The muxer of a rendition
+//! asks its [`Segmenter`] before each packet whether a segment ends there. A rendition that follows the boundaries of
+//! another one holds its packets back until these boundaries are final.
 
 use crate::engine::error;
 use crate::engine::ffi::output;

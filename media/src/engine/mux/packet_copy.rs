@@ -10,7 +10,8 @@
 //! decode order, because that frame may refer to them. Audio waits until the zero point of the video is known.
 //!
 //! *Invariants.* dts increases strictly, and no pts is before its dts. Every written packet is in the digest that
-//! verification compares. Memory is bounded by [`MAX_HELD_PACKETS`] and [`MAX_TAIL_PACKETS`].
+//! verification compares. Held video is bounded by [`MAX_HELD_PACKETS`] and
+//! [`MAX_TAIL_PACKETS`].
 
 use crate::engine::demux::copy_source::{CopySpan, CopyStream};
 use crate::engine::ffi::packet;
@@ -25,8 +26,8 @@ use ffmpeg_next::{Packet, Rational};
 /// codec (16 frames).
 const MAX_TAIL_PACKETS: usize = 32;
 
-/// Maximum number of packets that are held while the last keyframe before the start is searched. A GOP of ten seconds has
-/// fewer.
+/// Maximum number of packets that are held while the last keyframe before the start is searched. A GOP of ten seconds
+/// has fewer.
 const MAX_HELD_PACKETS: usize = 4_096;
 
 /// A copied stream of the output.
@@ -61,8 +62,8 @@ impl CopiedStream {
         i64::try_from((i128::from(us) * den + half).div_euclid(num * 1_000_000)).unwrap_or(0)
     }
 
-    /// Writes a packet with its timestamps shifted by `zero`, the pts that becomes 0. Muxers require increasing dts, which
-    /// sources do not always have.
+    /// Writes a packet with its timestamps shifted by `zero`, the pts that becomes 0. Muxers require increasing dts,
+    /// which sources do not always have.
     fn write(&mut self, mut packet: Packet, zero: i64, muxer: &mut Muxer) -> Result<(), Failure> {
         let source_dts = packet
             .dts()
@@ -153,8 +154,8 @@ impl VideoCopy {
             // Nothing can be decoded before the first keyframe.
             return Ok(());
         }
-        // No later packet has a pts before this dts: past the start, no better keyframe follows; past the end, no frame of
-        // the span does.
+        // No later packet has a pts before this dts: past the start, no better keyframe follows; past the end, no frame
+        // of the span does.
         let is_past = |at: i64| packet.dts().is_some_and(|dts| dts > at);
         let (started, ended) = (is_past(self.start), self.end.is_some_and(is_past));
         self.held.push(packet);
@@ -185,8 +186,8 @@ impl VideoCopy {
         held.into_iter().try_for_each(|packet| self.copy(packet, muxer))
     }
 
-    /// Chooses the pts that becomes 0: the start of the span, or if no frame begins in the span, the pts of the frame that
-    /// is shown then.
+    /// Chooses the pts that becomes 0: the start of the span, or if no frame begins in the span, the pts of the frame
+    /// that is shown then.
     fn choose_zero(&self) -> i64 {
         let lasts_past_start = |packet: &&Packet| pts_or_dts(packet).saturating_add(packet.duration()) > self.start;
         let shown_frame = || {
@@ -198,8 +199,8 @@ impl VideoCopy {
                 .max()
         };
         match self.has_edit_list {
-            // Without an edit list nothing can be hidden: all packets are shown. If audio begins before the first frame, the
-            // start of the span is earlier than the keyframe.
+            // Without an edit list nothing can be hidden: all packets are shown. If audio begins before the first
+            // frame, the start of the span is earlier than the keyframe.
             false => self.first_pts.min(self.start),
             true if self.is_full() || self.has_frame_in_span() => self.start,
             true => shown_frame().unwrap_or(self.start),
@@ -216,7 +217,7 @@ impl VideoCopy {
             }
             return Ok(());
         }
-        // A full tail has dropped packets that this frame may refer to. It is beyond any reorder depth anyway.
+        // A full tail means that packets were dropped that this frame may refer to. No valid stream reorders that far.
         if self.tail.len() >= MAX_TAIL_PACKETS {
             return Ok(());
         }
@@ -238,8 +239,8 @@ impl VideoCopy {
         }
     }
 
-    /// Writes the remaining packets. Extends the duration of the last frame to `until_us` after the start of the span, if
-    /// that is later than the end of its packet.
+    /// Writes the remaining packets. Extends the duration of the last frame to `until_us` after the start of the span,
+    /// if that is later than the end of its packet.
     pub(crate) fn finish(&mut self, until_us: Option<i64>, muxer: &mut Muxer) -> Result<(), Failure> {
         self.write_held(muxer)?;
         let Some(mut last) = self.last.take() else {
@@ -292,7 +293,7 @@ fn fill_missing_dts(packets: &mut [Packet]) {
     }
 }
 
-/// The copied audio beside it.
+/// The copied audio: the packets that overlap the span.
 pub(crate) struct AudioCopy {
     stream: CopiedStream,
     /// End of the span, in the time base of the stream; `None` for the end of the source.
@@ -337,8 +338,8 @@ impl AudioCopy {
         Ok(())
     }
 
-    /// Returns `true` if a packet belongs to the output: it ends after `zero` and begins before the end. If the output has
-    /// an edit list, one hidden packet before `zero` is included as preroll for the decoder.
+    /// Returns `true` if a packet belongs to the output: it ends after `zero` and begins before the end. If the output
+    /// has an edit list, one hidden packet before `zero` is included as preroll for the decoder.
     fn is_in_span(&self, packet: &Packet, zero: i64) -> bool {
         let (at, duration) = (pts_or_dts(packet), packet.duration().max(0));
         let preroll = if self.has_edit_list { duration } else { 0 };

@@ -1,14 +1,15 @@
 //! Digest of the packets of a copied stream.
 //!
-//! *Problem.* A copied stream is not decoded, so damage in it can be damage of the source. To prove that a remux changed
-//! nothing, verification must compare the packets in the output with the packets that were written.
+//! *Problem.* A copied stream is not decoded, so damage in it can be damage of the source. To prove that a remux
+//! changed nothing, verification must compare the packets in the output with the packets that were written.
 //!
-//! *Mechanism.* The copy adds every packet that it writes, verification adds every packet that it reads, and the results
-//! must be equal. Four multiply-and-rotate checksums run side by side, so that the digest costs far less than reading
-//! the file. The length of each packet is included, so that moved packet boundaries are found.
+//! *Mechanism.* The copy adds every packet that it writes, verification adds every packet that it reads, and the
+//! results must be equal. Four multiply-and-rotate checksums run side by side, so that the digest costs far less than
+//! reading the file. The length of each packet is included, so that moved packet boundaries are found.
 //!
 //! *Invariants.* Both sides skip bytes that muxers may add or remove: empty packets and the temporal delimiters of AV1.
-//! The digest finds mistakes, not attacks; a cryptographic hash was rejected because it is slower and proves no more here.
+//! The digest finds mistakes, not attacks; a cryptographic hash was rejected because it is slower and proves no more
+//! here.
 
 use domain::protocol::Imprint;
 use ffmpeg_next::Packet;

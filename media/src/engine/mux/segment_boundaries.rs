@@ -52,8 +52,8 @@ impl SegmentBoundaries {
         boundaries.starts_us.get(next).is_some_and(|start| *start <= until_us)
     }
 
-    /// Returns `true` if a segment begins with a frame of a stream with a constant frame rate. The comparison is by frame
-    /// number, because the leader's timestamps may be rounded to milliseconds.
+    /// Returns `true` if a segment begins with a frame of a stream with a constant frame rate. The comparison is by
+    /// frame number, because the leader's timestamps may be rounded to milliseconds.
     pub(crate) fn is_at_frame(&self, frame: u64, fps: Rational) -> bool {
         let boundaries = self.lock();
         boundaries

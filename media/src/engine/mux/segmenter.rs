@@ -1,12 +1,13 @@
 //! Segmenter: cuts one rendition of an adaptive stream into CMAF segments.
 //!
 //! *Problem.* The renditions of an adaptive stream must be cut at the same times, and each segment must begin with a
-//! keyframe. The playlists need the exact size and duration of each segment. FFmpeg's own HLS muxer decides alone where it
-//! cuts, from its target duration, and cannot follow the boundaries of another rendition.
+//! keyframe. The playlists need the exact size and duration of each segment. FFmpeg's own HLS muxer decides alone where
+//! it cuts, from its target duration, and cannot follow the boundaries of another rendition.
 //!
-//! *Mechanism.* FFmpeg's MP4 muxer writes fragments into memory and ends a fragment only when told to. Before each packet
-//! the segmenter applies its [`SegmentRule`]; at a boundary it flushes the fragment and stores it as a file, or appends it
-//! to the single file of the rendition. The initialization section is flushed in the same way before the first segment.
+//! *Mechanism.* FFmpeg's MP4 muxer writes fragments into memory and ends a fragment only when told to. Before each
+//! packet the segmenter applies its [`SegmentRule`]; at a boundary it flushes the fragment and stores it as a file, or
+//! appends it to the single file of the rendition. The initialization section is flushed in the same way before the
+//! first segment.
 //!
 //! *Invariants.* The durations of all segments add up to the end of the rendition: a segment ends where the next one
 //! begins, and the first one begins at 0 in all renditions, also if its first packet is late. A rendition that follows
@@ -25,7 +26,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Flags of FFmpeg's MP4 muxer: the segmenter ends each fragment, and there is no index at the end of the file. The
-/// initialization section waits for the first packet, which carries the encoder delay of audio (`initial_padding`).
+/// initialization section waits for the first packet, which carries the encoder delay of audio.
 const MOVFLAGS: &str = "+frag_custom+empty_moov+default_base_moof+delay_moov+skip_trailer";
 
 /// The rule that decides where segments begin.
@@ -211,8 +212,8 @@ impl Segmenter {
     fn end_segment(&mut self, end_us: u64, output: &mut Output) -> Result<(), Failure> {
         let mut start_us = self.start_us.take().unwrap_or(end_us);
         if self.rendition.segments.is_empty() {
-            // All renditions begin at 0. If the first packet is late, the first segment is longer, so that the following
-            // segments keep their times.
+            // All renditions begin at 0. If the first packet is late, the first segment is longer, so that the
+            // following segments keep their times.
             start_us = 0;
         }
         if self.rendition.init_bytes == 0 {
@@ -274,11 +275,11 @@ impl Write for SharedBuffer {
     }
 }
 
-/// Returns the codec string (RFC 6381) of an initialization section: profile, constraints and level of H.264 from `avcC`
-/// (ISO/IEC 14496-15), or the object type of AAC from `esds` (ISO/IEC 14496-14). `None` for any other codec.
+/// Returns the codec string (RFC 6381) of an initialization section: profile, constraints and level of H.264 from
+/// `avcC` (ISO/IEC 14496-15), or the object type of AAC from `esds` (ISO/IEC 14496-14). `None` for any other codec.
 pub(crate) fn codec_string(init: &[u8]) -> Option<String> {
-    /// Offset of the `DecoderSpecificInfo` tag after the name of the `esds` box, as FFmpeg writes it: descriptor lengths
-    /// have four bytes.
+    /// Offset of the `DecoderSpecificInfo` tag after the name of the `esds` box, as FFmpeg writes it: descriptor
+    /// lengths have four bytes.
     const DECODER_INFO_OFFSET: usize = 30;
     let after = |name: &[u8; 4]| {
         let at = init.windows(4).position(|window| window == name)?;

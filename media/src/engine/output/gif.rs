@@ -1,11 +1,11 @@
 //! Encodes an animated GIF that loops forever.
 //!
-//! *Problem.* A GIF has at most 256 colors per palette. One palette for the whole animation looks best, and pixels that do
-//! not change need not be encoded again. But the palette depends on all frames, and the source is decoded only once.
+//! *Problem.* A GIF has at most 256 colors per palette. One palette for the whole animation looks best, and pixels that
+//! do not change need not be encoded again. But the palette depends on all frames, and the source is decoded only once.
 //!
-//! *Mechanism.* Rendered frames are held in memory. `palettegen` computes a palette from them, `paletteuse` maps them, and
-//! they are encoded. When the held frames exceed [`MAX_HELD_BYTES`], they are encoded with a palette of their own, so that
-//! memory stays bounded. A second decode of the source was rejected, because it doubles the time.
+//! *Mechanism.* Rendered frames are held in memory. `palettegen` computes a palette from them, `paletteuse` maps them,
+//! and they are encoded. When the held frames exceed [`MAX_HELD_BYTES`], they are encoded with a palette of their own,
+//! so that memory stays bounded. A second decode of the source was rejected, because it doubles the time.
 
 use crate::engine::context::OutputContext;
 use crate::engine::encode::encoder::Encoder;

@@ -1,9 +1,9 @@
 //! Encodes an adaptive stream: HLS (RFC 8216) with CMAF segments.
 //!
-//! One decode feeds all rungs ([`rungs`]), which share one audio rendition. Each rung is written by its muxer as segments
-//! with exact sizes and durations. The playlists are written at the end, because they need the peak bit rate and the
-//! longest segment. Video and audio are separate renditions, so that players do not load the audio again when they change
-//! the rung.
+//! One decode feeds all rungs ([`rungs`]), which share one audio rendition. Each rung is written by its muxer as
+//! segments with exact sizes and durations. The playlists are written at the end, because they need the peak bit rate
+//! and the longest segment. Video and audio are separate renditions, so that players do not load the audio again when
+//! they change the rung.
 
 pub(crate) mod master_playlist;
 pub(crate) mod media_playlist;

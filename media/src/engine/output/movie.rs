@@ -1,9 +1,9 @@
 //! Encodes a movie: intro, frames of the source at a constant frame rate, outro, and audio of the same duration.
 //!
 //! The parts of the timeline arrive one after the other. For each part a composer assigns its frames to slots of the
-//! constant frame rate and renders them; the encoder gets each frame once per slot, numbered through the whole movie. Audio
-//! is encoded as far as the video reaches, or copied, so that the streams are interleaved. If audio is far ahead of the
-//! video, because a single frame lasts for minutes, that frame is repeated instead of waiting for the next one.
+//! constant frame rate and renders them; the encoder gets each frame once per slot, numbered through the whole movie.
+//! Audio is encoded as far as the video reaches, or copied, so that the streams are interleaved. If audio is far ahead
+//! of the video, because a single frame lasts for minutes, that frame is repeated instead of waiting for the next one.
 
 use crate::engine::audio::limiter::Gain;
 use crate::engine::context::OutputContext;
@@ -29,8 +29,8 @@ use ffmpeg_next::Packet;
 use ffmpeg_next::frame::{Audio, Video};
 use std::ops::Range;
 
-/// Maximum time in microseconds that audio may be ahead of the video. More would have to be buffered, and players expect
-/// interleaved streams.
+/// Maximum time in microseconds that audio may be ahead of the video. More would have to be buffered, and players
+/// expect interleaved streams.
 pub(crate) const MAX_AUDIO_LEAD_US: i64 = 30_000_000;
 
 /// The parameters of a movie.

@@ -1,12 +1,13 @@
-//! Audio of a movie: resampled into one FIFO, aligned with the frames of each part, and encoded as far as there is video.
+//! Audio of a movie: resampled into one FIFO, aligned with the frames of each part, and encoded as far as there is
+//! video.
 //!
 //! *Problem.* A movie is joined from parts: bumpers and spans of the source. In each part, the first frame may have a
-//! timestamp after the start of the part, but is shown at its start. Audio must be shifted by the same amount, and it may
-//! be decoded before the first frame is.
+//! timestamp after the start of the part, but is shown at its start. Audio must be shifted by the same amount, and it
+//! may be decoded before the first frame is.
 //!
-//! *Mechanism.* Audio of a part is held until the timestamp of its first frame (`zero_us`) is known, then written into the
-//! FIFO at its position in the movie. The FIFO fills gaps with silence and drops overlaps. [`MovieAudio::encode_until`]
-//! encodes as far as the video reaches.
+//! *Mechanism.* Audio of a part is held until the timestamp of its first frame (`zero_us`) is known, then written into
+//! the FIFO at its position in the movie. The FIFO fills gaps with silence and drops overlaps.
+//! [`MovieAudio::encode_until`] encodes as far as the video reaches.
 //!
 //! *Invariants.* The audio of a movie has no gaps, and its duration is that of the video. Held audio is bounded by
 //! [`MAX_HELD_US`] and [`MAX_HELD_BYTES`]; beyond that it is written without a shift, and later audio of the part keeps
@@ -21,8 +22,8 @@ use domain::Failure;
 use domain::protocol::{LostSound, Loudest};
 use ffmpeg_next::frame::Audio;
 
-/// Maximum time of audio in microseconds that is held until the first frame. The reader waits at most 30 s and one packet
-/// for a frame.
+/// Maximum time of audio in microseconds that is held until the first frame. The reader waits at most 30 s and one
+/// packet for a frame.
 const MAX_HELD_US: i64 = 35_000_000;
 
 /// Maximum size of decoded audio that is held until the first frame.
@@ -78,7 +79,8 @@ impl MovieAudio {
         })
     }
 
-    /// Begins a part at `us` microseconds of the movie, with a gain. Audio of the previous part after that time is dropped.
+    /// Begins a part at `us` microseconds of the movie, with a gain. Audio of the previous part after that time is
+    /// dropped.
     pub(crate) fn begin_part(&mut self, us: u64, gain: Option<Gain>) -> Result<(), Failure> {
         let position = us_to_samples(self.audio, us);
         self.fifo.begin_part(position, gain)?;
@@ -100,8 +102,8 @@ impl MovieAudio {
         self.is_over_limit |= at_us > MAX_HELD_US || self.held_bytes > MAX_HELD_BYTES;
     }
 
-    /// Writes the held audio into the FIFO once `zero_us` is known: the time of the part that its first frame has, which is
-    /// shown at the start of the part.
+    /// Writes the held audio into the FIFO once `zero_us` is known: the time of the part that its first frame has,
+    /// which is shown at the start of the part.
     pub(crate) fn write_held(&mut self, zero_us: Option<i64>) -> Result<(), Failure> {
         let zero_us = match zero_us {
             Some(zero_us) => {
@@ -137,8 +139,8 @@ impl MovieAudio {
         self.fifo.lost_audio()
     }
 
-    /// Ends the audio at `us` microseconds of the movie and finishes the encoder. Returns the audio peak; `None` if the audio
-    /// is silent.
+    /// Ends the audio at `us` microseconds of the movie and finishes the encoder. Returns the audio peak; `None` if the
+    /// audio is silent.
     pub(crate) fn finish(&mut self, us: u64, muxer: &mut Muxer) -> Result<Option<Loudest>, Failure> {
         self.begin_part(us, None)?;
         self.encoder.finish(&mut self.fifo, muxer)

@@ -203,8 +203,9 @@ impl<'a> Remux<'a> {
             }
             Some(RemuxAudio::Encoded(track)) => {
                 track.write_held(zero_us.map(|zero_us| zero_us.saturating_sub(self.span.start_us)))?;
-                // A single frame may last for an hour. Audio must not wait for it in a file, because containers limit how far
-                // streams are apart. A separate audio rendition must wait for the segment boundaries of the video.
+                // A single frame may last for an hour. Audio must not wait for it in a file, because containers limit
+                // how far streams are apart. A separate audio rendition must wait for the segment boundaries of the
+                // video.
                 let max_lead_us = track.reached_us().saturating_sub(MAX_AUDIO_LEAD_US.unsigned_abs());
                 let until_us = if self.muxer.has_separate_audio() {
                     self.video_us

@@ -1,7 +1,8 @@
 //! Encodes a sprite: thumbnails for seek previews in JPEG sheets, and a WebVTT index of them.
 //!
-//! The index has one cue per thumbnail, whose payload is the sheet and a rectangle in it (`sheet-1.jpg#xywh=0,0,160,90`,
-//! W3C Media Fragments). Players show the rectangle while the viewer seeks in the time of the cue.
+//! The index has one cue per thumbnail, whose payload is the sheet and a rectangle in it
+//! (`sheet-1.jpg#xywh=0,0,160,90`, W3C Media Fragments). Players show the rectangle while the viewer seeks in the time
+//! of the cue.
 
 mod sheet;
 

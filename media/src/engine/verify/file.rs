@@ -1,9 +1,9 @@
 //! Verification of a file: reads all packets, and decodes the first and the last GOP, or everything.
 //!
-//! The head and the tail are read in parallel with a demuxer each. The head reads the whole file: it counts frames, sums
-//! up digests of copied packets, and feeds the peak check, but decodes the first GOP only. The tail seeks to the last
-//! keyframe and decodes to the end, because truncation and late errors of an encoder are found there. Decoders run on one
-//! thread, since libavcodec with several threads returns frames before it knows their errors.
+//! The head and the tail are read in parallel with a demuxer each. The head reads the whole file: it counts frames,
+//! sums up digests of copied packets, and feeds the peak check, but decodes the first GOP only. The tail seeks to the
+//! last keyframe and decodes to the end, because truncation and late errors of an encoder are found there. Decoders run
+//! on one thread, since libavcodec with several threads returns frames before it knows their errors.
 
 use crate::engine::cancel::Cancel;
 use crate::engine::decode::stream_decoder::StreamDecoder;

@@ -1,12 +1,12 @@
 //! Verification of an adaptive stream as a player reads it: from the master playlist down to each segment.
 //!
-//! *Problem.* The parts of an adaptive stream can each be valid and not fit together: a playlist with wrong durations, a
-//! segment of another rung, an initialization section that is exchanged.
+//! *Problem.* The parts of an adaptive stream can each be valid and not fit together: a playlist with wrong durations,
+//! a segment of another rung, an initialization section that is exchanged.
 //!
 //! *Mechanism.* Every playlist is parsed strictly. The boxes of every section are checked, and the sections of a
 //! rendition are demuxed as one concatenated file, so that each packet belongs to the segment that contains its byte
-//! position. From sizes, codecs and packet times the expected playlists are computed again; they must equal those found.
-//! Each rendition is then measured like a file ([`super::file`]).
+//! position. From sizes, codecs and packet times the expected playlists are computed again; they must equal those
+//! found. Each rendition is then measured like a file ([`super::file`]).
 //!
 //! *Invariants.* The segments of a rendition cover its whole duration, each within the tolerances for rounding and for
 //! the duration of its last packet. Alignment and independence of segments are measured, and judged by the worker.
@@ -240,8 +240,8 @@ impl HlsDirectory<'_> {
             start_us = end_us;
         }
         let mut checked = check_input(&|| open(sections), layout.len(), &self.options)?;
-        // A concatenation of fragments has no index, so the reader of the tail cannot seek. The last segment can be decoded
-        // alone instead.
+        // A concatenation of fragments has no index, so the reader of the tail cannot seek. The last segment can be
+        // decoded alone instead.
         if let ([init, _, .., last], Depth::Fast) = (&**sections, self.options.depth) {
             let tail = open(&Arc::from([init.clone(), last.clone()]))?;
             checked.decode_errors += count_decode_errors(tail, self.options.cancel)?;

@@ -1,8 +1,8 @@
 //! Measures the audio peak of an output again, where the encoder reported it.
 //!
-//! A file with silent or garbled audio has valid packets, and the part that is decoded for [`super::file`] may be silent
-//! rightly. The encoder reports the time and level of the loudest peak of its input; the same filter and meter must find
-//! about the same level there in the output. Only a second of audio is decoded.
+//! A file with silent or garbled audio has valid packets, and the part that is decoded for [`super::file`] may be
+//! silent rightly. The encoder reports the time and level of the loudest peak of its input; the same filter and meter
+//! must find about the same level there in the output. Only a second of audio is decoded.
 
 use crate::engine::audio::fifo::AudioFifo;
 use crate::engine::audio::params::AudioParams;
@@ -15,8 +15,8 @@ use ffmpeg_next::Packet;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::Audio;
 
-/// Time before and after the peak that is decoded, in microseconds: decoders need a preroll, and timestamps may differ by a
-/// packet.
+/// Time before and after the peak that is decoded, in microseconds: decoders need a preroll, and timestamps may differ
+/// by a packet.
 const MARGIN_US: u64 = 500_000;
 
 /// Decodes the audio of an output around a peak, while its packets are read.

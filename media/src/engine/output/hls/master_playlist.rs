@@ -28,8 +28,8 @@ pub(crate) struct MasterPlaylist {
     pub(crate) channels: Option<u16>,
     /// Language of the audio (RFC 5646); `None` if unknown.
     pub(crate) language: Option<String>,
-    /// The variants, largest first. They are written smallest first: players begin with the first variant before they know
-    /// the bandwidth, and Apple's HLS Authoring Specification recommends one there that starts fast.
+    /// The variants, largest first. They are written smallest first: players begin with the first variant before they
+    /// know the bandwidth, and Apple's HLS Authoring Specification recommends one there that starts fast.
     pub(crate) variants: Vec<Variant>,
 }
 

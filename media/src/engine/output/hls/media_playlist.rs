@@ -1,7 +1,7 @@
 //! The media playlist of a rendition (RFC 8216, section 4.3.3): writer and parser.
 //!
-//! *Problem.* Verification must read a finished stream as a player does: from the playlists alone. A tolerant parser would
-//! accept playlists that players reject.
+//! *Problem.* Verification must read a finished stream as a player does: from the playlists alone. A tolerant parser
+//! would accept playlists that players reject.
 //!
 //! *Mechanism.* The parser reads only the text that the writer produces. After parsing, it writes the result again and
 //! requires the same text, so unknown tags, another order or other number formats are errors. A general HLS parser was

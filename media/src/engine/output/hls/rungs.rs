@@ -3,13 +3,13 @@
 //! *Problem.* All rungs get the same decoded frames and must have the same segment boundaries. The slowest encoder must
 //! not make the others buffer without limit.
 //!
-//! *Mechanism.* The thread of the output forwards each received item to one thread per encoded rung over bounded channels;
-//! frames are shared, not copied. Encoded rungs have keyframes at the same frame numbers, so their segments align by
-//! themselves. If the first rung is copied, the keyframes of the source decide: its packets are written on the forwarding
-//! thread, and its boundaries are published before the other rungs get the frames of the same time.
+//! *Mechanism.* The thread of the output forwards each received item to one thread per encoded rung over bounded
+//! channels; frames are shared, not copied. Encoded rungs have keyframes at the same frame numbers, so their segments
+//! align by themselves. If the first rung is copied, the keyframes of the source decide: its packets are written on the
+//! forwarding thread, and its boundaries are published before the other rungs get the frames of the same time.
 //!
-//! *Invariants.* Audio is written once, beside the first rung. When a rung fails, its channel closes, forwarding stops and
-//! all rungs end; the failure of the rung that failed first is reported.
+//! *Invariants.* Audio is written once, beside the first rung. When a rung fails, its channel closes, forwarding stops
+//! and all rungs end; the failure of the rung that failed first is reported.
 
 use crate::engine::context::OutputContext;
 use crate::engine::demux::copy_source::TrackKind;

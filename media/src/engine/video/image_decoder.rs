@@ -1,4 +1,5 @@
-//! Decodes an uploaded image: PNG or JPEG, looked at before a decoder sees it.
+//! Decodes an uploaded image: PNG or JPEG. Its headers are parsed first, so that size and color model are checked
+//! before a decoder allocates memory for it.
 
 use crate::engine::error;
 use domain::probe::Size;
@@ -10,23 +11,25 @@ use ffmpeg_next::{Dictionary, Error, Packet, codec, decoder};
 
 /// Longest side of an image in pixels.
 const MAX_SIDE_PX: u32 = 8_192;
+
+/// First bytes of the file formats.
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 const JPEG: &[u8] = b"\xff\xd8\xff";
 
-/// What the headers of an image tell.
+/// Facts from the headers of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Header {
-    /// FFmpeg's decoder.
+    /// Name of FFmpeg's decoder.
     decoder: &'static str,
     size: Size,
-    /// Cyan, magenta, yellow and black instead of what a screen shows.
+    /// `true` for four components: CMYK, for print.
     cmyk: bool,
 }
 
-/// Decodes the image with this name.
+/// Decodes an uploaded image. `name` is quoted in errors.
 ///
 /// # Errors
-/// [`Code::RecipeInvalid`] when it is none, broken, too large or for printing.
+/// [`Code::RecipeInvalid`] when it is neither PNG nor JPEG, is broken, too large, or a CMYK JPEG.
 pub(crate) fn decode(name: &Name, bytes: &[u8]) -> Result<Video, Failure> {
     let refused = |what: &str| Failure::input(Code::RecipeInvalid, format!("image {name} {what}"));
     let header = header(bytes).ok_or_else(|| refused("is neither PNG nor JPEG"))?;
@@ -39,17 +42,21 @@ pub(crate) fn decode(name: &Name, bytes: &[u8]) -> Result<Video, Failure> {
             "has {width_px}x{height_px} pixels, at most {MAX_SIDE_PX}x{MAX_SIDE_PX}"
         )));
     }
-    match decoded(header.decoder, bytes) {
+    match decode_with(header.decoder, bytes) {
         Ok(frame) if !frame.is_corrupt() && !frame.has_decode_errors() => Ok(frame),
-        Err(Some(error @ Error::Other { errno: ENOMEM })) => Err(error::engine("image", error)),
-        Err(None) => Err(error::missing(header.decoder)),
+        Err(Some(error @ Error::Other { errno: ENOMEM })) => Err(error::engine_failure("image", error)),
+        Err(None) => Err(error::missing_component(header.decoder)),
         Ok(_) | Err(Some(_)) => Err(refused("is broken")),
     }
 }
 
-/// The picture, or FFmpeg's error, or nothing when there is no such decoder.
-pub(crate) fn decoded(name: &'static str, bytes: &[u8]) -> Result<Video, Option<Error>> {
+/// Decodes one frame with the decoder of this name. Damage is an error, not concealed.
+///
+/// # Errors
+/// Those of FFmpeg; `None` when this build has no such decoder.
+pub(crate) fn decode_with(name: &'static str, bytes: &[u8]) -> Result<Video, Option<Error>> {
     let codec = decoder::find_by_name(name).ok_or(None)?;
+    // An image is a single frame: more threads would only take memory.
     let options: Dictionary<'_> = [("threads", "1"), ("err_detect", "crccheck+explode")]
         .into_iter()
         .collect();
@@ -73,6 +80,7 @@ fn header(bytes: &[u8]) -> Option<Header> {
     }
 }
 
+/// Parses the IHDR chunk of a PNG, which is always the first.
 fn png(bytes: &[u8]) -> Option<Header> {
     let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     (bytes.get(12..16)? == b"IHDR").then_some(Header {
@@ -85,12 +93,12 @@ fn png(bytes: &[u8]) -> Option<Header> {
     })
 }
 
-/// Walks over the segments of a JPEG to the one that begins its frame.
+/// Skips the segments of a JPEG up to the start of frame (SOF, ITU-T T.81 §B.2.2), which has size and components.
 fn jpeg(bytes: &[u8]) -> Option<Header> {
     let number = |at: usize| Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
     let mut at = 2;
     loop {
-        // Any number of fill bytes may stand before a marker.
+        // Any number of fill bytes may precede a marker (§B.1.1.2).
         while bytes.get(at)? == &0xff && bytes.get(at + 1)? == &0xff {
             at += 1;
         }
@@ -98,8 +106,9 @@ fn jpeg(bytes: &[u8]) -> Option<Header> {
             return None;
         }
         let marker = *bytes.get(at + 1)?;
-        let begins_frame = matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc);
-        if begins_frame {
+        // DHT, JPG and DAC are in the same range, but are no frames.
+        let is_start_of_frame = matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc);
+        if is_start_of_frame {
             return Some(Header {
                 decoder: "mjpeg",
                 size: Size {
@@ -118,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_jpeg_tells_its_size_behind_any_other_segments() {
+    fn the_size_of_a_jpeg_is_found_after_other_segments() {
         let bytes = [
             &[0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, 0xff, 0xfe, 0, 3, 9][..],
             &[0xff, 0xc2, 0, 11, 8, 0x20, 0, 0x10, 1, 4, 1, 1, 1],
@@ -132,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_off_or_is_something_else_has_no_header() {
+    fn truncated_images_and_other_formats_have_no_header() {
         let png = include_bytes!("../../../assets/logo.png");
         for bytes in [
             &b""[..],

@@ -8,10 +8,9 @@
 //! # Mechanism
 //!
 //! [`AudioFifo::write`] compares the timestamp of a frame with the write position: the samples in the FIFO plus those
-//! that
-//! the resampler and the limiter still hold. A difference of up to [`TOLERANCE_MS`] is jitter and is ignored. A larger
-//! gap is filled with silence. Of a larger overlap, the samples that are already in the FIFO are dropped from the new
-//! frame. The first frame of a resampler is placed to the sample.
+//! that the resampler and the limiter still hold. A difference of up to [`TOLERANCE_MS`] is jitter and is ignored. A
+//! larger gap is filled with silence. Of a larger overlap, the samples that are already in the FIFO are dropped from
+//! the new frame. The first frame after a change of format is placed exactly.
 //!
 //! Silence is stored as a number (`Run`), so that a gap of an hour takes no memory. Samples are limited to
 //! [`MAX_BUFFERED_SAMPLES`] per channel; samples beyond are dropped and counted as lost.
@@ -217,10 +216,10 @@ impl AudioFifo {
             for Run { silent, samples } in &runs {
                 output.by_ref().take(to_usize(*silent)).for_each(|sample| *sample = 0.0);
                 let buffered = channel.drain(..to_usize(*samples).min(channel.len()));
-                // Not `zip`: it would take one more place from `output` before it sees that the samples have ended.
+                // Not `zip`: it would skip an output sample before it finds that the buffered samples have ended.
                 for sample in buffered {
-                    if let Some(place) = output.next() {
-                        *place = sample;
+                    if let Some(output_sample) = output.next() {
+                        *output_sample = sample;
                     }
                 }
             }

@@ -178,7 +178,7 @@ impl Limiter {
     fn true_peak(&self, delayed: &VecDeque<f32>, ceiling: f32) -> f32 {
         let latest = || delayed.range(delayed.len().saturating_sub(TAPS)..);
         let highest = latest().fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
-        // Most audio is not near the ceiling: where no sample reaches half of it, neither does the curve reach it.
+        // Fast path: where no sample reaches half the ceiling, the curve between them stays below the ceiling.
         if highest < ceiling / 2.0 {
             return highest;
         }

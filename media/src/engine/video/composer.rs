@@ -3,8 +3,7 @@
 //!
 //! A still bumper is one frame that is repeated. A span of the source or a bumper clip has a [`PartComposer`]: its
 //! [`ConstantFrameRate`] assigns frames to slots, and its [`FrameRenderer`] renders them. Watermarks are visible in
-//! spans
-//! only, and their times count over all spans, without the intro.
+//! spans only, and their times count over all spans, without the intro.
 
 use crate::engine::decode::timeline::{Part, Role};
 use crate::engine::error;

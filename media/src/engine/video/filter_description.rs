@@ -302,7 +302,9 @@ fn is_full_range(input: &FrameFormat) -> bool {
 /// Returns `true` for a pixel format of red, green and blue. The matrix tag of the frame may contradict it.
 fn is_rgb_format(input: &FrameFormat) -> bool {
     let (name, _) = frame::pixel_format(input.format).unwrap_or_default();
-    ["rgb", "bgr", "gbr", "pal8"].iter().any(|order| name.contains(order))
+    ["rgb", "bgr", "gbr", "pal8"]
+        .iter()
+        .any(|components| name.contains(components))
 }
 
 /// Crops or pads the scaled frame to the canvas; its center stays in the center.

@@ -31,14 +31,14 @@ struct Header {
 /// # Errors
 /// [`Code::RecipeInvalid`] when it is neither PNG nor JPEG, is broken, too large, or a CMYK JPEG.
 pub(crate) fn decode(name: &Name, bytes: &[u8]) -> Result<Video, Failure> {
-    let refused = |what: &str| Failure::input(Code::RecipeInvalid, format!("image {name} {what}"));
-    let header = header(bytes).ok_or_else(|| refused("is neither PNG nor JPEG"))?;
+    let invalid = |what: &str| Failure::input(Code::RecipeInvalid, format!("image {name} {what}"));
+    let header = parse_header(bytes).ok_or_else(|| invalid("is neither PNG nor JPEG"))?;
     let Size { width_px, height_px } = header.size;
     if header.cmyk {
-        return Err(refused("is a CMYK JPEG"));
+        return Err(invalid("is a CMYK JPEG"));
     }
     if !(1..=MAX_SIDE_PX).contains(&width_px) || !(1..=MAX_SIDE_PX).contains(&height_px) {
-        return Err(refused(&format!(
+        return Err(invalid(&format!(
             "has {width_px}x{height_px} pixels, at most {MAX_SIDE_PX}x{MAX_SIDE_PX}"
         )));
     }
@@ -46,7 +46,7 @@ pub(crate) fn decode(name: &Name, bytes: &[u8]) -> Result<Video, Failure> {
         Ok(frame) if !frame.is_corrupt() && !frame.has_decode_errors() => Ok(frame),
         Err(Some(error @ Error::Other { errno: ENOMEM })) => Err(error::engine_failure("image", error)),
         Err(None) => Err(error::missing_component(header.decoder)),
-        Ok(_) | Err(Some(_)) => Err(refused("is broken")),
+        Ok(_) | Err(Some(_)) => Err(invalid("is broken")),
     }
 }
 
@@ -70,19 +70,19 @@ pub(crate) fn decode_with(name: &'static str, bytes: &[u8]) -> Result<Video, Opt
     Ok(frame)
 }
 
-fn header(bytes: &[u8]) -> Option<Header> {
+fn parse_header(bytes: &[u8]) -> Option<Header> {
     if bytes.starts_with(PNG) {
-        png(bytes)
+        parse_png(bytes)
     } else if bytes.starts_with(JPEG) {
-        jpeg(bytes)
+        parse_jpeg(bytes)
     } else {
         None
     }
 }
 
 /// Parses the IHDR chunk of a PNG, which is always the first.
-fn png(bytes: &[u8]) -> Option<Header> {
-    let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+fn parse_png(bytes: &[u8]) -> Option<Header> {
+    let number = |offset: usize| Some(u32::from_be_bytes(bytes.get(offset..offset + 4)?.try_into().ok()?));
     (bytes.get(12..16)? == b"IHDR").then_some(Header {
         decoder: "png",
         size: Size {
@@ -94,31 +94,31 @@ fn png(bytes: &[u8]) -> Option<Header> {
 }
 
 /// Skips the segments of a JPEG up to the start of frame (SOF, ITU-T T.81 §B.2.2), which has size and components.
-fn jpeg(bytes: &[u8]) -> Option<Header> {
-    let number = |at: usize| Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
-    let mut at = 2;
+fn parse_jpeg(bytes: &[u8]) -> Option<Header> {
+    let number = |offset: usize| Some(u16::from_be_bytes(bytes.get(offset..offset + 2)?.try_into().ok()?));
+    let mut offset = 2;
     loop {
         // Any number of fill bytes may precede a marker (§B.1.1.2).
-        while bytes.get(at)? == &0xff && bytes.get(at + 1)? == &0xff {
-            at += 1;
+        while bytes.get(offset)? == &0xff && bytes.get(offset + 1)? == &0xff {
+            offset += 1;
         }
-        if bytes.get(at)? != &0xff {
+        if bytes.get(offset)? != &0xff {
             return None;
         }
-        let marker = *bytes.get(at + 1)?;
+        let marker = *bytes.get(offset + 1)?;
         // DHT, JPG and DAC are in the same range, but are no frames.
         let is_start_of_frame = matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc);
         if is_start_of_frame {
             return Some(Header {
                 decoder: "mjpeg",
                 size: Size {
-                    width_px: number(at + 7)?.into(),
-                    height_px: number(at + 5)?.into(),
+                    width_px: number(offset + 7)?.into(),
+                    height_px: number(offset + 5)?.into(),
                 },
-                cmyk: *bytes.get(at + 9)? == 4,
+                cmyk: *bytes.get(offset + 9)? == 4,
             });
         }
-        at += 2 + usize::from(number(at + 2)?);
+        offset += 2 + usize::from(number(offset + 2)?);
     }
 }
 
@@ -132,7 +132,7 @@ mod tests {
             &[0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, 0xff, 0xfe, 0, 3, 9][..],
             &[0xff, 0xc2, 0, 11, 8, 0x20, 0, 0x10, 1, 4, 1, 1, 1],
         ];
-        let header = header(&bytes.concat()).unwrap();
+        let header = parse_header(&bytes.concat()).unwrap();
         let size = Size {
             width_px: 0x1001,
             height_px: 0x2000,
@@ -150,7 +150,7 @@ mod tests {
             &[0xff, 0xd8, 0xff, 0xe0, 0, 4],
             &[0xff, 0xd8, 0xff, 0xff],
         ] {
-            assert_eq!(header(bytes), None, "{bytes:?}");
+            assert_eq!(parse_header(bytes), None, "{bytes:?}");
         }
     }
 }

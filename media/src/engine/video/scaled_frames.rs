@@ -9,10 +9,9 @@
 //!
 //! [`CascadePlan`] collects the sizes of all encoded videos, largest first. Each size is a step of the
 //! [`ScalingCascade`]: it is scaled from the smallest larger size that is sharp enough ([`is_sharp_enough`]), or from
-//! the
-//! decoded frame. Steps from the decoded frame also rotate, tone-map and convert to the color of the output. Frames of
-//! the cascade are therefore normalized: [`ScalingCascade::normalized_part`] tells outputs that only crop or pad, and
-//! the watermark, are left to do.
+//! the decoded frame. Steps from the decoded frame also rotate, tone-map and convert to the color of the output. Frames
+//! of the cascade are therefore normalized: [`ScalingCascade::normalized_part`] tells outputs that only crop or pad,
+//! and the watermark, are left to do.
 //!
 //! A [`SharedFrame`] is a decoded frame with an empty cell per step. The first output that asks for a size renders it
 //! and the sizes above it; others wait for the cell and share its buffers.
@@ -242,9 +241,8 @@ fn shared_sizes(outputs: &[PlannedOutput]) -> Vec<Size> {
     sizes
 }
 
-/// Returns `true` when `size` may be scaled from `larger` instead of the source. Less than
-/// 1.25 times the width or height would add visible blur. An enlarged size has more pixels than the source, but no more
-/// detail.
+/// Returns `true` when `size` may be scaled from `larger` instead of the source. Less than 1.25 times the width or
+/// height would add visible blur. An enlarged size has more pixels than the source, but no more detail.
 fn is_sharp_enough(larger: Size, size: Size, source: Size) -> bool {
     let is_ample = |larger: u32, side: u32| u64::from(larger) * 4 >= u64::from(side) * 5;
     let is_enlarged = larger.width_px > source.width_px && larger.height_px > source.height_px;

@@ -4,7 +4,7 @@
 //! These packets must be in the file but must not be shown. FFmpeg's muxer shows all packets that it is given, so the
 //! durations are patched in place after the trailer is written: no box changes its size, and offsets stay valid.
 
-use crate::engine::demux::mp4::{child, number};
+use crate::engine::demux::mp4::{child_box, read_uint};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -28,11 +28,11 @@ struct DurationField {
 /// The file cannot be written, or its boxes differ from those that FFmpeg writes.
 pub(crate) fn set_first_track_duration(path: &Path, duration_us: u64) -> io::Result<()> {
     let file = File::options().read(true).write(true).open(path)?;
-    let moov = child(&file, 0..file.metadata()?.len(), b"moov")?;
-    let header = child(&file, moov.clone(), b"mvhd")?;
-    let trak = child(&file, moov.clone(), b"trak")?;
+    let moov = child_box(&file, 0..file.metadata()?.len(), b"moov")?;
+    let header = child_box(&file, moov.clone(), b"mvhd")?;
+    let trak = child_box(&file, moov.clone(), b"trak")?;
     let is_64_bit = has_64_bit_times(&file, &header)?;
-    let timescale = u128::from(number(&file, header.start + if is_64_bit { 20 } else { 12 }, false)?);
+    let timescale = u128::from(read_uint(&file, header.start + if is_64_bit { 20 } else { 12 }, false)?);
     // All three durations count in the time scale of the movie header, not of the track.
     let duration = u64::try_from(u128::from(duration_us) * timescale / 1_000_000).unwrap_or(u64::MAX);
     track_duration(&file, &trak)?.write(&file, duration)?;
@@ -41,11 +41,11 @@ pub(crate) fn set_first_track_duration(path: &Path, duration_us: u64) -> io::Res
         is_64_bit,
     };
     movie_duration.write(&file, longest_track(&file, moov)?)?;
-    let edits = child(&file, trak, b"edts")?;
-    let edits = child(&file, edits, b"elst")?;
+    let edits = child_box(&file, trak, b"edts")?;
+    let edits = child_box(&file, edits, b"elst")?;
     let is_64_bit = has_64_bit_times(&file, &edits)?;
     // The last entry shows the media; an entry before it is an empty edit that delays the start.
-    let last_entry = number(&file, edits.start + 4, false)?.saturating_sub(1);
+    let last_entry = read_uint(&file, edits.start + 4, false)?.saturating_sub(1);
     let segment_duration = DurationField {
         offset: edits.start + 8 + last_entry * if is_64_bit { 20 } else { 12 },
         is_64_bit,
@@ -55,7 +55,7 @@ pub(crate) fn set_first_track_duration(path: &Path, duration_us: u64) -> io::Res
 
 /// Finds the duration in the header of a track.
 fn track_duration(file: &File, trak: &Range<u64>) -> io::Result<DurationField> {
-    let header = child(file, trak.clone(), b"tkhd")?;
+    let header = child_box(file, trak.clone(), b"tkhd")?;
     let is_64_bit = has_64_bit_times(file, &header)?;
     Ok(DurationField {
         offset: header.start + if is_64_bit { 28 } else { 20 },
@@ -66,9 +66,9 @@ fn track_duration(file: &File, trak: &Range<u64>) -> io::Result<DurationField> {
 /// Returns the duration of the longest track in the time scale of the movie.
 fn longest_track(file: &File, mut moov: Range<u64>) -> io::Result<u64> {
     let mut longest = 0;
-    while let Ok(trak) = child(file, moov.clone(), b"trak") {
+    while let Ok(trak) = child_box(file, moov.clone(), b"trak") {
         let duration = track_duration(file, &trak)?;
-        longest = longest.max(number(file, duration.offset, duration.is_64_bit)?);
+        longest = longest.max(read_uint(file, duration.offset, duration.is_64_bit)?);
         moov.start = trak.end;
     }
     Ok(longest)

@@ -1,5 +1,6 @@
-//! The media engine: reads facts from media, executes a [`Plan`] with FFmpeg, and verifies the outputs. It decides nothing
-//! that a plan decides. A source is only ever an open file; outputs are only ever files directly below `scratch`.
+//! The media engine: probes sources, executes a [`Plan`] with FFmpeg and verifies the outputs. All decisions about an
+//! output are made in the plan, not here. A source is an open file, never a path or URL; outputs are files directly
+//! below `scratch`.
 //!
 //! # Pipeline
 //!
@@ -65,19 +66,19 @@ use domain::{Failure, Plan, Probe};
 use std::fs::File;
 use std::path::Path;
 
-/// Readies FFmpeg: error texts, and logs that stay short. To be called once, before anything else here.
+/// Initializes FFmpeg and limits its log. Call it once, before any other function of this module.
 pub fn init() {
-    // It only fills tables; the result is always `Ok`.
+    // Fills the table of error texts; the result is always `Ok`.
     let _ = ffmpeg_next::init();
     ffi::log::limit_log();
     ffi::log::quiet_encoders();
 }
 
-/// Reads the facts of a source.
+/// Probes a source: reads container, streams, duration, frame rate and keyframes.
 ///
 /// # Errors
-/// [`domain::Code::NotMedia`] when no allowed demuxer opens it, [`domain::Code::SourceDamaged`] when one does and fails,
-/// [`domain::Code::SourceEncrypted`] when its pictures or its sound are encrypted.
+/// [`domain::Code::NotMedia`] when no allowed demuxer opens the file, [`domain::Code::SourceDamaged`] when one does and
+/// fails, [`domain::Code::SourceEncrypted`] when its video or audio is encrypted.
 pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
     encryption::refuse_encrypted(source)?;
     let bytes = source.metadata().map_or(0, |metadata| metadata.len());
@@ -92,7 +93,7 @@ pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
     if probe.container == "asf" {
         let header_us = asf::header_duration_us(source).unwrap_or(0);
         if header_us > probe.duration_us {
-            // It breaks off: where its streams would have ended nobody knows.
+            // The file is truncated. Its header knows the full duration, but not the ends of the streams.
             probe.duration_us = header_us;
             probe.streams.iter_mut().for_each(Stream::forget_end);
         }
@@ -100,22 +101,24 @@ pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
     Ok(probe)
 }
 
-/// What outputs are made from.
+/// Files and images that a plan refers to.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
     /// The source, then the clips of intro and outro.
     pub sources: &'a [File],
-    /// The images that the plan names, but for the built-in one.
+    /// The images that the plan names, except for the built-in one.
     pub images: &'a Images,
 }
 
-/// Makes every output of the plan in `scratch`, decoding the source once.
+/// Renders all outputs of the plan into `scratch` and decodes the source once for all of them.
 ///
-/// `progress` is called on this thread, at most every half second, and once more with 100 percent.
+/// `threads` is the number of threads per codec; 0 leaves it to FFmpeg. `progress` is called on the calling thread, at
+/// most every half second, and at the end with 100 percent.
 ///
 /// # Errors
-/// [`domain::Code::SourceDamaged`] when no picture or sound could be read, [`domain::Code::StorageFull`] when the disk is full.
-#[allow(clippy::too_many_arguments, reason = "what a transcode is made of; no two of a kind")]
+/// [`domain::Code::SourceDamaged`] when no frame or no samples could be decoded, [`domain::Code::StorageFull`] when the
+/// disk is full, [`domain::Code::Unavailable`] when `cancel` was set.
+#[allow(clippy::too_many_arguments, reason = "six parameters of six different types")]
 pub fn transcode(
     inputs: &Inputs<'_>,
     plan: &Plan,
@@ -137,7 +140,8 @@ pub fn transcode(
     )
 }
 
-/// Opens a finished output again and reads what a player would find, and hear where its maker says that it is loud.
+/// Verifies a finished output: opens it as a player does, measures its properties and decodes as much as `depth` says.
+/// Audio is decoded where the encoder reported the loudest peak.
 ///
 /// # Errors
 /// [`domain::Code::OutputInvalid`] when it cannot be opened or read.

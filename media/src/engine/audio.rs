@@ -1,5 +1,5 @@
-//! Audio between decoder and encoder: resampled into a FIFO without gaps, measured (EBU R 128), and brought to a loudness
-//! with its peaks limited.
+//! Audio between decoder and encoder: resampled into a FIFO without gaps, measured (EBU R 128), and normalized to a
+//! target loudness with limited true peaks.
 
 pub(crate) mod fifo;
 pub(crate) mod filter_graph;

@@ -1,53 +1,56 @@
-//! The flag that ends work early, and the count of packets by which a long look at a file shows that it moves. Both are
-//! looked at per packet, per frame, and the flag inside FFmpeg's blocking reads.
+//! Cancellation flag, shared between threads, and a counter of packets read.
+//!
+//! The flag is checked for each packet and frame, and in the interrupt callback of FFmpeg's blocking reads. The counter
+//! shows that work without progress messages, such as probing, does not hang.
 
 use domain::{Code, Failure, FailureKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// A shared flag: any holder may raise it, all work that was given a clone stops soon after.
+/// A shared cancellation flag. Clones share one state; any holder may raise it, and work that holds a clone stops soon
+/// after.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
     raised: AtomicBool,
-    moved: AtomicU64,
+    packets_read: AtomicU64,
 }
 
 impl Cancel {
-    /// A flag that is down.
+    /// Creates a flag that is not raised.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Raises the flag; it never goes down again.
+    /// Raises the flag. It cannot be lowered.
     pub fn raise(&self) {
         self.0.raised.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the flag is up.
+    /// Returns `true` if the flag is raised.
     #[must_use]
     pub fn is_raised(&self) -> bool {
         self.0.raised.load(Ordering::Relaxed)
     }
 
-    /// Packets read so far by work that was given a clone: of probes, searches and verification.
+    /// Number of packets that the holders of clones have read: probing, seeking and verification.
     #[must_use]
-    pub fn moved(&self) -> u64 {
-        self.0.moved.load(Ordering::Relaxed)
+    pub fn packets_read(&self) -> u64 {
+        self.0.packets_read.load(Ordering::Relaxed)
     }
 
-    /// Counts a packet.
-    pub(crate) fn count(&self) {
-        self.0.moved.fetch_add(1, Ordering::Relaxed);
+    /// Counts one packet read.
+    pub(crate) fn count_packet(&self) {
+        self.0.packets_read.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Goes on while the flag is down.
+    /// Fails if the flag is raised.
     ///
     /// # Errors
-    /// [`Code::Unavailable`] once it is up; whoever raised it knows why.
+    /// [`Code::Unavailable`]. The holder that raised the flag replaces it by the actual reason.
     pub fn check(&self) -> Result<(), Failure> {
         if self.is_raised() {
             let detail = "stopped on request";

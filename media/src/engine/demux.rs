@@ -1,6 +1,16 @@
-//! Reads containers: opens a source with the allowed demuxers, reads its packets, repairs their timestamps and finds what is
-//! missing. What FFmpeg does not tell of a container is read from its bytes: [`mp4`], [`matroska`], [`asf`],
-//! [`transport_stream`].
+//! Demuxing: opens a source with the allowed demuxers and reads its packets.
+//!
+//! | file | content |
+//! |---|---|
+//! | `open` | allowed demuxers and decoders, limits on headers |
+//! | `packets` | reading with tolerance for single errors |
+//! | `discontinuity` | repair of timestamp discontinuities |
+//! | `gap_detector` | detection of lost packets by gaps in the timestamps |
+//! | `packet_check`, `header_changes`, `nal` | damage and changed codec headers in packets, without decoding |
+//! | `copy_source` | streams that outputs copy |
+//! | `mp4`, `matroska`, `asf`, `transport_stream` | parsers for facts that FFmpeg does not expose |
+//! | `encryption` | detection of encrypted files |
+//! | `byte_ranges` | segments of a rendition, read as one file |
 
 pub(crate) mod asf;
 pub(crate) mod byte_ranges;

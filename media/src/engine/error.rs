@@ -1,5 +1,8 @@
-//! Maps errors of FFmpeg and the system to failures of a task. Details are our own words: never FFmpeg's text, and no error
-//! numbers.
+//! Maps errors of FFmpeg and the operating system to failures of a task.
+//!
+//! The step that failed decides the class: reading a source is the fault of the source, a filter or an encoder is ours,
+//! writing is the storage's. Lack of memory is a resource limit in all steps. Details are fixed texts of ours, without
+//! FFmpeg's messages and error numbers, because clients see them.
 
 use domain::{Code, Failure, FailureKind};
 use ffmpeg_next::Error;
@@ -7,66 +10,65 @@ use ffmpeg_next::error::{EAGAIN, EFBIG, ENOMEM, ENOSPC};
 use libc::EDQUOT;
 use std::ffi::c_int;
 
-/// Nothing to give at the moment; the only error besides the end that a codec or graph returns in good health.
+/// `EAGAIN`: no output until there is more input. Besides [`Error::Eof`], the only error of a codec or filter graph
+/// that is not a failure.
 pub(crate) const AGAIN: Error = Error::Other { errno: EAGAIN };
 
-/// An error in words.
-pub(crate) fn words(error: Error) -> &'static str {
+/// Describes an FFmpeg error for the detail of a failure.
+pub(crate) fn describe(error: Error) -> &'static str {
     match error {
-        Error::Eof => "it ends too early",
+        Error::Eof => "unexpected end of file",
         Error::InvalidData => "invalid data",
-        Error::PatchWelcome => "a feature that is not supported",
-        Error::DecoderNotFound | Error::DemuxerNotFound | Error::StreamNotFound => {
-            "a codec or stream that is not there"
-        }
-        Error::BufferTooSmall => "too much data at once",
-        Error::External => "a library refused it",
-        Error::Other { errno } => system_words(errno),
-        _ => "FFmpeg refused it",
+        Error::PatchWelcome => "unsupported feature",
+        Error::DecoderNotFound | Error::DemuxerNotFound | Error::StreamNotFound => "codec or stream not found",
+        Error::BufferTooSmall => "buffer too small",
+        Error::External => "error in an external library",
+        Error::Other { errno } => describe_errno(errno),
+        _ => "FFmpeg error",
     }
 }
 
-/// An error of the system in words.
-fn system_words(errno: c_int) -> &'static str {
+/// Describes an error of the operating system for the detail of a failure.
+fn describe_errno(errno: c_int) -> &'static str {
     match errno {
         ENOMEM => "out of memory",
-        libc::EINVAL => "values that do not fit together",
-        libc::EIO => "an error of reading or writing",
-        libc::ENOENT => "it is not there",
-        libc::EACCES | libc::EPERM => "no permission",
-        libc::EROFS => "a disk that cannot be written",
+        libc::EINVAL => "invalid values",
+        libc::EIO => "I/O error",
+        libc::ENOENT => "file not found",
+        libc::EACCES | libc::EPERM => "permission denied",
+        libc::EROFS => "read-only file system",
         libc::EMFILE | libc::ENFILE => "too many open files",
-        libc::ERANGE => "a value out of range",
-        libc::ENOSYS | libc::EOPNOTSUPP => "a feature that is not supported",
-        _ => "an error of the system",
+        libc::ERANGE => "value out of range",
+        libc::ENOSYS | libc::EOPNOTSUPP => "unsupported feature",
+        _ => "system error",
     }
 }
 
-/// Out of memory is the machine's trouble whatever was being done.
-fn memory(error: Error) -> Option<Failure> {
+/// Returns the failure for `ENOMEM`, which is a resource limit in every step.
+fn memory_failure(error: Error) -> Option<Failure> {
     (error == Error::Other { errno: ENOMEM })
         .then(|| Failure::new(FailureKind::ResourceLimit, Code::MediaMemory, "out of memory"))
 }
 
-/// The source cannot be read on; `what` names the step.
-pub(crate) fn reading(what: &str, error: Error) -> Failure {
-    memory(error).unwrap_or_else(|| Failure::input(Code::SourceDamaged, format!("{what}: {}", words(error))))
+/// Failure of reading or decoding the source: [`Code::SourceDamaged`]. `step` names what was read.
+pub(crate) fn read_failure(step: &str, error: Error) -> Failure {
+    memory_failure(error).unwrap_or_else(|| Failure::input(Code::SourceDamaged, format!("{step}: {}", describe(error))))
 }
 
-/// An output cannot be written.
-pub(crate) fn writing(file: &str, error: Error) -> Failure {
+/// Failure of writing an output through FFmpeg. An error without an errno is a failure of the muxer.
+pub(crate) fn write_failure(file: &str, error: Error) -> Failure {
     let Error::Other { errno } = error else {
-        return engine(file, error);
+        return engine_failure(file, error);
     };
-    memory(error).unwrap_or_else(|| storage(file, errno))
+    memory_failure(error).unwrap_or_else(|| storage_failure(file, errno))
 }
 
-/// An output cannot be written, as the system tells it.
-pub(crate) fn disk(file: &str, error: &std::io::Error) -> Failure {
-    storage(file, error.raw_os_error().unwrap_or(0))
+/// Failure of writing an output with `std::fs`.
+pub(crate) fn io_failure(file: &str, error: &std::io::Error) -> Failure {
+    storage_failure(file, error.raw_os_error().unwrap_or(0))
 }
 
-fn storage(file: &str, errno: c_int) -> Failure {
+fn storage_failure(file: &str, errno: c_int) -> Failure {
     match errno {
         ENOSPC | EDQUOT => Failure::new(
             FailureKind::Infrastructure,
@@ -76,67 +78,79 @@ fn storage(file: &str, errno: c_int) -> Failure {
         EFBIG => Failure::new(
             FailureKind::ResourceLimit,
             Code::OutputTooLarge,
-            format!("{file} grew over the limit"),
+            format!("{file} exceeds the size limit"),
         ),
-        // The machine's trouble, which another minute may end; the file is not at fault.
-        libc::EMFILE | libc::ENFILE => Failure::new(FailureKind::Postponed, Code::Unavailable, "no descriptors left"),
+        // The host is short of file descriptors, usually for a short time: another attempt can succeed.
+        libc::EMFILE | libc::ENFILE => {
+            let detail = "no file descriptors left";
+            Failure::new(FailureKind::Postponed, Code::Unavailable, detail)
+        }
         _ => {
-            let detail = format!("writing {file}: {}", system_words(errno));
+            let detail = format!("writing {file}: {}", describe_errno(errno));
             Failure::new(FailureKind::Infrastructure, Code::StorageFailed, detail)
         }
     }
 }
 
-/// A filter or an encoder does not do as told: our fault, not the source's.
-pub(crate) fn engine(what: &str, error: Error) -> Failure {
-    memory(error).unwrap_or_else(|| {
-        let detail = format!("{what}: {}", words(error));
+/// Failure of a filter, an encoder or a muxer, which is not the source's fault: [`Code::MediaCrash`]. `component` names
+/// it.
+pub(crate) fn engine_failure(component: &str, error: Error) -> Failure {
+    memory_failure(error).unwrap_or_else(|| {
+        let detail = format!("{component}: {}", describe(error));
         Failure::new(FailureKind::MediaCrash, Code::MediaCrash, detail)
     })
 }
 
-/// Something that this build of FFmpeg should have and has not.
-pub(crate) fn missing(what: &str) -> Failure {
+/// Failure of a missing encoder, filter or other component that the FFmpeg build must have.
+pub(crate) fn missing_component(name: &str) -> Failure {
     Failure::new(
         FailureKind::Unsupported,
         Code::Internal,
-        format!("FFmpeg was built without {what}"),
+        format!("FFmpeg was built without {name}"),
     )
 }
 
-/// A thread of an output panicked.
+/// Failure of a panic in the thread of an output.
 pub(crate) fn thread_panicked() -> Failure {
-    Failure::new(FailureKind::MediaCrash, Code::MediaCrash, "an output broke down")
+    Failure::new(
+        FailureKind::MediaCrash,
+        Code::MediaCrash,
+        "the thread of an output panicked",
+    )
 }
 
-/// What this engine does not do yet.
-pub(crate) fn unsupported_output(what: &str) -> Failure {
+/// Failure of a plan that asks for something that the engine does not implement. `outputs` is a plural noun.
+pub(crate) fn unsupported_output(outputs: &str) -> Failure {
     Failure::new(
         FailureKind::Unsupported,
         Code::RecipeInvalid,
-        format!("{what} are not made"),
+        format!("{outputs} are not supported"),
     )
 }
 
-/// The plan wants what its source has not.
-pub(crate) fn plan_mismatch(what: &str) -> Failure {
-    let detail = format!("the plan has an output with {what} and no source for it");
+/// Failure of a plan that needs a stream that its source does not have.
+pub(crate) fn plan_mismatch(stream: &str) -> Failure {
+    let detail = format!("the plan has an output with {stream} and no source for it");
     Failure::new(FailureKind::MediaCrash, Code::Internal, detail)
 }
 
-/// The failure of a source from which nothing of a kind could be decoded.
-pub(crate) fn nothing_decoded(what: &str) -> Failure {
-    reading(what, Error::InvalidData)
+/// Failure of a source of which no frame or sample could be decoded. `media` names what is missing.
+pub(crate) fn nothing_decoded(media: &str) -> Failure {
+    read_failure(media, Error::InvalidData)
 }
 
-/// The failure of a source whose packets cannot be read.
+/// Failure of a source whose packets cannot be read.
 pub(crate) fn unreadable_packets(error: ffmpeg_next::Error) -> Failure {
-    reading("the packets", error)
+    read_failure("packets", error)
 }
 
-/// The failure of an output that is not as it should be.
-pub(crate) fn invalid_output(file: &str, what: &str) -> Failure {
-    Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, format!("{file}: {what}"))
+/// Failure of an output that did not pass verification.
+pub(crate) fn invalid_output(file: &str, problem: &str) -> Failure {
+    Failure::new(
+        FailureKind::MediaCrash,
+        Code::OutputInvalid,
+        format!("{file}: {problem}"),
+    )
 }
 
 #[cfg(test)]
@@ -144,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_of_writing_map_to_the_failure_of_their_cause() {
+    fn write_errors_map_to_the_failure_of_their_cause() {
         for (errno, kind, code) in [
             (ENOSPC, FailureKind::Infrastructure, Code::StorageFull),
             (EDQUOT, FailureKind::Infrastructure, Code::StorageFull),
@@ -154,7 +168,7 @@ mod tests {
             (libc::EIO, FailureKind::Infrastructure, Code::StorageFailed),
             (ENOMEM, FailureKind::ResourceLimit, Code::MediaMemory),
         ] {
-            let failure = writing("video.mp4", Error::Other { errno });
+            let failure = write_failure("video.mp4", Error::Other { errno });
             assert_eq!((failure.kind, failure.code), (kind, code), "{errno}");
             assert!(!failure.detail.contains(&errno.to_string()), "{}", failure.detail);
         }

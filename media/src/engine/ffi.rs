@@ -1,8 +1,12 @@
-//! The calls of FFmpeg's C libraries that ffmpeg-next lacks or does not offer safely. Nothing here decides: each function
-//! reads or sets one thing. All `unsafe` code of the engine is in this folder.
+//! FFmpeg C calls and struct fields that ffmpeg-next lacks or does not offer safely. All `unsafe` code of the engine is
+//! in this folder.
+//!
+//! Each function reads or sets one thing and makes no decisions, so that its `// SAFETY:` comment can be checked alone.
+//! C enums that a file controls are read and written as integers: a file may hold values that the Rust bindings do not
+//! know, and such a value in a Rust enum is undefined behavior.
 #![allow(
     unsafe_code,
-    reason = "leaf modules around plain C fields and calls; each block tells why it holds"
+    reason = "leaf modules around C fields and calls; each block states why it is sound"
 )]
 
 pub(crate) mod alpha;

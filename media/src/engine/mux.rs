@@ -1,4 +1,8 @@
-//! Writes packets into files: encoded ones and copied ones, as a file or as segments of an adaptive stream.
+//! Writes encoded and copied packets into containers: single files, or the segments of an adaptive stream.
+//!
+//! [`muxer`] is the entry. It writes one container with FFmpeg; with a [`segmenter`] it writes fragments of MP4 and
+//! cuts them into segments at [`segment_boundaries`]. [`packet_copy`] selects and shifts packets of the source for
+//! outputs that do not encode, and [`packet_digest`] proves to verification that they arrived unchanged.
 
 pub(crate) mod container;
 pub(crate) mod edit_list;

@@ -1,12 +1,13 @@
-//! Paths of outputs: a plan names files, never directories.
+//! Output paths. A plan contains plain file names; absolute paths, subdirectories and `..` are rejected, so that a
+//! child writes only inside its scratch directory.
 
 use domain::{Code, Failure, FailureKind};
 use std::path::{Component, Path, PathBuf};
 
-/// The path of an output: a single plain name below the scratch directory.
+/// Joins the scratch directory and the file name of an output.
 ///
 /// # Errors
-/// When the name is anything else, which a plan never has.
+/// [`Code::Internal`] if `file` is not a plain file name. Plans never contain such a name.
 pub(crate) fn output_path(scratch: &Path, file: &str) -> Result<PathBuf, Failure> {
     let mut parts = Path::new(file).components();
     match (parts.next(), parts.next()) {
@@ -14,7 +15,7 @@ pub(crate) fn output_path(scratch: &Path, file: &str) -> Result<PathBuf, Failure
         _ => Err(Failure::new(
             FailureKind::MediaCrash,
             Code::Internal,
-            "an output's name is no plain name",
+            "the name of an output is not a plain file name",
         )),
     }
 }

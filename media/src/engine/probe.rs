@@ -1,4 +1,17 @@
-//! Reads the facts of an open file into a [`Probe`].
+//! Probes an open file: reads its facts into a [`Probe`].
+//!
+//! Headers are read first ([`headers`]), because they are cheap. Where they are missing, wrong or ambiguous, packets
+//! are read or the first frames decoded:
+//!
+//! | fact | source beyond headers |
+//! |---|---|
+//! | `duration`, ends of streams | packets of the whole file or of its end ([`survey`]), index of Matroska and AVI |
+//! | `frame_rate` | timestamps of the first packets, or of the index |
+//! | `pixel_aspect`, interlacing | first decoded frames ([`first_frames`]) |
+//! | `keyframes` | index of the container, slice headers of some keyframes |
+//!
+//! Only files without any stream that can be decoded are refused here. All other decisions are those of the plan, which
+//! is made from these facts.
 
 pub(crate) mod duration;
 pub(crate) mod first_frames;
@@ -8,43 +21,48 @@ pub(crate) mod keyframes;
 pub(crate) mod pixel_aspect;
 pub(crate) mod survey;
 
-use crate::engine::audio::params::{MAX_CHANNELS, SAMPLE_RATES};
+use crate::engine::audio::params::{MAX_CHANNELS, SAMPLE_RATES_HZ};
 use crate::engine::cancel::Cancel;
 use crate::engine::demux::container::{self, is_flac};
 use crate::engine::demux::open;
 use crate::engine::ffi::parameters;
-use crate::engine::probe::duration::{Extent, after_origin_us, find_extent, origin_of, place_streams};
-use crate::engine::probe::headers::{read_headers, shape_of};
+use crate::engine::probe::duration::{Extent, after_origin_us, find_origin_us, measure_extent, set_stream_times};
+use crate::engine::probe::headers::{header_aspect, read_headers};
 use crate::engine::probe::pixel_aspect::HeaderAspect;
 use domain::probe::{AudioFacts, Size, Stream, StreamKind, VideoFacts};
 use domain::{Code, Failure, FailureKind, Probe};
 use ffmpeg_next::format::context::Input;
 
-/// Reads the facts of a source; where the header has no length, its clock may jump, or it is FLAC, its packets are read through once. Of
-/// Matroska and AVI those behind the last keyframe of the index are read, for a second file may follow.
+/// Probes a source of `bytes` bytes. All its packets are read once when its header has no duration, its format allows
+/// discontinuities, or it is FLAC. Of Matroska and AVI, the packets after the last keyframe of the index are read,
+/// because a second file may be appended.
 ///
 /// # Errors
 /// [`domain::Code::SourceDamaged`] when the packets cannot be read.
 pub(crate) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Probe, Failure> {
     let mut probe = read_headers(input, bytes);
-    settle_decodable(&mut probe, input)?;
+    resolve_decodable(&mut probe, input)?;
     count_frames(&mut probe, input, cancel)?;
-    let survey = if container::may_jump(input) || is_flac(input) {
+    let survey = if container::allows_forward_discontinuity(input) || is_flac(input) {
         Some(survey::survey_packets(input, cancel)?)
     } else {
         None
     };
-    let origin = origin_of(&probe, input);
+    let origin = find_origin_us(&probe, input);
     probe.origin_us = Some(origin);
-    let Extent { end_us, ends, jumped } = find_extent(&probe, input, survey, cancel)?;
-    probe.jumps = jumped;
+    let Extent {
+        end_us,
+        ends,
+        has_discontinuity,
+    } = measure_extent(&probe, input, survey, cancel)?;
+    probe.jumps = has_discontinuity;
     probe.duration_us = after_origin_us(origin, end_us);
-    place_streams(&mut probe, input, origin, &ends);
+    set_stream_times(&mut probe, input, origin, &ends);
     if let Some(index) = probe.main_video().map(|(stream, _)| stream.index)
         && let Some(Stream { kind, .. }) = probe.streams.get_mut(index)
         && let StreamKind::Video(facts) = kind
     {
-        look_closer(input, index, facts, cancel)?;
+        measure_main_video(input, index, facts, cancel)?;
         let end_us = i64::try_from(facts.duration_us.unwrap_or(probe.duration_us)).unwrap_or(i64::MAX);
         let start_us = i64::try_from(facts.start_us).unwrap_or(0);
         let range_us = origin.saturating_add(start_us)..origin.saturating_add(end_us);
@@ -53,15 +71,18 @@ pub(crate) fn read(input: &mut Input, bytes: u64, cancel: &Cancel) -> Result<Pro
     Ok(probe)
 }
 
-/// Decides what decodes where nothing seems to.
-fn settle_decodable(probe: &mut Probe, input: &Input) -> Result<(), Failure> {
+/// Corrects which streams are decodable where no video or no stream at all is.
+///
+/// # Errors
+/// When streams have a decoder, but their headers are unsupported or damaged.
+fn resolve_decodable(probe: &mut Probe, input: &Input) -> Result<(), Failure> {
     let has_decoder = |index: usize| {
         input
             .stream(index)
-            .is_some_and(|stream| open::decoder(&stream).is_some())
+            .is_some_and(|stream| open::find_decoder(&stream).is_some())
     };
     if probe.main_video().is_none() {
-        // A known codec of which nothing decodes is damage, not a codec we lack: the transcode will tell.
+        // A known codec with an incomplete header is damage, not an unsupported codec. The transcode reports it.
         for stream in &mut probe.streams {
             let sized = matches!(&stream.kind, StreamKind::Video(facts) if facts.width_px > 0 && facts.height_px > 0);
             stream.decodable |= sized && has_decoder(stream.index);
@@ -70,19 +91,16 @@ fn settle_decodable(probe: &mut Probe, input: &Input) -> Result<(), Failure> {
     if !probe.streams.iter().any(|stream| stream.decodable) && (0..probe.streams.len()).any(has_decoder) {
         if let Some(detail) = probe
             .sounds()
-            .find_map(|(stream, facts)| unsupported_audio(&stream.codec, facts))
+            .find_map(|(stream, facts)| unsupported_audio_detail(&stream.codec, facts))
         {
             return Err(Failure::new(FailureKind::Unsupported, Code::CodecUnsupported, detail));
         }
-        return Err(Failure::input(
-            Code::SourceDamaged,
-            "no stream has anything that decodes",
-        ));
+        return Err(Failure::input(Code::SourceDamaged, "no stream can be decoded"));
     }
     Ok(())
 }
 
-/// Counts the pictures of several streams where their container does not: one may be a set of stills.
+/// Counts the frames of several video streams where the container does not: one of them may be a few stills.
 fn count_frames(probe: &mut Probe, input: &mut Input, cancel: &Cancel) -> Result<(), Failure> {
     let unknown = |stream: &Stream| match &stream.kind {
         StreamKind::Video(facts) if stream.decodable => Some(facts.frames.is_none()),
@@ -101,15 +119,15 @@ fn count_frames(probe: &mut Probe, input: &mut Input, cancel: &Cancel) -> Result
     Ok(())
 }
 
-/// Measures what the headers of the main picture do not tell, or tell wrongly.
-fn look_closer(input: &mut Input, index: usize, facts: &mut VideoFacts, cancel: &Cancel) -> Result<(), Failure> {
+/// Measures facts of the main video that its headers lack or have wrong: frame rate, sample aspect ratio, interlacing.
+fn measure_main_video(input: &mut Input, index: usize, facts: &mut VideoFacts, cancel: &Cancel) -> Result<(), Failure> {
     frame_rate::measure_slot_rate(input, index, facts, cancel)?;
     let size = Size {
         width_px: facts.width_px,
         height_px: facts.height_px,
     };
     if let Some(stream) = input.stream(index)
-        && let HeaderAspect::Doubtful(guess) = shape_of(&stream)
+        && let HeaderAspect::Unreliable(guess) = header_aspect(&stream)
     {
         let frames = first_frames::frame_aspects(input, index, cancel)?;
         facts.sample_aspect = pixel_aspect::from_frames(&frames, size).unwrap_or(guess);
@@ -119,19 +137,19 @@ fn look_closer(input: &mut Input, index: usize, facts: &mut VideoFacts, cancel: 
     if !facts.interlaced && !order_is_known {
         facts.interlaced = first_frames::frames_are_interlaced(input, index, cancel)?;
     }
-    frame_rate::measure_open_rate(input, index, facts, cancel)
+    frame_rate::measure_missing_rate(input, index, facts, cancel)
 }
 
-/// Why sound of a known codec is not decoded, when its header is not simply empty.
-fn unsupported_audio(codec: &str, facts: &AudioFacts) -> Option<String> {
+/// Detail of the error for audio whose channels or sample rate are not supported; `None` when its header is empty.
+fn unsupported_audio_detail(codec: &str, facts: &AudioFacts) -> Option<String> {
     let (channels, rate) = (facts.channels, facts.sample_rate_hz);
     if channels > MAX_CHANNELS {
         return Some(format!(
             "{codec} with {channels} channels; accepted: at most {MAX_CHANNELS}"
         ));
     }
-    (rate > 0 && !SAMPLE_RATES.contains(&rate)).then(|| {
-        let (from, to) = (SAMPLE_RATES.start(), SAMPLE_RATES.end());
+    (rate > 0 && !SAMPLE_RATES_HZ.contains(&rate)).then(|| {
+        let (from, to) = (SAMPLE_RATES_HZ.start(), SAMPLE_RATES_HZ.end());
         format!("{codec} at {rate} Hz; accepted: {from} to {to}")
     })
 }

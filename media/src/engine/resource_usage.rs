@@ -1,26 +1,27 @@
-//! Wall time, CPU time and memory of a transcode.
+//! Wall-clock time, CPU time and peak memory of a transcode, for its report.
 
 use domain::plan::Warning;
 use domain::protocol::{Made, Report};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use std::time::Instant;
 
-/// Runs from the start of the work.
+/// Measures from the start of a transcode. CPU time and memory are those of the whole process (`getrusage`), so the
+/// engine runs one transcode at a time.
 pub(crate) struct ResourceUsage {
     started: Instant,
     before: Option<Usage>,
 }
 
 impl ResourceUsage {
-    /// The work begins.
-    pub(crate) fn begin() -> Self {
+    /// Starts the measurement.
+    pub(crate) fn start() -> Self {
         Self {
             started: Instant::now(),
             before: usage(),
         }
     }
 
-    /// The report of work that is done.
+    /// Creates the report of a finished transcode. Memory is the peak of the process since it was started.
     pub(crate) fn report(&self, outputs: Vec<Made>, warnings: Vec<Warning>) -> Report {
         let (wall, after) = (self.started.elapsed(), usage());
         Report {
@@ -29,6 +30,7 @@ impl ResourceUsage {
             silent_source_us: 0,
             cpu_ms: cpu_ms(after.as_ref()).saturating_sub(cpu_ms(self.before.as_ref())),
             wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
+            // `ru_maxrss` is in KiB on Linux.
             peak_memory_bytes: after.map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0) * 1_024),
             ffmpeg: version(),
         }
@@ -47,7 +49,7 @@ fn cpu_ms(usage: Option<&Usage>) -> u64 {
     u64::try_from(ms).unwrap_or(0)
 }
 
-/// The version of libavcodec, such as `59.37.100`.
+/// Name and version of libavcodec, such as `libavcodec 59.37.100`.
 fn version() -> String {
     let number = ffmpeg_next::codec::version();
     format!("libavcodec {}.{}.{}", number >> 16, number >> 8 & 0xff, number & 0xff)

@@ -1,5 +1,11 @@
-//! Executes a plan: one thread reads and decodes the source, every output has a thread of its own, and this thread reports
-//! progress until all of them have ended.
+//! Executes a plan: opens the source, measures loudness if the plan asks for it, renders all outputs and reports what
+//! was lost.
+//!
+//! *Threads.* One thread reads and decodes the source, every output has a thread of its own, and the calling thread
+//! reports progress until all of them have ended. The reader and the outputs are connected by the [`FanOut`].
+//!
+//! *Errors.* The first error of an output or of the reader sets the flag `halt`, and the other threads stop with
+//! [`Code::Unavailable`]. The result is the error that was not caused by that flag.
 
 use crate::engine::audio::limiter::Gain;
 use crate::engine::audio::loudness;
@@ -11,7 +17,7 @@ use crate::engine::decode::source_loss::SourceLoss;
 use crate::engine::decode::stream_decoder::StreamDecoder;
 use crate::engine::decode::timeline_reader::TimelineReader;
 use crate::engine::error::{self, unsupported_output};
-use crate::engine::fanout::channel::Inbox;
+use crate::engine::fanout::channel::MediaReceiver;
 use crate::engine::fanout::{FanOut, OutputQueue};
 use crate::engine::output::audio_file::{self, AudioFileSpec};
 use crate::engine::output::gif::{self, GifSpec};
@@ -30,14 +36,19 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-/// Makes every output of the plan.
+/// Renders all outputs of the plan.
 pub(crate) fn run(context: &TranscodeContext<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Report, Failure> {
-    let costs = ResourceUsage::begin();
+    let costs = ResourceUsage::start();
     let mut timeline = TimelineReader::open(context)?;
-    let (mut reporter, meters) = ProgressReporter::new(context.plan, progress);
-    let facts = facts_of(timeline.reader());
-    let level = loudness::measure_gain(context, facts.audio, &mut reporter)?;
-    let (outputs, loss) = produce(context, &mut timeline, (&mut reporter, &meters), (facts, level))?;
+    let (mut reporter, progresses) = ProgressReporter::new(context.plan, progress);
+    let facts = source_facts(timeline.reader());
+    let gain = loudness::measure_gain(context, facts.audio, &mut reporter)?;
+    let setup = OutputSetup {
+        progresses,
+        facts,
+        gain,
+    };
+    let (outputs, loss) = run_threads(context, &mut timeline, &mut reporter, &setup)?;
     reporter.finish();
     let mut warnings = warnings(loss, &outputs);
     if loss.headers_changed && context.plan.copies() {
@@ -47,21 +58,30 @@ pub(crate) fn run(context: &TranscodeContext<'_>, progress: &mut dyn FnMut(Progr
     if loss.transparent {
         warnings.push(Warning::new(
             WarningCode::AlphaFlattened,
-            "what is transparent lies on black",
+            "transparent areas were composited over black",
         ));
     }
     Ok(Report {
-        silent_source_us: loss.silent_us,
+        silent_source_us: loss.audio_gap_us,
         ..costs.report(outputs, warnings)
     })
 }
 
-/// Starts a thread for every output and one that reads, and tells on this one how far they are, until all have ended.
-fn produce(
+/// Values that every output is opened with.
+struct OutputSetup {
+    /// Progress of each output, in their order.
+    progresses: Vec<OutputProgress>,
+    facts: SourceFacts,
+    gain: Option<Gain>,
+}
+
+/// Starts one thread per output and one that reads the source, and reports progress on the calling thread until all
+/// have ended.
+fn run_threads(
     context: &TranscodeContext<'_>,
     timeline: &mut TimelineReader<'_>,
-    (reporter, meters): (&mut ProgressReporter<'_>, &[OutputProgress]),
-    (facts, level): (SourceFacts, Option<Gain>),
+    reporter: &mut ProgressReporter<'_>,
+    setup: &OutputSetup,
 ) -> Result<(Vec<Made>, SourceLoss), Failure> {
     let TranscodeContext {
         plan,
@@ -71,73 +91,84 @@ fn produce(
         cancel,
         ..
     } = *context;
-    reporter.tell();
+    let OutputSetup {
+        progresses,
+        facts,
+        gain,
+    } = setup;
+    let (facts, gain) = (*facts, *gain);
+    reporter.report();
     let halt = &Cancel::new();
-    let (stages, reading) = (&reporter.stages().clone(), reporter.reading().clone());
-    let (made, read) = thread::scope(|scope| {
-        let (done, finished) = sync_channel::<()>(plan.outputs.len() + 1);
-        let (mut queues, mut makers) = (Vec::new(), Vec::new());
-        for (planned, meter) in plan.outputs.iter().zip(meters) {
-            let (queue, from) = OutputQueue::new(planned, facts.frame_bytes, meter, &reading);
-            let done = done.clone();
+    let (stages, reader_stage) = (&reporter.stages().clone(), reporter.reader_stage().clone());
+    let (outputs, read) = thread::scope(|scope| {
+        let (end_sender, ended) = sync_channel::<()>(plan.outputs.len() + 1);
+        let (mut queues, mut workers) = (Vec::new(), Vec::new());
+        for (planned, progress) in plan.outputs.iter().zip(progresses) {
+            let (queue, receiver) = OutputQueue::new(planned, facts.frame_bytes, progress, &reader_stage);
+            let end_sender = end_sender.clone();
             let context = OutputContext {
                 plan,
                 images,
                 scratch,
                 threads,
-                meter,
+                progress,
                 stages,
-                level,
+                gain,
                 copy_source: timeline.reader().copy_source(),
                 facts,
                 cancel,
                 halt,
             };
             queues.push(queue);
-            makers.push(scope.spawn(move || {
-                // Also while it opens its file and its encoders.
-                meter.stage().works();
-                let made = make(&context, planned, &from);
-                // The feed must notice before this thread is joined.
-                drop(from);
-                meter.stage().waits();
-                let _ = done.send(());
-                made
+            workers.push(scope.spawn(move || {
+                // A hang while the output opens its file and encoders counts as well.
+                progress.stage().set_active();
+                let output = render(&context, planned, &receiver);
+                // The reader must see a failed output before this thread is joined, or it would wait for a full
+                // channel.
+                drop(receiver);
+                progress.stage().set_idle();
+                let _ = end_sender.send(());
+                output
             }));
         }
         let coded = facts.video.map_or(Size::default(), |(size, _)| size);
         let cascade_plan = CascadePlan::new(&plan.outputs, coded, threads);
         let reader = scope.spawn(move || {
-            let read = read(timeline, FanOut::new(queues, reading, halt.clone(), cascade_plan), halt);
-            let _ = done.send(());
+            let read = read(
+                timeline,
+                FanOut::new(queues, reader_stage, halt.clone(), cascade_plan),
+                halt,
+            );
+            let _ = end_sender.send(());
             read
         });
-        wait(&finished, makers.len() + 1, reporter);
+        wait_for_all(&ended, workers.len() + 1, reporter);
         let read = reader.join().unwrap_or_else(|_| Err(error::thread_panicked()));
-        let joined = makers
+        let joined = workers
             .into_iter()
-            .map(|maker| maker.join().unwrap_or_else(|_| Err(error::thread_panicked())));
+            .map(|worker| worker.join().unwrap_or_else(|_| Err(error::thread_panicked())));
         (joined.collect::<Vec<_>>(), read)
     });
-    let outputs = collect(made, cancel);
-    let loss = first_cause(&outputs, read)?;
+    let outputs = collect(outputs, cancel);
+    let loss = loss_or_first_cause(&outputs, read)?;
     Ok((outputs?, loss))
 }
 
-/// Reads all parts. The outputs end when it returns, because nobody feeds them any more.
+/// Reads all parts. Returning drops the fan-out and closes the channels, which ends the outputs.
 fn read(timeline: &mut TimelineReader<'_>, mut fan_out: FanOut, halt: &Cancel) -> Result<SourceLoss, Failure> {
     let read = timeline.run(&mut fan_out);
     if read.is_err() {
         halt.raise();
     }
-    fan_out.rest();
+    fan_out.mark_reader_idle();
     read
 }
 
-/// Runs the maker of an output's kind.
-fn make(context: &OutputContext<'_>, planned: &PlannedOutput, from: &Inbox) -> Result<Made, Failure> {
-    if let Some(order) = RemuxSpec::of(&planned.content) {
-        return remux::run(context, &planned.file, &order, from);
+/// Renders an output by its kind, on the thread of the output.
+fn render(context: &OutputContext<'_>, planned: &PlannedOutput, receiver: &MediaReceiver) -> Result<Made, Failure> {
+    if let Some(spec) = RemuxSpec::of(&planned.content) {
+        return remux::run(context, &planned.file, &spec, receiver);
     }
     match &planned.content {
         Content::Movie(Movie {
@@ -145,34 +176,34 @@ fn make(context: &OutputContext<'_>, planned: &PlannedOutput, from: &Inbox) -> R
             video: VideoTrack::Encode(video),
             audio,
         }) => {
-            let order = MovieSpec {
+            let spec = MovieSpec {
                 video,
                 audio: *audio,
-                cuts: None,
+                boundaries: None,
             };
-            movie::run(context, (&planned.file, (*container).into()), &order, from)
+            movie::run(context, &planned.file, (*container).into(), &spec, receiver)
         }
-        Content::Hls(order) => hls::run(context, &planned.file, order, from),
+        Content::Hls(spec) => hls::run(context, &planned.file, spec, receiver),
         Content::Poster {
             picture: layout,
             format,
             ..
         } => {
-            let order = PosterSpec {
+            let spec = PosterSpec {
                 layout,
                 format: *format,
             };
-            poster::run(context, &planned.file, &order, from)
+            poster::run(context, &planned.file, &spec, receiver)
         }
         Content::Audio {
             format,
             audio: AudioTrack::Encode { bitrate_bps, .. },
         } => {
-            let order = AudioFileSpec {
+            let spec = AudioFileSpec {
                 format: *format,
                 bitrate_bps: *bitrate_bps,
             };
-            audio_file::run(context, &planned.file, &order, from)
+            audio_file::run(context, &planned.file, &spec, receiver)
         }
         Content::Gif {
             picture: layout,
@@ -180,101 +211,112 @@ fn make(context: &OutputContext<'_>, planned: &PlannedOutput, from: &Inbox) -> R
             start_us,
             end_us,
         } => {
-            let order = GifSpec {
+            let spec = GifSpec {
                 layout,
                 fps: *fps,
                 start_us: *start_us,
-                length_us: end_us.saturating_sub(*start_us),
+                duration_us: end_us.saturating_sub(*start_us),
             };
-            gif::run(context, &planned.file, &order, from)
+            gif::run(context, &planned.file, &spec, receiver)
         }
         Content::Sprite {
             picture: layout,
             every_us,
             ..
-        } => sprite::run(context, &planned.file, (layout, *every_us), from),
+        } => {
+            let spec = sprite::SpriteSpec {
+                layout,
+                interval_us: *every_us,
+            };
+            sprite::run(context, &planned.file, &spec, receiver)
+        }
         content => Err(unsupported_output(content.kind())),
     }
 }
 
-/// Waits until every output is done, and tells how far it is meanwhile.
-fn wait(finished: &Receiver<()>, mut outputs: usize, reporter: &mut ProgressReporter<'_>) {
-    while outputs > 0 {
-        match finished.recv_timeout(Duration::from_millis(500)) {
-            Ok(()) => outputs -= 1,
-            Err(RecvTimeoutError::Timeout) => reporter.tell(),
+/// Waits until `threads` threads have ended, and reports progress every half second.
+fn wait_for_all(ended: &Receiver<()>, mut threads: usize, reporter: &mut ProgressReporter<'_>) {
+    while threads > 0 {
+        match ended.recv_timeout(Duration::from_millis(500)) {
+            Ok(()) => threads -= 1,
+            Err(RecvTimeoutError::Timeout) => reporter.report(),
             Err(RecvTimeoutError::Disconnected) => return,
         }
     }
 }
 
-/// All outputs, or the failure that was not caused by another one.
-fn collect(made: Vec<Result<Made, Failure>>, cancel: &Cancel) -> Result<Vec<Made>, Failure> {
+/// Returns all outputs, or the failure that was not caused by another one.
+fn collect(outputs: Vec<Result<Made, Failure>>, cancel: &Cancel) -> Result<Vec<Made>, Failure> {
     cancel.check()?;
-    let (made, failures): (Vec<_>, Vec<_>) = made.into_iter().partition(Result::is_ok);
+    let (outputs, failures): (Vec<_>, Vec<_>) = outputs.into_iter().partition(Result::is_ok);
     let mut failures: Vec<_> = failures.into_iter().filter_map(Result::err).collect();
-    // Those that were only told to stop come last.
+    // `Unavailable` is the failure of outputs that were stopped by `halt`: they come last.
     failures.sort_by_key(|failure| failure.code == Code::Unavailable);
     match failures.into_iter().next() {
         Some(failure) => Err(failure),
-        None => Ok(made.into_iter().filter_map(Result::ok).collect()),
+        None => Ok(outputs.into_iter().filter_map(Result::ok).collect()),
     }
 }
 
-/// What the reader lost; its failure, unless an output failed for a reason of its own.
-fn first_cause(outputs: &Result<Vec<Made>, Failure>, read: Result<SourceLoss, Failure>) -> Result<SourceLoss, Failure> {
+/// Returns what the source has lost; else the failure of the reader, unless an output failed for a reason of its own.
+fn loss_or_first_cause(
+    outputs: &Result<Vec<Made>, Failure>,
+    read: Result<SourceLoss, Failure>,
+) -> Result<SourceLoss, Failure> {
     match (outputs, read) {
         (Err(failure), _) if failure.code != Code::Unavailable => Err(failure.clone()),
         (_, read) => read,
     }
 }
 
-fn facts_of(reader: &Reader) -> SourceFacts {
-    let (video, audio) = reader.tracks();
-    let size = |track: &StreamDecoder| Size {
-        width_px: track.facts.width_px,
-        height_px: track.facts.height_px,
+fn source_facts(reader: &Reader) -> SourceFacts {
+    let (video, audio) = reader.decoders();
+    let size = |decoder: &StreamDecoder| Size {
+        width_px: decoder.facts.width_px,
+        height_px: decoder.facts.height_px,
     };
     SourceFacts {
-        video: video.map(|track| (size(track), track.facts.color)),
-        frame_bytes: video.map_or(0, |track| track.facts.frame_bytes()),
-        audio: audio.map(|track| AudioParams::of_output(track.facts.sample_rate_hz, track.facts.channels)),
+        video: video.map(|decoder| (size(decoder), decoder.facts.color)),
+        frame_bytes: video.map_or(0, |decoder| decoder.facts.frame_bytes()),
+        audio: audio.map(|decoder| AudioParams::for_output(decoder.facts.sample_rate_hz, decoder.facts.channels)),
     }
 }
 
 fn warnings(loss: SourceLoss, outputs: &[Made]) -> Vec<Warning> {
     let lost_ms = loss.lost_us / 1_000;
-    let damaged = (lost_ms > 0).then(|| {
-        let from = loss.from_us.map_or(String::new(), |us| {
+    let damage = (lost_ms > 0).then(|| {
+        let first = loss.first_lost_us.map_or(String::new(), |us| {
             format!(", first at source time {}", Timecode::from_us(us))
         });
-        Warning::new(WarningCode::SourceDamaged, format!("{lost_ms} ms lost{from}"))
+        Warning::new(WarningCode::SourceDamaged, format!("{lost_ms} ms lost{first}"))
     });
-    let silent = (loss.silent_us > 0).then(|| {
-        let (ms, at) = (loss.silent_us / 1_000, Timecode::from_us(loss.silent_from_us));
-        let detail = format!("the source: {ms} ms of sound, first at source time {at}");
+    let audio_gap = (loss.audio_gap_us > 0).then(|| {
+        let (ms, at) = (loss.audio_gap_us / 1_000, Timecode::from_us(loss.first_audio_gap_us));
+        let detail = format!("the source: {ms} ms of audio missing, first at source time {at}");
         Warning::new(WarningCode::SoundShortened, detail)
     });
-    let lost = outputs.iter().filter_map(|made| Some((&made.file, made.lost_sound?)));
-    let shortened = lost.map(|(file, lost)| {
+    let lost_audio = outputs
+        .iter()
+        .filter_map(|output| Some((&output.file, output.lost_sound?)));
+    let lost_audio = lost_audio.map(|(file, lost)| {
         let (ms, at) = (lost.length_us / 1_000, Timecode::from_us(lost.at_us));
         Warning::new(
             WarningCode::SoundShortened,
-            format!("{file}: {ms} ms of sound, first at output time {at}"),
+            format!("{file}: {ms} ms of audio missing, first at output time {at}"),
         )
     });
-    // Every movie has the same rate.
-    let dropped = outputs.iter().find_map(|made| made.dropped).map(|dropped| {
+    // All movies of a plan have the same frame rate, so they drop the same frames.
+    let dropped = outputs.iter().find_map(|output| output.dropped).map(|dropped| {
         let (frames, at) = (dropped.frames, Timecode::from_us(dropped.at_us));
         Warning::new(
             WarningCode::FramesDropped,
             format!("{frames} frames, first at output time {at}"),
         )
     });
-    damaged
+    damage
         .into_iter()
-        .chain(silent)
-        .chain(shortened)
+        .chain(audio_gap)
+        .chain(lost_audio)
         .chain(dropped)
         .collect()
 }

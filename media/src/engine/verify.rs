@@ -1,32 +1,52 @@
-//! Verifies finished outputs: opens them again and reads what a player would find.
+//! Verification of finished outputs: opens them as a player does and measures their properties.
+//!
+//! *Problem.* Encoders and muxers can write files that are truncated, damaged, silent or not playable without reporting
+//! an error, and storage can damage files after they were written.
+//!
+//! *Mechanism.* A child that has never seen the source opens each output, reads all of its packets, decodes the first
+//! and the last GOP (or everything, see [`Depth`]), and returns measurements. It decides nothing:
+//! [`domain::plan::verify`] compares the measurements with the plan and the report in the worker.
+//!
+//! - [`mod@file`]: a file with one container. Frame count, keyframes, decode errors, digests of copied packets.
+//! - [`peak_check`]: decodes audio where the encoder reported the loudest peak; silence there is an error.
+//! - [`hls`]: the playlists and every segment of an adaptive stream.
+//! - [`sprite`]: the sheets and the index of a sprite.
+//!
+//! *Rejected.* Decoding every output completely takes about as long as a fast encode; it is optional.
 
 pub(crate) mod file;
 pub(crate) mod hls;
+pub(crate) mod options;
 pub(crate) mod peak_check;
 pub(crate) mod sprite;
 
 use crate::engine::cancel::Cancel;
 use crate::engine::error::invalid_output;
+use crate::engine::verify::options::VerifyOptions;
 use domain::plan::{Content, PlannedOutput};
 use domain::protocol::{Checked, Depth, Made};
 use domain::{Failure, FailureKind};
 use std::path::Path;
 
-/// Verifies one output by its kind.
+/// Measures one output.
+///
+/// # Errors
+/// [`domain::Code::OutputInvalid`] if it cannot be opened or read, or if its files contradict each other.
 pub(crate) fn run(
     scratch: &Path,
     planned: &PlannedOutput,
-    made: &Made,
+    report: &Made,
     depth: Depth,
     cancel: &Cancel,
 ) -> Result<Checked, Failure> {
+    let options = VerifyOptions { report, depth, cancel };
     let checked = match &planned.content {
-        Content::Hls(hls) => hls::check_hls(scratch, (&planned.file, hls), made, depth, cancel).map(Checked::Hls),
+        Content::Hls(hls) => hls::check_hls(scratch, &planned.file, hls, &options).map(Checked::Hls),
         Content::Sprite { .. } => sprite::check_sprite(scratch, &planned.file, cancel).map(Checked::Sprite),
-        _ => file::check_file(scratch, &planned.file, made, depth, cancel).map(Checked::File),
+        _ => file::check_file(scratch, &planned.file, &options).map(Checked::File),
     };
     checked.map_err(|failure| match failure.kind {
-        // What would be the fault of a source is ours here.
+        // The demuxers and decoders report a damaged source; here the damaged file is an output.
         FailureKind::Input | FailureKind::Unsupported => invalid_output(&planned.file, &failure.detail),
         FailureKind::Infrastructure
         | FailureKind::Transfer

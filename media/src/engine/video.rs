@@ -1,5 +1,12 @@
-//! Video between decoder and encoder: deinterlaced, at a constant frame rate, scaled, rotated, in the color of the output
-//! and with the watermark.
+//! Video between decoder and encoder.
+//!
+//! | step | file |
+//! |---|---|
+//! | deinterlace | `deinterlace` |
+//! | constant frame rate | `constant_frame_rate` |
+//! | rotate, scale, convert the color, once per size | `scaled_frames`, `filter_description`, `color` |
+//! | crop or pad, watermark | `frame_renderer`, `filter_graph`, `still_images` |
+//! | all of it for the parts of a movie | `composer` |
 
 pub(crate) mod color;
 pub(crate) mod composer;

@@ -83,7 +83,7 @@ fn a_missing_file_is_detected() {
         "audio.m3u8",
     ] {
         let detail = verify_after(&hls_output(false), |folder| fs::remove_file(folder.join(file)).unwrap());
-        assert_eq!(detail, Some(format!("{file}: is not there")));
+        assert_eq!(detail, Some(format!("{file}: is missing")));
     }
 }
 
@@ -92,11 +92,11 @@ fn a_truncated_segment_is_detected() {
     for file in ["72p-0001.m4s", "36p-0004.m4s", "audio-0002.m4s"] {
         for bytes in [1, 40] {
             let detail = verify_after(&hls_output(false), |folder| truncate(folder, file, bytes));
-            assert_eq!(detail, Some(format!("{file}: is not whole")));
+            assert_eq!(detail, Some(format!("{file}: is incomplete")));
         }
     }
     let detail = verify_after(&hls_output(true), |folder| truncate(folder, "36p.mp4", 1));
-    assert_eq!(detail.as_deref(), Some("36p.mp4: is not whole"));
+    assert_eq!(detail.as_deref(), Some("36p.mp4: is incomplete"));
 }
 
 #[test]

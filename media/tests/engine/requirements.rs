@@ -208,7 +208,7 @@ const REQUIREMENTS: &[Requirement] = &[
             "held_frames::the_last_frame_has_the_duration_of_its_sample_table",
             "held_frames::the_first_frame_is_held_under_earlier_audio",
             "held_frames::a_cut_stream_reports_the_loss_at_its_start",
-            "media/src/engine/audio/fifo/tests.rs::what_finds_no_room_is_told",
+            "media/src/engine/audio/fifo/tests.rs::samples_beyond_the_capacity_are_counted_as_lost",
             "dropped_frames::frames_dropped_by_the_rate_limit_are_reported_unless_a_rate_was_requested",
             "dropped_frames::dropped_frames_of_a_variable_rate_are_reported_and_a_constant_rate_drops_none",
         ],
@@ -325,7 +325,7 @@ const REQUIREMENTS: &[Requirement] = &[
         &[
             "held_frames::audio_is_kept_under_a_frame_held_for_minutes",
             "stalls::repeating_one_frame_for_an_hour_counts_as_progress",
-            "media/src/engine/stage.rs::a_stage_that_hangs_is_seen_although_others_move_wait_or_are_done",
+            "media/src/engine/stage.rs::a_stage_that_hangs_is_detected_although_others_are_active_or_idle",
             "worker/src/child/tests.rs::words_without_movement_are_no_progress",
             "worker/src/child/tests.rs::a_stage_that_hangs_is_noticed_although_the_others_move",
             "worker/src/child/tests.rs::work_that_moves_goes_on_although_no_percent_and_no_frame_is_counted",

@@ -1,13 +1,13 @@
-//! Packets of sound that stand far ahead of their pictures in the file, or under a picture that stands for long. They wait
-//! as packets: decoded, an hour of them would take more than a gigabyte.
+//! Backlog of audio packets that are far ahead of the video in the file, or under a frame that is shown for long. They
+//! wait undecoded: an hour of decoded stereo at 48 kHz takes more than a gigabyte.
 
 use ffmpeg_next::Packet;
 use std::collections::VecDeque;
 
-/// Most bytes that wait.
-pub(crate) const MAX_BYTES: usize = 64 << 20;
+/// Maximum bytes of waiting packets.
+pub(crate) const MAX_BACKLOG_BYTES: usize = 64 << 20;
 
-/// What waits, in its order.
+/// Waiting audio packets, in their order.
 #[derive(Default)]
 pub(crate) struct AudioBacklog {
     pub(crate) packets: VecDeque<Packet>,

@@ -1,4 +1,22 @@
-//! Reads one part of a source once, from its start to its end, and gives frames, samples and packets to a sink.
+//! Reader: reads one part of a source once and delivers its frames, samples and packets to a [`Sink`].
+//!
+//! *Problem.* A span must begin and end at exact frames, although decoding can only begin at a keyframe, packets come
+//! in decoding order, and video and audio are interleaved unevenly. Damage must be reported but must not stop the work.
+//!
+//! *Mechanism.* The reader opens the demuxer and one decoder per needed stream, seeks to a keyframe at or before the
+//! start ([`seek`]) and reads packets in the order of the file. Each packet passes these steps: repair of its
+//! timestamps ([`DiscontinuityRepair`]), detection of holes ([`GapDetector`]), delivery to outputs that copy, decoding,
+//! deinterlacing, selection of frames in the span.
+//! - *Start.* Frames before the span are dropped, but the last one is held: it is shown where the span begins before
+//!   its first frame ([`video`]).
+//! - *End.* A stream ends after several packets or frames behind the end of the span, because one alone may only have a
+//!   wrong timestamp. Audio is read a little longer, because the last frame may be extended.
+//! - *Interleaving.* Audio packets far ahead of the video wait undecoded ([`audio`]).
+//! - *Stills.* When all outputs sample frames, only the packets for these frames are decoded ([`sampling`]).
+//!
+//! *Invariants.* The source is read forward only, after one seek. Delivered frames and samples have part times. Each
+//! stream ends once. A source with discontinuities is read from its beginning, because a demuxer cannot seek in its
+//! timestamps.
 
 mod audio;
 mod sampling;
@@ -12,13 +30,13 @@ use crate::engine::decode::sink::Sink;
 use crate::engine::decode::source_loss::SourceLoss;
 use crate::engine::decode::stream_decoder::StreamDecoder;
 use crate::engine::decode::timeline::Part;
-use crate::engine::demux::copy_source::{CopySource, CopyStream, Medium};
+use crate::engine::demux::copy_source::{CopySource, CopyStream};
 use crate::engine::demux::discontinuity::DiscontinuityRepair;
 use crate::engine::demux::gap_detector::{self, GapDetector};
 use crate::engine::demux::packets::MAX_READ_ERRORS;
 use crate::engine::demux::{container, open};
 use crate::engine::ffi::packet;
-use crate::engine::probe::duration::origin_us;
+use crate::engine::probe::duration::first_timestamp_us;
 use crate::engine::time::signed_us;
 use crate::engine::video::deinterlace::Deinterlacer;
 use domain::Failure;
@@ -27,77 +45,81 @@ use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Error, Packet};
 use std::fs::File;
 
-/// Why no picture follows.
+/// Reason for the end of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
-    /// The span is over; the source has more.
+    /// The end of the span; the source continues after it.
     Span,
-    /// The source has no more.
+    /// The end of the source.
     Source,
 }
 
-/// The last picture that began before the span.
+/// The last frame that begins before the span.
 struct HeldFrame {
     frame: Video,
-    /// How long it is shown in the span when no other follows, in microseconds.
+    /// Duration of the frame inside of the span when no other frame follows, in microseconds.
     left_us: i64,
 }
 
-/// A source being read.
+/// An open source, its decoders, and the span to read.
 pub(crate) struct Reader {
     input: Input,
     video: Option<StreamDecoder>,
     audio: Option<StreamDecoder>,
     deinterlacer: Option<Deinterlacer>,
     discontinuities: DiscontinuityRepair,
-    /// Whether the clock jumps, so that no moment can be looked up.
-    jumps: bool,
-    /// The moment that counts as 0, start and end of the span, on the source's own clock.
+    /// `true` when the timestamps have discontinuities, so that seeking is impossible.
+    has_discontinuity: bool,
+    /// Origin of the source, in source time.
     origin_us: i64,
+    /// Start of the span, in source time.
     start_us: i64,
+    /// End of the span, in source time; `None` is the end of the source.
     end_us: Option<i64>,
-    /// For so long after it sound is still wanted.
-    overhang_us: i64,
-    /// Length of the span as the probe found it; 0 when it did not.
-    promised_us: i64,
-    /// Which pictures are wanted, when not all are.
+    /// Audio is delivered for this long after the end of the span.
+    audio_overhang_us: i64,
+    /// Duration of the span by the probe; 0 when it is not known.
+    probed_duration_us: i64,
+    /// Frames to sample; `None` when all frames are needed.
     sampling: Option<SampledDecode>,
-    /// Packets of sound that stand far ahead of their pictures.
+    /// Audio packets that are far ahead of the video.
     audio_backlog: AudioBacklog,
     held_frame: Option<HeldFrame>,
     /// Detects lost packets by gaps in the timestamps.
     gaps: GapDetector,
-    /// Packets and pictures that did not decode so far.
-    broken: u32,
+    /// Damage of the video that the gap detector knows.
+    known_damage: u32,
 }
 
 impl Reader {
-    /// Opens the streams of a part.
+    /// Opens a source and the decoders for a part.
     ///
     /// # Errors
-    /// When the source cannot be opened, or a decoder of the plan cannot.
+    /// When the source or a decoder cannot be opened.
     pub(crate) fn open(source: &File, part: &Part, threads: u32, cancel: &Cancel) -> Result<Self, Failure> {
         let mut input = open::open_source(source, cancel)?;
         let (video_stream, span) = (part.video.map(|video| video.stream), part.span);
-        let origin = part.origin_us.unwrap_or_else(|| origin_us(&input, video_stream));
-        let watched = gap_detector::watched(&input, (video_stream, part.audio_stream));
+        let origin = part
+            .origin_us
+            .unwrap_or_else(|| first_timestamp_us(&input, video_stream));
+        let watched = gap_detector::watched_streams(&input, video_stream, part.audio_stream);
         let used: Vec<usize> = watched.into_iter().flatten().collect();
-        packet::keep_only(&mut input, &used);
+        packet::discard_other_streams(&mut input, &used);
         let start_us = origin.saturating_add(signed_us(span.start.us()));
         let end_us = span.end.map(|end| origin.saturating_add(signed_us(end.us())));
-        let track = |index: Option<usize>| {
+        let decoder = |index: Option<usize>| {
             index
                 .map(|index| StreamDecoder::open(&input, index, threads))
                 .transpose()
         };
-        let (mut video, mut audio) = (track(video_stream)?, track(part.audio_stream)?);
-        for track in [&mut video, &mut audio].into_iter().flatten() {
-            track.wanted_us = start_us;
+        let (mut video, mut audio) = (decoder(video_stream)?, decoder(part.audio_stream)?);
+        for decoder in [&mut video, &mut audio].into_iter().flatten() {
+            decoder.span_start_us = start_us;
         }
         let streams = usize::try_from(input.nb_streams()).unwrap_or(0);
         Ok(Self {
-            discontinuities: DiscontinuityRepair::new(container::may_jump(&input), streams),
-            jumps: part.jumps,
+            discontinuities: DiscontinuityRepair::new(container::allows_forward_discontinuity(&input), streams),
+            has_discontinuity: part.has_discontinuity,
             origin_us: origin,
             video,
             audio,
@@ -107,33 +129,33 @@ impl Reader {
                 .map(|_| Deinterlacer::new(threads)),
             start_us,
             end_us,
-            overhang_us: signed_us(part.overhang_us),
-            promised_us: signed_us(part.length_us),
+            audio_overhang_us: signed_us(part.audio_overhang_us),
+            probed_duration_us: signed_us(part.duration_us),
             sampling: None,
             audio_backlog: AudioBacklog::default(),
             held_frame: None,
-            gaps: GapDetector::new((&input, source), watched, start_us..end_us.unwrap_or(i64::MAX)),
-            broken: 0,
+            gaps: GapDetector::new(&input, source, watched, start_us..end_us.unwrap_or(i64::MAX)),
+            known_damage: 0,
             input,
         })
     }
 
-    /// The picture stream's decoder and facts, and those of the sound.
-    pub(crate) const fn tracks(&self) -> (Option<&StreamDecoder>, Option<&StreamDecoder>) {
+    /// The decoders of video and audio.
+    pub(crate) const fn decoders(&self) -> (Option<&StreamDecoder>, Option<&StreamDecoder>) {
         (self.video.as_ref(), self.audio.as_ref())
     }
 
-    /// Decodes only what these moments need.
+    /// Restricts decoding to the frames shown at these times.
     pub(crate) fn sample_only(&mut self, times: Vec<SampleTime>) {
-        let tracks = [&self.video, &self.audio].into_iter().flatten();
-        let used: Vec<_> = tracks.map(|track| track.index).collect();
-        packet::keep_only(&mut self.input, &used);
+        let decoders = [&self.video, &self.audio].into_iter().flatten();
+        let used: Vec<_> = decoders.map(|decoder| decoder.index).collect();
+        packet::discard_other_streams(&mut self.input, &used);
         self.sampling = Some(SampledDecode::new(times));
     }
 
-    /// The streams as the source has them, for outputs that copy.
+    /// The streams of the source, for outputs that copy packets.
     pub(crate) fn copy_source(&self) -> CopySource {
-        let index = |track: &Option<StreamDecoder>| track.as_ref().map(|track| track.index);
+        let index = |decoder: &Option<StreamDecoder>| decoder.as_ref().map(|decoder| decoder.index);
         CopySource {
             video: index(&self.video).and_then(|index| CopyStream::of(&self.input, index)),
             audio: index(&self.audio).and_then(|index| CopyStream::of(&self.input, index)),
@@ -143,141 +165,96 @@ impl Reader {
         }
     }
 
-    /// Goes to a keyframe at or before `us` after the start of the span.
+    /// Seeks to a keyframe at or before the part time `us`.
     ///
     /// # Errors
     /// When the work is canceled, or the source cannot be read.
     pub(crate) fn seek(&mut self, us: i64, cancel: &Cancel) -> Result<(), Failure> {
-        if self.jumps {
+        if self.has_discontinuity {
             return Ok(());
         }
         let target = self.start_us.saturating_add(us);
-        if let Some(track) = &mut self.video {
-            track.from_the_start &= target <= track.origin_us;
+        if let Some(decoder) = &mut self.video {
+            decoder.reads_from_start &= target <= decoder.start_us;
         }
-        seek::to(&mut self.input, self.video.as_ref(), target, cancel)?;
-        self.discontinuities.restart();
+        seek::seek_to_keyframe(&mut self.input, self.video.as_ref(), target, cancel)?;
+        self.discontinuities.reset();
         Ok(())
     }
 
-    /// Reads and decodes everything between here and the end of the span.
+    /// Reads and decodes from the current position to the end of the span, or until the sink needs no more.
     ///
     /// # Errors
-    /// What the sink says, or [`domain::Code::Unavailable`] when the work is canceled. Damage is no error here.
+    /// Errors of the sink, or [`domain::Code::Unavailable`] when the work is canceled. Damage is not an error; it is
+    /// part of the returned loss.
     pub(crate) fn run(&mut self, sink: &mut dyn Sink, cancel: &Cancel) -> Result<SourceLoss, Failure> {
-        let (mut errors, mut wanted) = (0, sink.goes_on());
-        while errors < MAX_READ_ERRORS && wanted && !self.is_done() {
+        let (mut errors, mut needs_more) = (0, sink.wants_more());
+        while errors < MAX_READ_ERRORS && needs_more && !self.has_ended() {
             cancel.check()?;
             let mut packet = Packet::empty();
             match packet.read(&mut self.input) {
                 Ok(()) => {
                     errors = 0;
-                    self.take(packet, sink)?;
+                    self.process_packet(packet, sink)?;
                 }
                 Err(Error::Eof) => break,
                 Err(_) => errors += 1,
             }
-            wanted = sink.goes_on();
+            needs_more = sink.wants_more();
         }
         cancel.check()?;
         self.end_audio(sink)?;
         self.end_video(Ending::Source, sink)?;
-        let tracks: Vec<_> = [&self.video, &self.audio].into_iter().flatten().collect();
-        // Who stops early has no complaint about the rest.
-        let span_us = if wanted { self.promised_us } else { 0 };
-        let loss = SourceLoss::of(&tracks, (self.origin_us, self.start_us), span_us);
-        self.look_for_damage();
+        let decoders: Vec<_> = [&self.video, &self.audio].into_iter().flatten().collect();
+        // Media that was not needed is not lost.
+        let span_us = if needs_more { self.probed_duration_us } else { 0 };
+        let loss = SourceLoss::new(&decoders, self.origin_us, self.start_us, span_us);
+        self.report_damage();
         Ok(loss.with_holes(self.gaps.finish(), self.origin_us))
     }
 
-    /// Whether every stream has passed the end of the span.
-    fn is_done(&self) -> bool {
-        let ended = |track: &Option<StreamDecoder>| track.as_ref().is_none_or(|track| track.ended);
+    /// Returns `true` when every stream has ended.
+    fn has_ended(&self) -> bool {
+        let ended = |decoder: &Option<StreamDecoder>| decoder.as_ref().is_none_or(|decoder| decoder.ended);
         ended(&self.video) && ended(&self.audio)
     }
 
-    fn take(&mut self, mut packet: Packet, sink: &mut dyn Sink) -> Result<(), Failure> {
-        let heard_until = self.heard_until();
-        let index = packet.stream();
-        self.repair_times(&mut packet);
-        let is = |track: &&mut StreamDecoder| track.index == index;
-        if let Some(track) = self.video.as_mut().filter(is) {
-            track.note(&packet);
-            track.look_at_headers(&packet);
-            sink.packet(&packet, Medium::Video)?;
-            if track.ended {
-                return if track.is_far_past(&packet, self.end_us) {
-                    self.end_audio(sink)
-                } else {
-                    Ok(())
-                };
-            }
-            if track.ends_with(&packet, self.end_us) {
-                return self.end_video(Ending::Span, sink);
-            }
-            if self.sampling.is_some() {
-                return self.sample(packet, sink);
-            }
-            if sink.decodes(Medium::Video) {
-                track.send(Some(&packet));
-                self.decode_video(sink)?;
-                self.decode_due_audio(sink)
-            } else {
-                track.look_at(&packet);
-                track.pass(&packet, self.start_us);
-                Ok(())
-            }
-        } else if let Some(track) = self.audio.as_mut().filter(is) {
-            track.note(&packet);
-            track.look_at_headers(&packet);
-            sink.packet(&packet, Medium::Audio)?;
-            if track.ended {
-                return if track.is_far_past(&packet, self.end_us) {
-                    self.end_video(Ending::Span, sink)
-                } else {
-                    Ok(())
-                };
-            }
-            if track.ends_with(&packet, heard_until) {
-                return self.end_audio(sink);
-            }
-            if sink.decodes(Medium::Audio) {
-                if sink.decodes(Medium::Video) && self.is_early(&packet) {
-                    self.audio_backlog.push(packet);
-                    return Ok(());
-                }
-                self.decode_in_order(&packet, sink)
-            } else {
-                track.look_at(&packet);
-                track.pass(&packet, self.start_us);
-                Ok(())
-            }
+    /// Repairs a packet and passes it to the stream that it belongs to.
+    fn process_packet(&mut self, mut packet: Packet, sink: &mut dyn Sink) -> Result<(), Failure> {
+        self.repair_timestamps(&mut packet);
+        let is_of =
+            |decoder: &Option<StreamDecoder>| decoder.as_ref().is_some_and(|decoder| decoder.index == packet.stream());
+        if is_of(&self.video) {
+            self.process_video_packet(packet, sink)
+        } else if is_of(&self.audio) {
+            self.process_audio_packet(packet, sink)
         } else {
+            // A stream that only the gap detector watches.
             Ok(())
         }
     }
 
-    /// Repairs the times of a packet and looks for a hole before it.
-    fn repair_times(&mut self, packet: &mut Packet) {
+    /// Repairs the timestamps of a packet and looks for a hole before it.
+    fn repair_timestamps(&mut self, packet: &mut Packet) {
         let Some(base) = self.gaps.base(packet.stream()) else {
             return;
         };
         let own = packet.dts().or_else(|| packet.pts());
         self.discontinuities.repair(packet, base);
-        // Stills are searched, not read in order.
+        // Sampled decoding needs single frames only, so holes between them do not matter.
         if self.sampling.is_none() {
-            self.look_for_damage();
-            self.gaps.note(packet, own);
+            self.report_damage();
+            self.gaps.record_packet(packet, own);
         }
     }
 
-    /// Tells the watch of what did not decode since the last time.
-    fn look_for_damage(&mut self) {
-        if let Some(track) = &self.video {
-            if track.broken() > self.broken {
-                self.gaps.damage(track.sent_us);
+    /// Reports new damage of the video to the gap detector.
+    fn report_damage(&mut self) {
+        if let Some(decoder) = &self.video {
+            if decoder.damage_count() > self.known_damage {
+                self.gaps.record_damage(decoder.last_packet_us);
             }
-            self.broken = track.broken();
+            self.known_damage = decoder.damage_count();
         }
     }
 }

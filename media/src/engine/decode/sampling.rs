@@ -1,31 +1,32 @@
-//! Times of frames that posters and sprites need, and the packets that wait for the next of them.
+//! Times of the frames that posters and sprites need, and the packets that may be needed for the next of them. The
+//! reader uses them for sampled decoding.
 
 use ffmpeg_next::Packet;
 use std::collections::VecDeque;
 
-/// Most bytes of packets that wait for a moment; beyond it they are decoded, needed or not.
+/// Maximum bytes of waiting packets; beyond it they are decoded even if they may not be needed.
 pub(crate) const MAX_HELD_BYTES: usize = 64 << 20;
 
-/// A moment whose picture is wanted, in microseconds from the start of the part.
+/// Part time of a frame to sample, in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SampleTime {
     pub(crate) at_us: i64,
-    /// A keyframe that comes at most so long before it will do.
+    /// A keyframe at most this long before `at_us` is good enough, in microseconds.
     pub(crate) tolerance_us: i64,
 }
 
-/// The moments to come, and the packets that may be needed for the next one.
+/// Pending sample times, and the packets that may be needed for the next one.
 pub(crate) struct SampledDecode {
     pub(crate) times: VecDeque<SampleTime>,
-    /// All packets since the last keyframe, or since what was decoded last.
+    /// All packets since the last keyframe, or since the last decoded packet.
     pub(crate) held: Vec<Packet>,
     pub(crate) held_bytes: usize,
-    /// Whether the first of them is a keyframe, before which nothing is needed.
-    pub(crate) fresh: bool,
-    /// Whether every packet is decoded until the next moment is seen.
-    pub(crate) runs: bool,
-    /// The time of the last picture that came out, on the source's clock.
-    pub(crate) shown_us: i64,
+    /// `true` when the first held packet is a keyframe, so that decoding can begin there.
+    pub(crate) starts_with_keyframe: bool,
+    /// `true` while every packet is decoded until the frame of the next sample time is out.
+    pub(crate) decodes_all: bool,
+    /// Source time of the last decoded frame.
+    pub(crate) last_frame_us: i64,
 }
 
 impl SampledDecode {
@@ -35,9 +36,9 @@ impl SampledDecode {
             times: times.into(),
             held: Vec::new(),
             held_bytes: 0,
-            fresh: true,
-            runs: false,
-            shown_us: i64::MIN,
+            starts_with_keyframe: true,
+            decodes_all: false,
+            last_frame_us: i64::MIN,
         }
     }
 

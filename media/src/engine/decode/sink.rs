@@ -1,26 +1,27 @@
 //! The consumer of decoded frames, samples and packets.
 
-use crate::engine::demux::copy_source::Medium;
+use crate::engine::demux::copy_source::TrackKind;
 use domain::Failure;
 use ffmpeg_next::Packet;
 use ffmpeg_next::frame::{Audio, Video};
 
-/// Who takes what a reader decodes. Times count in microseconds from the start of the part.
+/// Receives what a reader delivers. Times are part times in microseconds.
 pub(crate) trait Sink {
-    /// The next picture, shown for about `duration_us`.
+    /// Takes the next frame; `duration_us` is approximate.
     fn frame(&mut self, frame: Video, at_us: i64, duration_us: i64) -> Result<(), Failure>;
-    /// No picture follows. The last one stands until `until_us`, or to the end of the span when there is more after it.
+    /// Ends the video. The last frame is shown until `until_us`; `None` is the end of the span, where the source
+    /// continues after it.
     fn video_end(&mut self, until_us: Option<i64>) -> Result<(), Failure>;
-    /// The next samples.
+    /// Takes the next samples.
     fn audio(&mut self, audio: Audio, at_us: i64) -> Result<(), Failure>;
-    /// A packet that was read, before it is decoded; its times are the source's.
-    fn packet(&mut self, _packet: &Packet, _medium: Medium) -> Result<(), Failure> {
+    /// Takes a packet before it is decoded; its timestamps are source times in the time base of the stream.
+    fn packet(&mut self, _packet: &Packet, _kind: TrackKind) -> Result<(), Failure> {
         Ok(())
     }
-    /// Whether anybody wants what is in packets.
-    fn decodes(&self, _medium: Medium) -> bool {
+    /// Returns `true` while decoded frames or samples of this kind are needed.
+    fn needs_decoded(&self, _kind: TrackKind) -> bool {
         true
     }
-    /// Called between packets; `false` when nobody wants anything more.
-    fn goes_on(&mut self) -> bool;
+    /// Returns `false` when no more media is needed. Called between packets.
+    fn wants_more(&mut self) -> bool;
 }

@@ -1,81 +1,91 @@
-//! Compares the length that a source promises with what was decoded.
+//! Loss of a source: the duration that its headers state, compared with what was decoded, plus damaged packets and
+//! holes.
 
 use crate::engine::decode::stream_decoder::StreamDecoder;
 use crate::engine::demux::gap_detector::Holes;
 use std::ops::AddAssign;
 
-/// Headers of containers that know no lengths of single streams are believed only so far.
-const VAGUE_US: u64 = 1_000_000;
+/// Without the durations of single streams, a loss up to this many microseconds is ignored: the duration of the
+/// container is that of its longest stream.
+const CONTAINER_TOLERANCE_US: u64 = 1_000_000;
 
-/// A loss at the end below this goes unnoticed, in microseconds; headers are often a few frames off.
-const NOTICED_US: u64 = 250_000;
+/// A loss at the end below this is ignored, in microseconds: durations in headers are often a few frames off.
+const MIN_END_LOSS_US: u64 = 250_000;
 
-/// What was lost on the way.
+/// Media that a source has lost.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SourceLoss {
-    /// Microseconds that are not there, holes included.
+    /// Missing or damaged media in microseconds, holes included.
     pub(crate) lost_us: u64,
-    /// Where the first of it belongs, in microseconds after the origin of the source, when known.
-    pub(crate) from_us: Option<u64>,
-    /// Microseconds of sound that is lost while pictures go on, and where the first of it belongs, likewise.
-    pub(crate) silent_us: u64,
-    pub(crate) silent_from_us: u64,
-    /// Whether the headers of packets changed on the way.
+    /// Time of the first loss, in microseconds after the origin of the source; `None` when it is not known.
+    pub(crate) first_lost_us: Option<u64>,
+    /// Missing audio under video that goes on, in microseconds.
+    pub(crate) audio_gap_us: u64,
+    /// Time of the first of these gaps, in microseconds after the origin; 0 without a gap.
+    pub(crate) first_audio_gap_us: u64,
+    /// `true` when the parameter sets in the packets changed.
     pub(crate) headers_changed: bool,
-    /// Whether some picture that was decoded is transparent.
+    /// `true` when a decoded frame has transparent pixels.
     pub(crate) transparent: bool,
 }
 
 impl SourceLoss {
-    /// Compares how far the tracks came with what they promised. The span begins at `start_us` of the source's clock, whose
-    /// moment 0 is `origin_us`,
-    /// and lasts `span_us`, as far as the probe could tell.
-    pub(crate) fn of(tracks: &[&StreamDecoder], (origin_us, start_us): (i64, i64), span_us: i64) -> Self {
-        let promised = |track: &&&StreamDecoder| track.promised_us > 0;
-        let missing = tracks.iter().filter(promised).map(|track| {
-            let own_us = track
-                .promised_us
-                .saturating_sub(start_us.saturating_sub(track.origin_us));
-            unsigned(own_us.min(span_us).saturating_sub(track.reached_us))
+    /// Compares how far the streams of a span were decoded with the durations in their headers. `origin_us` is the
+    /// origin of the source and `start_us` the start of the span, both in source time. `span_us` is the duration of the
+    /// span as probed; 0 when it is not known or the rest of the span was not needed.
+    pub(crate) fn new(decoders: &[&StreamDecoder], origin_us: i64, start_us: i64, span_us: i64) -> Self {
+        let has_duration = |decoder: &&&StreamDecoder| decoder.header_duration_us > 0;
+        let missing = decoders.iter().filter(has_duration).map(|decoder| {
+            let remaining_us = decoder
+                .header_duration_us
+                .saturating_sub(start_us.saturating_sub(decoder.start_us));
+            unsigned(remaining_us.min(span_us).saturating_sub(decoder.reached_us))
         });
-        let vague = || {
-            let reached_us = tracks.iter().map(|track| track.reached_us).max().unwrap_or(span_us);
-            Some(unsigned(span_us.saturating_sub(reached_us))).filter(|us| *us > VAGUE_US)
+        let missing_of_container = || {
+            let reached_us = decoders
+                .iter()
+                .map(|decoder| decoder.reached_us)
+                .max()
+                .unwrap_or(span_us);
+            Some(unsigned(span_us.saturating_sub(reached_us))).filter(|us| *us > CONTAINER_TOLERANCE_US)
         };
-        let missing_us = missing.max().or_else(vague).unwrap_or(0);
-        let missing_us = if missing_us >= NOTICED_US { missing_us } else { 0 };
-        let broken_us = tracks.iter().map(|track| track.broken_us()).max().unwrap_or(0);
-        let broken_at = tracks.iter().filter_map(|track| track.broken_at_us).min();
-        // Damage that only the pictures show has no place.
-        let ends_at = tracks
+        let missing_us = missing.max().or_else(missing_of_container).unwrap_or(0);
+        let missing_us = if missing_us >= MIN_END_LOSS_US { missing_us } else { 0 };
+        let damaged_us = decoders.iter().map(|decoder| decoder.damaged_us()).max().unwrap_or(0);
+        let damaged_at = decoders.iter().filter_map(|decoder| decoder.first_damage_us).min();
+        // Without damaged packets the loss is at the end. Damage that only decoded frames show has no known time.
+        let ends_at = decoders
             .iter()
-            .map(|track| start_us.saturating_add(track.reached_us))
+            .map(|decoder| start_us.saturating_add(decoder.reached_us))
             .min();
         Self {
-            // Packets that are missing at the end may be the ones that did not decode: they count once.
-            lost_us: missing_us.max(broken_us),
-            silent_us: 0,
-            silent_from_us: 0,
-            from_us: broken_at
-                .or(ends_at.filter(|_| broken_us == 0))
+            // Media missing at the end may be what did not decode, so it must not count twice.
+            lost_us: missing_us.max(damaged_us),
+            audio_gap_us: 0,
+            first_audio_gap_us: 0,
+            first_lost_us: damaged_at
+                .or(ends_at.filter(|_| damaged_us == 0))
                 .map(|us| unsigned(us.saturating_sub(origin_us))),
-            headers_changed: tracks.iter().any(|track| track.headers_changed()),
-            transparent: tracks.iter().any(|track| track.transparent),
+            headers_changed: decoders.iter().any(|decoder| decoder.headers_changed()),
+            transparent: decoders.iter().any(|decoder| decoder.transparent),
         }
     }
 
-    /// Adds the holes of a source whose moment 0 is `origin_us`.
+    /// Adds the holes in a source; `origin_us` is its origin in source time.
     pub(crate) fn with_holes(self, holes: Holes, origin_us: i64) -> Self {
-        let after = |us: i64| unsigned(us.saturating_sub(origin_us));
-        let from_us = match (holes.all.at_us.map(after), self.from_us.filter(|_| self.lost_us > 0)) {
-            (Some(hole_us), Some(from_us)) => Some(hole_us.min(from_us)),
-            (hole_us, _) => hole_us.or(self.from_us),
+        let after_origin = |us: i64| unsigned(us.saturating_sub(origin_us));
+        let first_lost_us = match (
+            holes.all.at_us.map(after_origin),
+            self.first_lost_us.filter(|_| self.lost_us > 0),
+        ) {
+            (Some(hole_us), Some(first_lost_us)) => Some(hole_us.min(first_lost_us)),
+            (hole_us, _) => hole_us.or(self.first_lost_us),
         };
         Self {
             lost_us: self.lost_us.saturating_add(unsigned(holes.all.length_us)),
-            from_us,
-            silent_us: unsigned(holes.audio.length_us),
-            silent_from_us: holes.audio.at_us.map_or(0, after),
+            first_lost_us,
+            audio_gap_us: unsigned(holes.audio.length_us),
+            first_audio_gap_us: holes.audio.at_us.map_or(0, after_origin),
             ..self
         }
     }
@@ -83,14 +93,14 @@ impl SourceLoss {
 
 impl AddAssign for SourceLoss {
     fn add_assign(&mut self, more: Self) {
-        if self.silent_us == 0 {
-            self.silent_from_us = more.silent_from_us;
+        if self.audio_gap_us == 0 {
+            self.first_audio_gap_us = more.first_audio_gap_us;
         }
         if self.lost_us == 0 {
-            self.from_us = more.from_us;
+            self.first_lost_us = more.first_lost_us;
         }
         self.lost_us += more.lost_us;
-        self.silent_us += more.silent_us;
+        self.audio_gap_us += more.audio_gap_us;
         self.headers_changed |= more.headers_changed;
         self.transparent |= more.transparent;
     }
@@ -105,16 +115,16 @@ mod tests {
     use super::SourceLoss;
 
     #[test]
-    fn the_place_is_that_of_the_first_span_that_lost_something() {
-        let span = |lost_us: u64, from_us: u64| SourceLoss {
+    fn the_first_loss_is_that_of_the_first_span_with_a_loss() {
+        let span = |lost_us: u64, first_lost_us: u64| SourceLoss {
             lost_us,
-            from_us: Some(from_us),
+            first_lost_us: Some(first_lost_us),
             ..SourceLoss::default()
         };
         let mut all = SourceLoss::default();
         for one in [span(0, 2_000_000), span(500_000, 5_000_000), span(700_000, 9_000_000)] {
             all += one;
         }
-        assert_eq!((all.lost_us, all.from_us), (1_200_000, Some(5_000_000)));
+        assert_eq!((all.lost_us, all.first_lost_us), (1_200_000, Some(5_000_000)));
     }
 }

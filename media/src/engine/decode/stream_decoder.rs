@@ -1,19 +1,24 @@
-//! Decoder of one stream of a source, with the times of its frames and the damage found in it.
+//! Decoder of one stream of a source: sends packets to libavcodec, determines the times of frames and samples, detects
+//! the end of the span, and counts damage ([`damage`]).
+//!
+//! Damage is never an error: packets that do not decode are counted and skipped. It is detected in four ways: by errors
+//! of the decoder, by flags of decoded frames, by messages of the decoder ([`ReportedDamage`]), and for packets that
+//! are only copied by checks of their structure ([`PacketCheck`]).
 
 mod damage;
 
-use crate::engine::audio::params::{MAX_CHANNELS, SAMPLE_RATES};
+use crate::engine::audio::params::{MAX_CHANNELS, SAMPLE_RATES_HZ};
 use crate::engine::decode::threads;
 use crate::engine::demux::container::is_avi;
 use crate::engine::demux::header_changes::HeaderChanges;
-use crate::engine::demux::nal::{Framing, recovery_frames};
+use crate::engine::demux::nal::{NalFraming, recovery_frames};
 use crate::engine::demux::open;
 use crate::engine::demux::packet_check::PacketCheck;
 use crate::engine::error::{self, AGAIN};
 use crate::engine::ffi::log::{self, ReportedDamage};
 use crate::engine::ffi::parameters::{self, CodecFacts};
 use crate::engine::ffi::{alpha, frame, input, packet};
-use crate::engine::probe::duration::{origin_us, promised_us};
+use crate::engine::probe::duration::{first_timestamp_us, stream_duration_us};
 use crate::engine::time::{DEFAULT_FRAME_INTERVAL_US, to_us};
 use domain::limits::MOST_PIXELS;
 use domain::{Code, Failure, FailureKind};
@@ -22,166 +27,181 @@ use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::{Audio, Video};
 use ffmpeg_next::{Dictionary, Error, Frame, Packet, Rational, codec};
 
-/// After so many packets or pictures behind the end of the span, it has ended.
-const ENOUGH_PAST: u32 = 3;
+/// Number of consecutive packets or frames behind the end of the span that end it. A single one may have a wrong
+/// timestamp.
+const MIN_PAST_END: u32 = 3;
 
-/// No container lets its streams be further apart than this.
-const FAR_US: i64 = 10_000_000;
+/// Maximum distance between packets of two streams at the same position of a file, in microseconds.
+const MAX_INTERLEAVING_US: i64 = 10_000_000;
 
-/// A stream that is decoded. Times count in microseconds on the source's own clock.
+/// A stream that is decoded. Times are source times in microseconds, unless stated otherwise.
 pub(crate) struct StreamDecoder {
     pub(crate) index: usize,
-    pub(crate) base: Rational,
+    pub(crate) time_base: Rational,
     pub(crate) facts: CodecFacts,
-    /// Time from one picture to the next, on average.
+    /// Average time between two frames.
     pub(crate) interval_us: i64,
-    /// Where the stream begins and how long its header says it is (0 when it does not).
-    pub(crate) origin_us: i64,
-    pub(crate) promised_us: i64,
-    /// How far it came, from the start of the span.
+    /// Start of the stream.
+    pub(crate) start_us: i64,
+    /// Duration of the stream by its header; 0 when the header has none.
+    pub(crate) header_duration_us: i64,
+    /// End of the last delivered frame or sample, in part time.
     pub(crate) reached_us: i64,
-    /// Whether nothing more is wanted of it.
+    /// `true` when no more frames or samples are needed.
     pub(crate) ended: bool,
-    /// Whether some picture so far is transparent.
+    /// `true` when a frame so far has transparent pixels.
     pub(crate) transparent: bool,
-    /// How many packets, and how many pictures, lay behind the end of the span in a row.
-    past: (u32, u32),
+    /// Consecutive packets behind the end of the span.
+    packets_past_end: u32,
+    /// Consecutive frames behind the end of the span.
+    frames_past_end: u32,
     decoder: Opened,
     packet_check: PacketCheck,
-    headers: HeaderChanges,
-    /// How much too late the times of pictures are.
-    lag_us: i64,
-    /// How much of the beginning could not be decoded, in microseconds, once a picture came out.
-    missed_us: Option<i64>,
-    /// Whether the first packets of the stream are read.
-    pub(crate) from_the_start: bool,
-    /// The latest time of decoding of a packet, in units of the stream.
+    header_changes: HeaderChanges,
+    /// Delay of frame times caused by reordering, where packets have decoding times only.
+    reorder_delay_us: i64,
+    /// Duration before the first frame that could not be decoded; `None` until the first frame.
+    missed_start_us: Option<i64>,
+    /// `true` when reading begins at the first packet of the stream.
+    pub(crate) reads_from_start: bool,
+    /// Latest decoding time of a packet, in the time base of the stream.
     last_dts: Option<i64>,
-    /// Whether packets tell no more of the length of a picture than the unit of their time.
+    /// `true` for AVI, where packets fill slots of constant duration: the duration of a packet is that of a slot, not
+    /// of a frame.
     counts_slots: bool,
     /// `true` when the first packet is a keyframe; `None` until a packet was sent.
-    begins_with_key: Option<bool>,
+    starts_with_keyframe: Option<bool>,
     /// `true` when the container has a sample aspect ratio.
-    has_aspect: bool,
-    next_us: Option<i64>,
-    /// When the span begins, on the source's clock.
-    pub(crate) wanted_us: i64,
-    /// Packets or pictures that did not decode, and pictures of which the decoder said so.
-    broken: u32,
-    /// How many of the latter do not concern the span.
-    passed_over: u32,
-    /// When the first of them was to be decoded, on the source's clock.
-    pub(crate) broken_at_us: Option<i64>,
-    /// When the latest packet was to be.
-    pub(crate) sent_us: i64,
+    container_has_aspect: bool,
+    /// Expected time of the next frame or samples, for those without a timestamp.
+    expected_us: Option<i64>,
+    /// Start of the span.
+    pub(crate) span_start_us: i64,
+    /// Packets and frames that did not decode, without those that the decoder reported in messages.
+    damage_count: u32,
+    /// Number of frames reported as damaged in messages that the span does not need.
+    damage_before_span: u32,
+    /// Decoding time of the first damaged packet.
+    pub(crate) first_damage_us: Option<i64>,
+    /// Decoding time of the last packet.
+    pub(crate) last_packet_us: i64,
     reported_damage: &'static ReportedDamage,
 }
 
 impl StreamDecoder {
-    /// Opens the decoder of a stream, with fewer threads where pictures are so large that each of them costs much memory.
+    /// Opens the decoder of a stream with at most `threads` threads; fewer for large frames, see
+    /// [`threads`](mod@threads).
     ///
     /// # Errors
-    /// [`Code::CodecUnsupported`] when there is none on the allow-list or it refuses the stream.
+    /// [`Code::CodecUnsupported`] when the allow-list has no decoder for the codec, or the decoder refuses the stream.
     pub(crate) fn open(input: &Input, index: usize, threads: u32) -> Result<Self, Failure> {
         let facts = input
             .stream(index)
             .map(|stream| parameters::codec_facts(&stream.parameters()));
         let threads = threads::affordable_threads(facts.map_or(0, |facts| facts.frame_bytes()), threads);
-        Self::with(input, index, &[("threads", &threads.to_string())])
+        Self::open_with(input, index, &[("threads", &threads.to_string())])
     }
 
-    /// Opens the decoder of a stream to look for damage and nothing else. On several threads libavcodec gives pictures
-    /// away before it knows what is wrong with them; the filter that smooths them finds nothing and is left out.
+    /// Opens the decoder of a stream for verification only. It has one thread, because libavcodec with frame threads
+    /// may return frames before their damage is known. The loop filter detects no damage and is skipped.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub(crate) fn open_to_check(input: &Input, index: usize) -> Result<Self, Failure> {
-        Self::with(input, index, &[("threads", "1"), ("skip_loop_filter", "all")])
+        Self::open_with(input, index, &[("threads", "1"), ("skip_loop_filter", "all")])
     }
 
-    fn with(input: &Input, index: usize, options: &[(&str, &str)]) -> Result<Self, Failure> {
+    fn open_with(input: &Input, index: usize, options: &[(&str, &str)]) -> Result<Self, Failure> {
         let unsupported = |what: String| Failure::new(FailureKind::Unsupported, Code::CodecUnsupported, what);
         let stream = input
             .stream(index)
-            .ok_or_else(|| error::reading("the streams", Error::StreamNotFound))?;
+            .ok_or_else(|| error::read_failure("the streams", Error::StreamNotFound))?;
         let facts = parameters::codec_facts(&stream.parameters());
-        let codec = open::decoder(&stream).ok_or_else(|| unsupported(format!("codec {}", facts.name)))?;
+        let codec = open::find_decoder(&stream).ok_or_else(|| unsupported(format!("codec {}", facts.name)))?;
         let context = codec::Context::from_parameters(stream.parameters());
-        let mut decoder = context.map_err(|error| error::reading("the headers", error))?.decoder();
-        // Decoders need it to cut the priming samples off.
+        let mut decoder = context
+            .map_err(|error| error::read_failure("the headers", error))?
+            .decoder();
+        // Decoders need the time base to cut off priming samples.
         decoder.set_packet_time_base(stream.time_base());
         let reported_damage = log::count_damage(&mut decoder);
         let mut options: Dictionary<'_> = options.iter().copied().collect();
         options.set("max_pixels", &MOST_PIXELS.to_string());
         let opened = decoder.open_as_with(codec, options);
         let rates = [stream.avg_frame_rate(), stream.rate()];
-        let mut sensible = rates.iter().filter(|rate| (1.0..=240.0).contains(&f64::from(**rate)));
-        // AVI counts slots, some of which may be empty: the lower rate is that of the pictures.
-        let sensible = if is_avi(input) {
-            sensible.min_by(|a, b| f64::from(**a).total_cmp(&f64::from(**b)))
+        let mut plausible = rates.iter().filter(|rate| (1.0..=240.0).contains(&f64::from(**rate)));
+        // Slots of an AVI may be empty, so the lower rate is the frame rate.
+        let plausible = if is_avi(input) {
+            plausible.min_by(|a, b| f64::from(**a).total_cmp(&f64::from(**b)))
         } else {
-            sensible.next()
+            plausible.next()
         };
-        let interval_us = sensible.map_or(DEFAULT_FRAME_INTERVAL_US, |rate| to_us(1, rate.invert()));
-        // AVI tells when pictures are decoded, not when they are shown.
-        let held_back = if is_avi(input) { i64::from(facts.held_back) } else { 0 };
+        let interval_us = plausible.map_or(DEFAULT_FRAME_INTERVAL_US, |rate| to_us(1, rate.invert()));
+        // AVI stores decoding order without presentation times.
+        let reorder_frames = if is_avi(input) {
+            i64::from(facts.reorder_delay)
+        } else {
+            0
+        };
         Ok(Self {
             index,
-            base: stream.time_base(),
+            time_base: stream.time_base(),
             packet_check: PacketCheck::of(&facts),
-            headers: HeaderChanges::of(&facts, &parameters::configuration(&stream.parameters())),
+            header_changes: HeaderChanges::of(&facts, &parameters::extradata(&stream.parameters())),
             facts,
             interval_us,
-            lag_us: held_back.min(16) * interval_us,
-            missed_us: None,
-            from_the_start: true,
+            reorder_delay_us: reorder_frames.min(16) * interval_us,
+            missed_start_us: None,
+            reads_from_start: true,
             last_dts: None,
             counts_slots: is_avi(input),
-            begins_with_key: None,
-            has_aspect: input::container_aspect(&stream).0 > 0,
-            origin_us: origin_us(input, Some(index)),
-            promised_us: promised_us(input, &stream).unwrap_or(0),
+            starts_with_keyframe: None,
+            container_has_aspect: input::container_sample_aspect(&stream).0 > 0,
+            start_us: first_timestamp_us(input, Some(index)),
+            header_duration_us: stream_duration_us(input, &stream).unwrap_or(0),
             reached_us: 0,
             ended: false,
             transparent: false,
-            past: (0, 0),
+            packets_past_end: 0,
+            frames_past_end: 0,
             decoder: opened.map_err(|_| unsupported(format!("codec {}", facts.name)))?,
-            next_us: None,
-            wanted_us: i64::MIN,
-            broken: 0,
-            passed_over: 0,
-            broken_at_us: None,
-            sent_us: origin_us(input, Some(index)),
+            expected_us: None,
+            span_start_us: i64::MIN,
+            damage_count: 0,
+            damage_before_span: 0,
+            first_damage_us: None,
+            last_packet_us: first_timestamp_us(input, Some(index)),
             reported_damage,
         })
     }
 
-    /// Whether a packet and all after it lie behind `end_us`: packets come in the order of decoding, and nothing is
-    /// shown before it is decoded.
-    pub(crate) fn ends_with(&mut self, packet: &Packet, end_us: Option<i64>) -> bool {
+    /// Counts a packet and returns `true` when it and all later ones are behind `end_us`: packets come in decoding
+    /// order, and frames are never shown before they are decoded.
+    pub(crate) fn is_packet_past_end(&mut self, packet: &Packet, end_us: Option<i64>) -> bool {
         let behind = self.is_behind(packet, end_us);
-        enough(&mut self.past.0, behind)
+        has_ended(&mut self.packets_past_end, behind)
     }
 
-    /// Whether a packet lies so far behind the end that no other stream will have anything before it.
+    /// Returns `true` when a packet is so far behind the end that no other stream has a packet before the end any more.
     pub(crate) fn is_far_past(&self, packet: &Packet, end_us: Option<i64>) -> bool {
-        self.is_behind(packet, end_us.map(|end| end.saturating_add(FAR_US)))
+        self.is_behind(packet, end_us.map(|end| end.saturating_add(MAX_INTERLEAVING_US)))
     }
 
     fn is_behind(&self, packet: &Packet, end_us: Option<i64>) -> bool {
         let time = packet
             .dts()
-            .map(|dts| to_us(dts, self.base).saturating_sub(self.lag_us));
+            .map(|dts| to_us(dts, self.time_base).saturating_sub(self.reorder_delay_us));
         matches!((time, end_us), (Some(time), Some(end)) if time >= end)
     }
 
-    /// Whether a picture, behind the end of the span or not, was the last of enough behind it.
-    pub(crate) const fn ends_after(&mut self, behind: bool) -> bool {
-        enough(&mut self.past.1, behind)
+    /// Counts a frame and returns `true` when it and all later ones are behind the end of the span.
+    pub(crate) const fn is_frame_past_end(&mut self, behind: bool) -> bool {
+        has_ended(&mut self.frames_past_end, behind)
     }
 
-    /// How long after a packet pictures are whole, in microseconds, when decoding begins with it; `None` when it cannot.
-    pub(crate) fn whole_after_us(&self, packet: &Packet) -> Option<i64> {
+    /// Time from a packet to the first complete frame when decoding begins with it, in microseconds: 0 for a keyframe,
+    /// more for a recovery point SEI (intra refresh). `None` when decoding cannot begin there.
+    pub(crate) fn recovery_us(&self, packet: &Packet) -> Option<i64> {
         if !packet.is_key() {
             return None;
         }
@@ -190,177 +210,179 @@ impl StreamDecoder {
             "hevc" => true,
             _ => return Some(0),
         };
-        let framing = if self.facts.configuration == Some(1) {
-            Framing::Lengths
+        let framing = if self.facts.extradata_first_byte == Some(1) {
+            NalFraming::Lengths
         } else {
-            Framing::StartCodes
+            NalFraming::StartCodes
         };
         let frames = recovery_frames(packet.data().unwrap_or_default(), framing, hevc);
         Some(i64::from(frames).saturating_mul(self.interval_us))
     }
 
-    /// When a packet is decoded, or shown, on the source's clock.
+    /// Decoding time of a packet, or its presentation time when it has none.
     pub(crate) fn packet_us(&self, packet: &Packet) -> Option<i64> {
         let time = packet.dts().or_else(|| packet.pts())?;
-        Some(to_us(time, self.base))
+        Some(to_us(time, self.time_base))
     }
 
-    /// Notes a packet that was read.
-    pub(crate) fn note(&mut self, packet: &Packet) {
+    /// Records the times of a packet that was read.
+    pub(crate) fn record_packet(&mut self, packet: &Packet) {
         self.last_dts = self.last_dts.max(packet.dts());
-        self.sent_us = self.packet_us(packet).unwrap_or(self.sent_us);
+        self.last_packet_us = self.packet_us(packet).unwrap_or(self.last_packet_us);
     }
 
-    /// Where the stream ends by its index, on the source's clock, when it was read to its last packet. The length of the
-    /// last picture is known by it: packets carry lengths in the order of decoding.
+    /// End of the stream by the sample table of an MP4, once it was read to its last packet. The durations of packets
+    /// are those of decoding order, so the duration of the last shown frame follows only from the duration of the
+    /// stream.
     pub(crate) fn end_by_index(&self, input: &Input) -> Option<i64> {
         if !input.format().name().starts_with("mov") {
             return None;
         }
-        let last = packet::last_entry(input, self.index)?;
-        // A fragmented file has no table of its own, and its length may be a number that stands for none.
+        let last = packet::last_index_entry(input, self.index)?;
+        // A fragmented file has no sample table, and its duration may be a placeholder.
         let stream = input.stream(self.index).filter(|stream| stream.frames() > 0)?;
-        let length_us = promised_us(input, &stream)?;
-        let read_on = self.last_dts.is_some_and(|dts| dts >= last.time);
-        read_on.then(|| self.origin_us.saturating_add(length_us))
+        let duration_us = stream_duration_us(input, &stream)?;
+        let is_read = self.last_dts.is_some_and(|dts| dts >= last.time);
+        is_read.then(|| self.start_us.saturating_add(duration_us))
     }
 
-    /// Notes how far a packet reaches that nobody wants decoded; the span begins at `start_us`.
-    pub(crate) fn pass(&mut self, packet: &Packet, start_us: i64) {
+    /// Records the end of a packet that is copied or may be skipped by sampled decoding. `start_us` is the start of the
+    /// span.
+    pub(crate) fn skip_packet(&mut self, packet: &Packet, start_us: i64) {
         let at = packet.pts().or_else(|| packet.dts());
-        let until = at.map(|at| to_us(at.saturating_add(packet.duration().max(0)), self.base));
+        let until = at.map(|at| to_us(at.saturating_add(packet.duration().max(0)), self.time_base));
         let reached = until.map_or(0, |until| until.saturating_sub(start_us));
         self.reached_us = self.reached_us.max(reached);
     }
 
-    /// Looks at the headers in a packet, whoever wants it.
-    pub(crate) fn look_at_headers(&mut self, packet: &Packet) {
-        self.headers.look_at(packet);
+    /// Looks for changed parameter sets in a packet.
+    pub(crate) fn detect_header_change(&mut self, packet: &Packet) {
+        self.header_changes.check(packet);
     }
 
-    /// Whether the headers of its packets changed.
+    /// Returns `true` when the parameter sets in the packets changed.
     pub(crate) const fn headers_changed(&self) -> bool {
-        self.headers.have_changed()
+        self.header_changes.have_changed()
     }
 
-    /// Looks at a packet that is copied for damage that can be told without decoding.
-    pub(crate) fn look_at(&mut self, packet: &Packet) {
-        if packet.is_corrupt() || !self.packet_check.holds(packet) {
-            self.breaks();
+    /// Checks a packet that is only copied for damage that can be detected without decoding.
+    pub(crate) fn check_packet(&mut self, packet: &Packet) {
+        if packet.is_corrupt() || !self.packet_check.is_valid(packet) {
+            self.count_damage();
         }
     }
 
-    /// Gives the decoder a packet, or the end. What it refuses is counted and left out.
+    /// Sends a packet to the decoder; `None` drains it. Packets that it refuses are counted as damage.
     pub(crate) fn send(&mut self, packet: Option<&Packet>) {
         if let Some(packet) = packet {
-            self.begins_with_key.get_or_insert(packet.is_key());
+            self.starts_with_keyframe.get_or_insert(packet.is_key());
         }
         let sent = match packet {
             Some(packet) => self.decoder.send_packet(packet),
             None => self.decoder.send_eof(),
         };
         if sent.is_err() && packet.is_some() {
-            self.breaks();
+            self.count_damage();
         }
     }
 
-    /// Takes a picture or samples; `false` when there are none at the moment.
+    /// Receives a frame or samples; `false` when the decoder needs more packets or is drained. Damage is counted.
     ///
     /// # Errors
-    /// When memory ends. Damage is counted.
+    /// When memory is exhausted.
     pub(crate) fn receive(&mut self, frame: &mut Frame) -> Result<bool, Failure> {
-        // A broken packet may be followed by good ones, but the same error must not come for ever.
+        // Good frames may follow an error, but a decoder that only returns errors must not loop forever.
         for _ in 0..16 {
             match self.decoder.receive_frame(frame) {
                 Ok(()) => {
                     if frame.has_decode_errors() || frame.is_corrupt() {
-                        self.breaks();
+                        self.count_damage();
                     }
                     return Ok(true);
                 }
                 Err(Error::Eof) => return Ok(false),
                 Err(error) if error == AGAIN => return Ok(false),
                 Err(Error::Other { errno }) if errno == ffmpeg_next::error::ENOMEM => {
-                    return Err(error::reading("decoding", Error::Other { errno }));
+                    return Err(error::read_failure("decoding", Error::Other { errno }));
                 }
-                Err(_) => self.breaks(),
+                Err(_) => self.count_damage(),
             }
         }
         Ok(false)
     }
 
-    /// Sets the color that the container specifies where the picture has none, and clears the picture's sample aspect ratio
-    /// where the container has one, which takes precedence.
+    /// Sets the color that the container specifies where the frame has none, and clears the frame's sample aspect
+    /// ratio where the container has one, which takes precedence.
     pub(crate) fn apply_container_facts(&self, frame: &mut Video) {
-        let own = frame::shape(frame).color;
-        let both = own.or(self.facts.color);
-        if both != own {
-            frame::set_color(frame, both);
+        let frame_color = frame::frame_format(frame).color;
+        let color = frame_color.or(self.facts.color);
+        if color != frame_color {
+            frame::set_color(frame, color);
         }
-        if self.has_aspect {
-            frame::forget_aspect(frame);
+        if self.container_has_aspect {
+            frame::clear_sample_aspect(frame);
         }
     }
 
-    /// Notes whether a picture is transparent.
-    pub(crate) fn look_through(&mut self, frame: &Video) {
+    /// Records if a frame has transparent pixels.
+    pub(crate) fn detect_alpha(&mut self, frame: &Video) {
         self.transparent = self.transparent || alpha::is_transparent(frame);
     }
 
-    /// When a picture is shown, and for about how long.
-    pub(crate) fn time(&mut self, frame: &Video) -> (i64, i64) {
-        let told = frame.packet().duration;
-        let duration = if told > 0 {
-            let told_us = to_us(told, self.base);
+    /// Presentation time and approximate duration of a frame.
+    pub(crate) fn frame_time(&mut self, frame: &Video) -> (i64, i64) {
+        let stated = frame.packet().duration;
+        let duration = if stated > 0 {
+            let stated_us = to_us(stated, self.time_base);
             if self.counts_slots {
-                told_us.max(self.interval_us)
+                stated_us.max(self.interval_us)
             } else {
-                told_us
+                stated_us
             }
         } else {
             self.interval_us
         };
-        let told = frame
+        let stated = frame
             .timestamp()
-            .map(|time| to_us(time, self.base).saturating_sub(self.lag_us));
-        let at = told.or(self.next_us).unwrap_or(self.origin_us);
-        self.next_us = Some(at.saturating_add(duration));
+            .map(|time| to_us(time, self.time_base).saturating_sub(self.reorder_delay_us));
+        let at = stated.or(self.expected_us).unwrap_or(self.start_us);
+        self.expected_us = Some(at.saturating_add(duration));
         (at, duration)
     }
 
-    /// Whether samples are like those of the header, or at least something that a header could tell. Others are counted
+    /// Returns `true` when sample rate and channels of decoded samples are in the supported range. Others are counted
     /// as damage.
     pub(crate) fn is_valid_audio(&mut self, audio: &Audio) -> bool {
         let channels = u32::from(audio.channels());
-        let sane = SAMPLE_RATES.contains(&audio.rate()) && (1..=MAX_CHANNELS).contains(&channels);
-        if !sane {
-            self.breaks();
+        let is_valid = SAMPLE_RATES_HZ.contains(&audio.rate()) && (1..=MAX_CHANNELS).contains(&channels);
+        if !is_valid {
+            self.count_damage();
         }
-        sane
+        is_valid
     }
 
-    /// When samples are heard, and for how long.
+    /// Presentation time and duration of decoded samples.
     pub(crate) fn audio_time(&mut self, audio: &Audio) -> (i64, i64) {
         let rate = i64::from(audio.rate().max(1));
         let duration = i64::try_from(audio.samples()).unwrap_or(0) * 1_000_000 / rate;
         let at = audio
             .timestamp()
-            .map(|time| to_us(time, self.base))
-            .or(self.next_us)
-            .unwrap_or(self.origin_us);
-        self.next_us = Some(at.saturating_add(duration));
+            .map(|time| to_us(time, self.time_base))
+            .or(self.expected_us)
+            .unwrap_or(self.start_us);
+        self.expected_us = Some(at.saturating_add(duration));
         (at, duration)
     }
 
-    /// Forgets what was decoded, before something else than the next packet is.
-    pub(crate) fn restart(&mut self) {
+    /// Flushes the decoder, before a packet that does not follow the last one.
+    pub(crate) fn flush(&mut self) {
         self.decoder.flush();
-        self.next_us = None;
+        self.expected_us = None;
     }
 }
 
-/// Counts what lies behind the end in a row: one alone may only have a wrong time.
-const fn enough(count: &mut u32, behind: bool) -> bool {
+/// Counts consecutive items behind the end and returns `true` when they are [`MIN_PAST_END`].
+const fn has_ended(count: &mut u32, behind: bool) -> bool {
     *count = if behind { *count + 1 } else { 0 };
-    *count >= ENOUGH_PAST
+    *count >= MIN_PAST_END
 }

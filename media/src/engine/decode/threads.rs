@@ -1,13 +1,14 @@
-//! How many threads a decoder gets: each works on a picture of its own, which takes memory.
+//! Number of threads of a decoder. With frame threading each thread holds a frame of its own, so large frames get fewer
+//! threads.
 
-/// Most bytes of pictures in the threads of one decoder.
+/// Maximum bytes of frames in the threads of one decoder.
 const THREADS_BYTES: u64 = 256 << 20;
 
-/// The threads of a decoder of pictures of so many bytes, at most `threads`, of which 0 leaves the number to FFmpeg.
+/// Threads of a decoder whose frames take `frame_bytes`: at most `threads`; 0 leaves the number to FFmpeg.
 pub(crate) fn affordable_threads(frame_bytes: u64, threads: u32) -> u32 {
     let affordable = u32::try_from(THREADS_BYTES / frame_bytes.max(1)).unwrap_or(u32::MAX);
     match threads {
-        // FFmpeg takes one for each core, and 16 at most.
+        // FFmpeg starts one thread per core, at most 16.
         0 if affordable >= 16 => 0,
         0 => affordable.max(1),
         threads => threads.min(affordable.max(1)),

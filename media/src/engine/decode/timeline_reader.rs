@@ -1,4 +1,4 @@
-//! Reads all parts of the timeline, one after the other.
+//! Reads all parts of the timeline one after the other, each with a [`Reader`] of its own.
 
 use crate::engine::context::TranscodeContext;
 use crate::engine::decode::reader::Reader;
@@ -11,35 +11,36 @@ use crate::engine::fanout::FanOut;
 use domain::plan::Content;
 use domain::{Failure, Plan};
 
-/// The parts, and a reader on the first span: what it finds there is what the outputs are opened with.
+/// The parts of a plan, and an open reader of the first span, from whose decoders the outputs get the facts that they
+/// are opened with.
 pub(crate) struct TimelineReader<'a> {
     context: &'a TranscodeContext<'a>,
     parts: Vec<Part>,
-    /// The place of the first span that any output looks at.
+    /// Index of the first span that an output needs.
     first: usize,
     reader: Reader,
 }
 
 impl<'a> TimelineReader<'a> {
-    /// Opens the source.
+    /// Opens the source at the first span that an output needs.
     ///
     /// # Errors
-    /// When it cannot be opened, or a decoder of the plan cannot.
+    /// When the source or a decoder cannot be opened.
     pub(crate) fn open(context: &'a TranscodeContext<'a>) -> Result<Self, Failure> {
-        let mut parts = timeline::parts_of(context.plan);
-        let wanted_us = first_wanted_us(context.plan);
+        let mut parts = timeline::parts(context.plan);
+        let needed_us = first_needed_us(context.plan);
         let over = |part: &Part| {
-            let end_us = part.at_us + part.length_us + part.overhang_us;
-            part.role == Role::Span { last: false } && part.length_us > 0 && end_us <= wanted_us
+            let end_us = part.timeline_us + part.duration_us + part.audio_overhang_us;
+            part.role == Role::Span { last: false } && part.duration_us > 0 && end_us <= needed_us
         };
-        // What ends before anybody looks is not read.
+        // Spans that end before the first needed time are not read: a poster may need only the last one.
         let skipped = parts.iter().take_while(|part| over(part)).count();
         parts.drain(..skipped);
         let first = parts.iter().position(Part::is_span);
         let found = first.and_then(|first| parts.get(first).map(|part| (first, *part)));
         let (first, part) = found.ok_or_else(|| plan_mismatch("a span"))?;
         let mut reader = open(context, &part)?;
-        let from_us = i64::try_from(wanted_us.saturating_sub(part.at_us)).unwrap_or(0);
+        let from_us = i64::try_from(needed_us.saturating_sub(part.timeline_us)).unwrap_or(0);
         reader.seek(from_us, context.cancel)?;
         sample_stills(context.plan, &part, &mut reader);
         Ok(Self {
@@ -50,23 +51,23 @@ impl<'a> TimelineReader<'a> {
         })
     }
 
-    /// The reader on the first span.
+    /// The reader of the first span.
     pub(crate) const fn reader(&self) -> &Reader {
         &self.reader
     }
 
-    /// Reads the parts from first to last, as long as anybody wants more.
+    /// Reads the parts in order, until no output needs more.
     ///
     /// # Errors
     /// As [`Reader::run`], and when a clip cannot be opened.
     pub(crate) fn run(&mut self, fan_out: &mut FanOut) -> Result<SourceLoss, Failure> {
         let mut loss = SourceLoss::default();
-        for (place, part) in self.parts.iter().enumerate() {
-            if !fan_out.goes_on() {
+        for (index, part) in self.parts.iter().enumerate() {
+            if !fan_out.wants_more() {
                 break;
             }
-            fan_out.begin(*part)?;
-            if place == self.first {
+            fan_out.begin_part(*part)?;
+            if index == self.first {
                 loss += self.reader.run(fan_out, self.context.cancel)?;
             } else {
                 let mut reader = open(self.context, part)?;
@@ -81,11 +82,14 @@ impl<'a> TimelineReader<'a> {
 }
 
 fn open(context: &TranscodeContext<'_>, part: &Part) -> Result<Reader, Failure> {
-    let source = context.sources.get(part.file).ok_or_else(|| plan_mismatch("a file"))?;
+    let source = context
+        .sources
+        .get(part.source_index)
+        .ok_or_else(|| plan_mismatch("a file"))?;
     Reader::open(source, part, context.threads, context.cancel)
 }
 
-/// Where all outputs are stills, only their moments are wanted.
+/// Switches the reader to sampled decoding when all outputs are stills.
 fn sample_stills(plan: &Plan, part: &Part, reader: &mut Reader) {
     let mut times = Vec::new();
     for output in &plan.outputs {
@@ -94,35 +98,35 @@ fn sample_stills(plan: &Plan, part: &Part, reader: &mut Reader) {
             Content::Sprite { every_us, count, .. } => (0, every_us, count),
             Content::Movie(_) | Content::Hls(_) | Content::Audio { .. } | Content::Gif { .. } => return,
         };
-        times.extend((0..count).filter_map(|place| sample_time(part, first_us + place * every_us, every_us / 2)));
+        times.extend((0..count).filter_map(|index| sample_time(part, first_us + index * every_us, every_us / 2)));
     }
     reader.sample_only(times);
 }
 
-/// A moment of the joined spans as one of a part, if it does not come before it. A keyframe from before the part is
-/// none of its pictures.
-fn sample_time(part: &Part, joined_us: u64, tolerance_us: u64) -> Option<SampleTime> {
-    let own_us = joined_us.checked_sub(part.at_us)?;
+/// Converts a timeline time to a sample time of a part; `None` when the part does not show it. The tolerance is cut at
+/// the start of the part, because a keyframe before it is not one of its frames.
+fn sample_time(part: &Part, timeline_us: u64, tolerance_us: u64) -> Option<SampleTime> {
+    let part_us = timeline_us.checked_sub(part.timeline_us)?;
     let last = part.role == (Role::Span { last: true });
-    (last || own_us < part.length_us).then_some(())?;
-    // When a moment comes too late, the last picture of the span is wanted, not one behind it.
-    let own_us = if part.length_us > 0 {
-        own_us.min(part.length_us - 1)
+    (last || part_us < part.duration_us).then_some(())?;
+    // A time after the end samples the last frame of the span, not one behind it.
+    let part_us = if part.duration_us > 0 {
+        part_us.min(part.duration_us - 1)
     } else {
-        own_us
+        part_us
     };
     Some(SampleTime {
-        at_us: i64::try_from(own_us).ok()?,
-        tolerance_us: i64::try_from(tolerance_us.min(own_us)).ok()?,
+        at_us: i64::try_from(part_us).ok()?,
+        tolerance_us: i64::try_from(tolerance_us.min(part_us)).ok()?,
     })
 }
 
-/// The first moment of the joined spans that any output looks at.
-fn first_wanted_us(plan: &Plan) -> u64 {
-    let wanted = plan.outputs.iter().map(|output| match output.content {
+/// First timeline time that an output needs, in microseconds.
+fn first_needed_us(plan: &Plan) -> u64 {
+    let needed = plan.outputs.iter().map(|output| match output.content {
         Content::Poster { at_us, .. } => at_us.min(plan.span_us.saturating_sub(1)),
         Content::Gif { start_us, .. } => start_us,
         Content::Movie(_) | Content::Hls(_) | Content::Audio { .. } | Content::Sprite { .. } => 0,
     });
-    wanted.min().unwrap_or(0)
+    needed.min().unwrap_or(0)
 }

@@ -1,63 +1,59 @@
-//! Header of ASF files, for files that are shorter than it says: FFmpeg ignores the length of a file that has another size.
+//! ASF header objects: the duration of truncated files, which FFmpeg ignores if the file size differs from the header,
+//! and encryption.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// The objects of the ASF specification, revision 01.20.06, by their identifiers.
+/// GUIDs of header objects (ASF specification, revision 01.20.06, §10).
 const HEADER: [u8; 16] = *b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c";
 const FILE_PROPERTIES: [u8; 16] = *b"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11\x8e\xe4\x00\xc0\x0c\x20\x53\x65";
 const CONTENT_ENCRYPTION: [u8; 16] = *b"\xfb\xb3\x11\x22\x23\xbd\xd2\x11\xb4\xb7\x00\xa0\xc9\x55\xfc\x6e";
 const EXTENDED_CONTENT_ENCRYPTION: [u8; 16] = *b"\x14\xe6\x8a\x29\x22\x26\x17\x4c\xb9\x35\xda\xe0\x7e\xe9\x28\x9c";
 
-/// Objects of a header looked at; there are about ten.
+/// Maximum number of header objects to read; files have about ten.
 const MAX_OBJECTS: u32 = 1_000;
 
-/// Flag of a header that was written before the rest, and tells neither size nor length.
+/// Broadcast flag of the file properties object: size and duration in the header are invalid.
 const BROADCAST: u64 = 1;
 
-/// How long a file would be, in microseconds, that is shorter than its header says; `None` for any other.
+/// Duration in the header of a truncated file, in microseconds; `None` if the file is not shorter than its header says.
 pub(crate) fn header_duration_us(file: &File) -> Option<u64> {
-    let bytes = file.metadata().ok()?.len();
-    let properties = properties(file).ok()?;
-    let field = |at: u64| number(file, properties + at).ok();
-    let (size, length, preroll_ms, flags) = (field(16)?, field(40)?, field(56)?, field(64)?);
-    // In tenths of microseconds, from before the preroll.
-    let length_us = (length / 10).saturating_sub(preroll_ms.saturating_mul(1_000));
-    (flags & BROADCAST == 0 && size > bytes && length_us > 0).then_some(length_us)
+    let file_bytes = file.metadata().ok()?.len();
+    let properties = find_object(file, &FILE_PROPERTIES).ok()?;
+    let field = |offset: u64| read_u64(file, properties + offset).ok();
+    let (header_bytes, duration, preroll_ms, flags) = (field(16)?, field(40)?, field(56)?, field(64)?);
+    // The duration is in units of 100 ns and includes the preroll.
+    let duration_us = (duration / 10).saturating_sub(preroll_ms.saturating_mul(1_000));
+    (flags & BROADCAST == 0 && header_bytes > file_bytes && duration_us > 0).then_some(duration_us)
 }
 
-/// Whether the header has an object that tells how the content is encrypted.
-pub(crate) fn is_protected(file: &File) -> bool {
+/// Returns `true` if the header has a content encryption object.
+pub(crate) fn is_encrypted(file: &File) -> bool {
     [CONTENT_ENCRYPTION, EXTENDED_CONTENT_ENCRYPTION]
         .iter()
-        .any(|name| object(file, name).is_ok())
+        .any(|guid| find_object(file, guid).is_ok())
 }
 
-/// Where the body of the file properties object begins.
-fn properties(file: &File) -> io::Result<u64> {
-    object(file, &FILE_PROPERTIES)
-}
-
-/// Where the body of an object of the header begins.
-fn object(file: &File, wanted: &[u8; 16]) -> io::Result<u64> {
-    let mut at = 0;
+/// Finds a header object. Returns the file offset of its body, after GUID and size.
+fn find_object(file: &File, wanted: &[u8; 16]) -> io::Result<u64> {
+    let mut offset = 0;
     for _ in 0..MAX_OBJECTS {
-        let mut name = [0; 16];
-        file.read_exact_at(&mut name, at)?;
-        let length = number(file, at + 16)?;
-        if name == *wanted {
-            return Ok(at + 24);
+        let mut guid = [0; 16];
+        file.read_exact_at(&mut guid, offset)?;
+        let size = read_u64(file, offset + 16)?;
+        if guid == *wanted {
+            return Ok(offset + 24);
         }
-        // The header holds the others, after their number and two bytes.
-        let next = if name == HEADER { 30 } else { length.max(24) };
-        at = at.checked_add(next).ok_or(io::ErrorKind::InvalidData)?;
+        // The header object contains the others, after its GUID, size, object count and two reserved bytes.
+        let next = if guid == HEADER { 30 } else { size.max(24) };
+        offset = offset.checked_add(next).ok_or(io::ErrorKind::InvalidData)?;
     }
     Err(io::ErrorKind::InvalidData.into())
 }
 
-fn number(file: &File, at: u64) -> io::Result<u64> {
+fn read_u64(file: &File, offset: u64) -> io::Result<u64> {
     let mut bytes = [0; 8];
-    file.read_exact_at(&mut bytes, at)?;
+    file.read_exact_at(&mut bytes, offset)?;
     Ok(u64::from_le_bytes(bytes))
 }

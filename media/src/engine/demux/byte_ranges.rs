@@ -1,4 +1,5 @@
-//! Byte ranges of several files, read as one. Only one of the files is open at a time.
+//! Byte ranges of several files, read as one file. Verification demuxes the segments of a rendition with it, as a
+//! player does. Only one file is open at a time: a rendition may have thousands of segments.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -10,93 +11,101 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ByteRange {
     pub(crate) path: PathBuf,
+    /// Offset of the first byte in the file.
     pub(crate) from: u64,
+    /// Length in bytes.
     pub(crate) bytes: u64,
 }
 
-/// The pieces in a row.
+/// A reader of concatenated byte ranges.
 pub(crate) struct ByteRangeReader {
-    pieces: Arc<[ByteRange]>,
-    /// Where each piece begins, and the end of the last one.
-    borders: Vec<u64>,
-    at: u64,
+    ranges: Arc<[ByteRange]>,
+    /// Offset of each range in the concatenation, followed by the total length.
+    offsets: Vec<u64>,
+    /// Position of the next read in the concatenation.
+    position: u64,
+    /// The open file and the index of its range.
     open: Option<(usize, File)>,
 }
 
 impl ByteRangeReader {
-    pub(crate) fn new(pieces: Arc<[ByteRange]>) -> Self {
+    /// Creates a reader at the start of the first range.
+    pub(crate) fn new(ranges: Arc<[ByteRange]>) -> Self {
         let mut end = 0;
-        let ends = pieces.iter().map(|piece| {
-            end += piece.bytes;
+        let ends = ranges.iter().map(|range| {
+            end += range.bytes;
             end
         });
         Self {
-            borders: std::iter::once(0).chain(ends).collect(),
-            pieces,
-            at: 0,
+            offsets: std::iter::once(0).chain(ends).collect(),
+            ranges,
+            position: 0,
             open: None,
         }
     }
 
-    /// The bytes of all pieces.
+    /// Total length in bytes.
     pub(crate) fn len(&self) -> u64 {
-        self.borders.last().copied().unwrap_or(0)
+        self.offsets.last().copied().unwrap_or(0)
     }
 
-    /// How many pieces.
-    pub(crate) fn pieces(&self) -> usize {
-        self.pieces.len()
+    /// Number of ranges.
+    pub(crate) fn range_count(&self) -> usize {
+        self.ranges.len()
     }
 
-    /// The place of the piece that has the byte at a position.
-    pub(crate) fn piece_at(&self, position: u64) -> usize {
-        self.borders
-            .partition_point(|border| *border <= position)
+    /// Index of the range that contains the byte at a position.
+    pub(crate) fn range_at(&self, position: u64) -> usize {
+        self.offsets
+            .partition_point(|offset| *offset <= position)
             .saturating_sub(1)
     }
 
-    fn file(&mut self, place: usize, piece: &ByteRange) -> io::Result<&File> {
-        let open = match self.open.take() {
-            Some((open, file)) if open == place => file,
-            _ => File::open(&piece.path)?,
+    fn file(&mut self, index: usize, range: &ByteRange) -> io::Result<&File> {
+        let file = match self.open.take() {
+            Some((open_index, file)) if open_index == index => file,
+            _ => File::open(&range.path)?,
         };
-        Ok(&self.open.insert((place, open)).1)
+        Ok(&self.open.insert((index, file)).1)
     }
 }
 
 impl Read for ByteRangeReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let pieces = Arc::clone(&self.pieces);
-        let place = self.piece_at(self.at);
-        let Some((piece, begun)) = pieces.get(place).zip(self.borders.get(place).copied()) else {
+        let ranges = Arc::clone(&self.ranges);
+        let index = self.range_at(self.position);
+        let Some((range, offset)) = ranges.get(index).zip(self.offsets.get(index).copied()) else {
             return Ok(0);
         };
-        let within = self.at - begun;
-        let left = usize::try_from(piece.bytes - within).unwrap_or(usize::MAX);
-        let most = buffer.len().min(left);
-        let file = self.file(place, piece)?;
-        let count = file.read_at(buffer.get_mut(..most).unwrap_or_default(), piece.from + within)?;
-        self.at += count as u64;
+        let within = self.position - offset;
+        let left = usize::try_from(range.bytes - within).unwrap_or(usize::MAX);
+        let max = buffer.len().min(left);
+        let file = self.file(index, range)?;
+        let count = file.read_at(buffer.get_mut(..max).unwrap_or_default(), range.from + within)?;
+        self.position += count as u64;
         Ok(count)
     }
 }
 
 impl Seek for ByteRangeReader {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-            SeekFrom::End(by) => self.len().checked_add_signed(by),
+        let position = match to {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+            SeekFrom::End(offset) => self.len().checked_add_signed(offset),
         };
-        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.at)
+        self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.position)
     }
 }
 
-/// The names of the boxes at the top of a piece (ISO/IEC 14496-12), which must fill it to the last byte.
-pub(crate) fn top_level_boxes(piece: &ByteRange) -> io::Result<Vec<[u8; 4]>> {
-    let file = File::open(&piece.path)?;
-    let (mut at, end) = (piece.from, piece.from + piece.bytes);
+/// Names of the top-level boxes of a byte range (ISO/IEC 14496-12 §4.2).
+///
+/// # Errors
+/// The boxes do not fill the range exactly, or the file is shorter than it.
+pub(crate) fn top_level_boxes(range: &ByteRange) -> io::Result<Vec<[u8; 4]>> {
+    let file = File::open(&range.path)?;
+    let (mut at, end) = (range.from, range.from + range.bytes);
     let mut names = Vec::new();
     while at < end {
         let mut head = [0; 8];

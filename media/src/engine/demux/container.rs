@@ -1,30 +1,32 @@
-//! Properties of a container that several stages ask for.
+//! Properties of containers and their streams that several stages need.
 
 use crate::engine::ffi::input;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Stream;
 
-/// Whether lengths and times are those of an AVI, which have ways of their own.
+/// Returns `true` for AVI, which stores no timestamps: they follow from the frame rate and the position of a packet.
 pub(crate) fn is_avi(input: &Input) -> bool {
     input.format().name() == "avi"
 }
 
-/// Returns `true` for bare FLAC: its header tells the length of the first file only when a second one is appended.
+/// Returns `true` for native FLAC. If two files were concatenated, the header has the duration of the first one only.
 pub(crate) fn is_flac(input: &Input) -> bool {
     input.format().name() == "flac"
 }
 
-/// Whether the clock of a source may jump forward.
-pub(crate) fn may_jump(input: &Input) -> bool {
-    input::may_jump(input) || input.format().name() == "flv"
+/// Returns `true` if a large step forward in the timestamps may be a discontinuity. In other containers it is a frame
+/// that is shown for long. FFmpeg does not declare this for FLV, but recordings of RTMP streams contain such steps.
+pub(crate) fn allows_forward_discontinuity(input: &Input) -> bool {
+    input::has_timestamp_discontinuities(input) || input.format().name() == "flv"
 }
 
-/// Whether packets of VP8 or VP9 carry a second picture each, which is the alpha of the first (RFC 9559 §5.1.4.1.28.4).
+/// Returns `true` if packets of VP8 or VP9 carry a second frame each, which is the alpha channel of the first one
+/// (`AlphaMode`, RFC 9559 §5.1.4.1.28.4).
 pub(crate) fn has_alpha_layer(stream: &Stream<'_>) -> bool {
     stream.metadata().get("alpha_mode") == Some("1")
 }
 
-/// ISO 639 tags only: nothing else that stands in the file is taken over.
+/// Language of a stream as an ISO 639 code. Other strings in the file are not taken over into outputs.
 pub(crate) fn language(stream: &Stream<'_>) -> Option<String> {
     let tag = stream.metadata().get("language")?.to_owned();
     ((2..=3).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_lowercase()) && tag != "und").then_some(tag)

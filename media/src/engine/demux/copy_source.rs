@@ -1,4 +1,4 @@
-//! Streams of a source for outputs that copy packets: codec parameters, time base, and the span to copy.
+//! Streams of a source for outputs that copy packets: codec parameters, time base, and the time range to copy.
 
 use crate::engine::demux::container;
 use crate::engine::error::plan_mismatch;
@@ -7,25 +7,25 @@ use domain::Failure;
 use ffmpeg_next::Rational;
 use ffmpeg_next::format::context::Input;
 
-/// What packets carry.
+/// Video or audio: the kind of track that a packet belongs to. Other streams are not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Medium {
+pub(crate) enum TrackKind {
     Video,
     Audio,
 }
 
-/// A stream of the source as its container has it.
+/// Container properties of a stream that is copied.
 pub(crate) struct CopyStream {
     pub(crate) parameters: SharedParameters,
     pub(crate) base: Rational,
-    /// ISO 639 tag, when the container has one.
+    /// ISO 639 code, if the container has one.
     pub(crate) language: Option<String>,
-    /// Whether its packets carry alpha beside their pictures.
+    /// `true` if the packets carry an alpha layer ([`container::has_alpha_layer`]).
     pub(crate) alpha: bool,
 }
 
 impl CopyStream {
-    /// A stream of a source.
+    /// Reads the properties of a stream of a source.
     pub(crate) fn of(input: &Input, index: usize) -> Option<Self> {
         let stream = input.stream(index)?;
         Some(Self {
@@ -37,28 +37,36 @@ impl CopyStream {
     }
 }
 
-/// What a copy takes from its source.
+/// Streams and time range that outputs copy. Times are timestamps of the source in microseconds.
 pub(crate) struct CopySource {
     pub(crate) video: Option<CopyStream>,
     pub(crate) audio: Option<CopyStream>,
-    /// The first moment of the source, and start and end of the span, on the source's clock in microseconds.
+    /// Start of the source.
     pub(crate) origin_us: i64,
+    /// Start of the range.
     pub(crate) start_us: i64,
+    /// End of the range; `None` for the end of the source.
     pub(crate) end_us: Option<i64>,
 }
 
 impl CopySource {
-    /// The stream of pictures.
+    /// The video stream.
+    ///
+    /// # Errors
+    /// The source has none, which a plan never asks for.
     pub(crate) fn video(&self) -> Result<&CopyStream, Failure> {
-        self.video.as_ref().ok_or_else(|| plan_mismatch("copied pictures"))
+        self.video.as_ref().ok_or_else(|| plan_mismatch("copied video"))
     }
 
-    /// The stream of sound.
+    /// The audio stream.
+    ///
+    /// # Errors
+    /// The source has none, which a plan never asks for.
     pub(crate) fn audio(&self) -> Result<&CopyStream, Failure> {
-        self.audio.as_ref().ok_or_else(|| plan_mismatch("copied sound"))
+        self.audio.as_ref().ok_or_else(|| plan_mismatch("copied audio"))
     }
 
-    /// The span, for a file that can hide what it has before its start, or not.
+    /// The time range to copy. `hides`: the output container can hide packets before the start ([`CopySpan::hides`]).
     pub(crate) const fn cut(&self, hides: bool) -> CopySpan {
         CopySpan {
             start_us: self.start_us,
@@ -67,24 +75,24 @@ impl CopySource {
         }
     }
 
-    /// How long after the first moment of the source a moment is, in microseconds; `None` unless a trim was copied.
+    /// Converts a timestamp to microseconds after the start of the source; `None` if the source is copied as a whole.
     pub(crate) fn after_origin_us(&self, us: i64) -> Option<u64> {
         let trimmed = self.start_us > self.origin_us || self.end_us.is_some();
         trimmed.then(|| u64::try_from(us.saturating_sub(self.origin_us)).unwrap_or(0))
     }
 }
 
-/// The span that is copied, on the source's clock in microseconds.
+/// The time range that is copied, in timestamps of the source in microseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CopySpan {
     pub(crate) start_us: i64,
     pub(crate) end_us: Option<i64>,
-    /// Whether the file can hide what it has before its start.
+    /// `true` if the output container can hide the packets from the keyframe to `start_us`, as an MP4 edit list does.
     pub(crate) hides: bool,
 }
 
 impl CopySpan {
-    /// How long the span is, when it has an end.
+    /// Duration in microseconds; `None` if the range is open.
     pub(crate) fn length_us(&self) -> Option<u64> {
         let length_us = self.end_us?.saturating_sub(self.start_us);
         u64::try_from(length_us).ok()

@@ -1,102 +1,122 @@
-//! Repairs the time of sources whose clock jumps: after a jump the source goes on where it was.
+//! Repair of timestamp discontinuities: after one, the timestamps of a source continue where they were.
 //!
-//! Multiplexes of MPEG, chained Ogg and recordings of RTMP streams may jump to any time. In other containers a long step
-//! forward is a picture that stands still; only a step back is a jump, because times of decoding never fall.
+//! *Problem.* Recordings of broadcasts, concatenated MPEG-TS and MPEG-PS, chained Ogg and recordings of RTMP streams
+//! change their clock in the middle of the file, forward or back. Output would have a long gap there, or stop.
+//!
+//! *Mechanism.* The file is divided into sections. Each section has an offset that is added to the timestamps of its
+//! packets. A packet whose DTS is too far from the end of the previous packet of its stream is a discontinuity. The
+//! stream then enters the next section: an existing one if another stream has entered it already and its offset fits,
+//! or a new one, whose offset continues the timestamps of this stream without a gap.
+//!
+//! *Invariants.* All streams of a section have the same offset, so audio and video stay in sync, also if they reach the
+//! discontinuity at different packets. A stream never goes back to an earlier section. After a seek, the repair starts
+//! again, because the sections that were skipped are unknown.
+//!
+//! *Thresholds.* Only MPEG multiplexes, Ogg and FLV may be discontinuous forward. In other containers a long step
+//! forward is a frame that is shown for long. A step back is a discontinuity in every container, because DTS never
+//! decrease.
+//!
+//! *Rejected.* Offsets per stream: each small error in the duration of a last packet would shift audio against video.
+//! FFmpeg's own repair is in its command-line tool, not in its libraries.
 
 use crate::engine::time::{from_us, to_us};
 use ffmpeg_next::{Packet, Rational};
 
-/// A step forward of more than this between two packets of a stream is a jump.
-pub(crate) const FORWARD_US: i64 = 10_000_000;
+/// Step forward between two packets of a stream above which it is a discontinuity, in microseconds.
+pub(crate) const MAX_FORWARD_US: i64 = 10_000_000;
 
-/// So is a step back of more than this: packets come in the order of decoding, whose times only grow.
-const BACK_US: i64 = 300_000;
+/// Step back above which it is a discontinuity, in microseconds. DTS never decrease, but small steps back are inexact
+/// timestamps.
+const MAX_BACKWARD_US: i64 = 300_000;
 
-/// A stream that follows another one over a jump is at most so far from it, in microseconds: pictures and sound of a part do
-/// not begin and end together.
-const APART_US: i64 = 10_000_000;
+/// Maximum distance between the expected timestamp of a stream and a section that another stream has begun, in
+/// microseconds. Audio and video of a section need not begin and end at the same time.
+const MAX_STREAM_OFFSET_US: i64 = 10_000_000;
 
-/// The repaired clock of a source. Its time falls into sections; each has an offset, and every stream enters the next
-/// section when its own packets jump, so that all of them are shifted alike.
+/// State of the repair of one source.
 #[derive(Debug, Default)]
 pub(crate) struct DiscontinuityRepair {
-    may_jump: bool,
-    /// Offset of each section in microseconds.
+    /// `true` if a step forward may be a discontinuity.
+    allows_forward: bool,
+    /// Offset of each section in microseconds; the first one is 0.
     sections: Vec<i64>,
     streams: Vec<StreamPosition>,
 }
 
-/// Where a stream is.
+/// Section of a stream and the expected timestamp of its next packet.
 #[derive(Clone, Copy, Debug, Default)]
 struct StreamPosition {
     section: usize,
-    /// When its next packet should come.
+    /// End of the latest packet on the repaired timeline, in microseconds; `None` before the first one.
     expected_us: Option<i64>,
 }
 
 impl StreamPosition {
-    fn is_near(&self, us: i64, may_jump: bool) -> bool {
-        let forward_us = if may_jump { FORWARD_US } else { i64::MAX };
+    /// Returns `true` if a timestamp continues the stream without a discontinuity.
+    fn is_continuous(&self, us: i64, allows_forward: bool) -> bool {
+        let max_forward_us = if allows_forward { MAX_FORWARD_US } else { i64::MAX };
         self.expected_us
-            .is_none_or(|expected| (-BACK_US..=forward_us).contains(&us.saturating_sub(expected)))
+            .is_none_or(|expected| (-MAX_BACKWARD_US..=max_forward_us).contains(&us.saturating_sub(expected)))
     }
 
-    /// Whether it may go on in a section that another stream has begun.
+    /// Returns `true` if the stream may continue in a section in which its timestamp is `us`.
     fn may_enter(&self, us: i64) -> bool {
         self.expected_us
-            .is_none_or(|expected| us.saturating_sub(expected).abs() <= APART_US)
+            .is_none_or(|expected| us.saturating_sub(expected).abs() <= MAX_STREAM_OFFSET_US)
     }
 }
 
 impl DiscontinuityRepair {
-    /// A clock for a source of some streams, which may jump forward or not.
-    pub(crate) fn new(may_jump: bool, streams: usize) -> Self {
+    /// Creates the repair for a source. `allows_forward`: a large step forward is a discontinuity
+    /// ([`allows_forward_discontinuity`](super::container::allows_forward_discontinuity)).
+    pub(crate) fn new(allows_forward: bool, streams: usize) -> Self {
         Self {
-            may_jump,
+            allows_forward,
             sections: vec![0],
             streams: vec![StreamPosition::default(); streams],
         }
     }
 
-    /// Whether it jumped.
-    pub(crate) const fn has_jumped(&self) -> bool {
+    /// Returns `true` if a discontinuity was found.
+    pub(crate) const fn has_discontinuity(&self) -> bool {
         self.sections.len() > 1
     }
 
-    /// Forgets what was, after a seek.
-    pub(crate) fn restart(&mut self) {
+    /// Starts again, after a seek.
+    pub(crate) fn reset(&mut self) {
         self.sections = vec![0];
         self.streams.fill(StreamPosition::default());
     }
 
-    /// Repairs the times of a packet whose stream counts in `base`.
-    pub(crate) fn repair(&mut self, packet: &mut Packet, base: Rational) {
-        // Without a time of decoding, pictures that are shown later than they are decoded would look like a jump.
-        let shown = packet.pts().filter(|_| self.may_jump);
-        let Some(time) = packet.dts().or(shown) else {
+    /// Repairs the timestamps of a packet, which are in units of `time_base`.
+    pub(crate) fn repair(&mut self, packet: &mut Packet, time_base: Rational) {
+        // The PTS of reordered frames goes back and forth. It replaces a missing DTS only where discontinuities are
+        // likely.
+        let pts = packet.pts().filter(|_| self.allows_forward);
+        let Some(timestamp) = packet.dts().or(pts) else {
             return;
         };
-        let Some(place) = self.streams.get_mut(packet.stream()) else {
+        let Some(stream) = self.streams.get_mut(packet.stream()) else {
             return;
         };
-        let raw = to_us(time, base);
-        let at = |section: usize| raw.saturating_add(self.sections.get(section).copied().unwrap_or(0));
-        if !place.is_near(at(place.section), self.may_jump) {
-            let known = (place.section + 1..self.sections.len()).find(|section| place.may_enter(at(*section)));
-            place.section = known.unwrap_or(self.sections.len());
-            if known.is_none() {
-                self.sections.push(place.expected_us.unwrap_or(raw).saturating_sub(raw));
+        let source_us = to_us(timestamp, time_base);
+        let repaired_us = |section: usize| source_us.saturating_add(self.sections.get(section).copied().unwrap_or(0));
+        if !stream.is_continuous(repaired_us(stream.section), self.allows_forward) {
+            let entered =
+                (stream.section + 1..self.sections.len()).find(|section| stream.may_enter(repaired_us(*section)));
+            stream.section = entered.unwrap_or(self.sections.len());
+            if entered.is_none() {
+                let expected_us = stream.expected_us.unwrap_or(source_us);
+                self.sections.push(expected_us.saturating_sub(source_us));
             }
         }
-        let offset = self.sections.get(place.section).copied().unwrap_or(0);
-        place.expected_us = Some(
-            raw.saturating_add(offset)
-                .saturating_add(to_us(packet.duration().max(0), base)),
-        );
-        if offset != 0 {
-            let shift = from_us(offset, base);
-            packet.set_pts(packet.pts().map(|pts| pts.saturating_add(shift)));
-            packet.set_dts(packet.dts().map(|dts| dts.saturating_add(shift)));
+        let offset_us = self.sections.get(stream.section).copied().unwrap_or(0);
+        let duration_us = to_us(packet.duration().max(0), time_base);
+        stream.expected_us = Some(source_us.saturating_add(offset_us).saturating_add(duration_us));
+        if offset_us != 0 {
+            let offset = from_us(offset_us, time_base);
+            packet.set_pts(packet.pts().map(|pts| pts.saturating_add(offset)));
+            packet.set_dts(packet.dts().map(|dts| dts.saturating_add(offset)));
         }
     }
 }
@@ -107,7 +127,7 @@ mod tests {
 
     fn repaired(packets: &[(usize, i64)]) -> Vec<i64> {
         let mut discontinuities = DiscontinuityRepair::new(true, 2);
-        let times = packets.iter().map(|(stream, dts)| {
+        let repaired = packets.iter().map(|(stream, dts)| {
             let mut packet = Packet::empty();
             packet.set_stream(*stream);
             packet.set_dts(Some(*dts));
@@ -115,18 +135,18 @@ mod tests {
             discontinuities.repair(&mut packet, Rational::new(1, 1_000));
             packet.dts().unwrap()
         });
-        times.collect()
+        repaired.collect()
     }
 
     #[test]
-    fn after_a_jump_the_source_goes_on_where_it_was() {
+    fn after_a_discontinuity_timestamps_continue() {
         let packets = [0, 40, 80, 5_000_080, 5_000_120, 40, 80].map(|dts| (0, dts));
         assert_eq!(repaired(&packets), [0, 40, 80, 120, 160, 200, 240]);
     }
 
     #[test]
-    fn all_streams_are_shifted_alike_though_they_jump_one_after_the_other() {
-        // The second stream is 10 ms late before and after the jump back to 0.
+    fn streams_that_reach_a_discontinuity_at_different_packets_get_the_same_offset() {
+        // The second stream is 10 ms behind the first, before and after the discontinuity.
         let packets = [
             (0, 960),
             (1, 970),

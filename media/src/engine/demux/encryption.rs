@@ -1,4 +1,5 @@
-//! Detects encrypted sources by their containers. FFmpeg reads such files without an error and decodes noise.
+//! Detects encrypted sources by their containers. Without the key, FFmpeg reads most of them without an error and
+//! decodes noise, so they are refused before they are opened.
 
 use crate::engine::demux::{asf, matroska, mp4};
 use domain::{Code, Failure};
@@ -7,67 +8,80 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Bytes of a transport stream that are looked at.
-const LOOKED_AT: u64 = 2 << 20;
+/// Number of bytes of a transport stream in which scrambled packets are counted.
+const SEARCHED_BYTES: u64 = 2 << 20;
 
-/// Packets of one stream below which nothing is concluded: a broken one may have any flags.
-const ENOUGH: u32 = 8;
+/// Minimum number of packets of a stream for a decision: a damaged packet may have any flags.
+const MIN_PACKETS: u32 = 8;
 
-/// Refuses a file of which a stream of pictures or sound is encrypted.
+/// PID of null packets, which may have any content.
+const NULL_PID: u16 = 0x1fff;
+
+/// Refuses a file with an encrypted video or audio stream.
 ///
 /// # Errors
-/// [`Code::SourceEncrypted`] with the scheme, as far as it is known.
+/// [`Code::SourceEncrypted`] with the scheme, if known.
 pub(crate) fn refuse_encrypted(file: &File) -> Result<(), Failure> {
     let mut head = [0; 12];
-    // What is shorter, or cannot be read, is told by whoever opens it.
+    // Files that are too short or unreadable are reported when they are opened.
     let Ok(()) = file.read_exact_at(&mut head, 0) else {
         return Ok(());
     };
-    let found = match head {
+    let scheme = match head {
         [0x1a, 0x45, 0xdf, 0xa3, ..] => {
-            matroska::is_encrypted(file).map(|found| found.then_some("Matroska encryption"))
+            matroska::is_encrypted(file).map(|encrypted| encrypted.then_some("Matroska encryption"))
         }
-        [0x30, 0x26, 0xb2, 0x75, ..] => Ok(asf::is_protected(file).then_some("Windows Media DRM")),
+        [0x30, 0x26, 0xb2, 0x75, ..] => Ok(asf::is_encrypted(file).then_some("Windows Media DRM")),
         [0x47, ..] | [_, _, _, _, 0x47, ..] => {
-            is_scrambled(file).map(|found| found.then_some("a scrambled transport stream"))
+            is_scrambled(file).map(|scrambled| scrambled.then_some("a scrambled transport stream"))
         }
-        _ => mp4::encryption(file),
+        _ => mp4::encryption_scheme(file),
     };
-    match found {
+    match scheme {
         Ok(Some(scheme)) => Err(Failure::input(Code::SourceEncrypted, scheme)),
         Ok(None) | Err(_) => Ok(()),
     }
 }
 
-/// Whether most packets of some stream are scrambled (ISO/IEC 13818-1, `transport_scrambling_control`).
+/// Packets of one stream of a transport stream.
+#[derive(Default)]
+struct PacketCounts {
+    scrambled: u32,
+    all: u32,
+}
+
+/// Returns `true` if most packets of a stream are scrambled (ISO/IEC 13818-1 §2.4.3.3, `transport_scrambling_control`).
 fn is_scrambled(file: &File) -> io::Result<bool> {
-    let length = usize::try_from(file.metadata()?.len().min(LOOKED_AT)).unwrap_or(0);
+    let length = usize::try_from(file.metadata()?.len().min(SEARCHED_BYTES)).unwrap_or(0);
     let mut bytes = vec![0; length];
     file.read_exact_at(&mut bytes, 0)?;
-    let step = [(0, 188), (4, 192), (0, 204)].into_iter().find(|(first, step)| {
+    // Offset of the first sync byte and distance between packets: TS, M2TS, TS with checksums.
+    let layout = [(0, 188), (4, 192), (0, 204)].into_iter().find(|(first, distance)| {
         bytes
             .iter()
             .skip(*first)
-            .step_by(*step)
+            .step_by(*distance)
             .take(5)
             .all(|byte| *byte == 0x47)
     });
-    let Some((first, step)) = step else { return Ok(false) };
-    let mut streams: HashMap<u16, (u32, u32)> = HashMap::new();
-    for packet in bytes.get(first..).unwrap_or_default().chunks_exact(step) {
+    let Some((first, distance)) = layout else {
+        return Ok(false);
+    };
+    let mut streams: HashMap<u16, PacketCounts> = HashMap::new();
+    for packet in bytes.get(first..).unwrap_or_default().chunks_exact(distance) {
         let &[0x47, high, low, flags, ..] = packet else {
             continue;
         };
+        // Packets without a payload are never scrambled.
         if flags & 0x10 != 0 {
-            let stream = u16::from_be_bytes([high & 0x1f, low]);
-            let (scrambled, all) = streams.entry(stream).or_default();
-            *scrambled += u32::from(flags & 0xc0 != 0);
-            *all += 1;
+            let pid = u16::from_be_bytes([high & 0x1f, low]);
+            let counts = streams.entry(pid).or_default();
+            counts.scrambled += u32::from(flags & 0xc0 != 0);
+            counts.all += 1;
         }
     }
-    // Packets without content are filled with anything.
-    streams.remove(&0x1fff);
+    streams.remove(&NULL_PID);
     Ok(streams
         .values()
-        .any(|(scrambled, all)| *all >= ENOUGH && scrambled * 2 > *all))
+        .any(|counts| counts.all >= MIN_PACKETS && counts.scrambled * 2 > counts.all))
 }

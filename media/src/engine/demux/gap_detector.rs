@@ -1,26 +1,33 @@
 //! Detection of packets that a file has lost, by gaps in the timestamps around them.
 //!
-//! *Problem.* Bytes that are missing in the middle of a file are skipped by the demuxer without an error. A gap in the timestamps alone
-//! does not prove a loss: a frame may be shown for an hour, a recorder may be paused, and some encoders send no audio while there is
-//! nothing to hear. A false warning costs a needless encode, so each gap needs evidence.
+//! *Problem.* A demuxer skips bytes that are missing in the middle of a file without an error. A copy of such a source
+//! has a hole: players stop or lose sync there. A gap in the timestamps alone does not prove a loss. A frame may be
+//! shown for an hour, a recorder may be paused, and some audio encoders send nothing during silence. A false positive
+//! costs a needless encode, so each gap needs evidence.
 //!
-//! *Evidence.* A gap counts as a hole
-//! - in audio, when its codec sends packets all the time and video goes on;
-//! - in audio and video together, when both have a gap of about the same length at the same position of the file, and the audio codec
-//!   sends packets all the time or packets beside the gap are damaged;
-//! - in video beside packets that do not decode; under audio that goes on only up to [`FORWARD_US`];
-//! - where it is longer than [`FORWARD_US`] and therefore handled as a discontinuity of the clock: in Ogg and FLV when page numbers or
-//!   tag sizes show that bytes are missing; elsewhere when video goes on without a keyframe and the gap is at most twice as long as
-//!   what came before it.
+//! *Mechanism.* One video and one audio stream are watched. [`StreamGaps`] reports gaps that are long compared with the
+//! packets before. The latest gap of each stream is kept until the other stream has passed the same position of the
+//! file, or until the next gap. Then it is counted as a hole or dropped.
 //!
-//! *Exception.* A sample table (`stbl`, ISO/IEC 14496-12 §8.5) lists every sample, so no packet of such a file is lost: only audio may
-//! have a gap there.
+//! *Evidence.* A gap is a hole
+//! - in audio, if the codec sends packets continuously and video continues;
+//! - in audio and video, if both have a gap of about the same length at the same position of the file, and the audio
+//!   codec sends packets continuously or packets near the gap are damaged;
+//! - in video, if packets near it do not decode; if audio continues, only up to [`MAX_FORWARD_US`];
+//! - above [`MAX_FORWARD_US`], where the step is also a timestamp discontinuity: in Ogg and FLV if page numbers or tag
+//!   sizes show that bytes are missing; elsewhere if video continues without a keyframe and the gap is at most twice as
+//!   long as the stream before it.
+//!
+//! *Exception.* A sample table (`stbl`, ISO/IEC 14496-12 §8.5) lists every sample, so no packet of such a file can be
+//! lost: only audio may have a gap there.
+//!
+//! *Rejected.* A limit on the length of gaps alone: slide shows and paused recordings exceed any limit.
 
 mod missing_bytes;
 mod stream_gaps;
 
-use crate::engine::demux::discontinuity::FORWARD_US;
-use crate::engine::demux::gap_detector::stream_gaps::{BESIDE_US, Gap, Jump, StreamGaps};
+use crate::engine::demux::discontinuity::MAX_FORWARD_US;
+use crate::engine::demux::gap_detector::stream_gaps::{DAMAGE_DISTANCE_US, ForwardStep, Gap, StreamGaps};
 use crate::engine::time::to_us;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Disposition;
@@ -29,13 +36,14 @@ use ffmpeg_next::{Packet, Rational};
 use std::fs::File;
 use std::ops::Range;
 
-/// Shorter parts of a hole inside of a span are ignored, in microseconds.
-const TOUCHED_US: i64 = 50_000;
+/// Minimum part of a hole inside the watched time range that counts, in microseconds.
+const MIN_PART_US: i64 = 50_000;
 
-/// Total length of holes and position of the first one on the clock of the source, in microseconds.
+/// Total duration of holes and position of the first one, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HoleTotal {
     pub(crate) length_us: i64,
+    /// Timestamp of the source after discontinuities were repaired.
     pub(crate) at_us: Option<i64>,
 }
 
@@ -46,19 +54,19 @@ impl HoleTotal {
     }
 }
 
-/// Holes of a span: those in all of its streams, and those in audio under video that goes on.
+/// Holes in a time range: those in all streams, and those in audio while video continues.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Holes {
     pub(crate) all: HoleTotal,
     pub(crate) audio: HoleTotal,
 }
 
-/// The kind of evidence that a format has.
+/// Containers by the evidence that they offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     Ogg,
     Flv,
-    /// An index lists all packets.
+    /// An index lists all packets ([`is_indexed`]).
     Indexed,
     Other,
 }
@@ -75,26 +83,25 @@ impl Format {
     }
 }
 
-/// Detects holes while a source is read in the order of the file.
+/// Detects holes while the packets of a source are read in file order.
 #[derive(Debug)]
 pub(crate) struct GapDetector {
     video: Option<StreamGaps>,
     audio: Option<StreamGaps>,
     format: Format,
-    /// The file, for evidence of missing bytes.
+    /// The file, for evidence of missing bytes; `None` if its descriptor could not be duplicated.
     source: Option<File>,
+    /// Time range in which holes count.
     span_us: Range<i64>,
+    /// Number of packets so far.
     packets: u64,
     found: Holes,
 }
 
 impl GapDetector {
-    /// Watches one video and one audio stream; holes count inside of a span of the clock of the source.
-    pub(crate) fn new(
-        (input, source): (&Input, &File),
-        [video, audio]: [Option<usize>; 2],
-        span_us: Range<i64>,
-    ) -> Self {
+    /// Watches one video and one audio stream of an open source. Holes count inside `span_us`, which is in timestamps
+    /// of the source.
+    pub(crate) fn new(input: &Input, source: &File, [video, audio]: [Option<usize>; 2], span_us: Range<i64>) -> Self {
         let stream = |index: Option<usize>| StreamGaps::of(input, index?);
         Self {
             video: stream(video),
@@ -113,45 +120,46 @@ impl GapDetector {
         gaps.find(|gaps| gaps.index == stream).map(|gaps| gaps.base)
     }
 
-    /// Records a packet; `own` is its DTS, or PTS, as the file has it, before discontinuities are repaired.
-    pub(crate) fn note(&mut self, packet: &Packet, own: Option<i64>) {
+    /// Records a packet. `original` is its DTS, or PTS if it has none, before discontinuities were repaired.
+    pub(crate) fn record_packet(&mut self, packet: &Packet, original: Option<i64>) {
         self.packets += 1;
-        let (position, is_key) = (self.packets, packet.is_key() && !packet.is_corrupt());
+        let (number, is_key) = (self.packets, packet.is_key() && !packet.is_corrupt());
         let index = packet.stream();
-        let is = |stream: &&mut StreamGaps| stream.index == index;
-        if let Some(stream) = self.video.as_mut().filter(is) {
-            let own_us = own.map(|own| to_us(own, stream.base));
-            let (gap, jump) = stream.note(packet, own_us, position);
-            self.jump(jump.filter(|jump| self.is_hole(jump, !is_key)), packet);
+        let is_its_stream = |stream: &&mut StreamGaps| stream.index == index;
+        if let Some(stream) = self.video.as_mut().filter(is_its_stream) {
+            let original_us = original.map(|timestamp| to_us(timestamp, stream.base));
+            let (gap, step) = stream.record_packet(packet, original_us, number);
+            self.add_discontinuity(step.filter(|step| self.is_hole(step, !is_key)), packet);
             if let Some(gap) = gap {
-                let before = self.video.as_mut().and_then(|stream| stream.gap.replace(gap));
-                self.settle_video(before);
-                self.join();
+                let previous = self.video.as_mut().and_then(|stream| stream.gap.replace(gap));
+                self.settle_video(previous);
+                self.join_gaps();
             }
-        } else if let Some(stream) = self.audio.as_mut().filter(is) {
-            let own_us = own.map(|own| to_us(own, stream.base));
-            let (gap, jump) = stream.note(packet, own_us, position);
+        } else if let Some(stream) = self.audio.as_mut().filter(is_its_stream) {
+            let original_us = original.map(|timestamp| to_us(timestamp, stream.base));
+            let (gap, step) = stream.record_packet(packet, original_us, number);
+            // With video, its keyframes are the evidence.
             let is_alone = self.video.is_none();
-            self.jump(jump.filter(|jump| is_alone && self.is_hole(jump, false)), packet);
+            self.add_discontinuity(step.filter(|step| is_alone && self.is_hole(step, false)), packet);
             if let Some(gap) = gap {
-                let before = self.audio.as_mut().and_then(|stream| stream.gap.replace(gap));
-                self.settle_audio(before);
-                self.join();
+                let previous = self.audio.as_mut().and_then(|stream| stream.gap.replace(gap));
+                self.settle_audio(previous);
+                self.join_gaps();
             }
         }
     }
 
-    /// Records that a video packet at this time, or one shortly before it, did not decode.
-    pub(crate) fn damage(&mut self, at_us: i64) {
+    /// Records that a video packet at this timestamp, or one shortly before it, did not decode.
+    pub(crate) fn record_damage(&mut self, at_us: i64) {
         if let Some(stream) = &mut self.video {
             stream.damaged_us = Some(at_us);
             if let Some(gap) = &mut stream.gap {
-                gap.damaged |= at_us <= gap.until_us.saturating_add(BESIDE_US);
+                gap.damaged |= at_us <= gap.until_us.saturating_add(DAMAGE_DISTANCE_US);
             }
         }
     }
 
-    /// Returns the holes at the end of the source.
+    /// Settles the last gaps at the end of the source and returns the holes.
     pub(crate) fn finish(&mut self) -> Holes {
         let video = self.video.as_mut().and_then(|stream| stream.gap.take());
         self.settle_video(video);
@@ -160,22 +168,22 @@ impl GapDetector {
         self.found
     }
 
-    /// Counts a hole of video and audio once both of its gaps are known.
-    fn join(&mut self) {
+    /// Counts a hole in video and audio once both of its gaps are known.
+    fn join_gaps(&mut self) {
         let Some((video, audio)) = self.video.as_mut().zip(self.audio.as_mut()) else {
             return;
         };
         if let Some((one, two)) = video.gap.zip(audio.gap)
             && one.matches(&two)
-            && (audio.steady || one.damaged || two.damaged)
+            && (audio.continuous || one.damaged || two.damaged)
         {
             (video.gap, audio.gap) = (None, None);
-            // The recorder was paused.
+            // No packet is lost: the recorder was paused.
             if self.format == Format::Indexed {
                 return;
             }
-            let [one, two] = [one, two].map(|gap| self.within(&gap));
-            // The longer one is the one that viewers notice.
+            let [one, two] = [one, two].map(|gap| self.clip(&gap));
+            // Playback is interrupted for the longer one.
             if let Some((length_us, at_us)) = one.max(two) {
                 let first_us = [one, two].into_iter().flatten().map(|(_, at_us)| at_us).min();
                 self.found.all.add(length_us, first_us.unwrap_or(at_us));
@@ -183,83 +191,87 @@ impl GapDetector {
         }
     }
 
+    /// Counts a gap in video alone if there is evidence.
     fn settle_video(&mut self, gap: Option<Gap>) {
-        // Under audio that goes on, a frame may be shown for an hour, beside damage as well.
-        let believed = |gap: &Gap| {
-            gap.damaged && self.format != Format::Indexed && (self.audio.is_none() || gap.length_us() <= FORWARD_US)
+        // While audio continues, a frame may be shown for an hour, near damage as well.
+        let is_hole = |gap: &Gap| {
+            gap.damaged && self.format != Format::Indexed && (self.audio.is_none() || gap.length_us() <= MAX_FORWARD_US)
         };
-        if let Some((length_us, at_us)) = gap.filter(believed).and_then(|gap| self.within(&gap)) {
+        if let Some((length_us, at_us)) = gap.filter(is_hole).and_then(|gap| self.clip(&gap)) {
             self.found.all.add(length_us, at_us);
         }
     }
 
+    /// Counts a gap in audio alone if there is evidence.
     fn settle_audio(&mut self, gap: Option<Gap>) {
-        let is_steady = self.audio.as_ref().is_some_and(|stream| stream.steady);
-        // A chained logical stream may begin at any granule position (RFC 7845 §4.5).
-        let believed =
-            |gap: &Gap| is_steady && (self.format != Format::Ogg || self.misses(gap.bytes, missing_bytes::in_ogg));
-        if let Some((length_us, at_us)) = gap.filter(believed).and_then(|gap| self.within(&gap)) {
-            let amount = if self.video.is_some() || self.format == Format::Indexed {
+        let is_continuous = self.audio.as_ref().is_some_and(|stream| stream.continuous);
+        // In Ogg, a chained logical stream may begin at any granule position (RFC 7845 §4.5).
+        let is_hole = |gap: &Gap| {
+            is_continuous && (self.format != Format::Ogg || self.has_missing_bytes(gap.bytes, missing_bytes::in_ogg))
+        };
+        if let Some((length_us, at_us)) = gap.filter(is_hole).and_then(|gap| self.clip(&gap)) {
+            let total = if self.video.is_some() || self.format == Format::Indexed {
                 &mut self.found.audio
             } else {
                 &mut self.found.all
             };
-            amount.add(length_us, at_us);
+            total.add(length_us, at_us);
         }
     }
 
-    /// Returns `true` when packets are lost at a discontinuity; `mid_group`: video goes on there without a keyframe. A joined file may
-    /// begin so as well, at any time, so that a hole is believed only up to twice the length of what came before it.
-    fn is_hole(&self, jump: &Jump, mid_group: bool) -> bool {
+    /// Returns `true` if packets are lost at a discontinuity. `mid_gop`: video continues there without a keyframe.
+    /// Concatenated files may have that as well, with any timestamp, so the length is limited to twice the length of
+    /// the stream before it.
+    fn is_hole(&self, step: &ForwardStep, mid_gop: bool) -> bool {
         match self.format {
-            Format::Ogg => self.misses(jump.bytes, missing_bytes::in_ogg),
-            Format::Flv => self.misses(jump.bytes, missing_bytes::in_flv),
+            Format::Ogg => self.has_missing_bytes(step.bytes, missing_bytes::in_ogg),
+            Format::Flv => self.has_missing_bytes(step.bytes, missing_bytes::in_flv),
             Format::Indexed => false,
-            Format::Other => mid_group && jump.length_us / 2 <= jump.shown_us,
+            Format::Other => mid_gop && step.length_us / 2 <= step.previous_us,
         }
     }
 
-    /// Returns `true` when bytes of the file are missing between two positions.
-    fn misses(&self, bytes: Option<(u64, u64)>, look: fn(&File, u64, u64) -> bool) -> bool {
-        let position = self.source.as_ref().zip(bytes);
-        position.is_some_and(|(source, (from, to))| look(source, from, to))
+    /// Returns `true` if bytes of the file are missing between two byte positions, according to `check`.
+    fn has_missing_bytes(&self, bytes: Option<(u64, u64)>, check: fn(&File, u64, u64) -> bool) -> bool {
+        let evidence = self.source.as_ref().zip(bytes);
+        evidence.is_some_and(|(source, (from, to))| check(source, from, to))
     }
 
-    /// Counts a hole at a discontinuity of the clock.
-    fn jump(&mut self, jump: Option<Jump>, packet: &Packet) {
-        let time = packet.dts().or_else(|| packet.pts());
-        let at_us = time
+    /// Counts a hole at a discontinuity.
+    fn add_discontinuity(&mut self, step: Option<ForwardStep>, packet: &Packet) {
+        let timestamp = packet.dts().or_else(|| packet.pts());
+        let at_us = timestamp
             .zip(self.base(packet.stream()))
-            .map(|(time, base)| to_us(time, base));
-        if let Some((jump, at_us)) = jump.zip(at_us.filter(|us| self.span_us.contains(us))) {
-            self.found.all.add(jump.length_us, at_us);
+            .map(|(timestamp, base)| to_us(timestamp, base));
+        if let Some((step, at_us)) = step.zip(at_us.filter(|us| self.span_us.contains(us))) {
+            self.found.all.add(step.length_us, at_us);
         }
     }
 
-    /// Length and position of the part of a gap that lies in the span.
-    fn within(&self, gap: &Gap) -> Option<(i64, i64)> {
+    /// Length and position of the part of a gap that lies in the watched time range.
+    fn clip(&self, gap: &Gap) -> Option<(i64, i64)> {
         let from_us = gap.from_us.max(self.span_us.start);
         let length_us = gap.until_us.min(self.span_us.end).saturating_sub(from_us);
-        (length_us >= TOUCHED_US).then_some((length_us, from_us))
+        (length_us >= MIN_PART_US).then_some((length_us, from_us))
     }
 }
 
-/// Formats whose packets carry no timestamps, so that they show no gap.
-const TIMELESS: [&str; 4] = ["avi", "mp3", "aac", "wav"];
+/// Containers without timestamps: FFmpeg counts packets instead, so there are no gaps.
+const WITHOUT_TIMESTAMPS: [&str; 4] = ["avi", "mp3", "aac", "wav"];
 
-/// The streams to watch: those that outputs use, and beside them the best video or audio stream as a witness, unless the format has no
-/// timestamps or an index lists its packets already.
-pub(crate) fn watched(input: &Input, (video, audio): (Option<usize>, Option<usize>)) -> [Option<usize>; 2] {
-    let tells = !TIMELESS.contains(&input.format().name());
+/// Selects the streams to watch, video and audio: those that outputs use. If they use only one kind, the best stream of
+/// the other kind is watched for evidence, unless the container has no timestamps or an index lists its packets.
+pub(crate) fn watched_streams(input: &Input, video: Option<usize>, audio: Option<usize>) -> [Option<usize>; 2] {
+    let has_timestamps = !WITHOUT_TIMESTAMPS.contains(&input.format().name());
     let best = |kind: Type| {
-        let stream = input.streams().best(kind).filter(|_| tells)?;
+        let stream = input.streams().best(kind).filter(|_| has_timestamps)?;
         let is_cover = stream.disposition().contains(Disposition::ATTACHED_PIC);
         (!is_cover && !is_indexed(input, stream.index())).then(|| stream.index())
     };
     [video.or_else(|| best(Type::Video)), audio.or_else(|| best(Type::Audio))]
 }
 
-/// Returns `true` when an index lists all packets of a stream; a fragmented MP4 has none.
+/// Returns `true` if an index lists all packets of a stream, as in MP4. A fragmented MP4 has no such index.
 fn is_indexed(input: &Input, index: usize) -> bool {
     let frames = input.stream(index).map_or(0, |stream| stream.frames());
     input.format().name().starts_with("mov") && frames > 0

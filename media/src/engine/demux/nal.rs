@@ -1,19 +1,20 @@
-//! The units of H.264 and HEVC in packets: those of MP4 and Matroska follow their lengths in four bytes, others start codes.
+//! NAL units of H.264 and HEVC in packets. MP4 and Matroska put the length of each unit in four bytes before it;
+//! MPEG-TS and AVI use start codes (Annex B).
 
-/// NAL units of a packet looked at for the slice: a few of parameters and messages stand before it.
+/// Maximum number of NAL units of a packet to read before the first slice: parameter sets, SEI messages, delimiters.
 const MAX_UNITS: u32 = 32;
 
-/// Whether the first slice of a packet, whose NAL units follow their lengths in four bytes, forgets what was before.
-/// `slice` tells from the first byte of a unit; it is `None` for units of another kind.
-pub(crate) fn begins_closed(packet: &[u8], slice: fn(u8) -> Option<bool>) -> bool {
+/// Returns `true` if the first slice of a packet with length prefixes is of an IDR frame, so that no later frame refers
+/// to one before it. `is_idr_slice` is [`is_h264_idr_slice`] or [`is_hevc_idr_slice`].
+pub(crate) fn starts_with_idr(packet: &[u8], is_idr_slice: fn(u8) -> Option<bool>) -> bool {
     let mut rest = packet;
     for _ in 0..MAX_UNITS {
         let Some((length, units)) = rest.split_first_chunk::<4>() else {
             return false;
         };
-        let Some(kind) = units.first() else { return false };
-        if let Some(closed) = slice(*kind) {
-            return closed;
+        let Some(header) = units.first() else { return false };
+        if let Some(is_idr) = is_idr_slice(*header) {
+            return is_idr;
         }
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
         let Some(next) = units.get(length..) else { return false };
@@ -22,34 +23,35 @@ pub(crate) fn begins_closed(packet: &[u8], slice: fn(u8) -> Option<bool>) -> boo
     false
 }
 
-/// Whether the NAL units of a packet fill it and none begins with a bit that is forbidden. Garbage rarely does.
-pub(crate) fn is_whole(packet: &[u8]) -> bool {
+/// Returns `true` if the NAL units of a packet with length prefixes fill it exactly, and the `forbidden_zero_bit` of
+/// each is 0. Random bytes rarely pass.
+pub(crate) fn is_well_formed(packet: &[u8]) -> bool {
     let mut rest = packet;
     while let Some((length, units)) = rest.split_first_chunk::<4>() {
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
         match units.get(length..) {
-            Some(next) if units.first().is_some_and(|kind| length > 0 && kind & 0x80 == 0) => rest = next,
+            Some(next) if units.first().is_some_and(|header| length > 0 && header & 0x80 == 0) => rest = next,
             _ => return false,
         }
     }
     rest.is_empty()
 }
 
-/// Gives the units of a packet.
-pub(crate) fn each<'a>(packet: &'a [u8], mut give: impl FnMut(&'a [u8])) {
+/// Calls `visit` for each NAL unit of a packet with length prefixes.
+pub(crate) fn for_each_unit<'a>(packet: &'a [u8], mut visit: impl FnMut(&'a [u8])) {
     let mut rest = packet;
     while let Some((length, units)) = rest.split_first_chunk::<4>() {
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
         let Some((unit, next)) = units.split_at_checked(length) else {
             return;
         };
-        give(unit);
+        visit(unit);
         rest = next;
     }
 }
 
-/// The parameter sets of H.264 in the record of a container (ISO/IEC 14496-15, 5.3.3.1).
-pub(crate) fn sets_of_avcc(record: &[u8]) -> Option<Vec<&[u8]>> {
+/// Parameter sets of H.264 in an `avcC` record (ISO/IEC 14496-15 §5.3.3.1).
+pub(crate) fn avcc_parameter_sets(record: &[u8]) -> Option<Vec<&[u8]>> {
     let mut sets = Vec::new();
     let (count, mut rest) = record.get(5..)?.split_first()?;
     for _ in 0..count & 0x1f {
@@ -62,8 +64,8 @@ pub(crate) fn sets_of_avcc(record: &[u8]) -> Option<Vec<&[u8]>> {
     Some(sets)
 }
 
-/// The parameter sets of HEVC in the record of a container (ISO/IEC 14496-15, 8.3.3.1).
-pub(crate) fn sets_of_hvcc(record: &[u8]) -> Option<Vec<&[u8]>> {
+/// Parameter sets of HEVC in an `hvcC` record (ISO/IEC 14496-15 §8.3.3.1).
+pub(crate) fn hvcc_parameter_sets(record: &[u8]) -> Option<Vec<&[u8]>> {
     let mut sets = Vec::new();
     let (arrays, mut rest) = record.get(22..)?.split_first()?;
     for _ in 0..*arrays {
@@ -76,83 +78,86 @@ pub(crate) fn sets_of_hvcc(record: &[u8]) -> Option<Vec<&[u8]>> {
     Some(sets)
 }
 
-/// Takes a unit after its length in two bytes.
-fn read_set<'a>(from: &'a [u8], sets: &mut Vec<&'a [u8]>) -> Option<&'a [u8]> {
-    let (length, rest) = from.split_first_chunk::<2>()?;
+/// Reads a parameter set with a two-byte length prefix, and returns the bytes after it.
+fn read_set<'a>(bytes: &'a [u8], sets: &mut Vec<&'a [u8]>) -> Option<&'a [u8]> {
+    let (length, rest) = bytes.split_first_chunk::<2>()?;
     let (unit, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
     sets.push(unit);
     Some(rest)
 }
 
-/// H.264: an IDR picture is closed, any other slice is not.
-pub(crate) const fn h264_slice(byte: u8) -> Option<bool> {
-    match byte & 0x1f {
+/// Returns whether a NAL unit of H.264 with this first byte is a slice of an IDR frame (`nal_unit_type` 5); `None` if
+/// it is not a slice.
+pub(crate) const fn is_h264_idr_slice(header: u8) -> Option<bool> {
+    match header & 0x1f {
         5 => Some(true),
         1..=4 => Some(false),
         _ => None,
     }
 }
 
-/// HEVC: an IDR picture is closed; CRA, BLA and all other slices are not.
-pub(crate) const fn hevc_slice(byte: u8) -> Option<bool> {
-    match (byte >> 1) & 0x3f {
+/// Returns whether a NAL unit of HEVC with this first byte is a slice of an IDR frame (`nal_unit_type` 19 and 20);
+/// `None` if it is not a slice. After CRA and BLA frames, leading frames may refer to earlier ones.
+pub(crate) const fn is_hevc_idr_slice(header: u8) -> Option<bool> {
+    match (header >> 1) & 0x3f {
         19 | 20 => Some(true),
         0..=31 => Some(false),
         _ => None,
     }
 }
 
-/// How units follow each other in a packet.
+/// Separation of the NAL units in a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Framing {
-    /// Each after its length in four bytes, as in MP4 and Matroska.
+pub(crate) enum NalFraming {
+    /// Length prefixes of four bytes, as in MP4 and Matroska.
     Lengths,
-    /// Each after a start code, as in transport streams and AVI.
+    /// Start codes, as in MPEG-TS and AVI.
     StartCodes,
 }
 
-/// How many pictures after this one the stream is whole again, when a decoder begins with it: a picture from which pictures
-/// are refreshed bit by bit says so in a message (recovery point SEI, ITU-T H.264 §D.2.8, H.265 §D.2.8). 0 where none does.
-pub(crate) fn recovery_frames(packet: &[u8], framing: Framing, hevc: bool) -> u32 {
+/// Returns the number of frames after this one until decoding is correct, if it starts here. Streams with gradual intra
+/// refresh have a recovery point SEI message instead of an IDR frame (ITU-T H.264 §D.2.8, H.265 §D.3.8). 0 without such
+/// a message.
+pub(crate) fn recovery_frames(packet: &[u8], framing: NalFraming, hevc: bool) -> u32 {
     let mut frames = 0;
-    for_each_unit(packet, framing, |unit| {
-        let Some(kind) = unit.first() else { return true };
-        let (slice, message, head) = if hevc {
-            (hevc_slice(*kind), (kind >> 1) & 0x3f == 39, 2)
+    visit_units(packet, framing, |unit| {
+        let Some(first) = unit.first() else { return true };
+        let (slice, is_sei, header_bytes) = if hevc {
+            (is_hevc_idr_slice(*first), (first >> 1) & 0x3f == 39, 2)
         } else {
-            (h264_slice(*kind), kind & 0x1f == 6, 1)
+            (is_h264_idr_slice(*first), first & 0x1f == 6, 1)
         };
-        if message {
-            let body = without_guards(unit.get(head..).unwrap_or_default());
-            frames = frames.max(recovery_of(&body, hevc).unwrap_or(0));
+        if is_sei {
+            let payload = remove_emulation_prevention(unit.get(header_bytes..).unwrap_or_default());
+            frames = frames.max(recovery_point(&payload, hevc).unwrap_or(0));
         }
         slice.is_none()
     });
     frames
 }
 
-/// Gives the units of a packet, until one is enough.
-fn for_each_unit(packet: &[u8], framing: Framing, mut give: impl FnMut(&[u8]) -> bool) {
+/// Calls `visit` for each NAL unit of a packet, until it returns `false`.
+fn visit_units(packet: &[u8], framing: NalFraming, mut visit: impl FnMut(&[u8]) -> bool) {
     let mut rest = packet;
     for _ in 0..MAX_UNITS {
         let (unit, next) = match framing {
-            Framing::Lengths => {
+            NalFraming::Lengths => {
                 let Some((length, units)) = rest.split_first_chunk::<4>() else {
                     return;
                 };
                 let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
                 (units.get(..length).unwrap_or(units), units.get(length..))
             }
-            Framing::StartCodes => {
-                let code = |bytes: &[u8]| bytes.windows(3).position(|window| window == [0, 0, 1]);
-                let Some(unit) = code(rest).and_then(|at| rest.get(at + 3..)) else {
+            NalFraming::StartCodes => {
+                let find_start_code = |bytes: &[u8]| bytes.windows(3).position(|window| window == [0, 0, 1]);
+                let Some(unit) = find_start_code(rest).and_then(|offset| rest.get(offset + 3..)) else {
                     return;
                 };
-                let end = code(unit).unwrap_or(unit.len());
+                let end = find_start_code(unit).unwrap_or(unit.len());
                 (unit.get(..end).unwrap_or_default(), unit.get(end..))
             }
         };
-        if !give(unit) {
+        if !visit(unit) {
             return;
         }
         let Some(next) = next.filter(|next| !next.is_empty()) else {
@@ -162,30 +167,31 @@ fn for_each_unit(packet: &[u8], framing: Framing, mut give: impl FnMut(&[u8]) ->
     }
 }
 
-/// Most bytes of messages looked at in one unit.
-const MAX_MESSAGES: usize = 1_024;
+/// Maximum number of bytes of an SEI unit to read.
+const MAX_SEI_BYTES: usize = 1_024;
 
-/// A unit without the bytes that keep start codes out of it (H.264 §7.4.1).
-fn without_guards(unit: &[u8]) -> Vec<u8> {
+/// Removes emulation prevention bytes (H.264 §7.4.1), up to [`MAX_SEI_BYTES`].
+fn remove_emulation_prevention(unit: &[u8]) -> Vec<u8> {
     let mut zeros = 0;
-    let plain = unit.iter().take(MAX_MESSAGES).filter(|byte| {
-        let guard = zeros >= 2 && **byte == 3;
+    let payload = unit.iter().take(MAX_SEI_BYTES).filter(|byte| {
+        let is_emulation_prevention = zeros >= 2 && **byte == 3;
         zeros = if **byte == 0 { zeros + 1 } else { 0 };
-        !guard
+        !is_emulation_prevention
     });
-    plain.copied().collect()
+    payload.copied().collect()
 }
 
-/// What the message about recovery says, among the messages of a unit.
-fn recovery_of(body: &[u8], hevc: bool) -> Option<u32> {
+/// Frame count of the recovery point message among the SEI messages of a unit, if there is one.
+fn recovery_point(payload: &[u8], hevc: bool) -> Option<u32> {
     const RECOVERY_POINT: usize = 6;
-    let mut rest = body;
+    let mut rest = payload;
     loop {
-        let (kind, after) = message_number(rest)?;
-        let (length, after) = message_number(after)?;
-        if kind == RECOVERY_POINT {
-            let number = exp_golomb(after)?;
-            // HEVC counts in both directions (se(v)); backwards means at once.
+        let (payload_type, after) = read_sei_number(rest)?;
+        let (length, after) = read_sei_number(after)?;
+        if payload_type == RECOVERY_POINT {
+            let number = read_exp_golomb(after)?;
+            // `recovery_frame_cnt` of H.264 is unsigned. `recovery_poc_cnt` of HEVC is signed, with odd codes for
+            // positive values; a negative one means that this frame is correct already.
             return Some(match hevc {
                 false => number,
                 true if number % 2 == 1 => number.div_ceil(2),
@@ -196,16 +202,16 @@ fn recovery_of(body: &[u8], hevc: bool) -> Option<u32> {
     }
 }
 
-/// A number as messages have it: bytes that add up until one is not 255.
-fn message_number(bytes: &[u8]) -> Option<(usize, &[u8])> {
+/// Reads the type or size of an SEI message (H.264 §7.3.2.3.1): a sum of bytes, of which the last is not 255.
+fn read_sei_number(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let full = bytes.iter().take_while(|byte| **byte == 255).count();
     let last = *bytes.get(full)?;
     Some((full * 255 + usize::from(last), bytes.get(full + 1..)?))
 }
 
-/// An unsigned number in Exp-Golomb code (H.264 §9.1).
-fn exp_golomb(bytes: &[u8]) -> Option<u32> {
-    let bit = |at: usize| Some(u32::from(bytes.get(at / 8)? >> (7 - at % 8) & 1));
+/// Reads an unsigned Exp-Golomb code, ue(v) (H.264 §9.1), of at most 24 leading zero bits.
+fn read_exp_golomb(bytes: &[u8]) -> Option<u32> {
+    let bit = |index: usize| Some(u32::from(bytes.get(index / 8)? >> (7 - index % 8) & 1));
     let mut zeros = 0;
     while bit(zeros)? == 0 {
         zeros += 1;
@@ -214,8 +220,8 @@ fn exp_golomb(bytes: &[u8]) -> Option<u32> {
         }
     }
     let mut value = 1;
-    for at in zeros + 1..=2 * zeros {
-        value = value << 1 | bit(at)?;
+    for index in zeros + 1..=2 * zeros {
+        value = value << 1 | bit(index)?;
     }
     Some(value - 1)
 }
@@ -225,34 +231,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_group_is_closed_when_its_first_slice_is_an_idr() {
-        let packet = |kinds: &[u8]| -> Vec<u8> {
-            let units = kinds.iter().flat_map(|kind| [0, 0, 0, 2, *kind, 0]);
+    fn a_packet_starts_with_an_idr_frame_if_its_first_slice_is_one() {
+        let packet = |headers: &[u8]| -> Vec<u8> {
+            let units = headers.iter().flat_map(|header| [0, 0, 0, 2, *header, 0]);
             units.collect()
         };
-        for (kinds, closed) in [
+        for (headers, is_idr) in [
             (&[9, 7, 8, 6, 0x65][..], true),
             (&[0x65], true),
             (&[9, 6, 0x41], false),
             (&[9, 6], false),
             (&[], false),
         ] {
-            assert_eq!(begins_closed(&packet(kinds), h264_slice), closed, "{kinds:?}");
+            assert_eq!(
+                starts_with_idr(&packet(headers), is_h264_idr_slice),
+                is_idr,
+                "{headers:?}"
+            );
         }
-        for (kind, closed) in [(19 << 1, true), (20 << 1, true), (21 << 1, false), (1 << 1, false)] {
-            assert_eq!(begins_closed(&packet(&[32 << 1, kind]), hevc_slice), closed, "{kind}");
+        for (header, is_idr) in [(19 << 1, true), (20 << 1, true), (21 << 1, false), (1 << 1, false)] {
+            assert_eq!(
+                starts_with_idr(&packet(&[32 << 1, header]), is_hevc_idr_slice),
+                is_idr,
+                "{header}"
+            );
         }
-        assert!(!begins_closed(&[255, 255, 255, 255, 9], h264_slice));
+        assert!(!starts_with_idr(&[255, 255, 255, 255, 9], is_h264_idr_slice));
     }
 
     #[test]
-    fn a_recovery_point_tells_how_many_frames_later_the_stream_is_whole() {
-        // Type 6, one byte, `00101` + stop: ue(v) 4.
+    fn a_recovery_point_message_has_the_number_of_frames_until_decoding_is_correct() {
+        // Payload type 6, one byte, `00101` and the stop bit: ue(v) 4.
         let h264 = [0, 0, 0, 4, 6, 6, 1, 0b0010_1100, 0, 0, 0, 2, 0x41, 0];
-        assert_eq!(recovery_frames(&h264, Framing::Lengths, false), 4);
-        let coded = [0, 0, 0, 1, 6, 6, 1, 0b0010_1100, 0, 0, 1, 0x41, 0];
-        assert_eq!(recovery_frames(&coded, Framing::StartCodes, false), 4);
-        // Another message before it, and `00111`: se(v) +3.
+        assert_eq!(recovery_frames(&h264, NalFraming::Lengths, false), 4);
+        let annex_b = [0, 0, 0, 1, 6, 6, 1, 0b0010_1100, 0, 0, 1, 0x41, 0];
+        assert_eq!(recovery_frames(&annex_b, NalFraming::StartCodes, false), 4);
+        // A message of another type before it, and `00110`: se(v) +3.
         let hevc = [
             0,
             0,
@@ -273,21 +287,21 @@ mod tests {
             1 << 1,
             1,
         ];
-        assert_eq!(recovery_frames(&hevc, Framing::Lengths, true), 3);
-        assert_eq!(recovery_frames(&[0, 0, 0, 2, 0x65, 0], Framing::Lengths, false), 0);
-        assert_eq!(recovery_frames(&[255; 40], Framing::Lengths, false), 0);
-        assert_eq!(recovery_frames(&[6, 255, 255], Framing::StartCodes, false), 0);
+        assert_eq!(recovery_frames(&hevc, NalFraming::Lengths, true), 3);
+        assert_eq!(recovery_frames(&[0, 0, 0, 2, 0x65, 0], NalFraming::Lengths, false), 0);
+        assert_eq!(recovery_frames(&[255; 40], NalFraming::Lengths, false), 0);
+        assert_eq!(recovery_frames(&[6, 255, 255], NalFraming::StartCodes, false), 0);
     }
 
     #[test]
-    fn units_that_do_not_fill_their_packet_are_damaged() {
-        for (packet, whole) in [
+    fn nal_units_that_do_not_fill_their_packet_are_damaged() {
+        for (packet, well_formed) in [
             (&[0, 0, 0, 2, 9, 0, 0, 0, 0, 1, 0x65][..], true),
             (&[0, 0, 0, 2, 9, 0, 0, 0, 0, 2, 0x65], false),
             (&[0, 0, 0, 1, 0x80], false),
             (&[0, 0, 0, 1, 9, 7], false),
         ] {
-            assert_eq!(is_whole(packet), whole, "{packet:?}");
+            assert_eq!(is_well_formed(packet), well_formed, "{packet:?}");
         }
     }
 }

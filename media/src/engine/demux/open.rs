@@ -1,15 +1,22 @@
-//! Opens sources and outputs: allowed demuxers and decoders, bounds on what headers ask for, and how the open file is read.
+//! Opens sources and outputs with allow-lists of demuxers and decoders, and checks headers against limits.
+//!
+//! Untrusted files reach only the demuxers and decoders listed here, and no demuxer opens a second file or a URL.
+//! FFmpeg reads an open file through [`Cursor`]. Headers are checked after `avformat_open_input`, before any decoder is
+//! opened. When FFmpeg fails, the signature of the file decides the error: a known container is damaged, other files
+//! are no media.
 
 use crate::engine::cancel::Cancel;
 use crate::engine::demux::byte_ranges::ByteRangeReader;
 use crate::engine::demux::container::has_alpha_layer;
-use crate::engine::demux::transport_stream::{self, LOOKED_THROUGH};
+use crate::engine::demux::transport_stream::{self, SEARCHED_BYTES};
 use crate::engine::demux::{matroska, mp4};
 use crate::engine::error;
 use crate::engine::ffi::open;
 use crate::engine::ffi::parameters::{self, MediaType};
+use domain::limits::{self, StreamCounts};
+use domain::probe::Size;
 use domain::signature::{self, Motion};
-use domain::{Code, Failure, FailureKind, limits, transport};
+use domain::{Code, Failure, FailureKind, transport};
 use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::format::stream::{Disposition, Stream};
 use ffmpeg_next::{Codec, Dictionary, Error};
@@ -17,13 +24,13 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 
-/// Demuxers a source may need, by FFmpeg's names. None of them opens a second file.
+/// Demuxers allowed for sources, by FFmpeg's names. None of them opens a second file.
 const CONTAINERS: &str = "mov,matroska,mpegts,avi,flv,ogg,wav,mp3,mpeg,asf,aac,flac,gif,apng,mxf,dv";
 
-/// Demuxers that an output of ours may need besides.
+/// Demuxers allowed for outputs of the engine.
 const OUTPUT_CONTAINERS: &str = "mov,matroska,ogg,mp3,gif,jpeg_pipe,png_pipe,webp_pipe";
 
-/// Decoders of pictures and sound that may touch a source, or an output of ours, by FFmpeg's names.
+/// Video and audio decoders allowed for sources and outputs, by FFmpeg's names.
 const DECODERS: &str = "h264,hevc,vp8,vp9,libdav1d,mpeg1video,mpeg2video,mpeg4,msmpeg4v1,msmpeg4v2,msmpeg4,wmv1,wmv2,\
     wmv3,vc1,h263,h263p,h263i,flv,vp6,vp6f,vp6a,mjpeg,libvpx,libvpx-vp9,prores,dnxhd,dvvideo,theora,png,gif,webp,\
     apng,ffv1,cfhd,qtrle,huffyuv,ffvhuff,utvideo,magicyuv,v210,rawvideo,\
@@ -31,108 +38,111 @@ const DECODERS: &str = "h264,hevc,vp8,vp9,libdav1d,mpeg1video,mpeg2video,mpeg4,m
     pcm_alaw,pcm_mulaw,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,\
     pcm_f64le,pcm_f64be,pcm_bluray,pcm_dvd,aac_latm,dca,truehd,mlp,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,adpcm_swf,adpcm_yamaha,nellymoser,speex";
 
-/// Bytes asked from the file at once.
+/// Size of FFmpeg's read buffer in bytes.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Packets that fill the 2,048 bytes of FFmpeg's first look at a file.
-const STUFFING: usize = 12;
+/// Number of null packets that fill the first 2,048 bytes, which FFmpeg probes first (`PROBE_BUF_MIN`).
+const NULL_PACKETS: usize = 12;
 
-/// Most streams that FFmpeg opens: far more than are accepted, so that they can be counted. At one more it gives up, with the
-/// error that also stands for a lack of memory.
-const OPENED_STREAMS: usize = 10_000;
+/// Maximum number of streams that FFmpeg opens (`max_streams`). Far above the accepted number, so that the streams can
+/// be counted for the error. With one more, FFmpeg fails with `ENOMEM`, which could also be a real lack of memory.
+const MAX_OPENED_STREAMS: usize = 10_000;
 
-/// Most streams that are counted where FFmpeg gave up.
-const COUNTED_STREAMS: usize = 100_000;
+/// Maximum number of tracks that are counted after FFmpeg has failed.
+const MAX_COUNTED_STREAMS: usize = 100_000;
 
-/// Bytes looked at to find out what a file is.
+/// Number of bytes at the start of a file in which signatures are searched.
 const HEAD_BYTES: usize = 4 << 10;
 
-/// A cursor of its own over a file that others may read too; it never moves the file's offset.
+/// A read cursor over a file. It uses `pread`, so that several cursors can share the descriptor of an open file.
 struct Cursor {
     file: File,
-    start: Start,
-    /// Counted from there.
-    at: u64,
+    prefix: Prefix,
+    /// Position in the prefix followed by the file without the skipped bytes.
+    position: u64,
 }
 
-/// Where a file begins for whoever reads it.
+/// Bytes that are read before a file, and bytes that are skipped at its start.
 #[derive(Default)]
-struct Start {
-    /// Bytes of the file that are left out.
-    at: u64,
-    /// Bytes that stand before the others.
-    before: Vec<u8>,
+struct Prefix {
+    /// Number of skipped bytes of the file.
+    skipped: u64,
+    /// Bytes that are read before those of the file.
+    bytes: Vec<u8>,
 }
 
-impl Start {
-    /// How a file with these first bytes is read. A transport stream begins with its first whole packet, and stuffing
-    /// before it, so many that FFmpeg's first look at a file sees nothing else: without its tables, which may come later, it
-    /// would be taken for what its packets carry.
+impl Prefix {
+    /// Returns the prefix for a file with these first bytes; empty unless it is a transport stream.
+    ///
+    /// A transport stream is read from its first whole packet. Null packets before it fill FFmpeg's first probe buffer:
+    /// without tables there, which may come later, FFmpeg would detect the format of the payload instead. The tables,
+    /// and the start of the first frame if it was cut off, follow ([`transport_stream::missing_packets`]).
     fn of(file: &File, head: &[u8]) -> Self {
-        match transport::first_packet(head).filter(|_| !has_a_signature(head)) {
+        match transport::first_packet(head).filter(|_| !has_signature(head)) {
             Some((offset, layout)) => {
-                let at = u64::try_from(offset).unwrap_or(0);
-                let mut bytes = vec![0; LOOKED_THROUGH];
-                let count = file.read_at(&mut bytes, at).unwrap_or(0);
-                let mut before = layout.stuffing(STUFFING);
-                before.extend(transport_stream::missing(
-                    bytes.get(..count).unwrap_or_default(),
+                let skipped = u64::try_from(offset).unwrap_or(0);
+                let mut start = vec![0; SEARCHED_BYTES];
+                let count = file.read_at(&mut start, skipped).unwrap_or(0);
+                let mut bytes = layout.stuffing(NULL_PACKETS);
+                bytes.extend(transport_stream::missing_packets(
+                    start.get(..count).unwrap_or_default(),
                     layout,
                 ));
-                Self { at, before }
+                Self { skipped, bytes }
             }
             None => Self::default(),
         }
     }
 
-    /// The place in the file of a place behind the bytes that stand before it.
-    fn place(&self, at: u64) -> u64 {
-        let before = u64::try_from(self.before.len()).unwrap_or(0);
-        at.saturating_sub(before).saturating_add(self.at)
+    /// Converts a position of the cursor, behind the prefix, to an offset in the file.
+    fn file_offset(&self, position: u64) -> u64 {
+        let length = u64::try_from(self.bytes.len()).unwrap_or(0);
+        position.saturating_sub(length).saturating_add(self.skipped)
     }
 }
 
 impl Read for Cursor {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let before = usize::try_from(self.at).ok().and_then(|at| self.start.before.get(at..));
-        let count = match before.filter(|before| !before.is_empty()) {
-            Some(mut before) => before.read(buffer)?,
-            None => self.file.read_at(buffer, self.start.place(self.at))?,
+        let position = usize::try_from(self.position).ok();
+        let prefix = position.and_then(|position| self.prefix.bytes.get(position..));
+        let count = match prefix.filter(|prefix| !prefix.is_empty()) {
+            Some(mut prefix) => prefix.read(buffer)?,
+            None => self.file.read_at(buffer, self.prefix.file_offset(self.position))?,
         };
-        self.at += count as u64;
+        self.position += count as u64;
         Ok(count)
     }
 }
 
 impl Seek for Cursor {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let base = match to {
-            SeekFrom::Start(at) => {
-                self.at = at;
-                return Ok(at);
-            }
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-            SeekFrom::End(by) => {
-                let length = self.file.metadata()?.len().saturating_sub(self.start.at);
-                let before = u64::try_from(self.start.before.len()).unwrap_or(0);
-                length.saturating_add(before).checked_add_signed(by)
+        let position = match to {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+            SeekFrom::End(offset) => {
+                let length = self.file.metadata()?.len().saturating_sub(self.prefix.skipped);
+                let prefix = u64::try_from(self.prefix.bytes.len()).unwrap_or(0);
+                length.saturating_add(prefix).checked_add_signed(offset)
             }
         };
-        self.at = base.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.at)
+        self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.position)
     }
 }
 
-/// Opens a source with the allowed demuxers and reads its headers.
+/// Opens a source with the allowed demuxers, and reads its headers and first packets.
 ///
 /// # Errors
-/// [`Code::NotMedia`] when it is none of the containers, [`Code::SourceDamaged`] when it is one and cannot be read,
-/// [`Code::CodecUnsupported`] when it is an animated WebP, of which FFmpeg 5.1 decodes nothing.
+/// - [`Code::NotMedia`] if it is not a supported container
+/// - [`Code::SourceDamaged`] if it is one and cannot be read, or has no streams
+/// - [`Code::CodecUnsupported`] for animated WebP, which FFmpeg 5.1 cannot decode
+/// - [`Code::TooManyStreams`], [`Code::PictureTooLarge`]
+/// - [`Code::Unavailable`] if the work is canceled
 pub(crate) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failure> {
     let mut head = [0; HEAD_BYTES];
     let count = source.read_at(&mut head, 0).unwrap_or(0);
     let head = head.get(..count).unwrap_or_default();
-    let opened = open(source, Start::of(source, head), CONTAINERS, cancel).and_then(|mut input| {
+    let opened = open(source, Prefix::of(source, head), CONTAINERS, cancel).and_then(|mut input| {
         if let Err(failure) = check_streams(&input) {
             return Ok(Err(failure));
         }
@@ -144,107 +154,118 @@ pub(crate) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failu
         Ok(checked) => checked,
         Err(error) => {
             cancel.check()?;
-            check_tracks(source)?;
-            Err(not_opened(head, error))
+            check_track_count(source)?;
+            Err(open_failure(head, error))
         }
     }
 }
 
-/// Why a source with these first bytes was not opened.
-fn not_opened(head: &[u8], error: Error) -> Failure {
-    // The demuxer refuses sides whose product is beyond its arithmetic.
-    let size = signature::png_size(head).unwrap_or_default();
-    if let Err(too_large) = limits::bound_picture(size, limits::MOST_PIXELS) {
+/// The failure of a source with these first bytes that FFmpeg did not open.
+fn open_failure(head: &[u8], error: Error) -> Failure {
+    // The PNG demuxer fails if width times height overflows; the limit is the reason to report.
+    let (width_px, height_px) = signature::png_size(head).unwrap_or_default();
+    if let Err(too_large) = limits::check_frame_size(Size { width_px, height_px }, limits::MOST_PIXELS) {
         return too_large;
     }
     if signature::webp(head) == Some(Motion::Animated) {
         let detail = "animated WebP; accepted: the same as GIF, APNG or a video";
         return Failure::new(FailureKind::Unsupported, Code::CodecUnsupported, detail);
     }
-    // Even "out of memory" is damage here: a header that asks for more than there is.
+    // `ENOMEM` is damage as well here: a header with sizes beyond the memory limit.
     if starts_like_media(head) {
-        let detail = format!("the index or the headers: {}", error::words(error));
+        let detail = format!("index or headers: {}", error::describe(error));
         Failure::input(Code::SourceDamaged, detail)
     } else {
-        Failure::input(Code::NotMedia, "no container that we open")
+        Failure::input(Code::NotMedia, "not a supported container")
     }
 }
 
-/// Opens a file that we made.
+/// Opens an output of the engine for verification.
 ///
 /// # Errors
-/// FFmpeg's own.
+/// The error of FFmpeg.
 pub(crate) fn open_output(file: &File, cancel: &Cancel) -> Result<Input, Error> {
-    let mut input = open(file, Start::default(), OUTPUT_CONTAINERS, cancel)?;
+    let mut input = open(file, Prefix::default(), OUTPUT_CONTAINERS, cancel)?;
     open::find_stream_info(&mut input, &[])?;
     Ok(input)
 }
 
-/// Opens a rendition of ours that is read as one file.
+/// Opens the concatenated segments of a rendition for verification.
 ///
 /// # Errors
-/// FFmpeg's own.
-pub(crate) fn open_rendition(joined: ByteRangeReader, cancel: &Cancel) -> Result<Input, Error> {
-    let mut input = open_stream(joined, "mov", cancel)?;
+/// The error of FFmpeg.
+pub(crate) fn open_rendition(segments: ByteRangeReader, cancel: &Cancel) -> Result<Input, Error> {
+    let mut input = open_stream(segments, "mov", cancel)?;
     open::find_stream_info(&mut input, &[])?;
     Ok(input)
 }
 
-/// Refuses a file that FFmpeg did not open because it has more streams than that opens.
-fn check_tracks(source: &File) -> Result<(), Failure> {
+/// Refuses a file that FFmpeg did not open because it has more than [`MAX_OPENED_STREAMS`].
+fn check_track_count(source: &File) -> Result<(), Failure> {
     let counted =
-        mp4::count_tracks(source, COUNTED_STREAMS).or_else(|_| matroska::count_tracks(source, COUNTED_STREAMS));
+        mp4::count_tracks(source, MAX_COUNTED_STREAMS).or_else(|_| matroska::count_tracks(source, MAX_COUNTED_STREAMS));
     match counted {
-        Ok(count) if count > OPENED_STREAMS => limits::bound_streams((0, limits::MOST_STREAMS), count),
+        Ok(others) if others > MAX_OPENED_STREAMS => StreamCounts { media: 0, others }.check(limits::MOST_STREAMS),
         _ => Ok(()),
     }
 }
 
-/// Bounds the streams, and the pictures whose size the container tells, before anything of them is decoded.
+/// Checks the number of streams, and frame sizes as far as headers contain them. Called before anything is decoded.
 fn check_streams(input: &Input) -> Result<(), Failure> {
     for stream in input.streams() {
         let facts = parameters::codec_facts(&stream.parameters());
-        limits::bound_picture((facts.width_px, facts.height_px), limits::MOST_PIXELS)?;
+        let size = Size {
+            width_px: facts.width_px,
+            height_px: facts.height_px,
+        };
+        limits::check_frame_size(size, limits::MOST_PIXELS)?;
     }
-    let of_media = |stream: &Stream<'_>| {
+    let is_media = |stream: &Stream<'_>| {
         let kind = parameters::codec_facts(&stream.parameters()).kind;
-        let cover = stream.disposition().contains(Disposition::ATTACHED_PIC);
-        matches!(kind, MediaType::Video | MediaType::Audio) && !cover
+        let is_cover = stream.disposition().contains(Disposition::ATTACHED_PIC);
+        matches!(kind, MediaType::Video | MediaType::Audio) && !is_cover
     };
-    let media = input.streams().filter(of_media).count();
-    limits::bound_streams((media, limits::MOST_STREAMS), input.streams().count() - media)
+    let media = input.streams().filter(is_media).count();
+    let others = input.streams().count() - media;
+    StreamCounts { media, others }.check(limits::MOST_STREAMS)
 }
 
-fn open(file: &File, start: Start, containers: &str, cancel: &Cancel) -> Result<Input, Error> {
+fn open(file: &File, prefix: Prefix, containers: &str, cancel: &Cancel) -> Result<Input, Error> {
     let file = file.try_clone().map_err(|error| Error::Other {
         errno: error.raw_os_error().unwrap_or(0),
     })?;
-    open_stream(Cursor { file, start, at: 0 }, containers, cancel)
+    let cursor = Cursor {
+        file,
+        prefix,
+        position: 0,
+    };
+    open_stream(cursor, containers, cancel)
 }
 
-fn open_stream<S: Read + Seek + Send + 'static>(stream: S, containers: &str, cancel: &Cancel) -> Result<Input, Error> {
-    let stream = StreamIo::from_read_seek_with_capacity(stream, READ_BYTES)?;
+fn open_stream<S: Read + Seek + Send + 'static>(bytes: S, containers: &str, cancel: &Cancel) -> Result<Input, Error> {
+    let io = StreamIo::from_read_seek_with_capacity(bytes, READ_BYTES)?;
     let options: Dictionary<'_> = [
         ("format_whitelist", containers),
         ("codec_whitelist", DECODERS),
-        // Nothing is opened by name: not a playlist's entry, not a referenced track.
+        // No file or URL is opened by name: no playlist entries, no external tracks of MP4 (data references).
         ("protocol_whitelist", "none"),
         ("enable_drefs", "0"),
+        // MPEG-TS recordings may begin before the first program map table.
         ("scan_all_pmts", "1"),
-        // A picture of an APNG without a delay is shown for 100 ms, as browsers do and as the demuxer of GIF does by itself.
+        // APNG frames without a delay last 100 ms, as in browsers and in FFmpeg's GIF demuxer.
         ("default_fps", "10"),
-        ("max_streams", &OPENED_STREAMS.to_string()),
+        ("max_streams", &MAX_OPENED_STREAMS.to_string()),
     ]
     .into_iter()
     .collect();
     let cancel = cancel.clone();
-    open::open_headers(stream, options, move || cancel.is_raised())
+    open::open_headers(io, options, move || cancel.is_raised())
 }
 
-/// The decoder of the allow-list for a stream, when there is one.
-pub(crate) fn decoder(stream: &Stream<'_>) -> Option<Codec> {
+/// Decoder for a stream; `None` if FFmpeg has none or it is not on the allow-list.
+pub(crate) fn find_decoder(stream: &Stream<'_>) -> Option<Codec> {
     let codec = match parameters::codec_facts(&stream.parameters()).name {
-        // FFmpeg's own decoders leave alpha out.
+        // FFmpeg's native decoders ignore the alpha layer.
         "vp8" if has_alpha_layer(stream) => ffmpeg_next::decoder::find_by_name("libvpx")?,
         "vp9" if has_alpha_layer(stream) => ffmpeg_next::decoder::find_by_name("libvpx-vp9")?,
         _ => parameters::decoder_for(&stream.parameters())?,
@@ -252,31 +273,35 @@ pub(crate) fn decoder(stream: &Stream<'_>) -> Option<Codec> {
     DECODERS.split(',').any(|name| name == codec.name()).then_some(codec)
 }
 
-/// Whether the first bytes are those of a container we open, so that a failure means damage.
+/// Returns `true` if the first bytes are those of a supported container, so that a failure to open it means damage.
 fn starts_like_media(head: &[u8]) -> bool {
-    has_a_signature(head) || transport::first_packet(head).is_some()
+    has_signature(head) || transport::first_packet(head).is_some()
 }
 
-/// Whether a file begins with the signature of a container.
-fn has_a_signature(head: &[u8]) -> bool {
-    let at = |from: usize, text: &[u8]| head.get(from..from + text.len()) == Some(text);
-    let boxes: [&[u8]; 8] = [b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"pnot", b"styp"];
-    let starts: [&[u8]; 9] = [
+/// Returns `true` if a file begins with the signature of a supported container other than a transport stream.
+fn has_signature(head: &[u8]) -> bool {
+    let has = |offset: usize, text: &[u8]| head.get(offset..offset + text.len()) == Some(text);
+    let mp4_boxes: [&[u8]; 8] = [b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"pnot", b"styp"];
+    let magic_bytes: [&[u8]; 9] = [
+        // EBML: Matroska and WebM.
         &[0x1a, 0x45, 0xdf, 0xa3],
         b"FLV\x01",
         b"OggS",
         b"ID3",
         b"fLaC",
+        // MPEG program stream, MPEG-1 and MPEG-2 video.
         &[0, 0, 1, 0xba],
         &[0, 0, 1, 0xb3],
+        // ASF.
         &[0x30, 0x26, 0xb2, 0x75, 0x8e, 0x66, 0xcf, 0x11],
         b"RF64",
     ];
-    let riff = at(0, b"RIFF") && (at(8, b"AVI ") || at(8, b"WAVE"));
-    let animated = signature::is_gif(head) || signature::png(head) == Some(Motion::Animated);
-    let studio = signature::is_mxf(head) || signature::is_dv(head);
-    let told = boxes.into_iter().any(|name| at(4, name)) || starts.into_iter().any(|magic| at(0, magic));
-    told || riff || animated || studio
+    let is_riff = has(0, b"RIFF") && (has(8, b"AVI ") || has(8, b"WAVE"));
+    let is_animation = signature::is_gif(head) || signature::png(head) == Some(Motion::Animated);
+    let is_intermediate = signature::is_mxf(head) || signature::is_dv(head);
+    let has_magic =
+        mp4_boxes.into_iter().any(|name| has(4, name)) || magic_bytes.into_iter().any(|magic| has(0, magic));
+    has_magic || is_riff || is_animation || is_intermediate
 }
 
 #[cfg(test)]

@@ -1,27 +1,30 @@
-//! What a transport stream lacks that was cut anywhere (ISO/IEC 13818-1): tables come again only after a while, and the packet
-//! that began a picture is gone. FFmpeg passes over all pictures until it has both, which may be the only ones that
-//! everything after them needs.
+//! Repairs the start of a transport stream that was cut at an arbitrary packet (ISO/IEC 13818-1).
+//!
+//! Such a recording may begin before the tables (PAT and PMT), which are repeated at intervals, and in the middle of a
+//! PES packet. FFmpeg drops all video until it has read the tables and then the start of a PES packet. If the only
+//! keyframe is in the dropped part, the rest cannot be decoded. Therefore copies of the tables, and a PES header
+//! without timestamps, are put before the stream.
 
 use domain::transport::Layout;
 
-/// Bytes looked through for the tables; they come at least ten times a second.
-pub(crate) const LOOKED_THROUGH: usize = 1 << 20;
+/// Number of bytes in which the tables are searched. They are repeated at least ten times per second in practice.
+pub(crate) const SEARCHED_BYTES: usize = 1 << 20;
 
-/// A packet without what stands around it.
-const PACKET: usize = 188;
+/// Size of a packet in bytes, without a timestamp before it or a checksum after it.
+const PACKET_BYTES: usize = 188;
 
-/// Types of streams of pictures: MPEG-1, MPEG-2, MPEG-4, H.264, HEVC.
+/// `stream_type` values of video: MPEG-1, MPEG-2, MPEG-4 part 2, H.264, HEVC.
 const VIDEO_STREAM_TYPES: [u8; 5] = [0x01, 0x02, 0x10, 0x1b, 0x24];
 
-/// A header of a packetized elementary stream of pictures that tells no time and no length (§2.4.3.6).
-const PES: [u8; 9] = [0, 0, 1, 0xe0, 0, 0, 0x80, 0, 0];
+/// PES header of a video stream without timestamps and with unspecified length (§2.4.3.6).
+const PES_HEADER: [u8; 9] = [0, 0, 1, 0xe0, 0, 0, 0x80, 0, 0];
 
 /// One packet.
 #[derive(Clone, Copy)]
 struct TsPacket<'a> {
-    /// With what stands around it.
+    /// The packet with a timestamp before it or a checksum after it, if the layout has them.
     whole: &'a [u8],
-    bytes: &'a [u8; PACKET],
+    bytes: &'a [u8; PACKET_BYTES],
 }
 
 impl<'a> TsPacket<'a> {
@@ -30,81 +33,82 @@ impl<'a> TsPacket<'a> {
         Some(Self { whole, bytes })
     }
 
-    fn stream(&self) -> u16 {
+    fn pid(&self) -> u16 {
         let [_, high, low, ..] = self.bytes;
         u16::from(high & 0x1f) << 8 | u16::from(*low)
     }
 
-    /// Whether a table or a picture begins in it.
-    fn begins(&self) -> bool {
+    /// `payload_unit_start_indicator`: a table or a PES packet starts in this packet.
+    fn has_unit_start(&self) -> bool {
         let [_, flags, ..] = self.bytes;
         flags & 0x40 != 0
     }
 
-    fn counter(&self) -> u8 {
+    fn continuity_counter(&self) -> u8 {
         let [_, _, _, counter, ..] = self.bytes;
         counter & 0x0f
     }
 
-    /// The table that begins in it, behind its pointer.
+    /// The table section that starts in this packet, after the pointer field.
     fn table(&self) -> Option<&'a [u8]> {
         let [_, _, _, control, length, ..] = self.bytes;
-        let adaptation = if control & 0x20 == 0 {
+        let adaptation_field = if control & 0x20 == 0 {
             0
         } else {
             1 + usize::from(*length)
         };
-        let payload = self.bytes.get(4 + adaptation..)?;
+        let payload = self.bytes.get(4 + adaptation_field..)?;
         payload.get(1 + usize::from(*payload.first()?)..)
     }
 }
 
-/// What has to stand before a stream with these bytes: the tables that come later, and the beginning of the picture that was
-/// cut. Nothing where it begins with its tables.
-pub(crate) fn missing(bytes: &[u8], layout: Layout) -> Vec<u8> {
-    found(bytes, layout).unwrap_or_default()
+/// Returns the packets to read before a stream with these bytes: tables that come later, and the start of a cut PES
+/// packet. Empty if the stream begins with its tables, or if no tables are found.
+pub(crate) fn missing_packets(bytes: &[u8], layout: Layout) -> Vec<u8> {
+    find_missing(bytes, layout).unwrap_or_default()
 }
 
-fn found(bytes: &[u8], layout: Layout) -> Option<Vec<u8>> {
+fn find_missing(bytes: &[u8], layout: Layout) -> Option<Vec<u8>> {
     let packets = || {
         bytes
             .chunks_exact(layout.step)
             .filter_map(|whole| TsPacket::of(whole, layout))
     };
-    let begun = |stream: u16| packets().find(|packet| packet.begins() && packet.stream() == stream);
-    let programs = begun(0)?;
-    let map = begun(pmt_pid(programs.table()?)?)?;
-    let video = video_pid(map.table()?)?;
-    let (place, first) = packets().enumerate().find(|(_, packet)| packet.stream() == video)?;
-    let map_place = packets().position(|packet| packet.begins() && packet.stream() == map.stream())?;
-    if first.begins() && map_place < place {
+    let first_start = |pid: u16| packets().find(|packet| packet.has_unit_start() && packet.pid() == pid);
+    let pat = first_start(0)?;
+    let pmt = first_start(pmt_pid(pat.table()?)?)?;
+    let video = video_pid(pmt.table()?)?;
+    let (video_index, first) = packets().enumerate().find(|(_, packet)| packet.pid() == video)?;
+    let pmt_index = packets().position(|packet| packet.has_unit_start() && packet.pid() == pmt.pid())?;
+    if first.has_unit_start() && pmt_index < video_index {
         return None;
     }
-    let mut missing = [programs.whole, map.whole].concat();
-    if !first.begins() {
+    let mut missing = [pat.whole, pmt.whole].concat();
+    if !first.has_unit_start() {
         missing.extend(pes_start(first, layout));
     }
     Some(missing)
 }
 
-/// The stream of the map of the first program (§2.4.4.3).
-fn pmt_pid(programs: &[u8]) -> Option<u16> {
-    let entries = programs.get(8..)?.chunks_exact(4);
-    let mut maps = entries.filter_map(|entry| match entry {
+/// PID of the program map table of the first program in a program association table (§2.4.4.3). Program number 0 is the
+/// network information table.
+fn pmt_pid(pat: &[u8]) -> Option<u16> {
+    let entries = pat.get(8..)?.chunks_exact(4);
+    let mut pids = entries.filter_map(|entry| match entry {
         [0, 0, ..] => None,
         [_, _, high, low] => Some(u16::from(high & 0x1f) << 8 | u16::from(*low)),
         _ => None,
     });
-    maps.next()
+    pids.next()
 }
 
-/// The first stream of pictures of a program (§2.4.4.8).
-fn video_pid(map: &[u8]) -> Option<u16> {
+/// PID of the first video stream in a program map table (§2.4.4.8).
+fn video_pid(pmt: &[u8]) -> Option<u16> {
     let length = |high: &u8, low: &u8| usize::from(high & 0x0f) << 8 | usize::from(*low);
-    let end = 3 + length(map.get(1)?, map.get(2)?);
-    let mut rest = map.get(12 + length(map.get(10)?, map.get(11)?)..end.min(map.len()))?;
-    while let [kind, high, low, info_high, info_low, after @ ..] = rest {
-        if VIDEO_STREAM_TYPES.contains(kind) {
+    let end = 3 + length(pmt.get(1)?, pmt.get(2)?);
+    let mut rest = pmt.get(12 + length(pmt.get(10)?, pmt.get(11)?)..end.min(pmt.len()))?;
+    while let [stream_type, high, low, info_high, info_low, after @ ..] = rest {
+        if VIDEO_STREAM_TYPES.contains(stream_type) {
             return Some(u16::from(high & 0x1f) << 8 | u16::from(*low));
         }
         rest = after.get(length(info_high, info_low)..)?;
@@ -112,24 +116,24 @@ fn video_pid(map: &[u8]) -> Option<u16> {
     None
 }
 
-/// A packet that begins a picture, before this one.
+/// Creates a packet that starts a PES packet, to be read before the packet `first`. Stuffing in the adaptation field
+/// fills it up.
 fn pes_start(first: TsPacket<'_>, layout: Layout) -> Vec<u8> {
-    let stream = first.stream().to_be_bytes();
-    let counter = first.counter().wrapping_sub(1) & 0x0f;
-    let stuffing = PACKET - 4 - 1 - PES.len();
+    let [pid_high, pid_low] = first.pid().to_be_bytes();
+    let counter = first.continuity_counter().wrapping_sub(1) & 0x0f;
+    let adaptation_field = PACKET_BYTES - 4 - 1 - PES_HEADER.len();
     let mut packet = vec![0xff; layout.step];
-    let [high, low] = stream;
-    let head = [
+    let header = [
         0x47,
-        0x40 | high,
-        low,
+        0x40 | pid_high,
+        pid_low,
         0x30 | counter,
-        u8::try_from(stuffing).unwrap_or(0),
+        u8::try_from(adaptation_field).unwrap_or(0),
         0,
     ];
-    let begins = packet.iter_mut().skip(layout.lead);
-    begins.zip(head).for_each(|(to, from)| *to = from);
-    let body = packet.iter_mut().skip(layout.lead + PACKET - PES.len());
-    body.zip(PES).for_each(|(to, from)| *to = from);
+    let start = packet.iter_mut().skip(layout.lead);
+    start.zip(header).for_each(|(to, from)| *to = from);
+    let payload = packet.iter_mut().skip(layout.lead + PACKET_BYTES - PES_HEADER.len());
+    payload.zip(PES_HEADER).for_each(|(to, from)| *to = from);
     packet
 }

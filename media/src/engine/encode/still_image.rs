@@ -9,24 +9,26 @@ use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Dictionary, Packet, encoder};
 
-/// Quality of a JPEG in FFmpeg's scale, 2 (best) to 31, times its unit of 118.
+/// Quality of JPEG: 3 on FFmpeg's scale from 2 (best) to 31, times `FF_QP2LAMBDA` (118).
 const JPEG_QUALITY: &str = "354";
 
-/// Quality of a WebP, 0 to 100: about that of our JPEG.
+/// Quality of WebP from 0 to 100: about the same as [`JPEG_QUALITY`].
 const WEBP_QUALITY: &str = "85";
 
-/// Effort for a PNG, 0 to 9, as zlib's own choice.
-const PNG_EFFORT: &str = "6";
+/// Compression level of PNG from 0 to 9: the default of zlib.
+const PNG_COMPRESSION: &str = "6";
 
-/// Encodes a still as one file.
+/// Encodes a frame as an image file. The frame has the pixel format of the [`TargetFormat`] of the same name.
+///
+/// [`TargetFormat`]: crate::engine::video::filter_description::TargetFormat
 pub(crate) fn encode_still(frame: &Video, format: PosterFormat) -> Result<Packet, Failure> {
     let (name, pixels, range, (option, quality)) = match format {
         PosterFormat::Jpeg => ("mjpeg", Pixel::YUVJ420P, Range::JPEG, ("global_quality", JPEG_QUALITY)),
-        PosterFormat::Png => ("png", Pixel::RGB24, Range::JPEG, ("compression_level", PNG_EFFORT)),
+        PosterFormat::Png => ("png", Pixel::RGB24, Range::JPEG, ("compression_level", PNG_COMPRESSION)),
         PosterFormat::Webp => ("libwebp", Pixel::YUV420P, Range::MPEG, ("quality", WEBP_QUALITY)),
     };
-    let failed = |error| error::engine(name, error);
-    let codec = encoder::find_by_name(name).ok_or_else(|| error::missing(name))?;
+    let failed = |error| error::engine_failure(name, error);
+    let codec = encoder::find_by_name(name).ok_or_else(|| error::missing_component(name))?;
     let mut context = Context::new_with_codec(codec);
     if format == PosterFormat::Jpeg {
         context.set_flags(Flags::QSCALE);
@@ -37,6 +39,7 @@ pub(crate) fn encode_still(frame: &Video, format: PosterFormat) -> Result<Packet
     video.set_format(pixels);
     video.set_color_range(range);
     video.set_aspect_ratio((1, 1));
+    // Encoders require a time base; a single image has no time.
     video.set_time_base((1, 25));
     let options: Dictionary<'_> = [(option, quality), ("threads", "1")].into_iter().collect();
     let mut opened = video.open_as_with(codec, options).map_err(failed)?;

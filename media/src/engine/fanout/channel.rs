@@ -1,7 +1,7 @@
-//! The bounded channel from the fan-out to the thread of one output.
+//! The bounded channel from the fan-out to the thread of one output, and the items that it carries.
 
 use crate::engine::decode::timeline::Part;
-use crate::engine::demux::copy_source::Medium;
+use crate::engine::demux::copy_source::TrackKind;
 use crate::engine::progress::OutputProgress;
 use crate::engine::stage::Stage;
 use crate::engine::video::scaled_frames::SharedFrame;
@@ -9,82 +9,84 @@ use ffmpeg_next::Packet;
 use ffmpeg_next::frame::Audio;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 
-/// What an output is given. Times count in microseconds along the joined spans.
-pub(crate) enum Piece {
-    /// What follows is of another part.
+/// An item for an output. Times are timeline times: microseconds after the start of the joined spans.
+pub(crate) enum MediaItem {
+    /// The items that follow belong to this part.
     Part(Part),
-    /// A picture and for about how long it is shown.
+    /// A frame; `duration_us` is approximate where the source does not state it.
     Frame {
         frame: SharedFrame,
         at_us: i64,
         duration_us: i64,
     },
-    /// No picture of the part follows. The last one stands until `until_us`, or to the end of the part when its file has
-    /// more after it.
+    /// The end of the video of a part. The last frame is shown until `until_us`; `None` is the end of the part, where
+    /// its source continues after it.
     VideoEnd { until_us: Option<i64> },
-    /// Samples.
+    /// Decoded samples.
     Audio { audio: Audio, at_us: i64 },
-    /// Packets as the source has them, with times of the source's clock.
-    Packets(Vec<(Packet, Medium)>),
+    /// Packets of the source, with its repaired timestamps.
+    Packets(Vec<(Packet, TrackKind)>),
 }
 
-/// The pieces of one output in their order. While it waits for one, its stage is not at work.
-pub(crate) struct Inbox {
-    from: Receiver<Piece>,
-    meter: OutputProgress,
+/// Receives the items of one output in order. Its stage is idle while it waits for one.
+pub(crate) struct MediaReceiver {
+    receiver: Receiver<MediaItem>,
+    progress: OutputProgress,
 }
 
-impl Inbox {
-    pub(crate) const fn new(from: Receiver<Piece>, meter: OutputProgress) -> Self {
-        Self { from, meter }
+impl MediaReceiver {
+    pub(crate) const fn new(receiver: Receiver<MediaItem>, progress: OutputProgress) -> Self {
+        Self { receiver, progress }
     }
 
-    /// The progress of whoever works on the pieces.
-    pub(crate) const fn meter(&self) -> &OutputProgress {
-        &self.meter
+    /// The progress of the thread that renders the items.
+    pub(crate) const fn progress(&self) -> &OutputProgress {
+        &self.progress
     }
 
-    /// The next piece; `None` when no more come.
-    pub(crate) fn recv(&self) -> Option<Piece> {
-        let stage = self.meter.stage();
-        stage.waits();
-        let piece = self.from.recv().ok();
-        stage.moves();
-        piece
+    /// Returns the next item; `None` after the last one.
+    pub(crate) fn recv(&self) -> Option<MediaItem> {
+        let stage = self.progress.stage();
+        stage.set_idle();
+        let item = self.receiver.recv().ok();
+        stage.count_item();
+        item
     }
 }
 
-impl Iterator for &Inbox {
-    type Item = Piece;
+impl Iterator for &MediaReceiver {
+    type Item = MediaItem;
 
-    fn next(&mut self) -> Option<Piece> {
+    fn next(&mut self) -> Option<MediaItem> {
         self.recv()
     }
 }
 
-/// Hands a piece over; the stage that does so is not at work while there is no room. `false` when nobody takes it.
-pub(crate) fn hand_over(to: &SyncSender<Piece>, piece: Piece, stage: &Stage) -> bool {
-    match to.try_send(piece) {
+/// Sends an item; `stage`, the stage of the calling thread, is idle while the channel is full. Returns `false` when the
+/// receiver is gone.
+pub(crate) fn send_or_wait(sender: &SyncSender<MediaItem>, item: MediaItem, stage: &Stage) -> bool {
+    match sender.try_send(item) {
         Ok(()) => true,
         Err(TrySendError::Disconnected(_)) => false,
-        Err(TrySendError::Full(piece)) => {
-            stage.waits();
-            let sent = to.send(piece).is_ok();
-            stage.works();
+        Err(TrySendError::Full(item)) => {
+            stage.set_idle();
+            let sent = sender.send(item).is_ok();
+            stage.set_active();
             sent
         }
     }
 }
 
-/// Hands pieces to one output.
-pub(crate) struct Sender {
-    pub(crate) to: SyncSender<Piece>,
-    pub(crate) reading: Stage,
+/// Sends items to one output.
+pub(crate) struct MediaSender {
+    pub(crate) sender: SyncSender<MediaItem>,
+    /// The stage of the sending thread.
+    pub(crate) reader_stage: Stage,
 }
 
-impl Sender {
-    /// Hands a piece over; `false` when the output is gone.
-    pub(crate) fn send(&self, piece: Piece) -> bool {
-        hand_over(&self.to, piece, &self.reading)
+impl MediaSender {
+    /// Sends an item; returns `false` when the output has ended.
+    pub(crate) fn send(&self, item: MediaItem) -> bool {
+        send_or_wait(&self.sender, item, &self.reader_stage)
     }
 }

@@ -1,9 +1,9 @@
-//! Streams that an output needs: decoded, as packets, or not at all; and the decoded frames and samples that it needs.
+//! Derives from the content of an output which streams it needs decoded or as packets, and which of the frames.
 
 use crate::engine::fanout::frame_sampler::{FrameRange, FrameSampler};
 use domain::plan::{AudioTrack, Content, Hls, Movie};
 
-/// A stream for an output: decoded, as packets, both or not at all.
+/// How an output uses a stream. An adaptive output may do both: copy one rung and encode the others.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct StreamNeeds {
     pub(crate) decoded: bool,
@@ -11,16 +11,17 @@ pub(crate) struct StreamNeeds {
 }
 
 impl StreamNeeds {
-    /// For tracks of which each is copied or not.
+    /// Combines tracks of an output; each item tells if a track is copied.
     fn of(copied: impl IntoIterator<Item = bool>) -> Self {
-        copied.into_iter().fold(Self::default(), |take, copied| Self {
-            decoded: take.decoded || !copied,
-            copied: take.copied || copied,
+        copied.into_iter().fold(Self::default(), |needs, copied| Self {
+            decoded: needs.decoded || !copied,
+            copied: needs.copied || copied,
         })
     }
 }
 
-/// How an output takes moving pictures and sound.
+/// Needs of an output for video and for audio. Outputs that sample frames have a [`FrameSampler`] or [`FrameRange`]
+/// instead.
 pub(crate) fn stream_needs(content: &Content) -> (StreamNeeds, StreamNeeds) {
     let audio_needs = |audio: Option<&AudioTrack>| StreamNeeds::of(audio.map(AudioTrack::is_copy));
     match content {
@@ -34,21 +35,23 @@ pub(crate) fn stream_needs(content: &Content) -> (StreamNeeds, StreamNeeds) {
     }
 }
 
-/// What an output wants decoded.
+/// Decoded media that an output still needs.
 pub(crate) enum DecodedNeeds {
     Everything,
+    /// All frames, no audio.
     Video,
+    /// All samples, no frames.
     Audio,
-    /// Only the pictures that are shown at moments.
+    /// The frames at certain times, for posters and sprites.
     Stills(FrameSampler),
-    /// Only the pictures of a part.
+    /// The frames of a range, for animations.
     Range(FrameRange),
     Nothing,
 }
 
 impl DecodedNeeds {
-    /// What an output is made of.
-    pub(crate) fn of(content: &Content) -> Self {
+    /// Needs of an output at the start of a transcode.
+    pub(crate) fn new(content: &Content) -> Self {
         let (video, audio) = stream_needs(content);
         match content {
             Content::Movie(_) | Content::Hls(_) | Content::Audio { .. } => match (video.decoded, audio.decoded) {
@@ -65,8 +68,8 @@ impl DecodedNeeds {
         }
     }
 
-    /// Who has all that was wanted wants nothing.
-    pub(crate) fn settle(&mut self) {
+    /// Becomes [`Self::Nothing`] once all sampled frames were sent, so that reading can stop early.
+    pub(crate) fn clear_when_satisfied(&mut self) {
         let over = match self {
             Self::Stills(sampler) => sampler.is_over(),
             Self::Range(range) => range.is_over(),

@@ -1,25 +1,25 @@
-//! Alpha channels: pixel formats that have one, and frames that are transparent.
+//! Alpha channels: pixel formats that have one, and frames with transparent pixels.
 
 use ffmpeg_next::ffi;
 use ffmpeg_next::frame::Video;
 use std::ffi::c_int;
 
-/// Whether a pixel format, by its number, has an alpha channel.
+/// Returns `true` if a pixel format (`AVPixelFormat`) has an alpha channel.
 pub(crate) fn has_alpha(format: c_int) -> bool {
     descriptor(format).is_some_and(|format| format.flags & u64::from(ffi::AV_PIX_FMT_FLAG_ALPHA.cast_unsigned()) != 0)
 }
 
-/// Whether a pixel of a picture lets something of what is behind it through.
+/// Returns `true` if at least one pixel of a frame is not fully opaque.
 pub(crate) fn is_transparent(frame: &Video) -> bool {
-    // SAFETY: a `Video` owns a live frame, whose planes are valid for the lines and the pixels of its format, or null. Each
-    // alpha is read at the place that the descriptor of the format tells, without alignment.
+    // SAFETY: a `Video` owns a live frame. Its planes are null (checked) or valid for the rows and pixels of its
+    // format. Each alpha value is read at the offset that the format descriptor gives, unaligned.
     unsafe {
         let frame = frame.as_ptr();
         let Some(format) = descriptor((*frame).format).filter(|_| has_alpha((*frame).format)) else {
             return false;
         };
         let has_palette = format.flags & u64::from(ffi::AV_PIX_FMT_FLAG_PAL.cast_unsigned()) != 0;
-        // Alpha is the last component.
+        // Alpha is the last component. A palette format has one component, the index into the palette.
         let component = if has_palette {
             0
         } else {
@@ -29,7 +29,7 @@ pub(crate) fn is_transparent(frame: &Video) -> bool {
             return false;
         };
         let plane = usize::try_from(alpha.plane).unwrap_or(0);
-        let (Some(data), Some(line)) = ((*frame).data.get(plane), (*frame).linesize.get(plane)) else {
+        let (Some(data), Some(stride)) = ((*frame).data.get(plane), (*frame).linesize.get(plane)) else {
             return false;
         };
         let palette = (*frame).data[1];
@@ -41,15 +41,19 @@ pub(crate) fn is_transparent(frame: &Video) -> bool {
         let big_endian = format.flags & u64::from(ffi::AV_PIX_FMT_FLAG_BE.cast_unsigned()) != 0;
         (0..to_isize((*frame).height)).any(|y| {
             (0..to_isize((*frame).width)).any(|x| {
-                let at = data.offset(y * to_isize(*line) + x * step + offset);
+                let pixel = data.offset(y * to_isize(*stride) + x * step + offset);
                 if has_palette {
-                    let color = palette.add(usize::from(at.read()) * 4).cast::<u32>().read_unaligned();
-                    return color >> 24 != 0xff;
+                    // Palette entries are native-endian ARGB (`AV_PIX_FMT_PAL8`).
+                    let argb = palette
+                        .add(usize::from(pixel.read()) * 4)
+                        .cast::<u32>()
+                        .read_unaligned();
+                    return argb >> 24 != 0xff;
                 }
                 let value = match (alpha.depth > 8, big_endian) {
-                    (false, _) => u32::from(at.read()),
-                    (true, false) => u32::from(u16::from_le_bytes(at.cast::<[u8; 2]>().read())),
-                    (true, true) => u32::from(u16::from_be_bytes(at.cast::<[u8; 2]>().read())),
+                    (false, _) => u32::from(pixel.read()),
+                    (true, false) => u32::from(u16::from_le_bytes(pixel.cast::<[u8; 2]>().read())),
+                    (true, true) => u32::from(u16::from_be_bytes(pixel.cast::<[u8; 2]>().read())),
                 };
                 (value >> alpha.shift.clamp(0, 15)) & opaque != opaque
             })
@@ -61,12 +65,13 @@ fn to_isize(number: c_int) -> isize {
     isize::try_from(number).unwrap_or(0)
 }
 
-/// What FFmpeg knows of an integer pixel format; `None` for a number that is none, and for formats in floating point.
+/// Descriptor of an integer pixel format; `None` for invalid numbers and floating-point formats.
 fn descriptor(format: c_int) -> Option<&'static ffi::AVPixFmtDescriptor> {
     if format < 0 || format >= ffi::AVPixelFormat::AV_PIX_FMT_NB as c_int {
         return None;
     }
-    // SAFETY: the number was checked against the table before it becomes a value of the enum; descriptors are static.
-    let known = unsafe { ffi::av_pix_fmt_desc_get(std::mem::transmute::<c_int, ffi::AVPixelFormat>(format)).as_ref() };
-    known.filter(|format| format.flags & u64::from(ffi::AV_PIX_FMT_FLAG_FLOAT.cast_unsigned()) == 0)
+    // SAFETY: the number was checked to be a value of the enum; descriptors are static.
+    let descriptor =
+        unsafe { ffi::av_pix_fmt_desc_get(std::mem::transmute::<c_int, ffi::AVPixelFormat>(format)).as_ref() };
+    descriptor.filter(|format| format.flags & u64::from(ffi::AV_PIX_FMT_FLAG_FLOAT.cast_unsigned()) == 0)
 }

@@ -1,5 +1,4 @@
-//! Decoded frames: pixel formats, color, size, shared handles on their buffers, and allocation that reports a lack of
-//! memory.
+//! Decoded frames: pixel format, size, color, new references to their buffers, and allocation that reports `ENOMEM`.
 
 use domain::probe::Size;
 use ffmpeg_next::error::ENOMEM;
@@ -8,7 +7,8 @@ use ffmpeg_next::frame::{Audio, Video};
 use ffmpeg_next::{ChannelLayout, Error, Frame, ffi};
 use std::ffi::{CStr, c_int};
 
-/// Numbers of ITU-T H.273 for primaries, transfer and matrix.
+/// Color description: code points of ITU-T H.273 for primaries, transfer characteristics and matrix coefficients, and
+/// the range.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ColorNumbers {
     pub(crate) primaries: c_int,
@@ -19,25 +19,25 @@ pub(crate) struct ColorNumbers {
 }
 
 impl ColorNumbers {
-    /// Returns `true` when primaries, transfer or matrix are specified: 2 means "unspecified" (ITU-T H.273 §8).
-    pub(crate) fn is_told(self) -> bool {
+    /// Returns `true` if primaries, transfer or matrix are specified: 2 means "unspecified" (ITU-T H.273 §8).
+    pub(crate) fn is_specified(self) -> bool {
         [self.primaries, self.transfer, self.matrix]
             .iter()
             .any(|number| *number != 2)
     }
 
-    /// These numbers where they are specified, else those of `other`. The range is chosen by itself: 0 means unspecified.
+    /// Returns these code points if any is specified, else those of `other`. The range is chosen independently; 0 means
+    /// unspecified.
     pub(crate) fn or(self, other: Self) -> Self {
-        let color = if self.is_told() { self } else { other };
+        let color = if self.is_specified() { self } else { other };
         let range = if self.range == 0 { other.range } else { self.range };
         Self { range, ..color }
     }
 }
 
-/// Name and bits per component of a pixel format; `None` for a number that is none.
+/// Name and bits per component of a pixel format (`AVPixelFormat`); `None` for an invalid number.
 pub(crate) fn pixel_format(format: c_int) -> Option<(&'static str, u8)> {
-    // SAFETY: both lookups accept any number in the range of the enum, which the descriptor table bounds; the number
-    // is checked against the table before it becomes an enum value, and descriptors and names are static.
+    // SAFETY: the number is checked to be a value of the enum before it becomes one; descriptors and names are static.
     unsafe {
         if format < 0 || format >= ffi::AVPixelFormat::AV_PIX_FMT_NB as c_int {
             return None;
@@ -48,23 +48,25 @@ pub(crate) fn pixel_format(format: c_int) -> Option<(&'static str, u8)> {
     }
 }
 
-/// Size, pixels and color of a decoded picture: what a filter graph is built for.
+/// Size, pixel format, sample aspect ratio and color of a decoded frame. A filter graph is built for one such format
+/// and rebuilt when it changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shape {
+pub(crate) struct FrameFormat {
     pub(crate) width_px: c_int,
     pub(crate) height_px: c_int,
+    /// `AVPixelFormat`.
     pub(crate) format: c_int,
-    /// Width to height of a pixel; a zero when unknown.
+    /// Sample aspect ratio, width to height of a pixel; numerator 0 if unknown.
     pub(crate) sample_aspect: (c_int, c_int),
     pub(crate) color: ColorNumbers,
 }
 
-/// Reads the shape of a picture.
-pub(crate) fn shape(frame: &Video) -> Shape {
-    // SAFETY: a `Video` always owns a live frame; enums are read as numbers, as above.
+/// Reads the format of a frame.
+pub(crate) fn frame_format(frame: &Video) -> FrameFormat {
+    // SAFETY: a `Video` always owns a live frame; enums are read as integers.
     unsafe {
         let f = frame.as_ptr();
-        Shape {
+        FrameFormat {
             width_px: (*f).width,
             height_px: (*f).height,
             format: (*f).format,
@@ -79,16 +81,16 @@ pub(crate) fn shape(frame: &Video) -> Shape {
     }
 }
 
-/// Forgets the shape of the pixels that a picture tells.
-pub(crate) fn forget_aspect(frame: &mut Video) {
+/// Sets the sample aspect ratio of a frame to unknown (0:1).
+pub(crate) fn clear_sample_aspect(frame: &mut Video) {
     // SAFETY: writes one plain field of a live frame.
     unsafe { (*frame.as_mut_ptr()).sample_aspect_ratio = ffi::AVRational { num: 0, den: 1 } };
 }
 
-/// Gives a picture the color of its container.
+/// Sets the color description of a frame.
 pub(crate) fn set_color(frame: &mut Video, color: ColorNumbers) {
-    // SAFETY: writes fields of a live frame, as numbers because a file may have values that the bindings do not know;
-    // FFmpeg stores such values, too.
+    // SAFETY: writes fields of a live frame. They are written as integers because a file may hold values that the
+    // bindings do not know; FFmpeg stores such values as well.
     unsafe {
         let f = frame.as_mut_ptr();
         (&raw mut (*f).color_primaries).cast::<c_int>().write(color.primaries);
@@ -99,34 +101,35 @@ pub(crate) fn set_color(frame: &mut Video, color: ColorNumbers) {
 }
 
 fn share(frame: &Frame) -> Result<Frame, Error> {
-    // SAFETY: `empty` allocates (checked); `av_frame_ref` counts up the buffers of a live frame and copies its facts.
+    // SAFETY: the allocation of `empty` is checked; `av_frame_ref` takes references to the buffers of a live frame and
+    // copies its properties.
     unsafe {
-        let mut twin = Frame::empty();
-        if twin.as_ptr().is_null() {
+        let mut reference = Frame::empty();
+        if reference.as_ptr().is_null() {
             return Err(Error::Other { errno: ENOMEM });
         }
-        match ffi::av_frame_ref(twin.as_mut_ptr(), frame.as_ptr()) {
-            0 => Ok(twin),
+        match ffi::av_frame_ref(reference.as_mut_ptr(), frame.as_ptr()) {
+            0 => Ok(reference),
             error => Err(Error::from(error)),
         }
     }
 }
 
-/// A second handle on the same pixels; nothing is copied.
+/// Creates a new reference to the pixels of a frame (`av_frame_ref`); nothing is copied.
 pub(crate) fn share_video(frame: &Video) -> Result<Video, Error> {
     share(frame).map(Video::from)
 }
 
-/// A second handle on the same samples; nothing is copied.
+/// Creates a new reference to the samples of an audio frame (`av_frame_ref`); nothing is copied.
 pub(crate) fn share_audio(frame: &Audio) -> Result<Audio, Error> {
     share(frame).map(Audio::from)
 }
 
-/// Gives samples without a channel layout the usual one of their count. Returns the mask of the layout and whether
-/// there is one.
-pub(crate) fn settle_layout(frame: &mut Audio) -> Option<u64> {
-    // SAFETY: a live frame owns its layout; the layout is replaced through FFmpeg's own functions, and its mask is
-    // only read when its order says that the union holds a mask.
+/// Sets the default channel layout for the channel count of an audio frame that has no native one. Returns the channel
+/// mask, or `None` if FFmpeg has no native layout for that count.
+pub(crate) fn ensure_native_layout(frame: &mut Audio) -> Option<u64> {
+    // SAFETY: a live frame owns its layout, which is replaced through FFmpeg's functions. The mask is read only if the
+    // order of the layout says that the union holds a mask.
     unsafe {
         let layout = &raw mut (*frame.as_mut_ptr()).ch_layout;
         if (*layout).order != ffi::AVChannelOrder::AV_CHANNEL_ORDER_NATIVE {
@@ -138,10 +141,14 @@ pub(crate) fn settle_layout(frame: &mut Audio) -> Option<u64> {
     }
 }
 
-/// Samples with room for them.
+/// Allocates an audio frame.
+///
+/// # Errors
+/// `ENOMEM`.
 pub(crate) fn new_audio(format: Sample, samples: usize, layout: ChannelLayout) -> Result<Audio, Error> {
     let audio = Audio::new(format, samples, layout);
-    // SAFETY: reads one pointer of a live frame: it is null when there was no memory.
+    // SAFETY: reads one pointer of a live frame. It is null after a failed allocation, which ffmpeg-next does not
+    // check.
     if unsafe { audio.is_empty() } {
         Err(Error::Other { errno: ENOMEM })
     } else {
@@ -149,10 +156,14 @@ pub(crate) fn new_audio(format: Sample, samples: usize, layout: ChannelLayout) -
     }
 }
 
-/// A picture with room for its pixels.
+/// Allocates a video frame.
+///
+/// # Errors
+/// `ENOMEM`.
 pub(crate) fn new_video(format: Pixel, width_px: u32, height_px: u32) -> Result<Video, Error> {
     let frame = Video::new(format, width_px, height_px);
-    // SAFETY: reads one pointer of a live frame: it is null when there was no memory.
+    // SAFETY: reads one pointer of a live frame. It is null after a failed allocation, which ffmpeg-next does not
+    // check.
     if unsafe { frame.is_empty() } {
         Err(Error::Other { errno: ENOMEM })
     } else {
@@ -160,10 +171,10 @@ pub(crate) fn new_video(format: Pixel, width_px: u32, height_px: u32) -> Result<
     }
 }
 
-/// Width and height of a shape.
-pub(crate) fn frame_size(shape: &Shape) -> Size {
+/// Width and height of a frame format.
+pub(crate) fn frame_size(format: &FrameFormat) -> Size {
     Size {
-        width_px: u32::try_from(shape.width_px).unwrap_or(0),
-        height_px: u32::try_from(shape.height_px).unwrap_or(0),
+        width_px: u32::try_from(format.width_px).unwrap_or(0),
+        height_px: u32::try_from(format.height_px).unwrap_or(0),
     }
 }

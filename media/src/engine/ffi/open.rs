@@ -1,5 +1,6 @@
-//! Opens an input in two steps: headers first, then the first packets. FFmpeg's wrapper does both at once, which leaves no
-//! moment to check what the headers ask for.
+//! Opens an input in two steps: `avformat_open_input` reads the headers, `avformat_find_stream_info` the first packets.
+//! ffmpeg-next does both in one call, which leaves no point at which to check the headers against limits before
+//! anything is decoded.
 
 use crate::engine::ffi::frame::ColorNumbers;
 use crate::engine::ffi::parameters;
@@ -11,19 +12,20 @@ use ffmpeg_next::{Dictionary, Error, ffi};
 use std::ffi::c_int;
 use std::ptr;
 
-/// Reads the headers of a stream of bytes. `stop` is asked during all reading, now and later.
+/// Opens an input on custom I/O and reads its headers. FFmpeg calls `stop` before each read, also after this function
+/// has returned, and gives up if it returns `true`.
 ///
 /// # Errors
-/// FFmpeg's own.
+/// The error of `avformat_open_input`.
 pub(crate) fn open_headers(
     mut io: StreamIo,
     options: Dictionary<'_>,
     stop: impl FnMut() -> bool + Send + 'static,
 ) -> Result<Input, Error> {
     let interrupt = interrupt::new(Box::new(stop));
-    // SAFETY: a new context, checked, is given bytes that outlive it: `Input` owns both and drops the context first. A
-    // context that cannot be opened is freed by FFmpeg, and the bytes and the question by their owners afterwards. The
-    // options are ours: what FFmpeg leaves of them is owned again.
+    // SAFETY: the new context is checked for null. Its I/O outlives it: `Input` owns both and drops the context first.
+    // If opening fails, FFmpeg frees the context, and afterwards their owners drop I/O and callback. Ownership of the
+    // options is given up for the call and taken back after it.
     unsafe {
         let mut context = ffi::avformat_alloc_context();
         if context.is_null() {
@@ -42,32 +44,34 @@ pub(crate) fn open_headers(
     }
 }
 
-/// Reads the first packets for what the headers do not tell. Decoders that this takes get `options`, those of streams
-/// that only appear now excepted. Some of them forget the colors that the container tells where the packets tell none: they
-/// are noted again.
+/// Reads the first packets for properties that the headers lack. Decoders that are opened for this get `options`,
+/// except those of streams that appear only now.
+///
+/// Some decoders overwrite the color of the container with "unspecified" if the bitstream has none. It is set again.
 ///
 /// # Errors
-/// FFmpeg's own.
+/// The error of `avformat_find_stream_info`.
 pub(crate) fn find_stream_info(input: &mut Input, options: &[(&str, &str)]) -> Result<(), Error> {
     let streams = usize::try_from(input.nb_streams()).unwrap_or(0);
     let colors: Vec<_> = input.streams().map(|stream| codec_color(&stream)).collect();
-    let each = || options.iter().copied().collect::<Dictionary<'_>>();
-    // SAFETY: as many dictionaries as there are streams; FFmpeg replaces them, and what it leaves is owned again.
+    let stream_options = || options.iter().copied().collect::<Dictionary<'_>>();
+    // SAFETY: there are as many dictionaries as streams. FFmpeg replaces them by the options that it did not use, which
+    // are owned again afterwards.
     unsafe {
-        let mut all: Vec<_> = (0..streams).map(|_| each().disown()).collect();
-        let found = ffi::avformat_find_stream_info(input.as_mut_ptr(), all.as_mut_ptr());
-        for left in all {
-            drop(Dictionary::own(left));
+        let mut dictionaries: Vec<_> = (0..streams).map(|_| stream_options().disown()).collect();
+        let result = ffi::avformat_find_stream_info(input.as_mut_ptr(), dictionaries.as_mut_ptr());
+        for unused in dictionaries {
+            drop(Dictionary::own(unused));
         }
-        if found < 0 {
-            return Err(Error::from(found));
+        if result < 0 {
+            return Err(Error::from(result));
         }
     }
-    for (stream, told) in input.streams().zip(colors) {
-        let found = codec_color(&stream);
-        let both = found.or(told);
-        if both != found {
-            set_codec_color(&stream, both);
+    for (stream, container_color) in input.streams().zip(colors) {
+        let color = codec_color(&stream);
+        let merged = color.or(container_color);
+        if merged != color {
+            set_codec_color(&stream, merged);
         }
     }
     Ok(())
@@ -78,8 +82,8 @@ fn codec_color(stream: &Stream<'_>) -> ColorNumbers {
 }
 
 fn set_codec_color(stream: &Stream<'_>, color: ColorNumbers) {
-    // SAFETY: the parameters of a live stream of an input that nothing else uses now; the enums are written as the numbers
-    // that were read from the same fields.
+    // SAFETY: the codec parameters belong to a live stream of an input that nothing else uses now. The enums are
+    // written as integers that were read from the same fields.
     unsafe {
         let p = (*stream.as_ptr()).codecpar;
         (&raw mut (*p).color_primaries).cast::<c_int>().write(color.primaries);

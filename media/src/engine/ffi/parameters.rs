@@ -5,7 +5,7 @@ use ffmpeg_next::codec::Parameters;
 use ffmpeg_next::{Codec, ffi};
 use std::ffi::{CStr, c_int};
 
-/// Facts of a stream's codec that need no decoding.
+/// Properties of a stream from its codec parameters (`AVCodecParameters`), read without decoding.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CodecFacts {
     pub(crate) kind: MediaType,
@@ -15,37 +15,38 @@ pub(crate) struct CodecFacts {
     pub(crate) height_px: u32,
     /// `AVPixelFormat` or `AVSampleFormat`; -1 when unknown.
     pub(crate) format: c_int,
-    /// Width to height of a pixel; a zero when unknown.
+    /// Sample aspect ratio of the bitstream, width to height of a pixel; numerator 0 if unknown.
     pub(crate) sample_aspect: (c_int, c_int),
     pub(crate) color: ColorNumbers,
     pub(crate) interlaced: bool,
-    /// Whether the field order is known at all.
+    /// `true` if the field order, and so `interlaced`, is known.
     pub(crate) field_order_known: bool,
-    /// How many pictures the decoder holds back to bring them into the order of showing.
-    pub(crate) held_back: u32,
+    /// Number of frames that the decoder delays to reorder them for presentation (`video_delay`).
+    pub(crate) reorder_delay: u32,
     pub(crate) sample_rate_hz: u32,
-    /// Samples that an encoder put before the sound, where the container tells.
+    /// Number of samples at the start that the encoder added and players skip; 0 if the container does not specify it.
     pub(crate) initial_padding: u32,
-    /// Samples of a packet of sound; 0 when they differ or are unknown.
+    /// Samples per audio packet; 0 if not constant or unknown.
     pub(crate) frame_samples: u32,
     pub(crate) channels: u32,
-    /// The codec's own number of its profile; negative when unknown.
+    /// Profile, numbered by the codec; negative if unknown.
     pub(crate) profile: c_int,
-    /// The codec's own number of its level; negative when unknown.
+    /// Level, numbered by the codec; negative if unknown.
     pub(crate) level: c_int,
-    /// Bits per second on average; 0 when unknown.
+    /// Average bit rate in bits per second; 0 if unknown.
     pub(crate) bitrate_bps: u64,
-    /// First byte of the decoder's configuration, when the container has one.
-    pub(crate) configuration: Option<u8>,
+    /// First byte of the extradata, if any. 1 for H.264 and HEVC is the version of an `avcC` or `hvcC` record, which
+    /// means that NAL units have length prefixes.
+    pub(crate) extradata_first_byte: Option<u8>,
 }
 
 impl CodecFacts {
-    /// Bytes of a decoded picture; at two bytes a pixel where the format is unknown.
+    /// Size of a decoded frame in bytes; two bytes per pixel are assumed if the pixel format is unknown.
     pub(crate) fn frame_bytes(&self) -> u64 {
         let side = |px: u32| c_int::try_from(px).unwrap_or(c_int::MAX);
         let known = pixel_format(self.format).map(|_| {
-            // SAFETY: the number is one of a pixel format, as was just looked up; the function only computes, and answers
-            // with an error when the size overflows.
+            // SAFETY: `pixel_format` has checked that the number is a value of the enum. The function only computes,
+            // and returns an error if the size overflows.
             unsafe {
                 let format = std::mem::transmute::<c_int, ffi::AVPixelFormat>(self.format);
                 ffi::av_image_get_buffer_size(format, side(self.width_px), side(self.height_px), 1)
@@ -56,7 +57,7 @@ impl CodecFacts {
     }
 }
 
-/// What a stream carries, as FFmpeg sees it.
+/// Media type of a stream (`AVMediaType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MediaType {
     Video,
@@ -66,11 +67,11 @@ pub(crate) enum MediaType {
     Data,
 }
 
-/// Reads the facts of a stream's codec.
+/// Reads the properties of a stream from its codec parameters.
 pub(crate) fn codec_facts(parameters: &Parameters) -> CodecFacts {
     let positive = |n: c_int| u32::try_from(n).unwrap_or(0);
-    // SAFETY: `Parameters` always points to live codec parameters; the enums are read as numbers because a file may
-    // have put values there that the bindings do not know; FFmpeg's names are static strings.
+    // SAFETY: `Parameters` always points to live codec parameters. Enums are read as integers because a file may hold
+    // values that the bindings do not know. FFmpeg's names are static strings.
     unsafe {
         let p = parameters.as_ptr();
         let order = (&raw const (*p).field_order).cast::<c_int>().read();
@@ -98,7 +99,7 @@ pub(crate) fn codec_facts(parameters: &Parameters) -> CodecFacts {
             },
             interlaced: (2..=5).contains(&order),
             field_order_known: order != 0,
-            held_back: positive((*p).video_delay),
+            reorder_delay: positive((*p).video_delay),
             sample_rate_hz: positive((*p).sample_rate),
             initial_padding: positive((*p).initial_padding),
             frame_samples: positive((*p).frame_size),
@@ -106,16 +107,16 @@ pub(crate) fn codec_facts(parameters: &Parameters) -> CodecFacts {
             profile: (*p).profile,
             level: (*p).level,
             bitrate_bps: u64::try_from((*p).bit_rate).unwrap_or(0),
-            configuration: ((*p).extradata_size > 0)
+            extradata_first_byte: ((*p).extradata_size > 0)
                 .then(|| (*p).extradata.as_ref().copied())
                 .flatten(),
         }
     }
 }
 
-/// The decoder's configuration as the container has it; empty when it has none.
-pub(crate) fn configuration(parameters: &Parameters) -> Vec<u8> {
-    // SAFETY: live codec parameters, as above, whose extradata is null or valid for its size.
+/// Copies the extradata: the decoder configuration of the container, such as `avcC`; empty if there is none.
+pub(crate) fn extradata(parameters: &Parameters) -> Vec<u8> {
+    // SAFETY: the codec parameters are live; extradata is null (checked) or valid for its size.
     unsafe {
         let p = parameters.as_ptr();
         let size = usize::try_from((*p).extradata_size).unwrap_or(0);
@@ -126,9 +127,9 @@ pub(crate) fn configuration(parameters: &Parameters) -> Vec<u8> {
     }
 }
 
-/// The decoder that FFmpeg prefers for a codec.
+/// FFmpeg's default decoder for a codec.
 pub(crate) fn decoder_for(parameters: &Parameters) -> Option<Codec> {
-    // SAFETY: live codec parameters, as above; a codec found is static, and wrapped only when there is one.
+    // SAFETY: the codec parameters are live; a codec is static, and null is checked.
     unsafe {
         let codec = ffi::avcodec_find_decoder((*parameters.as_ptr()).codec_id);
         (!codec.is_null()).then(|| Codec::wrap(codec))

@@ -1,10 +1,10 @@
-//! Containers of outputs.
+//! Containers of outputs: FFmpeg's muxer names and the properties that encoders depend on.
 
 use crate::engine::audio::params::AudioParams;
 use domain::plan;
 use domain::recipe::AudioFormat;
 
-/// A container that an output may have.
+/// A container that an output can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Container {
     Mp4,
@@ -16,8 +16,8 @@ pub(crate) enum Container {
 }
 
 impl Container {
-    /// FFmpeg's name of its muxer.
-    pub(crate) const fn muxer(self) -> &'static str {
+    /// Returns the short name of FFmpeg's muxer.
+    pub(crate) const fn muxer_name(self) -> &'static str {
         match self {
             Self::Mp4 => "mp4",
             Self::Webm => "webm",
@@ -28,12 +28,14 @@ impl Container {
         }
     }
 
-    /// Whether decoders find their headers in the container instead of the packets.
+    /// Returns `true` if the codec headers (extradata) are stored in the container instead of the packets
+    /// (`AVFMT_GLOBALHEADER`).
     pub(crate) const fn has_global_headers(self) -> bool {
         !matches!(self, Self::Mp3 | Self::Gif)
     }
 
-    /// The sound it holds for a source's: Opus knows only 48 kHz.
+    /// Returns the audio parameters of an output of audio with the parameters `source`. Opus is encoded at 48 kHz, the
+    /// rate of its decoders (RFC 6716).
     pub(crate) const fn audio_params(self, source: AudioParams) -> AudioParams {
         match self {
             Self::Webm | Self::Opus => AudioParams {
@@ -44,8 +46,8 @@ impl Container {
         }
     }
 
-    /// Whether it can hide what it has before its start, with an edit list.
-    pub(crate) const fn hides(self) -> bool {
+    /// Returns `true` if an edit list can hide packets before the start of the presentation.
+    pub(crate) const fn has_edit_list(self) -> bool {
         matches!(self, Self::Mp4 | Self::M4a)
     }
 }

@@ -1,4 +1,8 @@
-//! Writes packets into a container in the scratch directory: a file, or a segmented rendition.
+//! Writes packets into a container in the scratch directory: a single file, or the segments of a rendition.
+//!
+//! A [`Muxer`] is used in this order: add streams, write the header, write packets, finish. The muxer of a rendition
+//! asks its [`Segmenter`] before each packet whether a segment ends there. A rendition that follows the boundaries of
+//! another one holds its packets back until these boundaries are final.
 
 use crate::engine::error;
 use crate::engine::ffi::output;
@@ -13,97 +17,104 @@ use ffmpeg_next::{Dictionary, Packet, Rational, format};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-/// A file being written.
+/// A container that is being written.
 pub(crate) struct Muxer {
     output: Output,
     container: Container,
     file: String,
     path: PathBuf,
-    /// Unit of time of each stream in the file; filled when the header is written.
-    bases: Vec<Rational>,
-    /// What cuts it into segments, when it is a rendition of an adaptive stream.
-    segments: Option<Segmenter>,
-    /// Packets that wait until it is known where it is cut, with their streams and units.
-    waiting: VecDeque<(Packet, usize, Rational)>,
-    /// The stage that writes it; that of a rendition counts its pictures.
+    /// Time base of each stream, which the container may have changed; empty until the header is written.
+    time_bases: Vec<Rational>,
+    /// Cuts the output into segments; `None` for a single file.
+    segmenter: Option<Segmenter>,
+    /// Packets held back until the segment boundaries up to their times are final.
+    pending: VecDeque<PendingPacket>,
+    /// Counts written packets for the stall detection; `None` for a rendition, whose output counts frames instead.
     stage: Option<Stage>,
 }
 
+struct PendingPacket {
+    packet: Packet,
+    stream_index: usize,
+    time_base: Rational,
+}
+
 impl Muxer {
-    /// Creates the file.
+    /// Creates a single file in the scratch directory.
     pub(crate) fn create(scratch: &Path, file: &str, container: Container, stage: &Stage) -> Result<Self, Failure> {
         let path = output_path(scratch, file)?;
-        let output = format::output_as(&path, container.muxer()).map_err(|error| error::writing(file, error))?;
+        let output =
+            format::output_as(&path, container.muxer_name()).map_err(|error| error::write_failure(file, error))?;
         Ok(Self {
             output,
             container,
             file: file.to_owned(),
             path,
-            bases: Vec::new(),
-            segments: None,
-            waiting: VecDeque::new(),
+            time_bases: Vec::new(),
+            segmenter: None,
+            pending: VecDeque::new(),
             stage: Some(stage.clone()),
         })
     }
 
-    /// Begins a rendition of an adaptive stream; it has one stream.
-    pub(crate) fn rendition(target: RenditionTarget) -> Result<Self, Failure> {
+    /// Creates the files of a rendition of an adaptive stream. A rendition has one stream.
+    pub(crate) fn create_rendition(target: RenditionTarget) -> Result<Self, Failure> {
         let file = target.stem.clone();
-        let (output, segments) = Segmenter::open(target)?;
+        let (output, segmenter) = Segmenter::open(target)?;
         Ok(Self {
             output,
             container: Container::Mp4,
             file,
             path: PathBuf::new(),
-            bases: Vec::new(),
-            segments: Some(segments),
-            waiting: VecDeque::new(),
+            time_bases: Vec::new(),
+            segmenter: Some(segmenter),
+            pending: VecDeque::new(),
             stage: None,
         })
     }
 
-    /// The container of the file.
+    /// Returns the container.
     pub(crate) const fn container(&self) -> Container {
         self.container
     }
 
-    /// Whether the file can hide what it has before its start; segments cannot.
-    pub(crate) const fn hides(&self) -> bool {
-        self.container.hides() && self.segments.is_none()
+    /// Returns `true` if an edit list can hide packets before the start. Segments have none.
+    pub(crate) const fn has_edit_list(&self) -> bool {
+        self.container.has_edit_list() && self.segmenter.is_none()
     }
 
-    /// Adds a stream for what an encoder makes; returns its place.
-    pub(crate) fn add(&mut self, encoder: &Context, base: Rational) -> Result<usize, Failure> {
+    /// Adds a stream for the packets of an encoder with this time base. Returns its index.
+    pub(crate) fn add_encoded_stream(&mut self, encoder: &Context, time_base: Rational) -> Result<usize, Failure> {
         let mut stream = self
             .output
             .add_stream_with(encoder)
-            .map_err(|error| error::engine("muxer", error))?;
-        stream.set_time_base(base);
+            .map_err(|error| error::engine_failure("muxer", error))?;
+        stream.set_time_base(time_base);
         stream.set_avg_frame_rate(encoder.frame_rate());
         if self.container == Container::Mp4 {
-            output::tag_for_players(&mut stream);
+            output::set_hvc1_tag(&mut stream);
         }
         Ok(stream.index())
     }
 
-    /// Adds a stream for packets that are taken over; returns its place.
-    pub(crate) fn add_copy(&mut self, parameters: Parameters, base: Rational) -> Result<usize, Failure> {
+    /// Adds a stream for copied packets with this time base. Returns its index.
+    pub(crate) fn add_copied_stream(&mut self, parameters: Parameters, time_base: Rational) -> Result<usize, Failure> {
         let none = ffmpeg_next::codec::Id::None;
         let added = self.output.add_stream(ffmpeg_next::encoder::find(none));
-        let mut stream = added.map_err(|error| error::engine("muxer", error))?;
+        let mut stream = added.map_err(|error| error::engine_failure("muxer", error))?;
         stream.set_parameters(parameters);
-        stream.set_time_base(base);
+        stream.set_time_base(time_base);
         Ok(stream.index())
     }
 
-    /// Tells the language of the stream that was added last.
+    /// Sets the language (ISO 639) of the stream that was added last.
     pub(crate) fn set_language(&mut self, language: Option<&str>) {
         if let Some(language) = language {
             self.set_tag("language", language);
         }
     }
 
-    /// Gives the stream that was added last a tag, its only one.
+    /// Sets a metadata tag of the stream that was added last. Replaces its other tags.
     pub(crate) fn set_tag(&mut self, key: &str, value: &str) {
         let last = usize::try_from(self.output.nb_streams()).unwrap_or(0).checked_sub(1);
         if let Some(mut stream) = last.and_then(|last| self.output.stream_mut(last)) {
@@ -111,112 +122,132 @@ impl Muxer {
         }
     }
 
-    /// Writes the header; all streams are there.
-    pub(crate) fn start(&mut self) -> Result<(), Failure> {
+    /// Writes the header. No stream can be added afterwards.
+    pub(crate) fn write_header(&mut self) -> Result<(), Failure> {
         let mut options = Dictionary::new();
         match self.container {
-            _ if self.segments.is_some() => options = Segmenter::options(),
+            _ if self.segmenter.is_some() => options = Segmenter::muxer_options(),
+            // The index comes first, so that players can start before the whole file is downloaded.
             Container::Mp4 | Container::M4a => options.set("movflags", "+faststart"),
             Container::Webm => options.set("cues_to_front", "1"),
-            // The muxer's own default is a loop without end.
+            // FFmpeg's GIF muxer loops forever by default.
             Container::Mp3 | Container::Opus | Container::Gif => {}
         }
         let written = self.output.write_header_with(options).map(drop);
-        written.map_err(|error| error::writing(&self.file, error))?;
-        self.bases = self.output.streams().map(|stream| stream.time_base()).collect();
+        written.map_err(|error| error::write_failure(&self.file, error))?;
+        self.time_bases = self.output.streams().map(|stream| stream.time_base()).collect();
         Ok(())
     }
 
-    /// Writes a packet of the stream at `index`, whose times count in `base`.
-    pub(crate) fn write(&mut self, packet: Packet, index: usize, base: Rational) -> Result<(), Failure> {
+    /// Writes a packet of a stream, or holds it back until its segment is known. Its timestamps count in `time_base`.
+    pub(crate) fn write_packet(
+        &mut self,
+        packet: Packet,
+        stream_index: usize,
+        time_base: Rational,
+    ) -> Result<(), Failure> {
         if packet.size() == 0 {
             return Ok(());
         }
-        if self.segments.is_none() {
-            return self.put(packet, index, base);
+        let pending = PendingPacket {
+            packet,
+            stream_index,
+            time_base,
+        };
+        if self.segmenter.is_none() {
+            return self.write_now(pending);
         }
-        self.waiting.push_back((packet, index, base));
-        self.release()
+        self.pending.push_back(pending);
+        self.write_pending()
     }
 
-    /// Writes the packets that need not wait any longer.
-    fn release(&mut self) -> Result<(), Failure> {
-        while let (Some((packet, _, base)), Some(segments)) = (self.waiting.front(), &self.segments)
-            && segments.can_note(packet, *base)
-            && let Some((packet, index, base)) = self.waiting.pop_front()
+    /// Writes the held packets whose segment is known, in their order.
+    fn write_pending(&mut self) -> Result<(), Failure> {
+        while let (Some(next), Some(segmenter)) = (self.pending.front(), &self.segmenter)
+            && segmenter.is_boundary_known(&next.packet, next.time_base)
+            && let Some(next) = self.pending.pop_front()
         {
-            self.put(packet, index, base)?;
+            self.write_now(next)?;
         }
         Ok(())
     }
 
-    fn put(&mut self, mut packet: Packet, index: usize, base: Rational) -> Result<(), Failure> {
-        if let Some(segments) = &mut self.segments {
-            segments.note(&packet, base, &mut self.output)?;
+    fn write_now(&mut self, next: PendingPacket) -> Result<(), Failure> {
+        let PendingPacket {
+            mut packet,
+            stream_index,
+            time_base,
+        } = next;
+        if let Some(segmenter) = &mut self.segmenter {
+            segmenter.before_packet(&packet, time_base, &mut self.output)?;
         }
-        let to = self.bases.get(index).copied().unwrap_or(base);
-        packet.set_stream(index);
-        packet.rescale_ts(base, to);
+        let output_time_base = self.time_bases.get(stream_index).copied().unwrap_or(time_base);
+        packet.set_stream(stream_index);
+        packet.rescale_ts(time_base, output_time_base);
         packet
             .write_interleaved(&mut self.output)
-            .map_err(|error| error::writing(&self.file, error))?;
-        self.stage.iter().for_each(Stage::moves);
+            .map_err(|error| error::write_failure(&self.file, error))?;
+        self.stage.iter().for_each(Stage::count_item);
         Ok(())
     }
 
-    /// Completes the file, or the rendition.
+    /// Writes the trailer. Returns the segments of a rendition; `None` for a single file.
     pub(crate) fn finish(mut self) -> Result<Option<Rendition>, Failure> {
-        self.release()?;
-        let segments = self.segments.take();
-        let rendition = segments.map(|segments| segments.finish(&mut self.output)).transpose()?;
+        self.write_pending()?;
+        let segmenter = self.segmenter.take();
+        let rendition = segmenter
+            .map(|segmenter| segmenter.finish(&mut self.output))
+            .transpose()?;
         if let Some(stage) = &self.stage {
-            // The index is written first: all of the file is moved.
-            stage.rewrites(std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len()));
+            // To put the index first, the trailer rewrites the whole file without counting packets.
+            stage.allow_rewrite(std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len()));
         }
         self.output
             .write_trailer()
-            .map_err(|error| error::writing(&self.file, error))?;
-        self.stage.iter().for_each(Stage::moves);
+            .map_err(|error| error::write_failure(&self.file, error))?;
+        self.stage.iter().for_each(Stage::count_item);
         Ok(rendition)
     }
 }
 
-/// Where the packets of a movie go: into one file, or pictures and sound apart.
+/// The muxers of a movie: one file for both streams, or a video and an audio rendition.
 pub(crate) struct MovieMuxer {
     video: Muxer,
+    /// `None` if audio is written into the same container as video.
     audio: Option<Muxer>,
 }
 
 impl MovieMuxer {
-    /// A reel whose sound, when it is not `apart`, goes where the pictures go.
-    pub(crate) const fn new(video: Muxer, apart: Option<Muxer>) -> Self {
-        Self { video, audio: apart }
+    /// Combines the muxers of a movie. Without a muxer of its own, audio goes into that of the video.
+    pub(crate) const fn new(video: Muxer, audio: Option<Muxer>) -> Self {
+        Self { video, audio }
     }
 
-    /// Whether pictures and sound go into files of their own.
-    pub(crate) const fn is_apart(&self) -> bool {
+    /// Returns `true` if video and audio are written into separate renditions.
+    pub(crate) const fn has_separate_audio(&self) -> bool {
         self.audio.is_some()
     }
 
-    /// Where pictures go.
+    /// Returns the muxer of the video.
     pub(crate) const fn video(&mut self) -> &mut Muxer {
         &mut self.video
     }
 
-    /// Where sound goes.
+    /// Returns the muxer of the audio.
     pub(crate) fn audio(&mut self) -> &mut Muxer {
         self.audio.as_mut().unwrap_or(&mut self.video)
     }
 
-    /// Writes the headers; all streams are there.
-    pub(crate) fn start(&mut self) -> Result<(), Failure> {
+    /// Writes the headers. No stream can be added afterwards.
+    pub(crate) fn write_headers(&mut self) -> Result<(), Failure> {
         [Some(&mut self.video), self.audio.as_mut()]
             .into_iter()
             .flatten()
-            .try_for_each(Muxer::start)
+            .try_for_each(Muxer::write_header)
     }
 
-    /// Completes what is written, pictures first: sound is cut where they are. The renditions, if any, come in that order.
+    /// Finishes both muxers. Returns the video rendition, then the audio rendition; empty for a single file. Video is
+    /// finished first, because audio is cut at its segment boundaries.
     pub(crate) fn finish(self) -> Result<Vec<Rendition>, Failure> {
         let finished = [Some(self.video), self.audio].into_iter().flatten().map(Muxer::finish);
         finished.filter_map(Result::transpose).collect()

@@ -1,35 +1,47 @@
-//! Digest of the packets of a copied stream: of those written, and of those that verification reads.
+//! Digest of the packets of a copied stream.
+//!
+//! *Problem.* A copied stream is not decoded, so damage in it can be damage of the source. To prove that a remux
+//! changed nothing, verification must compare the packets in the output with the packets that were written.
+//!
+//! *Mechanism.* The copy adds every packet that it writes, verification adds every packet that it reads, and the
+//! results must be equal. Four multiply-and-rotate checksums run side by side, so that the digest costs far less than
+//! reading the file. The length of each packet is included, so that moved packet boundaries are found.
+//!
+//! *Invariants.* Both sides skip bytes that muxers may add or remove: empty packets and the temporal delimiters of AV1.
+//! The digest finds mistakes, not attacks; a cryptographic hash was rejected because it is slower and proves no more
+//! here.
 
 use domain::protocol::Imprint;
 use ffmpeg_next::Packet;
 
-/// Sums that are built side by side, because a processor multiplies several numbers at a time.
+/// Number of independent checksums; a CPU executes several independent multiplications at once.
 const LANES: usize = 4;
 
-/// Bytes of a number of a sum.
+/// Bytes of one input word of a checksum.
 const WORD: usize = 8;
 
-/// An odd number with as many ones as zeros: 2⁶⁴ divided by the golden ratio.
-const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+/// 2⁶⁴ divided by the golden ratio. It must be odd, so that the multiplication is invertible.
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A delimiter between pictures of AV1 (temporal delimiter OBU): muxers take it out of packets, as their formats want.
-const DELIMITER: [u8; 2] = [0x12, 0];
+/// The temporal delimiter OBU of AV1. Muxers remove it from packets, as the AV1 mappings of MP4 and Matroska
+/// recommend.
+const TEMPORAL_DELIMITER: [u8; 2] = [0x12, 0];
 
-/// Packets of one stream so far, in their order.
+/// The running digest of the packets of one stream, in their order.
 #[derive(Default)]
 pub(crate) struct PacketDigest {
     packets: u64,
-    sums: [u64; LANES],
+    checksums: [u64; LANES],
 }
 
 impl PacketDigest {
-    /// Adds the next packet. Each step can be undone, so that a change of any one word always changes the sum.
+    /// Adds the next packet. Each step is invertible, so a change of a single word always changes the digest.
     pub(crate) fn add(&mut self, packet: &Packet) {
-        // Muxers leave empty ones out.
+        // Muxers drop empty packets.
         let Some(data) = packet.data().filter(|data| !data.is_empty()) else {
             return;
         };
-        let data = data.strip_prefix(&DELIMITER).unwrap_or(data);
+        let data = data.strip_prefix(&TEMPORAL_DELIMITER).unwrap_or(data);
         self.packets += 1;
         let mut chunks = data.chunks_exact(LANES * WORD);
         for chunk in &mut chunks {
@@ -44,20 +56,19 @@ impl PacketDigest {
     }
 
     fn mix(&mut self, chunk: &[u8]) {
-        for (sum, word) in self.sums.iter_mut().zip(chunk.chunks_exact(WORD)) {
+        for (checksum, word) in self.checksums.iter_mut().zip(chunk.chunks_exact(WORD)) {
             let word = word.first_chunk().copied().map_or(0, u64::from_le_bytes);
-            *sum = (*sum ^ word).wrapping_mul(FACTOR).rotate_left(29);
+            *checksum = (*checksum ^ word).wrapping_mul(MULTIPLIER).rotate_left(29);
         }
     }
 
-    /// What the packets so far come to.
+    /// Returns the digest of the packets so far.
     pub(crate) fn digest(&self) -> Imprint {
         Imprint {
             packets: self.packets,
-            sum: self
-                .sums
-                .iter()
-                .fold(0, |all: u64, sum| (all ^ sum).wrapping_mul(FACTOR).rotate_left(29)),
+            sum: self.checksums.iter().fold(0, |all: u64, checksum| {
+                (all ^ checksum).wrapping_mul(MULTIPLIER).rotate_left(29)
+            }),
         }
     }
 }
@@ -75,16 +86,16 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_counts_and_so_do_the_borders_and_the_order() {
+    fn every_bit_and_packet_boundary_and_the_order_change_the_digest() {
         let data: Vec<u8> = (0..100).collect();
-        let whole = digest(&[&data, &data[..50]]);
-        assert_eq!(whole, digest(&[&data, &[], &data[..50]]));
-        assert_eq!(whole.packets, 2);
-        for place in 0..100 {
+        let expected = digest(&[&data, &data[..50]]);
+        assert_eq!(expected, digest(&[&data, &[], &data[..50]]));
+        assert_eq!(expected.packets, 2);
+        for index in 0..100 {
             for bit in 0..8 {
                 let mut changed = data.clone();
-                changed[place] ^= 1 << bit;
-                assert_ne!(whole, digest(&[&changed, &data[..50]]), "{place}");
+                changed[index] ^= 1 << bit;
+                assert_ne!(expected, digest(&[&changed, &data[..50]]), "{index}");
             }
         }
         let zeros = [0; 40];
@@ -94,13 +105,13 @@ mod tests {
             digest(&[&data]),
             digest(&[&data[..51], &data[1..]]),
         ] {
-            assert_ne!(whole, other);
+            assert_ne!(expected, other);
         }
         assert_ne!(digest(&[&zeros[..39]]), digest(&[&zeros]));
     }
 
     #[test]
-    fn a_delimiter_before_a_frame_is_not_missed() {
+    fn a_temporal_delimiter_does_not_change_the_digest() {
         assert_eq!(digest(&[&[0x12, 0, 0x32, 5]]), digest(&[&[0x32, 5]]));
     }
 }

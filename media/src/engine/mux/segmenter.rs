@@ -1,9 +1,21 @@
-//! Segmenter: cuts one rendition of an adaptive stream into segments, which are fragments of MP4 (CMAF), each a file of its own
-//! or a byte range of one file.
+//! Segmenter: cuts one rendition of an adaptive stream into CMAF segments.
+//!
+//! *Problem.* The renditions of an adaptive stream must be cut at the same times, and each segment must begin with a
+//! keyframe. The playlists need the exact size and duration of each segment. FFmpeg's own HLS muxer decides alone where
+//! it cuts, from its target duration, and cannot follow the boundaries of another rendition.
+//!
+//! *Mechanism.* FFmpeg's MP4 muxer writes fragments into memory and ends a fragment only when told to. Before each
+//! packet the segmenter applies its [`SegmentRule`]; at a boundary it flushes the fragment and stores it as a file, or
+//! appends it to the single file of the rendition. The initialization section is flushed in the same way before the
+//! first segment.
+//!
+//! *Invariants.* The durations of all segments add up to the end of the rendition: a segment ends where the next one
+//! begins, and the first one begins at 0 in all renditions, also if its first packet is late. A rendition that follows
+//! others never passes the time up to which their boundaries are final.
 
 use crate::engine::error;
 use crate::engine::ffi::output;
-use crate::engine::mux::segment_boundaries::{MILLISECONDS_US, SegmentBoundaries};
+use crate::engine::mux::segment_boundaries::{MILLISECOND_ROUNDING_US, SegmentBoundaries};
 use crate::engine::time::to_us;
 use domain::Failure;
 use ffmpeg_next::format::context::{Output, StreamIo};
@@ -13,51 +25,56 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What the muxer is told: every fragment is ended by us, and it needs no index of them. The initialization waits for
-/// the first packet, because it tells how much of encoded sound is only a run-up.
-const FRAGMENTS: &str = "+frag_custom+empty_moov+default_base_moof+delay_moov+skip_trailer";
+/// Flags of FFmpeg's MP4 muxer: the segmenter ends each fragment, and there is no index at the end of the file. The
+/// initialization section waits for the first packet, which carries the encoder delay of audio.
+const MOVFLAGS: &str = "+frag_custom+empty_moov+default_base_moof+delay_moov+skip_trailer";
 
-/// Where segments begin.
+/// The rule that decides where segments begin.
 #[derive(Clone, Debug)]
 pub(crate) enum SegmentRule {
-    /// At every keyframe; whoever is cut with it is told.
+    /// At every keyframe. The boundaries are published for followers.
     Keyframes(SegmentBoundaries),
-    /// At the first keyframe at or after each multiple of so many microseconds; whoever is cut with it is told.
-    Multiples(u64, SegmentBoundaries),
-    /// With the first packet that begins at or after a border of another rendition.
-    With(SegmentBoundaries),
+    /// At the first keyframe at or after each multiple of `interval_us`. The boundaries are published for followers.
+    Interval {
+        interval_us: u64,
+        boundaries: SegmentBoundaries,
+    },
+    /// At the first packet at or after each boundary of another rendition.
+    Follow(SegmentBoundaries),
 }
 
 impl SegmentRule {
-    /// Where sound is cut beside pictures.
-    pub(crate) fn beside(&self) -> Self {
-        let (Self::Keyframes(cuts) | Self::Multiples(_, cuts) | Self::With(cuts)) = self;
-        Self::With(cuts.clone())
+    /// Returns the rule of an audio rendition that is cut with this video rendition.
+    pub(crate) fn follower(&self) -> Self {
+        let (Self::Keyframes(boundaries) | Self::Interval { boundaries, .. } | Self::Follow(boundaries)) = self;
+        Self::Follow(boundaries.clone())
     }
 }
 
-/// Where a rendition is written, and how.
+/// The files of a rendition that is to be written.
 #[derive(Clone, Debug)]
 pub(crate) struct RenditionTarget {
-    pub(crate) folder: PathBuf,
-    /// What the names of its files begin with.
+    pub(crate) directory: PathBuf,
+    /// Common prefix of its file names.
     pub(crate) stem: String,
+    /// Set if all segments are byte ranges of one file.
     pub(crate) single_file: bool,
-    pub(crate) cut: SegmentRule,
+    pub(crate) rule: SegmentRule,
 }
 
-/// A rendition that is written: what its playlist tells.
+/// A finished rendition, as its playlist describes it.
 #[derive(Clone, Debug)]
 pub(crate) struct Rendition {
     pub(crate) stem: String,
     pub(crate) single_file: bool,
-    /// Its codec as RFC 6381 writes it.
+    /// Codec string for the `CODECS` attribute (RFC 6381).
     pub(crate) codec: String,
+    /// Size of the initialization section in bytes.
     pub(crate) init_bytes: u64,
     pub(crate) segments: Vec<Segment>,
 }
 
-/// One segment.
+/// A segment of a rendition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
     pub(crate) bytes: u64,
@@ -65,43 +82,44 @@ pub(crate) struct Segment {
 }
 
 impl Rendition {
-    /// The file of the initialization.
+    /// Returns the name of the file with the initialization section.
     pub(crate) fn init_file(&self) -> String {
         let Self { stem, single_file, .. } = self;
         format!("{stem}{}.mp4", if *single_file { "" } else { "-init" })
     }
 
-    /// The file of the segment at a place.
-    pub(crate) fn segment_file(&self, target: usize) -> String {
+    /// Returns the name of the file with the segment at an index.
+    pub(crate) fn segment_file(&self, index: usize) -> String {
         if self.single_file {
             self.init_file()
         } else {
-            format!("{}-{:04}.m4s", self.stem, target + 1)
+            format!("{}-{:04}.m4s", self.stem, index + 1)
         }
     }
 }
 
-/// Cuts what a muxer writes.
+/// Cuts the output of one muxer into segments.
 pub(crate) struct Segmenter {
-    folder: PathBuf,
-    cut: SegmentRule,
-    buffer: Buffer,
+    directory: PathBuf,
+    rule: SegmentRule,
+    buffer: SharedBuffer,
     rendition: Rendition,
-    /// When the segment that is being written begins, and where its last packet ends, in microseconds.
-    begun_us: Option<u64>,
+    /// Start of the current segment in microseconds; `None` before its first packet.
+    start_us: Option<u64>,
+    /// Latest end of a packet so far in microseconds.
     end_us: u64,
 }
 
 impl Segmenter {
-    /// A muxer, and what cuts its work.
+    /// Opens a muxer that writes into memory, and the segmenter that stores its output.
     pub(crate) fn open(target: RenditionTarget) -> Result<(Output, Self), Failure> {
-        let failed = |error| error::engine("muxer", error);
-        let buffer = Buffer::default();
+        let failed = |error| error::engine_failure("muxer", error);
+        let buffer = SharedBuffer::default();
         let stream = StreamIo::from_write(buffer.clone()).map_err(failed)?;
         let output = format::output_to_stream(stream, None, Some("mp4")).map_err(failed)?;
-        let segments = Self {
-            folder: target.folder,
-            cut: target.cut,
+        let segmenter = Self {
+            directory: target.directory,
+            rule: target.rule,
             buffer,
             rendition: Rendition {
                 stem: target.stem,
@@ -110,88 +128,98 @@ impl Segmenter {
                 init_bytes: 0,
                 segments: Vec::new(),
             },
-            begun_us: None,
+            start_us: None,
             end_us: 0,
         };
-        Ok((output, segments))
+        Ok((output, segmenter))
     }
 
-    /// The muxer's settings.
-    pub(crate) fn options() -> Dictionary<'static> {
-        [("movflags", FRAGMENTS), ("flush_packets", "1")].into_iter().collect()
+    /// Returns the options of the muxer.
+    pub(crate) fn muxer_options() -> Dictionary<'static> {
+        [("movflags", MOVFLAGS), ("flush_packets", "1")].into_iter().collect()
     }
 
-    /// Looks at the next packet, whose times count in `base`: a segment may end before it.
-    pub(crate) fn note(
+    /// Ends the current segment if the next packet begins another one. Must be called before each packet is written.
+    pub(crate) fn before_packet(
         &mut self,
         packet: &Packet,
-        base: ffmpeg_next::Rational,
+        time_base: ffmpeg_next::Rational,
         output: &mut Output,
     ) -> Result<(), Failure> {
-        let at = packet.pts().unwrap_or(0);
-        let (at_us, end_us) = (shown_us(at, base), shown_us(at.saturating_add(packet.duration()), base));
+        let pts = packet.pts().unwrap_or(0);
+        let pts_us = clamped_us(pts, time_base);
+        let end_us = clamped_us(pts.saturating_add(packet.duration()), time_base);
         if self
-            .begun_us
-            .is_some_and(|begun_us| self.begins(begun_us, packet.is_key(), at_us))
+            .start_us
+            .is_some_and(|start_us| self.is_boundary(start_us, packet.is_key(), pts_us))
         {
-            self.end_segment(at_us, output)?;
-            self.followers().into_iter().for_each(|cuts| cuts.begin(at_us));
+            self.end_segment(pts_us, output)?;
+            if let Some(boundaries) = self.published_boundaries() {
+                boundaries.add(pts_us);
+            }
         }
-        if let Some(cuts) = self.followers() {
-            // Nothing is shown before it is decoded.
-            cuts.reach(shown_us(packet.dts().unwrap_or(0), base));
+        if let Some(boundaries) = self.published_boundaries() {
+            // No later packet has a pts before this dts, so no boundary can follow before it.
+            boundaries.set_final_until(clamped_us(packet.dts().unwrap_or(0), time_base));
         }
-        self.begun_us.get_or_insert(at_us);
+        self.start_us.get_or_insert(pts_us);
         self.end_us = self.end_us.max(end_us);
         Ok(())
     }
 
-    /// Whether a segment begins with a packet, where one is being written since `begun_us`.
-    fn begins(&self, begun_us: u64, is_key: bool, at_us: u64) -> bool {
-        match &self.cut {
+    /// Returns `true` if a packet begins a new segment after one that began at `start_us`.
+    fn is_boundary(&self, start_us: u64, is_key: bool, pts_us: u64) -> bool {
+        match &self.rule {
             SegmentRule::Keyframes(_) => is_key,
-            SegmentRule::Multiples(each_us, _) => {
-                let passed = |us: u64| (us + MILLISECONDS_US) / each_us;
-                is_key && passed(at_us) > passed(begun_us)
+            SegmentRule::Interval { interval_us, .. } => {
+                // A keyframe at a multiple may be rounded down by the source; it still counts as at the multiple.
+                let multiple = |us: u64| (us + MILLISECOND_ROUNDING_US) / interval_us;
+                is_key && multiple(pts_us) > multiple(start_us)
             }
-            SegmentRule::With(cuts) => cuts.between(begun_us, at_us),
+            SegmentRule::Follow(boundaries) => boundaries.has_between(start_us, pts_us),
         }
     }
 
-    /// Whoever is cut with this rendition.
-    const fn followers(&self) -> Option<&SegmentBoundaries> {
-        match &self.cut {
-            SegmentRule::Keyframes(cuts) | SegmentRule::Multiples(_, cuts) => Some(cuts),
-            SegmentRule::With(_) => None,
+    /// Returns the boundaries that this rendition decides; `None` if it follows another one.
+    const fn published_boundaries(&self) -> Option<&SegmentBoundaries> {
+        match &self.rule {
+            SegmentRule::Keyframes(boundaries) | SegmentRule::Interval { boundaries, .. } => Some(boundaries),
+            SegmentRule::Follow(_) => None,
         }
     }
 
-    /// Whether it is known if a segment begins with a packet, or before it; otherwise it has to wait.
-    pub(crate) fn can_note(&self, packet: &Packet, base: ffmpeg_next::Rational) -> bool {
-        match &self.cut {
-            SegmentRule::Keyframes(_) | SegmentRule::Multiples(..) => true,
-            SegmentRule::With(cuts) => cuts.are_known(shown_us(packet.pts().unwrap_or(0), base)),
+    /// Returns `true` if all boundaries up to a packet are known. Otherwise the packet must be held back.
+    pub(crate) fn is_boundary_known(&self, packet: &Packet, time_base: ffmpeg_next::Rational) -> bool {
+        match &self.rule {
+            SegmentRule::Keyframes(_) | SegmentRule::Interval { .. } => true,
+            SegmentRule::Follow(boundaries) => {
+                boundaries.is_final_until(clamped_us(packet.pts().unwrap_or(0), time_base))
+            }
         }
     }
 
-    /// Ends the last segment.
+    /// Ends the last segment and releases the followers.
     pub(crate) fn finish(mut self, output: &mut Output) -> Result<Rendition, Failure> {
-        if self.begun_us.is_some() {
+        if self.start_us.is_some() {
             self.end_segment(self.end_us, output)?;
         }
-        self.followers().into_iter().for_each(|cuts| cuts.reach(u64::MAX));
+        if let Some(boundaries) = self.published_boundaries() {
+            boundaries.set_final_until(u64::MAX);
+        }
         Ok(self.rendition)
     }
 
     fn end_segment(&mut self, end_us: u64, output: &mut Output) -> Result<(), Failure> {
-        let mut begun_us = self.begun_us.take().unwrap_or(end_us);
+        let mut start_us = self.start_us.take().unwrap_or(end_us);
         if self.rendition.segments.is_empty() {
-            // What comes late does not move what follows: all renditions begin together.
-            begun_us = 0;
+            // All renditions begin at 0. If the first packet is late, the first segment is longer, so that the
+            // following segments keep their times.
+            start_us = 0;
         }
         if self.rendition.init_bytes == 0 {
             let init = self.flush(output)?;
-            self.rendition.codec = codec_of(&init).ok_or_else(|| error::missing("a codec for adaptive streams"))?;
+            self.rendition.codec =
+                codec_string(&init).ok_or_else(|| error::missing_component("a codec for adaptive streams"))?;
             self.rendition.init_bytes = init.len() as u64;
             self.store(&self.rendition.init_file(), &init)?;
         }
@@ -199,41 +227,45 @@ impl Segmenter {
         self.store(&self.rendition.segment_file(self.rendition.segments.len()), &segment)?;
         self.rendition.segments.push(Segment {
             bytes: segment.len() as u64,
-            duration_us: end_us.saturating_sub(begun_us),
+            duration_us: end_us.saturating_sub(start_us),
         });
         Ok(())
     }
 
+    /// Ends the current fragment and returns its bytes; at first the initialization section.
     fn flush(&self, output: &mut Output) -> Result<Vec<u8>, Failure> {
-        output::flush_fragment(output).map_err(|error| error::engine("muxer", error))?;
+        output::flush_fragment(output).map_err(|error| error::engine_failure("muxer", error))?;
         Ok(self.buffer.take())
     }
 
-    /// Writes a file, or goes on with the only one.
+    /// Creates a file, or appends to the single file of the rendition.
     fn store(&self, file: &str, bytes: &[u8]) -> Result<(), Failure> {
-        let opened = File::options().append(true).create(true).open(self.folder.join(file));
+        let opened = File::options()
+            .append(true)
+            .create(true)
+            .open(self.directory.join(file));
         opened
             .and_then(|mut opened| opened.write_all(bytes))
-            .map_err(|error| error::disk(file, &error))
+            .map_err(|error| error::io_failure(file, &error))
     }
 }
 
-/// A time in microseconds. The run-up of sound lies before 0, and no player shows it.
-fn shown_us(time: i64, base: ffmpeg_next::Rational) -> u64 {
-    u64::try_from(to_us(time, base)).unwrap_or(0)
+/// Converts a timestamp to microseconds. Negative times are those of encoder delay, which is not played; they become 0.
+fn clamped_us(timestamp: i64, time_base: ffmpeg_next::Rational) -> u64 {
+    u64::try_from(to_us(timestamp, time_base)).unwrap_or(0)
 }
 
-/// What the muxer has written since it was last taken.
+/// Bytes that the muxer has written since the last flush. Clones share the same bytes.
 #[derive(Clone, Default)]
-struct Buffer(Arc<Mutex<Vec<u8>>>);
+struct SharedBuffer(Arc<Mutex<Vec<u8>>>);
 
-impl Buffer {
+impl SharedBuffer {
     fn take(&self) -> Vec<u8> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Write for Buffer {
+impl Write for SharedBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
     }
@@ -243,19 +275,20 @@ impl Write for Buffer {
     }
 }
 
-/// The codec that an initialization tells, as RFC 6381 writes it: profile, constraints and level of H.264 out of `avcC`
-/// (ISO/IEC 14496-15), the object type of AAC out of `esds` (ISO/IEC 14496-14).
-pub(crate) fn codec_of(init: &[u8]) -> Option<String> {
-    /// Where the decoder's own description stands behind the name of `esds`: tags, lengths of four bytes and fields.
-    const AAC_TAG: usize = 30;
-    let behind = |name: &[u8; 4]| {
+/// Returns the codec string (RFC 6381) of an initialization section: profile, constraints and level of H.264 from
+/// `avcC` (ISO/IEC 14496-15), or the object type of AAC from `esds` (ISO/IEC 14496-14). `None` for any other codec.
+pub(crate) fn codec_string(init: &[u8]) -> Option<String> {
+    /// Offset of the `DecoderSpecificInfo` tag after the name of the `esds` box, as FFmpeg writes it: descriptor
+    /// lengths have four bytes.
+    const DECODER_INFO_OFFSET: usize = 30;
+    let after = |name: &[u8; 4]| {
         let at = init.windows(4).position(|window| window == name)?;
         init.get(at + 4..)
     };
-    if let Some([1, profile, constraints, level, ..]) = behind(b"avcC") {
+    if let Some([1, profile, constraints, level, ..]) = after(b"avcC") {
         return Some(format!("avc1.{profile:02x}{constraints:02x}{level:02x}"));
     }
-    match behind(b"esds")?.get(AAC_TAG..)? {
+    match after(b"esds")?.get(DECODER_INFO_OFFSET..)? {
         [5, _, _, _, _, first, ..] => Some(format!("mp4a.40.{}", first >> 3)),
         _ => None,
     }

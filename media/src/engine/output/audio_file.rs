@@ -1,78 +1,79 @@
-//! Makes a file of audio alone.
+//! Encodes an audio file: M4A, MP3 or Opus.
 
 use crate::engine::audio::fifo::AudioFifo;
 use crate::engine::context::OutputContext;
 use crate::engine::encode::audio;
 use crate::engine::error::nothing_decoded;
-use crate::engine::fanout::channel::{Inbox, Piece};
+use crate::engine::fanout::channel::{MediaItem, MediaReceiver};
 use crate::engine::mux::container::Container;
 use crate::engine::mux::muxer::Muxer;
 use domain::Failure;
 use domain::protocol::Made;
 use domain::recipe::AudioFormat;
 
-/// What the plan orders for the sound.
+/// The parameters of an audio file.
 pub(crate) struct AudioFileSpec {
     pub(crate) format: AudioFormat,
     pub(crate) bitrate_bps: u32,
 }
 
-/// Makes the file from the samples that come.
+/// Encodes the received audio into a file.
 pub(crate) fn run(
     context: &OutputContext<'_>,
     file: &str,
-    order: &AudioFileSpec,
-    from: &Inbox,
+    spec: &AudioFileSpec,
+    receiver: &MediaReceiver,
 ) -> Result<Made, Failure> {
-    let source = context.audio().ok_or_else(|| nothing_decoded("the sound"))?;
-    let container = Container::from(order.format);
+    let source = context.audio().ok_or_else(|| nothing_decoded("the audio"))?;
+    let container = Container::from(spec.format);
     let audio = container.audio_params(source);
-    let mut muxer = Muxer::create(context.scratch, file, container, context.meter.stage())?;
-    let mut encoder = audio::open_audio(container, audio, order.bitrate_bps)?;
-    encoder.join(&mut muxer)?;
+    let mut muxer = Muxer::create(context.scratch, file, container, context.progress.stage())?;
+    let mut encoder = audio::open_audio(container, audio, spec.bitrate_bps)?;
+    encoder.add_stream_to(&mut muxer)?;
     muxer.set_language(context.language());
-    muxer.start()?;
+    muxer.write_header()?;
     let mut fifo = AudioFifo::new(audio);
-    let (mut heard, mut until) = (false, u64::MAX);
-    let position = |us: u64| u64::try_from(audio.samples_in(i64::try_from(us).unwrap_or(i64::MAX))).unwrap_or(0);
-    for piece in from {
+    // End of the current span in samples. Decoders may return samples after it.
+    let mut end = u64::MAX;
+    let mut has_audio = false;
+    let position = |us: u64| u64::try_from(audio.us_to_samples(i64::try_from(us).unwrap_or(i64::MAX))).unwrap_or(0);
+    for item in receiver {
         context.check()?;
-        match piece {
-            Piece::Part(part) => {
-                fifo.begin(position(part.at_us), context.level)?;
-                until = part
+        match item {
+            MediaItem::Part(part) => {
+                fifo.begin_part(position(part.timeline_us), context.gain)?;
+                end = part
                     .span
                     .end
-                    .map_or(u64::MAX, |_| position(part.at_us + part.length_us));
+                    .map_or(u64::MAX, |_| position(part.timeline_us + part.duration_us));
             }
-            Piece::Audio {
+            MediaItem::Audio {
                 audio: mut samples,
                 at_us,
             } => {
-                fifo.write(&mut samples, audio.samples_in(at_us))?;
-                heard = true;
-                encoder.encode_until(until, &mut fifo, &mut muxer)?;
-                context.meter.reached(audio.us_of(fifo.taken()));
+                fifo.write(&mut samples, audio.us_to_samples(at_us))?;
+                has_audio = true;
+                encoder.encode_until(end, &mut fifo, &mut muxer)?;
+                context.progress.advance_to(audio.samples_to_us(fifo.read_position()));
             }
-            Piece::Packets(_) | Piece::Frame { .. } | Piece::VideoEnd { .. } => {}
+            MediaItem::Packets(_) | MediaItem::Frame { .. } | MediaItem::VideoEnd { .. } => {}
         }
     }
     context.check()?;
-    if !heard {
-        return Err(nothing_decoded("the sound"));
+    if !has_audio {
+        return Err(nothing_decoded("the audio"));
     }
     fifo.drain()?;
-    fifo.cut_at(until);
+    fifo.truncate_at(end);
     let samples = fifo.end();
     let loudest = encoder.finish(&mut fifo, &mut muxer)?;
     muxer.finish()?;
     Ok(Made {
         file: file.to_owned(),
         frames: 0,
-        duration_us: audio.us_of(samples),
-        packets_from_us: None,
+        duration_us: audio.samples_to_us(samples),
         loudest,
-        lost_sound: fifo.lost(),
+        lost_sound: fifo.lost_audio(),
         ..Made::default()
     })
 }

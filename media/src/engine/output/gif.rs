@@ -1,10 +1,17 @@
-//! Makes an animated GIF that loops for ever.
+//! Encodes an animated GIF that loops forever.
+//!
+//! *Problem.* A GIF has at most 256 colors per palette. One palette for the whole animation looks best, and pixels that
+//! do not change need not be encoded again. But the palette depends on all frames, and the source is decoded only once.
+//!
+//! *Mechanism.* Rendered frames are held in memory. `palettegen` computes a palette from them, `paletteuse` maps them,
+//! and they are encoded. When the held frames exceed [`MAX_HELD_BYTES`], they are encoded with a palette of their own,
+//! so that memory stays bounded. A second decode of the source was rejected, because it doubles the time.
 
 use crate::engine::context::OutputContext;
 use crate::engine::encode::encoder::Encoder;
 use crate::engine::encode::video;
 use crate::engine::error::{self, nothing_decoded};
-use crate::engine::fanout::channel::{Inbox, Piece};
+use crate::engine::fanout::channel::{MediaItem, MediaReceiver};
 use crate::engine::ffi::frame;
 use crate::engine::mux::container::Container;
 use crate::engine::mux::muxer::Muxer;
@@ -19,51 +26,55 @@ use domain::{Failure, Rational};
 use ffmpeg_next::frame::Video;
 use std::ops::Range;
 
-/// Most bytes of pictures that wait for the palette they share.
+/// Maximum size of the frames that share a palette, in bytes.
 const MAX_HELD_BYTES: u64 = 64 << 20;
 
-/// The name under which the graph gets the palette.
+/// Name of the palette input of the filter graph.
 const PALETTE: &str = "palette";
 
-/// Microseconds in the unit of time of the format.
+/// The time unit of GIF: a hundredth of a second.
 const TICK_US: u64 = 10_000;
 
-/// What the plan orders for the animation.
+/// The parameters of a GIF.
 pub(crate) struct GifSpec<'a> {
     pub(crate) layout: &'a Picture,
     pub(crate) fps: Rational,
+    /// Start of the animation in microseconds after the start of the joined spans.
     pub(crate) start_us: u64,
-    pub(crate) length_us: u64,
+    pub(crate) duration_us: u64,
 }
 
-/// Makes the animation from the pictures that come.
-pub(crate) fn run(context: &OutputContext<'_>, file: &str, order: &GifSpec<'_>, from: &Inbox) -> Result<Made, Failure> {
-    let mut gif = Gif::open(context, file, order)?;
-    let slots = order.fps.frames_in(order.length_us).max(1);
-    let mut constant_rate = ConstantFrameRate::new(order.fps, Some(slots), order.length_us);
-    for piece in from {
+/// Encodes the received frames as an animation.
+pub(crate) fn run(
+    context: &OutputContext<'_>,
+    file: &str,
+    spec: &GifSpec<'_>,
+    receiver: &MediaReceiver,
+) -> Result<Made, Failure> {
+    let mut gif = Gif::open(context, file, spec)?;
+    let slots = spec.fps.frames_in(spec.duration_us).max(1);
+    let mut constant_rate = ConstantFrameRate::new(spec.fps, Some(slots), spec.duration_us);
+    for item in receiver {
         context.check()?;
-        let out = match piece {
-            Piece::Frame {
+        let out = match item {
+            MediaItem::Frame {
                 frame,
                 at_us,
                 duration_us,
             } => constant_rate.push(frame, at_us, duration_us),
-            Piece::VideoEnd { until_us } => constant_rate.end(until_us),
+            MediaItem::VideoEnd { until_us } => constant_rate.finish(until_us),
             _ => None,
         };
         if let Some((frame, slots)) = out {
-            gif.show(&frame.decoded()?, slots)?;
-            context.meter.reached(order.fps.duration_us(gif.frames));
+            gif.push(&frame.decoded()?, slots)?;
+            context.progress.advance_to(spec.fps.duration_us(gif.frames));
         }
     }
     context.check()?;
     gif.finish(file)
 }
 
-/// An animation being made. One palette for all of it looks best and lets what stands still stay as it is, but it is
-/// known only when all pictures are. So they wait, and when too many do, those that wait get a palette of their own:
-/// the source is decoded once, and memory is bounded.
+/// An animation that is being encoded.
 struct Gif<'a> {
     context: &'a OutputContext<'a>,
     fps: Rational,
@@ -71,23 +82,30 @@ struct Gif<'a> {
     renderer: FrameRenderer<'a>,
     muxer: Muxer,
     encoder: Encoder,
-    /// Drawn pictures and their slots.
-    held: Vec<(Video, Range<u64>)>,
+    /// Rendered frames that wait for their palette.
+    held: Vec<HeldFrame>,
     held_bytes: u64,
+    /// Number of frames at the constant frame rate so far.
     frames: u64,
 }
 
+struct HeldFrame {
+    frame: Video,
+    /// Frame numbers at the constant frame rate that show this frame.
+    slots: Range<u64>,
+}
+
 impl<'a> Gif<'a> {
-    fn open(context: &'a OutputContext<'a>, file: &str, order: &GifSpec<'a>) -> Result<Self, Failure> {
-        let mut muxer = Muxer::create(context.scratch, file, Container::Gif, context.meter.stage())?;
-        let mut encoder = video::open_gif(order.layout.canvas)?;
-        encoder.join(&mut muxer)?;
-        muxer.start()?;
+    fn open(context: &'a OutputContext<'a>, file: &str, spec: &GifSpec<'a>) -> Result<Self, Failure> {
+        let mut muxer = Muxer::create(context.scratch, file, Container::Gif, context.progress.stage())?;
+        let mut encoder = video::open_gif(spec.layout.canvas)?;
+        encoder.add_stream_to(&mut muxer)?;
+        muxer.write_header()?;
         Ok(Self {
             context,
-            fps: order.fps,
-            start_us: order.start_us,
-            renderer: FrameRenderer::new(context, order.layout, TargetFormat::Movie)?,
+            fps: spec.fps,
+            start_us: spec.start_us,
+            renderer: FrameRenderer::new(context, spec.layout, TargetFormat::Movie)?,
             muxer,
             encoder,
             held: Vec::new(),
@@ -96,9 +114,9 @@ impl<'a> Gif<'a> {
         })
     }
 
-    /// Shows a picture in its slots.
-    fn show(&mut self, frame: &Video, slots: Range<u64>) -> Result<(), Failure> {
-        if self.renderer.changes() {
+    /// Renders and holds a frame for its slots; once per slot if the watermark begins or ends within them.
+    fn push(&mut self, frame: &Video, slots: Range<u64>) -> Result<(), Failure> {
+        if self.renderer.is_time_dependent() {
             slots.into_iter().try_for_each(|slot| self.hold(frame, slot..slot + 1))
         } else {
             self.hold(frame, slots)
@@ -107,86 +125,91 @@ impl<'a> Gif<'a> {
 
     fn hold(&mut self, frame: &Video, slots: Range<u64>) -> Result<(), Failure> {
         let at_us = self.start_us + self.fps.duration_us(slots.start);
-        let drawn = self.renderer.draw(frame, i64::try_from(at_us).unwrap_or(i64::MAX))?;
-        let bytes = u64::from(drawn.width()) * u64::from(drawn.height()) * 3 / 2;
+        let rendered = self.renderer.render(frame, i64::try_from(at_us).unwrap_or(i64::MAX))?;
+        // 4:2:0 with eight bits per sample.
+        let bytes = u64::from(rendered.width()) * u64::from(rendered.height()) * 3 / 2;
         if self.held_bytes + bytes > MAX_HELD_BYTES {
             self.encode_held()?;
         }
         self.frames = slots.end;
-        self.held.push((drawn, slots));
+        self.held.push(HeldFrame { frame: rendered, slots });
         self.held_bytes += bytes;
         Ok(())
     }
 
-    /// Encodes the pictures that wait with a palette made of them.
+    /// Encodes the held frames with a palette that is computed from them.
     fn encode_held(&mut self) -> Result<(), Failure> {
         let held = std::mem::take(&mut self.held);
         self.held_bytes = 0;
-        let Some((first, _)) = held.first() else {
+        let Some(HeldFrame { frame: first, .. }) = held.first() else {
             return Ok(());
         };
-        let colors = filter_description::rgb(self.matrix()?);
-        let graph = |description: &str, beside: &[StillInput<'_>]| {
+        let colors = filter_description::to_bgra(self.matrix()?);
+        let graph = |description: &str, still_inputs: &[StillInput<'_>]| {
             FilterGraph::new(
-                frame::shape(first),
-                self.renderer.base,
+                frame::frame_format(first),
+                self.renderer.time_base,
                 description,
-                beside,
+                still_inputs,
                 self.context.threads,
             )
         };
-        let mut collect = graph(&format!("[in]{colors},palettegen[out]"), &[])?;
-        for (place, (frame, _)) in (0..).zip(&held) {
+        let mut palette_graph = graph(&format!("[in]{colors},palettegen[out]"), &[])?;
+        for (pts, held) in (0..).zip(&held) {
             self.context.check()?;
-            collect.push(&timed(frame, place)?)?;
-            self.context.meter.stage().moves();
+            palette_graph.push(&with_pts(&held.frame, pts)?)?;
+            self.context.progress.stage().count_item();
         }
-        collect.finish()?;
-        let palette = collect.pull()?.ok_or_else(|| error::missing("the palette"))?;
-        let beside = StillInput {
+        palette_graph.finish()?;
+        let palette = palette_graph
+            .pull()?
+            .ok_or_else(|| error::missing_component("the palette"))?;
+        let palette_input = StillInput {
             from: 0,
             name: PALETTE,
             frame: &palette,
         };
-        let mut paint = graph(
+        let mut mapper = graph(
             &format!("[in]{colors}[rgb];[rgb][{PALETTE}]paletteuse=diff_mode=rectangle[out]"),
-            &[beside],
+            &[palette_input],
         )?;
-        let mut waiting = held.iter().map(|(_, slots)| slots.clone());
-        for (place, (frame, _)) in (0..).zip(&held) {
+        // `paletteuse` returns one frame per input frame, in the same spec.
+        let mut slots = held.iter().map(|held| held.slots.clone());
+        for (pts, held) in (0..).zip(&held) {
             self.context.check()?;
-            paint.push(&timed(frame, place)?)?;
-            self.context.meter.stage().moves();
-            self.encode_all(&mut paint, &mut waiting)?;
+            mapper.push(&with_pts(&held.frame, pts)?)?;
+            self.context.progress.stage().count_item();
+            self.encode_mapped(&mut mapper, &mut slots)?;
         }
-        paint.finish()?;
-        self.encode_all(&mut paint, &mut waiting)
+        mapper.finish()?;
+        self.encode_mapped(&mut mapper, &mut slots)
     }
 
-    /// Encodes what is painted, each picture for its slots.
-    fn encode_all(
+    /// Encodes the frames that the graph has finished, each once per slot: the encoder drops pixels that do not change.
+    fn encode_mapped(
         &mut self,
-        paint: &mut FilterGraph,
-        waiting: &mut dyn Iterator<Item = Range<u64>>,
+        mapper: &mut FilterGraph,
+        slots: &mut dyn Iterator<Item = Range<u64>>,
     ) -> Result<(), Failure> {
-        while let Some(mut painted) = paint.pull()? {
-            for slot in waiting.next().unwrap_or_default() {
+        while let Some(mut mapped) = mapper.pull()? {
+            for slot in slots.next().unwrap_or_default() {
                 let tick = (self.fps.duration_us(slot) + TICK_US / 2) / TICK_US;
-                let packets = self.encoder.encode_frame(&mut painted, tick, false, &mut self.muxer)?;
-                self.context.meter.add_frames(packets);
+                let packets = self.encoder.encode_frame(&mut mapped, tick, false, &mut self.muxer)?;
+                self.context.progress.add_frames(packets);
             }
         }
         Ok(())
     }
 
+    /// Returns the YUV matrix of the rendered frames, for the conversion to RGB.
     fn matrix(&self) -> Result<ffmpeg_next::color::Space, Failure> {
-        let (_, coded, numbers) = self.context.video()?;
-        Ok(color::of_output(&numbers, coded).matrix)
+        let (_, coded_size, color_numbers) = self.context.video()?;
+        Ok(color::output_color(&color_numbers, coded_size).matrix)
     }
 
     fn finish(mut self, file: &str) -> Result<Made, Failure> {
         if self.frames == 0 {
-            return Err(nothing_decoded("the pictures"));
+            return Err(nothing_decoded("the video"));
         }
         self.encode_held()?;
         self.encoder.finish(&mut self.muxer)?;
@@ -200,8 +223,9 @@ impl<'a> Gif<'a> {
     }
 }
 
-fn timed(frame: &Video, place: i64) -> Result<Video, Failure> {
-    let mut twin = frame::share_video(frame).map_err(|error| error::engine("picture", error))?;
-    twin.set_pts(Some(place));
-    Ok(twin)
+/// Returns a reference to the same pixels with another pts.
+fn with_pts(frame: &Video, pts: i64) -> Result<Video, Failure> {
+    let mut shared = frame::share_video(frame).map_err(|error| error::engine_failure("frame", error))?;
+    shared.set_pts(Some(pts));
+    Ok(shared)
 }

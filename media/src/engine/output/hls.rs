@@ -1,4 +1,9 @@
-//! Makes an adaptive stream (RFC 8216) of fragmented MP4: one decode feeds all rungs, which share one audio rendition.
+//! Encodes an adaptive stream: HLS (RFC 8216) with CMAF segments.
+//!
+//! One decode feeds all rungs ([`rungs`]), which share one audio rendition. Each rung is written by its muxer as
+//! segments with exact sizes and durations. The playlists are written at the end, because they need the peak bit rate
+//! and the longest segment. Video and audio are separate renditions, so that players do not load the audio again when
+//! they change the rung.
 
 pub(crate) mod master_playlist;
 pub(crate) mod media_playlist;
@@ -6,10 +11,11 @@ mod rungs;
 
 use crate::engine::context::OutputContext;
 use crate::engine::error::{self, unsupported_output};
-use crate::engine::fanout::channel::Inbox;
-use crate::engine::output::hls::master_playlist::{MASTER, MasterPlaylist, Variant};
+use crate::engine::fanout::channel::MediaReceiver;
+use crate::engine::output::hls::master_playlist::{MASTER, MasterPlaylist, Variant, VideoFormat};
 use crate::engine::output::hls::media_playlist::MediaPlaylist;
-use crate::engine::output::hls::rungs::RungResult;
+use crate::engine::output::hls::rungs::HlsTarget;
+use crate::engine::output::movie::MovieOutput;
 use crate::engine::paths;
 use domain::Failure;
 use domain::plan::Hls;
@@ -17,60 +23,73 @@ use domain::protocol::Made;
 use std::fs;
 use std::path::Path;
 
-/// Makes the stream in a directory of its own from the pieces that come.
-pub(crate) fn run(context: &OutputContext<'_>, file: &str, order: &Hls, from: &Inbox) -> Result<Made, Failure> {
-    let folder = paths::output_path(context.scratch, file)?;
-    fs::create_dir(&folder).map_err(|error| error::disk(file, &error))?;
-    let rungs = rungs::make_rungs(context, order, (file, &folder), from)?;
-    write_playlists(context, order, &folder, &rungs)?;
-    // Encoded rungs share one rate, so one tells for all; a copied first rung drops nothing.
-    let dropped = rungs.iter().find_map(|(made, _)| made.dropped);
-    let (first, _) = rungs
+/// Writes the stream into a directory of its own in the scratch directory. The report is that of the first rung.
+pub(crate) fn run(
+    context: &OutputContext<'_>,
+    file: &str,
+    spec: &Hls,
+    receiver: &MediaReceiver,
+) -> Result<Made, Failure> {
+    let directory = paths::output_path(context.scratch, file)?;
+    fs::create_dir(&directory).map_err(|error| error::io_failure(file, &error))?;
+    let rungs = rungs::encode_rungs(
+        context,
+        spec,
+        &HlsTarget {
+            file,
+            directory: &directory,
+        },
+        receiver,
+    )?;
+    write_playlists(context, spec, &directory, &rungs)?;
+    // All encoded rungs have the same frame rate and drop the same frames. A copied first rung drops none.
+    let dropped = rungs.iter().find_map(|rung| rung.report.dropped);
+    let first = rungs
         .into_iter()
         .next()
-        .ok_or_else(|| unsupported_output("streams without rungs"))?;
+        .ok_or_else(|| unsupported_output("adaptive streams without rungs"))?;
     Ok(Made {
         file: file.to_owned(),
         dropped,
-        ..first
+        ..first.report
     })
 }
 
-/// Writes a playlist for every rendition, and the one that names them all.
+/// Writes the media playlist of every rendition, and the master playlist.
 fn write_playlists(
     context: &OutputContext<'_>,
-    order: &Hls,
-    folder: &Path,
-    rungs: &[RungResult],
+    spec: &Hls,
+    directory: &Path,
+    rungs: &[MovieOutput],
 ) -> Result<(), Failure> {
-    let renditions = || rungs.iter().flat_map(|(_, renditions)| renditions);
-    let longest_us = renditions()
+    let renditions = || rungs.iter().flat_map(|rung| &rung.renditions);
+    let max_segment_us = renditions()
         .flat_map(|rendition| &rendition.segments)
         .map(|segment| segment.duration_us)
         .max();
-    // The same for all, as RFC 8216 (section 6.2.4) wants it.
-    let target_s = longest_us.unwrap_or(0).div_ceil(1_000_000).max(1);
-    let write =
-        |file: &str, text: String| fs::write(folder.join(file), text).map_err(|error| error::disk(file, &error));
+    // All renditions must have the same target duration (RFC 8216, section 6.2.4).
+    let target_s = max_segment_us.unwrap_or(0).div_ceil(1_000_000).max(1);
+    let write = |file: &str, text: String| {
+        fs::write(directory.join(file), text).map_err(|error| error::io_failure(file, &error))
+    };
     for rendition in renditions() {
         write(
-            &media_playlist::file_of(&rendition.stem),
+            &media_playlist::playlist_file(&rendition.stem),
             MediaPlaylist::of(rendition, target_s).to_string(),
         )?;
     }
-    let audio = rungs.iter().flat_map(|(_, renditions)| renditions.get(1)).next();
-    let variants = order.rungs.iter().zip(rungs).filter_map(|(rung, (_, renditions))| {
-        let video = renditions.first()?;
-        Some(Variant::of(
-            video,
-            audio,
-            (rung.video.size(), context.plan.fps),
-            target_s,
-        ))
+    let audio = rungs.iter().find_map(|rung| rung.renditions.get(1));
+    let variants = spec.rungs.iter().zip(rungs).filter_map(|(rung, output)| {
+        let video = output.renditions.first()?;
+        let format = VideoFormat {
+            size: rung.video.size(),
+            fps: context.plan.fps,
+        };
+        Some(Variant::of(video, audio, format, target_s))
     });
     let master = MasterPlaylist {
         channels: audio.and(context.audio()).map(|audio| audio.channels),
-        language: order.language.clone().filter(|_| audio.is_some()),
+        language: spec.language.clone().filter(|_| audio.is_some()),
         variants: variants.collect(),
     };
     write(MASTER, master.to_string())

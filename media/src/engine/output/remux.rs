@@ -1,16 +1,19 @@
-//! Makes a file from packets of the source, with audio encoded where the plan says so.
+//! Remuxes: copies packets of the source into a new container, and encodes the audio if the plan asks for it.
+//!
+//! Video is copied, or the file has audio alone. The source timestamp that becomes 0 in the file is known only when the
+//! first keyframe is chosen (see [`VideoCopy`]); audio is held until then. Encoded audio is written as far as the video
+//! reaches, so that the streams are interleaved.
 
 use crate::engine::context::OutputContext;
-use crate::engine::demux::copy_source::{CopySpan, Medium};
+use crate::engine::demux::copy_source::{CopySpan, TrackKind};
 use crate::engine::error::{self, nothing_decoded};
-use crate::engine::fanout::channel::{Inbox, Piece};
+use crate::engine::fanout::channel::{MediaItem, MediaReceiver};
 use crate::engine::ffi::packet;
 use crate::engine::mux::container::Container;
 use crate::engine::mux::edit_list;
 use crate::engine::mux::muxer::{MovieMuxer, Muxer};
 use crate::engine::mux::packet_copy::{AudioCopy, VideoCopy};
-use crate::engine::mux::segmenter::Rendition;
-use crate::engine::output::movie::AHEAD_US;
+use crate::engine::output::movie::{MAX_AUDIO_LEAD_US, MovieOutput};
 use crate::engine::output::movie_audio::MovieAudio;
 use crate::engine::paths;
 use domain::Failure;
@@ -19,19 +22,19 @@ use domain::protocol::{Copied, Made};
 use ffmpeg_next::Packet;
 use ffmpeg_next::frame::Audio;
 
-/// Sound that ends so shortly after the pictures, in microseconds, ends with them.
-const TOGETHER_US: u64 = 50_000;
+/// Encoded audio that ends less than this after the video, in microseconds, is cut at the end of the video.
+const AUDIO_TAIL_TOLERANCE_US: u64 = 50_000;
 
-/// What the plan orders.
+/// The parameters of a remux.
 pub(crate) struct RemuxSpec {
     pub(crate) container: Container,
-    /// Whether there are pictures, which are copied.
+    /// Set if the output has video, which is copied.
     pub(crate) video: bool,
     pub(crate) audio: Option<AudioTrack>,
 }
 
 impl RemuxSpec {
-    /// What the plan orders for an output that begins with copied packets; `None` for all others.
+    /// Returns the parameters of an output whose main stream is copied; `None` for all others.
     pub(crate) fn of(content: &Content) -> Option<Self> {
         match content {
             Content::Movie(movie) if movie.video.is_copy() => Some(Self {
@@ -49,111 +52,116 @@ impl RemuxSpec {
     }
 }
 
-/// Makes the file from the pieces that come.
-pub(crate) fn run(context: &OutputContext<'_>, file: &str, order: &RemuxSpec, from: &Inbox) -> Result<Made, Failure> {
-    let Some(first) = from.recv() else {
+/// Writes the received packets and audio into a file.
+pub(crate) fn run(
+    context: &OutputContext<'_>,
+    file: &str,
+    spec: &RemuxSpec,
+    receiver: &MediaReceiver,
+) -> Result<Made, Failure> {
+    let Some(first) = receiver.recv() else {
         context.check()?;
         return Err(nothing_decoded("the packets"));
     };
-    // MP3 tells the samples that its encoder put before the sound only with the first packet.
+    // The header of an MP3 does not give the encoder delay; its first packet does, as skipped samples.
     let padding = match &first {
-        Piece::Packets(taken) if order.container == Container::Mp3 => {
-            taken.first().map_or(0, |(packet, _)| packet::skipped_samples(packet))
+        MediaItem::Packets(packets) if spec.container == Container::Mp3 => {
+            packets.first().map_or(0, |(packet, _)| packet::skipped_samples(packet))
         }
         _ => 0,
     };
     let muxer = MovieMuxer::new(
-        Muxer::create(context.scratch, file, order.container, context.meter.stage())?,
+        Muxer::create(context.scratch, file, spec.container, context.progress.stage())?,
         None,
     );
-    let mut remux = Remux::open(context, muxer, order, padding)?;
-    for piece in std::iter::once(first).chain(from) {
+    let mut remux = Remux::open(context, muxer, spec, padding)?;
+    for item in std::iter::once(first).chain(receiver) {
         context.check()?;
-        remux.take(piece)?;
+        remux.push(item)?;
     }
     context.check()?;
-    remux.finish(file).map(|(made, _)| made)
+    remux.finish(file).map(|output| output.report)
 }
 
-/// What becomes of the sound.
+/// The audio of a remux.
 enum RemuxAudio {
     Copied(AudioCopy),
     Encoded(Box<MovieAudio>),
 }
 
-/// Packets on their way into a file, or into the renditions of an adaptive stream.
+/// A remux that is being written: into a file, or into the renditions of an adaptive stream.
 pub(crate) struct Remux<'a> {
     context: &'a OutputContext<'a>,
     muxer: MovieMuxer,
-    cut: CopySpan,
+    span: CopySpan,
     video: Option<VideoCopy>,
     audio: Option<RemuxAudio>,
-    /// How long the pictures are so far.
-    reached_us: u64,
-    /// Until when the last picture stands, counted from the start of the span, when the source has no more.
-    until_us: Option<i64>,
+    /// End of the video so far in microseconds of the output.
+    video_us: u64,
+    /// End of the last frame in microseconds after the start of the span; `None` if unknown.
+    video_end_us: Option<i64>,
 }
 
 impl<'a> Remux<'a> {
-    /// Opens the streams of a reel. `padding` samples at the beginning of copied sound are not heard.
+    /// Adds the streams and writes the headers. The first `padding` samples of copied audio are encoder delay.
     pub(crate) fn open(
         context: &'a OutputContext<'_>,
         mut muxer: MovieMuxer,
-        order: &RemuxSpec,
+        spec: &RemuxSpec,
         padding: u32,
     ) -> Result<Self, Failure> {
         let copy_source = &context.copy_source;
-        let cut = copy_source.cut(muxer.video().hides());
-        let video = if order.video {
-            Some(VideoCopy::open(copy_source.video()?, cut, muxer.video())?)
+        let span = copy_source.cut(muxer.video().has_edit_list());
+        let video = if spec.video {
+            Some(VideoCopy::open(copy_source.video()?, span, muxer.video())?)
         } else {
             None
         };
-        let audio = match order.audio.zip(context.audio()) {
+        let audio = match spec.audio.zip(context.audio()) {
             None => None,
             Some((AudioTrack::Copy { .. }, _)) => {
-                let audio = AudioCopy::open(copy_source.audio()?, cut, padding, muxer.audio())?;
+                let audio = AudioCopy::open(copy_source.audio()?, span, padding, muxer.audio())?;
                 Some(RemuxAudio::Copied(audio))
             }
             Some((AudioTrack::Encode { bitrate_bps, .. }, audio)) => {
                 let mut track = MovieAudio::open(audio, bitrate_bps, context.language(), muxer.audio())?;
-                track.begin(0, context.level)?;
+                track.begin_part(0, context.gain)?;
                 Some(RemuxAudio::Encoded(Box::new(track)))
             }
         };
-        muxer.start()?;
+        muxer.write_headers()?;
         Ok(Self {
             context,
             muxer,
-            cut,
+            span,
             video,
             audio,
-            reached_us: 0,
-            until_us: None,
+            video_us: 0,
+            video_end_us: None,
         })
     }
 
-    /// What of the source's clock is 0 in the file, once it is known.
+    /// Returns the source timestamp that becomes 0 in the file, in microseconds; `None` until it is known.
     fn zero_us(&self) -> Option<i64> {
         match &self.video {
             Some(video) => video.zero_us(),
-            None => Some(self.cut.start_us),
+            None => Some(self.span.start_us),
         }
     }
 
-    /// Takes what is copied, and the sound that is not.
-    pub(crate) fn take(&mut self, piece: Piece) -> Result<(), Failure> {
-        match piece {
-            Piece::Packets(taken) => taken.into_iter().try_for_each(|(packet, medium)| match medium {
-                Medium::Video => self.push_video_packet(packet),
-                Medium::Audio => self.push_audio_packet(packet),
+    /// Adds packets, or decoded audio that is to be encoded.
+    pub(crate) fn push(&mut self, item: MediaItem) -> Result<(), Failure> {
+        match item {
+            MediaItem::Packets(packets) => packets.into_iter().try_for_each(|(packet, kind)| match kind {
+                TrackKind::Video => self.push_video_packet(packet),
+                TrackKind::Audio => self.push_audio_packet(packet),
             }),
-            Piece::Audio { audio, at_us } => self.push_audio(audio, at_us),
-            Piece::VideoEnd { until_us } => {
-                self.until_us = until_us;
+            MediaItem::Audio { audio, at_us } => self.push_audio(audio, at_us),
+            MediaItem::VideoEnd { until_us } => {
+                self.video_end_us = until_us;
                 Ok(())
             }
-            Piece::Part(_) | Piece::Frame { .. } => Ok(()),
+            MediaItem::Part(_) | MediaItem::Frame { .. } => Ok(()),
         }
     }
 
@@ -161,9 +169,9 @@ impl<'a> Remux<'a> {
         if let Some(video) = &mut self.video {
             let before = video.frames();
             video.push(packet, self.muxer.video())?;
-            self.context.meter.add_frames(video.frames() - before);
-            self.reached_us = video.length_us();
-            self.context.meter.reached(self.reached_us);
+            self.context.progress.add_frames(video.frames() - before);
+            self.video_us = video.duration_us();
+            self.context.progress.advance_to(self.video_us);
         }
         self.write_audio()
     }
@@ -182,33 +190,39 @@ impl<'a> Remux<'a> {
         self.write_audio()
     }
 
-    /// Writes the sound that is there.
+    /// Writes the audio that is ready.
     fn write_audio(&mut self) -> Result<(), Failure> {
         let zero_us = self.zero_us();
         match &mut self.audio {
             Some(RemuxAudio::Copied(audio)) => {
-                audio.release(zero_us, self.muxer.audio())?;
+                audio.write_pending(zero_us, self.muxer.audio())?;
                 if self.video.is_none() {
-                    self.context.meter.reached(audio.length_us());
+                    self.context.progress.advance_to(audio.duration_us());
                 }
                 Ok(())
             }
             Some(RemuxAudio::Encoded(track)) => {
-                track.release(zero_us.map(|zero_us| zero_us.saturating_sub(self.cut.start_us)))?;
-                // A picture may stand for an hour; where files are apart, sound is cut with the pictures.
-                let ahead_us = track.reached_us().saturating_sub(AHEAD_US.unsigned_abs());
-                let until_us = self.reached_us.max(if self.muxer.is_apart() { 0 } else { ahead_us });
+                track.write_held(zero_us.map(|zero_us| zero_us.saturating_sub(self.span.start_us)))?;
+                // A single frame may last for an hour. Audio must not wait for it in a file, because containers limit
+                // how far streams are apart. A separate audio rendition must wait for the segment boundaries of the
+                // video.
+                let max_lead_us = track.reached_us().saturating_sub(MAX_AUDIO_LEAD_US.unsigned_abs());
+                let until_us = if self.muxer.has_separate_audio() {
+                    self.video_us
+                } else {
+                    self.video_us.max(max_lead_us)
+                };
                 track.encode_until(until_us, self.muxer.audio())
             }
             None => Ok(()),
         }
     }
 
-    /// Completes the files; tells what they became, and the renditions where they are some.
-    pub(crate) fn finish(mut self, file: &str) -> Result<(Made, Vec<Rendition>), Failure> {
+    /// Finishes the output. Returns its report, and the renditions of an adaptive stream.
+    pub(crate) fn finish(mut self, file: &str) -> Result<MovieOutput, Failure> {
         self.finish_video()?;
         self.write_audio()?;
-        let mut duration_us = self.reached_us;
+        let mut duration_us = self.video_us;
         let (mut loudest, mut lost_audio) = (None, None);
         let mut copied = Copied {
             pictures: self.video.as_ref().map(VideoCopy::digest),
@@ -216,61 +230,62 @@ impl<'a> Remux<'a> {
         };
         match &mut self.audio {
             Some(RemuxAudio::Encoded(track)) => {
-                if !self.muxer.is_apart() {
-                    let audio_us = track.reached_us().min(self.cut.length_us().unwrap_or(u64::MAX));
-                    if audio_us > duration_us.saturating_add(TOGETHER_US) {
+                if !self.muxer.has_separate_audio() {
+                    let audio_us = track.reached_us().min(self.span.length_us().unwrap_or(u64::MAX));
+                    if audio_us > duration_us.saturating_add(AUDIO_TAIL_TOLERANCE_US) {
                         duration_us = audio_us;
                     }
                 }
                 loudest = track.finish(duration_us, self.muxer.audio())?;
-                lost_audio = track.lost();
+                lost_audio = track.lost_audio();
             }
             Some(RemuxAudio::Copied(audio)) => {
-                // Where files are apart, the length is that of the pictures.
-                if !self.muxer.is_apart() {
-                    duration_us = duration_us.max(audio.length_us());
+                // Renditions of an adaptive stream have the duration of the video.
+                if !self.muxer.has_separate_audio() {
+                    duration_us = duration_us.max(audio.duration_us());
                 }
                 copied.sound = Some(audio.digest());
             }
             None => {}
         }
         if duration_us == 0 {
-            return Err(nothing_decoded("the sound"));
+            return Err(nothing_decoded("the audio"));
         }
         let renditions = self.muxer.finish()?;
-        if self.video.as_ref().is_some_and(VideoCopy::has_hidden_tail) && self.cut.hides {
-            let ended = paths::output_path(self.context.scratch, file)
-                .map(|path| edit_list::end_first_track(&path, self.reached_us))?;
-            ended.map_err(|error| error::disk(file, &error))?;
+        if self.video.as_ref().is_some_and(VideoCopy::has_hidden_tail) && self.span.hides {
+            let patched = paths::output_path(self.context.scratch, file)
+                .map(|path| edit_list::set_first_track_duration(&path, self.video_us))?;
+            patched.map_err(|error| error::io_failure(file, &error))?;
         }
         let copy_source = &self.context.copy_source;
-        let made = Made {
+        let report = Made {
             file: file.to_owned(),
             frames: self.video.as_ref().map_or(0, VideoCopy::frames),
             duration_us,
             packets_from_us: self
                 .video
                 .as_ref()
-                .and_then(|video| copy_source.after_origin_us(video.key_us())),
+                .and_then(|video| copy_source.after_origin_us(video.first_keyframe_us())),
             loudest,
             copied,
             lost_sound: lost_audio,
-            // Every picture is taken over.
+            // A copy keeps every frame.
             dropped: None,
         };
-        Ok((made, renditions))
+        Ok(MovieOutput { report, renditions })
     }
 
-    /// Completes the pictures.
+    /// Writes the remaining video packets.
     fn finish_video(&mut self) -> Result<(), Failure> {
         if let Some(video) = &mut self.video {
             let before = video.frames();
-            let until_us = self.until_us.filter(|_| !self.muxer.is_apart());
-            video.finish(until_us, self.muxer.video())?;
-            self.context.meter.add_frames(video.frames() - before);
-            self.reached_us = video.length_us();
+            // The segments of an adaptive stream have the durations of their packets.
+            let end_us = self.video_end_us.filter(|_| !self.muxer.has_separate_audio());
+            video.finish(end_us, self.muxer.video())?;
+            self.context.progress.add_frames(video.frames() - before);
+            self.video_us = video.duration_us();
             if video.frames() == 0 {
-                return Err(nothing_decoded("the pictures"));
+                return Err(nothing_decoded("the video"));
             }
         }
         Ok(())

@@ -10,26 +10,26 @@ use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Error, Frame, codec};
 
-/// Packets looked at for a flagged frame.
+/// Maximum packets sent to the decoder.
 const MAX_PACKETS: u32 = 300;
 
-/// Frames looked at for the interlaced flag, or the shape of their pixels.
+/// Maximum frames to inspect.
 const MAX_FRAMES: u32 = 8;
 
-/// Whether the first frames of a stream say that they are woven of two fields.
+/// Returns `true` when one of the first frames is flagged as interlaced.
 pub(crate) fn frames_are_interlaced(input: &mut Input, index: usize, cancel: &Cancel) -> Result<bool, Failure> {
     let mut interlaced = false;
-    look_at_frames(input, index, cancel, |frame| {
+    for_each_first_frame(input, index, cancel, |frame| {
         interlaced |= frame.is_interlaced();
         !interlaced
     })?;
     Ok(interlaced)
 }
 
-/// The shapes of the pixels of the first frames of a stream.
+/// Sample aspect ratios of the first frames of a stream.
 pub(crate) fn frame_aspects(input: &mut Input, index: usize, cancel: &Cancel) -> Result<Vec<RawAspect>, Failure> {
     let mut aspects = Vec::new();
-    look_at_frames(input, index, cancel, |frame| {
+    for_each_first_frame(input, index, cancel, |frame| {
         let aspect = frame.aspect_ratio();
         aspects.push((aspect.numerator(), aspect.denominator()));
         true
@@ -37,24 +37,25 @@ pub(crate) fn frame_aspects(input: &mut Input, index: usize, cancel: &Cancel) ->
     Ok(aspects)
 }
 
-/// Decodes the first frames of a stream and shows them to `look`, until it has seen enough.
-fn look_at_frames(
+/// Decodes the first frames of a stream and calls `inspect` with each, until it returns `false`.
+fn for_each_first_frame(
     input: &mut Input,
     index: usize,
     cancel: &Cancel,
-    mut look: impl FnMut(&Video) -> bool,
+    mut inspect: impl FnMut(&Video) -> bool,
 ) -> Result<(), Failure> {
     let Some(stream) = input.stream(index) else {
         return Ok(());
     };
-    let Some(decoder) = open::decoder(&stream) else {
+    let Some(decoder) = open::find_decoder(&stream) else {
         return Ok(());
     };
     let context = codec::Context::from_parameters(stream.parameters()).map_err(unreadable_packets)?;
     let Ok(mut decoder) = context.decoder().open_as(decoder) else {
         return Ok(());
     };
-    // It may have been read to its end before; a source that cannot go back is looked at from where it is.
+    // The source may have been read to its end before. If it cannot seek back, frames after the current position have
+    // to do.
     let _ = input.seek(i64::MIN / 2, ..);
     let (mut frames, mut packets) = (0, 0);
     while let Some(packet) = next_packet(input, cancel)? {
@@ -62,11 +63,11 @@ fn look_at_frames(
             continue;
         }
         packets += 1;
-        // Damage shows later, in the transcode.
+        // Damage is reported by the transcode.
         let _ = decoder.send_packet(&packet);
         let mut frame = Video::empty();
         while receive_frame(&mut decoder, &mut frame)? {
-            if !look(&frame) {
+            if !inspect(&frame) {
                 return Ok(());
             }
             frames += 1;
@@ -78,7 +79,7 @@ fn look_at_frames(
     Ok(())
 }
 
-/// Takes a frame out of a decoder; `false` when it wants more packets or has nothing more.
+/// Receives a frame; `false` when the decoder needs more packets or is drained.
 fn receive_frame(decoder: &mut codec::decoder::Opened, frame: &mut Frame) -> Result<bool, Failure> {
     match decoder.receive_frame(frame) {
         Ok(()) => Ok(true),

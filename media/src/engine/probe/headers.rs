@@ -1,6 +1,6 @@
-//! Facts from the headers of a file and its streams; no packet is read.
+//! Facts from the headers of a file and its streams. No packets are read beyond those that FFmpeg reads to open it.
 
-use crate::engine::audio::params::{MAX_CHANNELS, SAMPLE_RATES};
+use crate::engine::audio::params::{MAX_CHANNELS, SAMPLE_RATES_HZ};
 use crate::engine::demux::container::language;
 use crate::engine::demux::open;
 use crate::engine::ffi::parameters::{self, CodecFacts, MediaType};
@@ -13,10 +13,11 @@ use domain::{Probe, Rational};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::{Disposition, Stream as Source};
 
-/// Profile of AAC that every player knows.
+/// AAC Low Complexity (`FF_PROFILE_AAC_LOW`), the profile that every player supports.
 const AAC_LC: i32 = 1;
 
-/// The facts that need no packets; `duration_us` is the header's, 0 when it has none.
+/// Reads the facts of a file of `bytes` bytes that need no packets. `duration_us` is that of the header; 0 when it has
+/// none.
 pub(crate) fn read_headers(input: &Input, bytes: u64) -> Probe {
     Probe {
         container: input.format().name().to_owned(),
@@ -35,14 +36,14 @@ fn stream_facts(stream: &Source<'_>) -> Stream {
     let known = match facts.kind {
         MediaType::Video => facts.width_px > 0 && facts.height_px > 0 && frame::pixel_format(facts.format).is_some(),
         MediaType::Audio => {
-            SAMPLE_RATES.contains(&facts.sample_rate_hz) && (1..=MAX_CHANNELS).contains(&facts.channels)
+            SAMPLE_RATES_HZ.contains(&facts.sample_rate_hz) && (1..=MAX_CHANNELS).contains(&facts.channels)
         }
         MediaType::Subtitle | MediaType::Attachment | MediaType::Data => false,
     };
     Stream {
         index: stream.index(),
         codec: if facts.name == "none" { "unknown" } else { facts.name }.to_owned(),
-        decodable: known && open::decoder(stream).is_some(),
+        decodable: known && open::find_decoder(stream).is_some(),
         default: stream.disposition().contains(Disposition::DEFAULT),
         language: language(stream),
         kind: kind_of(stream, &facts),
@@ -70,7 +71,7 @@ fn kind_of(stream: &Source<'_>, facts: &CodecFacts) -> StreamKind {
 fn video_facts(stream: &Source<'_>, facts: &CodecFacts) -> VideoFacts {
     let (quarter_turns, mirrored) = input::display_matrix(stream).map_or((0, false), orientation);
     let (pixel_format, bit_depth) = frame::pixel_format(facts.format).unwrap_or(("unknown", 8));
-    let (HeaderAspect::Sure(sample_aspect) | HeaderAspect::Doubtful(sample_aspect)) = shape_of(stream);
+    let (HeaderAspect::Reliable(sample_aspect) | HeaderAspect::Unreliable(sample_aspect)) = header_aspect(stream);
     VideoFacts {
         width_px: facts.width_px,
         height_px: facts.height_px,
@@ -89,17 +90,18 @@ fn video_facts(stream: &Source<'_>, facts: &CodecFacts) -> VideoFacts {
         frames: u64::try_from(stream.frames()).ok().filter(|frames| *frames > 0),
         full_range: facts.color.range == 2,
         bitrate_bps: Some(facts.bitrate_bps).filter(|bps| *bps > 0),
-        dolby_only: input::dolby_vision(stream).is_some_and(is_dolby_only),
+        dolby_only: input::dolby_vision(stream)
+            .is_some_and(|(profile, compatibility)| is_dolby_vision_only(profile, compatibility)),
         changes: false,
-        spatial: spatial(stream),
+        spatial: spatial_layout(stream),
         profile: u32::try_from(facts.profile).ok(),
         level: u32::try_from(facts.level).ok(),
         keyframes: None,
     }
 }
 
-/// The layout of pictures for a sphere or for two eyes, in words.
-fn spatial(stream: &Source<'_>) -> Option<String> {
+/// Description of the layout of 360° and stereoscopic video, such as `360° equirectangular, 3D side by side`.
+fn spatial_layout(stream: &Source<'_>) -> Option<String> {
     let projection = input::projection(stream).map(|number| match number {
         0 | 2 => "360° equirectangular",
         1 => "360° cubemap",
@@ -114,20 +116,20 @@ fn spatial(stream: &Source<'_>) -> Option<String> {
     (!words.is_empty()).then(|| words.join(", "))
 }
 
-/// Whether a profile of Dolby Vision has colors that nobody else knows: profile 5, and those of others whose base layer
-/// is compatible with nothing (Dolby Vision Profiles and Levels 1.4).
-const fn is_dolby_only((profile, compatibility): (u8, u8)) -> bool {
+/// Returns `true` when only Dolby Vision decoders show the right colors: profile 5, and profiles whose base layer has
+/// compatibility ID 0 (Dolby Vision Profiles and Levels 1.4).
+const fn is_dolby_vision_only(profile: u8, compatibility: u8) -> bool {
     matches!((profile, compatibility), (5, _) | (10 | 20, 0))
 }
 
-/// What the headers of a stream of pictures tell of its pixels.
-pub(crate) fn shape_of(stream: &Source<'_>) -> HeaderAspect {
+/// Sample aspect ratio of a video stream by its headers.
+pub(crate) fn header_aspect(stream: &Source<'_>) -> HeaderAspect {
     let facts = parameters::codec_facts(&stream.parameters());
     let size = Size {
         width_px: facts.width_px,
         height_px: facts.height_px,
     };
-    pixel_aspect::from_headers(input::container_aspect(stream), facts.sample_aspect, size)
+    pixel_aspect::from_headers(input::container_sample_aspect(stream), facts.sample_aspect, size)
 }
 
 fn rate(rate: ffmpeg_next::Rational) -> Option<Rational> {
@@ -140,10 +142,11 @@ fn duration_us(stream: &Source<'_>) -> Option<u64> {
     u64::try_from(to_us(length, stream.time_base())).ok()
 }
 
-/// Quarter turns clockwise and mirror (before the turn) that come nearest to an orientation matrix.
+/// Clockwise quarter turns, and mirroring before the turn, that are nearest to a display matrix (ISO/IEC 14496-12
+/// §8.3.2, as `AV_FRAME_DATA_DISPLAYMATRIX`).
 fn orientation(matrix: [i32; 9]) -> (u8, bool) {
     let [a, b, _, c, d, ..] = matrix.map(i64::from);
-    // A turn takes (x, y) to (ax + cy, bx + dy), y pointing down; the mirror turns the sign of x before that.
+    // The matrix maps (x, y) to (ax + cy, bx + dy), with y pointing down. Mirroring changes the sign of x before that.
     let turns: [(u8, [i64; 4]); 4] = [
         (0, [1, 0, 0, 1]),
         (1, [0, 1, -1, 0]),
@@ -153,20 +156,20 @@ fn orientation(matrix: [i32; 9]) -> (u8, bool) {
     let mut best = (0, (0, false));
     for (turn, [ta, tb, tc, td]) in turns {
         for (mirrored, sign) in [(false, 1), (true, -1)] {
-            let likeness = sign * (a * ta + b * tb) + c * tc + d * td;
-            if likeness > best.0 {
-                best = (likeness, (turn, mirrored));
+            let similarity = sign * (a * ta + b * tb) + c * tc + d * td;
+            if similarity > best.0 {
+                best = (similarity, (turn, mirrored));
             }
         }
     }
     best.1
 }
 
-/// Whether sound is what every player of its codec plays.
+/// Returns `true` when every player that supports the codec can play this audio.
 pub(crate) fn is_widely_supported(facts: &CodecFacts) -> bool {
     match facts.name {
-        "aac" => facts.profile == AAC_LC && facts.configuration.is_some(),
-        "opus" => facts.configuration.is_some(),
+        "aac" => facts.profile == AAC_LC && facts.extradata_first_byte.is_some(),
+        "opus" => facts.extradata_first_byte.is_some(),
         name => name == "mp3",
     }
 }
@@ -176,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_orientation_matrix_is_a_mirror_and_quarter_turns() {
+    fn a_display_matrix_becomes_mirroring_and_quarter_turns() {
         let one = 1 << 16;
         for (abcd, turns, mirrored) in [
             ([one, 0, 0, one], 0, false),

@@ -1,4 +1,8 @@
-//! Keyframes of a source: those of its index, and whether their groups of pictures are closed.
+//! Keyframes of a source: distances by the index of the container, and closed or open GOPs by the slice headers.
+//!
+//! The plan needs them to decide if packets can be copied: segments of an adaptive output, and spans, can only begin at
+//! a keyframe of a closed GOP. The index is complete and cheap to read; slice headers of a sample of keyframes show if
+//! GOPs are closed.
 
 use crate::engine::cancel::Cancel;
 use crate::engine::demux::nal;
@@ -11,14 +15,15 @@ use domain::probe::Keyframes;
 use ffmpeg_next::format::context::Input;
 use std::ops::Range;
 
-/// Keyframes looked at, spread over the whole: an encoder closes all groups of pictures or leaves all open.
-const LOOKED_AT: usize = 24;
+/// Number of keyframes whose slice headers are checked, spread over the file: an encoder makes either closed or open
+/// GOPs.
+const MAX_CHECKED_KEYFRAMES: usize = 24;
 
-/// Packets read for one keyframe; more come before it only in a file that is not what its index says.
+/// Packets read after a seek to find the keyframe; a file with more packets before it contradicts its index.
 const MAX_PACKETS: u32 = 200;
 
-/// Tells where the pictures of a stream, shown within a range of the source's clock in microseconds, can be entered. `None` when the
-/// container has no index of them, as a fragmented file, or packets that another container would not take.
+/// Reads the keyframes of a video stream. `range_us` is its start and end in source time, in microseconds. `None` when
+/// the container has no index (as a fragmented MP4), or packets that cannot be copied to another container.
 ///
 /// # Errors
 /// When the work is canceled.
@@ -32,101 +37,101 @@ pub(crate) fn read(
         return Ok(None);
     };
     let facts = parameters::codec_facts(&source.parameters());
-    let (base, samples) = (source.time_base(), source.frames());
+    let (time_base, samples) = (source.time_base(), source.frames());
     let format = input.format();
     let container = format.name();
     let indexed = container.starts_with("matroska") || container.starts_with("mov") && samples > 0;
     if !indexed || !is_configured(&facts) {
         return Ok(None);
     }
-    // Matroska's index is read when it is first used.
+    // FFmpeg reads the index of Matroska (Cues) at the first seek.
     let _ = packet::seek_stream(input, stream, 0);
     let index = Index::read(input, stream);
-    let Some(last) = index.keys.last().filter(|_| index.orderly) else {
+    let Some(last) = index.keyframes.last().filter(|_| index.is_one_run) else {
         return Ok(None);
     };
-    let us = |time: i64| to_us(time, base);
-    let gaps = index.keys.windows(2).map(|pair| match pair {
+    let us = |time: i64| to_us(time, time_base);
+    let gaps = index.keyframes.windows(2).map(|pair| match pair {
         [from, to] => us(*to).saturating_sub(us(*from)),
         _ => 0,
     });
-    // An index may count when pictures are decoded, some time before they are shown.
-    let first = index.keys.first().filter(|_| !index.hidden);
-    let lag_us = first.map_or(0, |first| range_us.start.saturating_sub(us(*first)).max(0));
+    // An index may hold decoding times, which are earlier than presentation times.
+    let first_keyframe = index.keyframes.first().filter(|_| !index.has_hidden_packets);
+    let lag_us = first_keyframe.map_or(0, |first| range_us.start.saturating_sub(us(*first)).max(0));
     let to_the_end = range_us.end.saturating_sub(us(*last)).saturating_sub(lag_us);
     let longest = gaps.chain([to_the_end]).max().unwrap_or(0);
     Ok(Some(Keyframes {
-        first: index.first,
-        hidden: index.hidden,
-        closed: are_closed(input, stream, &facts, &index.keys, cancel)?,
+        first: index.starts_with_keyframe,
+        hidden: index.has_hidden_packets,
+        closed: has_closed_gops(input, stream, &facts, &index.keyframes, cancel)?,
         longest_us: u64::try_from(longest).unwrap_or(0),
     }))
 }
 
-/// Whether the container carries the decoder's configuration as another one takes it: with H.264 and HEVC the
-/// record of ISO/IEC 14496-15, whose version is 1.
+/// Returns `true` when the container has the decoder configuration in the form that other containers need: for H.264
+/// and HEVC the record of ISO/IEC 14496-15 (`avcC`, `hvcC`), whose first byte, the version, is 1.
 fn is_configured(facts: &CodecFacts) -> bool {
     match facts.name {
-        "h264" | "hevc" => facts.configuration == Some(1),
-        "av1" => facts.configuration.is_some(),
+        "h264" | "hevc" => facts.extradata_first_byte == Some(1),
+        "av1" => facts.extradata_first_byte.is_some(),
         _ => true,
     }
 }
 
-/// What the index of a stream tells.
+/// Index of a stream.
 #[derive(Debug, Default)]
 struct Index {
-    /// Times of the keyframes.
-    keys: Vec<i64>,
-    /// Whether its first packet is one of them.
-    first: bool,
-    /// Whether an edit list hides packets before the first one shown.
-    hidden: bool,
-    /// Whether times only grow, and what is shown is one run: several edits make files that no copy can tell.
-    orderly: bool,
+    /// Times of the keyframes, in the time base of the stream.
+    keyframes: Vec<i64>,
+    /// `true` when the first packet is a keyframe.
+    starts_with_keyframe: bool,
+    /// `true` when an edit list hides packets before the first one shown.
+    has_hidden_packets: bool,
+    /// `true` when times increase and the shown packets are one run. Several edits cannot be copied.
+    is_one_run: bool,
 }
 
 impl Index {
     fn read(input: &Input, stream: usize) -> Self {
         let mut index = Self {
-            orderly: true,
+            is_one_run: true,
             ..Self::default()
         };
-        let (mut last, mut shown, mut hidden_again) = (None, false, false);
-        packet::for_each_entry(input, stream, |entry| {
-            index.first |= last.is_none() && entry.key;
-            index.hidden |= last.is_none() && entry.hidden;
-            // Around either end of an edit, hidden packets and shown ones stand mixed, but with a keyframe among the
-            // hidden ones another edit begins.
-            hidden_again |= shown && entry.hidden && entry.key;
-            shown |= !entry.hidden;
-            index.orderly &= last.is_none_or(|last| last < entry.time) && (entry.hidden || !hidden_again);
+        let (mut last, mut has_shown, mut is_second_edit) = (None, false, false);
+        packet::for_each_index_entry(input, stream, |entry| {
+            index.starts_with_keyframe |= last.is_none() && entry.key;
+            index.has_hidden_packets |= last.is_none() && entry.hidden;
+            // At both ends of an edit, hidden and shown packets are mixed because of reordering. A hidden keyframe
+            // after shown packets begins another edit.
+            is_second_edit |= has_shown && entry.hidden && entry.key;
+            has_shown |= !entry.hidden;
+            index.is_one_run &= last.is_none_or(|last| last < entry.time) && (entry.hidden || !is_second_edit);
             last = Some(entry.time);
             if entry.key {
-                index.keys.push(entry.time);
+                index.keyframes.push(entry.time);
             }
         });
         index
     }
 }
 
-/// Whether the keyframes looked at begin closed groups of pictures.
-fn are_closed(
+/// Returns `true` when all checked keyframes begin closed GOPs.
+fn has_closed_gops(
     input: &mut Input,
     stream: usize,
     facts: &CodecFacts,
-    keys: &[i64],
+    keyframes: &[i64],
     cancel: &Cancel,
 ) -> Result<bool, Failure> {
-    let unit = match facts.name {
-        "h264" => nal::h264_slice,
-        "hevc" => nal::hevc_slice,
-        // Keyframes of these forget all that was before.
+    let slice_kind = match facts.name {
+        "h264" => nal::is_h264_idr_slice,
+        "hevc" => nal::is_hevc_idr_slice,
+        // In these codecs no frame after a keyframe refers to a frame before it.
         "vp8" | "vp9" | "av1" => return Ok(true),
         _ => return Ok(false),
     };
-    let step = keys.len().div_ceil(LOOKED_AT).max(1);
-    for time in keys.iter().step_by(step) {
+    let step = keyframes.len().div_ceil(MAX_CHECKED_KEYFRAMES).max(1);
+    for time in keyframes.iter().step_by(step) {
         if packet::seek_stream(input, stream, *time).is_err() {
             return Ok(false);
         }
@@ -136,7 +141,7 @@ fn are_closed(
                 break false;
             };
             if packet.stream() == stream {
-                break packet.is_key() && packet.data().is_some_and(|data| nal::begins_closed(data, unit));
+                break packet.is_key() && packet.data().is_some_and(|data| nal::starts_with_idr(data, slice_kind));
             }
             read += 1;
         };

@@ -1,4 +1,9 @@
-//! Verifies a finished file: opens it again, reads its packets and decodes both ends of it, or all of it.
+//! Verification of a file: reads all packets, and decodes the first and the last GOP, or everything.
+//!
+//! The head and the tail are read in parallel with a demuxer each. The head reads the whole file: it counts frames,
+//! sums up digests of copied packets, and feeds the peak check, but decodes the first GOP only. The tail seeks to the
+//! last keyframe and decodes to the end, because truncation and late errors of an encoder are found there. Decoders run
+//! on one thread, since libavcodec with several threads returns frames before it knows their errors.
 
 use crate::engine::cancel::Cancel;
 use crate::engine::decode::stream_decoder::StreamDecoder;
@@ -10,10 +15,11 @@ use crate::engine::mux::packet_digest::PacketDigest;
 use crate::engine::paths::output_path;
 use crate::engine::probe::{self, headers};
 use crate::engine::time::to_us;
+use crate::engine::verify::options::VerifyOptions;
 use crate::engine::verify::peak_check::PeakCheck;
 use domain::Failure;
 use domain::probe::StreamKind;
-use domain::protocol::{CheckedFile, Copied, Depth, Made};
+use domain::protocol::{CheckedFile, Copied, Depth};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::{Audio, Video};
 use ffmpeg_next::{Frame, Packet};
@@ -23,64 +29,57 @@ use std::panic::resume_unwind;
 use std::path::Path;
 use std::{io, thread};
 
-/// How much sound is decoded at either end of a file without pictures.
-const AUDIO_US: i64 = 2_000_000;
+/// Duration of audio in microseconds that is decoded at each end of a file without video.
+const DECODED_AUDIO_US: i64 = 2_000_000;
 
-/// Reads facts, structure and both ends of a file of ours, and looks for what its maker told of.
+/// Measures a single file.
 ///
 /// # Errors
-/// [`Code::OutputInvalid`] when it cannot be opened.
-pub(crate) fn check_file(
-    scratch: &Path,
-    file: &str,
-    made: &Made,
-    depth: Depth,
-    cancel: &Cancel,
-) -> Result<CheckedFile, Failure> {
-    let source = File::open(output_path(scratch, file)?).map_err(|_| invalid_output(file, "is not there"))?;
+/// [`domain::Code::OutputInvalid`] if it cannot be opened.
+pub(crate) fn check_file(scratch: &Path, file: &str, options: &VerifyOptions<'_>) -> Result<CheckedFile, Failure> {
+    let source = File::open(output_path(scratch, file)?).map_err(|_| invalid_output(file, "is missing"))?;
     let bytes = source.metadata().map_or(0, |metadata| metadata.len());
-    let open = || open::open_output(&source, cancel).map_err(|_| invalid_output(file, "cannot be opened"));
-    let checked = check_input(&open, bytes, made, depth, cancel)?;
-    let cut_off = checked.probe.container == "jpeg_pipe" && !jpeg_ends(&source, bytes);
+    let open = || open::open_output(&source, options.cancel).map_err(|_| invalid_output(file, "cannot be opened"));
+    let checked = check_input(&open, bytes, options)?;
+    let is_truncated = checked.probe.container == "jpeg_pipe" && !has_jpeg_end(&source, bytes);
     Ok(CheckedFile {
-        index_first: !checked.probe.container.starts_with("mov") || index_first(&source).unwrap_or(false),
-        decode_errors: checked.decode_errors + u32::from(cut_off),
+        index_first: !checked.probe.container.starts_with("mov") || is_index_first(&source).unwrap_or(false),
+        decode_errors: checked.decode_errors + u32::from(is_truncated),
         ..checked
     })
 }
 
-/// Whether a JPEG has its end marker (ITU-T T.81): the decoder paints gray what is missing, and says nothing.
-fn jpeg_ends(file: &File, bytes: u64) -> bool {
+/// Returns `true` if a JPEG ends with its end marker (EOI, ITU-T T.81). The decoder fills missing pixels with gray and
+/// reports no error.
+fn has_jpeg_end(file: &File, bytes: u64) -> bool {
     let mut end = [0; 2];
     file.read_exact_at(&mut end, bytes.saturating_sub(2)).is_ok() && end == [0xff, 0xd9]
 }
 
-/// Reads facts of what is opened, of so many bytes, and decodes both ends or everything; listens where it was loudest, and sums copied packets up.
-pub(crate) fn check_input<O>(
-    open: &O,
-    bytes: u64,
-    made: &Made,
-    depth: Depth,
-    cancel: &Cancel,
-) -> Result<CheckedFile, Failure>
+/// Measures an input of `bytes` bytes. `open` opens it anew each time.
+///
+/// # Errors
+/// The input cannot be opened, probed or read.
+pub(crate) fn check_input<O>(open: &O, bytes: u64, options: &VerifyOptions<'_>) -> Result<CheckedFile, Failure>
 where
     O: Fn() -> Result<Input, Failure> + Sync,
 {
+    let VerifyOptions { depth, cancel, .. } = *options;
     let mut input = open()?;
     let mut probe = probe::read(&mut input, bytes, cancel)?;
     let (head, tail_errors) = thread::scope(|scope| {
         let tail = scope.spawn(|| match depth {
-            Depth::Fast => FinishedFile::open(input)?.read_tail(cancel),
+            Depth::Fast => OutputReader::open(input)?.read_tail(cancel),
             Depth::Full => Ok(0),
         });
-        // What was read before does not go back to its very beginning: to the first picture, not to the sound before it.
-        let head = open().and_then(FinishedFile::open);
-        let head = head.and_then(|finished| finished.read_through(made, depth, cancel));
+        // The head opens the file again: a seek to the start finds the first frame, but not the audio before it.
+        let head = open().and_then(OutputReader::open);
+        let head = head.and_then(|reader| reader.read_all(options));
         (head, tail.join().unwrap_or_else(|panic| resume_unwind(panic)))
     });
     let (head, tail_errors) = (head?, tail_errors?);
     if probe.main_video().is_none() {
-        // The header of an MP3 goes on telling the length of sound that is gone.
+        // The header of a truncated MP3 still has the full duration; the packets do not.
         probe.duration_us = probe.duration_us.min(head.audio_us);
     }
     Ok(CheckedFile {
@@ -94,61 +93,63 @@ where
     })
 }
 
-/// Decodes all of what is opened; returns how much was damaged.
-pub(crate) fn decode_errors(input: Input, cancel: &Cancel) -> Result<u32, Failure> {
-    let mut finished = FinishedFile::open(input)?;
-    while let Some(packet) = next_packet(&mut finished.input, cancel)? {
-        finished.decode(Some(&packet))?;
+/// Decodes a whole input. Returns the number of decode errors.
+pub(crate) fn count_decode_errors(input: Input, cancel: &Cancel) -> Result<u32, Failure> {
+    let mut reader = OutputReader::open(input)?;
+    while let Some(packet) = next_packet(&mut reader.input, cancel)? {
+        reader.decode(Some(&packet))?;
     }
-    finished.decode(None)?;
-    Ok(finished.errors())
+    reader.decode(None)?;
+    Ok(reader.errors())
 }
 
-/// Whether the index box stands before the media data, among the boxes at the top of the file (ISO/IEC 14496-12).
-fn index_first(file: &File) -> io::Result<bool> {
-    let mut at = 0_u64;
+/// Returns `true` if the `moov` box comes before the `mdat` box of an MP4 (fast start; ISO/IEC 14496-12).
+fn is_index_first(file: &File) -> io::Result<bool> {
+    let mut offset = 0_u64;
     loop {
-        let mut head = [0_u8; 16];
-        if file.read_at(&mut head, at)? < 8 {
+        let mut header = [0_u8; 16];
+        if file.read_at(&mut header, offset)? < 8 {
             return Ok(false);
         }
-        let [a, b, c, d, name @ ..] = head;
-        let [n0, n1, n2, n3, long @ ..] = name;
+        let [a, b, c, d, name @ ..] = header;
+        let [n0, n1, n2, n3, large_size @ ..] = name;
         match &[n0, n1, n2, n3] {
             b"moov" => return Ok(true),
             b"mdat" => return Ok(false),
             _ => {}
         }
-        let length = match u32::from_be_bytes([a, b, c, d]) {
+        let size = match u32::from_be_bytes([a, b, c, d]) {
+            // The box extends to the end of the file.
             0 => return Ok(false),
-            1 => u64::from_be_bytes(long),
+            1 => u64::from_be_bytes(large_size),
             short => u64::from(short),
         };
-        at = at.checked_add(length.max(8)).ok_or(io::ErrorKind::InvalidData)?;
+        offset = offset.checked_add(size.max(8)).ok_or(io::ErrorKind::InvalidData)?;
     }
 }
 
-/// What a file is from its beginning on.
+/// Measurements of the head reader.
 struct Head {
+    /// Number of shown frames, counted from packets.
     frames: u64,
     starts_with_keyframe: bool,
-    /// Where the last packet of sound ends.
+    /// End of the last audio packet in microseconds.
     audio_us: u64,
-    /// Of what was decoded.
+    /// Number of decode errors in the decoded part.
     errors: u32,
-    /// Of the sound where it was loudest.
+    /// Audio peak at the reported time.
     peak_permille: Option<u32>,
     copied: Copied,
 }
 
-/// A finished file, with decoders for its first picture and sound.
-struct FinishedFile {
+/// An output with decoders for its first video and audio stream.
+struct OutputReader {
     input: Input,
     video: Option<StreamDecoder>,
     audio: Option<StreamDecoder>,
 }
 
-impl FinishedFile {
+impl OutputReader {
     fn open(input: Input) -> Result<Self, Failure> {
         let probe = headers::read_headers(&input, 0);
         let first = |wanted: fn(&StreamKind) -> bool| {
@@ -167,19 +168,19 @@ impl FinishedFile {
         Ok(Self { input, video, audio })
     }
 
-    /// Counts every picture that is shown and decodes the first group, or the first sound of a file without pictures; or
-    /// everything.
-    fn read_through(mut self, made: &Made, depth: Depth, cancel: &Cancel) -> Result<Head, Failure> {
-        let (mut frames, mut groups) = (0, 0);
-        // The first picture of the file, shown or hidden by an edit list.
-        let mut first = None;
+    /// Reads all packets. Decodes the first GOP, or the first audio of a file without video, or everything.
+    fn read_all(mut self, options: &VerifyOptions<'_>) -> Result<Head, Failure> {
+        let VerifyOptions { report, depth, cancel } = *options;
+        let (mut frames, mut gops) = (0, 0);
+        // Of the first frame in the file, also if an edit list hides it.
+        let mut starts_with_keyframe = None;
         let mut audio_us = 0;
-        let mut peak_check = match (&self.audio, made.loudest) {
-            (Some(track), Some(loudest)) => Some(PeakCheck::open(&self.input, track.index, loudest)?),
+        let mut peak_check = match (&self.audio, report.loudest) {
+            (Some(decoder), Some(peak)) => Some(PeakCheck::open(&self.input, decoder.index, peak)?),
             _ => None,
         };
-        let mut video_digest = made.copied.pictures.map(|_| PacketDigest::default());
-        let mut audio_digest = made.copied.sound.map(|_| PacketDigest::default());
+        let mut video_digest = report.copied.pictures.map(|_| PacketDigest::default());
+        let mut audio_digest = report.copied.sound.map(|_| PacketDigest::default());
         while let Some(packet) = next_packet(&mut self.input, cancel)? {
             let is_video_packet = self.is_video_packet(&packet);
             let digest = if is_video_packet {
@@ -191,33 +192,33 @@ impl FinishedFile {
                 digest.add(&packet);
             }
             if is_video_packet {
-                first.get_or_insert(packet.is_key());
+                starts_with_keyframe.get_or_insert(packet.is_key());
                 frames += u64::from(!is_hidden(&packet));
-                groups += u32::from(packet.is_key());
-            } else if let Some(track) = &self.audio {
+                gops += u32::from(packet.is_key());
+            } else if let Some(decoder) = &self.audio {
                 let end_us = self
                     .time_us(&packet)
-                    .saturating_add(to_us(packet.duration(), track.base));
+                    .saturating_add(to_us(packet.duration(), decoder.time_base));
                 audio_us = audio_us.max(u64::try_from(end_us).unwrap_or(0));
             }
             if let Some(peak_check) = &mut peak_check {
-                peak_check.pass(&packet)?;
+                peak_check.push(&packet)?;
             }
-            let wanted = if depth == Depth::Full {
+            let is_decoded = if depth == Depth::Full {
                 true
             } else if self.video.is_some() {
-                groups <= 1
+                gops <= 1
             } else {
-                self.time_us(&packet) <= AUDIO_US
+                self.time_us(&packet) <= DECODED_AUDIO_US
             };
-            if wanted {
+            if is_decoded {
                 self.decode(Some(&packet))?;
             }
         }
         self.decode(None)?;
         Ok(Head {
             frames,
-            starts_with_keyframe: first.unwrap_or(self.video.is_none()),
+            starts_with_keyframe: starts_with_keyframe.unwrap_or(self.video.is_none()),
             audio_us,
             errors: self.errors(),
             peak_permille: peak_check.map(PeakCheck::finish).transpose()?,
@@ -228,18 +229,19 @@ impl FinishedFile {
         })
     }
 
-    /// Decodes the last group when it is another one, or the last sound; returns what was damaged there.
+    /// Decodes the last GOP, or the last audio of a file without video. Returns the number of decode errors; 0 without
+    /// decoding if the file has one GOP, which the head decodes.
     fn read_tail(mut self, cancel: &Cancel) -> Result<u32, Failure> {
-        let from = match &self.video {
+        let target_us = match &self.video {
             Some(_) => self.input.duration(),
-            // Nothing but the smallest number when the length is not known.
-            None => self.input.duration().saturating_sub(AUDIO_US),
+            // If the duration is unknown, it is the smallest number, and the target stays negative.
+            None => self.input.duration().saturating_sub(DECODED_AUDIO_US),
         };
-        if from <= 0 || self.input.seek(from, ..from).is_err() {
+        if target_us <= 0 || self.input.seek(target_us, ..target_us).is_err() {
             return Ok(0);
         }
         while let Some(packet) = next_packet(&mut self.input, cancel)? {
-            if self.is_video_packet(&packet) && self.is_at_the_start(&packet) {
+            if self.is_video_packet(&packet) && self.is_first_frame(&packet) {
                 return Ok(0);
             }
             self.decode(Some(&packet))?;
@@ -249,36 +251,38 @@ impl FinishedFile {
     }
 
     fn is_video_packet(&self, packet: &Packet) -> bool {
-        self.video.as_ref().is_some_and(|track| track.index == packet.stream())
+        self.video
+            .as_ref()
+            .is_some_and(|decoder| decoder.index == packet.stream())
     }
 
-    /// When a packet is shown or heard.
+    /// Returns the pts of a packet in microseconds, or its dts if it has none.
     fn time_us(&self, packet: &Packet) -> i64 {
         let time = packet.pts().or_else(|| packet.dts()).unwrap_or(0);
-        let tracks = [&self.video, &self.audio];
-        let track = tracks
+        let decoders = [&self.video, &self.audio];
+        let decoder = decoders
             .into_iter()
             .flatten()
-            .find(|track| track.index == packet.stream());
-        track.map_or(0, |track| to_us(time, track.base))
+            .find(|decoder| decoder.index == packet.stream());
+        decoder.map_or(0, |decoder| to_us(time, decoder.time_base))
     }
 
-    /// Whether a picture is the very first one.
-    fn is_at_the_start(&self, packet: &Packet) -> bool {
-        let origin_us = self.video.as_ref().map_or(0, |track| track.origin_us);
-        self.time_us(packet) <= origin_us
+    /// Returns `true` if a video packet is the first frame of the file.
+    fn is_first_frame(&self, packet: &Packet) -> bool {
+        let start_us = self.video.as_ref().map_or(0, |decoder| decoder.start_us);
+        self.time_us(packet) <= start_us
     }
 
-    /// Decodes a packet of either stream, or at the end what is left.
+    /// Decodes a packet of either stream and discards the frames. `None` drains the decoders.
     fn decode(&mut self, packet: Option<&Packet>) -> Result<(), Failure> {
-        let wanted = |track: &StreamDecoder| packet.is_none_or(|packet| packet.stream() == track.index);
-        if let Some(track) = self.video.as_mut().filter(|track| wanted(track)) {
-            track.send(packet);
-            drop_all(track, &mut Video::empty())?;
+        let is_for = |decoder: &StreamDecoder| packet.is_none_or(|packet| packet.stream() == decoder.index);
+        if let Some(decoder) = self.video.as_mut().filter(|decoder| is_for(decoder)) {
+            decoder.send(packet);
+            discard_frames(decoder, &mut Video::empty())?;
         }
-        if let Some(track) = self.audio.as_mut().filter(|track| wanted(track)) {
-            track.send(packet);
-            drop_all(track, &mut Audio::empty())?;
+        if let Some(decoder) = self.audio.as_mut().filter(|decoder| is_for(decoder)) {
+            decoder.send(packet);
+            discard_frames(decoder, &mut Audio::empty())?;
         }
         Ok(())
     }
@@ -287,12 +291,12 @@ impl FinishedFile {
         [&self.video, &self.audio]
             .into_iter()
             .flatten()
-            .map(StreamDecoder::broken)
+            .map(StreamDecoder::damage_count)
             .sum()
     }
 }
 
-fn drop_all(track: &mut StreamDecoder, frame: &mut Frame) -> Result<(), Failure> {
-    while track.receive(frame)? {}
+fn discard_frames(decoder: &mut StreamDecoder, frame: &mut Frame) -> Result<(), Failure> {
+    while decoder.receive(frame)? {}
     Ok(())
 }

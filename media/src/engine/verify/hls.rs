@@ -1,20 +1,33 @@
-//! Verifies a finished adaptive stream as a player reads it: by its playlists, segment by segment.
+//! Verification of an adaptive stream as a player reads it: from the master playlist down to each segment.
+//!
+//! *Problem.* The parts of an adaptive stream can each be valid and not fit together: a playlist with wrong durations,
+//! a segment of another rung, an initialization section that is exchanged.
+//!
+//! *Mechanism.* Every playlist is parsed strictly. The boxes of every section are checked, and the sections of a
+//! rendition are demuxed as one concatenated file, so that each packet belongs to the segment that contains its byte
+//! position. From sizes, codecs and packet times the expected playlists are computed again; they must equal those
+//! found. Each rendition is then measured like a file ([`super::file`]).
+//!
+//! *Invariants.* The segments of a rendition cover its whole duration, each within the tolerances for rounding and for
+//! the duration of its last packet. Alignment and independence of segments are measured, and judged by the worker.
 
-use crate::engine::cancel::Cancel;
 use crate::engine::demux::byte_ranges::{ByteRange, ByteRangeReader, top_level_boxes};
 use crate::engine::demux::open;
 use crate::engine::demux::packets::next_packet;
 use crate::engine::error::invalid_output;
-use crate::engine::mux::segment_boundaries::MILLISECONDS_US;
-use crate::engine::mux::segmenter::{Rendition, Segment, codec_of};
-use crate::engine::output::hls::master_playlist::{MASTER, MasterPlaylist, Variant};
-use crate::engine::output::hls::media_playlist::{AUDIO, FileRange, MediaPlaylist, file_of, stem_of};
+use crate::engine::mux::segment_boundaries::MILLISECOND_ROUNDING_US;
+use crate::engine::mux::segmenter::{Rendition, Segment, codec_string};
+use crate::engine::output::hls::master_playlist::{MASTER, MasterPlaylist, Variant, VideoFormat};
+use crate::engine::output::hls::media_playlist::{
+    AUDIO_STEM, FileRange, MediaPlaylist, SubRange, playlist_file, rung_stem,
+};
 use crate::engine::paths::output_path;
 use crate::engine::time::to_us;
-use crate::engine::verify::file::{check_input, decode_errors};
+use crate::engine::verify::file::{check_input, count_decode_errors};
+use crate::engine::verify::options::VerifyOptions;
 use domain::plan::Hls;
 use domain::probe::Size;
-use domain::protocol::{CheckedFile, CheckedHls, Depth, Made};
+use domain::protocol::{CheckedFile, CheckedHls, Depth};
 use domain::{Failure, Rational};
 use ffmpeg_next::format::context::Input;
 use std::fs;
@@ -22,98 +35,97 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// What the muxer and a playlist round differently.
+/// Tolerance for rounding between the time base of the muxer and the microseconds of a playlist.
 const ROUNDING_US: u64 = 1_000;
 
-/// Reads facts and structure of a stream of ours, and looks for what its maker told of.
+/// Measures an adaptive stream.
 ///
 /// # Errors
-/// [`domain::Code::OutputInvalid`] when a playlist or a segment is not there, or not what the others say of it.
+/// [`domain::Code::OutputInvalid`] if a playlist or a segment is missing, or if they contradict each other.
 pub(crate) fn check_hls(
     scratch: &Path,
-    (file, planned): (&str, &Hls),
-    made: &Made,
-    depth: Depth,
-    cancel: &Cancel,
+    file: &str,
+    planned: &Hls,
+    options: &VerifyOptions<'_>,
 ) -> Result<CheckedHls, Failure> {
-    let set = HlsDirectory {
-        folder: output_path(scratch, file)?,
-        made,
-        depth,
-        cancel,
+    let directory = HlsDirectory {
+        path: output_path(scratch, file)?,
+        options: *options,
     };
-    let master: MasterPlaylist = set.playlist(MASTER)?;
-    let audio = master.channels.map(|_| set.rendition(AUDIO)).transpose()?;
-    if audio.as_ref().map(FoundRendition::channels) != master.channels.map(u32::from) {
-        return Err(invalid_output(MASTER, "tells of other channels"));
+    let master: MasterPlaylist = directory.read_playlist(MASTER)?;
+    let audio = master
+        .channels
+        .map(|_| directory.check_rendition(AUDIO_STEM))
+        .transpose()?;
+    if audio.as_ref().map(CheckedRendition::channels) != master.channels.map(u32::from) {
+        return Err(invalid_output(MASTER, "has another number of channels than the audio"));
     }
     if master.language != planned.language.clone().filter(|_| audio.is_some()) {
-        return Err(invalid_output(MASTER, "tells of another language"));
+        return Err(invalid_output(MASTER, "has another language than the plan"));
     }
     let mut rungs = Vec::new();
-    for (place, rung) in planned.rungs.iter().enumerate() {
-        let found = set.rendition(&stem_of(rung))?;
+    for (index, rung) in planned.rungs.iter().enumerate() {
+        let found = directory.check_rendition(&rung_stem(rung))?;
         let variant = master
             .variants
-            .get(place)
-            .ok_or_else(|| invalid_output(MASTER, "lacks a rung"))?;
+            .get(index)
+            .ok_or_else(|| invalid_output(MASTER, "has no variant for a rung"))?;
         if *variant != found.variant(audio.as_ref(), variant.millifps) {
-            return Err(invalid_output(&variant.uri, "is not what the master playlist says"));
+            return Err(invalid_output(&variant.uri, "differs from the master playlist"));
         }
         rungs.push(found);
     }
     let all = || rungs.iter().chain(&audio);
     let target_s = all().map(|found| found.target_s).max().unwrap_or(0);
     if all().any(|found| found.target_s != target_s) || master.variants.len() != rungs.len() {
-        return Err(invalid_output(MASTER, "names playlists that do not belong together"));
+        return Err(invalid_output(MASTER, "has playlists that do not fit together"));
     }
     let segments = || all().flat_map(|found| &found.rendition.segments);
-    let first = rungs
+    let first_starts_us = rungs
         .first()
-        .map(|found| found.begins_us.as_slice())
+        .map(|found| found.starts_us.as_slice())
         .unwrap_or_default();
     Ok(CheckedHls {
-        segments: first.len() as u64,
+        segments: first_starts_us.len() as u64,
         longest_us: segments().map(|segment| segment.duration_us).max().unwrap_or(0),
         target_us: target_s * 1_000_000,
-        aligned: rungs.iter().all(|found| are_equal(&found.begins_us, first)),
+        aligned: rungs.iter().all(|found| is_aligned(&found.starts_us, first_starts_us)),
         independent: all().all(|found| found.independent),
         audio: audio.as_ref().map(|found| found.checked.clone()),
         rungs: rungs.into_iter().map(|found| found.checked).collect(),
     })
 }
 
-/// Whether moments are the same, as far as a source that counts milliseconds can tell.
-fn are_equal(some_us: &[u64], others_us: &[u64]) -> bool {
-    let mut pairs = some_us.iter().zip(others_us);
-    some_us.len() == others_us.len() && pairs.all(|(one, other)| one.abs_diff(*other) <= MILLISECONDS_US)
+/// Returns `true` if two rungs have segments with the same start times. Those of a copied rung may be rounded to
+/// milliseconds.
+fn is_aligned(first_us: &[u64], other_us: &[u64]) -> bool {
+    let mut pairs = first_us.iter().zip(other_us);
+    first_us.len() == other_us.len() && pairs.all(|(first, other)| first.abs_diff(*other) <= MILLISECOND_ROUNDING_US)
 }
 
-/// The directory of a stream.
+/// The directory of an adaptive stream.
 struct HlsDirectory<'a> {
-    folder: PathBuf,
-    made: &'a Made,
-    depth: Depth,
-    cancel: &'a Cancel,
+    path: PathBuf,
+    options: VerifyOptions<'a>,
 }
 
-/// A rendition as it was found.
-struct FoundRendition {
+/// A measured rendition.
+struct CheckedRendition {
     rendition: Rendition,
     target_s: u64,
     checked: CheckedFile,
-    /// When each segment begins, in microseconds.
-    begins_us: Vec<u64>,
-    /// Whether each begins with a keyframe.
+    /// Start time of each segment in microseconds.
+    starts_us: Vec<u64>,
+    /// Set if each segment begins with a keyframe.
     independent: bool,
 }
 
-impl FoundRendition {
+impl CheckedRendition {
     fn channels(&self) -> u32 {
         self.checked.probe.main_audio().map_or(0, |(_, facts)| facts.channels)
     }
 
-    /// What a master playlist says of it.
+    /// Computes the expected variant of the master playlist. The frame rate is not measured here.
     fn variant(&self, audio: Option<&Self>, millifps: u64) -> Variant {
         let size = self.checked.probe.main_video().map(|(_, facts)| Size {
             width_px: facts.width_px,
@@ -129,7 +141,7 @@ impl FoundRendition {
             ..Variant::of(
                 &self.rendition,
                 audio.map(|audio| &audio.rendition),
-                (size, fps),
+                VideoFormat { size, fps },
                 self.target_s,
             )
         }
@@ -137,146 +149,156 @@ impl FoundRendition {
 }
 
 impl HlsDirectory<'_> {
-    fn playlist<T: FromStr>(&self, file: &str) -> Result<T, Failure> {
-        let text = fs::read_to_string(self.folder.join(file)).map_err(|_| invalid_output(file, "is not there"))?;
-        text.parse().map_err(|_| invalid_output(file, "is no playlist of ours"))
+    fn read_playlist<T: FromStr>(&self, file: &str) -> Result<T, Failure> {
+        let text = fs::read_to_string(self.path.join(file)).map_err(|_| invalid_output(file, "is missing"))?;
+        text.parse()
+            .map_err(|_| invalid_output(file, "is not a valid playlist"))
     }
 
-    /// Reads a rendition by its playlist.
-    fn rendition(&self, stem: &str) -> Result<FoundRendition, Failure> {
-        let playlist = file_of(stem);
-        let media: MediaPlaylist = self.playlist(&playlist)?;
-        let init = self.piece(&media.init, &[*b"ftyp", *b"moov"])?;
-        let mut pieces = vec![init];
-        for (part, _) in &media.segments {
-            pieces.push(self.piece(part, &[*b"moof", *b"mdat"])?);
+    /// Measures a rendition, starting from its media playlist.
+    fn check_rendition(&self, stem: &str) -> Result<CheckedRendition, Failure> {
+        let playlist = playlist_file(stem);
+        let media: MediaPlaylist = self.read_playlist(&playlist)?;
+        let init = self.section(&media.init, &[*b"ftyp", *b"moov"])?;
+        let mut sections = vec![init];
+        for segment in &media.segments {
+            sections.push(self.section(&segment.location, &[*b"moof", *b"mdat"])?);
         }
-        let codec = pieces.first().and_then(|init| {
+        let codec = sections.first().and_then(|init| {
             let bytes = fs::read(&init.path).ok()?;
-            codec_of(bytes.get(..usize::try_from(init.bytes).ok()?)?)
+            codec_string(bytes.get(..usize::try_from(init.bytes).ok()?)?)
         });
-        let mut bytes = pieces.iter().map(|piece| piece.bytes);
+        let mut sizes = sections.iter().map(|section| section.bytes);
         let rendition = Rendition {
             stem: stem.to_owned(),
             single_file: media.init.range.is_some(),
-            codec: codec.ok_or_else(|| invalid_output(&playlist, "has no codec of ours"))?,
-            init_bytes: bytes.next().unwrap_or(0),
-            segments: bytes
+            codec: codec.ok_or_else(|| invalid_output(&playlist, "has an unexpected codec"))?,
+            init_bytes: sizes.next().unwrap_or(0),
+            segments: sizes
                 .zip(&media.segments)
-                .map(|(bytes, (_, us))| Segment {
+                .map(|(bytes, segment)| Segment {
                     bytes,
-                    duration_us: *us,
+                    duration_us: segment.duration_us,
                 })
                 .collect(),
         };
         if MediaPlaylist::of(&rendition, media.target_s) != media {
-            return Err(invalid_output(&playlist, "does not name what is there"));
+            return Err(invalid_output(&playlist, "does not match its files"));
         }
-        self.look_into(rendition, media.target_s, &Arc::from(pieces))
+        self.check_packets(rendition, media.target_s, &Arc::from(sections))
     }
 
-    /// A file or a part of it, which must be made of these boxes.
-    fn piece(&self, part: &FileRange, expected: &[[u8; 4]]) -> Result<ByteRange, Failure> {
-        let path =
-            output_path(&self.folder, &part.file).map_err(|_| invalid_output(MASTER, "names a file elsewhere"))?;
-        let length = fs::metadata(&path)
-            .map_err(|_| invalid_output(&part.file, "is not there"))?
-            .len();
-        let (bytes, from) = part.range.unwrap_or((length, 0));
-        let piece = ByteRange { path, from, bytes };
-        match top_level_boxes(&piece) {
-            Ok(found) if found == expected => Ok(piece),
-            _ => Err(invalid_output(&part.file, "is not whole")),
+    /// Finds a section of a playlist, which must consist of exactly the expected top-level boxes.
+    fn section(&self, location: &FileRange, expected: &[[u8; 4]]) -> Result<ByteRange, Failure> {
+        let path = output_path(&self.path, &location.file)
+            .map_err(|_| invalid_output(MASTER, "names a file outside of its directory"))?;
+        let metadata = fs::metadata(&path).map_err(|_| invalid_output(&location.file, "is missing"))?;
+        let whole_file = SubRange {
+            bytes: metadata.len(),
+            offset: 0,
+        };
+        let SubRange { bytes, offset } = location.range.unwrap_or(whole_file);
+        let section = ByteRange {
+            path,
+            from: offset,
+            bytes,
+        };
+        match top_level_boxes(&section) {
+            Ok(found) if found == expected => Ok(section),
+            _ => Err(invalid_output(&location.file, "is incomplete")),
         }
     }
 
-    /// Reads the packets and the ends of a rendition.
-    fn look_into(
+    /// Compares the packet times of a rendition with its playlist, and measures it like a file.
+    fn check_packets(
         &self,
         rendition: Rendition,
         target_s: u64,
-        pieces: &Arc<[ByteRange]>,
-    ) -> Result<FoundRendition, Failure> {
-        let playlist = file_of(&rendition.stem);
-        let open = |pieces: &Arc<[ByteRange]>| {
-            open::open_rendition(ByteRangeReader::new(Arc::clone(pieces)), self.cancel)
+        sections: &Arc<[ByteRange]>,
+    ) -> Result<CheckedRendition, Failure> {
+        let playlist = playlist_file(&rendition.stem);
+        let open = |sections: &Arc<[ByteRange]>| {
+            open::open_rendition(ByteRangeReader::new(Arc::clone(sections)), self.options.cancel)
                 .map_err(|_| invalid_output(&playlist, "cannot be opened"))
         };
-        let joined = ByteRangeReader::new(Arc::clone(pieces));
-        let times = self.times(&mut open(pieces)?, &joined)?;
-        let mut promised_us = 0;
-        for (place, (segment, found)) in rendition.segments.iter().zip(&times).enumerate() {
-            let end_us = promised_us + segment.duration_us;
-            // Sound may come late, and what is read of it then begins later than its first segment.
-            let late = place == 0 && rendition.stem == AUDIO && found.begin_us < end_us;
-            let begins = late || found.begin_us.abs_diff(promised_us) <= ROUNDING_US;
-            // Who copies packets may know the length of the last one only about.
-            let ends = found.end_us.abs_diff(end_us) <= found.packet_us + ROUNDING_US;
-            if found.packets == 0 || !begins || !ends {
+        let layout = ByteRangeReader::new(Arc::clone(sections));
+        let times = self.segment_times(&mut open(sections)?, &layout)?;
+        let mut start_us = 0;
+        for (index, (segment, found)) in rendition.segments.iter().zip(&times).enumerate() {
+            let end_us = start_us + segment.duration_us;
+            // Audio may begin after the video. Its first segment is then longer than its packets.
+            let is_late_audio = index == 0 && rendition.stem == AUDIO_STEM && found.start_us < end_us;
+            let starts_on_time = is_late_audio || found.start_us.abs_diff(start_us) <= ROUNDING_US;
+            // The duration of the last packet of a copied stream is an estimate.
+            let ends_on_time = found.end_us.abs_diff(end_us) <= found.max_packet_us + ROUNDING_US;
+            if found.packets == 0 || !starts_on_time || !ends_on_time {
                 return Err(invalid_output(
-                    &rendition.segment_file(place),
-                    "does not last as its playlist says",
+                    &rendition.segment_file(index),
+                    "has another duration than in its playlist",
                 ));
             }
-            promised_us = end_us;
+            start_us = end_us;
         }
-        let mut checked = check_input(&|| open(pieces), joined.len(), self.made, self.depth, self.cancel)?;
-        // Without an index there is no way to the end, but the last segment can be decoded alone.
-        if let ([init, _, .., last], Depth::Fast) = (&**pieces, self.depth) {
+        let mut checked = check_input(&|| open(sections), layout.len(), &self.options)?;
+        // A concatenation of fragments has no index, so the reader of the tail cannot seek. The last segment can be
+        // decoded alone instead.
+        if let ([init, _, .., last], Depth::Fast) = (&**sections, self.options.depth) {
             let tail = open(&Arc::from([init.clone(), last.clone()]))?;
-            checked.decode_errors += decode_errors(tail, self.cancel)?;
+            checked.decode_errors += count_decode_errors(tail, self.options.cancel)?;
         }
-        Ok(FoundRendition {
+        Ok(CheckedRendition {
             checked,
-            begins_us: times.iter().map(|found| found.begin_us).collect(),
+            starts_us: times.iter().map(|found| found.start_us).collect(),
             independent: times.iter().all(|found| found.independent),
             rendition,
             target_s,
         })
     }
 
-    /// Looks at the packets of each segment.
-    fn times(&self, input: &mut Input, joined: &ByteRangeReader) -> Result<Vec<SegmentTimes>, Failure> {
-        let base = input.streams().next().map(|stream| stream.time_base());
-        let base = base.ok_or_else(|| invalid_output(MASTER, "has a rendition without a stream"))?;
-        // The first piece is the initialization.
-        let mut times = vec![SegmentTimes::default(); joined.pieces() - 1];
-        while let Some(packet) = next_packet(input, self.cancel)? {
+    /// Reads all packets and assigns them to segments by their byte positions in the concatenation.
+    fn segment_times(&self, input: &mut Input, layout: &ByteRangeReader) -> Result<Vec<SegmentTimes>, Failure> {
+        let time_base = input.streams().next().map(|stream| stream.time_base());
+        let time_base = time_base.ok_or_else(|| invalid_output(MASTER, "has a rendition without a stream"))?;
+        // The first range is the initialization section.
+        let mut times = vec![SegmentTimes::default(); layout.range_count() - 1];
+        while let Some(packet) = next_packet(input, self.options.cancel)? {
             let position = u64::try_from(packet.position()).unwrap_or(0);
-            let at = packet.pts().unwrap_or(i64::MIN);
-            let us = |time: i64| u64::try_from(to_us(time, base)).unwrap_or(0);
-            if let Some(found) = joined
-                .piece_at(position)
+            let pts = packet.pts().unwrap_or(i64::MIN);
+            let us = |time: i64| u64::try_from(to_us(time, time_base)).unwrap_or(0);
+            if let Some(found) = layout
+                .range_at(position)
                 .checked_sub(1)
-                .and_then(|place| times.get_mut(place))
+                .and_then(|index| times.get_mut(index))
             {
-                found.note(packet.is_key(), us(at), us(at.saturating_add(packet.duration())));
+                found.add_packet(packet.is_key(), us(pts), us(pts.saturating_add(packet.duration())));
             }
         }
         Ok(times)
     }
 }
 
-/// What the packets of a segment tell.
+/// Times of the packets of a segment, in microseconds.
 #[derive(Clone, Debug, Default)]
 struct SegmentTimes {
+    /// Number of packets.
     packets: u64,
+    /// Set if the first packet is a keyframe.
     independent: bool,
-    begin_us: u64,
+    start_us: u64,
     end_us: u64,
-    /// The length of the longest packet.
-    packet_us: u64,
+    /// Duration of the longest packet.
+    max_packet_us: u64,
 }
 
 impl SegmentTimes {
-    fn note(&mut self, is_key: bool, begin_us: u64, end_us: u64) {
+    fn add_packet(&mut self, is_key: bool, start_us: u64, end_us: u64) {
         if self.packets == 0 {
             self.independent = is_key;
-            self.begin_us = begin_us;
+            self.start_us = start_us;
         }
         self.packets += 1;
-        self.begin_us = self.begin_us.min(begin_us);
+        self.start_us = self.start_us.min(start_us);
         self.end_us = self.end_us.max(end_us);
-        self.packet_us = self.packet_us.max(end_us.saturating_sub(begin_us));
+        self.max_packet_us = self.max_packet_us.max(end_us.saturating_sub(start_us));
     }
 }

@@ -1,4 +1,8 @@
-//! Decodes the audio of a finished file around its loudest moment: silence there is a fault.
+//! Measures the audio peak of an output again, where the encoder reported it.
+//!
+//! A file with silent or garbled audio has valid packets, and the part that is decoded for [`super::file`] may be
+//! silent rightly. The encoder reports the time and level of the loudest peak of its input; the same filter and meter
+//! must find about the same level there in the output. Only a second of audio is decoded.
 
 use crate::engine::audio::fifo::AudioFifo;
 use crate::engine::audio::params::AudioParams;
@@ -11,56 +15,58 @@ use ffmpeg_next::Packet;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::Audio;
 
-/// How far around the moment the finished file is decoded: decoders need a while, and clocks are off by a packet.
-const AROUND_US: u64 = 500_000;
+/// Time before and after the peak that is decoded, in microseconds: decoders need a preroll, and timestamps may differ
+/// by a packet.
+const MARGIN_US: u64 = 500_000;
 
-/// Decodes the sound of a finished file around one moment, while its packets come by.
+/// Decodes the audio of an output around a peak, while its packets are read.
 pub(crate) struct PeakCheck {
-    track: StreamDecoder,
+    decoder: StreamDecoder,
+    /// Time of the peak.
     at_us: i64,
     fifo: AudioFifo,
     peak_meter: PeakMeter,
 }
 
 impl PeakCheck {
-    /// Opens a decoder of its own for a stream: a beginning in its middle is no damage.
-    pub(crate) fn open(input: &Input, index: usize, loudest: Loudest) -> Result<Self, Failure> {
-        let track = StreamDecoder::open_to_check(input, index)?;
-        let audio = AudioParams::of_output(track.facts.sample_rate_hz, track.facts.channels);
+    /// Opens a separate decoder for the audio stream, whose errors do not count: it begins in the middle of the stream.
+    pub(crate) fn open(input: &Input, stream_index: usize, peak: Loudest) -> Result<Self, Failure> {
+        let decoder = StreamDecoder::open_to_check(input, stream_index)?;
+        let audio = AudioParams::for_output(decoder.facts.sample_rate_hz, decoder.facts.channels);
         Ok(Self {
-            track,
-            at_us: i64::try_from(loudest.at_us).unwrap_or(i64::MAX),
+            decoder,
+            at_us: i64::try_from(peak.at_us).unwrap_or(i64::MAX),
             fifo: AudioFifo::new(audio),
             peak_meter: PeakMeter::new(audio),
         })
     }
 
-    /// Decodes a packet when it is near the moment.
-    pub(crate) fn pass(&mut self, packet: &Packet) -> Result<(), Failure> {
+    /// Decodes a packet if it is near the peak.
+    pub(crate) fn push(&mut self, packet: &Packet) -> Result<(), Failure> {
         let time = packet.pts().or_else(|| packet.dts()).unwrap_or(0);
-        let near = to_us(time, self.track.base).abs_diff(self.at_us) <= AROUND_US;
-        if near && packet.stream() == self.track.index {
-            self.track.send(Some(packet));
-            self.take()?;
+        let is_near = to_us(time, self.decoder.time_base).abs_diff(self.at_us) <= MARGIN_US;
+        if is_near && packet.stream() == self.decoder.index {
+            self.decoder.send(Some(packet));
+            self.receive_samples()?;
         }
         Ok(())
     }
 
-    /// Ends it; returns the peak that was found, in thousandths of full scale.
+    /// Returns the measured peak in thousandths of full scale.
     pub(crate) fn finish(mut self) -> Result<u32, Failure> {
-        self.track.send(None);
-        self.take()?;
+        self.decoder.send(None);
+        self.receive_samples()?;
         self.fifo.drain()?;
         let count = usize::try_from(self.fifo.end()).unwrap_or(0);
         if count > 0 {
-            self.peak_meter.push(&self.fifo.take(count, false)?);
+            self.peak_meter.push(&self.fifo.read(count, false)?);
         }
         Ok(self.peak_meter.peak_permille())
     }
 
-    fn take(&mut self) -> Result<(), Failure> {
+    fn receive_samples(&mut self) -> Result<(), Failure> {
         let mut samples = Audio::empty();
-        while self.track.receive(&mut samples)? {
+        while self.decoder.receive(&mut samples)? {
             let end = i64::try_from(self.fifo.end()).unwrap_or(i64::MAX);
             self.fifo.write(&mut samples, end)?;
         }

@@ -1,19 +1,23 @@
-//! Color of an output, and its names in filters, encoders and files.
+//! Color of an output: primaries, transfer function and matrix, and the names that filters have for them.
+//!
+//! Every output is standard dynamic range, 8 bits, 4:2:0. The tags of the source are kept where they name a color that
+//! such a file may have. Otherwise the output is tagged BT.601 or BT.709 by the size of the source, as players assume
+//! for files without tags. PQ, HLG, BT.2020 and RGB are converted to BT.709.
 
 use crate::engine::ffi::frame::ColorNumbers;
 use domain::probe::Size;
 use ffmpeg_next::color::{Primaries, Space, TransferCharacteristic as Transfer};
 
-/// Transfer functions of ITU-R BT.2100 by their numbers in ITU-T H.273.
+/// Transfer functions of ITU-R BT.2100 (HDR) by their numbers in ITU-T H.273.
 const PQ: i32 = 16;
 const HLG: i32 = 18;
 
-/// Whether a transfer function is PQ or HLG.
+/// Returns `true` for the transfer functions PQ and HLG.
 pub(crate) const fn is_hdr(transfer: i32) -> bool {
     transfer == PQ || transfer == HLG
 }
 
-/// The color of a standard-range output: that of the source where it is a valid one, else that of its size.
+/// Color tags of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Color {
     pub(crate) primaries: Primaries,
@@ -28,35 +32,40 @@ pub(crate) const BT709: Color = Color {
     matrix: Space::BT709,
 };
 
-/// ITU-R BT.601 with 525 lines, the usual color of small pictures that do not say.
+/// ITU-R BT.601 with 525 lines: the color assumed of untagged video below HD size.
 const BT601: Color = Color {
     primaries: Primaries::SMPTE170M,
     transfer: Transfer::SMPTE170M,
     matrix: Space::SMPTE170M,
 };
 
-/// Matrices of ITU-T H.273 that need work before an output can have them.
+/// Matrix coefficients of ITU-T H.273 that an output never has.
 const RGB: i32 = 0;
 const UNSPECIFIED: i32 = 2;
-const BT2020: [i32; 2] = [9, 10];
+/// Non-constant and constant luminance.
+const BT2020_MATRICES: [i32; 2] = [9, 10];
 
-/// Whether pictures have the wide primaries or the matrix of BT.2020 and must be brought to BT.709.
-pub(crate) fn is_wide(source: &ColorNumbers) -> bool {
-    source.primaries == BT2020[0] || BT2020.contains(&source.matrix)
+/// Color primaries of BT.2020 in ITU-T H.273.
+const BT2020_PRIMARIES: i32 = 9;
+
+/// Returns `true` for primaries or a matrix of BT.2020, which are converted to BT.709.
+pub(crate) fn is_bt2020(source: &ColorNumbers) -> bool {
+    source.primaries == BT2020_PRIMARIES || BT2020_MATRICES.contains(&source.matrix)
 }
 
-/// Whether samples are red, green and blue.
+/// Returns `true` when the matrix says that the components are red, green and blue.
 pub(crate) const fn is_rgb(source: &ColorNumbers) -> bool {
     source.matrix == RGB
 }
 
-/// The color of an output made from a source of this color and size.
-pub(crate) fn of_output(source: &ColorNumbers, coded: Size) -> Color {
-    if is_wide(source) || is_rgb(source) || is_hdr(source.transfer) {
+/// Color of an output, from the tags of the source and its coded size.
+pub(crate) fn output_color(source: &ColorNumbers, coded: Size) -> Color {
+    if is_bt2020(source) || is_rgb(source) || is_hdr(source.transfer) {
         return BT709;
     }
-    let small = coded.width_px < 1_280 && coded.height_px < 720;
-    let usual = if source.matrix == UNSPECIFIED && small {
+    // Both sides: cropped HD, such as 1280x534, is BT.709 as well.
+    let is_sd = coded.width_px < 1_280 && coded.height_px < 720;
+    let assumed = if source.matrix == UNSPECIFIED && is_sd {
         BT601
     } else {
         BT709
@@ -68,7 +77,7 @@ pub(crate) fn of_output(source: &ColorNumbers, coded: Size) -> Color {
             5 => Primaries::BT470BG,
             6 => Primaries::SMPTE170M,
             7 => Primaries::SMPTE240M,
-            _ => usual.primaries,
+            _ => assumed.primaries,
         },
         transfer: match source.transfer {
             1 => Transfer::BT709,
@@ -77,7 +86,7 @@ pub(crate) fn of_output(source: &ColorNumbers, coded: Size) -> Color {
             6 => Transfer::SMPTE170M,
             7 => Transfer::SMPTE240M,
             13 => Transfer::IEC61966_2_1,
-            _ => usual.transfer,
+            _ => assumed.transfer,
         },
         matrix: match source.matrix {
             1 => Space::BT709,
@@ -85,13 +94,13 @@ pub(crate) fn of_output(source: &ColorNumbers, coded: Size) -> Color {
             5 => Space::BT470BG,
             6 => Space::SMPTE170M,
             7 => Space::SMPTE240M,
-            _ => usual.matrix,
+            _ => assumed.matrix,
         },
     }
 }
 
-/// The name that the scale filter has for a matrix of [`of_output`].
-pub(crate) const fn scale_name(matrix: Space) -> &'static str {
+/// Name of a matrix of [`output_color`] in FFmpeg's `scale` filter.
+pub(crate) const fn scale_matrix_name(matrix: Space) -> &'static str {
     match matrix {
         Space::FCC => "fcc",
         Space::BT470BG => "bt470",
@@ -101,8 +110,9 @@ pub(crate) const fn scale_name(matrix: Space) -> &'static str {
     }
 }
 
-/// The number of the same in ITU-T H.273, which the filter zscale takes where it lacks the name.
-pub(crate) const fn number(matrix: Space) -> u8 {
+/// Number of a matrix of [`output_color`] in ITU-T H.273. The `zscale` filter takes numbers, and has no name for some
+/// matrices.
+pub(crate) const fn matrix_number(matrix: Space) -> u8 {
     match matrix {
         Space::FCC => 4,
         Space::BT470BG => 5,
@@ -117,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn valid_tags_are_kept_and_the_rest_goes_by_size() {
+    fn valid_tags_are_kept_and_others_follow_from_the_size() {
         let size = |width_px, height_px| Size { width_px, height_px };
         let color = |primaries, transfer, matrix| ColorNumbers {
             primaries,
@@ -125,14 +135,14 @@ mod tests {
             matrix,
             range: 1,
         };
-        let kept = of_output(&color(1, 13, 6), size(1920, 1080));
+        let kept = output_color(&color(1, 13, 6), size(1920, 1080));
         assert_eq!(
             (kept.primaries, kept.transfer, kept.matrix),
             (Primaries::BT709, Transfer::IEC61966_2_1, Space::SMPTE170M)
         );
-        assert_eq!(of_output(&color(2, 2, 2), size(640, 360)), BT601);
-        assert_eq!(of_output(&color(2, 2, 2), size(1280, 534)), BT709);
-        assert_eq!(of_output(&color(2, 2, 0), size(640, 360)), BT709, "RGB");
-        assert_eq!(of_output(&color(9, 16, 9), size(640, 360)), BT709, "HDR");
+        assert_eq!(output_color(&color(2, 2, 2), size(640, 360)), BT601);
+        assert_eq!(output_color(&color(2, 2, 2), size(1280, 534)), BT709);
+        assert_eq!(output_color(&color(2, 2, 0), size(640, 360)), BT709, "RGB");
+        assert_eq!(output_color(&color(9, 16, 9), size(640, 360)), BT709, "HDR");
     }
 }

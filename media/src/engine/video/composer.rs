@@ -1,9 +1,14 @@
-//! Composes the frames of a movie from the parts of the timeline: at a constant rate, scaled, rotated, with the watermark.
+//! Composes the frames of a movie from the parts of the timeline: at a constant rate, scaled, rotated, with the
+//! watermark.
+//!
+//! A still bumper is one frame that is repeated. A span of the source or a bumper clip has a [`PartComposer`]: its
+//! [`ConstantFrameRate`] assigns frames to slots, and its [`FrameRenderer`] renders them. Watermarks are visible in
+//! spans only, and their times count over all spans, without the intro.
 
 use crate::engine::decode::timeline::{Part, Role};
 use crate::engine::error;
 use crate::engine::ffi::frame;
-use crate::engine::time::frame_base;
+use crate::engine::time::frame_time_base;
 use crate::engine::video::color::Color;
 use crate::engine::video::constant_frame_rate::ConstantFrameRate;
 use crate::engine::video::filter_description::TargetFormat;
@@ -15,31 +20,31 @@ use domain::{Failure, Plan};
 use ffmpeg_next::frame::Video;
 use std::ops::Range;
 
-/// What all parts of a movie are drawn on.
+/// Settings that all parts of a movie share.
 pub(crate) struct Composer<'a> {
     plan: &'a Plan,
-    order: &'a VideoOrder,
+    encode: &'a VideoOrder,
     images: &'a Images,
     color: Color,
     threads: u32,
-    /// The image of the overlay.
+    /// Image of the watermark, at its final size and opacity.
     watermark: Option<Video>,
 }
 
 impl<'a> Composer<'a> {
-    /// A canvas for the pictures that `order` asks for, in this color.
+    /// Composes frames with the layouts of `encode`, in the color of the output.
     pub(crate) fn new(
         plan: &'a Plan,
-        order: &'a VideoOrder,
+        encode: &'a VideoOrder,
         images: &'a Images,
         color: Color,
         threads: u32,
     ) -> Result<Self, Failure> {
-        let overlay = order.picture.overlay.as_ref();
-        let watermark = overlay.map(|overlay| still_images::watermark(overlay, images, color.matrix));
+        let watermark = encode.picture.overlay.as_ref();
+        let watermark = watermark.map(|watermark| still_images::watermark(watermark, images, color.matrix));
         Ok(Self {
             plan,
-            order,
+            encode,
             images,
             color,
             threads,
@@ -47,67 +52,70 @@ impl<'a> Composer<'a> {
         })
     }
 
-    /// The canvas with the image of a card that stands still, and for how many frames.
-    pub(crate) fn still(&self, card: Option<&Card>) -> Result<Option<(Video, u64)>, Failure> {
-        let Some(Card::Still { image, frames }) = card else {
+    /// Frame of a still bumper and the number of times that it is repeated; `None` for a clip.
+    pub(crate) fn still_bumper(&self, bumper: Option<&Card>) -> Result<Option<(Video, u64)>, Failure> {
+        let Some(Card::Still { image, frames }) = bumper else {
             return Ok(None);
         };
-        let canvas = self.order.picture.canvas;
+        let canvas = self.encode.picture.canvas;
         still_images::bumper(image, self.images, canvas, self.color.matrix).map(|frame| Some((frame, *frames)))
     }
 
-    /// The scene of a part; `before` slots of the spans before it are already drawn.
-    pub(crate) fn part_composer(&self, part: &Part, before: u64) -> Result<PartComposer<'a>, Failure> {
-        let (layout, finish) = match part.role {
-            Role::Span { .. } => (Some(&self.order.picture), TargetFormat::Movie),
-            Role::Intro => (self.order.intro.as_ref(), TargetFormat::Clip(self.color.matrix)),
-            Role::Outro => (self.order.outro.as_ref(), TargetFormat::Clip(self.color.matrix)),
+    /// Composer of a part. `slots_before` is the number of slots of earlier spans, from which watermarks count their
+    /// time.
+    pub(crate) fn part_composer(&self, part: &Part, slots_before: u64) -> Result<PartComposer<'a>, Failure> {
+        let (layout, target) = match part.role {
+            Role::Span { .. } => (Some(&self.encode.picture), TargetFormat::Movie),
+            Role::Intro => (self.encode.intro.as_ref(), TargetFormat::Clip(self.color.matrix)),
+            Role::Outro => (self.encode.outro.as_ref(), TargetFormat::Clip(self.color.matrix)),
         };
-        let (layout, source) = layout.zip(part.video).ok_or_else(|| error::missing("a picture"))?;
+        let (layout, source) = layout
+            .zip(part.video)
+            .ok_or_else(|| error::missing_component("a video stream"))?;
         let watermark = self.watermark.as_ref().filter(|_| part.is_span());
         let watermark = watermark.map(frame::share_video).transpose();
         Ok(PartComposer {
-            constant_rate: ConstantFrameRate::new(self.plan.fps, part.frames(self.plan), part.length_us),
+            constant_rate: ConstantFrameRate::new(self.plan.fps, part.frames(self.plan), part.duration_us),
             renderer: FrameRenderer {
                 source,
                 layout,
-                finish,
-                watermark: watermark.map_err(|error| error::engine("picture", error))?,
-                base: frame_base(self.plan.fps),
+                target,
+                watermark: watermark.map_err(|error| error::engine_failure("frame", error))?,
+                time_base: frame_time_base(self.plan.fps),
                 threads: self.threads,
                 graph: None,
             },
-            before,
+            slots_before,
         })
     }
 }
 
-/// The pictures of one part.
+/// Composes the frames of one part.
 pub(crate) struct PartComposer<'a> {
     pub(crate) constant_rate: ConstantFrameRate<SharedFrame>,
     renderer: FrameRenderer<'a>,
-    before: u64,
+    slots_before: u64,
 }
 
 impl PartComposer<'_> {
-    /// Draws a picture for its slots; each drawing comes with the number of slots that it fills.
-    pub(crate) fn draw_all(
+    /// Renders a frame for its slots. `emit` gets each rendered frame with the number of slots that it fills.
+    pub(crate) fn render_slots(
         &mut self,
         frame: &SharedFrame,
         mut slots: Range<u64>,
-        show: &mut dyn FnMut(Video, u64) -> Result<(), Failure>,
+        emit: &mut dyn FnMut(Video, u64) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let frame = frame.at(self.renderer.layout.scaled)?;
-        // A picture that lasts over the beginning or the end of an overlay must be drawn anew for every slot.
-        if self.renderer.changes() {
-            slots.try_for_each(|slot| show(self.draw(&frame, slot)?, 1))
+        let frame = frame.scaled_to(self.renderer.layout.scaled)?;
+        // The watermark may appear or disappear between two slots of the same frame.
+        if self.renderer.is_time_dependent() {
+            slots.try_for_each(|slot| emit(self.render(&frame, slot)?, 1))
         } else {
-            show(self.draw(&frame, slots.start)?, slots.end - slots.start)
+            emit(self.render(&frame, slots.start)?, slots.end - slots.start)
         }
     }
 
-    fn draw(&mut self, frame: &Video, slot: u64) -> Result<Video, Failure> {
-        let at = i64::try_from(self.before + slot).unwrap_or(i64::MAX);
-        self.renderer.draw(frame, at)
+    fn render(&mut self, frame: &Video, slot: u64) -> Result<Video, Failure> {
+        let at = i64::try_from(self.slots_before + slot).unwrap_or(i64::MAX);
+        self.renderer.render(frame, at)
     }
 }

@@ -1,199 +1,245 @@
 //! Constant frame rate: maps frames with arbitrary timestamps to the slots of an even grid.
+//!
+//! # Problem
+//!
+//! Timestamps of a source are rounded (to milliseconds in Matroska), may jitter, and may have a variable rate. A trim
+//! cuts the source at any point between two frames. Outputs have exactly one frame per slot of `1 / fps`, in step with
+//! the audio.
+//!
+//! # Mechanism
+//!
+//! The grid begins with the first frame: slot 0 has the phase of the first timestamp and starts less than one slot
+//! after the start of the span. A source with the rate of the output thus maps frame to slot one by one, independent of
+//! the cut.
+//!
+//! One frame is pending at any time. The next frame tells how long the pending one is shown: it is emitted for all
+//! slots before the slot of the next frame. If both belong to the same slot, the nearer one stays and the other is
+//! counted as dropped. The slot of a frame is the one that follows those of its predecessor, as long as that slot is
+//! less than 0.6 slots away; otherwise it is the nearest. This hysteresis keeps rounding from alternating between
+//! dropped and repeated frames when timestamps are half-way between two slots.
+//!
+//! A gap of more than [`MAX_GAP_US`] beyond the span, or a step back of more than [`MAX_BACKWARD_US`], is a timestamp
+//! discontinuity: the grid is shifted so that the new frame follows the pending one.
+//!
+//! # Invariants
+//!
+//! - Emitted ranges of slots are consecutive, begin at 0 and do not exceed `max_slots`.
+//! - Each frame is emitted at most once, except for one that [`ConstantFrameRate::hold_until`] repeats.
+//! - One frame in gives at least one frame out.
+//!
+//! # Rejected
+//!
+//! Rounding each timestamp by itself, as FFmpeg's `fps` filter does: half-way timestamps stutter, a discontinuity of an
+//! hour becomes an hour of repeated frames, and dropped frames are not reported.
 
 use domain::Rational;
 use domain::protocol::DroppedFrames;
 use std::ops::Range;
 
-/// A gap longer than this is believed only while the span lasts; beyond it the clock of the source has jumped.
+/// Longest gap after the end of the span that is filled with the frame before it, in microseconds. Within the span, a
+/// gap of any length is filled.
 const MAX_GAP_US: i64 = 10_000_000;
 
-/// What lasts shorter than this need not be heard, in microseconds: encoders of sound fill their last packet up.
-const UNHEARD_US: i64 = 5_000;
+/// Audio after the last slot that may stay without a frame, in microseconds: audio encoders pad their last packet
+/// anyway.
+const MAX_AUDIO_TAIL_US: i64 = 5_000;
 
-/// Clocks of milliseconds, as in Matroska, tell a time up to so much too early, in microseconds.
+/// A timestamp rounded to milliseconds, as in Matroska, may be this early, in microseconds.
 const ROUNDING_US: i64 = 1_500;
 
-/// Pictures come in the order of showing: a step back of more than this is a jump as well.
-const MAX_BACK_US: i64 = 1_000_000;
+/// Frames arrive in presentation order. A step back of more than this, in microseconds, is a discontinuity.
+const MAX_BACKWARD_US: i64 = 1_000_000;
 
-/// Chooses for every slot of the output the picture whose time is nearest, as the pictures go by.
-///
-/// The grid of slots begins with the first picture, so that a constant rate that is kept maps picture to slot one by
-/// one, wherever the span was cut.
+/// Assigns frames of a span to slots; see the [module](self).
 pub(crate) struct ConstantFrameRate<T> {
     fps: Rational,
-    /// Slots of the span, when it has an end.
-    limit: Option<u64>,
-    /// How long the span should be; gaps within it are believed.
+    /// Slots of the span, if its end is known.
+    max_slots: Option<u64>,
+    /// Expected duration of the span.
     span_us: i64,
-    /// The time of slot 0.
-    zero_us: Option<i64>,
+    /// Time of slot 0 in the span, once there was a frame.
+    first_slot_us: Option<i64>,
     pending: Option<Pending<T>>,
-    /// The first slot that was not handed out.
-    next: u64,
-    /// Pictures that got no slot: another one is nearer to it, or is shown in it already.
+    /// First slot that was not emitted.
+    next_slot: u64,
     dropped: Option<DroppedFrames>,
 }
 
+/// The latest frame. Its times count from slot 0.
 struct Pending<T> {
     frame: T,
     at_us: i64,
     end_us: i64,
-    /// `true` once it was handed out and stands on.
-    shown: bool,
+    /// `true` after [`ConstantFrameRate::hold_until`] emitted it for some slots.
+    is_emitted: bool,
 }
 
 impl<T> ConstantFrameRate<T> {
-    /// A grid of `fps`, at most `limit` slots, for a span of about `span_us` microseconds.
-    pub(crate) fn new(fps: Rational, limit: Option<u64>, span_us: u64) -> Self {
+    /// A grid of `fps` with at most `max_slots` slots, for a span of about `span_us` microseconds.
+    pub(crate) fn new(fps: Rational, max_slots: Option<u64>, span_us: u64) -> Self {
         Self {
             fps,
-            limit,
+            max_slots,
             span_us: i64::try_from(span_us).unwrap_or(i64::MAX),
-            zero_us: None,
+            first_slot_us: None,
             pending: None,
-            next: 0,
+            next_slot: 0,
             dropped: None,
         }
     }
 
-    /// Pictures that got no slot: another one is nearer to it, or is shown in it already.
-    pub(crate) const fn dropped(&self) -> Option<DroppedFrames> {
+    /// Frames that got no slot, because another frame is nearer to it or already shown in it.
+    pub(crate) const fn dropped_frames(&self) -> Option<DroppedFrames> {
         self.dropped
     }
 
-    /// Slots handed out so far.
-    pub(crate) const fn slots(&self) -> u64 {
-        self.next
+    /// Number of slots emitted so far.
+    pub(crate) const fn slot_count(&self) -> u64 {
+        self.next_slot
     }
 
-    /// The time that became slot 0, once there was a picture: less than one slot after the start of the span.
-    pub(crate) const fn zero_us(&self) -> Option<i64> {
-        self.zero_us
+    /// Time of slot 0 in microseconds after the start of the span; `None` before the first frame.
+    pub(crate) const fn first_slot_us(&self) -> Option<i64> {
+        self.first_slot_us
     }
 
-    /// Takes the next picture, shown from `at_us` for about `duration_us`; hands out an earlier one whose slots are
-    /// now known.
+    /// Adds a frame that is shown from `at_us` for about `duration_us`. Emits the frame before it if its slots are now
+    /// known.
     pub(crate) fn push(&mut self, frame: T, at_us: i64, duration_us: i64) -> Option<(T, Range<u64>)> {
-        let zero = self.zero_us.unwrap_or_else(|| at_us - self.time_of(self.floor(at_us)));
-        self.zero_us = Some(zero);
-        let mut at_us = at_us.saturating_sub(zero);
-        let shown_us = self.time_of(self.next);
-        let longest_us = MAX_GAP_US.max(self.span_us.saturating_sub(shown_us));
-        let last_us = self.pending.as_ref().map_or(shown_us, |pending| pending.at_us);
-        if at_us.saturating_sub(shown_us) > longest_us || last_us.saturating_sub(at_us) > MAX_BACK_US {
+        let first_slot_us = self
+            .first_slot_us
+            .unwrap_or_else(|| at_us - self.time_of(self.slot_at(at_us)));
+        self.first_slot_us = Some(first_slot_us);
+        let mut at_us = at_us.saturating_sub(first_slot_us);
+        let next_slot_us = self.time_of(self.next_slot);
+        let max_gap_us = MAX_GAP_US.max(self.span_us.saturating_sub(next_slot_us));
+        let previous_us = self.pending.as_ref().map_or(next_slot_us, |pending| pending.at_us);
+        if at_us.saturating_sub(next_slot_us) > max_gap_us || previous_us.saturating_sub(at_us) > MAX_BACKWARD_US {
+            // A discontinuity: shift the grid, so that the new frame begins at the end of the pending one.
             let resumed_us = self.pending.as_ref().map_or(0, |pending| pending.end_us);
-            self.zero_us = Some(zero.saturating_add(at_us.saturating_sub(resumed_us)));
+            self.first_slot_us = Some(first_slot_us.saturating_add(at_us.saturating_sub(resumed_us)));
             at_us = resumed_us;
         }
         let new = Pending {
             frame,
             at_us,
-            end_us: at_us.saturating_add(duration_us.clamp(1, longest_us)),
-            shown: false,
+            end_us: at_us.saturating_add(duration_us.clamp(1, max_gap_us)),
+            is_emitted: false,
         };
         let Some(old) = self.pending.take() else {
             self.pending = Some(new);
             return None;
         };
-        let slot = self.slot_of(at_us, self.next + u64::from(!old.shown));
-        if slot <= self.next {
-            // Both want the same slot: the nearer one gets it.
-            let time = self.time_of(self.next);
-            let old_is_nearer = (old.at_us - time).abs() <= (new.at_us - time).abs();
-            let (kept, other) = if old_is_nearer && slot == self.next {
+        let slot = self.slot_of(at_us, self.next_slot + u64::from(!old.is_emitted));
+        if slot <= self.next_slot {
+            // Both belong to the next slot: the nearer one gets it.
+            let slot_us = self.time_of(self.next_slot);
+            let old_is_nearer = (old.at_us - slot_us).abs() <= (new.at_us - slot_us).abs();
+            let (kept, other) = if old_is_nearer && slot == self.next_slot {
                 let end_us = new.end_us.max(old.end_us);
                 (Pending { end_us, ..old }, new)
             } else {
                 (new, old)
             };
-            self.drop_one(&other);
+            self.count_dropped(&other);
             self.pending = Some(kept);
             return None;
         }
         self.pending = Some(new);
-        self.hand_out(old, slot)
+        self.emit(old, slot)
     }
 
-    /// Hands out the last picture: until `until_us`, or to the end of the span.
-    pub(crate) fn end(&mut self, until_us: Option<i64>) -> Option<(T, Range<u64>)> {
+    /// Ends the span and emits the last frame: for the slots until `until_us`, or until the end of the span when the
+    /// source continues after it (`None`).
+    pub(crate) fn finish(&mut self, until_us: Option<i64>) -> Option<(T, Range<u64>)> {
         let last = self.pending.take()?;
-        let told_us = until_us.map(|us| us.saturating_sub(self.zero_us.unwrap_or(0)));
-        // A slot that begins before the end is shown, unless no sound could be heard in it.
+        let until_on_grid_us = until_us.map(|us| us.saturating_sub(self.first_slot_us.unwrap_or(0)));
+        // The end is rounded to the nearest slot. Only where audio is longer than the video by more than a slot, every
+        // slot gets a frame that audio covers by MAX_AUDIO_TAIL_US or more.
         let slot_us = i64::try_from(self.fps.duration_us(1)).unwrap_or(0);
-        let lengthened = told_us.is_some_and(|us| us > last.end_us.saturating_add(slot_us));
-        let more_us = if lengthened {
-            (slot_us / 2 - UNHEARD_US).max(0)
+        let is_extended = until_on_grid_us.is_some_and(|us| us > last.end_us.saturating_add(slot_us));
+        let round_up_us = if is_extended {
+            (slot_us / 2 - MAX_AUDIO_TAIL_US).max(0)
         } else {
             0
         };
-        let end_us = told_us.unwrap_or(last.end_us).saturating_add(more_us);
-        // A picture that is over before its slot begins was rounded into it; any other is seen at least once.
-        let over = self.next > 0 && self.time_of(self.next) >= end_us;
-        let own = self.nearest(end_us).max(if over { 0 } else { self.next + 1 });
-        let until = self.limit.filter(|_| until_us.is_none()).unwrap_or(own);
-        self.hand_out(last, until)
+        let end_us = until_on_grid_us.unwrap_or(last.end_us).saturating_add(round_up_us);
+        // A frame that ends before its slot begins was rounded into it. Any other frame gets at least one slot.
+        let ends_before_its_slot = self.next_slot > 0 && self.time_of(self.next_slot) >= end_us;
+        let min_end_slot = if ends_before_its_slot { 0 } else { self.next_slot + 1 };
+        let own_end_slot = self.nearest_slot(end_us).max(min_end_slot);
+        let end_slot = self.max_slots.filter(|_| until_us.is_none()).unwrap_or(own_end_slot);
+        self.emit(last, end_slot)
     }
 
-    /// Hands out the picture that is shown now for its slots until `until_us`, and keeps it: it may stand on.
-    pub(crate) fn stand_until(&mut self, until_us: i64) -> Option<(T, Range<u64>)>
+    /// Emits the pending frame for the slots until `until_us` before its successor is known, and keeps it pending, as
+    /// it may be shown for longer. Audio that is far ahead then does not wait for the next frame.
+    pub(crate) fn hold_until(&mut self, until_us: i64) -> Option<(T, Range<u64>)>
     where
         T: Clone,
     {
-        let until = self.nearest(until_us.saturating_sub(self.zero_us?));
-        let slots = self.next..self.limit.map_or(until, |limit| until.min(limit));
-        let standing = self.pending.as_mut().filter(|_| !slots.is_empty())?;
-        standing.shown = true;
-        self.next = slots.end;
-        Some((standing.frame.clone(), slots))
+        let end_slot = self.nearest_slot(until_us.saturating_sub(self.first_slot_us?));
+        let slots = self.slots_before(end_slot);
+        let held = self.pending.as_mut().filter(|_| !slots.is_empty())?;
+        held.is_emitted = true;
+        self.next_slot = slots.end;
+        Some((held.frame.clone(), slots))
     }
 
-    /// Counts a picture that gets no slot; one that begins at the end of the span is no part of it.
-    fn drop_one(&mut self, frame: &Pending<T>) {
-        let begins_by = frame.at_us.saturating_add(ROUNDING_US);
-        if frame.shown || self.limit.is_some_and(|limit| begins_by >= self.time_of(limit)) {
+    /// Counts a frame that gets no slot, unless it begins at the end of the span and thus is not part of it.
+    fn count_dropped(&mut self, frame: &Pending<T>) {
+        let latest_us = frame.at_us.saturating_add(ROUNDING_US);
+        let is_after_span = self.max_slots.is_some_and(|slots| latest_us >= self.time_of(slots));
+        if frame.is_emitted || is_after_span {
             return;
         }
         let one = DroppedFrames {
             frames: 1,
-            at_us: self.fps.duration_us(self.next),
+            at_us: self.fps.duration_us(self.next_slot),
         };
         self.dropped = DroppedFrames::joined(self.dropped, Some(one), 0);
     }
 
-    fn hand_out(&mut self, frame: Pending<T>, until: u64) -> Option<(T, Range<u64>)> {
-        let slots = self.next..self.limit.map_or(until, |limit| until.min(limit));
+    /// Emits a frame for the slots before `end_slot`.
+    fn emit(&mut self, frame: Pending<T>, end_slot: u64) -> Option<(T, Range<u64>)> {
+        let slots = self.slots_before(end_slot);
         if slots.is_empty() {
-            self.drop_one(&frame);
+            self.count_dropped(&frame);
             return None;
         }
-        self.next = slots.end;
+        self.next_slot = slots.end;
         Some((frame.frame, slots))
     }
 
+    /// Slots of the span that are not emitted yet and are before `end_slot`.
+    fn slots_before(&self, end_slot: u64) -> Range<u64> {
+        self.next_slot..self.max_slots.map_or(end_slot, |max_slots| end_slot.min(max_slots))
+    }
+
+    /// Start of a slot in microseconds after slot 0.
     fn time_of(&self, slot: u64) -> i64 {
         i64::try_from(self.fps.duration_us(slot)).unwrap_or(i64::MAX)
     }
 
-    /// The slot of a picture: `follows`, the one after those of the picture before it, while that is less than 0.6 slots off, else
-    /// the nearest. Where times lie half way between two slots, as behind a cut inside a frame, the nearest alone would jump to and
-    /// fro with each rounding: one picture left out, the next one shown twice.
-    fn slot_of(&self, us: i64, follows: u64) -> u64 {
-        let off_us = us.saturating_sub(self.time_of(follows)).unsigned_abs();
-        if off_us.saturating_mul(10) < self.fps.duration_us(6) {
-            follows
+    /// Slot of a frame: `expected`, the one after those of the previous frame, if it is less than 0.6 slots away, else
+    /// the nearest. With timestamps half-way between two slots, as after a cut within a frame, rounding to the nearest
+    /// would drop one frame and repeat the next.
+    fn slot_of(&self, us: i64, expected: u64) -> u64 {
+        let distance_us = us.saturating_sub(self.time_of(expected)).unsigned_abs();
+        if distance_us.saturating_mul(10) < self.fps.duration_us(6) {
+            expected
         } else {
-            self.nearest(us)
+            self.nearest_slot(us)
         }
     }
 
-    fn nearest(&self, us: i64) -> u64 {
+    fn nearest_slot(&self, us: i64) -> u64 {
         u64::try_from(us).map_or(0, |us| self.fps.frames_in(us))
     }
 
     /// The last slot that begins at or before `us`.
-    fn floor(&self, us: i64) -> u64 {
-        let slot = self.nearest(us);
+    fn slot_at(&self, us: i64) -> u64 {
+        let slot = self.nearest_slot(us);
         if self.time_of(slot) > us {
             slot.saturating_sub(1)
         } else {
@@ -203,163 +249,4 @@ impl<T> ConstantFrameRate<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const fn fps(num: u32) -> Rational {
-        Rational { num, den: 1 }
-    }
-
-    /// Feeds pictures `(number, at, duration)` and writes down which is seen in every slot.
-    fn seen(mut constant_rate: ConstantFrameRate<u32>, frames: &[(u32, i64, i64)], goes_on: bool) -> Vec<u32> {
-        let mut slots = Vec::new();
-        let mut note = |out: Option<(u32, Range<u64>)>| {
-            if let Some((number, range)) = out {
-                assert_eq!(range.start, slots.len() as u64);
-                slots.extend(range.map(|_| number));
-            }
-        };
-        for (number, at, duration) in frames {
-            note(constant_rate.push(*number, *at, *duration));
-        }
-        let own_us = frames.last().map_or(0, |(_, at, duration)| at + duration);
-        note(constant_rate.end((!goes_on).then_some(own_us)));
-        slots
-    }
-
-    fn constant(rate: u32, from: i64, count: u32) -> Vec<(u32, i64, i64)> {
-        let us = |n: u32| i64::try_from(fps(rate).duration_us(u64::from(n))).unwrap();
-        (0..count).map(|n| (n, from + us(n), us(1))).collect()
-    }
-
-    #[test]
-    fn a_rate_that_is_kept_keeps_every_frame_wherever_the_span_was_cut() {
-        for from in [0, 700, 16_000, 23_333, 33_000] {
-            let slots = seen(
-                ConstantFrameRate::new(fps(30), Some(30), 1_000_000),
-                &constant(30, from, 30),
-                true,
-            );
-            assert_eq!(slots, (0..30).collect::<Vec<_>>(), "cut at {from}");
-        }
-    }
-
-    #[test]
-    fn a_lower_rate_drops_and_a_higher_one_repeats_evenly() {
-        let slots = seen(ConstantFrameRate::new(fps(24), None, 0), &constant(30, 0, 30), false);
-        assert_eq!(slots.len(), 24);
-        assert_eq!(slots[..5], [0, 1, 2, 4, 5]);
-        let slots = seen(ConstantFrameRate::new(fps(30), None, 0), &constant(15, 0, 15), false);
-        assert_eq!(slots, (0..30).map(|slot| slot / 2).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn a_cut_half_way_between_two_slots_costs_one_frame_at_most() {
-        // Rounded to milliseconds, from the second part on half a slot later or earlier.
-        for half in [500, -500] {
-            let frames: Vec<_> = (0..120)
-                .map(|n| {
-                    let thousandths = i64::from(n) * 1_000 + if n < 60 { 0 } else { half };
-                    (n, thousandths / 30 * 1_000, 33_000)
-                })
-                .collect();
-            let slots = seen(ConstantFrameRate::new(fps(30), None, 0), &frames, false);
-            let distinct = slots.windows(2).filter(|pair| pair[0] != pair[1]).count() + 1;
-            assert!(distinct >= 119 && slots.len() <= 121, "{half}: {slots:?}");
-        }
-    }
-
-    #[test]
-    fn frames_without_a_slot_are_counted_and_one_that_stood_is_not() {
-        let dropped = |mut constant_rate: ConstantFrameRate<u32>, frames: &[(u32, i64, i64)], goes_on: bool| {
-            for (number, at, duration) in frames {
-                let _ = constant_rate.push(*number, *at, *duration);
-            }
-            let own_us = frames.last().map_or(0, |(_, at, duration)| at + duration);
-            let _ = constant_rate.end((!goes_on).then_some(own_us));
-            constant_rate.dropped().map(|dropped| (dropped.frames, dropped.at_us))
-        };
-        let from_zero = |rate| ConstantFrameRate::new(fps(rate), None, 0);
-        assert_eq!(dropped(from_zero(30), &constant(30, 0, 90), false), None);
-        assert_eq!(dropped(from_zero(60), &constant(30, 0, 90), false), None);
-        assert_eq!(dropped(from_zero(15), &constant(30, 0, 90), false), Some((45, 66_667)));
-        // The one that ends a span belongs to what follows.
-        let span = ConstantFrameRate::new(fps(30), Some(30), 1_000_000);
-        assert_eq!(dropped(span, &constant(30, 0, 31), true), None);
-        let mut stood = ConstantFrameRate::new(fps(30), None, 20_000_000);
-        assert_eq!(stood.push(0, 0, 33_333), None);
-        assert_eq!(stood.stand_until(10_000_000), Some((0, 0..300)));
-        assert_eq!(stood.push(1, 10_000_000, 33_333), None);
-        assert_eq!(stood.end(Some(10_033_333)), Some((1, 300..301)));
-        assert_eq!(stood.dropped(), None);
-    }
-
-    #[test]
-    fn a_lower_rate_does_not_lengthen_the_end() {
-        assert_eq!(
-            seen(ConstantFrameRate::new(fps(15), None, 0), &constant(30, 0, 240), false).len(),
-            120
-        );
-    }
-
-    #[test]
-    fn a_source_that_ends_early_leaves_no_frozen_frames_and_one_that_goes_on_fills_the_span() {
-        let frames = constant(30, 0, 10);
-        assert_eq!(
-            seen(ConstantFrameRate::new(fps(30), Some(30), 1_000_000), &frames, false).len(),
-            10
-        );
-        assert_eq!(
-            seen(ConstantFrameRate::new(fps(30), Some(30), 1_000_000), &frames, true).len(),
-            30
-        );
-    }
-
-    #[test]
-    fn one_frame_in_is_one_frame_out_and_none_is_none() {
-        assert_eq!(seen(ConstantFrameRate::new(fps(30), None, 0), &[(7, 0, 0)], false), [7]);
-        assert_eq!(seen(ConstantFrameRate::new(fps(30), None, 0), &[], false), [0; 0]);
-    }
-
-    #[test]
-    fn millisecond_clocks_do_not_stutter() {
-        let frames: Vec<_> = (0..300_u32)
-            .map(|n| (n, i64::from(n * 1_000 / 30) * 1_000, 33_000))
-            .collect();
-        assert_eq!(
-            seen(ConstantFrameRate::new(fps(30), None, 0), &frames, false),
-            (0..300).collect::<Vec<_>>()
-        );
-    }
-
-    #[test]
-    fn a_clock_that_jumps_by_an_hour_adds_no_hour() {
-        let mut frames = constant(30, 0, 30);
-        frames.extend(constant(30, 3_600_000_000, 30));
-        assert_eq!(
-            seen(ConstantFrameRate::new(fps(30), None, 2_000_000), &frames, false).len(),
-            60
-        );
-    }
-
-    #[test]
-    fn one_wrong_time_costs_no_other_frame() {
-        for wrong in [4_000_000_000, -4_000_000_000] {
-            let mut frames = constant(30, 0, 60);
-            frames[30].1 = wrong;
-            let slots = seen(ConstantFrameRate::new(fps(30), None, 2_000_000), &frames, false);
-            assert!(slots.len().abs_diff(60) <= 1, "{} slots", slots.len());
-            assert_eq!(slots.last(), Some(&59));
-        }
-    }
-
-    #[test]
-    fn a_still_that_lasts_within_the_span_is_repeated() {
-        let slots = seen(
-            ConstantFrameRate::new(fps(10), Some(300), 30_000_000),
-            &[(0, 0, 1), (1, 25_000_000, 1)],
-            true,
-        );
-        assert_eq!((slots.len(), slots[249], slots[250]), (300, 0, 1));
-    }
-}
+mod tests;

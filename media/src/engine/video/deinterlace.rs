@@ -1,5 +1,5 @@
-//! Deinterlaces with bwdif, one frame per two fields, before any other filter sees a frame. Progressive frames pass
-//! unchanged.
+//! Deinterlacer: bwdif, one frame per two fields. It runs before any other filter, because scaling would mix the two
+//! fields. Only frames that are flagged as interlaced are changed; progressive frames pass unchanged.
 
 use crate::engine::ffi::frame;
 use crate::engine::time::to_us;
@@ -8,7 +8,7 @@ use domain::Failure;
 use ffmpeg_next::Rational;
 use ffmpeg_next::frame::Video;
 
-/// A deinterlacer; pictures that are not flagged pass untouched.
+/// Deinterlaces the frames of a part. bwdif needs the next frame to interpolate one, so output is a frame late.
 pub(crate) struct Deinterlacer {
     graph: Option<FilterGraph>,
     threads: u32,
@@ -19,10 +19,11 @@ impl Deinterlacer {
         Self { graph: None, threads }
     }
 
-    /// Takes a picture shown at `at_us`; gives those that are ready, with their times.
+    /// Adds a frame that is shown at `at_us`. Returns the frames that are ready, with their times in microseconds.
     pub(crate) fn push(&mut self, mut frame: Video, at_us: i64) -> Result<Vec<(Video, i64)>, Failure> {
         let mut ready = Vec::new();
-        if !self.graph.as_ref().is_some_and(|graph| graph.fits(&frame)) {
+        if !self.graph.as_ref().is_some_and(|graph| graph.accepts(&frame)) {
+            // The format changes: the graph for the old one still holds a frame.
             ready = self.finish()?;
         }
         let graph = match self.graph.take() {
@@ -36,7 +37,7 @@ impl Deinterlacer {
         Ok(ready)
     }
 
-    /// Gives what is left.
+    /// Ends the graph and returns the frames that it still held.
     pub(crate) fn finish(&mut self) -> Result<Vec<(Video, i64)>, Failure> {
         let mut ready = Vec::new();
         if let Some(mut graph) = self.graph.take() {
@@ -49,13 +50,13 @@ impl Deinterlacer {
     fn build(&self, frame: &Video) -> Result<FilterGraph, Failure> {
         let description = "[in]bwdif=mode=send_frame:parity=auto:deint=interlaced[out]";
         let microseconds = Rational::new(1, 1_000_000);
-        FilterGraph::new(frame::shape(frame), microseconds, description, &[], self.threads)
+        FilterGraph::new(frame::frame_format(frame), microseconds, description, &[], self.threads)
     }
 }
 
 fn pull_all(graph: &mut FilterGraph, ready: &mut Vec<(Video, i64)>) -> Result<(), Failure> {
     while let Some(frame) = graph.pull()? {
-        let at_us = to_us(frame.pts().unwrap_or(0), graph.base_out());
+        let at_us = to_us(frame.pts().unwrap_or(0), graph.output_time_base());
         ready.push((frame, at_us));
     }
     Ok(())

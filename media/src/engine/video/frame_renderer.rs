@@ -12,53 +12,53 @@ use domain::plan::{Picture, SourceVideo};
 use ffmpeg_next::Rational;
 use ffmpeg_next::frame::Video;
 
-/// How pictures are drawn, and the graph that draws those of the shape that came last.
+/// Layout of the rendered frames, and a filter graph for the format of the latest input frame.
 pub(crate) struct FrameRenderer<'a> {
     pub(crate) source: SourceVideo,
     pub(crate) layout: &'a Picture,
-    pub(crate) finish: TargetFormat,
-    /// The image of the overlay.
+    pub(crate) target: TargetFormat,
+    /// Image of the watermark, at its final size and opacity.
     pub(crate) watermark: Option<Video>,
-    /// The unit of moments.
-    pub(crate) base: Rational,
+    /// Unit of the times given to [`Self::render`].
+    pub(crate) time_base: Rational,
     pub(crate) threads: u32,
     pub(crate) graph: Option<FilterGraph>,
 }
 
 impl<'a> FrameRenderer<'a> {
-    /// Draws pictures of the source for an output without cards; moments count in microseconds.
-    pub(crate) fn new(context: &OutputContext<'_>, layout: &'a Picture, finish: TargetFormat) -> Result<Self, Failure> {
+    /// Renders frames of the source for an output without bumpers. Times are in microseconds.
+    pub(crate) fn new(context: &OutputContext<'_>, layout: &'a Picture, target: TargetFormat) -> Result<Self, Failure> {
         let (source, coded, numbers) = context.video()?;
-        let matrix = color::of_output(&numbers, coded).matrix;
-        let overlay = layout.overlay.as_ref();
-        let watermark = overlay.map(|overlay| still_images::watermark(overlay, context.images, matrix));
+        let matrix = color::output_color(&numbers, coded).matrix;
+        let watermark = layout.overlay.as_ref();
+        let watermark = watermark.map(|watermark| still_images::watermark(watermark, context.images, matrix));
         Ok(Self {
             source,
             layout,
-            finish,
+            target,
             watermark: watermark.transpose()?,
-            base: Rational::new(1, 1_000_000),
+            time_base: Rational::new(1, 1_000_000),
             threads: context.threads,
             graph: None,
         })
     }
 
-    /// Whether what is drawn depends on the moment.
-    pub(crate) fn changes(&self) -> bool {
-        let overlay = self.layout.overlay.as_ref().filter(|_| self.watermark.is_some());
-        overlay.is_some_and(|overlay| overlay.span.end.is_some() || overlay.span.start.us() > 0)
+    /// Returns `true` when the same frame may look different at another time, because the watermark has a span.
+    pub(crate) fn is_time_dependent(&self) -> bool {
+        let watermark = self.layout.overlay.as_ref().filter(|_| self.watermark.is_some());
+        watermark.is_some_and(|watermark| watermark.span.end.is_some() || watermark.span.start.us() > 0)
     }
 
-    /// Draws a picture as it is seen at a moment; moments only grow.
-    pub(crate) fn draw(&mut self, frame: &Video, at: i64) -> Result<Video, Failure> {
-        if !self.graph.as_ref().is_some_and(|graph| graph.fits(frame)) {
-            let shape = frame::shape(frame);
+    /// Renders a frame as it looks at time `at`. Times must increase.
+    pub(crate) fn render(&mut self, frame: &Video, at: i64) -> Result<Video, Failure> {
+        if !self.graph.as_ref().is_some_and(|graph| graph.accepts(frame)) {
+            let format = frame::frame_format(frame);
             let size = self
                 .watermark
                 .as_ref()
-                .map(|watermark| frame::frame_size(&frame::shape(watermark)));
-            let description = filter_description::description(&shape, &self.source, self.layout, self.finish, size);
-            let beside: Vec<_> = self
+                .map(|watermark| frame::frame_size(&frame::frame_format(watermark)));
+            let description = filter_description::description(&format, &self.source, self.layout, self.target, size);
+            let stills: Vec<_> = self
                 .watermark
                 .iter()
                 .map(|frame| StillInput {
@@ -67,15 +67,19 @@ impl<'a> FrameRenderer<'a> {
                     frame,
                 })
                 .collect();
-            self.graph = Some(FilterGraph::new(shape, self.base, &description, &beside, self.threads)?);
+            let graph = FilterGraph::new(format, self.time_base, &description, &stills, self.threads)?;
+            self.graph = Some(graph);
         }
-        let graph = self.graph.as_mut().ok_or_else(|| error::missing("the graph"))?;
-        // The graph takes what it is given: the picture itself stays here.
-        let mut twin = frame::share_video(frame).map_err(|error| error::engine("picture", error))?;
-        twin.set_pts(Some(at));
-        graph.push(&twin)?;
+        let graph = self
+            .graph
+            .as_mut()
+            .ok_or_else(|| error::missing_component("the graph"))?;
+        // The graph takes the reference that it is given; the caller may render the frame again.
+        let mut shared = frame::share_video(frame).map_err(|error| error::engine_failure("frame", error))?;
+        shared.set_pts(Some(at));
+        graph.push(&shared)?;
         graph
             .pull()?
-            .ok_or_else(|| error::engine("filter", ffmpeg_next::Error::Bug))
+            .ok_or_else(|| error::engine_failure("filter", ffmpeg_next::Error::Bug))
     }
 }

@@ -1,4 +1,5 @@
-//! Decodes an uploaded image: PNG or JPEG, looked at before a decoder sees it.
+//! Decodes an uploaded image: PNG or JPEG. Its headers are parsed first, so that size and color model are checked
+//! before a decoder allocates memory for it.
 
 use crate::engine::error;
 use domain::probe::Size;
@@ -10,46 +11,52 @@ use ffmpeg_next::{Dictionary, Error, Packet, codec, decoder};
 
 /// Longest side of an image in pixels.
 const MAX_SIDE_PX: u32 = 8_192;
+
+/// First bytes of the file formats.
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 const JPEG: &[u8] = b"\xff\xd8\xff";
 
-/// What the headers of an image tell.
+/// Facts from the headers of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Header {
-    /// FFmpeg's decoder.
+    /// Name of FFmpeg's decoder.
     decoder: &'static str,
     size: Size,
-    /// Cyan, magenta, yellow and black instead of what a screen shows.
+    /// `true` for four components: CMYK, for print.
     cmyk: bool,
 }
 
-/// Decodes the image with this name.
+/// Decodes an uploaded image. `name` is quoted in errors.
 ///
 /// # Errors
-/// [`Code::RecipeInvalid`] when it is none, broken, too large or for printing.
+/// [`Code::RecipeInvalid`] when it is neither PNG nor JPEG, is broken, too large, or a CMYK JPEG.
 pub(crate) fn decode(name: &Name, bytes: &[u8]) -> Result<Video, Failure> {
-    let refused = |what: &str| Failure::input(Code::RecipeInvalid, format!("image {name} {what}"));
-    let header = header(bytes).ok_or_else(|| refused("is neither PNG nor JPEG"))?;
+    let invalid = |what: &str| Failure::input(Code::RecipeInvalid, format!("image {name} {what}"));
+    let header = parse_header(bytes).ok_or_else(|| invalid("is neither PNG nor JPEG"))?;
     let Size { width_px, height_px } = header.size;
     if header.cmyk {
-        return Err(refused("is a CMYK JPEG"));
+        return Err(invalid("is a CMYK JPEG"));
     }
     if !(1..=MAX_SIDE_PX).contains(&width_px) || !(1..=MAX_SIDE_PX).contains(&height_px) {
-        return Err(refused(&format!(
+        return Err(invalid(&format!(
             "has {width_px}x{height_px} pixels, at most {MAX_SIDE_PX}x{MAX_SIDE_PX}"
         )));
     }
-    match decoded(header.decoder, bytes) {
+    match decode_with(header.decoder, bytes) {
         Ok(frame) if !frame.is_corrupt() && !frame.has_decode_errors() => Ok(frame),
-        Err(Some(error @ Error::Other { errno: ENOMEM })) => Err(error::engine("image", error)),
-        Err(None) => Err(error::missing(header.decoder)),
-        Ok(_) | Err(Some(_)) => Err(refused("is broken")),
+        Err(Some(error @ Error::Other { errno: ENOMEM })) => Err(error::engine_failure("image", error)),
+        Err(None) => Err(error::missing_component(header.decoder)),
+        Ok(_) | Err(Some(_)) => Err(invalid("is broken")),
     }
 }
 
-/// The picture, or FFmpeg's error, or nothing when there is no such decoder.
-pub(crate) fn decoded(name: &'static str, bytes: &[u8]) -> Result<Video, Option<Error>> {
+/// Decodes one frame with the decoder of this name. Damage is an error, not concealed.
+///
+/// # Errors
+/// Those of FFmpeg; `None` when this build has no such decoder.
+pub(crate) fn decode_with(name: &'static str, bytes: &[u8]) -> Result<Video, Option<Error>> {
     let codec = decoder::find_by_name(name).ok_or(None)?;
+    // An image is a single frame: more threads would only take memory.
     let options: Dictionary<'_> = [("threads", "1"), ("err_detect", "crccheck+explode")]
         .into_iter()
         .collect();
@@ -63,18 +70,19 @@ pub(crate) fn decoded(name: &'static str, bytes: &[u8]) -> Result<Video, Option<
     Ok(frame)
 }
 
-fn header(bytes: &[u8]) -> Option<Header> {
+fn parse_header(bytes: &[u8]) -> Option<Header> {
     if bytes.starts_with(PNG) {
-        png(bytes)
+        parse_png(bytes)
     } else if bytes.starts_with(JPEG) {
-        jpeg(bytes)
+        parse_jpeg(bytes)
     } else {
         None
     }
 }
 
-fn png(bytes: &[u8]) -> Option<Header> {
-    let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+/// Parses the IHDR chunk of a PNG, which is always the first.
+fn parse_png(bytes: &[u8]) -> Option<Header> {
+    let number = |offset: usize| Some(u32::from_be_bytes(bytes.get(offset..offset + 4)?.try_into().ok()?));
     (bytes.get(12..16)? == b"IHDR").then_some(Header {
         decoder: "png",
         size: Size {
@@ -85,31 +93,32 @@ fn png(bytes: &[u8]) -> Option<Header> {
     })
 }
 
-/// Walks over the segments of a JPEG to the one that begins its frame.
-fn jpeg(bytes: &[u8]) -> Option<Header> {
-    let number = |at: usize| Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
-    let mut at = 2;
+/// Skips the segments of a JPEG up to the start of frame (SOF, ITU-T T.81 §B.2.2), which has size and components.
+fn parse_jpeg(bytes: &[u8]) -> Option<Header> {
+    let number = |offset: usize| Some(u16::from_be_bytes(bytes.get(offset..offset + 2)?.try_into().ok()?));
+    let mut offset = 2;
     loop {
-        // Any number of fill bytes may stand before a marker.
-        while bytes.get(at)? == &0xff && bytes.get(at + 1)? == &0xff {
-            at += 1;
+        // Any number of fill bytes may precede a marker (§B.1.1.2).
+        while bytes.get(offset)? == &0xff && bytes.get(offset + 1)? == &0xff {
+            offset += 1;
         }
-        if bytes.get(at)? != &0xff {
+        if bytes.get(offset)? != &0xff {
             return None;
         }
-        let marker = *bytes.get(at + 1)?;
-        let begins_frame = matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc);
-        if begins_frame {
+        let marker = *bytes.get(offset + 1)?;
+        // DHT, JPG and DAC are in the same range, but are no frames.
+        let is_start_of_frame = matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc);
+        if is_start_of_frame {
             return Some(Header {
                 decoder: "mjpeg",
                 size: Size {
-                    width_px: number(at + 7)?.into(),
-                    height_px: number(at + 5)?.into(),
+                    width_px: number(offset + 7)?.into(),
+                    height_px: number(offset + 5)?.into(),
                 },
-                cmyk: *bytes.get(at + 9)? == 4,
+                cmyk: *bytes.get(offset + 9)? == 4,
             });
         }
-        at += 2 + usize::from(number(at + 2)?);
+        offset += 2 + usize::from(number(offset + 2)?);
     }
 }
 
@@ -118,12 +127,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_jpeg_tells_its_size_behind_any_other_segments() {
+    fn the_size_of_a_jpeg_is_found_after_other_segments() {
         let bytes = [
             &[0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, 0xff, 0xfe, 0, 3, 9][..],
             &[0xff, 0xc2, 0, 11, 8, 0x20, 0, 0x10, 1, 4, 1, 1, 1],
         ];
-        let header = header(&bytes.concat()).unwrap();
+        let header = parse_header(&bytes.concat()).unwrap();
         let size = Size {
             width_px: 0x1001,
             height_px: 0x2000,
@@ -132,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_off_or_is_something_else_has_no_header() {
+    fn truncated_images_and_other_formats_have_no_header() {
         let png = include_bytes!("../../../assets/logo.png");
         for bytes in [
             &b""[..],
@@ -141,7 +150,7 @@ mod tests {
             &[0xff, 0xd8, 0xff, 0xe0, 0, 4],
             &[0xff, 0xd8, 0xff, 0xff],
         ] {
-            assert_eq!(header(bytes), None, "{bytes:?}");
+            assert_eq!(parse_header(bytes), None, "{bytes:?}");
         }
     }
 }

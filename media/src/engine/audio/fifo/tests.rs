@@ -1,4 +1,4 @@
-//! Samples that come early, late, twice, or not at all.
+//! Jitter, gaps, overlaps, lost samples, and resampling.
 
 use super::*;
 
@@ -16,12 +16,13 @@ fn frame(rate: u32, samples: usize, value: f32) -> Audio {
     frame
 }
 
-fn all(fifo: &mut AudioFifo) -> Vec<f32> {
-    let count = usize::try_from(fifo.end() - fifo.taken()).unwrap();
+/// Reads all samples of the right channel.
+fn read_all(fifo: &mut AudioFifo) -> Vec<f32> {
+    let count = usize::try_from(fifo.end() - fifo.read_position()).unwrap();
     if count == 0 {
         Vec::new()
     } else {
-        fifo.take(count, false).unwrap().plane::<f32>(1).to_vec()
+        fifo.read(count, false).unwrap().plane::<f32>(1).to_vec()
     }
 }
 
@@ -30,67 +31,67 @@ fn lost(at_us: u64, length_us: u64) -> Option<LostSound> {
 }
 
 #[test]
-fn samples_before_the_fifo_are_cut_to_the_sample_and_gaps_become_silence() {
+fn samples_before_the_start_are_dropped_exactly_and_gaps_become_silence() {
     let mut fifo = AudioFifo::new(STEREO);
     fifo.write(&mut frame(48_000, 1_000, 0.5), -400).unwrap();
     fifo.write(&mut frame(48_000, 1_000, 0.25), 10_000).unwrap();
-    let samples = all(&mut fifo);
+    let samples = read_all(&mut fifo);
     assert_eq!(samples.len(), 11_000);
     assert_eq!(
         (samples[0], samples[599], samples[600], samples[9_999]),
         (0.5, 0.5, 0.0, 0.0)
     );
     assert_eq!((samples[10_000], samples[10_999]), (0.25, 0.25));
-    assert_eq!(fifo.lost(), None);
+    assert_eq!(fifo.lost_audio(), None);
 }
 
 #[test]
-fn jitter_changes_nothing_and_an_overlap_is_dropped_and_told() {
+fn jitter_is_ignored_and_an_overlap_is_dropped_and_counted() {
     let mut fifo = AudioFifo::new(STEREO);
     for (n, jitter) in [(0, 0), (1, 300), (2, -300), (3, 100)] {
         fifo.write(&mut frame(48_000, 1_024, 0.1), n * 1_024 + jitter).unwrap();
     }
-    assert_eq!((fifo.end(), fifo.lost()), (4_096, None));
+    assert_eq!((fifo.end(), fifo.lost_audio()), (4_096, None));
     fifo.write(&mut frame(48_000, 4_096, 0.2), 2_048).unwrap();
-    assert_eq!((fifo.end(), fifo.lost()), (6_144, lost(85_333, 42_667)));
+    assert_eq!((fifo.end(), fifo.lost_audio()), (6_144, lost(85_333, 42_667)));
 }
 
 #[test]
-fn one_wrong_time_loses_one_frame() {
+fn one_wrong_timestamp_loses_one_frame() {
     let mut fifo = AudioFifo::new(STEREO);
     for position in [480_000, 0, 482_048] {
         fifo.write(&mut frame(48_000, 1_024, 0.1), position).unwrap();
     }
-    let lost = fifo.lost().unwrap();
+    let lost = fifo.lost_audio().unwrap();
     assert!(lost.length_us.abs_diff(21_333) < 2_000, "{lost:?}");
 }
 
 #[test]
-fn an_hour_of_silence_takes_no_memory_and_what_follows_keeps_its_place() {
+fn an_hour_of_silence_takes_no_memory_and_later_samples_keep_their_position() {
     let mut fifo = AudioFifo::new(STEREO);
     let hour = 3_600 * 48_000;
     fifo.write(&mut frame(48_000, 1_000, 0.5), 0).unwrap();
     fifo.write(&mut frame(48_000, 1_000, 0.25), hour).unwrap();
     assert_eq!(fifo.end(), hour.unsigned_abs() + 1_000);
-    assert_eq!(fifo.waiting[0].len(), 2_000);
-    let taken = fifo.take(1_500, false).unwrap().plane::<f32>(0).to_vec();
-    assert_eq!((taken[999], taken[1_000], taken.len()), (0.5, 0.0, 1_500));
-    fifo.cut_at(1_600);
-    assert_eq!(all(&mut fifo), [0.0; 100]);
-    assert_eq!(fifo.lost(), None);
+    assert_eq!(fifo.buffered[0].len(), 2_000);
+    let read = fifo.read(1_500, false).unwrap().plane::<f32>(0).to_vec();
+    assert_eq!((read[999], read[1_000], read.len()), (0.5, 0.0, 1_500));
+    fifo.truncate_at(1_600);
+    assert_eq!(read_all(&mut fifo), [0.0; 100]);
+    assert_eq!(fifo.lost_audio(), None);
 }
 
 #[test]
-fn what_finds_no_room_is_told() {
+fn samples_beyond_the_capacity_are_counted_as_lost() {
     let mut fifo = AudioFifo::new(STEREO);
     for second in 0..182 {
         fifo.write(&mut frame(48_000, 48_000, 0.5), second * 48_000).unwrap();
     }
-    assert_eq!(fifo.lost(), lost(180_000_000, 2_000_000));
+    assert_eq!(fifo.lost_audio(), lost(180_000_000, 2_000_000));
 }
 
 #[test]
-fn another_rate_keeps_the_length() {
+fn resampling_keeps_the_duration() {
     let mut fifo = AudioFifo::new(STEREO);
     for n in 0..44 {
         fifo.write(&mut frame(44_100, 1_002, 0.3), n * 1_002 * 160 / 147)

@@ -1,59 +1,69 @@
-//! Evidence in the bytes of a file that others are missing between two of its packets.
+//! Checks of FLV tags and Ogg pages that show whether bytes of a file are missing between two of its packets.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-/// Most tags that are followed from one packet of a stream to the next.
-const MOST_TAGS: u32 = 4_096;
+/// Maximum number of FLV tags to follow between two packets of a stream.
+const MAX_TAGS: u32 = 4_096;
 
-/// Header of a tag, without the size of the tag before it (Adobe Flash Video File Format Specification 10.1 §E.4.1).
-const TAG_BYTES: u64 = 11;
+/// Size of an FLV tag header, without the size of the previous tag before it (Adobe Flash Video File Format
+/// Specification 10.1 §E.4.1).
+const TAG_HEADER_BYTES: u64 = 11;
 
-/// Audio, video, script data.
-const TAG_KINDS: [u8; 3] = [8, 9, 18];
+/// FLV tag types: audio, video, script data.
+const TAG_TYPES: [u8; 3] = [8, 9, 18];
 
-/// Returns `true` when the chain of FLV tags does not lead from the packet at one byte position to the packet at the other.
+/// Returns `true` if following the FLV tags by their sizes does not lead from the tag at one byte position to the tag
+/// at the other.
 pub(crate) fn in_flv(source: &File, from: u64, to: u64) -> bool {
-    let mut place = from;
-    for _ in 0..MOST_TAGS {
-        if place >= to {
-            return place != to;
+    let mut offset = from;
+    for _ in 0..MAX_TAGS {
+        if offset >= to {
+            return offset != to;
         }
-        let Some([kind, high, middle, low]) = bytes_at(source, place) else {
+        let Some([tag_type, high, middle, low]) = bytes_at(source, offset) else {
             return true;
         };
         let body = u32::from_be_bytes([0, high, middle, low]);
-        let next = place + TAG_BYTES + u64::from(body);
-        let own_size = bytes_at(source, next).map(u32::from_be_bytes);
-        // Some writers set the size of the previous tag to 0.
-        let ends = own_size.is_some_and(|size| size == 0 || u64::from(size) == next - place);
-        if !TAG_KINDS.contains(&kind) || !ends {
+        let end = offset + TAG_HEADER_BYTES + u64::from(body);
+        let stored_size = bytes_at(source, end).map(u32::from_be_bytes);
+        // The size of a tag is repeated after it. Some writers set it to 0.
+        let is_complete = stored_size.is_some_and(|size| size == 0 || u64::from(size) == end - offset);
+        if !TAG_TYPES.contains(&tag_type) || !is_complete {
             return true;
         }
-        place = next + 4;
+        offset = end + 4;
     }
     false
 }
 
-/// Returns `true` when the Ogg pages at two byte positions belong to one logical stream and page sequence numbers between them are
-/// left out (RFC 3533 §6). A chained stream has another serial number, or its pages are counted anew.
+/// Returns `true` if the Ogg pages at two byte positions belong to the same logical stream and page sequence numbers
+/// between them are missing (RFC 3533 §6). A chained stream has another serial number, or its sequence numbers restart.
 pub(crate) fn in_ogg(source: &File, from: u64, to: u64) -> bool {
     let pages = page_at(source, from).zip(page_at(source, to));
-    pages.is_some_and(|((stream, number), (later_stream, later))| {
-        stream == later_stream && later > number.saturating_add(1)
+    pages.is_some_and(|(first, second)| {
+        first.serial_number == second.serial_number && second.sequence_number > first.sequence_number.saturating_add(1)
     })
 }
 
-/// The serial number of the stream of a page, and the number of the page in it.
-fn page_at(source: &File, place: u64) -> Option<(u32, u32)> {
-    let magic: [u8; 4] = bytes_at(source, place)?;
-    let stream = u32::from_le_bytes(bytes_at(source, place + 14)?);
-    let number = u32::from_le_bytes(bytes_at(source, place + 18)?);
-    (magic == *b"OggS").then_some((stream, number))
+/// Fields of an Ogg page header.
+struct OggPage {
+    /// Serial number of the logical stream.
+    serial_number: u32,
+    sequence_number: u32,
 }
 
-fn bytes_at<const COUNT: usize>(source: &File, place: u64) -> Option<[u8; COUNT]> {
+fn page_at(source: &File, offset: u64) -> Option<OggPage> {
+    let magic: [u8; 4] = bytes_at(source, offset)?;
+    let page = OggPage {
+        serial_number: u32::from_le_bytes(bytes_at(source, offset + 14)?),
+        sequence_number: u32::from_le_bytes(bytes_at(source, offset + 18)?),
+    };
+    (magic == *b"OggS").then_some(page)
+}
+
+fn bytes_at<const COUNT: usize>(source: &File, offset: u64) -> Option<[u8; COUNT]> {
     let mut bytes = [0; COUNT];
-    source.read_exact_at(&mut bytes, place).ok()?;
+    source.read_exact_at(&mut bytes, offset).ok()?;
     Some(bytes)
 }

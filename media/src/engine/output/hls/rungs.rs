@@ -1,20 +1,29 @@
-//! Makes the rungs of an adaptive stream in parallel. Each encoded rung has a thread of its own; a copied one is written on this
-//! thread before the others get the same frames, because they follow its segment boundaries.
+//! Writes the rungs of an adaptive stream in parallel.
+//!
+//! *Problem.* All rungs get the same decoded frames and must have the same segment boundaries. The slowest encoder must
+//! not make the others buffer without limit.
+//!
+//! *Mechanism.* The thread of the output forwards each received item to one thread per encoded rung over bounded
+//! channels; frames are shared, not copied. Encoded rungs have keyframes at the same frame numbers, so their segments
+//! align by themselves. If the first rung is copied, the keyframes of the source decide: its packets are written on the
+//! forwarding thread, and its boundaries are published before the other rungs get the frames of the same time.
+//!
+//! *Invariants.* Audio is written once, beside the first rung. When a rung fails, its channel closes, forwarding stops
+//! and all rungs end; the failure of the rung that failed first is reported.
 
 use crate::engine::context::OutputContext;
-use crate::engine::demux::copy_source::Medium;
+use crate::engine::demux::copy_source::TrackKind;
 use crate::engine::error::{self, unsupported_output};
-use crate::engine::fanout::channel::{Inbox, Piece, hand_over};
+use crate::engine::fanout::channel::{MediaItem, MediaReceiver, send_or_wait};
 use crate::engine::ffi::{frame, packet};
 use crate::engine::mux::container::Container;
 use crate::engine::mux::muxer::{MovieMuxer, Muxer};
 use crate::engine::mux::segment_boundaries::SegmentBoundaries;
-use crate::engine::mux::segmenter::{Rendition, RenditionTarget, SegmentRule};
-use crate::engine::output::hls::media_playlist::{AUDIO, stem_of};
-use crate::engine::output::movie::{self, MovieSpec};
+use crate::engine::mux::segmenter::{RenditionTarget, SegmentRule};
+use crate::engine::output::hls::media_playlist::{AUDIO_STEM, rung_stem};
+use crate::engine::output::movie::{self, MovieOutput, MovieSpec};
 use crate::engine::output::remux::{Remux, RemuxSpec};
 use domain::plan::{AudioTrack, Hls, Rung, VideoTrack};
-use domain::protocol::Made;
 use domain::recipe::VideoCodec;
 use domain::{Failure, FailureKind};
 use ffmpeg_next::Packet;
@@ -22,97 +31,110 @@ use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
-/// Pieces that wait for one rung, besides those that wait for all of them.
-const WAITING: usize = 4;
+/// Capacity of the channel to one rung, in items.
+const CHANNEL_CAPACITY: usize = 4;
 
-/// What one rung became: its frames and length, and the renditions of its pictures and of the sound.
-pub(crate) type RungResult = (Made, Vec<Rendition>);
+/// The directory of an adaptive stream that is being written.
+#[derive(Clone, Copy)]
+pub(crate) struct HlsTarget<'a> {
+    /// Name of the output in the scratch directory.
+    pub(crate) file: &'a str,
+    /// Path of the directory.
+    pub(crate) directory: &'a Path,
+}
 
-/// Makes all rungs of an output from the pieces that come, in a directory, largest first. The first one also makes the sound, in step with its
-/// pictures.
-pub(crate) fn make_rungs(
+/// Writes all rungs of an output, largest first. The first rung also writes the audio.
+///
+/// # Errors
+/// The first failure that is not a consequence of another one.
+pub(crate) fn encode_rungs(
     context: &OutputContext<'_>,
-    order: &Hls,
-    (file, folder): (&str, &Path),
-    from: &Inbox,
-) -> Result<Vec<RungResult>, Failure> {
-    let mut audio = order.audio.filter(|_| context.audio().is_some());
-    let (mut copied, mut cuts, mut encoded) = (None, None, Vec::new());
-    for rung in &order.rungs {
+    hls: &Hls,
+    target: &HlsTarget<'_>,
+    receiver: &MediaReceiver,
+) -> Result<Vec<MovieOutput>, Failure> {
+    let mut audio = hls.audio.filter(|_| context.audio().is_some());
+    let (mut copied, mut boundaries, mut encoded) = (None, None, Vec::new());
+    for rung in &hls.rungs {
         match &rung.video {
             VideoTrack::Encode(video) if video.codec == VideoCodec::H264 => encoded.push((rung, &**video)),
             VideoTrack::Copy { .. } if copied.is_none() && encoded.is_empty() => {
-                let borders = SegmentBoundaries::default();
-                let cut = SegmentRule::Multiples(order.segment_us.max(1), borders.clone());
+                let published = SegmentBoundaries::default();
+                let rule = SegmentRule::Interval {
+                    interval_us: hls.segment_us.max(1),
+                    boundaries: published.clone(),
+                };
                 let audio = audio.take();
-                let muxer = open_muxer(order, (folder, rung), cut, audio)?;
-                let order = RemuxSpec {
+                let muxer = open_muxer(hls, target.directory, rung, rule, audio)?;
+                let remux_spec = RemuxSpec {
                     container: Container::Mp4,
                     video: true,
                     audio,
                 };
-                copied = Some(Remux::open(context, muxer, &order, 0)?);
-                cuts = Some(borders);
+                copied = Some(Remux::open(context, muxer, &remux_spec, 0)?);
+                boundaries = Some(published);
             }
             VideoTrack::Encode(_) | VideoTrack::Copy { .. } => {
-                return Err(unsupported_output("adaptive streams of this kind"));
+                return Err(unsupported_output("adaptive streams with these rungs"));
             }
         }
     }
     thread::scope(|scope| {
-        let (mut rungs, mut makers) = (Vec::new(), Vec::new());
+        let (mut senders, mut workers) = (Vec::new(), Vec::new());
         for (rung, video) in encoded {
-            let (to, pieces) = sync_channel(WAITING);
-            rungs.push(to);
-            let pieces = Inbox::new(pieces, context.meter.of_stage(context.stages.stage()));
-            let (audio, cuts) = (audio.take(), cuts.clone());
-            makers.push(scope.spawn(move || {
-                let muxer = open_muxer(
-                    order,
-                    (folder, rung),
-                    SegmentRule::Keyframes(SegmentBoundaries::default()),
+            let (sender, items) = sync_channel(CHANNEL_CAPACITY);
+            senders.push(sender);
+            let items = MediaReceiver::new(items, context.progress.with_stage(context.stages.add_stage()));
+            let (audio, boundaries) = (audio.take(), boundaries.clone());
+            workers.push(scope.spawn(move || {
+                let rule = SegmentRule::Keyframes(SegmentBoundaries::default());
+                let muxer = open_muxer(hls, target.directory, rung, rule, audio)?;
+                let movie_spec = MovieSpec {
+                    video,
                     audio,
-                )?;
-                let made = movie::encode_movie(context, muxer, &MovieSpec { video, audio, cuts }, &pieces);
-                pieces.meter().stage().waits();
-                made
+                    boundaries,
+                };
+                let output = movie::encode_movie(context, muxer, &movie_spec, &items);
+                items.progress().stage().set_idle();
+                output
             }));
         }
-        let handed = forward(context, from, (&mut copied, &rungs));
-        // No piece follows: the rungs end.
-        drop(rungs);
-        context.meter.stage().waits();
-        let made = makers
+        let forwarded = forward(context, receiver, copied.as_mut(), &senders);
+        // Closed channels tell the rungs to finish.
+        drop(senders);
+        context.progress.stage().set_idle();
+        let outputs = workers
             .into_iter()
-            .map(|maker| maker.join().unwrap_or_else(|_| Err(error::thread_panicked())));
-        let mut made: Vec<_> = made.collect();
-        context.meter.stage().works();
-        let copied = handed.and_then(|()| copied.map(|copied| copied.finish(file)).transpose());
-        made.splice(..0, copied.transpose());
-        let (made, mut failures): (Vec<_>, Vec<_>) = made.into_iter().partition(Result::is_ok);
-        // Those that were only told to stop come last.
+            .map(|worker| worker.join().unwrap_or_else(|_| Err(error::thread_panicked())));
+        let mut outputs: Vec<_> = outputs.collect();
+        context.progress.stage().set_active();
+        let copied = forwarded.and_then(|()| copied.map(|copied| copied.finish(target.file)).transpose());
+        outputs.splice(..0, copied.transpose());
+        let (outputs, mut failures): (Vec<_>, Vec<_>) = outputs.into_iter().partition(Result::is_ok);
+        // Failures of rungs that were only canceled come last: they are a consequence of the first failure.
         failures.sort_by_key(|failure| matches!(failure, Err(failure) if failure.kind == FailureKind::Infrastructure));
-        failures.into_iter().chain(made).collect()
+        failures.into_iter().chain(outputs).collect()
     })
 }
 
-/// Hands every piece to all rungs, sound to the first one; stops when one of them is gone.
+/// Forwards the received items to all rungs, and audio to the first rung alone. Returns early if a rung has ended.
 fn forward(
     context: &OutputContext<'_>,
-    from: &Inbox,
-    (copied, encoded): (&mut Option<Remux<'_>>, &[SyncSender<Piece>]),
+    receiver: &MediaReceiver,
+    mut copied: Option<&mut Remux<'_>>,
+    encoded: &[SyncSender<MediaItem>],
 ) -> Result<(), Failure> {
-    for piece in from {
+    for item in receiver {
         context.check()?;
-        if let Some(copied) = copied
-            && matches!(piece, Piece::Packets(_) | Piece::Audio { .. })
+        if let Some(copied) = &mut copied
+            && matches!(item, MediaItem::Packets(_) | MediaItem::Audio { .. })
         {
-            copied.take(piece)?;
+            copied.push(item)?;
             continue;
         }
-        for (place, rung) in encoded.iter().enumerate() {
-            if let Some(twin) = share_piece(&piece, place == 0)?
-                && !hand_over(rung, twin, context.meter.stage())
+        for (index, sender) in encoded.iter().enumerate() {
+            if let Some(shared) = share_item(&item, index == 0)?
+                && !send_or_wait(sender, shared, context.progress.stage())
             {
                 return Ok(());
             }
@@ -121,55 +143,58 @@ fn forward(
     context.check()
 }
 
-/// The same piece for one of the rungs; `None` when it is only for the first one.
-fn share_piece(piece: &Piece, first: bool) -> Result<Option<Piece>, Failure> {
-    let twin = match piece {
-        Piece::Frame {
+/// Clones an item for a rung without copying pixels or samples; `None` if it is only for the first rung.
+fn share_item(item: &MediaItem, is_first_rung: bool) -> Result<Option<MediaItem>, Failure> {
+    let shared = match item {
+        MediaItem::Frame {
             frame,
             at_us,
             duration_us,
-        } => Piece::Frame {
+        } => MediaItem::Frame {
             frame: frame.clone(),
             at_us: *at_us,
             duration_us: *duration_us,
         },
-        Piece::Part(part) => Piece::Part(*part),
-        Piece::VideoEnd { until_us } => Piece::VideoEnd { until_us: *until_us },
-        Piece::Packets(_) | Piece::Audio { .. } if !first => return Ok(None),
-        Piece::Packets(taken) => Piece::Packets(share_all(taken)?),
-        Piece::Audio { audio, at_us } => Piece::Audio {
-            audio: frame::share_audio(audio).map_err(|error| error::engine("sound", error))?,
+        MediaItem::Part(part) => MediaItem::Part(*part),
+        MediaItem::VideoEnd { until_us } => MediaItem::VideoEnd { until_us: *until_us },
+        MediaItem::Packets(_) | MediaItem::Audio { .. } if !is_first_rung => return Ok(None),
+        MediaItem::Packets(packets) => MediaItem::Packets(share_packets(packets)?),
+        MediaItem::Audio { audio, at_us } => MediaItem::Audio {
+            audio: frame::share_audio(audio).map_err(|error| error::engine_failure("audio frame", error))?,
             at_us: *at_us,
         },
     };
-    Ok(Some(twin))
+    Ok(Some(shared))
 }
 
-fn share_all(taken: &[(Packet, Medium)]) -> Result<Vec<(Packet, Medium)>, Failure> {
-    let shared = taken.iter().map(|(packet, medium)| {
-        let packet = packet::share_packet(packet).map_err(|error| error::engine("packet", error))?;
-        Ok((packet, *medium))
+fn share_packets(packets: &[(Packet, TrackKind)]) -> Result<Vec<(Packet, TrackKind)>, Failure> {
+    let shared = packets.iter().map(|(packet, kind)| {
+        let packet = packet::share_packet(packet).map_err(|error| error::engine_failure("packet", error))?;
+        Ok((packet, *kind))
     });
     shared.collect()
 }
 
-/// Begins the renditions of a rung: its pictures, and the sound that is cut with them.
+/// Creates the video rendition of a rung, and an audio rendition with the same boundaries if `audio` is set.
 fn open_muxer(
-    order: &Hls,
-    (folder, rung): (&Path, &Rung),
-    cut: SegmentRule,
+    hls: &Hls,
+    directory: &Path,
+    rung: &Rung,
+    rule: SegmentRule,
     audio: Option<AudioTrack>,
 ) -> Result<MovieMuxer, Failure> {
-    let rendition = |stem: String, cut: SegmentRule| {
-        Muxer::rendition(RenditionTarget {
-            folder: folder.to_owned(),
+    let rendition = |stem: String, rule: SegmentRule| {
+        Muxer::create_rendition(RenditionTarget {
+            directory: directory.to_owned(),
             stem,
-            single_file: order.single_file,
-            cut,
+            single_file: hls.single_file,
+            rule,
         })
     };
-    let beside = cut.beside();
-    let video = rendition(stem_of(rung), cut)?;
-    let audio = audio.map(|_| rendition(AUDIO.to_owned(), beside)).transpose()?;
+    let audio_rule = rule.follower();
+    let video = rendition(rung_stem(rung), rule)?;
+    let audio = audio
+        .map(|_| rendition(AUDIO_STEM.to_owned(), audio_rule))
+        .transpose()?;
     Ok(MovieMuxer::new(video, audio))
 }

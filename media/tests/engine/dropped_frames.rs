@@ -95,7 +95,9 @@ fn overlapping_timestamps_are_reported_for_every_kind_of_output() {
                 panic!("{output}: {details:?}")
             };
             let (_, detail) = detail.split_once(": ").unwrap();
-            let (ms, at) = detail.split_once(" ms of audio missing, first at output time 00:00:").unwrap();
+            let (ms, at) = detail
+                .split_once(" ms of audio missing, first at output time 00:00:")
+                .unwrap();
             assert!(ms.parse::<u64>().unwrap().abs_diff(200) <= 100, "{output}: {detail}");
             assert!((at.parse::<f64>().unwrap() - 2.0).abs() < 0.1, "{output}: {detail}");
         } else {

@@ -3,7 +3,7 @@
 
 use super::failure::infrastructure;
 use super::protocol::EventWriter;
-use crate::engine::{self, Cancel, Inputs, Images};
+use crate::engine::{self, Cancel, Images, Inputs};
 use domain::protocol::{Depth, Event, Phase, Progress, Request};
 use domain::{Code, Failure, FailureKind};
 use std::fs::File;
@@ -84,7 +84,7 @@ fn with_progress<T: Send>(
     progress: impl Fn() -> Progress,
     work: impl FnOnce() -> Result<T, Failure> + Send,
 ) -> Result<T, Failure> {
-    let moved_before = cancel.moved();
+    let moved_before = cancel.packets_read();
     thread::scope(|scope| {
         let (done, finished) = sync_channel::<()>(1);
         let worker = scope.spawn(move || {
@@ -94,7 +94,7 @@ fn with_progress<T: Send>(
             result
         });
         while finished.recv_timeout(PROGRESS_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-            let moved = cancel.moved() - moved_before;
+            let moved = cancel.packets_read() - moved_before;
             events.send(&Event::Progress(Progress { moved, ..progress() }));
         }
         worker.join().unwrap_or_else(|panic| resume_unwind(panic))

@@ -5,7 +5,7 @@ use crate::clips::frame_number;
 use domain::plan::{Clips, Plan, PlannedOutput};
 use domain::protocol::{Checked, CheckedFile, Depth, Made, Progress, Report};
 use domain::{Failure, Limits, Probe, Recipe, TaskId, preset};
-use media::engine::{self, Cancel, Inputs, Images};
+use media::engine::{self, Cancel, Images, Inputs};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -5,8 +5,8 @@ use domain::protocol::{Made, Report};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use std::time::Instant;
 
-/// Measures from the start of a transcode. CPU time and memory are those of the whole process (`getrusage`), so the
-/// engine runs one transcode at a time.
+/// Measures from the start of a transcode. CPU time and memory are those of the whole process (`getrusage`), which runs
+/// one transcode at a time.
 pub(crate) struct ResourceUsage {
     started: Instant,
     before: Option<Usage>,

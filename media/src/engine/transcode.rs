@@ -91,19 +91,14 @@ fn run_threads(
         cancel,
         ..
     } = *context;
-    let OutputSetup {
-        progresses,
-        facts,
-        gain,
-    } = setup;
-    let (facts, gain) = (*facts, *gain);
+    let (facts, gain) = (setup.facts, setup.gain);
     reporter.report();
     let halt = &Cancel::new();
     let (stages, reader_stage) = (&reporter.stages().clone(), reporter.reader_stage().clone());
     let (outputs, read) = thread::scope(|scope| {
         let (end_sender, ended) = sync_channel::<()>(plan.outputs.len() + 1);
         let (mut queues, mut workers) = (Vec::new(), Vec::new());
-        for (planned, progress) in plan.outputs.iter().zip(progresses) {
+        for (planned, progress) in plan.outputs.iter().zip(&setup.progresses) {
             let (queue, receiver) = OutputQueue::new(planned, facts.frame_bytes, progress, &reader_stage);
             let end_sender = end_sender.clone();
             let context = OutputContext {
@@ -121,25 +116,16 @@ fn run_threads(
             };
             queues.push(queue);
             workers.push(scope.spawn(move || {
-                // A hang while the output opens its file and encoders counts as well.
-                progress.stage().set_active();
-                let output = render(&context, planned, &receiver);
-                // The reader must see a failed output before this thread is joined, or it would wait for a full
-                // channel.
-                drop(receiver);
-                progress.stage().set_idle();
+                let output = run_output(&context, planned, receiver);
                 let _ = end_sender.send(());
                 output
             }));
         }
         let coded = facts.video.map_or(Size::default(), |(size, _)| size);
         let cascade_plan = CascadePlan::new(&plan.outputs, coded, threads);
+        let fan_out = FanOut::new(queues, reader_stage, halt.clone(), cascade_plan);
         let reader = scope.spawn(move || {
-            let read = read(
-                timeline,
-                FanOut::new(queues, reader_stage, halt.clone(), cascade_plan),
-                halt,
-            );
+            let read = read(timeline, fan_out, halt);
             let _ = end_sender.send(());
             read
         });
@@ -153,6 +139,17 @@ fn run_threads(
     let outputs = collect(outputs, cancel);
     let loss = loss_or_first_cause(&outputs, read)?;
     Ok((outputs?, loss))
+}
+
+/// Renders an output; its stage is active until it ends.
+fn run_output(context: &OutputContext<'_>, planned: &PlannedOutput, receiver: MediaReceiver) -> Result<Made, Failure> {
+    // A hang while the output opens its file and encoders counts as well.
+    context.progress.stage().set_active();
+    let output = render(context, planned, &receiver);
+    // The reader must see a failed output before this thread is joined, or it would wait for a full channel.
+    drop(receiver);
+    context.progress.stage().set_idle();
+    output
 }
 
 /// Reads all parts. Returning drops the fan-out and closes the channels, which ends the outputs.
@@ -184,6 +181,27 @@ fn render(context: &OutputContext<'_>, planned: &PlannedOutput, receiver: &Media
             movie::run(context, &planned.file, (*container).into(), &spec, receiver)
         }
         Content::Hls(spec) => hls::run(context, &planned.file, spec, receiver),
+        Content::Audio {
+            format,
+            audio: AudioTrack::Encode { bitrate_bps, .. },
+        } => {
+            let spec = AudioFileSpec {
+                format: *format,
+                bitrate_bps: *bitrate_bps,
+            };
+            audio_file::run(context, &planned.file, &spec, receiver)
+        }
+        _ => render_images(context, planned, receiver),
+    }
+}
+
+/// Renders an output that samples frames: a poster, sprite or animation.
+fn render_images(
+    context: &OutputContext<'_>,
+    planned: &PlannedOutput,
+    receiver: &MediaReceiver,
+) -> Result<Made, Failure> {
+    match &planned.content {
         Content::Poster {
             picture: layout,
             format,
@@ -194,16 +212,6 @@ fn render(context: &OutputContext<'_>, planned: &PlannedOutput, receiver: &Media
                 format: *format,
             };
             poster::run(context, &planned.file, &spec, receiver)
-        }
-        Content::Audio {
-            format,
-            audio: AudioTrack::Encode { bitrate_bps, .. },
-        } => {
-            let spec = AudioFileSpec {
-                format: *format,
-                bitrate_bps: *bitrate_bps,
-            };
-            audio_file::run(context, &planned.file, &spec, receiver)
         }
         Content::Gif {
             picture: layout,

@@ -66,12 +66,12 @@ impl CopySource {
         self.audio.as_ref().ok_or_else(|| plan_mismatch("copied audio"))
     }
 
-    /// The time range to copy. `hides`: the output container can hide packets before the start ([`CopySpan::hides`]).
-    pub(crate) const fn cut(&self, hides: bool) -> CopySpan {
+    /// The time range to copy. `has_edit_list`: see [`CopySpan`].
+    pub(crate) const fn span(&self, has_edit_list: bool) -> CopySpan {
         CopySpan {
             start_us: self.start_us,
             end_us: self.end_us,
-            hides,
+            has_edit_list,
         }
     }
 
@@ -88,7 +88,7 @@ pub(crate) struct CopySpan {
     pub(crate) start_us: i64,
     pub(crate) end_us: Option<i64>,
     /// `true` if the output container can hide the packets from the keyframe to `start_us`, as an MP4 edit list does.
-    pub(crate) hides: bool,
+    pub(crate) has_edit_list: bool,
 }
 
 impl CopySpan {

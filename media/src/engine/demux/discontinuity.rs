@@ -1,7 +1,8 @@
 //! Repair of timestamp discontinuities: after one, the timestamps of a source continue where they were.
 //!
 //! *Problem.* Recordings of broadcasts, concatenated MPEG-TS and MPEG-PS, chained Ogg and recordings of RTMP streams
-//! change their clock in the middle of the file, forward or back. Output would have a long gap there, or stop.
+//! change their clock in the middle of the file, forward or back. Without repair, an output has a long gap there, or
+//! everything after a step back is dropped as late.
 //!
 //! *Mechanism.* The file is divided into sections. Each section has an offset that is added to the timestamps of its
 //! packets. A packet whose DTS is too far from the end of the previous packet of its stream is a discontinuity. The

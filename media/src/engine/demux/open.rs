@@ -2,8 +2,8 @@
 //!
 //! Untrusted files reach only the demuxers and decoders listed here, and no demuxer opens a second file or a URL.
 //! FFmpeg reads an open file through [`Cursor`]. Headers are checked after `avformat_open_input`, before any decoder is
-//! opened. When FFmpeg fails, the signature of the file decides the error: a known container is damaged, other files
-//! are no media.
+//! opened. If FFmpeg fails, the signature of the file decides the error: `source_damaged` for a supported container,
+//! `not_media` for other files.
 
 use crate::engine::cancel::Cancel;
 use crate::engine::demux::byte_ranges::ByteRangeReader;
@@ -36,7 +36,8 @@ const DECODERS: &str = "h264,hevc,vp8,vp9,libdav1d,mpeg1video,mpeg2video,mpeg4,m
     apng,ffv1,cfhd,qtrle,huffyuv,ffvhuff,utvideo,magicyuv,v210,rawvideo,\
     aac,mp3float,mp3,mp2float,mp2,mp1float,mp1,ac3,eac3,libopus,opus,vorbis,flac,alac,wmav1,wmav2,wmapro,amrnb,amrwb,\
     pcm_alaw,pcm_mulaw,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,\
-    pcm_f64le,pcm_f64be,pcm_bluray,pcm_dvd,aac_latm,dca,truehd,mlp,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,adpcm_swf,adpcm_yamaha,nellymoser,speex";
+    pcm_f64le,pcm_f64be,pcm_bluray,pcm_dvd,aac_latm,dca,truehd,mlp,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,adpcm_swf,\
+    adpcm_yamaha,nellymoser,speex";
 
 /// Size of FFmpeg's read buffer in bytes.
 const READ_BYTES: usize = 64 * 1024;
@@ -54,7 +55,8 @@ const MAX_COUNTED_STREAMS: usize = 100_000;
 /// Number of bytes at the start of a file in which signatures are searched.
 const HEAD_BYTES: usize = 4 << 10;
 
-/// A read cursor over a file. It uses `pread`, so that several cursors can share the descriptor of an open file.
+/// A read cursor over a file with a position of its own. It uses `pread`, because duplicated descriptors share the file
+/// offset, which other readers of the source must not see moving.
 struct Cursor {
     file: File,
     prefix: Prefix,

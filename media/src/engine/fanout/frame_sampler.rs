@@ -63,7 +63,7 @@ impl FrameSampler {
                 at_us: *at_us,
                 duration_us: 0,
             };
-            // The output has ended; its error is returned when its thread is joined.
+            // An output that has ended returns its error when its thread is joined.
             if !sender.send(item) {
                 self.remaining = 0;
             }
@@ -154,7 +154,7 @@ impl FrameRange {
             at_us,
             duration_us,
         };
-        // The output has ended; its error is returned when its thread is joined.
+        // An output that has ended returns its error when its thread is joined.
         self.over |= !sender.send(item);
     }
 }

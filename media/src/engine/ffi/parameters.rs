@@ -35,7 +35,7 @@ pub(crate) struct CodecFacts {
     pub(crate) level: c_int,
     /// Average bit rate in bits per second; 0 if unknown.
     pub(crate) bitrate_bps: u64,
-    /// First byte of the extradata, if any. 1 for H.264 and HEVC is the version of an `avcC` or `hvcC` record, which
+    /// First byte of the extradata, if any. For H.264 and HEVC, 1 is the version of an `avcC` or `hvcC` record, which
     /// means that NAL units have length prefixes.
     pub(crate) extradata_first_byte: Option<u8>,
 }

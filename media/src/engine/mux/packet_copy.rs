@@ -125,7 +125,7 @@ impl VideoCopy {
         Ok(Self {
             start: stream.us_to_ticks(span.start_us),
             end: span.end_us.map(|end| stream.us_to_ticks(end)),
-            has_edit_list: span.hides,
+            has_edit_list: span.has_edit_list,
             held: Vec::new(),
             zero: None,
             first_pts: 0,
@@ -312,7 +312,7 @@ impl AudioCopy {
         muxer.set_language(source.language.as_deref());
         Ok(Self {
             end: span.end_us.map(|end| stream.us_to_ticks(end)),
-            has_edit_list: span.hides,
+            has_edit_list: span.has_edit_list,
             pending: Vec::new(),
             end_pts: 0,
             stream,

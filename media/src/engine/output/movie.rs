@@ -144,7 +144,7 @@ impl<'a> Movie<'a> {
             }
             Some((AudioTrack::Copy { .. }, _)) => {
                 let muxer = muxer.audio();
-                let span = context.copy_source.cut(muxer.has_edit_list());
+                let span = context.copy_source.span(muxer.has_edit_list());
                 audio_copy = Some(AudioCopy::open(context.copy_source.audio()?, span, 0, muxer)?);
             }
             None => {}

@@ -111,7 +111,7 @@ impl<'a> Remux<'a> {
         padding: u32,
     ) -> Result<Self, Failure> {
         let copy_source = &context.copy_source;
-        let span = copy_source.cut(muxer.video().has_edit_list());
+        let span = copy_source.span(muxer.video().has_edit_list());
         let video = if spec.video {
             Some(VideoCopy::open(copy_source.video()?, span, muxer.video())?)
         } else {
@@ -252,7 +252,7 @@ impl<'a> Remux<'a> {
             return Err(nothing_decoded("the audio"));
         }
         let renditions = self.muxer.finish()?;
-        if self.video.as_ref().is_some_and(VideoCopy::has_hidden_tail) && self.span.hides {
+        if self.video.as_ref().is_some_and(VideoCopy::has_hidden_tail) && self.span.has_edit_list {
             let patched = paths::output_path(self.context.scratch, file)
                 .map(|path| edit_list::set_first_track_duration(&path, self.video_us))?;
             patched.map_err(|error| error::io_failure(file, &error))?;

@@ -78,7 +78,10 @@ pub(crate) fn check_hls(
     let all = || rungs.iter().chain(&audio);
     let target_s = all().map(|found| found.target_s).max().unwrap_or(0);
     if all().any(|found| found.target_s != target_s) || master.variants.len() != rungs.len() {
-        return Err(invalid_output(MASTER, "has playlists that do not fit together"));
+        return Err(invalid_output(
+            MASTER,
+            "has renditions with different target durations, or too many variants",
+        ));
     }
     let segments = || all().flat_map(|found| &found.rendition.segments);
     let first_starts_us = rungs
@@ -91,8 +94,8 @@ pub(crate) fn check_hls(
         target_us: target_s * 1_000_000,
         aligned: rungs.iter().all(|found| is_aligned(&found.starts_us, first_starts_us)),
         independent: all().all(|found| found.independent),
-        audio: audio.as_ref().map(|found| found.checked.clone()),
-        rungs: rungs.into_iter().map(|found| found.checked).collect(),
+        audio: audio.as_ref().map(|found| found.facts.clone()),
+        rungs: rungs.into_iter().map(|found| found.facts).collect(),
     })
 }
 
@@ -113,7 +116,7 @@ struct HlsDirectory<'a> {
 struct CheckedRendition {
     rendition: Rendition,
     target_s: u64,
-    checked: CheckedFile,
+    facts: CheckedFile,
     /// Start time of each segment in microseconds.
     starts_us: Vec<u64>,
     /// Set if each segment begins with a keyframe.
@@ -122,12 +125,12 @@ struct CheckedRendition {
 
 impl CheckedRendition {
     fn channels(&self) -> u32 {
-        self.checked.probe.main_audio().map_or(0, |(_, facts)| facts.channels)
+        self.facts.probe.main_audio().map_or(0, |(_, facts)| facts.channels)
     }
 
     /// Computes the expected variant of the master playlist. The frame rate is not measured here.
     fn variant(&self, audio: Option<&Self>, millifps: u64) -> Variant {
-        let size = self.checked.probe.main_video().map(|(_, facts)| Size {
+        let size = self.facts.probe.main_video().map(|(_, facts)| Size {
             width_px: facts.width_px,
             height_px: facts.height_px,
         });
@@ -239,15 +242,15 @@ impl HlsDirectory<'_> {
             }
             start_us = end_us;
         }
-        let mut checked = check_input(&|| open(sections), layout.len(), &self.options)?;
+        let mut facts = check_input(&|| open(sections), layout.len(), &self.options)?;
         // A concatenation of fragments has no index, so the reader of the tail cannot seek. The last segment can be
         // decoded alone instead.
         if let ([init, _, .., last], Depth::Fast) = (&**sections, self.options.depth) {
             let tail = open(&Arc::from([init.clone(), last.clone()]))?;
-            checked.decode_errors += count_decode_errors(tail, self.options.cancel)?;
+            facts.decode_errors += count_decode_errors(tail, self.options.cancel)?;
         }
         Ok(CheckedRendition {
-            checked,
+            facts,
             starts_us: times.iter().map(|found| found.start_us).collect(),
             independent: times.iter().all(|found| found.independent),
             rendition,

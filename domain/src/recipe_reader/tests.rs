@@ -240,7 +240,7 @@ const RANGES: &[(&str, &str, &str)] = &[
     (
         r#"{"outputs":[{"kind":"mp4","video":{"crf":2e24}}]}"#,
         "outputs[0].video.crf",
-        "2e24; accepted: a whole number from 0 to 51",
+        "2e+24; accepted: a whole number from 0 to 51",
     ),
     (
         r#"{"outputs":[{"kind":"mp4","video":{"crf":"23"}}]}"#,

@@ -5,7 +5,7 @@
 //!
 //! *Mechanism.* [`plan`] is a pure function of [`Recipe`](crate::Recipe), [`Probe`](crate::Probe) and
 //! [`Limits`](crate::Limits). Its result, a [`Plan`], is complete: the engine executes it and decides nothing. After
-//! the execution, [`verify`] compares the outputs with the plan and with the report of the child, and [`unfit`] tells
+//! the execution, [`verify`] compares the outputs with the plan and with the report of the child, and [`uncopyable_streams`] tells
 //! if the task must be planned again with fewer copies.
 //!
 //! | step | file |
@@ -44,14 +44,14 @@ mod verify;
 mod video_source;
 mod warning;
 
-pub use bumper::{Card, Clips};
-pub use content::{Container, Content, Done, Hls, Movie, PlannedOutput, Rung, SHEET_SIDE, Step, sheet_rows};
+pub use bumper::{Bumper, Clips};
+pub use content::{Container, Content, Hls, Movie, PlannedOutput, Rung, SHEET_SIDE, Step, StreamAction, sheet_rows};
 pub use decide::plan;
-pub use estimate::{Cost, Estimate, Interval, Sample, estimate, predict};
-pub use layout::{Overlay, Picture, SourceVideo};
+pub use estimate::{Cost, CostSample, Estimate, Interval, estimate, predict};
+pub use layout::{FrameLayout, SourceVideo, Watermark};
 pub use rate::leaves_rate_open;
-pub use replan::{retell, unfit};
-pub use track::{AudioTrack, VideoOrder, VideoTrack};
+pub use replan::{carry_over_warnings, uncopyable_streams};
+pub use track::{AudioTrack, VideoEncode, VideoTrack};
 pub use verify::verify;
 pub use warning::{Warning, WarningCode};
 
@@ -81,9 +81,9 @@ pub struct Plan {
     #[serde(default)]
     pub fps_asked: bool,
     /// The bumper before each movie.
-    pub intro: Option<Card>,
+    pub intro: Option<Bumper>,
     /// The bumper after each movie.
-    pub outro: Option<Card>,
+    pub outro: Option<Bumper>,
     /// Target loudness of the audio of the spans in LUFS (EBU R 128), measured over all spans; `None` keeps the
     /// loudness. The audio of bumpers is not normalized.
     pub loudness_lufs: Option<i32>,
@@ -110,7 +110,7 @@ impl Plan {
     #[must_use]
     pub fn copies(&self) -> bool {
         let mut steps = self.outputs.iter().flat_map(|output| &output.steps);
-        steps.any(|step| step.done == Done::Copy)
+        steps.any(|step| step.done == StreamAction::Copy)
     }
 
     /// Returns `true` if the audio of an output is copied from the source.
@@ -125,7 +125,11 @@ impl Plan {
 
     /// Returns the duration of an encoded movie: a whole number of frames, including bumpers.
     fn movie_us(&self) -> u64 {
-        let bumper_frames: u64 = [&self.intro, &self.outro].into_iter().flatten().map(Card::frames).sum();
+        let bumper_frames: u64 = [&self.intro, &self.outro]
+            .into_iter()
+            .flatten()
+            .map(Bumper::frames)
+            .sum();
         self.fps
             .duration_us(self.fps.frames_in(self.span_us).max(1) + bumper_frames)
     }

@@ -27,18 +27,18 @@ pub struct Probe {
     pub jumps: bool,
     /// All streams, in the order of the file.
     pub streams: Vec<Stream>,
-    /// The streams that must not be copied, known from a previous attempt; see [`Self::without_copies_of`].
+    /// The streams that must not be copied, known from a previous attempt; see [`Self::excluding_copies_of`].
     #[serde(skip)]
-    pub unfit: Option<Unfit>,
+    pub uncopyable: Option<UncopyableStreams>,
 }
 
 /// The streams of a source whose packets cannot be copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unfit {
+pub enum UncopyableStreams {
     /// All streams: packets are damaged or missing, or the codec headers change.
     All,
     /// The audio: its packets have a gap in time.
-    Sound,
+    Audio,
 }
 
 /// A stream.
@@ -283,9 +283,9 @@ impl Probe {
 
     /// Returns the same probe with streams excluded from copying, so that the plan encodes them.
     #[must_use]
-    pub fn without_copies_of(&self, unfit: Unfit) -> Self {
+    pub fn excluding_copies_of(&self, uncopyable: UncopyableStreams) -> Self {
         Self {
-            unfit: Some(unfit),
+            uncopyable: Some(uncopyable),
             ..self.clone()
         }
     }

@@ -26,7 +26,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub use session::{Depth, Image, SandboxMode, SandboxStatus, Session};
+pub use session::{Image, SandboxMode, SandboxStatus, Session, VerifyDepth};
 
 /// A request to the child.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub enum Request {
     /// Creates the outputs in the scratch directory. Answered by [`Event::Transcoded`].
     Transcode(Box<Plan>),
     /// Opens outputs in the scratch directory and measures them. Answered by [`Event::Verified`] in the same order.
-    Verify(Vec<(PlannedOutput, Made)>),
+    Verify(Vec<(PlannedOutput, OutputReport)>),
 }
 
 /// A message from the child.
@@ -51,9 +51,9 @@ pub enum Event {
     /// The properties of the source.
     Probed(Box<Probe>),
     /// The outputs are in the scratch directory.
-    Transcoded(Box<Report>),
+    Transcoded(Box<TranscodeReport>),
     /// The properties of the outputs.
-    Verified(Vec<Checked>),
+    Verified(Vec<OutputFacts>),
     /// The request failed.
     Failed(Failure),
 }
@@ -110,14 +110,14 @@ impl Phase {
 
 /// The result of [`Request::Transcode`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
+pub struct TranscodeReport {
     /// One entry per output of the plan, in its order.
-    pub outputs: Vec<Made>,
+    pub outputs: Vec<OutputReport>,
     /// Warnings for the user.
     pub warnings: Vec<Warning>,
     /// Total duration of gaps in the audio of the source while its video continues, in microseconds.
     #[serde(default)]
-    pub silent_source_us: u64,
+    pub source_audio_gap_us: u64,
     /// CPU time in milliseconds.
     pub cpu_ms: u64,
     /// Wall time of the run that made the outputs, in milliseconds. Without the start and the end of the child.
@@ -130,7 +130,7 @@ pub struct Report {
 
 /// The report of the child about one output. [`crate::plan::verify`] compares it with the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Made {
+pub struct OutputReport {
     /// Its name in the scratch directory; for a set of files, that of its directory.
     pub file: String,
     /// Number of frames; of an adaptive output, in each rung; of a sprite, the number of stills.
@@ -143,14 +143,14 @@ pub struct Made {
     pub packets_from_us: Option<u64>,
     /// The peak of encoded audio; `None` if there is no encoded audio or it is silent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loudest: Option<Loudest>,
+    pub audio_peak: Option<AudioPeak>,
     /// Digests of the copied streams.
     #[serde(default)]
     pub copied: Copied,
     /// Audio that was dropped because the buffer was full while it waited for video, or because its timestamps overlap
     /// earlier audio.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lost_sound: Option<LostSound>,
+    pub lost_audio: Option<LostAudio>,
     /// Frames of the source that were dropped because several of them fell on one frame of the constant frame rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped: Option<DroppedFrames>,
@@ -186,7 +186,7 @@ impl DroppedFrames {
 
 /// Audio that is missing in an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LostSound {
+pub struct LostAudio {
     /// Time of the first missing audio in microseconds after the start of the output.
     pub at_us: u64,
     /// Total duration in microseconds.
@@ -198,15 +198,15 @@ pub struct LostSound {
 pub struct Copied {
     /// Digest of the video; `None` if it was encoded or there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pictures: Option<Imprint>,
+    pub video: Option<StreamDigest>,
     /// Digest of the audio; `None` if it was encoded or there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sound: Option<Imprint>,
+    pub audio: Option<StreamDigest>,
 }
 
 /// Digest of the packets of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Imprint {
+pub struct StreamDigest {
     /// Number of packets.
     pub packets: u64,
     /// Checksum over the bytes of the packets in their order.
@@ -215,7 +215,7 @@ pub struct Imprint {
 
 /// The peak of the audio of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Loudest {
+pub struct AudioPeak {
     /// Time in microseconds after the start of the output.
     pub at_us: u64,
     /// Peak level in thousandths of full scale, after a band-pass filter of about 80 Hz to 1 kHz.
@@ -225,16 +225,16 @@ pub struct Loudest {
 /// The measured properties of an output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Checked {
+pub enum OutputFacts {
     /// A single file.
-    File(CheckedFile),
+    File(FileFacts),
     /// An adaptive stream.
-    Hls(CheckedHls),
+    Hls(HlsFacts),
     /// The sheets and the index of a sprite.
-    Sprite(CheckedSprite),
+    Sprite(SpriteFacts),
 }
 
-impl Checked {
+impl OutputFacts {
     /// Returns the probe of the main file: of an adaptive stream, that of the first rung. `None` for a sprite.
     #[must_use]
     pub fn probe(&self) -> Option<&Probe> {
@@ -248,7 +248,7 @@ impl Checked {
 
 /// The measured properties of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckedFile {
+pub struct FileFacts {
     /// Its probe.
     pub probe: Probe,
     /// Set if the index (`moov`) of an MP4 comes before the media data (fast start); `true` for other files.
@@ -257,24 +257,24 @@ pub struct CheckedFile {
     pub starts_with_keyframe: bool,
     /// Number of frames, counted from packets.
     pub frames: u64,
-    /// Number of decode errors in the decoded part; see [`Depth`].
+    /// Number of decode errors in the decoded part; see [`VerifyDepth`].
     pub decode_errors: u32,
-    /// Peak level of the audio at the time of [`Made::loudest`], measured in the same way; `None` if that is `None`.
+    /// Peak level of the audio at the time of [`OutputReport::audio_peak`], measured in the same way; `None` if that is `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_permille: Option<u32>,
-    /// Digests of the streams that [`Made::copied`] lists.
+    /// Digests of the streams that [`OutputReport::copied`] lists.
     #[serde(default)]
     pub copied: Copied,
 }
 
 /// The measured properties of an adaptive stream, opened by its playlists as a player does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckedHls {
+pub struct HlsFacts {
     /// The rungs in the order of the master playlist. Initialization section and segments of a rung are read as one
     /// file.
-    pub rungs: Vec<CheckedFile>,
+    pub rungs: Vec<FileFacts>,
     /// The audio rendition, read as one file.
-    pub audio: Option<CheckedFile>,
+    pub audio: Option<FileFacts>,
     /// Number of segments of each rung.
     pub segments: u64,
     /// Longest segment duration (`EXTINF`) of the playlists in microseconds.
@@ -289,7 +289,7 @@ pub struct CheckedHls {
 
 /// The measured properties of a sprite.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckedSprite {
+pub struct SpriteFacts {
     /// The size of each decoded sheet.
     pub sheets: Vec<Size>,
     /// Number of cues of the index.

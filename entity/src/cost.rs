@@ -1,6 +1,6 @@
 //! Table `costs`: predicted and actual cost of processed tasks. `domain::plan::estimate` corrects predictions with it.
 
-use domain::plan::{Cost, Sample};
+use domain::plan::{Cost, CostSample};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::entity::prelude::*;
 use sea_orm::{DatabaseTransaction, QueryOrder, QuerySelect, QueryTrait};
@@ -36,7 +36,7 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl From<Model> for Sample {
+impl From<Model> for CostSample {
     fn from(row: Model) -> Self {
         Self {
             predicted: Cost {
@@ -58,8 +58,8 @@ impl From<Model> for Sample {
 ///
 /// # Errors
 /// Any database error.
-pub async fn record(db: &DatabaseTransaction, class: &str, sample: &Sample) -> Result<(), DbErr> {
-    let Sample { predicted, actual } = sample;
+pub async fn record(db: &DatabaseTransaction, class: &str, sample: &CostSample) -> Result<(), DbErr> {
+    let CostSample { predicted, actual } = sample;
     let row = ActiveModel {
         id: NotSet,
         class: Set(class.to_owned()),
@@ -94,7 +94,7 @@ fn latest(class: &str) -> Select<Entity> {
 ///
 /// # Errors
 /// Any database error.
-pub async fn history(db: &impl ConnectionTrait, class: &str) -> Result<Vec<Sample>, DbErr> {
+pub async fn history(db: &impl ConnectionTrait, class: &str) -> Result<Vec<CostSample>, DbErr> {
     let rows = latest(class).limit(MAX_ROWS_OF_CLASS).all(db).await?;
-    Ok(rows.into_iter().map(Sample::from).collect())
+    Ok(rows.into_iter().map(CostSample::from).collect())
 }

@@ -61,7 +61,7 @@ pub use video::still_images::Images;
 use demux::{asf, encryption, mp4};
 use domain::plan::PlannedOutput;
 use domain::probe::Stream;
-use domain::protocol::{Checked, Depth, Made, Progress, Report};
+use domain::protocol::{OutputFacts, OutputReport, Progress, TranscodeReport, VerifyDepth};
 use domain::{Failure, Plan, Probe};
 use std::fs::File;
 use std::path::Path;
@@ -126,7 +126,7 @@ pub fn transcode(
     threads: u32,
     progress: &mut dyn FnMut(Progress),
     cancel: &Cancel,
-) -> Result<Report, Failure> {
+) -> Result<TranscodeReport, Failure> {
     transcode::run(
         &context::TranscodeContext {
             sources: inputs.sources,
@@ -141,16 +141,16 @@ pub fn transcode(
 }
 
 /// Verifies a finished output: opens it as a player does, measures its properties and decodes as much as `depth` says.
-/// Audio is decoded where the encoder reported the loudest peak.
+/// Audio is decoded where the encoder reported the audio_peak peak.
 ///
 /// # Errors
 /// [`domain::Code::OutputInvalid`] when it cannot be opened or read.
 pub fn verify(
     scratch: &Path,
     planned: &PlannedOutput,
-    made: &Made,
-    depth: Depth,
+    made: &OutputReport,
+    depth: VerifyDepth,
     cancel: &Cancel,
-) -> Result<Checked, Failure> {
+) -> Result<OutputFacts, Failure> {
     verify::run(scratch, planned, made, depth, cancel)
 }

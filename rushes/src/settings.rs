@@ -20,7 +20,7 @@ pub(crate) use workers::threads;
 
 use backend::Config;
 use domain::Limits;
-use domain::protocol::{Depth, SandboxMode};
+use domain::protocol::{SandboxMode, VerifyDepth};
 use environment::{Environment, bad};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -59,7 +59,7 @@ pub struct Settings {
     /// Behavior when the kernel does not support the whole sandbox.
     pub sandbox: SandboxMode,
     /// How much of each output is decoded to verify it.
-    pub verify_depth: Depth,
+    pub verify_depth: VerifyDepth,
     /// Limits of sources and tasks.
     pub limits: Limits,
     /// Filter of log lines, in the syntax of `EnvFilter`.
@@ -123,8 +123,8 @@ impl Settings {
             )?,
             verify_depth: env.one_of(
                 "RUSHES_VERIFY",
-                &[("fast", Depth::Fast), ("full", Depth::Full)],
-                Depth::default(),
+                &[("fast", VerifyDepth::Fast), ("full", VerifyDepth::Full)],
+                VerifyDepth::default(),
             )?,
             log: log::filter(&env)?,
             data_dir,

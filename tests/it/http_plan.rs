@@ -1,6 +1,6 @@
 //! `POST /api/plan` and `GET /api/tasks/{id}/report`.
 
-use domain::plan::{Cost, Sample};
+use domain::plan::{Cost, CostSample};
 use serde_json::{Value, json};
 use tests::clip::Clip;
 use tests::{MP4, TestApp};
@@ -74,7 +74,7 @@ async fn an_estimate_is_corrected_by_earlier_tasks_of_its_class() {
         bytes: value,
     };
     for _ in 0..6 {
-        let sample = Sample {
+        let sample = CostSample {
             predicted: cost(1.0),
             actual: cost(7.0),
         };

@@ -2,7 +2,7 @@
 //! code for invalid input. `tests/fuzz` runs the test for longer.
 
 use domain::plan::{Clips, Plan};
-use domain::protocol::{Depth, Report, SandboxMode, Session};
+use domain::protocol::{SandboxMode, Session, TranscodeReport, VerifyDepth};
 use domain::{Code, Failure, FailureKind, Limits, Probe, Recipe};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -114,13 +114,13 @@ async fn process(source: PathBuf, scratch: PathBuf, recipe: &str) -> Outcome {
     let planned = |probe: &Probe| domain::plan(&recipe, probe, Clips::default(), &Limits::default());
     let plan = planned(&probe)?;
     let first = transcode_and_verify(&settings, child, &plan, &scratch).await;
-    let Some(unfit) = domain::plan::unfit(&plan, first.as_ref()) else {
+    let Some(uncopyable) = domain::plan::uncopyable_streams(&plan, first.as_ref()) else {
         return first.map(drop);
     };
     let scratch = scratch.join("decoded");
     std::fs::create_dir(&scratch).unwrap();
     let child = Child::spawn(&settings, session(vec![source], &scratch)).await?;
-    let plan = planned(&probe.without_copies_of(unfit))?;
+    let plan = planned(&probe.excluding_copies_of(uncopyable))?;
     transcode_and_verify(&settings, child, &plan, &scratch).await.map(drop)
 }
 
@@ -130,7 +130,7 @@ async fn transcode_and_verify(
     mut child: Child,
     plan: &Plan,
     scratch: &Path,
-) -> Result<Report, Failure> {
+) -> Result<TranscodeReport, Failure> {
     let report = child.transcode(plan.clone(), Duration::from_secs(90), |_| ()).await?;
     child.finish().await;
     let mut verifier = Child::spawn(settings, session(Vec::new(), scratch)).await?;
@@ -154,7 +154,7 @@ fn session(sources: Vec<PathBuf>, scratch: &Path) -> Session {
         max_cpu_s: 120,
         max_file_bytes: 1 << 30,
         threads: 2,
-        depth: Depth::Fast,
+        depth: VerifyDepth::Fast,
     }
 }
 

@@ -4,7 +4,7 @@ use crate::backing_services;
 use crate::caller::Caller;
 use backend::{AppState, Config, ProcessHealth, Secret, Secrets, ServerConfig};
 use background::Background;
-use domain::protocol::{Depth, SandboxMode};
+use domain::protocol::{SandboxMode, VerifyDepth};
 use entity::DatabaseConnection;
 use metrics_exporter_prometheus::PrometheusHandle;
 use queue::Queue;
@@ -209,7 +209,7 @@ fn worker_settings(limits: domain::Limits) -> worker::Settings {
         threads: 2,
         limits,
         sandbox: SandboxMode::Require,
-        verify_depth: Depth::Fast,
+        verify_depth: VerifyDepth::Fast,
         child_memory_bytes: 8 << 30,
         child: ChildSettings::new(executable()),
         shutdown_grace: Duration::from_secs(5),

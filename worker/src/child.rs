@@ -28,7 +28,8 @@ pub use spare::SpareChild;
 
 use domain::plan::PlannedOutput;
 use domain::protocol::{
-    Checked, Event, MAX_LINE_BYTES, Made, Progress, Report, Request, SandboxMode, SandboxStatus, Session,
+    Event, MAX_LINE_BYTES, OutputFacts, OutputReport, Progress, Request, SandboxMode, SandboxStatus, Session,
+    TranscodeReport,
 };
 use domain::{Code, Failure, FailureKind, Plan, Probe};
 use error::{ChildError, OomKills};
@@ -147,7 +148,7 @@ impl Child {
         plan: Plan,
         wall: Duration,
         on_progress: impl FnMut(Progress) + Send,
-    ) -> Result<Report, Failure> {
+    ) -> Result<TranscodeReport, Failure> {
         match self.call(Request::Transcode(Box::new(plan)), wall, on_progress).await? {
             Event::Transcoded(report) => Ok(*report),
             other => Err(unexpected(&other)),
@@ -161,9 +162,9 @@ impl Child {
     /// As [`Self::call`].
     pub async fn verify(
         &mut self,
-        outputs: Vec<(PlannedOutput, Made)>,
+        outputs: Vec<(PlannedOutput, OutputReport)>,
         wall: Duration,
-    ) -> Result<Vec<Checked>, Failure> {
+    ) -> Result<Vec<OutputFacts>, Failure> {
         match self.call(Request::Verify(outputs), wall, |_| ()).await? {
             Event::Verified(checked) => Ok(checked),
             other => Err(unexpected(&other)),

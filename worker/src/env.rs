@@ -3,7 +3,7 @@
 use crate::child::{ChildSettings, SpareChild};
 use crate::scratch::Scratch;
 use domain::Limits;
-use domain::protocol::{Depth, SandboxMode};
+use domain::protocol::{SandboxMode, VerifyDepth};
 use entity::DatabaseConnection;
 use queue::Queue;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub struct Settings {
     /// Behavior when the kernel does not support the whole sandbox.
     pub sandbox: SandboxMode,
     /// How much of each output is decoded to verify it.
-    pub verify_depth: Depth,
+    pub verify_depth: VerifyDepth,
     /// Memory limit of one child in bytes; see [`domain::protocol::Session`].
     pub child_memory_bytes: u64,
     /// Executable and timeouts of media children.

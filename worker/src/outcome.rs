@@ -1,6 +1,6 @@
 //! The outcome of an attempt.
 
-use domain::plan::Sample;
+use domain::plan::CostSample;
 use domain::{Failure, TaskId};
 use entity::task;
 use entity::trace::AttemptRecord;
@@ -30,5 +30,5 @@ pub(crate) struct Rendered {
 pub(crate) struct MeasuredCost {
     /// The class of work that `domain::plan::predict` names.
     pub(crate) class: String,
-    pub(crate) sample: Sample,
+    pub(crate) sample: CostSample,
 }

@@ -7,7 +7,7 @@
 //! child that a hostile file took over cannot change an output after its verification.
 //!
 //! *Second pass.* Only a decoder can tell if copied packets are damaged, change their headers or have gaps. When the
-//! first pass copied such packets ([`domain::plan::unfit`]), the outputs are rendered again without copies, or without
+//! first pass copied such packets ([`domain::plan::uncopyable_streams`]), the outputs are rendered again without copies, or without
 //! copies of audio when only the audio has gaps.
 
 use crate::child::Child;
@@ -19,9 +19,9 @@ use crate::outcome::MeasuredCost;
 use crate::report::{FinishedWork, ReportBuilder, speed};
 use crate::session::{InputFiles, wall_limit_s};
 use crate::store;
-use domain::plan::{retell, unfit, verify};
-use domain::probe::Unfit;
-use domain::protocol::{Checked, Depth, Phase, Progress, Report, SandboxStatus};
+use domain::plan::{carry_over_warnings, uncopyable_streams, verify};
+use domain::probe::UncopyableStreams;
+use domain::protocol::{OutputFacts, Phase, Progress, SandboxStatus, TranscodeReport, VerifyDepth};
 use domain::{Code, Failure, FailureKind, Plan, Probe, Recipe};
 use entity::trace::AttemptRecord;
 use entity::{output, source, task, with_timeout};
@@ -55,25 +55,25 @@ struct PassInput<'a> {
     files: &'a InputFiles,
     /// The directory of the outputs.
     out: &'a Path,
-    /// Streams that must not be copied, because an earlier pass found their packets unfit.
-    unfit: Option<Unfit>,
+    /// Streams that must not be copied, because an earlier pass found their packets uncopyable.
+    uncopyable: Option<UncopyableStreams>,
 }
 
 /// The result of one pass.
 struct Pass {
     plan: Plan,
-    report: Report,
+    report: TranscodeReport,
     sandbox: SandboxStatus,
     /// Storage keys of the outputs.
     targets: Vec<storage::Target>,
     /// The facts of the outputs, or the reason why they are not those of the plan.
-    checked: Result<Vec<Checked>, Failure>,
+    checked: Result<Vec<OutputFacts>, Failure>,
 }
 
 /// The result of the transcode.
 struct Transcoded {
     plan: Plan,
-    report: Report,
+    report: TranscodeReport,
     /// The child that will verify, if it was started during the transcode.
     verifier: Option<Child>,
 }
@@ -96,11 +96,11 @@ impl Renderer<'_> {
         let first = PassInput {
             files: &files,
             out: &out,
-            unfit: None,
+            uncopyable: None,
         };
         let mut pass = self.pass(first, report).await?;
         let result = pass.checked.as_ref().map(|_| &pass.report);
-        if let Some(unfit) = unfit(&pass.plan, result) {
+        if let Some(uncopyable) = uncopyable_streams(&pass.plan, result) {
             // The outputs of both passes would need twice the space.
             if let Err(error) = tokio::fs::remove_dir_all(&out).await {
                 tracing::warn!(%error, "failed to remove the outputs of the first pass");
@@ -110,10 +110,10 @@ impl Renderer<'_> {
             let second = PassInput {
                 files: &files,
                 out: &out,
-                unfit: Some(unfit),
+                uncopyable: Some(uncopyable),
             };
             pass = self.pass(second, report).await?;
-            retell(&first_warnings, &mut pass.report.warnings);
+            carry_over_warnings(&first_warnings, &mut pass.report.warnings);
         }
         self.store(pass, &out, report).await
     }
@@ -205,7 +205,7 @@ impl Renderer<'_> {
         }
         report.phase_ended("probe");
         let transcode = async {
-            let plan = self.plan(&probes, input.unfit, report)?;
+            let plan = self.plan(&probes, input.uncopyable, report)?;
             let wall = wall_limit(&probes, &plan);
             let on_progress = |progress| {
                 self.progress.send_replace(progress);
@@ -223,19 +223,24 @@ impl Renderer<'_> {
         tokio::join!(transcode, self.store_probes(&probes)).0
     }
 
-    /// Timeout of the verification. With [`Depth::Full`] all outputs are decoded.
+    /// Timeout of the verification. With [`VerifyDepth::Full`] all outputs are decoded.
     fn verify_timeout(&self, plan: &Plan) -> Duration {
         let settings = &self.env.settings;
         match settings.verify_depth {
-            Depth::Fast => settings.child.probe_timeout,
-            Depth::Full => wall_limit(&[], plan).max(settings.child.probe_timeout),
+            VerifyDepth::Fast => settings.child.probe_timeout,
+            VerifyDepth::Full => wall_limit(&[], plan).max(settings.child.probe_timeout),
         }
     }
 
-    fn plan(&self, probes: &[Probe], unfit: Option<Unfit>, report: &mut ReportBuilder) -> Result<Plan, Failure> {
+    fn plan(
+        &self,
+        probes: &[Probe],
+        uncopyable: Option<UncopyableStreams>,
+        report: &mut ReportBuilder,
+    ) -> Result<Plan, Failure> {
         let source = probes.first().ok_or_else(|| internal(&"a task without a source"))?;
         let settings = &self.env.settings;
-        let restricted = unfit.map(|unfit| source.without_copies_of(unfit));
+        let restricted = uncopyable.map(|uncopyable| source.excluding_copies_of(uncopyable));
         let source = restricted.as_ref().unwrap_or(source);
         let plan = domain::plan(self.recipe, source, self.inputs.clips(probes), &settings.limits)?;
         report.planned(&plan, source, settings.threads);
@@ -274,7 +279,7 @@ impl Renderer<'_> {
 /// True when no output of the plan is encoded.
 fn copies_all(plan: &Plan) -> bool {
     let mut steps = plan.outputs.iter().flat_map(|output| &output.steps);
-    steps.all(|step| step.done == domain::plan::Done::Copy)
+    steps.all(|step| step.done == domain::plan::StreamAction::Copy)
 }
 
 /// Wall clock limit of a transcode: that of all sources or of all outputs, whichever is longer.
@@ -287,7 +292,7 @@ fn wall_limit(probes: &[Probe], plan: &Plan) -> Duration {
 }
 
 /// Compares the outputs with the plan.
-fn compare(plan: &Plan, report: &Report, checked: &[Checked]) -> Result<(), Failure> {
+fn compare(plan: &Plan, report: &TranscodeReport, checked: &[OutputFacts]) -> Result<(), Failure> {
     if report.outputs.len() != plan.outputs.len() || checked.len() != plan.outputs.len() {
         let detail = format!(
             "{} outputs planned, {} reported, {} verified",

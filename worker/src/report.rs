@@ -1,8 +1,8 @@
 //! The report of an attempt, as the API shows it: phases, plan, sandbox, outputs, warnings and cost.
 
 use crate::outcome::MeasuredCost;
-use domain::plan::{Cost, Sample, Warning, WarningCode, predict};
-use domain::protocol::{Depth, Report, SandboxStatus};
+use domain::plan::{Cost, CostSample, Warning, WarningCode, predict};
+use domain::protocol::{SandboxStatus, TranscodeReport, VerifyDepth};
 use domain::{Plan, Probe};
 use entity::output;
 use entity::trace::AttemptRecord;
@@ -92,7 +92,7 @@ impl ReportBuilder {
         };
         let cost = predicted.map(|(class, predicted)| MeasuredCost {
             class,
-            sample: Sample { predicted, actual },
+            sample: CostSample { predicted, actual },
         });
         (trace, cost)
     }
@@ -102,16 +102,16 @@ impl ReportBuilder {
 pub(crate) struct FinishedWork<'a> {
     pub(crate) plan: &'a Plan,
     /// The report of the media child.
-    pub(crate) report: &'a Report,
+    pub(crate) report: &'a TranscodeReport,
     pub(crate) outputs: &'a [output::New],
     pub(crate) sandbox: &'a SandboxStatus,
-    pub(crate) depth: Depth,
+    pub(crate) depth: VerifyDepth,
     /// Size of all sources.
     pub(crate) bytes_in: u64,
 }
 
 /// Seconds of media per second of the transcode.
-pub(crate) fn speed(plan: &Plan, report: &Report) -> f64 {
+pub(crate) fn speed(plan: &Plan, report: &TranscodeReport) -> f64 {
     let wall = Duration::from_millis(report.wall_ms).as_secs_f64();
     duration(plan).as_secs_f64() / wall.max(0.001)
 }

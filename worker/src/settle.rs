@@ -137,7 +137,7 @@ mod tests {
     use crate::env::Settings;
     use crate::scratch::Scratch;
     use domain::account::{Email, Username};
-    use domain::protocol::{Depth, SandboxMode};
+    use domain::protocol::{SandboxMode, VerifyDepth};
     use domain::{ClaimPolicy, Code, Limits};
     use entity::trace::AttemptRecord;
     use entity::{output, source, task, user};
@@ -156,7 +156,7 @@ mod tests {
             threads: 1,
             limits: Limits::default(),
             sandbox: SandboxMode::BestEffort,
-            verify_depth: Depth::Fast,
+            verify_depth: VerifyDepth::Fast,
             child_memory_bytes: 1 << 30,
             child: ChildSettings::new("/bin/false".into()),
             shutdown_grace: Duration::ZERO,

@@ -13,7 +13,7 @@ use crate::database::{OUTAGE_TIMEOUT, QUERY_TIMEOUT};
 use crate::env::Env;
 use crate::failures::{self, internal, invalid_output, postponed};
 use domain::plan::{Content, PlannedOutput};
-use domain::protocol::Checked;
+use domain::protocol::OutputFacts;
 use domain::{Failure, FailureKind, Plan};
 use entity::task::{Claim, Model};
 use entity::{output, trash, with_timeout};
@@ -61,7 +61,7 @@ pub(crate) async fn store(
     env: &Env,
     targets: &[Target],
     plan: &Plan,
-    checked: &[Checked],
+    checked: &[OutputFacts],
     directory: &Path,
 ) -> Result<Vec<output::New>, Failure> {
     let mut rows = Vec::with_capacity(plan.outputs.len());
@@ -155,7 +155,7 @@ async fn store_file(env: &Env, key: &Key, path: &Path) -> Result<Stored, Failure
         .map_err(|error| failures::storage(&error, FailureKind::Transfer))
 }
 
-fn row(planned: &PlannedOutput, checked: &Checked, target: &Target, stored: Stored) -> output::New {
+fn row(planned: &PlannedOutput, checked: &OutputFacts, target: &Target, stored: Stored) -> output::New {
     let size = planned.content.size();
     let has_duration = !matches!(planned.content, Content::Poster { .. } | Content::Sprite { .. });
     let duration_us = checked.probe().map(|probe| probe.duration_us).filter(|_| has_duration);

@@ -10,8 +10,8 @@ use crate::idempotency::Fingerprint;
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use domain::Code;
+use domain::file_signature;
 use domain::recipe::Name;
-use domain::signature;
 
 /// Maximum size of an image in bytes.
 pub(crate) const MAX_BYTES: usize = 4 << 20;
@@ -111,14 +111,14 @@ fn read_header(bytes: &[u8]) -> Result<ImageHeader, Refusal> {
 
 /// Width and height of a complete PNG.
 fn png(bytes: &[u8]) -> Option<(u32, u32)> {
-    signature::png_size(bytes).filter(|_| png_is_complete(bytes))
+    file_signature::png_size(bytes).filter(|_| png_is_complete(bytes))
 }
 
 /// Tells if a PNG has image data, ends with `IEND`, and all its critical chunks match their CRC. The name of a critical
 /// chunk begins with an upper case letter (PNG §5.4).
 fn png_is_complete(bytes: &[u8]) -> bool {
     let mut pixel_bytes = 0;
-    for chunk in signature::png_chunks(bytes).into_iter().flatten() {
+    for chunk in file_signature::png_chunks(bytes).into_iter().flatten() {
         let is_critical = chunk.kind[0].is_ascii_uppercase();
         if is_critical && chunk.checksum != Some(checksum(chunk.kind, chunk.data)) {
             return false;

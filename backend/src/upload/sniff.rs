@@ -1,8 +1,8 @@
 //! Detects the container of a file by its first bytes. A file of an unknown kind, such as a playlist or a text renamed
 //! to `.mp4`, is refused here and never reaches the media child.
 
-use domain::signature::{self, Motion};
-use domain::transport;
+use domain::file_signature::{self, Motion};
+use domain::mpeg_ts;
 
 /// Number of bytes that the detection needs; a shorter file is used whole.
 pub(crate) const PEEK_BYTES: usize = 4 << 10;
@@ -20,14 +20,14 @@ pub(crate) fn container(head: &[u8]) -> Option<&'static str> {
         _ if at(0, b"fLaC") => "flac",
         _ if at(0, &ASF_HEADER) => "asf",
         _ if at(0, &[0, 0, 1, 0xBA]) => "mpeg",
-        _ if signature::is_gif(head) => "gif",
-        _ if matches!(signature::png(head), Some(Motion::Animated | Motion::Unknown)) => "apng",
+        _ if file_signature::is_gif(head) => "gif",
+        _ if matches!(file_signature::png(head), Some(Motion::Animated | Motion::Unknown)) => "apng",
         // FFmpeg does not decode animated WebP. The upload is accepted, so that the task can fail with a specific
         // error.
-        _ if signature::webp(head) == Some(Motion::Animated) => "webp",
-        _ if signature::is_mxf(head) => "mxf",
-        _ if signature::is_dv(head) => "dv",
-        _ if transport::first_packet(head).is_some() => "mpegts",
+        _ if file_signature::webp(head) == Some(Motion::Animated) => "webp",
+        _ if file_signature::is_mxf(head) => "mxf",
+        _ if file_signature::is_dv(head) => "dv",
+        _ if mpeg_ts::first_packet(head).is_some() => "mpegts",
         _ if at(0, b"ID3") && head.get(3).is_some_and(|version| *version < 0x10) => "mp3",
         _ if repeats(head, adts_frame_bytes) => "aac",
         _ if repeats(head, mpeg_audio_frame_bytes) => "mp3",

@@ -14,7 +14,7 @@
 use super::copy::{AccompanyingVideo, AudioTarget};
 use super::geometry::{Narrower, fit};
 use super::output_planner::{OutputPlanner, frames_u32, step, video_track};
-use super::{Content, Done, Hls, Rung, Step, VideoOrder, ladder, language_tag};
+use super::{Content, Hls, Rung, Step, StreamAction, VideoEncode, ladder, language_tag};
 use crate::recipe::{AudioCodec, HlsOutput, TrimMode, VideoCodec};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ const TOLERANCE_US: u64 = 50_000;
 /// A rung that is not yet decided to be copied or encoded.
 struct PlannedRung {
     short_side_px: u32,
-    encode: VideoOrder,
+    encode: VideoEncode,
 }
 
 impl OutputPlanner<'_> {
@@ -46,10 +46,10 @@ impl OutputPlanner<'_> {
                 let gop_frames = frames_u32(self.fps, 2 * segment_us).saturating_add(2);
                 smaller.iter_mut().for_each(|rung| rung.encode.gop_frames = gop_frames);
                 let largest = format!("{}p is already what was asked", largest.short_side_px);
-                steps.push(video_step(Done::Copy, largest));
+                steps.push(video_step(StreamAction::Copy, largest));
                 let names: Vec<_> = smaller.iter().map(|rung| format!("{}p", rung.short_side_px)).collect();
                 let smaller = format!("smaller than the source: {}", names.join(", "));
-                steps.push(video_step(Done::Transcode, smaller));
+                steps.push(video_step(StreamAction::Transcode, smaller));
             }
             _ => steps.push(step("video", copied)),
         }
@@ -100,7 +100,7 @@ impl OutputPlanner<'_> {
         &self,
         output: &HlsOutput,
         audio: AudioTarget,
-        encode: &VideoOrder,
+        encode: &VideoEncode,
         has_smaller_rungs: bool,
     ) -> Result<(), String> {
         self.check_copy(&output.video, encode, false)?;
@@ -161,7 +161,7 @@ impl OutputPlanner<'_> {
 }
 
 /// Returns a step for some of the rungs.
-fn video_step(done: Done, reason: String) -> Step {
+fn video_step(done: StreamAction, reason: String) -> Step {
     Step {
         stream: "video".to_owned(),
         done,

@@ -20,7 +20,7 @@ pub struct Clips<'a> {
 /// A bumper before or after a movie.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Card {
+pub enum Bumper {
     /// An image in the center of a black canvas, scaled down to fit, never up; without audio.
     Still {
         /// The image.
@@ -41,7 +41,7 @@ pub enum Card {
     },
 }
 
-impl Card {
+impl Bumper {
     /// Returns the duration in frames.
     #[must_use]
     pub const fn frames(&self) -> u64 {
@@ -54,8 +54,8 @@ impl Card {
 /// The bumpers of a plan.
 #[derive(Default)]
 pub(super) struct Bumpers {
-    pub(super) intro: Option<Card>,
-    pub(super) outro: Option<Card>,
+    pub(super) intro: Option<Bumper>,
+    pub(super) outro: Option<Bumper>,
 }
 
 /// Plans the bumpers. The files of the session are the source, then the intro clip, then the outro clip, as far as they
@@ -78,17 +78,17 @@ pub(super) fn plan_bumpers(edit: Option<&BumperEdit>, clips: Clips<'_>, fps: Rat
     Ok(Bumpers { intro, outro })
 }
 
-fn still(image: &Name, duration_ms: u64, fps: Rational) -> Option<Card> {
+fn still(image: &Name, duration_ms: u64, fps: Rational) -> Option<Bumper> {
     let frames = fps.frames_in(duration_ms * 1_000);
-    (frames > 0).then(|| Card::Still {
+    (frames > 0).then(|| Bumper::Still {
         image: image.clone(),
         frames,
     })
 }
 
-fn clip(probe: &Probe, file: usize, fps: Rational) -> Result<Card, Failure> {
+fn clip(probe: &Probe, file: usize, fps: Rational) -> Result<Bumper, Failure> {
     let video = main_stream(probe, "the clip of a bumper has no video")?;
-    Ok(Card::Clip {
+    Ok(Bumper::Clip {
         file,
         video: video.normalized(),
         audio_stream: probe.main_audio().map(|(stream, _)| stream.index),

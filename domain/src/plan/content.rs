@@ -1,6 +1,6 @@
 //! The planned outputs and their contents.
 
-use super::{AudioTrack, Picture, VideoTrack};
+use super::{AudioTrack, FrameLayout, VideoTrack};
 use crate::probe::Size;
 use crate::recipe::{AudioFormat, PosterFormat};
 use crate::time::Rational;
@@ -24,7 +24,7 @@ pub struct Step {
     /// The stream: `video`, `audio` or `image`.
     pub stream: String,
     /// The decision.
-    pub done: Done,
+    pub done: StreamAction,
     /// The reason, in English.
     pub reason: String,
 }
@@ -32,7 +32,7 @@ pub struct Step {
 /// The decision about a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Done {
+pub enum StreamAction {
     /// The packets of the source are copied into a new container.
     Copy,
     /// The stream is decoded and encoded.
@@ -57,7 +57,7 @@ pub enum Content {
     /// An animation, without audio and bumpers.
     Gif {
         /// Layout of the frames.
-        picture: Picture,
+        picture: FrameLayout,
         /// Frames per second.
         fps: Rational,
         /// Start in microseconds of the trimmed video.
@@ -68,7 +68,7 @@ pub enum Content {
     /// One still image.
     Poster {
         /// Layout of the frame.
-        picture: Picture,
+        picture: FrameLayout,
         /// Time of the frame in microseconds of the trimmed video.
         at_us: u64,
         /// File format.
@@ -78,7 +78,7 @@ pub enum Content {
     /// index `sprite.vtt`.
     Sprite {
         /// Layout of a still.
-        picture: Picture,
+        picture: FrameLayout,
         /// Interval between two stills in microseconds; the first one is at 0.
         every_us: u64,
         /// Number of stills.

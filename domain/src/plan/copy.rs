@@ -6,9 +6,9 @@
 
 mod profile;
 
-use super::Picture;
+use super::FrameLayout;
 use super::audio_source::AudioStream;
-use crate::probe::{AudioFacts, Probe, Size, Unfit, VideoFacts};
+use crate::probe::{AudioFacts, Probe, Size, UncopyableStreams, VideoFacts};
 use crate::recipe::{AudioCodec, AudioMode, Fps, Recipe, TrimMode, VideoCodec, VideoEncoding};
 use crate::time::Rational;
 
@@ -35,7 +35,7 @@ const AUDIO_CONTAINERS: [&str; 4] = ["mov,", "matroska,", "mp3", "ogg"];
 pub(super) struct VideoTarget<'a> {
     pub(super) codec: VideoCodec,
     pub(super) encoding: &'a VideoEncoding,
-    pub(super) layout: &'a Picture,
+    pub(super) layout: &'a FrameLayout,
     pub(super) fps: Rational,
     /// Set if the container can hide frames before the start.
     pub(super) has_edit_list: bool,
@@ -136,7 +136,7 @@ pub(super) fn check_video(recipe: &Recipe, probe: &Probe, target: &VideoTarget<'
 /// # Errors
 /// The reason against a copy.
 fn check_whole_source(recipe: &Recipe, probe: &Probe) -> Result<(), String> {
-    if probe.unfit == Some(Unfit::All) {
+    if probe.uncopyable == Some(UncopyableStreams::All) {
         return Err("the first attempt to copy it found damaged packets or changing headers".to_owned());
     }
     if let Some(trim) = &recipe.trim {
@@ -201,7 +201,7 @@ pub(super) fn check_audio(
 ) -> Result<(), String> {
     let AudioStream { stream, facts } = audio;
     check_whole_source(recipe, probe)?;
-    if probe.unfit == Some(Unfit::Sound) {
+    if probe.uncopyable == Some(UncopyableStreams::Audio) {
         return Err(
             "the first attempt to copy it found gaps, and many players play the audio after a gap too early".to_owned(),
         );

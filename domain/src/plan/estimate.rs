@@ -5,10 +5,10 @@
 //!
 //! *Mechanism.* [`predict`] is a model of the right order of magnitude: pixels times a constant for each codec and
 //! speed. It also returns the class of the task: its codecs, speeds and kinds of outputs. For each finished task, the
-//! prediction and the actual cost are stored under the class ([`Sample`]). [`estimate`] multiplies a new prediction
+//! prediction and the actual cost are stored under the class ([`CostSample`]). [`estimate`] multiplies a new prediction
 //! with the quantiles of the ratios of actual to predicted cost in that class.
 
-use super::{AudioTrack, Content, Hls, Movie, Plan, VideoOrder, VideoTrack};
+use super::{AudioTrack, Content, Hls, Movie, Plan, VideoEncode, VideoTrack};
 use crate::probe::{Probe, Size};
 use crate::recipe::{AudioFormat, DEFAULT_AUDIO_BPS, Speed, VideoCodec};
 use crate::time::Rational;
@@ -28,7 +28,7 @@ pub struct Cost {
 
 /// The predicted and the actual cost of a finished task of this installation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
+pub struct CostSample {
     /// The result of [`predict`].
     pub predicted: Cost,
     /// The measured cost.
@@ -171,7 +171,7 @@ fn output_work(content: &Content, plan: &Plan, probe: &Probe, classes: &mut Vec<
 
 /// Estimates a cost from a prediction and the finished tasks of the same class.
 #[must_use]
-pub fn estimate(predicted: Cost, history: &[Sample]) -> Estimate {
+pub fn estimate(predicted: Cost, history: &[CostSample]) -> Estimate {
     let interval_of = |value: fn(&Cost) -> f64| {
         let ratios = history
             .iter()
@@ -256,7 +256,7 @@ fn video_work(video: &VideoTrack, plan: &Plan, probe: &Probe, classes: &mut Vec<
 }
 
 /// CPU seconds for encoding a million pixels. The constants are rounded measurements on a machine of 2026.
-fn cpu_s_per_megapixel(encode: &VideoOrder) -> f64 {
+fn cpu_s_per_megapixel(encode: &VideoEncode) -> f64 {
     let codec = match encode.codec {
         VideoCodec::H264 => 0.015,
         VideoCodec::H265 => 0.06,
@@ -275,7 +275,7 @@ fn cpu_s_per_megapixel(encode: &VideoOrder) -> f64 {
 
 /// Bytes of a million encoded pixels. They double when the constant rate factor falls by six (H.264), or by the same
 /// part of its range in other codecs.
-fn bytes_per_megapixel(encode: &VideoOrder) -> f64 {
+fn bytes_per_megapixel(encode: &VideoEncode) -> f64 {
     let below_default = f64::from(encode.codec.default_crf()) - f64::from(encode.crf);
     let doubling = f64::from(encode.codec.max_crf()) / 8.5;
     8_000.0 * (below_default / doubling).exp2()
@@ -332,7 +332,7 @@ mod tests {
         let without_history = estimate(cost(10.0), &[]);
         assert_eq!((without_history.cpu_s.likely, without_history.learned_from), (10.0, 0));
         assert!(without_history.cpu_s.low < 5.0 && without_history.cpu_s.high > 20.0);
-        let finished = |ratio: f64| Sample {
+        let finished = |ratio: f64| CostSample {
             predicted: cost(2.0),
             actual: cost(2.0 * ratio),
         };

@@ -3,7 +3,7 @@
 //! All sides are even, because 4:2:0 chroma is subsampled by two. Rounding changes a side by at most one pixel. Frames
 //! keep their aspect ratio unless the fit is `stretch`, and are enlarged only on request.
 
-use super::Picture;
+use super::FrameLayout;
 use crate::probe::Size;
 use crate::recipe::{Canvas, Fit};
 
@@ -16,7 +16,7 @@ pub(super) struct Narrower {
 }
 
 /// Fits a frame of the display size `source` to the requested canvas. The watermark is left out.
-pub(super) fn fit(source: Size, requested: &Canvas, narrower: Narrower) -> Picture {
+pub(super) fn fit(source: Size, requested: &Canvas, narrower: Narrower) -> FrameLayout {
     let aspect = requested.aspect.filter(|_| requested.fit != Fit::Inside);
     let (aspect_w, aspect_h) = aspect.map_or((f64::from(source.width_px), f64::from(source.height_px)), |aspect| {
         (aspect.width.into(), aspect.height.into())
@@ -39,7 +39,7 @@ pub(super) fn fit(source: Size, requested: &Canvas, narrower: Narrower) -> Pictu
         width_px: limited(canvas.width_px, [requested.max_width_px, narrower.max_width_px]),
         height_px: limited(canvas.height_px, [requested.max_height_px, narrower.max_height_px]),
     };
-    Picture {
+    FrameLayout {
         scaled: scaled(source, canvas, requested),
         canvas,
         overlay: None,

@@ -28,18 +28,18 @@ pub struct SourceVideo {
 
 /// How a normalized frame is placed on the canvas: scaled, then cropped or padded around the center, then watermarked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Picture {
+pub struct FrameLayout {
     /// Size of the scaled frame.
     pub scaled: Size,
     /// Size of the output. A scaled frame that is larger is cropped; one that is smaller is padded with black.
     pub canvas: Size,
     /// The watermark.
-    pub overlay: Option<Overlay>,
+    pub overlay: Option<Watermark>,
 }
 
 /// A watermark on the canvas.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Overlay {
+pub struct Watermark {
     /// The image.
     pub image: Name,
     /// Width in pixels; the height keeps the aspect ratio of the image.

@@ -3,7 +3,7 @@
 use super::audio_source::AudioStream;
 use super::copy::{self, AccompanyingVideo, AudioTarget, VideoTarget};
 use super::geometry::{Narrower, fit};
-use super::{AudioTrack, Clips, Done, Overlay, Picture, Step, VideoOrder, VideoTrack};
+use super::{AudioTrack, Clips, FrameLayout, Step, StreamAction, VideoEncode, VideoTrack, Watermark};
 use crate::probe::{Probe, Size, VideoFacts};
 use crate::recipe::{Canvas, DEFAULT_AUDIO_BPS, Fit, Recipe, VideoCodec, VideoEncoding};
 use crate::time::{Rational, Span, Timecode};
@@ -54,10 +54,10 @@ impl<'a> OutputPlanner<'a> {
     }
 
     /// Plans the encoding of a video track, whether or not it can be copied.
-    pub(super) fn encode(&self, encoding: &VideoEncoding, codec: VideoCodec, narrower: Narrower) -> VideoOrder {
+    pub(super) fn encode(&self, encoding: &VideoEncoding, codec: VideoCodec, narrower: Narrower) -> VideoEncode {
         let layout = self.layout(narrower);
         let clip = |probe: Option<&Probe>| clip_layout(probe?, layout.canvas);
-        VideoOrder {
+        VideoEncode {
             intro: clip(self.clips.intro),
             outro: clip(self.clips.outro),
             picture: layout.clone(),
@@ -78,7 +78,7 @@ impl<'a> OutputPlanner<'a> {
     pub(super) fn check_copy(
         &self,
         encoding: &VideoEncoding,
-        encode: &VideoOrder,
+        encode: &VideoEncode,
         has_edit_list: bool,
     ) -> Result<(), String> {
         let target = VideoTarget {
@@ -120,10 +120,10 @@ impl<'a> OutputPlanner<'a> {
     }
 
     /// Plans the layout of the frames of an output.
-    pub(super) fn layout(&self, narrower: Narrower) -> Picture {
+    pub(super) fn layout(&self, narrower: Narrower) -> FrameLayout {
         let canvas = self.recipe.frame.clone().unwrap_or_default();
         let mut layout = fit(self.display_size(), &canvas, narrower);
-        layout.overlay = self.recipe.watermark.as_ref().map(|watermark| Overlay {
+        layout.overlay = self.recipe.watermark.as_ref().map(|watermark| Watermark {
             image: watermark.image.clone(),
             width_px: (layout.canvas.width_px * watermark.width_percent / 100).max(2),
             position: watermark.position,
@@ -149,8 +149,8 @@ pub(super) fn encoded_audio(target: AudioTarget) -> AudioTrack {
 /// Returns the step for a stream that is copied, or encoded for a reason.
 pub(super) fn step(stream: &str, copied: Result<(), String>) -> Step {
     let (done, reason) = match copied {
-        Ok(()) => (Done::Copy, "it is already what was asked".to_owned()),
-        Err(reason) => (Done::Transcode, reason),
+        Ok(()) => (StreamAction::Copy, "it is already what was asked".to_owned()),
+        Err(reason) => (StreamAction::Transcode, reason),
     };
     Step {
         stream: stream.to_owned(),
@@ -160,7 +160,7 @@ pub(super) fn step(stream: &str, copied: Result<(), String>) -> Step {
 }
 
 /// Returns a video track that is copied, or encoded as planned.
-pub(super) fn video_track(encode: VideoOrder, is_copy: bool) -> VideoTrack {
+pub(super) fn video_track(encode: VideoEncode, is_copy: bool) -> VideoTrack {
     if is_copy {
         VideoTrack::Copy {
             codec: encode.codec,
@@ -172,7 +172,7 @@ pub(super) fn video_track(encode: VideoOrder, is_copy: bool) -> VideoTrack {
 }
 
 /// Returns the layout of a clip on the canvas of a movie: scaled up or down to fit, with bars.
-fn clip_layout(probe: &Probe, size: Size) -> Option<Picture> {
+fn clip_layout(probe: &Probe, size: Size) -> Option<FrameLayout> {
     let (_, facts) = probe.main_video()?;
     let canvas = Canvas {
         max_width_px: Some(size.width_px),
@@ -181,7 +181,7 @@ fn clip_layout(probe: &Probe, size: Size) -> Option<Picture> {
         upscale: true,
         ..Canvas::default()
     };
-    Some(Picture {
+    Some(FrameLayout {
         canvas: size,
         ..fit(facts.display_size(), &canvas, Narrower::default())
     })

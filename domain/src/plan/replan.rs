@@ -3,24 +3,24 @@
 //! *Problem.* The index of a file does not show if its packets are damaged, if its codec headers change, or if its
 //! audio has gaps. All packets would have to be read to find out, which costs as much as the copy itself.
 //!
-//! *Mechanism.* The first run copies what the probe allows, and detects such faults while copying. [`unfit`] decides from
+//! *Mechanism.* The first run copies what the probe allows, and detects such faults while copying. [`uncopyable_streams`] decides from
 //! its report, or from its failed verification, which streams must be encoded. The worker then plans the task again
-//! with [`Probe::without_copies_of`](crate::Probe::without_copies_of) and runs it a second time. [`retell`] carries the
+//! with [`Probe::excluding_copies_of`](crate::Probe::excluding_copies_of) and runs it a second time. [`carry_over_warnings`] carries the
 //! warnings over.
 
 use super::{Plan, Warning, WarningCode};
 use crate::code::Code;
 use crate::failure::Failure;
-use crate::probe::Unfit;
-use crate::protocol::Report;
+use crate::probe::UncopyableStreams;
+use crate::protocol::TranscodeReport;
 
-/// Decides if the task must be planned again without copies (`Probe::without_copies_of`), from the report or the
+/// Decides if the task must be planned again without copies (`Probe::excluding_copies_of`), from the report or the
 /// failure of the attempt. Returns the streams that must not be copied; `None` if the copies are fine or there are
 /// none.
 ///
 /// A copy cannot conceal damaged packets, changing headers or gaps as a decoder does.
 #[must_use]
-pub fn unfit(plan: &Plan, outcome: Result<&Report, &Failure>) -> Option<Unfit> {
+pub fn uncopyable_streams(plan: &Plan, outcome: Result<&TranscodeReport, &Failure>) -> Option<UncopyableStreams> {
     let concerns_all =
         |warning: &Warning| matches!(warning.code, WarningCode::SourceDamaged | WarningCode::HeadersChange);
     let is_all = match outcome {
@@ -28,16 +28,16 @@ pub fn unfit(plan: &Plan, outcome: Result<&Report, &Failure>) -> Option<Unfit> {
         Err(failure) => failure.code == Code::OutputInvalid,
     };
     if is_all {
-        return plan.copies().then_some(Unfit::All);
+        return plan.copies().then_some(UncopyableStreams::All);
     }
     // Many players play the audio after a gap too early.
-    let has_gaps = outcome.is_ok_and(|report| report.silent_source_us > 0);
-    (has_gaps && plan.copies_audio()).then_some(Unfit::Sound)
+    let has_gaps = outcome.is_ok_and(|report| report.source_audio_gap_us > 0);
+    (has_gaps && plan.copies_audio()).then_some(UncopyableStreams::Audio)
 }
 
 /// Adds warnings of the first run to those of the second run, which made no copies: changing headers, and damage that
 /// the decoders of the second run concealed. Only a copy detects these.
-pub fn retell(first: &[Warning], second: &mut Vec<Warning>) {
+pub fn carry_over_warnings(first: &[Warning], second: &mut Vec<Warning>) {
     for code in [WarningCode::HeadersChange, WarningCode::SourceDamaged] {
         let has_code = |warning: &&Warning| warning.code == code;
         if !second.iter().any(|warning| has_code(&warning)) {
@@ -79,7 +79,7 @@ mod tests {
             origin_us: None,
             jumps: false,
             streams: vec![stream],
-            unfit: None,
+            uncopyable: None,
         };
         let recipe: Recipe = serde_json::from_str(json).unwrap();
         plan::plan(&recipe, &probe, plan::Clips::default(), &Limits::default()).unwrap()
@@ -90,21 +90,21 @@ mod tests {
         let copied = plan_for_aac(r#"{"outputs":[{"kind":"audio"}]}"#);
         let encoded = plan_for_aac(r#"{"outputs":[{"kind":"audio","bitrate_bps":96000}]}"#);
         assert!(copied.copies() && !encoded.copies());
-        let report = |silent_source_us, codes: &[WarningCode]| Report {
+        let report = |source_audio_gap_us, codes: &[WarningCode]| TranscodeReport {
             warnings: codes.iter().map(|code| Warning::new(*code, "20 ms lost")).collect(),
-            silent_source_us,
-            ..Report::default()
+            source_audio_gap_us,
+            ..TranscodeReport::default()
         };
         let gap = report(2_000_000, &[WarningCode::SoundShortened]);
         let lost_audio = report(0, &[WarningCode::SoundShortened]);
         let damage = report(2_000_000, &[WarningCode::SourceDamaged, WarningCode::SoundShortened]);
         let invalid = Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, "");
-        assert_eq!(unfit(&copied, Ok(&gap)), Some(Unfit::Sound));
-        assert_eq!(unfit(&copied, Ok(&lost_audio)), None);
-        assert_eq!(unfit(&copied, Ok(&damage)), Some(Unfit::All));
-        assert_eq!(unfit(&copied, Err(&invalid)), Some(Unfit::All));
-        assert_eq!(unfit(&encoded, Ok(&gap)), None);
-        assert_eq!(unfit(&encoded, Ok(&damage)), None);
+        assert_eq!(uncopyable_streams(&copied, Ok(&gap)), Some(UncopyableStreams::Audio));
+        assert_eq!(uncopyable_streams(&copied, Ok(&lost_audio)), None);
+        assert_eq!(uncopyable_streams(&copied, Ok(&damage)), Some(UncopyableStreams::All));
+        assert_eq!(uncopyable_streams(&copied, Err(&invalid)), Some(UncopyableStreams::All));
+        assert_eq!(uncopyable_streams(&encoded, Ok(&gap)), None);
+        assert_eq!(uncopyable_streams(&encoded, Ok(&damage)), None);
     }
 
     #[test]
@@ -117,7 +117,7 @@ mod tests {
         ];
         let own = Warning::new(WarningCode::SourceDamaged, "second");
         let mut second = vec![own.clone()];
-        retell(&first, &mut second);
+        carry_over_warnings(&first, &mut second);
         assert_eq!(second, [own, warning(WarningCode::HeadersChange)]);
     }
 }

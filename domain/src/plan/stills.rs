@@ -2,7 +2,7 @@
 
 use super::geometry::Narrower;
 use super::output_planner::OutputPlanner;
-use super::{Content, Picture};
+use super::{Content, FrameLayout};
 use crate::code::Code;
 use crate::failure::Failure;
 use crate::recipe::{Fps, GifOutput, PosterOutput, SpriteOutput};
@@ -61,7 +61,7 @@ impl OutputPlanner<'_> {
         }
     }
 
-    fn still_layout(&self, max_width_px: Option<u32>) -> Picture {
+    fn still_layout(&self, max_width_px: Option<u32>) -> FrameLayout {
         self.layout(Narrower {
             max_width_px,
             ..Narrower::default()

@@ -1,6 +1,6 @@
 //! The tracks of an output: the video and audio streams, each copied or encoded.
 
-use super::Picture;
+use super::FrameLayout;
 use crate::probe::Size;
 use crate::recipe::{AudioCodec, Speed, VideoCodec};
 use serde::{Deserialize, Serialize};
@@ -17,18 +17,18 @@ pub enum VideoTrack {
         size: Size,
     },
     /// The frames are decoded, composed and encoded.
-    Encode(Box<VideoOrder>),
+    Encode(Box<VideoEncode>),
 }
 
 /// Settings for composing and encoding a video track. The pixel format is always 8-bit 4:2:0 in limited range.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VideoOrder {
+pub struct VideoEncode {
     /// Layout of the frames of the source.
-    pub picture: Picture,
+    pub picture: FrameLayout,
     /// Layout of the frames of an intro clip, on the same canvas.
-    pub intro: Option<Picture>,
+    pub intro: Option<FrameLayout>,
     /// Layout of the frames of an outro clip, on the same canvas.
-    pub outro: Option<Picture>,
+    pub outro: Option<FrameLayout>,
     /// The codec.
     pub codec: VideoCodec,
     /// Constant rate factor.

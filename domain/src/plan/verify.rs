@@ -3,8 +3,8 @@
 //! *Problem.* Encoders and muxers may produce files that no player opens, that are too short, or that are silent,
 //! without an error. The child that created a file is not trusted to judge it: it has processed untrusted media.
 //!
-//! *Mechanism.* A second child, which has never seen the source, opens each output and measures it ([`Checked`]).
-//! [`verify`] compares the measurements with the plan and with the report of the first child ([`Made`]): codecs, sizes,
+//! *Mechanism.* A second child, which has never seen the source, opens each output and measures it ([`OutputFacts`]).
+//! [`verify`] compares the measurements with the plan and with the report of the first child ([`OutputReport`]): codecs, sizes,
 //! frame count, duration, decode errors, the audio peak, digests of copied packets, and the segments of adaptive
 //! streams.
 //!
@@ -17,7 +17,7 @@ use super::{
 use crate::code::Code;
 use crate::failure::{Failure, FailureKind};
 use crate::probe::{Probe, Size, VideoFacts};
-use crate::protocol::{Checked, CheckedFile, CheckedHls, CheckedSprite, Imprint, Made};
+use crate::protocol::{FileFacts, HlsFacts, OutputFacts, OutputReport, SpriteFacts, StreamDigest};
 use crate::recipe::{AudioFormat, PosterFormat};
 use crate::time::Rational;
 
@@ -28,19 +28,19 @@ const TOLERANCE_US: u64 = 50_000;
 ///
 /// # Errors
 /// [`Code::OutputInvalid`] with the first difference.
-pub fn verify(plan: &Plan, planned: &PlannedOutput, made: &Made, checked: &Checked) -> Result<(), Failure> {
+pub fn verify(plan: &Plan, planned: &PlannedOutput, made: &OutputReport, checked: &OutputFacts) -> Result<(), Failure> {
     let difference = match (&planned.content, checked) {
-        (Content::Hls(hls), Checked::Hls(checked)) => check_hls(plan, hls, made, checked),
+        (Content::Hls(hls), OutputFacts::Hls(checked)) => check_hls(plan, hls, made, checked),
         (
             Content::Sprite {
                 picture,
                 every_us,
                 count,
             },
-            Checked::Sprite(checked),
+            OutputFacts::Sprite(checked),
         ) => check_sprite(picture.canvas, *every_us, *count, checked),
-        (content, Checked::File(checked)) => check_file(plan, content, made, checked),
-        (_, Checked::Hls(_) | Checked::Sprite(_)) => Err("it is another kind of output".to_owned()),
+        (content, OutputFacts::File(checked)) => check_file(plan, content, made, checked),
+        (_, OutputFacts::Hls(_) | OutputFacts::Sprite(_)) => Err("it is another kind of output".to_owned()),
     };
     difference.map_err(|difference| {
         let detail = format!("{}: {difference}", planned.file);
@@ -48,12 +48,12 @@ pub fn verify(plan: &Plan, planned: &PlannedOutput, made: &Made, checked: &Check
     })
 }
 
-fn check_file(plan: &Plan, content: &Content, made: &Made, checked: &CheckedFile) -> Result<(), String> {
+fn check_file(plan: &Plan, content: &Content, made: &OutputReport, checked: &FileFacts) -> Result<(), String> {
     check_integrity(checked)?;
     check_codecs(&checked.probe, &Codecs::of(content))?;
     check_peak(made, checked)?;
-    check_digest("video", made.copied.pictures, checked.copied.pictures)?;
-    check_digest("audio", made.copied.sound, checked.copied.sound)?;
+    check_digest("video", made.copied.video, checked.copied.video)?;
+    check_digest("audio", made.copied.audio, checked.copied.audio)?;
     let facts = checked.probe.main_video().map(|(_, facts)| facts);
     if let Some((facts, size)) = facts.zip(content.size()) {
         check_size(facts, size)?;
@@ -87,7 +87,7 @@ fn duration_tolerance_us(fps: Rational, video: &VideoTrack, container: Container
     }
 }
 
-fn check_hls(plan: &Plan, hls: &Hls, made: &Made, checked: &CheckedHls) -> Result<(), String> {
+fn check_hls(plan: &Plan, hls: &Hls, made: &OutputReport, checked: &HlsFacts) -> Result<(), String> {
     if checked.rungs.len() != hls.rungs.len() || checked.audio.is_some() != hls.audio.is_some() {
         return Err(format!("{} rungs, planned {}", checked.rungs.len(), hls.rungs.len()));
     }
@@ -106,7 +106,7 @@ fn check_hls(plan: &Plan, hls: &Hls, made: &Made, checked: &CheckedHls) -> Resul
     if let (Some(track), Some(file)) = (&hls.audio, &checked.audio) {
         check_integrity(file)?;
         check_peak(made, file)?;
-        check_digest("audio", made.copied.sound, file.copied.sound)?;
+        check_digest("audio", made.copied.audio, file.copied.audio)?;
         check_codecs(&file.probe, &Codecs::audio(track.codec().ffmpeg_name()))?;
         let tolerance_us = if track.is_copy() {
             10 * TOLERANCE_US
@@ -120,14 +120,14 @@ fn check_hls(plan: &Plan, hls: &Hls, made: &Made, checked: &CheckedHls) -> Resul
     Ok(())
 }
 
-fn check_rung(plan: &Plan, rung: &Rung, made: &Made, file: &CheckedFile) -> Result<(), String> {
+fn check_rung(plan: &Plan, rung: &Rung, made: &OutputReport, file: &FileFacts) -> Result<(), String> {
     check_integrity(file)?;
     check_codecs(&file.probe, &Codecs::video(rung.video.codec().ffmpeg_name()))?;
     let (_, facts) = file.probe.main_video().ok_or("a rung has no video")?;
     check_size(facts, rung.video.size())?;
     check_format_and_rate(&rung.video, plan.fps, facts)?;
     if rung.video.is_copy() {
-        check_digest("video", made.copied.pictures, file.copied.pictures)?;
+        check_digest("video", made.copied.video, file.copied.video)?;
     }
     if file.frames != made.frames {
         return Err(format!("{} frames in a rung, reported {}", file.frames, made.frames));
@@ -139,7 +139,7 @@ fn check_rung(plan: &Plan, rung: &Rung, made: &Made, file: &CheckedFile) -> Resu
     )
 }
 
-fn check_sprite(still: Size, every_us: u64, count: u64, checked: &CheckedSprite) -> Result<(), String> {
+fn check_sprite(still: Size, every_us: u64, count: u64, checked: &SpriteFacts) -> Result<(), String> {
     let rows = sheet_rows(still);
     let sheets = usize::try_from(count.div_ceil(u64::from(SHEET_SIDE * rows))).unwrap_or(usize::MAX);
     if checked.cues != count || checked.sheets.len() != sheets || checked.astray > 0 {
@@ -165,7 +165,7 @@ fn check_sprite(still: Size, every_us: u64, count: u64, checked: &CheckedSprite)
 }
 
 /// Checks the properties that every file must have.
-fn check_integrity(checked: &CheckedFile) -> Result<(), String> {
+fn check_integrity(checked: &FileFacts) -> Result<(), String> {
     if checked.decode_errors > 0 {
         return Err(format!("{} decode errors", checked.decode_errors));
     }
@@ -179,9 +179,9 @@ fn check_integrity(checked: &CheckedFile) -> Result<(), String> {
 }
 
 /// Checks that audio is not silent at its peak. An encoder changes the peak, but never to less than a quarter.
-fn check_peak(made: &Made, checked: &CheckedFile) -> Result<(), String> {
+fn check_peak(made: &OutputReport, checked: &FileFacts) -> Result<(), String> {
     let peak_permille = checked.peak_permille.unwrap_or(0);
-    match made.loudest {
+    match made.audio_peak {
         Some(reported) if peak_permille < reported.peak_permille / 4 => Err(format!(
             "the audio is too quiet: {peak_permille} permille at {} us, reported {}",
             reported.at_us, reported.peak_permille
@@ -191,8 +191,8 @@ fn check_peak(made: &Made, checked: &CheckedFile) -> Result<(), String> {
 }
 
 /// Checks that the packets of a copied stream are unchanged.
-fn check_digest(stream: &str, written: Option<Imprint>, found: Option<Imprint>) -> Result<(), String> {
-    let packets = |digest: Option<Imprint>| digest.map_or(0, |digest| digest.packets);
+fn check_digest(stream: &str, written: Option<StreamDigest>, found: Option<StreamDigest>) -> Result<(), String> {
+    let packets = |digest: Option<StreamDigest>| digest.map_or(0, |digest| digest.packets);
     if written == found {
         return Ok(());
     }

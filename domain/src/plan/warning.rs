@@ -1,6 +1,6 @@
 //! Warnings about a task: properties of the source that the outputs lose, and options that could not be applied.
 
-use super::{Content, Done, PlannedOutput, VideoTrack};
+use super::{Content, PlannedOutput, StreamAction, VideoTrack};
 use crate::probe::{Probe, VideoFacts};
 use crate::recipe::{Recipe, TrimMode};
 use serde::{Deserialize, Serialize};
@@ -98,7 +98,7 @@ pub(super) fn encoding(recipe: &Recipe, facts: Option<&VideoFacts>, outputs: &[P
     let movie = encoded.iter().find(|output| is_movie(output));
     if let Some(trim) = &recipe.trim
         && trim.mode == TrimMode::Fast
-        && let Some(step) = movie.and_then(|movie| movie.steps.iter().find(|step| step.done == Done::Transcode))
+        && let Some(step) = movie.and_then(|movie| movie.steps.iter().find(|step| step.done == StreamAction::Transcode))
     {
         warnings.push(Warning::new(WarningCode::TrimExact, step.reason.clone()));
     }

@@ -147,7 +147,7 @@ mod tests {
                 stream(0, "h264", StreamKind::Video(video)),
                 stream(1, "aac", StreamKind::Audio(audio)),
             ],
-            unfit: None,
+            uncopyable: None,
         }
     }
 

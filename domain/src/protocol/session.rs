@@ -28,13 +28,13 @@ pub struct Session {
     pub threads: u32,
     /// The part of an output that is decoded to verify it.
     #[serde(default)]
-    pub depth: Depth,
+    pub depth: VerifyDepth,
 }
 
 /// The part of an output that is decoded to verify it. All packets are read in both cases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Depth {
+pub enum VerifyDepth {
     /// The first and the last GOP.
     #[default]
     Fast,

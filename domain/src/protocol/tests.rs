@@ -49,18 +49,18 @@ fn unlimited() -> Limits {
 }
 
 /// The report of an output in which every number has the maximum number of digits.
-fn largest_report(file: &str, copied: Copied) -> Made {
-    Made {
+fn largest_report(file: &str, copied: Copied) -> OutputReport {
+    OutputReport {
         file: file.to_owned(),
         frames: u64::MAX,
         duration_us: u64::MAX,
         packets_from_us: Some(u64::MAX),
-        loudest: Some(Loudest {
+        audio_peak: Some(AudioPeak {
             at_us: u64::MAX,
             peak_permille: u32::MAX,
         }),
         copied,
-        lost_sound: Some(LostSound {
+        lost_audio: Some(LostAudio {
             at_us: u64::MAX,
             length_us: u64::MAX,
         }),
@@ -79,15 +79,15 @@ fn the_messages_about_the_largest_recipe_fit_into_half_of_a_line() {
         outro: Some(&source),
     };
     let plan = plan(&largest_recipe(), &source, clips, &unlimited()).unwrap();
-    let digest = Imprint {
+    let digest = StreamDigest {
         packets: u64::MAX,
         sum: u64::MAX,
     };
     let copied = Copied {
-        pictures: Some(digest),
-        sound: Some(digest),
+        video: Some(digest),
+        audio: Some(digest),
     };
-    let file = CheckedFile {
+    let file = FileFacts {
         probe: source.clone(),
         index_first: true,
         starts_with_keyframe: true,
@@ -104,7 +104,7 @@ fn the_messages_about_the_largest_recipe_fit_into_half_of_a_line() {
         assert_eq!(hls.rungs.len(), 8);
         let report = largest_report(&output.file, copied);
         created.push((output.clone(), report));
-        checked.push(Checked::Hls(CheckedHls {
+        checked.push(OutputFacts::Hls(HlsFacts {
             rungs: vec![file.clone(); 8],
             audio: Some(file.clone()),
             segments: u64::MAX,

@@ -1,11 +1,11 @@
 //! The costs of processed tasks.
 
 use crate::seed::database;
-use domain::plan::{Cost, Sample};
+use domain::plan::{Cost, CostSample};
 use entity::{DatabaseConnection, cost};
 use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait};
 
-async fn record(db: &DatabaseConnection, class: &str, sample: &Sample) {
+async fn record(db: &DatabaseConnection, class: &str, sample: &CostSample) {
     let recorded = entity::write(db, async |db| cost::record(db, class, sample).await);
     recorded.await.unwrap();
 }
@@ -13,7 +13,7 @@ async fn record(db: &DatabaseConnection, class: &str, sample: &Sample) {
 #[tokio::test]
 async fn the_costs_of_the_latest_tasks_of_a_class_are_stored() {
     let (db, _directory) = database("cost").await;
-    let sample = |wall_s: f64| Sample {
+    let sample = |wall_s: f64| CostSample {
         predicted: Cost {
             cpu_s: 1.5,
             wall_s: 1.0,
@@ -62,7 +62,7 @@ async fn rows_of_classes_that_are_no_longer_used_are_deleted() {
         wall_s: 1.0,
         bytes: 1.0,
     };
-    let sample = Sample {
+    let sample = CostSample {
         predicted: cost(),
         actual: cost(),
     };

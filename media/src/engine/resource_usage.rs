@@ -1,7 +1,7 @@
 //! Wall-clock time, CPU time and peak memory of a transcode, for its report.
 
 use domain::plan::Warning;
-use domain::protocol::{Made, Report};
+use domain::protocol::{OutputReport, TranscodeReport};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use std::time::Instant;
 
@@ -22,12 +22,12 @@ impl ResourceUsage {
     }
 
     /// Creates the report of a finished transcode. Memory is the peak of the process since it was started.
-    pub(crate) fn report(&self, outputs: Vec<Made>, warnings: Vec<Warning>) -> Report {
+    pub(crate) fn report(&self, outputs: Vec<OutputReport>, warnings: Vec<Warning>) -> TranscodeReport {
         let (wall, after) = (self.started.elapsed(), usage());
-        Report {
+        TranscodeReport {
             outputs,
             warnings,
-            silent_source_us: 0,
+            source_audio_gap_us: 0,
             cpu_ms: cpu_ms(after.as_ref()).saturating_sub(cpu_ms(self.before.as_ref())),
             wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
             // `ru_maxrss` is in KiB on Linux.

@@ -30,14 +30,17 @@ use crate::engine::resource_usage::ResourceUsage;
 use crate::engine::video::scaled_frames::CascadePlan;
 use domain::plan::{AudioTrack, Content, Movie, PlannedOutput, VideoTrack, Warning, WarningCode};
 use domain::probe::Size;
-use domain::protocol::{Made, Progress, Report};
+use domain::protocol::{OutputReport, Progress, TranscodeReport};
 use domain::{Code, Failure, Timecode};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 /// Renders all outputs of the plan.
-pub(crate) fn run(context: &TranscodeContext<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Report, Failure> {
+pub(crate) fn run(
+    context: &TranscodeContext<'_>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<TranscodeReport, Failure> {
     let costs = ResourceUsage::start();
     let mut timeline = TimelineReader::open(context)?;
     let (mut reporter, progresses) = ProgressReporter::new(context.plan, progress);
@@ -61,8 +64,8 @@ pub(crate) fn run(context: &TranscodeContext<'_>, progress: &mut dyn FnMut(Progr
             "transparent areas were composited over black",
         ));
     }
-    Ok(Report {
-        silent_source_us: loss.audio_gap_us,
+    Ok(TranscodeReport {
+        source_audio_gap_us: loss.audio_gap_us,
         ..costs.report(outputs, warnings)
     })
 }
@@ -82,7 +85,7 @@ fn run_threads(
     timeline: &mut TimelineReader<'_>,
     reporter: &mut ProgressReporter<'_>,
     setup: &OutputSetup,
-) -> Result<(Vec<Made>, SourceLoss), Failure> {
+) -> Result<(Vec<OutputReport>, SourceLoss), Failure> {
     let TranscodeContext {
         plan,
         images,
@@ -142,7 +145,11 @@ fn run_threads(
 }
 
 /// Renders an output; its stage is active until it ends.
-fn run_output(context: &OutputContext<'_>, planned: &PlannedOutput, receiver: MediaReceiver) -> Result<Made, Failure> {
+fn run_output(
+    context: &OutputContext<'_>,
+    planned: &PlannedOutput,
+    receiver: MediaReceiver,
+) -> Result<OutputReport, Failure> {
     // A hang while the output opens its file and encoders counts as well.
     context.progress.stage().set_active();
     let output = render(context, planned, &receiver);
@@ -163,7 +170,11 @@ fn read(timeline: &mut TimelineReader<'_>, mut fan_out: FanOut, halt: &Cancel) -
 }
 
 /// Renders an output by its kind, on the thread of the output.
-fn render(context: &OutputContext<'_>, planned: &PlannedOutput, receiver: &MediaReceiver) -> Result<Made, Failure> {
+fn render(
+    context: &OutputContext<'_>,
+    planned: &PlannedOutput,
+    receiver: &MediaReceiver,
+) -> Result<OutputReport, Failure> {
     if let Some(spec) = RemuxSpec::of(&planned.content) {
         return remux::run(context, &planned.file, &spec, receiver);
     }
@@ -200,7 +211,7 @@ fn render_images(
     context: &OutputContext<'_>,
     planned: &PlannedOutput,
     receiver: &MediaReceiver,
-) -> Result<Made, Failure> {
+) -> Result<OutputReport, Failure> {
     match &planned.content {
         Content::Poster {
             picture: layout,
@@ -254,7 +265,7 @@ fn wait_for_all(ended: &Receiver<()>, mut threads: usize, reporter: &mut Progres
 }
 
 /// Returns all outputs, or the failure that was not caused by another one.
-fn collect(outputs: Vec<Result<Made, Failure>>, cancel: &Cancel) -> Result<Vec<Made>, Failure> {
+fn collect(outputs: Vec<Result<OutputReport, Failure>>, cancel: &Cancel) -> Result<Vec<OutputReport>, Failure> {
     cancel.check()?;
     let (outputs, failures): (Vec<_>, Vec<_>) = outputs.into_iter().partition(Result::is_ok);
     let mut failures: Vec<_> = failures.into_iter().filter_map(Result::err).collect();
@@ -268,7 +279,7 @@ fn collect(outputs: Vec<Result<Made, Failure>>, cancel: &Cancel) -> Result<Vec<M
 
 /// Returns what the source has lost; else the failure of the reader, unless an output failed for a reason of its own.
 fn loss_or_first_cause(
-    outputs: &Result<Vec<Made>, Failure>,
+    outputs: &Result<Vec<OutputReport>, Failure>,
     read: Result<SourceLoss, Failure>,
 ) -> Result<SourceLoss, Failure> {
     match (outputs, read) {
@@ -290,7 +301,7 @@ fn source_facts(reader: &Reader) -> SourceFacts {
     }
 }
 
-fn warnings(loss: SourceLoss, outputs: &[Made]) -> Vec<Warning> {
+fn warnings(loss: SourceLoss, outputs: &[OutputReport]) -> Vec<Warning> {
     let lost_ms = loss.lost_us / 1_000;
     let damage = (lost_ms > 0).then(|| {
         let first = loss.first_lost_us.map_or(String::new(), |us| {
@@ -305,7 +316,7 @@ fn warnings(loss: SourceLoss, outputs: &[Made]) -> Vec<Warning> {
     });
     let lost_audio = outputs
         .iter()
-        .filter_map(|output| Some((&output.file, output.lost_sound?)));
+        .filter_map(|output| Some((&output.file, output.lost_audio?)));
     let lost_audio = lost_audio.map(|(file, lost)| {
         let (ms, at) = (lost.length_us / 1_000, Timecode::from_us(lost.at_us));
         Warning::new(

@@ -4,11 +4,11 @@
 //! an error, and storage can damage files after they were written.
 //!
 //! *Mechanism.* A child that has never seen the source opens each output, reads all of its packets, decodes the first
-//! and the last GOP (or everything, see [`Depth`]), and returns measurements. It decides nothing:
+//! and the last GOP (or everything, see [`VerifyDepth`]), and returns measurements. It decides nothing:
 //! [`domain::plan::verify`] compares the measurements with the plan and the report in the worker.
 //!
 //! - [`mod@file`]: a file with one container. Frame count, keyframes, decode errors, digests of copied packets.
-//! - [`peak_check`]: decodes audio where the encoder reported the loudest peak; silence there is an error.
+//! - [`peak_check`]: decodes audio where the encoder reported the audio_peak peak; silence there is an error.
 //! - [`hls`]: the playlists and every segment of an adaptive stream.
 //! - [`sprite`]: the sheets and the index of a sprite.
 //!
@@ -24,7 +24,7 @@ use crate::engine::cancel::Cancel;
 use crate::engine::error::invalid_output;
 use crate::engine::verify::options::VerifyOptions;
 use domain::plan::{Content, PlannedOutput};
-use domain::protocol::{Checked, Depth, Made};
+use domain::protocol::{OutputFacts, OutputReport, VerifyDepth};
 use domain::{Failure, FailureKind};
 use std::path::Path;
 
@@ -35,15 +35,15 @@ use std::path::Path;
 pub(crate) fn run(
     scratch: &Path,
     planned: &PlannedOutput,
-    report: &Made,
-    depth: Depth,
+    report: &OutputReport,
+    depth: VerifyDepth,
     cancel: &Cancel,
-) -> Result<Checked, Failure> {
+) -> Result<OutputFacts, Failure> {
     let options = VerifyOptions { report, depth, cancel };
     let checked = match &planned.content {
-        Content::Hls(hls) => hls::check_hls(scratch, &planned.file, hls, &options).map(Checked::Hls),
-        Content::Sprite { .. } => sprite::check_sprite(scratch, &planned.file, cancel).map(Checked::Sprite),
-        _ => file::check_file(scratch, &planned.file, &options).map(Checked::File),
+        Content::Hls(hls) => hls::check_hls(scratch, &planned.file, hls, &options).map(OutputFacts::Hls),
+        Content::Sprite { .. } => sprite::check_sprite(scratch, &planned.file, cancel).map(OutputFacts::Sprite),
+        _ => file::check_file(scratch, &planned.file, &options).map(OutputFacts::File),
     };
     checked.map_err(|failure| match failure.kind {
         // The demuxers and decoders report a damaged source; here the damaged file is an output.

@@ -4,7 +4,7 @@
 use super::failure::infrastructure;
 use super::protocol::EventWriter;
 use crate::engine::{self, Cancel, Images, Inputs};
-use domain::protocol::{Depth, Event, Phase, Progress, Request};
+use domain::protocol::{Event, Phase, Progress, Request, VerifyDepth};
 use domain::{Code, Failure, FailureKind};
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -29,7 +29,7 @@ pub(super) struct Executor {
     /// Threads for decoding and encoding.
     pub(super) threads: u32,
     /// How much of an output is decoded to verify it.
-    pub(super) depth: Depth,
+    pub(super) depth: VerifyDepth,
 }
 
 impl Executor {

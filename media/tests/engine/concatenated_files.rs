@@ -3,7 +3,7 @@
 use crate::clips::{clip_with, frame_number, numbered};
 use crate::discontinuities::joined;
 use crate::harness::{probe, process, recipe};
-use domain::plan::Done;
+use domain::plan::StreamAction;
 use std::path::Path;
 
 const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 0 -g 15 -pix_fmt yuv420p -t 3";
@@ -70,10 +70,10 @@ fn audio_of_a_second_file_is_decoded_seekable_and_counted() {
             "{name}: {} samples",
             samples.len()
         );
-        let loudest = samples
+        let audio_peak = samples
             .iter()
-            .fold(0.0_f32, |loudest, sample| loudest.max(sample.abs()));
-        assert!(loudest > 0.05, "{name}: {loudest}");
+            .fold(0.0_f32, |audio_peak, sample| audio_peak.max(sample.abs()));
+        assert!(audio_peak > 0.05, "{name}: {audio_peak}");
     }
 }
 
@@ -105,7 +105,7 @@ fn concatenated_files_are_not_copied() {
     let source = joined("joined-copied.mkv", &[single.clone(), single]);
     let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
     let step = &run.plan.outputs[0].steps[0];
-    assert_eq!(step.done, Done::Transcode, "{step:?}");
+    assert_eq!(step.done, StreamAction::Transcode, "{step:?}");
     assert!(step.reason.contains("are not reliable"), "{step:?}");
     assert!(run.plan.jumps, "{:?}", run.plan);
 }

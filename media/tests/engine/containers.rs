@@ -58,11 +58,11 @@ fn every_audio_codec_is_decoded() {
         let length_us = run.report.outputs[0].duration_us;
         // Some codecs have blocks of a fixed length.
         assert!(length_us.abs_diff(2_000_000) < 100_000, "{name}: {length_us}");
-        let loudest = run
+        let audio_peak = run
             .samples(0)
             .iter()
             .fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
-        assert!(loudest > 0.1, "{name}: {loudest}");
+        assert!(audio_peak > 0.1, "{name}: {audio_peak}");
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::clips::{flash_and_beep, numbered};
 use crate::harness::{process, recipe};
 use crate::stream_copy::{H264, done, flash_and_beep_at, packets};
-use domain::plan::Done;
+use domain::plan::StreamAction;
 
 /// The duration in the `mvhd` box (version 0) of an MP4, in milliseconds.
 fn movie_header_ms(file: &[u8]) -> u64 {
@@ -25,7 +25,7 @@ fn a_fast_trim_starts_at_a_keyframe_and_hides_frames_before_the_start() {
     ] {
         let json = format!(r#"{{"trim":{{{start}{end},"mode":"fast"}},"outputs":[{{"kind":"mp4"}}]}}"#);
         let run = process(&source, &recipe(&json)).unwrap();
-        assert_eq!(done(&run, 0), [("video", Done::Copy)], "{json}");
+        assert_eq!(done(&run, 0), [("video", StreamAction::Copy)], "{json}");
         let (_, made, _) = run.output(0);
         assert_eq!(
             run.frame_numbers(0),
@@ -57,7 +57,7 @@ fn a_trim_within_one_frame_shows_that_frame() {
         (r#""start":2.01,"end":2.02"#, 60),
         (r#""start":0.84,"end":0.85"#, 25),
     ] {
-        for (mode, action) in [("fast", Done::Copy), ("exact", Done::Transcode)] {
+        for (mode, action) in [("fast", StreamAction::Copy), ("exact", StreamAction::Transcode)] {
             let json = format!(r#"{{"trim":{{{span},"mode":"{mode}"}},"outputs":[{{"kind":"mp4"}}]}}"#);
             let run = process(&source, &recipe(&json)).unwrap();
             assert_eq!(done(&run, 0), [("video", action)], "{json}");
@@ -72,12 +72,19 @@ fn a_trim_within_one_frame_shows_that_frame() {
 fn audio_of_a_fast_trim_stays_in_sync() {
     for (name, start, flash_ms) in [("right.mp4", "1.7", 300), ("right.mkv", "1.25", 750)] {
         let source = flash_and_beep(name, "", &format!("{H264} -c:a aac -movflags +faststart"));
-        for (audio, audio_step) in [("", Done::Copy), (r#","audio":{"bitrate_bps":64000}"#, Done::Transcode)] {
+        for (audio, audio_step) in [
+            ("", StreamAction::Copy),
+            (r#","audio":{"bitrate_bps":64000}"#, StreamAction::Transcode),
+        ] {
             let json = format!(
                 r#"{{"trim":{{"start":{start},"end":4.2,"mode":"fast"}},"outputs":[{{"kind":"mp4"{audio}}}]}}"#
             );
             let run = process(&source, &recipe(&json)).unwrap();
-            assert_eq!(done(&run, 0), [("video", Done::Copy), ("audio", audio_step)], "{json}");
+            assert_eq!(
+                done(&run, 0),
+                [("video", StreamAction::Copy), ("audio", audio_step)],
+                "{json}"
+            );
             let (flash, beep) = flash_and_beep_at(&run);
             assert!(flash.abs_diff(flash_ms) <= 34, "{json}: flash at {flash} ms");
             assert!(beep.abs_diff(flash_ms) <= 4, "{json}: beep at {beep} ms");
@@ -91,7 +98,7 @@ fn a_fast_trim_of_webm_starts_visibly_at_the_keyframe() {
     let source = numbered("numbered.webm", encoding);
     let json = r#"{"trim":{"start":2,"end":3,"mode":"fast"},"outputs":[{"kind":"webm"}]}"#;
     let run = process(&source, &recipe(json)).unwrap();
-    assert_eq!(done(&run, 0), [("video", Done::Copy)]);
+    assert_eq!(done(&run, 0), [("video", StreamAction::Copy)]);
     assert_eq!(run.frame_numbers(0), (50..90).collect::<Vec<_>>());
     let (_, made, checked) = run.output(0);
     assert_eq!(made.frames, 40);

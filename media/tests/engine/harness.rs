@@ -3,7 +3,7 @@
 
 use crate::clips::frame_number;
 use domain::plan::{Clips, Plan, PlannedOutput};
-use domain::protocol::{Checked, CheckedFile, Depth, Made, Progress, Report};
+use domain::protocol::{FileFacts, OutputFacts, OutputReport, Progress, TranscodeReport, VerifyDepth};
 use domain::{Failure, Limits, Probe, Recipe, TaskId, preset};
 use media::engine::{self, Cancel, Images, Inputs};
 use std::fs::File;
@@ -19,8 +19,8 @@ static INIT: Once = Once::new();
 pub(crate) struct Run {
     pub(crate) probe: Probe,
     pub(crate) plan: Plan,
-    pub(crate) report: Report,
-    pub(crate) checked: Vec<Checked>,
+    pub(crate) report: TranscodeReport,
+    pub(crate) checked: Vec<OutputFacts>,
     /// All progress events, in order.
     pub(crate) progress: Vec<Progress>,
     /// Holds the outputs; removed on drop.
@@ -34,8 +34,8 @@ impl Run {
     }
 
     /// The plan, report and verification of an output that is a single file.
-    pub(crate) fn output(&self, index: usize) -> (&PlannedOutput, &Made, &CheckedFile) {
-        let Checked::File(checked) = &self.checked[index] else {
+    pub(crate) fn output(&self, index: usize) -> (&PlannedOutput, &OutputReport, &FileFacts) {
+        let OutputFacts::File(checked) = &self.checked[index] else {
             panic!("{:?} is a set of files", self.checked[index])
         };
         (&self.plan.outputs[index], &self.report.outputs[index], checked)
@@ -148,12 +148,17 @@ pub(crate) fn process_with(source: &Path, extras: &Extras<'_>, recipe: &Recipe) 
     let plan = domain::plan(&recipe, &probe, clips, &Limits::default())?;
     let run = execute(&inputs, probe.clone(), plan.clone());
     let report = run.as_ref().map(|run| &run.report);
-    // As in the worker: when copied packets turn out to be unfit, the plan is made again without copies.
-    if let Some(unfit) = domain::plan::unfit(&plan, report) {
-        let plan = domain::plan(&recipe, &probe.without_copies_of(unfit), clips, &Limits::default())?;
+    // As in the worker: when copied packets must not be copied, the plan is made again without copies.
+    if let Some(uncopyable) = domain::plan::uncopyable_streams(&plan, report) {
+        let plan = domain::plan(
+            &recipe,
+            &probe.excluding_copies_of(uncopyable),
+            clips,
+            &Limits::default(),
+        )?;
         let mut second = execute(&inputs, probe, plan)?;
         if let Ok(first) = run {
-            domain::plan::retell(&first.report.warnings, &mut second.report.warnings);
+            domain::plan::carry_over_warnings(&first.report.warnings, &mut second.report.warnings);
         }
         return Ok(second);
     }
@@ -175,7 +180,7 @@ pub(crate) fn execute(inputs: &Inputs<'_>, probe: Probe, plan: Plan) -> Result<R
     )?;
     let mut checked = Vec::new();
     for (planned, made) in plan.outputs.iter().zip(&report.outputs) {
-        let found = engine::verify(scratch.path(), planned, made, Depth::Fast, &cancel)?;
+        let found = engine::verify(scratch.path(), planned, made, VerifyDepth::Fast, &cancel)?;
         domain::plan::verify(&plan, planned, made, &found)?;
         checked.push(found);
     }

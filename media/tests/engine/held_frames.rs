@@ -4,7 +4,7 @@ use crate::clips::{clip_with, frame_number};
 use crate::harness::{Run, process, recipe};
 use crate::hls_player::{checked, numbers as rung_numbers, process_hls};
 use crate::mp4_boxes::with_last_frame;
-use domain::plan::{Done, WarningCode};
+use domain::plan::{StreamAction, WarningCode};
 use domain::probe::StreamKind;
 use std::path::PathBuf;
 
@@ -92,7 +92,10 @@ fn copied_video_and_hls_rungs_last_as_long_as_the_audio() {
         let source = short_video(&format!("short-video.{extension}"), "0", &format!("{H264} -c:a aac"));
         let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
         assert!(
-            run.plan.outputs[0].steps.iter().all(|step| step.done == Done::Copy),
+            run.plan.outputs[0]
+                .steps
+                .iter()
+                .all(|step| step.done == StreamAction::Copy),
             "{extension}"
         );
         let (_, made, file) = run.output(0);

@@ -2,7 +2,7 @@
 
 use crate::clips::frame_number;
 use crate::harness::{Run, decode, process, recipe};
-use domain::protocol::{Checked, CheckedHls};
+use domain::protocol::{HlsFacts, OutputFacts};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -26,8 +26,8 @@ pub(crate) fn read_file(run: &Run, file: &str) -> String {
 }
 
 /// The verification of the output.
-pub(crate) fn checked(run: &Run) -> &CheckedHls {
-    let Checked::Hls(checked) = &run.checked[0] else {
+pub(crate) fn checked(run: &Run) -> &HlsFacts {
+    let OutputFacts::Hls(checked) = &run.checked[0] else {
         panic!("no HLS output: {:?}", run.checked)
     };
     checked

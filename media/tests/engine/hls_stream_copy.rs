@@ -6,7 +6,7 @@ use crate::hls_player::{
     assert_audio_segments_aligned, attribute_values, beep_ms, bitrates, checked, folder, luma, numbers,
     numbers_of_segment, process_hls, read_file, segment_starts_us,
 };
-use domain::plan::{Done, WarningCode};
+use domain::plan::{StreamAction, WarningCode};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -19,7 +19,7 @@ const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt y
 const BOUNDARIES: [usize; 5] = [0, 75, 125, 200, 240];
 
 /// Stream, action and reason of each step of the output.
-fn steps(run: &Run) -> Vec<(&str, Done, &str)> {
+fn steps(run: &Run) -> Vec<(&str, StreamAction, &str)> {
     let steps = run.plan.outputs[0].steps.iter();
     steps
         .map(|step| (step.stream.as_str(), step.done, step.reason.as_str()))
@@ -27,7 +27,7 @@ fn steps(run: &Run) -> Vec<(&str, Done, &str)> {
 }
 
 /// Stream and action of each step of the output.
-fn done(run: &Run) -> Vec<(&str, Done)> {
+fn done(run: &Run) -> Vec<(&str, StreamAction)> {
     steps(run).into_iter().map(|(stream, done, _)| (stream, done)).collect()
 }
 
@@ -71,7 +71,7 @@ fn a_copied_rung_keeps_its_packets_and_starts_segments_at_keyframes() {
             let run = process_hls(&source, &settings);
             assert_eq!(
                 steps(&run),
-                [("video", Done::Copy, "it is already what was asked")],
+                [("video", StreamAction::Copy, "it is already what was asked")],
                 "{name}"
             );
             assert_eq!(numbers(&run, 0), (0..240).collect::<Vec<_>>(), "{name}");
@@ -111,8 +111,8 @@ fn encoded_rungs_align_their_segments_with_a_copied_rung() {
             assert_eq!(
                 steps(&run),
                 [
-                    ("video", Done::Copy, "64p is already what was asked"),
-                    ("video", Done::Transcode, "smaller than the source: 48p, 32p"),
+                    ("video", StreamAction::Copy, "64p is already what was asked"),
+                    ("video", StreamAction::Transcode, "smaller than the source: 48p, 32p"),
                 ]
             );
             assert_eq!(packets(&folder(&run).join("64p.m3u8"), "v"), packets(&source, "v"));
@@ -145,13 +145,20 @@ fn audio_is_segmented_at_the_boundaries_of_the_copied_rung() {
         let encoding = format!("-c:v libx264 -preset ultrafast -pix_fmt yuv420p {gop} -c:a aac");
         let source = flash_and_beep(name, "", &encoding);
         for ladder in ["[90]", "[90,46]"] {
-            for (audio, audio_step) in [("", Done::Copy), (r#","audio":{"bitrate_bps":96000}"#, Done::Transcode)] {
+            for (audio, audio_step) in [
+                ("", StreamAction::Copy),
+                (r#","audio":{"bitrate_bps":96000}"#, StreamAction::Transcode),
+            ] {
                 let run = process_hls(&source, &format!(r#""ladder":{ladder},"segment_ms":1000{audio}"#));
                 let context = format!("{name}, {ladder}, {audio_step:?}");
-                let expected = [("video", Done::Copy), ("video", Done::Transcode), ("audio", audio_step)];
+                let expected = [
+                    ("video", StreamAction::Copy),
+                    ("video", StreamAction::Transcode),
+                    ("audio", audio_step),
+                ];
                 let expected: Vec<_> = expected
                     .into_iter()
-                    .filter(|step| ladder == "[90,46]" || *step != ("video", Done::Transcode))
+                    .filter(|step| ladder == "[90,46]" || *step != ("video", StreamAction::Transcode))
                     .collect();
                 assert_eq!(done(&run), expected, "{context}");
                 assert_audio_segments_aligned(&run, "90p");
@@ -198,7 +205,7 @@ fn late_audio_starts_with_silence_and_without_an_empty_edit() {
         for (settings, rung, copied) in LADDERS {
             let context = format!("{late_ms}, {settings}");
             let run = process_hls(&source, &format!(r#"{settings},"segment_ms":1000"#));
-            assert_eq!(done(&run).contains(&("video", Done::Copy)), copied, "{context}");
+            assert_eq!(done(&run).contains(&("video", StreamAction::Copy)), copied, "{context}");
             // HLS players ignore an empty edit, which would delay the audio.
             let init = if settings.contains("single_file") {
                 "audio.mp4"
@@ -216,7 +223,11 @@ fn late_audio_starts_with_silence_and_without_an_empty_edit() {
             assert!(beep.abs_diff(2_000 + late_ms) <= 12, "{context}: beep at {beep} ms");
             assert!(segment_starts_us(&run, "audio").len() >= 6, "{context}");
             assert_audio_segments_aligned(&run, rung);
-            assert_eq!(done(&run).last(), Some(&("audio", Done::Transcode)), "{context}");
+            assert_eq!(
+                done(&run).last(),
+                Some(&("audio", StreamAction::Transcode)),
+                "{context}"
+            );
         }
     }
 }
@@ -231,7 +242,11 @@ fn the_master_playlist_has_the_profile_and_bandwidth_of_a_copied_rung() {
     let run = process_hls(&source, r#""ladder":[180,90],"segment_ms":3000"#);
     assert_eq!(
         done(&run),
-        [("video", Done::Copy), ("video", Done::Transcode), ("audio", Done::Copy)]
+        [
+            ("video", StreamAction::Copy),
+            ("video", StreamAction::Transcode),
+            ("audio", StreamAction::Copy)
+        ]
     );
     let master = read_file(&run, "master.m3u8");
     let codecs = attribute_values(&master, "CODECS=\"");
@@ -282,11 +297,11 @@ fn a_source_with_keyframes_too_far_apart_is_encoded() {
             3_000,
             (
                 "video",
-                Done::Transcode,
+                StreamAction::Transcode,
                 "its keyframes are up to 3333 ms apart, for segments of 3000 ms",
             ),
         ),
-        (4_000, ("video", Done::Copy, "it is already what was asked")),
+        (4_000, ("video", StreamAction::Copy, "it is already what was asked")),
     ] {
         let run = process_hls(&source, &format!(r#""ladder":[64],"segment_ms":{segment_ms}"#));
         assert_eq!(steps(&run), [expected]);
@@ -300,7 +315,7 @@ fn a_fast_trim_of_a_copied_rung_starts_at_a_keyframe() {
     let json = r#"{"trim":{"start":2,"end":6,"mode":"fast"},
         "outputs":[{"kind":"hls","ladder":[64],"segment_ms":1500}]}"#;
     let run = process(&source, &recipe(json)).unwrap();
-    assert_eq!(done(&run), [("video", Done::Copy)]);
+    assert_eq!(done(&run), [("video", StreamAction::Copy)]);
     assert_eq!(numbers(&run, 0), (50..180).collect::<Vec<_>>());
     let made = &run.report.outputs[0];
     assert!(made.packets_from_us.unwrap().abs_diff(1_666_667) < 1_000, "{made:?}");
@@ -324,9 +339,9 @@ fn a_copied_rung_with_damaged_packets_is_encoded() {
     fs::write(damaged.path(), bytes).unwrap();
     for ladder in ["[90]", "[90,46]"] {
         let settings = format!(r#""ladder":{ladder},"segment_ms":1000"#);
-        assert_eq!(done(&process_hls(&source, &settings))[0], ("video", Done::Copy));
+        assert_eq!(done(&process_hls(&source, &settings))[0], ("video", StreamAction::Copy));
         let run = process_hls(damaged.path(), &settings);
-        assert_eq!(done(&run), [("video", Done::Transcode)], "{ladder}");
+        assert_eq!(done(&run), [("video", StreamAction::Transcode)], "{ladder}");
         let warnings: Vec<_> = run.report.warnings.iter().map(|warning| warning.code).collect();
         assert_eq!(warnings, [WarningCode::SourceDamaged], "{ladder}");
     }

@@ -3,7 +3,7 @@
 use crate::clips::clip;
 use crate::harness::{Run, process, recipe};
 use domain::Code;
-use domain::protocol::Depth;
+use domain::protocol::VerifyDepth;
 use media::engine::{self, Cancel};
 use std::fs;
 use std::path::Path;
@@ -34,7 +34,7 @@ fn verify_after(run: &Run, damage: impl FnOnce(&Path)) -> Option<String> {
         run.scratch.path(),
         planned,
         &run.report.outputs[0],
-        Depth::Fast,
+        VerifyDepth::Fast,
         &Cancel::new(),
     );
     let verified =

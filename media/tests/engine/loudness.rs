@@ -2,7 +2,7 @@
 
 use crate::clips::{clip, clip_with, flash_and_beep, real_clips};
 use crate::harness::{Extras, Run, process, process_with, recipe};
-use domain::plan::{Clips, Done};
+use domain::plan::{Clips, StreamAction};
 use domain::{Code, Limits};
 use media::engine::{self, Cancel, Images, Inputs};
 use std::fs::File;
@@ -73,7 +73,7 @@ fn audio_is_normalized_beside_copied_video() {
         let json = format!(r#"{{{trim}"audio":{{"mode":"normalize"}},"outputs":[{output}]}}"#);
         let run = process(&source, &recipe(&json)).unwrap();
         let done: Vec<_> = run.plan.outputs[0].steps.iter().map(|step| step.done).collect();
-        assert_eq!(done, [Done::Copy, Done::Transcode], "{json}");
+        assert_eq!(done, [StreamAction::Copy, StreamAction::Transcode], "{json}");
         let (lufs, _) = measure(&run, 0);
         assert!((lufs + 16.0).abs() <= 1.0, "{json}: {lufs} LUFS");
     }
@@ -105,10 +105,10 @@ fn video_and_audio_outputs_are_equally_loud_and_in_sync() {
     };
     let first_loud = |run: &Run, index: usize, threshold: f32| {
         let samples = run.samples(index);
-        let loudest = samples.iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
+        let audio_peak = samples.iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
         samples
             .iter()
-            .position(|sample| sample.abs() > loudest * threshold)
+            .position(|sample| sample.abs() > audio_peak * threshold)
             .unwrap()
     };
     let (kept, normalized) = (

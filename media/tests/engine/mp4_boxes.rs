@@ -2,7 +2,7 @@
 
 use crate::clips::{clip, clip_with, frame_number, numbered};
 use crate::harness::{decode, process, recipe};
-use domain::plan::{Done, WarningCode};
+use domain::plan::{StreamAction, WarningCode};
 use domain::{Code, FailureKind};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -172,7 +172,7 @@ fn video_with_two_sample_descriptions_is_encoded() {
     let step = &run.plan.outputs[0].steps[0];
     assert_eq!(
         (step.done, step.reason.as_str()),
-        (Done::Transcode, "its codec headers change within the stream")
+        (StreamAction::Transcode, "its codec headers change within the stream")
     );
     assert_eq!(numbers(run.luma(0).0.iter().map(Vec::as_slice)), expected);
     assert!(run.report.warnings.is_empty(), "{:?}", run.report.warnings);

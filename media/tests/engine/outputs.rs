@@ -2,7 +2,7 @@
 
 use crate::clips::{clip, flash_and_beep, frame_number, numbered};
 use crate::harness::{Run, decode, process, recipe};
-use domain::protocol::{Checked, Depth};
+use domain::protocol::{OutputFacts, VerifyDepth};
 use domain::{Code, FailureKind};
 use media::engine::{self, Cancel};
 
@@ -209,8 +209,8 @@ fn damage_in_the_first_and_last_gop_of_an_output_is_counted() {
         let at = media + (content.len() - media) * percent / 100;
         bytes[at..at + 40].iter_mut().for_each(|byte| *byte ^= 0x5a);
         std::fs::write(&path, bytes).unwrap();
-        let found = engine::verify(run.scratch.path(), planned, made, Depth::Fast, &Cancel::new()).unwrap();
-        matches!(found, Checked::File(found) if found.decode_errors > 0)
+        let found = engine::verify(run.scratch.path(), planned, made, VerifyDepth::Fast, &Cancel::new()).unwrap();
+        matches!(found, OutputFacts::File(found) if found.decode_errors > 0)
     };
     // Eight seconds are two GOPs. Some damage results in a valid bitstream by chance.
     for group in [3..48, 53..98] {

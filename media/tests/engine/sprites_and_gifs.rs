@@ -2,14 +2,14 @@
 
 use crate::clips::{clip, frame_number, numbered};
 use crate::harness::{Run, decode, process, recipe};
-use domain::protocol::Checked;
+use domain::protocol::OutputFacts;
 use std::path::Path;
 
 const SOURCE: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
 
 /// The cells of a sprite in the order of its WebVTT index: time in milliseconds, file, and luma.
 fn cells(run: &Run, output: usize) -> Vec<(u64, String, Vec<u8>)> {
-    let Checked::Sprite(checked) = &run.checked[output] else {
+    let OutputFacts::Sprite(checked) = &run.checked[output] else {
         panic!()
     };
     let folder = run.path(output);
@@ -66,7 +66,7 @@ fn a_sprite_shows_the_right_frames_alone_and_beside_a_video() {
                 "beside {beside:?}, {ms} ms: {number}"
             );
         }
-        let Checked::Sprite(checked) = &run.checked[index] else {
+        let OutputFacts::Sprite(checked) = &run.checked[index] else {
             panic!()
         };
         assert_eq!((checked.cues, checked.end_us, checked.sheets.len()), (16, 8_000_000, 1));
@@ -128,7 +128,7 @@ fn very_tall_sprite_cells_use_sheets_with_fewer_rows() {
             r#"{{"frame":{{"aspect":"{aspect}","fit":"stretch"}},"outputs":[{{"kind":"sprite","every_ms":500}}]}}"#
         );
         let run = process(&source, &recipe(&json)).unwrap();
-        let Checked::Sprite(checked) = &run.checked[0] else {
+        let OutputFacts::Sprite(checked) = &run.checked[0] else {
             panic!()
         };
         let height = run.plan.outputs[0].content.size().unwrap().height_px;
@@ -148,7 +148,7 @@ fn more_than_100_cells_fill_several_sheets() {
     );
     let json = r#"{"outputs":[{"kind":"sprite","every_ms":500,"width_px":16}]}"#;
     let run = process(&source, &recipe(json)).unwrap();
-    let Checked::Sprite(checked) = &run.checked[0] else {
+    let OutputFacts::Sprite(checked) = &run.checked[0] else {
         panic!()
     };
     let sizes: Vec<_> = checked

@@ -2,14 +2,14 @@
 
 use crate::clips::{clip_with, flash_and_beep};
 use crate::harness::{Run, probe, process, recipe};
-use domain::plan::Done;
+use domain::plan::StreamAction;
 use std::path::Path;
 use std::process::Command;
 
 pub(crate) const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25 -pix_fmt yuv420p";
 
 /// Stream and action of each step of an output.
-pub(crate) fn done(run: &Run, index: usize) -> Vec<(&str, Done)> {
+pub(crate) fn done(run: &Run, index: usize) -> Vec<(&str, StreamAction)> {
     let steps = run.plan.outputs[index].steps.iter();
     steps.map(|step| (step.stream.as_str(), step.done)).collect()
 }
@@ -55,7 +55,11 @@ fn a_compatible_source_is_stream_copied() {
     ] {
         let source = flash_and_beep(name, "", &format!("{H264} {encoding}"));
         let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
-        assert_eq!(done(&run, 0), [("video", Done::Copy), ("audio", Done::Copy)], "{name}");
+        assert_eq!(
+            done(&run, 0),
+            [("video", StreamAction::Copy), ("audio", StreamAction::Copy)],
+            "{name}"
+        );
         let (_, made, checked) = run.output(0);
         assert_eq!((made.frames, made.packets_from_us), (180, None), "{name}");
         assert!(
@@ -119,7 +123,7 @@ fn a_stream_copy_keeps_timing_with_edit_lists_and_offsets() {
         let run = process(source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
         assert_eq!(
             done(&run, 0),
-            [("video", Done::Copy), ("audio", Done::Copy)],
+            [("video", StreamAction::Copy), ("audio", StreamAction::Copy)],
             "{source:?}"
         );
         let (flash, beep) = flash_and_beep_at(&run);
@@ -138,12 +142,12 @@ fn audio_and_video_are_copied_independently() {
     for (json, expected, copied) in [
         (
             r#"{"outputs":[{"kind":"mp4","audio":{"bitrate_bps":64000}}]}"#,
-            [("video", Done::Copy), ("audio", Done::Transcode)],
+            [("video", StreamAction::Copy), ("audio", StreamAction::Transcode)],
             "v",
         ),
         (
             r#"{"outputs":[{"kind":"mp4","video":{"crf":20}}]}"#,
-            [("video", Done::Transcode), ("audio", Done::Copy)],
+            [("video", StreamAction::Transcode), ("audio", StreamAction::Copy)],
             "a",
         ),
     ] {
@@ -164,9 +168,15 @@ fn copied_and_encoded_outputs_share_one_read() {
     let run = process(&source, &recipe(json)).unwrap();
     let frames: Vec<_> = run.report.outputs.iter().map(|made| made.frames).collect();
     assert_eq!(frames, [180, 180, 0, 1]);
-    assert_eq!(done(&run, 0), [("video", Done::Copy), ("audio", Done::Copy)]);
-    assert_eq!(done(&run, 1), [("video", Done::Transcode), ("audio", Done::Copy)]);
-    assert_eq!(done(&run, 2), [("audio", Done::Copy)]);
+    assert_eq!(
+        done(&run, 0),
+        [("video", StreamAction::Copy), ("audio", StreamAction::Copy)]
+    );
+    assert_eq!(
+        done(&run, 1),
+        [("video", StreamAction::Transcode), ("audio", StreamAction::Copy)]
+    );
+    assert_eq!(done(&run, 2), [("audio", StreamAction::Copy)]);
     assert_eq!(packets(&run.path(0), "v"), packets(&source, "v"));
     assert_eq!(packets(&run.path(2), "a"), packets(&source, "a"));
     assert!(run.luma(3).0[0][0] > 180, "the poster is dark");
@@ -184,7 +194,7 @@ fn audio_files_are_stream_copied_in_sync() {
         let source = clip_with(name, &["-f", "lavfi", "-i", beep, "-c:a", encoding]);
         let json = format!(r#"{{"outputs":[{{"kind":"audio","format":"{format}"}}]}}"#);
         let run = process(&source, &recipe(&json)).unwrap();
-        assert_eq!(done(&run, 0), [("audio", Done::Copy)], "{name}");
+        assert_eq!(done(&run, 0), [("audio", StreamAction::Copy)], "{name}");
         assert_eq!(packets(&run.path(0), "a"), packets(&source, "a"), "{name}");
         let beep = run.samples(0).iter().position(|sample| sample.abs() > 0.1).unwrap();
         assert!((beep / 48).abs_diff(2_000) <= 2, "{name}: beep at {} ms", beep / 48);

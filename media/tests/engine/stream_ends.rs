@@ -4,7 +4,7 @@ use crate::clips::{clip, clip_with, flash_and_beep, frame_number, numbered};
 use crate::harness::{probe, process, recipe};
 use crate::stream_copy::{H264, done};
 use domain::Code;
-use domain::plan::{Content, Done};
+use domain::plan::{Content, StreamAction};
 use domain::probe::{Stream, StreamKind};
 use std::path::PathBuf;
 
@@ -183,7 +183,7 @@ fn audio_with_an_offset_ends_with_the_video() {
             r#"{"outputs":[{"kind":"mp4","video":{"crf":30}},{"kind":"mp4","max_width_px":32,"name":"small"},{"kind":"audio"}]}"#,
         ] {
             let run = process(&source, &recipe(json)).unwrap();
-            assert_eq!(done(&run, 0)[1], ("audio", Done::Transcode), "{name}: {json}");
+            assert_eq!(done(&run, 0)[1], ("audio", StreamAction::Transcode), "{name}: {json}");
             let (_, made, checked) = run.output(0);
             let end_us = |stream: &Stream| match &stream.kind {
                 StreamKind::Video(facts) => facts.duration_us,

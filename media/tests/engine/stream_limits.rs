@@ -158,11 +158,11 @@ fn dts_truehd_mlp_and_latm_are_decoded() {
             &format!("{VIDEO} -f lavfi -i sine=d=1:r=48000 -c:v libx264 -preset ultrafast {encoding}"),
         );
         let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
-        let loudest = run
+        let audio_peak = run
             .samples(0)
             .iter()
             .fold(0.0_f32, |loud, sample| loud.max(sample.abs()));
-        assert!(loudest > 0.05, "{name}: {loudest}");
+        assert!(audio_peak > 0.05, "{name}: {audio_peak}");
     }
 }
 

@@ -4,8 +4,8 @@
 use crate::clips::clip;
 use crate::harness::{Run, process, recipe};
 use domain::Code;
-use domain::plan::Done;
-use domain::protocol::Depth;
+use domain::plan::StreamAction;
+use domain::protocol::VerifyDepth;
 use media::engine::{self, Cancel};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,11 +27,11 @@ fn source() -> PathBuf {
 
 /// Verifies an output in its current state. Returns the detail of the failure, if any.
 fn verify(run: &Run, index: usize) -> Option<String> {
-    verify_at(run, index, Depth::Fast)
+    verify_at(run, index, VerifyDepth::Fast)
 }
 
 /// As [`verify`], at this depth.
-fn verify_at(run: &Run, index: usize, depth: Depth) -> Option<String> {
+fn verify_at(run: &Run, index: usize, depth: VerifyDepth) -> Option<String> {
     let planned = &run.plan.outputs[index];
     let checked = engine::verify(
         run.scratch.path(),
@@ -95,14 +95,14 @@ fn damage_in_the_middle_is_detected_at_full_depth() {
     let run = process(&clip("verified-long.mp4", long), &recipe(outputs)).unwrap();
     let mut passed = Vec::new();
     for (index, planned) in run.plan.outputs.iter().enumerate() {
-        assert_eq!(verify_at(&run, index, Depth::Full), None, "{}", planned.file);
+        assert_eq!(verify_at(&run, index, VerifyDepth::Full), None, "{}", planned.file);
         let path = run.scratch.path().join(&planned.file);
         let mut bytes = fs::read(&path).unwrap();
         // A tenth of the file. Less damage may decode without errors, because most bit patterns are legal.
         let (from, to) = (bytes.len() * 9 / 20, bytes.len() * 11 / 20);
         bytes[from..to].fill(0xaa);
         fs::write(&path, bytes).unwrap();
-        assert!(verify_at(&run, index, Depth::Full).is_some(), "{}", planned.file);
+        assert!(verify_at(&run, index, VerifyDepth::Full).is_some(), "{}", planned.file);
         if verify(&run, index).is_none() {
             passed.push(planned.file.as_str());
         }
@@ -187,7 +187,7 @@ const COPIED: &str = r#"{"outputs":[
 fn muted_audio_and_single_bit_errors_of_copied_packets_are_detected() {
     let run = process(&source(), &recipe(COPIED)).unwrap();
     let steps = |index: usize| run.plan.outputs[index].steps.iter();
-    let copied = |index: usize| steps(index).filter(|step| step.done == Done::Copy).count();
+    let copied = |index: usize| steps(index).filter(|step| step.done == StreamAction::Copy).count();
     assert_eq!([0, 1, 2, 3, 4].map(copied), [2, 1, 1, 1, 1]);
     let path = |file: &str| run.scratch.path().join(file);
     for (index, file, damage) in [
@@ -236,8 +236,8 @@ fn a_muted_short_beep_in_a_minute_of_silence_is_detected() {
     let beep = "aevalsrc=exprs=0.2*sin(2*PI*700*t)*between(t\\,41\\,41.05):d=60:s=48000";
     let run = process_audio("beep.mkv", beep);
     for made in &run.report.outputs {
-        let loudest = made.loudest.unwrap();
-        assert!((40_990_000..41_060_000).contains(&loudest.at_us), "{made:?}");
+        let audio_peak = made.audio_peak.unwrap();
+        assert!((40_990_000..41_060_000).contains(&audio_peak.at_us), "{made:?}");
     }
     let passed = undetected(&run, |path, _| mute(path));
     assert!(passed.is_empty(), "{passed:?}");
@@ -251,7 +251,10 @@ fn audio_that_encoders_may_drop_is_not_checked() {
         ("shrill.mkv", "aevalsrc=exprs=0.9*sin(2*PI*19000*t):d=2:s=48000"),
     ] {
         let run = process_audio(name, audio);
-        assert!(run.report.outputs.iter().all(|made| made.loudest.is_none()), "{name}");
+        assert!(
+            run.report.outputs.iter().all(|made| made.audio_peak.is_none()),
+            "{name}"
+        );
     }
 }
 
@@ -265,7 +268,10 @@ fn audio_that_encoders_change_strongly_passes_the_check() {
         ("noise.mkv", "anoisesrc=d=2"),
     ] {
         let run = process_audio(name, audio);
-        assert!(run.report.outputs.iter().all(|made| made.loudest.is_some()), "{name}");
+        assert!(
+            run.report.outputs.iter().all(|made| made.audio_peak.is_some()),
+            "{name}"
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! Files of two tasks: source and scratch directory of the tested one, and a secret of the other one. A symbolic link
 //! in the scratch directory points to the secret.
 
-use domain::protocol::{Depth, SandboxMode, Session};
+use domain::protocol::{SandboxMode, Session, VerifyDepth};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -52,7 +52,7 @@ impl Fixture {
             max_cpu_s: 600,
             max_file_bytes: 1 << 30,
             threads: 2,
-            depth: Depth::Fast,
+            depth: VerifyDepth::Fast,
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::Test;
 use crate::fixture::Fixture;
 use crate::transcodes::{closing_event, probe_and_plan};
 use domain::Recipe;
-use domain::protocol::{Event, Image, Report, Request, Session};
+use domain::protocol::{Event, Image, Request, Session, TranscodeReport};
 use domain::recipe::Name;
 use std::path::Path;
 use std::process::Command;
@@ -33,7 +33,7 @@ fn make(path: &Path, arguments: &str) {
 }
 
 /// Runs a recipe in a child of its own and returns the report.
-fn run_recipe(session: &Session, recipe: &str) -> Report {
+fn run_recipe(session: &Session, recipe: &str) -> TranscodeReport {
     let (mut child, plan) = probe_and_plan(session, &Recipe::parse(recipe).unwrap());
     child.send(&Request::Transcode(Box::new(plan)));
     let Event::Transcoded(report) = closing_event(&mut child, recipe) else {

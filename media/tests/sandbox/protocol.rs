@@ -4,7 +4,7 @@ use crate::Test;
 use crate::child::Child;
 use crate::fixture::Fixture;
 use domain::plan::{AudioTrack, Content, PlannedOutput};
-use domain::protocol::{Event, MAX_LINE_BYTES, Made, Request, Session};
+use domain::protocol::{Event, MAX_LINE_BYTES, OutputReport, Request, Session};
 use domain::recipe::{AudioCodec, AudioFormat};
 use domain::{Code, FailureKind};
 use std::time::{Duration, Instant};
@@ -134,7 +134,7 @@ fn a_file_outside_scratch_is_not_verified() {
         "file:link",
         "concat:link",
     ] {
-        child.send(&Request::Verify(vec![(audio_output(file), Made::default())]));
+        child.send(&Request::Verify(vec![(audio_output(file), OutputReport::default())]));
         assert!(matches!(child.receive(), Event::Progress(_)));
         let answer = child.receive();
         assert!(code(&answer).is_some(), "{file}: {answer:?}");

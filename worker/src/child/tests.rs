@@ -4,7 +4,7 @@ mod ends;
 mod spare;
 
 use super::*;
-use domain::protocol::Depth;
+use domain::protocol::VerifyDepth;
 use nix::errno::Errno;
 use nix::sys::signal::killpg;
 use nix::unistd::Pid;
@@ -37,7 +37,7 @@ fn session() -> Session {
         max_cpu_s: 60,
         max_file_bytes: 1 << 30,
         threads: 1,
-        depth: Depth::Fast,
+        depth: VerifyDepth::Fast,
     }
 }
 

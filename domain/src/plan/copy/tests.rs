@@ -3,8 +3,8 @@
 mod adaptive;
 mod audio;
 
-use crate::plan::{Clips, Done, Plan, plan};
-use crate::probe::{AudioFacts, Keyframes, Probe, Stream, StreamKind, Unfit, VideoFacts};
+use crate::plan::{Clips, Plan, StreamAction, plan};
+use crate::probe::{AudioFacts, Keyframes, Probe, Stream, StreamKind, UncopyableStreams, VideoFacts};
 use crate::{Limits, Rational, Recipe};
 
 fn fps(num: u32, den: u32) -> Option<Rational> {
@@ -79,7 +79,7 @@ fn copyable() -> Probe {
             stream(0, "h264", StreamKind::Video(video())),
             stream(1, "aac", StreamKind::Audio(audio())),
         ],
-        unfit: None,
+        uncopyable: None,
     }
 }
 
@@ -113,8 +113,8 @@ fn decision(plan: &Plan, stream: &str) -> String {
     let mut steps = plan.outputs[0].steps.iter();
     let step = steps.find(|step| step.stream == stream).unwrap();
     match step.done {
-        Done::Copy => "copy".to_owned(),
-        Done::Transcode => step.reason.clone(),
+        StreamAction::Copy => "copy".to_owned(),
+        StreamAction::Transcode => step.reason.clone(),
     }
 }
 
@@ -283,7 +283,7 @@ fn a_fast_trim_copies_a_webm_only_with_audio_that_is_copied_too() {
 
 #[test]
 fn a_source_with_damaged_packets_is_planned_without_copies() {
-    let plan = planned(MP4, &copyable().without_copies_of(Unfit::All));
+    let plan = planned(MP4, &copyable().excluding_copies_of(UncopyableStreams::All));
     assert!(!plan.copies(), "{:?}", plan.outputs[0].steps);
     let reason = "the first attempt to copy it found damaged packets or changing headers";
     assert_eq!([decision(&plan, "video"), decision(&plan, "audio")], [reason; 2]);
@@ -292,7 +292,7 @@ fn a_source_with_damaged_packets_is_planned_without_copies() {
 
 #[test]
 fn audio_with_gaps_is_encoded_beside_copied_video() {
-    let plan = planned(MP4, &copyable().without_copies_of(Unfit::Sound));
+    let plan = planned(MP4, &copyable().excluding_copies_of(UncopyableStreams::Audio));
     let reason = "the first attempt to copy it found gaps, and many players play the audio after a gap too early";
     assert_eq!([decision(&plan, "video"), decision(&plan, "audio")], ["copy", reason]);
 }

@@ -30,7 +30,7 @@ use crate::engine::audio::params::AudioParams;
 use crate::engine::error;
 use crate::engine::ffi::frame;
 use domain::Failure;
-use domain::protocol::LostSound;
+use domain::protocol::LostAudio;
 use ffmpeg_next::format::Sample;
 use ffmpeg_next::format::sample::Type;
 use ffmpeg_next::frame::Audio;
@@ -100,8 +100,8 @@ impl AudioFifo {
     }
 
     /// Audio that was dropped, because the FIFO was full or because its timestamps overlap other audio.
-    pub(crate) fn lost_audio(&self) -> Option<LostSound> {
-        self.lost.map(|lost| LostSound {
+    pub(crate) fn lost_audio(&self) -> Option<LostAudio> {
+        self.lost.map(|lost| LostAudio {
             at_us: self.params.samples_to_us(lost.position),
             length_us: self.params.samples_to_us(lost.samples),
         })

@@ -1,4 +1,4 @@
-//! Peak meter: finds the loudest moment of audio before it is encoded, so that verification can look for it in the
+//! Peak meter: finds the audio_peak moment of audio before it is encoded, so that verification can look for it in the
 //! finished file.
 //!
 //! The meter measures between 80 Hz and 1 kHz only. Encoders may remove a constant offset, and high frequencies that
@@ -6,7 +6,7 @@
 //! cut it out: one below 1 kHz, applied twice, minus one below 80 Hz.
 
 use crate::engine::audio::params::AudioParams;
-use domain::protocol::Loudest;
+use domain::protocol::AudioPeak;
 use ffmpeg_next::format::Sample;
 use ffmpeg_next::format::sample::Type;
 use ffmpeg_next::frame::Audio;
@@ -93,9 +93,9 @@ impl PeakMeter {
     }
 
     /// Time and height of the peak; `None` when all audio was silent.
-    pub(crate) fn audio_peak(&self) -> Option<Loudest> {
+    pub(crate) fn audio_peak(&self) -> Option<AudioPeak> {
         let peak_permille = self.peak_permille();
-        (peak_permille >= SILENCE_PERMILLE).then(|| Loudest {
+        (peak_permille >= SILENCE_PERMILLE).then(|| AudioPeak {
             at_us: self.params.samples_to_us(self.peak_at),
             peak_permille,
         })

@@ -4,7 +4,7 @@
 //! outputs, so all outputs cut at the same frames. The intro does not shift timeline time: it begins at 0 like the
 //! first span. Outputs that show bumpers convert to part times and place the parts one after the other.
 
-use domain::plan::{Card, Content, Movie, SourceVideo};
+use domain::plan::{Bumper, Content, Movie, SourceVideo};
 use domain::{Plan, Span};
 
 /// One continuous range of one source, read with decoders of its own.
@@ -61,7 +61,7 @@ impl Part {
 pub(crate) fn parts(plan: &Plan) -> Vec<Part> {
     let spans = spans(plan);
     let end_us = spans.last().map_or(0, |part| part.timeline_us + part.duration_us);
-    let clip = |bumper: &Option<Card>, role, timeline_us| clip(plan, bumper.as_ref()?, role, timeline_us);
+    let clip = |bumper: &Option<Bumper>, role, timeline_us| clip(plan, bumper.as_ref()?, role, timeline_us);
     let (intro, outro) = if shows_bumpers(plan) {
         (
             clip(&plan.intro, Role::Intro, 0),
@@ -105,8 +105,8 @@ fn spans(plan: &Plan) -> Vec<Part> {
 }
 
 /// A bumper that is a clip: the whole file, with its audio only when the plan has audio. `None` for a still.
-fn clip(plan: &Plan, bumper: &Card, role: Role, timeline_us: u64) -> Option<Part> {
-    let Card::Clip {
+fn clip(plan: &Plan, bumper: &Bumper, role: Role, timeline_us: u64) -> Option<Part> {
+    let Bumper::Clip {
         file,
         video,
         audio_stream,

@@ -13,10 +13,10 @@ use crate::engine::demux::{matroska, mp4};
 use crate::engine::error;
 use crate::engine::ffi::open;
 use crate::engine::ffi::parameters::{self, MediaType};
+use domain::file_signature::{self, Motion};
 use domain::limits::{self, StreamCounts};
 use domain::probe::Size;
-use domain::signature::{self, Motion};
-use domain::{Code, Failure, FailureKind, transport};
+use domain::{Code, Failure, FailureKind, mpeg_ts};
 use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::format::stream::{Disposition, Stream};
 use ffmpeg_next::{Codec, Dictionary, Error};
@@ -80,7 +80,7 @@ impl Prefix {
     /// without tables there, which may come later, FFmpeg would detect the format of the payload instead. The tables,
     /// and the start of the first frame if it was cut off, follow ([`transport_stream::missing_packets`]).
     fn of(file: &File, head: &[u8]) -> Self {
-        match transport::first_packet(head).filter(|_| !has_signature(head)) {
+        match mpeg_ts::first_packet(head).filter(|_| !has_signature(head)) {
             Some((offset, layout)) => {
                 let skipped = u64::try_from(offset).unwrap_or(0);
                 let mut start = vec![0; SEARCHED_BYTES];
@@ -165,11 +165,11 @@ pub(crate) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failu
 /// The failure of a source with these first bytes that FFmpeg did not open.
 fn open_failure(head: &[u8], error: Error) -> Failure {
     // The PNG demuxer fails if width times height overflows; the limit is the reason to report.
-    let (width_px, height_px) = signature::png_size(head).unwrap_or_default();
+    let (width_px, height_px) = file_signature::png_size(head).unwrap_or_default();
     if let Err(too_large) = limits::check_frame_size(Size { width_px, height_px }, limits::MOST_PIXELS) {
         return too_large;
     }
-    if signature::webp(head) == Some(Motion::Animated) {
+    if file_signature::webp(head) == Some(Motion::Animated) {
         let detail = "animated WebP; accepted: the same as GIF, APNG or a video";
         return Failure::new(FailureKind::Unsupported, Code::CodecUnsupported, detail);
     }
@@ -277,7 +277,7 @@ pub(crate) fn find_decoder(stream: &Stream<'_>) -> Option<Codec> {
 
 /// Returns `true` if the first bytes are those of a supported container, so that a failure to open it means damage.
 fn starts_like_media(head: &[u8]) -> bool {
-    has_signature(head) || transport::first_packet(head).is_some()
+    has_signature(head) || mpeg_ts::first_packet(head).is_some()
 }
 
 /// Returns `true` if a file begins with the signature of a supported container other than a transport stream.
@@ -299,8 +299,8 @@ fn has_signature(head: &[u8]) -> bool {
         b"RF64",
     ];
     let is_riff = has(0, b"RIFF") && (has(8, b"AVI ") || has(8, b"WAVE"));
-    let is_animation = signature::is_gif(head) || signature::png(head) == Some(Motion::Animated);
-    let is_intermediate = signature::is_mxf(head) || signature::is_dv(head);
+    let is_animation = file_signature::is_gif(head) || file_signature::png(head) == Some(Motion::Animated);
+    let is_intermediate = file_signature::is_mxf(head) || file_signature::is_dv(head);
     let has_magic =
         mp4_boxes.into_iter().any(|name| has(4, name)) || magic_bytes.into_iter().any(|magic| has(0, magic));
     has_magic || is_riff || is_animation || is_intermediate

@@ -5,7 +5,7 @@
 //! keyframe is in the dropped part, the rest cannot be decoded. Therefore copies of the tables, and a PES header
 //! without timestamps, are put before the stream.
 
-use domain::transport::Layout;
+use domain::mpeg_ts::Layout;
 
 /// Number of bytes in which the tables are searched. They are repeated at least ten times per second in practice.
 pub(crate) const SEARCHED_BYTES: usize = 1 << 20;

@@ -8,7 +8,7 @@ use crate::engine::error;
 use crate::engine::mux::container::Container;
 use crate::engine::mux::muxer::Muxer;
 use domain::Failure;
-use domain::protocol::Loudest;
+use domain::protocol::AudioPeak;
 use ffmpeg_next::codec::{Context, Flags};
 use ffmpeg_next::encoder;
 use ffmpeg_next::format::Sample;
@@ -76,7 +76,7 @@ impl AudioEncoder {
     }
 
     /// Encodes all samples and ends the stream. Returns the peak of all encoded audio.
-    pub(crate) fn finish(&mut self, fifo: &mut AudioFifo, muxer: &mut Muxer) -> Result<Option<Loudest>, Failure> {
+    pub(crate) fn finish(&mut self, fifo: &mut AudioFifo, muxer: &mut Muxer) -> Result<Option<AudioPeak>, Failure> {
         self.encode_until(u64::MAX, fifo, muxer)?;
         // The last frame may be shorter.
         if fifo.read_position() < fifo.end() {

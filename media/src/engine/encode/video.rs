@@ -5,7 +5,7 @@ use crate::engine::encode::video_settings;
 use crate::engine::error;
 use crate::engine::time::frame_time_base;
 use crate::engine::video::color::Color;
-use domain::plan::VideoOrder;
+use domain::plan::VideoEncode;
 use domain::probe::Size;
 use domain::{Failure, Rational};
 use ffmpeg_next::codec::{Context, Flags};
@@ -14,7 +14,7 @@ use ffmpeg_next::encoder;
 use ffmpeg_next::format::Pixel;
 
 /// Opens a video encoder: constant rate factor, 4:2:0, 8 bits, closed GOPs. Its time base is one frame.
-pub(crate) fn open_video(encode: &VideoOrder, fps: Rational, color: Color, threads: u32) -> Result<Encoder, Failure> {
+pub(crate) fn open_video(encode: &VideoEncode, fps: Rational, color: Color, threads: u32) -> Result<Encoder, Failure> {
     let name = video_settings::encoder_name(encode.codec);
     let failed = |error| error::engine_failure(name, error);
     let Size { width_px, height_px } = encode.picture.canvas;

@@ -1,7 +1,7 @@
 //! Options of the video encoders: libx264, libx265, libvpx-vp9 and SVT-AV1. One table maps `speed` to the preset of
 //! each.
 
-use domain::plan::VideoOrder;
+use domain::plan::VideoEncode;
 use domain::recipe::{Speed, VideoCodec};
 use ffmpeg_next::Dictionary;
 
@@ -39,7 +39,7 @@ const fn preset(codec: VideoCodec, speed: Speed) -> &'static str {
 }
 
 /// Options of the encoder, except for the properties of the frames. With 0 threads, the encoder chooses their number.
-pub(crate) fn options(encode: &VideoOrder, threads: u32) -> Dictionary<'static> {
+pub(crate) fn options(encode: &VideoEncode, threads: u32) -> Dictionary<'static> {
     let mut options = Dictionary::new();
     options.set("g", &encode.gop_frames.to_string());
     if encode.fixed_gops {
@@ -62,7 +62,7 @@ pub(crate) fn options(encode: &VideoOrder, threads: u32) -> Dictionary<'static> 
 }
 
 /// libx264, High profile.
-fn x264(encode: &VideoOrder, threads: u32, options: &mut Dictionary<'_>) {
+fn x264(encode: &VideoEncode, threads: u32, options: &mut Dictionary<'_>) {
     options.set("preset", preset(encode.codec, encode.speed));
     options.set("crf", &encode.crf.to_string());
     // CRF 0 is lossless, which the High profile does not support.
@@ -74,7 +74,7 @@ fn x264(encode: &VideoOrder, threads: u32, options: &mut Dictionary<'_>) {
 
 /// libx265, Main profile. `pools` is the number of its worker threads; FFmpeg's `threads` is the number of frames that
 /// are encoded at the same time.
-fn x265(encode: &VideoOrder, threads: u32, options: &mut Dictionary<'_>) {
+fn x265(encode: &VideoEncode, threads: u32, options: &mut Dictionary<'_>) {
     options.set("preset", preset(encode.codec, encode.speed));
     options.set("crf", &encode.crf.to_string());
     options.set("profile", "main");
@@ -90,7 +90,7 @@ fn x265(encode: &VideoOrder, threads: u32, options: &mut Dictionary<'_>) {
 }
 
 /// libvpx-vp9, with threads for rows and tile columns.
-fn vpx(encode: &VideoOrder, threads: u32, options: &mut Dictionary<'_>) {
+fn vpx(encode: &VideoEncode, threads: u32, options: &mut Dictionary<'_>) {
     let is_realtime = encode.speed == Speed::Fastest;
     options.set("deadline", if is_realtime { "realtime" } else { "good" });
     options.set("cpu-used", preset(encode.codec, encode.speed));
@@ -105,7 +105,7 @@ fn vpx(encode: &VideoOrder, threads: u32, options: &mut Dictionary<'_>) {
 }
 
 /// SVT-AV1. `lp` is the number of logical processors to use.
-fn svt(encode: &VideoOrder, threads: u32, options: &mut Dictionary<'_>) {
+fn svt(encode: &VideoEncode, threads: u32, options: &mut Dictionary<'_>) {
     options.set("preset", preset(encode.codec, encode.speed));
     // FFmpeg treats CRF 0 as unset.
     options.set("crf", &encode.crf.max(1).to_string());

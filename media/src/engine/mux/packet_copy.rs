@@ -19,7 +19,7 @@ use crate::engine::mux::muxer::Muxer;
 use crate::engine::mux::packet_digest::PacketDigest;
 use crate::engine::time::to_us;
 use domain::Failure;
-use domain::protocol::Imprint;
+use domain::protocol::StreamDigest;
 use ffmpeg_next::{Packet, Rational};
 
 /// Maximum number of video packets past the end that wait for a frame of the span. More than the reorder depth of any
@@ -266,7 +266,7 @@ impl VideoCopy {
     }
 
     /// Returns the digest of the written packets.
-    pub(crate) fn digest(&self) -> Imprint {
+    pub(crate) fn digest(&self) -> StreamDigest {
         self.stream.digest.digest()
     }
 
@@ -349,7 +349,7 @@ impl AudioCopy {
     }
 
     /// Returns the digest of the written packets.
-    pub(crate) fn digest(&self) -> Imprint {
+    pub(crate) fn digest(&self) -> StreamDigest {
         self.stream.digest.digest()
     }
 

@@ -11,7 +11,7 @@
 //! The digest finds mistakes, not attacks; a cryptographic hash was rejected because it is slower and proves no more
 //! here.
 
-use domain::protocol::Imprint;
+use domain::protocol::StreamDigest;
 use ffmpeg_next::Packet;
 
 /// Number of independent checksums; a CPU executes several independent multiplications at once.
@@ -63,8 +63,8 @@ impl PacketDigest {
     }
 
     /// Returns the digest of the packets so far.
-    pub(crate) fn digest(&self) -> Imprint {
-        Imprint {
+    pub(crate) fn digest(&self) -> StreamDigest {
+        StreamDigest {
             packets: self.packets,
             sum: self.checksums.iter().fold(0, |all: u64, checksum| {
                 (all ^ checksum).wrapping_mul(MULTIPLIER).rotate_left(29)
@@ -77,7 +77,7 @@ impl PacketDigest {
 mod tests {
     use super::*;
 
-    fn digest(packets: &[&[u8]]) -> Imprint {
+    fn digest(packets: &[&[u8]]) -> StreamDigest {
         let mut digest = PacketDigest::default();
         for data in packets {
             digest.add(&Packet::copy(data));

@@ -8,7 +8,7 @@ use crate::engine::fanout::channel::{MediaItem, MediaReceiver};
 use crate::engine::mux::container::Container;
 use crate::engine::mux::muxer::Muxer;
 use domain::Failure;
-use domain::protocol::Made;
+use domain::protocol::OutputReport;
 use domain::recipe::AudioFormat;
 
 /// The parameters of an audio file.
@@ -23,7 +23,7 @@ pub(crate) fn run(
     file: &str,
     spec: &AudioFileSpec,
     receiver: &MediaReceiver,
-) -> Result<Made, Failure> {
+) -> Result<OutputReport, Failure> {
     let source = context.audio().ok_or_else(|| nothing_decoded("the audio"))?;
     let container = Container::from(spec.format);
     let audio = container.audio_params(source);
@@ -66,14 +66,14 @@ pub(crate) fn run(
     fifo.drain()?;
     fifo.truncate_at(end);
     let samples = fifo.end();
-    let loudest = encoder.finish(&mut fifo, &mut muxer)?;
+    let audio_peak = encoder.finish(&mut fifo, &mut muxer)?;
     muxer.finish()?;
-    Ok(Made {
+    Ok(OutputReport {
         file: file.to_owned(),
         frames: 0,
         duration_us: audio.samples_to_us(samples),
-        loudest,
-        lost_sound: fifo.lost_audio(),
-        ..Made::default()
+        audio_peak,
+        lost_audio: fifo.lost_audio(),
+        ..OutputReport::default()
     })
 }

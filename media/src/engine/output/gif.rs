@@ -20,8 +20,8 @@ use crate::engine::video::constant_frame_rate::ConstantFrameRate;
 use crate::engine::video::filter_description::{self, TargetFormat};
 use crate::engine::video::filter_graph::{FilterGraph, StillInput};
 use crate::engine::video::frame_renderer::FrameRenderer;
-use domain::plan::Picture;
-use domain::protocol::Made;
+use domain::plan::FrameLayout;
+use domain::protocol::OutputReport;
 use domain::{Failure, Rational};
 use ffmpeg_next::frame::Video;
 use std::ops::Range;
@@ -37,7 +37,7 @@ const TICK_US: u64 = 10_000;
 
 /// The parameters of a GIF.
 pub(crate) struct GifSpec<'a> {
-    pub(crate) layout: &'a Picture,
+    pub(crate) layout: &'a FrameLayout,
     pub(crate) fps: Rational,
     /// Start of the animation in microseconds after the start of the joined spans.
     pub(crate) start_us: u64,
@@ -50,7 +50,7 @@ pub(crate) fn run(
     file: &str,
     spec: &GifSpec<'_>,
     receiver: &MediaReceiver,
-) -> Result<Made, Failure> {
+) -> Result<OutputReport, Failure> {
     let mut gif = Gif::open(context, file, spec)?;
     let slots = spec.fps.frames_in(spec.duration_us).max(1);
     let mut constant_rate = ConstantFrameRate::new(spec.fps, Some(slots), spec.duration_us);
@@ -207,18 +207,18 @@ impl<'a> Gif<'a> {
         Ok(color::output_color(&color_numbers, coded_size).matrix)
     }
 
-    fn finish(mut self, file: &str) -> Result<Made, Failure> {
+    fn finish(mut self, file: &str) -> Result<OutputReport, Failure> {
         if self.frames == 0 {
             return Err(nothing_decoded("the video"));
         }
         self.encode_held()?;
         self.encoder.finish(&mut self.muxer)?;
         self.muxer.finish()?;
-        Ok(Made {
+        Ok(OutputReport {
             file: file.to_owned(),
             frames: self.frames,
             duration_us: self.fps.duration_us(self.frames),
-            ..Made::default()
+            ..OutputReport::default()
         })
     }
 }

@@ -19,7 +19,7 @@ use crate::engine::output::movie::MovieOutput;
 use crate::engine::paths;
 use domain::Failure;
 use domain::plan::Hls;
-use domain::protocol::Made;
+use domain::protocol::OutputReport;
 use std::fs;
 use std::path::Path;
 
@@ -29,7 +29,7 @@ pub(crate) fn run(
     file: &str,
     spec: &Hls,
     receiver: &MediaReceiver,
-) -> Result<Made, Failure> {
+) -> Result<OutputReport, Failure> {
     let directory = paths::output_path(context.scratch, file)?;
     fs::create_dir(&directory).map_err(|error| error::io_failure(file, &error))?;
     let rungs = rungs::encode_rungs(
@@ -48,7 +48,7 @@ pub(crate) fn run(
         .into_iter()
         .next()
         .ok_or_else(|| unsupported_output("adaptive streams without rungs"))?;
-    Ok(Made {
+    Ok(OutputReport {
         file: file.to_owned(),
         dropped,
         ..first.report

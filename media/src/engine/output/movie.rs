@@ -22,8 +22,8 @@ use crate::engine::progress::OutputProgress;
 use crate::engine::video::color;
 use crate::engine::video::composer::{Composer, PartComposer};
 use crate::engine::video::scaled_frames::SharedFrame;
-use domain::plan::{AudioTrack, Card, VideoOrder};
-use domain::protocol::{Copied, DroppedFrames, Made};
+use domain::plan::{AudioTrack, Bumper, VideoEncode};
+use domain::protocol::{Copied, DroppedFrames, OutputReport};
 use domain::{Failure, Plan};
 use ffmpeg_next::Packet;
 use ffmpeg_next::frame::{Audio, Video};
@@ -35,7 +35,7 @@ pub(crate) const MAX_AUDIO_LEAD_US: i64 = 30_000_000;
 
 /// The parameters of a movie.
 pub(crate) struct MovieSpec<'a> {
-    pub(crate) video: &'a VideoOrder,
+    pub(crate) video: &'a VideoEncode,
     pub(crate) audio: Option<AudioTrack>,
     /// Segment boundaries of another rendition, at which this one must have keyframes.
     pub(crate) boundaries: Option<SegmentBoundaries>,
@@ -43,7 +43,7 @@ pub(crate) struct MovieSpec<'a> {
 
 /// The result of encoding or remuxing a movie.
 pub(crate) struct MovieOutput {
-    pub(crate) report: Made,
+    pub(crate) report: OutputReport,
     /// The video rendition, then the audio rendition; empty for a single file.
     pub(crate) renditions: Vec<Rendition>,
 }
@@ -55,13 +55,13 @@ pub(crate) fn run(
     container: Container,
     spec: &MovieSpec<'_>,
     receiver: &MediaReceiver,
-) -> Result<Made, Failure> {
+) -> Result<OutputReport, Failure> {
     let muxer = MovieMuxer::new(
         Muxer::create(context.scratch, file, container, context.progress.stage())?,
         None,
     );
     let output = encode_movie(context, muxer, spec, receiver)?;
-    Ok(Made {
+    Ok(OutputReport {
         file: file.to_owned(),
         ..output.report
     })
@@ -169,7 +169,7 @@ impl<'a> Movie<'a> {
     }
 
     /// Encodes a bumper that is a still image, for its number of frames. Does nothing for a clip.
-    fn encode_still_bumper(&mut self, bumper: Option<&Card>) -> Result<(), Failure> {
+    fn encode_still_bumper(&mut self, bumper: Option<&Bumper>) -> Result<(), Failure> {
         if let Some((still, frames)) = self.composer.still_bumper(bumper)? {
             self.encode_frame(still, frames)?;
         }
@@ -320,22 +320,22 @@ impl<'a> Movie<'a> {
         let packets = self.encoder.finish(self.muxer.video())?;
         self.progress.add_frames(packets);
         let duration_us = self.reached_us();
-        let loudest = match &mut self.track {
+        let audio_peak = match &mut self.track {
             Some(track) => track.finish(duration_us, self.muxer.audio())?,
             None => None,
         };
-        let report = Made {
+        let report = OutputReport {
             frames: self.frames,
             duration_us,
-            loudest,
-            lost_sound: self.track.as_ref().and_then(MovieAudio::lost_audio),
+            audio_peak,
+            lost_audio: self.track.as_ref().and_then(MovieAudio::lost_audio),
             // A user who asks for a frame rate expects that frames are dropped.
             dropped: self.dropped.filter(|_| !self.plan.fps_asked),
             copied: Copied {
-                pictures: None,
-                sound: self.audio_copy.as_ref().map(AudioCopy::digest),
+                video: None,
+                audio: self.audio_copy.as_ref().map(AudioCopy::digest),
             },
-            ..Made::default()
+            ..OutputReport::default()
         };
         Ok(MovieOutput {
             report,

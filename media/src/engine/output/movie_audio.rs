@@ -19,7 +19,7 @@ use crate::engine::audio::params::AudioParams;
 use crate::engine::encode::audio::{self, AudioEncoder};
 use crate::engine::mux::muxer::Muxer;
 use domain::Failure;
-use domain::protocol::{LostSound, Loudest};
+use domain::protocol::{AudioPeak, LostAudio};
 use ffmpeg_next::frame::Audio;
 
 /// Maximum time of audio in microseconds that is held until the first frame. The reader waits at most 30 s and one
@@ -135,13 +135,13 @@ impl MovieAudio {
     }
 
     /// Returns the audio that is missing in the movie; see [`AudioFifo::lost_audio`].
-    pub(crate) fn lost_audio(&self) -> Option<LostSound> {
+    pub(crate) fn lost_audio(&self) -> Option<LostAudio> {
         self.fifo.lost_audio()
     }
 
     /// Ends the audio at `us` microseconds of the movie and finishes the encoder. Returns the audio peak; `None` if the
     /// audio is silent.
-    pub(crate) fn finish(&mut self, us: u64, muxer: &mut Muxer) -> Result<Option<Loudest>, Failure> {
+    pub(crate) fn finish(&mut self, us: u64, muxer: &mut Muxer) -> Result<Option<AudioPeak>, Failure> {
         self.begin_part(us, None)?;
         self.encoder.finish(&mut self.fifo, muxer)
     }

@@ -8,14 +8,14 @@ use crate::engine::paths::output_path;
 use crate::engine::video::filter_description::TargetFormat;
 use crate::engine::video::frame_renderer::FrameRenderer;
 use domain::Failure;
-use domain::plan::Picture;
-use domain::protocol::Made;
+use domain::plan::FrameLayout;
+use domain::protocol::OutputReport;
 use domain::recipe::PosterFormat;
 use ffmpeg_next::frame::Video;
 
 /// The parameters of a poster.
 pub(crate) struct PosterSpec<'a> {
-    pub(crate) layout: &'a Picture,
+    pub(crate) layout: &'a FrameLayout,
     pub(crate) format: PosterFormat,
 }
 
@@ -25,7 +25,7 @@ pub(crate) fn run(
     file: &str,
     spec: &PosterSpec<'_>,
     receiver: &MediaReceiver,
-) -> Result<Made, Failure> {
+) -> Result<OutputReport, Failure> {
     let (mut found, mut found_us) = (None, 0);
     for item in receiver {
         if let MediaItem::Frame { frame, at_us, .. } = item {
@@ -39,11 +39,11 @@ pub(crate) fn run(
     let path = output_path(context.scratch, file)?;
     std::fs::write(path, packet.data().unwrap_or_default()).map_err(|error| error::io_failure(file, &error))?;
     context.progress.add_frames(1);
-    Ok(Made {
+    Ok(OutputReport {
         file: file.to_owned(),
         frames: 1,
         duration_us: 0,
-        ..Made::default()
+        ..OutputReport::default()
     })
 }
 

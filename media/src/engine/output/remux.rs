@@ -18,7 +18,7 @@ use crate::engine::output::movie_audio::MovieAudio;
 use crate::engine::paths;
 use domain::Failure;
 use domain::plan::{AudioTrack, Content};
-use domain::protocol::{Copied, Made};
+use domain::protocol::{Copied, OutputReport};
 use ffmpeg_next::Packet;
 use ffmpeg_next::frame::Audio;
 
@@ -58,7 +58,7 @@ pub(crate) fn run(
     file: &str,
     spec: &RemuxSpec,
     receiver: &MediaReceiver,
-) -> Result<Made, Failure> {
+) -> Result<OutputReport, Failure> {
     let Some(first) = receiver.recv() else {
         context.check()?;
         return Err(nothing_decoded("the packets"));
@@ -223,10 +223,10 @@ impl<'a> Remux<'a> {
         self.finish_video()?;
         self.write_audio()?;
         let mut duration_us = self.video_us;
-        let (mut loudest, mut lost_audio) = (None, None);
+        let (mut audio_peak, mut lost_audio) = (None, None);
         let mut copied = Copied {
-            pictures: self.video.as_ref().map(VideoCopy::digest),
-            sound: None,
+            video: self.video.as_ref().map(VideoCopy::digest),
+            audio: None,
         };
         match &mut self.audio {
             Some(RemuxAudio::Encoded(track)) => {
@@ -236,7 +236,7 @@ impl<'a> Remux<'a> {
                         duration_us = audio_us;
                     }
                 }
-                loudest = track.finish(duration_us, self.muxer.audio())?;
+                audio_peak = track.finish(duration_us, self.muxer.audio())?;
                 lost_audio = track.lost_audio();
             }
             Some(RemuxAudio::Copied(audio)) => {
@@ -244,7 +244,7 @@ impl<'a> Remux<'a> {
                 if !self.muxer.has_separate_audio() {
                     duration_us = duration_us.max(audio.duration_us());
                 }
-                copied.sound = Some(audio.digest());
+                copied.audio = Some(audio.digest());
             }
             None => {}
         }
@@ -258,7 +258,7 @@ impl<'a> Remux<'a> {
             patched.map_err(|error| error::io_failure(file, &error))?;
         }
         let copy_source = &self.context.copy_source;
-        let report = Made {
+        let report = OutputReport {
             file: file.to_owned(),
             frames: self.video.as_ref().map_or(0, VideoCopy::frames),
             duration_us,
@@ -266,9 +266,9 @@ impl<'a> Remux<'a> {
                 .video
                 .as_ref()
                 .and_then(|video| copy_source.after_origin_us(video.first_keyframe_us())),
-            loudest,
+            audio_peak,
             copied,
-            lost_sound: lost_audio,
+            lost_audio,
             // A copy keeps every frame.
             dropped: None,
         };

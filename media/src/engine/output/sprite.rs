@@ -13,8 +13,8 @@ use crate::engine::output::sprite::sheet::{Position, Sheet};
 use crate::engine::paths::output_path;
 use crate::engine::video::filter_description::TargetFormat;
 use crate::engine::video::frame_renderer::FrameRenderer;
-use domain::plan::Picture;
-use domain::protocol::Made;
+use domain::plan::FrameLayout;
+use domain::protocol::OutputReport;
 use domain::{Failure, Timecode};
 use ffmpeg_next::frame::Video;
 use std::fmt::Write;
@@ -26,7 +26,7 @@ pub(crate) const INDEX: &str = "sprite.vtt";
 
 /// The parameters of a sprite.
 pub(crate) struct SpriteSpec<'a> {
-    pub(crate) layout: &'a Picture,
+    pub(crate) layout: &'a FrameLayout,
     /// Time from one thumbnail to the next in microseconds.
     pub(crate) interval_us: u64,
 }
@@ -37,7 +37,7 @@ pub(crate) fn run(
     file: &str,
     spec: &SpriteSpec<'_>,
     receiver: &MediaReceiver,
-) -> Result<Made, Failure> {
+) -> Result<OutputReport, Failure> {
     let directory = output_path(context.scratch, file)?;
     fs::create_dir(&directory).map_err(|error| error::io_failure(file, &error))?;
     let mut sprite = Sprite {
@@ -105,16 +105,16 @@ impl Sprite {
         write(&self.directory, &file, &self.sheet.take_jpeg()?)
     }
 
-    fn finish(mut self, file: &str) -> Result<Made, Failure> {
+    fn finish(mut self, file: &str) -> Result<OutputReport, Failure> {
         if self.stills == 0 {
             return Err(nothing_decoded("the video"));
         }
         self.write_sheet()?;
         write(&self.directory, INDEX, self.index.as_bytes())?;
-        Ok(Made {
+        Ok(OutputReport {
             file: file.to_owned(),
             frames: self.stills,
-            ..Made::default()
+            ..OutputReport::default()
         })
     }
 }

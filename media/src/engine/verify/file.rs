@@ -19,7 +19,7 @@ use crate::engine::verify::options::VerifyOptions;
 use crate::engine::verify::peak_check::PeakCheck;
 use domain::Failure;
 use domain::probe::StreamKind;
-use domain::protocol::{CheckedFile, Copied, Depth};
+use domain::protocol::{Copied, FileFacts, VerifyDepth};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::{Audio, Video};
 use ffmpeg_next::{Frame, Packet};
@@ -36,13 +36,13 @@ const DECODED_AUDIO_US: i64 = 2_000_000;
 ///
 /// # Errors
 /// [`domain::Code::OutputInvalid`] if it cannot be opened.
-pub(crate) fn check_file(scratch: &Path, file: &str, options: &VerifyOptions<'_>) -> Result<CheckedFile, Failure> {
+pub(crate) fn check_file(scratch: &Path, file: &str, options: &VerifyOptions<'_>) -> Result<FileFacts, Failure> {
     let source = File::open(output_path(scratch, file)?).map_err(|_| invalid_output(file, "is missing"))?;
     let bytes = source.metadata().map_or(0, |metadata| metadata.len());
     let open = || open::open_output(&source, options.cancel).map_err(|_| invalid_output(file, "cannot be opened"));
     let checked = check_input(&open, bytes, options)?;
     let is_truncated = checked.probe.container == "jpeg_pipe" && !has_jpeg_end(&source, bytes);
-    Ok(CheckedFile {
+    Ok(FileFacts {
         index_first: !checked.probe.container.starts_with("mov") || is_index_first(&source).unwrap_or(false),
         decode_errors: checked.decode_errors + u32::from(is_truncated),
         ..checked
@@ -60,7 +60,7 @@ fn has_jpeg_end(file: &File, bytes: u64) -> bool {
 ///
 /// # Errors
 /// The input cannot be opened, probed or read.
-pub(crate) fn check_input<O>(open: &O, bytes: u64, options: &VerifyOptions<'_>) -> Result<CheckedFile, Failure>
+pub(crate) fn check_input<O>(open: &O, bytes: u64, options: &VerifyOptions<'_>) -> Result<FileFacts, Failure>
 where
     O: Fn() -> Result<Input, Failure> + Sync,
 {
@@ -69,8 +69,8 @@ where
     let mut probe = probe::read(&mut input, bytes, cancel)?;
     let (head, tail_errors) = thread::scope(|scope| {
         let tail = scope.spawn(|| match depth {
-            Depth::Fast => OutputReader::open(input)?.read_tail(cancel),
-            Depth::Full => Ok(0),
+            VerifyDepth::Fast => OutputReader::open(input)?.read_tail(cancel),
+            VerifyDepth::Full => Ok(0),
         });
         // The head opens the file again: a seek to the start finds the first frame, but not the audio before it.
         let head = open().and_then(OutputReader::open);
@@ -82,7 +82,7 @@ where
         // The header of a truncated MP3 still has the full duration; the packets do not.
         probe.duration_us = probe.duration_us.min(head.audio_us);
     }
-    Ok(CheckedFile {
+    Ok(FileFacts {
         probe,
         index_first: true,
         starts_with_keyframe: head.starts_with_keyframe,
@@ -175,12 +175,12 @@ impl OutputReader {
         // Of the first frame in the file, also if an edit list hides it.
         let mut starts_with_keyframe = None;
         let mut audio_us = 0;
-        let mut peak_check = match (&self.audio, report.loudest) {
+        let mut peak_check = match (&self.audio, report.audio_peak) {
             (Some(decoder), Some(peak)) => Some(PeakCheck::open(&self.input, decoder.index, peak)?),
             _ => None,
         };
-        let mut video_digest = report.copied.pictures.map(|_| PacketDigest::default());
-        let mut audio_digest = report.copied.sound.map(|_| PacketDigest::default());
+        let mut video_digest = report.copied.video.map(|_| PacketDigest::default());
+        let mut audio_digest = report.copied.audio.map(|_| PacketDigest::default());
         while let Some(packet) = next_packet(&mut self.input, cancel)? {
             let is_video_packet = self.is_video_packet(&packet);
             let digest = if is_video_packet {
@@ -204,7 +204,7 @@ impl OutputReader {
             if let Some(peak_check) = &mut peak_check {
                 peak_check.push(&packet)?;
             }
-            let is_decoded = if depth == Depth::Full {
+            let is_decoded = if depth == VerifyDepth::Full {
                 true
             } else if self.video.is_some() {
                 gops <= 1
@@ -223,8 +223,8 @@ impl OutputReader {
             errors: self.errors(),
             peak_permille: peak_check.map(PeakCheck::finish).transpose()?,
             copied: Copied {
-                pictures: video_digest.as_ref().map(PacketDigest::digest),
-                sound: audio_digest.as_ref().map(PacketDigest::digest),
+                video: video_digest.as_ref().map(PacketDigest::digest),
+                audio: audio_digest.as_ref().map(PacketDigest::digest),
             },
         })
     }

@@ -27,7 +27,7 @@ use crate::engine::verify::file::{check_input, count_decode_errors};
 use crate::engine::verify::options::VerifyOptions;
 use domain::plan::Hls;
 use domain::probe::Size;
-use domain::protocol::{CheckedFile, CheckedHls, Depth};
+use domain::protocol::{FileFacts, HlsFacts, VerifyDepth};
 use domain::{Failure, Rational};
 use ffmpeg_next::format::context::Input;
 use std::fs;
@@ -47,7 +47,7 @@ pub(crate) fn check_hls(
     file: &str,
     planned: &Hls,
     options: &VerifyOptions<'_>,
-) -> Result<CheckedHls, Failure> {
+) -> Result<HlsFacts, Failure> {
     let directory = HlsDirectory {
         path: output_path(scratch, file)?,
         options: *options,
@@ -88,7 +88,7 @@ pub(crate) fn check_hls(
         .first()
         .map(|found| found.starts_us.as_slice())
         .unwrap_or_default();
-    Ok(CheckedHls {
+    Ok(HlsFacts {
         segments: first_starts_us.len() as u64,
         longest_us: segments().map(|segment| segment.duration_us).max().unwrap_or(0),
         target_us: target_s * 1_000_000,
@@ -116,7 +116,7 @@ struct HlsDirectory<'a> {
 struct CheckedRendition {
     rendition: Rendition,
     target_s: u64,
-    facts: CheckedFile,
+    facts: FileFacts,
     /// Start time of each segment in microseconds.
     starts_us: Vec<u64>,
     /// Set if each segment begins with a keyframe.
@@ -245,7 +245,7 @@ impl HlsDirectory<'_> {
         let mut facts = check_input(&|| open(sections), layout.len(), &self.options)?;
         // A concatenation of fragments has no index, so the reader of the tail cannot seek. The last segment can be
         // decoded alone instead.
-        if let ([init, _, .., last], Depth::Fast) = (&**sections, self.options.depth) {
+        if let ([init, _, .., last], VerifyDepth::Fast) = (&**sections, self.options.depth) {
             let tail = open(&Arc::from([init.clone(), last.clone()]))?;
             facts.decode_errors += count_decode_errors(tail, self.options.cancel)?;
         }

@@ -1,7 +1,7 @@
 //! Measures the audio peak of an output again, where the encoder reported it.
 //!
 //! A file with silent or garbled audio has valid packets, and the part that is decoded for [`super::file`] may be
-//! silent rightly. The encoder reports the time and level of the loudest peak of its input; the same filter and meter
+//! silent rightly. The encoder reports the time and level of the audio_peak peak of its input; the same filter and meter
 //! must find about the same level there in the output. Only a second of audio is decoded.
 
 use crate::engine::audio::fifo::AudioFifo;
@@ -10,7 +10,7 @@ use crate::engine::audio::peak_meter::PeakMeter;
 use crate::engine::decode::stream_decoder::StreamDecoder;
 use crate::engine::time::to_us;
 use domain::Failure;
-use domain::protocol::Loudest;
+use domain::protocol::AudioPeak;
 use ffmpeg_next::Packet;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::Audio;
@@ -30,7 +30,7 @@ pub(crate) struct PeakCheck {
 
 impl PeakCheck {
     /// Opens a separate decoder for the audio stream, whose errors do not count: it begins in the middle of the stream.
-    pub(crate) fn open(input: &Input, stream_index: usize, peak: Loudest) -> Result<Self, Failure> {
+    pub(crate) fn open(input: &Input, stream_index: usize, peak: AudioPeak) -> Result<Self, Failure> {
         let decoder = StreamDecoder::open_to_check(input, stream_index)?;
         let audio = AudioParams::for_output(decoder.facts.sample_rate_hz, decoder.facts.channels);
         Ok(Self {

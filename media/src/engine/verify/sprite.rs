@@ -7,7 +7,7 @@ use crate::engine::output::sprite::{INDEX, sheet_name};
 use crate::engine::paths::output_path;
 use crate::engine::video::image_decoder;
 use domain::probe::Size;
-use domain::protocol::CheckedSprite;
+use domain::protocol::SpriteFacts;
 use domain::{Failure, Timecode};
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// [`domain::Code::OutputInvalid`] if the index cannot be parsed or a sheet cannot be decoded.
-pub(crate) fn check_sprite(scratch: &Path, file: &str, cancel: &Cancel) -> Result<CheckedSprite, Failure> {
+pub(crate) fn check_sprite(scratch: &Path, file: &str, cancel: &Cancel) -> Result<SpriteFacts, Failure> {
     let invalid = |what: &str| error::invalid_output(file, what);
     let directory = output_path(scratch, file)?;
     let index = fs::read_to_string(directory.join(INDEX)).map_err(|_| invalid("the index cannot be read"))?;
@@ -34,7 +34,7 @@ pub(crate) fn check_sprite(scratch: &Path, file: &str, cancel: &Cancel) -> Resul
         cancel.count_packet();
     }
     let cues_outside_sheet = cues.iter().filter(|cue| !cue.is_within(&sheets)).count();
-    Ok(CheckedSprite {
+    Ok(SpriteFacts {
         cues: cues.len() as u64,
         end_us: cues.last().map_or(0, |cue| cue.end.us()),
         astray: cues_outside_sheet as u64,

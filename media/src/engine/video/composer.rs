@@ -15,7 +15,7 @@ use crate::engine::video::filter_description::TargetFormat;
 use crate::engine::video::frame_renderer::FrameRenderer;
 use crate::engine::video::scaled_frames::SharedFrame;
 use crate::engine::video::still_images::{self, Images};
-use domain::plan::{Card, VideoOrder};
+use domain::plan::{Bumper, VideoEncode};
 use domain::{Failure, Plan};
 use ffmpeg_next::frame::Video;
 use std::ops::Range;
@@ -23,7 +23,7 @@ use std::ops::Range;
 /// Settings that all parts of a movie share.
 pub(crate) struct Composer<'a> {
     plan: &'a Plan,
-    encode: &'a VideoOrder,
+    encode: &'a VideoEncode,
     images: &'a Images,
     color: Color,
     threads: u32,
@@ -35,7 +35,7 @@ impl<'a> Composer<'a> {
     /// Composes frames with the layouts of `encode`, in the color of the output.
     pub(crate) fn new(
         plan: &'a Plan,
-        encode: &'a VideoOrder,
+        encode: &'a VideoEncode,
         images: &'a Images,
         color: Color,
         threads: u32,
@@ -53,8 +53,8 @@ impl<'a> Composer<'a> {
     }
 
     /// Frame of a still bumper and the number of times that it is repeated; `None` for a clip.
-    pub(crate) fn still_bumper(&self, bumper: Option<&Card>) -> Result<Option<(Video, u64)>, Failure> {
-        let Some(Card::Still { image, frames }) = bumper else {
+    pub(crate) fn still_bumper(&self, bumper: Option<&Bumper>) -> Result<Option<(Video, u64)>, Failure> {
+        let Some(Bumper::Still { image, frames }) = bumper else {
             return Ok(None);
         };
         let canvas = self.encode.picture.canvas;

@@ -15,7 +15,7 @@ use crate::engine::ffi::alpha;
 use crate::engine::ffi::frame::{self, FrameFormat};
 use crate::engine::probe::pixel_aspect;
 use crate::engine::video::color::{self, Color};
-use domain::plan::{Overlay, Picture, SourceVideo};
+use domain::plan::{FrameLayout, SourceVideo, Watermark};
 use domain::probe::Size;
 use domain::recipe::Position;
 use ffmpeg_next::color::Space;
@@ -50,7 +50,7 @@ const EXACT_SCALER: &str = "flags=bicubic+accurate_rnd+full_chroma_int";
 pub(crate) fn description(
     input: &FrameFormat,
     source: &SourceVideo,
-    layout: &Picture,
+    layout: &FrameLayout,
     target: TargetFormat,
     watermark: Option<Size>,
 ) -> String {
@@ -308,8 +308,8 @@ fn is_rgb_format(input: &FrameFormat) -> bool {
 }
 
 /// Crops or pads the scaled frame to the canvas; its center stays in the center.
-fn crop_or_pad_to_canvas(layout: &Picture) -> Vec<String> {
-    let Picture { scaled, canvas, .. } = layout;
+fn crop_or_pad_to_canvas(layout: &FrameLayout) -> Vec<String> {
+    let FrameLayout { scaled, canvas, .. } = layout;
     let mut filters = Vec::new();
     let cropped = Size {
         width_px: scaled.width_px.min(canvas.width_px),
@@ -329,8 +329,8 @@ pub(crate) const fn centered_offset(inner: Size, canvas: Size) -> (u32, u32) {
     (x, y)
 }
 
-/// Overlay of the watermark, enabled during its span.
-fn overlay_filter(placement: &Overlay, size: Size, canvas: Size) -> String {
+/// Watermark of the watermark, enabled during its span.
+fn overlay_filter(placement: &Watermark, size: Size, canvas: Size) -> String {
     let margin = placement.margin_px;
     let far_x = canvas.width_px.saturating_sub(size.width_px.saturating_add(margin));
     let far_y = canvas.height_px.saturating_sub(size.height_px.saturating_add(margin));

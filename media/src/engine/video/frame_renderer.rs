@@ -8,14 +8,14 @@ use crate::engine::video::filter_description::{self, TargetFormat, WATERMARK};
 use crate::engine::video::filter_graph::{FilterGraph, StillInput};
 use crate::engine::video::{color, still_images};
 use domain::Failure;
-use domain::plan::{Picture, SourceVideo};
+use domain::plan::{FrameLayout, SourceVideo};
 use ffmpeg_next::Rational;
 use ffmpeg_next::frame::Video;
 
 /// Layout of the rendered frames, and a filter graph for the format of the latest input frame.
 pub(crate) struct FrameRenderer<'a> {
     pub(crate) source: SourceVideo,
-    pub(crate) layout: &'a Picture,
+    pub(crate) layout: &'a FrameLayout,
     pub(crate) target: TargetFormat,
     /// Image of the watermark, at its final size and opacity.
     pub(crate) watermark: Option<Video>,
@@ -27,7 +27,11 @@ pub(crate) struct FrameRenderer<'a> {
 
 impl<'a> FrameRenderer<'a> {
     /// Renders frames of the source for an output without bumpers. Times are in microseconds.
-    pub(crate) fn new(context: &OutputContext<'_>, layout: &'a Picture, target: TargetFormat) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        context: &OutputContext<'_>,
+        layout: &'a FrameLayout,
+        target: TargetFormat,
+    ) -> Result<Self, Failure> {
         let (source, coded, numbers) = context.video()?;
         let matrix = color::output_color(&numbers, coded).matrix;
         let watermark = layout.overlay.as_ref();

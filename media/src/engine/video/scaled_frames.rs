@@ -35,7 +35,7 @@ use crate::engine::ffi::frame::{self, FrameFormat};
 use crate::engine::video::filter_description::{self, TargetFormat};
 use crate::engine::video::filter_graph::FilterGraph;
 use domain::Failure;
-use domain::plan::{Content, Movie, Picture, PlannedOutput, SourceVideo, VideoTrack};
+use domain::plan::{Content, FrameLayout, Movie, PlannedOutput, SourceVideo, VideoTrack};
 use domain::probe::Size;
 use ffmpeg_next::Rational;
 use ffmpeg_next::frame::Video;
@@ -87,7 +87,7 @@ impl ScalingCascade {
 
     fn build_graph(&self, step: &Step, input: FrameFormat) -> Result<FilterGraph, Failure> {
         let source = step.from.map_or(self.source, |_| normalized(self.source));
-        let layout = Picture {
+        let layout = FrameLayout {
             scaled: step.size,
             canvas: step.size,
             overlay: None,

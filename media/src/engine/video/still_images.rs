@@ -9,7 +9,7 @@ use crate::engine::ffi::frame::{self, frame_size};
 use crate::engine::video::filter_description::centered_offset;
 use crate::engine::video::filter_graph::{self, StillInput};
 use crate::engine::video::{color, image_decoder};
-use domain::plan::Overlay;
+use domain::plan::Watermark;
 use domain::probe::Size;
 use domain::recipe::Name;
 use domain::{Code, Failure};
@@ -55,7 +55,7 @@ pub(crate) fn bumper(name: &Name, images: &Images, canvas: Size, matrix: Space) 
 }
 
 /// Renders the image of a watermark at its width and opacity. The height follows from the aspect ratio of the image.
-pub(crate) fn watermark(watermark: &Overlay, images: &Images, matrix: Space) -> Result<Video, Failure> {
+pub(crate) fn watermark(watermark: &Watermark, images: &Images, matrix: Space) -> Result<Video, Failure> {
     let _lock = FULL_SIZE_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
     let image = decode_image(&watermark.image, images)?;
     let size = frame_size(&frame::frame_format(&image));

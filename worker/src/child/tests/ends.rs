@@ -157,7 +157,7 @@ async fn a_request_that_is_longer_than_a_line_is_not_sent() {
         steps: Vec::new(),
     };
     let failure = child
-        .verify(vec![(planned, Made::default())], Duration::from_secs(9))
+        .verify(vec![(planned, OutputReport::default())], Duration::from_secs(9))
         .await
         .unwrap_err();
     assert_eq!(

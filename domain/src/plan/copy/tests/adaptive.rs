@@ -1,8 +1,8 @@
 //! Copies of the source as the largest rung of an adaptive stream.
 
 use super::{copyable, decision, fps, planned, with_keyframes, with_video};
-use crate::plan::{Content, Done, Hls, Plan, VideoTrack};
-use crate::probe::Unfit;
+use crate::plan::{Content, Hls, Plan, StreamAction, VideoTrack};
+use crate::probe::UncopyableStreams;
 
 const ONE_RUNG: &str = r#"{"outputs":[{"kind":"hls","ladder":[720]}]}"#;
 const LADDER: &str = r#"{"outputs":[{"kind":"hls"}]}"#;
@@ -82,7 +82,7 @@ fn the_largest_rung_is_copied_unless_the_source_does_not_fit() {
             "40000000 b/s is more than its size needs",
         ),
         (
-            copyable().without_copies_of(Unfit::All),
+            copyable().excluding_copies_of(UncopyableStreams::All),
             "the first attempt to copy it found damaged packets or changing headers",
         ),
     ] {
@@ -119,9 +119,13 @@ fn the_smaller_rungs_begin_gops_only_at_the_segments_of_a_copied_rung() {
     assert_eq!(
         steps,
         [
-            ("video", Done::Copy, "720p is already what was asked"),
-            ("video", Done::Transcode, "smaller than the source: 480p, 360p, 240p"),
-            ("audio", Done::Copy, "it is already what was asked"),
+            ("video", StreamAction::Copy, "720p is already what was asked"),
+            (
+                "video",
+                StreamAction::Transcode,
+                "smaller than the source: 480p, 360p, 240p"
+            ),
+            ("audio", StreamAction::Copy, "it is already what was asked"),
         ]
     );
     let gop_frames = |plan: &Plan| {
@@ -133,6 +137,6 @@ fn the_smaller_rungs_begin_gops_only_at_the_segments_of_a_copied_rung() {
     };
     // Segments of four seconds at 29.97 fps.
     assert_eq!(gop_frames(&plan), [0, 242, 242, 242]);
-    let encoded = planned(LADDER, &copyable().without_copies_of(Unfit::All));
+    let encoded = planned(LADDER, &copyable().excluding_copies_of(UncopyableStreams::All));
     assert_eq!(gop_frames(&encoded), [120; 4]);
 }

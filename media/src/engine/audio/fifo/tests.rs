@@ -26,8 +26,8 @@ fn read_all(fifo: &mut AudioFifo) -> Vec<f32> {
     }
 }
 
-fn lost(at_us: u64, length_us: u64) -> Option<LostSound> {
-    Some(LostSound { at_us, length_us })
+fn lost(at_us: u64, length_us: u64) -> Option<LostAudio> {
+    Some(LostAudio { at_us, length_us })
 }
 
 #[test]

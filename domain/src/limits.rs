@@ -7,13 +7,13 @@ use crate::probe::{Probe, Size, StreamKind};
 use serde::{Deserialize, Serialize};
 
 /// Upper bound of [`Limits::max_streams`] that the engine applies while opening a file.
-pub const MOST_STREAMS: usize = 64;
+pub const MAX_MEDIA_STREAMS: usize = 64;
 
 /// Maximum number of streams that are neither video nor audio: fonts, subtitles, cover art, data.
 pub const MAX_OTHER_STREAMS: usize = 256;
 
 /// Upper bound of [`Limits::max_pixels`] that the engine applies while opening a file.
-pub const MOST_PIXELS: u64 = 8_192 * 8_192;
+pub const MAX_FRAME_PIXELS: u64 = 8_192 * 8_192;
 
 /// Limits of an upload, a source, and the outputs of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,24 +111,6 @@ pub fn check_frame_size(size: Size, max_pixels: u64) -> Result<(), Failure> {
     Err(Failure::input(Code::PictureTooLarge, detail))
 }
 
-/// Checks the number of streams: [`StreamCounts::check`] with the media streams and their maximum as a pair.
-///
-/// # Errors
-/// [`Code::TooManyStreams`] with the number and the limit.
-pub fn bound_streams(media_and_max: (usize, usize), others: usize) -> Result<(), Failure> {
-    let (media, max_media) = media_and_max;
-    StreamCounts { media, others }.check(max_media)
-}
-
-/// Checks the size of a frame: [`check_frame_size`] with width and height as a pair.
-///
-/// # Errors
-/// [`Code::PictureTooLarge`] with the size and the limit.
-pub fn bound_picture(width_and_height_px: (u32, u32), max_pixels: u64) -> Result<(), Failure> {
-    let (width_px, height_px) = width_and_height_px;
-    check_frame_size(Size { width_px, height_px }, max_pixels)
-}
-
 impl Default for Limits {
     /// Upload: 5 GiB. Source: 4 hours, 16 video and audio streams, 8192 × 8192 pixels. Outputs of a task: 24 hours, ten
     /// million frames, ten million megapixels (more than four hours of 4K at 60 frames per second), 48 CPU hours.
@@ -137,7 +119,7 @@ impl Default for Limits {
             max_upload_bytes: 5 << 30,
             max_duration_us: 4 * 3_600 * 1_000_000,
             max_streams: 16,
-            max_pixels: MOST_PIXELS,
+            max_pixels: MAX_FRAME_PIXELS,
             max_output_duration_us: 24 * 3_600 * 1_000_000,
             max_output_frames: 10_000_000,
             max_output_megapixels: 10_000_000,

@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 /// Maximum duration and timestamp: 1,000 hours.
 const MAX_US: u64 = 1_000 * 3_600 * 1_000_000;
 /// Maximum number of streams of all types.
-const MAX_STREAMS: usize = limits::MOST_STREAMS + limits::MAX_OTHER_STREAMS;
+const MAX_STREAMS: usize = limits::MAX_MEDIA_STREAMS + limits::MAX_OTHER_STREAMS;
 /// Maximum length of a text in bytes.
 const MAX_TEXT_BYTES: usize = 100;
 

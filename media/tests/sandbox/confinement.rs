@@ -1,10 +1,9 @@
 //! The confined child: forbidden operations fail, needed operations succeed, and without the sandbox the forbidden ones
 //! succeed, too.
 
-use crate::Test;
 use crate::attacks::{AttackReport, Targets};
 use crate::child::Child;
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, Test};
 use crate::transcodes;
 use domain::Code;
 use domain::protocol::{Event, SandboxMode, SandboxStatus, Session};

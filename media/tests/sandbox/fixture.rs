@@ -5,6 +5,9 @@ use domain::protocol::{SandboxMode, Session, VerifyDepth};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
+/// A test: name and function.
+pub(crate) type Test = (&'static str, fn());
+
 /// Content of the file of the other task.
 pub(crate) const SECRET: &str = "the video of another account";
 

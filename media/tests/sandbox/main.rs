@@ -26,11 +26,9 @@ mod protocol;
 mod syscalls;
 mod transcodes;
 
+use fixture::Test;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
-
-/// Name and function.
-type Test = (&'static str, fn());
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

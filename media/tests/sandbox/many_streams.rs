@@ -1,9 +1,8 @@
 //! Files with very many streams in the confined child: they are refused with a code, within tight limits of memory and
 //! processor time.
 
-use crate::Test;
 use crate::child::Child;
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, Test};
 use domain::protocol::{Event, Request, Session};
 use domain::{Code, FailureKind};
 use std::path::Path;

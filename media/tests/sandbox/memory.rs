@@ -1,7 +1,6 @@
 //! Memory of the child for images that are small as files and large when decoded.
 
-use crate::Test;
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, Test};
 use crate::transcodes::{closing_event, probe_and_plan};
 use domain::Recipe;
 use domain::protocol::{Event, Image, Request, Session, TranscodeReport};

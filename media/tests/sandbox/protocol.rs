@@ -1,8 +1,7 @@
 //! The protocol of the child: invalid input, refused sources, and how the process ends.
 
-use crate::Test;
 use crate::child::Child;
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, Test};
 use domain::plan::{AudioTrack, Content, PlannedOutput};
 use domain::protocol::{Event, MAX_LINE_BYTES, OutputReport, Request, Session};
 use domain::recipe::{AudioCodec, AudioFormat};

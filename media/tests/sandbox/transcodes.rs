@@ -1,9 +1,8 @@
 //! Transcodes in the confined child: every accepted codec, every kind of output, every edit, cancellation, and the
 //! limit of the file size. They show that the allow-list of system calls is long enough.
 
-use crate::Test;
 use crate::child::Child;
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, Test};
 use domain::plan::Clips;
 use domain::protocol::{Event, Request, Session};
 use domain::{Limits, Plan, Recipe};

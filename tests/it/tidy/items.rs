@@ -5,13 +5,13 @@ use super::source::Source;
 
 pub(super) const TUPLE_PARAMETERS: Rule = Rule {
     name: "tuple patterns as parameters",
-    allowed: &[("domain", 8), ("media", 23), ("rushes", 1), ("worker", 3)],
+    allowed: &[],
     violations: |sources| sources.iter().flat_map(tuple_parameters).collect(),
 };
 
 pub(super) const EMPTY_REASONS: Rule = Rule {
     name: "attributes without a reason",
-    allowed: &[("entity", 7)],
+    allowed: &[],
     violations: |sources| sources.iter().flat_map(empty_reasons).collect(),
 };
 

@@ -20,7 +20,7 @@ use crate::engine::ffi::parameters::{self, CodecFacts};
 use crate::engine::ffi::{alpha, frame, input, packet};
 use crate::engine::probe::duration::{first_timestamp_us, stream_duration_us};
 use crate::engine::time::{DEFAULT_FRAME_INTERVAL_US, to_us};
-use domain::limits::MOST_PIXELS;
+use domain::limits::MAX_FRAME_PIXELS;
 use domain::{Code, Failure, FailureKind};
 use ffmpeg_next::codec::decoder::Opened;
 use ffmpeg_next::format::context::Input;
@@ -126,7 +126,7 @@ impl StreamDecoder {
         decoder.set_packet_time_base(stream.time_base());
         let reported_damage = log::count_damage(&mut decoder);
         let mut options: Dictionary<'_> = options.iter().copied().collect();
-        options.set("max_pixels", &MOST_PIXELS.to_string());
+        options.set("max_pixels", &MAX_FRAME_PIXELS.to_string());
         let opened = decoder.open_as_with(codec, options);
         let rates = [stream.avg_frame_rate(), stream.rate()];
         let mut plausible = rates.iter().filter(|rate| (1.0..=240.0).contains(&f64::from(**rate)));

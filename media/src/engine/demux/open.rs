@@ -148,7 +148,7 @@ pub(crate) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failu
         if let Err(failure) = check_streams(&input) {
             return Ok(Err(failure));
         }
-        open::find_stream_info(&mut input, &[("max_pixels", &limits::MOST_PIXELS.to_string())])?;
+        open::find_stream_info(&mut input, &[("max_pixels", &limits::MAX_FRAME_PIXELS.to_string())])?;
         Ok(check_streams(&input).map(|()| input))
     });
     match opened {
@@ -166,7 +166,7 @@ pub(crate) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failu
 fn open_failure(head: &[u8], error: Error) -> Failure {
     // The PNG demuxer fails if width times height overflows; the limit is the reason to report.
     let (width_px, height_px) = file_signature::png_size(head).unwrap_or_default();
-    if let Err(too_large) = limits::check_frame_size(Size { width_px, height_px }, limits::MOST_PIXELS) {
+    if let Err(too_large) = limits::check_frame_size(Size { width_px, height_px }, limits::MAX_FRAME_PIXELS) {
         return too_large;
     }
     if file_signature::webp(head) == Some(Motion::Animated) {
@@ -207,7 +207,7 @@ fn check_track_count(source: &File) -> Result<(), Failure> {
     let counted =
         mp4::count_tracks(source, MAX_COUNTED_STREAMS).or_else(|_| matroska::count_tracks(source, MAX_COUNTED_STREAMS));
     match counted {
-        Ok(others) if others > MAX_OPENED_STREAMS => StreamCounts { media: 0, others }.check(limits::MOST_STREAMS),
+        Ok(others) if others > MAX_OPENED_STREAMS => StreamCounts { media: 0, others }.check(limits::MAX_MEDIA_STREAMS),
         _ => Ok(()),
     }
 }
@@ -220,7 +220,7 @@ fn check_streams(input: &Input) -> Result<(), Failure> {
             width_px: facts.width_px,
             height_px: facts.height_px,
         };
-        limits::check_frame_size(size, limits::MOST_PIXELS)?;
+        limits::check_frame_size(size, limits::MAX_FRAME_PIXELS)?;
     }
     let is_media = |stream: &Stream<'_>| {
         let kind = parameters::codec_facts(&stream.parameters()).kind;
@@ -229,7 +229,7 @@ fn check_streams(input: &Input) -> Result<(), Failure> {
     };
     let media = input.streams().filter(is_media).count();
     let others = input.streams().count() - media;
-    StreamCounts { media, others }.check(limits::MOST_STREAMS)
+    StreamCounts { media, others }.check(limits::MAX_MEDIA_STREAMS)
 }
 
 fn open(file: &File, prefix: Prefix, containers: &str, cancel: &Cancel) -> Result<Input, Error> {

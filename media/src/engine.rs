@@ -141,7 +141,7 @@ pub fn transcode(
 }
 
 /// Verifies a finished output: opens it as a player does, measures its properties and decodes as much as `depth` says.
-/// Audio is decoded where the encoder reported the audio_peak peak.
+/// Audio is decoded where the encoder reported the audio peak.
 ///
 /// # Errors
 /// [`domain::Code::OutputInvalid`] when it cannot be opened or read.

@@ -8,7 +8,7 @@
 //! [`domain::plan::verify`] compares the measurements with the plan and the report in the worker.
 //!
 //! - [`mod@file`]: a file with one container. Frame count, keyframes, decode errors, digests of copied packets.
-//! - [`peak_check`]: decodes audio where the encoder reported the audio_peak peak; silence there is an error.
+//! - [`peak_check`]: decodes audio where the encoder reported the audio peak; silence there is an error.
 //! - [`hls`]: the playlists and every segment of an adaptive stream.
 //! - [`sprite`]: the sheets and the index of a sprite.
 //!

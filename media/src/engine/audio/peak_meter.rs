@@ -1,4 +1,4 @@
-//! Peak meter: finds the audio_peak moment of audio before it is encoded, so that verification can look for it in the
+//! Peak meter: finds the loudest moment of audio before it is encoded, so that verification can look for it in the
 //! finished file.
 //!
 //! The meter measures between 80 Hz and 1 kHz only. Encoders may remove a constant offset, and high frequencies that

@@ -1,7 +1,7 @@
 //! Measures the audio peak of an output again, where the encoder reported it.
 //!
 //! A file with silent or garbled audio has valid packets, and the part that is decoded for [`super::file`] may be
-//! silent rightly. The encoder reports the time and level of the audio_peak peak of its input; the same filter and meter
+//! silent rightly. The encoder reports the time and level of the audio peak of its input; the same filter and meter
 //! must find about the same level there in the output. Only a second of audio is decoded.
 
 use crate::engine::audio::fifo::AudioFifo;

@@ -17,7 +17,7 @@ use std::str::FromStr;
 pub(crate) const MASTER: &str = "master.m3u8";
 
 /// The `EXT-X-MEDIA` tag of the audio rendition of all variants: the part before the optional `LANGUAGE` attribute.
-const AUDIO_TAG: &str = "#EXT-X-MEDIA:TYPE=AUDIO,AUDIO_TAG-ID=\"audio\",NAME=\"audio\"";
+const AUDIO_TAG: &str = "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"audio\"";
 /// The part after the optional `LANGUAGE` attribute.
 const AUDIO_TAG_END: &str = ",DEFAULT=YES,AUTOSELECT=YES,URI=\"audio.m3u8\",CHANNELS=";
 

@@ -35,7 +35,7 @@ impl ToSchema for Binary {}
         (name = "accounts", description = "Sign-up and login"),
         (name = "tasks", description = "Uploads, their processing and their outputs"),
         (name = "images", description = "Images for watermarks and bumpers"),
-        (name = "presets", description = "StoredFile recipes"),
+        (name = "presets", description = "Named recipes"),
         (name = "health", description = "Health checks and metrics for load balancers, supervisors and people on call"),
     )
 )]

@@ -160,7 +160,7 @@ mod tests {
         std::fs::write(directory.join("new"), "x").unwrap();
         assert_eq!((pinned.check().await, pinned.is_changed()), (Ok(()), false));
 
-        // PathChanged and not removed, so that its inode number is not reused.
+        // Moved and not removed, so that its inode number is not reused.
         std::fs::rename(&directory, home.path().join("elsewhere")).unwrap();
         std::fs::create_dir(&directory).unwrap();
         assert_eq!(pinned.check().await, Err(PathChanged { path: directory }));

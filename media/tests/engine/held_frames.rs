@@ -253,5 +253,5 @@ fn a_cut_stream_reports_the_loss_at_its_start() {
         .iter()
         .find(|warning| warning.code == WarningCode::SourceDamaged);
     let warning = warning.unwrap_or_else(|| panic!("no warning: {:?}", run.report));
-    assert!(warning.detail.contains("first at output time 00:00:0"), "{warning:?}");
+    assert!(warning.detail.contains("first at source time 00:00:0"), "{warning:?}");
 }

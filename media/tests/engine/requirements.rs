@@ -38,7 +38,7 @@ const REQUIREMENTS: &[Requirement] = &[
         "size limits apply to the short side of a portrait, and nothing is enlarged",
         &[
             "frame_geometry::the_size_limit_applies_to_the_short_side_and_never_enlarges",
-            "domain/src/plan/ladder.rs::the_ladder_goes_by_the_shorter_side_and_never_above_the_source",
+            "domain/src/plan/ladder.rs::rungs_are_sized_by_the_shorter_side_and_not_larger_than_the_canvas",
         ],
     ),
     (
@@ -48,7 +48,7 @@ const REQUIREMENTS: &[Requirement] = &[
             "frame_geometry::pixels_become_square_and_sides_even",
             "frame_geometry::positions_are_kept_for_odd_sizes_and_non_square_pixels",
             "frame_geometry::a_frame_over_the_size_limit_is_refused",
-            "domain/src/plan/geometry.rs::sides_are_even_and_bounds_hold",
+            "domain/src/plan/geometry.rs::sides_are_even_and_do_not_exceed_the_maximum",
         ],
     ),
     (
@@ -266,7 +266,7 @@ const REQUIREMENTS: &[Requirement] = &[
             "discontinuities::a_recording_with_restarting_timestamps_continues",
             "discontinuities::a_transport_stream_may_start_at_any_byte",
             "discontinuities::a_stream_cut_inside_its_only_keyframe_is_transcoded",
-            "domain/src/transport.rs::a_stream_is_known_wherever_it_was_cut",
+            "domain/src/mpeg_ts.rs::a_stream_is_detected_from_any_offset_in_a_packet",
         ],
     ),
     (

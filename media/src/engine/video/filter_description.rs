@@ -329,7 +329,7 @@ pub(crate) const fn centered_offset(inner: Size, canvas: Size) -> (u32, u32) {
     (x, y)
 }
 
-/// Watermark of the watermark, enabled during its span.
+/// The overlay filter of the watermark, enabled during its span.
 fn overlay_filter(placement: &Watermark, size: Size, canvas: Size) -> String {
     let margin = placement.margin_px;
     let far_x = canvas.width_px.saturating_sub(size.width_px.saturating_add(margin));

@@ -15,5 +15,6 @@ pub(crate) mod mp4;
 pub(crate) mod nal;
 pub(crate) mod open;
 pub(crate) mod packet_check;
+pub(crate) mod packet_times;
 pub(crate) mod packets;
 pub(crate) mod transport_stream;

@@ -4,7 +4,7 @@ mod damage;
 
 use crate::engine::audio::params::{MAX_CHANNELS, SAMPLE_RATES};
 use crate::engine::decode::threads;
-use crate::engine::demux::container::is_avi;
+use crate::engine::demux::container::{is_avi, keeps_first_rate};
 use crate::engine::demux::header_changes::HeaderChanges;
 use crate::engine::demux::nal::{Framing, recovery_frames};
 use crate::engine::demux::open;
@@ -27,6 +27,9 @@ const ENOUGH_PAST: u32 = 3;
 
 /// No container lets its streams be further apart than this.
 const FAR_US: i64 = 10_000_000;
+
+/// Times of samples that are counted may be so far off, in microseconds; beyond it something is missing.
+const MISCOUNTED_US: i64 = 2_000_000;
 
 /// A stream that is decoded. Times count in microseconds on the source's own clock.
 pub(crate) struct StreamDecoder {
@@ -59,6 +62,11 @@ pub(crate) struct StreamDecoder {
     last_dts: Option<i64>,
     /// Whether packets tell no more of the length of a picture than the unit of their time.
     counts_slots: bool,
+    /// `true` in formats that keep the time base of the first sample rate.
+    keeps_first_rate: bool,
+    /// Sample rate of the first samples, in hertz, and `true` when it changed later in such a format.
+    first_rate_hz: Option<u32>,
+    counts_samples: bool,
     /// `true` when the first packet is a keyframe; `None` until a packet was sent.
     begins_with_key: Option<bool>,
     /// `true` when the container has a sample aspect ratio.
@@ -106,7 +114,11 @@ impl StreamDecoder {
             .ok_or_else(|| error::reading("the streams", Error::StreamNotFound))?;
         let facts = parameters::codec_facts(&stream.parameters());
         let codec = open::decoder(&stream).ok_or_else(|| unsupported(format!("codec {}", facts.name)))?;
-        let context = codec::Context::from_parameters(stream.parameters());
+        let mut own = stream.parameters().clone();
+        if keeps_first_rate(input) && facts.name == "flac" {
+            parameters::allow_any_flac_block(&mut own);
+        }
+        let context = codec::Context::from_parameters(own);
         let mut decoder = context.map_err(|error| error::reading("the headers", error))?.decoder();
         // Decoders need it to cut the priming samples off.
         decoder.set_packet_time_base(stream.time_base());
@@ -137,6 +149,9 @@ impl StreamDecoder {
             from_the_start: true,
             last_dts: None,
             counts_slots: is_avi(input),
+            keeps_first_rate: keeps_first_rate(input),
+            first_rate_hz: None,
+            counts_samples: false,
             begins_with_key: None,
             has_aspect: input::container_aspect(&stream).0 > 0,
             origin_us: origin_us(input, Some(index)),
@@ -343,11 +358,12 @@ impl StreamDecoder {
     pub(crate) fn audio_time(&mut self, audio: &Audio) -> (i64, i64) {
         let rate = i64::from(audio.rate().max(1));
         let duration = i64::try_from(audio.samples()).unwrap_or(0) * 1_000_000 / rate;
-        let at = audio
-            .timestamp()
-            .map(|time| to_us(time, self.base))
-            .or(self.next_us)
-            .unwrap_or(self.origin_us);
+        let changed = *self.first_rate_hz.get_or_insert(audio.rate()) != audio.rate();
+        self.counts_samples |= self.keeps_first_rate && changed;
+        let told = audio.timestamp().map(|time| to_us(time, self.base));
+        let is_near = |next: &i64| told.is_none_or(|told| (told - next).abs() < MISCOUNTED_US);
+        let counted = self.next_us.filter(|_| self.counts_samples).filter(is_near);
+        let at = counted.or(told).or(self.next_us).unwrap_or(self.origin_us);
         self.next_us = Some(at.saturating_add(duration));
         (at, duration)
     }

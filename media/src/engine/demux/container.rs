@@ -14,6 +14,11 @@ pub(crate) fn is_flac(input: &Input) -> bool {
     input.format().name() == "flac"
 }
 
+/// Returns `true` when FFmpeg keeps the time base of the first sample rate although packets count samples of a later one.
+pub(crate) fn keeps_first_rate(input: &Input) -> bool {
+    ["aac", "flac", "ogg"].contains(&input.format().name())
+}
+
 /// Whether the clock of a source may jump forward.
 pub(crate) fn may_jump(input: &Input) -> bool {
     input::may_jump(input) || input.format().name() == "flv"

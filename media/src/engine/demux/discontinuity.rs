@@ -3,7 +3,10 @@
 //! Multiplexes of MPEG, chained Ogg and recordings of RTMP streams may jump to any time. In other containers a long step
 //! forward is a picture that stands still; only a step back is a jump, because times of decoding never fall.
 
+use crate::engine::demux::container;
+use crate::engine::demux::packet_times::PacketTimes;
 use crate::engine::time::{from_us, to_us};
+use ffmpeg_next::format::context::Input;
 use ffmpeg_next::{Packet, Rational};
 
 /// A step forward of more than this between two packets of a stream is a jump.
@@ -24,6 +27,8 @@ pub(crate) struct DiscontinuityRepair {
     /// Offset of each section in microseconds.
     sections: Vec<i64>,
     streams: Vec<StreamPosition>,
+    /// Corrects the times of each stream first.
+    times: Vec<PacketTimes>,
 }
 
 /// Where a stream is.
@@ -32,6 +37,8 @@ struct StreamPosition {
     section: usize,
     /// When its next packet should come.
     expected_us: Option<i64>,
+    /// When the last of its pictures ends.
+    shown_until_us: Option<i64>,
 }
 
 impl StreamPosition {
@@ -49,18 +56,24 @@ impl StreamPosition {
 }
 
 impl DiscontinuityRepair {
-    /// A clock for a source of some streams, which may jump forward or not.
-    pub(crate) fn new(may_jump: bool, streams: usize) -> Self {
+    /// A clock for a source.
+    pub(crate) fn of(input: &Input) -> Self {
+        let times = input.streams().map(|stream| PacketTimes::of(input, &stream)).collect();
+        Self::new(container::may_jump(input), times)
+    }
+
+    fn new(may_jump: bool, times: Vec<PacketTimes>) -> Self {
         Self {
             may_jump,
             sections: vec![0],
-            streams: vec![StreamPosition::default(); streams],
+            streams: vec![StreamPosition::default(); times.len()],
+            times,
         }
     }
 
-    /// Whether it jumped.
-    pub(crate) const fn has_jumped(&self) -> bool {
-        self.sections.len() > 1
+    /// Returns `true` when the clock jumped, or when it has to be counted from the first packet on because the sample rate changed.
+    pub(crate) fn has_jumped(&self) -> bool {
+        self.sections.len() > 1 || self.times.iter().any(|times| times.changed)
     }
 
     /// Forgets what was, after a seek.
@@ -71,28 +84,44 @@ impl DiscontinuityRepair {
 
     /// Repairs the times of a packet whose stream counts in `base`.
     pub(crate) fn repair(&mut self, packet: &mut Packet, base: Rational) {
-        // Without a time of decoding, pictures that are shown later than they are decoded would look like a jump.
-        let shown = packet.pts().filter(|_| self.may_jump);
-        let Some(time) = packet.dts().or(shown) else {
+        if let Some(times) = self.times.get_mut(packet.stream()) {
+            times.correct(packet, base);
+        }
+        let Some(time) = packet.dts().or_else(|| packet.pts()) else {
             return;
         };
         let Some(place) = self.streams.get_mut(packet.stream()) else {
             return;
         };
         let raw = to_us(time, base);
+        let duration_us = to_us(packet.duration().max(0), base);
+        // The first packets of Matroska have no time of decoding. Pictures that are shown later than they are decoded would look
+        // like a jump there; but nothing is shown before it is decoded, so that a step back of the time of showing is one.
+        let is_shown_only = packet.dts().is_none() && !self.may_jump;
         let at = |section: usize| raw.saturating_add(self.sections.get(section).copied().unwrap_or(0));
         if !place.is_near(at(place.section), self.may_jump) {
             let known = (place.section + 1..self.sections.len()).find(|section| place.may_enter(at(*section)));
             place.section = known.unwrap_or(self.sections.len());
             if known.is_none() {
-                self.sections.push(place.expected_us.unwrap_or(raw).saturating_sub(raw));
+                // Behind a step back FFmpeg guesses the times of decoding.
+                let shown = packet.pts().filter(|_| !self.may_jump).map(|pts| to_us(pts, base));
+                let offset = match shown.zip(place.shown_until_us) {
+                    Some((shown_us, until_us)) => until_us.saturating_sub(shown_us),
+                    None => place.expected_us.unwrap_or(raw).saturating_sub(raw),
+                };
+                self.sections.push(offset);
             }
         }
         let offset = self.sections.get(place.section).copied().unwrap_or(0);
-        place.expected_us = Some(
-            raw.saturating_add(offset)
-                .saturating_add(to_us(packet.duration().max(0), base)),
-        );
+        let shown_us = packet
+            .pts()
+            .map(|pts| to_us(pts, base).saturating_add(offset).saturating_add(duration_us));
+        place.shown_until_us = place.shown_until_us.max(shown_us);
+        place.expected_us = if is_shown_only {
+            place.expected_us.map(|us| us.saturating_add(duration_us))
+        } else {
+            Some(raw.saturating_add(offset).saturating_add(duration_us))
+        };
         if offset != 0 {
             let shift = from_us(offset, base);
             packet.set_pts(packet.pts().map(|pts| pts.saturating_add(shift)));
@@ -106,7 +135,7 @@ mod tests {
     use super::*;
 
     fn repaired(packets: &[(usize, i64)]) -> Vec<i64> {
-        let mut discontinuities = DiscontinuityRepair::new(true, 2);
+        let mut discontinuities = DiscontinuityRepair::new(true, vec![PacketTimes::default(); 2]);
         let times = packets.iter().map(|(stream, dts)| {
             let mut packet = Packet::empty();
             packet.set_stream(*stream);

@@ -1,7 +1,6 @@
 //! Reads the packets of a source through: ends of streams, jumps of the clock, and packet counts.
 
 use crate::engine::cancel::Cancel;
-use crate::engine::demux::container;
 use crate::engine::demux::discontinuity::DiscontinuityRepair;
 use crate::engine::demux::packets::next_packet;
 use crate::engine::ffi::packet;
@@ -33,7 +32,7 @@ impl Survey {
 /// Reads a source to its end from where it is.
 pub(crate) fn survey_packets(input: &mut Input, cancel: &Cancel) -> Result<Survey, Failure> {
     let bases: Vec<_> = input.streams().map(|stream| lasting_base(&stream)).collect();
-    let mut discontinuities = DiscontinuityRepair::new(container::may_jump(input), bases.len());
+    let mut discontinuities = DiscontinuityRepair::of(input);
     let mut ends_us = vec![None; bases.len()];
     while let Some(mut packet) = next_packet(input, cancel)? {
         let index = packet.stream();

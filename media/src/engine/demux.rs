@@ -7,6 +7,7 @@ pub(crate) mod byte_ranges;
 pub(crate) mod container;
 pub(crate) mod copy_source;
 pub(crate) mod discontinuity;
+pub(crate) mod early_times;
 pub(crate) mod encryption;
 pub(crate) mod gap_detector;
 pub(crate) mod header_changes;

@@ -128,6 +128,7 @@ const REQUIREMENTS: &[Requirement] = &[
         "offsets, edit lists, priming and negative timestamps: outputs start at 0 and in sync",
         &[
             "frame_timing::audio_is_in_sync_for_every_container_and_start_offset",
+            "container_timing::frames_before_0_of_matroska_with_b_frames_are_kept_in_sync",
             "containers::fragmented_mp4_and_edit_lists_are_supported",
             "outputs::audio_outputs_have_the_length_and_timing_of_the_trim",
         ],

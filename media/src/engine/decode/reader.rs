@@ -15,8 +15,8 @@ use crate::engine::decode::timeline::Part;
 use crate::engine::demux::copy_source::{CopySource, CopyStream, Medium};
 use crate::engine::demux::discontinuity::DiscontinuityRepair;
 use crate::engine::demux::gap_detector::{self, GapDetector};
-use crate::engine::demux::open;
 use crate::engine::demux::packets::MAX_READ_ERRORS;
+use crate::engine::demux::{early_times, open};
 use crate::engine::ffi::packet;
 use crate::engine::probe::duration::origin_us;
 use crate::engine::time::signed_us;
@@ -94,8 +94,12 @@ impl Reader {
         for track in [&mut video, &mut audio].into_iter().flatten() {
             track.wanted_us = start_us;
         }
+        let mut discontinuities = DiscontinuityRepair::of(&input);
+        for early in early_times::find(source, &input) {
+            discontinuities.begin_with(early);
+        }
         Ok(Self {
-            discontinuities: DiscontinuityRepair::of(&input),
+            discontinuities,
             jumps: part.jumps,
             origin_us: origin,
             video,

@@ -4,10 +4,12 @@
 //! forward is a picture that stands still; only a step back is a jump, because times of decoding never fall.
 
 use crate::engine::demux::container;
+use crate::engine::demux::early_times::EarlyTimes;
 use crate::engine::demux::packet_times::PacketTimes;
 use crate::engine::time::{from_us, to_us};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::{Packet, Rational};
+use std::collections::VecDeque;
 
 /// A step forward of more than this between two packets of a stream is a jump.
 pub(crate) const FORWARD_US: i64 = 10_000_000;
@@ -76,8 +78,18 @@ impl DiscontinuityRepair {
         self.sections.len() > 1 || self.times.iter().any(|times| times.changed)
     }
 
+    /// Gives the first packets of a stream their times before 0.
+    pub(crate) fn begin_with(&mut self, early: EarlyTimes) {
+        if let Some(times) = self.times.get_mut(early.stream) {
+            times.begin_with(early.times);
+        }
+    }
+
     /// Forgets what was, after a seek.
     pub(crate) fn restart(&mut self) {
+        self.times
+            .iter_mut()
+            .for_each(|times| times.begin_with(VecDeque::new()));
         self.sections = vec![0];
         self.streams.fill(StreamPosition::default());
     }

@@ -2,6 +2,7 @@
 //!
 //! - *Durations.* The last packet of an Ogg Vorbis stream whose granule position is too small gets a negative duration in an
 //!   unsigned field: 2^32 less a few samples. No packet of audio lasts longer than [`MAX_AUDIO_PACKET_US`].
+//! - *Times before 0* in Matroska, which FFmpeg leaves out and `early_times` reads.
 //! - *Sample rates.* In raw AAC (ADTS), raw FLAC and chained Ogg, the time base stays that of the first sample rate. The packets after
 //!   a change count samples of the new rate in it, so their times advance too fast or too slowly. They are rescaled; the rate
 //!   is read from the header in the packet. In Vorbis the durations are wrong as well, because FFmpeg takes the block sizes of the first
@@ -12,6 +13,7 @@ use crate::engine::time::to_us;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Stream;
 use ffmpeg_next::{Packet, Rational};
+use std::collections::VecDeque;
 
 /// Longest duration of one packet of audio, in microseconds.
 const MAX_AUDIO_PACKET_US: i64 = 10_000_000;
@@ -126,9 +128,13 @@ impl Blocks {
 }
 
 /// Corrects the times of one stream.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct PacketTimes {
+    /// Times of the next packets, for which FFmpeg has none or guesses.
+    early: VecDeque<i64>,
     is_audio: bool,
+    /// `true` when frames are not decoded in the order in which they are shown.
+    reorders: bool,
     counted: Option<Counted>,
     rate: Option<Rate>,
     blocks: Option<Blocks>,
@@ -145,7 +151,9 @@ impl PacketTimes {
         let base_hz = u32::try_from(stream.time_base().denominator()).unwrap_or(0);
         let is_told = counted.is_some_and(|counted| counted != Counted::Adts) && stream.time_base().numerator() == 1;
         Self {
+            early: VecDeque::new(),
             is_audio: facts.kind == MediaType::Audio,
+            reorders: facts.held_back > 0,
             counted,
             rate: is_told.then_some(Rate {
                 base_hz,
@@ -158,10 +166,19 @@ impl PacketTimes {
         }
     }
 
+    /// Sets the times of the packets at the beginning of the stream.
+    pub(crate) fn begin_with(&mut self, times: VecDeque<i64>) {
+        self.early = times;
+    }
+
     /// Corrects the duration and the times of a packet.
     pub(crate) fn correct(&mut self, packet: &mut Packet, base: Rational) {
         if self.is_audio && to_us(packet.duration(), base) > MAX_AUDIO_PACKET_US {
             packet.set_duration(0);
+        }
+        if let Some(time) = self.early.pop_front() {
+            packet.set_pts(Some(time));
+            packet.set_dts(Some(time).filter(|_| !self.reorders));
         }
         let Some(counted) = self.counted else { return };
         if let Some(now_hz) = counted.rate_hz(packet.data().unwrap_or_default()) {

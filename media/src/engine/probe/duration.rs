@@ -133,8 +133,8 @@ pub(crate) fn find_extent(
 
 /// The length that the headers tell, when it can be believed.
 fn header_us(probe: &Probe, input: &Input) -> Option<i64> {
-    // Writers of Matroska disagree on whether the length of a file that begins late counts from its beginning.
-    let is_vague = probe.container.starts_with("matroska") && probe.start_us > LATE_US;
+    // Writers of Matroska disagree on whether the length of a file that begins late, or before 0, counts from its beginning.
+    let is_vague = probe.container.starts_with("matroska") && !(-EARLY_US..=LATE_US).contains(&probe.start_us);
     let is_guessed = input::length_is_guessed(input);
     let believable = |us: &i64| *us > 0 && !is_guessed && !is_absurd(*us, probe.bytes) && !is_vague;
     input::known_timestamp(input.duration())

@@ -278,3 +278,25 @@ fn frames_before_0_of_matroska_with_b_frames_are_kept_in_sync() {
         assert!(run.report.warnings.is_empty(), "{offset}: {:?}", run.report.warnings);
     }
 }
+
+#[test]
+fn audio_stays_in_place_after_packets_that_do_not_decode() {
+    let audio = "if(between(mod(t,1),0.5,0.6),0.8*sin(2*PI*1000*t),0)";
+    let encoding = "-c:v libx264 -preset ultrafast -crf 4 -pix_fmt yuv420p -c:a aac";
+    let whole = numbered_with_audio(audio, "undecodable-whole.mp4", encoding);
+    let expected = process(&whole, &recipe(MP4)).unwrap().beeps_ms(0);
+    // Overwrites all bytes of these audio packets, in the silence between two beeps.
+    let noise = "noise=amount='if(eq(n,40)+eq(n,135)+eq(n,136),1,0)'";
+    let source = clip_with(
+        "undecodable.mp4",
+        &["-i", whole.to_str().unwrap(), "-c", "copy", "-bsf:a", noise],
+    );
+    let run = process(&source, &recipe(MP4)).unwrap();
+    let codes: Vec<_> = run.report.warnings.iter().map(|warning| warning.code).collect();
+    assert_eq!(codes, [WarningCode::SourceDamaged]);
+    let beeps = run.beeps_ms(0);
+    assert_eq!(beeps.len(), expected.len(), "{beeps:?}");
+    for (beep, expected) in beeps.iter().zip(&expected) {
+        assert!(beep.abs_diff(*expected) <= 2, "{beeps:?}, {expected:?}");
+    }
+}

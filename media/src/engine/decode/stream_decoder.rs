@@ -28,6 +28,9 @@ const ENOUGH_PAST: u32 = 3;
 /// No container lets its streams be further apart than this.
 const FAR_US: i64 = 10_000_000;
 
+/// Missing samples are filled in up to this length, in microseconds; where more are missing, it is a gap.
+const MOST_UNDECODED_US: i64 = 100_000;
+
 /// Times of samples that are counted may be so far off, in microseconds; beyond it something is missing.
 const MISCOUNTED_US: i64 = 2_000_000;
 
@@ -67,6 +70,8 @@ pub(crate) struct StreamDecoder {
     /// Sample rate of the first samples, in hertz, and `true` when it changed later in such a format.
     first_rate_hz: Option<u32>,
     counts_samples: bool,
+    /// `true` when audio did not decode since the latest samples.
+    audio_broke: bool,
     /// `true` when the first packet is a keyframe; `None` until a packet was sent.
     begins_with_key: Option<bool>,
     /// `true` when the container has a sample aspect ratio.
@@ -152,6 +157,7 @@ impl StreamDecoder {
             keeps_first_rate: keeps_first_rate(input),
             first_rate_hz: None,
             counts_samples: false,
+            audio_broke: false,
             begins_with_key: None,
             has_aspect: input::container_aspect(&stream).0 > 0,
             origin_us: origin_us(input, Some(index)),
@@ -366,6 +372,19 @@ impl StreamDecoder {
         let at = counted.or(told).or(self.next_us).unwrap_or(self.origin_us);
         self.next_us = Some(at.saturating_add(duration));
         (at, duration)
+    }
+
+    /// How many samples a gap of `missing_us` before these ones has when a packet in it did not decode. The FIFO would take so few for
+    /// jitter.
+    pub(crate) fn missing_samples(&mut self, audio: &Audio, missing_us: i64) -> usize {
+        let broke = std::mem::take(&mut self.audio_broke) && missing_us <= MOST_UNDECODED_US;
+        let samples = missing_us.saturating_mul(i64::from(audio.rate())) / 1_000_000;
+        usize::try_from(samples).ok().filter(|_| broke).unwrap_or(0)
+    }
+
+    /// Where the samples decoded last end, on the source's clock.
+    pub(crate) const fn decoded_until_us(&self) -> Option<i64> {
+        self.next_us
     }
 
     /// Forgets what was decoded, before something else than the next packet is.

@@ -3,6 +3,8 @@
 use crate::engine::decode::audio_backlog::MAX_BYTES;
 use crate::engine::decode::reader::Reader;
 use crate::engine::decode::sink::Sink;
+use crate::engine::error;
+use crate::engine::ffi::frame;
 use domain::Failure;
 use ffmpeg_next::Packet;
 use ffmpeg_next::frame::Audio;
@@ -75,7 +77,16 @@ impl Reader {
             if !track.is_valid_audio(&audio) {
                 continue;
             }
+            let before_us = track.decoded_until_us();
             let (at, duration) = track.audio_time(&audio);
+            let missing_us = before_us.map_or(0, |before| at.saturating_sub(before));
+            let missing = track.missing_samples(&audio, missing_us);
+            if let Some(from_us) =
+                before_us.filter(|us| missing > 0 && *us >= self.start_us && until.is_none_or(|end| *us < end))
+            {
+                let silence = frame::silence_like(&audio, missing).map_err(|error| error::engine("sound", error))?;
+                sink.audio(silence, from_us - self.start_us)?;
+            }
             if at.saturating_add(duration) > self.start_us && until.is_none_or(|end| at < end) {
                 let at_us = at - self.start_us;
                 track.reached_us = track.reached_us.max(at_us.saturating_add(duration));

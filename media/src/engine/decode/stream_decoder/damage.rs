@@ -33,6 +33,7 @@ impl StreamDecoder {
         if is_audio && self.sent_us.saturating_add(RUN_UP_US) < self.wanted_us {
             return;
         }
+        self.audio_broke = is_audio;
         self.broken = self.broken.saturating_add(1);
         self.broken_at_us.get_or_insert(self.sent_us);
     }

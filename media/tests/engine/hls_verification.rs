@@ -122,7 +122,7 @@ fn a_muted_hls_output_is_detected() {
             fs::remove_dir_all(folder).unwrap();
             fs::rename(silent.scratch.path().join(&silent.plan.outputs[0].file), folder).unwrap();
         });
-        assert!(detail.is_some_and(|detail| detail.contains("silent")));
+        assert!(detail.is_some_and(|detail| detail.contains("too quiet")));
     }
 }
 

@@ -377,7 +377,9 @@ impl StreamDecoder {
     /// How many samples a gap of `missing_us` before these ones has when a packet in it did not decode. The FIFO would take so few for
     /// jitter.
     pub(crate) fn missing_samples(&mut self, audio: &Audio, missing_us: i64) -> usize {
-        let broke = std::mem::take(&mut self.audio_broke) && missing_us <= MOST_UNDECODED_US;
+        // Packets of other codecs may give less than they last after damage, and more later.
+        let fills = self.facts.name == "aac" && missing_us <= MOST_UNDECODED_US;
+        let broke = std::mem::take(&mut self.audio_broke) && fills;
         let samples = missing_us.saturating_mul(i64::from(audio.rate())) / 1_000_000;
         usize::try_from(samples).ok().filter(|_| broke).unwrap_or(0)
     }

@@ -58,7 +58,7 @@ mod video;
 pub use cancel::Cancel;
 pub use video::still_images::Images;
 
-use demux::{asf, encryption, mp4};
+use demux::{asf, early_times, encryption, mp4};
 use domain::plan::PlannedOutput;
 use domain::probe::Stream;
 use domain::protocol::{OutputFacts, OutputReport, Progress, TranscodeReport, VerifyDepth};
@@ -90,6 +90,8 @@ pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
             stream.set_changes();
         }
     }
+    // Their packets have times only when they are read from the first one on.
+    probe.jumps |= !early_times::find(source, &input).is_empty();
     if probe.container == "asf" {
         let header_us = asf::header_duration_us(source).unwrap_or(0);
         if header_us > probe.duration_us {

@@ -1,10 +1,11 @@
 //! Sources that consist of two concatenated files: the probe measures both, and both are transcoded.
 
-use crate::clips::{clip_with, frame_number, numbered};
+use crate::clips::{clip_with, frame_number, numbered, numbered_with_audio};
 use crate::discontinuities::joined;
 use crate::harness::{probe, process, recipe};
 use domain::plan::StreamAction;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 0 -g 15 -pix_fmt yuv420p -t 3";
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
@@ -108,4 +109,105 @@ fn concatenated_files_are_not_copied() {
     assert_eq!(step.done, StreamAction::Transcode, "{step:?}");
     assert!(step.reason.contains("are not reliable"), "{step:?}");
     assert!(run.plan.jumps, "{:?}", run.plan);
+}
+
+/// Eight seconds of audio with a beep every second, in two halves of different sample rates.
+fn halves(name: &str, codec: &str, rates_hz: [u32; 2], extra: &str) -> PathBuf {
+    let half = |number: usize| {
+        let rate = rates_hz[number].to_string();
+        let audio =
+            "aevalsrc=exprs='if(between(mod(t,1),0.5,0.6),0.8*sin(2*PI*1000*t),0.01*sin(2*PI*300*t))':d=4:s=48000";
+        let mut arguments = vec!["-f", "lavfi", "-i", audio, "-c:a", codec, "-ar", &rate];
+        if number == 1 {
+            arguments.extend(extra.split_whitespace());
+        }
+        clip_with(&format!("half-{number}-{rate}-{name}"), &arguments)
+    };
+    joined(&format!("{}-{}-{name}", rates_hz[0], rates_hz[1]), &[half(0), half(1)])
+}
+
+#[test]
+fn a_sample_rate_that_changes_keeps_duration_and_positions() {
+    for (name, codec) in [("rates.aac", "aac"), ("rates.ogg", "libvorbis"), ("rates.flac", "flac")] {
+        for (rates_hz, extra) in [
+            ([22_050, 44_100], ""),
+            ([44_100, 48_000], ""),
+            ([48_000, 44_100], ""),
+            ([44_100, 22_050], "-ac 2"),
+        ] {
+            // The FLAC parser of FFmpeg mixes frames where the number of channels changes.
+            if name.ends_with("flac") && !extra.is_empty() {
+                continue;
+            }
+            let source = halves(name, codec, rates_hz, extra);
+            let facts = probe(&source).unwrap();
+            let named = format!("{name} {rates_hz:?}");
+            // The FLAC parser of FFmpeg loses packets before the second header.
+            let tolerance_us = if name.ends_with("flac") { 400_000 } else { 150_000 };
+            let error_us = facts.duration_us.abs_diff(8_000_000);
+            assert!(error_us < tolerance_us, "{named}: {}", facts.duration_us);
+            // Opus is always at 48 kHz.
+            let run = process(&source, &recipe(r#"{"outputs":[{"kind":"audio","format":"opus"}]}"#)).unwrap();
+            assert!(run.report.warnings.is_empty(), "{named}: {:?}", run.report.warnings);
+            let length_ms = run.samples(0).len() / 48;
+            assert!(length_ms.abs_diff(8_000) < 400, "{named}: {length_ms} ms");
+            let beeps = run.beeps_ms(0);
+            assert_eq!(beeps.len(), 8, "{named}: {beeps:?}");
+            let steps: Vec<_> = beeps.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            for (place, step) in steps.iter().enumerate() {
+                // Between the halves is what encoders put before and after the audio.
+                let tolerance_ms = if place == 3 { 400 } else { 5 };
+                assert!(step.abs_diff(1_000) <= tolerance_ms, "{named}: {beeps:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_granule_position_that_is_too_small_at_the_end_of_vorbis_is_not_a_duration() {
+    let audio = "sine=440:d=4:r=48000";
+    let whole = clip_with("granule.ogg", &["-f", "lavfi", "-i", audio, "-c:a", "libvorbis"]);
+    let mut bytes = fs::read(&whole).unwrap();
+    let page = bytes.windows(4).rposition(|magic| magic == b"OggS").unwrap();
+    let granule = page + 6..page + 14;
+    let end = i64::from_le_bytes(bytes[granule.clone()].try_into().unwrap());
+    bytes[granule].copy_from_slice(&(end - 60_000).to_le_bytes());
+    // The checksum of a page is computed with a checksum of 0 (RFC 3533 §6).
+    bytes[page + 22..page + 26].fill(0);
+    let checksum = bytes[page..].iter().fold(0_u32, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte) << 24, |sum, _| {
+            sum << 1 ^ if sum >> 31 == 1 { 0x04c1_1db7 } else { 0 }
+        })
+    });
+    bytes[page + 22..page + 26].copy_from_slice(&checksum.to_le_bytes());
+    let source = whole.with_file_name("small-granule.ogg");
+    fs::write(&source, &bytes).unwrap();
+    let facts = probe(&source).unwrap();
+    assert!(facts.duration_us.abs_diff(4_000_000) < 50_000, "{}", facts.duration_us);
+    let run = process(&source, &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
+    assert!(run.report.warnings.is_empty(), "{:?}", run.report.warnings);
+    assert!(
+        run.samples(0).len().abs_diff(4 * 48_000) < 2_400,
+        "{}",
+        run.samples(0).len()
+    );
+}
+
+#[test]
+fn concatenated_matroska_with_b_frames_loses_no_frame() {
+    let encoding = "-c:v libx264 -preset ultrafast -crf 4 -bf 2 -g 15 -pix_fmt yuv420p -c:a aac -t 3";
+    let audio = "if(between(mod(t,1),0.5,0.6),0.8*sin(2*PI*1000*t),0)";
+    let single = numbered_with_audio(audio, "single-b-frames.mkv", encoding);
+    let source = joined("joined-b-frames.mkv", &[single.clone(), single]);
+    let run = process(&source, &recipe(MP4)).unwrap();
+    assert!(run.report.warnings.is_empty(), "{:?}", run.report.warnings);
+    let seen = run.frame_numbers(0);
+    let expected: Vec<_> = (0..90).chain(0..90).collect();
+    let missing = expected.iter().zip(&seen).filter(|(one, two)| one != two).count();
+    assert!(missing == 0 && seen.len().abs_diff(180) <= 1, "{seen:?}");
+    let beeps = run.beeps_ms(0);
+    assert_eq!(beeps.len(), 6, "{beeps:?}");
+    for (number, beep) in beeps.iter().enumerate() {
+        assert!(beep.abs_diff(500 + number * 1_000) <= 50, "{beeps:?}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Timing information of containers: variable frame rates, a discontinuity, wrong or missing durations, truncation.
 
-use crate::clips::{clip_with, numbered};
+use crate::clips::{clip_with, numbered, numbered_with_audio};
 use crate::harness::{Run, process, recipe};
 use domain::plan::WarningCode;
 use std::path::{Path, PathBuf};
@@ -237,5 +237,66 @@ fn intra_only_open_gop_and_single_frame_sources_are_trimmed_exactly() {
         let source = numbered(&format!("only-one.{extension}"), &format!("{codec} -frames:v 1"));
         let run = process(&source, &recipe(MP4)).unwrap();
         assert_eq!(run.frame_numbers(0), [0], "{extension}");
+    }
+}
+
+#[test]
+fn frames_before_0_of_matroska_with_b_frames_are_kept_in_sync() {
+    let beeps = "if(between(mod(t,1),0.5,0.6),0.8*sin(2*PI*1000*t),0)";
+    for (offset, codec) in [
+        ("-1.0", "libx264 -preset ultrafast -crf 4 -bf 2"),
+        ("-0.1", "libx264 -preset ultrafast -crf 4 -bf 2"),
+        ("-2.5", "libx264 -preset ultrafast -crf 4 -bf 0"),
+        ("-2.5", "libx265 -preset ultrafast -crf 4 -x265-params log-level=error"),
+    ] {
+        let encoding = format!(
+            "-t 4 -output_ts_offset {offset} -avoid_negative_ts disabled -c:v {codec} -g 15 -pix_fmt yuv420p -c:a aac"
+        );
+        let source = numbered_with_audio(beeps, &format!("early{offset}.mkv"), &encoding);
+        for json in [
+            MP4,
+            r#"{"outputs":[{"kind":"mp4"}]}"#,
+            r#"{"outputs":[{"kind":"mp4","video":{"codec":"h265"}}]}"#,
+        ] {
+            let run = process(&source, &recipe(json)).unwrap();
+            assert!(
+                run.report.warnings.is_empty(),
+                "{offset} {json}: {:?}",
+                run.report.warnings
+            );
+            let seen = run.frame_numbers(0);
+            assert_eq!(seen, (0..120).collect::<Vec<_>>(), "{offset} {json}");
+            let beeps = run.beeps_ms(0);
+            assert_eq!(beeps.len(), 4, "{offset} {json}: {beeps:?}");
+            for (number, beep) in beeps.iter().enumerate() {
+                assert!(beep.abs_diff(500 + number * 1_000) <= 30, "{offset} {json}: {beeps:?}");
+            }
+        }
+        let trimmed = r#"{"trim":{"start":0.5,"end":1.5},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
+        let run = process(&source, &recipe(trimmed)).unwrap();
+        assert_eq!(run.frame_numbers(0), (15..45).collect::<Vec<_>>(), "{offset}");
+        assert!(run.report.warnings.is_empty(), "{offset}: {:?}", run.report.warnings);
+    }
+}
+
+#[test]
+fn audio_stays_in_place_after_packets_that_do_not_decode() {
+    let audio = "if(between(mod(t,1),0.5,0.6),0.8*sin(2*PI*1000*t),0)";
+    let encoding = "-c:v libx264 -preset ultrafast -crf 4 -pix_fmt yuv420p -c:a aac";
+    let whole = numbered_with_audio(audio, "undecodable-whole.mp4", encoding);
+    let expected = process(&whole, &recipe(MP4)).unwrap().beeps_ms(0);
+    // Overwrites all bytes of these audio packets, in the silence between two beeps.
+    let noise = "noise=amount='if(eq(n,40)+eq(n,135)+eq(n,136),1,0)'";
+    let source = clip_with(
+        "undecodable.mp4",
+        &["-i", whole.to_str().unwrap(), "-c", "copy", "-bsf:a", noise],
+    );
+    let run = process(&source, &recipe(MP4)).unwrap();
+    let codes: Vec<_> = run.report.warnings.iter().map(|warning| warning.code).collect();
+    assert_eq!(codes, [WarningCode::SourceDamaged]);
+    let beeps = run.beeps_ms(0);
+    assert_eq!(beeps.len(), expected.len(), "{beeps:?}");
+    for (beep, expected) in beeps.iter().zip(&expected) {
+        assert!(beep.abs_diff(*expected) <= 2, "{beeps:?}, {expected:?}");
     }
 }

@@ -104,6 +104,7 @@ const REQUIREMENTS: &[Requirement] = &[
         "truncated files, a missing index, garbage: a failure with a code, or a warning with the loss",
         &[
             "container_timing::a_truncated_file_reports_the_lost_duration",
+            "container_timing::audio_stays_in_place_after_packets_that_do_not_decode",
             "containers::a_truncated_file_with_a_header_duration_reports_the_loss",
             "hostile::an_mp4_without_moov_is_reported_as_damaged",
             "hostile::an_mp4_with_an_empty_mdat_is_an_input_error",
@@ -128,6 +129,7 @@ const REQUIREMENTS: &[Requirement] = &[
         "offsets, edit lists, priming and negative timestamps: outputs start at 0 and in sync",
         &[
             "frame_timing::audio_is_in_sync_for_every_container_and_start_offset",
+            "container_timing::frames_before_0_of_matroska_with_b_frames_are_kept_in_sync",
             "containers::fragmented_mp4_and_edit_lists_are_supported",
             "outputs::audio_outputs_have_the_length_and_timing_of_the_trim",
         ],
@@ -264,6 +266,9 @@ const REQUIREMENTS: &[Requirement] = &[
             "discontinuities::repeated_discontinuities_keep_audio_and_video_in_sync",
             "discontinuities::timestamps_of_33_bits_may_wrap",
             "discontinuities::a_recording_with_restarting_timestamps_continues",
+            "concatenated_files::a_sample_rate_that_changes_keeps_duration_and_positions",
+            "concatenated_files::a_granule_position_that_is_too_small_at_the_end_of_vorbis_is_not_a_duration",
+            "concatenated_files::concatenated_matroska_with_b_frames_loses_no_frame",
             "discontinuities::a_transport_stream_may_start_at_any_byte",
             "discontinuities::a_stream_cut_inside_its_only_keyframe_is_transcoded",
             "domain/src/mpeg_ts.rs::a_stream_is_detected_from_any_offset_in_a_packet",

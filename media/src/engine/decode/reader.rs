@@ -34,7 +34,7 @@ use crate::engine::demux::copy_source::{CopySource, CopyStream};
 use crate::engine::demux::discontinuity::DiscontinuityRepair;
 use crate::engine::demux::gap_detector::{self, GapDetector};
 use crate::engine::demux::packets::MAX_READ_ERRORS;
-use crate::engine::demux::{container, open};
+use crate::engine::demux::{early_times, open};
 use crate::engine::ffi::packet;
 use crate::engine::probe::duration::first_timestamp_us;
 use crate::engine::time::signed_us;
@@ -116,9 +116,12 @@ impl Reader {
         for decoder in [&mut video, &mut audio].into_iter().flatten() {
             decoder.span_start_us = start_us;
         }
-        let streams = usize::try_from(input.nb_streams()).unwrap_or(0);
+        let mut discontinuities = DiscontinuityRepair::of(&input);
+        for early in early_times::find(source, &input) {
+            discontinuities.begin_with(early);
+        }
         Ok(Self {
-            discontinuities: DiscontinuityRepair::new(container::allows_forward_discontinuity(&input), streams),
+            discontinuities,
             has_discontinuity: part.has_discontinuity,
             origin_us: origin,
             video,

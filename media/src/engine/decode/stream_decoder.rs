@@ -9,7 +9,7 @@ mod damage;
 
 use crate::engine::audio::params::{MAX_CHANNELS, SAMPLE_RATES_HZ};
 use crate::engine::decode::threads;
-use crate::engine::demux::container::is_avi;
+use crate::engine::demux::container::{is_avi, keeps_first_rate};
 use crate::engine::demux::header_changes::HeaderChanges;
 use crate::engine::demux::nal::{NalFraming, recovery_frames};
 use crate::engine::demux::open;
@@ -33,6 +33,12 @@ const MIN_PAST_END: u32 = 3;
 
 /// Maximum distance between packets of two streams at the same position of a file, in microseconds.
 const MAX_INTERLEAVING_US: i64 = 10_000_000;
+
+/// Maximum duration of audio that did not decode and is replaced by silence here, in microseconds. More is a gap.
+const MAX_UNDECODED_US: i64 = 100_000;
+
+/// Maximum difference between counted and stored times of samples, in microseconds. Beyond it, samples are missing.
+const MAX_COUNTING_ERROR_US: i64 = 2_000_000;
 
 /// A stream that is decoded. Times are source times in microseconds, unless stated otherwise.
 pub(crate) struct StreamDecoder {
@@ -69,6 +75,13 @@ pub(crate) struct StreamDecoder {
     /// `true` for AVI, where packets fill slots of constant duration: the duration of a packet is that of a slot, not
     /// of a frame.
     counts_slots: bool,
+    /// `true` in formats that keep the time base of the first sample rate.
+    keeps_first_rate: bool,
+    /// Sample rate of the first samples, in hertz, and `true` when it changed later in such a format.
+    first_rate_hz: Option<u32>,
+    counts_samples: bool,
+    /// `true` when audio did not decode since the latest samples.
+    has_undecoded_audio: bool,
     /// `true` when the first packet is a keyframe; `None` until a packet was sent.
     starts_with_keyframe: Option<bool>,
     /// `true` when the container has a sample aspect ratio.
@@ -118,7 +131,11 @@ impl StreamDecoder {
             .ok_or_else(|| error::read_failure("the streams", Error::StreamNotFound))?;
         let facts = parameters::codec_facts(&stream.parameters());
         let codec = open::find_decoder(&stream).ok_or_else(|| unsupported(format!("codec {}", facts.name)))?;
-        let context = codec::Context::from_parameters(stream.parameters());
+        let mut parameters = stream.parameters().clone();
+        if keeps_first_rate(input) && facts.name == "flac" {
+            parameters::allow_any_flac_block(&mut parameters);
+        }
+        let context = codec::Context::from_parameters(parameters);
         let mut decoder = context
             .map_err(|error| error::read_failure("the headers", error))?
             .decoder();
@@ -155,6 +172,10 @@ impl StreamDecoder {
             reads_from_start: true,
             last_dts: None,
             counts_slots: is_avi(input),
+            keeps_first_rate: keeps_first_rate(input),
+            first_rate_hz: None,
+            counts_samples: false,
+            has_undecoded_audio: false,
             starts_with_keyframe: None,
             container_has_aspect: input::container_sample_aspect(&stream).0 > 0,
             start_us: first_timestamp_us(input, Some(index)),
@@ -365,13 +386,27 @@ impl StreamDecoder {
     pub(crate) fn audio_time(&mut self, audio: &Audio) -> (i64, i64) {
         let rate = i64::from(audio.rate().max(1));
         let duration = i64::try_from(audio.samples()).unwrap_or(0) * 1_000_000 / rate;
-        let at = audio
-            .timestamp()
-            .map(|time| to_us(time, self.time_base))
-            .or(self.expected_us)
-            .unwrap_or(self.start_us);
+        let changed = *self.first_rate_hz.get_or_insert(audio.rate()) != audio.rate();
+        self.counts_samples |= self.keeps_first_rate && changed;
+        let stored = audio.timestamp().map(|time| to_us(time, self.time_base));
+        let is_near = |next: &i64| stored.is_none_or(|stored| (stored - next).abs() < MAX_COUNTING_ERROR_US);
+        let counted = self.expected_us.filter(|_| self.counts_samples).filter(is_near);
+        let at = counted.or(stored).or(self.expected_us).unwrap_or(self.start_us);
         self.expected_us = Some(at.saturating_add(duration));
         (at, duration)
+    }
+
+    /// Number of samples in a gap of `missing_us` before these samples, if a packet in it did not decode; otherwise 0.
+    /// The FIFO would take such a short gap for jitter.
+    pub(crate) fn missing_samples(&mut self, audio: &Audio, missing_us: i64) -> usize {
+        let is_undecoded = std::mem::take(&mut self.has_undecoded_audio) && missing_us <= MAX_UNDECODED_US;
+        let samples = missing_us.saturating_mul(i64::from(audio.rate())) / 1_000_000;
+        usize::try_from(samples).ok().filter(|_| is_undecoded).unwrap_or(0)
+    }
+
+    /// End of the samples decoded last, in source time.
+    pub(crate) const fn decoded_until_us(&self) -> Option<i64> {
+        self.expected_us
     }
 
     /// Flushes the decoder, before a packet that does not follow the last one.

@@ -14,6 +14,11 @@ pub(crate) fn is_flac(input: &Input) -> bool {
     input.format().name() == "flac"
 }
 
+/// Returns `true` if FFmpeg keeps the time base of the first sample rate although packets count samples of a later one.
+pub(crate) fn keeps_first_rate(input: &Input) -> bool {
+    ["aac", "flac", "ogg"].contains(&input.format().name())
+}
+
 /// Returns `true` if a large step forward in the timestamps may be a discontinuity. In other containers it is a frame
 /// that is shown for long. FFmpeg does not declare this for FLV, but recordings of RTMP streams contain such steps.
 pub(crate) fn allows_forward_discontinuity(input: &Input) -> bool {

@@ -20,8 +20,13 @@
 //! *Rejected.* Offsets per stream: each small error in the duration of a last packet would shift audio against video.
 //! FFmpeg's own repair is in its command-line tool, not in its libraries.
 
+use crate::engine::demux::container;
+use crate::engine::demux::early_times::EarlyTimes;
+use crate::engine::demux::packet_times::PacketTimes;
 use crate::engine::time::{from_us, to_us};
+use ffmpeg_next::format::context::Input;
 use ffmpeg_next::{Packet, Rational};
+use std::collections::VecDeque;
 
 /// Step forward between two packets of a stream above which it is a discontinuity, in microseconds.
 pub(crate) const MAX_FORWARD_US: i64 = 10_000_000;
@@ -42,6 +47,8 @@ pub(crate) struct DiscontinuityRepair {
     /// Offset of each section in microseconds; the first one is 0.
     sections: Vec<i64>,
     streams: Vec<StreamPosition>,
+    /// Corrects the times of each stream first.
+    times: Vec<PacketTimes>,
 }
 
 /// Section of a stream and the expected timestamp of its next packet.
@@ -50,6 +57,8 @@ struct StreamPosition {
     section: usize,
     /// End of the latest packet on the repaired timeline, in microseconds; `None` before the first one.
     expected_us: Option<i64>,
+    /// When the last of its pictures ends.
+    shown_until_us: Option<i64>,
 }
 
 impl StreamPosition {
@@ -68,52 +77,90 @@ impl StreamPosition {
 }
 
 impl DiscontinuityRepair {
-    /// Creates the repair for a source. `allows_forward`: a large step forward is a discontinuity
-    /// ([`allows_forward_discontinuity`](super::container::allows_forward_discontinuity)).
-    pub(crate) fn new(allows_forward: bool, streams: usize) -> Self {
+    /// Creates the repair for a source.
+    pub(crate) fn of(input: &Input) -> Self {
+        let times = input.streams().map(|stream| PacketTimes::of(input, &stream)).collect();
+        Self::new(container::allows_forward_discontinuity(input), times)
+    }
+
+    /// `allows_forward`: a large step forward is a discontinuity ([`container::allows_forward_discontinuity`]).
+    fn new(allows_forward: bool, times: Vec<PacketTimes>) -> Self {
         Self {
             allows_forward,
             sections: vec![0],
-            streams: vec![StreamPosition::default(); streams],
+            streams: vec![StreamPosition::default(); times.len()],
+            times,
         }
     }
 
-    /// Returns `true` if a discontinuity was found.
-    pub(crate) const fn has_discontinuity(&self) -> bool {
-        self.sections.len() > 1
+    /// Returns `true` if a discontinuity was found, or if packets have to be counted from the first one because the
+    /// sample rate changed.
+    pub(crate) fn has_discontinuity(&self) -> bool {
+        self.sections.len() > 1 || self.times.iter().any(|times| times.changed)
+    }
+
+    /// Sets the times before 0 of the first packets of a stream.
+    pub(crate) fn begin_with(&mut self, early: EarlyTimes) {
+        if let Some(times) = self.times.get_mut(early.stream) {
+            times.begin_with(early.times);
+        }
     }
 
     /// Starts again, after a seek.
     pub(crate) fn reset(&mut self) {
+        self.times
+            .iter_mut()
+            .for_each(|times| times.begin_with(VecDeque::new()));
         self.sections = vec![0];
         self.streams.fill(StreamPosition::default());
     }
 
     /// Repairs the timestamps of a packet, which are in units of `time_base`.
     pub(crate) fn repair(&mut self, packet: &mut Packet, time_base: Rational) {
-        // The PTS of reordered frames goes back and forth. It replaces a missing DTS only where discontinuities are
-        // likely.
-        let pts = packet.pts().filter(|_| self.allows_forward);
-        let Some(timestamp) = packet.dts().or(pts) else {
+        if let Some(times) = self.times.get_mut(packet.stream()) {
+            times.correct(packet, time_base);
+        }
+        let Some(timestamp) = packet.dts().or_else(|| packet.pts()) else {
             return;
         };
         let Some(stream) = self.streams.get_mut(packet.stream()) else {
             return;
         };
         let source_us = to_us(timestamp, time_base);
+        let duration_us = to_us(packet.duration().max(0), time_base);
+        // The first packets of Matroska have no DTS. The PTS of reordered frames goes back and forth, so a step forward of
+        // it tells nothing. No frame is shown before it is decoded, so a step back is a discontinuity.
+        let has_pts_only = packet.dts().is_none() && !self.allows_forward;
         let repaired_us = |section: usize| source_us.saturating_add(self.sections.get(section).copied().unwrap_or(0));
         if !stream.is_continuous(repaired_us(stream.section), self.allows_forward) {
             let entered =
                 (stream.section + 1..self.sections.len()).find(|section| stream.may_enter(repaired_us(*section)));
             stream.section = entered.unwrap_or(self.sections.len());
             if entered.is_none() {
-                let expected_us = stream.expected_us.unwrap_or(source_us);
-                self.sections.push(expected_us.saturating_sub(source_us));
+                // After a step back, FFmpeg guesses the DTS.
+                let pts_us = packet
+                    .pts()
+                    .filter(|_| !self.allows_forward)
+                    .map(|pts| to_us(pts, time_base));
+                let offset_us = match pts_us.zip(stream.shown_until_us) {
+                    Some((pts_us, until_us)) => until_us.saturating_sub(pts_us),
+                    None => stream.expected_us.unwrap_or(source_us).saturating_sub(source_us),
+                };
+                self.sections.push(offset_us);
             }
         }
         let offset_us = self.sections.get(stream.section).copied().unwrap_or(0);
-        let duration_us = to_us(packet.duration().max(0), time_base);
-        stream.expected_us = Some(source_us.saturating_add(offset_us).saturating_add(duration_us));
+        let shown_until_us = packet.pts().map(|pts| {
+            to_us(pts, time_base)
+                .saturating_add(offset_us)
+                .saturating_add(duration_us)
+        });
+        stream.shown_until_us = stream.shown_until_us.max(shown_until_us);
+        stream.expected_us = if has_pts_only {
+            stream.expected_us.map(|us| us.saturating_add(duration_us))
+        } else {
+            Some(source_us.saturating_add(offset_us).saturating_add(duration_us))
+        };
         if offset_us != 0 {
             let offset = from_us(offset_us, time_base);
             packet.set_pts(packet.pts().map(|pts| pts.saturating_add(offset)));
@@ -127,7 +174,7 @@ mod tests {
     use super::*;
 
     fn repaired(packets: &[(usize, i64)]) -> Vec<i64> {
-        let mut discontinuities = DiscontinuityRepair::new(true, 2);
+        let mut discontinuities = DiscontinuityRepair::new(true, vec![PacketTimes::default(); 2]);
         let repaired = packets.iter().map(|(stream, dts)| {
             let mut packet = Packet::empty();
             packet.set_stream(*stream);

@@ -14,6 +14,24 @@ const SEGMENT: u64 = 0x1853_8067;
 const TRACKS: u64 = 0x1654_ae6b;
 const TRACK_ENTRY: u64 = 0xae;
 const TRACK_TYPE: u64 = 0x83;
+const TRACK_NUMBER: u64 = 0xd7;
+const CODEC_DELAY: u64 = 0x56aa;
+const CLUSTER: u64 = 0x1f43_b675;
+const CLUSTER_TIMESTAMP: u64 = 0xe7;
+const SIMPLE_BLOCK: u64 = 0xa3;
+const BLOCK_GROUP: u64 = 0xa0;
+const BLOCK: u64 = 0xa1;
+
+/// Types of tracks.
+pub(crate) const VIDEO: u64 = 1;
+pub(crate) const AUDIO: u64 = 2;
+
+/// Blocks of a track at or after 0, one after the other, behind which none is before 0: frames are reordered by less.
+const ENOUGH_LATER: usize = 32;
+
+/// Most blocks of a track that are read.
+const MAX_EARLY: usize = 32_768;
+
 const CONTENT_ENCODINGS: u64 = 0x6d80;
 const CONTENT_ENCODING: u64 = 0x6240;
 const CONTENT_ENCODING_TYPE: u64 = 0x5033;
@@ -54,6 +72,100 @@ pub(crate) fn count_tracks(file: &File, max: usize) -> io::Result<usize> {
     Ok(count)
 }
 
+/// Reads the times of the first blocks of a track up to the last one before 0, in the order of the file, and the delay of its codec in
+/// nanoseconds. `kind` is the type of the track; `place` counts the tracks of this type from 0.
+///
+/// # Errors
+/// The file has no tracks or clusters as it should, or several frames in such a block.
+pub(crate) fn early_times(file: &File, kind: u64, place: usize) -> io::Result<(Vec<i64>, u64)> {
+    let segment = find(file, 0..file.metadata()?.len(), SEGMENT)?;
+    let mut tracks = Vec::new();
+    for_each_element(file, find(file, segment.clone(), TRACKS)?, |track| {
+        let of = |id: u64| find(file, track.body.clone(), id).and_then(|body| read_uint(file, body));
+        if track.id == TRACK_ENTRY && of(TRACK_TYPE).is_ok_and(|own| own == kind) {
+            tracks.push((of(TRACK_NUMBER).unwrap_or(0), of(CODEC_DELAY).unwrap_or(0)));
+        }
+        true
+    })?;
+    let (track, delay_ns) = *tracks.get(place).ok_or(io::ErrorKind::NotFound)?;
+    let mut early = EarlyBlocks::default();
+    for_each_element(file, segment, |element| {
+        if element.id != CLUSTER {
+            return true;
+        }
+        let mut cluster = 0;
+        let read = for_each_element(file, element.body, |child| {
+            let block = match child.id {
+                CLUSTER_TIMESTAMP => {
+                    cluster = read_uint(file, child.body).unwrap_or(0);
+                    return true;
+                }
+                SIMPLE_BLOCK => Ok(child.body),
+                BLOCK_GROUP => find(file, child.body, BLOCK),
+                _ => return true,
+            };
+            if let Ok(block) = block.and_then(|body| block_header(file, body.start))
+                && block.track == track
+            {
+                early.add(&block, cluster);
+            }
+            early.goes_on()
+        });
+        // A block is at most 32,768 units before its cluster.
+        read.is_ok() && early.goes_on() && cluster <= 1 << 15
+    })?;
+    if early.laced {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    early.times.truncate(early.count);
+    Ok((early.times, delay_ns))
+}
+
+/// First blocks of a track.
+#[derive(Default)]
+struct EarlyBlocks {
+    times: Vec<i64>,
+    /// How many blocks there are up to the last one before 0.
+    count: usize,
+    laced: bool,
+}
+
+impl EarlyBlocks {
+    fn add(&mut self, block: &BlockHeader, cluster: u64) {
+        let start = i64::try_from(cluster).unwrap_or(i64::MAX);
+        let time = start.saturating_add(i64::from(block.time));
+        self.times.push(time);
+        if time < 0 {
+            self.count = self.times.len();
+            self.laced |= block.laced;
+        }
+    }
+
+    fn goes_on(&self) -> bool {
+        self.times.len() - self.count < ENOUGH_LATER && self.times.len() < MAX_EARLY
+    }
+}
+
+/// The header of a block (RFC 9559 §10.1).
+struct BlockHeader {
+    track: u64,
+    /// Counted from the time of the cluster.
+    time: i16,
+    /// `true` when there may be several frames in it.
+    laced: bool,
+}
+
+fn block_header(file: &File, at: u64) -> io::Result<BlockHeader> {
+    let (track, at) = read_vint(file, at, false)?;
+    let mut header = [0; 3];
+    file.read_exact_at(&mut header, at)?;
+    let [high, low, flags] = header;
+    Ok(BlockHeader {
+        track,
+        time: i16::from_be_bytes([high, low]),
+        laced: flags & 0x06 != 0,
+    })
+}
 /// Returns `true` for video (1) and audio (2) tracks.
 fn is_media(file: &File, track: &Range<u64>) -> bool {
     let track_type = find(file, track.clone(), TRACK_TYPE).and_then(|body| read_uint(file, body));

@@ -9,7 +9,7 @@ use crate::engine::cancel::Cancel;
 use crate::engine::demux::byte_ranges::ByteRangeReader;
 use crate::engine::demux::container::has_alpha_layer;
 use crate::engine::demux::transport_stream::{self, SEARCHED_BYTES};
-use crate::engine::demux::{matroska, mp4};
+use crate::engine::demux::{early_times, matroska, mp4};
 use crate::engine::error;
 use crate::engine::ffi::open;
 use crate::engine::ffi::parameters::{self, MediaType};
@@ -149,7 +149,10 @@ pub(crate) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failu
             return Ok(Err(failure));
         }
         open::find_stream_info(&mut input, &[("max_pixels", &limits::MAX_FRAME_PIXELS.to_string())])?;
-        Ok(check_streams(&input).map(|()| input))
+        Ok(check_streams(&input).map(|()| {
+            early_times::apply_starts(source, &mut input);
+            input
+        }))
     });
     match opened {
         Ok(Ok(input)) if input.nb_streams() == 0 => Err(Failure::input(Code::SourceDamaged, "no streams")),

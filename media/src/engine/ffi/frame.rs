@@ -156,6 +156,31 @@ pub(crate) fn new_audio(format: Sample, samples: usize, layout: ChannelLayout) -
     }
 }
 
+/// Silence in the format, layout and rate of other samples.
+pub(crate) fn silence_like(audio: &Audio, samples: usize) -> Result<Audio, Error> {
+    let mut silence = Audio::empty();
+    let count = c_int::try_from(samples).unwrap_or(c_int::MAX);
+    // SAFETY: a new frame takes plain fields and a copy of the layout of a live one, then buffers for them, which are filled only
+    // when there was memory for all of them.
+    unsafe {
+        let (to, from) = (silence.as_mut_ptr(), audio.as_ptr());
+        if to.is_null() {
+            return Err(Error::Other { errno: ENOMEM });
+        }
+        ((*to).format, (*to).sample_rate, (*to).nb_samples) = ((*from).format, (*from).sample_rate, count);
+        let filled = match ffi::av_channel_layout_copy(&raw mut (*to).ch_layout, &raw const (*from).ch_layout) {
+            0 => ffi::av_frame_get_buffer(to, 0),
+            error => error,
+        };
+        if filled < 0 {
+            return Err(Error::from(filled));
+        }
+        let channels = (*to).ch_layout.nb_channels;
+        ffi::av_samples_set_silence((*to).extended_data, 0, count, channels, audio.format().into());
+    }
+    Ok(silence)
+}
+
 /// Allocates a video frame.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 
 use crate::engine::ffi::frame::ColorNumbers;
 use crate::engine::ffi::parameters;
+use crate::engine::time::to_us;
 use ffmpeg_next::error::ENOMEM;
 use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::format::stream::Stream;
@@ -75,6 +76,22 @@ pub(crate) fn find_stream_info(input: &mut Input, options: &[(&str, &str)]) -> R
         }
     }
     Ok(())
+}
+
+/// Lets a stream, and the source if it began later, begin at a time in units of the stream.
+pub(crate) fn begin_at(input: &mut Input, stream: usize, time: i64) {
+    let Some(base) = input.stream(stream).map(|stream| stream.time_base()) else {
+        return;
+    };
+    let us = to_us(time, base);
+    // SAFETY: `stream` is one of the streams, each of which is live as long as the context; plain fields are written.
+    unsafe {
+        let context = input.as_mut_ptr();
+        (**(*context).streams.add(stream)).start_time = time;
+        if (*context).start_time == ffi::AV_NOPTS_VALUE || (*context).start_time > us {
+            (*context).start_time = us;
+        }
+    }
 }
 
 fn codec_color(stream: &Stream<'_>) -> ColorNumbers {

@@ -5,6 +5,9 @@ use ffmpeg_next::codec::Parameters;
 use ffmpeg_next::{Codec, ffi};
 use std::ffi::{CStr, c_int};
 
+/// Length of a STREAMINFO block.
+const STREAMINFO_BYTES: c_int = 34;
+
 /// Properties of a stream from its codec parameters (`AVCodecParameters`), read without decoding.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CodecFacts {
@@ -124,6 +127,18 @@ pub(crate) fn extradata(parameters: &Parameters) -> Vec<u8> {
             return Vec::new();
         }
         std::slice::from_raw_parts((*p).extradata, size).to_vec()
+    }
+}
+
+/// Raises the maximum block size in the STREAMINFO block of FLAC (RFC 9639 §8.2) to the largest there is: FFmpeg has that of the first of
+/// several joined files, and decodes no larger block.
+pub(crate) fn allow_any_flac_block(parameters: &mut Parameters) {
+    // SAFETY: live codec parameters, as above, that own their extradata, which is null or valid for its size.
+    unsafe {
+        let p = parameters.as_mut_ptr();
+        if !(*p).extradata.is_null() && (*p).extradata_size == STREAMINFO_BYTES {
+            (*p).extradata.add(2).cast::<[u8; 2]>().write([0xff; 2]);
+        }
     }
 }
 

@@ -140,8 +140,9 @@ pub(crate) fn measure_extent(
 
 /// Duration that the headers state; `None` when it is missing or implausible.
 fn header_us(probe: &Probe, input: &Input) -> Option<i64> {
-    // Matroska muxers disagree if the duration of a file that begins late counts from 0 or from its start.
-    let is_ambiguous = probe.container.starts_with("matroska") && probe.start_us > LATE_START_US;
+    // Matroska muxers disagree if the duration of a file that begins late, or before 0, counts from 0 or from its start.
+    let is_ambiguous =
+        probe.container.starts_with("matroska") && !(-MAX_AUDIO_PRIMING_US..=LATE_START_US).contains(&probe.start_us);
     let is_estimated = input::is_duration_from_bitrate(input);
     let is_plausible = |us: &i64| *us > 0 && !is_estimated && !is_implausibly_long(*us, probe.bytes) && !is_ambiguous;
     input::known_timestamp(input.duration())

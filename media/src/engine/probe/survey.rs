@@ -2,7 +2,6 @@
 //! discontinuities, and counts packets. Nothing is decoded.
 
 use crate::engine::cancel::Cancel;
-use crate::engine::demux::container;
 use crate::engine::demux::discontinuity::DiscontinuityRepair;
 use crate::engine::demux::packets::next_packet;
 use crate::engine::ffi::packet;
@@ -35,7 +34,7 @@ impl Survey {
 /// Surveys a source from its current position to its end.
 pub(crate) fn survey_packets(input: &mut Input, cancel: &Cancel) -> Result<Survey, Failure> {
     let bases: Vec<_> = input.streams().map(|stream| media_time_base(&stream)).collect();
-    let mut discontinuities = DiscontinuityRepair::new(container::allows_forward_discontinuity(input), bases.len());
+    let mut discontinuities = DiscontinuityRepair::of(input);
     let mut ends_us = vec![None; bases.len()];
     while let Some(mut packet) = next_packet(input, cancel)? {
         let index = packet.stream();

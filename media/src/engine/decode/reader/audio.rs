@@ -8,6 +8,8 @@ use crate::engine::decode::audio_backlog::MAX_BACKLOG_BYTES;
 use crate::engine::decode::reader::{Ending, Reader};
 use crate::engine::decode::sink::Sink;
 use crate::engine::demux::copy_source::TrackKind;
+use crate::engine::error;
+use crate::engine::ffi::frame;
 use domain::Failure;
 use ffmpeg_next::Packet;
 use ffmpeg_next::frame::Audio;
@@ -114,7 +116,17 @@ impl Reader {
             if !decoder.is_valid_audio(&audio) {
                 continue;
             }
+            let decoded_until_us = decoder.decoded_until_us();
             let (at, duration) = decoder.audio_time(&audio);
+            let missing_us = decoded_until_us.map_or(0, |before| at.saturating_sub(before));
+            let missing = decoder.missing_samples(&audio, missing_us);
+            if let Some(from_us) =
+                decoded_until_us.filter(|us| missing > 0 && *us >= self.start_us && until.is_none_or(|end| *us < end))
+            {
+                let silence = frame::silence_like(&audio, missing)
+                    .map_err(|error| error::engine_failure("audio frame", error))?;
+                sink.audio(silence, from_us - self.start_us)?;
+            }
             if at.saturating_add(duration) > self.start_us && until.is_none_or(|end| at < end) {
                 let at_us = at - self.start_us;
                 decoder.reached_us = decoder.reached_us.max(at_us.saturating_add(duration));

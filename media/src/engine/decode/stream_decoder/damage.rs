@@ -38,6 +38,7 @@ impl StreamDecoder {
         if is_audio && self.last_packet_us.saturating_add(AUDIO_PREROLL_US) < self.span_start_us {
             return;
         }
+        self.has_undecoded_audio = is_audio;
         self.damage_count = self.damage_count.saturating_add(1);
         self.first_damage_us.get_or_insert(self.last_packet_us);
     }

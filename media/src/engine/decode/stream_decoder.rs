@@ -5,6 +5,7 @@
 //! of the decoder, by flags of decoded frames, by messages of the decoder ([`ReportedDamage`]), and for packets that
 //! are only copied by checks of their structure ([`PacketCheck`]).
 
+mod audio_time;
 mod damage;
 
 use crate::engine::audio::params::{MAX_CHANNELS, SAMPLE_RATES_HZ};
@@ -33,12 +34,6 @@ const MIN_PAST_END: u32 = 3;
 
 /// Maximum distance between packets of two streams at the same position of a file, in microseconds.
 const MAX_INTERLEAVING_US: i64 = 10_000_000;
-
-/// Maximum duration of audio that did not decode and is replaced by silence here, in microseconds. More is a gap.
-const MAX_UNDECODED_US: i64 = 100_000;
-
-/// Maximum difference between counted and stored times of samples, in microseconds. Beyond it, samples are missing.
-const MAX_COUNTING_ERROR_US: i64 = 2_000_000;
 
 /// A stream that is decoded. Times are source times in microseconds, unless stated otherwise.
 pub(crate) struct StreamDecoder {
@@ -380,33 +375,6 @@ impl StreamDecoder {
             self.count_damage();
         }
         is_valid
-    }
-
-    /// Presentation time and duration of decoded samples.
-    pub(crate) fn audio_time(&mut self, audio: &Audio) -> (i64, i64) {
-        let rate = i64::from(audio.rate().max(1));
-        let duration = i64::try_from(audio.samples()).unwrap_or(0) * 1_000_000 / rate;
-        let changed = *self.first_rate_hz.get_or_insert(audio.rate()) != audio.rate();
-        self.counts_samples |= self.keeps_first_rate && changed;
-        let stored = audio.timestamp().map(|time| to_us(time, self.time_base));
-        let is_near = |next: &i64| stored.is_none_or(|stored| (stored - next).abs() < MAX_COUNTING_ERROR_US);
-        let counted = self.expected_us.filter(|_| self.counts_samples).filter(is_near);
-        let at = counted.or(stored).or(self.expected_us).unwrap_or(self.start_us);
-        self.expected_us = Some(at.saturating_add(duration));
-        (at, duration)
-    }
-
-    /// Number of samples in a gap of `missing_us` before these samples, if a packet in it did not decode; otherwise 0.
-    /// The FIFO would take such a short gap for jitter.
-    pub(crate) fn missing_samples(&mut self, audio: &Audio, missing_us: i64) -> usize {
-        let is_undecoded = std::mem::take(&mut self.has_undecoded_audio) && missing_us <= MAX_UNDECODED_US;
-        let samples = missing_us.saturating_mul(i64::from(audio.rate())) / 1_000_000;
-        usize::try_from(samples).ok().filter(|_| is_undecoded).unwrap_or(0)
-    }
-
-    /// End of the samples decoded last, in source time.
-    pub(crate) const fn decoded_until_us(&self) -> Option<i64> {
-        self.expected_us
     }
 
     /// Flushes the decoder, before a packet that does not follow the last one.

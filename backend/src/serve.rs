@@ -6,7 +6,7 @@
 //! is not enough, because it starts only when the protocol is known. A connection whose client does not read its reply
 //! is closed after [`ServerConfig::stalled_reply_timeout`].
 //!
-//! *Connection limit.* At most [`ServerConfig::connections`] are open; each may need two more file descriptors for storage.
+//! *Connection limit.* At most [`ServerConfig::max_connections`] are open; each may need two more file descriptors for storage.
 //! When the limit is reached, a new connection evicts the one that has been without a request for longest, or else the
 //! one whose client has not read its replies for longest, so that silent connections cannot lock others out. Rejected:
 //! to stop accepting until a connection ends, because 1,000 silent connections would then block the service for a whole

@@ -5,7 +5,7 @@
 //!
 //! *Mechanism.* [`plan`] is a pure function of [`Recipe`](crate::Recipe), [`Probe`](crate::Probe) and
 //! [`Limits`](crate::Limits). Its result, a [`Plan`], is complete: the engine executes it and decides nothing. After
-//! the execution, [`verify`] compares the outputs with the plan and with the report of the child, and [`uncopyable_streams`] tells
+//! the execution, [`verify()`] compares the outputs with the plan and with the report of the child, and [`uncopyable_streams`] tells
 //! if the task must be planned again with fewer copies.
 //!
 //! | step | file |

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! One thread reads and decodes the source once; every output has a thread of its own, which takes frames, samples and
-//! packets from a bounded channel. [`transcode`](mod@transcode) starts these threads.
+//! packets from a bounded channel. `transcode.rs` starts these threads.
 //!
 //! # Folders
 //!

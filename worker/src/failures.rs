@@ -5,9 +5,9 @@
 //! | error | class |
 //! |---|---|
 //! | no file descriptors, processes or memory left, or no database ([`postponed`]) | `Postponed`, not counted |
-//! | storage while an input is fetched ([`storage`]) | `Infrastructure` |
-//! | storage while an output is stored ([`storage`]) | `Transfer` |
-//! | the scratch directory is full ([`io`]) | `Infrastructure`, code `storage_full` |
+//! | storage while an input is fetched ([`storage()`]) | `Infrastructure` |
+//! | storage while an output is stored ([`storage()`]) | `Transfer` |
+//! | the scratch directory is full ([`io()`]) | `Infrastructure`, code `storage_full` |
 //! | a file in the scratch directory is not an output of the plan ([`invalid_output`]) | `MediaCrash` |
 //! | everything else, such as a row that cannot be parsed ([`internal`]) | `Infrastructure`, code `internal` |
 //!

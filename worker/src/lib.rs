@@ -39,7 +39,7 @@ use tokio_util::task::AbortOnDropHandle;
 const SHUTDOWN_LOG_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Runs a worker until `shutdown`. Returns when the tasks in progress have ended; those that are still running after
-/// [`Settings::grace`] are released for other workers.
+/// [`Settings::shutdown_grace`] are released for other workers.
 pub async fn run(env: Env, shutdown: CancellationToken, background: Background) {
     let sweeper = sweeper::run(env.clone(), shutdown.clone(), background.clone());
     let sweeper = AbortOnDropHandle::new(tokio::spawn(sweeper));

@@ -1,4 +1,4 @@
-//! The requested renditions of an adaptive stream. [`crate::plan`] derives the rungs from them.
+//! The requested renditions of an adaptive stream. [`crate::plan()`] derives the rungs from them.
 
 use serde::de::value::SeqAccessDeserializer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};

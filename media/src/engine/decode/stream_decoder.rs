@@ -7,7 +7,9 @@
 
 mod audio_time;
 mod damage;
+mod headers;
 
+use self::headers::{decoder_parameters, frame_interval_us};
 use crate::engine::audio::params::{MAX_CHANNELS, SAMPLE_RATES_HZ};
 use crate::engine::decode::threads;
 use crate::engine::demux::container::{is_avi, keeps_first_rate};
@@ -20,7 +22,7 @@ use crate::engine::ffi::log::{self, ReportedDamage};
 use crate::engine::ffi::parameters::{self, CodecFacts};
 use crate::engine::ffi::{alpha, frame, input, packet};
 use crate::engine::probe::duration::{first_timestamp_us, stream_duration_us};
-use crate::engine::time::{DEFAULT_FRAME_INTERVAL_US, to_us};
+use crate::engine::time::to_us;
 use domain::limits::MAX_FRAME_PIXELS;
 use domain::{Code, Failure, FailureKind};
 use ffmpeg_next::codec::decoder::Opened;
@@ -126,10 +128,7 @@ impl StreamDecoder {
             .ok_or_else(|| error::read_failure("the streams", Error::StreamNotFound))?;
         let facts = parameters::codec_facts(&stream.parameters());
         let codec = open::find_decoder(&stream).ok_or_else(|| unsupported(format!("codec {}", facts.name)))?;
-        let mut parameters = stream.parameters().clone();
-        if keeps_first_rate(input) && facts.name == "flac" {
-            parameters::allow_any_flac_block(&mut parameters);
-        }
+        let parameters = decoder_parameters(input, &stream, &facts);
         let context = codec::Context::from_parameters(parameters);
         let mut decoder = context
             .map_err(|error| error::read_failure("the headers", error))?
@@ -140,15 +139,7 @@ impl StreamDecoder {
         let mut options: Dictionary<'_> = options.iter().copied().collect();
         options.set("max_pixels", &MAX_FRAME_PIXELS.to_string());
         let opened = decoder.open_as_with(codec, options);
-        let rates = [stream.avg_frame_rate(), stream.rate()];
-        let mut plausible = rates.iter().filter(|rate| (1.0..=240.0).contains(&f64::from(**rate)));
-        // Slots of an AVI may be empty, so the lower rate is the frame rate.
-        let plausible = if is_avi(input) {
-            plausible.min_by(|a, b| f64::from(**a).total_cmp(&f64::from(**b)))
-        } else {
-            plausible.next()
-        };
-        let interval_us = plausible.map_or(DEFAULT_FRAME_INTERVAL_US, |rate| to_us(1, rate.invert()));
+        let interval_us = frame_interval_us(input, &stream);
         // AVI stores decoding order without presentation times.
         let reorder_frames = if is_avi(input) {
             i64::from(facts.reorder_delay)

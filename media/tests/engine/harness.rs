@@ -3,6 +3,7 @@
 
 use crate::clips::frame_number;
 use domain::plan::{Clips, Plan, PlannedOutput};
+use domain::probe::Size;
 use domain::protocol::{FileFacts, OutputFacts, OutputReport, Progress, TranscodeReport, VerifyDepth};
 use domain::{Failure, Limits, Probe, Recipe, TaskId, preset};
 use media::engine::{self, Cancel, Images, Inputs};
@@ -51,23 +52,7 @@ impl Run {
             .1
             .display_size();
         let (width, height) = (size.width_px as usize, size.height_px as usize);
-        let raw = decode(
-            &self.path(index),
-            &[
-                "-map",
-                "0:v:0",
-                "-vsync",
-                "passthrough",
-                "-f",
-                "rawvideo",
-                "-pix_fmt",
-                "yuv420p",
-            ],
-        );
-        let frames = raw
-            .chunks(width * height * 3 / 2)
-            .map(|frame| frame[..width * height].to_vec());
-        (frames.collect(), width, height)
+        (decode_luma(&self.path(index), "0:v:0", size), width, height)
     }
 
     /// Decodes the first audio channel of an output, at its own sample rate.
@@ -216,6 +201,25 @@ pub(crate) fn recipe(json: &str) -> Recipe {
 /// The recipe of a built-in preset.
 pub(crate) fn preset(name: &str) -> Recipe {
     preset::find(name).unwrap().recipe
+}
+
+/// Decodes a video stream that `map` selects. Returns the luma plane of every frame.
+pub(crate) fn decode_luma(path: &Path, map: &str, size: Size) -> Vec<Vec<u8>> {
+    let pixels = (size.width_px * size.height_px) as usize;
+    let arguments = [
+        "-map",
+        map,
+        "-vsync",
+        "passthrough",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "yuv420p",
+    ];
+    let raw = decode(path, &arguments);
+    raw.chunks(pixels * 3 / 2)
+        .map(|frame| frame[..pixels].to_vec())
+        .collect()
 }
 
 /// Runs `ffmpeg -i PATH ARGUMENTS -` and returns its standard output.

@@ -1,7 +1,8 @@
 //! Reads HLS outputs as a player does, starting at the master playlist.
 
 use crate::clips::frame_number;
-use crate::harness::{Run, decode, process, recipe};
+use crate::harness::{Run, decode, decode_luma, process, recipe};
+use domain::probe::Size;
 use domain::protocol::{HlsFacts, OutputFacts};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -124,20 +125,11 @@ fn number(frame: &[u8]) -> usize {
 
 fn luma_of(run: &Run, rung: usize, path: &Path, map: &str) -> Vec<Vec<u8>> {
     let facts = checked(run).rungs[rung].probe.main_video().unwrap().1;
-    let (width, height) = (facts.width_px as usize, facts.height_px as usize);
-    let arguments = [
-        "-map",
-        map,
-        "-vsync",
-        "passthrough",
-        "-f",
-        "rawvideo",
-        "-pix_fmt",
-        "yuv420p",
-    ];
-    let raw = decode(path, &arguments);
-    let frames = raw.chunks(width * height * 3 / 2);
-    frames.map(|frame| frame[..width * height].to_vec()).collect()
+    let size = Size {
+        width_px: facts.width_px,
+        height_px: facts.height_px,
+    };
+    decode_luma(path, map, size)
 }
 
 /// The time of the beep of [`crate::clips::flash_and_beep`], in milliseconds.

@@ -52,17 +52,22 @@ fn the_end_of_input_ends_the_child() {
     assert!(since.elapsed() < Duration::from_secs(10));
 }
 
+/// Asserts that the next event is a failure inside of the service, and the last one.
+fn assert_ends_with_internal_failure(child: &mut Child) {
+    let event = child.receive();
+    assert_eq!(
+        code(&event),
+        Some((FailureKind::Infrastructure, Code::Internal)),
+        "{event:?}"
+    );
+    assert_eq!(child.receive_line(), None);
+}
+
 fn an_invalid_session_is_refused() {
     for line in ["", "{}", "nonsense", &"x".repeat(MAX_LINE_BYTES + 1)] {
         let mut child = Child::start(&["mode:media"]);
         child.send_line(line);
-        let answer = child.receive();
-        assert_eq!(
-            code(&answer),
-            Some((FailureKind::Infrastructure, Code::Internal)),
-            "{answer:?}"
-        );
-        assert_eq!(child.receive_line(), None);
+        assert_ends_with_internal_failure(&mut child);
         assert_eq!(child.close(), Some(1));
     }
 }
@@ -98,13 +103,7 @@ fn an_unreadable_request_ends_the_session() {
     for line in ["{\"transcode\":{}}", "nonsense", &"x".repeat(MAX_LINE_BYTES + 1)] {
         let (mut child, _) = begin(&fixture.session());
         child.send_line(line);
-        let answer = child.receive();
-        assert_eq!(
-            code(&answer),
-            Some((FailureKind::Infrastructure, Code::Internal)),
-            "{answer:?}"
-        );
-        assert_eq!(child.receive_line(), None);
+        assert_ends_with_internal_failure(&mut child);
         assert_eq!(child.close(), Some(0));
     }
 }

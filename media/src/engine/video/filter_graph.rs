@@ -109,25 +109,21 @@ impl FilterGraph {
     }
 
     fn send(&mut self, input: &str, frame: &Video) -> Result<(), Failure> {
-        let mut source = self
-            .inner
-            .get(input)
-            .ok_or_else(|| error::missing_component("the buffer"))?;
-        source
-            .source()
-            .add(frame)
-            .map_err(|error| error::engine_failure("filter input", error))
+        let mut source = self.source(input)?;
+        let result = source.source().add(frame);
+        result.map_err(|error| error::engine_failure("filter input", error))
     }
 
     fn close(&mut self, input: &str) -> Result<(), Failure> {
-        let mut source = self
-            .inner
-            .get(input)
-            .ok_or_else(|| error::missing_component("the buffer"))?;
-        source
-            .source()
-            .flush()
-            .map_err(|error| error::engine_failure("filter input", error))
+        let mut source = self.source(input)?;
+        let result = source.source().flush();
+        result.map_err(|error| error::engine_failure("filter input", error))
+    }
+
+    /// The `buffer` filter of an input.
+    fn source(&mut self, input: &str) -> Result<filter::Context, Failure> {
+        let source = self.inner.get(input);
+        source.ok_or_else(|| error::missing_component("the buffer"))
     }
 }
 

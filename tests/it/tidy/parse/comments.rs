@@ -104,7 +104,7 @@ const A: &str = "// no"; // yes
 const B: &str = r#"" // no"#; const C: char = '"'; // quote
 fn f<'a>() {} /* block */
 const D: char = '\''; const E: char = '\\'; // escaped
-/// Where it is.
+/// A doc comment.
 const F: u8 = b'"'; // byte
 "##;
     let found = comments(text);
@@ -116,7 +116,7 @@ const F: u8 = b'"'; // byte
         "quote",
         "block */",
         "escaped",
-        "Where it is.",
+        "A doc comment.",
         "byte",
     ];
     assert_eq!(texts, expected);

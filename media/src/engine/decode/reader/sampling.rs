@@ -85,12 +85,7 @@ impl Reader {
             // Draining returns the frame at once, without packets after it. The decoder must be flushed afterwards.
             decoder.send(None);
         }
-        self.decode_video(sink)?;
-        let ready = self
-            .deinterlacer
-            .as_mut()
-            .map_or(Ok(Vec::new()), Deinterlacer::finish)?;
-        self.deliver_all(ready, sink)?;
+        self.deliver_drained(sink)?;
         self.reset_video()
     }
 

@@ -152,6 +152,16 @@ impl Reader {
         sink.frame(frame, 0, duration_us)
     }
 
+    /// Delivers the remaining frames of a drained decoder and of the deinterlacer.
+    pub(super) fn deliver_drained(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
+        self.decode_video(sink)?;
+        let ready = self
+            .deinterlacer
+            .as_mut()
+            .map_or(Ok(Vec::new()), Deinterlacer::finish)?;
+        self.deliver_all(ready, sink)
+    }
+
     /// Ends the video: drains the decoder and the deinterlacer, and delivers the held frame if no other was delivered.
     pub(super) fn end_video(&mut self, ending: Ending, sink: &mut dyn Sink) -> Result<(), Failure> {
         if self.video.as_ref().is_some_and(|decoder| !decoder.ended) {
@@ -159,12 +169,7 @@ impl Reader {
         }
         if let Some(decoder) = self.video.as_mut().filter(|decoder| !decoder.ended) {
             decoder.send(None);
-            self.decode_video(sink)?;
-            let ready = self
-                .deinterlacer
-                .as_mut()
-                .map_or(Ok(Vec::new()), Deinterlacer::finish)?;
-            self.deliver_all(ready, sink)?;
+            self.deliver_drained(sink)?;
         }
         if self.video.as_ref().is_some_and(|decoder| !decoder.ended) {
             let until_us = self.last_frame_end_us(ending);

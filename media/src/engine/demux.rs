@@ -1,5 +1,5 @@
 //! Reads containers: opens a source with the allowed demuxers, reads its packets, repairs their timestamps and finds what is
-//! missing. What FFmpeg does not tell of a container is read from its bytes: [`mp4`], [`matroska`], [`asf`],
+//! missing. What FFmpeg does not tell of a container is read from its bytes: [`mp4`], [`fragments`], [`matroska`], [`asf`],
 //! [`transport_stream`].
 
 pub(crate) mod asf;
@@ -8,6 +8,7 @@ pub(crate) mod container;
 pub(crate) mod copy_source;
 pub(crate) mod discontinuity;
 pub(crate) mod encryption;
+pub(crate) mod fragments;
 pub(crate) mod gap_detector;
 pub(crate) mod header_changes;
 pub(crate) mod matroska;

@@ -164,6 +164,45 @@ fn a_gap_is_reported_with_its_length_and_position_for_every_trim() {
 }
 
 #[test]
+fn fragments_behind_a_break_of_an_mp4_are_read_and_the_loss_is_reported() {
+    let source = |flags: &str| {
+        let movflags = format!("-c:a aac -b:a 128k -movflags {flags}");
+        numbered_with_beeps("broken-fragments.mp4", &format!("{H264} {movflags}"))
+    };
+    for flags in [
+        // The index lists the samples before the first fragment.
+        "+frag_keyframe",
+        "+frag_keyframe+empty_moov+default_base_moof",
+        "+frag_keyframe+empty_moov+delay_moov",
+    ] {
+        let whole = process(&source(flags), &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
+        assert_eq!(loss_details(&whole), [""; 0], "{flags}");
+        for damaged in [with_zeros(&source(flags)), without_middle(&source(flags))] {
+            let name = damaged.display();
+            let run = process(&damaged, &recipe(r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#)).unwrap();
+            assert!(
+                run.probe.duration_us.abs_diff(8_000_000) < 150_000,
+                "{name}: {:?}",
+                run.probe
+            );
+            let [(lost, at)] = reported_gaps(&run, WarningCode::SourceDamaged)[..] else {
+                panic!("{name}: {:?}", run.report.warnings)
+            };
+            assert!(
+                (1.5..4.5).contains(&lost) && (2.0..3.5).contains(&at),
+                "{name}: {lost} at {at}"
+            );
+            assert_beeps_in_position(&run, &name.to_string());
+            assert_eq!(run.frame_numbers(0)[225], 225, "{name}");
+            let json = r#"{"trim":{"start":6.5,"end":7.5},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
+            let behind = process(&damaged, &recipe(json)).unwrap();
+            assert_eq!(behind.frame_numbers(0), (195..225).collect::<Vec<_>>(), "{name}");
+            assert_eq!(loss_details(&behind), [""; 0], "{name}");
+        }
+    }
+}
+
+#[test]
 fn audio_after_a_gap_stays_in_position_in_audio_outputs() {
     let flac = numbered_with_beeps("gaps.flac", "-vn -c:a flac");
     let mut sources = sources();

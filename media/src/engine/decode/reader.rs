@@ -80,7 +80,7 @@ impl Reader {
         let mut input = open::open_source(source, cancel)?;
         let (video_stream, span) = (part.video.map(|video| video.stream), part.span);
         let origin = part.origin_us.unwrap_or_else(|| origin_us(&input, video_stream));
-        let watched = gap_detector::watched(&input, (video_stream, part.audio_stream));
+        let watched = gap_detector::watched((&input, source), (video_stream, part.audio_stream));
         let used: Vec<usize> = watched.into_iter().flatten().collect();
         packet::keep_only(&mut input, &used);
         let start_us = origin.saturating_add(signed_us(span.start.us()));

@@ -20,6 +20,7 @@ mod missing_bytes;
 mod stream_gaps;
 
 use crate::engine::demux::discontinuity::FORWARD_US;
+use crate::engine::demux::fragments;
 use crate::engine::demux::gap_detector::stream_gaps::{BESIDE_US, Gap, Jump, StreamGaps};
 use crate::engine::time::to_us;
 use ffmpeg_next::format::context::Input;
@@ -64,8 +65,8 @@ enum Format {
 }
 
 impl Format {
-    fn of(input: &Input, streams: [Option<usize>; 2]) -> Self {
-        let indexed = |index: usize| is_indexed(input, index);
+    fn of((input, source): (&Input, &File), streams: [Option<usize>; 2]) -> Self {
+        let indexed = |index: usize| is_indexed((input, source), index);
         match input.format().name() {
             "ogg" => Self::Ogg,
             "flv" => Self::Flv,
@@ -99,7 +100,7 @@ impl GapDetector {
         Self {
             video: stream(video),
             audio: stream(audio),
-            format: Format::of(input, [video, audio]),
+            format: Format::of((input, source), [video, audio]),
             source: source.try_clone().ok(),
             span_us,
             packets: 0,
@@ -249,18 +250,22 @@ const TIMELESS: [&str; 4] = ["avi", "mp3", "aac", "wav"];
 
 /// The streams to watch: those that outputs use, and beside them the best video or audio stream as a witness, unless the format has no
 /// timestamps or an index lists its packets already.
-pub(crate) fn watched(input: &Input, (video, audio): (Option<usize>, Option<usize>)) -> [Option<usize>; 2] {
+pub(crate) fn watched(
+    (input, source): (&Input, &File),
+    (video, audio): (Option<usize>, Option<usize>),
+) -> [Option<usize>; 2] {
     let tells = !TIMELESS.contains(&input.format().name());
     let best = |kind: Type| {
         let stream = input.streams().best(kind).filter(|_| tells)?;
         let is_cover = stream.disposition().contains(Disposition::ATTACHED_PIC);
-        (!is_cover && !is_indexed(input, stream.index())).then(|| stream.index())
+        (!is_cover && !is_indexed((input, source), stream.index())).then(|| stream.index())
     };
     [video.or_else(|| best(Type::Video)), audio.or_else(|| best(Type::Audio))]
 }
 
 /// Returns `true` when an index lists all packets of a stream; a fragmented MP4 has none.
-fn is_indexed(input: &Input, index: usize) -> bool {
+fn is_indexed((input, source): (&Input, &File), index: usize) -> bool {
     let frames = input.stream(index).map_or(0, |stream| stream.frames());
-    input.format().name().starts_with("mov") && frames > 0
+    // The index may list only the samples before the first fragment.
+    input.format().name().starts_with("mov") && frames > 0 && !fragments::is_fragmented(source)
 }

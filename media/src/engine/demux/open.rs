@@ -3,6 +3,7 @@
 use crate::engine::cancel::Cancel;
 use crate::engine::demux::byte_ranges::ByteRangeReader;
 use crate::engine::demux::container::has_alpha_layer;
+use crate::engine::demux::fragments::{self, Patch};
 use crate::engine::demux::transport_stream::{self, LOOKED_THROUGH};
 use crate::engine::demux::{matroska, mp4};
 use crate::engine::error;
@@ -62,6 +63,8 @@ struct Start {
     at: u64,
     /// Bytes that stand before the others.
     before: Vec<u8>,
+    /// Bytes that are read in place of those of the file.
+    patches: Vec<Patch>,
 }
 
 impl Start {
@@ -79,9 +82,30 @@ impl Start {
                     bytes.get(..count).unwrap_or_default(),
                     layout,
                 ));
-                Self { at, before }
+                Self {
+                    at,
+                    before,
+                    ..Self::default()
+                }
             }
-            None => Self::default(),
+            None => Self {
+                patches: fragments::repairs(file),
+                ..Self::default()
+            },
+        }
+    }
+
+    /// Overwrites bytes of the file from a position on with those that are read in their place.
+    fn patch(&self, bytes: &mut [u8], at: u64) {
+        let end = at.saturating_add(bytes.len() as u64);
+        let first = self.patches.partition_point(|patch| patch.end() <= at);
+        for patch in self.patches.iter().skip(first).take_while(|patch| patch.at < end) {
+            for (place, byte) in (patch.at..).zip(&patch.bytes) {
+                let offset = place.checked_sub(at).and_then(|offset| usize::try_from(offset).ok());
+                if let Some(to) = offset.and_then(|offset| bytes.get_mut(offset)) {
+                    *to = *byte;
+                }
+            }
         }
     }
 
@@ -97,7 +121,12 @@ impl Read for Cursor {
         let before = usize::try_from(self.at).ok().and_then(|at| self.start.before.get(at..));
         let count = match before.filter(|before| !before.is_empty()) {
             Some(mut before) => before.read(buffer)?,
-            None => self.file.read_at(buffer, self.start.place(self.at))?,
+            None => {
+                let place = self.start.place(self.at);
+                let count = self.file.read_at(buffer, place)?;
+                self.start.patch(buffer.get_mut(..count).unwrap_or_default(), place);
+                count
+            }
         };
         self.at += count as u64;
         Ok(count)

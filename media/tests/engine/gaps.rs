@@ -203,6 +203,32 @@ fn fragments_behind_a_break_of_an_mp4_are_read_and_the_loss_is_reported() {
 }
 
 #[test]
+fn a_gap_of_matroska_with_audio_that_may_pause_is_reported() {
+    let options = "-c:a libopus -b:a 128k -cluster_time_limit 500 -f matroska";
+    let both = numbered_with_beeps("opus.mkv", &format!("{H264} {options}"));
+    let vp9 = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 30 -pix_fmt yuv420p";
+    let vp9 = numbered_with_beeps("opus.webm", &format!("{vp9} {options}"));
+    let audio = numbered_with_beeps("opus-alone.webm", &format!("-vn {options}"));
+    for (source, output) in [
+        (&both, r#"{"kind":"mp4"}"#),
+        (&both, r#"{"kind":"hls"}"#),
+        (&vp9, r#"{"kind":"webm","video":{"codec":"vp9"}}"#),
+        (&audio, r#"{"kind":"audio"}"#),
+    ] {
+        let recipe = recipe(&format!(r#"{{"outputs":[{output}]}}"#));
+        let whole = process(source, &recipe).unwrap();
+        assert_eq!(loss_details(&whole), [""; 0], "{}", source.display());
+        for damaged in [with_zeros(source), without_middle(source)] {
+            let run = process(&damaged, &recipe).unwrap();
+            let [(lost, at)] = reported_gaps(&run, WarningCode::SourceDamaged)[..] else {
+                panic!("{}: {output}: {:?}", damaged.display(), run.report.warnings)
+            };
+            assert!(lost > 1.2 && at > 1.0 && at + lost < 7.0, "{output}: {lost} at {at}");
+        }
+    }
+}
+
+#[test]
 fn audio_after_a_gap_stays_in_position_in_audio_outputs() {
     let flac = numbered_with_beeps("gaps.flac", "-vn -c:a flac");
     let mut sources = sources();

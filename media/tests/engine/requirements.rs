@@ -109,6 +109,7 @@ const REQUIREMENTS: &[Requirement] = &[
             "hostile::an_mp4_with_an_empty_mdat_is_an_input_error",
             "hostile::a_truncated_source_is_transcoded_and_the_loss_is_reported",
             "hostile::garbage_in_the_middle_is_skipped_and_reported",
+            "gaps::a_gap_of_matroska_with_audio_that_may_pause_is_reported",
             "gaps::fragments_behind_a_break_of_an_mp4_are_read_and_the_loss_is_reported",
             "hostile::a_single_damaged_frame_is_reported_with_any_number_of_threads",
             "stream_copy_refusals::damaged_packets_of_every_codec_are_not_copied",

@@ -7,7 +7,7 @@
 //! *Evidence.* A gap counts as a hole
 //! - in audio, when its codec sends packets all the time and video goes on;
 //! - in audio and video together, when both have a gap of about the same length at the same position of the file, and the audio codec
-//!   sends packets all the time or packets beside the gap are damaged;
+//!   sends packets all the time, packets beside the gap are damaged, or elements of a Matroska file do not lead over it;
 //! - in video beside packets that do not decode; under audio that goes on only up to [`FORWARD_US`];
 //! - where it is longer than [`FORWARD_US`] and therefore handled as a discontinuity of the clock: in Ogg and FLV when page numbers or
 //!   tag sizes show that bytes are missing; elsewhere when video goes on without a keyframe and the gap is at most twice as long as
@@ -59,6 +59,7 @@ pub(crate) struct Holes {
 enum Format {
     Ogg,
     Flv,
+    Matroska,
     /// An index lists all packets.
     Indexed,
     Other,
@@ -70,6 +71,7 @@ impl Format {
         match input.format().name() {
             "ogg" => Self::Ogg,
             "flv" => Self::Flv,
+            "matroska,webm" => Self::Matroska,
             _ if streams.into_iter().flatten().any(indexed) => Self::Indexed,
             _ => Self::Other,
         }
@@ -124,7 +126,8 @@ impl GapDetector {
             let own_us = own.map(|own| to_us(own, stream.base));
             let (gap, jump) = stream.note(packet, own_us, position);
             self.jump(jump.filter(|jump| self.is_hole(jump, !is_key)), packet);
-            if let Some(gap) = gap {
+            if let Some(mut gap) = gap {
+                gap.damaged |= self.is_torn(&gap);
                 let before = self.video.as_mut().and_then(|stream| stream.gap.replace(gap));
                 self.settle_video(before);
                 self.join();
@@ -134,7 +137,8 @@ impl GapDetector {
             let (gap, jump) = stream.note(packet, own_us, position);
             let is_alone = self.video.is_none();
             self.jump(jump.filter(|jump| is_alone && self.is_hole(jump, false)), packet);
-            if let Some(gap) = gap {
+            if let Some(mut gap) = gap {
+                gap.damaged |= self.is_torn(&gap);
                 let before = self.audio.as_mut().and_then(|stream| stream.gap.replace(gap));
                 self.settle_audio(before);
                 self.join();
@@ -197,8 +201,10 @@ impl GapDetector {
     fn settle_audio(&mut self, gap: Option<Gap>) {
         let is_steady = self.audio.as_ref().is_some_and(|stream| stream.steady);
         // A chained logical stream may begin at any granule position (RFC 7845 §4.5).
-        let believed =
-            |gap: &Gap| is_steady && (self.format != Format::Ogg || self.misses(gap.bytes, missing_bytes::in_ogg));
+        let believed = |gap: &Gap| match self.format {
+            Format::Ogg => is_steady && self.misses(gap.bytes, missing_bytes::in_ogg),
+            _ => is_steady || self.is_torn(gap),
+        };
         if let Some((length_us, at_us)) = gap.filter(believed).and_then(|gap| self.within(&gap)) {
             let amount = if self.video.is_some() || self.format == Format::Indexed {
                 &mut self.found.audio
@@ -216,8 +222,13 @@ impl GapDetector {
             Format::Ogg => self.misses(jump.bytes, missing_bytes::in_ogg),
             Format::Flv => self.misses(jump.bytes, missing_bytes::in_flv),
             Format::Indexed => false,
-            Format::Other => mid_group && jump.length_us / 2 <= jump.shown_us,
+            Format::Matroska | Format::Other => mid_group && jump.length_us / 2 <= jump.shown_us,
         }
+    }
+
+    /// Returns `true` when the elements of a Matroska file do not lead over a gap.
+    fn is_torn(&self, gap: &Gap) -> bool {
+        self.format == Format::Matroska && self.misses(gap.bytes, missing_bytes::in_matroska)
     }
 
     /// Returns `true` when bytes of the file are missing between two positions.

@@ -105,7 +105,7 @@ fn each(file: &File, range: Range<u64>, mut goes_on: impl FnMut(Element) -> bool
 }
 
 /// Reads a number of variable length; an identifier keeps the mark of its length.
-fn vint(file: &File, at: u64, keep_mark: bool) -> io::Result<(u64, u64)> {
+pub(crate) fn vint(file: &File, at: u64, keep_mark: bool) -> io::Result<(u64, u64)> {
     let mut bytes = [0; 8];
     file.read_exact_at(&mut bytes[..1], at)?;
     let [first, ..] = bytes;

@@ -1,5 +1,6 @@
 //! Evidence in the bytes of a file that others are missing between two of its packets.
 
+use crate::engine::demux::matroska::vint;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
@@ -50,6 +51,45 @@ fn page_at(source: &File, place: u64) -> Option<(u32, u32)> {
     let stream = u32::from_le_bytes(bytes_at(source, place + 14)?);
     let number = u32::from_le_bytes(bytes_at(source, place + 18)?);
     (magic == *b"OggS").then_some((stream, number))
+}
+
+/// Elements of Matroska whose children are looked at: `Segment`, `Cluster`, `BlockGroup`.
+const PARENTS: [u64; 3] = [0x1853_8067, 0x1f43_b675, 0xa0];
+
+/// `SimpleBlock` and `Block`.
+const BLOCKS: [u64; 2] = [0xa3, 0xa1];
+
+/// Returns `true` when the chain of Matroska elements does not lead from the block whose content is at one byte position to the block
+/// whose content is at the other.
+pub(crate) fn in_matroska(source: &File, from: u64, to: u64) -> bool {
+    // The length of an element stands before its content; how many bytes it takes is tried.
+    let ends = (2..=9).filter_map(|head| {
+        let (id, after) = vint(source, from.checked_sub(head)?, true).ok()?;
+        let (length, body) = vint(source, after, false).ok()?;
+        (BLOCKS.contains(&id) && body == from).then(|| body.saturating_add(length))
+    });
+    let ends: Vec<_> = ends.collect();
+    !ends.is_empty() && !ends.into_iter().any(|end| leads_to_block(source, end, to))
+}
+
+/// Returns `true` when elements follow each other from a position to the block whose content is at another, or there are too many.
+fn leads_to_block(source: &File, from: u64, to: u64) -> bool {
+    let mut at = from;
+    for _ in 0..MOST_TAGS {
+        let element = vint(source, at, true).and_then(|(id, after)| Ok((id, vint(source, after, false)?)));
+        let Some((id, (length, body))) = element.ok().filter(|_| at < to) else {
+            return false;
+        };
+        if BLOCKS.contains(&id) && body == to {
+            return true;
+        }
+        at = if PARENTS.contains(&id) {
+            body
+        } else {
+            body.saturating_add(length)
+        };
+    }
+    true
 }
 
 fn bytes_at<const COUNT: usize>(source: &File, place: u64) -> Option<[u8; COUNT]> {

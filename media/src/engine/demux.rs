@@ -1,8 +1,10 @@
 //! Reads containers: opens a source with the allowed demuxers, reads its packets, repairs their timestamps and finds what is
 //! missing. What FFmpeg does not tell of a container is read from its bytes: [`mp4`], [`fragments`], [`matroska`], [`asf`],
-//! [`transport_stream`].
+//! [`wav`], [`animation`], [`transport_stream`].
 
+pub(crate) mod animation;
 pub(crate) mod asf;
+pub(crate) mod broken_off;
 pub(crate) mod byte_ranges;
 pub(crate) mod container;
 pub(crate) mod copy_source;
@@ -18,3 +20,4 @@ pub(crate) mod open;
 pub(crate) mod packet_check;
 pub(crate) mod packets;
 pub(crate) mod transport_stream;
+pub(crate) mod wav;

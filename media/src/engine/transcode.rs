@@ -250,6 +250,10 @@ fn warnings(loss: SourceLoss, outputs: &[Made]) -> Vec<Warning> {
             .map_or(String::new(), |us| format!(", first at {}", Timecode::from_us(us)));
         Warning::new(WarningCode::SourceDamaged, format!("{lost_ms} ms lost{from}"))
     });
+    let open_end = (loss.open_end && damaged.is_none()).then(|| {
+        let detail = "the file breaks off; how much is missing at its end is not known";
+        Warning::new(WarningCode::SourceDamaged, detail)
+    });
     let silent = (loss.silent_us > 0).then(|| {
         let (ms, at) = (loss.silent_us / 1_000, Timecode::from_us(loss.silent_from_us));
         let detail = format!("the source: {ms} ms of sound, first at {at}");
@@ -270,6 +274,7 @@ fn warnings(loss: SourceLoss, outputs: &[Made]) -> Vec<Warning> {
     });
     damaged
         .into_iter()
+        .chain(open_end)
         .chain(silent)
         .chain(shortened)
         .chain(dropped)

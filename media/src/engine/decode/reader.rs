@@ -12,6 +12,7 @@ use crate::engine::decode::sink::Sink;
 use crate::engine::decode::source_loss::SourceLoss;
 use crate::engine::decode::stream_decoder::StreamDecoder;
 use crate::engine::decode::timeline::Part;
+use crate::engine::demux::broken_off::broken_off;
 use crate::engine::demux::copy_source::{CopySource, CopyStream, Medium};
 use crate::engine::demux::discontinuity::DiscontinuityRepair;
 use crate::engine::demux::gap_detector::{self, GapDetector};
@@ -69,6 +70,8 @@ pub(crate) struct Reader {
     gaps: GapDetector,
     /// Packets and pictures that did not decode so far.
     broken: u32,
+    /// `true` when frames may be missing at the end that nothing tells of.
+    open_end: bool,
 }
 
 impl Reader {
@@ -91,8 +94,11 @@ impl Reader {
                 .transpose()
         };
         let (mut video, mut audio) = (track(video_stream)?, track(part.audio_stream)?);
+        let broken_off = broken_off(input.format().name(), source);
+        let told_us = broken_off.map_or(0, |broken| signed_us(broken.length_us));
         for track in [&mut video, &mut audio].into_iter().flatten() {
             track.wanted_us = start_us;
+            track.promised_us = track.promised_us.max(told_us);
         }
         let streams = usize::try_from(input.nb_streams()).unwrap_or(0);
         Ok(Self {
@@ -114,6 +120,7 @@ impl Reader {
             held_frame: None,
             gaps: GapDetector::new((&input, source), watched, start_us..end_us.unwrap_or(i64::MAX)),
             broken: 0,
+            open_end: broken_off.is_some_and(|broken| broken.open_end),
             input,
         })
     }
@@ -165,7 +172,7 @@ impl Reader {
     /// # Errors
     /// What the sink says, or [`domain::Code::Unavailable`] when the work is canceled. Damage is no error here.
     pub(crate) fn run(&mut self, sink: &mut dyn Sink, cancel: &Cancel) -> Result<SourceLoss, Failure> {
-        let (mut errors, mut wanted) = (0, sink.goes_on());
+        let (mut errors, mut wanted, mut at_end) = (0, sink.goes_on(), false);
         while errors < MAX_READ_ERRORS && wanted && !self.is_done() {
             cancel.check()?;
             let mut packet = Packet::empty();
@@ -174,7 +181,10 @@ impl Reader {
                     errors = 0;
                     self.take(packet, sink)?;
                 }
-                Err(Error::Eof) => break,
+                Err(Error::Eof) => {
+                    at_end = true;
+                    break;
+                }
                 Err(_) => errors += 1,
             }
             wanted = sink.goes_on();
@@ -185,7 +195,8 @@ impl Reader {
         let tracks: Vec<_> = [&self.video, &self.audio].into_iter().flatten().collect();
         // Who stops early has no complaint about the rest.
         let span_us = if wanted { self.promised_us } else { 0 };
-        let loss = SourceLoss::of(&tracks, (self.origin_us, self.start_us), span_us);
+        let mut loss = SourceLoss::of(&tracks, (self.origin_us, self.start_us), span_us);
+        loss.open_end = self.open_end && at_end;
         self.look_for_damage();
         Ok(loss.with_holes(self.gaps.finish(), self.origin_us))
     }

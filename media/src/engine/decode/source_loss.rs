@@ -24,6 +24,8 @@ pub(crate) struct SourceLoss {
     pub(crate) headers_changed: bool,
     /// Whether some picture that was decoded is transparent.
     pub(crate) transparent: bool,
+    /// Whether frames may be missing at the end that nothing tells of.
+    pub(crate) open_end: bool,
 }
 
 impl SourceLoss {
@@ -61,6 +63,7 @@ impl SourceLoss {
                 .map(|us| unsigned(us.saturating_sub(origin_us))),
             headers_changed: tracks.iter().any(|track| track.headers_changed()),
             transparent: tracks.iter().any(|track| track.transparent),
+            open_end: false,
         }
     }
 
@@ -93,6 +96,7 @@ impl AddAssign for SourceLoss {
         self.silent_us += more.silent_us;
         self.headers_changed |= more.headers_changed;
         self.transparent |= more.transparent;
+        self.open_end |= more.open_end;
     }
 }
 

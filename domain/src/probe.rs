@@ -39,6 +39,8 @@ pub enum Unfit {
     All,
     /// The audio: its packets have a gap in time.
     Sound,
+    /// The video: its frame rate is variable.
+    Video,
 }
 
 /// A stream.

@@ -118,6 +118,9 @@ pub struct Report {
     /// Total duration of gaps in the audio of the source while its video continues, in microseconds.
     #[serde(default)]
     pub silent_source_us: u64,
+    /// Set if the frames of the source are not at the constant rate that its header tells.
+    #[serde(default)]
+    pub uneven_frames: bool,
     /// CPU time in milliseconds.
     pub cpu_ms: u64,
     /// Wall time in milliseconds.

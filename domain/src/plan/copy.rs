@@ -71,6 +71,9 @@ pub(super) enum AccompanyingVideo<'a> {
 pub(super) fn check_video(recipe: &Recipe, probe: &Probe, target: &VideoTarget<'_>) -> Result<(), String> {
     let (stream, facts) = probe.main_video().ok_or("there is no video")?;
     check_whole_source(recipe, probe)?;
+    if probe.unfit == Some(Unfit::Video) {
+        return Err("the first attempt to copy it found a variable frame rate".to_owned());
+    }
     let codec = target.codec.ffmpeg_name();
     let coded_size = Size {
         width_px: facts.width_px,

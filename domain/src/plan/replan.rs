@@ -1,7 +1,7 @@
 //! Planning again without copies, if a copy turns out to be unusable.
 //!
 //! *Problem.* The index of a file does not show if its packets are damaged, if its codec headers change, or if its
-//! audio has gaps. All packets would have to be read to find out, which costs as much as the copy itself.
+//! audio has gaps. The header of a Matroska file does not show if its frame rate is variable. All packets would have to be read to find out, which costs as much as the copy itself.
 //!
 //! *Mechanism.* The first run copies what the probe allows, and detects such faults while copying. [`unfit`] decides from
 //! its report, or from its failed verification, which streams must be encoded. The worker then plans the task again
@@ -31,8 +31,14 @@ pub fn unfit(plan: &Plan, outcome: Result<&Report, &Failure>) -> Option<Unfit> {
         return plan.copies().then_some(Unfit::All);
     }
     // Many players play the audio after a gap too early.
-    let has_gaps = outcome.is_ok_and(|report| report.silent_source_us > 0);
-    (has_gaps && plan.copies_audio()).then_some(Unfit::Sound)
+    let has_gaps = outcome.is_ok_and(|report| report.silent_source_us > 0) && plan.copies_audio();
+    let is_uneven = outcome.is_ok_and(|report| report.uneven_frames) && plan.copies_video();
+    match (has_gaps, is_uneven) {
+        (true, true) => Some(Unfit::All),
+        (true, false) => Some(Unfit::Sound),
+        (false, true) => Some(Unfit::Video),
+        (false, false) => None,
+    }
 }
 
 /// Adds warnings of the first run to those of the second run, which made no copies: changing headers, and damage that
@@ -103,6 +109,11 @@ mod tests {
         assert_eq!(unfit(&copied, Ok(&lost_audio)), None);
         assert_eq!(unfit(&copied, Ok(&damage)), Some(Unfit::All));
         assert_eq!(unfit(&copied, Err(&invalid)), Some(Unfit::All));
+        let uneven = Report {
+            uneven_frames: true,
+            ..Report::default()
+        };
+        assert_eq!(unfit(&copied, Ok(&uneven)), None, "no video is copied");
         assert_eq!(unfit(&encoded, Ok(&gap)), None);
         assert_eq!(unfit(&encoded, Ok(&damage)), None);
     }

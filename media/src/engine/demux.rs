@@ -11,6 +11,7 @@ pub(crate) mod copy_source;
 pub(crate) mod discontinuity;
 pub(crate) mod encryption;
 pub(crate) mod fragments;
+pub(crate) mod frame_steps;
 pub(crate) mod gap_detector;
 pub(crate) mod header_changes;
 pub(crate) mod matroska;

@@ -27,6 +27,7 @@ impl ResourceUsage {
             outputs,
             warnings,
             silent_source_us: 0,
+            uneven_frames: false,
             cpu_ms: cpu_ms(after.as_ref()).saturating_sub(cpu_ms(self.before.as_ref())),
             wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
             peak_memory_bytes: after.map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0) * 1_024),

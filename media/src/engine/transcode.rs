@@ -52,6 +52,7 @@ pub(crate) fn run(context: &TranscodeContext<'_>, progress: &mut dyn FnMut(Progr
     }
     Ok(Report {
         silent_source_us: loss.silent_us,
+        uneven_frames: loss.uneven_steps,
         ..costs.report(outputs, warnings)
     })
 }

@@ -64,6 +64,7 @@ const REQUIREMENTS: &[Requirement] = &[
         "variable frame rates, 1000 fps time bases and discontinuities: a plausible rate; audio and video end together",
         &[
             "frame_timing::a_variable_frame_rate_becomes_constant_with_the_same_timing",
+            "stream_copy_refusals::matroska_of_a_variable_rate_is_not_copied",
             "container_timing::audio_and_video_of_variable_frame_rate_sources_end_together",
             "container_timing::a_timestamp_discontinuity_causes_no_gap_and_keeps_audio_in_sync",
         ],

@@ -15,6 +15,7 @@ use crate::engine::decode::timeline::Part;
 use crate::engine::demux::broken_off::broken_off;
 use crate::engine::demux::copy_source::{CopySource, CopyStream, Medium};
 use crate::engine::demux::discontinuity::DiscontinuityRepair;
+use crate::engine::demux::frame_steps::FrameSteps;
 use crate::engine::demux::gap_detector::{self, GapDetector};
 use crate::engine::demux::packets::MAX_READ_ERRORS;
 use crate::engine::demux::{container, open};
@@ -72,6 +73,8 @@ pub(crate) struct Reader {
     broken: u32,
     /// `true` when frames may be missing at the end that nothing tells of.
     open_end: bool,
+    /// The steps between frames, in formats whose header tells nothing of single frames.
+    steps: Option<FrameSteps>,
 }
 
 impl Reader {
@@ -101,6 +104,9 @@ impl Reader {
             track.promised_us = track.promised_us.max(told_us);
         }
         let streams = usize::try_from(input.nb_streams()).unwrap_or(0);
+        let has_one_duration = input.format().name() == "matroska,webm";
+        let steps = video.as_ref().filter(|_| has_one_duration);
+        let video_steps = steps.map(|track| FrameSteps::new(track.base, track.interval_us));
         Ok(Self {
             discontinuities: DiscontinuityRepair::new(container::may_jump(&input), streams),
             jumps: part.jumps,
@@ -121,6 +127,7 @@ impl Reader {
             gaps: GapDetector::new((&input, source), watched, start_us..end_us.unwrap_or(i64::MAX)),
             broken: 0,
             open_end: broken_off.is_some_and(|broken| broken.open_end),
+            steps: video_steps,
             input,
         })
     }
@@ -197,6 +204,7 @@ impl Reader {
         let span_us = if wanted { self.promised_us } else { 0 };
         let mut loss = SourceLoss::of(&tracks, (self.origin_us, self.start_us), span_us);
         loss.open_end = self.open_end && at_end;
+        loss.uneven_steps = self.steps.as_mut().is_some_and(FrameSteps::are_uneven);
         self.look_for_damage();
         Ok(loss.with_holes(self.gaps.finish(), self.origin_us))
     }
@@ -215,6 +223,9 @@ impl Reader {
         if let Some(track) = self.video.as_mut().filter(is) {
             track.note(&packet);
             track.look_at_headers(&packet);
+            if let Some(steps) = &mut self.steps {
+                steps.note(&packet);
+            }
             sink.packet(&packet, Medium::Video)?;
             if track.ended {
                 return if track.is_far_past(&packet, self.end_us) {

@@ -26,6 +26,8 @@ pub(crate) struct SourceLoss {
     pub(crate) transparent: bool,
     /// Whether frames may be missing at the end that nothing tells of.
     pub(crate) open_end: bool,
+    /// Whether the frames are not at the rate of the header.
+    pub(crate) uneven_steps: bool,
 }
 
 impl SourceLoss {
@@ -64,6 +66,7 @@ impl SourceLoss {
             headers_changed: tracks.iter().any(|track| track.headers_changed()),
             transparent: tracks.iter().any(|track| track.transparent),
             open_end: false,
+            uneven_steps: false,
         }
     }
 
@@ -97,6 +100,7 @@ impl AddAssign for SourceLoss {
         self.headers_changed |= more.headers_changed;
         self.transparent |= more.transparent;
         self.open_end |= more.open_end;
+        self.uneven_steps |= more.uneven_steps;
     }
 }
 

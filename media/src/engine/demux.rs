@@ -21,4 +21,5 @@ pub(crate) mod open;
 pub(crate) mod packet_check;
 pub(crate) mod packets;
 pub(crate) mod transport_stream;
+pub(crate) mod unread_bytes;
 pub(crate) mod wav;

@@ -255,6 +255,10 @@ fn warnings(loss: SourceLoss, outputs: &[Made]) -> Vec<Warning> {
         let detail = "the file breaks off; how much is missing at its end is not known";
         Warning::new(WarningCode::SourceDamaged, detail)
     });
+    let unread = (loss.unread_bytes > 0).then(|| {
+        let detail = format!("the last {} bytes of the file were not read", loss.unread_bytes);
+        Warning::new(WarningCode::SourceDamaged, detail)
+    });
     let silent = (loss.silent_us > 0).then(|| {
         let (ms, at) = (loss.silent_us / 1_000, Timecode::from_us(loss.silent_from_us));
         let detail = format!("the source: {ms} ms of sound, first at {at}");
@@ -276,6 +280,7 @@ fn warnings(loss: SourceLoss, outputs: &[Made]) -> Vec<Warning> {
     damaged
         .into_iter()
         .chain(open_end)
+        .chain(unread)
         .chain(silent)
         .chain(shortened)
         .chain(dropped)

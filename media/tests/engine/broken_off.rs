@@ -1,9 +1,8 @@
 //! Files that end early or have a break in formats that FFmpeg reads up to there without an error.
 
 use crate::clips::{clip, temp_file};
-use crate::gaps::{loss_details, reported_gaps};
+use crate::gaps::loss_details;
 use crate::harness::{process, recipe};
-use domain::plan::WarningCode;
 use std::fs;
 
 const MP4: &str = r#"{"outputs":[{"kind":"mp4"}]}"#;
@@ -35,11 +34,14 @@ fn a_wav_that_is_shorter_than_its_header_says_is_reported() {
         let tenth = bytes.len() / 10;
         let without_tenth = [&bytes[..4 * tenth], &bytes[5 * tenth..]].concat();
         for (damaged, least_s) in [(bytes[..6 * tenth].to_vec(), 3.2), (without_tenth, 0.8)] {
-            let (_folder, path) = temp_file("short.wav", &damaged);
-            let run = process(&path, &recipe(AUDIO)).unwrap();
-            let [(lost, _)] = reported_gaps(&run, WarningCode::SourceDamaged)[..] else {
-                panic!("{format}: {:?}", run.report.warnings)
+            let found = details("short.wav", &damaged, AUDIO);
+            let [detail] = &found[..] else {
+                panic!("{format}: {found:?}")
             };
+            // Which samples are missing is not known.
+            let is_placed = detail.contains("first at");
+            assert!(!is_placed || format.contains("adpcm"), "{format}: {detail}");
+            let lost = detail.split(' ').next().unwrap().parse::<f64>().unwrap() / 1_000.0;
             // Blocks of ADPCM that are cut do not decode.
             let most_s = if format.contains("adpcm") { 6.0 } else { least_s + 0.15 };
             assert!((least_s - 0.15..most_s).contains(&lost), "{format}: {lost}");

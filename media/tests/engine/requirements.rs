@@ -113,6 +113,7 @@ const REQUIREMENTS: &[Requirement] = &[
             "broken_off::a_streamed_wav_without_a_size_is_not_reported",
             "broken_off::a_wav_that_is_shorter_than_its_header_says_is_reported",
             "broken_off::an_animation_that_breaks_off_is_reported",
+            "concatenated_files::a_second_file_that_is_not_read_is_reported",
             "gaps::a_gap_of_matroska_with_audio_that_may_pause_is_reported",
             "gaps::fragments_behind_a_break_of_an_mp4_are_read_and_the_loss_is_reported",
             "hostile::a_single_damaged_frame_is_reported_with_any_number_of_threads",

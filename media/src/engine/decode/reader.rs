@@ -18,6 +18,7 @@ use crate::engine::demux::discontinuity::DiscontinuityRepair;
 use crate::engine::demux::frame_steps::FrameSteps;
 use crate::engine::demux::gap_detector::{self, GapDetector};
 use crate::engine::demux::packets::MAX_READ_ERRORS;
+use crate::engine::demux::unread_bytes::UnreadBytes;
 use crate::engine::demux::{container, open};
 use crate::engine::ffi::packet;
 use crate::engine::probe::duration::origin_us;
@@ -75,6 +76,7 @@ pub(crate) struct Reader {
     open_end: bool,
     /// The steps between frames, in formats whose header tells nothing of single frames.
     steps: Option<FrameSteps>,
+    unread_bytes: UnreadBytes,
 }
 
 impl Reader {
@@ -128,6 +130,7 @@ impl Reader {
             broken: 0,
             open_end: broken_off.is_some_and(|broken| broken.open_end),
             steps: video_steps,
+            unread_bytes: UnreadBytes::new(source, input.format().name()),
             input,
         })
     }
@@ -186,6 +189,7 @@ impl Reader {
             match packet.read(&mut self.input) {
                 Ok(()) => {
                     errors = 0;
+                    self.unread_bytes.note(&packet);
                     self.take(packet, sink)?;
                 }
                 Err(Error::Eof) => {
@@ -203,7 +207,14 @@ impl Reader {
         // Who stops early has no complaint about the rest.
         let span_us = if wanted { self.promised_us } else { 0 };
         let mut loss = SourceLoss::of(&tracks, (self.origin_us, self.start_us), span_us);
+        // Of packets without timestamps, any may be the missing ones.
+        let broken_us = tracks.iter().map(|track| track.broken_us()).max().unwrap_or(0);
+        let is_placed = gap_detector::has_timestamps(&self.input) || broken_us >= loss.lost_us;
+        loss.from_us = loss.from_us.filter(|_| is_placed);
         loss.open_end = self.open_end && at_end;
+        if (at_end || errors == MAX_READ_ERRORS) && self.sampling.is_none() {
+            loss.unread_bytes = self.unread_bytes.count(errors > 0).unwrap_or(0);
+        }
         loss.uneven_steps = self.steps.as_mut().is_some_and(FrameSteps::are_uneven);
         self.look_for_damage();
         Ok(loss.with_holes(self.gaps.finish(), self.origin_us))

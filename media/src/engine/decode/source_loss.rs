@@ -28,6 +28,8 @@ pub(crate) struct SourceLoss {
     pub(crate) open_end: bool,
     /// Whether the frames are not at the rate of the header.
     pub(crate) uneven_steps: bool,
+    /// Bytes at the end of the file that were not read.
+    pub(crate) unread_bytes: u64,
 }
 
 impl SourceLoss {
@@ -67,6 +69,7 @@ impl SourceLoss {
             transparent: tracks.iter().any(|track| track.transparent),
             open_end: false,
             uneven_steps: false,
+            unread_bytes: 0,
         }
     }
 
@@ -101,6 +104,7 @@ impl AddAssign for SourceLoss {
         self.transparent |= more.transparent;
         self.open_end |= more.open_end;
         self.uneven_steps |= more.uneven_steps;
+        self.unread_bytes = self.unread_bytes.max(more.unread_bytes);
     }
 }
 

@@ -27,6 +27,14 @@ pub(crate) fn header_duration_us(file: &File) -> Option<u64> {
     (flags & BROADCAST == 0 && size > bytes && length_us > 0).then_some(length_us)
 }
 
+/// Bytes of the file by its header, when that tells.
+pub(crate) fn header_bytes(file: &File) -> Option<u64> {
+    let properties = properties(file).ok()?;
+    let field = |at: u64| number(file, properties + at).ok();
+    let (size, flags) = (field(16)?, field(64)?);
+    (flags & BROADCAST == 0 && size > 0).then_some(size)
+}
+
 /// Whether the header has an object that tells how the content is encrypted.
 pub(crate) fn is_protected(file: &File) -> bool {
     [CONTENT_ENCRYPTION, EXTENDED_CONTENT_ENCRYPTION]

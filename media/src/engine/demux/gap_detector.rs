@@ -257,7 +257,7 @@ impl GapDetector {
 }
 
 /// Formats whose packets carry no timestamps, so that they show no gap.
-const TIMELESS: [&str; 4] = ["avi", "mp3", "aac", "wav"];
+const TIMELESS: [&str; 5] = ["avi", "mp3", "aac", "wav", "mxf"];
 
 /// The streams to watch: those that outputs use, and beside them the best video or audio stream as a witness, unless the format has no
 /// timestamps or an index lists its packets already.
@@ -265,13 +265,18 @@ pub(crate) fn watched(
     (input, source): (&Input, &File),
     (video, audio): (Option<usize>, Option<usize>),
 ) -> [Option<usize>; 2] {
-    let tells = !TIMELESS.contains(&input.format().name());
+    let tells = has_timestamps(input);
     let best = |kind: Type| {
         let stream = input.streams().best(kind).filter(|_| tells)?;
         let is_cover = stream.disposition().contains(Disposition::ATTACHED_PIC);
         (!is_cover && !is_indexed((input, source), stream.index())).then(|| stream.index())
     };
     [video.or_else(|| best(Type::Video)), audio.or_else(|| best(Type::Audio))]
+}
+
+/// Returns `true` when packets of the format carry timestamps.
+pub(crate) fn has_timestamps(input: &Input) -> bool {
+    !TIMELESS.contains(&input.format().name())
 }
 
 /// Returns `true` when an index lists all packets of a stream; a fragmented MP4 has none.

@@ -215,7 +215,7 @@ impl Reader {
         if (at_end || errors == MAX_READ_ERRORS) && self.sampling.is_none() {
             loss.unread_bytes = self.unread_bytes.count(errors > 0).unwrap_or(0);
         }
-        loss.uneven_steps = self.steps.as_mut().is_some_and(FrameSteps::are_uneven);
+        loss.uneven_steps = self.steps.as_mut().is_some_and(|steps| steps.are_uneven(at_end));
         self.look_for_damage();
         Ok(loss.with_holes(self.gaps.finish(), self.origin_us))
     }

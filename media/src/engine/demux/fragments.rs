@@ -15,7 +15,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 /// Boxes that are followed; a day in fragments of 0.1 s has two million.
-const MAX_BOXES: u32 = 4_000_000;
+const MAX_BOXES: u32 = 2_000_000;
+
+/// Boxes of a `moof` or `traf` box that are followed.
+const MAX_CHILDREN: u32 = 10_000;
 
 /// Headers and offsets that are shown in place of those of the file.
 const MAX_PATCHES: usize = 200_000;
@@ -120,30 +123,43 @@ fn rebase(file: &File, moof: u64, end: u64, patches: &mut Vec<Patch>) {
     }
 }
 
-/// Name and end of the box at a position, when it is whole.
+/// Name and end of the box at a position of the top level, when it is whole.
 fn whole_box(file: &File, at: u64, length: u64) -> Option<([u8; 4], u64)> {
+    let (name, body, end) = header(file, at, length)?;
+    let is_whole = name != *b"moof" || has_whole_tracks(file, body, end);
+    is_whole.then_some((name, end))
+}
+
+/// Name, start of the content and end of the box at a position, when it ends at `limit` at the latest.
+fn header(file: &File, at: u64, limit: u64) -> Option<([u8; 4], u64, u64)> {
     let mut name = [0; 4];
     file.read_exact_at(&mut name, at + 4).ok()?;
     let (bytes, least) = match number(file, at, false).ok()? {
         1 => (number(file, at + 8, true).ok()?, 16),
-        0 => (length - at, 8),
+        0 => (limit.saturating_sub(at), 8),
         short => (short, 8),
     };
-    let end = at.checked_add(bytes).filter(|end| bytes >= least && *end <= length)?;
+    let end = at.checked_add(bytes).filter(|end| bytes >= least && *end <= limit)?;
     let is_named = name.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
-    let is_whole = name != *b"moof" || has_whole_children(file, at + least, end);
-    (is_named && is_whole).then_some((name, end))
+    is_named.then_some((name, at + least, end))
 }
 
-/// Returns `true` when the boxes of a `moof` or `traf` box fill it to the last byte.
-fn has_whole_children(file: &File, start: u64, end: u64) -> bool {
+/// Returns `true` when the boxes of a `moof` box fill it to the last byte, and those of each `traf` box in it as well.
+fn has_whole_tracks(file: &File, start: u64, end: u64) -> bool {
+    fills(file, start, end, |name, body, end| {
+        name != *b"traf" || fills(file, body, end, |_, _, _| true)
+    })
+}
+
+/// Returns `true` when boxes that are valid fill a range to the last byte.
+fn fills(file: &File, start: u64, end: u64, is_valid: impl Fn([u8; 4], u64, u64) -> bool) -> bool {
     let mut at = start;
-    for _ in 0..MAX_BOXES {
+    for _ in 0..MAX_CHILDREN {
         if at >= end {
             break;
         }
-        match whole_box(file, at, end) {
-            Some((name, next)) if name != *b"traf" || has_whole_children(file, at + 8, next) => at = next,
+        match header(file, at, end) {
+            Some((name, body, next)) if is_valid(name, body, next) => at = next,
             _ => return false,
         }
     }

@@ -53,9 +53,9 @@ impl FrameSteps {
         }
     }
 
-    /// Returns `true` when the frames are not at a constant rate, once all packets are noted.
-    pub(crate) fn are_uneven(&mut self) -> bool {
-        while !self.waiting.is_empty() {
+    /// Returns `true` when the frames are not at a constant rate; `at_end`: no frames follow that are shown between the latest ones.
+    pub(crate) fn are_uneven(&mut self, at_end: bool) -> bool {
+        while at_end && !self.waiting.is_empty() {
             self.take();
         }
         let drift_us = (self.total_us - self.steps.saturating_mul(self.interval_us)).abs();

@@ -234,9 +234,7 @@ impl Reader {
         if let Some(track) = self.video.as_mut().filter(is) {
             track.note(&packet);
             track.look_at_headers(&packet);
-            if let Some(steps) = &mut self.steps {
-                steps.note(&packet);
-            }
+            self.steps.iter_mut().for_each(|steps| steps.note(&packet));
             sink.packet(&packet, Medium::Video)?;
             if track.ended {
                 return if track.is_far_past(&packet, self.end_us) {

@@ -1,4 +1,4 @@
-//! Blocks of GIF files (GIF89a) and chunks of APNG files (PNG, third edition), for animations that break off: FFmpeg reads up to the
+//! Blocks of GIF files (`GIF89a`) and chunks of APNG files (PNG, third edition), for animations that break off: FFmpeg reads up to the
 //! break and gives no error.
 
 use crate::engine::demux::container::BrokenOff;

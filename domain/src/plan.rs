@@ -113,6 +113,12 @@ impl Plan {
         steps.any(|step| step.done == StreamAction::Copy)
     }
 
+    /// Returns `true` if the video of an output is copied from the source.
+    fn copies_video(&self) -> bool {
+        let mut steps = self.outputs.iter().flat_map(|output| &output.steps);
+        steps.any(|step| step.done == StreamAction::Copy && step.stream == "video")
+    }
+
     /// Returns `true` if the audio of an output is copied from the source.
     fn copies_audio(&self) -> bool {
         self.outputs.iter().any(|output| match &output.content {

@@ -39,6 +39,8 @@ pub enum UncopyableStreams {
     All,
     /// The audio: its packets have a gap in time.
     Audio,
+    /// The video: its frame rate is variable.
+    Video,
 }
 
 /// A stream.

@@ -118,6 +118,9 @@ pub struct TranscodeReport {
     /// Total duration of gaps in the audio of the source while its video continues, in microseconds.
     #[serde(default)]
     pub source_audio_gap_us: u64,
+    /// `true` if the frames of the source are not at the constant rate that its header states.
+    #[serde(default)]
+    pub has_variable_frame_rate: bool,
     /// CPU time in milliseconds.
     pub cpu_ms: u64,
     /// Wall time of the run that made the outputs, in milliseconds. Without the start and the end of the child.

@@ -58,6 +58,7 @@ mod video;
 pub use cancel::Cancel;
 pub use video::still_images::Images;
 
+use demux::broken_off::broken_off;
 use demux::{asf, early_times, encryption, mp4};
 use domain::plan::PlannedOutput;
 use domain::probe::Stream;
@@ -99,6 +100,10 @@ pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
             probe.duration_us = header_us;
             probe.streams.iter_mut().for_each(Stream::forget_end);
         }
+    }
+    if let Some(broken) = broken_off(&probe.container, source).filter(|broken| broken.length_us > probe.duration_us) {
+        probe.duration_us = broken.length_us;
+        probe.streams.iter_mut().for_each(Stream::forget_end);
     }
     Ok(probe)
 }

@@ -31,6 +31,10 @@ pub(crate) fn container(head: &[u8]) -> Option<&'static str> {
         _ if at(0, b"ID3") && head.get(3).is_some_and(|version| *version < 0x10) => "mp3",
         _ if repeats(head, adts_frame_bytes) => "aac",
         _ if repeats(head, mpeg_audio_frame_bytes) => "mp3",
+        // Recordings that begin inside a frame or a pack.
+        _ if has_pack(head) => "mpeg",
+        _ if has_frames(head, adts_frame_bytes) => "aac",
+        _ if has_frames(head, mpeg_audio_frame_bytes) => "mp3",
         _ => return None,
     };
     Some(found)
@@ -60,6 +64,39 @@ fn repeats(head: &[u8], frame_bytes: impl Fn(&[u8]) -> Option<usize>) -> bool {
     let Some(first) = frame_bytes(head) else { return false };
     let rest = head.get(first..).unwrap_or_default();
     rest.is_empty() || frame_bytes(rest).is_some()
+}
+
+/// Frames in a row that are evidence where the first one is not at the beginning. Fewer could be a coincidence.
+const MIN_FRAMES: usize = 3;
+
+/// Tells if frames of one kind follow each other from any offset to the end of the bytes.
+fn has_frames(head: &[u8], frame_bytes: impl Fn(&[u8]) -> Option<usize>) -> bool {
+    // Version, layer and sampling rate are those of the first frame.
+    let kind = |frame: &[u8]| Some((*frame.get(1)?, frame.get(2)? & 0x0C));
+    (0..head.len()).any(|offset| {
+        let mut rest = head.get(offset..).unwrap_or_default();
+        let (first, mut frames) = (kind(rest), 0);
+        while let Some(bytes) = frame_bytes(rest).filter(|_| kind(rest) == first) {
+            rest = rest.get(bytes..).unwrap_or_default();
+            frames += 1;
+        }
+        // What is left is too short for a header.
+        frames >= MIN_FRAMES && rest.len() < 6
+    })
+}
+
+/// Tells if a pack of an MPEG program stream begins at any offset (ISO/IEC 13818-1 §2.5.3.3, ISO/IEC 11172-1 §2.4.3.2):
+/// its header has the marker bits of its version, and a packet or system header follows.
+fn has_pack(head: &[u8]) -> bool {
+    head.windows(14).enumerate().any(|(offset, pack)| {
+        let header_bytes = match *pack {
+            [0, 0, 1, 0xBA, clock, .., stuffing] if clock & 0xC4 == 0x44 => 14 + usize::from(stuffing & 7),
+            [0, 0, 1, 0xBA, clock, ..] if clock & 0xF1 == 0x21 => 12,
+            _ => return false,
+        };
+        let next = head.get(offset + header_bytes..).unwrap_or_default();
+        matches!(*next, [0, 0, 1, 0xBB..=0xFF, ..])
+    })
 }
 
 /// Length of an ADTS frame in bytes (ISO/IEC 13818-7 §6.2).
@@ -174,6 +211,26 @@ mod tests {
         ] {
             assert_eq!(container(&head), Some(name), "{head:02x?}");
         }
+    }
+
+    #[test]
+    fn streams_that_begin_inside_a_frame_or_a_pack_are_detected() {
+        let mp3 = placed(&[(0, b"\xFF\xFB\x90\0")], 417);
+        let aac = placed(&[(0, b"\xFF\xF1\x50\x80\x02\x1F\xFC")], 16);
+        let mpeg_2 = placed(&[(0, b"\0\0\x01\xBA\x44"), (14, b"\0\0\x01\xE0")], 2_048);
+        let mpeg_1 = placed(&[(0, b"\0\0\x01\xBA\x21"), (12, b"\0\0\x01\xBB")], 2_048);
+        for (name, frame) in [("mp3", mp3), ("aac", aac), ("mpeg", mpeg_2), ("mpeg", mpeg_1)] {
+            for cut in [&[0_u8; 300][..], &[0xFF, 0xD8, 7, 7][..]] {
+                let head = [cut, &frame.repeat(3)].concat();
+                assert_eq!(container(&head), Some(name), "{cut:?}");
+            }
+        }
+        // Two headers, or three of different kinds, may be a coincidence.
+        let other = placed(&[(0, b"\xFF\xFB\x94\0")], 384);
+        let two = placed(&[(0, b"\xFF\xFB\x90\0")], 417).repeat(2);
+        assert_eq!(container(&[&[0; 300][..], &two].concat()), None);
+        assert_eq!(container(&[&[0; 300][..], &two, &other].concat()), None);
+        assert_eq!(container(&[&[0; 300][..], b"\0\0\x01\xBA", &[0; 300]].concat()), None);
     }
 
     #[test]

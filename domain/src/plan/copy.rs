@@ -105,7 +105,7 @@ pub(super) fn check_video(recipe: &Recipe, probe: &Probe, target: &VideoTarget<'
         }),
         (!facts.changes, &|| "its codec headers change within the stream".into()),
         (
-            is_constant(facts, target.fps) && is_requested_fps(recipe, facts),
+            is_constant(probe, facts, target.fps) && is_requested_fps(recipe, facts),
             &|| "the frame rate is variable or differs from the requested one".into(),
         ),
         (has_reliable_timestamps(probe, &VIDEO_CONTAINERS), &|| {
@@ -160,9 +160,10 @@ fn check_whole_source(recipe: &Recipe, probe: &Probe) -> Result<(), String> {
 
 /// Returns `true` if the stream has a constant frame rate, that of the plan: average and base rate differ from it by
 /// less than half a percent.
-fn is_constant(facts: &VideoFacts, fps: Rational) -> bool {
+fn is_constant(probe: &Probe, facts: &VideoFacts, fps: Rational) -> bool {
     let is_near = |rate: Option<Rational>| rate.is_some_and(|rate| (rate.as_f64() / fps.as_f64() - 1.0).abs() < 0.005);
-    is_near(facts.average_fps) && is_near(facts.base_fps)
+    // The first attempt to copy it compares all frames.
+    probe.uncopyable != Some(UncopyableStreams::Video) && is_near(facts.average_fps) && is_near(facts.base_fps)
 }
 
 /// Returns `true` if the average frame rate is the one that the recipe requests, or it requests none. The tolerance

@@ -1,7 +1,7 @@
 //! Planning again without copies, if a copy turns out to be unusable.
 //!
 //! *Problem.* The index of a file does not show if its packets are damaged, if its codec headers change, or if its
-//! audio has gaps. All packets would have to be read to find out, which costs as much as the copy itself.
+//! audio has gaps. The header of a Matroska file does not show if its frame rate is variable. All packets would have to be read to find out, which costs as much as the copy itself.
 //!
 //! *Mechanism.* The first run copies what the probe allows, and detects such faults while copying. [`uncopyable_streams`] decides from
 //! its report, or from its failed verification, which streams must be encoded. The worker then plans the task again
@@ -31,8 +31,14 @@ pub fn uncopyable_streams(plan: &Plan, outcome: Result<&TranscodeReport, &Failur
         return plan.copies().then_some(UncopyableStreams::All);
     }
     // Many players play the audio after a gap too early.
-    let has_gaps = outcome.is_ok_and(|report| report.source_audio_gap_us > 0);
-    (has_gaps && plan.copies_audio()).then_some(UncopyableStreams::Audio)
+    let has_gaps = outcome.is_ok_and(|report| report.source_audio_gap_us > 0) && plan.copies_audio();
+    let has_variable_rate = outcome.is_ok_and(|report| report.has_variable_frame_rate) && plan.copies_video();
+    match (has_gaps, has_variable_rate) {
+        (true, true) => Some(UncopyableStreams::All),
+        (true, false) => Some(UncopyableStreams::Audio),
+        (false, true) => Some(UncopyableStreams::Video),
+        (false, false) => None,
+    }
 }
 
 /// Adds warnings of the first run to those of the second run, which made no copies: changing headers, and damage that
@@ -103,6 +109,11 @@ mod tests {
         assert_eq!(uncopyable_streams(&copied, Ok(&lost_audio)), None);
         assert_eq!(uncopyable_streams(&copied, Ok(&damage)), Some(UncopyableStreams::All));
         assert_eq!(uncopyable_streams(&copied, Err(&invalid)), Some(UncopyableStreams::All));
+        let variable = TranscodeReport {
+            has_variable_frame_rate: true,
+            ..TranscodeReport::default()
+        };
+        assert_eq!(uncopyable_streams(&copied, Ok(&variable)), None, "no video is copied");
         assert_eq!(uncopyable_streams(&encoded, Ok(&gap)), None);
         assert_eq!(uncopyable_streams(&encoded, Ok(&damage)), None);
     }

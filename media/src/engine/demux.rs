@@ -4,21 +4,26 @@
 //! |---|---|
 //! | `open` | allowed demuxers and decoders, limits on headers |
 //! | `packets` | reading with tolerance for single errors |
-//! | `discontinuity` | repair of timestamp discontinuities |
-//! | `gap_detector` | detection of lost packets by gaps in the timestamps |
+//! | `discontinuity`, `packet_times`, `early_times` | repair of timestamps |
+//! | `gap_detector`, `broken_off`, `unread_bytes` | detection of lost packets: by gaps, by headers, by bytes not read |
+//! | `frame_steps` | detection of variable frame rates |
 //! | `packet_check`, `header_changes`, `nal` | damage and changed codec headers in packets, without decoding |
 //! | `copy_source` | streams that outputs copy |
-//! | `mp4`, `matroska`, `asf`, `transport_stream` | parsers for facts that FFmpeg does not expose |
+//! | `mp4`, `fragments`, `matroska`, `asf`, `wav`, `animation`, `transport_stream` | parsers for facts that FFmpeg does not expose |
 //! | `encryption` | detection of encrypted files |
 //! | `byte_ranges` | segments of a rendition, read as one file |
 
+pub(crate) mod animation;
 pub(crate) mod asf;
+pub(crate) mod broken_off;
 pub(crate) mod byte_ranges;
 pub(crate) mod container;
 pub(crate) mod copy_source;
 pub(crate) mod discontinuity;
 pub(crate) mod early_times;
 pub(crate) mod encryption;
+pub(crate) mod fragments;
+pub(crate) mod frame_steps;
 pub(crate) mod gap_detector;
 pub(crate) mod header_changes;
 pub(crate) mod matroska;
@@ -29,3 +34,5 @@ pub(crate) mod packet_check;
 pub(crate) mod packet_times;
 pub(crate) mod packets;
 pub(crate) mod transport_stream;
+pub(crate) mod unread_bytes;
+pub(crate) mod wav;

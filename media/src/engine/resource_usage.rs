@@ -28,6 +28,7 @@ impl ResourceUsage {
             outputs,
             warnings,
             source_audio_gap_us: 0,
+            has_variable_frame_rate: false,
             cpu_ms: cpu_ms(after.as_ref()).saturating_sub(cpu_ms(self.before.as_ref())),
             wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
             // `ru_maxrss` is in KiB on Linux.

@@ -66,6 +66,7 @@ pub(crate) fn run(
     }
     Ok(TranscodeReport {
         source_audio_gap_us: loss.audio_gap_us,
+        has_variable_frame_rate: loss.has_variable_frame_rate,
         ..costs.report(outputs, warnings)
     })
 }
@@ -309,6 +310,14 @@ fn warnings(loss: SourceLoss, outputs: &[OutputReport]) -> Vec<Warning> {
         });
         Warning::new(WarningCode::SourceDamaged, format!("{lost_ms} ms lost{first}"))
     });
+    let open_end = (loss.has_open_end && damage.is_none()).then(|| {
+        let detail = "the file breaks off; how much is missing at its end is not known";
+        Warning::new(WarningCode::SourceDamaged, detail)
+    });
+    let unread = (loss.unread_bytes > 0).then(|| {
+        let detail = format!("the last {} bytes of the file were not read", loss.unread_bytes);
+        Warning::new(WarningCode::SourceDamaged, detail)
+    });
     let audio_gap = (loss.audio_gap_us > 0).then(|| {
         let (ms, at) = (loss.audio_gap_us / 1_000, Timecode::from_us(loss.first_audio_gap_us));
         let detail = format!("the source: {ms} ms of audio missing, first at source time {at}");
@@ -334,6 +343,8 @@ fn warnings(loss: SourceLoss, outputs: &[OutputReport]) -> Vec<Warning> {
     });
     damage
         .into_iter()
+        .chain(open_end)
+        .chain(unread)
         .chain(audio_gap)
         .chain(lost_audio)
         .chain(dropped)

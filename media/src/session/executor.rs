@@ -45,7 +45,8 @@ impl Executor {
         match request {
             Request::Probe(index) => {
                 let source = self.sources.get(index).ok_or_else(no_such_source)?;
-                let probe = with_progress(events, cancel, Progress::default, || engine::probe(source, cancel))?;
+                let probe = with_progress(events, cancel, Progress::default, || engine::probe(source, cancel));
+                let probe = probe.map_err(|failure| if index > 0 { of_clip(failure) } else { failure })?;
                 Ok(Event::Probed(Box::new(probe)))
             }
             Request::Transcode(plan) => {
@@ -99,6 +100,12 @@ fn with_progress<T: Send>(
         }
         worker.join().unwrap_or_else(|panic| resume_unwind(panic))
     })
+}
+
+/// The failure of a bumper clip, told apart from that of the source.
+fn of_clip(mut failure: Failure) -> Failure {
+    failure.detail.insert_str(0, "the bumper clip: ");
+    failure
 }
 
 fn no_such_source() -> Failure {

@@ -2,6 +2,7 @@
 
 use crate::clips::{clip_with, frame_number, numbered, numbered_with_audio};
 use crate::discontinuities::joined;
+use crate::gaps::loss_details;
 use crate::harness::{probe, process, recipe};
 use domain::plan::StreamAction;
 use std::fs;
@@ -210,4 +211,35 @@ fn concatenated_matroska_with_b_frames_loses_no_frame() {
     for (number, beep) in beeps.iter().enumerate() {
         assert!(beep.abs_diff(500 + number * 1_000) <= 50, "{beeps:?}");
     }
+}
+
+#[test]
+fn a_second_file_that_is_not_read_is_reported() {
+    let tone = "0.3*sin(2*PI*440*t)";
+    let source = |name: &str, encoding: &str| numbered_with_audio(tone, name, encoding);
+    let opus = source("opus.ogg", "-vn -c:a libopus -b:a 128k");
+    let vorbis = source("vorbis.ogg", "-vn -c:a libvorbis -b:a 128k");
+    let flv = source("one.flv", &format!("{H264} -c:a aac -b:a 128k"));
+    let wmv = source("one.wmv", "-c:v wmv2 -q:v 2 -c:a wmav2 -b:a 128k");
+    let ogv = source("one.ogv", "-c:v libtheora -q:v 6 -c:a libvorbis -b:a 128k");
+    let audio = r#"{"outputs":[{"kind":"audio"}]}"#;
+    for (name, parts, json) in [
+        ("joined.flv", [&flv, &flv], MP4),
+        ("joined.wmv", [&wmv, &wmv], MP4),
+        ("joined.ogv", [&ogv, &ogv], MP4),
+        ("joined.ogg", [&opus, &vorbis], audio),
+    ] {
+        let whole = process(parts[0], &recipe(json)).unwrap();
+        assert_eq!(loss_details(&whole), [""; 0], "{name}");
+        let run = process(&joined(name, &parts.map(Clone::clone)), &recipe(json)).unwrap();
+        let [detail] = loss_details(&run)[..] else {
+            panic!("{name}: {:?}", run.report.warnings)
+        };
+        // The header of an Ogg may tell the length of both files.
+        let is_told = detail.contains("bytes of the file were not read") || detail.starts_with("80");
+        assert!(is_told, "{name}: {detail}");
+    }
+    let same = joined("same.ogg", &[vorbis.clone(), vorbis]);
+    let run = process(&same, &recipe(audio)).unwrap();
+    assert_eq!(loss_details(&run), [""; 0]);
 }

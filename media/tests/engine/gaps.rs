@@ -164,6 +164,71 @@ fn a_gap_is_reported_with_its_length_and_position_for_every_trim() {
 }
 
 #[test]
+fn fragments_behind_a_break_of_an_mp4_are_read_and_the_loss_is_reported() {
+    let source = |flags: &str| {
+        let movflags = format!("-c:a aac -b:a 128k -movflags {flags}");
+        numbered_with_beeps("broken-fragments.mp4", &format!("{H264} {movflags}"))
+    };
+    for flags in [
+        // The index lists the samples before the first fragment.
+        "+frag_keyframe",
+        "+frag_keyframe+empty_moov+default_base_moof",
+        "+frag_keyframe+empty_moov+delay_moov",
+    ] {
+        let whole = process(&source(flags), &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
+        assert_eq!(loss_details(&whole), [""; 0], "{flags}");
+        for damaged in [with_zeros(&source(flags)), without_middle(&source(flags))] {
+            let name = damaged.display();
+            let run = process(&damaged, &recipe(r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#)).unwrap();
+            assert!(
+                run.probe.duration_us.abs_diff(8_000_000) < 150_000,
+                "{name}: {:?}",
+                run.probe
+            );
+            let [(lost, at)] = reported_gaps(&run, WarningCode::SourceDamaged)[..] else {
+                panic!("{name}: {:?}", run.report.warnings)
+            };
+            assert!(
+                (1.5..4.5).contains(&lost) && (2.0..3.5).contains(&at),
+                "{name}: {lost} at {at}"
+            );
+            assert_beeps_in_position(&run, &name.to_string());
+            assert_eq!(run.frame_numbers(0)[225], 225, "{name}");
+            let json = r#"{"trim":{"start":6.5,"end":7.5},"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
+            let behind = process(&damaged, &recipe(json)).unwrap();
+            assert_eq!(behind.frame_numbers(0), (195..225).collect::<Vec<_>>(), "{name}");
+            assert_eq!(loss_details(&behind), [""; 0], "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_gap_of_matroska_with_audio_that_may_pause_is_reported() {
+    let options = "-c:a libopus -b:a 128k -cluster_time_limit 500 -f matroska";
+    let both = numbered_with_beeps("opus.mkv", &format!("{H264} {options}"));
+    let vp9 = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 30 -pix_fmt yuv420p";
+    let vp9 = numbered_with_beeps("opus.webm", &format!("{vp9} {options}"));
+    let audio = numbered_with_beeps("opus-alone.webm", &format!("-vn {options}"));
+    for (source, output) in [
+        (&both, r#"{"kind":"mp4"}"#),
+        (&both, r#"{"kind":"hls"}"#),
+        (&vp9, r#"{"kind":"webm","video":{"codec":"vp9"}}"#),
+        (&audio, r#"{"kind":"audio"}"#),
+    ] {
+        let recipe = recipe(&format!(r#"{{"outputs":[{output}]}}"#));
+        let whole = process(source, &recipe).unwrap();
+        assert_eq!(loss_details(&whole), [""; 0], "{}", source.display());
+        for damaged in [with_zeros(source), without_middle(source)] {
+            let run = process(&damaged, &recipe).unwrap();
+            let [(lost, at)] = reported_gaps(&run, WarningCode::SourceDamaged)[..] else {
+                panic!("{}: {output}: {:?}", damaged.display(), run.report.warnings)
+            };
+            assert!(lost > 1.2 && at > 1.0 && at + lost < 7.0, "{output}: {lost} at {at}");
+        }
+    }
+}
+
+#[test]
 fn audio_after_a_gap_stays_in_position_in_audio_outputs() {
     let flac = numbered_with_beeps("gaps.flac", "-vn -c:a flac");
     let mut sources = sources();

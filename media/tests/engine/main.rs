@@ -8,6 +8,8 @@ mod animations;
 #[cfg(test)]
 mod aspect_ratios;
 #[cfg(test)]
+mod broken_off;
+#[cfg(test)]
 mod bumpers;
 #[cfg(test)]
 mod clips;

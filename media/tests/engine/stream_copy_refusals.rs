@@ -2,7 +2,8 @@
 
 use crate::clips::clip;
 use crate::harness::{probe, process, recipe};
-use domain::plan::WarningCode;
+use crate::stream_copy::done;
+use domain::plan::{Done, WarningCode};
 use domain::probe::{Keyframes, StreamKind};
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,38 @@ fn keyframe_facts_are_read_from_the_index() {
     let fragmented = "-movflags +frag_keyframe+empty_moov";
     assert_eq!(keyframes(&x264("fragmented.mp4", fragmented)), None);
     assert_eq!(keyframes(&x264("stream.ts", "")), None);
+}
+
+#[test]
+fn matroska_of_a_variable_rate_is_not_copied() {
+    let clip_of = |name: &str, times: &str, rate: &str| {
+        let video = format!("-f lavfi -i testsrc2=s=160x90:r={rate}:d=8 -f lavfi -i sine=d=8 -vf {times}");
+        let encoding = "-fps_mode passthrough -enc_time_base 1:1000 -c:v libx264 -preset veryfast -g 50 -c:a aac";
+        clip(name, &format!("{video} {encoding}"))
+    };
+    for (name, times, rate, is_constant) in [
+        ("constant.mkv", "null", "25", true),
+        ("film.mkv", "null", "24000/1001", true),
+        ("fast.mkv", "null", "60", true),
+        ("pause.mkv", "settb=1/1000,setpts=N*40+gte(N\\,100)*2000", "25", false),
+        (
+            "jitter.mkv",
+            "settb=1/1000,setpts=N*40+12+12*(random(1)*2-1)",
+            "25",
+            false,
+        ),
+        (
+            "slower.mkv",
+            "settb=1/1000,setpts=if(lt(N\\,100)\\,N*40\\,4000+(N-100)*1000/24)",
+            "25",
+            false,
+        ),
+    ] {
+        let source = clip_of(name, times, rate);
+        let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
+        let expected = if is_constant { Done::Copy } else { Done::Transcode };
+        assert!(done(&run, 0).contains(&("video", expected)), "{name}: {:?}", run.plan);
+    }
 }
 
 #[test]

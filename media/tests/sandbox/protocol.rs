@@ -21,6 +21,10 @@ pub(crate) const TESTS: &[Test] = &[
         a_file_outside_scratch_is_not_verified,
     ),
     ("playlists_are_not_followed", playlists_are_not_followed),
+    (
+        "a_damaged_bumper_clip_is_told_apart_from_the_source",
+        a_damaged_bumper_clip_is_told_apart_from_the_source,
+    ),
     ("a_child_dies_with_its_parent", a_child_dies_with_its_parent),
 ];
 
@@ -157,6 +161,24 @@ fn playlists_are_not_followed() {
         assert_eq!(code(&answer), Some((FailureKind::Input, Code::NotMedia)), "{answer:?}");
         assert_eq!(child.close(), Some(0));
     }
+}
+
+fn a_damaged_bumper_clip_is_told_apart_from_the_source() {
+    let fixture = Fixture::new();
+    let session = Session {
+        sources: vec![fixture.source(), fixture.source()],
+        ..fixture.session()
+    };
+    let (mut child, _) = begin(&session);
+    for (index, is_clip) in [(0, false), (1, true)] {
+        child.send(&Request::Probe(index));
+        let Event::Failed(failure) = child.receive() else {
+            panic!("it is no video")
+        };
+        assert_eq!(failure.code, Code::NotMedia);
+        assert_eq!(failure.detail.starts_with("the bumper clip: "), is_clip, "{failure:?}");
+    }
+    assert_eq!(child.close(), Some(0));
 }
 
 /// The input of the child stays open, because the test process holds the other end. So only the parent-death signal can

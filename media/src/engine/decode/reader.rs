@@ -30,10 +30,13 @@ use crate::engine::decode::sink::Sink;
 use crate::engine::decode::source_loss::SourceLoss;
 use crate::engine::decode::stream_decoder::StreamDecoder;
 use crate::engine::decode::timeline::Part;
+use crate::engine::demux::broken_off::broken_off;
 use crate::engine::demux::copy_source::{CopySource, CopyStream};
 use crate::engine::demux::discontinuity::DiscontinuityRepair;
+use crate::engine::demux::frame_steps::FrameSteps;
 use crate::engine::demux::gap_detector::{self, GapDetector};
 use crate::engine::demux::packets::MAX_READ_ERRORS;
+use crate::engine::demux::unread_bytes::UnreadBytes;
 use crate::engine::demux::{early_times, open};
 use crate::engine::ffi::packet;
 use crate::engine::probe::duration::first_timestamp_us;
@@ -89,6 +92,11 @@ pub(crate) struct Reader {
     gaps: GapDetector,
     /// Damage of the video that the gap detector knows.
     known_damage: u32,
+    /// `true` when frames may be missing at the end of the file in a number that no header states.
+    has_open_end: bool,
+    /// Measures the steps between frames, in containers that store no duration of single frames.
+    frame_steps: Option<FrameSteps>,
+    unread_bytes: UnreadBytes,
 }
 
 impl Reader {
@@ -102,7 +110,7 @@ impl Reader {
         let origin = part
             .origin_us
             .unwrap_or_else(|| first_timestamp_us(&input, video_stream));
-        let watched = gap_detector::watched_streams(&input, video_stream, part.audio_stream);
+        let watched = gap_detector::watched_streams(&input, source, video_stream, part.audio_stream);
         let used: Vec<usize> = watched.into_iter().flatten().collect();
         packet::discard_other_streams(&mut input, &used);
         let start_us = origin.saturating_add(signed_us(span.start.us()));
@@ -113,13 +121,21 @@ impl Reader {
                 .transpose()
         };
         let (mut video, mut audio) = (decoder(video_stream)?, decoder(part.audio_stream)?);
+        let broken_off = broken_off(input.format().name(), source);
+        let stated_us = broken_off.map_or(0, |broken| signed_us(broken.length_us));
         for decoder in [&mut video, &mut audio].into_iter().flatten() {
             decoder.span_start_us = start_us;
+            decoder.header_duration_us = decoder.header_duration_us.max(stated_us);
         }
         let mut discontinuities = DiscontinuityRepair::of(&input);
         for early in early_times::find(source, &input) {
             discontinuities.begin_with(early);
         }
+        let has_default_duration_only = input.format().name() == "matroska,webm";
+        let frame_steps = video
+            .as_ref()
+            .filter(|_| has_default_duration_only)
+            .map(|decoder| FrameSteps::new(decoder.time_base, decoder.interval_us));
         Ok(Self {
             discontinuities,
             has_discontinuity: part.has_discontinuity,
@@ -139,6 +155,9 @@ impl Reader {
             held_frame: None,
             gaps: GapDetector::new(&input, source, watched, start_us..end_us.unwrap_or(i64::MAX)),
             known_damage: 0,
+            has_open_end: broken_off.is_some_and(|broken| broken.open_end),
+            frame_steps,
+            unread_bytes: UnreadBytes::new(source, input.format().name()),
             input,
         })
     }
@@ -191,16 +210,20 @@ impl Reader {
     /// Errors of the sink, or [`domain::Code::Unavailable`] when the work is canceled. Damage is not an error; it is
     /// part of the returned loss.
     pub(crate) fn run(&mut self, sink: &mut dyn Sink, cancel: &Cancel) -> Result<SourceLoss, Failure> {
-        let (mut errors, mut needs_more) = (0, sink.wants_more());
+        let (mut errors, mut needs_more, mut at_end) = (0, sink.wants_more(), false);
         while errors < MAX_READ_ERRORS && needs_more && !self.has_ended() {
             cancel.check()?;
             let mut packet = Packet::empty();
             match packet.read(&mut self.input) {
                 Ok(()) => {
                     errors = 0;
+                    self.unread_bytes.record_packet(&packet);
                     self.process_packet(packet, sink)?;
                 }
-                Err(Error::Eof) => break,
+                Err(Error::Eof) => {
+                    at_end = true;
+                    break;
+                }
                 Err(_) => errors += 1,
             }
             needs_more = sink.wants_more();
@@ -211,7 +234,17 @@ impl Reader {
         let decoders: Vec<_> = [&self.video, &self.audio].into_iter().flatten().collect();
         // Media that was not needed is not lost.
         let span_us = if needs_more { self.probed_duration_us } else { 0 };
-        let loss = SourceLoss::new(&decoders, self.origin_us, self.start_us, span_us);
+        let mut loss = SourceLoss::new(&decoders, self.origin_us, self.start_us, span_us);
+        // Of packets without timestamps, any may be the missing ones, so the loss has no position.
+        let damaged_us = decoders.iter().map(|decoder| decoder.damaged_us()).max().unwrap_or(0);
+        let has_position = gap_detector::has_timestamps(&self.input) || damaged_us >= loss.lost_us;
+        loss.first_lost_us = loss.first_lost_us.filter(|_| has_position);
+        loss.has_open_end = self.has_open_end && at_end;
+        if (at_end || errors == MAX_READ_ERRORS) && self.sampling.is_none() {
+            loss.unread_bytes = self.unread_bytes.count(errors > 0).unwrap_or(0);
+        }
+        let steps = self.frame_steps.as_mut();
+        loss.has_variable_frame_rate = steps.is_some_and(|steps| steps.are_uneven(at_end));
         self.report_damage();
         Ok(loss.with_holes(self.gaps.finish(), self.origin_us))
     }
@@ -228,6 +261,9 @@ impl Reader {
         let is_of =
             |decoder: &Option<StreamDecoder>| decoder.as_ref().is_some_and(|decoder| decoder.index == packet.stream());
         if is_of(&self.video) {
+            self.frame_steps
+                .iter_mut()
+                .for_each(|steps| steps.record_packet(&packet));
             self.process_video_packet(packet, sink)
         } else if is_of(&self.audio) {
             self.process_audio_packet(packet, sink)

@@ -27,6 +27,12 @@ pub(crate) struct SourceLoss {
     pub(crate) headers_changed: bool,
     /// `true` when a decoded frame has transparent pixels.
     pub(crate) transparent: bool,
+    /// `true` when frames may be missing at the end of the file in a number that no header states.
+    pub(crate) has_open_end: bool,
+    /// `true` when the frames are not at the rate that the header states.
+    pub(crate) has_variable_frame_rate: bool,
+    /// Bytes at the end of the file that were not read.
+    pub(crate) unread_bytes: u64,
 }
 
 impl SourceLoss {
@@ -68,6 +74,9 @@ impl SourceLoss {
                 .map(|us| unsigned(us.saturating_sub(origin_us))),
             headers_changed: decoders.iter().any(|decoder| decoder.headers_changed()),
             transparent: decoders.iter().any(|decoder| decoder.transparent),
+            has_open_end: false,
+            has_variable_frame_rate: false,
+            unread_bytes: 0,
         }
     }
 
@@ -103,6 +112,9 @@ impl AddAssign for SourceLoss {
         self.audio_gap_us += more.audio_gap_us;
         self.headers_changed |= more.headers_changed;
         self.transparent |= more.transparent;
+        self.has_open_end |= more.has_open_end;
+        self.has_variable_frame_rate |= more.has_variable_frame_rate;
+        self.unread_bytes = self.unread_bytes.max(more.unread_bytes);
     }
 }
 

@@ -28,6 +28,14 @@ pub(crate) fn header_duration_us(file: &File) -> Option<u64> {
     (flags & BROADCAST == 0 && header_bytes > file_bytes && duration_us > 0).then_some(duration_us)
 }
 
+/// Number of bytes of the file by its header; `None` if the header does not state it.
+pub(crate) fn header_bytes(file: &File) -> Option<u64> {
+    let properties = find_object(file, &FILE_PROPERTIES).ok()?;
+    let field = |offset: u64| read_u64(file, properties + offset).ok();
+    let (bytes, flags) = (field(16)?, field(64)?);
+    (flags & BROADCAST == 0 && bytes > 0).then_some(bytes)
+}
+
 /// Returns `true` if the header has a content encryption object.
 pub(crate) fn is_encrypted(file: &File) -> bool {
     [CONTENT_ENCRYPTION, EXTENDED_CONTENT_ENCRYPTION]

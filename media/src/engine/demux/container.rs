@@ -36,3 +36,12 @@ pub(crate) fn language(stream: &Stream<'_>) -> Option<String> {
     let tag = stream.metadata().get("language")?.to_owned();
     ((2..=3).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_lowercase()) && tag != "und").then_some(tag)
 }
+
+/// A file that breaks off, or has a break that FFmpeg does not read over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BrokenOff {
+    /// Its length in microseconds by its header or its frames.
+    pub(crate) length_us: u64,
+    /// `true` when frames may be missing that nothing tells of.
+    pub(crate) open_end: bool,
+}

@@ -12,7 +12,7 @@
 //! *Evidence.* A gap is a hole
 //! - in audio, if the codec sends packets continuously and video continues;
 //! - in audio and video, if both have a gap of about the same length at the same position of the file, and the audio
-//!   codec sends packets continuously or packets near the gap are damaged;
+//!   codec sends packets continuously, packets near the gap are damaged, or elements of a Matroska file do not lead over it;
 //! - in video, if packets near it do not decode; if audio continues, only up to [`MAX_FORWARD_US`];
 //! - above [`MAX_FORWARD_US`], where the step is also a timestamp discontinuity: in Ogg and FLV if page numbers or tag
 //!   sizes show that bytes are missing; elsewhere if video continues without a keyframe and the gap is at most twice as
@@ -27,6 +27,7 @@ mod missing_bytes;
 mod stream_gaps;
 
 use crate::engine::demux::discontinuity::MAX_FORWARD_US;
+use crate::engine::demux::fragments;
 use crate::engine::demux::gap_detector::stream_gaps::{DAMAGE_DISTANCE_US, ForwardStep, Gap, StreamGaps};
 use crate::engine::time::to_us;
 use ffmpeg_next::format::context::Input;
@@ -66,17 +67,19 @@ pub(crate) struct Holes {
 enum Format {
     Ogg,
     Flv,
+    Matroska,
     /// An index lists all packets ([`is_indexed`]).
     Indexed,
     Other,
 }
 
 impl Format {
-    fn of(input: &Input, streams: [Option<usize>; 2]) -> Self {
-        let indexed = |index: usize| is_indexed(input, index);
+    fn of(input: &Input, source: &File, streams: [Option<usize>; 2]) -> Self {
+        let indexed = |index: usize| is_indexed(input, source, index);
         match input.format().name() {
             "ogg" => Self::Ogg,
             "flv" => Self::Flv,
+            "matroska,webm" => Self::Matroska,
             _ if streams.into_iter().flatten().any(indexed) => Self::Indexed,
             _ => Self::Other,
         }
@@ -106,7 +109,7 @@ impl GapDetector {
         Self {
             video: stream(video),
             audio: stream(audio),
-            format: Format::of(input, [video, audio]),
+            format: Format::of(input, source, [video, audio]),
             source: source.try_clone().ok(),
             span_us,
             packets: 0,
@@ -130,7 +133,8 @@ impl GapDetector {
             let original_us = original.map(|timestamp| to_us(timestamp, stream.base));
             let (gap, step) = stream.record_packet(packet, original_us, number);
             self.add_discontinuity(step.filter(|step| self.is_hole(step, !is_key)), packet);
-            if let Some(gap) = gap {
+            if let Some(mut gap) = gap {
+                gap.damaged |= self.is_chain_broken(&gap);
                 let previous = self.video.as_mut().and_then(|stream| stream.gap.replace(gap));
                 self.settle_video(previous);
                 self.join_gaps();
@@ -141,7 +145,8 @@ impl GapDetector {
             // With video, its keyframes are the evidence.
             let is_alone = self.video.is_none();
             self.add_discontinuity(step.filter(|step| is_alone && self.is_hole(step, false)), packet);
-            if let Some(gap) = gap {
+            if let Some(mut gap) = gap {
+                gap.damaged |= self.is_chain_broken(&gap);
                 let previous = self.audio.as_mut().and_then(|stream| stream.gap.replace(gap));
                 self.settle_audio(previous);
                 self.join_gaps();
@@ -205,9 +210,10 @@ impl GapDetector {
     /// Counts a gap in audio alone if there is evidence.
     fn settle_audio(&mut self, gap: Option<Gap>) {
         let is_continuous = self.audio.as_ref().is_some_and(|stream| stream.continuous);
-        // In Ogg, a chained logical stream may begin at any granule position (RFC 7845 §4.5).
-        let is_hole = |gap: &Gap| {
-            is_continuous && (self.format != Format::Ogg || self.has_missing_bytes(gap.bytes, missing_bytes::in_ogg))
+        let is_hole = |gap: &Gap| match self.format {
+            // A chained logical stream may begin at any granule position (RFC 7845 §4.5).
+            Format::Ogg => is_continuous && self.has_missing_bytes(gap.bytes, missing_bytes::in_ogg),
+            _ => is_continuous || self.is_chain_broken(gap),
         };
         if let Some((length_us, at_us)) = gap.filter(is_hole).and_then(|gap| self.clip(&gap)) {
             let total = if self.video.is_some() || self.format == Format::Indexed {
@@ -227,8 +233,13 @@ impl GapDetector {
             Format::Ogg => self.has_missing_bytes(step.bytes, missing_bytes::in_ogg),
             Format::Flv => self.has_missing_bytes(step.bytes, missing_bytes::in_flv),
             Format::Indexed => false,
-            Format::Other => mid_gop && step.length_us / 2 <= step.previous_us,
+            Format::Matroska | Format::Other => mid_gop && step.length_us / 2 <= step.previous_us,
         }
+    }
+
+    /// Returns `true` if the elements of a Matroska file do not lead from one side of a gap to the other.
+    fn is_chain_broken(&self, gap: &Gap) -> bool {
+        self.format == Format::Matroska && self.has_missing_bytes(gap.bytes, missing_bytes::in_matroska)
     }
 
     /// Returns `true` if bytes of the file are missing between two byte positions, according to `check`.
@@ -257,22 +268,33 @@ impl GapDetector {
 }
 
 /// Containers without timestamps: FFmpeg counts packets instead, so there are no gaps.
-const WITHOUT_TIMESTAMPS: [&str; 4] = ["avi", "mp3", "aac", "wav"];
+const WITHOUT_TIMESTAMPS: [&str; 5] = ["avi", "mp3", "aac", "wav", "mxf"];
 
 /// Selects the streams to watch, video and audio: those that outputs use. If they use only one kind, the best stream of
 /// the other kind is watched for evidence, unless the container has no timestamps or an index lists its packets.
-pub(crate) fn watched_streams(input: &Input, video: Option<usize>, audio: Option<usize>) -> [Option<usize>; 2] {
-    let has_timestamps = !WITHOUT_TIMESTAMPS.contains(&input.format().name());
+pub(crate) fn watched_streams(
+    input: &Input,
+    source: &File,
+    video: Option<usize>,
+    audio: Option<usize>,
+) -> [Option<usize>; 2] {
+    let has_timestamps = has_timestamps(input);
     let best = |kind: Type| {
         let stream = input.streams().best(kind).filter(|_| has_timestamps)?;
         let is_cover = stream.disposition().contains(Disposition::ATTACHED_PIC);
-        (!is_cover && !is_indexed(input, stream.index())).then(|| stream.index())
+        (!is_cover && !is_indexed(input, source, stream.index())).then(|| stream.index())
     };
     [video.or_else(|| best(Type::Video)), audio.or_else(|| best(Type::Audio))]
 }
 
-/// Returns `true` if an index lists all packets of a stream, as in MP4. A fragmented MP4 has no such index.
-fn is_indexed(input: &Input, index: usize) -> bool {
+/// Returns `true` if packets of the container have timestamps.
+pub(crate) fn has_timestamps(input: &Input) -> bool {
+    !WITHOUT_TIMESTAMPS.contains(&input.format().name())
+}
+
+/// Returns `true` if an index lists all packets of a stream, as in MP4. In a fragmented MP4, the index lists at most the
+/// samples before the first fragment.
+fn is_indexed(input: &Input, source: &File, index: usize) -> bool {
     let frames = input.stream(index).map_or(0, |stream| stream.frames());
-    input.format().name().starts_with("mov") && frames > 0
+    input.format().name().starts_with("mov") && frames > 0 && !fragments::is_fragmented(source)
 }

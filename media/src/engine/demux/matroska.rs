@@ -224,7 +224,7 @@ fn for_each_element(file: &File, range: Range<u64>, mut visit: impl FnMut(Elemen
 
 /// Reads a variable-size integer (RFC 8794 §4). Returns the value and the offset after it. Element IDs include the
 /// length marker.
-fn read_vint(file: &File, offset: u64, keep_marker: bool) -> io::Result<(u64, u64)> {
+pub(crate) fn read_vint(file: &File, offset: u64, keep_marker: bool) -> io::Result<(u64, u64)> {
     let mut bytes = [0; 8];
     file.read_exact_at(&mut bytes[..1], offset)?;
     let [first, ..] = bytes;

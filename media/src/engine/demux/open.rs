@@ -8,6 +8,7 @@
 use crate::engine::cancel::Cancel;
 use crate::engine::demux::byte_ranges::ByteRangeReader;
 use crate::engine::demux::container::has_alpha_layer;
+use crate::engine::demux::fragments::{self, Patch};
 use crate::engine::demux::transport_stream::{self, SEARCHED_BYTES};
 use crate::engine::demux::{early_times, matroska, mp4};
 use crate::engine::error;
@@ -71,6 +72,8 @@ struct Prefix {
     skipped: u64,
     /// Bytes that are read before those of the file.
     bytes: Vec<u8>,
+    /// Bytes that are read in place of those of the file, in the order of the file.
+    patches: Vec<Patch>,
 }
 
 impl Prefix {
@@ -90,9 +93,32 @@ impl Prefix {
                     start.get(..count).unwrap_or_default(),
                     layout,
                 ));
-                Self { skipped, bytes }
+                Self {
+                    skipped,
+                    bytes,
+                    ..Self::default()
+                }
             }
-            None => Self::default(),
+            None => Self {
+                patches: fragments::repairs(file),
+                ..Self::default()
+            },
+        }
+    }
+
+    /// Overwrites bytes of the file, read from `file_offset`, with the patches for them.
+    fn patch(&self, bytes: &mut [u8], file_offset: u64) {
+        let end = file_offset.saturating_add(bytes.len() as u64);
+        let first = self.patches.partition_point(|patch| patch.end() <= file_offset);
+        for patch in self.patches.iter().skip(first).take_while(|patch| patch.at < end) {
+            for (offset, byte) in (patch.at..).zip(&patch.bytes) {
+                let index = offset
+                    .checked_sub(file_offset)
+                    .and_then(|index| usize::try_from(index).ok());
+                if let Some(target) = index.and_then(|index| bytes.get_mut(index)) {
+                    *target = *byte;
+                }
+            }
         }
     }
 
@@ -109,7 +135,13 @@ impl Read for Cursor {
         let prefix = position.and_then(|position| self.prefix.bytes.get(position..));
         let count = match prefix.filter(|prefix| !prefix.is_empty()) {
             Some(mut prefix) => prefix.read(buffer)?,
-            None => self.file.read_at(buffer, self.prefix.file_offset(self.position))?,
+            None => {
+                let file_offset = self.prefix.file_offset(self.position);
+                let count = self.file.read_at(buffer, file_offset)?;
+                self.prefix
+                    .patch(buffer.get_mut(..count).unwrap_or_default(), file_offset);
+                count
+            }
         };
         self.position += count as u64;
         Ok(count)

@@ -1,5 +1,6 @@
 //! Checks of FLV tags and Ogg pages that show whether bytes of a file are missing between two of its packets.
 
+use crate::engine::demux::matroska::read_vint;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
@@ -60,6 +61,47 @@ fn page_at(source: &File, offset: u64) -> Option<OggPage> {
         sequence_number: u32::from_le_bytes(bytes_at(source, offset + 18)?),
     };
     (magic == *b"OggS").then_some(page)
+}
+
+/// IDs of Matroska elements whose children are visited: `Segment`, `Cluster`, `BlockGroup`.
+const PARENT_IDS: [u64; 3] = [0x1853_8067, 0x1f43_b675, 0xa0];
+
+/// IDs of `SimpleBlock` and `Block`.
+const BLOCK_IDS: [u64; 2] = [0xa3, 0xa1];
+
+/// Returns `true` if the chain of Matroska elements does not lead from the block with its body at offset `from` to the
+/// block with its body at offset `to`.
+pub(crate) fn in_matroska(source: &File, from: u64, to: u64) -> bool {
+    // The size of an element is before its body, in one to eight bytes.
+    let ends = (2..=9).filter_map(|head_bytes| {
+        let (id, after_id) = read_vint(source, from.checked_sub(head_bytes)?, true).ok()?;
+        let (length, body) = read_vint(source, after_id, false).ok()?;
+        (BLOCK_IDS.contains(&id) && body == from).then(|| body.saturating_add(length))
+    });
+    let ends: Vec<_> = ends.collect();
+    !ends.is_empty() && !ends.into_iter().any(|end| leads_to_block(source, end, to))
+}
+
+/// Returns `true` if elements follow each other from an offset to the block with its body at offset `to`, or if there
+/// are too many elements in between to tell.
+fn leads_to_block(source: &File, from: u64, to: u64) -> bool {
+    let mut offset = from;
+    for _ in 0..MAX_TAGS {
+        let element =
+            read_vint(source, offset, true).and_then(|(id, after_id)| Ok((id, read_vint(source, after_id, false)?)));
+        let Some((id, (length, body))) = element.ok().filter(|_| offset < to) else {
+            return false;
+        };
+        if BLOCK_IDS.contains(&id) && body == to {
+            return true;
+        }
+        offset = if PARENT_IDS.contains(&id) {
+            body
+        } else {
+            body.saturating_add(length)
+        };
+    }
+    true
 }
 
 fn bytes_at<const COUNT: usize>(source: &File, offset: u64) -> Option<[u8; COUNT]> {

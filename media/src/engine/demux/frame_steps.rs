@@ -1,0 +1,78 @@
+//! Detects video whose frames do not keep the rate that the header tells.
+//!
+//! Matroska has one duration for all frames (`DefaultDuration`), from which both rates of the stream follow; whether the times of the
+//! packets agree is known when all are read. The timestamps are sorted into the order of presentation and compared with the rate.
+
+use crate::engine::time::to_us;
+use ffmpeg_next::{Packet, Rational};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Frames that are held back at most for their order (H.264, H.265).
+const REORDERED: usize = 16;
+
+/// Part of the duration by which the times may differ from the rate, as between the rates of a header.
+const TOLERATED: i64 = 200;
+
+/// What a clock of milliseconds rounds at both ends of a step, in microseconds.
+const ROUNDED_US: i64 = 1_200;
+
+/// Sums of the steps between frames.
+#[derive(Debug)]
+pub(crate) struct FrameSteps {
+    base: Rational,
+    interval_us: i64,
+    waiting: BinaryHeap<Reverse<i64>>,
+    latest_us: Option<i64>,
+    steps: i64,
+    total_us: i64,
+    /// How much single steps differ from the interval, in sum.
+    error_us: i64,
+}
+
+impl FrameSteps {
+    /// Compares packets in a time base with an interval in microseconds.
+    pub(crate) const fn new(base: Rational, interval_us: i64) -> Self {
+        Self {
+            base,
+            interval_us,
+            waiting: BinaryHeap::new(),
+            latest_us: None,
+            steps: 0,
+            total_us: 0,
+            error_us: 0,
+        }
+    }
+
+    /// Notes a packet in the order of decoding.
+    pub(crate) fn record_packet(&mut self, packet: &Packet) {
+        let Some(time) = packet.pts() else { return };
+        self.waiting.push(Reverse(to_us(time, self.base)));
+        if self.waiting.len() > REORDERED {
+            self.take();
+        }
+    }
+
+    /// Returns `true` when the frames are not at a constant rate; `at_end`: no frames follow that are shown between the latest ones.
+    pub(crate) fn are_uneven(&mut self, at_end: bool) -> bool {
+        while at_end && !self.waiting.is_empty() {
+            self.take();
+        }
+        let drift_us = (self.total_us - self.steps.saturating_mul(self.interval_us)).abs();
+        let tolerated_us = (self.total_us / TOLERATED).max(self.interval_us / 2);
+        self.error_us.max(drift_us) > tolerated_us
+    }
+
+    fn take(&mut self) {
+        let Some(Reverse(at_us)) = self.waiting.pop() else {
+            return;
+        };
+        if let Some(latest_us) = self.latest_us.replace(at_us) {
+            let step_us = at_us.saturating_sub(latest_us);
+            let error_us = step_us.saturating_sub(self.interval_us).abs();
+            self.steps += 1;
+            self.total_us = self.total_us.saturating_add(step_us);
+            self.error_us = self.error_us.saturating_add((error_us - ROUNDED_US).max(0));
+        }
+    }
+}

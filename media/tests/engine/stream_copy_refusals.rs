@@ -3,7 +3,7 @@
 use crate::clips::clip;
 use crate::harness::{probe, process, recipe};
 use crate::stream_copy::done;
-use domain::plan::{Done, WarningCode};
+use domain::plan::{StreamAction, WarningCode};
 use domain::probe::{Keyframes, StreamKind};
 use std::path::{Path, PathBuf};
 
@@ -64,7 +64,11 @@ fn matroska_of_a_variable_rate_is_not_copied() {
     ] {
         let source = clip_of(name, times, rate);
         let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
-        let expected = if is_constant { Done::Copy } else { Done::Transcode };
+        let expected = if is_constant {
+            StreamAction::Copy
+        } else {
+            StreamAction::Transcode
+        };
         assert!(done(&run, 0).contains(&("video", expected)), "{name}: {:?}", run.plan);
     }
 }

@@ -75,8 +75,8 @@ impl Links {
     }
 
     /// The path of a link below `/api/video/`. The link is valid for at least the time to live plus `playing`, and for
-    /// at most one time to live longer. The link of a set of files leads to its entry file (a playlist or an index); the
-    /// relative URIs in that file resolve to the same token.
+    /// at most one time to live longer. The link of a set of files leads to its entry file (a playlist or an index);
+    /// the relative URIs in that file resolve to the same token.
     pub(crate) fn path(
         &self,
         task: &task::Model,

@@ -1,24 +1,24 @@
 //! The HTTP server: limits on the number and the age of connections, and graceful shutdown.
 //!
-//! *Timeouts.* A connection without a request in progress is closed after [`ServerConfig::first_request_timeout`] when it never had a
-//! request, and after [`ServerConfig::keep_alive_timeout`] otherwise. This one rule covers clients that send nothing, half a request
-//! line, half an HTTP/2 preface or headers byte by byte, and unused keep-alive connections. hyper's own header timeout
-//! is not enough, because it starts only when the protocol is known. A connection whose client does not read its reply
-//! is closed after [`ServerConfig::stalled_reply_timeout`].
+//! *Timeouts.* A connection without a request in progress is closed after [`ServerConfig::first_request_timeout`] when
+//! it never had a request, and after [`ServerConfig::keep_alive_timeout`] otherwise. This one rule covers clients that
+//! send nothing, half a request line, half an HTTP/2 preface or headers byte by byte, and unused keep-alive
+//! connections. hyper's own header timeout is not enough, because it starts only when the protocol is known. A
+//! connection whose client does not read its reply is closed after [`ServerConfig::stalled_reply_timeout`].
 //!
-//! *Connection limit.* At most [`ServerConfig::max_connections`] are open; each may need two more file descriptors for storage.
-//! When the limit is reached, a new connection evicts the one that has been without a request for longest, or else the
-//! one whose client has not read its replies for longest, so that silent connections cannot lock others out. Rejected:
-//! to stop accepting until a connection ends, because 1,000 silent connections would then block the service for a whole
-//! timeout.
+//! *Connection limit.* At most [`ServerConfig::max_connections`] are open; each may need two more file descriptors for
+//! storage. When the limit is reached, a new connection evicts the one that has been without a request for longest, or
+//! else the one whose client has not read its replies for longest, so that silent connections cannot lock others out.
+//! Rejected: to stop accepting until a connection ends, because 1,000 silent connections would then block the service
+//! for a whole timeout.
 //!
 //! *Concurrent requests.* Each connection may always have one request in progress. The further concurrent requests of
 //! HTTP/2 share one semaphore, so that a few connections with many streams delay only themselves.
 //!
-//! *Shutdown.* During [`ServerConfig::shutdown_delay`] the server works as before, but `/readyz` answers 503 and each HTTP/1.1
-//! reply says `Connection: close`, so that proxies empty their connection pools. Then the server accepts what is left
-//! in the kernel's backlog and closes the listener. A connection without a request so far gets 2 s for its first one,
-//! because a proxy may have sent it already. Requests in progress get 25 s.
+//! *Shutdown.* During [`ServerConfig::shutdown_delay`] the server works as before, but `/readyz` answers 503 and each
+//! HTTP/1.1 reply says `Connection: close`, so that proxies empty their connection pools. Then the server accepts what
+//! is left in the kernel's backlog and closes the listener. A connection without a request so far gets 2 s for its
+//! first one, because a proxy may have sent it already. Requests in progress get 25 s.
 
 mod connections;
 mod malformed_request;
@@ -94,8 +94,8 @@ impl Default for ServerConfig {
     }
 }
 
-/// Serves the router until `shutdown` and [`ServerConfig::shutdown_delay`] have passed, then waits for requests in progress. The
-/// accept loop is the background task `listener`.
+/// Serves the router until `shutdown` and [`ServerConfig::shutdown_delay`] have passed, then waits for requests in
+/// progress. The accept loop is the background task `listener`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,

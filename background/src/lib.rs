@@ -4,8 +4,8 @@
 //! *Problem.* A panic ends a loop of `tokio::spawn` without notice, and the process continues to accept requests that
 //! it cannot serve.
 //!
-//! *Mechanism.* [`Background::supervise`] runs a loop and restarts it after a panic, with a delay that doubles with each
-//! panic in a row. Panics are logged and counted in `rushes_background_panics_total`. `/api/health` shows
+//! *Mechanism.* [`Background::supervise`] runs a loop and restarts it after a panic, with a delay that doubles with
+//! each panic in a row. Panics are logged and counted in `rushes_background_panics_total`. `/api/health` shows
 //! [`Background::tasks`]. A task that keeps panicking makes the process not ready ([`Background::is_healthy`]).
 //!
 //! *Rejected.* Ending the process at the first panic: a single bad request or row would stop all other work.

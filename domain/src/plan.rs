@@ -5,8 +5,8 @@
 //!
 //! *Mechanism.* [`plan`] is a pure function of [`Recipe`](crate::Recipe), [`Probe`](crate::Probe) and
 //! [`Limits`](crate::Limits). Its result, a [`Plan`], is complete: the engine executes it and decides nothing. After
-//! the execution, [`verify()`] compares the outputs with the plan and with the report of the child, and [`uncopyable_streams`] tells
-//! if the task must be planned again with fewer copies.
+//! the execution, [`verify()`] compares the outputs with the plan and with the report of the child, and
+//! [`uncopyable_streams`] tells if the task must be planned again with fewer copies.
 //!
 //! | step | file |
 //! |---|---|
@@ -18,7 +18,8 @@
 //! | limits, cost, warnings | `amount.rs`, `estimate.rs`, `warning.rs` |
 //!
 //! *Invariants.* A stream of an output is copied or encoded, never a mixture. Every decision about a stream is a
-//! [`Step`] with a reason that users see. The same inputs give the same plan, so that `POST /api/plan` shows what a task will do.
+//! [`Step`] with a reason that users see. The same inputs give the same plan, so that `POST /api/plan` shows what a
+//! task will do.
 
 mod adaptive;
 mod amount;

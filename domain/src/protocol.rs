@@ -262,7 +262,8 @@ pub struct FileFacts {
     pub frames: u64,
     /// Number of decode errors in the decoded part; see [`VerifyDepth`].
     pub decode_errors: u32,
-    /// Peak level of the audio at the time of [`OutputReport::audio_peak`], measured in the same way; `None` if that is `None`.
+    /// Peak level of the audio at the time of [`OutputReport::audio_peak`], measured in the same way; `None` if that is
+    /// `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_permille: Option<u32>,
     /// Digests of the streams that [`OutputReport::copied`] lists.

@@ -153,7 +153,8 @@ fn parse_output(mut value: Value, index: usize) -> Result<Output, FieldError> {
 /// range of its field.
 ///
 /// Only the checks know the range of a field; its type is wider. A value that does not fit the type never reaches its
-/// check. So the document is read again with the largest value of the type in its place, and the check refuses that one.
+/// check. So the document is read again with the largest value of the type in its place, and the check refuses that
+/// one.
 ///
 /// # Errors
 /// The first field that is not accepted.

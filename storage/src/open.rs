@@ -39,8 +39,8 @@ impl Storage {
     /// bucket needs a lifecycle rule for that.
     ///
     /// # Errors
-    /// [`Error::InvalidUrl`] for any other URL, and for a bucket without credentials; [`Error::LocalFile`] if the directory
-    /// cannot be created.
+    /// [`Error::InvalidUrl`] for any other URL, and for a bucket without credentials; [`Error::LocalFile`] if the
+    /// directory cannot be created.
     pub async fn open(url: &str, credentials: Option<S3Credentials>) -> Result<Self, Error> {
         let parsed = Url::parse(url).map_err(|reason| bad_url(url, &reason.to_string()))?;
         match parsed.scheme() {

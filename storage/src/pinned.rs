@@ -3,9 +3,9 @@
 //! *Problem.* A process that has a database file or a directory open can use it after it was unlinked. When the process
 //! ends, everything that was written since is lost.
 //!
-//! *Mechanism.* [`PinnedPaths`] stores device and inode of each path and compares them on request. The log files of SQLite
-//! may come and go: SQLite creates and removes them itself. Such a file counts as removed only if this process still
-//! has a file descriptor open on the inode that the path referred to before.
+//! *Mechanism.* [`PinnedPaths`] stores device and inode of each path and compares them on request. The log files of
+//! SQLite may come and go: SQLite creates and removes them itself. Such a file counts as removed only if this process
+//! still has a file descriptor open on the inode that the path referred to before.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;

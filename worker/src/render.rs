@@ -7,8 +7,8 @@
 //! child that a hostile file took over cannot change an output after its verification.
 //!
 //! *Second pass.* Only a decoder can tell if copied packets are damaged, change their headers or have gaps. When the
-//! first pass copied such packets ([`domain::plan::uncopyable_streams`]), the outputs are rendered again without copies, or without
-//! copies of audio when only the audio has gaps.
+//! first pass copied such packets ([`domain::plan::uncopyable_streams`]), the outputs are rendered again without
+//! copies, or without copies of audio when only the audio has gaps.
 
 use crate::child::Child;
 use crate::database::QUERY_TIMEOUT;
@@ -148,8 +148,8 @@ impl Renderer<'_> {
         report.sandbox(&sandbox);
         let stderr = child.stderr_tail();
         if !stderr.is_empty() {
-            // For operators only: the messages of FFmpeg do not help the people who upload. It also writes them for files
-            // that have no error.
+            // For operators only: the messages of FFmpeg do not help the people who upload. It also writes them for
+            // files that have no error.
             match &transcoded {
                 Ok(_) => tracing::debug!(stderr, "standard error of the media child"),
                 Err(_) => tracing::info!(stderr, "standard error of the media child"),

@@ -99,7 +99,8 @@ impl Hasher {
         work: impl FnOnce(&Argon2<'static>, &str) -> anyhow::Result<T> + Send + 'static,
     ) -> anyhow::Result<T> {
         let (sender, receiver) = oneshot::channel();
-        // Cloned, so that queued work does not keep the pool itself alive: a thread of the pool must not be the one that drops it.
+        // Cloned, so that queued work does not keep the pool itself alive: a thread of the pool must not be the one
+        // that drops it.
         let (argon2, dummy) = (self.0.argon2.clone(), self.0.dummy.clone());
         self.0.pool.submit(slot, move || {
             let _ = sender.send(work(&argon2, &dummy));

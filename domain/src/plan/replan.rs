@@ -1,12 +1,13 @@
 //! Planning again without copies, if a copy turns out to be unusable.
 //!
 //! *Problem.* The index of a file does not show if its packets are damaged, if its codec headers change, or if its
-//! audio has gaps. The header of a Matroska file does not show if its frame rate is variable. All packets would have to be read to find out, which costs as much as the copy itself.
+//! audio has gaps. The header of a Matroska file does not show if its frame rate is variable. All packets would have to
+//! be read to find out, which costs as much as the copy itself.
 //!
-//! *Mechanism.* The first run copies what the probe allows, and detects such faults while copying. [`uncopyable_streams`] decides from
-//! its report, or from its failed verification, which streams must be encoded. The worker then plans the task again
-//! with [`Probe::excluding_copies_of`](crate::Probe::excluding_copies_of) and runs it a second time. [`carry_over_warnings`] carries the
-//! warnings over.
+//! *Mechanism.* The first run copies what the probe allows, and detects such faults while copying.
+//! [`uncopyable_streams`] decides from its report, or from its failed verification, which streams must be encoded. The
+//! worker then plans the task again with [`Probe::excluding_copies_of`](crate::Probe::excluding_copies_of) and runs it
+//! a second time. [`carry_over_warnings`] carries the warnings over.
 
 use super::{Plan, Warning, WarningCode};
 use crate::code::Code;

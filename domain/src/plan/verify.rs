@@ -4,9 +4,9 @@
 //! without an error. The child that created a file is not trusted to judge it: it has processed untrusted media.
 //!
 //! *Mechanism.* A second child, which has never seen the source, opens each output and measures it ([`OutputFacts`]).
-//! [`verify`] compares the measurements with the plan and with the report of the first child ([`OutputReport`]): codecs, sizes,
-//! frame count, duration, decode errors, the audio peak, digests of copied packets, and the segments of adaptive
-//! streams.
+//! [`verify`] compares the measurements with the plan and with the report of the first child ([`OutputReport`]):
+//! codecs, sizes, frame count, duration, decode errors, the audio peak, digests of copied packets, and the segments of
+//! adaptive streams.
 //!
 //! *Invariants.* An output is stored only if it was verified. A copy that failed is planned again without copies
 //! (`replan.rs`); an encoded output that failed is a crash of the child.

@@ -84,8 +84,8 @@ fn find_array_for_object(given: &Value, serialized: &Value) -> Option<String> {
     }
 }
 
-/// Translates a message such as `invalid type: null, expected u8` from Rust terms to JSON terms. `given` is the value, if
-/// it is known.
+/// Translates a message such as `invalid type: null, expected u8` from Rust terms to JSON terms. `given` is the value,
+/// if it is known.
 fn translate(message: &str, given: Option<&Value>) -> String {
     let prefixes = [
         "invalid type: ",

@@ -4,10 +4,10 @@
 //! dead worker must not stay in processing, and a worker that was only slow must not overwrite the work of its
 //! successor.
 //!
-//! *Mechanism.* [`claim_next`](fn@super::claim_next) sets `processing`, increments `attempt` and sets a lease of [`LEASE`]
-//! on the database clock, in one statement. The worker holds the result as a [`Claim`] and renews the lease with every
-//! report of its progress ([`Claim::renew`]). An attempt ends with [`Claim::succeed`], [`Claim::reuse`], [`Claim::fail`]
-//! or [`Claim::release`]. If the lease expires, [`sweep`](fn@super::sweep) ends the attempt as failed.
+//! *Mechanism.* [`claim_next`](fn@super::claim_next) sets `processing`, increments `attempt` and sets a lease of
+//! [`LEASE`] on the database clock, in one statement. The worker holds the result as a [`Claim`] and renews the lease
+//! with every report of its progress ([`Claim::renew`]). An attempt ends with [`Claim::succeed`], [`Claim::reuse`],
+//! [`Claim::fail`] or [`Claim::release`]. If the lease expires, [`sweep`](fn@super::sweep) ends the attempt as failed.
 //!
 //! *Invariants.*
 //! - `attempt` never decreases. It is a fencing token: every write of a worker has the condition

@@ -1,7 +1,8 @@
 //! Names, headers and lengths of files.
 
-use super::repository::{files, members, read};
+use super::repository::{files, members, read, root};
 use std::path::Path;
+use std::process::Command;
 
 #[test]
 fn a_file_has_at_most_400_lines() {
@@ -39,4 +40,36 @@ fn a_rust_file_belongs_to_a_member_of_the_workspace() {
         let is_ours = members.iter().any(|member| file.starts_with(&format!("{member}/")));
         assert!(is_ours, "{file} is in none of {members:?}");
     }
+}
+
+#[test]
+fn a_comment_fits_120_columns() {
+    let is_long = |line: &str| {
+        let text = line.trim_start();
+        // A row of a table cannot be wrapped.
+        text.starts_with("//") && !text.contains("| ") && line.chars().count() > 120
+    };
+    for file in files(".rs") {
+        for (number, line) in read(&file).lines().enumerate() {
+            assert!(!is_long(line), "{file}:{}: {line}", number + 1);
+        }
+    }
+}
+
+#[test]
+fn no_merge_conflict_is_left() {
+    let markers: [&[u8]; 2] = [b"<<<<<<< ", b">>>>>>> "];
+    for file in files("") {
+        let bytes = std::fs::read(root().join(&file)).unwrap();
+        let marked = |line: &[u8]| markers.iter().any(|marker| line.starts_with(marker));
+        assert!(!bytes.split(|byte| *byte == b'\n').any(marked), "{file}");
+    }
+}
+
+#[test]
+fn python_files_can_be_parsed() {
+    let script = "import ast, sys\nfor name in sys.argv[1:]: ast.parse(open(name, encoding='utf-8').read(), name)";
+    let mut python = Command::new("python3");
+    let output = python.current_dir(root()).args(["-c", script]).args(files(".py")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

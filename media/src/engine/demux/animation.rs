@@ -1,5 +1,5 @@
-//! Blocks of GIF files (`GIF89a`) and chunks of APNG files (PNG, third edition), for animations that break off: FFmpeg reads up to the
-//! break and gives no error.
+//! Blocks of GIF files (`GIF89a`) and chunks of APNG files (PNG, third edition), for animations that break off: FFmpeg
+//! reads up to the break and gives no error.
 
 use crate::engine::demux::container::BrokenOff;
 use std::fs::File;
@@ -122,7 +122,8 @@ fn next_control(file: &File, after: u64, length: u64) -> Option<u64> {
     None
 }
 
-/// The frames of an APNG whose chunks break off, or that has fewer frames than its header tells; `None` for a whole one.
+/// The frames of an APNG whose chunks break off, or that has fewer frames than its header tells; `None` for a whole
+/// one.
 pub(crate) fn broken_apng(file: &File) -> Option<BrokenOff> {
     let (mut at, mut told, mut found, mut delays_us) = (8, None, 0_u64, 0_u64);
     for _ in 0..MAX_BLOCKS {

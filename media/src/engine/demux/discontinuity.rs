@@ -128,8 +128,8 @@ impl DiscontinuityRepair {
         };
         let source_us = to_us(timestamp, time_base);
         let duration_us = to_us(packet.duration().max(0), time_base);
-        // The first packets of Matroska have no DTS. The PTS of reordered frames goes back and forth, so a step forward of
-        // it tells nothing. No frame is shown before it is decoded, so a step back is a discontinuity.
+        // The first packets of Matroska have no DTS. The PTS of reordered frames goes back and forth, so a step forward
+        // of it tells nothing. No frame is shown before it is decoded, so a step back is a discontinuity.
         let has_pts_only = packet.dts().is_none() && !self.allows_forward;
         let repaired_us = |section: usize| source_us.saturating_add(self.sections.get(section).copied().unwrap_or(0));
         if !stream.is_continuous(repaired_us(stream.section), self.allows_forward) {

@@ -1,8 +1,8 @@
 //! Times before 0 of video in Matroska.
 //!
-//! A block may be shown before 0: its time is signed and counts from that of its cluster (RFC 9559 §10.2). FFmpeg reads such a time as
-//! none. Near the beginning it counts back from the first known time where no frames are reordered; with B-frames the packets stay
-//! without any time. The times of both video and audio are read from the file.
+//! A block may be shown before 0: its time is signed and counts from that of its cluster (RFC 9559 §10.2). FFmpeg reads
+//! such a time as none. Near the beginning it counts back from the first known time where no frames are reordered; with
+//! B-frames the packets stay without any time. The times of both video and audio are read from the file.
 
 use crate::engine::demux::matroska;
 use crate::engine::ffi::parameters::MediaType;

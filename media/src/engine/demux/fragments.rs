@@ -1,13 +1,13 @@
 //! Repair of the chain of boxes of fragmented MP4 files (ISO/IEC 14496-12 §8.8) with missing or overwritten bytes.
 //!
-//! *Problem.* FFmpeg finds each fragment by the size of the box before it. Where a box is broken, it ends the file there, although each
-//! following `moof` box tells its own samples and their times.
+//! *Problem.* FFmpeg finds each fragment by the size of the box before it. Where a box is broken, it ends the file
+//! there, although each following `moof` box tells its own samples and their times.
 //!
-//! *Mechanism.* The boxes at the top of the file are followed by their headers. Where the chain breaks, the next whole `moof` box is
-//! searched, and FFmpeg is shown an `mdat` header that leads to it. Positions in the file stay the same, so offsets in other boxes hold.
-//! Where bytes are missing, a `tfhd` box behind them that counts from the beginning of the file (`base-data-offset-present`) is shown
-//! with the position at which its `moof` box is.
-//! A file without `moof` boxes is left alone: its index does not depend on the chain.
+//! *Mechanism.* The boxes at the top of the file are followed by their headers. Where the chain breaks, the next whole
+//! `moof` box is searched, and FFmpeg is shown an `mdat` header that leads to it. Positions in the file stay the same,
+//! so offsets in other boxes hold. Where bytes are missing, a `tfhd` box behind them that counts from the beginning of
+//! the file (`base-data-offset-present`) is shown with the position at which its `moof` box is. A file without `moof`
+//! boxes is left alone: its index does not depend on the chain.
 
 use crate::engine::demux::mp4::{child_box, read_uint};
 use std::fs::File;

@@ -1,7 +1,8 @@
 //! Detects video whose frames do not keep the rate that the header tells.
 //!
-//! Matroska has one duration for all frames (`DefaultDuration`), from which both rates of the stream follow; whether the times of the
-//! packets agree is known when all are read. The timestamps are sorted into the order of presentation and compared with the rate.
+//! Matroska has one duration for all frames (`DefaultDuration`), from which both rates of the stream follow; whether
+//! the times of the packets agree is known when all are read. The timestamps are sorted into the order of presentation
+//! and compared with the rate.
 
 use crate::engine::time::to_us;
 use ffmpeg_next::{Packet, Rational};
@@ -53,7 +54,8 @@ impl FrameSteps {
         }
     }
 
-    /// Returns `true` when the frames are not at a constant rate; `at_end`: no frames follow that are shown between the latest ones.
+    /// Returns `true` when the frames are not at a constant rate; `at_end`: no frames follow that are shown between the
+    /// latest ones.
     pub(crate) fn are_uneven(&mut self, at_end: bool) -> bool {
         while at_end && !self.waiting.is_empty() {
             self.take();

@@ -12,7 +12,8 @@
 //! *Evidence.* A gap is a hole
 //! - in audio, if the codec sends packets continuously and video continues;
 //! - in audio and video, if both have a gap of about the same length at the same position of the file, and the audio
-//!   codec sends packets continuously, packets near the gap are damaged, or elements of a Matroska file do not lead over it;
+//!   codec sends packets continuously, packets near the gap are damaged, or elements of a Matroska file do not lead
+//!   over it;
 //! - in video, if packets near it do not decode; if audio continues, only up to [`MAX_FORWARD_US`];
 //! - above [`MAX_FORWARD_US`], where the step is also a timestamp discontinuity: in Ogg and FLV if page numbers or tag
 //!   sizes show that bytes are missing; elsewhere if video continues without a keyframe and the gap is at most twice as
@@ -292,8 +293,8 @@ pub(crate) fn has_timestamps(input: &Input) -> bool {
     !WITHOUT_TIMESTAMPS.contains(&input.format().name())
 }
 
-/// Returns `true` if an index lists all packets of a stream, as in MP4. In a fragmented MP4, the index lists at most the
-/// samples before the first fragment.
+/// Returns `true` if an index lists all packets of a stream, as in MP4. In a fragmented MP4, the index lists at most
+/// the samples before the first fragment.
 fn is_indexed(input: &Input, source: &File, index: usize) -> bool {
     let frames = input.stream(index).map_or(0, |stream| stream.frames());
     input.format().name().starts_with("mov") && frames > 0 && !fragments::is_fragmented(source)

@@ -72,8 +72,8 @@ pub(crate) fn count_tracks(file: &File, max: usize) -> io::Result<usize> {
     Ok(count)
 }
 
-/// Reads the times of the first blocks of a track up to the last one before 0, in the order of the file, and the delay of its codec in
-/// nanoseconds. `kind` is the type of the track; `place` counts the tracks of this type from 0.
+/// Reads the times of the first blocks of a track up to the last one before 0, in the order of the file, and the delay
+/// of its codec in nanoseconds. `kind` is the type of the track; `place` counts the tracks of this type from 0.
 ///
 /// # Errors
 /// The file has no tracks or clusters as it should, or several frames in such a block.

@@ -1,12 +1,13 @@
 //! Corrects what FFmpeg reports wrong in the times of the packets of one stream, before discontinuities are repaired.
 //!
-//! - *Durations.* The last packet of an Ogg Vorbis stream whose granule position is too small gets a negative duration in an
-//!   unsigned field: 2^32 less a few samples. No packet of audio lasts longer than [`MAX_AUDIO_PACKET_US`].
+//! - *Durations.* The last packet of an Ogg Vorbis stream whose granule position is too small gets a negative duration
+//!   in an unsigned field: 2^32 less a few samples. No packet of audio lasts longer than [`MAX_AUDIO_PACKET_US`].
 //! - *Times before 0* in Matroska, which FFmpeg leaves out and `early_times` reads.
-//! - *Sample rates.* In raw AAC (ADTS), raw FLAC and chained Ogg, the time base stays that of the first sample rate. The packets after
-//!   a change count samples of the new rate in it, so their times advance too fast or too slowly. They are rescaled; the rate
-//!   is read from the header in the packet. In Vorbis the durations are wrong as well, because FFmpeg takes the block sizes of the first
-//!   stream: only the first packet of a page has a time that is right, that of the granule position before it.
+//! - *Sample rates.* In raw AAC (ADTS), raw FLAC and chained Ogg, the time base stays that of the first sample rate.
+//!   The packets after a change count samples of the new rate in it, so their times advance too fast or too slowly.
+//!   They are rescaled; the rate is read from the header in the packet. In Vorbis the durations are wrong as well,
+//!   because FFmpeg takes the block sizes of the first stream: only the first packet of a page has a time that is
+//!   right, that of the granule position before it.
 
 use crate::engine::ffi::parameters::{self, MediaType};
 use crate::engine::time::to_us;
@@ -89,8 +90,8 @@ struct Blocks {
     samples: [i64; 2],
     /// Block before the next one.
     last: i64,
-    /// Byte position of the page of the latest packet, when it was no header, and the end of that packet in corrected units of
-    /// the stream.
+    /// Byte position of the page of the latest packet, when it was no header, and the end of that packet in corrected
+    /// units of the stream.
     page: Option<isize>,
     end: Option<i64>,
 }
@@ -147,7 +148,8 @@ impl PacketTimes {
     pub(crate) fn of(input: &Input, stream: &Stream<'_>) -> Self {
         let facts = parameters::codec_facts(&stream.parameters());
         let counted = Counted::of(input.format().name(), facts.name);
-        // The time base of the others is one sample. That of ADTS is not, and HE-AAC decodes to twice the rate of its headers.
+        // The time base of the others is one sample. That of ADTS is not, and HE-AAC decodes to twice the rate of its
+        // headers.
         let base_hz = u32::try_from(stream.time_base().denominator()).unwrap_or(0);
         let is_told = counted.is_some_and(|counted| counted != Counted::Adts) && stream.time_base().numerator() == 1;
         Self {
@@ -196,7 +198,8 @@ impl PacketTimes {
         }
     }
 
-    /// Gives a packet of Vorbis the duration of its block, and within a page the time that follows from the packets before it.
+    /// Gives a packet of Vorbis the duration of its block, and within a page the time that follows from the packets
+    /// before it.
     fn count_blocks(&mut self, packet: &mut Packet, rate: Rate) {
         let data = packet.data().unwrap_or_default();
         if let Some(blocks) = Blocks::of(data) {

@@ -1,10 +1,11 @@
 //! Bytes at the end of a file that the demuxer does not read.
 //!
-//! *Problem.* In some formats FFmpeg ends where a second file follows the first one: FLV, ASF, and Ogg whose second file has several
-//! streams or another codec. All packets that it gives are whole, so nothing else shows that a part of the file is missing.
+//! *Problem.* In some formats FFmpeg ends where a second file follows the first one: FLV, ASF, and Ogg whose second
+//! file has several streams or another codec. All packets that it gives are whole, so nothing else shows that a part of
+//! the file is missing.
 //!
-//! *Evidence.* The position of the last packet in FLV; in Ogg as well, where reading ended with errors; the size of the file in the
-//! header of an ASF. A few bytes behind them are normal: the end of the last packet, an index.
+//! *Evidence.* The position of the last packet in FLV; in Ogg as well, where reading ended with errors; the size of the
+//! file in the header of an ASF. A few bytes behind them are normal: the end of the last packet, an index.
 
 use crate::engine::demux::asf;
 use ffmpeg_next::Packet;
@@ -42,7 +43,8 @@ impl UnreadBytes {
         }
     }
 
-    /// The number of bytes behind the last packet of all, where there are more than usual; `failed`: the last packets could not be read.
+    /// The number of bytes behind the last packet of all, where there are more than usual; `failed`: the last packets
+    /// could not be read.
     pub(crate) fn count(&self, failed: bool) -> Option<u64> {
         let source = self.source.as_ref()?;
         let length = source.metadata().ok()?.len();

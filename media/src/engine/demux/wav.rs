@@ -1,4 +1,5 @@
-//! Header of WAV files (RIFF, RF64), for files that are shorter than it says: FFmpeg cuts the length down to what is there.
+//! Header of WAV files (RIFF, RF64), for files that are shorter than it says: FFmpeg cuts the length down to what is
+//! there.
 
 use crate::engine::demux::container::BrokenOff;
 use std::fs::File;
@@ -49,7 +50,8 @@ pub(crate) fn broken_wav(file: &File) -> Option<BrokenOff> {
 /// What a `fmt` chunk tells.
 struct Format {
     rate_hz: u64,
-    /// Bytes of the samples of one moment, when all take the same; the `fact` chunk counts the samples of other formats.
+    /// Bytes of the samples of one moment, when all take the same; the `fact` chunk counts the samples of other
+    /// formats.
     sample_bytes: Option<u64>,
 }
 

@@ -160,8 +160,8 @@ pub(crate) fn new_audio(format: Sample, samples: usize, layout: ChannelLayout) -
 pub(crate) fn silence_like(audio: &Audio, samples: usize) -> Result<Audio, Error> {
     let mut silence = Audio::empty();
     let count = c_int::try_from(samples).unwrap_or(c_int::MAX);
-    // SAFETY: a new frame takes plain fields and a copy of the layout of a live one, then buffers for them, which are filled only
-    // when there was memory for all of them.
+    // SAFETY: a new frame takes plain fields and a copy of the layout of a live one, then buffers for them, which are
+    // filled only when there was memory for all of them.
     unsafe {
         let (to, from) = (silence.as_mut_ptr(), audio.as_ptr());
         if to.is_null() {

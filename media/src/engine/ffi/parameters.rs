@@ -130,8 +130,8 @@ pub(crate) fn extradata(parameters: &Parameters) -> Vec<u8> {
     }
 }
 
-/// Raises the maximum block size in the STREAMINFO block of FLAC (RFC 9639 §8.2) to the largest there is: FFmpeg has that of the first of
-/// several joined files, and decodes no larger block.
+/// Raises the maximum block size in the STREAMINFO block of FLAC (RFC 9639 §8.2) to the largest there is: FFmpeg has
+/// that of the first of several joined files, and decodes no larger block.
 pub(crate) fn allow_any_flac_block(parameters: &mut Parameters) {
     // SAFETY: live codec parameters, as above, that own their extradata, which is null or valid for its size.
     unsafe {

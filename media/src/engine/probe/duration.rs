@@ -140,7 +140,8 @@ pub(crate) fn measure_extent(
 
 /// Duration that the headers state; `None` when it is missing or implausible.
 fn header_us(probe: &Probe, input: &Input) -> Option<i64> {
-    // Matroska muxers disagree if the duration of a file that begins late, or before 0, counts from 0 or from its start.
+    // Matroska muxers disagree if the duration of a file that begins late, or before 0, counts from 0 or from its
+    // start.
     let is_ambiguous =
         probe.container.starts_with("matroska") && !(-MAX_AUDIO_PRIMING_US..=LATE_START_US).contains(&probe.start_us);
     let is_estimated = input::is_duration_from_bitrate(input);

@@ -1,5 +1,5 @@
-//! The comments of a Rust file. syn drops them, so this reads the text: it skips string and character literals, in which
-//! slashes open no comment.
+//! The comments of a Rust file. syn drops them, so this reads the text: it skips string and character literals, in
+//! which slashes open no comment.
 
 use crate::tidy::source::Comment;
 

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """Runs the selected benchmarks, prints one row per goal, and optionally writes a Markdown page."""
-=======
-"""Runs the selected benchmarks, prints a line for each goal, and optionally writes the results as a Markdown page."""
->>>>>>> h-docs-a
 
 import argparse
 import importlib
@@ -16,13 +12,8 @@ import scratch
 from measure import HEADER, Row
 
 NAMES = ["upload", "idrl", "encode", "rungs", "copy", "trim", "stills", "quality", "overhead", "pickup", "recovery", "api", "login"]
-<<<<<<< HEAD
 MODULES = {"copy": "copying"}  # `copy` is a module of the standard library
 LIMIT_S = 900  # timeout of one benchmark; each takes less than a third of it on two cores
-=======
-MODULES = {"copy": "copying"}  # `copy` is a module of Python's standard library
-LIMIT_S = 900  # timeout of one benchmark; on two cores each takes less than a third of it
->>>>>>> h-docs-a
 
 
 def main() -> int:
@@ -50,17 +41,10 @@ def main() -> int:
             broken.append(name)
         finally:
             signal.alarm(0)
-<<<<<<< HEAD
     print(pace.summary(paces))
     if options.markdown:
         text = page(rows, broken, paces)  # before the file is written: the page shows if the tree has changes
         with open(options.markdown, "w", encoding="utf-8") as file:
-=======
-    print(pace.told(paces))
-    if wishes.markdown:
-        text = page(rows, broken, paces)  # built before the file is written: the page contains the commit and its state
-        with open(wishes.markdown, "w", encoding="utf-8") as file:
->>>>>>> h-docs-a
             file.write(text)
     return 2 if broken else int(any(not row.met for row in rows))
 
@@ -69,7 +53,6 @@ def arguments(modules) -> argparse.Namespace:
     known = "\n".join(f"  {name:10}{module.SUMMARY}" for name, module in modules.items())
     parser = argparse.ArgumentParser(
         prog="bench/run",
-<<<<<<< HEAD
         description="Benchmarks Rushes against comparable programs on one machine and prints ratios.",
         epilog=f"""benchmarks:
 {known}
@@ -78,29 +61,13 @@ Columns: name, ours, the peer's, ours divided by the peer's, the goal, ok or MIS
 The exit code is 0 if every goal is met, 1 if one is missed, 2 if one could not be measured.
 RUSHES_BIN selects the binary. The default is the release build, which is built if it is missing.
 Run nothing else on the machine. Clips and peers are cached in bench/.cache.""",
-=======
-        description="Compares Rushes with other programs on the same machine and prints ratios.",
-        epilog=f"""benchmarks:
-{known}
-
-Each line: name, value of Rushes, value of the peer, ratio, goal, ok or MISSED; below it the single runs.
-The exit code is 0 when all goals are met, 1 when one is missed, 2 when one could not be measured.
-RUSHES_BIN is the binary to measure. The default is the release build, which is built when it is missing.
-Run nothing else on the machine at the same time. Clips and peers are cached in bench/.cache.""",
->>>>>>> h-docs-a
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", nargs="*", metavar="NAME", help="benchmarks to run; default: all")
     parser.add_argument("--list", action="store_true", help="list the benchmarks")
-<<<<<<< HEAD
     parser.add_argument("--markdown", metavar="FILE", help="also write the result as a page, with machine and versions")
     options = parser.parse_args()
     for name in options.name:
-=======
-    parser.add_argument("--markdown", metavar="FILE", help="also write the results as a Markdown page, with machine and versions")
-    wishes = parser.parse_args()
-    for name in wishes.name:
->>>>>>> h-docs-a
         if name not in modules:
             parser.error(f"there is no benchmark {name!r}; known: {', '.join(modules)}")
     return options
@@ -114,15 +81,9 @@ def page(rows: list[Row], broken: list[str], paces: dict[str, float]) -> str:
     lines = [
         "# Benchmarks",
         "",
-<<<<<<< HEAD
-        "Printed by `bench/run --markdown docs/BENCHMARKS.md`. Rushes and the peer ran on the same machine, alternately.",
-        "The ratio is ours divided by the peer's. If the runs are pairs, it is the median of their ratios. The docstring at",
-        "the top of each file in `bench/` describes its benchmark.",
-=======
         "This page is written by `bench/run --markdown docs/BENCHMARKS.md`. Rushes and a peer (another program with the same job) run",
         "in turns on the same machine. The ratio is the value of Rushes divided by the value of the peer. When the single runs are",
         "pairs, it is the median of their ratios. The top of each file in `bench/` explains what it measures.",
->>>>>>> h-docs-a
         "",
         "| name | ours | peer | ratio | goal | |",
         "|---|---|---|---|---|---|",

@@ -93,7 +93,7 @@ codes! {
     ImageNameTaken "image_name_taken" 409 "Ya hay una imagen con ese nombre" "There is already an image with that name"
     ImageInUse "image_in_use" 409 "Una tarea sin terminar usa esta imagen" "A task that is not finished uses this image"
     ImagesTooMany "images_too_many" 409 "No caben más imágenes en esta cuenta" "This account cannot have more images"
-    NotAnImage "not_an_image" 415 "El archivo no es un PNG ni un JPEG completo" "The file is not a whole PNG or JPEG"
+    NotAnImage "not_an_image" 415 "El archivo no es un PNG ni un JPEG completo" "The file is not a complete PNG or JPEG"
     ImageTooLarge "image_too_large" 422 "La imagen tiene demasiados píxeles" "The image has too many pixels"
     PresetNotFound "preset_not_found" 404 "No existe ese preset" "There is no such preset"
     PresetNameTaken "preset_name_taken" 409 "Ya hay un preset con ese nombre" "There is already a preset with that name"

@@ -5,7 +5,7 @@
 //! - faults of the source or the recipe never change, so they are never tried again;
 //! - infrastructure and transfer failures are tried again three times with exponential backoff;
 //! - a crash or an exceeded resource limit of the child is tried again once, in case the machine was the cause;
-//! - an attempt that could not start is postponed and does not count as a failure.
+//! - an attempt that could not start or go on for lack of resources is postponed and does not count as a failure.
 
 use crate::code::Code;
 use serde::{Deserialize, Serialize};
@@ -31,8 +31,8 @@ pub enum FailureKind {
     ResourceLimit,
     /// The child crashed, violated the protocol, or produced an invalid output.
     MediaCrash,
-    /// The attempt did not start: the machine had no file descriptors, processes or memory left, or the database was
-    /// not available.
+    /// The attempt could not start or go on: the machine had no file descriptors, processes or memory left, or the
+    /// database was not available.
     Postponed,
 }
 

@@ -73,7 +73,7 @@ pub struct Plan {
     /// Timestamp of the source, in microseconds, that is time 0 of the spans, if the probe measured it.
     #[serde(default)]
     pub origin_us: Option<i64>,
-    /// Set if the timestamps of the source have a discontinuity: it is read from its beginning instead of seeking.
+    /// Set if the source must be read from its beginning instead of seeking; see [`Probe::jumps`](crate::Probe::jumps).
     #[serde(default)]
     pub jumps: bool,
     /// The constant frame rate of all movies.

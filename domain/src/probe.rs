@@ -21,13 +21,14 @@ pub struct Probe {
     /// stream, or of the first sample of the main audio stream if that is earlier. `None` if it was not measured.
     #[serde(default)]
     pub origin_us: Option<i64>,
-    /// Set if the timestamps have a discontinuity. Such a source cannot be searched by time, only read from its
-    /// beginning.
+    /// Set if the source must be read from its beginning instead of seeking: its timestamps have a discontinuity or
+    /// begin before 0, or its sample rate changes.
     #[serde(default)]
     pub jumps: bool,
     /// All streams, in the order of the file.
     pub streams: Vec<Stream>,
-    /// The streams that must not be copied, known from a previous attempt; see [`Self::excluding_copies_of`].
+    /// The streams that must not be copied, known from an earlier pass of the attempt; see
+    /// [`Self::excluding_copies_of`].
     #[serde(skip)]
     pub uncopyable: Option<UncopyableStreams>,
 }

@@ -301,5 +301,5 @@ pub struct SpriteFacts {
     /// End of the last cue in microseconds.
     pub end_us: u64,
     /// Number of cues whose rectangle is outside of its sheet.
-    pub astray: u64,
+    pub cues_outside_sheet: u64,
 }

@@ -8,7 +8,8 @@
 //! 1. [`json()`] parses the text into a [`Value`] and rejects duplicate keys and deep nesting.
 //! 2. [`typed()`] deserializes the value with `serde_path_to_error` and translates the message of serde.
 //! 3. [`Recipe::parse`] deserializes each output on its own, because `kind` is the tag of an enum.
-//! 4. `check` applies the limits that the types cannot express. [`checked`] adds them to the errors of step 2 and 3.
+//! 4. `check` applies the limits that the types cannot express. [`checked`] adds these limits to the errors of steps 2
+//!    and 3.
 //!
 //! Steps 1 and 2 serve other request bodies too.
 

@@ -77,7 +77,7 @@ pub async fn of_task(db: &impl ConnectionTrait, task: i64) -> Result<Vec<Model>,
         .await
 }
 
-/// Those of the storage keys that no output refers to.
+/// Selects the storage keys that no output refers to.
 pub(crate) async fn unreferenced(db: &impl ConnectionTrait, keys: Vec<String>) -> Result<Vec<String>, DbErr> {
     let referenced: Vec<String> = Entity::find()
         .select_only()

@@ -8,10 +8,10 @@
 //!   transaction that inserts the row takes it off. If the process dies in between, the file is removed when it is due.
 //! - A removal: the transaction that deletes the row puts the key on the list, due at once. The file is deleted after
 //!   the commit.
-//! - The sweeper of the worker deletes files that are due, then their entries.
+//! - The background task `trash` of the worker deletes files that are due, then their entries.
 //!
 //! *Invariants.* Every stored file is referred to by a row or is on the list. A file that a row refers to is not on the
-//! list, so that the sweeper need not look at any other table.
+//! list, so that this task need not look at any other table.
 //!
 //! *Rejected.* Listing the whole storage and comparing it with the rows: it costs a request per thousand objects, and
 //! it cannot tell a lost file from one that is being uploaded.

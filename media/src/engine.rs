@@ -5,13 +5,14 @@
 //! # Pipeline
 //!
 //! ```text
-//! demux -> decode -> fan-out -+-> compose and scale -> encode -> mux -> verify      one thread per output
-//!                             +-> compose and scale -> encode -> mux -> verify
-//!                             +-> copied packets ------------> mux -> verify
+//! demux -> decode -> fan-out -+-> compose and scale -> encode -> mux      one thread per output
+//!                             +-> compose and scale -> encode -> mux
+//!                             +-> copied packets ------------> mux
 //! ```
 //!
 //! One thread reads and decodes the source once; every output has a thread of its own, which takes frames, samples and
-//! packets from a bounded channel. `transcode.rs` starts these threads.
+//! packets from a bounded channel. `transcode.rs` starts these threads. The outputs are verified by another request, in
+//! another process.
 //!
 //! # Folders
 //!
@@ -91,7 +92,7 @@ pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
             stream.set_changes();
         }
     }
-    // Their packets have times only when they are read from the first one on.
+    // Timestamps before 0 are known only if packets are read from the first one on.
     probe.jumps |= !early_times::find(source, &input).is_empty();
     if probe.container == "asf" {
         let header_us = asf::header_duration_us(source).unwrap_or(0);

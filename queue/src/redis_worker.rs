@@ -25,7 +25,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Interval between two removals of finished jobs.
 const VACUUM_INTERVAL: Duration = Duration::from_secs(30);
-/// How long Redis keeps the metadata of a worker that is no longer refreshed, in seconds.
+/// Time for which Redis keeps the metadata of a worker that is no longer refreshed, in seconds.
 const WORKER_METADATA_TTL_S: i64 = 3_600;
 /// First pause before a restart; it doubles up to [`RESTART_PAUSE_MAX`].
 const RESTART_PAUSE: Duration = Duration::from_millis(100);

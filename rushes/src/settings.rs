@@ -58,7 +58,7 @@ pub struct Settings {
     pub workers: usize,
     /// Behavior when the kernel does not support the whole sandbox.
     pub sandbox: SandboxMode,
-    /// How much of each output is decoded to verify it.
+    /// The part of each output that is decoded to verify it.
     pub verify_depth: VerifyDepth,
     /// Limits of sources and tasks.
     pub limits: Limits,

@@ -281,7 +281,7 @@ fn an_invalid_setting_prevents_the_start_and_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sweeper_removes_expired_keys_and_trash_and_nothing_else() {
+async fn expired_keys_and_trash_are_removed_and_nothing_else() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let upload = async |key: &str| {

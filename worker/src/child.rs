@@ -4,8 +4,8 @@
 //!
 //! *Mechanism.* The worker starts its own binary as `rushes media`, which enters a sandbox and then answers requests.
 //! Requests and events are lines of JSON on standard input and output ([`domain::protocol`]). Each call has a wall
-//! clock limit, and a limit for the time without an event and without progress. A child serves one task and is then
-//! killed with its process group.
+//! clock limit, and a limit for the time without an event and without progress. A child serves one pass of one task
+//! (probe and transcode, or verify) and is then killed with its process group.
 //!
 //! *Invariants.* Everything a child writes is parsed, bounded in size and bounded in rate. No process of a child
 //! outlives its [`Child`]. A call that was abandoned makes the child unusable, since the next answer would belong to

@@ -8,8 +8,8 @@ use std::time::Duration;
 /// Timeout of one query. Several retries fit into one lease.
 pub(crate) const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an attempt whose media are rendered retries a query before it gives up: rendering again costs more than
-/// waiting for the database.
+/// Time for which an attempt whose media are rendered retries a query before it gives up: rendering again costs more
+/// than waiting for the database.
 pub(crate) const OUTAGE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Runs a query within [`QUERY_TIMEOUT`].

@@ -22,7 +22,7 @@ pub struct Settings {
     pub limits: Limits,
     /// Behavior when the kernel does not support the whole sandbox.
     pub sandbox: SandboxMode,
-    /// How much of each output is decoded to verify it.
+    /// The part of each output that is decoded to verify it.
     pub verify_depth: VerifyDepth,
     /// Memory limit of one child in bytes; see [`domain::protocol::Session`].
     pub child_memory_bytes: u64,

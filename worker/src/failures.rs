@@ -18,7 +18,7 @@ use std::error::Error;
 use std::fmt::Display;
 use std::io;
 
-/// The attempt could not be made: the machine or the database lacks a resource for a while.
+/// The attempt could not start or go on: the machine or the database lacks a resource for a while.
 pub(crate) fn postponed(detail: &str) -> Failure {
     Failure::new(FailureKind::Postponed, Code::Unavailable, detail)
 }

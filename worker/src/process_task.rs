@@ -29,7 +29,7 @@ pub(crate) async fn run(env: &Env, task: &task::Model) {
     Box::pin(attempt(env, task)).instrument(span).await;
 }
 
-/// Number of tasks that this process is working on.
+/// The value of [`running_tasks`].
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
 /// Number of tasks that this process is working on.

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// How long a postponed task keeps its slot of the worker.
+/// Time for which a postponed task keeps its slot of the worker.
 const POSTPONED_PAUSE: Duration = Duration::from_secs(2);
 
 /// Writes the outcome of an attempt, logs it, and removes files that no row names.

@@ -178,7 +178,7 @@ fn row(planned: &PlannedOutput, checked: &OutputFacts, target: &Target, stored: 
 pub(crate) async fn discard(env: &Env, claim: Claim) {
     let prefix = Key::attempt_prefix(claim.task, claim.attempt);
     if let Err(error) = env.storage.delete_prefix(&prefix).await {
-        tracing::warn!(%error, "failed to remove the outputs of an attempt; the sweeper will");
+        tracing::warn!(%error, "failed to remove the outputs of an attempt; they stay on the trash list");
     }
 }
 

@@ -79,7 +79,7 @@ fn too_large() -> Refusal {
 }
 
 /// Tells if the body exceeded the limit. `axum::Error` wraps `http_body_util::LengthLimitError`, a type that this crate
-/// does not depend on, so the source with the message of that error is searched for.
+/// does not depend on, so the chain of sources is searched for its message.
 fn is_too_large(error: &axum::Error) -> bool {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {

@@ -201,7 +201,7 @@ pub(crate) async fn remove(
 }
 
 /// Removes a file whose row was removed. The transaction has put the key on the trash list, so if the storage fails
-/// now, the sweeper retries.
+/// now, the background task `trash` retries.
 pub(crate) async fn remove_file(state: &AppState, key: &str) {
     let Ok(target) = Target::parse(key) else { return };
     let removed = match state.storage.remove(&target).await {
@@ -214,7 +214,7 @@ pub(crate) async fn remove_file(state: &AppState, key: &str) {
         tracing::warn!(
             error = format!("{error:#}"),
             key,
-            "failed to remove a file; the sweeper will retry"
+            "failed to remove a file; it stays on the trash list"
         );
     }
 }

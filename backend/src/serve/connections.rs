@@ -1,10 +1,10 @@
 //! The registry of open connections: the limit on their number, their timeouts, and the choice of the connection to
 //! evict.
 //!
-//! Each connection records its requests in progress, and for each reply since when the client has not read what is
-//! ready. From these facts follow all decisions: a connection is idle (no request), busy (a handler works), or stalled
-//! (replies are ready and the client reads none of them). Idle and stalled connections may be closed; busy ones never
-//! are.
+//! Each connection records its requests in progress, and for each reply the time at which the part that the client has
+//! not read became ready. All decisions follow from these facts: a connection is idle (no request), busy (a handler
+//! works), or stalled (replies are ready and the client reads none of them). Idle and stalled connections may be
+//! closed; busy ones never are.
 
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
@@ -65,7 +65,8 @@ struct ConnectionState {
     had_request: bool,
     /// Number of the latest request.
     latest: u64,
-    /// Requests in progress by number, each with the time since when the client has not read a ready part of the reply.
+    /// Requests in progress by number, each with the time at which a part of its reply became ready; `None` while the
+    /// handler works.
     requests: BTreeMap<u64, Option<Instant>>,
     /// No request is in progress and all replies have been flushed.
     is_quiet: bool,
@@ -120,7 +121,7 @@ impl Connections {
     }
 
     /// Evicts one connection: idle ones before stalled ones, those that never had a request before others (a proxy may
-    /// be about to reuse its connection), then the one that has been so for longest.
+    /// be about to reuse its connection), then the one that has been idle or stalled for longest.
     fn evict_one(&self) {
         let open = lock(&self.open);
         let candidates = open.connections.values().filter_map(|connection| {
@@ -244,14 +245,14 @@ impl Connection {
 }
 
 impl ConnectionState {
-    /// Time since when the client has read nothing of any reply; `None` when there is no request or a handler is
-    /// working.
+    /// Time at which the connection stalled: the client has read nothing of any reply after it. `None` when there is no
+    /// request or a handler is working.
     fn stalled_since(&self) -> Option<Instant> {
         let since = self.requests.values().copied().collect::<Option<Vec<_>>>()?;
         since.into_iter().max()
     }
 
-    /// Time since when the connection is stalled or idle.
+    /// Time at which the connection stalled or became idle.
     fn inactive_since(&self) -> Instant {
         self.stalled_since().unwrap_or(self.idle_since)
     }
@@ -293,7 +294,7 @@ impl RequestGuard {
         }
     }
 
-    /// Records since when a part of the reply is ready and not read; `None` while the handler produces the next part.
+    /// Records the time at which a part of the reply became ready; `None` while the handler produces the next part.
     fn set_ready_since(&self, since: Option<Instant>) {
         lock(&self.connection.state).requests.insert(self.number, since);
     }
@@ -308,7 +309,7 @@ impl Drop for RequestGuard {
 }
 
 /// The body of a reply that records when hyper last took a part of it. hyper asks for the next part when the client has
-/// read enough of the previous ones, so the time of the latest poll tells since when the client reads nothing.
+/// read enough of the previous ones, so the latest poll is the time of the latest read.
 pub(super) struct TrackedBody {
     body: Body,
     guard: RequestGuard,

@@ -3,9 +3,9 @@
 //! *Problem.* The bytes of an upload are stored before the transaction that creates its row. A refusal, a disconnect or
 //! a crash in between must not leave a file behind.
 //!
-//! *Mechanism.* The key is written to the trash list before the first byte is stored; the sweeper removes listed files
-//! after [`ABANDONED_AFTER`]. The transaction that creates the row also takes the key off the list. In all other cases
-//! dropping [`NewFile`] removes the file at once.
+//! *Mechanism.* The key is written to the trash list before the first byte is stored; the background task `trash`
+//! removes listed files after [`ABANDONED_AFTER`]. The transaction that creates the row also takes the key off the
+//! list. In all other cases dropping [`NewFile`] removes the file at once.
 
 use crate::AppState;
 use crate::error::{Error, Refusal};
@@ -16,7 +16,8 @@ use futures::Stream;
 use std::time::Duration;
 use storage::{Key, PutError, Stored};
 
-/// Time after which the sweeper removes the file of an upload that never finished; longer than any upload takes.
+/// Time after which the background task `trash` removes the file of an upload that never finished; longer than any
+/// upload takes.
 const ABANDONED_AFTER: Duration = Duration::from_secs(48 * 3_600);
 
 /// A stored file without a row. Dropping it removes the file.
@@ -79,7 +80,7 @@ impl NewFile {
         match &written {
             Ok(_) => self.keep(),
             // The commit may have succeeded although its acknowledgment was lost.
-            Err(Error::Client(refusal)) if refusal.code == Code::Unavailable => self.leave_to_sweeper(),
+            Err(Error::Client(refusal)) if refusal.code == Code::Unavailable => self.leave_on_trash_list(),
             Err(_) => self.discard().await,
         }
         written
@@ -97,10 +98,10 @@ impl NewFile {
     }
 
     /// Keeps the file while it is unknown if a row refers to it. If the transaction did not commit, the key is still on
-    /// the trash list and the sweeper removes the file.
-    fn leave_to_sweeper(mut self) {
+    /// the trash list, and the background task `trash` removes the file.
+    fn leave_on_trash_list(mut self) {
         self.decided = true;
-        tracing::warn!(key = %self.key, "unknown if an upload was committed; the sweeper removes its file if not");
+        tracing::warn!(key = %self.key, "unknown if an upload was committed; its file stays on the trash list until this is known");
     }
 }
 
@@ -119,7 +120,9 @@ impl Drop for NewFile {
 async fn remove(state: &AppState, key: &Key) {
     match state.storage.delete(key).await {
         Ok(()) => unlist(state, key).await,
-        Err(error) => tracing::warn!(%error, "failed to remove the file of a refused upload; the sweeper will retry"),
+        Err(error) => {
+            tracing::warn!(%error, "failed to remove the file of a refused upload; it stays on the trash list")
+        }
     }
 }
 

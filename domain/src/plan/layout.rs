@@ -26,7 +26,7 @@ pub struct SourceVideo {
     pub sample_aspect: Option<Rational>,
 }
 
-/// How a normalized frame is placed on the canvas: scaled, then cropped or padded around the center, then watermarked.
+/// Placement of a normalized frame on the canvas: scaled, then cropped or padded around the center, then watermarked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrameLayout {
     /// Size of the scaled frame.

@@ -4,10 +4,10 @@
 //! audio has gaps. The header of a Matroska file does not show if its frame rate is variable. All packets would have to
 //! be read to find out, which costs as much as the copy itself.
 //!
-//! *Mechanism.* The first run copies what the probe allows, and detects such faults while copying.
+//! *Mechanism.* The first pass copies what the probe allows, and detects such faults while copying.
 //! [`uncopyable_streams`] decides from its report, or from its failed verification, which streams must be encoded. The
-//! worker then plans the task again with [`Probe::excluding_copies_of`](crate::Probe::excluding_copies_of) and runs it
-//! a second time. [`carry_over_warnings`] carries the warnings over.
+//! worker then plans the task again with [`Probe::excluding_copies_of`](crate::Probe::excluding_copies_of) and
+//! renders it in a second pass. [`carry_over_warnings`] keeps the warnings of the first pass that only a copy detects.
 
 use super::{Plan, Warning, WarningCode};
 use crate::code::Code;

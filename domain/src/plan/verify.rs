@@ -88,10 +88,16 @@ fn duration_tolerance_us(fps: Rational, video: &VideoTrack, container: Container
 }
 
 fn check_hls(plan: &Plan, hls: &Hls, made: &OutputReport, checked: &HlsFacts) -> Result<(), String> {
-    if checked.rungs.len() != hls.rungs.len() || checked.audio.is_some() != hls.audio.is_some() {
+    if checked.rungs.len() != hls.rungs.len() {
         return Err(format!("{} rungs, planned {}", checked.rungs.len(), hls.rungs.len()));
     }
-    if !checked.aligned || !checked.independent || checked.segments == 0 {
+    if checked.audio.is_some() != hls.audio.is_some() {
+        return Err("the audio rendition is missing, or was not planned".to_owned());
+    }
+    if checked.segments == 0 {
+        return Err("no segments".to_owned());
+    }
+    if !checked.aligned || !checked.independent {
         return Err("segments are not aligned, or do not begin with a keyframe".to_owned());
     }
     if checked.longest_us > checked.target_us {
@@ -142,7 +148,10 @@ fn check_rung(plan: &Plan, rung: &Rung, made: &OutputReport, file: &FileFacts) -
 fn check_sprite(still: Size, every_us: u64, count: u64, checked: &SpriteFacts) -> Result<(), String> {
     let rows = sheet_rows(still);
     let sheets = usize::try_from(count.div_ceil(u64::from(SHEET_SIDE * rows))).unwrap_or(usize::MAX);
-    if checked.cues != count || checked.sheets.len() != sheets || checked.astray > 0 {
+    if checked.cues_outside_sheet > 0 {
+        return Err(format!("{} cues outside of their sheet", checked.cues_outside_sheet));
+    }
+    if checked.cues != count || checked.sheets.len() != sheets {
         return Err(format!(
             "{} cues on {} sheets, planned {count} on {sheets}",
             checked.cues,

@@ -86,7 +86,7 @@ pub struct Canvas {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 16, maximum = 8192)]
     pub max_short_side_px: Option<u32>,
-    /// How a frame with another aspect ratio is fitted to the canvas.
+    /// Method to fit a frame with another aspect ratio to the canvas.
     #[serde(default)]
     pub fit: Fit,
     /// Frame rate.
@@ -97,7 +97,7 @@ pub struct Canvas {
     pub upscale: bool,
 }
 
-/// How a frame with another aspect ratio is fitted to the canvas.
+/// Method to fit a frame with another aspect ratio to the canvas.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {

@@ -104,7 +104,7 @@ async fn reply_to(mut batch: Vec<Request>, db: DatabaseConnection) {
     }
 }
 
-/// Those of the tasks that exist and belong to the account that asks.
+/// Loads the tasks that exist and belong to the account of their key.
 async fn load_batch(db: &impl ConnectionTrait, keys: &[Key]) -> Result<HashMap<Key, TaskDetails>, DbErr> {
     let Some(first) = keys.first() else {
         return Ok(HashMap::new());

@@ -28,7 +28,7 @@ pub(super) struct Executor {
     pub(super) scratch: PathBuf,
     /// Threads for decoding and encoding.
     pub(super) threads: u32,
-    /// How much of an output is decoded to verify it.
+    /// The part of an output that is decoded to verify it.
     pub(super) depth: VerifyDepth,
 }
 

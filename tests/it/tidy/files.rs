@@ -70,6 +70,11 @@ fn no_merge_conflict_is_left() {
 fn python_files_can_be_parsed() {
     let script = "import ast, sys\nfor name in sys.argv[1:]: ast.parse(open(name, encoding='utf-8').read(), name)";
     let mut python = Command::new("python3");
-    let output = python.current_dir(root()).args(["-c", script]).args(files(".py")).output().unwrap();
+    let output = python
+        .current_dir(root())
+        .args(["-c", script])
+        .args(files(".py"))
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -74,8 +74,9 @@ pub(crate) struct StreamDecoder {
     counts_slots: bool,
     /// `true` in formats that keep the time base of the first sample rate.
     keeps_first_rate: bool,
-    /// Sample rate of the first samples, in hertz, and `true` when it changed later in such a format.
+    /// Sample rate of the first samples, in hertz.
     first_rate_hz: Option<u32>,
+    /// `true` when the sample rate has changed in such a format: times are counted in samples.
     counts_samples: bool,
     /// `true` when audio did not decode since the latest samples.
     has_undecoded_audio: bool,
@@ -89,7 +90,7 @@ pub(crate) struct StreamDecoder {
     pub(crate) span_start_us: i64,
     /// Packets and frames that did not decode, without those that the decoder reported in messages.
     damage_count: u32,
-    /// Number of frames reported as damaged in messages that the span does not need.
+    /// Number of damaged frames before the span, by messages of the decoder.
     damage_before_span: u32,
     /// Decoding time of the first damaged packet.
     pub(crate) first_damage_us: Option<i64>,

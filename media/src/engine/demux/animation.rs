@@ -1,24 +1,25 @@
-//! Blocks of GIF files (`GIF89a`) and chunks of APNG files (PNG, third edition), for animations that break off: FFmpeg
-//! reads up to the break and gives no error.
+//! Detection of truncated animations by the blocks of GIF (`GIF89a`) and the chunks of APNG (PNG, third edition).
+//! FFmpeg reads up to the break without an error.
 
 use crate::engine::demux::container::BrokenOff;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Blocks or chunks that are followed.
+/// Maximum number of blocks or chunks to follow.
 const MAX_BLOCKS: u32 = 10_000_000;
 
-/// Bytes searched at once.
+/// Size of the search window in bytes.
 const WINDOW_BYTES: usize = 64 << 10;
 
-/// Time for which a frame without a delay is shown, in microseconds.
+/// Duration of a frame without a delay, in microseconds.
 const DEFAULT_DELAY_US: u64 = 100_000;
 
-/// Bytes of a graphic control extension.
+/// Size of a graphic control extension in bytes.
 const CONTROL_BYTES: usize = 8;
 
-/// The frames of a GIF whose blocks are broken; `None` for a whole one.
+/// Checks the chain of blocks of a GIF. Returns the duration of its frames if the chain is broken, `None` if it is
+/// complete.
 pub(crate) fn broken_gif(file: &File) -> Option<BrokenOff> {
     let length = file.metadata().ok()?.len();
     let [.., flags] = read::<11>(file, 0).ok()?;
@@ -38,7 +39,7 @@ pub(crate) fn broken_gif(file: &File) -> Option<BrokenOff> {
                 at = next;
             }
             Ok(Block::Other { next }) => at = next,
-            // Some writers leave the end mark out.
+            // Some writers omit the trailer.
             Err(_) if at == length && !is_broken => return None,
             Err(_) => {
                 is_broken = true;
@@ -77,7 +78,7 @@ fn gif_block(file: &File, at: u64) -> io::Result<Block> {
                 return Ok(Block::Other { next });
             }
             let delay = u64::from(u16::from_le_bytes(read(file, at + 4)?));
-            // As browsers and FFmpeg do.
+            // Browsers and FFmpeg treat shorter delays as missing.
             let delay_us = if delay < 2 { DEFAULT_DELAY_US } else { delay * 10_000 };
             Ok(Block::Control { delay_us, next })
         }
@@ -90,7 +91,7 @@ fn gif_block(file: &File, at: u64) -> io::Result<Block> {
     }
 }
 
-/// Bytes of the color table that a field of flags tells.
+/// Size in bytes of the color table that a flags field declares.
 const fn table_bytes(flags: u8) -> u64 {
     if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
 }
@@ -106,7 +107,7 @@ fn after_sub_blocks(file: &File, mut at: u64) -> io::Result<u64> {
     Err(io::ErrorKind::InvalidData.into())
 }
 
-/// The position of the first graphic control extension behind a position.
+/// Finds the first graphic control extension after an offset.
 fn next_control(file: &File, after: u64, length: u64) -> Option<u64> {
     let mut window = vec![0; WINDOW_BYTES];
     let mut at = after + 1;

@@ -1,10 +1,10 @@
-//! Finds files that FFmpeg reads up to a break without an error, by the lengths that their bytes tell.
+//! Detection of truncated files that FFmpeg reads without an error, by the sizes that they state.
 
 use crate::engine::demux::container::BrokenOff;
 use crate::engine::demux::{animation, wav};
 use std::fs::File;
 
-/// What the bytes of a file of a format tell, when it breaks off; `None` for a whole file and for other formats.
+/// Checks if a file is truncated. Returns `None` for a complete file and for other formats than WAV, GIF and APNG.
 pub(crate) fn broken_off(container: &str, file: &File) -> Option<BrokenOff> {
     match container {
         "wav" => wav::broken_wav(file),

@@ -57,7 +57,7 @@ struct StreamPosition {
     section: usize,
     /// End of the latest packet on the repaired timeline, in microseconds; `None` before the first one.
     expected_us: Option<i64>,
-    /// When the last of its pictures ends.
+    /// End of its last shown frame on the repaired timeline, in microseconds.
     shown_until_us: Option<i64>,
 }
 

@@ -1,8 +1,9 @@
 //! Times before 0 of video in Matroska.
 //!
-//! A block may be shown before 0: its time is signed and counts from that of its cluster (RFC 9559 §10.2). FFmpeg reads
-//! such a time as none. Near the beginning it counts back from the first known time where no frames are reordered; with
-//! B-frames the packets stay without any time. The times of both video and audio are read from the file.
+//! A block may be shown before 0: its time is signed and counts from that of its cluster (RFC 9559 §10.2). FFmpeg
+//! reports no timestamp for such a block. Without reordered frames it computes the missing timestamps from the first
+//! one after them; with B-frames the packets have none. So the timestamps of video and audio are read from the file
+//! here.
 
 use crate::engine::demux::matroska;
 use crate::engine::ffi::parameters::MediaType;
@@ -31,15 +32,15 @@ pub(crate) fn find(source: &File, input: &Input) -> Vec<EarlyTimes> {
     all
 }
 
-/// Reads those of all streams of a kind. FFmpeg has the streams in the order of the tracks.
+/// Reads the times of all streams of a kind. The streams of FFmpeg are in the order of the tracks.
 fn read(source: &File, input: &Input, kind: MediaType, track_type: u64) -> Vec<EarlyTimes> {
     let is = |stream: &Stream<'_>| {
         let own = parameters::codec_facts(&stream.parameters()).kind;
         own == kind && !stream.disposition().contains(Disposition::ATTACHED_PIC)
     };
     let streams = input.streams().filter(is).enumerate();
-    let found = streams.filter_map(|(place, stream)| {
-        let (times, delay_ns) = matroska::early_times(source, track_type, place).ok()?;
+    let found = streams.filter_map(|(index, stream)| {
+        let (times, delay_ns) = matroska::early_times(source, track_type, index).ok()?;
         let delay_us = i64::try_from(delay_ns / 1_000).unwrap_or(0);
         let delay = from_us(delay_us, stream.time_base());
         (!times.is_empty()).then(|| EarlyTimes {
@@ -50,7 +51,7 @@ fn read(source: &File, input: &Input, kind: MediaType, track_type: u64) -> Vec<E
     found.collect()
 }
 
-/// Makes the streams with times before 0 begin with them.
+/// Sets the start of streams that begin before 0.
 pub(crate) fn apply_starts(source: &File, input: &mut Input) {
     for EarlyTimes { stream, times } in find(source, input) {
         if let Some(first) = times.into_iter().min() {

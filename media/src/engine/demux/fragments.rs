@@ -1,38 +1,40 @@
 //! Repair of the chain of boxes of fragmented MP4 files (ISO/IEC 14496-12 §8.8) with missing or overwritten bytes.
 //!
 //! *Problem.* FFmpeg finds each fragment by the size of the box before it. Where a box is broken, it ends the file
-//! there, although each following `moof` box tells its own samples and their times.
+//! there, although each following `moof` box states its own samples and their times.
 //!
-//! *Mechanism.* The boxes at the top of the file are followed by their headers. Where the chain breaks, the next whole
-//! `moof` box is searched, and FFmpeg is shown an `mdat` header that leads to it. Positions in the file stay the same,
-//! so offsets in other boxes hold. Where bytes are missing, a `tfhd` box behind them that counts from the beginning of
-//! the file (`base-data-offset-present`) is shown with the position at which its `moof` box is. A file without `moof`
-//! boxes is left alone: its index does not depend on the chain.
+//! *Mechanism.* The chain of top-level boxes is followed by their sizes. Where it breaks, the next complete `moof` box
+//! is searched, and FFmpeg reads an `mdat` header in place of the broken bytes, which extends to that box. File offsets
+//! do not change, so offsets in other boxes stay valid. If bytes are missing, absolute offsets in `tfhd` boxes after
+//! them (`base-data-offset-present`) are corrected. Files without `moof` boxes are not changed: their index does not
+//! depend on the chain.
+//!
+//! *Rejected.* A repaired copy of the file: it would double the space and the time of reading.
 
 use crate::engine::demux::mp4::{child_box, read_uint};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Boxes that are followed; a day in fragments of 0.1 s has two million.
+/// Maximum number of boxes to follow; a day in fragments of 0.1 s has two million.
 const MAX_BOXES: u32 = 2_000_000;
 
-/// Boxes of a `moof` or `traf` box that are followed.
+/// Maximum number of boxes to follow in a `moof` or `traf` box.
 const MAX_CHILDREN: u32 = 10_000;
 
-/// Headers and offsets that are shown in place of those of the file.
+/// Maximum number of patches.
 const MAX_PATCHES: usize = 200_000;
 
-/// Flag of `tfhd`: its base offset counts from the beginning of the file.
+/// Flag `base-data-offset-present` of `tfhd`: the offset counts from the start of the file.
 const BASE_DATA_OFFSET: u64 = 1;
 
-/// Bytes searched at once.
+/// Size of the search window in bytes.
 const WINDOW_BYTES: usize = 256 << 10;
 
-/// Bytes of a `moof` box up to the name of its first child.
+/// Size in bytes of the start of a `moof` box up to the name of its first child.
 const MOOF_HEAD: usize = 16;
 
-/// Bytes that are shown in place of those of the file.
+/// Bytes that FFmpeg reads in place of those of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Patch {
     pub(crate) at: u64,
@@ -44,7 +46,7 @@ impl Patch {
         self.at.saturating_add(self.bytes.len() as u64)
     }
 
-    /// The header of an `mdat` box that leads from one position to another; `None` when there is no space for it.
+    /// The header of an `mdat` box that extends from one offset to another; `None` when there is no space for it.
     fn mdat(at: u64, next: u64) -> Option<Self> {
         let length = next.checked_sub(at)?;
         let bytes = match u32::try_from(length) {
@@ -64,7 +66,7 @@ pub(crate) fn is_fragmented(file: &File) -> bool {
     moov.and_then(|moov| child_box(file, moov, b"mvex")).is_ok()
 }
 
-/// The headers that lead over the breaks in the chain of boxes of a fragmented file; none for other files.
+/// Computes the patches that repair the chain of boxes of a fragmented file; none for other files.
 pub(crate) fn repairs(file: &File) -> Vec<Patch> {
     let Ok(length) = file.metadata().map(|metadata| metadata.len()) else {
         return Vec::new();
@@ -83,7 +85,7 @@ pub(crate) fn repairs(file: &File) -> Vec<Patch> {
             (before, at) = (at, end);
             continue;
         }
-        // Where bytes are missing, the box before the break leads too far: the next fragment may be inside of it.
+        // If bytes are missing, the box before the break seems to extend over the start of the next fragment.
         let Some(next) = Some(before + 8)
             .filter(|_| fragmented)
             .and_then(|from| next_fragment(file, from, length))
@@ -97,7 +99,7 @@ pub(crate) fn repairs(file: &File) -> Vec<Patch> {
     patches
 }
 
-/// Shows the position of a `moof` box behind missing bytes in the `tfhd` boxes of it that have the former one.
+/// Corrects the base offsets in the `tfhd` boxes of a `moof` box that missing bytes have moved.
 fn rebase(file: &File, moof: u64, end: u64, patches: &mut Vec<Patch>) {
     let mut rest = moof + 8..end;
     let mut former = None;
@@ -107,9 +109,9 @@ fn rebase(file: &File, moof: u64, end: u64, patches: &mut Vec<Patch>) {
             continue;
         };
         let flags = read_uint(file, header.start, false).unwrap_or(0);
-        // Behind version, flags and the number of the track.
-        let place = header.start + 8;
-        let Some(base) = read_uint(file, place, true)
+        // After version, flags and track ID.
+        let offset_field = header.start + 8;
+        let Some(base) = read_uint(file, offset_field, true)
             .ok()
             .filter(|_| flags & BASE_DATA_OFFSET > 0)
         else {
@@ -119,21 +121,21 @@ fn rebase(file: &File, moof: u64, end: u64, patches: &mut Vec<Patch>) {
         let is_former = base > moof && *former.get_or_insert(base) == base && base - moof > end - moof + 16;
         if is_former {
             patches.push(Patch {
-                at: place,
+                at: offset_field,
                 bytes: moof.to_be_bytes().to_vec(),
             });
         }
     }
 }
 
-/// Name and end of the box at a position of the top level, when it is whole.
+/// Name and end of the box at an offset of the top level; `None` unless it is complete.
 fn whole_box(file: &File, at: u64, length: u64) -> Option<([u8; 4], u64)> {
     let (name, body, end) = header(file, at, length)?;
     let is_whole = name != *b"moof" || has_whole_tracks(file, body, end);
     is_whole.then_some((name, end))
 }
 
-/// Name, start of the content and end of the box at a position, when it ends at `limit` at the latest.
+/// Name, start of the body and end of the box at an offset; `None` unless it ends at `limit` or before.
 fn header(file: &File, at: u64, limit: u64) -> Option<([u8; 4], u64, u64)> {
     let mut name = [0; 4];
     file.read_exact_at(&mut name, at + 4).ok()?;
@@ -147,14 +149,14 @@ fn header(file: &File, at: u64, limit: u64) -> Option<([u8; 4], u64, u64)> {
     is_named.then_some((name, at + least, end))
 }
 
-/// Returns `true` when the boxes of a `moof` box fill it to the last byte, and those of each `traf` box in it as well.
+/// Returns `true` if child boxes fill a `moof` box exactly, and each `traf` box in it as well.
 fn has_whole_tracks(file: &File, start: u64, end: u64) -> bool {
     fills(file, start, end, |name, body, end| {
         name != *b"traf" || fills(file, body, end, |_, _, _| true)
     })
 }
 
-/// Returns `true` when boxes that are valid fill a range to the last byte.
+/// Returns `true` if valid boxes fill a range exactly.
 fn fills(file: &File, start: u64, end: u64, is_valid: impl Fn([u8; 4], u64, u64) -> bool) -> bool {
     let mut at = start;
     for _ in 0..MAX_CHILDREN {
@@ -169,7 +171,7 @@ fn fills(file: &File, start: u64, end: u64, is_valid: impl Fn([u8; 4], u64, u64)
     at == end
 }
 
-/// The position of the first whole `moof` box from a position on.
+/// Finds the first complete `moof` box at or after an offset.
 fn next_fragment(file: &File, from: u64, length: u64) -> Option<u64> {
     let mut window = vec![0; WINDOW_BYTES];
     let mut at = from;
@@ -178,9 +180,9 @@ fn next_fragment(file: &File, from: u64, length: u64) -> Option<u64> {
         let bytes = window.get(..count)?;
         let begins = |head: &[u8]| head.get(4..8) == Some(b"moof") && head.get(12..) == Some(b"mfhd");
         let starts = bytes.windows(MOOF_HEAD).enumerate().filter(|(_, head)| begins(head));
-        let mut places = starts.map(|(offset, _)| at + offset as u64);
-        if let Some(place) = places.find(|place| whole_box(file, *place, length).is_some()) {
-            return Some(place);
+        let mut offsets = starts.map(|(offset, _)| at + offset as u64);
+        if let Some(offset) = offsets.find(|offset| whole_box(file, *offset, length).is_some()) {
+            return Some(offset);
         }
         // A box may begin at the end of the window.
         at += (count.checked_sub(MOOF_HEAD - 1).filter(|step| *step > 0)?) as u64;

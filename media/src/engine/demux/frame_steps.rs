@@ -1,7 +1,7 @@
-//! Detects video whose frames do not keep the rate that the header tells.
+//! Detection of video whose frames are not at the rate that the header states.
 //!
-//! Matroska has one duration for all frames (`DefaultDuration`), from which both rates of the stream follow; whether
-//! the times of the packets agree is known when all are read. The timestamps are sorted into the order of presentation
+//! Matroska has one duration for all frames (`DefaultDuration`), from which FFmpeg computes both rates of the
+//! stream. The timestamps of the packets show if that is true. They are sorted into the order of presentation
 //! and compared with the rate.
 
 use crate::engine::time::to_us;
@@ -9,13 +9,13 @@ use ffmpeg_next::{Packet, Rational};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Frames that are held back at most for their order (H.264, H.265).
+/// Maximum number of frames that are reordered (H.264, H.265).
 const REORDERED: usize = 16;
 
-/// Part of the duration by which the times may differ from the rate, as between the rates of a header.
+/// Tolerance: one part in this many of the duration, as between the rates of a header.
 const TOLERATED: i64 = 200;
 
-/// What a clock of milliseconds rounds at both ends of a step, in microseconds.
+/// Tolerance for timestamps in milliseconds, which are rounded at both ends of a step, in microseconds.
 const ROUNDED_US: i64 = 1_200;
 
 /// Sums of the steps between frames.
@@ -27,12 +27,12 @@ pub(crate) struct FrameSteps {
     latest_us: Option<i64>,
     steps: i64,
     total_us: i64,
-    /// How much single steps differ from the interval, in sum.
+    /// Sum of the differences between single steps and the interval, in microseconds.
     error_us: i64,
 }
 
 impl FrameSteps {
-    /// Compares packets in a time base with an interval in microseconds.
+    /// `interval_us` is the frame interval by the header, in microseconds.
     pub(crate) const fn new(base: Rational, interval_us: i64) -> Self {
         Self {
             base,
@@ -45,7 +45,7 @@ impl FrameSteps {
         }
     }
 
-    /// Notes a packet in the order of decoding.
+    /// Records a packet, in decoding order.
     pub(crate) fn record_packet(&mut self, packet: &Packet) {
         let Some(time) = packet.pts() else { return };
         self.waiting.push(Reverse(to_us(time, self.base)));
@@ -54,8 +54,8 @@ impl FrameSteps {
         }
     }
 
-    /// Returns `true` when the frames are not at a constant rate; `at_end`: no frames follow that are shown between the
-    /// latest ones.
+    /// Returns `true` if the frames are not at a constant rate. `at_end`: all packets were recorded, so the last frames
+    /// can be compared too.
     pub(crate) fn are_uneven(&mut self, at_end: bool) -> bool {
         while at_end && !self.waiting.is_empty() {
             self.take();

@@ -26,10 +26,10 @@ const BLOCK: u64 = 0xa1;
 pub(crate) const VIDEO: u64 = 1;
 pub(crate) const AUDIO: u64 = 2;
 
-/// Blocks of a track at or after 0, one after the other, behind which none is before 0: frames are reordered by less.
+/// Number of consecutive blocks at or after 0 after which none is before 0; more than any reorder depth.
 const ENOUGH_LATER: usize = 32;
 
-/// Most blocks of a track that are read.
+/// Maximum number of blocks of a track to read.
 const MAX_EARLY: usize = 32_768;
 
 const CONTENT_ENCODINGS: u64 = 0x6d80;
@@ -73,11 +73,11 @@ pub(crate) fn count_tracks(file: &File, max: usize) -> io::Result<usize> {
 }
 
 /// Reads the times of the first blocks of a track up to the last one before 0, in the order of the file, and the delay
-/// of its codec in nanoseconds. `kind` is the type of the track; `place` counts the tracks of this type from 0.
+/// of its codec in nanoseconds. `kind` is the type of the track; `index` counts the tracks of this type from 0.
 ///
 /// # Errors
-/// The file has no tracks or clusters as it should, or several frames in such a block.
-pub(crate) fn early_times(file: &File, kind: u64, place: usize) -> io::Result<(Vec<i64>, u64)> {
+/// The file has no valid tracks or clusters, or a block before 0 with several frames (lacing).
+pub(crate) fn early_times(file: &File, kind: u64, index: usize) -> io::Result<(Vec<i64>, u64)> {
     let segment = find(file, 0..file.metadata()?.len(), SEGMENT)?;
     let mut tracks = Vec::new();
     for_each_element(file, find(file, segment.clone(), TRACKS)?, |track| {
@@ -87,7 +87,7 @@ pub(crate) fn early_times(file: &File, kind: u64, place: usize) -> io::Result<(V
         }
         true
     })?;
-    let (track, delay_ns) = *tracks.get(place).ok_or(io::ErrorKind::NotFound)?;
+    let (track, delay_ns) = *tracks.get(index).ok_or(io::ErrorKind::NotFound)?;
     let mut early = EarlyBlocks::default();
     for_each_element(file, segment, |element| {
         if element.id != CLUSTER {
@@ -125,7 +125,7 @@ pub(crate) fn early_times(file: &File, kind: u64, place: usize) -> io::Result<(V
 #[derive(Default)]
 struct EarlyBlocks {
     times: Vec<i64>,
-    /// How many blocks there are up to the last one before 0.
+    /// Number of blocks up to the last one before 0.
     count: usize,
     laced: bool,
 }

@@ -1,4 +1,5 @@
-//! Corrects what FFmpeg reports wrong in the times of the packets of one stream, before discontinuities are repaired.
+//! Correction of timestamps and durations of packets that FFmpeg reports wrongly. It precedes the repair of
+//! discontinuities.
 //!
 //! - *Durations.* The last packet of an Ogg Vorbis stream whose granule position is too small gets a negative duration
 //!   in an unsigned field: 2^32 less a few samples. No packet of audio lasts longer than [`MAX_AUDIO_PACKET_US`].
@@ -6,8 +7,8 @@
 //! - *Sample rates.* In raw AAC (ADTS), raw FLAC and chained Ogg, the time base stays that of the first sample rate.
 //!   The packets after a change count samples of the new rate in it, so their times advance too fast or too slowly.
 //!   They are rescaled; the rate is read from the header in the packet. In Vorbis the durations are wrong as well,
-//!   because FFmpeg takes the block sizes of the first stream: only the first packet of a page has a time that is
-//!   right, that of the granule position before it.
+//!   because FFmpeg takes the block sizes of the first stream: only the first packet of a page has a correct time, that
+//!   of the granule position before it.
 
 use crate::engine::ffi::parameters::{self, MediaType};
 use crate::engine::time::to_us;
@@ -63,11 +64,13 @@ impl Counted {
 /// The sample rate after a change.
 #[derive(Clone, Copy, Debug)]
 struct Rate {
-    /// The rate that the time base belongs to, in hertz.
+    /// Sample rate of the time base, in hertz.
     base_hz: u32,
+    /// Sample rate of the packets, in hertz.
     now_hz: u32,
-    /// The time at which the rate changed, as FFmpeg reports it and corrected, in units of the stream.
+    /// Time of the change as FFmpeg reports it, in the time base of the stream.
     raw: i64,
+    /// Corrected time of the change, in the time base of the stream.
     corrected: i64,
 }
 
@@ -90,9 +93,9 @@ struct Blocks {
     samples: [i64; 2],
     /// Block before the next one.
     last: i64,
-    /// Byte position of the page of the latest packet, when it was no header, and the end of that packet in corrected
-    /// units of the stream.
+    /// Byte position of the page of the latest packet; `None` if that packet was a header.
     page: Option<isize>,
+    /// Corrected end of the latest packet, in the time base of the stream.
     end: Option<i64>,
 }
 
@@ -148,16 +151,17 @@ impl PacketTimes {
     pub(crate) fn of(input: &Input, stream: &Stream<'_>) -> Self {
         let facts = parameters::codec_facts(&stream.parameters());
         let counted = Counted::of(input.format().name(), facts.name);
-        // The time base of the others is one sample. That of ADTS is not, and HE-AAC decodes to twice the rate of its
-        // headers.
+        // In FLAC and Vorbis, one unit of the time base is one sample. In ADTS it is not, and HE-AAC decodes to twice
+        // the rate of its headers.
         let base_hz = u32::try_from(stream.time_base().denominator()).unwrap_or(0);
-        let is_told = counted.is_some_and(|counted| counted != Counted::Adts) && stream.time_base().numerator() == 1;
+        let counts_samples =
+            counted.is_some_and(|counted| counted != Counted::Adts) && stream.time_base().numerator() == 1;
         Self {
             early: VecDeque::new(),
             is_audio: facts.kind == MediaType::Audio,
             reorders: facts.reorder_delay > 0,
             counted,
-            rate: is_told.then_some(Rate {
+            rate: counts_samples.then_some(Rate {
                 base_hz,
                 now_hz: base_hz,
                 raw: 0,
@@ -198,7 +202,7 @@ impl PacketTimes {
         }
     }
 
-    /// Gives a packet of Vorbis the duration of its block, and within a page the time that follows from the packets
+    /// Sets the duration of a Vorbis packet to that of its block, and its time, within a page, to the end of the packet
     /// before it.
     fn count_blocks(&mut self, packet: &mut Packet, rate: Rate) {
         let data = packet.data().unwrap_or_default();
@@ -219,7 +223,7 @@ impl PacketTimes {
         packet.set_duration(samples);
     }
 
-    /// Notes the rate of a packet with this time.
+    /// Records the sample rate of a packet with this time.
     fn change_to(&mut self, now_hz: u32, time: Option<i64>) {
         let rate = self.rate.get_or_insert(Rate {
             base_hz: now_hz,

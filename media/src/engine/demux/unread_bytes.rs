@@ -1,8 +1,8 @@
 //! Bytes at the end of a file that the demuxer does not read.
 //!
 //! *Problem.* In some formats FFmpeg ends where a second file follows the first one: FLV, ASF, and Ogg whose second
-//! file has several streams or another codec. All packets that it gives are whole, so nothing else shows that a part of
-//! the file is missing.
+//! file has several streams or another codec. All packets that it returns are complete, so nothing else shows that a
+//! part of the file was not read.
 //!
 //! *Evidence.* The position of the last packet in FLV; in Ogg as well, where reading ended with errors; the size of the
 //! file in the header of an ASF. A few bytes behind them are normal: the end of the last packet, an index.
@@ -11,13 +11,13 @@ use crate::engine::demux::asf;
 use ffmpeg_next::Packet;
 use std::fs::File;
 
-/// Fewer bytes than this are normal.
+/// Minimum number of unread bytes that is reported.
 const LEAST_BYTES: u64 = 16 << 10;
 
-/// A smaller part of the file than one in so many is normal.
+/// Minimum part of the file that is reported: one byte in this many.
 const LEAST_PART: u64 = 50;
 
-/// Position of the end of what was read.
+/// Tracks the end of the packets that were read.
 #[derive(Debug)]
 pub(crate) struct UnreadBytes {
     source: Option<File>,
@@ -36,15 +36,14 @@ impl UnreadBytes {
         }
     }
 
-    /// Notes a packet.
+    /// Records a packet that was read.
     pub(crate) fn record_packet(&mut self, packet: &Packet) {
         if let Ok(at) = u64::try_from(packet.position()) {
             self.read_to = self.read_to.max(at.saturating_add(packet.size() as u64));
         }
     }
 
-    /// The number of bytes behind the last packet of all, where there are more than usual; `failed`: the last packets
-    /// could not be read.
+    /// Number of bytes after the last packet, if there are more than usual. `failed`: reading ended with errors.
     pub(crate) fn count(&self, failed: bool) -> Option<u64> {
         let source = self.source.as_ref()?;
         let length = source.metadata().ok()?.len();

@@ -1,21 +1,21 @@
-//! Header of WAV files (RIFF, RF64), for files that are shorter than it says: FFmpeg cuts the length down to what is
-//! there.
+//! Parser for the header of WAV files (RIFF, RF64), to detect truncated files: FFmpeg reduces the duration to the bytes
+//! that are left.
 
 use crate::engine::demux::container::BrokenOff;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Chunks of a file looked at before its samples.
+/// Maximum number of chunks to read before the samples.
 const MAX_CHUNKS: u32 = 1_000;
 
-/// Sizes from here on are those of writers that do not know the size beforehand, unless there are so many bytes.
+/// Minimum size that writers use for an unknown size. It counts as a size only if the file has that many bytes.
 const PLACEHOLDER_BYTES: u64 = 0x7fff_0000;
 
-/// Format tags of samples that all take the same number of bytes: PCM, floating point, and the extensible format.
+/// Format tags of samples of constant size: PCM, floating point, and the extensible format.
 const LINEAR: [u16; 3] = [1, 3, 0xfffe];
 
-/// The length of a file that is shorter than its header says; `None` for any other.
+/// Duration by the header of a truncated file; `None` if the file is not shorter than its header states.
 pub(crate) fn broken_wav(file: &File) -> Option<BrokenOff> {
     let bytes = file.metadata().ok()?.len();
     let magic: [u8; 4] = read(file, 0).ok()?;
@@ -47,11 +47,11 @@ pub(crate) fn broken_wav(file: &File) -> Option<BrokenOff> {
     None
 }
 
-/// What a `fmt` chunk tells.
+/// The content of a `fmt` chunk.
 struct Format {
     rate_hz: u64,
-    /// Bytes of the samples of one moment, when all take the same; the `fact` chunk counts the samples of other
-    /// formats.
+    /// Size in bytes of one sample of all channels, if it is constant. For other formats the `fact` chunk has the
+    /// number of samples.
     sample_bytes: Option<u64>,
 }
 

@@ -3,7 +3,7 @@
 use crate::engine::fanout::frame_sampler::{FrameRange, FrameSampler};
 use domain::plan::{AudioTrack, Content, Hls, Movie};
 
-/// How an output uses a stream. An adaptive output may do both: copy one rung and encode the others.
+/// The use of a stream by an output. An adaptive output may do both: copy one rung and encode the others.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct StreamNeeds {
     pub(crate) decoded: bool,

@@ -15,15 +15,15 @@ use domain::probe::Keyframes;
 use ffmpeg_next::format::context::Input;
 use std::ops::Range;
 
-/// Number of keyframes whose slice headers are checked, spread over the file: an encoder makes either closed or open
-/// GOPs.
+/// Maximum number of keyframes whose slice headers are checked, spread over the file: an encoder makes either closed or
+/// open GOPs.
 const MAX_CHECKED_KEYFRAMES: usize = 24;
 
 /// Packets read after a seek to find the keyframe; a file with more packets before it contradicts its index.
 const MAX_PACKETS: u32 = 200;
 
 /// Reads the keyframes of a video stream. `range_us` is its start and end in source time, in microseconds. `None` when
-/// the container has no index (as a fragmented MP4), or packets that cannot be copied to another container.
+/// the container has no index (such as a fragmented MP4) or its packets cannot be copied to another container.
 ///
 /// # Errors
 /// When the work is canceled.

@@ -37,7 +37,7 @@ pub(crate) fn check_sprite(scratch: &Path, file: &str, cancel: &Cancel) -> Resul
     Ok(SpriteFacts {
         cues: cues.len() as u64,
         end_us: cues.last().map_or(0, |cue| cue.end.us()),
-        astray: cues_outside_sheet as u64,
+        cues_outside_sheet: cues_outside_sheet as u64,
         sheets: sheets.into_iter().map(|(_, size)| size).collect(),
     })
 }

@@ -24,8 +24,9 @@
 //! # Invariants
 //!
 //! - Emitted ranges of slots are consecutive, begin at 0 and do not exceed `max_slots`.
-//! - Each frame is emitted at most once, except for one that [`ConstantFrameRate::hold_until`] repeats.
-//! - One frame in gives at least one frame out.
+//! - Each frame is emitted for at most one range of slots, except for one that [`ConstantFrameRate::hold_until`]
+//!   repeats.
+//! - A span with a frame emits at least one slot.
 //!
 //! # Rejected
 //!
@@ -154,8 +155,8 @@ impl<T> ConstantFrameRate<T> {
     pub(crate) fn finish(&mut self, until_us: Option<i64>) -> Option<(T, Range<u64>)> {
         let last = self.pending.take()?;
         let until_on_grid_us = until_us.map(|us| us.saturating_sub(self.first_slot_us.unwrap_or(0)));
-        // The end is rounded to the nearest slot. Only where audio is longer than the video by more than a slot, every
-        // slot gets a frame that audio covers by MAX_AUDIO_TAIL_US or more.
+        // The end is rounded to the nearest slot. If audio continues for more than one slot after the video, it is
+        // rounded up, so that at most MAX_AUDIO_TAIL_US of audio has no frame.
         let slot_us = i64::try_from(self.fps.duration_us(1)).unwrap_or(0);
         let is_extended = until_on_grid_us.is_some_and(|us| us > last.end_us.saturating_add(slot_us));
         let round_up_us = if is_extended {

@@ -1,8 +1,8 @@
 //! Times of decoded samples.
 //!
 //! Samples normally have the time of their packet. There are two exceptions. In formats that keep the time base of the
-//! first sample rate, packet times are wrong after the rate has changed: samples are counted from there on. Behind
-//! audio that did not decode, a short gap is filled with silence, which the FIFO would otherwise take for jitter.
+//! first sample rate, packet times are wrong after the rate has changed: samples are counted from there on. After audio
+//! that did not decode, a short gap is filled with silence here, because the FIFO ignores it as jitter.
 
 use crate::engine::decode::stream_decoder::StreamDecoder;
 use crate::engine::time::to_us;

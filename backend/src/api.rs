@@ -143,11 +143,11 @@ mod tests {
 
     /// The names of the parts of a schema that have no description.
     fn undescribed(name: &str, schema: &Value, found: &mut Vec<String>) {
-        let told = |part: &Value| part["description"].is_string();
+        let has_description = |part: &Value| part["description"].is_string();
         let properties = schema["properties"].as_object().into_iter().flatten();
         for (field, value) in properties {
             let mut variants = value["oneOf"].as_array().into_iter().flatten();
-            if !told(value) && !variants.any(told) {
+            if !has_description(value) && !variants.any(has_description) {
                 found.push(format!("{name}.{field}"));
             }
         }
@@ -225,9 +225,9 @@ mod tests {
             let reference = reference.as_str().unwrap();
             assert!(variants.contains(&reference), "{reference}");
             let schema = document.pointer(reference.strip_prefix('#').unwrap()).unwrap();
-            let told = &schema["properties"]["kind"];
-            let told = told.get("const").unwrap_or(&told["enum"][0]);
-            assert_eq!(told, kind, "{schema}");
+            let values = &schema["properties"]["kind"];
+            let values = values.get("const").unwrap_or(&values["enum"][0]);
+            assert_eq!(values, kind, "{schema}");
         }
     }
 

@@ -99,15 +99,15 @@ impl Default for ServerConfig {
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    serving: ServerConfig,
+    config: ServerConfig,
     shutdown: CancellationToken,
     background: Background,
 ) {
-    let server = Server::new(router, serving);
+    let server = Server::new(router, config);
     let stopped = async {
         shutdown.cancelled().await;
         server.stopping.cancel();
-        tokio::time::sleep(serving.shutdown_delay).await;
+        tokio::time::sleep(config.shutdown_delay).await;
     };
     tokio::select! {
         () = background.supervise("listener", || server.accept(&listener)) => {}
@@ -128,7 +128,7 @@ pub async fn serve(
 #[derive(Clone)]
 struct Server {
     router: Router,
-    serving: ServerConfig,
+    config: ServerConfig,
     protocols: Arc<Builder<TokioExecutor>>,
     connections: Connections,
     /// Permits for concurrent requests beyond the first of each connection.
@@ -141,7 +141,7 @@ struct Server {
 }
 
 impl Server {
-    fn new(router: Router, serving: ServerConfig) -> Self {
+    fn new(router: Router, config: ServerConfig) -> Self {
         let mut protocols = Builder::new(TokioExecutor::new());
         protocols
             .http1()
@@ -155,14 +155,14 @@ impl Server {
             // size with problem details, so clients rarely meet this limit.
             .max_header_list_size(2 * READ_BYTES)
             .max_concurrent_streams(STREAMS_MAX)
-            .keep_alive_interval(serving.keep_alive_timeout);
+            .keep_alive_interval(config.keep_alive_timeout);
         Self {
             router,
-            serving,
+            config,
             protocols: Arc::new(protocols),
-            connections: Connections::new(serving.max_connections),
+            connections: Connections::new(config.max_connections),
             further: Arc::new(Semaphore::new(
-                (serving.max_connections / CONNECTIONS_PER_FURTHER).max(1),
+                (config.max_connections / CONNECTIONS_PER_FURTHER).max(1),
             )),
             tracker: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -212,9 +212,9 @@ impl Server {
         self.tracker.spawn(async move {
             let _slot = slot;
             let timeouts = Timeouts {
-                first_request: server.serving.first_request_timeout,
-                idle: server.serving.keep_alive_timeout,
-                stalled: server.serving.stalled_reply_timeout,
+                first_request: server.config.first_request_timeout,
+                idle: server.config.keep_alive_timeout,
+                stalled: server.config.stalled_reply_timeout,
             };
             tokio::select! {
                 () = server.serve_connection(stream, peer, &connection) => {}
@@ -234,7 +234,7 @@ impl Server {
             let guard = connection.begin_request();
             server.clone().answer(request, guard)
         });
-        let socket = TokioIo::new(Socket::new(stream, tracked.clone(), self.serving.language));
+        let socket = TokioIo::new(Socket::new(stream, tracked.clone(), self.config.language));
         let connection = self
             .protocols
             .serve_connection(socket, TowerToHyperService::new(service));

@@ -294,7 +294,7 @@ impl Probe {
     }
 
     /// Returns the audio streams in the order of the file, including those that cannot be decoded.
-    pub fn sounds(&self) -> impl Iterator<Item = (&Stream, &AudioFacts)> {
+    pub fn audio_streams(&self) -> impl Iterator<Item = (&Stream, &AudioFacts)> {
         self.streams.iter().filter_map(|stream| match &stream.kind {
             StreamKind::Audio(facts) => Some((stream, facts)),
             _ => None,
@@ -304,7 +304,7 @@ impl Probe {
     /// Returns the main audio stream among the decodable ones: the default stream, or the first one.
     #[must_use]
     pub fn main_audio(&self) -> Option<(&Stream, &AudioFacts)> {
-        let decodable = self.sounds().filter(|(stream, _)| stream.decodable);
+        let decodable = self.audio_streams().filter(|(stream, _)| stream.decodable);
         decodable.max_by_key(|(stream, _)| (stream.default, std::cmp::Reverse(stream.index)))
     }
 }

@@ -156,9 +156,9 @@ pub fn transcode(
 pub fn verify(
     scratch: &Path,
     planned: &PlannedOutput,
-    made: &OutputReport,
+    report: &OutputReport,
     depth: VerifyDepth,
     cancel: &Cancel,
 ) -> Result<OutputFacts, Failure> {
-    verify::run(scratch, planned, made, depth, cancel)
+    verify::run(scratch, planned, report, depth, cancel)
 }

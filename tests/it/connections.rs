@@ -31,8 +31,8 @@ async fn with_short_timeouts() -> TestApp {
         worker: None,
         ..Options::default()
     };
-    options.serving.first_request_timeout = Duration::from_millis(300);
-    options.serving.keep_alive_timeout = Duration::from_millis(600);
+    options.server.first_request_timeout = Duration::from_millis(300);
+    options.server.keep_alive_timeout = Duration::from_millis(600);
     TestApp::with(options).await
 }
 
@@ -110,7 +110,7 @@ async fn idle_connections_are_closed_for_a_request_when_the_limit_is_reached() {
         worker: None,
         ..Options::default()
     };
-    options.serving.max_connections = 8;
+    options.server.max_connections = 8;
     let app = TestApp::with(options).await;
     let mut idle = Vec::new();
     for _ in 0..40 {
@@ -296,7 +296,7 @@ async fn many_requests_on_few_connections_do_not_block_other_connections() {
         worker: None,
         ..Options::default()
     };
-    options.serving.max_connections = 8;
+    options.server.max_connections = 8;
     let app = TestApp::with(options).await;
     let mut kept = Vec::new();
     for _ in 0..4 {

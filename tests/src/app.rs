@@ -28,7 +28,7 @@ pub struct Options {
     /// Changes the settings of the worker; with `None` no worker runs.
     pub worker: Option<fn(&mut worker::Settings)>,
     /// Limits of connections and requests.
-    pub serving: ServerConfig,
+    pub server: ServerConfig,
 }
 
 impl Default for Options {
@@ -36,7 +36,7 @@ impl Default for Options {
         Self {
             config: |_| {},
             worker: Some(|_| {}),
-            serving: ServerConfig::default(),
+            server: ServerConfig::default(),
         }
     }
 }
@@ -113,7 +113,7 @@ impl TestApp {
         let server = tokio::spawn(backend::serve(
             listener,
             backend::router(state),
-            options.serving,
+            options.server,
             shutdown.clone(),
             background.clone(),
         ));

@@ -121,7 +121,7 @@ async fn remove(state: &AppState, key: &Key) {
     match state.storage.delete(key).await {
         Ok(()) => unlist(state, key).await,
         Err(error) => {
-            tracing::warn!(%error, "failed to remove the file of a refused upload; it stays on the trash list")
+            tracing::warn!(%error, "failed to remove the file of a refused upload; it stays on the trash list");
         }
     }
 }

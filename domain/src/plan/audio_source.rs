@@ -55,11 +55,16 @@ fn requested<'a>(
     probe: &'a Probe,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<AudioStream<'a>>, Failure> {
-    let mut streams = probe.sounds().map(|(stream, facts)| AudioStream { stream, facts });
+    let mut streams = probe
+        .audio_streams()
+        .map(|(stream, facts)| AudioStream { stream, facts });
     if let Some(number) = recipe.audio.stream {
         let found = streams.nth(usize::try_from(number).unwrap_or(usize::MAX));
         return found.map(Some).ok_or_else(|| {
-            let detail = format!("audio.stream {number}; the source has {}", probe.sounds().count());
+            let detail = format!(
+                "audio.stream {number}; the source has {}",
+                probe.audio_streams().count()
+            );
             Failure::input(Code::NoAudioStream, detail)
         });
     }
@@ -73,6 +78,6 @@ fn requested<'a>(
         }
         warnings.push(Warning::new(WarningCode::LanguageMissing, language.as_str()));
     }
-    let default = probe.main_audio().or_else(|| probe.sounds().next());
+    let default = probe.main_audio().or_else(|| probe.audio_streams().next());
     Ok(default.map(|(stream, facts)| AudioStream { stream, facts }))
 }

@@ -28,9 +28,14 @@ const TOLERANCE_US: u64 = 50_000;
 ///
 /// # Errors
 /// [`Code::OutputInvalid`] with the first difference.
-pub fn verify(plan: &Plan, planned: &PlannedOutput, made: &OutputReport, checked: &OutputFacts) -> Result<(), Failure> {
+pub fn verify(
+    plan: &Plan,
+    planned: &PlannedOutput,
+    report: &OutputReport,
+    checked: &OutputFacts,
+) -> Result<(), Failure> {
     let difference = match (&planned.content, checked) {
-        (Content::Hls(hls), OutputFacts::Hls(checked)) => check_hls(plan, hls, made, checked),
+        (Content::Hls(hls), OutputFacts::Hls(checked)) => check_hls(plan, hls, report, checked),
         (
             Content::Sprite {
                 picture,
@@ -39,7 +44,7 @@ pub fn verify(plan: &Plan, planned: &PlannedOutput, made: &OutputReport, checked
             },
             OutputFacts::Sprite(checked),
         ) => check_sprite(picture.canvas, *every_us, *count, checked),
-        (content, OutputFacts::File(checked)) => check_file(plan, content, made, checked),
+        (content, OutputFacts::File(checked)) => check_file(plan, content, report, checked),
         (_, OutputFacts::Hls(_) | OutputFacts::Sprite(_)) => Err("it is another kind of output".to_owned()),
     };
     difference.map_err(|difference| {
@@ -48,12 +53,12 @@ pub fn verify(plan: &Plan, planned: &PlannedOutput, made: &OutputReport, checked
     })
 }
 
-fn check_file(plan: &Plan, content: &Content, made: &OutputReport, checked: &FileFacts) -> Result<(), String> {
+fn check_file(plan: &Plan, content: &Content, report: &OutputReport, checked: &FileFacts) -> Result<(), String> {
     check_integrity(checked)?;
     check_codecs(&checked.probe, &Codecs::of(content))?;
-    check_peak(made, checked)?;
-    check_digest("video", made.copied.video, checked.copied.video)?;
-    check_digest("audio", made.copied.audio, checked.copied.audio)?;
+    check_peak(report, checked)?;
+    check_digest("video", report.copied.video, checked.copied.video)?;
+    check_digest("audio", report.copied.audio, checked.copied.audio)?;
     let facts = checked.probe.main_video().map(|(_, facts)| facts);
     if let Some((facts, size)) = facts.zip(content.size()) {
         check_size(facts, size)?;
@@ -64,15 +69,15 @@ fn check_file(plan: &Plan, content: &Content, made: &OutputReport, checked: &Fil
     let (has_frames, tolerance_us) = match content {
         Content::Movie(movie) => (true, duration_tolerance_us(plan.fps, &movie.video, movie.container)),
         // A GIF of one frame has no duration; FFmpeg reports an arbitrary one.
-        Content::Gif { .. } if made.frames == 1 && checked.frames == 1 => return Ok(()),
+        Content::Gif { .. } if report.frames == 1 && checked.frames == 1 => return Ok(()),
         Content::Gif { fps, .. } => (true, fps.duration_us(1).max(TOLERANCE_US)),
         Content::Audio { .. } => (false, TOLERANCE_US),
         Content::Poster { .. } | Content::Hls(_) | Content::Sprite { .. } => return Ok(()),
     };
-    if has_frames && checked.frames != made.frames {
-        return Err(format!("{} frames, reported {}", checked.frames, made.frames));
+    if has_frames && checked.frames != report.frames {
+        return Err(format!("{} frames, reported {}", checked.frames, report.frames));
     }
-    check_duration(checked.probe.duration_us, made.duration_us, tolerance_us)
+    check_duration(checked.probe.duration_us, report.duration_us, tolerance_us)
 }
 
 /// Returns the tolerance for the duration of a movie in microseconds.
@@ -87,7 +92,7 @@ fn duration_tolerance_us(fps: Rational, video: &VideoTrack, container: Container
     }
 }
 
-fn check_hls(plan: &Plan, hls: &Hls, made: &OutputReport, checked: &HlsFacts) -> Result<(), String> {
+fn check_hls(plan: &Plan, hls: &Hls, report: &OutputReport, checked: &HlsFacts) -> Result<(), String> {
     if checked.rungs.len() != hls.rungs.len() {
         return Err(format!("{} rungs, planned {}", checked.rungs.len(), hls.rungs.len()));
     }
@@ -107,12 +112,12 @@ fn check_hls(plan: &Plan, hls: &Hls, made: &OutputReport, checked: &HlsFacts) ->
         ));
     }
     for (rung, file) in hls.rungs.iter().zip(&checked.rungs) {
-        check_rung(plan, rung, made, file)?;
+        check_rung(plan, rung, report, file)?;
     }
     if let (Some(track), Some(file)) = (&hls.audio, &checked.audio) {
         check_integrity(file)?;
-        check_peak(made, file)?;
-        check_digest("audio", made.copied.audio, file.copied.audio)?;
+        check_peak(report, file)?;
+        check_digest("audio", report.copied.audio, file.copied.audio)?;
         check_codecs(&file.probe, &Codecs::audio(track.codec().ffmpeg_name()))?;
         let tolerance_us = if track.is_copy() {
             10 * TOLERANCE_US
@@ -121,26 +126,26 @@ fn check_hls(plan: &Plan, hls: &Hls, made: &OutputReport, checked: &HlsFacts) ->
         };
         // Audio may start late, so its end is compared, not its duration.
         let end_us = file.probe.duration_us.saturating_add_signed(file.probe.start_us);
-        check_duration(end_us, made.duration_us, tolerance_us)?;
+        check_duration(end_us, report.duration_us, tolerance_us)?;
     }
     Ok(())
 }
 
-fn check_rung(plan: &Plan, rung: &Rung, made: &OutputReport, file: &FileFacts) -> Result<(), String> {
+fn check_rung(plan: &Plan, rung: &Rung, report: &OutputReport, file: &FileFacts) -> Result<(), String> {
     check_integrity(file)?;
     check_codecs(&file.probe, &Codecs::video(rung.video.codec().ffmpeg_name()))?;
     let (_, facts) = file.probe.main_video().ok_or("a rung has no video")?;
     check_size(facts, rung.video.size())?;
     check_format_and_rate(&rung.video, plan.fps, facts)?;
     if rung.video.is_copy() {
-        check_digest("video", made.copied.video, file.copied.video)?;
+        check_digest("video", report.copied.video, file.copied.video)?;
     }
-    if file.frames != made.frames {
-        return Err(format!("{} frames in a rung, reported {}", file.frames, made.frames));
+    if file.frames != report.frames {
+        return Err(format!("{} frames in a rung, reported {}", file.frames, report.frames));
     }
     check_duration(
         file.probe.duration_us,
-        made.duration_us,
+        report.duration_us,
         duration_tolerance_us(plan.fps, &rung.video, Container::Mp4),
     )
 }
@@ -188,9 +193,9 @@ fn check_integrity(checked: &FileFacts) -> Result<(), String> {
 }
 
 /// Checks that audio is not silent at its peak. An encoder changes the peak, but never to less than a quarter.
-fn check_peak(made: &OutputReport, checked: &FileFacts) -> Result<(), String> {
+fn check_peak(report: &OutputReport, checked: &FileFacts) -> Result<(), String> {
     let peak_permille = checked.peak_permille.unwrap_or(0);
-    match made.audio_peak {
+    match report.audio_peak {
         Some(reported) if peak_permille < reported.peak_permille / 4 => Err(format!(
             "the audio is too quiet: {peak_permille} permille at {} us, reported {}",
             reported.at_us, reported.peak_permille

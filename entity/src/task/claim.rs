@@ -92,12 +92,12 @@ impl Claim {
     ///
     /// # Errors
     /// Any database error.
-    pub async fn succeed(self, db: &DatabaseTransaction, made: AttemptResult) -> Result<bool, DbErr> {
+    pub async fn succeed(self, db: &DatabaseTransaction, result: AttemptResult) -> Result<bool, DbErr> {
         let AttemptResult {
             outputs,
             record: AttemptRecord { report, plan },
             fingerprint,
-        } = made;
+        } = result;
         let update = set_final(self.update(), TaskStatus::Processed)
             .col_expr(Column::Report, Expr::value(report))
             .col_expr(Column::Fingerprint, Expr::value(fingerprint));
@@ -148,13 +148,13 @@ impl Claim {
         }
         let trace = trace::of_task(db, earlier.id).await?;
         let plan = trace.and_then(|trace| trace.plan);
-        let made = AttemptResult {
+        let result = AttemptResult {
             // The rows are copied below, since the files stay where they are.
             outputs: Vec::new(),
             record: AttemptRecord { report, plan },
             fingerprint: fingerprint.to_owned(),
         };
-        if !self.succeed(db, made).await? {
+        if !self.succeed(db, result).await? {
             return Ok(None);
         }
         output::share(db, earlier.id, self.task.0).await?;

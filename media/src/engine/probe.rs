@@ -90,7 +90,7 @@ fn resolve_decodable(probe: &mut Probe, input: &Input) -> Result<(), Failure> {
     }
     if !probe.streams.iter().any(|stream| stream.decodable) && (0..probe.streams.len()).any(has_decoder) {
         if let Some(detail) = probe
-            .sounds()
+            .audio_streams()
             .find_map(|(stream, facts)| unsupported_audio_detail(&stream.codec, facts))
         {
             return Err(Failure::new(FailureKind::Unsupported, Code::CodecUnsupported, detail));

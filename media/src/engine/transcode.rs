@@ -41,7 +41,7 @@ pub(crate) fn run(
     context: &TranscodeContext<'_>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<TranscodeReport, Failure> {
-    let costs = ResourceUsage::start();
+    let usage = ResourceUsage::start();
     let mut timeline = TimelineReader::open(context)?;
     let (mut reporter, progresses) = ProgressReporter::new(context.plan, progress);
     let facts = source_facts(timeline.reader());
@@ -67,7 +67,7 @@ pub(crate) fn run(
     Ok(TranscodeReport {
         source_audio_gap_us: loss.audio_gap_us,
         has_variable_frame_rate: loss.has_variable_frame_rate,
-        ..costs.report(outputs, warnings)
+        ..usage.report(outputs, warnings)
     })
 }
 
@@ -101,7 +101,7 @@ fn run_threads(
     let (stages, reader_stage) = (&reporter.stages().clone(), reporter.reader_stage().clone());
     let (outputs, read) = thread::scope(|scope| {
         let (end_sender, ended) = sync_channel::<()>(plan.outputs.len() + 1);
-        let (mut queues, mut workers) = (Vec::new(), Vec::new());
+        let (mut queues, mut output_threads) = (Vec::new(), Vec::new());
         for (planned, progress) in plan.outputs.iter().zip(&setup.progresses) {
             let (queue, receiver) = OutputQueue::new(planned, facts.frame_bytes, progress, &reader_stage);
             let end_sender = end_sender.clone();
@@ -119,7 +119,7 @@ fn run_threads(
                 halt,
             };
             queues.push(queue);
-            workers.push(scope.spawn(move || {
+            output_threads.push(scope.spawn(move || {
                 let output = run_output(&context, planned, receiver);
                 let _ = end_sender.send(());
                 output
@@ -133,9 +133,9 @@ fn run_threads(
             let _ = end_sender.send(());
             read
         });
-        wait_for_all(&ended, workers.len() + 1, reporter);
+        wait_for_all(&ended, output_threads.len() + 1, reporter);
         let read = reader.join().unwrap_or_else(|_| Err(error::thread_panicked()));
-        let joined = workers
+        let joined = output_threads
             .into_iter()
             .map(|worker| worker.join().unwrap_or_else(|_| Err(error::thread_panicked())));
         (joined.collect::<Vec<_>>(), read)

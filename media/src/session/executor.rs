@@ -61,8 +61,8 @@ impl Executor {
             Request::Verify(outputs) => {
                 let verified = AtomicUsize::new(0);
                 let verify_all = || {
-                    let checked = outputs.iter().map(|(planned, made)| {
-                        let checked = engine::verify(&self.scratch, planned, made, self.depth, cancel)?;
+                    let checked = outputs.iter().map(|(planned, report)| {
+                        let checked = engine::verify(&self.scratch, planned, report, self.depth, cancel)?;
                         verified.fetch_add(1, Ordering::Relaxed);
                         Ok(checked)
                     });

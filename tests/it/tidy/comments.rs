@@ -22,6 +22,7 @@ const FIRST_WORDS: &[(&str, &str)] = &[
     ("Whoever", "begin with the noun: `The client that …`"),
     ("Whatever", "begin with the noun: `Any output …`"),
     ("Whether", "begin with `True if …` or `Returns true if …`"),
+    ("How", "begin with the noun: `The method …`, `The number of …`"),
     ("Where", "begin with the noun: `The directory of …`, `The address of …`"),
 ];
 

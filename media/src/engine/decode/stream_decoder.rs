@@ -185,7 +185,7 @@ impl StreamDecoder {
 
     /// Counts a packet and returns `true` when it and all later ones are behind `end_us`: packets come in decoding
     /// order, and frames are never shown before they are decoded.
-    pub(crate) fn is_packet_past_end(&mut self, packet: &Packet, end_us: Option<i64>) -> bool {
+    pub(crate) fn count_packet_past_end(&mut self, packet: &Packet, end_us: Option<i64>) -> bool {
         let behind = self.is_behind(packet, end_us);
         has_ended(&mut self.packets_past_end, behind)
     }
@@ -203,7 +203,7 @@ impl StreamDecoder {
     }
 
     /// Counts a frame and returns `true` when it and all later ones are behind the end of the span.
-    pub(crate) const fn is_frame_past_end(&mut self, behind: bool) -> bool {
+    pub(crate) const fn count_frame_past_end(&mut self, behind: bool) -> bool {
         has_ended(&mut self.frames_past_end, behind)
     }
 

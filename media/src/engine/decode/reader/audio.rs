@@ -36,7 +36,7 @@ impl Reader {
                 Ok(())
             };
         }
-        if decoder.is_packet_past_end(&packet, audio_end_us) {
+        if decoder.count_packet_past_end(&packet, audio_end_us) {
             return self.end_audio(sink);
         }
         if sink.needs_decoded(TrackKind::Audio) {

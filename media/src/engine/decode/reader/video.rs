@@ -33,7 +33,7 @@ impl Reader {
                 Ok(())
             };
         }
-        if decoder.is_packet_past_end(&packet, self.end_us) {
+        if decoder.count_packet_past_end(&packet, self.end_us) {
             return self.end_video(Ending::Span, sink);
         }
         if self.sampling.is_some() {
@@ -110,7 +110,7 @@ impl Reader {
         self.deliver_held_frame(at_us, sink)?;
         let behind = self.end_us.is_some_and(|end| at >= end);
         if let Some(decoder) = self.video.as_mut().filter(|decoder| !decoder.ended)
-            && decoder.is_frame_past_end(behind)
+            && decoder.count_frame_past_end(behind)
         {
             decoder.ended = true;
             sink.video_end(None)?;

@@ -20,5 +20,6 @@ mod parse;
 mod repository;
 mod rule;
 mod rules;
+mod scripts;
 mod source;
 mod words;

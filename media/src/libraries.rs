@@ -83,11 +83,11 @@ macro_rules! stubs {
 }
 
 stubs! {
-    av_channel_layout_default av_channel_layout_uninit av_dict_free av_dict_get av_dict_set av_frame_alloc
+    av_channel_layout_copy av_channel_layout_default av_channel_layout_uninit av_dict_free av_dict_get av_dict_set av_frame_alloc
     av_frame_free av_frame_get_buffer av_frame_ref av_frame_unref av_free av_freep av_get_bytes_per_sample
     av_image_get_buffer_size
     av_log_default_callback av_log_set_callback av_log_set_level av_mallocz av_opt_set_dict av_pix_fmt_desc_get
-    av_sample_fmt_is_planar av_strdup av_strerror
+    av_sample_fmt_is_planar av_samples_set_silence av_strdup av_strerror
     swr_alloc_set_opts swr_convert_frame swr_free swr_get_delay swr_init
     av_codec_is_decoder av_codec_is_encoder av_init_packet av_new_packet av_packet_ref av_packet_rescale_ts
     av_packet_unref avcodec_alloc_context3 avcodec_close avcodec_find_decoder avcodec_find_decoder_by_name

@@ -45,21 +45,21 @@ pub(crate) enum FieldReason {
     /// It breaks a rule that has an error code.
     Rule(Code),
     /// It could not be parsed.
-    Unread(FieldProblem),
+    Unparsed(FieldProblem),
 }
 
 impl FieldReason {
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Rule(code) => code.as_str(),
-            Self::Unread(problem) => problem.code(),
+            Self::Unparsed(problem) => problem.code(),
         }
     }
 
     pub(crate) const fn sentence(&self, language: Language) -> &'static str {
         match self {
             Self::Rule(code) => code.sentence(language),
-            Self::Unread(problem) => problem.sentence(language),
+            Self::Unparsed(problem) => problem.sentence(language),
         }
     }
 
@@ -67,7 +67,7 @@ impl FieldReason {
     pub(crate) fn detail(&self) -> Option<String> {
         match self {
             Self::Rule(_) => None,
-            Self::Unread(problem) => problem.detail(),
+            Self::Unparsed(problem) => problem.detail(),
         }
     }
 }
@@ -104,10 +104,10 @@ impl Refusal {
 
     /// Adds a field that could not be parsed.
     #[must_use]
-    pub(crate) fn unread(mut self, error: FieldError) -> Self {
+    pub(crate) fn unparsed_field(mut self, error: FieldError) -> Self {
         self.fields.push(InvalidField {
             name: error.field,
-            reason: FieldReason::Unread(error.problem),
+            reason: FieldReason::Unparsed(error.problem),
         });
         self
     }

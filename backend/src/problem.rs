@@ -123,7 +123,7 @@ const fn challenge(code: Code) -> &'static str {
     }
 }
 
-/// Tells if a reply is an error of axum or tower, which has no JSON body.
+/// Returns `true` if a reply is an error of axum or tower, which has no JSON body.
 fn is_framework_error(response: &Response) -> bool {
     let status = response.status();
     let ours = response
@@ -187,7 +187,7 @@ mod tests {
             field: "outputs[0].video.crf".to_owned(),
             problem,
         };
-        let refusal = Refusal::new(Code::RecipeInvalid).unread(error);
+        let refusal = Refusal::new(Code::RecipeInvalid).unparsed_field(error);
         insta::assert_json_snapshot!(Problem::new(&refusal, &context(Language::En)), @r#"
         {
           "type": "/docs/errors#recipe_invalid",

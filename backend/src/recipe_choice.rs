@@ -139,7 +139,7 @@ fn recipe_invalid(mut error: FieldError) -> Refusal {
         FieldProblem::Missing => format!("{}: missing", error.field),
         FieldProblem::Invalid(why) => format!("{}: {why}", error.field),
     };
-    Refusal::new(Code::RecipeInvalid).detail(detail).unread(error)
+    Refusal::new(Code::RecipeInvalid).detail(detail).unparsed_field(error)
 }
 
 #[cfg(test)]

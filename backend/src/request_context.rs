@@ -57,8 +57,8 @@ pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
         .map(|info| info.0.ip().to_canonical())
 }
 
-/// Tells if clients use `https`: by the scheme of the configured public address, else by `X-Forwarded-Proto` from a
-/// trusted proxy.
+/// Returns `true` if clients use `https`: by the scheme of the configured public address, else by `X-Forwarded-Proto`
+/// from a trusted proxy.
 pub(crate) fn is_https(extensions: &Extensions, headers: &HeaderMap, config: &Config) -> bool {
     if let Some(url) = &config.public_url {
         return url.scheme() == "https";

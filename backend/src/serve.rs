@@ -274,7 +274,7 @@ impl Server {
     }
 }
 
-/// Tells if an error of `accept` concerns only the connection that failed in the backlog (accept(2)).
+/// Returns `true` if an error of `accept` concerns only the connection that failed in the backlog (accept(2)).
 fn is_connection_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(

@@ -10,5 +10,5 @@ mod new_file;
 mod sniff;
 
 pub(crate) use form::{Form, Upload};
-pub(crate) use image::{ImageForm, MAX_BYTES as MAX_IMAGE_BYTES, NewImage};
+pub(crate) use image::{ImageForm, NewImage};
 pub(crate) use new_file::NewFile;

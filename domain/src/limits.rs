@@ -15,6 +15,9 @@ pub const MAX_OTHER_STREAMS: usize = 256;
 /// Upper bound of [`Limits::max_pixels`] that the engine applies while opening a file.
 pub const MAX_FRAME_PIXELS: u64 = 8_192 * 8_192;
 
+/// Maximum size of the file of an image in bytes: of uploads, and of what the media process reads.
+pub const MAX_IMAGE_BYTES: u64 = 4 << 20;
+
 /// Limits of an upload, a source, and the outputs of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {

@@ -111,13 +111,13 @@ impl Plan {
     #[must_use]
     pub fn copies(&self) -> bool {
         let mut steps = self.outputs.iter().flat_map(|output| &output.steps);
-        steps.any(|step| step.done == StreamAction::Copy)
+        steps.any(|step| step.action == StreamAction::Copy)
     }
 
     /// Returns `true` if the video of an output is copied from the source.
     fn copies_video(&self) -> bool {
         let mut steps = self.outputs.iter().flat_map(|output| &output.steps);
-        steps.any(|step| step.done == StreamAction::Copy && step.stream == "video")
+        steps.any(|step| step.action == StreamAction::Copy && step.stream == "video")
     }
 
     /// Returns `true` if the audio of an output is copied from the source.

@@ -76,11 +76,11 @@ pub struct Progress {
     /// Number of packets and frames processed in all stages: demuxing, decoding, filters, encoders, muxers,
     /// verification.
     #[serde(default)]
-    pub moved: u64,
+    pub items_processed: u64,
     /// Milliseconds since the stage that is stalled for the longest time processed a packet or frame. Stages that wait
     /// for another stage do not count. The watchdog of the worker uses it.
     #[serde(default)]
-    pub still_ms: u64,
+    pub stalled_ms: u64,
 }
 
 /// A phase of the work on a task.

@@ -18,7 +18,7 @@ mod json;
 mod typed;
 
 pub use json::json;
-pub use typed::{complaint, typed};
+pub use typed::{serde_error, typed};
 
 use crate::language::Language;
 use crate::recipe::{Fps, Output, Recipe};

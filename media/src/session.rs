@@ -27,6 +27,7 @@ mod protocol;
 
 use crate::engine::{self, Cancel};
 use crate::sandbox::{self, Limits};
+use domain::limits::MAX_IMAGE_BYTES;
 use domain::protocol::{Event, Image, Request, SandboxMode, SandboxStatus, Session};
 use domain::recipe::Name;
 use domain::{Code, Failure};
@@ -44,8 +45,6 @@ use std::sync::mpsc;
 const EXIT_REFUSED: u8 = 1;
 /// Exit code: standard input or output is unusable.
 const EXIT_NO_STDIO: u8 = 3;
-/// Maximum size of an image file in bytes; the same as for uploads of images.
-const MAX_IMAGE_BYTES: u64 = 4 << 20;
 
 /// Runs the media child: one [`Session`] and then [`Request`]s on standard input, [`Event`]s on standard output, log
 /// messages of FFmpeg on standard error.

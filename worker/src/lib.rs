@@ -51,7 +51,7 @@ pub async fn run(env: Env, shutdown: CancellationToken, background: Background) 
             wait_for_tasks(grace).await;
             release.cancel();
         };
-        tasks.supervise("grace", timer).await;
+        tasks.supervise("shutdown-timer", timer).await;
     }));
     claims::run(env, shutdown, &background).await;
     drop((shutdown_timer, sweeper));

@@ -279,7 +279,7 @@ impl Renderer<'_> {
 /// True when no output of the plan is encoded.
 fn copies_all(plan: &Plan) -> bool {
     let mut steps = plan.outputs.iter().flat_map(|output| &output.steps);
-    steps.all(|step| step.done == domain::plan::StreamAction::Copy)
+    steps.all(|step| step.action == domain::plan::StreamAction::Copy)
 }
 
 /// Wall clock limit of a transcode: that of all sources or of all outputs, whichever is longer.

@@ -1,6 +1,6 @@
 //! The list of common passwords of eight and more characters, which attackers try first.
 
-/// Tells if a password is on the list, ignoring case.
+/// Returns `true` if a password is on the list, ignoring case.
 pub(crate) fn is_common(password: &str) -> bool {
     let lower = password.to_lowercase();
     COMMON.split_ascii_whitespace().any(|common| common == lower)

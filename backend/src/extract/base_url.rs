@@ -32,7 +32,7 @@ impl FromRequestParts<AppState> for BaseUrl {
     }
 }
 
-/// Tells if a URL has only a scheme and an authority without user information.
+/// Returns `true` if a URL has only a scheme and an authority without user information.
 fn is_origin(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| {
         url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty()

@@ -7,7 +7,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::Bytes;
 use domain::Code;
-use domain::recipe_reader::{FieldError, complaint, json};
+use domain::recipe_reader::{FieldError, json, serde_error};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
@@ -78,8 +78,8 @@ fn too_large() -> Refusal {
     Refusal::new(Code::BodyTooLarge).detail(format!("accepted: up to {MAX_BYTES} bytes"))
 }
 
-/// Tells if the body exceeded the limit. `axum::Error` wraps `http_body_util::LengthLimitError`, a type that this crate
-/// does not depend on, so the chain of sources is searched for its message.
+/// Returns `true` if the body exceeded the limit. `axum::Error` wraps `http_body_util::LengthLimitError`, a type that
+/// this crate does not depend on, so the chain of sources is searched for its message.
 fn is_too_large(error: &axum::Error) -> bool {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
@@ -109,7 +109,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let field = if path == "." { String::new() } else { path };
-        request_invalid(complaint("", field, &error.into_inner().to_string(), &given))
+        request_invalid(serde_error("", field, &error.into_inner().to_string(), &given))
     })
 }
 
@@ -122,7 +122,7 @@ fn request_invalid(error: FieldError) -> Refusal {
             None => refusal,
         }
     } else {
-        refusal.unread(error)
+        refusal.unparsed_field(error)
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Cidr {
 pub struct InvalidCidr(String);
 
 impl Cidr {
-    /// Tells if the block contains an address. An IPv4 address equals its IPv4-mapped IPv6 form.
+    /// Returns `true` if the block contains an address. An IPv4 address equals its IPv4-mapped IPv6 form.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         bits(address) & self.mask == self.network

@@ -118,7 +118,7 @@ fn require_fields<const N: usize>(fields: [(&str, Option<String>); N]) -> Result
         problem: FieldProblem::Missing,
     };
     Err(missing.fold(Refusal::new(Code::FieldsMissing), |refusal, name| {
-        refusal.unread(absent(name))
+        refusal.unparsed_field(absent(name))
     }))
 }
 

@@ -10,7 +10,7 @@ use crate::reply::{Message, SuccessMessage};
 use crate::request_context::RequestContext;
 use crate::routes::tasks::remove_file;
 use crate::routes::video::{FileResponse, Validators};
-use crate::upload::{ImageForm, MAX_IMAGE_BYTES, NewFile, NewImage};
+use crate::upload::{ImageForm, NewFile, NewImage};
 use anyhow::Context as _;
 use axum::Json;
 use axum::extract::State;
@@ -18,6 +18,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
+use domain::limits::MAX_IMAGE_BYTES;
 use domain::{Code, UserId};
 use entity::image::{self, Removal};
 use serde::Serialize;
@@ -132,7 +133,7 @@ async fn store(state: &AppState, user: UserId, new: NewImage, guard: &KeyGuard) 
     } = new;
     let (key, length) = (Key::image(user, Uuid::new_v4()), bytes.len() as u64);
     let stream = futures::stream::iter([Ok(bytes)]);
-    let file = NewFile::put(state, key, stream, Some(length), MAX_IMAGE_BYTES as u64).await?;
+    let file = NewFile::put(state, key, stream, Some(length), MAX_IMAGE_BYTES).await?;
     let row = image::New {
         name,
         key: file.key(),

@@ -95,7 +95,7 @@ fn read_facts(facts: &Value) -> Result<Probe, Refusal> {
 }
 
 fn invalid_field(field: &str, problem: FieldProblem) -> Refusal {
-    Refusal::new(Code::RequestInvalid).unread(FieldError {
+    Refusal::new(Code::RequestInvalid).unparsed_field(FieldError {
         field: field.to_owned(),
         problem,
     })

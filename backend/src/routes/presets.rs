@@ -98,7 +98,7 @@ impl FromBody for Content {
         let is_valid = |text: &String| text.chars().count() <= SUMMARY_CHARS && !text.contains(char::is_control);
         if body.summary.as_ref().is_some_and(|text| !is_valid(text)) {
             let detail = format!("accepted: at most {SUMMARY_CHARS} characters in one line");
-            return Err(Refusal::new(Code::RequestInvalid).unread(FieldError {
+            return Err(Refusal::new(Code::RequestInvalid).unparsed_field(FieldError {
                 field: "summary".to_owned(),
                 problem: FieldProblem::Invalid(detail),
             }));
@@ -127,7 +127,7 @@ impl FromBody for NewPreset {
 }
 
 fn missing(field: &str) -> Refusal {
-    Refusal::new(Code::FieldsMissing).unread(FieldError {
+    Refusal::new(Code::FieldsMissing).unparsed_field(FieldError {
         field: field.to_owned(),
         problem: FieldProblem::Missing,
     })

@@ -186,7 +186,7 @@ impl Connection {
         state.is_quiet |= state.requests.is_empty();
     }
 
-    /// Tells if no byte of a reply can be in progress: there is no request, and all replies have been flushed.
+    /// Returns `true` if no byte of a reply can be in progress: there is no request, and all replies have been flushed.
     pub(super) fn is_quiet(&self) -> bool {
         lock(&self.state).is_quiet
     }
@@ -279,7 +279,7 @@ pub(super) struct RequestGuard {
 }
 
 impl RequestGuard {
-    /// Tells if the connection had no other request in progress when this one began.
+    /// Returns `true` if the connection had no other request in progress when this one began.
     pub(super) const fn is_first(&self) -> bool {
         self.is_first
     }

@@ -11,10 +11,9 @@ use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use domain::Code;
 use domain::file_signature;
+use domain::limits::MAX_IMAGE_BYTES;
 use domain::recipe::Name;
 
-/// Maximum size of an image in bytes.
-pub(crate) const MAX_BYTES: usize = 4 << 20;
 /// Maximum width and height of an image in pixels.
 const MAX_SIDE_PX: u32 = 8_192;
 
@@ -42,7 +41,7 @@ impl FromRequest<AppState> for ImageForm {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
-        FormReader::open(request, state, MAX_BYTES as u64).await.map(Self)
+        FormReader::open(request, state, MAX_IMAGE_BYTES).await.map(Self)
     }
 }
 
@@ -53,7 +52,9 @@ impl ImageForm {
         while let Some(part) = self.0.next().await? {
             match part.name().as_str() {
                 "name" if name.is_none() => name = Some(read_name(&part.text(Code::NameInvalid).await?)?),
-                "file" if file.is_none() => file = Some(part.read_all(MAX_BYTES, too_large(MAX_BYTES as u64)).await?),
+                "file" if file.is_none() => {
+                    file = Some(part.read_all(MAX_IMAGE_BYTES, too_large(MAX_IMAGE_BYTES)).await?)
+                }
                 "name" | "file" => {
                     let refusal = Refusal::new(Code::MultipartInvalid);
                     return Err(refusal.detail("a part occurs twice").into());
@@ -114,8 +115,8 @@ fn png(bytes: &[u8]) -> Option<(u32, u32)> {
     file_signature::png_size(bytes).filter(|_| png_is_complete(bytes))
 }
 
-/// Tells if a PNG has image data, ends with `IEND`, and all its critical chunks match their CRC. The name of a critical
-/// chunk begins with an upper case letter (PNG §5.4).
+/// Returns `true` if a PNG has image data, ends with `IEND`, and all its critical chunks match their CRC. The name of a
+/// critical chunk begins with an upper case letter (PNG §5.4).
 fn png_is_complete(bytes: &[u8]) -> bool {
     let mut pixel_bytes = 0;
     for chunk in file_signature::png_chunks(bytes).into_iter().flatten() {

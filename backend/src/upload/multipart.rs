@@ -159,10 +159,10 @@ impl FormPart<'_> {
     ///
     /// # Errors
     /// `refusal` when it has more than `limit_bytes`.
-    pub(super) async fn read_all(mut self, limit_bytes: usize, refusal: Refusal) -> Result<Bytes, Error> {
+    pub(super) async fn read_all(mut self, limit_bytes: u64, refusal: Refusal) -> Result<Bytes, Error> {
         let mut whole = BytesMut::new();
         while let Some(chunk) = self.chunk().await? {
-            if whole.len() + chunk.len() > limit_bytes {
+            if (whole.len() + chunk.len()) as u64 > limit_bytes {
                 return Err(refusal.into());
             }
             whole.extend_from_slice(&chunk);

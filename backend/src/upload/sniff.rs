@@ -45,8 +45,8 @@ const ASF_HEADER: [u8; 16] = [
     0x30, 0x26, 0xB2, 0x75, 0x8E, 0x66, 0xCF, 0x11, 0xA6, 0xD9, 0x00, 0xAA, 0x00, 0x62, 0xCE, 0x6C,
 ];
 
-/// Tells if the file begins with a box of an ISO base media or `QuickTime` file (ISO/IEC 14496-12 §4.2) of a valid
-/// size.
+/// Returns `true` if the file begins with a box of an ISO base media or `QuickTime` file (ISO/IEC 14496-12 §4.2) of a
+/// valid size.
 fn is_mp4(head: &[u8]) -> bool {
     const FIRST: [&[u8]; 10] = [
         b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof", b"sidx",
@@ -58,8 +58,8 @@ fn is_mp4(head: &[u8]) -> bool {
     FIRST.iter().any(|kind| rest.starts_with(kind)) && (size >= 8 || size <= 1)
 }
 
-/// Tells if the file begins with a frame and another one follows it. In a file of exactly one frame, that frame is
-/// enough.
+/// Returns `true` if the file begins with a frame and another one follows it. In a file of exactly one frame, that
+/// frame is enough.
 fn repeats(head: &[u8], frame_bytes: impl Fn(&[u8]) -> Option<usize>) -> bool {
     let Some(first) = frame_bytes(head) else { return false };
     let rest = head.get(first..).unwrap_or_default();
@@ -69,7 +69,7 @@ fn repeats(head: &[u8], frame_bytes: impl Fn(&[u8]) -> Option<usize>) -> bool {
 /// Frames in a row that are evidence where the first one is not at the beginning. Fewer could be a coincidence.
 const MIN_FRAMES: usize = 3;
 
-/// Tells if frames of one kind follow each other from any offset to the end of the bytes.
+/// Returns `true` if frames of one kind follow each other from any offset to the end of the bytes.
 fn has_frames(head: &[u8], frame_bytes: impl Fn(&[u8]) -> Option<usize>) -> bool {
     // Version, layer and sampling rate are those of the first frame.
     let kind = |frame: &[u8]| Some((*frame.get(1)?, frame.get(2)? & 0x0C));
@@ -85,8 +85,8 @@ fn has_frames(head: &[u8], frame_bytes: impl Fn(&[u8]) -> Option<usize>) -> bool
     })
 }
 
-/// Tells if a pack of an MPEG program stream begins at any offset (ISO/IEC 13818-1 §2.5.3.3, ISO/IEC 11172-1 §2.4.3.2):
-/// its header has the marker bits of its version, and a packet or system header follows.
+/// Returns `true` if a pack of an MPEG program stream begins at any offset (ISO/IEC 13818-1 §2.5.3.3, ISO/IEC 11172-1
+/// §2.4.3.2): its header has the marker bits of its version, and a packet or system header follows.
 fn has_pack(head: &[u8]) -> bool {
     head.windows(14).enumerate().any(|(offset, pack)| {
         let header_bytes = match *pack {

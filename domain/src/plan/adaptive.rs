@@ -83,7 +83,7 @@ impl OutputPlanner<'_> {
             let mut encode = self.encode(&output.video, VideoCodec::H264, narrower);
             encode.fixed_gops = true;
             encode.gop_frames = frames_u32(self.fps, output.segment_ms * 1_000);
-            encode.max_bitrate_bps = Some(ladder::max_bitrate_bps(encode.picture.canvas, self.fps));
+            encode.max_bitrate_bps = Some(ladder::max_bitrate_bps(encode.layout.canvas, self.fps));
             PlannedRung { short_side_px, encode }
         };
         ladder::short_sides(&output.ladder, size)
@@ -161,10 +161,10 @@ impl OutputPlanner<'_> {
 }
 
 /// Returns a step for some of the rungs.
-fn video_step(done: StreamAction, reason: String) -> Step {
+fn video_step(action: StreamAction, reason: String) -> Step {
     Step {
         stream: "video".to_owned(),
-        done,
+        action,
         reason,
     }
 }

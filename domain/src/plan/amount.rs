@@ -27,7 +27,7 @@ impl Amount {
 
     fn add_track(&mut self, video: &VideoTrack, frames: u64) {
         if let VideoTrack::Encode(encode) = video {
-            self.add_frames(encode.picture.canvas, frames);
+            self.add_frames(encode.layout.canvas, frames);
         }
     }
 
@@ -40,9 +40,9 @@ impl Amount {
             match &output.content {
                 Content::Movie(Movie { video, .. }) => amount.add_track(video, frames),
                 Content::Hls(Hls { rungs, .. }) => rungs.iter().for_each(|rung| amount.add_track(&rung.video, frames)),
-                Content::Gif { picture, fps, .. } => amount.add_frames(picture.canvas, fps.frames_in(duration_us)),
-                Content::Poster { picture, .. } => amount.add_frames(picture.canvas, 1),
-                Content::Sprite { picture, count, .. } => amount.add_frames(picture.canvas, *count),
+                Content::Gif { layout, fps, .. } => amount.add_frames(layout.canvas, fps.frames_in(duration_us)),
+                Content::Poster { layout, .. } => amount.add_frames(layout.canvas, 1),
+                Content::Sprite { layout, count, .. } => amount.add_frames(layout.canvas, *count),
                 Content::Audio { .. } => {}
             }
         }

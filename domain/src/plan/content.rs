@@ -24,7 +24,8 @@ pub struct Step {
     /// The stream: `video`, `audio` or `image`.
     pub stream: String,
     /// The decision.
-    pub done: StreamAction,
+    #[serde(rename = "done")]
+    pub action: StreamAction,
     /// The reason, in English.
     pub reason: String,
 }
@@ -57,7 +58,8 @@ pub enum Content {
     /// An animation, without audio and bumpers.
     Gif {
         /// Layout of the frames.
-        picture: FrameLayout,
+        #[serde(rename = "picture")]
+        layout: FrameLayout,
         /// Frames per second.
         fps: Rational,
         /// Start in microseconds of the trimmed video.
@@ -68,7 +70,8 @@ pub enum Content {
     /// One still image.
     Poster {
         /// Layout of the frame.
-        picture: FrameLayout,
+        #[serde(rename = "picture")]
+        layout: FrameLayout,
         /// Time of the frame in microseconds of the trimmed video.
         at_us: u64,
         /// File format.
@@ -78,7 +81,8 @@ pub enum Content {
     /// index `sprite.vtt`.
     Sprite {
         /// Layout of a still.
-        picture: FrameLayout,
+        #[serde(rename = "picture")]
+        layout: FrameLayout,
         /// Interval between two stills in microseconds; the first one is at 0.
         every_us: u64,
         /// Number of stills.
@@ -215,9 +219,7 @@ impl Content {
             Self::Movie(movie) => Some(movie.video.size()),
             Self::Hls(hls) => hls.rungs.first().map(|rung| rung.video.size()),
             Self::Audio { .. } => None,
-            Self::Gif { picture, .. } | Self::Poster { picture, .. } | Self::Sprite { picture, .. } => {
-                Some(picture.canvas)
-            }
+            Self::Gif { layout, .. } | Self::Poster { layout, .. } | Self::Sprite { layout, .. } => Some(layout.canvas),
         }
     }
 }

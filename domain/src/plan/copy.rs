@@ -84,7 +84,7 @@ pub(super) fn check_video(recipe: &Recipe, probe: &Probe, target: &VideoTarget<'
             target.encoding.crf.is_none() && target.encoding.speed.is_none(),
             &|| "the recipe sets crf or speed".into(),
         ),
-        (layout.overlay.is_none(), &|| "the recipe adds a watermark".into()),
+        (layout.watermark.is_none(), &|| "the recipe adds a watermark".into()),
         (facts.quarter_turns == 0 && !facts.mirrored, &|| {
             "metadata rotates or mirrors the video".into()
         }),

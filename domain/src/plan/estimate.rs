@@ -143,24 +143,24 @@ fn output_work(content: &Content, plan: &Plan, probe: &Probe, classes: &mut Vec<
             }
         }
         Content::Gif {
-            picture,
+            layout,
             fps,
             start_us,
             end_us,
         } => {
             let gif_s = end_us.saturating_sub(*start_us) as f64 / 1e6;
-            let megapixels = megapixels(picture.canvas) * gif_s * fps.as_f64();
+            let megapixels = megapixels(layout.canvas) * gif_s * fps.as_f64();
             Work {
                 cpu_s: megapixels * 0.1,
                 bytes: megapixels * 400_000.0,
             }
         }
-        Content::Poster { picture, .. } => Work {
+        Content::Poster { layout, .. } => Work {
             cpu_s: 0.1,
-            bytes: megapixels(picture.canvas) * 120_000.0,
+            bytes: megapixels(layout.canvas) * 120_000.0,
         },
-        Content::Sprite { picture, count, .. } => {
-            let megapixels = megapixels(picture.canvas) * *count as f64;
+        Content::Sprite { layout, count, .. } => {
+            let megapixels = megapixels(layout.canvas) * *count as f64;
             Work {
                 cpu_s: megapixels * 0.5 + *count as f64 * 0.02,
                 bytes: megapixels * 150_000.0,
@@ -246,7 +246,7 @@ fn video_work(video: &VideoTrack, plan: &Plan, probe: &Probe, classes: &mut Vec<
         }
         VideoTrack::Encode(encode) => {
             classes.push(format!("{:?}-{:?}", encode.codec, encode.speed));
-            let megapixels = megapixels(encode.picture.canvas) * frames(plan.fps, plan.span_us);
+            let megapixels = megapixels(encode.layout.canvas) * frames(plan.fps, plan.span_us);
             Work {
                 cpu_s: megapixels * cpu_s_per_megapixel(encode),
                 bytes: megapixels * bytes_per_megapixel(encode),

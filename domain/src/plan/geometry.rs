@@ -42,7 +42,7 @@ pub(super) fn fit(source: Size, requested: &Canvas, narrower: Narrower) -> Frame
     FrameLayout {
         scaled: scaled(source, canvas, requested),
         canvas,
-        overlay: None,
+        watermark: None,
     }
 }
 

@@ -34,7 +34,8 @@ pub struct FrameLayout {
     /// Size of the output. A scaled frame that is larger is cropped; one that is smaller is padded with black.
     pub canvas: Size,
     /// The watermark.
-    pub overlay: Option<Watermark>,
+    #[serde(rename = "overlay")]
+    pub watermark: Option<Watermark>,
 }
 
 /// A watermark on the canvas.

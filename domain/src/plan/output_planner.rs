@@ -60,7 +60,7 @@ impl<'a> OutputPlanner<'a> {
         VideoEncode {
             intro: clip(self.clips.intro),
             outro: clip(self.clips.outro),
-            picture: layout.clone(),
+            layout: layout.clone(),
             codec,
             crf: encoding.crf.unwrap_or(codec.default_crf()),
             speed: encoding.speed.unwrap_or_default(),
@@ -84,7 +84,7 @@ impl<'a> OutputPlanner<'a> {
         let target = VideoTarget {
             codec: encode.codec,
             encoding,
-            layout: &encode.picture,
+            layout: &encode.layout,
             fps: self.fps,
             has_edit_list,
         };
@@ -123,7 +123,7 @@ impl<'a> OutputPlanner<'a> {
     pub(super) fn layout(&self, narrower: Narrower) -> FrameLayout {
         let canvas = self.recipe.frame.clone().unwrap_or_default();
         let mut layout = fit(self.display_size(), &canvas, narrower);
-        layout.overlay = self.recipe.watermark.as_ref().map(|watermark| Watermark {
+        layout.watermark = self.recipe.watermark.as_ref().map(|watermark| Watermark {
             image: watermark.image.clone(),
             width_px: (layout.canvas.width_px * watermark.width_percent / 100).max(2),
             position: watermark.position,
@@ -148,13 +148,13 @@ pub(super) fn encoded_audio(target: AudioTarget) -> AudioTrack {
 
 /// Returns the step for a stream that is copied, or encoded for a reason.
 pub(super) fn step(stream: &str, copied: Result<(), String>) -> Step {
-    let (done, reason) = match copied {
+    let (action, reason) = match copied {
         Ok(()) => (StreamAction::Copy, "it is already what was asked".to_owned()),
         Err(reason) => (StreamAction::Transcode, reason),
     };
     Step {
         stream: stream.to_owned(),
-        done,
+        action,
         reason,
     }
 }
@@ -164,7 +164,7 @@ pub(super) fn video_track(encode: VideoEncode, is_copy: bool) -> VideoTrack {
     if is_copy {
         VideoTrack::Copy {
             codec: encode.codec,
-            size: encode.picture.canvas,
+            size: encode.layout.canvas,
         }
     } else {
         VideoTrack::Encode(Box::new(encode))

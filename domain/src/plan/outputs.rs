@@ -50,7 +50,7 @@ fn check_frame_size(content: Content, index: usize) -> Result<Content, Failure> 
         VideoCodec::H265 => 16,
         VideoCodec::Av1 => 64,
     };
-    let Size { width_px, height_px } = encode.picture.canvas;
+    let Size { width_px, height_px } = encode.layout.canvas;
     if width_px.min(height_px) >= min {
         return Ok(content);
     }

@@ -29,7 +29,7 @@ impl OutputPlanner<'_> {
             Fps::Keep => self.fps,
         };
         Ok(Content::Gif {
-            picture: self.still_layout(Some(output.width_px)),
+            layout: self.still_layout(Some(output.width_px)),
             fps: if fps.as_f64() > GIF_MAX_FPS.as_f64() {
                 GIF_MAX_FPS
             } else {
@@ -46,7 +46,7 @@ impl OutputPlanner<'_> {
 
     pub(super) fn poster(&self, output: &PosterOutput) -> Content {
         Content::Poster {
-            picture: self.still_layout(output.width_px),
+            layout: self.still_layout(output.width_px),
             at_us: output.at_ms.map_or(self.span_us / 10, |ms| Timecode::from_ms(ms).us()),
             format: output.format,
         }
@@ -55,7 +55,7 @@ impl OutputPlanner<'_> {
     pub(super) fn sprite(&self, output: &SpriteOutput) -> Content {
         let every_us = Timecode::from_ms(output.every_ms).us();
         Content::Sprite {
-            picture: self.still_layout(Some(output.width_px)),
+            layout: self.still_layout(Some(output.width_px)),
             every_us,
             count: self.span_us.div_ceil(every_us).max(1),
         }

@@ -24,7 +24,8 @@ pub enum VideoTrack {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VideoEncode {
     /// Layout of the frames of the source.
-    pub picture: FrameLayout,
+    #[serde(rename = "picture")]
+    pub layout: FrameLayout,
     /// Layout of the frames of an intro clip, on the same canvas.
     pub intro: Option<FrameLayout>,
     /// Layout of the frames of an outro clip, on the same canvas.
@@ -83,7 +84,7 @@ impl VideoTrack {
     pub const fn size(&self) -> Size {
         match self {
             Self::Copy { size, .. } => *size,
-            Self::Encode(encode) => encode.picture.canvas,
+            Self::Encode(encode) => encode.layout.canvas,
         }
     }
 }

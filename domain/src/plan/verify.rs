@@ -38,12 +38,12 @@ pub fn verify(
         (Content::Hls(hls), OutputFacts::Hls(checked)) => check_hls(plan, hls, report, checked),
         (
             Content::Sprite {
-                picture,
+                layout,
                 every_us,
                 count,
             },
             OutputFacts::Sprite(checked),
-        ) => check_sprite(picture.canvas, *every_us, *count, checked),
+        ) => check_sprite(layout.canvas, *every_us, *count, checked),
         (content, OutputFacts::File(checked)) => check_file(plan, content, report, checked),
         (_, OutputFacts::Hls(_) | OutputFacts::Sprite(_)) => Err("it is another kind of output".to_owned()),
     };

@@ -98,7 +98,8 @@ pub(super) fn encoding(recipe: &Recipe, facts: Option<&VideoFacts>, outputs: &[P
     let movie = encoded.iter().find(|output| is_movie(output));
     if let Some(trim) = &recipe.trim
         && trim.mode == TrimMode::Fast
-        && let Some(step) = movie.and_then(|movie| movie.steps.iter().find(|step| step.done == StreamAction::Transcode))
+        && let Some(step) =
+            movie.and_then(|movie| movie.steps.iter().find(|step| step.action == StreamAction::Transcode))
     {
         warnings.push(Warning::new(WarningCode::TrimExact, step.reason.clone()));
     }

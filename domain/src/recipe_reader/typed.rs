@@ -14,7 +14,7 @@ pub fn typed<T: DeserializeOwned + Serialize>(value: Value, at: &str) -> Result<
     let parsed: T = serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let below = if path == "." { String::new() } else { path };
-        complaint(at, below, &error.into_inner().to_string(), &given)
+        serde_error(at, below, &error.into_inner().to_string(), &given)
     })?;
     let serialized = serde_json::to_value(&parsed).unwrap_or_default();
     match find_array_for_object(&given, &serialized) {
@@ -31,7 +31,7 @@ pub fn typed<T: DeserializeOwned + Serialize>(value: Value, at: &str) -> Result<
 ///
 /// `serde::de::Error` has no variants, so the kind of error is recognized by the fixed beginnings of its messages.
 #[must_use]
-pub fn complaint(at: &str, mut below: String, message: &str, given: &Value) -> FieldError {
+pub fn serde_error(at: &str, mut below: String, message: &str, given: &Value) -> FieldError {
     // The path replaces the line and column.
     let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
     let quoted = message.split('`').nth(1).unwrap_or_default();

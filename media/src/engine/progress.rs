@@ -194,8 +194,8 @@ impl<'a> ProgressReporter<'a> {
             fps: (frames as f64 / seconds) as f32,
             speed: (media_us as f64 / 1e6 / seconds) as f32,
             eta_s: (self.percent > 0).then_some(remaining_s.ceil() as u64),
-            moved: snapshot.items_processed,
-            still_ms: snapshot.stalled_ms,
+            items_processed: snapshot.items_processed,
+            stalled_ms: snapshot.stalled_ms,
         });
     }
 }

@@ -214,11 +214,7 @@ fn render_images(
     receiver: &MediaReceiver,
 ) -> Result<OutputReport, Failure> {
     match &planned.content {
-        Content::Poster {
-            picture: layout,
-            format,
-            ..
-        } => {
+        Content::Poster { layout, format, .. } => {
             let spec = PosterSpec {
                 layout,
                 format: *format,
@@ -226,7 +222,7 @@ fn render_images(
             poster::run(context, &planned.file, &spec, receiver)
         }
         Content::Gif {
-            picture: layout,
+            layout,
             fps,
             start_us,
             end_us,
@@ -239,11 +235,7 @@ fn render_images(
             };
             gif::run(context, &planned.file, &spec, receiver)
         }
-        Content::Sprite {
-            picture: layout,
-            every_us,
-            ..
-        } => {
+        Content::Sprite { layout, every_us, .. } => {
             let spec = sprite::SpriteSpec {
                 layout,
                 interval_us: *every_us,

@@ -85,7 +85,7 @@ fn with_progress<T: Send>(
     progress: impl Fn() -> Progress,
     work: impl FnOnce() -> Result<T, Failure> + Send,
 ) -> Result<T, Failure> {
-    let moved_before = cancel.packets_read();
+    let read_before = cancel.packets_read();
     thread::scope(|scope| {
         let (done, finished) = sync_channel::<()>(1);
         let worker = scope.spawn(move || {
@@ -95,8 +95,11 @@ fn with_progress<T: Send>(
             result
         });
         while finished.recv_timeout(PROGRESS_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-            let moved = cancel.packets_read() - moved_before;
-            events.send(&Event::Progress(Progress { moved, ..progress() }));
+            let items_processed = cancel.packets_read() - read_before;
+            events.send(&Event::Progress(Progress {
+                items_processed,
+                ..progress()
+            }));
         }
         worker.join().unwrap_or_else(|panic| resume_unwind(panic))
     })

@@ -102,7 +102,7 @@ fn a_webm_stream_copy_keeps_alpha_and_an_encode_flattens_it() {
     let default_settings = r#"{"outputs":[{"kind":"webm"}]}"#;
     let run = process(&vp9, &recipe(default_settings)).unwrap();
     let steps = &run.plan.outputs[0].steps;
-    assert!(steps.iter().any(|step| step.done == StreamAction::Copy), "{steps:?}");
+    assert!(steps.iter().any(|step| step.action == StreamAction::Copy), "{steps:?}");
     assert!(alpha_on_the_left(&run.path(0), "libvpx-vp9") < 8);
     assert!(warning_codes(&run).is_empty(), "{:?}", warning_codes(&run));
     // No output has the codec VP8, so it is never copied.

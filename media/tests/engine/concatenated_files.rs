@@ -107,7 +107,7 @@ fn concatenated_files_are_not_copied() {
     let source = joined("joined-copied.mkv", &[single.clone(), single]);
     let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
     let step = &run.plan.outputs[0].steps[0];
-    assert_eq!(step.done, StreamAction::Transcode, "{step:?}");
+    assert_eq!(step.action, StreamAction::Transcode, "{step:?}");
     assert!(step.reason.contains("are not reliable"), "{step:?}");
     assert!(run.plan.jumps, "{:?}", run.plan);
 }

@@ -39,7 +39,7 @@ fn only_audio_is_encoded_when_only_audio_has_a_gap() {
     );
     let run = process(&source, &recipe(MP4)).unwrap();
     let steps = run.plan.outputs[0].steps.iter();
-    let done: Vec<_> = steps.map(|step| (step.stream.as_str(), step.done)).collect();
+    let done: Vec<_> = steps.map(|step| (step.stream.as_str(), step.action)).collect();
     assert!(
         done.contains(&("video", StreamAction::Copy)),
         "{:?}",

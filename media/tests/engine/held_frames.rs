@@ -95,7 +95,7 @@ fn copied_video_and_hls_rungs_last_as_long_as_the_audio() {
             run.plan.outputs[0]
                 .steps
                 .iter()
-                .all(|step| step.done == StreamAction::Copy),
+                .all(|step| step.action == StreamAction::Copy),
             "{extension}"
         );
         let (_, made, file) = run.output(0);

@@ -22,7 +22,7 @@ const BOUNDARIES: [usize; 5] = [0, 75, 125, 200, 240];
 fn steps(run: &Run) -> Vec<(&str, StreamAction, &str)> {
     let steps = run.plan.outputs[0].steps.iter();
     steps
-        .map(|step| (step.stream.as_str(), step.done, step.reason.as_str()))
+        .map(|step| (step.stream.as_str(), step.action, step.reason.as_str()))
         .collect()
 }
 

@@ -72,7 +72,7 @@ fn audio_is_normalized_beside_copied_video() {
     ] {
         let json = format!(r#"{{{trim}"audio":{{"mode":"normalize"}},"outputs":[{output}]}}"#);
         let run = process(&source, &recipe(&json)).unwrap();
-        let done: Vec<_> = run.plan.outputs[0].steps.iter().map(|step| step.done).collect();
+        let done: Vec<_> = run.plan.outputs[0].steps.iter().map(|step| step.action).collect();
         assert_eq!(done, [StreamAction::Copy, StreamAction::Transcode], "{json}");
         let (lufs, _) = measure(&run, 0);
         assert!((lufs + 16.0).abs() <= 1.0, "{json}: {lufs} LUFS");

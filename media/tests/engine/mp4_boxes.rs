@@ -171,7 +171,7 @@ fn video_with_two_sample_descriptions_is_encoded() {
     let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
     let step = &run.plan.outputs[0].steps[0];
     assert_eq!(
-        (step.done, step.reason.as_str()),
+        (step.action, step.reason.as_str()),
         (StreamAction::Transcode, "its codec headers change within the stream")
     );
     assert_eq!(numbers(run.luma(0).0.iter().map(Vec::as_slice)), expected);

@@ -19,12 +19,16 @@ fn repeating_one_frame_for_an_hour_counts_as_progress() {
     let frames = run.report.outputs[0].frames;
     assert!(frames >= 36_000, "{frames} frames");
     let last = run.progress.last().unwrap();
-    assert!(last.moved >= frames, "{} moved of {frames} frames", last.moved);
+    assert!(
+        last.items_processed >= frames,
+        "{} of {frames} frames",
+        last.items_processed
+    );
     // Every event shows an advance, except for the last ones.
     let unchanged = run
         .progress
         .windows(2)
-        .filter(|pair| pair[0].moved == pair[1].moved)
+        .filter(|pair| pair[0].items_processed == pair[1].items_processed)
         .count();
     assert!(unchanged <= 2, "{:?}", run.progress);
 }
@@ -47,7 +51,7 @@ fn a_stalled_output_is_reported_in_progress_events() {
     let pipe = File::options().read(true).write(true).open(&path).unwrap();
     let (started, mut stalled, mut is_drained) = (Instant::now(), None, false);
     let mut on_progress = |progress: Progress| {
-        stalled = stalled.or((progress.still_ms >= STALL_MS).then_some(progress.moved));
+        stalled = stalled.or((progress.stalled_ms >= STALL_MS).then_some(progress.items_processed));
         if !is_drained && (stalled.is_some() || started.elapsed() > Duration::from_secs(60)) {
             is_drained = true;
             let mut end = pipe.try_clone().unwrap();
@@ -63,5 +67,5 @@ fn a_stalled_output_is_reported_in_progress_events() {
         &mut on_progress,
         &Cancel::new(),
     );
-    assert!(stalled.is_some_and(|moved| moved > 0), "{stalled:?}, {result:?}");
+    assert!(stalled.is_some_and(|items| items > 0), "{stalled:?}, {result:?}");
 }

@@ -11,7 +11,7 @@ pub(crate) const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -bf 3 -g 25
 /// Stream and action of each step of an output.
 pub(crate) fn done(run: &Run, index: usize) -> Vec<(&str, StreamAction)> {
     let steps = run.plan.outputs[index].steps.iter();
-    steps.map(|step| (step.stream.as_str(), step.done)).collect()
+    steps.map(|step| (step.stream.as_str(), step.action)).collect()
 }
 
 /// Runs `ffprobe` with CSV output.

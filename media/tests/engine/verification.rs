@@ -187,7 +187,7 @@ const COPIED: &str = r#"{"outputs":[
 fn muted_audio_and_single_bit_errors_of_copied_packets_are_detected() {
     let run = process(&source(), &recipe(COPIED)).unwrap();
     let steps = |index: usize| run.plan.outputs[index].steps.iter();
-    let copied = |index: usize| steps(index).filter(|step| step.done == StreamAction::Copy).count();
+    let copied = |index: usize| steps(index).filter(|step| step.action == StreamAction::Copy).count();
     assert_eq!([0, 1, 2, 3, 4].map(copied), [2, 1, 1, 1, 1]);
     let path = |file: &str| run.scratch.path().join(file);
     for (index, file, damage) in [

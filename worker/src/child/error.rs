@@ -21,7 +21,7 @@ pub(super) enum ChildError {
     Protocol(&'static str),
     /// It sent no event for this time.
     Silent(Duration),
-    /// A working stage moved no packet and no frame for this time.
+    /// A working stage processed no packet and no frame for this time.
     Stalled(Duration),
     /// It sent no closing event within the wall clock limit.
     TimedOut(Duration),
@@ -50,10 +50,7 @@ impl ChildError {
         match self {
             Self::Reported(failure) => failure.clone(),
             Self::Silent(time) => limit(Code::MediaStalled, format!("no event for {} s", time.as_secs_f32())),
-            Self::Stalled(time) => limit(
-                Code::MediaStalled,
-                format!("nothing moved for {} s", time.as_secs_f32()),
-            ),
+            Self::Stalled(time) => limit(Code::MediaStalled, format!("no progress for {} s", time.as_secs_f32())),
             Self::TimedOut(time) => limit(Code::MediaTimeout, format!("not done after {} s", time.as_secs_f32())),
             Self::Protocol(what) => crash(format!("the media child sent {what}")),
             Self::RequestTooLong => {

@@ -20,7 +20,7 @@ struct Counters {
     phase: Phase,
     percent: u8,
     frames: u64,
-    moved: u64,
+    items_processed: u64,
 }
 
 impl StallDetector {
@@ -35,19 +35,22 @@ impl StallDetector {
     /// Takes the next progress event.
     ///
     /// # Errors
-    /// [`ChildError::Stalled`] when no counter has changed, or one stage has moved nothing, for the timeout.
+    /// [`ChildError::Stalled`] when no counter has changed, or one stage has processed nothing, for the timeout.
     pub(super) fn check(&mut self, progress: &Progress) -> Result<(), ChildError> {
         let counters = Counters {
             phase: progress.phase,
             percent: progress.percent,
             frames: progress.frames,
-            moved: progress.moved,
+            items_processed: progress.items_processed,
         };
         if self.last.as_ref() != Some(&counters) {
             self.last_change = Instant::now();
             self.last = Some(counters);
         }
-        let stalled_for = self.last_change.elapsed().max(Duration::from_millis(progress.still_ms));
+        let stalled_for = self
+            .last_change
+            .elapsed()
+            .max(Duration::from_millis(progress.stalled_ms));
         if stalled_for < self.timeout {
             Ok(())
         } else {

@@ -150,24 +150,24 @@ async fn a_silent_child_is_stalled() {
 async fn words_without_movement_are_no_progress() {
     let failure = failure_after(SHORT, &format!("while :; do echo '{PROGRESS}'; sleep 0.05; done")).await;
     assert_eq!(failure.code, Code::MediaStalled);
-    assert_eq!(failure.detail, "nothing moved for 0.3 s");
+    assert_eq!(failure.detail, "no progress for 0.3 s");
 }
 
 #[tokio::test]
 async fn a_stage_that_hangs_is_noticed_although_the_others_move() {
     let step = r#"{"progress":{"phase":"transcode","percent":7,"frames":1,"fps":1.0,"speed":1.0,"eta_s":null"#;
     let script = format!(
-        "n=0; while :; do n=$((n+1)); echo '{step},\"moved\":'$n',\"still_ms\":'$((n*100))'}}}}'; sleep 0.05; done"
+        "n=0; while :; do n=$((n+1)); echo '{step},\"items_processed\":'$n',\"stalled_ms\":'$((n*100))'}}}}'; sleep 0.05; done"
     );
     let failure = failure_after(Duration::from_secs(5), &script).await;
-    assert_eq!(failure.detail, "nothing moved for 5 s");
+    assert_eq!(failure.detail, "no progress for 5 s");
 }
 
 #[tokio::test]
 async fn work_that_moves_goes_on_although_no_percent_and_no_frame_is_counted() {
     let step = r#"{"progress":{"phase":"transcode","percent":7,"frames":1,"fps":1.0,"speed":1.0,"eta_s":null"#;
     let script = format!(
-        "for n in 1 2 3 4 5 6; do echo '{step},\"moved\":'$n'}}}}'; sleep 1; done; echo '{PROBED}'; read -r end"
+        "for n in 1 2 3 4 5 6; do echo '{step},\"items_processed\":'$n'}}}}'; sleep 1; done; echo '{PROBED}'; read -r end"
     );
     let mut child = child(&script).await;
     child.settings.stall_timeout = Duration::from_secs(4);

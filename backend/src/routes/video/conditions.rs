@@ -52,8 +52,8 @@ impl Validators {
         }
     }
 
-    /// Tells if a range request may be served from this version: `If-Range` is absent, or it has the strong `ETag` or
-    /// the exact date of this version.
+    /// Returns `true` if a range request may be served from this version: `If-Range` is absent, or it has the strong
+    /// `ETag` or the exact date of this version.
     pub(super) fn if_range_matches(&self, headers: &HeaderMap) -> bool {
         let Some(given) = text(headers, &IF_RANGE) else {
             return true;
@@ -62,7 +62,7 @@ impl Validators {
     }
 }
 
-/// Tells if `If-None-Match` contains an `ETag`, by weak comparison (RFC 9110 §8.8.3.2).
+/// Returns `true` if `If-None-Match` contains an `ETag`, by weak comparison (RFC 9110 §8.8.3.2).
 pub(crate) fn matches_if_none_match(headers: &HeaderMap, etag: &str) -> bool {
     tags(headers, &IF_NONE_MATCH).is_some_and(|tags| has_tag(&tags, etag))
 }

@@ -112,7 +112,7 @@ fn planned(json: &str, probe: &Probe) -> Plan {
 fn decision(plan: &Plan, stream: &str) -> String {
     let mut steps = plan.outputs[0].steps.iter();
     let step = steps.find(|step| step.stream == stream).unwrap();
-    match step.done {
+    match step.action {
         StreamAction::Copy => "copy".to_owned(),
         StreamAction::Transcode => step.reason.clone(),
     }

@@ -1,29 +1,24 @@
 //! A FIFO of resampled audio. Gaps in the timestamps are filled with silence, overlaps are dropped.
 //!
-//! # Problem
+//! *Problem.* Decoded audio may start before or after the span, have gaps, overlaps and jitter, and change its sampling
+//! rate or channel layout in the middle. An encoder needs one continuous sequence of samples whose position is its
+//! time.
 //!
-//! Decoded audio may start before or after the span, have gaps, overlaps and jitter, and change its sampling rate or
-//! channel layout in the middle. An encoder needs one continuous sequence of samples whose position is its time.
-//!
-//! # Mechanism
-//!
-//! [`AudioFifo::write`] compares the timestamp of a frame with the write position: the samples in the FIFO plus those
-//! that the resampler and the limiter still hold. A difference of up to [`TOLERANCE_MS`] is jitter and is ignored. A
-//! larger gap is filled with silence. Of a larger overlap, the samples that are already in the FIFO are dropped from
-//! the new frame. The first frame after a change of format is placed exactly.
+//! *Mechanism.* [`AudioFifo::write`] compares the timestamp of a frame with the write position: the samples in the FIFO
+//! plus those that the resampler and the limiter still hold. A difference of up to [`TOLERANCE_MS`] is jitter and is
+//! ignored. A larger gap is filled with silence. Of a larger overlap, the samples that are already in the FIFO are
+//! dropped from the new frame. The first frame after a change of format is placed exactly.
 //!
 //! Silence is stored as a number (`Run`), so that a gap of an hour takes no memory. Samples are limited to
 //! [`MAX_BUFFERED_SAMPLES`] per channel; samples beyond are dropped and counted as lost.
 //!
-//! # Invariants
+//! *Invariants.*
 //!
 //! - Positions only grow, and count samples from the beginning of the output.
 //! - Every channel has as many samples in `buffered` as all `runs` together.
 //! - Samples of a part that are dropped are counted in `lost`, except for overlaps within the tolerance.
 //!
-//! # Rejected
-//!
-//! Stretching audio to its timestamps, as `aresample=async` does: it changes the pitch to follow jitter.
+//! *Rejected.* Stretching audio to its timestamps, as `aresample=async` does: it changes the pitch to follow jitter.
 
 use crate::engine::audio::limiter::{Gain, Limiter};
 use crate::engine::audio::params::AudioParams;

@@ -1,21 +1,17 @@
 //! Applies a gain to audio and limits its true peaks (ITU-R BS.1770, Annex 2): a look-ahead limiter.
 //!
-//! # Problem
+//! *Problem.* Samples may stay below the ceiling while the analog curve between them exceeds it. Clipping distorts, and
+//! a gain that falls at once clicks. The limiter must be inaudible and must keep every sample at its position.
 //!
-//! Samples may stay below the ceiling while the analog curve between them exceeds it. Clipping distorts, and a gain
-//! that falls at once clicks. The limiter must be inaudible and must keep every sample at its position.
-//!
-//! # Mechanism
-//!
-//! For each new sample the peak of the curve around it is computed at four times the sampling rate, with a windowed
-//! sinc of [`TAPS`] taps. `ceiling / peak` is the factor that this peak allows. Factors fall at once and recover slowly
-//! ([`RELEASE`]).
+//! *Mechanism.* For each new sample the peak of the curve around it is computed at four times the sampling rate, with a
+//! windowed sinc of [`TAPS`] taps. `ceiling / peak` is the factor that this peak allows. Factors fall at once and
+//! recover slowly ([`RELEASE`]).
 //!
 //! A sample leaves [`DELAY`] samples after it was pushed. Its factor is smoothed in two steps: the lowest factor of a
 //! window of [`LOOKAHEAD`] samples (a monotonic queue), then the mean of as many such minima (a running sum). When a
 //! peak leaves, every minimum in the mean already contains its factor, so the mean never exceeds what the peak allows.
 //!
-//! # Invariants
+//! *Invariants.*
 //!
 //! - All channels get the same factor, so that the stereo image does not move.
 //! - As many samples leave as are pushed, after [`Limiter::flush`].

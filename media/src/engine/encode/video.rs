@@ -17,7 +17,7 @@ use ffmpeg_next::format::Pixel;
 pub(crate) fn open_video(encode: &VideoEncode, fps: Rational, color: Color, threads: u32) -> Result<Encoder, Failure> {
     let name = video_settings::encoder_name(encode.codec);
     let failed = |error| error::engine_failure(name, error);
-    let Size { width_px, height_px } = encode.picture.canvas;
+    let Size { width_px, height_px } = encode.layout.canvas;
     let codec = encoder::find_by_name(name).ok_or_else(|| error::missing_component(name))?;
     let mut context = Context::new_with_codec(codec);
     context.set_flags(Flags::GLOBAL_HEADER | Flags::CLOSED_GOP);

@@ -99,7 +99,7 @@ fn vpx(encode: &VideoEncode, threads: u32, options: &mut Dictionary<'_>) {
     options.set("b", &encode.max_bitrate_bps.unwrap_or(0).to_string());
     options.set("row-mt", "1");
     // `tile-columns` is the base-2 logarithm of their number.
-    let columns = (encode.picture.canvas.width_px / MIN_TILE_WIDTH_PX).min(threads.max(1));
+    let columns = (encode.layout.canvas.width_px / MIN_TILE_WIDTH_PX).min(threads.max(1));
     options.set("tile-columns", &columns.max(1).ilog2().to_string());
     options.set("threads", &threads.to_string());
 }

@@ -40,7 +40,7 @@ impl<'a> Composer<'a> {
         color: Color,
         threads: u32,
     ) -> Result<Self, Failure> {
-        let watermark = encode.picture.overlay.as_ref();
+        let watermark = encode.layout.watermark.as_ref();
         let watermark = watermark.map(|watermark| still_images::watermark(watermark, images, color.matrix));
         Ok(Self {
             plan,
@@ -57,7 +57,7 @@ impl<'a> Composer<'a> {
         let Some(Bumper::Still { image, frames }) = bumper else {
             return Ok(None);
         };
-        let canvas = self.encode.picture.canvas;
+        let canvas = self.encode.layout.canvas;
         still_images::bumper(image, self.images, canvas, self.color.matrix).map(|frame| Some((frame, *frames)))
     }
 
@@ -65,7 +65,7 @@ impl<'a> Composer<'a> {
     /// time.
     pub(crate) fn part_composer(&self, part: &Part, slots_before: u64) -> Result<PartComposer<'a>, Failure> {
         let (layout, target) = match part.role {
-            Role::Span { .. } => (Some(&self.encode.picture), TargetFormat::Movie),
+            Role::Span { .. } => (Some(&self.encode.layout), TargetFormat::Movie),
             Role::Intro => (self.encode.intro.as_ref(), TargetFormat::Clip(self.color.matrix)),
             Role::Outro => (self.encode.outro.as_ref(), TargetFormat::Clip(self.color.matrix)),
         };

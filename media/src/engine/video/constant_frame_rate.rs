@@ -1,16 +1,12 @@
 //! Constant frame rate: maps frames with arbitrary timestamps to the slots of an even grid.
 //!
-//! # Problem
+//! *Problem.* Timestamps of a source are rounded (to milliseconds in Matroska), may jitter, and may have a variable
+//! rate. A trim cuts the source at any point between two frames. Outputs have exactly one frame per slot of `1 / fps`,
+//! in step with the audio.
 //!
-//! Timestamps of a source are rounded (to milliseconds in Matroska), may jitter, and may have a variable rate. A trim
-//! cuts the source at any point between two frames. Outputs have exactly one frame per slot of `1 / fps`, in step with
-//! the audio.
-//!
-//! # Mechanism
-//!
-//! The grid begins with the first frame: slot 0 has the phase of the first timestamp and starts less than one slot
-//! after the start of the span. A source with the rate of the output thus maps frame to slot one by one, independent of
-//! the cut.
+//! *Mechanism.* The grid begins with the first frame: slot 0 has the phase of the first timestamp and starts less than
+//! one slot after the start of the span. A source with the rate of the output thus maps frame to slot one by one,
+//! independent of the cut.
 //!
 //! One frame is pending at any time. The next frame tells how long the pending one is shown: it is emitted for all
 //! slots before the slot of the next frame. If both belong to the same slot, the nearer one stays and the other is
@@ -21,17 +17,15 @@
 //! A gap of more than [`MAX_GAP_US`] beyond the span, or a step back of more than [`MAX_BACKWARD_US`], is a timestamp
 //! discontinuity: the grid is shifted so that the new frame follows the pending one.
 //!
-//! # Invariants
+//! *Invariants.*
 //!
 //! - Emitted ranges of slots are consecutive, begin at 0 and do not exceed `max_slots`.
 //! - Each frame is emitted for at most one range of slots, except for one that [`ConstantFrameRate::hold_until`]
 //!   repeats.
 //! - A span with a frame emits at least one slot.
 //!
-//! # Rejected
-//!
-//! Rounding each timestamp by itself, as FFmpeg's `fps` filter does: half-way timestamps stutter, a discontinuity of an
-//! hour becomes an hour of repeated frames, and dropped frames are not reported.
+//! *Rejected.* Rounding each timestamp by itself, as FFmpeg's `fps` filter does: half-way timestamps stutter, a
+//! discontinuity of an hour becomes an hour of repeated frames, and dropped frames are not reported.
 
 use domain::Rational;
 use domain::protocol::DroppedFrames;

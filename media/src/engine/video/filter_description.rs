@@ -67,7 +67,7 @@ pub(crate) fn description(
     filters.push("setsar=1".to_owned());
     filters.push("format=yuv420p".to_owned());
     let mut all = format!("[in]{}", filters.join(","));
-    if let (Some(placement), Some(size)) = (&layout.overlay, watermark) {
+    if let (Some(placement), Some(size)) = (&layout.watermark, watermark) {
         all.push_str(&format!(
             "[canvas];[canvas][{WATERMARK}]{}",
             overlay_filter(placement, size, layout.canvas)

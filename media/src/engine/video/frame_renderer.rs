@@ -34,7 +34,7 @@ impl<'a> FrameRenderer<'a> {
     ) -> Result<Self, Failure> {
         let (source, coded, numbers) = context.video()?;
         let matrix = color::output_color(&numbers, coded).matrix;
-        let watermark = layout.overlay.as_ref();
+        let watermark = layout.watermark.as_ref();
         let watermark = watermark.map(|watermark| still_images::watermark(watermark, context.images, matrix));
         Ok(Self {
             source,
@@ -49,7 +49,7 @@ impl<'a> FrameRenderer<'a> {
 
     /// Returns `true` when the same frame may look different at another time, because the watermark has a span.
     pub(crate) fn is_time_dependent(&self) -> bool {
-        let watermark = self.layout.overlay.as_ref().filter(|_| self.watermark.is_some());
+        let watermark = self.layout.watermark.as_ref().filter(|_| self.watermark.is_some());
         watermark.is_some_and(|watermark| watermark.span.end.is_some() || watermark.span.start.us() > 0)
     }
 

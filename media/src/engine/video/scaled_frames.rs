@@ -1,13 +1,9 @@
 //! Scaling cascade: scales each frame once per size and shares the result between outputs.
 //!
-//! # Problem
+//! *Problem.* Outputs run on threads of their own, and several of them need the same frame at the same or a smaller
+//! size. When each scales from the decoded frame, the full resolution is read, rotated and tone-mapped once per output.
 //!
-//! Outputs run on threads of their own, and several of them need the same frame at the same or a smaller size. When
-//! each scales from the decoded frame, the full resolution is read, rotated and tone-mapped once per output.
-//!
-//! # Mechanism
-//!
-//! [`CascadePlan`] collects the sizes of all encoded videos, largest first. Each size is a step of the
+//! *Mechanism.* [`CascadePlan`] collects the sizes of all encoded videos, largest first. Each size is a step of the
 //! [`ScalingCascade`]: it is scaled from the smallest larger size that is sharp enough ([`is_sharp_enough`]), or from
 //! the decoded frame. Steps from the decoded frame also rotate, tone-map and convert to the color of the output. Frames
 //! of the cascade are therefore normalized: [`ScalingCascade::normalized_part`] tells outputs that only crop or pad,
@@ -16,14 +12,14 @@
 //! A [`SharedFrame`] is a decoded frame with an empty cell per step. The first output that asks for a size renders it
 //! and the sizes above it; others wait for the cell and share its buffers.
 //!
-//! # Invariants
+//! *Invariants.*
 //!
 //! - A size of a frame is rendered at most once, and only if an output needs it: frames that get no slot are not
 //!   scaled.
 //! - A step depends on larger steps only, so waiting for cells cannot deadlock.
 //! - Memory for the sizes is freed with the last handle on the frame.
 //!
-//! # Rejected
+//! *Rejected.*
 //!
 //! - One filter graph with `split` for all outputs: it scales in one thread, and for outputs that drop the frame as
 //!   well.
@@ -90,7 +86,7 @@ impl ScalingCascade {
         let layout = FrameLayout {
             scaled: step.size,
             canvas: step.size,
-            overlay: None,
+            watermark: None,
         };
         let description = filter_description::description(&input, &source, &layout, TargetFormat::Movie, None);
         FilterGraph::new(input, Rational::new(1, 1), &description, &[], self.threads)
@@ -229,7 +225,7 @@ fn shared_sizes(outputs: &[PlannedOutput]) -> Vec<Size> {
     });
     let mut sizes: Vec<_> = tracks
         .filter_map(|track| match track {
-            VideoTrack::Encode(encode) => Some(encode.picture.scaled),
+            VideoTrack::Encode(encode) => Some(encode.layout.scaled),
             VideoTrack::Copy { .. } => None,
         })
         .collect();

@@ -114,7 +114,7 @@ fn the_smaller_rungs_begin_gops_only_at_the_segments_of_a_copied_rung() {
     let steps: Vec<_> = plan.outputs[0]
         .steps
         .iter()
-        .map(|step| (step.stream.as_str(), step.done, step.reason.as_str()))
+        .map(|step| (step.stream.as_str(), step.action, step.reason.as_str()))
         .collect();
     assert_eq!(
         steps,

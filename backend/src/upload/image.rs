@@ -53,7 +53,7 @@ impl ImageForm {
             match part.name().as_str() {
                 "name" if name.is_none() => name = Some(read_name(&part.text(Code::NameInvalid).await?)?),
                 "file" if file.is_none() => {
-                    file = Some(part.read_all(MAX_IMAGE_BYTES, too_large(MAX_IMAGE_BYTES)).await?)
+                    file = Some(part.read_all(MAX_IMAGE_BYTES, too_large(MAX_IMAGE_BYTES)).await?);
                 }
                 "name" | "file" => {
                     let refusal = Refusal::new(Code::MultipartInvalid);

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use std::sync::{Mutex, PoisonError};
 
 /// Maximum size of a text part.
-const TEXT_BYTES: usize = 64 << 10;
+const TEXT_BYTES: u64 = 64 << 10;
 
 /// A reader of a form, at its start or between two parts.
 pub(super) struct FormReader {

@@ -177,7 +177,7 @@ fn a_stream_copy_keeps_color_signaled_by_the_container_only() {
             &["-i", tagged.to_str().unwrap(), "-c", "copy", "-bsf:v", filter],
         );
         let run = process(&source, &recipe(r#"{"outputs":[{"kind":"mp4"}]}"#)).unwrap();
-        assert_eq!(run.plan.outputs[0].steps[0].done, StreamAction::Copy, "{extension}");
+        assert_eq!(run.plan.outputs[0].steps[0].action, StreamAction::Copy, "{extension}");
         assert_eq!(color_box(&run.path(0)), Some(vec![0, 6, 0, 6, 0, 6]), "{extension}");
     }
 }

@@ -6,13 +6,10 @@ use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
-
-/// Age at which an unfinished upload in a storage directory is removed.
-const UNFINISHED_MAX_AGE: Duration = Duration::from_secs(24 * 3_600);
 
 /// The access key that signs requests to a bucket.
 #[derive(Clone)]
@@ -72,25 +69,7 @@ async fn open_directory(root: PathBuf) -> Result<Storage, Error> {
     let store = LocalFileSystem::new_with_prefix(&root)
         .map_err(|source| Error::of_store("reach", &root.display().to_string(), source))?
         .with_fsync(true);
-    let sources = root.join("sources");
-    tokio::task::spawn_blocking(move || remove_unfinished(&sources));
     Ok(Storage::new(Arc::new(store), Location::Directory(root)))
-}
-
-/// Removes unfinished uploads of killed processes. `object_store` writes to `{name}#{number}` and renames the file when
-/// it is complete. Other processes may be writing now, so only files that have not changed for a day are removed.
-fn remove_unfinished(sources: &Path) {
-    for entry in std::fs::read_dir(sources).into_iter().flatten().flatten() {
-        let age = entry
-            .metadata()
-            .and_then(|meta| meta.modified())
-            .map(|at| at.elapsed().unwrap_or_default());
-        let is_old = age.is_ok_and(|age| age > UNFINISHED_MAX_AGE);
-        if is_old && entry.file_name().to_string_lossy().contains('#') {
-            let removed = std::fs::remove_file(entry.path());
-            tracing::info!(path = %entry.path().display(), removed = removed.is_ok(), "removing an unfinished upload");
-        }
-    }
 }
 
 fn open_bucket(url: &Url, credentials: S3Credentials) -> Result<Storage, Error> {
@@ -154,25 +133,5 @@ fn bad_url(url: &str, reason: &str) -> Error {
     Error::InvalidUrl {
         url: url.to_owned(),
         reason: reason.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs::File;
-    use std::time::SystemTime;
-
-    #[test]
-    fn only_old_unfinished_uploads_are_removed() {
-        let dir = tempfile::tempdir().unwrap();
-        let too_old = SystemTime::now() - UNFINISHED_MAX_AGE - Duration::from_secs(60);
-        for (name, time) in [("a#1", too_old), ("b#1", SystemTime::now()), ("c", too_old)] {
-            File::create(dir.path().join(name)).unwrap().set_modified(time).unwrap();
-        }
-        remove_unfinished(dir.path());
-        let kept = |name| dir.path().join(name).exists();
-        assert_eq!([kept("a#1"), kept("b#1"), kept("c")], [false, true, true]);
-        remove_unfinished(&dir.path().join("absent"));
     }
 }

@@ -67,11 +67,15 @@ impl Storage {
         }
     }
 
-    /// Removes an object. It is no error if it does not exist.
+    /// Removes an object, and in a directory also what a killed process has written of it. It is no error if it does
+    /// not exist.
     ///
     /// # Errors
     /// [`Error::Unavailable`] if the store does not respond.
     pub async fn delete(&self, key: &Key) -> Result<(), Error> {
+        if let Some(path) = self.local_path(key) {
+            remove_unfinished(&path, key).await?;
+        }
         match self.store.delete(&key.location()).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(source) => Err(Error::of_store("remove", key.as_str(), source)),
@@ -139,6 +143,27 @@ impl Storage {
         self.store.list(Some(&prefix)).try_next().await?;
         Ok(())
     }
+}
+
+/// Removes the unfinished files of an object. `object_store` writes to `{path}#{number}` and renames the file when it
+/// is complete; the numbers are 1, 2 and so on.
+async fn remove_unfinished(path: &Path, key: &Key) -> Result<(), Error> {
+    for number in 1.. {
+        let mut unfinished = path.as_os_str().to_owned();
+        unfinished.push(format!("#{number}"));
+        match tokio::fs::remove_file(unfinished).await {
+            Ok(()) => {}
+            Err(source) if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => break,
+            Err(source) => {
+                return Err(Error::Unavailable {
+                    doing: "remove",
+                    key: key.to_string(),
+                    source: source.into(),
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn remove_directory(path: &Path, prefix: &Prefix) -> Result<(), Error> {

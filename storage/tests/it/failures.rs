@@ -1,6 +1,8 @@
 //! Stores that are full, unresponsive or missing, and refused credentials.
 
 use crate::column::{LIMIT, bucket, chunks, directory, noise, open_bucket, source};
+use bytes::Bytes;
+use futures::StreamExt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -161,4 +163,29 @@ async fn server_with_response(response: &'static str) -> SocketAddr {
         }
     });
     address
+}
+
+#[tokio::test]
+async fn removing_an_object_removes_what_a_killed_process_has_written_of_it() {
+    let column = directory().await;
+    let (key, other) = (source(), source());
+    column.put(&other, b"other").await;
+    let unfinished = column.dir.path().join(format!("objects/{}#1", key.as_str()));
+    let first = futures::stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from(vec![1; 2 << 20]))]);
+    let stream = first.chain(futures::stream::pending());
+    let write = column.storage.put_stream(&key, stream, None, LIMIT);
+    let removed = async {
+        while !unfinished.exists() {
+            tokio::task::yield_now().await;
+        }
+        column.storage.delete(&key).await.unwrap();
+        let directory = unfinished.parent().unwrap();
+        std::fs::read_dir(directory).unwrap().count()
+    };
+    let left = tokio::select! {
+        _ = write => unreachable!("the stream does not end"),
+        left = removed => left,
+    };
+    assert_eq!(left, 1);
+    assert_eq!(column.read(&other).await, b"other");
 }

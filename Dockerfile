@@ -1,14 +1,14 @@
-# One image for all roles: `rushes up | backend | worker | migrate | media`.
+# One image for all roles: `rushes up | backend | worker | migrate`.
 
 FROM rust:1.95-bookworm AS build
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean && apt-get update && apt-get install -y --no-install-recommends \
-        clang libclang-dev pkg-config cmake lld \
+        clang libclang-dev pkg-config cmake \
         libavcodec-dev libavformat-dev libavfilter-dev libavutil-dev libswscale-dev libswresample-dev
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked --mount=type=cache,target=/src/target,sharing=locked \
-    cargo build --release --locked -p rushes && install -D target/release/rushes /out/rushes
+    cargo build --release --locked -p rushes -p media && install -Dt /out target/release/rushes target/release/rushes-media
 
 # Debian 12: LTS until June 2028. It has FFmpeg 5.1; newer versions of Debian have other package names for the libraries.
 FROM debian:bookworm-slim
@@ -17,7 +17,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
     rm -rf /var/lib/apt/lists/* && \
     useradd --system --uid 10001 --user-group --no-create-home --home-dir /var/lib/rushes --shell /usr/sbin/nologin rushes && \
     install -d -m 0700 -o rushes -g rushes /var/lib/rushes /srv/rushes
-COPY --from=build /out/rushes /usr/local/bin/rushes
+COPY --from=build /out/ /usr/local/bin/
 COPY deploy/healthcheck /usr/local/bin/healthcheck
 COPY LICENSE LICENSE-APACHE LICENSE-MIT /usr/share/doc/rushes/
 

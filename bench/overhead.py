@@ -28,4 +28,4 @@ def run() -> list[Row]:
             took_ms = (time.perf_counter() - begun) * 1000
             overheads.append(took_ms - processed["report"]["wall_ms"])
     detail = f"median of {RUNS}: {listed(overheads, 'ms')}"
-    return [alone("overhead", median(overheads), "ms", at_most=150, detail=detail)]
+    return [alone("overhead", median(overheads), "ms", at_most=60, detail=detail)]

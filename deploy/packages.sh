@@ -1,10 +1,10 @@
 # System packages, the Rust toolchain and messages for scripts. Sourced by ./run, ./test and .ci/run.
 # shellcheck shell=bash
 
-# For the build: FFmpeg headers, libclang for their bindings, cmake for the TLS library, lld as the linker.
+# For the build: FFmpeg headers, libclang for their bindings, cmake for the TLS library.
 # shellcheck disable=SC2034 # used by the scripts that source this file
 BUILD_PACKAGES=(
-    gcc libc6-dev make clang libclang-dev pkg-config cmake lld
+    gcc libc6-dev make clang libclang-dev pkg-config cmake
     libavcodec-dev libavformat-dev libavfilter-dev libavutil-dev libswscale-dev libswresample-dev
 )
 # For all tests on both setups.

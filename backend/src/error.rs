@@ -1,214 +1,38 @@
-//! Errors of handlers and extractors. There are two kinds: errors of the client, with a stable code, and internal
-//! errors, which are logged here and shown as `internal`. `problem.rs` writes them as problem details (RFC 9457).
+//! Errors of handlers and extractors as replies. `problem.rs` writes them as problem details (RFC 9457).
+
+pub(crate) use app::Refusal;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use domain::recipe_reader::{FieldError, FieldProblem};
-use domain::{Code, Language};
-use entity::DbErr;
-use std::time::Duration;
+use domain::Code;
 
-/// The error of a handler or an extractor.
+/// The error of a handler or an extractor. Every error of a use case becomes one with `?`.
 #[derive(Debug)]
-pub(crate) enum Error {
-    /// An error that the client can react to.
-    Client(Refusal),
-    /// An internal error. The reply carries no details.
-    Internal(anyhow::Error),
-}
+pub(crate) struct Error(pub(crate) app::Error);
 
-/// An error reply to the client.
-#[derive(Clone, Debug)]
-pub(crate) struct Refusal {
-    /// The stable code, which determines the HTTP status and the sentence.
-    pub(crate) code: Code,
-    /// The refused value and what is accepted, in English.
-    pub(crate) detail: Option<String>,
-    /// The invalid fields.
-    pub(crate) fields: Vec<InvalidField>,
-    /// The value of `Retry-After`.
-    pub(crate) retry_after: Option<Duration>,
-}
-
-/// One invalid field of a request.
-#[derive(Clone, Debug)]
-pub(crate) struct InvalidField {
-    /// The path of the field, such as `outputs[0].video.crf`.
-    pub(crate) name: String,
-    /// The reason.
-    pub(crate) reason: FieldReason,
-}
-
-/// The reason why a field is invalid.
-#[derive(Clone, Debug)]
-pub(crate) enum FieldReason {
-    /// It breaks a rule that has an error code.
-    Rule(Code),
-    /// It could not be parsed.
-    Unparsed(FieldProblem),
-}
-
-impl FieldReason {
-    pub(crate) const fn code(&self) -> &'static str {
-        match self {
-            Self::Rule(code) => code.as_str(),
-            Self::Unparsed(problem) => problem.code(),
-        }
-    }
-
-    pub(crate) const fn sentence(&self, language: Language) -> &'static str {
-        match self {
-            Self::Rule(code) => code.sentence(language),
-            Self::Unparsed(problem) => problem.sentence(language),
-        }
-    }
-
-    /// The refused value and what is accepted; `None` when the code says it all.
-    pub(crate) fn detail(&self) -> Option<String> {
-        match self {
-            Self::Rule(_) => None,
-            Self::Unparsed(problem) => problem.detail(),
-        }
-    }
-}
-
-impl Refusal {
-    /// A refusal with a code alone. `unavailable` asks clients to retry after 2 s.
-    #[must_use]
-    pub(crate) fn new(code: Code) -> Self {
-        let retry_after = (code == Code::Unavailable).then_some(Duration::from_secs(2));
-        Self {
-            code,
-            detail: None,
-            fields: Vec::new(),
-            retry_after,
-        }
-    }
-
-    /// Sets the refused value and what is accepted.
-    #[must_use]
-    pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
-        self
-    }
-
-    /// Adds a field that breaks a rule.
-    #[must_use]
-    pub(crate) fn field(mut self, name: impl Into<String>, rule: Code) -> Self {
-        self.fields.push(InvalidField {
-            name: name.into(),
-            reason: FieldReason::Rule(rule),
-        });
-        self
-    }
-
-    /// Adds a field that could not be parsed.
-    #[must_use]
-    pub(crate) fn unparsed_field(mut self, error: FieldError) -> Self {
-        self.fields.push(InvalidField {
-            name: error.field,
-            reason: FieldReason::Unparsed(error.problem),
-        });
-        self
-    }
-
-    /// Sets `Retry-After`.
-    #[must_use]
-    pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = Some(wait);
-        self
-    }
-}
-
-impl From<Code> for Error {
-    fn from(code: Code) -> Self {
-        Self::Client(Refusal::new(code))
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        Self::Client(refusal)
-    }
-}
-
-impl From<anyhow::Error> for Error {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Internal(error)
-    }
-}
-
-impl From<DbErr> for Error {
-    fn from(error: DbErr) -> Self {
-        if entity::is_unavailable(&error) {
-            tracing::warn!(%error, "the database is unavailable");
-            return Code::Unavailable.into();
-        }
-        if entity::is_full(&error) {
-            tracing::warn!(%error, "the database is full");
-            return Code::StorageFull.into();
-        }
-        Self::Internal(anyhow::Error::new(error).context("a query failed"))
-    }
-}
-
-/// Maps a violated unique constraint to an error code, next to the insert that can violate it.
-pub(crate) trait OnUnique<T> {
-    /// Returns `code` when another row has the same unique columns.
-    fn on_unique(self, code: Code) -> Result<T, Error>;
-}
-
-impl<T> OnUnique<T> for Result<T, DbErr> {
-    fn on_unique(self, code: Code) -> Result<T, Error> {
-        self.map_err(|error| {
-            if entity::is_duplicate(&error) {
-                code.into()
-            } else {
-                error.into()
-            }
-        })
-    }
-}
-
-impl From<storage::Error> for Error {
-    fn from(error: storage::Error) -> Self {
-        match error {
-            storage::Error::Full { .. } => {
-                tracing::warn!(%error, "the storage is full");
-                Code::StorageFull.into()
-            }
-            storage::Error::Unavailable { .. } => {
-                tracing::warn!(
-                    error = format!("{:#}", anyhow::Error::new(error)),
-                    "the storage is unavailable"
-                );
-                Code::Unavailable.into()
-            }
-            error => Self::Internal(error.into()),
-        }
+impl<E: Into<app::Error>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self(error.into())
     }
 }
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let refusal = match self {
-            Self::Client(refusal) => refusal,
-            Self::Internal(error) => {
+        match self.0 {
+            app::Error::Client(refusal) => reply(refusal),
+            app::Error::Internal(error) => {
                 tracing::error!(error = format!("{error:#}"), "a request failed");
-                Refusal::new(Code::Internal)
+                reply(Refusal::new(Code::Internal))
             }
-        };
-        refusal.into_response()
+        }
     }
 }
 
-impl IntoResponse for Refusal {
-    /// Returns an empty reply with the refusal as an extension. `problem::render` writes the body later, because it
-    /// depends on the language and the id of the request.
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = status.into_response();
-        response.extensions_mut().insert(self);
-        response
-    }
+/// An empty reply with the refusal as an extension. `problem::render` writes the body later, because it depends on the
+/// language and the id of the request.
+pub(crate) fn reply(refusal: Refusal) -> Response {
+    let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = status.into_response();
+    response.extensions_mut().insert(refusal);
+    response
 }

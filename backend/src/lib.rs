@@ -1,12 +1,10 @@
 //! The HTTP API: server, router, middleware, extractors, handlers, errors, authentication and the OpenAPI document. The
 //! only crate that uses axum.
 //!
-//! Handlers make no decisions of their own: `domain` parses and plans recipes, `entity` owns rows and their state
-//! machine, `storage` owns files.
+//! A handler extracts, calls a use case of `app` or a finder of `entity`, and answers.
 
 mod access_log;
 mod api;
-mod auth;
 mod config;
 mod drain_body;
 mod error;
@@ -16,7 +14,6 @@ mod idempotency;
 mod links;
 mod openapi;
 mod problem;
-mod recipe_choice;
 mod reply;
 mod request_context;
 mod request_guards;
@@ -24,12 +21,14 @@ mod router;
 mod routes;
 mod serve;
 mod state;
+mod token;
 mod upload;
 mod view;
 
 pub use api::document as openapi;
+pub use app::accounts::{PasswordPolicy, Rate, RateLimits};
 pub use axum::Router;
-pub use config::{Config, PasswordPolicy, Rate, RateLimits, Secret, Secrets, WeakSecret};
+pub use config::{Config, Secret, Secrets, WeakSecret};
 pub use extract::{Cidr, InvalidCidr};
 pub use router::{router, telemetry_router};
 pub use serve::{ServerConfig, serve};

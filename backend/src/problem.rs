@@ -167,7 +167,7 @@ pub(crate) fn panic_response(panic: Box<dyn Any + Send + 'static>) -> Response {
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
     tracing::error!(panic = text, "a handler panicked");
-    axum::response::IntoResponse::into_response(Refusal::new(Code::Internal))
+    crate::error::reply(Refusal::new(Code::Internal))
 }
 
 #[cfg(test)]
@@ -230,7 +230,10 @@ mod tests {
 
     #[test]
     fn a_token_error_has_its_sentence_in_message_and_msg() {
-        let response = render(Refusal::new(Code::TokenExpired).into_response(), &context(Language::Es));
+        let response = render(
+            crate::error::reply(Refusal::new(Code::TokenExpired)),
+            &context(Language::Es),
+        );
         assert_eq!(
             response.headers()["www-authenticate"],
             r#"Bearer realm="rushes", error="invalid_token""#

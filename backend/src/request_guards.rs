@@ -2,7 +2,7 @@
 //! while the data files were moved away.
 
 use crate::AppState;
-use crate::error::{Error, Refusal};
+use crate::error::{Error, Refusal, reply};
 use crate::serve::READ_BYTES;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::uri::Authority;
@@ -45,7 +45,7 @@ pub(crate) async fn limit_headers(request: Request, next: Next) -> Response {
         "{bytes} bytes in {} headers; accepted: {READ_BYTES} bytes in {HEADERS_MAX} headers",
         headers.len()
     );
-    Refusal::new(Code::HeadersTooLarge).detail(detail).into_response()
+    reply(Refusal::new(Code::HeadersTooLarge).detail(detail))
 }
 
 /// Refuses an HTTP/1.1 request that does not have exactly one valid `Host` header (RFC 9112 §3.2).
@@ -64,7 +64,7 @@ pub(crate) async fn require_host(request: Request, next: Next) -> Response {
         "{} Host headers; accepted: one, with a host and an optional port",
         hosts.len()
     );
-    Refusal::new(Code::RequestInvalid).detail(detail).into_response()
+    reply(Refusal::new(Code::RequestInvalid).detail(detail))
 }
 
 /// Answers 503 when the handler does not reply within the request timeout. Uploads are exempt, because their duration
@@ -80,8 +80,6 @@ pub(crate) async fn timeout(State(state): State<AppState>, request: Request, nex
     }
     match tokio::time::timeout(state.config.request_timeout, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Refusal::new(Code::Unavailable)
-            .detail("no reply within the time limit")
-            .into_response(),
+        Err(_) => reply(Refusal::new(Code::Unavailable).detail("no reply within the time limit")),
     }
 }

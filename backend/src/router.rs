@@ -81,7 +81,7 @@ pub fn telemetry_router(
 }
 
 async fn route_not_found() -> axum::response::Response {
-    axum::response::IntoResponse::into_response(crate::error::Refusal::new(domain::Code::RouteNotFound))
+    crate::error::reply(crate::error::Refusal::new(domain::Code::RouteNotFound))
 }
 
 /// Removes slashes from the end of the path. Swagger UI loads its files relative to `/docs/`, so that path keeps its

@@ -1,13 +1,13 @@
-//! The shared state of all handlers: connections to the other parts of the service, and keys and limits made from the
-//! settings.
+//! The shared state of all handlers: the use cases, and keys and limits made from the settings.
 
-use crate::auth::{AttemptLimiter, Hasher, Tokens};
 use crate::config::Config;
 use crate::links::Links;
+use crate::token::Tokens;
+use app::App;
 use background::Background;
 use domain::protocol::{SandboxMode, SandboxStatus};
+use entity::DatabaseConnection;
 use entity::task::TaskLoader;
-use entity::{DatabaseConnection, DbErr};
 use metrics_exporter_prometheus::PrometheusHandle;
 use queue::Queue;
 use std::ops::Deref;
@@ -21,16 +21,13 @@ pub struct AppState(Arc<Inner>);
 
 /// The fields of [`AppState`].
 pub struct Inner {
-    pub(crate) db: DatabaseConnection,
+    /// The use cases. Their database, storage and queue are reached through `Deref`.
+    pub(crate) app: App,
     /// Loads tasks with their source and outputs; batches concurrent reads into one query.
     pub(crate) task_loader: TaskLoader,
-    pub(crate) storage: Storage,
-    pub(crate) queue: Queue,
     pub(crate) config: Config,
     pub(crate) tokens: Tokens,
     pub(crate) links: Links,
-    pub(crate) hasher: Hasher,
-    pub(crate) limiter: AttemptLimiter,
     pub(crate) process: ProcessInfo,
     pub(crate) alive: ProcessHealth,
 }
@@ -62,29 +59,12 @@ impl AppState {
         Self(Arc::new(Inner {
             tokens: Tokens::new(&config.secrets, config.token_ttl),
             links: Links::new(&config.secrets, config.link_ttl),
-            hasher: Hasher::for_this_machine(),
-            limiter: AttemptLimiter::new(config.throttle),
             process: ProcessInfo::default(),
             task_loader: TaskLoader::start(db.clone(), alive.background.clone()),
-            db,
-            storage,
-            queue,
+            app: App::new(db, storage, queue, use_case_settings(&config)),
             config,
             alive,
         }))
-    }
-
-    /// Runs a query of an upload within the request timeout. The upload request itself is exempt from that timeout,
-    /// because its duration depends on the size of the file.
-    ///
-    /// # Errors
-    /// The errors of the query; `unavailable` when the timeout has passed.
-    pub(crate) fn with_timeout<T, E: From<DbErr>>(
-        &self,
-        query: impl Future<Output = Result<T, E>>,
-    ) -> impl Future<Output = Result<T, E>> {
-        // Boxed, because the size of the future would add to that of each calling future.
-        entity::with_timeout(self.config.request_timeout, Box::pin(query))
     }
 
     /// Sets the registry that `/metrics` prints. Call it before the state is cloned.
@@ -112,5 +92,25 @@ impl Deref for AppState {
 
     fn deref(&self) -> &Inner {
         &self.0
+    }
+}
+
+impl Deref for Inner {
+    type Target = App;
+
+    fn deref(&self) -> &App {
+        &self.app
+    }
+}
+
+/// The settings of the use cases, which are a part of those of the API.
+fn use_case_settings(config: &Config) -> app::Settings {
+    app::Settings {
+        default_preset: config.default_preset.clone(),
+        limits: config.limits,
+        threads: config.threads,
+        password_policy: config.password_policy,
+        throttle: config.throttle,
+        query_timeout: config.request_timeout,
     }
 }

@@ -22,10 +22,12 @@ use serde::{Deserialize, Serialize};
 /// Maximum length of a line in bytes, in both directions.
 pub const MAX_LINE_BYTES: usize = 256 * 1024;
 
+mod fork_server;
 mod session;
 #[cfg(test)]
 mod tests;
 
+pub use fork_server::{ForkReply, ForkRequest, MAX_PACKET_BYTES};
 pub use session::{Image, SandboxMode, SandboxStatus, Session, VerifyDepth};
 
 /// A request to the child.

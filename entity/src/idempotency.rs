@@ -3,7 +3,7 @@
 //! *Problem.* Of several requests with the same key, exactly one must be executed, and the others must get its reply. A
 //! process may die at any point of the first request.
 //!
-//! *Mechanism.* The first request inserts the row and so takes a lease of [`LEASE`] on the key ([`Lease::acquire`]),
+//! *Mechanism.* The first request inserts the row and so takes a [lease](crate::lease) on the key ([`Lease::acquire`]),
 //! which it renews while it works ([`Lease::renew`]). It stores its reply in the transaction that creates the resource
 //! ([`Lease::store_reply`]), for [`RETENTION`]. The column `until_ms` is the end of the lease, then that of the
 //! retention. A row whose time is over counts as absent and is overwritten by the next request with the key.
@@ -17,14 +17,12 @@
 //! *Rejected.* A uniqueness constraint on the created resources: two intended uploads of the same file are not the same
 //! request. Waiting for the first request inside the database: it would hold a connection for the time of an upload.
 
+use crate::lease;
 use domain::UserId;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{OnConflict, Query};
 use sea_orm::{ExprTrait, QueryOrder, QuerySelect};
 use std::time::Duration;
-
-/// Time until the lease on a key expires if it is not renewed.
-pub const LEASE: Duration = Duration::from_secs(30);
 
 /// Retention of a stored reply.
 pub const RETENTION: Duration = Duration::from_secs(24 * 3_600);
@@ -101,7 +99,7 @@ impl Lease {
             self.user.0.into(),
             self.key.as_str().into(),
             self.holder.as_str().into(),
-            crate::in_ms(db, crate::millis(LEASE)),
+            lease::end(db),
         ];
         let replace_expired = OnConflict::columns([Column::UserId, Column::Key])
             .update_columns([Column::Holder, Column::UntilMs])
@@ -140,8 +138,7 @@ impl Lease {
     /// Any database error.
     pub async fn renew(&self, db: &impl ConnectionTrait) -> Result<bool, DbErr> {
         let update = Entity::update_many().filter(self.is_held());
-        let lease = crate::in_ms(db, crate::millis(LEASE));
-        let renewed = update.col_expr(Column::UntilMs, lease).exec(db).await?;
+        let renewed = update.col_expr(Column::UntilMs, lease::end(db)).exec(db).await?;
         Ok(renewed.rows_affected == 1)
     }
 

@@ -29,6 +29,7 @@ pub mod event;
 pub mod idempotency;
 pub mod image;
 pub mod image_use;
+pub mod lease;
 pub mod output;
 pub mod preset;
 mod raw_json;

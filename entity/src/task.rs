@@ -19,7 +19,7 @@ mod sweep;
 mod table;
 mod transition;
 
-pub use claim::{AttemptResult, Claim, LEASE};
+pub use claim::{AttemptResult, Claim, Claimed};
 pub use claim_next::claim_next;
 pub use details::{TaskDetails, TaskLoader};
 pub use find::{Page, TaskSummary, by_id, by_path, count_by_status, list, of_user, oldest_due_created_at, with_source};

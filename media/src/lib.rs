@@ -4,23 +4,14 @@
 //! - [`sandbox`] takes rights away from the process before it opens a file of a user.
 //! - [`run`] is the main function of the child: it reads requests from standard input and writes events to standard
 //!   output.
-//! - [`load`] loads the shared libraries of FFmpeg.
+//! - [`serve_forks`] is the main function of the fork server, which starts children.
+//!
+//! The executable is `rushes-media`, the only one that links FFmpeg.
 
 pub mod engine;
-#[cfg(target_arch = "x86_64")]
-mod libraries;
+mod fork_server;
 pub mod sandbox;
 mod session;
 
-#[cfg(target_arch = "x86_64")]
-pub use libraries::load;
+pub use fork_server::serve_forks;
 pub use session::run;
-
-/// Does nothing: on this architecture the dynamic linker loads FFmpeg before `main`.
-///
-/// # Errors
-/// None.
-#[cfg(not(target_arch = "x86_64"))]
-pub fn load() -> Result<(), &'static str> {
-    Ok(())
-}

@@ -55,14 +55,9 @@ pub(crate) fn lower_priority() {
 /// A system call failed. The process must not open any file then.
 pub fn harden_process() -> io::Result<()> {
     sys::close_from(3)?;
-    let parent = getppid();
-    prctl::set_pdeathsig(Signal::SIGKILL)?;
-    // A parent that died before the call above sends no signal.
-    if getppid() != parent {
-        return Err(io::Error::other("the parent is gone"));
-    }
+    die_with_parent(getppid())?;
     prctl::set_no_new_privs()?;
-    // The kernel kills this process before its parent when memory runs out. Written before `set_dumpable`, which makes
+    // When memory runs out, the kernel kills this process before the worker. Written before `set_dumpable`, which makes
     // the files in /proc/self unwritable.
     let _ = std::fs::write("/proc/self/oom_score_adj", "500");
     prctl::set_dumpable(false)?;
@@ -71,6 +66,28 @@ pub fn harden_process() -> io::Result<()> {
         let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
     }
     Ok(())
+}
+
+/// Asks the kernel to kill this process when `parent` dies (`PR_SET_PDEATHSIG`, prctl(2)).
+///
+/// # Errors
+/// The parent is gone already: it sends no signal any more.
+pub(crate) fn die_with_parent(parent: Pid) -> io::Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if getppid() == parent {
+        Ok(())
+    } else {
+        Err(io::Error::other("the parent is gone"))
+    }
+}
+
+/// Lets this process reap its children: a service manager may have left `SIGCHLD` ignored, and then the kernel reaps
+/// them.
+///
+/// # Errors
+/// The system call failed.
+pub(crate) fn reset_child_signal() -> io::Result<()> {
+    sys::reset_child_signal()
 }
 
 /// Confines this process for good: resource limits, no capabilities, file access below `scratch` only, and only the

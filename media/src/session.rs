@@ -1,14 +1,14 @@
-//! The media child, `rushes media`: a process that executes the requests of one task.
+//! The media child: a process that executes the requests of one task.
 //!
 //! *Problem.* Demuxers and decoders parse files of strangers in C. A bug in them must not reach the database, the
 //! network, the secrets of the service, or files of other tasks; and a crash or an endless loop must not stop the
 //! worker.
 //!
-//! *Mechanism.* The worker starts its own executable as a child and talks to it over pipes (`domain::protocol`), one
-//! JSON value per line. The steps are in this order, because each removes rights that the steps before it need:
+//! *Mechanism.* The worker has a child started by the fork server ([`crate::serve_forks`]) and talks to it over pipes
+//! (`domain::protocol`), one JSON value per line. The steps are in this order, because each removes rights that the
+//! steps before it need:
 //!
-//! 1. Lower the scheduling priority, load the libraries of FFmpeg, and harden the process
-//!    ([`sandbox::harden_process`]).
+//! 1. Lower the scheduling priority and harden the process ([`sandbox::harden_process`]).
 //! 2. Read the [`Session`] from standard input: it names the files to read, the scratch directory and the limits.
 //! 3. Open the sources, read the images, and change to the scratch directory.
 //! 4. Confine the process ([`sandbox::confine`]). From here on it opens files below the scratch directory only.
@@ -57,9 +57,6 @@ const EXIT_NO_STDIO: u8 = 3;
 #[must_use]
 pub fn run() -> ExitCode {
     sandbox::lower_priority();
-    // Before descriptors are closed, because a library may open files when it is loaded. The result is reported below,
-    // once events can be sent.
-    let loaded = crate::load();
     let hardened = sandbox::harden_process();
     let cancel = Cancel::new();
     let Ok(mut events) = EventWriter::take_stdout(cancel.clone()) else {
@@ -70,7 +67,7 @@ pub fn run() -> ExitCode {
         events.send(&Event::Failed(infrastructure(Code::SandboxUnavailable, detail)));
         return ExitCode::from(EXIT_REFUSED);
     }
-    match open_session(loaded) {
+    match open_session() {
         Ok((executor, status)) => serve(&executor, status, &mut events, &cancel),
         Err(failure) => {
             events.send(&Event::Failed(failure));
@@ -80,10 +77,9 @@ pub fn run() -> ExitCode {
 }
 
 /// Reads the session, opens its files, and confines the process.
-fn open_session(loaded: Result<(), &str>) -> Result<(Executor, SandboxStatus), Failure> {
+fn open_session() -> Result<(Executor, SandboxStatus), Failure> {
     let session = protocol::read::<Session>(&mut std::io::stdin().lock())?
         .ok_or_else(|| infrastructure(Code::Internal, "the input ended before the session"))?;
-    loaded.map_err(|error| infrastructure(Code::Internal, error))?;
     let sources = session.sources.iter().map(|path| open_source(path));
     let sources = sources.collect::<Result<Vec<_>, _>>()?;
     let images = session.images.iter().map(read_image).collect::<Result<_, _>>()?;

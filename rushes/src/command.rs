@@ -37,9 +37,6 @@ enum Command {
         /// Directory to create; start Rushes with it as `RUSHES_DATA_DIR` to restore
         directory: PathBuf,
     },
-    /// The sandboxed child that opens media; started by workers, not by people
-    #[command(hide = true)]
-    Media,
 }
 
 /// Parses the command line and runs the subcommand. The exit code is 2 for an invalid setting and 1 for any other
@@ -53,7 +50,6 @@ pub fn main() -> ExitCode {
         Command::Worker => Role::Worker,
         Command::Migrate => Role::Migrate,
         Command::Backup { .. } => Role::Backup,
-        Command::Media => return media::run(),
     };
     // Before the first file is created: reading the settings may create the key that signs tokens.
     permissions::restrict_new_files();

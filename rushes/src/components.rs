@@ -5,6 +5,7 @@ use crate::settings::{self, Role, Settings};
 use anyhow::Context;
 use entity::DatabaseConnection;
 use queue::Queue;
+use std::path::PathBuf;
 use std::time::Duration;
 use storage::Storage;
 use worker::child::ChildSettings;
@@ -57,6 +58,7 @@ pub(crate) fn worker(
     storage: Storage,
     queue: Queue,
 ) -> anyhow::Result<Env> {
+    let executable = media_executable(settings)?;
     let scratch = Scratch::open(&settings.data_dir.join("scratch")).context("failed to open the scratch directory")?;
     let threads = settings::threads(settings.workers);
     let settings = worker::Settings {
@@ -66,10 +68,27 @@ pub(crate) fn worker(
         sandbox: settings.sandbox,
         verify_depth: settings.verify_depth,
         child_memory_bytes: child_memory(memory::available(), settings.workers),
-        child: ChildSettings::new(std::env::current_exe().context("failed to find the executable of this process")?),
+        child: ChildSettings::new(executable),
         shutdown_grace: SHUTDOWN_GRACE,
     };
-    Ok(Env::new(db, storage, queue, scratch, settings))
+    Env::new(db, storage, queue, scratch, settings).context("failed to start a thread")
+}
+
+/// The path of `rushes-media`.
+fn media_executable(settings: &Settings) -> anyhow::Result<PathBuf> {
+    let path = match &settings.media_bin {
+        // Without a slash, the name would be searched in PATH.
+        Some(path) => std::path::absolute(path).context("failed to read RUSHES_MEDIA_BIN")?,
+        None => std::env::current_exe()
+            .context("failed to find the executable of this process")?
+            .with_file_name("rushes-media"),
+    };
+    anyhow::ensure!(
+        path.is_file(),
+        "there is no {}: the executable rushes-media belongs beside rushes, or RUSHES_MEDIA_BIN names it",
+        path.display()
+    );
+    Ok(path)
 }
 
 /// Memory limit in bytes of one child, when `children` run at the same time.

@@ -11,7 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const RESERVED: u64 = 64;
 /// File descriptors per database connection; SQLite opens its file, the log and sometimes a journal.
 const PER_DATABASE_CONNECTION: u64 = 4;
-/// File descriptors per task in progress: three children with three pipes each, files in scratch, storage transfers.
+/// File descriptors per task in progress: a child with three pipes and a pidfd, files in scratch, storage transfers.
 const PER_TASK: u64 = 32;
 /// File descriptors per client connection: its socket, two storage transfers, and its share of the concurrent requests
 /// beyond the first of a connection.

@@ -56,6 +56,8 @@ pub struct Settings {
     pub s3: Option<S3Credentials>,
     /// Maximum number of tasks that are processed at the same time.
     pub workers: usize,
+    /// The executable of media children; `None` for `rushes-media` beside the executable of this process.
+    pub media_bin: Option<PathBuf>,
     /// Behavior when the kernel does not support the whole sandbox.
     pub sandbox: SandboxMode,
     /// The part of each output that is decoded to verify it.
@@ -113,6 +115,7 @@ impl Settings {
             shutdown_delay: shutdown_delay(&env, role)?,
             redis_url: redis_url(&env)?,
             workers: workers::workers(&env)?,
+            media_bin: env.text("RUSHES_MEDIA_BIN")?.map(PathBuf::from),
             sandbox: env.one_of(
                 "RUSHES_SANDBOX",
                 &[

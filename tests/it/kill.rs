@@ -55,25 +55,28 @@ impl Victim {
         self.process = Server::start_in(self.role, &self.home, &self.environment);
     }
 
-    /// Kills a random media child, if there is one.
+    /// Kills a random media child or the fork server, if there is one.
     fn kill_a_child(&self, random: &mut Random) {
-        let id = self.process.id();
-        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-        let mut children: Vec<String> = children.split_whitespace().map(str::to_owned).collect();
-        // The kernel lists children by the thread that started them.
-        for thread in std::fs::read_dir(format!("/proc/{id}/task"))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let more = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-            children.extend(more.split_whitespace().map(str::to_owned));
-        }
-        if let Some(child) = children.get(random.below(children.len())) {
-            // The child may have ended by itself.
-            let _ = std::process::Command::new("kill").args(["-KILL", child]).status();
+        let mut processes = children(&self.process.id().to_string());
+        let of_server: Vec<String> = processes.iter().flat_map(|server| children(server)).collect();
+        processes.extend(of_server);
+        if let Some(process) = processes.get(random.below(processes.len())) {
+            // It may have ended by itself.
+            let _ = std::process::Command::new("kill").args(["-KILL", process]).status();
         }
     }
+}
+
+/// The children of a process. The kernel lists them by the thread that started them.
+fn children(process: &str) -> Vec<String> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let lists = threads.map(|thread| std::fs::read_to_string(thread.path().join("children")).unwrap_or_default());
+    lists
+        .flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tests::executable;
+use tests::media_executable;
 use tests::mutants::{Mutant, Mutants};
-use worker::child::{Child, ChildSettings};
+use worker::child::{Child, ChildSettings, Children};
 
 /// Seed, maximum duration and maximum number of mutants in `./test`.
 const DEFAULT_SEED: u64 = 1;
@@ -107,33 +107,33 @@ async fn process_mutants(campaign: Arc<Campaign>) {
 
 /// Processes a file like a task: if packets that were copied turn out to be damaged, transcodes again without copies.
 async fn process(source: PathBuf, scratch: PathBuf, recipe: &str) -> Outcome {
-    let settings = ChildSettings::new(executable());
-    let mut child = Child::spawn(&settings, session(vec![source.clone()], &scratch)).await?;
+    let children = Children::new(ChildSettings::new(media_executable())).unwrap();
+    let mut child = children.start(session(vec![source.clone()], &scratch)).await?;
     let probe = child.probe(0).await?;
     let recipe = Recipe::parse(recipe).unwrap();
     let planned = |probe: &Probe| domain::plan(&recipe, probe, Clips::default(), &Limits::default());
     let plan = planned(&probe)?;
-    let first = transcode_and_verify(&settings, child, &plan, &scratch).await;
+    let first = transcode_and_verify(&children, child, &plan, &scratch).await;
     let Some(uncopyable) = domain::plan::uncopyable_streams(&plan, first.as_ref()) else {
         return first.map(drop);
     };
     let scratch = scratch.join("decoded");
     std::fs::create_dir(&scratch).unwrap();
-    let child = Child::spawn(&settings, session(vec![source], &scratch)).await?;
+    let child = children.start(session(vec![source], &scratch)).await?;
     let plan = planned(&probe.excluding_copies_of(uncopyable))?;
-    transcode_and_verify(&settings, child, &plan, &scratch).await.map(drop)
+    transcode_and_verify(&children, child, &plan, &scratch).await.map(drop)
 }
 
 /// Transcodes, verifies the outputs in a second child that never read the source, and returns the report of the first.
 async fn transcode_and_verify(
-    settings: &ChildSettings,
+    children: &Children,
     mut child: Child,
     plan: &Plan,
     scratch: &Path,
 ) -> Result<TranscodeReport, Failure> {
     let report = child.transcode(plan.clone(), Duration::from_secs(90), |_| ()).await?;
     child.finish().await;
-    let mut verifier = Child::spawn(settings, session(Vec::new(), scratch)).await?;
+    let mut verifier = children.start(session(Vec::new(), scratch)).await?;
     let outputs = plan.outputs.iter().cloned().zip(report.outputs.iter().cloned());
     let checks = verifier.verify(outputs.collect(), Duration::from_mins(1)).await?;
     let files = plan.outputs.iter().zip(&report.outputs).zip(&checks);

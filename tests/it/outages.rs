@@ -119,7 +119,7 @@ async fn a_failure_and_a_release_are_written_after_connections_to_postgres_stopp
     let is_transcoding = |task: &serde_json::Value| task["progress"]["percent"].as_u64() > Some(5);
     caller.until(id, is_transcoding).await;
     proxy.stop_forwarding();
-    // Killing the media children makes the attempt fail.
+    // Killing the fork server, and with it the media child, makes the attempt fail.
     let pid = worker.id().to_string();
     assert!(
         Command::new("pkill")

@@ -107,7 +107,7 @@ fn every_example_is_a_valid_recipe() {
 fn every_preset_has_an_example_in_the_readme() {
     let page = page("README.md");
     for preset in domain::preset::built_in() {
-        let example = format!("-F preset={} ", preset.name);
+        let example = format!("--preset {}`", preset.name);
         assert!(page.contains(&example), "README.md shows no {example:?}");
     }
 }

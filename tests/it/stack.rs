@@ -201,10 +201,11 @@ fn every_setting_is_passed_to_a_service_and_is_valid() {
             assert_eq!(settings.storage_url.starts_with("s3://"), s3, "{service}");
             passed.extend(environment.into_keys());
         }
-        // The data directory is set in the image, the AWS keys in the S3 override.
+        // The data directory is set in the image, which has `rushes-media` at its place. The AWS keys are set in the S3
+        // override.
         let missing: Vec<_> = NAMES
             .iter()
-            .filter(|name| !passed.contains(**name) && **name != "RUSHES_DATA_DIR")
+            .filter(|name| !passed.contains(**name) && !["RUSHES_DATA_DIR", "RUSHES_MEDIA_BIN"].contains(name))
             .collect();
         assert!(
             missing.iter().all(|name| name.starts_with("AWS_")) && missing.is_empty() == s3,

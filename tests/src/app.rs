@@ -121,7 +121,7 @@ impl TestApp {
             let mut settings = worker_settings(limits);
             change(&mut settings);
             let scratch = Scratch::open(&directory.path().join("scratch")).unwrap();
-            let env = Env::new(db.clone(), storage.clone(), queue.clone(), scratch, settings);
+            let env = Env::new(db.clone(), storage.clone(), queue.clone(), scratch, settings).unwrap();
             tokio::spawn(worker::run(env, shutdown.clone(), background.clone()))
         });
         let environment = environment(database_url, storage_url, redis_url, credentials);
@@ -211,18 +211,27 @@ fn worker_settings(limits: domain::Limits) -> worker::Settings {
         sandbox: SandboxMode::Require,
         verify_depth: VerifyDepth::Fast,
         child_memory_bytes: 8 << 30,
-        child: ChildSettings::new(executable()),
+        child: ChildSettings::new(media_executable()),
         shutdown_grace: Duration::from_secs(5),
     }
 }
 
 /// The path of the executable `rushes` in the target directory of this test.
 pub fn executable() -> PathBuf {
+    built("rushes")
+}
+
+/// The path of the executable `rushes-media` in the target directory of this test.
+pub fn media_executable() -> PathBuf {
+    built("rushes-media")
+}
+
+fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let executable = test.ancestors().nth(2).unwrap().join("rushes");
+    let executable = test.ancestors().nth(2).unwrap().join(name);
     assert!(
         executable.exists(),
-        "{} is missing: run `cargo build -p rushes` first",
+        "{} is missing: run `cargo build --workspace` first",
         executable.display()
     );
     executable

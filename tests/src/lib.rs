@@ -24,7 +24,7 @@ pub mod server;
 mod small_disk;
 mod snapshot;
 
-pub use app::{Options, SECRET, TestApp, executable};
+pub use app::{Options, SECRET, TestApp, executable, media_executable};
 pub use caller::{Caller, MP4, PNG, Reply, image_form};
 pub use postgres::Postgres;
 pub use small_disk::SmallDisk;

@@ -2,7 +2,7 @@
 
 use crate::TestApp;
 use domain::{ClaimPolicy, TaskId, WorkerId};
-use entity::task::{self, Claim};
+use entity::task;
 use entity::{DatabaseConnection, output, trace};
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement};
 use std::convert::Infallible;
@@ -27,7 +27,7 @@ impl TestApp {
     }
 
     /// Claims this task. Tasks that are claimed before it are released.
-    async fn claim(&self, id: i64) -> task::Model {
+    async fn claim(&self, id: i64) -> task::Claimed {
         let worker = WorkerId("test".to_owned());
         let mut others = Vec::new();
         let claimed = loop {
@@ -36,7 +36,7 @@ impl TestApp {
             if next.id == id {
                 break next;
             }
-            others.push(Claim::of(&next));
+            others.push(next.claim());
         };
         for other in others {
             assert!(other.release(&self.db, Duration::ZERO).await.unwrap());
@@ -99,13 +99,13 @@ impl TestApp {
         self.succeed(&claimed, vec![output]).await;
     }
 
-    async fn succeed(&self, claimed: &task::Model, outputs: Vec<output::New>) {
+    async fn succeed(&self, claimed: &task::Claimed, outputs: Vec<output::New>) {
         let result = task::AttemptResult {
             outputs,
             record: trace::AttemptRecord::default(),
             fingerprint: format!("task {}", claimed.id),
         };
-        let claim = Claim::of(claimed);
+        let claim = claimed.claim();
         let written = entity::write(&self.db, async |db| claim.succeed(db, result).await);
         assert!(written.await.unwrap());
     }

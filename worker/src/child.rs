@@ -1,8 +1,8 @@
-//! A media child: start, requests and end. The only module that starts processes.
+//! A media child: start, requests and end.
 //!
 //! *Problem.* FFmpeg parses untrusted files. A file may crash it, hang it, use up memory, or take it over.
 //!
-//! *Mechanism.* The worker starts its own binary as `rushes media`, which enters a sandbox and then answers requests.
+//! *Mechanism.* The fork server (`fork_server.rs`) starts a child, which enters a sandbox and then answers requests.
 //! Requests and events are lines of JSON on standard input and output ([`domain::protocol`]). Each call has a wall
 //! clock limit, and a limit for the time without an event and without progress. A child serves one pass of one task
 //! (probe and transcode, or verify) and is then killed with its process group.
@@ -15,16 +15,14 @@
 //! one file could change the outputs of the next one.
 
 mod error;
+mod fork_server;
 mod line_reader;
 mod process_group;
 mod settings;
-mod spare;
 mod stall;
-mod starter;
 mod stderr_tail;
 
 pub use settings::ChildSettings;
-pub use spare::SpareChild;
 
 use domain::plan::PlannedOutput;
 use domain::protocol::{
@@ -33,15 +31,15 @@ use domain::protocol::{
 };
 use domain::{Code, Failure, FailureKind, Plan, Probe};
 use error::{ChildError, OomKills};
+use fork_server::{ForkServer, StartedChild};
 use line_reader::LineReader;
 use process_group::ProcessGroup;
 use serde::Serialize;
 use stall::StallDetector;
-use starter::StartedChild;
 use std::time::Duration;
 use stderr_tail::StderrTail;
 use tokio::io::AsyncWriteExt;
-use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::net::unix::pipe;
 use tokio::time::{Instant, timeout};
 
 /// Maximum number of progress events: so many at once, and so many more in each second.
@@ -51,9 +49,9 @@ const EVENT_BURST: u64 = 100;
 #[derive(Debug)]
 pub struct Child {
     group: ProcessGroup,
-    input: Option<ChildStdin>,
-    events: LineReader<ChildStdout>,
-    stderr: StderrTail<ChildStderr>,
+    input: Option<pipe::Sender>,
+    events: LineReader<pipe::Receiver>,
+    stderr: StderrTail<pipe::Receiver>,
     status: SandboxStatus,
     /// OOM kills that the kernel counted before the child started.
     oom: OomKills,
@@ -62,25 +60,46 @@ pub struct Child {
     is_busy: bool,
 }
 
-impl Child {
+/// Starts media children. Cheap to clone; the fork server ends with the last clone and the last child.
+#[derive(Clone, Debug)]
+pub struct Children {
+    settings: ChildSettings,
+    server: ForkServer,
+}
+
+impl Children {
+    /// Creates the starter of children; starts no process yet.
+    ///
+    /// # Errors
+    /// The machine has no thread left.
+    pub fn new(settings: ChildSettings) -> std::io::Result<Self> {
+        Ok(Self {
+            server: ForkServer::new(&settings)?,
+            settings,
+        })
+    }
+
     /// Starts a child and waits until it is in its sandbox.
     ///
     /// # Errors
     /// The failure that the child reports when it cannot open a source or scratch, or lacks a required sandbox;
     /// [`FailureKind::Infrastructure`] when it cannot be started or ends before it is ready; [`FailureKind::Postponed`]
     /// when the machine has no file descriptors, processes or memory left.
-    pub async fn spawn(settings: &ChildSettings, session: Session) -> Result<Self, Failure> {
-        let started = starter::start(settings).await.map_err(|error| {
-            tracing::warn!(%error, executable = %settings.executable.display(), "failed to start a media child");
+    pub async fn start(&self, session: Session) -> Result<Child, Failure> {
+        let started = self.server.start().await.map_err(|error| {
+            let executable = self.settings.executable.display();
+            tracing::warn!(%error, %executable, "failed to start a media child");
             if domain::is_exhaustion(&error) {
                 let detail = "no file descriptors, processes or memory left to start a media child";
                 return Failure::new(FailureKind::Postponed, Code::Unavailable, detail);
             }
             infrastructure("the media child could not be started")
         })?;
-        Self::open_session(settings, started, session).await
+        Child::open_session(&self.settings, started, session).await
     }
+}
 
+impl Child {
     /// Sends the session to a started child and waits until it is in its sandbox.
     async fn open_session(settings: &ChildSettings, started: StartedChild, session: Session) -> Result<Self, Failure> {
         metrics::counter!("rushes_child_starts_total").increment(1);

@@ -13,7 +13,8 @@ use crate::env::Env;
 use crate::process_task;
 use background::Background;
 use domain::ClaimPolicy;
-use entity::task::{self, Claim, LEASE, Model};
+use entity::lease::LEASE;
+use entity::task::{self, Claim, Claimed};
 use entity::{DbErr, with_timeout};
 use futures::FutureExt;
 use queue::Wakeups;
@@ -99,7 +100,7 @@ impl Claimer {
     }
 
     /// Claims the next task; `None` when no task is due.
-    async fn next(&mut self) -> Result<Option<Model>, DbErr> {
+    async fn next(&mut self) -> Result<Option<Claimed>, DbErr> {
         let (db, worker) = (&self.env.db, self.env.scratch.worker());
         if Instant::now() < self.uncertain_until {
             let active = self.active.all();
@@ -115,7 +116,7 @@ impl Claimer {
         let claimed = claimed?;
         if let Some(task) = &claimed {
             self.policy.after = task.owner();
-            self.active.insert(Claim::of(task));
+            self.active.insert(task.claim());
         }
         Ok(claimed)
     }
@@ -141,12 +142,12 @@ impl ActiveClaims {
 }
 
 /// Processes a task. After a panic the lease expires, which counts as a failed attempt.
-async fn run_attempt(env: Env, task: Model, claims: ActiveClaims, slot: OwnedSemaphorePermit) {
+async fn run_attempt(env: Env, task: Claimed, claims: ActiveClaims, slot: OwnedSemaphorePermit) {
     let attempt = AssertUnwindSafe(process_task::run(&env, &task)).catch_unwind();
     if attempt.await.is_err() {
         tracing::error!(task.id = task.id, "an attempt panicked");
     }
-    claims.remove(Claim::of(&task));
+    claims.remove(task.claim());
     drop(slot);
 }
 

@@ -1,11 +1,12 @@
 //! Settings of a worker, and the handles that every attempt uses.
 
-use crate::child::{ChildSettings, SpareChild};
+use crate::child::{ChildSettings, Children};
 use crate::scratch::Scratch;
 use domain::Limits;
 use domain::protocol::{SandboxMode, VerifyDepth};
 use entity::DatabaseConnection;
 use queue::Queue;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::Storage;
@@ -32,7 +33,7 @@ pub struct Settings {
     pub shutdown_grace: Duration,
 }
 
-/// The environment of a worker: connections, directories, settings and the spare child. Cheap to clone.
+/// The environment of a worker: connections, directories, settings and the starter of children. Cheap to clone.
 #[derive(Clone)]
 pub struct Env {
     /// The database, which decides about every task.
@@ -46,23 +47,31 @@ pub struct Env {
     /// Settings of this worker.
     pub settings: Arc<Settings>,
     /// Starts media children.
-    pub(crate) children: Arc<SpareChild>,
+    pub(crate) children: Children,
     /// Canceled when the shutdown timeout ends: tasks in progress are released.
     pub(crate) release: CancellationToken,
 }
 
 impl Env {
     /// Creates the environment of a worker.
-    #[must_use]
-    pub fn new(db: DatabaseConnection, storage: Storage, queue: Queue, scratch: Scratch, settings: Settings) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// The machine has no thread left.
+    pub fn new(
+        db: DatabaseConnection,
+        storage: Storage,
+        queue: Queue,
+        scratch: Scratch,
+        settings: Settings,
+    ) -> io::Result<Self> {
+        Ok(Self {
             db,
             storage,
             queue,
             scratch: Arc::new(scratch),
-            children: Arc::new(SpareChild::new(settings.child.clone())),
+            children: Children::new(settings.child.clone())?,
             settings: Arc::new(settings),
             release: CancellationToken::new(),
-        }
+        })
     }
 }

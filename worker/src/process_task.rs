@@ -16,14 +16,14 @@ use crate::reuse;
 use crate::settle;
 use domain::protocol::Progress;
 use domain::{Code, Failure, FailureKind, Recipe};
-use entity::task::{self, Claim};
+use entity::task::{AttemptResult, Claimed};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use tokio::sync::watch;
 use tracing::Instrument;
 
 /// Processes a claimed task.
-pub(crate) async fn run(env: &Env, task: &task::Model) {
+pub(crate) async fn run(env: &Env, task: &Claimed) {
     let span = tracing::info_span!("task", task.id = task.id, attempt = task.attempt);
     let _running = RunningTask::new();
     Box::pin(attempt(env, task)).instrument(span).await;
@@ -55,8 +55,8 @@ impl Drop for RunningTask {
     }
 }
 
-async fn attempt(env: &Env, task: &task::Model) {
-    let claim = Claim::of(task);
+async fn attempt(env: &Env, task: &Claimed) {
+    let claim = task.claim();
     let started = Instant::now();
     let waited = chrono::Utc::now().signed_duration_since(task.timestamp);
     metrics::histogram!("rushes_task_wait_seconds").record(waited.to_std().unwrap_or_default());
@@ -76,7 +76,7 @@ async fn attempt(env: &Env, task: &task::Model) {
 /// Reuses or renders the outputs.
 async fn work(
     env: &Env,
-    task: &task::Model,
+    task: &Claimed,
     progress: &watch::Sender<Progress>,
     report: &mut ReportBuilder,
 ) -> Result<Outcome, Failure> {
@@ -84,7 +84,7 @@ async fn work(
         .map_err(|error| Failure::new(FailureKind::Unsupported, Code::RecipeInvalid, error.to_string()))?;
     let inputs = Inputs::load(env, task, &recipe).await?;
     let fingerprint = reuse::fingerprint(&recipe, &inputs);
-    let claim = Claim::of(task);
+    let claim = task.claim();
     let reused = entity::write(&env.db, async |db| claim.reuse(db, &fingerprint).await);
     if let Some(earlier) = database::query(Box::pin(reused)).await? {
         return Ok(Outcome::Reused(earlier));
@@ -97,7 +97,7 @@ async fn work(
         progress,
     };
     let Rendering { outputs, report, cost } = renderer.run(report).await?;
-    let result = task::AttemptResult {
+    let result = AttemptResult {
         outputs,
         record: report,
         fingerprint,

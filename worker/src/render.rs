@@ -23,8 +23,9 @@ use domain::plan::{carry_over_warnings, uncopyable_streams, verify};
 use domain::probe::UncopyableStreams;
 use domain::protocol::{OutputFacts, Phase, Progress, SandboxStatus, TranscodeReport, VerifyDepth};
 use domain::{Code, Failure, FailureKind, Plan, Probe, Recipe};
+use entity::task::Claimed;
 use entity::trace::AttemptRecord;
-use entity::{output, source, task, with_timeout};
+use entity::{output, source, with_timeout};
 use std::path::Path;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -35,7 +36,7 @@ const UNKNOWN_LENGTH_US: u64 = 120_000_000;
 /// Renders the outputs of one attempt.
 pub(crate) struct Renderer<'a> {
     pub(crate) env: &'a Env,
-    pub(crate) task: &'a task::Model,
+    pub(crate) task: &'a Claimed,
     pub(crate) recipe: &'a Recipe,
     pub(crate) inputs: &'a Inputs,
     /// Progress that clients see, written with the next renewal of the lease.
@@ -68,14 +69,6 @@ struct Pass {
     targets: Vec<storage::Target>,
     /// The facts of the outputs, or the reason why they are not those of the plan.
     checked: Result<Vec<OutputFacts>, Failure>,
-}
-
-/// The result of the transcode.
-struct Transcoded {
-    plan: Plan,
-    report: TranscodeReport,
-    /// The child that will verify, if it was started during the transcode.
-    verifier: Option<Child>,
 }
 
 impl Renderer<'_> {
@@ -155,20 +148,11 @@ impl Renderer<'_> {
                 Err(_) => tracing::info!(stderr, "standard error of the media child"),
             }
         }
-        let Transcoded {
-            plan,
-            report: child_report,
-            verifier,
-        } = transcoded?;
+        let (plan, child_report) = transcoded?;
         // See the invariants above.
         child.finish().await;
-        let mut verifier = match verifier {
-            Some(verifier) => verifier,
-            None => {
-                let session = self.env.session(InputFiles::default(), input.out.to_owned());
-                children.start_without_restock(session).await?
-            }
-        };
+        let session = self.env.session(InputFiles::default(), input.out.to_owned());
+        let mut verifier = children.start(session).await?;
         report.phase_ended("transcode");
         self.enter(Phase::Verify);
         let outputs = plan.outputs.iter().cloned().zip(child_report.outputs.iter().cloned());
@@ -176,8 +160,6 @@ impl Renderer<'_> {
             verifier.verify(outputs.collect(), self.verify_timeout(&plan)),
             store::announce(self.env, self.task, &plan),
         );
-        // The next step, storing, uses the disk, so the processor is free to start the next spare child.
-        children.restock();
         let checked = checked.and_then(|checked| compare(&plan, &child_report, &checked).map(|()| checked));
         report.phase_ended("verify");
         Ok(Pass {
@@ -190,15 +172,12 @@ impl Renderer<'_> {
     }
 
     /// Probes, plans and transcodes. The probes are stored in parallel.
-    ///
-    /// The verifying child is started in parallel as well, unless everything is copied: a copy is over sooner when no
-    /// other child starts beside it.
     async fn transcode(
         &self,
         child: &mut Child,
         input: &PassInput<'_>,
         report: &mut ReportBuilder,
-    ) -> Result<Transcoded, Failure> {
+    ) -> Result<(Plan, TranscodeReport), Failure> {
         let mut probes = Vec::with_capacity(self.inputs.sources.len());
         for index in 0..self.inputs.sources.len() {
             probes.push(child.probe(index).await?);
@@ -210,15 +189,8 @@ impl Renderer<'_> {
             let on_progress = |progress| {
                 self.progress.send_replace(progress);
             };
-            let verifier = async {
-                if copies_all(&plan) {
-                    return Ok(None);
-                }
-                let session = self.env.session(InputFiles::default(), input.out.to_owned());
-                self.env.children.start(session).await.map(Some)
-            };
-            let (report, verifier) = tokio::try_join!(child.transcode(plan.clone(), wall, on_progress), verifier)?;
-            Ok(Transcoded { plan, report, verifier })
+            let report = child.transcode(plan.clone(), wall, on_progress).await?;
+            Ok((plan, report))
         };
         tokio::join!(transcode, self.store_probes(&probes)).0
     }
@@ -274,12 +246,6 @@ impl Renderer<'_> {
         self.progress
             .send_modify(|progress| (progress.phase, progress.percent) = (phase, 99));
     }
-}
-
-/// True when no output of the plan is encoded.
-fn copies_all(plan: &Plan) -> bool {
-    let mut steps = plan.outputs.iter().flat_map(|output| &output.steps);
-    steps.all(|step| step.action == domain::plan::StreamAction::Copy)
 }
 
 /// Wall clock limit of a transcode: that of all sources or of all outputs, whichever is longer.

@@ -14,7 +14,8 @@ pub(crate) struct InputFiles {
     pub(crate) images: Vec<Image>,
 }
 
-/// Number of attempts to start a child in [`Env::sandbox`]. The first start on a cold machine may time out.
+/// Number of attempts to start a child in [`Env::sandbox`]. On a cold machine, the first start loads the libraries from
+/// disk and may time out.
 const SANDBOX_ATTEMPTS: u32 = 3;
 /// Wall clock limit of a transcode: this factor times the length of the media, but at least [`WALL_LIMIT_MIN_S`].
 const WALL_LIMIT_FACTOR: u64 = 30;

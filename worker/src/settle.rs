@@ -10,7 +10,7 @@ use crate::env::Env;
 use crate::outcome::{Outcome, Rendered};
 use crate::store;
 use domain::{Failure, FailureKind};
-use entity::task::{Claim, Model};
+use entity::task::{Claimed, Model};
 use entity::{DatabaseTransaction, DbErr, cost, with_timeout};
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,8 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 const POSTPONED_PAUSE: Duration = Duration::from_secs(2);
 
 /// Writes the outcome of an attempt, logs it, and removes files that no row names.
-pub(crate) async fn settle(env: &Env, task: &Model, outcome: Outcome, duration: Duration) {
-    let claim = Claim::of(task);
+pub(crate) async fn settle(env: &Env, task: &Claimed, outcome: Outcome, duration: Duration) {
+    let claim = task.claim();
     let started = Instant::now();
     let mut pause = RETRY_PAUSE;
     let was_held = loop {
@@ -48,8 +48,8 @@ pub(crate) async fn settle(env: &Env, task: &Model, outcome: Outcome, duration: 
 }
 
 /// Writes the outcome. `false` when the claim was lost before.
-async fn write(env: &Env, task: &Model, outcome: &Outcome) -> Result<bool, DbErr> {
-    let claim = Claim::of(task);
+async fn write(env: &Env, task: &Claimed, outcome: &Outcome) -> Result<bool, DbErr> {
+    let claim = task.claim();
     let write = async {
         match outcome {
             Outcome::Rendered(rendered) => {
@@ -139,6 +139,7 @@ mod tests {
     use domain::account::{Email, Username};
     use domain::protocol::{SandboxMode, VerifyDepth};
     use domain::{ClaimPolicy, Code, Limits};
+    use entity::task::Claim;
     use entity::trace::AttemptRecord;
     use entity::{output, source, task, user};
     use queue::Queue;
@@ -168,10 +169,11 @@ mod tests {
             Scratch::open(&home.join("scratch")).unwrap(),
             settings,
         )
+        .unwrap()
     }
 
     /// A new task, claimed for its first attempt.
-    async fn claimed(env: &Env) -> Model {
+    async fn claimed(env: &Env) -> Claimed {
         let (name, email) = (
             Username::parse("ana").unwrap(),
             Email::parse("ana@example.com").unwrap(),
@@ -224,7 +226,7 @@ mod tests {
 
     /// Stores a file as an output of the attempt.
     async fn store_output(env: &Env, claim: Claim, home: &Path) -> Key {
-        let key = Key::output(claim.task, claim.attempt, &FileName::parse("video.mp4").unwrap());
+        let key = Key::output(claim.task(), claim.attempt(), &FileName::parse("video.mp4").unwrap());
         let file = home.join("output");
         std::fs::write(&file, "data").unwrap();
         env.storage.put_file(&key, &file).await.unwrap();
@@ -236,7 +238,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let env = env(home.path()).await;
         let task = claimed(&env).await;
-        let key = store_output(&env, Claim::of(&task), home.path()).await;
+        let key = store_output(&env, task.claim(), home.path()).await;
         let exists = async || env.storage.head(&key).await.unwrap().is_some();
         for _ in 0..2 {
             settle(&env, &task, rendered(&key), Duration::ZERO).await;
@@ -251,7 +253,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let env = env(home.path()).await;
         let task = claimed(&env).await;
-        let key = store_output(&env, Claim::of(&task), home.path()).await;
+        let key = store_output(&env, task.claim(), home.path()).await;
         entity::write(&env.db, async |db| task::cancel(db, task.owner(), task.task_id()).await)
             .await
             .unwrap();
@@ -285,7 +287,7 @@ mod tests {
             ),
             (&[store, store], Code::Internal, "storage is away"),
         ] {
-            let mut task = first.clone();
+            let mut task = (*first).clone();
             for (code, detail) in failures {
                 let failure = Failure::new(FailureKind::Infrastructure, *code, *detail);
                 let failure = with_earlier_failures(&task, &failure);

@@ -15,7 +15,7 @@ use crate::failures::{self, internal, invalid_output, postponed};
 use domain::plan::{Content, PlannedOutput};
 use domain::protocol::OutputFacts;
 use domain::{Failure, FailureKind, Plan};
-use entity::task::{Claim, Model};
+use entity::task::{Claim, Claimed};
 use entity::{output, trash, with_timeout};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::fs;
@@ -40,8 +40,8 @@ const CONCURRENT_UPLOADS: usize = 8;
 const FILES_MAX: usize = 150_000;
 
 /// Chooses the keys of all outputs and puts them on the trash list, until a row names them.
-pub(crate) async fn announce(env: &Env, task: &Model, plan: &Plan) -> Result<Vec<Target>, Failure> {
-    let targets = plan.outputs.iter().map(|planned| target(planned, Claim::of(task)));
+pub(crate) async fn announce(env: &Env, task: &Claimed, plan: &Plan) -> Result<Vec<Target>, Failure> {
+    let targets = plan.outputs.iter().map(|planned| target(planned, task.claim()));
     let targets = targets.collect::<Result<Vec<_>, _>>()?;
     let keys: Vec<String> = targets.iter().map(key).collect();
     let started = Instant::now();
@@ -79,8 +79,8 @@ pub(crate) async fn store(
 fn target(planned: &PlannedOutput, claim: Claim) -> Result<Target, Failure> {
     let name = FileName::parse(&planned.file).map_err(|error| invalid_output(&error))?;
     Ok(match planned.content.entry() {
-        Some(_) => Target::Set(Key::output_set(claim.task, claim.attempt, &name)),
-        None => Target::Object(Key::output(claim.task, claim.attempt, &name)),
+        Some(_) => Target::Set(Key::output_set(claim.task(), claim.attempt(), &name)),
+        None => Target::Object(Key::output(claim.task(), claim.attempt(), &name)),
     })
 }
 
@@ -176,7 +176,7 @@ fn row(planned: &PlannedOutput, checked: &OutputFacts, target: &Target, stored: 
 
 /// Removes the stored outputs of an attempt. The trash list removes those that cannot be removed now.
 pub(crate) async fn discard(env: &Env, claim: Claim) {
-    let prefix = Key::attempt_prefix(claim.task, claim.attempt);
+    let prefix = Key::attempt_prefix(claim.task(), claim.attempt());
     if let Err(error) = env.storage.delete_prefix(&prefix).await {
         tracing::warn!(%error, "failed to remove the outputs of an attempt; they stay on the trash list");
     }

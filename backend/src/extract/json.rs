@@ -189,6 +189,6 @@ mod tests {
     #[tokio::test]
     async fn a_body_over_the_limit_is_too_large_and_not_broken() {
         let long = read_body(Body::from(vec![b' '; MAX_BYTES + 1])).await;
-        assert!(matches!(long, Err(Error::Client(refusal)) if refusal.code == Code::BodyTooLarge));
+        assert!(matches!(long, Err(Error(app::Error::Client(refusal))) if refusal.code == Code::BodyTooLarge));
     }
 }

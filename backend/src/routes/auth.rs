@@ -1,23 +1,20 @@
 //! Sign-up and login.
 
 use crate::AppState;
-use crate::auth::{LoginAttempt, PasswordCheck, Priority, QueueFull, is_common};
-use crate::config::PasswordPolicy;
 use crate::error::{Error, Refusal};
 use crate::extract::{FromBody, Json};
 use crate::openapi::problems;
 use crate::reply::{Message, SuccessMessage};
 use crate::request_context::RequestContext;
+use app::accounts;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::Utc;
 use domain::Code;
-use domain::account::{Email, Password, Username};
+use domain::account::{Password, Username};
 use domain::recipe_reader::{FieldError, FieldProblem};
-use entity::user;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::{Duration, Instant};
 use utoipa::ToSchema;
 
 /// The body of a sign-up.
@@ -39,12 +36,7 @@ pub(crate) struct SignUpBody {
 }
 
 /// A checked sign-up.
-pub(crate) struct SignUp {
-    username: Username,
-    /// Parsed later by the handler, because a taken name is reported before an invalid address.
-    email: String,
-    password: Password,
-}
+pub(crate) struct SignUp(accounts::SignUp);
 
 impl FromBody for SignUp {
     type Wire = SignUpBody;
@@ -61,11 +53,11 @@ impl FromBody for SignUp {
         }
         let password = Password::parse(password1).map_err(|code| invalid_field("password1", code))?;
         let username = Username::parse(&username).map_err(|code| invalid_field("username", code))?;
-        Ok(Self {
+        Ok(Self(accounts::SignUp {
             username,
             email,
             password,
-        })
+        }))
     }
 }
 
@@ -82,20 +74,17 @@ pub(crate) struct LoginBody {
 }
 
 /// A login with a name and a password of any form.
-pub(crate) struct Login {
-    username: String,
-    password: String,
-}
+pub(crate) struct Login(accounts::Login);
 
 impl FromBody for Login {
     type Wire = LoginBody;
 
     fn check(body: LoginBody) -> Result<Self, Refusal> {
         let [username, password] = require_fields([("username", body.username), ("password", body.password)])?;
-        Ok(Self {
+        Ok(Self(accounts::Login {
             username: username.trim().to_owned(),
             password,
-        })
+        }))
     }
 }
 
@@ -163,41 +152,7 @@ pub(crate) async fn sign_up(
     context: RequestContext,
     Json(form): Json<SignUp>,
 ) -> Result<(StatusCode, axum::Json<Created>), Error> {
-    let address = address_of(&context);
-    state.limiter.sign_up(address, Instant::now()).map_err(rate_limited)?;
-    if state.config.password_policy == PasswordPolicy::Strict && is_common(form.password.secret()) {
-        return Err(invalid_field("password1", Code::PasswordCommon).into());
-    }
-    let SignUp {
-        username,
-        email,
-        password,
-    } = form;
-    let slot = state.hasher.reserve(Priority::Other).map_err(hasher_busy)?;
-    if user::has_name(&state.db, &username).await? {
-        return Err(invalid_field("username", Code::UsernameTaken).into());
-    }
-    let email = Email::parse(&email).map_err(|code| invalid_field("email", code))?;
-    if user::has_email(&state.db, &email).await? {
-        return Err(invalid_field("email", Code::EmailTaken).into());
-    }
-    let hash = state.hasher.hash(slot, password).await?;
-    let created = entity::write(&state.db, async |db| user::create(db, &username, &email, hash).await);
-    let user = match created.await {
-        // Another sign-up took the name or the address after the checks above.
-        Err(error) if entity::is_duplicate(&error) => {
-            let is_name_taken = user::has_name(&state.db, &username).await?;
-            let (field, code) = if is_name_taken {
-                ("username", Code::UsernameTaken)
-            } else {
-                ("email", Code::EmailTaken)
-            };
-            return Err(invalid_field(field, code).into());
-        }
-        created => created?,
-    };
-    state.limiter.record_sign_up(&user.username, address, Instant::now());
-    tracing::info!(user = user.id, "signed up");
+    let user = accounts::sign_up(&state.app, form.0, address_of(&context)).await?;
     let message = SuccessMessage::UserCreated.in_language(context.language);
     Ok((
         StatusCode::CREATED,
@@ -220,27 +175,8 @@ pub(crate) async fn login(
     context: RequestContext,
     Json(form): Json<Login>,
 ) -> Result<axum::Json<Token>, Error> {
-    let attempt = state
-        .limiter
-        .login(&form.username, address_of(&context), Instant::now())
-        .map_err(rate_limited)?;
-    let (user, check) = match check_password(&state, &attempt, form).await {
-        Ok(checked) => checked,
-        Err(error) => {
-            state.limiter.cancel_attempt(&attempt, Instant::now());
-            return Err(error);
-        }
-    };
-    let (Some(user), PasswordCheck::Correct | PasswordCheck::Outdated(_)) = (user, &check) else {
-        metrics::counter!("rushes_logins_total", "outcome" => "refused").increment(1);
-        return Err(Code::CredentialsWrong.into());
-    };
-    state.limiter.record_success(&attempt, Instant::now());
-    if let PasswordCheck::Outdated(hash) = check {
-        user::set_password_hash(&state.db, user.user_id(), hash).await?;
-    }
-    metrics::counter!("rushes_logins_total", "outcome" => "accepted").increment(1);
-    let token = state.tokens.issue(user.user_id(), Utc::now())?;
+    let user = accounts::login(&state.app, form.0, address_of(&context)).await?;
+    let token = state.tokens.issue(user, Utc::now())?;
     Ok(axum::Json(Token {
         token,
         token_type: "Bearer",
@@ -264,30 +200,7 @@ pub(crate) async fn login_ping() -> axum::Json<Message> {
     axum::Json(Message { message: "pong" })
 }
 
-/// Checks the password of a login. An account that does not exist takes the same time.
-async fn check_password(
-    state: &AppState,
-    attempt: &LoginAttempt,
-    form: Login,
-) -> Result<(Option<user::Model>, PasswordCheck), Error> {
-    let slot = state.hasher.reserve(attempt.priority()).map_err(hasher_busy)?;
-    let user = user::find_by_username(&state.db, &form.username).await?;
-    let stored = user.as_ref().map(|user| user.password_hash.clone());
-    let check = state.hasher.verify(slot, form.password.into_bytes(), stored).await?;
-    Ok((user, check))
-}
-
 /// The address of the client. Requests without a socket, as in tests, share one address.
 fn address_of(context: &RequestContext) -> IpAddr {
     context.client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
-}
-
-fn rate_limited(wait: Duration) -> Refusal {
-    metrics::counter!("rushes_logins_total", "outcome" => "slowed_down").increment(1);
-    // Rounded up, because `Retry-After` has whole seconds.
-    Refusal::new(Code::RateLimited).retry_after(wait + Duration::from_millis(999))
-}
-
-fn hasher_busy(_: QueueFull) -> Refusal {
-    rate_limited(Duration::from_millis(1))
 }

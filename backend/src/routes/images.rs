@@ -2,33 +2,26 @@
 //! new one.
 
 use crate::AppState;
-use crate::error::{Error, OnUnique, Refusal};
+use crate::error::Error;
 use crate::extract::{CurrentUser, Owned};
-use crate::idempotency::{IdempotencyKey, IdempotencyKeyHeader, KeyGuard, KeyState};
+use crate::idempotency::{Created, IdempotencyKey, IdempotencyKeyHeader};
 use crate::openapi::{Binary, problems};
 use crate::reply::{Message, SuccessMessage};
 use crate::request_context::RequestContext;
-use crate::routes::tasks::remove_file;
 use crate::routes::video::{FileResponse, Validators};
-use crate::upload::{ImageForm, NewFile, NewImage};
-use anyhow::Context as _;
+use crate::upload::ImageForm;
+use app::images;
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use domain::limits::MAX_IMAGE_BYTES;
-use domain::{Code, UserId};
-use entity::image::{self, Removal};
+use domain::Code;
+use entity::image;
 use serde::Serialize;
 use storage::Key;
-use tracing::Instrument;
 use utoipa::ToSchema;
-use uuid::Uuid;
-
-/// Maximum number of images of an account.
-const MAX_IMAGES: u64 = 100;
 
 /// The form of an image upload. The parts may come in any order.
 #[derive(ToSchema)]
@@ -106,56 +99,14 @@ pub(crate) async fn create(
     CurrentUser(user): CurrentUser,
     key: IdempotencyKey,
     form: ImageForm,
-) -> Result<Response, Error> {
-    match key.acquire(&state, user).await? {
-        KeyState::Replay(stored) => stored.replay(&form.fingerprint().await?),
-        KeyState::Acquired(guard) => {
-            let created = receive(state, user, form, guard.clone()).await;
-            guard.complete(created).await
-        }
-    }
-}
-
-async fn receive(state: AppState, user: UserId, form: ImageForm, guard: KeyGuard) -> Result<ImageView, Error> {
-    let new = form.receive().await?;
-    // Spawned, so that a client that disconnects now does not cancel the upload to the storage or the transaction.
-    let stored = tokio::spawn(async move { store(&state, user, new, &guard).await }.in_current_span());
-    stored.await.context("the task that stores an image panicked")?
-}
-
-/// Stores the file, then creates its row.
-async fn store(state: &AppState, user: UserId, new: NewImage, guard: &KeyGuard) -> Result<ImageView, Error> {
-    let NewImage {
-        name,
-        bytes,
-        header,
-        fingerprint,
-    } = new;
-    let (key, length) = (Key::image(user, Uuid::new_v4()), bytes.len() as u64);
-    let stream = futures::stream::iter([Ok(bytes)]);
-    let file = NewFile::put(state, key, stream, Some(length), MAX_IMAGE_BYTES).await?;
-    let row = image::New {
-        name,
-        key: file.key(),
-        media_type: header.media_type,
-        bytes: file.stored().bytes,
-        sha256: file.stored().sha256.clone(),
-        width_px: header.width_px,
-        height_px: header.height_px,
+) -> Result<Created<ImageView>, Error> {
+    let work = async |form: ImageForm, guard| {
+        let new = form.receive().await?;
+        let created = images::create(&state.app, user, new, guard, ImageView::from);
+        Ok::<_, Error>(created.await?)
     };
-    let written = entity::user::write(&state.db, user, async |db| {
-        guard.renew(db).await?;
-        if image::count(db, user).await? >= MAX_IMAGES {
-            return Err(Refusal::new(Code::ImagesTooMany)
-                .detail(format!("accepted: up to {MAX_IMAGES}"))
-                .into());
-        }
-        let image = image::create(db, user, row).await.on_unique(Code::ImageNameTaken)?;
-        let view = ImageView::from(image);
-        guard.store_reply(db, &fingerprint, &view).await?;
-        Ok(view)
-    });
-    file.commit(written).await
+    let outcome = key.of(user).once(&state.app, form, ImageForm::fingerprint, work).await;
+    outcome.map(Created)
 }
 
 /// Lists the account's images.
@@ -186,7 +137,7 @@ pub(crate) async fn show(
 ) -> Result<Response, Error> {
     let media_type = HeaderValue::from_str(&image.media_type);
     let file = FileResponse {
-        key: Key::parse(&image.key).map_err(|error| Error::Internal(error.into()))?,
+        key: Key::parse(&image.key).map_err(anyhow::Error::from)?,
         bytes: u64::try_from(image.bytes).unwrap_or_default(),
         validators: Validators::new(&image.sha256, image.created_at),
         absent: Code::ImageNotFound,
@@ -211,12 +162,7 @@ pub(crate) async fn remove(
     context: RequestContext,
     Owned(image): Owned<image::Model>,
 ) -> Result<Json<Message>, Error> {
-    match entity::write(&state.db, async |db| image::remove(db, &image).await).await? {
-        Removal::Removed => {}
-        Removal::InUse => return Err(Code::ImageInUse.into()),
-        Removal::Absent => return Err(Code::ImageNotFound.into()),
-    }
-    remove_file(&state, &image.key).await;
+    images::remove(&state.app, &image).await?;
     let message = SuccessMessage::Deleted.in_language(context.language);
     Ok(Json(Message { message }))
 }

@@ -4,15 +4,13 @@ use crate::AppState;
 use crate::error::{Error, Refusal};
 use crate::extract::{CurrentUser, FromBody, Json as Body};
 use crate::openapi::problems;
-use crate::recipe_choice::{RecipeChoice, check_names, read_recipe};
 use crate::view::PlanView;
-use anyhow::Context as _;
+use app::plans::{self, PlanSource};
+use app::recipe_choice::read_recipe;
 use axum::Json;
 use axum::extract::State;
-use domain::plan::{Clips, estimate, predict};
 use domain::recipe_reader::{FieldError, FieldProblem, checked, typed};
-use domain::{Code, Probe, Recipe, TaskId, UserId};
-use entity::{RawJson, cost, task};
+use domain::{Code, Probe, Recipe, TaskId};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -43,17 +41,7 @@ pub(crate) struct PlanBody {
 }
 
 /// A checked request for a plan.
-pub(crate) struct PlanRequest {
-    preset: Option<String>,
-    recipe: Option<Recipe>,
-    source: PlanSource,
-}
-
-/// The source to plan for.
-enum PlanSource {
-    Task(TaskId),
-    Facts(Box<Probe>),
-}
+pub(crate) struct PlanRequest(plans::PlanRequest);
 
 impl FromBody for PlanRequest {
     type Wire = PlanBody;
@@ -72,11 +60,11 @@ impl FromBody for PlanRequest {
                 return Err(invalid_field("source", both).detail(ONE_SOURCE));
             }
         };
-        Ok(Self {
+        Ok(Self(plans::PlanRequest {
             preset: body.preset,
             recipe,
             source,
-        })
+        }))
     }
 }
 
@@ -115,97 +103,6 @@ pub(crate) async fn plan(
     CurrentUser(user): CurrentUser,
     Body(request): Body<PlanRequest>,
 ) -> Result<Json<PlanView>, Error> {
-    let recipe = recipe_of(&state, user, request.preset, request.recipe).await?;
-    check_names(&state.db, user, &recipe).await?;
-    let probe = match request.source {
-        PlanSource::Task(task) => probe_of(&state, user, task).await?,
-        PlanSource::Facts(probe) => *probe,
-    };
-    let (intro, outro) = clips(&state, user, &recipe).await?;
-    let clips = Clips {
-        intro: intro.as_ref(),
-        outro: outro.as_ref(),
-    };
-    let planned = domain::plan(&recipe, &probe, clips, &state.config.limits)
-        .map_err(|failure| Refusal::new(failure.code).detail(failure.detail))?;
-    let (class, predicted) = predict(&planned, &probe, state.config.threads);
-    let history = cost::history(&state.db, &class).await?;
-    Ok(Json(PlanView::new(&planned, estimate(predicted, &history))))
-}
-
-/// The recipe to plan.
-async fn recipe_of(
-    state: &AppState,
-    user: UserId,
-    preset: Option<String>,
-    recipe: Option<Recipe>,
-) -> Result<Recipe, Error> {
-    let choice = match (preset, recipe) {
-        (_, Some(recipe)) => RecipeChoice::Own(recipe),
-        (Some(name), None) => RecipeChoice::preset(state, user, &name).await?,
-        (None, None) => RecipeChoice::Default,
-    };
-    choice
-        .resolve(&state.config.default_preset)
-        .map(|resolved| resolved.recipe)
-}
-
-/// The probe of the source of a task.
-///
-/// # Errors
-/// `task_not_found`; `source_not_probed`, or the code of the task when its probe failed.
-async fn probe_of(state: &AppState, user: UserId, id: TaskId) -> Result<Probe, Error> {
-    let found = task::with_source(&state.db, user, id).await?;
-    let (task, source) = found.ok_or(Code::TaskNotFound)?;
-    // A task that failed because of its source tells why there is no probe.
-    let source_error = task::error_code(&task).filter(|code| code.status() < 500);
-    let probe = source.probe.ok_or_else(|| match source_error {
-        Some(code) => Refusal::new(code).detail(format!("task {id} failed with it")),
-        None => Refusal::new(Code::SourceNotProbed).detail(format!("task {id}")),
-    })?;
-    Ok(probe.read().context("failed to parse a stored probe")?)
-}
-
-/// Refuses a task whose outputs exceed the limits, if its source has been probed. A worker plans the task anyway and
-/// reports all other errors, and the limits of sources that have not been probed.
-///
-/// # Errors
-/// `task_too_large`.
-pub(crate) async fn check_task_size(
-    state: &AppState,
-    user: UserId,
-    recipe: &Recipe,
-    facts: Option<&RawJson>,
-) -> Result<(), Error> {
-    let Some(facts) = facts else { return Ok(()) };
-    let probe: Probe = facts.read().context("failed to parse a stored probe")?;
-    // Clips without a probe count as empty. The worker checks the limits again with their durations.
-    let (intro, outro) = clips(state, user, recipe).await.unwrap_or_default();
-    let clips = Clips {
-        intro: intro.as_ref(),
-        outro: outro.as_ref(),
-    };
-    match domain::plan(recipe, &probe, clips, &state.config.limits) {
-        Err(failure) if failure.code == Code::TaskTooLarge => {
-            Err(Refusal::new(failure.code).detail(failure.detail).into())
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The probes of the intro and the outro of a recipe.
-async fn clips(state: &AppState, user: UserId, recipe: &Recipe) -> Result<(Option<Probe>, Option<Probe>), Error> {
-    let bumper = recipe.bumper.as_ref();
-    let mut probes = [None, None];
-    let tasks = [
-        bumper.and_then(|bumper| bumper.intro_task),
-        bumper.and_then(|bumper| bumper.outro_task),
-    ];
-    for (probe, task) in probes.iter_mut().zip(tasks) {
-        if let Some(task) = task {
-            *probe = Some(probe_of(state, user, task).await?);
-        }
-    }
-    let [intro, outro] = probes;
-    Ok((intro, outro))
+    let (plan, estimate) = plans::plan(&state.app, user, request.0).await?;
+    Ok(Json(PlanView::new(&plan, estimate)))
 }

@@ -2,27 +2,26 @@
 //! account.
 
 use crate::AppState;
-use crate::error::{Error, OnUnique, Refusal};
+use crate::error::{Error, Refusal};
 use crate::extract::{CurrentUser, FromBody, Json as Body, Owned, read_name};
-use crate::idempotency::{Fingerprint, IdempotencyKey, IdempotencyKeyHeader, KeyGuard, KeyState};
+use crate::idempotency::{Created, IdempotencyKey, IdempotencyKeyHeader};
 use crate::openapi::problems;
-use crate::recipe_choice::read_recipe;
 use crate::reply::{Message, SuccessMessage};
 use crate::request_context::RequestContext;
 use anyhow::Context as _;
+use app::idempotency::Fingerprint;
+use app::presets::{self, NewPreset};
+use app::recipe_choice::read_recipe;
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::response::Response;
 use domain::recipe::Name;
 use domain::recipe_reader::{FieldError, FieldProblem, stored};
-use domain::{Code, Recipe, UserId};
+use domain::{Code, Recipe};
 use entity::preset;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-/// Maximum number of presets of an account.
-const MAX_PRESETS: u64 = 100;
 /// Maximum length of a summary.
 const SUMMARY_CHARS: usize = 200;
 
@@ -81,14 +80,6 @@ pub(crate) struct NewPresetBody {
 /// The checked content of a preset.
 pub(crate) struct Content(preset::Content);
 
-/// A checked new preset.
-pub(crate) struct NewPreset {
-    name: Name,
-    content: preset::Content,
-    /// The hash of the body.
-    fingerprint: Fingerprint,
-}
-
 impl FromBody for Content {
     type Wire = ContentBody;
 
@@ -144,7 +135,7 @@ impl PresetView {
         }
     }
 
-    fn own(preset: preset::Model) -> Result<Self, Error> {
+    fn own(preset: preset::Model) -> Result<Self, app::Error> {
         Ok(Self {
             name: preset.name,
             summary: preset.summary,
@@ -194,38 +185,14 @@ pub(crate) async fn create(
     CurrentUser(user): CurrentUser,
     key: IdempotencyKey,
     Body(new): Body<NewPreset>,
-) -> Result<Response, Error> {
-    match key.acquire(&state, user).await? {
-        KeyState::Replay(stored) => stored.replay(&new.fingerprint),
-        KeyState::Acquired(guard) => {
-            let created = store(&state, user, new, &guard).await;
-            guard.complete(created).await
-        }
-    }
-}
-
-async fn store(state: &AppState, user: UserId, new: NewPreset, guard: &KeyGuard) -> Result<PresetView, Error> {
-    let NewPreset {
-        name,
-        content,
-        fingerprint,
-    } = new;
-    if domain::preset::find(name.as_str()).is_some() {
-        return Err(Code::PresetNameTaken.into());
-    }
-    let written = entity::user::write(&state.db, user, async |db| {
-        guard.renew(db).await?;
-        if preset::count(db, user).await? >= MAX_PRESETS {
-            return Err(Refusal::new(Code::PresetsTooMany)
-                .detail(format!("accepted: up to {MAX_PRESETS}"))
-                .into());
-        }
-        let preset = preset::create(db, user, &name, content).await;
-        let view = PresetView::own(preset.on_unique(Code::PresetNameTaken)?)?;
-        guard.store_reply(db, &fingerprint, &view).await?;
-        Ok(view)
-    });
-    written.await
+) -> Result<Created<PresetView>, Error> {
+    let fingerprint = async |new: NewPreset| Ok::<_, Error>(new.fingerprint);
+    let work = async |new, guard| {
+        let created = presets::create(&state.app, user, new, &guard, PresetView::own);
+        Ok::<_, Error>(created.await?)
+    };
+    let outcome = key.of(user).once(&state.app, new, fingerprint, work).await;
+    outcome.map(Created)
 }
 
 /// Shows a preset of the account or a built-in one.
@@ -243,7 +210,7 @@ pub(crate) async fn show(
     }
     let name: Name = name.parse().map_err(|_| Code::PresetNotFound)?;
     let own = preset::of_user(&state.db, user, name.as_str()).await?;
-    PresetView::own(own.ok_or(Code::PresetNotFound)?).map(Json)
+    Ok(Json(PresetView::own(own.ok_or(Code::PresetNotFound)?)?))
 }
 
 /// Replaces the content of a preset.
@@ -257,13 +224,8 @@ pub(crate) async fn replace(
     Owned(own): Owned<preset::Model>,
     Body(Content(content)): Body<Content>,
 ) -> Result<Json<PresetView>, Error> {
-    let replaced = entity::write(&state.db, async |db| preset::replace(db, own, content).await);
-    let replaced = replaced.await.map_err(|error| match error {
-        // Another request removed it after the extractor had found it.
-        entity::DbErr::RecordNotUpdated => Code::PresetNotFound.into(),
-        error => Error::from(error),
-    })?;
-    PresetView::own(replaced).map(Json)
+    let replaced = presets::replace(&state.app, own, content).await?;
+    Ok(Json(PresetView::own(replaced)?))
 }
 
 /// Removes a preset.
@@ -276,9 +238,7 @@ pub(crate) async fn remove(
     context: RequestContext,
     Owned(own): Owned<preset::Model>,
 ) -> Result<Json<Message>, Error> {
-    if !preset::remove(&state.db, &own).await? {
-        return Err(Code::PresetNotFound.into());
-    }
+    presets::remove(&state.app, &own).await?;
     let message = SuccessMessage::Deleted.in_language(context.language);
     Ok(Json(Message { message }))
 }

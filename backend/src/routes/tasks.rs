@@ -5,26 +5,23 @@ mod page;
 use crate::AppState;
 use crate::error::Error;
 use crate::extract::{BaseUrl, CurrentUser, Owned};
-use crate::idempotency::{Fingerprint, IdempotencyKey, IdempotencyKeyHeader, KeyGuard, KeyState};
+use crate::idempotency::{Created, IdempotencyKey, IdempotencyKeyHeader};
 use crate::links::playing_time;
 use crate::openapi::problems;
-use crate::recipe_choice::check_names;
 use crate::reply::SuccessMessage;
 use crate::request_context::RequestContext;
-use crate::routes::plan::check_task_size;
 use crate::view::{TaskItem, TaskView};
-use anyhow::Context as _;
+use app::idempotency::Fingerprint;
+use app::tasks;
 use axum::Json;
 use axum::extract::{FromRequestParts, Query, State};
 use axum::http::request::Parts;
-use axum::response::Response;
 use chrono::Utc;
-use domain::{Code, Language, Status, TaskId, UserId};
+use domain::Language;
 use entity::{output, source, task};
 use page::{ListQuery, PAGE_MAX};
 use serde::Serialize;
 use std::convert::Infallible;
-use storage::Target;
 use utoipa::ToSchema;
 
 /// A page of tasks.
@@ -66,22 +63,10 @@ pub(crate) async fn list(
 ) -> Result<Json<TaskList>, Error> {
     let page = ListQuery::from_pairs(query)?.check()?;
     let limit = page.limit.unwrap_or(PAGE_MAX);
-    // One row more than a page holds, to see if there is another page.
-    let mut tasks = task::list(
-        &state.db,
-        user,
-        task::Page {
-            limit: Some(limit + 1),
-            ..page
-        },
-    )
-    .await?;
-    let more = tasks.len() as u64 > limit;
-    tasks.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let next_cursor = tasks.last().filter(|_| more).map(|task| task.id.to_string());
+    let page = tasks::list(&state.app, user, page, limit).await?;
     Ok(Json(TaskList {
-        data: tasks.into_iter().map(TaskItem::from).collect(),
-        next_cursor,
+        data: page.tasks.into_iter().map(TaskItem::from).collect(),
+        next_cursor: page.next.map(|task| task.to_string()),
     }))
 }
 
@@ -108,17 +93,7 @@ pub(crate) async fn cancel(
     context: ViewContext,
     Owned(task): Owned<task::Model>,
 ) -> Result<Json<TaskView>, Error> {
-    let (user, id) = (task.owner(), task.task_id());
-    let canceled = entity::write(&state.db, async |db| match task::cancel(db, user, id).await? {
-        Some(task) => {
-            let source = source::of_task(db, &task).await?;
-            Ok::<_, Error>((task, source))
-        }
-        // Removed after the extractor had found it.
-        None if task::of_user(db, user, id).await?.is_none() => Err(Code::TaskNotFound.into()),
-        None => Err(Code::TaskFinished.into()),
-    });
-    let (task, source) = canceled.await?;
+    let (task, source) = tasks::cancel(&state.app, task.owner(), task.task_id()).await?;
     Ok(Json(view_without_outputs(&state, &context, task, source)))
 }
 
@@ -132,49 +107,19 @@ pub(crate) async fn retry(
     context: ViewContext,
     CurrentUser(user): CurrentUser,
     key: IdempotencyKey,
-    mut request: Parts,
-) -> Result<Response, Error> {
+    request: Parts,
+) -> Result<Created<TaskView>, Error> {
     // The task is looked up after the key is acquired, so that a reply is replayed even when the task was removed
     // since.
-    match key.acquire(&state, user).await? {
-        KeyState::Replay(stored) => stored.replay(&Fingerprint::default()),
-        KeyState::Acquired(guard) => {
-            let created = match Owned::<task::Model>::from_request_parts(&mut request, &state).await {
-                Ok(Owned(task)) => create_retry(&state, &context, user, task.task_id(), &guard).await,
-                Err(error) => Err(error),
-            };
-            guard.complete(created).await
-        }
-    }
-}
-
-/// Creates the new task of a retry and wakes a worker.
-async fn create_retry(
-    state: &AppState,
-    context: &ViewContext,
-    user: UserId,
-    id: TaskId,
-    guard: &KeyGuard,
-) -> Result<TaskView, Error> {
-    let found = task::with_source(&state.db, user, id).await?;
-    let (task, source) = found.ok_or(Code::TaskNotFound)?;
-    let recipe = domain::recipe_reader::stored(task.recipe).context("failed to parse a stored recipe")?;
-    check_task_size(state, user, &recipe, source.probe.as_ref()).await?;
-    let written = entity::user::write(&state.db, user, async |db| {
-        let found = task::with_source(db, user, id).await?;
-        let (task, source) = found.ok_or(Code::TaskNotFound)?;
-        if !matches!(Status::from(task.status), Status::Failed | Status::Canceled) {
-            return Err(Code::TaskNotRetryable.into());
-        }
-        check_names(db, user, &recipe).await?;
-        let retry = task::create_retry(db, &task).await?;
-        let view = view_without_outputs(state, context, retry.clone(), source);
-        guard.store_reply(db, &Fingerprint::default(), &view).await?;
-        Ok::<_, Error>((retry, view))
-    });
-    let (retry, view) = written.await?;
-    wake(state, &retry).await;
-    Ok(view)
+    let fingerprint = async |_| Ok::<_, Error>(Fingerprint::default());
+    let work = async |mut request: Parts, guard| {
+        let Owned(task) = Owned::<task::Model>::from_request_parts(&mut request, &state).await?;
+        let view = |retry, source| view_without_outputs(&state, &context, retry, source);
+        let retry = tasks::retry(&state.app, user, task.task_id(), &guard, view);
+        Ok::<_, Error>(retry.await?)
+    };
+    let outcome = key.of(user).once(&state.app, request, fingerprint, work).await;
+    outcome.map(Created)
 }
 
 /// Removes a task, its outputs, and its source when no other task uses it.
@@ -187,47 +132,13 @@ pub(crate) async fn remove(
     context: RequestContext,
     Owned(task): Owned<task::Model>,
 ) -> Result<Json<Removed>, Error> {
-    let removed = entity::write(&state.db, async |db| task::remove(db, &task).await).await?;
-    for key in removed.ok_or(Code::TaskNotFound)? {
-        remove_file(&state, &key).await;
-    }
-    tracing::info!(task.id = task.id, "removed");
+    tasks::remove(&state.app, &task).await?;
     let message = SuccessMessage::Deleted.in_language(context.language);
     Ok(Json(Removed {
         message,
         file: task.file_path,
         task: task.id,
     }))
-}
-
-/// Removes a file whose row was removed. The transaction has put the key on the trash list, so if the storage fails
-/// now, the background task `trash` retries.
-pub(crate) async fn remove_file(state: &AppState, key: &str) {
-    let Ok(target) = Target::parse(key) else { return };
-    let removed = match state.storage.remove(&target).await {
-        Ok(()) => entity::trash::remove_key(&state.db, key)
-            .await
-            .map_err(anyhow::Error::from),
-        Err(error) => Err(error.into()),
-    };
-    if let Err(error) = removed {
-        tracing::warn!(
-            error = format!("{error:#}"),
-            key,
-            "failed to remove a file; it stays on the trash list"
-        );
-    }
-}
-
-/// Wakes a worker. If that fails, workers find the task by polling, a little later.
-pub(crate) async fn wake(state: &AppState, task: &task::Model) {
-    if let Err(error) = state.queue.wake().await {
-        tracing::warn!(
-            task.id = task.id,
-            error = format!("{error:#}"),
-            "failed to wake a worker"
-        );
-    }
 }
 
 /// The facts about a request that the view of a task depends on.

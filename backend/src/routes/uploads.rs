@@ -1,23 +1,17 @@
-//! Creates tasks from uploads: stores the file, creates the rows of the source and the task, and wakes a worker.
+//! Creates tasks from uploaded forms.
 
 use crate::AppState;
 use crate::error::Error;
 use crate::extract::CurrentUser;
-use crate::idempotency::{IdempotencyKey, IdempotencyKeyHeader, KeyGuard, KeyState};
+use crate::idempotency::{Created, IdempotencyKey, IdempotencyKeyHeader};
 use crate::openapi::problems;
-use crate::recipe_choice::check_names;
-use crate::routes::plan::check_task_size;
-use crate::routes::tasks::wake;
-use crate::upload::{Form, Upload};
-use anyhow::Context as _;
+use crate::upload::Form;
+use app::uploads;
 use axum::extract::State;
-use axum::response::Response;
 use chrono::{DateTime, Utc};
 use domain::Status;
-use domain::UserId;
-use entity::{source, task};
+use entity::task;
 use serde::Serialize;
-use tracing::Instrument;
 use utoipa::ToSchema;
 
 /// The form of a video upload. The parts may come in any order.
@@ -89,67 +83,12 @@ pub(crate) async fn create(
     CurrentUser(user): CurrentUser,
     key: IdempotencyKey,
     form: Form,
-) -> Result<Response, Error> {
-    match key.acquire(&state, user).await? {
-        KeyState::Replay(stored) => stored.replay(&form.fingerprint().await?),
-        KeyState::Acquired(guard) => {
-            let created = receive(state, user, form, guard.clone()).await;
-            guard.complete(created).await
-        }
-    }
-}
-
-async fn receive(state: AppState, user: UserId, form: Form, guard: KeyGuard) -> Result<Uploaded, Error> {
-    let upload = form.receive(&state, user).await?;
-    // Spawned, so that a client that disconnects now does not cancel the transaction or the wake-up.
-    let created = tokio::spawn(async move { create_task(&state, user, upload, &guard).await }.in_current_span());
-    created.await.context("the task that records an upload panicked")?
-}
-
-/// Creates the rows of an upload in one transaction and wakes a worker. If the transaction fails, the file is removed.
-async fn create_task(state: &AppState, user: UserId, upload: Upload, guard: &KeyGuard) -> Result<Uploaded, Error> {
-    let Upload {
-        display_name,
-        safe_name,
-        source: file,
-        choice,
-        fingerprint,
-    } = upload;
-    let new_source = source::New {
-        key: file.key(),
-        bytes: file.stored().bytes,
-        sha256: file.stored().sha256.clone(),
+) -> Result<Created<Uploaded>, Error> {
+    let work = async |form: Form, guard| {
+        let upload = form.receive(&state, user).await?;
+        let uploaded = uploads::finish(&state.app, user, upload, guard, |task| Uploaded::from(task));
+        Ok::<_, Error>(uploaded.await?)
     };
-    let sha256 = new_source.sha256.clone();
-    let checked = async {
-        let resolved = choice.resolve(&state.config.default_preset)?;
-        // If the account has uploaded the same bytes before, their probe is known.
-        let probe = source::known_probe(&state.db, user, &sha256).await?;
-        check_task_size(state, user, &resolved.recipe, probe.as_ref()).await?;
-        Ok::<_, Error>(resolved)
-    };
-    let written = async {
-        // Planned before the transaction, which holds a lock on the row of the account.
-        let resolved = checked.await?;
-        entity::user::write(&state.db, user, async |db| {
-            check_names(db, user, &resolved.recipe).await?;
-            let stored = source::create(db, user, new_source).await?;
-            let new = task::New {
-                source_id: stored.id,
-                display_name,
-                safe_name,
-                preset: resolved.preset,
-                recipe: serde_json::to_value(resolved.recipe).context("failed to serialize a recipe")?,
-            };
-            let task = task::create(db, user, new).await?;
-            let reply = Uploaded::from(&task);
-            guard.store_reply(db, &fingerprint, &reply).await?;
-            Ok::<_, Error>((task, reply))
-        })
-        .await
-    };
-    let (task, reply) = file.commit(written).await?;
-    tracing::info!(task.id = task.id, "uploaded");
-    wake(state, &task).await;
-    Ok(reply)
+    let outcome = key.of(user).once(&state.app, form, Form::fingerprint, work).await;
+    outcome.map(Created)
 }

@@ -168,7 +168,7 @@ pub(crate) async fn download(
         return Ok(Redirect::temporary(&format!("/api/video/{link}")).into_response());
     }
     let file = FileResponse {
-        key: Key::parse(&output.key).map_err(|error| Error::Internal(error.into()))?,
+        key: Key::parse(&output.key).map_err(anyhow::Error::from)?,
         bytes: u64::try_from(output.bytes).unwrap_or_default(),
         validators: Validators::new(&output.sha256, visible_since(&task)),
         absent: Code::FileNotFound,

@@ -1,12 +1,12 @@
 //! The form of a video upload: a file and a preset or a recipe, in any order.
 
 use super::multipart::{FormPart, FormReader};
-use super::new_file::NewFile;
-use super::{name, sniff};
 use crate::AppState;
 use crate::error::{Error, Refusal};
-use crate::idempotency::Fingerprint;
-use crate::recipe_choice::{RecipeChoice, check_names};
+use app::idempotency::Fingerprint;
+use app::recipe_choice::{RecipeChoice, check_names};
+use app::uploads::Upload;
+use app::{NewFile, container};
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
 use domain::{Code, UserId};
@@ -16,20 +16,6 @@ use uuid::Uuid;
 
 /// The unread form of a video upload.
 pub(crate) struct Form(FormReader);
-
-/// The content of a form.
-pub(crate) struct Upload {
-    /// The file name as given by the user.
-    pub(crate) display_name: String,
-    /// The file name, reduced to characters that are safe in a URL.
-    pub(crate) safe_name: String,
-    /// The stored file.
-    pub(crate) source: NewFile,
-    /// The recipe to use.
-    pub(crate) choice: RecipeChoice,
-    /// The hash of the form.
-    pub(crate) fingerprint: Fingerprint,
-}
 
 struct ReceivedFile {
     given_name: String,
@@ -53,10 +39,8 @@ impl Form {
             Ok(choice) => {
                 let ReceivedFile { given_name, source } =
                     file.ok_or_else(|| Refusal::new(Code::FileMissing).field("file", Code::FileMissing))?;
-                let (display_name, safe_name) = (name::display(&given_name), name::safe(&given_name));
                 Ok(Upload {
-                    display_name,
-                    safe_name,
+                    given_name,
                     source,
                     choice,
                     fingerprint: self.0.fingerprint(),
@@ -99,7 +83,7 @@ impl Form {
                 }
                 "preset" => match part.text(Code::PresetUnknown).await?.trim() {
                     "" => continue,
-                    name => state.with_timeout(RecipeChoice::preset(state, user, name)).await?,
+                    name => state.with_timeout(RecipeChoice::preset(&state.app, user, name)).await?,
                 },
                 "recipe" => match part.text(Code::RecipeInvalid).await?.trim() {
                     "" => continue,
@@ -134,7 +118,7 @@ async fn receive_file(
 ) -> Result<Option<ReceivedFile>, Error> {
     let given_name = part.file_name();
     let mut head = BytesMut::new();
-    while head.len() < sniff::PEEK_BYTES
+    while head.len() < container::PEEK_BYTES
         && let Some(chunk) = part.chunk().await?
     {
         head.extend_from_slice(&chunk);
@@ -145,7 +129,7 @@ async fn receive_file(
     if head.is_empty() {
         return Err(Refusal::new(Code::FileEmpty).field("file", Code::FileEmpty).into());
     }
-    if sniff::container(&head).is_none() {
+    if container::container(&head).is_none() {
         let hint = "the part has no file name (curl sends a file with `-F file=@PATH`); ";
         let hint = if given_name.is_empty() { hint } else { "" };
         let accepted = "accepted: MP4, QuickTime, Matroska, WebM, MPEG-TS, MPEG-PS, AVI, FLV, MXF, DV, Ogg, WAV, MP3, AAC, \
@@ -156,7 +140,8 @@ async fn receive_file(
             .into());
     }
     let rest = futures::stream::try_unfold(part, async |mut part| {
-        Ok(part.chunk().await?.map(|chunk| (chunk, part)))
+        let chunk = part.chunk().await.map_err(|error: Error| error.0)?;
+        Ok(chunk.map(|chunk| (chunk, part)))
     });
     let whole = futures::stream::iter([Ok(head.freeze())])
         .chain(rest)
@@ -164,6 +149,6 @@ async fn receive_file(
             metrics::counter!("rushes_upload_bytes_total").increment(chunk.len() as u64);
         });
     let limit = state.config.limits.max_upload_bytes;
-    let source = NewFile::put(state, Key::source(Uuid::new_v4()), whole, declared_bytes, limit).await?;
+    let source = NewFile::put(&state.app, Key::source(Uuid::new_v4()), whole, declared_bytes, limit).await?;
     Ok(Some(ReceivedFile { given_name, source }))
 }

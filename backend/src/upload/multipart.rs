@@ -1,12 +1,13 @@
 //! Reads the parts of a multipart form (RFC 7578) one after the other, with limits on the body and a hash of the
 //! content.
 
+use super::file_name;
 use super::limited_body::{BodyLimit, OVERHEAD_BYTES};
-use super::name;
-use super::new_file::too_large;
 use crate::AppState;
 use crate::error::{Error, Refusal};
-use crate::idempotency::{self, Fingerprint};
+use crate::idempotency;
+use app::idempotency::Fingerprint;
+use app::too_large;
 use axum::body::Body;
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
@@ -46,7 +47,7 @@ struct FormHash(Mutex<Sha256>);
 impl FormHash {
     fn add(&self, field: &Field<'_>, content: Sha256) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let file_name = name::from_part_headers(field.headers()).unwrap_or_default();
+        let file_name = file_name::from_part_headers(field.headers()).unwrap_or_default();
         for text in [field.name().unwrap_or_default(), &file_name] {
             all.update(text.len().to_be_bytes());
             all.update(text);
@@ -129,7 +130,7 @@ impl FormPart<'_> {
 
     /// The file name of the part; empty when it has none.
     pub(super) fn file_name(&self) -> String {
-        name::from_part_headers(self.field.headers()).unwrap_or_default()
+        file_name::from_part_headers(self.field.headers()).unwrap_or_default()
     }
 
     /// The next chunk; `None` at the end of the part.

@@ -4,8 +4,8 @@
 //! dead worker must not stay in processing, and a worker that was only slow must not overwrite the work of its
 //! successor.
 //!
-//! *Mechanism.* [`claim_next`](fn@super::claim_next) sets `processing`, increments `attempt` and sets a lease of
-//! [`LEASE`] on the database clock, in one statement. The worker holds the result as a [`Claim`] and renews the lease
+//! *Mechanism.* [`claim_next`](fn@super::claim_next) sets `processing`, increments `attempt` and takes a
+//! [lease](crate::lease), in one statement. The worker holds the result as a [`Claim`] and renews the lease
 //! with every report of its progress ([`Claim::renew`]). An attempt ends with [`Claim::succeed`], [`Claim::reuse`],
 //! [`Claim::fail`] or [`Claim::release`]. If the lease expires, [`sweep`](fn@super::sweep) ends the attempt as failed.
 //!
@@ -24,15 +24,13 @@
 use super::transition::{record_final, set_final, set_waiting};
 use super::{Column, Entity, Model, TaskStatus};
 use crate::trace::{self, AttemptRecord};
-use crate::{RawJson, output, source, user};
+use crate::{RawJson, lease, output, source, user};
 use domain::{Failure, Status, TaskId};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::IntoCondition;
 use sea_orm::{DatabaseTransaction, ExprTrait, QueryOrder, UpdateMany};
+use std::ops::Deref;
 use std::time::Duration;
-
-/// Time until a claim expires if its lease is not renewed.
-pub const LEASE: Duration = Duration::from_secs(30);
 
 /// The result of a successful attempt: stored outputs, report and fingerprint.
 #[derive(Clone, Debug)]
@@ -45,23 +43,47 @@ pub struct AttemptResult {
     pub fingerprint: String,
 }
 
+/// A claimed task. Only [`claim_next`](fn@super::claim_next) makes one.
+#[derive(Clone, Debug)]
+pub struct Claimed(pub(super) Model);
+
+impl Claimed {
+    /// The claim on the task.
+    #[must_use]
+    pub const fn claim(&self) -> Claim {
+        Claim {
+            task: TaskId(self.0.id),
+            attempt: self.0.attempt,
+        }
+    }
+}
+
+impl Deref for Claimed {
+    type Target = Model;
+
+    fn deref(&self) -> &Model {
+        &self.0
+    }
+}
+
 /// A worker's ownership of a task: the task and the attempt that fences its writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The task.
-    pub task: TaskId,
-    /// The claimed attempt.
-    pub attempt: i32,
+    task: TaskId,
+    attempt: i32,
 }
 
 impl Claim {
-    /// The claim on a row that [`claim_next`](fn@super::claim_next) returned.
+    /// The task.
     #[must_use]
-    pub const fn of(task: &Model) -> Self {
-        Self {
-            task: TaskId(task.id),
-            attempt: task.attempt,
-        }
+    pub const fn task(self) -> TaskId {
+        self.task
+    }
+
+    /// The claimed attempt.
+    #[must_use]
+    pub const fn attempt(self) -> i32 {
+        self.attempt
     }
 
     /// An update that matches the row only while this claim is valid.
@@ -77,9 +99,7 @@ impl Claim {
     /// # Errors
     /// Any database error.
     pub async fn renew(self, db: &impl ConnectionTrait, progress: Option<Json>) -> Result<bool, DbErr> {
-        let update = self
-            .update()
-            .col_expr(Column::LeaseUntilMs, crate::in_ms(db, crate::millis(LEASE)));
+        let update = self.update().col_expr(Column::LeaseUntilMs, lease::end(db));
         let update = match progress {
             Some(progress) => update.col_expr(Column::Progress, Expr::value(progress)),
             None => update,

@@ -16,7 +16,8 @@
 //! literals in the SQL and not parameters. SQLite keeps no statistics, so it is told which index to use. Postgres plans
 //! each claim anew, because a cached plan from a time with few waiting tasks would read all that wait now.
 
-use super::{LEASE, Model};
+use super::{Claimed, Model};
+use crate::lease::LEASE;
 use domain::{ClaimPolicy, WorkerId};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, Statement};
 use std::time::Duration;
@@ -99,7 +100,7 @@ pub async fn claim_next(
     db: &DatabaseConnection,
     policy: ClaimPolicy,
     worker: &WorkerId,
-) -> Result<Option<Model>, DbErr> {
+) -> Result<Option<Claimed>, DbErr> {
     let backend = db.get_database_backend();
     let values = [
         policy.after.0.into(),
@@ -119,7 +120,7 @@ pub async fn claim_next(
     if let Some(task) = &claimed {
         record_turn(db, task.user_id).await;
     }
-    Ok(claimed)
+    Ok(claimed.map(Claimed))
 }
 
 /// Stores the time of the account's latest claim, in a statement of its own after the claim. Within the transaction of

@@ -73,7 +73,7 @@ pub async fn release_unknown(db: &impl ConnectionTrait, worker: &WorkerId, held:
     let lost = Entity::update_many()
         .filter(Column::Status.eq(TaskStatus::Processing))
         .filter(Column::WorkerId.eq(worker.0.as_str()))
-        .filter(Column::Id.is_not_in(held.iter().map(|claim| claim.task.0)));
+        .filter(Column::Id.is_not_in(held.iter().map(|claim| claim.task().0)));
     set_waiting(lost, Expr::value(0_i64))
         .exec(db)
         .await

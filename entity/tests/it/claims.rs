@@ -4,7 +4,7 @@ use crate::seed::{claim_next, database, new_user, server, task_of};
 use domain::claim::{Waiting, next};
 use domain::{ClaimPolicy, TaskId, UserId, WorkerId};
 use entity::DatabaseConnection;
-use entity::task::{self, Claim};
+use entity::task::{self, Claim, Claimed};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -192,8 +192,8 @@ async fn the_sql_chooses_the_task_that_the_rule_chooses() {
                 };
                 let worker = WorkerId("worker".to_owned());
                 let claimed = task::claim_next(&db, policy, &worker).await.unwrap();
-                assert_eq!(claimed.as_ref().map(task::Model::task_id), expected, "step {step}");
-                running.extend(claimed.iter().map(Claim::of));
+                assert_eq!(claimed.as_deref().map(task::Model::task_id), expected, "step {step}");
+                running.extend(claimed.iter().map(Claimed::claim));
             }
         }
     }

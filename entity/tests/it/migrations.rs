@@ -2,7 +2,6 @@
 
 use crate::seed::{an_output, claimed, database, new_task, succeed};
 use entity::output;
-use entity::task::Claim;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 
@@ -38,7 +37,7 @@ async fn outputs_keep_their_order_between_this_version_and_the_one_before() {
         name: name.to_owned(),
         ..an_output(name)
     };
-    let claim = Claim::of(&claimed(&db, new.task_id()).await);
+    let claim = claimed(&db, new.task_id()).await.claim();
     assert!(succeed(&db, claim, vec![named("d"), named("c")]).await);
     for _ in 0..2 {
         assert_eq!(names_by_position(&db, old.id).await, ["b", "a"]);

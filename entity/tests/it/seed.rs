@@ -3,7 +3,7 @@
 use crate::proxy::Proxy;
 use domain::account::{Email, Username};
 use domain::{ClaimPolicy, TaskId, UserId, WorkerId};
-use entity::task::{self, Claim, Model};
+use entity::task::{self, Claim, Claimed, Model};
 use entity::trace::AttemptRecord;
 use entity::{DatabaseConnection, output, source, user};
 use sea_orm::ConnectionTrait;
@@ -81,20 +81,20 @@ pub(crate) async fn task_of(db: &DatabaseConnection, owner: UserId) -> Model {
 }
 
 /// Claims the next task.
-pub(crate) async fn claim_next(db: &DatabaseConnection) -> Option<Model> {
+pub(crate) async fn claim_next(db: &DatabaseConnection) -> Option<Claimed> {
     let worker = WorkerId("worker".to_owned());
     task::claim_next(db, ClaimPolicy::default(), &worker).await.unwrap()
 }
 
 /// Claims this task. Tasks that are claimed before it are released again.
-pub(crate) async fn claimed(db: &DatabaseConnection, id: TaskId) -> Model {
+pub(crate) async fn claimed(db: &DatabaseConnection, id: TaskId) -> Claimed {
     let mut others = Vec::new();
     let claimed = loop {
         let task = claim_next(db).await.expect("the task is not due");
         if task.task_id() == id {
             break task;
         }
-        others.push(Claim::of(&task));
+        others.push(task.claim());
     };
     for other in others {
         assert!(other.release(db, Duration::ZERO).await.unwrap());

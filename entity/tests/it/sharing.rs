@@ -35,7 +35,7 @@ async fn a_shared_source_is_removed_with_its_last_task() {
 #[tokio::test]
 async fn shared_outputs_are_removed_with_their_last_task() {
     let (db, _directory) = database("reuse").await;
-    let claimed = async |task: &Model| Claim::of(&claimed(&db, task.task_id()).await);
+    let claimed = async |task: &Model| claimed(&db, task.task_id()).await.claim();
     let reuse = async |claim: Claim, fingerprint: &str| {
         entity::write(&db, async |db| claim.reuse(db, fingerprint).await)
             .await
@@ -112,9 +112,9 @@ async fn remove_concurrently(db: &DatabaseConnection, tasks: [Model; 2]) -> Vec<
 async fn the_outputs_of_another_account_are_never_reused() {
     let (db, _directory) = database("other_account").await;
     let (ours, theirs) = (new_task(&db).await, new_task(&db).await);
-    let claim = Claim::of(&claimed(&db, theirs.task_id()).await);
+    let claim = claimed(&db, theirs.task_id()).await.claim();
     assert!(succeed(&db, claim, vec![an_output("k")]).await);
-    let claim = Claim::of(&claimed(&db, ours.task_id()).await);
+    let claim = claimed(&db, ours.task_id()).await.claim();
     let reused = entity::write(&db, async |db| claim.reuse(db, "f").await).await.unwrap();
     assert_eq!(reused, None);
 }

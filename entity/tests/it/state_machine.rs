@@ -2,7 +2,7 @@
 
 use crate::seed::{an_output, claim_next, claimed, database, made, new_task, succeed};
 use domain::{ClaimPolicy, Code, Failure, FailureKind, Status, TaskId, UserId, WorkerId};
-use entity::task::{self, Claim, TaskStatus};
+use entity::task::{self, TaskStatus};
 use entity::trace::AttemptRecord;
 use entity::{DatabaseConnection, event, output, trash};
 use sea_orm::ConnectionTrait;
@@ -54,7 +54,7 @@ async fn outputs_are_published_once_together_with_the_status_processed() {
     let (db, _directory) = database("once").await;
     let task = new_task(&db).await;
     assert!(task.file_path.ends_with(&format!("/{}_d_a_1.mov", task.id)));
-    let claim = Claim::of(&claimed(&db, task.task_id()).await);
+    let claim = claimed(&db, task.task_id()).await.claim();
     trash::add_keys(&db, &["outputs/1/1/video.mp4".to_owned()], Duration::ZERO)
         .await
         .unwrap();
@@ -79,12 +79,12 @@ async fn outputs_are_published_once_together_with_the_status_processed() {
 async fn a_worker_whose_lease_expired_cannot_write() {
     let (db, _directory) = database("late").await;
     let id = new_task(&db).await.task_id();
-    let stalled = Claim::of(&claimed(&db, id).await);
+    let stalled = claimed(&db, id).await.claim();
     expire_lease(&db).await;
     let swept = sweep(&db).await;
     assert_eq!((swept.returned, swept.failed), (1, 0));
-    let second = Claim::of(&claimed(&db, id).await);
-    assert_eq!(second.attempt, 2);
+    let second = claimed(&db, id).await.claim();
+    assert_eq!(second.attempt(), 2);
     assert!(!stalled.renew(&db, None).await.unwrap());
     assert!(
         !entity::write(&db, async |db| stalled.succeed(db, made(vec![an_output("k")])).await)
@@ -127,11 +127,11 @@ async fn the_third_lost_worker_ends_the_task_as_failed() {
 async fn a_retry_is_delayed_and_a_release_counts_no_failure() {
     let (db, _directory) = database("retry").await;
     let id = new_task(&db).await.task_id();
-    let claim = Claim::of(&claimed(&db, id).await);
+    let claim = claimed(&db, id).await.claim();
     assert!(claim.release(&db, Duration::from_secs(60)).await.unwrap());
     assert!(claim_next(&db).await.is_none(), "not due yet");
     make_due(&db).await;
-    let claim = Claim::of(&claimed(&db, id).await);
+    let claim = claimed(&db, id).await.claim();
     let failure = Failure::new(FailureKind::Infrastructure, Code::StorageFailed, "bucket away");
     let later = Some(Duration::from_secs(60));
     let failed = entity::write(&db, async |db| {
@@ -147,7 +147,7 @@ async fn a_retry_is_delayed_and_a_release_counts_no_failure() {
 async fn a_canceled_task_is_not_retried() {
     let (db, _directory) = database("canceled").await;
     let task = new_task(&db).await;
-    let claim = Claim::of(&claimed(&db, task.task_id()).await);
+    let claim = claimed(&db, task.task_id()).await.claim();
     assert!(
         cancel(&db, UserId(-1), task.task_id()).await.is_none(),
         "the task of another account"
@@ -189,7 +189,7 @@ async fn a_claim_whose_reply_was_lost_is_released_without_a_failure() {
     let (db, _directory) = database("lost_reply").await;
     let (known, lost, others) = (new_task(&db).await, new_task(&db).await, new_task(&db).await);
     let (policy, worker) = (ClaimPolicy::default(), WorkerId("this".to_owned()));
-    let held = Claim::of(&task::claim_next(&db, policy, &worker).await.unwrap().unwrap());
+    let held = task::claim_next(&db, policy, &worker).await.unwrap().unwrap().claim();
     task::claim_next(&db, policy, &worker).await.unwrap().unwrap();
     let other = WorkerId("other".to_owned());
     task::claim_next(&db, policy, &other).await.unwrap().unwrap();

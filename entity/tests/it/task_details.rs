@@ -4,7 +4,7 @@ use crate::seed::{an_output, claimed, database, new_task, proxy_before_postgres,
 use background::Background;
 use domain::{TaskId, UserId};
 use entity::output;
-use entity::task::{self, Claim, Model, TaskLoader, TaskStatus};
+use entity::task::{self, Model, TaskLoader, TaskStatus};
 use futures::future::join_all;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -117,7 +117,7 @@ async fn connections_that_no_longer_reply_are_closed() {
 }
 
 async fn finish(db: &entity::DatabaseConnection, task: &Model) {
-    let claim = Claim::of(&claimed(db, task.task_id()).await);
+    let claim = claimed(db, task.task_id()).await.claim();
     let poster = output::New {
         name: "poster.jpg".to_owned(),
         ..an_output("outputs/1/1/poster.jpg")

@@ -58,3 +58,11 @@ pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: `_exit` takes an integer and never returns.
     unsafe { libc::_exit(code) }
 }
+
+/// Sets the default action for `SIGCHLD`.
+pub(super) fn reset_child_signal() -> io::Result<()> {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    // SAFETY: the default action runs no code of this process.
+    unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) }?;
+    Ok(())
+}

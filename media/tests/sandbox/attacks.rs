@@ -59,7 +59,6 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
     if targets.confined {
         drop(source);
         sandbox::harden_process().unwrap();
-        media::load().unwrap();
         let source = File::open(&targets.source).unwrap();
         let status = sandbox::confine(&scratch, &LIMITS).unwrap();
         (report.landlock, report.seccomp) = (status.landlock, status.seccomp);

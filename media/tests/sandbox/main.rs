@@ -5,7 +5,8 @@
 //!
 //! | mode | does |
 //! |---|---|
-//! | `mode:media` | runs the media child, as `rushes media` does |
+//! | `mode:media` | runs the media child, as `rushes-media` does |
+//! | `mode:fork-server` | runs the fork server, as `rushes-media fork-server` does |
 //! | `mode:attacks` | confines itself and tries what an attacker in a decoder would try |
 //! | `mode:foreign-architecture` | confines itself and makes a system call of another architecture |
 //! | `mode:second-thread` | confines itself while another thread runs |
@@ -20,6 +21,7 @@ mod attacks;
 mod child;
 mod confinement;
 mod fixture;
+mod forks;
 mod many_streams;
 mod memory;
 mod protocol;
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("mode:media") => media::run(),
+        Some("mode:fork-server") => media::serve_forks(),
         Some("mode:foreign-architecture") => attacks::call_foreign_architecture(),
         Some("mode:second-thread") => attacks::confine_beside_thread(),
         Some("mode:old-kernel") => attacks::run_on_old_kernel(&arguments[1]),
@@ -65,6 +68,7 @@ fn run_tests(arguments: &[String]) -> ExitCode {
     let mut tests = [
         confinement::TESTS,
         protocol::TESTS,
+        forks::TESTS,
         many_streams::TESTS,
         transcodes::TESTS,
         memory::TESTS,

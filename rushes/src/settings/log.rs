@@ -11,10 +11,10 @@ const ACCEPTED: &str = "error, warn, info, debug, trace, off, or levels of crate
 
 /// Crates whose level can be set: ours, then those that we use.
 const CRATES: &[&str] = &[
+    "app",
     "backend",
     "domain",
     "entity",
-    "media",
     "migration",
     "queue",
     "rushes",

@@ -58,7 +58,10 @@ impl ChildError {
             }
             Self::Closed => match status {
                 Some(status) => exit_failure(status, stderr, oom),
-                None => crash("the media child ended with an unknown status".into()),
+                None => {
+                    let detail = "the media child ended with an unknown status";
+                    Failure::new(FailureKind::Infrastructure, Code::MediaKilled, detail)
+                }
             },
         }
     }

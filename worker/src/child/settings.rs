@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The executable of a child and its timeouts.
+/// The executable that starts children, and their timeouts.
 #[derive(Clone, Debug)]
 pub struct ChildSettings {
-    /// The executable, normally the binary of this process.
+    /// The executable, normally `rushes-media`.
     pub executable: PathBuf,
-    /// Its arguments.
+    /// The arguments that make it a fork server.
     pub args: Vec<String>,
     /// Time from the start to [`domain::protocol::Event::Ready`].
     pub start_timeout: Duration,
@@ -21,12 +21,13 @@ pub struct ChildSettings {
 }
 
 impl ChildSettings {
-    /// `<executable> media` with the default timeouts: 10 s to start, 60 s of stall, 5 min to probe, 2 s to terminate.
+    /// `<executable> fork-server` with the default timeouts: 10 s to start, 60 s of stall, 5 min to probe, 2 s to
+    /// terminate.
     #[must_use]
     pub fn new(executable: PathBuf) -> Self {
         Self {
             executable,
-            args: vec!["media".into()],
+            args: vec!["fork-server".into()],
             start_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_mins(1),
             probe_timeout: Duration::from_mins(5),

@@ -1,13 +1,13 @@
 //! Tests with scripted children: a few lines of bash that crash, hang, violate the protocol or ignore signals.
 
 mod ends;
-mod spare;
+mod server;
 
 use super::*;
 use domain::protocol::VerifyDepth;
-use nix::errno::Errno;
-use nix::sys::signal::killpg;
-use nix::unistd::Pid;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process_group};
+use std::path::Path;
 
 const READY: &str = r#"read -r session; echo '{"ready":{"landlock":true,"seccomp":true}}';"#;
 const PROGRESS: &str =
@@ -18,13 +18,20 @@ const LONG: Duration = Duration::from_secs(20);
 /// Stall timeout in the tests that wait for it.
 const SHORT: Duration = Duration::from_millis(300);
 
+/// Settings of a fork server whose children run a script.
 fn settings(script: &str) -> ChildSettings {
+    let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/child/tests/fork_server.py");
     ChildSettings {
-        args: vec!["-c".into(), script.into()],
+        args: vec![server.to_str().unwrap().into(), script.into()],
         stall_timeout: LONG,
         kill_grace: Duration::from_millis(300),
-        ..ChildSettings::new("/bin/bash".into())
+        ..ChildSettings::new("/usr/bin/python3".into())
     }
+}
+
+/// Starts a child of a fork server of its own.
+async fn start(settings: &ChildSettings, session: Session) -> Result<Child, Failure> {
+    Children::new(settings.clone()).unwrap().start(session).await
 }
 
 fn session() -> Session {
@@ -44,7 +51,7 @@ fn session() -> Session {
 /// A child that gets ready, reads one request, and then runs the script.
 async fn child(script: &str) -> Child {
     let script = format!("{READY} read -r request; {script}");
-    Child::spawn(&settings(&script), session()).await.unwrap()
+    start(&settings(&script), session()).await.unwrap()
 }
 
 /// The failure of a probe by such a child. Checks that no process of it is left.
@@ -64,7 +71,7 @@ async fn failure_after(stall_timeout: Duration, script: &str) -> Failure {
 /// Waits until the group has no process left, not even a zombie.
 async fn is_gone(group: Pid) -> bool {
     let deadline = Instant::now() + LONG;
-    while killpg(group, None) != Err(Errno::ESRCH) {
+    while test_kill_process_group(group) != Err(Errno::SRCH) {
         if Instant::now() > deadline {
             return false;
         }
@@ -90,7 +97,7 @@ async fn an_answer_is_parsed_and_no_process_of_the_child_is_left() {
     assert!(matches!(event, Event::Probed(probe) if probe.container == "scripted"));
     assert_eq!(percents, [7]);
     child.finish().await;
-    assert_eq!(killpg(group, None), Err(Errno::ESRCH));
+    assert_eq!(test_kill_process_group(group), Err(Errno::SRCH));
 }
 
 #[tokio::test]

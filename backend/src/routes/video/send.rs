@@ -3,7 +3,7 @@
 use super::conditions::{Precondition, Validators};
 use super::range::{self, RequestedRange};
 use crate::AppState;
-use crate::error::{Error, Refusal};
+use crate::error::{Error, Refusal, reply};
 use axum::body::Body;
 use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -57,7 +57,7 @@ impl FileResponse {
             }
             RequestedRange::Unsatisfiable => {
                 let refusal = Refusal::new(Code::RangeInvalid).detail(format!("the file has {bytes} bytes"));
-                return Ok(([(CONTENT_RANGE, format!("bytes */{bytes}"))], refusal).into_response());
+                return Ok(([(CONTENT_RANGE, format!("bytes */{bytes}"))], reply(refusal)).into_response());
             }
         };
         let length = [(CONTENT_LENGTH, HeaderValue::from(span.end - span.start))];

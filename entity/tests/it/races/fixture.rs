@@ -3,7 +3,7 @@
 use crate::seed::{an_output, claimed, made, new_user};
 use domain::recipe::Name;
 use domain::{Code, Failure, TaskId, UserId};
-use entity::task::{self, Claim, Model, TaskStatus};
+use entity::task::{self, Claimed, Model, TaskStatus};
 use entity::trace::AttemptRecord;
 use entity::{DatabaseConnection, DatabaseTransaction, DbErr, image, output, preset, source, trash, user};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
@@ -58,7 +58,7 @@ pub(super) struct Fixture {
     /// Canceled; the only task of its source.
     canceled: Model,
     /// In processing with an expired lease; its outputs are stored and on the trash list.
-    processing: Model,
+    processing: Claimed,
     /// An image that no task needs.
     free: image::Model,
     /// An image that `processing` needs.
@@ -137,7 +137,7 @@ impl Fixture {
         let processing = claimed(db, processing.task_id()).await;
         let fixture = entity::user::write(db, user, async |db| {
             let published = new_outputs(&processed, claimed_first.attempt);
-            assert!(Claim::of(&claimed_first).succeed(db, made(published.clone())).await?);
+            assert!(claimed_first.claim().succeed(db, made(published.clone())).await?);
             let expire = format!("UPDATE tasks SET lease_until_ms = 1 WHERE id = {}", processing.id);
             db.execute_unprepared(&expire).await?;
             let outputs = new_outputs(&processing, processing.attempt);
@@ -164,7 +164,7 @@ impl Fixture {
 
     /// Runs an operation as the API or a worker does. It is no error if there is nothing to do.
     pub(super) async fn run(&self, operation: Operation, db: &DatabaseTransaction) -> Result<(), DbErr> {
-        let claim = Claim::of(&self.processing);
+        let claim = self.processing.claim();
         match operation {
             Operation::Create => {
                 user::lock(db, self.user).await?;

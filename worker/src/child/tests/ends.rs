@@ -71,7 +71,7 @@ async fn a_canceled_spawn_leaves_no_process() {
     let marker = format!("{script} # {}", std::process::id());
     let settings = settings(&marker);
     assert!(
-        timeout(Duration::from_millis(200), Child::spawn(&settings, session()))
+        timeout(Duration::from_millis(200), start(&settings, session()))
             .await
             .is_err()
     );
@@ -111,28 +111,22 @@ async fn a_failed_start_is_not_the_fault_of_the_file() {
         "read -r session; echo nonsense; sleep 60",
         "read -r session; exit 0",
     ] {
-        let failure = Child::spawn(&settings(script), session()).await.unwrap_err();
+        let failure = start(&settings(script), session()).await.unwrap_err();
         assert_eq!(kind_and_code(failure), internal, "{script}");
     }
     let missing = ChildSettings::new("/nowhere/rushes".into());
-    assert_eq!(
-        kind_and_code(Child::spawn(&missing, session()).await.unwrap_err()),
-        internal
-    );
+    assert_eq!(kind_and_code(start(&missing, session()).await.unwrap_err()), internal);
     let slow = ChildSettings {
         start_timeout: Duration::from_millis(200),
         ..settings("sleep 60")
     };
-    assert_eq!(
-        kind_and_code(Child::spawn(&slow, session()).await.unwrap_err()),
-        internal
-    );
+    assert_eq!(kind_and_code(start(&slow, session()).await.unwrap_err()), internal);
 }
 
 #[tokio::test]
 async fn a_child_without_the_whole_sandbox_is_refused_when_it_is_required() {
     let script = r#"read -r session; echo '{"ready":{"landlock":true,"seccomp":false}}'; read -r end"#;
-    let failure = Child::spawn(&settings(script), session()).await.unwrap_err();
+    let failure = start(&settings(script), session()).await.unwrap_err();
     assert_eq!(
         (failure.kind, failure.code),
         (FailureKind::Infrastructure, Code::SandboxUnavailable)
@@ -141,7 +135,7 @@ async fn a_child_without_the_whole_sandbox_is_refused_when_it_is_required() {
         sandbox: SandboxMode::BestEffort,
         ..session()
     };
-    let child = Child::spawn(&settings(script), best_effort).await.unwrap();
+    let child = start(&settings(script), best_effort).await.unwrap();
     assert!(!child.status().is_full());
 }
 
@@ -180,7 +174,7 @@ async fn a_child_does_not_inherit_the_environment() {
     );
 }
 
-/// The kernel sends the parent-death signal when the thread that started a child ends. See `starter`.
+/// The kernel sends the parent-death signal when the thread that started a process ends. See `fork_server`.
 #[test]
 fn a_child_survives_the_thread_that_requested_it() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -188,17 +182,12 @@ fn a_child_survives_the_thread_that_requested_it() {
         .thread_keep_alive(Duration::from_millis(1))
         .build()
         .unwrap();
-    let script = format!("{READY} read -r request; echo '{PROBED}'; read -r end");
-    let bash = ["--pdeathsig", "KILL", "/bin/bash", "-c", &script];
-    let settings = ChildSettings {
-        executable: "/usr/bin/setpriv".into(),
-        args: bash.map(String::from).to_vec(),
-        ..settings("")
-    };
+    let settings = settings(&format!("{READY} read -r request; echo '{PROBED}'; read -r end"));
     let handle = runtime.handle().clone();
     let spawn = move || {
-        let child = handle.block_on(Child::spawn(&settings, session())).unwrap();
-        (child, format!("/proc/self/task/{}", nix::unistd::gettid()))
+        let child = handle.block_on(start(&settings, session())).unwrap();
+        let thread = rustix::thread::gettid().as_raw_pid();
+        (child, format!("/proc/self/task/{thread}"))
     };
     runtime.block_on(async {
         let (mut child, thread) = tokio::task::spawn_blocking(spawn).await.unwrap();

@@ -23,8 +23,8 @@
 //! separately.
 
 use super::expiring_map::ExpiringMap;
+use super::policy::{Rate, RateLimits};
 use super::pool::Priority;
-use crate::config::{Rate, RateLimits};
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};

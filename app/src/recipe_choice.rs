@@ -1,8 +1,8 @@
 //! The choice of a recipe in an upload or a plan request: the default preset, a preset by name, or a recipe in the
 //! request. Also checks that the images and tasks to which a recipe refers exist.
 
-use crate::AppState;
-use crate::error::{Error, Refusal};
+use crate::app::App;
+use crate::{Error, Refusal};
 use anyhow::Context;
 use domain::recipe::Name;
 use domain::recipe_reader::{FieldError, FieldProblem, stored};
@@ -11,7 +11,7 @@ use entity::ConnectionTrait;
 
 /// The recipe that a request asks for.
 #[derive(Clone, Debug, Default)]
-pub(crate) enum RecipeChoice {
+pub enum RecipeChoice {
     /// The default preset of the installation.
     #[default]
     Default,
@@ -22,11 +22,11 @@ pub(crate) enum RecipeChoice {
 }
 
 /// A resolved choice.
-pub(crate) struct ResolvedRecipe {
+pub struct ResolvedRecipe {
     /// The preset of the recipe; `None` for a recipe in the request.
-    pub(crate) preset: Option<String>,
+    pub preset: Option<String>,
     /// The recipe.
-    pub(crate) recipe: Recipe,
+    pub recipe: Recipe,
 }
 
 impl RecipeChoice {
@@ -34,12 +34,12 @@ impl RecipeChoice {
     ///
     /// # Errors
     /// `preset_unknown`.
-    pub(crate) async fn preset(state: &AppState, user: UserId, name: &str) -> Result<Self, Error> {
+    pub async fn preset(app: &App, user: UserId, name: &str) -> Result<Self, Error> {
         let name = name.trim();
         let recipe = match preset::find(name) {
             Some(built_in) => Some(built_in.recipe),
             None if name.parse::<Name>().is_err() => None,
-            None => entity::preset::of_user(&state.db, user, name)
+            None => entity::preset::of_user(&app.db, user, name)
                 .await?
                 .map(|own| stored(own.recipe).context("failed to parse a stored preset"))
                 .transpose()?,
@@ -52,7 +52,7 @@ impl RecipeChoice {
     ///
     /// # Errors
     /// `recipe_invalid`, which names the field.
-    pub(crate) fn from_json(json: &str) -> Result<Self, Refusal> {
+    pub fn from_json(json: &str) -> Result<Self, Refusal> {
         read_recipe(json).map(Self::Own)
     }
 
@@ -60,7 +60,7 @@ impl RecipeChoice {
     ///
     /// # Errors
     /// `preset_and_recipe` unless `earlier` is the default: a form may choose once.
-    pub(crate) fn replacing(self, earlier: &Self) -> Result<Self, Refusal> {
+    pub fn replacing(self, earlier: &Self) -> Result<Self, Refusal> {
         match earlier {
             Self::Default => Ok(self),
             Self::Preset(..) | Self::Own(_) => {
@@ -73,7 +73,7 @@ impl RecipeChoice {
     ///
     /// # Errors
     /// An internal error when the configured default preset does not exist.
-    pub(crate) fn resolve(self, default_preset: &str) -> Result<ResolvedRecipe, Error> {
+    pub fn resolve(self, default_preset: &str) -> Result<ResolvedRecipe, Error> {
         let (name, recipe) = match self {
             Self::Own(recipe) => return Ok(ResolvedRecipe { preset: None, recipe }),
             Self::Preset(name, recipe) => (name, recipe),
@@ -90,14 +90,20 @@ impl RecipeChoice {
     }
 }
 
-/// Parses a recipe. A refusal names the field.
-pub(crate) fn read_recipe(json: &str) -> Result<Recipe, Refusal> {
+/// Parses a recipe.
+///
+/// # Errors
+/// `recipe_invalid`, which names the field.
+pub fn read_recipe(json: &str) -> Result<Recipe, Refusal> {
     Recipe::parse(json).map_err(recipe_invalid)
 }
 
 /// Checks that the account has all images and tasks to which a recipe refers. Inside [`entity::user::write`], which
 /// locks the account, they continue to exist until the commit.
-pub(crate) async fn check_names(db: &impl ConnectionTrait, user: UserId, recipe: &Recipe) -> Result<(), Error> {
+///
+/// # Errors
+/// `recipe_invalid`, which names the field.
+pub async fn check_names(db: &impl ConnectionTrait, user: UserId, recipe: &Recipe) -> Result<(), Error> {
     let absent = |field: &str, why: String| {
         recipe_invalid(FieldError {
             field: field.to_owned(),

@@ -7,8 +7,8 @@
 //! removes listed files after [`ABANDONED_AFTER`]. The transaction that creates the row also takes the key off the
 //! list. In all other cases dropping [`NewFile`] removes the file at once.
 
-use crate::AppState;
-use crate::error::{Error, Refusal};
+use crate::app::App;
+use crate::{Error, Refusal};
 use bytes::Bytes;
 use domain::Code;
 use entity::trash;
@@ -21,8 +21,8 @@ use storage::{Key, PutError, Stored};
 const ABANDONED_AFTER: Duration = Duration::from_secs(48 * 3_600);
 
 /// A stored file without a row. Dropping it removes the file.
-pub(crate) struct NewFile {
-    state: AppState,
+pub struct NewFile {
+    app: App,
     key: Key,
     stored: Stored,
     /// The fate of the file is decided, so `Drop` must not remove it.
@@ -35,8 +35,8 @@ impl NewFile {
     /// # Errors
     /// `upload_too_large` beyond `limit_bytes`, `file_empty`, `request_timeout`, `storage_full`, errors of the stream,
     /// of the database and of the storage.
-    pub(crate) async fn put<S>(
-        state: &AppState,
+    pub async fn put<S>(
+        app: &App,
         key: Key,
         stream: S,
         declared_bytes: Option<u64>,
@@ -46,37 +46,41 @@ impl NewFile {
         S: Stream<Item = Result<Bytes, Error>>,
     {
         let keys = [key.to_string()];
-        state
-            .with_timeout(trash::add_keys(&state.db, &keys, ABANDONED_AFTER))
+        app.with_timeout(trash::add_keys(&app.db, &keys, ABANDONED_AFTER))
             .await?;
-        let stored = state.storage.put_stream(&key, stream, declared_bytes, limit_bytes);
+        let stored = app.storage.put_stream(&key, stream, declared_bytes, limit_bytes);
         match stored.await {
             Ok(stored) => Ok(Self {
-                state: state.clone(),
+                app: app.clone(),
                 key,
                 stored,
                 decided: false,
             }),
             Err(error) => {
-                unlist(state, &key).await;
+                unlist(app, &key).await;
                 Err(from_put_error(error))
             }
         }
     }
 
     /// The storage key, for the row.
-    pub(crate) fn key(&self) -> String {
+    #[must_use]
+    pub fn key(&self) -> String {
         self.key.to_string()
     }
 
     /// Size and hash, for the row.
-    pub(crate) const fn stored(&self) -> &Stored {
+    #[must_use]
+    pub const fn stored(&self) -> &Stored {
         &self.stored
     }
 
     /// Runs the transaction that creates the row: keeps the file when it commits, removes the file when it does not.
-    pub(crate) async fn commit<T>(self, write: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let written = self.state.with_timeout(write).await;
+    ///
+    /// # Errors
+    /// Those of the transaction; `unavailable` when it takes too long.
+    pub async fn commit<T>(self, write: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let written = self.app.with_timeout(write).await;
         match &written {
             Ok(_) => self.keep(),
             // The commit may have succeeded although its acknowledgment was lost.
@@ -92,9 +96,9 @@ impl NewFile {
     }
 
     /// Removes the file.
-    pub(crate) async fn discard(mut self) {
+    pub async fn discard(mut self) {
         self.decided = true;
-        remove(&self.state, &self.key).await;
+        remove(&self.app, &self.key).await;
     }
 
     /// Keeps the file while it is unknown if a row refers to it. If the transaction did not commit, the key is still on
@@ -111,15 +115,15 @@ impl Drop for NewFile {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (state, key) = (self.state.clone(), self.key.clone());
-            runtime.spawn(async move { remove(&state, &key).await });
+            let (app, key) = (self.app.clone(), self.key.clone());
+            runtime.spawn(async move { remove(&app, &key).await });
         }
     }
 }
 
-async fn remove(state: &AppState, key: &Key) {
-    match state.storage.delete(key).await {
-        Ok(()) => unlist(state, key).await,
+async fn remove(app: &App, key: &Key) {
+    match app.storage.delete(key).await {
+        Ok(()) => unlist(app, key).await,
         Err(error) => {
             tracing::warn!(%error, "failed to remove the file of a refused upload; it stays on the trash list");
         }
@@ -127,8 +131,8 @@ async fn remove(state: &AppState, key: &Key) {
 }
 
 /// Takes the key of a removed file off the trash list.
-async fn unlist(state: &AppState, key: &Key) {
-    if let Err(error) = state.with_timeout(trash::remove_key(&state.db, key.as_str())).await {
+async fn unlist(app: &App, key: &Key) {
+    if let Err(error) = app.with_timeout(trash::remove_key(&app.db, key.as_str())).await {
         tracing::debug!(%error, "failed to take a removed file off the trash list");
     }
 }
@@ -148,7 +152,8 @@ fn from_put_error(error: PutError<Error>) -> Error {
 }
 
 /// The refusal of a file over the limit.
-pub(crate) fn too_large(limit_bytes: u64) -> Refusal {
+#[must_use]
+pub fn too_large(limit_bytes: u64) -> Refusal {
     Refusal::new(Code::UploadTooLarge)
         .detail(format!("accepted: up to {limit_bytes} bytes"))
         .field("file", Code::UploadTooLarge)

@@ -1,0 +1,97 @@
+//! [`App`]: the parts of the service that the use cases need.
+
+use crate::accounts::password::Hasher;
+use crate::accounts::policy::{PasswordPolicy, RateLimits};
+use crate::accounts::throttle::AttemptLimiter;
+use domain::Limits;
+use entity::{DatabaseConnection, DbErr};
+use queue::Queue;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+use storage::Storage;
+
+/// Settings of the use cases.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Preset of an upload that has neither a preset nor a recipe.
+    pub default_preset: String,
+    /// Limits of uploads and tasks.
+    pub limits: Limits,
+    /// Threads that a worker uses for one task; estimates depend on it.
+    pub threads: u32,
+    /// Rules for new passwords.
+    pub password_policy: PasswordPolicy,
+    /// Rate limits of sign-up and login.
+    pub throttle: RateLimits,
+    /// Timeout of each query of an upload; see [`App::with_timeout`].
+    pub query_timeout: Duration,
+}
+
+impl Default for Settings {
+    /// Preset `web`, two threads, queries of at most 30 s.
+    fn default() -> Self {
+        Self {
+            default_preset: "web".to_owned(),
+            limits: Limits::default(),
+            threads: 2,
+            password_policy: PasswordPolicy::default(),
+            throttle: RateLimits::default(),
+            query_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The parts of the service that the use cases need. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+/// The fields of [`App`].
+pub struct Inner {
+    /// The database, which decides about every resource.
+    pub db: DatabaseConnection,
+    /// Sources, images and outputs.
+    pub storage: Storage,
+    /// Wakes workers.
+    pub queue: Queue,
+    /// The settings.
+    pub settings: Settings,
+    pub(crate) hasher: Hasher,
+    pub(crate) limiter: AttemptLimiter,
+}
+
+impl App {
+    /// Connects the use cases with the other parts of the service.
+    #[must_use]
+    pub fn new(db: DatabaseConnection, storage: Storage, queue: Queue, settings: Settings) -> Self {
+        Self(Arc::new(Inner {
+            db,
+            storage,
+            queue,
+            hasher: Hasher::for_this_machine(),
+            limiter: AttemptLimiter::new(settings.throttle),
+            settings,
+        }))
+    }
+
+    /// Runs a query of an upload within the query timeout. An upload itself has no time limit, because its duration
+    /// depends on the size of the file.
+    ///
+    /// # Errors
+    /// The errors of the query; `unavailable` when the timeout has passed.
+    pub fn with_timeout<T, E: From<DbErr>>(
+        &self,
+        query: impl Future<Output = Result<T, E>>,
+    ) -> impl Future<Output = Result<T, E>> {
+        // Boxed, because the size of the future would add to that of each calling future.
+        entity::with_timeout(self.settings.query_timeout, Box::pin(query))
+    }
+}
+
+impl Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}

@@ -1,0 +1,27 @@
+//! Use cases: what the service does for an account, apart from how it is called. HTTP handlers call these functions,
+//! and so will every other way in; no type of axum or apalis appears here.
+//!
+//! There is one file per resource. A function checks what the caller may do, writes the rows in one transaction, and
+//! moves the files that belong to them. Callers turn the rows into replies.
+//!
+//! Functions that create something take a [`idempotency::KeyGuard`] and a function that makes the reply. The reply is
+//! stored in the transaction that creates the row, so a repeated request gets the first reply.
+
+pub mod accounts;
+mod app;
+pub mod container;
+mod error;
+mod file_name;
+pub mod idempotency;
+mod image_header;
+pub mod images;
+mod new_file;
+pub mod plans;
+pub mod presets;
+pub mod recipe_choice;
+pub mod tasks;
+pub mod uploads;
+
+pub use app::{App, Settings};
+pub use error::{Error, FieldReason, InvalidField, OnUnique, Refusal};
+pub use new_file::{NewFile, too_large};

@@ -1,0 +1,129 @@
+//! Tasks: list, cancel, retry and remove. `uploads.rs` creates them.
+
+use crate::app::App;
+use crate::idempotency::{Fingerprint, KeyGuard};
+use crate::recipe_choice::check_names;
+use crate::{Error, plans};
+use anyhow::Context as _;
+use domain::{Code, Status, TaskId, UserId};
+use entity::{source, task};
+use serde::Serialize;
+use storage::Target;
+
+/// A page of tasks.
+#[derive(Debug)]
+pub struct Page {
+    /// The tasks, in the order of the request.
+    pub tasks: Vec<task::TaskSummary>,
+    /// The last task, when another page follows.
+    pub next: Option<TaskId>,
+}
+
+/// Lists at most `limit` tasks of an account; `page.limit` is ignored.
+///
+/// # Errors
+/// Those of the query.
+pub async fn list(app: &App, user: UserId, page: task::Page, limit: u64) -> Result<Page, Error> {
+    // One row more than a page holds, to see if there is another page.
+    let page = task::Page {
+        limit: Some(limit + 1),
+        ..page
+    };
+    let mut tasks = task::list(&app.db, user, page).await?;
+    let more = tasks.len() as u64 > limit;
+    tasks.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let next = tasks.last().filter(|_| more).map(|task| TaskId(task.id));
+    Ok(Page { tasks, next })
+}
+
+/// Cancels an unfinished task. A worker that processes it stops within seconds.
+///
+/// # Errors
+/// `task_not_found`, `task_finished`.
+pub async fn cancel(app: &App, user: UserId, id: TaskId) -> Result<(task::Model, source::Model), Error> {
+    let canceled = entity::write(&app.db, async |db| match task::cancel(db, user, id).await? {
+        Some(task) => {
+            let source = source::of_task(db, &task).await?;
+            Ok::<_, Error>((task, source))
+        }
+        // Removed after the caller had found it.
+        None if task::of_user(db, user, id).await?.is_none() => Err(Code::TaskNotFound.into()),
+        None => Err(Code::TaskFinished.into()),
+    });
+    canceled.await
+}
+
+/// Retries a failed or canceled task as a new task with the same source and recipe, and wakes a worker.
+///
+/// # Errors
+/// `task_not_found`, `task_not_retryable`, `recipe_invalid`, `task_too_large`, `idempotency_key_in_use`.
+pub async fn retry<R: Serialize>(
+    app: &App,
+    user: UserId,
+    id: TaskId,
+    guard: &KeyGuard,
+    reply: impl Fn(task::Model, source::Model) -> R,
+) -> Result<R, Error> {
+    let found = task::with_source(&app.db, user, id).await?;
+    let (task, source) = found.ok_or(Code::TaskNotFound)?;
+    let recipe = domain::recipe_reader::stored(task.recipe).context("failed to parse a stored recipe")?;
+    plans::check_task_size(app, user, &recipe, source.probe.as_ref()).await?;
+    let written = entity::user::write(&app.db, user, async |db| {
+        let found = task::with_source(db, user, id).await?;
+        let (task, source) = found.ok_or(Code::TaskNotFound)?;
+        if !matches!(Status::from(task.status), Status::Failed | Status::Canceled) {
+            return Err(Code::TaskNotRetryable.into());
+        }
+        check_names(db, user, &recipe).await?;
+        let retry = task::create_retry(db, &task).await?;
+        let reply = reply(retry.clone(), source);
+        guard.store_reply(db, &Fingerprint::default(), &reply).await?;
+        Ok::<_, Error>((retry, reply))
+    });
+    let (retry, reply) = written.await?;
+    wake(app, &retry).await;
+    Ok(reply)
+}
+
+/// Removes a task, its outputs, and its source when no other task uses it. A task in progress is canceled.
+///
+/// # Errors
+/// `task_not_found` when another request has removed it.
+pub async fn remove(app: &App, task: &task::Model) -> Result<(), Error> {
+    let removed = entity::write(&app.db, async |db| task::remove(db, task).await).await?;
+    for key in removed.ok_or(Code::TaskNotFound)? {
+        remove_file(app, &key).await;
+    }
+    tracing::info!(task.id = task.id, "removed");
+    Ok(())
+}
+
+/// Removes a file whose row was removed. The transaction has put the key on the trash list, so if the storage fails
+/// now, the background task `trash` retries.
+pub(crate) async fn remove_file(app: &App, key: &str) {
+    let Ok(target) = Target::parse(key) else { return };
+    let removed = match app.storage.remove(&target).await {
+        Ok(()) => entity::trash::remove_key(&app.db, key)
+            .await
+            .map_err(anyhow::Error::from),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = removed {
+        tracing::warn!(
+            error = format!("{error:#}"),
+            key,
+            "failed to remove a file; it stays on the trash list"
+        );
+    }
+}
+
+/// Wakes a worker. If that fails, workers find the task by polling, a little later.
+pub(crate) async fn wake(app: &App, task: &task::Model) {
+    if let Err(error) = app.queue.wake().await {
+        tracing::warn!(
+            task.id = task.id,
+            error = format!("{error:#}"),
+            "failed to wake a worker"
+        );
+    }
+}

@@ -3,10 +3,11 @@
 //! *Problem.* Of several requests with the same key, exactly one must be executed, and the others must get its reply. A
 //! process may die at any point of the first request.
 //!
-//! *Mechanism.* The first request inserts the row and so takes a [lease](crate::lease) on the key ([`Lease::acquire`]),
-//! which it renews while it works ([`Lease::renew`]). It stores its reply in the transaction that creates the resource
-//! ([`Lease::store_reply`]), for [`RETENTION`]. The column `until_ms` is the end of the lease, then that of the
-//! retention. A row whose time is over counts as absent and is overwritten by the next request with the key.
+//! *Mechanism.* The first request inserts the row and so takes a lease ([`crate::lease`]) on the key
+//! ([`Lease::acquire`]), which it renews while it works ([`Lease::renew`]). It stores its reply in the transaction that
+//! creates the resource ([`Lease::store_reply`]), for [`RETENTION`]. The column `until_ms` is the end of the lease,
+//! then that of the retention. A row whose time is over counts as absent and is overwritten by the next request with
+//! the key.
 //!
 //! *Invariants.*
 //! - The resource and the reply are committed together.

@@ -5,7 +5,7 @@
 //! successor.
 //!
 //! *Mechanism.* [`claim_next`](fn@super::claim_next) sets `processing`, increments `attempt` and takes a
-//! [lease](crate::lease), in one statement. The worker holds the result as a [`Claim`] and renews the lease
+//! lease ([`crate::lease`]), in one statement. The worker holds the result as a [`Claim`] and renews the lease
 //! with every report of its progress ([`Claim::renew`]). An attempt ends with [`Claim::succeed`], [`Claim::reuse`],
 //! [`Claim::fail`] or [`Claim::release`]. If the lease expires, [`sweep`](fn@super::sweep) ends the attempt as failed.
 //!

@@ -88,6 +88,18 @@ impl Refusal {
         }
     }
 
+    /// Refuses one more resource of a kind of which an account has `count` and may have `max`.
+    ///
+    /// # Errors
+    /// `code`, when there are `max`.
+    pub(crate) fn unless_below(max: u64, count: u64, code: Code) -> Result<(), Self> {
+        if count < max {
+            Ok(())
+        } else {
+            Err(Self::new(code).detail(format!("accepted: up to {max}")))
+        }
+    }
+
     /// Sets the refused value and what is accepted.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {

@@ -92,7 +92,7 @@ impl Request {
         let Some(key) = key else {
             return Ok(KeyState::Acquired(KeyGuard(None)));
         };
-        let lease = idempotency::Lease::new(user, key, Uuid::new_v4().to_string());
+        let lease = idempotency::KeyLease::new(user, key, Uuid::new_v4().to_string());
         // Created before the query: if the client disconnects during the query, dropping this value releases the key.
         let held = HeldKey {
             _renewal: AbortOnDropHandle::new(tokio::spawn(renew_periodically(app.db.clone(), lease.clone()))),
@@ -102,9 +102,9 @@ impl Request {
             released: AtomicBool::new(false),
         };
         let state = match with_timeout(QUERY_TIMEOUT, held.lease.acquire(&held.db)).await? {
-            idempotency::LeaseState::Acquired => return Ok(KeyState::Acquired(KeyGuard(Some(Arc::new(held))))),
-            idempotency::LeaseState::HeldByOther => Err(in_use().into()),
-            idempotency::LeaseState::Completed(done) => Ok(KeyState::Replay(StoredReply {
+            idempotency::Acquisition::Acquired => return Ok(KeyState::Acquired(KeyGuard(Some(Arc::new(held))))),
+            idempotency::Acquisition::HeldByOther => Err(in_use().into()),
+            idempotency::Acquisition::Completed(done) => Ok(KeyState::Replay(StoredReply {
                 done,
                 operation: held.operation.clone(),
             })),
@@ -129,7 +129,7 @@ fn in_use() -> Refusal {
 
 /// Renews the lease until the reply is stored or another request has the key. A request goes on after its lease has
 /// ended: if no other one takes the key, it can still store its reply.
-async fn renew_periodically(db: DatabaseConnection, lease: idempotency::Lease) {
+async fn renew_periodically(db: DatabaseConnection, lease: idempotency::KeyLease) {
     let mut renewal = Renewal::begin();
     loop {
         tokio::time::sleep(RENEW_EVERY).await;
@@ -190,7 +190,7 @@ pub struct KeyGuard(Option<Arc<HeldKey>>);
 
 struct HeldKey {
     db: DatabaseConnection,
-    lease: idempotency::Lease,
+    lease: idempotency::KeyLease,
     operation: String,
     /// `Drop` has nothing to release.
     released: AtomicBool,
@@ -254,7 +254,7 @@ impl Drop for HeldKey {
     }
 }
 
-async fn release(db: &DatabaseConnection, lease: &idempotency::Lease) {
+async fn release(db: &DatabaseConnection, lease: &idempotency::KeyLease) {
     if let Err(error) = with_timeout(QUERY_TIMEOUT, lease.release(db)).await {
         tracing::warn!(%error, "failed to release an idempotency key; its lease will expire");
     }

@@ -5,8 +5,8 @@ use crate::app::App;
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::image_header::{ImageHeader, read_header};
 use crate::tasks::remove_file;
+use crate::uninterrupted::uninterrupted;
 use crate::{Error, NewFile, OnUnique, Refusal};
-use anyhow::Context as _;
 use bytes::Bytes;
 use domain::limits::MAX_IMAGE_BYTES;
 use domain::recipe::Name;
@@ -14,7 +14,6 @@ use domain::{Code, UserId};
 use entity::image::{self, Removal};
 use serde::Serialize;
 use storage::Key;
-use tracing::Instrument;
 use uuid::Uuid;
 
 /// Maximum number of images of an account.
@@ -59,9 +58,7 @@ pub async fn create<R: Serialize + Send + Sync + 'static>(
     reply: fn(image::Model) -> R,
 ) -> Result<R, Error> {
     let app = app.clone();
-    let stored = async move { store(&app, user, new, &guard, reply).await };
-    let stored = tokio::spawn(stored.in_current_span());
-    stored.await.context("the task that stores an image panicked")?
+    uninterrupted(async move { store(&app, user, new, &guard, reply).await }).await
 }
 
 /// Stores the file, then creates its row.
@@ -91,11 +88,7 @@ async fn store<R: Serialize>(
     };
     let written = entity::user::write(&app.db, user, async |db| {
         guard.renew(db).await?;
-        if image::count(db, user).await? >= MAX_IMAGES {
-            return Err(Refusal::new(Code::ImagesTooMany)
-                .detail(format!("accepted: up to {MAX_IMAGES}"))
-                .into());
-        }
+        Refusal::unless_below(MAX_IMAGES, image::count(db, user).await?, Code::ImagesTooMany)?;
         let image = image::create(db, user, row).await.on_unique(Code::ImageNameTaken)?;
         let reply = reply(image);
         guard.store_reply(db, &fingerprint, &reply).await?;

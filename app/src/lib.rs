@@ -20,6 +20,7 @@ pub mod plans;
 pub mod presets;
 pub mod recipe_choice;
 pub mod tasks;
+mod uninterrupted;
 pub mod uploads;
 
 pub use app::{App, Settings};

@@ -42,11 +42,7 @@ pub async fn create<R: Serialize>(
     }
     let written = entity::user::write(&app.db, user, async |db| {
         guard.renew(db).await?;
-        if preset::count(db, user).await? >= MAX_PRESETS {
-            return Err(Refusal::new(Code::PresetsTooMany)
-                .detail(format!("accepted: up to {MAX_PRESETS}"))
-                .into());
-        }
+        Refusal::unless_below(MAX_PRESETS, preset::count(db, user).await?, Code::PresetsTooMany)?;
         let preset = preset::create(db, user, &name, content).await;
         let reply = reply(preset.on_unique(Code::PresetNameTaken)?)?;
         guard.store_reply(db, &fingerprint, &reply).await?;

@@ -3,12 +3,12 @@
 use crate::app::App;
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::recipe_choice::{RecipeChoice, check_names};
+use crate::uninterrupted::uninterrupted;
 use crate::{Error, NewFile, file_name, plans, tasks};
 use anyhow::Context as _;
 use domain::UserId;
 use entity::{source, task};
 use serde::Serialize;
-use tracing::Instrument;
 
 /// A received file with the recipe for it.
 pub struct Upload {
@@ -35,9 +35,7 @@ pub async fn finish<R: Serialize + Send + Sync + 'static>(
     reply: fn(&task::Model) -> R,
 ) -> Result<R, Error> {
     let app = app.clone();
-    let created = async move { create(&app, user, upload, &guard, reply).await };
-    let created = tokio::spawn(created.in_current_span());
-    created.await.context("the task that records an upload panicked")?
+    uninterrupted(async move { create(&app, user, upload, &guard, reply).await }).await
 }
 
 async fn create<R: Serialize>(

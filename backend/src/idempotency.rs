@@ -1,5 +1,5 @@
-//! The header `Idempotency-Key` and the replies to requests with it (draft-ietf-httpapi-idempotency-key-header-07).
-//! What happens between them is in [`app::idempotency`].
+//! Reads the header `Idempotency-Key` and writes the replies to requests that have it
+//! (draft-ietf-httpapi-idempotency-key-header-07). [`app::idempotency`] executes these requests.
 
 use crate::AppState;
 use crate::error::{Error, Refusal};

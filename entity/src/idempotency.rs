@@ -4,8 +4,8 @@
 //! process may die at any point of the first request.
 //!
 //! *Mechanism.* The first request inserts the row and so takes a lease ([`crate::lease`]) on the key
-//! ([`Lease::acquire`]), which it renews while it works ([`Lease::renew`]). It stores its reply in the transaction that
-//! creates the resource ([`Lease::store_reply`]), for [`RETENTION`]. The column `until_ms` is the end of the lease,
+//! ([`KeyLease::acquire`]), which it renews while it works ([`KeyLease::renew`]). It stores its reply in the transaction that
+//! creates the resource ([`KeyLease::store_reply`]), for [`RETENTION`]. The column `until_ms` is the end of the lease,
 //! then that of the retention. A row whose time is over counts as absent and is overwritten by the next request with
 //! the key.
 //!
@@ -58,7 +58,7 @@ impl ActiveModelBehavior for ActiveModel {}
 
 /// The result of an attempt to take the lease on a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LeaseState {
+pub enum Acquisition {
     /// The caller has the lease and executes the request.
     Acquired,
     /// Another request has the lease.
@@ -78,13 +78,13 @@ pub struct CompletedRequest {
 
 /// A lease on a key: the key of an account, and the name of the request that fences its writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lease {
+pub struct KeyLease {
     user: UserId,
     key: String,
     holder: String,
 }
 
-impl Lease {
+impl KeyLease {
     /// A lease that is not taken yet. `holder` must be unique to the request.
     #[must_use]
     pub const fn new(user: UserId, key: String, holder: String) -> Self {
@@ -95,7 +95,7 @@ impl Lease {
     ///
     /// # Errors
     /// Any database error. The lease may have been taken nevertheless, so release it.
-    pub async fn acquire(&self, db: &impl ConnectionTrait) -> Result<LeaseState, DbErr> {
+    pub async fn acquire(&self, db: &impl ConnectionTrait) -> Result<Acquisition, DbErr> {
         let row = [
             self.user.0.into(),
             self.key.as_str().into(),
@@ -114,13 +114,13 @@ impl Lease {
             .on_conflict(replace_expired)
             .to_owned();
         if db.execute(&insert).await?.rows_affected() == 1 {
-            return Ok(LeaseState::Acquired);
+            return Ok(Acquisition::Acquired);
         }
         // The row is absent if its holder has released it since the insert. The client then tries again.
         let row = Entity::find_by_id((self.user.0, self.key.clone())).one(db).await?;
         let done = row.and_then(|row| row.request.zip(row.reply));
-        Ok(done.map_or(LeaseState::HeldByOther, |(request, reply)| {
-            LeaseState::Completed(CompletedRequest { request, reply })
+        Ok(done.map_or(Acquisition::HeldByOther, |(request, reply)| {
+            Acquisition::Completed(CompletedRequest { request, reply })
         }))
     }
 

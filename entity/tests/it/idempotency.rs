@@ -3,22 +3,22 @@
 use crate::seed::{database, new_task, proxy_before_postgres};
 use domain::UserId;
 use entity::DatabaseConnection;
-use entity::idempotency::{self, CompletedRequest, Lease, LeaseState};
+use entity::idempotency::{self, Acquisition, CompletedRequest, KeyLease};
 use sea_orm::ConnectionTrait;
 
-fn new_lease(user: UserId, key: &str, holder: &str) -> Lease {
-    Lease::new(user, key.to_owned(), holder.to_owned())
+fn new_lease(user: UserId, key: &str, holder: &str) -> KeyLease {
+    KeyLease::new(user, key.to_owned(), holder.to_owned())
 }
 
 /// Another attempt to take the lease on a key.
-async fn take(db: &DatabaseConnection, user: UserId, key: &str, holder: &str) -> LeaseState {
+async fn take(db: &DatabaseConnection, user: UserId, key: &str, holder: &str) -> Acquisition {
     new_lease(user, key, holder).acquire(db).await.unwrap()
 }
 
 /// Takes the lease on a key that is free.
-async fn first(db: &DatabaseConnection, user: UserId, key: &str, holder: &str) -> Lease {
+async fn first(db: &DatabaseConnection, user: UserId, key: &str, holder: &str) -> KeyLease {
     let lease = new_lease(user, key, holder);
-    assert_eq!(lease.acquire(db).await.unwrap(), LeaseState::Acquired);
+    assert_eq!(lease.acquire(db).await.unwrap(), Acquisition::Acquired);
     lease
 }
 
@@ -41,20 +41,20 @@ async fn later_requests_of_the_account_with_the_key_get_the_stored_reply() {
     let (db, _directory) = database("idempotency").await;
     let (ana, eva) = (new_task(&db).await.owner(), new_task(&db).await.owner());
     let lease = first(&db, ana, "k", "1").await;
-    assert_eq!(take(&db, ana, "k", "2").await, LeaseState::HeldByOther);
+    assert_eq!(take(&db, ana, "k", "2").await, Acquisition::HeldByOther);
     first(&db, ana, "other key", "3").await;
     first(&db, eva, "k", "4").await;
 
     assert!(lease.renew(&db).await.unwrap() && lease.store_reply(&db, done("{ \"a\":1}")).await.unwrap());
     assert_eq!(
         take(&db, ana, "k", "5").await,
-        LeaseState::Completed(done("{ \"a\":1}"))
+        Acquisition::Completed(done("{ \"a\":1}"))
     );
-    assert_eq!(take(&db, eva, "k", "6").await, LeaseState::HeldByOther);
+    assert_eq!(take(&db, eva, "k", "6").await, Acquisition::HeldByOther);
     lease.release(&db).await.unwrap();
     assert_eq!(
         take(&db, ana, "k", "7").await,
-        LeaseState::Completed(done("{ \"a\":1}")),
+        Acquisition::Completed(done("{ \"a\":1}")),
         "a stored reply stays"
     );
 
@@ -66,7 +66,7 @@ async fn later_requests_of_the_account_with_the_key_get_the_stored_reply() {
         2,
         "all rows but the one that was taken again"
     );
-    assert_eq!(take(&db, ana, "k", "9").await, LeaseState::HeldByOther);
+    assert_eq!(take(&db, ana, "k", "9").await, Acquisition::HeldByOther);
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn an_expired_lease_is_taken_over_and_the_former_holder_cannot_write() {
     let lease = first(&db, user, "k", "2").await;
     assert!(!late.renew(&db).await.unwrap() && !late.store_reply(&db, done("late")).await.unwrap());
     late.release(&db).await.unwrap();
-    assert_eq!(take(&db, user, "k", "3").await, LeaseState::HeldByOther);
+    assert_eq!(take(&db, user, "k", "3").await, Acquisition::HeldByOther);
     lease.release(&db).await.unwrap();
     first(&db, user, "k", "4").await;
 }
@@ -91,8 +91,8 @@ async fn of_concurrent_requests_exactly_one_takes_the_lease() {
         let leases: Vec<_> = (0..8).map(|number| new_lease(user, key, &number.to_string())).collect();
         let turns = futures::future::try_join_all(leases.iter().map(|lease| lease.acquire(&db)));
         let turns = turns.await.unwrap();
-        let firsts = turns.iter().filter(|turn| **turn == LeaseState::Acquired).count();
-        let others = turns.iter().filter(|turn| **turn == LeaseState::HeldByOther).count();
+        let firsts = turns.iter().filter(|turn| **turn == Acquisition::Acquired).count();
+        let others = turns.iter().filter(|turn| **turn == Acquisition::HeldByOther).count();
         assert_eq!((firsts, others), (1, 7), "{key}");
     }
 }
@@ -142,8 +142,8 @@ async fn the_oldest_replies_of_an_account_beyond_the_limit_are_deleted() {
     let other = first(&db, few, "k", "3").await;
     assert!(other.store_reply(&db, done("other")).await.unwrap());
     assert_eq!(idempotency::delete_expired(&db).await.unwrap(), 3);
-    assert_eq!(take(&db, few, "k", "4").await, LeaseState::Completed(done("other")));
-    assert!(matches!(take(&db, many, "key-3", "5").await, LeaseState::Completed(_)));
+    assert_eq!(take(&db, few, "k", "4").await, Acquisition::Completed(done("other")));
+    assert!(matches!(take(&db, many, "key-3", "5").await, Acquisition::Completed(_)));
     first(&db, many, "key-2", "6").await;
     assert!(held.renew(&db).await.unwrap(), "leases are not counted or deleted");
 }
@@ -170,7 +170,7 @@ async fn a_reply_that_is_being_committed_is_neither_released_nor_overwritten() {
         };
         let (committed, turn) = tokio::join!(committing, concurrent);
         committed.unwrap();
-        assert_eq!(turn, LeaseState::Completed(done(key)), "{key}");
+        assert_eq!(turn, Acquisition::Completed(done(key)), "{key}");
     }
 }
 
@@ -202,7 +202,7 @@ async fn row_locks_of_a_dead_machine_last_for_half_a_minute_only() {
         begun.elapsed().as_secs_f64()
     );
     assert!(
-        begun.elapsed().as_secs() < 60 && turn != LeaseState::Completed(done("never seen")),
+        begun.elapsed().as_secs() < 60 && turn != Acquisition::Completed(done("never seen")),
         "{turn:?}"
     );
     committing.abort();

@@ -31,7 +31,7 @@ fn with_zeros(source: &Path) -> PathBuf {
 }
 
 /// A copy of a fragmented MP4 without its third and fourth fragment.
-fn without_fragments(source: &Path) -> PathBuf {
+pub(crate) fn without_fragments(source: &Path) -> PathBuf {
     let bytes = fs::read(source).unwrap();
     let starts = bytes.windows(4).enumerate().filter(|(_, window)| *window == b"moof");
     let starts: Vec<_> = starts.map(|(index, _)| index - 4).collect();
@@ -43,7 +43,7 @@ fn without_fragments(source: &Path) -> PathBuf {
 }
 
 /// Writes a damaged copy beside the source. It is renamed into place, because tests run concurrently.
-fn written(source: &Path, damage: &str, bytes: &[u8]) -> PathBuf {
+pub(crate) fn written(source: &Path, damage: &str, bytes: &[u8]) -> PathBuf {
     let name = source.file_name().unwrap().to_str().unwrap();
     let path = source.with_file_name(format!("{damage}-{name}"));
     let partial = source.with_file_name(format!("partial-{}-{damage}-{name}", std::process::id()));
@@ -94,7 +94,7 @@ fn longest_held_frame(run: &Run) -> (f64, f64) {
 }
 
 /// Asserts that beeps before and after the gap are at full seconds.
-fn assert_beeps_in_position(run: &Run, name: &str) {
+pub(crate) fn assert_beeps_in_position(run: &Run, name: &str) {
     let beeps = run.beeps_ms(0);
     let early = beeps.iter().filter(|ms| **ms < 2_500).count();
     let late = beeps.iter().filter(|ms| **ms > 5_500).count();
@@ -265,7 +265,7 @@ fn a_gap_is_reported_for_silent_video_hls_and_fast_trims() {
 #[test]
 fn gaps_that_look_like_a_timestamp_discontinuity_are_reported() {
     let audio = "aevalsrc=exprs='0.3*sin(2*PI*440*t)':d=45:s=48000";
-    for codec in ["libopus", "libvorbis"] {
+    for codec in ["libopus", "libvorbis", "flac"] {
         let source = clip_with(
             &format!("gaps-{codec}.ogg"),
             &["-f", "lavfi", "-i", audio, "-c:a", codec],

@@ -68,6 +68,8 @@ mod intermediate_codecs;
 #[cfg(test)]
 mod loudness;
 #[cfg(test)]
+mod missing_bytes;
+#[cfg(test)]
 mod mp4_boxes;
 #[cfg(test)]
 mod output_codecs;

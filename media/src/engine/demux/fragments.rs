@@ -9,11 +9,16 @@
 //! them (`base-data-offset-present`) are corrected. Files without `moof` boxes are not changed: their index does not
 //! depend on the chain.
 //!
+//! *Losses.* A fragment is missing where the chain breaks, where the sequence number steps by more than elsewhere in
+//! the file (`mfhd`, §8.8.5), and at the end if a box extends beyond it or `mfra` lists more fragments than there are.
+//!
 //! *Rejected.* A repaired copy of the file: it would double the space and the time of reading.
 
 use crate::engine::demux::mp4::{child_box, read_uint};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 /// Maximum number of boxes to follow; a day in fragments of 0.1 s has two million.
@@ -66,21 +71,44 @@ pub(crate) fn is_fragmented(file: &File) -> bool {
     moov.and_then(|moov| child_box(file, moov, b"mvex")).is_ok()
 }
 
-/// Computes the patches that repair the chain of boxes of a fragmented file; none for other files.
-pub(crate) fn repairs(file: &File) -> Vec<Patch> {
+/// The chain of boxes of the top level.
+#[derive(Debug, Default)]
+pub(crate) struct Chain {
+    /// Patches that repair the chain of a fragmented file, in the order of the file; none for other files.
+    pub(crate) patches: Vec<Patch>,
+    /// Offsets of fragments before which bytes are missing, in the order of the file.
+    pub(crate) breaks: Vec<u64>,
+    /// `true` if bytes are missing at the end of a fragmented file.
+    pub(crate) is_cut: bool,
+    /// `true` if the file lists more fragments than it has.
+    pub(crate) lacks_fragments: bool,
+}
+
+/// Follows the boxes of the top level.
+pub(crate) fn chain(file: &File) -> Chain {
+    let mut chain = Chain::default();
     let Ok(length) = file.metadata().map(|metadata| metadata.len()) else {
-        return Vec::new();
+        return chain;
     };
-    let mut patches = Vec::new();
     let (mut at, mut before, mut fragmented) = (0, 0, false);
+    let mut sequence = Sequence::default();
     for _ in 0..MAX_BOXES {
-        if at == length || patches.len() >= MAX_PATCHES {
+        if at == length || chain.patches.len() >= MAX_PATCHES {
             break;
         }
         if let Some((name, end)) = whole_box(file, at, length) {
             fragmented |= name == *b"moof" || (name == *b"moov" && child_box(file, at + 8..end, b"mvex").is_ok());
-            if name == *b"moof" && !patches.is_empty() {
-                rebase(file, at, end, &mut patches);
+            // The samples of a fragment follow it.
+            chain.is_cut = name == *b"moof" && end == length;
+            match &name {
+                b"moof" => {
+                    sequence.add(at, fragment_number(file, at + 8..end));
+                    if !chain.patches.is_empty() {
+                        rebase(file, at, end, &mut chain.patches);
+                    }
+                }
+                b"mfra" => chain.lacks_fragments |= listed_fragments(file, at + 8..end) > sequence.fragments,
+                _ => {}
             }
             (before, at) = (at, end);
             continue;
@@ -90,13 +118,92 @@ pub(crate) fn repairs(file: &File) -> Vec<Patch> {
             .filter(|_| fragmented)
             .and_then(|from| next_fragment(file, from, length))
         else {
+            // Without fragments the index has all samples, and some writers give `mdat` a size that is too large.
+            chain.is_cut = fragmented && extends_beyond(file, at, length);
+            // FFmpeg refuses a file that ends inside of a `moof` box.
+            chain.patches.extend(Patch::mdat(at, length).filter(|_| chain.is_cut));
             break;
         };
-        patches.extend(Patch::mdat(at, next).or_else(|| Patch::mdat(before, next)));
+        chain
+            .patches
+            .extend(Patch::mdat(at, next).or_else(|| Patch::mdat(before, next)));
+        chain.breaks.push(next);
         (before, at) = (next, next);
     }
-    patches.sort_by_key(|patch| patch.at);
-    patches
+    chain.patches.sort_by_key(|patch| patch.at);
+    chain.breaks.extend(sequence.breaks());
+    chain.breaks.sort_unstable();
+    chain
+}
+
+/// Sequence numbers of fragments.
+#[derive(Debug, Default)]
+struct Sequence {
+    /// Number of fragments.
+    fragments: usize,
+    /// Number of the latest fragment.
+    latest: Option<u64>,
+    /// Smallest step between the numbers of two fragments. It is 1 for most writers.
+    least_step: Option<u64>,
+    /// Fragments whose number is more than 1 above that of the fragment before: offset and step.
+    steps: Vec<(u64, u64)>,
+}
+
+impl Sequence {
+    fn add(&mut self, at: u64, number: Option<u64>) {
+        self.fragments += 1;
+        let step = number.zip(self.latest).and_then(|(new, old)| new.checked_sub(old));
+        if let Some(step) = step.filter(|step| *step > 0) {
+            self.least_step = Some(self.least_step.map_or(step, |least| least.min(step)));
+            if step > 1 {
+                self.steps.push((at, step));
+            }
+        }
+        self.latest = number;
+    }
+
+    /// Offsets of fragments whose number steps by more than the smallest step.
+    fn breaks(&self) -> impl Iterator<Item = u64> {
+        let least = self.least_step.unwrap_or(0);
+        let is_wide = move |(at, step): &(u64, u64)| (*step > least).then_some(*at);
+        self.steps.iter().filter_map(is_wide)
+    }
+}
+
+/// The sequence number of a fragment, in the `mfhd` box of its `moof` box.
+fn fragment_number(file: &File, moof: Range<u64>) -> Option<u64> {
+    let header = child_box(file, moof, b"mfhd").ok()?;
+    read_uint(file, header.start + 4, false).ok()
+}
+
+/// Number of fragments that an `mfra` box lists (§8.8.9). Their offsets may be wrong in a file that was edited later.
+fn listed_fragments(file: &File, mfra: Range<u64>) -> usize {
+    let mut rest = mfra;
+    let mut offsets = HashSet::new();
+    while let Ok(list) = child_box(file, rest.clone(), b"tfra") {
+        rest.start = list.end;
+        let field = |at: u64| read_uint(file, list.start + at, false).unwrap_or(0);
+        let is_wide = field(0) >> 24 == 1;
+        let (widths, entries) = (field(8), field(12));
+        let time_bytes = if is_wide { 8 } else { 4 };
+        // The numbers of track fragment, run and sample have one to four bytes each.
+        let numbers_bytes = 3 + (widths >> 4 & 3) + (widths >> 2 & 3) + (widths & 3);
+        let entry_bytes = 2 * time_bytes + numbers_bytes;
+        for entry in 0..entries.min(u64::from(MAX_BOXES)) {
+            let at = list.start + 16 + entry * entry_bytes + time_bytes;
+            match read_uint(file, at, is_wide) {
+                Ok(offset) if at + time_bytes <= list.end => offsets.insert(offset),
+                _ => break,
+            };
+        }
+    }
+    offsets.len()
+}
+
+/// Returns `true` if the box at an offset has media and extends beyond the end of the file.
+fn extends_beyond(file: &File, at: u64, length: u64) -> bool {
+    let is_media = header(file, at, u64::MAX).is_some_and(|(name, ..)| name == *b"mdat" || name == *b"moof");
+    is_media && header(file, at, length).is_none()
 }
 
 /// Corrects the base offsets in the `tfhd` boxes of a `moof` box that missing bytes have moved.

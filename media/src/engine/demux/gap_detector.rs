@@ -12,12 +12,16 @@
 //! *Evidence.* A gap is a hole
 //! - in audio, if the codec sends packets continuously and video continues;
 //! - in audio and video, if both have a gap of about the same length at the same position of the file, and the audio
-//!   codec sends packets continuously, packets near the gap are damaged, or elements of a Matroska file do not lead
-//!   over it;
-//! - in video, if packets near it do not decode; if audio continues, only up to [`MAX_FORWARD_US`];
+//!   codec sends packets continuously, packets near the gap are damaged, bytes are missing there, the file is shorter
+//!   than its segment, or both gaps are long and equal: a pause of the codec does not make the video pause;
+//! - in video, if packets near it do not decode or bytes are missing there; if audio continues, only up to
+//!   [`MAX_FORWARD_US`];
 //! - above [`MAX_FORWARD_US`], where the step is also a timestamp discontinuity: in Ogg and FLV if page numbers or tag
 //!   sizes show that bytes are missing; elsewhere if video continues without a keyframe and the gap is at most twice as
 //!   long as the stream before it.
+//!
+//! *Missing bytes.* Elements of a Matroska file do not lead over the gap, page sequence numbers of Ogg or fragment
+//! sequence numbers of MP4 are missing, or the chain of boxes is broken there ([`fragments`]).
 //!
 //! *Exception.* A sample table (`stbl`, ISO/IEC 14496-12 §8.5) lists every sample, so no packet of such a file can be
 //! lost: only audio may have a gap there.
@@ -28,8 +32,10 @@ mod missing_bytes;
 mod stream_gaps;
 
 use crate::engine::demux::discontinuity::MAX_FORWARD_US;
-use crate::engine::demux::fragments;
-use crate::engine::demux::gap_detector::stream_gaps::{DAMAGE_DISTANCE_US, ForwardStep, Gap, StreamGaps};
+use crate::engine::demux::gap_detector::stream_gaps::{
+    DAMAGE_DISTANCE_US, ForwardStep, Gap, MIN_DISCONTINUOUS_GAP_US, StreamGaps,
+};
+use crate::engine::demux::{fragments, matroska, matroska_chain};
 use crate::engine::time::to_us;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Disposition;
@@ -50,7 +56,7 @@ pub(crate) struct HoleTotal {
 }
 
 impl HoleTotal {
-    fn add(&mut self, length_us: i64, at_us: i64) {
+    pub(crate) fn add(&mut self, length_us: i64, at_us: i64) {
         self.length_us = self.length_us.saturating_add(length_us);
         self.at_us = Some(self.at_us.map_or(at_us, |first| first.min(at_us)));
     }
@@ -95,6 +101,10 @@ pub(crate) struct GapDetector {
     format: Format,
     /// The file, for evidence of missing bytes; `None` if its descriptor could not be duplicated.
     source: Option<File>,
+    /// Offsets in a fragmented MP4 before which bytes are missing.
+    breaks: Vec<u64>,
+    /// `true` if a Matroska segment extends beyond the end of the file, so that bytes are missing somewhere.
+    is_short: bool,
     /// Time range in which holes count.
     span_us: Range<i64>,
     /// Number of packets so far.
@@ -107,11 +117,15 @@ impl GapDetector {
     /// of the source.
     pub(crate) fn new(input: &Input, source: &File, [video, audio]: [Option<usize>; 2], span_us: Range<i64>) -> Self {
         let stream = |index: Option<usize>| StreamGaps::of(input, index?);
+        let is_mp4 = input.format().name().starts_with("mov");
+        let format = Format::of(input, source, [video, audio]);
         Self {
             video: stream(video),
             audio: stream(audio),
-            format: Format::of(input, source, [video, audio]),
+            format,
             source: source.try_clone().ok(),
+            breaks: is_mp4.then(|| fragments::chain(source).breaks).unwrap_or_default(),
+            is_short: format == Format::Matroska && matroska::is_cut(source),
             span_us,
             packets: 0,
             found: Holes::default(),
@@ -181,7 +195,7 @@ impl GapDetector {
         };
         if let Some((one, two)) = video.gap.zip(audio.gap)
             && one.matches(&two)
-            && (audio.continuous || one.damaged || two.damaged)
+            && (audio.continuous || one.damaged || two.damaged || have_common_cause([&one, &two], self.is_short))
         {
             (video.gap, audio.gap) = (None, None);
             // No packet is lost: the recorder was paused.
@@ -213,8 +227,11 @@ impl GapDetector {
         let is_continuous = self.audio.as_ref().is_some_and(|stream| stream.continuous);
         let is_hole = |gap: &Gap| match self.format {
             // A chained logical stream may begin at any granule position (RFC 7845 §4.5).
-            Format::Ogg => is_continuous && self.has_missing_bytes(gap.bytes, missing_bytes::in_ogg),
-            _ => is_continuous || self.is_chain_broken(gap),
+            Format::Ogg => is_continuous && self.is_chain_broken(gap),
+            _ => {
+                let is_alone = self.video.is_none() && gap.length_us() >= MIN_DISCONTINUOUS_GAP_US;
+                is_continuous || self.is_chain_broken(gap) || (self.is_short && is_alone)
+            }
         };
         if let Some((length_us, at_us)) = gap.filter(is_hole).and_then(|gap| self.clip(&gap)) {
             let total = if self.video.is_some() || self.format == Format::Indexed {
@@ -238,9 +255,17 @@ impl GapDetector {
         }
     }
 
-    /// Returns `true` if the elements of a Matroska file do not lead from one side of a gap to the other.
+    /// Returns `true` if pages, elements or boxes do not lead from one side of a gap to the other.
     fn is_chain_broken(&self, gap: &Gap) -> bool {
-        self.format == Format::Matroska && self.has_missing_bytes(gap.bytes, missing_bytes::in_matroska)
+        match self.format {
+            Format::Ogg => self.has_missing_bytes(gap.bytes, missing_bytes::in_ogg),
+            Format::Matroska => self.has_missing_bytes(gap.bytes, matroska_chain::is_broken),
+            Format::Other => gap.bytes.is_some_and(|(from, to)| {
+                let next = self.breaks.partition_point(|at| *at <= from);
+                self.breaks.get(next).is_some_and(|at| *at <= to)
+            }),
+            Format::Flv | Format::Indexed => false,
+        }
     }
 
     /// Returns `true` if bytes of the file are missing between two byte positions, according to `check`.
@@ -266,6 +291,13 @@ impl GapDetector {
         let length_us = gap.until_us.min(self.span_us.end).saturating_sub(from_us);
         (length_us >= MIN_PART_US).then_some((length_us, from_us))
     }
+}
+
+/// Returns `true` if missing bytes have made two gaps of the same length. Pauses of a codec are shorter, so that short
+/// gaps count only if bytes are missing somewhere in the file.
+fn have_common_cause([one, two]: [&Gap; 2], is_short: bool) -> bool {
+    let is_long = one.length_us().min(two.length_us()) >= MIN_DISCONTINUOUS_GAP_US;
+    one.is_as_long_as(two) && (is_long || is_short)
 }
 
 /// Containers without timestamps: FFmpeg counts packets instead, so there are no gaps.

@@ -1,5 +1,5 @@
-//! EBML elements of Matroska files (RFC 8794, RFC 9559), for facts that FFmpeg does not expose: encryption and the
-//! number of tracks of a file that it does not open.
+//! EBML elements of Matroska files (RFC 8794, RFC 9559), for facts that FFmpeg does not expose: encryption, the number
+//! of tracks of a file that it does not open, and segments that are cut.
 
 use std::fs::File;
 use std::io;
@@ -7,20 +7,21 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 /// Maximum number of elements to read on one level. The tracks may come after all clusters.
-const MAX_ELEMENTS: u32 = 100_000;
+pub(crate) const MAX_ELEMENTS: u32 = 100_000;
 
-// Element IDs (RFC 9559 §5.1).
-const SEGMENT: u64 = 0x1853_8067;
-const TRACKS: u64 = 0x1654_ae6b;
-const TRACK_ENTRY: u64 = 0xae;
-const TRACK_TYPE: u64 = 0x83;
-const TRACK_NUMBER: u64 = 0xd7;
+// Element IDs (RFC 8794 §11.2.1, RFC 9559 §5.1).
+pub(crate) const EBML: u64 = 0x1a45_dfa3;
+pub(crate) const SEGMENT: u64 = 0x1853_8067;
+pub(crate) const TRACKS: u64 = 0x1654_ae6b;
+pub(crate) const TRACK_ENTRY: u64 = 0xae;
+pub(crate) const TRACK_TYPE: u64 = 0x83;
+pub(crate) const TRACK_NUMBER: u64 = 0xd7;
 const CODEC_DELAY: u64 = 0x56aa;
-const CLUSTER: u64 = 0x1f43_b675;
+pub(crate) const CLUSTER: u64 = 0x1f43_b675;
 const CLUSTER_TIMESTAMP: u64 = 0xe7;
-const SIMPLE_BLOCK: u64 = 0xa3;
-const BLOCK_GROUP: u64 = 0xa0;
-const BLOCK: u64 = 0xa1;
+pub(crate) const SIMPLE_BLOCK: u64 = 0xa3;
+pub(crate) const BLOCK_GROUP: u64 = 0xa0;
+pub(crate) const BLOCK: u64 = 0xa1;
 
 /// Types of tracks.
 pub(crate) const VIDEO: u64 = 1;
@@ -37,9 +38,9 @@ const CONTENT_ENCODING: u64 = 0x6240;
 const CONTENT_ENCODING_TYPE: u64 = 0x5033;
 
 /// An EBML element: its ID and the byte range of its data.
-struct Element {
-    id: u64,
-    body: Range<u64>,
+pub(crate) struct Element {
+    pub(crate) id: u64,
+    pub(crate) body: Range<u64>,
 }
 
 /// Returns `true` if a video or audio track is encrypted (`ContentEncodingType` 1).
@@ -186,8 +187,33 @@ fn has_encryption(file: &File, track: &Range<u64>) -> bool {
     result.is_ok() && found
 }
 
+/// Returns `true` if a segment extends beyond the end of the file.
+pub(crate) fn is_cut(file: &File) -> bool {
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    let mut offset = 0;
+    for _ in 0..MAX_ELEMENTS {
+        let Ok((id, size, body)) = head(file, offset) else {
+            return false;
+        };
+        offset = body.saturating_add(size.unwrap_or(u64::MAX));
+        if id == SEGMENT && size.is_some() && offset > length {
+            return true;
+        }
+    }
+    false
+}
+
+/// Reads the ID of an element, the size of its data, which is `None` if it is unknown, and the offset of its data.
+pub(crate) fn head(file: &File, offset: u64) -> io::Result<(u64, Option<u64>, u64)> {
+    let (id, after_id) = read_vint(file, offset, true)?;
+    let (size, body) = read_vint(file, after_id, false)?;
+    // All data bits set means "unknown size" (RFC 8794 §6.2), as in live recordings.
+    let is_unknown = size == (1_u64 << (7 * (body - after_id))) - 1;
+    Ok((id, (!is_unknown).then_some(size), body))
+}
+
 /// Finds the data of the first element with this ID in a range.
-fn find(file: &File, range: Range<u64>, id: u64) -> io::Result<Range<u64>> {
+pub(crate) fn find(file: &File, range: Range<u64>, id: u64) -> io::Result<Range<u64>> {
     let mut found = None;
     for_each_element(file, range, |element| {
         if element.id == id {
@@ -199,21 +225,18 @@ fn find(file: &File, range: Range<u64>, id: u64) -> io::Result<Range<u64>> {
 }
 
 /// Calls `visit` for each element of a range, until it returns `false`.
-fn for_each_element(file: &File, range: Range<u64>, mut visit: impl FnMut(Element) -> bool) -> io::Result<()> {
+pub(crate) fn for_each_element(
+    file: &File,
+    range: Range<u64>,
+    mut visit: impl FnMut(Element) -> bool,
+) -> io::Result<()> {
     let mut offset = range.start;
     for _ in 0..MAX_ELEMENTS {
         if offset >= range.end {
             break;
         }
-        let (id, after_id) = read_vint(file, offset, true)?;
-        let (length, start) = read_vint(file, after_id, false)?;
-        // All data bits set means "unknown size" (RFC 8794 §6.2), as in live recordings.
-        let is_unknown = length == (1_u64 << (7 * (start - after_id))) - 1;
-        let end = if is_unknown {
-            range.end
-        } else {
-            start.saturating_add(length).min(range.end)
-        };
+        let (id, size, start) = head(file, offset)?;
+        let end = size.map_or(range.end, |size| start.saturating_add(size).min(range.end));
         if !visit(Element { id, body: start..end }) {
             break;
         }
@@ -244,7 +267,7 @@ pub(crate) fn read_vint(file: &File, offset: u64, keep_marker: bool) -> io::Resu
 }
 
 /// Reads an unsigned integer element of up to eight bytes.
-fn read_uint(file: &File, body: Range<u64>) -> io::Result<u64> {
+pub(crate) fn read_uint(file: &File, body: Range<u64>) -> io::Result<u64> {
     let length = usize::try_from(body.end - body.start).unwrap_or(usize::MAX);
     let mut bytes = [0; 8];
     let bytes = bytes.get_mut(..length).ok_or(io::ErrorKind::InvalidData)?;

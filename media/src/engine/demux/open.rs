@@ -100,7 +100,7 @@ impl Prefix {
                 }
             }
             None => Self {
-                patches: fragments::repairs(file),
+                patches: fragments::chain(file).patches,
                 ..Self::default()
             },
         }

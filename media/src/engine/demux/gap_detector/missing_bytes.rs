@@ -1,10 +1,9 @@
 //! Checks of FLV tags and Ogg pages that show whether bytes of a file are missing between two of its packets.
 
-use crate::engine::demux::matroska::read_vint;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-/// Maximum number of FLV tags to follow between two packets of a stream.
+/// Maximum number of FLV tags or Ogg pages to follow between two packets of a stream.
 const MAX_TAGS: u32 = 4_096;
 
 /// Size of an FLV tag header, without the size of the previous tag before it (Adobe Flash Video File Format
@@ -41,67 +40,50 @@ pub(crate) fn in_flv(source: &File, from: u64, to: u64) -> bool {
 /// Returns `true` if the Ogg pages at two byte positions belong to the same logical stream and page sequence numbers
 /// between them are missing (RFC 3533 §6). A chained stream has another serial number, or its sequence numbers restart.
 pub(crate) fn in_ogg(source: &File, from: u64, to: u64) -> bool {
-    let pages = page_at(source, from).zip(page_at(source, to));
-    pages.is_some_and(|(first, second)| {
-        first.serial_number == second.serial_number && second.sequence_number > first.sequence_number.saturating_add(1)
-    })
+    let Some((first, last)) = page_at(source, from).zip(page_at(source, to)) else {
+        return false;
+    };
+    let (mut offset, mut number) = (from, first.sequence_number);
+    // Not every page has the end of a packet, and there are pages of other streams in between.
+    for _ in 0..MAX_TAGS {
+        let Some(page) = page_at(source, offset).filter(|_| offset < to) else {
+            break;
+        };
+        if page.serial_number == first.serial_number {
+            if page.sequence_number > number.saturating_add(1) {
+                return true;
+            }
+            number = page.sequence_number;
+        }
+        offset += page.bytes;
+    }
+    first.serial_number == last.serial_number && last.sequence_number > number.saturating_add(1)
 }
+
+/// Size of an Ogg page header without the segment table.
+const PAGE_HEADER_BYTES: u64 = 27;
 
 /// Fields of an Ogg page header.
 struct OggPage {
     /// Serial number of the logical stream.
     serial_number: u32,
     sequence_number: u32,
+    /// Size of the page.
+    bytes: u64,
 }
 
 fn page_at(source: &File, offset: u64) -> Option<OggPage> {
     let magic: [u8; 4] = bytes_at(source, offset)?;
+    let [segments] = bytes_at(source, offset + PAGE_HEADER_BYTES - 1)?;
+    let mut table = [0; u8::MAX as usize];
+    let table = table.get_mut(..usize::from(segments))?;
+    source.read_exact_at(table, offset + PAGE_HEADER_BYTES).ok()?;
     let page = OggPage {
         serial_number: u32::from_le_bytes(bytes_at(source, offset + 14)?),
         sequence_number: u32::from_le_bytes(bytes_at(source, offset + 18)?),
+        bytes: PAGE_HEADER_BYTES + table.len() as u64 + table.iter().map(|size| u64::from(*size)).sum::<u64>(),
     };
     (magic == *b"OggS").then_some(page)
-}
-
-/// IDs of Matroska elements whose children are visited: `Segment`, `Cluster`, `BlockGroup`.
-const PARENT_IDS: [u64; 3] = [0x1853_8067, 0x1f43_b675, 0xa0];
-
-/// IDs of `SimpleBlock` and `Block`.
-const BLOCK_IDS: [u64; 2] = [0xa3, 0xa1];
-
-/// Returns `true` if the chain of Matroska elements does not lead from the block with its body at offset `from` to the
-/// block with its body at offset `to`.
-pub(crate) fn in_matroska(source: &File, from: u64, to: u64) -> bool {
-    // The size of an element is before its body, in one to eight bytes.
-    let ends = (2..=9).filter_map(|head_bytes| {
-        let (id, after_id) = read_vint(source, from.checked_sub(head_bytes)?, true).ok()?;
-        let (length, body) = read_vint(source, after_id, false).ok()?;
-        (BLOCK_IDS.contains(&id) && body == from).then(|| body.saturating_add(length))
-    });
-    let ends: Vec<_> = ends.collect();
-    !ends.is_empty() && !ends.into_iter().any(|end| leads_to_block(source, end, to))
-}
-
-/// Returns `true` if elements follow each other from an offset to the block with its body at offset `to`, or if there
-/// are too many elements in between to tell.
-fn leads_to_block(source: &File, from: u64, to: u64) -> bool {
-    let mut offset = from;
-    for _ in 0..MAX_TAGS {
-        let element =
-            read_vint(source, offset, true).and_then(|(id, after_id)| Ok((id, read_vint(source, after_id, false)?)));
-        let Some((id, (length, body))) = element.ok().filter(|_| offset < to) else {
-            return false;
-        };
-        if BLOCK_IDS.contains(&id) && body == to {
-            return true;
-        }
-        offset = if PARENT_IDS.contains(&id) {
-            body
-        } else {
-            body.saturating_add(length)
-        };
-    }
-    true
 }
 
 fn bytes_at<const COUNT: usize>(source: &File, offset: u64) -> Option<[u8; COUNT]> {

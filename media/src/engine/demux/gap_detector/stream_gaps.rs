@@ -38,9 +38,13 @@ const DISCONTINUOUS_CODECS: [&str; 7] = [
     "pcm_mulaw",
 ];
 
-/// Minimum length of a gap of [`DISCONTINUOUS_CODECS`] in microseconds. Opus sends a packet at least every 400 ms
-/// during silence (RFC 6716 §2.1.9).
-const MIN_DISCONTINUOUS_GAP_US: i64 = 1_000_000;
+/// Minimum length in microseconds of a gap of [`DISCONTINUOUS_CODECS`] that may be a loss although no bytes are missing
+/// near it. Opus sends a packet at least every 400 ms during silence (RFC 6716 §2.1.9).
+pub(crate) const MIN_DISCONTINUOUS_GAP_US: i64 = 1_000_000;
+
+/// Maximum difference in length of two gaps that missing bytes have made, in microseconds. Both begin and end at the
+/// same byte, so their lengths differ by a packet of each stream at most.
+const MAX_COMMON_DIFFERENCE_US: i64 = 150_000;
 
 /// A gap in the timestamps of a stream, in microseconds after discontinuities were repaired.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +70,12 @@ impl Gap {
         let is_near = self.packets.0 < other.packets.1 + MAX_PACKET_DISTANCE
             && other.packets.0 < self.packets.1 + MAX_PACKET_DISTANCE;
         is_near && (one - two).abs() <= MAX_LENGTH_DIFFERENCE_US.max(one.max(two) / 4)
+    }
+
+    /// Returns `true` if one cause has made both, because their lengths are equal: a pause of the audio does not make the
+    /// video pause for the same time.
+    pub(crate) const fn is_as_long_as(&self, other: &Self) -> bool {
+        (self.length_us() - other.length_us()).abs() <= MAX_COMMON_DIFFERENCE_US
     }
 }
 
@@ -105,8 +115,7 @@ pub(crate) struct StreamGaps {
     packet_us: i64,
     /// `true` if the codec sends packets continuously, also during silence. Always `false` for video.
     pub(crate) continuous: bool,
-    /// Minimum length of a gap in microseconds.
-    min_gap_us: i64,
+    is_ogg: bool,
     /// Start of the first packet in microseconds.
     first_us: Option<i64>,
     latest: Option<LatestPacket>,
@@ -133,17 +142,14 @@ impl StreamGaps {
             i64::from(facts.frame_samples) * 1_000_000 / i64::from(facts.sample_rate_hz.max(1))
         };
         // In Ogg, page numbers are the evidence for all codecs.
-        let is_discontinuous = input.format().name() != "ogg" && DISCONTINUOUS_CODECS.contains(&facts.name);
+        let is_ogg = input.format().name() == "ogg";
+        let is_discontinuous = !is_ogg && DISCONTINUOUS_CODECS.contains(&facts.name);
         Some(Self {
             index,
             base: stream.time_base(),
             packet_us,
             continuous: !is_video && !is_discontinuous,
-            min_gap_us: if is_discontinuous {
-                MIN_DISCONTINUOUS_GAP_US
-            } else {
-                MIN_GAP_US
-            },
+            is_ogg,
             first_us: None,
             latest: None,
             gap: None,
@@ -183,7 +189,10 @@ impl StreamGaps {
             let (last, other) = latest.bytes;
             if last == position { other } else { last }
         });
-        let bytes = previous_position.zip(position);
+        // It computes the times of a page from the end of the one before, so a gap shows one page after missing ones.
+        let earlier = self.latest.and_then(|latest| latest.bytes.1);
+        let from = earlier.filter(|_| self.is_ogg).or(previous_position);
+        let bytes = from.zip(position);
         let previous = self.latest.replace(LatestPacket {
             start_us,
             end_us: start_us.saturating_add(duration_us),
@@ -208,7 +217,7 @@ impl StreamGaps {
             return (None, Some(step));
         }
         let is_unusual = |step_us: i64| gap_us >= MIN_STEP_RATIO.saturating_mul(step_us);
-        let is_long = gap_us >= self.min_gap_us && previous.step_us.is_some_and(is_unusual);
+        let is_long = gap_us >= MIN_GAP_US && previous.step_us.is_some_and(is_unusual);
         let is_damaged = |us: i64| us >= previous.end_us - DAMAGE_DISTANCE_US;
         let gap = is_long.then(|| Gap {
             from_us: previous.end_us,

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `open` | allowed demuxers and decoders, limits on headers |
 //! | `packets` | reading with tolerance for single errors |
-//! | `discontinuity`, `packet_times`, `early_times` | repair of timestamps |
+//! | `discontinuity`, `packet_times`, `flac_frames`, `early_times` | repair of timestamps |
 //! | `gap_detector`, `broken_off`, `unread_bytes` | detection of lost packets: by gaps, by headers, by bytes not read |
 //! | `frame_steps` | detection of variable frame rates |
 //! | `packet_check`, `header_changes`, `nal` | damage and changed codec headers in packets, without decoding |
@@ -22,6 +22,7 @@ pub(crate) mod copy_source;
 pub(crate) mod discontinuity;
 pub(crate) mod early_times;
 pub(crate) mod encryption;
+pub(crate) mod flac_frames;
 pub(crate) mod fragments;
 pub(crate) mod frame_steps;
 pub(crate) mod gap_detector;

@@ -103,3 +103,16 @@ fn missing_fragments_and_pages_of_video_without_audio_are_reported() {
     };
     assert!((2.5..5.5).contains(&lost) && (3.0..5.0).contains(&at), "{lost} at {at}");
 }
+
+#[test]
+fn missing_pages_of_flac_in_ogg_are_reported_and_later_audio_is_in_position() {
+    let source = numbered_with_beeps("pages.ogg", "-vn -c:a flac");
+    let whole = process(&source, &recipe(AUDIO)).unwrap();
+    assert_eq!(loss_details(&whole), [""; 0]);
+    let run = process(&without_middle(&source), &recipe(AUDIO)).unwrap();
+    assert_beeps_in_position(&run, "flac");
+    let [(lost, at)] = reported_gaps(&run, WarningCode::SourceDamaged)[..] else {
+        panic!("{:?}", run.report.warnings)
+    };
+    assert!((1.0..4.5).contains(&lost) && (1.0..3.5).contains(&at), "{lost} at {at}");
+}

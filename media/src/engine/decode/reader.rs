@@ -278,8 +278,7 @@ impl Reader {
         let Some(base) = self.gaps.base(packet.stream()) else {
             return;
         };
-        let own = packet.dts().or_else(|| packet.pts());
-        self.discontinuities.repair(packet, base);
+        let own = self.discontinuities.repair(packet, base);
         // Sampled decoding needs single frames only, so holes between them do not matter.
         if self.sampling.is_none() {
             self.report_damage();

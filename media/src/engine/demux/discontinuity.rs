@@ -26,7 +26,6 @@ use crate::engine::demux::packet_times::PacketTimes;
 use crate::engine::time::{from_us, to_us};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::{Packet, Rational};
-use std::collections::VecDeque;
 
 /// Step forward between two packets of a stream above which it is a discontinuity, in microseconds.
 pub(crate) const MAX_FORWARD_US: i64 = 10_000_000;
@@ -108,23 +107,20 @@ impl DiscontinuityRepair {
 
     /// Starts again, after a seek.
     pub(crate) fn reset(&mut self) {
-        self.times
-            .iter_mut()
-            .for_each(|times| times.begin_with(VecDeque::new()));
+        self.times.iter_mut().for_each(PacketTimes::restart);
         self.sections = vec![0];
         self.streams.fill(StreamPosition::default());
     }
 
-    /// Repairs the timestamps of a packet, which are in units of `time_base`.
-    pub(crate) fn repair(&mut self, packet: &mut Packet, time_base: Rational) {
+    /// Repairs the timestamps of a packet, which are in units of `time_base`. Returns its DTS, or PTS if it has none,
+    /// with the corrections of single packets and without the offset of its section.
+    pub(crate) fn repair(&mut self, packet: &mut Packet, time_base: Rational) -> Option<i64> {
         if let Some(times) = self.times.get_mut(packet.stream()) {
             times.correct(packet, time_base);
         }
-        let Some(timestamp) = packet.dts().or_else(|| packet.pts()) else {
-            return;
-        };
+        let timestamp = packet.dts().or_else(|| packet.pts())?;
         let Some(stream) = self.streams.get_mut(packet.stream()) else {
-            return;
+            return Some(timestamp);
         };
         let source_us = to_us(timestamp, time_base);
         let duration_us = to_us(packet.duration().max(0), time_base);
@@ -166,6 +162,7 @@ impl DiscontinuityRepair {
             packet.set_pts(packet.pts().map(|pts| pts.saturating_add(offset)));
             packet.set_dts(packet.dts().map(|dts| dts.saturating_add(offset)));
         }
+        Some(timestamp)
     }
 }
 

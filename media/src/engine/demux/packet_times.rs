@@ -9,7 +9,10 @@
 //!   They are rescaled; the rate is read from the header in the packet. In Vorbis the durations are wrong as well,
 //!   because FFmpeg takes the block sizes of the first stream: only the first packet of a page has a correct time, that
 //!   of the granule position before it.
+//! - *Positions of FLAC in Ogg.* The first page after missing pages gets the times behind the last page before them. The
+//!   headers of the frames tell how many samples are missing ([`FlacPositions`]).
 
+use crate::engine::demux::flac_frames::{FlacFrame, FlacPositions};
 use crate::engine::ffi::parameters::{self, MediaType};
 use crate::engine::time::to_us;
 use ffmpeg_next::format::context::Input;
@@ -23,11 +26,6 @@ const MAX_AUDIO_PACKET_US: i64 = 10_000_000;
 /// Sample rates by the sampling frequency index of ADTS (ISO/IEC 14496-3, table 1.18).
 const ADTS_HZ: [u32; 13] = [
     96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350,
-];
-
-/// Sample rates by their code in a frame header of FLAC, from 1 on (RFC 9639 §9.1.2).
-const FLAC_HZ: [u32; 11] = [
-    88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000,
 ];
 
 /// First bytes of an identification header.
@@ -55,7 +53,7 @@ impl Counted {
     fn rate_hz(self, data: &[u8]) -> Option<u32> {
         match self {
             Self::Adts => adts_hz(data),
-            Self::Flac => flac_hz(data),
+            Self::Flac => FlacFrame::of(data).and_then(|frame| frame.rate_hz),
             Self::Vorbis => vorbis_hz(data),
         }
     }
@@ -142,6 +140,8 @@ pub(crate) struct PacketTimes {
     counted: Option<Counted>,
     rate: Option<Rate>,
     blocks: Option<Blocks>,
+    /// Positions of the frames, in Ogg only.
+    positions: Option<FlacPositions>,
     /// `true` when the sample rate has changed.
     pub(crate) changed: bool,
 }
@@ -168,6 +168,7 @@ impl PacketTimes {
                 corrected: 0,
             }),
             blocks: None,
+            positions: (input.format().name() == "ogg" && facts.name == "flac").then(FlacPositions::default),
             changed: false,
         }
     }
@@ -175,6 +176,14 @@ impl PacketTimes {
     /// Sets the times of the packets at the beginning of the stream.
     pub(crate) fn begin_with(&mut self, times: VecDeque<i64>) {
         self.early = times;
+    }
+
+    /// Starts again, after a seek.
+    pub(crate) fn restart(&mut self) {
+        self.early.clear();
+        if let Some(positions) = &mut self.positions {
+            *positions = FlacPositions::default();
+        }
     }
 
     /// Corrects the duration and the times of a packet.
@@ -185,6 +194,9 @@ impl PacketTimes {
         if let Some(time) = self.early.pop_front() {
             packet.set_pts(Some(time));
             packet.set_dts(Some(time).filter(|_| !self.reorders));
+        }
+        if let Some(positions) = &mut self.positions {
+            positions.correct(packet);
         }
         let Some(counted) = self.counted else { return };
         if let Some(now_hz) = counted.rate_hz(packet.data().unwrap_or_default()) {
@@ -251,34 +263,6 @@ fn adts_hz(data: &[u8]) -> Option<u32> {
     }
 }
 
-fn flac_hz(data: &[u8]) -> Option<u32> {
-    let [0xff, 0xf8 | 0xf9, codes, _, rest @ ..] = data else {
-        return None;
-    };
-    // The number of the frame or of its first sample, coded as in UTF-8.
-    let number_bytes = match rest.first()?.leading_ones() {
-        0 => 1,
-        ones @ 2..=7 => ones as usize,
-        _ => return None,
-    };
-    let size_bytes = match codes >> 4 {
-        6 => 1,
-        7 => 2,
-        _ => 0,
-    };
-    let own = rest.get(number_bytes + size_bytes..)?;
-    let two = |bytes: &[u8]| bytes.first_chunk().map(|bytes| u32::from(u16::from_be_bytes(*bytes)));
-    match codes & 0xf {
-        // As in the STREAMINFO block, which is in no packet.
-        0 | 15 => None,
-        12 => own.first().map(|khz| u32::from(*khz) * 1_000),
-        13 => two(own),
-        14 => two(own).map(|tens| tens * 10),
-        code => FLAC_HZ.get(usize::from(code) - 1).copied(),
-    }
-    .filter(|hz| *hz > 0)
-}
-
 /// Reads an identification header (Vorbis I specification §4.2.2).
 fn vorbis_hz(data: &[u8]) -> Option<u32> {
     let header = data.strip_prefix(VORBIS)?;
@@ -294,11 +278,6 @@ mod tests {
     fn sample_rates_are_read_from_headers_in_packets() {
         assert_eq!(adts_hz(&[0xff, 0xf1, 0x4c, 0x80, 0, 0, 0]), Some(48_000));
         assert_eq!(adts_hz(&[0xff, 0xfb, 0x90, 0x00]), None, "MP3");
-        assert_eq!(flac_hz(&[0xff, 0xf8, 0xc9, 0x18, 0x00, 0xc2]), Some(44_100));
-        // A number of two bytes, a block size of two bytes, and the rate in tens of hertz.
-        let own = [0xff, 0xf9, 0x7e, 0x18, 0xc2, 0x80, 0x0f, 0xff, 0x13, 0xb0, 0];
-        assert_eq!(flac_hz(&own), Some(50_400));
-        assert_eq!(flac_hz(&[0xff, 0xf8, 0xc0, 0x18, 0x00, 0xc2]), None);
         let vorbis = b"\x01vorbis\0\0\0\0\x02\x44\xac\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xb8\x01";
         assert_eq!(vorbis_hz(vorbis), Some(44_100));
         assert_eq!(vorbis_hz(b"\x03vorbis"), None);

@@ -9,7 +9,7 @@
 //! | `frame_steps` | detection of variable frame rates |
 //! | `packet_check`, `header_changes`, `nal` | damage and changed codec headers in packets, without decoding |
 //! | `copy_source` | streams that outputs copy |
-//! | `mp4`, `fragments`, `matroska`, `matroska_chain`, `asf`, `wav`, `animation`, `transport_stream` | parsers for facts that FFmpeg does not expose |
+//! | `mp4`, `fragments`, `matroska`, `matroska_chain`, `asf`, `wav`, `animation`, `gif_pixels`, `transport_stream` | parsers for facts that FFmpeg does not expose |
 //! | `encryption` | detection of encrypted files |
 //! | `byte_ranges` | segments of a rendition, read as one file |
 
@@ -26,6 +26,7 @@ pub(crate) mod flac_frames;
 pub(crate) mod fragments;
 pub(crate) mod frame_steps;
 pub(crate) mod gap_detector;
+pub(crate) mod gif_pixels;
 pub(crate) mod header_changes;
 pub(crate) mod matroska;
 pub(crate) mod matroska_chain;

@@ -63,6 +63,30 @@ fn a_streamed_wav_without_a_size_is_not_reported() {
 }
 
 #[test]
+fn a_gif_without_the_data_between_two_blocks_is_reported() {
+    let source = clip("large.gif", "-f lavfi -i testsrc2=s=320x240:r=10:d=3 -f gif");
+    let gif = fs::read(source).unwrap();
+    let controls = gif
+        .windows(3)
+        .enumerate()
+        .filter(|(_, block)| *block == b"\x21\xf9\x04");
+    let controls: Vec<_> = controls.map(|(at, _)| at).collect();
+    // A data block in the image after a control block: after a descriptor of ten bytes, a color table and a byte.
+    let data_block = |control: usize, number: usize| {
+        let descriptor = control + 8;
+        let flags = gif[descriptor + 9];
+        let table = if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
+        descriptor + 11 + table + 256 * number
+    };
+    let (from, to) = (data_block(controls[5], 1), data_block(controls[9], 2));
+    assert!(gif[from] == 255 && gif[to] == 255, "full blocks");
+    let found = details("hole.gif", &[&gif[..from], &gif[to..]].concat(), MP4);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("is not known"), "{found:?}");
+    assert_eq!(details("large.gif", &gif, MP4), [""; 0]);
+}
+
+#[test]
 fn an_animation_that_breaks_off_is_reported() {
     let frames = "-f lavfi -i testsrc2=s=64x64:r=10:d=3";
     let gif = fs::read(clip("whole.gif", &format!("{frames} -f gif"))).unwrap();
@@ -80,9 +104,14 @@ fn an_animation_that_breaks_off_is_reported() {
         let lost_ms: u32 = detail.split(' ').next().unwrap().parse().unwrap();
         assert!((1_200..1_900).contains(&lost_ms), "{name}: {detail}");
     }
-    let cut = details("cut.gif", &gif[..gif.len() / 2], MP4);
-    assert_eq!(cut.len(), 1, "{cut:?}");
-    assert!(cut[0].contains("is not known"), "{cut:?}");
+    for (name, bytes) in [
+        ("cut.gif", &gif[..gif.len() / 2]),
+        ("last-frame.apng", &apng[..apng.len() - 40]),
+    ] {
+        let cut = details(name, bytes, MP4);
+        assert_eq!(cut.len(), 1, "{name}: {cut:?}");
+        assert!(cut[0].contains("is not known"), "{name}: {cut:?}");
+    }
     // Some writers leave the end mark out.
     for (name, whole) in [
         ("whole.gif", &gif[..]),

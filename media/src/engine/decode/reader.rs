@@ -122,6 +122,7 @@ impl Reader {
         };
         let (mut video, mut audio) = (decoder(video_stream)?, decoder(part.audio_stream)?);
         let broken_off = broken_off(input.format().name(), source);
+        let is_from_start = span.start.us() == 0;
         let stated_us = broken_off.map_or(0, |broken| signed_us(broken.length_us));
         for decoder in [&mut video, &mut audio].into_iter().flatten() {
             decoder.span_start_us = start_us;
@@ -155,7 +156,7 @@ impl Reader {
             held_frame: None,
             gaps: GapDetector::new(&input, source, watched, start_us..end_us.unwrap_or(i64::MAX)),
             known_damage: 0,
-            has_open_end: broken_off.is_some_and(|broken| broken.open_end),
+            has_open_end: broken_off.is_some_and(|broken| broken.open_end && (!broken.is_anywhere || is_from_start)),
             frame_steps,
             unread_bytes: UnreadBytes::new(source, input.format().name()),
             input,

@@ -2,6 +2,7 @@
 //! FFmpeg reads up to the break without an error.
 
 use crate::engine::demux::container::BrokenOff;
+use crate::engine::demux::gif_pixels::PixelCounter;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -18,8 +19,8 @@ const DEFAULT_DELAY_US: u64 = 100_000;
 /// Size of a graphic control extension in bytes.
 const CONTROL_BYTES: usize = 8;
 
-/// Checks the chain of blocks of a GIF. Returns the duration of its frames if the chain is broken, `None` if it is
-/// complete.
+/// Checks the chain of blocks of a GIF and the number of pixels of its images. Returns the duration of its frames if
+/// the chain is broken or pixels are missing, `None` if it is complete.
 pub(crate) fn broken_gif(file: &File) -> Option<BrokenOff> {
     let length = file.metadata().ok()?.len();
     let [.., flags] = read::<11>(file, 0).ok()?;
@@ -31,11 +32,17 @@ pub(crate) fn broken_gif(file: &File) -> Option<BrokenOff> {
             Ok(Block::Trailer) => {
                 return is_broken.then_some(BrokenOff {
                     length_us: delays_us,
-                    open_end: false,
+                    // Whole frames may be missing at the break.
+                    open_end: true,
+                    is_anywhere: true,
                 });
             }
             Ok(Block::Control { delay_us, next }) => {
                 delays_us = delays_us.saturating_add(delay_us);
+                at = next;
+            }
+            Ok(Block::Image { next, is_complete }) => {
+                is_broken |= !is_complete;
                 at = next;
             }
             Ok(Block::Other { next }) => at = next,
@@ -53,6 +60,7 @@ pub(crate) fn broken_gif(file: &File) -> Option<BrokenOff> {
     Some(BrokenOff {
         length_us: delays_us,
         open_end: true,
+        is_anywhere: false,
     })
 }
 
@@ -61,6 +69,11 @@ enum Block {
     Control {
         delay_us: u64,
         next: u64,
+    },
+    Image {
+        next: u64,
+        /// `true` if its data has all of its pixels.
+        is_complete: bool,
     },
     Other {
         next: u64,
@@ -73,7 +86,7 @@ fn gif_block(file: &File, at: u64) -> io::Result<Block> {
         [0x3b] => Ok(Block::Trailer),
         [0x21] => {
             let [label] = read(file, at + 1)?;
-            let next = after_sub_blocks(file, at + 2)?;
+            let next = for_each_sub_block(file, at + 2, |_| ())?;
             if label != 0xf9 {
                 return Ok(Block::Other { next });
             }
@@ -83,9 +96,16 @@ fn gif_block(file: &File, at: u64) -> io::Result<Block> {
             Ok(Block::Control { delay_us, next })
         }
         [0x2c] => {
-            let [flags] = read(file, at + 9)?;
-            let next = after_sub_blocks(file, at + 11 + table_bytes(flags))?;
-            Ok(Block::Other { next })
+            let [_, _, _, _, a, b, c, d, flags] = read(file, at + 1)?;
+            let data = at + 10 + table_bytes(flags);
+            let [min_code_bits] = read(file, data)?;
+            let mut counter = PixelCounter::new(min_code_bits);
+            let next = for_each_sub_block(file, data + 1, |bytes| counter.read(bytes))?;
+            let pixels = u64::from(u16::from_le_bytes([a, b])) * u64::from(u16::from_le_bytes([c, d]));
+            Ok(Block::Image {
+                next,
+                is_complete: counter.is_complete(pixels),
+            })
         }
         _ => Err(io::ErrorKind::InvalidData.into()),
     }
@@ -96,10 +116,18 @@ const fn table_bytes(flags: u8) -> u64 {
     if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
 }
 
-fn after_sub_blocks(file: &File, mut at: u64) -> io::Result<u64> {
+/// Calls `visit` with the data of each sub-block. Returns the offset after the last one.
+fn for_each_sub_block(file: &File, mut at: u64, mut visit: impl FnMut(&[u8])) -> io::Result<u64> {
+    let mut block = [0; 1 + u8::MAX as usize];
     for _ in 0..MAX_BLOCKS {
-        let [size] = read(file, at)?;
-        at += 1 + u64::from(size);
+        let count = file.read_at(&mut block, at)?;
+        let [size, data @ ..] = block;
+        let size = usize::from(size);
+        if count < 1 + size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        visit(data.get(..size).unwrap_or_default());
+        at += 1 + size as u64;
         if size == 0 {
             return Ok(at);
         }
@@ -123,31 +151,26 @@ fn next_control(file: &File, after: u64, length: u64) -> Option<u64> {
     None
 }
 
-/// The frames of an APNG whose chunks break off, or that has fewer frames than its header tells; `None` for a whole
-/// one.
+/// Checks the chunks of an APNG. Returns the duration of its frames if the chunks break off or are fewer than the
+/// header states, `None` if it is complete.
 pub(crate) fn broken_apng(file: &File) -> Option<BrokenOff> {
+    let length = file.metadata().ok()?.len();
     let (mut at, mut told, mut found, mut delays_us) = (8, None, 0_u64, 0_u64);
+    let mut is_cut = true;
     for _ in 0..MAX_BLOCKS {
         let Ok(head) = read::<8>(file, at) else { break };
         let [a, b, c, d, name @ ..] = head;
         let size = u64::from(u32::from_be_bytes([a, b, c, d]));
         let body = at + 8;
         match &name {
-            b"IEND" => break,
+            b"IEND" => {
+                is_cut = false;
+                break;
+            }
             b"acTL" => told = Some(u64::from(u32::from_be_bytes(read(file, body).ok()?))),
             b"fcTL" => {
-                let Ok([high, low, high_den, low_den]) = read(file, body + 20) else {
+                let Ok(delay_us) = frame_delay_us(file, body) else {
                     break;
-                };
-                let number = u64::from(u16::from_be_bytes([high, low]));
-                let parts = match u64::from(u16::from_be_bytes([high_den, low_den])) {
-                    0 => 100,
-                    parts => parts,
-                };
-                let delay_us = if number == 0 {
-                    DEFAULT_DELAY_US
-                } else {
-                    number * 1_000_000 / parts
                 };
                 (found, delays_us) = (found + 1, delays_us.saturating_add(delay_us));
             }
@@ -155,12 +178,30 @@ pub(crate) fn broken_apng(file: &File) -> Option<BrokenOff> {
         }
         at = body + size + 4;
     }
-    let told = told.filter(|told| *told > found && found > 0)?;
+    // A file that ends after a whole chunk lacks only its end mark.
+    is_cut &= at > length;
+    let told = told.filter(|told| found > 0 && (*told > found || is_cut))?;
     // The frames that are missing are as long as the others on average.
-    let length_us = u128::from(delays_us) * u128::from(told) / u128::from(found);
+    let length_us = u128::from(delays_us) * u128::from(told.max(found)) / u128::from(found);
     Some(BrokenOff {
         length_us: u64::try_from(length_us).ok()?,
-        open_end: false,
+        open_end: is_cut,
+        is_anywhere: false,
+    })
+}
+
+/// Delay after a frame, in microseconds, from the body of its `fcTL` chunk.
+fn frame_delay_us(file: &File, body: u64) -> io::Result<u64> {
+    let [high, low, high_den, low_den] = read(file, body + 20)?;
+    let number = u64::from(u16::from_be_bytes([high, low]));
+    let parts = match u64::from(u16::from_be_bytes([high_den, low_den])) {
+        0 => 100,
+        parts => parts,
+    };
+    Ok(if number == 0 {
+        DEFAULT_DELAY_US
+    } else {
+        number * 1_000_000 / parts
     })
 }
 

@@ -44,4 +44,17 @@ pub(crate) struct BrokenOff {
     pub(crate) length_us: u64,
     /// `true` when frames may be missing that nothing tells of.
     pub(crate) open_end: bool,
+    /// `true` when the missing bytes may be at any place of the file, not only at its end.
+    pub(crate) is_anywhere: bool,
+}
+
+impl BrokenOff {
+    /// A file that lacks bytes; how long they last is not known.
+    pub(crate) const fn of_unknown_length(is_anywhere: bool) -> Self {
+        Self {
+            length_us: 0,
+            open_end: true,
+            is_anywhere,
+        }
+    }
 }

@@ -38,6 +38,7 @@ pub(crate) fn broken_wav(file: &File) -> Option<BrokenOff> {
                 return Some(BrokenOff {
                     length_us: samples.checked_mul(1_000_000)? / format.rate_hz,
                     open_end: false,
+                    is_anywhere: false,
                 });
             }
             _ => {}

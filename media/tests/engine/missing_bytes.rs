@@ -116,3 +116,39 @@ fn missing_pages_of_flac_in_ogg_are_reported_and_later_audio_is_in_position() {
     };
     assert!((1.0..4.5).contains(&lost) && (1.0..3.5).contains(&at), "{lost} at {at}");
 }
+
+#[test]
+fn a_file_behind_a_matroska_of_unknown_size_is_reported_as_unread() {
+    let live = fs::read(numbered("live.mkv", &format!("{H264} -t 3 -live 1"))).unwrap();
+    let more = fs::read(numbered("after-live.mkv", &format!("{H264} -t 4"))).unwrap();
+    assert_eq!(details("live.mkv", &live, MP4), [""; 0]);
+    let found = details("joined.mkv", &[&live[..], &more].concat(), MP4);
+    let expected = format!("the last {} bytes of the file were not read", more.len());
+    assert_eq!(found, [expected]);
+}
+
+#[test]
+fn a_file_that_is_cut_a_few_bytes_before_its_end_is_reported() {
+    let mp4 = fs::read(numbered("cut-fragments.mp4", &format!("{H264} {FRAGMENTS}"))).unwrap();
+    let mkv = fs::read(numbered_with_beeps("cut.mkv", &format!("{H264} -c:a aac"))).unwrap();
+    let live = fs::read(numbered_with_beeps(
+        "live-cut.mkv",
+        &format!("{H264} -c:a libopus -live 1"),
+    ))
+    .unwrap();
+    let index = offsets(&mp4, b"mfra")[0] - 4;
+    let last = *offsets(&mp4, b"moof").last().unwrap() - 4;
+    let cues = *offsets(&mkv, b"\x1c\x53\xbb\x6b").last().unwrap();
+    for (name, whole, cut) in [
+        ("box.mp4", &mp4, mp4[..index - 5].to_vec()),
+        ("samples.mp4", &mp4, mp4[..last + 200].to_vec()),
+        // The list of fragments is still there.
+        ("list.mp4", &mp4, [&mp4[..last], &mp4[index..]].concat()),
+        ("segment.mkv", &mkv, mkv[..cues - 5].to_vec()),
+        ("block.mkv", &live, live[..live.len() - 5].to_vec()),
+    ] {
+        assert_eq!(details(name, whole, MP4), [""; 0], "{name}");
+        let found = details(name, &cut, MP4);
+        assert_eq!(found.len(), 1, "{name}: {found:?}");
+    }
+}

@@ -242,6 +242,7 @@ impl Reader {
         loss.first_lost_us = loss.first_lost_us.filter(|_| has_position);
         loss.has_open_end = self.has_open_end && at_end;
         if (at_end || errors == MAX_READ_ERRORS) && self.sampling.is_none() {
+            loss.has_open_end |= self.unread_bytes.is_cut();
             loss.unread_bytes = self.unread_bytes.count(errors > 0).unwrap_or(0);
         }
         let steps = self.frame_steps.as_mut();

@@ -6,6 +6,7 @@
 //! | `packets` | reading with tolerance for single errors |
 //! | `discontinuity`, `packet_times`, `flac_frames`, `early_times` | repair of timestamps |
 //! | `gap_detector`, `broken_off`, `unread_bytes` | detection of lost packets: by gaps, by headers, by bytes not read |
+//! | `codec_changes` | packets of joined files that the decoder of their stream must not get |
 //! | `frame_steps` | detection of variable frame rates |
 //! | `packet_check`, `header_changes`, `nal` | damage and changed codec headers in packets, without decoding |
 //! | `copy_source` | streams that outputs copy |
@@ -17,6 +18,7 @@ pub(crate) mod animation;
 pub(crate) mod asf;
 pub(crate) mod broken_off;
 pub(crate) mod byte_ranges;
+pub(crate) mod codec_changes;
 pub(crate) mod container;
 pub(crate) mod copy_source;
 pub(crate) mod discontinuity;

@@ -152,3 +152,55 @@ fn a_file_that_is_cut_a_few_bytes_before_its_end_is_reported() {
         assert_eq!(found.len(), 1, "{name}: {found:?}");
     }
 }
+
+#[test]
+fn packets_of_another_codec_in_a_joined_file_are_left_out_and_reported() {
+    let single = |codec: &str, extra: &str| {
+        let encoding = format!("{H264} -t 4 -c:a {codec} {extra}");
+        fs::read(numbered_with_beeps(&format!("single-{codec}.mkv"), &encoding)).unwrap()
+    };
+    let (pcm, aac) = (single("pcm_s16le", ""), single("aac", ""));
+    let path = numbered("codecs.mkv", H264);
+    for (name, bytes) in [
+        ("pcm-aac.mkv", [&pcm[..], &aac].concat()),
+        ("aac-pcm.mkv", [&aac[..], &pcm].concat()),
+        ("ac3-aac.mkv", [&single("ac3", "")[..], &aac].concat()),
+        (
+            "live.mkv",
+            [&single("pcm_s16le", "-live 1")[..], &single("libopus", "-live 1")].concat(),
+        ),
+        ("rates.mkv", [&pcm[..], &single("pcm_s24le", "")].concat()),
+    ] {
+        let source = written(&path, name, &bytes);
+        let run = process(&source, &recipe(MP4)).unwrap();
+        let numbers = run.frame_numbers(0);
+        assert!(
+            numbers.len().abs_diff(240) < 4 && numbers[200].abs_diff(80) < 3,
+            "{name}: {numbers:?}"
+        );
+        let samples = run.samples(0);
+        let behind = samples
+            .iter()
+            .skip(48 * 4_200)
+            .fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
+        assert!(behind < 0.001, "{name}: {behind}");
+        let [(lost, at)] = reported_gaps(&run, WarningCode::SoundShortened)[..] else {
+            panic!("{name}: {:?}", run.report.warnings)
+        };
+        assert!(
+            (lost - 4.0).abs() < 0.2 && (at - 4.0).abs() < 0.2,
+            "{name}: {lost} at {at}"
+        );
+        // Alone, the audio ends there.
+        let run = process(&source, &recipe(AUDIO)).unwrap();
+        let [(lost, at)] = reported_gaps(&run, WarningCode::SourceDamaged)[..] else {
+            panic!("{name}: {:?}", run.report.warnings)
+        };
+        assert!(
+            (lost - 4.0).abs() < 0.2 && (at - 4.0).abs() < 0.2,
+            "{name}: {lost} at {at}"
+        );
+    }
+    let both = written(&path, "same.mkv", &[&aac[..], &aac].concat());
+    assert_eq!(loss_details(&process(&both, &recipe(MP4)).unwrap()), [""; 0]);
+}

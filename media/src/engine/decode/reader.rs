@@ -31,6 +31,7 @@ use crate::engine::decode::source_loss::SourceLoss;
 use crate::engine::decode::stream_decoder::StreamDecoder;
 use crate::engine::decode::timeline::Part;
 use crate::engine::demux::broken_off::broken_off;
+use crate::engine::demux::codec_changes::CodecChanges;
 use crate::engine::demux::copy_source::{CopySource, CopyStream};
 use crate::engine::demux::discontinuity::DiscontinuityRepair;
 use crate::engine::demux::frame_steps::FrameSteps;
@@ -97,6 +98,7 @@ pub(crate) struct Reader {
     /// Measures the steps between frames, in containers that store no duration of single frames.
     frame_steps: Option<FrameSteps>,
     unread_bytes: UnreadBytes,
+    codec_changes: CodecChanges,
 }
 
 impl Reader {
@@ -159,6 +161,7 @@ impl Reader {
             has_open_end: broken_off.is_some_and(|broken| broken.open_end && (!broken.is_anywhere || is_from_start)),
             frame_steps,
             unread_bytes: UnreadBytes::new(source, input.format().name()),
+            codec_changes: CodecChanges::of(&input, source),
             input,
         })
     }
@@ -248,7 +251,12 @@ impl Reader {
         let steps = self.frame_steps.as_mut();
         loss.has_variable_frame_rate = steps.is_some_and(|steps| steps.are_uneven(at_end));
         self.report_damage();
-        Ok(loss.with_holes(self.gaps.finish(), self.origin_us))
+        let span_us = self.start_us..self.end_us.unwrap_or(i64::MAX);
+        let used = [&self.video, &self.audio].map(|decoder| decoder.as_ref().map(|decoder| decoder.index));
+        let left_out = self.codec_changes.holes(used, &span_us);
+        Ok(loss
+            .with_left_out(left_out, self.origin_us)
+            .with_holes(self.gaps.finish(), self.origin_us))
     }
 
     /// Returns `true` when every stream has ended.
@@ -259,6 +267,13 @@ impl Reader {
 
     /// Repairs a packet and passes it to the stream that it belongs to.
     fn process_packet(&mut self, mut packet: Packet, sink: &mut dyn Sink) -> Result<(), Failure> {
+        if self.codec_changes.is_other_codec(&packet) {
+            if let Some(base) = self.gaps.base(packet.stream()) {
+                self.discontinuities.repair(&mut packet, base);
+                self.codec_changes.record_packet(&packet, base);
+            }
+            return Ok(());
+        }
         self.repair_timestamps(&mut packet);
         let is_of =
             |decoder: &Option<StreamDecoder>| decoder.as_ref().is_some_and(|decoder| decoder.index == packet.stream());
@@ -281,6 +296,7 @@ impl Reader {
             return;
         };
         let own = self.discontinuities.repair(packet, base);
+        self.codec_changes.record_packet(packet, base);
         // Sampled decoding needs single frames only, so holes between them do not matter.
         if self.sampling.is_none() {
             self.report_damage();

@@ -80,6 +80,17 @@ impl SourceLoss {
         }
     }
 
+    /// Adds packets that were left out because their codec is not that of their stream. Where they are at the end of all
+    /// streams, they count as missing there already.
+    pub(crate) fn with_left_out(self, left_out: Holes, origin_us: i64) -> Self {
+        let lost_us = self.lost_us;
+        let loss = self.with_holes(left_out, origin_us);
+        Self {
+            lost_us: lost_us.max(unsigned(left_out.all.length_us)),
+            ..loss
+        }
+    }
+
     /// Adds the holes in a source; `origin_us` is its origin in source time.
     pub(crate) fn with_holes(self, holes: Holes, origin_us: i64) -> Self {
         let after_origin = |us: i64| unsigned(us.saturating_sub(origin_us));
@@ -93,8 +104,11 @@ impl SourceLoss {
         Self {
             lost_us: self.lost_us.saturating_add(unsigned(holes.all.length_us)),
             first_lost_us,
-            audio_gap_us: unsigned(holes.audio.length_us),
-            first_audio_gap_us: holes.audio.at_us.map_or(0, after_origin),
+            audio_gap_us: self.audio_gap_us.saturating_add(unsigned(holes.audio.length_us)),
+            first_audio_gap_us: match holes.audio.at_us.map(after_origin) {
+                Some(at_us) if self.audio_gap_us == 0 => at_us,
+                at_us => self.first_audio_gap_us.min(at_us.unwrap_or(u64::MAX)),
+            },
             ..self
         }
     }

@@ -117,6 +117,8 @@ const REQUIREMENTS: &[Requirement] = &[
             "concatenated_files::a_second_file_that_is_not_read_is_reported",
             "gaps::a_gap_of_matroska_with_audio_that_may_pause_is_reported",
             "gaps::fragments_behind_a_break_of_an_mp4_are_read_and_the_loss_is_reported",
+            "missing_bytes::missing_fragments_and_clusters_are_reported_although_the_audio_may_pause",
+            "missing_bytes::a_file_that_is_cut_a_few_bytes_before_its_end_is_reported",
             "hostile::a_single_damaged_frame_is_reported_with_any_number_of_threads",
             "stream_copy_refusals::damaged_packets_of_every_codec_are_not_copied",
         ],

@@ -55,7 +55,7 @@ fn next_offset(id: u64, size: Option<u64>, body: u64) -> u64 {
     }
 }
 
-/// What follows the last block of a file that was read.
+/// The content of a file behind the last block that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tail {
     /// No media.

@@ -47,7 +47,7 @@ pub struct Login {
 pub async fn sign_up(app: &App, new: SignUp, address: IpAddr) -> Result<user::Model, Error> {
     app.limiter.sign_up(address, Instant::now()).map_err(rate_limited)?;
     if app.settings.password_policy == PasswordPolicy::Strict && is_common(new.password.secret()) {
-        return Err(invalid_field("password1", Code::PasswordCommon).into());
+        return Err(Refusal::of_field("password1", Code::PasswordCommon).into());
     }
     let SignUp {
         username,
@@ -56,11 +56,11 @@ pub async fn sign_up(app: &App, new: SignUp, address: IpAddr) -> Result<user::Mo
     } = new;
     let slot = app.hasher.reserve(Priority::Other).map_err(hasher_busy)?;
     if user::has_name(&app.db, &username).await? {
-        return Err(invalid_field("username", Code::UsernameTaken).into());
+        return Err(Refusal::of_field("username", Code::UsernameTaken).into());
     }
-    let email = Email::parse(&email).map_err(|code| invalid_field("email", code))?;
+    let email = Email::parse(&email).map_err(|code| Refusal::of_field("email", code))?;
     if user::has_email(&app.db, &email).await? {
-        return Err(invalid_field("email", Code::EmailTaken).into());
+        return Err(Refusal::of_field("email", Code::EmailTaken).into());
     }
     let hash = app.hasher.hash(slot, password).await?;
     let created = entity::write(&app.db, async |db| user::create(db, &username, &email, hash).await);
@@ -73,7 +73,7 @@ pub async fn sign_up(app: &App, new: SignUp, address: IpAddr) -> Result<user::Mo
             } else {
                 ("email", Code::EmailTaken)
             };
-            return Err(invalid_field(field, code).into());
+            return Err(Refusal::of_field(field, code).into());
         }
         created => created?,
     };
@@ -121,10 +121,6 @@ async fn check_password(
     let stored = user.as_ref().map(|user| user.password_hash.clone());
     let check = app.hasher.verify(slot, login.password.into_bytes(), stored).await?;
     Ok((user, check))
-}
-
-fn invalid_field(field: &str, code: Code) -> Refusal {
-    Refusal::new(code).field(field, code)
 }
 
 fn rate_limited(wait: Duration) -> Refusal {

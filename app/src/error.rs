@@ -100,6 +100,12 @@ impl Refusal {
         }
     }
 
+    /// Refuses a field by its rule.
+    #[must_use]
+    pub fn of_field(name: &str, rule: Code) -> Self {
+        Self::new(rule).field(name, rule)
+    }
+
     /// Sets the refused value and what is accepted.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {

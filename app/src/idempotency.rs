@@ -5,17 +5,16 @@
 //! again.
 //!
 //! *Mechanism.* The key is a row of `entity::idempotency`, owned by an account. The first request takes a lease on the
-//! key ([`Request::once`]), renews it in the background, and stores its reply under the key in the
-//! transaction that creates the resource ([`KeyGuard::store_reply`]). A later request with the key gets:
+//! key ([`Request::once`]), renews it in the background, and stores its reply under the key in the transaction that
+//! creates the resource ([`KeyGuard::store_reply`]). A later request with the key gets:
 //!
 //! - the stored reply, when its operation and [`Fingerprint`] are those of the first request;
 //! - `idempotency_key_reused`, when they are not;
 //! - `idempotency_key_in_use` with `Retry-After`, while the first request holds the lease.
 //!
 //! *Invariants.* The resource and the stored reply are committed together or not at all. A failed request created
-//! nothing and releases the key at once, also when the client disconnects. When the
-//! process dies, the lease expires. A request that lost its lease cannot commit, because [`KeyGuard::store_reply`]
-//! fails.
+//! nothing and releases the key at once, also when the client disconnects. When the process dies, the lease expires. A
+//! request that lost its lease cannot commit, because [`KeyGuard::store_reply`] fails.
 //!
 //! *Rejected.* Storing the reply after the commit: a crash between the two would let the retry create a second
 //! resource.
@@ -37,6 +36,8 @@ use uuid::Uuid;
 
 /// Interval between two renewals of the lease.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// Pause after a renewal that the database did not confirm.
+const RENEW_RETRY: Duration = Duration::from_secs(2);
 /// Timeout of each query on the key.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 /// `Retry-After` while another request holds the key.
@@ -130,12 +131,14 @@ fn in_use() -> Refusal {
 /// Renews the lease until the reply is stored or another request has the key. A request goes on after its lease has
 /// ended: if no other one takes the key, it can still store its reply.
 async fn renew_periodically(db: DatabaseConnection, lease: idempotency::KeyLease) {
-    let mut renewal = Renewal::begin();
+    let (mut renewal, mut pause) = (Renewal::begin(), RENEW_EVERY);
     loop {
-        tokio::time::sleep(RENEW_EVERY).await;
-        if renewal.renew(lease.renew(&db)).await == LeaseState::Lost {
-            return;
-        }
+        tokio::time::sleep(pause).await;
+        pause = match renewal.renew(lease.renew(&db)).await {
+            LeaseState::Held => RENEW_EVERY,
+            LeaseState::Unconfirmed | LeaseState::Ended => RENEW_RETRY,
+            LeaseState::Lost => return,
+        };
     }
 }
 
@@ -192,7 +195,7 @@ struct HeldKey {
     db: DatabaseConnection,
     lease: idempotency::KeyLease,
     operation: String,
-    /// `Drop` has nothing to release.
+    /// `true` when there is nothing to release.
     released: AtomicBool,
     _renewal: AbortOnDropHandle<()>,
 }

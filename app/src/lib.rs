@@ -1,11 +1,11 @@
-//! Use cases: what the service does for an account, apart from how it is called. HTTP handlers call these functions,
-//! and so will every other way in; no type of axum or apalis appears here.
+//! Use cases: the operations of the service, independent of the protocol that requests them. HTTP handlers call them.
+//! No type of axum or apalis appears here.
 //!
 //! There is one file per resource. A function checks what the caller may do, writes the rows in one transaction, and
-//! moves the files that belong to them. Callers turn the rows into replies.
+//! stores or removes the files that belong to them. Callers turn the rows into replies.
 //!
-//! Functions that create something take a [`idempotency::KeyGuard`] and a function that makes the reply. The reply is
-//! stored in the transaction that creates the row, so a repeated request gets the first reply.
+//! Functions that create a task, an image or a preset take a [`idempotency::KeyGuard`] and a function that makes the
+//! reply. The reply is stored in the transaction that creates the row, so a repeated request gets the first reply.
 
 pub mod accounts;
 mod app;

@@ -5,7 +5,8 @@
 //!
 //! *Mechanism.* The key is written to the trash list before the first byte is stored; the background task `trash`
 //! removes listed files after [`ABANDONED_AFTER`]. The transaction that creates the row also takes the key off the
-//! list. In all other cases dropping [`NewFile`] removes the file at once.
+//! list. Otherwise dropping [`NewFile`] removes the file at once, except when it is unknown if the transaction
+//! committed: then the trash list decides.
 
 use crate::app::App;
 use crate::{Error, Refusal};
@@ -25,12 +26,12 @@ pub struct NewFile {
     app: App,
     key: Key,
     stored: Stored,
-    /// The fate of the file is decided, so `Drop` must not remove it.
+    /// `true` when the file is kept, removed, or left to the trash list; `Drop` then does nothing.
     decided: bool,
 }
 
 impl NewFile {
-    /// Lists the key as trash, then stores a stream under it. Without a database nothing is stored.
+    /// Lists the key as trash, then stores a stream under it. If the database does not answer, nothing is stored.
     ///
     /// # Errors
     /// `upload_too_large` beyond `limit_bytes`, `file_empty`, `request_timeout`, `storage_full`, errors of the stream,

@@ -10,20 +10,24 @@ use entity::{source, task};
 use serde::Serialize;
 use storage::Target;
 
+/// Maximum number of tasks on a page.
+pub const PAGE_MAX: u64 = 1_000;
+
 /// A page of tasks.
 #[derive(Debug)]
-pub struct Page {
+pub struct TaskPage {
     /// The tasks, in the order of the request.
     pub tasks: Vec<task::TaskSummary>,
     /// The last task, when another page follows.
     pub next: Option<TaskId>,
 }
 
-/// Lists at most `limit` tasks of an account; `page.limit` is ignored.
+/// Lists tasks of an account, at most [`PAGE_MAX`].
 ///
 /// # Errors
 /// Those of the query.
-pub async fn list(app: &App, user: UserId, page: task::Page, limit: u64) -> Result<Page, Error> {
+pub async fn list(app: &App, user: UserId, page: task::Page) -> Result<TaskPage, Error> {
+    let limit = page.limit.unwrap_or(PAGE_MAX).min(PAGE_MAX);
     // One row more than a page holds, to see if there is another page.
     let page = task::Page {
         limit: Some(limit + 1),
@@ -33,7 +37,7 @@ pub async fn list(app: &App, user: UserId, page: task::Page, limit: u64) -> Resu
     let more = tasks.len() as u64 > limit;
     tasks.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let next = tasks.last().filter(|_| more).map(|task| TaskId(task.id));
-    Ok(Page { tasks, next })
+    Ok(TaskPage { tasks, next })
 }
 
 /// Cancels an unfinished task. A worker that processes it stops within seconds.

@@ -1,5 +1,5 @@
-//! The handlers, one file per resource. A handler receives checked input from its extractors, calls `domain` and
-//! `entity`, and builds the reply.
+//! The handlers, one file per resource. A handler receives checked input from its extractors, calls a use case of
+//! `app` or a finder of `entity`, and builds the reply.
 
 pub(crate) mod auth;
 pub(crate) mod codes;

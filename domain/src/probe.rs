@@ -42,6 +42,22 @@ pub enum UncopyableStreams {
     Audio,
     /// The video: its frame rate is variable.
     Video,
+    /// Both, each for its own reason.
+    AudioAndVideo,
+}
+
+impl UncopyableStreams {
+    /// Returns `true` if the audio has a gap.
+    #[must_use]
+    pub const fn has_audio_gap(self) -> bool {
+        matches!(self, Self::Audio | Self::AudioAndVideo)
+    }
+
+    /// Returns `true` if the frame rate of the video is variable.
+    #[must_use]
+    pub const fn has_variable_rate(self) -> bool {
+        matches!(self, Self::Video | Self::AudioAndVideo)
+    }
 }
 
 /// A stream.

@@ -4,10 +4,10 @@
 //! process may die at any point of the first request.
 //!
 //! *Mechanism.* The first request inserts the row and so takes a lease ([`crate::lease`]) on the key
-//! ([`KeyLease::acquire`]), which it renews while it works ([`KeyLease::renew`]). It stores its reply in the transaction that
-//! creates the resource ([`KeyLease::store_reply`]), for [`RETENTION`]. The column `until_ms` is the end of the lease,
-//! then that of the retention. A row whose time is over counts as absent and is overwritten by the next request with
-//! the key.
+//! ([`KeyLease::acquire`]), which it renews while it works ([`KeyLease::renew`]). It stores its reply in the
+//! transaction that creates the resource ([`KeyLease::store_reply`]), for [`RETENTION`]. The column `until_ms` is the
+//! end of the lease, then that of the retention. A row whose time is over counts as absent and is overwritten by the
+//! next request with the key.
 //!
 //! *Invariants.*
 //! - The resource and the reply are committed together.

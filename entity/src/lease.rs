@@ -34,7 +34,7 @@ pub(crate) fn end(db: &impl ConnectionTrait) -> SimpleExpr {
 /// The renewals of one lease.
 #[derive(Debug)]
 pub struct Renewal {
-    /// A moment at which the lease was not older than this.
+    /// The lease did not begin before this moment.
     renewed_at: Instant,
 }
 
@@ -56,9 +56,12 @@ impl Renewal {
             Ok(false) => return LeaseState::Lost,
             Err(error) => {
                 tracing::warn!(%error, "failed to renew a lease");
-                if self.renewed_at.elapsed() > LEASE {
-                    return LeaseState::Ended;
-                }
+                let has_ended = self.renewed_at.elapsed() > LEASE;
+                return if has_ended {
+                    LeaseState::Ended
+                } else {
+                    LeaseState::Unconfirmed
+                };
             }
         }
         LeaseState::Held
@@ -68,8 +71,10 @@ impl Renewal {
 /// The state of a lease after an attempt to renew it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseState {
-    /// It has not ended.
+    /// It was renewed.
     Held,
+    /// The database did not confirm the renewal, and the lease has not ended.
+    Unconfirmed,
     /// It has ended while the database was away. The row is still owned if no other process has taken it since.
     Ended,
     /// Another process has the row.

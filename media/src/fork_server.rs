@@ -33,7 +33,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
-/// Exit code: the server could not be hardened, or its socket failed.
+/// Exit code: the server could not be hardened, its socket failed, or a child could not take its streams.
 const EXIT_FAILED: u8 = 3;
 
 /// Standard input, output and error of a child.

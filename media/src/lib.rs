@@ -6,7 +6,7 @@
 //!   output.
 //! - [`serve_forks`] is the main function of the fork server, which starts children.
 //!
-//! The executable is `rushes-media`, the only one that links FFmpeg.
+//! The executable is `rushes-media`, the only one that links FFmpeg. It is the fork server.
 
 pub mod engine;
 mod fork_server;

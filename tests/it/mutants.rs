@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tests::media_executable;
 use tests::mutants::{Mutant, Mutants};
-use worker::child::{Child, ChildSettings, Children};
+use worker::child::{Child, ChildSettings, ChildStarter};
 
 /// Seed, maximum duration and maximum number of mutants in `./test`.
 const DEFAULT_SEED: u64 = 1;
@@ -36,6 +36,7 @@ type Outcome = Result<(), Failure>;
 /// The state of one run, shared by its threads.
 struct Campaign {
     mutants: Mutants,
+    children: ChildStarter,
     next: AtomicU64,
     count: u64,
     until: Instant,
@@ -55,6 +56,7 @@ async fn a_damaged_file_ends_in_a_true_output_or_a_typed_failure() {
     let begun = Instant::now();
     let campaign = Arc::new(Campaign {
         mutants: Mutants::new(folder.path(), seed),
+        children: ChildStarter::new(ChildSettings::new(media_executable())).unwrap(),
         next: AtomicU64::new(0),
         count: if time.is_some() { u64::MAX } else { DEFAULT_COUNT },
         until: begun + time.map_or(DEFAULT_TIME, Duration::from_secs),
@@ -91,7 +93,7 @@ async fn process_mutants(campaign: Arc<Campaign>) {
         let scratch = folder.path().join("out");
         std::fs::create_dir(&scratch).unwrap();
         let recipe = RECIPES[mutant.choice % RECIPES.len()];
-        let outcome = process(source, scratch, recipe).await;
+        let outcome = process(&campaign.children, source, scratch, recipe).await;
         let word = outcome
             .as_ref()
             .map_or_else(|failure| failure.code.as_str(), |()| "output");
@@ -106,14 +108,13 @@ async fn process_mutants(campaign: Arc<Campaign>) {
 }
 
 /// Processes a file like a task: if packets that were copied turn out to be damaged, transcodes again without copies.
-async fn process(source: PathBuf, scratch: PathBuf, recipe: &str) -> Outcome {
-    let children = Children::new(ChildSettings::new(media_executable())).unwrap();
+async fn process(children: &ChildStarter, source: PathBuf, scratch: PathBuf, recipe: &str) -> Outcome {
     let mut child = children.start(session(vec![source.clone()], &scratch)).await?;
     let probe = child.probe(0).await?;
     let recipe = Recipe::parse(recipe).unwrap();
     let planned = |probe: &Probe| domain::plan(&recipe, probe, Clips::default(), &Limits::default());
     let plan = planned(&probe)?;
-    let first = transcode_and_verify(&children, child, &plan, &scratch).await;
+    let first = transcode_and_verify(children, child, &plan, &scratch).await;
     let Some(uncopyable) = domain::plan::uncopyable_streams(&plan, first.as_ref()) else {
         return first.map(drop);
     };
@@ -121,12 +122,12 @@ async fn process(source: PathBuf, scratch: PathBuf, recipe: &str) -> Outcome {
     std::fs::create_dir(&scratch).unwrap();
     let child = children.start(session(vec![source], &scratch)).await?;
     let plan = planned(&probe.excluding_copies_of(uncopyable))?;
-    transcode_and_verify(&children, child, &plan, &scratch).await.map(drop)
+    transcode_and_verify(children, child, &plan, &scratch).await.map(drop)
 }
 
 /// Transcodes, verifies the outputs in a second child that never read the source, and returns the report of the first.
 async fn transcode_and_verify(
-    children: &Children,
+    children: &ChildStarter,
     mut child: Child,
     plan: &Plan,
     scratch: &Path,

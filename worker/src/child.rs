@@ -31,7 +31,7 @@ use domain::protocol::{
 };
 use domain::{Code, Failure, FailureKind, Plan, Probe};
 use error::{ChildError, OomKills};
-use fork_server::{ForkServer, StartedChild};
+use fork_server::{ServerHandle, StartedChild};
 use line_reader::LineReader;
 use process_group::ProcessGroup;
 use serde::Serialize;
@@ -62,19 +62,19 @@ pub struct Child {
 
 /// Starts media children. Cheap to clone; the fork server ends with the last clone and the last child.
 #[derive(Clone, Debug)]
-pub struct Children {
+pub struct ChildStarter {
     settings: ChildSettings,
-    server: ForkServer,
+    server: ServerHandle,
 }
 
-impl Children {
+impl ChildStarter {
     /// Creates the starter of children; starts no process yet.
     ///
     /// # Errors
     /// The machine has no thread left.
     pub fn new(settings: ChildSettings) -> std::io::Result<Self> {
         Ok(Self {
-            server: ForkServer::new(&settings)?,
+            server: ServerHandle::new(&settings)?,
             settings,
         })
     }

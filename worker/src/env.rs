@@ -1,6 +1,6 @@
 //! Settings of a worker, and the handles that every attempt uses.
 
-use crate::child::{ChildSettings, Children};
+use crate::child::{ChildSettings, ChildStarter};
 use crate::scratch::Scratch;
 use domain::Limits;
 use domain::protocol::{SandboxMode, VerifyDepth};
@@ -47,7 +47,7 @@ pub struct Env {
     /// Settings of this worker.
     pub settings: Arc<Settings>,
     /// Starts media children.
-    pub(crate) children: Children,
+    pub(crate) children: ChildStarter,
     /// Canceled when the shutdown timeout ends: tasks in progress are released.
     pub(crate) release: CancellationToken,
 }
@@ -69,7 +69,7 @@ impl Env {
             storage,
             queue,
             scratch: Arc::new(scratch),
-            children: Children::new(settings.child.clone())?,
+            children: ChildStarter::new(settings.child.clone())?,
             settings: Arc::new(settings),
             release: CancellationToken::new(),
         })

@@ -31,7 +31,7 @@ pub(crate) async fn renew_until_lost(db: &DatabaseConnection, claim: Claim, mut 
             .then(|| serde_json::to_value(&*progress.borrow_and_update()).ok())
             .flatten();
         match renewal.renew(claim.renew(db, written)).await {
-            LeaseState::Held => {}
+            LeaseState::Held | LeaseState::Unconfirmed => {}
             LeaseState::Lost => {
                 return tracing::info!("the claim is lost: the task was canceled, removed or claimed again");
             }

@@ -6,9 +6,9 @@
 //! *Invariants.* The first child and all of its process group have ended before the second one opens the outputs: a
 //! child that a hostile file took over cannot change an output after its verification.
 //!
-//! *Second pass.* Only a decoder can tell if copied packets are damaged, change their headers or have gaps. When the
-//! first pass copied such packets ([`domain::plan::uncopyable_streams`]), the outputs are rendered again without
-//! copies, or without copies of audio when only the audio has gaps.
+//! *Second pass.* Damaged packets, changed headers, gaps and a variable frame rate show only when all packets are read.
+//! When the first pass copied such packets ([`domain::plan::uncopyable_streams`]), the outputs are rendered again
+//! without copies, or without copies of the audio or of the video.
 
 use crate::child::Child;
 use crate::database::QUERY_TIMEOUT;

@@ -14,8 +14,7 @@ pub(crate) struct InputFiles {
     pub(crate) images: Vec<Image>,
 }
 
-/// Number of attempts to start a child in [`Env::sandbox`]. On a cold machine, the first start loads the libraries from
-/// disk and may time out.
+/// Number of attempts to start a child in [`Env::sandbox`]. A machine may lack processes or memory for a moment.
 const SANDBOX_ATTEMPTS: u32 = 3;
 /// Wall clock limit of a transcode: this factor times the length of the media, but at least [`WALL_LIMIT_MIN_S`].
 const WALL_LIMIT_FACTOR: u64 = 30;

@@ -1,7 +1,7 @@
 //! The background tasks `sweeper` and `trash`, which run in every worker.
 //!
-//! - `sweeper` returns tasks of workers that are gone: those whose lease expired, and at the start those of processes
-//!   that were killed on this machine ([`Scratch::dead`](crate::Scratch)).
+//! - `sweeper` puts tasks of workers that are gone back into the queue: those whose lease expired, and at the start
+//!   those of processes that were killed on this machine ([`Scratch::dead`](crate::Scratch)).
 //! - `trash` removes files that no row names, and idempotency keys that are old enough.
 //!
 //! They are separate loops, because removing files may take long, and tasks must not wait for that.
@@ -110,7 +110,7 @@ async fn remove_due_files(env: &Env) -> Result<(), DbErr> {
             Ok(()) => with_timeout(QUERY_TIMEOUT, trash::remove_key(&env.db, &key)).await?,
             Err(error) => {
                 tracing::warn!(key, error, "failed to remove a file; it stays on the trash list");
-                // Later, so that it does not keep other files from being removed.
+                // Due again later, so that keys that fail do not fill each batch.
                 with_timeout(QUERY_TIMEOUT, trash::add_keys(&env.db, &[key], REMOVE_RETRY_DELAY)).await?;
             }
         }

@@ -43,9 +43,15 @@ async fn a_canceled_task_can_be_retried_and_a_removed_one_is_gone() {
 async fn a_page_names_the_next_one() {
     let fixture = Fixture::new().await;
     let (first, second) = (fixture.task().await, fixture.task().await);
-    let list = async |page, limit| tasks::list(&fixture.app, fixture.user, page, limit).await.unwrap();
-    let page = list(task::Page::default(), 1).await;
+    let list = async |limit| {
+        let page = task::Page {
+            limit: Some(limit),
+            ..task::Page::default()
+        };
+        tasks::list(&fixture.app, fixture.user, page).await.unwrap()
+    };
+    let page = list(1).await;
     assert_eq!((page.tasks[0].id, page.next), (first.0, Some(first)));
-    let page = list(task::Page::default(), 2).await;
+    let page = list(2).await;
     assert_eq!((page.tasks[1].id, page.next), (second.0, None));
 }

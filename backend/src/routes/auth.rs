@@ -49,10 +49,10 @@ impl FromBody for SignUp {
             ("email", body.email),
         ])?;
         if password1 != password2 {
-            return Err(invalid_field("password2", Code::PasswordsDiffer));
+            return Err(Refusal::of_field("password2", Code::PasswordsDiffer));
         }
-        let password = Password::parse(password1).map_err(|code| invalid_field("password1", code))?;
-        let username = Username::parse(&username).map_err(|code| invalid_field("username", code))?;
+        let password = Password::parse(password1).map_err(|code| Refusal::of_field("password1", code))?;
+        let username = Username::parse(&username).map_err(|code| Refusal::of_field("username", code))?;
         Ok(Self(accounts::SignUp {
             username,
             email,
@@ -109,10 +109,6 @@ fn require_fields<const N: usize>(fields: [(&str, Option<String>); N]) -> Result
     Err(missing.fold(Refusal::new(Code::FieldsMissing), |refusal, name| {
         refusal.unparsed_field(absent(name))
     }))
-}
-
-fn invalid_field(field: &str, code: Code) -> Refusal {
-    Refusal::new(code).field(field, code)
 }
 
 /// A new account.

@@ -19,7 +19,7 @@ use axum::http::request::Parts;
 use chrono::Utc;
 use domain::Language;
 use entity::{output, source, task};
-use page::{ListQuery, PAGE_MAX};
+use page::ListQuery;
 use serde::Serialize;
 use std::convert::Infallible;
 use utoipa::ToSchema;
@@ -62,8 +62,7 @@ pub(crate) async fn list(
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Json<TaskList>, Error> {
     let page = ListQuery::from_pairs(query)?.check()?;
-    let limit = page.limit.unwrap_or(PAGE_MAX);
-    let page = tasks::list(&state.app, user, page, limit).await?;
+    let page = tasks::list(&state.app, user, page).await?;
     Ok(Json(TaskList {
         data: page.tasks.into_iter().map(TaskItem::from).collect(),
         next_cursor: page.next.map(|task| task.to_string()),

@@ -39,14 +39,14 @@ impl ImageForm {
                 _ => return Err(part.unknown_part("file, name").into()),
             }
         }
-        let missing = |field, code| Refusal::new(code).field(field, code);
-        let bytes = file.ok_or_else(|| missing("file", Code::FileMissing))?;
+        let bytes = file.ok_or_else(|| Refusal::of_field("file", Code::FileMissing))?;
         if bytes.is_empty() {
-            return Err(missing("file", Code::FileEmpty).into());
+            return Err(Refusal::of_field("file", Code::FileEmpty).into());
         }
         let file = ImageFile::check(bytes)?;
-        let name =
-            name.ok_or_else(|| missing("name", Code::NameInvalid).detail("the part `name` of the form is missing"))?;
+        let name = name.ok_or_else(|| {
+            Refusal::of_field("name", Code::NameInvalid).detail("the part `name` of the form is missing")
+        })?;
         let fingerprint = self.0.fingerprint();
         Ok(NewImage {
             name,

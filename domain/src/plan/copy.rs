@@ -162,8 +162,9 @@ fn check_whole_source(recipe: &Recipe, probe: &Probe) -> Result<(), String> {
 /// less than half a percent.
 fn is_constant(probe: &Probe, facts: &VideoFacts, fps: Rational) -> bool {
     let is_near = |rate: Option<Rational>| rate.is_some_and(|rate| (rate.as_f64() / fps.as_f64() - 1.0).abs() < 0.005);
-    // The first attempt to copy it compares all frames.
-    probe.uncopyable != Some(UncopyableStreams::Video) && is_near(facts.average_fps) && is_near(facts.base_fps)
+    // An earlier pass compared the times of all frames.
+    let is_known_variable = probe.uncopyable.is_some_and(UncopyableStreams::has_variable_rate);
+    !is_known_variable && is_near(facts.average_fps) && is_near(facts.base_fps)
 }
 
 /// Returns `true` if the average frame rate is the one that the recipe requests, or it requests none. The tolerance
@@ -202,7 +203,7 @@ pub(super) fn check_audio(
 ) -> Result<(), String> {
     let AudioStream { stream, facts } = audio;
     check_whole_source(recipe, probe)?;
-    if probe.uncopyable == Some(UncopyableStreams::Audio) {
+    if probe.uncopyable.is_some_and(UncopyableStreams::has_audio_gap) {
         return Err(
             "the first attempt to copy it found gaps, and many players play the audio after a gap too early".to_owned(),
         );

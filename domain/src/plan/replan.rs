@@ -35,15 +35,15 @@ pub fn uncopyable_streams(plan: &Plan, outcome: Result<&TranscodeReport, &Failur
     let has_gaps = outcome.is_ok_and(|report| report.source_audio_gap_us > 0) && plan.copies_audio();
     let has_variable_rate = outcome.is_ok_and(|report| report.has_variable_frame_rate) && plan.copies_video();
     match (has_gaps, has_variable_rate) {
-        (true, true) => Some(UncopyableStreams::All),
+        (true, true) => Some(UncopyableStreams::AudioAndVideo),
         (true, false) => Some(UncopyableStreams::Audio),
         (false, true) => Some(UncopyableStreams::Video),
         (false, false) => None,
     }
 }
 
-/// Adds warnings of the first run to those of the second run, which made no copies: changing headers, and damage that
-/// the decoders of the second run concealed. Only a copy detects these.
+/// Adds warnings of the first pass to those of the second pass, which excluded the copies: changing headers, and damage
+/// that the decoders of the second pass concealed. Only a copy detects these.
 pub fn carry_over_warnings(first: &[Warning], second: &mut Vec<Warning>) {
     for code in [WarningCode::HeadersChange, WarningCode::SourceDamaged] {
         let has_code = |warning: &&Warning| warning.code == code;

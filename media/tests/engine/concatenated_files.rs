@@ -236,7 +236,8 @@ fn a_second_file_that_is_not_read_is_reported() {
             panic!("{name}: {:?}", run.report.warnings)
         };
         // The header of an Ogg may tell the length of both files.
-        let is_told = detail.contains("bytes of the file were not read") || detail.starts_with("80");
+        let is_told =
+            detail.contains("bytes of the file were not read") || (name.contains(".og") && detail.starts_with("80"));
         assert!(is_told, "{name}: {detail}");
     }
     let same = joined("same.ogg", &[vorbis.clone(), vorbis]);

@@ -1,5 +1,5 @@
-//! Sources that lack bytes where neither a decoder nor a gap in one stream alone shows it: whole fragments, clusters and
-//! pages, and the end of a file.
+//! Sources that lack bytes where neither a decoder nor a gap in one stream alone shows it: whole fragments, clusters
+//! and pages, and the end of a file.
 
 use crate::clips::{clip, numbered, temp_file};
 use crate::gaps::{

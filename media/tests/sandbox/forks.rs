@@ -1,4 +1,4 @@
-//! Children of the fork server: they are confined like a process of their own, and end without the server or with it.
+//! Children of the fork server: each is confined, can end alone, and dies with the server.
 
 use crate::fixture::{Fixture, Test};
 use domain::protocol::{Event, ForkReply, ForkRequest, MAX_PACKET_BYTES, Session};
@@ -130,6 +130,10 @@ fn forked_children_are_confined() {
     let mut children = [server.fork(&fixture.session()), server.fork(&fixture.session())];
     for child in &mut children {
         child.assert_ready();
+        // It leads a group of its own.
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id)).unwrap();
+        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+        assert_eq!(fields[2], child.id.to_string());
         // The socket of the server is not among the descriptors of a child. Root may read them.
         let Ok(descriptors) = std::fs::read_dir(format!("/proc/{}/fd", child.id)) else {
             return println!("SKIPPED: only root can list the descriptors of a child");
@@ -138,10 +142,6 @@ fn forked_children_are_confined() {
         for target in targets {
             assert!(!target.to_str().unwrap().starts_with("socket:"), "{target:?}");
         }
-        // It leads a group of its own.
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id)).unwrap();
-        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-        assert_eq!(fields[2], child.id.to_string());
     }
 }
 

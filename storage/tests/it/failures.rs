@@ -175,7 +175,9 @@ async fn removing_an_object_removes_what_a_killed_process_has_written_of_it() {
     let stream = first.chain(futures::stream::pending());
     let write = column.storage.put_stream(&key, stream, None, LIMIT);
     let removed = async {
+        let deadline = Instant::now() + Duration::from_secs(20);
         while !unfinished.exists() {
+            assert!(Instant::now() < deadline, "there is no {}", unfinished.display());
             tokio::task::yield_now().await;
         }
         column.storage.delete(&key).await.unwrap();

@@ -47,7 +47,8 @@ fn a_comment_fits_120_columns() {
     let is_long = |line: &str| {
         let text = line.trim_start();
         // A row of a table cannot be wrapped.
-        text.starts_with("//") && !text.contains("| ") && line.chars().count() > 120
+        let is_row = text.trim_start_matches(['/', '!']).trim_start().starts_with('|');
+        text.starts_with("//") && !is_row && line.chars().count() > 120
     };
     for file in files(".rs") {
         for (number, line) in read(&file).lines().enumerate() {

@@ -1,9 +1,9 @@
 //! Starts children by asking the fork server, `rushes-media fork-server`. One thread talks to it.
 //!
 //! The thread starts the server for the first child, and again when it has ended. A server that ends takes its children
-//! with it: each asks the kernel for a signal when its parent dies (`PR_SET_PDEATHSIG`, prctl(2)). So does the server
-//! itself, and for the kernel its parent is the *thread* that started it. Threads of the runtime come and go, so this
-//! thread lives as long as a handle or a child exists.
+//! with it: each asks the kernel for a signal when its parent dies (`PR_SET_PDEATHSIG`, prctl(2)). The server asks for
+//! the same signal. For the kernel its parent is the *thread* that started it, and threads of the runtime end when
+//! idle. So one thread starts the server; it lives as long as a handle or a process group exists.
 
 use super::ChildSettings;
 use super::process_group::{Parent, ProcessGroup, ReapRequest};
@@ -50,9 +50,9 @@ pub(super) struct Pipes {
     pub(super) stderr: pipe::Receiver,
 }
 
-/// A handle of the thread.
+/// Sends requests to the thread that talks to the fork server.
 #[derive(Clone, Debug)]
-pub(super) struct ForkServer(mpsc::Sender<Request>);
+pub(super) struct ServerHandle(mpsc::Sender<Request>);
 
 enum Request {
     Start(StartRequest),
@@ -60,21 +60,21 @@ enum Request {
 }
 
 struct StartRequest {
-    /// The handle for the new process group.
-    server: ForkServer,
+    /// Goes into the new process group, which requests the reaping through it and keeps the thread alive.
+    server: ServerHandle,
     /// The runtime that polls the pipes.
     runtime: Handle,
     reply: oneshot::Sender<io::Result<StartedChild>>,
 }
 
-impl ForkServer {
+impl ServerHandle {
     /// Starts the thread. The server is started for the first child.
     ///
     /// # Errors
     /// The machine has no thread left.
     pub(super) fn new(settings: &ChildSettings) -> io::Result<Self> {
         let (requests, receiver) = mpsc::channel();
-        let mut thread = Thread {
+        let mut thread = ServerThread {
             settings: settings.clone(),
             server: None,
             unreaped: Vec::new(),
@@ -107,13 +107,13 @@ fn thread_ended() -> io::Error {
 }
 
 /// The state of the thread.
-struct Thread {
+struct ServerThread {
     settings: ChildSettings,
-    server: Option<Server>,
+    server: Option<ForkServer>,
     unreaped: Vec<ReapRequest>,
 }
 
-impl Thread {
+impl ServerThread {
     /// Handles requests until the last handle is dropped.
     fn handle_all(&mut self, requests: &mpsc::Receiver<Request>) {
         loop {
@@ -141,15 +141,15 @@ impl Thread {
         let _ = reply.send(started);
     }
 
-    /// Starts a child, with a new server if there is none or if it ended before it got the request.
-    fn fork(&mut self, handle: &ForkServer) -> io::Result<StartedChild> {
+    /// Starts a child. If the server had ended, starts a new one and tries once more.
+    fn fork(&mut self, handle: &ServerHandle) -> io::Result<StartedChild> {
         match self.try_fork(handle) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.try_fork(handle),
             started => started,
         }
     }
 
-    fn try_fork(&mut self, handle: &ForkServer) -> io::Result<StartedChild> {
+    fn try_fork(&mut self, handle: &ServerHandle) -> io::Result<StartedChild> {
         let (child_stdin, stdin) = pipe_with(PipeFlags::CLOEXEC)?;
         let (stdout, child_stdout) = pipe_with(PipeFlags::CLOEXEC)?;
         let (stderr, child_stderr) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -197,16 +197,16 @@ impl Thread {
     /// Sends a request with descriptors and waits for the reply. Starts the server when there is none.
     ///
     /// # Errors
-    /// Those of the start. After any other error the server is gone; [`io::ErrorKind::BrokenPipe`] when it had ended
-    /// before.
+    /// Those of starting the server. After any other error the server was killed, and the next request starts a new
+    /// one. [`io::ErrorKind::BrokenPipe`]: it had ended before it read the request.
     fn ask(&mut self, request: ForkRequest, descriptors: &[BorrowedFd<'_>]) -> io::Result<ForkReply> {
         if self.server.is_none() {
-            self.server = Some(Server::start(&self.settings)?);
+            self.server = Some(ForkServer::start(&self.settings)?);
         }
         let server = self.server.as_ref().ok_or_else(unexpected_reply)?;
         let reply = server.exchange(request, descriptors);
         if let Err(error) = &reply {
-            let message = self.server.take().map(Server::end).unwrap_or_default();
+            let message = self.server.take().map(ForkServer::end).unwrap_or_default();
             tracing::warn!(%error, message, "the fork server of media children ended");
         }
         reply
@@ -218,14 +218,15 @@ fn unexpected_reply() -> io::Error {
 }
 
 /// A fork server. Dropping it kills it and its children.
-struct Server {
+struct ForkServer {
     process: std::process::Child,
     /// Becomes readable when the server ends.
     pidfd: Arc<OwnedFd>,
     socket: OwnedFd,
 }
 
-impl Server {
+impl ForkServer {
+    #[expect(clippy::disallowed_methods, reason = "the only place that starts processes")]
     fn start(settings: &ChildSettings) -> io::Result<Self> {
         let (socket, server_socket) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
@@ -271,7 +272,8 @@ impl Server {
             Ok((length, _)) => length,
             // The server ended before it had read the request.
             Err(Errno::CONNRESET) => 0,
-            // The number of a timeout is also that of a machine without free processes, which is retried for ever.
+            // The receive timeout. Passed on, `EAGAIN` would count as a lack of processes (`domain::is_exhaustion`),
+            // and the task would be postponed without limit.
             Err(Errno::AGAIN) => return Err(io::ErrorKind::TimedOut.into()),
             Err(error) => return Err(error.into()),
         };
@@ -293,7 +295,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for ForkServer {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();

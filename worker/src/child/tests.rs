@@ -31,7 +31,7 @@ fn settings(script: &str) -> ChildSettings {
 
 /// Starts a child of a fork server of its own.
 async fn start(settings: &ChildSettings, session: Session) -> Result<Child, Failure> {
-    Children::new(settings.clone()).unwrap().start(session).await
+    ChildStarter::new(settings.clone()).unwrap().start(session).await
 }
 
 fn session() -> Session {

@@ -1,13 +1,11 @@
 //! The query parameters of the task list: filter, order and page.
 
 use crate::error::Refusal;
+use app::tasks::PAGE_MAX;
 use domain::{Code, Status, TaskId};
 use entity::task;
 use std::num::IntErrorKind;
 use utoipa::IntoParams;
-
-/// Maximum and default number of tasks on a page.
-pub(super) const PAGE_MAX: u64 = 1_000;
 
 /// The query parameters of the task list.
 #[derive(Default, IntoParams)]

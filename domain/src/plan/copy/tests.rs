@@ -298,6 +298,18 @@ fn audio_with_gaps_is_encoded_beside_copied_video() {
 }
 
 #[test]
+fn each_stream_that_cannot_be_copied_has_its_own_reason() {
+    let decisions = |uncopyable| {
+        let plan = planned(MP4, &copyable().excluding_copies_of(uncopyable));
+        ["video", "audio"].map(|stream| decision(&plan, stream).to_owned())
+    };
+    let [video, copied] = decisions(UncopyableStreams::Video);
+    assert_eq!((&*copied, video.contains("rate")), ("copy", true), "{video}");
+    let [_, audio] = decisions(UncopyableStreams::Audio);
+    assert_eq!(decisions(UncopyableStreams::AudioAndVideo), [video, audio]);
+}
+
+#[test]
 fn a_source_with_a_timestamp_discontinuity_is_not_copied() {
     let source = Probe {
         jumps: true,

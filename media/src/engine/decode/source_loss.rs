@@ -80,8 +80,8 @@ impl SourceLoss {
         }
     }
 
-    /// Adds packets that were left out because their codec is not that of their stream. Where they are at the end of all
-    /// streams, they count as missing there already.
+    /// Adds packets that were left out because their codec is not that of their stream. Where they are at the end of
+    /// all streams, they count as missing there already.
     pub(crate) fn with_left_out(self, left_out: Holes, origin_us: i64) -> Self {
         let lost_us = self.lost_us;
         let loss = self.with_holes(left_out, origin_us);

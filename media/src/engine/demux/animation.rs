@@ -13,8 +13,11 @@ const MAX_BLOCKS: u32 = 10_000_000;
 /// Size of the search window in bytes.
 const WINDOW_BYTES: usize = 64 << 10;
 
-/// Duration of a frame without a delay, in microseconds.
-const DEFAULT_DELAY_US: u64 = 100_000;
+/// Duration of a frame of a GIF without a delay, in microseconds, as in browsers and FFmpeg.
+const GIF_DELAY_US: u64 = 100_000;
+
+/// Duration of a frame of an APNG without a delay, in microseconds: FFmpeg uses 15 frames per second.
+const APNG_DELAY_US: u64 = 1_000_000 / 15;
 
 /// Size of a graphic control extension in bytes.
 const CONTROL_BYTES: usize = 8;
@@ -92,7 +95,7 @@ fn gif_block(file: &File, at: u64) -> io::Result<Block> {
             }
             let delay = u64::from(u16::from_le_bytes(read(file, at + 4)?));
             // Browsers and FFmpeg treat shorter delays as missing.
-            let delay_us = if delay < 2 { DEFAULT_DELAY_US } else { delay * 10_000 };
+            let delay_us = if delay < 2 { GIF_DELAY_US } else { delay * 10_000 };
             Ok(Block::Control { delay_us, next })
         }
         [0x2c] => {
@@ -155,7 +158,7 @@ fn next_control(file: &File, after: u64, length: u64) -> Option<u64> {
 /// header states, `None` if it is complete.
 pub(crate) fn broken_apng(file: &File) -> Option<BrokenOff> {
     let length = file.metadata().ok()?.len();
-    let (mut at, mut told, mut found, mut delays_us) = (8, None, 0_u64, 0_u64);
+    let (mut at, mut declared, mut present, mut delays_us) = (8, None, 0_u64, 0_u64);
     let mut is_cut = true;
     for _ in 0..MAX_BLOCKS {
         let Ok(head) = read::<8>(file, at) else { break };
@@ -167,12 +170,12 @@ pub(crate) fn broken_apng(file: &File) -> Option<BrokenOff> {
                 is_cut = false;
                 break;
             }
-            b"acTL" => told = Some(u64::from(u32::from_be_bytes(read(file, body).ok()?))),
+            b"acTL" => declared = Some(u64::from(u32::from_be_bytes(read(file, body).ok()?))),
             b"fcTL" => {
                 let Ok(delay_us) = frame_delay_us(file, body) else {
                     break;
                 };
-                (found, delays_us) = (found + 1, delays_us.saturating_add(delay_us));
+                (present, delays_us) = (present + 1, delays_us.saturating_add(delay_us));
             }
             _ => {}
         }
@@ -180,9 +183,9 @@ pub(crate) fn broken_apng(file: &File) -> Option<BrokenOff> {
     }
     // A file that ends after a whole chunk lacks only its end mark.
     is_cut &= at > length;
-    let told = told.filter(|told| found > 0 && (*told > found || is_cut))?;
+    let declared = declared.filter(|declared| present > 0 && (*declared > present || is_cut))?;
     // The frames that are missing are as long as the others on average.
-    let length_us = u128::from(delays_us) * u128::from(told.max(found)) / u128::from(found);
+    let length_us = u128::from(delays_us) * u128::from(declared.max(present)) / u128::from(present);
     Some(BrokenOff {
         length_us: u64::try_from(length_us).ok()?,
         open_end: is_cut,
@@ -199,7 +202,7 @@ fn frame_delay_us(file: &File, body: u64) -> io::Result<u64> {
         parts => parts,
     };
     Ok(if number == 0 {
-        DEFAULT_DELAY_US
+        APNG_DELAY_US
     } else {
         number * 1_000_000 / parts
     })

@@ -1,5 +1,5 @@
-//! ASF header objects: the duration of truncated files, which FFmpeg ignores if the file size differs from the header,
-//! and encryption.
+//! ASF header objects: the size of the file, the duration of truncated files, which FFmpeg ignores if the file size
+//! differs from the header, and encryption.
 
 use std::fs::File;
 use std::io;

@@ -96,18 +96,19 @@ pub(crate) fn chain(file: &File) -> Chain {
         if at == length || chain.patches.len() >= MAX_PATCHES {
             break;
         }
-        if let Some((name, end)) = whole_box(file, at, length) {
-            fragmented |= name == *b"moof" || (name == *b"moov" && child_box(file, at + 8..end, b"mvex").is_ok());
+        if let Some((name, body)) = whole_box(file, at, length) {
+            let end = body.end;
+            fragmented |= name == *b"moof" || (name == *b"moov" && child_box(file, body.clone(), b"mvex").is_ok());
             // The samples of a fragment follow it.
             chain.is_cut = name == *b"moof" && end == length;
             match &name {
                 b"moof" => {
-                    sequence.add(at, fragment_number(file, at + 8..end));
+                    sequence.add(at, fragment_number(file, body.clone()));
                     if !chain.patches.is_empty() {
-                        rebase(file, at, end, &mut chain.patches);
+                        rebase(file, at, body, &mut chain.patches);
                     }
                 }
-                b"mfra" => chain.lacks_fragments |= listed_fragments(file, at + 8..end) > sequence.fragments,
+                b"mfra" => chain.lacks_fragments |= listed_fragments(file, body) > sequence.fragments,
                 _ => {}
             }
             (before, at) = (at, end);
@@ -207,9 +208,10 @@ fn extends_beyond(file: &File, at: u64, length: u64) -> bool {
 }
 
 /// Corrects the base offsets in the `tfhd` boxes of a `moof` box that missing bytes have moved.
-fn rebase(file: &File, moof: u64, end: u64, patches: &mut Vec<Patch>) {
-    let mut rest = moof + 8..end;
-    let mut former = None;
+fn rebase(file: &File, moof: u64, body: Range<u64>, patches: &mut Vec<Patch>) {
+    let end = body.end;
+    let mut rest = body;
+    let mut moved_base = None;
     while let Ok(track) = child_box(file, rest.clone(), b"traf") {
         rest.start = track.end;
         let Ok(header) = child_box(file, track, b"tfhd") else {
@@ -224,9 +226,10 @@ fn rebase(file: &File, moof: u64, end: u64, patches: &mut Vec<Patch>) {
         else {
             continue;
         };
-        // Of those writers that count from the beginning of the file, most name the `moof` box.
-        let is_former = base > moof && *former.get_or_insert(base) == base && base - moof > end - moof + 16;
-        if is_former {
+        // Most writers that set this flag use the offset of the `moof` box. An offset behind this box is that of the
+        // box before bytes were lost.
+        let is_moved = base > moof && *moved_base.get_or_insert(base) == base && base - moof > end - moof + 16;
+        if is_moved {
             patches.push(Patch {
                 at: offset_field,
                 bytes: moof.to_be_bytes().to_vec(),
@@ -235,11 +238,11 @@ fn rebase(file: &File, moof: u64, end: u64, patches: &mut Vec<Patch>) {
     }
 }
 
-/// Name and end of the box at an offset of the top level; `None` unless it is complete.
-fn whole_box(file: &File, at: u64, length: u64) -> Option<([u8; 4], u64)> {
+/// Name and body of the box at an offset of the top level; `None` unless it is complete.
+fn whole_box(file: &File, at: u64, length: u64) -> Option<([u8; 4], Range<u64>)> {
     let (name, body, end) = header(file, at, length)?;
     let is_whole = name != *b"moof" || has_whole_tracks(file, body, end);
-    is_whole.then_some((name, end))
+    is_whole.then_some((name, body..end))
 }
 
 /// Name, start of the body and end of the box at an offset; `None` unless it ends at `limit` or before.

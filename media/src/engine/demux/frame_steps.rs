@@ -12,11 +12,11 @@ use std::collections::BinaryHeap;
 /// Maximum number of frames that are reordered (H.264, H.265).
 const REORDERED: usize = 16;
 
-/// Tolerance: one part in this many of the duration, as between the rates of a header.
-const TOLERATED: i64 = 200;
+/// Deviations of up to one part in this many of the duration are tolerated, as between the rates of a header.
+const TOLERANCE_PARTS: i64 = 200;
 
-/// Tolerance for timestamps in milliseconds, which are rounded at both ends of a step, in microseconds.
-const ROUNDED_US: i64 = 1_200;
+/// Tolerance of one step in microseconds: both of its timestamps are rounded to milliseconds.
+const ROUNDING_US: i64 = 1_200;
 
 /// Sums of the steps between frames.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl FrameSteps {
             self.take();
         }
         let drift_us = (self.total_us - self.steps.saturating_mul(self.interval_us)).abs();
-        let tolerated_us = (self.total_us / TOLERATED).max(self.interval_us / 2);
+        let tolerated_us = (self.total_us / TOLERANCE_PARTS).max(self.interval_us / 2);
         self.error_us.max(drift_us) > tolerated_us
     }
 
@@ -74,7 +74,7 @@ impl FrameSteps {
             let error_us = step_us.saturating_sub(self.interval_us).abs();
             self.steps += 1;
             self.total_us = self.total_us.saturating_add(step_us);
-            self.error_us = self.error_us.saturating_add((error_us - ROUNDED_US).max(0));
+            self.error_us = self.error_us.saturating_add((error_us - ROUNDING_US).max(0));
         }
     }
 }

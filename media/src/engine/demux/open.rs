@@ -60,14 +60,14 @@ const HEAD_BYTES: usize = 4 << 10;
 /// offset, which other readers of the source must not see moving.
 struct Cursor {
     file: File,
-    prefix: Prefix,
-    /// Position in the prefix followed by the file without the skipped bytes.
+    edits: ByteEdits,
+    /// Position in the edited file.
     position: u64,
 }
 
-/// Bytes that are read before a file, and bytes that are skipped at its start.
+/// Changes to a file while it is read: bytes skipped at its start, bytes before them, and bytes in place of its own.
 #[derive(Default)]
-struct Prefix {
+struct ByteEdits {
     /// Number of skipped bytes of the file.
     skipped: u64,
     /// Bytes that are read before those of the file.
@@ -76,8 +76,9 @@ struct Prefix {
     patches: Vec<Patch>,
 }
 
-impl Prefix {
-    /// Returns the prefix for a file with these first bytes; empty unless it is a transport stream.
+impl ByteEdits {
+    /// Returns the edits for a file with these first bytes: patches for a fragmented MP4, and the following for a
+    /// transport stream.
     ///
     /// A transport stream is read from its first whole packet. Null packets before it fill FFmpeg's first probe buffer:
     /// without tables there, which may come later, FFmpeg would detect the format of the payload instead. The tables,
@@ -122,7 +123,7 @@ impl Prefix {
         }
     }
 
-    /// Converts a position of the cursor, behind the prefix, to an offset in the file.
+    /// Converts a position of the cursor, behind the edits, to an offset in the file.
     fn file_offset(&self, position: u64) -> u64 {
         let length = u64::try_from(self.bytes.len()).unwrap_or(0);
         position.saturating_sub(length).saturating_add(self.skipped)
@@ -132,13 +133,13 @@ impl Prefix {
 impl Read for Cursor {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let position = usize::try_from(self.position).ok();
-        let prefix = position.and_then(|position| self.prefix.bytes.get(position..));
-        let count = match prefix.filter(|prefix| !prefix.is_empty()) {
-            Some(mut prefix) => prefix.read(buffer)?,
+        let edits = position.and_then(|position| self.edits.bytes.get(position..));
+        let count = match edits.filter(|edits| !edits.is_empty()) {
+            Some(mut edits) => edits.read(buffer)?,
             None => {
-                let file_offset = self.prefix.file_offset(self.position);
+                let file_offset = self.edits.file_offset(self.position);
                 let count = self.file.read_at(buffer, file_offset)?;
-                self.prefix
+                self.edits
                     .patch(buffer.get_mut(..count).unwrap_or_default(), file_offset);
                 count
             }
@@ -154,9 +155,9 @@ impl Seek for Cursor {
             SeekFrom::Start(offset) => Some(offset),
             SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
             SeekFrom::End(offset) => {
-                let length = self.file.metadata()?.len().saturating_sub(self.prefix.skipped);
-                let prefix = u64::try_from(self.prefix.bytes.len()).unwrap_or(0);
-                length.saturating_add(prefix).checked_add_signed(offset)
+                let length = self.file.metadata()?.len().saturating_sub(self.edits.skipped);
+                let edits = u64::try_from(self.edits.bytes.len()).unwrap_or(0);
+                length.saturating_add(edits).checked_add_signed(offset)
             }
         };
         self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
@@ -176,7 +177,7 @@ pub(crate) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failu
     let mut head = [0; HEAD_BYTES];
     let count = source.read_at(&mut head, 0).unwrap_or(0);
     let head = head.get(..count).unwrap_or_default();
-    let opened = open(source, Prefix::of(source, head), CONTAINERS, cancel).and_then(|mut input| {
+    let opened = open(source, ByteEdits::of(source, head), CONTAINERS, cancel).and_then(|mut input| {
         if let Err(failure) = check_streams(&input) {
             return Ok(Err(failure));
         }
@@ -222,7 +223,7 @@ fn open_failure(head: &[u8], error: Error) -> Failure {
 /// # Errors
 /// The error of FFmpeg.
 pub(crate) fn open_output(file: &File, cancel: &Cancel) -> Result<Input, Error> {
-    let mut input = open(file, Prefix::default(), OUTPUT_CONTAINERS, cancel)?;
+    let mut input = open(file, ByteEdits::default(), OUTPUT_CONTAINERS, cancel)?;
     open::find_stream_info(&mut input, &[])?;
     Ok(input)
 }
@@ -267,13 +268,13 @@ fn check_streams(input: &Input) -> Result<(), Failure> {
     StreamCounts { media, others }.check(limits::MAX_MEDIA_STREAMS)
 }
 
-fn open(file: &File, prefix: Prefix, containers: &str, cancel: &Cancel) -> Result<Input, Error> {
+fn open(file: &File, edits: ByteEdits, containers: &str, cancel: &Cancel) -> Result<Input, Error> {
     let file = file.try_clone().map_err(|error| Error::Other {
         errno: error.raw_os_error().unwrap_or(0),
     })?;
     let cursor = Cursor {
         file,
-        prefix,
+        edits,
         position: 0,
     };
     open_stream(cursor, containers, cancel)

@@ -9,8 +9,8 @@
 //!   They are rescaled; the rate is read from the header in the packet. In Vorbis the durations are wrong as well,
 //!   because FFmpeg takes the block sizes of the first stream: only the first packet of a page has a correct time, that
 //!   of the granule position before it.
-//! - *Positions of FLAC in Ogg.* The first page after missing pages gets the times behind the last page before them. The
-//!   headers of the frames tell how many samples are missing ([`FlacPositions`]).
+//! - *Positions of FLAC in Ogg.* The first page after missing pages gets the times behind the last page before them.
+//!   The headers of the frames tell how many samples are missing ([`FlacPositions`]).
 
 use crate::engine::demux::flac_frames::{FlacFrame, FlacPositions};
 use crate::engine::ffi::parameters::{self, MediaType};

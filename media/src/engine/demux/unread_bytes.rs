@@ -1,8 +1,8 @@
 //! Bytes at the end of a file that the demuxer does not read.
 //!
-//! *Problem.* In some formats FFmpeg ends where a second file follows the first one: FLV, ASF, Ogg whose second file has
-//! several streams or another codec, and Matroska whose segment has an unknown size. All packets that it returns are
-//! complete, so nothing else shows that a part of the file was not read.
+//! *Problem.* In some formats FFmpeg ends where a second file follows the first one: FLV, ASF, Ogg whose second file
+//! has several streams or another codec, and Matroska whose segment has an unknown size. All packets that it returns
+//! are complete, so nothing else shows that a part of the file was not read.
 //!
 //! *Evidence.* The position of the last packet in FLV; in Ogg as well, where reading ended with errors; the size of the
 //! file in the header of an ASF. A few bytes behind them are normal: the end of the last packet, an index. In Matroska

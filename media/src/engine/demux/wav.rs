@@ -9,11 +9,11 @@ use std::os::unix::fs::FileExt;
 /// Maximum number of chunks to read before the samples.
 const MAX_CHUNKS: u32 = 1_000;
 
-/// Minimum size that writers use for an unknown size. It counts as a size only if the file has that many bytes.
+/// Minimum size that writers use for an unknown size. Only `ds64` states a size above it.
 const PLACEHOLDER_BYTES: u64 = 0x7fff_0000;
 
 /// Format tags of samples of constant size: PCM, floating point, and the extensible format.
-const LINEAR: [u16; 3] = [1, 3, 0xfffe];
+const CONSTANT_SIZE_FORMATS: [u16; 3] = [1, 3, 0xfffe];
 
 /// Duration by the header of a truncated file; `None` if the file is not shorter than its header states.
 pub(crate) fn broken_wav(file: &File) -> Option<BrokenOff> {
@@ -62,7 +62,7 @@ impl Format {
         let block = u64::from(u16::from_le_bytes(read(file, body + 12)?));
         Ok(Self {
             rate_hz: u64::from(u32::from_le_bytes(read(file, body + 4)?)).max(1),
-            sample_bytes: (LINEAR.contains(&tag) && block > 0).then_some(block),
+            sample_bytes: (CONSTANT_SIZE_FORMATS.contains(&tag) && block > 0).then_some(block),
         })
     }
 }

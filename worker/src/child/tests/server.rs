@@ -3,9 +3,9 @@
 use super::*;
 
 /// A starter of children that answer one probe and wait.
-fn children() -> Children {
+fn children() -> ChildStarter {
     let settings = settings(&format!("{READY} read -r request; echo '{PROBED}'; read -r end"));
-    Children::new(settings).unwrap()
+    ChildStarter::new(settings).unwrap()
 }
 
 /// The parent of a process, from stat in proc(5).
@@ -88,4 +88,15 @@ async fn a_server_that_cannot_start_is_an_error_and_not_a_wait() {
         (failure.kind, failure.code),
         (FailureKind::Infrastructure, Code::Internal)
     );
+}
+
+#[test]
+fn a_panic_at_a_start_fails_one_request_and_not_the_thread() {
+    use tokio::runtime::Builder;
+    // Registering the pipes panics in a runtime without I/O driver.
+    let without_driver = Builder::new_current_thread().build().unwrap();
+    let complete = Builder::new_current_thread().enable_all().build().unwrap();
+    let server = ServerHandle::new(&settings("sleep 60")).unwrap();
+    assert!(without_driver.block_on(server.start()).is_err());
+    complete.block_on(server.start()).unwrap();
 }

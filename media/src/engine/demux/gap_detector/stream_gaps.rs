@@ -72,8 +72,8 @@ impl Gap {
         is_near && (one - two).abs() <= MAX_LENGTH_DIFFERENCE_US.max(one.max(two) / 4)
     }
 
-    /// Returns `true` if one cause has made both, because their lengths are equal: a pause of the audio does not make the
-    /// video pause for the same time.
+    /// Returns `true` if one cause has made both, because their lengths are equal: a pause of the audio does not make
+    /// the video pause for the same time.
     pub(crate) const fn is_as_long_as(&self, other: &Self) -> bool {
         (self.length_us() - other.length_us()).abs() <= MAX_COMMON_DIFFERENCE_US
     }

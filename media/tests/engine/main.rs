@@ -1,6 +1,8 @@
 //! Tests of the engine. The sources are clips that are encoded with the `ffmpeg` command line; the outputs are decoded
 //! with it and compared frame by frame and sample by sample. `requirements.rs` lists what the tests show.
 
+#![allow(clippy::disallowed_methods, reason = "a test starts servers and command-line tools")]
+
 #[cfg(test)]
 mod alpha_and_spatial;
 #[cfg(test)]

@@ -15,6 +15,7 @@
 //!
 //! Without a mode it runs the tests whose names contain one of its arguments.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+#![allow(clippy::disallowed_methods, reason = "a test starts servers and command-line tools")]
 #![allow(clippy::print_stdout, reason = "prints the results, as a test harness does")]
 
 mod attacks;

@@ -1,5 +1,7 @@
 //! A temporary `redis-server` on a free port, which can be killed and restarted.
 
+#![allow(clippy::disallowed_methods, reason = "a test starts servers and command-line tools")]
+
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};

@@ -1,6 +1,7 @@
 //! Tests of the storage, each on a directory and on a bucket.
 
 #![cfg(test)]
+#![allow(clippy::disallowed_methods, reason = "a test starts servers and command-line tools")]
 
 mod column;
 mod copying;

@@ -124,7 +124,11 @@ impl GapDetector {
             audio: stream(audio),
             format,
             source: source.try_clone().ok(),
-            breaks: is_mp4.then(|| fragments::chain(source).breaks).unwrap_or_default(),
+            breaks: if is_mp4 {
+                fragments::chain(source).breaks
+            } else {
+                Vec::new()
+            },
             is_short: format == Format::Matroska && matroska::is_cut(source),
             span_us,
             packets: 0,

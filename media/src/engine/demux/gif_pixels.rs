@@ -1,4 +1,4 @@
-//! Number of pixels in the compressed data of a GIF image (GIF89a, appendix F).
+//! Number of pixels in the compressed data of a GIF image (`GIF89a`, appendix F).
 //!
 //! After missing bytes, the sizes of data blocks often lead back to the start of a block by chance. The compressed data
 //! is then that of two images, and does not have the pixels of one.

@@ -19,8 +19,12 @@ fi
 
 say() { printf '%s\n' "$*"; }
 
-# heading TEXT: prints a highlighted line with the seconds since the script began.
-heading() { printf '\n%s== %s%s (%s s)\n' "$BOLD" "$*" "$RESET" "$SECONDS"; }
+# heading TEXT: prints a highlighted line, with the seconds since the script began.
+heading() {
+    local since=""
+    ((SECONDS == 0)) || since=" ($SECONDS s)"
+    printf "\n%s== %s%s%s\n" "$BOLD" "$*" "$RESET" "$since"
+}
 
 # fail LINE...: prints the error and how to fix it, then exits with 1.
 fail() {

@@ -7,7 +7,7 @@ pub(crate) use plan::PlanView;
 
 use chrono::{DateTime, Utc};
 use domain::protocol::Progress;
-use domain::{Language, Probe, Status};
+use domain::{Language, Probe, Status, TaskReport};
 use entity::{RawJson, output, source, task};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -97,7 +97,7 @@ pub(crate) struct TaskView {
     /// Time at which the task reached a final status; null before.
     finished_at: Option<DateTime<Utc>>,
     /// The report: what was done per output, with warnings and cost; null before the first attempt has ended.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<TaskReport>)]
     report: Option<RawJson>,
 }
 

@@ -4,6 +4,7 @@
 //! - [`probe`]: the properties of a source file.
 //! - [`plan()`]: recipe, probe and limits become a plan for the media child; finished outputs are compared with it.
 //! - [`protocol`]: the messages between worker and media child.
+//! - [`report`]: what an attempt did, as users see it.
 //! - [`code`], [`failure`], [`claim`]: error codes, retries, and the order in which tasks are claimed.
 
 pub mod account;
@@ -20,6 +21,7 @@ pub mod probe;
 pub mod protocol;
 pub mod recipe;
 pub mod recipe_reader;
+pub mod report;
 pub mod task;
 pub mod time;
 
@@ -31,5 +33,6 @@ pub use limits::Limits;
 pub use plan::{Plan, plan};
 pub use probe::Probe;
 pub use recipe::Recipe;
+pub use report::TaskReport;
 pub use task::{Status, TaskId, UserId, WorkerId};
 pub use time::{Rational, Span, Timecode};

@@ -40,6 +40,12 @@ async fn a_file_without_the_stream_that_an_output_needs_fails_with_a_code() {
         (&row["id"], &json!({ "code": "no_video_stream" })),
         "{row}"
     );
+    // The report of a failed attempt has what is known until it failed, here before it was planned.
+    let report = &caller.get(&format!("/api/tasks/{}", row["id"])).await.body["report"];
+    let fields: Vec<_> = report.as_object().unwrap().keys().collect();
+    assert_eq!(fields, ["sandbox", "timings"], "{report}");
+    let phases: Vec<_> = report["timings"].as_object().unwrap().keys().collect();
+    assert_eq!(phases, ["fetch_ms", "probe_ms"], "{report}");
 
     let silent = Clip {
         sound: false,

@@ -83,7 +83,7 @@ impl Renderer<'_> {
         let env = self.env;
         let scratch = env.scratch.directory(self.task).map_err(|error| failures::io(&error))?;
         let files = self.inputs.fetch(env, scratch.path()).await?;
-        report.phase_ended("fetch");
+        report.phase_ended(|timings| &mut timings.fetch_ms);
         let directory = |name| scratch.create_dir(name).map_err(|error| failures::io(&error));
         let mut out = directory("out")?;
         let first = PassInput {
@@ -117,7 +117,7 @@ impl Renderer<'_> {
         self.enter(Phase::Store);
         let outputs = store::store(self.env, &pass.targets, &pass.plan, &checked, out).await?;
         metrics::histogram!("rushes_realtime_factor").record(speed(&pass.plan, &pass.report));
-        report.phase_ended("store");
+        report.phase_ended(|timings| &mut timings.store_ms);
         let work = FinishedWork {
             plan: &pass.plan,
             report: &pass.report,
@@ -153,7 +153,7 @@ impl Renderer<'_> {
         child.finish().await;
         let session = self.env.session(InputFiles::default(), input.out.to_owned());
         let mut verifier = children.start(session).await?;
-        report.phase_ended("transcode");
+        report.phase_ended(|timings| &mut timings.transcode_ms);
         self.enter(Phase::Verify);
         let outputs = plan.outputs.iter().cloned().zip(child_report.outputs.iter().cloned());
         let (checked, targets) = tokio::join!(
@@ -161,7 +161,7 @@ impl Renderer<'_> {
             store::announce(self.env, self.task, &plan),
         );
         let checked = checked.and_then(|checked| compare(&plan, &child_report, &checked).map(|()| checked));
-        report.phase_ended("verify");
+        report.phase_ended(|timings| &mut timings.verify_ms);
         Ok(Pass {
             plan,
             report: child_report,
@@ -182,7 +182,7 @@ impl Renderer<'_> {
         for index in 0..self.inputs.sources.len() {
             probes.push(child.probe(index).await?);
         }
-        report.phase_ended("probe");
+        report.phase_ended(|timings| &mut timings.probe_ms);
         let transcode = async {
             let plan = self.plan(&probes, input.uncopyable, report)?;
             let wall = wall_limit(&probes, &plan);

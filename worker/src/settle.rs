@@ -138,7 +138,7 @@ mod tests {
     use crate::scratch::Scratch;
     use domain::account::{Email, Username};
     use domain::protocol::{SandboxMode, VerifyDepth};
-    use domain::{ClaimPolicy, Code, Limits};
+    use domain::{ClaimPolicy, Code, Limits, TaskReport};
     use entity::task::Claim;
     use entity::trace::AttemptRecord;
     use entity::{output, source, task, user};
@@ -216,7 +216,7 @@ mod tests {
         let result = task::AttemptResult {
             outputs: vec![output],
             record: AttemptRecord {
-                report: serde_json::Value::Null,
+                report: TaskReport::default(),
                 plan: None,
             },
             fingerprint: "f".to_owned(),

@@ -8,7 +8,7 @@ use crate::routes::tasks::{ViewContext, view};
 use crate::view::TaskView;
 use axum::Json;
 use axum::extract::State;
-use domain::Code;
+use domain::{Code, TaskReport};
 use entity::{RawJson, task, trace};
 use serde::Serialize;
 use serde_json::Value;
@@ -26,7 +26,7 @@ pub(crate) struct Bundle {
     #[schema(value_type = Option<Object>)]
     plan: Option<Value>,
     /// The report: what was done per output, with warnings and cost.
-    #[schema(value_type = Object)]
+    #[schema(value_type = TaskReport)]
     report: RawJson,
 }
 

@@ -5,12 +5,13 @@
 //! - [`plan()`]: recipe, probe and limits become a plan for the media child; finished outputs are compared with it.
 //! - [`protocol`]: the messages between worker and media child.
 //! - [`report`]: what an attempt did, as users see it.
-//! - [`code`], [`failure`], [`claim`]: error codes, retries, and the order in which tasks are claimed.
+//! - [`code`], [`failure_class`], [`claim`]: error codes, retries, and the order in which tasks are claimed.
 
 pub mod account;
 pub mod claim;
 pub mod code;
 pub mod failure;
+pub mod failure_class;
 pub mod file_signature;
 pub mod language;
 pub mod limits;
@@ -27,7 +28,8 @@ pub mod time;
 
 pub use claim::ClaimPolicy;
 pub use code::Code;
-pub use failure::{Failure, FailureKind, is_exhaustion};
+pub use failure::{Failure, is_exhaustion};
+pub use failure_class::FailureClass;
 pub use language::Language;
 pub use limits::Limits;
 pub use plan::{Plan, plan};

@@ -3,7 +3,7 @@
 
 use domain::plan::{Clips, Plan};
 use domain::protocol::{SandboxMode, Session, TranscodeReport, VerifyDepth};
-use domain::{Code, Failure, FailureKind, Limits, Probe, Recipe};
+use domain::{Code, Failure, FailureClass, Limits, Probe, Recipe};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -162,10 +162,13 @@ fn session(sources: Vec<PathBuf>, scratch: &Path) -> Session {
 /// Returns false for hangs, crashes, outputs that fail verification, and failures of the service.
 fn is_acceptable(outcome: &Outcome) -> bool {
     let Err(failure) = outcome else { return true };
-    match failure.kind {
-        FailureKind::Input | FailureKind::Unsupported => true,
-        FailureKind::ResourceLimit => failure.code == Code::MediaMemory,
-        FailureKind::MediaCrash | FailureKind::Infrastructure | FailureKind::Transfer | FailureKind::Postponed => false,
+    match failure.class() {
+        FailureClass::Input | FailureClass::Unsupported => true,
+        FailureClass::ResourceLimit => failure.code == Code::MediaMemory,
+        FailureClass::MediaCrash
+        | FailureClass::Infrastructure
+        | FailureClass::WorkerCrash
+        | FailureClass::Postponed => false,
     }
 }
 

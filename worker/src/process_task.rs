@@ -15,7 +15,7 @@ use crate::report::ReportBuilder;
 use crate::reuse;
 use crate::settle;
 use domain::protocol::Progress;
-use domain::{Code, Failure, FailureKind, Recipe};
+use domain::{Code, Failure, Recipe};
 use entity::task::{AttemptResult, Claimed};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -81,7 +81,7 @@ async fn work(
     report: &mut ReportBuilder,
 ) -> Result<Outcome, Failure> {
     let recipe: Recipe = domain::recipe_reader::stored(task.recipe.clone())
-        .map_err(|error| Failure::new(FailureKind::Unsupported, Code::RecipeInvalid, error.to_string()))?;
+        .map_err(|error| Failure::new(Code::RecipeInvalid, error.to_string()))?;
     let inputs = Inputs::load(env, task, &recipe).await?;
     let fingerprint = reuse::fingerprint(&recipe, &inputs);
     let claim = task.claim();

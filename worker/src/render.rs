@@ -22,7 +22,7 @@ use crate::store;
 use domain::plan::{carry_over_warnings, uncopyable_streams, verify};
 use domain::probe::UncopyableStreams;
 use domain::protocol::{OutputFacts, Phase, Progress, SandboxStatus, TranscodeReport, VerifyDepth};
-use domain::{Code, Failure, FailureKind, Plan, Probe, Recipe};
+use domain::{Code, Failure, Plan, Probe, Recipe};
 use entity::task::Claimed;
 use entity::trace::AttemptRecord;
 use entity::{output, source, with_timeout};
@@ -266,7 +266,7 @@ fn compare(plan: &Plan, report: &TranscodeReport, checked: &[OutputFacts]) -> Re
             report.outputs.len(),
             checked.len()
         );
-        return Err(Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, detail));
+        return Err(Failure::new(Code::OutputInvalid, detail));
     }
     let rows = plan.outputs.iter().zip(&report.outputs).zip(checked);
     rows.into_iter()

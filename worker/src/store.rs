@@ -14,7 +14,7 @@ use crate::env::Env;
 use crate::failures::{self, internal, invalid_output, postponed};
 use domain::plan::{Content, PlannedOutput};
 use domain::protocol::OutputFacts;
-use domain::{Failure, FailureKind, Plan};
+use domain::{Failure, Plan};
 use entity::task::{Claim, Claimed};
 use entity::{output, trash, with_timeout};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -152,7 +152,7 @@ async fn store_file(env: &Env, key: &Key, path: &Path) -> Result<Stored, Failure
     env.storage
         .put_file(key, path)
         .await
-        .map_err(|error| failures::storage(&error, FailureKind::Transfer))
+        .map_err(|error| failures::storage(&error))
 }
 
 fn row(planned: &PlannedOutput, checked: &OutputFacts, target: &Target, stored: Stored) -> output::New {

@@ -80,7 +80,7 @@ pub(super) fn check(plan: &Plan, probe: &Probe, limits: &Limits) -> Result<(), F
     ] {
         if value > max {
             let detail = format!("{value} {name}; accepted: at most {max}");
-            return Err(Failure::input(Code::TaskTooLarge, detail));
+            return Err(Failure::new(Code::TaskTooLarge, detail));
         }
     }
     Ok(())

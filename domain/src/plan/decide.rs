@@ -18,9 +18,9 @@ const NORMALIZED_LUFS: i32 = -16;
 /// exist.
 ///
 /// # Errors
-/// [`Input`](crate::FailureKind::Input) if the source or a clip exceeds a limit or lacks a stream that an output needs,
+/// [`Input`](crate::FailureClass::Input) if the source or a clip exceeds a limit or lacks a stream that an output needs,
 /// if the trim is outside of the source, or if the outputs exceed a limit;
-/// [`Unsupported`](crate::FailureKind::Unsupported) if no stream of a required type can be decoded, or a frame is too
+/// [`Unsupported`](crate::FailureClass::Unsupported) if no stream of a required type can be decoded, or a frame is too
 /// small for its codec.
 pub fn plan(recipe: &Recipe, probe: &Probe, clips: Clips<'_>, limits: &Limits) -> Result<Plan, Failure> {
     for source in [Some(probe), clips.intro, clips.outro].into_iter().flatten() {

@@ -56,7 +56,6 @@ pub fn carry_over_warnings(first: &[Warning], second: &mut Vec<Warning>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::FailureKind;
     use crate::probe::{AudioFacts, Probe, Stream, StreamKind};
     use crate::{Limits, Recipe, plan};
 
@@ -105,7 +104,7 @@ mod tests {
         let gap = report(2_000_000, &[WarningCode::SoundShortened]);
         let lost_audio = report(0, &[WarningCode::SoundShortened]);
         let damage = report(2_000_000, &[WarningCode::SourceDamaged, WarningCode::SoundShortened]);
-        let invalid = Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, "");
+        let invalid = Failure::new(Code::OutputInvalid, "");
         assert_eq!(uncopyable_streams(&copied, Ok(&gap)), Some(UncopyableStreams::Audio));
         assert_eq!(uncopyable_streams(&copied, Ok(&lost_audio)), None);
         assert_eq!(uncopyable_streams(&copied, Ok(&damage)), Some(UncopyableStreams::All));

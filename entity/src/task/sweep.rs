@@ -6,12 +6,9 @@
 
 use super::transition::{record_final, set_final, set_waiting};
 use super::{Claim, Column, Entity, TaskStatus};
-use domain::{Code, Status, WorkerId};
+use domain::{Code, FailureClass, Status, WorkerId};
 use sea_orm::entity::prelude::*;
 use sea_orm::{DatabaseTransaction, ExprTrait};
-
-/// Number of failed attempts, of all failure classes, at which a lost worker ends the task as `failed`.
-const MAX_FAILURES: i32 = 3;
 
 /// Numbers of tasks that were taken back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,8 +36,10 @@ pub async fn return_tasks_of(db: &DatabaseTransaction, dead: &[WorkerId]) -> Res
     take_back(db, Column::WorkerId.is_in(ids)).await
 }
 
-/// Ends the attempts that match `lost`, each as a failed one: a task that kills its worker must not run for ever.
+/// Ends the attempts that match `lost`, each as a failure of [`FailureClass::WorkerCrash`]: a task that kills its worker
+/// must not run for ever.
 async fn take_back(db: &DatabaseTransaction, lost: Expr) -> Result<SweepCounts, DbErr> {
+    let max_retries = FailureClass::WorkerCrash.max_retries().unwrap_or(u32::MAX);
     let update = || {
         let processing = Entity::update_many().filter(Column::Status.eq(TaskStatus::Processing));
         processing
@@ -52,7 +51,7 @@ async fn take_back(db: &DatabaseTransaction, lost: Expr) -> Result<SweepCounts, 
                 Expr::value("the worker stopped without reporting a result"),
             )
     };
-    let last = update().filter(Column::Failures.gte(MAX_FAILURES - 1));
+    let last = update().filter(Column::Failures.gte(i64::from(max_retries)));
     let failed = set_final(last, TaskStatus::Failed).exec_with_returning(db).await?;
     for task in &failed {
         record_final(db, task.id, task.attempt, Status::Failed).await?;

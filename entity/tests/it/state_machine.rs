@@ -1,7 +1,7 @@
 //! The state machine of a task.
 
 use crate::seed::{an_output, claim_next, claimed, database, made, new_task, succeed};
-use domain::{ClaimPolicy, Code, Failure, FailureKind, Status, TaskId, UserId, WorkerId};
+use domain::{ClaimPolicy, Code, Failure, Status, TaskId, UserId, WorkerId};
 use entity::task::{self, TaskStatus};
 use entity::trace::AttemptRecord;
 use entity::{DatabaseConnection, event, output, trash};
@@ -91,7 +91,7 @@ async fn a_worker_whose_lease_expired_cannot_write() {
             .await
             .unwrap()
     );
-    let failure = Failure::input(Code::NotMedia, "x");
+    let failure = Failure::new(Code::NotMedia, "x");
     assert!(
         !entity::write(&db, async |db| stalled
             .fail(db, &failure, None, &AttemptRecord::default())
@@ -132,7 +132,7 @@ async fn a_retry_is_delayed_and_a_release_counts_no_failure() {
     assert!(claim_next(&db).await.is_none(), "not due yet");
     make_due(&db).await;
     let claim = claimed(&db, id).await.claim();
-    let failure = Failure::new(FailureKind::Infrastructure, Code::StorageFailed, "bucket away");
+    let failure = Failure::new(Code::StorageFailed, "bucket away");
     let later = Some(Duration::from_secs(60));
     let failed = entity::write(&db, async |db| {
         claim.fail(db, &failure, later, &AttemptRecord::default()).await

@@ -38,7 +38,7 @@ pub(crate) fn refuse_encrypted(file: &File) -> Result<(), Failure> {
         _ => mp4::encryption_scheme(file),
     };
     match scheme {
-        Ok(Some(scheme)) => Err(Failure::input(Code::SourceEncrypted, scheme)),
+        Ok(Some(scheme)) => Err(Failure::new(Code::SourceEncrypted, scheme)),
         Ok(None) | Err(_) => Ok(()),
     }
 }

@@ -17,7 +17,7 @@ use crate::engine::ffi::parameters::{self, MediaType};
 use domain::file_signature::{self, Motion};
 use domain::limits::{self, StreamCounts};
 use domain::probe::Size;
-use domain::{Code, Failure, FailureKind, mpeg_ts};
+use domain::{Code, Failure, mpeg_ts};
 use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::format::stream::{Disposition, Stream};
 use ffmpeg_next::{Codec, Dictionary, Error};
@@ -188,7 +188,7 @@ pub(crate) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failu
         }))
     });
     match opened {
-        Ok(Ok(input)) if input.nb_streams() == 0 => Err(Failure::input(Code::SourceDamaged, "no streams")),
+        Ok(Ok(input)) if input.nb_streams() == 0 => Err(Failure::new(Code::SourceDamaged, "no streams")),
         Ok(checked) => checked,
         Err(error) => {
             cancel.check()?;
@@ -207,14 +207,14 @@ fn open_failure(head: &[u8], error: Error) -> Failure {
     }
     if file_signature::webp(head) == Some(Motion::Animated) {
         let detail = "animated WebP; accepted: the same as GIF, APNG or a video";
-        return Failure::new(FailureKind::Unsupported, Code::CodecUnsupported, detail);
+        return Failure::new(Code::CodecUnsupported, detail);
     }
     // `ENOMEM` is damage as well here: a header with sizes beyond the memory limit.
     if starts_like_media(head) {
         let detail = format!("index or headers: {}", error::describe(error));
-        Failure::input(Code::SourceDamaged, detail)
+        Failure::new(Code::SourceDamaged, detail)
     } else {
-        Failure::input(Code::NotMedia, "not a supported container")
+        Failure::new(Code::NotMedia, "not a supported container")
     }
 }
 

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::recipe_choice::{RecipeChoice, check_names};
 use crate::{Error, Refusal};
 use anyhow::Context as _;
-use domain::plan::{Clips, Estimate, estimate, predict};
+use domain::plan::{Clips, CopyPolicy, Estimate, estimate, predict};
 use domain::{Code, Plan, Probe, Recipe, TaskId, UserId};
 use entity::{RawJson, cost, task};
 
@@ -43,7 +43,7 @@ pub async fn plan(app: &App, user: UserId, request: PlanRequest) -> Result<(Plan
         intro: intro.as_ref(),
         outro: outro.as_ref(),
     };
-    let planned = domain::plan(&recipe, &probe, clips, &app.settings.limits)
+    let planned = domain::plan(&recipe, &probe, clips, &app.settings.limits, CopyPolicy::default())
         .map_err(|failure| Refusal::new(failure.code).detail(failure.detail))?;
     let (class, predicted) = predict(&planned, &probe, app.settings.threads);
     let history = cost::history(&app.db, &class).await?;
@@ -98,7 +98,7 @@ pub(crate) async fn check_task_size(
         intro: intro.as_ref(),
         outro: outro.as_ref(),
     };
-    match domain::plan(recipe, &probe, clips, &app.settings.limits) {
+    match domain::plan(recipe, &probe, clips, &app.settings.limits, CopyPolicy::default()) {
         Err(failure) if failure.code == Code::TaskTooLarge => {
             Err(Refusal::new(failure.code).detail(failure.detail).into())
         }

@@ -7,7 +7,7 @@
 //! child that a hostile file took over cannot change an output after its verification.
 //!
 //! *Second pass.* Damaged packets, changed headers, gaps and a variable frame rate show only when all packets are read.
-//! When the first pass copied such packets ([`domain::plan::uncopyable_streams`]), the outputs are rendered again
+//! When the first pass copied such packets ([`domain::plan::next_copy_policy`]), the outputs are rendered again
 //! without copies, or without copies of the audio or of the video.
 
 use crate::child::Child;
@@ -19,8 +19,7 @@ use crate::outcome::MeasuredCost;
 use crate::report::{FinishedWork, ReportBuilder, speed};
 use crate::session::{InputFiles, wall_limit_s};
 use crate::store;
-use domain::plan::{carry_over_warnings, uncopyable_streams, verify};
-use domain::probe::UncopyableStreams;
+use domain::plan::{CopyPolicy, carry_over_warnings, next_copy_policy, verify};
 use domain::protocol::{OutputFacts, Phase, Progress, SandboxStatus, TranscodeReport, VerifyDepth};
 use domain::{Code, Failure, Plan, Probe, Recipe};
 use entity::task::Claimed;
@@ -56,8 +55,8 @@ struct PassInput<'a> {
     files: &'a InputFiles,
     /// The directory of the outputs.
     out: &'a Path,
-    /// Streams that must not be copied, because an earlier pass found their packets uncopyable.
-    uncopyable: Option<UncopyableStreams>,
+    /// The streams that may be copied.
+    copies: CopyPolicy,
 }
 
 /// The result of one pass.
@@ -89,11 +88,11 @@ impl Renderer<'_> {
         let first = PassInput {
             files: &files,
             out: &out,
-            uncopyable: None,
+            copies: CopyPolicy::default(),
         };
         let mut pass = self.pass(first, report).await?;
         let result = pass.checked.as_ref().map(|_| &pass.report);
-        if let Some(uncopyable) = uncopyable_streams(&pass.plan, result) {
+        if let Some(copies) = next_copy_policy(&pass.plan, result) {
             // The outputs of both passes would need twice the space.
             if let Err(error) = tokio::fs::remove_dir_all(&out).await {
                 tracing::warn!(%error, "failed to remove the outputs of the first pass");
@@ -103,7 +102,7 @@ impl Renderer<'_> {
             let second = PassInput {
                 files: &files,
                 out: &out,
-                uncopyable: Some(uncopyable),
+                copies,
             };
             pass = self.pass(second, report).await?;
             carry_over_warnings(&first_warnings, &mut pass.report.warnings);
@@ -184,7 +183,7 @@ impl Renderer<'_> {
         }
         report.phase_ended(|timings| &mut timings.probe_ms);
         let transcode = async {
-            let plan = self.plan(&probes, input.uncopyable, report)?;
+            let plan = self.plan(&probes, input.copies, report)?;
             let wall = wall_limit(&probes, &plan);
             let on_progress = |progress| {
                 self.progress.send_replace(progress);
@@ -204,17 +203,10 @@ impl Renderer<'_> {
         }
     }
 
-    fn plan(
-        &self,
-        probes: &[Probe],
-        uncopyable: Option<UncopyableStreams>,
-        report: &mut ReportBuilder,
-    ) -> Result<Plan, Failure> {
+    fn plan(&self, probes: &[Probe], copies: CopyPolicy, report: &mut ReportBuilder) -> Result<Plan, Failure> {
         let source = probes.first().ok_or_else(|| internal(&"a task without a source"))?;
         let settings = &self.env.settings;
-        let restricted = uncopyable.map(|uncopyable| source.excluding_copies_of(uncopyable));
-        let source = restricted.as_ref().unwrap_or(source);
-        let plan = domain::plan(self.recipe, source, self.inputs.clips(probes), &settings.limits)?;
+        let plan = domain::plan(self.recipe, source, self.inputs.clips(probes), &settings.limits, copies)?;
         report.planned(&plan, source, settings.threads);
         Ok(plan)
     }

@@ -3,7 +3,7 @@
 use super::output_planner::OutputPlanner;
 use super::outputs::plan_output;
 use super::rate::{DEFAULT_FPS, constant_rate};
-use super::{Clips, Plan, amount, audio_source, bumper, names, spans, video_source, warning};
+use super::{Clips, CopyPolicy, Plan, amount, audio_source, bumper, names, spans, video_source, warning};
 use crate::failure::Failure;
 use crate::limits::Limits;
 use crate::probe::Probe;
@@ -22,7 +22,13 @@ const NORMALIZED_LUFS: i32 = -16;
 /// if the trim is outside of the source, or if the outputs exceed a limit;
 /// [`Unsupported`](crate::FailureClass::Unsupported) if no stream of a required type can be decoded, or a frame is too
 /// small for its codec.
-pub fn plan(recipe: &Recipe, probe: &Probe, clips: Clips<'_>, limits: &Limits) -> Result<Plan, Failure> {
+pub fn plan(
+    recipe: &Recipe,
+    probe: &Probe,
+    clips: Clips<'_>,
+    limits: &Limits,
+    copies: CopyPolicy,
+) -> Result<Plan, Failure> {
     for source in [Some(probe), clips.intro, clips.outro].into_iter().flatten() {
         limits.check(source)?;
     }
@@ -40,6 +46,7 @@ pub fn plan(recipe: &Recipe, probe: &Probe, clips: Clips<'_>, limits: &Limits) -
     let planner = OutputPlanner {
         recipe,
         probe,
+        copies,
         clips,
         video: facts,
         audio,

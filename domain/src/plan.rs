@@ -15,7 +15,7 @@
 //! | each output | `outputs.rs`, `adaptive.rs`, `stills.rs` on top of `output_planner.rs` |
 //! | sizes and rungs | `geometry.rs`, `ladder.rs` |
 //! | copy or encode | `copy.rs`, `copy_policy.rs`, `replan.rs` |
-//! | limits, cost, warnings | `amount.rs`, `estimate.rs`, `warning.rs` |
+//! | limits, cost, warnings | `amount.rs`, `estimate.rs`, `cost_class.rs`, `warning.rs` |
 //!
 //! *Invariants.* A stream of an output is copied or encoded, never a mixture. Every decision about a stream is a
 //! [`Step`] with a reason that users see. The same inputs give the same plan, so that `POST /api/plan` shows what a
@@ -28,6 +28,7 @@ mod bumper;
 mod content;
 mod copy;
 mod copy_policy;
+mod cost_class;
 mod decide;
 mod estimate;
 mod geometry;

@@ -193,6 +193,15 @@ pub struct Size {
 }
 
 impl VideoFacts {
+    /// Returns the coded size.
+    #[must_use]
+    pub const fn coded_size(&self) -> Size {
+        Size {
+            width_px: self.width_px,
+            height_px: self.height_px,
+        }
+    }
+
     /// Returns the display size: with square pixels and upright.
     #[must_use]
     pub fn display_size(&self) -> Size {

@@ -8,7 +8,7 @@ mod profile;
 
 use super::audio_source::AudioStream;
 use super::{CopyPolicy, FrameLayout};
-use crate::probe::{AudioFacts, Probe, Size, VideoFacts};
+use crate::probe::{AudioFacts, Probe, VideoFacts};
 use crate::recipe::{AudioCodec, AudioMode, Fps, Recipe, TrimMode, VideoCodec, VideoEncoding};
 use crate::time::Rational;
 
@@ -82,10 +82,7 @@ impl CopyCheck<'_> {
         let (stream, facts) = probe.main_video().ok_or("there is no video")?;
         self.whole_source()?;
         let codec = target.codec.ffmpeg_name();
-        let coded_size = Size {
-            width_px: facts.width_px,
-            height_px: facts.height_px,
-        };
+        let coded_size = facts.coded_size();
         let layout = target.layout;
         let playable = profile::check_playable(target.codec, facts);
         let rules: [(bool, &dyn Fn() -> String); 15] = [
@@ -102,8 +99,10 @@ impl CopyCheck<'_> {
                 layout.canvas == coded_size && layout.scaled == coded_size && facts.display_size() == coded_size,
                 &|| {
                     let (from, to) = (facts.display_size(), layout.canvas);
-                    let Size { width_px, height_px } = from;
-                    format!("{width_px}x{height_px} becomes {}x{}", to.width_px, to.height_px)
+                    format!(
+                        "{}x{} becomes {}x{}",
+                        from.width_px, from.height_px, to.width_px, to.height_px
+                    )
                 },
             ),
             (facts.pixel_format == "yuv420p" && !facts.full_range, &|| {

@@ -25,7 +25,7 @@ mod token;
 mod upload;
 mod view;
 
-pub use api::document as openapi;
+pub use self::api::document as openapi;
 pub use app::accounts::{PasswordPolicy, Rate, RateLimits};
 pub use axum::Router;
 pub use config::{Config, Secret, Secrets, WeakSecret};

@@ -1,7 +1,7 @@
 //! The routers of the two kinds of processes, and the middleware that each request passes through.
 
 use crate::drain_body::drain_unread;
-use crate::routes::health::Readiness;
+use crate::routes::health::{readiness, readiness_reply};
 use crate::routes::{codes, health, landing, metrics};
 use crate::{AppState, ProcessHealth, access_log, api, etag, idempotency, problem, request_guards};
 use axum::Router;
@@ -69,7 +69,7 @@ pub fn telemetry_router(
         .route("/livez", get(health::livez))
         .route(
             "/readyz",
-            get(async move || Readiness::check(&ready_db, &storage, &queue, &alive).await.into_reply()),
+            get(async move || readiness_reply(readiness(&ready_db, &storage, &queue, &alive).await)),
         )
         .route(
             "/metrics",

@@ -18,6 +18,12 @@ impl RawJson {
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.0.get())
     }
+
+    /// Returns the text.
+    #[must_use]
+    pub fn into_text(self) -> Box<RawValue> {
+        self.0
+    }
 }
 
 impl PartialEq for RawJson {

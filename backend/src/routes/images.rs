@@ -6,20 +6,20 @@ use crate::error::Error;
 use crate::extract::{CurrentUser, Owned};
 use crate::idempotency::{Created, IdempotencyKey, IdempotencyKeyHeader};
 use crate::openapi::{Binary, problems};
-use crate::reply::{Message, SuccessMessage};
+use crate::reply::SuccessMessage;
 use crate::request_context::RequestContext;
 use crate::routes::video::{FileResponse, Validators};
 use crate::upload::ImageForm;
+use api::images::{ImageList, ImageView};
+use api::reply::Message;
 use app::images;
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
-use chrono::{DateTime, Utc};
 use domain::Code;
 use entity::image;
-use serde::Serialize;
 use storage::Key;
 use utoipa::ToSchema;
 
@@ -37,47 +37,15 @@ pub(crate) struct ImageUpload {
     name: domain::recipe::Name,
 }
 
-/// An image.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ImageView {
-    /// The name of the image in recipes.
-    #[schema(example = "logo")]
-    name: String,
-    /// `image/png` or `image/jpeg`.
-    #[schema(example = "image/png")]
-    media_type: String,
-    /// Size in bytes.
-    bytes: i64,
-    /// SHA-256 of the file, 64 hexadecimal digits.
-    sha256: String,
-    /// Width in pixels.
-    width_px: i32,
-    /// Height in pixels.
-    height_px: i32,
-    /// Time of the upload.
-    created_at: DateTime<Utc>,
-}
-
-/// All images of an account.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ImageList {
-    /// All images, sorted by name.
-    data: Vec<ImageView>,
-    /// Always null, because there is only one page.
-    next_cursor: Option<String>,
-}
-
-impl From<image::Model> for ImageView {
-    fn from(image: image::Model) -> Self {
-        Self {
-            name: image.name,
-            media_type: image.media_type,
-            bytes: image.bytes,
-            sha256: image.sha256,
-            width_px: image.width_px,
-            height_px: image.height_px,
-            created_at: image.created_at,
-        }
+fn image_view(image: image::Model) -> ImageView {
+    ImageView {
+        name: image.name,
+        media_type: image.media_type,
+        bytes: image.bytes,
+        sha256: image.sha256,
+        width_px: image.width_px,
+        height_px: image.height_px,
+        created_at: image.created_at,
     }
 }
 
@@ -102,7 +70,7 @@ pub(crate) async fn create(
 ) -> Result<Created<ImageView>, Error> {
     let work = async |form: ImageForm, guard| {
         let new = form.receive().await?;
-        let created = images::create(&state.app, user, new, guard, ImageView::from);
+        let created = images::create(&state.app, user, new, guard, image_view);
         Ok::<_, Error>(created.await?)
     };
     let outcome = key.of(user).once(&state.app, form, ImageForm::fingerprint, work).await;
@@ -120,7 +88,7 @@ pub(crate) async fn list(
 ) -> Result<Json<ImageList>, Error> {
     let images = image::list(&state.db, user).await?;
     Ok(Json(ImageList {
-        data: images.into_iter().map(ImageView::from).collect(),
+        data: images.into_iter().map(image_view).collect(),
         next_cursor: None,
     }))
 }
@@ -164,5 +132,5 @@ pub(crate) async fn remove(
 ) -> Result<Json<Message>, Error> {
     images::remove(&state.app, &image).await?;
     let message = SuccessMessage::Deleted.in_language(context.language);
-    Ok(Json(Message { message }))
+    Ok(Json(Message::new(message)))
 }

@@ -5,30 +5,11 @@ use crate::error::Error;
 use crate::extract::Owned;
 use crate::openapi::problems;
 use crate::routes::tasks::{ViewContext, view};
-use crate::view::TaskView;
+use api::report::{Bundle, StoredReport};
 use axum::Json;
 use axum::extract::State;
-use domain::{Code, TaskReport};
+use domain::Code;
 use entity::{RawJson, task, trace};
-use serde::Serialize;
-use serde_json::Value;
-use utoipa::ToSchema;
-
-/// A task with the probe of its source, its plan and its report.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Bundle {
-    /// The task as in `GET /api/tasks/{id}`, without its report.
-    task: TaskView,
-    /// Facts read from the source; null when it could not be probed.
-    #[schema(value_type = Option<Object>)]
-    probe: Option<RawJson>,
-    /// The plan that the media engine executed; null when the task failed before it was planned.
-    #[schema(value_type = Option<Object>)]
-    plan: Option<Value>,
-    /// The report: what was done per output, with warnings and cost.
-    #[schema(value_type = TaskReport)]
-    report: RawJson,
-}
 
 problems!(ReportProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, ReportNotReady, Unavailable);
 
@@ -47,8 +28,8 @@ pub(crate) async fn show(
     let trace = trace::of_task(&state.db, task.task.id).await?;
     Ok(Json(Bundle {
         task: view(&state, &context, task),
-        probe,
+        probe: probe.map(RawJson::into_text),
         plan: trace.and_then(|trace| trace.plan),
-        report,
+        report: StoredReport(report.into_text()),
     }))
 }

@@ -10,7 +10,8 @@ use crate::links::playing_time;
 use crate::openapi::problems;
 use crate::reply::SuccessMessage;
 use crate::request_context::RequestContext;
-use crate::view::{TaskItem, TaskView};
+use crate::view::{task_item, task_view};
+use api::tasks::{Removed, TaskList, TaskView};
 use app::idempotency::Fingerprint;
 use app::tasks;
 use axum::Json;
@@ -20,30 +21,7 @@ use chrono::Utc;
 use domain::Language;
 use entity::{output, source, task};
 use page::ListQuery;
-use serde::Serialize;
 use std::convert::Infallible;
-use utoipa::ToSchema;
-
-/// A page of tasks.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct TaskList {
-    /// The tasks of this page.
-    data: Vec<TaskItem>,
-    /// The `cursor` of the next page; null on the last one.
-    next_cursor: Option<String>,
-}
-
-/// The removed task.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Removed {
-    /// A sentence for users, in the language of the reply.
-    message: &'static str,
-    /// The logical key of the task.
-    file: String,
-    /// The id of the task.
-    #[serde(rename = "Task")]
-    task: i64,
-}
 
 problems!(ListProblems: QueryInvalid, TokenMissing, TokenInvalid, TokenExpired, Unavailable);
 problems!(TaskProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, Unavailable);
@@ -64,7 +42,7 @@ pub(crate) async fn list(
     let page = ListQuery::from_pairs(query)?.check()?;
     let page = tasks::list(&state.app, user, page).await?;
     Ok(Json(TaskList {
-        data: page.tasks.into_iter().map(TaskItem::from).collect(),
+        data: page.tasks.into_iter().map(task_item).collect(),
         next_cursor: page.next.map(|task| task.to_string()),
     }))
 }
@@ -134,7 +112,7 @@ pub(crate) async fn remove(
     tasks::remove(&state.app, &task).await?;
     let message = SuccessMessage::Deleted.in_language(context.language);
     Ok(Json(Removed {
-        message,
+        message: message.to_owned(),
         file: task.file_path,
         task: task.id,
     }))
@@ -166,7 +144,7 @@ pub(crate) fn view(state: &AppState, context: &ViewContext, task: task::TaskDeta
         let path = state.links.path(task, output, playing, now);
         format!("{}/api/video/{path}", context.base_url.0)
     };
-    TaskView::new(task, context.language, link)
+    task_view(task, context.language, link)
 }
 
 /// The view of a task that has no outputs yet.

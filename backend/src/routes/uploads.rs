@@ -6,12 +6,10 @@ use crate::extract::CurrentUser;
 use crate::idempotency::{Created, IdempotencyKey, IdempotencyKeyHeader};
 use crate::openapi::problems;
 use crate::upload::Form;
+use api::uploads::Uploaded;
 use app::uploads;
 use axum::extract::State;
-use chrono::{DateTime, Utc};
-use domain::Status;
 use entity::task;
-use serde::Serialize;
 use utoipa::ToSchema;
 
 /// The form of a video upload. The parts may come in any order.
@@ -29,41 +27,16 @@ pub(crate) struct UploadForm {
     recipe: Option<domain::Recipe>,
 }
 
-/// A new task.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Uploaded {
-    /// A sentence for users.
-    #[schema(example = "Video 2026/01/31/7_clip.mp4 uploaded")]
-    message: String,
-    /// The same as `id`.
-    task_id: i64,
-    /// The id of the task.
-    id: i64,
-    /// The status of the task: `uploaded`.
-    #[schema(value_type = Status)]
-    status: &'static str,
-    /// Logical key: `YYYY/MM/DD/{id}_{name}`.
-    file_path: String,
-    /// The preset of the task; null when it was created with a recipe.
-    preset: Option<String>,
-    /// The file name as given by the user.
-    display_name: String,
-    /// Time of the upload.
-    created_at: DateTime<Utc>,
-}
-
-impl From<&task::Model> for Uploaded {
-    fn from(task: &task::Model) -> Self {
-        Self {
-            message: format!("Video {} uploaded", task.file_path),
-            task_id: task.id,
-            id: task.id,
-            status: Status::from(task.status).as_str(),
-            file_path: task.file_path.clone(),
-            preset: task.preset.clone(),
-            display_name: task.display_name.clone(),
-            created_at: task.timestamp,
-        }
+fn uploaded(task: &task::Model) -> Uploaded {
+    Uploaded {
+        message: format!("Video {} uploaded", task.file_path),
+        task_id: task.id,
+        id: task.id,
+        status: task.status.into(),
+        file_path: task.file_path.clone(),
+        preset: task.preset.clone(),
+        display_name: task.display_name.clone(),
+        created_at: task.timestamp,
     }
 }
 
@@ -86,8 +59,8 @@ pub(crate) async fn create(
 ) -> Result<Created<Uploaded>, Error> {
     let work = async |form: Form, guard| {
         let upload = form.receive(&state, user).await?;
-        let uploaded = uploads::finish(&state.app, user, upload, guard, |task| Uploaded::from(task));
-        Ok::<_, Error>(uploaded.await?)
+        let created = uploads::finish(&state.app, user, upload, guard, uploaded);
+        Ok::<_, Error>(created.await?)
     };
     let outcome = key.of(user).once(&state.app, form, Form::fingerprint, work).await;
     outcome.map(Created)

@@ -13,10 +13,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("storage", &["domain"]),
     ("queue", &["background"]),
     ("media", &["domain"]),
+    ("api", &["domain"]),
     ("app", &["domain", "entity", "queue", "storage"]),
     (
         "backend",
-        &["app", "background", "domain", "entity", "queue", "storage"],
+        &["api", "app", "background", "domain", "entity", "queue", "storage"],
     ),
     ("worker", &["background", "domain", "entity", "queue", "storage"]),
     (

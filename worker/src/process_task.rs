@@ -68,7 +68,7 @@ async fn attempt(env: &Env, task: &Claimed) {
         () = lease::renew_until_lost(&env.db, claim, receiver) => Ok(Outcome::Lost),
         () = env.release.cancelled() => Ok(Outcome::Released),
     };
-    let outcome = result.unwrap_or_else(|failure| Outcome::Failed(failure, report.unfinished()));
+    let outcome = result.unwrap_or_else(|failure| Outcome::Failed(failure, Box::new(report.unfinished())));
     metrics::histogram!("rushes_task_run_seconds").record(started.elapsed());
     settle::settle(env, task, outcome, started.elapsed()).await;
 }

@@ -4,8 +4,8 @@
 //! name every wrong field: what a request must have may be absent in its type, and the OpenAPI document says what is
 //! required. Multipart forms and query parameters are described in `backend`, where they are parsed.
 //!
-//! *Names.* Keys are `snake_case`, and a list is `{"data": […], "next_cursor": …}`. Some keys are older than these rules.
-//! They stay, because they are the contract with existing clients:
+//! *Names.* Keys are `snake_case`, and a list is `{"data": […], "next_cursor": …}`. Some keys are older than these
+//! rules. They stay, because they are the contract with existing clients:
 //!
 //! - `Task`, `file` and `message` in the reply to the removal of a task, and `message` in other replies;
 //! - `task_id` and `timestamp` of a task, the same as `id` and `created_at`; `download`, the links of its `outputs`;

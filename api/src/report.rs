@@ -1,6 +1,6 @@
 //! The report of a task, with what is needed to diagnose its result.
 
-use crate::tasks::TaskView;
+use crate::tasks::{StoredReport, TaskView};
 use domain::TaskReport;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,20 +21,4 @@ pub struct Bundle {
     /// The report: what was done per output, with warnings and cost.
     #[schema(value_type = TaskReport)]
     pub report: StoredReport,
-}
-
-/// A report as the version that made it has stored it. It is shown unchanged and read only where it is needed, so that a
-/// report of another version makes no task unreadable.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct StoredReport(pub Box<RawValue>);
-
-impl StoredReport {
-    /// Reads the report. Absent and unknown fields are accepted.
-    ///
-    /// # Errors
-    /// A field has a value that this version does not know.
-    pub fn read(&self) -> Result<TaskReport, serde_json::Error> {
-        serde_json::from_str(self.0.get())
-    }
 }

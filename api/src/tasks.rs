@@ -1,10 +1,10 @@
 //! Tasks: in lists, alone, and removed.
 
-use crate::report::StoredReport;
 use chrono::{DateTime, Utc};
 use domain::{Recipe, Status, TaskReport};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 /// A page of tasks.
@@ -100,6 +100,22 @@ pub struct TaskView {
     /// The report: what was done per output, with warnings and cost; null before the first attempt has ended.
     #[schema(value_type = Option<TaskReport>)]
     pub report: Option<StoredReport>,
+}
+
+/// A report as the version that made it has stored it. It is shown unchanged and read only where it is needed, so that a
+/// report of another version makes no task unreadable.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StoredReport(pub Box<RawValue>);
+
+impl StoredReport {
+    /// Reads the report. Absent and unknown fields are accepted.
+    ///
+    /// # Errors
+    /// A field has a value that this version does not know.
+    pub fn read(&self) -> Result<TaskReport, serde_json::Error> {
+        serde_json::from_str(self.0.get())
+    }
 }
 
 /// The uploaded file. Facts that need a probe are null until it was probed.

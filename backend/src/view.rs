@@ -5,8 +5,9 @@ mod plan;
 
 pub(crate) use plan::plan_view;
 
-use api::report::StoredReport;
-use api::tasks::{ErrorCode, ErrorView, OutputView, Percent, ProgressView, SourceView, TaskItem, TaskView};
+use api::tasks::{
+    ErrorCode, ErrorView, OutputView, Percent, ProgressView, SourceView, StoredReport, TaskItem, TaskView,
+};
 use domain::protocol::Progress;
 use domain::{Language, Probe, Status};
 use entity::{output, source, task};

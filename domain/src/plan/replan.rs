@@ -6,7 +6,8 @@
 //!
 //! *Mechanism.* The first pass copies what the probe allows, and detects such faults while copying.
 //! [`next_copy_policy`] decides from its report, or from its failed verification, which streams must be encoded. The
-//! worker then plans the task again with this [`CopyPolicy`] and renders it in a second pass. [`carry_over_warnings`] keeps the warnings of the first pass that only a copy detects.
+//! worker then plans the task again with this [`CopyPolicy`] and renders it in a second pass. [`carry_over_warnings`]
+//! keeps the warnings of the first pass that only a copy detects.
 
 use super::{CopyPolicy, Plan, Warning, WarningCode};
 use crate::code::Code;

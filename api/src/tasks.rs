@@ -102,8 +102,8 @@ pub struct TaskView {
     pub report: Option<StoredReport>,
 }
 
-/// A report as the version that made it has stored it. It is shown unchanged and read only where it is needed, so that a
-/// report of another version makes no task unreadable.
+/// A report as the version that made it has stored it. It is shown unchanged and read only where it is needed, so that
+/// a report of another version makes no task unreadable.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StoredReport(pub Box<RawValue>);

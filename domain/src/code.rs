@@ -1,7 +1,8 @@
-//! The table of error codes: code, HTTP status, class of the failure of a task, message in Spanish and English. Codes are
-//! stable; messages may change.
+//! The table of error codes: code, HTTP status, class of the failure of a task, message in Spanish and English. Codes
+//! are stable; messages may change.
 //!
-//! The class decides if a task that failed with the code is tried again. `-` stands for a code with which no task fails.
+//! The class decides if a task that failed with the code is tried again. `-` stands for a code with which no task
+//! fails.
 //!
 //! `docs/ERRORS.md` is generated from it. Some messages are part of the contract with existing clients; they are
 //! English in the Spanish column too.

@@ -35,8 +35,8 @@ pub enum FailureClass {
 }
 
 impl FailureClass {
-    /// Returns the number of failed attempts, of all classes together, after which a failure of this class is followed
-    /// by another attempt; `None` if that has no limit.
+    /// Returns the maximum number of failed attempts, of all classes together, with which a task is tried again after a
+    /// failure of this class; `None` if there is no limit.
     #[must_use]
     pub const fn max_retries(self) -> Option<u32> {
         match self {

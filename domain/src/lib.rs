@@ -2,7 +2,8 @@
 //!
 //! - [`recipe`], [`recipe_reader`], [`preset`]: what a user requests, parsed from JSON.
 //! - [`probe`]: the properties of a source file.
-//! - [`plan()`]: recipe, probe, limits and copy policy become a plan for the media child; finished outputs are compared with it.
+//! - [`plan()`]: recipe, probe, limits and copy policy become a plan for the media child; finished outputs are compared
+//!   with it.
 //! - [`protocol`]: the messages between worker and media child.
 //! - [`report`]: what an attempt did, as users see it.
 //! - [`code`], [`failure_class`], [`claim`]: error codes, retries, and the order in which tasks are claimed.

@@ -4,9 +4,9 @@
 //! can be copied instead of encoded. Decisions inside the engine could only be tested with files.
 //!
 //! *Mechanism.* [`plan`] is a pure function of [`Recipe`](crate::Recipe), [`Probe`](crate::Probe),
-//! [`Limits`](crate::Limits) and [`CopyPolicy`]. Its result, a [`Plan`], is complete: the engine executes it and decides nothing. After
-//! the execution, [`verify()`] compares the outputs with the plan and with the report of the child, and
-//! [`next_copy_policy`] tells if the task must be planned again with fewer copies.
+//! [`Limits`](crate::Limits) and [`CopyPolicy`]. Its result, a [`Plan`], is complete: the engine executes it and
+//! decides nothing. After the execution, [`verify()`] compares the outputs with the plan and with the report of the
+//! child, and [`next_copy_policy`] tells if the task must be planned again with fewer copies.
 //!
 //! | step | file |
 //! |---|---|

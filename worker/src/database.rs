@@ -15,8 +15,8 @@ pub(crate) const OUTAGE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Runs a query within [`QUERY_TIMEOUT`].
 ///
 /// # Errors
-/// [`FailureClass::Postponed`](domain::FailureClass::Postponed) when the database is away, times out or lacks a resource.
-/// The cause is logged only.
+/// [`FailureClass::Postponed`](domain::FailureClass::Postponed) when the database is away, times out or lacks a
+/// resource. The cause is logged only.
 pub(crate) async fn query<T>(query: impl Future<Output = Result<T, DbErr>>) -> Result<T, Failure> {
     with_timeout(QUERY_TIMEOUT, query).await.map_err(|error| {
         if entity::is_unavailable(&error) || entity::is_exhausted(&error) {

@@ -208,8 +208,8 @@ impl CopyCheck<'_> {
         Ok(())
     }
 
-    /// Returns `true` if the stream has a constant frame rate, that of the plan: average and base rate differ from it by
-    /// less than half a percent.
+    /// Returns `true` if the stream has a constant frame rate, that of the plan: average and base rate differ from it
+    /// by less than half a percent.
     fn is_constant(self, facts: &VideoFacts, fps: Rational) -> bool {
         let is_near =
             |rate: Option<Rational>| rate.is_some_and(|rate| (rate.as_f64() / fps.as_f64() - 1.0).abs() < 0.005);

@@ -1,5 +1,5 @@
-//! The policy for copies, an argument of [`plan`](fn@super::plan). The first pass of an attempt may copy every stream; a
-//! second one may copy only those whose packets the first one has found to be fit for it.
+//! The policy for copies, an argument of [`plan`](fn@super::plan). The first pass of an attempt may copy every stream;
+//! a second one may copy only those whose packets the first one has found to be fit for it.
 
 /// The streams that a plan may copy, as far as recipe and probe allow it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

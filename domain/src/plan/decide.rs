@@ -18,8 +18,8 @@ const NORMALIZED_LUFS: i32 = -16;
 /// exist.
 ///
 /// # Errors
-/// [`Input`](crate::FailureClass::Input) if the source or a clip exceeds a limit or lacks a stream that an output needs,
-/// if the trim is outside of the source, or if the outputs exceed a limit;
+/// [`Input`](crate::FailureClass::Input) if the source or a clip exceeds a limit or lacks a stream that an output
+/// needs, if the trim is outside of the source, or if the outputs exceed a limit;
 /// [`Unsupported`](crate::FailureClass::Unsupported) if no stream of a required type can be decoded, or a frame is too
 /// small for its codec.
 pub fn plan(

@@ -14,8 +14,8 @@ use crate::code::Code;
 use crate::failure::Failure;
 use crate::protocol::TranscodeReport;
 
-/// Decides from the report or the failure of the first pass if the task must be planned again with fewer copies. Returns
-/// the policy of the second pass; `None` if the copies are fine or there are none.
+/// Decides from the report or the failure of the first pass if the task must be planned again with fewer copies.
+/// Returns the policy of the second pass; `None` if the copies are fine or there are none.
 ///
 /// A copy cannot conceal damaged packets, changing headers or gaps as a decoder does.
 #[must_use]

@@ -36,8 +36,8 @@ pub async fn return_tasks_of(db: &DatabaseTransaction, dead: &[WorkerId]) -> Res
     take_back(db, Column::WorkerId.is_in(ids)).await
 }
 
-/// Ends the attempts that match `lost`, each as a failure of [`FailureClass::WorkerCrash`]: a task that kills its worker
-/// must not run for ever.
+/// Ends the attempts that match `lost`, each as a failure of [`FailureClass::WorkerCrash`]: a task that kills its
+/// worker must not run for ever.
 async fn take_back(db: &DatabaseTransaction, lost: Expr) -> Result<SweepCounts, DbErr> {
     let max_retries = FailureClass::WorkerCrash.max_retries().unwrap_or(u32::MAX);
     let update = || {

@@ -1,8 +1,8 @@
 //! Maps errors of FFmpeg and the operating system to failures of a task.
 //!
 //! The step that failed decides the code: reading a source is the fault of the source, a filter or an encoder is ours,
-//! writing is the storage's. Lack of memory is [`Code::MediaMemory`] in all steps. Details are fixed texts of ours, without
-//! FFmpeg's messages and error numbers, because clients see them.
+//! writing is the storage's. Lack of memory is [`Code::MediaMemory`] in all steps. Details are fixed texts of ours,
+//! without FFmpeg's messages and error numbers, because clients see them.
 
 use domain::{Code, Failure};
 use ffmpeg_next::Error;

@@ -31,8 +31,8 @@ pub(super) enum ChildError {
 
 impl ChildError {
     /// A failure that the child reported. Its detail is bounded and cleaned, because the child may be under the control
-    /// of a hostile file. For the same reason, a code with which no task fails becomes [`Code::Internal`], and so does a
-    /// lack of resources, which is retried without limit, unless this process has it as well.
+    /// of a hostile file. For the same reason, a code with which no task fails becomes [`Code::Internal`], and so does
+    /// a lack of resources, which is retried without limit, unless this process has it as well.
     pub(super) fn reported(mut failure: Failure) -> Self {
         let is_accepted = match failure.code.class() {
             Some(FailureClass::Postponed) => File::open("/dev/null").is_err_and(|error| domain::is_exhaustion(&error)),

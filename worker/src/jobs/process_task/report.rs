@@ -1,6 +1,6 @@
 //! The report of an attempt, as the API shows it: phases, plan, sandbox, outputs, warnings and cost.
 
-use crate::outcome::MeasuredCost;
+use super::outcome::MeasuredCost;
 use domain::plan::{Cost, CostSample, Warning, WarningCode, predict};
 use domain::protocol::{SandboxStatus, TranscodeReport, VerifyDepth};
 use domain::{Plan, Probe};

@@ -8,9 +8,9 @@
 //! committed all the same, also one of a loop that panicked. For one lease after such an error, the loop returns all
 //! tasks that are claimed under the name of this process and that it does not process.
 
+use super::attempt;
 use crate::database::QUERY_TIMEOUT;
 use crate::env::Env;
-use crate::process_task;
 use background::Background;
 use domain::ClaimPolicy;
 use entity::lease::LEASE;
@@ -143,7 +143,7 @@ impl ActiveClaims {
 
 /// Processes a task. After a panic the lease expires, which counts as a failed attempt.
 async fn run_attempt(env: Env, task: Claimed, claims: ActiveClaims, slot: OwnedSemaphorePermit) {
-    let attempt = AssertUnwindSafe(process_task::run(&env, &task)).catch_unwind();
+    let attempt = AssertUnwindSafe(attempt::run(&env, &task)).catch_unwind();
     if attempt.await.is_err() {
         tracing::error!(task.id = task.id, "an attempt panicked");
     }

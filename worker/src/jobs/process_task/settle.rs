@@ -5,10 +5,10 @@
 //! task. Files that were stored and that the row does not name are removed. When it is unknown if the row names them,
 //! they stay: the trash list removes them later unless a row names them.
 
+use super::outcome::{Outcome, Rendered};
+use super::store;
 use crate::database::{OUTAGE_TIMEOUT, QUERY_TIMEOUT};
 use crate::env::Env;
-use crate::outcome::{Outcome, Rendered};
-use crate::store;
 use domain::{Failure, FailureKind};
 use entity::task::{Claimed, Model};
 use entity::{DatabaseTransaction, DbErr, cost, with_timeout};

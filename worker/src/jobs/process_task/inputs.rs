@@ -2,7 +2,7 @@
 
 use crate::database::query;
 use crate::env::Env;
-use crate::failures;
+use crate::failure;
 use crate::session::InputFiles;
 use domain::plan::Clips;
 use domain::protocol::Image;
@@ -68,7 +68,7 @@ impl Inputs {
         let mut images = Vec::with_capacity(self.images.len());
         for (index, row) in self.images.iter().enumerate() {
             images.push(Image {
-                name: row.name.parse().map_err(|error| failures::internal(&error))?,
+                name: row.name.parse().map_err(|error| failure::internal(&error))?,
                 path: fetch(env, &row.key, || scratch.join(format!("image-{index}"))).await?,
             });
         }
@@ -94,12 +94,12 @@ impl Inputs {
 
 /// The local path of a stored file; downloads it to `download_path` when storage is not a directory.
 async fn fetch(env: &Env, key: &str, download_path: impl FnOnce() -> PathBuf) -> Result<PathBuf, Failure> {
-    let key = Key::parse(key).map_err(|error| failures::internal(&error))?;
+    let key = Key::parse(key).map_err(|error| failure::internal(&error))?;
     if let Some(path) = env.storage.local_path(&key) {
         return Ok(path);
     }
     let path = download_path();
     let downloaded = env.storage.get_to_file(&key, &path).await;
-    downloaded.map_err(|error| failures::storage(&error, FailureKind::Infrastructure))?;
+    downloaded.map_err(|error| failure::storage(&error, FailureKind::Infrastructure))?;
     Ok(path)
 }

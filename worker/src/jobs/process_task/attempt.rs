@@ -1,19 +1,19 @@
 //! One attempt at a task, from its claim to the write of its outcome.
 //!
-//! 1. Load the rows of the inputs ([`crate::inputs`]).
-//! 2. Share the outputs of an earlier task with the same fingerprint, if there is one ([`crate::reuse`]).
-//! 3. Otherwise render and store the outputs ([`crate::render`]), while the lease is renewed ([`crate::lease`]).
-//! 4. Write the outcome ([`crate::settle`]).
+//! 1. Load the rows of the inputs ([`super::inputs`]).
+//! 2. Share the outputs of an earlier task with the same fingerprint, if there is one ([`super::reuse`]).
+//! 3. Otherwise render and store the outputs ([`super::render`]), while the lease is renewed ([`super::lease`]).
+//! 4. Write the outcome ([`super::settle`]).
 
+use super::inputs::Inputs;
+use super::lease;
+use super::outcome::{Outcome, Rendered};
+use super::render::{Renderer, Rendering};
+use super::report::ReportBuilder;
+use super::reuse;
+use super::settle;
 use crate::database;
 use crate::env::Env;
-use crate::inputs::Inputs;
-use crate::lease;
-use crate::outcome::{Outcome, Rendered};
-use crate::render::{Renderer, Rendering};
-use crate::report::ReportBuilder;
-use crate::reuse;
-use crate::settle;
 use domain::protocol::Progress;
 use domain::{Code, Failure, FailureKind, Recipe};
 use entity::task::{AttemptResult, Claimed};

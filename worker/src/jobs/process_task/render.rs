@@ -10,15 +10,15 @@
 //! When the first pass copied such packets ([`domain::plan::uncopyable_streams`]), the outputs are rendered again
 //! without copies, or without copies of the audio or of the video.
 
+use super::inputs::Inputs;
+use super::outcome::MeasuredCost;
+use super::report::{FinishedWork, ReportBuilder, speed};
+use super::store;
 use crate::child::Child;
 use crate::database::QUERY_TIMEOUT;
 use crate::env::Env;
-use crate::failures::{self, internal};
-use crate::inputs::Inputs;
-use crate::outcome::MeasuredCost;
-use crate::report::{FinishedWork, ReportBuilder, speed};
+use crate::failure::{self, internal};
 use crate::session::{InputFiles, wall_limit_s};
-use crate::store;
 use domain::plan::{carry_over_warnings, uncopyable_streams, verify};
 use domain::probe::UncopyableStreams;
 use domain::protocol::{OutputFacts, Phase, Progress, SandboxStatus, TranscodeReport, VerifyDepth};
@@ -81,10 +81,10 @@ impl Renderer<'_> {
     /// The failure of the attempt; `report` then holds what is known so far.
     pub(crate) async fn run(&self, report: &mut ReportBuilder) -> Result<Rendering, Failure> {
         let env = self.env;
-        let scratch = env.scratch.directory(self.task).map_err(|error| failures::io(&error))?;
+        let scratch = env.scratch.directory(self.task).map_err(|error| failure::io(&error))?;
         let files = self.inputs.fetch(env, scratch.path()).await?;
         report.phase_ended("fetch");
-        let directory = |name| scratch.create_dir(name).map_err(|error| failures::io(&error));
+        let directory = |name| scratch.create_dir(name).map_err(|error| failure::io(&error));
         let mut out = directory("out")?;
         let first = PassInput {
             files: &files,

@@ -1,7 +1,7 @@
 //! Errors of a child, and the failures that they are for the task.
 
 use domain::{Code, Failure, FailureKind};
-use nix::sys::signal::Signal;
+use rustix::process::Signal;
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -126,20 +126,41 @@ fn exit_failure(status: ExitStatus, stderr: &[u8], oom: &OomKills) -> Failure {
         let code = status.code().unwrap_or(-1);
         return crash(format!("the media child ended with status {code}"));
     };
-    match Signal::try_from(number) {
-        Ok(Signal::SIGKILL) if oom.have_grown() => {
+    match Signal::from_named_raw(number) {
+        Some(Signal::KILL) if oom.have_grown() => {
             limit(Code::MediaMemory, "killed by the kernel, which was out of memory")
         }
-        Ok(Signal::SIGKILL) => {
+        Some(Signal::KILL) => {
             let detail = "the media child was killed from outside";
             Failure::new(FailureKind::Infrastructure, Code::MediaKilled, detail)
         }
-        Ok(Signal::SIGXCPU) => limit(Code::MediaTimeout, "processor time used up"),
-        Ok(Signal::SIGXFSZ) => limit(Code::OutputTooLarge, "a file over the limit"),
-        Ok(Signal::SIGABRT) if is_out_of_memory(stderr) => out_of_memory(),
-        Ok(signal) => crash(format!("the media child died of {signal}")),
-        Err(_) => crash(format!("the media child died of signal {number}")),
+        Some(Signal::XCPU) => limit(Code::MediaTimeout, "processor time used up"),
+        Some(Signal::XFSZ) => limit(Code::OutputTooLarge, "a file over the limit"),
+        Some(Signal::ABORT) if is_out_of_memory(stderr) => out_of_memory(),
+        signal => match signal.and_then(name) {
+            Some(name) => crash(format!("the media child died of {name}")),
+            None => crash(format!("the media child died of signal {number}")),
+        },
     }
+}
+
+/// The name of a signal that ends a program because of an error in it, or on request (signal(7)).
+fn name(signal: Signal) -> Option<&'static str> {
+    const NAMES: [(Signal, &str); 12] = [
+        (Signal::HUP, "SIGHUP"),
+        (Signal::INT, "SIGINT"),
+        (Signal::QUIT, "SIGQUIT"),
+        (Signal::ILL, "SIGILL"),
+        (Signal::TRAP, "SIGTRAP"),
+        (Signal::ABORT, "SIGABRT"),
+        (Signal::BUS, "SIGBUS"),
+        (Signal::FPE, "SIGFPE"),
+        (Signal::SEGV, "SIGSEGV"),
+        (Signal::PIPE, "SIGPIPE"),
+        (Signal::TERM, "SIGTERM"),
+        (Signal::SYS, "SIGSYS"),
+    ];
+    NAMES.iter().find(|(known, _)| *known == signal).map(|(_, name)| *name)
 }
 
 /// The child reached its memory limit.
@@ -168,7 +189,7 @@ mod tests {
     use super::*;
 
     fn killed_by(signal: Signal, stderr: &str) -> (FailureKind, Code) {
-        let status = ExitStatus::from_raw(signal as i32);
+        let status = ExitStatus::from_raw(signal.as_raw());
         let failure = ChildError::Closed.to_failure(Some(status), stderr.as_bytes(), &OomKills::now());
         (failure.kind, failure.code)
     }
@@ -176,22 +197,22 @@ mod tests {
     #[test]
     fn the_exit_status_tells_a_limit_from_a_crash() {
         use FailureKind::{Infrastructure, MediaCrash, ResourceLimit};
-        assert_eq!(killed_by(Signal::SIGKILL, ""), (Infrastructure, Code::MediaKilled));
-        let killed = Some(ExitStatus::from_raw(Signal::SIGKILL as i32));
+        assert_eq!(killed_by(Signal::KILL, ""), (Infrastructure, Code::MediaKilled));
+        let killed = Some(ExitStatus::from_raw(Signal::KILL.as_raw()));
         // A lower count at the start, as if the kernel had killed a process since.
         if let Some(before) = OomKills::count().and_then(|count| count.checked_sub(1)) {
             let failure = ChildError::Closed.to_failure(killed, b"", &OomKills(Some(before)));
             assert_eq!(failure.code, Code::MediaMemory);
         }
-        assert_eq!(killed_by(Signal::SIGXCPU, ""), (ResourceLimit, Code::MediaTimeout));
-        assert_eq!(killed_by(Signal::SIGXFSZ, ""), (ResourceLimit, Code::OutputTooLarge));
-        assert_eq!(killed_by(Signal::SIGSEGV, ""), (MediaCrash, Code::MediaCrash));
+        assert_eq!(killed_by(Signal::XCPU, ""), (ResourceLimit, Code::MediaTimeout));
+        assert_eq!(killed_by(Signal::XFSZ, ""), (ResourceLimit, Code::OutputTooLarge));
+        assert_eq!(killed_by(Signal::SEGV, ""), (MediaCrash, Code::MediaCrash));
         assert_eq!(
-            killed_by(Signal::SIGABRT, "assertion failed"),
+            killed_by(Signal::ABORT, "assertion failed"),
             (MediaCrash, Code::MediaCrash)
         );
         let message = "memory allocation of 33177600 bytes failed";
-        assert_eq!(killed_by(Signal::SIGABRT, message), (ResourceLimit, Code::MediaMemory));
+        assert_eq!(killed_by(Signal::ABORT, message), (ResourceLimit, Code::MediaMemory));
         let exited = |stderr: &[u8]| {
             ChildError::Closed
                 .to_failure(Some(ExitStatus::from_raw(127 << 8)), stderr, &OomKills::now())

@@ -54,7 +54,9 @@ pub async fn cancel(app: &App, user: UserId, id: TaskId) -> Result<(task::Model,
         None if task::of_user(db, user, id).await?.is_none() => Err(Code::TaskNotFound.into()),
         None => Err(Code::TaskFinished.into()),
     });
-    canceled.await
+    let canceled = canceled.await?;
+    app.queue.publish_update(user, id);
+    Ok(canceled)
 }
 
 /// Retries a failed or canceled task as a new task with the same source and recipe, and wakes a worker.
@@ -95,7 +97,9 @@ pub async fn retry<R: Serialize>(
 /// `task_not_found` when another request has removed it.
 pub async fn remove(app: &App, task: &task::Model) -> Result<(), Error> {
     let removed = entity::write(&app.db, async |db| task::remove(db, task).await).await?;
-    for key in removed.ok_or(Code::TaskNotFound)? {
+    let keys = removed.ok_or(Code::TaskNotFound)?;
+    app.queue.publish_update(task.owner(), task.task_id());
+    for key in keys {
         remove_file(app, &key).await;
     }
     tracing::info!(task.id = task.id, "removed");

@@ -24,6 +24,7 @@ mod state;
 mod token;
 mod upload;
 mod view;
+mod wait_slots;
 
 pub use api::document as openapi;
 pub use app::accounts::{PasswordPolicy, Rate, RateLimits};

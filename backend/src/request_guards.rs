@@ -3,6 +3,7 @@
 
 use crate::AppState;
 use crate::error::{Error, Refusal, reply};
+use crate::routes::tasks::wait::WAIT_MAX;
 use crate::serve::READ_BYTES;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::uri::Authority;
@@ -10,6 +11,7 @@ use axum::http::{HeaderValue, Method, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::Code;
+use std::time::Duration;
 
 /// Answers 503 when the database file or the storage directory was moved or deleted under the running process: changes
 /// made to the open file would be lost at the next restart. Unsafe methods look at the files after each request; safe
@@ -68,7 +70,8 @@ pub(crate) async fn require_host(request: Request, next: Next) -> Response {
 }
 
 /// Answers 503 when the handler does not reply within the request timeout. Uploads are exempt, because their duration
-/// depends on the size of the file; they have a limit on the pause between two chunks instead.
+/// depends on the size of the file; they have a limit on the pause between two chunks instead. A long poll has its time
+/// to wait on top.
 pub(crate) async fn timeout(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let is_upload = *request.method() == Method::POST
         && request
@@ -78,8 +81,19 @@ pub(crate) async fn timeout(State(state): State<AppState>, request: Request, nex
     if is_upload {
         return next.run(request).await;
     }
-    match tokio::time::timeout(state.config.request_timeout, next.run(request)).await {
+    let wait = if is_long_poll(&request) {
+        WAIT_MAX
+    } else {
+        Duration::ZERO
+    };
+    match tokio::time::timeout(state.config.request_timeout + wait, next.run(request)).await {
         Ok(response) => response,
         Err(_) => reply(Refusal::new(Code::Unavailable).detail("no reply within the time limit")),
     }
+}
+
+fn is_long_poll(request: &Request) -> bool {
+    let route = request.extensions().get::<MatchedPath>();
+    route.is_some_and(|route| route.as_str() == "/api/tasks/{id}")
+        && request.uri().query().is_some_and(|query| query.contains("wait="))
 }

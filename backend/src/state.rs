@@ -2,7 +2,9 @@
 
 use crate::config::Config;
 use crate::links::Links;
+use crate::serve::ServerConfig;
 use crate::token::Tokens;
+use crate::wait_slots::WaitSlots;
 use app::App;
 use background::Background;
 use domain::protocol::{SandboxMode, SandboxStatus};
@@ -25,6 +27,8 @@ pub struct Inner {
     pub(crate) app: App,
     /// Loads tasks with their source and outputs; batches concurrent reads into one query.
     pub(crate) task_loader: TaskLoader,
+    /// Requests that may wait for a change at the same time.
+    pub(crate) wait_slots: WaitSlots,
     pub(crate) config: Config,
     pub(crate) tokens: Tokens,
     pub(crate) links: Links,
@@ -53,18 +57,30 @@ pub(crate) struct ProcessInfo {
 }
 
 impl AppState {
-    /// Creates the state of a process.
+    /// Creates the state of a process, and starts to receive the updates of tasks.
     #[must_use]
     pub fn new(db: DatabaseConnection, storage: Storage, queue: Queue, config: Config, alive: ProcessHealth) -> Self {
+        queue.receive_updates(alive.shutdown.clone(), alive.background.clone());
         Self(Arc::new(Inner {
             tokens: Tokens::new(&config.secrets, config.token_ttl),
             links: Links::new(&config.secrets, config.link_ttl),
             process: ProcessInfo::default(),
             task_loader: TaskLoader::start(db.clone(), alive.background.clone()),
+            wait_slots: WaitSlots::of_connections(ServerConfig::default().max_connections),
             app: App::new(db, storage, queue, use_case_settings(&config)),
             config,
             alive,
         }))
+    }
+
+    /// Sets the maximum number of connections of the server, when it is not the default. It limits how many requests
+    /// may wait. Call it before the state is cloned.
+    #[must_use]
+    pub fn with_connections(mut self, max_connections: usize) -> Self {
+        if let Some(parts) = Arc::get_mut(&mut self.0) {
+            parts.wait_slots = WaitSlots::of_connections(max_connections);
+        }
+        self
     }
 
     /// Sets the registry that `/metrics` prints. Call it before the state is cloned.

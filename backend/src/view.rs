@@ -271,6 +271,12 @@ impl ProgressView {
     }
 }
 
+/// Status and whole percent of a task, as text: the parts of its progress that are worth a reply to a client that waits.
+pub(crate) fn progress_state(task: &task::Model) -> String {
+    let percent = ProgressView::of(task.status, task.progress.as_ref()).percent;
+    format!("{}-{percent}", Status::from(task.status).as_str())
+}
+
 impl From<Progress> for ProgressView {
     fn from(progress: Progress) -> Self {
         Self {

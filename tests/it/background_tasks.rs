@@ -29,7 +29,8 @@ async fn after_a_panic_in_any_background_task_the_service_works_and_health_shows
         "worker",
     ];
     if app.environment.iter().any(|(name, _)| *name == "REDIS_URL") {
-        expected.insert(6, "wakeups");
+        expected.insert(6, "updates");
+        expected.insert(7, "wakeups");
     }
     assert_eq!(names, expected);
     for name in names {

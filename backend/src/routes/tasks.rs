@@ -1,27 +1,33 @@
 //! Tasks: list, show, cancel, retry and remove. `uploads.rs` creates them.
 
 mod page;
+mod query;
+pub(crate) mod wait;
 
 use crate::AppState;
+use crate::access_log::Waited;
 use crate::error::Error;
+use crate::etag::StateTag;
 use crate::extract::{BaseUrl, CurrentUser, Owned};
 use crate::idempotency::{Created, IdempotencyKey, IdempotencyKeyHeader};
 use crate::links::playing_time;
 use crate::openapi::problems;
 use crate::reply::SuccessMessage;
 use crate::request_context::RequestContext;
-use crate::view::{TaskItem, TaskView};
+use crate::view::{TaskItem, TaskView, progress_state};
 use app::idempotency::Fingerprint;
 use app::tasks;
-use axum::Json;
 use axum::extract::{FromRequestParts, Query, State};
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::{Extension, Json};
 use chrono::Utc;
 use domain::Language;
 use entity::{output, source, task};
 use page::ListQuery;
 use serde::Serialize;
 use std::convert::Infallible;
+use std::time::Instant;
 use utoipa::ToSchema;
 
 /// A page of tasks.
@@ -46,6 +52,7 @@ pub(crate) struct Removed {
 }
 
 problems!(ListProblems: QueryInvalid, TokenMissing, TokenInvalid, TokenExpired, Unavailable);
+problems!(ShowProblems: QueryInvalid, TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, Unavailable);
 problems!(TaskProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, Unavailable);
 problems!(CancelProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, TaskFinished, Unavailable);
 problems!(RetryProblems: RecipeInvalid, IdempotencyKeyInvalid, TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, TaskNotRetryable,
@@ -71,15 +78,25 @@ pub(crate) async fn list(
 
 /// Shows a task.
 ///
-/// With its status and progress and, once it is processed, its outputs with signed links that need no token.
-#[utoipa::path(get, operation_id = "show_task", path = "/api/tasks/{id}", tag = "tasks", params(("id" = i64, Path, description = "The id of the task")), security(("bearer" = [])),
-    responses((status = 200, description = "The task", body = TaskView), TaskProblems))]
+/// With its status and progress and, once it is processed, its outputs with signed links that need no token. With `wait`,
+/// the reply comes when status or percent differ from those that the client knows, or after that time.
+#[utoipa::path(get, operation_id = "show_task", path = "/api/tasks/{id}", tag = "tasks", params(("id" = i64, Path, description = "The id of the task"),
+        ("wait" = Option<u8>, Query, minimum = 0, maximum = 30, description = "Seconds to wait for a change of status or percent: since the reply whose `ETag` is in `If-None-Match`, or else since the request. The reply may come earlier without a change")),
+    security(("bearer" = [])), responses((status = 200, description = "The task", body = TaskView), ShowProblems))]
 pub(crate) async fn show(
     State(state): State<AppState>,
     context: ViewContext,
+    headers: HeaderMap,
+    Query(query): Query<Vec<(String, String)>>,
     Owned(task): Owned<task::TaskDetails>,
-) -> Json<TaskView> {
-    Json(view(&state, &context, task))
+) -> Result<(Extension<StateTag>, Extension<Waited>, Json<TaskView>), Error> {
+    let (wait, began) = (wait::wait_time(&query)?, Instant::now());
+    let task = wait::wait_for_change(&state, task, wait, &headers).await?;
+    Ok((
+        Extension(StateTag(progress_state(&task.task))),
+        Extension(Waited(began.elapsed())),
+        Json(view(&state, &context, task)),
+    ))
 }
 
 /// Cancels an unfinished task.

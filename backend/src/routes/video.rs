@@ -6,7 +6,7 @@ mod play;
 mod range;
 mod send;
 
-pub(crate) use conditions::{Validators, matches_if_none_match};
+pub(crate) use conditions::{Validators, if_none_match, matches_if_none_match};
 pub(crate) use play::*;
 pub(crate) use send::FileResponse;
 

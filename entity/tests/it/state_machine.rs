@@ -27,7 +27,7 @@ async fn cancel(db: &DatabaseConnection, user: UserId, id: TaskId) -> Option<tas
     canceled.await.unwrap()
 }
 
-async fn sweep(db: &DatabaseConnection) -> task::SweepCounts {
+async fn sweep(db: &DatabaseConnection) -> task::Swept {
     entity::write(db, async |db| task::sweep(db).await).await.unwrap()
 }
 
@@ -82,7 +82,7 @@ async fn a_worker_whose_lease_expired_cannot_write() {
     let stalled = claimed(&db, id).await.claim();
     expire_lease(&db).await;
     let swept = sweep(&db).await;
-    assert_eq!((swept.returned, swept.failed), (1, 0));
+    assert_eq!((swept.returned.len(), swept.failed.len()), (1, 0));
     let second = claimed(&db, id).await.claim();
     assert_eq!(second.attempt(), 2);
     assert!(!stalled.renew(&db, None).await.unwrap());
@@ -158,7 +158,7 @@ async fn a_canceled_task_is_not_retried() {
         "the worker learns of it with its next renewal"
     );
     expire_lease(&db).await;
-    assert_eq!(sweep(&db).await, task::SweepCounts::default());
+    assert_eq!(sweep(&db).await, task::Swept::default());
     assert!(
         cancel(&db, task.owner(), task.task_id()).await.is_none(),
         "already final"
@@ -178,7 +178,7 @@ async fn a_restarted_process_reclaims_the_tasks_of_its_predecessor() {
     let reclaimed = entity::write(&db, async |db| task::return_tasks_of(db, &[dead]).await)
         .await
         .unwrap();
-    assert_eq!((reclaimed.returned, reclaimed.failed), (1, 0));
+    assert_eq!((reclaimed.returned.len(), reclaimed.failed.len()), (1, 0));
     assert_eq!(status(&db, kept.task_id()).await, Status::Processing);
     let again = task::claim_next(&db, policy, &alive).await.unwrap().unwrap();
     assert_eq!((again.id, again.attempt, again.failures), (lost.id, 2, 1));

@@ -11,7 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("migration", &[]),
     ("entity", &["background", "domain"]),
     ("storage", &["domain"]),
-    ("queue", &["background"]),
+    ("queue", &["background", "domain"]),
     ("media", &["domain"]),
     ("app", &["domain", "entity", "queue", "storage"]),
     (

@@ -32,11 +32,9 @@ pub(super) async fn run(env: &Env, shutdown: &CancellationToken) {
     }
 }
 
-/// Runs a write that returns tasks, and wakes a worker for them. `false` when the write failed.
-async fn return_tasks(
-    env: &Env,
-    write: impl AsyncFnOnce(&DatabaseTransaction) -> Result<task::SweepCounts, DbErr>,
-) -> bool {
+/// Runs a write that returns tasks, publishes that they have changed, and wakes a worker for them. `false` when the
+/// write failed.
+async fn return_tasks(env: &Env, write: impl AsyncFnOnce(&DatabaseTransaction) -> Result<task::Swept, DbErr>) -> bool {
     let swept = match with_timeout(BACKGROUND_TIMEOUT, entity::write(&env.db, write)).await {
         Ok(swept) => swept,
         Err(error) => {
@@ -44,15 +42,15 @@ async fn return_tasks(
             return false;
         }
     };
-    if swept == task::SweepCounts::default() {
+    let (returned, failed) = (swept.returned.len(), swept.failed.len());
+    if returned + failed == 0 {
         return true;
     }
-    tracing::warn!(
-        returned = swept.returned,
-        failed = swept.failed,
-        "returned tasks of workers that are gone"
-    );
-    metrics::counter!("rushes_leases_expired_total").increment(swept.returned + swept.failed);
+    tracing::warn!(returned, failed, "returned tasks of workers that are gone");
+    metrics::counter!("rushes_leases_expired_total").increment((returned + failed) as u64);
+    for (account, task) in swept.returned.into_iter().chain(swept.failed) {
+        env.queue.publish_update(account, task);
+    }
     if let Err(error) = env.queue.wake().await {
         tracing::debug!(error = format!("{error:#}"), "failed to wake a worker");
     }

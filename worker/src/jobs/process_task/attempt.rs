@@ -56,7 +56,6 @@ impl Drop for RunningTask {
 }
 
 async fn attempt(env: &Env, task: &Claimed) {
-    let claim = task.claim();
     let started = Instant::now();
     let waited = chrono::Utc::now().signed_duration_since(task.timestamp);
     metrics::histogram!("rushes_task_wait_seconds").record(waited.to_std().unwrap_or_default());
@@ -65,7 +64,7 @@ async fn attempt(env: &Env, task: &Claimed) {
     let mut report = ReportBuilder::new();
     let result = tokio::select! {
         result = work(env, task, &progress, &mut report) => result,
-        () = lease::renew_until_lost(&env.db, claim, receiver) => Ok(Outcome::Lost),
+        () = lease::renew_until_lost(env, task, receiver) => Ok(Outcome::Lost),
         () = env.release.cancelled() => Ok(Outcome::Released),
     };
     let outcome = result.unwrap_or_else(|failure| Outcome::Failed(failure, report.unfinished()));

@@ -61,6 +61,7 @@ async fn claim_loop(env: &Env, attempts: &Attempts, wakeups: &Wakeups, shutdown:
         // Not canceled by the shutdown: an abandoned claim would block its task until the lease expires.
         match claimer.next().await {
             Ok(Some(task)) => {
+                env.queue.publish_update(task.owner(), task.task_id());
                 tracker.spawn(run_attempt(env.clone(), task, claims.clone(), slot));
                 // More tasks may be due, and this process may have no other free slot.
                 tracker.spawn(wake_another(env.clone()));

@@ -21,7 +21,7 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Time for which a postponed task keeps its slot of the worker.
 const POSTPONED_PAUSE: Duration = Duration::from_secs(2);
 
-/// Writes the outcome of an attempt, logs it, and removes files that no row names.
+/// Writes the outcome of an attempt, publishes and logs it, and removes files that no row names.
 pub(crate) async fn settle(env: &Env, task: &Claimed, outcome: Outcome, duration: Duration) {
     let claim = task.claim();
     let started = Instant::now();
@@ -38,6 +38,9 @@ pub(crate) async fn settle(env: &Env, task: &Claimed, outcome: Outcome, duration
         pause = RETRY_PAUSE_MAX.min(pause * 2);
     };
     log(&outcome, was_held, duration);
+    if was_held {
+        env.queue.publish_update(task.owner(), task.task_id());
+    }
     if was_held && matches!(&outcome, Outcome::Failed(failure, _) if failure.kind == FailureKind::Postponed) {
         // The next task would fail for the same lack of resources, so the slot stays taken for a moment.
         tokio::time::sleep(POSTPONED_PAUSE).await;

@@ -137,3 +137,27 @@ fn add_hsts(headers: &mut HeaderMap, hsts: Duration) {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn successful_probes_and_polls_are_routine() {
+        for (method, route, status, expected) in [
+            (Method::GET, "/api/health", 200, true),
+            (Method::GET, "/api/health", 503, false),
+            (Method::GET, "/api/tasks/{id}", 200, true),
+            (Method::GET, "/api/tasks/{id}", 304, true),
+            (Method::GET, "/api/tasks/{id}", 404, false),
+            (Method::DELETE, "/api/tasks/{id}", 200, false),
+            (Method::GET, "/api/tasks", 200, false),
+        ] {
+            assert_eq!(
+                is_routine(&method, route, status),
+                expected,
+                "{method} {route} {status}"
+            );
+        }
+    }
+}

@@ -271,7 +271,8 @@ impl ProgressView {
     }
 }
 
-/// Status and whole percent of a task, as text: the parts of its progress that are worth a reply to a client that waits.
+/// Status and whole percent of a task, as text: the parts of its progress that are worth a reply to a client that
+/// waits.
 pub(crate) fn progress_state(task: &task::Model) -> String {
     let percent = ProgressView::of(task.status, task.progress.as_ref()).percent;
     format!("{}-{percent}", Status::from(task.status).as_str())

@@ -1,7 +1,8 @@
 //! The limit on requests that wait for a change, per process and per account.
 //!
 //! A waiting request occupies its connection, and with HTTP/2 one of the permits for concurrent requests that all
-//! connections share. So at most an eighth of the connections may wait, and one account takes at most a quarter of that.
+//! connections share. So at most an eighth of the connections may wait, and one account takes at most a quarter of
+//! that.
 
 use domain::UserId;
 use std::collections::HashMap;

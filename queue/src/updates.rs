@@ -1,20 +1,20 @@
 //! Publish/subscribe of task updates.
 //!
-//! *Problem.* A client that waits for a task should learn of a change at once, in whichever process it was made. Reading
-//! the row many times per second for each waiting client would be the load that waiting is meant to save.
+//! *Problem.* A client that waits for a task should learn of a change at once, in whichever process it was made.
+//! Reading the row many times per second for each waiting client would be the load that waiting is meant to save.
 //!
-//! *Mechanism.* After a change of status or percent is committed, its writer publishes a [`TaskUpdate`], which says that
-//! the task has changed and nothing else. In memory it goes straight to the subscriptions of this process. With Redis it
-//! goes through one channel; each process with subscriptions receives the channel on one connection
+//! *Mechanism.* After a change of status or percent is committed, its writer publishes a [`TaskUpdate`], which says
+//! that the task has changed and nothing else. In memory it goes straight to the subscriptions of this process. With
+//! Redis it goes through one channel; each process with subscriptions receives the channel on one connection
 //! (`redis_updates.rs`) and passes each update to the subscriptions of its task.
 //!
 //! ```text
 //!  commit ──► publish_update() ──► Redis channel ──► background task `updates` ──► subscription ──► reads the row
 //! ```
 //!
-//! *Invariants.* An update is a hint; the row is the truth. Subscribers read the row after an update and, since any update
-//! may be lost, from time to time without one. Publishing neither waits nor fails. Updates that arrive before the
-//! subscriber looks are one. A task without subscription takes no memory.
+//! *Invariants.* An update is a hint; the row is the truth. Subscribers read the row after an update and, since any
+//! update may be lost, from time to time without one. Publishing neither waits nor fails. Updates that arrive before
+//! the subscriber looks are one. A task without subscription takes no memory.
 //!
 //! *Rejected.* Status and percent in the message: a second truth, which may arrive late or out of order. A channel of
 //! Redis for each task: a command to Redis for each request. Streams of Redis: they keep a history that nothing reads.

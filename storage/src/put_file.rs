@@ -15,7 +15,7 @@ use tokio::io::AsyncReadExt;
 /// Number of tries to store a file whose directory disappears: another process that removes the last other file of a
 /// task also removes the empty directories ([`Storage::delete`]). Each further try needs another removal at the same
 /// moment.
-const DIRECTORY_TRIES: u32 = 20;
+const DIRECTORY_TRIES: u32 = 100;
 /// Size of the read buffer.
 const READ_BYTES: usize = 256 << 10;
 

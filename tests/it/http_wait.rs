@@ -83,13 +83,14 @@ async fn a_waiting_request_is_answered_soon_after_each_change_of_a_worker() {
     assert_eq!(state(&reply), (json!("processing"), json!(0)));
     times.push(time);
     let claimed = claimed.unwrap();
+    reply.header("etag").clone_into(&mut etag);
     for percent in [10, 11, 50, 99] {
-        reply.header("etag").clone_into(&mut etag);
         let change = progress(&app, &worker, &claimed, percent, 1.0);
         // Also relative to the time of the request.
         let known = if percent == 50 { "" } else { &etag };
         let (reply, time) = poll_during(&caller, id, known, change).await;
         assert_eq!(state(&reply), (json!("processing"), json!(percent)));
+        reply.header("etag").clone_into(&mut etag);
         times.push(time);
     }
     println!("{times:?}");
@@ -257,7 +258,9 @@ async fn waits_of_a_backend_follow_a_worker_in_another_process_while_redis_is_lo
     let mut backend = Server::start_in("backend", directory, &environment);
     backend.ready().await;
     caller.url.clone_from(&backend.url);
-    let _worker = Server::start_in("worker", &directory.join("scratch"), &environment);
+    let worker_directory = directory.join("worker");
+    std::fs::create_dir(&worker_directory).unwrap();
+    let _worker = Server::start_in("worker", &worker_directory, &environment);
     for round in 0_u8..4 {
         match round {
             0 => {}
@@ -285,6 +288,9 @@ async fn waits_of_a_backend_follow_a_worker_in_another_process_while_redis_is_lo
     }
     assert_eq!(caller.get("/api/tasks/999999").await.status, 404);
     let log = backend.log();
-    let polls: Vec<_> = log.lines().filter(|line| line.contains(r#""route":"/api/tasks/{id}""#)).collect();
+    let polls: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains(r#""route":"/api/tasks/{id}""#))
+        .collect();
     assert!(polls.len() == 1 && polls[0].contains(r#""status":404"#), "{polls:?}");
 }

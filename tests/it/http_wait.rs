@@ -109,8 +109,9 @@ async fn without_a_change_a_waiting_request_is_answered_after_its_time() {
     assert_eq!((unchanged.status, unchanged.body.is_null()), (304, true));
     assert!(time >= Duration::from_secs(1), "{time:?}");
     // A tag of another reply: the client does not know this state.
-    let (other, _) = poll(&caller, id, 30, "W/\"0-processing-5\"").await;
+    let (other, time) = poll(&caller, id, 30, "W/\"0-processing-5\"").await;
     assert_eq!(other.status, 200);
+    assert!(time < Duration::from_secs(10), "{time:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -66,6 +66,7 @@ pub fn plan(recipe: &Recipe, probe: &Probe, clips: Clips<'_>, limits: &Limits) -
     ));
     warnings.extend(warning::encoding(recipe, facts, &outputs));
     warnings.extend(warning::spatial_lost(facts, &outputs));
+    warnings.extend(warning::watermark_outside(recipe, kept.total_us, &outputs));
     let plan = Plan {
         video: video.map(video_source::VideoStream::normalized),
         audio_stream: audio.map(|audio| audio.stream.index),

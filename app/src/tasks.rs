@@ -3,12 +3,12 @@
 use crate::app::App;
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::recipe_choice::check_names;
+use crate::trash::remove_listed;
 use crate::{Error, plans};
 use anyhow::Context as _;
 use domain::{Code, Status, TaskId, UserId};
 use entity::{source, task};
 use serde::Serialize;
-use storage::Target;
 
 /// Maximum number of tasks on a page.
 pub const PAGE_MAX: u64 = 1_000;
@@ -96,29 +96,10 @@ pub async fn retry<R: Serialize>(
 pub async fn remove(app: &App, task: &task::Model) -> Result<(), Error> {
     let removed = entity::write(&app.db, async |db| task::remove(db, task).await).await?;
     for key in removed.ok_or(Code::TaskNotFound)? {
-        remove_file(app, &key).await;
+        remove_listed(app, &key).await;
     }
     tracing::info!(task.id = task.id, "removed");
     Ok(())
-}
-
-/// Removes a file whose row was removed. The transaction has put the key on the trash list, so if the storage fails
-/// now, the background task `trash` retries.
-pub(crate) async fn remove_file(app: &App, key: &str) {
-    let Ok(target) = Target::parse(key) else { return };
-    let removed = match app.storage.remove(&target).await {
-        Ok(()) => entity::trash::remove_key(&app.db, key)
-            .await
-            .map_err(anyhow::Error::from),
-        Err(error) => Err(error.into()),
-    };
-    if let Err(error) = removed {
-        tracing::warn!(
-            error = format!("{error:#}"),
-            key,
-            "failed to remove a file; it stays on the trash list"
-        );
-    }
 }
 
 /// Wakes a worker. If that fails, workers find the task by polling, a little later.

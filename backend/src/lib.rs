@@ -5,6 +5,7 @@
 
 mod access_log;
 mod api;
+mod coalesce;
 mod config;
 mod drain_body;
 mod error;
@@ -21,6 +22,7 @@ mod router;
 mod routes;
 mod serve;
 mod state;
+mod task_reply;
 mod token;
 mod upload;
 mod view;

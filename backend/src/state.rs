@@ -1,13 +1,15 @@
 //! The shared state of all handlers: the use cases, and keys and limits made from the settings.
 
+use crate::coalesce::Coalesced;
 use crate::config::Config;
 use crate::links::Links;
 use crate::token::Tokens;
 use app::App;
 use background::Background;
 use domain::protocol::{SandboxMode, SandboxStatus};
+use domain::{TaskId, UserId};
 use entity::DatabaseConnection;
-use entity::task::TaskLoader;
+use entity::task::{self, TaskDetails};
 use metrics_exporter_prometheus::PrometheusHandle;
 use queue::Queue;
 use std::ops::Deref;
@@ -17,14 +19,14 @@ use tokio_util::sync::CancellationToken;
 
 /// The state that axum gives to every handler and extractor. Cheap to clone.
 #[derive(Clone)]
-pub struct AppState(Arc<Inner>);
+pub struct AppState(Arc<StateParts>);
 
-/// The fields of [`AppState`].
-pub struct Inner {
-    /// The use cases. Their database, storage and queue are reached through `Deref`.
+/// The parts of [`AppState`].
+pub struct StateParts {
+    /// The use cases, with the database, the storage and the queue.
     pub(crate) app: App,
-    /// Loads tasks with their source and outputs; batches concurrent reads into one query.
-    pub(crate) task_loader: TaskLoader,
+    /// Reads tasks with their sources and outputs, for the account that owns them.
+    pub(crate) task_reads: Coalesced<(UserId, TaskId), TaskDetails>,
     pub(crate) config: Config,
     pub(crate) tokens: Tokens,
     pub(crate) links: Links,
@@ -56,12 +58,16 @@ impl AppState {
     /// Creates the state of a process.
     #[must_use]
     pub fn new(db: DatabaseConnection, storage: Storage, queue: Queue, config: Config, alive: ProcessHealth) -> Self {
-        Self(Arc::new(Inner {
+        let task_db = db.clone();
+        Self(Arc::new(StateParts {
             tokens: Tokens::new(&config.secrets, config.token_ttl),
             links: Links::new(&config.secrets, config.link_ttl),
             process: ProcessInfo::default(),
-            task_loader: TaskLoader::start(db.clone(), alive.background.clone()),
-            app: App::new(db, storage, queue, use_case_settings(&config)),
+            task_reads: Coalesced::new(move |wanted: Vec<_>| {
+                let db = task_db.clone();
+                async move { task::details(&db, &wanted).await }
+            }),
+            app: App::new(db, storage, queue, config.app.clone()),
             config,
             alive,
         }))
@@ -88,29 +94,9 @@ impl AppState {
 }
 
 impl Deref for AppState {
-    type Target = Inner;
+    type Target = StateParts;
 
-    fn deref(&self) -> &Inner {
+    fn deref(&self) -> &StateParts {
         &self.0
-    }
-}
-
-impl Deref for Inner {
-    type Target = App;
-
-    fn deref(&self) -> &App {
-        &self.app
-    }
-}
-
-/// The settings of the use cases, which are a part of those of the API.
-fn use_case_settings(config: &Config) -> app::Settings {
-    app::Settings {
-        default_preset: config.default_preset.clone(),
-        limits: config.limits,
-        threads: config.threads,
-        password_policy: config.password_policy,
-        throttle: config.throttle,
-        query_timeout: config.request_timeout,
     }
 }

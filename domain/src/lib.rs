@@ -5,6 +5,7 @@
 //! - [`plan()`]: recipe, probe and limits become a plan for the media child; finished outputs are compared with it.
 //! - [`protocol`]: the messages between worker and media child.
 //! - [`code`], [`failure`], [`claim`]: error codes, retries, and the order in which tasks are claimed.
+//! - [`account`], [`scope`]: names and passwords, and what the holder of a credential may do.
 
 pub mod account;
 pub mod claim;
@@ -20,6 +21,7 @@ pub mod probe;
 pub mod protocol;
 pub mod recipe;
 pub mod recipe_reader;
+pub mod scope;
 pub mod task;
 pub mod time;
 
@@ -31,5 +33,6 @@ pub use limits::Limits;
 pub use plan::{Plan, plan};
 pub use probe::Probe;
 pub use recipe::Recipe;
+pub use scope::{Scope, Scopes};
 pub use task::{Status, TaskId, UserId, WorkerId};
 pub use time::{Rational, Span, Timecode};

@@ -11,6 +11,12 @@ use serde_json::value::RawValue;
 pub struct RawJson(Box<RawValue>);
 
 impl RawJson {
+    /// Returns the text as it is stored.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
+
     /// Deserializes the text.
     ///
     /// # Errors

@@ -113,7 +113,7 @@ async fn damaged_packets_that_were_copied_lead_to_a_second_run_without_copies() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_video_over_the_limits_is_refused_with_both_values() {
-    let config = |config: &mut backend::Config| config.limits.max_duration_us = 1_000_000;
+    let config = |config: &mut backend::Config| config.app.limits.max_duration_us = 1_000_000;
     let app = TestApp::with(Options {
         config,
         ..Options::default()

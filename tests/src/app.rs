@@ -101,7 +101,7 @@ impl TestApp {
             previous: None,
         });
         (options.config)(&mut config);
-        let limits = config.limits;
+        let limits = config.app.limits;
         let alive = ProcessHealth::default();
         let (shutdown, background) = (alive.shutdown.clone(), alive.background.clone());
         let state =

@@ -141,7 +141,7 @@ problems!(LoginProblems: FieldsMissing, RequestInvalid, JsonInvalid, Credentials
 /// Creates an account.
 ///
 /// Log in afterwards to get a token.
-#[utoipa::path(post, path = "/api/auth/signup", tag = "accounts", request_body(content = SignUpBody, description = "The new account"),
+#[utoipa::path(post, path = "/auth/signup", tag = "accounts", request_body(content = SignUpBody, description = "The new account"),
     responses((status = 201, description = "The account was created", body = Created), SignUpProblems))]
 pub(crate) async fn sign_up(
     State(state): State<AppState>,
@@ -164,7 +164,7 @@ pub(crate) async fn sign_up(
 ///
 /// An unknown name and a wrong password get the same reply. After several wrong passwords, the network of the client
 /// has to wait.
-#[utoipa::path(post, path = "/api/auth/login", tag = "accounts", request_body(content = LoginBody, description = "Name and password"),
+#[utoipa::path(post, path = "/auth/login", tag = "accounts", request_body(content = LoginBody, description = "Name and password"),
     responses((status = 200, description = "A token", body = Token), LoginProblems))]
 pub(crate) async fn login(
     State(state): State<AppState>,
@@ -183,7 +183,7 @@ pub(crate) async fn login(
 /// Checks that sign-up is reachable.
 ///
 /// Does not check other parts.
-#[utoipa::path(get, path = "/api/auth/signup/ping", tag = "health", responses((status = 200, description = "Sign-up is reachable", body = Message)))]
+#[utoipa::path(get, path = "/auth/signup/ping", tag = "health", responses((status = 200, description = "Sign-up is reachable", body = Message)))]
 pub(crate) async fn sign_up_ping() -> axum::Json<Message> {
     axum::Json(Message { message: "pong" })
 }
@@ -191,7 +191,7 @@ pub(crate) async fn sign_up_ping() -> axum::Json<Message> {
 /// Checks that login is reachable.
 ///
 /// Does not check other parts.
-#[utoipa::path(get, path = "/api/auth/login/ping", tag = "health", responses((status = 200, description = "Login is reachable", body = Message)))]
+#[utoipa::path(get, path = "/auth/login/ping", tag = "health", responses((status = 200, description = "Login is reachable", body = Message)))]
 pub(crate) async fn login_ping() -> axum::Json<Message> {
     axum::Json(Message { message: "pong" })
 }

@@ -111,11 +111,11 @@ impl Readiness {
 /// Shows the health of the service.
 ///
 /// The state of each part, for people and monitoring.
-#[utoipa::path(get, path = "/api/health", tag = "health", responses(
+#[utoipa::path(get, path = "/health", tag = "health", responses(
     (status = 200, description = "The service is healthy", body = Health),
     (status = 503, description = "The database or the storage is unavailable, or a background task is failing", body = Health)))]
 pub(crate) async fn health(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
-    let parts = Readiness::check(&state.db, &state.storage, &state.queue, &state.alive).await;
+    let parts = Readiness::check(&state.app.db, &state.app.storage, &state.app.queue, &state.alive).await;
     let is_healthy = parts.database && parts.storage && parts.background;
     let background = state.alive.background.tasks();
     let background = background.iter().map(|task| BackgroundTask {
@@ -172,7 +172,7 @@ pub(crate) async fn livez() -> Json<Message> {
 #[utoipa::path(get, path = "/readyz", tag = "health", responses(
     (status = 200, description = "Ready", body = Readiness), (status = 503, description = "Not ready", body = Readiness)))]
 pub(crate) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Readiness>) {
-    Readiness::check(&state.db, &state.storage, &state.queue, &state.alive)
+    Readiness::check(&state.app.db, &state.app.storage, &state.app.queue, &state.alive)
         .await
         .into_reply()
 }

@@ -2,7 +2,7 @@
 
 use crate::AppState;
 use crate::error::{Error, Refusal};
-use crate::extract::{CurrentUser, FromBody, Json as Body};
+use crate::extract::{FromBody, Json as Body, Principal};
 use crate::openapi::problems;
 use crate::view::PlanView;
 use app::plans::{self, PlanSource};
@@ -96,13 +96,13 @@ problems!(PlanProblems: PresetUnknown, PresetAndRecipe, RecipeInvalid, RequestIn
 /// Plans a recipe for a source without creating a task.
 ///
 /// The plan lists the outputs, what is copied or encoded and why, warnings, and an estimate of the cost.
-#[utoipa::path(post, operation_id = "plan", path = "/api/plan", tag = "tasks", security(("bearer" = [])), request_body(content = PlanBody, description = "A recipe or preset, and a source"),
+#[utoipa::path(post, operation_id = "plan", path = "/plan", tag = "tasks", security(("bearer" = [])), request_body(content = PlanBody, description = "A recipe or preset, and a source"),
     responses((status = 200, description = "The plan", body = PlanView), PlanProblems))]
 pub(crate) async fn plan(
     State(state): State<AppState>,
-    CurrentUser(user): CurrentUser,
+    principal: Principal,
     Body(request): Body<PlanRequest>,
 ) -> Result<Json<PlanView>, Error> {
-    let (plan, estimate) = plans::plan(&state.app, user, request.0).await?;
+    let (plan, estimate) = plans::plan(&state.app, principal.account, request.0).await?;
     Ok(Json(PlanView::new(&plan, estimate)))
 }

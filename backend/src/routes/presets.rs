@@ -3,7 +3,7 @@
 
 use crate::AppState;
 use crate::error::{Error, Refusal};
-use crate::extract::{CurrentUser, FromBody, Json as Body, Owned, read_name};
+use crate::extract::{FromBody, Json as Body, Owned, PresetName, Principal, read_name};
 use crate::idempotency::{Created, IdempotencyKey, IdempotencyKeyHeader};
 use crate::openapi::problems;
 use crate::reply::{Message, SuccessMessage};
@@ -13,7 +13,7 @@ use app::idempotency::Fingerprint;
 use app::presets::{self, NewPreset};
 use app::recipe_choice::read_recipe;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use domain::recipe::Name;
 use domain::recipe_reader::{FieldError, FieldProblem, stored};
 use domain::{Code, Recipe};
@@ -130,7 +130,7 @@ impl PresetView {
             name: preset.name.to_owned(),
             summary: Some(preset.summary.to_owned()),
             built_in: true,
-            default: preset.name == state.config.default_preset,
+            default: preset.name == state.app.settings.default_preset,
             recipe: preset.recipe,
         }
     }
@@ -158,13 +158,16 @@ problems!(RemoveProblems: TokenMissing, TokenInvalid, TokenExpired, PresetNotFou
 /// Lists the built-in presets and, with a token, those of the account.
 ///
 /// All presets on one page.
-#[utoipa::path(get, operation_id = "list_presets", path = "/api/presets", tag = "presets", security((), ("bearer" = [])),
+#[utoipa::path(get, operation_id = "list_presets", path = "/presets", tag = "presets", security((), ("bearer" = [])),
     responses((status = 200, description = "All presets", body = PresetList), ListProblems))]
-pub(crate) async fn list(State(state): State<AppState>, user: Option<CurrentUser>) -> Result<Json<PresetList>, Error> {
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    principal: Option<Principal>,
+) -> Result<Json<PresetList>, Error> {
     let built_in = domain::preset::built_in().into_iter();
     let mut data: Vec<_> = built_in.map(|preset| PresetView::built_in(preset, &state)).collect();
-    if let Some(CurrentUser(user)) = user {
-        for own in preset::list(&state.db, user).await? {
+    if let Some(principal) = principal {
+        for own in preset::list(&state.app.db, principal.account).await? {
             data.push(PresetView::own(own)?);
         }
     }
@@ -178,45 +181,44 @@ pub(crate) async fn list(State(state): State<AppState>, user: Option<CurrentUser
 ///
 /// Images and tasks that the recipe refers to are looked up when the preset is used. An account may have up to 100
 /// presets.
-#[utoipa::path(post, operation_id = "create_preset", path = "/api/presets", tag = "presets", params(IdempotencyKeyHeader), security(("bearer" = [])),
+#[utoipa::path(post, operation_id = "create_preset", path = "/presets", tag = "presets", params(IdempotencyKeyHeader), security(("bearer" = [])),
     request_body(content = NewPresetBody, description = "A name and a recipe"), responses((status = 201, description = "The preset", body = PresetView), NewPresetProblems))]
 pub(crate) async fn create(
     State(state): State<AppState>,
-    CurrentUser(user): CurrentUser,
+    principal: Principal,
     key: IdempotencyKey,
     Body(new): Body<NewPreset>,
 ) -> Result<Created<PresetView>, Error> {
     let fingerprint = async |new: NewPreset| Ok::<_, Error>(new.fingerprint);
     let work = async |new, guard| {
-        let created = presets::create(&state.app, user, new, &guard, PresetView::own);
+        let created = presets::create(&state.app, principal.account, new, &guard, PresetView::own);
         Ok::<_, Error>(created.await?)
     };
-    let outcome = key.of(user).once(&state.app, new, fingerprint, work).await;
+    let outcome = key.of(principal).once(&state.app, new, fingerprint, work).await;
     outcome.map(Created)
 }
 
 /// Shows a preset of the account or a built-in one.
 ///
 /// With its complete recipe.
-#[utoipa::path(get, operation_id = "show_preset", path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path, description = "The name of the preset")),
+#[utoipa::path(get, operation_id = "show_preset", path = "/presets/{name}", tag = "presets", params(("name" = String, Path, description = "The name of the preset")),
     security(("bearer" = [])), responses((status = 200, description = "The preset", body = PresetView), PresetProblems))]
 pub(crate) async fn show(
     State(state): State<AppState>,
-    CurrentUser(user): CurrentUser,
-    Path(name): Path<String>,
+    principal: Principal,
+    PresetName(name): PresetName,
 ) -> Result<Json<PresetView>, Error> {
-    if let Some(built_in) = domain::preset::find(&name) {
+    if let Some(built_in) = domain::preset::find(name.as_str()) {
         return Ok(Json(PresetView::built_in(built_in, &state)));
     }
-    let name: Name = name.parse().map_err(|_| Code::PresetNotFound)?;
-    let own = preset::of_user(&state.db, user, name.as_str()).await?;
+    let own = preset::of_user(&state.app.db, principal.account, name.as_str()).await?;
     Ok(Json(PresetView::own(own.ok_or(Code::PresetNotFound)?)?))
 }
 
 /// Replaces the content of a preset.
 ///
 /// Existing tasks do not change. Built-in presets cannot be replaced.
-#[utoipa::path(put, operation_id = "replace_preset", path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path, description = "The name of the preset")),
+#[utoipa::path(put, operation_id = "replace_preset", path = "/presets/{name}", tag = "presets", params(("name" = String, Path, description = "The name of the preset")),
     security(("bearer" = [])), request_body(content = ContentBody, description = "The new recipe"),
     responses((status = 200, description = "The preset", body = PresetView), ReplaceProblems))]
 pub(crate) async fn replace(
@@ -231,7 +233,7 @@ pub(crate) async fn replace(
 /// Removes a preset.
 ///
 /// Existing tasks do not change. Built-in presets cannot be removed.
-#[utoipa::path(delete, operation_id = "remove_preset", path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path, description = "The name of the preset")),
+#[utoipa::path(delete, operation_id = "remove_preset", path = "/presets/{name}", tag = "presets", params(("name" = String, Path, description = "The name of the preset")),
     security(("bearer" = [])), responses((status = 200, description = "The preset was removed", body = Message), RemoveProblems))]
 pub(crate) async fn remove(
     State(state): State<AppState>,

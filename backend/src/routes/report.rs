@@ -4,10 +4,11 @@ use crate::AppState;
 use crate::error::Error;
 use crate::extract::Owned;
 use crate::openapi::problems;
-use crate::routes::tasks::{ViewContext, view};
+use crate::task_reply::{ViewContext, view};
 use crate::view::TaskView;
 use axum::Json;
 use axum::extract::State;
+use chrono::Utc;
 use domain::Code;
 use entity::{RawJson, task, trace};
 use serde::Serialize;
@@ -35,7 +36,7 @@ problems!(ReportProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound
 /// Shows the full report of a task.
 ///
 /// To diagnose its result. It exists as soon as the first attempt has ended.
-#[utoipa::path(get, operation_id = "show_report", path = "/api/tasks/{id}/report", tag = "tasks", params(("id" = i64, Path, description = "The id of the task")),
+#[utoipa::path(get, operation_id = "show_report", path = "/tasks/{id}/report", tag = "tasks", params(("id" = i64, Path, description = "The id of the task")),
     security(("bearer" = [])), responses((status = 200, description = "The report", body = Bundle), ReportProblems))]
 pub(crate) async fn show(
     State(state): State<AppState>,
@@ -44,9 +45,9 @@ pub(crate) async fn show(
 ) -> Result<Json<Bundle>, Error> {
     let report = task.task.report.take().ok_or(Code::ReportNotReady)?;
     let probe = task.source.probe.clone();
-    let trace = trace::of_task(&state.db, task.task.id).await?;
+    let trace = trace::of_task(&state.app.db, task.task.id).await?;
     Ok(Json(Bundle {
-        task: view(&state, &context, task),
+        task: view(&state.links, &context, task, Utc::now()),
         probe,
         plan: trace.and_then(|trace| trace.plan),
         report,

@@ -4,24 +4,25 @@ mod page;
 
 use crate::AppState;
 use crate::error::Error;
-use crate::extract::{BaseUrl, CurrentUser, Owned};
+use crate::etag::reply_unless_known;
+use crate::extract::{Owned, Principal};
 use crate::idempotency::{Created, IdempotencyKey, IdempotencyKeyHeader};
-use crate::links::playing_time;
 use crate::openapi::problems;
 use crate::reply::SuccessMessage;
 use crate::request_context::RequestContext;
+use crate::task_reply::{ViewContext, tag, view};
 use crate::view::{TaskItem, TaskView};
 use app::idempotency::Fingerprint;
 use app::tasks;
 use axum::Json;
 use axum::extract::{FromRequestParts, Query, State};
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::response::Response;
 use chrono::Utc;
-use domain::Language;
-use entity::{output, source, task};
+use entity::{source, task};
 use page::ListQuery;
 use serde::Serialize;
-use std::convert::Infallible;
 use utoipa::ToSchema;
 
 /// A page of tasks.
@@ -54,15 +55,15 @@ problems!(RetryProblems: RecipeInvalid, IdempotencyKeyInvalid, TokenMissing, Tok
 /// Lists the account's tasks.
 ///
 /// A page has at most 1,000 tasks. Send its `next_cursor` as `cursor` to get the next page.
-#[utoipa::path(get, operation_id = "list_tasks", path = "/api/tasks", tag = "tasks", params(ListQuery), security(("bearer" = [])),
+#[utoipa::path(get, operation_id = "list_tasks", path = "/tasks", tag = "tasks", params(ListQuery), security(("bearer" = [])),
     responses((status = 200, description = "A page of tasks", body = TaskList), ListProblems))]
 pub(crate) async fn list(
     State(state): State<AppState>,
-    CurrentUser(user): CurrentUser,
+    principal: Principal,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Json<TaskList>, Error> {
     let page = ListQuery::from_pairs(query)?.check()?;
-    let page = tasks::list(&state.app, user, page).await?;
+    let page = tasks::list(&state.app, principal.account, page).await?;
     Ok(Json(TaskList {
         data: page.tasks.into_iter().map(TaskItem::from).collect(),
         next_cursor: page.next.map(|task| task.to_string()),
@@ -72,20 +73,23 @@ pub(crate) async fn list(
 /// Shows a task.
 ///
 /// With its status and progress and, once it is processed, its outputs with signed links that need no token.
-#[utoipa::path(get, operation_id = "show_task", path = "/api/tasks/{id}", tag = "tasks", params(("id" = i64, Path, description = "The id of the task")), security(("bearer" = [])),
+#[utoipa::path(get, operation_id = "show_task", path = "/tasks/{id}", tag = "tasks", params(("id" = i64, Path, description = "The id of the task")), security(("bearer" = [])),
     responses((status = 200, description = "The task", body = TaskView), TaskProblems))]
 pub(crate) async fn show(
     State(state): State<AppState>,
     context: ViewContext,
+    headers: HeaderMap,
     Owned(task): Owned<task::TaskDetails>,
-) -> Json<TaskView> {
-    Json(view(&state, &context, task))
+) -> Response {
+    let now = Utc::now();
+    let etag = tag(&state.links, &context, &task, now);
+    reply_unless_known(&headers, &etag, || Json(view(&state.links, &context, task, now)))
 }
 
 /// Cancels an unfinished task.
 ///
 /// A worker that processes it stops within seconds. The source is kept, so that the task can be retried.
-#[utoipa::path(post, operation_id = "cancel_task", path = "/api/tasks/{id}/cancel", tag = "tasks", params(("id" = i64, Path, description = "The id of the task")), security(("bearer" = [])),
+#[utoipa::path(post, operation_id = "cancel_task", path = "/tasks/{id}/cancel", tag = "tasks", params(("id" = i64, Path, description = "The id of the task")), security(("bearer" = [])),
     responses((status = 200, description = "The canceled task", body = TaskView), CancelProblems))]
 pub(crate) async fn cancel(
     State(state): State<AppState>,
@@ -99,12 +103,12 @@ pub(crate) async fn cancel(
 /// Retries a failed or canceled task as a new task.
 ///
 /// The new task has the same source and recipe. The old one does not change.
-#[utoipa::path(post, operation_id = "retry_task", path = "/api/tasks/{id}/retry", tag = "tasks", params(("id" = i64, Path, description = "The id of the task"), IdempotencyKeyHeader), security(("bearer" = [])),
+#[utoipa::path(post, operation_id = "retry_task", path = "/tasks/{id}/retry", tag = "tasks", params(("id" = i64, Path, description = "The id of the task"), IdempotencyKeyHeader), security(("bearer" = [])),
     responses((status = 201, description = "The new task", body = TaskView), RetryProblems))]
 pub(crate) async fn retry(
     State(state): State<AppState>,
     context: ViewContext,
-    CurrentUser(user): CurrentUser,
+    principal: Principal,
     key: IdempotencyKey,
     request: Parts,
 ) -> Result<Created<TaskView>, Error> {
@@ -114,17 +118,17 @@ pub(crate) async fn retry(
     let work = async |mut request: Parts, guard| {
         let Owned(task) = Owned::<task::Model>::from_request_parts(&mut request, &state).await?;
         let view = |retry, source| view_without_outputs(&state, &context, retry, source);
-        let retry = tasks::retry(&state.app, user, task.task_id(), &guard, view);
+        let retry = tasks::retry(&state.app, principal.account, task.task_id(), &guard, view);
         Ok::<_, Error>(retry.await?)
     };
-    let outcome = key.of(user).once(&state.app, request, fingerprint, work).await;
+    let outcome = key.of(principal).once(&state.app, request, fingerprint, work).await;
     outcome.map(Created)
 }
 
 /// Removes a task, its outputs, and its source when no other task uses it.
 ///
 /// A task that is being processed is canceled first. Removal cannot be undone.
-#[utoipa::path(delete, operation_id = "remove_task", path = "/api/tasks/{id}", tag = "tasks", params(("id" = i64, Path, description = "The id of the task")), security(("bearer" = [])),
+#[utoipa::path(delete, operation_id = "remove_task", path = "/tasks/{id}", tag = "tasks", params(("id" = i64, Path, description = "The id of the task")), security(("bearer" = [])),
     responses((status = 200, description = "The task was removed", body = Removed), TaskProblems))]
 pub(crate) async fn remove(
     State(state): State<AppState>,
@@ -140,37 +144,9 @@ pub(crate) async fn remove(
     }))
 }
 
-/// The facts about a request that the view of a task depends on.
-pub(crate) struct ViewContext {
-    language: Language,
-    base_url: BaseUrl,
-}
-
-impl FromRequestParts<AppState> for ViewContext {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
-        let Ok(request) = RequestContext::from_request_parts(parts, state).await;
-        let Ok(base_url) = BaseUrl::from_request_parts(parts, state).await;
-        Ok(Self {
-            language: request.language,
-            base_url,
-        })
-    }
-}
-
-/// The view of a task, with new signed links to its outputs.
-pub(crate) fn view(state: &AppState, context: &ViewContext, task: task::TaskDetails) -> TaskView {
-    let (now, playing) = (Utc::now(), playing_time(&task.outputs));
-    let link = |task: &task::Model, output: &output::Model| {
-        let path = state.links.path(task, output, playing, now);
-        format!("{}/api/video/{path}", context.base_url.0)
-    };
-    TaskView::new(task, context.language, link)
-}
-
 /// The view of a task that has no outputs yet.
 fn view_without_outputs(state: &AppState, context: &ViewContext, task: task::Model, source: source::Model) -> TaskView {
     let outputs = Vec::new();
-    view(state, context, task::TaskDetails { task, source, outputs })
+    let task = task::TaskDetails { task, source, outputs };
+    view(&state.links, context, task, Utc::now())
 }

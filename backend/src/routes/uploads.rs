@@ -2,7 +2,7 @@
 
 use crate::AppState;
 use crate::error::Error;
-use crate::extract::CurrentUser;
+use crate::extract::Principal;
 use crate::idempotency::{Created, IdempotencyKey, IdempotencyKeyHeader};
 use crate::openapi::problems;
 use crate::upload::Form;
@@ -75,20 +75,22 @@ problems!(UploadProblems: FileMissing, FileEmpty, MultipartInvalid, PartUnknown,
 ///
 /// The parts of the form may come in any order. The task then waits for a worker: poll `GET /api/tasks/{id}` until its
 /// `status` is `processed`, `failed` or `canceled`.
-#[utoipa::path(post, operation_id = "create_task", path = "/api/tasks", tag = "tasks", params(IdempotencyKeyHeader), security(("bearer" = [])),
+#[utoipa::path(post, operation_id = "create_task", path = "/tasks", tag = "tasks", params(IdempotencyKeyHeader), security(("bearer" = [])),
     request_body(content = UploadForm, content_type = "multipart/form-data", description = "The video, and a preset or a recipe"),
     responses((status = 201, description = "The task waits for a worker", body = Uploaded), UploadProblems))]
 pub(crate) async fn create(
     State(state): State<AppState>,
-    CurrentUser(user): CurrentUser,
+    principal: Principal,
     key: IdempotencyKey,
     form: Form,
 ) -> Result<Created<Uploaded>, Error> {
     let work = async |form: Form, guard| {
-        let upload = form.receive(&state, user).await?;
-        let uploaded = uploads::finish(&state.app, user, upload, guard, |task| Uploaded::from(task));
+        let upload = form.receive(&state, principal.account).await?;
+        let uploaded = uploads::finish(&state.app, principal.account, upload, guard, |task| {
+            Uploaded::from(task)
+        });
         Ok::<_, Error>(uploaded.await?)
     };
-    let outcome = key.of(user).once(&state.app, form, Form::fingerprint, work).await;
+    let outcome = key.of(principal).once(&state.app, form, Form::fingerprint, work).await;
     outcome.map(Created)
 }

@@ -9,7 +9,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("background", &[]),
     ("domain", &[]),
     ("migration", &[]),
-    ("entity", &["background", "domain"]),
+    ("entity", &["domain"]),
     ("storage", &["domain"]),
     ("queue", &["background"]),
     ("media", &["domain"]),

@@ -162,7 +162,7 @@ fn check_whole_source(recipe: &Recipe, probe: &Probe) -> Result<(), String> {
 /// less than half a percent.
 fn is_constant(probe: &Probe, facts: &VideoFacts, fps: Rational) -> bool {
     let is_near = |rate: Option<Rational>| rate.is_some_and(|rate| (rate.as_f64() / fps.as_f64() - 1.0).abs() < 0.005);
-    // An earlier pass compared the times of all frames.
+    // The first attempt to copy the video compared the timestamps of all frames with the rate in the header.
     let is_known_variable = probe.uncopyable.is_some_and(UncopyableStreams::has_variable_rate);
     !is_known_variable && is_near(facts.average_fps) && is_near(facts.base_fps)
 }

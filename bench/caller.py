@@ -42,6 +42,12 @@ class Caller:
     def task(self, task: int) -> dict:
         return self.ask("GET", f"/api/tasks/{task}")
 
+    def etag(self, task: int) -> str:
+        self.connection.request("GET", f"/api/tasks/{task}", headers=self.headers)
+        reply = self.connection.getresponse()
+        reply.read()
+        return reply.headers["ETag"]
+
     def upload(self, clip: Path, **parts: str) -> int:
         """Uploads a clip with further text parts and returns the id of its task.
 

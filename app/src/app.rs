@@ -6,7 +6,6 @@ use crate::accounts::throttle::AttemptLimiter;
 use domain::Limits;
 use entity::{DatabaseConnection, DbErr};
 use queue::Queue;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::Storage;
@@ -44,10 +43,7 @@ impl Default for Settings {
 
 /// The parts of the service that the use cases need. Cheap to clone.
 #[derive(Clone)]
-pub struct App(Arc<Inner>);
-
-/// The fields of [`App`].
-pub struct Inner {
+pub struct App {
     /// The database, which decides about every resource.
     pub db: DatabaseConnection,
     /// Sources, images and outputs.
@@ -55,23 +51,23 @@ pub struct Inner {
     /// Wakes workers.
     pub queue: Queue,
     /// The settings.
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
     pub(crate) hasher: Hasher,
-    pub(crate) limiter: AttemptLimiter,
+    pub(crate) limiter: Arc<AttemptLimiter>,
 }
 
 impl App {
     /// Connects the use cases with the other parts of the service.
     #[must_use]
     pub fn new(db: DatabaseConnection, storage: Storage, queue: Queue, settings: Settings) -> Self {
-        Self(Arc::new(Inner {
+        Self {
             db,
             storage,
             queue,
             hasher: Hasher::for_this_machine(),
-            limiter: AttemptLimiter::new(settings.throttle),
-            settings,
-        }))
+            limiter: Arc::new(AttemptLimiter::new(settings.throttle)),
+            settings: Arc::new(settings),
+        }
     }
 
     /// Runs a query of an upload within the query timeout. An upload itself has no time limit, because its duration
@@ -85,13 +81,5 @@ impl App {
     ) -> impl Future<Output = Result<T, E>> {
         // Boxed, because the size of the future would add to that of each calling future.
         entity::with_timeout(self.settings.query_timeout, Box::pin(query))
-    }
-}
-
-impl Deref for App {
-    type Target = Inner;
-
-    fn deref(&self) -> &Inner {
-        &self.0
     }
 }

@@ -5,11 +5,10 @@ use domain::file_signature::{self, Motion};
 use domain::mpeg_ts;
 
 /// Number of bytes that the detection needs; a shorter file is used whole.
-pub const PEEK_BYTES: usize = 4 << 10;
+pub(crate) const PEEK_BYTES: usize = 4 << 10;
 
 /// The container of a file with these first bytes; `None` for files that are not accepted.
-#[must_use]
-pub fn container(head: &[u8]) -> Option<&'static str> {
+pub(crate) fn container(head: &[u8]) -> Option<&'static str> {
     let at = |offset: usize, magic: &[u8]| head.get(offset..).is_some_and(|rest| rest.starts_with(magic));
     let found = match head {
         _ if is_mp4(head) => "mp4",

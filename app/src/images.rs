@@ -4,7 +4,7 @@
 use crate::app::App;
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::image_header::{ImageHeader, read_header};
-use crate::tasks::remove_file;
+use crate::trash::remove_listed;
 use crate::uninterrupted::uninterrupted;
 use crate::{Error, NewFile, OnUnique, Refusal};
 use bytes::Bytes;
@@ -107,6 +107,6 @@ pub async fn remove(app: &App, image: &image::Model) -> Result<(), Error> {
         Removal::InUse => return Err(Code::ImageInUse.into()),
         Removal::Absent => return Err(Code::ImageNotFound.into()),
     }
-    remove_file(app, &image.key).await;
+    remove_listed(app, &image.key).await;
     Ok(())
 }

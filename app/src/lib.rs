@@ -9,7 +9,7 @@
 
 pub mod accounts;
 mod app;
-pub mod container;
+mod container;
 mod error;
 mod file_name;
 pub mod idempotency;
@@ -20,6 +20,7 @@ pub mod plans;
 pub mod presets;
 pub mod recipe_choice;
 pub mod tasks;
+mod trash;
 mod uninterrupted;
 pub mod uploads;
 

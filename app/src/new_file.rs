@@ -9,6 +9,7 @@
 //! committed: then the trash list decides.
 
 use crate::app::App;
+use crate::trash::{remove_listed, unlist};
 use crate::{Error, Refusal};
 use bytes::Bytes;
 use domain::Code;
@@ -58,7 +59,8 @@ impl NewFile {
                 decided: false,
             }),
             Err(error) => {
-                unlist(app, &key).await;
+                // Nothing is stored under the key, so a failure leaves only an entry that the background task removes.
+                let _ = unlist(app, key.as_str()).await;
                 Err(from_put_error(error))
             }
         }
@@ -99,7 +101,7 @@ impl NewFile {
     /// Removes the file.
     pub async fn discard(mut self) {
         self.decided = true;
-        remove(&self.app, &self.key).await;
+        remove_listed(&self.app, self.key.as_str()).await;
     }
 
     /// Keeps the file while it is unknown if a row refers to it. If the transaction did not commit, the key is still on
@@ -117,24 +119,8 @@ impl Drop for NewFile {
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (app, key) = (self.app.clone(), self.key.clone());
-            runtime.spawn(async move { remove(&app, &key).await });
+            runtime.spawn(async move { remove_listed(&app, key.as_str()).await });
         }
-    }
-}
-
-async fn remove(app: &App, key: &Key) {
-    match app.storage.delete(key).await {
-        Ok(()) => unlist(app, key).await,
-        Err(error) => {
-            tracing::warn!(%error, "failed to remove the file of a refused upload; it stays on the trash list");
-        }
-    }
-}
-
-/// Takes the key of a removed file off the trash list.
-async fn unlist(app: &App, key: &Key) {
-    if let Err(error) = app.with_timeout(trash::remove_key(&app.db, key.as_str())).await {
-        tracing::debug!(%error, "failed to take a removed file off the trash list");
     }
 }
 

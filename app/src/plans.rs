@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::recipe_choice::{RecipeChoice, check_names};
 use crate::{Error, Refusal};
 use anyhow::Context as _;
-use domain::plan::{Clips, Estimate, estimate, predict};
+use domain::plan::{Clips, CopyPolicy, Estimate, estimate, predict};
 use domain::{Code, Plan, Probe, Recipe, TaskId, UserId};
 use entity::{RawJson, cost, task};
 
@@ -43,7 +43,7 @@ pub async fn plan(app: &App, user: UserId, request: PlanRequest) -> Result<(Plan
         intro: intro.as_ref(),
         outro: outro.as_ref(),
     };
-    let planned = domain::plan(&recipe, &probe, clips, &app.settings.limits)
+    let planned = domain::plan(&recipe, &probe, clips, &app.settings.limits, CopyPolicy::default())
         .map_err(|failure| Refusal::new(failure.code).detail(failure.detail))?;
     let (class, predicted) = predict(&planned, &probe, app.settings.threads);
     let history = cost::history(&app.db, &class).await?;
@@ -92,13 +92,16 @@ pub(crate) async fn check_task_size(
 ) -> Result<(), Error> {
     let Some(facts) = facts else { return Ok(()) };
     let probe: Probe = facts.read().context("failed to parse a stored probe")?;
-    // Clips without a probe count as empty. The worker checks the limits again with their durations.
-    let (intro, outro) = clips(app, user, recipe).await.unwrap_or_default();
+    let (intro, outro) = match clips(app, user, recipe).await {
+        // Clips without a probe count as empty. The worker checks the limits again with their durations.
+        Err(Error::Client(refusal)) if refusal.code.status() < 500 => (None, None),
+        probed => probed?,
+    };
     let clips = Clips {
         intro: intro.as_ref(),
         outro: outro.as_ref(),
     };
-    match domain::plan(recipe, &probe, clips, &app.settings.limits) {
+    match domain::plan(recipe, &probe, clips, &app.settings.limits, CopyPolicy::default()) {
         Err(failure) if failure.code == Code::TaskTooLarge => {
             Err(Refusal::new(failure.code).detail(failure.detail).into())
         }
@@ -121,4 +124,30 @@ async fn clips(app: &App, user: UserId, recipe: &Recipe) -> Result<(Option<Probe
     }
     let [intro, outro] = probes;
     Ok((intro, outro))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::Settings;
+    use queue::Queue;
+    use storage::Storage;
+
+    #[tokio::test]
+    async fn an_outage_while_clips_are_looked_up_is_unavailable() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = entity::connect("sqlite::memory:", 1).await.unwrap();
+        let files = format!("file://{}", directory.path().display());
+        let storage = Storage::open(&files, None).await.unwrap();
+        let app = App::new(db.clone(), storage, Queue::in_memory(), Settings::default());
+        db.close_by_ref().await.unwrap();
+        let recipe = Recipe::parse(r#"{"bumper":{"intro_task":1},"outputs":[{"kind":"mp4"}]}"#).unwrap();
+        let facts = r#"{"container":"mov,mp4","bytes":9,"duration_us":1000000,"start_us":0,"streams":[]}"#;
+        let facts: RawJson = serde_json::from_str(facts).unwrap();
+        let checked = check_task_size(&app, UserId(1), &recipe, Some(&facts)).await;
+        assert!(
+            matches!(&checked, Err(Error::Client(refusal)) if refusal.code == Code::Unavailable),
+            "{checked:?}"
+        );
+    }
 }

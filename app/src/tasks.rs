@@ -3,12 +3,12 @@
 use crate::app::App;
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::recipe_choice::check_names;
+use crate::trash::remove_listed;
 use crate::{Error, plans};
 use anyhow::Context as _;
 use domain::{Code, Status, TaskId, UserId};
 use entity::{source, task};
 use serde::Serialize;
-use storage::Target;
 
 /// Maximum number of tasks on a page.
 pub const PAGE_MAX: u64 = 1_000;
@@ -54,7 +54,9 @@ pub async fn cancel(app: &App, user: UserId, id: TaskId) -> Result<(task::Model,
         None if task::of_user(db, user, id).await?.is_none() => Err(Code::TaskNotFound.into()),
         None => Err(Code::TaskFinished.into()),
     });
-    canceled.await
+    let canceled = canceled.await?;
+    app.queue.publish_update(user, id);
+    Ok(canceled)
 }
 
 /// Retries a failed or canceled task as a new task with the same source and recipe, and wakes a worker.
@@ -95,30 +97,13 @@ pub async fn retry<R: Serialize>(
 /// `task_not_found` when another request has removed it.
 pub async fn remove(app: &App, task: &task::Model) -> Result<(), Error> {
     let removed = entity::write(&app.db, async |db| task::remove(db, task).await).await?;
-    for key in removed.ok_or(Code::TaskNotFound)? {
-        remove_file(app, &key).await;
+    let keys = removed.ok_or(Code::TaskNotFound)?;
+    app.queue.publish_update(task.owner(), task.task_id());
+    for key in keys {
+        remove_listed(app, &key).await;
     }
     tracing::info!(task.id = task.id, "removed");
     Ok(())
-}
-
-/// Removes a file whose row was removed. The transaction has put the key on the trash list, so if the storage fails
-/// now, the background task `trash` retries.
-pub(crate) async fn remove_file(app: &App, key: &str) {
-    let Ok(target) = Target::parse(key) else { return };
-    let removed = match app.storage.remove(&target).await {
-        Ok(()) => entity::trash::remove_key(&app.db, key)
-            .await
-            .map_err(anyhow::Error::from),
-        Err(error) => Err(error.into()),
-    };
-    if let Err(error) = removed {
-        tracing::warn!(
-            error = format!("{error:#}"),
-            key,
-            "failed to remove a file; it stays on the trash list"
-        );
-    }
 }
 
 /// Wakes a worker. If that fails, workers find the task by polling, a little later.

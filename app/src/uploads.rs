@@ -1,16 +1,27 @@
-//! Uploads: a stored file becomes a source and a task. Each way in ends here.
+//! Uploads: a stream of bytes becomes a checked and stored file ([`store`]), and this file a source and a task
+//! ([`finish`]). Each way in ends here.
 
 use crate::app::App;
+use crate::container::{PEEK_BYTES, container};
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::recipe_choice::{RecipeChoice, check_names};
 use crate::uninterrupted::uninterrupted;
-use crate::{Error, NewFile, file_name, plans, tasks};
+use crate::{Error, NewFile, Refusal, file_name, plans, tasks};
 use anyhow::Context as _;
-use domain::UserId;
+use bytes::{Bytes, BytesMut};
+use domain::{Code, UserId};
 use entity::{source, task};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use serde::Serialize;
+use std::pin::pin;
+use storage::Key;
+use uuid::Uuid;
 
-/// A received file with the recipe for it.
+/// The detail of a refused format.
+const ACCEPTED: &str = "accepted: MP4, QuickTime, Matroska, WebM, MPEG-TS, MPEG-PS, AVI, FLV, MXF, DV, Ogg, WAV, MP3, AAC, \
+                        FLAC, ASF, GIF, APNG";
+
+/// A stored file with the recipe for it.
 pub struct Upload {
     /// The file name as given by the user.
     pub given_name: String,
@@ -20,6 +31,51 @@ pub struct Upload {
     pub choice: RecipeChoice,
     /// The hash of the request, for its idempotency key.
     pub fingerprint: Fingerprint,
+}
+
+impl Upload {
+    /// An upload for the default preset, without an idempotency key.
+    #[must_use]
+    pub fn new(given_name: impl Into<String>, source: NewFile) -> Self {
+        Self {
+            given_name: given_name.into(),
+            source,
+            choice: RecipeChoice::default(),
+            fingerprint: Fingerprint::default(),
+        }
+    }
+}
+
+/// Checks the first bytes of a stream for a media format, then stores it under a new key. Dropping the future or the
+/// file leaves nothing behind.
+///
+/// # Errors
+/// `file_empty`; `not_media` when the format is not accepted; `upload_too_large`; `storage_full`; errors of the stream,
+/// of the database and of the storage.
+pub async fn store(
+    app: &App,
+    stream: impl Stream<Item = Result<Bytes, Error>>,
+    declared_bytes: Option<u64>,
+) -> Result<NewFile, Error> {
+    let mut stream = pin!(stream);
+    let mut head = BytesMut::new();
+    while head.len() < PEEK_BYTES
+        && let Some(chunk) = stream.try_next().await?
+    {
+        head.extend_from_slice(&chunk);
+    }
+    if head.is_empty() {
+        return Err(Refusal::of_field("file", Code::FileEmpty).into());
+    }
+    if container(&head).is_none() {
+        return Err(Refusal::of_field("file", Code::NotMedia).detail(ACCEPTED).into());
+    }
+    let whole = stream::iter([Ok(head.freeze())]).chain(stream);
+    let counted = whole.inspect_ok(|chunk: &Bytes| {
+        metrics::counter!("rushes_upload_bytes_total").increment(chunk.len() as u64);
+    });
+    let limit = app.settings.limits.max_upload_bytes;
+    NewFile::put(app, Key::source(Uuid::new_v4()), counted, declared_bytes, limit).await
 }
 
 /// Creates the rows of an upload in one transaction and wakes a worker. If the transaction fails, the file is removed.

@@ -16,6 +16,10 @@ use axum::response::Response;
 use std::time::{Duration, Instant};
 use tracing::Instrument;
 
+/// Time that a request spent waiting for a change on purpose, an extension of the response. It is no latency.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waited(pub(crate) Duration);
+
 /// Middleware: adds the context to the request, logs and measures it, and completes the reply. See the module.
 pub(crate) async fn log(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
@@ -38,7 +42,12 @@ pub(crate) async fn log(State(state): State<AppState>, mut request: Request, nex
         if let Some(hsts) = state.config.hsts.filter(|_| context.is_https) {
             add_hsts(response.headers_mut(), hsts);
         }
-        record(&method, route, response.status().as_u16(), started.elapsed());
+        let waited = response
+            .extensions()
+            .get::<Waited>()
+            .map_or(Duration::ZERO, |waited| waited.0);
+        let latency = started.elapsed().saturating_sub(waited);
+        record(&method, route, response.status().as_u16(), latency);
     });
     response
 }
@@ -47,8 +56,7 @@ pub(crate) async fn log(State(state): State<AppState>, mut request: Request, nex
 fn record(method: &Method, route: &str, status: u16, latency: Duration) {
     // Fields of the event, not of the span: recording a field on a span makes the subscriber format the span again.
     let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
-    // Health probes arrive every few seconds; at `info` they would be most of the log.
-    if matches!(route, "/livez" | "/readyz" | "/metrics" | "/api/health" | "/ping") && status < 400 {
+    if is_routine(method, route, status) {
         tracing::debug!(status, latency_ms, "answered");
     } else {
         tracing::info!(status, latency_ms, "answered");
@@ -59,6 +67,16 @@ fn record(method: &Method, route: &str, status: u16, latency: Duration) {
         ("status", status.to_string()),
     ];
     metrics::histogram!("rushes_http_request_duration_seconds", &labels).record(latency.as_secs_f64());
+}
+
+/// Returns `true` for successful health probes and polls of a task. They arrive every few seconds; at `info` they would
+/// be most of the log.
+fn is_routine(method: &Method, route: &str, status: u16) -> bool {
+    match route {
+        "/livez" | "/readyz" | "/metrics" | "/api/health" | "/ping" => status < 400,
+        "/api/tasks/{id}" => *method == Method::GET && matches!(status, 200 | 304),
+        _ => false,
+    }
 }
 
 /// Metric label of a method. Clients may send any token as a method, so unknown ones share `OTHER` to bound the number
@@ -117,5 +135,29 @@ fn add_hsts(headers: &mut HeaderMap, hsts: Duration) {
     let value = format!("max-age={}", hsts.as_secs());
     if let Ok(value) = HeaderValue::try_from(value) {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn successful_probes_and_polls_are_routine() {
+        for (method, route, status, expected) in [
+            (Method::GET, "/api/health", 200, true),
+            (Method::GET, "/api/health", 503, false),
+            (Method::GET, "/api/tasks/{id}", 200, true),
+            (Method::GET, "/api/tasks/{id}", 304, true),
+            (Method::GET, "/api/tasks/{id}", 404, false),
+            (Method::DELETE, "/api/tasks/{id}", 200, false),
+            (Method::GET, "/api/tasks", 200, false),
+        ] {
+            assert_eq!(
+                is_routine(&method, route, status),
+                expected,
+                "{method} {route} {status}"
+            );
+        }
     }
 }

@@ -1,44 +1,120 @@
-//! Every operation of the API on one screen, and the OpenAPI document that is generated from them.
+//! Every operation of the API by area, with the time limits of each area, and the OpenAPI document that is generated
+//! from them.
 
-use crate::AppState;
+use crate::error::{Refusal, reply};
 use crate::openapi::{Api, response_of};
 use crate::routes::{auth, health, images, metrics, plan, presets, report, tasks, uploads, video};
+use crate::{AppState, request_guards};
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
 use domain::Code;
 use utoipa::OpenApi as _;
 use utoipa::openapi::{OpenApi as Document, RefOr, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// The routes of the API with their descriptions. `router.rs` makes a trailing slash optional.
-pub(crate) fn routes() -> OpenApiRouter<AppState> {
+/// Path prefix of the API. All paths below it belong to the API: an unknown one is a problem, not a page.
+const PREFIX: &str = "/api";
+
+/// The routes of the API. `router.rs` makes a trailing slash optional.
+pub(crate) fn router(state: &AppState) -> Router<AppState> {
+    let reply_time = || from_fn_with_state(state.clone(), request_guards::limit_reply_time);
+    let pauses = from_fn_with_state(state.clone(), request_guards::limit_pauses);
+    assembled(
+        requests().layer(reply_time()),
+        uploads().layer(pauses),
+        probes().layer(reply_time()),
+    )
+    .into()
+}
+
+/// The routes of all areas with their descriptions.
+fn assembled(
+    requests: OpenApiRouter<AppState>,
+    uploads: OpenApiRouter<AppState>,
+    probes: OpenApiRouter<AppState>,
+) -> OpenApiRouter<AppState> {
+    let api = requests.merge(uploads).fallback(route_not_found);
     OpenApiRouter::with_openapi(Api::openapi())
+        .nest(PREFIX, api)
+        .merge(probes)
+}
+
+/// Operations that answer within the request timeout, below [`PREFIX`].
+fn requests() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .merge(accounts())
+        .merge(tasks())
+        .merge(images())
+        .merge(presets())
+        .merge(files())
+        .routes(routes!(health::health))
+}
+
+fn accounts() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
         .routes(routes!(auth::sign_up))
         .routes(routes!(auth::sign_up_ping))
         .routes(routes!(auth::login))
         .routes(routes!(auth::login_ping))
-        .routes(routes!(tasks::list, uploads::create))
+}
+
+fn tasks() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(tasks::list))
         .routes(routes!(tasks::show, tasks::remove))
         .routes(routes!(tasks::cancel))
         .routes(routes!(tasks::retry))
         .routes(routes!(report::show))
         .routes(routes!(plan::plan))
-        .routes(routes!(video::download))
-        .routes(routes!(video::play))
-        .routes(routes!(images::list, images::create))
+}
+
+fn images() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(images::list))
         .routes(routes!(images::show, images::remove))
+}
+
+fn presets() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
         .routes(routes!(presets::list, presets::create))
         .routes(routes!(presets::show, presets::replace, presets::remove))
-        .routes(routes!(health::health))
+}
+
+/// Downloads of outputs. The time until their reply begins is limited, but not the reply.
+fn files() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(video::download))
+        .routes(routes!(video::play))
+}
+
+/// Operations that receive files, below [`PREFIX`]. Their duration depends on the file, so only the pauses between two
+/// chunks are limited.
+fn uploads() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(uploads::create))
+        .routes(routes!(images::create))
+}
+
+/// Health checks and metrics for machines. Their paths have no prefix.
+fn probes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
         .routes(routes!(health::ping))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))
 }
 
+/// The reply to a path that has no route.
+pub(crate) async fn route_not_found() -> Response {
+    reply(Refusal::new(Code::RouteNotFound))
+}
+
 /// The OpenAPI document of the whole API.
 #[must_use]
 pub fn document() -> Document {
-    let (_, mut document) = routes().split_for_parts();
+    let mut document = assembled(requests(), uploads(), probes()).into_openapi();
     // Errors that an operation does not list have the same form as those that it lists.
     let any = || {
         ResponseBuilder::from(response_of([Code::Internal]))

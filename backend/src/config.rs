@@ -1,7 +1,6 @@
 //! The settings of the HTTP API as plain values. The crate `rushes` reads and checks them.
 
-use app::accounts::{PasswordPolicy, RateLimits};
-use domain::{Language, Limits};
+use domain::Language;
 use std::fmt;
 use std::time::Duration;
 use url::Url;
@@ -11,6 +10,8 @@ use crate::extract::Cidr;
 /// Settings of the HTTP API. Start from [`Config::new`] and change single fields.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Settings of the use cases.
+    pub app: app::Settings,
     /// Base URL of the service for absolute links; `None` uses the `Host` of the request.
     pub public_url: Option<Url>,
     /// Keys that sign tokens and links.
@@ -19,22 +20,12 @@ pub struct Config {
     pub token_ttl: Duration,
     /// Shortest lifetime of a signed link.
     pub link_ttl: Duration,
-    /// Preset of an upload that has neither a preset nor a recipe.
-    pub default_preset: String,
     /// Language of the reply when `Accept-Language` names none that is supported.
     pub language: Language,
-    /// Limits of uploads and tasks.
-    pub limits: Limits,
-    /// Threads that a worker uses for one task; estimates depend on it.
-    pub threads: u32,
-    /// Rules for new passwords.
-    pub password_policy: PasswordPolicy,
     /// Peers whose `X-Forwarded-*` headers are trusted.
     pub trusted_proxies: Vec<Cidr>,
     /// CORS origins that may call the API, compared exactly, such as `https://studio.example.com`.
     pub cors_origins: Vec<String>,
-    /// Rate limits of sign-up and login.
-    pub throttle: RateLimits,
     /// Longest pause between two chunks of an upload.
     pub upload_idle: Duration,
     /// Longest time until the reply of any other request begins.
@@ -44,23 +35,19 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults: tokens valid for 12 hours, links for 1 hour, preset `web`, Spanish, no trusted proxy, no CORS
-    /// origin.
+    /// The defaults: tokens valid for 12 hours, links for 1 hour, Spanish, no trusted proxy, no CORS origin, and those
+    /// of [`app::Settings`].
     #[must_use]
     pub fn new(secrets: Secrets) -> Self {
         Self {
+            app: app::Settings::default(),
             public_url: None,
             secrets,
             token_ttl: Duration::from_secs(12 * 3_600),
             link_ttl: Duration::from_secs(3_600),
-            default_preset: "web".to_owned(),
             language: Language::default(),
-            limits: Limits::default(),
-            threads: 2,
-            password_policy: PasswordPolicy::default(),
             trusted_proxies: Vec::new(),
             cors_origins: Vec::new(),
-            throttle: RateLimits::default(),
             upload_idle: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),
             hsts: None,

@@ -3,6 +3,7 @@
 
 use crate::AppState;
 use crate::error::{Error, Refusal};
+use crate::extract::{Principal, full_path};
 use app::idempotency::{Outcome, Request};
 use axum::Json;
 use axum::extract::FromRequestParts;
@@ -10,7 +11,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use domain::{Code, UserId};
+use domain::Code;
 use serde::Serialize;
 use utoipa::IntoParams;
 
@@ -45,10 +46,10 @@ pub(crate) struct IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// The request of an account under this key.
-    pub(crate) fn of(self, user: UserId) -> Request {
+    /// The request of a principal under this key.
+    pub(crate) fn of(self, principal: Principal) -> Request {
         Request {
-            user,
+            user: principal.account,
             key: self.key,
             operation: self.operation,
         }
@@ -61,7 +62,7 @@ impl FromRequestParts<AppState> for IdempotencyKey {
     async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Error> {
         Ok(Self {
             key: read_key(&parts.headers)?,
-            operation: format!("{} {}", parts.method, parts.uri.path()),
+            operation: format!("{} {}", parts.method, full_path(parts)),
         })
     }
 }

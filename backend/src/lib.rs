@@ -5,6 +5,7 @@
 
 mod access_log;
 mod api;
+mod coalesce;
 mod config;
 mod drain_body;
 mod error;
@@ -21,11 +22,13 @@ mod router;
 mod routes;
 mod serve;
 mod state;
+mod task_reply;
 mod token;
 mod upload;
 mod view;
+mod wait_slots;
 
-pub use api::document as openapi;
+pub use self::api::document as openapi;
 pub use app::accounts::{PasswordPolicy, Rate, RateLimits};
 pub use axum::Router;
 pub use config::{Config, Secret, Secrets, WeakSecret};

@@ -74,9 +74,9 @@ impl Links {
         }
     }
 
-    /// The path of a link below `/api/video/`. The link is valid for at least the time to live plus `playing`, and for
-    /// at most one time to live longer. The link of a set of files leads to its entry file (a playlist or an index);
-    /// the relative URIs in that file resolve to the same token.
+    /// The path of a link below `/api/video/`. The link expires after the time to live plus `playing`, or up to one
+    /// time to live later, because the expiry is rounded up. The link of a set of files leads to its entry file, a
+    /// playlist or an index. The token is a part of the path, so the relative URIs in that file have it too.
     pub(crate) fn path(
         &self,
         task: &task::Model,
@@ -94,6 +94,12 @@ impl Links {
             Some(entry) => format!("play/{}/{path}/{name}/{entry}", self.token(grant, expires)),
             None => format!("download/{path}?{}", self.query(grant, expires)),
         }
+    }
+
+    /// The key and the expiry of links that are created now. All other parts of a link belong to the output.
+    pub(crate) fn window(&self, playing: Duration, now: DateTime<Utc>) -> (&str, i64) {
+        let key = self.keys.first().map_or("", |key| &key.id);
+        (key, self.expires(playing, now))
     }
 
     /// Expiry of a link that is created now, in seconds since the Unix epoch.

@@ -1,7 +1,7 @@
 //! The parts of the OpenAPI document that no route declares: title, tags, security scheme, file bodies and error
 //! replies. `api.rs` generates the document.
 
-use crate::problem::Problem;
+use api::problem::{Problem, WrongField};
 use domain::{Code, Language};
 use std::collections::BTreeMap;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
@@ -29,7 +29,7 @@ impl ToSchema for Binary {}
 #[openapi(
     info(title = "Rushes", description = "Upload a video, choose how to process it, follow the progress and download the outputs."),
     servers((url = "/", description = "The server that served this document")),
-    components(schemas(Problem, crate::problem::WrongField)),
+    components(schemas(Problem, WrongField)),
     modifiers(&BearerScheme),
     tags(
         (name = "accounts", description = "Sign-up and login"),

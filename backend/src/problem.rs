@@ -3,84 +3,36 @@
 
 use crate::error::Refusal;
 use crate::request_context::RequestContext;
+use api::problem::{Problem, WrongField};
 use axum::body::Body;
 use axum::http::header::{CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use domain::{Code, Language};
-use serde::Serialize;
 use std::any::Any;
-use utoipa::ToSchema;
 
-/// An error reply (RFC 9457), media type `application/problem+json`.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Problem {
-    /// Stable reference to the documentation of the code.
-    #[serde(rename = "type")]
-    #[schema(example = "/docs/errors#task_not_found")]
-    kind: String,
-    /// The code in one English sentence.
-    title: &'static str,
-    /// The HTTP status.
-    status: u16,
-    /// The refused value and what is accepted, in English, for developers.
-    detail: String,
-    /// The stable code for programs.
-    #[schema(value_type = String, example = "task_not_found")]
-    code: &'static str,
-    /// A sentence for users, in the language of the reply.
-    message: &'static str,
-    /// The same sentence; on token errors only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    msg: Option<&'static str>,
-    /// The `X-Request-Id` of the reply.
-    request_id: String,
-    /// The invalid fields.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
-    errors: Vec<WrongField>,
-}
-
-/// An invalid field of the request.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct WrongField {
-    /// The path of the field.
-    #[schema(example = "outputs[0].video.crf")]
-    field: String,
-    /// The stable code for programs.
-    #[schema(value_type = String, example = "invalid_value")]
-    code: &'static str,
-    /// A sentence for users, in the language of the reply.
-    message: &'static str,
-    /// The refused value and what is accepted, in English, for developers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false, nullable = false, example = "52; accepted: 0 to 51")]
-    detail: Option<String>,
-}
-
-impl Problem {
-    fn new(refusal: &Refusal, context: &RequestContext) -> Self {
-        let RequestContext {
-            language, request_id, ..
-        } = context;
-        let (message, title) = (refusal.code.sentence(*language), refusal.code.sentence(Language::En));
-        let errors = refusal.fields.iter().map(|field| WrongField {
-            field: field.name.clone(),
-            code: field.reason.code(),
-            message: field.reason.sentence(*language),
-            detail: field.reason.detail(),
-        });
-        Self {
-            kind: refusal.code.type_uri(),
-            title,
-            status: refusal.code.status(),
-            detail: refusal.detail.clone().unwrap_or_else(|| title.to_owned()),
-            code: refusal.code.as_str(),
-            message,
-            msg: is_about_token(refusal.code).then_some(message),
-            request_id: request_id.to_string(),
-            errors: errors.collect(),
-        }
+/// The problem details of a refusal.
+fn problem_details(refusal: &Refusal, context: &RequestContext) -> Problem {
+    let RequestContext {
+        language, request_id, ..
+    } = context;
+    let (message, title) = (refusal.code.sentence(*language), refusal.code.sentence(Language::En));
+    let errors = refusal.fields.iter().map(|field| WrongField {
+        field: field.name.clone(),
+        code: field.reason.code().to_owned(),
+        message: field.reason.sentence(*language).to_owned(),
+        detail: field.reason.detail(),
+    });
+    Problem {
+        kind: refusal.code.type_uri(),
+        title: title.to_owned(),
+        status: refusal.code.status(),
+        detail: refusal.detail.clone().unwrap_or_else(|| title.to_owned()),
+        code: refusal.code.as_str().to_owned(),
+        message: message.to_owned(),
+        msg: is_about_token(refusal.code).then(|| message.to_owned()),
+        request_id: request_id.to_string(),
+        errors: errors.collect(),
     }
 }
 
@@ -112,7 +64,7 @@ pub(crate) fn render(mut response: Response, context: &RequestContext) -> Respon
 
 /// The JSON body of an error reply.
 pub(crate) fn body(refusal: &Refusal, context: &RequestContext) -> Vec<u8> {
-    serde_json::to_vec(&Problem::new(refusal, context)).unwrap_or_default()
+    serde_json::to_vec(&problem_details(refusal, context)).unwrap_or_default()
 }
 
 /// The value of `WWW-Authenticate` (RFC 6750 §3). A request without a token gets no error attribute.
@@ -188,7 +140,7 @@ mod tests {
             problem,
         };
         let refusal = Refusal::new(Code::RecipeInvalid).unparsed_field(error);
-        insta::assert_json_snapshot!(Problem::new(&refusal, &context(Language::En)), @r#"
+        insta::assert_json_snapshot!(problem_details(&refusal, &context(Language::En)), @r#"
         {
           "type": "/docs/errors#recipe_invalid",
           "title": "The recipe is not valid",
@@ -207,7 +159,7 @@ mod tests {
           ]
         }
         "#);
-        insta::assert_json_snapshot!(Problem::new(&refusal, &context(Language::Es)), @r#"
+        insta::assert_json_snapshot!(problem_details(&refusal, &context(Language::Es)), @r#"
         {
           "type": "/docs/errors#recipe_invalid",
           "title": "The recipe is not valid",
@@ -238,7 +190,7 @@ mod tests {
             response.headers()["www-authenticate"],
             r#"Bearer realm="rushes", error="invalid_token""#
         );
-        let problem = Problem::new(&Refusal::new(Code::TokenExpired), &context(Language::Es));
+        let problem = problem_details(&Refusal::new(Code::TokenExpired), &context(Language::Es));
         insta::assert_json_snapshot!(problem, @r#"
         {
           "type": "/docs/errors#token_expired",

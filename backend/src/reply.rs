@@ -1,15 +1,6 @@
-//! Replies that carry only a sentence for users.
+//! Sentences for users in successful replies.
 
 use domain::Language;
-use serde::Serialize;
-use utoipa::ToSchema;
-
-/// A sentence for users, in the language of the reply.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Message {
-    /// The sentence.
-    pub(crate) message: &'static str,
-}
 
 /// Sentences of successful replies.
 #[derive(Clone, Copy)]

@@ -1,19 +1,26 @@
-//! Middleware that refuses requests: malformed `Host`, oversized HTTP/2 headers, no reply in time, and changes made
-//! while the data files were moved away.
+//! Middleware that refuses a request: for a malformed `Host`, for too many HTTP/2 headers, when the data files are not
+//! in their place any more, when the reply takes too long, and when an upload pauses for too long.
 
 use crate::AppState;
 use crate::error::{Error, Refusal, reply};
+use crate::routes::tasks::wait::WAIT_MAX;
 use crate::serve::READ_BYTES;
+use axum::BoxError;
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderValue, Method, Version, header};
+use axum::http::{HeaderValue, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use domain::Code;
+use futures::{Stream, TryStreamExt};
+use std::fmt;
+use std::time::Duration;
 
-/// Answers 503 when the database file or the storage directory was moved or deleted under the running process: changes
-/// made to the open file would be lost at the next restart. Unsafe methods look at the files after each request; safe
-/// ones use the last known result.
+/// Answers 503 when the database file or the storage directory was moved, replaced or deleted while the process runs.
+/// The process still writes to the old files, so the next start would not find what this request has written. The
+/// files are checked after each request with an unsafe method; requests with a safe method use the latest result.
 pub(crate) async fn require_pinned_files(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let is_safe = request.method().is_safe();
     let response = next.run(request).await;
@@ -67,19 +74,76 @@ pub(crate) async fn require_host(request: Request, next: Next) -> Response {
     reply(Refusal::new(Code::RequestInvalid).detail(detail))
 }
 
-/// Answers 503 when the handler does not reply within the request timeout. Uploads are exempt, because their duration
-/// depends on the size of the file; they have a limit on the pause between two chunks instead.
-pub(crate) async fn timeout(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let is_upload = *request.method() == Method::POST
-        && request
-            .extensions()
-            .get::<MatchedPath>()
-            .is_some_and(|path| matches!(path.as_str(), "/api/tasks" | "/api/images"));
-    if is_upload {
-        return next.run(request).await;
+/// The error of a body that [`limit_pauses`] has ended.
+#[derive(Debug)]
+pub(crate) struct UploadPaused;
+
+impl fmt::Display for UploadPaused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the upload paused for too long")
     }
-    match tokio::time::timeout(state.config.request_timeout, next.run(request)).await {
+}
+
+impl std::error::Error for UploadPaused {}
+
+/// Ends the body with [`UploadPaused`] when the next chunk does not arrive in time. For uploads, whose whole duration
+/// has no limit. A chunk that has arrived counts as in time, even when the handler asks for it late.
+pub(crate) async fn limit_pauses(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let idle = state.config.upload_idle;
+    next.run(request.map(|body| Body::from_stream(without_pauses(body, idle))))
+        .await
+}
+
+fn without_pauses(body: Body, idle: Duration) -> impl Stream<Item = Result<Bytes, BoxError>> + Send {
+    futures::stream::try_unfold(body.into_data_stream(), move |mut body| async move {
+        match tokio::time::timeout(idle, body.try_next()).await {
+            Err(_) => Err(UploadPaused.into()),
+            Ok(Err(error)) => Err(error.into()),
+            Ok(Ok(chunk)) => Ok(chunk.map(|chunk| (chunk, body))),
+        }
+    })
+}
+
+/// Answers 503 when the reply does not begin within the request timeout. A long poll has its time to wait on top.
+pub(crate) async fn limit_reply_time(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let wait = if is_long_poll(&request) {
+        WAIT_MAX
+    } else {
+        Duration::ZERO
+    };
+    match tokio::time::timeout(state.config.request_timeout + wait, next.run(request)).await {
         Ok(response) => response,
         Err(_) => reply(Refusal::new(Code::Unavailable).detail("no reply within the time limit")),
+    }
+}
+
+fn is_long_poll(request: &Request) -> bool {
+    let route = request.extensions().get::<MatchedPath>();
+    route.is_some_and(|route| route.as_str() == "/api/tasks/{id}")
+        && request.uri().query().is_some_and(|query| query.contains("wait="))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_ends_with_an_error_after_a_pause_that_is_too_long() {
+        let idle = Duration::from_secs(30);
+        let chunks = futures::stream::unfold(0, move |pauses| async move {
+            tokio::time::sleep(idle / 2 * pauses).await;
+            Some((Ok::<_, BoxError>(Bytes::from_static(b"chunk")), pauses + 1))
+        });
+        let limited = without_pauses(Body::from_stream(chunks), idle);
+        let mut limited = std::pin::pin!(limited);
+        for _ in 0..2 {
+            assert!(limited.try_next().await.unwrap().is_some());
+        }
+        let late = loop {
+            if let Err(error) = limited.try_next().await {
+                break error;
+            }
+        };
+        assert!(late.is::<UploadPaused>(), "{late}");
     }
 }

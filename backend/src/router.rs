@@ -1,7 +1,7 @@
 //! The routers of the two kinds of processes, and the middleware that each request passes through.
 
 use crate::drain_body::drain_unread;
-use crate::routes::health::Readiness;
+use crate::routes::health::{readiness, readiness_reply};
 use crate::routes::{codes, health, landing, metrics};
 use crate::{AppState, ProcessHealth, access_log, api, etag, idempotency, problem, request_guards};
 use axum::Router;
@@ -26,21 +26,19 @@ use utoipa_swagger_ui::SwaggerUi;
 
 /// The router of the API: operations, Swagger UI, the landing page and the page of error codes.
 ///
-/// The middleware, outermost first: access log, limits on headers, `Host`, CORS, compression, `ETag` of JSON, request
-/// timeout, pinned files, panics, and draining of unread bodies.
+/// The middleware, outermost first: access log, limits on headers, `Host`, CORS, compression, `ETag` of JSON, pinned
+/// files, panics, draining of unread bodies, and the time limits of the areas (`api.rs`).
 pub fn router(state: AppState) -> Router {
-    let (router, _) = api::routes().split_for_parts();
     let document = api::document();
-    let inner = router
+    let inner = api::router(&state)
         .route("/", get(landing::page))
         .route("/favicon.ico", get(landing::icon))
         .route("/docs/errors", get(codes::page))
         .merge(SwaggerUi::new("/docs").url("/api/openapi.json", document))
-        .fallback(route_not_found)
+        .fallback(api::route_not_found)
         .layer(map_request(async |request: Request| drain_unread(request)))
         .layer(CatchPanicLayer::custom(problem::panic_response))
         .layer(from_fn_with_state(state.clone(), request_guards::require_pinned_files))
-        .layer(from_fn_with_state(state.clone(), request_guards::timeout))
         .layer(from_fn(etag::add_etag))
         .layer(
             CompressionLayer::new()
@@ -69,7 +67,7 @@ pub fn telemetry_router(
         .route("/livez", get(health::livez))
         .route(
             "/readyz",
-            get(async move || Readiness::check(&ready_db, &storage, &queue, &alive).await.into_reply()),
+            get(async move || readiness_reply(readiness(&ready_db, &storage, &queue, &alive).await)),
         )
         .route(
             "/metrics",
@@ -78,10 +76,6 @@ pub fn telemetry_router(
                 metrics::render(Some(&handle))
             }),
         )
-}
-
-async fn route_not_found() -> axum::response::Response {
-    crate::error::reply(crate::error::Refusal::new(domain::Code::RouteNotFound))
 }
 
 /// Removes slashes from the end of the path. Swagger UI loads its files relative to `/docs/`, so that path keeps its

@@ -1,13 +1,17 @@
 //! The shared state of all handlers: the use cases, and keys and limits made from the settings.
 
+use crate::coalesce::Coalesced;
 use crate::config::Config;
 use crate::links::Links;
+use crate::serve::ServerConfig;
 use crate::token::Tokens;
+use crate::wait_slots::WaitSlots;
 use app::App;
 use background::Background;
 use domain::protocol::{SandboxMode, SandboxStatus};
+use domain::{TaskId, UserId};
 use entity::DatabaseConnection;
-use entity::task::TaskLoader;
+use entity::task::{self, TaskDetails};
 use metrics_exporter_prometheus::PrometheusHandle;
 use queue::Queue;
 use std::ops::Deref;
@@ -17,14 +21,16 @@ use tokio_util::sync::CancellationToken;
 
 /// The state that axum gives to every handler and extractor. Cheap to clone.
 #[derive(Clone)]
-pub struct AppState(Arc<Inner>);
+pub struct AppState(Arc<StateParts>);
 
-/// The fields of [`AppState`].
-pub struct Inner {
-    /// The use cases. Their database, storage and queue are reached through `Deref`.
+/// The parts of [`AppState`].
+pub struct StateParts {
+    /// The use cases, with the database, the storage and the queue.
     pub(crate) app: App,
-    /// Loads tasks with their source and outputs; batches concurrent reads into one query.
-    pub(crate) task_loader: TaskLoader,
+    /// Reads tasks with their sources and outputs, for the account that owns them.
+    pub(crate) task_reads: Coalesced<(UserId, TaskId), TaskDetails>,
+    /// Requests that may wait for a change at the same time.
+    pub(crate) wait_slots: WaitSlots,
     pub(crate) config: Config,
     pub(crate) tokens: Tokens,
     pub(crate) links: Links,
@@ -53,18 +59,34 @@ pub(crate) struct ProcessInfo {
 }
 
 impl AppState {
-    /// Creates the state of a process.
+    /// Creates the state of a process, and starts to receive the updates of tasks.
     #[must_use]
     pub fn new(db: DatabaseConnection, storage: Storage, queue: Queue, config: Config, alive: ProcessHealth) -> Self {
-        Self(Arc::new(Inner {
+        queue.receive_updates(alive.shutdown.clone(), alive.background.clone());
+        let task_db = db.clone();
+        Self(Arc::new(StateParts {
             tokens: Tokens::new(&config.secrets, config.token_ttl),
             links: Links::new(&config.secrets, config.link_ttl),
             process: ProcessInfo::default(),
-            task_loader: TaskLoader::start(db.clone(), alive.background.clone()),
-            app: App::new(db, storage, queue, use_case_settings(&config)),
+            task_reads: Coalesced::new(move |wanted: Vec<_>| {
+                let db = task_db.clone();
+                async move { task::details(&db, &wanted).await }
+            }),
+            wait_slots: WaitSlots::of_connections(ServerConfig::default().max_connections),
+            app: App::new(db, storage, queue, config.app.clone()),
             config,
             alive,
         }))
+    }
+
+    /// Sets the maximum number of connections of the server, when it is not the default. It limits how many requests
+    /// may wait. Call it before the state is cloned.
+    #[must_use]
+    pub fn with_connections(mut self, max_connections: usize) -> Self {
+        if let Some(parts) = Arc::get_mut(&mut self.0) {
+            parts.wait_slots = WaitSlots::of_connections(max_connections);
+        }
+        self
     }
 
     /// Sets the registry that `/metrics` prints. Call it before the state is cloned.
@@ -88,29 +110,9 @@ impl AppState {
 }
 
 impl Deref for AppState {
-    type Target = Inner;
+    type Target = StateParts;
 
-    fn deref(&self) -> &Inner {
+    fn deref(&self) -> &StateParts {
         &self.0
-    }
-}
-
-impl Deref for Inner {
-    type Target = App;
-
-    fn deref(&self) -> &App {
-        &self.app
-    }
-}
-
-/// The settings of the use cases, which are a part of those of the API.
-fn use_case_settings(config: &Config) -> app::Settings {
-    app::Settings {
-        default_preset: config.default_preset.clone(),
-        limits: config.limits,
-        threads: config.threads,
-        password_policy: config.password_policy,
-        throttle: config.throttle,
-        query_timeout: config.request_timeout,
     }
 }

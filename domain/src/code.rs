@@ -1,13 +1,28 @@
-//! The table of error codes: code, HTTP status, message in Spanish and English. Codes are stable; messages may change.
+//! The table of error codes: code, HTTP status, class of the failure of a task, message in Spanish and English. Codes
+//! are stable; messages may change.
+//!
+//! The class decides if a task that failed with the code is tried again. `-` stands for a code with which no task
+//! fails.
 //!
 //! `docs/ERRORS.md` is generated from it. Some messages are part of the contract with existing clients; they are
 //! English in the Spanish column too.
 
+use crate::failure_class::FailureClass;
 use crate::language::Language;
 use serde::{Deserialize, Serialize};
 
+/// The column `class` of the table.
+macro_rules! class {
+    (-) => {
+        None
+    };
+    ($class:ident) => {
+        Some(FailureClass::$class)
+    };
+}
+
 macro_rules! codes {
-    ($($name:ident $code:literal $status:literal $es:literal $en:literal)+) => {
+    ($($name:ident $code:literal $status:literal $class:tt $es:literal $en:literal)+) => {
         /// A stable error code. Clients see [`Code::as_str`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum Code {$(
@@ -32,6 +47,12 @@ macro_rules! codes {
                 match self { $(Self::$name => $status),+ }
             }
 
+            /// Returns the class of a failure with this code; `None` if no task fails with it.
+            #[must_use]
+            pub const fn class(self) -> Option<FailureClass> {
+                match self { $(Self::$name => class!($class)),+ }
+            }
+
             /// Returns the message for users.
             #[must_use]
             pub const fn sentence(self, language: Language) -> &'static str {
@@ -45,108 +66,105 @@ macro_rules! codes {
 
 codes! {
     // Accounts
-    FieldsMissing "fields_missing" 400 "Faltan campos por llenar" "Some fields are missing"
-    PasswordsDiffer "passwords_differ" 400 "Las contraseñas no coinciden" "The passwords do not match"
-    PasswordTooShort "password_too_short" 400 "La contraseña debe tener al menos 8 caracteres" "The password must have at least 8 characters"
-    PasswordTooLong "password_too_long" 400 "La contraseña no puede pasar de 1024 bytes" "The password cannot be longer than 1024 bytes"
-    PasswordCommon "password_common" 400 "La contraseña es demasiado común" "The password is too common"
-    UsernameInvalid "username_invalid" 400 "El usuario no es válido" "The user name is not valid"
-    UsernameTaken "username_taken" 400 "El usuario ya existe" "The user already exists"
-    EmailInvalid "email_invalid" 400 "El correo electrónico no es válido" "The e-mail address is not valid"
-    EmailTaken "email_taken" 400 "El correo electrónico ya existe" "The e-mail address already exists"
-    CredentialsWrong "credentials_wrong" 401 "Usuario o contraseña incorrectos" "Wrong user name or password"
-    TokenMissing "token_missing" 401 "Missing Authorization Header" "Missing Authorization Header"
-    TokenInvalid "token_invalid" 401 "El token no es válido" "The token is not valid"
-    TokenExpired "token_expired" 401 "Token has expired" "Token has expired"
+    FieldsMissing "fields_missing" 400 - "Faltan campos por llenar" "Some fields are missing"
+    PasswordsDiffer "passwords_differ" 400 - "Las contraseñas no coinciden" "The passwords do not match"
+    PasswordTooShort "password_too_short" 400 - "La contraseña debe tener al menos 8 caracteres" "The password must have at least 8 characters"
+    PasswordTooLong "password_too_long" 400 - "La contraseña no puede pasar de 1024 bytes" "The password cannot be longer than 1024 bytes"
+    PasswordCommon "password_common" 400 - "La contraseña es demasiado común" "The password is too common"
+    UsernameInvalid "username_invalid" 400 - "El usuario no es válido" "The user name is not valid"
+    UsernameTaken "username_taken" 400 - "El usuario ya existe" "The user already exists"
+    EmailInvalid "email_invalid" 400 - "El correo electrónico no es válido" "The e-mail address is not valid"
+    EmailTaken "email_taken" 400 - "El correo electrónico ya existe" "The e-mail address already exists"
+    CredentialsWrong "credentials_wrong" 401 - "Usuario o contraseña incorrectos" "Wrong user name or password"
+    TokenMissing "token_missing" 401 - "Missing Authorization Header" "Missing Authorization Header"
+    TokenInvalid "token_invalid" 401 - "El token no es válido" "The token is not valid"
+    TokenExpired "token_expired" 401 - "Token has expired" "Token has expired"
 
     // Requests
-    RequestInvalid "request_invalid" 400 "La petición no es válida" "The request is not valid"
-    JsonInvalid "json_invalid" 400 "El cuerpo no es JSON válido" "The body is not valid JSON"
-    UriTooLong "uri_too_long" 414 "La dirección es demasiado larga" "The address is too long"
-    HeadersTooLarge "headers_too_large" 431 "Las cabeceras son demasiado grandes" "The headers are too large"
-    BodyTooLarge "body_too_large" 413 "El cuerpo es demasiado grande" "The body is too large"
-    ContentTypeUnsupported "content_type_unsupported" 415 "El tipo de contenido no se acepta" "The content type is not accepted"
-    QueryInvalid "query_invalid" 400 "Un parámetro no es válido" "A parameter is not valid"
-    RangeInvalid "range_invalid" 416 "El rango pedido está fuera del archivo" "The range asked for is outside the file"
-    RouteNotFound "route_not_found" 404 "No existe esa ruta" "There is no such route"
-    MethodNotAllowed "method_not_allowed" 405 "El método no se acepta en esta ruta" "The method is not allowed on this route"
-    RequestTimeout "request_timeout" 408 "La petición tardó demasiado" "The request took too long"
-    IdempotencyKeyInvalid "idempotency_key_invalid" 400 "La clave de idempotencia no es válida" "The idempotency key is not valid"
-    IdempotencyKeyInUse "idempotency_key_in_use" 409 "La primera petición con esta clave todavía está en curso" "The first request with this key is still in progress"
-    IdempotencyKeyReused "idempotency_key_reused" 422 "Esta clave ya se usó para otra petición" "This key was already used for another request"
-    RateLimited "rate_limited" 429 "Demasiadas peticiones; intenta más tarde" "Too many requests; try again later"
+    RequestInvalid "request_invalid" 400 - "La petición no es válida" "The request is not valid"
+    JsonInvalid "json_invalid" 400 - "El cuerpo no es JSON válido" "The body is not valid JSON"
+    UriTooLong "uri_too_long" 414 - "La dirección es demasiado larga" "The address is too long"
+    HeadersTooLarge "headers_too_large" 431 - "Las cabeceras son demasiado grandes" "The headers are too large"
+    BodyTooLarge "body_too_large" 413 - "El cuerpo es demasiado grande" "The body is too large"
+    ContentTypeUnsupported "content_type_unsupported" 415 - "El tipo de contenido no se acepta" "The content type is not accepted"
+    QueryInvalid "query_invalid" 400 - "Un parámetro no es válido" "A parameter is not valid"
+    RangeInvalid "range_invalid" 416 - "El rango pedido está fuera del archivo" "The range asked for is outside the file"
+    RouteNotFound "route_not_found" 404 - "No existe esa ruta" "There is no such route"
+    MethodNotAllowed "method_not_allowed" 405 - "El método no se acepta en esta ruta" "The method is not allowed on this route"
+    RequestTimeout "request_timeout" 408 - "La petición tardó demasiado" "The request took too long"
+    IdempotencyKeyInvalid "idempotency_key_invalid" 400 - "La clave de idempotencia no es válida" "The idempotency key is not valid"
+    IdempotencyKeyInUse "idempotency_key_in_use" 409 - "La primera petición con esta clave todavía está en curso" "The first request with this key is still in progress"
+    IdempotencyKeyReused "idempotency_key_reused" 422 - "Esta clave ya se usó para otra petición" "This key was already used for another request"
+    RateLimited "rate_limited" 429 - "Demasiadas peticiones; intenta más tarde" "Too many requests; try again later"
 
     // Uploads and recipes
-    FileMissing "file_missing" 400 "No file part" "No file part"
-    FileEmpty "file_empty" 400 "El archivo está vacío" "The file is empty"
-    MultipartInvalid "multipart_invalid" 400 "El formulario multipart no es válido" "The multipart form is not valid"
-    PartUnknown "part_unknown" 400 "El formulario tiene un campo desconocido" "The form has an unknown part"
-    UploadTooLarge "upload_too_large" 413 "El archivo supera el límite" "The file is over the limit"
-    NotMedia "not_media" 415 "El archivo no es un video ni un audio que podamos abrir" "The file is not a video or audio file that can be opened"
-    PresetUnknown "preset_unknown" 400 "No existe ese preset" "There is no such preset"
-    PresetAndRecipe "preset_and_recipe" 400 "Envía un preset o una receta, no ambos" "Send a preset or a recipe, not both"
-    RecipeInvalid "recipe_invalid" 400 "La receta no es válida" "The recipe is not valid"
-    NameInvalid "name_invalid" 400 "El nombre no es válido" "The name is not valid"
+    FileMissing "file_missing" 400 - "No file part" "No file part"
+    FileEmpty "file_empty" 400 - "El archivo está vacío" "The file is empty"
+    MultipartInvalid "multipart_invalid" 400 - "El formulario multipart no es válido" "The multipart form is not valid"
+    PartUnknown "part_unknown" 400 - "El formulario tiene un campo desconocido" "The form has an unknown part"
+    UploadTooLarge "upload_too_large" 413 - "El archivo supera el límite" "The file is over the limit"
+    NotMedia "not_media" 415 Input "El archivo no es un video ni un audio que podamos abrir" "The file is not a video or audio file that can be opened"
+    PresetUnknown "preset_unknown" 400 - "No existe ese preset" "There is no such preset"
+    PresetAndRecipe "preset_and_recipe" 400 - "Envía un preset o una receta, no ambos" "Send a preset or a recipe, not both"
+    RecipeInvalid "recipe_invalid" 400 Input "La receta no es válida" "The recipe is not valid"
+    NameInvalid "name_invalid" 400 - "El nombre no es válido" "The name is not valid"
 
     // Images and presets
-    ImageNotFound "image_not_found" 404 "No existe esa imagen" "There is no such image"
-    ImageNameTaken "image_name_taken" 409 "Ya hay una imagen con ese nombre" "There is already an image with that name"
-    ImageInUse "image_in_use" 409 "Una tarea sin terminar usa esta imagen" "A task that is not finished uses this image"
-    ImagesTooMany "images_too_many" 409 "No caben más imágenes en esta cuenta" "This account cannot have more images"
-    NotAnImage "not_an_image" 415 "El archivo no es un PNG ni un JPEG completo" "The file is not a complete PNG or JPEG"
-    ImageTooLarge "image_too_large" 422 "La imagen tiene demasiados píxeles" "The image has too many pixels"
-    PresetNotFound "preset_not_found" 404 "No existe ese preset" "There is no such preset"
-    PresetNameTaken "preset_name_taken" 409 "Ya hay un preset con ese nombre" "There is already a preset with that name"
-    PresetBuiltIn "preset_built_in" 409 "Este preset es de la instalación y no se puede cambiar" "This preset belongs to the installation and cannot be changed"
-    PresetsTooMany "presets_too_many" 409 "No caben más presets en esta cuenta" "This account cannot have more presets"
+    ImageNotFound "image_not_found" 404 Input "No existe esa imagen" "There is no such image"
+    ImageNameTaken "image_name_taken" 409 - "Ya hay una imagen con ese nombre" "There is already an image with that name"
+    ImageInUse "image_in_use" 409 - "Una tarea sin terminar usa esta imagen" "A task that is not finished uses this image"
+    ImagesTooMany "images_too_many" 409 - "No caben más imágenes en esta cuenta" "This account cannot have more images"
+    NotAnImage "not_an_image" 415 - "El archivo no es un PNG ni un JPEG completo" "The file is not a complete PNG or JPEG"
+    ImageTooLarge "image_too_large" 422 - "La imagen tiene demasiados píxeles" "The image has too many pixels"
+    PresetNotFound "preset_not_found" 404 - "No existe ese preset" "There is no such preset"
+    PresetNameTaken "preset_name_taken" 409 - "Ya hay un preset con ese nombre" "There is already a preset with that name"
+    PresetBuiltIn "preset_built_in" 409 - "Este preset es de la instalación y no se puede cambiar" "This preset belongs to the installation and cannot be changed"
+    PresetsTooMany "presets_too_many" 409 - "No caben más presets en esta cuenta" "This account cannot have more presets"
 
     // Tasks and files
-    TaskNotFound "task_not_found" 404 "Task not found" "Task not found"
-    FileNotFound "file_not_found" 404 "El archivo no existe o el enlace no es válido" "There is no such file, or the link is not valid"
-    LinkExpired "link_expired" 410 "El enlace venció; pide uno nuevo" "The link has expired; ask for a new one"
-    PreconditionFailed "precondition_failed" 412 "El archivo no es el que esperabas" "The file is not the one you expected"
-    TaskFinished "task_finished" 409 "La tarea ya terminó" "The task has already finished"
-    TaskNotRetryable "task_not_retryable" 409 "Solo se repite una tarea fallida o cancelada" "Only a failed or canceled task can be retried"
-    SourceNotProbed "source_not_probed" 409 "Este archivo todavía no se ha analizado" "This file has not been probed yet"
-    ReportNotReady "report_not_ready" 404 "Todavía no hay informe de esta tarea" "There is no report of this task yet"
+    TaskNotFound "task_not_found" 404 - "Task not found" "Task not found"
+    FileNotFound "file_not_found" 404 - "El archivo no existe o el enlace no es válido" "There is no such file, or the link is not valid"
+    LinkExpired "link_expired" 410 - "El enlace venció; pide uno nuevo" "The link has expired; ask for a new one"
+    PreconditionFailed "precondition_failed" 412 - "El archivo no es el que esperabas" "The file is not the one you expected"
+    TaskFinished "task_finished" 409 - "La tarea ya terminó" "The task has already finished"
+    TaskNotRetryable "task_not_retryable" 409 - "Solo se repite una tarea fallida o cancelada" "Only a failed or canceled task can be retried"
+    SourceNotProbed "source_not_probed" 409 - "Este archivo todavía no se ha analizado" "This file has not been probed yet"
+    ReportNotReady "report_not_ready" 404 - "Todavía no hay informe de esta tarea" "There is no report of this task yet"
 
     // Failed tasks
-    SourceDamaged "source_damaged" 422 "El archivo está dañado o incompleto" "The file is damaged or incomplete"
-    SourceEncrypted "source_encrypted" 422 "El archivo está cifrado" "The file is encrypted"
-    NoVideoStream "no_video_stream" 422 "El archivo no tiene video" "The file has no video"
-    NoAudioStream "no_audio_stream" 422 "El archivo no tiene audio" "The file has no audio"
-    CodecUnsupported "codec_unsupported" 422 "El códec del archivo no se acepta" "The codec of the file is not supported"
-    DurationTooLong "duration_too_long" 422 "El video es demasiado largo" "The video is too long"
-    PictureTooLarge "picture_too_large" 422 "La imagen del video es demasiado grande" "The frames of the video are too large"
-    PictureTooSmall "picture_too_small" 422 "La imagen es demasiado pequeña para ese códec" "The frames are too small for that codec"
-    TooManyStreams "too_many_streams" 422 "El archivo tiene demasiadas pistas" "The file has too many streams"
-    ClipGone "clip_gone" 422 "El video de la entrada o la salida ya no existe" "The clip of the intro or outro no longer exists"
-    TrimOutsideSource "trim_outside_source" 422 "El recorte está fuera del video" "The trim is outside the video"
-    TaskTooLarge "task_too_large" 422 "La tarea es demasiado grande" "The task is too large"
-    OutputInvalid "output_invalid" 500 "El resultado no pasó la verificación" "The result did not pass verification"
-    MediaCrash "media_crash" 500 "El procesamiento se interrumpió con este archivo" "Processing crashed on this file"
-    MediaStalled "media_stalled" 500 "El procesamiento dejó de avanzar" "Processing stopped making progress"
-    MediaTimeout "media_timeout" 500 "El procesamiento tardó demasiado" "Processing took too long"
-    OutputTooLarge "output_too_large" 422 "El resultado supera el límite de tamaño" "The result is over the size limit"
-    MediaMemory "media_memory" 500 "El procesamiento necesitó demasiada memoria" "Processing needed too much memory"
-    MediaKilled "media_killed" 500 "El procesamiento fue detenido desde fuera" "Processing was killed from outside"
-    WorkerCrash "worker_crash" 500 "La tarea falló tres veces, la última porque cayó su trabajador" "The task failed three times, the last time because its worker died"
-    StorageFailed "storage_failed" 500 "No se pudo leer o guardar un archivo" "A file could not be read or stored"
-    SandboxUnavailable "sandbox_unavailable" 500 "Esta máquina no puede aislar el procesamiento" "This machine cannot sandbox the processing"
+    SourceDamaged "source_damaged" 422 Input "El archivo está dañado o incompleto" "The file is damaged or incomplete"
+    SourceEncrypted "source_encrypted" 422 Input "El archivo está cifrado" "The file is encrypted"
+    NoVideoStream "no_video_stream" 422 Input "El archivo no tiene video" "The file has no video"
+    NoAudioStream "no_audio_stream" 422 Input "El archivo no tiene audio" "The file has no audio"
+    CodecUnsupported "codec_unsupported" 422 Unsupported "El códec del archivo no se acepta" "The codec of the file is not supported"
+    DurationTooLong "duration_too_long" 422 Input "El video es demasiado largo" "The video is too long"
+    PictureTooLarge "picture_too_large" 422 Input "La imagen del video es demasiado grande" "The frames of the video are too large"
+    PictureTooSmall "picture_too_small" 422 Unsupported "La imagen es demasiado pequeña para ese códec" "The frames are too small for that codec"
+    TooManyStreams "too_many_streams" 422 Input "El archivo tiene demasiadas pistas" "The file has too many streams"
+    ClipGone "clip_gone" 422 Input "El video de la entrada o la salida ya no existe" "The clip of the intro or outro no longer exists"
+    TrimOutsideSource "trim_outside_source" 422 Input "El recorte está fuera del video" "The trim is outside the video"
+    TaskTooLarge "task_too_large" 422 Input "La tarea es demasiado grande" "The task is too large"
+    OutputInvalid "output_invalid" 500 MediaCrash "El resultado no pasó la verificación" "The result did not pass verification"
+    MediaCrash "media_crash" 500 MediaCrash "El procesamiento se interrumpió con este archivo" "Processing crashed on this file"
+    MediaStalled "media_stalled" 500 ResourceLimit "El procesamiento dejó de avanzar" "Processing stopped making progress"
+    MediaTimeout "media_timeout" 500 ResourceLimit "El procesamiento tardó demasiado" "Processing took too long"
+    OutputTooLarge "output_too_large" 422 ResourceLimit "El resultado supera el límite de tamaño" "The result is over the size limit"
+    MediaMemory "media_memory" 500 ResourceLimit "El procesamiento necesitó demasiada memoria" "Processing needed too much memory"
+    MediaKilled "media_killed" 500 Infrastructure "El procesamiento fue detenido desde fuera" "Processing was killed from outside"
+    WorkerCrash "worker_crash" 500 WorkerCrash "La tarea falló tres veces, la última porque cayó su trabajador" "The task failed three times, the last time because its worker died"
+    StorageFailed "storage_failed" 500 Infrastructure "No se pudo leer o guardar un archivo" "A file could not be read or stored"
+    SandboxUnavailable "sandbox_unavailable" 500 Infrastructure "Esta máquina no puede aislar el procesamiento" "This machine cannot sandbox the processing"
 
     // Server errors
-    StorageFull "storage_full" 507 "No queda espacio de almacenamiento" "There is no storage space left"
-    Unavailable "unavailable" 503 "El servicio no está disponible por el momento" "The service is not available at the moment"
-    Internal "internal" 500 "Error interno" "Internal error"
+    StorageFull "storage_full" 507 Infrastructure "No queda espacio de almacenamiento" "There is no storage space left"
+    Unavailable "unavailable" 503 Postponed "El servicio no está disponible por el momento" "The service is not available at the moment"
+    Internal "internal" 500 Infrastructure "Error interno" "Internal error"
 }
 
 impl Code {
-    /// Returns the codes of failed tasks: the last sections of the table, from `source_damaged` on.
+    /// Returns the codes with which an attempt at a task can fail.
     pub fn of_tasks() -> impl Iterator<Item = Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .skip_while(|code| *code != Self::SourceDamaged)
+        Self::ALL.iter().copied().filter(|code| code.class().is_some())
     }
 
     /// Parses a code; returns `None` if it is unknown.
@@ -165,6 +183,14 @@ impl Code {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_task_fails_with_codes_that_have_a_class() {
+        let of_tasks: Vec<_> = Code::of_tasks().collect();
+        assert_eq!(Code::SourceDamaged.class(), Some(FailureClass::Input));
+        assert_eq!(Code::TokenExpired.class(), None);
+        assert!(of_tasks.contains(&Code::NotMedia) && !of_tasks.contains(&Code::TaskNotFound));
+    }
 
     #[test]
     fn codes_are_unique_and_in_snake_case_and_have_two_messages() {

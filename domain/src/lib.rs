@@ -2,14 +2,18 @@
 //!
 //! - [`recipe`], [`recipe_reader`], [`preset`]: what a user requests, parsed from JSON.
 //! - [`probe`]: the properties of a source file.
-//! - [`plan()`]: recipe, probe and limits become a plan for the media child; finished outputs are compared with it.
+//! - [`plan()`]: recipe, probe, limits and copy policy become a plan for the media child; finished outputs are compared
+//!   with it.
 //! - [`protocol`]: the messages between worker and media child.
-//! - [`code`], [`failure`], [`claim`]: error codes, retries, and the order in which tasks are claimed.
+//! - [`report`]: what an attempt did, as users see it.
+//! - [`code`], [`failure_class`], [`claim`]: error codes, retries, and the order in which tasks are claimed.
+//! - [`account`], [`scope`]: names and passwords, and what the holder of a credential may do.
 
 pub mod account;
 pub mod claim;
 pub mod code;
 pub mod failure;
+pub mod failure_class;
 pub mod file_signature;
 pub mod language;
 pub mod limits;
@@ -20,16 +24,21 @@ pub mod probe;
 pub mod protocol;
 pub mod recipe;
 pub mod recipe_reader;
+pub mod report;
+pub mod scope;
 pub mod task;
 pub mod time;
 
 pub use claim::ClaimPolicy;
 pub use code::Code;
-pub use failure::{Failure, FailureKind, is_exhaustion};
+pub use failure::{Failure, is_exhaustion};
+pub use failure_class::FailureClass;
 pub use language::Language;
 pub use limits::Limits;
 pub use plan::{Plan, plan};
 pub use probe::Probe;
 pub use recipe::Recipe;
+pub use report::TaskReport;
+pub use scope::{Scope, Scopes};
 pub use task::{Status, TaskId, UserId, WorkerId};
 pub use time::{Rational, Span, Timecode};

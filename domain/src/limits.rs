@@ -59,7 +59,7 @@ impl Limits {
                 seconds(probe.duration_us),
                 seconds(self.max_duration_us)
             );
-            return Err(Failure::input(Code::DurationTooLong, detail));
+            return Err(Failure::new(Code::DurationTooLong, detail));
         }
         for stream in &probe.streams {
             if let StreamKind::Video(facts) = &stream.kind {
@@ -97,7 +97,7 @@ impl StreamCounts {
         } else {
             return Ok(());
         };
-        Err(Failure::input(Code::TooManyStreams, detail))
+        Err(Failure::new(Code::TooManyStreams, detail))
     }
 }
 
@@ -111,7 +111,7 @@ pub fn check_frame_size(size: Size, max_pixels: u64) -> Result<(), Failure> {
         return Ok(());
     }
     let detail = format!("{width_px}x{height_px}; accepted: at most {max_pixels} pixels");
-    Err(Failure::input(Code::PictureTooLarge, detail))
+    Err(Failure::new(Code::PictureTooLarge, detail))
 }
 
 impl Default for Limits {

@@ -3,10 +3,10 @@
 //! *Problem.* Each output needs many decisions: the streams to use, sizes and rates, rungs, and above all which streams
 //! can be copied instead of encoded. Decisions inside the engine could only be tested with files.
 //!
-//! *Mechanism.* [`plan`] is a pure function of [`Recipe`](crate::Recipe), [`Probe`](crate::Probe) and
-//! [`Limits`](crate::Limits). Its result, a [`Plan`], is complete: the engine executes it and decides nothing. After
-//! the execution, [`verify()`] compares the outputs with the plan and with the report of the child, and
-//! [`uncopyable_streams`] tells if the task must be planned again with fewer copies.
+//! *Mechanism.* [`plan`] is a pure function of [`Recipe`](crate::Recipe), [`Probe`](crate::Probe),
+//! [`Limits`](crate::Limits) and [`CopyPolicy`]. Its result, a [`Plan`], is complete: the engine executes it and
+//! decides nothing. After the execution, [`verify()`] compares the outputs with the plan and with the report of the
+//! child, and [`next_copy_policy`] tells if the task must be planned again with fewer copies.
 //!
 //! | step | file |
 //! |---|---|
@@ -14,8 +14,8 @@
 //! | source streams, spans, frame rate, bumpers | `video_source.rs`, `audio_source.rs`, `spans.rs`, `rate.rs`, `bumper.rs` |
 //! | each output | `outputs.rs`, `adaptive.rs`, `stills.rs` on top of `output_planner.rs` |
 //! | sizes and rungs | `geometry.rs`, `ladder.rs` |
-//! | copy or encode | `copy.rs`, `replan.rs` |
-//! | limits, cost, warnings | `amount.rs`, `estimate.rs`, `warning.rs` |
+//! | copy or encode | `copy.rs`, `copy_policy.rs`, `replan.rs` |
+//! | limits, cost, warnings | `amount.rs`, `estimate.rs`, `cost_class.rs`, `warning.rs` |
 //!
 //! *Invariants.* A stream of an output is copied or encoded, never a mixture. Every decision about a stream is a
 //! [`Step`] with a reason that users see. The same inputs give the same plan, so that `POST /api/plan` shows what a
@@ -27,6 +27,8 @@ mod audio_source;
 mod bumper;
 mod content;
 mod copy;
+mod copy_policy;
+mod cost_class;
 mod decide;
 mod estimate;
 mod geometry;
@@ -47,11 +49,12 @@ mod warning;
 
 pub use bumper::{Bumper, Clips};
 pub use content::{Container, Content, Hls, Movie, PlannedOutput, Rung, SHEET_SIDE, Step, StreamAction, sheet_rows};
+pub use copy_policy::CopyPolicy;
 pub use decide::plan;
 pub use estimate::{Cost, CostSample, Estimate, Interval, estimate, predict};
 pub use layout::{FrameLayout, SourceVideo, Watermark};
 pub use rate::leaves_rate_open;
-pub use replan::{carry_over_warnings, uncopyable_streams};
+pub use replan::{carry_over_warnings, next_copy_policy};
 pub use track::{AudioTrack, VideoEncode, VideoTrack};
 pub use verify::verify;
 pub use warning::{Warning, WarningCode};

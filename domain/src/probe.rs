@@ -27,37 +27,6 @@ pub struct Probe {
     pub jumps: bool,
     /// All streams, in the order of the file.
     pub streams: Vec<Stream>,
-    /// The streams that must not be copied, known from an earlier pass of the attempt; see
-    /// [`Self::excluding_copies_of`].
-    #[serde(skip)]
-    pub uncopyable: Option<UncopyableStreams>,
-}
-
-/// The streams of a source whose packets cannot be copied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UncopyableStreams {
-    /// All streams: packets are damaged or missing, or the codec headers change.
-    All,
-    /// The audio: its packets have a gap in time.
-    Audio,
-    /// The video: its frame rate is variable.
-    Video,
-    /// Both, each for its own reason.
-    AudioAndVideo,
-}
-
-impl UncopyableStreams {
-    /// Returns `true` if the audio has a gap.
-    #[must_use]
-    pub const fn has_audio_gap(self) -> bool {
-        matches!(self, Self::Audio | Self::AudioAndVideo)
-    }
-
-    /// Returns `true` if the frame rate of the video is variable.
-    #[must_use]
-    pub const fn has_variable_rate(self) -> bool {
-        matches!(self, Self::Video | Self::AudioAndVideo)
-    }
 }
 
 /// A stream.
@@ -224,6 +193,15 @@ pub struct Size {
 }
 
 impl VideoFacts {
+    /// Returns the coded size.
+    #[must_use]
+    pub const fn coded_size(&self) -> Size {
+        Size {
+            width_px: self.width_px,
+            height_px: self.height_px,
+        }
+    }
+
     /// Returns the display size: with square pixels and upright.
     #[must_use]
     pub fn display_size(&self) -> Size {
@@ -298,15 +276,6 @@ impl Probe {
             let first = std::cmp::Reverse(stream.index);
             (is_movie(facts), stream.default, area(facts), first)
         })
-    }
-
-    /// Returns the same probe with streams excluded from copying, so that the plan encodes them.
-    #[must_use]
-    pub fn excluding_copies_of(&self, uncopyable: UncopyableStreams) -> Self {
-        Self {
-            uncopyable: Some(uncopyable),
-            ..self.clone()
-        }
     }
 
     /// Returns the audio streams in the order of the file, including those that cannot be decoded.

@@ -150,12 +150,12 @@ fn parse_output(mut value: Value, index: usize) -> Result<Output, FieldError> {
     }
 }
 
-/// Reads a document with `read`, which deserializes and checks it. An error shows the value as it was sent, and the
-/// range of its field.
+/// Deserializes and checks a document with `read`. The error for a number that its type cannot hold names the number
+/// that was sent and the range that the field accepts.
 ///
-/// Only the checks know the range of a field; its type is wider. A value that does not fit the type never reaches its
-/// check. So the document is read again with the largest value of the type in its place, and the check refuses that
-/// one.
+/// Deserializing such a number fails before the checks run, and only the checks know the range. To learn it, the number
+/// is replaced by the largest value of its type and the document is read again. The check refuses that value with an
+/// error that states the range.
 ///
 /// # Errors
 /// The first field that is not accepted.
@@ -178,7 +178,7 @@ fn with_range(error: FieldError, sent: &Value, read: impl Fn(Value) -> Option<Fi
         *value = largest;
         match read(document.clone()) {
             Some(next) => refused = next,
-            // The field has the range of its type.
+            // The largest value of the type is accepted, so the first error states the range already.
             None => return error,
         }
     }

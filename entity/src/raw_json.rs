@@ -11,12 +11,24 @@ use serde_json::value::RawValue;
 pub struct RawJson(Box<RawValue>);
 
 impl RawJson {
+    /// Returns the text as it is stored.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
+
     /// Deserializes the text.
     ///
     /// # Errors
     /// The text is not a `T`.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.0.get())
+    }
+
+    /// Returns the text.
+    #[must_use]
+    pub fn into_text(self) -> Box<RawValue> {
+        self.0
     }
 }
 

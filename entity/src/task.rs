@@ -21,9 +21,9 @@ mod transition;
 
 pub use claim::{AttemptResult, Claim, Claimed};
 pub use claim_next::claim_next;
-pub use details::{TaskDetails, TaskLoader};
+pub use details::{TaskDetails, details};
 pub use find::{Page, TaskSummary, by_id, by_path, count_by_status, list, of_user, oldest_due_created_at, with_source};
-pub use sweep::{SweepCounts, release_unknown, return_tasks_of, sweep};
+pub use sweep::{Swept, release_unknown, return_tasks_of, sweep};
 pub use table::{ActiveModel, Column, Entity, Model, PrimaryKey, Relation, TaskStatus};
 
 use crate::{event, image_use, output, source, trash, user};

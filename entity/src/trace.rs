@@ -4,6 +4,7 @@
 //! The column `log` is unused. Earlier versions, which may run beside this one during an upgrade, store the output of
 //! FFmpeg there.
 
+use domain::TaskReport;
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
@@ -33,12 +34,19 @@ pub enum Relation {
 impl ActiveModelBehavior for ActiveModel {}
 
 /// The record of an attempt: the report, which clients see with the task, and the plan.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AttemptRecord {
     /// Description of the work of the attempt, with reasons.
-    pub report: Json,
+    pub report: TaskReport,
     /// The plan that the media engine was given; `None` if the attempt ended before planning.
     pub plan: Option<Json>,
+}
+
+impl AttemptRecord {
+    /// The report as the column of the task stores it.
+    pub(crate) fn report_json(&self) -> Result<Json, DbErr> {
+        serde_json::to_value(&self.report).map_err(|error| DbErr::Json(error.to_string()))
+    }
 }
 
 /// The trace of a task; `None` until an attempt has ended.

@@ -30,8 +30,8 @@
 //! | `output` | kinds of outputs: `movie`, `remux`, `hls`, `gif`, `poster`, `sprite`, `audio_file` |
 //! | `verify` | reads finished outputs as a player does |
 //!
-//! Beside them: `context` (values that stages share), `time`, `paths`, `error`, `cancel`, `progress`, `stage` (detects
-//! stages that hang), `resource_usage`.
+//! Beside them: `context` (values that stages share), `file_bytes` (positioned reads), `time`, `paths`, `error`,
+//! `cancel`, `progress`, `stage` (detects stages that hang), `resource_usage`.
 //!
 //! Definitions stand below their users: no two files import each other, directly or through others.
 
@@ -44,6 +44,7 @@ mod encode;
 mod error;
 mod fanout;
 mod ffi;
+mod file_bytes;
 mod mux;
 mod output;
 mod paths;
@@ -59,8 +60,7 @@ mod video;
 pub use cancel::Cancel;
 pub use video::still_images::Images;
 
-use demux::broken_off::broken_off;
-use demux::{asf, early_times, encryption, mp4};
+use demux::{early_times, encryption, mp4, stated_length};
 use domain::plan::PlannedOutput;
 use domain::probe::Stream;
 use domain::protocol::{OutputFacts, OutputReport, Progress, TranscodeReport, VerifyDepth};
@@ -83,7 +83,7 @@ pub fn init() {
 /// fails, [`domain::Code::SourceEncrypted`] when its video or audio is encrypted.
 pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
     encryption::refuse_encrypted(source)?;
-    let bytes = source.metadata().map_or(0, |metadata| metadata.len());
+    let bytes = file_bytes::length(source);
     let mut input = demux::open::open_source(source, cancel)?;
     let mut probe = probe::read(&mut input, bytes, cancel)?;
     if probe.container.starts_with("mov") {
@@ -94,15 +94,9 @@ pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
     }
     // Timestamps before 0 are known only if packets are read from the first one on.
     probe.jumps |= !early_times::find(source, &input).is_empty();
-    if probe.container == "asf" {
-        let header_us = asf::header_duration_us(source).unwrap_or(0);
-        if header_us > probe.duration_us {
-            // The file is truncated. Its header knows the full duration, but not the ends of the streams.
-            probe.duration_us = header_us;
-            probe.streams.iter_mut().for_each(Stream::forget_end);
-        }
-    }
-    if let Some(broken) = broken_off(&probe.container, source).filter(|broken| broken.length_us > probe.duration_us) {
+    let broken = stated_length::find_break(&probe.container, source);
+    if let Some(broken) = broken.filter(|broken| broken.length_us > probe.duration_us) {
+        // The length of the whole file is known, but not the ends of its streams.
         probe.duration_us = broken.length_us;
         probe.streams.iter_mut().for_each(Stream::forget_end);
     }

@@ -32,7 +32,7 @@ use domain::protocol::{Event, Image, Request, SandboxMode, SandboxStatus, Sessio
 use domain::recipe::Name;
 use domain::{Code, Failure};
 use executor::Executor;
-use failure::{from_io_error, infrastructure, storage};
+use failure::{from_io_error, storage};
 use protocol::EventWriter;
 use std::fs::File;
 use std::io::Read;
@@ -64,7 +64,7 @@ pub fn run() -> ExitCode {
     };
     if let Err(error) = hardened {
         let detail = format!("the media child could not be hardened: {}", error.kind());
-        events.send(&Event::Failed(infrastructure(Code::SandboxUnavailable, detail)));
+        events.send(&Event::Failed(Failure::new(Code::SandboxUnavailable, detail)));
         return ExitCode::from(EXIT_REFUSED);
     }
     match open_session() {
@@ -79,18 +79,18 @@ pub fn run() -> ExitCode {
 /// Reads the session, opens its files, and confines the process.
 fn open_session() -> Result<(Executor, SandboxStatus), Failure> {
     let session = protocol::read::<Session>(&mut std::io::stdin().lock())?
-        .ok_or_else(|| infrastructure(Code::Internal, "the input ended before the session"))?;
+        .ok_or_else(|| Failure::new(Code::Internal, "the input ended before the session"))?;
     let sources = session.sources.iter().map(|path| open_source(path));
     let sources = sources.collect::<Result<Vec<_>, _>>()?;
     let images = session.images.iter().map(read_image).collect::<Result<_, _>>()?;
     let scratch = enter_scratch(&session.scratch)?;
     let status = sandbox::confine(&scratch, &Limits::from(&session)).map_err(|error| {
         let detail = format!("limits could not be set: {}", error.kind());
-        infrastructure(Code::SandboxUnavailable, detail)
+        Failure::new(Code::SandboxUnavailable, detail)
     })?;
     if session.sandbox == SandboxMode::Require && !status.is_full() {
         let detail = format!("landlock: {}, seccomp: {}", status.landlock, status.seccomp);
-        return Err(infrastructure(Code::SandboxUnavailable, detail));
+        return Err(Failure::new(Code::SandboxUnavailable, detail));
     }
     let executor = Executor {
         sources,
@@ -145,7 +145,7 @@ fn serve(executor: &Executor, status: SandboxStatus, events: &mut EventWriter, c
         .spawn(move || protocol::read_requests(send, &reader_cancel));
     if let Err(error) = reader {
         let detail = format!("no thread could be started: {}", error.kind());
-        events.send(&Event::Failed(infrastructure(Code::Internal, detail)));
+        events.send(&Event::Failed(Failure::new(Code::Internal, detail)));
         return ExitCode::from(EXIT_REFUSED);
     }
     for request in requests {

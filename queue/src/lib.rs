@@ -1,4 +1,5 @@
-//! Wake-ups for workers, in memory or through Redis. The only crate that uses apalis and redis.
+//! Wake-ups for workers and updates of tasks, in memory or through Redis. The only crate that uses apalis and redis.
+//! `updates.rs` explains the updates; this page explains the wake-ups.
 //!
 //! *Problem.* A new task should start at once, but workers that share a database would have to poll it many times per
 //! second to notice one.
@@ -21,11 +22,17 @@
 //! Redis would replace the fair order of accounts.
 
 mod idle_signal;
+mod queue;
 mod redis_queue;
+mod redis_updates;
 mod redis_worker;
+mod restart;
+mod updates;
 mod wakeups;
 
-pub use wakeups::{Queue, Wakeups};
+pub use queue::Queue;
+pub use updates::Subscription;
+pub use wakeups::Wakeups;
 
 use serde::{Deserialize, Serialize};
 

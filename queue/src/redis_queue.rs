@@ -7,7 +7,9 @@ use apalis_redis::{Config, ConnectionManager, RedisStorage};
 use redis::Client;
 use redis::aio::ConnectionManagerConfig;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// Prefix of the keys in Redis. Earlier versions used another one for jobs of another format.
@@ -17,11 +19,15 @@ const WAKE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Timeout of one command.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Maximum number of updates of tasks on their way to Redis.
+const UNSENT_UPDATES_MAX: usize = 1_024;
 
 pub(crate) struct RedisQueue {
     pub(crate) client: Client,
+    pub(crate) connection: ConnectionManager,
+    /// Permits for updates of tasks on their way to Redis.
+    pub(crate) unsent_updates: Arc<Semaphore>,
     storage: RedisStorage<Job>,
-    connection: ConnectionManager,
 }
 
 impl RedisQueue {
@@ -31,8 +37,9 @@ impl RedisQueue {
         let storage = RedisStorage::new(connection.clone()).with_config(config());
         Ok(Self {
             client,
-            storage,
             connection,
+            unsent_updates: Arc::new(Semaphore::new(UNSENT_UPDATES_MAX)),
+            storage,
         })
     }
 

@@ -3,6 +3,7 @@
 use crate::Job;
 use crate::idle_signal::IdleSignal;
 use crate::redis_queue::{RedisQueue, config, connect};
+use crate::restart::restart_until;
 use anyhow::Context as _;
 use apalis::prelude::{BackendExt, Task, WorkerBuilder, WorkerContext, WorkerError};
 use apalis_core::backend::Vacuum;
@@ -14,7 +15,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 use uuid::Uuid;
@@ -27,33 +28,13 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 const VACUUM_INTERVAL: Duration = Duration::from_secs(30);
 /// Time for which Redis keeps the metadata of a worker that is no longer refreshed, in seconds.
 const WORKER_METADATA_TTL_S: i64 = 3_600;
-/// First pause before a restart; it doubles up to [`RESTART_PAUSE_MAX`].
-const RESTART_PAUSE: Duration = Duration::from_millis(100);
-const RESTART_PAUSE_MAX: Duration = Duration::from_secs(2);
-/// A worker that ran for longer was healthy: its restart begins with the first pause again.
-const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 /// Timeout of the last acknowledgments at shutdown.
 const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl RedisQueue {
     /// Delivers each job to `signal` until shutdown. Restarts the apalis worker with backoff when Redis fails.
     pub(crate) async fn receive_wakeups(self: &Arc<Self>, signal: &Arc<IdleSignal>, shutdown: &CancellationToken) {
-        let mut pause = RESTART_PAUSE;
-        while !shutdown.is_cancelled() {
-            let started = Instant::now();
-            let result = self.run_worker(signal, shutdown).await;
-            if shutdown.is_cancelled() {
-                return;
-            }
-            let error = result.err().map(|error| format!("{error:#}"));
-            tracing::warn!(error, "the Redis worker ended; restarting it");
-            pause = if started.elapsed() > HEALTHY_AFTER {
-                RESTART_PAUSE
-            } else {
-                RESTART_PAUSE_MAX.min(pause * 2)
-            };
-            shutdown.run_until_cancelled(sleep(pause)).await;
-        }
+        restart_until(shutdown, "worker of wake-ups", || self.run_worker(signal, shutdown)).await;
     }
 
     /// Runs one apalis worker until shutdown or the first Redis error. Each worker has a new name, because apalis

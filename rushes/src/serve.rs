@@ -30,7 +30,9 @@ pub(crate) async fn up(settings: Settings, db: DatabaseConnection) -> anyhow::Re
     let env = components::worker(&settings, db.clone(), storage.clone(), queue.clone())?;
     let sandbox = check_sandbox(&env, &settings).await?;
     let health = process_health(&settings, &storage)?;
-    let state = app_state(&settings, db, storage, queue, &health)?.with_sandbox(settings.sandbox, sandbox);
+    let state = app_state(&settings, db, storage, queue, &health)?
+        .with_connections(server_config.max_connections)
+        .with_sandbox(settings.sandbox, sandbox);
     let router = backend::router(state);
     run(
         &health,
@@ -46,8 +48,9 @@ pub(crate) async fn backend(settings: Settings, db: DatabaseConnection) -> anyho
     let storage = components::storage(&settings).await?;
     let queue = components::queue(&settings).await?;
     let health = process_health(&settings, &storage)?;
-    let router = backend::router(app_state(&settings, db, storage, queue, &health)?);
-    let server = serve_http(settings.listen, router, server_config(&settings, 0)?, &health);
+    let server_config = server_config(&settings, 0)?;
+    let state = app_state(&settings, db, storage, queue, &health)?.with_connections(server_config.max_connections);
+    let server = serve_http(settings.listen, backend::router(state), server_config, &health);
     run(&health, async { Ok(()) }, server).await
 }
 

@@ -124,6 +124,15 @@ impl Error {
         error.counted(doing)
     }
 
+    /// Returns `true` if a directory was missing while an object was written.
+    pub(crate) fn is_missing_directory(&self) -> bool {
+        match self {
+            Self::NotFound { .. } => true,
+            Self::Unavailable { source, .. } => has_io_cause(source.as_ref(), |kind| kind == io::ErrorKind::NotFound),
+            _ => false,
+        }
+    }
+
     /// Counts the error in `rushes_storage_errors_total` if the store is the cause.
     fn counted(self, operation: &'static str) -> Self {
         let reason = match self {
@@ -160,19 +169,27 @@ fn is_full(kind: io::ErrorKind) -> bool {
     )
 }
 
-/// Returns `true` for a full disk, which is an `io::Error` in the chain of causes, and for a full server. Servers
-/// respond with 507, `XMinioStorageFull` (`MinIO`) or `QuotaExceeded` (Ceph), which `object_store` passes on only as
-/// text.
-fn is_store_full(error: &object_store::Error) -> bool {
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+/// Returns `true` if an error or one of its causes is an `io::Error` of this kind.
+fn has_io_cause(error: &(dyn StdError + 'static), is_kind: impl Fn(io::ErrorKind) -> bool) -> bool {
+    let mut cause = Some(error);
     while let Some(error) = cause {
         if error
             .downcast_ref::<io::Error>()
-            .is_some_and(|error| is_full(error.kind()))
+            .is_some_and(|error| is_kind(error.kind()))
         {
             return true;
         }
         cause = error.source();
+    }
+    false
+}
+
+/// Returns `true` for a full disk, which is an `io::Error` in the chain of causes, and for a full server. Servers
+/// respond with 507, `XMinioStorageFull` (`MinIO`) or `QuotaExceeded` (Ceph), which `object_store` passes on only as
+/// text.
+fn is_store_full(error: &object_store::Error) -> bool {
+    if has_io_cause(error, is_full) {
+        return true;
     }
     let text = error.to_string();
     ["507 Insufficient Storage", "XMinioStorageFull", "QuotaExceeded"]

@@ -7,6 +7,9 @@ use std::fmt;
 use std::str::FromStr;
 use uuid::Uuid;
 
+/// The first segment of the keys of outputs.
+pub(crate) const OUTPUTS: &str = "outputs";
+
 const MAX_FILE_NAME_BYTES: usize = 255;
 const MAX_FILE_NAME_DEPTH: usize = 4;
 
@@ -58,19 +61,19 @@ impl Key {
     /// The key of an output file of an attempt.
     #[must_use]
     pub fn output(task: TaskId, attempt: i32, file: &FileName) -> Self {
-        Self(format!("outputs/{task}/{attempt}/{file}"))
+        Self(format!("{OUTPUTS}/{task}/{attempt}/{file}"))
     }
 
     /// The prefix of an output of an attempt that is a set of files.
     #[must_use]
     pub fn output_set(task: TaskId, attempt: i32, name: &FileName) -> Prefix {
-        Prefix(format!("outputs/{task}/{attempt}/{name}/"))
+        Prefix(format!("{OUTPUTS}/{task}/{attempt}/{name}/"))
     }
 
     /// The prefix of all output files of an attempt.
     #[must_use]
     pub fn attempt_prefix(task: TaskId, attempt: i32) -> Prefix {
-        Prefix(format!("outputs/{task}/{attempt}/"))
+        Prefix(format!("{OUTPUTS}/{task}/{attempt}/"))
     }
 
     /// Parses the text of a key.

@@ -12,6 +12,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use tokio::io::AsyncReadExt;
 
+/// Number of tries to store a file whose directory disappears: another process that removes the last other file of a
+/// task also removes the empty directories ([`Storage::delete`]). Each further try needs another removal at the same
+/// moment.
+const DIRECTORY_TRIES: u32 = 100;
 /// Size of the read buffer.
 const READ_BYTES: usize = 256 << 10;
 
@@ -23,6 +27,16 @@ impl Storage {
     /// [`Error::LocalFile`] if the file cannot be read, [`Error::Full`], [`Error::Unavailable`]. The local file is kept
     /// then.
     pub async fn put_file(&self, key: &Key, local: &Path) -> Result<Stored, Error> {
+        for _ in 1..DIRECTORY_TRIES {
+            match self.try_put_file(key, local).await {
+                Err(error) if self.local_root().is_some() && error.is_missing_directory() => {}
+                done => return done,
+            }
+        }
+        self.try_put_file(key, local).await
+    }
+
+    async fn try_put_file(&self, key: &Key, local: &Path) -> Result<Stored, Error> {
         if let Some(root) = self.local_root()
             && let Some(stored) = rename(key.clone(), local.to_owned(), root.to_owned()).await?
         {

@@ -1,7 +1,7 @@
 //! The storage handle, and the operations that transfer no content.
 
 use crate::error::Error;
-use crate::key::{Key, Prefix, Target};
+use crate::key::{Key, OUTPUTS, Prefix, Target};
 use crate::memory::Memory;
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -67,8 +67,8 @@ impl Storage {
         }
     }
 
-    /// Removes an object, and in a directory also what a killed process has written of it. It is no error if it does
-    /// not exist.
+    /// Removes an object, and in a directory also what a killed process has written of it and the directories that are
+    /// empty then. It is no error if it does not exist.
     ///
     /// # Errors
     /// [`Error::Unavailable`] if the store does not respond.
@@ -77,9 +77,11 @@ impl Storage {
             remove_unfinished(&path, key).await?;
         }
         match self.store.delete(&key.location()).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(source) => Err(Error::of_store("remove", key.as_str(), source)),
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(source) => return Err(Error::of_store("remove", key.as_str(), source)),
         }
+        self.remove_empty_directories(key.as_str()).await;
+        Ok(())
     }
 
     /// Removes an object or a set. It is no error if it does not exist.
@@ -99,7 +101,9 @@ impl Storage {
     /// [`Error::Unavailable`] if the store does not respond. Some objects may have been removed then.
     pub async fn delete_prefix(&self, prefix: &Prefix) -> Result<(), Error> {
         if let Some(root) = self.local_root() {
-            return remove_directory(&root.join(prefix.as_str()), prefix).await;
+            remove_directory(&root.join(prefix.as_str()), prefix).await?;
+            self.remove_empty_directories(prefix.as_str()).await;
+            return Ok(());
         }
         let found = self
             .store
@@ -114,6 +118,24 @@ impl Storage {
             }
         }
         Ok(())
+    }
+
+    /// Removes the directories above a removed output that are empty, up to that of its task. Other processes may write
+    /// into them at the same time; [`Storage::put_file`] creates them again.
+    ///
+    /// Directories of sources and images stay, because they are few.
+    async fn remove_empty_directories(&self, removed: &str) {
+        let Some(root) = self.local_root() else { return };
+        let (top, removed) = (root.join(OUTPUTS), root.join(removed));
+        let above = removed.ancestors().skip(1);
+        for directory in above.take_while(|directory| *directory != top && directory.starts_with(&top)) {
+            match tokio::fs::remove_dir(directory).await {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // Not empty.
+                Err(_) => return,
+            }
+        }
     }
 
     /// Checks that the store responds; returns within two seconds.

@@ -20,15 +20,16 @@ async fn after_a_panic_in_any_background_task_the_service_works_and_health_shows
     let clip = Clip::default().make(app.directory.path());
     let names: Vec<_> = app.background.tasks().iter().map(|task| task.name).collect();
     let mut expected = vec![
+        "idempotency-keys",
         "listener",
         "shutdown-timer",
         "sweeper",
-        "task-loader",
         "trash",
         "worker",
     ];
     if app.environment.iter().any(|(name, _)| *name == "REDIS_URL") {
-        expected.insert(5, "wakeups");
+        expected.insert(5, "updates");
+        expected.insert(6, "wakeups");
     }
     assert_eq!(names, expected);
     for name in names {

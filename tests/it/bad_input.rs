@@ -7,7 +7,7 @@ use tests::clip::Clip;
 
 /// A service without a worker whose uploads are limited to 1 MB.
 async fn limited() -> TestApp {
-    let config = |config: &mut backend::Config| config.limits.max_upload_bytes = 1_000_000;
+    let config = |config: &mut backend::Config| config.app.limits.max_upload_bytes = 1_000_000;
     TestApp::idle_with(config).await
 }
 
@@ -168,6 +168,13 @@ async fn unknown_routes_and_wrong_methods_are_problems_too() {
     let caller = app.anonymous();
     let reply = caller.get("/api/nothing").await;
     assert_eq!((reply.status, reply.code()), (404, "route_not_found"));
+    for path in ["/api", "/api/", "/api/tasks/1/2/3", "/nothing", "/apis", "/tasks"] {
+        let reply = caller.get(path).await;
+        assert_eq!((reply.status, reply.code()), (404, "route_not_found"), "{path}");
+    }
+    let reply = caller.delete("/api/tasks").await;
+    assert_eq!((reply.status, reply.code()), (405, "method_not_allowed"));
+    assert_eq!(reply.header("allow"), "GET,HEAD,POST");
     let reply = caller.delete("/api/auth/login").await;
     assert_eq!((reply.status, reply.code()), (405, "method_not_allowed"));
     assert_eq!(reply.header("allow"), "POST");
@@ -191,4 +198,49 @@ async fn unknown_routes_and_wrong_methods_are_problems_too() {
         .unwrap();
     assert_eq!(reply.status(), 400);
     assert_eq!(reply.json::<serde_json::Value>().await.unwrap()["code"], "json_invalid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_parameter_that_nothing_can_have_is_named_with_what_is_accepted() {
+    let app = limited().await;
+    let caller = app.caller().await;
+    let not_utf8 = "accepted: UTF-8, percent-encoded";
+    for (path, code, accepted) in [
+        ("/api/presets/%F0%9F", "preset_not_found", not_utf8),
+        ("/api/images/%F0%9F", "image_not_found", not_utf8),
+        ("/api/tasks/%FF", "task_not_found", not_utf8),
+        ("/api/tasks/%FF/report", "task_not_found", not_utf8),
+        ("/api/video/download/2026/01/31/%FF", "file_not_found", not_utf8),
+        (
+            "/api/video/play/-/2026/01/31/1_clip/hls/%FF",
+            "file_not_found",
+            not_utf8,
+        ),
+        (
+            "/api/presets/My%20preset",
+            "preset_not_found",
+            "\"My preset\"; accepted: the name of a preset",
+        ),
+        (
+            "/api/images/Cat",
+            "image_not_found",
+            "\"Cat\"; accepted: the name of an image",
+        ),
+        (
+            "/api/tasks/seven",
+            "task_not_found",
+            "\"seven\"; accepted: the id of a task",
+        ),
+    ] {
+        let reply = caller.get(path).await;
+        assert_eq!((reply.status, reply.code()), (404, code), "{path}");
+        assert_eq!(reply.header("content-type"), "application/problem+json");
+        let detail = reply.body["detail"].as_str().unwrap();
+        assert!(detail.contains(accepted), "{path}: {detail}");
+        if accepted == not_utf8 {
+            assert!(detail.contains(path), "{path}: {detail}");
+        }
+    }
+    let anonymous = app.anonymous().get("/api/presets/%F0%9F").await;
+    assert_eq!(anonymous.code(), "token_missing");
 }

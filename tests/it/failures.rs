@@ -40,6 +40,12 @@ async fn a_file_without_the_stream_that_an_output_needs_fails_with_a_code() {
         (&row["id"], &json!({ "code": "no_video_stream" })),
         "{row}"
     );
+    // The report of a failed attempt has what is known until it failed, here before it was planned.
+    let report = &caller.get(&format!("/api/tasks/{}", row["id"])).await.body["report"];
+    let fields: Vec<_> = report.as_object().unwrap().keys().collect();
+    assert_eq!(fields, ["sandbox", "timings"], "{report}");
+    let phases: Vec<_> = report["timings"].as_object().unwrap().keys().collect();
+    assert_eq!(phases, ["fetch_ms", "probe_ms"], "{report}");
 
     let silent = Clip {
         sound: false,
@@ -113,7 +119,7 @@ async fn damaged_packets_that_were_copied_lead_to_a_second_run_without_copies() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_video_over_the_limits_is_refused_with_both_values() {
-    let config = |config: &mut backend::Config| config.limits.max_duration_us = 1_000_000;
+    let config = |config: &mut backend::Config| config.app.limits.max_duration_us = 1_000_000;
     let app = TestApp::with(Options {
         config,
         ..Options::default()

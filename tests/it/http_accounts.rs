@@ -9,8 +9,8 @@ use tests::{Caller, Reply, TestApp};
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_attempts_from_one_address_are_refused_for_a_while() {
     let app = TestApp::idle_with(|config| {
-        config.throttle.network.burst = 3;
-        config.throttle.network.refill = Duration::from_secs(30);
+        config.app.throttle.network.burst = 3;
+        config.app.throttle.network.refill = Duration::from_secs(30);
     })
     .await;
     let caller = app.anonymous();
@@ -33,9 +33,9 @@ async fn too_many_attempts_from_one_address_are_refused_for_a_while() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_with_too_many_failed_logins_accepts_logins_again_after_a_pause() {
     let app = TestApp::idle_with(|config| {
-        config.throttle.account_failures = 2;
-        config.throttle.account_wait = Duration::from_secs(1);
-        config.throttle.account_wait_max = Duration::from_secs(1);
+        config.app.throttle.account_failures = 2;
+        config.app.throttle.account_wait = Duration::from_secs(1);
+        config.app.throttle.account_wait_max = Duration::from_secs(1);
     })
     .await;
     let known = app.caller().await;
@@ -69,8 +69,8 @@ async fn login_from(client: &Caller, address: &str, username: &str, password: &s
 async fn failed_logins_from_one_network_do_not_block_other_networks() {
     let app = TestApp::idle_with(|config| {
         config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
-        config.throttle.account_failures = 2;
-        config.throttle.account_wait = Duration::from_secs(60);
+        config.app.throttle.account_failures = 2;
+        config.app.throttle.account_wait = Duration::from_secs(60);
     })
     .await;
     let owner = app.caller().await.username;
@@ -91,8 +91,8 @@ async fn failed_logins_from_one_network_do_not_block_other_networks() {
 async fn failed_logins_from_many_networks_are_limited_and_the_owner_can_log_in_from_a_known_network() {
     let app = TestApp::idle_with(|config| {
         config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
-        config.throttle.account.burst = 5;
-        config.throttle.account.refill = Duration::from_secs(3_600);
+        config.app.throttle.account.burst = 5;
+        config.app.throttle.account.refill = Duration::from_secs(3_600);
     })
     .await;
     // The account is known at 127.0.0.1, where it signed up, and at a second address.
@@ -151,8 +151,8 @@ async fn a_flood_of_password_checks_does_not_block_logins_from_a_known_network()
 #[tokio::test(flavor = "multi_thread")]
 async fn sign_ups_from_one_network_are_limited_separately_from_logins() {
     let app = TestApp::idle_with(|config| {
-        config.throttle.network.burst = 2;
-        config.throttle.network.refill = Duration::from_secs(3_600);
+        config.app.throttle.network.burst = 2;
+        config.app.throttle.network.refill = Duration::from_secs(3_600);
     })
     .await;
     let owner = app.caller().await;
@@ -169,7 +169,7 @@ async fn sign_ups_from_one_network_are_limited_separately_from_logins() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_common_password_is_refused_by_the_strict_policy() {
-    let app = TestApp::idle_with(|config| config.password_policy = backend::PasswordPolicy::Strict).await;
+    let app = TestApp::idle_with(|config| config.app.password_policy = backend::PasswordPolicy::Strict).await;
     let caller = app.anonymous();
     let form =
         |password: &str| json!({ "username": "ana", "password1": password, "password2": password, "email": "a@b.c" });
@@ -264,7 +264,7 @@ async fn the_token_of_a_deleted_account_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_logins_is_refused_with_retry_after() {
-    let app = TestApp::idle_with(|config| config.throttle.network.burst = 100_000).await;
+    let app = TestApp::idle_with(|config| config.app.throttle.network.burst = 100_000).await;
     let caller = app.anonymous();
     let attempts = (0..400).map(|n| {
         let caller = caller.clone();

@@ -234,3 +234,25 @@ async fn an_allowed_origin_may_send_and_read_all_headers() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_changed_its_task_reads_the_change_while_many_others_read() {
+    let app = TestApp::idle().await;
+    let caller = app.caller().await;
+    let clients = (0..24).map(|_| async {
+        for _ in 0..4 {
+            let id = caller.upload("clip.mp4", MP4.to_vec(), &[]).await.body["id"].clone();
+            let path = format!("/api/tasks/{id}");
+            let seen = ask(&caller, &path, &[]).await;
+            let etag = header(&seen, "etag").to_owned();
+            assert_eq!(seen.status(), 200);
+            assert_eq!(caller.post(&format!("{path}/cancel"), &json!({})).await.status, 200);
+            let changed = ask(&caller, &path, &[("if-none-match", &etag)]).await;
+            assert_eq!(changed.status(), 200, "the tag of the waiting task is outdated");
+            assert_eq!(changed.json::<serde_json::Value>().await.unwrap()["status"], "canceled");
+            assert_eq!(caller.delete(&path).await.status, 200);
+            assert_eq!(caller.get(&path).await.status, 404);
+        }
+    });
+    futures::future::join_all(clients).await;
+}

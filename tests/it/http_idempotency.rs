@@ -4,7 +4,7 @@ mod concurrent;
 
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder};
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, EntityTrait};
 use serde_json::json;
 use tests::{Caller, MP4, PNG, Reply, TestApp, image_form};
 
@@ -260,7 +260,7 @@ async fn an_invalid_key_is_refused_before_anything_is_created() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_upload_that_is_too_large_is_refused() {
-    let app = TestApp::idle_with(|config| config.limits.max_upload_bytes = 1_000_000).await;
+    let app = TestApp::idle_with(|config| config.app.limits.max_upload_bytes = 1_000_000).await;
     let caller = app.caller().await;
     assert_eq!(send(plain_upload(&caller), "k").await.status, 201);
     let endless = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![0_u8; 65_536]));
@@ -270,4 +270,19 @@ async fn a_repeated_upload_that_is_too_large_is_refused() {
         .multipart(Form::new().part("file", file));
     let reply = send(request, "k").await;
     assert_eq!((reply.status, reply.code()), (413, "upload_too_large"), "{reply:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_belongs_to_the_method_and_the_whole_path_of_its_operation() {
+    let app = TestApp::idle().await;
+    let caller = app.caller().await;
+    assert_eq!(send(plain_upload(&caller), "k").await.status, 201);
+    // Rows outlive an upgrade of the service, so their form is fixed.
+    let stored = entity::idempotency::Entity::find().one(&app.db).await.unwrap().unwrap();
+    let operation = stored.request.unwrap();
+    assert!(operation.starts_with("POST /api/tasks "), "{operation}");
+    let form = Form::new().part("file", Part::bytes(MP4).file_name("x.mp4"));
+    let with_slash = caller.request(Method::POST, "/api/tasks/").multipart(form);
+    let again = send(with_slash, "k").await;
+    assert_eq!((again.status, again.header("idempotent-replayed")), (201, "true"));
 }

@@ -193,7 +193,7 @@ async fn an_invalid_probe_is_refused_with_the_path_of_the_field() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_contains_task_probe_plan_and_report_once_the_task_has_ended() {
+async fn a_report_contains_task_probe_plan_and_report_as_stored_once_the_task_has_ended() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let id = caller.upload("a.mp4", MP4.to_vec(), &[]).await.body["id"]
@@ -203,11 +203,18 @@ async fn a_report_contains_task_probe_plan_and_report_once_the_task_has_ended() 
     let early = caller.get(&path).await;
     assert_eq!((early.status, early.code()), (404, "report_not_ready"));
     app.finish(id, &[("video.mp4", "mp4", "video/mp4", b"video")]).await;
-    let (report, plan, log) = (json!({"cpu_ms": 5}), json!({"spans": []}), json!(["a line of FFmpeg"]));
+    // A report of an earlier version: without fields that this version has, and with fields and values that it lacks.
+    let report = json!({
+        "cpu_ms": 5,
+        "outputs": [{"name": "video.mp4", "done": "transcode", "encoder": {"video": "h264", "crf": 23}}],
+        "warnings": [{"code": "an_old_warning", "detail": ""}],
+        "log": ["a line"],
+    });
+    let (plan, log) = (json!({"spans": []}), json!(["a line of FFmpeg"]));
     for (sql, values) in [
         (
             "update tasks set report = $1 where id = $2",
-            vec![report.into(), id.into()],
+            vec![report.clone().into(), id.into()],
         ),
         (
             "update traces set plan = $1, log = $2 where task_id = $3",
@@ -223,7 +230,7 @@ async fn a_report_contains_task_probe_plan_and_report_once_the_task_has_ended() 
         assert_eq!(set.rows_affected(), 1);
     }
     let bundle = caller.get(&path).await.body;
-    assert_eq!(bundle["report"], json!({"cpu_ms": 5}));
+    assert_eq!(bundle["report"], report);
     assert_eq!(bundle["plan"], json!({"spans": []}));
     // Earlier versions stored a log of FFmpeg, which is not shown.
     assert!(!bundle.to_string().contains("a line of FFmpeg"), "{bundle}");
@@ -233,11 +240,9 @@ async fn a_report_contains_task_probe_plan_and_report_once_the_task_has_ended() 
     );
     assert_eq!(bundle["probe"], Value::Null);
     let task = caller.get(&format!("/api/tasks/{id}")).await.body;
-    assert_eq!(
-        task["report"],
-        json!({"cpu_ms": 5}),
-        "the task shows the report without the plan"
-    );
+    assert_eq!(task["report"], report, "the task shows the report without the plan");
+    let list = caller.get("/api/tasks").await.body;
+    assert_eq!(list["data"][0]["warnings"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

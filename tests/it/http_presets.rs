@@ -160,7 +160,7 @@ async fn of_parallel_requests_with_one_name_one_succeeds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn presets_are_listed_with_their_recipes() {
-    let app = TestApp::idle_with(|config| config.default_preset = "idrl".to_owned()).await;
+    let app = TestApp::idle_with(|config| config.app.default_preset = "idrl".to_owned()).await;
     let list = app.anonymous().get("/api/presets").await.body;
     let listed = list["data"].as_array().unwrap();
     let names: Vec<_> = listed.iter().map(|preset| preset["name"].as_str().unwrap()).collect();

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 /// A service without a worker, with a limit of 1 MB for an upload and of 500 ms for a pause in it.
 async fn limited() -> TestApp {
     let config = |config: &mut backend::Config| {
-        config.limits.max_upload_bytes = 1_000_000;
+        config.app.limits.max_upload_bytes = 1_000_000;
         config.upload_idle = Duration::from_millis(500);
     };
     TestApp::idle_with(config).await

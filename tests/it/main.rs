@@ -37,6 +37,7 @@ mod http_plan;
 mod http_play;
 mod http_presets;
 mod http_upload;
+mod http_wait;
 mod journey;
 mod kill;
 mod landing;
@@ -49,6 +50,8 @@ mod presets;
 mod process_limits;
 mod processes;
 mod recipes_page;
+#[path = "../../queue/tests/it/redis_server.rs"]
+mod redis_server;
 mod resource_shortage;
 mod reuse;
 mod rolling_restart;

@@ -1,9 +1,9 @@
 //! Damaged files in the media child, driven as the worker does: each leads to a verified output or to a failure with a
 //! code for invalid input. `tests/fuzz` runs the test for longer.
 
-use domain::plan::{Clips, Plan};
+use domain::plan::{Clips, CopyPolicy, Plan};
 use domain::protocol::{SandboxMode, Session, TranscodeReport, VerifyDepth};
-use domain::{Code, Failure, FailureKind, Limits, Probe, Recipe};
+use domain::{Code, Failure, FailureClass, Limits, Recipe};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -112,16 +112,16 @@ async fn process(children: &ChildStarter, source: PathBuf, scratch: PathBuf, rec
     let mut child = children.start(session(vec![source.clone()], &scratch)).await?;
     let probe = child.probe(0).await?;
     let recipe = Recipe::parse(recipe).unwrap();
-    let planned = |probe: &Probe| domain::plan(&recipe, probe, Clips::default(), &Limits::default());
-    let plan = planned(&probe)?;
+    let planned = |copies| domain::plan(&recipe, &probe, Clips::default(), &Limits::default(), copies);
+    let plan = planned(CopyPolicy::default())?;
     let first = transcode_and_verify(children, child, &plan, &scratch).await;
-    let Some(uncopyable) = domain::plan::uncopyable_streams(&plan, first.as_ref()) else {
+    let Some(copies) = domain::plan::next_copy_policy(&plan, first.as_ref()) else {
         return first.map(drop);
     };
     let scratch = scratch.join("decoded");
     std::fs::create_dir(&scratch).unwrap();
     let child = children.start(session(vec![source], &scratch)).await?;
-    let plan = planned(&probe.excluding_copies_of(uncopyable))?;
+    let plan = planned(copies)?;
     transcode_and_verify(children, child, &plan, &scratch).await.map(drop)
 }
 
@@ -162,10 +162,13 @@ fn session(sources: Vec<PathBuf>, scratch: &Path) -> Session {
 /// Returns false for hangs, crashes, outputs that fail verification, and failures of the service.
 fn is_acceptable(outcome: &Outcome) -> bool {
     let Err(failure) = outcome else { return true };
-    match failure.kind {
-        FailureKind::Input | FailureKind::Unsupported => true,
-        FailureKind::ResourceLimit => failure.code == Code::MediaMemory,
-        FailureKind::MediaCrash | FailureKind::Infrastructure | FailureKind::Transfer | FailureKind::Postponed => false,
+    match failure.class() {
+        FailureClass::Input | FailureClass::Unsupported => true,
+        FailureClass::ResourceLimit => failure.code == Code::MediaMemory,
+        FailureClass::MediaCrash
+        | FailureClass::Infrastructure
+        | FailureClass::WorkerCrash
+        | FailureClass::Postponed => false,
     }
 }
 

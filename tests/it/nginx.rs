@@ -126,7 +126,7 @@ fn padded(clip: &Path, bytes: usize) -> Vec<u8> {
 async fn a_file_of_100_mb_is_uploaded_and_downloaded_in_ranges_through_nginx() {
     let config = |config: &mut backend::Config| {
         config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
-        config.limits.max_upload_bytes = 104_000_000;
+        config.app.limits.max_upload_bytes = 104_000_000;
     };
     let app = TestApp::with(Options {
         config,

@@ -15,11 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 #[path = "../../entity/tests/it/proxy.rs"]
 mod proxy;
-#[path = "../../queue/tests/it/redis_server.rs"]
-mod redis_server;
 
+use crate::redis_server::RedisServer;
 use proxy::Proxy;
-use redis_server::RedisServer;
 
 /// The documented time within which a due task is claimed.
 const DOCUMENTED: Duration = Duration::from_secs(2);

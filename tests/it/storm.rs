@@ -40,7 +40,7 @@ async fn parallel_valid_requests_cause_no_5xx_and_rows_and_files_agree_at_the_en
         number("TEST_CAMPAIGN_SEED").unwrap_or(DEFAULT_SEED),
     );
     let mut app = TestApp::with(Options {
-        config: |config| config.throttle.network.burst = 1_000,
+        config: |config| config.app.throttle.network.burst = 1_000,
         ..Options::default()
     })
     .await;

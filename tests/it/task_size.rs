@@ -11,19 +11,19 @@ type Limit = (fn(&mut Config), &'static str);
 
 const LIMITS: [Limit; 4] = [
     (
-        |config| config.limits.max_output_frames = 23,
+        |config| config.app.limits.max_output_frames = 23,
         "frames to encode; accepted: at most 23",
     ),
     (
-        |config| config.limits.max_output_megapixels = 0,
+        |config| config.app.limits.max_output_megapixels = 0,
         "megapixels to encode; accepted: at most 0",
     ),
     (
-        |config| config.limits.max_output_duration_us = 1_000_000,
+        |config| config.app.limits.max_output_duration_us = 1_000_000,
         "seconds of outputs; accepted: at most 1",
     ),
     (
-        |config| config.limits.max_cpu_s = 0,
+        |config| config.app.limits.max_cpu_s = 0,
         "processor seconds, estimated; accepted: at most 0",
     ),
 ];

@@ -67,7 +67,7 @@ async fn fifty_uploads_to_a_slow_bucket_take_a_bounded_amount_of_memory() {
     assert!(server.stop().await.success());
 }
 
-/// A form whose file adds the bytes that are read from it to `sent`.
+/// A form with a file of [`UPLOAD_BYTES`]. Each chunk that the client sends adds its length to `sent`.
 fn form(sent: &Arc<AtomicU64>) -> Form {
     let (chunk, sent) = (Bytes::from(vec![0; 64 << 10]), sent.clone());
     let chunks = std::iter::once(Bytes::from_static(MP4)).chain(std::iter::repeat_n(chunk, UPLOAD_BYTES >> 16));

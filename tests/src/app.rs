@@ -101,11 +101,12 @@ impl TestApp {
             previous: None,
         });
         (options.config)(&mut config);
-        let limits = config.limits;
+        let limits = config.app.limits;
         let alive = ProcessHealth::default();
         let (shutdown, background) = (alive.shutdown.clone(), alive.background.clone());
-        let state =
-            AppState::new(db.clone(), storage.clone(), queue.clone(), config, alive.clone()).with_metrics(metrics());
+        let state = AppState::new(db.clone(), storage.clone(), queue.clone(), config, alive.clone())
+            .with_connections(options.server.max_connections)
+            .with_metrics(metrics());
         let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
             .await
             .unwrap();

@@ -27,7 +27,7 @@ impl TestApp {
     }
 
     /// Claims this task. Tasks that are claimed before it are released.
-    async fn claim(&self, id: i64) -> task::Claimed {
+    pub async fn claim(&self, id: i64) -> task::Claimed {
         let worker = WorkerId("test".to_owned());
         let mut others = Vec::new();
         let claimed = loop {

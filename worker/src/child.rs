@@ -29,7 +29,7 @@ use domain::protocol::{
     Event, MAX_LINE_BYTES, OutputFacts, OutputReport, Progress, Request, SandboxMode, SandboxStatus, Session,
     TranscodeReport,
 };
-use domain::{Code, Failure, FailureKind, Plan, Probe};
+use domain::{Code, Failure, Plan, Probe};
 use error::{ChildError, OomKills};
 use fork_server::{ServerHandle, StartedChild};
 use line_reader::LineReader;
@@ -83,17 +83,17 @@ impl ChildStarter {
     ///
     /// # Errors
     /// The failure that the child reports when it cannot open a source or scratch, or lacks a required sandbox;
-    /// [`FailureKind::Infrastructure`] when it cannot be started or ends before it is ready; [`FailureKind::Postponed`]
-    /// when the machine has no file descriptors, processes or memory left.
+    /// [`Code::Internal`] when it cannot be started or ends before it is ready; [`Code::Unavailable`] when the machine
+    /// has no file descriptors, processes or memory left.
     pub async fn start(&self, session: Session) -> Result<Child, Failure> {
         let started = self.server.start().await.map_err(|error| {
             let executable = self.settings.executable.display();
             tracing::warn!(%error, %executable, "failed to start a media child");
             if domain::is_exhaustion(&error) {
                 let detail = "no file descriptors, processes or memory left to start a media child";
-                return Failure::new(FailureKind::Postponed, Code::Unavailable, detail);
+                return Failure::new(Code::Unavailable, detail);
             }
-            infrastructure("the media child could not be started")
+            internal("the media child could not be started")
         })?;
         Child::open_session(&self.settings, started, session).await
     }
@@ -118,11 +118,7 @@ impl Child {
         match ready.unwrap_or(Err(ChildError::Silent(settings.start_timeout))) {
             Ok(status) if session.sandbox == SandboxMode::Require && !status.is_full() => {
                 let detail = format!("landlock: {}, seccomp: {}", status.landlock, status.seccomp);
-                Err(Failure::new(
-                    FailureKind::Infrastructure,
-                    Code::SandboxUnavailable,
-                    detail,
-                ))
+                Err(Failure::new(Code::SandboxUnavailable, detail))
             }
             Ok(status) => {
                 child.status = status;
@@ -130,7 +126,7 @@ impl Child {
             }
             Err(ChildError::Reported(failure)) => Err(failure),
             // No byte of the source was decoded yet, so the file cannot be the cause.
-            Err(error) => Err(infrastructure(child.end_after(error).await.detail)),
+            Err(error) => Err(internal(child.end_after(error).await.detail)),
         }
     }
 
@@ -196,11 +192,10 @@ impl Child {
     /// The failure that the child reports, or [`Code::MediaMemory`] when an allocation failed although the child
     /// answered; the child can be called again. After any other error it has ended:
     ///
-    /// - [`FailureKind::ResourceLimit`] with [`Code::MediaTimeout`] (wall clock or processor time),
-    ///   [`Code::MediaStalled`] (no event, or a stage without progress), [`Code::MediaMemory`] or
-    ///   [`Code::OutputTooLarge`];
-    /// - [`FailureKind::MediaCrash`] when it died for another reason or violated the protocol;
-    /// - [`FailureKind::Infrastructure`] when it was killed from outside.
+    /// - [`Code::MediaTimeout`] (wall clock or processor time), [`Code::MediaStalled`] (no event, or a stage without
+    ///   progress), [`Code::MediaMemory`] or [`Code::OutputTooLarge`] when it reached a limit;
+    /// - [`Code::MediaCrash`] when it died for another reason or violated the protocol;
+    /// - [`Code::MediaKilled`] when it was killed from outside.
     pub async fn call(
         &mut self,
         request: Request,
@@ -319,17 +314,13 @@ fn is_answer(event: &Event, request: &Request) -> bool {
     }
 }
 
-fn infrastructure(detail: impl Into<String>) -> Failure {
-    Failure::new(FailureKind::Infrastructure, Code::Internal, detail)
+fn internal(detail: impl Into<String>) -> Failure {
+    Failure::new(Code::Internal, detail)
 }
 
 /// A failure instead of a panic for an event that [`is_answer`] excludes.
 fn unexpected(_: &Event) -> Failure {
-    Failure::new(
-        FailureKind::MediaCrash,
-        Code::MediaCrash,
-        "an answer to another question",
-    )
+    Failure::new(Code::MediaCrash, "an answer to another question")
 }
 
 #[cfg(test)]

@@ -14,8 +14,7 @@
 
 use domain::WorkerId;
 use entity::task::Model;
-use nix::fcntl::{Flock, FlockArg};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +24,7 @@ pub struct Scratch {
     path: PathBuf,
     worker: WorkerId,
     dead: Vec<WorkerId>,
-    _lock: Flock<File>,
+    _lock: File,
 }
 
 /// Name of the locked file.
@@ -41,8 +40,7 @@ impl Scratch {
         // Serializes processes that start at the same time. Without it, one could remove the directory that another one
         // has created and not locked yet.
         let start_lock = File::create(root.join(LOCK))?;
-        let _start_lock =
-            Flock::lock(start_lock, FlockArg::LockExclusive).map_err(|(_, error)| io::Error::from(error))?;
+        start_lock.lock()?;
         let mut dead = Vec::new();
         for entry in fs::read_dir(root)? {
             dead.extend(remove_if_dead(&entry?.path()));
@@ -112,12 +110,12 @@ impl Drop for Directory {
 }
 
 /// Locks a scratch directory; `None` when another process holds the lock.
-fn lock(path: &Path) -> io::Result<Option<Flock<File>>> {
+fn lock(path: &Path) -> io::Result<Option<File>> {
     let file = File::create(path.join(LOCK))?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Some(lock)),
-        Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
-        Err((_, error)) => Err(error.into()),
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

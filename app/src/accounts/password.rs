@@ -19,9 +19,10 @@ const DUMMY_HASH: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Computes and checks password hashes. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Hasher(Arc<Inner>);
+pub(crate) struct Hasher(Arc<HasherParts>);
 
-struct Inner {
+/// The parts that all clones of a [`Hasher`] share.
+struct HasherParts {
     argon2: Argon2<'static>,
     pool: Pool,
     /// A hash with the current parameters. A login to an unknown account is checked against it, so that the response
@@ -49,7 +50,7 @@ impl Hasher {
     pub(crate) fn new(threads: usize) -> Self {
         let params = Params::new(MEMORY_KIB, PASSES, LANES, None).expect("the parameters are within RFC 9106");
         let threads = threads.max(1);
-        Self(Arc::new(Inner {
+        Self(Arc::new(HasherParts {
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
             pool: Pool::new(threads, threads * QUEUE_PER_THREAD),
             dummy: format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${DUMMY_SALT}${DUMMY_HASH}"),

@@ -51,7 +51,7 @@ struct Queues {
 }
 
 impl Pool {
-    /// Starts `threads` threads; `capacity` is the maximum length of each queue while all threads work for it.
+    /// Starts `threads` threads. At most `threads + capacity` pieces of work of each priority run or wait at a time.
     pub(super) fn new(threads: usize, capacity: usize) -> Self {
         let shared = Arc::new(Shared {
             queues: Mutex::default(),

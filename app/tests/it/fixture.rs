@@ -1,20 +1,28 @@
 //! Use cases with one account, on a database and files of their own.
 
-use app::idempotency::{Fingerprint, KeyGuard};
-use app::recipe_choice::RecipeChoice;
+use app::idempotency::KeyGuard;
 use app::uploads::{self, Upload};
-use app::{App, NewFile, Settings};
+use app::{App, Error, Settings};
+use bytes::Bytes;
 use domain::account::{Email, Username};
 use domain::{TaskId, UserId};
+use futures::Stream;
 use queue::Queue;
-use storage::{Key, Storage};
+use storage::Storage;
 use tempfile::TempDir;
-use uuid::Uuid;
+
+/// The first box of an MP4 file.
+pub(crate) const MP4: &str = "\0\0\0\x10ftypisom\0\0\0\0";
+
+/// A stream of these chunks.
+pub(crate) fn stream(chunks: &[&'static str]) -> impl Stream<Item = Result<Bytes, Error>> + use<> {
+    futures::stream::iter(chunks.iter().map(|chunk| Ok(Bytes::from(*chunk))).collect::<Vec<_>>())
+}
 
 pub(crate) struct Fixture {
     pub(crate) app: App,
     pub(crate) user: UserId,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Fixture {
@@ -35,20 +43,20 @@ impl Fixture {
         Self {
             user: created.await.unwrap().user_id(),
             app: App::new(db, storage, Queue::in_memory(), Settings::default()),
-            _directory: directory,
+            directory,
         }
+    }
+
+    /// The number of stored sources.
+    pub(crate) fn stored_sources(&self) -> usize {
+        let sources = self.directory.path().join("objects/sources");
+        std::fs::read_dir(sources).map_or(0, Iterator::count)
     }
 
     /// A stored file that is to become a task.
     pub(crate) async fn upload(&self) -> Upload {
-        let bytes = futures::stream::iter([Ok("a video".into())]);
-        let key = Key::source(Uuid::new_v4());
-        Upload {
-            given_name: "mi clip.mp4".to_owned(),
-            source: NewFile::put(&self.app, key, bytes, None, 1_000).await.unwrap(),
-            choice: RecipeChoice::Default,
-            fingerprint: Fingerprint::default(),
-        }
+        let source = uploads::store(&self.app, stream(&[MP4]), None).await.unwrap();
+        Upload::new("mi clip.mp4", source)
     }
 
     /// Creates a task.

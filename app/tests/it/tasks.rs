@@ -1,10 +1,12 @@
 //! A task from its upload to its removal.
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, MP4, stream};
 use app::idempotency::KeyGuard;
+use app::uploads::Upload;
 use app::{Error, tasks, uploads};
 use domain::Code;
 use entity::task;
+use std::sync::Arc;
 
 fn code(error: &Error) -> Option<Code> {
     match error {
@@ -14,13 +16,37 @@ fn code(error: &Error) -> Option<Code> {
 }
 
 #[tokio::test]
-async fn a_stored_file_becomes_a_task() {
-    let fixture = Fixture::new().await;
-    let upload = fixture.upload().await;
-    let finished = uploads::finish(&fixture.app, fixture.user, upload, KeyGuard::default(), |task| {
-        task.file_path.clone()
-    });
-    assert!(finished.await.unwrap().ends_with("/1_mi_clip.mp4"));
+async fn three_lines_create_a_task_without_http() {
+    let Fixture { app, user, .. } = &Fixture::new().await;
+    let file = uploads::store(app, stream(&[MP4]), None).await.unwrap();
+    let upload = Upload::new("mi clip.mp4", file);
+    let path = uploads::finish(app, *user, upload, KeyGuard::default(), |task| task.file_path.clone()).await;
+    assert!(path.unwrap().ends_with("/1_mi_clip.mp4"));
+}
+
+#[tokio::test]
+async fn only_media_within_the_limit_is_stored_and_a_refusal_leaves_nothing() {
+    let mut fixture = Fixture::new().await;
+    let max_upload_bytes = 20;
+    Arc::make_mut(&mut fixture.app.settings).limits.max_upload_bytes = max_upload_bytes;
+    let app = &fixture.app;
+    let store = async |chunks: &[&'static str]| uploads::store(app, stream(chunks), None).await;
+    // The first box arrives in pieces.
+    let (first, rest) = MP4.split_at(3);
+    let file = store(&[first, rest, "data"]).await.unwrap();
+    assert_eq!(file.stored().bytes, max_upload_bytes);
+    file.discard().await;
+    for (chunks, refusal) in [
+        (&[][..], Code::FileEmpty),
+        (&["#EXTM3U\n", "/etc/passwd\n"], Code::NotMedia),
+        (&[MP4, "data", "!"], Code::UploadTooLarge),
+    ] {
+        let Err(error) = store(chunks).await else {
+            panic!("{chunks:?} was stored")
+        };
+        assert_eq!(code(&error), Some(refusal), "{chunks:?}");
+    }
+    assert_eq!(fixture.stored_sources(), 0);
 }
 
 #[tokio::test]

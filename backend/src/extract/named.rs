@@ -1,9 +1,10 @@
 //! Images and presets of an account, found by the name in the path.
 
-use super::{CurrentUser, Owned};
+use super::path::parse_path;
+use super::principal::{Owned, Principal};
 use crate::AppState;
 use crate::error::{Error, Refusal};
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use domain::Code;
 use domain::recipe::Name;
@@ -19,19 +20,25 @@ pub(crate) fn read_name(text: &str) -> Result<Name, Refusal> {
     })
 }
 
-/// The name at the end of the path; `None` when it is not a valid name, so that no row can have it.
-async fn name_in_path(parts: &mut Parts, state: &AppState) -> Option<Name> {
-    let Path(text) = Path::<String>::from_request_parts(parts, state).await.ok()?;
-    text.parse().ok()
+/// The name of a preset in the path.
+pub(crate) struct PresetName(pub(crate) Name);
+
+impl FromRequestParts<AppState> for PresetName {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Error> {
+        let name = parse_path(parts, Code::PresetNotFound, "the name of a preset").await?;
+        Ok(Self(name))
+    }
 }
 
 impl FromRequestParts<AppState> for Owned<image::Model> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
-        let CurrentUser(user) = CurrentUser::from_request_parts(parts, state).await?;
-        let name = name_in_path(parts, state).await.ok_or(Code::ImageNotFound)?;
-        let found = image::of_user(&state.db, user, &name).await?;
+        let Principal { account, .. } = Principal::from_request_parts(parts, state).await?;
+        let name: Name = parse_path(parts, Code::ImageNotFound, "the name of an image").await?;
+        let found = image::of_user(&state.app.db, account, &name).await?;
         Ok(Self(found.ok_or(Code::ImageNotFound)?))
     }
 }
@@ -40,12 +47,12 @@ impl FromRequestParts<AppState> for Owned<preset::Model> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
-        let CurrentUser(user) = CurrentUser::from_request_parts(parts, state).await?;
-        let name = name_in_path(parts, state).await.ok_or(Code::PresetNotFound)?;
+        let Principal { account, .. } = Principal::from_request_parts(parts, state).await?;
+        let PresetName(name) = PresetName::from_request_parts(parts, state).await?;
         if domain::preset::find(name.as_str()).is_some() {
             return Err(Code::PresetBuiltIn.into());
         }
-        let found = preset::of_user(&state.db, user, name.as_str()).await?;
+        let found = preset::of_user(&state.app.db, account, name.as_str()).await?;
         Ok(Self(found.ok_or(Code::PresetNotFound)?))
     }
 }

@@ -3,23 +3,23 @@
 
 use crate::AppState;
 use crate::error::Error;
-use crate::extract::{CurrentUser, Owned};
+use crate::extract::{Owned, Principal};
 use crate::idempotency::{Created, IdempotencyKey, IdempotencyKeyHeader};
 use crate::openapi::{Binary, problems};
-use crate::reply::{Message, SuccessMessage};
+use crate::reply::SuccessMessage;
 use crate::request_context::RequestContext;
 use crate::routes::video::{FileResponse, Validators};
 use crate::upload::ImageForm;
+use api::images::{ImageList, ImageView};
+use api::reply::Message;
 use app::images;
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
-use chrono::{DateTime, Utc};
 use domain::Code;
 use entity::image;
-use serde::Serialize;
 use storage::Key;
 use utoipa::ToSchema;
 
@@ -37,47 +37,15 @@ pub(crate) struct ImageUpload {
     name: domain::recipe::Name,
 }
 
-/// An image.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ImageView {
-    /// The name of the image in recipes.
-    #[schema(example = "logo")]
-    name: String,
-    /// `image/png` or `image/jpeg`.
-    #[schema(example = "image/png")]
-    media_type: String,
-    /// Size in bytes.
-    bytes: i64,
-    /// SHA-256 of the file, 64 hexadecimal digits.
-    sha256: String,
-    /// Width in pixels.
-    width_px: i32,
-    /// Height in pixels.
-    height_px: i32,
-    /// Time of the upload.
-    created_at: DateTime<Utc>,
-}
-
-/// All images of an account.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ImageList {
-    /// All images, sorted by name.
-    data: Vec<ImageView>,
-    /// Always null, because there is only one page.
-    next_cursor: Option<String>,
-}
-
-impl From<image::Model> for ImageView {
-    fn from(image: image::Model) -> Self {
-        Self {
-            name: image.name,
-            media_type: image.media_type,
-            bytes: image.bytes,
-            sha256: image.sha256,
-            width_px: image.width_px,
-            height_px: image.height_px,
-            created_at: image.created_at,
-        }
+fn image_view(image: image::Model) -> ImageView {
+    ImageView {
+        name: image.name,
+        media_type: image.media_type,
+        bytes: image.bytes,
+        sha256: image.sha256,
+        width_px: image.width_px,
+        height_px: image.height_px,
+        created_at: image.created_at,
     }
 }
 
@@ -91,36 +59,36 @@ problems!(RemoveImageProblems: TokenMissing, TokenInvalid, TokenExpired, ImageNo
 /// Uploads an image under a new name.
 ///
 /// Recipes refer to the image by its name, for watermarks and bumpers. An account may have up to 100 images.
-#[utoipa::path(post, operation_id = "create_image", path = "/api/images", tag = "images", params(IdempotencyKeyHeader), security(("bearer" = [])),
+#[utoipa::path(post, operation_id = "create_image", path = "/images", tag = "images", params(IdempotencyKeyHeader), security(("bearer" = [])),
     request_body(content = ImageUpload, content_type = "multipart/form-data", description = "The image and its name"),
     responses((status = 201, description = "The image", body = ImageView), NewImageProblems))]
 pub(crate) async fn create(
     State(state): State<AppState>,
-    CurrentUser(user): CurrentUser,
+    principal: Principal,
     key: IdempotencyKey,
     form: ImageForm,
 ) -> Result<Created<ImageView>, Error> {
     let work = async |form: ImageForm, guard| {
         let new = form.receive().await?;
-        let created = images::create(&state.app, user, new, guard, ImageView::from);
+        let created = images::create(&state.app, principal.account, new, guard, image_view);
         Ok::<_, Error>(created.await?)
     };
-    let outcome = key.of(user).once(&state.app, form, ImageForm::fingerprint, work).await;
+    let outcome = key
+        .of(principal)
+        .once(&state.app, form, ImageForm::fingerprint, work)
+        .await;
     outcome.map(Created)
 }
 
 /// Lists the account's images.
 ///
 /// All images on one page, sorted by name.
-#[utoipa::path(get, operation_id = "list_images", path = "/api/images", tag = "images", security(("bearer" = [])),
+#[utoipa::path(get, operation_id = "list_images", path = "/images", tag = "images", security(("bearer" = [])),
     responses((status = 200, description = "All images, sorted by name", body = ImageList), ImagesProblems))]
-pub(crate) async fn list(
-    State(state): State<AppState>,
-    CurrentUser(user): CurrentUser,
-) -> Result<Json<ImageList>, Error> {
-    let images = image::list(&state.db, user).await?;
+pub(crate) async fn list(State(state): State<AppState>, principal: Principal) -> Result<Json<ImageList>, Error> {
+    let images = image::list(&state.app.db, principal.account).await?;
     Ok(Json(ImageList {
-        data: images.into_iter().map(ImageView::from).collect(),
+        data: images.into_iter().map(image_view).collect(),
         next_cursor: None,
     }))
 }
@@ -128,7 +96,7 @@ pub(crate) async fn list(
 /// Downloads an image.
 ///
 /// The reply is the file as it was uploaded.
-#[utoipa::path(get, operation_id = "show_image", path = "/api/images/{name}", tag = "images", params(("name" = String, Path, description = "The name of the image")),
+#[utoipa::path(get, operation_id = "show_image", path = "/images/{name}", tag = "images", params(("name" = String, Path, description = "The name of the image")),
     security(("bearer" = [])), responses((status = 200, description = "The file", content((inline(Binary) = "image/jpeg"), (inline(Binary) = "image/png"))), ImageProblems))]
 pub(crate) async fn show(
     State(state): State<AppState>,
@@ -155,7 +123,7 @@ pub(crate) async fn show(
 /// Removes an image that no unfinished task uses.
 ///
 /// Presets may still refer to it; a new task with such a preset is then refused.
-#[utoipa::path(delete, operation_id = "remove_image", path = "/api/images/{name}", tag = "images", params(("name" = String, Path, description = "The name of the image")),
+#[utoipa::path(delete, operation_id = "remove_image", path = "/images/{name}", tag = "images", params(("name" = String, Path, description = "The name of the image")),
     security(("bearer" = [])), responses((status = 200, description = "The image was removed", body = Message), RemoveImageProblems))]
 pub(crate) async fn remove(
     State(state): State<AppState>,
@@ -164,5 +132,5 @@ pub(crate) async fn remove(
 ) -> Result<Json<Message>, Error> {
     images::remove(&state.app, &image).await?;
     let message = SuccessMessage::Deleted.in_language(context.language);
-    Ok(Json(Message { message }))
+    Ok(Json(Message::new(message)))
 }

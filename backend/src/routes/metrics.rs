@@ -20,7 +20,7 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 #[utoipa::path(get, path = "/metrics", tag = "health",
     responses((status = 200, description = "Prometheus text format 0.0.4", body = String, content_type = "text/plain")))]
 pub(crate) async fn metrics(State(state): State<AppState>) -> Result<Response, Error> {
-    count_tasks(&state.db).await;
+    count_tasks(&state.app.db).await;
     Ok(render(state.process.metrics.as_ref()))
 }
 

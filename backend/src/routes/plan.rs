@@ -2,46 +2,17 @@
 
 use crate::AppState;
 use crate::error::{Error, Refusal};
-use crate::extract::{CurrentUser, FromBody, Json as Body};
+use crate::extract::{FromBody, Json as Body, Principal};
 use crate::openapi::problems;
-use crate::view::PlanView;
-use app::plans::{self, PlanSource};
+use crate::view::plan_view;
+use api::plan::{PlanBody, PlanView};
+use app::plans::{self, PlanRequest, PlanSource};
 use app::recipe_choice::read_recipe;
 use axum::Json;
 use axum::extract::State;
 use domain::recipe_reader::{FieldError, FieldProblem, checked, typed};
-use domain::{Code, Probe, Recipe, TaskId};
-use serde::Deserialize;
+use domain::{Code, Probe, TaskId};
 use serde_json::Value;
-use utoipa::ToSchema;
-
-/// A recipe and a source. The recipe is a `preset`, a `recipe`, or the default preset when both are absent. The source
-/// is that of a `task`, or given as facts.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = PlanRequest, example = json!({"preset": "web", "source": {
-    "container": "mov,mp4", "bytes": 5_000_000, "duration_us": 10_000_000, "start_us": 0,
-    "streams": [{"index": 0, "codec": "h264", "decodable": true, "default": true, "language": null, "kind": {"video": {
-        "width_px": 1920, "height_px": 1080, "sample_aspect": "1", "quarter_turns": 0, "mirrored": false,
-        "average_fps": "25", "base_fps": "25", "pixel_format": "yuv420p", "bit_depth": 8, "hdr": false,
-        "interlaced": false, "duration_us": 10_000_000}}}]}}))]
-pub(crate) struct PlanBody {
-    /// The name of a preset; not together with `recipe`.
-    #[schema(nullable = false)]
-    preset: Option<String>,
-    /// A recipe; not together with `preset`.
-    #[schema(required = false, nullable = false, value_type = Recipe)]
-    recipe: Option<Value>,
-    /// The id of a task whose source has been probed.
-    #[schema(nullable = false)]
-    task: Option<i64>,
-    /// Facts of a source, in the form of `probe` in a report; not together with `task`.
-    #[schema(required = false, nullable = false, value_type = Object)]
-    source: Option<Value>,
-}
-
-/// A checked request for a plan.
-pub(crate) struct PlanRequest(plans::PlanRequest);
 
 impl FromBody for PlanRequest {
     type Wire = PlanBody;
@@ -60,11 +31,11 @@ impl FromBody for PlanRequest {
                 return Err(invalid_field("source", both).detail(ONE_SOURCE));
             }
         };
-        Ok(Self(plans::PlanRequest {
+        Ok(Self {
             preset: body.preset,
             recipe,
             source,
-        }))
+        })
     }
 }
 
@@ -96,13 +67,13 @@ problems!(PlanProblems: PresetUnknown, PresetAndRecipe, RecipeInvalid, RequestIn
 /// Plans a recipe for a source without creating a task.
 ///
 /// The plan lists the outputs, what is copied or encoded and why, warnings, and an estimate of the cost.
-#[utoipa::path(post, operation_id = "plan", path = "/api/plan", tag = "tasks", security(("bearer" = [])), request_body(content = PlanBody, description = "A recipe or preset, and a source"),
+#[utoipa::path(post, operation_id = "plan", path = "/plan", tag = "tasks", security(("bearer" = [])), request_body(content = PlanBody, description = "A recipe or preset, and a source"),
     responses((status = 200, description = "The plan", body = PlanView), PlanProblems))]
 pub(crate) async fn plan(
     State(state): State<AppState>,
-    CurrentUser(user): CurrentUser,
+    principal: Principal,
     Body(request): Body<PlanRequest>,
 ) -> Result<Json<PlanView>, Error> {
-    let (plan, estimate) = plans::plan(&state.app, user, request.0).await?;
-    Ok(Json(PlanView::new(&plan, estimate)))
+    let (plan, estimate) = plans::plan(&state.app, principal.account, request).await?;
+    Ok(Json(plan_view(&plan, estimate)))
 }

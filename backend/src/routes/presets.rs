@@ -3,87 +3,31 @@
 
 use crate::AppState;
 use crate::error::{Error, Refusal};
-use crate::extract::{CurrentUser, FromBody, Json as Body, Owned, read_name};
+use crate::extract::{FromBody, Json as Body, Owned, PresetName, Principal, read_name};
 use crate::idempotency::{Created, IdempotencyKey, IdempotencyKeyHeader};
 use crate::openapi::problems;
-use crate::reply::{Message, SuccessMessage};
+use crate::reply::SuccessMessage;
 use crate::request_context::RequestContext;
 use anyhow::Context as _;
+use api::presets::{NewPresetBody, PresetContentBody, PresetList, PresetView};
+use api::reply::Message;
 use app::idempotency::Fingerprint;
 use app::presets::{self, NewPreset};
 use app::recipe_choice::read_recipe;
 use axum::Json;
-use axum::extract::{Path, State};
-use domain::recipe::Name;
+use axum::extract::State;
+use domain::Code;
 use domain::recipe_reader::{FieldError, FieldProblem, stored};
-use domain::{Code, Recipe};
 use entity::preset;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use utoipa::ToSchema;
+use serde_json::json;
 
 /// Maximum length of a summary.
 const SUMMARY_CHARS: usize = 200;
 
-/// All presets.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct PresetList {
-    /// The built-in presets, then those of the account sorted by name.
-    data: Vec<PresetView>,
-    /// Always null, because there is only one page.
-    next_cursor: Option<String>,
-}
+impl FromBody for preset::Content {
+    type Wire = PresetContentBody;
 
-/// A named recipe.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct PresetView {
-    /// The name of the preset in uploads.
-    #[schema(example = "web")]
-    name: String,
-    /// A description in one sentence.
-    summary: Option<String>,
-    /// True for presets of the installation, which cannot be changed.
-    built_in: bool,
-    /// True for the preset of uploads without a preset and a recipe.
-    default: bool,
-    /// The recipe.
-    recipe: Recipe,
-}
-
-/// The content of a preset.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = PresetContent, example = json!({"summary": "A small MP4", "recipe": {"frame": {"max_short_side_px": 360}, "outputs": [{"kind": "mp4"}]}}))]
-pub(crate) struct ContentBody {
-    /// A description of at most 200 characters in one line.
-    summary: Option<String>,
-    /// The recipe.
-    #[schema(required, nullable = false, value_type = Recipe)]
-    recipe: Option<Value>,
-}
-
-/// A new preset.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = NewPreset, example = json!({"name": "small", "summary": "A small MP4", "recipe": {"frame": {"max_short_side_px": 360}, "outputs": [{"kind": "mp4"}]}}))]
-pub(crate) struct NewPresetBody {
-    /// The name of the preset in uploads.
-    #[schema(required, nullable = false, value_type = Name)]
-    name: Option<String>,
-    /// A description of at most 200 characters in one line.
-    summary: Option<String>,
-    /// The recipe.
-    #[schema(required, nullable = false, value_type = Recipe)]
-    recipe: Option<Value>,
-}
-
-/// The checked content of a preset.
-pub(crate) struct Content(preset::Content);
-
-impl FromBody for Content {
-    type Wire = ContentBody;
-
-    fn check(body: ContentBody) -> Result<Self, Refusal> {
+    fn check(body: PresetContentBody) -> Result<Self, Refusal> {
         let recipe = body.recipe.ok_or_else(|| missing("recipe"))?;
         let recipe = read_recipe(&recipe.to_string())?;
         let is_valid = |text: &String| text.chars().count() <= SUMMARY_CHARS && !text.contains(char::is_control);
@@ -94,10 +38,10 @@ impl FromBody for Content {
                 problem: FieldProblem::Invalid(detail),
             }));
         }
-        Ok(Self(preset::Content {
+        Ok(Self {
             summary: body.summary,
             recipe: serde_json::to_value(recipe).map_err(|_| Refusal::new(Code::RecipeInvalid))?,
-        }))
+        })
     }
 }
 
@@ -108,7 +52,7 @@ impl FromBody for NewPreset {
         let NewPresetBody { name, summary, recipe } = body;
         let fingerprint = Fingerprint::of(&json!([name, summary, recipe]));
         let name = read_name(&name.ok_or_else(|| missing("name"))?)?;
-        let Content(content) = Content::check(ContentBody { summary, recipe })?;
+        let content = preset::Content::check(PresetContentBody { summary, recipe })?;
         Ok(Self {
             name,
             content,
@@ -124,26 +68,24 @@ fn missing(field: &str) -> Refusal {
     })
 }
 
-impl PresetView {
-    fn built_in(preset: domain::preset::Preset, state: &AppState) -> Self {
-        Self {
-            name: preset.name.to_owned(),
-            summary: Some(preset.summary.to_owned()),
-            built_in: true,
-            default: preset.name == state.config.default_preset,
-            recipe: preset.recipe,
-        }
+fn built_in_view(preset: domain::preset::Preset, state: &AppState) -> PresetView {
+    PresetView {
+        name: preset.name.to_owned(),
+        summary: Some(preset.summary.to_owned()),
+        built_in: true,
+        default: preset.name == state.app.settings.default_preset,
+        recipe: preset.recipe,
     }
+}
 
-    fn own(preset: preset::Model) -> Result<Self, app::Error> {
-        Ok(Self {
-            name: preset.name,
-            summary: preset.summary,
-            built_in: false,
-            default: false,
-            recipe: stored(preset.recipe).context("failed to parse a stored preset")?,
-        })
-    }
+fn own_view(preset: preset::Model) -> Result<PresetView, app::Error> {
+    Ok(PresetView {
+        name: preset.name,
+        summary: preset.summary,
+        built_in: false,
+        default: false,
+        recipe: stored(preset.recipe).context("failed to parse a stored preset")?,
+    })
 }
 
 problems!(ListProblems: TokenInvalid, TokenExpired, Unavailable);
@@ -158,14 +100,17 @@ problems!(RemoveProblems: TokenMissing, TokenInvalid, TokenExpired, PresetNotFou
 /// Lists the built-in presets and, with a token, those of the account.
 ///
 /// All presets on one page.
-#[utoipa::path(get, operation_id = "list_presets", path = "/api/presets", tag = "presets", security((), ("bearer" = [])),
+#[utoipa::path(get, operation_id = "list_presets", path = "/presets", tag = "presets", security((), ("bearer" = [])),
     responses((status = 200, description = "All presets", body = PresetList), ListProblems))]
-pub(crate) async fn list(State(state): State<AppState>, user: Option<CurrentUser>) -> Result<Json<PresetList>, Error> {
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    principal: Option<Principal>,
+) -> Result<Json<PresetList>, Error> {
     let built_in = domain::preset::built_in().into_iter();
-    let mut data: Vec<_> = built_in.map(|preset| PresetView::built_in(preset, &state)).collect();
-    if let Some(CurrentUser(user)) = user {
-        for own in preset::list(&state.db, user).await? {
-            data.push(PresetView::own(own)?);
+    let mut data: Vec<_> = built_in.map(|preset| built_in_view(preset, &state)).collect();
+    if let Some(principal) = principal {
+        for own in preset::list(&state.app.db, principal.account).await? {
+            data.push(own_view(own)?);
         }
     }
     Ok(Json(PresetList {
@@ -178,60 +123,59 @@ pub(crate) async fn list(State(state): State<AppState>, user: Option<CurrentUser
 ///
 /// Images and tasks that the recipe refers to are looked up when the preset is used. An account may have up to 100
 /// presets.
-#[utoipa::path(post, operation_id = "create_preset", path = "/api/presets", tag = "presets", params(IdempotencyKeyHeader), security(("bearer" = [])),
+#[utoipa::path(post, operation_id = "create_preset", path = "/presets", tag = "presets", params(IdempotencyKeyHeader), security(("bearer" = [])),
     request_body(content = NewPresetBody, description = "A name and a recipe"), responses((status = 201, description = "The preset", body = PresetView), NewPresetProblems))]
 pub(crate) async fn create(
     State(state): State<AppState>,
-    CurrentUser(user): CurrentUser,
+    principal: Principal,
     key: IdempotencyKey,
     Body(new): Body<NewPreset>,
 ) -> Result<Created<PresetView>, Error> {
     let fingerprint = async |new: NewPreset| Ok::<_, Error>(new.fingerprint);
     let work = async |new, guard| {
-        let created = presets::create(&state.app, user, new, &guard, PresetView::own);
+        let created = presets::create(&state.app, principal.account, new, &guard, own_view);
         Ok::<_, Error>(created.await?)
     };
-    let outcome = key.of(user).once(&state.app, new, fingerprint, work).await;
+    let outcome = key.of(principal).once(&state.app, new, fingerprint, work).await;
     outcome.map(Created)
 }
 
 /// Shows a preset of the account or a built-in one.
 ///
 /// With its complete recipe.
-#[utoipa::path(get, operation_id = "show_preset", path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path, description = "The name of the preset")),
+#[utoipa::path(get, operation_id = "show_preset", path = "/presets/{name}", tag = "presets", params(("name" = String, Path, description = "The name of the preset")),
     security(("bearer" = [])), responses((status = 200, description = "The preset", body = PresetView), PresetProblems))]
 pub(crate) async fn show(
     State(state): State<AppState>,
-    CurrentUser(user): CurrentUser,
-    Path(name): Path<String>,
+    principal: Principal,
+    PresetName(name): PresetName,
 ) -> Result<Json<PresetView>, Error> {
-    if let Some(built_in) = domain::preset::find(&name) {
-        return Ok(Json(PresetView::built_in(built_in, &state)));
+    if let Some(built_in) = domain::preset::find(name.as_str()) {
+        return Ok(Json(built_in_view(built_in, &state)));
     }
-    let name: Name = name.parse().map_err(|_| Code::PresetNotFound)?;
-    let own = preset::of_user(&state.db, user, name.as_str()).await?;
-    Ok(Json(PresetView::own(own.ok_or(Code::PresetNotFound)?)?))
+    let own = preset::of_user(&state.app.db, principal.account, name.as_str()).await?;
+    Ok(Json(own_view(own.ok_or(Code::PresetNotFound)?)?))
 }
 
 /// Replaces the content of a preset.
 ///
 /// Existing tasks do not change. Built-in presets cannot be replaced.
-#[utoipa::path(put, operation_id = "replace_preset", path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path, description = "The name of the preset")),
-    security(("bearer" = [])), request_body(content = ContentBody, description = "The new recipe"),
+#[utoipa::path(put, operation_id = "replace_preset", path = "/presets/{name}", tag = "presets", params(("name" = String, Path, description = "The name of the preset")),
+    security(("bearer" = [])), request_body(content = PresetContentBody, description = "The new recipe"),
     responses((status = 200, description = "The preset", body = PresetView), ReplaceProblems))]
 pub(crate) async fn replace(
     State(state): State<AppState>,
     Owned(own): Owned<preset::Model>,
-    Body(Content(content)): Body<Content>,
+    Body(content): Body<preset::Content>,
 ) -> Result<Json<PresetView>, Error> {
     let replaced = presets::replace(&state.app, own, content).await?;
-    Ok(Json(PresetView::own(replaced)?))
+    Ok(Json(own_view(replaced)?))
 }
 
 /// Removes a preset.
 ///
 /// Existing tasks do not change. Built-in presets cannot be removed.
-#[utoipa::path(delete, operation_id = "remove_preset", path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path, description = "The name of the preset")),
+#[utoipa::path(delete, operation_id = "remove_preset", path = "/presets/{name}", tag = "presets", params(("name" = String, Path, description = "The name of the preset")),
     security(("bearer" = [])), responses((status = 200, description = "The preset was removed", body = Message), RemoveProblems))]
 pub(crate) async fn remove(
     State(state): State<AppState>,
@@ -240,5 +184,5 @@ pub(crate) async fn remove(
 ) -> Result<Json<Message>, Error> {
     presets::remove(&state.app, &own).await?;
     let message = SuccessMessage::Deleted.in_language(context.language);
-    Ok(Json(Message { message }))
+    Ok(Json(Message::new(message)))
 }

@@ -4,38 +4,21 @@ use crate::AppState;
 use crate::error::Error;
 use crate::extract::Owned;
 use crate::openapi::problems;
-use crate::routes::tasks::{ViewContext, view};
-use crate::view::TaskView;
+use crate::task_reply::{ViewContext, view};
+use api::report::Bundle;
+use api::tasks::StoredReport;
 use axum::Json;
 use axum::extract::State;
+use chrono::Utc;
 use domain::Code;
 use entity::{RawJson, task, trace};
-use serde::Serialize;
-use serde_json::Value;
-use utoipa::ToSchema;
-
-/// A task with the probe of its source, its plan and its report.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Bundle {
-    /// The task as in `GET /api/tasks/{id}`, without its report.
-    task: TaskView,
-    /// Facts read from the source; null when it could not be probed.
-    #[schema(value_type = Option<Object>)]
-    probe: Option<RawJson>,
-    /// The plan that the media engine executed; null when the task failed before it was planned.
-    #[schema(value_type = Option<Object>)]
-    plan: Option<Value>,
-    /// The report: what was done per output, with warnings and cost.
-    #[schema(value_type = Object)]
-    report: RawJson,
-}
 
 problems!(ReportProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, ReportNotReady, Unavailable);
 
 /// Shows the full report of a task.
 ///
 /// To diagnose its result. It exists as soon as the first attempt has ended.
-#[utoipa::path(get, operation_id = "show_report", path = "/api/tasks/{id}/report", tag = "tasks", params(("id" = i64, Path, description = "The id of the task")),
+#[utoipa::path(get, operation_id = "show_report", path = "/tasks/{id}/report", tag = "tasks", params(("id" = i64, Path, description = "The id of the task")),
     security(("bearer" = [])), responses((status = 200, description = "The report", body = Bundle), ReportProblems))]
 pub(crate) async fn show(
     State(state): State<AppState>,
@@ -44,11 +27,11 @@ pub(crate) async fn show(
 ) -> Result<Json<Bundle>, Error> {
     let report = task.task.report.take().ok_or(Code::ReportNotReady)?;
     let probe = task.source.probe.clone();
-    let trace = trace::of_task(&state.db, task.task.id).await?;
+    let trace = trace::of_task(&state.app.db, task.task.id).await?;
     Ok(Json(Bundle {
-        task: view(&state, &context, task),
-        probe,
+        task: view(&state.links, &context, task, Utc::now()),
+        probe: probe.map(RawJson::into_text),
         plan: trace.and_then(|trace| trace.plan),
-        report,
+        report: StoredReport(report.into_text()),
     }))
 }

@@ -1,51 +1,35 @@
 //! Tasks: list, show, cancel, retry and remove. `uploads.rs` creates them.
 
 mod page;
+mod query;
+pub(crate) mod wait;
 
 use crate::AppState;
+use crate::access_log::Waited;
 use crate::error::Error;
-use crate::extract::{BaseUrl, CurrentUser, Owned};
+use crate::etag::reply_unless_known;
+use crate::extract::{Owned, Principal};
 use crate::idempotency::{Created, IdempotencyKey, IdempotencyKeyHeader};
-use crate::links::playing_time;
 use crate::openapi::problems;
 use crate::reply::SuccessMessage;
 use crate::request_context::RequestContext;
-use crate::view::{TaskItem, TaskView};
+use crate::task_reply::{ViewContext, tag, view};
+use crate::view::task_item;
+use api::tasks::{Removed, TaskList, TaskView};
 use app::idempotency::Fingerprint;
 use app::tasks;
-use axum::Json;
 use axum::extract::{FromRequestParts, Query, State};
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::response::Response;
+use axum::{Extension, Json};
 use chrono::Utc;
-use domain::Language;
-use entity::{output, source, task};
+use entity::{source, task};
 use page::ListQuery;
-use serde::Serialize;
-use std::convert::Infallible;
-use utoipa::ToSchema;
-
-/// A page of tasks.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct TaskList {
-    /// The tasks of this page.
-    data: Vec<TaskItem>,
-    /// The `cursor` of the next page; null on the last one.
-    next_cursor: Option<String>,
-}
-
-/// The removed task.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Removed {
-    /// A sentence for users, in the language of the reply.
-    message: &'static str,
-    /// The logical key of the task.
-    file: String,
-    /// The id of the task.
-    #[serde(rename = "Task")]
-    task: i64,
-}
+use std::time::Instant;
 
 problems!(ListProblems: QueryInvalid, TokenMissing, TokenInvalid, TokenExpired, Unavailable);
+problems!(ShowProblems: QueryInvalid, TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, Unavailable);
 problems!(TaskProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, Unavailable);
 problems!(CancelProblems: TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, TaskFinished, Unavailable);
 problems!(RetryProblems: RecipeInvalid, IdempotencyKeyInvalid, TokenMissing, TokenInvalid, TokenExpired, TaskNotFound, TaskNotRetryable,
@@ -54,38 +38,48 @@ problems!(RetryProblems: RecipeInvalid, IdempotencyKeyInvalid, TokenMissing, Tok
 /// Lists the account's tasks.
 ///
 /// A page has at most 1,000 tasks. Send its `next_cursor` as `cursor` to get the next page.
-#[utoipa::path(get, operation_id = "list_tasks", path = "/api/tasks", tag = "tasks", params(ListQuery), security(("bearer" = [])),
+#[utoipa::path(get, operation_id = "list_tasks", path = "/tasks", tag = "tasks", params(ListQuery), security(("bearer" = [])),
     responses((status = 200, description = "A page of tasks", body = TaskList), ListProblems))]
 pub(crate) async fn list(
     State(state): State<AppState>,
-    CurrentUser(user): CurrentUser,
+    principal: Principal,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Json<TaskList>, Error> {
     let page = ListQuery::from_pairs(query)?.check()?;
-    let page = tasks::list(&state.app, user, page).await?;
+    let page = tasks::list(&state.app, principal.account, page).await?;
     Ok(Json(TaskList {
-        data: page.tasks.into_iter().map(TaskItem::from).collect(),
+        data: page.tasks.into_iter().map(task_item).collect(),
         next_cursor: page.next.map(|task| task.to_string()),
     }))
 }
 
 /// Shows a task.
 ///
-/// With its status and progress and, once it is processed, its outputs with signed links that need no token.
-#[utoipa::path(get, operation_id = "show_task", path = "/api/tasks/{id}", tag = "tasks", params(("id" = i64, Path, description = "The id of the task")), security(("bearer" = [])),
-    responses((status = 200, description = "The task", body = TaskView), TaskProblems))]
+/// With its status and progress and, once it is processed, its outputs with signed links that need no token. With
+/// `wait`, the reply comes when status or percent differ from those that the client knows, or after that time.
+#[utoipa::path(get, operation_id = "show_task", path = "/tasks/{id}", tag = "tasks", params(("id" = i64, Path, description = "The id of the task"),
+        ("wait" = Option<u8>, Query, minimum = 0, maximum = 30, description = "Seconds to wait for a change of status or percent: since the reply whose `ETag` is in `If-None-Match`, or else since the request. The reply may come earlier without a change")),
+    security(("bearer" = [])), responses((status = 200, description = "The task", body = TaskView), ShowProblems))]
 pub(crate) async fn show(
     State(state): State<AppState>,
     context: ViewContext,
+    headers: HeaderMap,
+    Query(query): Query<Vec<(String, String)>>,
     Owned(task): Owned<task::TaskDetails>,
-) -> Json<TaskView> {
-    Json(view(&state, &context, task))
+) -> Result<(Extension<Waited>, Response), Error> {
+    let (wait, began) = (wait::wait_time(&query)?, Instant::now());
+    let task = wait::wait_for_change(&state, task, wait, &headers).await?;
+    let waited = Extension(Waited(began.elapsed()));
+    let now = Utc::now();
+    let etag = tag(&state.links, &context, &task, now);
+    let reply = reply_unless_known(&headers, &etag, || Json(view(&state.links, &context, task, now)));
+    Ok((waited, reply))
 }
 
 /// Cancels an unfinished task.
 ///
 /// A worker that processes it stops within seconds. The source is kept, so that the task can be retried.
-#[utoipa::path(post, operation_id = "cancel_task", path = "/api/tasks/{id}/cancel", tag = "tasks", params(("id" = i64, Path, description = "The id of the task")), security(("bearer" = [])),
+#[utoipa::path(post, operation_id = "cancel_task", path = "/tasks/{id}/cancel", tag = "tasks", params(("id" = i64, Path, description = "The id of the task")), security(("bearer" = [])),
     responses((status = 200, description = "The canceled task", body = TaskView), CancelProblems))]
 pub(crate) async fn cancel(
     State(state): State<AppState>,
@@ -99,12 +93,12 @@ pub(crate) async fn cancel(
 /// Retries a failed or canceled task as a new task.
 ///
 /// The new task has the same source and recipe. The old one does not change.
-#[utoipa::path(post, operation_id = "retry_task", path = "/api/tasks/{id}/retry", tag = "tasks", params(("id" = i64, Path, description = "The id of the task"), IdempotencyKeyHeader), security(("bearer" = [])),
+#[utoipa::path(post, operation_id = "retry_task", path = "/tasks/{id}/retry", tag = "tasks", params(("id" = i64, Path, description = "The id of the task"), IdempotencyKeyHeader), security(("bearer" = [])),
     responses((status = 201, description = "The new task", body = TaskView), RetryProblems))]
 pub(crate) async fn retry(
     State(state): State<AppState>,
     context: ViewContext,
-    CurrentUser(user): CurrentUser,
+    principal: Principal,
     key: IdempotencyKey,
     request: Parts,
 ) -> Result<Created<TaskView>, Error> {
@@ -114,17 +108,17 @@ pub(crate) async fn retry(
     let work = async |mut request: Parts, guard| {
         let Owned(task) = Owned::<task::Model>::from_request_parts(&mut request, &state).await?;
         let view = |retry, source| view_without_outputs(&state, &context, retry, source);
-        let retry = tasks::retry(&state.app, user, task.task_id(), &guard, view);
+        let retry = tasks::retry(&state.app, principal.account, task.task_id(), &guard, view);
         Ok::<_, Error>(retry.await?)
     };
-    let outcome = key.of(user).once(&state.app, request, fingerprint, work).await;
+    let outcome = key.of(principal).once(&state.app, request, fingerprint, work).await;
     outcome.map(Created)
 }
 
 /// Removes a task, its outputs, and its source when no other task uses it.
 ///
 /// A task that is being processed is canceled first. Removal cannot be undone.
-#[utoipa::path(delete, operation_id = "remove_task", path = "/api/tasks/{id}", tag = "tasks", params(("id" = i64, Path, description = "The id of the task")), security(("bearer" = [])),
+#[utoipa::path(delete, operation_id = "remove_task", path = "/tasks/{id}", tag = "tasks", params(("id" = i64, Path, description = "The id of the task")), security(("bearer" = [])),
     responses((status = 200, description = "The task was removed", body = Removed), TaskProblems))]
 pub(crate) async fn remove(
     State(state): State<AppState>,
@@ -134,43 +128,15 @@ pub(crate) async fn remove(
     tasks::remove(&state.app, &task).await?;
     let message = SuccessMessage::Deleted.in_language(context.language);
     Ok(Json(Removed {
-        message,
+        message: message.to_owned(),
         file: task.file_path,
         task: task.id,
     }))
 }
 
-/// The facts about a request that the view of a task depends on.
-pub(crate) struct ViewContext {
-    language: Language,
-    base_url: BaseUrl,
-}
-
-impl FromRequestParts<AppState> for ViewContext {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
-        let Ok(request) = RequestContext::from_request_parts(parts, state).await;
-        let Ok(base_url) = BaseUrl::from_request_parts(parts, state).await;
-        Ok(Self {
-            language: request.language,
-            base_url,
-        })
-    }
-}
-
-/// The view of a task, with new signed links to its outputs.
-pub(crate) fn view(state: &AppState, context: &ViewContext, task: task::TaskDetails) -> TaskView {
-    let (now, playing) = (Utc::now(), playing_time(&task.outputs));
-    let link = |task: &task::Model, output: &output::Model| {
-        let path = state.links.path(task, output, playing, now);
-        format!("{}/api/video/{path}", context.base_url.0)
-    };
-    TaskView::new(task, context.language, link)
-}
-
 /// The view of a task that has no outputs yet.
 fn view_without_outputs(state: &AppState, context: &ViewContext, task: task::Model, source: source::Model) -> TaskView {
     let outputs = Vec::new();
-    view(state, context, task::TaskDetails { task, source, outputs })
+    let task = task::TaskDetails { task, source, outputs };
+    view(&state.links, context, task, Utc::now())
 }

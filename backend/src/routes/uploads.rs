@@ -2,16 +2,14 @@
 
 use crate::AppState;
 use crate::error::Error;
-use crate::extract::CurrentUser;
+use crate::extract::Principal;
 use crate::idempotency::{Created, IdempotencyKey, IdempotencyKeyHeader};
 use crate::openapi::problems;
 use crate::upload::Form;
+use api::uploads::Uploaded;
 use app::uploads;
 use axum::extract::State;
-use chrono::{DateTime, Utc};
-use domain::Status;
 use entity::task;
-use serde::Serialize;
 use utoipa::ToSchema;
 
 /// The form of a video upload. The parts may come in any order.
@@ -29,41 +27,16 @@ pub(crate) struct UploadForm {
     recipe: Option<domain::Recipe>,
 }
 
-/// A new task.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Uploaded {
-    /// A sentence for users.
-    #[schema(example = "Video 2026/01/31/7_clip.mp4 uploaded")]
-    message: String,
-    /// The same as `id`.
-    task_id: i64,
-    /// The id of the task.
-    id: i64,
-    /// The status of the task: `uploaded`.
-    #[schema(value_type = Status)]
-    status: &'static str,
-    /// Logical key: `YYYY/MM/DD/{id}_{name}`.
-    file_path: String,
-    /// The preset of the task; null when it was created with a recipe.
-    preset: Option<String>,
-    /// The file name as given by the user.
-    display_name: String,
-    /// Time of the upload.
-    created_at: DateTime<Utc>,
-}
-
-impl From<&task::Model> for Uploaded {
-    fn from(task: &task::Model) -> Self {
-        Self {
-            message: format!("Video {} uploaded", task.file_path),
-            task_id: task.id,
-            id: task.id,
-            status: Status::from(task.status).as_str(),
-            file_path: task.file_path.clone(),
-            preset: task.preset.clone(),
-            display_name: task.display_name.clone(),
-            created_at: task.timestamp,
-        }
+fn uploaded(task: &task::Model) -> Uploaded {
+    Uploaded {
+        message: format!("Video {} uploaded", task.file_path),
+        task_id: task.id,
+        id: task.id,
+        status: task.status.into(),
+        file_path: task.file_path.clone(),
+        preset: task.preset.clone(),
+        display_name: task.display_name.clone(),
+        created_at: task.timestamp,
     }
 }
 
@@ -75,20 +48,20 @@ problems!(UploadProblems: FileMissing, FileEmpty, MultipartInvalid, PartUnknown,
 ///
 /// The parts of the form may come in any order. The task then waits for a worker: poll `GET /api/tasks/{id}` until its
 /// `status` is `processed`, `failed` or `canceled`.
-#[utoipa::path(post, operation_id = "create_task", path = "/api/tasks", tag = "tasks", params(IdempotencyKeyHeader), security(("bearer" = [])),
+#[utoipa::path(post, operation_id = "create_task", path = "/tasks", tag = "tasks", params(IdempotencyKeyHeader), security(("bearer" = [])),
     request_body(content = UploadForm, content_type = "multipart/form-data", description = "The video, and a preset or a recipe"),
     responses((status = 201, description = "The task waits for a worker", body = Uploaded), UploadProblems))]
 pub(crate) async fn create(
     State(state): State<AppState>,
-    CurrentUser(user): CurrentUser,
+    principal: Principal,
     key: IdempotencyKey,
     form: Form,
 ) -> Result<Created<Uploaded>, Error> {
     let work = async |form: Form, guard| {
-        let upload = form.receive(&state, user).await?;
-        let uploaded = uploads::finish(&state.app, user, upload, guard, |task| Uploaded::from(task));
-        Ok::<_, Error>(uploaded.await?)
+        let upload = form.receive(&state, principal.account).await?;
+        let created = uploads::finish(&state.app, principal.account, upload, guard, uploaded);
+        Ok::<_, Error>(created.await?)
     };
-    let outcome = key.of(user).once(&state.app, form, Form::fingerprint, work).await;
+    let outcome = key.of(principal).once(&state.app, form, Form::fingerprint, work).await;
     outcome.map(Created)
 }

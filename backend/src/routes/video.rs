@@ -6,16 +6,16 @@ mod play;
 mod range;
 mod send;
 
-pub(crate) use conditions::{Validators, matches_if_none_match};
+pub(crate) use conditions::{Validators, if_none_match, matches_if_none_match};
 pub(crate) use play::*;
 pub(crate) use send::FileResponse;
 
 use crate::AppState;
 use crate::error::Error;
-use crate::extract::CurrentUser;
+use crate::extract::{Principal, read_path};
 use crate::links::{Grant, LinkStatus, Proof, playing_time};
 use crate::openapi::{Binary, problems};
-use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::extract::{FromRequestParts, Query, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
@@ -71,37 +71,33 @@ impl FromRequestParts<AppState> for AuthorizedOutput {
     /// `file_not_found`, so that it does not tell if the file exists; an expired link gets `link_expired`.
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
         let absent = || Error::from(Code::FileNotFound);
-        let Ok(Path((year, month, day, name))) =
-            Path::<(String, String, String, String)>::from_request_parts(parts, state).await
-        else {
-            return Err(absent());
-        };
+        let [year, month, day, name]: [String; 4] = read_path(parts, Code::FileNotFound).await?;
         let query = Query::<DownloadQuery>::try_from_uri(&parts.uri)
             .map_err(|_| absent())?
             .0;
         let owner = match (&query.signature, parts.headers.contains_key(AUTHORIZATION)) {
             (None, false) => return Err(absent()),
             (None, true) => Some(
-                <CurrentUser as FromRequestParts<_>>::from_request_parts(parts, state)
+                <Principal as FromRequestParts<_>>::from_request_parts(parts, state)
                     .await?
-                    .0,
+                    .account,
             ),
             // Either of the two is enough: a browser may send an expired link with a valid token, or a valid link with
             // the token of another account.
-            (Some(_), _) => <CurrentUser as FromRequestParts<_>>::from_request_parts(parts, state)
+            (Some(_), _) => <Principal as FromRequestParts<_>>::from_request_parts(parts, state)
                 .await
                 .ok()
-                .map(|CurrentUser(user)| user),
+                .map(|principal| principal.account),
         };
         let name = name.strip_suffix(".mp4").unwrap_or(&name);
         let id = name
             .split_once('_')
             .and_then(|(id, _)| id.parse::<TaskId>().ok())
             .ok_or_else(absent)?;
-        let found = task::by_path(&state.db, id, &format!("{year}/{month}/{day}/{name}")).await?;
+        let found = task::by_path(&state.app.db, id, &format!("{year}/{month}/{day}/{name}")).await?;
         let task = found.ok_or_else(absent)?;
         let is_owner = owner == Some(task.owner());
-        let outputs = output::of_task(&state.db, task.id).await?;
+        let outputs = output::of_task(&state.app.db, task.id).await?;
         let playing = playing_time(&outputs);
         let output = match &query.output {
             Some(wanted) => outputs.into_iter().find(|output| output.name == *wanted),
@@ -139,7 +135,7 @@ problems!(DownloadProblems: TokenInvalid, TokenExpired, FileNotFound, LinkExpire
 ///
 /// The signed links of a task lead here and need no token. The owner may also use an access token instead of a
 /// signature.
-#[utoipa::path(get, operation_id = "download_output", path = "/api/video/download/{year}/{month}/{day}/{name}", tag = "tasks", security((), ("bearer" = [])),
+#[utoipa::path(get, operation_id = "download_output", path = "/video/download/{year}/{month}/{day}/{name}", tag = "tasks", security((), ("bearer" = [])),
     params(("year" = String, Path, description = "Of the logical key"), ("month" = String, Path, description = "Of the logical key"),
         ("day" = String, Path, description = "Of the logical key"),
         ("name" = String, Path, description = "`{id}_{name}` of the logical key; `.mp4` at its end is optional"), DownloadQuery),

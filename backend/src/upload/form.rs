@@ -3,16 +3,13 @@
 use super::multipart::{FormPart, FormReader};
 use crate::AppState;
 use crate::error::{Error, Refusal};
+use app::NewFile;
 use app::idempotency::Fingerprint;
 use app::recipe_choice::{RecipeChoice, check_names};
-use app::uploads::Upload;
-use app::{NewFile, container};
+use app::uploads::{self, Upload};
 use axum::extract::{FromRequest, Request};
-use bytes::{Bytes, BytesMut};
 use domain::{Code, UserId};
-use futures::{StreamExt, TryStreamExt};
-use storage::Key;
-use uuid::Uuid;
+use futures::StreamExt;
 
 /// The unread form of a video upload.
 pub(crate) struct Form(FormReader);
@@ -26,7 +23,7 @@ impl FromRequest<AppState> for Form {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
-        let limit = state.config.limits.max_upload_bytes;
+        let limit = state.app.settings.limits.max_upload_bytes;
         FormReader::open(request, state, limit).await.map(Self)
     }
 }
@@ -40,10 +37,9 @@ impl Form {
                 let ReceivedFile { given_name, source } =
                     file.ok_or_else(|| Refusal::new(Code::FileMissing).field("file", Code::FileMissing))?;
                 Ok(Upload {
-                    given_name,
-                    source,
                     choice,
                     fingerprint: self.0.fingerprint(),
+                    ..Upload::new(given_name, source)
                 })
             }
             Err(error) => {
@@ -83,7 +79,12 @@ impl Form {
                 }
                 "preset" => match part.text(Code::PresetUnknown).await?.trim() {
                     "" => continue,
-                    name => state.with_timeout(RecipeChoice::preset(&state.app, user, name)).await?,
+                    name => {
+                        state
+                            .app
+                            .with_timeout(RecipeChoice::preset(&state.app, user, name))
+                            .await?
+                    }
                 },
                 "recipe" => match part.text(Code::RecipeInvalid).await?.trim() {
                     "" => continue,
@@ -103,7 +104,7 @@ impl Form {
             // The transaction that creates the task checks this again. The check here saves a client that sends the
             // file last from sending it in vain.
             if let RecipeChoice::Preset(_, recipe) | RecipeChoice::Own(recipe) = &choice {
-                state.with_timeout(check_names(&state.db, user, recipe)).await?;
+                state.app.with_timeout(check_names(&state.app.db, user, recipe)).await?;
             }
         }
         Ok(choice)
@@ -117,38 +118,34 @@ async fn receive_file(
     declared_bytes: Option<u64>,
 ) -> Result<Option<ReceivedFile>, Error> {
     let given_name = part.file_name();
-    let mut head = BytesMut::new();
-    while head.len() < container::PEEK_BYTES
-        && let Some(chunk) = part.chunk().await?
-    {
-        head.extend_from_slice(&chunk);
-    }
-    if head.is_empty() && given_name.is_empty() {
+    let first = loop {
+        match part.chunk().await? {
+            // The parser gives the content of an empty part as an empty chunk.
+            Some(chunk) if chunk.is_empty() => {}
+            first => break first,
+        }
+    };
+    if first.is_none() && given_name.is_empty() {
         return Ok(None);
-    }
-    if head.is_empty() {
-        return Err(Refusal::new(Code::FileEmpty).field("file", Code::FileEmpty).into());
-    }
-    if container::container(&head).is_none() {
-        let hint = "the part has no file name (curl sends a file with `-F file=@PATH`); ";
-        let hint = if given_name.is_empty() { hint } else { "" };
-        let accepted = "accepted: MP4, QuickTime, Matroska, WebM, MPEG-TS, MPEG-PS, AVI, FLV, MXF, DV, Ogg, WAV, MP3, AAC, \
-                        FLAC, ASF, GIF, APNG";
-        return Err(Refusal::new(Code::NotMedia)
-            .detail(format!("{hint}{accepted}"))
-            .field("file", Code::NotMedia)
-            .into());
     }
     let rest = futures::stream::try_unfold(part, async |mut part| {
         let chunk = part.chunk().await.map_err(|error: Error| error.0)?;
         Ok(chunk.map(|chunk| (chunk, part)))
     });
-    let whole = futures::stream::iter([Ok(head.freeze())])
-        .chain(rest)
-        .inspect_ok(|chunk: &Bytes| {
-            metrics::counter!("rushes_upload_bytes_total").increment(chunk.len() as u64);
-        });
-    let limit = state.config.limits.max_upload_bytes;
-    let source = NewFile::put(&state.app, Key::source(Uuid::new_v4()), whole, declared_bytes, limit).await?;
+    let whole = futures::stream::iter(first.map(Ok)).chain(rest);
+    let source = uploads::store(&state.app, whole, declared_bytes).await;
+    let source = source.map_err(|error| with_hint(error, &given_name))?;
     Ok(Some(ReceivedFile { given_name, source }))
+}
+
+/// Adds a hint to the refusal of a part that is no media and has no file name: it may be the path of a file.
+fn with_hint(error: app::Error, given_name: &str) -> app::Error {
+    match error {
+        app::Error::Client(refusal) if refusal.code == Code::NotMedia && given_name.is_empty() => {
+            let hint = "the part has no file name (curl sends a file with `-F file=@PATH`)";
+            let detail = format!("{hint}; {}", refusal.detail.as_deref().unwrap_or_default());
+            refusal.detail(detail).into()
+        }
+        error => error,
+    }
 }

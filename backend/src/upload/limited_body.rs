@@ -1,5 +1,4 @@
-//! Limits on a multipart body while it is parsed: its length, the pause between two chunks, and the bytes that the
-//! parser buffers.
+//! Limits on a multipart body while it is parsed: its length, and the bytes that the parser buffers.
 //!
 //! The parser buffers data until it finds the end of a header or a boundary, and has no limit of its own: a header
 //! without an end would fill the memory. So this stream counts the bytes since the parser last made progress and ends
@@ -9,10 +8,9 @@ use axum::BoxError;
 use axum::body::Body;
 use bytes::Bytes;
 use domain::Code;
-use futures::{Stream, StreamExt};
+use futures::{Stream, TryStreamExt};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 /// Limits of one body, shared by the stream and the reader of the form. Cheap to clone.
 #[derive(Clone)]
@@ -60,13 +58,8 @@ impl BodyLimit {
         self.0.cut_off.get().copied()
     }
 
-    /// The body as a stream that fails when a chunk takes longer than `idle`, when the form is too long, or when the
-    /// parser makes no progress.
-    pub(crate) fn apply(
-        &self,
-        body: Body,
-        idle: Duration,
-    ) -> impl Stream<Item = Result<Bytes, BoxError>> + Send + use<> {
+    /// The body as a stream that fails when the form is too long, or when the parser makes no progress.
+    pub(crate) fn apply(&self, body: Body) -> impl Stream<Item = Result<Bytes, BoxError>> + Send + use<> {
         let limit = self.clone();
         futures::stream::try_unfold(body.into_data_stream(), move |mut body| {
             let limit = limit.clone();
@@ -77,21 +70,16 @@ impl BodyLimit {
                 if limit.0.unparsed_bytes.load(Ordering::Relaxed) > UNPARSED_BYTES {
                     return Err(limit.cut_off(Code::MultipartInvalid));
                 }
-                match tokio::time::timeout(idle, body.next()).await {
-                    Err(_) => Err(limit.cut_off(Code::RequestTimeout)),
-                    Ok(None) => Ok(None),
-                    Ok(Some(Err(error))) => Err(error.into()),
-                    Ok(Some(Ok(chunk))) => {
-                        limit.0.unparsed_bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-                        let total = limit.0.total_bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-                        // With `UNPARSED_BYTES` on top, a header without an end is reported as such and not as a large
-                        // file.
-                        if total > limit.0.file_limit_bytes.saturating_add(OVERHEAD_BYTES + UNPARSED_BYTES) {
-                            return Err(limit.cut_off(Code::UploadTooLarge));
-                        }
-                        Ok(Some((chunk, body)))
-                    }
+                let Some(chunk) = body.try_next().await? else {
+                    return Ok(None);
+                };
+                limit.0.unparsed_bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                let total = limit.0.total_bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                // With `UNPARSED_BYTES` on top, a header without an end is reported as such and not as a large file.
+                if total > limit.0.file_limit_bytes.saturating_add(OVERHEAD_BYTES + UNPARSED_BYTES) {
+                    return Err(limit.cut_off(Code::UploadTooLarge));
                 }
+                Ok(Some((chunk, body)))
             }
         })
     }
@@ -106,21 +94,13 @@ impl BodyLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn a_body_that_pauses_too_long_is_cut_off() {
-        let limit = BodyLimit::new(0);
-        let body = Body::from_stream(futures::stream::pending::<Result<Bytes, BoxError>>());
-        let mut limited = Box::pin(limit.apply(body, Duration::from_millis(10)));
-        assert!(limited.next().await.unwrap().is_err());
-        assert_eq!(limit.cut_off_code(), Some(Code::RequestTimeout));
-    }
+    use futures::StreamExt;
 
     #[tokio::test]
     async fn a_body_that_the_parser_cannot_use_is_cut_off() {
         let limit = BodyLimit::new(u64::MAX);
         let endless = futures::stream::repeat_with(|| Ok::<_, BoxError>(Bytes::from_static(&[b'x'; 4_096])));
-        let mut limited = Box::pin(limit.apply(Body::from_stream(endless), Duration::from_secs(30)));
+        let mut limited = Box::pin(limit.apply(Body::from_stream(endless)));
         for _ in 0..1_000 {
             assert!(limited.next().await.unwrap().is_ok());
             limit.reset_unparsed();
@@ -137,7 +117,7 @@ mod tests {
     async fn a_body_longer_than_any_form_is_cut_off_even_when_the_parser_makes_progress() {
         let limit = BodyLimit::new(0);
         let endless = futures::stream::repeat_with(|| Ok::<_, BoxError>(Bytes::from_static(&[b'x'; 4_096])));
-        let limited = limit.apply(Body::from_stream(endless), Duration::from_secs(30));
+        let limited = limit.apply(Body::from_stream(endless));
         let parsed = limited.inspect(|_| limit.reset_unparsed());
         let more = parsed
             .take_while(|piece| std::future::ready(piece.is_ok()))

@@ -6,6 +6,7 @@ use super::limited_body::{BodyLimit, OVERHEAD_BYTES};
 use crate::AppState;
 use crate::error::{Error, Refusal};
 use crate::idempotency;
+use crate::request_guards::UploadPaused;
 use app::idempotency::Fingerprint;
 use app::too_large;
 use axum::body::Body;
@@ -76,8 +77,7 @@ impl FormReader {
             .headers()
             .contains_key(idempotency::KEY_HEADER)
             .then(FormHash::default);
-        let idle = state.config.upload_idle;
-        let mut request = request.map(|body| Body::from_stream(limit.apply(body, idle)));
+        let mut request = request.map(|body| Body::from_stream(limit.apply(body)));
         DefaultBodyLimit::disable().apply(&mut request);
         let multipart = Multipart::from_request(request, state).await;
         let multipart =
@@ -218,16 +218,28 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
 /// The refusal of a form that cannot be read further: it exceeds a limit, the connection broke, or the form is
 /// malformed.
 fn broken_form(error: &MultipartError, limit: &BodyLimit) -> Error {
+    if is_paused(error) {
+        return Refusal::new(Code::RequestTimeout)
+            .detail(UploadPaused.to_string())
+            .into();
+    }
     let detail = match limit.cut_off_code() {
-        Some(Code::RequestTimeout) => {
-            return Refusal::new(Code::RequestTimeout)
-                .detail("the upload paused for too long")
-                .into();
-        }
         Some(Code::UploadTooLarge) => return too_large(limit.file_limit_bytes()).into(),
         Some(_) => "the header of a part is too long".to_owned(),
         None if error.status().is_server_error() => "the body ended early".to_owned(),
         None => "the form ends early, or a header or a boundary is malformed (RFC 7578)".to_owned(),
     };
     Refusal::new(Code::MultipartInvalid).detail(detail).into()
+}
+
+/// Returns `true` if the client paused for too long. The parser and the body wrap the error of the middleware.
+fn is_paused(error: &MultipartError) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<UploadPaused>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

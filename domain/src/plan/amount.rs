@@ -80,7 +80,7 @@ pub(super) fn check(plan: &Plan, probe: &Probe, limits: &Limits) -> Result<(), F
     ] {
         if value > max {
             let detail = format!("{value} {name}; accepted: at most {max}");
-            return Err(Failure::input(Code::TaskTooLarge, detail));
+            return Err(Failure::new(Code::TaskTooLarge, detail));
         }
     }
     Ok(())
@@ -91,7 +91,7 @@ mod tests {
     use crate::code::Code;
     use crate::failure::Failure;
     use crate::limits::Limits;
-    use crate::plan::{Clips, plan};
+    use crate::plan::{Clips, CopyPolicy, plan};
     use crate::preset;
     use crate::probe::Probe;
     use crate::recipe::Recipe;
@@ -116,7 +116,14 @@ mod tests {
     }
 
     fn check_plan(recipe: &Recipe, source: &Probe) -> Result<(), Failure> {
-        plan(recipe, source, Clips::default(), &Limits::default()).map(drop)
+        plan(
+            recipe,
+            source,
+            Clips::default(),
+            &Limits::default(),
+            CopyPolicy::default(),
+        )
+        .map(drop)
     }
 
     /// A recipe that repeats the whole source 50 times, at 240 frames per second.

@@ -3,7 +3,7 @@
 use super::language_tag::is_same;
 use super::{Warning, WarningCode};
 use crate::code::Code;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::probe::{AudioFacts, Probe, Stream};
 use crate::recipe::{AudioMode, Output, Recipe};
 
@@ -32,11 +32,10 @@ pub(super) fn select<'a>(
     match requested(recipe, probe, warnings)? {
         Some(audio) if audio.stream.decodable => Ok(Some(audio)),
         Some(audio) if is_required => Err(Failure::new(
-            FailureKind::Unsupported,
             Code::CodecUnsupported,
             format!("audio codec {}", audio.stream.codec),
         )),
-        None if is_required => Err(Failure::input(
+        None if is_required => Err(Failure::new(
             Code::NoAudioStream,
             "an output needs audio, and the source has none",
         )),
@@ -65,7 +64,7 @@ fn requested<'a>(
                 "audio.stream {number}; the source has {}",
                 probe.audio_streams().count()
             );
-            Failure::input(Code::NoAudioStream, detail)
+            Failure::new(Code::NoAudioStream, detail)
         });
     }
     if let Some(language) = &recipe.audio.language {

@@ -6,9 +6,9 @@
 
 mod profile;
 
-use super::FrameLayout;
 use super::audio_source::AudioStream;
-use crate::probe::{AudioFacts, Probe, Size, UncopyableStreams, VideoFacts};
+use super::{CopyPolicy, FrameLayout};
+use crate::probe::{AudioFacts, Probe, VideoFacts};
 use crate::recipe::{AudioCodec, AudioMode, Fps, Recipe, TrimMode, VideoCodec, VideoEncoding};
 use crate::time::Rational;
 
@@ -64,107 +64,158 @@ pub(super) enum AccompanyingVideo<'a> {
     Absent,
 }
 
-/// Checks if the main video stream can be copied.
-///
-/// # Errors
-/// The reason against a copy.
-pub(super) fn check_video(recipe: &Recipe, probe: &Probe, target: &VideoTarget<'_>) -> Result<(), String> {
-    let (stream, facts) = probe.main_video().ok_or("there is no video")?;
-    check_whole_source(recipe, probe)?;
-    let codec = target.codec.ffmpeg_name();
-    let coded_size = Size {
-        width_px: facts.width_px,
-        height_px: facts.height_px,
-    };
-    let layout = target.layout;
-    let playable = profile::check_playable(target.codec, facts);
-    let rules: [(bool, &dyn Fn() -> String); 15] = [
-        (stream.codec == codec, &|| format!("{} is not {codec}", stream.codec)),
-        (
-            target.encoding.crf.is_none() && target.encoding.speed.is_none(),
-            &|| "the recipe sets crf or speed".into(),
-        ),
-        (layout.watermark.is_none(), &|| "the recipe adds a watermark".into()),
-        (facts.quarter_turns == 0 && !facts.mirrored, &|| {
-            "metadata rotates or mirrors the video".into()
-        }),
-        (
-            layout.canvas == coded_size && layout.scaled == coded_size && facts.display_size() == coded_size,
-            &|| {
-                let (from, to) = (facts.display_size(), layout.canvas);
-                let Size { width_px, height_px } = from;
-                format!("{width_px}x{height_px} becomes {}x{}", to.width_px, to.height_px)
-            },
-        ),
-        (facts.pixel_format == "yuv420p" && !facts.full_range, &|| {
-            format!("{} is not 8-bit 4:2:0 in limited range", facts.pixel_format)
-        }),
-        (playable.is_ok(), &|| playable.clone().err().unwrap_or_default()),
-        (!facts.hdr && !facts.interlaced, &|| {
-            "the video is HDR or interlaced".into()
-        }),
-        (!facts.changes, &|| "its codec headers change within the stream".into()),
-        (
-            is_constant(probe, facts, target.fps) && is_requested_fps(recipe, facts),
-            &|| "the frame rate is variable or differs from the requested one".into(),
-        ),
-        (has_reliable_timestamps(probe, &VIDEO_CONTAINERS), &|| {
-            format!("timestamps in {} are not reliable", probe.container)
-        }),
-        (
-            facts.keyframes.is_none_or(|k| !k.hidden) || target.has_edit_list,
-            &|| "an edit list hides its beginning, and the new container has none".into(),
-        ),
-        (facts.keyframes.is_some_and(|k| k.first && k.closed), &|| {
-            "its GOPs are not known to be closed".into()
-        }),
-        (facts.keyframes.is_none_or(|k| k.longest_us <= MAX_GOP_US), &|| {
-            "its keyframes are too far apart".into()
-        }),
-        (!exceeds_bitrate(facts, target.fps), &|| {
-            format!("{} b/s is more than its size needs", facts.bitrate_bps.unwrap_or(0))
-        }),
-    ];
-    match rules.iter().find(|(holds, _)| !holds) {
-        Some((_, reason)) => Err(reason()),
-        None => Ok(()),
-    }
+/// Checks if streams of a source can be copied for a recipe.
+#[derive(Clone, Copy)]
+pub(super) struct CopyCheck<'a> {
+    pub(super) recipe: &'a Recipe,
+    pub(super) probe: &'a Probe,
+    pub(super) policy: CopyPolicy,
 }
 
-/// Checks that the packets are valid and that no edit needs decoded frames or samples.
-///
-/// # Errors
-/// The reason against a copy.
-fn check_whole_source(recipe: &Recipe, probe: &Probe) -> Result<(), String> {
-    if probe.uncopyable == Some(UncopyableStreams::All) {
-        return Err("the first attempt to copy it found damaged packets or changing headers".to_owned());
-    }
-    if let Some(trim) = &recipe.trim {
-        let whole = trim
-            .spans()
-            .iter()
-            .all(|span| span.start.unwrap_or_default().us() == 0 && span.end.is_none());
-        if trim.mode == TrimMode::Exact && !(whole && trim.ranges.len() < 2) {
-            return Err("the trim is exact".to_owned());
+impl CopyCheck<'_> {
+    /// Checks if the main video stream can be copied.
+    ///
+    /// # Errors
+    /// The reason against a copy.
+    pub(super) fn video(self, target: &VideoTarget<'_>) -> Result<(), String> {
+        let Self { recipe, probe, .. } = self;
+        let (stream, facts) = probe.main_video().ok_or("there is no video")?;
+        self.whole_source()?;
+        let codec = target.codec.ffmpeg_name();
+        let coded_size = facts.coded_size();
+        let layout = target.layout;
+        let playable = profile::check_playable(target.codec, facts);
+        let rules: [(bool, &dyn Fn() -> String); 15] = [
+            (stream.codec == codec, &|| format!("{} is not {codec}", stream.codec)),
+            (
+                target.encoding.crf.is_none() && target.encoding.speed.is_none(),
+                &|| "the recipe sets crf or speed".into(),
+            ),
+            (layout.watermark.is_none(), &|| "the recipe adds a watermark".into()),
+            (facts.quarter_turns == 0 && !facts.mirrored, &|| {
+                "metadata rotates or mirrors the video".into()
+            }),
+            (
+                layout.canvas == coded_size && layout.scaled == coded_size && facts.display_size() == coded_size,
+                &|| {
+                    let (from, to) = (facts.display_size(), layout.canvas);
+                    format!(
+                        "{}x{} becomes {}x{}",
+                        from.width_px, from.height_px, to.width_px, to.height_px
+                    )
+                },
+            ),
+            (facts.pixel_format == "yuv420p" && !facts.full_range, &|| {
+                format!("{} is not 8-bit 4:2:0 in limited range", facts.pixel_format)
+            }),
+            (playable.is_ok(), &|| playable.clone().err().unwrap_or_default()),
+            (!facts.hdr && !facts.interlaced, &|| {
+                "the video is HDR or interlaced".into()
+            }),
+            (!facts.changes, &|| "its codec headers change within the stream".into()),
+            (
+                self.is_constant(facts, target.fps) && is_requested_fps(recipe, facts),
+                &|| "the frame rate is variable or differs from the requested one".into(),
+            ),
+            (has_reliable_timestamps(probe, &VIDEO_CONTAINERS), &|| {
+                format!("timestamps in {} are not reliable", probe.container)
+            }),
+            (
+                facts.keyframes.is_none_or(|k| !k.hidden) || target.has_edit_list,
+                &|| "an edit list hides its beginning, and the new container has none".into(),
+            ),
+            (facts.keyframes.is_some_and(|k| k.first && k.closed), &|| {
+                "its GOPs are not known to be closed".into()
+            }),
+            (facts.keyframes.is_none_or(|k| k.longest_us <= MAX_GOP_US), &|| {
+                "its keyframes are too far apart".into()
+            }),
+            (!exceeds_bitrate(facts, target.fps), &|| {
+                format!("{} b/s is more than its size needs", facts.bitrate_bps.unwrap_or(0))
+            }),
+        ];
+        match rules.iter().find(|(holds, _)| !holds) {
+            Some((_, reason)) => Err(reason()),
+            None => Ok(()),
         }
     }
-    let joined = recipe.bumper.as_ref().is_some_and(|bumper| {
-        let clips = bumper.intro_task.is_some() || bumper.outro_task.is_some();
-        clips || bumper.intro_ms > 0 || bumper.outro_ms > 0
-    });
-    if joined {
-        return Err("a bumper is joined to it".to_owned());
-    }
-    Ok(())
-}
 
-/// Returns `true` if the stream has a constant frame rate, that of the plan: average and base rate differ from it by
-/// less than half a percent.
-fn is_constant(probe: &Probe, facts: &VideoFacts, fps: Rational) -> bool {
-    let is_near = |rate: Option<Rational>| rate.is_some_and(|rate| (rate.as_f64() / fps.as_f64() - 1.0).abs() < 0.005);
-    // An earlier pass compared the times of all frames.
-    let is_known_variable = probe.uncopyable.is_some_and(UncopyableStreams::has_variable_rate);
-    !is_known_variable && is_near(facts.average_fps) && is_near(facts.base_fps)
+    /// Checks if an audio stream can be copied beside the video of the output.
+    ///
+    /// # Errors
+    /// The reason against a copy.
+    pub(super) fn audio(
+        self,
+        audio: AudioStream<'_>,
+        target: AudioTarget,
+        video: AccompanyingVideo<'_>,
+    ) -> Result<(), String> {
+        let Self { recipe, probe, policy } = self;
+        let AudioStream { stream, facts } = audio;
+        self.whole_source()?;
+        if policy.excludes_audio() {
+            return Err(
+                "the first attempt to copy it found gaps, and many players play the audio after a gap too early"
+                    .to_owned(),
+            );
+        }
+        let codec = target.codec.ffmpeg_name();
+        if stream.codec != codec {
+            return Err(format!("{} is not {codec}", stream.codec));
+        }
+        if !facts.plain {
+            return Err(format!("not every player supports this kind of {codec}"));
+        }
+        if target.bitrate_bps.is_some() {
+            return Err("the recipe sets its bit rate".to_owned());
+        }
+        if recipe.audio.mode == AudioMode::Normalize {
+            return Err("its loudness is normalized".to_owned());
+        }
+        if !has_reliable_timestamps(probe, &AUDIO_CONTAINERS) {
+            return Err(format!("timestamps in {} are not reliable", probe.container));
+        }
+        if facts.channels > 2 {
+            return Err(format!("{} channels become 2", facts.channels));
+        }
+        check_timing(recipe, facts, video)
+    }
+
+    /// Checks that the packets are valid and that no edit needs decoded frames or samples.
+    ///
+    /// # Errors
+    /// The reason against a copy.
+    fn whole_source(self) -> Result<(), String> {
+        if self.policy == CopyPolicy::NoStream {
+            return Err("the first attempt to copy it found damaged packets or changing headers".to_owned());
+        }
+        if let Some(trim) = &self.recipe.trim {
+            let whole = trim
+                .spans()
+                .iter()
+                .all(|span| span.start.unwrap_or_default().us() == 0 && span.end.is_none());
+            if trim.mode == TrimMode::Exact && !(whole && trim.ranges.len() < 2) {
+                return Err("the trim is exact".to_owned());
+            }
+        }
+        let joined = self.recipe.bumper.as_ref().is_some_and(|bumper| {
+            let clips = bumper.intro_task.is_some() || bumper.outro_task.is_some();
+            clips || bumper.intro_ms > 0 || bumper.outro_ms > 0
+        });
+        if joined {
+            return Err("a bumper is joined to it".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Returns `true` if the stream has a constant frame rate, that of the plan: average and base rate differ from it
+    /// by less than half a percent.
+    fn is_constant(self, facts: &VideoFacts, fps: Rational) -> bool {
+        let is_near =
+            |rate: Option<Rational>| rate.is_some_and(|rate| (rate.as_f64() / fps.as_f64() - 1.0).abs() < 0.005);
+        // The first attempt to copy the video compared the timestamps of all frames with the rate in the header.
+        !self.policy.excludes_video() && is_near(facts.average_fps) && is_near(facts.base_fps)
+    }
 }
 
 /// Returns `true` if the average frame rate is the one that the recipe requests, or it requests none. The tolerance
@@ -188,46 +239,6 @@ fn exceeds_bitrate(facts: &VideoFacts, fps: Rational) -> bool {
     let pixels_per_second = pixels * u64::from(fps.num) / u64::from(fps.den.max(1));
     let max_bps = (pixels_per_second * MAX_MILLIBITS_PER_PIXEL / 1_000).max(ACCEPTED_BPS);
     facts.bitrate_bps.is_some_and(|bps| bps > max_bps)
-}
-
-/// Checks if an audio stream can be copied beside the video of the output.
-///
-/// # Errors
-/// The reason against a copy.
-pub(super) fn check_audio(
-    recipe: &Recipe,
-    probe: &Probe,
-    audio: AudioStream<'_>,
-    target: AudioTarget,
-    video: AccompanyingVideo<'_>,
-) -> Result<(), String> {
-    let AudioStream { stream, facts } = audio;
-    check_whole_source(recipe, probe)?;
-    if probe.uncopyable.is_some_and(UncopyableStreams::has_audio_gap) {
-        return Err(
-            "the first attempt to copy it found gaps, and many players play the audio after a gap too early".to_owned(),
-        );
-    }
-    let codec = target.codec.ffmpeg_name();
-    if stream.codec != codec {
-        return Err(format!("{} is not {codec}", stream.codec));
-    }
-    if !facts.plain {
-        return Err(format!("not every player supports this kind of {codec}"));
-    }
-    if target.bitrate_bps.is_some() {
-        return Err("the recipe sets its bit rate".to_owned());
-    }
-    if recipe.audio.mode == AudioMode::Normalize {
-        return Err("its loudness is normalized".to_owned());
-    }
-    if !has_reliable_timestamps(probe, &AUDIO_CONTAINERS) {
-        return Err(format!("timestamps in {} are not reliable", probe.container));
-    }
-    if facts.channels > 2 {
-        return Err(format!("{} channels become 2", facts.channels));
-    }
-    check_timing(recipe, facts, video)
 }
 
 /// Checks that copied audio starts and ends with the video of the output.

@@ -3,7 +3,7 @@
 use super::output_planner::OutputPlanner;
 use super::outputs::plan_output;
 use super::rate::{DEFAULT_FPS, constant_rate};
-use super::{Clips, Plan, amount, audio_source, bumper, names, spans, video_source, warning};
+use super::{Clips, CopyPolicy, Plan, amount, audio_source, bumper, names, spans, video_source, warning};
 use crate::failure::Failure;
 use crate::limits::Limits;
 use crate::probe::Probe;
@@ -18,11 +18,17 @@ const NORMALIZED_LUFS: i32 = -16;
 /// exist.
 ///
 /// # Errors
-/// [`Input`](crate::FailureKind::Input) if the source or a clip exceeds a limit or lacks a stream that an output needs,
-/// if the trim is outside of the source, or if the outputs exceed a limit;
-/// [`Unsupported`](crate::FailureKind::Unsupported) if no stream of a required type can be decoded, or a frame is too
+/// [`Input`](crate::FailureClass::Input) if the source or a clip exceeds a limit or lacks a stream that an output
+/// needs, if the trim is outside of the source, or if the outputs exceed a limit;
+/// [`Unsupported`](crate::FailureClass::Unsupported) if no stream of a required type can be decoded, or a frame is too
 /// small for its codec.
-pub fn plan(recipe: &Recipe, probe: &Probe, clips: Clips<'_>, limits: &Limits) -> Result<Plan, Failure> {
+pub fn plan(
+    recipe: &Recipe,
+    probe: &Probe,
+    clips: Clips<'_>,
+    limits: &Limits,
+    copies: CopyPolicy,
+) -> Result<Plan, Failure> {
     for source in [Some(probe), clips.intro, clips.outro].into_iter().flatten() {
         limits.check(source)?;
     }
@@ -40,6 +46,7 @@ pub fn plan(recipe: &Recipe, probe: &Probe, clips: Clips<'_>, limits: &Limits) -
     let planner = OutputPlanner {
         recipe,
         probe,
+        copies,
         clips,
         video: facts,
         audio,
@@ -66,6 +73,7 @@ pub fn plan(recipe: &Recipe, probe: &Probe, clips: Clips<'_>, limits: &Limits) -
     ));
     warnings.extend(warning::encoding(recipe, facts, &outputs));
     warnings.extend(warning::spatial_lost(facts, &outputs));
+    warnings.extend(warning::watermark_outside(recipe, kept.total_us, &outputs));
     let plan = Plan {
         video: video.map(video_source::VideoStream::normalized),
         audio_stream: audio.map(|audio| audio.stream.index),

@@ -8,6 +8,7 @@
 //! prediction and the actual cost are stored under the class ([`CostSample`]). [`estimate`] multiplies a new prediction
 //! with the quantiles of the ratios of actual to predicted cost in that class.
 
+use super::cost_class::ClassWords;
 use super::{AudioTrack, Content, Hls, Movie, Plan, VideoEncode, VideoTrack};
 use crate::probe::{Probe, Size};
 use crate::recipe::{AudioFormat, DEFAULT_AUDIO_BPS, Speed, VideoCodec};
@@ -92,23 +93,21 @@ impl Work {
 /// Returns the class of a task and the cost that the model predicts for it.
 #[must_use]
 pub fn predict(plan: &Plan, probe: &Probe, cores: u32) -> (String, Cost) {
-    let mut classes = Vec::new();
+    let mut class = ClassWords::default();
     let mut total = Work::default();
     for output in &plan.outputs {
-        total = total.plus(output_work(&output.content, plan, probe, &mut classes));
-        classes.push(output.content.kind().to_owned());
+        total = total.plus(output_work(&output.content, plan, probe, &mut class));
+        class.add_kind(output.content.kind());
     }
     if plan.outputs.iter().any(|output| decodes_video(&output.content)) {
         total.cpu_s += decode_s(plan, probe);
     }
-    classes.sort();
-    classes.dedup();
     let cost = Cost {
         cpu_s: total.cpu_s,
         wall_s: 0.05 + total.cpu_s / f64::from(cores.max(1)),
         bytes: total.bytes,
     };
-    (classes.join("+").to_lowercase(), cost)
+    (class.into_key(), cost)
 }
 
 /// Returns `true` if an output decodes the whole video. Posters and sprites decode single frames; their constants
@@ -122,20 +121,20 @@ fn decodes_video(content: &Content) -> bool {
     }
 }
 
-/// Predicts the work of an output, without decoding the source, and adds the classes of its tracks.
-fn output_work(content: &Content, plan: &Plan, probe: &Probe, classes: &mut Vec<String>) -> Work {
+/// Predicts the work of an output, without decoding the source, and adds the words of its tracks to the class.
+fn output_work(content: &Content, plan: &Plan, probe: &Probe, class: &mut ClassWords) -> Work {
     let seconds = plan.span_us as f64 / 1e6;
     match content {
         Content::Movie(Movie { video, audio, .. }) => {
-            video_work(video, plan, probe, classes).plus_audio(audio_bps(audio.as_ref()), seconds)
+            video_work(video, plan, probe, class).plus_audio(audio_bps(audio.as_ref()), seconds)
         }
         Content::Hls(Hls { rungs, audio, .. }) => {
-            let rungs = rungs.iter().map(|rung| video_work(&rung.video, plan, probe, classes));
+            let rungs = rungs.iter().map(|rung| video_work(&rung.video, plan, probe, class));
             let video = rungs.fold(Work::default(), Work::plus);
             video.plus_audio(audio_bps(audio.as_ref()), seconds)
         }
         Content::Audio { format, audio } => {
-            classes.push(format!("{format:?}"));
+            class.add_audio_file(*format);
             let cpu_per_second = if *format == AudioFormat::M4a { 0.008 } else { 0.012 };
             Work {
                 cpu_s: seconds * cpu_per_second,
@@ -232,11 +231,11 @@ fn audio_bps(track: Option<&AudioTrack>) -> f64 {
     }
 }
 
-/// Predicts the work of a video track and adds its class.
-fn video_work(video: &VideoTrack, plan: &Plan, probe: &Probe, classes: &mut Vec<String>) -> Work {
+/// Predicts the work of a video track and adds its word to the class.
+fn video_work(video: &VideoTrack, plan: &Plan, probe: &Probe, class: &mut ClassWords) -> Work {
     match video {
         VideoTrack::Copy { .. } => {
-            classes.push("copy".to_owned());
+            class.add_video_copy();
             let share = plan.span_us as f64 / probe.duration_us.max(1) as f64;
             let bytes = probe.bytes as f64 * share.min(1.0);
             Work {
@@ -245,7 +244,7 @@ fn video_work(video: &VideoTrack, plan: &Plan, probe: &Probe, classes: &mut Vec<
             }
         }
         VideoTrack::Encode(encode) => {
-            classes.push(format!("{:?}-{:?}", encode.codec, encode.speed));
+            class.add_video_encoder(encode.codec, encode.speed);
             let megapixels = megapixels(encode.layout.canvas) * frames(plan.fps, plan.span_us);
             Work {
                 cpu_s: megapixels * cpu_s_per_megapixel(encode),
@@ -283,12 +282,9 @@ fn bytes_per_megapixel(encode: &VideoEncode) -> f64 {
 
 /// CPU seconds for decoding the video of the source.
 fn decode_s(plan: &Plan, probe: &Probe) -> f64 {
-    let megapixels = probe.main_video().map_or(0.0, |(_, facts)| {
-        megapixels(Size {
-            width_px: facts.width_px,
-            height_px: facts.height_px,
-        })
-    });
+    let megapixels = probe
+        .main_video()
+        .map_or(0.0, |(_, facts)| megapixels(facts.coded_size()));
     megapixels * frames(plan.fps, plan.span_us) * 0.003
 }
 
@@ -303,12 +299,68 @@ fn megapixels(size: Size) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::{Clips, CopyPolicy, plan};
+    use crate::{Limits, Recipe};
+    use serde_json::json;
 
     fn cost(value: f64) -> Cost {
         Cost {
             cpu_s: value,
             wall_s: value,
             bytes: value,
+        }
+    }
+
+    /// The class of a recipe for a source whose streams can be copied into an MP4.
+    fn class(recipe: &str) -> String {
+        let stream = |index: u32, codec: &str, kind: serde_json::Value| json!({ "index": index, "codec": codec, "decodable": true, "default": true, "language": null, "kind": kind });
+        let video = json!({ "video": {
+            "width_px": 1280, "height_px": 720, "sample_aspect": "1/1", "quarter_turns": 0, "mirrored": false,
+            "average_fps": "25/1", "base_fps": "25/1", "pixel_format": "yuv420p", "bit_depth": 8, "hdr": false, "interlaced": false,
+            "duration_us": 8_000_000, "profile": 100, "level": 31, "keyframes": { "first": true, "closed": true, "longest_us": 2_000_000 }
+        } });
+        let audio =
+            json!({ "audio": { "sample_rate_hz": 48_000, "channels": 2, "duration_us": 8_000_000, "plain": true } });
+        let probe: Probe = serde_json::from_value(json!({
+            "container": "mov,mp4,m4a,3gp,3g2,mj2", "bytes": 1_000_000, "duration_us": 8_000_000, "start_us": 0,
+            "streams": [stream(0, "h264", video), stream(1, "aac", audio)]
+        }))
+        .unwrap();
+        let recipe = Recipe::parse(recipe).unwrap();
+        let planned = plan(
+            &recipe,
+            &probe,
+            Clips::default(),
+            &Limits::default(),
+            CopyPolicy::default(),
+        );
+        predict(&planned.unwrap(), &probe, 1).0
+    }
+
+    #[test]
+    fn the_keys_of_stored_costs_never_change() {
+        for (outputs, key) in [
+            (r#"{"kind":"mp4"}"#, "copy+mp4"),
+            (r#"{"kind":"mp4","video":{"crf":23}}"#, "h264-balanced+mp4"),
+            (
+                r#"{"kind":"mp4","video":{"codec":"h265","speed":"fastest"}}"#,
+                "h265-fastest+mp4",
+            ),
+            (
+                r#"{"kind":"mp4","video":{"codec":"av1","speed":"best"}}"#,
+                "av1-best+mp4",
+            ),
+            (r#"{"kind":"webm","video":{"speed":"good"}}"#, "vp9-good+webm"),
+            (
+                r#"{"kind":"audio"},{"kind":"audio","format":"mp3"},{"kind":"audio","format":"opus"}"#,
+                "m4a+mp3+opus+audio",
+            ),
+            (
+                r#"{"kind":"poster"},{"kind":"sprite"},{"kind":"gif"},{"kind":"hls","ladder":[720,360]},{"kind":"webm","video":{"speed":"fast"}}"#,
+                "h264-balanced+vp9-fast+copy+gif+hls+poster+sprite+webm",
+            ),
+        ] {
+            assert_eq!(class(&format!(r#"{{"outputs":[{outputs}]}}"#)), key);
         }
     }
 

@@ -1,9 +1,9 @@
 //! The decisions that all kinds of outputs share: layout, tracks, and copy or encode.
 
 use super::audio_source::AudioStream;
-use super::copy::{self, AccompanyingVideo, AudioTarget, VideoTarget};
+use super::copy::{AccompanyingVideo, AudioTarget, CopyCheck, VideoTarget};
 use super::geometry::{Narrower, fit};
-use super::{AudioTrack, Clips, FrameLayout, Step, StreamAction, VideoEncode, VideoTrack, Watermark};
+use super::{AudioTrack, Clips, CopyPolicy, FrameLayout, Step, StreamAction, VideoEncode, VideoTrack, Watermark};
 use crate::probe::{Probe, Size, VideoFacts};
 use crate::recipe::{Canvas, DEFAULT_AUDIO_BPS, Fit, Recipe, VideoCodec, VideoEncoding};
 use crate::time::{Rational, Span, Timecode};
@@ -15,6 +15,7 @@ const GOP_S: u64 = 4;
 pub(super) struct OutputPlanner<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) probe: &'a Probe,
+    pub(super) copies: CopyPolicy,
     pub(super) clips: Clips<'a>,
     /// The selected video stream; `None` if no output needs one.
     pub(super) video: Option<&'a VideoFacts>,
@@ -34,7 +35,7 @@ impl<'a> OutputPlanner<'a> {
         video: AccompanyingVideo<'_>,
         steps: &mut Vec<Step>,
     ) -> Option<AudioTrack> {
-        let copied = copy::check_audio(self.recipe, self.probe, self.audio?, target, video);
+        let copied = self.copy_check().audio(self.audio?, target, video);
         let track = if copied.is_ok() {
             AudioTrack::Copy { codec: target.codec }
         } else {
@@ -70,6 +71,14 @@ impl<'a> OutputPlanner<'a> {
         }
     }
 
+    const fn copy_check(&self) -> CopyCheck<'a> {
+        CopyCheck {
+            recipe: self.recipe,
+            probe: self.probe,
+            policy: self.copies,
+        }
+    }
+
     /// Checks if the video can be copied in place of `encode`. `has_edit_list` is set if the container can hide frames
     /// before the start.
     ///
@@ -88,7 +97,7 @@ impl<'a> OutputPlanner<'a> {
             fps: self.fps,
             has_edit_list,
         };
-        copy::check_video(self.recipe, self.probe, &target)
+        self.copy_check().video(&target)
     }
 
     /// Checks if the audio can begin together with copied video after a trim. Copied video begins at the keyframe
@@ -105,7 +114,8 @@ impl<'a> OutputPlanner<'a> {
             return Ok(());
         }
         let video = AccompanyingVideo::Copied { facts, separate: true };
-        copy::check_audio(self.recipe, self.probe, audio, target, video)
+        self.copy_check()
+            .audio(audio, target, video)
             .map_err(|_| "its audio is encoded and begins later than the keyframe".to_owned())
     }
 

@@ -5,7 +5,7 @@ use super::geometry::Narrower;
 use super::output_planner::{OutputPlanner, encoded_audio, step, video_track};
 use super::{Container, Content, Movie, PlannedOutput, Step, VideoTrack};
 use crate::code::Code;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::probe::Size;
 use crate::recipe::{AudioCodec, AudioFormat, AudioOutput, Output, VideoCodec, VideoOutput};
 
@@ -56,7 +56,7 @@ fn check_frame_size(content: Content, index: usize) -> Result<Content, Failure> 
     }
     let codec = encode.codec.ffmpeg_name();
     let detail = format!("outputs[{index}]: {width_px}x{height_px}; {codec} needs at least {min}x{min}");
-    Err(Failure::new(FailureKind::Unsupported, Code::PictureTooSmall, detail))
+    Err(Failure::new(Code::PictureTooSmall, detail))
 }
 
 impl OutputPlanner<'_> {

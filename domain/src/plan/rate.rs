@@ -86,11 +86,10 @@ pub(super) fn constant_rate(facts: &VideoFacts) -> Rational {
         })
     };
     // A measured rate that is not above the average is no sign of gaps.
-    let measured = facts
-        .regular_fps
-        .filter(is_accepted)
+    let measured = facts.regular_fps.filter(is_accepted);
+    let with_gaps = measured
         .filter(|measured| average.is_some_and(|average| average.as_f64() / measured.as_f64() < MIN_STEADY_RATIO));
-    if let Some(measured) = measured {
+    if let Some(measured) = with_gaps {
         return nearest_common(measured).unwrap_or_else(|| simplified(measured));
     }
     let Some(rate) = base
@@ -106,8 +105,16 @@ pub(super) fn constant_rate(facts: &VideoFacts) -> Rational {
         let ratio = rate.as_f64() / base.as_f64();
         (MIN_STEADY_RATIO..=1.0 + AVERAGE_ERROR).contains(&ratio)
     });
+    // Single missing frames make the average a little too low. At such a rate, other frames would be dropped.
+    let of_grid = [measured, near_base].into_iter().flatten();
+    let mut of_grid = of_grid.filter(|grid| (MIN_STEADY_RATIO..1.0).contains(&(rate.as_f64() / grid.as_f64())));
     nearest_common(rate)
         .or_else(|| near_base.and_then(nearest_common))
+        .or_else(|| {
+            of_grid
+                .next()
+                .map(|grid| nearest_common(grid).unwrap_or_else(|| simplified(grid)))
+        })
         .unwrap_or_else(|| simplified(rate))
 }
 
@@ -181,6 +188,10 @@ mod tests {
             ((125, 2), (60_000, 1_001), (60_000, 1_001)),
             ((30_303, 1_000), (30_000, 1_001), (30_000, 1_001)),
             ((24_417, 1_000), (24_000, 1_001), (24_000, 1_001)),
+            // Single missing frames.
+            ((297, 10), (30, 1), (30, 1)),
+            ((258, 10), (26, 1), (26, 1)),
+            ((1_235, 100), (25, 2), (25, 2)),
         ] {
             let rate = |(num, den): (u32, u32)| Rational::new(num, den);
             let facts = facts(rate(average), rate(base));
@@ -213,6 +224,11 @@ mod tests {
                 "{measured:?}"
             );
         }
+        let single_gaps = VideoFacts {
+            regular_fps: Rational::new(30_003, 1_000),
+            ..facts(Rational::new(297, 10), Rational::new(1_000, 1))
+        };
+        assert_eq!(Some(constant_rate(&single_gaps)), Rational::new(30, 1));
         for (average, base) in [((30, 1), (30, 1)), ((20, 1), (30, 1)), ((1, 2), (1_000, 1))] {
             let rate = |(num, den): (u32, u32)| Rational::new(num, den);
             assert!(!leaves_rate_open(&facts(rate(average), rate(base))), "{average:?}");

@@ -5,23 +5,21 @@
 //! be read to find out, which costs as much as the copy itself.
 //!
 //! *Mechanism.* The first pass copies what the probe allows, and detects such faults while copying.
-//! [`uncopyable_streams`] decides from its report, or from its failed verification, which streams must be encoded. The
-//! worker then plans the task again with [`Probe::excluding_copies_of`](crate::Probe::excluding_copies_of) and
-//! renders it in a second pass. [`carry_over_warnings`] keeps the warnings of the first pass that only a copy detects.
+//! [`next_copy_policy`] decides from its report, or from its failed verification, which streams must be encoded. The
+//! worker then plans the task again with this [`CopyPolicy`] and renders it in a second pass. [`carry_over_warnings`]
+//! keeps the warnings of the first pass that only a copy detects.
 
-use super::{Plan, Warning, WarningCode};
+use super::{CopyPolicy, Plan, Warning, WarningCode};
 use crate::code::Code;
 use crate::failure::Failure;
-use crate::probe::UncopyableStreams;
 use crate::protocol::TranscodeReport;
 
-/// Decides if the task must be planned again without copies (`Probe::excluding_copies_of`), from the report or the
-/// failure of the attempt. Returns the streams that must not be copied; `None` if the copies are fine or there are
-/// none.
+/// Decides from the report or the failure of the first pass if the task must be planned again with fewer copies.
+/// Returns the policy of the second pass; `None` if the copies are fine or there are none.
 ///
 /// A copy cannot conceal damaged packets, changing headers or gaps as a decoder does.
 #[must_use]
-pub fn uncopyable_streams(plan: &Plan, outcome: Result<&TranscodeReport, &Failure>) -> Option<UncopyableStreams> {
+pub fn next_copy_policy(plan: &Plan, outcome: Result<&TranscodeReport, &Failure>) -> Option<CopyPolicy> {
     let concerns_all =
         |warning: &Warning| matches!(warning.code, WarningCode::SourceDamaged | WarningCode::HeadersChange);
     let is_all = match outcome {
@@ -29,15 +27,15 @@ pub fn uncopyable_streams(plan: &Plan, outcome: Result<&TranscodeReport, &Failur
         Err(failure) => failure.code == Code::OutputInvalid,
     };
     if is_all {
-        return plan.copies().then_some(UncopyableStreams::All);
+        return plan.copies().then_some(CopyPolicy::NoStream);
     }
     // Many players play the audio after a gap too early.
     let has_gaps = outcome.is_ok_and(|report| report.source_audio_gap_us > 0) && plan.copies_audio();
     let has_variable_rate = outcome.is_ok_and(|report| report.has_variable_frame_rate) && plan.copies_video();
     match (has_gaps, has_variable_rate) {
-        (true, true) => Some(UncopyableStreams::AudioAndVideo),
-        (true, false) => Some(UncopyableStreams::Audio),
-        (false, true) => Some(UncopyableStreams::Video),
+        (true, true) => Some(CopyPolicy::NoAudioNoVideo),
+        (true, false) => Some(CopyPolicy::NoAudio),
+        (false, true) => Some(CopyPolicy::NoVideo),
         (false, false) => None,
     }
 }
@@ -56,7 +54,6 @@ pub fn carry_over_warnings(first: &[Warning], second: &mut Vec<Warning>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::FailureKind;
     use crate::probe::{AudioFacts, Probe, Stream, StreamKind};
     use crate::{Limits, Recipe, plan};
 
@@ -86,10 +83,16 @@ mod tests {
             origin_us: None,
             jumps: false,
             streams: vec![stream],
-            uncopyable: None,
         };
         let recipe: Recipe = serde_json::from_str(json).unwrap();
-        plan::plan(&recipe, &probe, plan::Clips::default(), &Limits::default()).unwrap()
+        plan::plan(
+            &recipe,
+            &probe,
+            plan::Clips::default(),
+            &Limits::default(),
+            CopyPolicy::default(),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -105,18 +108,18 @@ mod tests {
         let gap = report(2_000_000, &[WarningCode::SoundShortened]);
         let lost_audio = report(0, &[WarningCode::SoundShortened]);
         let damage = report(2_000_000, &[WarningCode::SourceDamaged, WarningCode::SoundShortened]);
-        let invalid = Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, "");
-        assert_eq!(uncopyable_streams(&copied, Ok(&gap)), Some(UncopyableStreams::Audio));
-        assert_eq!(uncopyable_streams(&copied, Ok(&lost_audio)), None);
-        assert_eq!(uncopyable_streams(&copied, Ok(&damage)), Some(UncopyableStreams::All));
-        assert_eq!(uncopyable_streams(&copied, Err(&invalid)), Some(UncopyableStreams::All));
+        let invalid = Failure::new(Code::OutputInvalid, "");
+        assert_eq!(next_copy_policy(&copied, Ok(&gap)), Some(CopyPolicy::NoAudio));
+        assert_eq!(next_copy_policy(&copied, Ok(&lost_audio)), None);
+        assert_eq!(next_copy_policy(&copied, Ok(&damage)), Some(CopyPolicy::NoStream));
+        assert_eq!(next_copy_policy(&copied, Err(&invalid)), Some(CopyPolicy::NoStream));
         let variable = TranscodeReport {
             has_variable_frame_rate: true,
             ..TranscodeReport::default()
         };
-        assert_eq!(uncopyable_streams(&copied, Ok(&variable)), None, "no video is copied");
-        assert_eq!(uncopyable_streams(&encoded, Ok(&gap)), None);
-        assert_eq!(uncopyable_streams(&encoded, Ok(&damage)), None);
+        assert_eq!(next_copy_policy(&copied, Ok(&variable)), None, "no video is copied");
+        assert_eq!(next_copy_policy(&encoded, Ok(&gap)), None);
+        assert_eq!(next_copy_policy(&encoded, Ok(&damage)), None);
     }
 
     #[test]

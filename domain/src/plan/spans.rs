@@ -87,7 +87,7 @@ fn trim(trim: Option<&Trim>, duration_us: u64, warnings: &mut Vec<Warning>) -> R
         let source_end = Timecode::from_us(duration_us);
         if duration_us > 0 && start >= source_end {
             let detail = format!("start {start}; the source ends at {source_end}");
-            return Err(Failure::input(Code::TrimOutsideSource, detail));
+            return Err(Failure::new(Code::TrimOutsideSource, detail));
         }
         if let Some(requested) = end.filter(|end| duration_us > 0 && *end > source_end) {
             let detail = format!("end {requested}; the source ends at {source_end}");
@@ -111,7 +111,7 @@ fn check_audio_files(recipe: &Recipe, spans: &[Span], audio: Option<&AudioFacts>
     match spans.iter().find(|span| span.start >= audio_end) {
         Some(span) => {
             let detail = format!("start {}; the audio ends at {audio_end}", span.start);
-            Err(Failure::input(Code::TrimOutsideSource, detail))
+            Err(Failure::new(Code::TrimOutsideSource, detail))
         }
         None => Ok(()),
     }

@@ -21,7 +21,7 @@ impl OutputPlanner<'_> {
         if self.span_us > 0 && start_us >= self.span_us {
             let end = Timecode::from_us(self.span_us);
             let detail = format!("outputs[{index}].start_ms {}; the video ends at {end}", output.start_ms);
-            return Err(Failure::input(Code::TrimOutsideSource, detail));
+            return Err(Failure::new(Code::TrimOutsideSource, detail));
         }
         let end_us = output.end_ms.map_or(start_us.saturating_add(GIF_US), us);
         let fps = match output.fps {

@@ -15,7 +15,7 @@ use super::{
     AudioTrack, Container, Content, Hls, Movie, Plan, PlannedOutput, Rung, SHEET_SIDE, VideoTrack, sheet_rows,
 };
 use crate::code::Code;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::probe::{Probe, Size, VideoFacts};
 use crate::protocol::{FileFacts, HlsFacts, OutputFacts, OutputReport, SpriteFacts, StreamDigest};
 use crate::recipe::{AudioFormat, PosterFormat};
@@ -49,7 +49,7 @@ pub fn verify(
     };
     difference.map_err(|difference| {
         let detail = format!("{}: {difference}", planned.file);
-        Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, detail)
+        Failure::new(Code::OutputInvalid, detail)
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::SourceVideo;
 use crate::code::Code;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::probe::{Probe, Size, Stream, StreamKind, VideoFacts};
 use crate::recipe::{Output, Recipe};
 
@@ -31,7 +31,7 @@ pub(super) fn select<'a>(recipe: &Recipe, probe: &'a Probe) -> Result<Option<Vid
 /// # Errors
 /// [`Code::NoVideoStream`]; [`Code::CodecUnsupported`] if there are video streams, but none can be decoded.
 pub(super) fn main_stream<'a>(probe: &'a Probe, missing: &str) -> Result<VideoStream<'a>, Failure> {
-    let unsupported = |detail: String| Failure::new(FailureKind::Unsupported, Code::CodecUnsupported, detail);
+    let unsupported = |detail: String| Failure::new(Code::CodecUnsupported, detail);
     if let Some((stream, facts)) = probe.main_video() {
         if facts.dolby_only {
             let detail = "Dolby Vision without a base layer for other decoders";
@@ -45,7 +45,7 @@ pub(super) fn main_stream<'a>(probe: &'a Probe, missing: &str) -> Result<VideoSt
         .find(|stream| matches!(stream.kind, StreamKind::Video(_)));
     Err(match undecodable {
         Some(stream) => unsupported(format!("video codec {}", stream.codec)),
-        None => Failure::input(Code::NoVideoStream, missing),
+        None => Failure::new(Code::NoVideoStream, missing),
     })
 }
 

@@ -3,6 +3,7 @@
 use super::{Content, PlannedOutput, StreamAction, VideoTrack};
 use crate::probe::{Probe, VideoFacts};
 use crate::recipe::{Recipe, TrimMode};
+use crate::time::Timecode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -35,6 +36,8 @@ pub enum WarningCode {
     SpatialLost,
     /// The requested end of the trim is after the end of the source.
     TrimShortened,
+    /// The watermark is not shown: it would appear at or after the end of the video.
+    WatermarkOutside,
     /// Audio is missing: it is too far from its video in the file to wait for it, its timestamps overlap earlier audio,
     /// or the source has a gap in its audio. The detail has duration and time.
     SoundShortened,
@@ -115,6 +118,19 @@ pub(super) fn spatial_lost(facts: Option<&VideoFacts>, outputs: &[PlannedOutput]
         .then(|| Warning::new(WarningCode::SpatialLost, layout))
 }
 
+/// Warns about a watermark that would appear at or after the end of the video. `span_us` is 0 if the duration is
+/// unknown.
+pub(super) fn watermark_outside(recipe: &Recipe, span_us: u64, outputs: &[PlannedOutput]) -> Option<Warning> {
+    let start_ms = recipe.watermark.as_ref()?.start_ms?;
+    let shows_frames = outputs.iter().any(|output| output.content.size().is_some());
+    let is_outside = span_us > 0 && Timecode::from_ms(start_ms).us() >= span_us;
+    (shows_frames && is_outside).then(|| {
+        let end = Timecode::from_us(span_us);
+        let detail = format!("watermark.start_ms {start_ms}; the video ends at {end}");
+        Warning::new(WarningCode::WatermarkOutside, detail)
+    })
+}
+
 const fn is_movie(output: &PlannedOutput) -> bool {
     matches!(output.content, Content::Movie(_) | Content::Hls(_))
 }
@@ -125,5 +141,50 @@ fn encodes_video(output: &PlannedOutput) -> bool {
         Content::Hls(hls) => hls.rungs.iter().any(|rung| matches!(rung.video, VideoTrack::Encode(_))),
         Content::Audio { .. } => false,
         Content::Gif { .. } | Content::Poster { .. } | Content::Sprite { .. } => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+    use crate::plan::{Clips, CopyPolicy, plan};
+    use serde_json::json;
+
+    /// The details of the warnings about a watermark for a source of ten seconds.
+    fn watermark_warnings(recipe: &serde_json::Value) -> Vec<String> {
+        let probe: Probe = serde_json::from_value(json!({
+            "container": "mov,mp4", "bytes": 5_000_000, "duration_us": 10_000_000, "start_us": 0,
+            "streams": [
+                {"index": 0, "codec": "h264", "decodable": true, "default": true, "language": null, "kind": {"video": {
+                    "width_px": 1920, "height_px": 1080, "sample_aspect": "1", "quarter_turns": 0, "mirrored": false,
+                    "average_fps": "25", "base_fps": "25", "pixel_format": "yuv420p", "bit_depth": 8, "hdr": false,
+                    "interlaced": false, "duration_us": 10_000_000}}},
+            ],
+        }))
+        .unwrap();
+        let recipe = Recipe::parse(&recipe.to_string()).unwrap();
+        let copies = CopyPolicy::default();
+        let planned = plan(&recipe, &probe, Clips::default(), &Limits::default(), copies).unwrap();
+        let warnings = planned.warnings.into_iter();
+        let of_watermarks = warnings.filter(|warning| warning.code == WarningCode::WatermarkOutside);
+        of_watermarks.map(|warning| warning.detail).collect()
+    }
+
+    #[test]
+    fn a_watermark_that_appears_after_the_end_is_reported() {
+        let recipe = |start_ms: u64| json!({"watermark": {"start_ms": start_ms}, "outputs": [{"kind": "mp4"}]});
+        assert!(watermark_warnings(&recipe(9_999)).is_empty());
+        assert_eq!(
+            watermark_warnings(&recipe(10_000)),
+            ["watermark.start_ms 10000; the video ends at 00:00:10.000"]
+        );
+        // The time counts in the trimmed video.
+        let mut trimmed = recipe(4_000);
+        trimmed["trim"] = json!({"start": 2, "end": 6});
+        assert_eq!(
+            watermark_warnings(&trimmed),
+            ["watermark.start_ms 4000; the video ends at 00:00:04.000"]
+        );
     }
 }

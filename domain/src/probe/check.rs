@@ -89,7 +89,7 @@ fn ensure(is_valid: bool, field: &str, detail: impl FnOnce() -> String) -> Resul
 mod tests {
     use super::*;
     use crate::limits::Limits;
-    use crate::plan::{Clips, estimate, plan, predict};
+    use crate::plan::{Clips, CopyPolicy, estimate, plan, predict};
     use crate::probe::{AudioFacts, VideoFacts};
     use crate::time::Rational;
     use proptest::prelude::*;
@@ -147,7 +147,6 @@ mod tests {
                 stream(0, "h264", StreamKind::Video(video)),
                 stream(1, "aac", StreamKind::Audio(audio)),
             ],
-            uncopyable: None,
         }
     }
 
@@ -163,7 +162,8 @@ mod tests {
             prop_assert!(probe.check().is_ok());
             let limits = Limits { max_duration_us: u64::MAX, max_pixels: u64::MAX, ..Limits::default() };
             for preset in crate::preset::built_in() {
-                if let Ok(plan) = plan(&preset.recipe, &probe, Clips::default(), &limits) {
+                let copies = CopyPolicy::default();
+                if let Ok(plan) = plan(&preset.recipe, &probe, Clips::default(), &limits, copies) {
                     let (_, predicted) = predict(&plan, &probe, 2);
                     prop_assert!(estimate(predicted, &[]).cpu_s.high.is_finite());
                 }

@@ -3,6 +3,7 @@
 use crate::recipe::Name;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use utoipa::ToSchema;
 
 /// The files, the sandbox and the limits of a child. The child opens the sources, locks itself in, and answers
 /// [`Event::Ready`](super::Event::Ready).
@@ -32,7 +33,7 @@ pub struct Session {
 }
 
 /// The part of an output that is decoded to verify it. All packets are read in both cases.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum VerifyDepth {
     /// The first and the last GOP.
@@ -63,7 +64,7 @@ pub enum SandboxMode {
 }
 
 /// The active restrictions of a sandboxed child.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SandboxStatus {
     /// Landlock restricts access to files.
     pub landlock: bool,

@@ -1,7 +1,7 @@
 //! The messages about the largest accepted recipe fit into the maximum line length.
 
 use super::*;
-use crate::plan::{Clips, Content, plan};
+use crate::plan::{Clips, Content, CopyPolicy, plan};
 use crate::{Limits, Recipe};
 use serde_json::json;
 
@@ -78,7 +78,7 @@ fn the_messages_about_the_largest_recipe_fit_into_half_of_a_line() {
         intro: Some(&source),
         outro: Some(&source),
     };
-    let plan = plan(&largest_recipe(), &source, clips, &unlimited()).unwrap();
+    let plan = plan(&largest_recipe(), &source, clips, &unlimited(), CopyPolicy::default()).unwrap();
     let digest = StreamDigest {
         packets: u64::MAX,
         sum: u64::MAX,

@@ -3,7 +3,8 @@
 use super::{Aspect, Fps, Name, Opacity};
 use crate::task::TaskId;
 use crate::time::Timecode;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 /// The parts of the source to keep: one span (`start`, `end`) or several `ranges`, joined in their order. An end after
@@ -18,8 +19,8 @@ pub struct Trim {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<Timecode>,
     /// Instead of `start` and `end`: 1 to 50 spans, joined in this order. Spans may overlap and repeat.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(max_items = 50)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "at_least_one")]
+    #[schema(min_items = 1, max_items = 50)]
     pub ranges: Vec<TrimRange>,
     /// Precision of the cuts.
     #[serde(default)]
@@ -37,6 +38,15 @@ pub struct TrimRange {
     /// End of the span, exclusive; the end of the source when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<Timecode>,
+}
+
+/// Rejects an empty list: it could mean the whole source, or nothing of it.
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TrimRange>, D::Error> {
+    let ranges = Vec::deserialize(deserializer)?;
+    if ranges.is_empty() {
+        return Err(D::Error::custom("an empty list; accepted: 1 to 50 ranges"));
+    }
+    Ok(ranges)
 }
 
 impl Trim {

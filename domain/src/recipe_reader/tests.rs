@@ -87,6 +87,11 @@ const REJECTED: &[(&str, &str, &str)] = &[
         "invalid_value",
     ),
     (
+        r#"{"trim":{"ranges":[]},"outputs":[{"kind":"mp4"}]}"#,
+        "trim.ranges",
+        "invalid_value",
+    ),
+    (
         r#"{"trim":{"ranges":[{"end":2},{"start":3,"end":3}]},"outputs":[{"kind":"mp4"}]}"#,
         "trim.ranges[1].end",
         "invalid_value",

@@ -24,8 +24,8 @@
 use super::transition::{record_final, set_final, set_waiting};
 use super::{Column, Entity, Model, TaskStatus};
 use crate::trace::{self, AttemptRecord};
-use crate::{RawJson, lease, output, source, user};
-use domain::{Failure, Status, TaskId};
+use crate::{lease, output, source, user};
+use domain::{Failure, Status, TaskId, TaskReport};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::IntoCondition;
 use sea_orm::{DatabaseTransaction, ExprTrait, QueryOrder, UpdateMany};
@@ -115,16 +115,16 @@ impl Claim {
     pub async fn succeed(self, db: &DatabaseTransaction, result: AttemptResult) -> Result<bool, DbErr> {
         let AttemptResult {
             outputs,
-            record: AttemptRecord { report, plan },
+            record,
             fingerprint,
         } = result;
         let update = set_final(self.update(), TaskStatus::Processed)
-            .col_expr(Column::Report, Expr::value(report))
+            .col_expr(Column::Report, Expr::value(record.report_json()?))
             .col_expr(Column::Fingerprint, Expr::value(fingerprint));
         if update.exec(db).await?.rows_affected == 0 {
             return Ok(false);
         }
-        trace::replace(db, self.task.0, plan).await?;
+        trace::replace(db, self.task.0, record.plan).await?;
         output::publish(db, self.task.0, outputs).await?;
         record_final(db, self.task.0, self.attempt, Status::Processed).await?;
         Ok(true)
@@ -159,13 +159,12 @@ impl Claim {
         let Some(earlier) = earlier.one(db).await? else {
             return Ok(None);
         };
-        let report = earlier.report.as_ref().map(RawJson::read).transpose();
-        let mut report: Json = report
-            .map_err(|error| DbErr::Json(error.to_string()))?
-            .unwrap_or_default();
-        if let Some(report) = report.as_object_mut() {
-            report.insert("reused_from".to_owned(), earlier.id.into());
-        }
+        // If another version has stored a report that this one cannot read, the new task has a report without it.
+        let report: Option<TaskReport> = earlier.report.as_ref().and_then(|report| report.read().ok());
+        let report = TaskReport {
+            reused_from: Some(earlier.task_id()),
+            ..report.unwrap_or_default()
+        };
         let trace = trace::of_task(db, earlier.id).await?;
         let plan = trace.and_then(|trace| trace.plan);
         let result = AttemptResult {
@@ -201,7 +200,7 @@ impl Claim {
         };
         let update = update
             .col_expr(Column::Failures, Expr::col(Column::Failures).add(1))
-            .col_expr(Column::Report, Expr::value(record.report.clone()))
+            .col_expr(Column::Report, Expr::value(record.report_json()?))
             .col_expr(Column::ErrorCode, Expr::value(failure.code.as_str()))
             .col_expr(Column::ErrorDetail, Expr::value(failure.detail.clone()));
         let is_ours = update.exec(db).await?.rows_affected == 1;

@@ -5,28 +5,25 @@
 //! After the update, the writes of that attempt match no row.
 
 use super::transition::{record_final, set_final, set_waiting};
-use super::{Claim, Column, Entity, TaskStatus};
-use domain::{Code, Status, WorkerId};
+use super::{Claim, Column, Entity, Model, TaskStatus};
+use domain::{Code, FailureClass, Status, TaskId, UserId, WorkerId};
 use sea_orm::entity::prelude::*;
 use sea_orm::{DatabaseTransaction, ExprTrait};
 
-/// Number of failed attempts, of all failure classes, at which a lost worker ends the task as `failed`.
-const MAX_FAILURES: i32 = 3;
-
-/// Numbers of tasks that were taken back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SweepCounts {
+/// The tasks that were taken back, with their accounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
     /// Returned to `uploaded`.
-    pub returned: u64,
+    pub returned: Vec<(UserId, TaskId)>,
     /// Ended as `failed` with `worker_crash`.
-    pub failed: u64,
+    pub failed: Vec<(UserId, TaskId)>,
 }
 
 /// Ends the attempts of all tasks with an expired lease. Call it in a transaction.
 ///
 /// # Errors
 /// Any database error.
-pub async fn sweep(db: &DatabaseTransaction) -> Result<SweepCounts, DbErr> {
+pub async fn sweep(db: &DatabaseTransaction) -> Result<Swept, DbErr> {
     take_back(db, Expr::col(Column::LeaseUntilMs).lt(crate::now_ms(db))).await
 }
 
@@ -34,13 +31,15 @@ pub async fn sweep(db: &DatabaseTransaction) -> Result<SweepCounts, DbErr> {
 ///
 /// # Errors
 /// Any database error.
-pub async fn return_tasks_of(db: &DatabaseTransaction, dead: &[WorkerId]) -> Result<SweepCounts, DbErr> {
+pub async fn return_tasks_of(db: &DatabaseTransaction, dead: &[WorkerId]) -> Result<Swept, DbErr> {
     let ids = dead.iter().map(|worker| worker.0.as_str());
     take_back(db, Column::WorkerId.is_in(ids)).await
 }
 
-/// Ends the attempts that match `lost`, each as a failed one: a task that kills its worker must not run for ever.
-async fn take_back(db: &DatabaseTransaction, lost: Expr) -> Result<SweepCounts, DbErr> {
+/// Ends the attempts that match `lost`, each as a failure of [`FailureClass::WorkerCrash`]: a task that kills its
+/// worker must not run for ever.
+async fn take_back(db: &DatabaseTransaction, lost: Expr) -> Result<Swept, DbErr> {
+    let max_retries = FailureClass::WorkerCrash.max_retries().unwrap_or(u32::MAX);
     let update = || {
         let processing = Entity::update_many().filter(Column::Status.eq(TaskStatus::Processing));
         processing
@@ -52,15 +51,17 @@ async fn take_back(db: &DatabaseTransaction, lost: Expr) -> Result<SweepCounts, 
                 Expr::value("the worker stopped without reporting a result"),
             )
     };
-    let last = update().filter(Column::Failures.gte(MAX_FAILURES - 1));
+    let last = update().filter(Column::Failures.gte(i64::from(max_retries)));
     let failed = set_final(last, TaskStatus::Failed).exec_with_returning(db).await?;
     for task in &failed {
         record_final(db, task.id, task.attempt, Status::Failed).await?;
     }
-    let returned = set_waiting(update(), Expr::value(0_i64)).exec(db).await?.rows_affected;
-    Ok(SweepCounts {
-        returned,
-        failed: failed.len().try_into().unwrap_or(u64::MAX),
+    let returned = set_waiting(update(), Expr::value(0_i64));
+    let returned = returned.exec_with_returning(db).await?;
+    let ids = |tasks: Vec<Model>| tasks.iter().map(|task| (task.owner(), task.task_id())).collect();
+    Ok(Swept {
+        returned: ids(returned),
+        failed: ids(failed),
     })
 }
 

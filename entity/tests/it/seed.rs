@@ -2,7 +2,7 @@
 
 use crate::proxy::Proxy;
 use domain::account::{Email, Username};
-use domain::{ClaimPolicy, TaskId, UserId, WorkerId};
+use domain::{ClaimPolicy, TaskId, TaskReport, UserId, WorkerId};
 use entity::task::{self, Claim, Claimed, Model};
 use entity::trace::AttemptRecord;
 use entity::{DatabaseConnection, output, source, user};
@@ -132,7 +132,10 @@ pub(crate) fn made(outputs: Vec<output::New>) -> task::AttemptResult {
     task::AttemptResult {
         outputs,
         record: AttemptRecord {
-            report: json!({ "cpu_ms": 7 }),
+            report: TaskReport {
+                cpu_ms: Some(7),
+                ..TaskReport::default()
+            },
             plan: Some(json!({ "fps": 25 })),
         },
         fingerprint: "f".to_owned(),

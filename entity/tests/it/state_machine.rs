@@ -1,7 +1,7 @@
 //! The state machine of a task.
 
 use crate::seed::{an_output, claim_next, claimed, database, made, new_task, succeed};
-use domain::{ClaimPolicy, Code, Failure, FailureKind, Status, TaskId, UserId, WorkerId};
+use domain::{ClaimPolicy, Code, Failure, Status, TaskId, UserId, WorkerId};
 use entity::task::{self, TaskStatus};
 use entity::trace::AttemptRecord;
 use entity::{DatabaseConnection, event, output, trash};
@@ -27,7 +27,7 @@ async fn cancel(db: &DatabaseConnection, user: UserId, id: TaskId) -> Option<tas
     canceled.await.unwrap()
 }
 
-async fn sweep(db: &DatabaseConnection) -> task::SweepCounts {
+async fn sweep(db: &DatabaseConnection) -> task::Swept {
     entity::write(db, async |db| task::sweep(db).await).await.unwrap()
 }
 
@@ -82,7 +82,7 @@ async fn a_worker_whose_lease_expired_cannot_write() {
     let stalled = claimed(&db, id).await.claim();
     expire_lease(&db).await;
     let swept = sweep(&db).await;
-    assert_eq!((swept.returned, swept.failed), (1, 0));
+    assert_eq!((swept.returned.len(), swept.failed.len()), (1, 0));
     let second = claimed(&db, id).await.claim();
     assert_eq!(second.attempt(), 2);
     assert!(!stalled.renew(&db, None).await.unwrap());
@@ -91,7 +91,7 @@ async fn a_worker_whose_lease_expired_cannot_write() {
             .await
             .unwrap()
     );
-    let failure = Failure::input(Code::NotMedia, "x");
+    let failure = Failure::new(Code::NotMedia, "x");
     assert!(
         !entity::write(&db, async |db| stalled
             .fail(db, &failure, None, &AttemptRecord::default())
@@ -132,7 +132,7 @@ async fn a_retry_is_delayed_and_a_release_counts_no_failure() {
     assert!(claim_next(&db).await.is_none(), "not due yet");
     make_due(&db).await;
     let claim = claimed(&db, id).await.claim();
-    let failure = Failure::new(FailureKind::Infrastructure, Code::StorageFailed, "bucket away");
+    let failure = Failure::new(Code::StorageFailed, "bucket away");
     let later = Some(Duration::from_secs(60));
     let failed = entity::write(&db, async |db| {
         claim.fail(db, &failure, later, &AttemptRecord::default()).await
@@ -158,7 +158,7 @@ async fn a_canceled_task_is_not_retried() {
         "the worker learns of it with its next renewal"
     );
     expire_lease(&db).await;
-    assert_eq!(sweep(&db).await, task::SweepCounts::default());
+    assert_eq!(sweep(&db).await, task::Swept::default());
     assert!(
         cancel(&db, task.owner(), task.task_id()).await.is_none(),
         "already final"
@@ -178,7 +178,7 @@ async fn a_restarted_process_reclaims_the_tasks_of_its_predecessor() {
     let reclaimed = entity::write(&db, async |db| task::return_tasks_of(db, &[dead]).await)
         .await
         .unwrap();
-    assert_eq!((reclaimed.returned, reclaimed.failed), (1, 0));
+    assert_eq!((reclaimed.returned.len(), reclaimed.failed.len()), (1, 0));
     assert_eq!(status(&db, kept.task_id()).await, Status::Processing);
     let again = task::claim_next(&db, policy, &alive).await.unwrap().unwrap();
     assert_eq!((again.id, again.attempt, again.failures), (lost.id, 2, 1));

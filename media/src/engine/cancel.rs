@@ -3,7 +3,7 @@
 //! The flag is checked for each packet and frame, and in the interrupt callback of FFmpeg's blocking reads. The counter
 //! shows that work without progress messages, such as probing, does not hang.
 
-use domain::{Code, Failure, FailureKind};
+use domain::{Code, Failure};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -54,7 +54,7 @@ impl Cancel {
     pub fn check(&self) -> Result<(), Failure> {
         if self.is_raised() {
             let detail = "stopped on request";
-            return Err(Failure::new(FailureKind::Infrastructure, Code::Unavailable, detail));
+            return Err(Failure::new(Code::Unavailable, detail));
         }
         Ok(())
     }

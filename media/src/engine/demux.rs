@@ -4,13 +4,14 @@
 //! |---|---|
 //! | `open` | allowed demuxers and decoders, limits on headers |
 //! | `packets` | reading with tolerance for single errors |
-//! | `discontinuity`, `packet_times`, `flac_frames`, `early_times` | repair of timestamps |
-//! | `gap_detector`, `broken_off`, `unread_bytes` | detection of lost packets: by gaps, by headers, by bytes not read |
+//! | `discontinuity`, `packet_times`, `flac_frames`, `ogg_links`, `early_times` | repair of timestamps |
+//! | `edited_file` | a file with parts left out, replaced or in another order |
+//! | `gap_detector`, `stated_length`, `broken_off`, `unread_bytes` | lost packets: by gaps, by headers, by bytes not read |
 //! | `codec_changes` | packets of joined files that the decoder of their stream must not get |
 //! | `frame_steps` | detection of variable frame rates |
 //! | `packet_check`, `header_changes`, `nal` | damage and changed codec headers in packets, without decoding |
 //! | `copy_source` | streams that outputs copy |
-//! | `mp4`, `fragments`, `matroska`, `matroska_chain`, `asf`, `wav`, `animation`, `gif_pixels`, `transport_stream` | parsers for facts that FFmpeg does not expose |
+//! | `mp4`, `fragments`, `fragment_order`, `matroska`, `matroska_chain`, `asf`, `wav`, `flac_files`, `animation`, `gif_pixels`, `transport_stream` | parsers for facts that FFmpeg does not expose |
 //! | `encryption` | detection of encrypted files |
 //! | `byte_ranges` | segments of a rendition, read as one file |
 
@@ -23,8 +24,11 @@ pub(crate) mod container;
 pub(crate) mod copy_source;
 pub(crate) mod discontinuity;
 pub(crate) mod early_times;
+pub(crate) mod edited_file;
 pub(crate) mod encryption;
+pub(crate) mod flac_files;
 pub(crate) mod flac_frames;
+pub(crate) mod fragment_order;
 pub(crate) mod fragments;
 pub(crate) mod frame_steps;
 pub(crate) mod gap_detector;
@@ -34,10 +38,12 @@ pub(crate) mod matroska;
 pub(crate) mod matroska_chain;
 pub(crate) mod mp4;
 pub(crate) mod nal;
+pub(crate) mod ogg_links;
 pub(crate) mod open;
 pub(crate) mod packet_check;
 pub(crate) mod packet_times;
 pub(crate) mod packets;
+pub(crate) mod stated_length;
 pub(crate) mod transport_stream;
 pub(crate) mod unread_bytes;
 pub(crate) mod wav;

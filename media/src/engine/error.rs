@@ -1,10 +1,10 @@
 //! Maps errors of FFmpeg and the operating system to failures of a task.
 //!
-//! The step that failed decides the class: reading a source is the fault of the source, a filter or an encoder is ours,
-//! writing is the storage's. Lack of memory is a resource limit in all steps. Details are fixed texts of ours, without
-//! FFmpeg's messages and error numbers, because clients see them.
+//! The step that failed decides the code: reading a source is the fault of the source, a filter or an encoder is ours,
+//! writing is the storage's. Lack of memory is [`Code::MediaMemory`] in all steps. Details are fixed texts of ours,
+//! without FFmpeg's messages and error numbers, because clients see them.
 
-use domain::{Code, Failure, FailureKind};
+use domain::{Code, Failure};
 use ffmpeg_next::Error;
 use ffmpeg_next::error::{EAGAIN, EFBIG, ENOMEM, ENOSPC};
 use libc::EDQUOT;
@@ -46,13 +46,12 @@ fn describe_errno(errno: c_int) -> &'static str {
 
 /// Returns the failure for `ENOMEM`, which is a resource limit in every step.
 fn memory_failure(error: Error) -> Option<Failure> {
-    (error == Error::Other { errno: ENOMEM })
-        .then(|| Failure::new(FailureKind::ResourceLimit, Code::MediaMemory, "out of memory"))
+    (error == Error::Other { errno: ENOMEM }).then(|| Failure::new(Code::MediaMemory, "out of memory"))
 }
 
 /// Failure of reading or decoding the source: [`Code::SourceDamaged`]. `step` names what was read.
 pub(crate) fn read_failure(step: &str, error: Error) -> Failure {
-    memory_failure(error).unwrap_or_else(|| Failure::input(Code::SourceDamaged, format!("{step}: {}", describe(error))))
+    memory_failure(error).unwrap_or_else(|| Failure::new(Code::SourceDamaged, format!("{step}: {}", describe(error))))
 }
 
 /// Failure of writing an output through FFmpeg. An error without an errno is a failure of the muxer.
@@ -70,24 +69,16 @@ pub(crate) fn io_failure(file: &str, error: &std::io::Error) -> Failure {
 
 fn storage_failure(file: &str, errno: c_int) -> Failure {
     match errno {
-        ENOSPC | EDQUOT => Failure::new(
-            FailureKind::Infrastructure,
-            Code::StorageFull,
-            format!("no space for {file}"),
-        ),
-        EFBIG => Failure::new(
-            FailureKind::ResourceLimit,
-            Code::OutputTooLarge,
-            format!("{file} exceeds the size limit"),
-        ),
+        ENOSPC | EDQUOT => Failure::new(Code::StorageFull, format!("no space for {file}")),
+        EFBIG => Failure::new(Code::OutputTooLarge, format!("{file} exceeds the size limit")),
         // The host is short of file descriptors, usually for a short time: another attempt can succeed.
         libc::EMFILE | libc::ENFILE => {
             let detail = "no file descriptors left";
-            Failure::new(FailureKind::Postponed, Code::Unavailable, detail)
+            Failure::new(Code::Unavailable, detail)
         }
         _ => {
             let detail = format!("writing {file}: {}", describe_errno(errno));
-            Failure::new(FailureKind::Infrastructure, Code::StorageFailed, detail)
+            Failure::new(Code::StorageFailed, detail)
         }
     }
 }
@@ -97,41 +88,30 @@ fn storage_failure(file: &str, errno: c_int) -> Failure {
 pub(crate) fn engine_failure(component: &str, error: Error) -> Failure {
     memory_failure(error).unwrap_or_else(|| {
         let detail = format!("{component}: {}", describe(error));
-        Failure::new(FailureKind::MediaCrash, Code::MediaCrash, detail)
+        Failure::new(Code::MediaCrash, detail)
     })
 }
 
-/// Failure of a missing encoder, filter or other component that the FFmpeg build must have.
+/// Failure of a missing encoder, filter or other component that the FFmpeg build must have: [`Code::Internal`], because
+/// a worker on another machine may have it.
 pub(crate) fn missing_component(name: &str) -> Failure {
-    Failure::new(
-        FailureKind::Unsupported,
-        Code::Internal,
-        format!("FFmpeg was built without {name}"),
-    )
+    Failure::new(Code::Internal, format!("FFmpeg was built without {name}"))
 }
 
 /// Failure of a panic in the thread of an output.
 pub(crate) fn thread_panicked() -> Failure {
-    Failure::new(
-        FailureKind::MediaCrash,
-        Code::MediaCrash,
-        "the thread of an output panicked",
-    )
+    Failure::new(Code::MediaCrash, "the thread of an output panicked")
 }
 
 /// Failure of a plan that asks for something that the engine does not implement. `outputs` is a plural noun.
 pub(crate) fn unsupported_output(outputs: &str) -> Failure {
-    Failure::new(
-        FailureKind::Unsupported,
-        Code::RecipeInvalid,
-        format!("{outputs} are not supported"),
-    )
+    Failure::new(Code::RecipeInvalid, format!("{outputs} are not supported"))
 }
 
-/// Failure of a plan that needs a stream that its source does not have.
+/// Failure of a plan that needs a stream that its source does not have: [`Code::MediaCrash`].
 pub(crate) fn plan_mismatch(stream: &str) -> Failure {
     let detail = format!("the plan has an output with {stream} and no source for it");
-    Failure::new(FailureKind::MediaCrash, Code::Internal, detail)
+    Failure::new(Code::MediaCrash, detail)
 }
 
 /// Failure of a source of which no frame or sample could be decoded. `media` names what is missing.
@@ -146,11 +126,7 @@ pub(crate) fn unreadable_packets(error: ffmpeg_next::Error) -> Failure {
 
 /// Failure of an output that did not pass verification.
 pub(crate) fn invalid_output(file: &str, problem: &str) -> Failure {
-    Failure::new(
-        FailureKind::MediaCrash,
-        Code::OutputInvalid,
-        format!("{file}: {problem}"),
-    )
+    Failure::new(Code::OutputInvalid, format!("{file}: {problem}"))
 }
 
 #[cfg(test)]
@@ -159,17 +135,17 @@ mod tests {
 
     #[test]
     fn write_errors_map_to_the_failure_of_their_cause() {
-        for (errno, kind, code) in [
-            (ENOSPC, FailureKind::Infrastructure, Code::StorageFull),
-            (EDQUOT, FailureKind::Infrastructure, Code::StorageFull),
-            (EFBIG, FailureKind::ResourceLimit, Code::OutputTooLarge),
-            (libc::EMFILE, FailureKind::Postponed, Code::Unavailable),
-            (libc::ENFILE, FailureKind::Postponed, Code::Unavailable),
-            (libc::EIO, FailureKind::Infrastructure, Code::StorageFailed),
-            (ENOMEM, FailureKind::ResourceLimit, Code::MediaMemory),
+        for (errno, code) in [
+            (ENOSPC, Code::StorageFull),
+            (EDQUOT, Code::StorageFull),
+            (EFBIG, Code::OutputTooLarge),
+            (libc::EMFILE, Code::Unavailable),
+            (libc::ENFILE, Code::Unavailable),
+            (libc::EIO, Code::StorageFailed),
+            (ENOMEM, Code::MediaMemory),
         ] {
             let failure = write_failure("video.mp4", Error::Other { errno });
-            assert_eq!((failure.kind, failure.code), (kind, code), "{errno}");
+            assert_eq!(failure.code, code, "{errno}");
             assert!(!failure.detail.contains(&errno.to_string()), "{}", failure.detail);
         }
     }

@@ -30,7 +30,7 @@ use crate::engine::probe::duration::{Extent, after_origin_us, find_origin_us, me
 use crate::engine::probe::headers::{header_aspect, read_headers};
 use crate::engine::probe::pixel_aspect::HeaderAspect;
 use domain::probe::{AudioFacts, Size, Stream, StreamKind, VideoFacts};
-use domain::{Code, Failure, FailureKind, Probe};
+use domain::{Code, Failure, Probe};
 use ffmpeg_next::format::context::Input;
 
 /// Probes a source of `bytes` bytes. All its packets are read once when its header has no duration, its format allows
@@ -93,9 +93,9 @@ fn resolve_decodable(probe: &mut Probe, input: &Input) -> Result<(), Failure> {
             .audio_streams()
             .find_map(|(stream, facts)| unsupported_audio_detail(&stream.codec, facts))
         {
-            return Err(Failure::new(FailureKind::Unsupported, Code::CodecUnsupported, detail));
+            return Err(Failure::new(Code::CodecUnsupported, detail));
         }
-        return Err(Failure::input(Code::SourceDamaged, "no stream can be decoded"));
+        return Err(Failure::new(Code::SourceDamaged, "no stream can be decoded"));
     }
     Ok(())
 }

@@ -303,7 +303,7 @@ fn warnings(loss: SourceLoss, outputs: &[OutputReport]) -> Vec<Warning> {
         Warning::new(WarningCode::SourceDamaged, format!("{lost_ms} ms lost{first}"))
     });
     let open_end = (loss.has_open_end && damage.is_none()).then(|| {
-        let detail = "the file breaks off, or is shorter than it states; how much is missing is not known";
+        let detail = "the file breaks off, is shorter than it states, or its parts are not in order; how much is missing is not known";
         Warning::new(WarningCode::SourceDamaged, detail)
     });
     let unread = (loss.unread_bytes > 0).then(|| {

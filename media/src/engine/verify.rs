@@ -25,7 +25,7 @@ use crate::engine::error::invalid_output;
 use crate::engine::verify::options::VerifyOptions;
 use domain::plan::{Content, PlannedOutput};
 use domain::protocol::{OutputFacts, OutputReport, VerifyDepth};
-use domain::{Failure, FailureKind};
+use domain::{Failure, FailureClass};
 use std::path::Path;
 
 /// Measures one output.
@@ -45,13 +45,13 @@ pub(crate) fn run(
         Content::Sprite { .. } => sprite::check_sprite(scratch, &planned.file, cancel).map(OutputFacts::Sprite),
         _ => file::check_file(scratch, &planned.file, &options).map(OutputFacts::File),
     };
-    checked.map_err(|failure| match failure.kind {
+    checked.map_err(|failure| match failure.class() {
         // The demuxers and decoders report a damaged source; here the damaged file is an output.
-        FailureKind::Input | FailureKind::Unsupported => invalid_output(&planned.file, &failure.detail),
-        FailureKind::Infrastructure
-        | FailureKind::Transfer
-        | FailureKind::ResourceLimit
-        | FailureKind::MediaCrash
-        | FailureKind::Postponed => failure,
+        FailureClass::Input | FailureClass::Unsupported => invalid_output(&planned.file, &failure.detail),
+        FailureClass::Infrastructure
+        | FailureClass::ResourceLimit
+        | FailureClass::MediaCrash
+        | FailureClass::WorkerCrash
+        | FailureClass::Postponed => failure,
     })
 }

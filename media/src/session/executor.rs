@@ -1,11 +1,10 @@
 //! Executes the requests of a session, one at a time. Each request gets exactly one closing event; a panic of the
 //! engine becomes [`Event::Failed`].
 
-use super::failure::infrastructure;
 use super::protocol::EventWriter;
 use crate::engine::{self, Cancel, Images, Inputs};
 use domain::protocol::{Event, Phase, Progress, Request, VerifyDepth};
-use domain::{Code, Failure, FailureKind};
+use domain::{Code, Failure};
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
@@ -35,7 +34,7 @@ pub(super) struct Executor {
 impl Executor {
     /// Executes a request, sends its progress to `events`, and returns its closing event.
     pub(super) fn execute(&self, request: Request, events: &mut EventWriter, cancel: &Cancel) -> Event {
-        let crash = || Failure::new(FailureKind::MediaCrash, Code::MediaCrash, "panic in the media engine");
+        let crash = || Failure::new(Code::MediaCrash, "panic in the media engine");
         catch_unwind(AssertUnwindSafe(|| self.try_execute(request, events, cancel)))
             .unwrap_or_else(|_| Err(crash()))
             .unwrap_or_else(Event::Failed)
@@ -112,7 +111,7 @@ fn of_clip(mut failure: Failure) -> Failure {
 }
 
 fn no_such_source() -> Failure {
-    infrastructure(Code::Internal, "the session has no such source")
+    Failure::new(Code::Internal, "the session has no such source")
 }
 
 fn verify_progress(verified: usize, total: usize) -> Progress {

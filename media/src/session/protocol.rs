@@ -1,10 +1,9 @@
 //! Reads and writes the messages of `domain::protocol`: one JSON value per line, at most [`MAX_LINE_BYTES`] long.
 
-use super::failure::infrastructure;
 use crate::engine::Cancel;
 use crate::sandbox;
 use domain::protocol::{Event, MAX_LINE_BYTES, Request};
-use domain::{Code, Failure, FailureKind};
+use domain::{Code, Failure};
 use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::io::{self, BufRead, Read, Write};
@@ -21,7 +20,7 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 /// # Errors
 /// The line is too long, is not terminated, or does not parse as `T`.
 pub(super) fn read<T: DeserializeOwned>(input: &mut impl BufRead) -> Result<Option<T>, Failure> {
-    let unreadable = |reason: String| infrastructure(Code::Internal, format!("unreadable line: {reason}"));
+    let unreadable = |reason: String| Failure::new(Code::Internal, format!("unreadable line: {reason}"));
     let limit = u64::try_from(MAX_LINE_BYTES).unwrap_or(u64::MAX);
     let mut line = Vec::new();
     input
@@ -95,7 +94,7 @@ impl EventWriter {
 /// Encodes an event without the line feed. An event that exceeds [`MAX_LINE_BYTES`] is replaced by a failure.
 fn encode(event: &Event) -> Vec<u8> {
     let fits = |line: &Vec<u8>| line.len() < MAX_LINE_BYTES;
-    let failed = |detail: &str| Event::Failed(Failure::new(FailureKind::MediaCrash, Code::MediaCrash, detail));
+    let failed = |detail: &str| Event::Failed(Failure::new(Code::MediaCrash, detail));
     serde_json::to_vec(event)
         .ok()
         .filter(fits)

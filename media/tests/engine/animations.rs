@@ -2,7 +2,7 @@
 
 use crate::clips::{clip, numbered, temp_file};
 use crate::harness::{probe, process, recipe};
-use domain::{Code, FailureKind};
+use domain::{Code, FailureClass};
 use std::path::Path;
 
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":4}}]}"#;
@@ -107,10 +107,7 @@ fn animated_webp_is_reported_as_unsupported() {
         "-f lavfi -i testsrc2=s=64x64:r=10:d=1 -c:v libwebp_anim",
     );
     let failure = probe(&source).unwrap_err();
-    assert_eq!(
-        (failure.kind, failure.code),
-        (FailureKind::Unsupported, Code::CodecUnsupported)
-    );
+    assert_eq!(failure.code, Code::CodecUnsupported);
     assert!(failure.detail.contains("animated WebP"), "{failure}");
     let still = clip("still.webp", "-f lavfi -i color=blue:s=64x64 -frames:v 1 -c:v libwebp");
     assert_eq!(probe(&still).unwrap_err().code, Code::NotMedia);
@@ -151,7 +148,7 @@ fn frames_with_irregular_delays_are_all_kept() {
 fn assert_transcoded_or_input_error(path: &Path) {
     if let Err(failure) = process(path, &recipe(MP4)) {
         assert!(
-            matches!(failure.kind, FailureKind::Input | FailureKind::Unsupported),
+            matches!(failure.class(), FailureClass::Input | FailureClass::Unsupported),
             "{}: {failure}",
             path.display()
         );

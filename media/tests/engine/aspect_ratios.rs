@@ -123,7 +123,7 @@ fn an_implausible_container_aspect_is_replaced_by_that_of_the_frames() {
     }
 }
 
-/// A transport stream with one second of each pixel aspect, both coded in the same frame size.
+/// A transport stream of two parts, of one second each. They have different pixel aspects and the same frame size.
 fn broadcast(name: &str, encoding: &str, aspects: [&str; 2]) -> PathBuf {
     let parts = aspects.map(|aspect| {
         let part = format!("{}-{name}", aspect.replace('/', "-"));

@@ -62,6 +62,56 @@ fn a_streamed_wav_without_a_size_is_not_reported() {
     }
 }
 
+/// A chunk of a RIFF file.
+fn chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(data.len()).unwrap().to_le_bytes();
+    [&name[..], &size, data, &vec![0; data.len() % 2]].concat()
+}
+
+#[test]
+fn bytes_behind_the_samples_of_a_wav_are_reported_unless_they_are_chunks() {
+    for options in ["", "-rf64 always"] {
+        let arguments = format!("-f lavfi -i sine=440:d=8:r=48000 -ac 2 -c:a pcm_s16le {options} -bitexact -f wav");
+        let bytes = fs::read(clip("trailing.wav", &arguments)).unwrap();
+        let data = bytes.windows(4).position(|window| window == b"data").unwrap() + 8;
+        let half = bytes.len() / 2 / 4 * 4;
+        let size = u32::try_from(half - data).unwrap();
+        let mut short = with_data_size(&bytes, size);
+        if !options.is_empty() {
+            let wide = bytes.windows(4).position(|window| window == b"ds64").unwrap() + 16;
+            short[wide..wide + 8].copy_from_slice(&u64::from(size).to_le_bytes());
+        }
+        let unread = |count: usize| format!("the last {count} bytes of the file were not read");
+        let list = chunk(b"LIST", b"INFOISFT\x05\0\0\0Lavf\0\0");
+        let tags = [list, chunk(b"id3 ", &[7; 5_001]), chunk(b"bext", &[1; 602])].concat();
+        let cases = [
+            ("size", short.clone(), Some(bytes.len() - half)),
+            (
+                "size-tags",
+                [&short[..], &tags].concat(),
+                Some(bytes.len() - half + tags.len()),
+            ),
+            (
+                "tags-size",
+                [&short[..half], &tags, &short[half..]].concat(),
+                Some(bytes.len() - half),
+            ),
+            ("joined", [&bytes[..], &bytes].concat(), Some(bytes.len())),
+            ("tags", [&bytes[..], &tags].concat(), None),
+            ("zeros", [&bytes[..], &[0; 20_000]].concat(), None),
+            ("tag", [&bytes[..], &[b'T'; 128]].concat(), None),
+        ];
+        for (name, bytes, expected) in cases {
+            let found = details("trailing.wav", &bytes, AUDIO);
+            assert_eq!(
+                found,
+                expected.map(unread).into_iter().collect::<Vec<_>>(),
+                "{name} {options}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_gif_without_the_data_between_two_blocks_is_reported() {
     let source = clip("large.gif", "-f lavfi -i testsrc2=s=320x240:r=10:d=3 -f gif");

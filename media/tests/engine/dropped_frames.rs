@@ -2,9 +2,12 @@
 
 use crate::clips::numbered;
 use crate::discontinuities::{joined, part};
+use crate::gaps::written;
 use crate::harness::{Run, process, recipe};
 use domain::plan::WarningCode;
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 const H264: &str = "-c:v libx264 -preset ultrafast -crf 4 -pix_fmt yuv420p";
 
@@ -69,6 +72,58 @@ fn dropped_frames_of_a_variable_rate_are_reported_and_a_constant_rate_drops_none
     ] {
         assert_eq!(dropped(&process(&source, &recipe(json)).unwrap()), [""; 0], "{json}");
     }
+}
+
+/// A copy of a Matroska file without the frame rate in its header.
+fn without_default_duration(source: &Path) -> PathBuf {
+    let mut bytes = fs::read(source).unwrap();
+    let id = b"\x23\xe3\x83";
+    let at = bytes.windows(3).position(|window| window == id);
+    // An element that is not known.
+    if let Some(at) = at {
+        bytes[at + 2] = 0x84;
+    }
+    written(source, "no-rate", &bytes)
+}
+
+#[test]
+fn all_frames_around_missing_ones_are_shown_at_their_times() {
+    let vp8 = "-c:v libvpx -deadline realtime -cpu-used 8 -b:v 2M -g 30 -auto-alt-ref 0";
+    let b_frames = format!("{H264} -bf 2");
+    let mut failed = Vec::new();
+    for (select, is_missing) in [
+        ("eq(n,40)", (|n| n == 40) as fn(usize) -> bool),
+        ("between(n,40,44)", |n| (40..45).contains(&n)),
+        ("not(mod(n,10))", |n| n % 10 == 0),
+        ("not(mod(n+1,70))", |n| (n + 1) % 70 == 0),
+    ] {
+        for encoding in [H264, &b_frames, vp8] {
+            let filter = format!("-vf select='not({select})' -vsync passthrough");
+            let source = numbered("hole.mkv", &format!("{filter} {encoding}"));
+            let expected: Vec<_> = (0..240).filter(|n| !is_missing(*n)).collect();
+            for path in [without_default_duration(&source), source] {
+                for json in [
+                    r#"{"outputs":[{"kind":"mp4"}]}"#,
+                    r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#,
+                ] {
+                    let run = process(&path, &recipe(json)).unwrap();
+                    let mut seen = run.frame_numbers(0);
+                    seen.dedup();
+                    let rate = run.plan.fps.as_f64();
+                    let is_of_grid = (rate / 30.0 - 1.0).abs() < 0.002;
+                    if seen != expected || !is_of_grid || !run.report.warnings.is_empty() {
+                        let missing: Vec<_> = expected.iter().filter(|n| !seen.contains(n)).collect();
+                        failed.push(format!(
+                            "{select} {json} {}: {rate} {missing:?} {:?}",
+                            path.display(),
+                            run.report.warnings
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! command line.
 
 use crate::clips::frame_number;
-use domain::plan::{Clips, Plan, PlannedOutput};
+use domain::plan::{Clips, CopyPolicy, Plan, PlannedOutput};
 use domain::probe::Size;
 use domain::protocol::{FileFacts, OutputFacts, OutputReport, Progress, TranscodeReport, VerifyDepth};
 use domain::{Failure, Limits, Probe, Recipe, TaskId, preset};
@@ -130,17 +130,13 @@ pub(crate) fn process_with(source: &Path, extras: &Extras<'_>, recipe: &Recipe) 
         sources: &sources,
         images: &extras.images,
     };
-    let plan = domain::plan(&recipe, &probe, clips, &Limits::default())?;
+    let planned = |copies| domain::plan(&recipe, &probe, clips, &Limits::default(), copies);
+    let plan = planned(CopyPolicy::default())?;
     let run = execute(&inputs, probe.clone(), plan.clone());
     let report = run.as_ref().map(|run| &run.report);
     // As in the worker: when copied packets must not be copied, the plan is made again without copies.
-    if let Some(uncopyable) = domain::plan::uncopyable_streams(&plan, report) {
-        let plan = domain::plan(
-            &recipe,
-            &probe.excluding_copies_of(uncopyable),
-            clips,
-            &Limits::default(),
-        )?;
+    if let Some(copies) = domain::plan::next_copy_policy(&plan, report) {
+        let plan = planned(copies)?;
         let mut second = execute(&inputs, probe, plan)?;
         if let Ok(first) = run {
             domain::plan::carry_over_warnings(&first.report.warnings, &mut second.report.warnings);
@@ -190,7 +186,8 @@ pub(crate) fn inputs_of(sources: &[File]) -> Inputs<'_> {
 
 /// Plans a recipe without bumper clips.
 pub(crate) fn plan(recipe: &Recipe, probe: &Probe) -> Result<Plan, Failure> {
-    domain::plan(recipe, probe, Clips::default(), &Limits::default())
+    let copies = CopyPolicy::default();
+    domain::plan(recipe, probe, Clips::default(), &Limits::default(), copies)
 }
 
 /// Parses a recipe.

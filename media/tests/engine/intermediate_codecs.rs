@@ -2,7 +2,7 @@
 
 use crate::clips::{clip, flash_and_beep, frame_number, numbered, temp_file};
 use crate::harness::{probe, process, recipe};
-use domain::{Code, FailureKind};
+use domain::{Code, FailureClass};
 
 const MP4: &str = r#"{"outputs":[{"kind":"mp4","video":{"crf":8}}]}"#;
 
@@ -97,11 +97,7 @@ fn an_mxf_with_too_many_streams_is_refused() {
         ),
     );
     let failure = probe(&source).unwrap_err();
-    assert_eq!(
-        (failure.kind, failure.code),
-        (FailureKind::Input, Code::TooManyStreams),
-        "{failure}"
-    );
+    assert_eq!(failure.code, Code::TooManyStreams, "{failure}");
 }
 
 #[test]
@@ -117,7 +113,7 @@ fn damaged_camera_files_become_a_video_or_fail_as_input_errors() {
         for (damage, bytes) in [("cut", cut), ("header", header), ("all over", all)] {
             let (_folder, path) = temp_file(name, &bytes);
             if let Err(failure) = process(&path, &recipe(MP4)) {
-                let is_input_error = matches!(failure.kind, FailureKind::Input | FailureKind::Unsupported);
+                let is_input_error = matches!(failure.class(), FailureClass::Input | FailureClass::Unsupported);
                 assert!(is_input_error, "{name}, {damage}: {failure}");
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::clips::{clip, clip_with, flash_and_beep, real_clips};
 use crate::harness::{Extras, Run, process, process_with, recipe};
-use domain::plan::{Clips, StreamAction};
+use domain::plan::{Clips, CopyPolicy, StreamAction};
 use domain::{Code, Limits};
 use media::engine::{self, Cancel, Images, Inputs};
 use std::fs::File;
@@ -192,7 +192,8 @@ fn the_loudness_pass_can_be_canceled_before_any_file_is_created() {
         "-ac 2",
     );
     let facts = crate::harness::probe(&source).unwrap();
-    let plan = domain::plan(&recipe(NORMALIZE), &facts, Clips::default(), &Limits::default()).unwrap();
+    let (clips, copies) = (Clips::default(), CopyPolicy::default());
+    let plan = domain::plan(&recipe(NORMALIZE), &facts, clips, &Limits::default(), copies).unwrap();
     let (scratch, cancel, images) = (tempfile::tempdir().unwrap(), Cancel::new(), Images::new());
     let inputs = Inputs {
         sources: &[File::open(&source).unwrap()],

@@ -38,6 +38,8 @@ mod encryption;
 #[cfg(test)]
 mod fast_trims;
 #[cfg(test)]
+mod fragment_order;
+#[cfg(test)]
 mod frame_geometry;
 #[cfg(test)]
 mod frame_timing;

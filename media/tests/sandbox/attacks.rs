@@ -3,7 +3,7 @@
 
 use crate::fixture::SECRET;
 use crate::syscalls;
-use domain::plan::Clips;
+use domain::plan::{Clips, CopyPolicy};
 use media::engine;
 use media::sandbox::{self, Limits};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
@@ -143,7 +143,8 @@ fn transcode(source: File, scratch: &Path) -> String {
     };
     let report = engine::probe(&sources[0], &cancel).and_then(|probe| {
         let recipe = domain::preset::find("web").expect("a built-in preset").recipe;
-        let plan = domain::plan(&recipe, &probe, Clips::default(), &domain::Limits::default())?;
+        let (clips, copies) = (Clips::default(), CopyPolicy::default());
+        let plan = domain::plan(&recipe, &probe, clips, &domain::Limits::default(), copies)?;
         engine::transcode(&inputs, &plan, scratch, 2, &mut |_| (), &cancel)
     });
     report.map_or_else(

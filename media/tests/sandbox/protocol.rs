@@ -2,10 +2,10 @@
 
 use crate::child::Child;
 use crate::fixture::{Fixture, Test};
+use domain::Code;
 use domain::plan::{AudioTrack, Content, PlannedOutput};
 use domain::protocol::{Event, MAX_LINE_BYTES, OutputReport, Request, Session};
 use domain::recipe::{AudioCodec, AudioFormat};
-use domain::{Code, FailureKind};
 use std::time::{Duration, Instant};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -36,10 +36,10 @@ fn begin(session: &Session) -> (Child, Event) {
     (child, first)
 }
 
-/// Kind and code of a failure; `None` for other events.
-fn code(event: &Event) -> Option<(FailureKind, Code)> {
+/// Code of a failure; `None` for other events.
+fn code(event: &Event) -> Option<Code> {
     match event {
-        Event::Failed(failure) => Some((failure.kind, failure.code)),
+        Event::Failed(failure) => Some(failure.code),
         _ => None,
     }
 }
@@ -59,11 +59,7 @@ fn the_end_of_input_ends_the_child() {
 /// Asserts that the next event is a failure inside of the service, and the last one.
 fn assert_ends_with_internal_failure(child: &mut Child) {
     let event = child.receive();
-    assert_eq!(
-        code(&event),
-        Some((FailureKind::Infrastructure, Code::Internal)),
-        "{event:?}"
-    );
+    assert_eq!(code(&event), Some(Code::Internal), "{event:?}");
     assert_eq!(child.receive_line(), None);
 }
 
@@ -93,11 +89,7 @@ fn sources_must_be_regular_files() {
             ..fixture.session()
         };
         let (child, answer) = begin(&session);
-        assert_eq!(
-            code(&answer),
-            Some((FailureKind::Infrastructure, Code::StorageFailed)),
-            "{answer:?}"
-        );
+        assert_eq!(code(&answer), Some(Code::StorageFailed), "{answer:?}");
         assert_eq!(child.close(), Some(1));
     }
 }
@@ -158,7 +150,7 @@ fn playlists_are_not_followed() {
         let (mut child, _) = begin(&fixture.session());
         child.send(&Request::Probe(0));
         let answer = child.receive();
-        assert_eq!(code(&answer), Some((FailureKind::Input, Code::NotMedia)), "{answer:?}");
+        assert_eq!(code(&answer), Some(Code::NotMedia), "{answer:?}");
         assert_eq!(child.close(), Some(0));
     }
 }

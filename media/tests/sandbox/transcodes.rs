@@ -3,7 +3,7 @@
 
 use crate::child::Child;
 use crate::fixture::{Fixture, Test};
-use domain::plan::Clips;
+use domain::plan::{Clips, CopyPolicy};
 use domain::protocol::{Event, Request, Session};
 use domain::{Limits, Plan, Recipe};
 use std::path::Path;
@@ -203,7 +203,8 @@ pub(crate) fn probe_and_plan(session: &Session, recipe: &Recipe) -> (Child, Plan
     let Event::Probed(probe) = closing_event(&mut child, "probe") else {
         panic!("no probe")
     };
-    let plan = domain::plan(recipe, &probe, Clips::default(), &Limits::default()).unwrap();
+    let (clips, copies) = (Clips::default(), CopyPolicy::default());
+    let plan = domain::plan(recipe, &probe, clips, &Limits::default(), copies).unwrap();
     (child, plan)
 }
 

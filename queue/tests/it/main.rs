@@ -1,8 +1,9 @@
-//! Tests of wake-ups in memory and through a Redis server.
+//! Tests of wake-ups and updates in memory and through a Redis server.
 
 #![cfg(test)]
 
 mod queues;
 mod redis_failures;
 mod redis_server;
+mod updates;
 mod wakeups;

@@ -20,7 +20,7 @@ pub(super) fn config(env: &Environment<'_>, role: Role, data_dir: &Path, limits:
     let presets: Vec<&str> = domain::preset::built_in().iter().map(|preset| preset.name).collect();
     let preset = env
         .text("RUSHES_DEFAULT_PRESET")?
-        .unwrap_or_else(|| default.default_preset.clone());
+        .unwrap_or_else(|| default.app.default_preset.clone());
     if !presets.contains(&preset.as_str()) {
         return Err(bad(
             "RUSHES_DEFAULT_PRESET",
@@ -33,19 +33,21 @@ pub(super) fn config(env: &Environment<'_>, role: Role, data_dir: &Path, limits:
         Ok::<_, BadSetting>(Duration::from_secs(seconds))
     };
     let policies = [("basic", PasswordPolicy::Basic), ("strict", PasswordPolicy::Strict)];
+    let mut app = default.app.clone();
+    app.default_preset = preset;
+    app.limits = limits;
+    app.threads = threads(workers(env)?);
+    app.password_policy = env.one_of("RUSHES_PASSWORD_POLICY", &policies, PasswordPolicy::Basic)?;
     Ok(Config {
+        app,
         public_url: public_url(env)?,
         token_ttl: ttl("RUSHES_TOKEN_TTL_S", default.token_ttl)?,
         link_ttl: ttl("RUSHES_LINK_TTL_S", default.link_ttl)?,
-        default_preset: preset,
         language: env.one_of(
             "RUSHES_LANGUAGE",
             &[("es", Language::Es), ("en", Language::En)],
             Language::Es,
         )?,
-        limits,
-        threads: threads(workers(env)?),
-        password_policy: env.one_of("RUSHES_PASSWORD_POLICY", &policies, PasswordPolicy::Basic)?,
         trusted_proxies: env.list::<Cidr>(
             "RUSHES_TRUSTED_PROXIES",
             "addresses or networks such as 10.0.0.0/8, separated by commas",

@@ -36,7 +36,7 @@ const METRICS: &[(&str, Kind, &str)] = &[
     (
         "rushes_http_request_duration_seconds",
         Histogram,
-        "Time from the request to the head of the reply.",
+        "Time from the request to the head of the reply, without the time that a long poll waits for a change.",
     ),
     (
         "rushes_logins_total",
@@ -107,6 +107,11 @@ const METRICS: &[(&str, Kind, &str)] = &[
         "Failed storage operations by operation and reason; each try counts.",
     ),
     (
+        "rushes_task_updates_dropped_total",
+        Counter,
+        "Messages about changes of tasks that Redis did not accept; clients that wait learn of the change later.",
+    ),
+    (
         "rushes_disk_free_bytes",
         Gauge,
         "Free bytes of the file system of a directory of this process.",
@@ -137,6 +142,7 @@ pub(super) fn initialize(settings: &Settings) {
     }
     counter!("rushes_connections_evicted_total").absolute(0);
     counter!("rushes_accept_errors_total").absolute(0);
+    counter!("rushes_task_updates_dropped_total").absolute(0);
     if matches!(settings.role, Role::Up | Role::Backend) {
         for outcome in ["accepted", "refused", "slowed_down"] {
             counter!("rushes_logins_total", "outcome" => outcome).absolute(0);

@@ -3,6 +3,10 @@
 use crate::column::{PART, columns, directory, noise, sha256};
 use domain::TaskId;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use storage::{Error, FileName, Key};
 
 fn output(attempt: i32) -> Key {
@@ -59,6 +63,88 @@ async fn a_file_of_another_file_system_is_copied() {
     assert_eq!(stored.sha256, sha256(&bytes));
     assert!(!local.exists());
     assert!(column.read(&output(1)).await == bytes);
+}
+
+/// Removes the directories of a task in a loop whenever they are empty, as removals in other processes do.
+struct DirectoryRemover {
+    is_stopped: Arc<AtomicBool>,
+    removals: Option<JoinHandle<u32>>,
+}
+
+impl DirectoryRemover {
+    fn start(directories: Vec<PathBuf>) -> Self {
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let stop = is_stopped.clone();
+        let removals = std::thread::spawn(move || {
+            let mut removals = 0;
+            while !stop.load(Ordering::Relaxed) {
+                for directory in &directories {
+                    removals += u32::from(std::fs::remove_dir(directory).is_ok());
+                }
+                std::thread::yield_now();
+            }
+            removals
+        });
+        Self {
+            is_stopped,
+            removals: Some(removals),
+        }
+    }
+
+    /// Returns the number of removed directories.
+    fn stop(mut self) -> u32 {
+        self.is_stopped.store(true, Ordering::Relaxed);
+        self.removals.take().unwrap().join().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_write_does_not_fail_because_removals_take_its_directory_away() {
+    let column = directory().await;
+    let below = |path: &str| column.storage.local_root().unwrap().join(path);
+    // A scratch directory on the same file system, which is a rename, and one on another, which is a copy.
+    let same = tempfile::tempdir_in(column.dir.path()).unwrap();
+    let other = tempfile::tempdir_in("/dev/shm").ok();
+    let key = Key::output(TaskId(5), 1, &FileName::parse("video.mp4").unwrap());
+    for scratch in [Some(&same), other.as_ref()].into_iter().flatten() {
+        let remover = DirectoryRemover::start(vec![below("outputs/5/1"), below("outputs/5")]);
+        for _ in 0..30 {
+            let local = scratch.path().join("video.mp4");
+            std::fs::write(&local, b"abc").unwrap();
+            column.storage.put_file(&key, &local).await.unwrap();
+            column.storage.delete(&key).await.unwrap();
+        }
+        println!("{} directories removed by the other thread", remover.stop());
+    }
+}
+
+#[tokio::test]
+async fn a_removed_output_leaves_no_empty_directory() {
+    let column = directory().await;
+    let root = column.storage.local_root().unwrap();
+    let key = |task, attempt, name: &str| Key::output(TaskId(task), attempt, &FileName::parse(name).unwrap());
+    let keys = [
+        key(5, 1, "video.mp4"),
+        key(5, 2, "video.mp4"),
+        key(5, 2, "poster.jpg"),
+        key(6, 1, "hls/720p/init.mp4"),
+    ];
+    for key in &keys {
+        column.put(key, b"abc").await;
+    }
+    column.storage.delete(&keys[0]).await.unwrap();
+    assert!(!root.join("outputs/5/1").exists());
+    column.storage.delete(&keys[1]).await.unwrap();
+    assert!(root.join("outputs/5/2/poster.jpg").exists());
+    column.storage.delete(&keys[2]).await.unwrap();
+    assert!(!root.join("outputs/5").exists());
+    let set = Key::output_set(TaskId(6), 1, &FileName::parse("hls").unwrap());
+    column.storage.delete_prefix(&set).await.unwrap();
+    assert!(!root.join("outputs/6").exists());
+    // Removed by another process in the meantime.
+    column.storage.delete(&keys[0]).await.unwrap();
+    column.storage.delete_prefix(&set).await.unwrap();
+    assert!(root.join("outputs").exists());
 }
 
 #[tokio::test]

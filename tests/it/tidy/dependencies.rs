@@ -9,14 +9,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("background", &[]),
     ("domain", &[]),
     ("migration", &[]),
-    ("entity", &["background", "domain"]),
+    ("entity", &["domain"]),
     ("storage", &["domain"]),
-    ("queue", &["background"]),
+    ("queue", &["background", "domain"]),
     ("media", &["domain"]),
+    ("api", &["domain"]),
     ("app", &["domain", "entity", "queue", "storage"]),
     (
         "backend",
-        &["app", "background", "domain", "entity", "queue", "storage"],
+        &["api", "app", "background", "domain", "entity", "queue", "storage"],
     ),
     ("worker", &["background", "domain", "entity", "queue", "storage"]),
     (

@@ -30,22 +30,32 @@ fn every_error_code_is_documented() {
 
 /// `docs/ERRORS.md` as it follows from the code.
 fn error_table() -> String {
-    use domain::{Code, Language};
+    use domain::{Code, FailureClass, Language};
+    let retried = |code: Code| match code.class().map(FailureClass::max_retries) {
+        None => String::new(),
+        Some(None) => "without limit".to_owned(),
+        Some(Some(0)) => "no".to_owned(),
+        Some(Some(1)) => "once".to_owned(),
+        Some(Some(times)) => format!("{times} times"),
+    };
     let mut text = String::from(
         "# Error codes\n\nPrinted from `domain/src/code.rs`. `code` never changes; sentences follow `Accept-Language`.\n\
          Refusals carry the HTTP status shown. A task that failed shows its code in `error.code` of a 200.\n\n\
-         | code | status | English | español |\n|---|---|---|---|\n",
+         `retried`: how often Rushes itself tries a task again after a failure with this code, before the task is `failed`. It is \
+         empty for codes of requests alone.\n\n\
+         | code | status | retried | English | español |\n|---|---|---|---|---|\n",
     );
     for code in Code::ALL {
         let row = (
             code.as_str(),
             code.status(),
+            retried(*code),
             code.sentence(Language::En),
             code.sentence(Language::Es),
         );
         text.push_str(&format!(
-            "| <a id=\"{0}\"></a>`{0}` | {1} | {2} | {3} |\n",
-            row.0, row.1, row.2, row.3
+            "| <a id=\"{0}\"></a>`{0}` | {1} | {2} | {3} | {4} |\n",
+            row.0, row.1, row.2, row.3, row.4
         ));
     }
     text

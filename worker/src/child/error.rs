@@ -1,7 +1,7 @@
 //! Errors of a child, and the failures that they are for the task.
 
-use domain::{Code, Failure, FailureKind};
-use nix::sys::signal::Signal;
+use domain::{Code, Failure, FailureClass};
+use rustix::process::Signal;
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -31,12 +31,15 @@ pub(super) enum ChildError {
 
 impl ChildError {
     /// A failure that the child reported. Its detail is bounded and cleaned, because the child may be under the control
-    /// of a hostile file. For the same reason, a lack of resources, which is retried without limit, is accepted only if
-    /// this process has it as well.
+    /// of a hostile file. For the same reason, a code with which no task fails becomes [`Code::Internal`], and so does
+    /// a lack of resources, which is retried without limit, unless this process has it as well.
     pub(super) fn reported(mut failure: Failure) -> Self {
-        let is_exhausted = || File::open("/dev/null").is_err_and(|error| domain::is_exhaustion(&error));
-        if failure.kind == FailureKind::Postponed && !is_exhausted() {
-            failure.kind = FailureKind::Infrastructure;
+        let is_accepted = match failure.code.class() {
+            Some(FailureClass::Postponed) => File::open("/dev/null").is_err_and(|error| domain::is_exhaustion(&error)),
+            class => class.is_some(),
+        };
+        if !is_accepted {
+            failure.code = Code::Internal;
         }
         let chars = failure.detail.chars().filter(|c| !c.is_control());
         failure.detail = chars.take(DETAIL_CHARS_MAX).collect();
@@ -45,22 +48,23 @@ impl ChildError {
 
     /// The failure of the task, given the exit status of the child (`None`: unknown) and the end of standard error.
     pub(super) fn to_failure(&self, status: Option<ExitStatus>, stderr: &[u8], oom: &OomKills) -> Failure {
-        let limit = |code, detail| Failure::new(FailureKind::ResourceLimit, code, detail);
-        let crash = |detail| Failure::new(FailureKind::MediaCrash, Code::MediaCrash, detail);
+        let crash = |detail| Failure::new(Code::MediaCrash, detail);
         match self {
             Self::Reported(failure) => failure.clone(),
-            Self::Silent(time) => limit(Code::MediaStalled, format!("no event for {} s", time.as_secs_f32())),
-            Self::Stalled(time) => limit(Code::MediaStalled, format!("no progress for {} s", time.as_secs_f32())),
-            Self::TimedOut(time) => limit(Code::MediaTimeout, format!("not done after {} s", time.as_secs_f32())),
-            Self::Protocol(what) => crash(format!("the media child sent {what}")),
-            Self::RequestTooLong => {
-                Failure::new(FailureKind::Infrastructure, Code::Internal, "the request is too long")
+            Self::Silent(time) => Failure::new(Code::MediaStalled, format!("no event for {} s", time.as_secs_f32())),
+            Self::Stalled(time) => {
+                Failure::new(Code::MediaStalled, format!("no progress for {} s", time.as_secs_f32()))
             }
+            Self::TimedOut(time) => {
+                Failure::new(Code::MediaTimeout, format!("not done after {} s", time.as_secs_f32()))
+            }
+            Self::Protocol(what) => crash(format!("the media child sent {what}")),
+            Self::RequestTooLong => Failure::new(Code::Internal, "the request is too long"),
             Self::Closed => match status {
                 Some(status) => exit_failure(status, stderr, oom),
                 None => {
                     let detail = "the media child ended with an unknown status";
-                    Failure::new(FailureKind::Infrastructure, Code::MediaKilled, detail)
+                    Failure::new(Code::MediaKilled, detail)
                 }
             },
         }
@@ -116,8 +120,7 @@ fn oom_kills(counters: &str) -> Option<u64> {
 /// The failure for a child that ended by itself or by a signal that this process did not send. `SIGKILL` comes from the
 /// OOM killer, which counts it, or from outside.
 fn exit_failure(status: ExitStatus, stderr: &[u8], oom: &OomKills) -> Failure {
-    let limit = |code, detail: &str| Failure::new(FailureKind::ResourceLimit, code, detail);
-    let crash = |detail| Failure::new(FailureKind::MediaCrash, Code::MediaCrash, detail);
+    let crash = |detail| Failure::new(Code::MediaCrash, detail);
     let Some(number) = status.signal() else {
         // Not every lack of memory is an abort: the C library exits when it has no memory for thread-local data.
         if is_out_of_memory(stderr) {
@@ -126,26 +129,47 @@ fn exit_failure(status: ExitStatus, stderr: &[u8], oom: &OomKills) -> Failure {
         let code = status.code().unwrap_or(-1);
         return crash(format!("the media child ended with status {code}"));
     };
-    match Signal::try_from(number) {
-        Ok(Signal::SIGKILL) if oom.have_grown() => {
-            limit(Code::MediaMemory, "killed by the kernel, which was out of memory")
+    match Signal::from_named_raw(number) {
+        Some(Signal::KILL) if oom.have_grown() => {
+            Failure::new(Code::MediaMemory, "killed by the kernel, which was out of memory")
         }
-        Ok(Signal::SIGKILL) => {
+        Some(Signal::KILL) => {
             let detail = "the media child was killed from outside";
-            Failure::new(FailureKind::Infrastructure, Code::MediaKilled, detail)
+            Failure::new(Code::MediaKilled, detail)
         }
-        Ok(Signal::SIGXCPU) => limit(Code::MediaTimeout, "processor time used up"),
-        Ok(Signal::SIGXFSZ) => limit(Code::OutputTooLarge, "a file over the limit"),
-        Ok(Signal::SIGABRT) if is_out_of_memory(stderr) => out_of_memory(),
-        Ok(signal) => crash(format!("the media child died of {signal}")),
-        Err(_) => crash(format!("the media child died of signal {number}")),
+        Some(Signal::XCPU) => Failure::new(Code::MediaTimeout, "processor time used up"),
+        Some(Signal::XFSZ) => Failure::new(Code::OutputTooLarge, "a file over the limit"),
+        Some(Signal::ABORT) if is_out_of_memory(stderr) => out_of_memory(),
+        signal => match signal.and_then(name) {
+            Some(name) => crash(format!("the media child died of {name}")),
+            None => crash(format!("the media child died of signal {number}")),
+        },
     }
+}
+
+/// The name of a signal that ends a program because of an error in it, or on request (signal(7)).
+fn name(signal: Signal) -> Option<&'static str> {
+    const NAMES: [(Signal, &str); 12] = [
+        (Signal::HUP, "SIGHUP"),
+        (Signal::INT, "SIGINT"),
+        (Signal::QUIT, "SIGQUIT"),
+        (Signal::ILL, "SIGILL"),
+        (Signal::TRAP, "SIGTRAP"),
+        (Signal::ABORT, "SIGABRT"),
+        (Signal::BUS, "SIGBUS"),
+        (Signal::FPE, "SIGFPE"),
+        (Signal::SEGV, "SIGSEGV"),
+        (Signal::PIPE, "SIGPIPE"),
+        (Signal::TERM, "SIGTERM"),
+        (Signal::SYS, "SIGSYS"),
+    ];
+    NAMES.iter().find(|(known, _)| *known == signal).map(|(_, name)| *name)
 }
 
 /// The child reached its memory limit.
 pub(super) fn out_of_memory() -> Failure {
     let detail = "no memory left within the limit";
-    Failure::new(FailureKind::ResourceLimit, Code::MediaMemory, detail)
+    Failure::new(Code::MediaMemory, detail)
 }
 
 /// True when standard error names a failed allocation, in the words of Rust, C++, FFmpeg or x264. Codecs without
@@ -167,31 +191,28 @@ pub(super) fn is_out_of_memory(stderr: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn killed_by(signal: Signal, stderr: &str) -> (FailureKind, Code) {
-        let status = ExitStatus::from_raw(signal as i32);
-        let failure = ChildError::Closed.to_failure(Some(status), stderr.as_bytes(), &OomKills::now());
-        (failure.kind, failure.code)
+    fn killed_by(signal: Signal, stderr: &str) -> Code {
+        let status = ExitStatus::from_raw(signal.as_raw());
+        ChildError::Closed
+            .to_failure(Some(status), stderr.as_bytes(), &OomKills::now())
+            .code
     }
 
     #[test]
     fn the_exit_status_tells_a_limit_from_a_crash() {
-        use FailureKind::{Infrastructure, MediaCrash, ResourceLimit};
-        assert_eq!(killed_by(Signal::SIGKILL, ""), (Infrastructure, Code::MediaKilled));
-        let killed = Some(ExitStatus::from_raw(Signal::SIGKILL as i32));
+        assert_eq!(killed_by(Signal::KILL, ""), Code::MediaKilled);
+        let killed = Some(ExitStatus::from_raw(Signal::KILL.as_raw()));
         // A lower count at the start, as if the kernel had killed a process since.
         if let Some(before) = OomKills::count().and_then(|count| count.checked_sub(1)) {
             let failure = ChildError::Closed.to_failure(killed, b"", &OomKills(Some(before)));
             assert_eq!(failure.code, Code::MediaMemory);
         }
-        assert_eq!(killed_by(Signal::SIGXCPU, ""), (ResourceLimit, Code::MediaTimeout));
-        assert_eq!(killed_by(Signal::SIGXFSZ, ""), (ResourceLimit, Code::OutputTooLarge));
-        assert_eq!(killed_by(Signal::SIGSEGV, ""), (MediaCrash, Code::MediaCrash));
-        assert_eq!(
-            killed_by(Signal::SIGABRT, "assertion failed"),
-            (MediaCrash, Code::MediaCrash)
-        );
+        assert_eq!(killed_by(Signal::XCPU, ""), Code::MediaTimeout);
+        assert_eq!(killed_by(Signal::XFSZ, ""), Code::OutputTooLarge);
+        assert_eq!(killed_by(Signal::SEGV, ""), Code::MediaCrash);
+        assert_eq!(killed_by(Signal::ABORT, "assertion failed"), Code::MediaCrash);
         let message = "memory allocation of 33177600 bytes failed";
-        assert_eq!(killed_by(Signal::SIGABRT, message), (ResourceLimit, Code::MediaMemory));
+        assert_eq!(killed_by(Signal::ABORT, message), Code::MediaMemory);
         let exited = |stderr: &[u8]| {
             ChildError::Closed
                 .to_failure(Some(ExitStatus::from_raw(127 << 8)), stderr, &OomKills::now())
@@ -219,8 +240,22 @@ mod tests {
     }
 
     #[test]
+    fn a_child_cannot_claim_a_lack_of_resources_or_a_code_of_requests() {
+        for (claimed, code) in [
+            (Code::Unavailable, Code::Internal),
+            (Code::TokenExpired, Code::Internal),
+            (Code::SourceDamaged, Code::SourceDamaged),
+        ] {
+            let ChildError::Reported(failure) = ChildError::reported(Failure::new(claimed, "")) else {
+                panic!()
+            };
+            assert_eq!(failure.code, code, "{claimed:?}");
+        }
+    }
+
+    #[test]
     fn a_reported_detail_is_bounded_and_cleaned() {
-        let failure = Failure::input(Code::SourceDamaged, "a\u{1b}[31m\n".repeat(200));
+        let failure = Failure::new(Code::SourceDamaged, "a\u{1b}[31m\n".repeat(200));
         let ChildError::Reported(failure) = ChildError::reported(failure) else {
             panic!()
         };

@@ -1,8 +1,9 @@
 //! The query parameters of the task list: filter, order and page.
 
+use super::query::invalid_parameter;
 use crate::error::Refusal;
 use app::tasks::PAGE_MAX;
-use domain::{Code, Status, TaskId};
+use domain::{Status, TaskId};
 use entity::task;
 use std::num::IntErrorKind;
 use utoipa::IntoParams;
@@ -80,13 +81,6 @@ impl ListQuery {
             after: after.transpose()?,
         })
     }
-}
-
-fn invalid_parameter(name: &str, value: &str, accepted: &str) -> Refusal {
-    let given: String = value.chars().take(100).collect();
-    Refusal::new(Code::QueryInvalid)
-        .detail(format!("{name}={given}; accepted: {accepted}"))
-        .field(name, Code::QueryInvalid)
 }
 
 #[cfg(test)]

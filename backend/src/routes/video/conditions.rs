@@ -62,9 +62,14 @@ impl Validators {
     }
 }
 
+/// The entity tags of `If-None-Match`; `None` without the header.
+pub(crate) fn if_none_match(headers: &HeaderMap) -> Option<Vec<String>> {
+    tags(headers, &IF_NONE_MATCH)
+}
+
 /// Returns `true` if `If-None-Match` contains an `ETag`, by weak comparison (RFC 9110 §8.8.3.2).
 pub(crate) fn matches_if_none_match(headers: &HeaderMap, etag: &str) -> bool {
-    tags(headers, &IF_NONE_MATCH).is_some_and(|tags| has_tag(&tags, etag))
+    if_none_match(headers).is_some_and(|tags| has_tag(&tags, etag))
 }
 
 fn has_tag(tags: &[String], etag: &str) -> bool {

@@ -6,10 +6,10 @@ use super::conditions::Validators;
 use super::send::{FileResponse, cache_control, visible_since};
 use crate::AppState;
 use crate::error::Error;
-use crate::extract::CurrentUser;
+use crate::extract::{Principal, read_path};
 use crate::links::{Grant, LinkStatus, Proof};
 use crate::openapi::{Binary, problems};
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
@@ -36,10 +36,7 @@ impl FromRequestParts<AppState> for SetFile {
     /// `file_not_found`, so that it does not tell if the file exists; an expired link gets `link_expired`.
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
         let absent = || Error::from(Code::FileNotFound);
-        let path = Path::<[String; 7]>::from_request_parts(parts, state).await;
-        let Ok(Path([token, year, month, day, task, output, file])) = path else {
-            return Err(absent());
-        };
+        let [token, year, month, day, task, output, file]: [String; 7] = read_path(parts, Code::FileNotFound).await?;
         let file_path = format!("{year}/{month}/{day}/{task}");
         let grant = Grant {
             file_path: &file_path,
@@ -53,15 +50,15 @@ impl FromRequestParts<AppState> for SetFile {
         let owner = match status {
             LinkStatus::Valid => None,
             LinkStatus::Invalid if !has_token => return Err(absent()),
-            LinkStatus::Invalid => Some(CurrentUser::from_request_parts(parts, state).await?.0),
+            LinkStatus::Invalid => Some(Principal::from_request_parts(parts, state).await?.account),
             // With an expired link, an invalid access token is reported as `link_expired`, not as a token error.
             LinkStatus::Expired => {
-                let user = CurrentUser::from_request_parts(parts, state).await;
-                user.ok().map(|CurrentUser(user)| user)
+                let principal = Principal::from_request_parts(parts, state).await;
+                principal.ok().map(|principal| principal.account)
             }
         };
         let id = task.split_once('_').and_then(|(id, _)| id.parse::<TaskId>().ok());
-        let found = task::by_path(&state.db, id.ok_or_else(absent)?, &file_path).await?;
+        let found = task::by_path(&state.app.db, id.ok_or_else(absent)?, &file_path).await?;
         let task = found.ok_or_else(absent)?;
         match status {
             LinkStatus::Valid => {}
@@ -69,7 +66,7 @@ impl FromRequestParts<AppState> for SetFile {
             LinkStatus::Expired => return Err(Code::LinkExpired.into()),
             LinkStatus::Invalid => return Err(absent()),
         }
-        let outputs = output::of_task(&state.db, task.id).await?;
+        let outputs = output::of_task(&state.app.db, task.id).await?;
         let set = outputs
             .into_iter()
             .find(|row| row.name == output && row.entry.is_some());
@@ -94,7 +91,7 @@ problems!(PlayProblems: TokenInvalid, TokenExpired, FileNotFound, LinkExpired, P
 ///
 /// The signed link of a set in a task leads to its entry file, a playlist or an index. The relative URIs in that file
 /// lead here as well.
-#[utoipa::path(get, operation_id = "play_output", path = "/api/video/play/{token}/{year}/{month}/{day}/{name}/{output}/{file}",
+#[utoipa::path(get, operation_id = "play_output", path = "/video/play/{token}/{year}/{month}/{day}/{name}/{output}/{file}",
     tag = "tasks", security((), ("bearer" = [])),
     params(("token" = String, Path, description = "The token of the signed link; with an access token of the owner, any text"),
         ("year" = String, Path, description = "Of the logical key"), ("month" = String, Path, description = "Of the logical key"),
@@ -120,7 +117,7 @@ pub(crate) async fn play(
         visible_since,
         expires,
     } = set_file;
-    let bytes = state.storage.head(&key).await?.ok_or(Code::FileNotFound)?;
+    let bytes = state.app.storage.head(&key).await?.ok_or(Code::FileNotFound)?;
     let file = FileResponse {
         key,
         bytes,

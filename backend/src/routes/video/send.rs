@@ -62,6 +62,7 @@ impl FileResponse {
         };
         let length = [(CONTENT_LENGTH, HeaderValue::from(span.end - span.start))];
         let stream = state
+            .app
             .storage
             .get_range(&self.key, span)
             .await

@@ -3,8 +3,8 @@
 mod adaptive;
 mod audio;
 
-use crate::plan::{Clips, Plan, StreamAction, plan};
-use crate::probe::{AudioFacts, Keyframes, Probe, Stream, StreamKind, UncopyableStreams, VideoFacts};
+use crate::plan::{Clips, CopyPolicy, Plan, StreamAction, plan};
+use crate::probe::{AudioFacts, Keyframes, Probe, Stream, StreamKind, VideoFacts};
 use crate::{Limits, Rational, Recipe};
 
 fn fps(num: u32, den: u32) -> Option<Rational> {
@@ -79,7 +79,6 @@ fn copyable() -> Probe {
             stream(0, "h264", StreamKind::Video(video())),
             stream(1, "aac", StreamKind::Audio(audio())),
         ],
-        uncopyable: None,
     }
 }
 
@@ -104,8 +103,12 @@ fn with_audio(change: impl Fn(&mut AudioFacts)) -> Probe {
 }
 
 fn planned(json: &str, probe: &Probe) -> Plan {
+    planned_with(json, probe, CopyPolicy::default())
+}
+
+fn planned_with(json: &str, probe: &Probe, copies: CopyPolicy) -> Plan {
     let recipe: Recipe = serde_json::from_str(json).unwrap();
-    plan(&recipe, probe, Clips::default(), &Limits::default()).unwrap()
+    plan(&recipe, probe, Clips::default(), &Limits::default(), copies).unwrap()
 }
 
 /// Returns `copy`, or the reason against it, for a stream of the first output.
@@ -283,7 +286,7 @@ fn a_fast_trim_copies_a_webm_only_with_audio_that_is_copied_too() {
 
 #[test]
 fn a_source_with_damaged_packets_is_planned_without_copies() {
-    let plan = planned(MP4, &copyable().excluding_copies_of(UncopyableStreams::All));
+    let plan = planned_with(MP4, &copyable(), CopyPolicy::NoStream);
     assert!(!plan.copies(), "{:?}", plan.outputs[0].steps);
     let reason = "the first attempt to copy it found damaged packets or changing headers";
     assert_eq!([decision(&plan, "video"), decision(&plan, "audio")], [reason; 2]);
@@ -292,21 +295,21 @@ fn a_source_with_damaged_packets_is_planned_without_copies() {
 
 #[test]
 fn audio_with_gaps_is_encoded_beside_copied_video() {
-    let plan = planned(MP4, &copyable().excluding_copies_of(UncopyableStreams::Audio));
+    let plan = planned_with(MP4, &copyable(), CopyPolicy::NoAudio);
     let reason = "the first attempt to copy it found gaps, and many players play the audio after a gap too early";
     assert_eq!([decision(&plan, "video"), decision(&plan, "audio")], ["copy", reason]);
 }
 
 #[test]
 fn each_stream_that_cannot_be_copied_has_its_own_reason() {
-    let decisions = |uncopyable| {
-        let plan = planned(MP4, &copyable().excluding_copies_of(uncopyable));
+    let decisions = |copies| {
+        let plan = planned_with(MP4, &copyable(), copies);
         ["video", "audio"].map(|stream| decision(&plan, stream).to_owned())
     };
-    let [video, copied] = decisions(UncopyableStreams::Video);
+    let [video, copied] = decisions(CopyPolicy::NoVideo);
     assert_eq!((&*copied, video.contains("rate")), ("copy", true), "{video}");
-    let [_, audio] = decisions(UncopyableStreams::Audio);
-    assert_eq!(decisions(UncopyableStreams::AudioAndVideo), [video, audio]);
+    let [_, audio] = decisions(CopyPolicy::NoAudio);
+    assert_eq!(decisions(CopyPolicy::NoAudioNoVideo), [video, audio]);
 }
 
 #[test]

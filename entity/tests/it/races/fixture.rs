@@ -190,7 +190,7 @@ impl Fixture {
             Operation::Succeed => drop(claim.succeed(db, made(self.outputs.clone())).await?),
             Operation::Reuse => drop(claim.reuse(db, "f").await?),
             Operation::Fail => {
-                let failure = Failure::input(Code::NotMedia, "x");
+                let failure = Failure::new(Code::NotMedia, "x");
                 claim.fail(db, &failure, None, &AttemptRecord::default()).await?;
             }
             Operation::Sweep => drop(task::sweep(db).await?),

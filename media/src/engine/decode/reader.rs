@@ -30,14 +30,15 @@ use crate::engine::decode::sink::Sink;
 use crate::engine::decode::source_loss::SourceLoss;
 use crate::engine::decode::stream_decoder::StreamDecoder;
 use crate::engine::decode::timeline::Part;
-use crate::engine::demux::broken_off::broken_off;
 use crate::engine::demux::codec_changes::CodecChanges;
+use crate::engine::demux::container::is_matroska;
 use crate::engine::demux::copy_source::{CopySource, CopyStream};
 use crate::engine::demux::discontinuity::DiscontinuityRepair;
 use crate::engine::demux::frame_steps::FrameSteps;
 use crate::engine::demux::gap_detector::{self, GapDetector};
 use crate::engine::demux::packets::MAX_READ_ERRORS;
-use crate::engine::demux::unread_bytes::UnreadBytes;
+use crate::engine::demux::stated_length;
+use crate::engine::demux::unread_bytes::{UnreadBytes, UnreadTail};
 use crate::engine::demux::{early_times, open};
 use crate::engine::ffi::packet;
 use crate::engine::probe::duration::first_timestamp_us;
@@ -123,7 +124,7 @@ impl Reader {
                 .transpose()
         };
         let (mut video, mut audio) = (decoder(video_stream)?, decoder(part.audio_stream)?);
-        let broken_off = broken_off(input.format().name(), source);
+        let broken_off = stated_length::find_break(input.format().name(), source);
         let is_from_start = span.start.us() == 0;
         let stated_us = broken_off.map_or(0, |broken| signed_us(broken.length_us));
         for decoder in [&mut video, &mut audio].into_iter().flatten() {
@@ -134,7 +135,7 @@ impl Reader {
         for early in early_times::find(source, &input) {
             discontinuities.begin_with(early);
         }
-        let has_default_duration_only = input.format().name() == "matroska,webm";
+        let has_default_duration_only = is_matroska(input.format().name());
         let frame_steps = video
             .as_ref()
             .filter(|_| has_default_duration_only)
@@ -239,14 +240,16 @@ impl Reader {
         // Media that was not needed is not lost.
         let span_us = if needs_more { self.probed_duration_us } else { 0 };
         let mut loss = SourceLoss::new(&decoders, self.origin_us, self.start_us, span_us);
-        // Of packets without timestamps, any may be the missing ones, so the loss has no position.
-        let damaged_us = decoders.iter().map(|decoder| decoder.damaged_us()).max().unwrap_or(0);
-        let has_position = gap_detector::has_timestamps(&self.input) || damaged_us >= loss.lost_us;
-        loss.first_lost_us = loss.first_lost_us.filter(|_| has_position);
+        if !gap_detector::has_timestamps(&self.input) {
+            loss = loss.without_position_of_missing();
+        }
         loss.has_open_end = self.has_open_end && at_end;
         if (at_end || errors == MAX_READ_ERRORS) && self.sampling.is_none() {
-            loss.has_open_end |= self.unread_bytes.is_cut();
-            loss.unread_bytes = self.unread_bytes.count(errors > 0).unwrap_or(0);
+            match self.unread_bytes.tail(errors > 0) {
+                UnreadTail::None => {}
+                UnreadTail::Cut => loss.has_open_end = true,
+                UnreadTail::Bytes(count) => loss.unread_bytes = count,
+            }
         }
         let steps = self.frame_steps.as_mut();
         loss.has_variable_frame_rate = steps.is_some_and(|steps| steps.are_uneven(at_end));
@@ -274,7 +277,11 @@ impl Reader {
             }
             return Ok(());
         }
+        let is_undecodable = self.discontinuities.is_undecodable(&packet);
         self.repair_timestamps(&mut packet);
+        if is_undecodable {
+            return Ok(());
+        }
         let is_of =
             |decoder: &Option<StreamDecoder>| decoder.as_ref().is_some_and(|decoder| decoder.index == packet.stream());
         if is_of(&self.video) {

@@ -17,6 +17,8 @@ const MIN_END_LOSS_US: u64 = 250_000;
 pub(crate) struct SourceLoss {
     /// Missing or damaged media in microseconds, holes included.
     pub(crate) lost_us: u64,
+    /// Part of it that packets and frames have which did not decode, in microseconds.
+    damaged_us: u64,
     /// Time of the first loss, in microseconds after the origin of the source; `None` when it is not known.
     pub(crate) first_lost_us: Option<u64>,
     /// Missing audio under video that goes on, in microseconds.
@@ -67,6 +69,7 @@ impl SourceLoss {
         Self {
             // Media missing at the end may be what did not decode, so it must not count twice.
             lost_us: missing_us.max(damaged_us),
+            damaged_us,
             audio_gap_us: 0,
             first_audio_gap_us: 0,
             first_lost_us: damaged_at
@@ -77,6 +80,15 @@ impl SourceLoss {
             has_open_end: false,
             has_variable_frame_rate: false,
             unread_bytes: 0,
+        }
+    }
+
+    /// Removes the time of the loss unless all of it did not decode: of packets without timestamps, any may be the
+    /// missing ones.
+    pub(crate) fn without_position_of_missing(self) -> Self {
+        Self {
+            first_lost_us: self.first_lost_us.filter(|_| self.damaged_us >= self.lost_us),
+            ..self
         }
     }
 
@@ -123,6 +135,7 @@ impl AddAssign for SourceLoss {
             self.first_lost_us = more.first_lost_us;
         }
         self.lost_us += more.lost_us;
+        self.damaged_us += more.damaged_us;
         self.audio_gap_us += more.audio_gap_us;
         self.headers_changed |= more.headers_changed;
         self.transparent |= more.transparent;

@@ -24,7 +24,7 @@ use crate::engine::ffi::{alpha, frame, input, packet};
 use crate::engine::probe::duration::{first_timestamp_us, stream_duration_us};
 use crate::engine::time::to_us;
 use domain::limits::MAX_FRAME_PIXELS;
-use domain::{Code, Failure, FailureKind};
+use domain::{Code, Failure};
 use ffmpeg_next::codec::decoder::Opened;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::{Audio, Video};
@@ -123,7 +123,7 @@ impl StreamDecoder {
     }
 
     fn open_with(input: &Input, index: usize, options: &[(&str, &str)]) -> Result<Self, Failure> {
-        let unsupported = |what: String| Failure::new(FailureKind::Unsupported, Code::CodecUnsupported, what);
+        let unsupported = |what: String| Failure::new(Code::CodecUnsupported, what);
         let stream = input
             .stream(index)
             .ok_or_else(|| error::read_failure("the streams", Error::StreamNotFound))?;

@@ -1,17 +1,14 @@
 //! Detection of truncated animations by the blocks of GIF (`GIF89a`) and the chunks of APNG (PNG, third edition).
 //! FFmpeg reads up to the break without an error.
 
-use crate::engine::demux::container::BrokenOff;
+use crate::engine::demux::broken_off::BrokenOff;
 use crate::engine::demux::gif_pixels::PixelCounter;
+use crate::engine::file_bytes::{BufferedFile, be, find, le, length};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 /// Maximum number of blocks or chunks to follow.
 const MAX_BLOCKS: u32 = 10_000_000;
-
-/// Size of the search window in bytes.
-const WINDOW_BYTES: usize = 64 << 10;
 
 /// Duration of a frame of a GIF without a delay, in microseconds, as in browsers and FFmpeg.
 const GIF_DELAY_US: u64 = 100_000;
@@ -25,13 +22,13 @@ const CONTROL_BYTES: usize = 8;
 /// Checks the chain of blocks of a GIF and the number of pixels of its images. Returns the duration of its frames if
 /// the chain is broken or pixels are missing, `None` if it is complete.
 pub(crate) fn broken_gif(file: &File) -> Option<BrokenOff> {
-    let length = file.metadata().ok()?.len();
-    let [.., flags] = read::<11>(file, 0).ok()?;
+    let (length, mut bytes) = (length(file), BufferedFile::new(file));
+    let [.., flags] = bytes.read::<11>(0).ok()?;
     let mut at = 13 + table_bytes(flags);
     let mut delays_us: u64 = 0;
     let mut is_broken = false;
     for _ in 0..MAX_BLOCKS {
-        match gif_block(file, at) {
+        match gif_block(&mut bytes, at) {
             Ok(Block::Trailer) => {
                 return is_broken.then_some(BrokenOff {
                     length_us: delays_us,
@@ -53,7 +50,7 @@ pub(crate) fn broken_gif(file: &File) -> Option<BrokenOff> {
             Err(_) if at == length && !is_broken => return None,
             Err(_) => {
                 is_broken = true;
-                match next_control(file, at, length) {
+                match next_control(file, at) {
                     Some(next) => at = next,
                     None => break,
                 }
@@ -84,30 +81,29 @@ enum Block {
     Trailer,
 }
 
-fn gif_block(file: &File, at: u64) -> io::Result<Block> {
-    match read(file, at)? {
+fn gif_block(bytes: &mut BufferedFile<'_>, at: u64) -> io::Result<Block> {
+    match bytes.read(at)? {
         [0x3b] => Ok(Block::Trailer),
         [0x21] => {
-            let [label] = read(file, at + 1)?;
-            let next = for_each_sub_block(file, at + 2, |_| ())?;
+            let [label] = bytes.read(at + 1)?;
+            let next = for_each_sub_block(bytes, at + 2, |_| ())?;
             if label != 0xf9 {
                 return Ok(Block::Other { next });
             }
-            let delay = u64::from(u16::from_le_bytes(read(file, at + 4)?));
+            let delay = le(&bytes.read::<2>(at + 4)?);
             // Browsers and FFmpeg treat shorter delays as missing.
             let delay_us = if delay < 2 { GIF_DELAY_US } else { delay * 10_000 };
             Ok(Block::Control { delay_us, next })
         }
         [0x2c] => {
-            let [_, _, _, _, a, b, c, d, flags] = read(file, at + 1)?;
+            let [_, _, _, _, a, b, c, d, flags] = bytes.read(at + 1)?;
             let data = at + 10 + table_bytes(flags);
-            let [min_code_bits] = read(file, data)?;
+            let [min_code_bits] = bytes.read(data)?;
             let mut counter = PixelCounter::new(min_code_bits);
-            let next = for_each_sub_block(file, data + 1, |bytes| counter.read(bytes))?;
-            let pixels = u64::from(u16::from_le_bytes([a, b])) * u64::from(u16::from_le_bytes([c, d]));
+            let next = for_each_sub_block(bytes, data + 1, |data| counter.read(data))?;
             Ok(Block::Image {
                 next,
-                is_complete: counter.is_complete(pixels),
+                is_complete: counter.is_complete(le(&[a, b]) * le(&[c, d])),
             })
         }
         _ => Err(io::ErrorKind::InvalidData.into()),
@@ -120,17 +116,11 @@ const fn table_bytes(flags: u8) -> u64 {
 }
 
 /// Calls `visit` with the data of each sub-block. Returns the offset after the last one.
-fn for_each_sub_block(file: &File, mut at: u64, mut visit: impl FnMut(&[u8])) -> io::Result<u64> {
-    let mut block = [0; 1 + u8::MAX as usize];
+fn for_each_sub_block(bytes: &mut BufferedFile<'_>, mut at: u64, mut visit: impl FnMut(&[u8])) -> io::Result<u64> {
     for _ in 0..MAX_BLOCKS {
-        let count = file.read_at(&mut block, at)?;
-        let [size, data @ ..] = block;
-        let size = usize::from(size);
-        if count < 1 + size {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        visit(data.get(..size).unwrap_or_default());
-        at += 1 + size as u64;
+        let [size] = bytes.read(at)?;
+        visit(bytes.get(at + 1, usize::from(size))?);
+        at += 1 + u64::from(size);
         if size == 0 {
             return Ok(at);
         }
@@ -139,40 +129,35 @@ fn for_each_sub_block(file: &File, mut at: u64, mut visit: impl FnMut(&[u8])) ->
 }
 
 /// Finds the first graphic control extension after an offset.
-fn next_control(file: &File, after: u64, length: u64) -> Option<u64> {
-    let mut window = vec![0; WINDOW_BYTES];
-    let mut at = after + 1;
-    while at < length {
-        let count = file.read_at(&mut window, at).ok()?;
-        let begins = |block: &&[u8]| matches!(block, [0x21, 0xf9, 4, flags, _, _, _, 0, ..] if flags & 0xe0 == 0);
-        let mut blocks = window.get(..count)?.windows(CONTROL_BYTES).enumerate();
-        if let Some((offset, _)) = blocks.find(|(_, block)| begins(block)) {
-            return Some(at + offset as u64);
-        }
-        at += count.checked_sub(CONTROL_BYTES - 1).filter(|step| *step > 0)? as u64;
-    }
-    None
+fn next_control(file: &File, after: u64) -> Option<u64> {
+    find(
+        file,
+        after + 1,
+        CONTROL_BYTES,
+        |_, block| matches!(block, [0x21, 0xf9, 4, flags, _, _, _, 0] if flags & 0xe0 == 0),
+    )
 }
 
 /// Checks the chunks of an APNG. Returns the duration of its frames if the chunks break off or are fewer than the
 /// header states, `None` if it is complete.
 pub(crate) fn broken_apng(file: &File) -> Option<BrokenOff> {
-    let length = file.metadata().ok()?.len();
+    let (length, mut bytes) = (length(file), BufferedFile::new(file));
     let (mut at, mut declared, mut present, mut delays_us) = (8, None, 0_u64, 0_u64);
     let mut is_cut = true;
     for _ in 0..MAX_BLOCKS {
-        let Ok(head) = read::<8>(file, at) else { break };
-        let [a, b, c, d, name @ ..] = head;
-        let size = u64::from(u32::from_be_bytes([a, b, c, d]));
+        let Ok([a, b, c, d, name @ ..]) = bytes.read::<8>(at) else {
+            break;
+        };
+        let size = be(&[a, b, c, d]);
         let body = at + 8;
         match &name {
             b"IEND" => {
                 is_cut = false;
                 break;
             }
-            b"acTL" => declared = Some(u64::from(u32::from_be_bytes(read(file, body).ok()?))),
+            b"acTL" => declared = Some(be(&bytes.read::<4>(body).ok()?)),
             b"fcTL" => {
-                let Ok(delay_us) = frame_delay_us(file, body) else {
+                let Ok(delay_us) = frame_delay_us(&mut bytes, body) else {
                     break;
                 };
                 (present, delays_us) = (present + 1, delays_us.saturating_add(delay_us));
@@ -194,10 +179,10 @@ pub(crate) fn broken_apng(file: &File) -> Option<BrokenOff> {
 }
 
 /// Delay after a frame, in microseconds, from the body of its `fcTL` chunk.
-fn frame_delay_us(file: &File, body: u64) -> io::Result<u64> {
-    let [high, low, high_den, low_den] = read(file, body + 20)?;
-    let number = u64::from(u16::from_be_bytes([high, low]));
-    let parts = match u64::from(u16::from_be_bytes([high_den, low_den])) {
+fn frame_delay_us(bytes: &mut BufferedFile<'_>, body: u64) -> io::Result<u64> {
+    let [high, low, high_den, low_den] = bytes.read(body + 20)?;
+    let number = be(&[high, low]);
+    let parts = match be(&[high_den, low_den]) {
         0 => 100,
         parts => parts,
     };
@@ -206,10 +191,4 @@ fn frame_delay_us(file: &File, body: u64) -> io::Result<u64> {
     } else {
         number * 1_000_000 / parts
     })
-}
-
-fn read<const COUNT: usize>(file: &File, at: u64) -> io::Result<[u8; COUNT]> {
-    let mut bytes = [0; COUNT];
-    file.read_exact_at(&mut bytes, at)?;
-    Ok(bytes)
 }

@@ -1,9 +1,10 @@
 //! ASF header objects: the size of the file, the duration of truncated files, which FFmpeg ignores if the file size
 //! differs from the header, and encryption.
 
+use crate::engine::demux::broken_off::BrokenOff;
+use crate::engine::file_bytes::{length, read, read_le};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 /// GUIDs of header objects (ASF specification, revision 01.20.06, §10).
 const HEADER: [u8; 16] = *b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c";
@@ -17,21 +18,24 @@ const MAX_OBJECTS: u32 = 1_000;
 /// Broadcast flag of the file properties object: size and duration in the header are invalid.
 const BROADCAST: u64 = 1;
 
-/// Duration in the header of a truncated file, in microseconds; `None` if the file is not shorter than its header says.
-pub(crate) fn header_duration_us(file: &File) -> Option<u64> {
-    let file_bytes = file.metadata().ok()?.len();
+/// Duration by the header of a truncated file; `None` if the file is not shorter than its header states.
+pub(crate) fn broken_asf(file: &File) -> Option<BrokenOff> {
     let properties = find_object(file, &FILE_PROPERTIES).ok()?;
-    let field = |offset: u64| read_u64(file, properties + offset).ok();
-    let (header_bytes, duration, preroll_ms, flags) = (field(16)?, field(40)?, field(56)?, field(64)?);
+    let field = |offset: u64| read_le::<8>(file, properties + offset).ok();
+    let (duration, preroll_ms) = (field(40)?, field(56)?);
     // The duration is in units of 100 ns and includes the preroll.
-    let duration_us = (duration / 10).saturating_sub(preroll_ms.saturating_mul(1_000));
-    (flags & BROADCAST == 0 && header_bytes > file_bytes && duration_us > 0).then_some(duration_us)
+    let length_us = (duration / 10).saturating_sub(preroll_ms.saturating_mul(1_000));
+    (header_bytes(file)? > length(file) && length_us > 0).then_some(BrokenOff {
+        length_us,
+        open_end: false,
+        is_anywhere: false,
+    })
 }
 
 /// Number of bytes of the file by its header; `None` if the header does not state it.
 pub(crate) fn header_bytes(file: &File) -> Option<u64> {
     let properties = find_object(file, &FILE_PROPERTIES).ok()?;
-    let field = |offset: u64| read_u64(file, properties + offset).ok();
+    let field = |offset: u64| read_le::<8>(file, properties + offset).ok();
     let (bytes, flags) = (field(16)?, field(64)?);
     (flags & BROADCAST == 0 && bytes > 0).then_some(bytes)
 }
@@ -47,9 +51,8 @@ pub(crate) fn is_encrypted(file: &File) -> bool {
 fn find_object(file: &File, wanted: &[u8; 16]) -> io::Result<u64> {
     let mut offset = 0;
     for _ in 0..MAX_OBJECTS {
-        let mut guid = [0; 16];
-        file.read_exact_at(&mut guid, offset)?;
-        let size = read_u64(file, offset + 16)?;
+        let guid: [u8; 16] = read(file, offset)?;
+        let size = read_le::<8>(file, offset + 16)?;
         if guid == *wanted {
             return Ok(offset + 24);
         }
@@ -58,10 +61,4 @@ fn find_object(file: &File, wanted: &[u8; 16]) -> io::Result<u64> {
         offset = offset.checked_add(next).ok_or(io::ErrorKind::InvalidData)?;
     }
     Err(io::ErrorKind::InvalidData.into())
-}
-
-fn read_u64(file: &File, offset: u64) -> io::Result<u64> {
-    let mut bytes = [0; 8];
-    file.read_exact_at(&mut bytes, offset)?;
-    Ok(u64::from_le_bytes(bytes))
 }

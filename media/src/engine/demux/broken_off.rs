@@ -1,21 +1,23 @@
-//! Detection of truncated files that FFmpeg reads without an error, by the sizes that they state.
+//! The length of a file that lacks bytes.
 
-use crate::engine::demux::container::BrokenOff;
-use crate::engine::demux::{animation, fragments, matroska, wav};
-use std::fs::File;
+/// A file that is truncated, or has a break that FFmpeg reads over without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BrokenOff {
+    /// Its length in microseconds by its header or its frames; 0 if it is not known.
+    pub(crate) length_us: u64,
+    /// `true` if frames may be missing that the length does not include.
+    pub(crate) open_end: bool,
+    /// `true` if the missing bytes may be at any position of the file, not only at its end.
+    pub(crate) is_anywhere: bool,
+}
 
-/// Checks if a file is truncated. Returns `None` for a complete file, and for formats that do not state sizes. In MP4
-/// and Matroska, the header has the duration of the whole file as well.
-pub(crate) fn broken_off(container: &str, file: &File) -> Option<BrokenOff> {
-    match container {
-        "wav" => wav::broken_wav(file),
-        "gif" => animation::broken_gif(file),
-        "apng" => animation::broken_apng(file),
-        "matroska,webm" => matroska::is_cut(file).then_some(BrokenOff::of_unknown_length(true)),
-        name if name.starts_with("mov") => {
-            let chain = fragments::chain(file);
-            (chain.is_cut || chain.lacks_fragments).then_some(BrokenOff::of_unknown_length(!chain.is_cut))
+impl BrokenOff {
+    /// A file that lacks bytes; how long they last is not known.
+    pub(crate) const fn of_unknown_length(is_anywhere: bool) -> Self {
+        Self {
+            length_us: 0,
+            open_end: true,
+            is_anywhere,
         }
-        _ => None,
     }
 }

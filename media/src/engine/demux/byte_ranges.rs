@@ -1,6 +1,7 @@
 //! Byte ranges of several files, read as one file. Verification demuxes the segments of a rendition with it, as a
 //! player does. Only one file is open at a time: a rendition may have thousands of segments.
 
+use crate::engine::demux::mp4::BoxHeader;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -108,11 +109,9 @@ pub(crate) fn top_level_boxes(range: &ByteRange) -> io::Result<Vec<[u8; 4]>> {
     let (mut at, end) = (range.from, range.from + range.bytes);
     let mut names = Vec::new();
     while at < end {
-        let mut head = [0; 8];
-        file.read_exact_at(&mut head, at)?;
-        let [a, b, c, d, name @ ..] = head;
-        at += u64::from(u32::from_be_bytes([a, b, c, d]).max(8));
-        names.push(name);
+        let header = BoxHeader::read(&file, at, end)?;
+        at = header.body.end;
+        names.push(header.name);
     }
     if at == end && file.metadata()?.len() >= end {
         Ok(names)

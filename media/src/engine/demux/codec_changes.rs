@@ -6,12 +6,14 @@
 //! *Mechanism.* The tracks of each segment are compared with those of the first one. Where a track has another codec,
 //! its packets in the byte range of this segment are left out, and their duration is a loss.
 
+use crate::engine::demux::container::is_matroska;
 use crate::engine::demux::gap_detector::{HoleTotal, Holes};
 use crate::engine::demux::matroska::{
-    AUDIO, EBML, Element, MAX_ELEMENTS, SEGMENT, TRACK_ENTRY, TRACK_NUMBER, TRACK_TYPE, TRACKS, VIDEO, find,
-    for_each_element, head, read_uint,
+    AUDIO, EBML, Element, ElementChain, SEGMENT, TRACK_ENTRY, TRACK_NUMBER, TRACK_TYPE, TRACKS, VIDEO, find,
+    for_each_element, read_uint,
 };
 use crate::engine::ffi::parameters::{self, MediaType};
+use crate::engine::file_bytes::{length, read_range};
 use crate::engine::time::to_us;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::{Disposition, Stream};
@@ -19,7 +21,6 @@ use ffmpeg_next::{Packet, Rational};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 
 // Element IDs (RFC 9559 §5.1.4.1).
 const CODEC_ID: u64 = 0x86;
@@ -61,10 +62,10 @@ pub(crate) struct CodecChanges {
 impl CodecChanges {
     /// Compares the tracks of the segments of an open source.
     pub(crate) fn of(input: &Input, source: &File) -> Self {
-        if input.format().name() != "matroska,webm" {
+        if !is_matroska(input.format().name()) {
             return Self::default();
         }
-        let segments = segments(source).unwrap_or_default();
+        let segments = segments(source);
         let Some((_, first)) = segments.first() else {
             return Self::default();
         };
@@ -145,33 +146,27 @@ impl CodecChanges {
 }
 
 /// The segments of a file: the ranges of their data, and their tracks; empty if there is only one.
-fn segments(file: &File) -> io::Result<Vec<(Range<u64>, Vec<Track>)>> {
-    let length = file.metadata()?.len();
+fn segments(file: &File) -> Vec<(Range<u64>, Vec<Track>)> {
+    let length = length(file);
     let mut bodies: Vec<Range<u64>> = Vec::new();
-    let mut offset = 0;
-    for _ in 0..MAX_ELEMENTS {
-        // Bytes behind the segments are not of interest.
-        let Ok((id, size, body)) = head(file, offset) else {
-            break;
-        };
-        let end = size.map(|size| body.saturating_add(size));
+    // Bytes behind the segments are not of interest.
+    for head in ElementChain::new(file, 0, &[]) {
         // A segment of unknown size ends where the next file begins.
-        if let Some(last) = bodies.last_mut().filter(|last| id == EBML && last.end > offset) {
-            last.end = offset;
+        if let Some(last) = bodies.last_mut().filter(|last| head.id == EBML && last.end > head.at) {
+            last.end = head.at;
         }
-        if id == SEGMENT {
-            bodies.push(body..end.unwrap_or(length).min(length));
+        if head.id == SEGMENT {
+            bodies.push(head.body..head.end_or(u64::MAX).min(length));
         }
-        offset = end.unwrap_or(body);
     }
     if bodies.len() < 2 {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     let with_tracks = bodies.into_iter().map(|body| {
         let tracks = tracks(file, body.clone()).unwrap_or_default();
         (body, tracks)
     });
-    Ok(with_tracks.collect())
+    with_tracks.collect()
 }
 
 fn tracks(file: &File, segment: Range<u64>) -> io::Result<Vec<Track>> {
@@ -199,8 +194,6 @@ fn track(file: &File, entry: &Element) -> io::Result<Track> {
 }
 
 fn bytes(file: &File, body: Range<u64>) -> io::Result<Vec<u8>> {
-    let length = (body.end - body.start).min(MAX_BYTES);
-    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
-    file.read_exact_at(&mut bytes, body.start)?;
-    Ok(bytes)
+    let end = body.end.min(body.start.saturating_add(MAX_BYTES));
+    read_range(file, &(body.start..end))
 }

@@ -4,6 +4,11 @@ use crate::engine::ffi::input;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Stream;
 
+/// Returns `true` if this is FFmpeg's name of the Matroska and WebM demuxer.
+pub(crate) fn is_matroska(container: &str) -> bool {
+    container == "matroska,webm"
+}
+
 /// Returns `true` for AVI, which stores no timestamps: they follow from the frame rate and the position of a packet.
 pub(crate) fn is_avi(input: &Input) -> bool {
     input.format().name() == "avi"
@@ -35,26 +40,4 @@ pub(crate) fn has_alpha_layer(stream: &Stream<'_>) -> bool {
 pub(crate) fn language(stream: &Stream<'_>) -> Option<String> {
     let tag = stream.metadata().get("language")?.to_owned();
     ((2..=3).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_lowercase()) && tag != "und").then_some(tag)
-}
-
-/// A file that breaks off, or has a break that FFmpeg does not read over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BrokenOff {
-    /// Its length in microseconds by its header or its frames.
-    pub(crate) length_us: u64,
-    /// `true` when frames may be missing that nothing tells of.
-    pub(crate) open_end: bool,
-    /// `true` when the missing bytes may be at any place of the file, not only at its end.
-    pub(crate) is_anywhere: bool,
-}
-
-impl BrokenOff {
-    /// A file that lacks bytes; how long they last is not known.
-    pub(crate) const fn of_unknown_length(is_anywhere: bool) -> Self {
-        Self {
-            length_us: 0,
-            open_end: true,
-            is_anywhere,
-        }
-    }
 }

@@ -112,12 +112,17 @@ impl DiscontinuityRepair {
         self.streams.fill(StreamPosition::default());
     }
 
+    /// Returns `true` if a packet is a header that its decoder must not get.
+    pub(crate) fn is_undecodable(&self, packet: &Packet) -> bool {
+        let times = self.times.get(packet.stream());
+        times.is_some_and(|times| times.is_undecodable(packet))
+    }
+
     /// Repairs the timestamps of a packet, which are in units of `time_base`. Returns its DTS, or PTS if it has none,
     /// with the corrections of single packets and without the offset of its section.
     pub(crate) fn repair(&mut self, packet: &mut Packet, time_base: Rational) -> Option<i64> {
-        if let Some(times) = self.times.get_mut(packet.stream()) {
-            times.correct(packet, time_base);
-        }
+        let times = self.times.get_mut(packet.stream());
+        let link = times.and_then(|times| times.correct(packet, time_base));
         let timestamp = packet.dts().or_else(|| packet.pts())?;
         let Some(stream) = self.streams.get_mut(packet.stream()) else {
             return Some(timestamp);
@@ -128,7 +133,7 @@ impl DiscontinuityRepair {
         // of it tells nothing. No frame is shown before it is decoded, so a step back is a discontinuity.
         let has_pts_only = packet.dts().is_none() && !self.allows_forward;
         let repaired_us = |section: usize| source_us.saturating_add(self.sections.get(section).copied().unwrap_or(0));
-        if !stream.is_continuous(repaired_us(stream.section), self.allows_forward) {
+        if link.is_some() || !stream.is_continuous(repaired_us(stream.section), self.allows_forward) {
             let entered =
                 (stream.section + 1..self.sections.len()).find(|section| stream.may_enter(repaired_us(*section)));
             stream.section = entered.unwrap_or(self.sections.len());
@@ -142,7 +147,9 @@ impl DiscontinuityRepair {
                     Some((pts_us, until_us)) => until_us.saturating_sub(pts_us),
                     None => stream.expected_us.unwrap_or(source_us).saturating_sub(source_us),
                 };
-                self.sections.push(offset_us);
+                // Samples that the decoder drops are before the discontinuity.
+                let dropped_us = link.map_or(0, |link| to_us(link.dropped, time_base));
+                self.sections.push(offset_us.saturating_sub(dropped_us));
             }
         }
         let offset_us = self.sections.get(stream.section).copied().unwrap_or(0);

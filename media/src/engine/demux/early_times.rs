@@ -5,6 +5,7 @@
 //! one after them; with B-frames the packets have none. So the timestamps of video and audio are read from the file
 //! here.
 
+use crate::engine::demux::container::is_matroska;
 use crate::engine::demux::matroska;
 use crate::engine::ffi::parameters::MediaType;
 use crate::engine::ffi::{open, parameters};
@@ -22,7 +23,7 @@ pub(crate) struct EarlyTimes {
 
 /// Reads the times before 0 of a file that has such video.
 pub(crate) fn find(source: &File, input: &Input) -> Vec<EarlyTimes> {
-    if !input.format().name().starts_with("matroska") {
+    if !is_matroska(input.format().name()) {
         return Vec::new();
     }
     let mut all = read(source, input, MediaType::Video, matroska::VIDEO);

@@ -2,11 +2,11 @@
 //! decodes noise, so they are refused before they are opened.
 
 use crate::engine::demux::{asf, matroska, mp4};
+use crate::engine::file_bytes::{length, read, read_range};
 use domain::{Code, Failure};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 /// Number of bytes of a transport stream in which scrambled packets are counted.
 const SEARCHED_BYTES: u64 = 2 << 20;
@@ -22,9 +22,8 @@ const NULL_PID: u16 = 0x1fff;
 /// # Errors
 /// [`Code::SourceEncrypted`] with the scheme, if known.
 pub(crate) fn refuse_encrypted(file: &File) -> Result<(), Failure> {
-    let mut head = [0; 12];
     // Files that are too short or unreadable are reported when they are opened.
-    let Ok(()) = file.read_exact_at(&mut head, 0) else {
+    let Ok(head) = read::<12>(file, 0) else {
         return Ok(());
     };
     let scheme = match head {
@@ -38,7 +37,7 @@ pub(crate) fn refuse_encrypted(file: &File) -> Result<(), Failure> {
         _ => mp4::encryption_scheme(file),
     };
     match scheme {
-        Ok(Some(scheme)) => Err(Failure::input(Code::SourceEncrypted, scheme)),
+        Ok(Some(scheme)) => Err(Failure::new(Code::SourceEncrypted, scheme)),
         Ok(None) | Err(_) => Ok(()),
     }
 }
@@ -52,9 +51,7 @@ struct PacketCounts {
 
 /// Returns `true` if most packets of a stream are scrambled (ISO/IEC 13818-1 §2.4.3.3, `transport_scrambling_control`).
 fn is_scrambled(file: &File) -> io::Result<bool> {
-    let length = usize::try_from(file.metadata()?.len().min(SEARCHED_BYTES)).unwrap_or(0);
-    let mut bytes = vec![0; length];
-    file.read_exact_at(&mut bytes, 0)?;
+    let bytes = read_range(file, &(0..length(file).min(SEARCHED_BYTES)))?;
     // Offset of the first sync byte and distance between packets: TS, M2TS, TS with checksums.
     let layout = [(0, 188), (4, 192), (0, 204)].into_iter().find(|(first, distance)| {
         bytes

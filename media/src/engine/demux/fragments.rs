@@ -1,25 +1,30 @@
-//! Repair of the chain of boxes of fragmented MP4 files (ISO/IEC 14496-12 §8.8) with missing or overwritten bytes.
+//! Repair of the chain of boxes of fragmented MP4 files (ISO/IEC 14496-12 §8.8) with missing, overwritten, repeated or
+//! reordered fragments.
 //!
 //! *Problem.* FFmpeg finds each fragment by the size of the box before it. Where a box is broken, it ends the file
-//! there, although each following `moof` box states its own samples and their times.
+//! there, although each following `moof` box states its own samples and their times. It returns fragments in the order
+//! of the file, also if their times go back.
 //!
 //! *Mechanism.* The chain of top-level boxes is followed by their sizes. Where it breaks, the next complete `moof` box
 //! is searched, and FFmpeg reads an `mdat` header in place of the broken bytes, which extends to that box. File offsets
 //! do not change, so offsets in other boxes stay valid. If bytes are missing, absolute offsets in `tfhd` boxes after
 //! them (`base-data-offset-present`) are corrected. Files without `moof` boxes are not changed: their index does not
-//! depend on the chain.
+//! depend on the chain. Fragments that are not in order are read in order ([`fragment_order`]), and then the positions
+//! of packets are those of the file as it is read.
 //!
 //! *Losses.* A fragment is missing where the chain breaks, where the sequence number steps by more than elsewhere in
 //! the file (`mfhd`, §8.8.5), and at the end if a box extends beyond it or `mfra` lists more fragments than there are.
+//! A second file after the first one is not read.
 //!
 //! *Rejected.* A repaired copy of the file: it would double the space and the time of reading.
 
-use crate::engine::demux::mp4::{child_box, read_uint};
+use crate::engine::demux::edited_file::{ByteEdits, Patch};
+use crate::engine::demux::fragment_order::{self, Arrangement, Fragment};
+use crate::engine::demux::mp4::{BoxHeader, child_box, read_uint};
+use crate::engine::file_bytes::{find, length, read_be};
 use std::collections::HashSet;
 use std::fs::File;
-use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 
 /// Maximum number of boxes to follow; a day in fragments of 0.1 s has two million.
 const MAX_BOXES: u32 = 2_000_000;
@@ -33,148 +38,218 @@ const MAX_PATCHES: usize = 200_000;
 /// Flag `base-data-offset-present` of `tfhd`: the offset counts from the start of the file.
 const BASE_DATA_OFFSET: u64 = 1;
 
-/// Size of the search window in bytes.
-const WINDOW_BYTES: usize = 256 << 10;
-
 /// Size in bytes of the start of a `moof` box up to the name of its first child.
 const MOOF_HEAD: usize = 16;
 
-/// Bytes that FFmpeg reads in place of those of the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Patch {
-    pub(crate) at: u64,
-    pub(crate) bytes: Vec<u8>,
-}
-
-impl Patch {
-    pub(crate) const fn end(&self) -> u64 {
-        self.at.saturating_add(self.bytes.len() as u64)
-    }
-
-    /// The header of an `mdat` box that extends from one offset to another; `None` when there is no space for it.
-    fn mdat(at: u64, next: u64) -> Option<Self> {
-        let length = next.checked_sub(at)?;
-        let bytes = match u32::try_from(length) {
-            Ok(short) if short >= 8 => [&short.to_be_bytes()[..], b"mdat"].concat(),
-            Ok(_) => return None,
-            Err(_) => [&1_u32.to_be_bytes()[..], b"mdat", &length.to_be_bytes()].concat(),
-        };
-        Some(Self { at, bytes })
-    }
-}
-
 /// Returns `true` when samples of a file may be in fragments, so that its index does not list them all.
 pub(crate) fn is_fragmented(file: &File) -> bool {
-    let moov = file
-        .metadata()
-        .and_then(|metadata| child_box(file, 0..metadata.len(), b"moov"));
-    moov.and_then(|moov| child_box(file, moov, b"mvex")).is_ok()
+    child_box(file, 0..length(file), b"moov").is_ok_and(|moov| has_fragments(file, moov))
+}
+
+/// Returns `true` if a `moov` box announces fragments.
+fn has_fragments(file: &File, moov: Range<u64>) -> bool {
+    child_box(file, moov, b"mvex").is_ok()
 }
 
 /// The chain of boxes of the top level.
 #[derive(Debug, Default)]
 pub(crate) struct Chain {
-    /// Patches that repair the chain of a fragmented file, in the order of the file; none for other files.
-    pub(crate) patches: Vec<Patch>,
-    /// Offsets of fragments before which bytes are missing, in the order of the file.
+    /// Edits that repair a fragmented file; none for other files.
+    pub(crate) edits: ByteEdits,
+    /// Offsets of fragments before which bytes are missing, in the order of the file as it is read.
     pub(crate) breaks: Vec<u64>,
     /// `true` if bytes are missing at the end of a fragmented file.
     pub(crate) is_cut: bool,
     /// `true` if the file lists more fragments than it has.
     pub(crate) lacks_fragments: bool,
+    /// `true` if the fragments are not in order, and the right order is not known.
+    pub(crate) is_disordered: bool,
+    /// Offset of a second file, which is not read.
+    pub(crate) second_file: Option<u64>,
 }
 
 /// Follows the boxes of the top level.
 pub(crate) fn chain(file: &File) -> Chain {
-    let mut chain = Chain::default();
-    let Ok(length) = file.metadata().map(|metadata| metadata.len()) else {
-        return chain;
-    };
-    let (mut at, mut before, mut fragmented) = (0, 0, false);
-    let mut sequence = Sequence::default();
+    let length = length(file);
+    let mut walk = Walk::default();
+    let (mut at, mut before) = (0, 0);
     for _ in 0..MAX_BOXES {
-        if at == length || chain.patches.len() >= MAX_PATCHES {
+        if at == length || walk.chain.edits.patches.len() >= MAX_PATCHES {
             break;
         }
         if let Some((name, body)) = whole_box(file, at, length) {
-            let end = body.end;
-            fragmented |= name == *b"moof" || (name == *b"moov" && child_box(file, body.clone(), b"mvex").is_ok());
+            (before, at) = (at, body.end);
+            walk.add_box(file, before, name, body);
             // The samples of a fragment follow it.
-            chain.is_cut = name == *b"moof" && end == length;
-            match &name {
-                b"moof" => {
-                    sequence.add(at, fragment_number(file, body.clone()));
-                    if !chain.patches.is_empty() {
-                        rebase(file, at, body, &mut chain.patches);
-                    }
-                }
-                b"mfra" => chain.lacks_fragments |= listed_fragments(file, body) > sequence.fragments,
-                _ => {}
-            }
-            (before, at) = (at, end);
+            walk.chain.is_cut = name == *b"moof" && at == length;
             continue;
         }
         // If bytes are missing, the box before the break seems to extend over the start of the next fragment.
         let Some(next) = Some(before + 8)
-            .filter(|_| fragmented)
+            .filter(|_| walk.is_fragmented)
             .and_then(|from| next_fragment(file, from, length))
         else {
             // Without fragments the index has all samples, and some writers give `mdat` a size that is too large.
-            chain.is_cut = fragmented && extends_beyond(file, at, length);
+            walk.chain.is_cut = walk.is_fragmented && extends_beyond(file, at, length);
             // FFmpeg refuses a file that ends inside of a `moof` box.
-            chain.patches.extend(Patch::mdat(at, length).filter(|_| chain.is_cut));
+            let patch = mdat_header(at, length).filter(|_| walk.chain.is_cut);
+            walk.chain.edits.patches.extend(patch);
             break;
         };
-        chain
-            .patches
-            .extend(Patch::mdat(at, next).or_else(|| Patch::mdat(before, next)));
-        chain.breaks.push(next);
+        let patch = mdat_header(at, next).or_else(|| mdat_header(before, next));
+        walk.chain.edits.patches.extend(patch);
+        walk.chain.breaks.push(next);
         (before, at) = (next, next);
     }
-    chain.patches.sort_by_key(|patch| patch.at);
-    chain.breaks.extend(sequence.breaks());
-    chain.breaks.sort_unstable();
-    chain
+    walk.finish(file, length)
 }
 
-/// Sequence numbers of fragments.
+/// The header of an `mdat` box that extends from one offset to another; `None` if there is no space for it.
+fn mdat_header(at: u64, next: u64) -> Option<Patch> {
+    let length = next.checked_sub(at)?;
+    let bytes = match u32::try_from(length) {
+        Ok(short) if short >= 8 => [&short.to_be_bytes()[..], b"mdat"].concat(),
+        Ok(_) => return None,
+        Err(_) => [&1_u32.to_be_bytes()[..], b"mdat", &length.to_be_bytes()].concat(),
+    };
+    Some(Patch { at, bytes })
+}
+
+/// The boxes of a file so far.
 #[derive(Debug, Default)]
-struct Sequence {
-    /// Number of fragments.
-    fragments: usize,
-    /// Number of the latest fragment.
-    latest: Option<u64>,
-    /// Smallest step between the numbers of two fragments. It is 1 for most writers.
-    least_step: Option<u64>,
-    /// Fragments whose number is more than 1 above that of the fragment before: offset and step.
-    steps: Vec<(u64, u64)>,
+struct Walk {
+    chain: Chain,
+    is_fragmented: bool,
+    fragments: Vec<Fragment>,
+    /// Start of the boxes before the next `moof` box that belong to it.
+    lead: Option<u64>,
+    /// Offsets of `sidx` boxes, which have the positions of fragments.
+    indexes: Vec<u64>,
+    has_movie: bool,
+    has_samples: bool,
+    /// The first `ftyp` box after the first `moov` box.
+    type_box: Option<SecondHeader>,
+    /// The header of a second file, or a repeated header of the first one.
+    second_header: Option<SecondHeader>,
 }
 
-impl Sequence {
-    fn add(&mut self, at: u64, number: Option<u64>) {
-        self.fragments += 1;
-        let step = number.zip(self.latest).and_then(|(new, old)| new.checked_sub(old));
-        if let Some(step) = step.filter(|step| *step > 0) {
-            self.least_step = Some(self.least_step.map_or(step, |least| least.min(step)));
-            if step > 1 {
-                self.steps.push((at, step));
+/// The start of a header after that of the file.
+#[derive(Clone, Copy, Debug)]
+struct SecondHeader {
+    at: u64,
+    /// Number of fragments before it.
+    fragments: usize,
+    /// `true` if samples are before it.
+    follows_samples: bool,
+}
+
+impl Walk {
+    fn add_box(&mut self, file: &File, at: u64, name: [u8; 4], body: Range<u64>) {
+        match &name {
+            b"moov" => {
+                self.is_fragmented |= has_fragments(file, body);
+                self.second_header = self.second_header.or(self.type_box);
+                self.has_movie = true;
+            }
+            b"ftyp" if self.has_movie => {
+                self.type_box.get_or_insert(SecondHeader {
+                    at,
+                    fragments: self.fragments.len(),
+                    follows_samples: self.has_samples,
+                });
+            }
+            b"moof" => {
+                self.is_fragmented = true;
+                let start = self.lead.take().unwrap_or(at);
+                self.fragments.push(Fragment::read(file, start, at, &body));
+                if !self.chain.edits.patches.is_empty() {
+                    rebase(file, at, body, &mut self.chain.edits.patches);
+                }
+            }
+            b"mdat" => {
+                self.has_samples = true;
+                // Those of a second file belong to no fragment of the first one.
+                let in_second = self.type_box.map_or(0, |second| second.fragments);
+                if let Some(fragment) = self.fragments.get_mut(in_second..).and_then(<[_]>::last_mut) {
+                    fragment.end = body.end;
+                }
+            }
+            b"mfra" => self.chain.lacks_fragments |= listed_fragments(file, body) > self.fragments.len(),
+            b"styp" | b"sidx" | b"emsg" | b"prft" => {
+                self.lead.get_or_insert(at);
+                if name == *b"sidx" {
+                    self.indexes.push(at);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Determines the order of the fragments, the edits for it, and the missing ones.
+    fn finish(mut self, file: &File, length: u64) -> Chain {
+        if let Some(second) = self.second_header.filter(|second| second.follows_samples) {
+            // Some recordings repeat the header. The times of their fragments go on.
+            let count = second.fragments;
+            let goes_on = count > 0 && count < self.fragments.len();
+            if !goes_on || fragment_order::restarts(file, &self.fragments, count) {
+                self.chain.second_file = Some(second.at);
+                self.fragments.truncate(count);
             }
         }
-        self.latest = number;
+        let end = self.chain.second_file.filter(|_| self.is_fragmented).unwrap_or(length);
+        let is_repaired = !self.chain.edits.patches.is_empty();
+        match fragment_order::arrange(file, &self.fragments) {
+            Arrangement::AsInFile => {}
+            Arrangement::Other(fragments) if !is_repaired => self.reorder(file, fragments, end),
+            Arrangement::Other(_) | Arrangement::Unknown => self.chain.is_disordered = true,
+        }
+        if self.chain.edits.ranges.is_empty() && end < length {
+            let first_file = 0..end;
+            self.chain.edits.ranges.push(first_file);
+        }
+        self.chain.edits.patches.sort_by_key(|patch| patch.at);
+        let numbers = fragment_order::positions(&self.chain.edits.ranges, &self.fragments);
+        self.chain.breaks.extend(missing_before(&numbers));
+        self.chain.breaks.sort_unstable();
+        self.chain
     }
 
-    /// Offsets of fragments whose number steps by more than the smallest step.
-    fn breaks(&self) -> impl Iterator<Item = u64> {
-        let least = self.least_step.unwrap_or(0);
-        let is_wide = move |(at, step): &(u64, u64)| (*step > least).then_some(*at);
-        self.steps.iter().filter_map(is_wide)
+    /// Reads the file with its fragments in another order.
+    fn reorder(&mut self, file: &File, fragments: Vec<Fragment>, end: u64) {
+        let first = self.fragments.first().map_or(0, |fragment| fragment.start);
+        let last = self.fragments.last().map_or(end, |fragment| fragment.end);
+        let mut at = first;
+        let header = 0..first;
+        let mut ranges = vec![header];
+        for fragment in &fragments {
+            let moof = at + (fragment.moof - fragment.start);
+            move_base(file, fragment, moof, &mut self.chain.edits.patches);
+            ranges.push(fragment.start..fragment.end);
+            at += fragment.end - fragment.start;
+        }
+        ranges.push(last..end);
+        // They have the positions in the other order, or wrong ones.
+        let hidden = self.indexes.iter().map(|at| Patch {
+            at: at + 4,
+            bytes: b"free".to_vec(),
+        });
+        self.chain.edits.patches.extend(hidden);
+        self.chain.edits.ranges = ranges;
+        self.fragments = fragments;
     }
 }
 
-/// The sequence number of a fragment, in the `mfhd` box of its `moof` box.
-fn fragment_number(file: &File, moof: Range<u64>) -> Option<u64> {
-    let header = child_box(file, moof, b"mfhd").ok()?;
-    read_uint(file, header.start + 4, false).ok()
+/// Offsets of fragments before which others are missing: their number steps by more than the smallest step, which is 1
+/// for most writers. `numbers` has offsets and numbers.
+fn missing_before(numbers: &[(u64, u64)]) -> Vec<u64> {
+    let step = |pair: &[(u64, u64)]| match pair {
+        [(_, old), (at, new)] => new.checked_sub(*old).filter(|step| *step > 0).map(|step| (*at, step)),
+        _ => None,
+    };
+    let steps: Vec<_> = numbers.windows(2).filter_map(step).collect();
+    let least = steps.iter().map(|(_, step)| *step).min().unwrap_or(0);
+    let wide = steps.into_iter().filter(|(_, step)| *step > least);
+    wide.map(|(at, _)| at).collect()
 }
 
 /// Number of fragments that an `mfra` box lists (§8.8.9). Their offsets may be wrong in a file that was edited later.
@@ -203,110 +278,96 @@ fn listed_fragments(file: &File, mfra: Range<u64>) -> usize {
 
 /// Returns `true` if the box at an offset has media and extends beyond the end of the file.
 fn extends_beyond(file: &File, at: u64, length: u64) -> bool {
-    let is_media = header(file, at, u64::MAX).is_some_and(|(name, ..)| name == *b"mdat" || name == *b"moof");
-    is_media && header(file, at, length).is_none()
+    valid_box(file, at, u64::MAX)
+        .is_some_and(|header| matches!(&header.name, b"mdat" | b"moof") && header.body.end > length)
 }
 
-/// Corrects the base offsets in the `tfhd` boxes of a `moof` box that missing bytes have moved.
-fn rebase(file: &File, moof: u64, body: Range<u64>, patches: &mut Vec<Patch>) {
-    let end = body.end;
-    let mut rest = body;
-    let mut moved_base = None;
+/// Calls `visit` with the position and the value of each base offset in the `tfhd` boxes of a `moof` box.
+fn for_each_base(file: &File, moof: Range<u64>, mut visit: impl FnMut(u64, u64)) {
+    let mut rest = moof;
     while let Ok(track) = child_box(file, rest.clone(), b"traf") {
         rest.start = track.end;
         let Ok(header) = child_box(file, track, b"tfhd") else {
             continue;
         };
-        let flags = read_uint(file, header.start, false).unwrap_or(0);
         // After version, flags and track ID.
-        let offset_field = header.start + 8;
-        let Some(base) = read_uint(file, offset_field, true)
-            .ok()
-            .filter(|_| flags & BASE_DATA_OFFSET > 0)
-        else {
-            continue;
-        };
+        let field = header.start + 8;
+        let flags = read_be::<4>(file, header.start).unwrap_or(0);
+        if let Some(base) = read_be::<8>(file, field).ok().filter(|_| flags & BASE_DATA_OFFSET > 0) {
+            visit(field, base);
+        }
+    }
+}
+
+/// Corrects the base offsets of a `moof` box that missing bytes have moved.
+fn rebase(file: &File, moof: u64, body: Range<u64>, patches: &mut Vec<Patch>) {
+    let end = body.end;
+    let mut moved_base = None;
+    for_each_base(file, body, |at, base| {
         // Most writers that set this flag use the offset of the `moof` box. An offset behind this box is that of the
         // box before bytes were lost.
         let is_moved = base > moof && *moved_base.get_or_insert(base) == base && base - moof > end - moof + 16;
         if is_moved {
-            patches.push(Patch {
-                at: offset_field,
-                bytes: moof.to_be_bytes().to_vec(),
-            });
+            let bytes = moof.to_be_bytes().to_vec();
+            patches.push(Patch { at, bytes });
         }
-    }
+    });
+}
+
+/// Corrects the base offsets of a fragment whose `moof` box is read at another offset.
+fn move_base(file: &File, fragment: &Fragment, moof: u64, patches: &mut Vec<Patch>) {
+    for_each_base(file, fragment.moof + 8..fragment.moof_end, |at, base| {
+        // In the order in which they were written, all fragments have their first offsets again.
+        let as_read = moof..moof + (fragment.end - fragment.moof);
+        if !as_read.contains(&base) {
+            let is_inside = (fragment.moof..fragment.end).contains(&base);
+            let moved = moof + if is_inside { base - fragment.moof } else { 0 };
+            let bytes = moved.to_be_bytes().to_vec();
+            patches.push(Patch { at, bytes });
+        }
+    });
 }
 
 /// Name and body of the box at an offset of the top level; `None` unless it is complete.
 fn whole_box(file: &File, at: u64, length: u64) -> Option<([u8; 4], Range<u64>)> {
-    let (name, body, end) = header(file, at, length)?;
-    let is_whole = name != *b"moof" || has_whole_tracks(file, body, end);
-    is_whole.then_some((name, body..end))
+    let BoxHeader { name, body } = valid_box(file, at, length)?;
+    let is_whole = name != *b"moof" || has_whole_tracks(file, &body);
+    is_whole.then_some((name, body))
 }
 
-/// Name, start of the body and end of the box at an offset; `None` unless it ends at `limit` or before.
-fn header(file: &File, at: u64, limit: u64) -> Option<([u8; 4], u64, u64)> {
-    let mut name = [0; 4];
-    file.read_exact_at(&mut name, at + 4).ok()?;
-    let (bytes, least) = match read_uint(file, at, false).ok()? {
-        1 => (read_uint(file, at + 8, true).ok()?, 16),
-        0 => (limit.saturating_sub(at), 8),
-        short => (short, 8),
-    };
-    let end = at.checked_add(bytes).filter(|end| bytes >= least && *end <= limit)?;
-    let is_named = name.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
-    is_named.then_some((name, at + least, end))
+/// The header of the box at an offset; `None` unless it has a name and ends at `limit` or before.
+fn valid_box(file: &File, at: u64, limit: u64) -> Option<BoxHeader> {
+    let header = BoxHeader::read(file, at, limit).ok()?;
+    let is_named = header.name.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
+    (is_named && header.body.end <= limit).then_some(header)
 }
 
 /// Returns `true` if child boxes fill a `moof` box exactly, and each `traf` box in it as well.
-fn has_whole_tracks(file: &File, start: u64, end: u64) -> bool {
-    fills(file, start, end, |name, body, end| {
-        name != *b"traf" || fills(file, body, end, |_, _, _| true)
+fn has_whole_tracks(file: &File, moof: &Range<u64>) -> bool {
+    fills(file, moof, |child| {
+        child.name != *b"traf" || fills(file, &child.body, |_| true)
     })
 }
 
 /// Returns `true` if valid boxes fill a range exactly.
-fn fills(file: &File, start: u64, end: u64, is_valid: impl Fn([u8; 4], u64, u64) -> bool) -> bool {
-    let mut at = start;
+fn fills(file: &File, range: &Range<u64>, is_valid: impl Fn(&BoxHeader) -> bool) -> bool {
+    let mut at = range.start;
     for _ in 0..MAX_CHILDREN {
-        if at >= end {
+        if at >= range.end {
             break;
         }
-        match header(file, at, end) {
-            Some((name, body, next)) if is_valid(name, body, next) => at = next,
+        match valid_box(file, at, range.end) {
+            Some(child) if is_valid(&child) => at = child.body.end,
             _ => return false,
         }
     }
-    at == end
+    at == range.end
 }
 
 /// Finds the first complete `moof` box at or after an offset.
 fn next_fragment(file: &File, from: u64, length: u64) -> Option<u64> {
-    let mut window = vec![0; WINDOW_BYTES];
-    let mut at = from;
-    while at < length {
-        let count = read(file, &mut window, at).ok()?;
-        let bytes = window.get(..count)?;
-        let begins = |head: &[u8]| head.get(4..8) == Some(b"moof") && head.get(12..) == Some(b"mfhd");
-        let starts = bytes.windows(MOOF_HEAD).enumerate().filter(|(_, head)| begins(head));
-        let mut offsets = starts.map(|(offset, _)| at + offset as u64);
-        if let Some(offset) = offsets.find(|offset| whole_box(file, *offset, length).is_some()) {
-            return Some(offset);
-        }
-        // A box may begin at the end of the window.
-        at += (count.checked_sub(MOOF_HEAD - 1).filter(|step| *step > 0)?) as u64;
-    }
-    None
-}
-
-fn read(file: &File, window: &mut [u8], at: u64) -> io::Result<usize> {
-    let mut count = 0;
-    while let Some(rest) = window.get_mut(count..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, at + count as u64)? {
-            0 => break,
-            more => count += more,
-        }
-    }
-    Ok(count)
+    find(file, from, MOOF_HEAD, |at, head| {
+        let begins = head.get(4..8) == Some(b"moof") && head.get(12..) == Some(b"mfhd");
+        begins && whole_box(file, at, length).is_some()
+    })
 }

@@ -31,6 +31,7 @@
 mod missing_bytes;
 mod stream_gaps;
 
+use crate::engine::demux::container::is_matroska;
 use crate::engine::demux::discontinuity::MAX_FORWARD_US;
 use crate::engine::demux::gap_detector::stream_gaps::{
     DAMAGE_DISTANCE_US, ForwardStep, Gap, MIN_DISCONTINUOUS_GAP_US, StreamGaps,
@@ -86,7 +87,7 @@ impl Format {
         match input.format().name() {
             "ogg" => Self::Ogg,
             "flv" => Self::Flv,
-            "matroska,webm" => Self::Matroska,
+            name if is_matroska(name) => Self::Matroska,
             _ if streams.into_iter().flatten().any(indexed) => Self::Indexed,
             _ => Self::Other,
         }
@@ -153,7 +154,7 @@ impl GapDetector {
             let (gap, step) = stream.record_packet(packet, original_us, number);
             self.add_discontinuity(step.filter(|step| self.is_hole(step, !is_key)), packet);
             if let Some(mut gap) = gap {
-                gap.damaged |= self.is_chain_broken(&gap);
+                gap.lacks_bytes = self.is_chain_broken(&gap);
                 let previous = self.video.as_mut().and_then(|stream| stream.gap.replace(gap));
                 self.settle_video(previous);
                 self.join_gaps();
@@ -165,7 +166,7 @@ impl GapDetector {
             let is_alone = self.video.is_none();
             self.add_discontinuity(step.filter(|step| is_alone && self.is_hole(step, false)), packet);
             if let Some(mut gap) = gap {
-                gap.damaged |= self.is_chain_broken(&gap);
+                gap.lacks_bytes = self.is_chain_broken(&gap);
                 let previous = self.audio.as_mut().and_then(|stream| stream.gap.replace(gap));
                 self.settle_audio(previous);
                 self.join_gaps();
@@ -178,7 +179,7 @@ impl GapDetector {
         if let Some(stream) = &mut self.video {
             stream.damaged_us = Some(at_us);
             if let Some(gap) = &mut stream.gap {
-                gap.damaged |= at_us <= gap.until_us.saturating_add(DAMAGE_DISTANCE_US);
+                gap.is_near_damage |= at_us <= gap.until_us.saturating_add(DAMAGE_DISTANCE_US);
             }
         }
     }
@@ -199,7 +200,10 @@ impl GapDetector {
         };
         if let Some((one, two)) = video.gap.zip(audio.gap)
             && one.matches(&two)
-            && (audio.continuous || one.damaged || two.damaged || have_common_cause([&one, &two], self.is_short))
+            && (audio.continuous
+                || one.is_damaged()
+                || two.is_damaged()
+                || have_common_cause([&one, &two], self.is_short))
         {
             (video.gap, audio.gap) = (None, None);
             // No packet is lost: the recorder was paused.
@@ -219,7 +223,9 @@ impl GapDetector {
     fn settle_video(&mut self, gap: Option<Gap>) {
         // While audio continues, a frame may be shown for an hour, near damage as well.
         let is_hole = |gap: &Gap| {
-            gap.damaged && self.format != Format::Indexed && (self.audio.is_none() || gap.length_us() <= MAX_FORWARD_US)
+            gap.is_damaged()
+                && self.format != Format::Indexed
+                && (self.audio.is_none() || gap.length_us() <= MAX_FORWARD_US)
         };
         if let Some((length_us, at_us)) = gap.filter(is_hole).and_then(|gap| self.clip(&gap)) {
             self.found.all.add(length_us, at_us);
@@ -231,10 +237,10 @@ impl GapDetector {
         let is_continuous = self.audio.as_ref().is_some_and(|stream| stream.continuous);
         let is_hole = |gap: &Gap| match self.format {
             // A chained logical stream may begin at any granule position (RFC 7845 §4.5).
-            Format::Ogg => is_continuous && self.is_chain_broken(gap),
+            Format::Ogg => is_continuous && gap.lacks_bytes,
             _ => {
                 let is_alone = self.video.is_none() && gap.length_us() >= MIN_DISCONTINUOUS_GAP_US;
-                is_continuous || self.is_chain_broken(gap) || (self.is_short && is_alone)
+                is_continuous || gap.lacks_bytes || (self.is_short && is_alone)
             }
         };
         if let Some((length_us, at_us)) = gap.filter(is_hole).and_then(|gap| self.clip(&gap)) {

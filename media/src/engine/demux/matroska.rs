@@ -1,10 +1,10 @@
 //! EBML elements of Matroska files (RFC 8794, RFC 9559), for facts that FFmpeg does not expose: encryption, the number
 //! of tracks of a file that it does not open, and segments that are cut.
 
+use crate::engine::file_bytes::{be, length, read, read_range};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 
 /// Maximum number of elements to read on one level. The tracks may come after all clusters.
 pub(crate) const MAX_ELEMENTS: u32 = 100_000;
@@ -48,7 +48,7 @@ pub(crate) struct Element {
 /// # Errors
 /// The file has no valid tracks element.
 pub(crate) fn is_encrypted(file: &File) -> io::Result<bool> {
-    let all = 0..file.metadata()?.len();
+    let all = 0..length(file);
     let segment = find(file, all, SEGMENT)?;
     let tracks = find(file, segment, TRACKS)?;
     let mut found = false;
@@ -64,7 +64,7 @@ pub(crate) fn is_encrypted(file: &File) -> io::Result<bool> {
 /// # Errors
 /// The file has no valid tracks element.
 pub(crate) fn count_tracks(file: &File, max: usize) -> io::Result<usize> {
-    let segment = find(file, 0..file.metadata()?.len(), SEGMENT)?;
+    let segment = find(file, 0..length(file), SEGMENT)?;
     let mut count = 0;
     for_each_element(file, find(file, segment, TRACKS)?, |track| {
         count += usize::from(track.id == TRACK_ENTRY);
@@ -79,7 +79,7 @@ pub(crate) fn count_tracks(file: &File, max: usize) -> io::Result<usize> {
 /// # Errors
 /// The file has no valid tracks or clusters, or a block before 0 with several frames (lacing).
 pub(crate) fn early_times(file: &File, kind: u64, index: usize) -> io::Result<(Vec<i64>, u64)> {
-    let segment = find(file, 0..file.metadata()?.len(), SEGMENT)?;
+    let segment = find(file, 0..length(file), SEGMENT)?;
     let mut tracks = Vec::new();
     for_each_element(file, find(file, segment.clone(), TRACKS)?, |track| {
         let of = |id: u64| find(file, track.body.clone(), id).and_then(|body| read_uint(file, body));
@@ -158,15 +158,14 @@ struct BlockHeader {
 
 fn block_header(file: &File, at: u64) -> io::Result<BlockHeader> {
     let (track, at) = read_vint(file, at, false)?;
-    let mut header = [0; 3];
-    file.read_exact_at(&mut header, at)?;
-    let [high, low, flags] = header;
+    let [high, low, flags] = read(file, at)?;
     Ok(BlockHeader {
         track,
         time: i16::from_be_bytes([high, low]),
         laced: flags & 0x06 != 0,
     })
 }
+
 /// Returns `true` for video (1) and audio (2) tracks.
 fn is_media(file: &File, track: &Range<u64>) -> bool {
     let track_type = find(file, track.clone(), TRACK_TYPE).and_then(|body| read_uint(file, body));
@@ -189,27 +188,88 @@ fn has_encryption(file: &File, track: &Range<u64>) -> bool {
 
 /// Returns `true` if a segment extends beyond the end of the file.
 pub(crate) fn is_cut(file: &File) -> bool {
-    let length = file.metadata().map_or(0, |metadata| metadata.len());
-    let mut offset = 0;
-    for _ in 0..MAX_ELEMENTS {
-        let Ok((id, size, body)) = head(file, offset) else {
-            return false;
-        };
-        offset = body.saturating_add(size.unwrap_or(u64::MAX));
-        if id == SEGMENT && size.is_some() && offset > length {
-            return true;
-        }
-    }
-    false
+    let length = length(file);
+    let is_cut = |head: Head| head.id == SEGMENT && head.size.is_some() && head.end_or(0) > length;
+    ElementChain::new(file, 0, &[]).any(is_cut)
 }
 
-/// Reads the ID of an element, the size of its data, which is `None` if it is unknown, and the offset of its data.
-pub(crate) fn head(file: &File, offset: u64) -> io::Result<(u64, Option<u64>, u64)> {
-    let (id, after_id) = read_vint(file, offset, true)?;
-    let (size, body) = read_vint(file, after_id, false)?;
-    // All data bits set means "unknown size" (RFC 8794 §6.2), as in live recordings.
-    let is_unknown = size == (1_u64 << (7 * (body - after_id))) - 1;
-    Ok((id, (!is_unknown).then_some(size), body))
+/// The head of an element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// Offset of the element.
+    pub(crate) at: u64,
+    pub(crate) id: u64,
+    /// Size of its data; `None` if it is unknown (RFC 8794 §6.2), as in live recordings.
+    pub(crate) size: Option<u64>,
+    /// Offset of its data.
+    pub(crate) body: u64,
+}
+
+impl Head {
+    /// Reads the head of an element.
+    ///
+    /// # Errors
+    /// The file ends there, or the bytes are no head.
+    pub(crate) fn read(file: &File, at: u64) -> io::Result<Self> {
+        let (id, after_id) = read_vint(file, at, true)?;
+        let (size, body) = read_vint(file, after_id, false)?;
+        // All bits of an unknown size are set.
+        let is_unknown = size == (1_u64 << (7 * (body - after_id))) - 1;
+        Ok(Self {
+            at,
+            id,
+            size: (!is_unknown).then_some(size),
+            body,
+        })
+    }
+
+    /// Offset after the element, with `unknown` as the size of one of unknown size.
+    pub(crate) fn end_or(&self, unknown: u64) -> u64 {
+        self.body.saturating_add(self.size.unwrap_or(unknown))
+    }
+}
+
+/// Elements that follow each other, up to the first bytes that are no element.
+pub(crate) struct ElementChain<'a> {
+    file: &'a File,
+    /// Offset of the next element.
+    next: u64,
+    /// Elements whose children are visited instead of being skipped. All elements of unknown size are entered.
+    parents: &'static [u64],
+    /// Maximum number of elements that are still visited.
+    left: u32,
+}
+
+impl<'a> ElementChain<'a> {
+    /// Begins at an offset. The children of `parents` are visited as well.
+    pub(crate) const fn new(file: &'a File, from: u64, parents: &'static [u64]) -> Self {
+        Self {
+            file,
+            next: from,
+            parents,
+            left: MAX_ELEMENTS,
+        }
+    }
+
+    /// Visits at most this many elements.
+    pub(crate) const fn up_to(self, elements: u32) -> Self {
+        Self { left: elements, ..self }
+    }
+}
+
+impl Iterator for ElementChain<'_> {
+    type Item = Head;
+
+    fn next(&mut self) -> Option<Head> {
+        self.left = self.left.checked_sub(1)?;
+        let head = Head::read(self.file, self.next).ok()?;
+        self.next = if self.parents.contains(&head.id) {
+            head.body
+        } else {
+            head.end_or(0)
+        };
+        Some(head)
+    }
 }
 
 /// Finds the data of the first element with this ID in a range.
@@ -235,9 +295,13 @@ pub(crate) fn for_each_element(
         if offset >= range.end {
             break;
         }
-        let (id, size, start) = head(file, offset)?;
-        let end = size.map_or(range.end, |size| start.saturating_add(size).min(range.end));
-        if !visit(Element { id, body: start..end }) {
+        let head = Head::read(file, offset)?;
+        let end = head.end_or(u64::MAX).min(range.end);
+        let element = Element {
+            id: head.id,
+            body: head.body..end,
+        };
+        if !visit(element) {
             break;
         }
         offset = end;
@@ -248,29 +312,24 @@ pub(crate) fn for_each_element(
 /// Reads a variable-size integer (RFC 8794 §4). Returns the value and the offset after it. Element IDs include the
 /// length marker.
 pub(crate) fn read_vint(file: &File, offset: u64, keep_marker: bool) -> io::Result<(u64, u64)> {
-    let mut bytes = [0; 8];
-    file.read_exact_at(&mut bytes[..1], offset)?;
-    let [first, ..] = bytes;
-    let length = first.leading_zeros() as usize + 1;
-    let rest = bytes.get_mut(1..length).ok_or(io::ErrorKind::InvalidData)?;
-    file.read_exact_at(rest, offset + 1)?;
-    let value = bytes
-        .iter()
-        .take(length)
-        .fold(0, |value, byte| value << 8 | u64::from(*byte));
+    let [first] = read(file, offset)?;
+    let length = u64::from(first.leading_zeros()) + 1;
+    if length > 8 {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let value = be(&read_range(file, &(offset..offset + length))?);
     let value = if keep_marker {
         value
     } else {
         value & ((1 << (7 * length)) - 1)
     };
-    Ok((value, offset + length as u64))
+    Ok((value, offset + length))
 }
 
 /// Reads an unsigned integer element of up to eight bytes.
 pub(crate) fn read_uint(file: &File, body: Range<u64>) -> io::Result<u64> {
-    let length = usize::try_from(body.end - body.start).unwrap_or(usize::MAX);
-    let mut bytes = [0; 8];
-    let bytes = bytes.get_mut(..length).ok_or(io::ErrorKind::InvalidData)?;
-    file.read_exact_at(bytes, body.start)?;
-    Ok(bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+    if body.end.saturating_sub(body.start) > 8 {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    read_range(file, &body).map(|bytes| be(&bytes))
 }

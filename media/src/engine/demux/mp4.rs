@@ -1,10 +1,10 @@
 //! Boxes of MP4 files (ISO/IEC 14496-12), for facts that FFmpeg does not expose: sample descriptions, encryption, and
 //! the number of tracks of a file that it does not open.
 
+use crate::engine::file_bytes::{be, length, read_be, read_up_to};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 
 /// Maximum number of boxes to read on one level; a fragmented file has a few per fragment.
 const MAX_BOXES: u32 = 10_000;
@@ -17,7 +17,7 @@ const SAMPLE_DESCRIPTIONS: [&[u8; 4]; 4] = [b"mdia", b"minf", b"stbl", b"stsd"];
 /// # Errors
 /// The file has no `moov` box.
 pub(crate) fn sample_description_counts(file: &File) -> io::Result<Vec<u64>> {
-    let mut rest = child_box(file, 0..file.metadata()?.len(), b"moov")?;
+    let mut rest = child_box(file, 0..length(file), b"moov")?;
     let mut counts = Vec::new();
     while let Ok(track) = child_box(file, rest.clone(), b"trak") {
         rest.start = track.end;
@@ -35,7 +35,7 @@ pub(crate) fn sample_description_counts(file: &File) -> io::Result<Vec<u64>> {
 /// # Errors
 /// The file has no `moov` box.
 pub(crate) fn count_tracks(file: &File, max: usize) -> io::Result<usize> {
-    let mut rest = child_box(file, 0..file.metadata()?.len(), b"moov")?;
+    let mut rest = child_box(file, 0..length(file), b"moov")?;
     let mut count = 0;
     while count < max {
         let Ok(track) = child_box(file, rest.clone(), b"trak") else {
@@ -53,7 +53,7 @@ pub(crate) fn count_tracks(file: &File, max: usize) -> io::Result<usize> {
 /// # Errors
 /// The file has no `moov` box.
 pub(crate) fn encryption_scheme(file: &File) -> io::Result<Option<&'static str>> {
-    let mut rest = child_box(file, 0..file.metadata()?.len(), b"moov")?;
+    let mut rest = child_box(file, 0..length(file), b"moov")?;
     while let Ok(track) = child_box(file, rest.clone(), b"trak") {
         rest.start = track.end;
         let Ok(list) = sample_descriptions(file, track) else {
@@ -106,31 +106,54 @@ fn scheme_name(scheme_type: Option<u64>) -> &'static str {
     }
 }
 
+/// The header of a box (§4.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BoxHeader {
+    pub(crate) name: [u8; 4],
+    /// The bytes after the header. A box may state that it extends beyond the file.
+    pub(crate) body: Range<u64>,
+}
+
+impl BoxHeader {
+    /// Reads the header at an offset. A box without a size extends to `limit`.
+    ///
+    /// # Errors
+    /// The file ends inside of the header, or the box is smaller than its header.
+    pub(crate) fn read(file: &File, at: u64, limit: u64) -> io::Result<Self> {
+        let mut bytes = [0; 16];
+        let count = read_up_to(file, &mut bytes, at)?;
+        let [a, b, c, d, name @ .., _, _, _, _, _, _, _, _] = bytes;
+        let (size, header) = match be(&[a, b, c, d]) {
+            // A 64-bit size follows the name.
+            1 => (be(&bytes[8..]), 16),
+            0 => (limit.saturating_sub(at), 8),
+            size => (size, 8),
+        };
+        let end = at
+            .checked_add(size)
+            .filter(|_| size >= header && count as u64 >= header);
+        Ok(Self {
+            name,
+            body: at + header..end.ok_or(io::ErrorKind::InvalidData)?,
+        })
+    }
+}
+
 /// Finds the body of the first box with a name in a range of sibling boxes.
 ///
 /// # Errors
-/// There is none, or the file ends inside a box header.
+/// There is none, or a box before it is invalid.
 pub(crate) fn child_box(file: &File, range: Range<u64>, name: &[u8; 4]) -> io::Result<Range<u64>> {
-    let mut offset = range.start;
+    let mut at = range.start;
     for _ in 0..MAX_BOXES {
-        if offset >= range.end {
+        if at >= range.end {
             break;
         }
-        let mut found = [0; 4];
-        file.read_exact_at(&mut found, offset + 4)?;
-        let (length, header) = match read_uint(file, offset, false)? {
-            // 1: a 64-bit size follows the name. 0: the box extends to the end (§4.2).
-            1 => (read_uint(file, offset + 8, true)?, 16),
-            0 => (range.end.saturating_sub(offset), 8),
-            length => (length, 8),
-        };
-        let end = offset
-            .checked_add(length.max(header))
-            .ok_or(io::ErrorKind::InvalidData)?;
-        if found == *name {
-            return Ok(offset + header..end);
+        let header = BoxHeader::read(file, at, range.end)?;
+        if header.name == *name {
+            return Ok(header.body);
         }
-        offset = end;
+        at = header.body.end;
     }
     Err(io::ErrorKind::InvalidData.into())
 }
@@ -138,11 +161,8 @@ pub(crate) fn child_box(file: &File, range: Range<u64>, name: &[u8; 4]) -> io::R
 /// Reads a big-endian integer of four bytes, or of eight if `is_64_bit`.
 pub(crate) fn read_uint(file: &File, offset: u64, is_64_bit: bool) -> io::Result<u64> {
     if is_64_bit {
-        let mut bytes = [0; 8];
-        file.read_exact_at(&mut bytes, offset)?;
-        return Ok(u64::from_be_bytes(bytes));
+        read_be::<8>(file, offset)
+    } else {
+        read_be::<4>(file, offset)
     }
-    let mut bytes = [0; 4];
-    file.read_exact_at(&mut bytes, offset)?;
-    Ok(u64::from(u32::from_be_bytes(bytes)))
 }

@@ -1,29 +1,28 @@
 //! Opens sources and outputs with allow-lists of demuxers and decoders, and checks headers against limits.
 //!
 //! Untrusted files reach only the demuxers and decoders listed here, and no demuxer opens a second file or a URL.
-//! FFmpeg reads an open file through [`Cursor`]. Headers are checked after `avformat_open_input`, before any decoder is
-//! opened. If FFmpeg fails, the signature of the file decides the error: `source_damaged` for a supported container,
-//! `not_media` for other files.
+//! FFmpeg reads an open file through [`EditedFile`]. Headers are checked after `avformat_open_input`, before any
+//! decoder is opened. If FFmpeg fails, the signature of the file decides the error: `source_damaged` for a supported
+//! container, `not_media` for other files.
 
 use crate::engine::cancel::Cancel;
 use crate::engine::demux::byte_ranges::ByteRangeReader;
 use crate::engine::demux::container::has_alpha_layer;
-use crate::engine::demux::fragments::{self, Patch};
-use crate::engine::demux::transport_stream::{self, SEARCHED_BYTES};
-use crate::engine::demux::{early_times, matroska, mp4};
+use crate::engine::demux::edited_file::{ByteEdits, EditedFile};
+use crate::engine::demux::{early_times, flac_files, fragments, matroska, mp4, transport_stream};
 use crate::engine::error;
 use crate::engine::ffi::open;
 use crate::engine::ffi::parameters::{self, MediaType};
+use crate::engine::file_bytes::read_up_to;
 use domain::file_signature::{self, Motion};
 use domain::limits::{self, StreamCounts};
 use domain::probe::Size;
-use domain::{Code, Failure, FailureKind, mpeg_ts};
+use domain::{Code, Failure, mpeg_ts};
 use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::format::stream::{Disposition, Stream};
 use ffmpeg_next::{Codec, Dictionary, Error};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
+use std::io::{Read, Seek};
 
 /// Demuxers allowed for sources, by FFmpeg's names. None of them opens a second file.
 const CONTAINERS: &str = "mov,matroska,mpegts,avi,flv,ogg,wav,mp3,mpeg,asf,aac,flac,gif,apng,mxf,dv";
@@ -43,9 +42,6 @@ const DECODERS: &str = "h264,hevc,vp8,vp9,libdav1d,mpeg1video,mpeg2video,mpeg4,m
 /// Size of FFmpeg's read buffer in bytes.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Number of null packets that fill the first 2,048 bytes, which FFmpeg probes first (`PROBE_BUF_MIN`).
-const NULL_PACKETS: usize = 12;
-
 /// Maximum number of streams that FFmpeg opens (`max_streams`). Far above the accepted number, so that the streams can
 /// be counted for the error. With one more, FFmpeg fails with `ENOMEM`, which could also be a real lack of memory.
 const MAX_OPENED_STREAMS: usize = 10_000;
@@ -55,115 +51,6 @@ const MAX_COUNTED_STREAMS: usize = 100_000;
 
 /// Number of bytes at the start of a file in which signatures are searched.
 const HEAD_BYTES: usize = 4 << 10;
-
-/// A read cursor over a file with a position of its own. It uses `pread`, because duplicated descriptors share the file
-/// offset, which other readers of the source must not see moving.
-struct Cursor {
-    file: File,
-    edits: ByteEdits,
-    /// Position in the edited file.
-    position: u64,
-}
-
-/// Changes to a file while it is read: bytes skipped at its start, bytes before them, and bytes in place of its own.
-#[derive(Default)]
-struct ByteEdits {
-    /// Number of skipped bytes of the file.
-    skipped: u64,
-    /// Bytes that are read before those of the file.
-    bytes: Vec<u8>,
-    /// Bytes that are read in place of those of the file, in the order of the file.
-    patches: Vec<Patch>,
-}
-
-impl ByteEdits {
-    /// Returns the edits for a file with these first bytes: patches for a fragmented MP4, and the following for a
-    /// transport stream.
-    ///
-    /// A transport stream is read from its first whole packet. Null packets before it fill FFmpeg's first probe buffer:
-    /// without tables there, which may come later, FFmpeg would detect the format of the payload instead. The tables,
-    /// and the start of the first frame if it was cut off, follow ([`transport_stream::missing_packets`]).
-    fn of(file: &File, head: &[u8]) -> Self {
-        match mpeg_ts::first_packet(head).filter(|_| !has_signature(head)) {
-            Some((offset, layout)) => {
-                let skipped = u64::try_from(offset).unwrap_or(0);
-                let mut start = vec![0; SEARCHED_BYTES];
-                let count = file.read_at(&mut start, skipped).unwrap_or(0);
-                let mut bytes = layout.stuffing(NULL_PACKETS);
-                bytes.extend(transport_stream::missing_packets(
-                    start.get(..count).unwrap_or_default(),
-                    layout,
-                ));
-                Self {
-                    skipped,
-                    bytes,
-                    ..Self::default()
-                }
-            }
-            None => Self {
-                patches: fragments::chain(file).patches,
-                ..Self::default()
-            },
-        }
-    }
-
-    /// Overwrites bytes of the file, read from `file_offset`, with the patches for them.
-    fn patch(&self, bytes: &mut [u8], file_offset: u64) {
-        let end = file_offset.saturating_add(bytes.len() as u64);
-        let first = self.patches.partition_point(|patch| patch.end() <= file_offset);
-        for patch in self.patches.iter().skip(first).take_while(|patch| patch.at < end) {
-            for (offset, byte) in (patch.at..).zip(&patch.bytes) {
-                let index = offset
-                    .checked_sub(file_offset)
-                    .and_then(|index| usize::try_from(index).ok());
-                if let Some(target) = index.and_then(|index| bytes.get_mut(index)) {
-                    *target = *byte;
-                }
-            }
-        }
-    }
-
-    /// Converts a position of the cursor, behind the edits, to an offset in the file.
-    fn file_offset(&self, position: u64) -> u64 {
-        let length = u64::try_from(self.bytes.len()).unwrap_or(0);
-        position.saturating_sub(length).saturating_add(self.skipped)
-    }
-}
-
-impl Read for Cursor {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let position = usize::try_from(self.position).ok();
-        let edits = position.and_then(|position| self.edits.bytes.get(position..));
-        let count = match edits.filter(|edits| !edits.is_empty()) {
-            Some(mut edits) => edits.read(buffer)?,
-            None => {
-                let file_offset = self.edits.file_offset(self.position);
-                let count = self.file.read_at(buffer, file_offset)?;
-                self.edits
-                    .patch(buffer.get_mut(..count).unwrap_or_default(), file_offset);
-                count
-            }
-        };
-        self.position += count as u64;
-        Ok(count)
-    }
-}
-
-impl Seek for Cursor {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let position = match to {
-            SeekFrom::Start(offset) => Some(offset),
-            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
-            SeekFrom::End(offset) => {
-                let length = self.file.metadata()?.len().saturating_sub(self.edits.skipped);
-                let edits = u64::try_from(self.edits.bytes.len()).unwrap_or(0);
-                length.saturating_add(edits).checked_add_signed(offset)
-            }
-        };
-        self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.position)
-    }
-}
 
 /// Opens a source with the allowed demuxers, and reads its headers and first packets.
 ///
@@ -175,9 +62,9 @@ impl Seek for Cursor {
 /// - [`Code::Unavailable`] if the work is canceled
 pub(crate) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failure> {
     let mut head = [0; HEAD_BYTES];
-    let count = source.read_at(&mut head, 0).unwrap_or(0);
+    let count = read_up_to(source, &mut head, 0).unwrap_or(0);
     let head = head.get(..count).unwrap_or_default();
-    let opened = open(source, ByteEdits::of(source, head), CONTAINERS, cancel).and_then(|mut input| {
+    let opened = open(source, edits_of(source, head), CONTAINERS, cancel).and_then(|mut input| {
         if let Err(failure) = check_streams(&input) {
             return Ok(Err(failure));
         }
@@ -188,13 +75,22 @@ pub(crate) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failu
         }))
     });
     match opened {
-        Ok(Ok(input)) if input.nb_streams() == 0 => Err(Failure::input(Code::SourceDamaged, "no streams")),
+        Ok(Ok(input)) if input.nb_streams() == 0 => Err(Failure::new(Code::SourceDamaged, "no streams")),
         Ok(checked) => checked,
         Err(error) => {
             cancel.check()?;
             check_track_count(source)?;
             Err(open_failure(head, error))
         }
+    }
+}
+
+/// The edits for a source with these first bytes.
+fn edits_of(source: &File, head: &[u8]) -> ByteEdits {
+    match mpeg_ts::first_packet(head).filter(|_| !has_signature(head)) {
+        Some((offset, layout)) => transport_stream::edits(source, offset, layout),
+        None if flac_files::is_flac(source) => flac_files::edits(source),
+        None => fragments::chain(source).edits,
     }
 }
 
@@ -207,14 +103,14 @@ fn open_failure(head: &[u8], error: Error) -> Failure {
     }
     if file_signature::webp(head) == Some(Motion::Animated) {
         let detail = "animated WebP; accepted: the same as GIF, APNG or a video";
-        return Failure::new(FailureKind::Unsupported, Code::CodecUnsupported, detail);
+        return Failure::new(Code::CodecUnsupported, detail);
     }
     // `ENOMEM` is damage as well here: a header with sizes beyond the memory limit.
     if starts_like_media(head) {
         let detail = format!("index or headers: {}", error::describe(error));
-        Failure::input(Code::SourceDamaged, detail)
+        Failure::new(Code::SourceDamaged, detail)
     } else {
-        Failure::input(Code::NotMedia, "not a supported container")
+        Failure::new(Code::NotMedia, "not a supported container")
     }
 }
 
@@ -269,15 +165,10 @@ fn check_streams(input: &Input) -> Result<(), Failure> {
 }
 
 fn open(file: &File, edits: ByteEdits, containers: &str, cancel: &Cancel) -> Result<Input, Error> {
-    let file = file.try_clone().map_err(|error| Error::Other {
+    let edited = EditedFile::new(file, edits).map_err(|error| Error::Other {
         errno: error.raw_os_error().unwrap_or(0),
     })?;
-    let cursor = Cursor {
-        file,
-        edits,
-        position: 0,
-    };
-    open_stream(cursor, containers, cancel)
+    open_stream(edited, containers, cancel)
 }
 
 fn open_stream<S: Read + Seek + Send + 'static>(bytes: S, containers: &str, cancel: &Cancel) -> Result<Input, Error> {

@@ -9,10 +9,12 @@
 //!   They are rescaled; the rate is read from the header in the packet. In Vorbis the durations are wrong as well,
 //!   because FFmpeg takes the block sizes of the first stream: only the first packet of a page has a correct time, that
 //!   of the granule position before it.
+//! - *Headers inside of chained Ogg* ([`OggLinks`]).
 //! - *Positions of FLAC in Ogg.* The first page after missing pages gets the times behind the last page before them.
 //!   The headers of the frames tell how many samples are missing ([`FlacPositions`]).
 
 use crate::engine::demux::flac_frames::{FlacFrame, FlacPositions};
+use crate::engine::demux::ogg_links::{LinkStart, OggLinks};
 use crate::engine::ffi::parameters::{self, MediaType};
 use crate::engine::time::to_us;
 use ffmpeg_next::format::context::Input;
@@ -140,6 +142,7 @@ pub(crate) struct PacketTimes {
     counted: Option<Counted>,
     rate: Option<Rate>,
     blocks: Option<Blocks>,
+    links: Option<OggLinks>,
     /// Positions of the frames, in Ogg only.
     positions: Option<FlacPositions>,
     /// `true` when the sample rate has changed.
@@ -168,6 +171,7 @@ impl PacketTimes {
                 corrected: 0,
             }),
             blocks: None,
+            links: OggLinks::of(input.format().name(), facts.name),
             positions: (input.format().name() == "ogg" && facts.name == "flac").then(FlacPositions::default),
             changed: false,
         }
@@ -186,8 +190,13 @@ impl PacketTimes {
         }
     }
 
-    /// Corrects the duration and the times of a packet.
-    pub(crate) fn correct(&mut self, packet: &mut Packet, base: Rational) {
+    /// Returns `true` if a packet is a header that its decoder must not get.
+    pub(crate) fn is_undecodable(&self, packet: &Packet) -> bool {
+        self.links.as_ref().is_some_and(|links| links.is_undecodable(packet))
+    }
+
+    /// Corrects the duration and the times of a packet. Returns the start of a link of a chained Ogg.
+    pub(crate) fn correct(&mut self, packet: &mut Packet, base: Rational) -> Option<LinkStart> {
         if self.is_audio && to_us(packet.duration(), base) > MAX_AUDIO_PACKET_US {
             packet.set_duration(0);
         }
@@ -195,10 +204,11 @@ impl PacketTimes {
             packet.set_pts(Some(time));
             packet.set_dts(Some(time).filter(|_| !self.reorders));
         }
+        let link = self.links.as_mut().and_then(|links| links.correct(packet));
         if let Some(positions) = &mut self.positions {
             positions.correct(packet);
         }
-        let Some(counted) = self.counted else { return };
+        let Some(counted) = self.counted else { return link };
         if let Some(now_hz) = counted.rate_hz(packet.data().unwrap_or_default()) {
             self.change_to(now_hz, packet.dts().or_else(|| packet.pts()));
         }
@@ -212,6 +222,7 @@ impl PacketTimes {
                 Counted::Flac => {}
             }
         }
+        link
     }
 
     /// Sets the duration of a Vorbis packet to that of its block, and its time, within a page, to the end of the packet

@@ -5,10 +5,16 @@
 //! keyframe is in the dropped part, the rest cannot be decoded. Therefore copies of the tables, and a PES header
 //! without timestamps, are put before the stream.
 
+use crate::engine::demux::edited_file::ByteEdits;
+use crate::engine::file_bytes::{length, read_up_to};
 use domain::mpeg_ts::Layout;
+use std::fs::File;
 
 /// Number of bytes in which the tables are searched. They are repeated at least ten times per second in practice.
-pub(crate) const SEARCHED_BYTES: usize = 1 << 20;
+const SEARCHED_BYTES: usize = 1 << 20;
+
+/// Number of null packets that fill the first 2,048 bytes, which FFmpeg probes first (`PROBE_BUF_MIN`).
+const NULL_PACKETS: usize = 12;
 
 /// Size of a packet in bytes, without a timestamp before it or a checksum after it.
 const PACKET_BYTES: usize = 188;
@@ -18,6 +24,23 @@ const VIDEO_STREAM_TYPES: [u8; 5] = [0x01, 0x02, 0x10, 0x1b, 0x24];
 
 /// PES header of a video stream without timestamps and with unspecified length (§2.4.3.6).
 const PES_HEADER: [u8; 9] = [0, 0, 1, 0xe0, 0, 0, 0x80, 0, 0];
+
+/// Edits for a stream whose first whole packet is at this offset: it is read from there on, after the missing packets.
+/// Null packets before them fill FFmpeg's first probe buffer: without tables there, which may come later, FFmpeg would
+/// detect the format of the payload instead.
+pub(crate) fn edits(file: &File, offset: usize, layout: Layout) -> ByteEdits {
+    let from = offset as u64;
+    let mut start = vec![0; SEARCHED_BYTES];
+    let count = read_up_to(file, &mut start, from).unwrap_or(0);
+    let mut prefix = layout.stuffing(NULL_PACKETS);
+    prefix.extend(missing_packets(start.get(..count).unwrap_or_default(), layout));
+    let whole = from..length(file);
+    ByteEdits {
+        prefix,
+        ranges: vec![whole],
+        ..ByteEdits::default()
+    }
+}
 
 /// One packet.
 #[derive(Clone, Copy)]
@@ -64,7 +87,7 @@ impl<'a> TsPacket<'a> {
 
 /// Returns the packets to read before a stream with these bytes: tables that come later, and the start of a cut PES
 /// packet. Empty if the stream begins with its tables, or if no tables are found.
-pub(crate) fn missing_packets(bytes: &[u8], layout: Layout) -> Vec<u8> {
+fn missing_packets(bytes: &[u8], layout: Layout) -> Vec<u8> {
     find_missing(bytes, layout).unwrap_or_default()
 }
 

@@ -1,29 +1,44 @@
 //! Bytes at the end of a file that the demuxer does not read.
 //!
-//! *Problem.* In some formats FFmpeg ends where a second file follows the first one: FLV, ASF, Ogg whose second file
-//! has several streams or another codec, and Matroska whose segment has an unknown size. All packets that it returns
-//! are complete, so nothing else shows that a part of the file was not read.
+//! *Problem.* In some formats FFmpeg stops before the end of the file: where a second file follows the first one (FLV,
+//! ASF, MP4, Ogg whose second file has several streams or another codec, Matroska whose segment has an unknown size),
+//! or where the header states too small a size (WAV). No packet is damaged and no timestamp is missing, so nothing else
+//! shows that a part of the file was not read.
 //!
-//! *Evidence.* The position of the last packet in FLV; in Ogg as well, where reading ended with errors; the size of the
-//! file in the header of an ASF. A few bytes behind them are normal: the end of the last packet, an index. In Matroska
-//! the header of the second file, or a block that is cut, after the last packet.
+//! *Evidence.* The position of the last packet in FLV, and in Ogg where reading ended with errors; the size of the file
+//! in the header of an ASF. A few bytes behind them are normal: the end of the last packet, an index. In Matroska the
+//! header of the second file, or a block that is cut, after the last packet. In MP4 and WAV, the boxes or chunks after
+//! the part that was read.
 
-use crate::engine::demux::asf;
+use crate::engine::demux::container::is_matroska;
 use crate::engine::demux::matroska_chain::{self, Tail};
+use crate::engine::demux::{asf, fragments, wav};
+use crate::engine::file_bytes::length;
 use ffmpeg_next::Packet;
 use std::fs::File;
 
-/// Minimum number of unread bytes that is reported.
+/// Minimum number of unread bytes that is reported where an index or the end of a packet may follow.
 const LEAST_BYTES: u64 = 16 << 10;
 
-/// Minimum part of the file that is reported: one byte in this many.
+/// Minimum part of the file that is reported there: one byte in this many.
 const LEAST_PART: u64 = 50;
+
+/// The end of a file after the packets that were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UnreadTail {
+    /// No media.
+    None,
+    /// A packet that the end of the file cuts.
+    Cut,
+    /// Bytes that were not read.
+    Bytes(u64),
+}
 
 /// Tracks the end of the packets that were read.
 #[derive(Debug)]
 pub(crate) struct UnreadBytes {
     source: Option<File>,
-    format: &'static str,
+    container: String,
     /// End of the last packet in the file.
     read_to: u64,
     /// Position of the last packet in the file.
@@ -31,11 +46,10 @@ pub(crate) struct UnreadBytes {
 }
 
 impl UnreadBytes {
-    pub(crate) fn new(source: &File, format: &str) -> Self {
-        let formats = ["flv", "ogg", "asf", "matroska,webm"];
+    pub(crate) fn new(source: &File, container: &str) -> Self {
         Self {
             source: source.try_clone().ok(),
-            format: formats.into_iter().find(|name| *name == format).unwrap_or_default(),
+            container: container.to_owned(),
             read_to: 0,
             last: 0,
         }
@@ -49,31 +63,27 @@ impl UnreadBytes {
         }
     }
 
-    /// Number of bytes after the last packet, if there are more than usual. `failed`: reading ended with errors.
-    pub(crate) fn count(&self, failed: bool) -> Option<u64> {
-        let source = self.source.as_ref()?;
-        let length = source.metadata().ok()?.len();
-        let end = match self.format {
-            "flv" if self.read_to > 0 => self.read_to,
-            "ogg" if self.read_to > 0 && failed => self.read_to,
-            "asf" => asf::header_bytes(source)?,
-            "matroska,webm" => match self.tail()? {
-                Tail::File(at) => return Some(length.saturating_sub(at)),
-                Tail::Cut | Tail::Empty => return None,
-            },
-            _ => return None,
+    /// Determines the content of the file after the last packet. `failed`: reading ended with errors.
+    pub(crate) fn tail(&self, failed: bool) -> UnreadTail {
+        let Some(source) = &self.source else {
+            return UnreadTail::None;
         };
-        let count = length.saturating_sub(end);
-        (count > LEAST_BYTES && count > length / LEAST_PART).then_some(count)
-    }
-
-    /// Returns `true` if the file ends inside of a block after the last packet.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.tail() == Some(Tail::Cut)
-    }
-
-    fn tail(&self) -> Option<Tail> {
-        let source = self.source.as_ref()?;
-        (self.format == "matroska,webm" && self.last > 0).then(|| matroska_chain::tail(source, self.last))
+        let length = length(source);
+        let from = |start: Option<u64>| start.map(|start| length.saturating_sub(start));
+        let unusual = |end: Option<u64>| from(end).filter(|count| *count > LEAST_BYTES && *count > length / LEAST_PART);
+        let count = match self.container.as_str() {
+            "flv" => unusual(Some(self.read_to).filter(|end| *end > 0)),
+            "ogg" => unusual(Some(self.read_to).filter(|end| *end > 0 && failed)),
+            "asf" => unusual(asf::header_bytes(source)),
+            "wav" => wav::unread_in_wav(source),
+            name if name.starts_with("mov") => from(fragments::chain(source).second_file),
+            name if is_matroska(name) && self.last > 0 => match matroska_chain::tail(source, self.last) {
+                Tail::File(at) => from(Some(at)),
+                Tail::Cut => return UnreadTail::Cut,
+                Tail::Empty => None,
+            },
+            _ => None,
+        };
+        count.map_or(UnreadTail::None, UnreadTail::Bytes)
     }
 }

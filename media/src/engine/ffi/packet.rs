@@ -100,6 +100,21 @@ pub(crate) fn skipped_samples(packet: &Packet) -> u32 {
     }
 }
 
+/// Tells the decoder to drop this number of samples at the start of a packet (`AV_PKT_DATA_SKIP_SAMPLES`). Without
+/// memory for it, they are kept.
+pub(crate) fn skip_samples(packet: &mut Packet, samples: u32) {
+    const BYTES: usize = 10;
+    // SAFETY: the packet is live and owns its side data; the new side data has `BYTES` bytes, or is null.
+    unsafe {
+        let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_SKIP_SAMPLES;
+        let data = ffi::av_packet_new_side_data(packet.as_mut_ptr(), kind, BYTES);
+        if !data.is_null() {
+            data.write_bytes(0, BYTES);
+            data.cast::<[u8; 4]>().write(samples.to_le_bytes());
+        }
+    }
+}
+
 /// Codec parameters that several threads may read.
 pub(crate) struct SharedParameters(Parameters);
 

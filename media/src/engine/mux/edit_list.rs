@@ -5,6 +5,7 @@
 //! durations are patched in place after the trailer is written: no box changes its size, and offsets stay valid.
 
 use crate::engine::demux::mp4::{child_box, read_uint};
+use crate::engine::file_bytes::read;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -76,9 +77,7 @@ fn longest_track(file: &File, mut moov: Range<u64>) -> io::Result<u64> {
 
 /// Returns `true` if the times in a full box have eight bytes: its version is 1.
 fn has_64_bit_times(file: &File, body: &Range<u64>) -> io::Result<bool> {
-    let mut version = [0];
-    file.read_exact_at(&mut version, body.start)?;
-    Ok(version == [1])
+    Ok(read::<1>(file, body.start)? == [1])
 }
 
 impl DurationField {

@@ -154,8 +154,8 @@ impl VideoCopy {
             // Nothing can be decoded before the first keyframe.
             return Ok(());
         }
-        // No later packet has a pts before this dts: past the start, no better keyframe follows; past the end, no frame
-        // of the span does.
+        // A later packet is not shown before this dts. So after the start of the span no better keyframe follows, and
+        // after its end no frame of the span.
         let is_past = |at: i64| packet.dts().is_some_and(|dts| dts > at);
         let (started, ended) = (is_past(self.start), self.end.is_some_and(is_past));
         self.held.push(packet);

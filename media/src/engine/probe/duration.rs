@@ -8,7 +8,7 @@
 //! last keyframe of the index are surveyed. All times are source times in microseconds, unless stated otherwise.
 
 use crate::engine::cancel::Cancel;
-use crate::engine::demux::container::is_avi;
+use crate::engine::demux::container::{is_avi, is_matroska};
 use crate::engine::ffi::input;
 use crate::engine::ffi::parameters::{self, MediaType};
 use crate::engine::probe::survey::{self, Survey};
@@ -27,9 +27,11 @@ const MAX_AUDIO_PRIMING_US: i64 = 50_000;
 /// A file whose streams all end this long before the end that its header states is truncated, in microseconds.
 const TRUNCATED_US: i64 = 1_000_000;
 
-/// Containers that are played on when a second file is appended, although their header states the duration of the first
-/// one. Their index has the end of the first one.
-const CONCATENATED_CONTAINERS: [&str; 2] = ["matroska,webm", "avi"];
+/// Returns `true` for containers that are played on when a second file is appended, although their header states the
+/// duration of the first one. Their index has the end of the first one.
+fn continues_with_second_file(container: &str) -> bool {
+    is_matroska(container) || container == "avi"
+}
 
 /// First timestamp of the stream, or of the file when `stream` is `None` or has none; 0 when no timestamp is known.
 pub(crate) fn first_timestamp_us(input: &Input, stream: Option<usize>) -> i64 {
@@ -112,7 +114,7 @@ pub(crate) fn measure_extent(
     };
     let main = probe.main_video().map(|(stream, _)| stream.index);
     let main = main.or_else(|| probe.main_audio().map(|(stream, _)| stream.index));
-    let tail = match main.filter(|_| CONCATENATED_CONTAINERS.contains(&probe.container.as_str())) {
+    let tail = match main.filter(|_| continues_with_second_file(&probe.container)) {
         Some(main) => survey::survey_tail(input, main, cancel)?,
         None => None,
     };
@@ -143,7 +145,7 @@ fn header_us(probe: &Probe, input: &Input) -> Option<i64> {
     // Matroska muxers disagree if the duration of a file that begins late, or before 0, counts from 0 or from its
     // start.
     let is_ambiguous =
-        probe.container.starts_with("matroska") && !(-MAX_AUDIO_PRIMING_US..=LATE_START_US).contains(&probe.start_us);
+        is_matroska(&probe.container) && !(-MAX_AUDIO_PRIMING_US..=LATE_START_US).contains(&probe.start_us);
     let is_estimated = input::is_duration_from_bitrate(input);
     let is_plausible = |us: &i64| *us > 0 && !is_estimated && !is_implausibly_long(*us, probe.bytes) && !is_ambiguous;
     input::known_timestamp(input.duration())

@@ -27,7 +27,6 @@ pub(crate) fn read_headers(input: &Input, bytes: u64) -> Probe {
         origin_us: None,
         jumps: false,
         streams: input.streams().map(|stream| stream_facts(&stream)).collect(),
-        uncopyable: None,
     }
 }
 

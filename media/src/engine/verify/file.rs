@@ -7,10 +7,12 @@
 
 use crate::engine::cancel::Cancel;
 use crate::engine::decode::stream_decoder::StreamDecoder;
+use crate::engine::demux::mp4::BoxHeader;
 use crate::engine::demux::open;
 use crate::engine::demux::packets::next_packet;
 use crate::engine::error::invalid_output;
 use crate::engine::ffi::packet::is_hidden;
+use crate::engine::file_bytes::{length, read};
 use crate::engine::mux::packet_digest::PacketDigest;
 use crate::engine::paths::output_path;
 use crate::engine::probe::{self, headers};
@@ -24,7 +26,6 @@ use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::{Audio, Video};
 use ffmpeg_next::{Frame, Packet};
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::{io, thread};
@@ -38,7 +39,7 @@ const DECODED_AUDIO_US: i64 = 2_000_000;
 /// [`domain::Code::OutputInvalid`] if it cannot be opened.
 pub(crate) fn check_file(scratch: &Path, file: &str, options: &VerifyOptions<'_>) -> Result<FileFacts, Failure> {
     let source = File::open(output_path(scratch, file)?).map_err(|_| invalid_output(file, "is missing"))?;
-    let bytes = source.metadata().map_or(0, |metadata| metadata.len());
+    let bytes = length(&source);
     let open = || open::open_output(&source, options.cancel).map_err(|_| invalid_output(file, "cannot be opened"));
     let checked = check_input(&open, bytes, options)?;
     let is_truncated = checked.probe.container == "jpeg_pipe" && !has_jpeg_end(&source, bytes);
@@ -52,8 +53,7 @@ pub(crate) fn check_file(scratch: &Path, file: &str, options: &VerifyOptions<'_>
 /// Returns `true` if a JPEG ends with its end marker (EOI, ITU-T T.81). The decoder fills missing pixels with gray and
 /// reports no error.
 fn has_jpeg_end(file: &File, bytes: u64) -> bool {
-    let mut end = [0; 2];
-    file.read_exact_at(&mut end, bytes.saturating_sub(2)).is_ok() && end == [0xff, 0xd9]
+    read(file, bytes.saturating_sub(2)).is_ok_and(|end| end == [0xff, 0xd9])
 }
 
 /// Measures an input of `bytes` bytes. `open` opens it anew each time.
@@ -105,26 +105,14 @@ pub(crate) fn count_decode_errors(input: Input, cancel: &Cancel) -> Result<u32, 
 
 /// Returns `true` if the `moov` box comes before the `mdat` box of an MP4 (fast start; ISO/IEC 14496-12).
 fn is_index_first(file: &File) -> io::Result<bool> {
-    let mut offset = 0_u64;
+    let (mut at, length) = (0, length(file));
     loop {
-        let mut header = [0_u8; 16];
-        if file.read_at(&mut header, offset)? < 8 {
-            return Ok(false);
-        }
-        let [a, b, c, d, name @ ..] = header;
-        let [n0, n1, n2, n3, large_size @ ..] = name;
-        match &[n0, n1, n2, n3] {
+        let header = BoxHeader::read(file, at, length)?;
+        match &header.name {
             b"moov" => return Ok(true),
             b"mdat" => return Ok(false),
-            _ => {}
+            _ => at = header.body.end,
         }
-        let size = match u32::from_be_bytes([a, b, c, d]) {
-            // The box extends to the end of the file.
-            0 => return Ok(false),
-            1 => u64::from_be_bytes(large_size),
-            short => u64::from(short),
-        };
-        offset = offset.checked_add(size.max(8)).ok_or(io::ErrorKind::InvalidData)?;
     }
 }
 

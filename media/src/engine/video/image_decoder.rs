@@ -31,7 +31,7 @@ struct Header {
 /// # Errors
 /// [`Code::RecipeInvalid`] when it is neither PNG nor JPEG, is broken, too large, or a CMYK JPEG.
 pub(crate) fn decode(name: &Name, bytes: &[u8]) -> Result<Video, Failure> {
-    let invalid = |what: &str| Failure::input(Code::RecipeInvalid, format!("image {name} {what}"));
+    let invalid = |what: &str| Failure::new(Code::RecipeInvalid, format!("image {name} {what}"));
     let header = parse_header(bytes).ok_or_else(|| invalid("is neither PNG nor JPEG"))?;
     let Size { width_px, height_px } = header.size;
     if header.cmyk {

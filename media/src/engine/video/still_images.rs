@@ -32,7 +32,7 @@ static FULL_SIZE_LOCK: Mutex<()> = Mutex::new(());
 fn decode_image(name: &Name, images: &Images) -> Result<Video, Failure> {
     let uploaded = images.get(name).map(Vec::as_slice);
     let bytes = uploaded.or_else(|| (*name == Name::logo()).then_some(LOGO));
-    let missing = || Failure::input(Code::RecipeInvalid, format!("there is no image {name}"));
+    let missing = || Failure::new(Code::RecipeInvalid, format!("there is no image {name}"));
     image_decoder::decode(name, bytes.ok_or_else(missing)?)
 }
 

@@ -1,8 +1,7 @@
 //! Copies of the source as the largest rung of an adaptive stream.
 
-use super::{copyable, decision, fps, planned, with_keyframes, with_video};
-use crate::plan::{Content, Hls, Plan, StreamAction, VideoTrack};
-use crate::probe::UncopyableStreams;
+use super::{copyable, decision, fps, planned, planned_with, with_keyframes, with_video};
+use crate::plan::{Content, CopyPolicy, Hls, Plan, StreamAction, VideoTrack};
 
 const ONE_RUNG: &str = r#"{"outputs":[{"kind":"hls","ladder":[720]}]}"#;
 const LADDER: &str = r#"{"outputs":[{"kind":"hls"}]}"#;
@@ -81,14 +80,15 @@ fn the_largest_rung_is_copied_unless_the_source_does_not_fit() {
             with_video(|facts| facts.bitrate_bps = Some(40_000_000)),
             "40000000 b/s is more than its size needs",
         ),
-        (
-            copyable().excluding_copies_of(UncopyableStreams::All),
-            "the first attempt to copy it found damaged packets or changing headers",
-        ),
     ] {
         for json in [ONE_RUNG, LADDER] {
             assert_eq!(decision(&planned(json, &probe), "video"), expected, "{probe:?}");
         }
+    }
+    for json in [ONE_RUNG, LADDER] {
+        let plan = planned_with(json, &copyable(), CopyPolicy::NoStream);
+        let reason = "the first attempt to copy it found damaged packets or changing headers";
+        assert_eq!(decision(&plan, "video"), reason);
     }
 }
 
@@ -137,6 +137,6 @@ fn the_smaller_rungs_begin_gops_only_at_the_segments_of_a_copied_rung() {
     };
     // Segments of four seconds at 29.97 fps.
     assert_eq!(gop_frames(&plan), [0, 242, 242, 242]);
-    let encoded = planned(LADDER, &copyable().excluding_copies_of(UncopyableStreams::All));
+    let encoded = planned_with(LADDER, &copyable(), CopyPolicy::NoStream);
     assert_eq!(gop_frames(&encoded), [120; 4]);
 }

@@ -1,7 +1,7 @@
 //! Checks of FLV tags and Ogg pages that show whether bytes of a file are missing between two of its packets.
 
+use crate::engine::file_bytes::{be, read, read_be, read_le, read_range};
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 
 /// Maximum number of FLV tags or Ogg pages to follow between two packets of a stream.
 const MAX_TAGS: u32 = 4_096;
@@ -21,14 +21,12 @@ pub(crate) fn in_flv(source: &File, from: u64, to: u64) -> bool {
         if offset >= to {
             return offset != to;
         }
-        let Some([tag_type, high, middle, low]) = bytes_at(source, offset) else {
+        let Ok([tag_type, size @ ..]) = read::<4>(source, offset) else {
             return true;
         };
-        let body = u32::from_be_bytes([0, high, middle, low]);
-        let end = offset + TAG_HEADER_BYTES + u64::from(body);
-        let stored_size = bytes_at(source, end).map(u32::from_be_bytes);
+        let end = offset + TAG_HEADER_BYTES + be(&size);
         // The size of a tag is repeated after it. Some writers set it to 0.
-        let is_complete = stored_size.is_some_and(|size| size == 0 || u64::from(size) == end - offset);
+        let is_complete = read_be::<4>(source, end).is_ok_and(|size| size == 0 || size == end - offset);
         if !TAG_TYPES.contains(&tag_type) || !is_complete {
             return true;
         }
@@ -66,28 +64,20 @@ const PAGE_HEADER_BYTES: u64 = 27;
 /// Fields of an Ogg page header.
 struct OggPage {
     /// Serial number of the logical stream.
-    serial_number: u32,
-    sequence_number: u32,
+    serial_number: u64,
+    sequence_number: u64,
     /// Size of the page.
     bytes: u64,
 }
 
 fn page_at(source: &File, offset: u64) -> Option<OggPage> {
-    let magic: [u8; 4] = bytes_at(source, offset)?;
-    let [segments] = bytes_at(source, offset + PAGE_HEADER_BYTES - 1)?;
-    let mut table = [0; u8::MAX as usize];
-    let table = table.get_mut(..usize::from(segments))?;
-    source.read_exact_at(table, offset + PAGE_HEADER_BYTES).ok()?;
+    let [segments] = read(source, offset + PAGE_HEADER_BYTES - 1).ok()?;
+    let table = offset + PAGE_HEADER_BYTES;
+    let sizes = read_range(source, &(table..table + u64::from(segments))).ok()?;
     let page = OggPage {
-        serial_number: u32::from_le_bytes(bytes_at(source, offset + 14)?),
-        sequence_number: u32::from_le_bytes(bytes_at(source, offset + 18)?),
-        bytes: PAGE_HEADER_BYTES + table.len() as u64 + table.iter().map(|size| u64::from(*size)).sum::<u64>(),
+        serial_number: read_le::<4>(source, offset + 14).ok()?,
+        sequence_number: read_le::<4>(source, offset + 18).ok()?,
+        bytes: PAGE_HEADER_BYTES + u64::from(segments) + sizes.iter().map(|size| u64::from(*size)).sum::<u64>(),
     };
-    (magic == *b"OggS").then_some(page)
-}
-
-fn bytes_at<const COUNT: usize>(source: &File, offset: u64) -> Option<[u8; COUNT]> {
-    let mut bytes = [0; COUNT];
-    source.read_exact_at(&mut bytes, offset).ok()?;
-    Some(bytes)
+    (read(source, offset).ok()? == *b"OggS").then_some(page)
 }

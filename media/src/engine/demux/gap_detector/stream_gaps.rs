@@ -55,13 +55,20 @@ pub(crate) struct Gap {
     packets: (u64, u64),
     /// Byte positions of the packets before and after it.
     pub(crate) bytes: Option<(u64, u64)>,
-    /// `true` if packets near it are damaged.
-    pub(crate) damaged: bool,
+    /// `true` if a packet after it is corrupt, or one near it did not decode.
+    pub(crate) is_near_damage: bool,
+    /// `true` if bytes of the file are missing in it.
+    pub(crate) lacks_bytes: bool,
 }
 
 impl Gap {
     pub(crate) const fn length_us(&self) -> i64 {
         self.until_us.saturating_sub(self.from_us)
+    }
+
+    /// Returns `true` if packets were lost in it, by the evidence that does not depend on other streams.
+    pub(crate) const fn is_damaged(&self) -> bool {
+        self.is_near_damage || self.lacks_bytes
     }
 
     /// Returns `true` if both may be one hole: at the same position of the file and of about the same length.
@@ -224,7 +231,8 @@ impl StreamGaps {
             until_us: start_us,
             packets: (previous.number, number),
             bytes,
-            damaged: packet.is_corrupt() || self.damaged_us.is_some_and(is_damaged),
+            is_near_damage: packet.is_corrupt() || self.damaged_us.is_some_and(is_damaged),
+            lacks_bytes: false,
         });
         (gap, None)
     }

@@ -25,7 +25,7 @@ use crate::engine::output::movie::{self, MovieOutput, MovieSpec};
 use crate::engine::output::remux::{Remux, RemuxSpec};
 use domain::plan::{AudioTrack, Hls, Rung, VideoTrack};
 use domain::recipe::VideoCodec;
-use domain::{Failure, FailureKind};
+use domain::{Code, Failure};
 use ffmpeg_next::Packet;
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -112,7 +112,7 @@ pub(crate) fn encode_rungs(
         outputs.splice(..0, copied.transpose());
         let (outputs, mut failures): (Vec<_>, Vec<_>) = outputs.into_iter().partition(Result::is_ok);
         // Failures of rungs that were only canceled come last: they are a consequence of the first failure.
-        failures.sort_by_key(|failure| matches!(failure, Err(failure) if failure.kind == FailureKind::Infrastructure));
+        failures.sort_by_key(|failure| matches!(failure, Err(failure) if failure.code == Code::Unavailable));
         failures.into_iter().chain(outputs).collect()
     })
 }

@@ -1,20 +1,20 @@
-//! The report of an attempt, as the API shows it: phases, plan, sandbox, outputs, warnings and cost.
+//! Collects the report of an attempt, [`TaskReport`]: phases, plan, sandbox, outputs, warnings and cost.
 
-use crate::outcome::MeasuredCost;
+use super::outcome::MeasuredCost;
 use domain::plan::{Cost, CostSample, Warning, WarningCode, predict};
 use domain::protocol::{SandboxStatus, TranscodeReport, VerifyDepth};
+use domain::report::{PredictedCost, ReportedOutput, TaskReport, Timings};
 use domain::{Plan, Probe};
 use entity::output;
 use entity::trace::AttemptRecord;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// Collects the report while the attempt runs, so that a failed attempt has one as well.
 pub(crate) struct ReportBuilder {
     phase_started: Instant,
-    fields: Map<String, Value>,
-    /// Duration of each phase in milliseconds.
-    timings: Map<String, Value>,
+    timings: Timings,
+    report: TaskReport,
     plan: Option<Value>,
     /// Class of work and predicted cost.
     predicted: Option<(String, Cost)>,
@@ -24,41 +24,41 @@ impl ReportBuilder {
     pub(crate) fn new() -> Self {
         Self {
             phase_started: Instant::now(),
-            fields: Map::new(),
-            timings: Map::new(),
+            timings: Timings::default(),
+            report: TaskReport::default(),
             plan: None,
             predicted: None,
         }
     }
 
-    /// Records the end of a phase. A phase that runs twice is recorded with the sum.
-    pub(crate) fn phase_ended(&mut self, phase: &str) {
-        let total = self.timings.entry(format!("{phase}_ms")).or_insert(0.into());
-        *total = (total.as_u64().unwrap_or(0) + millis(self.phase_started.elapsed())).into();
+    /// Records the end of a phase in its field. A phase that runs twice is recorded with the sum.
+    pub(crate) fn phase_ended(&mut self, phase: fn(&mut Timings) -> &mut Option<u64>) {
+        *phase(&mut self.timings).get_or_insert(0) += millis(self.phase_started.elapsed());
         self.phase_started = Instant::now();
     }
 
     /// Records the plan and its predicted cost.
     pub(crate) fn planned(&mut self, plan: &Plan, probe: &Probe, threads: u32) {
         let (class, cost) = predict(plan, probe, threads);
-        let predicted = json!({ "class": class, "cpu_s": cost.cpu_s, "wall_s": cost.wall_s, "bytes": cost.bytes });
-        self.fields.insert("predicted".to_owned(), predicted);
+        self.report.predicted = Some(PredictedCost::new(&class, cost));
+        self.report.warnings = Some(plan.warnings.clone());
         self.plan = Some(json!(plan));
-        self.fields.insert("warnings".to_owned(), json!(plan.warnings));
         self.predicted = Some((class, cost));
     }
 
     /// Records the sandbox of the child that rendered.
     pub(crate) fn sandbox(&mut self, status: &SandboxStatus) {
-        self.fields.insert("sandbox".to_owned(), json!(status));
+        self.report.sandbox = Some(status.clone());
     }
 
-    /// The report of a failed attempt.
+    /// The report of a failed attempt: what is known so far.
     pub(crate) fn unfinished(self) -> AttemptRecord {
-        let mut report = self.fields;
-        report.insert("timings".to_owned(), self.timings.into());
+        let report = TaskReport {
+            timings: Some(self.timings),
+            ..self.report
+        };
         AttemptRecord {
-            report: report.into(),
+            report,
             plan: self.plan,
         }
     }
@@ -67,34 +67,31 @@ impl ReportBuilder {
     pub(crate) fn finished(mut self, work: &FinishedWork<'_>) -> (AttemptRecord, Option<MeasuredCost>) {
         let predicted = self.predicted.take();
         let bytes_out: u64 = work.outputs.iter().map(|output| output.bytes).sum();
-        let wall_s = Duration::from_millis(work.report.wall_ms).as_secs_f64();
-        let fields = json!({
-            "outputs": outputs(work),
-            "warnings": warnings(work),
-            "cpu_ms": work.report.cpu_ms,
-            "wall_ms": work.report.wall_ms,
-            "peak_memory_bytes": work.report.peak_memory_bytes,
-            "bytes_in": work.bytes_in,
-            "bytes_out": bytes_out,
-            "media_ms": millis(duration(work.plan)),
-            "speed": (speed(work.plan, work.report) * 100.0).round() / 100.0,
-            "ffmpeg": work.report.ffmpeg,
-            "verified": work.depth,
-        });
-        let mut trace = self.unfinished();
-        if let (Some(report), Value::Object(fields)) = (trace.report.as_object_mut(), fields) {
-            report.extend(fields);
-        }
+        let AttemptRecord { report, plan } = self.unfinished();
+        let report = TaskReport {
+            outputs: Some(outputs(work)),
+            warnings: Some(warnings(work)),
+            cpu_ms: Some(work.report.cpu_ms),
+            wall_ms: Some(work.report.wall_ms),
+            peak_memory_bytes: Some(work.report.peak_memory_bytes),
+            bytes_in: Some(work.bytes_in),
+            bytes_out: Some(bytes_out),
+            media_ms: Some(millis(duration(work.plan))),
+            speed: Some((speed(work.plan, work.report) * 100.0).round() / 100.0),
+            ffmpeg: Some(work.report.ffmpeg.clone()),
+            verified: Some(work.depth),
+            ..report
+        };
         let actual = Cost {
             cpu_s: Duration::from_millis(work.report.cpu_ms).as_secs_f64(),
-            wall_s,
+            wall_s: Duration::from_millis(work.report.wall_ms).as_secs_f64(),
             bytes: bytes_out as f64,
         };
         let cost = predicted.map(|(class, predicted)| MeasuredCost {
             class,
             sample: CostSample { predicted, actual },
         });
-        (trace, cost)
+        (AttemptRecord { report, plan }, cost)
     }
 }
 
@@ -122,19 +119,17 @@ fn duration(plan: &Plan) -> Duration {
     Duration::from_micros(longest.unwrap_or_default())
 }
 
-fn outputs(work: &FinishedWork<'_>) -> Vec<Value> {
+fn outputs(work: &FinishedWork<'_>) -> Vec<ReportedOutput> {
     let rows = work.plan.outputs.iter().zip(&work.report.outputs).zip(work.outputs);
-    let rows = rows.map(|((planned, rendered), stored)| {
-        json!({
-            "name": planned.file,
-            "kind": planned.content.kind(),
-            "steps": planned.steps,
-            "encoder": planned.content,
-            "frames": rendered.frames,
-            "duration_ms": rendered.duration_us / 1_000,
-            "packets_from_ms": rendered.packets_from_us.map(|us| us / 1_000),
-            "bytes": stored.bytes,
-        })
+    let rows = rows.map(|((planned, rendered), stored)| ReportedOutput {
+        name: planned.file.clone(),
+        kind: planned.content.kind().to_owned(),
+        steps: planned.steps.clone(),
+        encoder: planned.content.clone(),
+        frames: rendered.frames,
+        duration_ms: rendered.duration_us / 1_000,
+        packets_from_ms: rendered.packets_from_us.map(|us| us / 1_000),
+        bytes: stored.bytes,
     });
     rows.collect()
 }

@@ -2,12 +2,12 @@
 
 use crate::database::query;
 use crate::env::Env;
-use crate::failures;
+use crate::failure;
 use crate::session::InputFiles;
 use domain::plan::Clips;
 use domain::protocol::Image;
 use domain::recipe::Name;
-use domain::{Code, Failure, FailureKind, Probe, Recipe};
+use domain::{Code, Failure, Probe, Recipe};
 use entity::{image, source, task};
 use std::path::{Path, PathBuf};
 use storage::Key;
@@ -27,14 +27,14 @@ impl Inputs {
     ///
     /// # Errors
     /// [`Code::ClipGone`] and [`Code::ImageNotFound`] when a clip or an image was removed after the task was created;
-    /// [`Code::TaskNotFound`] when the task itself was.
+    /// [`Code::Unavailable`] when the task itself was: the attempt ends without a result.
     pub(crate) async fn load(env: &Env, task: &task::Model, recipe: &Recipe) -> Result<Self, Failure> {
         let source = query(source::find(&env.db, task)).await?;
-        let removed = || Failure::new(FailureKind::Postponed, Code::TaskNotFound, "the task was removed");
+        let removed = || failure::postponed("the task was removed");
         let mut sources = vec![source.ok_or_else(removed)?];
         for (field, id) in recipe.clips() {
             let clip = query(task::with_source(&env.db, task.owner(), id)).await?;
-            let (_, clip) = clip.ok_or_else(|| Failure::input(Code::ClipGone, format!("{field} {id}")))?;
+            let (_, clip) = clip.ok_or_else(|| Failure::new(Code::ClipGone, format!("{field} {id}")))?;
             sources.push(clip);
         }
         let mut images: Vec<image::Model> = Vec::new();
@@ -43,7 +43,7 @@ impl Inputs {
             match query(image::of_user(&env.db, task.owner(), name)).await? {
                 Some(image) if !is_loaded => images.push(image),
                 None if *name != Name::logo() => {
-                    return Err(Failure::input(Code::ImageNotFound, format!("{field} {name}")));
+                    return Err(Failure::new(Code::ImageNotFound, format!("{field} {name}")));
                 }
                 _ => {}
             }
@@ -68,7 +68,7 @@ impl Inputs {
         let mut images = Vec::with_capacity(self.images.len());
         for (index, row) in self.images.iter().enumerate() {
             images.push(Image {
-                name: row.name.parse().map_err(|error| failures::internal(&error))?,
+                name: row.name.parse().map_err(|error| failure::internal(&error))?,
                 path: fetch(env, &row.key, || scratch.join(format!("image-{index}"))).await?,
             });
         }
@@ -94,12 +94,12 @@ impl Inputs {
 
 /// The local path of a stored file; downloads it to `download_path` when storage is not a directory.
 async fn fetch(env: &Env, key: &str, download_path: impl FnOnce() -> PathBuf) -> Result<PathBuf, Failure> {
-    let key = Key::parse(key).map_err(|error| failures::internal(&error))?;
+    let key = Key::parse(key).map_err(|error| failure::internal(&error))?;
     if let Some(path) = env.storage.local_path(&key) {
         return Ok(path);
     }
     let path = download_path();
     let downloaded = env.storage.get_to_file(&key, &path).await;
-    downloaded.map_err(|error| failures::storage(&error, FailureKind::Infrastructure))?;
+    downloaded.map_err(|error| failure::storage(&error))?;
     Ok(path)
 }

@@ -11,10 +11,10 @@
 
 use crate::database::{OUTAGE_TIMEOUT, QUERY_TIMEOUT};
 use crate::env::Env;
-use crate::failures::{self, internal, invalid_output, postponed};
+use crate::failure::{self, internal, invalid_output, postponed};
 use domain::plan::{Content, PlannedOutput};
 use domain::protocol::OutputFacts;
-use domain::{Failure, FailureKind, Plan};
+use domain::{Failure, Plan};
 use entity::task::{Claim, Claimed};
 use entity::{output, trash, with_timeout};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -121,13 +121,13 @@ async fn store_set(env: &Env, target: &Target, entry: Option<&str>, directory: P
 /// regular file with a valid name. In particular, a symbolic link would publish a file of this machine.
 fn list_set(directory: &Path) -> Result<Vec<(FileName, PathBuf)>, Failure> {
     let entries = fs::read_dir(directory).map_err(|error| match domain::is_exhaustion(&error) {
-        true => failures::io(&error),
+        true => failure::io(&error),
         false => invalid_output(&error),
     })?;
     let mut files = Vec::new();
     for entry in entries {
-        let entry = entry.map_err(|error| failures::io(&error))?;
-        let file_type = entry.file_type().map_err(|error| failures::io(&error))?;
+        let entry = entry.map_err(|error| failure::io(&error))?;
+        let file_type = entry.file_type().map_err(|error| failure::io(&error))?;
         let name = entry.file_name();
         let name = name.to_str().and_then(|name| FileName::parse(name).ok());
         match name {
@@ -152,7 +152,7 @@ async fn store_file(env: &Env, key: &Key, path: &Path) -> Result<Stored, Failure
     env.storage
         .put_file(key, path)
         .await
-        .map_err(|error| failures::storage(&error, FailureKind::Transfer))
+        .map_err(|error| failure::storage(&error))
 }
 
 fn row(planned: &PlannedOutput, checked: &OutputFacts, target: &Target, stored: Stored) -> output::New {

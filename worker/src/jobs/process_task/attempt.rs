@@ -1,21 +1,21 @@
 //! One attempt at a task, from its claim to the write of its outcome.
 //!
-//! 1. Load the rows of the inputs ([`crate::inputs`]).
-//! 2. Share the outputs of an earlier task with the same fingerprint, if there is one ([`crate::reuse`]).
-//! 3. Otherwise render and store the outputs ([`crate::render`]), while the lease is renewed ([`crate::lease`]).
-//! 4. Write the outcome ([`crate::settle`]).
+//! 1. Load the rows of the inputs ([`super::inputs`]).
+//! 2. Share the outputs of an earlier task with the same fingerprint, if there is one ([`super::reuse`]).
+//! 3. Otherwise render and store the outputs ([`super::render`]), while the lease is renewed ([`super::lease`]).
+//! 4. Write the outcome ([`super::settle`]).
 
+use super::inputs::Inputs;
+use super::lease;
+use super::outcome::{Outcome, Rendered};
+use super::render::{Renderer, Rendering};
+use super::report::ReportBuilder;
+use super::reuse;
+use super::settle;
 use crate::database;
 use crate::env::Env;
-use crate::inputs::Inputs;
-use crate::lease;
-use crate::outcome::{Outcome, Rendered};
-use crate::render::{Renderer, Rendering};
-use crate::report::ReportBuilder;
-use crate::reuse;
-use crate::settle;
 use domain::protocol::Progress;
-use domain::{Code, Failure, FailureKind, Recipe};
+use domain::{Code, Failure, Recipe};
 use entity::task::{AttemptResult, Claimed};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -56,7 +56,6 @@ impl Drop for RunningTask {
 }
 
 async fn attempt(env: &Env, task: &Claimed) {
-    let claim = task.claim();
     let started = Instant::now();
     let waited = chrono::Utc::now().signed_duration_since(task.timestamp);
     metrics::histogram!("rushes_task_wait_seconds").record(waited.to_std().unwrap_or_default());
@@ -65,10 +64,10 @@ async fn attempt(env: &Env, task: &Claimed) {
     let mut report = ReportBuilder::new();
     let result = tokio::select! {
         result = work(env, task, &progress, &mut report) => result,
-        () = lease::renew_until_lost(&env.db, claim, receiver) => Ok(Outcome::Lost),
+        () = lease::renew_until_lost(env, task, receiver) => Ok(Outcome::Lost),
         () = env.release.cancelled() => Ok(Outcome::Released),
     };
-    let outcome = result.unwrap_or_else(|failure| Outcome::Failed(failure, report.unfinished()));
+    let outcome = result.unwrap_or_else(|failure| Outcome::Failed(failure, Box::new(report.unfinished())));
     metrics::histogram!("rushes_task_run_seconds").record(started.elapsed());
     settle::settle(env, task, outcome, started.elapsed()).await;
 }
@@ -81,7 +80,7 @@ async fn work(
     report: &mut ReportBuilder,
 ) -> Result<Outcome, Failure> {
     let recipe: Recipe = domain::recipe_reader::stored(task.recipe.clone())
-        .map_err(|error| Failure::new(FailureKind::Unsupported, Code::RecipeInvalid, error.to_string()))?;
+        .map_err(|error| Failure::new(Code::RecipeInvalid, error.to_string()))?;
     let inputs = Inputs::load(env, task, &recipe).await?;
     let fingerprint = reuse::fingerprint(&recipe, &inputs);
     let claim = task.claim();

@@ -1,6 +1,6 @@
 //! Reuse of outputs: two tasks of an account with the same fingerprint have the same outputs.
 
-use crate::inputs::Inputs;
+use super::inputs::Inputs;
 use domain::Recipe;
 use serde::Serialize;
 use sha2::{Digest, Sha256};

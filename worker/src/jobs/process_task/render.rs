@@ -7,22 +7,21 @@
 //! child that a hostile file took over cannot change an output after its verification.
 //!
 //! *Second pass.* Damaged packets, changed headers, gaps and a variable frame rate show only when all packets are read.
-//! When the first pass copied such packets ([`domain::plan::uncopyable_streams`]), the outputs are rendered again
+//! When the first pass copied such packets ([`domain::plan::next_copy_policy`]), the outputs are rendered again
 //! without copies, or without copies of the audio or of the video.
 
+use super::inputs::Inputs;
+use super::outcome::MeasuredCost;
+use super::report::{FinishedWork, ReportBuilder, speed};
+use super::store;
 use crate::child::Child;
 use crate::database::QUERY_TIMEOUT;
 use crate::env::Env;
-use crate::failures::{self, internal};
-use crate::inputs::Inputs;
-use crate::outcome::MeasuredCost;
-use crate::report::{FinishedWork, ReportBuilder, speed};
+use crate::failure::{self, internal};
 use crate::session::{InputFiles, wall_limit_s};
-use crate::store;
-use domain::plan::{carry_over_warnings, uncopyable_streams, verify};
-use domain::probe::UncopyableStreams;
+use domain::plan::{CopyPolicy, carry_over_warnings, next_copy_policy, verify};
 use domain::protocol::{OutputFacts, Phase, Progress, SandboxStatus, TranscodeReport, VerifyDepth};
-use domain::{Code, Failure, FailureKind, Plan, Probe, Recipe};
+use domain::{Code, Failure, Plan, Probe, Recipe};
 use entity::task::Claimed;
 use entity::trace::AttemptRecord;
 use entity::{output, source, with_timeout};
@@ -56,8 +55,8 @@ struct PassInput<'a> {
     files: &'a InputFiles,
     /// The directory of the outputs.
     out: &'a Path,
-    /// Streams that must not be copied, because an earlier pass found their packets uncopyable.
-    uncopyable: Option<UncopyableStreams>,
+    /// The streams that may be copied.
+    copies: CopyPolicy,
 }
 
 /// The result of one pass.
@@ -81,19 +80,19 @@ impl Renderer<'_> {
     /// The failure of the attempt; `report` then holds what is known so far.
     pub(crate) async fn run(&self, report: &mut ReportBuilder) -> Result<Rendering, Failure> {
         let env = self.env;
-        let scratch = env.scratch.directory(self.task).map_err(|error| failures::io(&error))?;
+        let scratch = env.scratch.directory(self.task).map_err(|error| failure::io(&error))?;
         let files = self.inputs.fetch(env, scratch.path()).await?;
-        report.phase_ended("fetch");
-        let directory = |name| scratch.create_dir(name).map_err(|error| failures::io(&error));
+        report.phase_ended(|timings| &mut timings.fetch_ms);
+        let directory = |name| scratch.create_dir(name).map_err(|error| failure::io(&error));
         let mut out = directory("out")?;
         let first = PassInput {
             files: &files,
             out: &out,
-            uncopyable: None,
+            copies: CopyPolicy::default(),
         };
         let mut pass = self.pass(first, report).await?;
         let result = pass.checked.as_ref().map(|_| &pass.report);
-        if let Some(uncopyable) = uncopyable_streams(&pass.plan, result) {
+        if let Some(copies) = next_copy_policy(&pass.plan, result) {
             // The outputs of both passes would need twice the space.
             if let Err(error) = tokio::fs::remove_dir_all(&out).await {
                 tracing::warn!(%error, "failed to remove the outputs of the first pass");
@@ -103,7 +102,7 @@ impl Renderer<'_> {
             let second = PassInput {
                 files: &files,
                 out: &out,
-                uncopyable: Some(uncopyable),
+                copies,
             };
             pass = self.pass(second, report).await?;
             carry_over_warnings(&first_warnings, &mut pass.report.warnings);
@@ -117,7 +116,7 @@ impl Renderer<'_> {
         self.enter(Phase::Store);
         let outputs = store::store(self.env, &pass.targets, &pass.plan, &checked, out).await?;
         metrics::histogram!("rushes_realtime_factor").record(speed(&pass.plan, &pass.report));
-        report.phase_ended("store");
+        report.phase_ended(|timings| &mut timings.store_ms);
         let work = FinishedWork {
             plan: &pass.plan,
             report: &pass.report,
@@ -153,7 +152,7 @@ impl Renderer<'_> {
         child.finish().await;
         let session = self.env.session(InputFiles::default(), input.out.to_owned());
         let mut verifier = children.start(session).await?;
-        report.phase_ended("transcode");
+        report.phase_ended(|timings| &mut timings.transcode_ms);
         self.enter(Phase::Verify);
         let outputs = plan.outputs.iter().cloned().zip(child_report.outputs.iter().cloned());
         let (checked, targets) = tokio::join!(
@@ -161,7 +160,7 @@ impl Renderer<'_> {
             store::announce(self.env, self.task, &plan),
         );
         let checked = checked.and_then(|checked| compare(&plan, &child_report, &checked).map(|()| checked));
-        report.phase_ended("verify");
+        report.phase_ended(|timings| &mut timings.verify_ms);
         Ok(Pass {
             plan,
             report: child_report,
@@ -182,9 +181,9 @@ impl Renderer<'_> {
         for index in 0..self.inputs.sources.len() {
             probes.push(child.probe(index).await?);
         }
-        report.phase_ended("probe");
+        report.phase_ended(|timings| &mut timings.probe_ms);
         let transcode = async {
-            let plan = self.plan(&probes, input.uncopyable, report)?;
+            let plan = self.plan(&probes, input.copies, report)?;
             let wall = wall_limit(&probes, &plan);
             let on_progress = |progress| {
                 self.progress.send_replace(progress);
@@ -204,17 +203,10 @@ impl Renderer<'_> {
         }
     }
 
-    fn plan(
-        &self,
-        probes: &[Probe],
-        uncopyable: Option<UncopyableStreams>,
-        report: &mut ReportBuilder,
-    ) -> Result<Plan, Failure> {
+    fn plan(&self, probes: &[Probe], copies: CopyPolicy, report: &mut ReportBuilder) -> Result<Plan, Failure> {
         let source = probes.first().ok_or_else(|| internal(&"a task without a source"))?;
         let settings = &self.env.settings;
-        let restricted = uncopyable.map(|uncopyable| source.excluding_copies_of(uncopyable));
-        let source = restricted.as_ref().unwrap_or(source);
-        let plan = domain::plan(self.recipe, source, self.inputs.clips(probes), &settings.limits)?;
+        let plan = domain::plan(self.recipe, source, self.inputs.clips(probes), &settings.limits, copies)?;
         report.planned(&plan, source, settings.threads);
         Ok(plan)
     }
@@ -266,7 +258,7 @@ fn compare(plan: &Plan, report: &TranscodeReport, checked: &[OutputFacts]) -> Re
             report.outputs.len(),
             checked.len()
         );
-        return Err(Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, detail));
+        return Err(Failure::new(Code::OutputInvalid, detail));
     }
     let rows = plan.outputs.iter().zip(&report.outputs).zip(checked);
     rows.into_iter()

@@ -1,39 +1,38 @@
 //! Turns errors of the system, of storage and of outputs into [`Failure`]s.
 //!
-//! Which class an error gets decides about the next attempt:
+//! The class of the code decides about the next attempt (`domain/src/code.rs`):
 //!
-//! | error | class |
+//! | error | code |
 //! |---|---|
-//! | no file descriptors, processes or memory left, or no database ([`postponed`]) | `Postponed`, not counted |
-//! | storage while an input is fetched ([`storage()`]) | `Infrastructure` |
-//! | storage while an output is stored ([`storage()`]) | `Transfer` |
-//! | the scratch directory is full ([`io()`]) | `Infrastructure`, code `storage_full` |
-//! | a file in the scratch directory is not an output of the plan ([`invalid_output`]) | `MediaCrash` |
-//! | everything else, such as a row that cannot be parsed ([`internal`]) | `Infrastructure`, code `internal` |
+//! | no file descriptors, processes or memory left, or no database ([`postponed`]) | `unavailable`, not counted |
+//! | storage while an input is fetched or an output is stored ([`storage()`]) | `storage_failed`, `storage_full` |
+//! | the scratch directory is full ([`io()`]) | `storage_full` |
+//! | a file in the scratch directory is not an output of the plan ([`invalid_output`]) | `output_invalid` |
+//! | everything else, such as a row that cannot be parsed ([`internal`]) | `internal` |
 //!
 //! The cause is logged here. The detail that clients see holds no path and no message of another program.
 
-use domain::{Code, Failure, FailureKind};
+use domain::{Code, Failure};
 use std::error::Error;
 use std::fmt::Display;
 use std::io;
 
 /// The attempt could not start or go on: the machine or the database lacks a resource for a while.
 pub(crate) fn postponed(detail: &str) -> Failure {
-    Failure::new(FailureKind::Postponed, Code::Unavailable, detail)
+    Failure::new(Code::Unavailable, detail)
 }
 
 /// An unexpected error that is not the fault of the source or the recipe.
 pub(crate) fn internal(error: &dyn Display) -> Failure {
     tracing::warn!(%error, "internal error");
-    Failure::new(FailureKind::Infrastructure, Code::Internal, "internal error")
+    Failure::new(Code::Internal, "internal error")
 }
 
 /// A file in the scratch directory is not what the child reported.
 pub(crate) fn invalid_output(cause: &dyn Display) -> Failure {
     tracing::warn!(%cause, "invalid output");
     let detail = "an output is not what the report says";
-    Failure::new(FailureKind::MediaCrash, Code::OutputInvalid, detail)
+    Failure::new(Code::OutputInvalid, detail)
 }
 
 /// An error of the operating system, usually in the scratch directory.
@@ -46,18 +45,14 @@ pub(crate) fn io(error: &io::Error) -> Failure {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
     ) {
         tracing::warn!(%error, "the scratch directory is full");
-        Failure::new(
-            FailureKind::Infrastructure,
-            Code::StorageFull,
-            "no space left in scratch",
-        )
+        Failure::new(Code::StorageFull, "no space left in scratch")
     } else {
         internal(error)
     }
 }
 
-/// An error of storage, as a failure of class `kind`.
-pub(crate) fn storage(error: &storage::Error, kind: FailureKind) -> Failure {
+/// An error of storage.
+pub(crate) fn storage(error: &storage::Error) -> Failure {
     tracing::warn!(%error, "storage failed");
     if is_exhausted(error) {
         return postponed("no file descriptors or memory left for storage");
@@ -70,7 +65,7 @@ pub(crate) fn storage(error: &storage::Error, kind: FailureKind) -> Failure {
         | storage::Error::LocalFile { .. }
         | storage::Error::InvalidUrl { .. } => Code::StorageFailed,
     };
-    Failure::new(kind, code, "a file could not be read or stored")
+    Failure::new(code, "a file could not be read or stored")
 }
 
 /// True when an error or one of its sources is a lack of file descriptors, processes or memory.

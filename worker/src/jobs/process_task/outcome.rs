@@ -12,7 +12,7 @@ pub(crate) enum Outcome {
     /// The outputs of an earlier task with the same fingerprint were shared. Its row is written already.
     Reused(TaskId),
     /// The attempt failed; with its report so far.
-    Failed(Failure, AttemptRecord),
+    Failed(Failure, Box<AttemptRecord>),
     /// The claim was lost: the task was canceled or removed, or the lease expired. The row is not written.
     Lost,
     /// The worker shuts down: the task goes back to waiting.

@@ -5,11 +5,11 @@
 //! task. Files that were stored and that the row does not name are removed. When it is unknown if the row names them,
 //! they stay: the trash list removes them later unless a row names them.
 
+use super::outcome::{Outcome, Rendered};
+use super::store;
 use crate::database::{OUTAGE_TIMEOUT, QUERY_TIMEOUT};
 use crate::env::Env;
-use crate::outcome::{Outcome, Rendered};
-use crate::store;
-use domain::{Failure, FailureKind};
+use domain::{Failure, FailureClass};
 use entity::task::{Claimed, Model};
 use entity::{DatabaseTransaction, DbErr, cost, with_timeout};
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Time for which a postponed task keeps its slot of the worker.
 const POSTPONED_PAUSE: Duration = Duration::from_secs(2);
 
-/// Writes the outcome of an attempt, logs it, and removes files that no row names.
+/// Writes the outcome of an attempt, publishes and logs it, and removes files that no row names.
 pub(crate) async fn settle(env: &Env, task: &Claimed, outcome: Outcome, duration: Duration) {
     let claim = task.claim();
     let started = Instant::now();
@@ -38,7 +38,10 @@ pub(crate) async fn settle(env: &Env, task: &Claimed, outcome: Outcome, duration
         pause = RETRY_PAUSE_MAX.min(pause * 2);
     };
     log(&outcome, was_held, duration);
-    if was_held && matches!(&outcome, Outcome::Failed(failure, _) if failure.kind == FailureKind::Postponed) {
+    if was_held {
+        env.queue.publish_update(task.owner(), task.task_id());
+    }
+    if was_held && matches!(&outcome, Outcome::Failed(failure, _) if failure.class() == FailureClass::Postponed) {
         // The next task would fail for the same lack of resources, so the slot stays taken for a moment.
         tokio::time::sleep(POSTPONED_PAUSE).await;
     }
@@ -65,8 +68,8 @@ async fn write(env: &Env, task: &Claimed, outcome: &Outcome) -> Result<bool, DbE
                 entity::write(&env.db, succeed).await
             }
             Outcome::Failed(failure, report) => {
-                let retry = retry_after(task, failure.kind);
-                if let (FailureKind::Postponed, Some(delay)) = (failure.kind, retry) {
+                let retry = retry_after(task, failure.class());
+                if let (FailureClass::Postponed, Some(delay)) = (failure.class(), retry) {
                     return claim.release(&env.db, delay).await;
                 }
                 let failure = with_earlier_failures(task, failure);
@@ -81,11 +84,11 @@ async fn write(env: &Env, task: &Claimed, outcome: &Outcome) -> Result<bool, DbE
 }
 
 /// Delay of the next attempt; `None` when this was the last one.
-fn retry_after(task: &Model, kind: FailureKind) -> Option<Duration> {
+fn retry_after(task: &Model, class: FailureClass) -> Option<Duration> {
     let failures = u32::try_from(task.failures).unwrap_or(u32::MAX).saturating_add(1);
     // Derived from task and attempt: tasks that failed at the same time are not retried at the same time.
     let jitter = (task.id.unsigned_abs() * 7_919 + task.attempt.unsigned_abs() as u64 * 104_729) % 1_001;
-    kind.retry_after(failures, u16::try_from(jitter).unwrap_or_default())
+    class.retry_after(failures, u16::try_from(jitter).unwrap_or_default())
 }
 
 /// Appends the failures of earlier attempts with other codes to the detail. Without them, a failure of storage or
@@ -118,7 +121,7 @@ fn log(outcome: &Outcome, was_held: bool, duration: Duration) {
                 "failed, but the claim was lost or the task removed"
             );
         }
-        Outcome::Failed(failure, _) if failure.kind == FailureKind::Postponed => {
+        Outcome::Failed(failure, _) if failure.class() == FailureClass::Postponed => {
             tracing::warn!(took_ms, detail = failure.detail, "postponed: out of resources");
         }
         Outcome::Failed(failure, _) => {
@@ -138,7 +141,7 @@ mod tests {
     use crate::scratch::Scratch;
     use domain::account::{Email, Username};
     use domain::protocol::{SandboxMode, VerifyDepth};
-    use domain::{ClaimPolicy, Code, Limits};
+    use domain::{ClaimPolicy, Code, Limits, TaskReport};
     use entity::task::Claim;
     use entity::trace::AttemptRecord;
     use entity::{output, source, task, user};
@@ -216,7 +219,7 @@ mod tests {
         let result = task::AttemptResult {
             outputs: vec![output],
             record: AttemptRecord {
-                report: serde_json::Value::Null,
+                report: TaskReport::default(),
                 plan: None,
             },
             fingerprint: "f".to_owned(),
@@ -289,7 +292,7 @@ mod tests {
         ] {
             let mut task = (*first).clone();
             for (code, detail) in failures {
-                let failure = Failure::new(FailureKind::Infrastructure, *code, *detail);
+                let failure = Failure::new(*code, *detail);
                 let failure = with_earlier_failures(&task, &failure);
                 (task.error_code, task.error_detail) = (Some(failure.code.as_str().to_owned()), Some(failure.detail));
             }

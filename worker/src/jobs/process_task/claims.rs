@@ -8,9 +8,9 @@
 //! committed all the same, also one of a loop that panicked. For one lease after such an error, the loop returns all
 //! tasks that are claimed under the name of this process and that it does not process.
 
+use super::attempt;
 use crate::database::QUERY_TIMEOUT;
 use crate::env::Env;
-use crate::process_task;
 use background::Background;
 use domain::ClaimPolicy;
 use entity::lease::LEASE;
@@ -61,6 +61,7 @@ async fn claim_loop(env: &Env, attempts: &Attempts, wakeups: &Wakeups, shutdown:
         // Not canceled by the shutdown: an abandoned claim would block its task until the lease expires.
         match claimer.next().await {
             Ok(Some(task)) => {
+                env.queue.publish_update(task.owner(), task.task_id());
                 tracker.spawn(run_attempt(env.clone(), task, claims.clone(), slot));
                 // More tasks may be due, and this process may have no other free slot.
                 tracker.spawn(wake_another(env.clone()));
@@ -143,7 +144,7 @@ impl ActiveClaims {
 
 /// Processes a task. After a panic the lease expires, which counts as a failed attempt.
 async fn run_attempt(env: Env, task: Claimed, claims: ActiveClaims, slot: OwnedSemaphorePermit) {
-    let attempt = AssertUnwindSafe(process_task::run(&env, &task)).catch_unwind();
+    let attempt = AssertUnwindSafe(attempt::run(&env, &task)).catch_unwind();
     if attempt.await.is_err() {
         tracing::error!(task.id = task.id, "an attempt panicked");
     }

@@ -1,9 +1,9 @@
 //! Renewal of the lease of a task while an attempt runs, in the same write as its progress.
 
+use crate::env::Env;
 use domain::protocol::Progress;
-use entity::DatabaseConnection;
 use entity::lease::{LeaseState, Renewal};
-use entity::task::Claim;
+use entity::task::Claimed;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -13,12 +13,12 @@ const TICK: Duration = Duration::from_secs(1);
 /// Ticks between two renewals without progress. A cancel is noticed within this time.
 const IDLE_TICKS: u32 = 2;
 
-/// Renews the lease and writes the progress; returns when the claim is lost.
-pub(crate) async fn renew_until_lost(db: &DatabaseConnection, claim: Claim, mut progress: watch::Receiver<Progress>) {
+/// Renews the lease, writes the progress and publishes each new percent; returns when the claim is lost.
+pub(crate) async fn renew_until_lost(env: &Env, task: &Claimed, mut progress: watch::Receiver<Progress>) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
-    let (mut renewal, mut idle_ticks) = (Renewal::begin(), 0);
+    let (mut renewal, mut idle_ticks, mut published_percent) = (Renewal::begin(), 0, 0);
     loop {
         ticks.tick().await;
         idle_ticks += 1;
@@ -27,11 +27,16 @@ pub(crate) async fn renew_until_lost(db: &DatabaseConnection, claim: Claim, mut 
             continue;
         }
         idle_ticks = 0;
-        let written = has_progress
-            .then(|| serde_json::to_value(&*progress.borrow_and_update()).ok())
-            .flatten();
-        match renewal.renew(claim.renew(db, written)).await {
-            LeaseState::Held | LeaseState::Unconfirmed => {}
+        let latest = has_progress.then(|| progress.borrow_and_update().clone());
+        let written = latest.as_ref().and_then(|latest| serde_json::to_value(latest).ok());
+        match renewal.renew(task.claim().renew(&env.db, written)).await {
+            LeaseState::Held => {
+                if let Some(latest) = latest.filter(|latest| latest.percent != published_percent) {
+                    published_percent = latest.percent;
+                    env.queue.publish_update(task.owner(), task.task_id());
+                }
+            }
+            LeaseState::Unconfirmed => {}
             LeaseState::Lost => {
                 return tracing::info!("the claim is lost: the task was canceled, removed or claimed again");
             }

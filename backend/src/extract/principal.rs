@@ -1,0 +1,124 @@
+//! The authenticated principal, and the tasks that its account owns. A task of another account is a 404 of the
+//! extractor, not an `if` in a handler.
+
+use super::path::parse_path;
+use crate::AppState;
+use crate::error::{Error, Refusal};
+use axum::extract::{self, FromRequestParts};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use domain::{Code, Scopes, TaskId, UserId};
+use entity::{DbErr, task};
+
+/// The existing account of a credential, and what the credential allows. The only credential is the token of a login,
+/// which allows everything, so no operation asks for a scope.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Principal {
+    /// The account.
+    pub(crate) account: UserId,
+    /// The permissions.
+    pub(crate) scopes: Scopes,
+}
+
+impl FromRequestParts<AppState> for Principal {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        let principal = bearer(&parts.headers, state)?;
+        tracing::debug!(user = %principal.account, scopes = ?principal.scopes, "authenticated");
+        check_exists(principal.account, state).await?;
+        Ok(principal)
+    }
+}
+
+impl extract::OptionalFromRequestParts<AppState> for Principal {
+    type Rejection = Error;
+
+    /// For operations that are public but show more to an account. `None` without a token; an invalid token is an
+    /// error.
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Option<Self>, Error> {
+        if !parts.headers.contains_key(AUTHORIZATION) {
+            return Ok(None);
+        }
+        let principal = <Self as FromRequestParts<AppState>>::from_request_parts(parts, state).await;
+        principal.map(Some)
+    }
+}
+
+/// A row that the account of the principal owns.
+#[derive(Clone, Debug)]
+pub(crate) struct Owned<T>(pub(crate) T);
+
+impl FromRequestParts<AppState> for Owned<task::Model> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        find_owned(parts, state, async |account, id| {
+            task::of_user(&state.app.db, account, id).await
+        })
+        .await
+    }
+}
+
+impl FromRequestParts<AppState> for Owned<task::TaskDetails> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        find_owned(parts, state, async |account, id| {
+            state.task_reads.read((account, id)).await
+        })
+        .await
+    }
+}
+
+/// Finds a task of the account. If there is one, the account exists, because the row refers to it: so the usual case
+/// takes one query.
+async fn find_owned<T>(
+    parts: &mut Parts,
+    state: &AppState,
+    find: impl AsyncFnOnce(UserId, TaskId) -> Result<Option<T>, DbErr>,
+) -> Result<Owned<T>, Error> {
+    let Principal { account, .. } = bearer(&parts.headers, state)?;
+    let id = parse_path(parts, Code::TaskNotFound, "the id of a task").await;
+    let found = match &id {
+        Ok(id) => find(account, *id).await?,
+        Err(_) => None,
+    };
+    if let Some(row) = found {
+        return Ok(Owned(row));
+    }
+    check_exists(account, state).await?;
+    id?;
+    Err(Code::TaskNotFound.into())
+}
+
+async fn check_exists(account: UserId, state: &AppState) -> Result<(), Error> {
+    if state
+        .app
+        .with_timeout(entity::user::exists(&state.app.db, account))
+        .await?
+    {
+        Ok(())
+    } else {
+        Err(Code::TokenInvalid.into())
+    }
+}
+
+/// The principal of a valid bearer token (RFC 6750 §2.1). Its account may have been deleted since the token was issued.
+fn bearer(headers: &HeaderMap, state: &AppState) -> Result<Principal, Error> {
+    let refused = |code| Refusal::new(code).detail("accepted: Authorization: Bearer TOKEN, with the token of a login");
+    let header = headers.get(AUTHORIZATION).ok_or_else(|| refused(Code::TokenMissing))?;
+    let (scheme, token) = header
+        .to_str()
+        .ok()
+        .and_then(|text| text.trim().split_once(' '))
+        .ok_or_else(|| refused(Code::TokenInvalid))?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(refused(Code::TokenInvalid).into());
+    }
+    Ok(Principal {
+        account: state.tokens.verify(token.trim()).map_err(refused)?,
+        scopes: Scopes::ALL,
+    })
+}

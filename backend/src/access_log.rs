@@ -16,6 +16,9 @@ use axum::response::Response;
 use std::time::{Duration, Instant};
 use tracing::Instrument;
 
+/// The route of polls of a task.
+pub(crate) const TASK_ROUTE: &str = "/api/tasks/{id}";
+
 /// Time that a request spent waiting for a change on purpose, an extension of the response. It is no latency.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waited(pub(crate) Duration);
@@ -74,7 +77,7 @@ fn record(method: &Method, route: &str, status: u16, latency: Duration) {
 fn is_routine(method: &Method, route: &str, status: u16) -> bool {
     match route {
         "/livez" | "/readyz" | "/metrics" | "/api/health" | "/ping" => status < 400,
-        "/api/tasks/{id}" => *method == Method::GET && matches!(status, 200 | 304),
+        TASK_ROUTE => *method == Method::GET && matches!(status, 200 | 304),
         _ => false,
     }
 }

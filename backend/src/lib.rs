@@ -4,7 +4,6 @@
 //! A handler extracts, calls a use case of `app` or a finder of `entity`, and answers.
 
 mod access_log;
-mod api;
 mod coalesce;
 mod config;
 mod drain_body;
@@ -14,6 +13,7 @@ mod extract;
 mod idempotency;
 mod links;
 mod openapi;
+mod operations;
 mod problem;
 mod reply;
 mod request_context;
@@ -28,11 +28,11 @@ mod upload;
 mod view;
 mod wait_slots;
 
-pub use self::api::document as openapi;
 pub use app::accounts::{PasswordPolicy, Rate, RateLimits};
 pub use axum::Router;
 pub use config::{Config, Secret, Secrets, WeakSecret};
 pub use extract::{Cidr, InvalidCidr};
+pub use operations::document as openapi;
 pub use router::{router, telemetry_router};
 pub use serve::{ServerConfig, serve};
 pub use state::{AppState, ProcessHealth};

@@ -1,5 +1,5 @@
 //! The parts of the OpenAPI document that no route declares: title, tags, security scheme, file bodies and error
-//! replies. `api.rs` generates the document.
+//! replies. `operations.rs` generates the document.
 
 use api::problem::{Problem, WrongField};
 use domain::{Code, Language};

@@ -2,14 +2,15 @@
 //! in their place any more, when the reply takes too long, and when an upload pauses for too long.
 
 use crate::AppState;
+use crate::access_log::TASK_ROUTE;
 use crate::error::{Error, Refusal, reply};
-use crate::routes::tasks::wait::WAIT_MAX;
+use crate::routes::tasks::wait::wait_time;
 use crate::serve::READ_BYTES;
 use axum::BoxError;
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Query, Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderValue, Version, header};
+use axum::http::{HeaderValue, Method, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -106,21 +107,20 @@ fn without_pauses(body: Body, idle: Duration) -> impl Stream<Item = Result<Bytes
 
 /// Answers 503 when the reply does not begin within the request timeout. A long poll has its time to wait on top.
 pub(crate) async fn limit_reply_time(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let wait = if is_long_poll(&request) {
-        WAIT_MAX
-    } else {
-        Duration::ZERO
-    };
-    match tokio::time::timeout(state.config.request_timeout + wait, next.run(request)).await {
+    let limit = state.config.request_timeout + long_poll_time(&request);
+    match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => reply(Refusal::new(Code::Unavailable).detail("no reply within the time limit")),
     }
 }
 
-fn is_long_poll(request: &Request) -> bool {
+/// The time that a request waits for a change of a task; zero for any other request.
+fn long_poll_time(request: &Request) -> Duration {
     let route = request.extensions().get::<MatchedPath>();
-    route.is_some_and(|route| route.as_str() == "/api/tasks/{id}")
-        && request.uri().query().is_some_and(|query| query.contains("wait="))
+    let shows_task = *request.method() == Method::GET && route.is_some_and(|route| route.as_str() == TASK_ROUTE);
+    let query = shows_task.then(|| Query::<Vec<(String, String)>>::try_from_uri(request.uri()).ok());
+    let wait = query.flatten().and_then(|Query(pairs)| wait_time(&pairs).ok());
+    wait.unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::drain_body::drain_unread;
 use crate::routes::health::{readiness, readiness_reply};
 use crate::routes::{codes, health, landing, metrics};
-use crate::{AppState, ProcessHealth, access_log, api, etag, idempotency, problem, request_guards};
+use crate::{AppState, ProcessHealth, access_log, etag, idempotency, operations, problem, request_guards};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{self, HeaderName};
@@ -27,15 +27,15 @@ use utoipa_swagger_ui::SwaggerUi;
 /// The router of the API: operations, Swagger UI, the landing page and the page of error codes.
 ///
 /// The middleware, outermost first: access log, limits on headers, `Host`, CORS, compression, `ETag` of JSON, pinned
-/// files, panics, draining of unread bodies, and the time limits of the areas (`api.rs`).
+/// files, panics, draining of unread bodies, and the time limits of the areas (`operations.rs`).
 pub fn router(state: AppState) -> Router {
-    let document = api::document();
-    let inner = api::router(&state)
+    let document = operations::document();
+    let inner = operations::router(&state)
         .route("/", get(landing::page))
         .route("/favicon.ico", get(landing::icon))
         .route("/docs/errors", get(codes::page))
         .merge(SwaggerUi::new("/docs").url("/api/openapi.json", document))
-        .fallback(api::route_not_found)
+        .fallback(operations::route_not_found)
         .layer(map_request(async |request: Request| drain_unread(request)))
         .layer(CatchPanicLayer::custom(problem::panic_response))
         .layer(from_fn_with_state(state.clone(), request_guards::require_pinned_files))

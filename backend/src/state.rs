@@ -60,6 +60,9 @@ pub(crate) struct ProcessInfo {
 
 impl AppState {
     /// Creates the state of a process, and starts to receive the updates of tasks.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
     #[must_use]
     pub fn new(db: DatabaseConnection, storage: Storage, queue: Queue, config: Config, alive: ProcessHealth) -> Self {
         queue.receive_updates(alive.shutdown.clone(), alive.background.clone());

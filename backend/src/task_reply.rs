@@ -10,9 +10,9 @@
 //! - the probe of the source, the only column of a source that changes;
 //! - the ids of the outputs, whose rows never change; with them, what their links depend on: the key that signs them,
 //!   the window in which they are equal, and the base URL;
-//! - the language, and the version of the program, which decides about the form of the JSON.
+//! - the language, and the version of the view ([`VIEW_VERSION`]), which decides about the form of the JSON.
 //!
-//! *Exact.* Two replies with one tag are equal. [`tag`] takes the rows apart column by column, so a new column must be
+//! *Exact.* Two replies with one tag are equal, if each change of the view has raised [`VIEW_VERSION`]. [`tag`] takes the rows apart column by column, so a new column must be
 //! assigned to one of these groups before the program compiles. The tests change each column and compare reply and tag.
 //! View and tag use the same time, because links change with it.
 
@@ -20,7 +20,7 @@ use crate::AppState;
 use crate::extract::BaseUrl;
 use crate::links::{Links, playing_time};
 use crate::request_context::RequestContext;
-use crate::view::{progress_state, task_view};
+use crate::view::{VIEW_VERSION, progress_state, task_view};
 use api::tasks::TaskView;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -66,7 +66,7 @@ pub(crate) fn view(links: &Links, context: &ViewContext, task: TaskDetails, now:
 pub(crate) fn tag(links: &Links, context: &ViewContext, details: &TaskDetails, now: DateTime<Utc>) -> String {
     let TaskDetails { task, source, outputs } = details;
     let mut hash = FieldHash::default();
-    hash.add(env!("CARGO_PKG_VERSION"));
+    hash.add_number(VIEW_VERSION.into());
     hash.add(context.language.tag());
     add_task(&mut hash, task);
     let source::Model {

@@ -14,6 +14,10 @@ use entity::{output, source, task};
 use serde::Deserialize;
 use serde_json::Value;
 
+/// Version of the form of [`task_view`]. Raise it with each change of the JSON or of its sentences; otherwise clients keep
+/// the old form of a task that does not change any more.
+pub(crate) const VIEW_VERSION: u8 = 1;
+
 /// A task as a list shows it.
 pub(crate) fn task_item(task: task::TaskSummary) -> TaskItem {
     let percent = progress(task.status, task.progress.as_ref()).percent;
@@ -108,11 +112,11 @@ fn progress(status: task::TaskStatus, stored: Option<&Value>) -> ProgressView {
     }
 }
 
-/// Returns status and whole percent of a task, as text: the parts of its progress that are worth a reply to a client
-/// that waits.
+/// Returns status, attempt and whole percent of a task, as text: the parts of its progress that are worth a reply to a
+/// client that waits.
 pub(crate) fn progress_state(task: &task::Model) -> String {
     let percent = progress(task.status, task.progress.as_ref()).percent;
-    format!("{}-{percent}", Status::from(task.status).as_str())
+    format!("{}-{}-{percent}", Status::from(task.status).as_str(), task.attempt)
 }
 
 /// The error of a failed task; `None` for any other.

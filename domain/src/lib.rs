@@ -39,6 +39,6 @@ pub use plan::{Plan, plan};
 pub use probe::Probe;
 pub use recipe::Recipe;
 pub use report::TaskReport;
-pub use scope::{Scope, Scopes};
+pub use scope::Scopes;
 pub use task::{Status, TaskId, UserId, WorkerId};
 pub use time::{Rational, Span, Timecode};

@@ -71,6 +71,15 @@ impl Status {
         Self::Canceled,
     ];
 
+    /// Returns `true` if a task with this status never changes again.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        match self {
+            Self::Uploaded | Self::Processing => false,
+            Self::Processed | Self::Failed | Self::Canceled => true,
+        }
+    }
+
     /// Returns the word in SQL, JSON and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -80,6 +80,9 @@ impl Queue {
 
     /// Publishes that a task has changed, after the change was committed. Never waits and never fails: an update that
     /// cannot be sent is dropped, and subscribers see the change when they read the row again.
+    ///
+    /// # Panics
+    /// With Redis, outside of a Tokio runtime.
     pub fn publish_update(&self, account: UserId, task: TaskId) {
         let update = TaskUpdate { task, account };
         match &self.transport {

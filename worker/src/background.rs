@@ -1,9 +1,9 @@
 //! Background tasks of a worker process, each in a file with its name, its interval and `run`. They are separate loops,
 //! so that none waits for the others: removing files may take long.
 
-mod expired_idempotency_keys;
-mod expired_leases;
+mod idempotency_keys;
 mod shutdown_timer;
+mod sweeper;
 mod trash;
 
 use crate::env::Env;
@@ -13,11 +13,9 @@ use tokio_util::sync::CancellationToken;
 /// Runs all background tasks. The shutdown timer may run until the future is dropped; the others end with `shutdown`.
 pub(crate) async fn run(env: Env, shutdown: CancellationToken, background: Background) {
     tokio::join!(
-        background.supervise(expired_leases::NAME, || expired_leases::run(&env, &shutdown)),
+        background.supervise(sweeper::NAME, || sweeper::run(&env, &shutdown)),
         background.supervise(trash::NAME, || trash::run(&env, &shutdown)),
-        background.supervise(expired_idempotency_keys::NAME, || {
-            expired_idempotency_keys::run(&env, &shutdown)
-        }),
+        background.supervise(idempotency_keys::NAME, || { idempotency_keys::run(&env, &shutdown) }),
         background.supervise(shutdown_timer::NAME, || shutdown_timer::run(&env, &shutdown)),
     );
 }

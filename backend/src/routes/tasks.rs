@@ -56,7 +56,7 @@ pub(crate) async fn list(
 /// Shows a task.
 ///
 /// With its status and progress and, once it is processed, its outputs with signed links that need no token. With
-/// `wait`, the reply comes when status or percent differ from those that the client knows, or after that time.
+/// `wait`, the reply comes when status, attempt or percent differ from those that the client knows, or after that time.
 #[utoipa::path(get, operation_id = "show_task", path = "/tasks/{id}", tag = "tasks", params(("id" = i64, Path, description = "The id of the task"),
         ("wait" = Option<u8>, Query, minimum = 0, maximum = 30, description = "Seconds to wait for a change of status or percent: since the reply whose `ETag` is in `If-None-Match`, or else since the request. The reply may come earlier without a change")),
     security(("bearer" = [])), responses((status = 200, description = "The task", body = TaskView), ShowProblems))]
@@ -66,13 +66,15 @@ pub(crate) async fn show(
     headers: HeaderMap,
     Query(query): Query<Vec<(String, String)>>,
     Owned(task): Owned<task::TaskDetails>,
-) -> Result<(Extension<Waited>, Response), Error> {
+) -> Result<(Extension<Waited>, Result<Response, Error>), Error> {
     let (wait, began) = (wait::wait_time(&query)?, Instant::now());
-    let task = wait::wait_for_change(&state, task, wait, &headers).await?;
+    let found = wait::wait_for_change(&state, task, wait, &headers).await;
     let waited = Extension(Waited(began.elapsed()));
-    let now = Utc::now();
-    let etag = tag(&state.links, &context, &task, now);
-    let reply = reply_unless_known(&headers, &etag, || Json(view(&state.links, &context, task, now)));
+    let reply = found.map(|task| {
+        let now = Utc::now();
+        let etag = tag(&state.links, &context, &task, now);
+        reply_unless_known(&headers, &etag, || Json(view(&state.links, &context, task, now)))
+    });
     Ok((waited, reply))
 }
 

@@ -24,7 +24,7 @@
 use super::transition::{record_final, set_final, set_waiting};
 use super::{Column, Entity, Model, TaskStatus};
 use crate::trace::{self, AttemptRecord};
-use crate::{lease, output, source, user};
+use crate::{RawJson, lease, output, source, user};
 use domain::{Failure, Status, TaskId, TaskReport};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::IntoCondition;
@@ -159,11 +159,18 @@ impl Claim {
         let Some(earlier) = earlier.one(db).await? else {
             return Ok(None);
         };
-        // If another version has stored a report that this one cannot read, the new task has a report without it.
-        let report: Option<TaskReport> = earlier.report.as_ref().and_then(|report| report.read().ok());
+        let report = earlier.report.as_ref().map(RawJson::read::<TaskReport>).transpose();
+        let report = match report {
+            Ok(report) => report.unwrap_or_default(),
+            // Stored by another version. Without it, the new task would not have the warnings about its outputs.
+            Err(error) => {
+                tracing::warn!(%error, task.id = earlier.id, "failed to read a report; its outputs are not reused");
+                return Ok(None);
+            }
+        };
         let report = TaskReport {
             reused_from: Some(earlier.task_id()),
-            ..report.unwrap_or_default()
+            ..report
         };
         let trace = trace::of_task(db, earlier.id).await?;
         let plan = trace.and_then(|trace| trace.plan);

@@ -27,7 +27,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 /// Maximum of `wait`.
-pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
+const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Interval between two reads without an update.
 const REREAD_INTERVAL: Duration = Duration::from_secs(3);
 
@@ -35,7 +35,7 @@ const REREAD_INTERVAL: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// `query_invalid`.
-pub(super) fn wait_time(pairs: &[(String, String)]) -> Result<Duration, Refusal> {
+pub(crate) fn wait_time(pairs: &[(String, String)]) -> Result<Duration, Refusal> {
     let Some(text) = parameter(pairs, "wait")? else {
         return Ok(Duration::ZERO);
     };
@@ -58,7 +58,7 @@ pub(super) async fn wait_for_change(
     headers: &HeaderMap,
 ) -> Result<TaskDetails, Error> {
     let known = etag::known_states(headers).unwrap_or_else(|| vec![progress_state(&task.task)]);
-    let is_news = |task: &task::Model| is_final(task) || !known.contains(&progress_state(task));
+    let is_news = |task: &task::Model| Status::from(task.status).is_final() || !known.contains(&progress_state(task));
     let (account, id) = (task.task.owner(), task.task.task_id());
     if wait.is_zero() || is_news(&task.task) {
         return Ok(task);
@@ -81,13 +81,6 @@ pub(super) async fn wait_for_change(
             () = shutdown.cancelled() => {}
         }
     }
-}
-
-fn is_final(task: &task::Model) -> bool {
-    matches!(
-        Status::from(task.status),
-        Status::Processed | Status::Failed | Status::Canceled
-    )
 }
 
 #[cfg(test)]

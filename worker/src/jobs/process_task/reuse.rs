@@ -5,11 +5,14 @@ use domain::Recipe;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+/// Version of rendering. Raise it with each change after which the same inputs may have other outputs; otherwise tasks
+/// reuse outputs from before the change.
+const RENDER_VERSION: u32 = 2;
+
 /// Everything that determines the outputs of a task.
 #[derive(Serialize)]
 struct FingerprintInput<'a> {
-    /// Another version may render other outputs.
-    version: &'static str,
+    version: u32,
     recipe: &'a Recipe,
     /// SHA-256 of the source and of the clips.
     sources: Vec<&'a str>,
@@ -20,7 +23,7 @@ struct FingerprintInput<'a> {
 /// SHA-256 over version, recipe and the hashes of all inputs, in hexadecimal.
 pub(crate) fn fingerprint(recipe: &Recipe, inputs: &Inputs) -> String {
     let input = FingerprintInput {
-        version: env!("CARGO_PKG_VERSION"),
+        version: RENDER_VERSION,
         recipe,
         sources: inputs.sources.iter().map(|source| source.sha256.as_str()).collect(),
         images: inputs

@@ -38,9 +38,8 @@ pub(crate) async fn settle(env: &Env, task: &Claimed, outcome: Outcome, duration
         pause = RETRY_PAUSE_MAX.min(pause * 2);
     };
     log(&outcome, was_held, duration);
-    if was_held {
-        env.queue.publish_update(task.owner(), task.task_id());
-    }
+    // Also when the claim was lost: an earlier try may have been committed without an acknowledgment.
+    env.queue.publish_update(task.owner(), task.task_id());
     if was_held && matches!(&outcome, Outcome::Failed(failure, _) if failure.class() == FailureClass::Postponed) {
         // The next task would fail for the same lack of resources, so the slot stays taken for a moment.
         tokio::time::sleep(POSTPONED_PAUSE).await;

@@ -52,13 +52,22 @@ impl OggLinks {
             ("ogg", "flac") => Codec::Flac,
             _ => return None,
         };
-        Some(Self {
+        Some(Self::new(codec))
+    }
+
+    const fn new(codec: Codec) -> Self {
+        Self {
             codec,
             end: None,
             is_in_headers: false,
             comments_follow: false,
             pre_skip: 0,
-        })
+        }
+    }
+
+    /// Starts again, after a seek: the next packet does not follow the latest one.
+    pub(crate) const fn restart(&mut self) {
+        *self = Self::new(self.codec);
     }
 
     /// Returns `true` if a packet is a header that its decoder must not get.

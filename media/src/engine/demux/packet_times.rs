@@ -188,6 +188,9 @@ impl PacketTimes {
         if let Some(positions) = &mut self.positions {
             *positions = FlacPositions::default();
         }
+        if let Some(links) = &mut self.links {
+            links.restart();
+        }
     }
 
     /// Returns `true` if a packet is a header that its decoder must not get.
@@ -324,6 +327,34 @@ mod tests {
             (4_096, 1_024),
         ];
         assert_eq!(corrected, expected);
+    }
+
+    #[test]
+    fn after_a_seek_no_header_of_before_begins_a_link() {
+        let mut times = PacketTimes {
+            is_audio: true,
+            links: OggLinks::of("ogg", "opus"),
+            ..PacketTimes::default()
+        };
+        let base = Rational::new(1, 48_000);
+        let mut corrected = |data: &[u8], time: i64, restarts: bool| {
+            if restarts {
+                times.restart();
+            }
+            let mut packet = Packet::copy(data);
+            packet.set_dts(Some(time));
+            packet.set_duration(960);
+            let link = times.correct(&mut packet, base);
+            (packet.dts(), link.map(|link| link.dropped))
+        };
+        let header = b"OpusHead\x01\x02\x38\x01";
+        assert_eq!(corrected(&[0xfc], 0, false), (Some(0), None));
+        assert_eq!(corrected(header, 0, false), (Some(960), None));
+        assert_eq!(corrected(&[0xfc], 960, false), (Some(960), Some(312)));
+        assert_eq!(corrected(header, 0, false), (Some(1_920), None));
+        assert_eq!(corrected(&[0xfc], 9_600, true), (Some(9_600), None));
+        // The end of the packet before the seek is not that of the link before.
+        assert_eq!(corrected(header, 0, true), (None, None));
     }
 
     #[test]

@@ -134,9 +134,9 @@ impl AddAssign for SourceLoss {
         if self.lost_us == 0 {
             self.first_lost_us = more.first_lost_us;
         }
-        self.lost_us += more.lost_us;
-        self.damaged_us += more.damaged_us;
-        self.audio_gap_us += more.audio_gap_us;
+        self.lost_us = self.lost_us.saturating_add(more.lost_us);
+        self.damaged_us = self.damaged_us.saturating_add(more.damaged_us);
+        self.audio_gap_us = self.audio_gap_us.saturating_add(more.audio_gap_us);
         self.headers_changed |= more.headers_changed;
         self.transparent |= more.transparent;
         self.has_open_end |= more.has_open_end;
@@ -165,5 +165,7 @@ mod tests {
             all += one;
         }
         assert_eq!((all.lost_us, all.first_lost_us), (1_200_000, Some(5_000_000)));
+        all += span(u64::MAX, 20_000_000);
+        assert_eq!((all.lost_us, all.first_lost_us), (u64::MAX, Some(5_000_000)));
     }
 }

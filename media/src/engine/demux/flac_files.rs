@@ -118,8 +118,35 @@ pub(crate) fn stated_length(file: &File) -> Option<BrokenOff> {
     let headers = headers(file);
     let is_stated = headers.len() > 1 && headers.iter().all(|header| header.length_us > 0);
     is_stated.then(|| BrokenOff {
-        length_us: headers.iter().map(|header| header.length_us).sum(),
+        length_us: headers
+            .iter()
+            .fold(0, |sum: u64, header| sum.saturating_add(header.length_us)),
         open_end: false,
         is_anywhere: false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileExt;
+
+    #[test]
+    fn lengths_beyond_the_greatest_number_are_that_number() {
+        // The most samples that a header can state, at 1 Hz.
+        let packed = 1_u64 << 44 | ((1 << 36) - 1);
+        let mut one = b"fLaC\x80\0\0\x22".to_vec();
+        one.extend([0; 10]);
+        one.extend(packed.to_be_bytes());
+        one.extend([0; 16]);
+        one.extend([0xff, 0xf8]);
+        let length_us = |files: usize| {
+            let file = tempfile::tempfile().unwrap();
+            file.write_all_at(&one.repeat(files), 0).unwrap();
+            stated_length(&file).map(|stated| stated.length_us)
+        };
+        let of_one = ((1 << 36) - 1) * 1_000_000;
+        assert_eq!((length_us(1), length_us(2)), (None, Some(2 * of_one)));
+        assert_eq!(length_us(300), Some(u64::MAX));
+    }
 }

@@ -140,7 +140,7 @@ pub(crate) fn unread_in_wav(file: &File) -> Option<u64> {
     let (end, size) = (length(file), wav.data_bytes?);
     let after = wav.data.checked_add(size)?;
     // Some writers leave out the byte after samples of an odd size.
-    let starts = [after + size % 2, after];
+    let starts = [after.saturating_add(size % 2), after];
     let unread_from = starts.map(|at| after_chunks(file, at, wav.order)).into_iter().max()?;
     let has_content = find(file, unread_from, 1, |_, bytes| bytes != [0]).is_some();
     let count = end.saturating_sub(unread_from);
@@ -163,4 +163,28 @@ fn after_chunks(file: &File, from: u64, order: ByteOrder) -> u64 {
         at = next + size % 2;
     }
     at.min(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileExt;
+
+    #[test]
+    fn samples_up_to_the_greatest_offset_are_neither_read_nor_behind_the_end() {
+        let data_at = 80;
+        let mut bytes = b"RF64\xff\xff\xff\xffWAVEds64\x1c\0\0\0".to_vec();
+        bytes.extend([0; 8]);
+        bytes.extend((u64::MAX - data_at).to_le_bytes());
+        bytes.extend([0; 12]);
+        bytes.extend(b"fmt \x10\0\0\0\x01\0\x01\0\x80\xbb\0\0\0\x77\x01\0\x02\0\x10\0");
+        bytes.extend(b"data\xff\xff\xff\xff");
+        assert_eq!(bytes.len() as u64, data_at);
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&bytes, 0).unwrap();
+        let wav = Wav::read(&file).unwrap();
+        assert_eq!((wav.data, wav.data_bytes), (data_at, Some(u64::MAX - data_at)));
+        assert_eq!(unread_in_wav(&file), None);
+        assert_eq!(broken_wav(&file), None, "a duration that no file has");
+    }
 }

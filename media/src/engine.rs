@@ -95,9 +95,10 @@ pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
     // Timestamps before 0 are known only if packets are read from the first one on.
     probe.jumps |= !early_times::find(source, &input).is_empty();
     let broken = stated_length::find_break(&probe.container, source);
-    if let Some(broken) = broken.filter(|broken| broken.length_us > probe.duration_us) {
+    let stated_us = stated_length::length_us(&probe.container, source, broken);
+    if stated_us > probe.duration_us {
         // The length of the whole file is known, but not the ends of its streams.
-        probe.duration_us = broken.length_us;
+        probe.duration_us = stated_us;
         probe.streams.iter_mut().for_each(Stream::forget_end);
     }
     Ok(probe)

@@ -126,7 +126,7 @@ impl Reader {
         let (mut video, mut audio) = (decoder(video_stream)?, decoder(part.audio_stream)?);
         let broken_off = stated_length::find_break(input.format().name(), source);
         let is_from_start = span.start.us() == 0;
-        let stated_us = broken_off.map_or(0, |broken| signed_us(broken.length_us));
+        let stated_us = signed_us(stated_length::length_us(input.format().name(), source, broken_off));
         for decoder in [&mut video, &mut audio].into_iter().flatten() {
             decoder.span_start_us = start_us;
             decoder.header_duration_us = decoder.header_duration_us.max(stated_us);

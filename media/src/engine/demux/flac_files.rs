@@ -8,7 +8,6 @@
 //! of the lengths in all headers is the length of the whole. A header stays where the number of channels or bits
 //! changes: the parser would reject more frames without it.
 
-use crate::engine::demux::broken_off::BrokenOff;
 use crate::engine::demux::edited_file::ByteEdits;
 use crate::engine::file_bytes::{be, find, length, read};
 use std::fs::File;
@@ -113,16 +112,14 @@ pub(crate) fn edits(file: &File) -> ByteEdits {
     }
 }
 
-/// Length of all files by their headers; `None` for a single file, and if a header does not state it.
-pub(crate) fn stated_length(file: &File) -> Option<BrokenOff> {
+/// Length in microseconds of several files by their headers; `None` for a single file, and if a header does not state
+/// it.
+pub(crate) fn joined_length_us(file: &File) -> Option<u64> {
     let headers = headers(file);
     let is_stated = headers.len() > 1 && headers.iter().all(|header| header.length_us > 0);
-    is_stated.then(|| BrokenOff {
-        length_us: headers
-            .iter()
-            .fold(0, |sum: u64, header| sum.saturating_add(header.length_us)),
-        open_end: false,
-        is_anywhere: false,
+    is_stated.then(|| {
+        let lengths = headers.iter().map(|header| header.length_us);
+        lengths.fold(0, u64::saturating_add)
     })
 }
 
@@ -143,7 +140,7 @@ mod tests {
         let length_us = |files: usize| {
             let file = tempfile::tempfile().unwrap();
             file.write_all_at(&one.repeat(files), 0).unwrap();
-            stated_length(&file).map(|stated| stated.length_us)
+            joined_length_us(&file)
         };
         let of_one = ((1 << 36) - 1) * 1_000_000;
         assert_eq!((length_us(1), length_us(2)), (None, Some(2 * of_one)));

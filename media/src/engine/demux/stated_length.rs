@@ -1,4 +1,5 @@
-//! Files that are shorter than they state, which FFmpeg reads without an error.
+//! Files whose length is not the one that FFmpeg reports: those that are shorter than they state, which it reads without
+//! an error, and several files one after the other.
 
 use crate::engine::demux::broken_off::BrokenOff;
 use crate::engine::demux::container::is_matroska;
@@ -11,7 +12,6 @@ pub(crate) fn find_break(container: &str, file: &File) -> Option<BrokenOff> {
     match container {
         "wav" => wav::broken_wav(file),
         "asf" => asf::broken_asf(file),
-        "flac" => flac_files::stated_length(file),
         "gif" => animation::broken_gif(file),
         "apng" => animation::broken_apng(file),
         name if is_matroska(name) => matroska::is_cut(file).then_some(BrokenOff::of_unknown_length(true)),
@@ -21,5 +21,15 @@ pub(crate) fn find_break(container: &str, file: &File) -> Option<BrokenOff> {
             is_broken.then_some(BrokenOff::of_unknown_length(!chain.is_cut))
         }
         _ => None,
+    }
+}
+
+/// Length in microseconds that a file states, where FFmpeg does not report it; 0 if it is not known. `broken` is the
+/// result of [`find_break`].
+pub(crate) fn length_us(container: &str, file: &File, broken: Option<BrokenOff>) -> u64 {
+    match broken {
+        Some(broken) => broken.length_us,
+        None if container == "flac" => flac_files::joined_length_us(file).unwrap_or(0),
+        None => 0,
     }
 }

@@ -1,5 +1,5 @@
-//! Files whose length is not the one that FFmpeg reports: those that are shorter than they state, which it reads without
-//! an error, and several files one after the other.
+//! Lengths of files that FFmpeg does not report: of those that are shorter than they state, which it reads without an
+//! error, and of several files one after the other.
 
 use crate::engine::demux::broken_off::BrokenOff;
 use crate::engine::demux::container::is_matroska;

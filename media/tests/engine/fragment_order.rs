@@ -97,3 +97,15 @@ fn fragments_whose_order_is_not_known_are_reported() {
         "{details:?}"
     );
 }
+
+#[test]
+fn a_recording_whose_encoder_was_restarted_is_played_in_the_order_of_the_file() {
+    let flags = "+frag_keyframe+empty_moov+default_base_moof";
+    let one = numbered("before.mp4", &format!("{H264} -t 4 -movflags {flags}"));
+    let other = numbered("after.mp4", &format!("{H264} -ss 4 -t 4 -movflags {flags}"));
+    let ((begin, mine, _), (_, theirs, _)) = (parts(&one), parts(&other));
+    let restarted = [begin, mine.concat(), theirs.concat()].concat();
+    let run = process(&written(&one, "restarted", &restarted), &recipe(ENCODE)).unwrap();
+    assert_eq!(loss_details(&run), [""; 0]);
+    assert_eq!(run.frame_numbers(0), (0..240).collect::<Vec<_>>());
+}

@@ -19,7 +19,7 @@
 //! *Rejected.* A repaired copy of the file: it would double the space and the time of reading.
 
 use crate::engine::demux::edited_file::{ByteEdits, Patch};
-use crate::engine::demux::fragment_order::{self, Arrangement, Fragment};
+use crate::engine::demux::fragment_order::{self, Arrangement, Fragment, Fragments};
 use crate::engine::demux::mp4::{BoxHeader, child_box, read_uint};
 use crate::engine::file_bytes::{find, length, read_be};
 use std::collections::HashSet;
@@ -120,7 +120,7 @@ fn mdat_header(at: u64, next: u64) -> Option<Patch> {
 struct Walk {
     chain: Chain,
     is_fragmented: bool,
-    fragments: Vec<Fragment>,
+    fragments: Fragments,
     /// Start of the boxes before the next `moof` box that belong to it.
     lead: Option<u64>,
     /// Offsets of `sidx` boxes, which have the positions of fragments.
@@ -154,14 +154,14 @@ impl Walk {
             b"ftyp" if self.has_movie => {
                 self.type_box.get_or_insert(SecondHeader {
                     at,
-                    fragments: self.fragments.len(),
+                    fragments: self.fragments.count(),
                     follows_samples: self.has_samples,
                 });
             }
             b"moof" => {
                 self.is_fragmented = true;
                 let start = self.lead.take().unwrap_or(at);
-                self.fragments.push(Fragment::read(file, start, at, &body));
+                self.fragments.add(Fragment::read(file, start, at, &body));
                 if !self.chain.edits.patches.is_empty() {
                     rebase(file, at, body, &mut self.chain.edits.patches);
                 }
@@ -170,11 +170,9 @@ impl Walk {
                 self.has_samples = true;
                 // Those of a second file belong to no fragment of the first one.
                 let in_second = self.type_box.map_or(0, |second| second.fragments);
-                if let Some(fragment) = self.fragments.get_mut(in_second..).and_then(<[_]>::last_mut) {
-                    fragment.end = body.end;
-                }
+                self.fragments.extend_last(in_second, body.end);
             }
-            b"mfra" => self.chain.lacks_fragments |= listed_fragments(file, body) > self.fragments.len(),
+            b"mfra" => self.chain.lacks_fragments |= lists_more(file, body, self.fragments.count()),
             b"styp" | b"sidx" | b"emsg" | b"prft" => {
                 self.lead.get_or_insert(at);
                 if name == *b"sidx" {
@@ -190,17 +188,21 @@ impl Walk {
         if let Some(second) = self.second_header.filter(|second| second.follows_samples) {
             // Some recordings repeat the header. The times of their fragments go on.
             let count = second.fragments;
-            let goes_on = count > 0 && count < self.fragments.len();
-            if !goes_on || fragment_order::restarts(file, &self.fragments, count) {
+            let goes_on = count > 0 && count < self.fragments.count();
+            if !goes_on || self.fragments.begins_again_at(file, count) {
                 self.chain.second_file = Some(second.at);
                 self.fragments.truncate(count);
             }
         }
         let end = self.chain.second_file.filter(|_| self.is_fragmented).unwrap_or(length);
         let is_repaired = !self.chain.edits.patches.is_empty();
-        match fragment_order::arrange(file, &self.fragments) {
+        let mut order: Vec<_> = (0..self.fragments.kept().len()).collect();
+        match self.fragments.arrange(file) {
             Arrangement::AsInFile => {}
-            Arrangement::Other(fragments) if !is_repaired => self.reorder(file, fragments, end),
+            Arrangement::Other(other) if !is_repaired => {
+                self.chain.is_disordered = !self.reorder(file, &other, end);
+                order = other;
+            }
             Arrangement::Other(_) | Arrangement::Unknown => self.chain.is_disordered = true,
         }
         if self.chain.edits.ranges.is_empty() && end < length {
@@ -208,22 +210,27 @@ impl Walk {
             self.chain.edits.ranges.push(first_file);
         }
         self.chain.edits.patches.sort_by_key(|patch| patch.at);
-        let numbers = fragment_order::positions(&self.chain.edits.ranges, &self.fragments);
+        let as_read = order.iter().filter_map(|index| self.fragments.kept().get(*index));
+        let numbers = fragment_order::positions(&self.chain.edits.ranges, as_read);
         self.chain.breaks.extend(missing_before(&numbers));
         self.chain.breaks.sort_unstable();
         self.chain
     }
 
-    /// Reads the file with its fragments in another order.
-    fn reorder(&mut self, file: &File, fragments: Vec<Fragment>, end: u64) {
-        let first = self.fragments.first().map_or(0, |fragment| fragment.start);
-        let last = self.fragments.last().map_or(end, |fragment| fragment.end);
+    /// Reads the file with its fragments in another order. Returns `false` if that takes too many patches.
+    fn reorder(&mut self, file: &File, order: &[usize], end: u64) -> bool {
+        let fragments = self.fragments.kept();
+        let first = fragments.first().map_or(0, |fragment| fragment.start);
+        let last = fragments.last().map_or(end, |fragment| fragment.end);
         let mut at = first;
         let header = 0..first;
-        let mut ranges = vec![header];
-        for fragment in &fragments {
+        let (mut ranges, mut patches) = (vec![header], Vec::new());
+        for fragment in order.iter().filter_map(|index| fragments.get(*index)) {
             let moof = at + (fragment.moof - fragment.start);
-            move_base(file, fragment, moof, &mut self.chain.edits.patches);
+            move_base(file, fragment, moof, &mut patches);
+            if patches.len() + self.indexes.len() > MAX_PATCHES {
+                return false;
+            }
             ranges.push(fragment.start..fragment.end);
             at += fragment.end - fragment.start;
         }
@@ -233,9 +240,10 @@ impl Walk {
             at: at + 4,
             bytes: b"free".to_vec(),
         });
-        self.chain.edits.patches.extend(hidden);
+        patches.extend(hidden);
+        self.chain.edits.patches = patches;
         self.chain.edits.ranges = ranges;
-        self.fragments = fragments;
+        true
     }
 }
 
@@ -252,8 +260,9 @@ fn missing_before(numbers: &[(u64, u64)]) -> Vec<u64> {
     wide.map(|(at, _)| at).collect()
 }
 
-/// Number of fragments that an `mfra` box lists (§8.8.9). Their offsets may be wrong in a file that was edited later.
-fn listed_fragments(file: &File, mfra: Range<u64>) -> usize {
+/// Returns `true` if an `mfra` box lists more than this number of fragments (§8.8.9). Their offsets may be wrong in a
+/// file that was edited later.
+fn lists_more(file: &File, mfra: Range<u64>, count: usize) -> bool {
     let mut rest = mfra;
     let mut offsets = HashSet::new();
     while let Ok(list) = child_box(file, rest.clone(), b"tfra") {
@@ -271,9 +280,12 @@ fn listed_fragments(file: &File, mfra: Range<u64>) -> usize {
                 Ok(offset) if at + time_bytes <= list.end => offsets.insert(offset),
                 _ => break,
             };
+            if offsets.len() > count {
+                return true;
+            }
         }
     }
-    offsets.len()
+    false
 }
 
 /// Returns `true` if the box at an offset has media and extends beyond the end of the file.

@@ -15,8 +15,8 @@
 //! - The queue belongs to the running Tokio task as well: no read is lost while the runtime lives, even when all
 //!   handles are dropped. At shutdown the server waits for its requests, and so for their reads.
 //!
-//! *Bounds.* One query at a time with at most [`BATCH`] keys. The queue holds one read per request in progress, which the
-//! server limits, and those of clients that have disconnected during the query, which has a time limit.
+//! *Bounds.* One query at a time with at most [`BATCH`] keys. The queue holds one read per request in progress, which
+//! the server limits, and those of clients that have disconnected during the query, which has a time limit.
 //!
 //! *Rejected.* A cache with an expiry time: it would answer with rows from before the request. Running the query in the
 //! future of the first reader: the others would lose their answer when that client disconnects.

@@ -14,8 +14,8 @@ use entity::{output, source, task};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Version of the form of [`task_view`]. Raise it with each change of the JSON or of its sentences; otherwise clients keep
-/// the old form of a task that does not change any more.
+/// Version of the form of [`task_view`]. Raise it with each change of the JSON or of its sentences; otherwise clients
+/// keep the old form of a task that does not change any more.
 pub(crate) const VIEW_VERSION: u8 = 1;
 
 /// A task as a list shows it.

@@ -77,7 +77,7 @@ fn record(method: &Method, route: &str, status: u16, latency: Duration) {
 fn is_routine(method: &Method, route: &str, status: u16) -> bool {
     match route {
         "/livez" | "/readyz" | "/metrics" | "/api/health" | "/ping" => status < 400,
-        TASK_ROUTE => *method == Method::GET && matches!(status, 200 | 304),
+        TASK_ROUTE => matches!(*method, Method::GET | Method::HEAD) && matches!(status, 200 | 304),
         _ => false,
     }
 }
@@ -152,6 +152,7 @@ mod tests {
             (Method::GET, "/api/health", 503, false),
             (Method::GET, "/api/tasks/{id}", 200, true),
             (Method::GET, "/api/tasks/{id}", 304, true),
+            (Method::HEAD, "/api/tasks/{id}", 200, true),
             (Method::GET, "/api/tasks/{id}", 404, false),
             (Method::DELETE, "/api/tasks/{id}", 200, false),
             (Method::GET, "/api/tasks", 200, false),

@@ -117,7 +117,9 @@ pub(crate) async fn limit_reply_time(State(state): State<AppState>, request: Req
 /// The time that a request waits for a change of a task; zero for any other request.
 fn long_poll_time(request: &Request) -> Duration {
     let route = request.extensions().get::<MatchedPath>();
-    let shows_task = *request.method() == Method::GET && route.is_some_and(|route| route.as_str() == TASK_ROUTE);
+    // axum answers HEAD with the handler of GET.
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let shows_task = reads && route.is_some_and(|route| route.as_str() == TASK_ROUTE);
     let query = shows_task.then(|| Query::<Vec<(String, String)>>::try_from_uri(request.uri()).ok());
     let wait = query.flatten().and_then(|Query(pairs)| wait_time(&pairs).ok());
     wait.unwrap_or_default()

@@ -249,6 +249,8 @@ async fn the_request_timeout_does_not_cut_a_wait() {
     let (reply, time) = poll(&caller, id, 2, "").await;
     assert_eq!(reply.status, 200, "{reply:?}");
     assert!(time >= Duration::from_secs(2), "{time:?}");
+    let head = caller.request(Method::HEAD, &format!("/api/tasks/{id}?wait=2"));
+    assert_eq!(head.send().await.unwrap().status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

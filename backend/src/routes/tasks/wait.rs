@@ -12,6 +12,7 @@
 //! - A waiting request holds no connection to the database.
 //! - It is answered at once with the current state when the task has ended, when the process shuts down, and when too
 //!   many requests wait ([`crate::wait_slots`]).
+//! - A read that fails is repeated as long as there is time. The last one decides.
 //!
 //! *Rejected.* Comparing whole replies: while a task is processed, speed and remaining time change every second.
 
@@ -69,10 +70,16 @@ pub(super) async fn wait_for_change(
     let (deadline, shutdown) = (Instant::now() + wait, &state.alive.shutdown);
     let mut subscription = state.app.queue.subscribe(account, id);
     loop {
-        let found = state.task_reads.read((account, id)).await?;
-        task = found.ok_or(Code::TaskNotFound)?;
+        let found = state.task_reads.read((account, id)).await;
         let now = Instant::now();
-        if is_news(&task.task) || now >= deadline || shutdown.is_cancelled() {
+        let is_last = now >= deadline || shutdown.is_cancelled();
+        match found {
+            Ok(found) => task = found.ok_or(Code::TaskNotFound)?,
+            // The database may be back before the time has passed.
+            Err(error) if !is_last && entity::is_unavailable(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if is_news(&task.task) || is_last {
             return Ok(task);
         }
         tokio::select! {

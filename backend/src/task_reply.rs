@@ -12,9 +12,10 @@
 //!   the window in which they are equal, and the base URL;
 //! - the language, and the version of the view ([`VIEW_VERSION`]), which decides about the form of the JSON.
 //!
-//! *Exact.* Two replies with one tag are equal, if each change of the view has raised [`VIEW_VERSION`]. [`tag`] takes the
-//! rows apart column by column, so a new column must be assigned to one of these groups before the program compiles. The
-//! tests change each column and compare reply and tag. View and tag use the same time, because links change with it.
+//! *Exact.* Two replies with one tag are equal, if each change of the view has raised [`VIEW_VERSION`]. [`tag`] takes
+//! the rows apart column by column, so a new column must be assigned to one of these groups before the program
+//! compiles. The tests change each column and compare reply and tag. View and tag use the same time, because links
+//! change with it.
 
 use crate::AppState;
 use crate::extract::BaseUrl;

@@ -26,6 +26,9 @@ pub use find::{Page, TaskSummary, by_id, by_path, count_by_status, list, of_user
 pub use sweep::{Swept, release_unknown, return_tasks_of, sweep};
 pub use table::{ActiveModel, Column, Entity, Model, PrimaryKey, Relation, TaskStatus};
 
+/// Separates the detail of a failure from that of an earlier attempt.
+pub const EARLIER_ATTEMPT: &str = "; an earlier attempt: ";
+
 use crate::{event, image_use, output, source, trash, user};
 use domain::{Code, Status, TaskId, UserId};
 use sea_orm::ActiveValue::{NotSet, Set};

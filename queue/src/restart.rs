@@ -24,11 +24,10 @@ where
         }
         let error = result.err().map(|error| format!("{error:#}"));
         tracing::warn!(name, error, "a connection to Redis ended; restarting");
-        pause = if started.elapsed() > HEALTHY_AFTER {
-            PAUSE
-        } else {
-            PAUSE_MAX.min(pause * 2)
-        };
+        if started.elapsed() > HEALTHY_AFTER {
+            pause = PAUSE;
+        }
         shutdown.run_until_cancelled(sleep(pause)).await;
+        pause = PAUSE_MAX.min(pause * 2);
     }
 }

@@ -14,8 +14,8 @@
 //!
 //! *Invariants.* An update is a hint; the row is the truth. Subscribers read the row after an update and, since any
 //! update may be lost, from time to time without one. A task that is released because its claim was not acknowledged
-//! has no update. Publishing neither waits nor fails. Updates that arrive before
-//! the subscriber looks are one. A task without subscription takes no memory.
+//! has no update. Publishing neither waits nor fails. Several updates that
+//! arrive before the subscriber looks wake it once. A task without subscription takes no memory.
 //!
 //! *Rejected.* Status and percent in the message: a second truth, which may arrive late or out of order. A channel of
 //! Redis for each task: a command to Redis for each request. Streams of Redis: they keep a history that nothing reads.

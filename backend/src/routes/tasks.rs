@@ -58,7 +58,7 @@ pub(crate) async fn list(
 /// With its status and progress and, once it is processed, its outputs with signed links that need no token. With
 /// `wait`, the reply comes when status, attempt or percent differ from those that the client knows, or after that time.
 #[utoipa::path(get, operation_id = "show_task", path = "/tasks/{id}", tag = "tasks", params(("id" = i64, Path, description = "The id of the task"),
-        ("wait" = Option<u8>, Query, minimum = 0, maximum = 30, description = "Seconds to wait for a change of status or percent: since the reply whose `ETag` is in `If-None-Match`, or else since the request. The reply may come earlier without a change")),
+        ("wait" = Option<u8>, Query, minimum = 0, maximum = 30, description = "Seconds to wait for a change of status, attempt or percent: since the reply whose `ETag` is in `If-None-Match`, or else since the request. The reply may come earlier without a change")),
     security(("bearer" = [])), responses((status = 200, description = "The task", body = TaskView), ShowProblems))]
 pub(crate) async fn show(
     State(state): State<AppState>,

@@ -5,9 +5,10 @@
 //! After the update, the writes of that attempt match no row.
 
 use super::transition::{record_final, set_final, set_waiting};
-use super::{Claim, Column, Entity, Model, TaskStatus};
+use super::{Claim, Column, EARLIER_ATTEMPT, Entity, Model, TaskStatus};
 use domain::{Code, FailureClass, Status, TaskId, UserId, WorkerId};
 use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::{BinOper, CaseStatement, SimpleExpr};
 use sea_orm::{DatabaseTransaction, ExprTrait};
 
 /// The tasks that were taken back, with their accounts.
@@ -46,10 +47,7 @@ async fn take_back(db: &DatabaseTransaction, lost: Expr) -> Result<Swept, DbErr>
             .filter(lost.clone())
             .col_expr(Column::Failures, Expr::col(Column::Failures).add(1))
             .col_expr(Column::ErrorCode, Expr::value(Code::WorkerCrash.as_str()))
-            .col_expr(
-                Column::ErrorDetail,
-                Expr::value("the worker stopped without reporting a result"),
-            )
+            .col_expr(Column::ErrorDetail, lost_detail())
     };
     let last = update().filter(Column::Failures.gte(i64::from(max_retries)));
     let failed = set_final(last, TaskStatus::Failed).exec_with_returning(db).await?;
@@ -63,6 +61,27 @@ async fn take_back(db: &DatabaseTransaction, lost: Expr) -> Result<Swept, DbErr>
         returned: ids(returned),
         failed: ids(failed),
     })
+}
+
+/// The concatenation of texts in both databases.
+const CONCAT: BinOper = BinOper::Custom("||");
+
+/// The detail of a task whose worker was lost. It keeps the failure of an earlier attempt, which may be the reason.
+fn lost_detail() -> SimpleExpr {
+    const LOST: &str = "the worker stopped without reporting a result";
+    let detail = || Expr::col(Column::ErrorDetail).if_null("");
+    let earlier = [Expr::col(Column::ErrorCode), Expr::value(": "), detail()];
+    let all = earlier
+        .into_iter()
+        .fold(Expr::value(format!("{LOST}{EARLIER_ATTEMPT}")), |text, part| {
+            text.binary(CONCAT, part)
+        });
+    CaseStatement::new()
+        .case(Column::ErrorCode.is_null(), LOST)
+        // Its detail has the earlier failures already.
+        .case(Column::ErrorCode.eq(Code::WorkerCrash.as_str()), detail())
+        .finally(all)
+        .into()
 }
 
 /// Returns the tasks that are claimed by a living `worker` but are not among the claims that it holds, without counting

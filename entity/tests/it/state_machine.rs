@@ -124,6 +124,31 @@ async fn the_third_lost_worker_ends_the_task_as_failed() {
 }
 
 #[tokio::test]
+async fn a_lost_worker_does_not_hide_the_failure_of_an_earlier_attempt() {
+    let (db, _directory) = database("earlier").await;
+    let id = new_task(&db).await.task_id();
+    let detail = async || {
+        let task = task::by_id(&db, id).await.unwrap().unwrap();
+        (task.error_code.unwrap(), task.error_detail.unwrap())
+    };
+    let claim = claimed(&db, id).await.claim();
+    let crash = Failure::new(Code::MediaCrash, "died of SIGSEGV");
+    let record = AttemptRecord::default();
+    let failed = entity::write(&db, async |db| {
+        claim.fail(db, &crash, Some(Duration::ZERO), &record).await
+    });
+    assert!(failed.await.unwrap());
+    let lost = "the worker stopped without reporting a result; an earlier attempt: media_crash: died of SIGSEGV";
+    for _ in 0..2 {
+        make_due(&db).await;
+        claimed(&db, id).await;
+        expire_lease(&db).await;
+        sweep(&db).await;
+        assert_eq!(detail().await, ("worker_crash".to_owned(), lost.to_owned()));
+    }
+}
+
+#[tokio::test]
 async fn a_retry_is_delayed_and_a_release_counts_no_failure() {
     let (db, _directory) = database("retry").await;
     let id = new_task(&db).await.task_id();

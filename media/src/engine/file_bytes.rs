@@ -134,7 +134,7 @@ impl<'a> BufferedFile<'a> {
         }
     }
 
-    /// Bytes at an offset, at most as many as the buffer takes.
+    /// Returns `count` bytes at an offset. `count` is at most [`BUFFER_BYTES`].
     ///
     /// # Errors
     /// As [`read`].

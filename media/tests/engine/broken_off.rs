@@ -146,7 +146,25 @@ fn an_animation_that_breaks_off_is_reported() {
         bytes[middle..middle + 300].fill(0);
         bytes
     };
-    for (name, damaged) in [("zeros.gif", &zeros[..]), ("cut.apng", &apng[..apng.len() / 2])] {
+    // Frames without a delay last 100 ms, like the others.
+    let no_delays = {
+        let mut bytes = apng.clone();
+        let controls: Vec<_> = bytes
+            .windows(4)
+            .enumerate()
+            .filter(|(_, name)| name == b"fcTL")
+            .map(|(at, _)| at)
+            .collect();
+        for at in controls {
+            bytes[at + 24..at + 28].fill(0);
+        }
+        bytes
+    };
+    for (name, damaged) in [
+        ("zeros.gif", &zeros[..]),
+        ("cut.apng", &apng[..apng.len() / 2]),
+        ("cut-without-delays.apng", &no_delays[..apng.len() / 2]),
+    ] {
         let found = details(name, damaged, MP4);
         let [detail] = &found[..] else {
             panic!("{name}: {found:?}")

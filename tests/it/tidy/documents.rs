@@ -41,8 +41,8 @@ fn error_table() -> String {
     let mut text = String::from(
         "# Error codes\n\nPrinted from `domain/src/code.rs`. `code` never changes; sentences follow `Accept-Language`.\n\
          Refusals carry the HTTP status shown. A task that failed shows its code in `error.code` of a 200.\n\n\
-         `retried`: how often Rushes itself tries a task again at most after a failure with this code, before the task \
-         is `failed`; all failures of the task count together. It is empty for codes of requests alone.\n\n\
+         `retried`: how many failures a task may have, with all codes together, so that Rushes tries it again after one \
+         with this code. Empty for codes with which no task fails.\n\n\
          | code | status | retried | English | español |\n|---|---|---|---|---|\n",
     );
     for code in Code::ALL {

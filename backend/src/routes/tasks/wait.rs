@@ -3,8 +3,8 @@
 //! *Problem.* Clients that follow a task poll it many times for each change, and still learn of a change late.
 //!
 //! *Mechanism.* A request that waits subscribes to the updates of its task (`queue::Queue::subscribe`) and reads the
-//! task again after each update. It is answered when status or whole percent differ from what the client knows: from
-//! those in the `ETag` of its `If-None-Match`, or else from those at the time of the request.
+//! task again after each update. It is answered when status, attempt or whole percent differ from what the client
+//! knows: from those in the `ETag` of its `If-None-Match`, or else from those at the time of the request.
 //!
 //! *Invariants.*
 //! - The task is read after the subscription began, so no change between the two is missed. It is also read every

@@ -1,5 +1,5 @@
 //! Detection of truncated animations by the blocks of GIF (`GIF89a`) and the chunks of APNG (PNG, third edition).
-//! FFmpeg reads up to the break without an error.
+//! In a GIF, the pixels of each image are counted as well. FFmpeg reads up to the break without an error.
 
 use crate::engine::demux::broken_off::BrokenOff;
 use crate::engine::demux::gif_pixels::PixelCounter;
@@ -10,11 +10,9 @@ use std::io;
 /// Maximum number of blocks or chunks to follow.
 const MAX_BLOCKS: u32 = 10_000_000;
 
-/// Duration of a frame of a GIF without a delay, in microseconds, as in browsers and FFmpeg.
-const GIF_DELAY_US: u64 = 100_000;
-
-/// Duration of a frame of an APNG without a delay, in microseconds: FFmpeg uses 15 frames per second.
-const APNG_DELAY_US: u64 = 1_000_000 / 15;
+/// Duration of a frame without a delay, in microseconds, as in browsers, in the GIF demuxer of FFmpeg, and by the
+/// option `default_fps` of `open.rs`.
+const DEFAULT_DELAY_US: u64 = 100_000;
 
 /// Size of a graphic control extension in bytes.
 const CONTROL_BYTES: usize = 8;
@@ -92,7 +90,7 @@ fn gif_block(bytes: &mut BufferedFile<'_>, at: u64) -> io::Result<Block> {
             }
             let delay = le(&bytes.read::<2>(at + 4)?);
             // Browsers and FFmpeg treat shorter delays as missing.
-            let delay_us = if delay < 2 { GIF_DELAY_US } else { delay * 10_000 };
+            let delay_us = if delay < 2 { DEFAULT_DELAY_US } else { delay * 10_000 };
             Ok(Block::Control { delay_us, next })
         }
         [0x2c] => {
@@ -187,7 +185,7 @@ fn frame_delay_us(bytes: &mut BufferedFile<'_>, body: u64) -> io::Result<u64> {
         parts => parts,
     };
     Ok(if number == 0 {
-        APNG_DELAY_US
+        DEFAULT_DELAY_US
     } else {
         number * 1_000_000 / parts
     })

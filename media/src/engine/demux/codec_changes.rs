@@ -118,7 +118,8 @@ impl CodecChanges {
         }
     }
 
-    /// Time ranges without packets in one video and one audio stream inside `span_us`.
+    /// Returns the total duration, inside `span_us`, of the packets that were left out of one video and one audio
+    /// stream.
     pub(crate) fn holes(&self, [video, audio]: [Option<usize>; 2], span_us: &Range<i64>) -> Holes {
         let total = |stream: Option<usize>| {
             let mut total = HoleTotal::default();

@@ -14,7 +14,8 @@
 //!
 //! *Losses.* A fragment is missing where the chain breaks, where the sequence number steps by more than elsewhere in
 //! the file (`mfhd`, §8.8.5), and at the end if a box extends beyond it or `mfra` lists more fragments than there are.
-//! A second file after the first one is not read.
+//! If no order of the fragments fits, an unknown amount counts as missing. A second file after the first one is not
+//! read.
 //!
 //! *Rejected.* A repaired copy of the file: it would double the space and the time of reading.
 
@@ -200,8 +201,11 @@ impl Walk {
         match self.fragments.arrange(file) {
             Arrangement::AsInFile => {}
             Arrangement::Other(other) if !is_repaired => {
-                self.chain.is_disordered = !self.reorder(file, &other, end);
-                order = other;
+                if self.reorder(file, &other, end) {
+                    order = other;
+                } else {
+                    self.chain.is_disordered = true;
+                }
             }
             Arrangement::Other(_) | Arrangement::Unknown => self.chain.is_disordered = true,
         }

@@ -10,7 +10,7 @@ use super::store;
 use crate::database::{OUTAGE_TIMEOUT, QUERY_TIMEOUT};
 use crate::env::Env;
 use domain::{Failure, FailureClass};
-use entity::task::{Claimed, Model};
+use entity::task::{Claimed, EARLIER_ATTEMPT, Model};
 use entity::{DatabaseTransaction, DbErr, cost, with_timeout};
 use std::time::{Duration, Instant};
 
@@ -93,14 +93,13 @@ fn retry_after(task: &Model, class: FailureClass) -> Option<Duration> {
 /// Appends the failures of earlier attempts with other codes to the detail. Without them, a failure of storage or
 /// database in the last attempt would hide a problem of the source.
 fn with_earlier_failures(task: &Model, failure: &Failure) -> Failure {
-    const EARLIER: &str = "; an earlier attempt: ";
     let mut failure = failure.clone();
     let Some(code) = &task.error_code else { return failure };
     let detail = task.error_detail.as_deref().unwrap_or_default();
     if code != failure.code.as_str() {
-        failure.detail = format!("{}{EARLIER}{code}: {detail}", failure.detail);
-    } else if let Some((_, earlier)) = detail.split_once(EARLIER) {
-        failure.detail = format!("{}{EARLIER}{earlier}", failure.detail);
+        failure.detail = format!("{}{EARLIER_ATTEMPT}{code}: {detail}", failure.detail);
+    } else if let Some((_, earlier)) = detail.split_once(EARLIER_ATTEMPT) {
+        failure.detail = format!("{}{EARLIER_ATTEMPT}{earlier}", failure.detail);
     }
     failure
 }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 /// Version of rendering. Raise it with each change after which the same inputs may have other outputs; otherwise tasks
 /// reuse outputs from before the change.
-const RENDER_VERSION: u32 = 2;
+const RENDER_VERSION: u32 = 3;
 
 /// Everything that determines the outputs of a task.
 #[derive(Serialize)]

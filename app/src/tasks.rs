@@ -87,7 +87,7 @@ pub async fn retry<R: Serialize>(
         Ok::<_, Error>((retry, reply))
     });
     let (retry, reply) = written.await?;
-    wake(app, &retry).await;
+    wake(app, &retry);
     Ok(reply)
 }
 
@@ -106,13 +106,13 @@ pub async fn remove(app: &App, task: &task::Model) -> Result<(), Error> {
     Ok(())
 }
 
-/// Wakes a worker. If that fails, workers find the task by polling, a little later.
-pub(crate) async fn wake(app: &App, task: &task::Model) {
-    if let Err(error) = app.queue.wake().await {
-        tracing::warn!(
-            task.id = task.id,
-            error = format!("{error:#}"),
-            "failed to wake a worker"
-        );
-    }
+/// Wakes a worker in the background: the reply to a request must not wait while Redis does not answer. If it fails,
+/// workers find the task by polling, a little later.
+pub(crate) fn wake(app: &App, task: &task::Model) {
+    let (queue, id) = (app.queue.clone(), task.id);
+    tokio::spawn(async move {
+        if let Err(error) = queue.wake().await {
+            tracing::warn!(task.id = id, error = format!("{error:#}"), "failed to wake a worker");
+        }
+    });
 }

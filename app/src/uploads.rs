@@ -142,6 +142,6 @@ async fn create<R: Serialize>(
     };
     let (task, reply) = file.commit(written).await?;
     tracing::info!(task.id = task.id, "uploaded");
-    tasks::wake(app, &task).await;
+    tasks::wake(app, &task);
     Ok(reply)
 }

@@ -17,8 +17,8 @@ use std::time::Duration;
 const DRAIN_BYTES: usize = 64 << 20;
 /// Maximum time to spend on one body.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
-/// Maximum pause between two chunks.
-const DRAIN_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum pause between two chunks. A client that sends half a body is disconnected this long after its refusal.
+const DRAIN_IDLE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Middleware: wraps the body so that the part that the handler leaves unread is drained when the body is dropped. A
 /// client that still waits for `100 Continue` has sent nothing, so its body is not drained.

@@ -34,5 +34,5 @@ pub use config::{Config, Secret, Secrets, WeakSecret};
 pub use extract::{Cidr, InvalidCidr};
 pub use operations::document as openapi;
 pub use router::{router, telemetry_router};
-pub use serve::{ServerConfig, serve};
+pub use serve::{ServerConfig, listen, serve};
 pub use state::{AppState, ProcessHealth};

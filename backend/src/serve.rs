@@ -42,7 +42,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -52,6 +52,9 @@ use tower::ServiceExt;
 pub(crate) const READ_BYTES: u32 = 128 << 10;
 /// Maximum number of concurrent requests on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 32;
+/// Maximum number of connections that wait to be accepted; the kernel allows at most `net.core.somaxconn`. The default
+/// of the standard library, 128, overflows when many clients connect at once. The others wait for a retransmission.
+const BACKLOG: u32 = 4_096;
 /// Number of connections per permit of the shared semaphore for further concurrent requests.
 const CONNECTIONS_PER_FURTHER: usize = 4;
 /// Time for requests in progress after the listener was closed.
@@ -92,6 +95,22 @@ impl Default for ServerConfig {
             language: Language::default(),
         }
     }
+}
+
+/// Listens on an address.
+///
+/// # Errors
+/// The address is in use or not allowed.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    // The next process may listen while connections of this one are in TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves the router until `shutdown` and [`ServerConfig::shutdown_delay`] have passed, then waits for requests in

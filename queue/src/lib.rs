@@ -14,9 +14,9 @@
 //! ```
 //!
 //! *Invariants.* The database alone decides which tasks exist and which one is next. A lost job costs only time,
-//! because workers also poll the database once a second; so Redis can be empty, wiped or away without losing work.
-//! One waiting job stands for any number of tasks. A process takes jobs only while it waits in [`Wakeups::woken`], so
-//! a busy process takes none from an idle one.
+//! because workers also poll the database at least once a second; so Redis can be empty, wiped or away without losing
+//! work. One waiting job stands for any number of tasks. A process takes jobs only while it waits in
+//! [`Wakeups::woken`], so a busy process takes none from an idle one.
 //!
 //! *Rejected.* One job per task, with its ID: rows and jobs would have to be kept consistent, and the order of jobs in
 //! Redis would replace the fair order of accounts.
@@ -27,6 +27,9 @@ mod redis_queue;
 mod redis_updates;
 mod redis_worker;
 mod restart;
+#[cfg(test)]
+#[path = "../../tests/src/skip.rs"]
+mod skip;
 mod updates;
 mod wakeups;
 

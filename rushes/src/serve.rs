@@ -17,7 +17,6 @@ use nix::libc::{SIGINT, SIGTERM, SIGXFSZ};
 use queue::Queue;
 use std::net::SocketAddr;
 use storage::Storage;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Mutex;
 use worker::Env;
@@ -130,9 +129,7 @@ async fn serve_http(
     server_config: ServerConfig,
     health: &ProcessHealth,
 ) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("failed to listen on {address}"))?;
+    let listener = backend::listen(address).with_context(|| format!("failed to listen on {address}"))?;
     tracing::info!(%address, "listening");
     let (shutdown, background) = (health.shutdown.clone(), health.background.clone());
     backend::serve(listener, router, server_config, shutdown, background).await;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use tests::clip::Clip;
 use tests::server::Server;
-use tests::{Caller, MP4, PNG, Postgres, executable};
+use tests::{Caller, MP4, PNG, Postgres, executable, skip};
 
 fn backup(data: &Path, to: &Path) -> Output {
     let mut command = Command::new(executable());
@@ -226,7 +226,7 @@ fn copy_files(from: &Path, to: &Path) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dump_of_postgres_between_two_copies_of_the_files_starts_as_a_server_with_the_same_accounts() {
     if std::env::var("TEST_DATABASE_URL").is_err() {
-        return println!("SKIPPED: needs Postgres");
+        return skip::other_setup("dumps Postgres");
     }
     let home = tempfile::tempdir().unwrap();
     std::fs::set_permissions(home.path(), PermissionsExt::from_mode(0o755)).unwrap();

@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use tests::clip::{Clip, ffmpeg};
-use tests::{Caller, TestApp};
+use tests::{Caller, TestApp, skip};
 use tokio::process::Command;
 
 /// The client programs and configurations of this repository.
@@ -16,7 +16,7 @@ fn sources() -> PathBuf {
 fn tools() -> Option<PathBuf> {
     let tools = std::env::var_os("TEST_CLIENTS").map(PathBuf::from);
     if tools.is_none() {
-        println!("SKIPPED: TEST_CLIENTS does not name the linters and generators; ./test installs them");
+        skip::missing("linters and generators, which ./test installs, in TEST_CLIENTS");
     }
     tools
 }

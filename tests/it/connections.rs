@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::Value;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tests::{Options, TestApp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -76,15 +76,22 @@ async fn slow_headers_and_idle_connections_are_closed() {
     assert_eq!(received, b"");
     dripping.abort();
 
-    let mut stream = connect(&app).await;
-    for _ in 0..3 {
-        stream
-            .write_all(b"GET /ping HTTP/1.1\r\nhost: a\r\n\r\n")
-            .await
-            .unwrap();
-        assert!(reply(&mut stream).await.0.starts_with("HTTP/1.1 200"));
+    for half in ["", "GET /ping HTTP/1.1\r\nho"] {
+        let mut stream = connect(&app).await;
+        for _ in 0..3 {
+            stream
+                .write_all(b"GET /ping HTTP/1.1\r\nhost: a\r\n\r\n")
+                .await
+                .unwrap();
+            assert!(reply(&mut stream).await.0.starts_with("HTTP/1.1 200"));
+        }
+        stream.write_all(half.as_bytes()).await.unwrap();
+        assert_eq!(
+            read_to_end(&mut stream).await,
+            b"",
+            "closed when idle, also with half a request: {half}"
+        );
     }
-    assert_eq!(read_to_end(&mut stream).await, b"", "closed when idle");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,6 +109,24 @@ async fn a_request_in_progress_may_take_longer_than_an_idle_connection() {
     let part = reqwest::multipart::Part::stream(reqwest::Body::wrap_stream(file)).file_name("slow.mp4");
     let stored = caller.submit(reqwest::multipart::Form::new().part("file", part)).await;
     assert_eq!(stored.status, 201, "{stored:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_without_the_rest_of_its_body_is_refused_and_its_connection_closed() {
+    let limit = Duration::from_millis(700);
+    let app = TestApp::idle_with(|config| config.request_timeout = Duration::from_millis(700)).await;
+    let mut stream = connect(&app).await;
+    let head =
+        "POST /api/auth/login HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let begun = Instant::now();
+    let reply = String::from_utf8(read_to_end(&mut stream).await).unwrap();
+    assert!(reply.starts_with("HTTP/1.1 503"), "{reply}");
+    assert!(
+        begun.elapsed() < limit + Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@
     clippy::disallowed_methods,
     reason = "./test passes the addresses of servers in the environment, and tests start command-line tools"
 )]
-#![allow(clippy::print_stdout, reason = "a skipped test prints why")]
+#![allow(clippy::print_stdout, reason = "tests print what they measured")]
 #![allow(
     clippy::too_many_lines,
     reason = "the steps of a test are easier to follow in one function"
@@ -40,6 +40,7 @@ mod http_upload;
 mod http_wait;
 mod journey;
 mod kill;
+mod killed_workers;
 mod landing;
 mod metrics;
 mod mutants;
@@ -50,6 +51,7 @@ mod presets;
 mod process_limits;
 mod processes;
 mod recipes_page;
+mod redis_faults;
 #[path = "../../queue/tests/it/redis_server.rs"]
 mod redis_server;
 mod resource_shortage;
@@ -57,8 +59,13 @@ mod reuse;
 mod rolling_restart;
 mod schemas;
 mod settings;
+mod silent_connections;
+mod skipped_tests;
 mod stack;
 mod storm;
 mod task_size;
 mod tidy;
 mod upload_memory;
+
+// `redis_server` is shared with another crate and takes it from the root.
+use tests::skip;

@@ -2,52 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use tests::{TestApp, executable};
-
-/// A process; killed when dropped.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use tests::server::Server;
+use tests::{SECRET, TestApp};
 
 /// Starts a role and returns its first metrics.
 async fn first_metrics(role: &str, app: &TestApp) -> String {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let address = format!("127.0.0.1:{port}");
-    let directory = app.directory.path();
-    let mut command = Command::new(executable());
-    command
-        .arg(role)
-        .env_clear()
-        .env("RUSHES_DATA_DIR", directory.join("data"))
-        .env("RUSHES_JWT_SECRET", "0123456789abcdef0123456789abcdef")
-        .env(
-            if role == "worker" {
-                "RUSHES_METRICS_LISTEN"
-            } else {
-                "RUSHES_LISTEN"
-            },
-            &address,
-        )
-        .env("RUSHES_WORKERS", "3")
-        .envs(app.environment.iter().map(|(name, value)| (name, value)));
-    let _process = Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-    let (url, begun) = (format!("http://{address}/metrics"), Instant::now());
+    let mut environment = app.environment.clone();
+    environment.push(("RUSHES_JWT_SECRET", SECRET.to_owned()));
+    environment.push(("RUSHES_WORKERS", "3".to_owned()));
+    let process = Server::start_in(role, app.directory.path(), &environment);
+    let (url, begun) = (format!("{}/metrics", process.url), Instant::now());
     loop {
         if let Ok(reply) = reqwest::get(&url).await {
             return reply.text().await.unwrap();
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "{role} does not answer");
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", process.log());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

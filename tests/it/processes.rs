@@ -43,42 +43,6 @@ async fn the_task_of_a_killed_worker_is_processed_once_after_its_restart() {
     assert_eq!(kinds, ["uploaded", "processed"]);
 }
 
-/// The maximum time until another worker claims the task of a killed one: the lease of 30 s, a sweep every 5 s, a claim
-/// within 2 s, and 8 s for a machine under load.
-const CLAIMED_WITHIN: Duration = Duration::from_secs(45);
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_task_of_a_killed_worker_is_processed_by_another_worker() {
-    let app = TestApp::idle().await;
-    let caller = app.caller().await;
-    let directory = app.directory.path();
-    let source = Clip::slow().make(directory);
-    let [one, other] = ["one", "other"].map(|name| directory.join(name));
-    for home in [&one, &other] {
-        std::fs::create_dir(home).unwrap();
-    }
-    let first = Server::start_in("worker", &one, &app.environment);
-    let id = caller.task(&source, &[("recipe", SLOW)]).await;
-    caller
-        .until(id, |task| task["progress"]["percent"].as_u64() > Some(5))
-        .await;
-    let _second = Server::start_in("worker", &other, &app.environment);
-    first.end("-KILL").await;
-    let begun = Instant::now();
-    caller.until(id, |task| task["attempt"].as_u64() == Some(2)).await;
-    println!(
-        "claimed by another {:.1} s after the kill",
-        begun.elapsed().as_secs_f64()
-    );
-    assert!(begun.elapsed() < CLAIMED_WITHIN, "{:?}", begun.elapsed());
-    let task = caller.ended(id).await;
-    assert_eq!(
-        (&task["status"], &task["failures"]),
-        (&"processed".into(), &1.into()),
-        "{task}"
-    );
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn up_needs_no_settings_and_stops_on_sigterm() {
     let directory = tempfile::tempdir().unwrap();

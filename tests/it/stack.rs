@@ -10,6 +10,35 @@ use std::process::Command;
 
 const START: &str = "docker compose up --build --detach --wait";
 
+/// The keys of services in the compose file format that the files use
+/// (<https://github.com/compose-spec/compose-spec/blob/main/05-services.md>).
+const SERVICE_KEYS: &[&str] = &[
+    "build",
+    "cap_drop",
+    "command",
+    "cpu_shares",
+    "depends_on",
+    "deploy",
+    "entrypoint",
+    "env_file",
+    "environment",
+    "healthcheck",
+    "image",
+    "init",
+    "logging",
+    "networks",
+    "ports",
+    "read_only",
+    "restart",
+    "security_opt",
+    "shm_size",
+    "stop_grace_period",
+    "stop_signal",
+    "tmpfs",
+    "user",
+    "volumes",
+];
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
@@ -129,7 +158,14 @@ fn every_service_is_hardened_and_limited_and_its_references_exist() {
             .chain(map(&over["volumes"]))
             .map(|(name, _)| name)
             .collect();
+        assert_eq!(services["worker"]["deploy"]["replicas"], 2);
         for (name, service) in &services {
+            for (key, _) in map(service) {
+                assert!(
+                    SERVICE_KEYS.contains(&&*key),
+                    "{name}: docker compose does not know `{key}`"
+                );
+            }
             assert_eq!(service["read_only"], true, "{name}");
             assert_eq!(texts(&service["cap_drop"]), ["ALL"], "{name}");
             assert_eq!(texts(&service["security_opt"]), ["no-new-privileges:true"], "{name}");

@@ -4,6 +4,7 @@
 //! - [`dependencies`]: crates depend on each other in one direction, and each external technology has one crate.
 //! - [`documents`]: `.env.sample` and `docs/ERRORS.md` agree with the code.
 //! - [`files`]: names, headers and lengths of files.
+//! - [`skips`]: tests that are skipped.
 //! - [`rules`]: the content of Rust files. [`parse`] reads every file once into plain facts ([`source`]), and
 //!   [`words`], [`comments`], [`items`] and [`circles`] find violations in them.
 //!
@@ -21,5 +22,6 @@ mod repository;
 mod rule;
 mod rules;
 mod scripts;
+mod skips;
 mod source;
 mod words;

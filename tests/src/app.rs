@@ -107,9 +107,7 @@ impl TestApp {
         let state = AppState::new(db.clone(), storage.clone(), queue.clone(), config, alive.clone())
             .with_connections(options.server.max_connections)
             .with_metrics(metrics());
-        let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
-            .await
-            .unwrap();
+        let listener = backend::listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = tokio::spawn(backend::serve(
             listener,

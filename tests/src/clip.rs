@@ -1,5 +1,6 @@
 //! Clips that tests generate with the `ffmpeg` command line, and `ffprobe` of files.
 
+use crate::skip;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -106,7 +107,7 @@ pub fn from_collection(name: &str) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/media");
     let path = root.join(name);
     if !path.exists() {
-        println!("SKIPPED: the clip {name} is not on this machine");
+        skip::recorded_clips(name);
     }
     path.exists().then_some(path)
 }

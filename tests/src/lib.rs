@@ -21,6 +21,7 @@ pub mod mutants;
 mod postgres;
 pub mod random;
 pub mod server;
+pub mod skip;
 mod small_disk;
 mod snapshot;
 

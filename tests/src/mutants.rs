@@ -3,6 +3,7 @@
 
 use crate::clip::ffmpeg;
 use crate::random::Random;
+use crate::skip;
 use std::path::{Path, PathBuf};
 
 /// Boxes of MP4 and chunks of RIFF whose sizes are changed. The size of a box stands before its name, that of a chunk
@@ -212,7 +213,7 @@ fn change_a_size(bytes: &mut [u8], random: &mut Random) {
 fn collection() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/media");
     let Ok(entries) = std::fs::read_dir(folder) else {
-        println!("SKIPPED: the collection of recorded clips is not on this machine");
+        skip::recorded_clips("../shared/media");
         return Vec::new();
     };
     let small = |path: &PathBuf| {

@@ -1,5 +1,6 @@
 //! A Postgres server for one test, with data and write-ahead log in directories that the test chooses.
 
+use crate::skip;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,17 +19,20 @@ pub struct Postgres {
 
 impl Postgres {
     /// Starts a server with its data and its write-ahead log in these directories and options such as
-    /// `max_connections=9`. Returns `None` and prints why if Postgres is not installed.
+    /// `max_connections=9`. Returns `None` without Postgres, or without the right to start it.
     pub fn start(tables: &Path, log: &Path, options: &[&str]) -> Option<Self> {
         let Some(executables) = executables() else {
-            println!("SKIPPED: postgresql is not installed");
+            skip::missing("postgresql");
             return None;
         };
         let home = tempfile::tempdir().unwrap();
         // Postgres refuses to run as root.
         for directory in [tables, log, home.path()] {
             let owned = Command::new("chown").arg("postgres:").arg(directory).status();
-            assert!(owned.unwrap().success());
+            if !owned.unwrap().success() {
+                skip::missing("the right to start Postgres as the user `postgres` (root)");
+                return None;
+            }
         }
         let (cluster, segments) = (tables.join("cluster"), log.join("segments"));
         let mut init = as_postgres(&executables.join("initdb"), home.path());

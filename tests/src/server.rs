@@ -44,7 +44,7 @@ impl Server {
     }
 
     /// Starts a role from a shell that first runs a prefix, such as `ulimit -n 64;`. It listens on `RUSHES_LISTEN`, or
-    /// on a free port.
+    /// on a free port: an API with all its routes, a worker with those for health and metrics.
     pub fn start_with_prefix(prefix: &str, role: &str, stderr: Stdio, environment: &[(&str, String)]) -> Self {
         let listen = environment.iter().find(|(name, _)| *name == "RUSHES_LISTEN");
         let address = listen.map_or_else(free_address, |(_, address)| address.clone());
@@ -52,7 +52,12 @@ impl Server {
         command
             .args(["-c", &format!("{prefix} exec \"$0\" {role}")])
             .arg(executable());
-        command.env_clear().env("RUSHES_LISTEN", &address);
+        let setting = if role == "worker" {
+            "RUSHES_METRICS_LISTEN"
+        } else {
+            "RUSHES_LISTEN"
+        };
+        command.env_clear().env(setting, &address);
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         Self {
             url: format!("http://{address}"),

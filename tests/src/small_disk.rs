@@ -1,5 +1,6 @@
 //! A file system of a few megabytes (tmpfs), which a test fills and frees.
 
+use crate::skip;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 pub struct SmallDisk(TempDir);
 
 impl SmallDisk {
-    /// Mounts a file system of this size. Returns `None` and prints why if the user has no right to mount.
+    /// Mounts a file system of this size. Returns `None` without the right to mount.
     pub fn mount(mebibytes: u32) -> Option<Self> {
         let home = tempfile::tempdir().unwrap();
         std::fs::set_permissions(home.path(), PermissionsExt::from_mode(0o755)).unwrap();
@@ -25,7 +26,7 @@ impl SmallDisk {
         {
             return Some(Self(home));
         }
-        println!("SKIPPED: no right to mount a small file system");
+        skip::missing("the right to mount a file system (root)");
         None
     }
 

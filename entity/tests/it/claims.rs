@@ -1,6 +1,7 @@
 //! The choice of the next task: the SQL against the rule in `domain`, and its cost.
 
 use crate::seed::{claim_next, database, new_user, server, task_of};
+use crate::skip;
 use domain::claim::{Waiting, next};
 use domain::{ClaimPolicy, TaskId, UserId, WorkerId};
 use entity::DatabaseConnection;
@@ -97,9 +98,8 @@ async fn concurrent_claims_take_different_tasks_even_of_one_account() {
 #[tokio::test]
 async fn a_claim_that_stalls_before_its_commit_blocks_no_other() {
     let (db, _directory) = database("stalled").await;
-    // SQLite has one writer at a time, so a stalled transaction blocks all others.
     if db.get_database_backend() != DbBackend::Postgres {
-        return;
+        return skip::other_setup("SQLite has one writer at a time, so a stalled transaction blocks all others");
     }
     let users = accounts(&db, 2).await;
     let (first, second) = (task_of(&db, users[0]).await, task_of(&db, users[0]).await);

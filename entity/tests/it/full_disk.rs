@@ -1,6 +1,7 @@
 //! A SQLite database on a full disk, and its connections afterwards.
 
 use crate::seed::{database, new_task, server};
+use crate::skip;
 use entity::{DatabaseConnection, DbErr, is_full, trash, write};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use std::time::Duration;
@@ -19,7 +20,7 @@ async fn put(db: &DatabaseConnection, key: &str, bytes: usize) -> Result<(), DbE
 #[tokio::test]
 async fn after_a_full_disk_transactions_are_committed_again() {
     if server().is_some() {
-        return println!("SKIPPED: tests/it/full_disk.rs covers Postgres");
+        return skip::other_setup("tests/it/full_disk.rs covers Postgres");
     }
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/test.db", directory.path().display());
@@ -49,7 +50,7 @@ async fn after_a_full_disk_transactions_are_committed_again() {
 #[tokio::test]
 async fn a_connection_inside_a_transaction_is_not_reused() {
     if server().is_some() {
-        return println!("SKIPPED: Postgres reports the state of its transaction");
+        return skip::other_setup("Postgres reports the state of its transaction");
     }
     let (db, _directory) = database("transactions_left_open").await;
     // Raw SQL: sqlx does not notice this transaction.

@@ -1,6 +1,7 @@
 //! Idempotency keys: leases and stored replies.
 
 use crate::seed::{database, new_task, proxy_before_postgres};
+use crate::skip;
 use domain::UserId;
 use entity::DatabaseConnection;
 use entity::idempotency::{self, Acquisition, CompletedRequest, KeyLease};
@@ -177,7 +178,7 @@ async fn a_reply_that_is_being_committed_is_neither_released_nor_overwritten() {
 #[tokio::test]
 async fn row_locks_of_a_dead_machine_last_for_half_a_minute_only() {
     let Some(mut proxy) = proxy_before_postgres("idempotency_vanished").await else {
-        return println!("SKIPPED: SQLite has no network");
+        return skip::other_setup("SQLite has no network");
     };
     let dead = entity::connect(&proxy.url, 4).await.unwrap();
     migration::run(&dead).await.unwrap();

@@ -15,6 +15,8 @@ mod proxy;
 mod races;
 mod seed;
 mod sharing;
+#[path = "../../../tests/src/skip.rs"]
+mod skip;
 mod state_machine;
 mod task_details;
 mod transactions;

@@ -1,6 +1,7 @@
 //! Tasks with source and outputs.
 
 use crate::seed::{an_output, claimed, database, new_task, proxy_before_postgres, succeed};
+use crate::skip;
 use domain::{TaskId, UserId};
 use entity::task::{self, Model};
 use entity::{DatabaseConnection, output};
@@ -81,7 +82,7 @@ async fn a_task_that_is_removed_while_it_is_read_is_absent_and_not_half_read() {
 #[tokio::test]
 async fn connections_that_no_longer_reply_are_closed() {
     let Some(mut proxy) = proxy_before_postgres("details_silent").await else {
-        return println!("SKIPPED: SQLite has no network");
+        return skip::other_setup("SQLite has no network");
     };
     let db = entity::connect(&proxy.url, 2).await.unwrap();
     migration::run(&db).await.unwrap();

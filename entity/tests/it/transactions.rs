@@ -1,6 +1,7 @@
 //! Transactions that Postgres aborts.
 
 use crate::seed::{database, server};
+use crate::skip;
 use entity::{DbErr, is_unavailable, write};
 use sea_orm::ConnectionTrait;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 #[tokio::test]
 async fn an_idle_transaction_that_was_aborted_can_be_retried() {
     if server().is_none() {
-        return println!("SKIPPED: SQLite aborts no idle transactions");
+        return skip::other_setup("SQLite aborts no idle transactions");
     }
     let (db, _directory) = database("transactions_idle").await;
     let late = write(&db, async |db| {
@@ -25,7 +26,7 @@ async fn an_idle_transaction_that_was_aborted_can_be_retried() {
 #[tokio::test]
 async fn the_victim_of_a_deadlock_can_be_retried() {
     if server().is_none() {
-        return println!("SKIPPED: SQLite has one writer at a time");
+        return skip::other_setup("SQLite has one writer at a time");
     }
     let (db, _directory) = database("transactions_deadlock").await;
     let rows = "INSERT INTO trash (key, due_at_ms) VALUES ('a', 1), ('b', 1)";

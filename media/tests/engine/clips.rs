@@ -1,5 +1,6 @@
 //! Test clips, made once with the `ffmpeg` command line and cached in the target directory.
 
+use crate::skip;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -56,7 +57,7 @@ pub(crate) fn temp_file(name: &str, bytes: &[u8]) -> (TempDir, PathBuf) {
 pub(crate) fn real_clips() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/media");
     let Ok(entries) = fs::read_dir(&folder) else {
-        eprintln!("skipped: there are no real clips in ../shared/media");
+        skip::recorded_clips("../shared/media");
         return Vec::new();
     };
     let paths = entries.map(|entry| entry.unwrap().path());

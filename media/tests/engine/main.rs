@@ -82,6 +82,9 @@ mod outputs;
 #[cfg(test)]
 mod requirements;
 #[cfg(test)]
+#[path = "../../../tests/src/skip.rs"]
+mod skip;
+#[cfg(test)]
 mod sprites_and_gifs;
 mod stalls;
 #[cfg(test)]

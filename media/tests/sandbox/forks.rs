@@ -1,6 +1,7 @@
 //! Children of the fork server: each is confined, can end alone, and dies with the server.
 
 use crate::fixture::{Fixture, Test};
+use crate::skip;
 use domain::protocol::{Event, ForkReply, ForkRequest, MAX_PACKET_BYTES, Session};
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv,
@@ -136,7 +137,7 @@ fn forked_children_are_confined() {
         assert_eq!(fields[2], child.id.to_string());
         // The socket of the server is not among the descriptors of a child. Root may read them.
         let Ok(descriptors) = std::fs::read_dir(format!("/proc/{}/fd", child.id)) else {
-            return println!("SKIPPED: only root can list the descriptors of a child");
+            return skip::missing("the right to list the descriptors of a child (root)");
         };
         let targets = descriptors.map(|entry| std::fs::read_link(entry.unwrap().path()).unwrap());
         for target in targets {

@@ -26,6 +26,8 @@ mod forks;
 mod many_streams;
 mod memory;
 mod protocol;
+#[path = "../../../tests/src/skip.rs"]
+mod skip;
 mod syscalls;
 mod transcodes;
 

@@ -5,5 +5,7 @@
 mod queues;
 mod redis_failures;
 mod redis_server;
+#[path = "../../../tests/src/skip.rs"]
+mod skip;
 mod updates;
 mod wakeups;

@@ -14,7 +14,7 @@ pub(crate) struct TestQueue {
     pub(crate) redis: Option<RedisServer>,
 }
 
-/// The queue in memory, and the one in Redis where `redis-server` is installed.
+/// The queue in memory, and the one in Redis unless `redis-server` is missing.
 pub(crate) fn all_queues() -> Vec<TestQueue> {
     let memory = TestQueue {
         name: "memory",

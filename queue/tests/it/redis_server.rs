@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test starts servers and command-line tools")]
 
+use crate::skip;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
@@ -15,7 +16,7 @@ pub(crate) struct RedisServer {
 }
 
 impl RedisServer {
-    /// `None`, with a message on standard output, when `redis-server` is not installed.
+    /// `None`, with a message on standard output, without `redis-server`.
     pub(crate) fn start() -> Option<Self> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .unwrap()
@@ -33,7 +34,7 @@ impl RedisServer {
             .status()
             .is_err()
         {
-            println!("SKIPPED: redis-server is not installed");
+            skip::missing("redis-server");
             return None;
         }
         server.restart();

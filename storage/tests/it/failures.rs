@@ -1,6 +1,7 @@
 //! Stores that are full, unresponsive or missing, and refused credentials.
 
 use crate::column::{LIMIT, bucket, chunks, directory, noise, open_bucket, source};
+use crate::skip;
 use bytes::Bytes;
 use futures::StreamExt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -100,7 +101,6 @@ async fn a_full_server_is_distinguished_from_a_broken_one() {
     }
 }
 
-/// Needs the privilege to mount a file system, so it is skipped unless the tests run as root.
 #[tokio::test]
 async fn a_full_disk_is_reported_and_works_again_when_there_is_space() {
     let Some(disk) = SmallDisk::mount() else { return };
@@ -141,7 +141,7 @@ impl SmallDisk {
         if mounted.is_ok_and(|output| output.status.success()) {
             return Some(Self(dir));
         }
-        println!("SKIPPED: no privilege to mount a file system");
+        skip::missing("the right to mount a file system (root)");
         None
     }
 }

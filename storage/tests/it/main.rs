@@ -8,4 +8,6 @@ mod copying;
 mod failures;
 mod put_file;
 mod reading;
+#[path = "../../../tests/src/skip.rs"]
+mod skip;
 mod writing;

@@ -1,6 +1,7 @@
 //! Moving local files into the storage.
 
 use crate::column::{PART, columns, directory, noise, sha256};
+use crate::skip;
 use domain::TaskId;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -49,13 +50,11 @@ async fn in_a_directory_storing_a_local_file_is_a_rename() {
 async fn a_file_of_another_file_system_is_copied() {
     let column = directory().await;
     let Ok(other) = tempfile::tempdir_in("/dev/shm") else {
-        println!("SKIPPED: no second file system");
-        return;
+        return skip::missing("a file system at /dev/shm");
     };
     let device = |path: &std::path::Path| std::fs::metadata(path).unwrap().dev();
     if device(other.path()) == device(column.dir.path()) {
-        println!("SKIPPED: no second file system");
-        return;
+        return skip::missing("a file system at /dev/shm that is not that of temporary files");
     }
     let (local, bytes) = (other.path().join("scratch.mp4"), noise(3 * PART));
     std::fs::write(&local, &bytes).unwrap();

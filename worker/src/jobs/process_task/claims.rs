@@ -2,7 +2,9 @@
 //!
 //! *Mechanism.* The loop waits for a free slot, claims the next task in one statement (`entity::task::claim_next`) and
 //! spawns its attempt. Without a due task it waits for a wake-up of the queue, but at most [`POLL_INTERVAL`]. The queue
-//! only makes it faster; a due task is also found without it.
+//! only makes it faster; a due task is also found without it. After a claim the loop looks again soon, and doubles the
+//! time as long as it finds nothing. While Redis is away, clients that send the next task when one has ended would
+//! otherwise get one task per second.
 //!
 //! *Invariants.* Each claim has an attempt in this process. A claim whose statement failed or timed out may have been
 //! committed all the same, also one of a loop that panicked. For one lease after such an error, the loop returns all
@@ -26,8 +28,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Interval in which an idle process looks for due tasks, and pause after an error.
+/// Maximum interval in which an idle process looks for due tasks, and pause after an error.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// First interval after a claim; it doubles up to [`POLL_INTERVAL`].
+const FIRST_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Processes tasks until `shutdown`, at most `settings.max_tasks` at the same time. Returns when those in progress have
 /// ended.
@@ -56,11 +60,13 @@ struct Attempts {
 async fn claim_loop(env: &Env, attempts: &Attempts, wakeups: &Wakeups, shutdown: &CancellationToken) {
     let Attempts { slots, claims, tracker } = attempts;
     let mut claimer = Claimer::new(env.clone(), claims.clone());
+    let mut poll_interval = FIRST_POLL_INTERVAL;
     let free_slot = async || slots.clone().acquire_owned().await.expect("the slots are never closed");
     while let Some(slot) = shutdown.run_until_cancelled(free_slot()).await {
         // Not canceled by the shutdown: an abandoned claim would block its task until the lease expires.
         match claimer.next().await {
             Ok(Some(task)) => {
+                poll_interval = FIRST_POLL_INTERVAL;
                 env.queue.publish_update(task.owner(), task.task_id());
                 tracker.spawn(run_attempt(env.clone(), task, claims.clone(), slot));
                 // More tasks may be due, and this process may have no other free slot.
@@ -69,8 +75,9 @@ async fn claim_loop(env: &Env, attempts: &Attempts, wakeups: &Wakeups, shutdown:
             Ok(None) => {
                 drop(slot);
                 let _ = shutdown
-                    .run_until_cancelled(timeout(POLL_INTERVAL, wakeups.woken()))
+                    .run_until_cancelled(timeout(poll_interval, wakeups.woken()))
                     .await;
+                poll_interval = POLL_INTERVAL.min(poll_interval * 2);
             }
             Err(error) => {
                 drop(slot);

@@ -25,17 +25,21 @@ use tower_http::cors::CorsLayer;
 use utoipa_swagger_ui::SwaggerUi;
 
 /// The router of the API: operations, Swagger UI, the landing page and the page of error codes.
-///
-/// The middleware, outermost first: access log, limits on headers, `Host`, CORS, compression, `ETag` of JSON, pinned
-/// files, panics, draining of unread bodies, and the time limits of the areas (`operations.rs`).
 pub fn router(state: AppState) -> Router {
     let document = operations::document();
-    let inner = operations::router(&state)
+    let routes = operations::router(&state)
         .route("/", get(landing::page))
         .route("/favicon.ico", get(landing::icon))
         .route("/docs/errors", get(codes::page))
         .merge(SwaggerUi::new("/docs").url("/api/openapi.json", document))
-        .fallback(operations::route_not_found)
+        .fallback(operations::route_not_found);
+    with_middleware(routes, state)
+}
+
+/// Adds the middleware, outermost first: access log, limits on headers, `Host`, CORS, compression, `ETag` of JSON,
+/// pinned files, panics, and draining of unread bodies. The areas have time limits as well (`operations.rs`).
+fn with_middleware(routes: Router<AppState>, state: AppState) -> Router {
+    let routes = routes
         .layer(map_request(async |request: Request| drain_unread(request)))
         .layer(CatchPanicLayer::custom(problem::panic_response))
         .layer(from_fn_with_state(state.clone(), request_guards::require_pinned_files))
@@ -51,7 +55,7 @@ pub fn router(state: AppState) -> Router {
         .layer(from_fn_with_state(state.clone(), access_log::log))
         .with_state(state);
     // axum matches the route before it runs layers, so the trailing slash is removed outside of the router.
-    Router::new().fallback_service(inner.map_request(remove_trailing_slash))
+    Router::new().fallback_service(routes.map_request(remove_trailing_slash))
 }
 
 /// The router of a process that runs the worker alone: `/livez`, `/readyz` and `/metrics`.
@@ -154,4 +158,101 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         ])
         .max_age(Duration::from_secs(3_600));
     Some(layer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Secret, Secrets, ServerConfig};
+    use axum::body::{Body, Bytes};
+    use axum::routing::post;
+    use background::Background;
+    use futures::StreamExt;
+    use serde_json::Value;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_util::sync::CancellationToken;
+
+    async fn state(home: &std::path::Path) -> AppState {
+        let path = home.display();
+        let db = entity::connect(&format!("sqlite://{path}/test.db"), 2).await.unwrap();
+        let storage = Storage::open(&format!("file://{path}/objects"), None).await.unwrap();
+        let current = Secret::new("0123456789abcdef0123456789abcdef").unwrap();
+        let config = Config::new(Secrets {
+            current,
+            previous: None,
+        });
+        AppState::new(db, storage, Queue::in_memory(), config, ProcessHealth::default())
+    }
+
+    /// A server of the API with further routes that panic: before the body is read, and inside of the reply.
+    async fn serve_panics(home: &std::path::Path) -> std::net::SocketAddr {
+        let state = state(home).await;
+        let stream = || async {
+            let chunks = futures::stream::iter(0..2).map(|number| {
+                assert!(number == 0, "by the test");
+                Ok::<_, std::io::Error>(Bytes::from_static(b"first"))
+            });
+            Body::from_stream(chunks)
+        };
+        let routes = operations::router(&state)
+            .route("/panic", post(|| async { panic!("by the test") as &'static str }))
+            .route("/panic-in-reply", get(stream));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let config = ServerConfig {
+            max_connections: 2,
+            ..ServerConfig::default()
+        };
+        let (stop, background) = (CancellationToken::new(), Background::default());
+        tokio::spawn(crate::serve(
+            listener,
+            with_middleware(routes, state),
+            config,
+            stop,
+            background,
+        ));
+        address
+    }
+
+    /// Sends a request with `Connection: close` and reads until the connection is closed.
+    async fn exchange(address: std::net::SocketAddr, request: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!("host: a\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+        let request = format!("{request} HTTP/1.1\r\n{head}x-request-id: r-1\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut reply = Vec::new();
+        // A connection whose handler panicked may be reset.
+        let _ = stream.read_to_end(&mut reply).await;
+        String::from_utf8(reply).unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn after_panics_of_handlers_the_server_replies_with_problems_and_serves_on() {
+        let home = tempfile::tempdir().unwrap();
+        let address = serve_panics(home.path()).await;
+        // More often than there are connections: no panic keeps one.
+        for _ in 0..4 {
+            let reply = exchange(address, "POST /panic", &"unread".repeat(20_000)).await;
+            let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with("HTTP/1.1 500 "), "{head}");
+            assert!(head.contains("\r\nx-request-id: r-1"), "{head}");
+            assert!(head.contains("\r\ncontent-type: application/problem+json"), "{head}");
+            let body: Value = serde_json::from_str(body).unwrap();
+            assert_eq!(
+                (&body["code"], &body["request_id"]),
+                (&"internal".into(), &"r-1".into())
+            );
+            assert!(!body.to_string().contains("by the test"), "{body}");
+
+            let reply = exchange(address, "GET /panic-in-reply", "").await;
+            assert!(!reply.ends_with("0\r\n\r\n"), "the reply seems complete: {reply}");
+
+            let health = exchange(address, "GET /api/health", "").await;
+            assert!(
+                health.starts_with("HTTP/1.1 200 ") && health.contains(r#""status":"healthy""#),
+                "{health}"
+            );
+        }
+    }
 }

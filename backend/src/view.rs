@@ -9,14 +9,14 @@ use api::tasks::{
     ErrorCode, ErrorView, OutputView, Percent, ProgressView, SourceView, StoredReport, TaskItem, TaskView,
 };
 use domain::protocol::Progress;
-use domain::{Language, Probe, Status};
+use domain::{FailureClass, Language, Probe, Status};
 use entity::{output, source, task};
 use serde::Deserialize;
 use serde_json::Value;
 
 /// Version of the form of [`task_view`]. Raise it with each change of the JSON or of its sentences; otherwise clients
 /// keep the old form of a task that does not change any more.
-pub(crate) const VIEW_VERSION: u8 = 1;
+pub(crate) const VIEW_VERSION: u8 = 2;
 
 /// A task as a list shows it.
 pub(crate) fn task_item(task: task::TaskSummary) -> TaskItem {
@@ -126,7 +126,7 @@ fn error_view(task: &task::Model, language: Language) -> Option<ErrorView> {
         code: code.as_str().to_owned(),
         message: code.sentence(language).to_owned(),
         detail: task.error_detail.clone(),
-        retryable: code.status() >= 500,
+        retryable: code.class().is_some_and(FailureClass::is_retryable),
     })
 }
 

@@ -3,6 +3,9 @@
 //! A waiting request occupies its connection, and with HTTP/2 one of the permits for concurrent requests that all
 //! connections share. So at most an eighth of the connections may wait, and one account takes at most a quarter of
 //! that.
+//!
+//! A client that disconnects frees its slot at once, unless it has begun to send a further request on the connection:
+//! hyper then notices the end only after the reply. So no slot is taken for longer than the longest wait, 30 s.
 
 use domain::UserId;
 use std::collections::HashMap;

@@ -48,6 +48,12 @@ impl FailureClass {
         }
     }
 
+    /// Returns `true` if another attempt at the same source and recipe can succeed.
+    #[must_use]
+    pub const fn is_retryable(self) -> bool {
+        !matches!(self.max_retries(), Some(0))
+    }
+
     /// Returns the delay before the next attempt after `failures` failed ones, this one included, or `None` if the task
     /// has failed for good.
     ///
@@ -82,8 +88,12 @@ mod tests {
 
     #[test]
     fn invalid_input_is_never_tried_again() {
-        assert_eq!(FailureClass::Input.retry_after(1, 0), None);
-        assert_eq!(FailureClass::Unsupported.retry_after(1, 0), None);
+        for class in [FailureClass::Input, FailureClass::Unsupported] {
+            assert_eq!((class.retry_after(1, 0), class.is_retryable()), (None, false));
+        }
+        for class in [FailureClass::ResourceLimit, FailureClass::Postponed] {
+            assert!(class.is_retryable() && class.retry_after(1, 0).is_some());
+        }
     }
 
     #[test]

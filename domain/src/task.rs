@@ -31,11 +31,21 @@ impl fmt::Display for TaskId {
     }
 }
 
-impl FromStr for TaskId {
-    type Err = std::num::ParseIntError;
+/// The error for a text that is not the id of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidTaskId;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self)
+impl FromStr for TaskId {
+    type Err = InvalidTaskId;
+
+    /// Accepts only the text that [`fmt::Display`] writes, not `01` or `+1`, so that a task has one path.
+    fn from_str(text: &str) -> Result<Self, InvalidTaskId> {
+        let id = text.parse().map(Self).map_err(|_| InvalidTaskId)?;
+        if id.to_string() == text {
+            Ok(id)
+        } else {
+            Err(InvalidTaskId)
+        }
     }
 }
 

@@ -83,7 +83,7 @@ pub async fn with_timeout<T, E: From<DbErr>>(
 /// Runs `work` in a transaction that may write. It is committed if `work` succeeds and rolled back otherwise.
 ///
 /// On SQLite it begins with `BEGIN IMMEDIATE`: a deferred transaction that reads first may be refused when it begins to
-/// write.
+/// write. The connection of a failed transaction is closed (`sqlite::retire`).
 ///
 /// # Errors
 /// The errors of `work`, and any database error.
@@ -97,12 +97,17 @@ pub async fn write<T, E: From<DbErr>>(
         ..TransactionOptions::default()
     };
     let transaction = db.begin_with_options(options).await?;
-    let value = work(&transaction).await?;
-    match db.get_database_backend() {
-        DbBackend::Sqlite => sqlite::commit(transaction).await?,
-        _ => transaction.commit().await?,
+    let is_sqlite = db.get_database_backend() == DbBackend::Sqlite;
+    match work(&transaction).await {
+        Ok(value) if is_sqlite => sqlite::commit(transaction).await.map(|()| value).map_err(E::from),
+        Ok(value) => transaction.commit().await.map(|()| value).map_err(E::from),
+        Err(error) => {
+            if is_sqlite {
+                sqlite::retire(transaction).await;
+            }
+            Err(error)
+        }
     }
-    Ok(value)
 }
 
 /// Runs an empty query.

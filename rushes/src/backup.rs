@@ -17,16 +17,21 @@ use crate::components;
 use crate::settings::Settings;
 use anyhow::{Context, bail, ensure};
 use entity::backup::{StoredFile, snapshot, stored_files};
+use futures::{StreamExt, stream};
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 use storage::{Storage, Stored, Target};
 
 /// Maximum number of rounds, for a service that removes files faster than they can be copied.
 const ROUNDS_MAX: usize = 20;
+
+/// Number of files that are copied at the same time. A bucket takes most of the time of a small file to answer.
+const CONCURRENT_COPIES: usize = 8;
 
 /// Name of the list of lost files, one storage key per line.
 const LOST: &str = "lost.txt";
@@ -171,48 +176,72 @@ async fn copy_new_files(
     named: &[StoredFile],
     copied: &mut Copied,
 ) -> anyhow::Result<BTreeSet<String>> {
-    let mut missing = BTreeSet::new();
+    let is_new = |file: &&StoredFile| !copied.keys.contains(&file.key) && !copied.lost.contains(&file.key);
+    let new: Vec<_> = named.iter().filter(is_new).collect();
+    let total = new.len();
+    let copies = new
+        .into_iter()
+        .map(async |file| Ok::<_, anyhow::Error>((file, copy_file(from, to, file).await?)));
+    let mut copies = pin!(stream::iter(copies).buffer_unordered(CONCURRENT_COPIES).enumerate());
+    let (mut missing, mut damaged) = (BTreeSet::new(), BTreeSet::new());
     let mut printed = Instant::now();
-    for (index, file) in named.iter().enumerate() {
-        if copied.keys.contains(&file.key) || copied.lost.contains(&file.key) {
-            continue;
-        }
-        let target = Target::parse(&file.key).context("a row names no storage key")?;
-        match from.copy(to, &target, file.entry.as_deref()).await {
-            Ok(stored) if is_as_recorded(&stored, file) => {
+    while let Some((index, copy)) = copies.next().await {
+        let (file, copy) = copy?;
+        match copy {
+            FileCopy::Whole(bytes) => {
                 copied.keys.insert(file.key.clone());
                 copied.files += 1;
-                copied.bytes += stored.bytes;
+                copied.bytes += bytes;
             }
-            // An incomplete set: its files are being removed.
-            Ok(_) if matches!(target, Target::Set(_)) => drop(missing.insert(file.key.clone())),
-            Ok(_) => {
-                tracing::warn!(key = file.key, "the size or the hash of a file is not the recorded one");
-                to.remove(&target)
-                    .await
-                    .context("failed to remove a file from the backup")?;
-                copied.lost.insert(file.key.clone());
-            }
-            Err(storage::Error::NotFound { .. }) => {
-                tracing::info!(
-                    key = file.key,
-                    "a file that the copy of the database names is not in storage"
-                );
-                missing.insert(file.key.clone());
-            }
-            Err(error) => return Err(error).with_context(|| format!("failed to copy {}", file.key)),
+            FileCopy::Missing => drop(missing.insert(file.key.clone())),
+            FileCopy::Damaged => drop(damaged.insert(file.key.clone())),
         }
         if printed.elapsed() >= PROGRESS_INTERVAL {
             printed = Instant::now();
             print(&format!(
-                "{} of {} files, {} MB",
+                "{} of {total} files, {} MB",
                 index + 1,
-                named.len(),
                 copied.bytes / 1_000_000
             ));
         }
     }
+    // Later copies of the database may not name them. After all copies, because a removal also removes directories that
+    // are empty at the moment.
+    for key in missing.iter().chain(&damaged) {
+        remove(to, key).await?;
+    }
+    copied.lost.extend(damaged);
     Ok(missing)
+}
+
+/// The result of copying one file or set.
+enum FileCopy {
+    /// It is in the backup; its size in bytes.
+    Whole(u64),
+    /// It is not in storage, or files of the set are not.
+    Missing,
+    /// Its size or its hash is not the recorded one.
+    Damaged,
+}
+
+/// Copies one file or set.
+async fn copy_file(from: &Storage, to: &Storage, file: &StoredFile) -> anyhow::Result<FileCopy> {
+    let target = Target::parse(&file.key).context("a row names no storage key")?;
+    match from.copy(to, &target, file.entry.as_deref()).await {
+        Ok(stored) if is_as_recorded(&stored, file) => return Ok(FileCopy::Whole(stored.bytes)),
+        Ok(_) if matches!(target, Target::Object(_)) => {
+            tracing::warn!(key = file.key, "the size or the hash of a file is not the recorded one");
+            return Ok(FileCopy::Damaged);
+        }
+        // The files of a set are removed one after the other.
+        Ok(_) | Err(storage::Error::NotFound { .. }) => {}
+        Err(error) => return Err(error).with_context(|| format!("failed to copy {}", file.key)),
+    }
+    tracing::info!(
+        key = file.key,
+        "a file that the copy of the database names is not in storage"
+    );
+    Ok(FileCopy::Missing)
 }
 
 fn is_as_recorded(stored: &Stored, file: &StoredFile) -> bool {
@@ -223,13 +252,17 @@ fn is_as_recorded(stored: &Stored, file: &StoredFile) -> bool {
 async fn remove_unnamed(to: &Storage, named: &[StoredFile], copied: &mut Copied) -> anyhow::Result<()> {
     let named: HashSet<_> = named.iter().map(|file| file.key.as_str()).collect();
     for key in copied.keys.iter().filter(|key| !named.contains(key.as_str())) {
-        let target = Target::parse(key).context("a row names no storage key")?;
-        to.remove(&target)
-            .await
-            .context("failed to remove a file from the backup")?;
+        remove(to, key).await?;
         copied.files -= 1;
     }
     Ok(())
+}
+
+/// Removes a file or a set from the backup.
+async fn remove(to: &Storage, key: &str) -> anyhow::Result<()> {
+    let target = Target::parse(key).context("a row names no storage key")?;
+    let removed = to.remove(&target).await;
+    removed.context("failed to remove a file from the backup")
 }
 
 /// Copies the key that signs tokens and links, when it is a file of the data directory.

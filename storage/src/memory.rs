@@ -14,21 +14,29 @@
 //! client that takes longer than [`PART_TIMEOUT`] over a part while others wait is refused, so that a few slow clients
 //! cannot occupy all memory.
 //!
+//! *Buffers.* The buffers of released blocks are used again, whichever thread released them. The allocator keeps freed
+//! memory for the thread that had allocated it, so new buffers would take more than the reserved memory. They are freed
+//! when no upload is in progress.
+//!
 //! *Rejected.* Reserving block by block: many uploads could hold incomplete parts and wait for each other for ever.
 
 use bytes::{Bytes, BytesMut};
-use std::sync::Arc;
+use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// Size of the blocks in which data is collected and passed on. Larger allocations are freed and made anew all the
-/// time, and the allocator keeps the freed memory in the process.
+/// Size of the blocks in which data is collected and passed on.
 pub(crate) const BLOCK_BYTES: usize = 256 << 10;
 
-/// Number of blocks of the whole process: 64 MiB.
-const BLOCKS: u32 = 256;
+/// Number of blocks of the whole process.
+const BLOCKS: u32 = 192;
+
+/// Memory of all blocks, 48 MiB. With the buffers of the connections, uploads that wait for a bucket take less than
+/// 64 MiB.
+pub(crate) const TOTAL_BYTES: usize = BLOCKS as usize * BLOCK_BYTES;
 
 /// Time that a client may take over a part while others wait for memory: 5 MiB at about 350 kbit/s.
 const PART_TIMEOUT: Duration = Duration::from_secs(120);
@@ -38,6 +46,8 @@ const PART_TIMEOUT: Duration = Duration::from_secs(120);
 pub(crate) struct Memory {
     free: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
+    /// Empty buffers of [`BLOCK_BYTES`].
+    buffers: Arc<Mutex<Vec<BytesMut>>>,
 }
 
 /// Counts an upload as waiting until it is dropped.
@@ -59,13 +69,15 @@ impl Drop for WaitGuard<'_> {
 /// Memory reserved for one part.
 pub(crate) struct Reserved {
     blocks: OwnedSemaphorePermit,
+    buffers: Arc<Mutex<Vec<BytesMut>>>,
     since: Instant,
 }
 
 /// A block of bytes that releases its memory when the last copy is dropped.
 struct Block {
     bytes: BytesMut,
-    _reserved: Option<OwnedSemaphorePermit>,
+    reserved: Option<OwnedSemaphorePermit>,
+    buffers: Arc<Mutex<Vec<BytesMut>>>,
 }
 
 impl AsRef<[u8]> for Block {
@@ -74,12 +86,35 @@ impl AsRef<[u8]> for Block {
     }
 }
 
+impl Drop for Block {
+    /// Keeps the buffer for the next block, unless this was the last one that was in use.
+    fn drop(&mut self) {
+        let Some(reserved) = self.reserved.take() else { return };
+        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        if reserved.semaphore().available_permits() + reserved.num_permits() == BLOCKS as usize {
+            buffers.clear();
+            buffers.shrink_to_fit();
+        } else if self.bytes.capacity() == BLOCK_BYTES {
+            let mut buffer = mem::take(&mut self.bytes);
+            buffer.clear();
+            buffers.push(buffer);
+        }
+    }
+}
+
 impl Memory {
     pub(crate) fn new() -> Self {
         Self {
             free: Arc::new(Semaphore::new(BLOCKS as usize)),
             waiting: Arc::default(),
+            buffers: Arc::default(),
         }
+    }
+
+    /// An empty buffer for one block.
+    pub(crate) fn buffer(&self) -> BytesMut {
+        let kept = self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        kept.unwrap_or_else(|| BytesMut::with_capacity(BLOCK_BYTES))
     }
 
     /// Waits for memory for a part of this size. A part larger than the whole memory gets all of it.
@@ -90,6 +125,7 @@ impl Memory {
         drop(guard);
         Reserved {
             blocks: reserved.expect("the semaphore is never closed"),
+            buffers: self.buffers.clone(),
             since: Instant::now(),
         }
     }
@@ -106,7 +142,8 @@ impl Reserved {
         let reserved = self.blocks.split(1);
         Bytes::from_owner(Block {
             bytes,
-            _reserved: reserved,
+            reserved,
+            buffers: self.buffers.clone(),
         })
     }
 
@@ -130,18 +167,42 @@ mod tests {
     async fn the_memory_of_a_block_is_released_with_its_last_copy() {
         let memory = Memory::new();
         let mut parts = Vec::new();
-        for _ in 0..12 {
+        for _ in 0..9 {
             parts.push(memory.part(PART).await);
         }
-        assert!(timeout(SOON, memory.part(PART)).await.is_err(), "12 × 20 of 256 blocks");
+        assert!(timeout(SOON, memory.part(PART)).await.is_err(), "9 × 20 of 192 blocks");
         let mut part = parts.pop().unwrap();
         let block = part.block(BytesMut::from(&b"abc"[..]));
         let copy = block.slice(1..2);
         drop(part);
         drop(block);
-        assert!(timeout(SOON, memory.part(PART + 16 * BLOCK_BYTES)).await.is_err());
+        assert!(timeout(SOON, memory.part(PART + 12 * BLOCK_BYTES)).await.is_err());
         drop(copy);
-        timeout(SOON, memory.part(PART + 16 * BLOCK_BYTES)).await.unwrap();
+        timeout(SOON, memory.part(PART + 12 * BLOCK_BYTES)).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn buffers_are_used_again_and_freed_with_the_last_block() {
+        let memory = Memory::new();
+        let mut part = memory.part(PART).await;
+        let mut block = || {
+            let mut buffer = memory.buffer();
+            buffer.extend_from_slice(b"abc");
+            part.block(buffer)
+        };
+        let (first, second) = (block(), block());
+        let address = first.as_ptr();
+        drop(first);
+        let again = memory.buffer();
+        assert_eq!(
+            (again.as_ptr(), again.len(), again.capacity()),
+            (address, 0, BLOCK_BYTES)
+        );
+        drop(part.block(again));
+        drop(part);
+        assert_eq!(memory.buffers.lock().unwrap().len(), 1);
+        drop(second);
+        assert_eq!(memory.buffers.lock().unwrap().len(), 0);
     }
 
     #[tokio::test(start_paused = true)]

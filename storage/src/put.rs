@@ -3,7 +3,7 @@
 
 use crate::error::{Error, PutError};
 use crate::key::Key;
-use crate::memory::{BLOCK_BYTES, Memory, Reserved};
+use crate::memory::{BLOCK_BYTES, Memory, Reserved, TOTAL_BYTES};
 use crate::storage::Storage;
 use crate::upload::Upload;
 use bytes::{Bytes, BytesMut};
@@ -13,9 +13,8 @@ use std::pin::pin;
 
 /// The minimum size of a part in S3.
 const BUCKET_PART_BYTES: u64 = 5 << 20;
-/// Limit of the part size. It follows from the declared length, which a client may exaggerate, and up to three parts of
-/// an upload are in memory.
-const BUCKET_PART_BYTES_MAX: u64 = 64 << 20;
+/// Limit of the part size, which follows from the declared length. A whole part must fit into the memory for blocks.
+const BUCKET_PART_BYTES_MAX: u64 = TOTAL_BYTES as u64;
 /// The maximum number of parts in S3.
 const BUCKET_PARTS_MAX: u64 = 10_000;
 
@@ -66,7 +65,7 @@ impl Storage {
         let part = expected_bytes
             .div_ceil(BUCKET_PARTS_MAX)
             .clamp(BUCKET_PART_BYTES, BUCKET_PART_BYTES_MAX);
-        let part = usize::try_from(part).expect("64 MiB is a length in memory");
+        let part = usize::try_from(part).expect("a part fits into memory");
         // Memory is reserved in whole blocks.
         part.next_multiple_of(BLOCK_BYTES)
     }
@@ -129,6 +128,9 @@ impl ObjectWriter {
                 self.upload.block(block).await?;
             }
             self.reserve().await;
+            if self.buffer.capacity() == 0 {
+                self.buffer = self.memory.buffer();
+            }
             let free = BLOCK_BYTES - self.buffer.len();
             let (now, later) = chunk.split_at(free.min(chunk.len()));
             self.buffer.extend_from_slice(now);

@@ -2,13 +2,61 @@
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
+use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
+use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+/// The space of a server. Clones share it. A full server refuses the bytes of objects; everything else works.
+#[derive(Clone, Debug, Default)]
+pub struct Space(Arc<Mutex<Option<Refusal>>>);
+
+/// The reply of a full server.
+#[derive(Clone, Copy, Debug)]
+struct Refusal {
+    status: u16,
+    code: &'static str,
+}
+
+impl Space {
+    /// Makes the server full. It replies with this status and code.
+    pub fn exhaust(&self, status: u16, code: &'static str) {
+        self.set(Some(Refusal { status, code }));
+    }
+
+    /// Gives the server space again.
+    pub fn free(&self) {
+        self.set(None);
+    }
+
+    fn set(&self, refusal: Option<Refusal>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+    }
+}
+
+#[async_trait::async_trait]
+impl S3Access for Space {
+    async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
+        if context.credentials().is_none() {
+            return Err(s3_error!(AccessDenied, "a signature is required"));
+        }
+        let refusal = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match refusal {
+            Some(Refusal { status, code }) if matches!(context.s3_op().name(), "PutObject" | "UploadPart") => {
+                let mut error = S3Error::new(S3ErrorCode::Custom(code.into()));
+                error.set_status_code(status.try_into().map_err(S3Error::internal_error)?);
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    }
+}
 
 /// Serves the directory on a free port of the loopback address until the returned task is aborted. Each subdirectory of
 /// `dir` is a bucket with that name.
@@ -16,9 +64,23 @@ use tokio::task::JoinHandle;
 /// # Errors
 /// The port cannot be opened, or the directory cannot be read.
 pub async fn start(dir: &Path, access_key: &str, secret_key: &str) -> io::Result<(SocketAddr, JoinHandle<()>)> {
+    start_with_space(dir, access_key, secret_key, Space::default()).await
+}
+
+/// Serves a directory like [`start`], on a server whose space can run out.
+///
+/// # Errors
+/// The port cannot be opened, or the directory cannot be read.
+pub async fn start_with_space(
+    dir: &Path,
+    access_key: &str,
+    secret_key: &str,
+    space: Space,
+) -> io::Result<(SocketAddr, JoinHandle<()>)> {
     let files = s3s_fs::FileSystem::new(dir).map_err(|error| io::Error::other(format!("{error:?}")))?;
     let mut service = S3ServiceBuilder::new(files);
     service.set_auth(SimpleAuth::from_single(access_key, secret_key));
+    service.set_access(space);
     let service = service.build();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;

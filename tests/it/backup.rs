@@ -7,12 +7,22 @@ use std::path::Path;
 use std::process::{Command, Output};
 use tests::clip::Clip;
 use tests::server::Server;
-use tests::{Caller, MP4, PNG, Postgres, executable, skip};
+use tests::{Bucket, Caller, MP4, PNG, Postgres, executable};
 
 fn backup(data: &Path, to: &Path) -> Output {
+    backup_of(&settings(data), to)
+}
+
+/// Makes a backup of a service with these settings.
+fn backup_of(settings: &[(&'static str, String)], to: &Path) -> Output {
     let mut command = Command::new(executable());
-    command.arg("backup").arg(to).env_clear().env("RUSHES_DATA_DIR", data);
+    command.arg("backup").arg(to).env_clear().envs(settings.iter().cloned());
     command.output().unwrap()
+}
+
+/// The settings of a service that keeps everything in its data directory.
+fn settings(data: &Path) -> Vec<(&'static str, String)> {
+    vec![("RUSHES_DATA_DIR", data.display().to_string())]
 }
 
 /// A client that creates and removes tasks until it is stopped. Returns how many it created and kept.
@@ -85,21 +95,39 @@ fn files_below(directory: &Path) -> Vec<std::path::PathBuf> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_under_load_is_complete_and_starts_as_a_server_with_the_same_accounts() {
     let directory = tempfile::tempdir().unwrap();
-    let data = directory.path().join("data");
-    let server = Server::up(&data).await;
+    let settings = settings(&directory.path().join("data"));
+    check_backups_under_load(directory.path(), settings, 4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_fetches_the_files_of_a_bucket_and_starts_as_a_server_without_the_bucket() {
+    let directory = tempfile::tempdir().unwrap();
+    let bucket = Bucket::start(&directory.path().join("s3")).await;
+    let mut settings = settings(&directory.path().join("data"));
+    settings.extend(Bucket::settings(bucket.address));
+    check_backups_under_load(directory.path(), settings, 2).await;
+}
+
+/// Makes some backups of a service while clients create and remove tasks, compares the files of each backup with its
+/// rows, and starts the last one as a server.
+async fn check_backups_under_load(directory: &Path, settings: Vec<(&'static str, String)>, count: u32) {
+    let mut server = Server::start("up", &directory.join("data.log"), &settings);
+    server.ready().await;
     let caller = Caller::sign_up(&server.url).await;
-    let clip = Clip::default().make(directory.path());
+    let clip = Clip::default().make(directory);
     let task = caller.processed(&clip, &[("preset", "hls")]).await;
     let link = task["download"][0].as_str().unwrap().to_owned();
     let video = caller.download(&link).await;
     let stop = tokio_util::sync::CancellationToken::new();
     let clients = start_load(&caller, &stop);
     let mut files = 0;
-    for round in 0..4 {
-        let to = directory.path().join(format!("copy-{round}"));
-        let from = data.clone();
+    for round in 0..count {
+        let to = directory.join(format!("copy-{round}"));
+        let from = settings.clone();
         let path = to.clone();
-        let output = tokio::task::spawn_blocking(move || backup(&from, &path)).await.unwrap();
+        let output = tokio::task::spawn_blocking(move || backup_of(&from, &path))
+            .await
+            .unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{text}");
         assert!(text.contains("is complete"), "{text}");
@@ -110,7 +138,7 @@ async fn a_backup_under_load_is_complete_and_starts_as_a_server_with_the_same_ac
     assert!(files > 4, "the clip, its outputs, and files of the load: {files}");
     assert!(server.end("-TERM").await.success());
 
-    let restored = Server::up(&directory.path().join("copy-3")).await;
+    let restored = Server::up(&directory.join(format!("copy-{}", count - 1))).await;
     let mut again = caller.clone();
     again.url.clone_from(&restored.url);
     let same = again.get(&format!("/api/tasks/{}", task["id"])).await;
@@ -184,9 +212,13 @@ async fn lost_and_damaged_files_are_listed_and_the_rest_is_backed_up() {
         let reply = caller.image(name, [PNG, name.as_bytes()].concat()).await;
         assert_eq!(reply.status, 201, "{reply:?}");
     }
+    let clip = Clip::default().make(directory.path());
+    let source = std::fs::read(&clip).unwrap();
+    caller.processed(&clip, &[("preset", "hls")]).await;
     for path in files_below(&data.join("objects")) {
         let bytes = std::fs::read(&path).unwrap();
-        if bytes.ends_with(b"lost") {
+        let is_segment = path.extension().is_some_and(|extension| extension == "m4s");
+        if bytes.ends_with(b"lost") || bytes == source || is_segment {
             std::fs::remove_file(&path).unwrap();
         } else if bytes.ends_with(b"damaged") {
             std::fs::write(&path, b"rotten").unwrap();
@@ -197,14 +229,23 @@ async fn lost_and_damaged_files_are_listed_and_the_rest_is_backed_up() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(
-        stderr.contains("2 files that rows name are missing in storage or damaged"),
+        stderr.contains("4 files that rows name are missing in storage or damaged"),
         "{stderr}"
     );
     let listed = std::fs::read_to_string(copy.join("lost.txt")).unwrap();
-    assert_eq!(listed.lines().count(), 2, "{listed}");
+    let kinds = ["images/", "images/", "outputs/", "sources/"];
+    assert!(
+        listed.lines().zip(kinds).all(|(key, kind)| key.starts_with(kind)),
+        "{listed}"
+    );
+    assert_eq!(listed.lines().count(), kinds.len(), "{listed}");
     let kept = files_below(&copy.join("objects"));
-    assert_eq!(kept.len(), 1, "{kept:?}");
-    assert!(std::fs::read(&kept[0]).unwrap().ends_with(b"kept"));
+    let images: Vec<_> = kept
+        .iter()
+        .filter(|path| path.to_string_lossy().contains("/images/"))
+        .collect();
+    assert_eq!(images.len(), 1, "{kept:?}");
+    assert!(std::fs::read(images[0]).unwrap().ends_with(b"kept"));
     assert!(copy.join("rushes.db").exists());
 }
 

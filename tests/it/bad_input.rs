@@ -1,9 +1,10 @@
 //! Malicious and malformed requests: each is refused with a code and leaves no row and no file.
 
+use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
-use tests::TestApp;
 use tests::clip::Clip;
+use tests::{MP4, Reply, TestApp};
 
 /// A service without a worker whose uploads are limited to 1 MB.
 async fn limited() -> TestApp {
@@ -86,7 +87,7 @@ async fn a_form_without_a_file_or_of_another_type_is_refused() {
     );
     let reply = caller.post("/api/tasks", &json!({})).await;
     assert_eq!((reply.status, reply.code()), (415, "content_type_unsupported"));
-    let broken = caller.request(reqwest::Method::POST, "/api/tasks");
+    let broken = caller.request(Method::POST, "/api/tasks");
     let broken = broken
         .header("content-type", "multipart/form-data; boundary=x")
         .body("--y\r\nnot a form");
@@ -179,17 +180,13 @@ async fn unknown_routes_and_wrong_methods_are_problems_too() {
     assert_eq!((reply.status, reply.code()), (405, "method_not_allowed"));
     assert_eq!(reply.header("allow"), "POST");
     assert!(reply.body["detail"].as_str().unwrap().contains("Allow"), "{reply:?}");
-    let options = caller
-        .request(reqwest::Method::OPTIONS, "/api/nothing")
-        .send()
-        .await
-        .unwrap();
+    let options = caller.request(Method::OPTIONS, "/api/nothing").send().await.unwrap();
     assert_eq!(options.status(), 404, "no origin is allowed by default");
     let zero = caller.get("/api/video/download/2026/01/31/1_%00?signature=x").await;
     assert_eq!((zero.status, zero.code()), (404, "file_not_found"));
     let zero = json!({ "username": "a\u{0}b", "password": "123abc456" });
     assert_eq!(caller.post("/api/auth/login", &zero).await.code(), "credentials_wrong");
-    let login = caller.request(reqwest::Method::POST, "/api/auth/login");
+    let login = caller.request(Method::POST, "/api/auth/login");
     let reply = login
         .header("content-type", "application/json")
         .body("{")
@@ -243,4 +240,90 @@ async fn a_path_parameter_that_nothing_can_have_is_named_with_what_is_accepted()
     }
     let anonymous = app.anonymous().get("/api/presets/%F0%9F").await;
     assert_eq!(anonymous.code(), "token_missing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_canonical_text_of_an_id_names_a_task() {
+    let app = limited().await;
+    let caller = app.caller().await;
+    let task = caller.upload("clip.mp4", MP4.to_vec(), &[]).await.body;
+    let (id, file) = (task["id"].as_i64().unwrap(), task["file_path"].as_str().unwrap());
+    let (date, name) = file.rsplit_once('/').unwrap();
+    for other in [
+        format!("0{id}"),
+        format!("+{id}"),
+        format!("%2B{id}"),
+        format!("{id}%20"),
+        "-0".to_owned(),
+    ] {
+        for route in ["", "/report"] {
+            let path = format!("/api/tasks/{other}{route}");
+            let reply = caller.get(&path).await;
+            assert_eq!((reply.status, reply.code()), (404, "task_not_found"), "{path}");
+            let detail = reply.body["detail"].as_str().unwrap();
+            assert!(detail.ends_with("accepted: the id of a task"), "{path}: {detail}");
+        }
+        for route in ["cancel", "retry"] {
+            let reply = caller.post(&format!("/api/tasks/{other}/{route}"), &json!({})).await;
+            assert_eq!((reply.status, reply.code()), (404, "task_not_found"), "{other}");
+        }
+        assert_eq!(caller.delete(&format!("/api/tasks/{other}")).await.status, 404);
+        let download = name.replacen(&id.to_string(), &other, 1);
+        let reply = caller.get(&format!("/api/video/download/{date}/{download}")).await;
+        assert_eq!((reply.status, reply.code()), (404, "file_not_found"), "{download}");
+        let reply = caller.get(&format!("/api/tasks?cursor={other}")).await;
+        assert_eq!(
+            (reply.status, reply.code()),
+            (400, "query_invalid"),
+            "{other}: {reply:?}"
+        );
+    }
+    assert_eq!(caller.get(&format!("/api/tasks/{id}")).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_is_given_twice_is_named() {
+    let app = limited().await;
+    let caller = app.caller().await;
+    for (path, body, field) in [
+        (
+            "/api/auth/login",
+            r#"{"username":"a","password":"b","username":"c"}"#,
+            "username",
+        ),
+        (
+            "/api/auth/signup",
+            r#"{"username":"a","email":"b","email":"b"}"#,
+            "email",
+        ),
+        (
+            "/api/presets",
+            r#"{"name":"a","recipe":{"outputs":[{"kind":"mp4","kind":"gif"}]}}"#,
+            "recipe.outputs[0].kind",
+        ),
+        (
+            "/api/plan",
+            r#"{"task":1,"recipe":{"outputs":[],"outputs":[]}}"#,
+            "recipe.outputs",
+        ),
+    ] {
+        let request = caller
+            .request(Method::POST, path)
+            .header("content-type", "application/json");
+        let reply = Reply::read(request.body(body).send().await.unwrap()).await;
+        assert_eq!(
+            (reply.status, reply.code()),
+            (400, "request_invalid"),
+            "{path}: {reply:?}"
+        );
+        assert_eq!(reply.body["errors"][0]["field"], field, "{path}");
+        assert_eq!(
+            reply.body["errors"][0]["detail"], "given twice; accepted: once",
+            "{path}"
+        );
+    }
+    let recipe = r#"{"outputs":[{"kind":"mp4","name":"a","name":"b"}]}"#;
+    let reply = caller.upload("clip.mp4", MP4.to_vec(), &[("recipe", recipe)]).await;
+    assert_eq!((reply.status, reply.code()), (400, "recipe_invalid"), "{reply:?}");
+    assert_eq!(reply.body["errors"][0]["field"], "outputs[0].name", "{reply:?}");
 }

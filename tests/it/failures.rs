@@ -1,5 +1,7 @@
 //! Files that cannot be processed: each task fails with a code and a message in the language of the caller.
 
+use domain::{Code, Failure};
+use entity::trace::AttemptRecord;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tests::clip::{self, Clip};
@@ -87,6 +89,58 @@ async fn a_truncated_file_fails_or_is_processed_with_a_warning() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_transport_stream_cut_anywhere_is_processed_with_a_warning_that_names_the_place() {
+    let app = TestApp::start().await;
+    let caller = app.caller().await;
+    let clip = Clip {
+        seconds: 6.0,
+        ..Clip::default()
+    };
+    let (source, path) = (clip.make(app.directory.path()), app.directory.path().join("whole.ts"));
+    let encoding = ["-c:v", "libx264", "-g", "25", "-c:a", "aac"];
+    clip::ffmpeg(&[&["-i", source.to_str().unwrap()][..], &encoding].concat(), &path);
+    let whole = std::fs::read(&path).unwrap();
+    let at = |thousandth: usize| whole.len() * thousandth / 1_000 / 188 * 188;
+    // The first begins inside a packet and before a keyframe; the other two lack a part and an end inside a packet.
+    let begins_late = &whole[at(210) + 77..];
+    let gap = [&whole[..at(400) + 30], &whole[at(600) + 99..]].concat();
+    let ends_early = &whole[..at(700) + 50];
+    for (name, bytes, place) in [
+        ("begins-late.ts", begins_late, "first at source time"),
+        ("gap.ts", &gap[..], "first at source time"),
+        ("ends-early.ts", ends_early, ""),
+    ] {
+        let path = app.directory.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let task = caller.processed(&path, &[]).await;
+        let warnings = task["report"]["warnings"].as_array().unwrap();
+        println!("{name}: {warnings:?}");
+        let damage = warnings.iter().find(|warning| warning["code"] == "source_damaged");
+        let detail = damage
+            .and_then(|warning| warning["detail"].as_str())
+            .unwrap_or_default();
+        assert!(detail.contains(place), "{name}: {warnings:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sound_file_of_sixteen_channels_fails_as_unsupported() {
+    let app = TestApp::start().await;
+    let caller = app.caller().await;
+    let path = app.directory.path().join("stems.wav");
+    let sound = ["-f", "lavfi", "-i", "sine=duration=1", "-ac", "16", "-c:a", "pcm_s16le"];
+    clip::ffmpeg(&sound, &path);
+    for preset in ["audio", "web"] {
+        let error = failed(&caller, &path, &[("preset", preset)]).await;
+        println!("{preset}: {error}");
+        assert_eq!(
+            (&error["code"], &error["retryable"]),
+            (&"codec_unsupported".into(), &false.into())
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn damaged_packets_that_were_copied_lead_to_a_second_run_without_copies() {
     let app = TestApp::start().await;
     let caller = app.caller().await;
@@ -150,4 +204,31 @@ async fn a_file_with_valid_first_bytes_and_damaged_content_fails_with_a_code() {
         ["source_damaged", "not_media"].contains(&code.as_str().unwrap()),
         "{code}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_is_retryable_unless_the_file_or_the_recipe_is_its_cause() {
+    let app = TestApp::idle().await;
+    let caller = app.caller().await;
+    for (code, expected) in [
+        (Code::SourceDamaged, false),
+        (Code::CodecUnsupported, false),
+        (Code::TaskTooLarge, false),
+        // The status of this code is 422, but the machine may be the cause.
+        (Code::OutputTooLarge, true),
+        (Code::MediaTimeout, true),
+        (Code::StorageFull, true),
+        (Code::WorkerCrash, true),
+    ] {
+        let id = caller.upload("clip.mp4", tests::MP4.to_vec(), &[]).await.body["id"].as_i64();
+        let claim = app.claim(id.unwrap()).await.claim();
+        let (failure, record) = (Failure::new(code, ""), AttemptRecord::default());
+        let failed = entity::write(&app.db, async |db| claim.fail(db, &failure, None, &record).await);
+        assert!(failed.await.unwrap());
+        let error = caller.get(&format!("/api/tasks/{}", id.unwrap())).await.body["error"].clone();
+        assert_eq!(
+            (&error["code"], &error["retryable"]),
+            (&code.as_str().into(), &expected.into())
+        );
+    }
 }

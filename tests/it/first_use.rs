@@ -337,6 +337,31 @@ async fn a_demo_whose_server_does_not_start_names_the_option_for_a_running_serve
 }
 
 #[tokio::test]
+async fn an_unknown_setting_is_named_although_the_port_is_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().to_string();
+    for (name, value, expected) in [
+        ("RUSHES_PORT", "8001", "RUSHES_PORT is an unknown setting"),
+        ("rushes_listen", "127.0.0.1:8001", "rushes_listen is an unknown setting"),
+        ("RUSHES_PORT", "tcp://10.0.0.1:8000", "is used by another program"),
+        ("RUSHES_LOG", "debug", "is used by another program"),
+    ] {
+        let mut command = shell(directory.path());
+        command
+            .arg(root().join("run"))
+            .env("RUSHES_LISTEN", &taken)
+            .env(name, value);
+        let output = run(command).await;
+        let text = text(&output);
+        assert!(
+            !output.status.success() && text.contains(expected),
+            "{name}={value}: {text}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn secrets_that_go_to_a_pipe_are_not_called_written() {
     let mut command = shell(&root());
     command.args(["run", "secrets"]);

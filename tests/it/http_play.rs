@@ -1,9 +1,12 @@
 //! Playback of adaptive outputs: the signature is in the path, so relative URIs in playlists are signed as well.
 
+use chrono::Utc;
 use reqwest::Method;
 use serde_json::json;
+use std::time::{Duration, Instant};
 use tests::clip::{self, Clip};
 use tests::{Caller, MP4, TestApp};
+use tokio::time::sleep;
 
 const MASTER: &[u8] = b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n720p.m3u8\n";
 const SEGMENT: &[u8] = b"0123456789";
@@ -122,6 +125,81 @@ async fn a_link_gives_access_to_one_output_and_to_valid_file_names_only() {
             .all(|file| !file.to_string_lossy().contains(&format!("outputs/{theirs}/"))),
         "{left:?}"
     );
+}
+
+/// The time to live of links in the next test, and with it the length of a window.
+const WINDOW: Duration = Duration::from_secs(6);
+/// The duration of [`stream`].
+const PLAYING_S: i64 = 4;
+
+/// The expiry of a link to a set, in seconds since the Unix epoch.
+fn expiry(url: &str) -> i64 {
+    let (_, token) = url.split_once("/play/").unwrap();
+    token.split('.').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn polls_of_one_window_have_one_link_and_etag_and_a_link_outlives_the_video_and_then_expires() {
+    let app = TestApp::idle_with(|config| config.link_ttl = WINDOW).await;
+    let (caller, id, _) = stream(&app).await;
+    let path = format!("/api/tasks/{id}");
+    // Per link: the times of its first and its last poll, and the tag.
+    let mut links: Vec<(String, Instant, Instant, String)> = Vec::new();
+    let begun = Instant::now();
+    // Until a whole window was seen: its link is the second one, and another follows.
+    while links.len() < 3 {
+        assert!(begun.elapsed() < 6 * WINDOW, "{links:?}");
+        let (asked, asked_s) = (Instant::now(), Utc::now().timestamp());
+        let reply = caller.get(&path).await;
+        let (url, etag) = (reply.body["download"][0].as_str().unwrap(), reply.header("etag"));
+        assert_eq!(reply.body["outputs"][0]["url"], url);
+        let left_s = expiry(url) - asked_s;
+        assert!(
+            left_s >= PLAYING_S + 6,
+            "a link for {left_s} s to a video of {PLAYING_S} s"
+        );
+        match links.last_mut().filter(|(last, ..)| last == url) {
+            Some((.., until, tag)) => {
+                *until = asked;
+                assert_eq!(tag, etag);
+            }
+            None => links.push((url.to_owned(), asked, asked, etag.to_owned())),
+        }
+        let known = caller.request(Method::GET, &path).header("if-none-match", etag);
+        let status = known.send().await.unwrap().status();
+        // The window may end between the two requests.
+        assert!(
+            status == 304 || expiry(url) - Utc::now().timestamp() <= PLAYING_S + 6 + 1,
+            "{status}"
+        );
+        sleep(Duration::from_millis(300)).await;
+    }
+    let (url, from, until, tag) = &links[1];
+    assert!(
+        *until - *from >= WINDOW / 2,
+        "the link changed within a window: {links:?}"
+    );
+    assert!(*tag != links[0].3 && *tag != links[2].3, "{links:?}");
+    assert_eq!(
+        expiry(url) - expiry(&links[0].0),
+        6,
+        "a window is as long as the time to live"
+    );
+
+    let player = app.anonymous();
+    assert_eq!(player.download(url).await, MASTER);
+    let forged = url.replacen(&expiry(url).to_string(), &(expiry(url) + 6).to_string(), 1);
+    assert_eq!(player.get(&forged).await.status, 404);
+    while Utc::now().timestamp() < expiry(url) {
+        assert!(begun.elapsed() < 20 * WINDOW);
+        sleep(Duration::from_millis(300)).await;
+    }
+    for name in ["master.m3u8", "720p-0001.m4s"] {
+        let expired = player.get(&beside(url, name)).await;
+        assert_eq!((expired.status, expired.code()), (410, "link_expired"), "{name}");
+    }
+    let forged = player.get(&forged).await;
+    assert_eq!((forged.status, forged.code()), (404, "file_not_found"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

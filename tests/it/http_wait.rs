@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tests::clip::{Clip, SLOW};
 use tests::server::Server;
 use tests::{Caller, MP4, Options, Reply, SECRET, TestApp};
+use tokio::io::AsyncWriteExt;
 use tokio::time::sleep;
 
 /// Time for a request to arrive before the change that it waits for. A later one is answered all the same.
@@ -274,6 +275,35 @@ async fn waits_beyond_the_limit_are_answered_at_once_and_a_client_that_leaves_fr
     let begun = Instant::now();
     while poll(&caller, id, 1, "").await.1 < Duration::from_secs(1) {
         assert!(begun.elapsed() < Duration::from_secs(20), "the places are still taken");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// hyper notices a closed connection only while it has read no byte of a further request. The place is free after the
+/// time of the wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_sends_a_further_request_and_leaves_keeps_its_place_for_its_wait_at_most() {
+    let mut options = Options {
+        worker: None,
+        ..Options::default()
+    };
+    // One place for an account.
+    options.server.max_connections = 32;
+    let app = TestApp::with(options).await;
+    let caller = app.caller().await;
+    let id = new_task(&caller).await;
+    let host = app.url.strip_prefix("http://").unwrap();
+    let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
+    let request = format!(
+        "GET /api/tasks/{id}?wait=4 HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {}\r\n\r\nGET /ping HT",
+        caller.token
+    );
+    let begun = Instant::now();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    sleep(ARRIVAL).await;
+    drop(stream);
+    while poll(&caller, id, 1, "").await.1 < Duration::from_secs(1) {
+        assert!(begun.elapsed() < Duration::from_secs(15), "the place is still taken");
         sleep(Duration::from_millis(50)).await;
     }
 }

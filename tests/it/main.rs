@@ -26,6 +26,7 @@ mod every_operation;
 mod failures;
 mod file_permissions;
 mod first_use;
+mod full_bucket;
 mod full_disk;
 mod http_accounts;
 mod http_basics;

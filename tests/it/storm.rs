@@ -20,13 +20,19 @@ const MAX_REQUESTS: u64 = 2_000;
 const DEFAULT_SEED: u64 = 1;
 
 /// Replies that each account must have had; without them the test proves nothing.
-const REQUIRED: [&str; 6] = [
+const REQUIRED: [&str; 12] = [
     "create 201",
     "delete 200",
     "retry 201",
+    "retry 409",
     "cancel 200",
+    "cancel 409",
     "plan 200",
     "download 200",
+    "image 201",
+    "delete image 200",
+    "preset 201",
+    "delete preset 200",
 ];
 
 /// Clients per account. All clients and two workers together need fewer database connections than the pool has.

@@ -1,5 +1,6 @@
 //! Database, queue and storage of one test. The environment selects the embedded or the production setup.
 
+use crate::bucket::Bucket;
 use entity::DatabaseConnection;
 use queue::Queue;
 use sea_orm::ConnectionTrait;
@@ -49,17 +50,6 @@ pub(crate) async fn storage_url(directory: &Path) -> (String, Option<S3Credentia
     if std::env::var("TEST_STORAGE").as_deref() != Ok("s3") {
         return (format!("file://{}/objects", directory.display()), None);
     }
-    let root = directory.join("s3");
-    std::fs::create_dir_all(root.join("bucket")).unwrap();
-    let (address, _server) = storage::s3_server::start(&root, "key-of-tests", "secret-of-tests")
-        .await
-        .unwrap();
-    let credentials = S3Credentials {
-        access_key_id: "key-of-tests".to_owned(),
-        secret_access_key: "secret-of-tests".to_owned(),
-    };
-    (
-        format!("s3://bucket?endpoint=http://{address}&region=us-east-1"),
-        Some(credentials),
-    )
+    let bucket = Bucket::start(&directory.join("s3")).await;
+    (Bucket::url(bucket.address), Some(Bucket::credentials()))
 }

@@ -15,6 +15,7 @@
 
 mod app;
 mod backing_services;
+mod bucket;
 mod caller;
 pub mod clip;
 pub mod mutants;
@@ -26,6 +27,7 @@ mod small_disk;
 mod snapshot;
 
 pub use app::{Options, SECRET, TestApp, executable, media_executable};
+pub use bucket::Bucket;
 pub use caller::{Caller, MP4, PNG, Reply, image_form};
 pub use postgres::Postgres;
 pub use small_disk::SmallDisk;

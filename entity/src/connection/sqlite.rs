@@ -7,6 +7,8 @@
 //! *Mechanism.*
 //! - A connection returns to the pool only if sqlx and SQLite agree that no transaction is open, and if the last call
 //!   on it did not fail for lack of disk space or memory ([`is_clean`]).
+//! - After a `ROLLBACK`, SQLite does not tell any more if a statement before it failed for such a reason. So a
+//!   connection whose transaction failed for any reason does not return either ([`retire`]).
 //! - [`commit`] executes an SQL `COMMIT`. It ends the outermost transaction or fails, whereas `RELEASE` of a savepoint
 //!   would succeed.
 
@@ -40,11 +42,15 @@ pub(super) async fn is_clean(connection: &mut SqliteConnection) -> Result<bool, 
             .as_deref()
             .and_then(primary_code)
     });
-    if code.is_some_and(is_fault) || connection.is_in_transaction() {
+    if code.is_some_and(is_fault) {
         tracing::warn!(
             code,
             "closing a database connection after an error of disk, memory or file"
         );
+        return Ok(false);
+    }
+    if connection.is_in_transaction() {
+        tracing::debug!(code, "closing a database connection after a failed transaction");
         return Ok(false);
     }
     // SQLite refuses BEGIN inside a transaction. A deferred transaction takes no lock.
@@ -60,8 +66,19 @@ fn is_fault(code: u32) -> bool {
 /// Commits and verifies the commit: `BEGIN` succeeds only if no transaction is open any more. sqlx then ends that new,
 /// empty transaction.
 pub(super) async fn commit(transaction: DatabaseTransaction) -> Result<(), DbErr> {
-    transaction.execute_unprepared("COMMIT; BEGIN").await?;
+    if let Err(error) = transaction.execute_unprepared("COMMIT; BEGIN").await {
+        retire(transaction).await;
+        return Err(error);
+    }
     transaction.commit().await
+}
+
+/// Rolls a failed transaction back, and prevents that its connection returns to the pool: the `ROLLBACK` of sqlx fails
+/// after this one, so sqlx assumes that the transaction is still open, and [`is_clean`] closes the connection.
+pub(super) async fn retire(transaction: DatabaseTransaction) {
+    if let Err(error) = transaction.execute_unprepared("ROLLBACK").await {
+        tracing::debug!(%error, "SQLite has rolled a transaction back");
+    }
 }
 
 /// The primary result code, which is the last byte of an extended code. SQLite codes have up to four digits; `None` for

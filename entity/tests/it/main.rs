@@ -7,6 +7,7 @@ mod accounts;
 mod claims;
 mod connection_errors;
 mod costs;
+mod damaged_files;
 mod full_disk;
 mod idempotency;
 mod images;

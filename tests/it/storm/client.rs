@@ -83,10 +83,19 @@ impl Account {
         format!("{:?}", self.replies.lock().unwrap().counts)
     }
 
-    /// The number of such replies, such as `create 201`.
+    /// The number of such replies, such as `create 201`, with any code.
     pub(crate) fn count(&self, reply: &str) -> u64 {
         let replies = self.replies.lock().unwrap();
-        replies.counts.get(reply).copied().unwrap_or_default()
+        let is_such = |key: &str| {
+            key.strip_prefix(reply)
+                .is_some_and(|code| code.is_empty() || code.starts_with(' '))
+        };
+        replies
+            .counts
+            .iter()
+            .filter(|(key, _)| is_such(key))
+            .map(|(_, count)| count)
+            .sum()
     }
 
     pub(crate) fn check_replies(&self) {

@@ -9,6 +9,8 @@
 
 mod attempt;
 mod claims;
+#[cfg(test)]
+mod fixture;
 mod inputs;
 mod lease;
 mod outcome;

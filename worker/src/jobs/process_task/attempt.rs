@@ -4,6 +4,9 @@
 //! 2. Share the outputs of an earlier task with the same fingerprint, if there is one ([`super::reuse`]).
 //! 3. Otherwise render and store the outputs ([`super::render`]), while the lease is renewed ([`super::lease`]).
 //! 4. Write the outcome ([`super::settle`]).
+//!
+//! A panic in steps 1 to 3 is a failure of the attempt like any other: its children and its scratch directory are
+//! removed, and the task is retried or ends with `internal`.
 
 use super::inputs::Inputs;
 use super::lease;
@@ -14,9 +17,12 @@ use super::reuse;
 use super::settle;
 use crate::database;
 use crate::env::Env;
+use crate::failure;
 use domain::protocol::Progress;
 use domain::{Code, Failure, Recipe};
 use entity::task::{AttemptResult, Claimed};
+use futures::FutureExt;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use tokio::sync::watch;
@@ -26,7 +32,8 @@ use tracing::Instrument;
 pub(crate) async fn run(env: &Env, task: &Claimed) {
     let span = tracing::info_span!("task", task.id = task.id, attempt = task.attempt);
     let _running = RunningTask::new();
-    Box::pin(attempt(env, task)).instrument(span).await;
+    let work = async |progress: &_, report: &mut _| work(env, task, progress, report).await;
+    Box::pin(attempt(env, task, work)).instrument(span).await;
 }
 
 /// The value of [`running_tasks`].
@@ -55,7 +62,12 @@ impl Drop for RunningTask {
     }
 }
 
-async fn attempt(env: &Env, task: &Claimed) {
+/// Runs the work under the lease, and writes its outcome.
+async fn attempt(
+    env: &Env,
+    task: &Claimed,
+    work: impl AsyncFnOnce(&watch::Sender<Progress>, &mut ReportBuilder) -> Result<Outcome, Failure>,
+) {
     let started = Instant::now();
     let waited = chrono::Utc::now().signed_duration_since(task.timestamp);
     metrics::histogram!("rushes_task_wait_seconds").record(waited.to_std().unwrap_or_default());
@@ -63,13 +75,20 @@ async fn attempt(env: &Env, task: &Claimed) {
     let (progress, receiver) = watch::channel(Progress::default());
     let mut report = ReportBuilder::new();
     let result = tokio::select! {
-        result = work(env, task, &progress, &mut report) => result,
+        result = AssertUnwindSafe(work(&progress, &mut report)).catch_unwind() => {
+            result.unwrap_or_else(|_| Err(panicked()))
+        }
         () = lease::renew_until_lost(env, task, receiver) => Ok(Outcome::Lost),
         () = env.release.cancelled() => Ok(Outcome::Released),
     };
     let outcome = result.unwrap_or_else(|failure| Outcome::Failed(failure, Box::new(report.unfinished())));
     metrics::histogram!("rushes_task_run_seconds").record(started.elapsed());
     settle::settle(env, task, outcome, started.elapsed()).await;
+}
+
+/// The failure of an attempt whose work panicked. The panic hook has logged its message.
+fn panicked() -> Failure {
+    failure::internal(&"the work of an attempt panicked")
 }
 
 /// Reuses or renders the outputs.
@@ -102,4 +121,30 @@ async fn work(
         fingerprint,
     };
     Ok(Outcome::Rendered(Box::new(Rendered { result, cost })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+    use entity::task::{self, TaskStatus};
+
+    #[tokio::test]
+    async fn after_a_panic_of_its_work_a_task_is_retried_and_the_scratch_directory_is_empty() {
+        let home = tempfile::tempdir().unwrap();
+        let env = fixture::env(home.path()).await;
+        let claimed = fixture::claimed(&env).await;
+        let work = async |_: &_, _: &mut _| {
+            let _scratch = env.scratch.directory(&claimed).unwrap();
+            panic!("by the test")
+        };
+        attempt(&env, &claimed, work).await;
+        let task = task::by_id(&env.db, claimed.task_id()).await.unwrap().unwrap();
+        assert_eq!((task.status, task.failures), (TaskStatus::Uploaded, 1));
+        assert_eq!(task.error_code.as_deref(), Some("internal"));
+        assert_eq!(running_tasks(), 0);
+        let names = std::fs::read_dir(env.scratch.path()).unwrap();
+        let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["lock"]);
+    }
 }

@@ -68,7 +68,10 @@ async fn claim_loop(env: &Env, attempts: &Attempts, wakeups: &Wakeups, shutdown:
             Ok(Some(task)) => {
                 poll_interval = FIRST_POLL_INTERVAL;
                 env.queue.publish_update(task.owner(), task.task_id());
-                tracker.spawn(run_attempt(env.clone(), task, claims.clone(), slot));
+                tracker.spawn(run_attempt(task.claim(), claims.clone(), slot, {
+                    let env = env.clone();
+                    async move { attempt::run(&env, &task).await }
+                }));
                 // More tasks may be due, and this process may have no other free slot.
                 tracker.spawn(wake_another(env.clone()));
             }
@@ -149,18 +152,47 @@ impl ActiveClaims {
     }
 }
 
-/// Processes a task. After a panic the lease expires, which counts as a failed attempt.
-async fn run_attempt(env: Env, task: Claimed, claims: ActiveClaims, slot: OwnedSemaphorePermit) {
-    let attempt = AssertUnwindSafe(attempt::run(&env, &task)).catch_unwind();
-    if attempt.await.is_err() {
-        tracing::error!(task.id = task.id, "an attempt panicked");
+/// Runs an attempt to its end. A panic of its work is an outcome (`attempt.rs`). After any other panic, such as one
+/// while the outcome was written, the claim stays in the list, so that it is not released as unknown: the lease
+/// expires, which counts as a failed attempt.
+async fn run_attempt(
+    claim: Claim,
+    claims: ActiveClaims,
+    slot: OwnedSemaphorePermit,
+    attempt: impl Future<Output = ()>,
+) {
+    if AssertUnwindSafe(attempt).catch_unwind().await.is_ok() {
+        claims.remove(claim);
+    } else {
+        tracing::error!(task.id = claim.task().0, "the attempt at a task panicked");
     }
-    claims.remove(task.claim());
     drop(slot);
 }
 
 async fn wake_another(env: Env) {
     if let Err(error) = env.queue.wake().await {
         tracing::debug!(error = format!("{error:#}"), "failed to wake another worker");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_frees_the_slot_and_its_claim_is_not_released_without_a_failure() {
+        let home = tempfile::tempdir().unwrap();
+        let env = fixture::env(home.path()).await;
+        let claim = fixture::claimed(&env).await.claim();
+        let (slots, claims) = (Arc::new(Semaphore::new(1)), ActiveClaims::default());
+        claims.insert(claim);
+        let slot = slots.clone().acquire_owned().await.unwrap();
+        run_attempt(claim, claims.clone(), slot, async { panic!("by the test") }).await;
+        assert_eq!((slots.available_permits(), claims.all()), (1, vec![claim]));
+        let mut claimer = Claimer::new(env.clone(), claims.clone());
+        assert!(claimer.next().await.unwrap().is_none());
+        let task = task::by_id(&env.db, claim.task()).await.unwrap().unwrap();
+        assert_eq!(task.status, task::TaskStatus::Processing);
     }
 }

@@ -43,6 +43,21 @@ pub fn is_exhaustion(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(ENOMEM | EAGAIN | ENFILE | EMFILE))
 }
 
+/// Returns `true` if a message on standard error names a failed allocation, in the words of Rust, C++, FFmpeg or x264.
+/// Codecs without memory may go on as if the source were damaged, so their results do not show it.
+#[must_use]
+pub fn is_failed_allocation(message: &str) -> bool {
+    const WORDS: [&str; 6] = [
+        "memory allocation of",
+        "bad_alloc",
+        "malloc of size",
+        "annot allocate memory",
+        "ould not allocate memory",
+        "out of memory",
+    ];
+    WORDS.iter().any(|words| message.contains(words))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

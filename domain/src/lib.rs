@@ -31,7 +31,7 @@ pub mod time;
 
 pub use claim::ClaimPolicy;
 pub use code::Code;
-pub use failure::{Failure, is_exhaustion};
+pub use failure::{Failure, is_exhaustion, is_failed_allocation};
 pub use failure_class::FailureClass;
 pub use language::Language;
 pub use limits::Limits;

@@ -22,6 +22,9 @@ use serde::{Deserialize, Serialize};
 /// Maximum length of a line in bytes, in both directions.
 pub const MAX_LINE_BYTES: usize = 256 * 1024;
 
+/// Text on standard error of a child that ends because the machine has no memory left, although it is below its limit.
+pub const SHORTAGE_NOTE: &str = "\nthe machine has no memory left\n";
+
 mod fork_server;
 mod session;
 #[cfg(test)]

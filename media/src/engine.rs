@@ -31,7 +31,7 @@
 //! | `verify` | reads finished outputs as a player does |
 //!
 //! Beside them: `context` (values that stages share), `file_bytes` (positioned reads), `time`, `paths`, `error`,
-//! `cancel`, `progress`, `stage` (detects stages that hang), `resource_usage`.
+//! `cancel`, `progress`, `stage` (detects stages that hang), `resource_usage`, `shortage` (of the machine).
 //!
 //! Definitions stand below their users: no two files import each other, directly or through others.
 
@@ -51,6 +51,7 @@ mod paths;
 mod probe;
 mod progress;
 mod resource_usage;
+pub(crate) mod shortage;
 mod stage;
 mod time;
 mod transcode;
@@ -60,6 +61,8 @@ mod video;
 pub use cancel::Cancel;
 pub use video::still_images::Images;
 
+use demux::container::is_mp4;
+use demux::open::OpenedSource;
 use demux::{early_times, encryption, mp4, stated_length};
 use domain::plan::PlannedOutput;
 use domain::probe::Stream;
@@ -68,12 +71,14 @@ use domain::{Failure, Plan, Probe};
 use std::fs::File;
 use std::path::Path;
 
-/// Initializes FFmpeg and limits its log. Call it once, before any other function of this module.
+/// Initializes FFmpeg, limits its log, and lets a crash tell if the machine lacks memory. Call it once, before any
+/// other function of this module.
 pub fn init() {
     // Fills the table of error texts; the result is always `Ok`.
     let _ = ffmpeg_next::init();
     ffi::log::limit_log();
     ffi::log::quiet_encoders();
+    ffi::end_signals::look_before_end(shortage::check_memory);
 }
 
 /// Probes a source: reads container, streams, duration, frame rate and keyframes.
@@ -84,9 +89,9 @@ pub fn init() {
 pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
     encryption::refuse_encrypted(source)?;
     let bytes = file_bytes::length(source);
-    let mut input = demux::open::open_source(source, cancel)?;
+    let OpenedSource { mut input, structure } = demux::open::open_source(source, cancel)?;
     let mut probe = probe::read(&mut input, bytes, cancel)?;
-    if probe.container.starts_with("mov") {
+    if is_mp4(&probe.container) {
         let counts = mp4::sample_description_counts(source).unwrap_or_default();
         for (stream, _) in probe.streams.iter_mut().zip(counts).filter(|(_, count)| *count > 1) {
             stream.set_changes();
@@ -94,8 +99,7 @@ pub fn probe(source: &File, cancel: &Cancel) -> Result<Probe, Failure> {
     }
     // Timestamps before 0 are known only if packets are read from the first one on.
     probe.jumps |= !early_times::find(source, &input).is_empty();
-    let broken = stated_length::find_break(&probe.container, source);
-    let stated_us = stated_length::length_us(&probe.container, source, broken);
+    let stated_us = stated_length::find(&probe.container, source, &structure, cancel).length_us;
     if stated_us > probe.duration_us {
         // The length of the whole file is known, but not the ends of its streams.
         probe.duration_us = stated_us;

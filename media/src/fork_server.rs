@@ -94,7 +94,8 @@ fn receive() -> rustix::io::Result<Option<(ForkRequest, Vec<OwnedFd>)>> {
 
 /// Forks. Returns the process ID in the server, and `None` in the child, whose standard streams are then `streams`.
 fn start(streams: Vec<OwnedFd>) -> rustix::io::Result<Option<Pid>> {
-    let streams: Streams = streams.try_into().map_err(|_| Errno::BADF)?;
+    // The kernel leaves out descriptors for which the table of this process or of the system has no space (unix(7)).
+    let streams: Streams = streams.try_into().map_err(|_| Errno::MFILE)?;
     let server = nix::unistd::getpid();
     // SAFETY: this process has a single thread, so the child may do everything that this process may.
     match unsafe { fork() }.map_err(|error| Errno::from_raw_os_error(error as i32))? {

@@ -35,6 +35,7 @@ use domain::protocol::{SandboxStatus, Session};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgrp, getpid, getppid, setpgid};
+use std::error::Error;
 use std::io;
 use std::path::Path;
 
@@ -94,19 +95,40 @@ pub(crate) fn reset_child_signal() -> io::Result<()> {
 /// system calls that decoding and encoding need. Files that are open stay open.
 ///
 /// # Errors
-/// Limits or capabilities could not be set. A kernel without Landlock or seccomp is no error: the status tells which of
-/// them are active.
+/// Limits or capabilities could not be set, or the machine lacks file descriptors or memory. A kernel without Landlock
+/// or seccomp is no error: the status tells which of them are active.
 pub fn confine(scratch: &Path, limits: &Limits) -> io::Result<SandboxStatus> {
     limits.apply()?;
     sys::drop_capabilities()?;
     // Landlock applies to the calling thread and its descendants. With other threads it would not confine the process.
-    let landlock = is_single_threaded() && landlock::restrict_to(scratch).is_ok();
-    let seccomp = seccomp::install_filters().is_ok();
+    let landlock = is_single_threaded()? && is_active(landlock::restrict_to(scratch))?;
+    let seccomp = is_active(seccomp::install_filters().map_err(Into::into))?;
     Ok(SandboxStatus { landlock, seccomp })
 }
 
-fn is_single_threaded() -> bool {
-    std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
+fn is_single_threaded() -> io::Result<bool> {
+    match std::fs::read_dir("/proc/self/task") {
+        Ok(threads) => Ok(threads.count() == 1),
+        Err(error) if domain::is_exhaustion(&error) => Err(error),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Returns `true` if a layer was installed. A shortage of the machine does not mean that the kernel lacks the layer.
+fn is_active(installed: Result<(), Box<dyn Error>>) -> io::Result<bool> {
+    let Err(error) = installed else {
+        return Ok(true);
+    };
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error.as_ref());
+    while let Some(error) = cause {
+        match error.downcast_ref::<io::Error>() {
+            Some(io) if domain::is_exhaustion(io) => {
+                return Err(io::Error::from_raw_os_error(io.raw_os_error().unwrap_or(0)));
+            }
+            _ => cause = error.source(),
+        }
+    }
+    Ok(false)
 }
 
 impl From<&Session> for Limits {

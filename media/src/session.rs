@@ -25,7 +25,7 @@ mod executor;
 mod failure;
 mod protocol;
 
-use crate::engine::{self, Cancel};
+use crate::engine::{self, Cancel, shortage};
 use crate::sandbox::{self, Limits};
 use domain::limits::MAX_IMAGE_BYTES;
 use domain::protocol::{Event, Image, Request, SandboxMode, SandboxStatus, Session};
@@ -53,7 +53,8 @@ const EXIT_NO_STDIO: u8 = 3;
 /// that other threads would keep.
 ///
 /// Exit codes: 0 when the input ended; 1 when no request was executed (the last event has the reason); 2 when the input
-/// ended and the work did not stop within two seconds; 3 without a usable standard input and output.
+/// ended and the work did not stop within two seconds; 3 without a usable standard input and output; 4 when the machine
+/// has no memory left.
 #[must_use]
 pub fn run() -> ExitCode {
     sandbox::lower_priority();
@@ -84,7 +85,11 @@ fn open_session() -> Result<(Executor, SandboxStatus), Failure> {
     let sources = sources.collect::<Result<Vec<_>, _>>()?;
     let images = session.images.iter().map(read_image).collect::<Result<_, _>>()?;
     let scratch = enter_scratch(&session.scratch)?;
+    shortage::prepare();
     let status = sandbox::confine(&scratch, &Limits::from(&session)).map_err(|error| {
+        if domain::is_exhaustion(&error) {
+            return from_io_error(&error, "the sandbox could not be set up");
+        }
         let detail = format!("limits could not be set: {}", error.kind());
         Failure::new(Code::SandboxUnavailable, detail)
     })?;
@@ -144,8 +149,7 @@ fn serve(executor: &Executor, status: SandboxStatus, events: &mut EventWriter, c
         .name("request reader".into())
         .spawn(move || protocol::read_requests(send, &reader_cancel));
     if let Err(error) = reader {
-        let detail = format!("no thread could be started: {}", error.kind());
-        events.send(&Event::Failed(Failure::new(Code::Internal, detail)));
+        events.send(&Event::Failed(shortage::thread_failure(&error)));
         return ExitCode::from(EXIT_REFUSED);
     }
     for request in requests {

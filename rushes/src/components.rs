@@ -126,6 +126,9 @@ mod tests {
             (Some(64 * GIB), 4, 4 * GIB),
             (Some(6 * GIB), 2, 3 * GIB),
             (Some(GIB), 1, 2 * GIB),
+            (Some(0), 1, 2 * GIB),
+            (Some(512 << 20), 4, 2 * GIB),
+            (Some(8 * GIB), 0, 4 * GIB),
             (Some(8 * GIB), 64, 2 * GIB),
             (None, 2, 4 * GIB),
         ] {

@@ -44,6 +44,7 @@ async fn counters_exist_before_their_first_event_and_have_descriptions() {
         "rushes_leases_expired_total",
         "rushes_task_failures_total{code=\"source_damaged\"}",
         "rushes_task_failures_total{code=\"internal\"}",
+        "rushes_tasks_postponed_total",
         "rushes_worker_slots_busy",
     ];
     for (role, present, absent) in [

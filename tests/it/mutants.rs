@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tests::media_executable;
 use tests::mutants::{Mutant, Mutants};
-use worker::child::{Child, ChildSettings, ChildStarter};
+use worker::child::{Child, ChildSettings, ChildStarter, Unconfirmed};
 
 /// Seed, maximum duration and maximum number of mutants in `./test`.
 const DEFAULT_SEED: u64 = 1;
@@ -109,7 +109,9 @@ async fn process_mutants(campaign: Arc<Campaign>) {
 
 /// Processes a file like a task: if packets that were copied turn out to be damaged, transcodes again without copies.
 async fn process(children: &ChildStarter, source: PathBuf, scratch: PathBuf, recipe: &str) -> Outcome {
-    let mut child = children.start(session(vec![source.clone()], &scratch)).await?;
+    let mut child = children
+        .start(session(vec![source.clone()], &scratch), Unconfirmed::Fail)
+        .await?;
     let probe = child.probe(0).await?;
     let recipe = Recipe::parse(recipe).unwrap();
     let planned = |copies| domain::plan(&recipe, &probe, Clips::default(), &Limits::default(), copies);
@@ -120,7 +122,9 @@ async fn process(children: &ChildStarter, source: PathBuf, scratch: PathBuf, rec
     };
     let scratch = scratch.join("decoded");
     std::fs::create_dir(&scratch).unwrap();
-    let child = children.start(session(vec![source], &scratch)).await?;
+    let child = children
+        .start(session(vec![source], &scratch), Unconfirmed::Fail)
+        .await?;
     let plan = planned(copies)?;
     transcode_and_verify(children, child, &plan, &scratch).await.map(drop)
 }
@@ -134,7 +138,7 @@ async fn transcode_and_verify(
 ) -> Result<TranscodeReport, Failure> {
     let report = child.transcode(plan.clone(), Duration::from_secs(90), |_| ()).await?;
     child.finish().await;
-    let mut verifier = children.start(session(Vec::new(), scratch)).await?;
+    let mut verifier = children.start(session(Vec::new(), scratch), Unconfirmed::Fail).await?;
     let outputs = plan.outputs.iter().cloned().zip(report.outputs.iter().cloned());
     let checks = verifier.verify(outputs.collect(), Duration::from_mins(1)).await?;
     let files = plan.outputs.iter().zip(&report.outputs).zip(&checks);

@@ -167,3 +167,29 @@ async fn the_list_of_tasks_shows_the_number_of_warnings() {
     caller.upload("clip.mp4", bytes, &[]).await;
     assert_eq!(caller.get("/api/tasks").await.body["data"][0]["warnings"], 0);
 }
+
+/// A copy of a clip whose audio has a codec that no decoder knows.
+fn with_unknown_audio(clip: &Path) -> Vec<u8> {
+    let mut bytes = std::fs::read(clip).unwrap();
+    for (name, other) in [(b"mp4a", b"zzzz"), (b"esds", b"free")] {
+        let at = bytes.windows(4).rposition(|bytes| bytes == name).unwrap();
+        bytes[at..at + 4].copy_from_slice(other);
+    }
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_of_tasks_shows_that_a_video_lost_its_only_audio() {
+    let app = TestApp::start().await;
+    let caller = app.caller().await;
+    let clip = Clip::default().make(app.directory.path());
+    let silent = app.directory.path().join("unknown.mp4");
+    std::fs::write(&silent, with_unknown_audio(&clip)).unwrap();
+    let task = caller.processed(&silent, &[("preset", "web")]).await;
+    let warnings = task["report"]["warnings"].as_array().unwrap();
+    let codes: Vec<_> = warnings.iter().map(|warning| &warning["code"]).collect();
+    assert!(codes.contains(&&"audio_undecodable".into()), "{codes:?}");
+    let list = caller.get("/api/tasks").await.body;
+    assert_eq!(list["data"][0]["id"], task["id"], "{list}");
+    assert_eq!(list["data"][0]["warnings"], codes.len(), "{list}");
+}

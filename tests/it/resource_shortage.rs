@@ -1,5 +1,5 @@
-//! Shortages of resources: a worker without free descriptors, storage without space for outputs, and the CPU priority
-//! of server threads. Tasks wait or are retried.
+//! Shortages of resources: a worker or a media child without free descriptors, storage without space for outputs, and
+//! the CPU priority of server threads. Tasks wait or are retried.
 
 use crate::full_disk::{Full, Setup};
 use std::path::{Path, PathBuf};
@@ -60,6 +60,53 @@ async fn a_task_of_a_worker_without_free_descriptors_is_released_without_a_failu
     let waiting = caller.get(&format!("/api/tasks/{task}")).await.body;
     assert_eq!(waiting["failures"], 0, "{waiting}");
     limit_descriptors(&worker, 1_024);
+    check_processed_without_failure(&caller, task).await;
+    assert!(worker.stop().await.success());
+}
+
+/// The process that starts the media children of a worker.
+fn fork_server(worker: &Server) -> u32 {
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let ids = processes.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<u32>().ok());
+    let is_child_of_worker = |id: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let parent = stat
+            .rsplit_once(") ")
+            .and_then(|(_, fields)| fields.split(' ').nth(1)?.parse().ok());
+        parent == Some(worker.id())
+    };
+    let mut servers = ids.filter(is_child_of_worker);
+    servers.next().expect("the worker has started a media child")
+}
+
+/// Lowers the limit of descriptors of a process and of its later children for good (prlimit(1)).
+fn lower_hard_limit(process: u32, max: u32) {
+    let mut limit = Command::new("prlimit");
+    limit.args(["--pid", &process.to_string(), &format!("--nofile={max}:{max}")]);
+    assert!(limit.status().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_whose_media_child_has_no_free_descriptors_is_released_without_a_failure() {
+    let app = TestApp::idle().await;
+    let caller = app.caller().await;
+    let directory = app.directory.path();
+    let worker = Server::start_in("worker", directory, &app.environment);
+    caller.processed(&clip(0.2, directory), &[("recipe", POSTER)]).await;
+    let fork_server = fork_server(&worker);
+    lower_hard_limit(fork_server, 6);
+    let task = caller.task(&clip(0.28, directory), &[("recipe", POSTER)]).await;
+    wait_for_log(&worker, "postponed: out of resources").await;
+    let waiting = caller.get(&format!("/api/tasks/{task}")).await.body;
+    assert_eq!(waiting["failures"], 0, "{waiting}");
+    // The worker starts another one, with its own limits.
+    let mut kill = Command::new("kill");
+    assert!(
+        kill.args(["-KILL", &fork_server.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
     check_processed_without_failure(&caller, task).await;
     assert!(worker.stop().await.success());
 }

@@ -19,17 +19,19 @@ mod fork_server;
 mod line_reader;
 mod process_group;
 mod settings;
+mod shortage;
 mod stall;
 mod stderr_tail;
 
 pub use settings::ChildSettings;
+pub use shortage::Unconfirmed;
 
 use domain::plan::PlannedOutput;
 use domain::protocol::{
-    Event, MAX_LINE_BYTES, OutputFacts, OutputReport, Progress, Request, SandboxMode, SandboxStatus, Session,
-    TranscodeReport,
+    Event, MAX_LINE_BYTES, OutputFacts, OutputReport, Progress, Request, SHORTAGE_NOTE, SandboxMode, SandboxStatus,
+    Session, TranscodeReport,
 };
-use domain::{Code, Failure, Plan, Probe};
+use domain::{Code, Failure, FailureClass, Plan, Probe};
 use error::{ChildError, OomKills};
 use fork_server::{ServerHandle, StartedChild};
 use line_reader::LineReader;
@@ -56,6 +58,9 @@ pub struct Child {
     /// OOM kills that the kernel counted before the child started.
     oom: OomKills,
     settings: ChildSettings,
+    max_memory_bytes: u64,
+    /// Consequence of a shortage of the machine that the child reports.
+    unconfirmed: Unconfirmed,
     /// A call is in progress or was abandoned.
     is_busy: bool,
 }
@@ -84,8 +89,8 @@ impl ChildStarter {
     /// # Errors
     /// The failure that the child reports when it cannot open a source or scratch, or lacks a required sandbox;
     /// [`Code::Internal`] when it cannot be started or ends before it is ready; [`Code::Unavailable`] when the machine
-    /// has no file descriptors, processes or memory left.
-    pub async fn start(&self, session: Session) -> Result<Child, Failure> {
+    /// has no file descriptors, processes or memory left (see `shortage.rs`).
+    pub async fn start(&self, session: Session, unconfirmed: Unconfirmed) -> Result<Child, Failure> {
         let started = self.server.start().await.map_err(|error| {
             let executable = self.settings.executable.display();
             tracing::warn!(%error, %executable, "failed to start a media child");
@@ -95,16 +100,17 @@ impl ChildStarter {
             }
             internal("the media child could not be started")
         })?;
-        Child::open_session(&self.settings, started, session).await
+        let mut child = Child::new(&self.settings, started, session.max_memory_bytes, unconfirmed);
+        child.open_session(&session).await?;
+        Ok(child)
     }
 }
 
 impl Child {
-    /// Sends the session to a started child and waits until it is in its sandbox.
-    async fn open_session(settings: &ChildSettings, started: StartedChild, session: Session) -> Result<Self, Failure> {
+    fn new(settings: &ChildSettings, started: StartedChild, max_memory_bytes: u64, unconfirmed: Unconfirmed) -> Self {
         metrics::counter!("rushes_child_starts_total").increment(1);
         let StartedChild { group, pipes } = started;
-        let mut child = Self {
+        Self {
             group,
             input: Some(pipes.stdin),
             events: LineReader::new(pipes.stdout),
@@ -112,21 +118,31 @@ impl Child {
             status: SandboxStatus::default(),
             oom: OomKills::now(),
             settings: settings.clone(),
+            max_memory_bytes,
+            unconfirmed,
             is_busy: false,
-        };
-        let ready = timeout(settings.start_timeout, child.handshake(&session)).await;
-        match ready.unwrap_or(Err(ChildError::Silent(settings.start_timeout))) {
+        }
+    }
+
+    /// Sends the session and waits until the child is in its sandbox.
+    async fn open_session(&mut self, session: &Session) -> Result<(), Failure> {
+        let start_timeout = self.settings.start_timeout;
+        let ready = timeout(start_timeout, self.handshake(session)).await;
+        match ready.unwrap_or(Err(ChildError::Silent(start_timeout))) {
             Ok(status) if session.sandbox == SandboxMode::Require && !status.is_full() => {
                 let detail = format!("landlock: {}, seccomp: {}", status.landlock, status.seccomp);
                 Err(Failure::new(Code::SandboxUnavailable, detail))
             }
             Ok(status) => {
-                child.status = status;
-                Ok(child)
+                self.status = status;
+                Ok(())
             }
             Err(ChildError::Reported(failure)) => Err(failure),
-            // No byte of the source was decoded yet, so the file cannot be the cause.
-            Err(error) => Err(internal(child.end_after(error).await.detail)),
+            Err(error) => match self.end_after(error).await {
+                failure if failure.class() == FailureClass::Postponed => Err(failure),
+                // No byte of the source was decoded yet, so the file cannot be the cause.
+                failure => Err(internal(failure.detail)),
+            },
         }
     }
 
@@ -195,7 +211,8 @@ impl Child {
     /// - [`Code::MediaTimeout`] (wall clock or processor time), [`Code::MediaStalled`] (no event, or a stage without
     ///   progress), [`Code::MediaMemory`] or [`Code::OutputTooLarge`] when it reached a limit;
     /// - [`Code::MediaCrash`] when it died for another reason or violated the protocol;
-    /// - [`Code::MediaKilled`] when it was killed from outside.
+    /// - [`Code::MediaKilled`] when it was killed from outside;
+    /// - [`Code::Unavailable`] when it died of a lack of memory and the machine is short of it.
     pub async fn call(
         &mut self,
         request: Request,
@@ -215,11 +232,35 @@ impl Child {
         };
         self.is_busy = false;
         self.stderr.catch_up().await;
-        if error::is_out_of_memory(self.stderr.bytes()) {
-            Err(error::out_of_memory())
+        let is_postponed = matches!(&answer, Err(failure) if failure.class() == FailureClass::Postponed);
+        if error::is_out_of_memory(self.stderr.bytes()) && !is_postponed {
+            Err(self.limit_or_shortage(error::out_of_memory()))
         } else {
             answer
         }
+    }
+
+    /// A failure that the child reported.
+    fn reported(&self, failure: Failure) -> ChildError {
+        ChildError::reported(failure, || {
+            self.unconfirmed == Unconfirmed::Postpone || shortage::is_confirmed(self.max_memory_bytes)
+        })
+    }
+
+    /// Replaces a failure for which the machine is the cause: libraries that get no memory may crash or hang.
+    fn limit_or_shortage(&self, failure: Failure) -> Failure {
+        let may_be_shortage = matches!(failure.code, Code::MediaMemory | Code::MediaCrash | Code::MediaStalled);
+        if may_be_shortage && (self.has_noted_shortage() || shortage::is_confirmed(self.max_memory_bytes)) {
+            shortage::failure()
+        } else {
+            failure
+        }
+    }
+
+    /// True when the child wrote that the machine has no memory left, and is believed.
+    fn has_noted_shortage(&self) -> bool {
+        self.unconfirmed == Unconfirmed::Postpone
+            && String::from_utf8_lossy(self.stderr.bytes()).contains(SHORTAGE_NOTE)
     }
 
     /// Ends a child that has answered all requests. No process of it is left when this returns.
@@ -231,7 +272,7 @@ impl Child {
         self.send(session).await?;
         match self.next_event().await? {
             Event::Ready(status) => Ok(status),
-            Event::Failed(failure) => Err(ChildError::reported(failure)),
+            Event::Failed(failure) => Err(self.reported(failure)),
             _ => Err(ChildError::Protocol("an event before it was ready")),
         }
     }
@@ -254,7 +295,7 @@ impl Child {
                     stall.check(&progress)?;
                     on_progress(progress);
                 }
-                Event::Failed(failure) => return Err(ChildError::reported(failure)),
+                Event::Failed(failure) => return Err(self.reported(failure)),
                 event if is_answer(&event, request) => return Ok(event),
                 _ => return Err(ChildError::Protocol("an answer to another question")),
             }
@@ -299,7 +340,7 @@ impl Child {
         }
         let status = self.group.kill().await;
         self.stderr.read_rest().await;
-        let failure = error.to_failure(status, self.stderr.bytes(), &self.oom);
+        let failure = self.limit_or_shortage(error.to_failure(status, self.stderr.bytes(), &self.oom));
         tracing::warn!(?error, ?status, %failure, stderr = self.stderr.text(), "a media child failed");
         failure
     }

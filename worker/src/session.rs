@@ -1,5 +1,6 @@
 //! Sessions of media children: the files that a child may open, and its limits.
 
+use crate::child::Unconfirmed;
 use crate::env::Env;
 use domain::Failure;
 use domain::protocol::{Image, SandboxStatus, Session};
@@ -53,7 +54,7 @@ impl Env {
 
     async fn try_sandbox(&self) -> Result<SandboxStatus, Failure> {
         let session = self.session(InputFiles::default(), self.scratch.path().to_owned());
-        let child = self.children.start(session).await?;
+        let child = self.children.start(session, Unconfirmed::Postpone).await?;
         let status = child.status().clone();
         child.finish().await;
         if !status.is_full() {

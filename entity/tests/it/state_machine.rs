@@ -132,13 +132,14 @@ async fn a_lost_worker_does_not_hide_the_failure_of_an_earlier_attempt() {
         (task.error_code.unwrap(), task.error_detail.unwrap())
     };
     let claim = claimed(&db, id).await.claim();
-    let crash = Failure::new(Code::MediaCrash, "died of SIGSEGV");
+    let crash = Failure::new(Code::MediaCrash, "the media child crashed");
     let record = AttemptRecord::default();
     let failed = entity::write(&db, async |db| {
         claim.fail(db, &crash, Some(Duration::ZERO), &record).await
     });
     assert!(failed.await.unwrap());
-    let lost = "the worker stopped without reporting a result; an earlier attempt: media_crash: died of SIGSEGV";
+    let lost =
+        "the worker stopped without reporting a result; an earlier attempt: media_crash: the media child crashed";
     for _ in 0..2 {
         make_due(&db).await;
         claimed(&db, id).await;

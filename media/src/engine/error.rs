@@ -1,14 +1,18 @@
 //! Maps errors of FFmpeg and the operating system to failures of a task.
 //!
 //! The step that failed decides the code: reading a source is the fault of the source, a filter or an encoder is ours,
-//! writing is the storage's. Lack of memory is [`Code::MediaMemory`] in all steps. Details are fixed texts of ours,
-//! without FFmpeg's messages and error numbers, because clients see them.
+//! writing is the storage's. In all steps, lack of memory is [`Code::MediaMemory`], or [`Code::Unavailable`] if the
+//! machine is short of it ([`shortage`]). Details are fixed texts of ours, without FFmpeg's messages and error numbers,
+//! because clients see them.
 
+use crate::engine::shortage;
 use domain::{Code, Failure};
 use ffmpeg_next::Error;
 use ffmpeg_next::error::{EAGAIN, EFBIG, ENOMEM, ENOSPC};
 use libc::EDQUOT;
 use std::ffi::c_int;
+use std::io;
+use std::thread::ScopedJoinHandle;
 
 /// `EAGAIN`: no output until there is more input. Besides [`Error::Eof`], the only error of a codec or filter graph
 /// that is not a failure.
@@ -44,9 +48,12 @@ fn describe_errno(errno: c_int) -> &'static str {
     }
 }
 
-/// Returns the failure for `ENOMEM`, which is a resource limit in every step.
+/// Returns the failure for `ENOMEM`, which is a resource limit in every step unless the machine is short of memory.
 fn memory_failure(error: Error) -> Option<Failure> {
-    (error == Error::Other { errno: ENOMEM }).then(|| Failure::new(Code::MediaMemory, "out of memory"))
+    shortage::check_error(error);
+    let is_memory = error == Error::Other { errno: ENOMEM };
+    let of_limit = || Failure::new(Code::MediaMemory, "out of memory");
+    is_memory.then(|| shortage::found().unwrap_or_else(of_limit))
 }
 
 /// Failure of reading or decoding the source: [`Code::SourceDamaged`]. `step` names what was read.
@@ -59,23 +66,18 @@ pub(crate) fn write_failure(file: &str, error: Error) -> Failure {
     let Error::Other { errno } = error else {
         return engine_failure(file, error);
     };
-    memory_failure(error).unwrap_or_else(|| storage_failure(file, errno))
+    memory_failure(error).unwrap_or_else(|| io_failure(file, &io::Error::from_raw_os_error(errno)))
 }
 
 /// Failure of writing an output with `std::fs`.
-pub(crate) fn io_failure(file: &str, error: &std::io::Error) -> Failure {
-    storage_failure(file, error.raw_os_error().unwrap_or(0))
+pub(crate) fn io_failure(file: &str, error: &io::Error) -> Failure {
+    shortage::file_failure(error).unwrap_or_else(|| storage_failure(file, error.raw_os_error().unwrap_or(0)))
 }
 
 fn storage_failure(file: &str, errno: c_int) -> Failure {
     match errno {
         ENOSPC | EDQUOT => Failure::new(Code::StorageFull, format!("no space for {file}")),
         EFBIG => Failure::new(Code::OutputTooLarge, format!("{file} exceeds the size limit")),
-        // The host is short of file descriptors, usually for a short time: another attempt can succeed.
-        libc::EMFILE | libc::ENFILE => {
-            let detail = "no file descriptors left";
-            Failure::new(Code::Unavailable, detail)
-        }
         _ => {
             let detail = format!("writing {file}: {}", describe_errno(errno));
             Failure::new(Code::StorageFailed, detail)
@@ -92,15 +94,27 @@ pub(crate) fn engine_failure(component: &str, error: Error) -> Failure {
     })
 }
 
+/// Failure of an encoder that could not be opened.
+pub(crate) fn unopened_encoder(name: &str, error: Error) -> Failure {
+    shortage::check_open_error(error);
+    engine_failure(name, error)
+}
+
 /// Failure of a missing encoder, filter or other component that the FFmpeg build must have: [`Code::Internal`], because
 /// a worker on another machine may have it.
 pub(crate) fn missing_component(name: &str) -> Failure {
     Failure::new(Code::Internal, format!("FFmpeg was built without {name}"))
 }
 
-/// Failure of a panic in the thread of an output.
+/// Failure of a panic in a thread.
 pub(crate) fn thread_panicked() -> Failure {
-    Failure::new(Code::MediaCrash, "the thread of an output panicked")
+    Failure::new(Code::MediaCrash, "a thread of the media engine panicked")
+}
+
+/// Waits for a thread and returns its result; a failure if it was not started or panicked.
+pub(crate) fn join<T>(thread: io::Result<ScopedJoinHandle<'_, Result<T, Failure>>>) -> Result<T, Failure> {
+    let started = thread.map_err(|error| shortage::thread_failure(&error))?;
+    started.join().unwrap_or_else(|_| Err(thread_panicked()))
 }
 
 /// Failure of a plan that asks for something that the engine does not implement. `outputs` is a plural noun.
@@ -124,6 +138,11 @@ pub(crate) fn unreadable_packets(error: ffmpeg_next::Error) -> Failure {
     read_failure("packets", error)
 }
 
+/// Failure of an output that cannot be opened or read. `problem` is that of a missing or damaged file.
+pub(crate) fn unreadable_output(file: &str, error: &io::Error, problem: &str) -> Failure {
+    shortage::file_failure(error).unwrap_or_else(|| invalid_output(file, problem))
+}
+
 /// Failure of an output that did not pass verification.
 pub(crate) fn invalid_output(file: &str, problem: &str) -> Failure {
     Failure::new(Code::OutputInvalid, format!("{file}: {problem}"))
@@ -144,6 +163,7 @@ mod tests {
             (libc::EIO, Code::StorageFailed),
             (ENOMEM, Code::MediaMemory),
         ] {
+            shortage::clear();
             let failure = write_failure("video.mp4", Error::Other { errno });
             assert_eq!(failure.code, code, "{errno}");
             assert!(!failure.detail.contains(&errno.to_string()), "{}", failure.detail);

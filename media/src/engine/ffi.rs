@@ -10,6 +10,7 @@
 )]
 
 pub(crate) mod alpha;
+pub(crate) mod end_signals;
 pub(crate) mod frame;
 pub(crate) mod graph;
 pub(crate) mod input;
@@ -18,3 +19,4 @@ pub(crate) mod open;
 pub(crate) mod output;
 pub(crate) mod packet;
 pub(crate) mod parameters;
+pub(crate) mod reservation;

@@ -119,26 +119,24 @@ fn run_threads(
                 halt,
             };
             queues.push(queue);
-            output_threads.push(scope.spawn(move || {
+            let output_thread = thread::Builder::new().spawn_scoped(scope, move || {
                 let output = run_output(&context, planned, receiver);
                 let _ = end_sender.send(());
                 output
-            }));
+            });
+            output_threads.push(output_thread);
         }
         let coded = facts.video.map_or(Size::default(), |(size, _)| size);
         let cascade_plan = CascadePlan::new(&plan.outputs, coded, threads);
         let fan_out = FanOut::new(queues, reader_stage, halt.clone(), cascade_plan);
-        let reader = scope.spawn(move || {
+        let reader = thread::Builder::new().spawn_scoped(scope, move || {
             let read = read(timeline, fan_out, halt);
             let _ = end_sender.send(());
             read
         });
         wait_for_all(&ended, output_threads.len() + 1, reporter);
-        let read = reader.join().unwrap_or_else(|_| Err(error::thread_panicked()));
-        let joined = output_threads
-            .into_iter()
-            .map(|worker| worker.join().unwrap_or_else(|_| Err(error::thread_panicked())));
-        (joined.collect::<Vec<_>>(), read)
+        let outputs = output_threads.into_iter().map(error::join);
+        (outputs.collect::<Vec<_>>(), error::join(reader))
     });
     let outputs = collect(outputs, cancel);
     let loss = loss_or_first_cause(&outputs, read)?;
@@ -246,7 +244,7 @@ fn render_images(
     }
 }
 
-/// Waits until `threads` threads have ended, and reports progress every half second.
+/// Waits until `threads` threads have ended, or all of those that were started, and reports progress every half second.
 fn wait_for_all(ended: &Receiver<()>, mut threads: usize, reporter: &mut ProgressReporter<'_>) {
     while threads > 0 {
         match ended.recv_timeout(Duration::from_millis(500)) {
@@ -295,17 +293,9 @@ fn source_facts(reader: &Reader) -> SourceFacts {
 }
 
 fn warnings(loss: SourceLoss, outputs: &[OutputReport]) -> Vec<Warning> {
-    let lost_ms = loss.lost_us / 1_000;
-    let damage = (lost_ms > 0).then(|| {
-        let first = loss.first_lost_us.map_or(String::new(), |us| {
-            format!(", first at source time {}", Timecode::from_us(us))
-        });
-        Warning::new(WarningCode::SourceDamaged, format!("{lost_ms} ms lost{first}"))
-    });
-    let open_end = (loss.has_open_end && damage.is_none()).then(|| {
-        let detail = "the file breaks off, is shorter than it states, or its parts are not in order; how much is missing is not known";
-        Warning::new(WarningCode::SourceDamaged, detail)
-    });
+    let damage = loss
+        .description()
+        .map(|detail| Warning::new(WarningCode::SourceDamaged, detail));
     let unread = (loss.unread_bytes > 0).then(|| {
         let detail = format!("the last {} bytes of the file were not read", loss.unread_bytes);
         Warning::new(WarningCode::SourceDamaged, detail)
@@ -335,7 +325,6 @@ fn warnings(loss: SourceLoss, outputs: &[OutputReport]) -> Vec<Warning> {
     });
     damage
         .into_iter()
-        .chain(open_end)
         .chain(unread)
         .chain(audio_gap)
         .chain(lost_audio)

@@ -2,7 +2,7 @@
 //! engine becomes [`Event::Failed`].
 
 use super::protocol::EventWriter;
-use crate::engine::{self, Cancel, Images, Inputs};
+use crate::engine::{self, Cancel, Images, Inputs, shortage};
 use domain::protocol::{Event, Phase, Progress, Request, VerifyDepth};
 use domain::{Code, Failure};
 use std::fs::File;
@@ -32,12 +32,18 @@ pub(super) struct Executor {
 }
 
 impl Executor {
-    /// Executes a request, sends its progress to `events`, and returns its closing event.
+    /// Executes a request, sends its progress to `events`, and returns its closing event. If the machine lacked a
+    /// resource, that is the result, because any other may be a consequence of it.
     pub(super) fn execute(&self, request: Request, events: &mut EventWriter, cancel: &Cancel) -> Event {
+        shortage::clear();
         let crash = || Failure::new(Code::MediaCrash, "panic in the media engine");
-        catch_unwind(AssertUnwindSafe(|| self.try_execute(request, events, cancel)))
-            .unwrap_or_else(|_| Err(crash()))
-            .unwrap_or_else(Event::Failed)
+        let result = catch_unwind(AssertUnwindSafe(|| self.try_execute(request, events, cancel)))
+            .unwrap_or_else(|_| Err(crash()));
+        if result.is_err() {
+            shortage::check_machine();
+        }
+        let result = shortage::found().map_or(result, Err);
+        result.unwrap_or_else(Event::Failed)
     }
 
     fn try_execute(&self, request: Request, events: &mut EventWriter, cancel: &Cancel) -> Result<Event, Failure> {
@@ -87,12 +93,13 @@ fn with_progress<T: Send>(
     let read_before = cancel.packets_read();
     thread::scope(|scope| {
         let (done, finished) = sync_channel::<()>(1);
-        let worker = scope.spawn(move || {
+        let worker = thread::Builder::new().spawn_scoped(scope, move || {
             let result = work();
             // Disconnects the channel, which ends the loop below. A panic drops the sender as well.
             drop(done);
             result
         });
+        let worker = worker.map_err(|error| shortage::thread_failure(&error))?;
         while finished.recv_timeout(PROGRESS_INTERVAL) == Err(RecvTimeoutError::Timeout) {
             let items_processed = cancel.packets_read() - read_before;
             events.send(&Event::Progress(Progress {

@@ -64,12 +64,12 @@ fn aspect_ratio_is_read_from_tkhd_or_pasp() {
     assert_eq!(aspect_and_size(&source), (Rational { num: 1, den: 1 }, (180, 120)));
 }
 
-/// H.265 with this pixel aspect in the parameter sets before each keyframe.
-fn with_frame_aspect(name: &str, aspect: &str) -> PathBuf {
+/// H.265 with this frame size, and this pixel aspect in the parameter sets before each keyframe.
+fn with_frame_aspect_of(size: &str, aspect: &str) -> PathBuf {
     clip(
-        name,
+        &format!("frames-{size}-{}.mp4", aspect.replace('/', "-")),
         &format!(
-            "-f lavfi -i color=white:s=180x120:r=10:d=1,setsar={aspect} -c:v libx265 -preset ultrafast \
+            "-f lavfi -i color=white:s={size}:r=10:d=1,setsar={aspect} -c:v libx265 -preset ultrafast \
              -x265-params log-level=none:info=0 -bsf:v dump_extra -pix_fmt yuv420p"
         ),
     )
@@ -81,11 +81,25 @@ fn decoder_configuration(file: &Mp4) -> Vec<u8> {
     file.0[at + 8..at + file.number(at) as usize].to_vec()
 }
 
+/// A copy of an MP4, whose index is at its end, with another content of the `hvcC` box.
+fn with_decoder_configuration(source: &Path, content: &[u8]) -> Mp4 {
+    let mut file = Mp4::read(source);
+    let at = file.find(b"hvcC");
+    let old_bytes = file.number(at) as usize - 8;
+    for name in [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"hev1", b"hvcC"] {
+        let parent = file.find(name);
+        let bytes = file.number(parent) as usize - old_bytes + content.len();
+        file.set(parent, u32::try_from(bytes).unwrap());
+    }
+    file.0.splice(at + 8..at + 8 + old_bytes, content.iter().copied());
+    file
+}
+
 #[test]
 fn an_implausible_container_aspect_is_replaced_by_that_of_the_frames() {
     let (right, wrong) = (
-        with_frame_aspect("frames-32-27.mp4", "32/27"),
-        with_frame_aspect("frames-27-64.mp4", "27/64"),
+        with_frame_aspect_of("180x120", "32/27"),
+        with_frame_aspect_of("180x120", "27/64"),
     );
     let (right_headers, wrong_headers) = (
         decoder_configuration(&Mp4::read(&right)),
@@ -120,6 +134,34 @@ fn an_implausible_container_aspect_is_replaced_by_that_of_the_frames() {
         let (aspect, size) = aspect_and_size(&source);
         assert_eq!(aspect, WIDE, "{name}");
         assert!(size.0.abs_diff(214) <= 2 && size.1 == 120, "{name}: {size:?}");
+    }
+}
+
+#[test]
+fn an_aspect_of_27_to_64_against_every_frame_gives_square_pixels() {
+    for (width, height) in [(108, 192), (180, 120)] {
+        // By `pasp`, which no frame confirms.
+        let square = clip(
+            &format!("square-{width}x{height}.mp4"),
+            &format!(
+                "-f lavfi -i color=white:s={width}x{height}:r=10:d=1,setsar=1 -c:v libx264 -pix_fmt yuv420p \
+                 -bsf:v h264_metadata=sample_aspect_ratio=1/1"
+            ),
+        );
+        let mut by_container = Mp4::read(&square);
+        let pasp = by_container.find(b"pasp");
+        by_container.set(pasp + 8, 27);
+        by_container.set(pasp + 12, 64);
+        // By the parameter sets of the header; those of the frames and the container are right.
+        let headers = |aspect: &str| with_frame_aspect_of(&format!("{width}x{height}"), aspect);
+        let (right, wrong) = (headers("1/1"), headers("27/64"));
+        let by_headers = with_decoder_configuration(&right, &decoder_configuration(&Mp4::read(&wrong)));
+        for (name, file) in [("container.mp4", by_container), ("headers.mp4", by_headers)] {
+            let (_folder, source) = file.write(name);
+            let (aspect, size) = aspect_and_size(&source);
+            assert_eq!(aspect, Rational { num: 1, den: 1 }, "{name}");
+            assert_eq!(size, (width, height), "{name}");
+        }
     }
 }
 

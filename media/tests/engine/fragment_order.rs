@@ -77,7 +77,7 @@ fn a_fragment_that_is_missing_among_reordered_ones_is_reported() {
     let run = process_in_order(&source, &[0, 3, 1, 4, 5, 7, 6], ENCODE);
     let details = loss_details(&run);
     assert!(
-        details.len() == 1 && details[0].contains("ms lost, first at source time 00:00:02.0"),
+        details.len() == 1 && details[0].contains("lost, first at source time 00:00:02.0"),
         "{details:?}"
     );
     assert!(run.frame_numbers(0)[150].abs_diff(150) <= 1);

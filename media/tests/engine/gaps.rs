@@ -56,7 +56,9 @@ pub(crate) fn written(source: &Path, damage: &str, bytes: &[u8]) -> PathBuf {
 pub(crate) fn reported_gaps(run: &Run, code: WarningCode) -> Vec<(f64, f64)> {
     let warnings = run.report.warnings.iter().filter(|warning| warning.code == code);
     let read = warnings.map(|warning| {
-        let words: Vec<_> = warning.detail.split([' ', ':']).collect();
+        // The cause of a loss follows a semicolon.
+        let loss = warning.detail.split(';').next().unwrap();
+        let words: Vec<_> = loss.split([' ', ':']).collect();
         let ms = words.iter().position(|word| *word == "ms").unwrap();
         let seconds_and_minutes: Vec<f64> = words.iter().rev().take(2).map(|word| word.parse().unwrap()).collect();
         (

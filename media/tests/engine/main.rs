@@ -56,6 +56,8 @@ mod held_frames;
 #[cfg(test)]
 mod hls;
 #[cfg(test)]
+mod hls_copy_refusals;
+#[cfg(test)]
 mod hls_player;
 #[cfg(test)]
 mod hls_playlists;

@@ -74,7 +74,7 @@ fn patched_extended_and_rext_profiles_are_not_copied() {
 }
 
 /// Concatenates the packets of two clips with the concat demuxer, without encoding.
-fn joined(name: &str, first: &Path, second: &Path) -> PathBuf {
+pub(crate) fn joined(name: &str, first: &Path, second: &Path) -> PathBuf {
     let list = tempfile::Builder::new().suffix(".txt").tempfile().unwrap();
     let lines = [first, second].map(|path| format!("file '{}'\n", path.display()));
     std::fs::write(list.path(), lines.concat()).unwrap();

@@ -15,12 +15,17 @@ pub(crate) struct Child {
 impl Child {
     /// Starts this program with these arguments; the first one is a mode of `main.rs`.
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_with_stderr(arguments, Stdio::null())
+    }
+
+    /// The same with another standard error.
+    pub(crate) fn start_with_stderr(arguments: &[&str], stderr: Stdio) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(arguments)
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(stderr)
             .spawn()
             .unwrap();
         Self {

@@ -11,6 +11,7 @@
 //! | `mode:foreign-architecture` | confines itself and makes a system call of another architecture |
 //! | `mode:second-thread` | confines itself while another thread runs |
 //! | `mode:old-kernel CALL` | runs the media child on a simulated kernel without a system call |
+//! | `mode:short-machine RESOURCE` | runs the media child on a simulated machine that lacks this resource |
 //! | `mode:parent` | starts a media child and waits to be killed |
 //!
 //! Without a mode it runs the tests whose names contain one of its arguments.
@@ -26,8 +27,7 @@ mod forks;
 mod many_streams;
 mod memory;
 mod protocol;
-#[path = "../../../tests/src/skip.rs"]
-mod skip;
+mod shortage;
 mod syscalls;
 mod transcodes;
 
@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Some("mode:foreign-architecture") => attacks::call_foreign_architecture(),
         Some("mode:second-thread") => attacks::confine_beside_thread(),
         Some("mode:old-kernel") => attacks::run_on_old_kernel(&arguments[1]),
+        Some("mode:short-machine") => shortage::run_on_short_machine(&arguments[1..]),
         Some("mode:parent") => child::run_parent(),
         Some("mode:attacks") => attacks::run(&arguments[1..]),
         _ => run_tests(&arguments),
@@ -75,6 +76,7 @@ fn run_tests(arguments: &[String]) -> ExitCode {
         many_streams::TESTS,
         transcodes::TESTS,
         memory::TESTS,
+        shortage::TESTS,
     ]
     .concat();
     tests.retain(wanted);

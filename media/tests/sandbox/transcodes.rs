@@ -208,17 +208,24 @@ pub(crate) fn probe_and_plan(session: &Session, recipe: &Recipe) -> (Child, Plan
     (child, plan)
 }
 
+/// Reads events until the closing event of a request, which may be a failure; `None` if the child ended.
+pub(crate) fn answer(child: &mut Child) -> Option<Event> {
+    loop {
+        match serde_json::from_str(&child.receive_line()?).unwrap() {
+            Event::Progress(_) => {}
+            event => return Some(event),
+        }
+    }
+}
+
 /// Reads events until the closing event of a request, and returns it.
 ///
 /// # Panics
 /// The request failed.
 pub(crate) fn closing_event(child: &mut Child, context: &str) -> Event {
-    loop {
-        match child.receive() {
-            Event::Progress(_) => {}
-            Event::Failed(failure) => panic!("{context}: {failure}"),
-            event => return event,
-        }
+    match answer(child).expect(context) {
+        Event::Failed(failure) => panic!("{context}: {failure}"),
+        event => event,
     }
 }
 

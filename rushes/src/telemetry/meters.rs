@@ -52,6 +52,11 @@ const METRICS: &[(&str, Kind, &str)] = &[
     ("rushes_task_run_seconds", Histogram, "Duration of an attempt."),
     ("rushes_task_failures_total", Counter, "Failed attempts by error code."),
     (
+        "rushes_tasks_postponed_total",
+        Counter,
+        "Attempts that were postponed, not failed, because the machine or the database lacked a resource.",
+    ),
+    (
         "rushes_leases_expired_total",
         Counter,
         "Tasks taken from workers whose lease expired or whose process was killed.",
@@ -156,6 +161,7 @@ pub(super) fn initialize(settings: &Settings) {
         for code in domain::Code::of_tasks() {
             counter!("rushes_task_failures_total", "code" => code.as_str()).absolute(0);
         }
+        counter!("rushes_tasks_postponed_total").absolute(0);
         counter!("rushes_leases_expired_total").absolute(0);
         counter!("rushes_child_starts_total").absolute(0);
         let slots = u32::try_from(settings.workers).unwrap_or(u32::MAX);

@@ -2,7 +2,7 @@
 
 use domain::{Code, Failure, FailureClass};
 use rustix::process::Signal;
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -32,10 +32,10 @@ pub(super) enum ChildError {
 impl ChildError {
     /// A failure that the child reported. Its detail is bounded and cleaned, because the child may be under the control
     /// of a hostile file. For the same reason, a code with which no task fails becomes [`Code::Internal`], and so does
-    /// a lack of resources, which is retried without limit, unless this process has it as well.
-    pub(super) fn reported(mut failure: Failure) -> Self {
+    /// a shortage of the machine that is not believed.
+    pub(super) fn reported(mut failure: Failure, believes_shortage: impl FnOnce() -> bool) -> Self {
         let is_accepted = match failure.code.class() {
-            Some(FailureClass::Postponed) => File::open("/dev/null").is_err_and(|error| domain::is_exhaustion(&error)),
+            Some(FailureClass::Postponed) => believes_shortage(),
             class => class.is_some(),
         };
         if !is_accepted {
@@ -63,7 +63,7 @@ impl ChildError {
             Self::Closed => match status {
                 Some(status) => exit_failure(status, stderr, oom),
                 None => {
-                    let detail = "the media child ended with an unknown status";
+                    let detail = "the media child was killed from outside";
                     Failure::new(Code::MediaKilled, detail)
                 }
             },
@@ -118,16 +118,14 @@ fn oom_kills(counters: &str) -> Option<u64> {
 }
 
 /// The failure for a child that ended by itself or by a signal that this process did not send. `SIGKILL` comes from the
-/// OOM killer, which counts it, or from outside.
+/// OOM killer, which counts it, or from outside. Clients see the detail; the log has the status.
 fn exit_failure(status: ExitStatus, stderr: &[u8], oom: &OomKills) -> Failure {
-    let crash = |detail| Failure::new(Code::MediaCrash, detail);
     let Some(number) = status.signal() else {
         // Not every lack of memory is an abort: the C library exits when it has no memory for thread-local data.
         if is_out_of_memory(stderr) {
             return out_of_memory();
         }
-        let code = status.code().unwrap_or(-1);
-        return crash(format!("the media child ended with status {code}"));
+        return Failure::new(Code::MediaCrash, "the media child ended without a result");
     };
     match Signal::from_named_raw(number) {
         Some(Signal::KILL) if oom.have_grown() => {
@@ -140,30 +138,8 @@ fn exit_failure(status: ExitStatus, stderr: &[u8], oom: &OomKills) -> Failure {
         Some(Signal::XCPU) => Failure::new(Code::MediaTimeout, "processor time used up"),
         Some(Signal::XFSZ) => Failure::new(Code::OutputTooLarge, "a file over the limit"),
         Some(Signal::ABORT) if is_out_of_memory(stderr) => out_of_memory(),
-        signal => match signal.and_then(name) {
-            Some(name) => crash(format!("the media child died of {name}")),
-            None => crash(format!("the media child died of signal {number}")),
-        },
+        _ => Failure::new(Code::MediaCrash, "the media child crashed"),
     }
-}
-
-/// The name of a signal that ends a program because of an error in it, or on request (signal(7)).
-fn name(signal: Signal) -> Option<&'static str> {
-    const NAMES: [(Signal, &str); 12] = [
-        (Signal::HUP, "SIGHUP"),
-        (Signal::INT, "SIGINT"),
-        (Signal::QUIT, "SIGQUIT"),
-        (Signal::ILL, "SIGILL"),
-        (Signal::TRAP, "SIGTRAP"),
-        (Signal::ABORT, "SIGABRT"),
-        (Signal::BUS, "SIGBUS"),
-        (Signal::FPE, "SIGFPE"),
-        (Signal::SEGV, "SIGSEGV"),
-        (Signal::PIPE, "SIGPIPE"),
-        (Signal::TERM, "SIGTERM"),
-        (Signal::SYS, "SIGSYS"),
-    ];
-    NAMES.iter().find(|(known, _)| *known == signal).map(|(_, name)| *name)
 }
 
 /// The child reached its memory limit.
@@ -172,19 +148,9 @@ pub(super) fn out_of_memory() -> Failure {
     Failure::new(Code::MediaMemory, detail)
 }
 
-/// True when standard error names a failed allocation, in the words of Rust, C++, FFmpeg or x264. Codecs without
-/// memory may go on as if the source were damaged, so an answer alone does not tell.
+/// True when standard error names a failed allocation.
 pub(super) fn is_out_of_memory(stderr: &[u8]) -> bool {
-    const MESSAGES: [&str; 6] = [
-        "memory allocation of",
-        "bad_alloc",
-        "malloc of size",
-        "annot allocate memory",
-        "ould not allocate memory",
-        "out of memory",
-    ];
-    let text = String::from_utf8_lossy(stderr);
-    MESSAGES.iter().any(|message| text.contains(message))
+    domain::is_failed_allocation(&String::from_utf8_lossy(stderr))
 }
 
 #[cfg(test)]
@@ -240,23 +206,24 @@ mod tests {
     }
 
     #[test]
-    fn a_child_cannot_claim_a_lack_of_resources_or_a_code_of_requests() {
-        for (claimed, code) in [
-            (Code::Unavailable, Code::Internal),
-            (Code::TokenExpired, Code::Internal),
-            (Code::SourceDamaged, Code::SourceDamaged),
+    fn a_shortage_is_believed_or_not_and_a_code_of_requests_never() {
+        for (reported, is_believed, code) in [
+            (Code::Unavailable, true, Code::Unavailable),
+            (Code::Unavailable, false, Code::Internal),
+            (Code::TokenExpired, true, Code::Internal),
+            (Code::SourceDamaged, false, Code::SourceDamaged),
         ] {
-            let ChildError::Reported(failure) = ChildError::reported(Failure::new(claimed, "")) else {
+            let ChildError::Reported(failure) = ChildError::reported(Failure::new(reported, ""), || is_believed) else {
                 panic!()
             };
-            assert_eq!(failure.code, code, "{claimed:?}");
+            assert_eq!(failure.code, code, "{reported:?}");
         }
     }
 
     #[test]
     fn a_reported_detail_is_bounded_and_cleaned() {
         let failure = Failure::new(Code::SourceDamaged, "a\u{1b}[31m\n".repeat(200));
-        let ChildError::Reported(failure) = ChildError::reported(failure) else {
+        let ChildError::Reported(failure) = ChildError::reported(failure, || false) else {
             panic!()
         };
         assert_eq!(failure.detail.chars().count(), DETAIL_CHARS_MAX);

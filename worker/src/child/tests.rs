@@ -31,7 +31,10 @@ fn settings(script: &str) -> ChildSettings {
 
 /// Starts a child of a fork server of its own.
 async fn start(settings: &ChildSettings, session: Session) -> Result<Child, Failure> {
-    ChildStarter::new(settings.clone()).unwrap().start(session).await
+    ChildStarter::new(settings.clone())
+        .unwrap()
+        .start(session, Unconfirmed::Postpone)
+        .await
 }
 
 fn session() -> Session {
@@ -101,10 +104,15 @@ async fn an_answer_is_parsed_and_no_process_of_the_child_is_left() {
 }
 
 #[tokio::test]
-async fn a_crash_tells_the_signal_and_an_exit_tells_the_status() {
-    assert_eq!(failure("kill -SEGV $$").await, crash("the media child died of SIGSEGV"));
-    assert_eq!(failure("exit 7").await, crash("the media child ended with status 7"));
-    assert_eq!(failure("exit 0").await, crash("the media child ended with status 0"));
+async fn a_crash_and_an_exit_are_told_in_words_without_numbers() {
+    for signal in ["SEGV", "ABRT", "BUS", "SYS", "34"] {
+        let failure = failure(&format!("kill -{signal} $$")).await;
+        assert_eq!(failure, crash("the media child crashed"), "{signal}");
+    }
+    for status in ["0", "7", "127"] {
+        let failure = failure(&format!("exit {status}")).await;
+        assert_eq!(failure, crash("the media child ended without a result"), "{status}");
+    }
 }
 
 #[tokio::test]
@@ -199,7 +207,7 @@ async fn a_protocol_violation_is_a_crash() {
 #[tokio::test]
 async fn an_answer_without_line_break_is_no_answer() {
     let failure = failure(&format!("printf '%s' '{PROBED}'; exit 0")).await;
-    assert_eq!(failure, crash("the media child ended with status 0"));
+    assert_eq!(failure, crash("the media child ended without a result"));
 }
 
 #[tokio::test]
@@ -226,4 +234,24 @@ async fn a_child_that_reported_a_failure_can_be_called_again() {
     let failure = child.probe(0).await.unwrap_err();
     assert_eq!(failure, Failure::new(Code::NotMedia, "whatisthis"));
     child.probe(0).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shortage_that_only_the_child_sees_is_believed_for_the_first_attempts_of_a_task() {
+    let short = r#"{"failed":{"code":"unavailable","detail":"the machine has no memory left"}}"#;
+    let script = format!("{READY} read -r request; echo '{short}'; read -r end");
+    for (unconfirmed, code) in [
+        (Unconfirmed::Postpone, Code::Unavailable),
+        (Unconfirmed::Fail, Code::Internal),
+    ] {
+        let children = ChildStarter::new(settings(&script)).unwrap();
+        let mut child = children.start(session(), unconfirmed).await.unwrap();
+        assert_eq!(child.probe(0).await.unwrap_err().code, code, "{unconfirmed:?}");
+    }
+    // Its words about the failed allocation do not make it a failure of the file.
+    let mut child = child(&format!("echo 'out of memory' >&2; echo '{short}'; read -r end")).await;
+    assert_eq!(child.probe(0).await.unwrap_err().code, Code::Unavailable);
+    // A crash after it noted a shortage is none of the file.
+    let note = "printf '\\nthe machine has no memory left\\n' >&2; kill -ABRT $$";
+    assert_eq!(failure(note).await.code, Code::Unavailable);
 }

@@ -30,18 +30,21 @@ use crate::engine::decode::sink::Sink;
 use crate::engine::decode::source_loss::SourceLoss;
 use crate::engine::decode::stream_decoder::StreamDecoder;
 use crate::engine::decode::timeline::Part;
+use crate::engine::demux::broken_off::BreakCause;
 use crate::engine::demux::codec_changes::CodecChanges;
 use crate::engine::demux::container::is_matroska;
 use crate::engine::demux::copy_source::{CopySource, CopyStream};
 use crate::engine::demux::discontinuity::DiscontinuityRepair;
 use crate::engine::demux::frame_steps::FrameSteps;
 use crate::engine::demux::gap_detector::{self, GapDetector};
+use crate::engine::demux::open::OpenedSource;
 use crate::engine::demux::packets::MAX_READ_ERRORS;
 use crate::engine::demux::stated_length;
 use crate::engine::demux::unread_bytes::{UnreadBytes, UnreadTail};
 use crate::engine::demux::{early_times, open};
 use crate::engine::ffi::packet;
 use crate::engine::probe::duration::first_timestamp_us;
+use crate::engine::shortage;
 use crate::engine::time::signed_us;
 use crate::engine::video::deinterlace::Deinterlacer;
 use domain::Failure;
@@ -94,8 +97,8 @@ pub(crate) struct Reader {
     gaps: GapDetector,
     /// Damage of the video that the gap detector knows.
     known_damage: u32,
-    /// `true` when frames may be missing at the end of the file in a number that no header states.
-    has_open_end: bool,
+    /// Set when frames may be missing in a number that no header states.
+    unknown_loss: Option<BreakCause>,
     /// Measures the steps between frames, in containers that store no duration of single frames.
     frame_steps: Option<FrameSteps>,
     unread_bytes: UnreadBytes,
@@ -108,7 +111,7 @@ impl Reader {
     /// # Errors
     /// When the source or a decoder cannot be opened.
     pub(crate) fn open(source: &File, part: &Part, threads: u32, cancel: &Cancel) -> Result<Self, Failure> {
-        let mut input = open::open_source(source, cancel)?;
+        let OpenedSource { mut input, structure } = open::open_source(source, cancel)?;
         let (video_stream, span) = (part.video.map(|video| video.stream), part.span);
         let origin = part
             .origin_us
@@ -124,12 +127,11 @@ impl Reader {
                 .transpose()
         };
         let (mut video, mut audio) = (decoder(video_stream)?, decoder(part.audio_stream)?);
-        let broken_off = stated_length::find_break(input.format().name(), source);
+        let stated = stated_length::find(input.format().name(), source, &structure, cancel);
         let is_from_start = span.start.us() == 0;
-        let stated_us = signed_us(stated_length::length_us(input.format().name(), source, broken_off));
         for decoder in [&mut video, &mut audio].into_iter().flatten() {
             decoder.span_start_us = start_us;
-            decoder.header_duration_us = decoder.header_duration_us.max(stated_us);
+            decoder.header_duration_us = decoder.header_duration_us.max(signed_us(stated.length_us));
         }
         let mut discontinuities = DiscontinuityRepair::of(&input);
         for early in early_times::find(source, &input) {
@@ -140,6 +142,7 @@ impl Reader {
             .as_ref()
             .filter(|_| has_default_duration_only)
             .map(|decoder| FrameSteps::new(decoder.time_base, decoder.interval_us));
+        let breaks = structure.boxes().map_or(&[][..], |chain| &chain.breaks);
         Ok(Self {
             discontinuities,
             has_discontinuity: part.has_discontinuity,
@@ -157,11 +160,13 @@ impl Reader {
             sampling: None,
             audio_backlog: AudioBacklog::default(),
             held_frame: None,
-            gaps: GapDetector::new(&input, source, watched, start_us..end_us.unwrap_or(i64::MAX)),
+            gaps: GapDetector::new(&input, source, watched, start_us..end_us.unwrap_or(i64::MAX), breaks),
             known_damage: 0,
-            has_open_end: broken_off.is_some_and(|broken| broken.open_end && (!broken.is_anywhere || is_from_start)),
+            unknown_loss: stated
+                .unknown_loss
+                .filter(|cause| !cause.is_anywhere() || is_from_start),
             frame_steps,
-            unread_bytes: UnreadBytes::new(source, input.format().name()),
+            unread_bytes: UnreadBytes::new(source, input.format().name(), &structure),
             codec_changes: CodecChanges::of(&input, source),
             input,
         })
@@ -229,7 +234,10 @@ impl Reader {
                     at_end = true;
                     break;
                 }
-                Err(_) => errors += 1,
+                Err(error) => {
+                    shortage::check_error(error);
+                    errors += 1;
+                }
             }
             needs_more = sink.wants_more();
         }
@@ -243,11 +251,11 @@ impl Reader {
         if !gap_detector::has_timestamps(&self.input) {
             loss = loss.without_position_of_missing();
         }
-        loss.has_open_end = self.has_open_end && at_end;
+        loss.unknown_loss = self.unknown_loss.filter(|_| at_end);
         if (at_end || errors == MAX_READ_ERRORS) && self.sampling.is_none() {
             match self.unread_bytes.tail(errors > 0) {
                 UnreadTail::None => {}
-                UnreadTail::Cut => loss.has_open_end = true,
+                UnreadTail::Cut => loss.unknown_loss = Some(BreakCause::End),
                 UnreadTail::Bytes(count) => loss.unread_bytes = count,
             }
         }

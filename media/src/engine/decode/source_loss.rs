@@ -2,7 +2,9 @@
 //! holes.
 
 use crate::engine::decode::stream_decoder::StreamDecoder;
+use crate::engine::demux::broken_off::BreakCause;
 use crate::engine::demux::gap_detector::Holes;
+use domain::Timecode;
 use std::ops::AddAssign;
 
 /// Without the durations of single streams, a loss up to this many microseconds is ignored: the duration of the
@@ -29,8 +31,8 @@ pub(crate) struct SourceLoss {
     pub(crate) headers_changed: bool,
     /// `true` when a decoded frame has transparent pixels.
     pub(crate) transparent: bool,
-    /// `true` when frames may be missing at the end of the file in a number that no header states.
-    pub(crate) has_open_end: bool,
+    /// Set when frames may be missing in a number that no header states.
+    pub(crate) unknown_loss: Option<BreakCause>,
     /// `true` when the frames are not at the rate that the header states.
     pub(crate) has_variable_frame_rate: bool,
     /// Bytes at the end of the file that were not read.
@@ -77,7 +79,7 @@ impl SourceLoss {
                 .map(|us| unsigned(us.saturating_sub(origin_us))),
             headers_changed: decoders.iter().any(|decoder| decoder.headers_changed()),
             transparent: decoders.iter().any(|decoder| decoder.transparent),
-            has_open_end: false,
+            unknown_loss: None,
             has_variable_frame_rate: false,
             unread_bytes: 0,
         }
@@ -100,6 +102,19 @@ impl SourceLoss {
         Self {
             lost_us: lost_us.max(unsigned(left_out.all.length_us)),
             ..loss
+        }
+    }
+
+    /// Describes the lost media: as far as their duration is known, and the cause of a loss of unknown duration.
+    pub(crate) fn description(&self) -> Option<String> {
+        let lost_ms = self.lost_us / 1_000;
+        let first = self.first_lost_us.map_or(String::new(), |us| {
+            format!(", first at source time {}", Timecode::from_us(us))
+        });
+        match self.unknown_loss.map(BreakCause::sentence) {
+            None => (lost_ms > 0).then(|| format!("{lost_ms} ms lost{first}")),
+            Some(cause) if lost_ms > 0 => Some(format!("{lost_ms} ms or more lost{first}; {cause}")),
+            Some(cause) => Some(format!("{cause}; how much is missing is not known")),
         }
     }
 
@@ -139,7 +154,7 @@ impl AddAssign for SourceLoss {
         self.audio_gap_us = self.audio_gap_us.saturating_add(more.audio_gap_us);
         self.headers_changed |= more.headers_changed;
         self.transparent |= more.transparent;
-        self.has_open_end |= more.has_open_end;
+        self.unknown_loss = self.unknown_loss.or(more.unknown_loss);
         self.has_variable_frame_rate |= more.has_variable_frame_rate;
         self.unread_bytes = self.unread_bytes.max(more.unread_bytes);
     }
@@ -151,7 +166,7 @@ fn unsigned(us: i64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::SourceLoss;
+    use super::*;
 
     #[test]
     fn the_first_loss_is_that_of_the_first_span_with_a_loss() {
@@ -167,5 +182,37 @@ mod tests {
         assert_eq!((all.lost_us, all.first_lost_us), (1_200_000, Some(5_000_000)));
         all += span(u64::MAX, 20_000_000);
         assert_eq!((all.lost_us, all.first_lost_us), (u64::MAX, Some(5_000_000)));
+    }
+
+    #[test]
+    fn a_loss_of_unknown_length_is_not_told_as_a_number_alone() {
+        let told = |lost_us: u64, unknown_loss: Option<BreakCause>| {
+            let loss = SourceLoss {
+                lost_us,
+                unknown_loss,
+                ..SourceLoss::default()
+            };
+            loss.description()
+        };
+        assert_eq!(told(0, None), None);
+        assert_eq!(told(40_000, None).unwrap(), "40 ms lost");
+        let causes = [
+            (BreakCause::End, "the file breaks off"),
+            (BreakCause::Size, "the file is shorter than its header states"),
+            (
+                BreakCause::Fragments,
+                "the file has fewer fragments than its index lists",
+            ),
+            (BreakCause::Order, "the fragments of the file are not in order"),
+            (BreakCause::Inside, "parts inside of the file are damaged"),
+        ];
+        for (cause, sentence) in causes {
+            assert_eq!(
+                told(40_000, Some(cause)).unwrap(),
+                format!("40 ms or more lost; {sentence}")
+            );
+            let unknown = format!("{sentence}; how much is missing is not known");
+            assert_eq!(told(0, Some(cause)).unwrap(), unknown);
+        }
     }
 }

@@ -12,7 +12,7 @@ mod headers;
 use self::headers::{decoder_parameters, frame_interval_us};
 use crate::engine::audio::params::{MAX_CHANNELS, SAMPLE_RATES_HZ};
 use crate::engine::decode::threads;
-use crate::engine::demux::container::{is_avi, keeps_first_rate};
+use crate::engine::demux::container::{is_avi, is_mp4, keeps_first_rate};
 use crate::engine::demux::header_changes::HeaderChanges;
 use crate::engine::demux::nal::{NalFraming, recovery_frames};
 use crate::engine::demux::open;
@@ -22,10 +22,12 @@ use crate::engine::ffi::log::{self, ReportedDamage};
 use crate::engine::ffi::parameters::{self, CodecFacts};
 use crate::engine::ffi::{alpha, frame, input, packet};
 use crate::engine::probe::duration::{first_timestamp_us, stream_duration_us};
+use crate::engine::shortage;
 use crate::engine::time::to_us;
 use domain::limits::MAX_FRAME_PIXELS;
 use domain::{Code, Failure};
 use ffmpeg_next::codec::decoder::Opened;
+use ffmpeg_next::error::ENOMEM;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::{Audio, Video};
 use ffmpeg_next::{Dictionary, Error, Frame, Packet, Rational, codec};
@@ -172,7 +174,10 @@ impl StreamDecoder {
             transparent: false,
             packets_past_end: 0,
             frames_past_end: 0,
-            decoder: opened.map_err(|_| unsupported(format!("codec {}", facts.name)))?,
+            decoder: opened.map_err(|error| {
+                shortage::check_open_error(error);
+                unsupported(format!("codec {}", facts.name))
+            })?,
             expected_us: None,
             span_start_us: i64::MIN,
             damage_count: 0,
@@ -243,7 +248,7 @@ impl StreamDecoder {
     /// are those of decoding order, so the duration of the last shown frame follows only from the duration of the
     /// stream.
     pub(crate) fn end_by_index(&self, input: &Input) -> Option<i64> {
-        if !input.format().name().starts_with("mov") {
+        if !is_mp4(input.format().name()) {
             return None;
         }
         let last = packet::last_index_entry(input, self.index)?;
@@ -281,7 +286,10 @@ impl StreamDecoder {
     }
 
     /// Sends a packet to the decoder; `None` drains it. Packets that it refuses are counted as damage.
-    pub(crate) fn send(&mut self, packet: Option<&Packet>) {
+    ///
+    /// # Errors
+    /// When memory is exhausted.
+    pub(crate) fn send(&mut self, packet: Option<&Packet>) -> Result<(), Failure> {
         if let Some(packet) = packet {
             self.starts_with_keyframe.get_or_insert(packet.is_key());
         }
@@ -289,9 +297,12 @@ impl StreamDecoder {
             Some(packet) => self.decoder.send_packet(packet),
             None => self.decoder.send_eof(),
         };
-        if sent.is_err() && packet.is_some() {
-            self.count_damage();
+        match sent {
+            Err(error @ Error::Other { errno: ENOMEM }) => return Err(error::read_failure("decoding", error)),
+            Err(_) if packet.is_some() => self.count_damage(),
+            _ => {}
         }
+        Ok(())
     }
 
     /// Receives a frame or samples; `false` when the decoder needs more packets or is drained. Damage is counted.
@@ -310,9 +321,7 @@ impl StreamDecoder {
                 }
                 Err(Error::Eof) => return Ok(false),
                 Err(error) if error == AGAIN => return Ok(false),
-                Err(Error::Other { errno }) if errno == ffmpeg_next::error::ENOMEM => {
-                    return Err(error::read_failure("decoding", Error::Other { errno }));
-                }
+                Err(error @ Error::Other { errno: ENOMEM }) => return Err(error::read_failure("decoding", error)),
                 Err(_) => self.count_damage(),
             }
         }

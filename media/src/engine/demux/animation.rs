@@ -1,7 +1,8 @@
 //! Detection of truncated animations by the blocks of GIF (`GIF89a`) and the chunks of APNG (PNG, third edition).
 //! In a GIF, the pixels of each image are counted as well. FFmpeg reads up to the break without an error.
 
-use crate::engine::demux::broken_off::BrokenOff;
+use crate::engine::cancel::Cancel;
+use crate::engine::demux::broken_off::{BreakCause, BrokenOff};
 use crate::engine::demux::gif_pixels::PixelCounter;
 use crate::engine::file_bytes::{BufferedFile, be, find, le, length};
 use std::fs::File;
@@ -18,21 +19,21 @@ const DEFAULT_DELAY_US: u64 = 100_000;
 const CONTROL_BYTES: usize = 8;
 
 /// Checks the chain of blocks of a GIF and the number of pixels of its images. Returns the duration of its frames if
-/// the chain is broken or pixels are missing, `None` if it is complete.
-pub(crate) fn broken_gif(file: &File) -> Option<BrokenOff> {
+/// the chain is broken or pixels are missing, `None` if it is complete or the work is canceled.
+pub(crate) fn broken_gif(file: &File, cancel: &Cancel) -> Option<BrokenOff> {
     let (length, mut bytes) = (length(file), BufferedFile::new(file));
     let [.., flags] = bytes.read::<11>(0).ok()?;
     let mut at = 13 + table_bytes(flags);
     let mut delays_us: u64 = 0;
     let mut is_broken = false;
     for _ in 0..MAX_BLOCKS {
+        cancel.check().ok()?;
         match gif_block(&mut bytes, at) {
             Ok(Block::Trailer) => {
                 return is_broken.then_some(BrokenOff {
                     length_us: delays_us,
                     // Whole frames may be missing at the break.
-                    open_end: true,
-                    is_anywhere: true,
+                    unknown_loss: Some(BreakCause::Inside),
                 });
             }
             Ok(Block::Control { delay_us, next }) => {
@@ -57,8 +58,7 @@ pub(crate) fn broken_gif(file: &File) -> Option<BrokenOff> {
     }
     Some(BrokenOff {
         length_us: delays_us,
-        open_end: true,
-        is_anywhere: false,
+        unknown_loss: Some(BreakCause::End),
     })
 }
 
@@ -171,8 +171,7 @@ pub(crate) fn broken_apng(file: &File) -> Option<BrokenOff> {
     let length_us = u128::from(delays_us) * u128::from(declared.max(present)) / u128::from(present);
     Some(BrokenOff {
         length_us: u64::try_from(length_us).ok()?,
-        open_end: is_cut,
-        is_anywhere: false,
+        unknown_loss: is_cut.then_some(BreakCause::End),
     })
 }
 

@@ -27,8 +27,7 @@ pub(crate) fn broken_asf(file: &File) -> Option<BrokenOff> {
     let length_us = (duration / 10).saturating_sub(preroll_ms.saturating_mul(1_000));
     (header_bytes(file)? > length(file) && length_us > 0).then_some(BrokenOff {
         length_us,
-        open_end: false,
-        is_anywhere: false,
+        unknown_loss: None,
     })
 }
 

@@ -6,17 +6,16 @@
 //! *Mechanism.* The tracks of each segment are compared with those of the first one. Where a track has another codec,
 //! its packets in the byte range of this segment are left out, and their duration is a loss.
 
-use crate::engine::demux::container::is_matroska;
+use crate::engine::demux::container::{is_matroska, streams_of_kind};
 use crate::engine::demux::gap_detector::{HoleTotal, Holes};
 use crate::engine::demux::matroska::{
     AUDIO, EBML, Element, ElementChain, SEGMENT, TRACK_ENTRY, TRACK_NUMBER, TRACK_TYPE, TRACKS, VIDEO, find,
     for_each_element, read_uint,
 };
-use crate::engine::ffi::parameters::{self, MediaType};
+use crate::engine::ffi::parameters::MediaType;
 use crate::engine::file_bytes::{length, read_range};
 use crate::engine::time::to_us;
 use ffmpeg_next::format::context::Input;
-use ffmpeg_next::format::stream::{Disposition, Stream};
 use ffmpeg_next::{Packet, Rational};
 use std::fs::File;
 use std::io;
@@ -72,11 +71,7 @@ impl CodecChanges {
         let mut others = Vec::new();
         for (kind, track_type) in [(MediaType::Video, VIDEO), (MediaType::Audio, AUDIO)] {
             // The streams of FFmpeg are in the order of the tracks.
-            let is_of_kind = |stream: &Stream<'_>| {
-                let is_cover = stream.disposition().contains(Disposition::ATTACHED_PIC);
-                parameters::codec_facts(&stream.parameters()).kind == kind && !is_cover
-            };
-            let streams = input.streams().filter(is_of_kind);
+            let streams = streams_of_kind(input, kind);
             let tracks = first.iter().filter(|track| track.kind == track_type);
             for (stream, track) in streams.zip(tracks) {
                 let changed = segments.iter().skip(1).filter(|(_, tracks)| {

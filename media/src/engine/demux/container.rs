@@ -1,12 +1,30 @@
 //! Properties of containers and their streams that several stages need.
 
 use crate::engine::ffi::input;
+use crate::engine::ffi::parameters::{self, MediaType};
 use ffmpeg_next::format::context::Input;
-use ffmpeg_next::format::stream::Stream;
+use ffmpeg_next::format::stream::{Disposition, Stream};
 
 /// Returns `true` if this is FFmpeg's name of the Matroska and WebM demuxer.
 pub(crate) fn is_matroska(container: &str) -> bool {
     container == "matroska,webm"
+}
+
+/// Returns `true` if this is FFmpeg's name of the demuxer of MP4 and its relatives (MOV, 3GP).
+pub(crate) fn is_mp4(container: &str) -> bool {
+    container.starts_with("mov,")
+}
+
+/// Returns `true` for cover art, which the container has as a video stream of one frame.
+pub(crate) fn is_cover_art(stream: &Stream<'_>) -> bool {
+    stream.disposition().contains(Disposition::ATTACHED_PIC)
+}
+
+/// The streams of a kind without cover art, in the order of their tracks in the file.
+pub(crate) fn streams_of_kind(input: &Input, kind: MediaType) -> impl Iterator<Item = Stream<'_>> {
+    let is_of_kind =
+        move |stream: &Stream<'_>| parameters::codec_facts(&stream.parameters()).kind == kind && !is_cover_art(stream);
+    input.streams().filter(is_of_kind)
 }
 
 /// Returns `true` for AVI, which stores no timestamps: they follow from the frame rate and the position of a packet.

@@ -5,13 +5,12 @@
 //! one after them; with B-frames the packets have none. So the timestamps of video and audio are read from the file
 //! here.
 
-use crate::engine::demux::container::is_matroska;
+use crate::engine::demux::container::{is_matroska, streams_of_kind};
 use crate::engine::demux::matroska;
+use crate::engine::ffi::open;
 use crate::engine::ffi::parameters::MediaType;
-use crate::engine::ffi::{open, parameters};
 use crate::engine::time::from_us;
 use ffmpeg_next::format::context::Input;
-use ffmpeg_next::format::stream::{Disposition, Stream};
 use std::collections::VecDeque;
 use std::fs::File;
 
@@ -35,11 +34,7 @@ pub(crate) fn find(source: &File, input: &Input) -> Vec<EarlyTimes> {
 
 /// Reads the times of all streams of a kind. The streams of FFmpeg are in the order of the tracks.
 fn read(source: &File, input: &Input, kind: MediaType, track_type: u64) -> Vec<EarlyTimes> {
-    let is = |stream: &Stream<'_>| {
-        let own = parameters::codec_facts(&stream.parameters()).kind;
-        own == kind && !stream.disposition().contains(Disposition::ATTACHED_PIC)
-    };
-    let streams = input.streams().filter(is).enumerate();
+    let streams = streams_of_kind(input, kind).enumerate();
     let found = streams.filter_map(|(index, stream)| {
         let (times, delay_ns) = matroska::early_times(source, track_type, index).ok()?;
         let delay_us = i64::try_from(delay_ns / 1_000).unwrap_or(0);

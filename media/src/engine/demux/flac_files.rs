@@ -8,8 +8,10 @@
 //! of the lengths in all headers is the length of the whole. A header stays where the number of channels or bits
 //! changes: the parser would reject more frames without it.
 
+use crate::engine::cancel::Cancel;
 use crate::engine::demux::edited_file::ByteEdits;
 use crate::engine::file_bytes::{be, find, length, read};
+use domain::Failure;
 use std::fs::File;
 use std::ops::Range;
 
@@ -26,7 +28,8 @@ const STREAMINFO_END: usize = 42;
 const MAX_ITEMS: usize = 10_000;
 
 /// The header of a file: tag, signature and metadata blocks.
-struct Header {
+#[derive(Debug)]
+pub(crate) struct Header {
     bytes: Range<u64>,
     /// Number of channels and of bits per sample, as they are coded.
     format: u64,
@@ -73,31 +76,36 @@ fn first_frame(file: &File, mut block: u64) -> Option<u64> {
     None
 }
 
-/// Returns `true` if a file is raw FLAC.
-pub(crate) fn is_flac(file: &File) -> bool {
+/// Returns `true` if a file begins with the header of raw FLAC.
+pub(crate) fn has_flac_header(file: &File) -> bool {
     Header::read(file, 0).is_some()
 }
 
-/// The headers of all files.
-fn headers(file: &File) -> Vec<Header> {
+/// Reads the headers of all files.
+///
+/// # Errors
+/// [`domain::Code::Unavailable`] if the work is canceled.
+pub(crate) fn read_headers(file: &File, cancel: &Cancel) -> Result<Vec<Header>, Failure> {
     let mut headers: Vec<_> = Header::read(file, 0).into_iter().collect();
     while let Some(from) = headers.last().map(|header| header.bytes.end)
         && headers.len() < MAX_ITEMS
     {
         let is_header =
             |at: u64, bytes: &[u8]| (bytes == SIGNATURE || bytes.starts_with(&TAG)) && Header::read(file, at).is_some();
-        let next = find(file, from, SIGNATURE.len(), is_header);
+        let next = find(file, from, SIGNATURE.len(), |at, bytes| {
+            cancel.is_raised() || is_header(at, bytes)
+        });
+        cancel.check()?;
         let Some(next) = next.and_then(|at| Header::read(file, at)) else {
             break;
         };
         headers.push(next);
     }
-    headers
+    Ok(headers)
 }
 
 /// Edits that leave out the headers of later files.
-pub(crate) fn edits(file: &File) -> ByteEdits {
-    let headers = headers(file);
+pub(crate) fn edits(file: &File, headers: &[Header]) -> ByteEdits {
     let (mut ranges, mut start) = (Vec::new(), 0);
     for (before, header) in headers.iter().zip(headers.iter().skip(1)) {
         if before.format == header.format {
@@ -114,8 +122,7 @@ pub(crate) fn edits(file: &File) -> ByteEdits {
 
 /// Length in microseconds of several files by their headers; `None` for a single file, and if a header does not state
 /// it.
-pub(crate) fn joined_length_us(file: &File) -> Option<u64> {
-    let headers = headers(file);
+pub(crate) fn joined_length_us(headers: &[Header]) -> Option<u64> {
     let is_stated = headers.len() > 1 && headers.iter().all(|header| header.length_us > 0);
     is_stated.then(|| {
         let lengths = headers.iter().map(|header| header.length_us);
@@ -140,7 +147,7 @@ mod tests {
         let length_us = |files: usize| {
             let file = tempfile::tempfile().unwrap();
             file.write_all_at(&one.repeat(files), 0).unwrap();
-            joined_length_us(&file)
+            joined_length_us(&read_headers(&file, &Cancel::new()).unwrap())
         };
         let of_one = ((1 << 36) - 1) * 1_000_000;
         assert_eq!((length_us(1), length_us(2)), (None, Some(2 * of_one)));

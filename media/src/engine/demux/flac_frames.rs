@@ -1,18 +1,9 @@
-//! Frame headers of FLAC (RFC 9639 §9.1) and the positions in them.
-//!
-//! FFmpeg computes the times of FLAC in Ogg from the granule position at the end of the page before. After missing
-//! pages, the packets of one page therefore seem to follow the last page before them. The number in each frame header
-//! tells how many samples are missing there.
-
-use ffmpeg_next::Packet;
+//! Frame headers of FLAC (RFC 9639 §9.1).
 
 /// Sample rates by their code, from 1 on (§9.1.2).
 const RATES_HZ: [u32; 11] = [
     88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000,
 ];
-
-/// Maximum number of missing samples: an hour at 192 kHz. More is another stream.
-const MAX_MISSING: i64 = 3_600 * 192_000;
 
 /// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +11,11 @@ pub(crate) struct FlacFrame {
     /// Sample rate in hertz; `None` if it is that of the STREAMINFO block, which is in no packet.
     pub(crate) rate_hz: Option<u32>,
     /// Number of samples.
-    samples: u32,
+    pub(crate) samples: u32,
     /// Number of the frame, or of its first sample.
-    number: u64,
+    pub(crate) number: u64,
     /// `true` if frames may have different numbers of samples, so that samples are counted instead of frames.
-    counts_samples: bool,
+    pub(crate) counts_samples: bool,
 }
 
 impl FlacFrame {
@@ -85,61 +76,20 @@ fn checksum_of(header: &[u8]) -> u8 {
     })
 }
 
-/// Corrects the times of FLAC in Ogg after missing pages.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct FlacPositions {
-    /// Number of samples of a frame where frames are counted.
-    frame_samples: Option<u32>,
-    /// Position after the latest frame, in samples.
-    expected: Option<i64>,
-    /// End of the latest packet by FFmpeg, in samples.
-    stored_end: Option<i64>,
-    /// Missing samples that the times of FFmpeg do not include.
-    missing: i64,
-}
-
-impl FlacPositions {
-    /// Corrects the times of a packet, whose time base is one sample.
-    pub(crate) fn correct(&mut self, packet: &mut Packet) {
-        let frame = FlacFrame::of(packet.data().unwrap_or_default());
-        let Some((frame, stored)) = frame.zip(packet.dts().or_else(|| packet.pts())) else {
-            return;
-        };
-        let samples = i64::from(frame.samples);
-        let unit = if frame.counts_samples {
-            1
-        } else {
-            i64::from(*self.frame_samples.get_or_insert(frame.samples))
-        };
-        let position = i64::try_from(frame.number).unwrap_or(0).saturating_mul(unit);
-        let missing = self.expected.map_or(0, |expected| position.saturating_sub(expected));
-        let is_continuous = self.stored_end == Some(stored);
-        // A time that does not continue is that of a page.
-        self.missing = match is_continuous {
-            true if (1..=MAX_MISSING).contains(&missing) => self.missing.saturating_add(missing),
-            true => self.missing,
-            false => 0,
-        };
-        self.expected = Some(position.saturating_add(samples));
-        self.stored_end = Some(stored.saturating_add(samples));
-        packet.set_pts(packet.pts().map(|time| time.saturating_add(self.missing)));
-        packet.set_dts(packet.dts().map(|time| time.saturating_add(self.missing)));
-    }
+/// A header followed by its checksum.
+#[cfg(test)]
+pub(crate) fn with_checksum(header: &[u8]) -> Vec<u8> {
+    [header, &[checksum_of(header)]].concat()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A header followed by its checksum.
-    fn header(bytes: &[u8]) -> Vec<u8> {
-        [bytes, &[checksum_of(bytes)]].concat()
-    }
-
     #[test]
     fn frame_headers_have_a_rate_a_size_and_a_number() {
         let read = |bytes: &[u8]| {
-            let frame = FlacFrame::of(&header(bytes)).unwrap();
+            let frame = FlacFrame::of(&with_checksum(bytes)).unwrap();
             (frame.rate_hz, frame.samples, frame.number)
         };
         assert_eq!(read(&[0xff, 0xf8, 0xc9, 0x18, 0x00]), (Some(44_100), 4_096, 0));
@@ -152,19 +102,5 @@ mod tests {
             None,
             "wrong checksum"
         );
-    }
-
-    #[test]
-    fn frames_after_missing_ones_are_in_position_until_the_next_page() {
-        let mut positions = FlacPositions::default();
-        let mut corrected = |number: u8, time: i64| {
-            let mut packet = Packet::copy(&header(&[0xff, 0xf8, 0xc9, 0x18, number]));
-            packet.set_dts(Some(time));
-            positions.correct(&mut packet);
-            packet.dts().unwrap()
-        };
-        let packets = [(0, 0), (1, 4_096), (9, 8_192), (10, 12_288), (11, 45_056), (12, 49_152)];
-        let times = packets.map(|(number, time)| corrected(number, time));
-        assert_eq!(times, [0, 4_096, 36_864, 40_960, 45_056, 49_152]);
     }
 }

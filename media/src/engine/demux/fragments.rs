@@ -19,10 +19,14 @@
 //!
 //! *Rejected.* A repaired copy of the file: it would double the space and the time of reading.
 
+use crate::engine::cancel::Cancel;
+use crate::engine::demux::broken_off::BreakCause;
 use crate::engine::demux::edited_file::{ByteEdits, Patch};
+use crate::engine::demux::fragment_bases::{move_base, rebase};
 use crate::engine::demux::fragment_order::{self, Arrangement, Fragment, Fragments};
 use crate::engine::demux::mp4::{BoxHeader, child_box, read_uint};
-use crate::engine::file_bytes::{find, length, read_be};
+use crate::engine::file_bytes::{find, length};
+use domain::Failure;
 use std::collections::HashSet;
 use std::fs::File;
 use std::ops::Range;
@@ -35,9 +39,6 @@ const MAX_CHILDREN: u32 = 10_000;
 
 /// Maximum number of patches.
 const MAX_PATCHES: usize = 200_000;
-
-/// Flag `base-data-offset-present` of `tfhd`: the offset counts from the start of the file.
-const BASE_DATA_OFFSET: u64 = 1;
 
 /// Size in bytes of the start of a `moof` box up to the name of its first child.
 const MOOF_HEAD: usize = 16;
@@ -69,12 +70,31 @@ pub(crate) struct Chain {
     pub(crate) second_file: Option<u64>,
 }
 
+impl Chain {
+    /// The reason why a part of the file is missing whose length is not known.
+    pub(crate) const fn break_cause(&self) -> Option<BreakCause> {
+        if self.is_cut {
+            Some(BreakCause::End)
+        } else if self.lacks_fragments {
+            Some(BreakCause::Fragments)
+        } else if self.is_disordered {
+            Some(BreakCause::Order)
+        } else {
+            None
+        }
+    }
+}
+
 /// Follows the boxes of the top level.
-pub(crate) fn chain(file: &File) -> Chain {
+///
+/// # Errors
+/// [`domain::Code::Unavailable`] if the work is canceled.
+pub(crate) fn read_chain(file: &File, cancel: &Cancel) -> Result<Chain, Failure> {
     let length = length(file);
     let mut walk = Walk::default();
     let (mut at, mut before) = (0, 0);
     for _ in 0..MAX_BOXES {
+        cancel.check()?;
         if at == length || walk.chain.edits.patches.len() >= MAX_PATCHES {
             break;
         }
@@ -88,7 +108,7 @@ pub(crate) fn chain(file: &File) -> Chain {
         // If bytes are missing, the box before the break seems to extend over the start of the next fragment.
         let Some(next) = Some(before + 8)
             .filter(|_| walk.is_fragmented)
-            .and_then(|from| next_fragment(file, from, length))
+            .and_then(|from| next_fragment(file, from, length, cancel))
         else {
             // Without fragments the index has all samples, and some writers give `mdat` a size that is too large.
             walk.chain.is_cut = walk.is_fragmented && extends_beyond(file, at, length);
@@ -102,7 +122,7 @@ pub(crate) fn chain(file: &File) -> Chain {
         walk.chain.breaks.push(next);
         (before, at) = (next, next);
     }
-    walk.finish(file, length)
+    Ok(walk.finish(file, length))
 }
 
 /// The header of an `mdat` box that extends from one offset to another; `None` if there is no space for it.
@@ -298,52 +318,6 @@ fn extends_beyond(file: &File, at: u64, length: u64) -> bool {
         .is_some_and(|header| matches!(&header.name, b"mdat" | b"moof") && header.body.end > length)
 }
 
-/// Calls `visit` with the position and the value of each base offset in the `tfhd` boxes of a `moof` box.
-fn for_each_base(file: &File, moof: Range<u64>, mut visit: impl FnMut(u64, u64)) {
-    let mut rest = moof;
-    while let Ok(track) = child_box(file, rest.clone(), b"traf") {
-        rest.start = track.end;
-        let Ok(header) = child_box(file, track, b"tfhd") else {
-            continue;
-        };
-        // After version, flags and track ID.
-        let field = header.start + 8;
-        let flags = read_be::<4>(file, header.start).unwrap_or(0);
-        if let Some(base) = read_be::<8>(file, field).ok().filter(|_| flags & BASE_DATA_OFFSET > 0) {
-            visit(field, base);
-        }
-    }
-}
-
-/// Corrects the base offsets of a `moof` box that missing bytes have moved.
-fn rebase(file: &File, moof: u64, body: Range<u64>, patches: &mut Vec<Patch>) {
-    let end = body.end;
-    let mut moved_base = None;
-    for_each_base(file, body, |at, base| {
-        // Most writers that set this flag use the offset of the `moof` box. An offset behind this box is that of the
-        // box before bytes were lost.
-        let is_moved = base > moof && *moved_base.get_or_insert(base) == base && base - moof > end - moof + 16;
-        if is_moved {
-            let bytes = moof.to_be_bytes().to_vec();
-            patches.push(Patch { at, bytes });
-        }
-    });
-}
-
-/// Corrects the base offsets of a fragment whose `moof` box is read at another offset.
-fn move_base(file: &File, fragment: &Fragment, moof: u64, patches: &mut Vec<Patch>) {
-    for_each_base(file, fragment.moof + 8..fragment.moof_end, |at, base| {
-        // In the order in which they were written, all fragments have their first offsets again.
-        let as_read = moof..moof + (fragment.end - fragment.moof);
-        if !as_read.contains(&base) {
-            let is_inside = (fragment.moof..fragment.end).contains(&base);
-            let moved = moof + if is_inside { base - fragment.moof } else { 0 };
-            let bytes = moved.to_be_bytes().to_vec();
-            patches.push(Patch { at, bytes });
-        }
-    });
-}
-
 /// Name and body of the box at an offset of the top level; `None` unless it is complete.
 fn whole_box(file: &File, at: u64, length: u64) -> Option<([u8; 4], Range<u64>)> {
     let BoxHeader { name, body } = valid_box(file, at, length)?;
@@ -380,10 +354,10 @@ fn fills(file: &File, range: &Range<u64>, is_valid: impl Fn(&BoxHeader) -> bool)
     at == range.end
 }
 
-/// Finds the first complete `moof` box at or after an offset.
-fn next_fragment(file: &File, from: u64, length: u64) -> Option<u64> {
+/// Finds the first complete `moof` box at or after an offset. Any offset if the work is canceled.
+fn next_fragment(file: &File, from: u64, length: u64, cancel: &Cancel) -> Option<u64> {
     find(file, from, MOOF_HEAD, |at, head| {
         let begins = head.get(4..8) == Some(b"moof") && head.get(12..) == Some(b"mfhd");
-        begins && whole_box(file, at, length).is_some()
+        cancel.is_raised() || begins && whole_box(file, at, length).is_some()
     })
 }

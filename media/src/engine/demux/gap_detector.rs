@@ -31,7 +31,7 @@
 mod missing_bytes;
 mod stream_gaps;
 
-use crate::engine::demux::container::is_matroska;
+use crate::engine::demux::container::{is_cover_art, is_matroska, is_mp4};
 use crate::engine::demux::discontinuity::MAX_FORWARD_US;
 use crate::engine::demux::gap_detector::stream_gaps::{
     DAMAGE_DISTANCE_US, ForwardStep, Gap, MIN_DISCONTINUOUS_GAP_US, StreamGaps,
@@ -39,7 +39,6 @@ use crate::engine::demux::gap_detector::stream_gaps::{
 use crate::engine::demux::{fragments, matroska, matroska_chain};
 use crate::engine::time::to_us;
 use ffmpeg_next::format::context::Input;
-use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::media::Type;
 use ffmpeg_next::{Packet, Rational};
 use std::fs::File;
@@ -115,21 +114,22 @@ pub(crate) struct GapDetector {
 
 impl GapDetector {
     /// Watches one video and one audio stream of an open source. Holes count inside `span_us`, which is in timestamps
-    /// of the source.
-    pub(crate) fn new(input: &Input, source: &File, [video, audio]: [Option<usize>; 2], span_us: Range<i64>) -> Self {
+    /// of the source. `breaks` are the offsets in a fragmented MP4 before which bytes are missing.
+    pub(crate) fn new(
+        input: &Input,
+        source: &File,
+        [video, audio]: [Option<usize>; 2],
+        span_us: Range<i64>,
+        breaks: &[u64],
+    ) -> Self {
         let stream = |index: Option<usize>| StreamGaps::of(input, index?);
-        let is_mp4 = input.format().name().starts_with("mov");
         let format = Format::of(input, source, [video, audio]);
         Self {
             video: stream(video),
             audio: stream(audio),
             format,
             source: source.try_clone().ok(),
-            breaks: if is_mp4 {
-                fragments::chain(source).breaks
-            } else {
-                Vec::new()
-            },
+            breaks: breaks.to_vec(),
             is_short: format == Format::Matroska && matroska::is_cut(source),
             span_us,
             packets: 0,
@@ -201,8 +201,8 @@ impl GapDetector {
         if let Some((one, two)) = video.gap.zip(audio.gap)
             && one.matches(&two)
             && (audio.continuous
-                || one.is_damaged()
-                || two.is_damaged()
+                || one.has_evidence()
+                || two.has_evidence()
                 || have_common_cause([&one, &two], self.is_short))
         {
             (video.gap, audio.gap) = (None, None);
@@ -223,7 +223,7 @@ impl GapDetector {
     fn settle_video(&mut self, gap: Option<Gap>) {
         // While audio continues, a frame may be shown for an hour, near damage as well.
         let is_hole = |gap: &Gap| {
-            gap.is_damaged()
+            gap.has_evidence()
                 && self.format != Format::Indexed
                 && (self.audio.is_none() || gap.length_us() <= MAX_FORWARD_US)
         };
@@ -324,8 +324,7 @@ pub(crate) fn watched_streams(
     let has_timestamps = has_timestamps(input);
     let best = |kind: Type| {
         let stream = input.streams().best(kind).filter(|_| has_timestamps)?;
-        let is_cover = stream.disposition().contains(Disposition::ATTACHED_PIC);
-        (!is_cover && !is_indexed(input, source, stream.index())).then(|| stream.index())
+        (!is_cover_art(&stream) && !is_indexed(input, source, stream.index())).then(|| stream.index())
     };
     [video.or_else(|| best(Type::Video)), audio.or_else(|| best(Type::Audio))]
 }
@@ -339,5 +338,5 @@ pub(crate) fn has_timestamps(input: &Input) -> bool {
 /// the samples before the first fragment.
 fn is_indexed(input: &Input, source: &File, index: usize) -> bool {
     let frames = input.stream(index).map_or(0, |stream| stream.frames());
-    input.format().name().starts_with("mov") && frames > 0 && !fragments::is_fragmented(source)
+    is_mp4(input.format().name()) && frames > 0 && !fragments::is_fragmented(source)
 }

@@ -7,19 +7,21 @@
 
 use crate::engine::cancel::Cancel;
 use crate::engine::demux::byte_ranges::ByteRangeReader;
-use crate::engine::demux::container::has_alpha_layer;
+use crate::engine::demux::container::{has_alpha_layer, is_cover_art};
 use crate::engine::demux::edited_file::{ByteEdits, EditedFile};
-use crate::engine::demux::{early_times, flac_files, fragments, matroska, mp4, transport_stream};
+use crate::engine::demux::file_structure::FileStructure;
+use crate::engine::demux::{early_times, matroska, mp4, transport_stream};
 use crate::engine::error;
 use crate::engine::ffi::open;
 use crate::engine::ffi::parameters::{self, MediaType};
 use crate::engine::file_bytes::read_up_to;
+use crate::engine::shortage;
 use domain::file_signature::{self, Motion};
 use domain::limits::{self, StreamCounts};
 use domain::probe::Size;
 use domain::{Code, Failure, mpeg_ts};
 use ffmpeg_next::format::context::{Input, StreamIo};
-use ffmpeg_next::format::stream::{Disposition, Stream};
+use ffmpeg_next::format::stream::Stream;
 use ffmpeg_next::{Codec, Dictionary, Error};
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -52,6 +54,12 @@ const MAX_COUNTED_STREAMS: usize = 100_000;
 /// Number of bytes at the start of a file in which signatures are searched.
 const HEAD_BYTES: usize = 4 << 10;
 
+/// An open source.
+pub(crate) struct OpenedSource {
+    pub(crate) input: Input,
+    pub(crate) structure: FileStructure,
+}
+
 /// Opens a source with the allowed demuxers, and reads its headers and first packets.
 ///
 /// # Errors
@@ -60,11 +68,15 @@ const HEAD_BYTES: usize = 4 << 10;
 /// - [`Code::CodecUnsupported`] for animated WebP, which FFmpeg 5.1 cannot decode
 /// - [`Code::TooManyStreams`], [`Code::PictureTooLarge`]
 /// - [`Code::Unavailable`] if the work is canceled
-pub(crate) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failure> {
+pub(crate) fn open_source(source: &File, cancel: &Cancel) -> Result<OpenedSource, Failure> {
     let mut head = [0; HEAD_BYTES];
     let count = read_up_to(source, &mut head, 0).unwrap_or(0);
     let head = head.get(..count).unwrap_or_default();
-    let opened = open(source, edits_of(source, head), CONTAINERS, cancel).and_then(|mut input| {
+    let (edits, structure) = match mpeg_ts::first_packet(head).filter(|_| !has_signature(head)) {
+        Some((offset, layout)) => (transport_stream::edits(source, offset, layout), FileStructure::Packets),
+        None => FileStructure::read(source, cancel)?,
+    };
+    let opened = open(source, edits, CONTAINERS, cancel).and_then(|mut input| {
         if let Err(failure) = check_streams(&input) {
             return Ok(Err(failure));
         }
@@ -76,21 +88,13 @@ pub(crate) fn open_source(source: &File, cancel: &Cancel) -> Result<Input, Failu
     });
     match opened {
         Ok(Ok(input)) if input.nb_streams() == 0 => Err(Failure::new(Code::SourceDamaged, "no streams")),
-        Ok(checked) => checked,
+        Ok(checked) => checked.map(|input| OpenedSource { input, structure }),
         Err(error) => {
             cancel.check()?;
+            shortage::check_open_error(error);
             check_track_count(source)?;
             Err(open_failure(head, error))
         }
-    }
-}
-
-/// The edits for a source with these first bytes.
-fn edits_of(source: &File, head: &[u8]) -> ByteEdits {
-    match mpeg_ts::first_packet(head).filter(|_| !has_signature(head)) {
-        Some((offset, layout)) => transport_stream::edits(source, offset, layout),
-        None if flac_files::is_flac(source) => flac_files::edits(source),
-        None => fragments::chain(source).edits,
     }
 }
 
@@ -105,7 +109,7 @@ fn open_failure(head: &[u8], error: Error) -> Failure {
         let detail = "animated WebP; accepted: the same as GIF, APNG or a video";
         return Failure::new(Code::CodecUnsupported, detail);
     }
-    // `ENOMEM` is damage as well here: a header with sizes beyond the memory limit.
+    // `ENOMEM` is damage as well here, unless the machine is short of memory: a header with sizes beyond the limit.
     if starts_like_media(head) {
         let detail = format!("index or headers: {}", error::describe(error));
         Failure::new(Code::SourceDamaged, detail)
@@ -156,8 +160,7 @@ fn check_streams(input: &Input) -> Result<(), Failure> {
     }
     let is_media = |stream: &Stream<'_>| {
         let kind = parameters::codec_facts(&stream.parameters()).kind;
-        let is_cover = stream.disposition().contains(Disposition::ATTACHED_PIC);
-        matches!(kind, MediaType::Video | MediaType::Audio) && !is_cover
+        matches!(kind, MediaType::Video | MediaType::Audio) && !is_cover_art(stream)
     };
     let media = input.streams().filter(is_media).count();
     let others = input.streams().count() - media;

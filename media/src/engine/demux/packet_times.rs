@@ -13,7 +13,8 @@
 //! - *Positions of FLAC in Ogg.* The first page after missing pages gets the times behind the last page before them.
 //!   The headers of the frames tell how many samples are missing ([`FlacPositions`]).
 
-use crate::engine::demux::flac_frames::{FlacFrame, FlacPositions};
+use crate::engine::demux::flac_frames::FlacFrame;
+use crate::engine::demux::flac_positions::FlacPositions;
 use crate::engine::demux::ogg_links::{LinkStart, OggLinks};
 use crate::engine::ffi::parameters::{self, MediaType};
 use crate::engine::time::to_us;

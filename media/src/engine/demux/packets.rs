@@ -1,6 +1,7 @@
 //! Reads packets. A demuxer usually resynchronizes after a read error in a damaged file, so single errors are ignored.
 
 use crate::engine::cancel::Cancel;
+use crate::engine::shortage;
 use domain::Failure;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::{Error, Packet};
@@ -22,7 +23,7 @@ pub(crate) fn next_packet(input: &mut Input, cancel: &Cancel) -> Result<Option<P
                 return Ok(Some(packet));
             }
             Err(Error::Eof) => return Ok(None),
-            Err(_) => {}
+            Err(error) => shortage::check_error(error),
         }
     }
     Ok(None)

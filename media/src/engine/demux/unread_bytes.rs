@@ -10,9 +10,10 @@
 //! header of the second file, or a block that is cut, after the last packet. In MP4 and WAV, the boxes or chunks after
 //! the part that was read.
 
-use crate::engine::demux::container::is_matroska;
+use crate::engine::demux::container::{is_matroska, is_mp4};
+use crate::engine::demux::file_structure::FileStructure;
 use crate::engine::demux::matroska_chain::{self, Tail};
-use crate::engine::demux::{asf, fragments, wav};
+use crate::engine::demux::{asf, wav};
 use crate::engine::file_bytes::length;
 use ffmpeg_next::Packet;
 use std::fs::File;
@@ -39,6 +40,8 @@ pub(crate) enum UnreadTail {
 pub(crate) struct UnreadBytes {
     source: Option<File>,
     container: String,
+    /// Offset of a second file in an MP4.
+    second_file: Option<u64>,
     /// End of the last packet in the file.
     read_to: u64,
     /// Position of the last packet in the file.
@@ -46,10 +49,11 @@ pub(crate) struct UnreadBytes {
 }
 
 impl UnreadBytes {
-    pub(crate) fn new(source: &File, container: &str) -> Self {
+    pub(crate) fn new(source: &File, container: &str, structure: &FileStructure) -> Self {
         Self {
             source: source.try_clone().ok(),
             container: container.to_owned(),
+            second_file: structure.boxes().and_then(|chain| chain.second_file),
             read_to: 0,
             last: 0,
         }
@@ -76,7 +80,7 @@ impl UnreadBytes {
             "ogg" => unusual(Some(self.read_to).filter(|end| *end > 0 && failed)),
             "asf" => unusual(asf::header_bytes(source)),
             "wav" => wav::unread_in_wav(source),
-            name if name.starts_with("mov") => from(fragments::chain(source).second_file),
+            name if is_mp4(name) => from(self.second_file),
             name if is_matroska(name) && self.last > 0 => match matroska_chain::tail(source, self.last) {
                 Tail::File(at) => from(Some(at)),
                 Tail::Cut => return UnreadTail::Cut,

@@ -128,8 +128,7 @@ pub(crate) fn broken_wav(file: &File) -> Option<BrokenOff> {
     let size = wav.data_bytes?;
     (wav.data.checked_add(size)? > length(file)).then_some(BrokenOff {
         length_us: wav.duration_us(size)?,
-        open_end: false,
-        is_anywhere: false,
+        unknown_loss: None,
     })
 }
 

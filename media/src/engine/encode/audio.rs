@@ -47,7 +47,9 @@ pub(crate) fn open_audio(container: Container, params: AudioParams, bitrate_bps:
     audio.set_format(Sample::F32(if packed { Type::Packed } else { Type::Planar }));
     audio.set_bit_rate(usize::try_from(bitrate_bps).unwrap_or(128_000));
     audio.set_time_base(time_base);
-    let opened = audio.open_as(codec).map_err(failed)?;
+    let opened = audio
+        .open_as(codec)
+        .map_err(|error| error::unopened_encoder(name, error))?;
     Ok(AudioEncoder {
         frame_samples: usize::try_from(opened.frame_size()).unwrap_or(0).max(1),
         packed,

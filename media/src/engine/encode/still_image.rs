@@ -42,7 +42,9 @@ pub(crate) fn encode_still(frame: &Video, format: PosterFormat) -> Result<Packet
     // Encoders require a time base; a single image has no time.
     video.set_time_base((1, 25));
     let options: Dictionary<'_> = [(option, quality), ("threads", "1")].into_iter().collect();
-    let mut opened = video.open_as_with(codec, options).map_err(failed)?;
+    let mut opened = video
+        .open_as_with(codec, options)
+        .map_err(|error| error::unopened_encoder(name, error))?;
     opened.send_frame(frame).map_err(failed)?;
     opened.send_eof().map_err(failed)?;
     let mut packet = Packet::empty();

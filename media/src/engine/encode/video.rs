@@ -35,7 +35,7 @@ pub(crate) fn open_video(encode: &VideoEncode, fps: Rational, color: Color, thre
     video.set_colorspace(color.matrix);
     let opened = video
         .open_as_with(codec, video_settings::options(encode, threads))
-        .map_err(failed)?;
+        .map_err(|error| error::unopened_encoder(name, error))?;
     Ok(Encoder::new(opened.0.0, time_base, 1))
 }
 
@@ -49,6 +49,8 @@ pub(crate) fn open_gif(size: Size) -> Result<Encoder, Failure> {
     video.set_height(size.height_px);
     video.set_format(Pixel::PAL8);
     video.set_time_base(time_base);
-    let opened = video.open_as(codec).map_err(failed)?;
+    let opened = video
+        .open_as(codec)
+        .map_err(|error| error::unopened_encoder("gif", error))?;
     Ok(Encoder::new(opened.0.0, time_base, 0))
 }

@@ -5,6 +5,7 @@
 //! the flags of the frame show the damage. The callback recognizes the message by its format string and finds the
 //! counter through the `opaque` field of the codec context, which FFmpeg copies to the contexts of its threads.
 
+use crate::engine::shortage;
 use ffmpeg_next::codec::Context;
 use ffmpeg_next::ffi;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -47,7 +48,10 @@ pub(crate) fn limit_log() {
         }
         // SAFETY: FFmpeg calls the callback with a NUL-terminated format, and null or a struct whose first field points
         // to its `AVClass`.
-        unsafe { record_damage(class, format) };
+        unsafe {
+            record_damage(class, format);
+            check_memory(format);
+        }
         if LINES.fetch_add(1, Ordering::Relaxed) < MAX_LINES {
             // SAFETY: the arguments of FFmpeg are passed on unchanged.
             unsafe { ffi::av_log_default_callback(class, level, format, args) };
@@ -88,6 +92,18 @@ unsafe fn record_damage(class: *mut c_void, format: *const c_char) {
                 reported_damage.record((*context).frame_number);
             }
         }
+    }
+}
+
+/// Looks for a shortage of the machine if the message tells of a failed allocation.
+///
+/// # Safety
+/// The format must be that of a log callback.
+unsafe fn check_memory(format: *const c_char) {
+    // SAFETY: the format ends with NUL.
+    let format = unsafe { CStr::from_ptr(format) }.to_string_lossy();
+    if domain::is_failed_allocation(&format) {
+        shortage::check_memory();
     }
 }
 

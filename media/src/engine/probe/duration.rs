@@ -8,7 +8,7 @@
 //! last keyframe of the index are surveyed. All times are source times in microseconds, unless stated otherwise.
 
 use crate::engine::cancel::Cancel;
-use crate::engine::demux::container::{is_avi, is_matroska};
+use crate::engine::demux::container::{is_avi, is_matroska, is_mp4};
 use crate::engine::ffi::input;
 use crate::engine::ffi::parameters::{self, MediaType};
 use crate::engine::probe::survey::{self, Survey};
@@ -98,7 +98,7 @@ pub(crate) fn measure_extent(
         // The duration of an MP3 includes the encoder delay, so it is the end.
         Some(duration) if probe.container == "mp3" => duration,
         // The duration of an MP4 includes a delay before the first frame or sample that an edit list makes.
-        Some(duration) if probe.container.starts_with("mov") && probe.start_us > LATE_START_US => {
+        Some(duration) if is_mp4(&probe.container) && probe.start_us > LATE_START_US => {
             let stated = start_us.saturating_add(duration);
             streams_end_us(input).map_or(stated, |end| end.min(stated))
         }

@@ -5,6 +5,7 @@ use crate::engine::demux::open;
 use crate::engine::demux::packets::next_packet;
 use crate::engine::error::{AGAIN, unreadable_packets};
 use crate::engine::probe::pixel_aspect::RawAspect;
+use crate::engine::shortage;
 use domain::Failure;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::Video;
@@ -51,8 +52,12 @@ fn for_each_first_frame(
         return Ok(());
     };
     let context = codec::Context::from_parameters(stream.parameters()).map_err(unreadable_packets)?;
-    let Ok(mut decoder) = context.decoder().open_as(decoder) else {
-        return Ok(());
+    let mut decoder = match context.decoder().open_as(decoder) {
+        Ok(decoder) => decoder,
+        Err(error) => {
+            shortage::check_open_error(error);
+            return Ok(());
+        }
     };
     // The source may have been read to its end before. If it cannot seek back, frames after the current position have
     // to do.

@@ -7,7 +7,7 @@
 //!   time; an average rate would drop and repeat frames.
 
 use crate::engine::cancel::Cancel;
-use crate::engine::demux::container::is_avi;
+use crate::engine::demux::container::{is_avi, is_mp4};
 use crate::engine::demux::packets::next_packet;
 use crate::engine::ffi::packet;
 use crate::engine::probe::survey::MAX_COUNTED_PACKETS;
@@ -139,7 +139,7 @@ fn measure_fastest_rate(input: &mut Input, index: usize, cancel: &Cancel) -> Res
 fn measure_grid_rate(input: &mut Input, index: usize, cancel: &Cancel) -> Result<Option<Rational>, Failure> {
     let indexed = input
         .stream(index)
-        .filter(|stream| stream.frames() > 0 && input.format().name().starts_with("mov"))
+        .filter(|stream| stream.frames() > 0 && is_mp4(input.format().name()))
         .map(|stream| stream.time_base());
     let times = match indexed {
         Some(base) => {

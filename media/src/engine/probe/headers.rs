@@ -1,7 +1,7 @@
 //! Facts from the headers of a file and its streams. No packets are read beyond those that FFmpeg reads to open it.
 
 use crate::engine::audio::params::{MAX_CHANNELS, SAMPLE_RATES_HZ};
-use crate::engine::demux::container::language;
+use crate::engine::demux::container::{is_cover_art, language};
 use crate::engine::demux::open;
 use crate::engine::ffi::parameters::{self, CodecFacts, MediaType};
 use crate::engine::ffi::{frame, input};
@@ -51,7 +51,7 @@ fn stream_facts(stream: &Source<'_>) -> Stream {
 
 fn kind_of(stream: &Source<'_>, facts: &CodecFacts) -> StreamKind {
     match facts.kind {
-        MediaType::Video if stream.disposition().contains(Disposition::ATTACHED_PIC) => StreamKind::CoverArt,
+        MediaType::Video if is_cover_art(stream) => StreamKind::CoverArt,
         MediaType::Video => StreamKind::Video(video_facts(stream, facts)),
         MediaType::Audio => StreamKind::Audio(AudioFacts {
             sample_rate_hz: facts.sample_rate_hz,

@@ -5,7 +5,7 @@
 //! GOPs are closed.
 
 use crate::engine::cancel::Cancel;
-use crate::engine::demux::container::is_matroska;
+use crate::engine::demux::container::{is_matroska, is_mp4};
 use crate::engine::demux::nal;
 use crate::engine::demux::packets::next_packet;
 use crate::engine::ffi::packet;
@@ -41,7 +41,7 @@ pub(crate) fn read(
     let (time_base, samples) = (source.time_base(), source.frames());
     let format = input.format();
     let container = format.name();
-    let indexed = is_matroska(container) || container.starts_with("mov") && samples > 0;
+    let indexed = is_matroska(container) || is_mp4(container) && samples > 0;
     if !indexed || !is_configured(&facts) {
         return Ok(None);
     }

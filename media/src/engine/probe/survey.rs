@@ -2,6 +2,7 @@
 //! discontinuities, and counts packets. Nothing is decoded.
 
 use crate::engine::cancel::Cancel;
+use crate::engine::demux::container::is_cover_art;
 use crate::engine::demux::discontinuity::DiscontinuityRepair;
 use crate::engine::demux::packets::next_packet;
 use crate::engine::ffi::packet;
@@ -10,7 +11,7 @@ use crate::engine::time::to_us;
 use domain::Failure;
 use ffmpeg_next::Packet;
 use ffmpeg_next::format::context::Input;
-use ffmpeg_next::format::stream::{Disposition, Stream};
+use ffmpeg_next::format::stream::Stream;
 
 /// Packets read to tell a video from a few stills.
 pub(crate) const MAX_COUNTED_PACKETS: u32 = 5_000;
@@ -62,8 +63,7 @@ pub(crate) fn survey_tail(input: &mut Input, stream: usize, cancel: &Cancel) -> 
 /// Time base of a video or audio stream; `None` for cover art and other streams, which have no duration.
 fn media_time_base(stream: &Stream<'_>) -> Option<ffmpeg_next::Rational> {
     let kind = parameters::codec_facts(&stream.parameters()).kind;
-    let cover = stream.disposition().contains(Disposition::ATTACHED_PIC);
-    (matches!(kind, MediaType::Video | MediaType::Audio) && !cover).then(|| stream.time_base())
+    (matches!(kind, MediaType::Video | MediaType::Audio) && !is_cover_art(stream)).then(|| stream.time_base())
 }
 
 fn packet_end_us(packet: &Packet, base: ffmpeg_next::Rational) -> Option<i64> {

@@ -7,10 +7,11 @@
 
 use crate::engine::cancel::Cancel;
 use crate::engine::decode::stream_decoder::StreamDecoder;
+use crate::engine::demux::container::is_mp4;
 use crate::engine::demux::mp4::BoxHeader;
 use crate::engine::demux::open;
 use crate::engine::demux::packets::next_packet;
-use crate::engine::error::invalid_output;
+use crate::engine::error::{self, invalid_output};
 use crate::engine::ffi::packet::is_hidden;
 use crate::engine::file_bytes::{length, read};
 use crate::engine::mux::packet_digest::PacketDigest;
@@ -26,7 +27,6 @@ use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::{Audio, Video};
 use ffmpeg_next::{Frame, Packet};
 use std::fs::File;
-use std::panic::resume_unwind;
 use std::path::Path;
 use std::{io, thread};
 
@@ -38,13 +38,14 @@ const DECODED_AUDIO_US: i64 = 2_000_000;
 /// # Errors
 /// [`domain::Code::OutputInvalid`] if it cannot be opened.
 pub(crate) fn check_file(scratch: &Path, file: &str, options: &VerifyOptions<'_>) -> Result<FileFacts, Failure> {
-    let source = File::open(output_path(scratch, file)?).map_err(|_| invalid_output(file, "is missing"))?;
+    let source = File::open(output_path(scratch, file)?);
+    let source = source.map_err(|error| error::unreadable_output(file, &error, "is missing"))?;
     let bytes = length(&source);
     let open = || open::open_output(&source, options.cancel).map_err(|_| invalid_output(file, "cannot be opened"));
     let checked = check_input(&open, bytes, options)?;
     let is_truncated = checked.probe.container == "jpeg_pipe" && !has_jpeg_end(&source, bytes);
     Ok(FileFacts {
-        index_first: !checked.probe.container.starts_with("mov") || is_index_first(&source).unwrap_or(false),
+        index_first: !is_mp4(&checked.probe.container) || is_index_first(&source).unwrap_or(false),
         decode_errors: checked.decode_errors + u32::from(is_truncated),
         ..checked
     })
@@ -68,14 +69,14 @@ where
     let mut input = open()?;
     let mut probe = probe::read(&mut input, bytes, cancel)?;
     let (head, tail_errors) = thread::scope(|scope| {
-        let tail = scope.spawn(|| match depth {
+        let tail = thread::Builder::new().spawn_scoped(scope, || match depth {
             VerifyDepth::Fast => OutputReader::open(input)?.read_tail(cancel),
             VerifyDepth::Full => Ok(0),
         });
         // The head opens the file again: a seek to the start finds the first frame, but not the audio before it.
         let head = open().and_then(OutputReader::open);
         let head = head.and_then(|reader| reader.read_all(options));
-        (head, tail.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        (head, error::join(tail))
     });
     let (head, tail_errors) = (head?, tail_errors?);
     if probe.main_video().is_none() {
@@ -265,11 +266,11 @@ impl OutputReader {
     fn decode(&mut self, packet: Option<&Packet>) -> Result<(), Failure> {
         let is_for = |decoder: &StreamDecoder| packet.is_none_or(|packet| packet.stream() == decoder.index);
         if let Some(decoder) = self.video.as_mut().filter(|decoder| is_for(decoder)) {
-            decoder.send(packet);
+            decoder.send(packet)?;
             discard_frames(decoder, &mut Video::empty())?;
         }
         if let Some(decoder) = self.audio.as_mut().filter(|decoder| is_for(decoder)) {
-            decoder.send(packet);
+            decoder.send(packet)?;
             discard_frames(decoder, &mut Audio::empty())?;
         }
         Ok(())

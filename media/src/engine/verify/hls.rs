@@ -14,7 +14,7 @@
 use crate::engine::demux::byte_ranges::{ByteRange, ByteRangeReader, top_level_boxes};
 use crate::engine::demux::open;
 use crate::engine::demux::packets::next_packet;
-use crate::engine::error::invalid_output;
+use crate::engine::error::{invalid_output, unreadable_output};
 use crate::engine::mux::segment_boundaries::MILLISECOND_ROUNDING_US;
 use crate::engine::mux::segmenter::{Rendition, Segment, codec_string};
 use crate::engine::output::hls::master_playlist::{MASTER, MasterPlaylist, Variant, VideoFormat};
@@ -153,7 +153,8 @@ impl CheckedRendition {
 
 impl HlsDirectory<'_> {
     fn read_playlist<T: FromStr>(&self, file: &str) -> Result<T, Failure> {
-        let text = fs::read_to_string(self.path.join(file)).map_err(|_| invalid_output(file, "is missing"))?;
+        let text = fs::read_to_string(self.path.join(file));
+        let text = text.map_err(|error| unreadable_output(file, &error, "is missing"))?;
         text.parse()
             .map_err(|_| invalid_output(file, "is not a valid playlist"))
     }

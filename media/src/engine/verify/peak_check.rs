@@ -46,7 +46,7 @@ impl PeakCheck {
         let time = packet.pts().or_else(|| packet.dts()).unwrap_or(0);
         let is_near = to_us(time, self.decoder.time_base).abs_diff(self.at_us) <= MARGIN_US;
         if is_near && packet.stream() == self.decoder.index {
-            self.decoder.send(Some(packet));
+            self.decoder.send(Some(packet))?;
             self.receive_samples()?;
         }
         Ok(())
@@ -54,7 +54,7 @@ impl PeakCheck {
 
     /// Returns the measured peak in thousandths of full scale.
     pub(crate) fn finish(mut self) -> Result<u32, Failure> {
-        self.decoder.send(None);
+        self.decoder.send(None)?;
         self.receive_samples()?;
         self.fifo.drain()?;
         let count = usize::try_from(self.fifo.end()).unwrap_or(0);

@@ -10,6 +10,7 @@ use domain::probe::Size;
 use domain::protocol::SpriteFacts;
 use domain::{Failure, Timecode};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// Measures a sprite.
@@ -19,14 +20,17 @@ use std::path::Path;
 pub(crate) fn check_sprite(scratch: &Path, file: &str, cancel: &Cancel) -> Result<SpriteFacts, Failure> {
     let invalid = |what: &str| error::invalid_output(file, what);
     let directory = output_path(scratch, file)?;
-    let index = fs::read_to_string(directory.join(INDEX)).map_err(|_| invalid("the index cannot be read"))?;
+    let index = fs::read_to_string(directory.join(INDEX));
+    let index = index.map_err(|error| error::unreadable_output(file, &error, "the index cannot be read"))?;
     let cues = parse_cues(&index).ok_or_else(|| invalid("the index is not a WebVTT file with consecutive cues"))?;
     let mut sheets = Vec::new();
     for number in 1.. {
         cancel.check()?;
         let name = sheet_name(number);
-        let Ok(bytes) = fs::read(directory.join(&name)) else {
-            break;
+        let bytes = match fs::read(directory.join(&name)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => break,
+            Err(error) => return Err(error::unreadable_output(file, &error, "a sheet cannot be read")),
         };
         let frame =
             image_decoder::decode_with("mjpeg", &bytes).map_err(|_| invalid(&format!("{name} cannot be decoded")))?;

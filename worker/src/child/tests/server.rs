@@ -29,8 +29,8 @@ async fn is_ended(process: Pid) -> bool {
 #[tokio::test]
 async fn all_children_have_one_server_and_their_own_groups() {
     let children = children();
-    let mut first = children.start(session()).await.unwrap();
-    let mut second = children.start(session()).await.unwrap();
+    let mut first = children.start(session(), Unconfirmed::Postpone).await.unwrap();
+    let mut second = children.start(session(), Unconfirmed::Postpone).await.unwrap();
     assert_ne!(first.group.id(), second.group.id());
     assert_eq!(parent(first.group.id()), parent(second.group.id()));
     let (one, other) = tokio::join!(first.probe(0), second.probe(0));
@@ -47,7 +47,7 @@ async fn all_children_have_one_server_and_their_own_groups() {
 #[tokio::test]
 async fn the_end_of_the_server_ends_its_children_and_the_next_child_has_another_server() {
     let children = children();
-    let mut child = children.start(session()).await.unwrap();
+    let mut child = children.start(session(), Unconfirmed::Postpone).await.unwrap();
     let (group, server) = (child.group.id(), parent(child.group.id()).unwrap());
     rustix::process::kill_process(server, rustix::process::Signal::KILL).unwrap();
     // Before the call: the child could answer it.
@@ -55,7 +55,7 @@ async fn the_end_of_the_server_ends_its_children_and_the_next_child_has_another_
     let failure = child.call(Request::Verify(Vec::new()), LONG, |_| ()).await.unwrap_err();
     // Not the fault of the file.
     assert_eq!(failure.code, Code::MediaKilled);
-    let mut next = children.start(session()).await.unwrap();
+    let mut next = children.start(session(), Unconfirmed::Postpone).await.unwrap();
     assert_ne!(parent(next.group.id()), Some(server));
     next.probe(0).await.unwrap();
 }
@@ -63,7 +63,7 @@ async fn the_end_of_the_server_ends_its_children_and_the_next_child_has_another_
 #[tokio::test]
 async fn the_server_ends_with_the_last_child_and_the_last_starter() {
     let children = children();
-    let mut child = children.start(session()).await.unwrap();
+    let mut child = children.start(session(), Unconfirmed::Postpone).await.unwrap();
     let server = parent(child.group.id()).unwrap();
     drop(children);
     child.probe(0).await.unwrap();

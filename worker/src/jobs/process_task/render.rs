@@ -14,7 +14,7 @@ use super::inputs::Inputs;
 use super::outcome::MeasuredCost;
 use super::report::{FinishedWork, ReportBuilder, speed};
 use super::store;
-use crate::child::Child;
+use crate::child::{Child, Unconfirmed};
 use crate::database::QUERY_TIMEOUT;
 use crate::env::Env;
 use crate::failure::{self, internal};
@@ -134,7 +134,8 @@ impl Renderer<'_> {
     async fn pass(&self, input: PassInput<'_>, report: &mut ReportBuilder) -> Result<Pass, Failure> {
         let children = &self.env.children;
         let session = self.env.session(input.files.clone(), input.out.to_owned());
-        let mut child = children.start(session).await?;
+        let unconfirmed = Unconfirmed::of_task(self.task.attempt, self.task.failures);
+        let mut child = children.start(session, unconfirmed).await?;
         let sandbox = child.status().clone();
         let transcoded = self.transcode(&mut child, &input, report).await;
         report.sandbox(&sandbox);
@@ -151,7 +152,7 @@ impl Renderer<'_> {
         // See the invariants above.
         child.finish().await;
         let session = self.env.session(InputFiles::default(), input.out.to_owned());
-        let mut verifier = children.start(session).await?;
+        let mut verifier = children.start(session, unconfirmed).await?;
         report.phase_ended(|timings| &mut timings.transcode_ms);
         self.enter(Phase::Verify);
         let outputs = plan.outputs.iter().cloned().zip(child_report.outputs.iter().cloned());

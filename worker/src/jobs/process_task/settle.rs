@@ -120,6 +120,7 @@ fn log(outcome: &Outcome, was_held: bool, duration: Duration) {
             );
         }
         Outcome::Failed(failure, _) if failure.class() == FailureClass::Postponed => {
+            metrics::counter!("rushes_tasks_postponed_total").increment(1);
             tracing::warn!(took_ms, detail = failure.detail, "postponed: out of resources");
         }
         Outcome::Failed(failure, _) => {
@@ -208,24 +209,24 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let env = env(home.path()).await;
         let first = claimed(&env).await;
-        let crash = (Code::MediaCrash, "signal 11");
+        let crash = (Code::MediaCrash, "it crashed");
         let store = (Code::Internal, "storage is away");
         let full = (Code::StorageFull, "no space");
         for (failures, code, detail) in [
             (
                 [crash, store, store, store].as_slice(),
                 Code::Internal,
-                "storage is away; an earlier attempt: media_crash: signal 11",
+                "storage is away; an earlier attempt: media_crash: it crashed",
             ),
             (
                 &[store, crash],
                 Code::MediaCrash,
-                "signal 11; an earlier attempt: internal: storage is away",
+                "it crashed; an earlier attempt: internal: storage is away",
             ),
             (
                 &[crash, full, store],
                 Code::Internal,
-                "storage is away; an earlier attempt: storage_full: no space; an earlier attempt: media_crash: signal 11",
+                "storage is away; an earlier attempt: storage_full: no space; an earlier attempt: media_crash: it crashed",
             ),
             (&[store, store], Code::Internal, "storage is away"),
         ] {

@@ -100,7 +100,7 @@ impl Reader {
 
     fn decode_audio(&mut self, packet: &Packet, sink: &mut dyn Sink) -> Result<(), Failure> {
         if let Some(decoder) = &mut self.audio {
-            decoder.send(Some(packet));
+            decoder.send(Some(packet))?;
         }
         self.receive_audio(sink)
     }
@@ -140,7 +140,7 @@ impl Reader {
     pub(super) fn end_audio(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
         self.decode_backlog(sink)?;
         if let Some(decoder) = self.audio.as_mut().filter(|decoder| !decoder.ended) {
-            decoder.send(None);
+            decoder.send(None)?;
             self.receive_audio(sink)?;
         }
         if let Some(decoder) = &mut self.audio {

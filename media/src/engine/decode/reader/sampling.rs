@@ -81,9 +81,9 @@ impl Reader {
     fn decode_keyframe(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
         self.reset_video()?;
         if let (Some(decoder), Some(sampling)) = (&mut self.video, &self.sampling) {
-            decoder.send(sampling.held.first());
+            decoder.send(sampling.held.first())?;
             // Draining returns the frame at once, without packets after it. The decoder must be flushed afterwards.
-            decoder.send(None);
+            decoder.send(None)?;
         }
         self.deliver_drained(sink)?;
         self.reset_video()
@@ -117,7 +117,7 @@ impl Reader {
         });
         for packet in &held {
             if let Some(decoder) = &mut self.video {
-                decoder.send(Some(packet));
+                decoder.send(Some(packet))?;
             }
             self.decode_video(sink)?;
         }

@@ -40,7 +40,7 @@ impl Reader {
             return self.sample(packet, sink);
         }
         if sink.needs_decoded(TrackKind::Video) {
-            decoder.send(Some(&packet));
+            decoder.send(Some(&packet))?;
             self.decode_video(sink)?;
             self.decode_due_audio(sink)
         } else {
@@ -168,7 +168,7 @@ impl Reader {
             self.end_sampling(sink)?;
         }
         if let Some(decoder) = self.video.as_mut().filter(|decoder| !decoder.ended) {
-            decoder.send(None);
+            decoder.send(None)?;
             self.deliver_drained(sink)?;
         }
         if self.video.as_ref().is_some_and(|decoder| !decoder.ended) {

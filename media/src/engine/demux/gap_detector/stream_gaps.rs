@@ -67,7 +67,7 @@ impl Gap {
     }
 
     /// Returns `true` if packets were lost in it, by the evidence that does not depend on other streams.
-    pub(crate) const fn is_damaged(&self) -> bool {
+    pub(crate) const fn has_evidence(&self) -> bool {
         self.is_near_damage || self.lacks_bytes
     }
 

@@ -86,7 +86,7 @@ pub(crate) fn encode_rungs(
             senders.push(sender);
             let items = MediaReceiver::new(items, context.progress.with_stage(context.stages.add_stage()));
             let (audio, boundaries) = (audio.take(), boundaries.clone());
-            workers.push(scope.spawn(move || {
+            workers.push(thread::Builder::new().spawn_scoped(scope, move || {
                 let rule = SegmentRule::Keyframes(SegmentBoundaries::default());
                 let muxer = open_muxer(hls, target.directory, rung, rule, audio)?;
                 let movie_spec = MovieSpec {
@@ -103,10 +103,7 @@ pub(crate) fn encode_rungs(
         // Closed channels tell the rungs to finish.
         drop(senders);
         context.progress.stage().set_idle();
-        let outputs = workers
-            .into_iter()
-            .map(|worker| worker.join().unwrap_or_else(|_| Err(error::thread_panicked())));
-        let mut outputs: Vec<_> = outputs.collect();
+        let mut outputs: Vec<_> = workers.into_iter().map(error::join).collect();
         context.progress.stage().set_active();
         let copied = forwarded.and_then(|()| copied.map(|copied| copied.finish(target.file)).transpose());
         outputs.splice(..0, copied.transpose());

@@ -7,6 +7,8 @@
 //! - [`protocol`]: the messages between worker and media child.
 //! - [`report`]: what an attempt did, as users see it.
 //! - [`code`], [`failure_class`], [`claim`]: error codes, retries, and the order in which tasks are claimed.
+//! - [`library`], [`search`], [`folding`], [`ranking`], [`vocabulary`]: lists and searches of videos, the words of a
+//!   text, the order of hits, and the correction of typing errors.
 //! - [`account`], [`scope`]: names and passwords, and what the holder of a credential may do.
 
 pub mod account;
@@ -15,19 +17,24 @@ pub mod code;
 pub mod failure;
 pub mod failure_class;
 pub mod file_signature;
+pub mod folding;
 pub mod language;
+pub mod library;
 pub mod limits;
 pub mod mpeg_ts;
 pub mod plan;
 pub mod preset;
 pub mod probe;
 pub mod protocol;
+pub mod ranking;
 pub mod recipe;
 pub mod recipe_reader;
 pub mod report;
 pub mod scope;
+pub mod search;
 pub mod task;
 pub mod time;
+pub mod vocabulary;
 
 pub use claim::ClaimPolicy;
 pub use code::Code;

@@ -1,0 +1,244 @@
+//! The handle of the catalog: its directory and the file in use.
+
+use crate::apply::{Applied, apply};
+use crate::current::Current;
+use crate::error::Error;
+use crate::facets::Facet;
+use crate::fill::Filling;
+use crate::list::{self, Page};
+use crate::search::{self, SearchPage};
+use crate::store::{Store, remove};
+use crate::video::{Account, Change, Position, Video};
+use domain::UserId;
+use domain::library::{Cursor, Query, Scope, Visibility};
+use domain::search::Search;
+use sqlx::Row;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Beginning and end of the names of files; between them is their number.
+const PREFIX: &str = "catalog-";
+const SUFFIX: &str = ".db";
+
+/// The catalog of a process. Clones share it.
+#[derive(Clone)]
+pub struct Catalog {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    directory: PathBuf,
+    current: Arc<Current>,
+    next_number: AtomicU64,
+}
+
+/// The result of opening a catalog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// It answers; the feed continues at [`Catalog::position`].
+    Ready,
+    /// It must be filled first.
+    Empty,
+}
+
+impl Catalog {
+    /// Opens the catalog in a directory, which is created if it does not exist and belongs to this process alone. Files
+    /// that are incomplete, damaged or of another version are deleted.
+    ///
+    /// # Errors
+    /// The directory cannot be read or written.
+    pub async fn open(directory: &Path) -> Result<(Self, Opened), Error> {
+        tokio::fs::create_dir_all(directory).await?;
+        let mut files = files(directory).await?;
+        files.sort_by_key(|(number, _)| *number);
+        let next = files.last().map_or(1, |(number, _)| number + 1);
+        let mut current = None;
+        for (_, path) in files.iter().rev() {
+            if current.is_none() {
+                match Store::open(path).await {
+                    Ok(store) => {
+                        current = Some(store);
+                        continue;
+                    }
+                    Err(error) => tracing::warn!(%error, ?path, "the catalog is filled again"),
+                }
+            }
+            remove(path);
+        }
+        let opened = if current.is_some() {
+            Opened::Ready
+        } else {
+            Opened::Empty
+        };
+        let shared = Shared {
+            directory: directory.to_owned(),
+            current: Arc::new(Current::new(current)),
+            next_number: AtomicU64::new(next),
+        };
+        Ok((
+            Self {
+                shared: Arc::new(shared),
+            },
+            opened,
+        ))
+    }
+
+    /// Begins to fill a new file. The current one goes on answering and may still be changed.
+    ///
+    /// # Errors
+    /// The file cannot be created.
+    pub async fn fill(&self) -> Result<Filling, Error> {
+        let number = self.shared.next_number.fetch_add(1, Ordering::Relaxed);
+        let path = self.shared.directory.join(format!("{PREFIX}{number}{SUFFIX}"));
+        Filling::create(self.shared.current.clone(), path).await
+    }
+
+    /// Applies changes of the feed up to `position`, in transactions of at most [`BATCH`](crate::BATCH) rows; the last
+    /// one writes the position. Changes before the position of the catalog are ignored.
+    ///
+    /// # Errors
+    /// [`Error::NotFilled`], or the file cannot be written: then the position is unchanged.
+    pub async fn apply(&self, changes: &[Change], position: Position) -> Result<Applied, Error> {
+        let store = self.store()?;
+        let applied = apply(&store, changes, position).await;
+        self.checked(&store, applied)
+    }
+
+    /// Returns a page of a list. [`Sort::Relevance`](domain::library::Sort::Relevance) means newest first here.
+    ///
+    /// # Errors
+    /// [`Error::NotFilled`], [`Error::CursorInvalid`], [`Error::Busy`], [`Error::TooSlow`] or [`Error::Damaged`].
+    pub async fn list(&self, query: &Query, cursor: Option<&Cursor>) -> Result<Page, Error> {
+        let store = self.store()?;
+        let page = list::list(&store, query, cursor).await;
+        self.checked(&store, page)
+    }
+
+    /// Returns a page of a search. If fewer than three videos match, words without a hit are corrected, on the first
+    /// page and then on all pages of the walk. The facets are those of the whole search, on every page.
+    ///
+    /// # Errors
+    /// As [`Catalog::list`].
+    pub async fn search(
+        &self,
+        search: &Search,
+        query: &Query,
+        cursor: Option<&Cursor>,
+        facets: &[Facet],
+    ) -> Result<SearchPage, Error> {
+        let store = self.store()?;
+        let page = search::search(&store, query, search, cursor, facets).await;
+        self.checked(&store, page)
+    }
+
+    /// Returns a video if the viewer may see it: every account may see public and unlisted videos, and
+    /// [`Scope::Account`] its own private ones.
+    ///
+    /// # Errors
+    /// As [`Catalog::list`].
+    pub async fn get(&self, id: i64, viewer: Scope) -> Result<Option<Video>, Error> {
+        let store = self.store()?;
+        let found = async {
+            let mut reader = store.read().await?;
+            list::entries(&mut reader, &[id]).await
+        };
+        let mut entries = self.checked(&store, found.await)?;
+        Ok(entries.pop().filter(|entry| match viewer {
+            Scope::Account(account) if account == entry.account => true,
+            _ => entry.visibility != Visibility::Private,
+        }))
+    }
+
+    /// Returns what is known about an account.
+    ///
+    /// # Errors
+    /// As [`Catalog::list`].
+    pub async fn account(&self, id: UserId) -> Result<Option<Account>, Error> {
+        let store = self.store()?;
+        let query = "SELECT tokens_valid_after_ms, disabled FROM accounts WHERE id = ?";
+        let found = async {
+            let mut reader = store.read().await?;
+            let row = sqlx::query(query).bind(id.0).fetch_optional(&mut *reader).await?;
+            let account = row.map(|row| {
+                Ok(Account {
+                    id,
+                    tokens_valid_after_ms: row.try_get(0)?,
+                    is_disabled: row.try_get(1)?,
+                })
+            });
+            account.transpose()
+        };
+        self.checked(&store, found.await)
+    }
+
+    /// Returns the position up to which the catalog is complete.
+    ///
+    /// # Errors
+    /// As [`Catalog::list`].
+    pub async fn position(&self) -> Result<Position, Error> {
+        let store = self.store()?;
+        let found = store.position().await;
+        self.checked(&store, found)
+    }
+
+    /// Deletes the file. The catalog must be filled again: the feed was trimmed, or the database was restored.
+    pub fn discard(&self) {
+        self.shared.current.replace(None);
+    }
+
+    fn store(&self) -> Result<Arc<Store>, Error> {
+        self.shared.current.store()
+    }
+
+    fn checked<T>(&self, store: &Arc<Store>, result: Result<T, Error>) -> Result<T, Error> {
+        self.shared.current.checked(store, result)
+    }
+}
+
+/// The files of a directory, with their numbers.
+async fn files(directory: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
+    let mut found = Vec::new();
+    let mut entries = tokio::fs::read_dir(directory).await?;
+    while let Some(entry) = entries.next_entry().await? {
+        let name = entry.file_name();
+        let number = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok());
+        found.extend(number.map(|number: u64| (number, entry.path())));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    #[tokio::test]
+    async fn a_query_that_does_not_end_is_interrupted_and_its_reader_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let (catalog, _) = Catalog::open(directory.path()).await.unwrap();
+        let position = Position { seq: 1, as_of_ms: 1 };
+        let filling = catalog.fill().await.unwrap();
+        filling.finish(position).await.unwrap().publish().await.unwrap();
+        let store = catalog.store().unwrap();
+        let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+        let started = Instant::now();
+        // More of them than there are readers: the last ones wait for a reader.
+        let queries = (0..6).map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let mut reader = store.read().await?;
+                let count: i64 = sqlx::query_scalar(endless).fetch_one(&mut *reader).await?;
+                Ok::<i64, Error>(count)
+            })
+        });
+        for query in queries.collect::<Vec<_>>() {
+            let result = query.await.unwrap();
+            assert!(matches!(result, Err(Error::TooSlow | Error::Busy)), "{result:?}");
+        }
+        assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+        assert_eq!(catalog.position().await.unwrap(), position);
+    }
+}

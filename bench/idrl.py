@@ -7,7 +7,6 @@ counted.
 import os
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,18 +14,18 @@ import clip
 import x264
 from caller import Caller
 from measure import Row, in_turns, listed
-from scratch import CACHE, ROOT
+from peer_python import PEERS, python_with
+from scratch import ROOT
 from service import Service, embedded
 
 SUMMARY = "the preset idrl end to end, against moviepy 1.0.3"
-PEERS = ROOT / "bench" / "peers"
 RUNS = 5
 FRAMES = 480  # 20 s at 24 fps
 
 
 def run() -> list[Row]:
     source = clip.moving(480, 270, 30)
-    python = python_with_moviepy()
+    python = python_with("moviepy", "requirements.txt")
     ours, peers = [], []
     with embedded() as service:
         caller = Caller(service)
@@ -69,18 +68,3 @@ def check(output: Path) -> None:
     found = clip.video_of(output)
     if (found["width_px"], found["height_px"]) != (480, 270) or abs(found["frames"] - FRAMES) > 1:
         raise RuntimeError(f"{output.name} has not the size and length of idrl: {found}")
-
-
-def python_with_moviepy() -> Path:
-    """An interpreter with the pinned packages, installed in bench/.cache."""
-    home, wanted = CACHE / "moviepy", (PEERS / "requirements.txt").read_text()
-    installed = home / "installed.txt"
-    if not installed.exists() or installed.read_text() != wanted:
-        print("Installing moviepy into bench/.cache", file=sys.stderr)
-        shutil.rmtree(home, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", home], check=True, timeout=120)
-        install = [home / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--use-pep517"]
-        install += ["-r", PEERS / "requirements.txt"]
-        subprocess.run(install, check=True, timeout=600)
-        installed.write_text(wanted)
-    return home / "bin/python"

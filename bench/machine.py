@@ -36,11 +36,12 @@ def found_versions() -> dict[str, str]:
         "ffmpeg": ["ffmpeg", "-version"],
         "nginx": ["nginx", "-v"],
         "wrk": ["wrk", "-v"],
+        "h2load": ["h2load", "--version"],
         "Postgres": [*postgres[-1:], "--version"],
         "Redis": ["redis-server", "--version"],
         "Python": ["python3", "--version"],
     }
-    return {name: version_of(command) for name, command in commands.items()} | {"moviepy": "1.0.3"}
+    return {name: version_of(command) for name, command in commands.items()} | {"moviepy": "1.0.3", "psycopg": "3.3.9"}
 
 
 def version_of(command: list[str]) -> str:

@@ -79,7 +79,22 @@ def reset_peak(pid: int) -> None:
 
 def peak_memory_bytes(pid: int) -> int:
     """Peak memory since the start or the last `reset_peak` (VmHWM in proc(5))."""
+    return status_bytes(pid, "VmHWM")
+
+
+def memory_bytes(pid: int) -> int:
+    """Memory that a process uses now (VmRSS in proc(5))."""
+    return status_bytes(pid, "VmRSS")
+
+
+def status_bytes(pid: int, field: str) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
     raise RuntimeError(f"process {pid} has ended")
+
+
+def cpu_s(pid: int) -> float:
+    """CPU time that a process has used (utime and stime in proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

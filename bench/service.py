@@ -22,6 +22,7 @@ class Service:
     pid: int  # process that serves the API
     directory: Path
     redis_url: str | None = None
+    settings: dict[str, str] | None = None  # those that further processes of the same setup need
 
     @property
     def url(self) -> str:
@@ -54,7 +55,7 @@ def production(**settings: str) -> Iterator[Service]:
         }
         service = stack.enter_context(part("backend", home, settings))
         stack.enter_context(part("worker", home, settings))
-        yield replace(service, redis_url=settings["REDIS_URL"])
+        yield replace(service, redis_url=settings["REDIS_URL"], settings=settings)
 
 
 @contextmanager

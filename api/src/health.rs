@@ -41,10 +41,15 @@ pub struct BackgroundTask {
 /// The readiness of the process and of each part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Readiness {
-    /// True when all parts are ready and the process is not stopping.
+    /// True when all parts are ready and the process is not stopping. In the mode `degraded` the database may be away.
     pub ready: bool,
+    /// `normal`; `degraded` while the database is away and lists, searches and published videos are answered from the
+    /// catalog.
+    pub mode: String,
     /// True when the database answers.
     pub database: bool,
+    /// `ready`; `filling` until lists and searches can be answered; null in processes that do not answer them.
+    pub catalog: Option<String>,
     /// True when the storage answers.
     pub storage: bool,
     /// True when the queue answers.

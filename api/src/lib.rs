@@ -17,10 +17,13 @@
 pub mod auth;
 pub mod health;
 pub mod images;
+pub mod library;
 pub mod plan;
 pub mod presets;
 pub mod problem;
 pub mod reply;
 pub mod report;
+pub mod searches;
 pub mod tasks;
 pub mod uploads;
+pub mod videos;

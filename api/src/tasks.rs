@@ -63,6 +63,8 @@ pub struct TaskView {
     pub task_id: i64,
     /// The id of the task.
     pub id: i64,
+    /// The id of its video; null while the video of a task from before there were videos is not created yet.
+    pub video_id: Option<i64>,
     /// The same as `created_at`.
     pub timestamp: DateTime<Utc>,
     /// The status of the task.

@@ -15,6 +15,8 @@ pub struct Uploaded {
     pub task_id: i64,
     /// The id of the task.
     pub id: i64,
+    /// The id of its video. Absent only in replies to an idempotency key that an earlier version has stored.
+    pub video_id: Option<i64>,
     /// The status of the task: `uploaded`.
     pub status: Status,
     /// Logical key: `YYYY/MM/DD/{id}_{name}`.

@@ -14,6 +14,7 @@ use crate::{Error, Refusal};
 use common_passwords::is_common;
 use domain::account::{Email, Password, Username};
 use domain::{Code, UserId};
+use entity::library_change::{self, Subject};
 use entity::user;
 use password::{PasswordCheck, QueueFull};
 use pool::Priority;
@@ -63,7 +64,11 @@ pub async fn sign_up(app: &App, new: SignUp, address: IpAddr) -> Result<user::Mo
         return Err(Refusal::of_field("email", Code::EmailTaken).into());
     }
     let hash = app.hasher.hash(slot, password).await?;
-    let created = entity::write(&app.db, async |db| user::create(db, &username, &email, hash).await);
+    let created = entity::write(&app.db, async |db| {
+        let user = user::create(db, &username, &email, hash).await?;
+        library_change::append(db, &[Subject::Account(user.id)]).await?;
+        Ok(user)
+    });
     let user = match created.await {
         // Another sign-up took the name or the address after the checks above.
         Err(error) if entity::is_duplicate(&error) => {
@@ -80,6 +85,29 @@ pub async fn sign_up(app: &App, new: SignUp, address: IpAddr) -> Result<user::Mo
     app.limiter.record_sign_up(&user.username, address, Instant::now());
     tracing::info!(user = user.id, "signed up");
     Ok(user)
+}
+
+/// Time within which the database must know an account before the catalog is asked.
+const VIEWER_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// Checks that the account of a valid token exists, for reads that the catalog answers. While the database is away, the
+/// catalog tells it.
+///
+/// # Errors
+/// `token_invalid`; `unavailable` when the database is away for too long.
+pub async fn check_viewer(app: &App, account: UserId) -> Result<(), Error> {
+    if !app.library.is_degraded() {
+        match entity::with_timeout(VIEWER_TIMEOUT, user::exists(&app.db, account)).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => return Err(Code::TokenInvalid.into()),
+            // The circuit breaker has not noticed the outage yet.
+            Err(error) if entity::is_unavailable(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let is_known = app.library.has_account(account).await?;
+    // An account that signed up just before the outage is not in the catalog, but its token is valid.
+    is_known.then_some(()).ok_or_else(|| Code::Unavailable.into())
 }
 
 /// Checks a name and a password, and returns the account. `address` is that of the client.

@@ -3,6 +3,8 @@
 use crate::accounts::password::Hasher;
 use crate::accounts::policy::{PasswordPolicy, RateLimits};
 use crate::accounts::throttle::AttemptLimiter;
+use crate::library::Library;
+use crate::searches::OpenTickets;
 use domain::Limits;
 use entity::{DatabaseConnection, DbErr};
 use queue::Queue;
@@ -52,6 +54,9 @@ pub struct App {
     pub queue: Queue,
     /// The settings.
     pub settings: Arc<Settings>,
+    /// Lists and searches of videos.
+    pub library: Library,
+    pub(crate) tickets: OpenTickets,
     pub(crate) hasher: Hasher,
     pub(crate) limiter: Arc<AttemptLimiter>,
 }
@@ -59,11 +64,13 @@ pub struct App {
 impl App {
     /// Connects the use cases with the other parts of the service.
     #[must_use]
-    pub fn new(db: DatabaseConnection, storage: Storage, queue: Queue, settings: Settings) -> Self {
+    pub fn new(db: DatabaseConnection, storage: Storage, queue: Queue, library: Library, settings: Settings) -> Self {
         Self {
+            library,
             db,
             storage,
             queue,
+            tickets: OpenTickets::default(),
             hasher: Hasher::for_this_machine(),
             limiter: Arc::new(AttemptLimiter::new(settings.throttle)),
             settings: Arc::new(settings),

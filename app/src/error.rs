@@ -106,6 +106,15 @@ impl Refusal {
         Self::new(rule).field(name, rule)
     }
 
+    /// Refuses a field of a body whose value is not accepted.
+    #[must_use]
+    pub fn of_invalid_field(name: &str, detail: impl std::fmt::Display) -> Self {
+        Self::new(Code::RequestInvalid).unparsed_field(FieldError {
+            field: name.to_owned(),
+            problem: FieldProblem::Invalid(detail.to_string()),
+        })
+    }
+
     /// Sets the refused value and what is accepted.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {

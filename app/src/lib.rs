@@ -15,14 +15,17 @@ mod file_name;
 pub mod idempotency;
 mod image_header;
 pub mod images;
+pub mod library;
 mod new_file;
 pub mod plans;
 pub mod presets;
 pub mod recipe_choice;
+pub mod searches;
 pub mod tasks;
 mod trash;
 mod uninterrupted;
 pub mod uploads;
+pub mod videos;
 
 pub use app::{App, Settings};
 pub use error::{Error, FieldReason, InvalidField, OnUnique, Refusal};

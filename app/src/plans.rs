@@ -130,6 +130,7 @@ async fn clips(app: &App, user: UserId, recipe: &Recipe) -> Result<(Option<Probe
 mod tests {
     use super::*;
     use crate::app::Settings;
+    use crate::library::{Bounds, CursorKeys, Library};
     use queue::Queue;
     use storage::Storage;
 
@@ -139,7 +140,12 @@ mod tests {
         let db = entity::connect("sqlite::memory:", 1).await.unwrap();
         let files = format!("file://{}", directory.path().display());
         let storage = Storage::open(&files, None).await.unwrap();
-        let app = App::new(db.clone(), storage, Queue::in_memory(), Settings::default());
+        let library = Library::new(
+            directory.path().join("catalog"),
+            Bounds::default(),
+            CursorKeys::derive([]),
+        );
+        let app = App::new(db.clone(), storage, Queue::in_memory(), library, Settings::default());
         db.close_by_ref().await.unwrap();
         let recipe = Recipe::parse(r#"{"bumper":{"intro_task":1},"outputs":[{"kind":"mp4"}]}"#).unwrap();
         let facts = r#"{"container":"mov,mp4","bytes":9,"duration_us":1000000,"start_us":0,"streams":[]}"#;

@@ -7,7 +7,7 @@ use crate::trash::remove_listed;
 use crate::{Error, plans};
 use anyhow::Context as _;
 use domain::{Code, Status, TaskId, UserId};
-use entity::{source, task};
+use entity::{ConnectionTrait, DbErr, source, task, video};
 use serde::Serialize;
 
 /// Maximum number of tasks on a page.
@@ -44,11 +44,11 @@ pub async fn list(app: &App, user: UserId, page: task::Page) -> Result<TaskPage,
 ///
 /// # Errors
 /// `task_not_found`, `task_finished`.
-pub async fn cancel(app: &App, user: UserId, id: TaskId) -> Result<(task::Model, source::Model), Error> {
+pub async fn cancel(app: &App, user: UserId, id: TaskId) -> Result<task::TaskDetails, Error> {
     let canceled = entity::write(&app.db, async |db| match task::cancel(db, user, id).await? {
         Some(task) => {
             let source = source::of_task(db, &task).await?;
-            Ok::<_, Error>((task, source))
+            Ok::<_, Error>(without_outputs(db, task, source).await?)
         }
         // Removed after the caller had found it.
         None if task::of_user(db, user, id).await?.is_none() => Err(Code::TaskNotFound.into()),
@@ -68,7 +68,7 @@ pub async fn retry<R: Serialize>(
     user: UserId,
     id: TaskId,
     guard: &KeyGuard,
-    reply: impl Fn(task::Model, source::Model) -> R,
+    reply: impl Fn(task::TaskDetails) -> R,
 ) -> Result<R, Error> {
     let found = task::with_source(&app.db, user, id).await?;
     let (task, source) = found.ok_or(Code::TaskNotFound)?;
@@ -82,13 +82,28 @@ pub async fn retry<R: Serialize>(
         }
         check_names(db, user, &recipe).await?;
         let retry = task::create_retry(db, &task).await?;
-        let reply = reply(retry.clone(), source);
+        let reply = reply(without_outputs(db, retry.clone(), source).await?);
         guard.store_reply(db, &Fingerprint::default(), &reply).await?;
         Ok::<_, Error>((retry, reply))
     });
     let (retry, reply) = written.await?;
     wake(app, &retry);
     Ok(reply)
+}
+
+/// A task that has no outputs yet.
+async fn without_outputs(
+    db: &impl ConnectionTrait,
+    task: task::Model,
+    source: source::Model,
+) -> Result<task::TaskDetails, DbErr> {
+    let video = video::of_source(db, source.id).await?;
+    Ok(task::TaskDetails {
+        task,
+        source,
+        video: video.map(|video| video.video_id()),
+        outputs: Vec::new(),
+    })
 }
 
 /// Removes a task, its outputs, and its source when no other task uses it. A task in progress is canceled.

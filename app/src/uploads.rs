@@ -1,4 +1,4 @@
-//! Uploads: a stream of bytes becomes a checked and stored file ([`store`]), and this file a source and a task
+//! Uploads: a stream of bytes becomes a checked and stored file ([`store`]), and this file a source, a task and a video
 //! ([`finish`]). Each way in ends here.
 
 use crate::app::App;
@@ -9,8 +9,10 @@ use crate::uninterrupted::uninterrupted;
 use crate::{Error, NewFile, Refusal, file_name, plans, tasks};
 use anyhow::Context as _;
 use bytes::{Bytes, BytesMut};
-use domain::{Code, UserId};
-use entity::{source, task};
+use domain::video::title_of_file;
+use domain::{Code, UserId, VideoId};
+use entity::library_change::{self, Subject};
+use entity::{source, task, video};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use std::pin::pin;
@@ -88,7 +90,7 @@ pub async fn finish<R: Serialize + Send + Sync + 'static>(
     user: UserId,
     upload: Upload,
     guard: KeyGuard,
-    reply: fn(&task::Model) -> R,
+    reply: fn(&task::Model, VideoId) -> R,
 ) -> Result<R, Error> {
     let app = app.clone();
     uninterrupted(async move { create(&app, user, upload, &guard, reply).await }).await
@@ -99,7 +101,7 @@ async fn create<R: Serialize>(
     user: UserId,
     upload: Upload,
     guard: &KeyGuard,
-    reply: fn(&task::Model) -> R,
+    reply: fn(&task::Model, VideoId) -> R,
 ) -> Result<R, Error> {
     let Upload {
         given_name,
@@ -134,8 +136,10 @@ async fn create<R: Serialize>(
                 recipe: serde_json::to_value(resolved.recipe).context("failed to serialize a recipe")?,
             };
             let task = task::create(db, user, new).await?;
-            let reply = reply(&task);
+            let video = video::create(db, user, stored.id, title_of_file(&task.display_name)).await?;
+            let reply = reply(&task, video.video_id());
             guard.store_reply(db, &fingerprint, &reply).await?;
+            library_change::append(db, &[Subject::Video(video.id)]).await?;
             Ok::<_, Error>((task, reply))
         })
         .await

@@ -1,7 +1,9 @@
 //! The settings of the HTTP API as plain values. The crate `rushes` reads and checks them.
 
+use app::library::Bounds;
 use domain::Language;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
 
@@ -30,6 +32,10 @@ pub struct Config {
     pub upload_idle: Duration,
     /// Longest time until the reply of any other request begins.
     pub request_timeout: Duration,
+    /// Directory below which the process keeps its catalog of the library.
+    pub catalog_dir: PathBuf,
+    /// Maximum age of answers from the catalog while the database is away.
+    pub degraded: Bounds,
     /// `max-age` of `Strict-Transport-Security` (RFC 6797); `None` sends no header.
     pub hsts: Option<Duration>,
 }
@@ -50,6 +56,8 @@ impl Config {
             cors_origins: Vec::new(),
             upload_idle: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),
+            catalog_dir: std::env::temp_dir().join("rushes-catalog"),
+            degraded: Bounds::default(),
             hsts: None,
         }
     }

@@ -14,6 +14,7 @@ mod idempotency;
 mod links;
 mod openapi;
 mod operations;
+mod other_protocols;
 mod problem;
 mod reply;
 mod request_context;
@@ -29,6 +30,7 @@ mod view;
 mod wait_slots;
 
 pub use app::accounts::{PasswordPolicy, Rate, RateLimits};
+pub use app::library::Bounds as DegradedBounds;
 pub use axum::Router;
 pub use config::{Config, Secret, Secrets, WeakSecret};
 pub use extract::{Cidr, InvalidCidr};

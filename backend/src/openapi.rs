@@ -2,6 +2,7 @@
 //! replies. `operations.rs` generates the document.
 
 use api::problem::{Problem, WrongField};
+use domain::library::Sort;
 use domain::{Code, Language};
 use std::collections::BTreeMap;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
@@ -29,11 +30,13 @@ impl ToSchema for Binary {}
 #[openapi(
     info(title = "Rushes", description = "Upload a video, choose how to process it, follow the progress and download the outputs."),
     servers((url = "/", description = "The server that served this document")),
-    components(schemas(Problem, WrongField)),
+    components(schemas(Problem, WrongField, Sort)),
     modifiers(&BearerScheme),
     tags(
         (name = "accounts", description = "Sign-up and login"),
         (name = "tasks", description = "Uploads, their processing and their outputs"),
+        (name = "videos", description = "The videos of the account: description, publication, removal"),
+        (name = "library", description = "Lists, searches and files of published videos"),
         (name = "images", description = "Images for watermarks and bumpers"),
         (name = "presets", description = "Named recipes"),
         (name = "health", description = "Health checks and metrics for load balancers, supervisors and people on call"),

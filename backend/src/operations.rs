@@ -3,7 +3,9 @@
 
 use crate::error::{Refusal, reply};
 use crate::openapi::{Api, response_of};
-use crate::routes::{auth, health, images, metrics, plan, presets, report, tasks, uploads, video};
+use crate::routes::{
+    auth, health, images, library, metrics, plan, presets, report, searches, tasks, uploads, video, videos,
+};
 use crate::{AppState, request_guards};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -21,8 +23,10 @@ const PREFIX: &str = "/api";
 pub(crate) fn router(state: &AppState) -> Router<AppState> {
     let reply_time = || from_fn_with_state(state.clone(), request_guards::limit_reply_time);
     let pauses = from_fn_with_state(state.clone(), request_guards::limit_pauses);
+    let database = from_fn_with_state(state.clone(), request_guards::require_database);
+    let requests = requests().merge(anonymous().layer(database));
     assembled(
-        requests().layer(reply_time()),
+        requests.layer(reply_time()),
         uploads().layer(pauses),
         probes().layer(reply_time()),
     )
@@ -44,12 +48,17 @@ fn assembled(
 /// Operations that answer within the request timeout, below [`PREFIX`].
 fn requests() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .merge(accounts())
         .merge(tasks())
         .merge(images())
         .merge(presets())
-        .merge(files())
+        .merge(videos())
+        .merge(library())
         .routes(routes!(health::health))
+}
+
+/// Operations that use the database before they know an account.
+fn anonymous() -> OpenApiRouter<AppState> {
+    accounts().merge(files())
 }
 
 fn accounts() -> OpenApiRouter<AppState> {
@@ -80,6 +89,26 @@ fn presets() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(presets::list, presets::create))
         .routes(routes!(presets::show, presets::replace, presets::remove))
+}
+
+fn videos() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(library::list_own))
+        .routes(routes!(library::search_own))
+        .routes(routes!(videos::show, videos::update, videos::remove))
+        .routes(routes!(videos::publish))
+        .routes(routes!(videos::unpublish))
+        .routes(routes!(videos::publish_task))
+}
+
+fn library() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(library::list))
+        .routes(routes!(library::search))
+        .routes(routes!(library::show))
+        .routes(routes!(library::output))
+        .routes(routes!(library::set_file))
+        .routes(routes!(searches::show))
 }
 
 /// Downloads of outputs. The time until their reply begins is limited, but not the reply.
@@ -114,7 +143,7 @@ pub(crate) async fn route_not_found() -> Response {
 /// The OpenAPI document of the whole API.
 #[must_use]
 pub fn document() -> Document {
-    let mut document = assembled(requests(), uploads(), probes()).into_openapi();
+    let mut document = assembled(requests().merge(anonymous()), uploads(), probes()).into_openapi();
     // Errors that an operation does not list have the same form as those that it lists.
     let any = || {
         ResponseBuilder::from(response_of([Code::Internal]))
@@ -122,10 +151,14 @@ pub fn document() -> Document {
             .build()
     };
     for item in document.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete]
-            .into_iter()
-            .flatten()
-        {
+        let methods = [
+            &mut item.get,
+            &mut item.post,
+            &mut item.put,
+            &mut item.patch,
+            &mut item.delete,
+        ];
+        for operation in methods.into_iter().flatten() {
             operation
                 .responses
                 .responses
@@ -144,6 +177,7 @@ mod tests {
     use serde_json::Value;
 
     #[test]
+    #[allow(clippy::too_many_lines, reason = "the list of all operations")]
     fn every_operation_documents_its_errors_and_its_security() {
         let document = serde_json::to_value(document()).unwrap();
         assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
@@ -180,21 +214,35 @@ mod tests {
         POST /api/images (bearer)
         DELETE /api/images/{name} (bearer)
         GET /api/images/{name} (bearer)
+        GET /api/library
+        GET /api/library/search
+        GET /api/library/{id}
+        GET /api/library/{id}/files/{output}
+        GET /api/library/{id}/files/{output}/{file}
         POST /api/plan (bearer)
         GET /api/presets (bearer)
         POST /api/presets (bearer)
         DELETE /api/presets/{name} (bearer)
         GET /api/presets/{name} (bearer)
         PUT /api/presets/{name} (bearer)
+        GET /api/searches/{id} (bearer)
         GET /api/tasks (bearer)
         POST /api/tasks (bearer)
         DELETE /api/tasks/{id} (bearer)
         GET /api/tasks/{id} (bearer)
         POST /api/tasks/{id}/cancel (bearer)
+        POST /api/tasks/{id}/publish (bearer)
         GET /api/tasks/{id}/report (bearer)
         POST /api/tasks/{id}/retry (bearer)
         GET /api/video/download/{year}/{month}/{day}/{name} (bearer)
         GET /api/video/play/{token}/{year}/{month}/{day}/{name}/{output}/{file} (bearer)
+        GET /api/videos (bearer)
+        GET /api/videos/search (bearer)
+        DELETE /api/videos/{id} (bearer)
+        GET /api/videos/{id} (bearer)
+        PATCH /api/videos/{id} (bearer)
+        POST /api/videos/{id}/publish (bearer)
+        POST /api/videos/{id}/unpublish (bearer)
         GET /livez
         GET /metrics
         GET /ping

@@ -32,6 +32,14 @@ pub(crate) async fn require_pinned_files(State(state): State<AppState>, request:
     response
 }
 
+/// Answers 503 at once while the database is away, for operations that need it and do not ask for an account.
+pub(crate) async fn require_database(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    if state.app.library.is_degraded() {
+        return Error::from(Code::Unavailable).into_response();
+    }
+    next.run(request).await
+}
+
 /// Maximum number of headers of an HTTP/2 request; the same as hyper's limit for HTTP/1.1.
 const HEADERS_MAX: usize = 100;
 

@@ -1,8 +1,9 @@
 //! The routers of the two kinds of processes, and the middleware that each request passes through.
 
 use crate::drain_body::drain_unread;
+use crate::extract::PREFER;
 use crate::routes::health::{readiness, readiness_reply};
-use crate::routes::{codes, health, landing, metrics};
+use crate::routes::{codes, health, landing, library, metrics, searches};
 use crate::{AppState, ProcessHealth, access_log, etag, idempotency, operations, problem, request_guards};
 use axum::Router;
 use axum::extract::Request;
@@ -71,7 +72,7 @@ pub fn telemetry_router(
         .route("/livez", get(health::livez))
         .route(
             "/readyz",
-            get(async move || readiness_reply(readiness(&ready_db, &storage, &queue, &alive).await)),
+            get(async move || readiness_reply(readiness(&ready_db, &storage, &queue, &alive, None).await)),
         )
         .route(
             "/metrics",
@@ -130,7 +131,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     let request_id = HeaderName::from_static("x-request-id");
     let layer = CorsLayer::new()
         .allow_origin(origins)
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
@@ -141,6 +142,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
             header::IF_MODIFIED_SINCE,
             header::IF_UNMODIFIED_SINCE,
             idempotency::KEY_HEADER,
+            PREFER,
             request_id.clone(),
         ])
         .expose_headers([
@@ -152,9 +154,14 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
             header::DATE,
             header::ETAG,
             header::LAST_MODIFIED,
+            header::LOCATION,
+            searches::PREFERENCE_APPLIED,
             header::RETRY_AFTER,
             idempotency::REPLAYED_HEADER,
             header::CONTENT_LANGUAGE,
+            header::AGE,
+            header::CACHE_STATUS,
+            library::DEGRADED_HEADER,
         ])
         .max_age(Duration::from_secs(3_600));
     Some(layer)

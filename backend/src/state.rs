@@ -1,12 +1,13 @@
 //! The shared state of all handlers: the use cases, and keys and limits made from the settings.
 
 use crate::coalesce::Coalesced;
-use crate::config::Config;
+use crate::config::{Config, Secret};
 use crate::links::Links;
 use crate::serve::ServerConfig;
 use crate::token::Tokens;
 use crate::wait_slots::WaitSlots;
 use app::App;
+use app::library::{CursorKeys, Library};
 use background::Background;
 use domain::protocol::{SandboxMode, SandboxStatus};
 use domain::{TaskId, UserId};
@@ -66,6 +67,7 @@ impl AppState {
     #[must_use]
     pub fn new(db: DatabaseConnection, storage: Storage, queue: Queue, config: Config, alive: ProcessHealth) -> Self {
         queue.receive_updates(alive.shutdown.clone(), alive.background.clone());
+        let library = library(&config);
         let task_db = db.clone();
         Self(Arc::new(StateParts {
             tokens: Tokens::new(&config.secrets, config.token_ttl),
@@ -76,7 +78,7 @@ impl AppState {
                 async move { task::details(&db, &wanted).await }
             }),
             wait_slots: WaitSlots::of_connections(ServerConfig::default().max_connections),
-            app: App::new(db, storage, queue, config.app.clone()),
+            app: App::new(db, storage, queue, library, config.app.clone()),
             config,
             alive,
         }))
@@ -109,6 +111,34 @@ impl AppState {
             parts.process.sandbox = Some((mode, status));
         }
         self
+    }
+}
+
+/// The library with the settings of this process.
+fn library(config: &Config) -> Library {
+    let keys = CursorKeys::derive(config.secrets.iter().map(Secret::bytes));
+    Library::new(config.catalog_dir.clone(), config.degraded, keys)
+}
+
+impl AppState {
+    /// The use cases.
+    #[must_use]
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+}
+
+impl AppState {
+    /// Starts the background task `library`, which keeps the catalog current. `db` serves this task alone.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub fn follow_library(&self, db: DatabaseConnection) {
+        let (library, alive) = (self.app.library.clone(), self.alive.clone());
+        tokio::spawn(async move {
+            let work = || library.clone().follow(db.clone(), alive.shutdown.clone());
+            alive.background.supervise("library", work).await;
+        });
     }
 }
 

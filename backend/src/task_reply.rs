@@ -8,6 +8,7 @@
 //! - id and creation time of the task, for the columns that are written once, when the task is created;
 //! - the columns that change while it exists: status, attempt, failures, progress, error, report and times;
 //! - the probe of the source, the only column of a source that changes;
+//! - the id of the video, which a source from before there were videos gets later;
 //! - the ids of the outputs, whose rows never change; with them, what their links depend on: the key that signs them,
 //!   the window in which they are equal, and the base URL;
 //! - the language, and the version of the view ([`VIEW_VERSION`]), which decides about the form of the JSON.
@@ -26,8 +27,8 @@ use api::tasks::TaskView;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use chrono::{DateTime, Utc};
-use domain::Language;
 use domain::protocol::Progress;
+use domain::{Language, VideoId};
 use entity::task::{self, TaskDetails, TaskStatus};
 use entity::{RawJson, output, source};
 use serde::Deserialize;
@@ -65,7 +66,12 @@ pub(crate) fn view(links: &Links, context: &ViewContext, task: TaskDetails, now:
 
 /// The `ETag` of [`view`] with the same arguments. Weak, because the reply may also be sent compressed.
 pub(crate) fn tag(links: &Links, context: &ViewContext, details: &TaskDetails, now: DateTime<Utc>) -> String {
-    let TaskDetails { task, source, outputs } = details;
+    let TaskDetails {
+        task,
+        source,
+        video,
+        outputs,
+    } = details;
     let mut hash = FieldHash::default();
     hash.add_number(VIEW_VERSION.into());
     hash.add(context.language.tag());
@@ -80,6 +86,7 @@ pub(crate) fn tag(links: &Links, context: &ViewContext, details: &TaskDetails, n
         created_at: _,
     } = source;
     hash.add_option(probe.as_ref().map(RawJson::text));
+    hash.add_number(video.map_or(-1, |VideoId(id)| id));
     if !outputs.is_empty() {
         let (key, expires) = links.window(playing_time(outputs), now);
         hash.add(&context.base_url.0);

@@ -9,14 +9,14 @@ use api::tasks::{
     ErrorCode, ErrorView, OutputView, Percent, ProgressView, SourceView, StoredReport, TaskItem, TaskView,
 };
 use domain::protocol::Progress;
-use domain::{FailureClass, Language, Probe, Status};
+use domain::{FailureClass, Language, Probe, Status, VideoId};
 use entity::{output, source, task};
 use serde::Deserialize;
 use serde_json::Value;
 
 /// Version of the form of [`task_view`]. Raise it with each change of the JSON or of its sentences; otherwise clients
 /// keep the old form of a task that does not change any more.
-pub(crate) const VIEW_VERSION: u8 = 2;
+pub(crate) const VIEW_VERSION: u8 = 3;
 
 /// A task as a list shows it.
 pub(crate) fn task_item(task: task::TaskSummary) -> TaskItem {
@@ -43,11 +43,17 @@ pub(crate) fn task_view(
     language: Language,
     link: impl Fn(&task::Model, &output::Model) -> String,
 ) -> TaskView {
-    let task::TaskDetails { task, source, outputs } = whole;
+    let task::TaskDetails {
+        task,
+        source,
+        video,
+        outputs,
+    } = whole;
     let urls: Vec<String> = outputs.iter().map(|output| link(&task, output)).collect();
     TaskView {
         task_id: task.id,
         id: task.id,
+        video_id: video.map(|VideoId(id)| id),
         timestamp: task.timestamp,
         status: task.status.into(),
         source: source_view(source),

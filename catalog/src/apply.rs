@@ -82,10 +82,11 @@ async fn transaction(
     change_videos(&mut transaction, &batch.videos, &mut differences).await?;
     differences.write(&mut transaction).await?;
     change_accounts(&mut transaction, &batch.accounts).await?;
-    if let Some(Position { seq, as_of_ms }) = end {
-        let query = "UPDATE position SET seq = ?, as_of_ms = max(as_of_ms, ?)";
+    if let Some(Position { seq, token, as_of_ms }) = end {
+        let query = "UPDATE position SET seq = ?, token = ?, as_of_ms = max(as_of_ms, ?)";
         sqlx::query(query)
             .bind(seq)
+            .bind(token)
             .bind(as_of_ms)
             .execute(&mut *transaction)
             .await?;

@@ -10,7 +10,7 @@ use crate::search::{self, SearchPage};
 use crate::store::{Store, remove};
 use crate::video::{Account, Change, Position, Video};
 use domain::UserId;
-use domain::library::{Cursor, Query, Scope, Visibility};
+use domain::library::{Cursor, Query, Visibility};
 use domain::search::Search;
 use sqlx::Row;
 use std::path::{Path, PathBuf};
@@ -132,22 +132,38 @@ impl Catalog {
         self.checked(&store, page)
     }
 
-    /// Returns a video if the viewer may see it: every account may see public and unlisted videos, and
-    /// [`Scope::Account`] its own private ones.
+    /// Returns a public video.
     ///
     /// # Errors
     /// As [`Catalog::list`].
-    pub async fn get(&self, id: i64, viewer: Scope) -> Result<Option<Video>, Error> {
+    pub async fn public(&self, id: i64) -> Result<Option<Video>, Error> {
         let store = self.store()?;
         let found = async {
             let mut reader = store.read().await?;
             list::entries(&mut reader, &[id]).await
         };
         let mut entries = self.checked(&store, found.await)?;
-        Ok(entries.pop().filter(|entry| match viewer {
-            Scope::Account(account) if account == entry.account => true,
-            _ => entry.visibility != Visibility::Private,
-        }))
+        Ok(entries.pop().filter(|entry| entry.visibility == Visibility::Public))
+    }
+
+    /// Returns a public or unlisted video by the part of its public address that cannot be guessed.
+    ///
+    /// # Errors
+    /// As [`Catalog::list`].
+    pub async fn of_link(&self, public_id: &str) -> Result<Option<Video>, Error> {
+        let store = self.store()?;
+        let query = "SELECT id FROM texts WHERE public_id = ?";
+        let found = async {
+            let mut reader = store.read().await?;
+            let id: Option<i64> = sqlx::query_scalar(query)
+                .bind(public_id)
+                .fetch_optional(&mut *reader)
+                .await?;
+            let ids: Vec<i64> = id.into_iter().collect();
+            list::entries(&mut reader, &ids).await
+        };
+        let mut entries = self.checked(&store, found.await)?;
+        Ok(entries.pop().filter(|entry| entry.visibility != Visibility::Private))
     }
 
     /// Returns what is known about an account.
@@ -219,7 +235,11 @@ mod tests {
     async fn a_query_that_does_not_end_is_interrupted_and_its_reader_goes_on() {
         let directory = tempfile::tempdir().unwrap();
         let (catalog, _) = Catalog::open(directory.path()).await.unwrap();
-        let position = Position { seq: 1, as_of_ms: 1 };
+        let position = Position {
+            seq: 1,
+            token: 1,
+            as_of_ms: 1,
+        };
         let filling = catalog.fill().await.unwrap();
         filling.finish(position).await.unwrap().publish().await.unwrap();
         let store = catalog.store().unwrap();

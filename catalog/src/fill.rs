@@ -146,9 +146,9 @@ impl Filling {
         steps.push(WORDS.to_owned());
         steps.push(INDEXES.to_owned());
         steps.push(format!(
-            "INSERT INTO position(one, seq, as_of_ms, public_videos, hidden_videos)
-             SELECT 1, {}, {}, count(*) FILTER (WHERE hidden = 0), count(*) FILTER (WHERE hidden = 1) FROM videos",
-            position.seq, position.as_of_ms
+            "INSERT INTO position(one, seq, token, as_of_ms, public_videos, hidden_videos)
+             SELECT 1, {}, {}, {}, count(*) FILTER (WHERE hidden = 0), count(*) FILTER (WHERE hidden = 1) FROM videos",
+            position.seq, position.token, position.as_of_ms
         ));
         for step in steps {
             let started = std::time::Instant::now();
@@ -170,7 +170,8 @@ SELECT term, sum(public), sum(hidden) FROM (
 WHERE unicode(term) < 983040 GROUP BY term";
 
 impl Filled {
-    /// Applies changes as [`Catalog::apply`] does, so that the file is not behind the one in use when it is published.
+    /// Applies changes as [`Catalog::apply`](crate::Catalog::apply) does, so that the file is not behind the one in use
+    /// when it is published.
     ///
     /// # Errors
     /// The file cannot be written.

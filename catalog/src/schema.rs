@@ -26,7 +26,7 @@ CREATE TABLE videos(
     published_at_ms INTEGER, duration_ms INTEGER NOT NULL, votes INTEGER NOT NULL, views INTEGER NOT NULL,
     owner TEXT NOT NULL, region TEXT, title TEXT NOT NULL, tags TEXT NOT NULL);
 CREATE TABLE texts(
-    id INTEGER PRIMARY KEY, visibility TEXT NOT NULL, created_at_ms INTEGER NOT NULL, filters TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, public_id TEXT NOT NULL, visibility TEXT NOT NULL, created_at_ms INTEGER NOT NULL, filters TEXT NOT NULL,
     description TEXT NOT NULL, details TEXT NOT NULL);
 CREATE VIRTUAL TABLE public_fts USING fts5(title, tags, description, filters, content='', columnsize=0,
     tokenize='unicode61 remove_diacritics 2', prefix='2 3');
@@ -34,8 +34,8 @@ CREATE VIRTUAL TABLE hidden_fts USING fts5(title, tags, description, filters, co
     tokenize='unicode61 remove_diacritics 2', prefix='2 3');
 CREATE TABLE words(word TEXT PRIMARY KEY, public INTEGER NOT NULL, hidden INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE accounts(id INTEGER PRIMARY KEY, tokens_valid_after_ms INTEGER NOT NULL, disabled INTEGER NOT NULL);
-CREATE TABLE position(one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, as_of_ms INTEGER NOT NULL,
-    public_videos INTEGER NOT NULL, hidden_videos INTEGER NOT NULL);
+CREATE TABLE position(one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, token INTEGER NOT NULL,
+    as_of_ms INTEGER NOT NULL, public_videos INTEGER NOT NULL, hidden_videos INTEGER NOT NULL);
 ";
 
 /// The indexes of the sort orders. Each ends in the id, implicitly.
@@ -44,12 +44,13 @@ CREATE INDEX videos_newest_idx ON videos(hidden, newest_ms);
 CREATE INDEX videos_votes_idx ON videos(hidden, votes);
 CREATE INDEX videos_views_idx ON videos(hidden, views);
 CREATE INDEX videos_duration_idx ON videos(hidden, duration_ms);
+CREATE INDEX texts_public_id_idx ON texts(public_id);
 ";
 
 /// The columns of `videos` and `texts`, in the order in which rows are written.
 pub(crate) const VIDEO_COLUMNS: &str =
     "id, account_id, hidden, newest_ms, published_at_ms, duration_ms, votes, views, owner, region, title, tags";
-pub(crate) const TEXT_COLUMNS: &str = "id, visibility, created_at_ms, filters, description, details";
+pub(crate) const TEXT_COLUMNS: &str = "id, public_id, visibility, created_at_ms, filters, description, details";
 
 /// The two parts of the library: the value of `hidden`, and the full-text index of these rows.
 #[derive(Clone, Copy, Debug)]

@@ -12,6 +12,7 @@ use domain::folding::{Token, tokens};
 use domain::library::{Cursor, Query, RankedHits, Sort};
 use domain::ranking::{RANKED_HITS, relevance, weight};
 use domain::search::{Correction, Search, Term};
+use serde::{Deserialize, Serialize};
 use sqlx::QueryBuilder;
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -20,7 +21,7 @@ use std::ops::Range;
 const PREFIX_SHARE: i64 = 100;
 
 /// A video that was found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hit {
     /// The video.
     pub video: Video,

@@ -96,11 +96,12 @@ impl Store {
 
     pub(crate) async fn position(&self) -> Result<Position, Error> {
         let mut reader = self.read().await?;
-        let query = "SELECT seq, as_of_ms FROM position";
+        let query = "SELECT seq, token, as_of_ms FROM position";
         let row = sqlx::query(query).fetch_one(&mut *reader).await?;
         Ok(Position {
             seq: row.try_get(0)?,
-            as_of_ms: row.try_get(1)?,
+            token: row.try_get(1)?,
+            as_of_ms: row.try_get(2)?,
         })
     }
 

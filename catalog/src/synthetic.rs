@@ -122,6 +122,7 @@ impl Library {
         let region = numbers.below(4) > 0;
         Video {
             id,
+            public_id: format!("{id:032x}"),
             account: UserId(account),
             owner: format!("owner-{account}"),
             visibility,

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use domain::UserId;
 use domain::library::Visibility;
+use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use std::borrow::Cow;
@@ -16,10 +17,12 @@ pub(crate) const ROW_SEPARATOR: char = '\u{1e}';
 pub(crate) const ID_SEPARATOR: char = '\u{1d}';
 
 /// A video as the catalog stores it. It has every video of the library, private ones included.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Video {
     /// Id of the video; positive.
     pub id: i64,
+    /// The part of its public address that cannot be guessed; unique.
+    pub public_id: String,
     /// The account that owns it.
     pub account: UserId,
     /// Name of this account.
@@ -77,6 +80,8 @@ pub enum Change {
 pub struct Position {
     /// Sequence number of the last change that is applied.
     pub seq: i64,
+    /// Token of this change. Another database has another token at the same number.
+    pub token: i64,
     /// Time of the read of the feed that returned it, in milliseconds since the Unix epoch.
     pub as_of_ms: i64,
 }
@@ -139,6 +144,7 @@ impl Video {
         let visibility: &str = row.try_get("visibility")?;
         Ok(Self {
             id: row.try_get("id")?,
+            public_id: row.try_get("public_id")?,
             account: UserId(row.try_get("account_id")?),
             owner: row.try_get("owner")?,
             visibility: Visibility::from_word(visibility).ok_or(Error::Damaged)?,

@@ -33,6 +33,7 @@ pub(crate) async fn videos(connection: &mut SqliteConnection, entries: &[&Video]
         let mut sql = QueryBuilder::new(format!("INSERT OR REPLACE INTO texts({TEXT_COLUMNS}) "));
         sql.push_values(entries, |mut row, entry| {
             row.push_bind(entry.id)
+                .push_bind(entry.public_id.clone())
                 .push_bind(entry.visibility.as_str())
                 .push_bind(entry.created_at_ms)
                 .push_bind(filters(entry))

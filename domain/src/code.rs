@@ -131,6 +131,15 @@ codes! {
     SourceNotProbed "source_not_probed" 409 - "Este archivo todavía no se ha analizado" "This file has not been probed yet"
     ReportNotReady "report_not_ready" 404 - "Todavía no hay informe de esta tarea" "There is no report of this task yet"
 
+    // Library
+    VideoNotFound "video_not_found" 404 - "No existe ese video" "There is no such video"
+    TaskNotProcessed "task_not_processed" 409 - "Solo se publica una tarea procesada" "Only a processed task can be published"
+    ExternalIdTaken "external_id_taken" 409 - "Ya hay un video con ese identificador externo" "There is already a video with that external id"
+    CursorInvalid "cursor_invalid" 400 - "El cursor no es de esta consulta" "The cursor does not belong to this query"
+    CatalogFilling "catalog_filling" 503 - "El catálogo se está llenando" "The catalog is being filled"
+    SearchNotFound "search_not_found" 404 - "No existe esa búsqueda" "There is no such search"
+    SearchExpired "search_expired" 410 - "El resultado de la búsqueda venció" "The result of the search has expired"
+
     // Failed tasks
     SourceDamaged "source_damaged" 422 Input "El archivo está dañado o incompleto" "The file is damaged or incomplete"
     SourceEncrypted "source_encrypted" 422 Input "El archivo está cifrado" "The file is encrypted"

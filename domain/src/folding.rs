@@ -6,7 +6,7 @@
 //!
 //! *Mechanism.* [`tokens`] is the tokenizer `unicode61 remove_diacritics 2` of SQLite: a word is a run of letters,
 //! digits and private-use characters; combining marks inside of it are dropped; case and diacritics are folded, so
-//! `El NIÑO` gives `el nino`. The tables ([`tables`]) are those of SQLite, which are older than the tables of the
+//! `El NIÑO` gives `el nino`. The tables (`tables.rs`) are those of SQLite, which are older than the tables of the
 //! standard library and differ from them. A test of the crate `catalog` compares the two.
 //!
 //! *Invariant.* Folding a folded word changes nothing.

@@ -9,6 +9,7 @@
 //! - [`code`], [`failure_class`], [`claim`]: error codes, retries, and the order in which tasks are claimed.
 //! - [`library`], [`search`], [`folding`], [`ranking`], [`vocabulary`]: lists and searches of videos, the words of a
 //!   text, the order of hits, and the correction of typing errors.
+//! - [`video`]: what the owner of a video writes into it.
 //! - [`account`], [`scope`]: names and passwords, and what the holder of a credential may do.
 
 pub mod account;
@@ -34,6 +35,7 @@ pub mod scope;
 pub mod search;
 pub mod task;
 pub mod time;
+pub mod video;
 pub mod vocabulary;
 
 pub use claim::ClaimPolicy;
@@ -41,6 +43,7 @@ pub use code::Code;
 pub use failure::{Failure, is_exhaustion, is_failed_allocation};
 pub use failure_class::FailureClass;
 pub use language::Language;
+pub use library::Visibility;
 pub use limits::Limits;
 pub use plan::{Plan, plan};
 pub use probe::Probe;
@@ -49,3 +52,4 @@ pub use report::TaskReport;
 pub use scope::Scopes;
 pub use task::{Status, TaskId, UserId, WorkerId};
 pub use time::{Rational, Span, Timecode};
+pub use video::VideoId;

@@ -91,7 +91,8 @@ impl Sort {
 }
 
 /// The videos that a query may return.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// Public videos of all accounts.
     Public,
@@ -100,7 +101,7 @@ pub enum Scope {
 }
 
 /// Conditions on videos, joined by AND. Texts are compared exactly.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Filter {
     /// Tags that a video must all have.
     pub tags: Vec<String>,

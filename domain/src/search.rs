@@ -8,6 +8,7 @@
 //! *Bounds.* 1 to 200 characters; at most 16 words count, the rest is ignored.
 
 use crate::folding::{Token, words};
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use thiserror::Error;
 
@@ -39,7 +40,7 @@ pub enum Refusal {
 }
 
 /// Words that must occur one after the other in the title, in the tags or in the description.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Term {
     /// The folded words; never empty.
     pub words: Vec<String>,
@@ -52,7 +53,7 @@ pub struct Term {
 }
 
 /// A parsed search text.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Search {
     /// Terms that must occur. Without any, nothing is found: the text consists of separators.
     pub terms: Vec<Term>,
@@ -61,7 +62,7 @@ pub struct Search {
 }
 
 /// A word and the words of the catalog that were looked for instead.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Correction {
     /// Index of the term in [`Search::terms`].
     pub term: usize,

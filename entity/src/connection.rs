@@ -146,9 +146,9 @@ pub fn is_unavailable(error: &DbErr) -> bool {
             // SQLITE_BUSY, SQLITE_LOCKED, SQLITE_IOERR, SQLITE_CANTOPEN.
             Some(code) => matches!(code, 5 | 6 | 10 | 14),
             // Class 08 (connection), 57P01..57P03 (shutting down, starting up), 53300 too_many_connections, 25P03
-            // idle_in_transaction_session_timeout, 40P01 deadlock_detected.
+            // idle_in_transaction_session_timeout, 40P01 deadlock_detected, 55P03 lock_not_available.
             None => {
-                let busy = ["53300", "25P03", "40P01"];
+                let busy = ["53300", "25P03", "40P01", "55P03"];
                 code.starts_with("08") || code.starts_with("57P0") || busy.contains(&&*code)
             }
         }),

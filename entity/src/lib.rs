@@ -11,8 +11,9 @@
 //! 1. the account ([`user::lock`], [`user::write`]);
 //! 2. one task, or the tasks that a sweep takes back;
 //! 3. rows of that task: outputs, trace, events, image uses;
-//! 4. its source, an image, a preset;
-//! 5. trash entries, idempotency key, costs.
+//! 4. its source and video, an image, a preset;
+//! 5. trash entries, idempotency key, costs;
+//! 6. the lock of a log (`log.rs`).
 //!
 //! A transaction begins with the lock on the account if it inserts rows that refer to other rows of the account, or if
 //! it deletes rows that others refer to. A transaction about a single task begins with the task: its first statement is
@@ -30,6 +31,8 @@ pub mod idempotency;
 pub mod image;
 pub mod image_use;
 pub mod lease;
+pub mod library_change;
+mod log;
 pub mod output;
 pub mod preset;
 mod raw_json;
@@ -38,6 +41,7 @@ pub mod task;
 pub mod trace;
 pub mod trash;
 pub mod user;
+pub mod video;
 
 pub use connection::{close, connect, is_duplicate, is_exhausted, is_full, is_unavailable, ready, with_timeout, write};
 pub use raw_json::RawJson;

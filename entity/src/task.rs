@@ -18,6 +18,7 @@ mod find;
 mod sweep;
 mod table;
 mod transition;
+mod videos;
 
 pub use claim::{AttemptResult, Claim, Claimed};
 pub use claim_next::claim_next;
@@ -25,11 +26,13 @@ pub use details::{TaskDetails, details};
 pub use find::{Page, TaskSummary, by_id, by_path, count_by_status, list, of_user, oldest_due_created_at, with_source};
 pub use sweep::{Swept, release_unknown, return_tasks_of, sweep};
 pub use table::{ActiveModel, Column, Entity, Model, PrimaryKey, Relation, TaskStatus};
+pub use videos::{create_missing_videos, newest_processed, of_video, remove_video};
 
 /// Separates the detail of a failure from that of an earlier attempt.
 pub const EARLIER_ATTEMPT: &str = "; an earlier attempt: ";
 
-use crate::{event, image_use, output, source, trash, user};
+use crate::library_change::{self, Subject};
+use crate::{event, image_use, output, source, trash, user, video};
 use domain::{Code, Status, TaskId, UserId};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::entity::prelude::*;
@@ -129,13 +132,26 @@ pub async fn cancel(db: &DatabaseTransaction, user: UserId, id: TaskId) -> Resul
 }
 
 /// Removes a task; call it in a transaction. Its source and those of its outputs that no other task shares go with it.
+/// A video that shows the task becomes private, and a video without tasks is removed with the source.
 ///
 /// Returns the storage keys of the removed files, so that the caller can delete them after the commit. They are also on
 /// the trash list, due at once. Returns `None` when another request has removed the task.
 ///
 /// # Errors
 /// Any database error.
-pub async fn remove(db: &impl ConnectionTrait, task: &Model) -> Result<Option<Vec<String>>, DbErr> {
+pub async fn remove(db: &DatabaseTransaction, task: &Model) -> Result<Option<Vec<String>>, DbErr> {
+    user::lock(db, task.owner()).await?;
+    let video = video::of_source(db, task.source_id).await?;
+    let Some(keys) = remove_rows(db, task).await? else {
+        return Ok(None);
+    };
+    let changed: Vec<_> = video.map(|video| Subject::Video(video.id)).into_iter().collect();
+    library_change::append(db, &changed).await?;
+    Ok(Some(keys))
+}
+
+/// [`remove`] without the change in the log of the library.
+pub(crate) async fn remove_rows(db: &impl ConnectionTrait, task: &Model) -> Result<Option<Vec<String>>, DbErr> {
     // Without the lock, two concurrent removals would each see the other's task and leave the shared files.
     user::lock(db, task.owner()).await?;
     // A worker that completes the task holds this row until its commit. Outputs read before that would be incomplete.
@@ -145,6 +161,7 @@ pub async fn remove(db: &impl ConnectionTrait, task: &Model) -> Result<Option<Ve
     }
     let outputs = output::of_task(db, task.id).await?;
     event::remove(db, task.id).await?;
+    video::hide(db, task.task_id()).await?;
     Entity::delete_by_id(task.id).exec(db).await?;
     let mut keys = output::unreferenced(db, outputs.into_iter().map(|output| output.key).collect()).await?;
     if Entity::find()

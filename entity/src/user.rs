@@ -4,7 +4,9 @@ use domain::UserId;
 use domain::account::{Email, Username};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::LockType;
-use sea_orm::{ActiveValue::NotSet, ActiveValue::Set, DatabaseConnection, DatabaseTransaction, QuerySelect};
+use sea_orm::{
+    ActiveValue::NotSet, ActiveValue::Set, DatabaseConnection, DatabaseTransaction, QueryOrder, QuerySelect,
+};
 
 /// An account.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -97,6 +99,23 @@ pub async fn exists(db: &impl ConnectionTrait, user: UserId) -> Result<bool, DbE
         .one(db)
         .await?;
     Ok(found.is_some())
+}
+
+/// The ids of accounts above `after` in order, at most `limit`.
+///
+/// # Errors
+/// Any database error.
+pub async fn ids_after(db: &impl ConnectionTrait, after: UserId, limit: u64) -> Result<Vec<UserId>, DbErr> {
+    let ids: Vec<i64> = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::Id.gt(after.0))
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(ids.into_iter().map(UserId).collect())
 }
 
 /// Locks the account until the end of the transaction. It is the first lock of every transaction that takes more than

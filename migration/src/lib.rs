@@ -20,6 +20,8 @@ mod m0013_image_uses;
 mod m0014_events_of_tasks;
 mod m0015_claims;
 mod m0016_output_positions;
+mod m0017_videos;
+mod m0018_library_changes;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -49,6 +51,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0014_events_of_tasks::Migration),
             Box::new(m0015_claims::Migration),
             Box::new(m0016_output_positions::Migration),
+            Box::new(m0017_videos::Migration),
+            Box::new(m0018_library_changes::Migration),
         ]
     }
 }

@@ -31,6 +31,13 @@ pub(crate) async fn database(settings: &Settings) -> anyhow::Result<DatabaseConn
         .context("failed to connect to DATABASE_URL")
 }
 
+/// The connection with which the catalog of the library follows the database.
+pub(crate) async fn library_database(settings: &Settings) -> anyhow::Result<DatabaseConnection> {
+    entity::connect(&settings.database_url, 1)
+        .await
+        .context("failed to connect to DATABASE_URL")
+}
+
 /// Number of database connections: enough to keep all cores busy while some queries wait for the disk. More would only
 /// compete for the cores.
 pub(crate) fn connections() -> u32 {

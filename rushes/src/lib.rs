@@ -1,5 +1,6 @@
 //! The executable `rushes`: command line, settings, telemetry, and the start and shutdown of backend and worker.
 
+pub mod api;
 pub mod settings;
 
 mod backup;

@@ -23,13 +23,14 @@ const DATA_NAMES: &[&str] = &[
     "rushes.db",
     "jwt_secret",
     "objects",
+    "catalog",
     "scratch",
     "demo-server.log",
     "backup",
     "lock",
 ];
 /// Names of the directories in a storage directory.
-const STORAGE_NAMES: &[&str] = &["sources", "images", "outputs"];
+const STORAGE_NAMES: &[&str] = &["sources", "images", "outputs", "searches"];
 /// Created by some file systems in the root of a volume.
 const LOST_AND_FOUND: &str = "lost+found";
 

@@ -4,6 +4,7 @@
 //! one of them ends the process, because one without the other is no service; the supervisor of the process restarts
 //! it.
 
+use crate::api;
 use crate::components;
 use crate::data_dir;
 use crate::fd_limit;
@@ -32,7 +33,8 @@ pub(crate) async fn up(settings: Settings, db: DatabaseConnection) -> anyhow::Re
     let state = app_state(&settings, db, storage, queue, &health)?
         .with_connections(server_config.max_connections)
         .with_sandbox(settings.sandbox, sandbox);
-    let router = backend::router(state);
+    state.follow_library(components::library_database(&settings).await?);
+    let router = api::router(state, settings.grpc_reflection).await?;
     run(
         &health,
         run_worker(env, &health),
@@ -49,7 +51,9 @@ pub(crate) async fn backend(settings: Settings, db: DatabaseConnection) -> anyho
     let health = process_health(&settings, &storage)?;
     let server_config = server_config(&settings, 0)?;
     let state = app_state(&settings, db, storage, queue, &health)?.with_connections(server_config.max_connections);
-    let server = serve_http(settings.listen, backend::router(state), server_config, &health);
+    state.follow_library(components::library_database(&settings).await?);
+    let router = api::router(state, settings.grpc_reflection).await?;
+    let server = serve_http(settings.listen, router, server_config, &health);
     run(&health, async { Ok(()) }, server).await
 }
 

@@ -42,6 +42,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Address of health and metrics of a worker; `None` for no server.
     pub metrics_listen: Option<SocketAddr>,
+    /// gRPC clients may ask for the descriptions of the services.
+    pub grpc_reflection: bool,
     /// Time for which requests are still accepted after a shutdown began.
     pub shutdown_delay: Duration,
     /// Directory for database, secret, scratch and stored files, unless other settings name other places.
@@ -111,6 +113,7 @@ impl Settings {
         Ok(Self {
             role,
             listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8_000))),
+            grpc_reflection: env.one_of("RUSHES_GRPC_REFLECTION", &[("on", true), ("off", false)], true)?,
             metrics_listen: env.parsed("RUSHES_METRICS_LISTEN", "an address and a port such as 127.0.0.1:9100")?,
             shutdown_delay: shutdown_delay(&env, role)?,
             redis_url: redis_url(&env)?,

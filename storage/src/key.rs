@@ -1,7 +1,9 @@
-//! Storage keys: `sources/{uuid}`, `images/{user}/{uuid}` and `outputs/{task}/{attempt}/{file}`.
+//! Storage keys: `sources/{uuid}`, `images/{user}/{uuid}`, `outputs/{task}/{attempt}/{file}` and
+//! `searches/{day}/{user}/{uuid}/{file}`.
 //!
 //! All keys are constructed or validated here, so no key can leave its prefix (path traversal).
 
+use crate::search_id::SearchId;
 use domain::task::{TaskId, UserId};
 use std::fmt;
 use std::str::FromStr;
@@ -9,6 +11,9 @@ use uuid::Uuid;
 
 /// The first segment of the keys of outputs.
 pub(crate) const OUTPUTS: &str = "outputs";
+
+/// The first segment of the keys of searches in the background.
+const SEARCHES: &str = "searches";
 
 const MAX_FILE_NAME_BYTES: usize = 255;
 const MAX_FILE_NAME_DEPTH: usize = 4;
@@ -76,10 +81,34 @@ impl Key {
         Prefix(format!("{OUTPUTS}/{task}/{attempt}/"))
     }
 
-    /// Parses the text of a key.
+    /// The key of the request of a search in the background.
+    #[must_use]
+    pub fn search_request(user: UserId, id: SearchId) -> Self {
+        Self(format!("{SEARCHES}/{}/{user}/{id}/request.json", id.day()))
+    }
+
+    /// The key of the result of a search in the background.
+    #[must_use]
+    pub fn search_result(user: UserId, id: SearchId) -> Self {
+        Self(format!("{SEARCHES}/{}/{user}/{id}/result.jsonl", id.day()))
+    }
+
+    /// The prefix of all searches in the background that an account began on the day of this one.
+    #[must_use]
+    pub fn searches_of_account(user: UserId, id: SearchId) -> Prefix {
+        Prefix(format!("{SEARCHES}/{}/{user}/", id.day()))
+    }
+
+    /// The prefix of all searches in the background of a day, counted from the Unix epoch in UTC.
+    #[must_use]
+    pub fn searches_of_day(day: u64) -> Prefix {
+        Prefix(format!("{SEARCHES}/{day}/"))
+    }
+
+    /// Parses the text of a key that a row names: of a source, an image or an output.
     ///
     /// # Errors
-    /// [`InvalidKey`] for a text that no constructor of a key produces.
+    /// [`InvalidKey`] for any other text.
     pub fn parse(text: &str) -> Result<Self, InvalidKey> {
         source_key(text)
             .or_else(|| image_key(text))
@@ -241,6 +270,17 @@ mod tests {
         assert_eq!(Target::parse("outputs/42/3/hls/").unwrap(), Target::Set(set.clone()));
         let first = set.file(&FileName::parse("720p-0001.m4s").unwrap()).unwrap();
         assert_eq!(first.as_str(), "outputs/42/3/hls/720p-0001.m4s");
+    }
+
+    #[test]
+    fn the_keys_of_a_search_begin_with_its_day_and_its_account() {
+        let id: SearchId = "019ad3a5-5400-7000-8000-000000000001".parse().unwrap();
+        let result = Key::search_result(UserId(5), id);
+        assert_eq!(result.as_str(), format!("searches/20422/5/{id}/result.jsonl"));
+        assert!(result.as_str().starts_with(Key::searches_of_day(20_422).as_str()));
+        let request = Key::search_request(UserId(5), id);
+        assert_eq!(request.as_str(), format!("searches/20422/5/{id}/request.json"));
+        assert_eq!(Key::searches_of_account(UserId(5), id).as_str(), "searches/20422/5/");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod put_file;
 mod read;
 #[cfg(feature = "test-server")]
 pub mod s3_server;
+mod search_id;
 mod storage;
 mod upload;
 
@@ -23,4 +24,5 @@ pub use open::S3Credentials;
 pub use pinned::{PathChanged, PinnedPaths};
 pub use put::Stored;
 pub use read::ByteStream;
+pub use search_id::{InvalidSearchId, SearchId};
 pub use storage::Storage;

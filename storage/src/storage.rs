@@ -50,6 +50,16 @@ impl Storage {
         }
     }
 
+    /// The number of objects with the prefix, counted up to `max`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if the store does not respond.
+    pub async fn count(&self, prefix: &Prefix, max: usize) -> Result<usize, Error> {
+        let found = self.store.list(Some(&prefix.location())).take(max);
+        let count = found.try_fold(0, async |count, _| Ok(count + 1)).await;
+        count.map_err(|source| Error::of_store("list", prefix.as_str(), source))
+    }
+
     /// The path of an object in a storage directory, where it can be opened without a copy; `None` for a bucket. The
     /// object need not exist.
     #[must_use]

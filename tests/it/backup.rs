@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use tests::clip::Clip;
 use tests::server::Server;
-use tests::{Bucket, Caller, MP4, PNG, Postgres, executable};
+use tests::{Bucket, Caller, MP4, PNG, Postgres, executable, skip};
 
 fn backup(data: &Path, to: &Path) -> Output {
     backup_of(&settings(data), to)

@@ -8,12 +8,12 @@ use tests::{Caller, TestApp, skip};
 use tokio::process::Command;
 
 /// The client programs and configurations of this repository.
-fn sources() -> PathBuf {
+pub(crate) fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
 }
 
 /// The directory with `node_modules` and `venv` that `./test` installs. Returns `None` and prints why without one.
-fn tools() -> Option<PathBuf> {
+pub(crate) fn tools() -> Option<PathBuf> {
     let tools = std::env::var_os("TEST_CLIENTS").map(PathBuf::from);
     if tools.is_none() {
         skip::missing("linters and generators, which ./test installs, in TEST_CLIENTS");
@@ -22,7 +22,7 @@ fn tools() -> Option<PathBuf> {
 }
 
 /// Runs a command in `directory` and asserts that it succeeds.
-async fn run<A: AsRef<OsStr>>(directory: &Path, executable: &Path, arguments: &[A]) {
+pub(crate) async fn run<A: AsRef<OsStr>>(directory: &Path, executable: &Path, arguments: &[A]) {
     let output = Command::new(executable)
         .args(arguments)
         .current_dir(directory)

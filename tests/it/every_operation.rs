@@ -6,7 +6,7 @@ mod rows;
 mod tokens;
 
 use Access::{Account, Public, Resource};
-use Body::{Image, Json, Nothing, Upload};
+use Body::{Image, Json, Nothing, Search, Upload};
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use rows::Kind::{self, Canceled, Output, Processed, Waiting};
@@ -31,6 +31,8 @@ enum Access {
 enum Body {
     Nothing,
     Json(&'static str),
+    /// None, but the query of a search.
+    Search,
     Upload,
     Image,
 }
@@ -62,6 +64,36 @@ const OPERATIONS: &[(&str, Access, Body)] = &[
     (
         "GET /api/video/play/{token}/{year}/{month}/{day}/{name}/{output}/{file}",
         Resource(Kind::Stream),
+        Nothing,
+    ),
+    ("POST /api/tasks/{id}/publish", Resource(Processed), Json("{}")),
+    ("GET /api/videos", Account, Nothing),
+    ("GET /api/videos/search", Account, Search),
+    ("GET /api/videos/{id}", Resource(Kind::Video), Nothing),
+    (
+        "PATCH /api/videos/{id}",
+        Resource(Kind::Video),
+        Json(r#"{"title":"A title"}"#),
+    ),
+    ("DELETE /api/videos/{id}", Resource(Kind::Video), Nothing),
+    ("POST /api/videos/{id}/publish", Resource(Kind::Video), Json("{}")),
+    ("POST /api/videos/{id}/unpublish", Resource(Kind::Video), Nothing),
+    ("GET /api/searches/{id}", Resource(Kind::Search), Nothing),
+    ("GET /api/library", Public("it shows public videos only"), Nothing),
+    ("GET /api/library/search", Public("it shows public videos only"), Search),
+    (
+        "GET /api/library/{id}",
+        Public("the address of an unlisted video cannot be guessed"),
+        Nothing,
+    ),
+    (
+        "GET /api/library/{id}/files/{output}",
+        Public("its address cannot be guessed"),
+        Nothing,
+    ),
+    (
+        "GET /api/library/{id}/files/{output}/{file}",
+        Public("its address cannot be guessed"),
         Nothing,
     ),
     ("GET /api/images", Account, Nothing),
@@ -111,9 +143,9 @@ async fn the_table_has_exactly_the_operations_of_the_openapi_document() {
             (Some(Public(_)), _) | (_, Some(Security::None)) => Some(format!(
                 "{name}: OPERATIONS and the OpenAPI document disagree if it is public"
             )),
-            (Some(access), _) if name.contains('{') != matches!(access, Resource(_)) => Some(format!(
-                "{name}: OPERATIONS and its path disagree if it is about one resource"
-            )),
+            (Some(access @ (Account | Resource(_))), _) if name.contains('{') != matches!(access, Resource(_)) => Some(
+                format!("{name}: OPERATIONS and its path disagree if it is about one resource"),
+            ),
             _ => None,
         });
     assert_eq!(wrong.collect::<Vec<_>>(), Vec::<String>::new());
@@ -239,15 +271,18 @@ async fn call(app: &TestApp, operation: &str, body: Body, values: &[String], tok
     let mut values = values.iter().map(String::as_str);
     let parts = path.split('/').map(|part| {
         if part.starts_with('{') {
-            values.next().unwrap()
+            values.next().unwrap_or("absent")
         } else {
             part
         }
     });
-    let path = parts.collect::<Vec<_>>().join("/");
+    let mut path = parts.collect::<Vec<_>>().join("/");
+    if matches!(body, Search) {
+        path.push_str("?q=clip");
+    }
     let mut request = app.anonymous().request(method.parse::<Method>().unwrap(), &path);
     request = match body {
-        Nothing => request,
+        Nothing | Search => request,
         Json(text) => request.header("content-type", "application/json").body(text),
         Upload => request.multipart(Form::new().part("file", Part::bytes(MP4).file_name("clip.mp4"))),
         Image => request.multipart(tests::image_form("mine", tests::PNG.to_vec())),

@@ -227,6 +227,9 @@ async fn an_allowed_origin_may_send_and_read_all_headers() {
         "accept-ranges",
         "retry-after",
         "x-request-id",
+        "age",
+        "cache-status",
+        "rushes-degraded",
     ] {
         assert!(
             exposed.split(',').any(|exposed| exposed.trim() == name),

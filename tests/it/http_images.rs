@@ -231,6 +231,7 @@ async fn the_request_timeout_does_not_apply_to_uploads() {
         current: Secret::new(SECRET).unwrap(),
         previous: None,
     });
+    config.catalog_dir = app.directory.path().join("catalog");
     config.request_timeout = REQUEST_TIMEOUT;
     let state = AppState::new(
         app.db.clone(),

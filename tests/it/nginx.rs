@@ -14,6 +14,8 @@ fn root() -> PathBuf {
 /// A running nginx; stopped when dropped.
 pub(crate) struct Nginx {
     pub(crate) url: String,
+    /// Host and port of the gRPC listener.
+    pub(crate) grpc: String,
     process: Child,
 }
 
@@ -25,12 +27,11 @@ impl Nginx {
 
     /// Starts nginx in front of several backends.
     pub(crate) fn in_front_of_all(upstreams: &[&str], directory: &Path) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let listen = format!("127.0.0.1:{port}");
+        let listen = || {
+            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            format!("127.0.0.1:{}", free.local_addr().unwrap().port())
+        };
+        let (listen, grpc) = (listen(), listen());
         let tmp = directory.join("nginx");
         std::fs::create_dir_all(&tmp).unwrap();
         let mut text = std::fs::read_to_string(root().join("nginx/nginx.conf.template")).unwrap();
@@ -47,6 +48,7 @@ impl Nginx {
         text = text.replace(server, &servers.join("\n"));
         for (name, value) in [
             ("NGINX_LISTEN", listen.as_str()),
+            ("NGINX_GRPC_LISTEN", grpc.as_str()),
             ("NGINX_UPSTREAM", first),
             ("NGINX_TMP", tmp.to_str().unwrap()),
             ("NGINX_MAX_UPLOAD", "110m"),
@@ -78,6 +80,7 @@ impl Nginx {
         let process = nginx(&[]).spawn().unwrap();
         Self {
             url: format!("http://{listen}"),
+            grpc,
             process,
         }
     }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 #[path = "../../entity/tests/it/proxy.rs"]
-mod proxy;
+pub(crate) mod proxy;
 
 use proxy::Proxy;
 
@@ -33,7 +33,7 @@ fn source_of(round: u32, directory: &Path) -> PathBuf {
 
 /// A service without a worker, a proxy in front of its Postgres that can stop forwarding, and the settings of a process
 /// that connects through the proxy. Returns `None` and prints why on SQLite.
-async fn with_proxy() -> Option<(TestApp, Proxy, Vec<(&'static str, String)>)> {
+pub(crate) async fn with_proxy() -> Option<(TestApp, Proxy, Vec<(&'static str, String)>)> {
     let app = TestApp::idle().await;
     let mut environment = app.environment.clone();
     let url = environment

@@ -210,6 +210,9 @@ fn every_service_is_hardened_and_limited_and_its_references_exist() {
     );
 }
 
+/// Settings whose places are those of the image: the data directory with the catalog in it, and `rushes-media`.
+const IN_IMAGE: &[&str] = &["RUSHES_DATA_DIR", "RUSHES_CATALOG_DIR", "RUSHES_MEDIA_BIN"];
+
 #[test]
 fn every_setting_is_passed_to_a_service_and_is_valid() {
     let given = secrets();
@@ -237,11 +240,10 @@ fn every_setting_is_passed_to_a_service_and_is_valid() {
             assert_eq!(settings.storage_url.starts_with("s3://"), s3, "{service}");
             passed.extend(environment.into_keys());
         }
-        // The data directory is set in the image, which has `rushes-media` at its place. The AWS keys are set in the S3
-        // override.
+        // The AWS keys are set in the S3 override.
         let missing: Vec<_> = NAMES
             .iter()
-            .filter(|name| !passed.contains(**name) && !["RUSHES_DATA_DIR", "RUSHES_MEDIA_BIN"].contains(name))
+            .filter(|name| !passed.contains(**name) && !IN_IMAGE.contains(name))
             .collect();
         assert!(
             missing.iter().all(|name| name.starts_with("AWS_")) && missing.is_empty() == s3,

@@ -100,6 +100,7 @@ impl TestApp {
             current: secret,
             previous: None,
         });
+        config.catalog_dir = directory.path().join("catalog");
         (options.config)(&mut config);
         let limits = config.app.limits;
         let alive = ProcessHealth::default();
@@ -109,9 +110,11 @@ impl TestApp {
             .with_metrics(metrics());
         let listener = backend::listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        state.follow_library(entity::connect(&database_url, 1).await.unwrap());
+        let router = rushes::api::router(state, true).await.unwrap();
         let server = tokio::spawn(backend::serve(
             listener,
-            backend::router(state),
+            router,
             options.server,
             shutdown.clone(),
             background.clone(),

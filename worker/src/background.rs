@@ -2,9 +2,11 @@
 //! so that none waits for the others: removing files may take long.
 
 mod idempotency_keys;
+mod searches;
 mod shutdown_timer;
 mod sweeper;
 mod trash;
+mod videos;
 
 use crate::env::Env;
 use background::Background;
@@ -16,6 +18,8 @@ pub(crate) async fn run(env: Env, shutdown: CancellationToken, background: Backg
         background.supervise(sweeper::NAME, || sweeper::run(&env, &shutdown)),
         background.supervise(trash::NAME, || trash::run(&env, &shutdown)),
         background.supervise(idempotency_keys::NAME, || { idempotency_keys::run(&env, &shutdown) }),
+        background.supervise(searches::NAME, || searches::run(&env, &shutdown)),
+        background.supervise(videos::NAME, || videos::run(&env, &shutdown)),
         background.supervise(shutdown_timer::NAME, || shutdown_timer::run(&env, &shutdown)),
     );
 }

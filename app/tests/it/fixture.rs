@@ -1,6 +1,7 @@
 //! Use cases with one account, on a database and files of their own.
 
 use app::idempotency::KeyGuard;
+use app::library::{Bounds, CursorKeys, Library};
 use app::uploads::{self, Upload};
 use app::{App, Error, Settings};
 use bytes::Bytes;
@@ -40,9 +41,11 @@ impl Fixture {
         let created = entity::write(&db, async |db| {
             entity::user::create(db, &name, &email, "hash".to_owned()).await
         });
+        let root = directory.path().join("catalog");
+        let library = Library::new(root, Bounds::default(), CursorKeys::derive([]));
         Self {
             user: created.await.unwrap().user_id(),
-            app: App::new(db, storage, Queue::in_memory(), Settings::default()),
+            app: App::new(db, storage, Queue::in_memory(), library, Settings::default()),
             directory,
         }
     }
@@ -62,7 +65,7 @@ impl Fixture {
     /// Creates a task.
     pub(crate) async fn task(&self) -> TaskId {
         let upload = self.upload().await;
-        let created = uploads::finish(&self.app, self.user, upload, KeyGuard::default(), |task| task.id).await;
+        let created = uploads::finish(&self.app, self.user, upload, KeyGuard::default(), |task, _| task.id).await;
         TaskId(created.unwrap())
     }
 }

@@ -22,7 +22,7 @@ impl Fixture {
             fingerprint: fingerprint.clone(),
             ..self.upload().await
         };
-        let work = async |upload, guard| uploads::finish(&self.app, self.user, upload, guard, |task| task.id).await;
+        let work = async |upload, guard| uploads::finish(&self.app, self.user, upload, guard, |task, _| task.id).await;
         self.request(key)
             .once(&self.app, upload, async |_| Ok(fingerprint), work)
             .await

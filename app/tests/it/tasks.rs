@@ -20,7 +20,10 @@ async fn three_lines_create_a_task_without_http() {
     let Fixture { app, user, .. } = &Fixture::new().await;
     let file = uploads::store(app, stream(&[MP4]), None).await.unwrap();
     let upload = Upload::new("mi clip.mp4", file);
-    let path = uploads::finish(app, *user, upload, KeyGuard::default(), |task| task.file_path.clone()).await;
+    let path = uploads::finish(app, *user, upload, KeyGuard::default(), |task, _| {
+        task.file_path.clone()
+    })
+    .await;
     assert!(path.unwrap().ends_with("/1_mi_clip.mp4"));
 }
 
@@ -53,7 +56,7 @@ async fn only_media_within_the_limit_is_stored_and_a_refusal_leaves_nothing() {
 async fn a_canceled_task_can_be_retried_and_a_removed_one_is_gone() {
     let fixture = Fixture::new().await;
     let (app, user, id) = (&fixture.app, fixture.user, fixture.task().await);
-    let retry = async || tasks::retry(app, user, id, &KeyGuard::default(), |task, _| task.id).await;
+    let retry = async || tasks::retry(app, user, id, &KeyGuard::default(), |details| details.task.id).await;
     assert_eq!(code(&retry().await.unwrap_err()), Some(Code::TaskNotRetryable));
     tasks::cancel(app, user, id).await.unwrap();
     let error = tasks::cancel(app, user, id).await.unwrap_err();

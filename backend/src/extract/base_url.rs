@@ -1,6 +1,7 @@
 //! The base URL of absolute links in replies.
 
 use crate::AppState;
+use crate::config::Config;
 use crate::request_context::is_https;
 use axum::extract::FromRequestParts;
 use axum::http::header::HOST;
@@ -17,18 +18,25 @@ impl FromRequestParts<AppState> for BaseUrl {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
-        if let Some(url) = &state.config.public_url {
-            return Ok(Self(url.as_str().trim_end_matches('/').to_owned()));
-        }
         let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
         let is_https = is_https(&parts.extensions, &parts.headers, &state.config);
         let scheme = if is_https { "https" } else { "http" };
         let host = header(HOST.as_str()).or_else(|| parts.uri.authority().map(Authority::as_str));
+        Ok(Self::of(&state.config, scheme, host))
+    }
+}
+
+impl BaseUrl {
+    /// The configured URL, else that of a request with this scheme and host.
+    pub(crate) fn of(config: &Config, scheme: &str, host: Option<&str>) -> Self {
+        if let Some(url) = &config.public_url {
+            return Self(url.as_str().trim_end_matches('/').to_owned());
+        }
         // A `Host` with a path or a query would let a client change the path of our links.
         let base = host
             .map(|host| format!("{scheme}://{host}"))
             .filter(|base| is_origin(base));
-        Ok(Self(base.unwrap_or_else(|| "http://localhost:8000".to_owned())))
+        Self(base.unwrap_or_else(|| "http://localhost:8000".to_owned()))
     }
 }
 

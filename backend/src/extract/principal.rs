@@ -1,14 +1,14 @@
 //! The authenticated principal, and the tasks that its account owns. A task of another account is a 404 of the
 //! extractor, not an `if` in a handler.
 
-use super::path::parse_path;
+use super::path::{parse_path, read_path};
 use crate::AppState;
 use crate::error::{Error, Refusal};
 use axum::extract::{self, FromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use domain::{Code, Scopes, TaskId, UserId};
+use domain::{Code, Scopes, TaskId, UserId, VideoId};
 use entity::{DbErr, task};
 
 /// The existing account of a credential, and what the credential allows. The only credential is the token of a login,
@@ -46,6 +46,53 @@ impl extract::OptionalFromRequestParts<AppState> for Principal {
     }
 }
 
+/// The account of a credential, for reads that the catalog answers. While the database is away, the catalog tells if
+/// the account exists.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Viewer(pub(crate) UserId);
+
+impl FromRequestParts<AppState> for Viewer {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        let Principal { account, .. } = bearer(&parts.headers, state)?;
+        app::accounts::check_viewer(&state.app, account).await?;
+        Ok(Self(account))
+    }
+}
+
+/// The id of a video in the path.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VideoPath(pub(crate) VideoId);
+
+impl FromRequestParts<AppState> for VideoPath {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Error> {
+        let id = parse_path(parts, Code::VideoNotFound, "the id of a video").await?;
+        Ok(Self(id))
+    }
+}
+
+/// The name of a published video in the path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LibraryId {
+    /// The id of a public video.
+    Number(VideoId),
+    /// The last part of a public address.
+    PublicId(String),
+}
+
+impl FromRequestParts<AppState> for LibraryId {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Error> {
+        let text: String = read_path(parts, Code::VideoNotFound).await?;
+        // A public id has 32 digits of hexadecimal, more than any number.
+        Ok(text.parse().map_or(Self::PublicId(text), Self::Number))
+    }
+}
+
 /// A row that the account of the principal owns.
 #[derive(Clone, Debug)]
 pub(crate) struct Owned<T>(pub(crate) T);
@@ -80,6 +127,7 @@ async fn find_owned<T>(
     find: impl AsyncFnOnce(UserId, TaskId) -> Result<Option<T>, DbErr>,
 ) -> Result<Owned<T>, Error> {
     let Principal { account, .. } = bearer(&parts.headers, state)?;
+    require_database(state)?;
     let id = parse_path(parts, Code::TaskNotFound, "the id of a task").await;
     let found = match &id {
         Ok(id) => find(account, *id).await?,
@@ -94,6 +142,7 @@ async fn find_owned<T>(
 }
 
 async fn check_exists(account: UserId, state: &AppState) -> Result<(), Error> {
+    require_database(state)?;
     if state
         .app
         .with_timeout(entity::user::exists(&state.app.db, account))
@@ -105,8 +154,14 @@ async fn check_exists(account: UserId, state: &AppState) -> Result<(), Error> {
     }
 }
 
+/// While the database is away, the answer is `unavailable` at once, instead of after the time limit of a query.
+fn require_database(state: &AppState) -> Result<(), Error> {
+    let is_degraded = state.app.library.is_degraded();
+    (!is_degraded).then_some(()).ok_or_else(|| Code::Unavailable.into())
+}
+
 /// The principal of a valid bearer token (RFC 6750 §2.1). Its account may have been deleted since the token was issued.
-fn bearer(headers: &HeaderMap, state: &AppState) -> Result<Principal, Error> {
+pub(crate) fn bearer(headers: &HeaderMap, state: &AppState) -> Result<Principal, Refusal> {
     let refused = |code| Refusal::new(code).detail("accepted: Authorization: Bearer TOKEN, with the token of a login");
     let header = headers.get(AUTHORIZATION).ok_or_else(|| refused(Code::TokenMissing))?;
     let (scheme, token) = header
@@ -115,7 +170,7 @@ fn bearer(headers: &HeaderMap, state: &AppState) -> Result<Principal, Error> {
         .and_then(|text| text.trim().split_once(' '))
         .ok_or_else(|| refused(Code::TokenInvalid))?;
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(refused(Code::TokenInvalid).into());
+        return Err(refused(Code::TokenInvalid));
     }
     Ok(Principal {
         account: state.tokens.verify(token.trim()).map_err(refused)?,

@@ -1,7 +1,7 @@
 //! Tasks: list, show, cancel, retry and remove. `uploads.rs` creates them.
 
 mod page;
-mod query;
+
 pub(crate) mod wait;
 
 use crate::AppState;
@@ -24,7 +24,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use axum::{Extension, Json};
 use chrono::Utc;
-use entity::{source, task};
+use entity::task;
 use page::ListQuery;
 use std::time::Instant;
 
@@ -88,8 +88,8 @@ pub(crate) async fn cancel(
     context: ViewContext,
     Owned(task): Owned<task::Model>,
 ) -> Result<Json<TaskView>, Error> {
-    let (task, source) = tasks::cancel(&state.app, task.owner(), task.task_id()).await?;
-    Ok(Json(view_without_outputs(&state, &context, task, source)))
+    let canceled = tasks::cancel(&state.app, task.owner(), task.task_id()).await?;
+    Ok(Json(view(&state.links, &context, canceled, Utc::now())))
 }
 
 /// Retries a failed or canceled task as a new task.
@@ -109,8 +109,8 @@ pub(crate) async fn retry(
     let fingerprint = async |_| Ok::<_, Error>(Fingerprint::default());
     let work = async |mut request: Parts, guard| {
         let Owned(task) = Owned::<task::Model>::from_request_parts(&mut request, &state).await?;
-        let view = |retry, source| view_without_outputs(&state, &context, retry, source);
-        let retry = tasks::retry(&state.app, principal.account, task.task_id(), &guard, view);
+        let reply = |retry| view(&state.links, &context, retry, Utc::now());
+        let retry = tasks::retry(&state.app, principal.account, task.task_id(), &guard, reply);
         Ok::<_, Error>(retry.await?)
     };
     let outcome = key.of(principal).once(&state.app, request, fingerprint, work).await;
@@ -128,17 +128,11 @@ pub(crate) async fn remove(
     Owned(task): Owned<task::Model>,
 ) -> Result<Json<Removed>, Error> {
     tasks::remove(&state.app, &task).await?;
+    state.app.library.wait_for_newest().await;
     let message = SuccessMessage::Deleted.in_language(context.language);
     Ok(Json(Removed {
         message: message.to_owned(),
         file: task.file_path,
         task: task.id,
     }))
-}
-
-/// The view of a task that has no outputs yet.
-fn view_without_outputs(state: &AppState, context: &ViewContext, task: task::Model, source: source::Model) -> TaskView {
-    let outputs = Vec::new();
-    let task = task::TaskDetails { task, source, outputs };
-    view(&state.links, context, task, Utc::now())
 }

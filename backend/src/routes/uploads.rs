@@ -9,6 +9,7 @@ use crate::upload::Form;
 use api::uploads::Uploaded;
 use app::uploads;
 use axum::extract::State;
+use domain::VideoId;
 use entity::task;
 use utoipa::ToSchema;
 
@@ -27,11 +28,12 @@ pub(crate) struct UploadForm {
     recipe: Option<domain::Recipe>,
 }
 
-fn uploaded(task: &task::Model) -> Uploaded {
+fn uploaded(task: &task::Model, VideoId(video): VideoId) -> Uploaded {
     Uploaded {
         message: format!("Video {} uploaded", task.file_path),
         task_id: task.id,
         id: task.id,
+        video_id: Some(video),
         status: task.status.into(),
         file_path: task.file_path.clone(),
         preset: task.preset.clone(),
@@ -59,8 +61,9 @@ pub(crate) async fn create(
 ) -> Result<Created<Uploaded>, Error> {
     let work = async |form: Form, guard| {
         let upload = form.receive(&state, principal.account).await?;
-        let created = uploads::finish(&state.app, principal.account, upload, guard, uploaded);
-        Ok::<_, Error>(created.await?)
+        let created = uploads::finish(&state.app, principal.account, upload, guard, uploaded).await?;
+        state.app.library.wait_for_newest().await;
+        Ok::<_, Error>(created)
     };
     let outcome = key.of(principal).once(&state.app, form, Form::fingerprint, work).await;
     outcome.map(Created)

@@ -83,6 +83,7 @@ fn details(status: TaskStatus) -> TaskDetails {
     TaskDetails {
         task,
         source,
+        video: None,
         outputs: is_processed.then_some(output).into_iter().collect(),
     }
 }
@@ -97,7 +98,7 @@ fn reply(links: &Links, context: &ViewContext, details: &TaskDetails, second: i6
 type Change = (&'static str, fn(&mut TaskDetails));
 
 /// A change of each column that changes while a task exists.
-const CHANGES: [Change; 15] = [
+const CHANGES: [Change; 16] = [
     ("status", |one| one.task.status = TaskStatus::Canceled),
     ("attempt", |one| one.task.attempt += 1),
     ("failures", |one| one.task.failures += 1),
@@ -117,6 +118,7 @@ const CHANGES: [Change; 15] = [
     ("start", |one| one.task.started_at = Some(at(-4))),
     ("end", |one| one.task.finished_at = None),
     ("probe", |one| one.source.probe = Some(raw(&probe()))),
+    ("video", |one| one.video = Some(VideoId(5))),
 ];
 
 fn probe() -> serde_json::Value {

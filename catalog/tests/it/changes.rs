@@ -26,7 +26,7 @@ async fn a_changed_text_is_found_by_its_new_words_only() {
         .await
         .unwrap();
     assert_eq!(found(&catalog, "perros").await, [3]);
-    assert!(catalog.get(2, Scope::Public).await.unwrap().is_none());
+    assert!(catalog.public(2).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -123,8 +123,8 @@ async fn a_video_is_returned_as_it_was_written() {
     entry.published_at_ms = None;
     entry.details = "{\"a\":1}".into();
     let (_directory, catalog) = filled(std::slice::from_ref(&entry)).await;
-    assert_eq!(catalog.get(1, Scope::Public).await.unwrap(), Some(entry.clone()));
+    assert_eq!(catalog.of_link("public-1").await.unwrap(), Some(entry.clone()));
     entry.votes = 5;
     catalog.apply(&[changed(entry.clone())], at(2)).await.unwrap();
-    assert_eq!(catalog.get(1, Scope::Public).await.unwrap(), Some(entry));
+    assert_eq!(catalog.of_link("public-1").await.unwrap(), Some(entry));
 }

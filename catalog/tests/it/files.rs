@@ -178,7 +178,7 @@ async fn damage_at_run_time_is_reported_once_and_then_a_fill_is_needed() {
     drop(file);
     let mut seen = Vec::new();
     for id in (1..20_000).step_by(500) {
-        match catalog.get(id, Scope::Public).await {
+        match catalog.public(id).await {
             Ok(_) => {}
             Err(error) => seen.push(error),
         }

@@ -7,7 +7,6 @@ mod changes;
 mod files;
 mod folding;
 mod hostile;
-mod measure;
 mod model;
 mod oracle;
 mod privacy;
@@ -38,6 +37,7 @@ async fn fill(catalog: &Catalog, entries: &[Video], seq: i64) {
 fn at(seq: i64) -> Position {
     Position {
         seq,
+        token: seq,
         as_of_ms: seq * 1_000,
     }
 }
@@ -46,6 +46,7 @@ fn at(seq: i64) -> Position {
 fn video(id: i64, title: &str) -> Video {
     Video {
         id,
+        public_id: format!("public-{id}"),
         account: UserId(1),
         owner: "ana".into(),
         visibility: Visibility::Public,

@@ -98,23 +98,14 @@ async fn hiding_a_video_removes_its_words_at_once() {
 }
 
 #[tokio::test]
-async fn a_video_is_shown_to_those_who_may_see_it() {
+async fn a_public_video_has_two_addresses_and_an_unlisted_one_has_one() {
     let (_directory, catalog) = filled(&entries()).await;
-    for (id, scope, is_shown) in [
-        (1, Scope::Public, true),
-        (6, Scope::Public, false),
-        (6, OTHER, false),
-        (6, OWNER, true),
-        (7, Scope::Public, true),
-        (7, OTHER, true),
-        (99, OWNER, false),
-    ] {
-        assert_eq!(
-            catalog.get(id, scope).await.unwrap().is_some(),
-            is_shown,
-            "{id} {scope:?}"
-        );
+    for (id, by_id, by_link) in [(1, true, true), (6, false, false), (7, false, true), (99, false, false)] {
+        let link = format!("public-{id}");
+        assert_eq!(catalog.public(id).await.unwrap().is_some(), by_id, "{id}");
+        assert_eq!(catalog.of_link(&link).await.unwrap().is_some(), by_link, "{id}");
     }
+    assert!(catalog.of_link("").await.unwrap().is_none());
 }
 
 /// Two catalogs that differ only in hidden videos answer all public queries equally.

@@ -8,8 +8,8 @@ use crate::probe::{Probe, Size, VideoFacts};
 use crate::recipe::{Canvas, DEFAULT_AUDIO_BPS, Fit, Recipe, VideoCodec, VideoEncoding};
 use crate::time::{Rational, Span, Timecode};
 
-/// Seconds between keyframes, as Apple's HLS authoring specification (§1.10) recommends. Shorter GOPs make seeking, later
-/// cuts and verification cheaper, longer ones save bytes.
+/// Seconds between keyframes, as Apple's HLS authoring specification (§1.10) recommends. Shorter GOPs make seeking,
+/// later cuts and verification cheaper, longer ones save bytes.
 const GOP_S: u64 = 2;
 
 /// Plans the outputs of a recipe. Holds everything that is decided once for all outputs.

@@ -2,6 +2,7 @@
 //! closed, and the next one works as soon as the files are whole again.
 
 use crate::seed::server;
+use crate::skip;
 use entity::{DatabaseConnection, DbErr, trash, write};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use std::fs::File;
@@ -20,7 +21,7 @@ impl Damaged {
     /// Returns `None` and prints why on Postgres.
     async fn create() -> Option<Self> {
         if server().is_some() {
-            println!("SKIPPED: these are files of SQLite");
+            skip::other_setup("these are files of SQLite");
             return None;
         }
         let home = tempfile::tempdir().unwrap();

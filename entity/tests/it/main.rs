@@ -11,6 +11,8 @@ mod damaged_files;
 mod full_disk;
 mod idempotency;
 mod images;
+mod library;
+mod library_log;
 mod migrations;
 mod proxy;
 mod races;

@@ -28,6 +28,8 @@ mod many_streams;
 mod memory;
 mod protocol;
 mod shortage;
+#[path = "../../../tests/src/skip.rs"]
+mod skip;
 mod syscalls;
 mod transcodes;
 

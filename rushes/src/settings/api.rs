@@ -4,9 +4,9 @@ use super::environment::{BadSetting, Bounds, Environment, bad};
 use super::role::Role;
 use super::secret;
 use super::workers::{threads, workers};
-use backend::{Cidr, Config, PasswordPolicy, Secrets};
+use backend::{Cidr, Config, DegradedBounds, PasswordPolicy, Secrets};
 use domain::{Language, Limits};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
 
@@ -53,6 +53,10 @@ pub(super) fn config(env: &Environment<'_>, role: Role, data_dir: &Path, limits:
             "addresses or networks such as 10.0.0.0/8, separated by commas",
         )?,
         cors_origins: cors_origins(env)?,
+        catalog_dir: env
+            .text("RUSHES_CATALOG_DIR")?
+            .map_or_else(|| data_dir.join("catalog"), PathBuf::from),
+        degraded: degraded(env)?,
         hsts: hsts(env)?,
         ..default
     })
@@ -67,6 +71,23 @@ fn public_url(env: &Environment<'_>) -> Result<Option<Url>, BadSetting> {
         }
         url => Ok(url),
     }
+}
+
+/// The maximum ages of answers while the database is away. Zero switches these answers off.
+fn degraded(env: &Environment<'_>) -> Result<DegradedBounds, BadSetting> {
+    let default = DegradedBounds::default();
+    let bounds = Bounds {
+        range: 0..=TTL_MAX_S,
+        unit: "seconds",
+    };
+    let age = |name, default: Duration| {
+        let seconds = env.number(name, &bounds, default.as_secs())?;
+        Ok::<_, BadSetting>(Duration::from_secs(seconds))
+    };
+    Ok(DegradedBounds {
+        private: age("RUSHES_DEGRADED_PRIVATE_S", default.private)?,
+        public: age("RUSHES_DEGRADED_PUBLIC_S", default.public)?,
+    })
 }
 
 fn hsts(env: &Environment<'_>) -> Result<Option<Duration>, BadSetting> {

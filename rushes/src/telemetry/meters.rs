@@ -44,6 +44,32 @@ const METRICS: &[(&str, Kind, &str)] = &[
         "Logins by outcome: accepted, refused, or slowed down by a rate limit; the last also counts sign-ups.",
     ),
     ("rushes_upload_bytes_total", Counter, "Bytes of uploaded files."),
+    ("rushes_grpc_calls_total", Counter, "gRPC calls by method and status."),
+    (
+        "rushes_grpc_call_duration_seconds",
+        Histogram,
+        "Time from the head of a gRPC call to its last message.",
+    ),
+    (
+        "rushes_library_search_seconds",
+        Histogram,
+        "Duration of a search in the catalog.",
+    ),
+    (
+        "rushes_library_catalog_age_seconds",
+        Gauge,
+        "Time since the catalog was last known to be complete.",
+    ),
+    (
+        "rushes_library_degraded_seconds_total",
+        Counter,
+        "Seconds in which the library was answered without the database.",
+    ),
+    (
+        "rushes_database_breaker_open",
+        Gauge,
+        "1 while the database is away and requests that need it are refused at once, else 0.",
+    ),
     (
         "rushes_task_wait_seconds",
         Histogram,

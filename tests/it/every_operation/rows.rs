@@ -1,5 +1,6 @@
 //! Resources of an account, created in the state that an operation needs.
 
+use domain::TaskId;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU16, Ordering};
 use tests::{Caller, MP4, TestApp};
@@ -17,6 +18,10 @@ pub(super) enum Kind {
     Output,
     /// A file of an adaptive output.
     Stream,
+    /// A private video with a processed task.
+    Video,
+    /// A search in the background that is finished.
+    Search,
     /// An image.
     Image,
     /// A preset.
@@ -29,6 +34,9 @@ impl Kind {
         if let Self::Image | Self::Preset = self {
             return vec![self.make_named(owner).await];
         }
+        if let Self::Search = self {
+            return vec![crate::searches::finished(owner, "/api/videos/search?q=clip").await];
+        }
         let task = owner
             .upload(&format!("{}.mp4", owner.username), MP4.to_vec(), &[])
             .await;
@@ -39,17 +47,20 @@ impl Kind {
                 let reply = owner.post(&format!("/api/tasks/{id}/cancel"), &Value::Null).await;
                 assert_eq!(reply.status, 200, "{reply:?}");
             }
-            Self::Image | Self::Preset => {}
+            Self::Image | Self::Preset | Self::Search => {}
             Self::Stream => app.finish_stream(id, &[("master.m3u8", b"#EXTM3U")]).await,
-            Self::Processed | Self::Output => app.finish(id, &[("video.mp4", "mp4", "video/mp4", b"video")]).await,
+            Self::Processed | Self::Output | Self::Video => {
+                app.finish(id, &[("video.mp4", "mp4", "video/mp4", b"video")]).await;
+            }
         }
         match self {
             Self::Waiting | Self::Canceled | Self::Processed => vec![id.to_string()],
+            Self::Video => vec![video_of(app, id).await.to_string()],
             Self::Stream => parts(&format!(
                 "-/{}/hls/master.m3u8",
                 task.body["file_path"].as_str().unwrap()
             )),
-            Self::Output | Self::Image | Self::Preset => parts(task.body["file_path"].as_str().unwrap()),
+            Self::Output | Self::Image | Self::Preset | Self::Search => parts(task.body["file_path"].as_str().unwrap()),
         }
     }
 
@@ -73,11 +84,19 @@ impl Kind {
         match self {
             Self::Waiting | Self::Canceled | Self::Processed => (parts("1000000"), "task_not_found"),
             Self::Stream => (parts("-/2026/01/31/1000000_clip/hls/master.m3u8"), "file_not_found"),
+            Self::Video => (parts("1000000"), "video_not_found"),
+            Self::Search => (vec![uuid::Uuid::now_v7().to_string()], "search_not_found"),
             Self::Image => (parts("absent"), "image_not_found"),
             Self::Preset => (parts("absent"), "preset_not_found"),
             Self::Output => (parts("2026/01/31/1000000_clip"), "file_not_found"),
         }
     }
+}
+
+async fn video_of(app: &TestApp, task: i64) -> i64 {
+    let task = entity::task::by_id(&app.db, TaskId(task)).await.unwrap().unwrap();
+    let video = entity::video::of_source(&app.db, task.source_id).await.unwrap();
+    video.unwrap().id
 }
 
 fn parts(path: &str) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! The query parameters of the task list: filter, order and page.
 
-use super::query::invalid_parameter;
 use crate::error::Refusal;
+use crate::routes::parameters::invalid_parameter;
 use app::tasks::PAGE_MAX;
 use domain::{Status, TaskId};
 use entity::task;

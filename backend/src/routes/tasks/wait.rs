@@ -16,10 +16,10 @@
 //!
 //! *Rejected.* Comparing whole replies: while a task is processed, speed and remaining time change every second.
 
-use super::query::{invalid_parameter, parameter};
 use crate::AppState;
 use crate::error::{Error, Refusal};
 use crate::etag;
+use crate::routes::parameters::{invalid_parameter, parameter};
 use crate::view::progress_state;
 use axum::http::HeaderMap;
 use domain::{Code, Status};

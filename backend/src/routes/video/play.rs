@@ -132,7 +132,8 @@ pub(crate) async fn play(
     file.send(&state, &headers).await
 }
 
-fn media_type(name: &str) -> &'static str {
+/// The media type of a file of a set, by its name.
+pub(crate) fn media_type(name: &str) -> &'static str {
     let is_audio = name.starts_with("audio");
     match name.rsplit_once('.').map(|(_, extension)| extension) {
         Some("m3u8") => "application/vnd.apple.mpegurl",

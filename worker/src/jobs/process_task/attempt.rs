@@ -21,6 +21,7 @@ use crate::failure;
 use domain::protocol::Progress;
 use domain::{Code, Failure, Recipe};
 use entity::task::{AttemptResult, Claimed};
+use entity::video;
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -103,7 +104,13 @@ async fn work(
     let inputs = Inputs::load(env, task, &recipe).await?;
     let fingerprint = reuse::fingerprint(&recipe, &inputs);
     let claim = task.claim();
-    let reused = entity::write(&env.db, async |db| claim.reuse(db, &fingerprint).await);
+    let reused = entity::write(&env.db, async |db| {
+        let earlier = claim.reuse(db, &fingerprint).await?;
+        if earlier.is_some() {
+            video::append_change_of_source(db, task.source_id).await?;
+        }
+        Ok(earlier)
+    });
     if let Some(earlier) = database::query(Box::pin(reused)).await? {
         return Ok(Outcome::Reused(earlier));
     }

@@ -1,4 +1,4 @@
-//! Query parameters of tasks, and their errors.
+//! Query parameters, and their errors.
 
 use crate::error::Refusal;
 use domain::Code;
@@ -7,7 +7,7 @@ use domain::Code;
 ///
 /// # Errors
 /// `query_invalid` for a parameter that is given twice.
-pub(super) fn parameter<'a>(pairs: &'a [(String, String)], name: &str) -> Result<Option<&'a str>, Refusal> {
+pub(crate) fn parameter<'a>(pairs: &'a [(String, String)], name: &str) -> Result<Option<&'a str>, Refusal> {
     let mut values = pairs.iter().filter(|(given, _)| given == name).map(|(_, value)| value);
     match (values.next(), values.next()) {
         (Some(first), Some(_)) => Err(invalid_parameter(name, first, "the parameter once")),
@@ -16,7 +16,7 @@ pub(super) fn parameter<'a>(pairs: &'a [(String, String)], name: &str) -> Result
 }
 
 /// The error for a parameter with a value that is not accepted.
-pub(super) fn invalid_parameter(name: &str, value: &str, accepted: &str) -> Refusal {
+pub(crate) fn invalid_parameter(name: &str, value: &str, accepted: &str) -> Refusal {
     let given: String = value.chars().take(100).collect();
     Refusal::new(Code::QueryInvalid)
         .detail(format!("{name}={given}; accepted: {accepted}"))

@@ -1,17 +1,23 @@
 //! An S3 server in this process that stores objects in a directory, for tests only.
 
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
-use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
+use s3s::{Body, HttpError, HttpRequest, S3Error, S3ErrorCode, S3Result, s3_error};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+/// Limit of a body that a full server receives: more than one part of an upload.
+const BODY_BYTES_MAX: usize = 64 << 20;
 
 /// The space of a server. Clones share it. A full server refuses the bytes of objects; everything else works.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +44,20 @@ impl Space {
     fn set(&self, refusal: Option<Refusal>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
     }
+
+    fn refusal(&self) -> Option<Refusal> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Receives the whole body first if the server is full. A refusal before the end of the body closes the connection,
+    /// and a client that is still sending may see only that.
+    async fn received(&self, mut request: HttpRequest) -> Result<HttpRequest, HttpError> {
+        if self.refusal().is_some() {
+            let body = request.body_mut().store_all_limited(BODY_BYTES_MAX).await;
+            *request.body_mut() = body.map_err(HttpError::new)?.into();
+        }
+        Ok(request)
+    }
 }
 
 #[async_trait::async_trait]
@@ -46,8 +66,7 @@ impl S3Access for Space {
         if context.credentials().is_none() {
             return Err(s3_error!(AccessDenied, "a signature is required"));
         }
-        let refusal = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match refusal {
+        match self.refusal() {
             Some(Refusal { status, code }) if matches!(context.s3_op().name(), "PutObject" | "UploadPart") => {
                 let mut error = S3Error::new(S3ErrorCode::Custom(code.into()));
                 error.set_status_code(status.try_into().map_err(S3Error::internal_error)?);
@@ -80,13 +99,17 @@ pub async fn start_with_space(
     let files = s3s_fs::FileSystem::new(dir).map_err(|error| io::Error::other(format!("{error:?}")))?;
     let mut service = S3ServiceBuilder::new(files);
     service.set_auth(SimpleAuth::from_single(access_key, secret_key));
-    service.set_access(space);
-    let service = service.build();
+    service.set_access(space.clone());
+    let files = service.build();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     let serving = tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
-            let service = service.clone();
+            let (files, space) = (files.clone(), space.clone());
+            let service = service_fn(move |request: Request<Incoming>| {
+                let (files, space) = (files.clone(), space.clone());
+                async move { files.call(space.received(request.map(Body::from)).await?).await }
+            });
             tokio::spawn(async move {
                 let http = Builder::new(TokioExecutor::new());
                 // An error here means that the client has disconnected.

@@ -188,6 +188,21 @@ impl Catalog {
         self.checked(&store, found.await)
     }
 
+    /// Returns the ids of the videos with ids above `after` in order, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Catalog::list`].
+    pub async fn video_ids(&self, after: i64, limit: u32) -> Result<Vec<i64>, Error> {
+        let store = self.store()?;
+        let query = "SELECT id FROM videos WHERE id > ? ORDER BY id LIMIT ?";
+        let found = async {
+            let mut reader = store.read().await?;
+            let ids = sqlx::query_scalar(query).bind(after).bind(limit);
+            Ok(ids.fetch_all(&mut *reader).await?)
+        };
+        self.checked(&store, found.await)
+    }
+
     /// Returns the position up to which the catalog is complete.
     ///
     /// # Errors
@@ -260,5 +275,37 @@ mod tests {
         }
         assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
         assert_eq!(catalog.position().await.unwrap(), position);
+    }
+
+    #[tokio::test]
+    async fn changes_are_applied_again_after_the_file_could_not_grow() {
+        let directory = tempfile::tempdir().unwrap();
+        let (catalog, _) = Catalog::open(directory.path()).await.unwrap();
+        let at = |seq| Position {
+            seq,
+            token: seq,
+            as_of_ms: 1,
+        };
+        let filling = catalog.fill().await.unwrap();
+        filling.finish(at(1)).await.unwrap().publish().await.unwrap();
+        let library = crate::synthetic::Library::new(1_000);
+        let changes: Vec<_> = (1..=300).map(|id| Change::Video(Box::new(library.video(id)))).collect();
+        let store = catalog.store().unwrap();
+        // SQLite rolls a transaction back that finds the file full.
+        let full = "PRAGMA max_page_count = 1";
+        sqlx::query(full)
+            .execute(&mut *store.writer.lock().await)
+            .await
+            .unwrap();
+        let refused = catalog.apply(&changes, at(2)).await;
+        assert!(matches!(refused, Err(Error::Database(_))), "{refused:?}");
+        assert_eq!(catalog.position().await.unwrap(), at(1));
+        assert_eq!(catalog.apply(&changes, at(3)).await.unwrap(), Applied::Moved);
+        assert_eq!(catalog.position().await.unwrap(), at(3));
+        assert_eq!(
+            catalog.video_ids(0, 1_000).await.unwrap(),
+            (1..=300).collect::<Vec<_>>()
+        );
+        assert_eq!(catalog.video_ids(100, 2).await.unwrap(), [101, 102]);
     }
 }

@@ -94,6 +94,12 @@ impl Store {
         Ok(reader)
     }
 
+    /// Replaces the connection of the writer, whose transaction ends.
+    pub(crate) async fn renew(&self, writer: &mut SqliteConnection) -> Result<(), Error> {
+        *writer = options(&self.path).connect().await?;
+        Ok(())
+    }
+
     pub(crate) async fn position(&self) -> Result<Position, Error> {
         let mut reader = self.read().await?;
         let query = "SELECT seq, token, as_of_ms FROM position";

@@ -18,8 +18,8 @@ use tokio::sync::Mutex;
 /// Number of queries that run at the same time; others wait for at most [`QUERY_TIMEOUT`].
 const READERS: u32 = 4;
 
-/// Page cache of each reader in KiB: 64 MiB for all.
-const READER_CACHE_KIB: i64 = 16 * 1024;
+/// Page cache of each reader in KiB: 32 MiB for all.
+const READER_CACHE_KIB: i64 = 8 * 1024;
 
 /// Maximum duration of a query once it has a reader. It is interrupted then. SQLite is several times slower in debug
 /// builds, where it is not optimized.
@@ -148,9 +148,18 @@ impl Statistics {
         let row = sqlx::query(query).fetch_one(&mut *connection).await?;
         let videos = frequency(&row, 0)?;
         let mut vocabulary = Vocabulary::default();
-        let query = "SELECT word, public, hidden FROM words";
-        for row in sqlx::query(query).fetch_all(connection).await? {
-            vocabulary.add(row.try_get(0)?, frequency(&row, 1)?);
+        let mut last = String::new();
+        loop {
+            // In pages, because a row of the driver needs ten times the memory of a word.
+            let query = "SELECT word, public, hidden FROM words WHERE word > ? ORDER BY word LIMIT 1000";
+            let rows = sqlx::query(query).bind(&last).fetch_all(&mut *connection).await?;
+            for row in &rows {
+                last = row.try_get(0)?;
+                vocabulary.add(&last, frequency(row, 1)?);
+            }
+            if rows.is_empty() {
+                break;
+            }
         }
         Ok(Self { vocabulary, videos })
     }

@@ -25,10 +25,13 @@ use tokio_util::sync::CancellationToken;
 const CHANGES: u64 = 200;
 
 /// Rows that a fill reads at once.
-const PAGE: u64 = 5_000;
+const PAGE: u64 = 1_000;
 
 /// Time within which the database must answer each read of a fill.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time from which applying the changes of a step is reported: owners wait no longer for their own changes.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// Pause after a failure that is not one of the database, such as a full disk. It doubles up to [`MAX_PAUSE`].
 const PAUSE: Duration = Duration::from_secs(1);
@@ -114,10 +117,17 @@ impl Library {
         } = changes;
         let position = last.unwrap_or(position);
         if last.is_some() {
-            catalog
-                .apply(&changes, position)
-                .await
-                .context("failed to apply changes")?;
+            let began = Instant::now();
+            let applied = catalog.apply(&changes, position).await;
+            applied.context("failed to apply changes")?;
+            if began.elapsed() > SLOW {
+                let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                tracing::warn!(
+                    took_ms,
+                    changes = changes.len(),
+                    "the catalog was slow to apply changes"
+                );
+            }
         }
         self.set_applied(position.seq, read_at, is_full);
         Ok(if is_full { Step::More } else { Step::AtEnd })

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tests::{Caller, MP4, Options, TestApp};
 
 /// Publishes a video and returns its id and its public id.
-async fn published(app: &TestApp, caller: &Caller, name: &str, tag: &str) -> [String; 2] {
+pub(crate) async fn published(app: &TestApp, caller: &Caller, name: &str, tag: &str) -> [String; 2] {
     let task = caller.upload(name, MP4.to_vec(), &[]).await.body["id"]
         .as_i64()
         .unwrap();

@@ -37,6 +37,7 @@ mod grpc;
 mod grpc_attacks;
 mod grpc_fields;
 mod grpc_message;
+mod grpc_tonic;
 mod http_accounts;
 mod http_basics;
 mod http_caching;

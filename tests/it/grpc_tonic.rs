@@ -50,7 +50,11 @@ async fn list(client: &mut LibraryServiceClient<Channel>, caller: &Caller) {
     };
     let mut found = Vec::new();
     loop {
-        let page = client.list_videos(of(caller, request.clone())).await.unwrap().into_inner();
+        let page = client
+            .list_videos(of(caller, request.clone()))
+            .await
+            .unwrap()
+            .into_inner();
         assert!(!page.freshness.unwrap().degraded);
         found.extend(ids(&page.videos));
         if page.next_page_token.is_empty() {
@@ -92,14 +96,19 @@ async fn get(client: &mut LibraryServiceClient<Channel>, caller: &Caller, public
     let shown = client.get_video(request(public_id)).await.unwrap().into_inner();
     let reply = caller.get(&format!("/api/library/{public_id}")).await.body;
     let video = shown.video.unwrap();
-    assert_eq!((Value::from(video.id), Value::from(video.title)), (reply["id"].clone(), reply["title"].clone()));
+    assert_eq!(
+        (Value::from(video.id), Value::from(video.title)),
+        (reply["id"].clone(), reply["title"].clone())
+    );
     let absent = client.get_video(request("no-such-video")).await.unwrap_err();
     assert_eq!(refusal(&absent), (Code::NotFound, "video_not_found".to_owned()));
 }
 
 async fn health(channel: Channel) {
     let mut client = HealthClient::new(channel);
-    let check = |service: &str| HealthCheckRequest { service: service.to_owned() };
+    let check = |service: &str| HealthCheckRequest {
+        service: service.to_owned(),
+    };
     let state = client.check(check(SERVICE)).await.unwrap().into_inner();
     assert_eq!(state.status(), ServingStatus::Serving);
     let unknown = client.check(check("rushes.v1.NoSuchService")).await.unwrap_err();

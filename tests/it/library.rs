@@ -139,7 +139,10 @@ async fn an_unlisted_video_is_shown_only_at_its_public_address_which_never_chang
     );
     assert_eq!(titles(&visitor, "/api/library").await, [""; 0]);
     assert_eq!(titles(&visitor, "/api/library/search?q=talk").await, [""; 0]);
-    let public = caller.post(&path, &json!({})).await;
+    // Publishing it again widens its audience only on request.
+    let again = caller.post(&path, &json!({})).await;
+    assert_eq!(again.body["visibility"], "unlisted");
+    let public = caller.post(&path, &json!({ "visibility": "public" })).await;
     assert_eq!(public.body["public_url"], url);
     assert_eq!(public.body["published_at"], unlisted.body["published_at"]);
 }

@@ -64,7 +64,12 @@ fn term(term: &Term, completions: &Completions) -> String {
     let all: Vec<String> = phrase.into_iter().chain(others).collect();
     let any = format!("({})", all.join(" OR "));
     // Nor must the characters of a property that a user looks for be found in the column of properties.
-    if term.words.iter().any(|word| is_filter_word(word)) {
+    if term
+        .words
+        .iter()
+        .chain(&term.alternatives)
+        .any(|word| is_filter_word(word))
+    {
         return format!("{{title tags description}} : {any}");
     }
     any

@@ -15,11 +15,16 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
-/// Number of queries that run at the same time; others wait for at most [`QUERY_TIMEOUT`].
+/// Number of lists and searches that run at the same time; others wait for at most [`QUERY_TIMEOUT`].
 const READERS: u32 = 4;
 
-/// Page cache of each reader in KiB: 32 MiB for all.
+/// Number of lookups that run at the same time. They have readers of their own, so that slow searches do not keep pages
+/// of single videos, checks of accounts, and the follower of the feed waiting.
+const LOOKUP_READERS: u32 = 2;
+
+/// Page cache of each reader in KiB: 32 MiB for lists and searches, and 2 MiB for lookups.
 const READER_CACHE_KIB: i64 = 8 * 1024;
+const LOOKUP_CACHE_KIB: i64 = 1024;
 
 /// Maximum duration of a query once it has a reader. It is interrupted then. SQLite is several times slower in debug
 /// builds, where it is not optimized.
@@ -37,6 +42,7 @@ const WAL_PAGES: &str = "8000";
 pub(crate) struct Store {
     path: PathBuf,
     readers: SqlitePool,
+    lookups: SqlitePool,
     pub(crate) writer: Mutex<SqliteConnection>,
     statistics: RwLock<Statistics>,
     /// The files are deleted when the last query ends.
@@ -66,27 +72,28 @@ impl Store {
             return Err(Error::NotFilled);
         }
         let statistics = Statistics::read(&mut writer).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(QUERY_TIMEOUT)
-            .test_before_acquire(false)
-            .connect_lazy_with(
-                options(path)
-                    .pragma("query_only", "1")
-                    .pragma("cache_size", (-READER_CACHE_KIB).to_string()),
-            );
         Ok(Arc::new(Self {
             path: path.to_owned(),
-            readers,
+            readers: readers(path, READERS, READER_CACHE_KIB),
+            lookups: readers(path, LOOKUP_READERS, LOOKUP_CACHE_KIB),
             writer: Mutex::new(writer),
             statistics: RwLock::new(statistics),
             is_retired: AtomicBool::new(false),
         }))
     }
 
-    /// Begins a read transaction. All its statements see the same state of the file.
+    /// Begins the read transaction of a list or a search. All its statements see the same state of the file.
     pub(crate) async fn read(&self) -> Result<Reader, Error> {
-        let mut reader = self.readers.begin().await?;
+        Self::begin(&self.readers).await
+    }
+
+    /// Begins the read transaction of a lookup of few rows by a key.
+    pub(crate) async fn look_up(&self) -> Result<Reader, Error> {
+        Self::begin(&self.lookups).await
+    }
+
+    async fn begin(readers: &SqlitePool) -> Result<Reader, Error> {
+        let mut reader = readers.begin().await?;
         let deadline = Instant::now() + QUERY_TIMEOUT;
         let mut handle = reader.lock_handle().await?;
         handle.set_progress_handler(INSTRUCTIONS, move || Instant::now() < deadline);
@@ -101,7 +108,7 @@ impl Store {
     }
 
     pub(crate) async fn position(&self) -> Result<Position, Error> {
-        let mut reader = self.read().await?;
+        let mut reader = self.look_up().await?;
         let query = "SELECT seq, token, as_of_ms FROM position";
         let row = sqlx::query(query).fetch_one(&mut *reader).await?;
         Ok(Position {
@@ -132,6 +139,16 @@ impl Store {
     pub(crate) fn retire(&self, is_retired: bool) {
         self.is_retired.store(is_retired, Ordering::Relaxed);
     }
+}
+
+/// A pool of connections that only read.
+fn readers(path: &Path, count: u32, cache_kib: i64) -> SqlitePool {
+    let options = options(path)
+        .pragma("query_only", "1")
+        .pragma("cache_size", (-cache_kib).to_string());
+    let pool = SqlitePoolOptions::new().max_connections(count);
+    let pool = pool.acquire_timeout(QUERY_TIMEOUT).test_before_acquire(false);
+    pool.connect_lazy_with(options)
 }
 
 impl Drop for Store {

@@ -51,6 +51,7 @@ mod http_upload;
 mod http_wait;
 mod journey;
 mod kill;
+mod killed_verifier;
 mod killed_workers;
 mod landing;
 mod library;

@@ -85,4 +85,4 @@ mod tidy;
 mod upload_memory;
 
 // `redis_server` is shared with another crate and takes it from the root.
-use tests::skip;
+use tests::{port, skip};

@@ -13,6 +13,7 @@
 //! - [`account`], [`scope`]: names and passwords, and what the holder of a credential may do.
 
 pub mod account;
+pub mod cidr;
 pub mod claim;
 pub mod code;
 pub mod failure;
@@ -38,6 +39,7 @@ pub mod time;
 pub mod video;
 pub mod vocabulary;
 
+pub use cidr::{Cidr, InvalidCidr};
 pub use claim::ClaimPolicy;
 pub use code::Code;
 pub use failure::{Failure, is_exhaustion, is_failed_allocation};

@@ -12,44 +12,44 @@
 //!   dummy prefix, segment routing, unique local, link-local, site-local and multicast addresses, and blocks that will be
 //!   registered in the future.
 
-use crate::network::Network;
+use domain::Cidr;
 use std::net::IpAddr;
 
-const SPECIAL_V4: &[Network] = &[
-    Network::v4([0, 0, 0, 0], 8),      // this network, RFC 791; Linux connects 0.0.0.0 to itself
-    Network::v4([10, 0, 0, 0], 8),     // private, RFC 1918
-    Network::v4([100, 64, 0, 0], 10),  // shared by providers, RFC 6598; metadata of some clouds
-    Network::v4([127, 0, 0, 0], 8),    // loopback, RFC 1122
-    Network::v4([169, 254, 0, 0], 16), // link-local, RFC 3927; metadata of most clouds
-    Network::v4([172, 16, 0, 0], 12),  // private, RFC 1918
-    Network::v4([192, 0, 0, 0], 24),   // IETF protocol assignments, RFC 6890
-    Network::v4([192, 0, 2, 0], 24),   // documentation, RFC 5737
-    Network::v4([192, 31, 196, 0], 24), // AS112, RFC 7535
-    Network::v4([192, 52, 193, 0], 24), // AMT, RFC 7450
-    Network::v4([192, 88, 99, 0], 24), // 6to4 relays, RFC 7526
-    Network::v4([192, 168, 0, 0], 16), // private, RFC 1918
-    Network::v4([192, 175, 48, 0], 24), // AS112, RFC 7534
-    Network::v4([198, 18, 0, 0], 15),  // benchmarks, RFC 2544
-    Network::v4([198, 51, 100, 0], 24), // documentation, RFC 5737
-    Network::v4([203, 0, 113, 0], 24), // documentation, RFC 5737
-    Network::v4([224, 0, 0, 0], 4),    // multicast, RFC 5771
-    Network::v4([240, 0, 0, 0], 4),    // reserved, RFC 1112; broadcast, RFC 8190
+const SPECIAL_V4: &[Cidr] = &[
+    Cidr::v4([0, 0, 0, 0], 8),       // this network, RFC 791; Linux connects 0.0.0.0 to itself
+    Cidr::v4([10, 0, 0, 0], 8),      // private, RFC 1918
+    Cidr::v4([100, 64, 0, 0], 10),   // shared by providers, RFC 6598; metadata of some clouds
+    Cidr::v4([127, 0, 0, 0], 8),     // loopback, RFC 1122
+    Cidr::v4([169, 254, 0, 0], 16),  // link-local, RFC 3927; metadata of most clouds
+    Cidr::v4([172, 16, 0, 0], 12),   // private, RFC 1918
+    Cidr::v4([192, 0, 0, 0], 24),    // IETF protocol assignments, RFC 6890
+    Cidr::v4([192, 0, 2, 0], 24),    // documentation, RFC 5737
+    Cidr::v4([192, 31, 196, 0], 24), // AS112, RFC 7535
+    Cidr::v4([192, 52, 193, 0], 24), // AMT, RFC 7450
+    Cidr::v4([192, 88, 99, 0], 24),  // 6to4 relays, RFC 7526
+    Cidr::v4([192, 168, 0, 0], 16),  // private, RFC 1918
+    Cidr::v4([192, 175, 48, 0], 24), // AS112, RFC 7534
+    Cidr::v4([198, 18, 0, 0], 15),   // benchmarks, RFC 2544
+    Cidr::v4([198, 51, 100, 0], 24), // documentation, RFC 5737
+    Cidr::v4([203, 0, 113, 0], 24),  // documentation, RFC 5737
+    Cidr::v4([224, 0, 0, 0], 4),     // multicast, RFC 5771
+    Cidr::v4([240, 0, 0, 0], 4),     // reserved, RFC 1112; broadcast, RFC 8190
 ];
 
-const UNICAST_V6: Network = Network::v6([0x2000, 0, 0, 0], 3);
+const UNICAST_V6: Cidr = Cidr::v6([0x2000, 0, 0], 3);
 
 /// Blocks in [`UNICAST_V6`] that are registered for special purposes.
-const SPECIAL_V6: &[Network] = &[
-    Network::v6([0x2001, 0, 0, 0], 23), // IETF protocol assignments, RFC 2928: Teredo, benchmarks, AMT, ORCHID, …
-    Network::v6([0x2001, 0xdb8, 0, 0], 32), // documentation, RFC 3849
-    Network::v6([0x2002, 0, 0, 0], 16), // 6to4, RFC 3056: embeds an IPv4 address
-    Network::v6([0x2620, 0x4f, 0x8000, 0], 48), // AS112, RFC 7534
-    Network::v6([0x3fff, 0, 0, 0], 20), // documentation, RFC 9637
+const SPECIAL_V6: &[Cidr] = &[
+    Cidr::v6([0x2001, 0, 0], 23), // IETF protocol assignments, RFC 2928: Teredo, benchmarks, AMT, ORCHID, …
+    Cidr::v6([0x2001, 0xdb8, 0], 32), // documentation, RFC 3849
+    Cidr::v6([0x2002, 0, 0], 16), // 6to4, RFC 3056: embeds an IPv4 address
+    Cidr::v6([0x2620, 0x4f, 0x8000], 48), // AS112, RFC 7534
+    Cidr::v6([0x3fff, 0, 0], 20), // documentation, RFC 9637
 ];
 
 /// Returns true if the address is of the public internet.
 pub(crate) fn is_global(address: IpAddr) -> bool {
-    let is_in = |networks: &[Network]| networks.iter().any(|network| network.contains(address));
+    let is_in = |blocks: &[Cidr]| blocks.iter().any(|block| block.contains(address));
     match address {
         IpAddr::V4(_) => !is_in(SPECIAL_V4),
         IpAddr::V6(_) => UNICAST_V6.contains(address) && !is_in(SPECIAL_V6),

@@ -48,7 +48,6 @@ mod download;
 mod error;
 mod headers;
 mod limits;
-mod network;
 mod policy;
 mod post;
 mod resolver;

@@ -10,7 +10,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("migration", &[]),
     ("entity", &["domain"]),
-    ("outbound", &[]),
+    ("outbound", &["domain"]),
     ("storage", &["domain"]),
     ("queue", &["background", "domain"]),
     ("media", &["domain"]),

@@ -28,3 +28,13 @@ pub struct Uploaded {
     /// Time of the upload.
     pub created_at: DateTime<Utc>,
 }
+
+/// A new resumable upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NewUpload {
+    /// The id, for `POST /api/tasks` when all bytes are there.
+    #[schema(example = "0b9c5a0e-4f0b-4f60-9d0c-1a4a7a1c2f10")]
+    pub upload_id: String,
+    /// The upload is removed after this time. Each request with bytes extends it.
+    pub expires_at: DateTime<Utc>,
+}

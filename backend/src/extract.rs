@@ -7,6 +7,7 @@ mod path;
 mod principal;
 mod proxy;
 mod search;
+mod upload;
 
 pub(crate) use base_url::BaseUrl;
 pub(crate) use json::{FromBody, Json};
@@ -16,3 +17,4 @@ pub(crate) use principal::{LibraryId, Owned, Principal, VideoPath, Viewer, beare
 pub(crate) use proxy::client_address;
 pub use proxy::{Cidr, InvalidCidr};
 pub(crate) use search::{AsyncViewer, PREFER, RESPOND_ASYNC, SearchPath};
+pub(crate) use upload::UploadPath;

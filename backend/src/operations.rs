@@ -4,11 +4,12 @@
 use crate::error::{Refusal, reply};
 use crate::openapi::{Api, response_of};
 use crate::routes::{
-    auth, health, images, library, metrics, plan, presets, report, searches, tasks, uploads, video, videos,
+    auth, health, images, library, metrics, plan, presets, raw_uploads, report, searches, tasks, tus as tus_routes,
+    uploads, video, videos,
 };
-use crate::{AppState, request_guards};
+use crate::{AppState, request_guards, tus};
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use domain::Code;
 use utoipa::OpenApi as _;
@@ -53,6 +54,7 @@ fn requests() -> OpenApiRouter<AppState> {
         .merge(presets())
         .merge(videos())
         .merge(library())
+        .merge(upload_status().layer(map_response(tus::add_version)))
         .routes(routes!(health::health))
 }
 
@@ -124,6 +126,22 @@ fn uploads() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(uploads::create))
         .routes(routes!(images::create))
+        .routes(routes!(raw_uploads::create))
+        .merge(upload_bytes().layer(map_response(tus::add_version)))
+}
+
+/// Operations of resumable uploads that receive bytes.
+fn upload_bytes() -> OpenApiRouter<AppState> {
+    let create = OpenApiRouter::new().routes(routes!(tus_routes::create));
+    create.routes(routes!(tus_routes::append))
+}
+
+/// The other operations of resumable uploads.
+fn upload_status() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(tus_routes::show))
+        .routes(routes!(tus_routes::remove))
+        .routes(routes!(tus_routes::options))
 }
 
 /// Health checks and metrics for machines. Their paths have no prefix.
@@ -157,6 +175,8 @@ pub fn document() -> Document {
             &mut item.put,
             &mut item.patch,
             &mut item.delete,
+            &mut item.head,
+            &mut item.options,
         ];
         for operation in methods.into_iter().flatten() {
             operation
@@ -234,6 +254,12 @@ mod tests {
         POST /api/tasks/{id}/publish (bearer)
         GET /api/tasks/{id}/report (bearer)
         POST /api/tasks/{id}/retry (bearer)
+        OPTIONS /api/uploads
+        POST /api/uploads (bearer)
+        PUT /api/uploads/file (bearer)
+        DELETE /api/uploads/{id} (bearer)
+        HEAD /api/uploads/{id} (bearer)
+        PATCH /api/uploads/{id} (bearer)
         GET /api/video/download/{year}/{month}/{day}/{name} (bearer)
         GET /api/video/play/{token}/{year}/{month}/{day}/{name}/{output}/{file} (bearer)
         GET /api/videos (bearer)

@@ -3,13 +3,14 @@
 use crate::drain_body::drain_unread;
 use crate::extract::PREFER;
 use crate::routes::health::{readiness, readiness_reply};
-use crate::routes::{codes, health, landing, library, metrics, searches};
-use crate::{AppState, ProcessHealth, access_log, etag, idempotency, operations, problem, request_guards};
+use crate::routes::{codes, health, landing, library, metrics, searches, tus as tus_routes};
+use crate::{AppState, ProcessHealth, access_log, etag, idempotency, operations, problem, request_guards, tus};
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderName};
 use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
-use axum::middleware::{from_fn, from_fn_with_state, map_request};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_request};
+use axum::response::Response;
 use axum::routing::get;
 use entity::DatabaseConnection;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -51,12 +52,25 @@ fn with_middleware(routes: Router<AppState>, state: AppState) -> Router {
                 .compress_when(is_worth_compressing()),
         )
         .layer(option_layer(cors(&state.config.cors_origins)))
+        .layer(from_fn_with_state(state.clone(), add_tus_capabilities))
         .layer(from_fn(request_guards::require_host))
         .layer(from_fn(request_guards::limit_headers))
         .layer(from_fn_with_state(state.clone(), access_log::log))
         .with_state(state);
     // axum matches the route before it runs layers, so the trailing slash is removed outside of the router.
-    Router::new().fallback_service(routes.map_request(remove_trailing_slash))
+    let routes = routes.map_request(|request| remove_trailing_slash(tus::override_method(request)));
+    Router::new().fallback_service(routes)
+}
+
+/// Adds what the server can do to the replies to OPTIONS of uploads. It is outside of CORS, which answers OPTIONS
+/// itself.
+async fn add_tus_capabilities(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let asks = request.method() == Method::OPTIONS && tus::is_tus_path(request.uri().path());
+    let mut response = next.run(request).await;
+    if asks {
+        tus_routes::add_capabilities(&state, &mut response);
+    }
+    response
 }
 
 /// The router of a process that runs the worker alone: `/livez`, `/readyz` and `/metrics`.
@@ -131,7 +145,14 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     let request_id = HeaderName::from_static("x-request-id");
     let layer = CorsLayer::new()
         .allow_origin(origins)
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_methods([
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
         .allow_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
@@ -144,6 +165,13 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
             idempotency::KEY_HEADER,
             PREFER,
             request_id.clone(),
+            tus::RESUMABLE,
+            tus::LENGTH,
+            tus::DEFER_LENGTH,
+            tus::OFFSET,
+            tus::METADATA,
+            tus::CHECKSUM,
+            tus::METHOD_OVERRIDE,
         ])
         .expose_headers([
             request_id,
@@ -162,6 +190,16 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
             header::AGE,
             header::CACHE_STATUS,
             library::DEGRADED_HEADER,
+            tus::RESUMABLE,
+            tus::LENGTH,
+            tus::DEFER_LENGTH,
+            tus::OFFSET,
+            tus::METADATA,
+            tus::EXPIRES,
+            tus::TUS_VERSION,
+            tus::TUS_EXTENSION,
+            tus::TUS_MAX_SIZE,
+            tus::TUS_CHECKSUM_ALGORITHM,
         ])
         .max_age(Duration::from_secs(3_600));
     Some(layer)

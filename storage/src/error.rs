@@ -22,6 +22,12 @@ pub enum Error {
         /// The first requested byte.
         start: u64,
     },
+    /// Another request writes to the object.
+    #[error("another request writes to `{key}`")]
+    InUse {
+        /// The key of the object.
+        key: String,
+    },
     /// The disk, the quota or the bucket is full.
     #[error("no space left to write `{target}`")]
     Full {
@@ -138,9 +144,11 @@ impl Error {
         let reason = match self {
             Self::Full { .. } => "full",
             Self::Unavailable { .. } => "unavailable",
-            Self::NotFound { .. } | Self::OutOfRange { .. } | Self::LocalFile { .. } | Self::InvalidUrl { .. } => {
-                return self;
-            }
+            Self::NotFound { .. }
+            | Self::OutOfRange { .. }
+            | Self::InUse { .. }
+            | Self::LocalFile { .. }
+            | Self::InvalidUrl { .. } => return self,
         };
         metrics::counter!("rushes_storage_errors_total", "operation" => operation, "reason" => reason).increment(1);
         self

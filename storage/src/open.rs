@@ -103,7 +103,8 @@ fn open_bucket(url: &Url, credentials: S3Credentials) -> Result<Storage, Error> 
         .with_client_options(client(plain_http))
         .build()
         .map_err(|reason| refuse(&reason.to_string()))?;
-    Ok(Storage::new(Arc::new(store), Location::Bucket))
+    let store = Arc::new(store);
+    Ok(Storage::new(store.clone(), Location::Bucket(store)))
 }
 
 /// Timeouts for connecting and between two reads. A whole request has none, because a download lasts as long as a slow

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::key::{Key, OUTPUTS, Prefix, Target};
 use crate::memory::Memory;
 use futures::{StreamExt, TryStreamExt};
+use object_store::aws::AmazonS3;
 use object_store::{ObjectStore, ObjectStoreExt};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ pub struct Storage {
 pub(crate) enum Location {
     /// A local directory, with its absolute path.
     Directory(PathBuf),
-    Bucket,
+    Bucket(Arc<AmazonS3>),
 }
 
 impl Storage {
@@ -73,7 +74,7 @@ impl Storage {
     pub fn local_root(&self) -> Option<&Path> {
         match self.location.as_ref() {
             Location::Directory(root) => Some(root),
-            Location::Bucket => None,
+            Location::Bucket(_) => None,
         }
     }
 

@@ -70,6 +70,11 @@ mod stack;
 mod storm;
 mod task_size;
 mod tidy;
+mod tus;
+mod tus_clients;
+mod tus_errors;
+mod tus_expiry;
+mod tus_takeover;
 mod upload_memory;
 
 // `redis_server` is shared with another crate and takes it from the root.

@@ -25,9 +25,11 @@ pub mod server;
 pub mod skip;
 mod small_disk;
 mod snapshot;
+mod tus;
 
 pub use app::{Options, SECRET, TestApp, executable, media_executable};
 pub use bucket::Bucket;
 pub use caller::{Caller, MP4, PNG, Reply, image_form};
 pub use postgres::Postgres;
 pub use small_disk::SmallDisk;
+pub use tus::Tus;

@@ -43,7 +43,7 @@ impl Upload {
     /// A stored file for the default preset, without an idempotency key.
     #[must_use]
     pub fn new(given_name: impl Into<String>, file: NewFile) -> Self {
-        let given_name = given_name.into();
+        let (given_name, file) = (given_name.into(), Box::new(file));
         Self {
             file: File::New { given_name, file },
             choice: RecipeChoice::default(),

@@ -289,7 +289,7 @@ async fn a_removal_ends_a_request_and_leaves_nothing() {
     let slow = futures::stream::unfold(bytes, |mut bytes| async move {
         tokio::time::sleep(Duration::from_millis(5)).await;
         let rest = bytes.split_off(bytes.len().min(50_000));
-        (!bytes.is_empty()).then(|| (Ok::<_, std::io::Error>(bytes), rest))
+        (!bytes.is_empty()).then_some((Ok::<_, std::io::Error>(bytes), rest))
     });
     let sending = tus.patch(&path, 0, Vec::new()).body(Body::wrap_stream(slow)).send();
     let sending = tokio::spawn(sending);

@@ -13,7 +13,7 @@ pub enum File {
         /// The file name as given by the user.
         given_name: String,
         /// The file.
-        file: NewFile,
+        file: Box<NewFile>,
     },
     /// The id of a resumable upload. With it a task is refused with `upload_not_found`, `upload_unfinished`,
     /// `upload_used` or `upload_interrupted`, and with `not_media` if it is complete and none.
@@ -22,7 +22,7 @@ pub enum File {
 
 /// The file of a task that is being created.
 pub(super) enum OpenFile {
-    New { given_name: String, file: NewFile },
+    New { given_name: String, file: Box<NewFile> },
     Upload(Box<Session>),
 }
 

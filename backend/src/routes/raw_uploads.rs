@@ -76,7 +76,7 @@ impl RawFile {
         let stream = tus::incoming(self.body, state.alive.shutdown.clone());
         let file = uploads::store(&state.app, stream, self.declared_bytes).await?;
         let fingerprint = fingerprint(&self.name, self.preset.as_deref(), &file.stored().sha256);
-        let given_name = self.name;
+        let (given_name, file) = (self.name, Box::new(file));
         Ok(Upload {
             file: File::New { given_name, file },
             choice,

@@ -100,7 +100,6 @@ fn new_upload(upload: &upload::Model) -> NewUpload {
 pub(crate) async fn create(
     State(state): State<AppState>,
     principal: Principal,
-    _: Version,
     key: IdempotencyKey,
     CreationHeaders { new, first_bytes }: CreationHeaders,
     body: Body,
@@ -142,7 +141,6 @@ pub(crate) async fn create(
 pub(crate) async fn append(
     State(state): State<AppState>,
     principal: Principal,
-    _: Version,
     UploadPath(id): UploadPath,
     PatchHeaders(patch): PatchHeaders,
     body: Body,

@@ -46,7 +46,8 @@ pub(crate) struct CreationHeaders {
 impl FromRequestParts<AppState> for CreationHeaders {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Error> {
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        Version::from_request_parts(parts, state).await?;
         Ok(creation(&parts.headers)?)
     }
 }
@@ -86,7 +87,8 @@ pub(crate) struct PatchHeaders(pub(crate) resumable::Patch);
 impl FromRequestParts<AppState> for PatchHeaders {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Error> {
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        Version::from_request_parts(parts, state).await?;
         let headers = &parts.headers;
         if !is_octet_stream(headers) {
             let detail = format!("accepted: {OFFSET_OCTET_STREAM}");

@@ -22,6 +22,31 @@ pub(crate) const TUS_MAX_SIZE: HeaderName = HeaderName::from_static("tus-max-siz
 pub(crate) const TUS_CHECKSUM_ALGORITHM: HeaderName = HeaderName::from_static("tus-checksum-algorithm");
 pub(super) const CONCAT: HeaderName = HeaderName::from_static("upload-concat");
 
+/// The headers of requests that web pages of other origins may send.
+pub(crate) const REQUEST_HEADERS: [HeaderName; 7] = [
+    RESUMABLE,
+    LENGTH,
+    DEFER_LENGTH,
+    OFFSET,
+    METADATA,
+    CHECKSUM,
+    METHOD_OVERRIDE,
+];
+
+/// The headers of replies that web pages of other origins may read.
+pub(crate) const RESPONSE_HEADERS: [HeaderName; 10] = [
+    RESUMABLE,
+    LENGTH,
+    DEFER_LENGTH,
+    OFFSET,
+    METADATA,
+    EXPIRES,
+    TUS_VERSION,
+    TUS_EXTENSION,
+    TUS_MAX_SIZE,
+    TUS_CHECKSUM_ALGORITHM,
+];
+
 /// The refusal of a header.
 pub(super) fn invalid(name: &HeaderName, given: &str, accepted: &str) -> Refusal {
     let detail = format!("{name}: {}; accepted: {accepted}", shortened(given));

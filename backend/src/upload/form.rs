@@ -130,6 +130,7 @@ async fn receive_file(
     let whole = futures::stream::iter(first.map(Ok)).chain(rest);
     let file = uploads::store(&state.app, whole, declared_bytes).await;
     let file = file.map_err(|error| with_hint(error, &given_name))?;
+    let file = Box::new(file);
     Ok(Some(File::New { given_name, file }))
 }
 

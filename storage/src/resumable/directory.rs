@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 use std::fs::{File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, sleep};
 
 /// Time to wait for the lock of another appender, which has been told to end.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
@@ -90,16 +90,12 @@ async fn blocking<T: Send + 'static>(
 /// Opens and locks a file, and removes the bytes behind the position. `None` while another appender has the lock.
 fn open(path: &Path, bytes: u64) -> io::Result<Option<File>> {
     let mut file = File::options().write(true).open(path)?;
-    let begun = Instant::now();
-    loop {
-        match file.try_lock() {
-            Ok(()) => break,
-            // A file system without locks: the lease in the database has to do.
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => break,
-            Err(TryLockError::Error(error)) => return Err(error),
-            Err(TryLockError::WouldBlock) if begun.elapsed() > LOCK_TIMEOUT => return Ok(None),
-            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
-        }
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        // A file system without locks: the lease in the database has to do.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+        Err(TryLockError::Error(error)) => return Err(error),
     }
     if file.metadata()?.len() < bytes {
         return Err(io::ErrorKind::NotFound.into());
@@ -109,13 +105,26 @@ fn open(path: &Path, bytes: u64) -> io::Result<Option<File>> {
     Ok(Some(file))
 }
 
+/// Opens and locks a file, and waits for the end of another appender.
+async fn open_when_free(position: &Position, root: &Path) -> Result<File, Error> {
+    let (key, begun) = (&position.key, Instant::now());
+    loop {
+        let (path, bytes) = (root.join(key.as_str()), position.bytes);
+        if let Some(file) = blocking(key, "write", move || open(&path, bytes)).await? {
+            return Ok(file);
+        }
+        if begun.elapsed() > LOCK_TIMEOUT {
+            return Err(Error::InUse { key: key.to_string() });
+        }
+        sleep(LOCK_PAUSE).await;
+    }
+}
+
 impl DirectoryAppender {
     pub(super) async fn open(position: &Position, root: &Path, memory: Memory) -> Result<Self, Error> {
         let (key, bytes) = (position.key.clone(), position.bytes);
         let hash = hash::from_text(position.hash_state.as_deref(), &key)?;
-        let path = root.join(key.as_str());
-        let opened = blocking(&key, "write", move || open(&path, bytes)).await?;
-        let file = opened.ok_or_else(|| Error::InUse { key: key.to_string() })?;
+        let file = open_when_free(position, root).await?;
         Ok(Self {
             key,
             target: Some(Target {

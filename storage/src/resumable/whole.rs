@@ -36,7 +36,8 @@ impl Storage {
         }
     }
 
-    /// Aborts the multipart upload of an unfinished file; nothing in a directory. It is no error if it is gone.
+    /// Aborts the multipart upload of an unfinished file; nothing in a directory. It is no error if it is gone or
+    /// completed.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -46,6 +47,8 @@ impl Storage {
         };
         match bucket.abort_multipart(&key.location(), &id.to_owned()).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            // Servers differ in how they refuse to abort an upload that was completed.
+            Err(_) if self.head(key).await?.is_some() => Ok(()),
             Err(source) => Err(Error::of_store("remove", key.as_str(), source)),
         }
     }

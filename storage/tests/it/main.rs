@@ -8,6 +8,7 @@ mod copying;
 mod failures;
 mod put_file;
 mod reading;
+mod resumable;
 #[path = "../../../tests/src/skip.rs"]
 mod skip;
 mod writing;

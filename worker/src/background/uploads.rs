@@ -23,7 +23,8 @@ const BATCH: u64 = 100;
 /// Removes uploads until `shutdown`.
 pub(super) async fn run(env: &Env, shutdown: &CancellationToken) {
     while !shutdown.is_cancelled() {
-        if let Some(Err(error)) = shutdown.run_until_cancelled(remove_expired(env)).await {
+        let removed = Box::pin(remove_expired(env));
+        if let Some(Err(error)) = shutdown.run_until_cancelled(removed).await {
             tracing::warn!(%error, "failed to find abandoned uploads; retrying later");
         }
         shutdown.run_until_cancelled(sleep(INTERVAL)).await;

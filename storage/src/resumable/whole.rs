@@ -17,23 +17,23 @@ impl Storage {
     /// [`Error::NotFound`] if the file is gone; [`Error::Unavailable`].
     pub async fn complete(&self, position: &Position, parts: Vec<String>) -> Result<Stored, Error> {
         let hash = hash::from_text(position.hash_state.as_deref(), &position.key)?;
-        if let (Location::Bucket(bucket), Some(multipart)) = (self.location.as_ref(), &position.multipart) {
+        // The process that completed it may have died before it could record that.
+        let is_complete = self.head(&position.key).await? == Some(position.bytes);
+        if let (Location::Bucket(bucket), Some(multipart), false) =
+            (self.location.as_ref(), &position.multipart, is_complete)
+        {
             let parts = parts.into_iter().map(|content_id| PartId { content_id }).collect();
             let location = position.key.location();
-            if let Err(source) = bucket.complete_multipart(&location, &multipart.id, parts).await {
-                // The process that completed it may have died before it could record that.
-                if self.head(&position.key).await? != Some(position.bytes) {
-                    return Err(Error::of_store("write", position.key.as_str(), source));
-                }
-            }
+            let completed = bucket.complete_multipart(&location, &multipart.id, parts);
+            let failed = |source| Error::of_store("write", position.key.as_str(), source);
+            completed.await.map_err(failed)?;
+        } else if !is_complete {
+            return Err(not_found(&position.key));
         }
-        match self.head(&position.key).await? {
-            Some(bytes) if bytes == position.bytes => Ok(Stored {
-                bytes,
-                sha256: hex::encode(hash.finalize()),
-            }),
-            _ => Err(not_found(&position.key)),
-        }
+        Ok(Stored {
+            bytes: position.bytes,
+            sha256: hex::encode(hash.finalize()),
+        })
     }
 
     /// Aborts the multipart upload of an unfinished file; nothing in a directory. It is no error if it is gone or

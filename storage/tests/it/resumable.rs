@@ -35,7 +35,10 @@ impl File {
             tail: progress.tail,
             ..multipart
         });
-        for (number, part) in progress.parts {
+        let mut parts = progress.parts;
+        // In the order in which the bucket has answered.
+        parts.sort();
+        for (number, part) in parts {
             self.parts.truncate(usize::try_from(number).unwrap());
             self.parts.push(part);
         }

@@ -14,7 +14,7 @@
 //! after a time: about private videos after [`Bounds::private`], about public ones after [`Bounds::public`].
 //!
 //! *Own changes.* A change returns its number in the log, and [`Library::wait_for`] waits until it is applied: owners
-//! find what they have changed.
+//! find what they have changed. While the catalog cannot be written, as on a full disk, nothing waits for it.
 
 mod breaker;
 mod cursors;
@@ -22,6 +22,7 @@ mod details;
 mod follower;
 mod moment;
 mod slot;
+mod sweep;
 
 pub use catalog::{Facet, FacetCounts, Hit, Video};
 pub use cursors::CursorKeys;
@@ -134,14 +135,22 @@ struct Shared {
     cursors: CursorKeys,
     /// Set when [`Library::follow`] has opened it.
     opened: OnceLock<(Catalog, Slot)>,
-    /// `None` until the catalog is filled.
-    applied: watch::Sender<Option<Applied>>,
+    state: watch::Sender<State>,
     breaker: Breaker,
     /// Wakes the follower before its next step.
     wake: Notify,
 }
 
 /// The state of the catalog.
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    /// `None` until the catalog is filled.
+    applied: Option<Applied>,
+    /// No change is applied soon: the latest step of the follower has failed, or it fills a large catalog.
+    is_stuck: bool,
+}
+
+/// The changes in the catalog.
 #[derive(Clone, Copy, Debug)]
 struct Applied {
     /// Number of the last change of the log.
@@ -160,7 +169,7 @@ impl Library {
             bounds,
             cursors,
             opened: OnceLock::new(),
-            applied: watch::Sender::new(None),
+            state: watch::Sender::default(),
             breaker: Breaker::default(),
             wake: Notify::new(),
         }))
@@ -248,29 +257,26 @@ impl Library {
     /// Returns `true` if the catalog answers.
     #[must_use]
     pub fn is_filled(&self) -> bool {
-        self.0.applied.borrow().is_some()
+        self.0.state.borrow().applied.is_some()
     }
 
-    /// Waits until the catalog of this process has applied a change, for at most a second.
+    /// Waits until the catalog of this process has applied a change, for at most a second, and not while it is known
+    /// that the catalog cannot follow.
     pub async fn wait_for(&self, seq: i64) {
-        let mut applied = self.0.applied.subscribe();
-        self.0.wake.notify_one();
-        let wait = applied.wait_for(|applied| applied.is_some_and(|applied| applied.seq >= seq));
-        if tokio::time::timeout(APPLY_TIMEOUT, wait).await.is_err() {
-            tracing::warn!(seq, "the catalog is slow to apply a change");
-        }
+        self.wait_until(|applied| applied.seq >= seq).await;
     }
 
-    /// Waits until the catalog of this process has applied all changes that are committed by now, for at most a second.
+    /// [`Library::wait_for`] for all changes that are committed by now.
     pub async fn wait_for_newest(&self) {
         let asked = Instant::now();
-        let mut applied = self.0.applied.subscribe();
+        self.wait_until(|applied| applied.complete_at.is_after(asked)).await;
+    }
+
+    async fn wait_until(&self, is_reached: impl Fn(Applied) -> bool) {
+        let mut state = self.0.state.subscribe();
         self.0.wake.notify_one();
-        let is_newer = |applied: &Option<Applied>| applied.is_some_and(|applied| applied.complete_at.is_after(asked));
-        if tokio::time::timeout(APPLY_TIMEOUT, applied.wait_for(is_newer))
-            .await
-            .is_err()
-        {
+        let ends = |state: &State| state.is_stuck || state.applied.is_some_and(&is_reached);
+        if tokio::time::timeout(APPLY_TIMEOUT, state.wait_for(ends)).await.is_err() {
             tracing::warn!("the catalog is slow to apply a change");
         }
     }
@@ -280,7 +286,7 @@ impl Library {
     /// # Errors
     /// `catalog_filling`; `unavailable` when the database is away for longer than the bound of the scope.
     pub fn freshness(&self, scope: Scope) -> Result<Freshness, Error> {
-        let Some(Applied { complete_at, .. }) = *self.0.applied.borrow() else {
+        let Some(Applied { complete_at, .. }) = self.0.state.borrow().applied else {
             return Err(filling());
         };
         let age = complete_at.age();

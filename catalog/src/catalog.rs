@@ -139,7 +139,7 @@ impl Catalog {
     pub async fn public(&self, id: i64) -> Result<Option<Video>, Error> {
         let store = self.store()?;
         let found = async {
-            let mut reader = store.read().await?;
+            let mut reader = store.look_up().await?;
             list::entries(&mut reader, &[id]).await
         };
         let mut entries = self.checked(&store, found.await)?;
@@ -154,7 +154,7 @@ impl Catalog {
         let store = self.store()?;
         let query = "SELECT id FROM texts WHERE public_id = ?";
         let found = async {
-            let mut reader = store.read().await?;
+            let mut reader = store.look_up().await?;
             let id: Option<i64> = sqlx::query_scalar(query)
                 .bind(public_id)
                 .fetch_optional(&mut *reader)
@@ -174,7 +174,7 @@ impl Catalog {
         let store = self.store()?;
         let query = "SELECT tokens_valid_after_ms, disabled FROM accounts WHERE id = ?";
         let found = async {
-            let mut reader = store.read().await?;
+            let mut reader = store.look_up().await?;
             let row = sqlx::query(query).bind(id.0).fetch_optional(&mut *reader).await?;
             let account = row.map(|row| {
                 Ok(Account {
@@ -184,6 +184,21 @@ impl Catalog {
                 })
             });
             account.transpose()
+        };
+        self.checked(&store, found.await)
+    }
+
+    /// Returns the ids of the videos with ids above `after` in order, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Catalog::list`].
+    pub async fn video_ids(&self, after: i64, limit: u32) -> Result<Vec<i64>, Error> {
+        let store = self.store()?;
+        let query = "SELECT id FROM videos WHERE id > ? ORDER BY id LIMIT ?";
+        let found = async {
+            let mut reader = store.look_up().await?;
+            let ids = sqlx::query_scalar(query).bind(after).bind(limit);
+            Ok(ids.fetch_all(&mut *reader).await?)
         };
         self.checked(&store, found.await)
     }
@@ -254,11 +269,50 @@ mod tests {
                 Ok::<i64, Error>(count)
             })
         });
-        for query in queries.collect::<Vec<_>>() {
+        let queries = queries.collect::<Vec<_>>();
+        // Lookups do not wait for them.
+        for _ in 0..100 {
+            assert_eq!(catalog.position().await.unwrap(), position);
+            assert!(catalog.of_link("none").await.unwrap().is_none());
+        }
+        assert!(started.elapsed() < crate::QUERY_TIMEOUT);
+        for query in queries {
             let result = query.await.unwrap();
             assert!(matches!(result, Err(Error::TooSlow | Error::Busy)), "{result:?}");
         }
         assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
         assert_eq!(catalog.position().await.unwrap(), position);
+    }
+
+    #[tokio::test]
+    async fn changes_are_applied_again_after_the_file_could_not_grow() {
+        let directory = tempfile::tempdir().unwrap();
+        let (catalog, _) = Catalog::open(directory.path()).await.unwrap();
+        let at = |seq| Position {
+            seq,
+            token: seq,
+            as_of_ms: 1,
+        };
+        let filling = catalog.fill().await.unwrap();
+        filling.finish(at(1)).await.unwrap().publish().await.unwrap();
+        let library = crate::synthetic::Library::new(1_000);
+        let changes: Vec<_> = (1..=300).map(|id| Change::Video(Box::new(library.video(id)))).collect();
+        let store = catalog.store().unwrap();
+        // SQLite rolls a transaction back that finds the file full.
+        let full = "PRAGMA max_page_count = 1";
+        sqlx::query(full)
+            .execute(&mut *store.writer.lock().await)
+            .await
+            .unwrap();
+        let refused = catalog.apply(&changes, at(2)).await;
+        assert!(matches!(refused, Err(Error::Database(_))), "{refused:?}");
+        assert_eq!(catalog.position().await.unwrap(), at(1));
+        assert_eq!(catalog.apply(&changes, at(3)).await.unwrap(), Applied::Moved);
+        assert_eq!(catalog.position().await.unwrap(), at(3));
+        assert_eq!(
+            catalog.video_ids(0, 1_000).await.unwrap(),
+            (1..=300).collect::<Vec<_>>()
+        );
+        assert_eq!(catalog.video_ids(100, 2).await.unwrap(), [101, 102]);
     }
 }

@@ -29,7 +29,7 @@ pub(crate) async fn list(store: &Store, query: &Query, cursor: Option<&Cursor>) 
     };
     let mut reader = store.read().await?;
     let limit = query.page.get();
-    let keys = Selection::new(query, None)
+    let keys = Selection::of_list(query)
         .keys(&mut reader, store.sorted_hits(), after, limit + 1)
         .await?;
     let next = last_of_page(&keys, limit).map(|last| Cursor {

@@ -15,11 +15,16 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
-/// Number of queries that run at the same time; others wait for at most [`QUERY_TIMEOUT`].
+/// Number of lists and searches that run at the same time; others wait for at most [`QUERY_TIMEOUT`].
 const READERS: u32 = 4;
 
-/// Page cache of each reader in KiB: 64 MiB for all.
-const READER_CACHE_KIB: i64 = 16 * 1024;
+/// Number of lookups that run at the same time. They have readers of their own, so that slow searches do not keep pages
+/// of single videos, checks of accounts, and the follower of the feed waiting.
+const LOOKUP_READERS: u32 = 2;
+
+/// Page cache of each reader in KiB: 32 MiB for lists and searches, and 2 MiB for lookups.
+const READER_CACHE_KIB: i64 = 8 * 1024;
+const LOOKUP_CACHE_KIB: i64 = 1024;
 
 /// Maximum duration of a query once it has a reader. It is interrupted then. SQLite is several times slower in debug
 /// builds, where it is not optimized.
@@ -37,6 +42,7 @@ const WAL_PAGES: &str = "8000";
 pub(crate) struct Store {
     path: PathBuf,
     readers: SqlitePool,
+    lookups: SqlitePool,
     pub(crate) writer: Mutex<SqliteConnection>,
     statistics: RwLock<Statistics>,
     /// The files are deleted when the last query ends.
@@ -66,27 +72,28 @@ impl Store {
             return Err(Error::NotFilled);
         }
         let statistics = Statistics::read(&mut writer).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(QUERY_TIMEOUT)
-            .test_before_acquire(false)
-            .connect_lazy_with(
-                options(path)
-                    .pragma("query_only", "1")
-                    .pragma("cache_size", (-READER_CACHE_KIB).to_string()),
-            );
         Ok(Arc::new(Self {
             path: path.to_owned(),
-            readers,
+            readers: readers(path, READERS, READER_CACHE_KIB),
+            lookups: readers(path, LOOKUP_READERS, LOOKUP_CACHE_KIB),
             writer: Mutex::new(writer),
             statistics: RwLock::new(statistics),
             is_retired: AtomicBool::new(false),
         }))
     }
 
-    /// Begins a read transaction. All its statements see the same state of the file.
+    /// Begins the read transaction of a list or a search. All its statements see the same state of the file.
     pub(crate) async fn read(&self) -> Result<Reader, Error> {
-        let mut reader = self.readers.begin().await?;
+        Self::begin(&self.readers).await
+    }
+
+    /// Begins the read transaction of a lookup of few rows by a key.
+    pub(crate) async fn look_up(&self) -> Result<Reader, Error> {
+        Self::begin(&self.lookups).await
+    }
+
+    async fn begin(readers: &SqlitePool) -> Result<Reader, Error> {
+        let mut reader = readers.begin().await?;
         let deadline = Instant::now() + QUERY_TIMEOUT;
         let mut handle = reader.lock_handle().await?;
         handle.set_progress_handler(INSTRUCTIONS, move || Instant::now() < deadline);
@@ -94,8 +101,14 @@ impl Store {
         Ok(reader)
     }
 
+    /// Replaces the connection of the writer, whose transaction ends.
+    pub(crate) async fn renew(&self, writer: &mut SqliteConnection) -> Result<(), Error> {
+        *writer = options(&self.path).connect().await?;
+        Ok(())
+    }
+
     pub(crate) async fn position(&self) -> Result<Position, Error> {
-        let mut reader = self.read().await?;
+        let mut reader = self.look_up().await?;
         let query = "SELECT seq, token, as_of_ms FROM position";
         let row = sqlx::query(query).fetch_one(&mut *reader).await?;
         Ok(Position {
@@ -128,6 +141,16 @@ impl Store {
     }
 }
 
+/// A pool of connections that only read.
+fn readers(path: &Path, count: u32, cache_kib: i64) -> SqlitePool {
+    let options = options(path)
+        .pragma("query_only", "1")
+        .pragma("cache_size", (-cache_kib).to_string());
+    let pool = SqlitePoolOptions::new().max_connections(count);
+    let pool = pool.acquire_timeout(QUERY_TIMEOUT).test_before_acquire(false);
+    pool.connect_lazy_with(options)
+}
+
 impl Drop for Store {
     fn drop(&mut self) {
         if self.is_retired.load(Ordering::Relaxed) {
@@ -142,9 +165,18 @@ impl Statistics {
         let row = sqlx::query(query).fetch_one(&mut *connection).await?;
         let videos = frequency(&row, 0)?;
         let mut vocabulary = Vocabulary::default();
-        let query = "SELECT word, public, hidden FROM words";
-        for row in sqlx::query(query).fetch_all(connection).await? {
-            vocabulary.add(row.try_get(0)?, frequency(&row, 1)?);
+        let mut last = String::new();
+        loop {
+            // In pages, because a row of the driver needs ten times the memory of a word.
+            let query = "SELECT word, public, hidden FROM words WHERE word > ? ORDER BY word LIMIT 1000";
+            let rows = sqlx::query(query).bind(&last).fetch_all(&mut *connection).await?;
+            for row in &rows {
+                last = row.try_get(0)?;
+                vocabulary.add(&last, frequency(row, 1)?);
+            }
+            if rows.is_empty() {
+                break;
+            }
         }
         Ok(Self { vocabulary, videos })
     }

@@ -6,7 +6,7 @@
 
 mod entry;
 
-pub use entry::{Entry, entries_after, entries_of};
+pub use entry::{Entry, entries_after, entries_of, ids_between};
 
 use crate::library_change::{self, Subject};
 use crate::user;

@@ -63,16 +63,21 @@ async fn interrupted(mut command: Command) -> (ExitStatus, String) {
 
 /// The commands of the README, for a server at `url`.
 fn readme_script(url: &str) -> String {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let blocks: Vec<_> = readme
+    let script = commands("README.md").replace("http://localhost:8000", url);
+    assert!(script.contains(url));
+    script
+}
+
+/// The commands of a page.
+fn commands(page: &str) -> String {
+    let page = std::fs::read_to_string(root().join(page)).unwrap();
+    let blocks: Vec<_> = page
         .split("```bash\n")
         .skip(1)
         .map(|rest| rest.split("```").next().unwrap())
         .collect();
-    assert!(blocks.len() >= 5, "{blocks:?}");
-    let script = blocks.concat().replace("http://localhost:8000", url);
-    assert!(script.contains(url));
-    script
+    assert!(blocks.len() >= 4, "{blocks:?}");
+    blocks.concat()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,6 +129,23 @@ async fn the_commands_of_the_readme_work_in_order() {
     }
     // The upload with a recipe in the last block was accepted, too.
     assert!(text.contains("task: 2"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_of_the_page_about_the_library_continue_those_of_the_readme() {
+    let app = TestApp::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let source = Clip::default().make(app.directory.path());
+    std::fs::copy(source, directory.path().join("my-holiday.mov")).unwrap();
+    let script = [&readme_script(&app.url), "\nTASK=1\n", &commands("docs/LIBRARY.md")];
+    let mut command = shell(directory.path());
+    command.arg("-c").arg(script.concat());
+    let output = run(command).await;
+    let text = text(&output);
+    assert!(output.status.success() && output.stderr.is_empty(), "{text}");
+    assert!(text.contains("\"total\": 1"), "{text}");
+    let table = std::fs::read_to_string(directory.path().join("hits.csv")).unwrap();
+    assert!(table.contains("El Niño at the coast"), "{table}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -70,7 +70,7 @@ impl Victim {
 }
 
 /// The children of a process. The kernel lists them by the thread that started them.
-fn children(process: &str) -> Vec<String> {
+pub(crate) fn children(process: &str) -> Vec<String> {
     let threads = std::fs::read_dir(format!("/proc/{process}/task"))
         .into_iter()
         .flatten()

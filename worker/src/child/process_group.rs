@@ -18,9 +18,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// Time for the kernel to end a killed process; after that it is left to the fork server.
 const REAP_TIMEOUT: Duration = Duration::from_secs(2);
-/// First pause between two polls of an ending process; it doubles up to [`POLL_PAUSE_MAX`].
+/// Pause between two polls of an ending process. A task waits for the end of its first child.
 const POLL_PAUSE: Duration = Duration::from_millis(1);
-const POLL_PAUSE_MAX: Duration = Duration::from_millis(10);
 
 /// A request to reap a leader that was killed.
 pub(super) struct ReapRequest {
@@ -83,6 +82,11 @@ impl ProcessGroup {
         self.id
     }
 
+    /// True when the leader has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        has_ended(&self.leader)
+    }
+
     /// Sends SIGTERM to the group.
     pub(super) fn terminate(&self) {
         self.signal(Signal::TERM);
@@ -91,10 +95,8 @@ impl ProcessGroup {
     /// Waits until the leader has ended, at most `time`. Does not reap it.
     pub(super) async fn wait(&self, time: Duration) {
         let deadline = Instant::now() + time;
-        let mut pause = POLL_PAUSE;
         while !has_ended(&self.leader) && Instant::now() < deadline {
-            sleep(pause).await;
-            pause = POLL_PAUSE_MAX.min(pause * 2);
+            sleep(POLL_PAUSE).await;
         }
     }
 

@@ -1,7 +1,8 @@
 //! Renders the outputs of one attempt in media children.
 //!
 //! *Mechanism.* A first child probes the source and transcodes. A second child, which never saw the source, opens the
-//! outputs again and reports what is in them; [`domain::plan::verify`] compares that with the plan.
+//! outputs again and reports what is in them; [`domain::plan::verify`] compares that with the plan. It starts while the
+//! first one works, and waits.
 //!
 //! *Invariants.* The first child and all of its process group have ended before the second one opens the outputs: a
 //! child that a hostile file took over cannot change an output after its verification.
@@ -137,7 +138,12 @@ impl Renderer<'_> {
         let unconfirmed = Unconfirmed::of_task(self.task.attempt, self.task.failures);
         let mut child = children.start(session, unconfirmed).await?;
         let sandbox = child.status().clone();
-        let transcoded = self.transcode(&mut child, &input, report).await;
+        let start_verifier = || {
+            let session = self.env.session(InputFiles::default(), input.out.to_owned());
+            children.start(session, unconfirmed)
+        };
+        // The second child starts in the meantime and waits.
+        let (transcoded, verifier) = tokio::join!(self.transcode(&mut child, &input, report), start_verifier());
         report.sandbox(&sandbox);
         let stderr = child.stderr_tail();
         if !stderr.is_empty() {
@@ -151,8 +157,12 @@ impl Renderer<'_> {
         let (plan, child_report) = transcoded?;
         // See the invariants above.
         child.finish().await;
-        let session = self.env.session(InputFiles::default(), input.out.to_owned());
-        let mut verifier = children.start(session, unconfirmed).await?;
+        let mut verifier = match verifier {
+            Ok(verifier) if !verifier.has_ended() => verifier,
+            // The machine may have lacked a resource when it started, or ended it since then, as the OOM killer does.
+            // That must not cost the transcode.
+            _ => start_verifier().await?,
+        };
         report.phase_ended(|timings| &mut timings.transcode_ms);
         self.enter(Phase::Verify);
         let outputs = plan.outputs.iter().cloned().zip(child_report.outputs.iter().cloned());

@@ -1,8 +1,10 @@
-//! Uploads: a stream of bytes becomes a checked and stored file, at once ([`store`]) or in several requests
-//! ([`resumable`]), and this file a source, a task and a video ([`finish`]). Each way in ends here.
+//! Uploads: a stream of bytes becomes a checked and stored file, at once ([`store`]), in several requests
+//! ([`resumable`]) or by the hands of the client ([`presigned`]), and this file a source, a task and a video
+//! ([`finish`]). Each way in ends here.
 
 pub(crate) mod active;
 mod checksum;
+pub mod presigned;
 mod receive;
 pub mod resumable;
 mod session;

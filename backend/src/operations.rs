@@ -4,8 +4,8 @@
 use crate::error::{Refusal, reply};
 use crate::openapi::{Api, response_of};
 use crate::routes::{
-    auth, health, images, library, metrics, plan, presets, raw_uploads, report, searches, tasks, tus as tus_routes,
-    uploads, video, videos,
+    auth, health, images, library, metrics, plan, presets, presigned_uploads, raw_uploads, report, searches, tasks,
+    tus as tus_routes, uploads, video, videos,
 };
 use crate::{AppState, request_guards, tus};
 use axum::Router;
@@ -54,6 +54,7 @@ fn requests() -> OpenApiRouter<AppState> {
         .merge(presets())
         .merge(videos())
         .merge(library())
+        .merge(presigned_uploads())
         .merge(upload_status().layer(map_response(tus::add_version)))
         .routes(routes!(health::health))
 }
@@ -134,6 +135,14 @@ fn uploads() -> OpenApiRouter<AppState> {
 fn upload_bytes() -> OpenApiRouter<AppState> {
     let create = OpenApiRouter::new().routes(routes!(tus_routes::create));
     create.routes(routes!(tus_routes::append))
+}
+
+/// Operations of uploads whose bytes go to the bucket.
+fn presigned_uploads() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(presigned_uploads::create))
+        .routes(routes!(presigned_uploads::sign))
+        .routes(routes!(presigned_uploads::complete))
 }
 
 /// The other operations of resumable uploads.
@@ -257,9 +266,12 @@ mod tests {
         OPTIONS /api/uploads
         POST /api/uploads (bearer)
         PUT /api/uploads/file (bearer)
+        POST /api/uploads/presigned (bearer)
         DELETE /api/uploads/{id} (bearer)
         HEAD /api/uploads/{id} (bearer)
         PATCH /api/uploads/{id} (bearer)
+        POST /api/uploads/{id}/complete (bearer)
+        POST /api/uploads/{id}/parts (bearer)
         GET /api/video/download/{year}/{month}/{day}/{name} (bearer)
         GET /api/video/play/{token}/{year}/{month}/{day}/{name}/{output}/{file} (bearer)
         GET /api/videos (bearer)

@@ -11,6 +11,7 @@ pub(crate) mod metrics;
 pub(crate) mod parameters;
 pub(crate) mod plan;
 pub(crate) mod presets;
+pub(crate) mod presigned_uploads;
 pub(crate) mod raw_uploads;
 pub(crate) mod report;
 pub(crate) mod searches;

@@ -110,6 +110,8 @@ codes! {
     UploadUnfinished "upload_unfinished" 409 - "La subida todavía no está completa" "The upload is not complete yet"
     UploadUsed "upload_used" 409 - "Ya hay una tarea de esta subida" "There is already a task of this upload"
     UploadsTooMany "uploads_too_many" 409 - "No caben más subidas sin terminar en esta cuenta" "This account cannot have more unfinished uploads"
+    UploadPartsInvalid "upload_parts_invalid" 409 - "Las partes no forman el archivo anunciado" "The parts do not form the announced file"
+    PresignedUnavailable "presigned_unavailable" 409 - "El almacenamiento de esta instalación no acepta partes de los clientes; usa una subida reanudable" "The storage of this installation does not accept parts from clients; use a resumable upload"
     ChecksumMismatch "checksum_mismatch" 460 - "Los datos no coinciden con su suma de verificación" "The data does not match its checksum"
     TusVersionUnsupported "tus_version_unsupported" 412 - "Esa versión de tus no se acepta" "That version of tus is not supported"
     NotMedia "not_media" 415 Input "El archivo no es un video ni un audio que podamos abrir" "The file is not a video or audio file that can be opened"

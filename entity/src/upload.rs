@@ -54,6 +54,8 @@ pub struct Model {
     pub hash_state: Option<String>,
     /// Hexadecimal SHA-256; set when the file is complete and checked.
     pub sha256: Option<String>,
+    /// The client writes the parts to the bucket itself; `received_bytes` are those that were verified.
+    pub presigned: bool,
     /// The multipart upload of a bucket.
     pub multipart_id: Option<String>,
     /// Size of the parts of a multipart upload; 0 in a directory.
@@ -142,6 +144,8 @@ pub struct New {
     pub metadata: String,
     /// The length of the file, if it is known.
     pub length_bytes: Option<u64>,
+    /// The client writes the parts to the bucket itself.
+    pub presigned: bool,
     /// The multipart upload of a bucket.
     pub multipart_id: Option<String>,
     /// Size of its parts.
@@ -161,6 +165,7 @@ pub async fn create(db: &DatabaseTransaction, user: UserId, new: &New, lifetime:
         (Column::Metadata, new.metadata.as_str().into()),
         (Column::LengthBytes, Expr::value(new.length_bytes.map(stored))),
         (Column::ReceivedBytes, 0_i64.into()),
+        (Column::Presigned, new.presigned.into()),
         (Column::MultipartId, Expr::value(new.multipart_id.clone())),
         (Column::PartBytes, stored(new.part_bytes).into()),
         (Column::UntilMs, 0_i64.into()),
@@ -194,6 +199,17 @@ pub async fn of_user(db: &impl ConnectionTrait, user: UserId, id: &str) -> Resul
     let found = Entity::find_by_id(id).filter(Column::UserId.eq(user.0));
     let is_current = Expr::col(Column::ExpiresAtMs).gt(crate::now_ms(db));
     found.filter(is_current).one(db).await
+}
+
+/// Lets an upload expire after `lifetime` from now.
+///
+/// # Errors
+/// Any database error.
+pub async fn extend(db: &impl ConnectionTrait, id: &str, lifetime: Duration) -> Result<(), DbErr> {
+    let update = Entity::update_many().filter(Column::Id.eq(id));
+    let expires_at_ms = crate::in_ms(db, crate::millis(lifetime));
+    let update = update.col_expr(Column::ExpiresAtMs, expires_at_ms);
+    update.exec(db).await.map(drop)
 }
 
 /// The names that the bucket has given to the parts of an upload, in order.

@@ -45,6 +45,7 @@ fn uploads() -> TableCreateStatement {
         .col(big_integer("received_bytes"))
         .col(text_null("hash_state"))
         .col(text_null("sha256"))
+        .col(boolean("presigned"))
         .col(text_null("multipart_id"))
         .col(big_integer("part_bytes"))
         .col(text_null("tail_key"))

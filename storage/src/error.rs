@@ -28,6 +28,12 @@ pub enum Error {
         /// The key of the object.
         key: String,
     },
+    /// The bucket does not make an object of the parts that a client has written to it.
+    #[error("the bucket refuses the parts of `{key}`")]
+    PartsRefused {
+        /// The key of the object.
+        key: String,
+    },
     /// The disk, the quota or the bucket is full.
     #[error("no space left to write `{target}`")]
     Full {
@@ -147,6 +153,7 @@ impl Error {
             Self::NotFound { .. }
             | Self::OutOfRange { .. }
             | Self::InUse { .. }
+            | Self::PartsRefused { .. }
             | Self::LocalFile { .. }
             | Self::InvalidUrl { .. } => return self,
         };
@@ -190,6 +197,15 @@ fn has_io_cause(error: &(dyn StdError + 'static), is_kind: impl Fn(io::ErrorKind
         cause = error.source();
     }
     false
+}
+
+/// Returns `true` if a bucket refuses to complete a multipart upload because of its parts: one is missing, has another
+/// `ETag`, or is too small. `object_store` passes the code on only as text.
+pub(crate) fn is_part_refusal(error: &object_store::Error) -> bool {
+    let text = error.to_string();
+    ["InvalidPart", "EntityTooSmall", "EntityTooLarge", "MalformedXML"]
+        .iter()
+        .any(|code| text.contains(code))
 }
 
 /// Returns `true` for a full disk, which is an `io::Error` in the chain of causes, and for a full server. Servers

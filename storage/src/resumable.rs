@@ -13,6 +13,8 @@
 //! *Invariants.* A position contains the state of the SHA-256 of the bytes before it: in a bucket up to the last whole
 //! part. So the file is hashed once, also when several processes have received it.
 //!
+//! The parts of a file in a bucket may also be written by the client itself ([`Storage::begin_presigned`]).
+//!
 //! *Rejected.* A file per request, joined at the end: it would write each byte twice. `put_part` for the tail: a part
 //! that is too small fails when the upload is completed.
 
@@ -20,6 +22,7 @@ mod bucket;
 mod directory;
 mod hash;
 mod position;
+mod presigned;
 mod whole;
 
 pub use position::{Extent, Multipart, Position, Progress};

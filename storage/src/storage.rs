@@ -19,6 +19,8 @@ const READY_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Storage {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) location: Arc<Location>,
+    /// Signs URLs under the address of the bucket for clients; `None` in a directory.
+    pub(crate) signer: Option<Arc<AmazonS3>>,
     pub(crate) memory: Memory,
 }
 
@@ -35,6 +37,7 @@ impl Storage {
         Self {
             store,
             location: Arc::new(location),
+            signer: None,
             memory: Memory::new(),
         }
     }

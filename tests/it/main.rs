@@ -63,6 +63,7 @@ mod nginx;
 mod nginx_errors;
 mod outages;
 mod presets;
+mod presigned;
 mod process_limits;
 mod processes;
 mod recipes_page;

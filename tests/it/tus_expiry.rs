@@ -14,6 +14,21 @@ fn sources(app: &TestApp) -> usize {
     files.iter().filter(is_source).count()
 }
 
+/// Runs a worker until expired uploads and their files are removed and this number of sources is left.
+pub(crate) async fn wait_until_removed(app: &TestApp, left: usize) {
+    // The background tasks remove at once when they start, the files one round after the rows.
+    let begun = Instant::now();
+    let is_left =
+        |line: &String| line.starts_with("uploads:") || line.starts_with("trash:") || line.contains("/uploads/");
+    while app.snapshot().await.iter().any(is_left) || sources(app) > left {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:#?}", app.snapshot().await);
+        let mut worker = Server::start_in("worker", app.directory.path(), &app.environment);
+        worker.ready().await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        worker.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_that_are_not_continued_expire_and_leave_nothing() {
     let mut app = TestApp::idle().await;
@@ -39,17 +54,7 @@ async fn uploads_that_are_not_continued_expire_and_leave_nothing() {
         assert_eq!(tus.send(path, 0, vec![1]).await.status, 404);
         assert_eq!(tus.task(path).await.status, 404);
     }
-    // The background tasks remove at once when they start, the files one round after the rows.
-    let begun = Instant::now();
-    let is_left =
-        |line: &String| line.starts_with("uploads:") || line.starts_with("trash:") || line.contains("/uploads/");
-    while app.snapshot().await.iter().any(is_left) || sources(&app) > 1 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{:#?}", app.snapshot().await);
-        let mut worker = Server::start_in("worker", app.directory.path(), &app.environment);
-        worker.ready().await;
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        worker.stop().await;
-    }
+    wait_until_removed(&app, 1).await;
     assert!(source_of(&app, task).await == bytes, "the file of a task stays");
     app.stop().await;
 }

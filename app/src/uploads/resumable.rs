@@ -36,6 +36,8 @@ pub struct New {
     pub metadata: String,
     /// The length of the file; `None` if the client does not know it yet.
     pub length_bytes: Option<u64>,
+    /// The client writes the file to the bucket itself ([`presigned`](super::presigned)).
+    pub presigned: bool,
     /// The hash of the request, for its idempotency key.
     pub fingerprint: Fingerprint,
 }
@@ -43,8 +45,8 @@ pub struct New {
 /// Creates an upload without bytes.
 ///
 /// # Errors
-/// `file_empty`, `upload_too_large`, `uploads_too_many`, `idempotency_key_in_use`; errors of the storage and the
-/// database.
+/// `file_empty`, `upload_too_large`, `uploads_too_many`, `presigned_unavailable`, `idempotency_key_in_use`; errors of the
+/// storage and the database.
 pub async fn create<R: Serialize + Send + Sync + 'static>(
     app: &App,
     user: UserId,
@@ -57,6 +59,9 @@ pub async fn create<R: Serialize + Send + Sync + 'static>(
         Some(0) => return Err(Code::FileEmpty.into()),
         Some(bytes) if bytes > max_bytes => return Err(too_large(max_bytes).into()),
         _ => {}
+    }
+    if new.presigned && app.storage.local_root().is_some() {
+        return Err(Code::PresignedUnavailable.into());
     }
     let count = app.with_timeout(upload::count_open(&app.db, user)).await?;
     Refusal::unless_below(MAX_UPLOADS, count, Code::UploadsTooMany)?;
@@ -78,7 +83,12 @@ async fn begin<R: Serialize>(
     app.with_timeout(trash::add_keys(&app.db, &keys, UNRECORDED_AFTER))
         .await?;
     let expected_bytes = new.length_bytes.unwrap_or(app.settings.limits.max_upload_bytes);
-    let multipart = match app.storage.begin(&key, expected_bytes).await {
+    let begun = if new.presigned {
+        app.storage.begin_presigned(&key, expected_bytes).await
+    } else {
+        app.storage.begin(&key, expected_bytes).await
+    };
+    let multipart = match begun {
         Ok(multipart) => multipart,
         Err(error) => {
             let _ = unlist(app, key.as_str()).await;
@@ -91,6 +101,7 @@ async fn begin<R: Serialize>(
         file_name: new.file_name,
         metadata: new.metadata,
         length_bytes: new.length_bytes,
+        presigned: new.presigned,
         part_bytes: multipart.as_ref().map_or(0, |multipart| multipart.part_bytes),
         multipart_id: multipart.map(|multipart| multipart.id),
     };
@@ -114,18 +125,23 @@ async fn begin<R: Serialize>(
     written
 }
 
+/// Matches uploads whose bytes are sent to the service.
+const fn is_sent_here(upload: &upload::Model) -> bool {
+    !upload.presigned
+}
+
 /// An upload as it stands. A request that still writes to it ends first, so that the client can go on from there.
 ///
 /// # Errors
 /// `upload_not_found`; errors of the database.
 pub async fn show(app: &App, user: UserId, id: &str) -> Result<upload::Model, Error> {
     let found = app.with_timeout(upload::of_user(&app.db, user, id)).await?;
-    let row = found.ok_or(Code::UploadNotFound)?;
+    let row = found.filter(is_sent_here).ok_or(Code::UploadNotFound)?;
     if row.holder.is_none() {
         return Ok(row);
     }
     let (app, id) = (app.clone(), id.to_owned());
-    uninterrupted(async move { Ok(Session::take_over(&app, user, &id).await?.release().await) }).await
+    uninterrupted(async move { Ok(Session::take_over(&app, user, &id, is_sent_here).await?.release().await) }).await
 }
 
 /// Appends bytes to an upload and returns it as it stands then. A request that still writes to it ends first. Dropping
@@ -140,7 +156,7 @@ where
 {
     let (app, id) = (app.clone(), id.to_owned());
     uninterrupted(async move {
-        let mut session = Session::take_over(&app, user, &id).await?;
+        let mut session = Session::take_over(&app, user, &id, is_sent_here).await?;
         let appended = receive::append(&mut session, patch, stream).await;
         let row = session.release().await;
         appended.map(|()| row)
@@ -155,7 +171,7 @@ where
 pub async fn remove(app: &App, user: UserId, id: &str) -> Result<(), Error> {
     let (app, id) = (app.clone(), id.to_owned());
     uninterrupted(async move {
-        let session = Session::take_over(&app, user, &id).await?;
+        let session = Session::take_over(&app, user, &id, |_| true).await?;
         let removed = session.discard().await;
         if removed.is_err() {
             session.release().await;

@@ -34,13 +34,18 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Takes over an upload of the account. A request that holds it ends first.
+    /// Takes over an upload of the account that `accepts` matches. A request that holds it ends first.
     ///
     /// # Errors
     /// `upload_not_found`; errors of the database.
-    pub(super) async fn take_over(app: &App, user: UserId, id: &str) -> Result<Self, Error> {
+    pub(super) async fn take_over(
+        app: &App,
+        user: UserId,
+        id: &str,
+        accepts: fn(&upload::Model) -> bool,
+    ) -> Result<Self, Error> {
         let found = app.with_timeout(upload::of_user(&app.db, user, id)).await?;
-        found.ok_or(Code::UploadNotFound)?;
+        found.filter(accepts).ok_or(Code::UploadNotFound)?;
         let lease = UploadLease::new(id.to_owned(), Uuid::new_v4().to_string());
         let row = take(app, id, &lease).await?;
         Ok(Self {
@@ -141,7 +146,11 @@ impl Session {
         }
     }
 
-    async fn record(&mut self, progress: Progress) -> Result<(), Error> {
+    /// Records progress.
+    ///
+    /// # Errors
+    /// `upload_interrupted` when another request has the upload; errors of the database.
+    pub(super) async fn record(&mut self, progress: Progress) -> Result<(), Error> {
         let checkpoint = Checkpoint {
             received_bytes: progress.bytes,
             hash_state: progress.hash_state,
@@ -171,15 +180,7 @@ impl Session {
         let (position, app) = (self.position()?, self.app.clone());
         let parts = app.with_timeout(upload::parts(&app.db, &self.row.id)).await?;
         let stored = app.storage.complete(&position, parts).await.map_err(gone)?;
-        let mut bytes = app.storage.get_range(&position.key, 0..PEEK_BYTES as u64).await?;
-        let mut head = BytesMut::new();
-        while let Some(chunk) = bytes.try_next().await? {
-            head.extend_from_slice(&chunk);
-        }
-        if let Err(refusal) = check_media(&head) {
-            self.discard().await?;
-            return Err(refusal.into());
-        }
+        self.check_format(&position.key).await?;
         let completed = app.with_timeout(self.lease.complete(&app.db, &stored.sha256)).await?;
         completed.then_some(()).ok_or_else(interrupted)?;
         if position.multipart.is_some() {
@@ -188,6 +189,23 @@ impl Session {
         }
         self.row.sha256 = Some(stored.sha256);
         self.row.tail_key = None;
+        Ok(())
+    }
+
+    /// Checks the first bytes of a file that is an object. One that is no media is removed.
+    ///
+    /// # Errors
+    /// `not_media`, `upload_interrupted`; errors of the storage and the database.
+    pub(super) async fn check_format(&self, key: &Key) -> Result<(), Error> {
+        let mut bytes = self.app.storage.get_range(key, 0..PEEK_BYTES as u64).await?;
+        let mut head = BytesMut::new();
+        while let Some(chunk) = bytes.try_next().await? {
+            head.extend_from_slice(&chunk);
+        }
+        if let Err(refusal) = check_media(&head) {
+            self.discard().await?;
+            return Err(refusal.into());
+        }
         Ok(())
     }
 
@@ -224,7 +242,7 @@ impl Session {
 }
 
 /// The error of an upload whose file is gone, as after a backup was restored.
-fn gone(error: storage::Error) -> Error {
+pub(super) fn gone(error: storage::Error) -> Error {
     match error {
         storage::Error::NotFound { key } => {
             tracing::warn!(key, "the file of an upload is gone");

@@ -54,7 +54,10 @@ pub(super) fn parse(text: &str) -> Result<Facts, Refusal> {
 }
 
 /// Refuses media types of files that are certainly no video and no audio.
-fn check_media_type(given: &str) -> Result<(), Refusal> {
+///
+/// # Errors
+/// `not_media`.
+pub(crate) fn check_media_type(given: &str) -> Result<(), Refusal> {
     let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let (kind, name) = essence.split_once('/').unwrap_or((&essence, ""));
     let is_other = match kind {

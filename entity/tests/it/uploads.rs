@@ -16,6 +16,7 @@ async fn new_upload(db: &DatabaseConnection, user: UserId, id: &str) -> upload::
         file_name: "clip.mp4".to_owned(),
         metadata: String::new(),
         length_bytes: Some(10),
+        presigned: false,
         multipart_id: Some("m".to_owned()),
         part_bytes: 5,
     };

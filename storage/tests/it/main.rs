@@ -6,6 +6,7 @@
 mod column;
 mod copying;
 mod failures;
+mod presigned;
 mod put_file;
 mod reading;
 mod resumable;

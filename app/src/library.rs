@@ -48,6 +48,9 @@ const APPLY_TIMEOUT: Duration = Duration::from_secs(1);
 /// Age from which an answer counts as degraded, for any cause: the database, or this process.
 const STALE: Duration = Duration::from_secs(5);
 
+/// Maximum time that a request waits for the catalog of a process that has just started.
+const FILL_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Time after which a request may find the catalog filled.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
@@ -180,7 +183,7 @@ impl Library {
     /// # Errors
     /// `cursor_invalid`; `catalog_filling`; `unavailable` when the database is away for too long, or under overload.
     pub async fn list(&self, query: &Query, cursor: Option<&str>) -> Result<VideoPage, Error> {
-        let freshness = self.freshness(query.scope)?;
+        let freshness = self.filled(query.scope).await?;
         let cursor = self.read_cursor(cursor)?;
         let page = self.catalog()?.list(query, cursor.as_ref()).await.map_err(refused)?;
         Ok(VideoPage {
@@ -202,7 +205,7 @@ impl Library {
             cursor,
             facets,
         } = request;
-        let freshness = self.freshness(query.scope)?;
+        let freshness = self.filled(query.scope).await?;
         let cursor = self.read_cursor(cursor.as_deref())?;
         let page = self.catalog()?.search(search, query, cursor.as_ref(), facets).await;
         metrics::histogram!("rushes_library_search_seconds").record(began.elapsed());
@@ -223,7 +226,7 @@ impl Library {
     /// # Errors
     /// `video_not_found`; as [`Library::list`].
     pub async fn public_video(&self, id: i64) -> Result<(Video, Freshness), Error> {
-        let freshness = self.freshness(Scope::Public)?;
+        let freshness = self.filled(Scope::Public).await?;
         let found = self.catalog()?.public(id).await.map_err(refused)?;
         Ok((found.ok_or(Code::VideoNotFound)?, freshness))
     }
@@ -233,7 +236,7 @@ impl Library {
     /// # Errors
     /// As [`Library::public_video`].
     pub async fn video_of_link(&self, public_id: &str) -> Result<(Video, Freshness), Error> {
-        let freshness = self.freshness(Scope::Public)?;
+        let freshness = self.filled(Scope::Public).await?;
         let found = self.catalog()?.of_link(public_id).await.map_err(refused)?;
         Ok((found.ok_or(Code::VideoNotFound)?, freshness))
     }
@@ -243,7 +246,7 @@ impl Library {
     /// # Errors
     /// As [`Library::list`].
     pub async fn has_account(&self, account: UserId) -> Result<bool, Error> {
-        self.freshness(Scope::Account(account))?;
+        self.filled(Scope::Account(account)).await?;
         let found = self.catalog()?.account(account).await.map_err(refused)?;
         Ok(found.is_some_and(|account| !account.is_disabled))
     }
@@ -279,6 +282,18 @@ impl Library {
         if tokio::time::timeout(APPLY_TIMEOUT, state.wait_for(ends)).await.is_err() {
             tracing::warn!("the catalog is slow to apply a change");
         }
+    }
+
+    /// [`Library::freshness`], after a wait for the catalog of a process that has just started: a small one is filled
+    /// in a moment. Nothing waits for a large one, or for one that cannot be filled.
+    pub(crate) async fn filled(&self, scope: Scope) -> Result<Freshness, Error> {
+        if !self.is_filled() {
+            let mut state = self.0.state.subscribe();
+            let ends = state.wait_for(|state| state.is_stuck || state.applied.is_some());
+            // After the time, the answer is that it is being filled.
+            let _ = tokio::time::timeout(FILL_TIMEOUT, ends).await;
+        }
+        self.freshness(scope)
     }
 
     /// The age of an answer that is given now.

@@ -111,7 +111,11 @@ impl Catalog {
     /// [`Error::NotFilled`], [`Error::CursorInvalid`], [`Error::Busy`], [`Error::TooSlow`] or [`Error::Damaged`].
     pub async fn list(&self, query: &Query, cursor: Option<&Cursor>) -> Result<Page, Error> {
         let store = self.store()?;
-        let page = list::list(&store, query, cursor).await;
+        let [short, long] = store.runs();
+        let page = match list::list(short, query, cursor).await {
+            Err(Error::TooSlow) => list::list(long, query, cursor).await,
+            page => page,
+        };
         self.checked(&store, page)
     }
 
@@ -128,7 +132,11 @@ impl Catalog {
         facets: &[Facet],
     ) -> Result<SearchPage, Error> {
         let store = self.store()?;
-        let page = search::search(&store, query, search, cursor, facets).await;
+        let [short, long] = store.runs();
+        let page = match search::search(short, query, search, cursor, facets).await {
+            Err(Error::TooSlow) => search::search(long, query, search, cursor, facets).await,
+            page => page,
+        };
         self.checked(&store, page)
     }
 
@@ -244,10 +252,21 @@ async fn files(directory: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Run;
+    use domain::library::{Filter, PageSize, Scope, Sort};
     use std::time::{Duration, Instant};
 
+    fn all() -> Query {
+        Query {
+            scope: Scope::Public,
+            filter: Filter::default(),
+            sort: Sort::Newest,
+            page: PageSize::default(),
+        }
+    }
+
     #[tokio::test]
-    async fn a_query_that_does_not_end_is_interrupted_and_its_reader_goes_on() {
+    async fn queries_that_do_not_end_are_interrupted_and_keep_only_each_other_waiting() {
         let directory = tempfile::tempdir().unwrap();
         let (catalog, _) = Catalog::open(directory.path()).await.unwrap();
         let position = Position {
@@ -260,22 +279,34 @@ mod tests {
         let store = catalog.store().unwrap();
         let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
         let started = Instant::now();
+        let (begun, mut is_begun) = tokio::sync::watch::channel(0);
         // More of them than there are readers: the last ones wait for a reader.
-        let queries = (0..6).map(|_| {
-            let store = store.clone();
+        let queries = (0..12).map(|_| {
+            let (store, begun) = (store.clone(), begun.clone());
             tokio::spawn(async move {
-                let mut reader = store.read().await?;
-                let count: i64 = sqlx::query_scalar(endless).fetch_one(&mut *reader).await?;
-                Ok::<i64, Error>(count)
+                let count = async |run: Run<'_>| {
+                    let mut reader = run.read().await?;
+                    begun.send_modify(|begun| *begun += 1);
+                    let counted = sqlx::query_scalar(endless).fetch_one(&mut *reader).await;
+                    Ok::<i64, Error>(counted?)
+                };
+                let [short, long] = store.runs();
+                match count(short).await {
+                    Err(Error::TooSlow) => count(long).await,
+                    counted => counted,
+                }
             })
         });
         let queries = queries.collect::<Vec<_>>();
-        // Lookups do not wait for them.
-        for _ in 0..100 {
+        // All have been short ones, and the first two are long ones.
+        is_begun.wait_for(|begun| *begun >= 14).await.unwrap();
+        let waited = Instant::now();
+        for _ in 0..20 {
             assert_eq!(catalog.position().await.unwrap(), position);
             assert!(catalog.of_link("none").await.unwrap().is_none());
+            assert!(catalog.list(&all(), None).await.unwrap().videos.is_empty());
         }
-        assert!(started.elapsed() < crate::QUERY_TIMEOUT);
+        assert!(waited.elapsed() < crate::QUERY_TIMEOUT);
         for query in queries {
             let result = query.await.unwrap();
             assert!(matches!(result, Err(Error::TooSlow | Error::Busy)), "{result:?}");

@@ -49,8 +49,9 @@
 //! *Merges.* FTS5 merges the segments that changes write, a few hundred pages in each transaction. The segment of the
 //! fill lies so many levels above them that it is not part of these merges (see `fill.rs`).
 //!
-//! *Bounds.* Four readers share 32 MiB of page cache; a list or search waits at most a second for one of them and runs
-//! at most a second. Two more answer lookups by a key. A transaction of the writer changes at most [`BATCH`] rows. One
+//! *Bounds.* A list or search waits at most a second for one of four readers. After 60 ms it begins again on one of two
+//! others, where it runs at most a second; so expensive ones keep only each other waiting. Two more readers answer
+//! lookups by a key. All have 50 MiB of page cache. A transaction of the writer changes at most [`BATCH`] rows. One
 //! process may open a directory.
 
 mod apply;

@@ -6,7 +6,7 @@ use crate::facets::{Facet, FacetCounts, facets};
 use crate::hits::{Hits, texts};
 use crate::list::{entries, last_of_page};
 use crate::selection::{EXACT_HITS, Key, Selection};
-use crate::store::{Reader, Statistics, Store};
+use crate::store::{Reader, Run, Statistics, Store};
 use crate::video::{ID_SEPARATOR, ROW_SEPARATOR, SEPARATOR, Video};
 use domain::folding::{Token, tokens};
 use domain::library::{Cursor, Query, RankedHits, Sort};
@@ -54,7 +54,7 @@ struct Corrected<'a> {
 }
 
 pub(crate) async fn search(
-    store: &Store,
+    run: Run<'_>,
     query: &Query,
     search: &Search,
     cursor: Option<&Cursor>,
@@ -64,7 +64,7 @@ pub(crate) async fn search(
     if cursor.is_some_and(|cursor| cursor.fingerprint != fingerprint || cursor.sort != query.sort) {
         return Err(Error::CursorInvalid);
     }
-    let mut reader = store.read().await?;
+    let (store, mut reader) = (run.store, run.read().await?);
     let found = corrected(store, &mut reader, query, search, cursor).await?;
     let facets = facets(&found.hits, &mut reader, wanted).await?;
     let limit = query.page.get();

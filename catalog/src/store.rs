@@ -15,20 +15,22 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
-/// Number of lists and searches that run at the same time; others wait for at most [`QUERY_TIMEOUT`].
+/// Number of lists and searches that run at the same time, of those that take longer than [`SHORT_TIMEOUT`], and of
+/// lookups. Others wait for at most [`QUERY_TIMEOUT`].
 const READERS: u32 = 4;
-
-/// Number of lookups that run at the same time. They have readers of their own, so that slow searches do not keep pages
-/// of single videos, checks of accounts, and the follower of the feed waiting.
+const LONG_READERS: u32 = 2;
 const LOOKUP_READERS: u32 = 2;
 
-/// Page cache of each reader in KiB: 32 MiB for lists and searches, and 2 MiB for lookups.
+/// Page cache of each reader in KiB: 48 MiB for lists and searches, and 2 MiB for lookups.
 const READER_CACHE_KIB: i64 = 8 * 1024;
 const LOOKUP_CACHE_KIB: i64 = 1024;
 
 /// Maximum duration of a query once it has a reader. It is interrupted then. SQLite is several times slower in debug
 /// builds, where it is not optimized.
 pub const QUERY_TIMEOUT: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
+
+/// Duration after which a list or search continues on the readers for long ones. Nearly all take less.
+const SHORT_TIMEOUT: Duration = Duration::from_millis(if cfg!(debug_assertions) { 300 } else { 60 });
 
 /// Number of instructions of SQLite after which the deadline is checked. An instruction may fetch the next hit of the
 /// full-text index, which takes up to some microseconds.
@@ -39,14 +41,32 @@ const INSTRUCTIONS: i32 = 1_000;
 const WAL_PAGES: &str = "8000";
 
 /// An open file.
+///
+/// Lists and searches begin on readers for short ones. One that takes longer is interrupted and begins again on readers
+/// for long ones, so that a few expensive searches keep only each other waiting. Lookups of few rows by a key have
+/// readers of their own: pages of single videos, checks of accounts, and the position in the feed.
 pub(crate) struct Store {
     path: PathBuf,
-    readers: SqlitePool,
-    lookups: SqlitePool,
+    short: Readers,
+    long: Readers,
+    lookups: Readers,
     pub(crate) writer: Mutex<SqliteConnection>,
     statistics: RwLock<Statistics>,
     /// The files are deleted when the last query ends.
     is_retired: AtomicBool,
+}
+
+/// Connections that only read, and the maximum duration of their queries.
+struct Readers {
+    pool: SqlitePool,
+    timeout: Duration,
+}
+
+/// The readers for one run of a list or search.
+#[derive(Clone, Copy)]
+pub(crate) struct Run<'a> {
+    pub(crate) store: &'a Store,
+    readers: &'a Readers,
 }
 
 /// Facts about all videos that are kept in memory.
@@ -74,31 +94,23 @@ impl Store {
         let statistics = Statistics::read(&mut writer).await?;
         Ok(Arc::new(Self {
             path: path.to_owned(),
-            readers: readers(path, READERS, READER_CACHE_KIB),
-            lookups: readers(path, LOOKUP_READERS, LOOKUP_CACHE_KIB),
+            short: Readers::open(path, READERS, READER_CACHE_KIB, SHORT_TIMEOUT),
+            long: Readers::open(path, LONG_READERS, READER_CACHE_KIB, QUERY_TIMEOUT),
+            lookups: Readers::open(path, LOOKUP_READERS, LOOKUP_CACHE_KIB, QUERY_TIMEOUT),
             writer: Mutex::new(writer),
             statistics: RwLock::new(statistics),
             is_retired: AtomicBool::new(false),
         }))
     }
 
-    /// Begins the read transaction of a list or a search. All its statements see the same state of the file.
-    pub(crate) async fn read(&self) -> Result<Reader, Error> {
-        Self::begin(&self.readers).await
+    /// The short and the long run of a list or search. The second one follows if the first one is [`Error::TooSlow`].
+    pub(crate) fn runs(&self) -> [Run<'_>; 2] {
+        [&self.short, &self.long].map(|readers| Run { store: self, readers })
     }
 
     /// Begins the read transaction of a lookup of few rows by a key.
     pub(crate) async fn look_up(&self) -> Result<Reader, Error> {
-        Self::begin(&self.lookups).await
-    }
-
-    async fn begin(readers: &SqlitePool) -> Result<Reader, Error> {
-        let mut reader = readers.begin().await?;
-        let deadline = Instant::now() + QUERY_TIMEOUT;
-        let mut handle = reader.lock_handle().await?;
-        handle.set_progress_handler(INSTRUCTIONS, move || Instant::now() < deadline);
-        drop(handle);
-        Ok(reader)
+        self.lookups.begin().await
     }
 
     /// Replaces the connection of the writer, whose transaction ends.
@@ -141,14 +153,34 @@ impl Store {
     }
 }
 
-/// A pool of connections that only read.
-fn readers(path: &Path, count: u32, cache_kib: i64) -> SqlitePool {
-    let options = options(path)
-        .pragma("query_only", "1")
-        .pragma("cache_size", (-cache_kib).to_string());
-    let pool = SqlitePoolOptions::new().max_connections(count);
-    let pool = pool.acquire_timeout(QUERY_TIMEOUT).test_before_acquire(false);
-    pool.connect_lazy_with(options)
+impl Readers {
+    fn open(path: &Path, count: u32, cache_kib: i64, timeout: Duration) -> Self {
+        let options = options(path)
+            .pragma("query_only", "1")
+            .pragma("cache_size", (-cache_kib).to_string());
+        let pool = SqlitePoolOptions::new().max_connections(count);
+        let pool = pool.acquire_timeout(QUERY_TIMEOUT).test_before_acquire(false);
+        Self {
+            pool: pool.connect_lazy_with(options),
+            timeout,
+        }
+    }
+
+    async fn begin(&self) -> Result<Reader, Error> {
+        let mut reader = self.pool.begin().await?;
+        let deadline = Instant::now() + self.timeout;
+        let mut handle = reader.lock_handle().await?;
+        handle.set_progress_handler(INSTRUCTIONS, move || Instant::now() < deadline);
+        drop(handle);
+        Ok(reader)
+    }
+}
+
+impl Run<'_> {
+    /// Begins the read transaction. All its statements see the same state of the file.
+    pub(crate) async fn read(&self) -> Result<Reader, Error> {
+        self.readers.begin().await
+    }
 }
 
 impl Drop for Store {

@@ -91,4 +91,4 @@ mod tus_takeover;
 mod upload_memory;
 
 // `redis_server` is shared with another crate and takes it from the root.
-use tests::skip;
+use tests::{port, skip};

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use tests::clip::{Clip, SLOW};
+use tests::port::free_address;
 use tests::server::Server;
 use tests::{TestApp, executable, media_executable};
 
@@ -231,9 +232,7 @@ fn an_invalid_setting_prevents_the_start_and_is_named() {
 #[test]
 fn a_process_that_starts_without_its_database_says_so_and_ends_so_that_its_supervisor_tries_again() {
     let directory = tempfile::tempdir().unwrap();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("postgres://rushes:secret-word@{}/rushes", free.local_addr().unwrap());
-    drop(free);
+    let url = format!("postgres://rushes:secret-word@{}/rushes", free_address());
     for role in ["up", "backend", "worker"] {
         let mut command = Command::new(executable());
         command

@@ -19,6 +19,7 @@ mod bucket;
 mod caller;
 pub mod clip;
 pub mod mutants;
+pub mod port;
 mod postgres;
 mod presigned;
 pub mod random;

@@ -1,6 +1,7 @@
 //! A TCP proxy in front of Postgres whose connections can become silent: they stay open, but no byte passes any more.
 //! New connections can be silent, too, or all can be closed and new ones refused.
 
+use crate::port::free_address;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +35,7 @@ impl Proxy {
     pub(crate) async fn in_front_of(url: &str) -> Self {
         let (account, rest) = url.rsplit_once('@').unwrap();
         let (database, name) = rest.split_once('/').unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(free_address()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (cuts, is_away) = (watch::Sender::new(Cut::Silence), Arc::default());
         Self {

@@ -1,5 +1,5 @@
 //! Uploads: a stream of bytes becomes a checked and stored file, at once ([`store`]), in several requests
-//! ([`resumable`]) or by the hands of the client ([`presigned`]), and this file a source, a task and a video
+//! ([`resumable`]) or in the bucket by the client itself ([`presigned`]), and this file a source, a task and a video
 //! ([`finish`]). Each way in ends here.
 
 pub(crate) mod active;

@@ -1,15 +1,14 @@
 //! Every operation of the API by area, with the time limits of each area, and the OpenAPI document that is generated
 //! from them.
 
+mod uploads;
+
 use crate::error::{Refusal, reply};
 use crate::openapi::{Api, response_of};
-use crate::routes::{
-    auth, health, images, library, metrics, plan, presets, presigned_uploads, raw_uploads, report, searches, tasks,
-    tus as tus_routes, uploads, video, videos,
-};
-use crate::{AppState, request_guards, tus};
+use crate::routes::{auth, health, images, library, metrics, plan, presets, report, searches, tasks, video, videos};
+use crate::{AppState, request_guards};
 use axum::Router;
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use domain::Code;
 use utoipa::OpenApi as _;
@@ -28,7 +27,7 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
     let requests = requests().merge(anonymous().layer(database));
     assembled(
         requests.layer(reply_time()),
-        uploads().layer(pauses),
+        uploads::with_bytes().layer(pauses),
         probes().layer(reply_time()),
     )
     .into()
@@ -54,8 +53,7 @@ fn requests() -> OpenApiRouter<AppState> {
         .merge(presets())
         .merge(videos())
         .merge(library())
-        .merge(presigned_uploads())
-        .merge(upload_status().layer(map_response(tus::add_version)))
+        .merge(uploads::without_bytes())
         .routes(routes!(health::health))
 }
 
@@ -121,38 +119,6 @@ fn files() -> OpenApiRouter<AppState> {
         .routes(routes!(video::play))
 }
 
-/// Operations that receive files, below [`PREFIX`]. Their duration depends on the file, so only the pauses between two
-/// chunks are limited.
-fn uploads() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(uploads::create))
-        .routes(routes!(images::create))
-        .routes(routes!(raw_uploads::create))
-        .merge(upload_bytes().layer(map_response(tus::add_version)))
-}
-
-/// Operations of resumable uploads that receive bytes.
-fn upload_bytes() -> OpenApiRouter<AppState> {
-    let create = OpenApiRouter::new().routes(routes!(tus_routes::create));
-    create.routes(routes!(tus_routes::append))
-}
-
-/// Operations of uploads whose bytes go to the bucket.
-fn presigned_uploads() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(presigned_uploads::create))
-        .routes(routes!(presigned_uploads::sign))
-        .routes(routes!(presigned_uploads::complete))
-}
-
-/// The other operations of resumable uploads.
-fn upload_status() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(tus_routes::show))
-        .routes(routes!(tus_routes::remove))
-        .routes(routes!(tus_routes::options))
-}
-
 /// Health checks and metrics for machines. Their paths have no prefix.
 fn probes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -170,7 +136,7 @@ pub(crate) async fn route_not_found() -> Response {
 /// The OpenAPI document of the whole API.
 #[must_use]
 pub fn document() -> Document {
-    let mut document = assembled(requests().merge(anonymous()), uploads(), probes()).into_openapi();
+    let mut document = assembled(requests().merge(anonymous()), uploads::with_bytes(), probes()).into_openapi();
     // Errors that an operation does not list have the same form as those that it lists.
     let any = || {
         ResponseBuilder::from(response_of([Code::Internal]))

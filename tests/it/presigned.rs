@@ -1,12 +1,13 @@
 //! Uploads whose parts the client writes to the bucket itself: signing, completion, verification and removal.
 
+use crate::clients::{run, tools};
 use crate::tus::{source_of, video};
 use crate::tus_expiry::wait_until_removed;
 use reqwest::Method;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use storage::{Key, Position};
 use tests::{MP4, Options, Presigned, Reply, TestApp, Tus};
 
@@ -240,6 +241,32 @@ async fn presigned_uploads_that_are_not_continued_expire_and_leave_nothing() {
         "{left:?}"
     );
     app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_of_the_documentation_uploads_a_file() {
+    // A test that has the client programs has Node.js.
+    let Some(_) = tools() else { return };
+    let app = TestApp::idle_with_bucket().await;
+    let caller = app.caller().await;
+    let bytes = video(&app, 40_000_000);
+    let directory = app.directory.path();
+    std::fs::write(directory.join("clip.mp4"), &bytes).unwrap();
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/UPLOADS.md")).unwrap();
+    let (_, section) = page.split_once("\n## Presigned uploads").unwrap();
+    let (_, rest) = section.split_once("```js\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let example = example.replace("http://localhost:8000", &app.url);
+    let given = format!(
+        "import {{ openAsBlob }} from 'node:fs';\nconst token = '{}';\nconst file = await openAsBlob('clip.mp4');\n\
+         file.name = 'clip.mp4';\n",
+        caller.token
+    );
+    std::fs::write(directory.join("example.mjs"), given + &example).unwrap();
+    run(directory, Path::new("node"), &["example.mjs"]).await;
+    let tasks = caller.get("/api/tasks").await;
+    let task = tasks.body["data"][0]["id"].as_i64().unwrap();
+    assert!(source_of(&app, task).await == bytes);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -166,7 +166,9 @@ async fn two_hundred_cuts_at_two_processes_behind_nginx_end_byte_identical() {
         let end = bytes.len().min(offset + 1 + random.below(1_500_000));
         if end == bytes.len() {
             let reply = tus.send(&path, offset, bytes[offset..].to_vec()).await;
-            assert_eq!(reply.status, 204, "{reply:?}");
+            // A request that was cut may reach the service after HEAD and add its bytes. Then clients ask again.
+            let is_late = ["upload_offset_wrong", "upload_interrupted"].contains(&reply.code());
+            assert!(reply.status == 204 || is_late, "{reply:?}");
             continue;
         }
         let cut = match cuts % 20 {

@@ -4,12 +4,12 @@
 //! write to the bucket themselves, but nothing that they have written may be trusted.
 //!
 //! *Mechanism.* [`resumable::create`](super::resumable::create) begins a multipart upload with parts of one size.
-//! [`sign`] returns URLs that each allow to write one part. [`complete`] ends the multipart upload with the `ETag`s of the
-//! parts, compares the length with the announced one, checks the first bytes for a media format, and reads the object
-//! once for its SHA-256. From then on it is a complete upload like any other, and [`finish`](super::finish) makes a task
-//! of it. Everything else is shared with uploads that are sent to the service (`entity::upload`): the lease, the removal
-//! of those that are not continued, and the position, which counts the verified bytes here. So a verification that
-//! takes longer than a request is continued by the next one, in any process.
+//! [`sign`] returns URLs that each allow to write one part. [`complete`] ends the multipart upload with the `ETag`s of
+//! the parts, compares the length with the announced one, checks the first bytes for a media format, and reads the
+//! object once for its SHA-256. From then on it is a complete upload like any other, and [`finish`](super::finish)
+//! makes a task of it. Everything else is shared with uploads that are sent to the service (`entity::upload`): the
+//! lease, the removal of those that are not continued, and the position, which counts the verified bytes here. So a
+//! verification that takes longer than a request is continued by the next one, in any process.
 //!
 //! *Invariants.* An upload has a SHA-256 only after the service has read each byte of it. The URLs are void when the
 //! multipart upload has ended, so the object does not change after that.

@@ -68,7 +68,7 @@ impl Storage {
         };
         let parts = parts.into_iter().map(|content_id| PartId { content_id }).collect();
         let completed = bucket.complete_multipart(&key.location(), &multipart.id, parts).await;
-        // Another request may have completed it meanwhile.
+        // Another request may have completed it while this one tried.
         match (self.head(key).await?, completed) {
             (Some(bytes), _) => Ok(bytes),
             (None, Ok(_)) => Err(not_found(key)),

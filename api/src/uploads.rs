@@ -28,3 +28,107 @@ pub struct Uploaded {
     /// Time of the upload.
     pub created_at: DateTime<Utc>,
 }
+
+/// A file that the client will write to the bucket itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PresignedUploadBody {
+    /// The length of the file in bytes.
+    #[schema(required = true, nullable = false, minimum = 1, example = 1_073_741_824)]
+    pub bytes: Option<i64>,
+    /// The name of the file.
+    #[schema(nullable = false, example = "clip.mp4")]
+    pub file_name: Option<String>,
+    /// The media type of the file. One that is certainly no video and no audio is refused.
+    #[schema(nullable = false, example = "video/mp4")]
+    pub content_type: Option<String>,
+}
+
+/// A new presigned upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NewPresignedUpload {
+    /// The id, for `POST /api/tasks` when the file is verified.
+    #[schema(example = "0b9c5a0e-4f0b-4f60-9d0c-1a4a7a1c2f10")]
+    pub upload_id: String,
+    /// The length of each part in bytes, except the last.
+    #[schema(example = 16_777_216)]
+    pub part_bytes: i64,
+    /// The number of parts.
+    #[schema(example = 64)]
+    pub parts: u32,
+    /// The upload is removed after this time. Each request for URLs, and progress of the verification, extends it.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// The parts to sign.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignPartsBody {
+    /// The number of the first part; 1 by default.
+    #[schema(nullable = false, minimum = 1)]
+    pub first: Option<u32>,
+    /// The number of parts, at most 100; 100 by default. There are fewer at the end of the file.
+    #[schema(nullable = false, minimum = 1, maximum = 100)]
+    pub count: Option<u32>,
+}
+
+/// URLs to which the parts of a file are written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SignedParts {
+    /// The parts in order.
+    pub parts: Vec<SignedPart>,
+    /// The URLs are valid until this time.
+    pub urls_expire_at: DateTime<Utc>,
+}
+
+/// A URL to which one part is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SignedPart {
+    /// The number of the part, from 1.
+    pub number: u32,
+    /// The length of the part in bytes.
+    pub bytes: i64,
+    /// The URL for `PUT` with the bytes of the part. No other header is needed, in particular no token. Keep the `ETag`
+    /// of the reply.
+    pub url: String,
+}
+
+/// The parts that were written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CompletePartsBody {
+    /// The `ETag` that the bucket has given to each part, in order.
+    #[schema(required = true, nullable = false, min_items = 1, max_items = 1_100)]
+    pub etags: Option<Vec<String>>,
+    /// The SHA-256 that the file must have, in hexadecimal.
+    #[schema(nullable = false, pattern = "^[0-9a-fA-F]{64}$")]
+    pub sha256: Option<String>,
+}
+
+/// A presigned upload that is being verified, or is complete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PresignedUpload {
+    /// The id, for `POST /api/tasks` when the upload is complete.
+    #[schema(example = "0b9c5a0e-4f0b-4f60-9d0c-1a4a7a1c2f10")]
+    pub upload_id: String,
+    /// True when the file is verified.
+    pub complete: bool,
+    /// The length of the file in bytes.
+    pub bytes: i64,
+    /// The number of bytes that are verified.
+    pub verified_bytes: i64,
+    /// The SHA-256 of the file in hexadecimal; null until it is verified.
+    pub sha256: Option<String>,
+    /// The upload is removed after this time if it is no task then.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// A new resumable upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NewUpload {
+    /// The id, for `POST /api/tasks` when all bytes are there.
+    #[schema(example = "0b9c5a0e-4f0b-4f60-9d0c-1a4a7a1c2f10")]
+    pub upload_id: String,
+    /// The upload is removed after this time. Each request with bytes extends it.
+    pub expires_at: DateTime<Utc>,
+}

@@ -5,6 +5,7 @@ use crate::accounts::policy::{PasswordPolicy, RateLimits};
 use crate::accounts::throttle::AttemptLimiter;
 use crate::library::Library;
 use crate::searches::OpenTickets;
+use crate::uploads::active::ActiveUploads;
 use domain::Limits;
 use entity::{DatabaseConnection, DbErr};
 use queue::Queue;
@@ -27,10 +28,12 @@ pub struct Settings {
     pub throttle: RateLimits,
     /// Timeout of each query of an upload; see [`App::with_timeout`].
     pub query_timeout: Duration,
+    /// Time after its last byte for which a resumable upload may be continued.
+    pub upload_ttl: Duration,
 }
 
 impl Default for Settings {
-    /// Preset `web`, two threads, queries of at most 30 s.
+    /// Preset `web`, two threads, queries of at most 30 s, uploads that can be continued for a day.
     fn default() -> Self {
         Self {
             default_preset: "web".to_owned(),
@@ -39,6 +42,7 @@ impl Default for Settings {
             password_policy: PasswordPolicy::default(),
             throttle: RateLimits::default(),
             query_timeout: Duration::from_secs(30),
+            upload_ttl: Duration::from_hours(24),
         }
     }
 }
@@ -57,6 +61,7 @@ pub struct App {
     /// Lists and searches of videos.
     pub library: Library,
     pub(crate) tickets: OpenTickets,
+    pub(crate) active: ActiveUploads,
     pub(crate) hasher: Hasher,
     pub(crate) limiter: Arc<AttemptLimiter>,
 }
@@ -71,6 +76,7 @@ impl App {
             storage,
             queue,
             tickets: OpenTickets::default(),
+            active: ActiveUploads::default(),
             hasher: Hasher::for_this_machine(),
             limiter: Arc::new(AttemptLimiter::new(settings.throttle)),
             settings: Arc::new(settings),

@@ -1,14 +1,29 @@
 //! Detects the container of a file by its first bytes. A file of an unknown kind, such as a playlist or a text renamed
 //! to `.mp4`, is refused here and never reaches the media child.
 
+use crate::Refusal;
+use domain::Code;
 use domain::file_signature::{self, Motion};
 use domain::mpeg_ts;
 
 /// Number of bytes that the detection needs; a shorter file is used whole.
 pub(crate) const PEEK_BYTES: usize = 4 << 10;
 
+/// The detail of a refused format.
+const ACCEPTED: &str = "accepted: MP4, QuickTime, Matroska, WebM, MPEG-TS, MPEG-PS, AVI, FLV, MXF, DV, Ogg, WAV, MP3, AAC, \
+                        FLAC, ASF, GIF, APNG";
+
+/// Checks that a file with these first bytes is media.
+///
+/// # Errors
+/// `not_media`.
+pub(crate) fn check_media(head: &[u8]) -> Result<(), Refusal> {
+    let refusal = || Refusal::of_field("file", Code::NotMedia).detail(ACCEPTED);
+    container(head).map(drop).ok_or_else(refusal)
+}
+
 /// The container of a file with these first bytes; `None` for files that are not accepted.
-pub(crate) fn container(head: &[u8]) -> Option<&'static str> {
+fn container(head: &[u8]) -> Option<&'static str> {
     let at = |offset: usize, magic: &[u8]| head.get(offset..).is_some_and(|rest| rest.starts_with(magic));
     let found = match head {
         _ if is_mp4(head) => "mp4",

@@ -84,13 +84,18 @@ impl NewFile {
     /// Those of the transaction; `unavailable` when it takes too long.
     pub async fn commit<T>(self, write: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let written = self.app.with_timeout(write).await;
-        match &written {
+        self.decide(&written).await;
+        written
+    }
+
+    /// Keeps or removes the file by the outcome of the transaction that creates the row.
+    pub(crate) async fn decide<T>(self, written: &Result<T, Error>) {
+        match written {
             Ok(_) => self.keep(),
             // The commit may have succeeded although its acknowledgment was lost.
             Err(Error::Client(refusal)) if refusal.code == Code::Unavailable => self.leave_on_trash_list(),
             Err(_) => self.discard().await,
         }
-        written
     }
 
     /// Keeps the file, because a row refers to it.

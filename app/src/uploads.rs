@@ -1,8 +1,20 @@
-//! Uploads: a stream of bytes becomes a checked and stored file ([`store`]), and this file a source, a task and a video
+//! Uploads: a stream of bytes becomes a checked and stored file, at once ([`store`]), in several requests
+//! ([`resumable`]) or in the bucket by the client itself ([`presigned`]), and this file a source, a task and a video
 //! ([`finish`]). Each way in ends here.
 
+pub(crate) mod active;
+mod checksum;
+pub mod presigned;
+mod receive;
+pub mod resumable;
+mod session;
+mod source_file;
+
+pub use checksum::{Algorithm, Checksum};
+pub use source_file::File;
+
 use crate::app::App;
-use crate::container::{PEEK_BYTES, container};
+use crate::container::{PEEK_BYTES, check_media};
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::recipe_choice::{RecipeChoice, check_names};
 use crate::uninterrupted::uninterrupted;
@@ -19,16 +31,10 @@ use std::pin::pin;
 use storage::Key;
 use uuid::Uuid;
 
-/// The detail of a refused format.
-const ACCEPTED: &str = "accepted: MP4, QuickTime, Matroska, WebM, MPEG-TS, MPEG-PS, AVI, FLV, MXF, DV, Ogg, WAV, MP3, AAC, \
-                        FLAC, ASF, GIF, APNG";
-
 /// A stored file with the recipe for it.
 pub struct Upload {
-    /// The file name as given by the user.
-    pub given_name: String,
     /// The stored file.
-    pub source: NewFile,
+    pub file: File,
     /// The recipe to use.
     pub choice: RecipeChoice,
     /// The hash of the request, for its idempotency key.
@@ -36,12 +42,12 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// An upload for the default preset, without an idempotency key.
+    /// A stored file for the default preset, without an idempotency key.
     #[must_use]
-    pub fn new(given_name: impl Into<String>, source: NewFile) -> Self {
+    pub fn new(given_name: impl Into<String>, file: NewFile) -> Self {
+        let (given_name, file) = (given_name.into(), Box::new(file));
         Self {
-            given_name: given_name.into(),
-            source,
+            file: File::New { given_name, file },
             choice: RecipeChoice::default(),
             fingerprint: Fingerprint::default(),
         }
@@ -69,9 +75,7 @@ pub async fn store(
     if head.is_empty() {
         return Err(Refusal::of_field("file", Code::FileEmpty).into());
     }
-    if container(&head).is_none() {
-        return Err(Refusal::of_field("file", Code::NotMedia).detail(ACCEPTED).into());
-    }
+    check_media(&head)?;
     let whole = stream::iter([Ok(head.freeze())]).chain(stream);
     let counted = whole.inspect_ok(|chunk: &Bytes| {
         metrics::counter!("rushes_upload_bytes_total").increment(chunk.len() as u64);
@@ -80,11 +84,13 @@ pub async fn store(
     NewFile::put(app, Key::source(Uuid::new_v4()), counted, declared_bytes, limit).await
 }
 
-/// Creates the rows of an upload in one transaction and wakes a worker. If the transaction fails, the file is removed.
-/// Dropping the future does not stop it: a client that disconnects now may have a task.
+/// Creates the rows of an upload in one transaction and wakes a worker. If the transaction fails, a new file is
+/// removed, and a resumable upload stays. Dropping the future does not stop it: a client that disconnects now may have
+/// a task.
 ///
 /// # Errors
-/// `recipe_invalid`, `task_too_large`, `idempotency_key_in_use`; `unavailable` when it is unknown if the task exists.
+/// `recipe_invalid`, `task_too_large`, `idempotency_key_in_use`; the errors of [`File`]; `unavailable` when it is
+/// unknown if the task exists.
 pub async fn finish<R: Serialize + Send + Sync + 'static>(
     app: &App,
     user: UserId,
@@ -104,16 +110,12 @@ async fn create<R: Serialize>(
     reply: fn(&task::Model, VideoId) -> R,
 ) -> Result<R, Error> {
     let Upload {
-        given_name,
-        source: file,
+        file,
         choice,
         fingerprint,
     } = upload;
-    let new_source = source::New {
-        key: file.key(),
-        bytes: file.stored().bytes,
-        sha256: file.stored().sha256.clone(),
-    };
+    let file = file.open(app, user).await?;
+    let (given_name, new_source) = (file.given_name().to_owned(), file.row());
     let sha256 = new_source.sha256.clone();
     let checked = async {
         let resolved = choice.resolve(&app.settings.default_preset)?;
@@ -136,6 +138,7 @@ async fn create<R: Serialize>(
                 recipe: serde_json::to_value(resolved.recipe).context("failed to serialize a recipe")?,
             };
             let task = task::create(db, user, new).await?;
+            file.attach(db, task.id).await?;
             let video = video::create(db, user, stored.id, title_of_file(&task.display_name)).await?;
             let reply = reply(&task, video.video_id());
             guard.store_reply(db, &fingerprint, &reply).await?;
@@ -144,7 +147,10 @@ async fn create<R: Serialize>(
         })
         .await
     };
-    let (task, reply) = file.commit(written).await?;
+    // The file is named by the transaction, so it is decided after it.
+    let written = app.with_timeout(written).await;
+    file.decide(&written).await;
+    let (task, reply) = written?;
     tracing::info!(task.id = task.id, "uploaded");
     tasks::wake(app, &task);
     Ok(reply)

@@ -7,6 +7,7 @@ mod path;
 mod principal;
 mod proxy;
 mod search;
+mod upload;
 
 pub(crate) use base_url::BaseUrl;
 pub(crate) use json::{FromBody, Json};
@@ -15,3 +16,4 @@ pub(crate) use path::{full_path, read_path};
 pub(crate) use principal::{LibraryId, Owned, Principal, VideoPath, Viewer, bearer};
 pub(crate) use proxy::client_address;
 pub(crate) use search::{AsyncViewer, PREFER, RESPOND_ASYNC, SearchPath};
+pub(crate) use upload::UploadPath;

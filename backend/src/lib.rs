@@ -25,6 +25,7 @@ mod serve;
 mod state;
 mod task_reply;
 mod token;
+mod tus;
 mod upload;
 mod view;
 mod wait_slots;

@@ -34,6 +34,7 @@ impl ToSchema for Binary {}
     modifiers(&BearerScheme),
     tags(
         (name = "accounts", description = "Sign-up and login"),
+        (name = "uploads", description = "Resumable uploads (tus 1.0), and parts that clients write to the bucket"),
         (name = "tasks", description = "Uploads, their processing and their outputs"),
         (name = "videos", description = "The videos of the account: description, publication, removal"),
         (name = "library", description = "Lists, searches and files of published videos"),

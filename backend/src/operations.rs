@@ -1,11 +1,11 @@
 //! Every operation of the API by area, with the time limits of each area, and the OpenAPI document that is generated
 //! from them.
 
+mod uploads;
+
 use crate::error::{Refusal, reply};
 use crate::openapi::{Api, response_of};
-use crate::routes::{
-    auth, health, images, library, metrics, plan, presets, report, searches, tasks, uploads, video, videos,
-};
+use crate::routes::{auth, health, images, library, metrics, plan, presets, report, searches, tasks, video, videos};
 use crate::{AppState, request_guards};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -27,7 +27,7 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
     let requests = requests().merge(anonymous().layer(database));
     assembled(
         requests.layer(reply_time()),
-        uploads().layer(pauses),
+        uploads::with_bytes().layer(pauses),
         probes().layer(reply_time()),
     )
     .into()
@@ -53,6 +53,7 @@ fn requests() -> OpenApiRouter<AppState> {
         .merge(presets())
         .merge(videos())
         .merge(library())
+        .merge(uploads::without_bytes())
         .routes(routes!(health::health))
 }
 
@@ -118,14 +119,6 @@ fn files() -> OpenApiRouter<AppState> {
         .routes(routes!(video::play))
 }
 
-/// Operations that receive files, below [`PREFIX`]. Their duration depends on the file, so only the pauses between two
-/// chunks are limited.
-fn uploads() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(uploads::create))
-        .routes(routes!(images::create))
-}
-
 /// Health checks and metrics for machines. Their paths have no prefix.
 fn probes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -143,7 +136,7 @@ pub(crate) async fn route_not_found() -> Response {
 /// The OpenAPI document of the whole API.
 #[must_use]
 pub fn document() -> Document {
-    let mut document = assembled(requests().merge(anonymous()), uploads(), probes()).into_openapi();
+    let mut document = assembled(requests().merge(anonymous()), uploads::with_bytes(), probes()).into_openapi();
     // Errors that an operation does not list have the same form as those that it lists.
     let any = || {
         ResponseBuilder::from(response_of([Code::Internal]))
@@ -157,6 +150,8 @@ pub fn document() -> Document {
             &mut item.put,
             &mut item.patch,
             &mut item.delete,
+            &mut item.head,
+            &mut item.options,
         ];
         for operation in methods.into_iter().flatten() {
             operation
@@ -234,6 +229,15 @@ mod tests {
         POST /api/tasks/{id}/publish (bearer)
         GET /api/tasks/{id}/report (bearer)
         POST /api/tasks/{id}/retry (bearer)
+        OPTIONS /api/uploads
+        POST /api/uploads (bearer)
+        PUT /api/uploads/file (bearer)
+        POST /api/uploads/presigned (bearer)
+        DELETE /api/uploads/{id} (bearer)
+        HEAD /api/uploads/{id} (bearer)
+        PATCH /api/uploads/{id} (bearer)
+        POST /api/uploads/{id}/complete (bearer)
+        POST /api/uploads/{id}/parts (bearer)
         GET /api/video/download/{year}/{month}/{day}/{name} (bearer)
         GET /api/video/play/{token}/{year}/{month}/{day}/{name}/{output}/{file} (bearer)
         GET /api/videos (bearer)

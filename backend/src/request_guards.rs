@@ -95,6 +95,18 @@ impl fmt::Display for UploadPaused {
 
 impl std::error::Error for UploadPaused {}
 
+/// Returns `true` if an error of a body comes from [`limit_pauses`]. The layers above the middleware wrap it.
+pub(crate) fn is_paused(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<UploadPaused>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// Ends the body with [`UploadPaused`] when the next chunk does not arrive in time. For uploads, whose whole duration
 /// has no limit. A chunk that has arrived counts as in time, even when the handler asks for it late.
 pub(crate) async fn limit_pauses(State(state): State<AppState>, request: Request, next: Next) -> Response {

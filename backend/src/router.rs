@@ -3,13 +3,14 @@
 use crate::drain_body::drain_unread;
 use crate::extract::PREFER;
 use crate::routes::health::{readiness, readiness_reply};
-use crate::routes::{codes, health, landing, library, metrics, searches};
-use crate::{AppState, ProcessHealth, access_log, etag, idempotency, operations, problem, request_guards};
+use crate::routes::{codes, health, landing, library, metrics, searches, tus as tus_routes};
+use crate::{AppState, ProcessHealth, access_log, etag, idempotency, operations, problem, request_guards, tus};
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderName};
 use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
-use axum::middleware::{from_fn, from_fn_with_state, map_request};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_request};
+use axum::response::Response;
 use axum::routing::get;
 use entity::DatabaseConnection;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -51,12 +52,25 @@ fn with_middleware(routes: Router<AppState>, state: AppState) -> Router {
                 .compress_when(is_worth_compressing()),
         )
         .layer(option_layer(cors(&state.config.cors_origins)))
+        .layer(from_fn_with_state(state.clone(), add_tus_capabilities))
         .layer(from_fn(request_guards::require_host))
         .layer(from_fn(request_guards::limit_headers))
         .layer(from_fn_with_state(state.clone(), access_log::log))
         .with_state(state);
     // axum matches the route before it runs layers, so the trailing slash is removed outside of the router.
-    Router::new().fallback_service(routes.map_request(remove_trailing_slash))
+    let routes = routes.map_request(|request| remove_trailing_slash(tus::override_method(request)));
+    Router::new().fallback_service(routes)
+}
+
+/// Adds what the server can do to the replies to OPTIONS of uploads. It is outside of CORS, which answers OPTIONS
+/// itself.
+async fn add_tus_capabilities(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let asks = request.method() == Method::OPTIONS && tus::is_tus_path(request.uri().path());
+    let mut response = next.run(request).await;
+    if asks {
+        tus_routes::add_capabilities(&state, &mut response);
+    }
+    response
 }
 
 /// The router of a process that runs the worker alone: `/livez`, `/readyz` and `/metrics`.
@@ -131,38 +145,55 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     let request_id = HeaderName::from_static("x-request-id");
     let layer = CorsLayer::new()
         .allow_origin(origins)
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            header::RANGE,
-            header::IF_RANGE,
-            header::IF_MATCH,
-            header::IF_NONE_MATCH,
-            header::IF_MODIFIED_SINCE,
-            header::IF_UNMODIFIED_SINCE,
-            idempotency::KEY_HEADER,
-            PREFER,
-            request_id.clone(),
+        .allow_methods([
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
         ])
-        .expose_headers([
-            request_id,
-            header::CONTENT_DISPOSITION,
-            header::ACCEPT_RANGES,
-            header::CONTENT_LENGTH,
-            header::CONTENT_RANGE,
-            header::DATE,
-            header::ETAG,
-            header::LAST_MODIFIED,
-            header::LOCATION,
-            searches::PREFERENCE_APPLIED,
-            header::RETRY_AFTER,
-            idempotency::REPLAYED_HEADER,
-            header::CONTENT_LANGUAGE,
-            header::AGE,
-            header::CACHE_STATUS,
-            library::DEGRADED_HEADER,
-        ])
+        .allow_headers(
+            [
+                header::AUTHORIZATION,
+                header::CONTENT_TYPE,
+                header::RANGE,
+                header::IF_RANGE,
+                header::IF_MATCH,
+                header::IF_NONE_MATCH,
+                header::IF_MODIFIED_SINCE,
+                header::IF_UNMODIFIED_SINCE,
+                idempotency::KEY_HEADER,
+                PREFER,
+                request_id.clone(),
+            ]
+            .into_iter()
+            .chain(tus::REQUEST_HEADERS)
+            .collect::<Vec<_>>(),
+        )
+        .expose_headers(
+            [
+                request_id,
+                header::CONTENT_DISPOSITION,
+                header::ACCEPT_RANGES,
+                header::CONTENT_LENGTH,
+                header::CONTENT_RANGE,
+                header::DATE,
+                header::ETAG,
+                header::LAST_MODIFIED,
+                header::LOCATION,
+                searches::PREFERENCE_APPLIED,
+                header::RETRY_AFTER,
+                idempotency::REPLAYED_HEADER,
+                header::CONTENT_LANGUAGE,
+                header::AGE,
+                header::CACHE_STATUS,
+                library::DEGRADED_HEADER,
+            ]
+            .into_iter()
+            .chain(tus::RESPONSE_HEADERS)
+            .collect::<Vec<_>>(),
+        )
         .max_age(Duration::from_secs(3_600));
     Some(layer)
 }

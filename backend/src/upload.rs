@@ -1,11 +1,12 @@
-//! Multipart uploads. A video is streamed from the request to the storage while it is hashed and counted; it is never
-//! held in memory.
+//! The bodies of requests that create tasks and images: multipart forms, and JSON that names a resumable upload. A
+//! video is streamed from the request to the storage while it is hashed and counted; it is never held in memory.
 
 mod file_name;
 mod form;
 mod image;
 mod limited_body;
 mod multipart;
+mod task_body;
 
-pub(crate) use form::Form;
 pub(crate) use image::ImageForm;
+pub(crate) use task_body::TaskBody;

@@ -40,6 +40,7 @@ pub mod source;
 pub mod task;
 pub mod trace;
 pub mod trash;
+pub mod upload;
 pub mod user;
 pub mod video;
 

@@ -22,6 +22,18 @@ pub enum Error {
         /// The first requested byte.
         start: u64,
     },
+    /// Another request writes to the object.
+    #[error("another request writes to `{key}`")]
+    InUse {
+        /// The key of the object.
+        key: String,
+    },
+    /// The bucket does not make an object of the parts that a client has written to it.
+    #[error("the bucket refuses the parts of `{key}`")]
+    PartsRefused {
+        /// The key of the object.
+        key: String,
+    },
     /// The disk, the quota or the bucket is full.
     #[error("no space left to write `{target}`")]
     Full {
@@ -138,9 +150,12 @@ impl Error {
         let reason = match self {
             Self::Full { .. } => "full",
             Self::Unavailable { .. } => "unavailable",
-            Self::NotFound { .. } | Self::OutOfRange { .. } | Self::LocalFile { .. } | Self::InvalidUrl { .. } => {
-                return self;
-            }
+            Self::NotFound { .. }
+            | Self::OutOfRange { .. }
+            | Self::InUse { .. }
+            | Self::PartsRefused { .. }
+            | Self::LocalFile { .. }
+            | Self::InvalidUrl { .. } => return self,
         };
         metrics::counter!("rushes_storage_errors_total", "operation" => operation, "reason" => reason).increment(1);
         self
@@ -182,6 +197,15 @@ fn has_io_cause(error: &(dyn StdError + 'static), is_kind: impl Fn(io::ErrorKind
         cause = error.source();
     }
     false
+}
+
+/// Returns `true` if a bucket refuses to complete a multipart upload because of its parts: one is missing, has another
+/// `ETag`, or is too small. `object_store` passes the code on only as text.
+pub(crate) fn is_part_refusal(error: &object_store::Error) -> bool {
+    let text = error.to_string();
+    ["InvalidPart", "EntityTooSmall", "EntityTooLarge", "MalformedXML"]
+        .iter()
+        .any(|code| text.contains(code))
 }
 
 /// Returns `true` for a full disk, which is an `io::Error` in the chain of causes, and for a full server. Servers

@@ -1,5 +1,5 @@
-//! Storage keys: `sources/{uuid}`, `images/{user}/{uuid}`, `outputs/{task}/{attempt}/{file}` and
-//! `searches/{day}/{user}/{uuid}/{file}`.
+//! Storage keys: `sources/{uuid}`, `images/{user}/{uuid}`, `outputs/{task}/{attempt}/{file}`,
+//! `searches/{day}/{user}/{uuid}/{file}` and `uploads/{source}/{uuid}`.
 //!
 //! All keys are constructed or validated here, so no key can leave its prefix (path traversal).
 
@@ -11,6 +11,9 @@ use uuid::Uuid;
 
 /// The first segment of the keys of outputs.
 pub(crate) const OUTPUTS: &str = "outputs";
+
+/// The first segment of the keys of the tails of unfinished uploads.
+const UPLOADS: &str = "uploads";
 
 /// The first segment of the keys of searches in the background.
 const SEARCHES: &str = "searches";
@@ -55,6 +58,18 @@ impl Key {
     #[must_use]
     pub fn source(id: Uuid) -> Self {
         Self(format!("sources/{}", id.hyphenated()))
+    }
+
+    /// The key of the bytes behind the last whole part of an unfinished source.
+    pub(crate) fn upload_tail(source: &Self, id: Uuid) -> Self {
+        Self(format!("{}{}", source.upload_tails().0, id.hyphenated()))
+    }
+
+    /// The prefix of all tails of an unfinished source.
+    #[must_use]
+    pub fn upload_tails(&self) -> Prefix {
+        let source = self.0.strip_prefix("sources/").unwrap_or(&self.0);
+        Prefix(format!("{UPLOADS}/{source}/"))
     }
 
     /// The key of an image of an account.
@@ -105,7 +120,7 @@ impl Key {
         Prefix(format!("{SEARCHES}/{day}/"))
     }
 
-    /// Parses the text of a key that a row names: of a source, an image or an output.
+    /// Parses the text of a key that a row names: of a source, an image, an output or the tail of an upload.
     ///
     /// # Errors
     /// [`InvalidKey`] for any other text.
@@ -113,6 +128,7 @@ impl Key {
         source_key(text)
             .or_else(|| image_key(text))
             .or_else(|| output_key(text))
+            .or_else(|| tail_key(text))
             .ok_or_else(|| bad(text, "storage key"))
     }
 
@@ -131,6 +147,19 @@ fn source_key(text: &str) -> Option<Key> {
     let id = text.strip_prefix("sources/")?;
     let key = Key::source(Uuid::try_parse(id).ok()?);
     (key.as_str() == text).then_some(key)
+}
+
+fn tail_key(text: &str) -> Option<Key> {
+    let (source, id) = text.strip_prefix("uploads/")?.split_once('/')?;
+    let source = Key::source(Uuid::try_parse(source).ok()?);
+    let key = Key::upload_tail(&source, Uuid::try_parse(id).ok()?);
+    (key.as_str() == text).then_some(key)
+}
+
+/// Returns `true` for the prefix of the tails of an upload, without its last `/`.
+fn is_tails(text: &str) -> bool {
+    let source = text.strip_prefix("uploads/").and_then(|id| Uuid::try_parse(id).ok());
+    source.is_some_and(|id| Key::source(id).upload_tails().0.trim_end_matches('/') == text)
 }
 
 fn image_key(text: &str) -> Option<Key> {
@@ -156,7 +185,7 @@ impl Target {
     /// [`InvalidKey`] for any other text, including prefixes that contain more than one set.
     pub fn parse(text: &str) -> Result<Self, InvalidKey> {
         match text.strip_suffix('/') {
-            Some(set) if output_key(set).is_some() => Ok(Self::Set(Prefix(text.to_owned()))),
+            Some(set) if output_key(set).is_some() || is_tails(set) => Ok(Self::Set(Prefix(text.to_owned()))),
             Some(_) => Err(bad(text, "storage key or prefix")),
             None => Key::parse(text).map(Self::Object),
         }
@@ -266,6 +295,10 @@ mod tests {
             assert_eq!(Key::parse(&key.to_string()).unwrap(), key);
             assert_eq!(Target::parse(&key.to_string()).unwrap(), Target::Object(key));
         }
+        let tails = Key::source(id).upload_tails();
+        assert_eq!(Target::parse(&tails.to_string()).unwrap(), Target::Set(tails));
+        let tail = Key::upload_tail(&Key::source(id), Uuid::from_u128(8));
+        assert_eq!(Key::parse(&tail.to_string()).unwrap(), tail);
         let set = Key::output_set(TaskId(42), 3, &FileName::parse("hls").unwrap());
         assert_eq!(Target::parse("outputs/42/3/hls/").unwrap(), Target::Set(set.clone()));
         let first = set.file(&FileName::parse("720p-0001.m4s").unwrap()).unwrap();
@@ -333,6 +366,8 @@ mod tests {
             "outputs/1/",
             "outputs/1/1/",
             "sources/",
+            "uploads/",
+            "uploads/1/",
             "outputs/1/1/../",
             "outputs/1/1/a//",
         ] {

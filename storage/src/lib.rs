@@ -12,6 +12,7 @@ mod pinned;
 mod put;
 mod put_file;
 mod read;
+mod resumable;
 #[cfg(feature = "test-server")]
 pub mod s3_server;
 mod search_id;
@@ -24,5 +25,6 @@ pub use open::S3Credentials;
 pub use pinned::{PathChanged, PinnedPaths};
 pub use put::Stored;
 pub use read::ByteStream;
+pub use resumable::{Appender, Extent, Multipart, Position, Progress};
 pub use search_id::{InvalidSearchId, SearchId};
 pub use storage::Storage;

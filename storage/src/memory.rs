@@ -67,6 +67,7 @@ impl Drop for WaitGuard<'_> {
 }
 
 /// Memory reserved for one part.
+#[derive(Debug)]
 pub(crate) struct Reserved {
     blocks: OwnedSemaphorePermit,
     buffers: Arc<Mutex<Vec<BytesMut>>>,

@@ -29,8 +29,9 @@ impl fmt::Debug for S3Credentials {
 }
 
 impl Storage {
-    /// Opens `file:///abs/dir`, which is created if it does not exist, or `s3://bucket?endpoint=…&region=…`. No request
-    /// is sent to a bucket; [`Storage::ready`] does that.
+    /// Opens `file:///abs/dir`, which is created if it does not exist, or
+    /// `s3://bucket?endpoint=…&region=…&public_endpoint=…`. No request is sent to a bucket; [`Storage::ready`] does that.
+    /// `public_endpoint` is the address of the bucket in signed URLs, if clients reach it by another one.
     ///
     /// In a directory, unfinished uploads of killed processes are removed in the background when they are a day old. A
     /// bucket needs a lifecycle rule for that.
@@ -88,7 +89,7 @@ fn open_bucket(url: &Url, credentials: S3Credentials) -> Result<Storage, Error> 
         .with_virtual_hosted_style_request(false)
         .with_region("us-east-1")
         .with_retry(retry());
-    let mut plain_http = false;
+    let (mut plain_http, mut public_endpoint) = (false, None);
     for (name, value) in url.query_pairs() {
         builder = match name.as_ref() {
             "endpoint" => {
@@ -96,14 +97,29 @@ fn open_bucket(url: &Url, credentials: S3Credentials) -> Result<Storage, Error> 
                 builder.with_endpoint(value.trim_end_matches('/'))
             }
             "region" => builder.with_region(value),
+            "public_endpoint" => {
+                public_endpoint = Some(value.trim_end_matches('/').to_owned());
+                builder
+            }
             other => return Err(refuse(&format!("unknown parameter `{other}`"))),
         };
     }
-    let store = builder
-        .with_client_options(client(plain_http))
-        .build()
-        .map_err(|reason| refuse(&reason.to_string()))?;
-    Ok(Storage::new(Arc::new(store), Location::Bucket))
+    let build = |builder: AmazonS3Builder, plain_http| {
+        let built = builder.with_client_options(client(plain_http)).build();
+        built.map(Arc::new).map_err(|reason| refuse(&reason.to_string()))
+    };
+    let store = build(builder.clone(), plain_http)?;
+    let signer = match public_endpoint {
+        Some(endpoint) => {
+            let plain_http = endpoint.starts_with("http://");
+            build(builder.with_endpoint(endpoint), plain_http)?
+        }
+        None => store.clone(),
+    };
+    Ok(Storage {
+        signer: Some(signer),
+        ..Storage::new(store.clone(), Location::Bucket(store))
+    })
 }
 
 /// Timeouts for connecting and between two reads. A whole request has none, because a download lasts as long as a slow

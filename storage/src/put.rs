@@ -58,7 +58,7 @@ impl Storage {
     }
 
     /// Size of the pieces that are sent to the store.
-    fn part_bytes(&self, expected_bytes: u64) -> usize {
+    pub(crate) fn part_bytes(&self, expected_bytes: u64) -> usize {
         if self.local_root().is_some() {
             return BLOCK_BYTES;
         }

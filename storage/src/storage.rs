@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::key::{Key, OUTPUTS, Prefix, Target};
 use crate::memory::Memory;
 use futures::{StreamExt, TryStreamExt};
+use object_store::aws::AmazonS3;
 use object_store::{ObjectStore, ObjectStoreExt};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ const READY_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Storage {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) location: Arc<Location>,
+    /// Signs URLs under the address of the bucket for clients; `None` in a directory.
+    pub(crate) signer: Option<Arc<AmazonS3>>,
     pub(crate) memory: Memory,
 }
 
@@ -26,7 +29,7 @@ pub struct Storage {
 pub(crate) enum Location {
     /// A local directory, with its absolute path.
     Directory(PathBuf),
-    Bucket,
+    Bucket(Arc<AmazonS3>),
 }
 
 impl Storage {
@@ -34,6 +37,7 @@ impl Storage {
         Self {
             store,
             location: Arc::new(location),
+            signer: None,
             memory: Memory::new(),
         }
     }
@@ -73,7 +77,7 @@ impl Storage {
     pub fn local_root(&self) -> Option<&Path> {
         match self.location.as_ref() {
             Location::Directory(root) => Some(root),
-            Location::Bucket => None,
+            Location::Bucket(_) => None,
         }
     }
 

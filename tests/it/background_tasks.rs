@@ -27,6 +27,7 @@ async fn after_a_panic_in_any_background_task_the_service_works_and_health_shows
         "shutdown-timer",
         "sweeper",
         "trash",
+        "uploads",
         "videos",
         "worker",
     ];

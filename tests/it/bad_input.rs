@@ -86,6 +86,11 @@ async fn a_form_without_a_file_or_of_another_type_is_refused() {
         "the second unknown part ends the search for a file"
     );
     let reply = caller.post("/api/tasks", &json!({})).await;
+    assert_eq!((reply.status, reply.message()), (400, "No file part"));
+    let text = caller
+        .request(Method::POST, "/api/tasks")
+        .header("content-type", "text/plain");
+    let reply = tests::Reply::read(text.body("x").send().await.unwrap()).await;
     assert_eq!((reply.status, reply.code()), (415, "content_type_unsupported"));
     let broken = caller.request(Method::POST, "/api/tasks");
     let broken = broken

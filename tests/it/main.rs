@@ -63,6 +63,7 @@ mod nginx;
 mod nginx_errors;
 mod outages;
 mod presets;
+mod presigned;
 mod process_limits;
 mod processes;
 mod recipes_page;
@@ -82,6 +83,11 @@ mod stack;
 mod storm;
 mod task_size;
 mod tidy;
+mod tus;
+mod tus_clients;
+mod tus_errors;
+mod tus_expiry;
+mod tus_takeover;
 mod upload_memory;
 
 // `redis_server` is shared with another crate and takes it from the root.

@@ -18,6 +18,7 @@ pub(crate) struct Nginx {
     /// Host and port of the gRPC listener.
     pub(crate) grpc: String,
     process: Child,
+    command: Box<dyn Fn() -> Command + Send + Sync>,
 }
 
 impl Nginx {
@@ -55,7 +56,8 @@ impl Nginx {
         }
         let config = tmp.join("nginx.conf");
         std::fs::write(&config, text).unwrap();
-        let nginx = |arguments: &[&str]| {
+        let error_log = tmp.join("error.log");
+        let nginx = move |arguments: &[&str]| {
             let mut command = Command::new("nginx");
             command.args(arguments).arg("-p").arg(&tmp).arg("-c").arg(&config);
             // Started by root, nginx runs its workers as a user who cannot read this directory.
@@ -72,14 +74,25 @@ impl Nginx {
             command
         };
         let checked = nginx(&["-t"]).output().unwrap();
-        let errors = std::fs::read_to_string(tmp.join("error.log")).unwrap();
+        let errors = std::fs::read_to_string(error_log).unwrap();
         assert!(checked.status.success(), "{errors}");
         let process = nginx(&[]).spawn().unwrap();
         Self {
             url: format!("http://{listen}"),
             grpc,
             process,
+            command: Box::new(move || nginx(&[])),
         }
+    }
+
+    /// Kills nginx with all connections and starts it again.
+    pub(crate) async fn restart(&mut self) {
+        let pid = self.process.id().to_string();
+        // TERM ends the master and its workers at once.
+        let _ = Command::new("kill").args(["-TERM", &pid]).status();
+        self.process.wait().unwrap();
+        self.process = (self.command)().spawn().unwrap();
+        self.ready().await;
     }
 
     pub(crate) async fn ready(&self) {

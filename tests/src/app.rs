@@ -29,6 +29,8 @@ pub struct Options {
     pub worker: Option<fn(&mut worker::Settings)>,
     /// Limits of connections and requests.
     pub server: ServerConfig,
+    /// Stores files in a bucket in both setups.
+    pub needs_bucket: bool,
 }
 
 impl Default for Options {
@@ -37,6 +39,7 @@ impl Default for Options {
             config: |_| {},
             worker: Some(|_| {}),
             server: ServerConfig::default(),
+            needs_bucket: false,
         }
     }
 }
@@ -83,6 +86,16 @@ impl TestApp {
         .await
     }
 
+    /// Starts a service without a worker whose files are in a bucket in both setups.
+    pub async fn idle_with_bucket() -> Self {
+        Self::with(Options {
+            worker: None,
+            needs_bucket: true,
+            ..Options::default()
+        })
+        .await
+    }
+
     /// Starts a service with these options.
     pub async fn with(options: Options) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -91,7 +104,7 @@ impl TestApp {
             backing_services::database_url(directory.path()).await,
             backing_services::redis_url(),
         );
-        let (storage_url, credentials) = backing_services::storage_url(directory.path()).await;
+        let (storage_url, credentials) = backing_services::storage_url(directory.path(), options.needs_bucket).await;
         let db = backing_services::database(&database_url).await;
         let queue = backing_services::queue(redis_url.as_deref()).await;
         let storage = Storage::open(&storage_url, credentials.clone()).await.unwrap();

@@ -45,9 +45,10 @@ pub(crate) async fn queue(url: Option<&str>) -> Queue {
     }
 }
 
-/// The storage URL of one test: a directory, or a bucket on a new S3 server in this process.
-pub(crate) async fn storage_url(directory: &Path) -> (String, Option<S3Credentials>) {
-    if std::env::var("TEST_STORAGE").as_deref() != Ok("s3") {
+/// The storage URL of one test: a directory, or a bucket on a new S3 server in this process. With `needs_bucket` it is
+/// a bucket in both setups.
+pub(crate) async fn storage_url(directory: &Path, needs_bucket: bool) -> (String, Option<S3Credentials>) {
+    if !needs_bucket && std::env::var("TEST_STORAGE").as_deref() != Ok("s3") {
         return (format!("file://{}/objects", directory.display()), None);
     }
     let bucket = Bucket::start(&directory.join("s3")).await;

@@ -21,14 +21,18 @@ pub mod clip;
 pub mod mutants;
 pub mod port;
 mod postgres;
+mod presigned;
 pub mod random;
 pub mod server;
 pub mod skip;
 mod small_disk;
 mod snapshot;
+mod tus;
 
 pub use app::{Options, SECRET, TestApp, executable, media_executable};
 pub use bucket::Bucket;
 pub use caller::{Caller, MP4, PNG, Reply, image_form};
 pub use postgres::Postgres;
+pub use presigned::Presigned;
 pub use small_disk::SmallDisk;
+pub use tus::Tus;

@@ -6,6 +6,7 @@ mod searches;
 mod shutdown_timer;
 mod sweeper;
 mod trash;
+mod uploads;
 mod videos;
 
 use crate::env::Env;
@@ -19,6 +20,7 @@ pub(crate) async fn run(env: Env, shutdown: CancellationToken, background: Backg
         background.supervise(trash::NAME, || trash::run(&env, &shutdown)),
         background.supervise(idempotency_keys::NAME, || { idempotency_keys::run(&env, &shutdown) }),
         background.supervise(searches::NAME, || searches::run(&env, &shutdown)),
+        background.supervise(uploads::NAME, || uploads::run(&env, &shutdown)),
         background.supervise(videos::NAME, || videos::run(&env, &shutdown)),
         background.supervise(shutdown_timer::NAME, || shutdown_timer::run(&env, &shutdown)),
     );

@@ -61,6 +61,8 @@ pub(crate) fn storage(error: &storage::Error) -> Failure {
         storage::Error::Full { .. } => Code::StorageFull,
         storage::Error::NotFound { .. }
         | storage::Error::OutOfRange { .. }
+        | storage::Error::InUse { .. }
+        | storage::Error::PartsRefused { .. }
         | storage::Error::Unavailable { .. }
         | storage::Error::LocalFile { .. }
         | storage::Error::InvalidUrl { .. } => Code::StorageFailed,

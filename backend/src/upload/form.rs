@@ -1,23 +1,17 @@
-//! The form of a video upload: a file and a preset or a recipe, in any order.
+//! The form of a new task: a file or a resumable upload, and a preset or a recipe, in any order.
 
 use super::multipart::{FormPart, FormReader};
 use crate::AppState;
 use crate::error::{Error, Refusal};
-use app::NewFile;
 use app::idempotency::Fingerprint;
 use app::recipe_choice::{RecipeChoice, check_names};
-use app::uploads::{self, Upload};
+use app::uploads::{self, File, Upload};
 use axum::extract::{FromRequest, Request};
 use domain::{Code, UserId};
 use futures::StreamExt;
 
 /// The unread form of a video upload.
 pub(crate) struct Form(FormReader);
-
-struct ReceivedFile {
-    given_name: String,
-    source: NewFile,
-}
 
 impl FromRequest<AppState> for Form {
     type Rejection = Error;
@@ -33,18 +27,14 @@ impl Form {
     pub(crate) async fn receive(mut self, state: &AppState, user: UserId) -> Result<Upload, Error> {
         let mut file = None;
         match self.parts(state, user, &mut file).await {
-            Ok(choice) => {
-                let ReceivedFile { given_name, source } =
-                    file.ok_or_else(|| Refusal::new(Code::FileMissing).field("file", Code::FileMissing))?;
-                Ok(Upload {
-                    choice,
-                    fingerprint: self.0.fingerprint(),
-                    ..Upload::new(given_name, source)
-                })
-            }
+            Ok(choice) => Ok(Upload {
+                file: file.ok_or_else(file_missing)?,
+                choice,
+                fingerprint: self.0.fingerprint(),
+            }),
             Err(error) => {
-                if let Some(file) = file {
-                    file.source.discard().await;
+                if let Some(File::New { file, .. }) = file {
+                    file.discard().await;
                 }
                 Err(error)
             }
@@ -57,12 +47,7 @@ impl Form {
     }
 
     /// Reads every part. Empty fields count as absent, because browsers send fields that were left empty.
-    async fn parts(
-        &mut self,
-        state: &AppState,
-        user: UserId,
-        file: &mut Option<ReceivedFile>,
-    ) -> Result<RecipeChoice, Error> {
+    async fn parts(&mut self, state: &AppState, user: UserId, file: &mut Option<File>) -> Result<RecipeChoice, Error> {
         let (mut choice, declared) = (RecipeChoice::default(), self.0.declared_bytes);
         // An unknown part before the file is reported when the file arrives: without a file, the missing file is
         // reported.
@@ -73,7 +58,12 @@ impl Form {
                     *file = receive_file(part, state, declared).await?;
                     continue;
                 }
-                "file" | "video" | "fileName" => {
+                "upload_id" if unknown.is_none() && file.is_none() => {
+                    let id = part.text(Code::UploadNotFound).await?.trim().to_owned();
+                    *file = (!id.is_empty()).then_some(File::Upload(id));
+                    continue;
+                }
+                "file" | "video" | "fileName" | "upload_id" => {
                     let second = Refusal::new(Code::MultipartInvalid).detail("more than one file");
                     return Err(unknown.unwrap_or(second.field("file", Code::MultipartInvalid)).into());
                 }
@@ -91,7 +81,7 @@ impl Form {
                     recipe => RecipeChoice::from_json(recipe)?,
                 },
                 _ => {
-                    let refusal = part.unknown_part("file, preset, recipe");
+                    let refusal = part.unknown_part("file, upload_id, preset, recipe");
                     if file.is_some() || unknown.is_some() {
                         return Err(refusal.into());
                     }
@@ -111,12 +101,17 @@ impl Form {
     }
 }
 
+/// The refusal of a request without a file.
+pub(super) fn file_missing() -> Refusal {
+    Refusal::new(Code::FileMissing).field("file", Code::FileMissing)
+}
+
 /// Stores the file of a part. `None` for the empty part that a browser sends when no file was chosen.
 async fn receive_file(
     mut part: FormPart<'_>,
     state: &AppState,
     declared_bytes: Option<u64>,
-) -> Result<Option<ReceivedFile>, Error> {
+) -> Result<Option<File>, Error> {
     let given_name = part.file_name();
     let first = loop {
         match part.chunk().await? {
@@ -133,9 +128,10 @@ async fn receive_file(
         Ok(chunk.map(|chunk| (chunk, part)))
     });
     let whole = futures::stream::iter(first.map(Ok)).chain(rest);
-    let source = uploads::store(&state.app, whole, declared_bytes).await;
-    let source = source.map_err(|error| with_hint(error, &given_name))?;
-    Ok(Some(ReceivedFile { given_name, source }))
+    let file = uploads::store(&state.app, whole, declared_bytes).await;
+    let file = file.map_err(|error| with_hint(error, &given_name))?;
+    let file = Box::new(file);
+    Ok(Some(File::New { given_name, file }))
 }
 
 /// Adds a hint to the refusal of a part that is no media and has no file name: it may be the path of a file.

@@ -6,7 +6,7 @@ use super::limited_body::{BodyLimit, OVERHEAD_BYTES};
 use crate::AppState;
 use crate::error::{Error, Refusal};
 use crate::idempotency;
-use crate::request_guards::UploadPaused;
+use crate::request_guards::{UploadPaused, is_paused};
 use app::idempotency::Fingerprint;
 use app::too_large;
 use axum::body::Body;
@@ -230,16 +230,4 @@ fn broken_form(error: &MultipartError, limit: &BodyLimit) -> Error {
         None => "the form ends early, or a header or a boundary is malformed (RFC 7578)".to_owned(),
     };
     Refusal::new(Code::MultipartInvalid).detail(detail).into()
-}
-
-/// Returns `true` if the client paused for too long. The parser and the body wrap the error of the middleware.
-fn is_paused(error: &MultipartError) -> bool {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        if error.is::<UploadPaused>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }

@@ -25,3 +25,4 @@ mod skip;
 mod state_machine;
 mod task_details;
 mod transactions;
+mod uploads;

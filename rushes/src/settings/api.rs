@@ -36,6 +36,7 @@ pub(super) fn config(env: &Environment<'_>, role: Role, data_dir: &Path, limits:
     let mut app = default.app.clone();
     app.default_preset = preset;
     app.limits = limits;
+    app.upload_ttl = ttl("RUSHES_UPLOAD_TTL_S", app.upload_ttl)?;
     app.threads = threads(workers(env)?);
     app.password_policy = env.one_of("RUSHES_PASSWORD_POLICY", &policies, PasswordPolicy::Basic)?;
     Ok(Config {

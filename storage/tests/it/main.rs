@@ -6,8 +6,10 @@
 mod column;
 mod copying;
 mod failures;
+mod presigned;
 mod put_file;
 mod reading;
+mod resumable;
 #[path = "../../../tests/src/skip.rs"]
 mod skip;
 mod writing;

@@ -22,6 +22,10 @@ pub(super) enum Kind {
     Video,
     /// A search in the background that is finished.
     Search,
+    /// A resumable upload without bytes.
+    Unfinished,
+    /// A presigned upload whose only part is written.
+    Written,
     /// An image.
     Image,
     /// A preset.
@@ -33,6 +37,15 @@ impl Kind {
     pub(super) async fn make(self, app: &TestApp, owner: &Caller) -> Vec<String> {
         if let Self::Image | Self::Preset = self {
             return vec![self.make_named(owner).await];
+        }
+        if let Self::Unfinished = self {
+            let path = tests::Tus::of(owner.clone()).create("clip.mp4", 1_000).await;
+            return vec![path.rsplit('/').next().unwrap().to_owned()];
+        }
+        if let Self::Written = self {
+            let upload = tests::Presigned::create(owner, MP4.len()).await;
+            upload.write(MP4).await;
+            return vec![upload.id];
         }
         if let Self::Search = self {
             return vec![crate::searches::finished(owner, "/api/videos/search?q=clip").await];
@@ -47,7 +60,7 @@ impl Kind {
                 let reply = owner.post(&format!("/api/tasks/{id}/cancel"), &Value::Null).await;
                 assert_eq!(reply.status, 200, "{reply:?}");
             }
-            Self::Image | Self::Preset | Self::Search => {}
+            Self::Image | Self::Preset | Self::Search | Self::Unfinished | Self::Written => {}
             Self::Stream => app.finish_stream(id, &[("master.m3u8", b"#EXTM3U")]).await,
             Self::Processed | Self::Output | Self::Video => {
                 app.finish(id, &[("video.mp4", "mp4", "video/mp4", b"video")]).await;
@@ -60,7 +73,9 @@ impl Kind {
                 "-/{}/hls/master.m3u8",
                 task.body["file_path"].as_str().unwrap()
             )),
-            Self::Output | Self::Image | Self::Preset | Self::Search => parts(task.body["file_path"].as_str().unwrap()),
+            Self::Output | Self::Image | Self::Preset | Self::Search | Self::Unfinished | Self::Written => {
+                parts(task.body["file_path"].as_str().unwrap())
+            }
         }
     }
 
@@ -85,6 +100,7 @@ impl Kind {
             Self::Waiting | Self::Canceled | Self::Processed => (parts("1000000"), "task_not_found"),
             Self::Stream => (parts("-/2026/01/31/1000000_clip/hls/master.m3u8"), "file_not_found"),
             Self::Video => (parts("1000000"), "video_not_found"),
+            Self::Unfinished | Self::Written => (vec![uuid::Uuid::new_v4().to_string()], "upload_not_found"),
             Self::Search => (vec![uuid::Uuid::now_v7().to_string()], "search_not_found"),
             Self::Image => (parts("absent"), "image_not_found"),
             Self::Preset => (parts("absent"), "preset_not_found"),

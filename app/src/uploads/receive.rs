@@ -1,0 +1,256 @@
+//! Receiving the bytes of one request for a resumable upload.
+
+use super::checksum::{Checksum, Running};
+use super::session::{Session, interrupted};
+use crate::container::{PEEK_BYTES, check_media};
+use crate::{Error, Refusal, too_large};
+use bytes::{Bytes, BytesMut};
+use domain::Code;
+use entity::upload::Ownership;
+use futures::{Stream, StreamExt};
+use std::pin::pin;
+use std::time::Duration;
+use storage::{Appender, Extent};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+/// Interval in which a holder looks if another request asks for the upload.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Bytes after which progress is recorded: a process that is killed loses no more.
+const CHECKPOINT_BYTES: u64 = 64 << 20;
+/// Time after which progress is recorded; much shorter than the lease, which a checkpoint renews.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+
+/// The bytes of one request.
+#[derive(Clone, Debug, Default)]
+pub struct Patch {
+    /// The position of the first byte.
+    pub offset: u64,
+    /// The length of the whole file, if the request tells it.
+    pub length: Option<u64>,
+    /// The checksum of the bytes.
+    pub checksum: Option<Checksum>,
+    /// The number of bytes, if the request tells it.
+    pub declared_bytes: Option<u64>,
+}
+
+/// The reason for which no more bytes are received.
+enum End {
+    /// The request has no more bytes.
+    Whole,
+    /// The client is gone, or another request asks for the upload. The received bytes count.
+    Cut(Error),
+    /// The received bytes do not count.
+    Refused(Error),
+    /// The file is no media, so the upload is removed.
+    NotMedia(Refusal),
+}
+
+/// The state of one request.
+struct Receiver<'a> {
+    session: &'a mut Session,
+    appender: Appender,
+    /// The position behind the last byte.
+    bytes: u64,
+    /// The largest position.
+    limit_bytes: u64,
+    checksum: Option<Running>,
+    /// The first bytes of the file, until there are enough to detect its format.
+    head: Option<BytesMut>,
+    recorded_at: Instant,
+}
+
+/// Appends the bytes of a request to an upload, and completes it with the last one.
+///
+/// # Errors
+/// `upload_offset_wrong`, `upload_header_invalid`, `upload_too_large`, `checksum_mismatch`, `not_media`,
+/// `upload_interrupted`, `storage_full`; errors of the stream, the storage and the database.
+pub(super) async fn append(
+    session: &mut Session,
+    patch: Patch,
+    stream: impl Stream<Item = Result<Bytes, Error>>,
+) -> Result<(), Error> {
+    let limit_bytes = check(session, &patch).await?;
+    if !session.row.is_received() {
+        let appender = session.appender().await?;
+        let receiver = Receiver {
+            bytes: session.row.received(),
+            head: (session.row.received_bytes == 0).then(BytesMut::new),
+            session,
+            appender,
+            limit_bytes,
+            checksum: patch.checksum.map(Running::new),
+            recorded_at: Instant::now(),
+        };
+        receiver.run(stream).await?;
+    }
+    if session.row.is_received() {
+        session.complete().await?;
+    }
+    Ok(())
+}
+
+/// Checks the headers of a request against the upload; returns the largest position.
+async fn check(session: &mut Session, patch: &Patch) -> Result<u64, Error> {
+    let (row, max_bytes) = (&session.row, session.app.settings.limits.max_upload_bytes);
+    if patch.offset != row.received() {
+        let detail = format!("{}; accepted: {}", patch.offset, row.received());
+        return Err(Refusal::new(Code::UploadOffsetWrong).detail(detail).into());
+    }
+    if let Some(length) = patch.length
+        && row.length() != Some(length)
+    {
+        check_length(session, length)?;
+        let is_held = session.lease.set_length(&session.app.db, length);
+        let is_held = session.app.with_timeout(is_held).await?;
+        is_held.then_some(()).ok_or_else(interrupted)?;
+        session.row.length_bytes = i64::try_from(length).ok();
+    }
+    let limit_bytes = session.row.length().unwrap_or(max_bytes);
+    let declared_end = patch.declared_bytes.map(|bytes| patch.offset.saturating_add(bytes));
+    if declared_end.is_some_and(|end| end > limit_bytes) {
+        return Err(too_large(limit_bytes).into());
+    }
+    Ok(limit_bytes)
+}
+
+/// Checks the length of an upload that was created without one.
+fn check_length(session: &Session, length: u64) -> Result<(), Error> {
+    let (row, max_bytes) = (&session.row, session.app.settings.limits.max_upload_bytes);
+    let accepted = match row.length() {
+        Some(known) => format!("{known}, because the length does not change"),
+        None if length > max_bytes => return Err(too_large(max_bytes).into()),
+        None if length > 0 && length >= row.received() => return Ok(()),
+        None => format!("at least {}", row.received().max(1)),
+    };
+    let detail = format!("Upload-Length: {length}; accepted: {accepted}");
+    Err(Refusal::new(Code::UploadHeaderInvalid).detail(detail).into())
+}
+
+impl Receiver<'_> {
+    /// Receives all bytes and records them.
+    async fn run(mut self, stream: impl Stream<Item = Result<Bytes, Error>>) -> Result<(), Error> {
+        let mut end = self.receive(stream).await;
+        let checksum = self.checksum.take();
+        let has_checksum = checksum.is_some();
+        if let (End::Whole, Some(checksum)) = (&end, checksum)
+            && let Err(error) = checksum.check()
+        {
+            end = End::Refused(error);
+        }
+        match end {
+            End::Whole => self.record_rest().await,
+            // The bytes of a request with a checksum count together or not at all.
+            End::Cut(error) if !has_checksum => {
+                self.record_rest().await?;
+                Err(error)
+            }
+            End::Cut(error) | End::Refused(error) => {
+                self.appender.roll_back().await;
+                Err(error)
+            }
+            End::NotMedia(refusal) => {
+                self.appender.roll_back().await;
+                self.session.discard().await?;
+                Err(refusal.into())
+            }
+        }
+    }
+
+    async fn record_rest(mut self) -> Result<(), Error> {
+        let is_whole = self.session.row.length() == Some(self.bytes);
+        let extent = if is_whole { Extent::End } else { Extent::Everything };
+        let recorded = self.session.checkpoint(&mut self.appender, extent).await;
+        if recorded.is_err() {
+            self.appender.roll_back().await;
+        }
+        recorded
+    }
+
+    async fn receive(&mut self, stream: impl Stream<Item = Result<Bytes, Error>>) -> End {
+        let wanted = self.session.active.wanted.clone();
+        let mut look = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stream = pin!(stream);
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = wanted.notified() => return End::Cut(interrupted()),
+                _ = look.tick() => match self.look().await {
+                    Ok(()) => continue,
+                    Err(end) => return end,
+                },
+                next = stream.next() => next,
+            };
+            let taken = match next {
+                None => return End::Whole,
+                Some(Err(error)) => return End::Cut(error),
+                Some(Ok(chunk)) => self.take(&chunk).await,
+            };
+            if let Err(end) = taken {
+                return end;
+            }
+        }
+    }
+
+    /// Looks if another request asks for the upload, and records progress when it is time.
+    async fn look(&mut self) -> Result<(), End> {
+        match self.session.state().await {
+            Ok(Ownership::Held) => {}
+            Ok(Ownership::Wanted) => return Err(End::Cut(interrupted())),
+            Ok(Ownership::Lost) => return Err(End::Refused(interrupted())),
+            // The database is away for a moment. The next checkpoint needs it.
+            Err(error) => tracing::debug!(?error, "failed to look if an upload is wanted"),
+        }
+        if self.appender.is_overdue() {
+            return Err(End::Cut(Code::RequestTimeout.into()));
+        }
+        if self.recorded_at.elapsed() >= CHECKPOINT_EVERY {
+            self.record().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes one chunk.
+    async fn take(&mut self, chunk: &Bytes) -> Result<(), End> {
+        let length = chunk.len() as u64;
+        if self.limit_bytes - self.bytes < length {
+            return Err(End::Refused(too_large(self.limit_bytes).into()));
+        }
+        self.detect(chunk).map_err(End::NotMedia)?;
+        if let Some(checksum) = &mut self.checksum {
+            checksum.update(chunk);
+        }
+        let written = self.appender.write(chunk).await;
+        written.map_err(|error| End::Refused(error.into()))?;
+        self.bytes += length;
+        metrics::counter!("rushes_upload_bytes_total").increment(length);
+        if self.bytes - self.session.row.received() >= CHECKPOINT_BYTES {
+            self.record().await?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a file that is no media as soon as its first bytes are there, instead of after the last.
+    fn detect(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
+        let Some(head) = &mut self.head else { return Ok(()) };
+        head.extend_from_slice(chunk.get(..PEEK_BYTES).unwrap_or(chunk));
+        if head.len() < PEEK_BYTES {
+            return Ok(());
+        }
+        let checked = check_media(head);
+        self.head = None;
+        checked
+    }
+
+    /// Records progress. The bytes of a request with a checksum are recorded together at its end.
+    async fn record(&mut self) -> Result<(), End> {
+        self.recorded_at = Instant::now();
+        let recorded = if self.checksum.is_some() {
+            self.session.renew().await
+        } else {
+            let extent = Extent::WholeParts;
+            self.session.checkpoint(&mut self.appender, extent).await
+        };
+        recorded.map_err(End::Refused)
+    }
+}

@@ -1,0 +1,182 @@
+//! Resumable uploads: files that clients send in several requests. `entity::upload` has the theory of operation.
+//!
+//! An upload is created, then receives bytes until it is complete, and becomes a task with
+//! [`finish`](super::finish). Uploads that are not continued are removed by a background task of the worker.
+
+pub use super::receive::Patch;
+
+use super::receive;
+use super::session::Session;
+use crate::app::App;
+use crate::idempotency::{Fingerprint, KeyGuard};
+use crate::trash::{remove_listed, unlist};
+use crate::uninterrupted::uninterrupted;
+use crate::{Error, Refusal, too_large};
+use bytes::Bytes;
+use domain::{Code, UserId};
+use entity::{trash, upload};
+use futures::Stream;
+use serde::Serialize;
+use std::time::Duration;
+use storage::Key;
+use uuid::Uuid;
+
+/// Maximum number of uploads of one account that are no task yet.
+const MAX_UPLOADS: u64 = 1_000;
+
+/// Time after which the file of an upload is removed that was not recorded.
+const UNRECORDED_AFTER: Duration = Duration::from_hours(1);
+
+/// A new upload.
+#[derive(Clone, Debug, Default)]
+pub struct New {
+    /// The name of the file as given by the client.
+    pub file_name: String,
+    /// The header `Upload-Metadata` as it was sent.
+    pub metadata: String,
+    /// The length of the file; `None` if the client does not know it yet.
+    pub length_bytes: Option<u64>,
+    /// The client writes the file to the bucket itself ([`presigned`](super::presigned)).
+    pub presigned: bool,
+    /// The hash of the request, for its idempotency key.
+    pub fingerprint: Fingerprint,
+}
+
+/// Creates an upload without bytes.
+///
+/// # Errors
+/// `file_empty`, `upload_too_large`, `uploads_too_many`, `presigned_unavailable`, `idempotency_key_in_use`; errors of the
+/// storage and the database.
+pub async fn create<R: Serialize + Send + Sync + 'static>(
+    app: &App,
+    user: UserId,
+    new: New,
+    guard: KeyGuard,
+    reply: fn(&upload::Model) -> R,
+) -> Result<R, Error> {
+    let max_bytes = app.settings.limits.max_upload_bytes;
+    match new.length_bytes {
+        Some(0) => return Err(Code::FileEmpty.into()),
+        Some(bytes) if bytes > max_bytes => return Err(too_large(max_bytes).into()),
+        _ => {}
+    }
+    if new.presigned && app.storage.local_root().is_some() {
+        return Err(Code::PresignedUnavailable.into());
+    }
+    let count = app.with_timeout(upload::count_open(&app.db, user)).await?;
+    Refusal::unless_below(MAX_UPLOADS, count, Code::UploadsTooMany)?;
+    let app = app.clone();
+    uninterrupted(async move { begin(&app, user, new, &guard, reply).await }).await
+}
+
+/// Begins the file, then inserts the row. The file is on the trash list in between.
+async fn begin<R: Serialize>(
+    app: &App,
+    user: UserId,
+    new: New,
+    guard: &KeyGuard,
+    reply: fn(&upload::Model) -> R,
+) -> Result<R, Error> {
+    let id = Uuid::new_v4();
+    let key = Key::source(id);
+    let keys = [key.to_string()];
+    app.with_timeout(trash::add_keys(&app.db, &keys, UNRECORDED_AFTER))
+        .await?;
+    let expected_bytes = new.length_bytes.unwrap_or(app.settings.limits.max_upload_bytes);
+    let begun = if new.presigned {
+        app.storage.begin_presigned(&key, expected_bytes).await
+    } else {
+        app.storage.begin(&key, expected_bytes).await
+    };
+    let multipart = match begun {
+        Ok(multipart) => multipart,
+        Err(error) => {
+            let _ = unlist(app, key.as_str()).await;
+            return Err(error.into());
+        }
+    };
+    let row = upload::New {
+        id: id.to_string(),
+        key: key.to_string(),
+        file_name: new.file_name,
+        metadata: new.metadata,
+        length_bytes: new.length_bytes,
+        presigned: new.presigned,
+        part_bytes: multipart.as_ref().map_or(0, |multipart| multipart.part_bytes),
+        multipart_id: multipart.map(|multipart| multipart.id),
+    };
+    let written = entity::user::write(&app.db, user, async |db| {
+        trash::remove_key(db, key.as_str()).await?;
+        let created = upload::create(db, user, &row, app.settings.upload_ttl).await?;
+        let reply = reply(&created);
+        guard.store_reply(db, &new.fingerprint, &reply).await?;
+        Ok::<_, Error>(reply)
+    });
+    let written = app.with_timeout(written).await;
+    match &written {
+        Ok(_) => {}
+        // The commit may have succeeded: the trash list decides.
+        Err(Error::Client(refusal)) if refusal.code == Code::Unavailable => {}
+        Err(_) => {
+            let _ = app.storage.abort_multipart(&key, row.multipart_id.as_deref()).await;
+            remove_listed(app, key.as_str()).await;
+        }
+    }
+    written
+}
+
+/// Matches uploads whose bytes are sent to the service.
+const fn is_sent_here(upload: &upload::Model) -> bool {
+    !upload.presigned
+}
+
+/// An upload as it stands. A request that still writes to it ends first, so that the client can go on from there.
+///
+/// # Errors
+/// `upload_not_found`; errors of the database.
+pub async fn show(app: &App, user: UserId, id: &str) -> Result<upload::Model, Error> {
+    let found = app.with_timeout(upload::of_user(&app.db, user, id)).await?;
+    let row = found.filter(is_sent_here).ok_or(Code::UploadNotFound)?;
+    if row.holder.is_none() {
+        return Ok(row);
+    }
+    let (app, id) = (app.clone(), id.to_owned());
+    uninterrupted(async move { Ok(Session::take_over(&app, user, &id, is_sent_here).await?.release().await) }).await
+}
+
+/// Appends bytes to an upload and returns it as it stands then. A request that still writes to it ends first. Dropping
+/// the future does not stop it: it ends with the stream, and keeps what it has received.
+///
+/// # Errors
+/// `upload_not_found`, `upload_offset_wrong`, `upload_header_invalid`, `upload_too_large`, `checksum_mismatch`,
+/// `not_media`, `upload_interrupted`, `storage_full`; errors of the stream, the storage and the database.
+pub async fn append<S>(app: &App, user: UserId, id: &str, patch: Patch, stream: S) -> Result<upload::Model, Error>
+where
+    S: Stream<Item = Result<Bytes, Error>> + Send + 'static,
+{
+    let (app, id) = (app.clone(), id.to_owned());
+    uninterrupted(async move {
+        let mut session = Session::take_over(&app, user, &id, is_sent_here).await?;
+        let appended = receive::append(&mut session, patch, stream).await;
+        let row = session.release().await;
+        appended.map(|()| row)
+    })
+    .await
+}
+
+/// Removes an upload. The file of a task stays.
+///
+/// # Errors
+/// `upload_not_found`, `upload_interrupted`; errors of the storage and the database.
+pub async fn remove(app: &App, user: UserId, id: &str) -> Result<(), Error> {
+    let (app, id) = (app.clone(), id.to_owned());
+    uninterrupted(async move {
+        let session = Session::take_over(&app, user, &id, |_| true).await?;
+        let removed = session.discard().await;
+        if removed.is_err() {
+            session.release().await;
+        }
+        removed
+    })
+    .await
+}

@@ -1,0 +1,117 @@
+//! The file of a new task: just stored, or a complete resumable upload.
+
+use super::session::{Session, interrupted};
+use crate::app::App;
+use crate::{Error, NewFile, Refusal};
+use domain::{Code, UserId};
+use entity::{DatabaseTransaction, source};
+
+/// The file of a new task.
+pub enum File {
+    /// A file that no row refers to yet.
+    New {
+        /// The file name as given by the user.
+        given_name: String,
+        /// The file.
+        file: Box<NewFile>,
+    },
+    /// The id of a resumable upload. With it a task is refused with `upload_not_found`, `upload_unfinished`,
+    /// `upload_used` or `upload_interrupted`, and with `not_media` if it is complete and none.
+    Upload(String),
+}
+
+/// The file of a task that is being created.
+pub(super) enum OpenFile {
+    New { given_name: String, file: Box<NewFile> },
+    Upload(Box<Session>),
+}
+
+impl File {
+    /// Takes over an upload, and completes it if its last request could not.
+    pub(super) async fn open(self, app: &App, user: UserId) -> Result<OpenFile, Error> {
+        let id = match self {
+            Self::New { given_name, file } => return Ok(OpenFile::New { given_name, file }),
+            Self::Upload(id) => id,
+        };
+        let mut session = Session::take_over(app, user, &id, |_| true).await?;
+        let ready = match (session.row.task_id, session.row.is_received()) {
+            (Some(task), _) => Err(Refusal::new(Code::UploadUsed).detail(format!("task {task}")).into()),
+            (None, false) => Err(unfinished(&session)),
+            (None, true) => complete(&mut session).await,
+        };
+        match ready {
+            Ok(()) => Ok(OpenFile::Upload(Box::new(session))),
+            Err(error) => {
+                session.release().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Completes an upload, and checks that its file is there: a restored backup has rows of uploads, but not their files.
+async fn complete(session: &mut Session) -> Result<(), Error> {
+    session.complete().await?;
+    let position = session.position()?;
+    let bytes = session.app.storage.head(&position.key).await?;
+    (bytes == Some(position.bytes))
+        .then_some(())
+        .ok_or_else(|| Code::UploadNotFound.into())
+}
+
+fn unfinished(session: &Session) -> Error {
+    let received = session.row.received();
+    let detail = match session.row.length() {
+        Some(length) => format!("{received} of {length} bytes"),
+        None => format!("{received} bytes; the length is not known yet"),
+    };
+    Refusal::new(Code::UploadUnfinished).detail(detail).into()
+}
+
+impl OpenFile {
+    /// The file name as given by the user.
+    pub(super) fn given_name(&self) -> &str {
+        match self {
+            Self::New { given_name, .. } => given_name,
+            Self::Upload(session) => &session.row.file_name,
+        }
+    }
+
+    /// The values of the source.
+    pub(super) fn row(&self) -> source::New {
+        match self {
+            Self::New { file, .. } => source::New {
+                key: file.key(),
+                bytes: file.stored().bytes,
+                sha256: file.stored().sha256.clone(),
+            },
+            Self::Upload(session) => source::New {
+                key: session.row.key.clone(),
+                bytes: session.row.received(),
+                sha256: session.row.sha256.clone().unwrap_or_default(),
+            },
+        }
+    }
+
+    /// Hands the file over to the source, in the transaction that creates the task.
+    ///
+    /// # Errors
+    /// `upload_interrupted` when another request has the upload.
+    pub(super) async fn attach(&self, db: &DatabaseTransaction, task: i64) -> Result<(), Error> {
+        match self {
+            Self::New { .. } => Ok(()),
+            Self::Upload(session) => {
+                let is_ours = session.lease.attach(db, task).await?;
+                is_ours.then_some(()).ok_or_else(interrupted)
+            }
+        }
+    }
+
+    /// Keeps or removes a new file, and releases an upload, by the outcome of the transaction.
+    pub(super) async fn decide<T>(self, written: &Result<T, Error>) {
+        match self {
+            Self::New { file, .. } => file.decide(written).await,
+            Self::Upload(session) => drop(session.release().await),
+        }
+    }
+}

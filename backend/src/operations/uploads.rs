@@ -1,0 +1,34 @@
+//! The operations of uploads.
+
+use crate::AppState;
+use crate::routes::{images, presigned_uploads, raw_uploads, tus as tus_routes, uploads};
+use crate::tus;
+use axum::middleware::map_response;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Operations that receive files. Their duration depends on the file, so only the pauses between two chunks are
+/// limited.
+pub(super) fn with_bytes() -> OpenApiRouter<AppState> {
+    let of_tus = OpenApiRouter::new()
+        .routes(routes!(tus_routes::create))
+        .routes(routes!(tus_routes::append));
+    OpenApiRouter::new()
+        .routes(routes!(uploads::create))
+        .routes(routes!(images::create))
+        .routes(routes!(raw_uploads::create))
+        .merge(of_tus.layer(map_response(tus::add_version)))
+}
+
+/// The other operations of resumable uploads, and those of uploads whose bytes go to the bucket.
+pub(super) fn without_bytes() -> OpenApiRouter<AppState> {
+    let of_tus = OpenApiRouter::new()
+        .routes(routes!(tus_routes::show))
+        .routes(routes!(tus_routes::remove))
+        .routes(routes!(tus_routes::options));
+    OpenApiRouter::new()
+        .routes(routes!(presigned_uploads::create))
+        .routes(routes!(presigned_uploads::sign))
+        .routes(routes!(presigned_uploads::complete))
+        .merge(of_tus.layer(map_response(tus::add_version)))
+}

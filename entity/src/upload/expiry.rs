@@ -1,0 +1,75 @@
+//! Removal of uploads that are not continued.
+
+use super::{Column, Entity, Model, UploadLease};
+use crate::trash;
+use sea_orm::entity::prelude::*;
+use sea_orm::{Condition, DatabaseConnection, ExprTrait, QueryOrder, QuerySelect};
+use std::time::Duration;
+
+/// An upload whose time is over, held for its removal.
+#[derive(Clone, Debug)]
+pub struct Expired {
+    /// The row.
+    pub upload: Model,
+    lease: UploadLease,
+}
+
+/// Takes uploads whose time is over and which no request holds, at most `limit`, the earliest first. `holder` must be
+/// unique to the caller.
+///
+/// # Errors
+/// Any database error.
+pub async fn expired(db: &DatabaseConnection, holder: &str, limit: u64) -> Result<Vec<Expired>, DbErr> {
+    let is_free = Condition::any()
+        .add(Column::Holder.is_null())
+        .add(Expr::col(Column::UntilMs).lte(crate::now_ms(db)));
+    let due = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Expr::col(Column::ExpiresAtMs).lte(crate::now_ms(db)))
+        .filter(is_free)
+        .order_by_asc(Column::ExpiresAtMs)
+        .limit(limit);
+    let mut taken = Vec::new();
+    for id in due.into_tuple::<String>().all(db).await? {
+        let lease = UploadLease::new(id, holder.to_owned());
+        if let Some(upload) = lease.take(db, false).await? {
+            taken.push(Expired { upload, lease });
+        }
+    }
+    Ok(taken)
+}
+
+impl Expired {
+    /// Deletes the row and puts its files on the trash list. The multipart upload of a bucket must be aborted before.
+    ///
+    /// # Errors
+    /// Any database error.
+    pub async fn delete(&self, db: &DatabaseConnection) -> Result<(), DbErr> {
+        crate::write(db, async |db| {
+            if self.lease.delete(db).await? {
+                trash::add_keys(db, &self.upload.files(), Duration::ZERO).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Model {
+    /// The storage keys of the files that only this row refers to: the file until it has a task, and the tails of a
+    /// multipart upload.
+    #[must_use]
+    pub fn files(&self) -> Vec<String> {
+        let file = self.task_id.is_none().then(|| self.key.clone());
+        let id = self.key.strip_prefix("sources/").unwrap_or_default();
+        let tails = self.multipart_id.is_some().then(|| format!("uploads/{id}/"));
+        file.into_iter().chain(tails).collect()
+    }
+
+    /// The multipart upload that is not completed yet.
+    #[must_use]
+    pub fn open_multipart(&self) -> Option<&str> {
+        self.multipart_id.as_deref().filter(|_| self.sha256.is_none())
+    }
+}

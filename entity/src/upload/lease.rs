@@ -1,0 +1,223 @@
+//! The lease of a request on an upload, and the writes that it allows.
+
+use super::{Column, Entity, Model, part, stored};
+use crate::lease;
+use sea_orm::ActiveValue::Set;
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{Condition, DatabaseTransaction, ExprTrait, QuerySelect};
+use std::time::Duration;
+
+/// The right of one request to write to an upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadLease {
+    upload: String,
+    holder: String,
+}
+
+/// The answer to a holder that asks if it may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// It holds the upload.
+    Held,
+    /// Another request asks for the upload.
+    Wanted,
+    /// Another request has the upload, or it is gone.
+    Lost,
+}
+
+/// Progress of an upload: bytes that are durable now.
+#[derive(Clone, Debug, Default)]
+pub struct Checkpoint {
+    /// Number of durable bytes from the beginning of the file.
+    pub received_bytes: u64,
+    /// The state of the hash.
+    pub hash_state: String,
+    /// New parts of a multipart upload: number and content id.
+    pub parts: Vec<(u32, String)>,
+    /// Storage key of the bytes behind the last whole part.
+    pub tail_key: Option<String>,
+}
+
+impl UploadLease {
+    /// A lease that is not taken yet. `holder` must be unique to the request.
+    #[must_use]
+    pub const fn new(upload: String, holder: String) -> Self {
+        Self { upload, holder }
+    }
+
+    /// Asks the holder to release the upload.
+    ///
+    /// # Errors
+    /// Any database error.
+    pub async fn ask(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
+        let update = Entity::update_many().filter(Column::Id.eq(self.upload.as_str()));
+        let update = update.col_expr(Column::Claimant, Expr::value(self.holder.as_str()));
+        update.exec(db).await.map(drop)
+    }
+
+    /// Takes the upload if no other request holds it, or with `by_force` also then. Returns the row as the previous
+    /// holder left it; `None` if another request holds it, or if the upload is gone.
+    ///
+    /// # Errors
+    /// Any database error.
+    pub async fn take(&self, db: &impl ConnectionTrait, by_force: bool) -> Result<Option<Model>, DbErr> {
+        let is_free = Condition::any()
+            .add(Column::Holder.is_null())
+            .add(Expr::col(Column::UntilMs).lte(crate::now_ms(db)));
+        let mut update = Entity::update_many().filter(Column::Id.eq(self.upload.as_str()));
+        if !by_force {
+            update = update.filter(is_free);
+        }
+        let update = update
+            .col_expr(Column::Holder, Expr::value(self.holder.as_str()))
+            .col_expr(Column::Claimant, Expr::value(Option::<String>::None))
+            .col_expr(Column::UntilMs, lease::end(db));
+        if update.exec(db).await?.rows_affected == 0 {
+            return Ok(None);
+        }
+        Entity::find().filter(self.is_held()).one(db).await
+    }
+
+    /// The condition of every write: the row is held by this request.
+    fn is_held(&self) -> Condition {
+        Condition::all()
+            .add(Column::Id.eq(self.upload.as_str()))
+            .add(Column::Holder.eq(self.holder.as_str()))
+    }
+
+    /// Tells the holder if it may go on.
+    ///
+    /// # Errors
+    /// Any database error.
+    pub async fn state(&self, db: &impl ConnectionTrait) -> Result<Ownership, DbErr> {
+        let row = Entity::find()
+            .select_only()
+            .column(Column::Claimant)
+            .filter(self.is_held());
+        let claimant: Option<Option<String>> = row.into_tuple().one(db).await?;
+        Ok(match claimant {
+            Some(None) => Ownership::Held,
+            Some(Some(_)) => Ownership::Wanted,
+            None => Ownership::Lost,
+        })
+    }
+
+    /// Renews the lease. Returns `false` if another request has the upload.
+    ///
+    /// # Errors
+    /// Any database error.
+    pub async fn renew(&self, db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+        let update = Entity::update_many().filter(self.is_held());
+        let renewed = update.col_expr(Column::UntilMs, lease::end(db)).exec(db).await?;
+        Ok(renewed.rows_affected == 1)
+    }
+
+    /// Sets the length of the file, which was unknown.
+    ///
+    /// # Errors
+    /// Any database error.
+    pub async fn set_length(&self, db: &impl ConnectionTrait, bytes: u64) -> Result<bool, DbErr> {
+        let update = Entity::update_many().filter(self.is_held());
+        let update = update.col_expr(Column::LengthBytes, Expr::value(stored(bytes)));
+        Ok(update.exec(db).await?.rows_affected == 1)
+    }
+
+    /// Records progress, renews the lease, and lets the upload expire after `lifetime` from now. Returns `false` if
+    /// another request has the upload; the caller must roll back then.
+    ///
+    /// # Errors
+    /// Any database error.
+    pub async fn checkpoint(
+        &self,
+        db: &DatabaseTransaction,
+        progress: &Checkpoint,
+        lifetime: Duration,
+    ) -> Result<bool, DbErr> {
+        let update = Entity::update_many()
+            .filter(self.is_held())
+            .col_expr(Column::ReceivedBytes, Expr::value(stored(progress.received_bytes)))
+            .col_expr(Column::HashState, Expr::value(progress.hash_state.as_str()))
+            .col_expr(Column::TailKey, Expr::value(progress.tail_key.clone()))
+            .col_expr(Column::UntilMs, lease::end(db))
+            .col_expr(Column::ExpiresAtMs, crate::in_ms(db, crate::millis(lifetime)));
+        let is_held = update.exec(db).await?.rows_affected == 1;
+        if is_held {
+            self.add_parts(db, &progress.parts).await?;
+        }
+        Ok(is_held)
+    }
+
+    /// Records parts of a multipart upload. A part that was sent again replaces the first one.
+    async fn add_parts(&self, db: &impl ConnectionTrait, parts: &[(u32, String)]) -> Result<(), DbErr> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let rows = parts.iter().map(|(number, content_id)| part::ActiveModel {
+            upload_id: Set(self.upload.clone()),
+            number: Set(i32::try_from(*number).unwrap_or(i32::MAX)),
+            content_id: Set(content_id.clone()),
+        });
+        let again = OnConflict::columns([part::Column::UploadId, part::Column::Number])
+            .update_column(part::Column::ContentId)
+            .to_owned();
+        let insert = part::Entity::insert_many(rows).on_conflict(again);
+        insert.exec_without_returning(db).await.map(drop)
+    }
+
+    /// Moves the upload to another file, when a holder that was replaced may still write to the first one.
+    ///
+    /// # Errors
+    /// Any database error.
+    pub async fn set_key(&self, db: &impl ConnectionTrait, key: &str) -> Result<bool, DbErr> {
+        let update = Entity::update_many().filter(self.is_held());
+        let moved = update.col_expr(Column::Key, Expr::value(key)).exec(db).await?;
+        Ok(moved.rows_affected == 1)
+    }
+
+    /// Records that the file is complete and checked.
+    ///
+    /// # Errors
+    /// Any database error.
+    pub async fn complete(&self, db: &impl ConnectionTrait, sha256: &str) -> Result<bool, DbErr> {
+        let update = Entity::update_many()
+            .filter(self.is_held())
+            .col_expr(Column::Sha256, Expr::value(sha256))
+            .col_expr(Column::TailKey, Expr::value(Option::<String>::None));
+        Ok(update.exec(db).await?.rows_affected == 1)
+    }
+
+    /// Hands the file over to the source of a task, in the transaction that creates both, and releases the upload.
+    /// Returns `false` if another request has the upload; the caller must roll back then.
+    ///
+    /// # Errors
+    /// Any database error.
+    pub async fn attach(&self, db: &DatabaseTransaction, task: i64) -> Result<bool, DbErr> {
+        let update = Entity::update_many()
+            .filter(self.is_held())
+            .filter(Column::TaskId.is_null())
+            .filter(Column::Sha256.is_not_null())
+            .col_expr(Column::TaskId, Expr::value(task))
+            .col_expr(Column::Holder, Expr::value(Option::<String>::None));
+        Ok(update.exec(db).await?.rows_affected == 1)
+    }
+
+    /// Deletes the row. Returns `false` if another request has the upload.
+    ///
+    /// # Errors
+    /// Any database error.
+    pub async fn delete(&self, db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+        let deleted = Entity::delete_many().filter(self.is_held()).exec(db).await?;
+        Ok(deleted.rows_affected == 1)
+    }
+
+    /// Releases the upload for the next request.
+    ///
+    /// # Errors
+    /// Any database error.
+    pub async fn release(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
+        let update = Entity::update_many().filter(self.is_held());
+        let update = update.col_expr(Column::Holder, Expr::value(Option::<String>::None));
+        update.exec(db).await.map(drop)
+    }
+}

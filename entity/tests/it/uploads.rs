@@ -1,0 +1,128 @@
+//! Resumable uploads: leases, takeover, and the hand-over of the file to a task.
+
+use crate::seed::{database, new_task};
+use domain::UserId;
+use entity::upload::{self, Checkpoint, Ownership, UploadLease};
+use entity::{DatabaseConnection, DbErr};
+use sea_orm::ConnectionTrait;
+use std::time::Duration;
+
+const TTL: Duration = Duration::from_hours(1);
+
+async fn new_upload(db: &DatabaseConnection, user: UserId, id: &str) -> upload::Model {
+    let new = upload::New {
+        id: id.to_owned(),
+        key: format!("sources/{id}"),
+        file_name: "clip.mp4".to_owned(),
+        metadata: String::new(),
+        length_bytes: Some(10),
+        presigned: false,
+        multipart_id: Some("m".to_owned()),
+        part_bytes: 5,
+    };
+    let created = entity::write(db, async |db| upload::create(db, user, &new, TTL).await);
+    created.await.unwrap()
+}
+
+fn lease(id: &str, holder: &str) -> UploadLease {
+    UploadLease::new(id.to_owned(), holder.to_owned())
+}
+
+/// Records bytes and the parts of a multipart upload.
+async fn record(db: &DatabaseConnection, lease: &UploadLease, bytes: u64, parts: &[&str]) -> bool {
+    let number = |index: usize| u32::try_from(index).unwrap();
+    let parts = parts
+        .iter()
+        .enumerate()
+        .map(|(index, part)| (number(index), (*part).to_owned()));
+    let progress = Checkpoint {
+        received_bytes: bytes,
+        hash_state: "ab".to_owned(),
+        parts: parts.collect(),
+        tail_key: None,
+    };
+    let written = entity::write(db, async |db| lease.checkpoint(db, &progress, TTL).await);
+    written.await.unwrap()
+}
+
+async fn attach(db: &DatabaseConnection, lease: &UploadLease, task: i64) -> bool {
+    let attached: Result<bool, DbErr> = entity::write(db, async |db| lease.attach(db, task).await).await;
+    attached.unwrap()
+}
+
+#[tokio::test]
+async fn a_request_that_was_replaced_changes_nothing() {
+    let (db, _directory) = database("uploads").await;
+    let owner = new_task(&db).await.owner();
+    new_upload(&db, owner, "a").await;
+    let (first, second) = (lease("a", "1"), lease("a", "2"));
+    assert!(first.take(&db, false).await.unwrap().is_some());
+    assert!(second.take(&db, false).await.unwrap().is_none(), "it is held");
+    assert_eq!(first.state(&db).await.unwrap(), Ownership::Held);
+    second.ask(&db).await.unwrap();
+    assert_eq!(first.state(&db).await.unwrap(), Ownership::Wanted);
+    assert!(record(&db, &first, 5, &["p"]).await);
+    let taken = second.take(&db, true).await.unwrap().unwrap();
+    assert_eq!((taken.received(), taken.claimant), (5, None));
+    assert_eq!(first.state(&db).await.unwrap(), Ownership::Lost);
+    assert!(!record(&db, &first, 9, &["q"]).await);
+    assert!(!first.renew(&db).await.unwrap() && !first.set_length(&db, 7).await.unwrap());
+    assert!(!first.complete(&db, "ab").await.unwrap() && !first.delete(&db).await.unwrap());
+    first.release(&db).await.unwrap();
+    assert_eq!(second.state(&db).await.unwrap(), Ownership::Held);
+    assert_eq!(upload::parts(&db, "a").await.unwrap(), ["p"]);
+    let row = upload::of_user(&db, owner, "a").await.unwrap().unwrap();
+    assert_eq!((row.received(), row.length(), row.sha256), (5, Some(10), None));
+
+    second.release(&db).await.unwrap();
+    assert!(first.take(&db, false).await.unwrap().is_some(), "it is free");
+    db.execute_unprepared("UPDATE uploads SET until_ms = 1").await.unwrap();
+    assert!(second.take(&db, false).await.unwrap().is_some(), "its lease has ended");
+}
+
+#[tokio::test]
+async fn a_file_is_handed_over_once_and_only_when_it_is_complete() {
+    let (db, _directory) = database("uploads").await;
+    let task = new_task(&db).await;
+    let (owner, other) = (task.owner(), new_task(&db).await.owner());
+    new_upload(&db, owner, "a").await;
+    assert!(upload::of_user(&db, other, "a").await.unwrap().is_none());
+    assert_eq!(upload::count_open(&db, owner).await.unwrap(), 1);
+    let lease = lease("a", "1");
+    lease.take(&db, false).await.unwrap().unwrap();
+    assert!(record(&db, &lease, 10, &["p", "q"]).await);
+    assert!(!attach(&db, &lease, task.id).await, "it is not complete");
+    assert!(lease.complete(&db, "abc").await.unwrap());
+    assert!(attach(&db, &lease, task.id).await);
+    assert!(!attach(&db, &lease, task.id).await, "it is released");
+    lease.take(&db, false).await.unwrap().unwrap();
+    assert!(!attach(&db, &lease, task.id).await, "it has a task");
+    assert_eq!(upload::count_open(&db, owner).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_expired_upload_is_taken_once_and_deleted_with_its_parts_and_files() {
+    let (db, _directory) = database("uploads").await;
+    let owner = new_task(&db).await.owner();
+    for id in ["a", "b", "c"] {
+        new_upload(&db, owner, id).await;
+    }
+    let held = lease("b", "1");
+    for lease in [&lease("a", "1"), &held] {
+        lease.take(&db, false).await.unwrap().unwrap();
+        assert!(record(&db, lease, 5, &["p"]).await);
+    }
+    lease("a", "1").release(&db).await.unwrap();
+    db.execute_unprepared("UPDATE uploads SET expires_at_ms = 1 WHERE id <> 'c'")
+        .await
+        .unwrap();
+    assert!(upload::of_user(&db, owner, "a").await.unwrap().is_none());
+    let expired = upload::expired(&db, "sweeper", 10).await.unwrap();
+    assert_eq!(expired.len(), 1, "b is held, c has time");
+    assert!(upload::expired(&db, "other", 10).await.unwrap().is_empty());
+    assert_eq!(expired[0].upload.id, "a");
+    expired[0].delete(&db).await.unwrap();
+    assert!(upload::parts(&db, "a").await.unwrap().is_empty());
+    let due = entity::trash::due(&db, 10).await.unwrap();
+    assert_eq!(due, ["sources/a", "uploads/a/"]);
+}

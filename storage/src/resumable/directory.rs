@@ -1,0 +1,235 @@
+//! Unfinished files in a directory.
+
+use super::hash;
+use super::position::{Position, Progress, not_found, split_for_block};
+use crate::error::Error;
+use crate::key::Key;
+use crate::memory::{BLOCK_BYTES, Memory, Reserved};
+use bytes::{Bytes, BytesMut};
+use sha2::{Digest, Sha256};
+use std::fs::{File, TryLockError};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, sleep};
+
+/// Time to wait for the lock of another appender, which has been told to end.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Writes bytes behind a position: one block on a thread for blocking work, while the next one is filled.
+#[derive(Debug)]
+pub(super) struct DirectoryAppender {
+    key: Key,
+    target: Option<Target>,
+    running: Option<JoinHandle<(Target, io::Result<()>)>>,
+    memory: Memory,
+    reserved: Option<Reserved>,
+    buffer: BytesMut,
+    bytes: u64,
+}
+
+/// The locked file and the hash of the bytes in it.
+#[derive(Debug)]
+struct Target {
+    file: File,
+    hash: Sha256,
+    durable_bytes: u64,
+}
+
+impl Target {
+    fn write(&mut self, block: &[u8]) -> io::Result<()> {
+        self.file.write_all(block)?;
+        self.hash.update(block);
+        Ok(())
+    }
+}
+
+/// Creates an empty file whose name is durable.
+pub(super) async fn create(key: &Key, root: &Path) -> Result<(), Error> {
+    let (path, root) = (root.join(key.as_str()), root.to_owned());
+    blocking(key, "write", move || {
+        let directory = path.parent().unwrap_or(&root);
+        std::fs::create_dir_all(directory)?;
+        File::options().write(true).create_new(true).open(&path)?.sync_all()?;
+        let parents = path.ancestors().skip(1).take_while(|parent| parent.starts_with(&root));
+        parents.map(File::open).try_for_each(|directory| directory?.sync_all())
+    })
+    .await
+}
+
+/// Copies the first bytes of an unfinished file to a new one, whose name is durable then.
+pub(super) async fn copy(from: &Key, to: &Key, root: &Path, bytes: u64) -> Result<(), Error> {
+    create(to, root).await?;
+    let paths: [PathBuf; 2] = [from, to].map(|key| root.join(key.as_str()));
+    blocking(to, "write", move || {
+        let [from, to] = paths;
+        let mut to = File::options().write(true).open(to)?;
+        let copied = io::copy(&mut io::Read::take(File::open(from)?, bytes), &mut to)?;
+        to.sync_all()?;
+        if copied == bytes {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+    })
+    .await
+}
+
+/// Runs work on a file on a thread for blocking work.
+async fn blocking<T: Send + 'static>(
+    key: &Key,
+    doing: &'static str,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, Error> {
+    let done = spawn_blocking(work).await.map_err(io::Error::from);
+    done.flatten().map_err(|source| Error::of_object_io(doing, key, source))
+}
+
+/// Opens and locks a file, and removes the bytes behind the position. `None` while another appender has the lock.
+fn open(path: &Path, bytes: u64) -> io::Result<Option<File>> {
+    let mut file = File::options().write(true).open(path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        // A file system without locks: the lease in the database has to do.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    if file.metadata()?.len() < bytes {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    file.set_len(bytes)?;
+    file.seek(SeekFrom::Start(bytes))?;
+    Ok(Some(file))
+}
+
+/// Opens and locks a file, and waits for the end of another appender.
+async fn open_when_free(position: &Position, root: &Path) -> Result<File, Error> {
+    let (key, begun) = (&position.key, Instant::now());
+    loop {
+        let (path, bytes) = (root.join(key.as_str()), position.bytes);
+        if let Some(file) = blocking(key, "write", move || open(&path, bytes)).await? {
+            return Ok(file);
+        }
+        if begun.elapsed() > LOCK_TIMEOUT {
+            return Err(Error::InUse { key: key.to_string() });
+        }
+        sleep(LOCK_PAUSE).await;
+    }
+}
+
+impl DirectoryAppender {
+    pub(super) async fn open(position: &Position, root: &Path, memory: Memory) -> Result<Self, Error> {
+        let (key, bytes) = (position.key.clone(), position.bytes);
+        let hash = hash::from_text(position.hash_state.as_deref(), &key)?;
+        let file = open_when_free(position, root).await?;
+        Ok(Self {
+            key,
+            target: Some(Target {
+                file,
+                hash,
+                durable_bytes: bytes,
+            }),
+            running: None,
+            memory,
+            reserved: None,
+            buffer: BytesMut::new(),
+            bytes,
+        })
+    }
+
+    pub(super) async fn write(&mut self, mut chunk: &[u8]) -> Result<(), Error> {
+        while !chunk.is_empty() {
+            if self.buffer.len() == BLOCK_BYTES {
+                self.pass_on().await?;
+            }
+            if self.reserved.is_none() {
+                self.reserved = Some(self.memory.part(BLOCK_BYTES).await);
+                self.buffer = self.memory.buffer();
+            }
+            let (now, later) = split_for_block(chunk, self.buffer.len());
+            self.buffer.extend_from_slice(now);
+            self.bytes += now.len() as u64;
+            chunk = later;
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_overdue(&self) -> bool {
+        self.reserved.as_ref().is_some_and(|part| self.memory.is_overdue(part))
+    }
+
+    /// Gives the collected bytes to a thread that writes and hashes them, after the block before.
+    async fn pass_on(&mut self) -> Result<(), Error> {
+        let block = self.block();
+        let mut target = self.idle().await?;
+        self.running = Some(spawn_blocking(move || {
+            let written = target.write(&block);
+            (target, written)
+        }));
+        Ok(())
+    }
+
+    /// Takes the collected bytes as a block.
+    fn block(&mut self) -> Bytes {
+        let bytes = std::mem::take(&mut self.buffer);
+        match self.reserved.take() {
+            Some(mut reserved) => reserved.block(bytes),
+            None => bytes.freeze(),
+        }
+    }
+
+    /// Waits until the block before is written.
+    async fn idle(&mut self) -> Result<Target, Error> {
+        if let Some(target) = self.target.take() {
+            return Ok(target);
+        }
+        let running = self.running.take().ok_or_else(|| not_found(&self.key))?;
+        let done = running.await.map_err(io::Error::from);
+        let failed = |source| Error::of_object_io("write", &self.key, source);
+        let (target, written) = done.map_err(failed)?;
+        if let Err(source) = written {
+            self.target = Some(target);
+            return Err(failed(source));
+        }
+        Ok(target)
+    }
+
+    /// Syncs all bytes to disk.
+    pub(super) async fn checkpoint(&mut self) -> Result<Progress, Error> {
+        let block = self.block();
+        let mut target = self.idle().await?;
+        let bytes = self.bytes;
+        let synced = spawn_blocking(move || {
+            let synced = target.write(&block).and_then(|()| target.file.sync_data());
+            (target, synced)
+        });
+        self.running = Some(synced);
+        let mut target = self.idle().await?;
+        target.durable_bytes = bytes;
+        let hash_state = hash::to_text(&target.hash);
+        self.target = Some(target);
+        Ok(Progress {
+            bytes,
+            hash_state,
+            ..Progress::default()
+        })
+    }
+
+    /// Cuts the file to the last checkpoint, which also gives a full disk its space back.
+    pub(super) async fn roll_back(mut self) {
+        self.buffer.clear();
+        let target = match self.idle().await {
+            Ok(target) => Some(target),
+            Err(_) => self.target.take(),
+        };
+        if let Some(target) = target {
+            let cut = spawn_blocking(move || target.file.set_len(target.durable_bytes));
+            if !matches!(cut.await, Ok(Ok(()))) {
+                tracing::warn!(key = %self.key, "failed to cut an unfinished file; its next request does");
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The end of an unfinished file: it becomes a whole object, or is removed.
+
+use super::position::{Position, not_found};
+use super::{directory, hash};
+use crate::error::Error;
+use crate::key::Key;
+use crate::put::Stored;
+use crate::storage::{Location, Storage};
+use object_store::multipart::{MultipartStore, PartId};
+use sha2::Digest;
+
+impl Storage {
+    /// Makes an object of a file whose last byte has been written. `parts` are the content ids of its multipart upload.
+    /// It is no error if it is an object already.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the file is gone; [`Error::Unavailable`].
+    pub async fn complete(&self, position: &Position, parts: Vec<String>) -> Result<Stored, Error> {
+        let hash = hash::from_text(position.hash_state.as_deref(), &position.key)?;
+        // The process that completed it may have died before it could record that.
+        let is_complete = self.head(&position.key).await? == Some(position.bytes);
+        if let (Location::Bucket(bucket), Some(multipart), false) =
+            (self.location.as_ref(), &position.multipart, is_complete)
+        {
+            let parts = parts.into_iter().map(|content_id| PartId { content_id }).collect();
+            let location = position.key.location();
+            let completed = bucket.complete_multipart(&location, &multipart.id, parts);
+            let failed = |source| Error::of_store("write", position.key.as_str(), source);
+            completed.await.map_err(failed)?;
+        } else if !is_complete {
+            return Err(not_found(&position.key));
+        }
+        Ok(Stored {
+            bytes: position.bytes,
+            sha256: hex::encode(hash.finalize()),
+        })
+    }
+
+    /// Aborts the multipart upload of an unfinished file; nothing in a directory. It is no error if it is gone or
+    /// completed.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn abort_multipart(&self, key: &Key, multipart_id: Option<&str>) -> Result<(), Error> {
+        let (Location::Bucket(bucket), Some(id)) = (self.location.as_ref(), multipart_id) else {
+            return Ok(());
+        };
+        match bucket.abort_multipart(&key.location(), &id.to_owned()).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            // Servers differ in how they refuse to abort an upload that was completed.
+            Err(_) if self.head(key).await?.is_some() => Ok(()),
+            Err(source) => Err(Error::of_store("remove", key.as_str(), source)),
+        }
+    }
+
+    /// Copies the durable bytes of an unfinished file in a directory to a new file, because an appender that does not
+    /// end may still write to the first one. A multipart upload needs no copy: its parts and tails are named by the
+    /// position.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::Unavailable`], [`Error::NotFound`].
+    pub async fn copy_unfinished(&self, position: &Position, to: &Key) -> Result<(), Error> {
+        match self.location.as_ref() {
+            Location::Directory(root) => directory::copy(&position.key, to, root, position.bytes).await,
+            Location::Bucket(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Files that are written in several requests.
+
+use crate::column::columns;
+use futures::TryStreamExt;
+use sha2::{Digest, Sha256};
+use storage::{Error, Extent, Key, Multipart, Position, Progress, Storage};
+use uuid::Uuid;
+
+/// A file that is being written, as a caller keeps it in its database.
+struct File {
+    position: Position,
+    parts: Vec<String>,
+}
+
+impl File {
+    async fn begin(storage: &Storage) -> Self {
+        let key = Key::source(Uuid::new_v4());
+        let multipart = storage.begin(&key, 20 << 20).await.unwrap();
+        let position = Position {
+            key,
+            bytes: 0,
+            hash_state: None,
+            multipart,
+        };
+        Self {
+            position,
+            parts: Vec::new(),
+        }
+    }
+
+    fn record(&mut self, progress: Progress) {
+        self.position.bytes = progress.bytes;
+        self.position.hash_state = Some(progress.hash_state);
+        self.position.multipart = self.position.multipart.take().map(|multipart| Multipart {
+            tail: progress.tail,
+            ..multipart
+        });
+        let mut parts = progress.parts;
+        // In the order in which the bucket has answered.
+        parts.sort();
+        for (number, part) in parts {
+            self.parts.truncate(usize::try_from(number).unwrap());
+            self.parts.push(part);
+        }
+    }
+
+    /// Appends bytes in one request.
+    async fn append(&mut self, storage: &Storage, bytes: &[u8], extent: Extent) {
+        let mut appender = storage.resume(&self.position).await.unwrap();
+        for chunk in bytes.chunks(100_000) {
+            appender.write(chunk).await.unwrap();
+        }
+        self.record(appender.checkpoint(extent).await.unwrap());
+    }
+}
+
+fn data(length: usize) -> Vec<u8> {
+    (0..length)
+        .map(|index| u8::try_from(index * 31 % 251).unwrap())
+        .collect()
+}
+
+async fn read(storage: &Storage, key: &Key) -> Vec<u8> {
+    let stream = storage.get_range(key, 0..u64::MAX / 2).await.unwrap();
+    let chunks: Vec<_> = stream.try_collect().await.unwrap();
+    chunks.concat()
+}
+
+#[tokio::test]
+async fn pieces_of_any_size_become_one_object_with_the_hash_of_all() {
+    for column in columns().await {
+        let (storage, data) = (&column.storage, data(17_000_000));
+        for cuts in [
+            &[][..],
+            &[1],
+            &[5 << 20],
+            &[5 << 20, 10 << 20],
+            &[1, 2, 3_000_000, 16_000_000],
+            &[16_999_999],
+        ] {
+            let mut file = File::begin(storage).await;
+            let mut from = 0;
+            for cut in cuts {
+                file.append(storage, &data[from..*cut], Extent::Everything).await;
+                assert_eq!(file.position.bytes, *cut as u64);
+                // Bytes that are not recorded do not count.
+                let mut lost = storage.resume(&file.position).await.unwrap();
+                lost.write(&[7; 300_000]).await.unwrap();
+                lost.roll_back().await;
+                from = *cut;
+            }
+            file.append(storage, &data[from..], Extent::End).await;
+            for _ in 0..2 {
+                let stored = storage.complete(&file.position, file.parts.clone()).await.unwrap();
+                assert_eq!(stored.bytes, data.len() as u64);
+                assert_eq!(stored.sha256, hex::encode(Sha256::digest(&data)), "{cuts:?}");
+            }
+            assert!(read(storage, &file.position.key).await == data, "{cuts:?}");
+            let multipart = file.position.multipart.as_ref().map(|multipart| multipart.id.as_str());
+            storage.abort_multipart(&file.position.key, multipart).await.unwrap();
+            assert!(
+                storage.head(&file.position.key).await.unwrap().is_some(),
+                "it is complete"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_aborted_file_leaves_nothing() {
+    for column in columns().await {
+        let storage = &column.storage;
+        let mut file = File::begin(storage).await;
+        file.append(storage, &data(6_000_000), Extent::Everything).await;
+        let multipart = file.position.multipart.as_ref().map(|multipart| multipart.id.as_str());
+        let key = &file.position.key;
+        storage.abort_multipart(key, multipart).await.unwrap();
+        storage.delete(key).await.unwrap();
+        storage.delete_prefix(&key.upload_tails()).await.unwrap();
+        assert_eq!(storage.count(&key.upload_tails(), 10).await.unwrap(), 0);
+        assert!(storage.head(key).await.unwrap().is_none());
+        assert!(storage.complete(&file.position, file.parts.clone()).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_file_in_a_directory_has_one_writer_and_is_copied_for_the_next() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", directory.path().display());
+    let storage = Storage::open(&url, None).await.unwrap();
+    let mut file = File::begin(&storage).await;
+    file.append(&storage, &data(1_000), Extent::Everything).await;
+    let mut first = storage.resume(&file.position).await.unwrap();
+    let refused = storage.resume(&file.position).await;
+    assert!(matches!(refused, Err(Error::InUse { .. })), "{refused:?}");
+    let copy = Key::source(Uuid::new_v4());
+    storage.copy_unfinished(&file.position, &copy).await.unwrap();
+    let old = std::mem::replace(&mut file.position.key, copy);
+    first.write(&[7; 600_000]).await.unwrap();
+    file.append(&storage, &data(2_000)[1_000..], Extent::End).await;
+    first.checkpoint(Extent::Everything).await.unwrap();
+    drop(first);
+    assert!(read(&storage, &file.position.key).await == data(2_000));
+    assert_eq!(storage.head(&old).await.unwrap(), Some(601_000));
+    storage.delete(&old).await.unwrap();
+    file.position.key = old;
+    let gone = storage.resume(&file.position).await;
+    assert!(matches!(gone, Err(Error::NotFound { .. })), "{gone:?}");
+}

@@ -8,6 +8,7 @@ use crate::searches::OpenTickets;
 use crate::uploads::active::ActiveUploads;
 use domain::Limits;
 use entity::{DatabaseConnection, DbErr};
+use outbound::Policy;
 use queue::Queue;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub query_timeout: Duration,
     /// Time after its last byte for which a resumable upload may be continued.
     pub upload_ttl: Duration,
+    /// Addresses that fetches of files may reach.
+    pub outbound: Policy,
 }
 
 impl Default for Settings {
@@ -43,6 +46,7 @@ impl Default for Settings {
             throttle: RateLimits::default(),
             query_timeout: Duration::from_secs(30),
             upload_ttl: Duration::from_hours(24),
+            outbound: Policy::default(),
         }
     }
 }

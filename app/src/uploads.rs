@@ -4,6 +4,7 @@
 
 pub(crate) mod active;
 mod checksum;
+pub mod fetched;
 pub mod presigned;
 mod receive;
 pub mod resumable;

@@ -27,6 +27,7 @@ pub mod backup;
 mod connection;
 pub mod cost;
 pub mod event;
+pub mod fetch;
 pub mod idempotency;
 pub mod image;
 pub mod image_use;

@@ -23,7 +23,7 @@ mod expiry;
 mod lease;
 
 pub use expiry::{Expired, expired};
-pub use lease::{Checkpoint, Ownership, UploadLease};
+pub use lease::{Checkpoint, EmptyFile, Ownership, UploadLease};
 
 use domain::UserId;
 use sea_orm::entity::prelude::*;
@@ -56,6 +56,8 @@ pub struct Model {
     pub sha256: Option<String>,
     /// The client writes the parts to the bucket itself; `received_bytes` are those that were verified.
     pub presigned: bool,
+    /// A worker fetches the file from a URL ([`crate::fetch`]).
+    pub fetched: bool,
     /// The multipart upload of a bucket.
     pub multipart_id: Option<String>,
     /// Size of the parts of a multipart upload; 0 in a directory.
@@ -146,6 +148,8 @@ pub struct New {
     pub length_bytes: Option<u64>,
     /// The client writes the parts to the bucket itself.
     pub presigned: bool,
+    /// A worker fetches the file from a URL.
+    pub fetched: bool,
     /// The multipart upload of a bucket.
     pub multipart_id: Option<String>,
     /// Size of its parts.
@@ -166,6 +170,7 @@ pub async fn create(db: &DatabaseTransaction, user: UserId, new: &New, lifetime:
         (Column::LengthBytes, Expr::value(new.length_bytes.map(stored))),
         (Column::ReceivedBytes, 0_i64.into()),
         (Column::Presigned, new.presigned.into()),
+        (Column::Fetched, new.fetched.into()),
         (Column::MultipartId, Expr::value(new.multipart_id.clone())),
         (Column::PartBytes, stored(new.part_bytes).into()),
         (Column::UntilMs, 0_i64.into()),

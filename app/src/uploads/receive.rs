@@ -150,7 +150,7 @@ impl Receiver<'_> {
             }
             End::NotMedia(refusal) => {
                 self.appender.roll_back().await;
-                self.session.discard().await?;
+                self.session.refuse().await?;
                 Err(refusal.into())
             }
         }

@@ -14,7 +14,7 @@ use crate::uninterrupted::uninterrupted;
 use crate::{Error, Refusal, too_large};
 use bytes::Bytes;
 use domain::{Code, UserId};
-use entity::{trash, upload};
+use entity::{fetch, trash, upload};
 use futures::Stream;
 use serde::Serialize;
 use std::time::Duration;
@@ -28,7 +28,7 @@ const MAX_UPLOADS: u64 = 1_000;
 const UNRECORDED_AFTER: Duration = Duration::from_hours(1);
 
 /// A new upload.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct New {
     /// The name of the file as given by the client.
     pub file_name: String,
@@ -38,6 +38,8 @@ pub struct New {
     pub length_bytes: Option<u64>,
     /// The client writes the file to the bucket itself ([`presigned`](super::presigned)).
     pub presigned: bool,
+    /// A worker fetches the file ([`fetched`](super::fetched)).
+    pub fetch: Option<fetch::New>,
     /// The hash of the request, for its idempotency key.
     pub fingerprint: Fingerprint,
 }
@@ -102,12 +104,16 @@ async fn begin<R: Serialize>(
         metadata: new.metadata,
         length_bytes: new.length_bytes,
         presigned: new.presigned,
+        fetched: new.fetch.is_some(),
         part_bytes: multipart.as_ref().map_or(0, |multipart| multipart.part_bytes),
         multipart_id: multipart.map(|multipart| multipart.id),
     };
     let written = entity::user::write(&app.db, user, async |db| {
         trash::remove_key(db, key.as_str()).await?;
         let created = upload::create(db, user, &row, app.settings.upload_ttl).await?;
+        if let Some(fetch) = &new.fetch {
+            fetch::create(db, &created.id, fetch).await?;
+        }
         let reply = reply(&created);
         guard.store_reply(db, &new.fingerprint, &reply).await?;
         Ok::<_, Error>(reply)
@@ -127,7 +133,7 @@ async fn begin<R: Serialize>(
 
 /// Matches uploads whose bytes are sent to the service.
 const fn is_sent_here(upload: &upload::Model) -> bool {
-    !upload.presigned
+    !upload.presigned && !upload.fetched
 }
 
 /// An upload as it stands. A request that still writes to it ends first, so that the client can go on from there.

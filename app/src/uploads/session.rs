@@ -8,7 +8,7 @@ use crate::{Error, Refusal};
 use bytes::BytesMut;
 use domain::{Code, UserId};
 use entity::trash;
-use entity::upload::{self, Checkpoint, Ownership, UploadLease};
+use entity::upload::{self, Checkpoint, EmptyFile, Ownership, UploadLease};
 use futures::TryStreamExt;
 use std::time::Duration;
 use storage::{Appender, Extent, Key, Multipart, Position, Progress};
@@ -54,6 +54,67 @@ impl Session {
             row,
             lease,
         })
+    }
+
+    /// Takes an upload that no request holds. `None` if another one is faster.
+    ///
+    /// # Errors
+    /// Errors of the database.
+    pub(super) async fn take_free(app: &App, id: &str) -> Result<Option<Self>, Error> {
+        let lease = UploadLease::new(id.to_owned(), Uuid::new_v4().to_string());
+        let taken = app.with_timeout(lease.take(&app.db, false)).await?;
+        Ok(taken.map(|row| Self {
+            active: app.active.enter(id),
+            app: app.clone(),
+            row,
+            lease,
+        }))
+    }
+
+    /// Drops all received bytes and begins with a new file.
+    ///
+    /// # Errors
+    /// `upload_interrupted` when another request has the upload; errors of the storage and the database.
+    pub(super) async fn begin_again(&mut self) -> Result<(), Error> {
+        let (app, key) = (self.app.clone(), Key::source(Uuid::new_v4()));
+        let (keys, old) = ([key.to_string()], self.row.files());
+        app.with_timeout(trash::add_keys(&app.db, &keys, REPLACED_AFTER))
+            .await?;
+        let multipart = app.storage.begin(&key, app.settings.limits.max_upload_bytes).await?;
+        let file = EmptyFile {
+            key: key.to_string(),
+            part_bytes: multipart.as_ref().map_or(0, |multipart| multipart.part_bytes),
+            multipart_id: multipart.map(|multipart| multipart.id),
+        };
+        let written = entity::write(&app.db, async |db| {
+            let is_held = self.lease.begin_again(db, &file).await?;
+            is_held.then_some(()).ok_or_else(interrupted)?;
+            trash::remove_key(db, key.as_str()).await?;
+            Ok::<_, Error>(trash::add_keys(db, &old, REPLACED_AFTER).await?)
+        });
+        app.with_timeout(written).await?;
+        if let Ok(old) = Key::parse(&self.row.key) {
+            // If this fails, the bucket removes the parts by its own rule.
+            let _ = app.storage.abort_multipart(&old, self.row.open_multipart()).await;
+        }
+        let row = &mut self.row;
+        (row.key, row.multipart_id) = (file.key, file.multipart_id);
+        row.part_bytes = i64::try_from(file.part_bytes).unwrap_or(i64::MAX);
+        (row.length_bytes, row.received_bytes) = (None, 0);
+        (row.hash_state, row.tail_key) = (None, None);
+        Ok(())
+    }
+
+    /// Stores the validator of the reply from which the next bytes of a fetch are.
+    ///
+    /// # Errors
+    /// `upload_interrupted` when another request has the upload; errors of the database.
+    pub(super) async fn set_validator(&self, validator: Option<&str>) -> Result<(), Error> {
+        let set = self
+            .app
+            .with_timeout(self.lease.set_validator(&self.app.db, validator))
+            .await?;
+        set.then_some(()).ok_or_else(interrupted)
     }
 
     /// The position of the file.
@@ -203,10 +264,18 @@ impl Session {
             head.extend_from_slice(&chunk);
         }
         if let Err(refusal) = check_media(&head) {
-            self.discard().await?;
+            self.refuse().await?;
             return Err(refusal.into());
         }
         Ok(())
+    }
+
+    /// Removes an upload that is no media. A fetch stays, because it tells its user the reason.
+    ///
+    /// # Errors
+    /// Those of [`Session::discard`].
+    pub(super) async fn refuse(&self) -> Result<(), Error> {
+        if self.row.fetched { Ok(()) } else { self.discard().await }
     }
 
     /// Removes the upload and the files that only it refers to.

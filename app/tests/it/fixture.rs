@@ -28,6 +28,10 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) async fn new() -> Self {
+        Self::with(Settings::default()).await
+    }
+
+    pub(crate) async fn with(settings: Settings) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", directory.path().join("rushes.db").display());
         let db = entity::connect(&url, 4).await.unwrap();
@@ -45,7 +49,7 @@ impl Fixture {
         let library = Library::new(root, Bounds::default(), CursorKeys::derive([]));
         Self {
             user: created.await.unwrap().user_id(),
-            app: App::new(db, storage, Queue::in_memory(), library, Settings::default()),
+            app: App::new(db, storage, Queue::in_memory(), library, settings),
             directory,
         }
     }

@@ -75,8 +75,8 @@ fn creation(headers: &HeaderMap) -> Result<CreationHeaders, Refusal> {
             file_name: facts.file_name,
             metadata: metadata.to_owned(),
             length_bytes,
-            presigned: false,
             fingerprint: Fingerprint::of(&described),
+            ..resumable::New::default()
         },
         first_bytes: if has_bytes { Some(bytes_at(0, headers)?) } else { None },
     })

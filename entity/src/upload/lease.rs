@@ -4,7 +4,7 @@ use super::{Column, Entity, Model, part, stored};
 use crate::lease;
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{OnConflict, Query, SelectStatement};
 use sea_orm::{Condition, DatabaseTransaction, ExprTrait, QuerySelect};
 use std::time::Duration;
 
@@ -37,6 +37,17 @@ pub struct Checkpoint {
     pub parts: Vec<(u32, String)>,
     /// Storage key of the bytes behind the last whole part.
     pub tail_key: Option<String>,
+}
+
+/// A file without bytes.
+#[derive(Clone, Debug)]
+pub struct EmptyFile {
+    /// Storage key of the file.
+    pub key: String,
+    /// The multipart upload of a bucket.
+    pub multipart_id: Option<String>,
+    /// Size of its parts.
+    pub part_bytes: u64,
 }
 
 impl UploadLease {
@@ -84,6 +95,16 @@ impl UploadLease {
         Condition::all()
             .add(Column::Id.eq(self.upload.as_str()))
             .add(Column::Holder.eq(self.holder.as_str()))
+    }
+
+    /// The id of the upload if this request holds it, as the condition of writes to other tables.
+    pub(crate) fn held_upload(&self) -> SelectStatement {
+        let query = Query::select()
+            .column(Column::Id)
+            .from(Entity)
+            .cond_where(self.is_held())
+            .to_owned();
+        query
     }
 
     /// Tells the holder if it may go on.
@@ -173,6 +194,30 @@ impl UploadLease {
         let update = Entity::update_many().filter(self.is_held());
         let moved = update.col_expr(Column::Key, Expr::value(key)).exec(db).await?;
         Ok(moved.rows_affected == 1)
+    }
+
+    /// Begins the upload again with another file, which has no bytes. Returns `false` if another request has the
+    /// upload; the caller must roll back then.
+    ///
+    /// # Errors
+    /// Any database error.
+    pub async fn begin_again(&self, db: &DatabaseTransaction, file: &EmptyFile) -> Result<bool, DbErr> {
+        let update = Entity::update_many()
+            .filter(self.is_held())
+            .filter(Column::Sha256.is_null())
+            .col_expr(Column::Key, Expr::value(file.key.as_str()))
+            .col_expr(Column::MultipartId, Expr::value(file.multipart_id.clone()))
+            .col_expr(Column::PartBytes, Expr::value(stored(file.part_bytes)))
+            .col_expr(Column::LengthBytes, Expr::value(Option::<i64>::None))
+            .col_expr(Column::ReceivedBytes, Expr::value(0_i64))
+            .col_expr(Column::HashState, Expr::value(Option::<String>::None))
+            .col_expr(Column::TailKey, Expr::value(Option::<String>::None));
+        let is_held = update.exec(db).await?.rows_affected == 1;
+        if is_held {
+            let parts = part::Entity::delete_many().filter(part::Column::UploadId.eq(self.upload.as_str()));
+            parts.exec(db).await?;
+        }
+        Ok(is_held)
     }
 
     /// Records that the file is complete and checked.

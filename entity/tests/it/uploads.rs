@@ -17,6 +17,7 @@ async fn new_upload(db: &DatabaseConnection, user: UserId, id: &str) -> upload::
         metadata: String::new(),
         length_bytes: Some(10),
         presigned: false,
+        fetched: false,
         multipart_id: Some("m".to_owned()),
         part_bytes: 5,
     };

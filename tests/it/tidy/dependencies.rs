@@ -16,7 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("media", &["domain"]),
     ("api", &["domain"]),
     ("catalog", &["domain"]),
-    ("app", &["catalog", "domain", "entity", "queue", "storage"]),
+    ("app", &["catalog", "domain", "entity", "outbound", "queue", "storage"]),
     ("grpc", &["app", "domain"]),
     (
         "backend",

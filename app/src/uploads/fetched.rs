@@ -1,0 +1,161 @@
+//! Fetched uploads: a worker downloads the file from a URL that the user gave (import by URL).
+//!
+//! *Problem.* The file of a user is on another host. The download may take hours, the host and the worker may fail in
+//! between, and the URL may be an attack on the network of the service. The user wants to see how far it is, and why it
+//! failed.
+//!
+//! *Mechanism.* [`create`] checks the URL, the headers and the recipe, and inserts an upload with a fetch
+//! (`entity::fetch`) in one transaction, with the reply for the idempotency key. No bytes move yet: `POST /api/tasks`
+//! with a `source_url` answers 202 with the id of the upload. Workers call [`run_due`]: it takes a fetch that is due by
+//! the lease of its upload ([`Session`]) and makes one attempt ([`attempt`]):
+//!
+//! 1. Ask for the file with `outbound`, the only client for such URLs. If bytes were received before, ask for the rest
+//!    of the same version of the file, by the validator that is stored with them.
+//! 2. If the host sends the whole file instead, the upload begins again with a new storage object: another process that
+//!    was replaced may still write to the old one.
+//! 3. Append the body as a request of a client would: durable checkpoints, the format checked by the first bytes, the
+//!    hash continued. A `DELETE` of the upload by the user ends the attempt within a second, because it asks for the
+//!    lease.
+//! 4. Complete the upload, then [`finish`](super::finish): the use case in which each way in ends. It hands the upload
+//!    over once, so an attempt that is repeated after a kill makes no second task.
+//!
+//! An attempt that fails is repeated after a growing pause if the error may pass ([`outbound::Error::is_transient`]).
+//! The number of attempts counts those in a row that brought no byte. All end with the deadline of the fetch, so a host
+//! that sends a byte a minute does not keep it alive. An error that ends the fetch is stored with a code
+//! `source_url_…`.
+//!
+//! *State.* `waiting`, `fetching`, `finished` or `failed` ([`State`]), with the received and the total bytes. It
+//! follows from the two rows, so it is never wrong after a crash.
+//!
+//! *Invariants.* The validator is stored before the first byte that came with it. FFmpeg never gets a URL. URL and
+//! headers are in no log and in no debug output, and the headers are removed when the fetch fails; with the upload goes
+//! the rest.
+//!
+//! *Rejected.* A task without a source that waits for its file: each query about tasks would have to know it. A
+//! download in the request: it would end with the connection of the client. A queue of its own: a due fetch is found by
+//! a query, as due tasks are.
+
+mod attempt;
+
+pub use attempt::run_due;
+
+use super::resumable;
+use crate::app::App;
+use crate::idempotency::{Fingerprint, KeyGuard};
+use crate::recipe_choice::{RecipeChoice, check_names};
+use crate::{Error, Refusal};
+use anyhow::Context as _;
+use domain::{Code, UserId};
+use entity::{fetch, upload};
+use outbound::{Headers, Target};
+use serde::Serialize;
+use std::time::Duration;
+
+/// Time after which a fetch fails, with all its attempts.
+const TIMEOUT: Duration = Duration::from_hours(24);
+
+/// A file that a worker shall fetch.
+#[derive(Clone, Default)]
+pub struct NewFetch {
+    /// The URL.
+    pub url: String,
+    /// Headers for its host: names and values.
+    pub headers: Vec<(String, String)>,
+    /// The name of the file.
+    pub file_name: String,
+    /// The recipe to use.
+    pub choice: RecipeChoice,
+    /// The hash of the request, for its idempotency key.
+    pub fingerprint: Fingerprint,
+}
+
+/// The state of a fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It waits for a worker, or for the next attempt.
+    Waiting,
+    /// A worker receives bytes.
+    Fetching,
+    /// There is a task of the file.
+    Finished,
+    /// It has ended with an error.
+    Failed,
+}
+
+impl State {
+    /// The state by the two rows.
+    #[must_use]
+    pub const fn of(upload: &upload::Model, fetch: &fetch::Model) -> Self {
+        match (upload.task_id, &fetch.error_code, &upload.holder) {
+            (Some(_), _, _) => Self::Finished,
+            (None, Some(_), _) => Self::Failed,
+            (None, None, Some(_)) => Self::Fetching,
+            (None, None, None) => Self::Waiting,
+        }
+    }
+}
+
+/// Creates an upload that a worker will fetch.
+///
+/// # Errors
+/// `source_url_invalid`, `source_url_forbidden`, `source_headers_invalid`; `recipe_invalid`; those of
+/// [`resumable::create`].
+pub async fn create<R: Serialize + Send + Sync + 'static>(
+    app: &App,
+    user: UserId,
+    new: NewFetch,
+    guard: KeyGuard,
+    reply: fn(&upload::Model) -> R,
+) -> Result<R, Error> {
+    Target::parse(&app.settings.outbound, &new.url).map_err(|error| refusal(&error))?;
+    let pairs = new.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    Headers::parse(pairs).map_err(|error| refusal(&error))?;
+    let resolved = new.choice.resolve(&app.settings.default_preset)?;
+    app.with_timeout(check_names(&app.db, user, &resolved.recipe)).await?;
+    let fetch = fetch::New {
+        url: new.url,
+        headers: serde_json::to_string(&new.headers).context("failed to serialize headers")?,
+        preset: resolved.preset,
+        recipe: serde_json::to_value(resolved.recipe).context("failed to serialize a recipe")?,
+        timeout: TIMEOUT,
+    };
+    let upload = resumable::New {
+        file_name: new.file_name,
+        fetch: Some(fetch),
+        fingerprint: new.fingerprint,
+        ..resumable::New::default()
+    };
+    resumable::create(app, user, upload, guard, reply).await
+}
+
+/// A fetched upload of the account.
+///
+/// # Errors
+/// `upload_not_found`; errors of the database.
+pub async fn show(app: &App, user: UserId, id: &str) -> Result<(upload::Model, fetch::Model), Error> {
+    let upload = app.with_timeout(upload::of_user(&app.db, user, id)).await?;
+    let fetch = app.with_timeout(fetch::of_upload(&app.db, id)).await?;
+    Ok(upload.zip(fetch).ok_or(Code::UploadNotFound)?)
+}
+
+/// The refusal with an error of the client for URLs.
+fn refusal(error: &outbound::Error) -> Refusal {
+    Refusal::new(code(error)).detail(error.to_string())
+}
+
+/// The code of an error of the client for URLs.
+fn code(error: &outbound::Error) -> Code {
+    use outbound::Error as E;
+    match error {
+        E::Invalid | E::Scheme | E::Credentials => Code::SourceUrlInvalid,
+        E::Header { .. } => Code::SourceHeadersInvalid,
+        E::Address { .. } => Code::SourceUrlForbidden,
+        E::Lookup | E::Connect | E::Cut | E::Timeout(_) => Code::SourceUrlUnreachable,
+        E::Tls { .. } => Code::SourceUrlTls,
+        E::Redirects | E::Location | E::Downgrade => Code::SourceUrlRedirect,
+        E::Status { .. } => Code::SourceUrlStatus,
+        E::Protocol | E::Headers | E::Encoding | E::Range => Code::SourceUrlReply,
+        E::TooLarge { .. } => Code::UploadTooLarge,
+        E::Changed => Code::SourceUrlChanged,
+    }
+}

@@ -1,0 +1,274 @@
+//! One attempt to fetch the file of an upload.
+
+use crate::app::App;
+use crate::idempotency::{Fingerprint, KeyGuard};
+use crate::recipe_choice::RecipeChoice;
+use crate::uploads::receive::{Patch, append};
+use crate::uploads::session::Session;
+use crate::uploads::{File, Upload, finish};
+use crate::{Error, Refusal};
+use anyhow::Context as _;
+use bytes::Bytes;
+use domain::{Code, UserId};
+use entity::fetch::{self, Postponed};
+use futures::{Stream, stream};
+use outbound::{Client, Download, Get, Headers, Limits, Resume, Target, Validator};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::interval;
+
+/// Number of due fetches that are read at once. Another process may take some of them first.
+const CANDIDATES: u64 = 16;
+/// Attempts in a row without a byte after which a fetch fails.
+const MAX_FAILURES: i32 = 12;
+/// First pause between two attempts; it doubles up to [`PAUSE_MAX`].
+const PAUSE: Duration = Duration::from_secs(2);
+const PAUSE_MAX: Duration = Duration::from_mins(10);
+/// Time for which no other process takes a fetch whose file is complete, while this one creates the task.
+const CREATE_TIMEOUT: Duration = Duration::from_mins(1);
+/// Interval in which the lease of the upload is renewed while the host has not answered.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
+const FIRST_BYTE: Duration = Duration::from_secs(60);
+const STALL: Duration = Duration::from_secs(60);
+
+/// The reason for which an attempt has ended without a task.
+enum Failure {
+    /// An error of the host or of its URL.
+    Remote(outbound::Error),
+    /// The deadline is over.
+    Late,
+    /// An error on our side, or of the file.
+    Ours(Error),
+}
+
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Ours(error.into())
+    }
+}
+
+/// Takes one fetch that is due and makes an attempt. Returns `false` if none is due.
+///
+/// # Errors
+/// Errors of the database before and after the attempt. The fetch is due again later.
+pub async fn run_due(app: &App, client: &Client) -> Result<bool, Error> {
+    for (id, user) in app.with_timeout(fetch::due(&app.db, CANDIDATES)).await? {
+        if let Some(session) = Session::take_free(app, &id).await? {
+            Box::pin(run(session, user, client)).await?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+async fn run(mut session: Session, user: UserId, client: &Client) -> Result<(), Error> {
+    let (app, id) = (session.app.clone(), session.row.id.clone());
+    let Some(fetch) = app.with_timeout(fetch::of_upload(&app.db, &id)).await? else {
+        session.release().await;
+        return Ok(());
+    };
+    let before = session.row.received_bytes;
+    let received = receive(&mut session, &fetch, client).await;
+    let has_progress = session.row.received_bytes > before;
+    let created = match received {
+        Ok(()) => {
+            let postponed = Postponed {
+                failures: fetch.failures,
+                delay: CREATE_TIMEOUT,
+            };
+            let postponed = session.lease.postpone_fetch(&app.db, postponed);
+            let postponed = app.with_timeout(postponed).await;
+            // The use case takes the upload itself.
+            session.release().await;
+            postponed?;
+            create_task(&app, user, &fetch).await
+        }
+        Err(failure) => {
+            let settled = settle(&session, &fetch, has_progress, failure).await;
+            session.release().await;
+            return settled;
+        }
+    };
+    let Err(failure) = created else { return Ok(()) };
+    let Some(session) = Session::take_free(&app, &id).await? else {
+        return Ok(());
+    };
+    let settled = settle(&session, &fetch, false, Failure::Ours(failure)).await;
+    session.release().await;
+    settled
+}
+
+async fn create_task(app: &App, user: UserId, fetch: &fetch::Model) -> Result<(), Error> {
+    let recipe = domain::recipe_reader::stored(fetch.recipe.clone()).context("failed to parse a stored recipe")?;
+    let upload = Upload {
+        file: File::Upload(fetch.upload_id.clone()),
+        choice: match &fetch.preset {
+            Some(preset) => RecipeChoice::Preset(preset.clone(), recipe),
+            None => RecipeChoice::Own(recipe),
+        },
+        fingerprint: Fingerprint::default(),
+    };
+    finish(app, user, upload, KeyGuard::default(), |_, _| ()).await
+}
+
+/// Receives the rest of the file, and completes the upload with its last byte.
+async fn receive(session: &mut Session, fetch: &fetch::Model, client: &Client) -> Result<(), Failure> {
+    if session.row.is_received() {
+        return Ok(session.complete().await?);
+    }
+    let app = session.app.clone();
+    let whole = app.with_timeout(fetch::remaining(&app.db, &fetch.upload_id)).await?;
+    if whole.is_zero() {
+        return Err(Failure::Late);
+    }
+    let limits = Limits {
+        first_byte: FIRST_BYTE,
+        stall: STALL,
+        whole,
+        max_bytes: app.settings.limits.max_upload_bytes,
+    };
+    let get = request(session, fetch, client)?;
+    let download = while_held(session, client.get(&get, limits)).await?;
+    let download = download.map_err(Failure::Remote)?;
+    if download.total_bytes() == Some(0) {
+        return Err(Code::FileEmpty.into());
+    }
+    if download.first_byte() != session.row.received() {
+        session.begin_again().await?;
+    }
+    let validator = download.validator().and_then(Validator::as_str);
+    session.set_validator(validator).await?;
+    let patch = Patch {
+        offset: session.row.received(),
+        length: download.total_bytes(),
+        ..Patch::default()
+    };
+    let lost = Arc::default();
+    let appended = append(session, patch, pieces(download, Arc::clone(&lost))).await;
+    if let Err(error) = appended {
+        let remote = lost.lock().unwrap_or_else(PoisonError::into_inner).take();
+        return Err(remote.map_or(Failure::Ours(error), Failure::Remote));
+    }
+    if session.row.length().is_none() {
+        // The end of the body is the end of the file.
+        let offset = session.row.received();
+        if offset == 0 {
+            return Err(Code::FileEmpty.into());
+        }
+        let patch = Patch {
+            offset,
+            length: Some(offset),
+            ..Patch::default()
+        };
+        append(session, patch, stream::empty()).await?;
+    }
+    Ok(())
+}
+
+/// Renews the lease until a future ends.
+async fn while_held<T>(session: &Session, future: impl Future<Output = T>) -> Result<T, Error> {
+    let (mut future, mut renewal) = (pin!(future), interval(RENEW_EVERY));
+    loop {
+        tokio::select! {
+            done = &mut future => return Ok(done),
+            _ = renewal.tick() => session.renew().await?,
+        }
+    }
+}
+
+/// The request for what is missing.
+fn request(session: &Session, fetch: &fetch::Model, client: &Client) -> Result<Get, Failure> {
+    let headers: Vec<(String, String)> = serde_json::from_str(&fetch.headers).map_err(anyhow::Error::from)?;
+    let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let received = session.row.received();
+    let validator = fetch.validator.as_deref().and_then(Validator::parse);
+    Ok(Get {
+        // Checked again, because the setting may have changed.
+        target: Target::parse(client.policy(), &fetch.url).map_err(Failure::Remote)?,
+        headers: Headers::parse(pairs).map_err(Failure::Remote)?,
+        resume: validator.filter(|_| received > 0).map(|validator| Resume {
+            from_byte: received,
+            validator,
+        }),
+    })
+}
+
+/// The pieces of a body. An error is kept in `lost`.
+fn pieces(
+    download: Download,
+    lost: Arc<Mutex<Option<outbound::Error>>>,
+) -> impl Stream<Item = Result<Bytes, Error>> + Send {
+    stream::unfold(Some(download), move |download| {
+        let lost = Arc::clone(&lost);
+        async move {
+            let mut download = download?;
+            match download.piece().await {
+                Ok(piece) => piece.map(|piece| (Ok(piece), Some(download))),
+                Err(error) => {
+                    let refused = super::refusal(&error).into();
+                    *lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    Some((Err(refused), None))
+                }
+            }
+        }
+    })
+}
+
+/// Records the end of an attempt: the time of the next one, or the error that ends the fetch.
+async fn settle(session: &Session, fetch: &fetch::Model, has_progress: bool, failure: Failure) -> Result<(), Error> {
+    let failures = if has_progress { 1 } else { fetch.failures + 1 };
+    let (refused, may_pass, wanted_pause) = match failure {
+        Failure::Late => (
+            Refusal::new(Code::SourceUrlUnreachable).detail("not finished in time"),
+            false,
+            None,
+        ),
+        Failure::Remote(error) => {
+            if matches!(error, outbound::Error::Changed) {
+                session.set_validator(None).await?;
+            }
+            let pause = match error {
+                outbound::Error::Status { retry_after, .. } => retry_after,
+                _ => None,
+            };
+            (super::refusal(&error), error.is_transient(), pause)
+        }
+        // The user deletes the upload, or another process was faster. The fetch stays as it is.
+        Failure::Ours(Error::Client(refusal)) if is_taken(refusal.code) => return Ok(()),
+        Failure::Ours(Error::Client(refusal)) => {
+            let passes = [Code::RequestTimeout, Code::Unavailable, Code::StorageFull].contains(&refusal.code);
+            (refusal, passes, None)
+        }
+        Failure::Ours(Error::Internal(error)) => {
+            tracing::error!(
+                upload = fetch.upload_id,
+                error = format!("{error:#}"),
+                "failed to fetch a file"
+            );
+            (Refusal::new(Code::Internal), true, None)
+        }
+    };
+    let (app, lease) = (&session.app, &session.lease);
+    let code = refused.code.as_str();
+    tracing::info!(
+        upload = fetch.upload_id,
+        code,
+        failures,
+        "an attempt to fetch a file failed"
+    );
+    if may_pass && failures < MAX_FAILURES {
+        let doubled = PAUSE * 2_u32.saturating_pow(failures.unsigned_abs() - 1);
+        let delay = wanted_pause.unwrap_or_default().max(doubled).min(PAUSE_MAX);
+        let postponed = Postponed { failures, delay };
+        app.with_timeout(lease.postpone_fetch(&app.db, postponed)).await?;
+    } else {
+        let detail = refused.detail.unwrap_or_default();
+        app.with_timeout(lease.fail_fetch(&app.db, code, &detail)).await?;
+    }
+    Ok(())
+}
+
+const fn is_taken(code: Code) -> bool {
+    matches!(code, Code::UploadInterrupted | Code::UploadUsed)
+}

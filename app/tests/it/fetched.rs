@@ -1,0 +1,342 @@
+//! Files that are fetched from a URL.
+
+use crate::fixture::Fixture;
+use crate::host::{Host, Step, hang, text};
+use crate::names::Names;
+use app::idempotency::{KeyGuard, Request};
+use app::recipe_choice::RecipeChoice;
+use app::uploads::fetched::{self, NewFetch, State};
+use app::uploads::resumable;
+use app::{Error, Settings};
+use domain::Code;
+use entity::{ConnectionTrait, fetch, upload};
+use futures::TryStreamExt;
+use outbound::{Client, Policy};
+use std::sync::Arc;
+use std::time::Duration;
+use storage::Key;
+
+/// Enough bytes of an MP4 to be accepted.
+const FILE: &str = "\0\0\0\u{18}ftypisom\0\0\0\0isommp41\0\0\0\u{8}free0123456789";
+
+struct Service {
+    fixture: Fixture,
+    client: Client,
+}
+
+/// A service whose users may use the name `good.test`, although its address is loopback.
+async fn service() -> Service {
+    let policy: Policy = "good.test".parse().unwrap();
+    let names = Names::default().with("good.test", &["127.0.0.1"]);
+    let names = Arc::new(names.with("evil.test", &["127.0.0.1"]));
+    let settings = Settings {
+        outbound: policy.clone(),
+        ..Settings::default()
+    };
+    Service {
+        fixture: Fixture::with(settings).await,
+        client: Client::with_resolver(policy, names, Duration::from_secs(60)).unwrap(),
+    }
+}
+
+impl Service {
+    async fn create(&self, url: &str) -> Result<String, Error> {
+        let new = NewFetch {
+            url: url.to_owned(),
+            headers: vec![("Authorization".to_owned(), "Bearer s3cret".to_owned())],
+            file_name: "clip.mp4".to_owned(),
+            choice: RecipeChoice::Default,
+            ..NewFetch::default()
+        };
+        fetched::create(
+            &self.fixture.app,
+            self.fixture.user,
+            new,
+            KeyGuard::default(),
+            |upload| upload.id.clone(),
+        )
+        .await
+    }
+
+    /// Makes the next attempt, without the pause before it. Returns `false` if none is due.
+    async fn attempt(&self) -> bool {
+        self.fixture
+            .app
+            .db
+            .execute_unprepared("UPDATE fetches SET run_at_ms = 0")
+            .await
+            .unwrap();
+        fetched::run_due(&self.fixture.app, &self.client).await.unwrap()
+    }
+
+    async fn show(&self, id: &str) -> (upload::Model, fetch::Model) {
+        fetched::show(&self.fixture.app, self.fixture.user, id).await.unwrap()
+    }
+
+    async fn state(&self, id: &str) -> State {
+        let (upload, fetch) = self.show(id).await;
+        State::of(&upload, &fetch)
+    }
+
+    /// The file of the task, which has been created.
+    async fn file(&self, id: &str) -> Vec<u8> {
+        let (upload, _) = self.show(id).await;
+        assert!(upload.task_id.is_some());
+        let key = Key::parse(&upload.key).unwrap();
+        let pieces = self.fixture.app.storage.get_range(&key, 0..10_000).await.unwrap();
+        pieces.try_collect::<Vec<_>>().await.unwrap().concat()
+    }
+}
+
+fn whole(headers: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\nContent-Length: {}\nConnection: close{headers}\n\n",
+        FILE.len()
+    )
+}
+
+/// A reply with the first `bytes` bytes of the file, which has a validator.
+fn cut_at(bytes: usize) -> Vec<Step> {
+    reply(&whole("\nETag: \"a\""), &FILE[..bytes])
+}
+
+fn reply(head: &str, body: &str) -> Vec<Step> {
+    let mut steps = text(head);
+    steps.push(Step::Send(body.as_bytes().to_vec()));
+    steps
+}
+
+#[tokio::test]
+async fn a_file_becomes_a_task_and_a_video() {
+    let service = service().await;
+    let chunked = "HTTP/1.1 200 OK\nConnection: close\n\n".to_owned();
+    for head in [whole(""), chunked] {
+        let host = Host::new(vec![reply(&head, FILE)]).await;
+        let id = service.create(&host.url("good.test")).await.unwrap();
+        assert_eq!(service.state(&id).await, State::Waiting);
+        assert!(service.attempt().await);
+        assert_eq!(service.state(&id).await, State::Finished);
+        assert_eq!(service.file(&id).await, FILE.as_bytes());
+        assert!(host.requests()[0].contains("authorization: bearer s3cret"));
+        assert!(!service.attempt().await, "a finished fetch is not due");
+    }
+}
+
+#[tokio::test]
+async fn a_download_that_was_cut_is_continued_by_the_next_attempt() {
+    let service = service().await;
+    let rest = format!(
+        "HTTP/1.1 206 OK\nContent-Range: bytes 20-{}/{}\nConnection: close\n\n",
+        FILE.len() - 1,
+        FILE.len()
+    );
+    let host = Host::new(vec![cut_at(20), reply(&rest, &FILE[20..])]).await;
+    let id = service.create(&host.url("good.test")).await.unwrap();
+    service.attempt().await;
+    let (upload, fetch) = service.show(&id).await;
+    assert_eq!(
+        (upload.received(), fetch.validator.as_deref(), fetch.failures),
+        (20, Some("\"a\""), 1)
+    );
+    assert_eq!(State::of(&upload, &fetch), State::Waiting);
+    service.attempt().await;
+    assert_eq!(service.file(&id).await, FILE.as_bytes());
+    assert!(host.requests()[1].contains("range: bytes=20-"));
+}
+
+#[tokio::test]
+async fn a_file_that_has_changed_is_fetched_again_from_its_begin() {
+    let service = service().await;
+    let other = FILE.replace("0123", "abcd");
+    let host = Host::new(vec![cut_at(36), reply(&whole("\nETag: \"b\""), &other)]).await;
+    let id = service.create(&host.url("good.test")).await.unwrap();
+    let (first, _) = service.show(&id).await;
+    service.attempt().await;
+    service.attempt().await;
+    assert_eq!(service.file(&id).await, other.as_bytes());
+    assert_ne!(
+        service.show(&id).await.0.key,
+        first.key,
+        "the first file may still be written to"
+    );
+}
+
+#[tokio::test]
+async fn failures_have_codes_and_only_those_that_may_pass_are_tried_again() {
+    let service = service().await;
+    for (answer, code) in [
+        (
+            "HTTP/1.1 404 Not Found\nContent-Length: 0\n\n".to_owned(),
+            Code::SourceUrlStatus,
+        ),
+        (
+            "HTTP/1.1 302 Found\nLocation: http://127.0.0.1/\nContent-Length: 0\n\n".to_owned(),
+            Code::SourceUrlForbidden,
+        ),
+        (
+            "HTTP/1.1 200 OK\nContent-Encoding: gzip\n\n".to_owned(),
+            Code::SourceUrlReply,
+        ),
+        ("HTTP/1.1 200 OK\nContent-Length: 0\n\n".to_owned(), Code::FileEmpty),
+        (
+            "HTTP/1.1 200 OK\nContent-Length: 9\n\n<!DOCTYPE".to_owned(),
+            Code::NotMedia,
+        ),
+        (
+            "HTTP/1.1 200 OK\nContent-Length: 99999999999999\n\n".to_owned(),
+            Code::UploadTooLarge,
+        ),
+    ] {
+        let host = Host::new(vec![text(&answer)]).await;
+        let id = service.create(&host.url("good.test")).await.unwrap();
+        assert!(service.attempt().await);
+        let (upload, fetch) = service.show(&id).await;
+        assert_eq!(fetch.error_code.as_deref(), Some(code.as_str()), "{answer}");
+        assert_eq!(
+            (State::of(&upload, &fetch), fetch.headers.as_str()),
+            (State::Failed, "[]")
+        );
+        assert!(!service.attempt().await, "{answer}");
+    }
+    let host = Host::new(vec![text("HTTP/1.1 503 Busy\nRetry-After: 1\nContent-Length: 0\n\n")]).await;
+    let id = service.create(&host.url("good.test")).await.unwrap();
+    for _ in 0..12 {
+        assert_eq!(service.state(&id).await, State::Waiting);
+        assert!(service.attempt().await);
+    }
+    assert_eq!(
+        service.show(&id).await.1.error_code.as_deref(),
+        Some("source_url_status")
+    );
+    assert_eq!(host.connections(), 12);
+}
+
+#[tokio::test]
+async fn a_fetch_ends_with_its_deadline() {
+    let service = service().await;
+    let id = service.create("http://good.test:1/").await.unwrap();
+    service
+        .fixture
+        .app
+        .db
+        .execute_unprepared("UPDATE fetches SET deadline_ms = 1")
+        .await
+        .unwrap();
+    assert!(service.attempt().await);
+    assert_eq!(service.state(&id).await, State::Failed);
+}
+
+#[tokio::test]
+async fn a_private_address_is_refused_at_once_or_by_its_name_at_the_attempt() {
+    let service = service().await;
+    let host = Host::new(vec![text(&whole(""))]).await;
+    for (url, code) in [
+        (host.url("127.1"), Code::SourceUrlForbidden),
+        ("ftp://good.test/".to_owned(), Code::SourceUrlInvalid),
+        ("http://a:b@good.test/".to_owned(), Code::SourceUrlInvalid),
+    ] {
+        let refused = service.create(&url).await;
+        assert!(
+            matches!(&refused, Err(Error::Client(refusal)) if refusal.code == code),
+            "{refused:?}"
+        );
+    }
+    let id = service.create(&host.url("evil.test")).await.unwrap();
+    service.attempt().await;
+    assert_eq!(
+        service.show(&id).await.1.error_code.as_deref(),
+        Some("source_url_forbidden")
+    );
+    assert_eq!(host.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_user_who_deletes_the_upload_ends_the_attempt() {
+    let service = service().await;
+    let mut slow = cut_at(20);
+    slow.push(hang());
+    let host = Host::new(vec![slow]).await;
+    let id = service.create(&host.url("good.test")).await.unwrap();
+    let (attempt, removed) = tokio::join!(service.attempt(), async {
+        while host.connections() == 0 {
+            tokio::task::yield_now().await;
+        }
+        resumable::remove(&service.fixture.app, service.fixture.user, &id).await
+    });
+    assert!(attempt);
+    removed.unwrap();
+    assert!(
+        fetched::show(&service.fixture.app, service.fixture.user, &id)
+            .await
+            .is_err()
+    );
+    assert!(!service.attempt().await);
+}
+
+#[tokio::test]
+async fn a_repeated_request_creates_one_fetch() {
+    let service = service().await;
+    let host = Host::new(vec![reply(&whole(""), FILE)]).await;
+    for _ in 0..2 {
+        let request = Request {
+            user: service.fixture.user,
+            key: Some("key".to_owned()),
+            operation: "create_task".to_owned(),
+        };
+        let new = NewFetch {
+            url: host.url("good.test"),
+            ..NewFetch::default()
+        };
+        let work = async |new: NewFetch, guard| {
+            fetched::create(&service.fixture.app, service.fixture.user, new, guard, |upload| {
+                upload.id.clone()
+            })
+            .await
+        };
+        let fingerprint = async |new: NewFetch| Ok::<_, Error>(new.fingerprint);
+        request
+            .once(&service.fixture.app, new, fingerprint, work)
+            .await
+            .unwrap();
+    }
+    assert!(service.attempt().await);
+    assert!(!service.attempt().await);
+    assert_eq!(host.connections(), 1);
+}
+
+#[tokio::test]
+async fn two_workers_make_one_attempt_and_one_task() {
+    let service = service().await;
+    let host = Host::new(vec![reply(&whole(""), FILE)]).await;
+    let id = service.create(&host.url("good.test")).await.unwrap();
+    let outcomes = tokio::join!(service.attempt(), service.attempt());
+    assert!(outcomes.0 || outcomes.1);
+    assert_eq!((host.connections(), service.state(&id).await), (1, State::Finished));
+    assert_eq!(service.fixture.stored_sources(), 1);
+}
+
+#[tokio::test]
+async fn an_attempt_that_a_dead_process_has_not_finished_is_repeated_without_the_download() {
+    let service = service().await;
+    let host = Host::new(vec![reply(&whole(""), FILE)]).await;
+    let id = service.create(&host.url("good.test")).await.unwrap();
+    // A recipe that cannot be read stands for a process that dies when the file is complete.
+    let recipe = service.show(&id).await.1.recipe.to_string();
+    let set_recipe = async |recipe: &str| {
+        let update = format!("UPDATE fetches SET recipe = '{recipe}'");
+        service.fixture.app.db.execute_unprepared(&update).await.unwrap();
+    };
+    set_recipe("1").await;
+    assert!(service.attempt().await);
+    let (upload, fetch) = service.show(&id).await;
+    assert_eq!(
+        (State::of(&upload, &fetch), upload.is_received()),
+        (State::Waiting, true)
+    );
+    set_recipe(&recipe).await;
+    assert!(service.attempt().await);
+    assert_eq!(
+        (host.connections(), service.file(&id).await),
+        (1, FILE.as_bytes().to_vec())
+    );
+}

@@ -99,12 +99,11 @@ impl UploadLease {
 
     /// The id of the upload if this request holds it, as the condition of writes to other tables.
     pub(crate) fn held_upload(&self) -> SelectStatement {
-        let query = Query::select()
+        Query::select()
             .column(Column::Id)
             .from(Entity)
             .cond_where(self.is_held())
-            .to_owned();
-        query
+            .to_owned()
     }
 
     /// Tells the holder if it may go on.

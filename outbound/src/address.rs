@@ -8,8 +8,8 @@
 //!   protocols: no website has an address there. This includes `64:ff9b::/96` (NAT64): the IPv4 address that is
 //!   embedded there may be private.
 //! - An IPv6 address outside `2000::/3` is refused. IANA assigns global unicast addresses only there (RFC 4291 and its
-//!   registry), so this one rule covers loopback, unspecified, IPv4-mapped and -compatible, NAT64, discard-only and
-//!   dummy prefix, segment routing, unique local, link-local, site-local and multicast addresses, and blocks that will be
+//!   registry), so this one rule covers loopback, unspecified, IPv4-mapped and -compatible, NAT64, discard-only, dummy
+//!   prefix, segment routing, unique local, link-local, site-local and multicast addresses, and blocks that will be
 //!   registered in the future.
 
 use domain::Cidr;

@@ -9,8 +9,9 @@ use url::{Host, Url};
 
 /// The addresses that may be reached: those of the public internet, and exceptions by a setting.
 ///
-/// The setting is a list that is separated by commas: networks (`10.0.0.0/8`, `fd00::/8`), addresses, and names of hosts
-/// (`nas.lan`), which may then have any address. A name has no wildcard: with one, the owner of a zone could add names.
+/// The setting is a list that is separated by commas: networks (`10.0.0.0/8`, `fd00::/8`), addresses, and names of
+/// hosts (`nas.lan`), which may then have any address. A name has no wildcard: with one, the owner of a zone could add
+/// names. Exceptions count for redirects too.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     networks: Vec<Cidr>,

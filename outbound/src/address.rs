@@ -8,12 +8,13 @@
 //!   protocols: no website has an address there. This includes `64:ff9b::/96` (NAT64): the IPv4 address that is
 //!   embedded there may be private.
 //! - An IPv6 address outside `2000::/3` is refused. IANA assigns global unicast addresses only there (RFC 4291 and its
-//!   registry), so this one rule covers loopback, unspecified, IPv4-mapped and -compatible, NAT64, discard-only and
-//!   dummy prefix, segment routing, unique local, link-local, site-local and multicast addresses, and blocks that will be
+//!   registry), so this one rule covers loopback, unspecified, IPv4-mapped and -compatible, NAT64, discard-only, dummy
+//!   prefix, segment routing, unique local, link-local, site-local and multicast addresses, and blocks that will be
 //!   registered in the future.
 
 use domain::Cidr;
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 const SPECIAL_V4: &[Cidr] = &[
     Cidr::v4([0, 0, 0, 0], 8),       // this network, RFC 791; Linux connects 0.0.0.0 to itself
@@ -54,6 +55,21 @@ pub(crate) fn is_global(address: IpAddr) -> bool {
         IpAddr::V4(_) => !is_in(SPECIAL_V4),
         IpAddr::V6(_) => UNICAST_V6.contains(address) && !is_in(SPECIAL_V6),
     }
+}
+
+/// Returns true if the address is one of this machine: the source of packets to it would be the address itself. The
+/// kernel tells that when a UDP socket is connected, which sends nothing.
+pub(crate) fn is_of_this_machine(address: IpAddr) -> bool {
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let source = || -> io::Result<IpAddr> {
+        let socket = UdpSocket::bind((any, 0))?;
+        socket.connect((address, 9))?;
+        Ok(socket.local_addr()?.ip())
+    };
+    source().is_ok_and(|source| source == address)
 }
 
 #[cfg(test)]
@@ -121,6 +137,12 @@ mod tests {
         ] {
             assert!(!is_global(address(text)), "{text}");
         }
+    }
+
+    #[test]
+    fn an_address_of_this_machine_is_told_from_others() {
+        assert!(is_of_this_machine(address("127.0.0.1")));
+        assert!(!is_of_this_machine(address("192.0.2.1")) && !is_of_this_machine(address("2001:db8::1")));
     }
 
     #[test]

@@ -94,8 +94,8 @@ impl Download {
         self.extent.first
     }
 
-    /// The size of the whole file in bytes. `None` if the host does not tell; then a connection that ends early may look
-    /// like the end of the file.
+    /// The size of the whole file in bytes. `None` if the host does not tell; then a connection that ends early may
+    /// look like the end of the file.
     #[must_use]
     pub fn total_bytes(&self) -> Option<u64> {
         self.extent.total

@@ -25,7 +25,7 @@ pub enum Error {
         /// The name as it was given, shortened.
         name: String,
     },
-    /// The host is, or has, an address that is not of the public internet.
+    /// The host is, or has, an address that is not of the public internet, or is one of this machine.
     #[error("the address of the host is not public")]
     Address {
         /// The refused address.

@@ -1,16 +1,18 @@
 //! The rule about the addresses that may be reached, with the exceptions of private installations.
 
-use crate::address::is_global;
+use crate::address::{is_global, is_of_this_machine};
 use crate::error::Error;
 use domain::Cidr;
 use std::net::IpAddr;
 use std::str::FromStr;
 use url::{Host, Url};
 
-/// The addresses that may be reached: those of the public internet, and exceptions by a setting.
+/// The addresses that may be reached: those of the public internet that are not of this machine, and exceptions by a
+/// setting.
 ///
-/// The setting is a list that is separated by commas: networks (`10.0.0.0/8`, `fd00::/8`), addresses, and names of hosts
-/// (`nas.lan`), which may then have any address. A name has no wildcard: with one, the owner of a zone could add names.
+/// The setting is a list that is separated by commas: networks (`10.0.0.0/8`, `fd00::/8`), addresses, and names of
+/// hosts (`nas.lan`), which may then have any address. A name has no wildcard: with one, the owner of a zone could add
+/// names. Exceptions count for redirects too.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     networks: Vec<Cidr>,
@@ -63,7 +65,8 @@ impl Policy {
     }
 
     fn permits(&self, address: IpAddr) -> bool {
-        is_global(address) || self.networks.iter().any(|network| network.contains(address))
+        let is_public = is_global(address) && !is_of_this_machine(address);
+        is_public || self.networks.iter().any(|network| network.contains(address))
     }
 }
 

@@ -28,7 +28,8 @@ pub struct Reply {
     pub status: StatusCode,
     /// The time after which the host wants to be asked again, by the header `Retry-After`.
     pub retry_after: Option<Duration>,
-    /// The begin of the body as sent, at most [`Limits::max_bytes`]. Shorter if the body was cut or did not end in time.
+    /// The begin of the body as sent, at most [`Limits::max_bytes`]. Shorter if the body was cut or did not end in
+    /// time.
     pub body: Bytes,
 }
 

@@ -15,8 +15,8 @@ const MAX_URL_BYTES: usize = 8192;
 pub struct Target(Url);
 
 impl Target {
-    /// Checks a URL as far as that is possible without a lookup. To be called before a URL is stored, so that its author
-    /// learns of a fault at once, and again for each request, because the policy may have changed.
+    /// Checks a URL as far as that is possible without a lookup. To be called before a URL is stored, so that its
+    /// author learns of a fault at once, and again for each request, because the policy may have changed.
     ///
     /// # Errors
     /// [`Error::Invalid`], [`Error::Scheme`], [`Error::Credentials`], [`Error::Address`] of a literal address.

@@ -3,8 +3,8 @@
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use std::time::Duration;
 
-/// A strong validator of a file (RFC 9110, section 8.8): a strong entity tag, or a date of modification that is at least
-/// one second older than the reply. Only such a one may be used in `If-Range`: after a weak one, the parts of two
+/// A strong validator of a file (RFC 9110, section 8.8): a strong entity tag, or a date of modification that is at
+/// least one second older than the reply. Only such a one may be used in `If-Range`: after a weak one, the parts of two
 /// versions of a file could be joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Validator(HeaderValue);

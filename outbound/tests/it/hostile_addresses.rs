@@ -152,7 +152,10 @@ const OTHER: &[&str] = &[
     "[::2]",
 ];
 
-/// Spellings of some of them.
+/// Public addresses that this machine has in that network.
+const OWN: &[&str] = &["8.8.8.8", "1.1.1.1", "[2606:4700::1]"];
+
+/// Spellings of some of the other addresses.
 const OTHER_SPELLINGS: &[&str] = &[
     "0xA9FEA9FE",
     "2852039166",
@@ -275,12 +278,15 @@ fn urls(port: u16, every_address_is_local: bool) -> Vec<(String, bool)> {
         .iter()
         .chain(OTHER_SPELLINGS)
         .map(|host| (of(host), every_address_is_local));
+    let own = OWN.iter().filter(|_| every_address_is_local);
+    let own = own.map(|host| (of(host), true));
     let named = (0..OTHER.len()).map(|number| (of(&name(number)), every_address_is_local));
     let unreachable = UNREACHABLE.iter().map(|host| (of(host), false));
     let around = URLS.iter().map(|url| (with_port(url), true));
     let refused = OTHER_URLS.iter().map(|url| (with_port(url), false));
     local
         .chain(other)
+        .chain(own)
         .chain(named)
         .chain(unreachable)
         .chain(around)

@@ -22,7 +22,8 @@ pub(crate) fn again(test: &str, variables: &[(&str, &str)]) {
 /// Runs a test again in a network namespace in which every address is one of this machine. Returns false if the
 /// machine has none.
 pub(crate) fn in_own_network(test: &str) -> bool {
-    let all_local = "ip link set lo up && ip route add local 0.0.0.0/0 dev lo && ip -6 route add local ::/0 dev lo";
+    let all_local = "ip link set lo up && ip route add local 0.0.0.0/0 dev lo && ip -6 route add local ::/0 dev lo \
+                     && ip addr add 2606:4700::1/128 dev lo";
     let is_possible = Command::new("unshare").args(["-rn", "sh", "-c", all_local]).output();
     if !is_possible.is_ok_and(|output| output.status.success()) {
         return false;

@@ -1,8 +1,8 @@
 //! Addresses of the public internet, told from all others.
 //!
-//! The tables follow the IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890 and RFC 8190, state of
-//! October 2025), and the blocks that are multicast (RFC 5771) or reserved (RFC 1112). Two decisions differ from the
-//! column "Globally Reachable" of the registries:
+//! The tables follow the IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890, RFC 8190 and the
+//! registrations since, up to RFC 9780), and the blocks that are multicast (RFC 5771) or reserved (RFC 1112). Two
+//! decisions differ from the column "Globally Reachable" of the registries:
 //!
 //! - Every registered block is refused, also one that is marked as globally reachable, because such blocks belong to
 //!   protocols: no website has an address there. This includes `64:ff9b::/96` (NAT64): the IPv4 address that is

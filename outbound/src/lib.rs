@@ -33,8 +33,8 @@
 //! - Headers: 64 KiB and 100 lines of a reply; hyper stops to read at about 400 KiB. 8 KiB and 32 lines of a request.
 //! - Memory: one buffer of hyper for each request, at most about 400 KiB.
 //!
-//! A public address of this machine is refused too, because a firewall may protect its services only from others. One of
-//! another machine that is public but meant for this network only looks like any other. Ports are not restricted.
+//! A public address of this machine is refused too, because a firewall may protect its services only from others. One
+//! of another machine that is public but meant for this network only looks like any other. Ports are not restricted.
 //!
 //! # Rejected
 //!

@@ -1,6 +1,6 @@
 //! Uploads: a stream of bytes becomes a checked and stored file, at once ([`store`]), in several requests
-//! ([`resumable`]), by the hands of the client ([`presigned`]) or by a worker that fetches it ([`fetched`]), and this
-//! file a source, a task and a video ([`finish`]). Each way in ends here.
+//! ([`resumable`]), in the bucket by the client itself ([`presigned`]) or by a worker that fetches it ([`fetched`]), and
+//! this file a source, a task and a video ([`finish`]). Each way in ends here.
 
 pub(crate) mod active;
 mod checksum;

@@ -186,7 +186,7 @@ async fn the_request_that_creates_an_upload_may_have_its_bytes_and_a_key() {
 async fn a_length_may_become_known_after_the_last_byte() {
     let app = TestApp::idle().await;
     let tus = Tus::of(app.caller().await);
-    for length in [100_000, 6_000_000] {
+    for length in [300_000, 6_000_000] {
         let bytes = video(&app, length);
         for is_killed in [false, true] {
             let create = tus

@@ -31,40 +31,22 @@ pub(super) async fn begin(bucket: &AmazonS3, key: &Key, part_bytes: u64) -> Resu
     })
 }
 
-/// Writes the durable bytes of a file whose multipart upload has ended to a new multipart upload: the `whole` bytes of
+/// Writes the durable bytes of a file whose multipart upload has ended to the multipart upload of a new one: those of
 /// its object, and its tail.
 pub(super) async fn copy(
     storage: &Storage,
     bucket: &Arc<AmazonS3>,
     from: &Position,
-    whole: u64,
-    to: &Key,
-) -> Result<(Multipart, Progress), Error> {
-    let old = from.multipart.as_ref().ok_or_else(|| not_found(&from.key))?;
-    let new = begin(bucket, to, old.part_bytes).await?;
-    let copied = copy_to(storage, bucket, (from, old, whole), (to, &new)).await;
-    if copied.is_err() {
-        // If this fails too, a lifecycle rule of the bucket removes it.
-        let _ = bucket.abort_multipart(&to.location(), &new.id).await;
-    }
-    Ok((new, copied?))
-}
-
-async fn copy_to(
-    storage: &Storage,
-    bucket: &Arc<AmazonS3>,
-    (from, old, whole): (&Position, &Multipart, u64),
-    (to, new): (&Key, &Multipart),
+    to: &Position,
 ) -> Result<Progress, Error> {
-    let start = Position {
-        key: to.clone(),
-        bytes: 0,
-        hash_state: None,
-        multipart: Some(new.clone()),
-    };
-    let mut appender = BucketAppender::open(storage, bucket.clone(), &start, new).await?;
-    let rest = from.bytes - whole;
-    for (key, bytes) in [(Some(&from.key), whole), (old.tail.as_ref(), rest)] {
+    let gone = || not_found(&from.key);
+    let old = from.multipart.as_ref().ok_or_else(gone)?;
+    let new = to.multipart.as_ref().ok_or_else(gone)?;
+    let mut appender = BucketAppender::open(storage, bucket.clone(), to, new).await?;
+    for (key, bytes) in [
+        (Some(&from.key), old.whole_bytes(from.bytes)),
+        (old.tail.as_ref(), from.bytes - old.whole_bytes(from.bytes)),
+    ] {
         let Some(key) = key.filter(|_| bytes > 0) else { continue };
         let mut chunks = storage.get_range(key, 0..bytes).await?;
         while let Some(chunk) = chunks.try_next().await? {
@@ -72,10 +54,10 @@ async fn copy_to(
         }
     }
     let progress = appender.checkpoint(Extent::Everything).await?;
-    if progress.bytes != from.bytes {
-        return Err(not_found(&from.key));
+    if progress.bytes == from.bytes {
+        return Ok(progress);
     }
-    Ok(progress)
+    Err(gone())
 }
 
 /// Writes bytes behind a position: collects a part while those before are sent.

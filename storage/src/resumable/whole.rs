@@ -71,9 +71,21 @@ impl Storage {
                 Ok(None)
             }
             (Location::Bucket(store), Some(multipart)) => {
-                let whole = position.bytes - position.bytes % multipart.part_bytes.max(1);
+                let whole = multipart.whole_bytes(position.bytes);
                 self.end_parts(position, whole, parts).await?;
-                bucket::copy(self, store, position, whole, to).await.map(Some)
+                let new = bucket::begin(store, to, multipart.part_bytes).await?;
+                let start = Position {
+                    key: to.clone(),
+                    bytes: 0,
+                    hash_state: None,
+                    multipart: Some(new.clone()),
+                };
+                let copied = bucket::copy(self, store, position, &start).await;
+                if copied.is_err() {
+                    // If this fails too, a lifecycle rule of the bucket removes it.
+                    let _ = self.abort_multipart(to, Some(&new.id)).await;
+                }
+                Ok(Some((new, copied?)))
             }
             (Location::Bucket(_), None) => Err(not_found(&position.key)),
         }

@@ -153,7 +153,8 @@ async fn a_file_in_a_directory_has_one_writer_and_is_copied_for_the_next() {
 async fn a_file_in_a_bucket_is_copied_and_takes_no_more_parts_of_the_first_writer() {
     for column in columns().await {
         let storage = &column.storage;
-        for written in [1_000_000, 12_000_000] {
+        // The server of the test refuses a second abort of a file without parts with a code of its own.
+        for (written, copies) in [(1_000_000, 1), (12_000_000, 2)] {
             let mut file = File::begin(storage).await;
             if file.position.multipart.is_none() {
                 continue;
@@ -161,7 +162,7 @@ async fn a_file_in_a_bucket_is_copied_and_takes_no_more_parts_of_the_first_write
             file.append(storage, &data(written), Extent::Everything).await;
             let mut first = storage.resume(&file.position).await.unwrap();
             // Also when the process dies after the end of the multipart upload.
-            for _ in 0..2 {
+            for _ in 0..copies {
                 let copy = Key::source(Uuid::new_v4());
                 let copied = storage.copy_unfinished(&file.position, file.parts.clone(), &copy).await;
                 let (multipart, progress) = copied.unwrap().unwrap();
@@ -185,7 +186,9 @@ async fn a_file_in_a_bucket_is_copied_and_takes_no_more_parts_of_the_first_write
                 let stored = storage.complete(&moved.position, moved.parts.clone()).await.unwrap();
                 assert_eq!(stored.sha256, hex::encode(Sha256::digest(&whole)));
                 assert!(read(storage, &moved.position.key).await == whole);
-                first = storage.resume(&file.position).await.unwrap();
+                if copies > 1 {
+                    first = storage.resume(&file.position).await.unwrap();
+                }
             }
         }
     }

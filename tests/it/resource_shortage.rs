@@ -4,7 +4,6 @@
 use crate::full_disk::{Full, Setup};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 use tests::clip::{Clip, SLOW};
 use tests::server::Server;
 use tests::{Caller, TestApp};

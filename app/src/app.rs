@@ -3,6 +3,7 @@
 use crate::accounts::password::Hasher;
 use crate::accounts::policy::{PasswordPolicy, RateLimits};
 use crate::accounts::throttle::AttemptLimiter;
+use crate::events::EventStreams;
 use crate::library::Library;
 use crate::searches::OpenTickets;
 use domain::Limits;
@@ -56,6 +57,8 @@ pub struct App {
     pub settings: Arc<Settings>,
     /// Lists and searches of videos.
     pub library: Library,
+    /// Open streams of events.
+    pub events: EventStreams,
     pub(crate) tickets: OpenTickets,
     pub(crate) hasher: Hasher,
     pub(crate) limiter: Arc<AttemptLimiter>,
@@ -67,6 +70,7 @@ impl App {
     pub fn new(db: DatabaseConnection, storage: Storage, queue: Queue, library: Library, settings: Settings) -> Self {
         Self {
             library,
+            events: EventStreams::default(),
             db,
             storage,
             queue,

@@ -1,9 +1,10 @@
 //! The parts of the OpenAPI document that no route declares: title, tags, security scheme, file bodies and error
 //! replies. `operations.rs` generates the document.
 
+use api::events::{EventData, EventView, TaskProgressView};
 use api::problem::{Problem, WrongField};
 use domain::library::Sort;
-use domain::{Code, Language};
+use domain::{Code, EventType, Language};
 use std::collections::BTreeMap;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -30,13 +31,14 @@ impl ToSchema for Binary {}
 #[openapi(
     info(title = "Rushes", description = "Upload a video, choose how to process it, follow the progress and download the outputs."),
     servers((url = "/", description = "The server that served this document")),
-    components(schemas(Problem, WrongField, Sort)),
+    components(schemas(Problem, WrongField, Sort, EventType, EventView, EventData, TaskProgressView)),
     modifiers(&BearerScheme),
     tags(
         (name = "accounts", description = "Sign-up and login"),
         (name = "tasks", description = "Uploads, their processing and their outputs"),
         (name = "videos", description = "The videos of the account: description, publication, removal"),
         (name = "library", description = "Lists, searches and files of published videos"),
+        (name = "events", description = "What has happened to tasks and videos, as a list and as a stream"),
         (name = "images", description = "Images for watermarks and bumpers"),
         (name = "presets", description = "Named recipes"),
         (name = "health", description = "Health checks and metrics for load balancers, supervisors and people on call"),

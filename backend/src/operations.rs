@@ -4,7 +4,7 @@
 use crate::error::{Refusal, reply};
 use crate::openapi::{Api, response_of};
 use crate::routes::{
-    auth, health, images, library, metrics, plan, presets, report, searches, tasks, uploads, video, videos,
+    auth, events, health, images, library, metrics, plan, presets, report, searches, tasks, uploads, video, videos,
 };
 use crate::{AppState, request_guards};
 use axum::Router;
@@ -53,6 +53,7 @@ fn requests() -> OpenApiRouter<AppState> {
         .merge(presets())
         .merge(videos())
         .merge(library())
+        .merge(events())
         .routes(routes!(health::health))
 }
 
@@ -109,6 +110,14 @@ fn library() -> OpenApiRouter<AppState> {
         .routes(routes!(library::output))
         .routes(routes!(library::set_file))
         .routes(routes!(searches::show))
+}
+
+/// The time until a stream begins is limited, but not the stream.
+fn events() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(events::list))
+        .routes(routes!(events::stream))
+        .routes(routes!(events::create_ticket))
 }
 
 /// Downloads of outputs. The time until their reply begins is limited, but not the reply.
@@ -209,6 +218,9 @@ mod tests {
         GET /api/auth/login/ping
         POST /api/auth/signup
         GET /api/auth/signup/ping
+        GET /api/events (bearer)
+        GET /api/events/stream (bearer)
+        POST /api/events/tickets (bearer)
         GET /api/health
         GET /api/images (bearer)
         POST /api/images (bearer)

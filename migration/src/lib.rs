@@ -22,6 +22,7 @@ mod m0015_claims;
 mod m0016_output_positions;
 mod m0017_videos;
 mod m0018_library_changes;
+mod m0020_account_events;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -53,6 +54,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0016_output_positions::Migration),
             Box::new(m0017_videos::Migration),
             Box::new(m0018_library_changes::Migration),
+            Box::new(m0020_account_events::Migration),
         ]
     }
 }

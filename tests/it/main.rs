@@ -23,6 +23,8 @@ mod contract;
 mod contract_accounts;
 mod data_directory;
 mod degraded;
+mod event_streams;
+mod events;
 mod every_operation;
 mod failures;
 mod file_permissions;

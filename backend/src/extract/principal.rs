@@ -4,10 +4,12 @@
 use super::path::{parse_path, read_path};
 use crate::AppState;
 use crate::error::{Error, Refusal};
-use axum::extract::{self, FromRequestParts};
+use crate::routes::parameters::parameter;
+use axum::extract::{self, FromRequestParts, Query};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use chrono::{DateTime, Utc};
 use domain::{Code, Scopes, TaskId, UserId, VideoId};
 use entity::{DbErr, task};
 
@@ -58,6 +60,33 @@ impl FromRequestParts<AppState> for Viewer {
         let Principal { account, .. } = bearer(&parts.headers, state)?;
         app::accounts::check_viewer(&state.app, account).await?;
         Ok(Self(account))
+    }
+}
+
+/// The account of a token or of a ticket for a stream, and the time at which the token expires.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StreamViewer {
+    pub(crate) account: UserId,
+    pub(crate) expires_at: DateTime<Utc>,
+}
+
+impl FromRequestParts<AppState> for StreamViewer {
+    type Rejection = Error;
+
+    /// A token is read first. A ticket is accepted only where there is a parameter for it, and not from a header.
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).ok();
+        let ticket = match &query {
+            Some(Query(pairs)) if !parts.headers.contains_key(AUTHORIZATION) => parameter(pairs, "ticket")?,
+            _ => None,
+        };
+        let verified = match ticket {
+            Some(ticket) => state.tokens.verify_ticket(ticket),
+            None => state.tokens.verify_until(bearer_token(&parts.headers)?),
+        };
+        let (account, expires_at) = verified.map_err(refused)?;
+        check_exists(account, state).await?;
+        Ok(Self { account, expires_at })
     }
 }
 
@@ -162,7 +191,18 @@ fn require_database(state: &AppState) -> Result<(), Error> {
 
 /// The principal of a valid bearer token (RFC 6750 §2.1). Its account may have been deleted since the token was issued.
 pub(crate) fn bearer(headers: &HeaderMap, state: &AppState) -> Result<Principal, Refusal> {
-    let refused = |code| Refusal::new(code).detail("accepted: Authorization: Bearer TOKEN, with the token of a login");
+    Ok(Principal {
+        account: state.tokens.verify(bearer_token(headers)?).map_err(refused)?,
+        scopes: Scopes::ALL,
+    })
+}
+
+fn refused(code: Code) -> Refusal {
+    Refusal::new(code).detail("accepted: Authorization: Bearer TOKEN, with the token of a login")
+}
+
+/// The text of a bearer token.
+fn bearer_token(headers: &HeaderMap) -> Result<&str, Refusal> {
     let header = headers.get(AUTHORIZATION).ok_or_else(|| refused(Code::TokenMissing))?;
     let (scheme, token) = header
         .to_str()
@@ -172,8 +212,5 @@ pub(crate) fn bearer(headers: &HeaderMap, state: &AppState) -> Result<Principal,
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(refused(Code::TokenInvalid));
     }
-    Ok(Principal {
-        account: state.tokens.verify(token.trim()).map_err(refused)?,
-        scopes: Scopes::ALL,
-    })
+    Ok(token.trim())
 }

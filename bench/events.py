@@ -57,6 +57,7 @@ def changes(service: Service, callers: list[Caller], tasks: list[int], reader: "
     for number in range(CHANGES):
         account = choose.randrange(ACCOUNTS)
         caller, title = callers[account], f"change {number}"
+        caller.connection.close()  # it may have been idle for longer than the server keeps it
         video = caller.task(tasks[account])["video_id"]
         begun = time.perf_counter()
         caller.ask("PATCH", f"/api/videos/{video}", json.dumps({"title": title}).encode())

@@ -26,6 +26,7 @@
 //! *Rejected.* `LISTEN` of Postgres: SQLite has nothing like it, and it needs a connection of its own. Events in the
 //! messages of Redis: a second truth, which is lost with Redis.
 
+mod cursor;
 mod follower;
 mod registry;
 mod stream;
@@ -33,10 +34,11 @@ mod stream;
 pub use registry::{EventStreams, Message};
 pub use stream::EventStream;
 
-use crate::app::App;
-use crate::{Error, Refusal};
-use domain::{Code, UserId};
-use entity::event::{self, Ends};
+use crate::Error;
+use cursor::check_cursor;
+use domain::UserId;
+use entity::DatabaseConnection;
+use entity::event::{self, Range};
 
 /// Maximum number of events on a page.
 pub const PAGE_MAX: u64 = 1_000;
@@ -56,11 +58,15 @@ pub struct EventPage {
 ///
 /// # Errors
 /// `cursor_expired`; those of the query.
-pub async fn list(app: &App, account: UserId, after: i64, limit: u64) -> Result<EventPage, Error> {
+pub async fn list(db: &DatabaseConnection, account: UserId, after: i64, limit: u64) -> Result<EventPage, Error> {
     let limit = limit.clamp(1, PAGE_MAX);
-    let ends = event::ends(&app.db).await?;
+    let ends = event::ends(db).await?;
     check_cursor(ends, after)?;
-    let mut events = event::of_user(&app.db, account, (after, ends.newest), limit + 1).await?;
+    let range = Range {
+        after,
+        until: ends.newest,
+    };
+    let mut events = event::of_user(db, account, range, limit + 1).await?;
     let has_more = events.len() as u64 > limit;
     events.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let last = events.last().filter(|_| has_more);
@@ -70,13 +76,4 @@ pub async fn list(app: &App, account: UserId, after: i64, limit: u64) -> Result<
         events,
         has_more,
     })
-}
-
-/// Checks that all events after a position are kept.
-fn check_cursor(ends: Ends, after: i64) -> Result<(), Error> {
-    if ends.contain(after) {
-        return Ok(());
-    }
-    let detail = format!("{after}; kept: {} to {}", ends.oldest, ends.newest);
-    Err(Refusal::new(Code::CursorExpired).detail(detail).into())
 }

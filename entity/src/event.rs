@@ -173,20 +173,24 @@ pub async fn after(db: &impl ConnectionTrait, id: i64, limit: u64) -> Result<Vec
     following(events, id, limit).all(db).await
 }
 
-/// The events of an account after an id and up to another one, in order, at most `limit`.
+/// A part of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The id before the first event.
+    pub after: i64,
+    /// The id of the last event.
+    pub until: i64,
+}
+
+/// The events of an account in a part of the log in order, at most `limit`.
 ///
 /// # Errors
 /// Any database error.
-pub async fn of_user(
-    db: &impl ConnectionTrait,
-    user: UserId,
-    (after, until): (i64, i64),
-    limit: u64,
-) -> Result<Vec<Model>, DbErr> {
-    let events = Entity::find().filter(Column::UserId.eq(user.0));
-    following(events.filter(Column::Id.lte(until)), after, limit)
-        .all(db)
-        .await
+pub async fn of_user(db: &impl ConnectionTrait, user: UserId, range: Range, limit: u64) -> Result<Vec<Model>, DbErr> {
+    let events = Entity::find()
+        .filter(Column::UserId.eq(user.0))
+        .filter(Column::Id.lte(range.until));
+    following(events, range.after, limit).all(db).await
 }
 
 fn following(events: Select<Entity>, id: i64, limit: u64) -> Select<Entity> {

@@ -115,8 +115,8 @@ pub async fn create_retry(db: &DatabaseTransaction, task: &Model) -> Result<Mode
     create(db, task.owner(), new).await
 }
 
-/// Cancels a task that is not finished; call it as the end of a transaction. Its worker learns it with the next lease renewal, within two seconds. Until the
-/// transaction ends, the task and its source cannot be removed.
+/// Cancels a task that is not finished; call it as the end of a transaction. Its worker learns it with the next lease
+/// renewal, within two seconds. Until the transaction ends, the task and its source cannot be removed.
 ///
 /// Returns `None` when the task is finished, does not exist or belongs to another account.
 ///
@@ -136,8 +136,8 @@ pub async fn cancel(db: &DatabaseTransaction, user: UserId, id: TaskId) -> Resul
     Ok(Some(task))
 }
 
-/// Removes a task; call it as the end of a transaction. Its source and those of its outputs that no other task shares go with it.
-/// A video that shows the task becomes private, and a video without tasks is removed with the source.
+/// Removes a task; call it as the end of a transaction. Its source and those of its outputs that no other task shares
+/// go with it. A video that shows the task becomes private, and a video without tasks is removed with the source.
 ///
 /// Returns the storage keys of the removed files, so that the caller can delete them after the commit. They are also on
 /// the trash list, due at once. Returns `None` when another request has removed the task.

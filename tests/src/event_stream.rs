@@ -49,7 +49,6 @@ impl EventStream {
     pub async fn of(response: Response) -> Self {
         assert_eq!(response.status(), 200, "{response:?}");
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        assert_eq!(response.headers()["x-accel-buffering"], "no");
         let mut stream = Self {
             response,
             text: String::new(),

@@ -1,13 +1,13 @@
 //! The follower: reads new events and progress for all streams of a process.
 
-use super::registry::Shared;
+use super::registry::{EventStreams, Shared};
 use anyhow::Context as _;
 use domain::{Status, TaskId, UserId};
 use entity::{DatabaseConnection, event, task, with_timeout};
 use queue::Updates;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// Time between two reads without an update, while there are streams.
@@ -18,8 +18,10 @@ const IDLE_INTERVAL: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(25);
 /// Minimum time between two messages about the progress of one task.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
-/// Events of one read.
-const PAGE: u64 = 500;
+/// Events of one read: less than a queue holds, so that a burst of events ends no stream whose client reads.
+const PAGE: u64 = 100;
+/// Time between two reads of a burst, in which streams empty their queues.
+const BURST_PAUSE: Duration = Duration::from_millis(10);
 /// Tasks whose progress is read at once.
 const TASKS: usize = 500;
 /// Time within which the database must answer.
@@ -34,13 +36,14 @@ struct Progress {
     sent: HashMap<TaskId, Instant>,
 }
 
-/// Follows the log until the shutdown.
-pub(super) async fn follow(
-    shared: &Shared,
-    db: &DatabaseConnection,
-    mut updates: Updates,
-    shutdown: &CancellationToken,
-) {
+impl EventStreams {
+    /// Delivers events and progress until the shutdown. Run it once per process, as a background task.
+    pub async fn follow(self, db: DatabaseConnection, updates: Updates, shutdown: CancellationToken) {
+        follow(&self.shared, &db, updates, &shutdown).await;
+    }
+}
+
+async fn follow(shared: &Shared, db: &DatabaseConnection, mut updates: Updates, shutdown: &CancellationToken) {
     let mut progress = Progress::default();
     let (mut last, mut due) = (Instant::now(), Instant::now());
     loop {
@@ -107,6 +110,9 @@ async fn deliver_events(shared: &Shared, db: &DatabaseConnection) -> Result<(), 
             metrics::histogram!("rushes_event_lag_seconds").record(row.age());
         }
         shared.deliver(rows, position);
+        if !is_last {
+            sleep(BURST_PAUSE).await;
+        }
     }
     Ok(())
 }

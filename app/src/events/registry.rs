@@ -1,21 +1,17 @@
 //! The open streams of a process, and the position up to which their queues are filled.
 
-use super::stream::{EventStream, Registered, Start};
-use super::{check_cursor, follower};
 use crate::{Error, Refusal};
 use domain::{Code, UserId};
+use entity::event;
 use entity::task::TaskProgress;
-use entity::{DatabaseConnection, event};
-use queue::Updates;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 /// Messages that may wait for one client. Each is a pointer to a message that the streams of its account share.
-pub(super) const QUEUE: usize = 128;
+pub(super) const QUEUE: usize = 256;
 /// Streams of one account in one process.
 const MAX_PER_ACCOUNT: usize = 20;
 /// Streams of a process, unless [`EventStreams::limited_to`] says otherwise.
@@ -35,6 +31,14 @@ pub enum Message {
     Event(Arc<event::Model>),
     /// The progress of a task that has not ended.
     Progress(Arc<TaskProgress>),
+}
+
+/// The place of a stream in the registry.
+pub(super) struct Registered {
+    pub(super) number: u64,
+    /// The queue has all events after this one.
+    pub(super) position: i64,
+    pub(super) queue: mpsc::Receiver<Message>,
 }
 
 /// The streams of a process. Clones share them.
@@ -90,21 +94,11 @@ impl EventStreams {
         }
     }
 
-    /// Delivers events and progress until the shutdown. Run it once per process, as a background task.
-    pub async fn follow(self, db: DatabaseConnection, updates: Updates, shutdown: CancellationToken) {
-        follower::follow(&self.shared, &db, updates, &shutdown).await;
-    }
-
-    /// Opens a stream of the events of an account after a position; without one, of those from now on.
+    /// Registers a stream, once the follower has its first position.
     ///
     /// # Errors
-    /// `event_streams_too_many`, `cursor_expired`; `unavailable` while the database has not answered yet.
-    pub async fn open(
-        &self,
-        db: &DatabaseConnection,
-        account: UserId,
-        after: Option<i64>,
-    ) -> Result<EventStream, Error> {
+    /// `event_streams_too_many`; `unavailable` while the database has not answered yet.
+    pub(super) async fn register(&self, account: UserId) -> Result<Registered, Error> {
         let mut position = self.shared.position.subscribe();
         let is_started = matches!(
             timeout(START_TIMEOUT, position.wait_for(Option::is_some)).await,
@@ -113,18 +107,9 @@ impl EventStreams {
         if !is_started {
             return Err(Code::Unavailable.into());
         }
-        let ends = event::ends(db).await?;
-        if let Some(after) = after {
-            check_cursor(ends, after)?;
-        }
-        let start = Start {
-            account,
-            // The follower may be behind the end of the log.
-            after: after.unwrap_or(ends.newest),
-        };
-        let stream = self.shared.register(&start, self.max)?;
+        let registered = self.shared.register(account, self.max)?;
         self.shared.opened.notify_one();
-        Ok(EventStream::new(self.shared.clone(), db.clone(), start, stream))
+        Ok(registered)
     }
 }
 
@@ -134,9 +119,8 @@ impl Shared {
     }
 
     /// Adds a stream. Its queue gets all events after the returned position.
-    fn register(&self, start: &Start, max: usize) -> Result<Registered, Refusal> {
+    fn register(&self, account: UserId, max: usize) -> Result<Registered, Refusal> {
         let mut registry = self.lock();
-        let account = start.account;
         let all: usize = registry.accounts.values().map(Vec::len).sum();
         let of_account = registry.accounts.get(&account).map_or(0, Vec::len);
         for (count, max, scope) in [(of_account, MAX_PER_ACCOUNT, "account"), (all, max, "process")] {

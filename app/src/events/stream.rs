@@ -1,8 +1,11 @@
 //! One stream: the events of an account after a cursor, first from the database, then from the follower.
 
-use super::registry::{Message, Shared};
+use super::cursor::check_cursor;
+use super::registry::{EventStreams, Message, Shared};
+use crate::Error;
 use domain::UserId;
-use entity::{DatabaseConnection, DbErr, event, with_timeout};
+use entity::event::{self, Range};
+use entity::{DatabaseConnection, DbErr, with_timeout};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,21 +15,6 @@ use tokio::sync::mpsc;
 const PAGE: u64 = 50;
 /// Time within which the database must answer a read.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The start of a stream.
-pub(super) struct Start {
-    pub(super) account: UserId,
-    /// The cursor of the client.
-    pub(super) after: i64,
-}
-
-/// The place of a stream in the registry.
-pub(super) struct Registered {
-    pub(super) number: u64,
-    /// The queue has all events after this one.
-    pub(super) position: i64,
-    pub(super) queue: mpsc::Receiver<Message>,
-}
 
 /// A stream of events. Dropping it ends it.
 pub struct EventStream {
@@ -43,20 +31,37 @@ pub struct EventStream {
     queue: mpsc::Receiver<Message>,
 }
 
-impl EventStream {
-    pub(super) fn new(shared: Arc<Shared>, db: DatabaseConnection, start: Start, stream: Registered) -> Self {
-        Self {
-            shared,
-            db,
-            account: start.account,
-            number: stream.number,
-            cursor: start.after,
-            earlier_until: stream.position,
-            page: VecDeque::new(),
-            queue: stream.queue,
+impl EventStreams {
+    /// Opens a stream of the events of an account after a position; without one, of those from now on.
+    ///
+    /// # Errors
+    /// `event_streams_too_many`, `cursor_expired`; `unavailable` while the database has not answered yet.
+    pub async fn open(
+        &self,
+        db: &DatabaseConnection,
+        account: UserId,
+        after: Option<i64>,
+    ) -> Result<EventStream, Error> {
+        let ends = event::ends(db).await?;
+        if let Some(after) = after {
+            check_cursor(ends, after)?;
         }
+        let registered = self.register(account).await?;
+        Ok(EventStream {
+            shared: self.shared.clone(),
+            db: db.clone(),
+            account,
+            number: registered.number,
+            // The follower may be behind the end of the log.
+            cursor: after.unwrap_or(ends.newest),
+            earlier_until: registered.position,
+            page: VecDeque::new(),
+            queue: registered.queue,
+        })
     }
+}
 
+impl EventStream {
     /// The position of the stream: all events up to it were returned. It moves on although the account has no events.
     pub fn cursor(&mut self) -> i64 {
         // In this order: events up to the position are in the queue before the position is visible.
@@ -101,7 +106,10 @@ impl EventStream {
     async fn read_page(&mut self) -> Result<(), DbErr> {
         let permit = self.shared.readers.acquire().await;
         let _permit = permit.expect("the semaphore is never closed");
-        let range = (self.cursor, self.earlier_until);
+        let range = Range {
+            after: self.cursor,
+            until: self.earlier_until,
+        };
         let page = event::of_user(&self.db, self.account, range, PAGE);
         self.page = with_timeout(READ_TIMEOUT, page).await?.into();
         if self.page.is_empty() {

@@ -9,14 +9,14 @@ use crate::extract::{Principal, StreamViewer};
 use crate::openapi::problems;
 use crate::routes::parameters::{invalid_parameter, parameter};
 use crate::serve::LongReply;
-use api::events::{EventJson, EventList, EventView, StreamTicket};
+use api::events::{EventList, StreamTicket};
 use app::events::{self, PAGE_MAX};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::Utc;
-use entity::event;
+use frame::view;
 
 problems!(ListProblems: QueryInvalid, TokenMissing, TokenInvalid, TokenExpired, CursorExpired, Unavailable);
 problems!(StreamProblems: QueryInvalid, TokenMissing, TokenInvalid, TokenExpired, CursorExpired, EventStreamsTooMany, Unavailable);
@@ -42,7 +42,7 @@ pub(crate) async fn list(
 ) -> Result<Json<EventList>, Error> {
     let after = cursor("after", parameter(&query, "after")?)?.unwrap_or_default();
     let max = page_size(parameter(&query, "max")?)?;
-    let page = events::list(&state.app, principal.account, after, max).await?;
+    let page = events::list(&state.app.db, principal.account, after, max).await?;
     Ok(Json(EventList {
         data: page.events.into_iter().map(view).collect(),
         next_cursor: page.next.to_string(),
@@ -54,8 +54,8 @@ pub(crate) async fn list(
 ///
 /// Server-sent events. Each message has the id of an event, and the event as its data. The messages with the name
 /// `task.progress` have no id and tell the progress of tasks, at most once a second for each. A comment follows every
-/// 15 seconds without a message. A client that connects again sends the last id in `Last-Event-ID` or `after` and misses
-/// nothing. Browsers, which cannot send a token, send a `ticket`.
+/// 15 seconds without a message. A client that connects again sends the last id in `Last-Event-ID` or `after` and
+/// misses nothing. Browsers, which cannot send a token, send a `ticket`.
 #[utoipa::path(get, operation_id = "stream_events", path = "/events/stream", tag = "events", params(
         ("after" = Option<i64>, Query, minimum = 0, description = "The id after which the stream begins; 0 is the oldest event that is kept. Without it, the stream begins now"),
         ("Last-Event-ID" = Option<String>, Header, description = "The same as `after`, and stronger. Browsers send it when they connect again"),
@@ -105,16 +105,6 @@ pub(crate) async fn create_ticket(
         .tokens
         .issue_ticket(viewer.account, viewer.expires_at, Utc::now())?;
     Ok(Json(StreamTicket { ticket, expires_at }))
-}
-
-/// The event as clients see it.
-fn view(event: event::Model) -> EventView {
-    EventView {
-        id: event.id,
-        kind: event.kind,
-        timestamp: event.at,
-        data: EventJson(event.data.into_text()),
-    }
 }
 
 /// The value of a cursor.

@@ -1,14 +1,25 @@
 //! Messages of a stream as text (HTML standard, section 9.2, server-sent events).
 
-use super::view;
 use crate::view::progress_message;
+use api::events::{EventJson, EventView};
 use app::events::Message;
 use bytes::Bytes;
+use entity::event;
 use serde::Serialize;
 use std::time::Duration;
 
 /// The name of messages about progress.
 const PROGRESS: &str = "task.progress";
+
+/// The event as clients see it.
+pub(super) fn view(event: event::Model) -> EventView {
+    EventView {
+        id: event.id,
+        kind: event.kind,
+        timestamp: event.at,
+        data: EventJson(event.data.into_text()),
+    }
+}
 
 /// An event or the progress of a task. An event has no name, so that browsers hand all types to `onmessage`.
 pub(super) fn message(message: Message) -> Bytes {

@@ -140,8 +140,8 @@ impl Claim {
     }
 
     /// Gives the task the outputs of an earlier task of the account with this fingerprint, and sets `processed`, as
-    /// [`Claim::succeed`] does. Returns the earlier task, or `None` when there is none or the claim is lost; nothing was
-    /// written then.
+    /// [`Claim::succeed`] does. Returns the earlier task, or `None` when there is none or the claim is lost; nothing
+    /// was written then.
     ///
     /// # Errors
     /// Any database error.

@@ -71,8 +71,8 @@ pub(crate) async fn check_rows(db: &DatabaseConnection, account: &Account) {
     assert_eq!(held.count(db).await.unwrap(), 0, "idempotency keys still in use");
 }
 
-/// Asserts that every file is named by a row or is on the trash list, that every row has its file, that no image uses are
-/// left over, and that removed tasks have their events. Other processes that use the storage must have stopped.
+/// Asserts that every file is named by a row or is on the trash list, that every row has its file, that no image uses
+/// are left over, and that removed tasks have their events. Other processes that use the storage must have stopped.
 pub(crate) async fn check_files(app: &TestApp) {
     let db = &app.db;
     assert_eq!(

@@ -91,7 +91,8 @@ pub struct VideoPatchBody {
 pub struct PublicationBody {
     /// A processed task of the video; the newest one when absent.
     pub task_id: Option<i64>,
-    /// `public` or `unlisted`; `public` when absent. Null is refused.
+    /// `public` or `unlisted`. When absent, the audience of a published video stays, and a private video becomes
+    /// public. Null is refused.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Visibility>, nullable = false)]
     pub visibility: Option<Option<String>>,

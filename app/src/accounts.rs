@@ -87,27 +87,37 @@ pub async fn sign_up(app: &App, new: SignUp, address: IpAddr) -> Result<user::Mo
     Ok(user)
 }
 
-/// Time within which the database must know an account before the catalog is asked.
+/// Time within which the database must know an account before the catalog is asked as well.
+const VIEWER_FIRST_TIMEOUT: Duration = Duration::from_millis(400);
+
+/// Time within which the database must know an account that the catalog does not know.
 const VIEWER_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// Checks that the account of a valid token exists, for reads that the catalog answers. While the database is away, the
-/// catalog tells it.
+/// Checks that the account of a valid token exists, for reads that the catalog answers. While the database is away or
+/// slow, the catalog tells it.
 ///
 /// # Errors
 /// `token_invalid`; `unavailable` when the database is away for too long.
 pub async fn check_viewer(app: &App, account: UserId) -> Result<(), Error> {
+    let is_known = async || app.library.has_account(account).await;
     if !app.library.is_degraded() {
-        match entity::with_timeout(VIEWER_TIMEOUT, user::exists(&app.db, account)).await {
+        let exists = entity::with_timeout(VIEWER_TIMEOUT, user::exists(&app.db, account));
+        let mut exists = std::pin::pin!(exists);
+        let exists = match tokio::time::timeout(VIEWER_FIRST_TIMEOUT, &mut exists).await {
+            Ok(exists) => exists,
+            // The circuit breaker has not noticed the outage yet, or the database is busy.
+            Err(_) if matches!(is_known().await, Ok(true)) => return Ok(()),
+            Err(_) => exists.await,
+        };
+        match exists {
             Ok(true) => return Ok(()),
             Ok(false) => return Err(Code::TokenInvalid.into()),
-            // The circuit breaker has not noticed the outage yet.
             Err(error) if entity::is_unavailable(&error) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    let is_known = app.library.has_account(account).await?;
     // An account that signed up just before the outage is not in the catalog, but its token is valid.
-    is_known.then_some(()).ok_or_else(|| Code::Unavailable.into())
+    is_known().await?.then_some(()).ok_or_else(|| Code::Unavailable.into())
 }
 
 /// Checks a name and a password, and returns the account. `address` is that of the client.

@@ -14,7 +14,7 @@
 //! after a time: about private videos after [`Bounds::private`], about public ones after [`Bounds::public`].
 //!
 //! *Own changes.* A change returns its number in the log, and [`Library::wait_for`] waits until it is applied: owners
-//! find what they have changed.
+//! find what they have changed. While the catalog cannot be written, as on a full disk, nothing waits for it.
 
 mod breaker;
 mod cursors;
@@ -22,6 +22,7 @@ mod details;
 mod follower;
 mod moment;
 mod slot;
+mod sweep;
 
 pub use catalog::{Facet, FacetCounts, Hit, Video};
 pub use cursors::CursorKeys;
@@ -46,6 +47,9 @@ const APPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Age from which an answer counts as degraded, for any cause: the database, or this process.
 const STALE: Duration = Duration::from_secs(5);
+
+/// Maximum time that a request waits for the catalog of a process that has just started.
+const FILL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Time after which a request may find the catalog filled.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -134,14 +138,22 @@ struct Shared {
     cursors: CursorKeys,
     /// Set when [`Library::follow`] has opened it.
     opened: OnceLock<(Catalog, Slot)>,
-    /// `None` until the catalog is filled.
-    applied: watch::Sender<Option<Applied>>,
+    state: watch::Sender<State>,
     breaker: Breaker,
     /// Wakes the follower before its next step.
     wake: Notify,
 }
 
 /// The state of the catalog.
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    /// `None` until the catalog is filled.
+    applied: Option<Applied>,
+    /// No change is applied soon: the latest step of the follower has failed, or it fills a large catalog.
+    is_stuck: bool,
+}
+
+/// The changes in the catalog.
 #[derive(Clone, Copy, Debug)]
 struct Applied {
     /// Number of the last change of the log.
@@ -160,7 +172,7 @@ impl Library {
             bounds,
             cursors,
             opened: OnceLock::new(),
-            applied: watch::Sender::new(None),
+            state: watch::Sender::default(),
             breaker: Breaker::default(),
             wake: Notify::new(),
         }))
@@ -171,7 +183,7 @@ impl Library {
     /// # Errors
     /// `cursor_invalid`; `catalog_filling`; `unavailable` when the database is away for too long, or under overload.
     pub async fn list(&self, query: &Query, cursor: Option<&str>) -> Result<VideoPage, Error> {
-        let freshness = self.freshness(query.scope)?;
+        let freshness = self.filled(query.scope).await?;
         let cursor = self.read_cursor(cursor)?;
         let page = self.catalog()?.list(query, cursor.as_ref()).await.map_err(refused)?;
         Ok(VideoPage {
@@ -193,7 +205,7 @@ impl Library {
             cursor,
             facets,
         } = request;
-        let freshness = self.freshness(query.scope)?;
+        let freshness = self.filled(query.scope).await?;
         let cursor = self.read_cursor(cursor.as_deref())?;
         let page = self.catalog()?.search(search, query, cursor.as_ref(), facets).await;
         metrics::histogram!("rushes_library_search_seconds").record(began.elapsed());
@@ -214,7 +226,7 @@ impl Library {
     /// # Errors
     /// `video_not_found`; as [`Library::list`].
     pub async fn public_video(&self, id: i64) -> Result<(Video, Freshness), Error> {
-        let freshness = self.freshness(Scope::Public)?;
+        let freshness = self.filled(Scope::Public).await?;
         let found = self.catalog()?.public(id).await.map_err(refused)?;
         Ok((found.ok_or(Code::VideoNotFound)?, freshness))
     }
@@ -224,7 +236,7 @@ impl Library {
     /// # Errors
     /// As [`Library::public_video`].
     pub async fn video_of_link(&self, public_id: &str) -> Result<(Video, Freshness), Error> {
-        let freshness = self.freshness(Scope::Public)?;
+        let freshness = self.filled(Scope::Public).await?;
         let found = self.catalog()?.of_link(public_id).await.map_err(refused)?;
         Ok((found.ok_or(Code::VideoNotFound)?, freshness))
     }
@@ -234,7 +246,7 @@ impl Library {
     /// # Errors
     /// As [`Library::list`].
     pub async fn has_account(&self, account: UserId) -> Result<bool, Error> {
-        self.freshness(Scope::Account(account))?;
+        self.filled(Scope::Account(account)).await?;
         let found = self.catalog()?.account(account).await.map_err(refused)?;
         Ok(found.is_some_and(|account| !account.is_disabled))
     }
@@ -248,31 +260,40 @@ impl Library {
     /// Returns `true` if the catalog answers.
     #[must_use]
     pub fn is_filled(&self) -> bool {
-        self.0.applied.borrow().is_some()
+        self.0.state.borrow().applied.is_some()
     }
 
-    /// Waits until the catalog of this process has applied a change, for at most a second.
+    /// Waits until the catalog of this process has applied a change, for at most a second, and not while it is known
+    /// that the catalog cannot follow.
     pub async fn wait_for(&self, seq: i64) {
-        let mut applied = self.0.applied.subscribe();
-        self.0.wake.notify_one();
-        let wait = applied.wait_for(|applied| applied.is_some_and(|applied| applied.seq >= seq));
-        if tokio::time::timeout(APPLY_TIMEOUT, wait).await.is_err() {
-            tracing::warn!(seq, "the catalog is slow to apply a change");
-        }
+        self.wait_until(|applied| applied.seq >= seq).await;
     }
 
-    /// Waits until the catalog of this process has applied all changes that are committed by now, for at most a second.
+    /// [`Library::wait_for`] for all changes that are committed by now.
     pub async fn wait_for_newest(&self) {
         let asked = Instant::now();
-        let mut applied = self.0.applied.subscribe();
+        self.wait_until(|applied| applied.complete_at.is_after(asked)).await;
+    }
+
+    async fn wait_until(&self, is_reached: impl Fn(Applied) -> bool) {
+        let mut state = self.0.state.subscribe();
         self.0.wake.notify_one();
-        let is_newer = |applied: &Option<Applied>| applied.is_some_and(|applied| applied.complete_at.is_after(asked));
-        if tokio::time::timeout(APPLY_TIMEOUT, applied.wait_for(is_newer))
-            .await
-            .is_err()
-        {
+        let ends = |state: &State| state.is_stuck || state.applied.is_some_and(&is_reached);
+        if tokio::time::timeout(APPLY_TIMEOUT, state.wait_for(ends)).await.is_err() {
             tracing::warn!("the catalog is slow to apply a change");
         }
+    }
+
+    /// [`Library::freshness`], after a wait for the catalog of a process that has just started: a small one is filled
+    /// in a moment. Nothing waits for a large one, or for one that cannot be filled.
+    pub(crate) async fn filled(&self, scope: Scope) -> Result<Freshness, Error> {
+        if !self.is_filled() {
+            let mut state = self.0.state.subscribe();
+            let ends = state.wait_for(|state| state.is_stuck || state.applied.is_some());
+            // After the time, the answer is that it is being filled.
+            let _ = tokio::time::timeout(FILL_TIMEOUT, ends).await;
+        }
+        self.freshness(scope)
     }
 
     /// The age of an answer that is given now.
@@ -280,7 +301,7 @@ impl Library {
     /// # Errors
     /// `catalog_filling`; `unavailable` when the database is away for longer than the bound of the scope.
     pub fn freshness(&self, scope: Scope) -> Result<Freshness, Error> {
-        let Some(Applied { complete_at, .. }) = *self.0.applied.borrow() else {
+        let Some(Applied { complete_at, .. }) = self.0.state.borrow().applied else {
             return Err(filling());
         };
         let age = complete_at.age();

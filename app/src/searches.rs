@@ -97,7 +97,7 @@ pub async fn create(app: &App, account: UserId, search: SearchRequest) -> Result
         filter: search.query.filter,
         sort: search.query.sort,
     };
-    app.library.freshness(request.scope)?;
+    app.library.filled(request.scope).await?;
     let id = SearchId::begin();
     let Opened::Now(open) = app.tickets.open(account, id) else {
         let detail = format!("accepted: up to {OPEN_MAX} searches in the background that are not finished");
@@ -133,7 +133,7 @@ pub async fn fetch(app: &App, account: UserId, id: SearchId) -> Result<Ticket, E
         return Ok(Ticket::Found(found));
     }
     let request = stored_request(app, account, id).await?;
-    app.library.freshness(request.scope)?;
+    app.library.filled(request.scope).await?;
     // With too many open tickets, a later fetch begins it.
     if let Opened::Now(open) = app.tickets.open(account, id) {
         begin(app, open, request);

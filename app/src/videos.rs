@@ -59,8 +59,8 @@ pub enum MetadataPatch {
 pub struct Publication {
     /// A processed task of the video; the newest one if absent.
     pub task: Option<TaskId>,
-    /// `unlisted` or `public`.
-    pub visibility: Visibility,
+    /// `unlisted` or `public`. If absent, the audience of a published video stays, and a private one becomes public.
+    pub visibility: Option<Visibility>,
 }
 
 /// A video of an account.
@@ -100,7 +100,11 @@ pub async fn update(app: &App, user: UserId, id: VideoId, patch: Patch) -> Resul
 pub async fn publish(app: &App, user: UserId, id: VideoId, publication: Publication) -> Result<Changed, Error> {
     change(app, user, id, EventType::VideoPublished, async |db, video| {
         let task = published_task(db, &video, publication.task).await?;
-        Ok(video::publish(db, video, task, publication.visibility).await?)
+        let visibility = publication.visibility.unwrap_or(match video.visibility.into() {
+            Visibility::Unlisted => Visibility::Unlisted,
+            Visibility::Private | Visibility::Public => Visibility::Public,
+        });
+        Ok(video::publish(db, video, task, visibility).await?)
     })
     .await
 }
@@ -109,7 +113,7 @@ pub async fn publish(app: &App, user: UserId, id: VideoId, publication: Publicat
 ///
 /// # Errors
 /// `task_not_found`, `task_not_processed`, `video_not_found` while the video of an old task does not exist yet.
-pub async fn publish_task(app: &App, task: &task::Model, visibility: Visibility) -> Result<Changed, Error> {
+pub async fn publish_task(app: &App, task: &task::Model, visibility: Option<Visibility>) -> Result<Changed, Error> {
     let video = video::of_source(&app.db, task.source_id).await?;
     let id = video.ok_or(Code::VideoNotFound)?.video_id();
     let publication = Publication {

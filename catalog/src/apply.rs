@@ -34,7 +34,12 @@ pub(crate) async fn apply(store: &Store, changes: &[Change], position: Position)
     loop {
         let (batch, after) = rest.split_at(rest.len().min(BATCH));
         let end = after.is_empty().then_some(position);
-        let applied = transaction(store, &mut writer, Batch::of(batch), position.seq, end).await?;
+        let applied = transaction(store, &mut writer, Batch::of(batch), position.seq, end).await;
+        if applied.is_err() {
+            // SQLite has rolled it back on some errors, such as a full disk, and the connection does not know it.
+            store.renew(&mut writer).await?;
+        }
+        let applied = applied?;
         if after.is_empty() || applied == Applied::Outdated {
             return Ok(applied);
         }

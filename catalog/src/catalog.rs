@@ -111,7 +111,11 @@ impl Catalog {
     /// [`Error::NotFilled`], [`Error::CursorInvalid`], [`Error::Busy`], [`Error::TooSlow`] or [`Error::Damaged`].
     pub async fn list(&self, query: &Query, cursor: Option<&Cursor>) -> Result<Page, Error> {
         let store = self.store()?;
-        let page = list::list(&store, query, cursor).await;
+        let [short, long] = store.runs();
+        let page = match list::list(short, query, cursor).await {
+            Err(Error::TooSlow) => list::list(long, query, cursor).await,
+            page => page,
+        };
         self.checked(&store, page)
     }
 
@@ -128,7 +132,11 @@ impl Catalog {
         facets: &[Facet],
     ) -> Result<SearchPage, Error> {
         let store = self.store()?;
-        let page = search::search(&store, query, search, cursor, facets).await;
+        let [short, long] = store.runs();
+        let page = match search::search(short, query, search, cursor, facets).await {
+            Err(Error::TooSlow) => search::search(long, query, search, cursor, facets).await,
+            page => page,
+        };
         self.checked(&store, page)
     }
 
@@ -139,7 +147,7 @@ impl Catalog {
     pub async fn public(&self, id: i64) -> Result<Option<Video>, Error> {
         let store = self.store()?;
         let found = async {
-            let mut reader = store.read().await?;
+            let mut reader = store.look_up().await?;
             list::entries(&mut reader, &[id]).await
         };
         let mut entries = self.checked(&store, found.await)?;
@@ -154,7 +162,7 @@ impl Catalog {
         let store = self.store()?;
         let query = "SELECT id FROM texts WHERE public_id = ?";
         let found = async {
-            let mut reader = store.read().await?;
+            let mut reader = store.look_up().await?;
             let id: Option<i64> = sqlx::query_scalar(query)
                 .bind(public_id)
                 .fetch_optional(&mut *reader)
@@ -174,7 +182,7 @@ impl Catalog {
         let store = self.store()?;
         let query = "SELECT tokens_valid_after_ms, disabled FROM accounts WHERE id = ?";
         let found = async {
-            let mut reader = store.read().await?;
+            let mut reader = store.look_up().await?;
             let row = sqlx::query(query).bind(id.0).fetch_optional(&mut *reader).await?;
             let account = row.map(|row| {
                 Ok(Account {
@@ -184,6 +192,21 @@ impl Catalog {
                 })
             });
             account.transpose()
+        };
+        self.checked(&store, found.await)
+    }
+
+    /// Returns the ids of the videos with ids above `after` in order, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Catalog::list`].
+    pub async fn video_ids(&self, after: i64, limit: u32) -> Result<Vec<i64>, Error> {
+        let store = self.store()?;
+        let query = "SELECT id FROM videos WHERE id > ? ORDER BY id LIMIT ?";
+        let found = async {
+            let mut reader = store.look_up().await?;
+            let ids = sqlx::query_scalar(query).bind(after).bind(limit);
+            Ok(ids.fetch_all(&mut *reader).await?)
         };
         self.checked(&store, found.await)
     }
@@ -229,10 +252,21 @@ async fn files(directory: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Run;
+    use domain::library::{Filter, PageSize, Scope, Sort};
     use std::time::{Duration, Instant};
 
+    fn all() -> Query {
+        Query {
+            scope: Scope::Public,
+            filter: Filter::default(),
+            sort: Sort::Newest,
+            page: PageSize::default(),
+        }
+    }
+
     #[tokio::test]
-    async fn a_query_that_does_not_end_is_interrupted_and_its_reader_goes_on() {
+    async fn queries_that_do_not_end_are_interrupted_and_keep_only_each_other_waiting() {
         let directory = tempfile::tempdir().unwrap();
         let (catalog, _) = Catalog::open(directory.path()).await.unwrap();
         let position = Position {
@@ -245,20 +279,71 @@ mod tests {
         let store = catalog.store().unwrap();
         let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
         let started = Instant::now();
+        let (begun, mut is_begun) = tokio::sync::watch::channel(0);
         // More of them than there are readers: the last ones wait for a reader.
-        let queries = (0..6).map(|_| {
-            let store = store.clone();
+        let queries = (0..12).map(|_| {
+            let (store, begun) = (store.clone(), begun.clone());
             tokio::spawn(async move {
-                let mut reader = store.read().await?;
-                let count: i64 = sqlx::query_scalar(endless).fetch_one(&mut *reader).await?;
-                Ok::<i64, Error>(count)
+                let count = async |run: Run<'_>| {
+                    let mut reader = run.read().await?;
+                    begun.send_modify(|begun| *begun += 1);
+                    let counted = sqlx::query_scalar(endless).fetch_one(&mut *reader).await;
+                    Ok::<i64, Error>(counted?)
+                };
+                let [short, long] = store.runs();
+                match count(short).await {
+                    Err(Error::TooSlow) => count(long).await,
+                    counted => counted,
+                }
             })
         });
-        for query in queries.collect::<Vec<_>>() {
+        let queries = queries.collect::<Vec<_>>();
+        // All have been short ones, and the first two are long ones.
+        is_begun.wait_for(|begun| *begun >= 14).await.unwrap();
+        let waited = Instant::now();
+        for _ in 0..20 {
+            assert_eq!(catalog.position().await.unwrap(), position);
+            assert!(catalog.of_link("none").await.unwrap().is_none());
+            assert!(catalog.list(&all(), None).await.unwrap().videos.is_empty());
+        }
+        assert!(waited.elapsed() < crate::QUERY_TIMEOUT);
+        for query in queries {
             let result = query.await.unwrap();
             assert!(matches!(result, Err(Error::TooSlow | Error::Busy)), "{result:?}");
         }
         assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
         assert_eq!(catalog.position().await.unwrap(), position);
+    }
+
+    #[tokio::test]
+    async fn changes_are_applied_again_after_the_file_could_not_grow() {
+        let directory = tempfile::tempdir().unwrap();
+        let (catalog, _) = Catalog::open(directory.path()).await.unwrap();
+        let at = |seq| Position {
+            seq,
+            token: seq,
+            as_of_ms: 1,
+        };
+        let filling = catalog.fill().await.unwrap();
+        filling.finish(at(1)).await.unwrap().publish().await.unwrap();
+        let library = crate::synthetic::Library::new(1_000);
+        let changes: Vec<_> = (1..=300).map(|id| Change::Video(Box::new(library.video(id)))).collect();
+        let store = catalog.store().unwrap();
+        // SQLite rolls a transaction back that finds the file full.
+        let full = "PRAGMA max_page_count = 1";
+        sqlx::query(full)
+            .execute(&mut *store.writer.lock().await)
+            .await
+            .unwrap();
+        let refused = catalog.apply(&changes, at(2)).await;
+        assert!(matches!(refused, Err(Error::Database(_))), "{refused:?}");
+        assert_eq!(catalog.position().await.unwrap(), at(1));
+        assert_eq!(catalog.apply(&changes, at(3)).await.unwrap(), Applied::Moved);
+        assert_eq!(catalog.position().await.unwrap(), at(3));
+        assert_eq!(
+            catalog.video_ids(0, 1_000).await.unwrap(),
+            (1..=300).collect::<Vec<_>>()
+        );
+        assert_eq!(catalog.video_ids(100, 2).await.unwrap(), [101, 102]);
     }
 }

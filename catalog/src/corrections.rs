@@ -4,6 +4,7 @@
 //! one. In the scope of an account each candidate is looked for in its own videos, so a correction never shows a word
 //! of a private video of another account.
 
+use crate::completions::Completions;
 use crate::error::Error;
 use crate::expression;
 use crate::selection::Selection;
@@ -81,7 +82,8 @@ async fn has_hit(reader: &mut Reader, scope: Scope, term: &Term) -> Result<bool,
         sort: domain::library::Sort::default(),
         page: domain::library::PageSize::default(),
     };
-    Selection::with_expression(&query, expression::word(scope, term))
+    let completions = Completions::read(reader, std::slice::from_ref(term)).await?;
+    Selection::with_expression(&query, expression::word(scope, term, &completions))
         .has_hit(reader)
         .await
 }

@@ -3,14 +3,15 @@
 //! Words are folded, so they contain letters and digits only; each is quoted as well. No other text of a user gets into
 //! an expression.
 
+use crate::completions::Completions;
 use crate::schema::{Property, filter_word, is_filter_word};
 use domain::UserId;
 use domain::library::{Query, Scope};
 use domain::search::{Search, Term};
 
 /// Returns the expression that the matching rows satisfy; `None` if all rows of the scope may match. It does not
-/// contain ranges, and different filters may have equal words, so the rows must be checked, too.
-pub(crate) fn expression(query: &Query, search: Option<&Search>) -> Option<String> {
+/// contain ranges, so these must be checked, too.
+pub(crate) fn expression(query: &Query, search: Option<&Search>, completions: &Completions) -> Option<String> {
     let mut properties = Vec::new();
     if let Scope::Account(UserId(id)) = query.scope {
         properties.push(Property::Account(id));
@@ -19,10 +20,9 @@ pub(crate) fn expression(query: &Query, search: Option<&Search>) -> Option<Strin
     properties.extend(query.filter.region.iter().map(|region| Property::Region(region)));
     properties.extend(query.filter.tags.iter().map(|tag| Property::Tag(tag)));
     // Properties first: FTS5 advances the lists in this order, and those of accounts and tags are short.
-    let filters = properties
-        .into_iter()
-        .map(|property| format!("\"{}\"", filter_word(property)));
-    let terms = search.into_iter().flat_map(|search| &search.terms).map(term);
+    let filters = properties.into_iter().map(filter);
+    let terms = search.into_iter().flat_map(|search| &search.terms);
+    let terms = terms.map(|of| term(of, completions));
     let all: Vec<String> = filters.chain(terms).collect();
     if all.is_empty() {
         return None;
@@ -31,7 +31,7 @@ pub(crate) fn expression(query: &Query, search: Option<&Search>) -> Option<Strin
     let excluded: Vec<String> = search
         .into_iter()
         .flat_map(|search| &search.excluded)
-        .map(term)
+        .map(|of| term(of, completions))
         .collect();
     if excluded.is_empty() {
         return Some(all);
@@ -40,21 +40,36 @@ pub(crate) fn expression(query: &Query, search: Option<&Search>) -> Option<Strin
 }
 
 /// Returns the expression of a single word in a scope.
-pub(crate) fn word(scope: Scope, term_words: &Term) -> String {
+pub(crate) fn word(scope: Scope, of: &Term, completions: &Completions) -> String {
+    let word = term(of, completions);
     match scope {
-        Scope::Public => term(term_words),
-        Scope::Account(UserId(id)) => format!("\"{}\" AND {}", filter_word(Property::Account(id)), term(term_words)),
+        Scope::Public => word,
+        Scope::Account(UserId(id)) => format!("{} AND {word}", filter(Property::Account(id))),
     }
 }
 
-fn term(term: &Term) -> String {
+/// Only in the column of properties: a user may write the characters of a property in a title, too.
+fn filter(property: Property<'_>) -> String {
+    format!("filters : \"{}\"", filter_word(property))
+}
+
+fn term(term: &Term, completions: &Completions) -> String {
+    let completions: &[String] = if term.is_prefix { completions.words() } else { &[] };
     let star = if term.is_prefix { " *" } else { "" };
-    let phrase = format!("\"{}\"{star}", term.words.join(" "));
-    let alternatives = term.alternatives.iter().map(|word| format!("\"{word}\""));
-    let all: Vec<String> = std::iter::once(phrase).chain(alternatives).collect();
+    let phrase = completions
+        .is_empty()
+        .then(|| format!("\"{}\"{star}", term.words.join(" ")));
+    let others = completions.iter().chain(&term.alternatives);
+    let others = others.map(|word| format!("\"{word}\""));
+    let all: Vec<String> = phrase.into_iter().chain(others).collect();
     let any = format!("({})", all.join(" OR "));
-    // A user may write the character of a property; it must not be found in the column of properties.
-    if term.words.iter().any(|word| is_filter_word(word)) {
+    // Nor must the characters of a property that a user looks for be found in the column of properties.
+    if term
+        .words
+        .iter()
+        .chain(&term.alternatives)
+        .any(|word| is_filter_word(word))
+    {
         return format!("{{title tags description}} : {any}");
     }
     any
@@ -76,7 +91,7 @@ mod tests {
             sort: Sort::Newest,
             page: PageSize::default(),
         };
-        expression(&query, Search::parse(text, true).ok().as_ref())
+        expression(&query, Search::parse(text, true).ok().as_ref(), &Completions::default())
     }
 
     #[test]
@@ -90,13 +105,13 @@ mod tests {
     }
 
     #[test]
-    fn properties_are_words_of_one_private_character() {
+    fn properties_are_words_of_private_characters_in_their_own_column() {
         let found = of("a ", Scope::Account(UserId(7)), &["x"]).unwrap();
         let words: Vec<&str> = found.split(" AND ").collect();
         assert_eq!(words.len(), 3);
         for word in words.iter().take(2) {
-            let word = word.trim_matches('"');
-            assert!(is_filter_word(word) && word.chars().count() == 1, "{word:?}");
+            let word = word.strip_prefix("filters : ").unwrap().trim_matches('"');
+            assert!(is_filter_word(word), "{word:?}");
         }
         assert_eq!(of("", Scope::Public, &[]), None);
         let typed = of("\u{F0001} ", Scope::Public, &[]).unwrap();

@@ -1,10 +1,10 @@
 //! Facets: the most frequent tags and regions of the hits of a search.
 
 use crate::error::Error;
-use crate::selection::{Columns, EXACT_HITS, Selection};
+use crate::hits::{Hits, texts};
+use crate::selection::EXACT_HITS;
 use crate::store::Reader;
 use crate::video::{ROW_SEPARATOR, SEPARATOR, split_tags};
-use sqlx::QueryBuilder;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
@@ -32,13 +32,8 @@ pub struct FacetCounts {
     pub at_least: bool,
 }
 
-pub(crate) async fn facets(
-    selection: &Selection<'_>,
-    reader: &mut Reader,
-    facets: &[Facet],
-    total: u32,
-) -> Result<Vec<FacetCounts>, Error> {
-    if facets.is_empty() || total == 0 {
+pub(crate) async fn facets(hits: &Hits, reader: &mut Reader, facets: &[Facet]) -> Result<Vec<FacetCounts>, Error> {
+    if facets.is_empty() || hits.count() == 0 {
         let none = |facet: &Facet| FacetCounts {
             facet: *facet,
             counts: Vec::new(),
@@ -46,7 +41,7 @@ pub(crate) async fn facets(
         };
         return Ok(facets.iter().map(none).collect());
     }
-    let rows = rows(selection, reader).await?;
+    let rows = texts(reader, hits.newest(EXACT_HITS), "coalesce(v.region, '') || v.tags").await?;
     let count = |facet: &Facet| {
         let mut counts: HashMap<&str, u64> = HashMap::new();
         for row in rows.split(ROW_SEPARATOR) {
@@ -63,31 +58,8 @@ pub(crate) async fn facets(
         FacetCounts {
             facet: *facet,
             counts: counts.map(|(value, count)| (value.to_owned(), count)).collect(),
-            at_least: total > EXACT_HITS,
+            at_least: hits.count() > EXACT_HITS,
         }
     };
     Ok(facets.iter().map(count).collect())
-}
-
-/// Returns region and tags of the newest hits.
-async fn rows(selection: &Selection<'_>, reader: &mut Reader) -> Result<String, Error> {
-    let columns = Columns::Of("v.id AS id, coalesce(v.region, '') || v.tags AS row");
-    let parts = selection.parts();
-    let mut sql = QueryBuilder::new("SELECT group_concat(row, char(30)) FROM (SELECT row FROM (");
-    for (number, part) in parts.iter().enumerate() {
-        sql.push(if number > 0 {
-            " UNION ALL SELECT * FROM ("
-        } else {
-            "SELECT * FROM ("
-        });
-        selection.push_hits(&mut sql, *part, columns);
-        sql.push(format!(" ORDER BY {}.rowid DESC LIMIT {EXACT_HITS})", part.index));
-    }
-    sql.push(")");
-    if parts.len() > 1 {
-        sql.push(format!(" ORDER BY id DESC LIMIT {EXACT_HITS}"));
-    }
-    sql.push(")");
-    let rows: Option<String> = sql.build_query_scalar().fetch_one(&mut **reader).await?;
-    Ok(rows.unwrap_or_default())
 }

@@ -10,19 +10,32 @@ use crate::error::Error;
 use crate::schema::{INDEXES, TABLES, VERSION};
 use crate::store::{Store, options, remove};
 use crate::video::{Account, Change, Position, Video};
-use crate::write::videos;
+use crate::write::{filters, videos};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteLockingMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Page cache of the connection that fills, in KiB.
-const CACHE_KIB: i64 = 64 * 1024;
+/// Page cache of the connection that fills, in KiB. Rows and words are appended, so few pages are read again.
+const CACHE_KIB: i64 = 8 * 1024;
 
-/// Memory of the full-text index for words that are not written yet, in bytes, during a fill and afterwards. More
-/// memory makes fewer segments, which must be merged.
-const FILL_HASH_BYTES: u32 = 64 << 20;
+/// Memory of the full-text index for words that are not written yet, in bytes, during a fill and afterwards. Each time
+/// that it is used up, a segment is written.
+const FILL_HASH_BYTES: u32 = 16 << 20;
 const HASH_BYTES: u32 = 1 << 20;
+
+/// Number of segments of a level that FTS5 merges in parts while changes are written, and from which it merges all of
+/// them in one transaction. During a fill it does neither: all segments are merged once, at the end.
+const AUTOMERGE: u32 = 4;
+const CRISISMERGE: u32 = 16;
+const NEVER: u32 = 1_999;
+
+/// Number of the first videos that are indexed together, and then of those indexed one by one. See [`build_index`].
+const FIRST: u32 = 50;
+const SINGLE: u32 = 4;
+
+/// The words of the properties of each video, until they are indexed.
+const FILTERS: &str = "CREATE TABLE filters(id INTEGER PRIMARY KEY, words TEXT NOT NULL)";
 
 /// A new file that is being filled. Dropping it deletes the file.
 pub struct Filling {
@@ -68,6 +81,7 @@ impl Filling {
             .connect()
             .await?;
         sqlx::raw_sql(TABLES).execute(&mut connection).await?;
+        sqlx::raw_sql(FILTERS).execute(&mut connection).await?;
         Ok(Self {
             current,
             file,
@@ -85,6 +99,7 @@ impl Filling {
         let entries: Vec<&Video> = entries.iter().map(AsRef::as_ref).collect();
         let mut transaction = self.connection.begin().await?;
         videos(&mut transaction, &entries).await?;
+        filters(&mut transaction, &entries).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -123,26 +138,14 @@ impl Filling {
     }
 
     async fn build(&mut self, position: Position) -> Result<(), Error> {
-        let mut steps = Vec::new();
-        for (index, hidden) in [("public_fts", 0), ("hidden_fts", 1)] {
-            let columns = "title, tags, description, filters";
+        let mut steps = build_index("public_fts", 0);
+        steps.extend(build_index("hidden_fts", 1));
+        for index in ["public_fts", "hidden_fts"] {
             steps.push(format!(
-                "INSERT INTO {index}({index}, rank) VALUES ('hashsize', {FILL_HASH_BYTES})"
-            ));
-            steps.push(format!(
-                "INSERT INTO {index}(rowid, {columns}) SELECT id, {columns} FROM videos JOIN texts USING (id)
-                 WHERE hidden = {hidden} ORDER BY id"
-            ));
-            steps.push(format!(
-                "INSERT INTO {index}({index}, rank) VALUES ('hashsize', {HASH_BYTES})"
-            ));
-            // A segment per change would soon be merged with the large ones of the fill, in one transaction.
-            steps.push(format!("INSERT INTO {index}({index}) VALUES ('optimize')"));
-            let vocabulary = format!("{index}_words");
-            steps.push(format!(
-                "CREATE VIRTUAL TABLE temp.{vocabulary} USING fts5vocab(main, {index}, row)"
+                "CREATE VIRTUAL TABLE temp.{index}_words USING fts5vocab(main, {index}, row)"
             ));
         }
+        steps.push("DROP TABLE filters".to_owned());
         steps.push(WORDS.to_owned());
         steps.push(INDEXES.to_owned());
         steps.push(format!(
@@ -159,6 +162,48 @@ impl Filling {
         }
         Ok(())
     }
+}
+
+/// Returns the statements that index the videos of a part, in one segment.
+///
+/// FTS5 keeps segments in levels, and four segments of a level become one of the next. A segment on a low level would
+/// soon be merged with those of changes, and be written again and again: in parts, and as a whole when the level has 16
+/// segments, which took a single change 19 s in a library of a million. FTS5 has no means to place a segment, but
+/// `optimize` writes it two levels above the highest one if there are segments on several levels. So the first videos
+/// are raised to a high level, which costs nothing as they are few. At the end one video and the first word are taken
+/// apart from the rest, so that the segments are on two levels.
+fn build_index(index: &str, hidden: u8) -> Vec<String> {
+    let columns = "title, tags, description";
+    let set = |name: &str, value: u32| format!("INSERT INTO {index}({index}, rank) VALUES ('{name}', {value})");
+    let insert = |offset: u32, count: i64| {
+        format!(
+            "INSERT INTO {index}(rowid, {columns}, filters)
+             SELECT id, {columns}, words FROM videos JOIN texts USING (id) JOIN filters USING (id)
+             WHERE hidden = {hidden} ORDER BY id LIMIT {count} OFFSET {offset}"
+        )
+    };
+    let optimize = format!("INSERT INTO {index}({index}) VALUES ('optimize')");
+    let mut steps = vec![
+        set("hashsize", FILL_HASH_BYTES),
+        set("crisismerge", NEVER),
+        set("automerge", 0),
+        insert(1, i64::from(FIRST)),
+    ];
+    for number in 0..SINGLE {
+        steps.extend([insert(1 + FIRST + number, 1), optimize.clone()]);
+    }
+    steps.extend([
+        insert(1 + FIRST + SINGLE, -1),
+        set("usermerge", 2),
+        set("merge", 1),
+        insert(0, 1),
+        optimize,
+        set("usermerge", AUTOMERGE),
+        set("automerge", AUTOMERGE),
+        set("crisismerge", CRISISMERGE),
+        set("hashsize", HASH_BYTES),
+    ]);
+    steps
 }
 
 /// Counts the videos of each word, without the words of properties.

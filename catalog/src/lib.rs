@@ -28,7 +28,14 @@
 //! videos and all others have separate indexes, so no word, number or order of a public answer depends on a private
 //! video. Words of a correction, facets and totals of an account come from its own videos only.
 //!
-//! *Plans.* A query with words or with a filter for equality has an expression for the full-text index. If few rows
+//! *Hits.* A search reads the ids of its newest 10,001 hits in one pass over the index. From them come the total, the
+//! facets, and the 2,000 rows that are ranked. A filter for equality is a word of the index, so it needs no rows.
+//!
+//! *Prefixes.* Those of two to four letters have lists in the index. A longer one is replaced by the words that begin
+//! with it: FTS5 would read all videos of all of them before it returns the first one.
+//!
+//! *Plans.* A list, or a search in another order than by relevance with more hits than are counted, has two plans. A
+//! query with words or with a filter for equality has an expression for the full-text index. If few rows
 //! match it, they are all read and sorted. Otherwise the index of the sort order is walked, where matches are near by;
 //! if a page is not full after some thousand rows, the matches are sorted after all. So rare and frequent words are
 //! fast, and the slow case, a frequent word that is rare among the first rows, costs some 0.3 µs for each match.
@@ -39,17 +46,24 @@
 //! fixes the hits that are ranked (the 2,000 with the highest ids) and the weights of the words; later hits with higher
 //! ids are not part of the walk.
 //!
-//! *Bounds.* Four readers share 64 MiB of page cache; a query waits at most a second for one of them and runs at most a
-//! second. A transaction of the writer changes at most [`BATCH`] rows. One process may open a directory.
+//! *Merges.* FTS5 merges the segments that changes write, a few hundred pages in each transaction. The segment of the
+//! fill lies so many levels above them that it is not part of these merges (see `fill.rs`).
+//!
+//! *Bounds.* A list or search waits at most a second for one of four readers. After 60 ms it begins again on one of two
+//! others, where it runs at most a second; so expensive ones keep only each other waiting. Two more readers answer
+//! lookups by a key. All have 50 MiB of page cache. A transaction of the writer changes at most [`BATCH`] rows. One
+//! process may open a directory.
 
 mod apply;
 mod catalog;
+mod completions;
 mod corrections;
 mod current;
 mod error;
 mod expression;
 mod facets;
 mod fill;
+mod hits;
 mod list;
 mod schema;
 mod search;

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::selection::{Key, Selection};
-use crate::store::Store;
+use crate::store::Run;
 use crate::video::Video;
 use crate::write::json;
 use domain::library::{Cursor, Query};
@@ -18,7 +18,7 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-pub(crate) async fn list(store: &Store, query: &Query, cursor: Option<&Cursor>) -> Result<Page, Error> {
+pub(crate) async fn list(run: Run<'_>, query: &Query, cursor: Option<&Cursor>) -> Result<Page, Error> {
     let fingerprint = query.fingerprint(None);
     let after = match cursor {
         Some(cursor) if cursor.fingerprint != fingerprint || cursor.sort != query.sort => {
@@ -27,10 +27,10 @@ pub(crate) async fn list(store: &Store, query: &Query, cursor: Option<&Cursor>) 
         Some(Cursor { value, id, .. }) => Some(Key { value: *value, id: *id }),
         None => None,
     };
-    let mut reader = store.read().await?;
+    let mut reader = run.read().await?;
     let limit = query.page.get();
-    let keys = Selection::new(query, None)
-        .keys(&mut reader, store.sorted_hits(), after, limit + 1)
+    let keys = Selection::of_list(query)
+        .keys(&mut reader, run.store.sorted_hits(), after, limit + 1)
         .await?;
     let next = last_of_page(&keys, limit).map(|last| Cursor {
         sort: query.sort,

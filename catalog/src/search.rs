@@ -3,17 +3,16 @@
 use crate::corrections::{ENOUGH_HITS, corrections};
 use crate::error::Error;
 use crate::facets::{Facet, FacetCounts, facets};
+use crate::hits::{Hits, texts};
 use crate::list::{entries, last_of_page};
-use crate::schema::Part;
-use crate::selection::{Columns, EXACT_HITS, Key, Selection};
-use crate::store::{Reader, Statistics, Store};
+use crate::selection::{EXACT_HITS, Key, Selection};
+use crate::store::{Reader, Run, Statistics, Store};
 use crate::video::{ID_SEPARATOR, ROW_SEPARATOR, SEPARATOR, Video};
 use domain::folding::{Token, tokens};
 use domain::library::{Cursor, Query, RankedHits, Sort};
 use domain::ranking::{RANKED_HITS, relevance, weight};
 use domain::search::{Correction, Search, Term};
 use serde::{Deserialize, Serialize};
-use sqlx::QueryBuilder;
 use std::cmp::Reverse;
 use std::ops::Range;
 
@@ -47,14 +46,15 @@ pub struct SearchPage {
 }
 
 /// A search after its corrections.
-struct Corrected {
+struct Corrected<'a> {
     search: Search,
     corrections: Vec<Correction>,
-    total: u32,
+    selection: Selection<'a>,
+    hits: Hits,
 }
 
 pub(crate) async fn search(
-    store: &Store,
+    run: Run<'_>,
     query: &Query,
     search: &Search,
     cursor: Option<&Cursor>,
@@ -64,84 +64,58 @@ pub(crate) async fn search(
     if cursor.is_some_and(|cursor| cursor.fingerprint != fingerprint || cursor.sort != query.sort) {
         return Err(Error::CursorInvalid);
     }
-    let mut reader = store.read().await?;
-    let corrected = corrected(store, &mut reader, query, search, cursor).await?;
-    let Corrected {
-        search,
-        corrections,
-        total,
-    } = corrected;
-    let selection = Selection::new(query, Some(&search));
-    let is_empty = search.terms.is_empty() || total == 0;
-    let facets = facets(&selection, &mut reader, wanted, if is_empty { 0 } else { total }).await?;
+    let (store, mut reader) = (run.store, run.read().await?);
+    let found = corrected(store, &mut reader, query, search, cursor).await?;
+    let facets = facets(&found.hits, &mut reader, wanted).await?;
     let limit = query.page.get();
-    let after = cursor.map(|cursor| Key {
-        value: cursor.value,
-        id: cursor.id,
-    });
-    let (keys, ranked) = if is_empty {
-        (Vec::new(), None)
-    } else if query.sort == Sort::Relevance {
-        let fixed = cursor.and_then(|cursor| cursor.ranked.clone());
-        let ranking = Ranking::new(store, &search, fixed);
-        ranking.keys(&selection, &mut reader, after, limit + 1).await?
-    } else {
-        (
-            selection
-                .keys(&mut reader, store.sorted_hits(), after, limit + 1)
-                .await?,
-            None,
-        )
-    };
+    let (keys, ranked) = found.keys(store, &mut reader, cursor, limit + 1).await?;
     let next = last_of_page(&keys, limit).map(|last| Cursor {
         sort: query.sort,
         value: last.value,
         id: last.id,
         fingerprint,
         ranked,
-        corrections: corrections.clone(),
+        corrections: found.corrections.clone(),
     });
     let ids: Vec<i64> = keys.iter().take(limit).map(|key| key.id).collect();
     let videos = entries(&mut reader, &ids).await?;
     let hits = videos.into_iter().map(|video| {
         let words: Vec<Token> = tokens(&video.title).collect();
-        let highlight = search.highlight(&video.title, &words);
+        let highlight = found.search.highlight(&video.title, &words);
         Hit { video, highlight }
     });
+    let total = found.hits.count();
     Ok(SearchPage {
         hits: hits.collect(),
         next,
         total: total.min(EXACT_HITS),
         total_at_least: total > EXACT_HITS,
-        corrections,
+        corrections: found.corrections,
         facets,
     })
 }
 
-/// Counts the matching videos, and corrects the search if they are few. A following page has the corrections of the
-/// first one.
-async fn corrected(
+/// Reads the hits, and corrects the search if they are few. A following page has the corrections of the first one.
+async fn corrected<'a>(
     store: &Store,
     reader: &mut Reader,
-    query: &Query,
+    query: &'a Query,
     search: &Search,
     cursor: Option<&Cursor>,
-) -> Result<Corrected, Error> {
-    if search.terms.is_empty() {
-        return Ok(Corrected {
-            search: search.clone(),
-            corrections: Vec::new(),
-            total: 0,
-        });
-    }
+) -> Result<Corrected<'a>, Error> {
     let mut corrected = Corrected {
         search: search.clone(),
         corrections: cursor.map_or_else(Vec::new, |cursor| cursor.corrections.clone()),
-        total: 0,
+        selection: Selection::of_search(query, search, reader).await?,
+        hits: Hits::default(),
     };
+    if search.terms.is_empty() {
+        corrected.corrections.clear();
+        return Ok(corrected);
+    }
     if cursor.is_none() {
-        corrected.total = Selection::new(query, Some(search)).count(reader).await?;
-        if corrected.total >= ENOUGH_HITS {
+        corrected.hits = Hits::read(&corrected.selection, reader).await?;
+        if corrected.hits.count() >= ENOUGH_HITS {
             return Ok(corrected);
         }
         corrected.corrections = corrections(store, reader, query, search).await?;
@@ -150,106 +124,90 @@ async fn corrected(
         }
     }
     corrected.search = search.clone().corrected(&corrected.corrections);
-    corrected.total = Selection::new(query, Some(&corrected.search)).count(reader).await?;
+    corrected.selection = Selection::of_search(query, &corrected.search, reader).await?;
+    corrected.hits = Hits::read(&corrected.selection, reader).await?;
     Ok(corrected)
 }
 
-/// The order by relevance: the weights of the terms, and the ids that are ranked.
-struct Ranking<'a> {
-    search: &'a Search,
-    weights: Vec<u8>,
-    /// The hits of the first page, on the following ones.
-    fixed: Option<RankedHits>,
-}
-
-impl<'a> Ranking<'a> {
-    fn new(store: &Store, search: &'a Search, fixed: Option<RankedHits>) -> Self {
-        let weights = match &fixed {
-            Some(fixed) => fixed.weights.clone(),
-            None => {
-                let statistics = store.statistics();
-                let terms = search.terms.iter().map(|term| weight_of(&statistics, term));
-                terms.collect()
-            }
-        };
-        Self { search, weights, fixed }
-    }
-
-    /// Returns the keys of up to `limit` hits after a key, and the hits that are ranked.
+impl Corrected<'_> {
+    /// Returns the keys of up to `limit` hits after a cursor, and the hits that are ranked.
     async fn keys(
-        self,
-        selection: &Selection<'_>,
+        &self,
+        store: &Store,
         reader: &mut Reader,
-        after: Option<Key>,
+        cursor: Option<&Cursor>,
         limit: usize,
     ) -> Result<(Vec<Key>, Option<RankedHits>), Error> {
-        let mut keys = self.rank(selection, reader).await?;
-        let ranked = match self.fixed {
-            Some(fixed) => fixed,
-            None => RankedHits {
-                // With fewer hits than are ranked, none is too old.
-                oldest: keys
-                    .iter()
-                    .map(|key| key.id)
-                    .min()
-                    .filter(|_| keys.len() >= RANKED_HITS as usize)
-                    .unwrap_or(0),
-                newest: keys.iter().map(|key| key.id).max().unwrap_or(0),
-                weights: self.weights,
-            },
+        if self.hits.count() == 0 {
+            return Ok((Vec::new(), None));
+        }
+        let after = cursor.map(|cursor| Key {
+            value: cursor.value,
+            id: cursor.id,
+        });
+        let sort = self.selection.query.sort;
+        if sort == Sort::Relevance {
+            let ranked = cursor.and_then(|cursor| cursor.ranked.clone());
+            let (mut keys, ranked) = self.ranked(store, reader, ranked).await?;
+            keys.retain(|key| after.is_none_or(|after| (key.value, key.id) < (after.value, after.id)));
+            keys.sort_unstable_by_key(|key| Reverse((key.value, key.id)));
+            keys.truncate(limit);
+            return Ok((keys, Some(ranked)));
+        }
+        let keys = match self.hits.sorted(reader, sort, after, limit).await? {
+            Some(keys) => keys,
+            None => {
+                let sorted_hits = store.sorted_hits();
+                self.selection.keys(reader, sorted_hits, after, limit).await?
+            }
         };
-        let before = |key: &Key| after.is_none_or(|after| (key.value, key.id) < (after.value, after.id));
-        keys.retain(before);
-        keys.sort_unstable_by_key(|key| Reverse((key.value, key.id)));
-        keys.truncate(limit);
-        Ok((keys, Some(ranked)))
+        Ok((keys, None))
+    }
+    /// Returns the keys of the hits that are ranked, in any order. The first page fixes these hits and the weights of
+    /// the words for the following ones.
+    async fn ranked(
+        &self,
+        store: &Store,
+        reader: &mut Reader,
+        fixed: Option<RankedHits>,
+    ) -> Result<(Vec<Key>, RankedHits), Error> {
+        let (ranked, ids) = match fixed {
+            Some(ranked) => {
+                let ids = self.hits.within(&ranked, &self.selection, reader).await?;
+                (ranked, ids)
+            }
+            None => {
+                let ids = self.hits.newest(RANKED_HITS).to_vec();
+                (self.first_ranked(store, &ids), ids)
+            }
+        };
+        let rows = texts(reader, &ids, "v.id || char(29) || v.title || v.tags").await?;
+        let keys = rows.split(ROW_SEPARATOR);
+        let keys = keys.filter_map(|row| self.key(row, &ranked.weights)).collect();
+        Ok((keys, ranked))
     }
 
-    /// Computes the relevance of the hits that are ranked.
-    async fn rank(&self, selection: &Selection<'_>, reader: &mut Reader) -> Result<Vec<Key>, Error> {
-        let mut keys = Vec::new();
-        for part in selection.parts() {
-            let mut sql = QueryBuilder::new("SELECT group_concat(row, char(30)) FROM (");
-            selection.push_hits(
-                &mut sql,
-                *part,
-                Columns::Of("v.id || char(29) || v.title || v.tags AS row"),
-            );
-            self.push_range(&mut sql, *part);
-            sql.push(")");
-            let rows: Option<String> = sql.build_query_scalar().fetch_one(&mut **reader).await?;
-            let rows = rows.unwrap_or_default();
-            keys.extend(rows.split(ROW_SEPARATOR).filter_map(|row| self.key(row)));
+    fn first_ranked(&self, store: &Store, ids: &[i64]) -> RankedHits {
+        let statistics = store.statistics();
+        let weights = self.search.terms.iter().map(|term| weight_of(&statistics, term));
+        // With fewer hits than are ranked, none is too old.
+        let is_full = ids.len() >= RANKED_HITS as usize;
+        RankedHits {
+            oldest: ids.last().copied().filter(|_| is_full).unwrap_or(0),
+            newest: ids.first().copied().unwrap_or(0),
+            weights: weights.collect(),
         }
-        if self.fixed.is_none() {
-            keys.sort_unstable_by_key(|key| Reverse(key.id));
-            keys.truncate(RANKED_HITS as usize);
-        }
-        Ok(keys)
     }
 
     /// The key of a row: its id, title and tags with separators.
-    fn key(&self, row: &str) -> Option<Key> {
+    fn key(&self, row: &str, weights: &[u8]) -> Option<Key> {
         let (id, row) = row.split_once(ID_SEPARATOR)?;
         let (title, tags) = row.split_at(row.find(SEPARATOR).unwrap_or(row.len()));
         let (title, tags): (Vec<Token>, Vec<Token>) = (tokens(title).collect(), tokens(tags).collect());
         Some(Key {
-            value: relevance(self.search, &self.weights, &title, &tags),
+            value: relevance(&self.search, weights, &title, &tags),
             id: id.parse().ok()?,
         })
-    }
-
-    fn push_range(&self, sql: &mut QueryBuilder<sqlx::Sqlite>, part: Part) {
-        let index = part.index;
-        match &self.fixed {
-            Some(fixed) => {
-                sql.push(format!(" AND {index}.rowid >= ")).push_bind(fixed.oldest);
-                sql.push(format!(" AND {index}.rowid <= ")).push_bind(fixed.newest);
-            }
-            None => {
-                sql.push(format!(" ORDER BY {index}.rowid DESC LIMIT {RANKED_HITS}"));
-            }
-        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! The rows that a query selects, and the two plans to find those of a page.
 
+use crate::completions::Completions;
 use crate::error::Error;
 use crate::expression::expression;
 use crate::schema::{HIDDEN, PUBLIC, Part, column};
 use crate::store::Reader;
-use domain::UserId;
 use domain::library::{Query, Scope};
 use domain::search::Search;
 use sqlx::{QueryBuilder, Row, Sqlite};
@@ -33,11 +33,11 @@ pub(crate) struct Key {
 
 /// The columns of a query for hits.
 #[derive(Clone, Copy)]
-pub(crate) enum Columns<'a> {
-    /// None, and the conditions on rows are not checked: an upper bound of the hits.
+enum Columns<'a> {
+    /// None, and the ranges of the filter are not checked: an upper bound of the hits.
     None,
-    /// A number for each hit.
-    One,
+    /// The id of each hit.
+    Id,
     /// Columns of `v`.
     Of(&'a str),
 }
@@ -53,12 +53,23 @@ enum From {
 }
 
 impl<'a> Selection<'a> {
-    pub(crate) fn new(query: &'a Query, search: Option<&Search>) -> Self {
+    /// All rows of a list.
+    pub(crate) fn of_list(query: &'a Query) -> Self {
         Self {
             query,
-            has_words: search.is_some(),
-            expression: expression(query, search),
+            has_words: false,
+            expression: expression(query, None, &Completions::default()),
         }
+    }
+
+    /// The hits of a search.
+    pub(crate) async fn of_search(query: &'a Query, search: &Search, reader: &mut Reader) -> Result<Self, Error> {
+        let completions = Completions::read(reader, &search.terms).await?;
+        Ok(Self {
+            query,
+            has_words: true,
+            expression: expression(query, Some(search), &completions),
+        })
     }
 
     /// The rows that match a given expression.
@@ -77,14 +88,9 @@ impl<'a> Selection<'a> {
         }
     }
 
-    /// Returns the number of matching rows up to [`EXACT_HITS`], and one more if there are more.
-    pub(crate) async fn count(&self, reader: &mut Reader) -> Result<u32, Error> {
-        self.count_to(reader, EXACT_HITS + 1, Columns::One).await
-    }
-
     /// Returns `true` if a row matches.
     pub(crate) async fn has_hit(&self, reader: &mut Reader) -> Result<bool, Error> {
-        Ok(self.count_to(reader, 1, Columns::One).await? > 0)
+        Ok(self.count_to(reader, 1, Columns::Id).await? > 0)
     }
 
     async fn count_to(&self, reader: &mut Reader, limit: u32, columns: Columns<'_>) -> Result<u32, Error> {
@@ -114,7 +120,8 @@ impl<'a> Selection<'a> {
         {
             return self.sorted(reader, after, limit).await;
         }
-        let end = match (self.has_words, self.has_conditions()) {
+        let has_conditions = self.expression.is_some() || self.has_ranges();
+        let end = match (self.has_words, has_conditions) {
             (false, false) => None,
             (true, _) => self.boundary(reader, after, WALKED_WITH_WORDS).await?,
             (false, true) => self.boundary(reader, after, WALKED).await?,
@@ -180,7 +187,8 @@ impl<'a> Selection<'a> {
             sql.push(format!(" AND (v.{column}, v.id) >= ("));
             sql.push_bind(end.value).push(", ").push_bind(end.id).push(")");
         }
-        self.push_conditions(&mut sql);
+        self.push_equalities(&mut sql);
+        self.push_ranges(&mut sql);
         if let Some(expression) = self.expression.as_ref().filter(|_| self.has_words) {
             let index = PUBLIC.index;
             // SQLite evaluates a correlated subquery after all other conditions.
@@ -215,24 +223,30 @@ impl<'a> Selection<'a> {
             .push_bind(limit);
     }
 
+    /// Appends a query for the ids of the hits of a part. More conditions on the rowid of its index may follow.
+    pub(crate) fn push_ids(&self, sql: &mut QueryBuilder<Sqlite>, part: Part) {
+        self.push_hits(sql, part, Columns::Id);
+    }
+
     /// Appends a query for the matching rows `v` of a part. More conditions may follow.
-    pub(crate) fn push_hits(&self, sql: &mut QueryBuilder<Sqlite>, part: Part, columns: Columns<'_>) {
+    fn push_hits(&self, sql: &mut QueryBuilder<Sqlite>, part: Part, columns: Columns<'_>) {
         let Part { hidden, index } = part;
         let selected = match columns {
-            Columns::None | Columns::One => "1",
+            Columns::None => "1",
+            Columns::Id => "v.id AS id",
             Columns::Of(columns) => columns,
         };
         let Some(expression) = &self.expression else {
             sql.push(format!("SELECT {selected} FROM videos v WHERE v.hidden = {hidden}"));
-            return self.push_conditions(sql);
+            return self.push_ranges(sql);
         };
         let is_index_enough = match columns {
             Columns::None => true,
-            Columns::One => !self.has_conditions(),
+            Columns::Id => !self.has_ranges(),
             Columns::Of(_) => false,
         };
         if is_index_enough {
-            sql.push(format!("SELECT 1 FROM {index} WHERE {index} MATCH "))
+            sql.push(format!("SELECT {index}.rowid AS id FROM {index} WHERE {index} MATCH "))
                 .push_bind(expression.clone());
             return;
         }
@@ -240,19 +254,35 @@ impl<'a> Selection<'a> {
             "SELECT {selected} FROM {index} CROSS JOIN videos v ON v.id = {index}.rowid WHERE {index} MATCH "
         ));
         sql.push_bind(expression.clone());
-        self.push_conditions(sql);
+        self.push_ranges(sql);
     }
 
-    fn has_conditions(&self) -> bool {
-        let filter = &self.query.filter;
-        self.query.scope != Scope::Public || *filter != domain::library::Filter::default()
+    fn has_ranges(&self) -> bool {
+        self.ranges().iter().any(|(_, number)| number.is_some())
     }
 
-    fn push_conditions(&self, sql: &mut QueryBuilder<Sqlite>) {
+    /// The conditions of the filter that the expression does not contain.
+    fn ranges(&self) -> [(&'static str, Option<i64>); 4] {
         let filter = &self.query.filter;
-        if let Scope::Account(UserId(id)) = self.query.scope {
-            sql.push(" AND v.account_id = ").push_bind(id);
+        [
+            ("duration_ms >= ", filter.min_duration_ms),
+            ("duration_ms <= ", filter.max_duration_ms),
+            ("published_at_ms >= ", filter.published_after_ms),
+            ("published_at_ms < ", filter.published_before_ms),
+        ]
+    }
+
+    fn push_ranges(&self, sql: &mut QueryBuilder<Sqlite>) {
+        for (comparison, number) in self.ranges() {
+            if let Some(number) = number {
+                sql.push(format!(" AND v.{comparison}")).push_bind(number);
+            }
         }
+    }
+
+    /// Appends the conditions of the filter that the expression contains, for a walk without the full-text index.
+    fn push_equalities(&self, sql: &mut QueryBuilder<Sqlite>) {
+        let filter = &self.query.filter;
         for tag in &filter.tags {
             sql.push(" AND instr(v.tags, ")
                 .push_bind(format!("\u{1f}{tag}\u{1f}"))
@@ -263,20 +293,10 @@ impl<'a> Selection<'a> {
                 sql.push(format!(" AND v.{column} = ")).push_bind(text.clone());
             }
         }
-        for (comparison, number) in [
-            ("duration_ms >= ", filter.min_duration_ms),
-            ("duration_ms <= ", filter.max_duration_ms),
-            ("published_at_ms >= ", filter.published_after_ms),
-            ("published_at_ms < ", filter.published_before_ms),
-        ] {
-            if let Some(number) = number {
-                sql.push(format!(" AND v.{comparison}")).push_bind(number);
-            }
-        }
     }
 }
 
-async fn read_keys(sql: &mut QueryBuilder<Sqlite>, reader: &mut Reader) -> Result<Vec<Key>, Error> {
+pub(crate) async fn read_keys(sql: &mut QueryBuilder<Sqlite>, reader: &mut Reader) -> Result<Vec<Key>, Error> {
     let rows = sql.build().fetch_all(&mut **reader).await?;
     let key = |row: &sqlx::sqlite::SqliteRow| {
         Ok(Key {

@@ -15,15 +15,22 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
-/// Number of queries that run at the same time; others wait for at most [`QUERY_TIMEOUT`].
+/// Number of lists and searches that run at the same time, of those that take longer than [`SHORT_TIMEOUT`], and of
+/// lookups. Others wait for at most [`QUERY_TIMEOUT`].
 const READERS: u32 = 4;
+const LONG_READERS: u32 = 2;
+const LOOKUP_READERS: u32 = 2;
 
-/// Page cache of each reader in KiB: 64 MiB for all.
-const READER_CACHE_KIB: i64 = 16 * 1024;
+/// Page cache of each reader in KiB: 48 MiB for lists and searches, and 2 MiB for lookups.
+const READER_CACHE_KIB: i64 = 8 * 1024;
+const LOOKUP_CACHE_KIB: i64 = 1024;
 
 /// Maximum duration of a query once it has a reader. It is interrupted then. SQLite is several times slower in debug
 /// builds, where it is not optimized.
 pub const QUERY_TIMEOUT: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
+
+/// Duration after which a list or search continues on the readers for long ones. Nearly all take less.
+const SHORT_TIMEOUT: Duration = Duration::from_millis(if cfg!(debug_assertions) { 300 } else { 60 });
 
 /// Number of instructions of SQLite after which the deadline is checked. An instruction may fetch the next hit of the
 /// full-text index, which takes up to some microseconds.
@@ -34,13 +41,32 @@ const INSTRUCTIONS: i32 = 1_000;
 const WAL_PAGES: &str = "8000";
 
 /// An open file.
+///
+/// Lists and searches begin on readers for short ones. One that takes longer is interrupted and begins again on readers
+/// for long ones, so that a few expensive searches keep only each other waiting. Lookups of few rows by a key have
+/// readers of their own: pages of single videos, checks of accounts, and the position in the feed.
 pub(crate) struct Store {
     path: PathBuf,
-    readers: SqlitePool,
+    short: Readers,
+    long: Readers,
+    lookups: Readers,
     pub(crate) writer: Mutex<SqliteConnection>,
     statistics: RwLock<Statistics>,
     /// The files are deleted when the last query ends.
     is_retired: AtomicBool,
+}
+
+/// Connections that only read, and the maximum duration of their queries.
+struct Readers {
+    pool: SqlitePool,
+    timeout: Duration,
+}
+
+/// The readers for one run of a list or search.
+#[derive(Clone, Copy)]
+pub(crate) struct Run<'a> {
+    pub(crate) store: &'a Store,
+    readers: &'a Readers,
 }
 
 /// Facts about all videos that are kept in memory.
@@ -66,36 +92,35 @@ impl Store {
             return Err(Error::NotFilled);
         }
         let statistics = Statistics::read(&mut writer).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(QUERY_TIMEOUT)
-            .test_before_acquire(false)
-            .connect_lazy_with(
-                options(path)
-                    .pragma("query_only", "1")
-                    .pragma("cache_size", (-READER_CACHE_KIB).to_string()),
-            );
         Ok(Arc::new(Self {
             path: path.to_owned(),
-            readers,
+            short: Readers::open(path, READERS, READER_CACHE_KIB, SHORT_TIMEOUT),
+            long: Readers::open(path, LONG_READERS, READER_CACHE_KIB, QUERY_TIMEOUT),
+            lookups: Readers::open(path, LOOKUP_READERS, LOOKUP_CACHE_KIB, QUERY_TIMEOUT),
             writer: Mutex::new(writer),
             statistics: RwLock::new(statistics),
             is_retired: AtomicBool::new(false),
         }))
     }
 
-    /// Begins a read transaction. All its statements see the same state of the file.
-    pub(crate) async fn read(&self) -> Result<Reader, Error> {
-        let mut reader = self.readers.begin().await?;
-        let deadline = Instant::now() + QUERY_TIMEOUT;
-        let mut handle = reader.lock_handle().await?;
-        handle.set_progress_handler(INSTRUCTIONS, move || Instant::now() < deadline);
-        drop(handle);
-        Ok(reader)
+    /// The short and the long run of a list or search. The second one follows if the first one is [`Error::TooSlow`].
+    pub(crate) fn runs(&self) -> [Run<'_>; 2] {
+        [&self.short, &self.long].map(|readers| Run { store: self, readers })
+    }
+
+    /// Begins the read transaction of a lookup of few rows by a key.
+    pub(crate) async fn look_up(&self) -> Result<Reader, Error> {
+        self.lookups.begin().await
+    }
+
+    /// Replaces the connection of the writer, whose transaction ends.
+    pub(crate) async fn renew(&self, writer: &mut SqliteConnection) -> Result<(), Error> {
+        *writer = options(&self.path).connect().await?;
+        Ok(())
     }
 
     pub(crate) async fn position(&self) -> Result<Position, Error> {
-        let mut reader = self.read().await?;
+        let mut reader = self.look_up().await?;
         let query = "SELECT seq, token, as_of_ms FROM position";
         let row = sqlx::query(query).fetch_one(&mut *reader).await?;
         Ok(Position {
@@ -128,6 +153,36 @@ impl Store {
     }
 }
 
+impl Readers {
+    fn open(path: &Path, count: u32, cache_kib: i64, timeout: Duration) -> Self {
+        let options = options(path)
+            .pragma("query_only", "1")
+            .pragma("cache_size", (-cache_kib).to_string());
+        let pool = SqlitePoolOptions::new().max_connections(count);
+        let pool = pool.acquire_timeout(QUERY_TIMEOUT).test_before_acquire(false);
+        Self {
+            pool: pool.connect_lazy_with(options),
+            timeout,
+        }
+    }
+
+    async fn begin(&self) -> Result<Reader, Error> {
+        let mut reader = self.pool.begin().await?;
+        let deadline = Instant::now() + self.timeout;
+        let mut handle = reader.lock_handle().await?;
+        handle.set_progress_handler(INSTRUCTIONS, move || Instant::now() < deadline);
+        drop(handle);
+        Ok(reader)
+    }
+}
+
+impl Run<'_> {
+    /// Begins the read transaction. All its statements see the same state of the file.
+    pub(crate) async fn read(&self) -> Result<Reader, Error> {
+        self.readers.begin().await
+    }
+}
+
 impl Drop for Store {
     fn drop(&mut self) {
         if self.is_retired.load(Ordering::Relaxed) {
@@ -142,9 +197,18 @@ impl Statistics {
         let row = sqlx::query(query).fetch_one(&mut *connection).await?;
         let videos = frequency(&row, 0)?;
         let mut vocabulary = Vocabulary::default();
-        let query = "SELECT word, public, hidden FROM words";
-        for row in sqlx::query(query).fetch_all(connection).await? {
-            vocabulary.add(row.try_get(0)?, frequency(&row, 1)?);
+        let mut last = String::new();
+        loop {
+            // In pages, because a row of the driver needs ten times the memory of a word.
+            let query = "SELECT word, public, hidden FROM words WHERE word > ? ORDER BY word LIMIT 1000";
+            let rows = sqlx::query(query).bind(&last).fetch_all(&mut *connection).await?;
+            for row in &rows {
+                last = row.try_get(0)?;
+                vocabulary.add(&last, frequency(row, 1)?);
+            }
+            if rows.is_empty() {
+                break;
+            }
         }
         Ok(Self { vocabulary, videos })
     }

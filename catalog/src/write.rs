@@ -1,7 +1,7 @@
 //! Statements that write rows.
 
 use crate::error::Error;
-use crate::schema::{TEXT_COLUMNS, VIDEO_COLUMNS, filters, part};
+use crate::schema::{TEXT_COLUMNS, VIDEO_COLUMNS, filter_words, part};
 use crate::video::Video;
 use domain::folding::words;
 use sqlx::sqlite::SqliteConnection;
@@ -36,9 +36,20 @@ pub(crate) async fn videos(connection: &mut SqliteConnection, entries: &[&Video]
                 .push_bind(entry.public_id.clone())
                 .push_bind(entry.visibility.as_str())
                 .push_bind(entry.created_at_ms)
-                .push_bind(filters(entry))
                 .push_bind(entry.description.clone())
                 .push_bind(entry.details.clone());
+        });
+        sql.build().execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Inserts or replaces the words of the properties of canonical entries.
+pub(crate) async fn filters(connection: &mut SqliteConnection, entries: &[&Video]) -> Result<(), Error> {
+    for entries in entries.chunks(ROWS) {
+        let mut sql = QueryBuilder::new("INSERT OR REPLACE INTO filters(id, words) ");
+        sql.push_values(entries, |mut row, entry| {
+            row.push_bind(entry.id).push_bind(filter_words(entry));
         });
         sql.build().execute(&mut *connection).await?;
     }
@@ -96,7 +107,7 @@ impl Indexed {
             title: entry.title.clone(),
             tags: entry.joined_tags(),
             description: entry.description.clone(),
-            filters: filters(entry),
+            filters: filter_words(entry),
         }
     }
 

@@ -18,8 +18,8 @@ pub const MAX_CHARACTERS: usize = 200;
 /// Maximum number of words that count.
 pub const MAX_WORDS: usize = 16;
 
-/// Minimum number of characters of a prefix. A shorter last word must match as a whole: the words that begin with one
-/// letter are a large part of all words.
+/// Minimum number of characters of a prefix: the words that begin with one letter are a large part of all words. Behind
+/// other words, a shorter word that is being typed does not count yet; alone it must match as a whole.
 pub const MIN_PREFIX: usize = 2;
 
 /// A search text that is refused.
@@ -96,14 +96,18 @@ impl Search {
         for piece in &pieces {
             let all: Vec<String> = words(piece.text).collect();
             let count = all.len();
-            let kept: Vec<String> = all.into_iter().take(left).collect();
+            let mut kept: Vec<String> = all.into_iter().take(left).collect();
             left -= kept.len();
             let Some(last) = kept.last() else { continue };
-            let is_prefix = is_typing
-                && piece.is_open
-                && kept.len() == count
-                && !piece.is_excluded
-                && last.chars().count() >= MIN_PREFIX;
+            let is_typed = is_typing && piece.is_open && kept.len() == count && !piece.is_excluded;
+            let is_prefix = is_typed && last.chars().count() >= MIN_PREFIX;
+            let is_alone = kept.len() == 1 && search.terms.is_empty();
+            if is_typed && !is_prefix && !is_alone {
+                kept.pop();
+            }
+            if kept.is_empty() {
+                continue;
+            }
             let terms = if piece.is_excluded {
                 &mut search.excluded
             } else {

@@ -7,7 +7,7 @@
 
 mod entry;
 
-pub use entry::{Entry, entries_after, entries_of};
+pub use entry::{Entry, entries_after, entries_of, ids_between};
 
 use crate::user;
 use chrono::{DateTime, Utc};

@@ -106,8 +106,9 @@ fn invalid(field: &str, detail: impl std::fmt::Display) -> Refusal {
 
 pub(crate) fn video(entry: Video, base_url: &str) -> v1::Video {
     let details = Details::of(&entry);
-    let is_private = entry.visibility == Visibility::Private;
-    let address = (!is_private).then(|| public_url(base_url, &entry.public_id));
+    let is_shown = entry.visibility != Visibility::Private;
+    let address = is_shown.then(|| public_url(base_url, &entry.public_id));
+    let playback = details.playback().filter(|_| is_shown);
     let url = |output: Option<&Output>| {
         let (address, output) = address.as_ref().zip(output)?;
         Some(output.url(address))
@@ -120,7 +121,8 @@ pub(crate) fn video(entry: Video, base_url: &str) -> v1::Video {
     v1::Video {
         id: entry.id,
         poster_url: url(details.poster()).unwrap_or_default(),
-        playback_url: url(details.playback()).unwrap_or_default(),
+        playback_url: url(playback).unwrap_or_default(),
+        playback_type: playback.map(|output| output.media_type.clone()).unwrap_or_default(),
         public_url: address.unwrap_or_default(),
         title: entry.title,
         description: entry.description,

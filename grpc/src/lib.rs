@@ -36,9 +36,6 @@ use library::Library;
 use tonic::service::Routes;
 use v1::library_service_server::LibraryServiceServer;
 
-/// Maximum size of a message that a client sends, in bytes.
-const MESSAGE_BYTES: usize = 64 << 10;
-
 /// The services. `has_reflection` offers their descriptions to clients.
 ///
 /// # Errors
@@ -46,7 +43,7 @@ const MESSAGE_BYTES: usize = 64 << 10;
 pub async fn router(environment: Environment, has_reflection: bool) -> Result<Router, tonic_reflection::server::Error> {
     access_log::initialize_metrics();
     let library = LibraryServiceServer::new(Library::new(environment.clone()));
-    let library = library.max_decoding_message_size(MESSAGE_BYTES);
+    let library = library.max_decoding_message_size(status::MESSAGE_BYTES);
     let (health, service) = tonic_health::server::health_reporter();
     health.set_serving::<LibraryServiceServer<Library>>().await;
     let mut routes = Routes::new(library).add_service(service);
@@ -62,6 +59,7 @@ pub async fn router(environment: Environment, has_reflection: bool) -> Result<Ro
     }
     Ok(routes
         .into_axum_router()
+        .layer(from_fn(status::refuse_unreadable))
         .layer(from_fn(panic::catch))
         .layer(from_fn_with_state(environment.shutdown.clone(), deadline::limit))
         .layer(from_fn_with_state(environment, access_log::log)))

@@ -5,10 +5,16 @@
 //! a `google.rpc.RetryInfo`.
 
 use app::{Error, Refusal};
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
 use domain::{Code, Language};
 use std::collections::HashMap;
 use tonic::{Code as Grpc, Status};
 use tonic_types::{ErrorDetails, StatusExt};
+
+/// Maximum size of a message that a client sends, in bytes.
+pub(crate) const MESSAGE_BYTES: usize = 64 << 10;
 
 /// The domain of the reasons.
 const DOMAIN: &str = "rushes";
@@ -27,6 +33,23 @@ pub(crate) fn status(error: Error) -> Status {
 /// The status of a fault of the server, without details of the fault.
 pub(crate) fn internal() -> Status {
     refused(&Refusal::new(Code::Internal))
+}
+
+/// Middleware: tells that a message is too large or no message, as the HTTP API tells it of a body. tonic says
+/// `OUT_OF_RANGE` and `INTERNAL` then, the latter without the details that [`internal`] has.
+pub(crate) async fn refuse_unreadable(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let Some(status) = Status::from_header_map(response.headers()) else {
+        return response;
+    };
+    let refusal = match status.code() {
+        Grpc::OutOfRange => {
+            Refusal::new(Code::BodyTooLarge).detail(format!("accepted: messages of up to {MESSAGE_BYTES} bytes"))
+        }
+        Grpc::Internal if status.details().is_empty() => Refusal::new(Code::RequestInvalid).detail(status.message()),
+        _ => return response,
+    };
+    refused(&refusal).into_http()
 }
 
 fn refused(refusal: &Refusal) -> Status {

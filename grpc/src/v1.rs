@@ -12,4 +12,4 @@
 tonic::include_proto!("rushes.v1");
 
 /// The compiled proto files, for reflection.
-pub(crate) const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("rushes.v1");
+pub const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("rushes.v1");

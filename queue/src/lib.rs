@@ -22,6 +22,9 @@
 //! Redis would replace the fair order of accounts.
 
 mod idle_signal;
+#[cfg(test)]
+#[path = "../../tests/src/port.rs"]
+mod port;
 mod queue;
 mod redis_queue;
 mod redis_updates;

@@ -16,10 +16,10 @@ const FIRST_ANSWER: Duration = Duration::from_secs(2);
 const RESERVE: Duration = Duration::from_millis(900);
 
 /// Time for a request to go back to the database, with a reserve for a busy machine.
-const RECOVERY: Duration = Duration::from_secs(30);
+pub(crate) const RECOVERY: Duration = Duration::from_secs(30);
 
 /// Uploads and publishes a video through the service that keeps its database. Returns its public address.
-async fn publish(app: &TestApp, caller: &Caller) -> String {
+pub(crate) async fn publish(app: &TestApp, caller: &Caller) -> String {
     let task = caller.upload("talk.mp4", MP4.to_vec(), &[]).await.body["id"]
         .as_i64()
         .unwrap();
@@ -32,7 +32,7 @@ async fn publish(app: &TestApp, caller: &Caller) -> String {
 }
 
 /// Repeats a request until the condition holds. Returns the reply.
-async fn until(caller: &Caller, path: &str, limit: Duration, condition: impl Fn(&Reply) -> bool) -> Reply {
+pub(crate) async fn until(caller: &Caller, path: &str, limit: Duration, condition: impl Fn(&Reply) -> bool) -> Reply {
     let begun = Instant::now();
     loop {
         let reply = caller.get(path).await;
@@ -44,7 +44,7 @@ async fn until(caller: &Caller, path: &str, limit: Duration, condition: impl Fn(
     }
 }
 
-fn is_degraded(reply: &Reply) -> bool {
+pub(crate) fn is_degraded(reply: &Reply) -> bool {
     reply.body["freshness"]["degraded"] == true
 }
 
@@ -111,6 +111,13 @@ async fn the_library_answers_without_its_database_says_so_and_ends_after_its_bou
     );
     assert_eq!(caller.get("/api/health").await.status, 503);
     refuse_writes(&caller).await;
+    // The result of a search in the background is kept, and each fetch gets the same.
+    let found = result(&caller, ticket.header("location")).await;
+    let again = result(&caller, ticket.header("location")).await;
+    assert_eq!(
+        (found.body["data"][0]["title"].as_str(), &found.body),
+        (Some("talk"), &again.body)
+    );
 
     // Private answers end after their bound, public ones go on.
     let ended = |reply: &Reply| reply.status == 503;
@@ -124,7 +131,7 @@ async fn the_library_answers_without_its_database_says_so_and_ends_after_its_bou
     assert_eq!((private.code(), private.header("retry-after")), ("unavailable", "2"));
     assert!(is_degraded(&caller.get("/api/library").await));
 
-    proxy.come_back();
+    proxy.come_back().await;
     until(&caller, "/api/library", RECOVERY, |reply| !is_degraded(reply)).await;
     until(&caller, "/api/tasks", RECOVERY, |reply| reply.status == 200).await;
     assert_eq!(caller.get("/api/videos").await.status, 200);

@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use tests::clip::{self, Clip};
+use tests::port::free_address;
 use tests::{TestApp, executable};
 
 fn root() -> PathBuf {
@@ -63,16 +64,21 @@ async fn interrupted(mut command: Command) -> (ExitStatus, String) {
 
 /// The commands of the README, for a server at `url`.
 fn readme_script(url: &str) -> String {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let blocks: Vec<_> = readme
+    let script = commands("README.md").replace("http://localhost:8000", url);
+    assert!(script.contains(url));
+    script
+}
+
+/// The commands of a page.
+fn commands(page: &str) -> String {
+    let page = std::fs::read_to_string(root().join(page)).unwrap();
+    let blocks: Vec<_> = page
         .split("```bash\n")
         .skip(1)
         .map(|rest| rest.split("```").next().unwrap())
         .collect();
-    assert!(blocks.len() >= 5, "{blocks:?}");
-    let script = blocks.concat().replace("http://localhost:8000", url);
-    assert!(script.contains(url));
-    script
+    assert!(blocks.len() >= 4, "{blocks:?}");
+    blocks.concat()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,6 +130,23 @@ async fn the_commands_of_the_readme_work_in_order() {
     }
     // The upload with a recipe in the last block was accepted, too.
     assert!(text.contains("task: 2"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_of_the_page_about_the_library_continue_those_of_the_readme() {
+    let app = TestApp::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let source = Clip::default().make(app.directory.path());
+    std::fs::copy(source, directory.path().join("my-holiday.mov")).unwrap();
+    let script = [&readme_script(&app.url), "\nTASK=1\n", &commands("docs/LIBRARY.md")];
+    let mut command = shell(directory.path());
+    command.arg("-c").arg(script.concat());
+    let output = run(command).await;
+    let text = text(&output);
+    assert!(output.status.success() && output.stderr.is_empty(), "{text}");
+    assert!(text.contains("\"total\": 1"), "{text}");
+    let table = std::fs::read_to_string(directory.path().join("hits.csv")).unwrap();
+    assert!(table.contains("El Niño at the coast"), "{table}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,11 +263,7 @@ async fn ctrl_c_in_the_demo_cancels_its_task_and_stops_the_server() {
     std::os::unix::fs::symlink(executable(), home.join("target/release/rushes")).unwrap();
     std::fs::write(home.join("bin/cargo"), "#!/bin/sh\n").unwrap();
     std::fs::set_permissions(home.join("bin/cargo"), PermissionsExt::from_mode(0o755)).unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let listen = free_address();
     let path = format!("{}:{}", home.join("bin").display(), std::env::var("PATH").unwrap());
     let mut command = shell(home);
     command
@@ -252,7 +271,7 @@ async fn ctrl_c_in_the_demo_cancels_its_task_and_stops_the_server() {
         .args(["demo", clip.to_str().unwrap(), "--preset", "hls"])
         .env("PATH", path)
         .env("CARGO_TARGET_DIR", home.join("target"))
-        .env("RUSHES_LISTEN", format!("127.0.0.1:{port}"))
+        .env("RUSHES_LISTEN", listen.to_string())
         .env("RUSHES_DATA_DIR", home.join("data"))
         .stderr(std::fs::File::create(home.join("errors")).unwrap());
     let (ended, output) = interrupted(command).await;
@@ -265,10 +284,7 @@ async fn ctrl_c_in_the_demo_cancels_its_task_and_stops_the_server() {
     ] {
         assert!(output.contains(line), "{output}\n{errors}");
     }
-    assert!(
-        std::net::TcpStream::connect(("127.0.0.1", port)).is_err(),
-        "the server still runs"
-    );
+    assert!(std::net::TcpStream::connect(listen).is_err(), "the server still runs");
     for (path, mode) in [
         ("data", 0o700),
         ("data/demo-server.log", 0o600),
@@ -316,9 +332,6 @@ async fn a_demo_whose_server_does_not_start_names_the_option_for_a_running_serve
         std::fs::write(home.join(file), script).unwrap();
         std::fs::set_permissions(home.join(file), PermissionsExt::from_mode(0o755)).unwrap();
     }
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let free = listener.local_addr().unwrap();
-    drop(listener);
     let path = format!("{}:{}", home.join("bin").display(), std::env::var("PATH").unwrap());
     let mut command = shell(home);
     command
@@ -326,7 +339,7 @@ async fn a_demo_whose_server_does_not_start_names_the_option_for_a_running_serve
         .args(["demo", Clip::default().make(home).to_str().unwrap()])
         .env("PATH", path)
         .env("CARGO_TARGET_DIR", home.join("target"))
-        .env("RUSHES_LISTEN", free.to_string())
+        .env("RUSHES_LISTEN", free_address().to_string())
         .env("RUSHES_DATA_DIR", home.join("data"));
     let output = run(command).await;
     let text = text(&output);

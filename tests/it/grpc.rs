@@ -9,7 +9,7 @@ use std::time::Duration;
 use tests::{Caller, MP4, Options, TestApp};
 
 /// Publishes a video and returns its id and its public id.
-async fn published(app: &TestApp, caller: &Caller, name: &str, tag: &str) -> [String; 2] {
+pub(crate) async fn published(app: &TestApp, caller: &Caller, name: &str, tag: &str) -> [String; 2] {
     let task = caller.upload(name, MP4.to_vec(), &[]).await.body["id"]
         .as_i64()
         .unwrap();
@@ -98,6 +98,42 @@ async fn a_call_ends_at_its_deadline() {
     let silent = reqwest::Body::wrap_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
     let unanswered = call(&app, LIST).body(silent).header("grpc-timeout", "50m");
     assert_eq!(status(unanswered).await, "4");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_cut_malformed_or_too_large_is_refused_and_the_next_call_is_answered() {
+    let app = TestApp::idle().await;
+    let large = [&[0, 0, 1, 0x11, 0x70][..], &[b'x'; 70_000]].concat();
+    let (invalid, exhausted, unimplemented) = ("3", "8", "12");
+    for (frame, expected) in [
+        // No message at all, a part of its head, a part of its content.
+        (vec![], invalid),
+        (vec![0, 0, 0], invalid),
+        (vec![0, 0, 0, 0, 9, 1], invalid),
+        // No field has this type, and a text that is longer than its message.
+        (vec![0, 0, 0, 0, 1, 0xff], invalid),
+        (vec![0, 0, 0, 0, 2, 0x12, 0x7f], invalid),
+        // Unknown flags, and a compression that was not announced.
+        (vec![9, 0, 0, 0, 0], invalid),
+        (vec![1, 0, 0, 0, 0], invalid),
+        // Said to be larger than it is, and as large as it says.
+        (vec![0, 0xff, 0xff, 0xff, 0xff], exhausted),
+        (large, exhausted),
+    ] {
+        let start = frame[..frame.len().min(8)].to_vec();
+        assert_eq!(status(call(&app, LIST).body(frame)).await, expected, "{start:?}");
+        assert_eq!(status(call(&app, LIST)).await, "0", "after {start:?}");
+    }
+    let compressed = call(&app, LIST)
+        .header("grpc-encoding", "zstd")
+        .body(vec![1, 0, 0, 0, 0]);
+    assert_eq!(status(compressed).await, unimplemented);
+    // A client that ends in the middle of its message, and one that ends in the middle of a stream.
+    let broken = [Ok(vec![0_u8, 0, 0, 0, 9]), Err(std::io::Error::other("cut"))];
+    let broken = reqwest::Body::wrap_stream(futures::stream::iter(broken));
+    assert!(call(&app, LIST).body(broken).send().await.is_err());
+    drop(call(&app, "grpc.health.v1.Health/Watch").send().await.unwrap());
+    assert_eq!(status(call(&app, LIST)).await, "0");
 }
 
 #[tokio::test(flavor = "multi_thread")]

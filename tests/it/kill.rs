@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tests::clip::Clip;
+use tests::port::free_address;
 use tests::random::Random;
 use tests::server::Server;
 use tests::{Caller, SECRET, TestApp};
@@ -70,7 +71,7 @@ impl Victim {
 }
 
 /// The children of a process. The kernel lists them by the thread that started them.
-fn children(process: &str) -> Vec<String> {
+pub(crate) fn children(process: &str) -> Vec<String> {
     let threads = std::fs::read_dir(format!("/proc/{process}/task"))
         .into_iter()
         .flatten()
@@ -94,19 +95,15 @@ async fn killing_processes_at_random_loses_no_acknowledged_change() {
     let mut environment = app.environment.clone();
     environment.push(("RUSHES_JWT_SECRET", SECRET.to_owned()));
     environment.push(("RUSHES_WORKERS", "2".to_owned()));
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let listen = free_address().to_string();
     let mut api_environment = environment.clone();
-    api_environment.push(("RUSHES_LISTEN", format!("127.0.0.1:{port}")));
+    api_environment.push(("RUSHES_LISTEN", listen.clone()));
     let mut victims = [
         Victim::start("up", app.directory.path(), api_environment),
         Victim::start("worker", app.directory.path(), environment),
     ];
     let mut caller = observer.clone();
-    caller.url = format!("http://127.0.0.1:{port}");
+    caller.url = format!("http://{listen}");
 
     let (until, acknowledged) = (Instant::now() + time, Arc::new(Mutex::new(Acknowledged::default())));
     let clients: Vec<_> = (0..CLIENTS)

@@ -139,15 +139,18 @@ async fn an_unlisted_video_is_shown_only_at_its_public_address_which_never_chang
     );
     assert_eq!(titles(&visitor, "/api/library").await, [""; 0]);
     assert_eq!(titles(&visitor, "/api/library/search?q=talk").await, [""; 0]);
-    let public = caller.post(&path, &json!({})).await;
+    // Publishing it again widens its audience only on request.
+    let again = caller.post(&path, &json!({})).await;
+    assert_eq!(again.body["visibility"], "unlisted");
+    let public = caller.post(&path, &json!({ "visibility": "public" })).await;
     assert_eq!(public.body["public_url"], url);
     assert_eq!(public.body["published_at"], unlisted.body["published_at"]);
 }
 
-/// Starts a second API on the database and storage of a service, with another secret. Returns its address.
-async fn with_other_secret(app: &TestApp) -> String {
+/// Starts a second API on the database and storage of a service, with its own catalog. Returns its address.
+pub(crate) async fn second_api(app: &TestApp, secret: &str) -> String {
     let mut config = Config::new(Secrets {
-        current: Secret::new(format!("other-{SECRET}")).unwrap(),
+        current: Secret::new(secret).unwrap(),
         previous: None,
     });
     config.catalog_dir = app.directory.path().join("other");
@@ -176,7 +179,7 @@ async fn a_public_address_outlives_the_secret_of_the_server() {
     let (task, id) = processed(&app, &caller, "talk.mp4").await;
     let signed = caller.get(&format!("/api/tasks/{task}")).await.body["download"][0].clone();
     let published = caller.post(&format!("/api/tasks/{task}/publish"), &json!({})).await;
-    let other = with_other_secret(&app).await;
+    let other = second_api(&app, &format!("other-{SECRET}")).await;
     let there = |url: &Value| url.as_str().unwrap().replace(&app.url, &other);
     let visitor = Caller::anonymous(&other);
     // Until its catalog is filled.

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use tests::clip::Clip;
+use tests::port::free_address;
 use tests::{Options, TestApp, skip};
 
 fn root() -> PathBuf {
@@ -27,11 +28,7 @@ impl Nginx {
 
     /// Starts nginx in front of several backends.
     pub(crate) fn in_front_of_all(upstreams: &[&str], directory: &Path) -> Self {
-        let listen = || {
-            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            format!("127.0.0.1:{}", free.local_addr().unwrap().port())
-        };
-        let (listen, grpc) = (listen(), listen());
+        let (listen, grpc) = (free_address().to_string(), free_address().to_string());
         let tmp = directory.join("nginx");
         std::fs::create_dir_all(&tmp).unwrap();
         let mut text = std::fs::read_to_string(root().join("nginx/nginx.conf.template")).unwrap();

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use tests::clip::{Clip, SLOW};
+use tests::port::free_address;
 use tests::server::Server;
 use tests::{TestApp, executable, media_executable};
 
@@ -227,6 +228,34 @@ fn an_invalid_setting_prevents_the_start_and_is_named() {
     refused("up", "RUSHES_LOG", "worker=loud");
     refused("up", "RUSHES_PASSWORD_POLICY", "none");
     refused("backend", "RUSHES_JWT_SECRET", "");
+}
+
+#[test]
+fn a_process_that_starts_without_its_database_says_so_and_ends_so_that_its_supervisor_tries_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("postgres://rushes:secret-word@{}/rushes", free_address());
+    for role in ["up", "backend", "worker"] {
+        let mut command = Command::new(executable());
+        command
+            .arg(role)
+            .env_clear()
+            .env("RUSHES_DATA_DIR", directory.path().join(role));
+        command
+            .env("DATABASE_URL", &url)
+            .env("RUSHES_JWT_SECRET", tests::SECRET);
+        command.env("STORAGE_URL", format!("file://{}", directory.path().display()));
+        let (begun, output) = (Instant::now(), command.output().unwrap());
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{role}: {text}");
+        assert!(text.contains("failed to connect to DATABASE_URL"), "{role}: {text}");
+        assert!(!text.contains("secret-word"), "{role}: {text}");
+        println!("{role} ended after {:?}: {text}", begun.elapsed());
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "{role}: {:?}",
+            begun.elapsed()
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

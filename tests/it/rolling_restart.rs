@@ -6,6 +6,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
+use tests::port::free_address;
 use tests::server::Server;
 use tests::{Caller, SECRET, TestApp};
 use tokio::time::sleep;
@@ -19,9 +20,7 @@ struct Backend<'a> {
 
 impl<'a> Backend<'a> {
     async fn start(app: &'a TestApp) -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        drop(listener);
+        let address = free_address().to_string();
         let process = Self::process(app, &address);
         let mut backend = Self { app, address, process };
         backend.process.ready().await;

@@ -139,6 +139,14 @@ async fn a_ticket_has_all_hits_of_its_search_as_json_and_as_csv_for_its_account_
         assert_eq!(row[4], ana.username);
     }
 
+    // Many fetches at once get the same.
+    let fetches = futures::future::join_all((0..20).map(|_| ana.get(&location))).await;
+    assert!(
+        fetches
+            .iter()
+            .all(|fetch| fetch.status == 200 && fetch.body == found.body)
+    );
+
     let foreign = eva.get(&location).await;
     assert_eq!((foreign.status, foreign.code()), (404, "search_not_found"));
     assert_eq!(app.anonymous().get(&location).await.code(), "token_missing");

@@ -20,6 +20,7 @@ mod caller;
 pub mod clip;
 pub mod event_stream;
 pub mod mutants;
+pub mod port;
 mod postgres;
 pub mod random;
 pub mod server;

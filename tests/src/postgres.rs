@@ -1,5 +1,6 @@
 //! A Postgres server for one test, with data and write-ahead log in directories that the test chooses.
 
+use crate::port::free_address;
 use crate::skip;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -41,9 +42,7 @@ impl Postgres {
         init.args(["--no-sync", "--wal-segsize=1", "--waldir"]);
         init.arg(segments).arg("--pgdata").arg(&cluster);
         assert!(init.status().unwrap().success());
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port().to_string();
-        drop(free);
+        let port = free_address().port().to_string();
         let mut server = as_postgres(&executables.join("postgres"), home.path());
         server.args(["-h", "127.0.0.1", "-p", &port, "-k"]).arg(home.path());
         server.arg("-D").arg(&cluster);

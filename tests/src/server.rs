@@ -1,6 +1,7 @@
 //! [`Server`]: a process of the executable `rushes`, which a test can stop, kill and start again.
 
 use crate::executable;
+use crate::port::free_address;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -47,7 +48,7 @@ impl Server {
     /// on a free port: an API with all its routes, a worker with those for health and metrics.
     pub fn start_with_prefix(prefix: &str, role: &str, stderr: Stdio, environment: &[(&str, String)]) -> Self {
         let listen = environment.iter().find(|(name, _)| *name == "RUSHES_LISTEN");
-        let address = listen.map_or_else(free_address, |(_, address)| address.clone());
+        let address = listen.map_or_else(|| free_address().to_string(), |(_, address)| address.clone());
         let mut command = Command::new("sh");
         command
             .args(["-c", &format!("{prefix} exec \"$0\" {role}")])
@@ -130,11 +131,6 @@ impl Server {
         let line = line.unwrap_or_else(|| panic!("{text}"));
         line.rsplit(' ').next().unwrap().parse().unwrap()
     }
-}
-
-fn free_address() -> String {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().to_string()
 }
 
 impl Drop for Server {

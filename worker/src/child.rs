@@ -263,6 +263,12 @@ impl Child {
             && String::from_utf8_lossy(self.stderr.bytes()).contains(SHORTAGE_NOTE)
     }
 
+    /// True when the process has ended, as when it was killed from outside.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.group.has_ended()
+    }
+
     /// Ends a child that has answered all requests. No process of it is left when this returns.
     pub async fn finish(mut self) {
         self.group.kill().await;

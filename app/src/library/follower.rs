@@ -10,6 +10,7 @@
 use super::breaker::{PROBE_TIMEOUT, Probe};
 use super::details::entry;
 use super::moment::Moment;
+use super::sweep::Sweep;
 use super::{Applied, Library, slot};
 use anyhow::Context as _;
 use catalog::{Account, Catalog, Change, Filled, Position};
@@ -24,10 +25,13 @@ use tokio_util::sync::CancellationToken;
 const CHANGES: u64 = 200;
 
 /// Rows that a fill reads at once.
-const PAGE: u64 = 5_000;
+const PAGE: u64 = 1_000;
 
 /// Time within which the database must answer each read of a fill.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time from which applying the changes of a step is reported: owners wait no longer for their own changes.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// Pause after a failure that is not one of the database, such as a full disk. It doubles up to [`MAX_PAUSE`].
 const PAUSE: Duration = Duration::from_secs(1);
@@ -47,23 +51,32 @@ impl Library {
     pub async fn follow(self, db: DatabaseConnection, shutdown: CancellationToken) {
         let mut degraded = DegradedTime::start();
         let mut failure_pause = PAUSE;
+        let mut sweep = Sweep::start();
         while !shutdown.is_cancelled() {
             let step = self.step(&db).await;
+            if matches!(step, Ok(Step::AtEnd))
+                && let Err(error) = sweep.step(&self, &db).await
+            {
+                tracing::debug!(error = format!("{error:#}"), "the catalog could not be compared");
+            }
             degraded.count(self.is_degraded());
             self.record_lag();
             let pause = match step {
                 Ok(step) => {
                     failure_pause = PAUSE;
+                    self.set_stuck(false);
                     match step {
                         Step::More => continue,
                         Step::AtEnd => self.0.breaker.pause(),
                     }
                 }
                 Err(error) if error.downcast_ref::<DbErr>().is_some() => {
+                    self.set_stuck(self.is_degraded());
                     tracing::debug!(error = format!("{error:#}"), "the catalog could not be updated");
                     self.0.breaker.pause()
                 }
                 Err(error) => {
+                    self.set_stuck(true);
                     tracing::error!(error = format!("{error:#}"), "the catalog could not be updated");
                     let pause = failure_pause;
                     failure_pause = MAX_PAUSE.min(failure_pause * 2);
@@ -92,7 +105,7 @@ impl Library {
         let Some(changes) = self.next_changes(db, position).await? else {
             tracing::warn!("the log of changes does not continue the catalog, which is filled again");
             // It may show what was withdrawn in the meantime, and its position is that of another log.
-            self.0.applied.send_replace(None);
+            self.0.state.send_modify(|state| state.applied = None);
             catalog.discard();
             return self.fill(db, catalog).await;
         };
@@ -104,10 +117,17 @@ impl Library {
         } = changes;
         let position = last.unwrap_or(position);
         if last.is_some() {
-            catalog
-                .apply(&changes, position)
-                .await
-                .context("failed to apply changes")?;
+            let began = Instant::now();
+            let applied = catalog.apply(&changes, position).await;
+            applied.context("failed to apply changes")?;
+            if began.elapsed() > SLOW {
+                let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                tracing::warn!(
+                    took_ms,
+                    changes = changes.len(),
+                    "the catalog was slow to apply changes"
+                );
+            }
         }
         self.set_applied(position.seq, read_at, is_full);
         Ok(if is_full { Step::More } else { Step::AtEnd })
@@ -142,6 +162,10 @@ impl Library {
             let Some(last) = rows.last() else { break };
             after = last.video.id;
             count += rows.len();
+            // A fill of several pages takes longer than a request waits for it.
+            if rows.len() as u64 == PAGE {
+                self.set_stuck(true);
+            }
             let entries: Vec<_> = rows.into_iter().map(entry).collect();
             filling.push(&entries).await?;
         }
@@ -238,7 +262,11 @@ impl Library {
 
     /// Runs a read of the database, and tells the circuit breaker how it went. An error other than an outage is an
     /// answer.
-    async fn probe<T>(&self, limit: Duration, read: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+    pub(super) async fn probe<T>(
+        &self,
+        limit: Duration,
+        read: impl Future<Output = Result<T, DbErr>>,
+    ) -> Result<T, DbErr> {
         let began = Instant::now();
         let result = with_timeout(limit, read).await;
         self.0.breaker.record(match &result {
@@ -251,18 +279,26 @@ impl Library {
 
     /// Records what the catalog has. A read that may have left changes behind says nothing about the time.
     fn set_applied(&self, seq: i64, read_at: Moment, is_behind: bool) {
-        self.0.applied.send_modify(|applied| {
-            let complete_at = match applied {
+        self.0.state.send_modify(|state| {
+            let complete_at = match state.applied {
                 Some(applied) if is_behind => applied.complete_at,
                 _ if is_behind => return,
                 _ => read_at,
             };
-            *applied = Some(Applied { seq, complete_at });
+            state.applied = Some(Applied { seq, complete_at });
+        });
+    }
+
+    fn set_stuck(&self, is_stuck: bool) {
+        self.0.state.send_if_modified(|state| {
+            let is_changed = state.is_stuck != is_stuck;
+            state.is_stuck = is_stuck;
+            is_changed
         });
     }
 
     fn record_lag(&self) {
-        if let Some(applied) = *self.0.applied.borrow() {
+        if let Some(applied) = self.0.state.borrow().applied {
             metrics::gauge!("rushes_library_catalog_age_seconds").set(applied.complete_at.age().as_secs_f64());
         }
     }

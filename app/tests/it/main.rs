@@ -5,4 +5,5 @@
 
 mod fixture;
 mod idempotency;
+mod library;
 mod tasks;

@@ -67,10 +67,10 @@ impl FromBody for Publication {
     fn check(body: PublicationBody) -> Result<Self, Refusal> {
         Ok(Self {
             task: body.task_id.map(TaskId),
-            visibility: match body.visibility {
-                None => Visibility::Public,
-                Some(given) => shown_visibility(given.as_deref())?,
-            },
+            visibility: body
+                .visibility
+                .map(|given| shown_visibility(given.as_deref()))
+                .transpose()?,
         })
     }
 }

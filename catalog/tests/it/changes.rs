@@ -1,9 +1,13 @@
 //! Changes of the feed.
 
+use super::files::names;
 use super::{at, filled, found, query, video};
 use catalog::{Account, Applied, Change, Video};
 use domain::UserId;
 use domain::library::{Scope, Sort, Visibility};
+use sqlx::Connection;
+use sqlx::sqlite::SqliteConnection;
+use std::path::Path;
 
 fn changed(entry: Video) -> Change {
     Change::Video(Box::new(entry))
@@ -127,4 +131,34 @@ async fn a_video_is_returned_as_it_was_written() {
     entry.votes = 5;
     catalog.apply(&[changed(entry.clone())], at(2)).await.unwrap();
     assert_eq!(catalog.of_link("public-1").await.unwrap(), Some(entry));
+}
+
+/// The segments of the index of public videos: number and pages, the largest first.
+async fn segments(directory: &Path) -> Vec<(i64, i64)> {
+    let file = directory.join(names(directory).pop().unwrap());
+    let mut connection = SqliteConnection::connect(&format!("sqlite://{}?mode=ro", file.display()))
+        .await
+        .unwrap();
+    // The number of the segment is in the upper bits of the ids of its pages.
+    let query = "SELECT id >> 37, count(*) FROM public_fts_data WHERE id > 10 GROUP BY 1 ORDER BY 2 DESC";
+    sqlx::query_as(query).fetch_all(&mut connection).await.unwrap()
+}
+
+#[tokio::test]
+async fn changes_do_not_write_the_segment_of_the_fill_again() {
+    let library = catalog::synthetic::Library::new(2_000);
+    let videos: Vec<Video> = (1..=2_000).map(|id| library.video(id)).collect();
+    let (directory, catalog) = filled(&videos).await;
+    let filled = segments(directory.path()).await;
+    assert_eq!(filled.len(), 1);
+    for seq in 2..100 {
+        let mut old = library.video(seq);
+        old.title = format!("gatos {seq}");
+        let changes = [changed(old), changed(library.video(10_000 + seq))];
+        catalog.apply(&changes, at(seq)).await.unwrap();
+    }
+    let changed = segments(directory.path()).await;
+    assert_eq!(changed.first(), filled.first());
+    // Sixteen small ones are merged at the latest.
+    assert!((2..=18).contains(&changed.len()), "{changed:?}");
 }

@@ -141,19 +141,22 @@ async fn a_file_that_is_no_database_is_deleted() {
 }
 
 /// A torn file: pages in the middle are lost. It is recognized at the first query that reads them, never answered from.
+/// Overwrites the file, but for its first page with the schema and the version.
+fn overwrite(directory: &Path) {
+    let path = directory.join("catalog-1.db");
+    let length = std::fs::metadata(&path).unwrap().len();
+    let mut file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.seek(SeekFrom::Start(4_096)).unwrap();
+    let bytes = vec![0xA5; usize::try_from(length - 4_096).unwrap()];
+    file.write_all(&bytes).unwrap();
+}
+
 #[tokio::test]
 async fn a_damaged_page_leads_to_a_new_fill() {
     let (directory, catalog) = filled(&videos(3_000)).await;
     drop(catalog);
     closed(directory.path()).await;
-    let path = directory.path().join("catalog-1.db");
-    let length = std::fs::metadata(&path).unwrap().len();
-    let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
-    // The first page, with the schema and the version, stays.
-    file.seek(SeekFrom::Start(4_096)).unwrap();
-    file.write_all(&vec![0xA5; usize::try_from(length - 4_096).unwrap()])
-        .unwrap();
-    drop(file);
+    overwrite(directory.path());
     let (catalog, opened) = Catalog::open(directory.path()).await.unwrap();
     if opened == Opened::Ready {
         let refused = catalog.list(&query(Scope::Public, Sort::Newest), None).await;
@@ -169,13 +172,7 @@ async fn a_damaged_page_leads_to_a_new_fill() {
 #[tokio::test]
 async fn damage_at_run_time_is_reported_once_and_then_a_fill_is_needed() {
     let (directory, catalog) = filled(&videos(20_000)).await;
-    let path = directory.path().join("catalog-1.db");
-    let length = std::fs::metadata(&path).unwrap().len();
-    let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
-    file.seek(SeekFrom::Start(4_096)).unwrap();
-    file.write_all(&vec![0xA5; usize::try_from(length - 4_096).unwrap()])
-        .unwrap();
-    drop(file);
+    overwrite(directory.path());
     let mut seen = Vec::new();
     for id in (1..20_000).step_by(500) {
         match catalog.public(id).await {

@@ -1,7 +1,7 @@
 //! Search texts that try to be something else.
 
 use super::{filled, query, search, video};
-use catalog::Error;
+use catalog::{Error, Facet};
 use domain::library::{Filter, Query, Scope, Sort};
 use domain::search::Search;
 
@@ -102,4 +102,30 @@ async fn a_cursor_of_another_query_is_refused() {
     let refused = catalog.search(&search("gatos"), &newest, Some(&cursor), &[]).await;
     assert!(matches!(refused, Err(Error::CursorInvalid)));
     assert!(catalog.list(&newest, Some(&cursor)).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_characters_of_a_filter_in_a_text_are_not_found_by_the_filter() {
+    // The word of the tag "x" in the full-text index.
+    let word = "\u{F0000}\u{F0000}\u{F0000}\u{F0000}\u{F0004}\u{FFF78}";
+    let mut tagged = video(1, "gatos");
+    tagged.tags = vec!["x".into()];
+    let mut described = video(3, "gatos");
+    described.description = word.into();
+    let (_directory, catalog) = filled(&[tagged, video(2, &format!("gatos {word}")), described]).await;
+    let filter = Filter {
+        tags: vec!["x".into()],
+        ..Filter::default()
+    };
+    let filtered = Query {
+        filter,
+        ..query(Scope::Public, Sort::Newest)
+    };
+    let page = catalog
+        .search(&search("gatos"), &filtered, None, &[Facet::Tags])
+        .await
+        .unwrap();
+    assert_eq!(page.hits.iter().map(|hit| hit.video.id).collect::<Vec<_>>(), [1]);
+    assert_eq!(catalog.list(&filtered, None).await.unwrap().videos.len(), 1);
+    assert_eq!(super::found(&catalog, word).await, [3, 2]);
 }

@@ -9,6 +9,7 @@ mod folding;
 mod hostile;
 mod model;
 mod oracle;
+mod prefixes;
 mod privacy;
 mod walks;
 

@@ -1,7 +1,7 @@
 //! Walks through all pages while rows change.
 
-use super::{at, filled, query, video};
-use catalog::{Catalog, Change, Video};
+use super::{at, fill, filled, query, search, video};
+use catalog::{Catalog, Change, EXACT_HITS, Video};
 use domain::library::{Cursor, Filter, PageSize, Query, Scope, Sort};
 use domain::search::Search;
 use std::collections::BTreeMap;
@@ -166,4 +166,23 @@ async fn a_walk_by_relevance_covers_the_newest_2000_hits_of_its_beginning() {
         }
     }
     assert_eq!(ids, (501..=2_500).rev().collect::<Vec<i64>>());
+}
+
+#[tokio::test]
+async fn a_walk_goes_on_when_more_hits_than_are_counted_are_new() {
+    let all: Vec<Video> = (1..=3_000 + i64::from(EXACT_HITS))
+        .map(|id| video(id, "gatos"))
+        .collect();
+    let (_directory, catalog) = filled(&all[..3_000]).await;
+    let relevance = query(Scope::Public, Sort::Relevance);
+    let page = catalog.search(&search("gatos"), &relevance, None, &[]).await.unwrap();
+    assert_eq!(page.hits.last().unwrap().video.id, 2_981);
+    fill(&catalog, &all, 2).await;
+    let next = catalog
+        .search(&search("gatos"), &relevance, page.next.as_ref(), &[])
+        .await
+        .unwrap();
+    let ids: Vec<i64> = next.hits.iter().map(|hit| hit.video.id).collect();
+    assert_eq!(ids, (2_961..=2_980).rev().collect::<Vec<_>>());
+    assert!(next.total_at_least);
 }

@@ -75,7 +75,10 @@ fn the_last_word_is_a_prefix_while_typing() {
     for (text, expected) in [
         ("gatos bog", "+gatos +bog*"),
         ("gatos bog ", "+gatos +bog"),
-        ("gatos b", "+gatos +b"),
+        ("gatos b", "+gatos"),
+        ("gatos b ", "+gatos +b"),
+        ("b", "+b"),
+        ("\"el n", "+\"el\""),
         ("gatos -bog", "+gatos -bog"),
         ("\"el ni", "+\"el.ni\"*"),
         ("\"el ni\"", "+\"el.ni\""),

@@ -51,6 +51,16 @@ pub async fn entries_of(db: &impl ConnectionTrait, ids: &[i64]) -> Result<Vec<En
     read(db, Entity::find().filter(Column::Id.is_in(ids.iter().copied()))).await
 }
 
+/// The ids of the videos from `first` to `last`, in order.
+///
+/// # Errors
+/// Any database error.
+pub async fn ids_between(db: &impl ConnectionTrait, first: i64, last: i64) -> Result<Vec<i64>, DbErr> {
+    let ids = Entity::find().select_only().column(Column::Id);
+    let ids = ids.filter(Column::Id.between(first, last)).order_by_asc(Column::Id);
+    ids.into_tuple().all(db).await
+}
+
 /// Reads videos, then the rows that belong to them. A video whose other rows were removed in between is left out: its
 /// removal follows in the log.
 async fn read(db: &impl ConnectionTrait, videos: Select<Entity>) -> Result<Vec<Entry>, DbErr> {

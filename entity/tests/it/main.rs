@@ -15,6 +15,8 @@ mod images;
 mod library;
 mod library_log;
 mod migrations;
+#[path = "../../../tests/src/port.rs"]
+mod port;
 mod proxy;
 mod races;
 mod seed;

@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+#[path = "../../../tests/src/port.rs"]
+mod port;
 mod queues;
 mod redis_failures;
 mod redis_server;

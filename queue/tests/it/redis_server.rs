@@ -2,9 +2,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test starts servers and command-line tools")]
 
+use crate::port::free_address;
 use crate::skip;
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
@@ -18,13 +18,8 @@ pub(crate) struct RedisServer {
 impl RedisServer {
     /// `None`, with a message on standard output, without `redis-server`.
     pub(crate) fn start() -> Option<Self> {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
         let mut server = Self {
-            port,
+            port: free_address().port(),
             dir: tempfile::tempdir().unwrap(),
             child: None,
         };

@@ -82,6 +82,11 @@ impl ProcessGroup {
         self.id
     }
 
+    /// True when the leader has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        has_ended(&self.leader)
+    }
+
     /// Sends SIGTERM to the group.
     pub(super) fn terminate(&self) {
         self.signal(Signal::TERM);

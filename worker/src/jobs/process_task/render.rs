@@ -158,9 +158,10 @@ impl Renderer<'_> {
         // See the invariants above.
         child.finish().await;
         let mut verifier = match verifier {
-            Ok(verifier) => verifier,
-            // The machine may have lacked a resource, which must not cost the transcode.
-            Err(_) => start_verifier().await?,
+            Ok(verifier) if !verifier.has_ended() => verifier,
+            // The machine may have lacked a resource when it started, or ended it since then, as the OOM killer does.
+            // That must not cost the transcode.
+            _ => start_verifier().await?,
         };
         report.phase_ended(|timings| &mut timings.transcode_ms);
         self.enter(Phase::Verify);

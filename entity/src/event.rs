@@ -16,7 +16,7 @@ use data::{TaskData, VideoData};
 use domain::{EventType, TaskId, UserId};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::entity::prelude::*;
-use sea_orm::{DatabaseTransaction, QueryOrder, QuerySelect, Select};
+use sea_orm::{DatabaseTransaction, Order, QueryOrder, QuerySelect, Select};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -130,7 +130,8 @@ pub async fn append(db: &DatabaseTransaction, events: Vec<New>) -> Result<(), Db
         .map(drop)
 }
 
-/// The ends of the log. Every event that is not visible yet gets an id above `newest`.
+/// The ends of the log. Every event that is not visible yet gets an id above `newest`. That does not hold for rows of the
+/// previous version, which are not appended behind the lock, so they do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
     /// The id of the oldest row, 0 without rows.
@@ -152,16 +153,26 @@ impl Ends {
 /// # Errors
 /// Any database error.
 pub async fn ends(db: &impl ConnectionTrait) -> Result<Ends, DbErr> {
-    let ids = Entity::find()
-        .select_only()
-        .column_as(Column::Id.min(), "oldest")
-        .column_as(Column::Id.max(), "newest");
-    let ids: Option<(Option<i64>, Option<i64>)> = ids.into_tuple().one(db).await?;
-    let (oldest, newest) = ids.unwrap_or_default();
     Ok(Ends {
-        oldest: oldest.unwrap_or(0),
-        newest: newest.unwrap_or(0),
+        oldest: end(db, Order::Asc).await?,
+        newest: newest(db).await?,
     })
+}
+
+/// The id of the newest row, 0 without rows.
+///
+/// # Errors
+/// Any database error.
+pub async fn newest(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
+    end(db, Order::Desc).await
+}
+
+/// The first id in an order. For `min` and `max` in one statement, SQLite reads the whole table.
+async fn end(db: &impl ConnectionTrait, order: Order) -> Result<i64, DbErr> {
+    let ids = Entity::find().select_only().column(Column::Id);
+    let ids = ids.filter(Column::UserId.is_not_null()).order_by(Column::Id, order);
+    let id: Option<i64> = ids.into_tuple().one(db).await?;
+    Ok(id.unwrap_or(0))
 }
 
 /// The events of all accounts after an id in order, at most `limit`.
@@ -216,7 +227,7 @@ pub async fn trim(db: &impl ConnectionTrait, age: Duration) -> Result<u64, DbErr
     let kept: Option<i64> = kept.into_tuple().one(db).await?;
     let kept = match kept {
         Some(kept) => kept,
-        None => ends(db).await?.newest,
+        None => newest(db).await?,
     };
     let old = Entity::delete_many().filter(Column::Id.lt(kept));
     Ok(old.exec(db).await?.rows_affected)

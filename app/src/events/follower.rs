@@ -36,6 +36,14 @@ struct Progress {
     sent: HashMap<TaskId, Instant>,
 }
 
+impl Progress {
+    /// The time at which the progress of a task may be sent again.
+    fn due(&self) -> Option<Instant> {
+        let sent = self.pending.iter().filter_map(|task| self.sent.get(task));
+        sent.min().map(|at| *at + PROGRESS_INTERVAL)
+    }
+}
+
 impl EventStreams {
     /// Delivers events and progress until the shutdown. Run it once per process, as a background task.
     pub async fn follow(self, db: DatabaseConnection, updates: Updates, shutdown: CancellationToken) {
@@ -66,10 +74,15 @@ async fn follow(shared: &Shared, db: &DatabaseConnection, mut updates: Updates, 
             deliver_events(shared, db).await?;
             deliver_progress(shared, db, &mut progress).await
         };
-        if let Err(error) = delivered.await {
-            tracing::debug!(error = format!("{error:#}"), "events could not be read");
-        }
-        due = last + if shared.has_streams() { INTERVAL } else { IDLE_INTERVAL };
+        let delivered = delivered.await;
+        let next = last + if shared.has_streams() { INTERVAL } else { IDLE_INTERVAL };
+        due = match delivered {
+            Ok(()) => progress.due().map_or(next, |due| next.min(due.max(last + PAUSE))),
+            Err(error) => {
+                tracing::debug!(error = format!("{error:#}"), "events could not be read");
+                next
+            }
+        };
     }
 }
 
@@ -84,8 +97,8 @@ fn note_update(shared: &Shared, progress: &mut Progress, account: UserId, task: 
 
 /// Delivers the events after the position, or finds the first position.
 async fn deliver_events(shared: &Shared, db: &DatabaseConnection) -> Result<(), anyhow::Error> {
-    let ends = with_timeout(READ_TIMEOUT, event::ends(db));
-    let newest = ends.await.context("failed to read the end of the log")?.newest;
+    let newest = with_timeout(READ_TIMEOUT, event::newest(db));
+    let newest = newest.await.context("failed to read the end of the log")?;
     let Some(mut position) = shared.position() else {
         shared.deliver(Vec::new(), newest);
         return Ok(());

@@ -102,6 +102,8 @@ async fn rows_of_the_previous_version_are_skipped_and_events_are_deleted_by_age(
     let first = event::ends(&db).await.unwrap().newest;
     let old = "INSERT INTO events (task_id, attempt, kind, at) VALUES (1, 1, 'processed', '2026-01-01 00:00:00+00:00')";
     db.execute_unprepared(old).await.unwrap();
+    let newest = event::ends(&db).await.unwrap().newest;
+    assert_eq!(newest, first, "an event with a smaller id may not be visible yet");
     append(&db, &task).await;
     let mut position = 0;
     assert_eq!(follow(&db, &mut position).await.len(), 3);

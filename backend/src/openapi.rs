@@ -1,13 +1,14 @@
 //! The parts of the OpenAPI document that no route declares: title, tags, security scheme, file bodies and error
 //! replies. `operations.rs` generates the document.
 
+use crate::extract::TOKEN_COOKIE;
 use api::events::{EventData, EventView, TaskProgressView};
 use api::problem::{Problem, WrongField};
 use domain::library::Sort;
 use domain::{Code, EventType, Language};
 use std::collections::BTreeMap;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi, PartialSchema, ToSchema};
 
@@ -32,7 +33,7 @@ impl ToSchema for Binary {}
     info(title = "Rushes", description = "Upload a video, choose how to process it, follow the progress and download the outputs."),
     servers((url = "/", description = "The server that served this document")),
     components(schemas(Problem, WrongField, Sort, EventType, EventView, EventData, TaskProgressView)),
-    modifiers(&BearerScheme),
+    modifiers(&SecuritySchemes),
     tags(
         (name = "accounts", description = "Sign-up and login"),
         (name = "tasks", description = "Uploads, their processing and their outputs"),
@@ -46,15 +47,17 @@ impl ToSchema for Binary {}
 )]
 pub(crate) struct Api;
 
-/// Adds the security scheme `bearer`.
-struct BearerScheme;
+/// Adds the security schemes.
+struct SecuritySchemes;
 
-impl Modify for BearerScheme {
+impl Modify for SecuritySchemes {
     fn modify(&self, document: &mut Document) {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
         let bearer = bearer.description(Some("The `token` of `POST /api/auth/login`"));
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+        let cookie = ApiKeyValue::with_description(TOKEN_COOKIE, "The same token, for a stream of events alone");
+        components.add_security_scheme("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     }
 }
 

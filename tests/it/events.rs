@@ -262,10 +262,63 @@ async fn a_ticket_opens_a_stream_without_a_token_and_nothing_else() {
         let reply = app.anonymous().get(&path).await;
         assert_eq!((reply.status, reply.code()), (401, "token_missing"), "{path}");
     }
+    let path = format!("/api/events/tickets?ticket={ticket}");
+    let another = app.anonymous().post(&path, &Value::Null).await;
+    assert_eq!((another.status, another.code()), (401, "token_missing"));
     let token = &caller.token;
     for wrong in [token.as_str(), "", "a.b.c"] {
         let reply = app.anonymous().get(&format!("/api/events/stream?ticket={wrong}")).await;
         assert_eq!((reply.status, reply.code()), (401, "token_invalid"), "{wrong}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_in_a_cookie_opens_a_stream_and_nothing_else() {
+    let app = TestApp::idle().await;
+    let caller = app.caller().await;
+    let with_cookie = |method, path: &str, token: &str| {
+        let request = app.anonymous().request(method, path);
+        request.header("cookie", format!("theme=dark; rushes_token={token}; other_token=x"))
+    };
+    let get = |token: &str| with_cookie(Method::GET, "/api/events/stream", token);
+    let mut stream = EventStream::of(get(&caller.token).send().await.unwrap()).await;
+    upload(&caller).await;
+    assert_eq!(stream.types(1).await, ["video.created"]);
+    for wrong in ["", "a.b.c"] {
+        let reply = Reply::read(get(wrong).send().await.unwrap()).await;
+        assert_eq!((reply.status, reply.code()), (401, "token_invalid"), "{wrong}");
+    }
+    let both = get(&caller.token).bearer_auth("a.b.c").send().await.unwrap();
+    assert_eq!(both.status(), 401, "the header is stronger");
+    for (method, path) in [
+        (Method::GET, "/api/events"),
+        (Method::GET, "/api/tasks"),
+        (Method::POST, "/api/events/tickets"),
+    ] {
+        let request = with_cookie(method, path, &caller.token);
+        let reply = Reply::read(request.send().await.unwrap()).await;
+        assert_eq!((reply.status, reply.code()), (401, "token_missing"), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_heartbeat_moves_the_cursor_past_the_events_of_other_accounts() {
+    let app = TestApp::idle_with(|config| config.event_heartbeat = Duration::from_millis(200)).await;
+    let (caller, other) = (app.caller().await, app.caller().await);
+    let mut stream = EventStream::open(&caller, "").await;
+    let start = stream.last_id.clone();
+    stream.heartbeat().await;
+    assert_eq!(stream.last_id, start, "a heartbeat without events has no id");
+    upload(&other).await;
+    while stream.last_id == start {
+        stream.heartbeat().await;
+    }
+    let list = caller.get("/api/events").await.body;
+    assert_eq!(list["next_cursor"], stream.last_id.as_str());
+    upload(&caller).await;
+    let mut again = EventStream::resume(&caller, &stream.last_id).await;
+    for stream in [&mut stream, &mut again] {
+        assert_eq!(stream.types(2).await, LIFE[..2]);
     }
 }
 

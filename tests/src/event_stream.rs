@@ -98,6 +98,14 @@ impl EventStream {
         types
     }
 
+    /// Waits for a comment without a message before it.
+    pub async fn heartbeat(&mut self) {
+        let block = timeout(TIMEOUT, self.block()).await.expect("a comment in time");
+        let block = block.expect("the stream has ended");
+        assert!(block.starts_with(": heartbeat"), "{block}");
+        assert_eq!(self.read(&block), None);
+    }
+
     /// The messages that arrive within a time.
     pub async fn within(&mut self, time: Duration) -> Vec<Message> {
         let mut messages = Vec::new();

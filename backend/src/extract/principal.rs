@@ -7,7 +7,7 @@ use crate::error::{Error, Refusal};
 use crate::routes::parameters::parameter;
 use axum::extract::{self, FromRequestParts, Query};
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
 use chrono::{DateTime, Utc};
 use domain::{Code, Scopes, TaskId, UserId, VideoId};
@@ -21,6 +21,8 @@ pub(crate) struct Principal {
     pub(crate) account: UserId,
     /// The permissions.
     pub(crate) scopes: Scopes,
+    /// The time at which the credential expires.
+    pub(crate) expires_at: DateTime<Utc>,
 }
 
 impl FromRequestParts<AppState> for Principal {
@@ -63,17 +65,22 @@ impl FromRequestParts<AppState> for Viewer {
     }
 }
 
-/// The account of a token or of a ticket for a stream, and the time at which the token expires.
+/// The account of a stream: of a token in the header or in a cookie, or of a ticket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StreamViewer {
     pub(crate) account: UserId,
+    /// The time at which the token expires.
     pub(crate) expires_at: DateTime<Utc>,
 }
+
+/// The cookie that a page sets for `EventSource`, which cannot send the header. No other operation reads it, so a request
+/// that a page of another origin causes changes nothing.
+pub(crate) const TOKEN_COOKIE: &str = "rushes_token";
 
 impl FromRequestParts<AppState> for StreamViewer {
     type Rejection = Error;
 
-    /// A token is read first. A ticket is accepted only where there is a parameter for it, and not from a header.
+    /// The header is read first, then the ticket, then the cookie.
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
         let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).ok();
         let ticket = match &query {
@@ -82,7 +89,7 @@ impl FromRequestParts<AppState> for StreamViewer {
         };
         let verified = match ticket {
             Some(ticket) => state.tokens.verify_ticket(ticket),
-            None => state.tokens.verify_until(bearer_token(&parts.headers)?),
+            None => state.tokens.verify(stream_token(&parts.headers)?),
         };
         let (account, expires_at) = verified.map_err(refused)?;
         check_exists(account, state).await?;
@@ -191,9 +198,11 @@ fn require_database(state: &AppState) -> Result<(), Error> {
 
 /// The principal of a valid bearer token (RFC 6750 §2.1). Its account may have been deleted since the token was issued.
 pub(crate) fn bearer(headers: &HeaderMap, state: &AppState) -> Result<Principal, Refusal> {
+    let (account, expires_at) = state.tokens.verify(bearer_token(headers)?).map_err(refused)?;
     Ok(Principal {
-        account: state.tokens.verify(bearer_token(headers)?).map_err(refused)?,
+        account,
         scopes: Scopes::ALL,
+        expires_at,
     })
 }
 
@@ -213,4 +222,16 @@ fn bearer_token(headers: &HeaderMap) -> Result<&str, Refusal> {
         return Err(refused(Code::TokenInvalid));
     }
     Ok(token.trim())
+}
+
+/// The text of the token in the header, or else in the cookie (RFC 6265 §4.2).
+fn stream_token(headers: &HeaderMap) -> Result<&str, Refusal> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = cookies
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    match pairs.find(|(name, _)| *name == TOKEN_COOKIE) {
+        Some((_, token)) if !headers.contains_key(AUTHORIZATION) => Ok(token),
+        _ => bearer_token(headers),
+    }
 }

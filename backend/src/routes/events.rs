@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::Utc;
 use frame::view;
+use stream::Limits;
 
 problems!(ListProblems: QueryInvalid, TokenMissing, TokenInvalid, TokenExpired, CursorExpired, Unavailable);
 problems!(StreamProblems: QueryInvalid, TokenMissing, TokenInvalid, TokenExpired, CursorExpired, EventStreamsTooMany, Unavailable);
@@ -55,12 +56,13 @@ pub(crate) async fn list(
 /// Server-sent events. Each message has the id of an event, and the event as its data. The messages with the name
 /// `task.progress` have no id and tell the progress of tasks, at most once a second for each. A comment follows every
 /// 15 seconds without a message. A client that connects again sends the last id in `Last-Event-ID` or `after` and
-/// misses nothing. Browsers, which cannot send a token, send a `ticket`.
+/// misses nothing. `EventSource` in browsers, which cannot send the header `Authorization`, sends a `ticket`, or the token
+/// in the cookie `rushes_token`.
 #[utoipa::path(get, operation_id = "stream_events", path = "/events/stream", tag = "events", params(
         ("after" = Option<i64>, Query, minimum = 0, description = "The id after which the stream begins; 0 is the oldest event that is kept. Without it, the stream begins now"),
         ("Last-Event-ID" = Option<String>, Header, description = "The same as `after`, and stronger. Browsers send it when they connect again"),
         ("ticket" = Option<String>, Query, description = "A ticket from `POST /api/events/tickets`, instead of the header `Authorization`")),
-    security(("bearer" = [])),
+    security(("bearer" = []), ("cookie" = [])),
     responses((status = 200, description = "The stream. It ends when the token expires", content_type = "text/event-stream", body = String), StreamProblems))]
 pub(crate) async fn stream(
     State(state): State<AppState>,
@@ -75,7 +77,12 @@ pub(crate) async fn stream(
         None => cursor("after", parameter(&query, "after")?)?,
     };
     let opened = state.app.events.open(&state.app.db, viewer.account, after).await?;
-    let body = stream::body(opened, viewer.expires_at, state.alive.shutdown.clone());
+    let limits = Limits {
+        heartbeat: state.config.event_heartbeat,
+        expires_at: viewer.expires_at,
+        shutdown: state.alive.shutdown.clone(),
+    };
+    let body = stream::body(opened, limits);
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         (
@@ -99,11 +106,11 @@ pub(crate) async fn stream(
     responses((status = 200, description = "The ticket", body = StreamTicket), TicketProblems))]
 pub(crate) async fn create_ticket(
     State(state): State<AppState>,
-    viewer: StreamViewer,
+    principal: Principal,
 ) -> Result<Json<StreamTicket>, Error> {
     let (ticket, expires_at) = state
         .tokens
-        .issue_ticket(viewer.account, viewer.expires_at, Utc::now())?;
+        .issue_ticket(principal.account, principal.expires_at, Utc::now())?;
     Ok(Json(StreamTicket { ticket, expires_at }))
 }
 

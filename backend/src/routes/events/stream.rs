@@ -14,8 +14,6 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// Time without a message after which a comment is sent. Proxies close connections without traffic after a minute.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Time after which a client connects again.
 const RETRY: Duration = Duration::from_secs(2);
 /// The same after a shutdown: clients are spread over this time on top.
@@ -29,13 +27,23 @@ struct Sending {
     expires: Instant,
     /// The next comment, unless there is a message before.
     heartbeat: Instant,
-    shutdown: CancellationToken,
+    limits: Limits,
     is_over: bool,
 }
 
-/// The body of a stream that ends at a time.
-pub(super) fn body(events: EventStream, expires_at: DateTime<Utc>, shutdown: CancellationToken) -> Body {
-    let left = expires_at.signed_duration_since(Utc::now()).to_std();
+/// The times of a stream.
+pub(super) struct Limits {
+    /// Time without a message after which a comment is sent.
+    pub(super) heartbeat: Duration,
+    /// The end of the stream.
+    pub(super) expires_at: DateTime<Utc>,
+    /// The end of all streams.
+    pub(super) shutdown: CancellationToken,
+}
+
+/// The body of a stream.
+pub(super) fn body(events: EventStream, limits: Limits) -> Body {
+    let left = limits.expires_at.signed_duration_since(Utc::now()).to_std();
     // The last second counts: until its end, the client could connect again.
     let left = left.unwrap_or_default() + Duration::from_secs(1);
     let now = Instant::now();
@@ -44,7 +52,7 @@ pub(super) fn body(events: EventStream, expires_at: DateTime<Utc>, shutdown: Can
         known: None,
         expires: now + left,
         heartbeat: now,
-        shutdown,
+        limits,
         is_over: false,
     };
     Body::from_stream(futures::stream::unfold(sending, |mut sending| async move {
@@ -62,12 +70,12 @@ impl Sending {
         let Some(known) = self.known else {
             let cursor = self.events.cursor();
             self.known = Some(cursor);
-            self.heartbeat = Instant::now() + HEARTBEAT;
+            self.heartbeat = Instant::now() + self.limits.heartbeat;
             return Some(frame::first(cursor, RETRY));
         };
         let chunk = tokio::select! {
             biased;
-            () = self.shutdown.cancelled() => {
+            () = self.limits.shutdown.cancelled() => {
                 self.is_over = true;
                 frame::last(RETRY + RETRY_SPREAD.mul_f64(spread()))
             }
@@ -85,7 +93,7 @@ impl Sending {
                 frame::heartbeat((cursor > known).then_some(cursor))
             }
         };
-        self.heartbeat = Instant::now() + HEARTBEAT;
+        self.heartbeat = Instant::now() + self.limits.heartbeat;
         Some(chunk)
     }
 }

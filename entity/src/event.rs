@@ -130,8 +130,8 @@ pub async fn append(db: &DatabaseTransaction, events: Vec<New>) -> Result<(), Db
         .map(drop)
 }
 
-/// The ends of the log. Every event that is not visible yet gets an id above `newest`. That does not hold for rows of the
-/// previous version, which are not appended behind the lock, so they do not count.
+/// The ends of the log. Every event that is not visible yet gets an id above `newest`. That does not hold for rows of
+/// the previous version, which are not appended behind the lock, so they do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
     /// The id of the oldest row, 0 without rows.

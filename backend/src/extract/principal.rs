@@ -73,8 +73,8 @@ pub(crate) struct StreamViewer {
     pub(crate) expires_at: DateTime<Utc>,
 }
 
-/// The cookie that a page sets for `EventSource`, which cannot send the header. No other operation reads it, so a request
-/// that a page of another origin causes changes nothing.
+/// The cookie that a page sets for `EventSource`, which cannot send the header. No other operation reads it, so a
+/// request that a page of another origin causes changes nothing.
 pub(crate) const TOKEN_COOKIE: &str = "rushes_token";
 
 impl FromRequestParts<AppState> for StreamViewer {

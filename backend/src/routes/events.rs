@@ -56,8 +56,8 @@ pub(crate) async fn list(
 /// Server-sent events. Each message has the id of an event, and the event as its data. The messages with the name
 /// `task.progress` have no id and tell the progress of tasks, at most once a second for each. A comment follows every
 /// 15 seconds without a message. A client that connects again sends the last id in `Last-Event-ID` or `after` and
-/// misses nothing. `EventSource` in browsers, which cannot send the header `Authorization`, sends a `ticket`, or the token
-/// in the cookie `rushes_token`.
+/// misses nothing. `EventSource` in browsers, which cannot send the header `Authorization`, sends a `ticket`, or the
+/// token in the cookie `rushes_token`.
 #[utoipa::path(get, operation_id = "stream_events", path = "/events/stream", tag = "events", params(
         ("after" = Option<i64>, Query, minimum = 0, description = "The id after which the stream begins; 0 is the oldest event that is kept. Without it, the stream begins now"),
         ("Last-Event-ID" = Option<String>, Header, description = "The same as `after`, and stronger. Browsers send it when they connect again"),

@@ -3,7 +3,7 @@
 use crate::seed::{claimed, database, event_types, new_task, server};
 use crate::skip;
 use domain::EventType;
-use entity::event::{self, Ends, New};
+use entity::event::{self, Ends, New, Range};
 use entity::{DatabaseConnection, DbErr, task, write};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use std::collections::BTreeSet;
@@ -33,7 +33,10 @@ async fn follow(db: &DatabaseConnection, position: &mut i64) -> Vec<i64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_beside_several_writers_sees_every_event_once_and_in_order() {
     let (db, _directory) = database("event_writers").await;
-    let task = Arc::new(new_task(&db).await);
+    let mut tasks = Vec::new();
+    for _ in 0..WRITERS {
+        tasks.push(new_task(&db).await);
+    }
     let are_done = Arc::new(AtomicBool::new(false));
     let first = event::ends(&db).await.unwrap().newest;
     let reader = tokio::spawn({
@@ -50,8 +53,8 @@ async fn a_reader_beside_several_writers_sees_every_event_once_and_in_order() {
             }
         }
     });
-    let writers = (0..WRITERS).map(|_| {
-        let (db, task) = (db.clone(), Arc::clone(&task));
+    let writers = tasks.iter().map(|task| {
+        let (db, task) = (db.clone(), task.clone());
         tokio::spawn(async move {
             for _ in 0..APPENDS {
                 append(&db, &task).await;
@@ -66,6 +69,19 @@ async fn a_reader_beside_several_writers_sees_every_event_once_and_in_order() {
     assert_eq!(seen.len(), 2 * WRITERS * APPENDS, "an event was seen twice or missed");
     assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), seen.len());
     assert!(seen.is_sorted());
+    let mut of_accounts = Vec::new();
+    for task in tasks {
+        let range = Range {
+            after: first,
+            until: *seen.last().unwrap(),
+        };
+        let events = event::of_user(&db, task.owner(), range, 1_000).await.unwrap();
+        assert_eq!(events.len(), 2 * APPENDS);
+        assert!(events.is_sorted_by_key(|event| event.id));
+        of_accounts.extend(events.iter().map(|event| event.id));
+    }
+    of_accounts.sort_unstable();
+    assert_eq!(of_accounts, seen, "the logs of the accounts are the log");
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! Events: the list and the stream of one process.
 
+mod access;
+
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tests::event_stream::EventStream;
-use tests::{Caller, MP4, Options, Reply, TestApp};
+use tests::{Caller, MP4, Options, TestApp};
 
 async fn upload(caller: &Caller) -> i64 {
     let reply = caller.upload("clip.mp4", MP4.to_vec(), &[]).await;
@@ -217,6 +219,7 @@ async fn progress_is_on_the_stream_without_an_id_and_at_most_once_a_second() {
     let mut stream = EventStream::open(&caller, "").await;
     let start = stream.last_id.clone();
     let claimed = app.claim(task).await;
+    let begun = Instant::now();
     for percent in 0..60_u8 {
         let progress = domain::protocol::Progress {
             percent,
@@ -227,7 +230,8 @@ async fn progress_is_on_the_stream_without_an_id_and_at_most_once_a_second() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let messages = stream.within(Duration::from_secs(2)).await;
-    assert!((2..=6).contains(&messages.len()), "in five seconds: {messages:?}");
+    let (count, seconds) = (messages.len() as u64, begun.elapsed().as_secs());
+    assert!((2..=seconds + 1).contains(&count), "in {seconds} s: {messages:?}");
     for message in &messages {
         assert_eq!((message.event.as_str(), message.id.as_str()), ("task.progress", ""));
     }
@@ -237,68 +241,6 @@ async fn progress_is_on_the_stream_without_an_id_and_at_most_once_a_second() {
         assert_eq!(last[name], task[name], "{name}");
     }
     assert_eq!(stream.last_id, start, "progress does not move the cursor");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_opens_a_stream_without_a_token_and_nothing_else() {
-    let app = TestApp::idle().await;
-    let caller = app.caller().await;
-    let reply = caller.post("/api/events/tickets", &Value::Null).await;
-    assert_eq!(
-        (reply.status, reply.header("cache-control")),
-        (200, "no-store"),
-        "{reply:?}"
-    );
-    let ticket = reply.body["ticket"].as_str().unwrap();
-    let mut stream = EventStream::open(&app.anonymous(), &format!("?ticket={ticket}")).await;
-    upload(&caller).await;
-    assert_eq!(stream.types(1).await, ["video.created"]);
-    let as_token = |path: &str| app.anonymous().request(Method::GET, path).bearer_auth(ticket);
-    for path in ["/api/events", "/api/tasks", "/api/events/stream"] {
-        let reply = Reply::read(as_token(path).send().await.unwrap()).await;
-        assert_eq!((reply.status, reply.code()), (401, "token_invalid"), "{path}");
-    }
-    for path in [format!("/api/events?ticket={ticket}"), "/api/events/stream".to_owned()] {
-        let reply = app.anonymous().get(&path).await;
-        assert_eq!((reply.status, reply.code()), (401, "token_missing"), "{path}");
-    }
-    let path = format!("/api/events/tickets?ticket={ticket}");
-    let another = app.anonymous().post(&path, &Value::Null).await;
-    assert_eq!((another.status, another.code()), (401, "token_missing"));
-    let token = &caller.token;
-    for wrong in [token.as_str(), "", "a.b.c"] {
-        let reply = app.anonymous().get(&format!("/api/events/stream?ticket={wrong}")).await;
-        assert_eq!((reply.status, reply.code()), (401, "token_invalid"), "{wrong}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_token_in_a_cookie_opens_a_stream_and_nothing_else() {
-    let app = TestApp::idle().await;
-    let caller = app.caller().await;
-    let with_cookie = |method, path: &str, token: &str| {
-        let request = app.anonymous().request(method, path);
-        request.header("cookie", format!("theme=dark; rushes_token={token}; other_token=x"))
-    };
-    let get = |token: &str| with_cookie(Method::GET, "/api/events/stream", token);
-    let mut stream = EventStream::of(get(&caller.token).send().await.unwrap()).await;
-    upload(&caller).await;
-    assert_eq!(stream.types(1).await, ["video.created"]);
-    for wrong in ["", "a.b.c"] {
-        let reply = Reply::read(get(wrong).send().await.unwrap()).await;
-        assert_eq!((reply.status, reply.code()), (401, "token_invalid"), "{wrong}");
-    }
-    let both = get(&caller.token).bearer_auth("a.b.c").send().await.unwrap();
-    assert_eq!(both.status(), 401, "the header is stronger");
-    for (method, path) in [
-        (Method::GET, "/api/events"),
-        (Method::GET, "/api/tasks"),
-        (Method::POST, "/api/events/tickets"),
-    ] {
-        let request = with_cookie(method, path, &caller.token);
-        let reply = Reply::read(request.send().await.unwrap()).await;
-        assert_eq!((reply.status, reply.code()), (401, "token_missing"), "{path}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -320,23 +262,6 @@ async fn a_heartbeat_moves_the_cursor_past_the_events_of_other_accounts() {
     for stream in [&mut stream, &mut again] {
         assert_eq!(stream.types(2).await, LIFE[..2]);
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stream_ends_when_its_token_expires() {
-    let app = TestApp::idle_with(|config| config.token_ttl = Duration::from_secs(6)).await;
-    let caller = app.caller().await;
-    let ticket = caller.post("/api/events/tickets", &Value::Null).await.body["ticket"].take();
-    let path = format!("?ticket={}", ticket.as_str().unwrap());
-    let mut streams = [
-        EventStream::open(&caller, "").await,
-        EventStream::open(&app.anonymous(), &path).await,
-    ];
-    for stream in &mut streams {
-        assert_eq!(stream.next().await, None);
-    }
-    let reply = caller.get("/api/events/stream").await;
-    assert_eq!((reply.status, reply.code()), (401, "token_expired"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -367,14 +292,14 @@ async fn streams_have_limits_of_their_own_and_take_no_place_of_a_wait() {
     let refused = second.get("/api/events/stream").await;
     assert_eq!(refused.body["detail"], "32 streams of this process");
     let task = upload(&caller).await;
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     assert_eq!(caller.get(&format!("/api/tasks/{task}?wait=1")).await.status, 200);
     assert!(begun.elapsed() >= Duration::from_secs(1), "a request may still wait");
     for stream in &mut streams {
         assert_eq!(stream.types(2).await, LIFE[..2]);
     }
     drop((streams, more));
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     loop {
         let response = second.request(Method::GET, "/api/events/stream").send().await.unwrap();
         if response.status() == 200 {
@@ -391,7 +316,7 @@ async fn a_shutdown_ends_streams_with_the_time_to_connect_again() {
     let caller = app.caller().await;
     let mut stream = EventStream::open(&caller, "").await;
     assert_eq!(stream.retry, Some(2_000));
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let (end, ()) = tokio::join!(stream.next(), app.stop());
     assert_eq!(end, None);
     assert!((2_000..=4_000).contains(&stream.retry.unwrap()), "{:?}", stream.retry);

@@ -12,8 +12,8 @@ import scratch
 from measure import HEADER, Row
 
 NAMES = (
-    "upload idrl encode rungs copy trim stills quality overhead small pickup recovery api login library events".split()
-)
+    "upload idrl encode rungs copy trim stills quality overhead small pickup recovery api login slow delivery library events"
+).split()
 MODULES = {"copy": "copying"}  # `copy` is a module of the standard library
 LIMIT_S = 900  # timeout of one benchmark; each takes less than a third of it on two cores
 

@@ -3,7 +3,7 @@
 use crate::drain_body::drain_unread;
 use crate::extract::PREFER;
 use crate::routes::health::{readiness, readiness_reply};
-use crate::routes::{codes, health, landing, library, metrics, searches};
+use crate::routes::{codes, embed, health, landing, library, metrics, searches};
 use crate::{AppState, ProcessHealth, access_log, etag, idempotency, operations, problem, request_guards};
 use axum::Router;
 use axum::extract::Request;
@@ -31,6 +31,7 @@ pub fn router(state: AppState) -> Router {
     let routes = operations::router(&state)
         .route("/", get(landing::page))
         .route("/favicon.ico", get(landing::icon))
+        .route("/embed/{id}", get(embed::page))
         .route("/docs/errors", get(codes::page))
         .merge(SwaggerUi::new("/docs").url("/api/openapi.json", document))
         .fallback(operations::route_not_found);

@@ -27,6 +27,8 @@ mod degraded;
 mod degraded_bounds;
 mod degraded_first;
 mod degraded_grpc;
+mod delivery;
+mod embed;
 mod event_streams;
 mod events;
 mod every_operation;

@@ -132,7 +132,9 @@ fn is_worth_compressing() -> impl Predicate {
             b"text/",
             b"application/javascript",
         ];
-        status == StatusCode::OK && kinds.iter().any(|known| kind.starts_with(known))
+        // The compressor would hold messages of a stream back.
+        let is_stream = kind.starts_with(b"text/event-stream");
+        status == StatusCode::OK && !is_stream && kinds.iter().any(|known| kind.starts_with(known))
     };
     SizeAbove::new(1_024).and(is_text)
 }
@@ -166,6 +168,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
                 header::IF_UNMODIFIED_SINCE,
                 idempotency::KEY_HEADER,
                 PREFER,
+                HeaderName::from_static("last-event-id"),
                 request_id.clone(),
             ]
             .into_iter()

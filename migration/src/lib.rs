@@ -23,6 +23,7 @@ mod m0016_output_positions;
 mod m0017_videos;
 mod m0018_library_changes;
 mod m0019_uploads;
+mod m0020_account_events;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -55,6 +56,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0017_videos::Migration),
             Box::new(m0018_library_changes::Migration),
             Box::new(m0019_uploads::Migration),
+            Box::new(m0020_account_events::Migration),
         ]
     }
 }

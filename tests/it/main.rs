@@ -29,6 +29,8 @@ mod degraded_first;
 mod degraded_grpc;
 mod delivery;
 mod embed;
+mod event_streams;
+mod events;
 mod every_operation;
 mod failures;
 mod file_permissions;

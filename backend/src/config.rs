@@ -1,13 +1,11 @@
 //! The settings of the HTTP API as plain values. The crate `rushes` reads and checks them.
 
 use app::library::Bounds;
-use domain::Language;
+use domain::{Cidr, Language};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
-
-use crate::extract::Cidr;
 
 /// Settings of the HTTP API. Start from [`Config::new`] and change single fields.
 #[derive(Clone, Debug)]

@@ -34,7 +34,6 @@ pub use app::accounts::{PasswordPolicy, Rate, RateLimits};
 pub use app::library::Bounds as DegradedBounds;
 pub use axum::Router;
 pub use config::{Config, Secret, Secrets, WeakSecret};
-pub use extract::{Cidr, InvalidCidr};
 pub use operations::document as openapi;
 pub use router::{router, telemetry_router};
 pub use serve::{ServerConfig, listen, serve};

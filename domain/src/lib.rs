@@ -14,6 +14,7 @@
 //! - [`account`], [`scope`]: names and passwords, and what the holder of a credential may do.
 
 pub mod account;
+pub mod cidr;
 pub mod claim;
 pub mod code;
 pub mod event;
@@ -40,6 +41,7 @@ pub mod time;
 pub mod video;
 pub mod vocabulary;
 
+pub use cidr::{Cidr, InvalidCidr};
 pub use claim::ClaimPolicy;
 pub use code::Code;
 pub use event::EventType;

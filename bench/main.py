@@ -11,7 +11,10 @@ import pace
 import scratch
 from measure import HEADER, Row
 
-NAMES = "upload uploads idrl encode rungs copy trim stills quality overhead small pickup recovery api login library".split()
+NAMES = (
+    "upload uploads idrl encode rungs copy trim stills quality overhead small pickup recovery api login slow delivery library"
+    " events"
+).split()
 MODULES = {"copy": "copying", "uploads": "tus"}  # `copy` is a module of the standard library
 LIMIT_S = 900  # timeout of one benchmark; each takes less than a third of it on two cores
 

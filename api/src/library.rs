@@ -43,6 +43,8 @@ pub struct LibraryVideo {
     pub views: i64,
     /// The address at which everyone who has it sees the video; null while the video is private. It never changes.
     pub public_url: Option<String>,
+    /// The address of a page with a player, for an `iframe` on any site; null while the video is private.
+    pub embed_url: Option<String>,
     /// The address of a poster; null while the video is private, and without an output of this kind.
     pub poster_url: Option<String>,
     /// The address for a player: a file, or the playlist of an adaptive stream; null while the video is private.

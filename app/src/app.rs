@@ -3,6 +3,7 @@
 use crate::accounts::password::Hasher;
 use crate::accounts::policy::{PasswordPolicy, RateLimits};
 use crate::accounts::throttle::AttemptLimiter;
+use crate::events::EventStreams;
 use crate::library::Library;
 use crate::searches::OpenTickets;
 use crate::uploads::active::ActiveUploads;
@@ -64,6 +65,8 @@ pub struct App {
     pub settings: Arc<Settings>,
     /// Lists and searches of videos.
     pub library: Library,
+    /// Open streams of events.
+    pub events: EventStreams,
     pub(crate) tickets: OpenTickets,
     pub(crate) active: ActiveUploads,
     pub(crate) hasher: Hasher,
@@ -76,6 +79,7 @@ impl App {
     pub fn new(db: DatabaseConnection, storage: Storage, queue: Queue, library: Library, settings: Settings) -> Self {
         Self {
             library,
+            events: EventStreams::default(),
             db,
             storage,
             queue,

@@ -11,6 +11,7 @@ pub mod accounts;
 mod app;
 mod container;
 mod error;
+pub mod events;
 mod file_name;
 pub mod idempotency;
 mod image_header;

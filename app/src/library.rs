@@ -26,7 +26,7 @@ mod sweep;
 
 pub use catalog::{Facet, FacetCounts, Hit, Video};
 pub use cursors::CursorKeys;
-pub use details::{Details, Output, facet_name, facet_of, public_url};
+pub use details::{Details, Output, embed_url, facet_name, facet_of, public_url};
 
 use crate::{Error, Refusal};
 use breaker::Breaker;

@@ -6,8 +6,8 @@ use crate::recipe_choice::check_names;
 use crate::trash::remove_listed;
 use crate::{Error, plans};
 use anyhow::Context as _;
-use domain::{Code, Status, TaskId, UserId};
-use entity::{ConnectionTrait, DbErr, source, task, video};
+use domain::{Code, EventType, Status, TaskId, UserId};
+use entity::{ConnectionTrait, DbErr, event, source, task, video};
 use serde::Serialize;
 
 /// Maximum number of tasks on a page.
@@ -84,6 +84,8 @@ pub async fn retry<R: Serialize>(
         let retry = task::create_retry(db, &task).await?;
         let reply = reply(without_outputs(db, retry.clone(), source).await?);
         guard.store_reply(db, &Fingerprint::default(), &reply).await?;
+        let created = event::New::of_task(db, EventType::TaskCreated, retry.task_id()).await?;
+        event::append(db, vec![created]).await?;
         Ok::<_, Error>((retry, reply))
     });
     let (retry, reply) = written.await?;

@@ -23,7 +23,8 @@ use crate::{Error, NewFile, Refusal, file_name, plans, tasks};
 use anyhow::Context as _;
 use bytes::{Bytes, BytesMut};
 use domain::video::title_of_file;
-use domain::{Code, UserId, VideoId};
+use domain::{Code, EventType, UserId, VideoId};
+use entity::event::{self, New as Event};
 use entity::library_change::{self, Subject};
 use entity::{source, task, video};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -143,6 +144,11 @@ async fn create<R: Serialize>(
             let video = video::create(db, user, stored.id, title_of_file(&task.display_name)).await?;
             let reply = reply(&task, video.video_id());
             guard.store_reply(db, &fingerprint, &reply).await?;
+            let created = vec![
+                Event::of_video(EventType::VideoCreated, &video)?,
+                Event::of_task(db, EventType::TaskCreated, task.task_id()).await?,
+            ];
+            event::append(db, created).await?;
             library_change::append(db, &[Subject::Video(video.id)]).await?;
             Ok::<_, Error>((task, reply))
         })

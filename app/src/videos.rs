@@ -7,10 +7,10 @@ use crate::app::App;
 use crate::trash::remove_listed;
 use crate::{Error, OnUnique, Refusal};
 use domain::video::merged_metadata;
-use domain::{Code, Status, TaskId, UserId, VideoId, Visibility};
+use domain::{Code, EventType, Status, TaskId, UserId, VideoId, Visibility};
 use entity::library_change::{self, Subject};
-use entity::video::Changes;
-use entity::{DatabaseTransaction, Json, output, task, video};
+use entity::video::{Changes, VideoVisibility};
+use entity::{DatabaseTransaction, Json, event, output, task, video};
 use serde_json::Map;
 
 /// A video with its tasks, as its owner sees it.
@@ -78,7 +78,7 @@ pub async fn show(app: &App, user: UserId, id: VideoId) -> Result<OwnVideo, Erro
 /// `video_not_found`, `external_id_taken`.
 pub async fn update(app: &App, user: UserId, id: VideoId, patch: Patch) -> Result<Changed, Error> {
     let Patch { changes, metadata } = patch;
-    change(app, user, id, async |db, video| {
+    change(app, user, id, EventType::VideoUpdated, async |db, video| {
         let metadata = match metadata {
             MetadataPatch::Keep => None,
             MetadataPatch::Clear => Some(Json::Object(Map::new())),
@@ -98,7 +98,7 @@ pub async fn update(app: &App, user: UserId, id: VideoId, patch: Patch) -> Resul
 /// # Errors
 /// `video_not_found`, `task_not_found` if the task is not one of the video, `task_not_processed`.
 pub async fn publish(app: &App, user: UserId, id: VideoId, publication: Publication) -> Result<Changed, Error> {
-    change(app, user, id, async |db, video| {
+    change(app, user, id, EventType::VideoPublished, async |db, video| {
         let task = published_task(db, &video, publication.task).await?;
         let visibility = publication.visibility.unwrap_or(match video.visibility.into() {
             Visibility::Unlisted => Visibility::Unlisted,
@@ -128,7 +128,10 @@ pub async fn publish_task(app: &App, task: &task::Model, visibility: Option<Visi
 /// # Errors
 /// `video_not_found`.
 pub async fn unpublish(app: &App, user: UserId, id: VideoId) -> Result<Changed, Error> {
-    change(app, user, id, async |db, video| Ok(video::unpublish(db, video).await?)).await
+    change(app, user, id, EventType::VideoUnpublished, async |db, video| {
+        Ok(video::unpublish(db, video).await?)
+    })
+    .await
 }
 
 /// Removes a video with its tasks, their outputs and its source. Returns the number of the change. Tasks in progress
@@ -154,17 +157,22 @@ pub async fn remove(app: &App, user: UserId, id: VideoId) -> Result<i64, Error> 
     Ok(seq)
 }
 
-/// Applies a change to a video of the account, in a transaction, and appends it to the log.
+/// Applies a change to a video of the account, in a transaction, and appends it to the logs.
 async fn change(
     app: &App,
     user: UserId,
     id: VideoId,
+    kind: EventType,
     apply: impl AsyncFnOnce(&DatabaseTransaction, video::Model) -> Result<video::Model, Error>,
 ) -> Result<Changed, Error> {
     entity::user::write(&app.db, user, async |db| {
         let video = video::of_user(db, user, id).await?.ok_or(Code::VideoNotFound)?;
+        let was_private = video.visibility == VideoVisibility::Private;
         let video = apply(db, video).await?;
         let video = with_tasks(db, video).await?;
+        if !(was_private && kind == EventType::VideoUnpublished) {
+            event::append(db, vec![event::New::of_video(kind, &video.video)?]).await?;
+        }
         let seq = library_change::append(db, &[Subject::Video(id.0)]).await?;
         Ok(Changed { video, seq })
     })

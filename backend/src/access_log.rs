@@ -23,6 +23,10 @@ pub(crate) const TASK_ROUTE: &str = "/api/tasks/{id}";
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waited(pub(crate) Duration);
 
+/// Marks the reply with a page that other sites may show in a frame, an extension of the response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frameable;
+
 /// Middleware: adds the context to the request, logs and measures it, and completes the reply. See the module.
 pub(crate) async fn log(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
@@ -42,6 +46,9 @@ pub(crate) async fn log(State(state): State<AppState>, mut request: Request, nex
     span.in_scope(|| {
         response = problem::render(std::mem::take(&mut response), &context);
         add_common_headers(response.headers_mut(), &context, is_docs);
+        if response.extensions().get::<Frameable>().is_some() {
+            response.headers_mut().remove(header::X_FRAME_OPTIONS);
+        }
         if let Some(hsts) = state.config.hsts.filter(|_| context.is_https) {
             add_hsts(response.headers_mut(), hsts);
         }

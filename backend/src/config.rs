@@ -30,6 +30,9 @@ pub struct Config {
     pub upload_idle: Duration,
     /// Longest time until the reply of any other request begins.
     pub request_timeout: Duration,
+    /// Time without a message after which a stream of events gets a comment. Proxies close connections without traffic
+    /// after a minute.
+    pub event_heartbeat: Duration,
     /// Directory below which the process keeps its catalog of the library.
     pub catalog_dir: PathBuf,
     /// Maximum age of answers from the catalog while the database is away.
@@ -54,6 +57,7 @@ impl Config {
             cors_origins: Vec::new(),
             upload_idle: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),
+            event_heartbeat: Duration::from_secs(15),
             catalog_dir: std::env::temp_dir().join("rushes-catalog"),
             degraded: Bounds::default(),
             hsts: None,

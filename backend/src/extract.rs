@@ -13,7 +13,7 @@ pub(crate) use base_url::BaseUrl;
 pub(crate) use json::{FromBody, Json};
 pub(crate) use named::{PresetName, read_name};
 pub(crate) use path::{full_path, read_path};
-pub(crate) use principal::{LibraryId, Owned, Principal, VideoPath, Viewer, bearer};
+pub(crate) use principal::{LibraryId, Owned, Principal, StreamViewer, TOKEN_COOKIE, VideoPath, Viewer, bearer};
 pub(crate) use proxy::client_address;
 pub(crate) use search::{AsyncViewer, PREFER, RESPOND_ASYNC, SearchPath};
 pub(crate) use upload::UploadPath;

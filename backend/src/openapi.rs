@@ -1,12 +1,14 @@
 //! The parts of the OpenAPI document that no route declares: title, tags, security scheme, file bodies and error
 //! replies. `operations.rs` generates the document.
 
+use crate::extract::TOKEN_COOKIE;
+use api::events::{EventData, EventView, TaskProgressView};
 use api::problem::{Problem, WrongField};
 use domain::library::Sort;
-use domain::{Code, Language};
+use domain::{Code, EventType, Language};
 use std::collections::BTreeMap;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi, PartialSchema, ToSchema};
 
@@ -30,14 +32,15 @@ impl ToSchema for Binary {}
 #[openapi(
     info(title = "Rushes", description = "Upload a video, choose how to process it, follow the progress and download the outputs."),
     servers((url = "/", description = "The server that served this document")),
-    components(schemas(Problem, WrongField, Sort)),
-    modifiers(&BearerScheme),
+    components(schemas(Problem, WrongField, Sort, EventType, EventView, EventData, TaskProgressView)),
+    modifiers(&SecuritySchemes),
     tags(
         (name = "accounts", description = "Sign-up and login"),
         (name = "uploads", description = "Resumable uploads (tus 1.0), and parts that clients write to the bucket"),
         (name = "tasks", description = "Uploads, their processing and their outputs"),
         (name = "videos", description = "The videos of the account: description, publication, removal"),
         (name = "library", description = "Lists, searches and files of published videos"),
+        (name = "events", description = "What has happened to tasks and videos, as a list and as a stream"),
         (name = "images", description = "Images for watermarks and bumpers"),
         (name = "presets", description = "Named recipes"),
         (name = "health", description = "Health checks and metrics for load balancers, supervisors and people on call"),
@@ -45,15 +48,17 @@ impl ToSchema for Binary {}
 )]
 pub(crate) struct Api;
 
-/// Adds the security scheme `bearer`.
-struct BearerScheme;
+/// Adds the security schemes.
+struct SecuritySchemes;
 
-impl Modify for BearerScheme {
+impl Modify for SecuritySchemes {
     fn modify(&self, document: &mut Document) {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
         let bearer = bearer.description(Some("The `token` of `POST /api/auth/login`"));
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+        let cookie = ApiKeyValue::with_description(TOKEN_COOKIE, "The same token, for a stream of events alone");
+        components.add_security_scheme("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     }
 }
 

@@ -5,7 +5,9 @@ mod uploads;
 
 use crate::error::{Refusal, reply};
 use crate::openapi::{Api, response_of};
-use crate::routes::{auth, health, images, library, metrics, plan, presets, report, searches, tasks, video, videos};
+use crate::routes::{
+    auth, events, health, images, library, metrics, plan, presets, report, searches, tasks, video, videos,
+};
 use crate::{AppState, request_guards};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -54,6 +56,7 @@ fn requests() -> OpenApiRouter<AppState> {
         .merge(videos())
         .merge(library())
         .merge(uploads::without_bytes())
+        .merge(events())
         .routes(routes!(health::health))
 }
 
@@ -110,6 +113,14 @@ fn library() -> OpenApiRouter<AppState> {
         .routes(routes!(library::output))
         .routes(routes!(library::set_file))
         .routes(routes!(searches::show))
+}
+
+/// The time until a stream begins is limited, but not the stream.
+fn events() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(events::list))
+        .routes(routes!(events::stream))
+        .routes(routes!(events::create_ticket))
 }
 
 /// Downloads of outputs. The time until their reply begins is limited, but not the reply.
@@ -204,6 +215,9 @@ mod tests {
         GET /api/auth/login/ping
         POST /api/auth/signup
         GET /api/auth/signup/ping
+        GET /api/events (bearer)
+        GET /api/events/stream (bearer)
+        POST /api/events/tickets (bearer)
         GET /api/health
         GET /api/images (bearer)
         POST /api/images (bearer)

@@ -75,13 +75,11 @@ const fn challenge(code: Code) -> &'static str {
     }
 }
 
-/// Returns `true` if a reply is an error of axum or tower, which has no JSON body.
+/// Returns `true` if a reply is an error of axum or tower, which is neither JSON nor a page.
 fn is_framework_error(response: &Response) -> bool {
     let status = response.status();
-    let ours = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let ours = kind.is_some_and(|kind| kind.starts_with(b"application/json") || kind.starts_with(b"text/html"));
     (status.is_client_error() || status.is_server_error()) && !ours
 }
 

@@ -13,6 +13,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// The header by which a proxy tells how it sends files for the service, as Rack's `Rack::Sendfile` reads it.
+const SENDFILE_TYPE: &str = "x-sendfile-type";
+
 /// Facts about a request. The access log, the reply and the handler use the same value.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestContext {
@@ -24,6 +27,8 @@ pub(crate) struct RequestContext {
     pub(crate) client: Option<IpAddr>,
     /// The client used TLS to reach the service or a trusted proxy before it.
     pub(crate) is_https: bool,
+    /// The trusted proxy before the service sends files of the storage directory itself, when it is told to.
+    pub(crate) proxy_sends_files: bool,
 }
 
 impl RequestContext {
@@ -34,6 +39,10 @@ impl RequestContext {
             request_id: request_id(headers),
             language: accepted.and_then(Language::accepted).unwrap_or(config.language),
             is_https: is_https(request.extensions(), headers, config),
+            proxy_sends_files: is_from_proxy(request.extensions(), config)
+                && headers
+                    .get(SENDFILE_TYPE)
+                    .is_some_and(|value| value == "X-Accel-Redirect"),
             client: peer(request.extensions()).map(|peer| client_address(peer, headers, &config.trusted_proxies)),
         }
     }
@@ -45,6 +54,7 @@ impl RequestContext {
             language,
             client: None,
             is_https: false,
+            proxy_sends_files: false,
         }
     }
 }
@@ -63,8 +73,11 @@ pub(crate) fn is_https(extensions: &Extensions, headers: &HeaderMap, config: &Co
     if let Some(url) = &config.public_url {
         return url.scheme() == "https";
     }
-    let is_proxy = peer(extensions).is_some_and(|peer| config.trusted_proxies.iter().any(|block| block.contains(peer)));
-    is_proxy && headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https")
+    is_from_proxy(extensions, config) && headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https")
+}
+
+fn is_from_proxy(extensions: &Extensions, config: &Config) -> bool {
+    peer(extensions).is_some_and(|peer| config.trusted_proxies.iter().any(|block| block.contains(peer)))
 }
 
 fn request_id(headers: &HeaderMap) -> Arc<str> {

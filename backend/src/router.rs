@@ -3,7 +3,7 @@
 use crate::drain_body::drain_unread;
 use crate::extract::PREFER;
 use crate::routes::health::{readiness, readiness_reply};
-use crate::routes::{codes, health, landing, library, metrics, searches, tus as tus_routes};
+use crate::routes::{codes, embed, health, landing, library, metrics, searches, tus as tus_routes};
 use crate::{AppState, ProcessHealth, access_log, etag, idempotency, operations, problem, request_guards, tus};
 use axum::Router;
 use axum::extract::{Request, State};
@@ -32,6 +32,7 @@ pub fn router(state: AppState) -> Router {
     let routes = operations::router(&state)
         .route("/", get(landing::page))
         .route("/favicon.ico", get(landing::icon))
+        .route("/embed/{id}", get(embed::page))
         .route("/docs/errors", get(codes::page))
         .merge(SwaggerUi::new("/docs").url("/api/openapi.json", document))
         .fallback(operations::route_not_found);
@@ -131,7 +132,9 @@ fn is_worth_compressing() -> impl Predicate {
             b"text/",
             b"application/javascript",
         ];
-        status == StatusCode::OK && kinds.iter().any(|known| kind.starts_with(known))
+        // The compressor would hold messages of a stream back.
+        let is_stream = kind.starts_with(b"text/event-stream");
+        status == StatusCode::OK && !is_stream && kinds.iter().any(|known| kind.starts_with(known))
     };
     SizeAbove::new(1_024).and(is_text)
 }
@@ -165,6 +168,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
                 header::IF_UNMODIFIED_SINCE,
                 idempotency::KEY_HEADER,
                 PREFER,
+                HeaderName::from_static("last-event-id"),
                 request_id.clone(),
             ]
             .into_iter()

@@ -3,6 +3,8 @@
 
 pub(crate) mod auth;
 pub(crate) mod codes;
+pub(crate) mod embed;
+pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod images;
 pub(crate) mod landing;

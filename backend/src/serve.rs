@@ -65,6 +65,11 @@ const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// An extension of a reply that lasts until the client leaves. It takes no permit for concurrent requests, because it
+/// would keep it; the handler has a limit of its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LongReply;
+
 /// Limits of a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerConfig {
@@ -284,6 +289,7 @@ impl Server {
             Some(permit.expect("the semaphore is never closed"))
         };
         let Ok(mut response) = self.router.oneshot(request).await;
+        let permit = permit.filter(|_| response.extensions().get::<LongReply>().is_none());
         if is_http1 && self.stopping.is_cancelled() {
             response
                 .headers_mut()

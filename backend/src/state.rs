@@ -20,6 +20,9 @@ use std::sync::Arc;
 use storage::{PinnedPaths, Storage};
 use tokio_util::sync::CancellationToken;
 
+/// Connections of the server per stream of events.
+const CONNECTIONS_PER_STREAM: usize = 2;
+
 /// The state that axum gives to every handler and extractor. Cheap to clone.
 #[derive(Clone)]
 pub struct AppState(Arc<StateParts>);
@@ -85,11 +88,15 @@ impl AppState {
     }
 
     /// Sets the maximum number of connections of the server, when it is not the default. It limits how many requests
-    /// may wait. Call it before the state is cloned.
+    /// may wait and how many streams of events may be open. Call it before the state is cloned.
     #[must_use]
     pub fn with_connections(mut self, max_connections: usize) -> Self {
         if let Some(parts) = Arc::get_mut(&mut self.0) {
             parts.wait_slots = WaitSlots::of_connections(max_connections);
+            parts.app.events = parts
+                .app
+                .events
+                .limited_to((max_connections / CONNECTIONS_PER_STREAM).max(1));
         }
         self
     }
@@ -129,11 +136,22 @@ impl AppState {
 }
 
 impl AppState {
-    /// Starts the background task `library`, which keeps the catalog current. `db` serves this task alone.
+    /// Starts the background tasks that follow the logs of the database: `library`, which keeps the catalog current,
+    /// and `events`, which feeds the streams of events. `db` serves the first one alone.
     ///
     /// # Panics
     /// Outside of a Tokio runtime.
-    pub fn follow_library(&self, db: DatabaseConnection) {
+    pub fn follow_logs(&self, db: DatabaseConnection) {
+        let (app, alive) = (self.app.clone(), self.alive.clone());
+        tokio::spawn(async move {
+            let (events, db, queue) = (&app.events, &app.db, &app.queue);
+            let work = || {
+                events
+                    .clone()
+                    .follow(db.clone(), queue.subscribe_all(), alive.shutdown.clone())
+            };
+            alive.background.supervise("events", work).await;
+        });
         let (library, alive) = (self.app.library.clone(), self.alive.clone());
         tokio::spawn(async move {
             let work = || library.clone().follow(db.clone(), alive.shutdown.clone());

@@ -13,6 +13,10 @@ use uuid::Uuid;
 
 /// The `typ` of access tokens (RFC 9068 §2.1), which separates them from any other kind of JWT.
 const TYPE: &str = "at+jwt";
+/// The `typ` of tickets for streams. No other operation accepts it.
+const TICKET_TYPE: &str = "stream-ticket+jwt";
+/// Lifetime of a ticket. It stands in an address, which programs may log.
+const TICKET_TTL_S: i64 = 300;
 const ISSUER: &str = "rushes";
 const AUDIENCE: &str = "rushes-api";
 /// Tolerated clock difference between two API processes, in seconds. `nbf` is set this much earlier than `iat`, so that
@@ -37,6 +41,9 @@ struct Claims {
     iat: i64,
     nbf: i64,
     exp: i64,
+    /// Of a ticket: `exp` of the token that it was issued for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_exp: Option<i64>,
 }
 
 impl Tokens {
@@ -70,28 +77,55 @@ impl Tokens {
     /// Issues a token for an account, valid from `now` on.
     pub(crate) fn issue(&self, user: UserId, now: DateTime<Utc>) -> anyhow::Result<String> {
         let now = now.timestamp();
-        let claims = Claims {
-            iss: ISSUER.to_owned(),
-            aud: AUDIENCE.to_owned(),
-            sub: user.to_string(),
-            jti: Uuid::new_v4().to_string(),
-            iat: now,
-            nbf: now - CLOCK_SKEW_S,
-            exp: now.saturating_add(i64::try_from(self.ttl.as_secs()).unwrap_or(i64::MAX)),
-        };
-        encode(&self.header, &claims, &self.signing).context("failed to sign a token")
+        let exp = now.saturating_add(i64::try_from(self.ttl.as_secs()).unwrap_or(i64::MAX));
+        encode(&self.header, &claims(user, now, exp), &self.signing).context("failed to sign a token")
     }
 
-    /// Verifies a token and returns its account.
+    /// Issues a ticket for streams of an account, which end at `until`. Returns it with the end of its own lifetime.
+    pub(crate) fn issue_ticket(
+        &self,
+        user: UserId,
+        until: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<(String, DateTime<Utc>)> {
+        let (now, until) = (now.timestamp(), until.timestamp());
+        let exp = now.saturating_add(TICKET_TTL_S).min(until);
+        let claims = Claims {
+            stream_exp: Some(until),
+            ..claims(user, now, exp)
+        };
+        let header = Header {
+            typ: Some(TICKET_TYPE.to_owned()),
+            ..self.header.clone()
+        };
+        let ticket = encode(&header, &claims, &self.signing).context("failed to sign a ticket")?;
+        Ok((ticket, DateTime::from_timestamp(exp, 0).unwrap_or_default()))
+    }
+
+    /// Verifies a token. Returns its account and the time at which it expires.
     ///
     /// # Errors
     /// `token_expired` when only the time is wrong, else `token_invalid`.
-    pub(crate) fn verify(&self, token: &str) -> Result<UserId, Code> {
+    pub(crate) fn verify(&self, token: &str) -> Result<(UserId, DateTime<Utc>), Code> {
+        let claims = self.decode(token, TYPE)?;
+        subject(&claims, claims.exp)
+    }
+
+    /// Verifies a ticket. Returns its account and the time at which its streams end.
+    ///
+    /// # Errors
+    /// As [`Tokens::verify`].
+    pub(crate) fn verify_ticket(&self, ticket: &str) -> Result<(UserId, DateTime<Utc>), Code> {
+        let claims = self.decode(ticket, TICKET_TYPE)?;
+        subject(&claims, claims.stream_exp.ok_or(Code::TokenInvalid)?)
+    }
+
+    fn decode(&self, token: &str, kind: &str) -> Result<Claims, Code> {
         let mut refusal = Code::TokenInvalid;
         for key in &self.verifying {
             match decode::<Claims>(token, key, &self.validation) {
-                Ok(data) if data.header.typ.as_deref() == Some(TYPE) && data.header.crit.is_none() => {
-                    return data.claims.sub.parse().map(UserId).map_err(|_| Code::TokenInvalid);
+                Ok(data) if data.header.typ.as_deref() == Some(kind) && data.header.crit.is_none() => {
+                    return Ok(data.claims);
                 }
                 Ok(_) => return Err(Code::TokenInvalid),
                 Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => refusal = Code::TokenExpired,
@@ -100,6 +134,29 @@ impl Tokens {
         }
         Err(refusal)
     }
+}
+
+/// The claims of a new token.
+fn claims(user: UserId, now: i64, exp: i64) -> Claims {
+    Claims {
+        iss: ISSUER.to_owned(),
+        aud: AUDIENCE.to_owned(),
+        sub: user.to_string(),
+        jti: Uuid::new_v4().to_string(),
+        iat: now,
+        nbf: now - CLOCK_SKEW_S,
+        exp,
+        stream_exp: None,
+    }
+}
+
+fn subject(claims: &Claims, until: i64) -> Result<(UserId, DateTime<Utc>), Code> {
+    let account = claims.sub.parse().map(UserId).map_err(|_| Code::TokenInvalid)?;
+    // Beyond the range of times: it never expires.
+    Ok((
+        account,
+        DateTime::from_timestamp(until, 0).unwrap_or(DateTime::<Utc>::MAX_UTC),
+    ))
 }
 
 #[cfg(test)]
@@ -141,19 +198,42 @@ mod tests {
         format!("{message}.{signature}")
     }
 
+    fn verify(tokens: &Tokens, token: &str) -> Result<UserId, Code> {
+        tokens.verify(token).map(|(account, _)| account)
+    }
+
     #[test]
     fn a_token_is_verified_and_stays_valid_during_a_rotation() {
         let token = tokens("a", None).issue(UserId(7), Utc::now()).unwrap();
-        assert_eq!(tokens("a", None).verify(&token), Ok(UserId(7)));
-        assert_eq!(tokens("b", Some("a")).verify(&token), Ok(UserId(7)));
+        assert_eq!(verify(&tokens("a", None), &token), Ok(UserId(7)));
+        assert_eq!(verify(&tokens("b", Some("a")), &token), Ok(UserId(7)));
         assert_eq!(tokens("b", None).verify(&token), Err(Code::TokenInvalid));
+    }
+
+    #[test]
+    fn a_ticket_opens_streams_alone_and_ends_with_its_token() {
+        let tokens = tokens("a", None);
+        let now = Utc::now();
+        let until = |seconds| DateTime::from_timestamp(now.timestamp() + seconds, 0).unwrap();
+        let (ticket, expires_at) = tokens.issue_ticket(UserId(7), until(4_000), now).unwrap();
+        assert_eq!(expires_at, until(TICKET_TTL_S));
+        assert_eq!(tokens.verify_ticket(&ticket), Ok((UserId(7), until(4_000))));
+        assert_eq!(tokens.verify(&ticket), Err(Code::TokenInvalid));
+        let token = tokens.issue(UserId(7), now).unwrap();
+        assert_eq!(tokens.verify_ticket(&token), Err(Code::TokenInvalid));
+        let (_, expires_at) = tokens.issue_ticket(UserId(7), until(60), now).unwrap();
+        assert_eq!(expires_at, until(60));
+        let (late, _) = tokens
+            .issue_ticket(UserId(7), until(4_000), now - chrono::Duration::seconds(301))
+            .unwrap();
+        assert_eq!(tokens.verify_ticket(&late), Err(Code::TokenExpired));
     }
 
     #[test]
     fn every_claim_and_header_is_checked() {
         let now = Utc::now().timestamp();
         let (plain, none) = (json!({"typ": TYPE, "alg": "HS256"}), json!({}));
-        let verify = |header: &Value, changes: &Value| tokens("a", None).verify(&forged(header, changes));
+        let verify = |header: &Value, changes: &Value| verify(&tokens("a", None), &forged(header, changes));
         assert_eq!(verify(&plain, &none), Ok(UserId(7)));
         assert_eq!(
             verify(&plain, &json!({"exp": now - 1, "nbf": now - 60})),

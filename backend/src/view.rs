@@ -5,6 +5,7 @@ mod plan;
 
 pub(crate) use plan::plan_view;
 
+use api::events::TaskProgressView;
 use api::tasks::{
     ErrorCode, ErrorView, OutputView, Percent, ProgressView, SourceView, StoredReport, TaskItem, TaskView,
 };
@@ -115,6 +116,17 @@ fn progress(status: task::TaskStatus, stored: Option<&Value>) -> ProgressView {
             }
         }
         Status::Uploaded | Status::Failed | Status::Canceled => ProgressView::default(),
+    }
+}
+
+/// The progress of a task in a stream of events.
+pub(crate) fn progress_message(task: &task::TaskProgress) -> TaskProgressView {
+    TaskProgressView {
+        task_id: task.id,
+        id: task.id,
+        status: task.status.into(),
+        attempt: task.attempt,
+        progress: progress(task.status, task.progress.as_ref()),
     }
 }
 

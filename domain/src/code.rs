@@ -157,6 +157,8 @@ codes! {
     ExternalIdTaken "external_id_taken" 409 - "Ya hay un video con ese identificador externo" "There is already a video with that external id"
     CursorInvalid "cursor_invalid" 400 - "El cursor no es de esta consulta" "The cursor does not belong to this query"
     CatalogFilling "catalog_filling" 503 - "El catálogo se está llenando" "The catalog is being filled"
+    CursorExpired "cursor_expired" 410 - "El cursor es demasiado viejo" "The cursor is too old"
+    EventStreamsTooMany "event_streams_too_many" 429 - "Hay demasiados streams de eventos abiertos" "There are too many open event streams"
     SearchNotFound "search_not_found" 404 - "No existe esa búsqueda" "There is no such search"
     SearchExpired "search_expired" 410 - "El resultado de la búsqueda venció" "The result of the search has expired"
 

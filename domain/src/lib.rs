@@ -9,6 +9,7 @@
 //! - [`code`], [`failure_class`], [`claim`]: error codes, retries, and the order in which tasks are claimed.
 //! - [`library`], [`search`], [`folding`], [`ranking`], [`vocabulary`]: lists and searches of videos, the words of a
 //!   text, the order of hits, and the correction of typing errors.
+//! - [`event`]: the types of events.
 //! - [`video`]: what the owner of a video writes into it.
 //! - [`account`], [`scope`]: names and passwords, and what the holder of a credential may do.
 
@@ -16,6 +17,7 @@ pub mod account;
 pub mod cidr;
 pub mod claim;
 pub mod code;
+pub mod event;
 pub mod failure;
 pub mod failure_class;
 pub mod file_signature;
@@ -42,6 +44,7 @@ pub mod vocabulary;
 pub use cidr::{Cidr, InvalidCidr};
 pub use claim::ClaimPolicy;
 pub use code::Code;
+pub use event::EventType;
 pub use failure::{Failure, is_exhaustion, is_failed_allocation};
 pub use failure_class::FailureClass;
 pub use language::Language;

@@ -10,10 +10,10 @@
 //!
 //! 1. the account ([`user::lock`], [`user::write`]);
 //! 2. one task, or the tasks that a sweep takes back;
-//! 3. rows of that task: outputs, trace, events, image uses;
+//! 3. rows of that task: outputs, trace, image uses;
 //! 4. its source and video, an image, a preset;
 //! 5. trash entries, idempotency key, costs;
-//! 6. the lock of a log (`log.rs`).
+//! 6. the locks of the logs (`log.rs`): of events, then of the library.
 //!
 //! A transaction begins with the lock on the account if it inserts rows that refer to other rows of the account, or if
 //! it deletes rows that others refer to. A transaction about a single task begins with the task: its first statement is

@@ -34,6 +34,8 @@ const LOCK_CLASS: i32 = 0x0072_7573;
 pub(crate) enum Log {
     /// Table `library_changes`.
     LibraryChanges = 1,
+    /// Table `events`. A transaction that appends to both logs appends to this one first.
+    Events = 2,
 }
 
 /// Lets this transaction alone append to the log until it ends. After two seconds of waiting, the error satisfies

@@ -11,6 +11,11 @@ use serde_json::value::RawValue;
 pub struct RawJson(Box<RawValue>);
 
 impl RawJson {
+    /// JSON of this text.
+    pub(crate) const fn from_text(text: Box<RawValue>) -> Self {
+        Self(text)
+    }
+
     /// Returns the text as it is stored.
     #[must_use]
     pub fn text(&self) -> &str {

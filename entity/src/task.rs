@@ -23,17 +23,23 @@ mod videos;
 pub use claim::{AttemptResult, Claim, Claimed};
 pub use claim_next::claim_next;
 pub use details::{TaskDetails, details};
-pub use find::{Page, TaskSummary, by_id, by_path, count_by_status, list, of_user, oldest_due_created_at, with_source};
+pub(crate) use find::summary;
+pub use find::{
+    Page, TaskProgress, TaskSummary, by_id, by_path, count_by_status, list, of_user, oldest_due_created_at,
+    progress_of, with_source,
+};
 pub use sweep::{Swept, release_unknown, return_tasks_of, sweep};
 pub use table::{ActiveModel, Column, Entity, Model, PrimaryKey, Relation, TaskStatus};
+pub use transition::append_processed;
 pub use videos::{create_missing_videos, newest_processed, of_video, remove_video};
 
 /// Separates the detail of a failure from that of an earlier attempt.
 pub const EARLIER_ATTEMPT: &str = "; an earlier attempt: ";
 
+use crate::event::{self, New as Event};
 use crate::library_change::{self, Subject};
-use crate::{event, image_use, output, source, trash, user, video};
-use domain::{Code, Status, TaskId, UserId};
+use crate::{image_use, output, source, trash, user, video};
+use domain::{Code, EventType, TaskId, UserId};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::entity::prelude::*;
 use sea_orm::{DatabaseTransaction, IntoActiveModel, QuerySelect};
@@ -56,7 +62,7 @@ pub struct New {
 }
 
 /// Creates a task that is due at once. Call it in [`user::write`], in the transaction that creates or reads the source,
-/// the images and the clips of the task.
+/// the images and the clips of the task. The caller appends the event.
 ///
 /// # Errors
 /// Any database error.
@@ -84,12 +90,11 @@ pub async fn create(db: &DatabaseTransaction, user: UserId, new: New) -> Result<
     named.file_path = Set(file_path);
     let task = named.update(db).await?;
     image_use::create(db, &task).await?;
-    event::append(db, task.id, 0, Status::Uploaded).await?;
     Ok(task)
 }
 
 /// Creates a new task with the source and the recipe of a finished one. The finished task does not change; read it in
-/// the same [`user::write`].
+/// the same [`user::write`]. The caller appends the event.
 ///
 /// # Errors
 /// Any database error.
@@ -110,8 +115,8 @@ pub async fn create_retry(db: &DatabaseTransaction, task: &Model) -> Result<Mode
     create(db, task.owner(), new).await
 }
 
-/// Cancels a task that is not finished. Its worker learns it with the next lease renewal, within two seconds. Until the
-/// transaction ends, the task and its source cannot be removed.
+/// Cancels a task that is not finished; call it as the end of a transaction. Its worker learns it with the next lease
+/// renewal, within two seconds. Until the transaction ends, the task and its source cannot be removed.
 ///
 /// Returns `None` when the task is finished, does not exist or belongs to another account.
 ///
@@ -127,12 +132,12 @@ pub async fn cancel(db: &DatabaseTransaction, user: UserId, id: TaskId) -> Resul
     let Some(task) = update.exec_with_returning(db).await?.pop() else {
         return Ok(None);
     };
-    record_final(db, task.id, task.attempt, Status::Canceled).await?;
+    record_final(db, EventType::TaskCanceled, &[task.id]).await?;
     Ok(Some(task))
 }
 
-/// Removes a task; call it in a transaction. Its source and those of its outputs that no other task shares go with it.
-/// A video that shows the task becomes private, and a video without tasks is removed with the source.
+/// Removes a task; call it as the end of a transaction. Its source and those of its outputs that no other task shares
+/// go with it. A video that shows the task becomes private, and a video without tasks is removed with the source.
 ///
 /// Returns the storage keys of the removed files, so that the caller can delete them after the commit. They are also on
 /// the trash list, due at once. Returns `None` when another request has removed the task.
@@ -142,16 +147,39 @@ pub async fn cancel(db: &DatabaseTransaction, user: UserId, id: TaskId) -> Resul
 pub async fn remove(db: &DatabaseTransaction, task: &Model) -> Result<Option<Vec<String>>, DbErr> {
     user::lock(db, task.owner()).await?;
     let video = video::of_source(db, task.source_id).await?;
-    let Some(keys) = remove_rows(db, task).await? else {
+    let Some(Removed { keys, event }) = remove_rows(db, task).await? else {
         return Ok(None);
     };
+    let mut events = vec![event];
+    if let Some(before) = &video {
+        let after = video::of_source(db, task.source_id).await?;
+        events.extend(event_of_removal(before, after.as_ref())?);
+    }
+    event::append(db, events).await?;
     let changed: Vec<_> = video.map(|video| Subject::Video(video.id)).into_iter().collect();
     library_change::append(db, &changed).await?;
     Ok(Some(keys))
 }
 
-/// [`remove`] without the change in the log of the library.
-pub(crate) async fn remove_rows(db: &impl ConnectionTrait, task: &Model) -> Result<Option<Vec<String>>, DbErr> {
+/// The event of a video one of whose tasks was removed; `None` if it is shown as before.
+fn event_of_removal(before: &video::Model, after: Option<&video::Model>) -> Result<Option<Event>, DbErr> {
+    Ok(match after {
+        None => Some(Event::of_video(EventType::VideoDeleted, before)?),
+        Some(after) if after.task_id != before.task_id => Some(Event::of_video(EventType::VideoUnpublished, after)?),
+        Some(_) => None,
+    })
+}
+
+/// The result of [`remove_rows`].
+pub(crate) struct Removed {
+    /// Storage keys of the removed files.
+    keys: Vec<String>,
+    /// The event of the task.
+    event: Event,
+}
+
+/// [`remove`] without the rows of the logs.
+pub(crate) async fn remove_rows(db: &impl ConnectionTrait, task: &Model) -> Result<Option<Removed>, DbErr> {
     // Without the lock, two concurrent removals would each see the other's task and leave the shared files.
     user::lock(db, task.owner()).await?;
     // A worker that completes the task holds this row until its commit. Outputs read before that would be incomplete.
@@ -160,7 +188,7 @@ pub(crate) async fn remove_rows(db: &impl ConnectionTrait, task: &Model) -> Resu
         return Ok(None);
     }
     let outputs = output::of_task(db, task.id).await?;
-    event::remove(db, task.id).await?;
+    let event = Event::of_task(db, EventType::TaskDeleted, task.task_id()).await?;
     video::hide(db, task.task_id()).await?;
     Entity::delete_by_id(task.id).exec(db).await?;
     let mut keys = output::unreferenced(db, outputs.into_iter().map(|output| output.key).collect()).await?;
@@ -174,7 +202,7 @@ pub(crate) async fn remove_rows(db: &impl ConnectionTrait, task: &Model) -> Resu
         source::Entity::delete_by_id(task.source_id).exec(db).await?;
     }
     trash::add_keys(db, &keys, Duration::ZERO).await?;
-    Ok(Some(keys))
+    Ok(Some(Removed { keys, event }))
 }
 
 /// The code of the failure that ended the task or delayed its next attempt.

@@ -68,6 +68,8 @@ pub struct Model {
     pub holder: Option<String>,
     /// The request that asks the holder to release the row.
     pub claimant: Option<String>,
+    /// A holder lost the row without releasing it, and may still write to the multipart upload.
+    pub replaced: bool,
     /// End of the lease of the holder, on the database clock.
     pub until_ms: i64,
     /// The upload is removed after this time, on the database clock.
@@ -173,6 +175,7 @@ pub async fn create(db: &DatabaseTransaction, user: UserId, new: &New, lifetime:
         (Column::Fetched, new.fetched.into()),
         (Column::MultipartId, Expr::value(new.multipart_id.clone())),
         (Column::PartBytes, stored(new.part_bytes).into()),
+        (Column::Replaced, false.into()),
         (Column::UntilMs, 0_i64.into()),
         (Column::ExpiresAtMs, crate::in_ms(db, crate::millis(lifetime))),
     ];

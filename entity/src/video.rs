@@ -2,13 +2,13 @@
 //! when one of these tasks is: then the outputs of that task are shown.
 //!
 //! Every change of a video is followed by an entry in `library_changes`, appended by the functions here that end with
-//! the number of the change, or by the caller, who calls [`library_change::append`] as the last statement.
+//! the number of the change, or by the caller, who calls [`crate::library_change::append`] as the last statement, after
+//! appending the event.
 
 mod entry;
 
 pub use entry::{Entry, entries_after, entries_of, ids_between};
 
-use crate::library_change::{self, Subject};
 use crate::user;
 use chrono::{DateTime, Utc};
 use domain::{TaskId, UserId, VideoId, Visibility};
@@ -247,15 +247,4 @@ pub(crate) async fn hide(db: &impl ConnectionTrait, task: TaskId) -> Result<(), 
         .col_expr(Column::UpdatedAt, Expr::value(crate::now()))
         .filter(Column::TaskId.eq(task.0));
     shown.exec(db).await.map(drop)
-}
-
-/// Appends a change of the video of a source, as when one of its tasks has been processed.
-///
-/// # Errors
-/// Any database error.
-pub async fn append_change_of_source(db: &DatabaseTransaction, source: i64) -> Result<(), DbErr> {
-    let Some(video) = of_source(db, source).await? else {
-        return Ok(());
-    };
-    library_change::append(db, &[Subject::Video(video.id)]).await.map(drop)
 }

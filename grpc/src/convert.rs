@@ -2,7 +2,9 @@
 
 use crate::v1;
 use app::Refusal;
-use app::library::{Details, FacetCounts, Freshness, Output, SearchRequest, Video, facet_name, facet_of, public_url};
+use app::library::{
+    Details, FacetCounts, Freshness, Output, SearchRequest, Video, embed_url, facet_name, facet_of, public_url,
+};
 use domain::library::{Filter, FilterInvalid, PageSize, Query, Scope, Sort};
 use domain::search::{Correction, Search};
 use domain::{Code, Visibility};
@@ -108,6 +110,7 @@ pub(crate) fn video(entry: Video, base_url: &str) -> v1::Video {
     let details = Details::of(&entry);
     let is_shown = entry.visibility != Visibility::Private;
     let address = is_shown.then(|| public_url(base_url, &entry.public_id));
+    let embed_url = is_shown.then(|| embed_url(base_url, &entry.public_id));
     let playback = details.playback().filter(|_| is_shown);
     let url = |output: Option<&Output>| {
         let (address, output) = address.as_ref().zip(output)?;
@@ -123,6 +126,7 @@ pub(crate) fn video(entry: Video, base_url: &str) -> v1::Video {
         poster_url: url(details.poster()).unwrap_or_default(),
         playback_url: url(playback).unwrap_or_default(),
         playback_type: playback.map(|output| output.media_type.clone()).unwrap_or_default(),
+        embed_url: embed_url.unwrap_or_default(),
         public_url: address.unwrap_or_default(),
         title: entry.title,
         description: entry.description,

@@ -23,7 +23,8 @@ mod m0016_output_positions;
 mod m0017_videos;
 mod m0018_library_changes;
 mod m0019_uploads;
-mod m0020_fetches;
+mod m0020_account_events;
+mod m0021_fetches;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -56,7 +57,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0017_videos::Migration),
             Box::new(m0018_library_changes::Migration),
             Box::new(m0019_uploads::Migration),
-            Box::new(m0020_fetches::Migration),
+            Box::new(m0020_account_events::Migration),
+            Box::new(m0021_fetches::Migration),
         ]
     }
 }

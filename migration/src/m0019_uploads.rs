@@ -51,6 +51,7 @@ fn uploads() -> TableCreateStatement {
         .col(text_null("tail_key"))
         .col(text_null("holder"))
         .col(text_null("claimant"))
+        .col(boolean("replaced"))
         .col(big_integer("until_ms"))
         .col(big_integer("expires_at_ms"))
         .col(big_integer_null("task_id"))

@@ -37,7 +37,7 @@ mod updates;
 mod wakeups;
 
 pub use queue::Queue;
-pub use updates::Subscription;
+pub use updates::{Subscription, Updates};
 pub use wakeups::Wakeups;
 
 use serde::{Deserialize, Serialize};

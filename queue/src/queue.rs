@@ -2,7 +2,7 @@
 
 use crate::idle_signal::IdleSignal;
 use crate::redis_queue::RedisQueue;
-use crate::updates::{Subscription, Subscriptions, TaskUpdate};
+use crate::updates::{Subscription, Subscriptions, TaskUpdate, Updates};
 use crate::wakeups::{Receiver, Wakeups};
 use background::Background;
 use domain::{TaskId, UserId};
@@ -96,6 +96,12 @@ impl Queue {
     #[must_use]
     pub fn subscribe(&self, account: UserId, task: TaskId) -> Subscription {
         self.subscriptions.subscribe(TaskUpdate { task, account })
+    }
+
+    /// Subscribes to the updates of all tasks, as [`Queue::subscribe`] does to those of one.
+    #[must_use]
+    pub fn subscribe_all(&self) -> Updates {
+        self.subscriptions.subscribe_all()
     }
 
     /// Starts to receive the updates of other processes until `shutdown`. With Redis this is the background task

@@ -15,7 +15,8 @@
 //! *Invariants.* An update is a hint; the row is the truth. Subscribers read the row after an update and, since any
 //! update may be lost, from time to time without one. A task that is released because its claim was not acknowledged
 //! has no update. Publishing neither waits nor fails. Several updates that
-//! arrive before the subscriber looks wake it once. A task without subscription takes no memory.
+//! arrive before the subscriber looks wake it once. A task without subscription takes no memory. [`Updates`] receives
+//! the updates of all tasks, for the one reader of a process that serves many clients.
 //!
 //! *Rejected.* Status and percent in the message: a second truth, which may arrive late or out of order. A channel of
 //! Redis for each task: a command to Redis for each request. Streams of Redis: they keep a history that nothing reads.
@@ -24,7 +25,7 @@ use domain::{TaskId, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 /// The message: a task of an account has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -33,9 +34,24 @@ pub(crate) struct TaskUpdate {
     pub(crate) account: UserId,
 }
 
+/// Number of updates that a receiver of all of them may be behind.
+const BEHIND_MAX: usize = 1_024;
+
 /// The subscriptions of one process. Clones share them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Subscriptions(Arc<Mutex<HashMap<TaskUpdate, Topic>>>);
+#[derive(Clone, Debug)]
+pub(crate) struct Subscriptions {
+    topics: Arc<Mutex<HashMap<TaskUpdate, Topic>>>,
+    all: broadcast::Sender<TaskUpdate>,
+}
+
+impl Default for Subscriptions {
+    fn default() -> Self {
+        Self {
+            topics: Arc::default(),
+            all: broadcast::Sender::new(BEHIND_MAX),
+        }
+    }
+}
 
 /// The subscriptions to one task.
 #[derive(Debug)]
@@ -50,6 +66,12 @@ impl Subscriptions {
         if let Some(topic) = self.lock().get(&update) {
             topic.updates.send_replace(());
         }
+        // Fails without a receiver.
+        let _ = self.all.send(update);
+    }
+
+    pub(crate) fn subscribe_all(&self) -> Updates {
+        Updates(self.all.subscribe())
     }
 
     pub(crate) fn subscribe(&self, key: TaskUpdate) -> Subscription {
@@ -67,7 +89,25 @@ impl Subscriptions {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<TaskUpdate, Topic>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A subscription to the updates of all tasks.
+#[derive(Debug)]
+pub struct Updates(broadcast::Receiver<TaskUpdate>);
+
+impl Updates {
+    /// Waits for the next update. Updates that came while the receiver was too far behind are lost.
+    pub async fn next(&mut self) -> (UserId, TaskId) {
+        loop {
+            match self.0.recv().await {
+                Ok(update) => return (update.account, update.task),
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                // The process ends.
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
     }
 }
 
@@ -135,6 +175,21 @@ mod tests {
             ..key(1)
         });
         assert!(mine.updated().now_or_never().is_none());
+    }
+
+    #[test]
+    fn updates_of_all_tasks_arrive_in_order_and_those_too_far_behind_are_lost() {
+        let all = Subscriptions::default();
+        let mut updates = all.subscribe_all();
+        let mut next = || updates.next().now_or_never().map(|(_, task)| task.0);
+        all.deliver(key(1));
+        all.deliver(key(2));
+        assert_eq!([next(), next(), next()], [Some(1), Some(2), None]);
+        for task in 0..2_000 {
+            all.deliver(key(task));
+        }
+        let seen: Vec<_> = std::iter::from_fn(next).collect();
+        assert_eq!((seen.len(), seen.last()), (BEHIND_MAX, Some(&1_999)));
     }
 
     #[test]

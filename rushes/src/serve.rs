@@ -33,7 +33,7 @@ pub(crate) async fn up(settings: Settings, db: DatabaseConnection) -> anyhow::Re
     let state = app_state(&settings, db, storage, queue, &health)?
         .with_connections(server_config.max_connections)
         .with_sandbox(settings.sandbox, sandbox);
-    state.follow_library(components::library_database(&settings).await?);
+    state.follow_logs(components::library_database(&settings).await?);
     let router = api::router(state, settings.grpc_reflection).await?;
     run(
         &health,
@@ -51,7 +51,7 @@ pub(crate) async fn backend(settings: Settings, db: DatabaseConnection) -> anyho
     let health = process_health(&settings, &storage)?;
     let server_config = server_config(&settings, 0)?;
     let state = app_state(&settings, db, storage, queue, &health)?.with_connections(server_config.max_connections);
-    state.follow_library(components::library_database(&settings).await?);
+    state.follow_logs(components::library_database(&settings).await?);
     let router = api::router(state, settings.grpc_reflection).await?;
     let server = serve_http(settings.listen, router, server_config, &health);
     run(&health, async { Ok(()) }, server).await

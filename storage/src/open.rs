@@ -30,8 +30,8 @@ impl fmt::Debug for S3Credentials {
 
 impl Storage {
     /// Opens `file:///abs/dir`, which is created if it does not exist, or
-    /// `s3://bucket?endpoint=…&region=…&public_endpoint=…`. No request is sent to a bucket; [`Storage::ready`] does that.
-    /// `public_endpoint` is the address of the bucket in signed URLs, if clients reach it by another one.
+    /// `s3://bucket?endpoint=…&region=…&public_endpoint=…`. No request is sent to a bucket; [`Storage::ready`] does
+    /// that. `public_endpoint` is the address of the bucket in signed URLs, if clients reach it by another one.
     ///
     /// In a directory, unfinished uploads of killed processes are removed in the background when they are a day old. A
     /// bucket needs a lifecycle rule for that.

@@ -10,6 +10,9 @@
 //! - In a bucket the file is a multipart upload with parts of one size. The bytes behind the last whole part, the
 //!   *tail*, are an object of their own between two requests, because a part has at least 5 MiB.
 //!
+//! A holder that was replaced without its consent may still send a part, and the bucket keeps the last part of each
+//! number. So its multipart upload is ended ([`Storage::copy_unfinished`]), and the bytes are copied to a new one.
+//!
 //! *Invariants.* A position contains the state of the SHA-256 of the bytes before it: in a bucket up to the last whole
 //! part. So the file is hashed once, also when several processes have received it.
 //!

@@ -29,7 +29,7 @@ function withTusJs(name, options) {
       endpoint,
       headers,
       metadata: { filename: name, filetype: "video/mp4" },
-      retryDelays: [0, 100, 500],
+      retryDelays: [0, 1000, 3000, 5000],
       onError: reject,
       onSuccess: () => resolve(upload.url),
       onProgress: (sent, total) => {
@@ -46,7 +46,7 @@ function withTusJs(name, options) {
 function withUppy(name) {
   return new Promise((resolve, reject) => {
     const uppy = new Uppy({ autoProceed: false });
-    uppy.use(UppyTus, { endpoint, headers, chunkSize: 300_000, retryDelays: [0, 100, 500] });
+    uppy.use(UppyTus, { endpoint, headers, chunkSize: 300_000, retryDelays: [0, 1000, 3000, 5000] });
     const data = Buffer.from(bytes);
     data.size = data.length;
     uppy.addFile({ name, type: "video/mp4", data, source: "test" });

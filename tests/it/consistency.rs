@@ -1,10 +1,10 @@
 //! Checks at the end of a load test: acknowledged requests against rows, and rows against files.
 
 use crate::storm::client::Account;
-use domain::{Status, TaskId};
+use domain::Status;
 use entity::task::{self, TaskStatus};
 use entity::{DatabaseConnection, event, idempotency, image, image_use, output, preset, source, trash};
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use storage::Target;
@@ -56,14 +56,9 @@ pub(crate) async fn check_rows(db: &DatabaseConnection, account: &Account) {
         assert_eq!(named, acknowledged.collect(), "images and presets: {:?}", replies.named);
     }
     for task in &tasks {
-        let events = event::of_task(db, TaskId(task.id)).await.unwrap();
-        let kinds: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
-        assert_eq!(
-            kinds,
-            ["uploaded", Status::from(task.status).as_str()],
-            "task {}",
-            task.id
-        );
+        let ended = format!("task.{}", Status::from(task.status).as_str());
+        let types = tests::event_types(db, task.id).await;
+        assert_eq!(types, ["task.created", &ended], "task {}", task.id);
     }
     let sources = source::Entity::find().filter(source::Column::UserId.eq(user.0)).all(db);
     let sources: BTreeSet<_> = sources.await.unwrap().iter().map(|source| source.id).collect();
@@ -76,8 +71,8 @@ pub(crate) async fn check_rows(db: &DatabaseConnection, account: &Account) {
     assert_eq!(held.count(db).await.unwrap(), 0, "idempotency keys still in use");
 }
 
-/// Asserts that every file is named by a row or is on the trash list, that every row has its file, and that no events
-/// or image uses are left over. Other processes that use the storage must have stopped.
+/// Asserts that every file is named by a row or is on the trash list, that every row has its file, that no image uses
+/// are left over, and that removed tasks have their events. Other processes that use the storage must have stopped.
 pub(crate) async fn check_files(app: &TestApp) {
     let db = &app.db;
     assert_eq!(
@@ -92,11 +87,27 @@ pub(crate) async fn check_files(app: &TestApp) {
         .iter()
         .map(|task| task.id)
         .collect();
-    let events = event::Entity::find().all(db).await.unwrap();
-    assert!(
-        events.iter().all(|event| tasks.contains(&event.task_id)),
-        "events of removed tasks"
-    );
+    let events = event::Entity::find()
+        .order_by_asc(event::Column::Id)
+        .all(db)
+        .await
+        .unwrap();
+    let removed: BTreeSet<_> = events
+        .iter()
+        .filter_map(|event| event.task_id)
+        .filter(|task| !tasks.contains(task))
+        .collect();
+    for task in removed {
+        let of_task = events.iter().filter(|event| event.task_id == Some(task));
+        let types: Vec<_> = of_task.map(|event| event.kind.as_str()).collect();
+        assert!(
+            matches!(
+                types.as_slice(),
+                ["task.created", "task.deleted"] | ["task.created", _, "task.deleted"]
+            ),
+            "events of the removed task {task}: {types:?}"
+        );
+    }
     let unfinished =
         task::Entity::find().filter(task::Column::Status.is_in([TaskStatus::Uploaded, TaskStatus::Processing]));
     assert_eq!(unfinished.count(db).await.unwrap(), 0);

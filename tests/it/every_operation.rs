@@ -119,6 +119,9 @@ const OPERATIONS: &[(&str, Access, Body)] = &[
         Public("its address cannot be guessed"),
         Nothing,
     ),
+    ("GET /api/events", Account, Nothing),
+    ("GET /api/events/stream", Account, Nothing),
+    ("POST /api/events/tickets", Account, Nothing),
     ("GET /api/images", Account, Nothing),
     ("POST /api/images", Account, Image),
     ("GET /api/images/{name}", Resource(Kind::Image), Nothing),
@@ -326,7 +329,12 @@ async fn call(app: &TestApp, operation: &str, body: Body, values: &[String], tok
     if let Some(token) = token {
         request = request.header("authorization", token);
     }
-    Reply::read(request.send().await.unwrap()).await
+    let response = request.send().await.unwrap();
+    let reply = Reply::head(&response);
+    match reply.header("content-type") {
+        "text/event-stream" => reply,
+        _ => Reply::read(response).await,
+    }
 }
 
 /// A reply without the request id and the date, which differ in each.

@@ -350,7 +350,7 @@ async fn waits_of_a_backend_follow_a_worker_in_another_process_while_redis_is_lo
         assert_eq!(task["status"], "processed", "{task}");
     }
     assert_eq!(caller.get("/api/tasks/999999").await.status, 404);
-    let log = backend.log();
+    let log = backend.logged(r#""status":404"#).await;
     let polls: Vec<_> = log
         .lines()
         .filter(|line| line.contains(r#""route":"/api/tasks/{id}""#))

@@ -19,11 +19,17 @@ async fn the_tasks_of_killed_workers_are_claimed_by_another_worker_within_45_s()
     let app = TestApp::idle().await;
     let caller = app.caller().await;
     let directory = app.directory.path();
-    let clip = Clip {
-        seconds: 40.0,
-        ..Clip::slow()
+    let clip = |name: &str, seconds: f64| {
+        let home = directory.join(name);
+        std::fs::create_dir(&home).unwrap();
+        let clip = Clip {
+            seconds,
+            ..Clip::slow()
+        };
+        clip.make(&home)
     };
-    let source = clip.make(directory);
+    // No task with the long clip ends before its worker is killed: later ones would be done with its outputs.
+    let (long, short) = (clip("long", 400.0), clip("short", 40.0));
     let worker = |name: &str, slots: usize| {
         let home = directory.join(name);
         std::fs::create_dir(&home).unwrap();
@@ -36,8 +42,10 @@ async fn the_tasks_of_killed_workers_are_claimed_by_another_worker_within_45_s()
         // The earlier workers have no free slot, so these tasks are for this one.
         let process = worker(&format!("killed-{number}"), SLOTS);
         let mut tasks = Vec::new();
-        for _ in 0..SLOTS {
-            tasks.push(caller.task(&source, &[("recipe", SLOW)]).await);
+        for slot in 0..SLOTS {
+            let is_last = (number, slot) == (KILLED - 1, SLOTS - 1);
+            let source = if is_last { &short } else { &long };
+            tasks.push(caller.task(source, &[("recipe", SLOW)]).await);
         }
         for task in &tasks {
             caller.until(*task, |task| task["status"] == "processing").await;

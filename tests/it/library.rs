@@ -158,7 +158,7 @@ pub(crate) async fn second_api(app: &TestApp, secret: &str) -> String {
     let state = AppState::new(db, storage, queue, config, ProcessHealth::default());
     let mut settings = app.environment.iter();
     let (_, database_url) = settings.find(|(name, _)| *name == "DATABASE_URL").unwrap();
-    state.follow_library(entity::connect(database_url, 1).await.unwrap());
+    state.follow_logs(entity::connect(database_url, 1).await.unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (router, stop) = (backend::router(state), CancellationToken::new());

@@ -27,8 +27,11 @@ impl Nginx {
         Self::in_front_of_all(&[upstream], directory)
     }
 
-    /// Starts nginx in front of several backends.
+    /// Starts nginx in front of several backends, on the storage directory that [`TestApp`] has in `directory` if it
+    /// keeps files in one.
     pub(crate) fn in_front_of_all(upstreams: &[&str], directory: &Path) -> Self {
+        let files = directory.join("objects");
+        let files = if files.is_dir() { files.to_str().unwrap() } else { "off" };
         let (listen, grpc) = (free_address().to_string(), free_address().to_string());
         let tmp = directory.join("nginx");
         std::fs::create_dir_all(&tmp).unwrap();
@@ -50,6 +53,8 @@ impl Nginx {
             ("NGINX_UPSTREAM", first),
             ("NGINX_TMP", tmp.to_str().unwrap()),
             ("NGINX_MAX_UPLOAD", "110m"),
+            ("NGINX_FILES", files),
+            ("NGINX_MAX_DOWNLOADS", "40"),
             ("NGINX_LANGUAGE", "es"),
         ] {
             text = text.replace(&format!("${{{name}}}"), value);

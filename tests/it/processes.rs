@@ -39,9 +39,10 @@ async fn the_task_of_a_killed_worker_is_processed_once_after_its_restart() {
         "one source, one output: {:?}",
         app.stored_files()
     );
-    let events = entity::event::of_task(&app.db, domain::TaskId(id)).await.unwrap();
-    let kinds: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
-    assert_eq!(kinds, ["uploaded", "processed"]);
+    assert_eq!(
+        tests::event_types(&app.db, id).await,
+        ["task.created", "task.processed"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,6 @@
 use crate::full_disk::{Full, Setup};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 use tests::clip::{Clip, SLOW};
 use tests::server::Server;
 use tests::{Caller, TestApp};
@@ -27,15 +26,6 @@ fn limit_descriptors(process: &Server, max: u32) {
     assert!(limit.status().unwrap().success());
 }
 
-/// Waits until the log of a process contains a text.
-async fn wait_for_log(process: &Server, text: &str) {
-    let begun = Instant::now();
-    while !process.log().contains(text) {
-        assert!(begun.elapsed() < Duration::from_secs(100), "{}", process.log());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
 /// Asserts that a task is processed without a failure.
 async fn check_processed_without_failure(caller: &Caller, task: i64) {
     let task = caller.ended(task).await;
@@ -56,7 +46,7 @@ async fn a_task_of_a_worker_without_free_descriptors_is_released_without_a_failu
     caller.processed(&clip(0.2, directory), &[("recipe", POSTER)]).await;
     limit_descriptors(&worker, 8);
     let task = caller.task(&clip(0.24, directory), &[("recipe", POSTER)]).await;
-    wait_for_log(&worker, "postponed: out of resources").await;
+    worker.logged("postponed: out of resources").await;
     let waiting = caller.get(&format!("/api/tasks/{task}")).await.body;
     assert_eq!(waiting["failures"], 0, "{waiting}");
     limit_descriptors(&worker, 1_024);
@@ -96,7 +86,7 @@ async fn a_task_whose_media_child_has_no_free_descriptors_is_released_without_a_
     let fork_server = fork_server(&worker);
     lower_hard_limit(fork_server, 6);
     let task = caller.task(&clip(0.28, directory), &[("recipe", POSTER)]).await;
-    wait_for_log(&worker, "postponed: out of resources").await;
+    worker.logged("postponed: out of resources").await;
     let waiting = caller.get(&format!("/api/tasks/{task}")).await.body;
     assert_eq!(waiting["failures"], 0, "{waiting}");
     // The worker starts another one, with its own limits.
@@ -123,7 +113,7 @@ async fn a_task_without_space_for_its_outputs_is_retried_and_leaves_no_files_of_
     let is_transcoding = |task: &serde_json::Value| task["progress"]["percent"].as_u64() > Some(5);
     caller.until(task, is_transcoding).await;
     setup.disk.fill();
-    wait_for_log(&server, r#""code":"storage_full""#).await;
+    server.logged(r#""code":"storage_full""#).await;
     let full = server.metric(r#"rushes_storage_errors_total{operation="write",reason="full"}"#);
     assert!(full.await > 0.0);
     setup.disk.free();

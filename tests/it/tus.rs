@@ -2,6 +2,7 @@
 
 use futures::StreamExt;
 use reqwest::{Body, Method};
+use sea_orm::ConnectionTrait;
 use serde_json::json;
 use sha1::{Digest, Sha1};
 use std::time::{Duration, Instant};
@@ -179,6 +180,35 @@ async fn the_request_that_creates_an_upload_may_have_its_bytes_and_a_key() {
         (201, &json!("audio")),
         "a refusal keeps the upload"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_length_may_become_known_after_the_last_byte() {
+    let app = TestApp::idle().await;
+    let tus = Tus::of(app.caller().await);
+    for length in [300_000, 6_000_000] {
+        let bytes = video(&app, length);
+        for is_killed in [false, true] {
+            let create = tus
+                .request(Method::POST, "/api/uploads")
+                .header("upload-defer-length", 1);
+            let created = Reply::read(create.send().await.unwrap()).await;
+            let path = created.header("location").to_owned();
+            assert_eq!(tus.send(&path, 0, bytes.clone()).await.status, 204);
+            if is_killed {
+                // The process died after it had recorded the length.
+                let known = format!("UPDATE uploads SET length_bytes = {length} WHERE task_id IS NULL");
+                app.db.execute_unprepared(&known).await.unwrap();
+            } else {
+                let end = tus.patch(&path, length, Vec::new()).header("upload-length", length);
+                let end = Reply::read(end.send().await.unwrap()).await;
+                assert_eq!((end.status, end.header("upload-offset")), (204, &*length.to_string()));
+            }
+            let task = tus.task(&path).await;
+            assert_eq!(task.status, 201, "{task:?}");
+            assert!(source_of(&app, task.body["task_id"].as_i64().unwrap()).await == bytes);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

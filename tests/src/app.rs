@@ -123,7 +123,7 @@ impl TestApp {
             .with_metrics(metrics());
         let listener = backend::listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        state.follow_library(entity::connect(&database_url, 1).await.unwrap());
+        state.follow_logs(entity::connect(&database_url, 1).await.unwrap());
         let router = rushes::api::router(state, true).await.unwrap();
         let server = tokio::spawn(backend::serve(
             listener,

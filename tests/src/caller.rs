@@ -189,6 +189,15 @@ impl Reply {
         }
     }
 
+    /// A response without its body, which may have no end.
+    pub fn head(response: &Response) -> Self {
+        Self {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: Value::Null,
+        }
+    }
+
     /// `code` of a problem; empty in other replies.
     pub fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or("")

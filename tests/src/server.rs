@@ -123,6 +123,23 @@ impl Server {
         log.and_then(Result::ok).unwrap_or_default()
     }
 
+    /// Waits until the log contains a text, and returns the log. Lines are written by a thread of the process, so they
+    /// may come after the reply of which they tell, but in order.
+    ///
+    /// # Panics
+    /// After 100 s.
+    pub async fn logged(&self, text: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let log = self.log();
+            if log.contains(text) {
+                return log;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(100), "no `{text}` in {log}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// The value of a metric that has no labels.
     pub async fn metric(&self, name: &str) -> f64 {
         let reply = reqwest::get(format!("{}/metrics", self.url)).await.unwrap();

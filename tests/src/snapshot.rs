@@ -3,8 +3,8 @@
 use crate::TestApp;
 use domain::{ClaimPolicy, TaskId, WorkerId};
 use entity::task;
-use entity::{DatabaseConnection, output, trace};
-use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement};
+use entity::{DatabaseConnection, DbErr, event, output, trace};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QueryResult, Statement};
 use std::convert::Infallible;
 use std::time::Duration;
 use storage::{FileName, Key};
@@ -106,9 +106,20 @@ impl TestApp {
             fingerprint: format!("task {}", claimed.id),
         };
         let claim = claimed.claim();
-        let written = entity::write(&self.db, async |db| claim.succeed(db, result).await);
+        let written = entity::write(&self.db, async |db| {
+            let was_held = claim.succeed(db, result).await?;
+            task::append_processed(db, claimed).await?;
+            Ok::<_, DbErr>(was_held)
+        });
         assert!(written.await.unwrap());
     }
+}
+
+/// The types of the events of a task, in order.
+pub async fn event_types(db: &DatabaseConnection, task: i64) -> Vec<String> {
+    let events = event::Entity::find().filter(event::Column::TaskId.eq(task));
+    let events = events.order_by_asc(event::Column::Id).all(db).await.unwrap();
+    events.into_iter().map(|event| event.kind).collect()
 }
 
 fn tables(db: &DatabaseConnection) -> &'static str {

@@ -56,6 +56,12 @@ pub fn public_url(base_url: &str, public_id: &str) -> String {
     format!("{base_url}/api/library/{public_id}")
 }
 
+/// The address of the player page of a published video. `base_url` has no slash at its end.
+#[must_use]
+pub fn embed_url(base_url: &str, public_id: &str) -> String {
+    format!("{base_url}/embed/{public_id}")
+}
+
 /// The name of a facet in requests and replies.
 #[must_use]
 pub const fn facet_name(facet: Facet) -> &'static str {

@@ -1,7 +1,7 @@
 //! Receiving the bytes of one request for a resumable upload.
 
 use super::checksum::{Checksum, Running};
-use super::session::{Session, interrupted};
+use super::session::{Session, interrupted, reason};
 use crate::container::{PEEK_BYTES, check_media};
 use crate::{Error, Refusal, too_large};
 use bytes::{Bytes, BytesMut};
@@ -160,10 +160,13 @@ impl Receiver<'_> {
         let is_whole = self.session.row.length() == Some(self.bytes);
         let extent = if is_whole { Extent::End } else { Extent::Everything };
         let recorded = self.session.checkpoint(&mut self.appender, extent).await;
-        if recorded.is_err() {
-            self.appender.roll_back().await;
+        match recorded {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.appender.roll_back().await;
+                Err(reason(self.session, error).await)
+            }
         }
-        recorded
     }
 
     async fn receive(&mut self, stream: impl Stream<Item = Result<Bytes, Error>>) -> End {
@@ -220,8 +223,9 @@ impl Receiver<'_> {
         if let Some(checksum) = &mut self.checksum {
             checksum.update(chunk);
         }
-        let written = self.appender.write(chunk).await;
-        written.map_err(|error| End::Refused(error.into()))?;
+        if let Err(error) = self.appender.write(chunk).await {
+            return Err(End::Refused(reason(self.session, error.into()).await));
+        }
         self.bytes += length;
         metrics::counter!("rushes_upload_bytes_total").increment(length);
         if self.bytes - self.session.row.received() >= CHECKPOINT_BYTES {
@@ -251,6 +255,9 @@ impl Receiver<'_> {
             let extent = Extent::WholeParts;
             self.session.checkpoint(&mut self.appender, extent).await
         };
-        recorded.map_err(End::Refused)
+        match recorded {
+            Ok(()) => Ok(()),
+            Err(error) => Err(End::Refused(reason(self.session, error).await)),
+        }
     }
 }

@@ -47,8 +47,8 @@ pub struct New {
 /// Creates an upload without bytes.
 ///
 /// # Errors
-/// `file_empty`, `upload_too_large`, `uploads_too_many`, `presigned_unavailable`, `idempotency_key_in_use`; errors of the
-/// storage and the database.
+/// `file_empty`, `upload_too_large`, `uploads_too_many`, `presigned_unavailable`, `idempotency_key_in_use`; errors of
+/// the storage and the database.
 pub async fn create<R: Serialize + Send + Sync + 'static>(
     app: &App,
     user: UserId,

@@ -141,12 +141,16 @@ impl Session {
     }
 
     /// Opens the file for bytes behind its position. If a request that was replaced may still write to it, the file is
-    /// copied.
+    /// copied: in a directory that is known by its lock, in a bucket only by the row.
     ///
     /// # Errors
     /// `upload_not_found` when the file is gone; errors of the storage and the database.
     pub(super) async fn appender(&mut self) -> Result<Appender, Error> {
-        let position = self.position()?;
+        let mut position = self.position()?;
+        if self.row.replaced && position.multipart.is_some() {
+            self.copy_file(&position).await?;
+            position = self.position()?;
+        }
         match self.app.storage.resume(&position).await {
             Ok(appender) => Ok(appender),
             Err(storage::Error::InUse { .. }) => {
@@ -160,19 +164,31 @@ impl Session {
     async fn copy_file(&mut self, position: &Position) -> Result<(), Error> {
         tracing::warn!(key = %position.key, "copying an upload, because a replaced request may still write to it");
         let (app, new) = (self.app.clone(), Key::source(Uuid::new_v4()));
-        let (old, new_keys) = ([position.key.to_string()], [new.to_string()]);
+        let (old, new_keys) = (self.row.files(), [new.to_string()]);
         app.with_timeout(trash::add_keys(&app.db, &new_keys, REPLACED_AFTER))
             .await?;
-        app.storage.copy_unfinished(position, &new).await?;
+        let parts = app.with_timeout(upload::parts(&app.db, &self.row.id)).await?;
+        let copied = app.storage.copy_unfinished(position, parts, &new).await.map_err(gone)?;
+        let (multipart, progress) = copied.unzip();
+        let multipart_id = multipart.map(|multipart| multipart.id);
+        let (progress, lifetime) = (progress.map(checkpoint), app.settings.upload_ttl);
         let moved = entity::write(&app.db, async |db| {
-            if !self.lease.set_key(db, new.as_str()).await? {
+            if !self.lease.move_to(db, new.as_str(), multipart_id.as_deref()).await? {
                 return Err(interrupted());
+            }
+            if let Some(progress) = &progress {
+                self.lease.checkpoint(db, progress, lifetime).await?;
             }
             trash::remove_key(db, new.as_str()).await?;
             Ok::<_, Error>(trash::add_keys(db, &old, REPLACED_AFTER).await?)
         });
         app.with_timeout(moved).await?;
         self.row.key = new.to_string();
+        self.row.multipart_id = multipart_id;
+        self.row.replaced = false;
+        if let Some(progress) = progress {
+            self.row.tail_key = progress.tail_key;
+        }
         Ok(())
     }
 
@@ -200,7 +216,7 @@ impl Session {
     pub(super) async fn checkpoint(&mut self, appender: &mut Appender, extent: Extent) -> Result<(), Error> {
         let progress = appender.checkpoint(extent).await?;
         // The whole parts of a bucket may end before the tail with which this request began.
-        if progress.bytes > self.row.received() {
+        if progress.bytes > self.row.received() || extent == Extent::End {
             self.record(progress).await
         } else {
             self.renew().await
@@ -212,19 +228,14 @@ impl Session {
     /// # Errors
     /// `upload_interrupted` when another request has the upload; errors of the database.
     pub(super) async fn record(&mut self, progress: Progress) -> Result<(), Error> {
-        let checkpoint = Checkpoint {
-            received_bytes: progress.bytes,
-            hash_state: progress.hash_state,
-            parts: progress.parts,
-            tail_key: progress.tail.as_ref().map(Key::to_string),
-        };
+        let checkpoint = checkpoint(progress);
         let lifetime = self.app.settings.upload_ttl;
         let written = entity::write(&self.app.db, async |db| {
             let is_held = self.lease.checkpoint(db, &checkpoint, lifetime).await?;
             is_held.then_some(()).ok_or_else(interrupted)
         });
         self.app.with_timeout(written).await?;
-        self.row.received_bytes = i64::try_from(progress.bytes).unwrap_or(i64::MAX);
+        self.row.received_bytes = i64::try_from(checkpoint.received_bytes).unwrap_or(i64::MAX);
         self.row.hash_state = Some(checkpoint.hash_state);
         self.row.tail_key = checkpoint.tail_key;
         Ok(())
@@ -237,6 +248,11 @@ impl Session {
     pub(super) async fn complete(&mut self) -> Result<(), Error> {
         if self.row.sha256.is_some() {
             return Ok(());
+        }
+        if self.row.tail_key.is_some() {
+            // The length became known after the last byte, so the tail is no part yet.
+            let mut appender = self.appender().await?;
+            self.checkpoint(&mut appender, Extent::End).await?;
         }
         let (position, app) = (self.position()?, self.app.clone());
         let parts = app.with_timeout(upload::parts(&app.db, &self.row.id)).await?;
@@ -318,6 +334,24 @@ pub(super) fn gone(error: storage::Error) -> Error {
             Code::UploadNotFound.into()
         }
         error => error.into(),
+    }
+}
+
+/// Progress as the row records it.
+fn checkpoint(progress: Progress) -> Checkpoint {
+    Checkpoint {
+        received_bytes: progress.bytes,
+        hash_state: progress.hash_state,
+        parts: progress.parts,
+        tail_key: progress.tail.as_ref().map(Key::to_string),
+    }
+}
+
+/// The reason for which bytes could not be stored: the storage refuses those of a request that was replaced.
+pub(super) async fn reason(session: &Session, error: Error) -> Error {
+    match session.state().await {
+        Ok(Ownership::Lost) => interrupted(),
+        _ => error,
     }
 }
 

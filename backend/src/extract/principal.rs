@@ -4,10 +4,12 @@
 use super::path::{parse_path, read_path};
 use crate::AppState;
 use crate::error::{Error, Refusal};
-use axum::extract::{self, FromRequestParts};
+use crate::routes::parameters::parameter;
+use axum::extract::{self, FromRequestParts, Query};
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
+use chrono::{DateTime, Utc};
 use domain::{Code, Scopes, TaskId, UserId, VideoId};
 use entity::{DbErr, task};
 
@@ -19,6 +21,8 @@ pub(crate) struct Principal {
     pub(crate) account: UserId,
     /// The permissions.
     pub(crate) scopes: Scopes,
+    /// The time at which the credential expires.
+    pub(crate) expires_at: DateTime<Utc>,
 }
 
 impl FromRequestParts<AppState> for Principal {
@@ -58,6 +62,38 @@ impl FromRequestParts<AppState> for Viewer {
         let Principal { account, .. } = bearer(&parts.headers, state)?;
         app::accounts::check_viewer(&state.app, account).await?;
         Ok(Self(account))
+    }
+}
+
+/// The account of a stream: of a token in the header or in a cookie, or of a ticket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StreamViewer {
+    pub(crate) account: UserId,
+    /// The time at which the token expires.
+    pub(crate) expires_at: DateTime<Utc>,
+}
+
+/// The cookie that a page sets for `EventSource`, which cannot send the header. No other operation reads it, so a
+/// request that a page of another origin causes changes nothing.
+pub(crate) const TOKEN_COOKIE: &str = "rushes_token";
+
+impl FromRequestParts<AppState> for StreamViewer {
+    type Rejection = Error;
+
+    /// The header is read first, then the ticket, then the cookie.
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).ok();
+        let ticket = match &query {
+            Some(Query(pairs)) if !parts.headers.contains_key(AUTHORIZATION) => parameter(pairs, "ticket")?,
+            _ => None,
+        };
+        let verified = match ticket {
+            Some(ticket) => state.tokens.verify_ticket(ticket),
+            None => state.tokens.verify(stream_token(&parts.headers)?),
+        };
+        let (account, expires_at) = verified.map_err(refused)?;
+        check_exists(account, state).await?;
+        Ok(Self { account, expires_at })
     }
 }
 
@@ -162,7 +198,20 @@ fn require_database(state: &AppState) -> Result<(), Error> {
 
 /// The principal of a valid bearer token (RFC 6750 §2.1). Its account may have been deleted since the token was issued.
 pub(crate) fn bearer(headers: &HeaderMap, state: &AppState) -> Result<Principal, Refusal> {
-    let refused = |code| Refusal::new(code).detail("accepted: Authorization: Bearer TOKEN, with the token of a login");
+    let (account, expires_at) = state.tokens.verify(bearer_token(headers)?).map_err(refused)?;
+    Ok(Principal {
+        account,
+        scopes: Scopes::ALL,
+        expires_at,
+    })
+}
+
+fn refused(code: Code) -> Refusal {
+    Refusal::new(code).detail("accepted: Authorization: Bearer TOKEN, with the token of a login")
+}
+
+/// The text of a bearer token.
+fn bearer_token(headers: &HeaderMap) -> Result<&str, Refusal> {
     let header = headers.get(AUTHORIZATION).ok_or_else(|| refused(Code::TokenMissing))?;
     let (scheme, token) = header
         .to_str()
@@ -172,8 +221,17 @@ pub(crate) fn bearer(headers: &HeaderMap, state: &AppState) -> Result<Principal,
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(refused(Code::TokenInvalid));
     }
-    Ok(Principal {
-        account: state.tokens.verify(token.trim()).map_err(refused)?,
-        scopes: Scopes::ALL,
-    })
+    Ok(token.trim())
+}
+
+/// The text of the token in the header, or else in the cookie (RFC 6265 §4.2).
+fn stream_token(headers: &HeaderMap) -> Result<&str, Refusal> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = cookies
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    match pairs.find(|(name, _)| *name == TOKEN_COOKIE) {
+        Some((_, token)) if !headers.contains_key(AUTHORIZATION) => Ok(token),
+        _ => bearer_token(headers),
+    }
 }

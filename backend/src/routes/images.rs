@@ -16,6 +16,7 @@ use app::images;
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use domain::Code;
@@ -100,7 +101,7 @@ pub(crate) async fn list(State(state): State<AppState>, principal: Principal) ->
     security(("bearer" = [])), responses((status = 200, description = "The file", content((inline(Binary) = "image/jpeg"), (inline(Binary) = "image/png"))), ImageProblems))]
 pub(crate) async fn show(
     State(state): State<AppState>,
-    headers: HeaderMap,
+    request: Parts,
     Owned(image): Owned<image::Model>,
 ) -> Result<Response, Error> {
     let media_type = HeaderValue::from_str(&image.media_type);
@@ -117,7 +118,7 @@ pub(crate) async fn show(
             (CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
         ]),
     };
-    file.send(&state, &headers).await
+    file.send(&state, &request).await
 }
 
 /// Removes an image that no unfinished task uses.

@@ -115,8 +115,8 @@ fn new_upload(upload: &upload::Model) -> NewPresignedUpload {
 
 /// Begins an upload whose parts the client writes to the bucket.
 ///
-/// For installations whose storage is a bucket. Ask for URLs with `POST /api/uploads/{id}/parts`, write the parts there,
-/// then call `POST /api/uploads/{id}/complete`.
+/// For installations whose storage is a bucket. Ask for URLs with `POST /api/uploads/{id}/parts`, write the parts
+/// there, then call `POST /api/uploads/{id}/complete`.
 #[utoipa::path(post, operation_id = "create_presigned_upload", path = "/uploads/presigned", tag = "uploads",
     params(IdempotencyKeyHeader), security(("bearer" = [])),
     request_body(content = PresignedUploadBody, description = "The file"),

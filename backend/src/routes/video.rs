@@ -149,7 +149,7 @@ problems!(DownloadProblems: TokenInvalid, TokenExpired, FileNotFound, LinkExpire
         (status = 307, description = "For the owner: the output is a set of files; the redirect leads to its entry file"), DownloadProblems))]
 pub(crate) async fn download(
     State(state): State<AppState>,
-    headers: HeaderMap,
+    request: Parts,
     authorized: AuthorizedOutput,
 ) -> Result<Response, Error> {
     let AuthorizedOutput {
@@ -170,7 +170,7 @@ pub(crate) async fn download(
         absent: Code::FileNotFound,
         headers: headers_of(&task, &output, expires),
     };
-    file.send(&state, &headers).await
+    file.send(&state, &request).await
 }
 
 fn headers_of(task: &task::Model, output: &output::Model, expires: Option<i64>) -> HeaderMap {

@@ -5,7 +5,7 @@ use crate::error::{Error, Refusal};
 use crate::extract::{BaseUrl, FromBody, Json as Body, Owned, Principal, VideoPath};
 use crate::openapi::problems;
 use api::videos::{PublicationBody, VideoPatchBody, VideoTask, VideoView};
-use app::library::{Details, Output, public_url};
+use app::library::{Details, Output, embed_url, public_url};
 use app::videos::{self, Changed, MetadataPatch, OwnVideo, Patch, Publication};
 use axum::Json;
 use axum::extract::State;
@@ -199,7 +199,8 @@ fn view(own: OwnVideo, base: &BaseUrl) -> VideoView {
     let OwnVideo { video, tasks, outputs } = own;
     let visibility = Visibility::from(video.visibility);
     let details = Details::from(outputs);
-    let public_url = (visibility != Visibility::Private).then(|| public_url(&base.0, &video.public_id));
+    let is_shown = visibility != Visibility::Private;
+    let public_url = is_shown.then(|| public_url(&base.0, &video.public_id));
     let url = |output: Option<&Output>| Some(output?.url(public_url.as_deref()?));
     VideoView {
         id: video.id,
@@ -223,6 +224,7 @@ fn view(own: OwnVideo, base: &BaseUrl) -> VideoView {
         updated_at: video.updated_at,
         poster_url: url(details.poster()),
         playback_url: url(details.playback()),
+        embed_url: is_shown.then(|| embed_url(&base.0, &video.public_id)),
         public_url,
     }
 }

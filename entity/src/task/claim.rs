@@ -24,8 +24,8 @@
 use super::transition::{record_final, set_final, set_waiting};
 use super::{Column, Entity, Model, TaskStatus};
 use crate::trace::{self, AttemptRecord};
-use crate::{RawJson, lease, output, source, user};
-use domain::{Failure, Status, TaskId, TaskReport};
+use crate::{RawJson, image_use, lease, output, source, user};
+use domain::{EventType, Failure, TaskId, TaskReport};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::IntoCondition;
 use sea_orm::{DatabaseTransaction, ExprTrait, QueryOrder, UpdateMany};
@@ -107,8 +107,8 @@ impl Claim {
         Ok(update.exec(db).await?.rows_affected == 1)
     }
 
-    /// Publishes the outputs and sets `processed`, in the caller's transaction. Returns `false` when the claim is lost;
-    /// nothing was written then.
+    /// Publishes the outputs and sets `processed`, in the caller's transaction, which ends with
+    /// [`append_processed`](super::append_processed). Returns `false` when the claim is lost; nothing was written then.
     ///
     /// # Errors
     /// Any database error.
@@ -126,7 +126,7 @@ impl Claim {
         }
         trace::replace(db, self.task.0, record.plan).await?;
         output::publish(db, self.task.0, outputs).await?;
-        record_final(db, self.task.0, self.attempt, Status::Processed).await?;
+        image_use::remove(db, self.task.0).await?;
         Ok(true)
     }
 
@@ -139,9 +139,9 @@ impl Claim {
         Ok(task.is_some_and(|task| task.status == TaskStatus::Processed && task.attempt == self.attempt))
     }
 
-    /// Gives the task the outputs of an earlier task of the account with this fingerprint, and sets `processed`. Call
-    /// it in a transaction. Returns the earlier task, or `None` when there is none or the claim is lost; nothing was
-    /// written then.
+    /// Gives the task the outputs of an earlier task of the account with this fingerprint, and sets `processed`, as
+    /// [`Claim::succeed`] does. Returns the earlier task, or `None` when there is none or the claim is lost; nothing
+    /// was written then.
     ///
     /// # Errors
     /// Any database error.
@@ -189,8 +189,8 @@ impl Claim {
     }
 
     /// Ends the attempt as failed: the task is due again after `retry`, or `failed` without one. Stores the report and
-    /// the plan as far as they are known. Call it in a transaction. Returns `false` when the claim is lost; nothing was
-    /// written then.
+    /// the plan as far as they are known. Call it as the end of a transaction. Returns `false` when the claim is lost;
+    /// nothing was written then.
     ///
     /// # Errors
     /// Any database error.
@@ -215,7 +215,7 @@ impl Claim {
             trace::replace(db, self.task.0, record.plan.clone()).await?;
         }
         if is_ours && retry.is_none() {
-            record_final(db, self.task.0, self.attempt, Status::Failed).await?;
+            record_final(db, EventType::TaskFailed, &[self.task.0]).await?;
         }
         Ok(is_ours)
     }

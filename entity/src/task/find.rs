@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use domain::{Status, TaskId, UserId};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::SimpleExpr;
-use sea_orm::{DbBackend, FromQueryResult, Order, QueryOrder, QuerySelect};
+use sea_orm::{DbBackend, FromQueryResult, Order, QueryOrder, QuerySelect, Select, SelectModel, Selector};
 
 /// The task with this id, of any account.
 ///
@@ -71,6 +71,7 @@ pub struct Page {
 #[allow(missing_docs, reason = "columns of the row")]
 pub struct TaskSummary {
     pub id: i64,
+    pub user_id: i64,
     pub status: TaskStatus,
     pub timestamp: ChronoDateTimeUtc,
     pub display_name: String,
@@ -83,8 +84,9 @@ pub struct TaskSummary {
 }
 
 impl TaskSummary {
-    const COLUMNS: [Column; 8] = [
+    const COLUMNS: [Column; 9] = [
         Column::Id,
+        Column::UserId,
         Column::Status,
         Column::Timestamp,
         Column::DisplayName,
@@ -93,6 +95,14 @@ impl TaskSummary {
         Column::FinishedAt,
         Column::ErrorCode,
     ];
+
+    fn select(db: &impl ConnectionTrait, tasks: Select<Entity>) -> Selector<SelectModel<Self>> {
+        tasks
+            .select_only()
+            .columns(Self::COLUMNS)
+            .expr_as(Self::warning_count(db.get_database_backend()), "warnings")
+            .into_model()
+    }
 
     /// The number of warnings in the report. The database counts them, because a list may have a thousand tasks and
     /// reports are long.
@@ -123,12 +133,44 @@ pub async fn list(db: &impl ConnectionTrait, user: UserId, page: Page) -> Result
         });
     }
     let order = if page.descending { Order::Desc } else { Order::Asc };
-    query
-        .order_by(Column::Id, order)
-        .limit(page.limit)
+    let page = query.order_by(Column::Id, order).limit(page.limit);
+    TaskSummary::select(db, page).all(db).await
+}
+
+/// A task of any account as a list shows it.
+///
+/// # Errors
+/// Any database error.
+pub(crate) async fn summary(db: &impl ConnectionTrait, id: TaskId) -> Result<Option<TaskSummary>, DbErr> {
+    TaskSummary::select(db, Entity::find_by_id(id.0)).one(db).await
+}
+
+/// The progress of a task.
+#[derive(Clone, Debug, PartialEq, FromQueryResult)]
+#[allow(missing_docs, reason = "columns of the row")]
+pub struct TaskProgress {
+    pub id: i64,
+    pub user_id: i64,
+    pub status: TaskStatus,
+    pub attempt: i32,
+    pub progress: Option<Json>,
+}
+
+/// The progress of tasks of any accounts. Removed tasks are missing.
+///
+/// # Errors
+/// Any database error.
+pub async fn progress_of(db: &impl ConnectionTrait, tasks: &[TaskId]) -> Result<Vec<TaskProgress>, DbErr> {
+    Entity::find()
         .select_only()
-        .columns(TaskSummary::COLUMNS)
-        .expr_as(TaskSummary::warning_count(db.get_database_backend()), "warnings")
+        .columns([
+            Column::Id,
+            Column::UserId,
+            Column::Status,
+            Column::Attempt,
+            Column::Progress,
+        ])
+        .filter(Column::Id.is_in(tasks.iter().map(|task| task.0)))
         .into_model()
         .all(db)
         .await

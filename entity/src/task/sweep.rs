@@ -6,7 +6,7 @@
 
 use super::transition::{record_final, set_final, set_waiting};
 use super::{Claim, Column, EARLIER_ATTEMPT, Entity, Model, TaskStatus};
-use domain::{Code, FailureClass, Status, TaskId, UserId, WorkerId};
+use domain::{Code, EventType, FailureClass, TaskId, UserId, WorkerId};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{BinOper, CaseStatement, SimpleExpr};
 use sea_orm::{DatabaseTransaction, ExprTrait};
@@ -51,11 +51,10 @@ async fn take_back(db: &DatabaseTransaction, lost: Expr) -> Result<Swept, DbErr>
     };
     let last = update().filter(Column::Failures.gte(i64::from(max_retries)));
     let failed = set_final(last, TaskStatus::Failed).exec_with_returning(db).await?;
-    for task in &failed {
-        record_final(db, task.id, task.attempt, Status::Failed).await?;
-    }
     let returned = set_waiting(update(), Expr::value(0_i64));
     let returned = returned.exec_with_returning(db).await?;
+    let ended: Vec<_> = failed.iter().map(|task| task.id).collect();
+    record_final(db, EventType::TaskFailed, &ended).await?;
     let ids = |tasks: Vec<Model>| tasks.iter().map(|task| (task.owner(), task.task_id())).collect();
     Ok(Swept {
         returned: ids(returned),

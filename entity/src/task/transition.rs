@@ -1,8 +1,11 @@
 //! Parts of the `UPDATE`s that change a status, and the rows that follow a final status.
 
-use super::{Column, Entity, TaskStatus};
-use crate::{event, image_use};
-use domain::Status;
+use super::{Column, Entity, Model, TaskStatus};
+use crate::event::{self, New};
+use crate::image_use;
+use crate::library_change::{self, Subject};
+use crate::video;
+use domain::{EventType, TaskId};
 use sea_orm::entity::prelude::*;
 use sea_orm::{DatabaseTransaction, UpdateMany};
 
@@ -24,13 +27,28 @@ pub(super) fn set_waiting(update: UpdateMany<Entity>, run_at_ms: Expr) -> Update
         .col_expr(Column::RunAtMs, run_at_ms)
 }
 
-/// Writes the rows that follow a final status. Call it in the same transaction, after the update that set the status.
-pub(super) async fn record_final(
-    db: &DatabaseTransaction,
-    task: i64,
-    attempt: i32,
-    status: Status,
-) -> Result<(), DbErr> {
-    image_use::remove(db, task).await?;
-    event::append(db, task, attempt, status).await
+/// Writes the rows that follow a final status. Call it as the end of the transaction that set the status of these
+/// tasks.
+pub(super) async fn record_final(db: &DatabaseTransaction, kind: EventType, tasks: &[i64]) -> Result<(), DbErr> {
+    let mut events = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        image_use::remove(db, *task).await?;
+        events.push(New::of_task(db, kind, TaskId(*task)).await?);
+    }
+    event::append(db, events).await
+}
+
+/// Appends to the logs that a task has been processed. Call it as the end of the transaction that set the status.
+///
+/// # Errors
+/// Any database error.
+pub async fn append_processed(db: &DatabaseTransaction, task: &Model) -> Result<(), DbErr> {
+    event::append(
+        db,
+        vec![New::of_task(db, EventType::TaskProcessed, task.task_id()).await?],
+    )
+    .await?;
+    let video = video::of_source(db, task.source_id).await?;
+    let changed: Vec<_> = video.map(|video| Subject::Video(video.id)).into_iter().collect();
+    library_change::append(db, &changed).await.map(drop)
 }

@@ -1,11 +1,12 @@
 //! The tasks of a video, and videos of sources that have none: those from before videos existed, and those that a
 //! process of the previous version receives during an upgrade.
 
-use super::{Column, Entity, Model, TaskStatus, remove_rows};
+use super::{Column, Entity, Model, Removed, TaskStatus, remove_rows};
+use crate::event::{self, New as Event};
 use crate::library_change::{self, Subject};
 use crate::{source, user, video};
-use domain::UserId;
 use domain::video::title_of_file;
+use domain::{EventType, UserId};
 use sea_orm::entity::prelude::*;
 use sea_orm::{DatabaseTransaction, QueryOrder, QuerySelect};
 
@@ -45,10 +46,16 @@ pub async fn remove_video(db: &DatabaseTransaction, video: &video::Model) -> Res
     if tasks.is_empty() {
         return Ok(None);
     }
-    let mut keys = Vec::new();
+    let (mut keys, mut events) = (Vec::new(), Vec::new());
     for task in &tasks {
-        keys.extend(remove_rows(db, task).await?.unwrap_or_default());
+        if let Some(removed) = remove_rows(db, task).await? {
+            let Removed { keys: of_task, event } = removed;
+            keys.extend(of_task);
+            events.push(event);
+        }
     }
+    events.push(Event::of_video(EventType::VideoDeleted, video)?);
+    event::append(db, events).await?;
     let seq = library_change::append(db, &[Subject::Video(video.id)]).await?;
     Ok(Some((keys, seq)))
 }
@@ -100,6 +107,7 @@ async fn create_for(db: &DatabaseConnection, source: &source::Model) -> Result<b
             return Ok(false);
         }
         let video = video::create(db, owner, source.id, title_of_file(&first.display_name)).await?;
+        event::append(db, vec![Event::of_video(EventType::VideoCreated, &video)?]).await?;
         library_change::append(db, &[Subject::Video(video.id)]).await?;
         Ok(true)
     })

@@ -80,9 +80,12 @@ impl UploadLease {
         if !by_force {
             update = update.filter(is_free);
         }
+        // A holder that released the row is not in it any more.
+        let was_replaced = Expr::col(Column::Holder).is_not_null().or(Expr::col(Column::Replaced));
         let update = update
             .col_expr(Column::Holder, Expr::value(self.holder.as_str()))
             .col_expr(Column::Claimant, Expr::value(Option::<String>::None))
+            .col_expr(Column::Replaced, was_replaced)
             .col_expr(Column::UntilMs, lease::end(db));
         if update.exec(db).await?.rows_affected == 0 {
             return Ok(None);
@@ -186,13 +189,22 @@ impl UploadLease {
     }
 
     /// Moves the upload to another file, when a holder that was replaced may still write to the first one.
+    /// `multipart_id` is the multipart upload of the new file in a bucket.
     ///
     /// # Errors
     /// Any database error.
-    pub async fn set_key(&self, db: &impl ConnectionTrait, key: &str) -> Result<bool, DbErr> {
-        let update = Entity::update_many().filter(self.is_held());
-        let moved = update.col_expr(Column::Key, Expr::value(key)).exec(db).await?;
-        Ok(moved.rows_affected == 1)
+    pub async fn move_to(
+        &self,
+        db: &DatabaseTransaction,
+        key: &str,
+        multipart_id: Option<&str>,
+    ) -> Result<bool, DbErr> {
+        let update = Entity::update_many()
+            .filter(self.is_held())
+            .col_expr(Column::Key, Expr::value(key))
+            .col_expr(Column::MultipartId, Expr::value(multipart_id))
+            .col_expr(Column::Replaced, Expr::value(false));
+        Ok(update.exec(db).await?.rows_affected == 1)
     }
 
     /// Begins the upload again with another file, which has no bytes. Returns `false` if another request has the

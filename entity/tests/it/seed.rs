@@ -2,11 +2,11 @@
 
 use crate::proxy::Proxy;
 use domain::account::{Email, Username};
-use domain::{ClaimPolicy, TaskId, TaskReport, UserId, WorkerId};
+use domain::{ClaimPolicy, EventType, TaskId, TaskReport, UserId, WorkerId};
 use entity::task::{self, Claim, Claimed, Model};
 use entity::trace::AttemptRecord;
-use entity::{DatabaseConnection, output, source, user};
-use sea_orm::ConnectionTrait;
+use entity::{DatabaseConnection, DbErr, event, output, source, user};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::json;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -74,7 +74,10 @@ pub(crate) async fn task_of(db: &DatabaseConnection, owner: UserId) -> Model {
             preset: Some("web".to_owned()),
             recipe: json!({"outputs": [{"kind": "mp4"}]}),
         };
-        task::create(db, owner, new).await
+        let task = task::create(db, owner, new).await?;
+        let created = event::New::of_task(db, EventType::TaskCreated, task.task_id()).await?;
+        event::append(db, vec![created]).await?;
+        Ok::<_, DbErr>(task)
     })
     .await
     .unwrap()
@@ -124,8 +127,22 @@ pub(crate) fn an_output(key: &str) -> output::New {
 
 /// Completes an attempt as a worker does; `false` if the claim is lost.
 pub(crate) async fn succeed(db: &DatabaseConnection, claim: Claim, outputs: Vec<output::New>) -> bool {
-    let succeeded = entity::write(db, async |db| claim.succeed(db, made(outputs)).await);
+    let succeeded = entity::write(db, async |db| {
+        let was_held = claim.succeed(db, made(outputs)).await?;
+        if was_held {
+            let task = task::by_id(db, claim.task()).await?;
+            task::append_processed(db, &task.expect("the task of a claim")).await?;
+        }
+        Ok::<_, DbErr>(was_held)
+    });
     succeeded.await.unwrap()
+}
+
+/// The types of the events of a task, in order.
+pub(crate) async fn event_types(db: &DatabaseConnection, task: i64) -> Vec<String> {
+    let events = event::Entity::find().filter(event::Column::TaskId.eq(task));
+    let events = events.order_by_asc(event::Column::Id).all(db).await.unwrap();
+    events.into_iter().map(|event| event.kind).collect()
 }
 
 pub(crate) fn made(outputs: Vec<output::New>) -> task::AttemptResult {

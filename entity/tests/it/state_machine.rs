@@ -1,10 +1,10 @@
 //! The state machine of a task.
 
-use crate::seed::{an_output, claim_next, claimed, database, made, new_task, succeed};
+use crate::seed::{an_output, claim_next, claimed, database, event_types, made, new_task, succeed};
 use domain::{ClaimPolicy, Code, Failure, Status, TaskId, UserId, WorkerId};
 use entity::task::{self, TaskStatus};
 use entity::trace::AttemptRecord;
-use entity::{DatabaseConnection, event, output, trash};
+use entity::{DatabaseConnection, output, trash};
 use sea_orm::ConnectionTrait;
 use std::time::Duration;
 
@@ -66,13 +66,7 @@ async fn outputs_are_published_once_together_with_the_status_processed() {
     assert!(!complete().await, "the claim has ended");
     assert_eq!(output::of_task(&db, task.id).await.unwrap().len(), 1);
     assert_eq!(trash::due(&db, 9).await.unwrap(), Vec::<String>::new());
-    let kinds: Vec<_> = event::of_task(&db, task.task_id())
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|e| e.kind)
-        .collect();
-    assert_eq!(kinds, ["uploaded", "processed"]);
+    assert_eq!(event_types(&db, task.id).await, ["task.created", "task.processed"]);
 }
 
 #[tokio::test]

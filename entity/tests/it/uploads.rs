@@ -64,7 +64,7 @@ async fn a_request_that_was_replaced_changes_nothing() {
     assert_eq!(first.state(&db).await.unwrap(), Ownership::Wanted);
     assert!(record(&db, &first, 5, &["p"]).await);
     let taken = second.take(&db, true).await.unwrap().unwrap();
-    assert_eq!((taken.received(), taken.claimant), (5, None));
+    assert_eq!((taken.received(), taken.claimant, taken.replaced), (5, None, true));
     assert_eq!(first.state(&db).await.unwrap(), Ownership::Lost);
     assert!(!record(&db, &first, 9, &["q"]).await);
     assert!(!first.renew(&db).await.unwrap() && !first.set_length(&db, 7).await.unwrap());
@@ -76,7 +76,13 @@ async fn a_request_that_was_replaced_changes_nothing() {
     assert_eq!((row.received(), row.length(), row.sha256), (5, Some(10), None));
 
     second.release(&db).await.unwrap();
-    assert!(first.take(&db, false).await.unwrap().is_some(), "it is free");
+    let taken = first.take(&db, false).await.unwrap().expect("it is free");
+    assert!(taken.replaced, "until the file is moved");
+    let moved = entity::write(&db, async |db| first.move_to(db, "b", Some("m")).await);
+    assert!(moved.await.unwrap());
+    first.release(&db).await.unwrap();
+    let taken = first.take(&db, false).await.unwrap().unwrap();
+    assert_eq!((taken.key.as_str(), taken.replaced), ("b", false));
     db.execute_unprepared("UPDATE uploads SET until_ms = 1").await.unwrap();
     assert!(second.take(&db, false).await.unwrap().is_some(), "its lease has ended");
 }

@@ -142,6 +142,17 @@ const METRICS: &[(&str, Kind, &str)] = &[
         Counter,
         "Messages about changes of tasks that Redis did not accept; clients that wait learn of the change later.",
     ),
+    ("rushes_event_streams", Gauge, "Open streams of events."),
+    (
+        "rushes_event_streams_dropped_total",
+        Counter,
+        "Streams of events that were ended because the client read too slowly.",
+    ),
+    (
+        "rushes_event_lag_seconds",
+        Histogram,
+        "Time from an event to its delivery to the streams of this process.",
+    ),
     (
         "rushes_disk_free_bytes",
         Gauge,
@@ -179,6 +190,8 @@ pub(super) fn initialize(settings: &Settings) {
             counter!("rushes_logins_total", "outcome" => outcome).absolute(0);
         }
         counter!("rushes_upload_bytes_total").absolute(0);
+        gauge!("rushes_event_streams").set(0.0);
+        counter!("rushes_event_streams_dropped_total").absolute(0);
         for status in ["400", "414", "431"] {
             counter!("rushes_http_refused_total", "status" => status).absolute(0);
         }

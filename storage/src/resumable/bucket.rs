@@ -31,6 +31,35 @@ pub(super) async fn begin(bucket: &AmazonS3, key: &Key, part_bytes: u64) -> Resu
     })
 }
 
+/// Writes the durable bytes of a file whose multipart upload has ended to the multipart upload of a new one: those of
+/// its object, and its tail.
+pub(super) async fn copy(
+    storage: &Storage,
+    bucket: &Arc<AmazonS3>,
+    from: &Position,
+    to: &Position,
+) -> Result<Progress, Error> {
+    let gone = || not_found(&from.key);
+    let old = from.multipart.as_ref().ok_or_else(gone)?;
+    let new = to.multipart.as_ref().ok_or_else(gone)?;
+    let mut appender = BucketAppender::open(storage, bucket.clone(), to, new).await?;
+    for (key, bytes) in [
+        (Some(&from.key), old.whole_bytes(from.bytes)),
+        (old.tail.as_ref(), from.bytes - old.whole_bytes(from.bytes)),
+    ] {
+        let Some(key) = key.filter(|_| bytes > 0) else { continue };
+        let mut chunks = storage.get_range(key, 0..bytes).await?;
+        while let Some(chunk) = chunks.try_next().await? {
+            appender.write(&chunk).await?;
+        }
+    }
+    let progress = appender.checkpoint(Extent::Everything).await?;
+    if progress.bytes == from.bytes {
+        return Ok(progress);
+    }
+    Err(gone())
+}
+
 /// Writes bytes behind a position: collects a part while those before are sent.
 #[derive(Debug)]
 pub(super) struct BucketAppender {

@@ -28,6 +28,13 @@ pub struct Multipart {
     pub tail: Option<Key>,
 }
 
+impl Multipart {
+    /// The bytes of the whole parts of a file that has this many.
+    pub(super) fn whole_bytes(&self, bytes: u64) -> u64 {
+        bytes - bytes % self.part_bytes.max(1)
+    }
+}
+
 /// The next position of a file.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {

@@ -1,7 +1,7 @@
 //! The end of an unfinished file: it becomes a whole object, or is removed.
 
-use super::position::{Position, not_found};
-use super::{directory, hash};
+use super::position::{Multipart, Position, Progress, not_found};
+use super::{bucket, directory, hash};
 use crate::error::Error;
 use crate::key::Key;
 use crate::put::Stored;
@@ -53,16 +53,55 @@ impl Storage {
         }
     }
 
-    /// Copies the durable bytes of an unfinished file in a directory to a new file, because an appender that does not
-    /// end may still write to the first one. A multipart upload needs no copy: its parts and tails are named by the
-    /// position.
+    /// Copies the durable bytes of an unfinished file to a new one, because an appender that does not end may still
+    /// write to the first one. `parts` are the content ids of its multipart upload. Returns the new multipart upload in
+    /// a bucket, and its progress.
     ///
     /// # Errors
     /// [`Error::Full`], [`Error::Unavailable`], [`Error::NotFound`].
-    pub async fn copy_unfinished(&self, position: &Position, to: &Key) -> Result<(), Error> {
-        match self.location.as_ref() {
-            Location::Directory(root) => directory::copy(&position.key, to, root, position.bytes).await,
-            Location::Bucket(_) => Ok(()),
+    pub async fn copy_unfinished(
+        &self,
+        position: &Position,
+        parts: Vec<String>,
+        to: &Key,
+    ) -> Result<Option<(Multipart, Progress)>, Error> {
+        match (self.location.as_ref(), &position.multipart) {
+            (Location::Directory(root), _) => {
+                directory::copy(&position.key, to, root, position.bytes).await?;
+                Ok(None)
+            }
+            (Location::Bucket(store), Some(multipart)) => {
+                let whole = multipart.whole_bytes(position.bytes);
+                self.end_parts(position, whole, parts).await?;
+                let new = bucket::begin(store, to, multipart.part_bytes).await?;
+                let start = Position {
+                    key: to.clone(),
+                    bytes: 0,
+                    hash_state: None,
+                    multipart: Some(new.clone()),
+                };
+                let copied = bucket::copy(self, store, position, &start).await;
+                if copied.is_err() {
+                    // If this fails too, a lifecycle rule of the bucket removes it.
+                    let _ = self.abort_multipart(to, Some(&new.id)).await;
+                }
+                Ok(Some((new, copied?)))
+            }
+            (Location::Bucket(_), None) => Err(not_found(&position.key)),
         }
+    }
+
+    /// Ends a multipart upload, so that it accepts no more parts: an object of its `whole` bytes stays, if there are
+    /// any.
+    async fn end_parts(&self, position: &Position, whole: u64, parts: Vec<String>) -> Result<(), Error> {
+        let start = Position {
+            bytes: whole,
+            ..position.clone()
+        };
+        if whole > 0 {
+            return self.complete(&start, parts).await.map(drop);
+        }
+        let id = position.multipart.as_ref().map(|multipart| multipart.id.as_str());
+        self.abort_multipart(&position.key, id).await
     }
 }

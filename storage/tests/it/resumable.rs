@@ -134,7 +134,8 @@ async fn a_file_in_a_directory_has_one_writer_and_is_copied_for_the_next() {
     let refused = storage.resume(&file.position).await;
     assert!(matches!(refused, Err(Error::InUse { .. })), "{refused:?}");
     let copy = Key::source(Uuid::new_v4());
-    storage.copy_unfinished(&file.position, &copy).await.unwrap();
+    let copied = storage.copy_unfinished(&file.position, Vec::new(), &copy).await;
+    assert!(copied.unwrap().is_none());
     let old = std::mem::replace(&mut file.position.key, copy);
     first.write(&[7; 600_000]).await.unwrap();
     file.append(&storage, &data(2_000)[1_000..], Extent::End).await;
@@ -146,4 +147,49 @@ async fn a_file_in_a_directory_has_one_writer_and_is_copied_for_the_next() {
     file.position.key = old;
     let gone = storage.resume(&file.position).await;
     assert!(matches!(gone, Err(Error::NotFound { .. })), "{gone:?}");
+}
+
+#[tokio::test]
+async fn a_file_in_a_bucket_is_copied_and_takes_no_more_parts_of_the_first_writer() {
+    for column in columns().await {
+        let storage = &column.storage;
+        // The server of the test refuses a second abort of a file without parts with a code of its own.
+        for (written, copies) in [(1_000_000, 1), (12_000_000, 2)] {
+            let mut file = File::begin(storage).await;
+            if file.position.multipart.is_none() {
+                continue;
+            }
+            file.append(storage, &data(written), Extent::Everything).await;
+            let mut first = storage.resume(&file.position).await.unwrap();
+            // Also when the process dies after the end of the multipart upload.
+            for _ in 0..copies {
+                let copy = Key::source(Uuid::new_v4());
+                let copied = storage.copy_unfinished(&file.position, file.parts.clone(), &copy).await;
+                let (multipart, progress) = copied.unwrap().unwrap();
+                assert_eq!(progress.bytes, written as u64);
+                let mut moved = File {
+                    position: Position {
+                        key: copy,
+                        multipart: Some(multipart),
+                        ..file.position.clone()
+                    },
+                    parts: Vec::new(),
+                };
+                moved.record(progress);
+                let whole = data(written + 9_000_000);
+                moved.append(storage, &whole[written..], Extent::End).await;
+                let stale = async {
+                    first.write(&[7; 6_000_000]).await?;
+                    first.checkpoint(Extent::Everything).await
+                };
+                assert!(stale.await.is_err());
+                let stored = storage.complete(&moved.position, moved.parts.clone()).await.unwrap();
+                assert_eq!(stored.sha256, hex::encode(Sha256::digest(&whole)));
+                assert!(read(storage, &moved.position.key).await == whole);
+                if copies > 1 {
+                    first = storage.resume(&file.position).await.unwrap();
+                }
+            }
+        }
+    }
 }

@@ -1,12 +1,12 @@
 //! Keeps the tables of the library complete and bounded: creates the videos of sources that have none, and deletes old
-//! rows of the log of changes.
+//! rows of the log of changes and old events.
 //!
 //! *Guarantee.* After an upgrade, each source has a video soon, also those that a process of the previous version has
 //! received since. A catalog that has not followed the log for [`LOG_AGE`] is filled again.
 
 use crate::database::BACKGROUND_TIMEOUT;
 use crate::env::Env;
-use entity::{DbErr, library_change, task, with_timeout};
+use entity::{DbErr, event, library_change, task, with_timeout};
 use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +16,9 @@ pub(super) const NAME: &str = "videos";
 const INTERVAL: Duration = Duration::from_mins(10);
 /// Time for which a row of the log of changes is kept.
 const LOG_AGE: Duration = Duration::from_hours(7 * 24);
+
+/// Time for which an event is kept.
+const EVENT_AGE: Duration = Duration::from_hours(30 * 24);
 
 /// Completes and bounds the tables until `shutdown`.
 pub(super) async fn run(env: &Env, shutdown: &CancellationToken) {
@@ -38,5 +41,6 @@ async fn complete(env: &Env, checked: i64) -> Result<i64, DbErr> {
         tracing::info!(created, "created the videos of older sources");
     }
     with_timeout(BACKGROUND_TIMEOUT, library_change::trim(&env.db, LOG_AGE)).await?;
+    with_timeout(BACKGROUND_TIMEOUT, event::trim(&env.db, EVENT_AGE)).await?;
     Ok(last)
 }

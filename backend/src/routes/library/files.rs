@@ -8,7 +8,7 @@ use crate::openapi::{Binary, problems};
 use crate::routes::video::{FileResponse, Validators, media_type};
 use app::library::{Details, Freshness, Output, public_url};
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -50,6 +50,8 @@ impl PublicOutput {
     fn headers(&self, media_type: &str) -> HeaderMap {
         let media_type = HeaderValue::from_str(media_type);
         let mut headers = freshness_headers(self.freshness);
+        // A script of any site may read what everyone may: players fetch playlists and segments.
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         headers.insert(CACHE_CONTROL, CACHE);
         headers.insert(
             CONTENT_TYPE,
@@ -87,7 +89,7 @@ pub(crate) async fn output(State(state): State<AppState>, mut request: Parts) ->
         absent: Code::FileNotFound,
         headers: found.headers(&found.output.media_type),
     };
-    file.send(&state, &request.headers).await
+    file.send(&state, &request).await
 }
 
 /// Sends a file of a set of a published video, or a range of its bytes.
@@ -118,5 +120,5 @@ pub(crate) async fn set_file(State(state): State<AppState>, mut request: Parts) 
         absent: Code::FileNotFound,
         headers: found.headers(media_type(file.as_str())),
     };
-    response.send(&state, &request.headers).await
+    response.send(&state, &request).await
 }

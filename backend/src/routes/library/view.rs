@@ -5,7 +5,9 @@ use api::library::{
     Corrected, FacetCount, FacetView, FreshnessView, LibraryList, LibraryOutput, LibraryShow, LibraryVideo, SearchHit,
     SearchResult,
 };
-use app::library::{Details, FacetCounts, Freshness, Hit, HitPage, Output, Video, VideoPage, facet_name, public_url};
+use app::library::{
+    Details, FacetCounts, Freshness, Hit, HitPage, Output, Video, VideoPage, embed_url, facet_name, public_url,
+};
 use axum::Json;
 use axum::http::header::{self, HeaderName};
 use axum::http::{HeaderMap, HeaderValue};
@@ -127,6 +129,7 @@ fn video_view(video: Video, base: &BaseUrl) -> LibraryVideo {
         id: video.id,
         poster_url: url(details.poster()),
         playback_url: url(playback),
+        embed_url: is_shown.then(|| embed_url(&base.0, &video.public_id)),
         public_url,
         playback_type: playback.map(|output| output.media_type.clone()),
         title: video.title,

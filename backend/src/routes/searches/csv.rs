@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::iter::once;
 
 /// The names of the columns, which are those of the fields in JSON.
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 16] = [
     "id",
     "title",
     "description",
@@ -25,6 +25,7 @@ const COLUMNS: [&str; 15] = [
     "votes",
     "views",
     "public_url",
+    "embed_url",
     "poster_url",
     "playback_url",
     "playback_type",
@@ -61,6 +62,7 @@ pub(super) fn row(video: &LibraryVideo) -> Result<Vec<u8>, Error> {
         video.votes.to_string().into(),
         video.views.to_string().into(),
         text(&video.public_url).into(),
+        text(&video.embed_url).into(),
         text(&video.poster_url).into(),
         text(&video.playback_url).into(),
         text(&video.playback_type).into(),
@@ -110,12 +112,13 @@ mod tests {
             votes: 0,
             views: 2,
             public_url: None,
+            embed_url: None,
             poster_url: None,
             playback_url: None,
             playback_type: None,
         };
         let row = String::from_utf8(row(&video).unwrap()).unwrap();
-        let expected = "7,\"'=HYPERLINK(\"\"http://a\"\", \"\"b\"\")\",\"two\r\nlines, ñ\",\"'-a,b\",ana,,1500,private,,0,2,,,,\r\n";
+        let expected = "7,\"'=HYPERLINK(\"\"http://a\"\", \"\"b\"\")\",\"two\r\nlines, ñ\",\"'-a,b\",ana,,1500,private,,0,2,,,,,\r\n";
         assert_eq!(row, expected);
         assert_eq!(
             String::from_utf8(header()).unwrap().matches(',').count(),

@@ -105,11 +105,7 @@ problems!(PlayProblems: TokenInvalid, TokenExpired, FileNotFound, LinkExpired, P
             (inline(Binary) = "video/mp4"))),
         (status = 206, description = "The range, with the media type of the file", body = inline(Binary), content_type = "application/octet-stream"),
         (status = 304, description = "The client has this version already"), PlayProblems))]
-pub(crate) async fn play(
-    State(state): State<AppState>,
-    headers: HeaderMap,
-    set_file: SetFile,
-) -> Result<Response, Error> {
+pub(crate) async fn play(State(state): State<AppState>, request: Parts, set_file: SetFile) -> Result<Response, Error> {
     let SetFile {
         key,
         name,
@@ -129,7 +125,7 @@ pub(crate) async fn play(
             (CACHE_CONTROL, cache_control(expires)),
         ]),
     };
-    file.send(&state, &headers).await
+    file.send(&state, &request).await
 }
 
 /// The media type of a file of a set, by its name.

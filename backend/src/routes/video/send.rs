@@ -1,17 +1,30 @@
 //! Replies with a stored file or a range of its bytes (RFC 9110 §14), after the preconditions of the request.
+//!
+//! *Delivery.* Behind nginx on the same storage directory, the reply has no body but the path of the file in
+//! `X-Accel-Redirect`, and nginx sends the file or the range with `sendfile(2)`: no byte of it passes through this
+//! process. All checks are made here before. Text is sent from here in any case, because it is compressed.
 
 use super::conditions::{Precondition, Validators};
 use super::range::{self, RequestedRange};
 use crate::AppState;
 use crate::error::{Error, Refusal, reply};
+use crate::request_context::RequestContext;
 use axum::body::Body;
-use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::{
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED,
+};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use domain::Code;
 use entity::task;
 use storage::Key;
+
+/// The path at which nginx finds the files of the storage directory (`nginx/nginx.conf.template`).
+const INTERNAL_PATH: &str = "/.files/";
+
+const ACCEL_REDIRECT: HeaderName = HeaderName::from_static("x-accel-redirect");
 
 /// A stored file and the headers of its reply.
 pub(crate) struct FileResponse {
@@ -28,9 +41,10 @@ pub(crate) struct FileResponse {
 }
 
 impl FileResponse {
-    /// Builds the reply to a request with these headers.
-    pub(crate) async fn send(mut self, state: &AppState, request: &HeaderMap) -> Result<Response, Error> {
-        let bytes = self.bytes;
+    /// Builds the reply to a request.
+    pub(crate) async fn send(mut self, state: &AppState, request: &Parts) -> Result<Response, Error> {
+        let (bytes, is_for_proxy) = (self.bytes, self.is_for_proxy(state, request));
+        let request = &request.headers;
         self.headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         let modified = httpdate::fmt_http_date(self.validators.modified);
         for (name, value) in [(ETAG, &self.validators.etag), (LAST_MODIFIED, &modified)] {
@@ -60,6 +74,13 @@ impl FileResponse {
                 return Ok(([(CONTENT_RANGE, format!("bytes */{bytes}"))], reply(refusal)).into_response());
             }
         };
+        if is_for_proxy && let Ok(path) = HeaderValue::try_from(format!("{INTERNAL_PATH}{}", self.key)) {
+            // nginx reads the range, and says that it does.
+            self.headers.remove(CONTENT_RANGE);
+            self.headers.remove(ACCEPT_RANGES);
+            self.headers.insert(ACCEL_REDIRECT, path);
+            return Ok(self.headers.into_response());
+        }
         let length = [(CONTENT_LENGTH, HeaderValue::from(span.end - span.start))];
         let stream = state
             .app
@@ -68,6 +89,21 @@ impl FileResponse {
             .await
             .map_err(|error| from_read_error(error, self.absent))?;
         Ok((status, self.headers, length, Body::from_stream(stream)).into_response())
+    }
+
+    /// Returns `true` if the proxy sends the file. It would evaluate `If-Match` and `If-Unmodified-Since` again, with
+    /// its own validators.
+    fn is_for_proxy(&self, state: &AppState, request: &Parts) -> bool {
+        let context = request.extensions.get::<RequestContext>();
+        let kind = self.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        context.is_some_and(|context| context.proxy_sends_files)
+            && state.app.storage.local_root().is_some()
+            && [&b"video/"[..], b"audio/", b"image/"]
+                .iter()
+                .any(|media| kind.starts_with(media))
+            && ![IF_MATCH, IF_UNMODIFIED_SINCE]
+                .iter()
+                .any(|name| request.headers.contains_key(name))
     }
 }
 

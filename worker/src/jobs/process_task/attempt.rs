@@ -20,8 +20,7 @@ use crate::env::Env;
 use crate::failure;
 use domain::protocol::Progress;
 use domain::{Code, Failure, Recipe};
-use entity::task::{AttemptResult, Claimed};
-use entity::video;
+use entity::task::{AttemptResult, Claimed, append_processed};
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -107,7 +106,7 @@ async fn work(
     let reused = entity::write(&env.db, async |db| {
         let earlier = claim.reuse(db, &fingerprint).await?;
         if earlier.is_some() {
-            video::append_change_of_source(db, task.source_id).await?;
+            append_processed(db, task).await?;
         }
         Ok(earlier)
     });

@@ -10,8 +10,8 @@ use super::store;
 use crate::database::{OUTAGE_TIMEOUT, QUERY_TIMEOUT};
 use crate::env::Env;
 use domain::{Failure, FailureClass};
-use entity::task::{Claimed, EARLIER_ATTEMPT, Model};
-use entity::{DatabaseTransaction, DbErr, cost, video, with_timeout};
+use entity::task::{Claimed, EARLIER_ATTEMPT, Model, append_processed};
+use entity::{DatabaseTransaction, DbErr, cost, with_timeout};
 use std::time::{Duration, Instant};
 
 /// First pause before a retry; it doubles up to [`RETRY_PAUSE_MAX`].
@@ -62,7 +62,7 @@ async fn write(env: &Env, task: &Claimed, outcome: &Outcome) -> Result<bool, DbE
                         cost::record(db, &cost.class, &cost.sample).await?;
                     }
                     if was_held {
-                        video::append_change_of_source(db, task.source_id).await?;
+                        append_processed(db, task).await?;
                     }
                     // An earlier try may have been committed although its acknowledgment was lost.
                     Ok(was_held || claim.has_succeeded(db).await?)

@@ -1,0 +1,87 @@
+//! The data of events: the subject in the form in which the API shows it in lists (`api::tasks::TaskItem`,
+//! `api::events::VideoItem`). Tests compare the two. The form is written here, because an event is stored with its
+//! change, and delivered later as it is stored.
+
+use crate::task::TaskSummary;
+use crate::video;
+use chrono::{DateTime, Utc};
+use domain::{Status, Visibility};
+use serde::Serialize;
+
+/// A task.
+#[derive(Serialize)]
+pub(super) struct TaskData {
+    task_id: i64,
+    id: i64,
+    status: Status,
+    preset: Option<String>,
+    display_name: String,
+    created_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+    progress: Percent,
+    error: Option<ErrorCode>,
+    warnings: i32,
+}
+
+#[derive(Serialize)]
+struct Percent {
+    percent: u64,
+}
+
+#[derive(Serialize)]
+struct ErrorCode {
+    code: String,
+}
+
+impl TaskData {
+    pub(super) fn of(task: TaskSummary) -> Self {
+        let status = Status::from(task.status);
+        let stored = task.progress.as_ref().and_then(|progress| progress["percent"].as_u64());
+        let percent = match status {
+            Status::Processed => 100,
+            Status::Processing => stored.unwrap_or_default().min(100),
+            Status::Uploaded | Status::Failed | Status::Canceled => 0,
+        };
+        let code = task.error_code.filter(|_| status == Status::Failed);
+        Self {
+            task_id: task.id,
+            id: task.id,
+            status,
+            preset: task.preset,
+            display_name: task.display_name,
+            created_at: task.timestamp,
+            finished_at: task.finished_at,
+            progress: Percent { percent },
+            error: code.map(|code| ErrorCode { code }),
+            warnings: task.warnings,
+        }
+    }
+}
+
+/// A video.
+#[derive(Serialize)]
+pub(super) struct VideoData {
+    id: i64,
+    title: String,
+    external_id: Option<String>,
+    visibility: Visibility,
+    task_id: Option<i64>,
+    published_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl VideoData {
+    pub(super) fn of(video: &video::Model) -> Self {
+        Self {
+            id: video.id,
+            title: video.title.clone(),
+            external_id: video.external_id.clone(),
+            visibility: video.visibility.into(),
+            task_id: video.task_id,
+            published_at: video.published_at,
+            created_at: video.created_at,
+            updated_at: video.updated_at,
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Events: in lists, in streams, and as the bodies of webhooks.
 
 use crate::tasks::{ProgressView, TaskItem};
+use crate::uploads::UploadView;
 use chrono::{DateTime, Utc};
 use domain::{Status, Visibility};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,8 @@ pub struct EventJson(pub Box<RawValue>);
 pub enum EventData {
     /// Of types that begin with `task.`.
     Task(TaskItem),
+    /// Of types that begin with `upload.`.
+    Upload(UploadView),
     /// Of types that begin with `video.`.
     Video(VideoItem),
 }

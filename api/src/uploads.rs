@@ -1,8 +1,10 @@
 //! Uploads.
 
 use chrono::{DateTime, Utc};
-use domain::Status;
+use domain::{Status, UploadStatus};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// A new task.
@@ -27,6 +29,64 @@ pub struct Uploaded {
     pub display_name: String,
     /// Time of the upload.
     pub created_at: DateTime<Utc>,
+}
+
+/// A new task of a file that is not in the request.
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewTaskBody {
+    /// The id of an upload that is complete.
+    #[schema(nullable = false, example = "0b9c5a0e-4f0b-4f60-9d0c-1a4a7a1c2f10")]
+    pub upload_id: Option<String>,
+    /// A URL (`http` or `https`) from which the file is fetched, instead of `upload_id`.
+    #[schema(nullable = false, example = "https://files.example.com/clip.mp4")]
+    pub source_url: Option<String>,
+    /// Headers for the host of `source_url`, such as `Authorization`.
+    #[schema(nullable = false)]
+    pub headers: Option<BTreeMap<String, String>>,
+    /// The name of the file of `source_url`. By default the last part of its path.
+    #[schema(nullable = false, example = "clip.mp4")]
+    pub file_name: Option<String>,
+    /// The name of a preset; not together with `recipe`. If both are absent, the default preset is used.
+    #[schema(nullable = false, example = "web")]
+    pub preset: Option<String>,
+    /// A recipe; not together with `preset`.
+    #[schema(nullable = false, value_type = Option<domain::Recipe>)]
+    pub recipe: Option<Value>,
+}
+
+/// An upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UploadView {
+    /// The id.
+    #[schema(example = "0b9c5a0e-4f0b-4f60-9d0c-1a4a7a1c2f10")]
+    pub upload_id: String,
+    /// The status: `finished` and `failed` are final.
+    pub status: UploadStatus,
+    /// The name of the file.
+    #[schema(example = "clip.mp4")]
+    pub file_name: String,
+    /// The number of bytes that are stored durably. Of a presigned upload: those that were verified.
+    pub received_bytes: i64,
+    /// The length of the file in bytes; null while it is not known.
+    pub length_bytes: Option<i64>,
+    /// The task that was created from the file.
+    pub task_id: Option<i64>,
+    /// The reason why the file could not be fetched; null unless `status` is `failed`.
+    pub error: Option<UploadError>,
+    /// The upload is removed after this time. The file of a task stays.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// The reason why a file could not be fetched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UploadError {
+    /// The error code.
+    #[schema(example = "source_url_status")]
+    pub code: String,
+    /// The value that was wrong, and what is accepted.
+    #[schema(example = "the host answered with status 404")]
+    pub detail: Option<String>,
 }
 
 /// A file that the client will write to the bucket itself.

@@ -1,4 +1,4 @@
-//! [`App`]: the parts of the service that the use cases need.
+//! [`App`]: the parts of the service that the use cases need; [`Core`]: those that uploads need, which a worker has too.
 
 use crate::accounts::password::Hasher;
 use crate::accounts::policy::{PasswordPolicy, RateLimits};
@@ -11,6 +11,7 @@ use domain::Limits;
 use entity::{DatabaseConnection, DbErr};
 use outbound::Policy;
 use queue::Queue;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::Storage;
@@ -52,9 +53,10 @@ impl Default for Settings {
     }
 }
 
-/// The parts of the service that the use cases need. Cheap to clone.
+/// The parts that uploads need. A worker, which fetches files, has these alone: neither a library that answers nor keys
+/// that sign. Cheap to clone.
 #[derive(Clone)]
-pub struct App {
+pub struct Core {
     /// The database, which decides about every resource.
     pub db: DatabaseConnection,
     /// Sources, images and outputs.
@@ -63,31 +65,19 @@ pub struct App {
     pub queue: Queue,
     /// The settings.
     pub settings: Arc<Settings>,
-    /// Lists and searches of videos.
-    pub library: Library,
-    /// Open streams of events.
-    pub events: EventStreams,
-    pub(crate) tickets: OpenTickets,
     pub(crate) active: ActiveUploads,
-    pub(crate) hasher: Hasher,
-    pub(crate) limiter: Arc<AttemptLimiter>,
 }
 
-impl App {
-    /// Connects the use cases with the other parts of the service.
+impl Core {
+    /// Connects the use cases of uploads with the other parts of the service.
     #[must_use]
-    pub fn new(db: DatabaseConnection, storage: Storage, queue: Queue, library: Library, settings: Settings) -> Self {
+    pub fn new(db: DatabaseConnection, storage: Storage, queue: Queue, settings: Settings) -> Self {
         Self {
-            library,
-            events: EventStreams::default(),
             db,
             storage,
             queue,
-            tickets: OpenTickets::default(),
-            active: ActiveUploads::default(),
-            hasher: Hasher::for_this_machine(),
-            limiter: Arc::new(AttemptLimiter::new(settings.throttle)),
             settings: Arc::new(settings),
+            active: ActiveUploads::default(),
         }
     }
 
@@ -102,5 +92,42 @@ impl App {
     ) -> impl Future<Output = Result<T, E>> {
         // Boxed, because the size of the future would add to that of each calling future.
         entity::with_timeout(self.settings.query_timeout, Box::pin(query))
+    }
+}
+
+/// The parts of the service that the use cases need. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    core: Core,
+    /// Lists and searches of videos.
+    pub library: Library,
+    /// Open streams of events.
+    pub events: EventStreams,
+    pub(crate) tickets: OpenTickets,
+    pub(crate) hasher: Hasher,
+    pub(crate) limiter: Arc<AttemptLimiter>,
+}
+
+impl App {
+    /// Connects the use cases with the other parts of the service.
+    #[must_use]
+    pub fn new(db: DatabaseConnection, storage: Storage, queue: Queue, library: Library, settings: Settings) -> Self {
+        Self {
+            library,
+            events: EventStreams::default(),
+            tickets: OpenTickets::default(),
+            hasher: Hasher::for_this_machine(),
+            limiter: Arc::new(AttemptLimiter::new(settings.throttle)),
+            core: Core::new(db, storage, queue, settings),
+        }
+    }
+}
+
+/// An app is a core with more parts: a use case that needs the core takes an app as well.
+impl Deref for App {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
     }
 }

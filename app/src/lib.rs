@@ -28,6 +28,6 @@ mod uninterrupted;
 pub mod uploads;
 pub mod videos;
 
-pub use app::{App, Settings};
+pub use app::{App, Core, Settings};
 pub use error::{Error, FieldReason, InvalidField, OnUnique, Refusal};
 pub use new_file::{NewFile, too_large};

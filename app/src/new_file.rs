@@ -8,7 +8,7 @@
 //! list. Otherwise dropping [`NewFile`] removes the file at once, except when it is unknown if the transaction
 //! committed: then the trash list decides.
 
-use crate::app::App;
+use crate::app::Core;
 use crate::trash::{remove_listed, unlist};
 use crate::{Error, Refusal};
 use bytes::Bytes;
@@ -24,7 +24,7 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(48 * 3_600);
 
 /// A stored file without a row. Dropping it removes the file.
 pub struct NewFile {
-    app: App,
+    app: Core,
     key: Key,
     stored: Stored,
     /// `true` when the file is kept, removed, or left to the trash list; `Drop` then does nothing.
@@ -38,7 +38,7 @@ impl NewFile {
     /// `upload_too_large` beyond `limit_bytes`, `file_empty`, `request_timeout`, `storage_full`, errors of the stream,
     /// of the database and of the storage.
     pub async fn put<S>(
-        app: &App,
+        app: &Core,
         key: Key,
         stream: S,
         declared_bytes: Option<u64>,

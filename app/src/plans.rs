@@ -1,6 +1,6 @@
 //! Plans: what a task would do with a source, and an estimate of its cost, without creating a task.
 
-use crate::app::App;
+use crate::app::Core;
 use crate::recipe_choice::{RecipeChoice, check_names};
 use crate::{Error, Refusal};
 use anyhow::Context as _;
@@ -31,7 +31,7 @@ pub enum PlanSource {
 /// # Errors
 /// `preset_unknown`, `recipe_invalid`, `task_not_found`, `source_not_probed`, the code of a task whose probe has
 /// failed, and the codes of [`domain::plan()`].
-pub async fn plan(app: &App, user: UserId, request: PlanRequest) -> Result<(Plan, Estimate), Error> {
+pub async fn plan(app: &Core, user: UserId, request: PlanRequest) -> Result<(Plan, Estimate), Error> {
     let recipe = recipe_of(app, user, request.preset, request.recipe).await?;
     check_names(&app.db, user, &recipe).await?;
     let probe = match request.source {
@@ -52,7 +52,7 @@ pub async fn plan(app: &App, user: UserId, request: PlanRequest) -> Result<(Plan
 }
 
 /// The recipe to plan.
-async fn recipe_of(app: &App, user: UserId, preset: Option<String>, recipe: Option<Recipe>) -> Result<Recipe, Error> {
+async fn recipe_of(app: &Core, user: UserId, preset: Option<String>, recipe: Option<Recipe>) -> Result<Recipe, Error> {
     let choice = match (preset, recipe) {
         (_, Some(recipe)) => RecipeChoice::Own(recipe),
         (Some(name), None) => RecipeChoice::preset(app, user, &name).await?,
@@ -67,7 +67,7 @@ async fn recipe_of(app: &App, user: UserId, preset: Option<String>, recipe: Opti
 ///
 /// # Errors
 /// `task_not_found`; `source_not_probed`, or the code of the task when its probe failed.
-async fn probe_of(app: &App, user: UserId, id: TaskId) -> Result<Probe, Error> {
+async fn probe_of(app: &Core, user: UserId, id: TaskId) -> Result<Probe, Error> {
     let found = task::with_source(&app.db, user, id).await?;
     let (task, source) = found.ok_or(Code::TaskNotFound)?;
     // A task that failed because of its source tells why there is no probe.
@@ -85,7 +85,7 @@ async fn probe_of(app: &App, user: UserId, id: TaskId) -> Result<Probe, Error> {
 /// # Errors
 /// `task_too_large`.
 pub(crate) async fn check_task_size(
-    app: &App,
+    app: &Core,
     user: UserId,
     recipe: &Recipe,
     facts: Option<&RawJson>,
@@ -110,7 +110,7 @@ pub(crate) async fn check_task_size(
 }
 
 /// The probes of the intro and the outro of a recipe.
-async fn clips(app: &App, user: UserId, recipe: &Recipe) -> Result<(Option<Probe>, Option<Probe>), Error> {
+async fn clips(app: &Core, user: UserId, recipe: &Recipe) -> Result<(Option<Probe>, Option<Probe>), Error> {
     let bumper = recipe.bumper.as_ref();
     let mut probes = [None, None];
     let tasks = [
@@ -130,7 +130,6 @@ async fn clips(app: &App, user: UserId, recipe: &Recipe) -> Result<(Option<Probe
 mod tests {
     use super::*;
     use crate::app::Settings;
-    use crate::library::{Bounds, CursorKeys, Library};
     use queue::Queue;
     use storage::Storage;
 
@@ -140,12 +139,7 @@ mod tests {
         let db = entity::connect("sqlite::memory:", 1).await.unwrap();
         let files = format!("file://{}", directory.path().display());
         let storage = Storage::open(&files, None).await.unwrap();
-        let library = Library::new(
-            directory.path().join("catalog"),
-            Bounds::default(),
-            CursorKeys::derive([]),
-        );
-        let app = App::new(db.clone(), storage, Queue::in_memory(), library, Settings::default());
+        let app = Core::new(db.clone(), storage, Queue::in_memory(), Settings::default());
         db.close_by_ref().await.unwrap();
         let recipe = Recipe::parse(r#"{"bumper":{"intro_task":1},"outputs":[{"kind":"mp4"}]}"#).unwrap();
         let facts = r#"{"container":"mov,mp4","bytes":9,"duration_us":1000000,"start_us":0,"streams":[]}"#;

@@ -1,7 +1,7 @@
 //! The choice of a recipe in an upload or a plan request: the default preset, a preset by name, or a recipe in the
 //! request. Also checks that the images and tasks to which a recipe refers exist.
 
-use crate::app::App;
+use crate::app::Core;
 use crate::{Error, Refusal};
 use anyhow::Context;
 use domain::recipe::Name;
@@ -34,7 +34,7 @@ impl RecipeChoice {
     ///
     /// # Errors
     /// `preset_unknown`.
-    pub async fn preset(app: &App, user: UserId, name: &str) -> Result<Self, Error> {
+    pub async fn preset(app: &Core, user: UserId, name: &str) -> Result<Self, Error> {
         let name = name.trim();
         let recipe = match preset::find(name) {
             Some(built_in) => Some(built_in.recipe),

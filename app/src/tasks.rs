@@ -1,6 +1,6 @@
 //! Tasks: list, cancel, retry and remove. `uploads.rs` creates them.
 
-use crate::app::App;
+use crate::app::{App, Core};
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::recipe_choice::check_names;
 use crate::trash::remove_listed;
@@ -125,7 +125,7 @@ pub async fn remove(app: &App, task: &task::Model) -> Result<(), Error> {
 
 /// Wakes a worker in the background: the reply to a request must not wait while Redis does not answer. If it fails,
 /// workers find the task by polling, a little later.
-pub(crate) fn wake(app: &App, task: &task::Model) {
+pub(crate) fn wake(app: &Core, task: &task::Model) {
     let (queue, id) = (app.queue.clone(), task.id);
     tokio::spawn(async move {
         if let Err(error) = queue.wake().await {

@@ -14,7 +14,7 @@ mod source_file;
 pub use checksum::{Algorithm, Checksum};
 pub use source_file::File;
 
-use crate::app::App;
+use crate::app::Core;
 use crate::container::{PEEK_BYTES, check_media};
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::recipe_choice::{RecipeChoice, check_names};
@@ -26,7 +26,7 @@ use domain::video::title_of_file;
 use domain::{Code, EventType, UserId, VideoId};
 use entity::event::{self, New as Event};
 use entity::library_change::{self, Subject};
-use entity::{source, task, video};
+use entity::{fetch, source, task, upload, video};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use std::pin::pin;
@@ -63,7 +63,7 @@ impl Upload {
 /// `file_empty`; `not_media` when the format is not accepted; `upload_too_large`; `storage_full`; errors of the stream,
 /// of the database and of the storage.
 pub async fn store(
-    app: &App,
+    app: &Core,
     stream: impl Stream<Item = Result<Bytes, Error>>,
     declared_bytes: Option<u64>,
 ) -> Result<NewFile, Error> {
@@ -86,6 +86,21 @@ pub async fn store(
     NewFile::put(app, Key::source(Uuid::new_v4()), counted, declared_bytes, limit).await
 }
 
+/// An upload of the account as it stands, with its fetch if a worker fetches the file. A request that writes to it goes on.
+///
+/// # Errors
+/// `upload_not_found`; errors of the database.
+pub async fn show(app: &Core, user: UserId, id: &str) -> Result<(upload::Model, Option<fetch::Model>), Error> {
+    let upload = app.with_timeout(upload::of_user(&app.db, user, id)).await?;
+    let upload = upload.ok_or(Code::UploadNotFound)?;
+    let fetch = if upload.fetched {
+        app.with_timeout(fetch::of_upload(&app.db, id)).await?
+    } else {
+        None
+    };
+    Ok((upload, fetch))
+}
+
 /// Creates the rows of an upload in one transaction and wakes a worker. If the transaction fails, a new file is
 /// removed, and a resumable upload stays. Dropping the future does not stop it: a client that disconnects now may have
 /// a task.
@@ -94,7 +109,7 @@ pub async fn store(
 /// `recipe_invalid`, `task_too_large`, `idempotency_key_in_use`; the errors of [`File`]; `unavailable` when it is
 /// unknown if the task exists.
 pub async fn finish<R: Serialize + Send + Sync + 'static>(
-    app: &App,
+    app: &Core,
     user: UserId,
     upload: Upload,
     guard: KeyGuard,
@@ -105,7 +120,7 @@ pub async fn finish<R: Serialize + Send + Sync + 'static>(
 }
 
 async fn create<R: Serialize>(
-    app: &App,
+    app: &Core,
     user: UserId,
     upload: Upload,
     guard: &KeyGuard,

@@ -91,12 +91,25 @@ pub(crate) struct Created<R>(pub(crate) Outcome<R>);
 
 impl<R: Serialize> IntoResponse for Created<R> {
     fn into_response(self) -> Response {
-        match self.0 {
-            Outcome::Executed(reply) => (StatusCode::CREATED, Json(reply)).into_response(),
-            Outcome::Replayed(reply) => {
-                let headers = [(CONTENT_TYPE, "application/json"), (REPLAYED_HEADER, "true")];
-                (StatusCode::CREATED, headers, reply).into_response()
-            }
+        respond(StatusCode::CREATED, self.0)
+    }
+}
+
+/// The reply to a request whose resource is created later: 202, otherwise like [`Created`].
+pub(crate) struct Accepted<R>(pub(crate) Outcome<R>);
+
+impl<R: Serialize> IntoResponse for Accepted<R> {
+    fn into_response(self) -> Response {
+        respond(StatusCode::ACCEPTED, self.0)
+    }
+}
+
+fn respond<R: Serialize>(status: StatusCode, outcome: Outcome<R>) -> Response {
+    match outcome {
+        Outcome::Executed(reply) => (status, Json(reply)).into_response(),
+        Outcome::Replayed(reply) => {
+            let headers = [(CONTENT_TYPE, "application/json"), (REPLAYED_HEADER, "true")];
+            (status, headers, reply).into_response()
         }
     }
 }

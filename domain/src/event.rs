@@ -21,6 +21,9 @@ pub enum EventType {
     /// A task was removed with its outputs.
     #[serde(rename = "task.deleted")]
     TaskDeleted,
+    /// The file of an upload could not be fetched from its URL; the upload has an error code.
+    #[serde(rename = "upload.failed")]
+    UploadFailed,
     /// A video was created, by an upload.
     #[serde(rename = "video.created")]
     VideoCreated,
@@ -40,12 +43,13 @@ pub enum EventType {
 
 impl EventType {
     /// All types.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::TaskCreated,
         Self::TaskProcessed,
         Self::TaskFailed,
         Self::TaskCanceled,
         Self::TaskDeleted,
+        Self::UploadFailed,
         Self::VideoCreated,
         Self::VideoUpdated,
         Self::VideoPublished,
@@ -62,6 +66,7 @@ impl EventType {
             Self::TaskFailed => "task.failed",
             Self::TaskCanceled => "task.canceled",
             Self::TaskDeleted => "task.deleted",
+            Self::UploadFailed => "upload.failed",
             Self::VideoCreated => "video.created",
             Self::VideoUpdated => "video.updated",
             Self::VideoPublished => "video.published",

@@ -9,7 +9,7 @@
 //! - [`code`], [`failure_class`], [`claim`]: error codes, retries, and the order in which tasks are claimed.
 //! - [`library`], [`search`], [`folding`], [`ranking`], [`vocabulary`]: lists and searches of videos, the words of a
 //!   text, the order of hits, and the correction of typing errors.
-//! - [`event`]: the types of events.
+//! - [`event`], [`mod@upload`]: the types of events, and the status of an upload.
 //! - [`video`]: what the owner of a video writes into it.
 //! - [`account`], [`scope`]: names and passwords, and what the holder of a credential may do.
 
@@ -38,6 +38,7 @@ pub mod scope;
 pub mod search;
 pub mod task;
 pub mod time;
+pub mod upload;
 pub mod video;
 pub mod vocabulary;
 
@@ -57,4 +58,5 @@ pub use report::TaskReport;
 pub use scope::Scopes;
 pub use task::{Status, TaskId, UserId, WorkerId};
 pub use time::{Rational, Span, Timecode};
+pub use upload::UploadStatus;
 pub use video::VideoId;

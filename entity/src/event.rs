@@ -1,4 +1,4 @@
-//! Table `events`: what has happened to the tasks and videos of an account. One table is the outbox of everything that
+//! Table `events`: what has happened to the tasks, uploads and videos of an account. One table is the outbox of everything that
 //! tells clients of a change: lists, streams and webhooks read it by position (`log.rs`).
 //!
 //! An event is appended in the transaction of its change, so there is exactly one for each. `data` is the subject as it
@@ -11,8 +11,8 @@
 mod data;
 
 use crate::log::{Log, lock_appends};
-use crate::{RawJson, task, video};
-use data::{TaskData, VideoData};
+use crate::{RawJson, fetch, task, upload, video};
+use data::{TaskData, UploadData, VideoData};
 use domain::{EventType, TaskId, UserId};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::entity::prelude::*;
@@ -82,6 +82,23 @@ impl New {
             task: Some(task.id),
             video: None,
             data: json(&TaskData::of(task))?,
+        })
+    }
+
+    /// An event of an upload as it is in this transaction.
+    ///
+    /// # Errors
+    /// Any database error; there is no such upload.
+    pub async fn of_upload(db: &impl ConnectionTrait, kind: EventType, id: &str) -> Result<Self, DbErr> {
+        let missing = || DbErr::RecordNotFound(format!("the upload {id} of an event"));
+        let upload = upload::Entity::find_by_id(id).one(db).await?.ok_or_else(missing)?;
+        let fetch = fetch::of_upload(db, id).await?;
+        Ok(Self {
+            owner: upload.user_id,
+            kind,
+            task: None,
+            video: None,
+            data: json(&UploadData::of(upload, fetch))?,
         })
     }
 

@@ -1,9 +1,8 @@
 //! Table `fetches`: uploads whose bytes a worker fetches from a URL that the user gave.
 //!
 //! A fetch is a second row of an upload (`uploads.fetched`). The upload has the position, the file and the lease; the
-//! fetch has the request, the validator of the bytes that were received, and the time of the next attempt. So the state
-//! is written once: a fetch is finished when its upload has a task, failed when it has an error code, in progress while
-//! its upload is held, and waiting otherwise. It disappears with its upload.
+//! fetch has the request, the validator of the bytes that were received, and the time of the next attempt. So the status
+//! follows from the two rows ([`upload::Model::status`]). A fetch disappears with its upload.
 //!
 //! Each write has the condition that the upload is held, like those of [`UploadLease`].
 
@@ -16,6 +15,9 @@ use sea_orm::{Condition, DatabaseConnection, DatabaseTransaction, ExprTrait, Joi
 use std::fmt;
 use std::time::Duration;
 
+/// The column `headers` without headers.
+const NO_HEADERS: &str = "[]";
+
 /// The request of a fetch, and how far its attempts have come.
 #[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "fetches")]
@@ -23,9 +25,9 @@ use std::time::Duration;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub upload_id: String,
-    /// May contain secrets, such as a signature.
+    /// May contain secrets, such as a signature. Like the headers, it is emptied when the fetch has ended.
     pub url: String,
-    /// A JSON array of pairs of name and value. Emptied when the fetch has ended.
+    /// A JSON array of pairs of name and value.
     pub headers: String,
     /// The preset of the task.
     pub preset: Option<String>,
@@ -153,6 +155,18 @@ pub async fn remaining(db: &DatabaseConnection, upload: &str) -> Result<Duration
     ))
 }
 
+/// Removes the URL and the headers of a fetch whose file has become a task: both may contain secrets.
+///
+/// # Errors
+/// Any database error.
+pub async fn forget_request(db: &DatabaseTransaction, upload: &str) -> Result<(), DbErr> {
+    let update = Entity::update_many()
+        .filter(Column::UploadId.eq(upload))
+        .col_expr(Column::Url, Expr::value(""))
+        .col_expr(Column::Headers, Expr::value(NO_HEADERS));
+    update.exec(db).await.map(drop)
+}
+
 /// The outcome of an attempt that did not end the fetch.
 #[derive(Clone, Copy, Debug)]
 pub struct Postponed {
@@ -193,7 +207,8 @@ impl UploadLease {
     pub async fn fail_fetch(&self, db: &impl ConnectionTrait, code: &str, detail: &str) -> Result<bool, DbErr> {
         let update = Entity::update_many()
             .filter(Column::UploadId.in_subquery(self.held_upload()))
-            .col_expr(Column::Headers, Expr::value("[]"))
+            .col_expr(Column::Url, Expr::value(""))
+            .col_expr(Column::Headers, Expr::value(NO_HEADERS))
             .col_expr(Column::ErrorCode, Expr::value(code))
             .col_expr(Column::ErrorDetail, Expr::value(detail));
         Ok(update.exec(db).await?.rows_affected == 1)

@@ -58,6 +58,25 @@ impl Target {
         &self.0
     }
 
+    /// The last part of the path without percent-encoding, which may be empty: a name for the file.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        let last = self.0.path_segments().and_then(|mut parts| parts.next_back());
+        let mut pieces = last.unwrap_or_default().split('%');
+        let mut name = pieces.next().unwrap_or_default().as_bytes().to_vec();
+        for piece in pieces {
+            let byte = piece.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+            match (byte, piece.get(2..)) {
+                (Some(byte), Some(rest)) => {
+                    name.push(byte);
+                    name.extend(rest.bytes());
+                }
+                _ => name.extend(format!("%{piece}").bytes()),
+            }
+        }
+        String::from_utf8_lossy(&name).into_owned()
+    }
+
     /// Returns true if both have the same scheme, host and port.
     pub(crate) fn is_same_origin(&self, other: &Self) -> bool {
         self.0.origin() == other.0.origin()
@@ -77,6 +96,19 @@ mod tests {
 
     fn check(url: &str) -> Result<Target, Error> {
         Target::parse(&Policy::default(), url)
+    }
+
+    #[test]
+    fn the_name_of_a_file_is_the_end_of_the_path() {
+        for (url, name) in [
+            ("http://example.com", ""),
+            ("http://example.com/a/", ""),
+            ("http://example.com/a/b.mp4?c=d/e.mp4#f", "b.mp4"),
+            ("http://example.com/m%C3%A1s%20%2b%.mp4%2", "más +%.mp4%2"),
+            ("http://example.com/%FFa%é", "\u{fffd}a%é"),
+        ] {
+            assert_eq!(check(url).unwrap().file_name(), name, "{url}");
+        }
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub(crate) fn worker(
         max_tasks: settings.workers,
         threads,
         limits: settings.limits,
+        upload_ttl: settings.upload_ttl,
+        outbound: settings.outbound.clone(),
         sandbox: settings.sandbox,
         verify_depth: settings.verify_depth,
         child_memory_bytes: child_memory(memory::available(), settings.workers),

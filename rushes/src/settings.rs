@@ -11,6 +11,7 @@ mod log;
 mod names;
 mod role;
 mod secret;
+mod uploads;
 mod workers;
 
 pub use environment::BadSetting;
@@ -22,6 +23,7 @@ use backend::Config;
 use domain::Limits;
 use domain::protocol::{SandboxMode, VerifyDepth};
 use environment::{Environment, bad};
+use outbound::Policy;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
@@ -66,6 +68,10 @@ pub struct Settings {
     pub verify_depth: VerifyDepth,
     /// Limits of sources and tasks.
     pub limits: Limits,
+    /// Time for which a resumable upload can be continued after its last byte.
+    pub upload_ttl: Duration,
+    /// Addresses that fetches of files may reach.
+    pub outbound: Policy,
     /// Filter of log lines, in the syntax of `EnvFilter`.
     pub log: String,
     /// Configuration of the API; `None` for a process without one.
@@ -138,6 +144,8 @@ impl Settings {
             storage_url: storage.url,
             s3: storage.s3,
             limits,
+            upload_ttl: uploads::ttl(&env)?,
+            outbound: uploads::outbound(&env)?,
             api,
         })
     }

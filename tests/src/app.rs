@@ -115,7 +115,7 @@ impl TestApp {
         });
         config.catalog_dir = directory.path().join("catalog");
         (options.config)(&mut config);
-        let limits = config.app.limits;
+        let same = config.clone();
         let alive = ProcessHealth::default();
         let (shutdown, background) = (alive.shutdown.clone(), alive.background.clone());
         let state = AppState::new(db.clone(), storage.clone(), queue.clone(), config, alive.clone())
@@ -133,7 +133,7 @@ impl TestApp {
             background.clone(),
         ));
         let worker = options.worker.map(|change| {
-            let mut settings = worker_settings(limits);
+            let mut settings = worker_settings(&same);
             change(&mut settings);
             let scratch = Scratch::open(&directory.path().join("scratch")).unwrap();
             let env = Env::new(db.clone(), storage.clone(), queue.clone(), scratch, settings).unwrap();
@@ -218,11 +218,14 @@ fn files_below(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn worker_settings(limits: domain::Limits) -> worker::Settings {
+fn worker_settings(config: &Config) -> worker::Settings {
+    let app = &config.app;
     worker::Settings {
         max_tasks: 2,
         threads: 2,
-        limits,
+        limits: app.limits,
+        upload_ttl: app.upload_ttl,
+        outbound: app.outbound.clone(),
         sandbox: SandboxMode::Require,
         verify_depth: VerifyDepth::Fast,
         child_memory_bytes: 8 << 30,

@@ -1,6 +1,7 @@
 //! Background tasks of a worker process, each in a file with its name, its interval and `run`. They are separate loops,
 //! so that none waits for the others: removing files may take long.
 
+mod fetches;
 mod idempotency_keys;
 mod searches;
 mod shutdown_timer;
@@ -13,7 +14,14 @@ use crate::env::Env;
 use background::Background;
 use tokio_util::sync::CancellationToken;
 
-/// Runs all background tasks. The shutdown timer may run until the future is dropped; the others end with `shutdown`.
+/// Runs the background task that fetches files. It ends some time after `shutdown`, when it has released them.
+pub(crate) async fn fetch(env: Env, shutdown: CancellationToken, background: Background) {
+    background
+        .supervise(fetches::NAME, || fetches::run(&env, &shutdown))
+        .await;
+}
+
+/// Runs all other background tasks. The shutdown timer may run until the future is dropped; the others end with `shutdown`.
 pub(crate) async fn run(env: Env, shutdown: CancellationToken, background: Background) {
     tokio::join!(
         background.supervise(sweeper::NAME, || sweeper::run(&env, &shutdown)),

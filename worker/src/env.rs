@@ -2,9 +2,11 @@
 
 use crate::child::{ChildSettings, ChildStarter};
 use crate::scratch::Scratch;
+use app::Core;
 use domain::Limits;
 use domain::protocol::{SandboxMode, VerifyDepth};
 use entity::DatabaseConnection;
+use outbound::{Client, Policy};
 use queue::Queue;
 use std::io;
 use std::sync::Arc;
@@ -29,6 +31,10 @@ pub struct Settings {
     pub child_memory_bytes: u64,
     /// Executable and timeouts of media children.
     pub child: ChildSettings,
+    /// Time after which an upload that is not continued is removed.
+    pub upload_ttl: Duration,
+    /// Addresses that fetches of files may reach.
+    pub outbound: Policy,
     /// Time for tasks in progress after a shutdown began; then they are released.
     pub shutdown_grace: Duration,
 }
@@ -46,6 +52,10 @@ pub struct Env {
     pub scratch: Arc<Scratch>,
     /// Settings of this worker.
     pub settings: Arc<Settings>,
+    /// The parts of the service that fetched uploads need.
+    pub(crate) uploads: Core,
+    /// The client for their URLs.
+    pub(crate) client: Client,
     /// Starts media children.
     pub(crate) children: ChildStarter,
     /// Canceled when the shutdown timeout ends: tasks in progress are released.
@@ -56,7 +66,7 @@ impl Env {
     /// Creates the environment of a worker.
     ///
     /// # Errors
-    /// The machine has no thread left.
+    /// The machine has no thread left, or no root certificates.
     pub fn new(
         db: DatabaseConnection,
         storage: Storage,
@@ -64,7 +74,15 @@ impl Env {
         scratch: Scratch,
         settings: Settings,
     ) -> io::Result<Self> {
+        let of_uploads = app::Settings {
+            limits: settings.limits,
+            upload_ttl: settings.upload_ttl,
+            outbound: settings.outbound.clone(),
+            ..app::Settings::default()
+        };
         Ok(Self {
+            uploads: Core::new(db.clone(), storage.clone(), queue.clone(), of_uploads),
+            client: Client::new(settings.outbound.clone()).map_err(io::Error::other)?,
             db,
             storage,
             queue,

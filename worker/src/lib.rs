@@ -1,7 +1,8 @@
 //! Workers: claim due tasks and process them, and return tasks of workers that are gone.
 //!
 //! - `jobs`: the work that a wake-up of the queue starts; today one job, which processes tasks.
-//! - `background`: work that repeats at an interval or at shutdown, such as the search for expired leases.
+//! - `background`: work that repeats at an interval or at shutdown, such as the search for expired leases, and the
+//!   download of files from URLs that users gave.
 //! - [`child`]: start and control of media children.
 //!
 //! The worker never opens media itself. Media are opened in [`child`] processes, each in a sandbox.
@@ -26,7 +27,11 @@ use tokio_util::task::AbortOnDropHandle;
 /// [`Settings::shutdown_grace`] are released for other workers.
 pub async fn run(env: Env, shutdown: CancellationToken, background: Background) {
     let background_tasks = background::run(env.clone(), shutdown.clone(), background.clone());
+    let fetches = background::fetch(env.clone(), shutdown.clone(), background.clone());
+    let fetches = AbortOnDropHandle::new(tokio::spawn(fetches));
     let background_tasks = AbortOnDropHandle::new(tokio::spawn(background_tasks));
     jobs::process_task::run(env, shutdown, &background).await;
+    // It does not fail: a panic restarts it.
+    let _ = fetches.await;
     drop(background_tasks);
 }

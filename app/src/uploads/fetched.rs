@@ -6,8 +6,8 @@
 //!
 //! *Mechanism.* [`create`] checks the URL, the headers and the recipe, and inserts an upload with a fetch
 //! (`entity::fetch`) in one transaction, with the reply for the idempotency key. No bytes move yet: `POST /api/tasks`
-//! with a `source_url` answers 202 with the id of the upload. Workers call [`run_due`]: it takes a fetch that is due by
-//! the lease of its upload ([`Session`]) and makes one attempt ([`attempt`]):
+//! with a `source_url` answers 202 with the id of the upload. Workers take a fetch that is due by the lease of its upload
+//! ([`take_due`]) and make one attempt ([`DueFetch::attempt`]):
 //!
 //! 1. Ask for the file with `outbound`, the only client for such URLs. If bytes were received before, ask for the rest
 //!    of the same version of the file, by the validator that is stored with them.
@@ -24,12 +24,12 @@
 //! that sends a byte a minute does not keep it alive. An error that ends the fetch is stored with a code
 //! `source_url_…`.
 //!
-//! *State.* `waiting`, `fetching`, `finished` or `failed` ([`State`]), with the received and the total bytes. It
-//! follows from the two rows, so it is never wrong after a crash.
+//! *Status.* It follows from the two rows ([`upload::Model::status`]), with the received and the total bytes. A failure is
+//! also an event, in the transaction that ends the fetch.
 //!
 //! *Invariants.* The validator is stored before the first byte that came with it. FFmpeg never gets a URL. URL and
-//! headers are in no log and in no debug output, and the headers are removed when the fetch fails; with the upload goes
-//! the rest.
+//! headers are in no log and in no debug output, and both are removed when the fetch has
+//! ended.
 //!
 //! *Rejected.* A task without a source that waits for its file: each query about tasks would have to know it. A
 //! download in the request: it would end with the connection of the client. A queue of its own: a due fetch is found by
@@ -37,10 +37,10 @@
 
 mod attempt;
 
-pub use attempt::run_due;
+pub use attempt::{DueFetch, take_due};
 
 use super::resumable;
-use crate::app::App;
+use crate::app::{Core, Settings};
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::recipe_choice::{RecipeChoice, check_names};
 use crate::{Error, Refusal};
@@ -54,6 +54,12 @@ use std::time::Duration;
 /// Time after which a fetch fails, with all its attempts.
 const TIMEOUT: Duration = Duration::from_hours(24);
 
+/// Time after which a fetched upload is removed, from its last byte on. It is there until the deadline of its fetch, and
+/// then long enough to learn of the outcome.
+pub(super) const fn lifetime(settings: &Settings) -> Duration {
+    TIMEOUT.saturating_add(settings.upload_ttl)
+}
+
 /// A file that a worker shall fetch.
 #[derive(Clone, Default)]
 pub struct NewFetch {
@@ -61,38 +67,12 @@ pub struct NewFetch {
     pub url: String,
     /// Headers for its host: names and values.
     pub headers: Vec<(String, String)>,
-    /// The name of the file.
-    pub file_name: String,
+    /// The name of the file; by default that in the URL.
+    pub file_name: Option<String>,
     /// The recipe to use.
     pub choice: RecipeChoice,
     /// The hash of the request, for its idempotency key.
     pub fingerprint: Fingerprint,
-}
-
-/// The state of a fetch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It waits for a worker, or for the next attempt.
-    Waiting,
-    /// A worker receives bytes.
-    Fetching,
-    /// There is a task of the file.
-    Finished,
-    /// It has ended with an error.
-    Failed,
-}
-
-impl State {
-    /// The state by the two rows.
-    #[must_use]
-    pub const fn of(upload: &upload::Model, fetch: &fetch::Model) -> Self {
-        match (upload.task_id, &fetch.error_code, &upload.holder) {
-            (Some(_), _, _) => Self::Finished,
-            (None, Some(_), _) => Self::Failed,
-            (None, None, Some(_)) => Self::Fetching,
-            (None, None, None) => Self::Waiting,
-        }
-    }
 }
 
 /// Creates an upload that a worker will fetch.
@@ -101,13 +81,13 @@ impl State {
 /// `source_url_invalid`, `source_url_forbidden`, `source_headers_invalid`; `recipe_invalid`; those of
 /// [`resumable::create`].
 pub async fn create<R: Serialize + Send + Sync + 'static>(
-    app: &App,
+    app: &Core,
     user: UserId,
     new: NewFetch,
     guard: KeyGuard,
     reply: fn(&upload::Model) -> R,
 ) -> Result<R, Error> {
-    Target::parse(&app.settings.outbound, &new.url).map_err(|error| refusal(&error))?;
+    let target = Target::parse(&app.settings.outbound, &new.url).map_err(|error| refusal(&error))?;
     let pairs = new.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     Headers::parse(pairs).map_err(|error| refusal(&error))?;
     let resolved = new.choice.resolve(&app.settings.default_preset)?;
@@ -120,22 +100,12 @@ pub async fn create<R: Serialize + Send + Sync + 'static>(
         timeout: TIMEOUT,
     };
     let upload = resumable::New {
-        file_name: new.file_name,
+        file_name: new.file_name.unwrap_or_else(|| target.file_name()),
         fetch: Some(fetch),
         fingerprint: new.fingerprint,
         ..resumable::New::default()
     };
     resumable::create(app, user, upload, guard, reply).await
-}
-
-/// A fetched upload of the account.
-///
-/// # Errors
-/// `upload_not_found`; errors of the database.
-pub async fn show(app: &App, user: UserId, id: &str) -> Result<(upload::Model, fetch::Model), Error> {
-    let upload = app.with_timeout(upload::of_user(&app.db, user, id)).await?;
-    let fetch = app.with_timeout(fetch::of_upload(&app.db, id)).await?;
-    Ok(upload.zip(fetch).ok_or(Code::UploadNotFound)?)
 }
 
 /// The refusal with an error of the client for URLs.

@@ -21,7 +21,7 @@
 //! than announced is removed when it is completed, or when it expires.
 
 use super::session::{Session, gone, interrupted};
-use crate::app::App;
+use crate::app::Core;
 use crate::uninterrupted::uninterrupted;
 use crate::{Error, Refusal};
 use domain::{Code, UserId};
@@ -69,7 +69,7 @@ pub fn part_count(upload: &upload::Model) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-async fn find(app: &App, user: UserId, id: &str) -> Result<upload::Model, Error> {
+async fn find(app: &Core, user: UserId, id: &str) -> Result<upload::Model, Error> {
     let found = app.with_timeout(upload::of_user(&app.db, user, id)).await?;
     Ok(found.filter(is_presigned).ok_or(Code::UploadNotFound)?)
 }
@@ -82,7 +82,7 @@ const fn is_presigned(upload: &upload::Model) -> bool {
 ///
 /// # Errors
 /// `upload_not_found`; `request_invalid` when there is no such part; errors of the database.
-pub async fn sign(app: &App, user: UserId, id: &str, first: u32, count: u32) -> Result<Vec<SignedPart>, Error> {
+pub async fn sign(app: &Core, user: UserId, id: &str, first: u32, count: u32) -> Result<Vec<SignedPart>, Error> {
     let row = find(app, user, id).await?;
     let (parts, length) = (part_count(&row), row.length().unwrap_or_default());
     if !(1..=parts).contains(&first) {
@@ -111,7 +111,7 @@ pub async fn sign(app: &App, user: UserId, id: &str, first: u32, count: u32) -> 
 /// # Errors
 /// `upload_not_found`, `upload_parts_invalid`, `not_media`, `checksum_mismatch`, `upload_interrupted`; errors of the
 /// storage and the database.
-pub async fn complete(app: &App, user: UserId, id: &str, parts: Parts) -> Result<upload::Model, Error> {
+pub async fn complete(app: &Core, user: UserId, id: &str, parts: Parts) -> Result<upload::Model, Error> {
     let row = find(app, user, id).await?;
     let (given, accepted) = (parts.etags.len(), part_count(&row));
     if given != accepted as usize {

@@ -7,7 +7,7 @@ pub use super::receive::Patch;
 
 use super::receive;
 use super::session::Session;
-use crate::app::App;
+use crate::app::Core;
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::trash::{remove_listed, unlist};
 use crate::uninterrupted::uninterrupted;
@@ -50,7 +50,7 @@ pub struct New {
 /// `file_empty`, `upload_too_large`, `uploads_too_many`, `presigned_unavailable`, `idempotency_key_in_use`; errors of
 /// the storage and the database.
 pub async fn create<R: Serialize + Send + Sync + 'static>(
-    app: &App,
+    app: &Core,
     user: UserId,
     new: New,
     guard: KeyGuard,
@@ -73,7 +73,7 @@ pub async fn create<R: Serialize + Send + Sync + 'static>(
 
 /// Begins the file, then inserts the row. The file is on the trash list in between.
 async fn begin<R: Serialize>(
-    app: &App,
+    app: &Core,
     user: UserId,
     new: New,
     guard: &KeyGuard,
@@ -108,9 +108,13 @@ async fn begin<R: Serialize>(
         part_bytes: multipart.as_ref().map_or(0, |multipart| multipart.part_bytes),
         multipart_id: multipart.map(|multipart| multipart.id),
     };
+    let lifetime = match &new.fetch {
+        Some(_) => super::fetched::lifetime(&app.settings),
+        None => app.settings.upload_ttl,
+    };
     let written = entity::user::write(&app.db, user, async |db| {
         trash::remove_key(db, key.as_str()).await?;
-        let created = upload::create(db, user, &row, app.settings.upload_ttl).await?;
+        let created = upload::create(db, user, &row, lifetime).await?;
         if let Some(fetch) = &new.fetch {
             fetch::create(db, &created.id, fetch).await?;
         }
@@ -140,7 +144,7 @@ const fn is_sent_here(upload: &upload::Model) -> bool {
 ///
 /// # Errors
 /// `upload_not_found`; errors of the database.
-pub async fn show(app: &App, user: UserId, id: &str) -> Result<upload::Model, Error> {
+pub async fn show(app: &Core, user: UserId, id: &str) -> Result<upload::Model, Error> {
     let found = app.with_timeout(upload::of_user(&app.db, user, id)).await?;
     let row = found.filter(is_sent_here).ok_or(Code::UploadNotFound)?;
     if row.holder.is_none() {
@@ -156,7 +160,7 @@ pub async fn show(app: &App, user: UserId, id: &str) -> Result<upload::Model, Er
 /// # Errors
 /// `upload_not_found`, `upload_offset_wrong`, `upload_header_invalid`, `upload_too_large`, `checksum_mismatch`,
 /// `not_media`, `upload_interrupted`, `storage_full`; errors of the stream, the storage and the database.
-pub async fn append<S>(app: &App, user: UserId, id: &str, patch: Patch, stream: S) -> Result<upload::Model, Error>
+pub async fn append<S>(app: &Core, user: UserId, id: &str, patch: Patch, stream: S) -> Result<upload::Model, Error>
 where
     S: Stream<Item = Result<Bytes, Error>> + Send + 'static,
 {
@@ -174,7 +178,7 @@ where
 ///
 /// # Errors
 /// `upload_not_found`, `upload_interrupted`; errors of the storage and the database.
-pub async fn remove(app: &App, user: UserId, id: &str) -> Result<(), Error> {
+pub async fn remove(app: &Core, user: UserId, id: &str) -> Result<(), Error> {
     let (app, id) = (app.clone(), id.to_owned());
     uninterrupted(async move {
         let session = Session::take_over(&app, user, &id, |_| true).await?;

@@ -1,7 +1,7 @@
 //! A request that holds a resumable upload (`entity::upload`).
 
 use super::active::ActiveUpload;
-use crate::app::App;
+use crate::app::Core;
 use crate::container::{PEEK_BYTES, check_media};
 use crate::trash::remove_listed;
 use crate::{Error, Refusal};
@@ -26,7 +26,7 @@ const REPLACED_AFTER: Duration = Duration::from_hours(1);
 
 /// An upload, held by this request until [`Session::release`].
 pub(super) struct Session {
-    pub(super) app: App,
+    pub(super) app: Core,
     /// The row as this request has left it.
     pub(super) row: upload::Model,
     pub(super) lease: UploadLease,
@@ -39,7 +39,7 @@ impl Session {
     /// # Errors
     /// `upload_not_found`; errors of the database.
     pub(super) async fn take_over(
-        app: &App,
+        app: &Core,
         user: UserId,
         id: &str,
         accepts: fn(&upload::Model) -> bool,
@@ -60,7 +60,7 @@ impl Session {
     ///
     /// # Errors
     /// Errors of the database.
-    pub(super) async fn take_free(app: &App, id: &str) -> Result<Option<Self>, Error> {
+    pub(super) async fn take_free(app: &Core, id: &str) -> Result<Option<Self>, Error> {
         let lease = UploadLease::new(id.to_owned(), Uuid::new_v4().to_string());
         let taken = app.with_timeout(lease.take(&app.db, false)).await?;
         Ok(taken.map(|row| Self {
@@ -229,7 +229,11 @@ impl Session {
     /// `upload_interrupted` when another request has the upload; errors of the database.
     pub(super) async fn record(&mut self, progress: Progress) -> Result<(), Error> {
         let checkpoint = checkpoint(progress);
-        let lifetime = self.app.settings.upload_ttl;
+        let lifetime = if self.row.fetched {
+            super::fetched::lifetime(&self.app.settings)
+        } else {
+            self.app.settings.upload_ttl
+        };
         let written = entity::write(&self.app.db, async |db| {
             let is_held = self.lease.checkpoint(db, &checkpoint, lifetime).await?;
             is_held.then_some(()).ok_or_else(interrupted)
@@ -361,7 +365,7 @@ pub(super) fn interrupted() -> Error {
 }
 
 /// Takes an upload: at once if it is free, else when its holder has released it, and by force if it does not.
-async fn take(app: &App, id: &str, lease: &UploadLease) -> Result<upload::Model, Error> {
+async fn take(app: &Core, id: &str, lease: &UploadLease) -> Result<upload::Model, Error> {
     let (begun, mut pause) = (Instant::now(), TAKE_PAUSE);
     loop {
         let by_force = begun.elapsed() > RELEASE_TIMEOUT;

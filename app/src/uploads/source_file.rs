@@ -1,10 +1,10 @@
 //! The file of a new task: just stored, or a complete resumable upload.
 
 use super::session::{Session, interrupted};
-use crate::app::App;
+use crate::app::Core;
 use crate::{Error, NewFile, Refusal};
 use domain::{Code, UserId};
-use entity::{DatabaseTransaction, source};
+use entity::{DatabaseTransaction, fetch, source};
 
 /// The file of a new task.
 pub enum File {
@@ -28,7 +28,7 @@ pub(super) enum OpenFile {
 
 impl File {
     /// Takes over an upload, and completes it if its last request could not.
-    pub(super) async fn open(self, app: &App, user: UserId) -> Result<OpenFile, Error> {
+    pub(super) async fn open(self, app: &Core, user: UserId) -> Result<OpenFile, Error> {
         let id = match self {
             Self::New { given_name, file } => return Ok(OpenFile::New { given_name, file }),
             Self::Upload(id) => id,
@@ -102,7 +102,11 @@ impl OpenFile {
             Self::New { .. } => Ok(()),
             Self::Upload(session) => {
                 let is_ours = session.lease.attach(db, task).await?;
-                is_ours.then_some(()).ok_or_else(interrupted)
+                is_ours.then_some(()).ok_or_else(interrupted)?;
+                if session.row.fetched {
+                    fetch::forget_request(db, &session.row.id).await?;
+                }
+                Ok(())
             }
         }
     }

@@ -5,16 +5,17 @@ use crate::host::{Host, Step, hang, text};
 use crate::names::Names;
 use app::idempotency::{KeyGuard, Request};
 use app::recipe_choice::RecipeChoice;
-use app::uploads::fetched::{self, NewFetch, State};
-use app::uploads::resumable;
+use app::uploads::fetched::{self, NewFetch};
+use app::uploads::{resumable, show};
 use app::{Error, Settings};
-use domain::Code;
+use domain::{Code, UploadStatus as Status};
 use entity::{ConnectionTrait, fetch, upload};
 use futures::TryStreamExt;
 use outbound::{Client, Policy};
 use std::sync::Arc;
 use std::time::Duration;
 use storage::Key;
+use tokio_util::sync::CancellationToken;
 
 /// Enough bytes of an MP4 to be accepted.
 const FILE: &str = "\0\0\0\u{18}ftypisom\0\0\0\0isommp41\0\0\0\u{8}free0123456789";
@@ -22,6 +23,7 @@ const FILE: &str = "\0\0\0\u{18}ftypisom\0\0\0\0isommp41\0\0\0\u{8}free012345678
 struct Service {
     fixture: Fixture,
     client: Client,
+    stop: CancellationToken,
 }
 
 /// A service whose users may use the name `good.test`, although its address is loopback.
@@ -36,6 +38,7 @@ async fn service() -> Service {
     Service {
         fixture: Fixture::with(settings).await,
         client: Client::with_resolver(policy, names, Duration::from_secs(60)).unwrap(),
+        stop: CancellationToken::new(),
     }
 }
 
@@ -44,7 +47,7 @@ impl Service {
         let new = NewFetch {
             url: url.to_owned(),
             headers: vec![("Authorization".to_owned(), "Bearer s3cret".to_owned())],
-            file_name: "clip.mp4".to_owned(),
+            file_name: None,
             choice: RecipeChoice::Default,
             ..NewFetch::default()
         };
@@ -66,16 +69,22 @@ impl Service {
             .execute_unprepared("UPDATE fetches SET run_at_ms = 0")
             .await
             .unwrap();
-        fetched::run_due(&self.fixture.app, &self.client).await.unwrap()
+        let due = fetched::take_due(&self.fixture.app).await.unwrap();
+        let is_due = due.is_some();
+        if let Some(due) = due {
+            due.attempt(&self.client, &self.stop).await.unwrap();
+        }
+        is_due
     }
 
     async fn show(&self, id: &str) -> (upload::Model, fetch::Model) {
-        fetched::show(&self.fixture.app, self.fixture.user, id).await.unwrap()
+        let shown = show(&self.fixture.app, self.fixture.user, id).await.unwrap();
+        (shown.0, shown.1.unwrap())
     }
 
-    async fn state(&self, id: &str) -> State {
+    async fn status(&self, id: &str) -> Status {
         let (upload, fetch) = self.show(id).await;
-        State::of(&upload, &fetch)
+        upload.status(Some(&fetch))
     }
 
     /// The file of the task, which has been created.
@@ -113,11 +122,17 @@ async fn a_file_becomes_a_task_and_a_video() {
     for head in [whole(""), chunked] {
         let host = Host::new(vec![reply(&head, FILE)]).await;
         let id = service.create(&host.url("good.test")).await.unwrap();
-        assert_eq!(service.state(&id).await, State::Waiting);
+        assert_eq!(service.status(&id).await, Status::Waiting);
         assert!(service.attempt().await);
-        assert_eq!(service.state(&id).await, State::Finished);
+        assert_eq!(service.status(&id).await, Status::Finished);
         assert_eq!(service.file(&id).await, FILE.as_bytes());
         assert!(host.requests()[0].contains("authorization: bearer s3cret"));
+        let (_, fetch) = service.show(&id).await;
+        assert_eq!(
+            (fetch.url.as_str(), fetch.headers.as_str()),
+            ("", "[]"),
+            "they may contain secrets"
+        );
         assert!(!service.attempt().await, "a finished fetch is not due");
     }
 }
@@ -138,7 +153,7 @@ async fn a_download_that_was_cut_is_continued_by_the_next_attempt() {
         (upload.received(), fetch.validator.as_deref(), fetch.failures),
         (20, Some("\"a\""), 1)
     );
-    assert_eq!(State::of(&upload, &fetch), State::Waiting);
+    assert_eq!(upload.status(Some(&fetch)), Status::Waiting);
     service.attempt().await;
     assert_eq!(service.file(&id).await, FILE.as_bytes());
     assert!(host.requests()[1].contains("range: bytes=20-"));
@@ -193,15 +208,15 @@ async fn failures_have_codes_and_only_those_that_may_pass_are_tried_again() {
         let (upload, fetch) = service.show(&id).await;
         assert_eq!(fetch.error_code.as_deref(), Some(code.as_str()), "{answer}");
         assert_eq!(
-            (State::of(&upload, &fetch), fetch.headers.as_str()),
-            (State::Failed, "[]")
+            (upload.status(Some(&fetch)), fetch.headers.as_str()),
+            (Status::Failed, "[]")
         );
         assert!(!service.attempt().await, "{answer}");
     }
     let host = Host::new(vec![text("HTTP/1.1 503 Busy\nRetry-After: 1\nContent-Length: 0\n\n")]).await;
     let id = service.create(&host.url("good.test")).await.unwrap();
     for _ in 0..12 {
-        assert_eq!(service.state(&id).await, State::Waiting);
+        assert_eq!(service.status(&id).await, Status::Waiting);
         assert!(service.attempt().await);
     }
     assert_eq!(
@@ -223,7 +238,7 @@ async fn a_fetch_ends_with_its_deadline() {
         .await
         .unwrap();
     assert!(service.attempt().await);
-    assert_eq!(service.state(&id).await, State::Failed);
+    assert_eq!(service.status(&id).await, Status::Failed);
 }
 
 #[tokio::test]
@@ -265,11 +280,7 @@ async fn a_user_who_deletes_the_upload_ends_the_attempt() {
     });
     assert!(attempt);
     removed.unwrap();
-    assert!(
-        fetched::show(&service.fixture.app, service.fixture.user, &id)
-            .await
-            .is_err()
-    );
+    assert!(show(&service.fixture.app, service.fixture.user, &id).await.is_err());
     assert!(!service.attempt().await);
 }
 
@@ -311,7 +322,7 @@ async fn two_workers_make_one_attempt_and_one_task() {
     let id = service.create(&host.url("good.test")).await.unwrap();
     let outcomes = tokio::join!(service.attempt(), service.attempt());
     assert!(outcomes.0 || outcomes.1);
-    assert_eq!((host.connections(), service.state(&id).await), (1, State::Finished));
+    assert_eq!((host.connections(), service.status(&id).await), (1, Status::Finished));
     assert_eq!(service.fixture.stored_sources(), 1);
 }
 
@@ -330,8 +341,8 @@ async fn an_attempt_that_a_dead_process_has_not_finished_is_repeated_without_the
     assert!(service.attempt().await);
     let (upload, fetch) = service.show(&id).await;
     assert_eq!(
-        (State::of(&upload, &fetch), upload.is_received()),
-        (State::Waiting, true)
+        (upload.status(Some(&fetch)), upload.is_received()),
+        (Status::Complete, true)
     );
     set_recipe(&recipe).await;
     assert!(service.attempt().await);
@@ -339,4 +350,26 @@ async fn an_attempt_that_a_dead_process_has_not_finished_is_repeated_without_the
         (host.connections(), service.file(&id).await),
         (1, FILE.as_bytes().to_vec())
     );
+}
+
+#[tokio::test]
+async fn a_process_that_shuts_down_releases_the_upload_for_the_next_one() {
+    let service = service().await;
+    let mut slow = cut_at(20);
+    slow.push(hang());
+    let host = Host::new(vec![slow, reply(&whole("\nETag: \"a\""), FILE)]).await;
+    let id = service.create(&host.url("good.test")).await.unwrap();
+    let receiving = async {
+        while service.show(&id).await.1.validator.is_none() {
+            tokio::task::yield_now().await;
+        }
+        service.stop.cancel();
+    };
+    let (attempt, ()) = tokio::join!(service.attempt(), receiving);
+    assert!(attempt);
+    let (upload, fetch) = service.show(&id).await;
+    assert_eq!((upload.status(Some(&fetch)), fetch.failures), (Status::Waiting, 0));
+    let next = fetched::take_due(&service.fixture.app).await.unwrap().unwrap();
+    next.attempt(&service.client, &CancellationToken::new()).await.unwrap();
+    assert_eq!(service.file(&id).await, FILE.as_bytes());
 }

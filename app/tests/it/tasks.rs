@@ -3,10 +3,9 @@
 use crate::fixture::{Fixture, MP4, stream};
 use app::idempotency::KeyGuard;
 use app::uploads::Upload;
-use app::{Error, tasks, uploads};
+use app::{Error, Settings, tasks, uploads};
 use domain::Code;
 use entity::task;
-use std::sync::Arc;
 
 fn code(error: &Error) -> Option<Code> {
     match error {
@@ -29,9 +28,10 @@ async fn three_lines_create_a_task_without_http() {
 
 #[tokio::test]
 async fn only_media_within_the_limit_is_stored_and_a_refusal_leaves_nothing() {
-    let mut fixture = Fixture::new().await;
     let max_upload_bytes = 20;
-    Arc::make_mut(&mut fixture.app.settings).limits.max_upload_bytes = max_upload_bytes;
+    let mut settings = Settings::default();
+    settings.limits.max_upload_bytes = max_upload_bytes;
+    let fixture = Fixture::with(settings).await;
     let app = &fixture.app;
     let store = async |chunks: &[&'static str]| uploads::store(app, stream(chunks), None).await;
     // The first box arrives in pieces.

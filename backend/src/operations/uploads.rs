@@ -27,6 +27,7 @@ pub(super) fn without_bytes() -> OpenApiRouter<AppState> {
         .routes(routes!(tus_routes::remove))
         .routes(routes!(tus_routes::options));
     OpenApiRouter::new()
+        .routes(routes!(uploads::show))
         .routes(routes!(presigned_uploads::create))
         .routes(routes!(presigned_uploads::sign))
         .routes(routes!(presigned_uploads::complete))

@@ -1,16 +1,18 @@
-//! Creates tasks from uploaded forms.
+//! Creates tasks from forms, uploads and URLs, and shows uploads.
 
 use crate::AppState;
 use crate::error::Error;
-use crate::extract::Principal;
-use crate::idempotency::{Created, IdempotencyKey, IdempotencyKeyHeader};
+use crate::extract::{Principal, UploadPath};
+use crate::idempotency::{Accepted, Created, IdempotencyKey, IdempotencyKeyHeader};
 use crate::openapi::problems;
-use crate::upload::TaskBody;
-use api::uploads::Uploaded;
-use app::uploads;
+use crate::upload::{FileBody, SourceUrl, TaskBody};
+use api::uploads::{NewTaskBody, UploadError, UploadView, Uploaded};
+use app::uploads::{self, fetched};
+use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use domain::VideoId;
-use entity::task;
+use entity::{fetch, task, upload};
 use utoipa::ToSchema;
 
 /// The form of a new task, with a `file` or an `upload_id`. The parts may come in any order.
@@ -49,34 +51,85 @@ pub(crate) fn uploaded(task: &task::Model, VideoId(video): VideoId) -> Uploaded 
 }
 
 problems!(UploadProblems: FileMissing, FileEmpty, MultipartInvalid, RequestInvalid, JsonInvalid, PartUnknown, PresetUnknown, PresetAndRecipe, RecipeInvalid,
-    IdempotencyKeyInvalid, TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, RequestTimeout, IdempotencyKeyInUse,
-    UploadUnfinished, UploadUsed, UploadInterrupted, UploadTooLarge, BodyTooLarge, NotMedia,
+    SourceUrlInvalid, SourceUrlForbidden, SourceHeadersInvalid, IdempotencyKeyInvalid, TokenMissing, TokenInvalid, TokenExpired,
+    UploadNotFound, RequestTimeout, IdempotencyKeyInUse, UploadsTooMany, UploadUnfinished, UploadUsed, UploadInterrupted, UploadTooLarge, BodyTooLarge, NotMedia,
     ContentTypeUnsupported, IdempotencyKeyReused, TaskTooLarge, Unavailable, StorageFull);
 
-/// Uploads a video and creates a task.
+problems!(ShowProblems: TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, Unavailable);
+
+/// An upload with its fetch, if a worker fetches its file.
+fn upload_view(upload: &upload::Model, fetch: Option<&fetch::Model>) -> UploadView {
+    let error = |fetch: &fetch::Model| {
+        let detail = fetch.error_detail.clone();
+        fetch.error_code.clone().map(|code| UploadError { code, detail })
+    };
+    UploadView {
+        upload_id: upload.id.clone(),
+        status: upload.status(fetch),
+        file_name: upload.file_name.clone(),
+        received_bytes: upload.received_bytes,
+        length_bytes: upload.length_bytes,
+        task_id: upload.task_id,
+        error: fetch.and_then(error),
+        expires_at: upload.expires_at().into(),
+    }
+}
+
+/// Uploads a video and creates a task, or fetches it from a URL.
 ///
-/// The file is in the form, or in a resumable upload that is complete (`POST /api/uploads`). The parts of the form may
-/// come in any order. The task then waits for a worker: poll `GET /api/tasks/{id}` until its `status` is `processed`,
-/// `failed` or `canceled`.
+/// The file is in the form, or in an upload that is complete (`POST /api/uploads`). The parts of the form may come in any
+/// order. The task then waits for a worker: poll `GET /api/tasks/{id}` until its `status` is `processed`, `failed` or
+/// `canceled`. With a `source_url`, a worker fetches the file and creates the task then: poll `GET /api/uploads/{id}` until
+/// there is a `task_id`, or until `status` is `failed`.
 #[utoipa::path(post, operation_id = "create_task", path = "/tasks", tag = "tasks", params(IdempotencyKeyHeader), security(("bearer" = [])),
-    request_body(content = UploadForm, content_type = "multipart/form-data",
-        description = "The video or a resumable upload, and a preset or a recipe. Without a file, the form may also be JSON"),
-    responses((status = 201, description = "The task waits for a worker", body = Uploaded), UploadProblems))]
+    request_body(content((UploadForm = "multipart/form-data"), (NewTaskBody = "application/json")),
+        description = "The video, an upload or a URL, and a preset or a recipe"),
+    responses((status = 201, description = "The task waits for a worker", body = Uploaded),
+        (status = 202, description = "A worker will fetch the file", body = UploadView), UploadProblems))]
 pub(crate) async fn create(
     State(state): State<AppState>,
     principal: Principal,
     key: IdempotencyKey,
     body: TaskBody,
-) -> Result<Created<Uploaded>, Error> {
-    let work = async |body: TaskBody, guard| {
-        let upload = body.receive(&state, principal.account).await?;
-        let created = uploads::finish(&state.app, principal.account, upload, guard, uploaded).await?;
-        state.app.library.wait_for_newest().await;
-        Ok::<_, Error>(created)
-    };
-    let outcome = key
-        .of(principal)
-        .once(&state.app, body, TaskBody::fingerprint, work)
-        .await;
-    outcome.map(Created)
+) -> Result<Response, Error> {
+    let (app, account) = (&state.app, principal.account);
+    let request = key.of(principal);
+    match body {
+        TaskBody::File(body) => {
+            let work = async |body: FileBody, guard| {
+                let upload = body.receive(&state, account).await?;
+                let created = uploads::finish(app, account, upload, guard, uploaded).await?;
+                app.library.wait_for_newest().await;
+                Ok::<_, Error>(created)
+            };
+            let outcome = request.once(app, body, FileBody::fingerprint, work).await?;
+            Ok(Created(outcome).into_response())
+        }
+        TaskBody::Fetch(url) => {
+            let fingerprint = async |url: SourceUrl| url.fingerprint();
+            let work = async |url: SourceUrl, guard| {
+                let new = url.receive(&state, account).await?;
+                let created = fetched::create(app, account, new, guard, |upload| upload_view(upload, None));
+                Ok::<_, Error>(created.await?)
+            };
+            let outcome = request.once(app, url, fingerprint, work).await?;
+            Ok(Accepted(outcome).into_response())
+        }
+    }
+}
+
+/// Shows an upload.
+///
+/// How many bytes of it are stored, and the task that was created from it. Tells the progress of a file that is fetched
+/// from a URL, and why it could not be fetched.
+#[utoipa::path(get, operation_id = "get_upload", path = "/uploads/{id}", tag = "uploads",
+    params(("id" = String, Path, description = "The id of the upload")), security(("bearer" = [])),
+    responses((status = 200, description = "The upload", body = UploadView), ShowProblems))]
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    principal: Principal,
+    UploadPath(id): UploadPath,
+) -> Result<Json<UploadView>, Error> {
+    let (upload, fetch) = uploads::show(&state.app, principal.account, &id).await?;
+    Ok(Json(upload_view(&upload, fetch.as_ref())))
 }

@@ -1,11 +1,11 @@
 //! The data of events: the subject in the form in which the API shows it in lists (`api::tasks::TaskItem`,
-//! `api::events::VideoItem`). Tests compare the two. The form is written here, because an event is stored with its
+//! `api::uploads::UploadView`, `api::events::VideoItem`). Tests compare the two. The form is written here, because an event is stored with its
 //! change, and delivered later as it is stored.
 
 use crate::task::TaskSummary;
-use crate::video;
+use crate::{fetch, upload, video};
 use chrono::{DateTime, Utc};
-use domain::{Status, Visibility};
+use domain::{Status, UploadStatus, Visibility};
 use serde::Serialize;
 
 /// A task.
@@ -54,6 +54,44 @@ impl TaskData {
             progress: Percent { percent },
             error: code.map(|code| ErrorCode { code }),
             warnings: task.warnings,
+        }
+    }
+}
+
+/// An upload.
+#[derive(Serialize)]
+pub(super) struct UploadData {
+    upload_id: String,
+    status: UploadStatus,
+    file_name: String,
+    received_bytes: i64,
+    length_bytes: Option<i64>,
+    task_id: Option<i64>,
+    error: Option<UploadError>,
+    expires_at: DateTime<Utc>,
+}
+
+#[derive(Serialize)]
+struct UploadError {
+    code: String,
+    detail: Option<String>,
+}
+
+impl UploadData {
+    pub(super) fn of(upload: upload::Model, fetch: Option<fetch::Model>) -> Self {
+        let error = |fetch: fetch::Model| {
+            let detail = fetch.error_detail;
+            fetch.error_code.map(|code| UploadError { code, detail })
+        };
+        Self {
+            status: upload.status(fetch.as_ref()),
+            expires_at: upload.expires_at().into(),
+            upload_id: upload.id,
+            file_name: upload.file_name,
+            received_bytes: upload.received_bytes,
+            length_bytes: upload.length_bytes,
+            task_id: upload.task_id,
+            error: fetch.and_then(error),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Fetched uploads: which are due, and writes of a process that has lost the upload.
 
 use crate::seed::{database, new_user};
-use domain::UserId;
+use domain::{UploadStatus, UserId};
 use entity::DatabaseConnection;
 use entity::fetch::{self, Postponed};
 use entity::upload::{self, Checkpoint, EmptyFile, UploadLease};
@@ -67,6 +67,9 @@ async fn a_fetch_is_due_until_it_is_held_postponed_or_failed() {
     let lease = new_fetch(&db, user, "b").await;
     lease.take(&db, false).await.unwrap();
     assert!(lease.fail_fetch(&db, "source_url_status", "404").await.unwrap());
+    let (failed, fetch) = (upload::of_user(&db, user, "b").await, fetch::of_upload(&db, "b").await);
+    let status = failed.unwrap().unwrap().status(fetch.unwrap().as_ref());
+    assert_eq!(status, UploadStatus::Failed);
     lease.release(&db).await.unwrap();
     assert!(due(&db).await.is_empty(), "it has failed");
     let failed = fetch::of_upload(&db, "b").await.unwrap().unwrap();

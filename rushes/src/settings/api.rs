@@ -3,6 +3,7 @@
 use super::environment::{BadSetting, Bounds, Environment, bad};
 use super::role::Role;
 use super::secret;
+use super::uploads;
 use super::workers::{threads, workers};
 use backend::{Config, DegradedBounds, PasswordPolicy, Secrets};
 use domain::{Cidr, Language, Limits};
@@ -11,7 +12,7 @@ use std::time::Duration;
 use url::Url;
 
 /// Maximum lifetime of a token or a link: 30 days.
-const TTL_MAX_S: u64 = 30 * 24 * 3_600;
+pub(super) const TTL_MAX_S: u64 = 30 * 24 * 3_600;
 
 /// Reads the settings of the API.
 pub(super) fn config(env: &Environment<'_>, role: Role, data_dir: &Path, limits: Limits) -> Result<Config, BadSetting> {
@@ -36,7 +37,8 @@ pub(super) fn config(env: &Environment<'_>, role: Role, data_dir: &Path, limits:
     let mut app = default.app.clone();
     app.default_preset = preset;
     app.limits = limits;
-    app.upload_ttl = ttl("RUSHES_UPLOAD_TTL_S", app.upload_ttl)?;
+    app.upload_ttl = uploads::ttl(env)?;
+    app.outbound = uploads::outbound(env)?;
     app.threads = threads(workers(env)?);
     app.password_policy = env.one_of("RUSHES_PASSWORD_POLICY", &policies, PasswordPolicy::Basic)?;
     Ok(Config {

@@ -22,7 +22,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "backend",
         &["api", "app", "background", "domain", "entity", "queue", "storage"],
     ),
-    ("worker", &["background", "domain", "entity", "queue", "storage"]),
+    (
+        "worker",
+        &["app", "background", "domain", "entity", "outbound", "queue", "storage"],
+    ),
     (
         "rushes",
         &[
@@ -32,6 +35,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "entity",
             "grpc",
             "migration",
+            "outbound",
             "queue",
             "storage",
             "worker",

@@ -1,15 +1,16 @@
 //! One attempt to fetch the file of an upload.
 
-use crate::app::App;
+use crate::app::Core;
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::recipe_choice::RecipeChoice;
 use crate::uploads::receive::{Patch, append};
-use crate::uploads::session::Session;
+use crate::uploads::session::{Session, interrupted};
 use crate::uploads::{File, Upload, finish};
 use crate::{Error, Refusal};
 use anyhow::Context as _;
 use bytes::Bytes;
-use domain::{Code, UserId};
+use domain::{Code, EventType, UserId};
+use entity::event::{self, New as Event};
 use entity::fetch::{self, Postponed};
 use futures::{Stream, stream};
 use outbound::{Client, Download, Get, Headers, Limits, Resume, Target, Validator};
@@ -17,6 +18,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
 
 /// Number of due fetches that are read at once. Another process may take some of them first.
 const CANDIDATES: u64 = 16;
@@ -48,28 +50,51 @@ impl<E: Into<Error>> From<E> for Failure {
     }
 }
 
-/// Takes one fetch that is due and makes an attempt. Returns `false` if none is due.
-///
-/// # Errors
-/// Errors of the database before and after the attempt. The fetch is due again later.
-pub async fn run_due(app: &App, client: &Client) -> Result<bool, Error> {
-    for (id, user) in app.with_timeout(fetch::due(&app.db, CANDIDATES)).await? {
-        if let Some(session) = Session::take_free(app, &id).await? {
-            Box::pin(run(session, user, client)).await?;
-            return Ok(true);
-        }
-    }
-    Ok(false)
+/// A fetch that is due, held by this process. Dropping it leaves it to another process when its lease has ended.
+pub struct DueFetch {
+    session: Session,
+    user: UserId,
 }
 
-async fn run(mut session: Session, user: UserId, client: &Client) -> Result<(), Error> {
+/// The means of an attempt.
+#[derive(Clone, Copy)]
+struct Means<'a> {
+    client: &'a Client,
+    /// The process shuts down: store the received bytes and release the upload.
+    stop: &'a CancellationToken,
+}
+
+/// Takes a fetch that is due. `None` if there is none.
+///
+/// # Errors
+/// Errors of the database.
+pub async fn take_due(app: &Core) -> Result<Option<DueFetch>, Error> {
+    for (id, user) in app.with_timeout(fetch::due(&app.db, CANDIDATES)).await? {
+        if let Some(session) = Session::take_free(app, &id).await? {
+            return Ok(Some(DueFetch { session, user }));
+        }
+    }
+    Ok(None)
+}
+
+impl DueFetch {
+    /// Makes an attempt, and ends it early with `stop`: then the next attempt goes on from there, at once.
+    ///
+    /// # Errors
+    /// Errors of the database before and after the attempt. The fetch is due again later.
+    pub async fn attempt(self, client: &Client, stop: &CancellationToken) -> Result<(), Error> {
+        Box::pin(run(self.session, self.user, Means { client, stop })).await
+    }
+}
+
+async fn run(mut session: Session, user: UserId, means: Means<'_>) -> Result<(), Error> {
     let (app, id) = (session.app.clone(), session.row.id.clone());
     let Some(fetch) = app.with_timeout(fetch::of_upload(&app.db, &id)).await? else {
         session.release().await;
         return Ok(());
     };
     let before = session.row.received_bytes;
-    let received = receive(&mut session, &fetch, client).await;
+    let received = receive(&mut session, &fetch, means).await;
     let has_progress = session.row.received_bytes > before;
     let created = match received {
         Ok(()) => {
@@ -99,7 +124,7 @@ async fn run(mut session: Session, user: UserId, client: &Client) -> Result<(), 
     settled
 }
 
-async fn create_task(app: &App, user: UserId, fetch: &fetch::Model) -> Result<(), Error> {
+async fn create_task(app: &Core, user: UserId, fetch: &fetch::Model) -> Result<(), Error> {
     let recipe = domain::recipe_reader::stored(fetch.recipe.clone()).context("failed to parse a stored recipe")?;
     let upload = Upload {
         file: File::Upload(fetch.upload_id.clone()),
@@ -113,7 +138,7 @@ async fn create_task(app: &App, user: UserId, fetch: &fetch::Model) -> Result<()
 }
 
 /// Receives the rest of the file, and completes the upload with its last byte.
-async fn receive(session: &mut Session, fetch: &fetch::Model, client: &Client) -> Result<(), Failure> {
+async fn receive(session: &mut Session, fetch: &fetch::Model, means: Means<'_>) -> Result<(), Failure> {
     if session.row.is_received() {
         return Ok(session.complete().await?);
     }
@@ -128,8 +153,8 @@ async fn receive(session: &mut Session, fetch: &fetch::Model, client: &Client) -
         whole,
         max_bytes: app.settings.limits.max_upload_bytes,
     };
-    let get = request(session, fetch, client)?;
-    let download = while_held(session, client.get(&get, limits)).await?;
+    let get = request(session, fetch, means.client)?;
+    let download = while_held(session, means.stop, means.client.get(&get, limits)).await?;
     let download = download.map_err(Failure::Remote)?;
     if download.total_bytes() == Some(0) {
         return Err(Code::FileEmpty.into());
@@ -145,7 +170,7 @@ async fn receive(session: &mut Session, fetch: &fetch::Model, client: &Client) -
         ..Patch::default()
     };
     let lost = Arc::default();
-    let appended = append(session, patch, pieces(download, Arc::clone(&lost))).await;
+    let appended = append(session, patch, pieces(download, Arc::clone(&lost), means.stop)).await;
     if let Err(error) = appended {
         let remote = lost.lock().unwrap_or_else(PoisonError::into_inner).take();
         return Err(remote.map_or(Failure::Ours(error), Failure::Remote));
@@ -166,12 +191,17 @@ async fn receive(session: &mut Session, fetch: &fetch::Model, client: &Client) -
     Ok(())
 }
 
-/// Renews the lease until a future ends.
-async fn while_held<T>(session: &Session, future: impl Future<Output = T>) -> Result<T, Error> {
+/// Renews the lease until a future ends, or the process shuts down.
+async fn while_held<T>(
+    session: &Session,
+    stop: &CancellationToken,
+    future: impl Future<Output = T>,
+) -> Result<T, Error> {
     let (mut future, mut renewal) = (pin!(future), interval(RENEW_EVERY));
     loop {
         tokio::select! {
             done = &mut future => return Ok(done),
+            () = stop.cancelled() => return Err(interrupted()),
             _ = renewal.tick() => session.renew().await?,
         }
     }
@@ -194,16 +224,20 @@ fn request(session: &Session, fetch: &fetch::Model, client: &Client) -> Result<G
     })
 }
 
-/// The pieces of a body. An error is kept in `lost`.
+/// The pieces of a body, until the process shuts down. An error is kept in `lost`.
 fn pieces(
     download: Download,
     lost: Arc<Mutex<Option<outbound::Error>>>,
+    stop: &CancellationToken,
 ) -> impl Stream<Item = Result<Bytes, Error>> + Send {
     stream::unfold(Some(download), move |download| {
         let lost = Arc::clone(&lost);
         async move {
             let mut download = download?;
-            match download.piece().await {
+            let Some(piece) = stop.run_until_cancelled(download.piece()).await else {
+                return Some((Err(interrupted()), None));
+            };
+            match piece {
                 Ok(piece) => piece.map(|piece| (Ok(piece), Some(download))),
                 Err(error) => {
                     let refused = super::refusal(&error).into();
@@ -234,7 +268,7 @@ async fn settle(session: &Session, fetch: &fetch::Model, has_progress: bool, fai
             };
             (super::refusal(&error), error.is_transient(), pause)
         }
-        // The user deletes the upload, or another process was faster. The fetch stays as it is.
+        // The user deletes the upload, this process shuts down, or another one was faster. The fetch stays as it is.
         Failure::Ours(Error::Client(refusal)) if is_taken(refusal.code) => return Ok(()),
         Failure::Ours(Error::Client(refusal)) => {
             let passes = [Code::RequestTimeout, Code::Unavailable, Code::StorageFull].contains(&refusal.code);
@@ -264,7 +298,14 @@ async fn settle(session: &Session, fetch: &fetch::Model, has_progress: bool, fai
         app.with_timeout(lease.postpone_fetch(&app.db, postponed)).await?;
     } else {
         let detail = refused.detail.unwrap_or_default();
-        app.with_timeout(lease.fail_fetch(&app.db, code, &detail)).await?;
+        let failed = entity::write(&app.db, async |db| {
+            if lease.fail_fetch(db, code, &detail).await? {
+                let failed = Event::of_upload(db, EventType::UploadFailed, &fetch.upload_id).await?;
+                event::append(db, vec![failed]).await?;
+            }
+            Ok::<_, Error>(())
+        });
+        app.with_timeout(failed).await?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use domain::protocol::{SandboxMode, VerifyDepth};
 use domain::{ClaimPolicy, Limits};
 use entity::task::Claimed;
 use entity::{source, task, user};
+use outbound::Policy;
 use queue::Queue;
 use std::path::Path;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub(crate) async fn env(home: &Path) -> Env {
         verify_depth: VerifyDepth::Fast,
         child_memory_bytes: 1 << 30,
         child: ChildSettings::new("/bin/false".into()),
+        upload_ttl: Duration::from_hours(24),
+        outbound: Policy::default(),
         shutdown_grace: Duration::ZERO,
     };
     Env::new(

@@ -5,6 +5,7 @@
 pub(crate) mod active;
 mod checksum;
 pub mod fetched;
+mod lifetime;
 pub mod presigned;
 mod receive;
 pub mod resumable;

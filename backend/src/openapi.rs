@@ -4,6 +4,7 @@
 use crate::extract::TOKEN_COOKIE;
 use api::events::{EventData, EventView, TaskProgressView};
 use api::problem::{Problem, WrongField};
+use api::uploads::NewTaskBody;
 use domain::library::Sort;
 use domain::{Code, EventType, Language};
 use std::collections::BTreeMap;
@@ -32,7 +33,7 @@ impl ToSchema for Binary {}
 #[openapi(
     info(title = "Rushes", description = "Upload a video, choose how to process it, follow the progress and download the outputs."),
     servers((url = "/", description = "The server that served this document")),
-    components(schemas(Problem, WrongField, Sort, EventType, EventView, EventData, TaskProgressView)),
+    components(schemas(Problem, WrongField, Sort, EventType, EventView, EventData, TaskProgressView, NewTaskBody)),
     modifiers(&SecuritySchemes),
     tags(
         (name = "accounts", description = "Sign-up and login"),

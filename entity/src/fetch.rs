@@ -8,7 +8,7 @@
 
 use crate::Json;
 use crate::upload::{self, UploadLease};
-use domain::UserId;
+use domain::{UploadStatus, UserId};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Query;
 use sea_orm::{Condition, DatabaseConnection, DatabaseTransaction, ExprTrait, JoinType, QueryOrder, QuerySelect};
@@ -70,6 +70,22 @@ pub enum Relation {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl upload::Model {
+    /// The status by this row and that of its fetch, if a worker fetches the file. It is not stored, so it is never wrong
+    /// after a crash.
+    #[must_use]
+    pub fn status(&self, fetch: Option<&Model>) -> UploadStatus {
+        let has_failed = fetch.is_some_and(|fetch| fetch.error_code.is_some());
+        match (self.task_id, has_failed) {
+            (Some(_), _) => UploadStatus::Finished,
+            (None, true) => UploadStatus::Failed,
+            (None, false) if self.sha256.is_some() => UploadStatus::Complete,
+            (None, false) if self.holder.is_some() => UploadStatus::Receiving,
+            (None, false) => UploadStatus::Waiting,
+        }
+    }
+}
 
 /// The values of a new fetch.
 #[derive(Clone)]

@@ -25,8 +25,7 @@ mod lease;
 pub use expiry::{Expired, expired};
 pub use lease::{Checkpoint, EmptyFile, Ownership, UploadLease};
 
-use crate::fetch;
-use domain::{UploadStatus, UserId};
+use domain::UserId;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Query;
 use sea_orm::{DatabaseTransaction, ExprTrait, QueryOrder, QuerySelect};
@@ -102,20 +101,6 @@ impl Model {
     #[must_use]
     pub fn is_received(&self) -> bool {
         self.length_bytes == Some(self.received_bytes)
-    }
-
-    /// The status by this row and that of the fetch, if a worker fetches the file. It is not stored, so it is never wrong
-    /// after a crash.
-    #[must_use]
-    pub fn status(&self, fetch: Option<&fetch::Model>) -> UploadStatus {
-        let has_failed = fetch.is_some_and(|fetch| fetch.error_code.is_some());
-        match (self.task_id, has_failed) {
-            (Some(_), _) => UploadStatus::Finished,
-            (None, true) => UploadStatus::Failed,
-            (None, false) if self.sha256.is_some() => UploadStatus::Complete,
-            (None, false) if self.holder.is_some() => UploadStatus::Receiving,
-            (None, false) => UploadStatus::Waiting,
-        }
     }
 
     /// The time after which the upload is removed.

@@ -26,7 +26,9 @@ async function main(): Promise<void> {
 
   const source = new File([readFileSync(video)], "clip.mp4");
   const recipe = { watermark: { image: "mark" }, outputs: [{ kind: "mp4" as const, max_height_px: 90 }, { kind: "poster" as const }] };
-  const { id } = expect("upload", await createTask({ body: { file: source, recipe } }));
+  const created = expect("upload", await createTask({ body: { file: source, recipe } }));
+  if (!("id" in created)) throw new Error("a file in the request is no import");
+  const { id } = created;
   for (;;) {
     const task = expect("task", await showTask({ path: { id } }));
     if (task.status === "processed") {

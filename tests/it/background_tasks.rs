@@ -21,6 +21,7 @@ async fn after_a_panic_in_any_background_task_the_service_works_and_health_shows
     let names: Vec<_> = app.background.tasks().iter().map(|task| task.name).collect();
     let mut expected = vec![
         "events",
+        "fetches",
         "idempotency-keys",
         "library",
         "listener",

@@ -75,6 +75,7 @@ const OPERATIONS: &[(&str, Access, Body)] = &[
         Resource(Kind::Written),
         Json(r#"{"etags":["\"any\""]}"#),
     ),
+    ("GET /api/uploads/{id}", Resource(Kind::Unfinished), Nothing),
     ("HEAD /api/uploads/{id}", Resource(Kind::Unfinished), Tus),
     ("PATCH /api/uploads/{id}", Resource(Kind::Unfinished), Bytes),
     ("DELETE /api/uploads/{id}", Resource(Kind::Unfinished), Tus),

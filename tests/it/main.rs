@@ -33,6 +33,7 @@ mod event_streams;
 mod events;
 mod every_operation;
 mod failures;
+mod fetched;
 mod file_permissions;
 mod first_use;
 mod full_bucket;

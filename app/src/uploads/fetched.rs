@@ -39,8 +39,9 @@ mod attempt;
 
 pub use attempt::{DueFetch, take_due};
 
+use super::lifetime::FETCH_TIMEOUT;
 use super::resumable;
-use crate::app::{Core, Settings};
+use crate::app::Core;
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::recipe_choice::{RecipeChoice, check_names};
 use crate::{Error, Refusal};
@@ -49,16 +50,6 @@ use domain::{Code, UserId};
 use entity::{fetch, upload};
 use outbound::{Headers, Target};
 use serde::Serialize;
-use std::time::Duration;
-
-/// Time after which a fetch fails, with all its attempts.
-const TIMEOUT: Duration = Duration::from_hours(24);
-
-/// Time after which a fetched upload is removed, from its last byte on. It is there until the deadline of its fetch, and
-/// then long enough to learn of the outcome.
-pub(super) const fn lifetime(settings: &Settings) -> Duration {
-    TIMEOUT.saturating_add(settings.upload_ttl)
-}
 
 /// A file that a worker shall fetch.
 #[derive(Clone, Default)]
@@ -97,7 +88,7 @@ pub async fn create<R: Serialize + Send + Sync + 'static>(
         headers: serde_json::to_string(&new.headers).context("failed to serialize headers")?,
         preset: resolved.preset,
         recipe: serde_json::to_value(resolved.recipe).context("failed to serialize a recipe")?,
-        timeout: TIMEOUT,
+        timeout: FETCH_TIMEOUT,
     };
     let upload = resumable::New {
         file_name: new.file_name.unwrap_or_else(|| target.file_name()),

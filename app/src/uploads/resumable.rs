@@ -5,6 +5,7 @@
 
 pub use super::receive::Patch;
 
+use super::lifetime::lifetime;
 use super::receive;
 use super::session::Session;
 use crate::app::Core;
@@ -108,10 +109,7 @@ async fn begin<R: Serialize>(
         part_bytes: multipart.as_ref().map_or(0, |multipart| multipart.part_bytes),
         multipart_id: multipart.map(|multipart| multipart.id),
     };
-    let lifetime = match &new.fetch {
-        Some(_) => super::fetched::lifetime(&app.settings),
-        None => app.settings.upload_ttl,
-    };
+    let lifetime = lifetime(row.fetched, &app.settings);
     let written = entity::user::write(&app.db, user, async |db| {
         trash::remove_key(db, key.as_str()).await?;
         let created = upload::create(db, user, &row, lifetime).await?;

@@ -1,6 +1,7 @@
 //! A request that holds a resumable upload (`entity::upload`).
 
 use super::active::ActiveUpload;
+use super::lifetime::lifetime;
 use crate::app::Core;
 use crate::container::{PEEK_BYTES, check_media};
 use crate::trash::remove_listed;
@@ -229,11 +230,7 @@ impl Session {
     /// `upload_interrupted` when another request has the upload; errors of the database.
     pub(super) async fn record(&mut self, progress: Progress) -> Result<(), Error> {
         let checkpoint = checkpoint(progress);
-        let lifetime = if self.row.fetched {
-            super::fetched::lifetime(&self.app.settings)
-        } else {
-            self.app.settings.upload_ttl
-        };
+        let lifetime = lifetime(self.row.fetched, &self.app.settings);
         let written = entity::write(&self.app.db, async |db| {
             let is_held = self.lease.checkpoint(db, &checkpoint, lifetime).await?;
             is_held.then_some(()).ok_or_else(interrupted)

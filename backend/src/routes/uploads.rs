@@ -6,7 +6,7 @@ use crate::extract::{Principal, UploadPath};
 use crate::idempotency::{Accepted, Created, IdempotencyKey, IdempotencyKeyHeader};
 use crate::openapi::problems;
 use crate::upload::{FileBody, SourceUrl, TaskBody};
-use api::uploads::{NewTaskBody, UploadError, UploadView, Uploaded};
+use api::uploads::{UploadError, UploadView, Uploaded};
 use app::uploads::{self, fetched};
 use axum::Json;
 use axum::extract::State;
@@ -82,8 +82,8 @@ fn upload_view(upload: &upload::Model, fetch: Option<&fetch::Model>) -> UploadVi
 /// `canceled`. With a `source_url`, a worker fetches the file and creates the task then: poll `GET /api/uploads/{id}` until
 /// there is a `task_id`, or until `status` is `failed`.
 #[utoipa::path(post, operation_id = "create_task", path = "/tasks", tag = "tasks", params(IdempotencyKeyHeader), security(("bearer" = [])),
-    request_body(content((UploadForm = "multipart/form-data"), (NewTaskBody = "application/json")),
-        description = "The video, an upload or a URL, and a preset or a recipe"),
+    request_body(content = UploadForm, content_type = "multipart/form-data",
+        description = "The video or an upload, and a preset or a recipe. Without a file, the body may also be JSON, as in the schema `NewTaskBody`: with an upload or a URL"),
     responses((status = 201, description = "The task waits for a worker", body = Uploaded),
         (status = 202, description = "A worker will fetch the file", body = UploadView), UploadProblems))]
 pub(crate) async fn create(

@@ -1,6 +1,6 @@
 //! Settings of the API.
 
-use super::environment::{BadSetting, Bounds, Environment, bad};
+use super::environment::{BadSetting, Bounds, Environment, TTL_MAX_S, bad};
 use super::role::Role;
 use super::secret;
 use super::uploads;
@@ -10,9 +10,6 @@ use domain::{Cidr, Language, Limits};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
-
-/// Maximum lifetime of a token or a link: 30 days.
-pub(super) const TTL_MAX_S: u64 = 30 * 24 * 3_600;
 
 /// Reads the settings of the API.
 pub(super) fn config(env: &Environment<'_>, role: Role, data_dir: &Path, limits: Limits) -> Result<Config, BadSetting> {

@@ -4,6 +4,9 @@ use std::ffi::OsString;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+/// Maximum lifetime of a token, a link or an upload: 30 days.
+pub(super) const TTL_MAX_S: u64 = 30 * 24 * 3_600;
+
 /// A setting that prevents the start: the variable, the problem with its value, and the accepted values.
 #[derive(Debug, thiserror::Error)]
 #[error("{name}: {problem}; accepted: {accepted}")]

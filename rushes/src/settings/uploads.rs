@@ -1,7 +1,6 @@
 //! Settings of uploads that API and worker share.
 
-use super::api::TTL_MAX_S;
-use super::environment::{BadSetting, Bounds, Environment, bad};
+use super::environment::{BadSetting, Bounds, Environment, TTL_MAX_S, bad};
 use outbound::Policy;
 use std::time::Duration;
 

@@ -27,6 +27,8 @@ const MAX_FAILURES: i32 = 12;
 /// First pause between two attempts; it doubles up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_secs(2);
 const PAUSE_MAX: Duration = Duration::from_mins(10);
+/// Time for which no process takes a fetch whose upload another request asks for.
+const TAKEN_PAUSE: Duration = Duration::from_secs(5);
 /// Time for which no other process takes a fetch whose file is complete, while this one creates the task.
 const CREATE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Interval in which the lease of the upload is renewed while the host has not answered.
@@ -110,7 +112,11 @@ async fn run(mut session: Session, user: UserId, means: Means<'_>) -> Result<(),
             create_task(&app, user, &fetch).await
         }
         Err(failure) => {
-            let settled = settle(&session, &fetch, has_progress, failure).await;
+            let settled = match failure {
+                // Another process goes on at once.
+                Failure::Ours(_) if means.stop.is_cancelled() => Ok(()),
+                failure => settle(&session, &fetch, has_progress, failure).await,
+            };
             session.release().await;
             return settled;
         }
@@ -268,8 +274,16 @@ async fn settle(session: &Session, fetch: &fetch::Model, has_progress: bool, fai
             };
             (super::refusal(&error), error.is_transient(), pause)
         }
-        // The user deletes the upload, this process shuts down, or another one was faster. The fetch stays as it is.
-        Failure::Ours(Error::Client(refusal)) if is_taken(refusal.code) => return Ok(()),
+        // Another request asks for the upload, such as its removal. It gets the time to take it.
+        Failure::Ours(Error::Client(refusal)) if is_taken(refusal.code) => {
+            let postponed = Postponed {
+                failures: fetch.failures,
+                delay: TAKEN_PAUSE,
+            };
+            let postponed = session.lease.postpone_fetch(&session.app.db, postponed);
+            session.app.with_timeout(postponed).await?;
+            return Ok(());
+        }
         Failure::Ours(Error::Client(refusal)) => {
             let passes = [Code::RequestTimeout, Code::Unavailable, Code::StorageFull].contains(&refusal.code);
             (refusal, passes, None)

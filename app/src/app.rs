@@ -1,4 +1,4 @@
-//! [`App`]: the parts of the service that the use cases need. [`Core`]: those that uploads need, which a worker has too.
+//! [`App`]: the parts of the service that the use cases need. [`Core`]: those of uploads, which a worker has too.
 
 use crate::accounts::password::Hasher;
 use crate::accounts::policy::{PasswordPolicy, RateLimits};

@@ -248,6 +248,7 @@ mod tests {
         PUT /api/uploads/file (bearer)
         POST /api/uploads/presigned (bearer)
         DELETE /api/uploads/{id} (bearer)
+        GET /api/uploads/{id} (bearer)
         HEAD /api/uploads/{id} (bearer)
         PATCH /api/uploads/{id} (bearer)
         POST /api/uploads/{id}/complete (bearer)

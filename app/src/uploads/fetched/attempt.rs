@@ -100,12 +100,7 @@ async fn run(mut session: Session, user: UserId, means: Means<'_>) -> Result<(),
     let has_progress = session.row.received_bytes > before;
     let created = match received {
         Ok(()) => {
-            let postponed = Postponed {
-                failures: fetch.failures,
-                delay: CREATE_TIMEOUT,
-            };
-            let postponed = session.lease.postpone_fetch(&app.db, postponed);
-            let postponed = app.with_timeout(postponed).await;
+            let postponed = postpone(&session, fetch.failures, CREATE_TIMEOUT).await;
             // The use case takes the upload itself.
             session.release().await;
             postponed?;
@@ -276,13 +271,7 @@ async fn settle(session: &Session, fetch: &fetch::Model, has_progress: bool, fai
         }
         // Another request asks for the upload, such as its removal. It gets the time to take it.
         Failure::Ours(Error::Client(refusal)) if is_taken(refusal.code) => {
-            let postponed = Postponed {
-                failures: fetch.failures,
-                delay: TAKEN_PAUSE,
-            };
-            let postponed = session.lease.postpone_fetch(&session.app.db, postponed);
-            session.app.with_timeout(postponed).await?;
-            return Ok(());
+            return postpone(session, fetch.failures, TAKEN_PAUSE).await;
         }
         Failure::Ours(Error::Client(refusal)) => {
             let passes = [Code::RequestTimeout, Code::Unavailable, Code::StorageFull].contains(&refusal.code);
@@ -297,7 +286,6 @@ async fn settle(session: &Session, fetch: &fetch::Model, has_progress: bool, fai
             (Refusal::new(Code::Internal), true, None)
         }
     };
-    let (app, lease) = (&session.app, &session.lease);
     let code = refused.code.as_str();
     tracing::info!(
         upload = fetch.upload_id,
@@ -308,20 +296,32 @@ async fn settle(session: &Session, fetch: &fetch::Model, has_progress: bool, fai
     if may_pass && failures < MAX_FAILURES {
         let doubled = PAUSE * 2_u32.saturating_pow(failures.unsigned_abs() - 1);
         let delay = wanted_pause.unwrap_or_default().max(doubled).min(PAUSE_MAX);
-        let postponed = Postponed { failures, delay };
-        app.with_timeout(lease.postpone_fetch(&app.db, postponed)).await?;
+        postpone(session, failures, delay).await
     } else {
-        let detail = refused.detail.unwrap_or_default();
-        let failed = entity::write(&app.db, async |db| {
-            if lease.fail_fetch(db, code, &detail).await? {
-                let failed = Event::of_upload(db, EventType::UploadFailed, &fetch.upload_id).await?;
-                event::append(db, vec![failed]).await?;
-            }
-            Ok::<_, Error>(())
-        });
-        app.with_timeout(failed).await?;
+        fail(session, &refused).await
     }
+}
+
+/// Sets the time of the next attempt.
+async fn postpone(session: &Session, failures: i32, delay: Duration) -> Result<(), Error> {
+    let postponed = Postponed { failures, delay };
+    let postponed = session.lease.postpone_fetch(&session.app.db, postponed);
+    session.app.with_timeout(postponed).await?;
     Ok(())
+}
+
+/// Ends the fetch, with an event.
+async fn fail(session: &Session, refused: &Refusal) -> Result<(), Error> {
+    let (app, lease) = (&session.app, &session.lease);
+    let detail = refused.detail.as_deref().unwrap_or_default();
+    let failed = entity::write(&app.db, async |db| {
+        if lease.fail_fetch(db, refused.code.as_str(), detail).await? {
+            let failed = Event::of_upload(db, EventType::UploadFailed, &session.row.id).await?;
+            event::append(db, vec![failed]).await?;
+        }
+        Ok::<_, Error>(())
+    });
+    app.with_timeout(failed).await
 }
 
 const fn is_taken(code: Code) -> bool {

@@ -1,6 +1,6 @@
 //! Uploads: a stream of bytes becomes a checked and stored file, at once ([`store`]), in several requests
-//! ([`resumable`]), in the bucket by the client itself ([`presigned`]) or by a worker that fetches it ([`fetched`]), and
-//! this file a source, a task and a video ([`finish`]). Each way in ends here.
+//! ([`resumable`]), in the bucket by the client itself ([`presigned`]) or by a worker that fetches it ([`fetched`]),
+//! and this file a source, a task and a video ([`finish`]). Each way in ends here.
 
 pub(crate) mod active;
 mod checksum;
@@ -87,7 +87,8 @@ pub async fn store(
     NewFile::put(app, Key::source(Uuid::new_v4()), counted, declared_bytes, limit).await
 }
 
-/// An upload of the account as it stands, with its fetch if a worker fetches the file. A request that writes to it goes on.
+/// An upload of the account as it stands, with its fetch if a worker fetches the file. A request that writes to it goes
+/// on.
 ///
 /// # Errors
 /// `upload_not_found`; errors of the database.

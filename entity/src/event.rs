@@ -1,5 +1,5 @@
-//! Table `events`: what has happened to the tasks, uploads and videos of an account. One table is the outbox of everything that
-//! tells clients of a change: lists, streams and webhooks read it by position (`log.rs`).
+//! Table `events`: what has happened to the tasks, uploads and videos of an account. One table is the outbox of
+//! everything that tells clients of a change: lists, streams and webhooks read it by position (`log.rs`).
 //!
 //! An event is appended in the transaction of its change, so there is exactly one for each. `data` is the subject as it
 //! was then, in the form in which lists of the API show it. Events are kept when their subject is removed, and are

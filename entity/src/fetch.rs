@@ -1,8 +1,8 @@
 //! Table `fetches`: uploads whose bytes a worker fetches from a URL that the user gave.
 //!
 //! A fetch is a second row of an upload (`uploads.fetched`). The upload has the position, the file and the lease; the
-//! fetch has the request, the validator of the bytes that were received, and the time of the next attempt. So the status
-//! follows from the two rows ([`upload::Model::status`]). A fetch disappears with its upload.
+//! fetch has the request, the validator of the bytes that were received, and the time of the next attempt. So the
+//! status follows from the two rows ([`upload::Model::status`]). A fetch disappears with its upload.
 //!
 //! Each write has the condition that the upload is held, like those of [`UploadLease`].
 
@@ -11,7 +11,9 @@ use crate::upload::{self, UploadLease};
 use domain::{UploadStatus, UserId};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Query;
-use sea_orm::{Condition, DatabaseConnection, DatabaseTransaction, ExprTrait, JoinType, QueryOrder, QuerySelect};
+use sea_orm::{
+    Condition, DatabaseConnection, DatabaseTransaction, ExprTrait, JoinType, QueryOrder, QuerySelect, QueryTrait,
+};
 use std::fmt;
 use std::time::Duration;
 
@@ -72,8 +74,8 @@ pub enum Relation {
 impl ActiveModelBehavior for ActiveModel {}
 
 impl upload::Model {
-    /// The status by this row and that of its fetch, if a worker fetches the file. It is not stored, so it is never wrong
-    /// after a crash.
+    /// The status by this row and that of its fetch, if a worker fetches the file. It is not stored, so it is never
+    /// wrong after a crash.
     #[must_use]
     pub fn status(&self, fetch: Option<&Model>) -> UploadStatus {
         let has_failed = fetch.is_some_and(|fetch| fetch.error_code.is_some());
@@ -135,11 +137,19 @@ pub async fn of_upload(db: &impl ConnectionTrait, upload: &str) -> Result<Option
 }
 
 /// Uploads with a fetch that is due and which no process holds, at most `limit`, those that wait longest first, with
-/// their accounts.
+/// their accounts. Those of accounts with `max_running` fetches in progress wait, so that no account takes all places.
 ///
 /// # Errors
 /// Any database error.
-pub async fn due(db: &DatabaseConnection, limit: u64) -> Result<Vec<(String, UserId)>, DbErr> {
+pub async fn due(db: &DatabaseConnection, limit: u64, max_running: u32) -> Result<Vec<(String, UserId)>, DbErr> {
+    let busy = upload::Entity::find()
+        .select_only()
+        .column(upload::Column::UserId)
+        .filter(upload::Column::Fetched.eq(true))
+        .filter(upload::Column::Holder.is_not_null())
+        .filter(Expr::col(upload::Column::UntilMs).gt(crate::now_ms(db)))
+        .group_by(upload::Column::UserId)
+        .having(upload::Column::Id.count().gte(max_running));
     let is_free = Condition::any()
         .add(upload::Column::Holder.is_null())
         .add(Expr::col((upload::Entity, upload::Column::UntilMs)).lte(crate::now_ms(db)));
@@ -152,6 +162,7 @@ pub async fn due(db: &DatabaseConnection, limit: u64) -> Result<Vec<(String, Use
         .filter(upload::Column::TaskId.is_null())
         .filter(Expr::col((Entity, Column::RunAtMs)).lte(crate::now_ms(db)))
         .filter(is_free)
+        .filter(upload::Column::UserId.not_in_subquery(busy.into_query()))
         .order_by_asc(Column::RunAtMs)
         .limit(limit);
     let rows: Vec<(String, i64)> = due.into_tuple().all(db).await?;

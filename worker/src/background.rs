@@ -21,7 +21,8 @@ pub(crate) async fn fetch(env: Env, shutdown: CancellationToken, background: Bac
         .await;
 }
 
-/// Runs all other background tasks. The shutdown timer may run until the future is dropped; the others end with `shutdown`.
+/// Runs all other background tasks. The shutdown timer may run until the future is dropped; the others end with
+/// `shutdown`.
 pub(crate) async fn run(env: Env, shutdown: CancellationToken, background: Background) {
     tokio::join!(
         background.supervise(sweeper::NAME, || sweeper::run(&env, &shutdown)),

@@ -6,8 +6,8 @@
 //!
 //! *Mechanism.* [`create`] checks the URL, the headers and the recipe, and inserts an upload with a fetch
 //! (`entity::fetch`) in one transaction, with the reply for the idempotency key. No bytes move yet: `POST /api/tasks`
-//! with a `source_url` answers 202 with the id of the upload. Workers take a fetch that is due by the lease of its upload
-//! ([`take_due`]) and make one attempt ([`DueFetch::attempt`]):
+//! with a `source_url` answers 202 with the id of the upload. Workers take a fetch that is due by the lease of its
+//! upload ([`take_due`]) and make one attempt ([`DueFetch::attempt`]):
 //!
 //! 1. Ask for the file with `outbound`, the only client for such URLs. If bytes were received before, ask for the rest
 //!    of the same version of the file, by the validator that is stored with them.
@@ -20,16 +20,16 @@
 //!    over once, so an attempt that is repeated after a kill makes no second task.
 //!
 //! An attempt that fails is repeated after a growing pause if the error may pass ([`outbound::Error::is_transient`]).
-//! The number of attempts counts those in a row that brought no byte. All end with the deadline of the fetch, so a host
-//! that sends a byte a minute does not keep it alive. An error that ends the fetch is stored with a code
+//! The number of attempts counts those in a row that brought no byte. All end with the deadline of the fetch. An
+//! account has a bounded number of attempts in progress, and one that is too slow ends early, so that hosts that send a
+//! byte a minute do not take the places of others. An error that ends the fetch is stored with a code
 //! `source_url_…`.
 //!
-//! *Status.* It follows from the two rows ([`upload::Model::status`]), with the received and the total bytes. A failure is
-//! also an event, in the transaction that ends the fetch.
+//! *Status.* It follows from the two rows ([`upload::Model::status`]), with the received and the total bytes. A failure
+//! is also an event, in the transaction that ends the fetch.
 //!
 //! *Invariants.* The validator is stored before the first byte that came with it. FFmpeg never gets a URL. URL and
-//! headers are in no log and in no debug output, and both are removed when the fetch has
-//! ended.
+//! headers are in no log and in no debug output, and both are removed when the fetch has ended.
 //!
 //! *Rejected.* A task without a source that waits for its file: each query about tasks would have to know it. A
 //! download in the request: it would end with the connection of the client. A queue of its own: a due fetch is found by

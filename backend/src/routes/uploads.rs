@@ -77,10 +77,10 @@ fn upload_view(upload: &upload::Model, fetch: Option<&fetch::Model>) -> UploadVi
 
 /// Uploads a video and creates a task, or fetches it from a URL.
 ///
-/// The file is in the form, or in an upload that is complete (`POST /api/uploads`). The parts of the form may come in any
-/// order. The task then waits for a worker: poll `GET /api/tasks/{id}` until its `status` is `processed`, `failed` or
-/// `canceled`. With a `source_url`, a worker fetches the file and creates the task then: poll `GET /api/uploads/{id}` until
-/// there is a `task_id`, or until `status` is `failed`.
+/// The file is in the form, or in an upload that is complete (`POST /api/uploads`). The parts of the form may come in
+/// any order. The task then waits for a worker: poll `GET /api/tasks/{id}` until its `status` is `processed`, `failed`
+/// or `canceled`. With a `source_url`, a worker fetches the file and creates the task then: poll
+/// `GET /api/uploads/{id}` until there is a `task_id`, or until `status` is `failed`.
 #[utoipa::path(post, operation_id = "create_task", path = "/tasks", tag = "tasks", params(IdempotencyKeyHeader), security(("bearer" = [])),
     request_body(content = UploadForm, content_type = "multipart/form-data",
         description = "The video or an upload, and a preset or a recipe. Without a file, the body may also be JSON, as in the schema `NewTaskBody`: with an upload or a URL"),

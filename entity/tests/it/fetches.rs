@@ -37,7 +37,7 @@ async fn new_fetch(db: &DatabaseConnection, user: UserId, id: &str) -> UploadLea
 }
 
 async fn due(db: &DatabaseConnection) -> Vec<String> {
-    let due = fetch::due(db, 10).await.unwrap();
+    let due = fetch::due(db, 10, 2).await.unwrap();
     due.into_iter().map(|(id, _)| id).collect()
 }
 
@@ -115,4 +115,23 @@ async fn an_upload_that_begins_again_has_a_new_file_and_no_parts() {
     assert!(upload::parts(&db, "a").await.unwrap().is_empty());
     assert!(lease.set_validator(&db, Some("\"v\"")).await.unwrap());
     assert!(!other.set_validator(&db, None).await.unwrap());
+}
+
+#[tokio::test]
+async fn an_account_with_enough_fetches_in_progress_waits_and_others_do_not() {
+    let (db, _directory) = database("fetches_fair").await;
+    let (ana, ben) = (new_user(&db).await, new_user(&db).await);
+    let mut leases = Vec::new();
+    for id in ["a", "b", "c"] {
+        leases.push(new_fetch(&db, ana, id).await);
+    }
+    new_fetch(&db, ben, "d").await;
+    for lease in &leases[..2] {
+        assert!(lease.take(&db, false).await.unwrap().is_some());
+    }
+    assert_eq!(due(&db).await, ["d"]);
+    leases[0].release(&db).await.unwrap();
+    let mut waiting = due(&db).await;
+    waiting.sort_unstable();
+    assert_eq!(waiting, ["a", "c", "d"]);
 }

@@ -13,15 +13,17 @@ use domain::{Code, EventType, UserId};
 use entity::event::{self, New as Event};
 use entity::fetch::{self, Postponed};
 use futures::{Stream, stream};
-use outbound::{Client, Download, Get, Headers, Limits, Resume, Target, Validator};
+use outbound::{Client, Download, Get, Headers, Limits, Phase, Resume, Target, Validator};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::interval;
+use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
 /// Number of due fetches that are read at once. Another process may take some of them first.
 const CANDIDATES: u64 = 16;
+/// Number of fetches of one account that are in progress at the same time, over all workers.
+const MAX_RUNNING: u32 = 4;
 /// Attempts in a row without a byte after which a fetch fails.
 const MAX_FAILURES: i32 = 12;
 /// First pause between two attempts; it doubles up to [`PAUSE_MAX`].
@@ -35,6 +37,9 @@ const CREATE_TIMEOUT: Duration = Duration::from_mins(1);
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 const FIRST_BYTE: Duration = Duration::from_secs(60);
 const STALL: Duration = Duration::from_secs(60);
+/// Bytes that a download must bring in each interval.
+const PACE_BYTES: usize = 64 << 10;
+const PACE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The reason for which an attempt has ended without a task.
 enum Failure {
@@ -71,7 +76,7 @@ struct Means<'a> {
 /// # Errors
 /// Errors of the database.
 pub async fn take_due(app: &Core) -> Result<Option<DueFetch>, Error> {
-    for (id, user) in app.with_timeout(fetch::due(&app.db, CANDIDATES)).await? {
+    for (id, user) in app.with_timeout(fetch::due(&app.db, CANDIDATES, MAX_RUNNING)).await? {
         if let Some(session) = Session::take_free(app, &id).await? {
             return Ok(Some(DueFetch { session, user }));
         }
@@ -225,21 +230,48 @@ fn request(session: &Session, fetch: &fetch::Model, client: &Client) -> Result<G
     })
 }
 
+/// The pace of a download. One that is too slow ends and is continued later, so that hosts that send a byte a minute do
+/// not keep the places of a worker.
+struct Pace {
+    since: Instant,
+    bytes: usize,
+}
+
+impl Pace {
+    fn begin() -> Self {
+        Self {
+            since: Instant::now(),
+            bytes: 0,
+        }
+    }
+
+    fn add(&mut self, bytes: usize) -> Result<(), outbound::Error> {
+        self.bytes += bytes;
+        if self.since.elapsed() < PACE_INTERVAL {
+            return Ok(());
+        }
+        let received = std::mem::replace(self, Self::begin()).bytes;
+        let is_fast = received >= PACE_BYTES;
+        is_fast.then_some(()).ok_or(outbound::Error::Timeout(Phase::Stall))
+    }
+}
+
 /// The pieces of a body, until the process shuts down. An error is kept in `lost`.
 fn pieces(
     download: Download,
     lost: Arc<Mutex<Option<outbound::Error>>>,
     stop: &CancellationToken,
 ) -> impl Stream<Item = Result<Bytes, Error>> + Send {
-    stream::unfold(Some(download), move |download| {
+    stream::unfold(Some((download, Pace::begin())), move |state| {
         let lost = Arc::clone(&lost);
         async move {
-            let mut download = download?;
+            let (mut download, mut pace) = state?;
             let Some(piece) = stop.run_until_cancelled(download.piece()).await else {
                 return Some((Err(interrupted()), None));
             };
-            match piece {
-                Ok(piece) => piece.map(|piece| (Ok(piece), Some(download))),
+            let bytes = |piece: &Option<Bytes>| piece.as_ref().map_or(0, Bytes::len);
+            match piece.and_then(|piece| pace.add(bytes(&piece)).map(|()| piece)) {
+                Ok(piece) => piece.map(|piece| (Ok(piece), Some((download, pace)))),
                 Err(error) => {
                     let refused = super::refusal(&error).into();
                     *lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -326,4 +358,23 @@ async fn fail(session: &Session, refused: &Refusal) -> Result<(), Error> {
 
 const fn is_taken(code: Code) -> bool {
     matches!(code, Code::UploadInterrupted | Code::UploadUsed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_download_that_is_slow_for_a_minute_ends() {
+        let minute = |bytes| Pace {
+            since: Instant::now().checked_sub(PACE_INTERVAL).unwrap(),
+            bytes,
+        };
+        assert!(Pace::begin().add(1).is_ok());
+        let mut fast = minute(PACE_BYTES - 1);
+        assert!(fast.add(1).is_ok());
+        assert_eq!(fast.bytes, 0, "a new interval begins");
+        let ended = minute(0).add(PACE_BYTES - 1);
+        assert!(ended.is_err_and(|error| error.is_transient()));
+    }
 }

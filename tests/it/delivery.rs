@@ -180,6 +180,7 @@ async fn files_that_nginx_cannot_open_are_sent_by_the_backend_and_absent_ones_ar
     assert_eq!(caller.download(&format!("{}{media}", nginx.url)).await, MEDIA);
     let part = caller.request(Method::GET, &media).header("range", "bytes=2-4");
     let part = part.send().await.unwrap();
+    assert_eq!(part.headers().get_all("cache-control").iter().count(), 1);
     assert_eq!(
         (part.status().as_u16(), part.bytes().await.unwrap()),
         (206, "234".into())

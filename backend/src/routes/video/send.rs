@@ -118,8 +118,8 @@ impl FileResponse {
         Ok((status, self.headers, length, Body::from_stream(stream)).into_response())
     }
 
-    /// Returns `true` if nginx sends the file. It would evaluate `If-Match` and `If-Unmodified-Since` again, with its own
-    /// validators, and it has other rules for several ranges and for malformed ones.
+    /// Returns `true` if nginx sends the file. It would evaluate `If-Match` and `If-Unmodified-Since` again, with its
+    /// own validators, and it has other rules for several ranges and for malformed ones.
     fn is_for_nginx(&self, state: &AppState, request: &Parts, requested: &RequestedRange) -> bool {
         let context = request.extensions.get::<RequestContext>();
         let is_possible = state.config.delivery == Delivery::Nginx

@@ -2,8 +2,8 @@
 //!
 //! Nothing reads the earlier rows, which have none of these, so they are deleted. During an upgrade, processes of the
 //! previous version still insert such rows; readers skip them. These processes also delete the rows of a task by
-//! `task_id`, so the new rows name their subject in a column of their own. `task_id`, `attempt` and `kind` stay for these
-//! processes and are dropped by a later version (*contract*).
+//! `task_id`, so the new rows name their subject in a column of their own. `task_id`, `attempt` and `kind` stay for
+//! these processes and are dropped by a later version (*contract*).
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
